@@ -1,0 +1,296 @@
+//! The ledger: what was asked for, what is being done, what was done.
+
+use sea_orm_migration::prelude::*;
+use sea_orm_migration::schema::*;
+use sea_orm_migration::sea_orm::DbBackend;
+
+/// Creates the ledger.
+pub struct Migration;
+
+impl MigrationName for Migration {
+    fn name(&self) -> &str {
+        "m20261122_000001_ledger"
+    }
+}
+
+/// States of a job that has not ended: a user has at most one such job.
+const OPEN: &str = "state IN ('scheduled', 'cutting', 'moving', 'finalizing', 'needs_attention')";
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let ledger = Names::of(manager);
+        if ledger.has_schema {
+            manager.get_connection().execute_unprepared("CREATE SCHEMA IF NOT EXISTS handover").await?;
+        }
+        for table in ledger.tables() {
+            manager.create_table(table).await?;
+        }
+        for index in ledger.indexes() {
+            manager.get_connection().execute_unprepared(&index).await?;
+        }
+        Ok(())
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let ledger = Names::of(manager);
+        for table in ledger.tables().iter().rev() {
+            if let Some(name) = table.get_table_name() {
+                manager.drop_table(Table::drop().table(name.clone()).to_owned()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// On SQLite too, so that a failure halfway leaves no half of a ledger.
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
+}
+
+/// How the ledger's tables are called on an engine.
+struct Names {
+    has_schema: bool,
+}
+
+impl Names {
+    fn of(manager: &SchemaManager<'_>) -> Names {
+        Names { has_schema: manager.get_database_backend() == DbBackend::Postgres }
+    }
+
+    fn create(&self, table: &str) -> TableCreateStatement {
+        let mut create = Table::create();
+        match self.has_schema {
+            true => create.table(("handover".into_iden(), table.to_owned().into_iden())),
+            false => create.table(format!("handover_{table}").into_iden()),
+        };
+        create
+    }
+
+    fn tables(&self) -> Vec<TableCreateStatement> {
+        vec![
+            self.catalogs(),
+            self.requests(),
+            self.jobs(),
+            self.job_references(),
+            self.job_successors(),
+            self.chunks(),
+            self.journal(),
+            self.copies(),
+            self.outbox(),
+            self.turns(),
+            self.audit(),
+        ]
+    }
+
+    /// Each catalog that was used, by its hash: a job and its undo use the one they were planned with.
+    fn catalogs(&self) -> TableCreateStatement {
+        self.create("catalogs")
+            .col(text("hash").primary_key())
+            .col(text("name"))
+            .col(text("source"))
+            .col(timestamp_with_time_zone("first_used_at"))
+            .to_owned()
+    }
+
+    /// Each request that could be read, once.
+    fn requests(&self) -> TableCreateStatement {
+        self.create("requests")
+            .col(text("org"))
+            .col(text("request_id"))
+            .col(text("kind"))
+            .col(text("body_hash"))
+            .col(json_binary("body"))
+            .col(uuid("job_id"))
+            .col(text("outcome"))
+            .col(timestamp_with_time_zone("received_at"))
+            .primary_key(Index::create().col("org").col("request_id"))
+            .to_owned()
+    }
+
+    /// One leaver's handover.
+    fn jobs(&self) -> TableCreateStatement {
+        self.create("jobs")
+            .col(uuid("id").primary_key())
+            .col(text("kind"))
+            .col(text("org"))
+            .col(text("user_id"))
+            .col(text("request_id"))
+            .col(text("requested_by"))
+            .col(text_null("reason"))
+            .col(text("state"))
+            .col(text("catalog_hash"))
+            .col(boolean("license_exempt").default(false))
+            .col(big_integer("sequence").default(0))
+            .col(json_binary_null("reasons"))
+            .col(json_binary_null("certificate"))
+            .col(uuid_null("wait_for"))
+            .col(integer("late_passes").default(0))
+            .col(text_null("traceparent"))
+            .col(timestamp_with_time_zone_null("effective_at"))
+            .col(timestamp_with_time_zone("requested_at"))
+            .col(timestamp_with_time_zone_null("started_at"))
+            .col(timestamp_with_time_zone_null("completed_at"))
+            .col(timestamp_with_time_zone_null("wake_at"))
+            .col(integer("nudges").default(0))
+            .col(big_integer("progress").default(0))
+            .col(timestamp_with_time_zone_null("recount_at"))
+            .col(timestamp_with_time_zone_null("recount_until"))
+            .to_owned()
+    }
+
+    /// What a job does with each reference, and how far it has cut it.
+    fn job_references(&self) -> TableCreateStatement {
+        self.create("job_references")
+            .col(uuid("job_id"))
+            .col(integer("position"))
+            .col(text("kind"))
+            .col(json_binary("deal"))
+            .col(json_binary("named"))
+            .col(boolean("transfers"))
+            .col(boolean("cut"))
+            .col(json_binary_null("cursor"))
+            .col(big_integer("next_rank").default(0))
+            .primary_key(Index::create().col("job_id").col("position"))
+            .to_owned()
+    }
+
+    /// Who receives something from a job: they may not leave before it ends.
+    fn job_successors(&self) -> TableCreateStatement {
+        self.create("job_successors")
+            .col(uuid("job_id"))
+            .col(text("org"))
+            .col(text("user_id"))
+            .primary_key(Index::create().col("job_id").col("user_id"))
+            .to_owned()
+    }
+
+    /// Bounded key ranges of a reference, each moved in one transaction.
+    fn chunks(&self) -> TableCreateStatement {
+        self.create("chunks")
+            .col(uuid("job_id"))
+            .col(integer("number"))
+            .col(integer("position"))
+            .col(boolean("named"))
+            .col(json_binary_null("first_key"))
+            .col(json_binary_null("last_key"))
+            .col(big_integer("first_rank"))
+            .col(big_integer("records"))
+            .col(text("state"))
+            .col(big_integer("done").default(0))
+            .col(big_integer("changed").default(0))
+            .col(integer("attempts").default(0))
+            .col(text_null("error"))
+            .col(timestamp_with_time_zone_null("not_before"))
+            .col(timestamp_with_time_zone_null("closed_at"))
+            .col(integer_null("took_ms"))
+            .primary_key(Index::create().col("job_id").col("number"))
+            .to_owned()
+    }
+
+    /// Which records went from whom to whom.
+    fn journal(&self) -> TableCreateStatement {
+        self.create("journal")
+            .col(pk_auto_big("id"))
+            .col(uuid("job_id"))
+            .col(integer_null("chunk"))
+            .col(text("kind"))
+            .col(text("action"))
+            .col(text("from_user"))
+            .col(text_null("to_user"))
+            .col(big_integer("records"))
+            .col(json_binary_null("keys"))
+            .col(timestamp_with_time_zone("at"))
+            .to_owned()
+    }
+
+    /// Copies of rows removed and of values replaced; they expire.
+    fn copies(&self) -> TableCreateStatement {
+        self.create("copies")
+            .col(pk_auto_big("id"))
+            .col(uuid("job_id"))
+            .col(integer_null("chunk"))
+            .col(text("kind"))
+            .col(text("table_name"))
+            .col(text("from_user"))
+            .col(json_binary("content"))
+            .col(timestamp_with_time_zone("at"))
+            .col(timestamp_with_time_zone_null("keep_until"))
+            .to_owned()
+    }
+
+    /// Messages that leave with the transaction that wrote them; without a broker, the queue itself.
+    fn outbox(&self) -> TableCreateStatement {
+        self.create("outbox")
+            .col(pk_auto_big("id"))
+            .col(uuid("message_id"))
+            .col(text("channel"))
+            .col(text("routing_key"))
+            .col(text("content_type"))
+            .col(json_binary("headers"))
+            .col(binary("body"))
+            .col(uuid_null("job_id"))
+            .col(timestamp_with_time_zone("created_at"))
+            .col(timestamp_with_time_zone("due_at"))
+            .col(timestamp_with_time_zone_null("leased_until"))
+            .to_owned()
+    }
+
+    /// The member of each round-robin group who was served last.
+    fn turns(&self) -> TableCreateStatement {
+        self.create("turns")
+            .col(text("org"))
+            .col(text("group_name"))
+            .col(text("last_user"))
+            .primary_key(Index::create().col("org").col("group_name"))
+            .to_owned()
+    }
+
+    /// Who asked for what, when, and what became of it. Only ever appended to.
+    fn audit(&self) -> TableCreateStatement {
+        self.create("audit")
+            .col(pk_auto_big("id"))
+            .col(timestamp_with_time_zone("at"))
+            .col(text("org"))
+            .col(text("actor"))
+            .col(text("action"))
+            .col(text("user_id"))
+            .col(uuid_null("job_id"))
+            .col(text("request_id"))
+            .col(json_binary_null("detail"))
+            .to_owned()
+    }
+
+    fn indexes(&self) -> Vec<String> {
+        let table = |name: &str| match self.has_schema {
+            true => format!("handover.{name}"),
+            false => format!("handover_{name}"),
+        };
+        let (jobs, chunks, outbox) = (table("jobs"), table("chunks"), table("outbox"));
+        let (journal, copies, successors) = (table("journal"), table("copies"), table("job_successors"));
+        let (audit, requests) = (table("audit"), table("requests"));
+        vec![
+            // A user has one open job at most, whatever else goes wrong.
+            format!("CREATE UNIQUE INDEX handover_jobs_open ON {jobs} (org, user_id) WHERE {OPEN}"),
+            format!("CREATE INDEX handover_jobs_wake_at ON {jobs} (wake_at) WHERE wake_at IS NOT NULL"),
+            format!("CREATE INDEX handover_jobs_recount_at ON {jobs} (recount_at) WHERE recount_at IS NOT NULL"),
+            format!("CREATE INDEX handover_jobs_wait_for ON {jobs} (wait_for) WHERE wait_for IS NOT NULL"),
+            format!("CREATE INDEX handover_jobs_requested_at ON {jobs} (requested_at)"),
+            format!("CREATE INDEX handover_requests_job ON {requests} (job_id)"),
+            format!("CREATE INDEX handover_job_successors_user ON {successors} (org, user_id)"),
+            format!("CREATE INDEX handover_chunks_open ON {chunks} (job_id, number) WHERE state = 'open'"),
+            format!("CREATE INDEX handover_journal_job ON {journal} (job_id)"),
+            format!("CREATE INDEX handover_copies_job ON {copies} (job_id)"),
+            format!("CREATE INDEX handover_copies_keep_until ON {copies} (keep_until) WHERE keep_until IS NOT NULL"),
+            format!("CREATE INDEX handover_outbox_due ON {outbox} (channel, id)"),
+            format!("CREATE INDEX handover_audit_job ON {audit} (job_id)"),
+        ]
+    }
+}
+
+/// A row number that is never given twice.
+fn pk_auto_big(name: &'static str) -> ColumnDef {
+    let mut column = ColumnDef::new(name);
+    column.big_integer().not_null().auto_increment().primary_key();
+    column
+}

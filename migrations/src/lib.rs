@@ -1,0 +1,41 @@
+//! The schema of Handover's ledger, and of the reference CRM that its demo and tests run on.
+//!
+//! Two migrators, because they have two owners: [`Ledger`] is Handover's own, in PostgreSQL in a schema `handover`, in
+//! SQLite with the prefix `handover_`, so that no name of a host can collide; [`ReferenceCrm`] is a host like any other.
+
+mod crm;
+mod ledger;
+
+pub use sea_orm_migration::MigratorTrait;
+use sea_orm_migration::prelude::{DynIden, IntoIden, MigrationTrait};
+
+/// The demo's data: the example of the Keap help page, for `{records}` contacts.
+pub const KEAP_SEED: &str = include_str!("../seed/keap.sql");
+
+/// The ledger.
+pub struct Ledger;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Ledger {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(ledger::Migration)]
+    }
+
+    fn migration_table_name() -> DynIden {
+        "handover_migrations".into_iden()
+    }
+}
+
+/// The reference CRM.
+pub struct ReferenceCrm;
+
+#[async_trait::async_trait]
+impl MigratorTrait for ReferenceCrm {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(crm::Migration)]
+    }
+
+    fn migration_table_name() -> DynIden {
+        "reference_crm_migrations".into_iden()
+    }
+}

@@ -1,0 +1,305 @@
+//! One connection to RabbitMQ: opening it, watching it, replacing it when it ends.
+
+use std::io;
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::AsFd;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use lapin::tcp::OwnedTLSConfig;
+use lapin::uri::{AMQPScheme, AMQPUri};
+use lapin::{AsyncTcpStream, Connection, ConnectionProperties, Event};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::fault::{self, code};
+use super::health::{Health, Role};
+use super::{AmqpSettings, BrokerError};
+use crate::retry::{self, Pauses};
+
+/// How long a connection is given to say goodbye. A blocked one never could.
+const GOODBYE: Duration = Duration::from_secs(5);
+
+/// How often a connection is looked at besides listening to what it tells.
+const GLANCE: Duration = Duration::from_secs(1);
+
+/// The connection for one role, whichever it is just now. Ends with the token it was opened with.
+#[derive(Clone)]
+pub(super) struct Link {
+    role: Role,
+    current: watch::Receiver<Option<Live>>,
+}
+
+impl Link {
+    /// Connects once, and from then on rebuilds what is lost.
+    pub(super) async fn open(
+        role: Role,
+        settings: Arc<AmqpSettings>,
+        health: Arc<Health>,
+        closing: CancellationToken,
+    ) -> Result<Link, BrokerError> {
+        let live = dial(&settings, role).await?;
+        let (sender, current) = watch::channel(Some(live.clone()));
+        tokio::spawn(supervise(live, sender, role, settings, health, closing));
+        Ok(Link { role, current })
+    }
+
+    /// The connection, if there is one now.
+    pub(super) fn current(&self) -> Result<Live, BrokerError> {
+        if let Some(live) = self.current.borrow().as_ref().filter(|live| live.is_open()) {
+            return Ok(live.clone());
+        }
+        let what = if self.current.has_changed().is_ok() { "is being rebuilt" } else { "was closed" };
+        Err(BrokerError::Unreachable(format!("the connection for {} {what}", self.role.name())))
+    }
+
+    /// The connection, waiting for it; `None` once there will be no other.
+    pub(super) async fn connected(&self) -> Option<Live> {
+        let mut current = self.current.clone();
+        current.wait_for(Option::is_some).await.ok().and_then(|live| live.clone())
+    }
+
+    /// Waits until the supervisor has closed the connection for good.
+    pub(super) async fn ended(&self) {
+        let mut current = self.current.clone();
+        while current.changed().await.is_ok() {}
+    }
+}
+
+/// A connection as long as it lasts.
+#[derive(Clone)]
+pub(super) struct Live {
+    connection: Arc<Connection>,
+    socket: Socket,
+    place: Arc<str>,
+}
+
+impl Live {
+    pub(super) fn is_open(&self) -> bool {
+        self.connection.status().connected()
+    }
+
+    /// Whether the broker has told us to stop publishing. lapin then writes nothing at all on this connection.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.connection.status().blocked()
+    }
+
+    pub(super) fn is_same(&self, other: &Live) -> bool {
+        Arc::ptr_eq(&self.connection, &other.connection)
+    }
+
+    /// Where it leads, without credentials.
+    pub(super) fn place(&self) -> &str {
+        &self.place
+    }
+
+    pub(super) async fn open_channel(&self) -> Result<lapin::Channel, BrokerError> {
+        self.connection.create_channel().await.map_err(|error| fault::unreachable(&error))
+    }
+
+    /// Ends it at once. Whatever waits on it fails, and the supervisor builds another.
+    pub(super) fn cut(&self) {
+        self.socket.cut();
+    }
+
+    async fn close(&self) {
+        if !self.is_blocked() {
+            // Without an answer it ends all the same.
+            let _ = tokio::time::timeout(GOODBYE, self.connection.close(200, "goodbye".into())).await;
+        }
+        self.cut();
+    }
+
+    /// Tells the health of blocking until the connection has ended, and why it did.
+    async fn end(&self, health: &Health, role: Role) -> String {
+        let mut events = self.connection.events_listener();
+        let mut glances = tokio::time::interval(GLANCE);
+        loop {
+            let event = tokio::select! {
+                event = events.next() => event,
+                _ = glances.tick() => None,
+            };
+            match event {
+                Some(Event::ConnectionBlocked(reason)) => {
+                    tracing::warn!(role = role.name(), reason, "RabbitMQ blocks publishers: waiting until it does not");
+                    health.blocked(Some(reason));
+                }
+                Some(Event::ConnectionUnblocked) => {
+                    tracing::info!(role = role.name(), "RabbitMQ takes messages again");
+                    health.blocked(None);
+                }
+                // Errors of single channels come here too.
+                Some(Event::Error(error)) if !self.is_open() => return fault::words(&error),
+                None if !self.is_open() => return "it ended".into(),
+                _ => {}
+            }
+        }
+    }
+}
+
+async fn supervise(
+    mut live: Live,
+    current: watch::Sender<Option<Live>>,
+    role: Role,
+    settings: Arc<AmqpSettings>,
+    health: Arc<Health>,
+    closing: CancellationToken,
+) {
+    while let Some(reason) = closing.run_until_cancelled(live.end(&health, role)).await {
+        tracing::warn!(role = role.name(), broker = live.place(), reason, "connection lost, connecting again");
+        health.lost(role, reason);
+        current.send_replace(None);
+        live.cut();
+        let again = retry::until_ok(
+            "connecting to RabbitMQ",
+            Pauses::RECONNECT,
+            |_| true,
+            || async { dial(&settings, role).await.inspect_err(|error| health.lost(role, error.to_string())) },
+        );
+        let Some(Ok(next)) = closing.run_until_cancelled(again).await else {
+            break;
+        };
+        live = next;
+        tracing::info!(role = role.name(), broker = live.place(), "connected again");
+        health.connected(role);
+        current.send_replace(Some(live.clone()));
+    }
+    health.lost(role, "it was closed".into());
+    current.send_replace(None);
+    live.close().await;
+}
+
+/// Opens a connection. The only place that does; TLS is configured here.
+///
+/// On `amqps`, rustls with ring and the system's certificates: lapin's connector installs ring as the process's crypto
+/// provider unless another was installed before.
+async fn dial(settings: &AmqpSettings, role: Role) -> Result<Live, BrokerError> {
+    let uri = address(settings)?;
+    let place = shown(&uri);
+    let user = uri.authority.userinfo.username.clone();
+    let limit = settings.connect_timeout;
+    let name = format!("{} {} (process {})", settings.prefix, role.name(), std::process::id());
+    let properties = ConnectionProperties::default().with_connection_name(name.into());
+    let runtime = lapin::runtime::default_runtime().map_err(|error| fault::unreachable(&error))?;
+    let socket = Socket::default();
+    let tls = OwnedTLSConfig::default();
+
+    let held = socket.clone();
+    let connecting = Connection::connector(
+        uri,
+        runtime,
+        async move |uri, runtime| {
+            let connect = async {
+                let host = (uri.authority.host.clone(), uri.authority.port);
+                let stream = AsyncTcpStream::connect(&runtime, runtime.to_socket_addrs(host)).await?;
+                if let AsyncTcpStream::Plain(plain) = &stream {
+                    held.hold(plain.get_ref())?;
+                }
+                match uri.scheme {
+                    AMQPScheme::AMQP => Ok(stream),
+                    AMQPScheme::AMQPS => stream.into_tls(&uri.authority.host, tls.as_ref()).await,
+                }
+            };
+            let connected = tokio::time::timeout(limit, connect).await;
+            Ok(connected.unwrap_or_else(|elapsed| Err(io::Error::new(io::ErrorKind::TimedOut, elapsed)))?)
+        },
+        properties,
+    );
+    match tokio::time::timeout(limit, connecting).await {
+        Ok(Ok(connection)) => Ok(Live { connection: Arc::new(connection), socket, place: place.into() }),
+        Ok(Err(error)) => Err(not_connected(&place, &user, &error)),
+        Err(_) => {
+            socket.cut();
+            Err(BrokerError::Unreachable(format!("{place} does not answer within {limit:?}")))
+        }
+    }
+}
+
+fn not_connected(place: &str, user: &str, error: &lapin::Error) -> BrokerError {
+    match fault::said_by_broker(error) {
+        Some((code::ACCESS_REFUSED, _)) => BrokerError::Configuration(format!(
+            "RabbitMQ at {place} refuses the login of the user `{user}`: check user and password in `broker.url`"
+        )),
+        Some((code::NOT_ALLOWED, words)) => BrokerError::Configuration(format!(
+            "RabbitMQ at {place} does not let the user `{user}` in ({words}): check the virtual host in `broker.url`, \
+             and the user's permissions there"
+        )),
+        _ => BrokerError::Unreachable(format!("{place}: {}", fault::words(error))),
+    }
+}
+
+/// The address in the settings, with the heartbeat. No error repeats the URL: it holds a password.
+fn address(settings: &AmqpSettings) -> Result<AMQPUri, BrokerError> {
+    let wrong = |why: &dyn std::fmt::Display| {
+        BrokerError::Configuration(format!(
+            "`broker.url` is not an address of the form amqp://user:password@host:port/virtual-host: {why}"
+        ))
+    };
+    let url = url::Url::parse(&settings.url).map_err(|error| wrong(&error))?;
+    let mut uri: AMQPUri = match url.scheme() {
+        "amqp" | "amqps" if url.has_host() => settings.url.parse().map_err(|_| wrong(&"it cannot be read"))?,
+        _ => return Err(wrong(&"it begins otherwise")),
+    };
+    // lapin takes an IPv6 address for `localhost`.
+    if let Some(url::Host::Ipv6(host)) = url.host() {
+        uri.authority.host = host.to_string();
+    }
+    if uri.vhost.is_empty() {
+        uri.vhost = "/".into();
+    }
+    let heartbeat = u16::try_from(settings.heartbeat.as_secs()).unwrap_or(u16::MAX).max(1);
+    uri.query.heartbeat.get_or_insert(heartbeat);
+    Ok(uri)
+}
+
+fn shown(uri: &AMQPUri) -> String {
+    let vhost = if uri.vhost == "/" { String::new() } else { format!("/{}", uri.vhost) };
+    format!("{}://{}:{}{vhost}", uri.scheme, uri.authority.host, uri.authority.port)
+}
+
+/// A second handle on a connection's socket. lapin drives the socket in a thread of its own and lets go of it only when
+/// something is read or refused: a handshake without an answer, or a blocked connection, would keep thread and socket.
+#[derive(Clone, Default)]
+struct Socket(Arc<Mutex<Option<TcpStream>>>);
+
+impl Socket {
+    fn hold(&self, socket: &impl AsFd) -> io::Result<()> {
+        let handle = TcpStream::from(socket.as_fd().try_clone_to_owned()?);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(handle);
+        Ok(())
+    }
+
+    fn cut(&self) {
+        if let Some(handle) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            // An error means that it has ended already.
+            let _ = handle.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(url: &str) -> Result<AMQPUri, BrokerError> {
+        address(&AmqpSettings::new(url, "handover"))
+    }
+
+    #[test]
+    fn an_address_is_shown_without_its_credentials() {
+        let uri = parsed("amqps://user:secret@mq.example.org/staging?heartbeat=5").expect("an address");
+        assert_eq!(shown(&uri), "amqps://mq.example.org:5671/staging");
+        assert_eq!(uri.query.heartbeat, Some(5));
+        assert_eq!(shown(&parsed("amqp://user:secret@[::1]:5673/").expect("an address")), "amqp://::1:5673");
+        assert_eq!(parsed("amqp://host").expect("an address").vhost, "/");
+    }
+
+    #[test]
+    fn a_faulty_address_is_told_without_its_password() {
+        for url in ["user:secret", "http://user:secret@host", "amqp:secret", "amqp://user:secret@host:port", "secret"] {
+            let error = parsed(url).expect_err(url).to_string();
+            assert!(error.contains("broker.url") && !error.contains("secret"), "{error}");
+        }
+    }
+}

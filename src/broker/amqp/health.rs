@@ -1,0 +1,121 @@
+//! Whether the broker can be used now, and what is the matter where it cannot.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    Publishing,
+    Consuming,
+}
+
+impl Role {
+    /// As it stands in the log and in the connection's name on the broker.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Role::Publishing => "publishing",
+            Role::Consuming => "consuming",
+        }
+    }
+}
+
+/// What stands in the way now. Written by the supervisors and by whoever declares the topology.
+#[derive(Default)]
+pub(super) struct Health(Mutex<Troubles>);
+
+#[derive(Default)]
+struct Troubles {
+    publishing: Option<Lost>,
+    consuming: Option<Lost>,
+    blocked: Option<String>,
+    topology: Option<String>,
+}
+
+struct Lost {
+    since: Instant,
+    reason: String,
+}
+
+impl Health {
+    /// The reasons why not, together.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let troubles = self.lock();
+        let mut reasons = Vec::new();
+        for (role, lost) in [(Role::Publishing, &troubles.publishing), (Role::Consuming, &troubles.consuming)] {
+            if let Some(lost) = lost {
+                let seconds = lost.since.elapsed().as_secs();
+                reasons.push(format!("not connected for {} for {seconds} s: {}", role.name(), lost.reason));
+            }
+        }
+        if let Some(reason) = &troubles.blocked {
+            reasons.push(format!("RabbitMQ blocks publishers: {reason}"));
+        }
+        reasons.extend(troubles.topology.clone());
+        if reasons.is_empty() { Ok(()) } else { Err(reasons.join("; ")) }
+    }
+
+    /// A connection was lost, or could not be rebuilt: the time of the loss stays, the reason is the latest.
+    pub(super) fn lost(&self, role: Role, reason: String) {
+        let mut troubles = self.lock();
+        let slot = troubles.slot(role);
+        let since = slot.as_ref().map_or_else(Instant::now, |lost| lost.since);
+        *slot = Some(Lost { since, reason });
+    }
+
+    /// A connection is there.
+    pub(super) fn connected(&self, role: Role) {
+        let mut troubles = self.lock();
+        *troubles.slot(role) = None;
+        if role == Role::Publishing {
+            troubles.blocked = None;
+        }
+    }
+
+    /// The broker blocks publishers, with its reason; or does so no longer.
+    pub(super) fn blocked(&self, reason: Option<String>) {
+        self.lock().blocked = reason;
+    }
+
+    /// Why the broker blocks publishers.
+    pub(super) fn why_blocked(&self) -> String {
+        self.lock().blocked.clone().unwrap_or_else(|| "it does not say why".into())
+    }
+
+    /// What was found when the topology was declared last.
+    pub(super) fn topology(&self, wrong: Option<String>) {
+        self.lock().topology = wrong;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Troubles> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Troubles {
+    fn slot(&mut self, role: Role) -> &mut Option<Lost> {
+        match role {
+            Role::Publishing => &mut self.publishing,
+            Role::Consuming => &mut self.consuming,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_trouble_is_told_and_ends_by_itself() {
+        let health = Health::default();
+        assert_eq!(health.check(), Ok(()));
+        health.lost(Role::Publishing, "connection refused".into());
+        health.topology(Some("queue `x` is not ours".into()));
+        let reasons = health.check().expect_err("two troubles");
+        assert!(reasons.contains("not connected for publishing for 0 s: connection refused"), "{reasons}");
+        assert!(reasons.contains("queue `x`"), "{reasons}");
+        health.connected(Role::Publishing);
+        health.topology(None);
+        assert_eq!(health.check(), Ok(()));
+    }
+}

@@ -1,0 +1,144 @@
+//! RabbitMQ. This folder is the only place that knows lapin.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `connection` | one connection: how it is opened, watched, replaced by a new one, and ended |
+//! | `topology` | exchanges, queues and bindings: their names, their arguments, declaring them |
+//! | `publisher` | batches out, with confirms and returns |
+//! | `consumer` | messages in, and their receipts |
+//! | `message` | our messages as AMQP properties, and back |
+//! | `fault` | what RabbitMQ and lapin say, as a [`BrokerError`] |
+//! | `health` | whether it works just now, and why not |
+//!
+//! There are two connections, because RabbitMQ stops reading from a connection that publishes when memory or disk run
+//! short, and acknowledgements must still get through. Each has a supervisor that opens a new one when it ends; who
+//! uses it opens channels and declares the topology by itself. lapin's own recovery stays off: after an error of a
+//! single channel it leaves the consumer silent for ever.
+
+mod connection;
+mod consumer;
+mod fault;
+mod health;
+mod message;
+mod publisher;
+mod topology;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::{Broker, BrokerError, Channel, Consumer, Outgoing};
+use connection::Link;
+use consumer::AmqpConsumer;
+use health::{Health, Role};
+use publisher::Publisher;
+use topology::Topology;
+
+/// Where the broker is, and how long to wait for it.
+#[derive(Clone)]
+pub struct AmqpSettings {
+    /// `amqp://user:password@host:port/virtual-host`, or `amqps://`. Without a virtual host, or with an empty one: `/`.
+    pub url: String,
+    /// What the names of all exchanges and queues begin with, so that several installations share a virtual host.
+    pub prefix: String,
+    /// The time limit over one batch: sending it and its confirms; also for one acknowledgement to be sent.
+    pub publish_timeout: Duration,
+    /// The time limit for opening a connection, and for declaring the topology.
+    pub connect_timeout: Duration,
+    /// How often each side shows that it is alive; a server silent for twice as long is given up. Whole seconds.
+    pub heartbeat: Duration,
+}
+
+impl AmqpSettings {
+    /// With the default time limits.
+    pub fn new(url: impl Into<String>, prefix: impl Into<String>) -> AmqpSettings {
+        AmqpSettings {
+            url: url.into(),
+            prefix: prefix.into(),
+            publish_timeout: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(10),
+            heartbeat: Duration::from_secs(10),
+        }
+    }
+}
+
+impl fmt::Debug for AmqpSettings {
+    /// Without the URL: it holds a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AmqpSettings").field("prefix", &self.prefix).finish_non_exhaustive()
+    }
+}
+
+/// The broker on RabbitMQ, 3.10 and newer. Dropping it ends its tasks without ceremony; [`Broker::close`] says goodbye.
+pub struct AmqpBroker {
+    settings: Arc<AmqpSettings>,
+    topology: Arc<Topology>,
+    health: Arc<Health>,
+    publishing: Link,
+    consuming: Link,
+    publisher: Publisher,
+    closing: CancellationToken,
+    _ends_tasks: DropGuard,
+}
+
+impl AmqpBroker {
+    /// Connects, once, and declares the topology. Retrying is the caller's: [`BrokerError::Unreachable`] may pass,
+    /// [`BrokerError::Topology`] and [`BrokerError::Configuration`] need a person. Afterwards lost connections are
+    /// rebuilt without end, whatever the reason; [`Broker::health`] tells it.
+    pub async fn connect(settings: AmqpSettings) -> Result<AmqpBroker, BrokerError> {
+        let settings = Arc::new(settings);
+        let health = Arc::new(Health::default());
+        let closing = CancellationToken::new();
+        // From here on: a connection that was opened before a later step failed must not stay.
+        let ends_tasks = closing.clone().drop_guard();
+        let topology = Arc::new(Topology::new(&settings.prefix, health.clone()));
+
+        let consuming = Link::open(Role::Consuming, settings.clone(), health.clone(), closing.clone()).await?;
+        topology.declare(&consuming.current()?, settings.connect_timeout).await?;
+        let publishing = Link::open(Role::Publishing, settings.clone(), health.clone(), closing.clone()).await?;
+
+        Ok(AmqpBroker {
+            publisher: Publisher::new(&settings, publishing.clone(), topology.clone(), health.clone()),
+            _ends_tasks: ends_tasks,
+            settings,
+            topology,
+            health,
+            publishing,
+            consuming,
+            closing,
+        })
+    }
+}
+
+#[async_trait]
+impl Broker for AmqpBroker {
+    async fn publish(&self, messages: &[Outgoing]) -> Vec<Result<(), BrokerError>> {
+        self.publisher.publish(messages).await
+    }
+
+    async fn consume(&self, channel: Channel, prefetch: u16) -> Result<Box<dyn Consumer>, BrokerError> {
+        if channel == Channel::Events {
+            return Err(BrokerError::Topology("events leave by an exchange: Handover has no queue of them".into()));
+        }
+        let stop = self.closing.child_token();
+        let consuming = self.consuming.clone();
+        Ok(Box::new(AmqpConsumer::start(channel, prefetch, consuming, self.topology.clone(), &self.settings, stop)))
+    }
+
+    fn needs_relay(&self) -> bool {
+        true
+    }
+
+    fn health(&self) -> Result<(), String> {
+        self.health.check()
+    }
+
+    async fn close(&self) {
+        self.closing.cancel();
+        self.publishing.ended().await;
+        self.consuming.ended().await;
+    }
+}

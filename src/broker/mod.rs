@@ -1,0 +1,145 @@
+//! Where messages come from and go to: one trait, two implementations.
+//!
+//! [`amqp`] is RabbitMQ and the only file that knows lapin; [`local`] is the embedded default, where the ledger's
+//! outbox table itself is the queue. A message only says *look here*: losing, repeating or reordering one changes
+//! nothing, so the trait promises little: what was published was confirmed, and what was not acknowledged comes again.
+
+pub mod amqp;
+pub mod local;
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use uuid::Uuid;
+
+/// The three queues, and the exchange that events leave by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Channel {
+    /// Requests from outside: `<prefix>.requests`.
+    Requests,
+    /// Handover's own steps, cut, ticket, finalize and the like: `<prefix>.steps`.
+    Steps,
+    /// Messages set aside with their reason, for a person: `<prefix>.dead`.
+    Dead,
+    /// Events for whoever listens: the topic exchange `<prefix>.events`.
+    Events,
+}
+
+impl Channel {
+    /// Every channel, in the order in which their names are documented.
+    pub const ALL: [Channel; 4] = [Channel::Requests, Channel::Steps, Channel::Dead, Channel::Events];
+
+    /// The name that stands in the outbox table and, behind the prefix, on the broker.
+    pub fn name(self) -> &'static str {
+        match self {
+            Channel::Requests => "requests",
+            Channel::Steps => "steps",
+            Channel::Dead => "dead",
+            Channel::Events => "events",
+        }
+    }
+
+    /// The channel of that name.
+    pub fn from_name(name: &str) -> Option<Channel> {
+        Channel::ALL.into_iter().find(|channel| channel.name() == name)
+    }
+}
+
+/// A message on its way out. Always persistent; internal ones are mandatory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outgoing {
+    /// The `message_id`; for an event its CloudEvents id.
+    pub id: Uuid,
+    /// Where to.
+    pub channel: Channel,
+    /// The routing key: `request.deactivate`, `step.cut`, an event's type.
+    pub routing_key: String,
+    /// MIME type of the body.
+    pub content_type: String,
+    /// Application headers; a header of no value is left out.
+    pub headers: BTreeMap<String, String>,
+    /// The body, as bytes.
+    pub body: Vec<u8>,
+}
+
+/// A message that arrived and waits for its acknowledgement.
+pub struct Incoming {
+    /// The `message_id`, where its publisher gave one.
+    pub id: Option<String>,
+    /// The exchange it was published to, and the key.
+    pub exchange: String,
+    /// The routing key it came with.
+    pub routing_key: String,
+    /// The queue it was taken from.
+    pub channel: Channel,
+    /// Application headers, those of text and number types, as text.
+    pub headers: BTreeMap<String, String>,
+    /// MIME type of the body, where its publisher gave one.
+    pub content_type: Option<String>,
+    /// The body, as bytes: nothing is known of it yet.
+    pub body: Vec<u8>,
+    /// What settles it.
+    pub receipt: Box<dyn Receipt>,
+}
+
+/// The right to settle one message that arrived, once. Dropped unsettled, the message comes again.
+#[async_trait]
+pub trait Receipt: Send + Sync {
+    /// Tells the broker that the message is done with. An error means that it will come again.
+    async fn ack(self: Box<Self>) -> Result<(), BrokerError>;
+    /// Gives the message back unharmed, for another worker or a later time.
+    async fn give_back(self: Box<Self>) -> Result<(), BrokerError>;
+}
+
+/// A stream of messages of one queue. It outlives connections: it waits while the broker is away.
+#[async_trait]
+pub trait Consumer: Send {
+    /// The next message, waiting for one as long as it takes; `None` only once the consumer was stopped or the broker
+    /// handle closed.
+    /// Cancel-safe: a message is never lost when the future is dropped.
+    async fn next(&mut self) -> Option<Incoming>;
+    /// A message that is here already, without waiting for one.
+    fn try_next(&mut self) -> Option<Incoming>;
+    /// Stops taking: what was fetched and not yet handed out goes back to the queue.
+    async fn stop(&mut self);
+}
+
+/// A broker, or what stands for one.
+#[async_trait]
+pub trait Broker: Send + Sync {
+    /// Publishes, and waits for each confirm, within a time limit: one result for each message, in their order.
+    /// An error says that the message may or may not be there: publish it again under the same id.
+    async fn publish(&self, messages: &[Outgoing]) -> Vec<Result<(), BrokerError>>;
+    /// Starts to take messages of a queue, at most `prefetch` unsettled at a time.
+    async fn consume(&self, channel: Channel, prefetch: u16) -> Result<Box<dyn Consumer>, BrokerError>;
+    /// Whether outbox rows must be carried to this broker by the relay (the embedded one reads them where they are).
+    fn needs_relay(&self) -> bool;
+    /// Whether the broker is reachable now, with the reason where not.
+    fn health(&self) -> Result<(), String>;
+    /// Closes connections; consumers end.
+    async fn close(&self);
+}
+
+/// What can go wrong between here and the broker.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum BrokerError {
+    /// No usable connection or channel now; it is being rebuilt.
+    #[error("the broker cannot be used just now: {0}")]
+    Unreachable(String),
+    /// The broker has not confirmed within the time limit (it may be blocking publishers).
+    #[error("the broker did not confirm within {0:?}")]
+    TimedOut(std::time::Duration),
+    /// The broker refused the message (a negative confirm), or returned it because no queue takes it.
+    #[error("the broker did not take the message: {0}")]
+    Refused(String),
+    /// The broker cannot be used as configured: a faulty address, wrong credentials, no such virtual host. Retrying
+    /// does not mend it.
+    #[error("{0}")]
+    Configuration(String),
+    /// The topology that stands on the broker is not ours, or may not be made: names what, where and what to do.
+    #[error("{0}")]
+    Topology(String),
+    /// The database behind the embedded broker failed.
+    #[error("the outbox cannot be used: {0}")]
+    Outbox(String),
+}

@@ -1,0 +1,261 @@
+//! Brings a catalog's text and the live schema together: a [`Catalog`], or every fault at once.
+
+mod reference;
+mod resolve;
+
+use std::collections::HashSet;
+use std::fmt::Write;
+
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use self::reference::check_reference;
+use self::resolve::Resolver;
+use super::fault::{Fault, Faults, line_of};
+use super::file::{ConditionEntry, GroupsEntry, LicenseEntry, ReferenceEntry, UsersEntry};
+use super::model::{Catalog, Groups, License, Reference, Status, Users};
+use super::schema::{Schema, Table};
+
+/// A catalog that holds, with what is worth a warning.
+#[derive(Debug)]
+pub struct Checked {
+    /// The catalog.
+    pub catalog: Catalog,
+    /// What does not stop it and may still be wrong: a missing index, rows that no reference covers.
+    pub warnings: Vec<Fault>,
+}
+
+/// Checks a catalog's text against the live schema. All faults are reported at once, each with its line.
+pub fn check(name: &str, source: &str, schema: &Schema) -> Result<Checked, Faults> {
+    let mut resolver = Resolver::new(source, schema);
+    let catalog = read(&mut resolver, name, source);
+    let (mut faults, mut warnings) = resolver.into_findings();
+    faults.sort();
+    warnings.sort();
+    match catalog {
+        Some(catalog) if faults.is_empty() => Ok(Checked { catalog, warnings }),
+        _ => Err(Faults { catalog: name.into(), faults }),
+    }
+}
+
+/// The parts of the file that could be read at all.
+#[derive(Default)]
+struct Entries {
+    users: Option<UsersEntry>,
+    license: Option<LicenseEntry>,
+    groups: Option<GroupsEntry>,
+    references: Vec<Spanned<ReferenceEntry>>,
+}
+
+fn read(resolver: &mut Resolver<'_>, name: &str, source: &str) -> Option<Catalog> {
+    let entries = read_entries(resolver, source)?;
+    let Some(users_entry) = entries.users else {
+        // Without the users nothing else can be checked; what was found so far is reported.
+        resolver.fault(0, "[users] is missing or cannot be read: it names the users' table, its key and its status");
+        return None;
+    };
+    let users_table = resolver.table(&users_entry.table);
+    let users = users_table.and_then(|table| check_users(resolver, table, &users_entry));
+    let license = entries.license.as_ref().map(|entry| check_license(resolver, users_table, entry));
+    let groups = entries.groups.as_ref().map(|entry| check_groups(resolver, entry));
+    let has_groups = groups.is_some();
+    let mut kinds = HashSet::new();
+    let mut references = Vec::new();
+    for entry in &entries.references {
+        let kind = entry.get_ref().kind.get_ref();
+        if !kinds.insert(kind.clone()) {
+            resolver
+                .fault(entry.span().start, format!("the kind `{kind}` is there twice: give one of them another name"));
+        }
+        references.push(check_reference(resolver, users_table, has_groups, entry));
+    }
+    let mut references: Vec<Reference> = references.into_iter().collect::<Option<_>>()?;
+    if references.is_empty() {
+        resolver.fault(0, "there is no [[reference]]: `handover catalog scan` lists what points at the users");
+    }
+    settle_overlaps(&mut references);
+    warn_of_uncovered(resolver, &references);
+    Some(Catalog {
+        name: name.into(),
+        hash: hash_of(source),
+        source: source.into(),
+        users: users?,
+        license: license.map_or(Some(None), |license| license.map(Some))?,
+        groups: groups.map_or(Some(None), |groups| groups.map(Some))?,
+        references,
+    })
+}
+
+/// SHA-256 of a catalog's text, in hexadecimal.
+fn hash_of(source: &str) -> String {
+    Sha256::digest(source).iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn read_entries(resolver: &mut Resolver<'_>, source: &str) -> Option<Entries> {
+    let (document, errors) = DeTable::parse_recoverable(source);
+    for error in &errors {
+        resolver.fault(error.span().map_or(0, |span| span.start), error.message());
+    }
+    if !errors.is_empty() {
+        return None;
+    }
+    let mut entries = Entries::default();
+    for (key, value) in document.into_inner() {
+        match key.get_ref().as_ref() {
+            "users" => entries.users = read_section(resolver, value),
+            "license" => entries.license = read_section(resolver, value),
+            "groups" => entries.groups = read_section(resolver, value),
+            "reference" => entries.references = read_references(resolver, value),
+            other => {
+                let message =
+                    format!("unknown section `{other}`: a catalog has [users], [license], [groups] and [[reference]]");
+                resolver.fault(key.span().start, message);
+            }
+        }
+    }
+    Some(entries)
+}
+
+fn read_references<'de>(resolver: &mut Resolver<'_>, value: Spanned<DeValue<'de>>) -> Vec<Spanned<ReferenceEntry>> {
+    let span = value.span();
+    let DeValue::Array(items) = value.into_inner() else {
+        resolver.fault(span.start, "references are written as [[reference]], with two brackets");
+        return Vec::new();
+    };
+    let read_one = |item: Spanned<DeValue<'de>>| {
+        let span = item.span();
+        Some(Spanned::new(span, read_section(resolver, item)?))
+    };
+    items.into_iter().filter_map(read_one).collect()
+}
+
+fn read_section<'de, T: Deserialize<'de>>(resolver: &mut Resolver<'_>, value: Spanned<DeValue<'de>>) -> Option<T> {
+    use serde::de::IntoDeserializer;
+    let start = value.span().start;
+    let deserializer: toml::de::ValueDeserializer<'de> = value.into_deserializer();
+    T::deserialize(deserializer)
+        .map_err(|error| resolver.fault(error.span().map_or(start, |span| span.start), error.message()))
+        .ok()
+}
+
+fn check_users(resolver: &mut Resolver<'_>, table: &Table, entry: &UsersEntry) -> Option<Users> {
+    let key = resolver.column(table, &entry.key);
+    if key.is_some() && !table.is_unique(&[entry.key.get_ref()]) {
+        resolver.fault(entry.key.span().start, format!("`{}` is not unique in {}", entry.key.get_ref(), table.name));
+    }
+    let org = resolver.optional_column(table, entry.org.as_ref());
+    let name = resolver.column(table, &entry.name);
+    let email = resolver.column(table, &entry.email);
+    let manager = resolver.optional_column(table, entry.manager.as_ref());
+    let status = check_status(resolver, table, entry);
+    let required: Vec<_> = entry.required.iter().map(|name| resolver.column(table, name)).collect();
+    let may: Vec<_> =
+        (entry.may.iter()).map(|(kind, condition)| Some((*kind, resolver.condition(table, condition)?))).collect();
+    Some(Users {
+        table: table.name.clone(),
+        key: key?,
+        org: org?,
+        name: name?,
+        email: email?,
+        manager: manager?,
+        status: status?,
+        required: required.into_iter().collect::<Option<_>>()?,
+        may: may.into_iter().collect::<Option<_>>()?,
+    })
+}
+
+fn check_status(resolver: &mut Resolver<'_>, table: &Table, entry: &UsersEntry) -> Option<Status> {
+    let column = resolver.column(table, &entry.status.column);
+    let written = &entry.status.column;
+    let active = resolver.literal(table, written.get_ref(), &entry.status.active);
+    let inactive = resolver.literal(table, written.get_ref(), &entry.status.inactive);
+    let invited = entry.status.invited.as_ref().map(|value| resolver.literal(table, written.get_ref(), value));
+    if active.is_some() && active == inactive {
+        resolver.fault(written.span().start, "`active` and `inactive` are the same value");
+    }
+    Some(Status {
+        column: column?,
+        active: active?,
+        inactive: inactive?,
+        invited: invited.map_or(Some(None), |value| value.map(Some))?,
+    })
+}
+
+fn check_license(resolver: &mut Resolver<'_>, users: Option<&Table>, entry: &LicenseEntry) -> Option<License> {
+    let table = resolver.table(&entry.table)?;
+    let user = resolver.column(table, &entry.user);
+    if table.column(entry.user.get_ref()).is_some_and(|column| !column.nullable) {
+        let message =
+            format!("`{}` of {} may not be NULL, so a license cannot be freed", entry.user.get_ref(), table.name);
+        resolver.fault(entry.user.span().start, message);
+    }
+    let exempt = optional_condition(resolver, users?, entry.exempt.as_ref());
+    Some(License { table: table.name.clone(), user: user?, exempt: exempt? })
+}
+
+fn check_groups(resolver: &mut Resolver<'_>, entry: &GroupsEntry) -> Option<Groups> {
+    let table = resolver.table(&entry.table)?;
+    let group = resolver.column(table, &entry.group);
+    let user = resolver.column(table, &entry.user);
+    Some(Groups { table: table.name.clone(), group: group?, user: user? })
+}
+
+/// A condition that may be absent: `Some(None)` where it is.
+fn optional_condition(
+    resolver: &mut Resolver<'_>,
+    users: &Table,
+    entry: Option<&ConditionEntry>,
+) -> Option<Option<super::model::Condition>> {
+    match entry {
+        None => Some(None),
+        Some(entry) => resolver.condition(users, entry).map(Some),
+    }
+}
+
+/// A row belongs to the first reference of its user column whose filter it passes: later ones leave it alone.
+/// Filters that cannot both pass need no such exclusion, and their statements stay simple.
+fn settle_overlaps(references: &mut [Reference]) {
+    for position in 0..references.len() {
+        let (earlier, rest) = references.split_at_mut(position);
+        let this = &mut rest[0];
+        this.position = position;
+        this.taken = (earlier.iter())
+            .filter(|other| other.table == this.table && other.user == this.user && other.covers_rows())
+            .filter(|other| other.when.is_none() && !other.filter.excludes(&this.filter))
+            .map(|other| other.filter.clone())
+            .collect();
+    }
+}
+
+impl Reference {
+    /// Whether every row that passes the filter is this reference's. A guard over the last of a group is about some of
+    /// the rows only, and one that the request may resolve hands them on: neither takes rows from later references.
+    pub fn covers_rows(&self) -> bool {
+        !matches!(self.disposition, super::model::Disposition::Block { .. })
+    }
+}
+
+/// Warns of rows that no reference takes: they would be orphans, and keep every job of such a leaver from completing.
+fn warn_of_uncovered(resolver: &mut Resolver<'_>, references: &[Reference]) {
+    let mut seen = HashSet::new();
+    for reference in references {
+        if !seen.insert((&reference.table, &reference.user.name)) {
+            continue;
+        }
+        let siblings = references.iter().filter(|other| other.table == reference.table && other.user == reference.user);
+        let covering: Vec<_> = siblings.filter(|other| other.covers_rows() && other.when.is_none()).collect();
+        if !resolver.filters_cover(&reference.table, &covering) {
+            resolver.warn_uncovered(reference);
+        }
+    }
+}
+
+/// The line of a byte, for the resolver.
+fn fault_at(source: &str, byte: usize, message: String) -> Fault {
+    Fault { line: line_of(source, byte), message }
+}

@@ -1,0 +1,178 @@
+//! Looks names and literals up in the live schema, and collects what is wrong with them.
+
+use toml::Spanned;
+
+use super::fault_at;
+use crate::catalog::fault::Fault;
+use crate::catalog::file::{ConditionEntry, Name, Scalar};
+use crate::catalog::model::{Column, Condition, Reference, Test};
+use crate::catalog::schema::{Engine, Family, Schema, SchemaColumn, Table, TableName};
+
+/// A catalog's text, the schema it is checked against, and what was found so far.
+pub struct Resolver<'a> {
+    source: &'a str,
+    pub schema: &'a Schema,
+    faults: Vec<Fault>,
+    warnings: Vec<Fault>,
+}
+
+impl<'a> Resolver<'a> {
+    pub fn new(source: &'a str, schema: &'a Schema) -> Self {
+        Resolver { source, schema, faults: Vec::new(), warnings: Vec::new() }
+    }
+
+    pub fn into_findings(self) -> (Vec<Fault>, Vec<Fault>) {
+        (self.faults, self.warnings)
+    }
+
+    pub fn fault(&mut self, byte: usize, message: impl Into<String>) {
+        self.faults.push(fault_at(self.source, byte, message.into()));
+    }
+
+    pub fn warn(&mut self, byte: usize, message: impl Into<String>) {
+        self.warnings.push(fault_at(self.source, byte, message.into()));
+    }
+
+    pub fn table(&mut self, name: &Name) -> Option<&'a Table> {
+        let schema = self.schema;
+        let table = schema.table(name.get_ref());
+        if table.is_none() {
+            let near = nearest(name.get_ref(), schema.tables.iter().map(|table| table.name.name.as_str()));
+            self.fault(name.span().start, format!("the database has no table `{}`{near}", name.get_ref()));
+        }
+        table
+    }
+
+    pub fn column(&mut self, table: &Table, name: &Name) -> Option<Column> {
+        self.column_at(table, name.get_ref(), name.span().start)
+    }
+
+    pub fn column_at(&mut self, table: &Table, name: &str, byte: usize) -> Option<Column> {
+        let Some(column) = table.column(name) else {
+            let near = nearest(name, table.columns.iter().map(|column| column.name.as_str()));
+            self.fault(byte, format!("the table {} has no column `{name}`{near}", table.name));
+            return None;
+        };
+        Some(Column { name: column.name.clone(), cast: column.cast.clone(), family: column.family })
+    }
+
+    /// A column that may be absent: `Some(None)` where it is.
+    pub fn optional_column(&mut self, table: &Table, name: Option<&Name>) -> Option<Option<Column>> {
+        match name {
+            None => Some(None),
+            Some(name) => self.column(table, name).map(Some),
+        }
+    }
+
+    pub fn condition(&mut self, table: &Table, entry: &ConditionEntry) -> Option<Condition> {
+        let column = self.column(table, &entry.column);
+        let equals = self.literal(table, entry.column.get_ref(), &entry.equals);
+        Some(Condition { column: column?, equals: equals? })
+    }
+
+    pub fn literal(&mut self, table: &Table, column: &str, value: &Spanned<Scalar>) -> Option<String> {
+        self.literal_at(table, column, value.get_ref(), value.span().start)
+    }
+
+    /// The text of a literal, as the column's own text form has it.
+    pub fn literal_at(&mut self, table: &Table, column: &str, value: &Scalar, byte: usize) -> Option<String> {
+        // A column that does not exist was reported where it was looked up.
+        let column = table.column(column)?;
+        let fits = match (column.family, value) {
+            (Family::Integer, Scalar::Integer(_)) | (Family::Boolean, Scalar::Boolean(_)) => true,
+            // SQLite has no booleans of its own: a flag is a number there.
+            (Family::Integer | Family::Number, Scalar::Boolean(_)) => self.schema.engine == Engine::Sqlite,
+            (Family::Number, Scalar::Integer(_) | Scalar::Number(_)) => true,
+            (Family::Integer | Family::Number | Family::Boolean, _) => false,
+            (_, Scalar::Text(_)) => true,
+            (_, Scalar::Boolean(_) | Scalar::Integer(_) | Scalar::Number(_)) => column.family == Family::Other,
+        };
+        if !fits {
+            let wants = family_name(column.family);
+            self.fault(
+                byte,
+                format!("the column `{}` of {} holds {wants}, this value does not", column.name, table.name),
+            );
+            return None;
+        }
+        let text = literal_text(value, self.schema.engine);
+        if let Some(values) = &column.values
+            && !values.contains(&text)
+        {
+            let allowed = values.join(", ");
+            self.fault(
+                byte,
+                format!("the column `{}` of {} never holds this value; it has: {allowed}", column.name, table.name),
+            );
+            return None;
+        }
+        Some(text)
+    }
+
+    /// Whether every row of the table passes one of the filters, as far as the schema can tell: one has no tests, or
+    /// together they name every value of a column that may not be NULL.
+    pub fn filters_cover(&self, table: &TableName, references: &[&Reference]) -> bool {
+        if references.iter().any(|reference| reference.filter.0.is_empty()) {
+            return true;
+        }
+        let Some(table) = self.schema.named(table) else { return false };
+        table.columns.iter().any(|column| single_tests_cover(column, references))
+    }
+
+    pub fn warn_uncovered(&mut self, reference: &Reference) {
+        let message = format!(
+            "rows of {} whose `{}` is the leaver and that pass no reference's `where` (another value, a NULL) count as orphans \
+             and keep the job from completing: add a reference without `where` after the others, `keep` if they may stay",
+            reference.table, reference.user.name
+        );
+        let byte = self.source.find(&format!("\"{}\"", reference.kind)).unwrap_or(0);
+        self.warn(byte, message);
+    }
+}
+
+fn single_tests_cover(column: &SchemaColumn, references: &[&Reference]) -> bool {
+    let Some(values) = &column.values else { return false };
+    let mut named: Vec<&String> = Vec::new();
+    let mut null = !column.nullable;
+    for reference in references {
+        match reference.filter.0.as_slice() {
+            [Test::OneOf(tested, some)] if tested.name == column.name => named.extend(some),
+            [Test::Null(tested, true)] if tested.name == column.name => null = true,
+            _ => {}
+        }
+    }
+    null && values.iter().all(|value| named.contains(&value))
+}
+
+fn literal_text(value: &Scalar, engine: Engine) -> String {
+    match (value, engine) {
+        (Scalar::Boolean(flag), Engine::Postgres) => flag.to_string(),
+        (Scalar::Boolean(flag), Engine::Sqlite) => u8::from(*flag).to_string(),
+        (Scalar::Integer(number), _) => number.to_string(),
+        (Scalar::Number(number), _) => number.to_string(),
+        (Scalar::Text(text), _) => text.clone(),
+    }
+}
+
+fn family_name(family: Family) -> &'static str {
+    match family {
+        Family::Integer => "whole numbers",
+        Family::Number => "numbers",
+        Family::Boolean => "true or false",
+        Family::Text => "text",
+        Family::Uuid => "UUIDs",
+        Family::Time => "dates or times, written as text",
+        Family::Other => "values of another type",
+    }
+}
+
+/// A hint at a name that is nearly the one written, or nothing.
+fn nearest<'n>(written: &str, names: impl Iterator<Item = &'n str>) -> String {
+    let folded = |name: &str| name.to_lowercase().replace('_', "");
+    let wanted = folded(written);
+    let near = names.filter(|name| {
+        let name = folded(name);
+        name == wanted || name.trim_end_matches('s') == wanted.trim_end_matches('s') || name.contains(&wanted)
+    });
+    near.min_by_key(|name| name.len()).map_or(String::new(), |name| format!(" (it has `{name}`)"))
+}

@@ -1,0 +1,25 @@
+//! The catalog: for each thing that points at a user, what becomes of it when the user leaves.
+//!
+//! The rules of a host are data, not code: a TOML file names the users' table and every reference to it, each with one
+//! of six [dispositions](Disposition). [`file`] is what may be written, [`schema`] what the live database has, [`check`]
+//! brings the two together into the [`Catalog`] that everything else works with, and [`scan`] finds what was forgotten.
+//! Nothing here does I/O: the store reads the schema.
+
+mod check;
+mod fault;
+mod file;
+mod model;
+mod scan;
+mod schema;
+
+pub use check::{Checked, check};
+pub use fault::{Fault, Faults};
+pub use model::{
+    Catalog, Child, Column, Condition, Disposition, Eligible, Filter, Groups, License, Occupied, OnConflict, Reference,
+    SetValue, Status, Test, Users,
+};
+pub use scan::{Uncovered, scan};
+pub use schema::{Engine, Family, ForeignKey, OnDelete, Schema, SchemaColumn, Table, TableName};
+
+/// The catalogs that are part of the binary: name and TOML.
+pub const EMBEDDED: [(&str, &str); 1] = [("keap", include_str!("../../config/catalogs/keap.toml"))];

@@ -1,0 +1,313 @@
+//! The catalog as everything else works with it: every table, column and type was found in the live schema.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{Family, TableName};
+use crate::contract::RequestType;
+
+/// The references of one host and their dispositions, checked against its schema.
+#[derive(Debug, Clone)]
+pub struct Catalog {
+    /// Its name, or the path it was read from.
+    pub name: String,
+    /// SHA-256 of its text: jobs name the catalog they were planned with by it.
+    pub hash: String,
+    /// Its text, as the ledger keeps it.
+    pub source: String,
+    /// The users' table.
+    pub users: Users,
+    /// Where licenses are.
+    pub license: Option<License>,
+    /// Where round-robin groups and eligibility are.
+    pub groups: Option<Groups>,
+    /// Every reference, in the order in which they are worked on.
+    pub references: Vec<Reference>,
+}
+
+/// A column of a host's table. Values travel as text and are cast to the column's own type in SQL, so a key may be a
+/// number, a UUID, text or anything else that has a textual form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    /// Its name, unquoted.
+    pub name: String,
+    /// The type that bound text is cast to; empty: no cast.
+    pub cast: String,
+    /// What kind of values it holds: an id of another shape cannot stand in it.
+    pub family: Family,
+}
+
+/// The users' table and its columns.
+#[derive(Debug, Clone)]
+pub struct Users {
+    /// The table.
+    pub table: TableName,
+    /// What users are known by.
+    pub key: Column,
+    /// The organization, where the host has them.
+    pub org: Option<Column>,
+    /// A person's name.
+    pub name: Column,
+    /// A person's address.
+    pub email: Column,
+    /// The user's manager.
+    pub manager: Option<Column>,
+    /// Whether a user is active.
+    pub status: Status,
+    /// Columns without which a profile is incomplete.
+    pub required: Vec<Column>,
+    /// Who may ask for what: a condition on the requester. A request type without one is open to every active user of the organization.
+    pub may: BTreeMap<RequestType, Condition>,
+}
+
+/// The column that says whether a user is active, and its values.
+#[derive(Debug, Clone)]
+pub struct Status {
+    /// The column.
+    pub column: Column,
+    /// Its value for users who are active.
+    pub active: String,
+    /// Its value for users who have left.
+    pub inactive: String,
+    /// Its value for users who have not accepted their invitation yet.
+    pub invited: Option<String>,
+}
+
+/// A column of the users' table has this value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Condition {
+    /// The column.
+    pub column: Column,
+    /// The value, as the column's text.
+    pub equals: String,
+}
+
+/// Where licenses are: one row each, pointing at who holds it or at nobody.
+#[derive(Debug, Clone)]
+pub struct License {
+    /// The table.
+    pub table: TableName,
+    /// The column that points at the holder; NULL when free.
+    pub user: Column,
+    /// Users who need none.
+    pub exempt: Option<Condition>,
+}
+
+/// Which users are in which group.
+#[derive(Debug, Clone)]
+pub struct Groups {
+    /// The table, one row a member.
+    pub table: TableName,
+    /// The group's name.
+    pub group: Column,
+    /// The member.
+    pub user: Column,
+}
+
+/// A place in the host's tables that points at a user.
+#[derive(Debug, Clone)]
+pub struct Reference {
+    /// Where it stands in the catalog, from 0.
+    pub position: usize,
+    /// The catalog's name for it: `contact`.
+    pub kind: String,
+    /// The table.
+    pub table: TableName,
+    /// What its rows are known by, in order; unique and not null.
+    pub key: Vec<Column>,
+    /// The column that holds the user.
+    pub user: Column,
+    /// Every column of the table: what a copy of a row holds.
+    pub columns: Vec<String>,
+    /// Which rows count.
+    pub filter: Filter,
+    /// Filters of earlier references of the same user column whose rows are theirs and not this one's.
+    pub taken: Vec<Filter>,
+    /// Which leavers it counts for.
+    pub when: Option<Condition>,
+    /// Whether it is done when the request is accepted, not with the other work.
+    pub at_start: bool,
+    /// Whether the table is the users' own (direct reports).
+    pub of_users: bool,
+    /// What becomes of it.
+    pub disposition: Disposition,
+}
+
+/// What becomes of a reference when its user leaves.
+#[derive(Debug, Clone)]
+pub enum Disposition {
+    /// Records go to successors.
+    Transfer {
+        /// Whether records without an allotment are a guard; else they stay.
+        required: bool,
+        /// Who may receive them.
+        eligible: Option<Eligible>,
+        /// A column that takes the time of the move.
+        touch: Option<Column>,
+        /// What happens where the successor holds the record already.
+        on_conflict: OnConflict,
+    },
+    /// Rows go; a copy stays in the journal.
+    Detach {
+        /// Whether a reactivation brings them back, as undo does.
+        restore: bool,
+        /// Rows of other tables that go with them.
+        with: Vec<Child>,
+    },
+    /// Columns take a value; the old ones stay in the journal.
+    Set {
+        /// The columns and what they take.
+        values: Vec<(Column, SetValue)>,
+        /// Whether a reactivation brings the old values back, as undo does.
+        restore: bool,
+    },
+    /// Rows are deleted; a copy is kept for a while.
+    Purge {
+        /// How long; zero: no copy at all.
+        keep_copy: Duration,
+        /// Rows of other tables that go with them.
+        with: Vec<Child>,
+    },
+    /// The user may not leave while such a row exists.
+    Block {
+        /// Only where theirs is the last row of an active, staying user among those with the same value here.
+        sole_in: Option<Column>,
+        /// Whether the request may name a successor; then the rows are transferred.
+        resolve: bool,
+        /// Who may be named.
+        eligible: Option<Eligible>,
+    },
+    /// Rows stay, on purpose.
+    Keep,
+}
+
+impl Disposition {
+    /// The word that stands in catalogs and certificates.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Disposition::Transfer { .. } => "transfer",
+            Disposition::Detach { .. } => "detach",
+            Disposition::Set { .. } => "set",
+            Disposition::Purge { .. } => "purge",
+            Disposition::Block { .. } => "block",
+            Disposition::Keep => "keep",
+        }
+    }
+
+    /// Rows of other tables that go with the rows removed.
+    pub fn children(&self) -> &[Child] {
+        match self {
+            Disposition::Detach { with, .. } | Disposition::Purge { with, .. } => with,
+            _ => &[],
+        }
+    }
+
+    /// Whether a request may say who receives the records.
+    pub fn is_allotted(&self) -> bool {
+        matches!(self, Disposition::Transfer { .. } | Disposition::Block { resolve: true, .. })
+    }
+}
+
+/// Who may receive a reference's records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Eligible {
+    /// Members of a group (Keap: "needs to be added to the Sales Rep group").
+    Group(String),
+    /// Users with a value in a column.
+    Column(Condition),
+}
+
+/// What happens to a record that the successor holds already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OnConflict {
+    /// The move fails.
+    Fail,
+    /// The leaver's row goes, journaled. Each entry is a unique index over the user column: its other columns.
+    Drop(Vec<Occupied>),
+}
+
+/// The columns, beside the user's, that a unique index holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Occupied(pub Vec<String>);
+
+/// What a column takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SetValue {
+    /// This value.
+    Text(String),
+    /// The time of the change.
+    Now,
+}
+
+/// A table whose rows go with the rows of a reference: they would be deleted or forgotten by the database otherwise.
+#[derive(Debug, Clone)]
+pub struct Child {
+    /// The table.
+    pub table: TableName,
+    /// Every column of it: what a copy holds.
+    pub columns: Vec<String>,
+    /// The columns that point.
+    pub points: Vec<String>,
+    /// What they point at, in the parent.
+    pub at: Vec<String>,
+    /// The parent: another child, by its place in the list, or the reference itself.
+    pub parent: Option<usize>,
+}
+
+/// Tests that a row passes, all of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter(pub Vec<Test>);
+
+/// A test of one column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Test {
+    /// The column has one of these values.
+    OneOf(Column, Vec<String>),
+    /// The column is NULL, or is not.
+    Null(Column, bool),
+}
+
+impl Filter {
+    /// Whether no row can pass both filters: some column would need two values.
+    pub fn excludes(&self, other: &Filter) -> bool {
+        self.0.iter().any(|mine| other.0.iter().any(|theirs| mine.excludes(theirs)))
+    }
+}
+
+impl Test {
+    fn excludes(&self, other: &Test) -> bool {
+        match (self, other) {
+            (Test::OneOf(a, mine), Test::OneOf(b, theirs)) => {
+                a.name == b.name && mine.iter().all(|value| !theirs.contains(value))
+            }
+            (Test::Null(a, mine), Test::Null(b, theirs)) => a.name == b.name && mine != theirs,
+            (Test::OneOf(a, _), Test::Null(b, true)) | (Test::Null(b, true), Test::OneOf(a, _)) => a.name == b.name,
+            _ => false,
+        }
+    }
+}
+
+impl Catalog {
+    /// The reference of that kind.
+    pub fn reference(&self, kind: &str) -> Option<&Reference> {
+        self.references.iter().find(|reference| reference.kind == kind)
+    }
+
+    /// Columns of the users' table that rules ask for, beside the key, the organization and the status: each once.
+    pub fn asked_columns(&self) -> Vec<&Column> {
+        let users = &self.users;
+        let eligible = self.references.iter().filter_map(|reference| match &reference.disposition {
+            Disposition::Transfer { eligible: Some(Eligible::Column(condition)), .. }
+            | Disposition::Block { eligible: Some(Eligible::Column(condition)), .. } => Some(&condition.column),
+            _ => None,
+        });
+        let mut columns: Vec<&Column> = users.required.iter().collect();
+        columns.extend(users.may.values().map(|condition| &condition.column));
+        columns.extend(self.references.iter().filter_map(|reference| Some(&reference.when.as_ref()?.column)));
+        columns.extend(self.license.iter().filter_map(|license| Some(&license.exempt.as_ref()?.column)));
+        columns.extend(eligible);
+        columns.sort_by(|a, b| a.name.cmp(&b.name));
+        columns.dedup_by(|a, b| a.name == b.name);
+        columns
+    }
+}

@@ -1,0 +1,269 @@
+//! Who receives how much of a reference, as the request says it.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::UserId;
+
+/// Who receives a reference's records. The two logics are the Keap help page's: "Ratio - Each user gets up to the amount
+/// specified; the process repeats for extras. Hardcoded - Each user gets up to the amount specified; extras are not
+/// reassigned at all."
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Written", into = "Written")]
+pub enum Allotment {
+    /// Shares in turn, over and over.
+    Ratio(Vec<Share>),
+    /// Shares once; what is beyond them stays, or is a reason to refuse.
+    Hardcoded(Vec<Share>, Extras),
+    /// Everything to one successor.
+    User(UserId),
+    /// Everything to the leaver's manager.
+    Manager,
+    /// Named records to named successors, the rest by another allotment; without one, the rest stays.
+    Each(BTreeMap<String, UserId>, Option<Box<Allotment>>),
+}
+
+/// One successor's (or one group's) part in a round.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Share {
+    /// Who receives it.
+    pub to: Recipient,
+    /// How many records of each round; zero is allowed, and receives nothing.
+    pub amount: u64,
+}
+
+/// Who a share goes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Recipient {
+    /// A user.
+    User(UserId),
+    /// The fit members of a group, in turn; the last one served is remembered between jobs.
+    RoundRobin(String),
+}
+
+/// What becomes of records beyond a hardcoded allotment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Extras {
+    /// They stay with the leaver and are reported.
+    #[default]
+    Leave,
+    /// They are a guard: the request is rejected.
+    Reject,
+}
+
+impl Allotment {
+    /// Every user whom the allotment names.
+    pub fn users(&self) -> Vec<&UserId> {
+        match self {
+            Allotment::Ratio(shares) | Allotment::Hardcoded(shares, _) => {
+                shares.iter().filter_map(|share| share.to.user()).collect()
+            }
+            Allotment::User(user) => vec![user],
+            Allotment::Manager => Vec::new(),
+            Allotment::Each(each, rest) => each.values().chain(rest.iter().flat_map(|rest| rest.users())).collect(),
+        }
+    }
+
+    /// Every round-robin group that the allotment names.
+    pub fn groups(&self) -> Vec<&str> {
+        match self {
+            Allotment::Ratio(shares) | Allotment::Hardcoded(shares, _) => {
+                shares.iter().filter_map(|share| share.to.group()).collect()
+            }
+            Allotment::User(_) | Allotment::Manager => Vec::new(),
+            Allotment::Each(_, rest) => rest.iter().flat_map(|rest| rest.groups()).collect(),
+        }
+    }
+
+    /// Whether the leaver's manager is asked for.
+    pub fn names_manager(&self) -> bool {
+        match self {
+            Allotment::Manager => true,
+            Allotment::Each(_, Some(rest)) => rest.names_manager(),
+            _ => false,
+        }
+    }
+}
+
+impl Recipient {
+    fn user(&self) -> Option<&UserId> {
+        match self {
+            Recipient::User(user) => Some(user),
+            Recipient::RoundRobin(_) => None,
+        }
+    }
+
+    fn group(&self) -> Option<&str> {
+        match self {
+            Recipient::User(_) => None,
+            Recipient::RoundRobin(group) => Some(group),
+        }
+    }
+}
+
+impl JsonSchema for Allotment {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Allotment".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        Written::json_schema(generator)
+    }
+}
+
+/// An allotment as it is written: exactly one of `logic`, `user`, `manager` and `each` says which kind it is.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Allotment")]
+struct Written {
+    /// `ratio`: shares in turn, over and over; `hardcoded`: shares once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    logic: Option<Logic>,
+    /// With `logic`: who receives how many of each round.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    shares: Option<Vec<WrittenShare>>,
+    /// With `hardcoded`: what becomes of records beyond the shares.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    extras: Option<Extras>,
+    /// Everything to this user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    user: Option<UserId>,
+    /// `true`: everything to the leaver's manager.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    manager: Option<bool>,
+    /// Named records (by key) to named users.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    each: Option<BTreeMap<String, UserId>>,
+    /// With `each`: the allotment of all other records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rest: Option<Box<Written>>,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Logic {
+    Ratio,
+    Hardcoded,
+}
+
+/// A share as it is written: `user` or `round_robin`, and an amount.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Share")]
+struct WrittenShare {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    user: Option<UserId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    round_robin: Option<String>,
+    amount: u64,
+}
+
+impl TryFrom<Written> for Allotment {
+    type Error = String;
+
+    fn try_from(written: Written) -> Result<Self, String> {
+        let Written { logic, shares, extras, user, manager, each, rest } = written;
+        let ways = [logic.is_some(), user.is_some(), manager.is_some(), each.is_some()];
+        if ways.into_iter().filter(|way| *way).count() != 1 {
+            return Err("[invalid_field] an allotment has exactly one of `logic`, `user`, `manager` and `each`".into());
+        }
+        let only_with = |field: &str, with: &str| Err(format!("[invalid_field] `{field}` goes only with `{with}`"));
+        if shares.is_some() && logic.is_none() {
+            return only_with("shares", "logic");
+        }
+        if extras.is_some() && !matches!(logic, Some(Logic::Hardcoded)) {
+            return only_with("extras", "\"logic\": \"hardcoded\"");
+        }
+        if rest.is_some() && each.is_none() {
+            return only_with("rest", "each");
+        }
+        if let Some(user) = user {
+            return Ok(Allotment::User(user));
+        }
+        if let Some(manager) = manager {
+            return match manager {
+                true => Ok(Allotment::Manager),
+                false => Err("[invalid_field] `manager` is true or absent".into()),
+            };
+        }
+        if let Some(each) = each {
+            return read_each(each, rest);
+        }
+        let shares = read_shares(shares.unwrap_or_default())?;
+        Ok(match logic {
+            Some(Logic::Hardcoded) => Allotment::Hardcoded(shares, extras.unwrap_or_default()),
+            _ => Allotment::Ratio(shares),
+        })
+    }
+}
+
+fn read_each(each: BTreeMap<String, UserId>, rest: Option<Box<Written>>) -> Result<Allotment, String> {
+    if each.is_empty() {
+        return Err("[empty_shares] `each` names no record".into());
+    }
+    let rest = rest.map(|rest| Allotment::try_from(*rest)).transpose()?;
+    if matches!(rest, Some(Allotment::Each(..))) {
+        return Err("[invalid_field] `rest` may not be another `each`".into());
+    }
+    Ok(Allotment::Each(each, rest.map(Box::new)))
+}
+
+fn read_shares(written: Vec<WrittenShare>) -> Result<Vec<Share>, String> {
+    if written.is_empty() {
+        return Err("[empty_shares] `shares` is empty: name at least one user or round-robin group".into());
+    }
+    let mut total: u64 = 0;
+    let mut shares = Vec::with_capacity(written.len());
+    for share in written {
+        let to = match (share.user, share.round_robin) {
+            (Some(user), None) => Recipient::User(user),
+            (None, Some(group)) if !group.is_empty() => Recipient::RoundRobin(group),
+            _ => return Err("[invalid_field] a share has exactly one of `user` and `round_robin`".into()),
+        };
+        // Ranks and amounts are kept in signed 64-bit columns.
+        total = (total.checked_add(share.amount))
+            .filter(|total| i64::try_from(*total).is_ok())
+            .ok_or("[invalid_amount] the amounts add up to more than 9223372036854775807")?;
+        shares.push(Share { to, amount: share.amount });
+    }
+    if total == 0 {
+        return Err("[invalid_amount] the amounts add up to nothing: give at least one share an amount".into());
+    }
+    Ok(shares)
+}
+
+impl From<Allotment> for Written {
+    fn from(allotment: Allotment) -> Written {
+        let shared = |logic, shares: Vec<Share>| Written {
+            logic: Some(logic),
+            shares: Some(shares.into_iter().map(WrittenShare::from).collect()),
+            ..Written::default()
+        };
+        match allotment {
+            Allotment::Ratio(shares) => shared(Logic::Ratio, shares),
+            Allotment::Hardcoded(shares, extras) => {
+                Written { extras: Some(extras), ..shared(Logic::Hardcoded, shares) }
+            }
+            Allotment::User(user) => Written { user: Some(user), ..Written::default() },
+            Allotment::Manager => Written { manager: Some(true), ..Written::default() },
+            Allotment::Each(each, rest) => Written {
+                each: Some(each),
+                rest: rest.map(|rest| Box::new(Written::from(*rest))),
+                ..Written::default()
+            },
+        }
+    }
+}
+
+impl From<Share> for WrittenShare {
+    fn from(share: Share) -> WrittenShare {
+        let (user, round_robin) = match share.to {
+            Recipient::User(user) => (Some(user), None),
+            Recipient::RoundRobin(group) => (None, Some(group)),
+        };
+        WrittenShare { user, round_robin, amount: share.amount }
+    }
+}

@@ -1,0 +1,110 @@
+//! The counts that a finished job proves.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use super::JobId;
+
+/// What a finished job did, and that nothing was orphaned. The heart of the completed event, of `handover job` and of the demo.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Certificate {
+    /// The job.
+    pub job_id: JobId,
+    /// The organization; empty where the host has none.
+    pub org_id: String,
+    /// The leaver.
+    pub user_id: String,
+    /// Who asked.
+    pub requested_by: String,
+    /// The state that the certificate belongs to: `completed`.
+    pub state: String,
+    /// 0 for the certificate itself; each later count that found and moved more counts one up.
+    pub supplement: u32,
+    /// One entry for each reference of the catalog that counted for this leaver, in the catalog's order.
+    pub references: Vec<ReferenceResult>,
+    /// What became of the license.
+    pub license: LicenseOutcome,
+    /// Rows that point at the leaver and that no rule of the catalog allows to stay. Zero, or the job does not complete.
+    pub orphans: u64,
+    /// When the request was accepted.
+    #[serde(with = "time::serde::rfc3339")]
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub requested_at: OffsetDateTime,
+    /// When the work began.
+    #[serde(with = "time::serde::rfc3339")]
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub started_at: OffsetDateTime,
+    /// When the job ended.
+    #[serde(with = "time::serde::rfc3339")]
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub completed_at: OffsetDateTime,
+    /// When the rows were counted, with the leaver's row locked.
+    #[serde(with = "time::serde::rfc3339")]
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub counted_at: OffsetDateTime,
+}
+
+/// What became of one reference. Only the counts that its disposition has are there.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ReferenceResult {
+    /// The catalog's name for it.
+    pub kind: String,
+    /// The catalog's disposition.
+    pub disposition: String,
+    /// Records that the job came upon: those moved, left behind and changed meanwhile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub found: Option<u64>,
+    /// Records that went to successors.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved: Option<u64>,
+    /// Records that went away because the successor holds them already (`on_conflict = "drop"`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dropped: Option<u64>,
+    /// Rows removed, of a `detach`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removed: Option<u64>,
+    /// Rows deleted, of a `purge`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purged: Option<u64>,
+    /// Rows changed, of a `set`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set: Option<u64>,
+    /// Rows that stay on purpose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<u64>,
+    /// Records that were dealt to nobody and stay with the leaver.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_behind: Option<u64>,
+    /// Records that the host took away while the job was under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed_meanwhile: Option<u64>,
+    /// How many went to whom.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub successors: BTreeMap<String, u64>,
+}
+
+/// What became of the leaver's license.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LicenseOutcome {
+    /// It is free for somebody else; the billed count is unchanged.
+    Freed,
+    /// The leaver needs none (Keap: "partners do not require a user license").
+    Exempt,
+    /// The leaver held none, or the catalog has no `[license]`.
+    None,
+}
+
+impl LicenseOutcome {
+    /// The word that stands in certificates.
+    pub fn name(self) -> &'static str {
+        match self {
+            LicenseOutcome::Freed => "freed",
+            LicenseOutcome::Exempt => "exempt",
+            LicenseOutcome::None => "none",
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! The outside's words: what a request may say, what an event tells, and the ids both use.
+//!
+//! Everything here is data with serde and a JSON Schema; nothing does I/O. What can be constructed is well formed:
+//! the inside never checks an id's shape or an amount's range again.
+
+mod allotment;
+mod certificate;
+mod event;
+mod ids;
+mod read;
+mod rejection;
+mod request;
+
+pub use allotment::{Allotment, Extras, Recipient, Share};
+pub use certificate::{Certificate, LicenseOutcome, ReferenceResult};
+pub use event::{Assigned, CloudEvent, Completion, EVENT_CONTENT_TYPE, EventType, JobNews};
+pub use ids::{JOB_NAMESPACE, JobId, OrgId, RequestId, UserId, event_id};
+pub use read::{MAX_REQUEST_BYTES, Unreadable, read_request};
+pub use rejection::{Concerning, Rejection};
+pub use request::{Drift, Request, RequestType};

@@ -1,0 +1,148 @@
+//! Reading a message into a request, or into the reason why it cannot be read.
+
+use super::Request;
+
+/// Longest message body that is read, in bytes: room for an `each` of ten thousand records.
+pub const MAX_REQUEST_BYTES: usize = 1 << 20;
+
+/// Longest `reason` accepted, in characters.
+const LONGEST_REASON: usize = 2_000;
+
+/// Why a message cannot be read as a request. Such a message is parked, never retried.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{code} at `{path}`: {detail}")]
+pub struct Unreadable {
+    /// What is wrong, one word for programs.
+    pub code: String,
+    /// The path to the field: `reassign.contact.shares[0].amount`; `.` for the whole message.
+    pub path: String,
+    /// What is wrong and what would mend it, for people.
+    pub detail: String,
+}
+
+impl Unreadable {
+    /// A message that is wrong at one field.
+    pub fn new(code: &str, path: impl Into<String>, detail: impl Into<String>) -> Unreadable {
+        Unreadable { code: code.into(), path: path.into(), detail: detail.into() }
+    }
+}
+
+/// Reads a message body. What only the catalog can tell (an unknown kind, an id of the wrong shape) is checked after this.
+pub fn read_request(body: &[u8]) -> Result<Request, Unreadable> {
+    if body.len() > MAX_REQUEST_BYTES {
+        let detail = format!("the message has {} bytes; at most {MAX_REQUEST_BYTES} are read", body.len());
+        return Err(Unreadable::new("too_large", ".", detail));
+    }
+    let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
+    if first != Some(&b'{') {
+        return match serde_json::from_slice::<serde::de::IgnoredAny>(body) {
+            Ok(_) => Err(Unreadable::new("not_an_object", ".", "a request is a JSON object")),
+            Err(error) => Err(Unreadable::new("not_json", ".", error.to_string())),
+        };
+    }
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let request: Request = serde_path_to_error::deserialize(&mut json).map_err(explain)?;
+    json.end().map_err(|error| Unreadable::new("not_json", ".", error.to_string()))?;
+    if request.reason.as_ref().is_some_and(|reason| reason.chars().count() > LONGEST_REASON) {
+        let detail = format!("a reason has at most {LONGEST_REASON} characters");
+        return Err(Unreadable::new("invalid_field", "reason", detail));
+    }
+    Ok(request)
+}
+
+fn explain(error: serde_path_to_error::Error<serde_json::Error>) -> Unreadable {
+    let path = error.path().to_string();
+    let inner = error.inner();
+    if inner.is_syntax() || inner.is_eof() {
+        return Unreadable::new("not_json", ".", inner.to_string());
+    }
+    let text = inner.to_string();
+    // Our own checks say their code in brackets: serde carries nothing but text.
+    if let Some((code, detail)) = text.strip_prefix('[').and_then(|rest| rest.split_once("] ")) {
+        return Unreadable::new(code, path, detail);
+    }
+    if let Some(field) = text.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()) {
+        let path = if path == "." { field.to_owned() } else { format!("{path}.{field}") };
+        return Unreadable::new("missing_field", path, text);
+    }
+    Unreadable::new(serde_code(&text, &path), path, text)
+}
+
+/// The code of an error in serde's own words.
+fn serde_code(text: &str, path: &str) -> &'static str {
+    if text.starts_with("unknown field") {
+        "unknown_field"
+    } else if path == "type" {
+        "unknown_type"
+    } else if path.ends_with("amount") {
+        "invalid_amount"
+    } else if path.ends_with("_id") || path == "requested_by" {
+        "invalid_id"
+    } else {
+        "invalid_field"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(body: &str) -> (String, String) {
+        let unreadable = read_request(body.as_bytes()).expect_err(body);
+        (unreadable.code, unreadable.path)
+    }
+
+    fn with_contact(allotment: &str) -> String {
+        format!(
+            r#"{{"request_id":"r","org_id":"1","user_id":"53","requested_by":"1","reassign":{{"contact":{allotment}}}}}"#
+        )
+    }
+
+    #[test]
+    fn each_fault_has_a_code_and_the_path_to_its_field() {
+        let cases = [
+            ("", "not_json", "."),
+            ("{", "not_json", "."),
+            ("[1]", "not_an_object", "."),
+            (r#"{"request_id":"r"}"#, "missing_field", "user_id"),
+            (r#"{"type":"explode"}"#, "unknown_type", "type"),
+            (r#"{"request_id":"r","surprise":1}"#, "unknown_field", "surprise"),
+            (r#"{"request_id":7}"#, "invalid_id", "request_id"),
+            (r#"{"request_id":""}"#, "invalid_id", "request_id"),
+        ];
+        for (body, code, path) in cases {
+            assert_eq!(fault(body), (code.to_owned(), path.to_owned()), "{body}");
+        }
+        let allotments = [
+            (r#"{"logic":"ratio","shares":[]}"#, "empty_shares", "reassign.contact"),
+            (
+                r#"{"logic":"ratio","shares":[{"user":"1","amount":-1}]}"#,
+                "invalid_amount",
+                "reassign.contact.shares[0].amount",
+            ),
+            (r#"{"logic":"ratio","shares":[{"user":"1","amount":0}]}"#, "invalid_amount", "reassign.contact"),
+            (
+                r#"{"logic":"ratio","shares":[{"user":"1","amount":9223372036854775807},{"user":"2","amount":1}]}"#,
+                "invalid_amount",
+                "reassign.contact",
+            ),
+            (r#"{"logic":"ratio","user":"1"}"#, "invalid_field", "reassign.contact"),
+            (r#"{"user":"1","colour":"red"}"#, "unknown_field", "reassign.contact.colour"),
+            (r#"{"user":12}"#, "invalid_field", "reassign.contact.user"),
+        ];
+        for (allotment, code, path) in allotments {
+            assert_eq!(fault(&with_contact(allotment)), (code.to_owned(), path.to_owned()), "{allotment}");
+        }
+    }
+
+    #[test]
+    fn bodies_that_mean_the_same_have_the_same_hash() {
+        let short = with_contact(r#"{"user":"11"}"#);
+        let long = r#"{ "reassign": {"contact":{"user":"11"}}, "type": "deactivate", "drift": "refuse",
+            "requested_by":"1", "user_id":"53", "org_id":"1", "request_id":"r" }"#;
+        let other = with_contact(r#"{"user":"12"}"#);
+        let hash = |body: &str| read_request(body.as_bytes()).expect("readable").body_hash();
+        assert_eq!(hash(&short), hash(long));
+        assert_ne!(hash(&short), hash(&other));
+    }
+}

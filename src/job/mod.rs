@@ -1,0 +1,6 @@
+//! A job's life, without I/O: its states and the one table of transitions, and the reasons why it is refused.
+
+pub mod rejection;
+mod state;
+
+pub use state::{Happening, Illegal, State, next};

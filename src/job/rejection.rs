@@ -1,0 +1,222 @@
+//! The reasons why a readable request may not be done: each with a code, what it concerns and what would mend it.
+
+use crate::contract::{Concerning, JobId, Rejection};
+
+fn reason(code: &str, concerning: Concerning, message: String, mend: impl Into<String>) -> Rejection {
+    Rejection { code: code.into(), concerning, message, mend: mend.into() }
+}
+
+fn of_user(user: &str) -> Concerning {
+    Concerning { user_id: Some(user.into()), ..Concerning::default() }
+}
+
+fn of_kind(kind: &str) -> Concerning {
+    Concerning { kind: Some(kind.into()), ..Concerning::default() }
+}
+
+fn of_kind_and_user(kind: &str, user: &str) -> Concerning {
+    Concerning { user_id: Some(user.into()), ..of_kind(kind) }
+}
+
+/// There is no such user.
+pub fn unknown_user(user: &str) -> Rejection {
+    let message = format!("there is no user {user}");
+    reason("unknown_user", of_user(user), message, "check `user_id`; `handover users` lists who there is")
+}
+
+/// The user belongs to another organization than the request.
+pub fn other_organization(user: &str) -> Rejection {
+    let message = format!("the user {user} does not belong to the organization of the request");
+    reason("other_organization", of_user(user), message, "send the request for the user's own organization")
+}
+
+/// The user has left already.
+pub fn already_inactive(user: &str) -> Rejection {
+    reason("already_inactive", of_user(user), format!("the user {user} is inactive already"), "nothing is left to do")
+}
+
+/// The user was invited and has not come yet.
+pub fn invited(user: &str) -> Rejection {
+    let message = format!("the user {user} has been invited and owns nothing yet");
+    reason("invited", of_user(user), message, "cancel the invitation instead")
+}
+
+/// The user's status is none that the catalog names.
+pub fn not_active(user: &str, status: &str) -> Rejection {
+    let message = format!("the user {user} has the status {status:?}, which the catalog does not name");
+    reason("not_active", of_user(user), message, "name the status in the catalog's [users], or mend the user's row")
+}
+
+/// Required fields of the profile are empty.
+pub fn incomplete_profile(user: &str, fields: Vec<String>) -> Rejection {
+    let message = format!("the profile of user {user} lacks {}", fields.join(", "));
+    let concerning = Concerning { fields, ..of_user(user) };
+    reason("incomplete_profile", concerning, message, "fill the fields in, with dummy values if need be")
+}
+
+/// The requester is nobody who may ask for this.
+pub fn requester_not_permitted(requester: &str, why: &str) -> Rejection {
+    let message = format!("the requester {requester} may not ask for this: {why}");
+    reason(
+        "requester_not_permitted",
+        of_user(requester),
+        message,
+        "have somebody send it whom the catalog's `may` permits",
+    )
+}
+
+/// Nobody deactivates themselves.
+pub fn requester_is_leaver(user: &str) -> Rejection {
+    let message = format!("the user {user} asks for their own deactivation");
+    reason("requester_is_leaver", of_user(user), message, "have another permitted user send it")
+}
+
+/// Another job of the same leaver has not ended.
+pub fn job_under_way(user: &str, job: JobId) -> Rejection {
+    let message = format!("the job {job} of user {user} has not ended yet");
+    let concerning = Concerning { job_id: Some(job.to_string()), ..of_user(user) };
+    reason("job_under_way", concerning, message, format!("wait for it: `handover watch {job}`"))
+}
+
+/// Records need a successor and the request names none.
+pub fn allotment_missing(kind: &str, count: u64, exact: bool) -> Rejection {
+    let more = if exact { "" } else { "at least " };
+    let message =
+        format!("the leaver has {more}{count} records of kind `{kind}` and the request does not say who receives them");
+    let concerning = Concerning { count: Some(count), ..of_kind(kind) };
+    reason("allotment_missing", concerning, message, format!("add `reassign.{kind}` to the request"))
+}
+
+/// A hardcoded allotment with `"extras": "reject"` is too small.
+pub fn extras_rejected(kind: &str, extras: u64) -> Rejection {
+    let message = format!("{extras} records of kind `{kind}` are beyond the amounts, and the request refuses extras");
+    let concerning = Concerning { count: Some(extras), ..of_kind(kind) };
+    reason(
+        "extras_rejected",
+        concerning,
+        message,
+        "raise the amounts, use the logic `ratio`, or leave the extras behind",
+    )
+}
+
+/// A successor does not exist.
+pub fn unknown_successor(kind: &str, user: &str) -> Rejection {
+    let message = format!("there is no user {user}, named as successor for `{kind}`");
+    reason("unknown_successor", of_kind_and_user(kind, user), message, "name a user who exists")
+}
+
+/// A successor belongs to another organization.
+pub fn successor_of_other_organization(kind: &str, user: &str) -> Rejection {
+    let message = format!("the successor {user} for `{kind}` does not belong to the leaver's organization");
+    reason(
+        "successor_of_other_organization",
+        of_kind_and_user(kind, user),
+        message,
+        "name a user of the same organization",
+    )
+}
+
+/// A successor is not active.
+pub fn successor_inactive(kind: &str, user: &str) -> Rejection {
+    let message = format!("the successor {user} for `{kind}` is not active");
+    reason("successor_inactive", of_kind_and_user(kind, user), message, "name an active user")
+}
+
+/// A successor is leaving too, or waits to.
+pub fn successor_leaving(kind: &str, user: &str, job: JobId) -> Rejection {
+    let message = format!("the successor {user} for `{kind}` is leaving too, by the job {job}");
+    let concerning = Concerning { job_id: Some(job.to_string()), ..of_kind_and_user(kind, user) };
+    reason("successor_leaving", concerning, message, "name a user who stays")
+}
+
+/// A successor lacks what the catalog asks of who receives this kind.
+pub fn successor_not_eligible(kind: &str, user: &str, wants: &str) -> Rejection {
+    let message = format!("the successor {user} may not receive `{kind}`: {wants}");
+    reason(
+        "successor_not_eligible",
+        of_kind_and_user(kind, user),
+        message,
+        format!("name a user who is eligible, or make {user} so"),
+    )
+}
+
+/// The leaver stands among their own successors.
+pub fn leaver_is_successor(kind: &str, user: &str) -> Rejection {
+    let message = format!("the leaver {user} is named as successor for `{kind}`");
+    reason("leaver_is_successor", of_kind_and_user(kind, user), message, "name somebody else")
+}
+
+/// A round-robin group has no member who could receive.
+pub fn no_fit_member(kind: &str, group: &str) -> Rejection {
+    let message = format!("the round-robin group {group:?} has no active, eligible member who stays, for `{kind}`");
+    let concerning = Concerning { group: Some(group.into()), ..of_kind(kind) };
+    reason("no_fit_member", concerning, message, "add a member to the group, or name users")
+}
+
+/// The leaver has no manager.
+pub fn no_manager(kind: &str, user: &str) -> Rejection {
+    let message = format!("the user {user} has no manager to receive `{kind}`");
+    reason("no_manager", of_kind_and_user(kind, user), message, "name a user instead of the manager")
+}
+
+/// A guard of the catalog holds the leaver back.
+pub fn blocked(kind: &str, count: u64, keys: Vec<String>, resolvable: bool) -> Rejection {
+    let message = format!("the leaver cannot leave while {count} rows of kind `{kind}` are theirs");
+    let concerning = Concerning { count: Some(count), keys, ..of_kind(kind) };
+    let mend = match resolvable {
+        true => format!("name who takes over: add `reassign.{kind}` to the request"),
+        false => "give these rows to somebody else in the application first".to_owned(),
+    };
+    reason("blocked", concerning, message, mend)
+}
+
+/// Records named one by one are not the leaver's.
+pub fn record_not_owned(kind: &str, keys: Vec<String>) -> Rejection {
+    let message = format!("records of kind `{kind}` that `each` names are not the leaver's");
+    let concerning =
+        Concerning { count: Some(keys.len() as u64), keys: keys.into_iter().take(5).collect(), ..of_kind(kind) };
+    reason("record_not_owned", concerning, message, "take them out of `each`")
+}
+
+/// Somebody would report to themselves, or to somebody who reports to them.
+pub fn reporting_cycle(kind: &str, report: &str, successor: &str) -> Rejection {
+    let message = format!("the user {report} would report to {successor}, who is the same or reports to them");
+    let concerning = Concerning { keys: vec![report.into()], ..of_kind_and_user(kind, successor) };
+    reason("reporting_cycle", concerning, message, format!("name somebody else for {report}, with `each`"))
+}
+
+/// What a preview saw has changed since.
+pub fn stale_plan(drift: &[String]) -> Rejection {
+    let message = format!("the plan has changed since its preview: {}", drift.join("; "));
+    reason(
+        "stale_plan",
+        Concerning::default(),
+        message,
+        "preview again and send the new token, or allow it with \"drift\": \"allow\"",
+    )
+}
+
+/// A successor can no longer receive: of a job that needs attention.
+pub fn successor_gone(kind: &str, user: &str) -> Rejection {
+    let message = format!("the successor {user} for `{kind}` is not active any more");
+    reason(
+        "successor_gone",
+        of_kind_and_user(kind, user),
+        message,
+        "make the user active again, or name another successor",
+    )
+}
+
+/// A chunk could not be moved after every attempt: of a job that needs attention.
+pub fn chunk_failed(kind: &str, chunk: i32, error: &str) -> Rejection {
+    let message = format!("chunk {chunk} of kind `{kind}` cannot be worked on: {error}");
+    reason("chunk_failed", of_kind(kind), message, "mend what the database says, then resume the job")
+}
+
+/// Rows keep coming, or match no rule: of a job that needs attention.
+pub fn orphans_left(kind: Option<&str>, place: &str, count: u64) -> Rejection {
+    let message =
+        format!("{count} rows of {place} still point at the leaver and no rule of the catalog allows them to stay");
+    let concerning = Concerning { kind: kind.map(str::to_owned), count: Some(count), ..Concerning::default() };
+    reason("orphans_left", concerning, message, "find out who still writes them, or cover them in the catalog")
+}

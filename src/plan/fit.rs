@@ -1,0 +1,109 @@
+//! Fits a request to the catalog: what only the catalog can tell to be unreadable.
+
+use uuid::Uuid;
+
+use crate::catalog::{Catalog, Column, Family, Reference};
+use crate::contract::{Allotment, Request, Unreadable, UserId};
+
+/// Checks ids and kinds against the catalog, and brings ids into the form in which the database writes them, so that
+/// two spellings of a user are one user.
+pub fn fit(catalog: &Catalog, mut request: Request) -> Result<Request, Unreadable> {
+    match (&catalog.users.org, &request.org_id) {
+        (Some(_), None) => {
+            return Err(Unreadable::new("missing_field", "org_id", "the catalog has organizations: say which"));
+        }
+        (None, Some(_)) => {
+            return Err(Unreadable::new("unknown_field", "org_id", "the catalog has no organizations: leave it out"));
+        }
+        (Some(column), Some(org)) => check_shape(column, org.as_str(), "org_id")?,
+        (None, None) => {}
+    }
+    let key = &catalog.users.key;
+    fit_user(key, &mut request.user_id, || "user_id".into())?;
+    fit_user(key, &mut request.requested_by, || "requested_by".into())?;
+    for (kind, allotment) in &mut request.reassign {
+        let path = format!("reassign.{kind}");
+        let reference = allotted(catalog, kind, &path)?;
+        fit_allotment(catalog, reference, allotment, &path)?;
+    }
+    Ok(request)
+}
+
+fn allotted<'c>(catalog: &'c Catalog, kind: &str, path: &str) -> Result<&'c Reference, Unreadable> {
+    let reference = catalog.reference(kind).filter(|reference| reference.disposition.is_allotted());
+    reference.ok_or_else(|| {
+        let kinds = catalog.references.iter().filter(|reference| reference.disposition.is_allotted());
+        let kinds: Vec<&str> = kinds.map(|reference| reference.kind.as_str()).collect();
+        let detail = format!("the catalog transfers no kind `{kind}`; it has: {}", kinds.join(", "));
+        Unreadable::new("unknown_kind", path, detail)
+    })
+}
+
+fn fit_allotment(
+    catalog: &Catalog,
+    reference: &Reference,
+    allotment: &mut Allotment,
+    path: &str,
+) -> Result<(), Unreadable> {
+    let key = &catalog.users.key;
+    if !allotment.groups().is_empty() && catalog.groups.is_none() {
+        return Err(Unreadable::new("invalid_field", path, "the catalog has no [groups], so there is no round robin"));
+    }
+    match allotment {
+        Allotment::Ratio(shares) | Allotment::Hardcoded(shares, _) => {
+            for (index, share) in shares.iter_mut().enumerate() {
+                if let crate::contract::Recipient::User(user) = &mut share.to {
+                    fit_user(key, user, || format!("{path}.shares[{index}].user"))?;
+                }
+            }
+            Ok(())
+        }
+        Allotment::User(user) => fit_user(key, user, || format!("{path}.user")),
+        Allotment::Manager if catalog.users.manager.is_none() => {
+            Err(Unreadable::new("invalid_field", path, "the catalog's [users] names no `manager` column"))
+        }
+        Allotment::Manager => Ok(()),
+        Allotment::Each(each, rest) => {
+            let [record_key] = reference.key.as_slice() else {
+                let detail = "`each` needs a reference with a key of one column";
+                return Err(Unreadable::new("invalid_field", format!("{path}.each"), detail));
+            };
+            for (record, user) in each.iter_mut() {
+                check_shape(record_key, record, &format!("{path}.each.{record}"))?;
+                fit_user(key, user, || format!("{path}.each.{record}"))?;
+            }
+            match rest {
+                Some(rest) => fit_allotment(catalog, reference, rest, &format!("{path}.rest")),
+                None => Ok(()),
+            }
+        }
+    }
+}
+
+/// Brings a user's id into the database's own text form.
+fn fit_user(key: &Column, user: &mut UserId, path: impl Fn() -> String) -> Result<(), Unreadable> {
+    check_shape(key, user.as_str(), &path())?;
+    if key.family == Family::Uuid
+        && let Ok(uuid) = Uuid::parse_str(user.as_str())
+        && let Ok(id) = UserId::try_from(uuid.to_string())
+    {
+        *user = id;
+    }
+    Ok(())
+}
+
+fn check_shape(column: &Column, text: &str, path: &str) -> Result<(), Unreadable> {
+    let (fits, wants) = match column.family {
+        Family::Integer => (text.parse::<i64>().is_ok_and(|number| number.to_string() == text), "a whole number"),
+        Family::Uuid => (Uuid::parse_str(text).is_ok(), "a UUID"),
+        _ => (true, ""),
+    };
+    match fits {
+        true => Ok(()),
+        false => Err(Unreadable::new(
+            "invalid_id",
+            path,
+            format!("`{}` holds {wants}, written as text; this is {text:?}", column.name),
+        )),
+    }
+}

@@ -1,0 +1,98 @@
+//! Which requests share a transaction.
+
+use std::collections::HashSet;
+
+use crate::contract::{JobId, UserId};
+
+/// Whom a request concerns.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Parties {
+    /// The leaver.
+    pub leaver: Option<UserId>,
+    /// Everybody who may receive something: named successors, the manager where asked for, the members of round-robin groups.
+    pub receivers: HashSet<UserId>,
+    /// The job.
+    pub job: Option<JobId>,
+}
+
+/// Splits requests into groups, in their order. Within a group a leaver stands once, and nowhere among the receivers: the
+/// later request goes to a later group, and sees what the earlier one did. Receivers may be shared: they are locked in
+/// shared mode, and whole teams are handed to one person.
+pub fn groups<T>(requests: Vec<T>, most: usize, parties_of: impl Fn(&T) -> Parties) -> Vec<Vec<T>> {
+    let mut groups: Vec<(Vec<T>, Taken)> = Vec::new();
+    for item in requests {
+        let parties = parties_of(&item);
+        // Never before a group that it collides with: requests of one user stay in their order.
+        let earliest = groups.iter().rposition(|(_, taken)| taken.collides(&parties)).map_or(0, |last| last + 1);
+        let place = (earliest..groups.len()).find(|place| groups[*place].0.len() < most.max(1));
+        let place = place.unwrap_or_else(|| {
+            groups.push((Vec::new(), Taken::default()));
+            groups.len() - 1
+        });
+        groups[place].0.push(item);
+        groups[place].1.add(parties);
+    }
+    groups.into_iter().map(|(group, _)| group).collect()
+}
+
+#[derive(Default)]
+struct Taken {
+    leavers: HashSet<UserId>,
+    receivers: HashSet<UserId>,
+    jobs: HashSet<JobId>,
+}
+
+impl Taken {
+    fn collides(&self, parties: &Parties) -> bool {
+        let leaver = parties.leaver.as_ref();
+        leaver.is_some_and(|leaver| self.leavers.contains(leaver) || self.receivers.contains(leaver))
+            || !self.leavers.is_disjoint(&parties.receivers)
+            || parties.job.is_some_and(|job| self.jobs.contains(&job))
+    }
+
+    fn add(&mut self, parties: Parties) {
+        self.leavers.extend(parties.leaver);
+        self.receivers.extend(parties.receivers);
+        self.jobs.extend(parties.job);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(id: &str) -> UserId {
+        UserId::try_from(id.to_owned()).expect("a good id")
+    }
+
+    fn split(pairs: &[(&str, &str)]) -> Vec<Vec<String>> {
+        let parties = |(leaver, receiver): &(&str, &str)| Parties {
+            leaver: Some(user(leaver)),
+            receivers: HashSet::from([user(receiver)]),
+            job: None,
+        };
+        let groups = groups(pairs.to_vec(), 50, parties);
+        groups.iter().map(|group| group.iter().map(|(leaver, to)| format!("{leaver}-{to}")).collect()).collect()
+    }
+
+    #[test]
+    fn a_leaver_stands_in_a_group_once_and_never_as_a_receiver() {
+        assert_eq!(split(&[("1", "9"), ("2", "9")]), [vec!["1-9", "2-9"]]);
+        assert_eq!(split(&[("1", "2"), ("2", "9")]), [vec!["1-2"], vec!["2-9"]]);
+        assert_eq!(split(&[("1", "2"), ("2", "1")]), [vec!["1-2"], vec!["2-1"]]);
+        assert_eq!(split(&[("1", "9"), ("1", "9"), ("3", "9")]), [vec!["1-9", "3-9"], vec!["1-9"]]);
+    }
+
+    #[test]
+    fn requests_that_collide_keep_their_order() {
+        let split = split(&[("1", "2"), ("2", "3"), ("3", "1"), ("4", "9")]);
+        assert_eq!(split, [vec!["1-2", "4-9"], vec!["2-3"], vec!["3-1"]]);
+    }
+
+    #[test]
+    fn a_group_has_a_limit() {
+        let many: Vec<u32> = (0..7).collect();
+        let sizes: Vec<usize> = groups(many, 3, |_| Parties::default()).iter().map(Vec::len).collect();
+        assert_eq!(sizes, [3, 3, 1]);
+    }
+}

@@ -1,0 +1,235 @@
+//! The guards: a request and what was found go in, a plan or every reason against it comes out.
+
+mod allot;
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::catalog::{Catalog, Disposition, Reference};
+use crate::contract::{Allotment, Drift, Extras, JobId, Rejection, Request, UserId};
+use crate::job::rejection;
+
+use self::allot::allot;
+use super::facts::{Count, Facts, Found, Standing, UserFacts};
+use super::{Deal, token};
+
+/// What becomes of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It can be done, so.
+    Accepted(Plan),
+    /// It may not be done: every reason.
+    Rejected(Vec<Rejection>),
+}
+
+/// What is to be done for one leaver.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// The references that count for this leaver, in the catalog's order.
+    pub references: Vec<Planned>,
+    /// Whether the leaver needs no license.
+    pub license_exempt: bool,
+    /// A job under way that gives the leaver records: this one waits for it.
+    pub wait_for: Option<JobId>,
+}
+
+/// What is to be done with one reference.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Planned {
+    /// The reference, by its position in the catalog.
+    pub position: usize,
+    /// How many rows were found.
+    pub count: Count,
+    /// Who receives which rank. Nobody, where the reference is not transferred.
+    pub deal: Deal,
+    /// Records that go to a successor of their own and take no rank.
+    pub named: BTreeMap<String, UserId>,
+    /// Whether records move to successors: of a `block`, only when the request resolves it.
+    pub transfers: bool,
+}
+
+impl Plan {
+    /// Everybody who may receive something, each once.
+    pub fn successors(&self) -> Vec<&UserId> {
+        let dealt = self.references.iter().flat_map(|planned| planned.deal.successors());
+        let named = self.references.iter().flat_map(|planned| planned.named.values());
+        let mut users: Vec<&UserId> = dealt.chain(named).collect();
+        users.sort();
+        users.dedup();
+        users
+    }
+}
+
+impl Planned {
+    /// How many records take a rank of the deal.
+    pub fn ranked(&self) -> u64 {
+        self.count.rows.saturating_sub(self.named.len() as u64)
+    }
+
+    /// How many records each successor receives.
+    pub fn totals(&self) -> BTreeMap<UserId, u64> {
+        let mut totals = self.deal.totals(self.ranked());
+        for user in self.named.values() {
+            *totals.entry(user.clone()).or_insert(0) += 1;
+        }
+        totals
+    }
+}
+
+/// Judges a request. Every guard is asked, so that a rejection holds every reason.
+pub fn judge(catalog: &Catalog, request: &Request, facts: &Facts, found: &Found) -> Verdict {
+    let mut reasons = judge_requester(catalog, request, facts);
+    let Some(leaver) = facts.users.get(request.user_id.as_str()) else {
+        reasons.insert(0, rejection::unknown_user(request.user_id.as_str()));
+        return Verdict::Rejected(reasons);
+    };
+    reasons.extend(judge_leaver(catalog, request, leaver));
+    let mut plan = Plan { wait_for: leaver.receives_from, ..Plan::default() };
+    plan.license_exempt = exempt_from_license(catalog, leaver);
+    for reference in catalog.references.iter().filter(|reference| applies(reference, leaver)) {
+        let planned = judge_reference(catalog, request, facts, found, leaver, reference, &mut reasons);
+        plan.references.push(planned);
+    }
+    reasons.extend(judge_drift(catalog, request, facts, &plan));
+    match reasons.is_empty() {
+        true => Verdict::Accepted(plan),
+        false => Verdict::Rejected(reasons),
+    }
+}
+
+/// Whether a reference counts for this leaver.
+pub fn applies(reference: &Reference, leaver: &UserFacts) -> bool {
+    reference.when.as_ref().is_none_or(|condition| leaver.has(condition))
+}
+
+fn exempt_from_license(catalog: &Catalog, leaver: &UserFacts) -> bool {
+    let exempt = catalog.license.as_ref().and_then(|license| license.exempt.as_ref());
+    exempt.is_some_and(|condition| leaver.has(condition))
+}
+
+fn judge_requester(catalog: &Catalog, request: &Request, facts: &Facts) -> Vec<Rejection> {
+    let requester = &request.requested_by;
+    if *requester == request.user_id {
+        return vec![rejection::requester_is_leaver(requester.as_str())];
+    }
+    let refuse = |why: &str| vec![rejection::requester_not_permitted(requester.as_str(), why)];
+    let Some(found) = facts.users.get(requester.as_str()) else {
+        return refuse("there is no such user");
+    };
+    if found.org != request.org() {
+        return refuse("they do not belong to the organization of the request");
+    }
+    if found.standing != Standing::Active {
+        return refuse("they are not active");
+    }
+    match catalog.users.may.get(&request.kind) {
+        Some(condition) if !found.has(condition) => {
+            let why = format!("`{}` of the users' table is not {:?} for them", condition.column.name, condition.equals);
+            refuse(&why)
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn judge_leaver(catalog: &Catalog, request: &Request, leaver: &UserFacts) -> Vec<Rejection> {
+    let id = leaver.id.as_str();
+    let mut reasons = Vec::new();
+    if leaver.org != request.org() {
+        // Nothing more is told of somebody else's user.
+        return vec![rejection::other_organization(id)];
+    }
+    match &leaver.standing {
+        Standing::Active => {}
+        Standing::Inactive => reasons.push(rejection::already_inactive(id)),
+        Standing::Invited => reasons.push(rejection::invited(id)),
+        Standing::Other(status) => reasons.push(rejection::not_active(id, status)),
+    }
+    if let Some(job) = leaver.leaving {
+        reasons.push(rejection::job_under_way(id, job));
+    }
+    let empty = |column: &&crate::catalog::Column| {
+        leaver.columns.get(&column.name).and_then(Option::as_deref).is_none_or(|text| text.trim().is_empty())
+    };
+    let missing: Vec<String> = catalog.users.required.iter().filter(empty).map(|column| column.name.clone()).collect();
+    if !missing.is_empty() {
+        reasons.push(rejection::incomplete_profile(id, missing));
+    }
+    reasons
+}
+
+fn judge_reference(
+    catalog: &Catalog,
+    request: &Request,
+    facts: &Facts,
+    found: &Found,
+    leaver: &UserFacts,
+    reference: &Reference,
+    reasons: &mut Vec<Rejection>,
+) -> Planned {
+    let position = reference.position;
+    let count = found.counts.get(&position).copied().unwrap_or_default();
+    let mut planned = Planned { position, count, deal: Deal::Nobody, named: BTreeMap::new(), transfers: false };
+    if leaver.org != request.org() {
+        return planned;
+    }
+    let kind = reference.kind.as_str();
+    match (&reference.disposition, request.reassign.get(kind)) {
+        (Disposition::Transfer { .. } | Disposition::Block { resolve: true, .. }, Some(allotment)) => {
+            planned.transfers = true;
+            (planned.deal, planned.named) = allot(catalog, request, facts, leaver, reference, allotment, reasons);
+            reasons.extend(judge_extras(kind, allotment, &planned));
+            reasons.extend(judge_named(reference, found, &planned));
+        }
+        (Disposition::Transfer { required: true, .. }, None) if count.rows > 0 => {
+            reasons.push(rejection::allotment_missing(kind, count.rows, count.exact));
+        }
+        (Disposition::Block { resolve, .. }, None) if count.rows > 0 => {
+            let keys = found.blocking.get(&position).cloned().unwrap_or_default();
+            reasons.push(rejection::blocked(kind, count.rows, keys, *resolve));
+        }
+        _ => {}
+    }
+    planned
+}
+
+fn judge_extras(kind: &str, allotment: &Allotment, planned: &Planned) -> Option<Rejection> {
+    let rest = match allotment {
+        Allotment::Each(_, Some(rest)) => rest,
+        other => other,
+    };
+    let extras = planned.deal.extras(planned.ranked());
+    let refuses = matches!(rest, Allotment::Hardcoded(_, Extras::Reject));
+    (refuses && extras > 0).then(|| rejection::extras_rejected(kind, extras))
+}
+
+/// Records named one by one must be the leaver's; on the users' own table nobody may come to report to themselves or to
+/// somebody below them.
+fn judge_named(reference: &Reference, found: &Found, planned: &Planned) -> Vec<Rejection> {
+    let kind = reference.kind.as_str();
+    let not_owned = found.not_owned.get(&reference.position).filter(|keys| !keys.is_empty());
+    let mut reasons: Vec<Rejection> =
+        not_owned.map(|keys| rejection::record_not_owned(kind, keys.clone())).into_iter().collect();
+    if reference.of_users {
+        let below: &HashMap<UserId, String> = &found.reports_above;
+        // A report who is named goes where the request says; the others may come to anybody of the deal.
+        let named = planned.named.iter().filter(|(report, successor)| below.get(*successor) == Some(*report));
+        reasons.extend(named.map(|(report, successor)| rejection::reporting_cycle(kind, report, successor.as_str())));
+        let dealt =
+            planned.deal.successors().into_iter().filter_map(|successor| Some((successor, below.get(successor)?)));
+        let dealt = dealt.filter(|(_, report)| !planned.named.contains_key(*report));
+        reasons.extend(dealt.map(|(successor, report)| rejection::reporting_cycle(kind, report, successor.as_str())));
+    }
+    reasons
+}
+
+fn judge_drift(catalog: &Catalog, request: &Request, facts: &Facts, plan: &Plan) -> Option<Rejection> {
+    let expected = request.expect.as_deref()?;
+    if request.drift == Drift::Allow {
+        return None;
+    }
+    let now = token::Seen::of(catalog, request, facts, plan);
+    let drift = match token::Seen::from_token(expected) {
+        Some(seen) => seen.drift_to(&now),
+        None => vec!["the token is not one that a preview gives".to_owned()],
+    };
+    (!drift.is_empty()).then(|| rejection::stale_plan(&drift))
+}

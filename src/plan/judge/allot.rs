@@ -1,0 +1,153 @@
+//! Works an allotment out into a deal, and says who of it cannot receive.
+
+use std::collections::BTreeMap;
+
+use crate::catalog::{Catalog, Disposition, Eligible, Reference};
+use crate::contract::{Allotment, Recipient, Rejection, Request, Share, UserId};
+use crate::job::rejection;
+use crate::plan::deal::{Deal, Receiver, Slots};
+use crate::plan::facts::{Facts, Standing, UserFacts};
+
+/// The deal of an allotment and the records it names one by one; whoever cannot receive is added to the reasons.
+pub fn allot(
+    catalog: &Catalog,
+    request: &Request,
+    facts: &Facts,
+    leaver: &UserFacts,
+    reference: &Reference,
+    allotment: &Allotment,
+    reasons: &mut Vec<Rejection>,
+) -> (Deal, BTreeMap<String, UserId>) {
+    let mut fitness = Fitness { catalog, request, facts, leaver, reference, reasons, judged: Vec::new() };
+    match allotment {
+        Allotment::Each(each, rest) => {
+            each.values().for_each(|user| fitness.require(user));
+            let deal = rest.as_ref().map_or(Deal::Nobody, |rest| fitness.deal(rest));
+            (deal, each.clone())
+        }
+        other => (fitness.deal(other), BTreeMap::new()),
+    }
+}
+
+/// Who can receive a reference's records, and who was found not to.
+struct Fitness<'a> {
+    catalog: &'a Catalog,
+    request: &'a Request,
+    facts: &'a Facts,
+    leaver: &'a UserFacts,
+    reference: &'a Reference,
+    reasons: &'a mut Vec<Rejection>,
+    judged: Vec<UserId>,
+}
+
+impl Fitness<'_> {
+    fn deal(&mut self, allotment: &Allotment) -> Deal {
+        match allotment {
+            Allotment::User(user) => {
+                self.require(user);
+                Deal::Everything(user.clone())
+            }
+            Allotment::Manager => match self.leaver.manager.clone() {
+                Some(manager) => {
+                    self.require(&manager);
+                    Deal::Everything(manager)
+                }
+                None => {
+                    self.reasons.push(rejection::no_manager(&self.reference.kind, self.leaver.id.as_str()));
+                    Deal::Nobody
+                }
+            },
+            Allotment::Ratio(shares) => self.rounds(shares, true),
+            Allotment::Hardcoded(shares, _) => self.rounds(shares, false),
+            // Refused when read: a rest is no `each`.
+            Allotment::Each(..) => Deal::Nobody,
+        }
+    }
+
+    fn rounds(&mut self, shares: &[Share], repeats: bool) -> Deal {
+        let mut end = 0;
+        let mut slots: Vec<Slots> = Vec::new();
+        for (index, share) in shares.iter().enumerate() {
+            let to = match &share.to {
+                Recipient::User(user) => {
+                    self.require(user);
+                    Some(Receiver::User(user.clone()))
+                }
+                Recipient::RoundRobin(group) => self.turn(group, shares, index),
+            };
+            if let Some(to) = to
+                && share.amount > 0
+            {
+                end += share.amount;
+                slots.push(Slots { end, to });
+            }
+        }
+        match slots.is_empty() {
+            true => Deal::Nobody,
+            false => Deal::Rounds { shares: slots, repeats },
+        }
+    }
+
+    fn turn(&mut self, group: &str, shares: &[Share], index: usize) -> Option<Receiver> {
+        let members = self.facts.groups.get(group).map_or(&[][..], Vec::as_slice);
+        let members: Vec<UserId> = members.iter().filter(|member| self.unfit(member).is_none()).cloned().collect();
+        if members.is_empty() {
+            self.reasons.push(rejection::no_fit_member(&self.reference.kind, group));
+            return None;
+        }
+        let of_group = |shares: &[Share]| -> u64 {
+            let same = shares.iter().filter(|share| share.to == Recipient::RoundRobin(group.to_owned()));
+            same.map(|share| share.amount).sum()
+        };
+        let (before, per_round) = (of_group(&shares[..index]), of_group(shares));
+        Some(Receiver::Turn { group: group.to_owned(), members, start: 0, before, per_round })
+    }
+
+    /// A named successor must be fit; each is told of once.
+    fn require(&mut self, user: &UserId) {
+        if !self.judged.contains(user) {
+            self.judged.push(user.clone());
+            self.reasons.extend(self.unfit(user));
+        }
+    }
+
+    /// Why a user cannot receive these records, or nothing.
+    fn unfit(&self, user: &UserId) -> Option<Rejection> {
+        let (kind, id) = (self.reference.kind.as_str(), user.as_str());
+        if *user == self.leaver.id {
+            return Some(rejection::leaver_is_successor(kind, id));
+        }
+        let Some(found) = self.facts.users.get(id) else {
+            return Some(rejection::unknown_successor(kind, id));
+        };
+        if found.org != self.request.org() {
+            return Some(rejection::successor_of_other_organization(kind, id));
+        }
+        if found.standing != Standing::Active {
+            return Some(rejection::successor_inactive(kind, id));
+        }
+        if let Some(job) = found.leaving {
+            return Some(rejection::successor_leaving(kind, id, job));
+        }
+        let wants = self.not_eligible(found)?;
+        Some(rejection::successor_not_eligible(kind, id, &wants))
+    }
+
+    fn not_eligible(&self, user: &UserFacts) -> Option<String> {
+        let (Disposition::Transfer { eligible, .. } | Disposition::Block { eligible, .. }) =
+            &self.reference.disposition
+        else {
+            return None;
+        };
+        match eligible.as_ref()? {
+            Eligible::Group(group) if !self.facts.is_member(group, &user.id) => {
+                Some(format!("only members of the group {group:?} may"))
+            }
+            Eligible::Column(condition) if !user.has(condition) => {
+                let users = &self.catalog.users.table;
+                Some(format!("only users with `{}` = {:?} in {users} may", condition.column.name, condition.equals))
+            }
+            _ => None,
+        }
+    }
+}

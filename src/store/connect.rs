@@ -1,0 +1,100 @@
+//! How a database is reached, and what every connection is told.
+
+use std::time::Duration;
+
+use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sea_orm::{ConnectOptions, Database, DatabaseConnection};
+
+use super::error::{Error, Result};
+use crate::catalog::Engine;
+
+/// How a database is reached, and its time limits. Zero switches a limit off.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `postgres://…` or `sqlite://…`.
+    pub url: String,
+    /// Connections of this process at most; SQLite has one for writing beside them.
+    pub max_connections: u32,
+    /// How long a statement waits for a lock before its transaction is tried again.
+    pub lock_timeout: Duration,
+    /// How long a statement may take.
+    pub statement_timeout: Duration,
+    /// How long a transaction may stand idle before the database ends it: the fence against a worker thought dead.
+    pub idle_timeout: Duration,
+    /// How long to wait for a free connection.
+    pub acquire_timeout: Duration,
+}
+
+/// The engine, the connections that write, and those that read.
+pub(super) async fn connect(settings: &Settings) -> Result<(Engine, DatabaseConnection, DatabaseConnection)> {
+    match engine_of(&settings.url)? {
+        Engine::Postgres => {
+            let pool = open(postgres(settings)).await?;
+            Ok((Engine::Postgres, pool.clone(), pool))
+        }
+        // One connection writes: SQLite has one writer at a time anyhow, and so none of ours ever waits for another in vain.
+        Engine::Sqlite => {
+            let write = open(sqlite(settings, 1)).await?;
+            let read = open(sqlite(settings, settings.max_connections)).await?;
+            Ok((Engine::Sqlite, write, read))
+        }
+    }
+}
+
+async fn open(options: ConnectOptions) -> Result<DatabaseConnection> {
+    Database::connect(options).await.map_err(|error| Error::of("connecting to the database", &error))
+}
+
+fn engine_of(url: &str) -> Result<Engine> {
+    match url.split_once(':') {
+        Some(("postgres" | "postgresql", _)) => Ok(Engine::Postgres),
+        Some(("sqlite", _)) => Ok(Engine::Sqlite),
+        // The URL itself may hold a password: only its scheme is told.
+        other => {
+            let scheme = other.map_or("nothing", |(scheme, _)| scheme);
+            let what = format!("`database.url` begins with `postgres:` or `sqlite:`, not with `{scheme}`");
+            Err(Error::unexpected("connecting to the database", what))
+        }
+    }
+}
+
+pub(super) fn postgres(settings: &Settings) -> ConnectOptions {
+    let limits = [
+        ("lock_timeout", settings.lock_timeout),
+        ("statement_timeout", settings.statement_timeout),
+        ("idle_in_transaction_session_timeout", settings.idle_timeout),
+    ];
+    let limits = limits.map(|(name, limit)| (name, limit.as_millis().to_string()));
+    let mut options = common(settings, settings.max_connections);
+    options.map_sqlx_postgres_opts(move |options| {
+        options.application_name("handover").statement_cache_capacity(400).options(limits.clone())
+    });
+    options
+}
+
+fn sqlite(settings: &Settings, connections: u32) -> ConnectOptions {
+    let busy = settings.lock_timeout;
+    let mut options = common(settings, connections);
+    options.map_sqlx_sqlite_opts(move |options| {
+        options
+            .journal_mode(SqliteJournalMode::Wal)
+            // What was committed survives a power cut: an acknowledged request must not be forgotten.
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(busy)
+            .foreign_keys(true)
+            .pragma("cache_size", "-16000")
+            .statement_cache_capacity(400)
+    });
+    options
+}
+
+fn common(settings: &Settings, connections: u32) -> ConnectOptions {
+    let mut options = ConnectOptions::new(settings.url.clone());
+    options
+        .max_connections(connections.max(1))
+        .min_connections(0)
+        .acquire_timeout(settings.acquire_timeout)
+        .connect_timeout(settings.acquire_timeout)
+        .sqlx_logging(false);
+    options
+}

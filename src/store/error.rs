@@ -1,0 +1,145 @@
+//! What can go wrong in the database, as far as somebody decides on it.
+
+use sea_orm::{DbErr, RuntimeErr, SqlxError};
+
+/// A failure of the database, with what was being done.
+#[derive(Debug, thiserror::Error)]
+#[error("{doing}: {cause}")]
+pub struct Error {
+    /// What was being done.
+    pub doing: String,
+    /// What happened.
+    pub cause: Cause,
+}
+
+/// What happened, as far as somebody decides on it.
+#[derive(Debug, thiserror::Error)]
+pub enum Cause {
+    /// Two transactions were in each other's way: do it again, all of it.
+    #[error("the database asks to try again ({code}): {message}")]
+    Contention {
+        /// The SQLSTATE, or SQLite's code.
+        code: String,
+        /// The database's words.
+        message: String,
+    },
+    /// The connection is gone, or none could be had: the outcome of a commit may be unknown. Do it again once the database is back.
+    #[error("the database cannot be reached: {0}")]
+    Away(String),
+    /// The database said no, and will say it again.
+    #[error("the database refused ({code}): {message}")]
+    Refused {
+        /// The SQLSTATE, or SQLite's code.
+        code: String,
+        /// The database's words.
+        message: String,
+    },
+    /// What the ledger or the host holds does not make sense to us.
+    #[error("{0}")]
+    Unexpected(String),
+    /// A state was expected that is not there any more: somebody else was here.
+    #[error("somebody else was faster")]
+    Superseded,
+}
+
+/// The result of everything in the store.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// Something that does not make sense.
+    pub fn unexpected(doing: impl Into<String>, what: impl Into<String>) -> Error {
+        Error { doing: doing.into(), cause: Cause::Unexpected(what.into()) }
+    }
+
+    /// An update that named the state it expected, and met another.
+    pub fn superseded(doing: impl Into<String>) -> Error {
+        Error { doing: doing.into(), cause: Cause::Superseded }
+    }
+
+    pub(super) fn of(doing: &str, error: &DbErr) -> Error {
+        Error { doing: doing.to_owned(), cause: Cause::of(error) }
+    }
+
+    /// Whether doing it again may help: nothing of it was done, or doing it again finds it done.
+    pub fn is_transient(&self) -> bool {
+        matches!(self.cause, Cause::Contention { .. } | Cause::Away(_))
+    }
+
+    /// Whether the database is not there.
+    pub fn is_away(&self) -> bool {
+        matches!(self.cause, Cause::Away(_))
+    }
+}
+
+impl Cause {
+    fn of(error: &DbErr) -> Cause {
+        match error {
+            DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => match sqlx_error(error) {
+                Some(inner) => Cause::of_sqlx(inner).unwrap_or_else(|| Cause::Away(error.to_string())),
+                None => Cause::Away(error.to_string()),
+            },
+            _ => {
+                let inner = sqlx_error(error).and_then(Cause::of_sqlx);
+                inner.unwrap_or_else(|| Cause::Unexpected(error.to_string()))
+            }
+        }
+    }
+
+    fn of_sqlx(error: &SqlxError) -> Option<Cause> {
+        match error {
+            SqlxError::Database(inner) => {
+                let code = inner.code().unwrap_or_default().into_owned();
+                let message = inner.message().to_owned();
+                Some(match kind_of_code(&code) {
+                    Kind::Contention => Cause::Contention { code, message },
+                    Kind::Away => Cause::Away(message),
+                    Kind::Refused => Cause::Refused { code, message },
+                })
+            }
+            SqlxError::Io(_)
+            | SqlxError::PoolTimedOut
+            | SqlxError::PoolClosed
+            | SqlxError::WorkerCrashed
+            | SqlxError::Tls(_) => Some(Cause::Away(error.to_string())),
+            _ => None,
+        }
+    }
+}
+
+fn sqlx_error(error: &DbErr) -> Option<&SqlxError> {
+    match error {
+        DbErr::Exec(RuntimeErr::SqlxError(inner))
+        | DbErr::Query(RuntimeErr::SqlxError(inner))
+        | DbErr::Conn(RuntimeErr::SqlxError(inner)) => Some(inner),
+        _ => None,
+    }
+}
+
+enum Kind {
+    Contention,
+    Away,
+    Refused,
+}
+
+/// SQLSTATEs of PostgreSQL (<https://www.postgresql.org/docs/current/errcodes-appendix.html>) and, shorter and all digits,
+/// SQLite's result codes (<https://www.sqlite.org/rescode.html>; an extended code's low byte is its primary code).
+fn kind_of_code(code: &str) -> Kind {
+    if code.len() < 5 {
+        return match code.parse::<u32>().unwrap_or(0) & 0xff {
+            // SQLITE_BUSY, SQLITE_LOCKED
+            5 | 6 => Kind::Contention,
+            // SQLITE_IOERR, SQLITE_FULL, SQLITE_CANTOPEN
+            10 | 13 | 14 => Kind::Away,
+            _ => Kind::Refused,
+        };
+    }
+    match code {
+        // serialization_failure, deadlock_detected, lock_not_available, query_canceled (a statement's time limit)
+        "40001" | "40P01" | "55P03" | "57014" => Kind::Contention,
+        // admin_shutdown, crash_shutdown, cannot_connect_now, database_dropped, idle_in_transaction_session_timeout
+        "57P01" | "57P02" | "57P03" | "57P04" | "25P03" => Kind::Away,
+        // connection exceptions, insufficient resources (disk full, too many connections), system errors
+        _ if code.starts_with("08") || code.starts_with("53") || code.starts_with("58") => Kind::Away,
+        _ => Kind::Refused,
+    }
+}

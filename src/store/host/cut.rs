@@ -1,0 +1,86 @@
+//! Where chunks begin and end.
+
+use sea_orm::QueryResult;
+
+use super::rows::{Key, behind, key_columns, tests};
+use crate::catalog::Reference;
+use crate::store::sql::{as_texts, column, table};
+use crate::store::{Error, Result, Session};
+
+/// A range of keys and how many of the leaver's rows it holds now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cut {
+    /// The first key.
+    pub first: Key,
+    /// The last key.
+    pub last: Key,
+    /// How many rows.
+    pub records: u64,
+}
+
+/// Cuts the leaver's rows behind a key, in key order, into at most `chunks` ranges of `rows` rows. Records of `except`
+/// take no place. Fewer ranges than asked for, or a last one that is not full: nothing is behind it.
+///
+/// Takes no locks. Reads at most `chunks * rows` entries of the index on (user, key), in its order; only the keys at
+/// the ranges' ends leave the database.
+pub async fn cut(
+    session: &Session,
+    reference: &Reference,
+    leaver: &str,
+    after: Option<&Key>,
+    except: &[String],
+    chunks: u64,
+    rows: u64,
+) -> Result<Vec<Cut>> {
+    let doing = format!("cutting {}", reference.kind);
+    let mut sql = session.sql("");
+    let leaver = sql.host(&reference.user, leaver);
+    let keys = key_columns(reference, "t");
+    let mut tests = tests(&mut sql, reference, "t");
+    if let Some(after) = after {
+        tests.push_str(&behind(&mut sql, reference, "t", after));
+    }
+    if let ([key], false) = (reference.key.as_slice(), except.is_empty()) {
+        let list = sql.host_list(key, except.iter().map(String::as_str));
+        tests.push_str(&format!(" AND {} NOT IN {list}", column("t", &key.name)));
+    }
+    let most = sql.bind((chunks * rows) as i64);
+    let rows_each = sql.bind(rows as i64);
+    let texts = as_texts(&reference.key, "s");
+    sql.add(&format!(
+        "WITH s AS (SELECT {keys}, row_number() OVER (ORDER BY {keys}) AS n FROM {table} t \
+         WHERE t.{user} = {leaver}{tests} ORDER BY {keys} LIMIT {most}) \
+         SELECT {texts}, s.n AS n FROM s \
+         WHERE s.n % {rows_each} = 0 OR (s.n - 1) % {rows_each} = 0 OR s.n = (SELECT max(n) FROM s) ORDER BY s.n",
+        table = table(&reference.table),
+        user = super::rows::user_column(reference),
+    ));
+    let ends = session.all(&doing, sql).await?;
+    pair_up(&doing, reference, &ends, rows)
+}
+
+/// Pairs the ranges' ends: a row that begins a range, and the next that ends it (the same, in a range of one).
+fn pair_up(doing: &str, reference: &Reference, ends: &[QueryResult], rows: u64) -> Result<Vec<Cut>> {
+    let mut cuts = Vec::new();
+    let mut first: Option<(Key, u64)> = None;
+    for (index, end) in ends.iter().enumerate() {
+        let number: i64 = end.try_get("", "n").map_err(|error| Error::unexpected(doing, error.to_string()))?;
+        let number = number as u64;
+        let key = read_key(doing, reference, end)?;
+        let (start, start_number) = first.take().unwrap_or_else(|| (key.clone(), number));
+        if number % rows == 0 || index + 1 == ends.len() {
+            cuts.push(Cut { first: start, last: key, records: number - start_number + 1 });
+        } else {
+            first = Some((start, start_number));
+        }
+    }
+    Ok(cuts)
+}
+
+/// The key of a row that was selected with [`as_texts`].
+pub fn read_key(doing: &str, reference: &Reference, row: &QueryResult) -> Result<Key> {
+    let read = |index: usize| -> Result<String> {
+        row.try_get("", &format!("k{index}")).map_err(|error| Error::unexpected(doing, error.to_string()))
+    };
+    (0..reference.key.len()).map(read).collect()
+}

@@ -1,0 +1,107 @@
+//! The journal of a statement that changes the host: who, what, which records.
+//!
+//! PostgreSQL writes it in the very statement that changes the rows, from what that returns. SQLite has no statements
+//! within statements, and one writer at a time: there the journal is written first, and the change is made to the rows
+//! that it names.
+
+use sea_orm::QueryResult;
+use uuid::Uuid;
+
+use super::rows::{as_text, keys_aggregate};
+use super::work::Part;
+use crate::catalog::{Engine, Reference};
+use crate::store::sql::{Sql, cast, column};
+use crate::store::{Error, Result, Session};
+
+/// `INSERT INTO handover.journal …` from a table `from` with part, successor and key.
+pub fn journal_insert(
+    sql: &mut Sql,
+    engine: Engine,
+    reference: &Reference,
+    parts: &[&Part],
+    action: &str,
+    from: &str,
+) -> String {
+    let kind = sql.bind(reference.kind.as_str());
+    let at = sql.bind(parts.first().map(|part| part.at));
+    let keys = keys_aggregate(engine, "m.key");
+    format!(
+        "INSERT INTO handover.journal (job_id, chunk, kind, action, from_user, to_user, records, keys, at) \
+         SELECT p.job, p.chunk, {kind}, '{action}', CAST(p.leaver AS text), CAST(m.successor AS text), count(*), {keys}, {at} \
+         FROM {from} m JOIN part p ON p.part = m.part \
+         GROUP BY p.part, p.job, p.chunk, p.leaver, m.successor RETURNING id, job_id, records"
+    )
+}
+
+/// What was journaled: rows by part, and the journal's own rows.
+#[derive(Debug, Default)]
+pub struct Journaled {
+    /// How many rows, by the part's place.
+    pub rows: Vec<(usize, u64)>,
+    /// The first and the last id of the journal's rows, where there are any.
+    pub ids: Option<(i64, i64)>,
+}
+
+/// Runs a statement that ends in [`journal_insert`].
+pub async fn run_journaled(session: &Session, doing: &str, sql: Sql, parts: &[&Part]) -> Result<Journaled> {
+    let mut journaled = Journaled::default();
+    for row in session.all(doing, sql).await? {
+        let (id, job, records) = read_row(&row).map_err(|error| Error::unexpected(doing, error.to_string()))?;
+        // A group has each job once, and a chunk stands alone: the job tells the part.
+        if let Some(place) = parts.iter().position(|part| part.job == job) {
+            journaled.rows.push((place, records as u64));
+        }
+        journaled.ids = Some(journaled.ids.map_or((id, id), |(first, last): (i64, i64)| (first.min(id), last.max(id))));
+    }
+    Ok(journaled)
+}
+
+fn read_row(row: &QueryResult) -> std::result::Result<(i64, Uuid, i64), sea_orm::DbErr> {
+    Ok((row.try_get("", "id")?, row.try_get("", "job_id")?, row.try_get("", "records")?))
+}
+
+/// SQLite: writes the journal of the selected rows, before anything is done to them.
+pub async fn journal_selected(
+    session: &Session,
+    reference: &Reference,
+    parts: &[&Part],
+    mut sql: Sql,
+    selection: &str,
+    action: &str,
+) -> Result<Journaled> {
+    let journal = journal_insert(&mut sql, Engine::Sqlite, reference, parts, action, "chosen");
+    let key = picked_key_json(reference, "x");
+    sql.add(&format!("WITH {selection}, chosen AS (SELECT x.part, x.successor, {key} AS key FROM x) {journal}"));
+    run_journaled(session, &format!("journaling {}", reference.kind), sql, parts).await
+}
+
+/// SQLite: the key that `alias` holds as `k0`, `k1` …, as the journal writes it.
+fn picked_key_json(reference: &Reference, alias: &str) -> String {
+    let texts: Vec<String> = (0..reference.key.len()).map(|index| as_text(&format!("{alias}.k{index}"))).collect();
+    match texts.as_slice() {
+        [one] => one.clone(),
+        many => format!("json_array({})", many.join(", ")),
+    }
+}
+
+/// SQLite: the rows that the journal names, as a FROM list with `j` and `e`, and the keys as `k0`, `k1` … of `x`.
+pub fn journal_rows(sql: &mut Sql, reference: &Reference, (first, last): (i64, i64)) -> String {
+    let (first, last) = (sql.bind(first), sql.bind(last));
+    let value = |index: usize| match reference.key.len() {
+        1 => "e.value".to_owned(),
+        _ => format!("e.value ->> {index}"),
+    };
+    let keys: Vec<String> = (reference.key.iter().enumerate())
+        .map(|(index, key)| format!("{} AS k{index}", cast(&value(index), &key.cast)))
+        .collect();
+    format!(
+        "(SELECT j.job_id, j.chunk, j.from_user, j.to_user, j.at, {} FROM handover.journal j, json_each(j.keys) e \
+         WHERE j.id BETWEEN {first} AND {last}) x",
+        keys.join(", ")
+    )
+}
+
+/// SQLite: that a row is still the leaver's whom the journal names.
+pub fn still_theirs(reference: &Reference, alias: &str) -> String {
+    format!("{} = {}", column(alias, &reference.user.name), cast("x.from_user", &reference.user.cast))
+}

@@ -1,0 +1,33 @@
+//! The host's tables: users, and what points at them. Every name comes from the catalog, checked against the live schema.
+//!
+//! | file | does |
+//! |---|---|
+//! | `schema` | reads what the database has |
+//! | `users` | who there is, locks, status, license, groups |
+//! | `rows` | which rows a reference is about: the tests every statement shares |
+//! | `count` | how many there are, before and after |
+//! | `cut` | where chunks begin and end |
+//! | `work` | one entry to moving, removing and setting, for many leavers or one chunk |
+//! | `transfer`, `remove`, `set` | the statements that change the host |
+//! | `selection`, `journaled` | how these begin, and what they leave in the journal |
+
+mod count;
+mod cut;
+mod journaled;
+mod remove;
+mod rows;
+mod schema;
+mod selection;
+mod set;
+mod transfer;
+mod users;
+mod work;
+
+pub use count::{Place, blocking_keys, census, counts, lock_siblings, not_owned, reports_above};
+pub use cut::{Cut, cut};
+pub use schema::read_schema;
+pub use users::{
+    Listed, fitness_now, free_licenses, group_members, list_users, lock_rows, lock_users, managers, read_users,
+    shut_out,
+};
+pub use work::{Done, Hand, Key, Part, Range, work};

@@ -1,0 +1,218 @@
+//! Removing rows, with a copy of each in the journal's copies.
+//!
+//! Locks: row locks on the rows removed, until the caller commits, in key order as far as the plan follows the index. A
+//! row that two leavers have in common (a follow between them) may be wanted by two transactions: the second waits, and
+//! finds it gone.
+
+use std::time::Duration;
+
+use super::journaled::{journal_insert, journal_rows, journal_selected, run_journaled, still_theirs};
+use super::rows::{between, has_key, key_json, row_json, tests, user_column};
+use super::selection::{Selected, selection};
+use super::work::{Part, Range};
+use crate::catalog::{Child, Disposition, Engine, Reference, TableName};
+use crate::store::sql::{Sql, column, table};
+use crate::store::{Result, Session};
+
+/// Removes the rows of every part; how many, by the part's place.
+pub async fn remove(session: &Session, reference: &Reference, parts: &[&Part]) -> Result<Vec<(usize, u64)>> {
+    let (action, keep) = match &reference.disposition {
+        Disposition::Purge { keep_copy, .. } => ("purged", Keep::For(*keep_copy)),
+        _ => ("detached", Keep::Always),
+    };
+    for part in parts {
+        for child in (0..reference.disposition.children().len()).rev() {
+            remove_children(session, reference, part, child, keep).await?;
+        }
+    }
+    remove_selected(session, reference, parts, &Selected::All, action, keep).await
+}
+
+/// How long copies of removed rows are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// As long as the journal.
+    Always,
+    /// For a while; none at all where it is zero.
+    For(Duration),
+}
+
+impl Keep {
+    fn copies(self) -> bool {
+        self != Keep::For(Duration::ZERO)
+    }
+}
+
+/// Removes the selected rows.
+pub async fn remove_selected(
+    session: &Session,
+    reference: &Reference,
+    parts: &[&Part],
+    selected: &Selected<'_>,
+    action: &str,
+    keep: Keep,
+) -> Result<Vec<(usize, u64)>> {
+    let engine = session.engine();
+    let doing = format!("removing {}", reference.kind);
+    let mut sql = session.sql("");
+    let selection = selection(&mut sql, reference, parts, selected);
+    if engine == Engine::Sqlite {
+        let journaled = journal_selected(session, reference, parts, sql, &selection, action).await?;
+        if let Some(ids) = journaled.ids {
+            if keep.copies() {
+                copy_journaled(session, reference, parts, ids, keep).await?;
+            }
+            delete_journaled(session, reference, ids).await?;
+        }
+        return Ok(journaled.rows);
+    }
+    let tests = tests(&mut sql, reference, "t");
+    let journal = journal_insert(&mut sql, engine, reference, parts, action, "gone");
+    let copied = match keep.copies() {
+        true => {
+            let select = "SELECT p.job, p.chunk, CAST(p.leaver AS text), m.content";
+            let from = "FROM gone m JOIN part p ON p.part = m.part";
+            format!(", copied AS ({})", copy_insert(&mut sql, reference, parts, &reference.table, keep, select, from))
+        }
+        false => String::new(),
+    };
+    sql.add(&format!(
+        "WITH {selection}, \
+         gone AS (DELETE FROM {host} AS t USING x WHERE {has_key} AND t.{user} = x.leaver{tests} \
+           RETURNING x.part, x.successor, {key} AS key, {content} AS content){copied} \
+         {journal}",
+        host = table(&reference.table),
+        user = user_column(reference),
+        has_key = has_key(reference, "t", "x"),
+        key = key_json(engine, reference, "t"),
+        content = row_json(engine, &reference.columns, "t"),
+    ));
+    Ok(run_journaled(session, &doing, sql, parts).await?.rows)
+}
+
+/// `INSERT INTO handover.copies …` of what `select` gives (job, chunk, leaver, content) `from` somewhere.
+pub fn copy_insert(
+    sql: &mut Sql,
+    reference: &Reference,
+    parts: &[&Part],
+    of: &TableName,
+    keep: Keep,
+    select: &str,
+    from: &str,
+) -> String {
+    let kind = sql.bind(reference.kind.as_str());
+    let name = sql.bind(of.to_string());
+    let at = parts.first().map(|part| part.at);
+    let until = match keep {
+        Keep::Always => None,
+        Keep::For(while_) => at.map(|at| at + while_),
+    };
+    let (at, until) = (sql.bind(at), sql.bind(until));
+    format!(
+        "INSERT INTO handover.copies (job_id, chunk, from_user, content, kind, table_name, at, keep_until) \
+         {select}, {kind}, {name}, {at}, {until} {from}"
+    )
+}
+
+/// SQLite: copies the rows that the journal names.
+async fn copy_journaled(
+    session: &Session,
+    reference: &Reference,
+    parts: &[&Part],
+    ids: (i64, i64),
+    keep: Keep,
+) -> Result<()> {
+    let mut sql = session.sql("");
+    let rows = journal_rows(&mut sql, reference, ids);
+    let content = row_json(Engine::Sqlite, &reference.columns, "t");
+    let select = format!("SELECT x.job_id, x.chunk, x.from_user, {content}");
+    let from = format!(
+        "FROM {rows} JOIN {host} t ON {has_key} AND {theirs}",
+        host = table(&reference.table),
+        has_key = has_key(reference, "t", "x"),
+        theirs = still_theirs(reference, "t"),
+    );
+    let insert = copy_insert(&mut sql, reference, parts, &reference.table, keep, &select, &from);
+    sql.add(&insert);
+    session.run(&format!("copying {}", reference.kind), sql).await?;
+    Ok(())
+}
+
+/// SQLite: deletes the rows that the journal names.
+async fn delete_journaled(session: &Session, reference: &Reference, ids: (i64, i64)) -> Result<()> {
+    let mut sql = session.sql("");
+    let rows = journal_rows(&mut sql, reference, ids);
+    sql.add(&format!(
+        "DELETE FROM {host} AS t WHERE EXISTS (SELECT 1 FROM {rows} WHERE {has_key} AND {theirs})",
+        host = table(&reference.table),
+        has_key = has_key(reference, "t", "x"),
+        theirs = still_theirs(reference, "t"),
+    ));
+    session.run(&format!("removing {}", reference.kind), sql).await?;
+    Ok(())
+}
+
+/// Removes rows of another table that point at the rows which are about to go.
+async fn remove_children(
+    session: &Session,
+    reference: &Reference,
+    part: &Part,
+    child: usize,
+    keep: Keep,
+) -> Result<()> {
+    let children = reference.disposition.children();
+    let this = &children[child];
+    let doing = format!("removing {} with {}", this.table, reference.kind);
+    let host = table(&this.table);
+    let content = row_json(session.engine(), &this.columns, "c");
+    let mut sql = session.sql("");
+    let points = points_at(&mut sql, reference, part, children, child);
+    let (job, chunk, leaver) = (sql.bind(part.job), sql.bind(part.chunk), sql.bind(part.leaver.as_str()));
+    let select = format!("SELECT {job}, {chunk}, {leaver}");
+    if session.engine() == Engine::Postgres && keep.copies() {
+        let insert =
+            copy_insert(&mut sql, reference, &[part], &this.table, keep, &format!("{select}, content"), "FROM gone");
+        sql.add(&format!(
+            "WITH gone AS (DELETE FROM {host} AS c WHERE {points} RETURNING {content} AS content) {insert}"
+        ));
+        session.run(&doing, sql).await?;
+        return Ok(());
+    }
+    if keep.copies() {
+        let from = format!("FROM {host} c WHERE {points}");
+        let insert =
+            copy_insert(&mut sql, reference, &[part], &this.table, keep, &format!("{select}, {content}"), &from);
+        sql.add(&insert);
+        session.run(&doing, sql).await?;
+    }
+    let mut sql = session.sql("");
+    let points = points_at(&mut sql, reference, part, children, child);
+    sql.add(&format!("DELETE FROM {host} AS c WHERE {points}"));
+    session.run(&doing, sql).await?;
+    Ok(())
+}
+
+/// That a row `c` of a child table points, over its parents, at a row of the part.
+fn points_at(sql: &mut Sql, reference: &Reference, part: &Part, children: &[Child], child: usize) -> String {
+    let this = &children[child];
+    let listed = |alias: &str, names: &[String]| -> String {
+        names.iter().map(|name| column(alias, name)).collect::<Vec<_>>().join(", ")
+    };
+    let target = match this.parent {
+        Some(parent) => {
+            let above = points_at(sql, reference, part, children, parent);
+            format!("SELECT {} FROM {} c WHERE {above}", listed("c", &this.at), table(&children[parent].table))
+        }
+        None => {
+            let leaver = sql.host(&reference.user, part.leaver.as_str());
+            let range = match &part.range {
+                Range::Whole => String::new(),
+                Range::Keys { first, last } => between(sql, reference, "t", first, last),
+            };
+            let tests = tests(sql, reference, "t");
+            let (host, user) = (table(&reference.table), user_column(reference));
+            format!("SELECT {} FROM {host} t WHERE t.{user} = {leaver}{range}{tests}", listed("t", &this.at))
+        }
+    };
+    format!("({}) IN ({target})", listed("c", &this.points))
+}

@@ -1,0 +1,232 @@
+//! Which rows a reference is about: the tests that every statement on it shares.
+
+use crate::catalog::{Catalog, Column, Disposition, Engine, Filter, Reference, SetValue, Test};
+use crate::job::State;
+use crate::store::sql::{Sql, cast, column, quoted, table};
+
+/// The key of a row: a value for each of the reference's key columns, as text.
+pub type Key = Vec<String>;
+
+/// The tests of a row of `alias`, each with `AND` before it: the filter, rows that earlier references have taken, and
+/// for a `set`, that there is still something to set.
+pub fn tests(sql: &mut Sql, reference: &Reference, alias: &str) -> String {
+    let mut text = filter(sql, &reference.filter, alias);
+    for taken in &reference.taken {
+        let taken = bare_filter(sql, taken, alias);
+        text.push_str(&format!(" AND ({taken}) IS NOT TRUE"));
+    }
+    if let Disposition::Set { values, .. } = &reference.disposition {
+        let unset = unset(sql, values, alias);
+        text.push_str(&format!(" AND ({unset})"));
+    }
+    text
+}
+
+/// The filter alone, each test with `AND` before it.
+pub fn filter(sql: &mut Sql, filter: &Filter, alias: &str) -> String {
+    filter.0.iter().map(|test| format!(" AND {}", one_test(sql, test, alias))).collect()
+}
+
+/// The filter as one expression; `TRUE` where it has no test.
+pub fn bare_filter(sql: &mut Sql, filter: &Filter, alias: &str) -> String {
+    let tests: Vec<String> = filter.0.iter().map(|test| one_test(sql, test, alias)).collect();
+    match tests.is_empty() {
+        true => "TRUE".to_owned(),
+        false => tests.join(" AND "),
+    }
+}
+
+fn one_test(sql: &mut Sql, test: &Test, alias: &str) -> String {
+    match test {
+        Test::OneOf(tested, values) => match values.as_slice() {
+            [value] => format!("{} = {}", column(alias, &tested.name), sql.host(tested, value)),
+            values => {
+                let list = sql.host_list(tested, values.iter().map(String::as_str));
+                format!("{} IN {list}", column(alias, &tested.name))
+            }
+        },
+        Test::Null(tested, true) => format!("{} IS NULL", column(alias, &tested.name)),
+        Test::Null(tested, false) => format!("{} IS NOT NULL", column(alias, &tested.name)),
+    }
+}
+
+/// Whether a row still lacks one of the values: a second pass finds nothing to do.
+pub fn unset(sql: &mut Sql, values: &[(Column, SetValue)], alias: &str) -> String {
+    let lacking = values.iter().map(|(set, value)| match value {
+        SetValue::Text(text) => {
+            let value = sql.host(set, text);
+            format!("{} IS DISTINCT FROM {value}", column(alias, &set.name))
+        }
+        SetValue::Now => format!("{} IS NULL", column(alias, &set.name)),
+    });
+    lacking.collect::<Vec<_>>().join(" OR ")
+}
+
+/// For a guard over the last of a group: that no other row of the group belongs to an active user who stays. Users of
+/// `leaving`, who leave in the same transaction, do not stay.
+pub fn is_sole(
+    sql: &mut Sql,
+    catalog: &Catalog,
+    reference: &Reference,
+    sole_in: &Column,
+    alias: &str,
+    leaving: &[String],
+) -> String {
+    let users = &catalog.users;
+    let other_user = same_type(&column("o", &reference.user.name), &reference.user, &users.key);
+    let same_group = format!("{} = {}", column("o", &sole_in.name), column(alias, &sole_in.name));
+    let other = format!("{} <> {}", column("o", &reference.user.name), column(alias, &reference.user.name));
+    let filter = filter(sql, &reference.filter, "o");
+    let leaving = sql.host_list(&reference.user, leaving.iter().map(String::as_str));
+    let active = sql.host(&users.status.column, &users.status.active);
+    format!(
+        " AND NOT EXISTS (SELECT 1 FROM {table} o JOIN {users_table} u ON {key} = {other_user} \
+         WHERE {same_group} AND {other}{filter} AND {other_column} NOT IN {leaving} AND {status} = {active} \
+         AND NOT EXISTS (SELECT 1 FROM handover.jobs j WHERE j.org = {org} AND j.user_id = {user_text} AND j.state IN ({open})))",
+        table = table(&reference.table),
+        users_table = table(&users.table),
+        key = column("u", &users.key.name),
+        other_column = column("o", &reference.user.name),
+        status = column("u", &users.status.column.name),
+        org = org_of(catalog, "u"),
+        user_text = as_text(&column("u", &users.key.name)),
+        open = open_states(),
+    )
+}
+
+/// A user's organization as the ledger keeps it; the empty text where the host has none.
+pub fn org_of(catalog: &Catalog, alias: &str) -> String {
+    match &catalog.users.org {
+        Some(org) => format!("COALESCE({}, '')", as_text(&column(alias, &org.name))),
+        None => "''".to_owned(),
+    }
+}
+
+/// States of a job that has not ended, quoted: the same list as the ledger's unique index over open jobs.
+pub fn open_states() -> String {
+    state_list(State::ALL.into_iter().filter(|state| !state.is_final()))
+}
+
+/// States, quoted, for an `IN`.
+pub fn state_list(states: impl IntoIterator<Item = State>) -> String {
+    let names: Vec<String> = states.into_iter().map(|state| format!("'{}'", state.name())).collect();
+    names.join(", ")
+}
+
+/// An expression as text.
+pub fn as_text(expression: &str) -> String {
+    cast(expression, "text")
+}
+
+/// An expression of one column's type, to compare with a column of perhaps another.
+pub fn same_type(expression: &str, from: &Column, to: &Column) -> String {
+    match from.cast == to.cast {
+        true => expression.to_owned(),
+        false => cast(expression, &to.cast),
+    }
+}
+
+/// The key columns of an alias, in order: `t."a", t."b"`.
+pub fn key_columns(reference: &Reference, alias: &str) -> String {
+    let columns: Vec<String> = reference.key.iter().map(|key| column(alias, &key.name)).collect();
+    columns.join(", ")
+}
+
+/// The key of a row as JSON text form: a text, or an array of texts where the key has several columns.
+pub fn key_json(engine: Engine, reference: &Reference, alias: &str) -> String {
+    let texts: Vec<String> = reference.key.iter().map(|key| as_text(&column(alias, &key.name))).collect();
+    match (texts.as_slice(), engine) {
+        ([one], _) => one.clone(),
+        (many, Engine::Postgres) => format!("jsonb_build_array({})", many.join(", ")),
+        (many, Engine::Sqlite) => format!("json_array({})", many.join(", ")),
+    }
+}
+
+/// All rows' keys as one JSON array.
+pub fn keys_aggregate(engine: Engine, key: &str) -> String {
+    match engine {
+        Engine::Postgres => format!("jsonb_agg({key})"),
+        Engine::Sqlite => format!("json_group_array({key})"),
+    }
+}
+
+/// The key columns of an alias under the names `k0`, `k1` and so on, which no column of the host can collide with.
+pub fn keys_as(reference: &Reference, alias: &str) -> String {
+    let named: Vec<String> = reference
+        .key
+        .iter()
+        .enumerate()
+        .map(|(index, key)| format!("{} AS k{index}", column(alias, &key.name)))
+        .collect();
+    named.join(", ")
+}
+
+/// That a row has the key which `other` holds as `k0`, `k1` and so on.
+pub fn has_key(reference: &Reference, alias: &str, other: &str) -> String {
+    let equal: Vec<String> = (reference.key.iter().enumerate())
+        .map(|(index, key)| format!("{} = {other}.k{index}", column(alias, &key.name)))
+        .collect();
+    equal.join(" AND ")
+}
+
+/// That a row's key lies between two keys, both included. Written so that an index on (user, key) is read just there.
+pub fn between(sql: &mut Sql, reference: &Reference, alias: &str, first: &Key, last: &Key) -> String {
+    let from = compare(sql, reference, alias, ">=", first);
+    let to = compare(sql, reference, alias, "<=", last);
+    format!(" AND {from} AND {to}")
+}
+
+/// That a row's key lies behind another: `(t."a", t."b") > ($1, $2)`.
+pub fn behind(sql: &mut Sql, reference: &Reference, alias: &str, key: &Key) -> String {
+    format!(" AND {}", compare(sql, reference, alias, ">", key))
+}
+
+fn compare(sql: &mut Sql, reference: &Reference, alias: &str, operator: &str, key: &Key) -> String {
+    let values: Vec<String> = reference.key.iter().zip(key).map(|(column, text)| sql.host(column, text)).collect();
+    match (key_columns(reference, alias), values.as_slice()) {
+        (columns, [value]) => format!("{columns} {operator} {value}"),
+        (columns, values) => format!("({columns}) {operator} ({})", values.join(", ")),
+    }
+}
+
+/// The time now, for a column of any type of time.
+pub fn now(engine: Engine, for_column: &Column) -> String {
+    match engine {
+        Engine::Postgres => cast("now()", &for_column.cast),
+        Engine::Sqlite => "CURRENT_TIMESTAMP".to_owned(),
+    }
+}
+
+/// A whole row as a JSON object.
+pub fn row_json(engine: Engine, columns: &[String], alias: &str) -> String {
+    match engine {
+        Engine::Postgres => format!("to_jsonb({alias})"),
+        Engine::Sqlite => {
+            // JSON has no bytes: they are kept as hexadecimal under a name that says so.
+            let pairs: Vec<String> = (columns.iter())
+                .map(|name| {
+                    let value = column(alias, name);
+                    let name = name.replace('\'', "''");
+                    format!("'{name}', CASE typeof({value}) WHEN 'blob' THEN json_object('$hex', hex({value})) ELSE {value} END")
+                })
+                .collect();
+            format!("json_object({})", pairs.join(", "))
+        }
+    }
+}
+
+/// An object of some columns, under their names.
+pub fn columns_json(engine: Engine, columns: &[&Column], alias: &str) -> String {
+    let pairs: Vec<String> = (columns.iter())
+        .map(|set| format!("'{}', {}", set.name.replace('\'', "''"), column(alias, &set.name)))
+        .collect();
+    match engine {
+        Engine::Postgres => format!("jsonb_build_object({})", pairs.join(", ")),
+        Engine::Sqlite => format!("json_object({})", pairs.join(", ")),
+    }
+}
+
+/// `"name"` of the user column, quoted.
+pub fn user_column(reference: &Reference) -> String {
+    quoted(&reference.user.name)
+}

@@ -1,0 +1,43 @@
+//! Reads what the database has: tables, columns, types, unique indexes, indexes, foreign keys.
+
+mod postgres;
+mod sqlite;
+
+use crate::catalog::{Engine, Schema};
+use crate::store::{Result, Session};
+
+/// Reads the live schema, all of it but the ledger's own part.
+pub async fn read_schema(session: &Session) -> Result<Schema> {
+    let tables = match session.engine() {
+        Engine::Postgres => postgres::read_tables(session).await?,
+        Engine::Sqlite => sqlite::read_tables(session).await?,
+    };
+    Ok(Schema { engine: session.engine(), tables })
+}
+
+/// The texts that a check on a list allows: `CHECK (status IN ('a', 'b'))`, or PostgreSQL's rendering of it. Nothing
+/// where the check says anything else.
+fn listed_values(check: &str) -> Option<Vec<String>> {
+    let upper = check.to_uppercase();
+    let is_list = upper.contains(" IN (") || upper.contains("= ANY (ARRAY[") || upper.contains("= ANY ((ARRAY[");
+    if !is_list || upper.contains(" OR ") || upper.contains(" AND ") || upper.contains("NOT ") {
+        return None;
+    }
+    // Texts stand between single quotes; every other piece is one.
+    let values: Vec<String> = check.split('\'').skip(1).step_by(2).map(str::to_owned).collect();
+    (!values.is_empty()).then_some(values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::listed_values;
+
+    #[test]
+    fn a_check_on_a_list_tells_every_value() {
+        let both = Some(vec!["pending".to_owned(), "completed".to_owned()]);
+        assert_eq!(listed_values("CHECK ((status = ANY (ARRAY['pending'::text, 'completed'::text])))"), both);
+        assert_eq!(listed_values("(\"status\" IN ('pending', 'completed'))"), both);
+        assert_eq!(listed_values("(status IN ('a') OR x > 1)"), None);
+        assert_eq!(listed_values("(amount > 0)"), None);
+    }
+}

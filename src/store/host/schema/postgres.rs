@@ -1,0 +1,159 @@
+//! PostgreSQL's schema, from its system catalogs.
+
+use std::collections::BTreeMap;
+
+use sea_orm::{DbErr, QueryResult};
+
+use super::listed_values;
+use crate::catalog::{Family, ForeignKey, OnDelete, SchemaColumn, Table, TableName};
+use crate::store::{Error, Result, Session};
+
+const DOING: &str = "reading the schema";
+
+/// Tables of anybody but the system and the ledger.
+const OURS: &str = "n.nspname NOT IN ('pg_catalog', 'information_schema', 'handover') AND n.nspname NOT LIKE 'pg_toast%' \
+                    AND n.nspname NOT LIKE 'pg_temp%'";
+
+type Tables = BTreeMap<(String, String), Table>;
+
+pub async fn read_tables(session: &Session) -> Result<Vec<Table>> {
+    let mut tables = Tables::new();
+    read_columns(session, &mut tables).await?;
+    read_indexes(session, &mut tables).await?;
+    read_constraints(session, &mut tables).await?;
+    Ok(tables.into_values().collect())
+}
+
+async fn rows(session: &Session, text: &str) -> Result<Vec<QueryResult>> {
+    session.all(DOING, session.sql(&text.replace("{ours}", OURS))).await
+}
+
+fn failed(error: DbErr) -> Error {
+    Error::unexpected(DOING, error.to_string())
+}
+
+fn table_of<'t>(tables: &'t mut Tables, row: &QueryResult) -> Result<Option<&'t mut Table>> {
+    let schema: String = row.try_get("", "schema").map_err(failed)?;
+    let name: String = row.try_get("", "table").map_err(failed)?;
+    Ok(tables.get_mut(&(schema, name)))
+}
+
+async fn read_columns(session: &Session, tables: &mut Tables) -> Result<()> {
+    let text = "SELECT n.nspname::text AS schema, c.relname::text AS table, pg_table_is_visible(c.oid) AS visible, \
+                a.attname::text AS column, format_type(a.atttypid, NULL) AS type, t.typname::text AS base, \
+                t.typcategory::text AS category, a.attnotnull AS not_null, \
+                (SELECT array_agg(e.enumlabel::text ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = t.oid) AS labels \
+                FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
+                JOIN pg_type t ON t.oid = a.atttypid \
+                WHERE c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped AND {ours} ORDER BY n.nspname, c.relname, a.attnum";
+    for row in rows(session, text).await? {
+        let text = |column: &str| row.try_get::<String>("", column).map_err(failed);
+        let name = TableName { schema: Some(text("schema")?), name: text("table")? };
+        let visible = row.try_get("", "visible").map_err(failed)?;
+        let family = family(&text("base")?, &text("category")?);
+        let labels: Option<Vec<String>> = row.try_get("", "labels").map_err(failed)?;
+        let flags = (family == Family::Boolean).then(|| vec!["false".to_owned(), "true".to_owned()]);
+        let column = SchemaColumn {
+            name: text("column")?,
+            cast: cast_type(&text("base")?, text("type")?),
+            family,
+            nullable: !row.try_get::<bool>("", "not_null").map_err(failed)?,
+            values: labels.or(flags),
+        };
+        let key = (text("schema")?, text("table")?);
+        let table = tables.entry(key).or_insert_with(|| Table {
+            name,
+            visible,
+            columns: Vec::new(),
+            uniques: Vec::new(),
+            indexes: Vec::new(),
+            foreign_keys: Vec::new(),
+        });
+        table.columns.push(column);
+    }
+    Ok(())
+}
+
+/// `character` without a length would cut to one character.
+fn cast_type(base: &str, formatted: String) -> String {
+    match base {
+        "bpchar" => "bpchar".to_owned(),
+        _ => formatted,
+    }
+}
+
+/// See `pg_type.typcategory` in PostgreSQL's documentation.
+fn family(base: &str, category: &str) -> Family {
+    match (base, category) {
+        ("int2" | "int4" | "int8", _) => Family::Integer,
+        ("uuid", _) => Family::Uuid,
+        (_, "N") => Family::Number,
+        (_, "B") => Family::Boolean,
+        (_, "S" | "E") => Family::Text,
+        ("citext", _) => Family::Text,
+        (_, "D" | "T") => Family::Time,
+        _ => Family::Other,
+    }
+}
+
+async fn read_indexes(session: &Session, tables: &mut Tables) -> Result<()> {
+    let text = "SELECT n.nspname::text AS schema, c.relname::text AS table, \
+                i.indisunique AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL AS whole_unique, \
+                i.indpred IS NULL AS whole, \
+                (SELECT array_agg(a.attname::text ORDER BY k.place) FROM unnest(i.indkey::int2[]) WITH ORDINALITY k(number, place) \
+                 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.number WHERE k.place <= i.indnkeyatts) AS columns \
+                FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
+                WHERE i.indisvalid AND {ours} ORDER BY n.nspname, c.relname, i.indexrelid";
+    for row in rows(session, text).await? {
+        let columns: Option<Vec<String>> = row.try_get("", "columns").map_err(failed)?;
+        let unique: bool = row.try_get("", "whole_unique").map_err(failed)?;
+        let whole: bool = row.try_get("", "whole").map_err(failed)?;
+        if let (Some(table), Some(columns)) = (table_of(tables, &row)?, columns) {
+            if unique {
+                table.uniques.push(columns.clone());
+            }
+            if whole {
+                table.indexes.push(columns);
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn read_constraints(session: &Session, tables: &mut Tables) -> Result<()> {
+    let text = "SELECT n.nspname::text AS schema, c.relname::text AS table, k.contype::text AS type, k.confdeltype::text AS on_delete, \
+                pg_get_constraintdef(k.oid) AS definition, fn.nspname::text AS target_schema, f.relname::text AS target_table, \
+                (SELECT array_agg(a.attname::text ORDER BY o.place) FROM unnest(k.conkey) WITH ORDINALITY o(number, place) \
+                 JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = o.number) AS columns, \
+                (SELECT array_agg(a.attname::text ORDER BY o.place) FROM unnest(k.confkey) WITH ORDINALITY o(number, place) \
+                 JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = o.number) AS target \
+                FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
+                LEFT JOIN pg_class f ON f.oid = k.confrelid LEFT JOIN pg_namespace fn ON fn.oid = f.relnamespace \
+                WHERE k.contype IN ('f', 'c') AND {ours} ORDER BY n.nspname, c.relname, k.conname";
+    for row in rows(session, text).await? {
+        let columns: Option<Vec<String>> = row.try_get("", "columns").map_err(failed)?;
+        let (Some(table), Some(columns)) = (table_of(tables, &row)?, columns) else { continue };
+        match row.try_get::<String>("", "type").map_err(failed)?.as_str() {
+            "f" => table.foreign_keys.push(foreign_key(&row, columns).map_err(failed)?),
+            _ => {
+                let definition: String = row.try_get("", "definition").map_err(failed)?;
+                if let ([name], Some(values)) = (columns.as_slice(), listed_values(&definition))
+                    && let Some(column) = table.columns.iter_mut().find(|column| column.name == *name)
+                {
+                    column.values = Some(values);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn foreign_key(row: &QueryResult, columns: Vec<String>) -> std::result::Result<ForeignKey, DbErr> {
+    let on_delete = match row.try_get::<String>("", "on_delete")?.as_str() {
+        "c" => OnDelete::Cascade,
+        "n" | "d" => OnDelete::Forget,
+        _ => OnDelete::Refuse,
+    };
+    let table = TableName { schema: row.try_get("", "target_schema")?, name: row.try_get("", "target_table")? };
+    Ok(ForeignKey { columns, table, target: row.try_get("", "target")?, on_delete })
+}

@@ -1,0 +1,150 @@
+//! The rows that a statement works on, as a table `x`: part, leaver, who receives the row, and its key as `k0`, `k1` …
+//!
+//! Every statement that changes the host begins with it, so that moving, removing and setting differ only in what they do.
+
+use std::collections::BTreeMap;
+
+use super::rows::{between, has_key, key_columns, keys_as, tests, user_column};
+use super::work::{Hand, Part, Range};
+use crate::catalog::{Occupied, Reference};
+use crate::contract::UserId;
+use crate::store::sql::{Lane, Sql, column, table};
+
+/// Which of the parts' rows.
+pub enum Selected<'a> {
+    /// Every row.
+    All,
+    /// Rows that somebody receives, by their place in key order.
+    Dealt,
+    /// Rows named one by one, of a single part.
+    Pairs(&'a BTreeMap<Vec<String>, UserId>),
+    /// Of such rows, those whose successor has a row already with the same values in one of these lists of columns.
+    OccupiedPairs(&'a BTreeMap<Vec<String>, UserId>, &'a [Occupied]),
+}
+
+/// The WITH list that ends in `part` and `x`.
+pub fn selection(sql: &mut Sql, reference: &Reference, parts: &[&Part], selected: &Selected<'_>) -> String {
+    let part = part_table(sql, reference, parts);
+    let tests = tests(sql, reference, "t");
+    let host = table(&reference.table);
+    let user = user_column(reference);
+    match selected {
+        Selected::All => {
+            let range = range_test(sql, reference, parts);
+            let keys = keys_as(reference, "t");
+            format!(
+                "{part}, x AS (SELECT p.part, p.leaver, NULL AS successor, {keys} \
+                 FROM part p JOIN {host} t ON t.{user} = p.leaver{range}{tests})"
+            )
+        }
+        Selected::Dealt => {
+            let range = range_test(sql, reference, parts);
+            let except = except_test(sql, reference, parts);
+            let keys = keys_as(reference, "t");
+            let order = key_columns(reference, "t");
+            let deal = deal_table(sql, reference, parts);
+            let picked = picked_keys(reference, "r");
+            format!(
+                "{part}, deal AS (SELECT * FROM {deal}), \
+                 r AS (SELECT p.part, p.leaver, p.sole, {keys}, row_number() OVER (PARTITION BY p.part ORDER BY {order}) AS n \
+                   FROM part p JOIN {host} t ON t.{user} = p.leaver{range}{except}{tests}), \
+                 x AS (SELECT r.part, r.leaver, COALESCE(r.sole, d.successor) AS successor, {picked} \
+                   FROM r LEFT JOIN deal d ON d.part = r.part AND d.n = r.n WHERE COALESCE(r.sole, d.successor) IS NOT NULL)"
+            )
+        }
+        Selected::Pairs(pairs) | Selected::OccupiedPairs(pairs, _) => {
+            let pair = pair_table(sql, reference, pairs);
+            let matches = has_key(reference, "t", "d");
+            let picked = picked_keys(reference, "d");
+            let occupied = match selected {
+                Selected::OccupiedPairs(_, occupied) => occupied_test(reference, occupied),
+                _ => String::new(),
+            };
+            format!(
+                "{part}, x AS (SELECT p.part, p.leaver, d.successor, {picked} \
+                 FROM part p CROSS JOIN {pair} JOIN {host} t ON {matches} AND t.{user} = p.leaver{tests}{occupied})"
+            )
+        }
+    }
+}
+
+fn part_table(sql: &mut Sql, reference: &Reference, parts: &[&Part]) -> String {
+    let sole = parts.iter().map(|part| match &part.hand {
+        Hand::Sole(successor) => Some(successor.to_string()),
+        _ => None,
+    });
+    let lanes = vec![
+        Lane::cast_to("bigint", "part", (0..parts.len()).map(Some)),
+        Lane::cast_to("uuid", "job", parts.iter().map(|part| Some(part.job))),
+        Lane::cast_to("integer", "chunk", parts.iter().map(|part| part.chunk)),
+        Lane::of("leaver", &reference.user, parts.iter().map(|part| part.leaver.as_str())),
+        Lane::of_some("sole", &reference.user, sole),
+    ];
+    format!("part AS (SELECT * FROM {})", sql.table("p", lanes))
+}
+
+fn deal_table(sql: &mut Sql, reference: &Reference, parts: &[&Part]) -> String {
+    let (mut part_lane, mut place_lane, mut successors) = (Vec::new(), Vec::new(), Vec::new());
+    for (place, part) in parts.iter().enumerate() {
+        if let Hand::Dealt { successors: dealt, .. } = &part.hand {
+            for (index, successor) in dealt.iter().enumerate() {
+                if let Some(successor) = successor {
+                    part_lane.push(Some(place));
+                    place_lane.push(Some(index + 1));
+                    successors.push(Some(successor.to_string()));
+                }
+            }
+        }
+    }
+    let lanes = vec![
+        Lane::cast_to("bigint", "part", part_lane),
+        Lane::cast_to("bigint", "n", place_lane),
+        Lane::of_some("successor", &reference.user, successors),
+    ];
+    sql.table("d", lanes)
+}
+
+fn pair_table(sql: &mut Sql, reference: &Reference, pairs: &BTreeMap<Vec<String>, UserId>) -> String {
+    let mut lanes = vec![Lane::of("successor", &reference.user, pairs.values().map(UserId::as_str))];
+    for (index, key) in reference.key.iter().enumerate() {
+        let values = pairs.keys().map(|values| values.get(index).cloned());
+        lanes.push(Lane::of_some(&format!("k{index}"), key, values));
+    }
+    sql.table("d", lanes)
+}
+
+/// The range of a single part; parts that are whole share one statement and have none.
+fn range_test(sql: &mut Sql, reference: &Reference, parts: &[&Part]) -> String {
+    match parts {
+        [Part { range: Range::Keys { first, last }, .. }] => between(sql, reference, "t", first, last),
+        _ => String::new(),
+    }
+}
+
+/// Rows of a single part that go another way and take no place.
+fn except_test(sql: &mut Sql, reference: &Reference, parts: &[&Part]) -> String {
+    match (parts, reference.key.as_slice()) {
+        ([Part { hand: Hand::Dealt { except, .. }, .. }], [key]) if !except.is_empty() => {
+            let list = sql.host_list(key, except.iter().map(String::as_str));
+            format!(" AND {} NOT IN {list}", column("t", &key.name))
+        }
+        _ => String::new(),
+    }
+}
+
+fn occupied_test(reference: &Reference, occupied: &[Occupied]) -> String {
+    let any: Vec<String> = (occupied.iter())
+        .map(|Occupied(columns)| {
+            let same: String =
+                columns.iter().map(|name| format!(" AND {} = {}", column("o", name), column("t", name))).collect();
+            let (host, user) = (table(&reference.table), user_column(reference));
+            format!("EXISTS (SELECT 1 FROM {host} o WHERE o.{user} = d.successor{same})")
+        })
+        .collect();
+    format!(" AND ({})", any.join(" OR "))
+}
+
+fn picked_keys(reference: &Reference, alias: &str) -> String {
+    let picked: Vec<String> = (0..reference.key.len()).map(|index| format!("{alias}.k{index}")).collect();
+    picked.join(", ")
+}

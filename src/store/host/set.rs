@@ -1,0 +1,77 @@
+//! Setting columns, with the old values in the journal's copies. Who stays the user: only the columns change.
+//!
+//! Locks: row locks on the rows set, until the caller commits.
+
+use super::journaled::{journal_insert, journal_rows, journal_selected, run_journaled, still_theirs};
+use super::remove::{Keep, copy_insert};
+use super::rows::{columns_json, has_key, key_json, now, tests, user_column};
+use super::selection::{Selected, selection};
+use super::work::Part;
+use crate::catalog::{Column, Engine, Reference, SetValue};
+use crate::store::sql::{Sql, quoted, table};
+use crate::store::{Result, Session};
+
+/// Sets the rows of every part that still lack a value; how many, by the part's place.
+pub async fn set(
+    session: &Session,
+    reference: &Reference,
+    values: &[(Column, SetValue)],
+    parts: &[&Part],
+) -> Result<Vec<(usize, u64)>> {
+    let engine = session.engine();
+    let doing = format!("setting {}", reference.kind);
+    let (host, user) = (table(&reference.table), user_column(reference));
+    let kept: Vec<&Column> = reference.key.iter().chain(values.iter().map(|(column, _)| column)).collect();
+    let content = columns_json(engine, &kept, "t");
+    let mut sql = session.sql("");
+    let selection = selection(&mut sql, reference, parts, &Selected::All);
+    if engine == Engine::Sqlite {
+        let journaled = journal_selected(session, reference, parts, sql, &selection, "set").await?;
+        if let Some(ids) = journaled.ids {
+            let mut sql = session.sql("");
+            let rows = journal_rows(&mut sql, reference, ids);
+            let theirs = still_theirs(reference, "t");
+            let from = format!("FROM {rows} JOIN {host} t ON {} AND {theirs}", has_key(reference, "t", "x"));
+            let select = format!("SELECT x.job_id, x.chunk, x.from_user, {content}");
+            let insert = copy_insert(&mut sql, reference, parts, &reference.table, Keep::Always, &select, &from);
+            sql.add(&insert);
+            session.run(&doing, sql).await?;
+            let mut sql = session.sql("");
+            let rows = journal_rows(&mut sql, reference, ids);
+            let assignments = assignments(&mut sql, engine, values);
+            let has_key = has_key(reference, "t", "x");
+            sql.add(&format!("UPDATE {host} AS t SET {assignments} FROM {rows} WHERE {has_key} AND {theirs}"));
+            session.run(&doing, sql).await?;
+        }
+        return Ok(journaled.rows);
+    }
+    let tests = tests(&mut sql, reference, "t");
+    let assignments = assignments(&mut sql, engine, values);
+    let journal = journal_insert(&mut sql, engine, reference, parts, "set", "changed");
+    let select = "SELECT p.job, p.chunk, CAST(p.leaver AS text), m.content";
+    let from = "FROM changed m JOIN part p ON p.part = m.part";
+    let copied = copy_insert(&mut sql, reference, parts, &reference.table, Keep::Always, select, from);
+    // The old values are read under the rows' locks: an UPDATE returns only the new ones before PostgreSQL 18.
+    sql.add(&format!(
+        "WITH {selection}, \
+         old AS (SELECT x.*, {content} AS content FROM {host} t JOIN x ON {has_key} WHERE t.{user} = x.leaver FOR UPDATE OF t), \
+         changed AS (UPDATE {host} AS t SET {assignments} FROM old WHERE {old_key} AND t.{user} = old.leaver{tests} \
+           RETURNING old.part, old.successor, {key} AS key, old.content), \
+         copied AS ({copied}) {journal}",
+        has_key = has_key(reference, "t", "x"),
+        old_key = has_key(reference, "t", "old"),
+        key = key_json(engine, reference, "t"),
+    ));
+    Ok(run_journaled(session, &doing, sql, parts).await?.rows)
+}
+
+fn assignments(sql: &mut Sql, engine: Engine, values: &[(Column, SetValue)]) -> String {
+    let assign = values.iter().map(|(column, value)| {
+        let value = match value {
+            SetValue::Text(text) => sql.host(column, text),
+            SetValue::Now => format!("COALESCE({}, {})", quoted(&column.name), now(engine, column)),
+        };
+        format!("{} = {value}", quoted(&column.name))
+    });
+    assign.collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,226 @@
+//! Moving records to successors.
+//!
+//! A record is moved only while the leaver still owns it and it passes the reference's tests: the UPDATE asks again, so
+//! what the host has changed since it was read stays as the host wants it. Rows are not locked beforehand, that would
+//! write each of them twice.
+//!
+//! Locks: row locks on the records moved, held until the caller commits; taken in key order as far as the plan follows
+//! the index on (user, key). Nobody but the host competes for them, for the leaver is locked by whoever moves.
+
+use std::collections::BTreeMap;
+
+use super::cut::read_key;
+use super::journaled::{journal_insert, journal_rows, journal_selected, run_journaled, still_theirs};
+use super::remove::{Keep, remove_selected};
+use super::rows::{Key, between, has_key, is_sole, key_columns, key_json, keys_aggregate, now, tests, user_column};
+use super::selection::{Selected, selection};
+use super::work::{Hand, Part, Range};
+use crate::catalog::{Catalog, Disposition, Engine, Occupied, OnConflict, Reference};
+use crate::contract::UserId;
+use crate::store::sql::{as_texts, cast, quoted, table};
+use crate::store::{Error, Result, Session};
+
+/// Moves the records of every part; how many, by the part's place.
+pub async fn transfer(
+    session: &Session,
+    catalog: &Catalog,
+    reference: &Reference,
+    parts: &[&Part],
+) -> Result<Vec<(usize, u64)>> {
+    match parts {
+        [part] => transfer_part(session, catalog, reference, part).await,
+        parts => move_selected(session, reference, parts, &Selected::Dealt).await,
+    }
+}
+
+async fn transfer_part(
+    session: &Session,
+    catalog: &Catalog,
+    reference: &Reference,
+    part: &Part,
+) -> Result<Vec<(usize, u64)>> {
+    match &part.hand {
+        Hand::None => Ok(Vec::new()),
+        Hand::Named(named) => {
+            let pairs = named.iter().map(|(key, user)| (vec![key.clone()], user.clone())).collect();
+            move_pairs(session, reference, part, &pairs).await
+        }
+        _ if goes_in_pairs(reference) => {
+            let pairs = deal_here(session, catalog, reference, part).await?;
+            move_pairs(session, reference, part, &pairs).await
+        }
+        Hand::Sole(successor) if session.engine() == Engine::Postgres => {
+            move_range(session, reference, part, successor).await
+        }
+        _ => move_selected(session, reference, &[part], &Selected::Dealt).await,
+    }
+}
+
+/// Whether who receives which row must be known before the statement: where rows may be dropped, and where the test of
+/// a row looks at its neighbours, which the statement itself is changing.
+pub fn goes_in_pairs(reference: &Reference) -> bool {
+    !occupied(reference).is_empty() || matches!(reference.disposition, Disposition::Block { .. })
+}
+
+fn occupied(reference: &Reference) -> &[Occupied] {
+    match &reference.disposition {
+        Disposition::Transfer { on_conflict: OnConflict::Drop(occupied), .. } => occupied,
+        _ => &[],
+    }
+}
+
+/// Everything of a range to one successor: no deal and no join, as fast as a bare UPDATE.
+async fn move_range(
+    session: &Session,
+    reference: &Reference,
+    part: &Part,
+    successor: &UserId,
+) -> Result<Vec<(usize, u64)>> {
+    let mut sql = session.sql("");
+    let to = sql.host(&reference.user, successor.as_str());
+    let from = sql.host(&reference.user, part.leaver.as_str());
+    let range = match &part.range {
+        Range::Whole => String::new(),
+        Range::Keys { first, last } => between(&mut sql, reference, "t", first, last),
+    };
+    let tests = tests(&mut sql, reference, "t");
+    let (job, chunk) = (sql.bind(part.job), sql.bind(part.chunk));
+    let kind = sql.bind(reference.kind.as_str());
+    let (leaver, to_user) = (sql.bind(part.leaver.as_str()), sql.bind(successor.as_str()));
+    let at = sql.bind(part.at);
+    sql.add(&format!(
+        "WITH moved AS (UPDATE {host} AS t SET {user} = {to}{touch} \
+           WHERE t.{user} = {from}{range}{tests} RETURNING {key} AS key) \
+         INSERT INTO handover.journal (job_id, chunk, kind, action, from_user, to_user, records, keys, at) \
+         SELECT {job}, {chunk}, {kind}, 'moved', {leaver}, {to_user}, count(*), {keys}, {at} FROM moved \
+         HAVING count(*) > 0 RETURNING id, job_id, records",
+        host = table(&reference.table),
+        user = user_column(reference),
+        touch = touch(reference, Engine::Postgres),
+        key = key_json(Engine::Postgres, reference, "t"),
+        keys = keys_aggregate(Engine::Postgres, "key"),
+    ));
+    Ok(run_journaled(session, &doing(reference), sql, &[part]).await?.rows)
+}
+
+/// Moves the selected rows of every part, each to whom it was dealt.
+async fn move_selected(
+    session: &Session,
+    reference: &Reference,
+    parts: &[&Part],
+    selected: &Selected<'_>,
+) -> Result<Vec<(usize, u64)>> {
+    let doing = doing(reference);
+    let engine = session.engine();
+    let mut sql = session.sql("");
+    let selection = selection(&mut sql, reference, parts, selected);
+    let (host, user, touch) = (table(&reference.table), user_column(reference), touch(reference, engine));
+    match engine {
+        Engine::Postgres => {
+            let tests = tests(&mut sql, reference, "t");
+            let journal = journal_insert(&mut sql, engine, reference, parts, "moved", "moved");
+            sql.add(&format!(
+                "WITH {selection}, \
+                 moved AS (UPDATE {host} AS t SET {user} = x.successor{touch} FROM x \
+                   WHERE {has_key} AND t.{user} = x.leaver{tests} RETURNING x.part, x.successor, {key} AS key) \
+                 {journal}",
+                has_key = has_key(reference, "t", "x"),
+                key = key_json(engine, reference, "t"),
+            ));
+            Ok(run_journaled(session, &doing, sql, parts).await?.rows)
+        }
+        Engine::Sqlite => {
+            let journaled = journal_selected(session, reference, parts, sql, &selection, "moved").await?;
+            if let Some(ids) = journaled.ids {
+                let mut sql = session.sql("");
+                let rows = journal_rows(&mut sql, reference, ids);
+                sql.add(&format!(
+                    "UPDATE {host} AS t SET {user} = {to}{touch} FROM {rows} WHERE {has_key} AND {theirs}",
+                    to = cast("x.to_user", &reference.user.cast),
+                    has_key = has_key(reference, "t", "x"),
+                    theirs = still_theirs(reference, "t"),
+                ));
+                session.run(&doing, sql).await?;
+            }
+            Ok(journaled.rows)
+        }
+    }
+}
+
+/// Moves rows named one by one. Where the successor holds a record already and the catalog says so, the leaver's row
+/// goes first.
+async fn move_pairs(
+    session: &Session,
+    reference: &Reference,
+    part: &Part,
+    pairs: &BTreeMap<Key, UserId>,
+) -> Result<Vec<(usize, u64)>> {
+    if pairs.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut done = Vec::new();
+    let occupied = occupied(reference);
+    if !occupied.is_empty() {
+        let selected = Selected::OccupiedPairs(pairs, occupied);
+        done.extend(remove_selected(session, reference, &[part], &selected, "dropped", Keep::Always).await?);
+    }
+    done.extend(move_selected(session, reference, &[part], &Selected::Pairs(pairs)).await?);
+    Ok(done)
+}
+
+/// Deals a part's rows as they are now: for each key, its successor.
+async fn deal_here(
+    session: &Session,
+    catalog: &Catalog,
+    reference: &Reference,
+    part: &Part,
+) -> Result<BTreeMap<Key, UserId>> {
+    let doing = format!("reading {}", reference.kind);
+    let mut sql = session.sql("");
+    let leaver = sql.host(&reference.user, part.leaver.as_str());
+    let range = match &part.range {
+        Range::Whole => String::new(),
+        Range::Keys { first, last } => between(&mut sql, reference, "t", first, last),
+    };
+    let mut tests = tests(&mut sql, reference, "t");
+    if let Disposition::Block { sole_in: Some(sole_in), .. } = &reference.disposition {
+        tests.push_str(&is_sole(&mut sql, catalog, reference, sole_in, "t", &[part.leaver.to_string()]));
+    }
+    sql.add(&format!(
+        "SELECT {texts} FROM {host} t WHERE t.{user} = {leaver}{range}{tests} ORDER BY {order}",
+        texts = as_texts(&reference.key, "t"),
+        host = table(&reference.table),
+        user = user_column(reference),
+        order = key_columns(reference, "t"),
+    ));
+    let mut pairs = BTreeMap::new();
+    let mut place = 0;
+    for row in session.all(&doing, sql).await? {
+        let key = read_key(&doing, reference, &row)?;
+        let successor = match &part.hand {
+            Hand::Sole(successor) => Some(successor.clone()),
+            Hand::Dealt { except, .. } if key.first().is_some_and(|key| except.contains(key)) => continue,
+            Hand::Dealt { successors, .. } => successors.get(place).cloned().flatten(),
+            Hand::None | Hand::Named(_) => return Err(Error::unexpected(doing, "these rows are dealt to nobody")),
+        };
+        place += 1;
+        if let Some(successor) = successor {
+            pairs.insert(key, successor);
+        }
+    }
+    Ok(pairs)
+}
+
+/// `, "updated_at" = now()`, where the catalog says which column.
+fn touch(reference: &Reference, engine: Engine) -> String {
+    match &reference.disposition {
+        Disposition::Transfer { touch: Some(touch), .. } => {
+            format!(", {} = {}", quoted(&touch.name), now(engine, touch))
+        }
+        _ => String::new(),
+    }
+}
+
+fn doing(reference: &Reference) -> String {
+    format!("moving {}", reference.kind)
+}

@@ -1,0 +1,346 @@
+//! Users: who there is, locks on them, their status, groups and licenses.
+
+use std::collections::{BTreeSet, HashMap};
+
+use sea_orm::{DbErr, QueryResult};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::rows::{as_text, open_states, org_of, same_type, state_list};
+use crate::catalog::{Catalog, Column, Engine};
+use crate::contract::{JobId, UserId};
+use crate::job::State;
+use crate::plan::{Standing, UserFacts};
+use crate::store::sql::{Lane, Sql, column, quoted, table};
+use crate::store::{Error, Result, Session};
+
+/// Locks users for the transaction, all in one statement and in one order, so that no two transactions wait for each
+/// other: leavers alone, receivers together with others who receive. The lock is PostgreSQL's advisory one on a hash of
+/// (organization, user), so the host's own rows are not touched and its inserts do not wait. SQLite has one writer anyhow.
+pub async fn lock_users<'u>(
+    session: &Session,
+    leavers: impl IntoIterator<Item = (&'u str, &'u UserId)>,
+    receivers: impl IntoIterator<Item = (&'u str, &'u UserId)>,
+) -> Result<()> {
+    if session.engine() == Engine::Sqlite {
+        return Ok(());
+    }
+    let mut locks: HashMap<i64, bool> = HashMap::new();
+    for (org, user) in receivers {
+        locks.entry(lock_key(org, user)).or_insert(false);
+    }
+    for (org, user) in leavers {
+        locks.insert(lock_key(org, user), true);
+    }
+    let mut locks: Vec<(i64, bool)> = locks.into_iter().collect();
+    locks.sort_unstable();
+    let mut sql = session.sql("");
+    let lanes = vec![
+        Lane::cast_to("bigint", "key", locks.iter().map(|(key, _)| Some(key))),
+        Lane::cast_to("boolean", "alone", locks.iter().map(|(_, alone)| Some(alone))),
+    ];
+    let locks = sql.table("l", lanes);
+    sql.add(&format!(
+        "SELECT count(CASE WHEN l.alone THEN pg_advisory_xact_lock(l.key)::text ELSE pg_advisory_xact_lock_shared(l.key)::text END) \
+         FROM {locks}"
+    ));
+    session.one("locking the users", sql).await?;
+    Ok(())
+}
+
+fn lock_key(org: &str, user: &UserId) -> i64 {
+    let digest = Sha256::digest(format!("handover:{}:{org}:{user}", org.len()));
+    let mut key = [0; 8];
+    key.copy_from_slice(&digest[..8]);
+    i64::from_be_bytes(key)
+}
+
+/// Reads users by their ids, with what the ledger knows of them; who does not exist is not there.
+pub async fn read_users<'u>(
+    session: &Session,
+    catalog: &Catalog,
+    ids: impl IntoIterator<Item = &'u UserId>,
+) -> Result<HashMap<String, UserFacts>> {
+    let doing = "reading users";
+    let users = &catalog.users;
+    let ids: BTreeSet<&str> = ids.into_iter().map(UserId::as_str).collect();
+    let asked = catalog.asked_columns();
+    let mut sql = session.sql("");
+    let list = sql.host_list(&users.key, ids);
+    let id = as_text(&column("u", &users.key.name));
+    let org = org_of(catalog, "u");
+    let manager = users.manager.as_ref().map_or("NULL".to_owned(), |manager| as_text(&column("u", &manager.name)));
+    let asked_columns: String = (asked.iter().enumerate())
+        .map(|(index, asked)| format!(", {} AS c{index}", as_text(&column("u", &asked.name))))
+        .collect();
+    sql.add(&format!(
+        "SELECT {id} AS id, {org} AS org, {status} AS status, {manager} AS manager{asked_columns}, \
+         (SELECT j.id FROM handover.jobs j WHERE j.org = {org} AND j.user_id = {id} AND j.state IN ({open}) LIMIT 1) AS leaving, \
+         (SELECT j.id FROM handover.job_successors s JOIN handover.jobs j ON j.id = s.job_id \
+            WHERE s.org = {org} AND s.user_id = {id} AND j.state IN ({under_way}) AND j.user_id <> {id} \
+            ORDER BY j.requested_at, j.id LIMIT 1) AS receives_from \
+         FROM {host} u WHERE {key} IN {list}",
+        status = as_text(&column("u", &users.status.column.name)),
+        open = open_states(),
+        under_way = state_list(State::UNDER_WAY),
+        host = table(&users.table),
+        key = column("u", &users.key.name),
+    ));
+    let rows = session.all(doing, sql).await?;
+    let read = |row: &QueryResult| read_user(row, catalog, &asked);
+    let users: std::result::Result<Vec<UserFacts>, DbErr> = rows.iter().map(read).collect();
+    let users = users.map_err(|error| Error::unexpected(doing, error.to_string()))?;
+    Ok(users.into_iter().map(|user| (user.id.to_string(), user)).collect())
+}
+
+fn read_user(row: &QueryResult, catalog: &Catalog, asked: &[&Column]) -> std::result::Result<UserFacts, DbErr> {
+    let job = |column: &str| row.try_get::<Option<Uuid>>("", column).map(|id| id.map(JobId));
+    let mut columns = HashMap::new();
+    for (index, asked) in asked.iter().enumerate() {
+        columns.insert(asked.name.clone(), row.try_get("", &format!("c{index}"))?);
+    }
+    let manager: Option<String> = row.try_get("", "manager")?;
+    Ok(UserFacts {
+        id: user_id(row.try_get("", "id")?)?,
+        org: row.try_get("", "org")?,
+        standing: standing(catalog, row.try_get("", "status")?),
+        manager: manager.map(user_id).transpose()?,
+        columns,
+        leaving: job("leaving")?,
+        receives_from: job("receives_from")?,
+    })
+}
+
+fn user_id(text: String) -> std::result::Result<UserId, DbErr> {
+    UserId::try_from(text).map_err(DbErr::Custom)
+}
+
+fn standing(catalog: &Catalog, status: Option<String>) -> Standing {
+    let known = &catalog.users.status;
+    match status {
+        Some(status) if status == known.active => Standing::Active,
+        Some(status) if status == known.inactive => Standing::Inactive,
+        Some(status) if known.invited.as_ref() == Some(&status) => Standing::Invited,
+        other => Standing::Other(other.unwrap_or_default()),
+    }
+}
+
+/// The managers of users who have one.
+pub async fn managers<'u>(
+    session: &Session,
+    catalog: &Catalog,
+    users: impl IntoIterator<Item = &'u UserId>,
+) -> Result<HashMap<UserId, UserId>> {
+    let facts = read_users(session, catalog, users).await?;
+    Ok(facts.into_values().filter_map(|user| Some((user.id, user.manager?))).collect())
+}
+
+/// The members of groups, in the order of the users' keys. Of `among` only, where it is given.
+pub async fn group_members<'g>(
+    session: &Session,
+    catalog: &Catalog,
+    groups: impl IntoIterator<Item = &'g str>,
+    among: Option<&[&UserId]>,
+) -> Result<HashMap<String, Vec<UserId>>> {
+    let doing = "reading groups";
+    let names: BTreeSet<&str> = groups.into_iter().collect();
+    let Some(groups) = catalog.groups.as_ref().filter(|_| !names.is_empty()) else {
+        return Ok(HashMap::new());
+    };
+    let mut sql = session.sql("");
+    let list = sql.host_list(&groups.group, names);
+    let among = among.map_or(String::new(), |among| {
+        let list = sql.host_list(&groups.user, among.iter().map(|user| user.as_str()));
+        format!(" AND {} IN {list}", column("m", &groups.user.name))
+    });
+    sql.add(&format!(
+        "SELECT {group} AS name, {user} AS member FROM {host} m WHERE {group_column} IN {list}{among} AND {user_column} IS NOT NULL \
+         ORDER BY {group_column}, {user_column}",
+        group = as_text(&column("m", &groups.group.name)),
+        user = as_text(&column("m", &groups.user.name)),
+        host = table(&groups.table),
+        group_column = column("m", &groups.group.name),
+        user_column = column("m", &groups.user.name),
+    ));
+    let mut members: HashMap<String, Vec<UserId>> = HashMap::new();
+    for row in session.all(doing, sql).await? {
+        let read = || Ok((row.try_get("", "name")?, user_id(row.try_get("", "member")?)?));
+        let (name, member): (String, UserId) =
+            read().map_err(|error: DbErr| Error::unexpected(doing, error.to_string()))?;
+        let group = members.entry(name).or_default();
+        // The same name may stand for groups of several organizations: who is in two of them is one member.
+        if group.last() != Some(&member) {
+            group.push(member);
+        }
+    }
+    Ok(members)
+}
+
+/// Ends the leavers' access: from active to inactive, in key order. Fewer rows than leavers mean that the host was
+/// faster: the transaction must not go on.
+pub async fn shut_out(session: &Session, catalog: &Catalog, leavers: &[&UserId]) -> Result<()> {
+    let users = &catalog.users;
+    let doing = "shutting out the leavers";
+    let mut sql = session.sql("");
+    let inactive = sql.host(&users.status.column, &users.status.inactive);
+    let active = sql.host(&users.status.column, &users.status.active);
+    let list = sql.host_list(&users.key, leavers.iter().map(|user| user.as_str()));
+    let (host, key, status) = (table(&users.table), quoted(&users.key.name), quoted(&users.status.column.name));
+    sql.add(&format!("UPDATE {host} SET {status} = {inactive} WHERE {key} IN {list} AND {status} = {active}"));
+    match session.run(doing, sql).await? {
+        changed if changed == leavers.len() as u64 => Ok(()),
+        _ => Err(Error { doing: doing.into(), cause: contention("the status of a leaver has changed meanwhile") }),
+    }
+}
+
+fn contention(message: &str) -> crate::store::Cause {
+    crate::store::Cause::Contention { code: "handover".into(), message: message.into() }
+}
+
+/// Locks the leavers' own rows, which waits for inserts of the host that hold a foreign key to them: what they insert is
+/// there to be counted afterwards. SQLite has one writer anyhow.
+pub async fn lock_rows(session: &Session, catalog: &Catalog, leavers: &[&UserId]) -> Result<()> {
+    if session.engine() == Engine::Sqlite {
+        return Ok(());
+    }
+    let key = &catalog.users.key;
+    let mut sql = session.sql("");
+    let list = sql.host_list(key, leavers.iter().map(|user| user.as_str()));
+    let (host, column) = (table(&catalog.users.table), quoted(&key.name));
+    sql.add(&format!("SELECT 1 FROM {host} WHERE {column} IN {list} ORDER BY {column} FOR UPDATE"));
+    session.all("locking the leavers' rows", sql).await?;
+    Ok(())
+}
+
+/// Frees the leavers' licenses: the rows stay, and point at nobody. Who held one.
+pub async fn free_licenses(session: &Session, catalog: &Catalog, leavers: &[&UserId]) -> Result<Vec<UserId>> {
+    let doing = "freeing licenses";
+    let Some(license) = catalog.license.as_ref().filter(|_| !leavers.is_empty()) else {
+        return Ok(Vec::new());
+    };
+    let (host, user) = (table(&license.table), quoted(&license.user.name));
+    let mut sql = session.sql("");
+    let list = sql.host_list(&license.user, leavers.iter().map(|user| user.as_str()));
+    sql.add(&format!("SELECT DISTINCT {} AS holder FROM {host} WHERE {user} IN {list}", as_text(&user)));
+    let rows = session.all(doing, sql).await?;
+    let holders: std::result::Result<Vec<UserId>, DbErr> =
+        rows.iter().map(|row| user_id(row.try_get("", "holder")?)).collect();
+    let holders = holders.map_err(|error| Error::unexpected(doing, error.to_string()))?;
+    if !holders.is_empty() {
+        let mut sql = session.sql("");
+        let list = sql.host_list(&license.user, holders.iter().map(UserId::as_str));
+        sql.add(&format!("UPDATE {host} SET {user} = NULL WHERE {user} IN {list}"));
+        session.run(doing, sql).await?;
+    }
+    Ok(holders)
+}
+
+/// Which of these users are not active now.
+pub async fn fitness_now(session: &Session, catalog: &Catalog, users: &[&UserId]) -> Result<Vec<UserId>> {
+    let facts = read_standing(session, catalog, users).await?;
+    let fit = |user: &&&UserId| facts.get(user.as_str()).is_some_and(|standing| *standing == Standing::Active);
+    Ok(users.iter().filter(|user| !fit(user)).map(|user| (*user).clone()).collect())
+}
+
+async fn read_standing(session: &Session, catalog: &Catalog, ids: &[&UserId]) -> Result<HashMap<String, Standing>> {
+    let doing = "looking at the successors";
+    let users = &catalog.users;
+    let mut sql = session.sql("");
+    let list = sql.host_list(&users.key, ids.iter().map(|user| user.as_str()));
+    sql.add(&format!(
+        "SELECT {id} AS id, {status} AS status FROM {host} u WHERE {key} IN {list}",
+        id = as_text(&column("u", &users.key.name)),
+        status = as_text(&column("u", &users.status.column.name)),
+        host = table(&users.table),
+        key = column("u", &users.key.name),
+    ));
+    let rows = session.all(doing, sql).await?;
+    let read = |row: &QueryResult| Ok((row.try_get("", "id")?, standing(catalog, row.try_get("", "status")?)));
+    let standing: std::result::Result<HashMap<String, Standing>, DbErr> = rows.iter().map(read).collect();
+    standing.map_err(|error| Error::unexpected(doing, error.to_string()))
+}
+
+/// A user as `handover users` shows them.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Listed {
+    /// The id.
+    pub id: String,
+    /// The organization; empty where the host has none.
+    pub org: String,
+    /// The name.
+    pub name: String,
+    /// The address.
+    pub email: String,
+    /// The status, in the catalog's words; the host's own value where the catalog does not name it.
+    pub status: String,
+    /// Whether they hold a license.
+    pub license: bool,
+}
+
+/// Users of some statuses behind a key, in key order, at most `limit` of them.
+pub async fn list_users(
+    session: &Session,
+    catalog: &Catalog,
+    statuses: &[&str],
+    after: Option<&str>,
+    limit: u64,
+) -> Result<Vec<Listed>> {
+    let doing = "listing users";
+    let users = &catalog.users;
+    let mut sql = session.sql("");
+    let mut tests = vec!["TRUE".to_owned()];
+    if !statuses.is_empty() {
+        let list = sql.host_list(&users.status.column, statuses.iter().copied());
+        tests.push(format!("{} IN {list}", column("u", &users.status.column.name)));
+    }
+    if let Some(after) = after {
+        let after = sql.host(&users.key, after);
+        tests.push(format!("{} > {after}", column("u", &users.key.name)));
+    }
+    let license = catalog.license.as_ref().map_or("FALSE".to_owned(), |license| {
+        let held = same_type(&column("u", &users.key.name), &users.key, &license.user);
+        let (host, user) = (table(&license.table), column("l", &license.user.name));
+        format!("EXISTS (SELECT 1 FROM {host} l WHERE {user} = {held})")
+    });
+    let limit = sql.bind(limit as i64);
+    sql.add(&format!(
+        "SELECT {id} AS id, {org} AS org, {name} AS name, {email} AS email, {status} AS status, \
+         CAST(CASE WHEN {license} THEN 1 ELSE 0 END AS bigint) AS license FROM {host} u WHERE {tests} ORDER BY {key} LIMIT {limit}",
+        id = as_text(&column("u", &users.key.name)),
+        org = org_of(catalog, "u"),
+        name = as_text(&column("u", &users.name.name)),
+        email = as_text(&column("u", &users.email.name)),
+        status = as_text(&column("u", &users.status.column.name)),
+        host = table(&users.table),
+        tests = tests.join(" AND "),
+        key = column("u", &users.key.name),
+    ));
+    let rows = session.all(doing, sql).await?;
+    let listed: std::result::Result<Vec<Listed>, DbErr> = rows.iter().map(|row| read_listed(row, catalog)).collect();
+    listed.map_err(|error| Error::unexpected(doing, error.to_string()))
+}
+
+fn read_listed(row: &QueryResult, catalog: &Catalog) -> std::result::Result<Listed, DbErr> {
+    let text = |column: &str| row.try_get::<Option<String>>("", column).map(Option::unwrap_or_default);
+    let status = match standing(catalog, row.try_get("", "status")?) {
+        Standing::Active => "active".to_owned(),
+        Standing::Inactive => "inactive".to_owned(),
+        Standing::Invited => "invited".to_owned(),
+        Standing::Other(status) => status,
+    };
+    let license: i64 = row.try_get("", "license")?;
+    Ok(Listed {
+        id: text("id")?,
+        org: text("org")?,
+        name: text("name")?,
+        email: text("email")?,
+        status,
+        license: license != 0,
+    })
+}
+
+/// Statements elsewhere that only need the leaver as the user column holds them.
+pub fn leaver_lane(sql: &mut Sql, leavers: &[&UserId]) -> String {
+    let lanes = vec![Lane::cast_to("text", "leaver", leavers.iter().map(|leaver| Some(leaver)))];
+    sql.table("p", lanes)
+}

@@ -1,0 +1,105 @@
+//! One entry to everything that changes the host's rows: moving, removing and setting, written once for many leavers.
+//!
+//! The planner's fast path comes with a group of leavers whose rows of a reference are all taken at once; the mover
+//! comes with one chunk. Both get one statement for each reference (a few in SQLite, which has no statements within
+//! statements), whose effect, journal rows and copies belong to the caller's transaction.
+
+use std::collections::BTreeMap;
+
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+pub use super::rows::Key;
+use super::{remove, set, transfer};
+use crate::catalog::{Catalog, Disposition, Reference};
+use crate::contract::UserId;
+use crate::store::{Result, Session};
+
+/// A part of the work: rows of one leaver, for one job.
+#[derive(Debug, Clone)]
+pub struct Part {
+    /// The job, for the journal.
+    pub job: Uuid,
+    /// The chunk, for the journal; none for work that was not cut.
+    pub chunk: Option<i32>,
+    /// Whose rows.
+    pub leaver: UserId,
+    /// Which of them.
+    pub range: Range,
+    /// Who receives them; nobody where the disposition moves nothing.
+    pub hand: Hand,
+    /// When the work is done, for the journal.
+    pub at: OffsetDateTime,
+}
+
+/// Which of a leaver's rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Range {
+    /// All of them.
+    Whole,
+    /// Those between two keys, both included, but for some that go another way.
+    Keys {
+        /// The first key.
+        first: Key,
+        /// The last key.
+        last: Key,
+    },
+}
+
+/// Who receives rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hand {
+    /// Nobody: the rows are not moved but removed or set.
+    None,
+    /// Everything to one successor.
+    Sole(UserId),
+    /// In key order: the n-th row to the n-th, or to nobody; rows behind the list stay. Rows of `except` take no place.
+    Dealt {
+        /// Who receives the n-th row.
+        successors: Vec<Option<UserId>>,
+        /// Keys of rows that go another way.
+        except: Vec<String>,
+    },
+    /// Rows named one by one; the range does not matter.
+    Named(BTreeMap<String, UserId>),
+}
+
+/// What was done of a part.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Done {
+    /// Rows moved, removed or set.
+    pub rows: u64,
+}
+
+/// Does the work of a reference for every part; what was done of each, in their order. A reference whose rows stay is
+/// not to be asked for.
+pub async fn work(session: &Session, catalog: &Catalog, reference: &Reference, parts: &[Part]) -> Result<Vec<Done>> {
+    let mut done = vec![Done::default(); parts.len()];
+    let (whole, ranges): (Vec<usize>, Vec<usize>) = (0..parts.len())
+        .partition(|index| parts[*index].range == Range::Whole && !stands_alone(reference, &parts[*index]));
+    let together = (!whole.is_empty()).then_some(whole);
+    let batches = together.into_iter().chain(ranges.into_iter().map(|index| vec![index]));
+    for batch in batches {
+        let batch_parts: Vec<&Part> = batch.iter().map(|index| &parts[*index]).collect();
+        let rows = match &reference.disposition {
+            Disposition::Transfer { .. } | Disposition::Block { .. } => {
+                transfer::transfer(session, catalog, reference, &batch_parts).await?
+            }
+            Disposition::Detach { .. } | Disposition::Purge { .. } => {
+                remove::remove(session, reference, &batch_parts).await?
+            }
+            Disposition::Set { values, .. } => set::set(session, reference, values, &batch_parts).await?,
+            Disposition::Keep => Vec::new(),
+        };
+        for (place, rows) in rows {
+            done[batch[place]].rows += rows;
+        }
+    }
+    Ok(done)
+}
+
+/// Whether a part needs statements of its own.
+fn stands_alone(reference: &Reference, part: &Part) -> bool {
+    let excepts = matches!(&part.hand, Hand::Dealt { except, .. } if !except.is_empty());
+    excepts || matches!(part.hand, Hand::Named(_)) || transfer::goes_in_pairs(reference)
+}

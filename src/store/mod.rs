@@ -1,0 +1,151 @@
+//! The only SQL: the ledger's tables and the host's, on PostgreSQL and SQLite.
+//!
+//! [`ledger`] is Handover's own bookkeeping, [`host`] the tables of the application. Both are worked on through a
+//! [`Session`], which is one transaction, or the reading pool. Every transaction is begun by [`Store::begin`] and named
+//! after the step that it is the transaction of.
+
+mod connect;
+pub mod error;
+pub mod fault;
+pub mod host;
+pub mod ledger;
+mod session;
+pub mod sql;
+
+use std::sync::Arc;
+
+use handover_migrations::{Ledger, MigratorTrait, ReferenceCrm};
+use sea_orm::{
+    AccessMode, ConnectionTrait, Database, DatabaseConnection, IsolationLevel, SqliteTransactionMode,
+    TransactionOptions, TransactionTrait,
+};
+use tokio::sync::Notify;
+
+pub use self::connect::Settings;
+pub use self::error::{Cause, Error, Result};
+use self::fault::Probe;
+pub use self::session::Session;
+use self::sql::Sql;
+use crate::catalog::Engine;
+
+/// A database with the ledger and the host's tables.
+#[derive(Clone)]
+pub struct Store {
+    engine: Engine,
+    settings: Settings,
+    write: DatabaseConnection,
+    read: DatabaseConnection,
+    /// Rung after a commit that left messages in the outbox. It carries nothing: the relay looks for itself.
+    pub outbox_filled: Arc<Notify>,
+    probe: Option<Arc<dyn Probe>>,
+}
+
+impl Store {
+    /// Connects. Nothing is created, but for SQLite's file where the URL allows it.
+    pub async fn open(settings: &Settings) -> Result<Store> {
+        let (engine, write, read) = connect::connect(settings).await?;
+        Ok(Store {
+            engine,
+            settings: settings.clone(),
+            write,
+            read,
+            outbox_filled: Arc::new(Notify::new()),
+            probe: None,
+        })
+    }
+
+    /// The same store, with a probe at the points of every step.
+    pub fn with_probe(mut self, probe: Arc<dyn Probe>) -> Store {
+        self.probe = Some(probe);
+        self
+    }
+
+    /// The engine behind it.
+    pub fn engine(&self) -> Engine {
+        self.engine
+    }
+
+    /// Begins the transaction of a step. Dropped without a commit, it is rolled back.
+    pub async fn begin(&self, step: &'static str) -> Result<Session> {
+        let options = TransactionOptions {
+            // SQLite: taking the write lock at once, instead of failing later when a reader would have to become a writer.
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        let transaction = self.write.begin_with_options(options).await;
+        let transaction = transaction.map_err(|error| Error::of(&format!("beginning {step}"), &error))?;
+        Ok(Session::transaction(self.engine, transaction, step, self.probe.clone()))
+    }
+
+    /// Begins a snapshot that is only read: what it sees is of one moment.
+    pub async fn snapshot(&self) -> Result<Session> {
+        let options = match self.engine {
+            Engine::Postgres => TransactionOptions {
+                isolation_level: Some(IsolationLevel::RepeatableRead),
+                access_mode: Some(AccessMode::ReadOnly),
+                ..TransactionOptions::default()
+            },
+            // A reading transaction of SQLite in WAL mode is a snapshot by itself.
+            Engine::Sqlite => TransactionOptions::default(),
+        };
+        let transaction = self.read.begin_with_options(options).await;
+        let transaction = transaction.map_err(|error| Error::of("beginning a snapshot", &error))?;
+        Ok(Session::transaction(self.engine, transaction, "snapshot", None))
+    }
+
+    /// The reading pool: each statement sees what is committed when it runs.
+    pub fn reader(&self) -> Session {
+        Session::pool(self.engine, self.read.clone())
+    }
+
+    /// Brings the ledger up to date.
+    pub async fn migrate(&self) -> Result<()> {
+        let doing = "migrating the ledger";
+        let failed = |error| Error::of(doing, &error);
+        if self.engine == Engine::Postgres {
+            // The migrations' own table belongs into the ledger's schema as well: only this pool looks there first. No
+            // other may: a trigger of the host would find our tables under its own tables' names.
+            self.write.execute_unprepared("CREATE SCHEMA IF NOT EXISTS handover").await.map_err(failed)?;
+            let mut options = connect::postgres(&self.settings);
+            options.max_connections(1).map_sqlx_postgres_opts(|options| options.options([("search_path", "handover")]));
+            let pool = Database::connect(options).await.map_err(failed)?;
+            let done = Ledger::up(&pool, None).await.map_err(failed);
+            let closed = pool.close().await.map_err(failed);
+            return done.and(closed);
+        }
+        Ledger::up(&self.write, None).await.map_err(failed)
+    }
+
+    /// Creates the reference CRM beside the ledger, or brings it up to date.
+    pub async fn migrate_reference_crm(&self) -> Result<()> {
+        let migrated = ReferenceCrm::up(&self.write, None).await;
+        migrated.map_err(|error| Error::of("migrating the reference CRM", &error))
+    }
+
+    /// Runs a script of several statements, each ended by a semicolon at a line's end, in one transaction.
+    pub async fn run_script(&self, doing: &'static str, script: &str) -> Result<()> {
+        let session = self.begin(doing).await?;
+        for statement in script.split(";\n").map(str::trim).filter(|statement| !statement.is_empty()) {
+            session.execute_unprepared(statement).await.map_err(|error| Error::of(doing, &error))?;
+        }
+        session.commit().await
+    }
+
+    /// Whether the ledger is there and as new as this binary; what to do where it is not.
+    pub async fn check_ledger(&self) -> Result<std::result::Result<(), String>> {
+        let sql = Sql::new(self.engine, "SELECT count(*) AS n FROM handover.jobs WHERE 1 = 0");
+        match self.reader().one("looking for the ledger", sql).await {
+            Ok(_) => Ok(Ok(())),
+            Err(error) if error.is_transient() => Err(error),
+            Err(_) => Ok(Err("the database has no ledger yet: run `handover migrate`".to_owned())),
+        }
+    }
+
+    /// Closes every connection.
+    pub async fn close(self) {
+        for pool in [self.write, self.read] {
+            // Closing twice or late does no harm, and there is nobody to tell.
+            let _ = pool.close().await;
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Connections and transactions: one place for their settings, and for how the ledger's tables are called.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult, Statement,
+};
+
+use super::error::{Error, Result};
+use super::fault::{Point, Probe};
+use super::sql::Sql;
+use crate::catalog::Engine;
+
+/// Something statements run on: a transaction, or a connection of the reading pool.
+///
+/// The ledger's tables are written `handover.jobs` in every statement, ours and sea-orm's. SQLite has no schemas: there
+/// the table is `handover_jobs`, and this type puts the one name for the other.
+pub struct Session {
+    engine: Engine,
+    inner: Inner,
+    /// The step that this is the transaction of, for the log and for what tests make fail.
+    step: &'static str,
+    probe: Option<Arc<dyn Probe>>,
+}
+
+enum Inner {
+    Transaction(DatabaseTransaction),
+    Pool(DatabaseConnection),
+}
+
+impl Session {
+    pub(super) fn transaction(
+        engine: Engine,
+        inner: DatabaseTransaction,
+        step: &'static str,
+        probe: Option<Arc<dyn Probe>>,
+    ) -> Session {
+        Session { engine, inner: Inner::Transaction(inner), step, probe }
+    }
+
+    pub(super) fn pool(engine: Engine, inner: DatabaseConnection) -> Session {
+        Session { engine, inner: Inner::Pool(inner), step: "read", probe: None }
+    }
+
+    /// The engine behind it.
+    pub fn engine(&self) -> Engine {
+        self.engine
+    }
+
+    /// An empty statement for this engine.
+    pub fn sql(&self, text: &str) -> Sql {
+        Sql::new(self.engine, text)
+    }
+
+    /// Every row of a statement.
+    pub async fn all(&self, doing: &str, sql: Sql) -> Result<Vec<QueryResult>> {
+        self.query_all_raw(sql.statement()).await.map_err(|error| Error::of(doing, &error))
+    }
+
+    /// The first row of a statement.
+    pub async fn one(&self, doing: &str, sql: Sql) -> Result<Option<QueryResult>> {
+        self.query_one_raw(sql.statement()).await.map_err(|error| Error::of(doing, &error))
+    }
+
+    /// Runs a statement; how many rows it touched.
+    pub async fn run(&self, doing: &str, sql: Sql) -> Result<u64> {
+        let result = self.execute_raw(sql.statement()).await.map_err(|error| Error::of(doing, &error))?;
+        Ok(result.rows_affected())
+    }
+
+    /// Commits, where this is a transaction. An error leaves the outcome unknown: what was done must be found by looking.
+    pub async fn commit(self) -> Result<()> {
+        let doing = format!("committing {}", self.step);
+        self.check(Point::BeforeCommit)?;
+        let (step, probe) = (self.step, self.probe);
+        if let Inner::Transaction(transaction) = self.inner {
+            transaction.commit().await.map_err(|error| Error::of(&doing, &error))?;
+        }
+        match probe {
+            Some(probe) => probe.at(step, Point::AfterCommit),
+            None => Ok(()),
+        }
+    }
+
+    fn check(&self, point: Point) -> Result<()> {
+        self.probe.as_ref().map_or(Ok(()), |probe| probe.at(self.step, point))
+    }
+
+    fn renamed(&self, mut statement: Statement) -> Statement {
+        if self.engine == Engine::Sqlite {
+            statement.sql = sqlite_names(&statement.sql);
+        }
+        statement
+    }
+}
+
+/// Puts SQLite's names of the ledger's tables into a statement: sea-orm's `"handover"."jobs"` becomes
+/// `"handover_jobs" AS "jobs"`, which its column names go by; our own `handover.jobs` becomes `handover_jobs`.
+fn sqlite_names(sql: &str) -> String {
+    const QUOTED: &str = "\"handover\".\"";
+    let mut out = String::with_capacity(sql.len() + 32);
+    let mut rest = sql;
+    while let Some(start) = rest.find(QUOTED) {
+        let (before, after) = rest.split_at(start);
+        let (name, behind) = after[QUOTED.len()..].split_once('"').unwrap_or((&after[QUOTED.len()..], ""));
+        out.push_str(before);
+        out.push_str(&format!("\"handover_{name}\" AS \"{name}\""));
+        rest = behind;
+    }
+    out.push_str(rest);
+    out.replace(" handover.", " handover_")
+}
+
+#[async_trait]
+impl ConnectionTrait for Session {
+    fn get_database_backend(&self) -> DbBackend {
+        match self.engine {
+            Engine::Postgres => DbBackend::Postgres,
+            Engine::Sqlite => DbBackend::Sqlite,
+        }
+    }
+
+    async fn execute_raw(&self, statement: Statement) -> std::result::Result<ExecResult, DbErr> {
+        match &self.inner {
+            Inner::Transaction(inner) => inner.execute_raw(self.renamed(statement)).await,
+            Inner::Pool(inner) => inner.execute_raw(self.renamed(statement)).await,
+        }
+    }
+
+    async fn execute_unprepared(&self, sql: &str) -> std::result::Result<ExecResult, DbErr> {
+        match &self.inner {
+            Inner::Transaction(inner) => inner.execute_unprepared(sql).await,
+            Inner::Pool(inner) => inner.execute_unprepared(sql).await,
+        }
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> std::result::Result<Option<QueryResult>, DbErr> {
+        match &self.inner {
+            Inner::Transaction(inner) => inner.query_one_raw(self.renamed(statement)).await,
+            Inner::Pool(inner) => inner.query_one_raw(self.renamed(statement)).await,
+        }
+    }
+
+    async fn query_all_raw(&self, statement: Statement) -> std::result::Result<Vec<QueryResult>, DbErr> {
+        match &self.inner {
+            Inner::Transaction(inner) => inner.query_all_raw(self.renamed(statement)).await,
+            Inner::Pool(inner) => inner.query_all_raw(self.renamed(statement)).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sqlite_names;
+
+    #[test]
+    fn the_ledgers_tables_have_a_prefix_in_sqlite() {
+        let ours = "UPDATE handover.jobs SET state = $1 WHERE id IN (SELECT job_id FROM handover.chunks)";
+        let renamed = "UPDATE handover_jobs SET state = $1 WHERE id IN (SELECT job_id FROM handover_chunks)";
+        assert_eq!(sqlite_names(ours), renamed);
+        let orms = r#"SELECT "jobs"."id" FROM "handover"."jobs" WHERE "jobs"."state" = ?"#;
+        let renamed = r#"SELECT "jobs"."id" FROM "handover_jobs" AS "jobs" WHERE "jobs"."state" = ?"#;
+        assert_eq!(sqlite_names(orms), renamed);
+    }
+}
