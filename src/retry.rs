@@ -192,7 +192,9 @@ mod tests {
     #[test]
     fn after_a_success_that_lasted_pauses_start_small_again() {
         let mut retries = Pauses::RECONNECT.start("a test");
-        (0..20).for_each(|_| drop(retries.next_pause()));
+        for _ in 0..20 {
+            retries.next_pause();
+        }
         retries.reset_if_lasted(Duration::from_secs(1));
         assert!(retries.next_pause().expect("endless") > Duration::from_secs(1));
         retries.reset_if_lasted(Duration::from_secs(60));

@@ -1,1 +1,194 @@
+//! The embedded default: no broker. The outbox table itself is the queue; a message is claimed by a lease and deleted when
+//! it is acknowledged. Parked messages and events stay in the table, where they can be read.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use time::OffsetDateTime;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use super::{Broker, BrokerError, Channel, Consumer, Incoming, Outgoing, Receipt};
+use crate::retry::Pauses;
+use crate::store::ledger::outbox::{self, Letter};
+use crate::store::{Error, Store};
+
+/// The transaction that claims messages.
+const CLAIM: &str = "local_claim";
+/// The transaction that settles one.
+const SETTLE: &str = "local_settle";
+/// The transaction that adds messages.
+const PUBLISH: &str = "local_publish";
+
+/// How long a claim holds. A step that takes longer is handed out again, which changes nothing.
+const LEASE: Duration = Duration::from_secs(120);
+
+/// How often the table is looked at for what other processes left in it, and for what has become due.
+const POLL: Duration = Duration::from_millis(250);
+
+/// The outbox table as a broker.
+pub struct LocalBroker {
+    store: Store,
+    closing: CancellationToken,
+}
+
+impl LocalBroker {
+    /// On this database.
+    pub fn new(store: Store) -> LocalBroker {
+        LocalBroker { store, closing: CancellationToken::new() }
+    }
+
+    async fn add(&self, messages: &[Outgoing]) -> Result<(), Error> {
+        let now = OffsetDateTime::now_utc();
+        let session = self.store.begin(PUBLISH).await?;
+        outbox::insert(&session, messages.iter().map(|message| message.to_letter(now)).collect()).await?;
+        session.commit().await?;
+        self.store.outbox_filled.notify_waiters();
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Broker for LocalBroker {
+    async fn publish(&self, messages: &[Outgoing]) -> Vec<Result<(), BrokerError>> {
+        let result = self.add(messages).await.map_err(|error| BrokerError::Outbox(error.to_string()));
+        vec![result; messages.len()]
+    }
+
+    async fn consume(&self, channel: Channel, prefetch: u16) -> Result<Box<dyn Consumer>, BrokerError> {
+        let prefetch = usize::from(prefetch.max(1));
+        let (sender, receiver) = mpsc::channel(prefetch);
+        let stop = self.closing.child_token();
+        let feed = Feed { store: self.store.clone(), channel, free: Arc::new(Semaphore::new(prefetch)), sender };
+        tokio::spawn(stop.clone().run_until_cancelled_owned(feed.run()));
+        Ok(Box::new(LocalConsumer { receiver, stop }))
+    }
+
+    fn needs_relay(&self) -> bool {
+        false
+    }
+
+    fn health(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    async fn close(&self) {
+        self.closing.cancel();
+    }
+}
+
+/// Claims messages and hands them out, no more than the prefetch at a time.
+struct Feed {
+    store: Store,
+    channel: Channel,
+    free: Arc<Semaphore>,
+    sender: mpsc::Sender<Incoming>,
+}
+
+impl Feed {
+    async fn run(self) {
+        let mut retries = Pauses::RECONNECT.start("claiming messages of the outbox");
+        loop {
+            // Listening begins before looking: what is left in between rings as well.
+            let filled = self.store.outbox_filled.notified();
+            tokio::pin!(filled);
+            filled.as_mut().enable();
+            match self.hand_out().await {
+                Ok(0) => {
+                    let _ = tokio::time::timeout(POLL, filled).await;
+                }
+                Ok(_) => retries.reset(),
+                Err(error) => {
+                    retries.after(&error).await;
+                }
+            }
+        }
+    }
+
+    async fn hand_out(&self) -> Result<usize, Error> {
+        let Ok(first) = self.free.clone().acquire_owned().await else { return Ok(0) };
+        let mut permits = vec![first];
+        while let Ok(permit) = self.free.clone().try_acquire_owned() {
+            permits.push(permit);
+        }
+        let now = OffsetDateTime::now_utc();
+        let session = self.store.begin(CLAIM).await?;
+        let letters = outbox::claim(&session, &[self.channel.name()], now, now + LEASE, permits.len() as u64).await?;
+        session.commit().await?;
+        let count = letters.len();
+        for (letter, permit) in letters.into_iter().zip(permits) {
+            // Nobody listens any more: the lease ends by itself.
+            let _ = self.sender.send(self.incoming(letter, permit)).await;
+        }
+        Ok(count)
+    }
+
+    fn incoming(&self, letter: Letter, permit: OwnedSemaphorePermit) -> Incoming {
+        let headers: BTreeMap<String, String> = serde_json::from_value(letter.headers).unwrap_or_default();
+        Incoming {
+            id: Some(letter.message_id.to_string()),
+            exchange: String::new(),
+            routing_key: letter.routing_key,
+            channel: self.channel,
+            headers,
+            content_type: Some(letter.content_type),
+            body: letter.body,
+            receipt: Box::new(LocalReceipt { store: self.store.clone(), row: letter.id, _permit: permit }),
+        }
+    }
+}
+
+struct LocalReceipt {
+    store: Store,
+    row: i64,
+    /// Room for one more message, once this one is settled.
+    _permit: OwnedSemaphorePermit,
+}
+
+#[async_trait]
+impl Receipt for LocalReceipt {
+    async fn ack(self: Box<Self>) -> Result<(), BrokerError> {
+        let acked = async {
+            let session = self.store.begin(SETTLE).await?;
+            outbox::delete(&session, &[self.row]).await?;
+            session.commit().await
+        };
+        acked.await.map_err(|error: Error| BrokerError::Outbox(error.to_string()))
+    }
+
+    async fn give_back(self: Box<Self>) -> Result<(), BrokerError> {
+        let given_back = async {
+            let session = self.store.begin(SETTLE).await?;
+            outbox::release(&session, &[self.row], OffsetDateTime::now_utc()).await?;
+            session.commit().await
+        };
+        given_back.await.map_err(|error: Error| BrokerError::Outbox(error.to_string()))
+    }
+}
+
+struct LocalConsumer {
+    receiver: mpsc::Receiver<Incoming>,
+    stop: CancellationToken,
+}
+
+#[async_trait]
+impl Consumer for LocalConsumer {
+    async fn next(&mut self) -> Option<Incoming> {
+        self.receiver.recv().await
+    }
+
+    fn try_next(&mut self) -> Option<Incoming> {
+        self.receiver.try_recv().ok()
+    }
+
+    async fn stop(&mut self) {
+        self.stop.cancel();
+        while let Some(incoming) = self.receiver.recv().await {
+            if let Err(error) = incoming.receipt.give_back().await {
+                tracing::debug!(%error, "a message could not be given back: its lease will end");
+            }
+        }
+    }
+}

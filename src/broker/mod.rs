@@ -1,6 +1,6 @@
 //! Where messages come from and go to: one trait, two implementations.
 //!
-//! [`amqp`] is RabbitMQ and the only file that knows lapin; [`local`] is the embedded default, where the ledger's
+//! [`amqp`] is RabbitMQ and the only place that knows lapin; [`local`] is the embedded default, where the ledger's
 //! outbox table itself is the queue. A message only says *look here*: losing, repeating or reordering one changes
 //! nothing, so the trait promises little: what was published was confirmed, and what was not acknowledged comes again.
 
@@ -10,7 +10,10 @@ pub mod local;
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+use time::OffsetDateTime;
 use uuid::Uuid;
+
+use crate::store::ledger::outbox::Letter;
 
 /// The three queues, and the exchange that events leave by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -60,6 +63,38 @@ pub struct Outgoing {
     pub headers: BTreeMap<String, String>,
     /// The body, as bytes.
     pub body: Vec<u8>,
+}
+
+impl Outgoing {
+    /// The message as a row of the outbox, due at once.
+    pub fn to_letter(&self, now: OffsetDateTime) -> Letter {
+        Letter {
+            id: 0,
+            message_id: self.id,
+            channel: self.channel.name().into(),
+            routing_key: self.routing_key.clone(),
+            content_type: self.content_type.clone(),
+            headers: serde_json::to_value(&self.headers).unwrap_or_default(),
+            body: self.body.clone(),
+            job_id: None,
+            created_at: now,
+            due_at: now,
+            leased_until: None,
+        }
+    }
+
+    /// The message that a row of the outbox holds.
+    pub fn from_letter(letter: &Letter) -> Result<Outgoing, BrokerError> {
+        let what = |what: &str| BrokerError::Outbox(format!("row {} of the outbox has {what}", letter.id));
+        Ok(Outgoing {
+            id: letter.message_id,
+            channel: Channel::from_name(&letter.channel).ok_or_else(|| what("an unknown channel"))?,
+            routing_key: letter.routing_key.clone(),
+            content_type: letter.content_type.clone(),
+            headers: serde_json::from_value(letter.headers.clone()).map_err(|_| what("headers that are not text"))?,
+            body: letter.body.clone(),
+        })
+    }
 }
 
 /// A message that arrived and waits for its acknowledgement.

@@ -2,5 +2,7 @@
 
 pub mod rejection;
 mod state;
+mod step;
 
 pub use state::{Happening, Illegal, State, next};
+pub use step::{Step, StepKind};

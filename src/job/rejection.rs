@@ -213,6 +213,12 @@ pub fn chunk_failed(kind: &str, chunk: i32, error: &str) -> Rejection {
     reason("chunk_failed", of_kind(kind), message, "mend what the database says, then resume the job")
 }
 
+/// A step of a job fails, and will fail again: of a job that needs attention.
+pub fn step_failed(step: &str, error: &str) -> Rejection {
+    let message = format!("the step {step} fails: {error}");
+    reason("step_failed", Concerning::default(), message, "mend what the database says, then resume the job")
+}
+
 /// Rows keep coming, or match no rule: of a job that needs attention.
 pub fn orphans_left(kind: Option<&str>, place: &str, count: u64) -> Rejection {
     let message =

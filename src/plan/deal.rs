@@ -1,5 +1,6 @@
 //! Who gets the n-th record.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -133,6 +134,44 @@ impl Deal {
         used
     }
 
+    /// The round-robin groups that take part.
+    pub fn groups(&self) -> impl Iterator<Item = &str> {
+        let shares = match self {
+            Deal::Rounds { shares, .. } => shares.as_slice(),
+            _ => &[],
+        };
+        shares.iter().filter_map(|share| match &share.to {
+            Receiver::Turn { group, .. } => Some(group.as_str()),
+            Receiver::User(_) => None,
+        })
+    }
+
+    /// Begins a group's turn behind the member served last (the empty text: nobody yet), and tells who is the last one
+    /// served when `count` records have been dealt; nobody, where the group takes no part or receives nothing.
+    pub fn take_turn(
+        &mut self,
+        of_group: &str,
+        last_served: &str,
+        count: u64,
+        order: impl Fn(&str, &str) -> Ordering,
+    ) -> Option<UserId> {
+        let used = self.turns_used(count).remove(of_group).filter(|used| *used > 0);
+        let Deal::Rounds { shares, .. } = self else { return None };
+        let mut last = None;
+        for share in shares {
+            if let Receiver::Turn { group, members, start, .. } = &mut share.to
+                && group == of_group
+            {
+                let behind = members.iter().position(|member| order(member.as_str(), last_served) == Ordering::Greater);
+                let place = members.iter().position(|member| member.as_str() == last_served);
+                let first = place.map_or(behind.unwrap_or(0), |place| (place + 1) % members.len());
+                *start = first as u64;
+                last = used.map(|used| members[((*start + used - 1) % members.len() as u64) as usize].clone());
+            }
+        }
+        last
+    }
+
     /// Everybody who may receive something.
     pub fn successors(&self) -> Vec<&UserId> {
         match self {
@@ -209,6 +248,14 @@ impl Receiver {
     }
 }
 
+/// The order of keys: as numbers where they are, else as text.
+pub fn key_order(one: &str, other: &str) -> Ordering {
+    match (one.parse::<i128>(), other.parse::<i128>()) {
+        (Ok(one), Ok(other)) => one.cmp(&other),
+        _ => one.cmp(other),
+    }
+}
+
 fn add(totals: &mut BTreeMap<UserId, u64>, user: &UserId, count: u64) {
     if count > 0 {
         *totals.entry(user.clone()).or_insert(0) += count;
@@ -254,6 +301,23 @@ mod tests {
         let hardcoded = rounds(&[5, 3], false);
         assert_eq!(counts(&hardcoded, 12), [5, 3, 0, 0]);
         assert_eq!(hardcoded.extras(12), 4);
+    }
+
+    #[test]
+    fn a_groups_turn_begins_behind_the_member_served_last() {
+        let members = vec![user(9), user(10), user(12)];
+        let deal = |amount| {
+            let to =
+                Receiver::Turn { group: "g".into(), members: members.clone(), start: 0, before: 0, per_round: amount };
+            Deal::Rounds { shares: vec![Slots { end: amount, to }], repeats: true }
+        };
+        let served_last = |last: &str, count| deal(1).take_turn("g", last, count, key_order);
+        assert_eq!(served_last("", 1), Some(user(9)));
+        assert_eq!(served_last("9", 1), Some(user(10)));
+        assert_eq!(served_last("12", 2), Some(user(10)));
+        // The member served last is in the group no more: the next in order follows.
+        assert_eq!(served_last("11", 1), Some(user(12)));
+        assert_eq!(served_last("9", 0), None);
     }
 
     /// Any list of users and groups, with a group that may stand in it several times.

@@ -4,19 +4,19 @@ use std::io;
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use lapin::tcp::OwnedTLSConfig;
 use lapin::uri::{AMQPScheme, AMQPUri};
-use lapin::{AsyncTcpStream, Connection, ConnectionProperties, Event};
+use lapin::{AsyncTcpStream, Connection, ConnectionProperties, ErrorKind, Event};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::fault::{self, code};
 use super::health::{Health, Role};
 use super::{AmqpSettings, BrokerError};
-use crate::retry::{self, Pauses};
+use crate::retry::{Pauses, Retries};
 
 /// How long a connection is given to say goodbye. A blocked one never could.
 const GOODBYE: Duration = Duration::from_secs(5);
@@ -57,7 +57,8 @@ impl Link {
     /// The connection, waiting for it; `None` once there will be no other.
     pub(super) async fn connected(&self) -> Option<Live> {
         let mut current = self.current.clone();
-        current.wait_for(Option::is_some).await.ok().and_then(|live| live.clone())
+        let open = |live: &Option<Live>| live.as_ref().is_some_and(Live::is_open);
+        current.wait_for(open).await.ok().and_then(|live| live.clone())
     }
 
     /// Waits until the supervisor has closed the connection for good.
@@ -146,21 +147,19 @@ async fn supervise(
     health: Arc<Health>,
     closing: CancellationToken,
 ) {
+    let mut retries = Pauses::RECONNECT.start("connecting to RabbitMQ");
+    let mut begun = Instant::now();
     while let Some(reason) = closing.run_until_cancelled(live.end(&health, role)).await {
         tracing::warn!(role = role.name(), broker = live.place(), reason, "connection lost, connecting again");
         health.lost(role, reason);
         current.send_replace(None);
         live.cut();
-        let again = retry::until_ok(
-            "connecting to RabbitMQ",
-            Pauses::RECONNECT,
-            |_| true,
-            || async { dial(&settings, role).await.inspect_err(|error| health.lost(role, error.to_string())) },
-        );
-        let Some(Ok(next)) = closing.run_until_cancelled(again).await else {
+        retries.reset_if_lasted(begun.elapsed());
+        let Some(next) = closing.run_until_cancelled(dial_again(&settings, role, &health, &mut retries)).await else {
             break;
         };
         live = next;
+        begun = Instant::now();
         tracing::info!(role = role.name(), broker = live.place(), "connected again");
         health.connected(role);
         current.send_replace(Some(live.clone()));
@@ -168,6 +167,19 @@ async fn supervise(
     health.lost(role, "it was closed".into());
     current.send_replace(None);
     live.close().await;
+}
+
+/// Pauses before each attempt, the first one too: a connection that is made and lost at once must not spin.
+async fn dial_again(settings: &AmqpSettings, role: Role, health: &Health, retries: &mut Retries) -> Live {
+    let mut failure = String::from("the connection was lost");
+    loop {
+        retries.after(&failure).await;
+        match dial(settings, role).await {
+            Ok(live) => return live,
+            Err(error) => failure = fault::reason(&error),
+        }
+        health.lost(role, failure.clone());
+    }
 }
 
 /// Opens a connection. The only place that does; TLS is configured here.
@@ -225,6 +237,9 @@ fn not_connected(place: &str, user: &str, error: &lapin::Error) -> BrokerError {
             "RabbitMQ at {place} does not let the user `{user}` in ({words}): check the virtual host in `broker.url`, \
              and the user's permissions there"
         )),
+        _ if matches!(error.kind(), ErrorKind::IOError(error) if error.kind() == io::ErrorKind::InvalidData) => {
+            BrokerError::Configuration(format!("no TLS connection to {place}: {}", fault::words(error)))
+        }
         _ => BrokerError::Unreachable(format!("{place}: {}", fault::words(error))),
     }
 }

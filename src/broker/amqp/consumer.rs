@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::connection::{Link, Live};
+use super::health::Health;
 use super::topology::Topology;
 use super::{AmqpSettings, BrokerError, Channel, Consumer, fault, message};
 use crate::broker::{Incoming, Receipt};
@@ -34,6 +35,7 @@ impl AmqpConsumer {
         prefetch: u16,
         link: Link,
         topology: Arc<Topology>,
+        health: Arc<Health>,
         settings: &AmqpSettings,
         stop: CancellationToken,
     ) -> AmqpConsumer {
@@ -44,6 +46,7 @@ impl AmqpConsumer {
             prefetch,
             link,
             topology,
+            health,
             answer_within: settings.connect_timeout,
             hand_on,
             stop: stop.clone(),
@@ -63,11 +66,7 @@ impl AmqpConsumer {
             headers,
             content_type: delivery.properties.content_type().as_ref().map(ToString::to_string),
             body: delivery.data,
-            receipt: Box::new(AmqpReceipt {
-                acker: Some(delivery.acker),
-                _channel: channel,
-                within: self.settle_within,
-            }),
+            receipt: Box::new(AmqpReceipt { acker: Some(delivery.acker), channel, within: self.settle_within }),
         }
     }
 }
@@ -134,6 +133,7 @@ struct Fetcher {
     prefetch: u16,
     link: Link,
     topology: Arc<Topology>,
+    health: Arc<Health>,
     answer_within: Duration,
     hand_on: mpsc::Sender<Fetched>,
     stop: CancellationToken,
@@ -145,13 +145,17 @@ impl Fetcher {
         while let Some(Some(live)) = self.stop.run_until_cancelled(self.link.connected()).await {
             let begun = Instant::now();
             let Err(error) = self.fetch(&live).await else {
-                return;
+                break;
             };
+            if !live.is_open() {
+                continue;
+            }
             retries.reset_if_lasted(begun.elapsed());
             if self.stop.run_until_cancelled(retries.after(&error)).await.is_none() {
-                return;
+                break;
             }
         }
+        self.health.starved(&self.queue, None);
     }
 
     /// Takes messages until told to stop, or until the channel, the consumer or the connection ends.
@@ -159,6 +163,12 @@ impl Fetcher {
         let Some(started) = self.stop.run_until_cancelled(self.start(live)).await else {
             return Ok(());
         };
+        // A topology that is wrong is told by itself, a connection that has gone too.
+        let starved = match &started {
+            Err(error @ (BrokerError::Unreachable(_) | BrokerError::TimedOut(_))) if live.is_open() => Some(error),
+            _ => None,
+        };
+        self.health.starved(&self.queue, starved.map(fault::reason));
         let (channel, mut deliveries) = started?;
         loop {
             let delivery = tokio::select! {
@@ -232,7 +242,7 @@ impl Fetcher {
 struct AmqpReceipt {
     acker: Option<Acker>,
     /// Held open: RabbitMQ takes messages back when their channel closes.
-    _channel: Arc<lapin::Channel>,
+    channel: Arc<lapin::Channel>,
     within: Duration,
 }
 
@@ -260,7 +270,7 @@ impl Drop for AmqpReceipt {
         };
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             tracing::debug!("a message was dropped unsettled: giving it back");
-            let channel = self._channel.clone();
+            let channel = self.channel.clone();
             runtime.spawn(async move {
                 let _ = acker.nack(requeue()).await;
                 drop(channel);

@@ -1,5 +1,6 @@
 //! Whether the broker can be used now, and what is the matter where it cannot.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -30,6 +31,8 @@ struct Troubles {
     consuming: Option<Lost>,
     blocked: Option<String>,
     topology: Option<String>,
+    /// Queues that are not consumed although somebody wants to, and why.
+    starved: BTreeMap<String, String>,
 }
 
 struct Lost {
@@ -52,6 +55,7 @@ impl Health {
             reasons.push(format!("RabbitMQ blocks publishers: {reason}"));
         }
         reasons.extend(troubles.topology.clone());
+        reasons.extend(troubles.starved.iter().map(|(queue, why)| format!("`{queue}` is not consumed: {why}")));
         if reasons.is_empty() { Ok(()) } else { Err(reasons.join("; ")) }
     }
 
@@ -85,6 +89,15 @@ impl Health {
     /// What was found when the topology was declared last.
     pub(super) fn topology(&self, wrong: Option<String>) {
         self.lock().topology = wrong;
+    }
+
+    /// A consumer could not be started although there is a connection; or it could, or is no longer wanted.
+    pub(super) fn starved(&self, queue: &str, why: Option<String>) {
+        let mut troubles = self.lock();
+        match why {
+            Some(why) => troubles.starved.insert(queue.to_owned(), why),
+            None => troubles.starved.remove(queue),
+        };
     }
 
     fn lock(&self) -> MutexGuard<'_, Troubles> {

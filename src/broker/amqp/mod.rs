@@ -123,9 +123,15 @@ impl Broker for AmqpBroker {
         if channel == Channel::Events {
             return Err(BrokerError::Topology("events leave by an exchange: Handover has no queue of them".into()));
         }
-        let stop = self.closing.child_token();
-        let consuming = self.consuming.clone();
-        Ok(Box::new(AmqpConsumer::start(channel, prefetch, consuming, self.topology.clone(), &self.settings, stop)))
+        Ok(Box::new(AmqpConsumer::start(
+            channel,
+            prefetch,
+            self.consuming.clone(),
+            self.topology.clone(),
+            self.health.clone(),
+            &self.settings,
+            self.closing.child_token(),
+        )))
     }
 
     fn needs_relay(&self) -> bool {

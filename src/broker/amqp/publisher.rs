@@ -154,13 +154,11 @@ impl Shared {
     }
 
     async fn lane(&self) -> Result<Lane, BrokerError> {
+        // Before waiting for a turn too: while the broker blocks, those who have one may keep it for long.
+        self.usable()?;
         let turn = self.turns.clone().acquire_owned().await;
         let turn = turn.map_err(|_| BrokerError::Unreachable("it was closed".into()))?;
-        let live = self.link.current()?;
-        if live.is_blocked() {
-            let why = self.health.why_blocked();
-            return Err(BrokerError::Unreachable(format!("RabbitMQ blocks publishers: {why}")));
-        }
+        let live = self.usable()?;
         let (declared, idle) = self.take_idle(&live);
         if !declared {
             self.topology.declare(&live, self.limit).await?;
@@ -176,6 +174,15 @@ impl Shared {
             }
         };
         Ok(Lane { live, channel, _turn: turn })
+    }
+
+    fn usable(&self) -> Result<Live, BrokerError> {
+        let live = self.link.current()?;
+        if live.is_blocked() {
+            let why = self.health.why_blocked();
+            return Err(BrokerError::Unreachable(format!("RabbitMQ blocks publishers: {why}")));
+        }
+        Ok(live)
     }
 
     /// Sends a batch, replies by the deadline, and stays until the channel can be given up.

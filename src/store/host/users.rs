@@ -17,11 +17,7 @@ use crate::store::{Error, Result, Session};
 /// Locks users for the transaction, all in one statement and in one order, so that no two transactions wait for each
 /// other: leavers alone, receivers together with others who receive. The lock is PostgreSQL's advisory one on a hash of
 /// (organization, user), so the host's own rows are not touched and its inserts do not wait. SQLite has one writer anyhow.
-pub async fn lock_users<'u>(
-    session: &Session,
-    leavers: impl IntoIterator<Item = (&'u str, &'u UserId)>,
-    receivers: impl IntoIterator<Item = (&'u str, &'u UserId)>,
-) -> Result<()> {
+pub async fn lock_users(session: &Session, leavers: &[(&str, &UserId)], receivers: &[(&str, &UserId)]) -> Result<()> {
     if session.engine() == Engine::Sqlite {
         return Ok(());
     }

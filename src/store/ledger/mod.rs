@@ -1,1 +1,25 @@
-//! x
+//! Handover's own bookkeeping, in the host's database: a move and its record commit together.
+//!
+//! [`entity`] holds what each table has; beside it a file for each idea: a handful of named queries, and nothing else
+//! touches the table.
+
+pub mod audit;
+pub mod catalogs;
+pub mod chunks;
+pub mod copies;
+pub mod entity;
+pub mod jobs;
+pub mod journal;
+pub mod outbox;
+pub mod references;
+pub mod requests;
+pub mod turns;
+
+use sea_orm::DbErr;
+
+use super::error::Error;
+
+/// Puts what was being done to sea-orm's error.
+fn failed(doing: &'static str) -> impl Fn(DbErr) -> Error {
+    move |error| Error::of(doing, &error)
+}

@@ -1,0 +1,190 @@
+//! `handover demo`: the Keap help page's own example, from the preview to the certificate, on a throw-away database.
+
+mod progress;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::{Ended, jobs as jobs_command, open, output, preview, submit};
+use crate::broker::local::LocalBroker;
+use crate::broker::{Broker, Channel};
+use crate::config::{self, Settings};
+use crate::contract::{Certificate, Request, read_request};
+use crate::stages::Context;
+use crate::store::ledger::outbox;
+use crate::store::{Store, ledger};
+use crate::worker::{self, Role};
+
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Contacts of the leaver; everything else grows with them.
+    #[arg(long, default_value_t = 104, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    records: u64,
+    /// Keep the database in this file, to look at it afterwards.
+    #[arg(long, value_name = "FILE")]
+    keep: Option<PathBuf>,
+    /// Print everything as one JSON value.
+    #[arg(long)]
+    json: bool,
+}
+
+pub async fn run(arguments: Arguments, mut settings: Settings) -> Result<Ended> {
+    let folder = Scratch::new()?;
+    let file = arguments.keep.clone().unwrap_or_else(|| folder.0.join("demo.db"));
+    if file.exists() {
+        bail!("{} exists already: the demo makes a new database, name another file", file.display());
+    }
+    settings.database.url = format!("sqlite://{}?mode=rwc", file.display());
+    settings.broker = config::Broker::Local;
+    settings.catalog = "keap".into();
+    say(&arguments, "creating a throw-away database with the reference CRM")?;
+    let store = prepare(&settings, arguments.records).await?;
+    let context = open::context(&settings, store.clone()).await?;
+    let request = request(arguments.records)?;
+    let previewed = preview::preview(&context, request.clone()).await?;
+    if !arguments.json {
+        tell_preview(&previewed)?;
+    }
+    if !previewed.accepted {
+        bail!("the demo's own request is rejected: {:?}", previewed.rejections);
+    }
+    let certificate = hand_over(&arguments, &settings, context, &request, &previewed).await?;
+    let events = events(&store).await?;
+    match arguments.json {
+        true => output::json(&json!({ "preview": previewed, "certificate": certificate, "events": events }))?,
+        false => tell_end(&arguments, &request, &certificate, &events)?,
+    }
+    store.close().await;
+    Ok(Ended::Done)
+}
+
+/// A folder of its own for the throw-away database, gone when the demo ends.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Result<Scratch> {
+        let folder = std::env::temp_dir().join(format!("handover-demo-{}", uuid::Uuid::new_v4()));
+        std::fs::create_dir(&folder).with_context(|| format!("{} cannot be created", folder.display()))?;
+        Ok(Scratch(folder))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            tracing::warn!(folder = %self.0.display(), %error, "the throw-away database could not be removed");
+        }
+    }
+}
+
+async fn prepare(settings: &Settings, records: u64) -> Result<Store> {
+    let store = open::store(settings).await?;
+    store.migrate_reference_crm().await?;
+    store.migrate().await?;
+    let seed = handover_migrations::KEAP_SEED.replace("{records}", &records.to_string());
+    store.run_script("filling the reference CRM", &seed).await?;
+    Ok(store)
+}
+
+/// What the help page's screenshot shows, and a round robin for the leads.
+fn request(records: u64) -> Result<Request> {
+    let request = json!({
+        "type": "deactivate",
+        "request_id": "demo-1",
+        "org_id": "1",
+        "user_id": "53",
+        "requested_by": "1",
+        "reason": "left the company",
+        "reassign": {
+            "contact": { "logic": "ratio", "shares": [
+                { "user": "11", "amount": 5 }, { "user": "12", "amount": 50 },
+                { "user": "13", "amount": 20 }, { "user": "14", "amount": 29 },
+            ] },
+            "lead": { "logic": "hardcoded", "shares": [
+                { "round_robin": "West team", "amount": (records * 92 / 104).max(1) },
+            ] },
+            "task": { "user": "11" },
+        },
+    });
+    read_request(request.to_string().as_bytes()).context("the demo's own request")
+}
+
+async fn hand_over(
+    arguments: &Arguments,
+    settings: &Settings,
+    context: Context,
+    request: &Request,
+    previewed: &preview::Preview,
+) -> Result<Certificate> {
+    let store = context.store.clone();
+    let broker: Arc<dyn Broker> = Arc::new(LocalBroker::new(store.clone()));
+    let stop = CancellationToken::new();
+    let worker =
+        tokio::spawn(worker::run(context, broker.clone(), &Role::ALL, settings.worker, stop.clone().cancelled_owned()));
+    for sent in broker.publish(&[submit::message(request)]).await {
+        sent.context("the demo's request could not be sent")?;
+    }
+    let job = progress::follow(&store, request.job_id().0, previewed, arguments.json).await?;
+    stop.cancel();
+    worker.await.context("the demo's worker")??;
+    let certificate = job.certificate.with_context(|| format!("the job ended as {}: {:?}", job.state, job.reasons))?;
+    Ok(serde_json::from_value(certificate)?)
+}
+
+async fn events(store: &Store) -> Result<Vec<Value>> {
+    let letters: Vec<ledger::outbox::Letter> = outbox::list(&store.reader(), Channel::Events.name(), 0, 100).await?;
+    letters.iter().map(|letter| Ok(serde_json::from_slice(&letter.body)?)).collect()
+}
+
+fn say(arguments: &Arguments, text: &str) -> Result<()> {
+    match arguments.json {
+        true => Ok(()),
+        false => output::line(text),
+    }
+}
+
+fn tell_preview(previewed: &preview::Preview) -> Result<()> {
+    output::line("")?;
+    output::line("You are about to deactivate a user. Before:")?;
+    for reference in previewed.references.iter().filter(|reference| reference.assigned.is_some() && reference.found > 0)
+    {
+        output::line(format!("  {:12} 0/{} assigned", reference.kind, reference.found))?;
+    }
+    output::line("")?;
+    output::line("The plan (`handover preview`):")?;
+    preview::print(previewed)?;
+    output::line("")
+}
+
+fn tell_end(arguments: &Arguments, request: &Request, certificate: &Certificate, events: &[Value]) -> Result<()> {
+    output::line("")?;
+    output::line("The certificate:")?;
+    jobs_command::print_references(&certificate.references)?;
+    output::line(format!("license {}, orphans {}", certificate.license.name(), certificate.orphans))?;
+    output::line("")?;
+    output::line(format!("Published {} events:", events.len()))?;
+    for event in events {
+        let whom = event["data"]["user_id"].as_str().unwrap_or_default();
+        output::line(format!("  {} #{} (user {whom})", event["type"].as_str().unwrap_or_default(), event["sequence"]))?;
+    }
+    output::line("")?;
+    output::line("What to try next:")?;
+    match &arguments.keep {
+        Some(file) => {
+            let url = format!("HANDOVER_DATABASE__URL=sqlite://{}", file.display());
+            output::line(format!("  {url} handover job {}", request.job_id()))?;
+            output::line(format!("  {url} handover users --status all"))
+        }
+        None => {
+            output::line("  handover demo --records 1000000")?;
+            output::line(
+                "  handover demo --keep demo.db    (then: HANDOVER_DATABASE__URL=sqlite://demo.db handover jobs)",
+            )
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Follows the demo's job: a bar for each reference on a terminal, plain lines elsewhere.
+
+use std::collections::HashMap;
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use anyhow::Result;
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use uuid::Uuid;
+
+use crate::cli::jobs::progress;
+use crate::cli::output;
+use crate::cli::preview::Preview;
+use crate::job::State;
+use crate::store::Store;
+use crate::store::ledger::jobs::{self, Job};
+
+const EVERY: Duration = Duration::from_millis(100);
+
+/// Follows a job until nothing more happens to it by itself.
+pub async fn follow(store: &Store, id: Uuid, previewed: &Preview, quiet: bool) -> Result<Job> {
+    let mut shown: Box<dyn Shown> = match () {
+        () if quiet => Box::new(Silence),
+        () if std::io::stdout().is_terminal() => Box::new(Bars::new(previewed)),
+        () => Box::new(Lines::default()),
+    };
+    loop {
+        let session = store.reader();
+        let job = jobs::get(&session, id).await?;
+        let ended = match &job {
+            Some(job) => job.state()?.is_final() || job.state()? == State::NeedsAttention,
+            None => false,
+        };
+        for (kind, standing) in progress(&session, id).await? {
+            shown.update(&kind, standing.done, standing.records)?;
+        }
+        if let Some(job) = job.filter(|_| ended) {
+            shown.finish()?;
+            return Ok(job);
+        }
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
+trait Shown: Send {
+    fn update(&mut self, kind: &str, done: u64, records: u64) -> Result<()>;
+    fn finish(&mut self) -> Result<()>;
+}
+
+struct Silence;
+
+impl Shown for Silence {
+    fn update(&mut self, _: &str, _: u64, _: u64) -> Result<()> {
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+struct Bars {
+    bars: HashMap<String, ProgressBar>,
+}
+
+impl Bars {
+    fn new(previewed: &Preview) -> Bars {
+        let all = MultiProgress::new();
+        let style = ProgressStyle::with_template("  {prefix:24} {bar:40} {human_pos}/{human_len}")
+            .unwrap_or_else(|_| ProgressStyle::default_bar());
+        let works =
+            previewed.references.iter().filter(|reference| reference.disposition != "keep" && reference.found > 0);
+        let bars = works.map(|reference| {
+            let bar = all.add(ProgressBar::new(reference.found)).with_style(style.clone());
+            bar.set_prefix(reference.kind.clone());
+            bar.tick();
+            (reference.kind.clone(), bar)
+        });
+        Bars { bars: bars.collect() }
+    }
+}
+
+impl Shown for Bars {
+    fn update(&mut self, kind: &str, done: u64, _: u64) -> Result<()> {
+        if let Some(bar) = self.bars.get(kind) {
+            bar.set_position(done);
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        // A small job is done at once and leaves no chunks to count: its end is the whole way.
+        self.bars.values().for_each(|bar| bar.finish());
+        Ok(())
+    }
+}
+
+/// A line for each tenth of the way.
+#[derive(Default)]
+struct Lines {
+    tenths: HashMap<String, u64>,
+}
+
+impl Shown for Lines {
+    fn update(&mut self, kind: &str, done: u64, records: u64) -> Result<()> {
+        let tenth = (done * 10).checked_div(records).unwrap_or(0);
+        if self.tenths.get(kind).is_none_or(|told| *told < tenth) {
+            self.tenths.insert(kind.to_owned(), tenth);
+            output::line(format!("  {kind}: {done} of {records}"))?;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        output::line("  done")
+    }
+}

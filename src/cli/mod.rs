@@ -1,0 +1,119 @@
+//! The command line: a file a command, each a thin face on what the library does.
+//!
+//! Every reading command takes `--json`. Exit codes: 0 done, 1 failed, 2 usage, 3 rejected.
+
+mod catalog;
+mod demo;
+mod jobs;
+mod migrate;
+mod open;
+mod output;
+mod preview;
+mod run;
+mod schema;
+mod submit;
+mod users;
+mod watch;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+
+use crate::config::{self, Settings};
+use crate::telemetry;
+
+/// Offboards users: moves everything a user owns to those who stay, in batches, while the application keeps running.
+#[derive(Debug, Parser)]
+#[command(name = "handover", version, about)]
+pub struct Cli {
+    /// A file with settings, over the defaults; the environment (HANDOVER_DATABASE__URL, …) goes over both.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show what Handover does, on a throw-away database: no server, no set-up.
+    Demo(demo::Arguments),
+    /// Run the worker: all stages, or some.
+    Run(run::Arguments),
+    /// Bring the ledger up to date.
+    Migrate(migrate::Arguments),
+    /// Send requests to the queue.
+    Submit(submit::Arguments),
+    /// Show what requests would do, and change nothing.
+    Preview(preview::Arguments),
+    /// List jobs, newest first.
+    Jobs(jobs::ListArguments),
+    /// Show a job: its references, chunks and certificate.
+    Job(jobs::ShowArguments),
+    /// Follow a job to its end.
+    Watch(watch::Arguments),
+    /// List users, what they own, and who holds a license.
+    Users(users::Arguments),
+    /// Look at the catalog.
+    Catalog(catalog::Arguments),
+    /// Print the JSON Schema of requests or events.
+    Schema(schema::Arguments),
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    Done,
+    Failed,
+    Rejected,
+}
+
+impl From<Ended> for ExitCode {
+    fn from(ended: Ended) -> ExitCode {
+        ExitCode::from(match ended {
+            Ended::Done => 0,
+            Ended::Failed => 1,
+            Ended::Rejected => 3,
+        })
+    }
+}
+
+/// Runs a command to its exit code. The boundary at which an error is told, once, with its whole chain.
+pub fn main(cli: Cli) -> ExitCode {
+    match run_to_end(cli) {
+        Ok(ended) => ended.into(),
+        // Whoever reads our output has closed it: `handover jobs | head` is no failure.
+        Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("handover: {error:#}");
+            ExitCode::from(1)
+        }
+    }
+}
+
+fn run_to_end(cli: Cli) -> Result<Ended> {
+    let settings = config::load(cli.config.as_deref())?;
+    telemetry::start(&settings.log)?;
+    let runtime = tokio::runtime::Runtime::new().context("the runtime could not be started")?;
+    let ended = runtime.block_on(dispatch(cli.command, settings));
+    // Reading standard input cannot be interrupted: nothing waits for it.
+    runtime.shutdown_background();
+    ended
+}
+
+async fn dispatch(command: Command, settings: Settings) -> Result<Ended> {
+    match command {
+        Command::Demo(arguments) => demo::run(arguments, settings).await,
+        Command::Run(arguments) => run::run(arguments, settings).await,
+        Command::Migrate(arguments) => migrate::run(arguments, settings).await,
+        Command::Submit(arguments) => submit::run(arguments, settings).await,
+        Command::Preview(arguments) => preview::run(arguments, settings).await,
+        Command::Jobs(arguments) => jobs::list(arguments, settings).await,
+        Command::Job(arguments) => jobs::show(arguments, settings).await,
+        Command::Watch(arguments) => watch::run(arguments, settings).await,
+        Command::Users(arguments) => users::run(arguments, settings).await,
+        Command::Catalog(arguments) => catalog::run(arguments, settings).await,
+        Command::Schema(arguments) => schema::run(arguments),
+    }
+}

@@ -1,0 +1,89 @@
+//! What commands begin with: the database, the catalog, the broker.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::broker::Broker;
+use crate::broker::amqp::AmqpBroker;
+use crate::broker::local::LocalBroker;
+use crate::catalog::{Checked, EMBEDDED, check};
+use crate::config::{self, Settings};
+use crate::stages::{Catalogs, Context};
+use crate::store::{Store, host};
+
+/// The database.
+pub async fn store(settings: &Settings) -> Result<Store> {
+    let store = Store::open(&settings.database).await;
+    store.with_context(|| format!("the database {} cannot be opened", without_password(&settings.database.url)))
+}
+
+/// The database, with its ledger.
+pub async fn ledger(settings: &Settings) -> Result<Store> {
+    let store = store(settings).await?;
+    if let Err(what) = store.check_ledger().await? {
+        bail!("{what}");
+    }
+    Ok(store)
+}
+
+/// The catalog of the settings, checked against the database.
+pub async fn catalog(settings: &Settings, store: &Store) -> Result<Checked> {
+    let (name, source) = catalog_source(&settings.catalog)?;
+    let schema = host::read_schema(&store.reader()).await?;
+    Ok(check(&name, &source, &schema)?)
+}
+
+/// A catalog's text: embedded under a name, or in a file.
+pub fn catalog_source(name: &str) -> Result<(String, String)> {
+    if let Some((name, source)) = EMBEDDED.into_iter().find(|(embedded, _)| *embedded == name) {
+        return Ok((name.to_owned(), source.to_owned()));
+    }
+    let source = std::fs::read_to_string(name).with_context(|| {
+        let names = EMBEDDED.map(|(name, _)| name).join(", ");
+        format!("the catalog {name} cannot be read: it is a file, or one of those in the binary ({names})")
+    })?;
+    Ok((name.to_owned(), source))
+}
+
+/// What the stages work with.
+pub async fn context(settings: &Settings, store: Store) -> Result<Context> {
+    let checked = catalog(settings, &store).await?;
+    for warning in &checked.warnings {
+        tracing::warn!(catalog = checked.catalog.name, line = warning.line, "{}", warning.message);
+    }
+    Ok(Context { store, catalogs: Arc::new(Catalogs::new(checked.catalog)), limits: settings.limits })
+}
+
+/// The broker.
+pub async fn broker(settings: &Settings, store: &Store) -> Result<Arc<dyn Broker>> {
+    Ok(match &settings.broker {
+        config::Broker::Local => Arc::new(LocalBroker::new(store.clone())),
+        config::Broker::Amqp(amqp) => Arc::new(AmqpBroker::connect(amqp.clone()).await?),
+    })
+}
+
+/// A URL as it may be shown.
+fn without_password(url: &str) -> String {
+    match url::Url::parse(url) {
+        Ok(mut parsed) if parsed.password().is_some() => {
+            // Fails only for URLs that have no host, and so no password.
+            let _ = parsed.set_password(Some("***"));
+            parsed.to_string()
+        }
+        Ok(_) => url.to_owned(),
+        Err(_) => url.split(':').next().unwrap_or_default().to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_password;
+
+    #[test]
+    fn a_password_is_never_shown() {
+        assert_eq!(without_password("postgres://me:secret@db/crm"), "postgres://me:***@db/crm");
+        assert_eq!(without_password("sqlite://handover.db?mode=rwc"), "sqlite://handover.db?mode=rwc");
+        assert!(!without_password("postgres://me:se cret@[db/crm").contains("cret"));
+    }
+}

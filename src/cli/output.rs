@@ -1,0 +1,73 @@
+//! Printing: tables and lines for people, JSON for programs.
+
+use std::io::{self, Write};
+
+use anyhow::Result;
+use serde::Serialize;
+
+/// Prints a line. Output that nobody reads any more is an error, which ends the command in silence.
+pub fn line(text: impl AsRef<str>) -> Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(printable(text.as_ref()).as_bytes())?;
+    out.write_all(b"\n")?;
+    Ok(())
+}
+
+/// Prints a value as JSON, on one line.
+pub fn json_line(value: &impl Serialize) -> Result<()> {
+    line(serde_json::to_string(value)?)
+}
+
+/// Prints a value as JSON, indented.
+pub fn json(value: &impl Serialize) -> Result<()> {
+    line(serde_json::to_string_pretty(value)?)
+}
+
+/// Prints rows under a head, each column as wide as it must be. Columns that hold only numbers stand to the right.
+pub fn table(head: &[&str], rows: &[Vec<String>]) -> Result<()> {
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        cells.chain([head[column].chars().count()]).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..head.len()).map(width).collect();
+    let is_number = |cell: &str| cell.chars().all(|c| c.is_ascii_digit() || c == '-') && !cell.is_empty();
+    let right: Vec<bool> =
+        (0..head.len()).map(|column| !rows.is_empty() && rows.iter().all(|row| is_number(&row[column]))).collect();
+    let print = |cells: Vec<&str>| {
+        let padded: Vec<String> = (cells.iter().enumerate())
+            .map(|(column, cell)| {
+                let space = " ".repeat(widths[column].saturating_sub(cell.chars().count()));
+                if right[column] { format!("{space}{cell}") } else { format!("{cell}{space}") }
+            })
+            .collect();
+        line(padded.join("  ").trim_end())
+    };
+    print(head.to_vec())?;
+    rows.iter().try_for_each(|row| print(row.iter().map(String::as_str).collect()))
+}
+
+/// Text from outside, as a terminal may show it: control characters, escape sequences among them, are spelled out.
+fn printable(text: &str) -> String {
+    let spell = |c: char| match c {
+        '\n' | '\t' => c.to_string(),
+        c if c.is_control() => c.escape_default().to_string(),
+        c => c.to_string(),
+    };
+    text.chars().map(spell).collect()
+}
+
+/// Whether an error only says that our output was closed.
+pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let kind = |cause: &(dyn std::error::Error + 'static)| cause.downcast_ref::<io::Error>().map(io::Error::kind);
+    error.chain().any(|cause| kind(cause) == Some(io::ErrorKind::BrokenPipe))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::printable;
+
+    #[test]
+    fn a_terminal_gets_no_escapes_from_names() {
+        assert_eq!(printable("a\u{1b}[2Jb\n"), "a\\u{1b}[2Jb\n");
+    }
+}

@@ -1,0 +1,87 @@
+//! `handover submit`: sends requests to the queue.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use uuid::Uuid;
+
+use super::{Ended, open, output, watch};
+use crate::broker::{Channel, Outgoing};
+use crate::config::Settings;
+use crate::contract::{Request, read_request};
+
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// A file with a request, or with one on each line; `-` is standard input.
+    #[arg(default_value = "-")]
+    file: PathBuf,
+    /// Follow the jobs to their end: exit code 3 where one is rejected, 1 where one needs attention.
+    #[arg(long)]
+    wait: bool,
+    /// Print the job ids as JSON, a line each.
+    #[arg(long)]
+    json: bool,
+}
+
+pub async fn run(arguments: Arguments, settings: Settings) -> Result<Ended> {
+    let requests = read_requests(&arguments.file)?;
+    let store = open::ledger(&settings).await?;
+    let broker = open::broker(&settings, &store).await?;
+    let messages: Vec<Outgoing> = requests.iter().map(message).collect();
+    for (request, result) in requests.iter().zip(broker.publish(&messages).await) {
+        result.with_context(|| format!("the request {} could not be sent", request.request_id))?;
+        let job = request.job_id();
+        match arguments.json {
+            true => output::json_line(&serde_json::json!({ "request_id": request.request_id, "job_id": job }))?,
+            false => output::line(job.to_string())?,
+        }
+    }
+    broker.close().await;
+    match arguments.wait {
+        true => watch::wait_for_requests(&store, &requests, arguments.json).await,
+        false => Ok(Ended::Done),
+    }
+}
+
+/// Requests of a file: one JSON value over any number of lines, or one on each line. Nothing is sent where one of them
+/// cannot be read.
+pub fn read_requests(file: &Path) -> Result<Vec<Request>> {
+    let text = read_file(file)?;
+    let whole = serde_json::from_str::<serde_json::Value>(&text).is_ok();
+    let pieces: Vec<(usize, &str)> = match whole {
+        true => vec![(1, text.as_str())],
+        false => text.lines().enumerate().map(|(index, line)| (index + 1, line)).collect(),
+    };
+    let pieces: Vec<_> = pieces.into_iter().filter(|(_, piece)| !piece.trim().is_empty()).collect();
+    if pieces.is_empty() {
+        bail!("{} holds no request", file.display());
+    }
+    let read = |(line, piece): &(usize, &str)| {
+        read_request(piece.as_bytes()).with_context(|| format!("{}, line {line}: nothing was sent", file.display()))
+    };
+    pieces.iter().map(read).collect()
+}
+
+fn read_file(file: &Path) -> Result<String> {
+    if file != Path::new("-") {
+        return std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()));
+    }
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text).context("standard input cannot be read")?;
+    Ok(text)
+}
+
+/// A request as it goes to the queue.
+pub fn message(request: &Request) -> Outgoing {
+    Outgoing {
+        id: Uuid::new_v4(),
+        channel: Channel::Requests,
+        routing_key: format!("request.{}", request.kind.name()),
+        content_type: "application/json".into(),
+        headers: BTreeMap::new(),
+        body: request.canonical().to_string().into_bytes(),
+    }
+}

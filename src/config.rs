@@ -1,0 +1,257 @@
+//! Settings: the embedded, documented defaults; a file over them; the environment over that. Checked whole, all faults at
+//! once, before anything starts.
+
+use std::fmt::Write;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use config::{Config, Environment, File, FileFormat};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::broker::amqp::AmqpSettings;
+use crate::stages::Limits;
+use crate::store;
+use crate::worker::Pace;
+
+/// The defaults, with what each setting is for.
+pub const DEFAULTS: &str = include_str!("../config/default.toml");
+
+/// Everything that can be set.
+pub struct Settings {
+    /// The name of an embedded catalog, or a file.
+    pub catalog: String,
+    /// The database.
+    pub database: store::Settings,
+    /// The broker.
+    pub broker: Broker,
+    /// How much a worker does at a time.
+    pub worker: Pace,
+    /// Sizes and times of the stages.
+    pub limits: Limits,
+    /// What is logged.
+    pub log: Log,
+}
+
+/// Which broker.
+pub enum Broker {
+    /// None: the ledger's outbox is the queue.
+    Local,
+    /// RabbitMQ.
+    Amqp(AmqpSettings),
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// Which messages.
+    pub filter: String,
+    /// How they look.
+    pub format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// Text on a terminal, JSON otherwise.
+    Auto,
+    /// Text.
+    Text,
+    /// JSON.
+    Json,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DatabaseSection {
+    url: String,
+    max_connections: u32,
+    #[serde(with = "humantime_serde")]
+    lock_timeout: Duration,
+    #[serde(with = "humantime_serde")]
+    statement_timeout: Duration,
+    #[serde(with = "humantime_serde")]
+    idle_in_transaction_timeout: Duration,
+    #[serde(with = "humantime_serde")]
+    acquire_timeout: Duration,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BrokerSection {
+    url: String,
+    prefix: String,
+    #[serde(with = "humantime_serde")]
+    publish_timeout: Duration,
+    #[serde(with = "humantime_serde")]
+    connect_timeout: Duration,
+    #[serde(with = "humantime_serde")]
+    heartbeat: Duration,
+}
+
+const SECTIONS: [&str; 6] = ["catalog", "database", "broker", "worker", "limits", "log"];
+
+/// Reads the settings.
+pub fn load(file: Option<&Path>) -> Result<Settings> {
+    let mut builder = Config::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml));
+    if let Some(file) = file {
+        builder = builder.add_source(File::from(file).format(FileFormat::Toml));
+    }
+    let environment = Environment::with_prefix("HANDOVER").prefix_separator("_").separator("__").try_parsing(true);
+    let ours = std::env::vars().filter(|(name, _)| is_ours(name)).collect();
+    let config = builder.add_source(environment.source(Some(ours))).build();
+    let config = config.with_context(|| match file {
+        Some(file) => format!("the configuration {} cannot be read", file.display()),
+        None => "the configuration cannot be read".to_owned(),
+    })?;
+    let mut faults = Faults(Vec::new());
+    let settings = read(&config, &mut faults);
+    match settings {
+        Some(settings) if faults.0.is_empty() => Ok(settings),
+        _ => bail!("{}", faults.all()),
+    }
+}
+
+/// Whether a variable is a setting: others begin with HANDOVER_ too (the tests' servers, for one).
+fn is_ours(name: &str) -> bool {
+    let Some(rest) = name.strip_prefix("HANDOVER_") else { return false };
+    let section = rest.split("__").next().unwrap_or_default().to_lowercase();
+    rest.eq_ignore_ascii_case("catalog") || (rest.contains("__") && SECTIONS.contains(&section.as_str()))
+}
+
+fn read(config: &Config, faults: &mut Faults) -> Option<Settings> {
+    if let Ok(all) = config.clone().try_deserialize::<std::collections::HashMap<String, serde_json::Value>>() {
+        for name in all.keys().filter(|name| !SECTIONS.contains(&name.as_str())) {
+            faults.add(format!("`{name}` is no section: there are {}", SECTIONS.join(", ")));
+        }
+    }
+    let catalog: Option<String> = section(config, "catalog", faults);
+    let database: Option<DatabaseSection> = section(config, "database", faults);
+    let broker: Option<BrokerSection> = section(config, "broker", faults);
+    let worker: Option<Pace> = section(config, "worker", faults);
+    let limits: Option<Limits> = section(config, "limits", faults);
+    let log: Option<Log> = section(config, "log", faults);
+    if let Some(limits) = &limits {
+        check_limits(limits, faults);
+    }
+    Some(Settings {
+        catalog: catalog?,
+        database: check_database(database?, faults),
+        broker: check_broker(broker?, faults)?,
+        worker: worker?,
+        limits: limits?,
+        log: log?,
+    })
+}
+
+fn section<T: DeserializeOwned>(config: &Config, name: &str, faults: &mut Faults) -> Option<T> {
+    config.get::<T>(name).map_err(|error| faults.add(format!("[{name}]: {error}"))).ok()
+}
+
+fn check_limits(limits: &Limits, faults: &mut Faults) {
+    let positive = [
+        ("group", limits.group as u64),
+        ("chunk_rows", limits.chunk_rows),
+        ("chunks_per_cut", limits.chunks_per_cut),
+        ("window", limits.window),
+        ("chunk_attempts", limits.chunk_attempts.max(0) as u64),
+    ];
+    for (name, _) in positive.into_iter().filter(|(_, value)| *value == 0) {
+        faults.add(format!("`limits.{name}` must be at least 1"));
+    }
+    if limits.chunk_rows > 100_000 {
+        faults.add("`limits.chunk_rows` is at most 100000: a chunk's rows stay locked while it moves".into());
+    }
+    if limits.stalled_after.is_zero() || limits.recount_every.is_zero() {
+        faults.add("`limits.stalled_after` and `limits.recount_every` must be longer than nothing".into());
+    }
+}
+
+fn check_database(section: DatabaseSection, faults: &mut Faults) -> store::Settings {
+    let scheme = section.url.split(':').next().unwrap_or_default();
+    if !["postgres", "postgresql", "sqlite"].contains(&scheme) {
+        faults.add("`database.url` begins with `postgres:` or `sqlite:`".into());
+    }
+    if section.max_connections < 2 {
+        faults.add("`database.max_connections` must be at least 2".into());
+    }
+    store::Settings {
+        url: section.url,
+        max_connections: section.max_connections,
+        lock_timeout: section.lock_timeout,
+        statement_timeout: section.statement_timeout,
+        idle_timeout: section.idle_in_transaction_timeout,
+        acquire_timeout: section.acquire_timeout,
+    }
+}
+
+fn check_broker(section: BrokerSection, faults: &mut Faults) -> Option<Broker> {
+    if section.url == "local" {
+        return Some(Broker::Local);
+    }
+    if !section.url.starts_with("amqp://") && !section.url.starts_with("amqps://") {
+        faults.add("`broker.url` is `local`, or begins with `amqp:` or `amqps:`".into());
+        return None;
+    }
+    let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    if section.prefix.is_empty() || section.prefix.len() > 100 || !section.prefix.chars().all(good) {
+        faults.add("`broker.prefix` is made of letters, digits, points, dashes and underscores, at most 100".into());
+    }
+    let mut settings = AmqpSettings::new(section.url, section.prefix);
+    settings.publish_timeout = section.publish_timeout;
+    settings.connect_timeout = section.connect_timeout;
+    settings.heartbeat = section.heartbeat;
+    Some(Broker::Amqp(settings))
+}
+
+struct Faults(Vec<String>);
+
+impl Faults {
+    fn add(&mut self, fault: String) {
+        self.0.push(fault);
+    }
+
+    fn all(&self) -> String {
+        let mut text = String::from("the configuration is wrong:");
+        for fault in &self.0 {
+            let _ = write!(text, "\n  {fault}");
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_embedded_defaults_are_whole() {
+        let config = Config::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml)).build().expect("TOML");
+        let mut faults = Faults(Vec::new());
+        assert!(read(&config, &mut faults).is_some(), "{}", faults.all());
+        assert!(faults.0.is_empty(), "{}", faults.all());
+    }
+
+    #[test]
+    fn all_faults_are_told_at_once() {
+        let wrong = "colour = 1\n[database]\nurl = \"mysql://x\"\n[broker]\nurl = \"http://x\"\n[limits]\nwindow = 0\n[worker]\ngrace = \"soon\"\n";
+        let sources = [DEFAULTS, wrong].map(|text| File::from_str(text, FileFormat::Toml));
+        let config = sources.into_iter().fold(Config::builder(), |builder, source| builder.add_source(source));
+        let mut faults = Faults(Vec::new());
+        read(&config.build().expect("TOML"), &mut faults);
+        let all = faults.all();
+        for part in ["colour", "database.url", "broker.url", "limits.window", "[worker]"] {
+            assert!(all.contains(part), "{part} is missing in: {all}");
+        }
+    }
+
+    #[test]
+    fn only_settings_are_taken_from_the_environment() {
+        assert!(is_ours("HANDOVER_DATABASE__URL"));
+        assert!(is_ours("HANDOVER_CATALOG"));
+        assert!(!is_ours("HANDOVER_TEST_POSTGRES_URL"));
+    }
+}

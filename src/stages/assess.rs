@@ -1,0 +1,149 @@
+//! What the planner and a preview have in common: reads what is there, asks every guard, and changes nothing.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::catalog::{Catalog, Disposition, Eligible, Reference};
+use crate::contract::{Allotment, Extras, Request, UserId};
+use crate::plan::group::Parties;
+use crate::plan::{Facts, Found, Verdict, judge};
+use crate::store::{Result, Session, host};
+
+/// How far rows are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counting {
+    /// No further than tells a small job from a large one, where the request does not ask for more.
+    UpTo(u64),
+    /// All of them.
+    Exactly,
+}
+
+/// What was found for a group of requests, and the verdict on each.
+pub struct Assessment {
+    /// Who and which groups there are.
+    pub facts: Facts,
+    /// The verdicts, in the requests' order.
+    pub verdicts: Vec<Verdict>,
+}
+
+/// Whom requests concern: the leaver, and everybody who may receive something. Read before any lock, to know the locks;
+/// who joins a group later receives nothing this time.
+pub async fn parties(session: &Session, catalog: &Catalog, requests: &[&Request]) -> Result<Vec<Parties>> {
+    let asks_for_manager = |request: &&&Request| request.reassign.values().any(Allotment::names_manager);
+    let with_managers: Vec<&UserId> =
+        requests.iter().filter(asks_for_manager).map(|request| &request.user_id).collect();
+    let managers = match with_managers.is_empty() {
+        true => HashMap::new(),
+        false => host::managers(session, catalog, with_managers).await?,
+    };
+    let groups = requests.iter().flat_map(|request| request.groups());
+    let members = host::group_members(session, catalog, groups, None).await?;
+    let of_request = |request: &&Request| {
+        let named = request.successors().cloned();
+        let manager = managers.get(&request.user_id).cloned().filter(|_| asks_for_manager(&request));
+        let in_groups = request.groups().flat_map(|group| members.get(group).into_iter().flatten().cloned());
+        let mut receivers: HashSet<UserId> = named.chain(manager).chain(in_groups).collect();
+        // Who names the leaver among the successors is refused for it, and must not collide with themselves.
+        receivers.remove(&request.user_id);
+        Parties { leaver: Some(request.user_id.clone()), receivers, job: Some(request.job_id()) }
+    };
+    Ok(requests.iter().map(of_request).collect())
+}
+
+/// Judges requests that share a transaction. Their leavers all leave: none of them is somebody who stays for another.
+pub async fn assess(
+    session: &Session,
+    catalog: &Catalog,
+    requests: &[&Request],
+    parties: &[&Parties],
+    counting: Counting,
+) -> Result<Assessment> {
+    let facts = read_facts(session, catalog, requests, parties).await?;
+    let leavers: Vec<&UserId> = requests.iter().map(|request| &request.user_id).collect();
+    let leavers: Vec<&UserId> =
+        leavers.into_iter().filter(|leaver| facts.users.contains_key(leaver.as_str())).collect();
+    let limit = counting_limit(requests, counting);
+    let counts = match leavers.is_empty() {
+        true => HashMap::new(),
+        false => host::counts(session, catalog, &leavers, limit).await?,
+    };
+    let mut verdicts = Vec::with_capacity(requests.len());
+    for request in requests {
+        let mut found = Found::default();
+        let theirs = counts.iter().filter(|((leaver, _), _)| leaver == request.user_id.as_str());
+        found.counts = theirs.map(|((_, position), count)| (*position, *count)).collect();
+        look_closer(session, catalog, request, &mut found).await?;
+        verdicts.push(judge(catalog, request, &facts, &found));
+    }
+    Ok(Assessment { facts, verdicts })
+}
+
+async fn read_facts(
+    session: &Session,
+    catalog: &Catalog,
+    requests: &[&Request],
+    parties: &[&Parties],
+) -> Result<Facts> {
+    let concerned = requests.iter().flat_map(|request| [&request.user_id, &request.requested_by]);
+    let concerned = concerned.chain(parties.iter().flat_map(|parties| &parties.receivers));
+    let users = host::read_users(session, catalog, concerned).await?;
+    let round_robin = requests.iter().flat_map(|request| request.groups());
+    let mut groups = host::group_members(session, catalog, round_robin, None).await?;
+    let receivers: Vec<&UserId> = parties.iter().flat_map(|parties| &parties.receivers).collect();
+    let asked = requests.iter().flat_map(|request| request.reassign.keys());
+    let asked = asked.filter_map(|kind| eligible_group(catalog.reference(kind)?));
+    let asked = asked.filter(|group| !groups.contains_key(*group)).collect::<Vec<&str>>();
+    groups.extend(host::group_members(session, catalog, asked, Some(&receivers)).await?);
+    Ok(Facts { users, groups })
+}
+
+fn eligible_group(reference: &Reference) -> Option<&str> {
+    match &reference.disposition {
+        Disposition::Transfer { eligible: Some(Eligible::Group(group)), .. }
+        | Disposition::Block { eligible: Some(Eligible::Group(group)), .. } => Some(group),
+        _ => None,
+    }
+}
+
+/// How far rows must be counted for the group: a token and a group's turn need exact counts, a guard over extras needs
+/// one more than the amounts.
+fn counting_limit(requests: &[&Request], counting: Counting) -> u64 {
+    let Counting::UpTo(limit) = counting else { return u64::MAX };
+    let needs = requests.iter().map(|request| {
+        if request.expect.is_some() || request.groups().next().is_some() {
+            return u64::MAX;
+        }
+        request.reassign.values().map(extras_limit).max().unwrap_or(0)
+    });
+    needs.max().unwrap_or(0).max(limit)
+}
+
+fn extras_limit(allotment: &Allotment) -> u64 {
+    match allotment {
+        Allotment::Hardcoded(shares, Extras::Reject) => shares.iter().map(|share| share.amount).sum::<u64>() + 1,
+        Allotment::Each(each, Some(rest)) => extras_limit(rest).saturating_add(each.len() as u64),
+        _ => 0,
+    }
+}
+
+/// What only some requests need to know: which rows hold the leaver back, whether named records are theirs, who stands
+/// below them.
+async fn look_closer(session: &Session, catalog: &Catalog, request: &Request, found: &mut Found) -> Result<()> {
+    for reference in &catalog.references {
+        let position = reference.position;
+        let blocks = matches!(reference.disposition, Disposition::Block { .. });
+        if blocks && found.counts.get(&position).is_some_and(|count| count.rows > 0) {
+            let keys = host::blocking_keys(session, catalog, reference, &request.user_id).await?;
+            found.blocking.insert(position, keys);
+        }
+        let Some(allotment) = request.reassign.get(&reference.kind) else { continue };
+        if let Allotment::Each(each, _) = allotment {
+            let keys = each.keys().map(String::as_str);
+            found.not_owned.insert(position, host::not_owned(session, reference, &request.user_id, keys).await?);
+        }
+        if reference.of_users {
+            let above = host::reports_above(session, catalog, reference, &request.user_id, &allotment.users()).await?;
+            found.reports_above.extend(above);
+        }
+    }
+    Ok(())
+}

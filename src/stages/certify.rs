@@ -1,0 +1,263 @@
+//! The end of a job: counts what is left, and writes the certificate or says what is missing. Written once for many.
+
+use std::collections::{BTreeMap, HashMap};
+
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::catalog::{Catalog, Disposition, Reference};
+use crate::contract::{Certificate, JobId, LicenseOutcome, ReferenceResult, Rejection, UserId};
+use crate::job::{State, rejection};
+use crate::store::host::Place;
+use crate::store::ledger::chunks;
+use crate::store::ledger::jobs::Job;
+use crate::store::ledger::journal::{self, Tally};
+use crate::store::ledger::references::Course;
+use crate::store::{Result, Session, host};
+
+/// A job that may be at its end.
+pub struct Closing<'j> {
+    /// The job.
+    pub job: &'j Job,
+    /// The leaver.
+    pub leaver: &'j UserId,
+    /// What it did with each reference.
+    pub courses: Vec<Course>,
+    /// When it began.
+    pub started_at: OffsetDateTime,
+    /// Which certificate this would be: 0 the first, then supplements.
+    pub supplement: u32,
+}
+
+/// What the count says of a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Conclusion {
+    /// Nothing is left that should not be.
+    Proved(Box<Certificate>),
+    /// Records arrived late: these references have more to do.
+    More(Vec<usize>),
+    /// Rows point at the leaver that no rule allows to stay and no reference deals with.
+    Orphans(Vec<Rejection>),
+}
+
+/// Counts, with the leavers' rows locked first: that waits for inserts of the host which hold a foreign key to them, and
+/// the count, a statement of its own, sees what they wrote. Frees the licenses of those whose jobs are proved.
+///
+/// Locks: the leavers' rows, in key order; then the rows of their licenses.
+pub async fn conclude(
+    session: &Session,
+    catalog: &Catalog,
+    closings: &[Closing<'_>],
+    now: OffsetDateTime,
+) -> Result<HashMap<Uuid, Conclusion>> {
+    if closings.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let leavers: Vec<&UserId> = closings.iter().map(|closing| closing.leaver).collect();
+    host::lock_rows(session, catalog, &leavers).await?;
+    let census = take_census(session, catalog, closings).await?;
+    let ids: Vec<Uuid> = closings.iter().map(|closing| closing.job.id).collect();
+    let mut tallies = journal::tallies(session, &ids).await?;
+    let standing = match closings.iter().all(|closing| closing.job.started_at.is_none()) {
+        // Jobs that begin and end in this transaction have no chunks.
+        true => HashMap::new(),
+        false => chunks::standing(session, &ids).await?,
+    };
+    let mut conclusions = HashMap::new();
+    let mut proved: Vec<(&Closing<'_>, Vec<ReferenceResult>)> = Vec::new();
+    for closing in closings {
+        let left = Left { catalog, leaver: closing.leaver.as_str(), census: &census };
+        let tallies = tallies.remove(&closing.job.id).unwrap_or_default();
+        let changed =
+            |position: usize| standing.get(&(closing.job.id, position)).map_or(0, |standing| standing.changed);
+        match left.verdict(&closing.courses) {
+            Some(conclusion) => drop(conclusions.insert(closing.job.id, conclusion)),
+            None => proved.push((closing, left.results(&closing.courses, &tallies, changed))),
+        }
+    }
+    let mut licenses = free_licenses(session, catalog, &proved).await?;
+    for (closing, references) in proved {
+        let license = licenses.remove(&closing.job.id).unwrap_or(LicenseOutcome::None);
+        let certificate = certificate(closing, references, license, now);
+        conclusions.insert(closing.job.id, Conclusion::Proved(Box::new(certificate)));
+    }
+    Ok(conclusions)
+}
+
+type Census = HashMap<(String, Place), u64>;
+
+/// One count for all leavers whose jobs have the same references.
+async fn take_census(session: &Session, catalog: &Catalog, closings: &[Closing<'_>]) -> Result<Census> {
+    let mut alike: BTreeMap<Vec<usize>, Vec<&UserId>> = BTreeMap::new();
+    for closing in closings {
+        let positions = closing.courses.iter().map(|course| course.position).collect();
+        alike.entry(positions).or_default().push(closing.leaver);
+    }
+    let mut census = Census::new();
+    for (positions, leavers) in alike {
+        census.extend(host::census(session, catalog, &positions, &leavers).await?);
+    }
+    Ok(census)
+}
+
+/// What is left of one leaver's rows.
+struct Left<'c> {
+    catalog: &'c Catalog,
+    leaver: &'c str,
+    census: &'c Census,
+}
+
+impl Left<'_> {
+    fn rows(&self, place: Place) -> u64 {
+        self.census.get(&(self.leaver.to_owned(), place)).copied().unwrap_or(0)
+    }
+
+    /// What stands against a certificate, or nothing.
+    fn verdict(&self, courses: &[Course]) -> Option<Conclusion> {
+        let mut more = Vec::new();
+        let mut orphans = Vec::new();
+        for course in courses {
+            let rows = self.rows(Place::Remaining(course.position));
+            let reference = &self.catalog.references[course.position];
+            match after(reference, course) {
+                _ if rows == 0 => {}
+                After::Stays => {}
+                After::Late => more.push(course.position),
+                After::Orphan => {
+                    orphans.push(rejection::orphans_left(Some(&course.kind), &reference.table.to_string(), rows));
+                }
+            }
+        }
+        for reference in &self.catalog.references {
+            let rows = self.rows(Place::Uncovered(reference.position));
+            if rows > 0 {
+                let place = format!("{}.{}", reference.table, reference.user.name);
+                orphans.push(rejection::orphans_left(None, &place, rows));
+            }
+        }
+        match (more.is_empty(), orphans.is_empty()) {
+            (false, _) => Some(Conclusion::More(more)),
+            (true, false) => Some(Conclusion::Orphans(orphans)),
+            (true, true) => None,
+        }
+    }
+
+    fn results(&self, courses: &[Course], tallies: &[Tally], changed: impl Fn(usize) -> u64) -> Vec<ReferenceResult> {
+        let result = |course: &Course| {
+            let reference = &self.catalog.references[course.position];
+            let mine: Vec<&Tally> = tallies.iter().filter(|tally| tally.kind == course.kind).collect();
+            let sum = |action: &str| {
+                mine.iter().filter(|tally| tally.action == action).map(|tally| tally.records).sum::<u64>()
+            };
+            let mut result = ReferenceResult {
+                kind: course.kind.clone(),
+                disposition: reference.disposition.name().into(),
+                ..ReferenceResult::default()
+            };
+            match &reference.disposition {
+                Disposition::Keep => result.kept = Some(self.rows(Place::Settled(course.position))),
+                Disposition::Detach { .. } => (result.found, result.removed) = both(sum("detached")),
+                Disposition::Purge { .. } => (result.found, result.purged) = both(sum("purged")),
+                Disposition::Set { .. } => (result.found, result.set) = both(sum("set")),
+                Disposition::Transfer { .. } | Disposition::Block { .. } => {
+                    let (moved, dropped) = (sum("moved"), sum("dropped"));
+                    let left_behind = self.rows(Place::Remaining(course.position));
+                    let changed = changed(course.position);
+                    result.found = Some(moved + dropped + left_behind + changed);
+                    result.moved = Some(moved);
+                    result.dropped = (dropped > 0).then_some(dropped);
+                    result.left_behind = Some(left_behind);
+                    result.changed_meanwhile = Some(changed);
+                    let received = mine.iter().filter(|tally| tally.action == "moved");
+                    result.successors =
+                        received.filter_map(|tally| Some((tally.to_user.clone()?, tally.records))).collect();
+                }
+            }
+            result
+        };
+        courses.iter().map(result).collect()
+    }
+}
+
+fn both(count: u64) -> (Option<u64>, Option<u64>) {
+    (Some(count), Some(count))
+}
+
+/// What a row is that a reference has not dealt with when the job is at its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum After {
+    /// It may stay, and is reported: it was dealt to nobody, or need not be allotted.
+    Stays,
+    /// It came late: one more pass.
+    Late,
+    /// Nobody can receive it, and it may not stay.
+    Orphan,
+}
+
+/// What a reference's remaining rows are.
+pub fn after(reference: &Reference, course: &Course) -> After {
+    match &reference.disposition {
+        Disposition::Keep => After::Stays,
+        Disposition::Detach { .. } | Disposition::Purge { .. } | Disposition::Set { .. } => After::Late,
+        Disposition::Transfer { .. } | Disposition::Block { .. } if course.transfers => {
+            match course.deal.is_exhausted(course.next_rank) {
+                true => After::Stays,
+                false => After::Late,
+            }
+        }
+        Disposition::Transfer { required: false, .. } => After::Stays,
+        Disposition::Transfer { .. } | Disposition::Block { .. } => After::Orphan,
+    }
+}
+
+async fn free_licenses(
+    session: &Session,
+    catalog: &Catalog,
+    proved: &[(&Closing<'_>, Vec<ReferenceResult>)],
+) -> Result<HashMap<Uuid, LicenseOutcome>> {
+    let holders: Vec<&UserId> =
+        proved.iter().filter(|(closing, _)| !closing.job.license_exempt).map(|(closing, _)| closing.leaver).collect();
+    let freed = host::free_licenses(session, catalog, &holders).await?;
+    let outcome = |closing: &Closing<'_>| {
+        if catalog.license.is_some() && closing.job.license_exempt {
+            return LicenseOutcome::Exempt;
+        }
+        // A supplement repeats what the first certificate said: the license is free by now.
+        match earlier_license(closing.job) {
+            Some(earlier) => earlier,
+            None if freed.contains(closing.leaver) => LicenseOutcome::Freed,
+            None => LicenseOutcome::None,
+        }
+    };
+    Ok(proved.iter().map(|(closing, _)| (closing.job.id, outcome(closing))).collect())
+}
+
+fn earlier_license(job: &Job) -> Option<LicenseOutcome> {
+    let certificate = job.certificate.clone()?;
+    serde_json::from_value::<Certificate>(certificate).ok().map(|certificate| certificate.license)
+}
+
+fn certificate(
+    closing: &Closing<'_>,
+    references: Vec<ReferenceResult>,
+    license: LicenseOutcome,
+    now: OffsetDateTime,
+) -> Certificate {
+    let job = closing.job;
+    Certificate {
+        job_id: JobId(job.id),
+        org_id: job.org.clone(),
+        user_id: job.user_id.clone(),
+        requested_by: job.requested_by.clone(),
+        state: State::Completed.name().into(),
+        supplement: closing.supplement,
+        references,
+        license,
+        // Anything else would have been a conclusion of its own.
+        orphans: 0,
+        requested_at: job.requested_at,
+        started_at: closing.started_at,
+        completed_at: job.completed_at.unwrap_or(now),
+        counted_at: now,
+    }
+}

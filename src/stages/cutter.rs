@@ -1,0 +1,167 @@
+//! The cutter, the planner's second half: cuts a large job's references into chunks, a bounded number a step.
+//!
+//! Its transaction holds the job's lock, reads the stored cursor and next rank, adds chunks, and moves both on. Run twice,
+//! it cuts on from where it was; killed, nothing of it happened.
+
+use std::collections::BTreeMap;
+
+use time::OffsetDateTime;
+
+use super::start::settle;
+use super::{Context, letters, now};
+use crate::catalog::{Catalog, Reference};
+use crate::contract::{JobId, UserId};
+use crate::job::{Happening, State, StepKind};
+use crate::store::ledger::chunks::{self, Chunk};
+use crate::store::ledger::jobs::Job;
+use crate::store::ledger::references::Course;
+use crate::store::ledger::{jobs, outbox, references};
+use crate::store::{Error, Result, Session, host};
+
+/// The transaction of a cut.
+pub const CUT: &str = "cut";
+
+/// Cuts on in a job.
+pub async fn cut(context: &Context, id: JobId) -> Result<()> {
+    let now = now();
+    let session = context.store.begin(CUT).await?;
+    let Some(mut job) = jobs::lock(&session, id.0).await? else { return Ok(()) };
+    if job.state()? != State::Cutting {
+        return Ok(());
+    }
+    let catalog = context.catalogs.of_hash(&context.store, &job.catalog_hash).await?;
+    let mut courses = references::of_jobs(&session, &[job.id]).await?;
+    let standing = chunks::standing_of(&session, job.id).await?;
+    let mut cutting = Cutting { context, job: &job, chunks: Vec::new(), next_number: standing.next_number };
+    for course in courses.iter_mut().filter(|course| !course.cut) {
+        cutting.course(&session, &catalog, course).await?;
+        references::update(&session, course.clone()).await?;
+        if cutting.room() == 0 {
+            break;
+        }
+    }
+    let added = cutting.chunks.len() as u64;
+    chunks::insert(&session, std::mem::take(&mut cutting.chunks)).await?;
+    // Tickets on the queue are no more than open chunks, so this many may be added without passing the window.
+    let tickets = context.limits.window.saturating_sub(standing.open).min(added);
+    let mut left: Vec<_> = (0..tickets).map(|_| letters::step(StepKind::Ticket, &job, now)).collect();
+    if courses.iter().any(|course| !course.cut) {
+        left.push(letters::step(StepKind::Cut, &job, now));
+    } else {
+        job.state = settle(&job, Happening::CutAll)?;
+        if standing.open + added == 0 {
+            left.push(letters::step(StepKind::Ticket, &job, now));
+        }
+    }
+    outbox::insert(&session, left).await?;
+    jobs::update(&session, State::Cutting, job).await?;
+    session.commit().await?;
+    context.store.outbox_filled.notify_waiters();
+    Ok(())
+}
+
+/// A step's chunks so far.
+struct Cutting<'c> {
+    context: &'c Context,
+    job: &'c Job,
+    chunks: Vec<Chunk>,
+    next_number: i32,
+}
+
+impl Cutting<'_> {
+    /// How many more chunks this step may cut.
+    fn room(&self) -> u64 {
+        self.context.limits.chunks_per_cut.saturating_sub(self.chunks.len() as u64)
+    }
+
+    async fn course(&mut self, session: &Session, catalog: &Catalog, course: &mut Course) -> Result<()> {
+        let reference = &catalog.references[course.position];
+        let leaver =
+            UserId::try_from(self.job.user_id.clone()).map_err(|what| Error::unexpected("cutting a job", what))?;
+        if course.cursor.is_none() && !course.named.is_empty() {
+            self.named(session, reference, course, &leaver).await?;
+        }
+        let rows = self.context.limits.chunk_rows;
+        let except: Vec<String> = course.named.keys().cloned().collect();
+        let asked = self.room().max(1);
+        let cuts = host::cut(session, reference, leaver.as_str(), course.cursor.as_ref(), &except, asked, rows).await?;
+        course.cut = (cuts.len() as u64) < asked || cuts.last().is_some_and(|cut| cut.records < rows);
+        for cut in cuts {
+            self.add(course, false, Some((&cut.first, &cut.last)), course.next_rank, cut.records);
+            course.next_rank += cut.records;
+            course.cursor = Some(cut.last);
+        }
+        Ok(())
+    }
+
+    /// Records that go to successors of their own: they take no rank, and come first.
+    async fn named(
+        &mut self,
+        session: &Session,
+        reference: &Reference,
+        course: &Course,
+        leaver: &UserId,
+    ) -> Result<()> {
+        let keys: Vec<&str> = course.named.keys().map(String::as_str).collect();
+        let rows = self.context.limits.chunk_rows.max(1) as usize;
+        for (index, slice) in keys.chunks(rows).enumerate() {
+            let gone = host::not_owned(session, reference, leaver, slice.iter().copied()).await?;
+            let theirs = (slice.len() - gone.len()) as u64;
+            self.add(course, true, None, (index * rows) as u64, theirs);
+        }
+        Ok(())
+    }
+
+    fn add(
+        &mut self,
+        course: &Course,
+        named: bool,
+        range: Option<(&Vec<String>, &Vec<String>)>,
+        first_rank: u64,
+        records: u64,
+    ) {
+        self.chunks.push(Chunk {
+            job_id: self.job.id,
+            number: self.next_number,
+            position: course.position as i32,
+            named,
+            first_key: range.map(|(first, _)| first.clone().into()),
+            last_key: range.map(|(_, last)| last.clone().into()),
+            first_rank: first_rank as i64,
+            records: records as i64,
+            state: chunks::OPEN.into(),
+            done: 0,
+            changed: 0,
+            attempts: 0,
+            error: None,
+            not_before: None,
+            closed_at: None,
+            took_ms: None,
+        });
+        self.next_number += 1;
+    }
+}
+
+/// The records of a named chunk and who receives them: a slice of what the request names, in the order of their keys.
+pub fn named_slice(course: &Course, chunk: &Chunk, rows: u64) -> BTreeMap<String, UserId> {
+    let slice = course.named.iter().skip(chunk.first_rank as usize).take(rows.max(1) as usize);
+    slice.map(|(key, user)| (key.clone(), user.clone())).collect()
+}
+
+/// Begins one more pass over references where records arrived late; the next ranks are theirs.
+pub async fn cut_again(
+    session: &Session,
+    job: &mut Job,
+    mut courses: Vec<Course>,
+    positions: &[usize],
+    now: OffsetDateTime,
+) -> Result<Vec<outbox::Letter>> {
+    job.state = settle(job, Happening::FoundMore)?;
+    job.late_passes += 1;
+    for course in courses.iter_mut().filter(|course| positions.contains(&course.position)) {
+        course.cut = false;
+        course.cursor = None;
+        references::update(session, course.clone()).await?;
+    }
+    Ok(vec![letters::step(StepKind::Cut, job, now)])
+}

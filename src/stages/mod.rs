@@ -1,0 +1,156 @@
+//! The stages: each takes messages, does one transaction, and leaves rows and outgoing messages behind in it.
+//!
+//! Stages never call each other, and a message only says *look here*: all truth is in the ledger. So a repeated, reordered,
+//! delayed or lost message changes nothing, and a crash anywhere means: look again.
+//!
+//! | stage | takes | leaves |
+//! |---|---|---|
+//! | [`planner`] | requests, in groups; scheduled jobs that are due | finished small jobs; large ones opened |
+//! | [`cutter`] | a job | chunks, and tickets for them |
+//! | [`mover`] | a ticket | a chunk's records moved and journaled |
+//! | [`finalizer`] | a job | its certificate, or one more pass for what arrived late |
+//! | [`relay`] | outbox rows | messages and events on the broker |
+//! | [`sweeper`] | time | messages for what should be moving and is not |
+//!
+//! [`assess`] is what the planner and a preview have in common: it asks every guard and changes nothing.
+
+pub mod assess;
+mod certify;
+pub mod cutter;
+pub mod finalizer;
+mod letters;
+pub mod mover;
+pub mod planner;
+pub mod relay;
+mod start;
+pub mod sweeper;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use tokio::sync::RwLock;
+
+use crate::catalog::{Catalog, check};
+use crate::store::ledger::catalogs;
+use crate::store::{Error, Result, Store, host};
+
+/// The transactions of the stages, by the names that they begin with. Tests repeat and fail each of them; a stage that is
+/// not in this list is not tested so, and `tests/it` says it.
+pub const STEPS: [&str; 11] = [
+    planner::PLAN,
+    planner::START,
+    cutter::CUT,
+    mover::MOVE,
+    mover::GIVE_UP,
+    finalizer::FINALIZE,
+    finalizer::RECOUNT,
+    relay::CLAIM,
+    relay::DELIVERED,
+    sweeper::SWEEP,
+    sweeper::PURGE,
+];
+
+/// What stages work with.
+#[derive(Clone)]
+pub struct Context {
+    /// The database.
+    pub store: Store,
+    /// The catalogs.
+    pub catalogs: Arc<Catalogs>,
+    /// Sizes and times.
+    pub limits: Limits,
+}
+
+/// Sizes and times of the stages; `config/default.toml` says what each is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+pub struct Limits {
+    /// Requests that share a transaction, at most.
+    pub group: usize,
+    /// Records of a chunk; a job with no more in all is done at once.
+    pub chunk_rows: u64,
+    /// Chunks that one step cuts.
+    pub chunks_per_cut: u64,
+    /// Tickets of a job on the queue, at most.
+    pub window: u64,
+    /// How often a chunk is tried before it is given up.
+    pub chunk_attempts: i32,
+    /// How often the count may find late records before a person has to look.
+    pub late_passes: i32,
+    /// How long a job may stand still before it is dispatched again.
+    #[serde(with = "humantime_serde")]
+    pub stalled_after: Duration,
+    /// How long after its end a job is counted again.
+    #[serde(with = "humantime_serde")]
+    pub recount_for: Duration,
+    /// How often, in that time.
+    #[serde(with = "humantime_serde")]
+    pub recount_every: Duration,
+    /// How long the embedded default keeps its events.
+    #[serde(with = "humantime_serde")]
+    pub keep_events: Duration,
+}
+
+/// The catalog that new jobs are planned with, and those that others were.
+pub struct Catalogs {
+    current: Arc<Catalog>,
+    by_hash: RwLock<HashMap<String, Arc<Catalog>>>,
+}
+
+impl Catalogs {
+    /// With the catalog of new jobs.
+    pub fn new(current: Catalog) -> Catalogs {
+        let current = Arc::new(current);
+        let by_hash = RwLock::new(HashMap::from([(current.hash.clone(), current.clone())]));
+        Catalogs { current, by_hash }
+    }
+
+    /// The catalog of new jobs.
+    pub fn current(&self) -> Arc<Catalog> {
+        self.current.clone()
+    }
+
+    /// The catalog that a job was planned with, checked against the schema as it is now.
+    pub async fn of_hash(&self, store: &Store, hash: &str) -> Result<Arc<Catalog>> {
+        if let Some(catalog) = self.by_hash.read().await.get(hash) {
+            return Ok(catalog.clone());
+        }
+        let doing = "loading the catalog that a job was planned with";
+        let session = store.reader();
+        let Some((name, source)) = catalogs::get(&session, hash).await? else {
+            return Err(Error::unexpected(doing, format!("the ledger has no catalog {hash}")));
+        };
+        let schema = host::read_schema(&session).await?;
+        let checked = check(&name, &source, &schema).map_err(|faults| Error::unexpected(doing, faults.to_string()))?;
+        let catalog = Arc::new(checked.catalog);
+        self.by_hash.write().await.insert(hash.to_owned(), catalog.clone());
+        Ok(catalog)
+    }
+}
+
+/// The time, as the ledger keeps it: in microseconds, which is what PostgreSQL stores.
+pub fn now() -> OffsetDateTime {
+    let now = OffsetDateTime::now_utc();
+    now.replace_nanosecond(now.nanosecond() / 1_000 * 1_000).unwrap_or(now)
+}
+
+/// What becomes of a message that a stage took.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Its effect is committed, or there was nothing to do.
+    Done,
+    /// It is set aside, for a person.
+    Park(Reason),
+}
+
+/// Why a message is parked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reason {
+    /// One word for programs.
+    pub code: String,
+    /// The path to the field, where it is about one.
+    pub path: Option<String>,
+    /// For people.
+    pub detail: String,
+}

@@ -1,0 +1,259 @@
+//! The mover: takes any open chunk of a job, moves its records, journals them and closes it, in one transaction.
+//!
+//! The lock on the chunk's row and its state are the fence: a worker that was thought dead finds its session gone, or its
+//! chunk closed. Run twice, it takes another chunk or finds none; killed, nothing of it happened.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use time::OffsetDateTime;
+
+use super::finalizer::get_stuck;
+use super::start::settle;
+use super::{Context, cutter, letters, now};
+use crate::catalog::{Catalog, Disposition};
+use crate::contract::{JobId, Rejection, UserId};
+use crate::job::{Happening, State, StepKind, rejection};
+use crate::store::host::{Hand, Part, Range};
+use crate::store::ledger::chunks::{self, Chunk};
+use crate::store::ledger::jobs::Job;
+use crate::store::ledger::references::Course;
+use crate::store::ledger::{audit, jobs, outbox, references};
+use crate::store::{Error, Result, Session, host};
+
+/// The transaction of a chunk.
+pub const MOVE: &str = "move";
+/// The transaction that notes a chunk's failure.
+pub const GIVE_UP: &str = "give_up";
+
+/// How long a chunk rests after its first failure; then twice as long each time.
+const FIRST_REST: Duration = Duration::from_secs(1);
+
+/// Redeems a ticket. A chunk that fails for a reason of its own is put aside for a while and tried again, a bounded
+/// number of times; other chunks go on.
+pub async fn redeem(context: &Context, id: JobId) -> Result<()> {
+    match move_one(context, id).await {
+        Ok(Moved::Done) => Ok(()),
+        Ok(Moved::SuccessorsGone(reasons)) => stop(context, id, reasons).await,
+        Err(Failure { error, .. }) if error.is_transient() || is_superseded(&error) => Err(error),
+        Err(Failure { error, chunk: None }) => Err(error),
+        Err(Failure { error, chunk: Some(number) }) => give_up(context, id, number, &error).await,
+    }
+}
+
+fn is_superseded(error: &Error) -> bool {
+    matches!(error.cause, crate::store::Cause::Superseded)
+}
+
+enum Moved {
+    Done,
+    SuccessorsGone(Vec<Rejection>),
+}
+
+/// An error, and the chunk that was worked on.
+struct Failure {
+    error: Error,
+    chunk: Option<i32>,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        Failure { error, chunk: None }
+    }
+}
+
+async fn move_one(context: &Context, id: JobId) -> std::result::Result<Moved, Failure> {
+    let began = Instant::now();
+    let now = now();
+    let session = context.store.begin(MOVE).await?;
+    let Some(chunk) = chunks::take(&session, id.0, now).await? else {
+        return Ok(end_of_chunks(context, session, id, now).await?);
+    };
+    let number = chunk.number;
+    let with_chunk = |error| Failure { error, chunk: Some(number) };
+    let Some(job) = jobs::get(&session, id.0).await? else { return Ok(Moved::Done) };
+    if !matches!(job.state()?, State::Cutting | State::Moving) {
+        return Ok(Moved::Done);
+    }
+    let catalog = context.catalogs.of_hash(&context.store, &job.catalog_hash).await?;
+    let courses = references::of_jobs(&session, &[job.id]).await?;
+    let position = chunk.position as usize;
+    let course = courses.into_iter().find(|course| course.position == position);
+    let course = course
+        .ok_or_else(|| Error::unexpected("moving a chunk", format!("the job {id} has no reference {position}")))?;
+    let part = part_of(context, &catalog, &job, &course, &chunk, now)?;
+    let gone = gone_successors(&session, &catalog, &course, &part).await?;
+    if !gone.is_empty() {
+        return Ok(Moved::SuccessorsGone(gone));
+    }
+    let reference = &catalog.references[position];
+    let done = host::work(&session, &catalog, reference, std::slice::from_ref(&part)).await.map_err(with_chunk)?;
+    let done = done.first().map_or(0, |done| done.rows);
+    close(&session, chunk, &part, done, began, now).await?;
+    match chunks::any_open(&session, job.id).await? {
+        true => {
+            outbox::insert(&session, vec![letters::step(StepKind::Ticket, &job, now)]).await?;
+            session.commit().await.map_err(with_chunk)?;
+            context.store.outbox_filled.notify_waiters();
+            Ok(Moved::Done)
+        }
+        false => Ok(end_of_chunks(context, session, id, now).await.map_err(with_chunk)?),
+    }
+}
+
+fn part_of(
+    context: &Context,
+    catalog: &Catalog,
+    job: &Job,
+    course: &Course,
+    chunk: &Chunk,
+    now: OffsetDateTime,
+) -> Result<Part> {
+    let doing = "reading a chunk";
+    let key = |key: &Option<serde_json::Value>| -> Result<Vec<String>> {
+        let key = key.clone().ok_or_else(|| Error::unexpected(doing, "a chunk has no range"))?;
+        serde_json::from_value(key).map_err(|error| Error::unexpected(doing, error.to_string()))
+    };
+    let range = match chunk.named {
+        true => Range::Whole,
+        false => Range::Keys { first: key(&chunk.first_key)?, last: key(&chunk.last_key)? },
+    };
+    let leaver = UserId::try_from(job.user_id.clone()).map_err(|what| Error::unexpected(doing, what))?;
+    let hand = hand_of(context, catalog, course, chunk);
+    Ok(Part { job: job.id, chunk: Some(chunk.number), leaver, range, hand, at: now })
+}
+
+fn hand_of(context: &Context, catalog: &Catalog, course: &Course, chunk: &Chunk) -> Hand {
+    let moves = matches!(
+        catalog.references[course.position].disposition,
+        Disposition::Transfer { .. } | Disposition::Block { .. }
+    );
+    if !moves {
+        return Hand::None;
+    }
+    if chunk.named {
+        return Hand::Named(cutter::named_slice(course, chunk, context.limits.chunk_rows));
+    }
+    if let Some(successor) = course.deal.sole()
+        && course.named.is_empty()
+    {
+        return Hand::Sole(successor.clone());
+    }
+    let ranks = chunk.first_rank as u64..(chunk.first_rank + chunk.records) as u64;
+    Hand::Dealt {
+        successors: ranks.map(|rank| course.deal.successor(rank).cloned()).collect(),
+        except: course.named.keys().cloned().collect(),
+    }
+}
+
+/// Successors of this chunk who are not active any more: nobody receives records after they have left.
+async fn gone_successors(session: &Session, catalog: &Catalog, course: &Course, part: &Part) -> Result<Vec<Rejection>> {
+    let successors: BTreeSet<&UserId> = match &part.hand {
+        Hand::None => return Ok(Vec::new()),
+        Hand::Sole(successor) => BTreeSet::from([successor]),
+        Hand::Dealt { successors, .. } => successors.iter().flatten().collect(),
+        Hand::Named(named) => named.values().collect(),
+    };
+    let successors: Vec<&UserId> = successors.into_iter().collect();
+    let gone = host::fitness_now(session, catalog, &successors).await?;
+    Ok(gone.iter().map(|user| rejection::successor_gone(&course.kind, user.as_str())).collect())
+}
+
+async fn close(
+    session: &Session,
+    mut chunk: Chunk,
+    part: &Part,
+    done: u64,
+    began: Instant,
+    now: OffsetDateTime,
+) -> Result<()> {
+    let dealt_to_nobody = match &part.hand {
+        Hand::Dealt { successors, .. } => successors.iter().filter(|successor| successor.is_none()).count() as i64,
+        _ => 0,
+    };
+    chunk.state = chunks::CLOSED.into();
+    chunk.done = done as i64;
+    chunk.changed = (chunk.records - dealt_to_nobody - chunk.done).max(0);
+    chunk.error = None;
+    chunk.closed_at = Some(now);
+    chunk.took_ms = i32::try_from(began.elapsed().as_millis()).ok();
+    chunks::update(session, chunk).await
+}
+
+/// No open chunk is left that this transaction could see. Under the job's lock, and so behind every cut that was
+/// committed, it looks again: whoever closes the last chunk of a job that is cut hands it to the finalizer. Of two who
+/// close the last two chunks at once, the second waits for the first here, or finds its own to be the last.
+async fn end_of_chunks(context: &Context, session: Session, id: JobId, now: OffsetDateTime) -> Result<Moved> {
+    let Some(mut job) = jobs::lock(&session, id.0).await? else { return Ok(Moved::Done) };
+    let standing = chunks::standing_of(&session, job.id).await?;
+    let mut left = Vec::new();
+    let from = job.state()?;
+    if from == State::Moving && standing.open == 0 {
+        if standing.failed > 0 {
+            let failed = chunks::troubled(&session, job.id).await?;
+            left = get_stuck(&mut job, failed.iter().filter_map(failure).collect(), now)?;
+            audit::append(&session, vec![super::planner::audit_entry(&job)]).await?;
+        } else {
+            job.state = settle(&job, Happening::MovedAll)?;
+            left.push(letters::step(StepKind::Finalize, &job, now));
+        }
+        jobs::update(&session, from, job).await?;
+    } else if standing.open > 0 && matches!(from, State::Cutting | State::Moving) {
+        // Somebody cut on meanwhile. Or others hold what is open, or it rests: they, or its own ticket, will see to it.
+        if chunks::take(&session, job.id, now).await?.is_some() {
+            left.push(letters::step(StepKind::Ticket, &job, now));
+        }
+    }
+    outbox::insert(&session, left).await?;
+    session.commit().await?;
+    context.store.outbox_filled.notify_waiters();
+    Ok(Moved::Done)
+}
+
+fn failure(chunk: &Chunk) -> Option<Rejection> {
+    let error = chunk.error.as_deref().unwrap_or("unknown");
+    (chunk.state == chunks::FAILED).then(|| rejection::chunk_failed("", chunk.number, error))
+}
+
+/// Notes that a chunk failed. It rests, and comes again by a ticket of its own; after the last attempt it is given up,
+/// and the job will need attention when everything else is done.
+async fn give_up(context: &Context, id: JobId, number: i32, error: &Error) -> Result<()> {
+    let now = now();
+    let session = context.store.begin(GIVE_UP).await?;
+    let Some(mut chunk) = chunks::lock(&session, id.0, number).await? else { return Ok(()) };
+    let Some(job) = jobs::get(&session, id.0).await? else { return Ok(()) };
+    chunk.attempts += 1;
+    chunk.error = Some(error.to_string());
+    let mut due = now;
+    if chunk.attempts >= context.limits.chunk_attempts {
+        tracing::error!(job = %id, chunk = number, attempts = chunk.attempts, %error, "a chunk is given up");
+        chunk.state = chunks::FAILED.into();
+    } else {
+        tracing::warn!(job = %id, chunk = number, attempts = chunk.attempts, %error, "a chunk failed and will be tried again");
+        due = now + FIRST_REST * 2u32.saturating_pow(chunk.attempts.max(1) as u32 - 1);
+        chunk.not_before = Some(due);
+    }
+    chunks::update(&session, chunk).await?;
+    outbox::insert(&session, vec![letters::step(StepKind::Ticket, &job, due)]).await?;
+    session.commit().await?;
+    context.store.outbox_filled.notify_waiters();
+    Ok(())
+}
+
+/// Stops a job that cannot go on, such as one whose successors are gone: what was moved stays moved, and a person decides.
+pub async fn stop(context: &Context, id: JobId, reasons: Vec<Rejection>) -> Result<()> {
+    let now = now();
+    let session = context.store.begin(GIVE_UP).await?;
+    let Some(mut job) = jobs::lock(&session, id.0).await? else { return Ok(()) };
+    let from = job.state()?;
+    if from.is_final() || from == State::NeedsAttention {
+        return Ok(());
+    }
+    let left = get_stuck(&mut job, reasons, now)?;
+    audit::append(&session, vec![super::planner::audit_entry(&job)]).await?;
+    outbox::insert(&session, left).await?;
+    jobs::update(&session, from, job).await?;
+    session.commit().await?;
+    context.store.outbox_filled.notify_waiters();
+    Ok(())
+}

@@ -1,0 +1,60 @@
+//! The relay: carries the outbox to the broker. It claims rows by a short lease, publishes them with confirms, and deletes
+//! what was confirmed; no transaction is open while it waits for the broker. Run twice, or killed between, a message is
+//! published twice under the same id, which changes nothing.
+
+use std::time::Duration;
+
+use super::{Context, now};
+use crate::broker::{Broker, Channel, Outgoing};
+use crate::store::Result;
+use crate::store::ledger::outbox;
+
+/// The transaction that claims.
+pub const CLAIM: &str = "relay_claim";
+/// The transaction that deletes what was delivered.
+pub const DELIVERED: &str = "relay_delivered";
+
+/// How long a claim holds: longer than a publish may take.
+const LEASE: Duration = Duration::from_secs(60);
+
+/// How long a message rests that the broker did not take.
+const REST: Duration = Duration::from_secs(1);
+
+/// Carries one batch; how many messages it found.
+pub async fn carry(context: &Context, broker: &dyn Broker, batch: u64) -> Result<usize> {
+    let claimed_at = now();
+    let session = context.store.begin(CLAIM).await?;
+    let channels = Channel::ALL.map(Channel::name);
+    let letters = outbox::claim(&session, &channels, claimed_at, claimed_at + LEASE, batch).await?;
+    session.commit().await?;
+    if letters.is_empty() {
+        return Ok(0);
+    }
+    let mut messages = Vec::with_capacity(letters.len());
+    for letter in &letters {
+        messages.push(
+            Outgoing::from_letter(letter)
+                .map_err(|error| crate::store::Error::unexpected("carrying the outbox", error.to_string()))?,
+        );
+    }
+    let results = broker.publish(&messages).await;
+    let (mut delivered, mut refused) = (Vec::new(), Vec::new());
+    for (letter, result) in letters.iter().zip(results) {
+        match result {
+            Ok(()) => delivered.push(letter.id),
+            Err(error) => {
+                tracing::warn!(message = %letter.message_id, key = letter.routing_key, %error, "a message stays in the outbox");
+                refused.push(letter.id);
+            }
+        }
+    }
+    let session = context.store.begin(DELIVERED).await?;
+    if !delivered.is_empty() {
+        outbox::delete(&session, &delivered).await?;
+    }
+    if !refused.is_empty() {
+        outbox::release(&session, &refused, now() + REST).await?;
+    }
+    session.commit().await?;
+    Ok(letters.len())
+}

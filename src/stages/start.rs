@@ -1,0 +1,241 @@
+//! Starting jobs, written once for many: shuts the leavers out, does what fits into this transaction, opens the rest.
+
+use std::collections::HashMap;
+
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::certify::{Closing, Conclusion, conclude};
+use super::{Context, letters};
+use crate::catalog::{Catalog, Disposition, Reference};
+use crate::contract::{EventType, Request, UserId};
+use crate::job::{Happening, State, StepKind, next};
+use crate::plan::deal::key_order;
+use crate::plan::{Plan, Planned};
+use crate::store::host::{Hand, Part, Range};
+use crate::store::ledger::jobs::Job;
+use crate::store::ledger::outbox::Letter;
+use crate::store::ledger::references::Course;
+use crate::store::ledger::{jobs, references, turns};
+use crate::store::{Error, Result, Session, host};
+
+/// A job that is about to begin, and its plan.
+pub struct Ready<'r> {
+    /// The request.
+    pub request: &'r Request,
+    /// The job; its state is changed here.
+    pub job: Job,
+    /// What is to be done.
+    pub plan: Plan,
+}
+
+/// A job that has begun: to be written by the caller, with what it leaves for others.
+pub struct Begun {
+    /// The job in its new state.
+    pub job: Job,
+    /// Its messages and events.
+    pub letters: Vec<Letter>,
+}
+
+/// Begins jobs. Those that fit one chunk are moved and proved here, where `at_once` allows it; the others are opened.
+pub async fn start(
+    session: &Session,
+    context: &Context,
+    catalog: &Catalog,
+    mut ready: Vec<Ready<'_>>,
+    at_once: bool,
+    now: OffsetDateTime,
+) -> Result<Vec<Begun>> {
+    if ready.is_empty() {
+        return Ok(Vec::new());
+    }
+    reserve_turns(session, &mut ready).await?;
+    let leavers: Vec<&UserId> = ready.iter().map(|ready| &ready.request.user_id).collect();
+    host::shut_out(session, catalog, &leavers).await?;
+    let fits = |ready: &Ready<'_>| at_once && rows_of(catalog, &ready.plan) <= context.limits.chunk_rows;
+    let small: Vec<bool> = ready.iter().map(fits).collect();
+    for reference in &catalog.references {
+        let due =
+            || ready.iter().zip(&small).filter(|(_, small)| reference.at_start || **small).map(|(ready, _)| ready);
+        let dealt: Vec<Part> = due().filter_map(|ready| part_of(reference, ready, now)).collect();
+        let named: Vec<Part> = due().filter_map(|ready| named_part(reference, ready, now)).collect();
+        for parts in [dealt, named] {
+            if !parts.is_empty() {
+                host::work(session, catalog, reference, &parts).await?;
+            }
+        }
+    }
+    let conclusions = conclude_small(session, catalog, &ready, &small, now).await?;
+    open(session, context, catalog, ready, conclusions, now).await
+}
+
+/// Rows that the plan would move, remove or set, not counting what is done at the start anyhow.
+fn rows_of(catalog: &Catalog, plan: &Plan) -> u64 {
+    let later = plan.references.iter().filter(|planned| !catalog.references[planned.position].at_start);
+    later.map(|planned| planned.count.rows.saturating_add(u64::from(!planned.count.exact))).sum()
+}
+
+/// The part of a job's plan that is this reference's, for all its rows at once.
+fn part_of(reference: &Reference, ready: &Ready<'_>, now: OffsetDateTime) -> Option<Part> {
+    let planned = ready.plan.references.iter().find(|planned| planned.position == reference.position)?;
+    if planned.count.rows == 0 {
+        return None;
+    }
+    let hand = match (&reference.disposition, planned.transfers) {
+        (Disposition::Keep, _) | (Disposition::Transfer { .. } | Disposition::Block { .. }, false) => return None,
+        (Disposition::Transfer { .. } | Disposition::Block { .. }, true) => hand(planned),
+        _ => Hand::None,
+    };
+    Some(part(ready, hand, now))
+}
+
+/// The records of a reference that the request names one by one.
+fn named_part(reference: &Reference, ready: &Ready<'_>, now: OffsetDateTime) -> Option<Part> {
+    let planned = ready.plan.references.iter().find(|planned| planned.position == reference.position)?;
+    (!planned.named.is_empty()).then(|| part(ready, Hand::Named(planned.named.clone()), now))
+}
+
+fn part(ready: &Ready<'_>, hand: Hand, at: OffsetDateTime) -> Part {
+    Part { job: ready.job.id, chunk: None, leaver: ready.request.user_id.clone(), range: Range::Whole, hand, at }
+}
+
+fn hand(planned: &Planned) -> Hand {
+    match planned.deal.sole() {
+        Some(successor) if planned.named.is_empty() => Hand::Sole(successor.clone()),
+        _ => Hand::Dealt {
+            successors: (0..planned.ranked()).map(|rank| planned.deal.successor(rank).cloned()).collect(),
+            except: planned.named.keys().cloned().collect(),
+        },
+    }
+}
+
+/// Takes the turn of every round-robin group that the plans use: each plan begins with who follows the last one served,
+/// and the last of all is remembered. Taken after every guard has passed and before any row of the host is written, in the
+/// order of (organization, group): transactions wait for each other here and nowhere behind it.
+async fn reserve_turns(session: &Session, ready: &mut [Ready<'_>]) -> Result<()> {
+    let mut wanted: Vec<(String, Vec<String>)> = Vec::new();
+    for ready in ready.iter() {
+        let groups = ready.plan.references.iter().flat_map(|planned| planned.deal.groups()).map(str::to_owned);
+        match wanted.iter_mut().find(|(org, _)| org == ready.request.org()) {
+            Some((_, of_org)) => of_org.extend(groups),
+            None => wanted.push((ready.request.org().to_owned(), groups.collect())),
+        }
+    }
+    wanted.retain_mut(|(_, groups)| {
+        groups.sort();
+        groups.dedup();
+        !groups.is_empty()
+    });
+    wanted.sort();
+    for (org, groups) in wanted {
+        for mut turn in turns::lock(session, &org, &groups).await? {
+            let before = turn.last_user.clone();
+            let plans = ready.iter_mut().filter(|ready| ready.request.org() == org);
+            for planned in plans.flat_map(|ready| &mut ready.plan.references) {
+                let ranked = planned.ranked();
+                if let Some(last) = planned.deal.take_turn(&turn.group_name, &turn.last_user, ranked, key_order) {
+                    turn.last_user = last.into();
+                }
+            }
+            if turn.last_user != before {
+                turns::remember(session, turn).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn conclude_small(
+    session: &Session,
+    catalog: &Catalog,
+    ready: &[Ready<'_>],
+    small: &[bool],
+    now: OffsetDateTime,
+) -> Result<HashMap<Uuid, Conclusion>> {
+    let closings: Vec<Closing<'_>> = (ready.iter().zip(small))
+        .filter(|(_, small)| **small)
+        .map(|(ready, _)| Closing {
+            job: &ready.job,
+            leaver: &ready.request.user_id,
+            courses: courses(catalog, ready.job.id, &ready.plan, true),
+            started_at: now,
+            supplement: 0,
+        })
+        .collect();
+    conclude(session, catalog, &closings, now).await
+}
+
+/// What a plan does with each reference, as the ledger keeps it.
+fn courses(catalog: &Catalog, job: Uuid, plan: &Plan, cut: bool) -> Vec<Course> {
+    let course = |planned: &Planned| {
+        let reference = &catalog.references[planned.position];
+        Course::of(job, &reference.kind, planned, cut || !is_cut(reference, planned))
+    };
+    plan.references.iter().map(course).collect()
+}
+
+/// What is still to be cut: everything of a job that is too large; of one that was moved here, what arrived late. Its
+/// ranks are given: late records take the next ones.
+fn open_courses(catalog: &Catalog, job: Uuid, plan: &Plan, conclusion: Option<Conclusion>) -> Vec<Course> {
+    let mut courses = courses(catalog, job, plan, conclusion.is_some());
+    if let Some(Conclusion::More(positions)) = conclusion {
+        courses.iter_mut().for_each(|course| course.cut = !positions.contains(&course.position));
+    }
+    courses
+}
+
+/// Whether a reference's rows are cut into chunks: what stays, and what was done at the start, is not.
+fn is_cut(reference: &Reference, planned: &Planned) -> bool {
+    match reference.disposition {
+        Disposition::Keep => false,
+        Disposition::Transfer { .. } | Disposition::Block { .. } => planned.transfers,
+        Disposition::Detach { .. } | Disposition::Set { .. } | Disposition::Purge { .. } => !reference.at_start,
+    }
+}
+
+/// Writes what the jobs do and for whom, and settles the state that each begins with.
+async fn open(
+    session: &Session,
+    context: &Context,
+    catalog: &Catalog,
+    ready: Vec<Ready<'_>>,
+    mut conclusions: HashMap<Uuid, Conclusion>,
+    now: OffsetDateTime,
+) -> Result<Vec<Begun>> {
+    let mut begun = Vec::with_capacity(ready.len());
+    let (mut all_courses, mut successors) = (Vec::new(), Vec::new());
+    for Ready { request, mut job, plan } in ready {
+        job.started_at = Some(now);
+        job.wait_for = None;
+        let letters = match conclusions.remove(&job.id) {
+            Some(Conclusion::Proved(certificate)) => {
+                all_courses.extend(courses(catalog, job.id, &plan, true));
+                job.state = settle(&job, Happening::Proved)?;
+                super::finalizer::complete(&mut job, *certificate, context.limits, now)
+            }
+            // It is too large, or somebody still writes: the stages go on with it.
+            conclusion => {
+                all_courses.extend(open_courses(catalog, job.id, &plan, conclusion));
+                successors
+                    .extend(plan.successors().into_iter().map(|user| (job.id, request.org().to_owned(), user.clone())));
+                job.wake_at = Some(now + context.limits.stalled_after);
+                let started = letters::news(&mut job, EventType::Started, Vec::new(), now);
+                vec![letters::step(StepKind::Cut, &job, now), started]
+            }
+        };
+        begun.push(Begun { job, letters });
+    }
+    references::insert(session, all_courses).await?;
+    jobs::insert_successors(session, successors).await?;
+    Ok(begun)
+}
+
+/// The name of the state that follows.
+pub fn settle(job: &Job, happening: Happening) -> Result<String> {
+    let illegal =
+        |error: crate::job::Illegal| Error::unexpected(format!("moving the job {} on", job.id), error.to_string());
+    Ok(next(job.state()?, happening).map_err(illegal)?.name().to_owned())
+}
+
+/// The state that a job has while it begins: [`start`] goes on from it.
+pub const BEGINNING: State = State::Cutting;

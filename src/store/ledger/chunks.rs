@@ -1,0 +1,166 @@
+//! Chunks: claimed, worked on and closed in one transaction.
+
+use std::collections::HashMap;
+
+use sea_orm::sea_query::{LockBehavior, LockType};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, Condition, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::entity::chunks::{Column, Entity};
+use super::failed;
+use crate::catalog::Engine;
+use crate::store::error::Error;
+use crate::store::{Result, Session};
+
+pub use super::entity::chunks::Model as Chunk;
+
+/// A chunk that waits to be worked on.
+pub const OPEN: &str = "open";
+/// A chunk whose work is done and journaled.
+pub const CLOSED: &str = "closed";
+/// A chunk that could not be worked on after every attempt.
+pub const FAILED: &str = "failed";
+
+/// Adds chunks.
+pub async fn insert(session: &Session, chunks: Vec<Chunk>) -> Result<()> {
+    if chunks.is_empty() {
+        return Ok(());
+    }
+    let rows = chunks.into_iter().map(IntoActiveModel::into_active_model);
+    Entity::insert_many(rows).exec_without_returning(session).await.map_err(failed("adding chunks"))?;
+    Ok(())
+}
+
+/// Takes any open chunk of a job that nobody else holds. The lock on its row, and its state, are the fence: who was
+/// thought dead finds the row locked or closed.
+pub async fn take(session: &Session, job: Uuid, now: OffsetDateTime) -> Result<Option<Chunk>> {
+    let due = Condition::any().add(Column::NotBefore.is_null()).add(Column::NotBefore.lte(now));
+    let mut find = Entity::find().filter(Column::JobId.eq(job)).filter(Column::State.eq(OPEN)).filter(due);
+    find = find.order_by_asc(Column::Number).limit(1);
+    if session.engine() == Engine::Postgres {
+        find = find.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
+    }
+    find.one(session).await.map_err(failed("taking a chunk"))
+}
+
+/// Writes a chunk back that is still open. Closed or failed meanwhile: somebody else was here.
+pub async fn update(session: &Session, chunk: Chunk) -> Result<()> {
+    let doing = "updating a chunk";
+    let (job, number) = (chunk.job_id, chunk.number);
+    let update = Entity::update_many().set(chunk.into_active_model().reset_all());
+    let update = update.filter(Column::JobId.eq(job)).filter(Column::Number.eq(number)).filter(Column::State.eq(OPEN));
+    match update.exec(session).await.map_err(failed(doing))?.rows_affected {
+        1 => Ok(()),
+        _ => Err(Error::superseded(doing)),
+    }
+}
+
+/// How a job's chunks stand.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Standing {
+    /// Waiting or being worked on.
+    pub open: u64,
+    /// Done.
+    pub closed: u64,
+    /// Given up.
+    pub failed: u64,
+    /// Records of all of them when they were cut.
+    pub records: u64,
+    /// Records moved, removed or set so far.
+    pub done: u64,
+    /// Records that the host took away meanwhile.
+    pub changed: u64,
+    /// The number of the next chunk.
+    pub next_number: i32,
+}
+
+/// How the chunks of jobs stand, by job and reference.
+pub async fn standing(session: &Session, jobs: &[Uuid]) -> Result<HashMap<(Uuid, usize), Standing>> {
+    let doing = "counting chunks";
+    let mut sql = session.sql("");
+    let lane = crate::store::sql::Lane::cast_to("uuid", "id", jobs.iter().map(Some));
+    let jobs = sql.table("j", vec![lane]);
+    sql.add(&format!(
+        "SELECT c.job_id AS job_id, CAST(c.position AS bigint) AS position, c.state AS state, count(*) AS n, \
+         CAST(sum(c.records) AS bigint) AS records, CAST(sum(c.done) AS bigint) AS done, \
+         CAST(sum(c.changed) AS bigint) AS changed, CAST(max(c.number) + 1 AS bigint) AS next_number \
+         FROM handover.chunks c JOIN {jobs} ON j.id = c.job_id GROUP BY c.job_id, c.position, c.state"
+    ));
+    let mut standing: HashMap<(Uuid, usize), Standing> = HashMap::new();
+    for row in session.all(doing, sql).await? {
+        let number = |column: &str| row.try_get::<i64>("", column);
+        let read = || -> std::result::Result<_, DbErr> {
+            let key = (row.try_get::<Uuid>("", "job_id")?, number("position")? as usize);
+            Ok((key, row.try_get::<String>("", "state")?, number("n")? as u64))
+        };
+        let (key, state, n) = read().map_err(|error| Error::unexpected(doing, error.to_string()))?;
+        let entry = standing.entry(key).or_default();
+        match state.as_str() {
+            OPEN => entry.open += n,
+            CLOSED => entry.closed += n,
+            _ => entry.failed += n,
+        }
+        let add = |column: &str| {
+            number(column).map(|n| n as u64).map_err(|error| Error::unexpected(doing, error.to_string()))
+        };
+        entry.records += add("records")?;
+        entry.done += add("done")?;
+        entry.changed += add("changed")?;
+        entry.next_number = entry.next_number.max(add("next_number")? as i32);
+    }
+    Ok(standing)
+}
+
+/// How the chunks of one job stand, all references together.
+pub async fn standing_of(session: &Session, job: Uuid) -> Result<Standing> {
+    let mut total = Standing::default();
+    for standing in standing(session, &[job]).await?.into_values() {
+        total.open += standing.open;
+        total.closed += standing.closed;
+        total.failed += standing.failed;
+        total.records += standing.records;
+        total.done += standing.done;
+        total.changed += standing.changed;
+        total.next_number = total.next_number.max(standing.next_number);
+    }
+    Ok(total)
+}
+
+/// Whether a job has an open chunk, whoever holds it.
+pub async fn any_open(session: &Session, job: Uuid) -> Result<bool> {
+    let find = Entity::find().filter(Column::JobId.eq(job)).filter(Column::State.eq(OPEN)).limit(1);
+    Ok(find.one(session).await.map_err(failed("looking for open chunks"))?.is_some())
+}
+
+/// A job's chunks that failed or were tried more than once, for a person.
+pub async fn troubled(session: &Session, job: Uuid) -> Result<Vec<Chunk>> {
+    let trouble = Condition::any().add(Column::State.eq(FAILED)).add(Column::Attempts.gt(0));
+    let find = Entity::find().filter(Column::JobId.eq(job)).filter(trouble).order_by_asc(Column::Number).limit(100);
+    find.all(session).await.map_err(failed("looking for troubled chunks"))
+}
+
+/// How long recent chunks took: records and milliseconds, for estimates.
+pub async fn recent_pace(session: &Session) -> Result<Option<(u64, u64)>> {
+    let doing = "looking at the pace";
+    let sql = session.sql(
+        "SELECT CAST(sum(s.records) AS bigint) AS records, CAST(sum(s.took_ms) AS bigint) AS took FROM \
+         (SELECT c.records, c.took_ms FROM handover.chunks c WHERE c.took_ms IS NOT NULL ORDER BY c.closed_at DESC LIMIT 200) s",
+    );
+    let Some(row) = session.one(doing, sql).await? else { return Ok(None) };
+    let read = |column: &str| {
+        row.try_get::<Option<i64>>("", column).map_err(|error| Error::unexpected(doing, error.to_string()))
+    };
+    Ok(read("records")?.zip(read("took")?).map(|(records, took)| (records as u64, took as u64)))
+}
+
+/// An open chunk, locked, waiting for whoever holds it.
+pub async fn lock(session: &Session, job: Uuid, number: i32) -> Result<Option<Chunk>> {
+    let mut find = Entity::find_by_id((job, number)).filter(Column::State.eq(OPEN));
+    if session.engine() == Engine::Postgres {
+        find = find.lock(LockType::Update);
+    }
+    find.one(session).await.map_err(failed("locking a chunk"))
+}

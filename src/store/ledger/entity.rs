@@ -1,0 +1,190 @@
+//! What the ledger's tables hold, as sea-orm entities. The migrations crate says what each column is for.
+//!
+//! They name the schema `handover`; a session puts SQLite's names in their place.
+
+// The derives write public items without documentation.
+#![allow(missing_docs)]
+
+macro_rules! entity {
+    ($module:ident, $table:literal, { $($fields:tt)* }) => {
+        pub mod $module {
+            use sea_orm::entity::prelude::*;
+
+            #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+            #[sea_orm(schema_name = "handover", table_name = $table)]
+            pub struct Model { $($fields)* }
+
+            #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+            pub enum Relation {}
+
+            impl ActiveModelBehavior for ActiveModel {}
+        }
+    };
+}
+
+entity!(catalogs, "catalogs", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub hash: String,
+    pub name: String,
+    pub source: String,
+    pub first_used_at: TimeDateTimeWithTimeZone,
+});
+
+entity!(requests, "requests", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub org: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub request_id: String,
+    pub kind: String,
+    pub body_hash: String,
+    pub body: Json,
+    pub job_id: Uuid,
+    pub outcome: String,
+    pub received_at: TimeDateTimeWithTimeZone,
+});
+
+entity!(jobs, "jobs", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    pub kind: String,
+    pub org: String,
+    pub user_id: String,
+    pub request_id: String,
+    pub requested_by: String,
+    pub reason: Option<String>,
+    pub state: String,
+    pub catalog_hash: String,
+    pub license_exempt: bool,
+    /// The number of the job's last event.
+    pub sequence: i64,
+    /// Why it was rejected, or needs attention.
+    pub reasons: Option<Json>,
+    pub certificate: Option<Json>,
+    pub wait_for: Option<Uuid>,
+    /// How often the count has found late records.
+    pub late_passes: i32,
+    pub traceparent: Option<String>,
+    pub effective_at: Option<TimeDateTimeWithTimeZone>,
+    pub requested_at: TimeDateTimeWithTimeZone,
+    pub started_at: Option<TimeDateTimeWithTimeZone>,
+    pub completed_at: Option<TimeDateTimeWithTimeZone>,
+    /// When the sweeper looks at it next.
+    pub wake_at: Option<TimeDateTimeWithTimeZone>,
+    /// How often the sweeper has dispatched it again without progress.
+    pub nudges: i32,
+    /// What the sweeper saw done when it looked last.
+    pub progress: i64,
+    pub recount_at: Option<TimeDateTimeWithTimeZone>,
+    pub recount_until: Option<TimeDateTimeWithTimeZone>,
+});
+
+entity!(job_references, "job_references", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub job_id: Uuid,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub position: i32,
+    pub kind: String,
+    pub deal: Json,
+    pub named: Json,
+    pub transfers: bool,
+    pub cut: bool,
+    /// The last key that was cut; none before the first.
+    pub cursor: Option<Json>,
+    pub next_rank: i64,
+});
+
+entity!(job_successors, "job_successors", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub job_id: Uuid,
+    pub org: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub user_id: String,
+});
+
+entity!(chunks, "chunks", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub job_id: Uuid,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub number: i32,
+    pub position: i32,
+    /// Whether it holds records that the request names one by one, `first_rank` and on of them, instead of a range.
+    pub named: bool,
+    pub first_key: Option<Json>,
+    pub last_key: Option<Json>,
+    pub first_rank: i64,
+    /// How many it had when it was cut.
+    pub records: i64,
+    pub state: String,
+    /// How many were moved, removed or set.
+    pub done: i64,
+    /// How many the host had taken away meanwhile.
+    pub changed: i64,
+    pub attempts: i32,
+    pub error: Option<String>,
+    pub not_before: Option<TimeDateTimeWithTimeZone>,
+    pub closed_at: Option<TimeDateTimeWithTimeZone>,
+    pub took_ms: Option<i32>,
+});
+
+entity!(outbox, "outbox", {
+    #[sea_orm(primary_key)]
+    pub id: i64,
+    pub message_id: Uuid,
+    pub channel: String,
+    pub routing_key: String,
+    pub content_type: String,
+    pub headers: Json,
+    pub body: Vec<u8>,
+    pub job_id: Option<Uuid>,
+    pub created_at: TimeDateTimeWithTimeZone,
+    pub due_at: TimeDateTimeWithTimeZone,
+    pub leased_until: Option<TimeDateTimeWithTimeZone>,
+});
+
+entity!(turns, "turns", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub org: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub group_name: String,
+    pub last_user: String,
+});
+
+entity!(audit, "audit", {
+    #[sea_orm(primary_key)]
+    pub id: i64,
+    pub at: TimeDateTimeWithTimeZone,
+    pub org: String,
+    pub actor: String,
+    pub action: String,
+    pub user_id: String,
+    pub job_id: Option<Uuid>,
+    pub request_id: String,
+    pub detail: Option<Json>,
+});
+
+entity!(journal, "journal", {
+    #[sea_orm(primary_key)]
+    pub id: i64,
+    pub job_id: Uuid,
+    pub chunk: Option<i32>,
+    pub kind: String,
+    pub action: String,
+    pub from_user: String,
+    pub to_user: Option<String>,
+    pub records: i64,
+    pub keys: Option<Json>,
+    pub at: TimeDateTimeWithTimeZone,
+});
+
+entity!(copies, "copies", {
+    #[sea_orm(primary_key)]
+    pub id: i64,
+    pub job_id: Uuid,
+    pub chunk: Option<i32>,
+    pub kind: String,
+    pub table_name: String,
+    pub from_user: String,
+    pub content: Json,
+    pub at: TimeDateTimeWithTimeZone,
+    pub keep_until: Option<TimeDateTimeWithTimeZone>,
+});

@@ -1,0 +1,122 @@
+//! Jobs: where each stands, and who may touch it.
+
+use sea_orm::sea_query::{LockBehavior, LockType};
+use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::entity::{job_successors, jobs};
+use super::failed;
+use crate::catalog::Engine;
+use crate::contract::UserId;
+use crate::job::State;
+use crate::store::error::Error;
+use crate::store::{Result, Session};
+
+pub use super::entity::jobs::Model as Job;
+
+impl Job {
+    /// Its state. What the ledger holds was written by [`State::name`].
+    pub fn state(&self) -> Result<State> {
+        let unknown =
+            || Error::unexpected("reading a job", format!("the job {} has the unknown state {}", self.id, self.state));
+        State::from_name(&self.state).ok_or_else(unknown)
+    }
+}
+
+/// Opens jobs.
+pub async fn insert(session: &Session, jobs: Vec<Job>) -> Result<()> {
+    if jobs.is_empty() {
+        return Ok(());
+    }
+    let insert = jobs::Entity::insert_many(jobs.into_iter().map(IntoActiveModel::into_active_model));
+    insert.exec_without_returning(session).await.map_err(failed("opening jobs"))?;
+    Ok(())
+}
+
+/// Notes who receives something from jobs.
+pub async fn insert_successors(session: &Session, successors: Vec<(Uuid, String, UserId)>) -> Result<()> {
+    if successors.is_empty() {
+        return Ok(());
+    }
+    let rows = successors
+        .into_iter()
+        .map(|(job_id, org, user)| job_successors::Model { job_id, org, user_id: user.into() }.into_active_model());
+    let insert = job_successors::Entity::insert_many(rows);
+    insert.exec_without_returning(session).await.map_err(failed("noting successors"))?;
+    Ok(())
+}
+
+/// A job.
+pub async fn get(session: &Session, id: Uuid) -> Result<Option<Job>> {
+    jobs::Entity::find_by_id(id).one(session).await.map_err(failed("reading a job"))
+}
+
+/// A job, locked until the transaction ends: whoever changes its state comes here first.
+pub async fn lock(session: &Session, id: Uuid) -> Result<Option<Job>> {
+    let mut find = jobs::Entity::find_by_id(id);
+    if session.engine() == Engine::Postgres {
+        find = find.lock(LockType::Update);
+    }
+    find.one(session).await.map_err(failed("locking a job"))
+}
+
+/// Writes a job back that was read in the state `from`. In any other state now, somebody else was here: nothing is
+/// written and the caller must stop.
+pub async fn update(session: &Session, from: State, job: Job) -> Result<()> {
+    let doing = "updating a job";
+    let id = job.id;
+    let changes = job.into_active_model().reset_all();
+    let update = jobs::Entity::update_many().set(changes).filter(jobs::Column::Id.eq(id));
+    let update = update.filter(jobs::Column::State.eq(from.name()));
+    let result = update.exec(session).await.map_err(failed(doing))?;
+    match result.rows_affected {
+        1 => Ok(()),
+        _ => Err(Error::superseded(doing)),
+    }
+}
+
+/// Jobs by state, newest first.
+pub async fn list(session: &Session, states: &[State], limit: u64) -> Result<Vec<Job>> {
+    let mut find = jobs::Entity::find().order_by_desc(jobs::Column::RequestedAt).limit(limit);
+    if !states.is_empty() {
+        find = find.filter(jobs::Column::State.is_in(states.iter().map(|state| state.name())));
+    }
+    find.all(session).await.map_err(failed("listing jobs"))
+}
+
+/// Jobs that the sweeper has to look at, locked; those that somebody works on just now are passed over.
+pub async fn lock_due(session: &Session, now: OffsetDateTime, limit: u64) -> Result<Vec<Job>> {
+    let find = jobs::Entity::find().filter(jobs::Column::WakeAt.lte(now)).order_by_asc(jobs::Column::WakeAt);
+    lock_some(session, find.limit(limit)).await
+}
+
+/// Completed jobs whose count is due again, locked.
+pub async fn lock_recounts(session: &Session, now: OffsetDateTime, limit: u64) -> Result<Vec<Job>> {
+    let find = jobs::Entity::find().filter(jobs::Column::RecountAt.lte(now)).order_by_asc(jobs::Column::RecountAt);
+    lock_some(session, find.limit(limit)).await
+}
+
+async fn lock_some(session: &Session, mut find: sea_orm::Select<jobs::Entity>) -> Result<Vec<Job>> {
+    if session.engine() == Engine::Postgres {
+        find = find.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
+    }
+    find.all(session).await.map_err(failed("looking for jobs that are due"))
+}
+
+/// The jobs that wait for one of these.
+pub async fn waiting_for(session: &Session, ids: &[Uuid]) -> Result<Vec<Uuid>> {
+    let find = jobs::Entity::find().filter(jobs::Column::WaitFor.is_in(ids.iter().copied()));
+    let find = find.filter(jobs::Column::State.eq(State::Scheduled.name())).select_only().column(jobs::Column::Id);
+    find.into_tuple().all(session).await.map_err(failed("looking for jobs that wait"))
+}
+
+/// The successors of a job.
+pub async fn successors(session: &Session, job: Uuid) -> Result<Vec<UserId>> {
+    let doing = "reading the successors of a job";
+    let find = job_successors::Entity::find().filter(job_successors::Column::JobId.eq(job));
+    let rows = find.order_by_asc(job_successors::Column::UserId).all(session).await.map_err(failed(doing))?;
+    let read =
+        |row: job_successors::Model| UserId::try_from(row.user_id).map_err(|what| Error::unexpected(doing, what));
+    rows.into_iter().map(read).collect()
+}

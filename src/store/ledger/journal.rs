@@ -1,0 +1,50 @@
+//! The journal, read back: how many records went from whom to whom.
+
+use std::collections::HashMap;
+
+use sea_orm::DbErr;
+use uuid::Uuid;
+
+use crate::store::error::Error;
+use crate::store::sql::Lane;
+use crate::store::{Result, Session};
+
+/// Rows of one kind, action and receiver that a job has journaled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tally {
+    /// The catalog's name of the reference.
+    pub kind: String,
+    /// `moved`, `dropped`, `detached`, `purged` or `set`.
+    pub action: String,
+    /// Who received them, of `moved`.
+    pub to_user: Option<String>,
+    /// How many.
+    pub records: u64,
+}
+
+/// What jobs have journaled. A certificate is made of this, and of what is left.
+pub async fn tallies(session: &Session, jobs: &[Uuid]) -> Result<HashMap<Uuid, Vec<Tally>>> {
+    let doing = "adding the journal up";
+    let mut sql = session.sql("");
+    let jobs = sql.table("i", vec![Lane::cast_to("uuid", "id", jobs.iter().map(Some))]);
+    sql.add(&format!(
+        "SELECT j.job_id AS job_id, j.kind AS kind, j.action AS action, j.to_user AS to_user, \
+         CAST(sum(j.records) AS bigint) AS records FROM handover.journal j JOIN {jobs} ON i.id = j.job_id \
+         GROUP BY j.job_id, j.kind, j.action, j.to_user ORDER BY j.job_id, j.kind, j.to_user"
+    ));
+    let mut tallies: HashMap<Uuid, Vec<Tally>> = HashMap::new();
+    for row in session.all(doing, sql).await? {
+        let read = || -> std::result::Result<(Uuid, Tally), DbErr> {
+            let tally = Tally {
+                kind: row.try_get("", "kind")?,
+                action: row.try_get("", "action")?,
+                to_user: row.try_get("", "to_user")?,
+                records: row.try_get::<i64>("", "records")? as u64,
+            };
+            Ok((row.try_get("", "job_id")?, tally))
+        };
+        let (job, tally) = read().map_err(|error| Error::unexpected(doing, error.to_string()))?;
+        tallies.entry(job).or_default().push(tally);
+    }
+    Ok(tallies)
+}

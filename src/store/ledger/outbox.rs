@@ -1,0 +1,83 @@
+//! The outbox: messages that leave with the transaction that wrote them. Without a broker it is the queue itself.
+
+use sea_orm::sea_query::{Expr, LockBehavior, LockType};
+use sea_orm::{
+    ActiveValue, ColumnTrait, Condition, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+};
+use time::OffsetDateTime;
+
+use super::entity::outbox::{Column, Entity};
+use super::failed;
+use crate::catalog::Engine;
+use crate::store::{Result, Session};
+
+pub use super::entity::outbox::Model as Letter;
+
+/// Adds messages; their ids are given here.
+pub async fn insert(session: &Session, letters: Vec<Letter>) -> Result<()> {
+    if letters.is_empty() {
+        return Ok(());
+    }
+    let rows = letters.into_iter().map(|letter| {
+        let mut row = letter.into_active_model();
+        row.id = ActiveValue::NotSet;
+        row
+    });
+    Entity::insert_many(rows).exec_without_returning(session).await.map_err(failed("writing to the outbox"))?;
+    Ok(())
+}
+
+/// Claims due messages of these channels until a time, in their order. Who claims and dies leaves them to others then.
+/// No transaction is open while the broker is waited for: the lease is the claim.
+pub async fn claim(
+    session: &Session,
+    channels: &[&str],
+    now: OffsetDateTime,
+    until: OffsetDateTime,
+    limit: u64,
+) -> Result<Vec<Letter>> {
+    let doing = "claiming messages of the outbox";
+    let free = Condition::any().add(Column::LeasedUntil.is_null()).add(Column::LeasedUntil.lt(now));
+    let mut find =
+        Entity::find().filter(Column::Channel.is_in(channels.iter().copied())).filter(Column::DueAt.lte(now));
+    find = find.filter(free).order_by_asc(Column::Id).limit(limit);
+    if session.engine() == Engine::Postgres {
+        find = find.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
+    }
+    let letters = find.all(session).await.map_err(failed(doing))?;
+    if !letters.is_empty() {
+        let ids = letters.iter().map(|letter| letter.id);
+        let update =
+            Entity::update_many().col_expr(Column::LeasedUntil, Expr::value(until)).filter(Column::Id.is_in(ids));
+        update.exec(session).await.map_err(failed(doing))?;
+    }
+    Ok(letters)
+}
+
+/// Deletes messages that have been delivered.
+pub async fn delete(session: &Session, ids: &[i64]) -> Result<()> {
+    let delete = Entity::delete_many().filter(Column::Id.is_in(ids.iter().copied()));
+    delete.exec(session).await.map_err(failed("emptying the outbox"))?;
+    Ok(())
+}
+
+/// Gives claimed messages back, due again at a time.
+pub async fn release(session: &Session, ids: &[i64], due: OffsetDateTime) -> Result<()> {
+    let update = Entity::update_many().filter(Column::Id.is_in(ids.iter().copied()));
+    let update = update.col_expr(Column::LeasedUntil, Expr::value(Option::<OffsetDateTime>::None));
+    let update = update.col_expr(Column::DueAt, Expr::value(due));
+    update.exec(session).await.map_err(failed("giving messages back to the outbox"))?;
+    Ok(())
+}
+
+/// Messages of a channel behind an id, oldest first: what the embedded default keeps of its events.
+pub async fn list(session: &Session, channel: &str, after: i64, limit: u64) -> Result<Vec<Letter>> {
+    let find = Entity::find().filter(Column::Channel.eq(channel)).filter(Column::Id.gt(after));
+    find.order_by_asc(Column::Id).limit(limit).all(session).await.map_err(failed("reading the outbox"))
+}
+
+/// Deletes messages of a channel older than a time.
+pub async fn delete_older(session: &Session, channel: &str, than: OffsetDateTime) -> Result<u64> {
+    let delete = Entity::delete_many().filter(Column::Channel.eq(channel)).filter(Column::CreatedAt.lt(than));
+    Ok(delete.exec(session).await.map_err(failed("emptying the outbox"))?.rows_affected)
+}

@@ -1,0 +1,44 @@
+//! Requests: each that could be read, once.
+
+use std::collections::HashMap;
+
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter};
+
+use super::entity::requests::{ActiveModel, Column, Entity, Model};
+use super::failed;
+use crate::store::error::{Cause, Error};
+use crate::store::{Result, Session};
+
+/// The requests of these (organization, request id) that are known already.
+pub async fn known(session: &Session, ids: &[(&str, &str)]) -> Result<HashMap<(String, String), Model>> {
+    let any = ids.iter().fold(Condition::any(), |any, (org, request_id)| {
+        any.add(Condition::all().add(Column::Org.eq(*org)).add(Column::RequestId.eq(*request_id)))
+    });
+    let found = Entity::find().filter(any).all(session).await.map_err(failed("looking for requests"))?;
+    Ok(found.into_iter().map(|model| ((model.org.clone(), model.request_id.clone()), model)).collect())
+}
+
+/// Accepts requests, each for the first time. Somebody else who accepts one of them at the same moment makes this one
+/// try again, and find it known.
+pub async fn insert(session: &Session, models: Vec<Model>) -> Result<()> {
+    let doing = "accepting requests";
+    let count = models.len() as u64;
+    let once = OnConflict::columns([Column::Org, Column::RequestId]).do_nothing().to_owned();
+    let insert = Entity::insert_many(models.into_iter().map(ActiveModel::from)).on_conflict(once);
+    let inserted = insert.exec_without_returning(session).await.map_err(failed(doing))?;
+    match inserted == count {
+        true => Ok(()),
+        false => {
+            let cause =
+                Cause::Contention { code: "handover".into(), message: "a request was accepted elsewhere".into() };
+            Err(Error { doing: doing.into(), cause })
+        }
+    }
+}
+
+/// Tells what became of a request whose job went on later.
+pub async fn get(session: &Session, org: &str, request_id: &str) -> Result<Option<Model>> {
+    let key = (org.to_owned(), request_id.to_owned());
+    Entity::find_by_id(key).one(session).await.map_err(failed("looking for a request"))
+}

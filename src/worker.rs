@@ -1,0 +1,303 @@
+//! Runs the stages: consumes, retries, settles, and drains when it is told to stop.
+//!
+//! The stages that take messages share two queues: the planner takes requests; cutting, moving and finalizing take steps.
+//! [`Role`] is the list of what a worker can run.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::broker::{Broker, Channel, Consumer, Incoming, Outgoing};
+use crate::job::{Step, StepKind, rejection};
+use crate::retry::Pauses;
+use crate::stages::{Context, Outcome, Reason, cutter, finalizer, mover, now, planner, relay, sweeper};
+use crate::store::{Cause, Error};
+
+/// What a worker runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, clap::ValueEnum)]
+pub enum Role {
+    /// Takes requests.
+    Planner,
+    /// Takes steps: cuts, moves and finalizes. One queue holds them all, so a mover finalizes too.
+    Mover,
+    /// Takes steps, as the mover does.
+    Finalizer,
+    /// Carries the outbox to the broker.
+    Relay,
+    /// Looks after what stands still, is due, or is past its keeping.
+    Sweeper,
+}
+
+impl Role {
+    /// All of them.
+    pub const ALL: [Role; 5] = [Role::Planner, Role::Mover, Role::Finalizer, Role::Relay, Role::Sweeper];
+}
+
+/// How much a worker does at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pace {
+    /// Groups of requests planned at the same time.
+    pub planners: usize,
+    /// Steps worked on at the same time.
+    pub movers: usize,
+    /// Messages that the relay carries at a time.
+    pub relay_batch: u64,
+    /// How often the relay looks for what other processes left.
+    #[serde(with = "humantime_serde")]
+    pub poll: Duration,
+    /// How often the sweeper looks.
+    #[serde(with = "humantime_serde")]
+    pub sweep_every: Duration,
+    /// How long a worker that is told to stop may take to finish what it holds.
+    #[serde(with = "humantime_serde")]
+    pub grace: Duration,
+}
+
+/// Runs the roles until `shutdown`, then stops taking, finishes what it holds and returns.
+pub async fn run(
+    context: Context,
+    broker: Arc<dyn Broker>,
+    roles: &[Role],
+    pace: Pace,
+    shutdown: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    let worker = Worker { context, broker: broker.clone(), pace, stop: CancellationToken::new() };
+    let mut tasks = JoinSet::new();
+    if roles.contains(&Role::Planner) {
+        for _ in 0..pace.planners.max(1) {
+            let prefetch = u16::try_from(worker.context.limits.group.max(1)).unwrap_or(u16::MAX);
+            let consumer = broker.consume(Channel::Requests, prefetch).await.context("consuming requests")?;
+            tasks.spawn(worker.clone().plan(consumer));
+        }
+    }
+    if roles.contains(&Role::Mover) || roles.contains(&Role::Finalizer) {
+        for _ in 0..pace.movers.max(1) {
+            let consumer = broker.consume(Channel::Steps, 1).await.context("consuming steps")?;
+            tasks.spawn(worker.clone().step(consumer));
+        }
+    }
+    if roles.contains(&Role::Relay) && broker.needs_relay() {
+        tasks.spawn(worker.clone().relay());
+    }
+    if roles.contains(&Role::Sweeper) {
+        tasks.spawn(worker.clone().sweep());
+    }
+    tracing::info!(roles = ?roles, "the worker runs");
+    let ended = tokio::select! {
+        () = shutdown => Ok(()),
+        // A task only ends when it is told to: anything else is a bug, and the worker must not go on with a part missing.
+        Some(ended) = tasks.join_next() => ended.context("a stage has ended by itself"),
+    };
+    worker.drain(tasks).await;
+    ended
+}
+
+#[derive(Clone)]
+struct Worker {
+    context: Context,
+    broker: Arc<dyn Broker>,
+    pace: Pace,
+    stop: CancellationToken,
+}
+
+impl Worker {
+    async fn drain(self, mut tasks: JoinSet<()>) {
+        tracing::info!(grace = ?self.pace.grace, "the worker takes nothing more and finishes what it holds");
+        self.stop.cancel();
+        let finished = async { while tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(self.pace.grace, finished).await.is_err() {
+            tracing::warn!("the grace is over: what is not finished will be done again elsewhere");
+        }
+        tasks.shutdown().await;
+        self.broker.close().await;
+    }
+
+    /// The planner: takes what is waiting, up to a group, without waiting for more.
+    async fn plan(self, mut consumer: Box<dyn Consumer>) {
+        while let Some(first) = self.next(&mut consumer).await {
+            let mut incoming = vec![first];
+            while incoming.len() < self.context.limits.group
+                && let Some(more) = consumer.try_next()
+            {
+                incoming.push(more);
+            }
+            let messages: Vec<planner::Message> = (incoming.iter())
+                .map(|incoming| planner::Message {
+                    body: incoming.body.clone(),
+                    traceparent: incoming.headers.get("traceparent").cloned(),
+                })
+                .collect();
+            let outcomes = self.take_requests(&messages).await;
+            for (incoming, outcome) in incoming.into_iter().zip(outcomes) {
+                self.settle(incoming, outcome).await;
+            }
+        }
+        consumer.stop().await;
+    }
+
+    /// Cutting, moving and finalizing: one step at a time.
+    async fn step(self, mut consumer: Box<dyn Consumer>) {
+        while let Some(incoming) = self.next(&mut consumer).await {
+            let outcome = match serde_json::from_slice::<Step>(&incoming.body) {
+                Ok(step) => self.take_step(step).await,
+                Err(error) => {
+                    Outcome::Park(Reason { code: "not_a_step".into(), path: None, detail: error.to_string() })
+                }
+            };
+            self.settle(incoming, outcome).await;
+        }
+        consumer.stop().await;
+    }
+
+    /// What fails here is nothing that a request is to blame for: it is tried until it works.
+    async fn take_requests(&self, messages: &[planner::Message]) -> Vec<Outcome> {
+        let mut retries = Pauses::RECONNECT.start("taking requests");
+        loop {
+            match planner::take(&self.context, messages).await {
+                Ok(outcomes) => return outcomes,
+                Err(error) => {
+                    retries.after(&error).await;
+                }
+            }
+        }
+    }
+
+    async fn take_step(&self, step: Step) -> Outcome {
+        let mut retries = Pauses::RECONNECT.start("taking a step");
+        let error = loop {
+            match dispatch(&self.context, step).await {
+                Ok(()) => return Outcome::Done,
+                Err(error) if error.is_transient() => {
+                    retries.after(&error).await;
+                }
+                Err(error) => break error,
+            }
+        };
+        if matches!(error.cause, Cause::Superseded) {
+            tracing::debug!(job = %step.job_id, step = ?step.step, "somebody else was faster");
+            return Outcome::Done;
+        }
+        tracing::error!(job = %step.job_id, step = ?step.step, %error, "a step fails for good: its job needs attention");
+        self.stop_job(step, &error).await
+    }
+
+    async fn stop_job(&self, step: Step, error: &Error) -> Outcome {
+        let mut retries = Pauses::RECONNECT.start("stopping a job");
+        loop {
+            let reason = rejection::step_failed(step.step.routing_key(), &error.to_string());
+            match mover::stop(&self.context, step.job_id, vec![reason]).await {
+                Ok(()) => return Outcome::Done,
+                Err(error) if error.is_transient() => {
+                    retries.after(&error).await;
+                }
+                Err(error) => {
+                    return Outcome::Park(Reason { code: "failed".into(), path: None, detail: error.to_string() });
+                }
+            }
+        }
+    }
+
+    async fn relay(self) {
+        let mut retries = Pauses::RECONNECT.start("carrying the outbox");
+        while !self.stop.is_cancelled() {
+            // Listening begins before looking: what is left in between rings as well.
+            let filled = self.context.store.outbox_filled.notified();
+            tokio::pin!(filled);
+            filled.as_mut().enable();
+            match relay::carry(&self.context, self.broker.as_ref(), self.pace.relay_batch).await {
+                Ok(0) => {
+                    let wait = tokio::time::timeout(self.pace.poll, filled);
+                    let _ = self.stop.run_until_cancelled(wait).await;
+                }
+                Ok(_) => retries.reset(),
+                Err(error) => {
+                    let _ = self.stop.run_until_cancelled(retries.after(&error)).await;
+                }
+            }
+        }
+        // The last messages of what was finished while draining.
+        if let Err(error) = relay::carry(&self.context, self.broker.as_ref(), self.pace.relay_batch).await {
+            tracing::debug!(%error, "the outbox keeps its messages for the next worker");
+        }
+    }
+
+    async fn sweep(self) {
+        let keeps_events = !self.broker.needs_relay();
+        while !self.stop.is_cancelled() {
+            let swept = async {
+                sweeper::sweep(&self.context).await?;
+                while sweeper::purge(&self.context, keeps_events).await? > 0 {}
+                Ok::<(), Error>(())
+            };
+            if let Err(error) = swept.await {
+                tracing::warn!(%error, "the sweeper could not look, and will again");
+            }
+            let _ = self.stop.run_until_cancelled(tokio::time::sleep(self.pace.sweep_every)).await;
+        }
+    }
+
+    /// The next message, or none once the worker is told to stop.
+    async fn next(&self, consumer: &mut Box<dyn Consumer>) -> Option<Incoming> {
+        self.stop.run_until_cancelled(consumer.next()).await.flatten()
+    }
+
+    /// Parks a message, as often as it takes: only a confirm lets the original go.
+    async fn park(&self, message: Outgoing) {
+        let mut retries = Pauses::RECONNECT.start("parking a message");
+        let message = [message];
+        while let Some(Err(error)) = self.broker.publish(&message).await.pop() {
+            retries.after(&error).await;
+        }
+    }
+
+    /// Acknowledges a message whose outcome is committed; parks one that cannot be taken, and only then acknowledges it.
+    async fn settle(&self, incoming: Incoming, outcome: Outcome) {
+        if let Outcome::Park(reason) = outcome {
+            tracing::warn!(code = reason.code, path = reason.path, detail = reason.detail, "a message is parked");
+            self.park(parked(&incoming, &reason)).await;
+        }
+        if let Err(error) = incoming.receipt.ack().await {
+            tracing::debug!(%error, "a message could not be acknowledged: it comes again, and changes nothing");
+        }
+    }
+}
+
+/// Which stage takes which step: the steps' table of contents.
+async fn dispatch(context: &Context, step: Step) -> crate::store::Result<()> {
+    match step.step {
+        StepKind::Start => planner::start_due(context, step.job_id).await,
+        StepKind::Cut => cutter::cut(context, step.job_id).await,
+        StepKind::Ticket => mover::redeem(context, step.job_id).await,
+        StepKind::Finalize => finalizer::finalize(context, step.job_id).await,
+        StepKind::Recount => finalizer::recount(context, step.job_id).await,
+    }
+}
+
+/// A message as it is parked: its body untouched, its origin and the reason in headers.
+fn parked(incoming: &Incoming, reason: &Reason) -> Outgoing {
+    let mut headers = incoming.headers.clone();
+    let time = now().format(&time::format_description::well_known::Rfc3339).unwrap_or_default();
+    let ours = [
+        ("x-handover-reason", Some(reason.code.clone())),
+        ("x-handover-path", reason.path.clone()),
+        ("x-handover-detail", Some(reason.detail.clone())),
+        ("x-handover-exchange", Some(incoming.exchange.clone())),
+        ("x-handover-routing-key", Some(incoming.routing_key.clone())),
+        ("x-handover-queue", Some(incoming.channel.name().to_owned())),
+        ("x-handover-message-id", incoming.id.clone()),
+        ("x-handover-parked-at", Some(time)),
+    ];
+    headers.extend(ours.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+    Outgoing {
+        id: uuid::Uuid::new_v4(),
+        channel: Channel::Dead,
+        routing_key: incoming.routing_key.clone(),
+        content_type: incoming.content_type.clone().unwrap_or_else(|| "application/octet-stream".into()),
+        headers,
+        body: incoming.body.clone(),
+    }
+}
