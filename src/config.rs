@@ -46,8 +46,8 @@ pub enum Broker {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Log {
-    /// Which messages.
-    pub filter: String,
+    /// Which messages; what is usual for the command where there is none.
+    pub filter: Option<String>,
     /// How they look.
     pub format: LogFormat,
 }

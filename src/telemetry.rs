@@ -7,9 +7,10 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{Log, LogFormat};
 
-/// Starts logging.
-pub fn start(log: &Log) -> Result<()> {
-    let filter = EnvFilter::try_new(&log.filter).with_context(|| format!("`log.filter` is wrong: {}", log.filter))?;
+/// Starts logging, by `usual` where the settings have no filter.
+pub fn start(log: &Log, usual: &str) -> Result<()> {
+    let filter = log.filter.as_deref().unwrap_or(usual);
+    let filter = EnvFilter::try_new(filter).with_context(|| format!("`log.filter` is wrong: {filter}"))?;
     let json = match log.format {
         LogFormat::Json => true,
         LogFormat::Text => false,

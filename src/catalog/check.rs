@@ -240,6 +240,13 @@ impl Reference {
     }
 }
 
+impl Reference {
+    /// Whether the reference says something of every row that passes its filter: a guard over the last of a group does not.
+    fn speaks_of_rows(&self) -> bool {
+        !matches!(self.disposition, super::model::Disposition::Block { sole_in: Some(_), .. })
+    }
+}
+
 /// Warns of rows that no reference takes: they would be orphans, and keep every job of such a leaver from completing.
 fn warn_of_uncovered(resolver: &mut Resolver<'_>, references: &[Reference]) {
     let mut seen = HashSet::new();
@@ -248,7 +255,7 @@ fn warn_of_uncovered(resolver: &mut Resolver<'_>, references: &[Reference]) {
             continue;
         }
         let siblings = references.iter().filter(|other| other.table == reference.table && other.user == reference.user);
-        let covering: Vec<_> = siblings.filter(|other| other.covers_rows() && other.when.is_none()).collect();
+        let covering: Vec<_> = siblings.filter(|other| other.speaks_of_rows() && other.when.is_none()).collect();
         if !resolver.filters_cover(&reference.table, &covering) {
             resolver.warn_uncovered(reference);
         }

@@ -94,7 +94,9 @@ pub fn main(cli: Cli) -> ExitCode {
 
 fn run_to_end(cli: Cli) -> Result<Ended> {
     let settings = config::load(cli.config.as_deref())?;
-    telemetry::start(&settings.log)?;
+    // A worker tells what it does; other commands tell it by their output, and log only what is wrong.
+    let is_worker = matches!(cli.command, Command::Run(_));
+    telemetry::start(&settings.log, if is_worker { "info" } else { "warn" })?;
     let runtime = tokio::runtime::Runtime::new().context("the runtime could not be started")?;
     let ended = runtime.block_on(dispatch(cli.command, settings));
     // Reading standard input cannot be interrupted: nothing waits for it.

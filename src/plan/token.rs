@@ -32,7 +32,7 @@ impl Seen {
     /// What a plan with exact counts sees.
     pub fn of(catalog: &Catalog, request: &Request, facts: &Facts, plan: &Plan) -> Seen {
         let who = serde_json::json!([request.org(), request.user_id, request.reassign]).to_string();
-        let counts = (plan.references.iter())
+        let counts = (plan.references.iter().filter(|planned| planned.count.rows > 0))
             .map(|planned| (catalog.references[planned.position].kind.clone(), planned.count.rows))
             .collect();
         let groups = (request.groups())
@@ -72,7 +72,7 @@ impl Seen {
             }
         }
         for (kind, before) in self.counts.iter().filter(|(kind, _)| !now.counts.contains_key(*kind)) {
-            drift.push(format!("{kind}: {before} previewed, not in the plan now"));
+            drift.push(format!("{kind}: {before} previewed, none now"));
         }
         for (group, members) in &now.groups {
             if self.groups.get(group) != Some(members) {

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::rows::{as_text, keys_aggregate};
 use super::work::Part;
 use crate::catalog::{Engine, Reference};
-use crate::store::sql::{Sql, cast, column};
+use crate::store::sql::{Sql, cast};
 use crate::store::{Error, Result, Session};
 
 /// `INSERT INTO handover.journal …` from a table `from` with part, successor and key.
@@ -84,7 +84,8 @@ fn picked_key_json(reference: &Reference, alias: &str) -> String {
     }
 }
 
-/// SQLite: the rows that the journal names, as a FROM list with `j` and `e`, and the keys as `k0`, `k1` … of `x`.
+/// SQLite: the rows that the journal names, with their keys as `k0`, `k1` … of `x`. They were chosen in this very
+/// transaction, the only one that writes: nobody can have changed them since.
 pub fn journal_rows(sql: &mut Sql, reference: &Reference, (first, last): (i64, i64)) -> String {
     let (first, last) = (sql.bind(first), sql.bind(last));
     let value = |index: usize| match reference.key.len() {
@@ -99,9 +100,4 @@ pub fn journal_rows(sql: &mut Sql, reference: &Reference, (first, last): (i64, i
          WHERE j.id BETWEEN {first} AND {last}) x",
         keys.join(", ")
     )
-}
-
-/// SQLite: that a row is still the leaver's whom the journal names.
-pub fn still_theirs(reference: &Reference, alias: &str) -> String {
-    format!("{} = {}", column(alias, &reference.user.name), cast("x.from_user", &reference.user.cast))
 }

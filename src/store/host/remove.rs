@@ -6,9 +6,9 @@
 
 use std::time::Duration;
 
-use super::journaled::{journal_insert, journal_rows, journal_selected, run_journaled, still_theirs};
-use super::rows::{between, has_key, key_json, row_json, tests, user_column};
-use super::selection::{Selected, selection};
+use super::journaled::{journal_insert, journal_rows, journal_selected, run_journaled};
+use super::rows::{between, has_key, key_columns, key_json, row_json, tests, user_column};
+use super::selection::{Selected, picked_keys, selection};
 use super::work::{Part, Range};
 use crate::catalog::{Child, Disposition, Engine, Reference, TableName};
 use crate::store::sql::{Sql, column, table};
@@ -127,10 +127,9 @@ async fn copy_journaled(
     let content = row_json(Engine::Sqlite, &reference.columns, "t");
     let select = format!("SELECT x.job_id, x.chunk, x.from_user, {content}");
     let from = format!(
-        "FROM {rows} JOIN {host} t ON {has_key} AND {theirs}",
+        "FROM {rows} JOIN {host} t ON {has_key}",
         host = table(&reference.table),
         has_key = has_key(reference, "t", "x"),
-        theirs = still_theirs(reference, "t"),
     );
     let insert = copy_insert(&mut sql, reference, parts, &reference.table, keep, &select, &from);
     sql.add(&insert);
@@ -143,10 +142,10 @@ async fn delete_journaled(session: &Session, reference: &Reference, ids: (i64, i
     let mut sql = session.sql("");
     let rows = journal_rows(&mut sql, reference, ids);
     sql.add(&format!(
-        "DELETE FROM {host} AS t WHERE EXISTS (SELECT 1 FROM {rows} WHERE {has_key} AND {theirs})",
+        "DELETE FROM {host} AS t WHERE ({keys}) IN (SELECT {chosen} FROM {rows})",
         host = table(&reference.table),
-        has_key = has_key(reference, "t", "x"),
-        theirs = still_theirs(reference, "t"),
+        keys = key_columns(reference, "t"),
+        chosen = picked_keys(reference, "x"),
     ));
     session.run(&format!("removing {}", reference.kind), sql).await?;
     Ok(())

@@ -45,7 +45,7 @@ pub fn selection(sql: &mut Sql, reference: &Reference, parts: &[&Part], selected
             let deal = deal_table(sql, reference, parts);
             let picked = picked_keys(reference, "r");
             format!(
-                "{part}, deal AS (SELECT * FROM {deal}), \
+                "{part}, deal AS MATERIALIZED (SELECT * FROM {deal}), \
                  r AS (SELECT p.part, p.leaver, p.sole, {keys}, row_number() OVER (PARTITION BY p.part ORDER BY {order}) AS n \
                    FROM part p JOIN {host} t ON t.{user} = p.leaver{range}{except}{tests}), \
                  x AS (SELECT r.part, r.leaver, COALESCE(r.sole, d.successor) AS successor, {picked} \
@@ -80,7 +80,7 @@ fn part_table(sql: &mut Sql, reference: &Reference, parts: &[&Part]) -> String {
         Lane::of("leaver", &reference.user, parts.iter().map(|part| part.leaver.as_str())),
         Lane::of_some("sole", &reference.user, sole),
     ];
-    format!("part AS (SELECT * FROM {})", sql.table("p", lanes))
+    format!("part AS MATERIALIZED (SELECT * FROM {})", sql.table("p", lanes))
 }
 
 fn deal_table(sql: &mut Sql, reference: &Reference, parts: &[&Part]) -> String {
@@ -144,7 +144,8 @@ fn occupied_test(reference: &Reference, occupied: &[Occupied]) -> String {
     format!(" AND ({})", any.join(" OR "))
 }
 
-fn picked_keys(reference: &Reference, alias: &str) -> String {
+/// The keys that `alias` holds as `k0`, `k1` …
+pub fn picked_keys(reference: &Reference, alias: &str) -> String {
     let picked: Vec<String> = (0..reference.key.len()).map(|index| format!("{alias}.k{index}")).collect();
     picked.join(", ")
 }

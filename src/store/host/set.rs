@@ -2,7 +2,7 @@
 //!
 //! Locks: row locks on the rows set, until the caller commits.
 
-use super::journaled::{journal_insert, journal_rows, journal_selected, run_journaled, still_theirs};
+use super::journaled::{journal_insert, journal_rows, journal_selected, run_journaled};
 use super::remove::{Keep, copy_insert};
 use super::rows::{columns_json, has_key, key_json, now, tests, user_column};
 use super::selection::{Selected, selection};
@@ -30,8 +30,7 @@ pub async fn set(
         if let Some(ids) = journaled.ids {
             let mut sql = session.sql("");
             let rows = journal_rows(&mut sql, reference, ids);
-            let theirs = still_theirs(reference, "t");
-            let from = format!("FROM {rows} JOIN {host} t ON {} AND {theirs}", has_key(reference, "t", "x"));
+            let from = format!("FROM {rows} JOIN {host} t ON {}", has_key(reference, "t", "x"));
             let select = format!("SELECT x.job_id, x.chunk, x.from_user, {content}");
             let insert = copy_insert(&mut sql, reference, parts, &reference.table, Keep::Always, &select, &from);
             sql.add(&insert);
@@ -40,7 +39,7 @@ pub async fn set(
             let rows = journal_rows(&mut sql, reference, ids);
             let assignments = assignments(&mut sql, engine, values);
             let has_key = has_key(reference, "t", "x");
-            sql.add(&format!("UPDATE {host} AS t SET {assignments} FROM {rows} WHERE {has_key} AND {theirs}"));
+            sql.add(&format!("UPDATE {host} AS t SET {assignments} FROM {rows} WHERE {has_key}"));
             session.run(&doing, sql).await?;
         }
         return Ok(journaled.rows);

@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 
 use super::cut::read_key;
-use super::journaled::{journal_insert, journal_rows, journal_selected, run_journaled, still_theirs};
+use super::journaled::{journal_insert, journal_rows, journal_selected, run_journaled};
 use super::remove::{Keep, remove_selected};
 use super::rows::{Key, between, has_key, is_sole, key_columns, key_json, keys_aggregate, now, tests, user_column};
 use super::selection::{Selected, selection};
@@ -135,10 +135,9 @@ async fn move_selected(
                 let mut sql = session.sql("");
                 let rows = journal_rows(&mut sql, reference, ids);
                 sql.add(&format!(
-                    "UPDATE {host} AS t SET {user} = {to}{touch} FROM {rows} WHERE {has_key} AND {theirs}",
+                    "UPDATE {host} AS t SET {user} = {to}{touch} FROM {rows} WHERE {has_key}",
                     to = cast("x.to_user", &reference.user.cast),
                     has_key = has_key(reference, "t", "x"),
-                    theirs = still_theirs(reference, "t"),
                 ));
                 session.run(&doing, sql).await?;
             }
