@@ -1,13 +1,16 @@
-//! Handover (map to be written).
-pub mod broker;
-pub mod catalog;
-pub mod cli;
-pub mod config;
+//! Handover offboards users: it moves everything a leaver owns to those who stay.
+//!
+//! (The map of the house.)
+
+pub mod retry;
 pub mod contract;
+pub mod catalog;
 pub mod job;
 pub mod plan;
-pub mod retry;
-pub mod stages;
 pub mod store;
-pub mod telemetry;
+pub mod broker;
+pub mod stages;
 pub mod worker;
+pub mod config;
+pub mod telemetry;
+pub mod cli;

@@ -1,6 +1,6 @@
 //! Building statements: bound values, quoted identifiers, and the few things that the engines write differently.
 
-use sea_orm::sea_query::{ArrayType, Value};
+use sea_orm::sea_query::Value;
 use sea_orm::{DbBackend, Statement};
 
 use crate::catalog::{Column, Engine, TableName};
@@ -78,8 +78,8 @@ impl Sql {
         let values: Vec<Option<String>> = texts.into_iter().map(|text| Some(text.to_owned())).collect();
         match self.engine {
             Engine::Postgres => {
-                let array = self.bind_array(values);
-                format!("(SELECT unnest({array}{}))", array_cast(&column.cast))
+                let array = self.bind_array(&values);
+                format!("(SELECT unnest({}))", array_cast(&array, &column.cast))
             }
             Engine::Sqlite => {
                 let json = self.bind(json_text(&values));
@@ -94,9 +94,8 @@ impl Sql {
             Engine::Postgres => {
                 let names: Vec<&str> = lanes.iter().map(|lane| lane.name.as_str()).collect();
                 let names = names.join(", ");
-                let arrays: Vec<String> = (lanes.into_iter())
-                    .map(|lane| format!("{}{}", self.bind_array(lane.values), array_cast(&lane.cast)))
-                    .collect();
+                let arrays: Vec<String> =
+                    (lanes.iter()).map(|lane| array_cast(&self.bind_array(&lane.values), &lane.cast)).collect();
                 format!("unnest({}) AS {alias}({names})", arrays.join(", "))
             }
             Engine::Sqlite => {
@@ -121,9 +120,9 @@ impl Sql {
         Statement::from_sql_and_values(backend, self.text, self.values)
     }
 
-    fn bind_array(&mut self, values: Vec<Option<String>>) -> String {
-        let values = values.into_iter().map(Value::from).collect();
-        self.bind(Value::Array(ArrayType::String, Some(Box::new(values))))
+    /// PostgreSQL: an array, in its text form; a cast makes it one of any type.
+    fn bind_array(&mut self, values: &[Option<String>]) -> String {
+        self.bind(array_text(values))
     }
 }
 
@@ -143,11 +142,34 @@ fn sqlite_value(index: usize, to: &str) -> String {
     }
 }
 
-fn array_cast(to: &str) -> String {
-    match to {
-        "" => String::new(),
-        to => format!("::{to}[]"),
+fn array_cast(bound: &str, to: &str) -> String {
+    let to = if to.is_empty() { "text" } else { to };
+    format!("CAST({bound} AS {to}[])")
+}
+
+/// `{"a","b",NULL}`: see "Array Input and Output Syntax" in PostgreSQL's documentation.
+fn array_text(values: &[Option<String>]) -> String {
+    let mut text = String::from("{");
+    for (index, value) in values.iter().enumerate() {
+        if index > 0 {
+            text.push(',');
+        }
+        match value {
+            Some(value) => {
+                text.push('"');
+                for c in value.chars() {
+                    if matches!(c, '"' | '\\') {
+                        text.push('\\');
+                    }
+                    text.push(c);
+                }
+                text.push('"');
+            }
+            None => text.push_str("NULL"),
+        }
     }
+    text.push('}');
+    text
 }
 
 fn json_text(values: &[Option<String>]) -> String {
@@ -178,4 +200,15 @@ pub fn as_texts(columns: &[Column], alias: &str) -> String {
         .map(|(index, key)| format!("{} AS k{index}", cast(&column(alias, &key.name), "text")))
         .collect();
     texts.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_arrays_text_holds_any_value() {
+        let values = [Some("a,b".to_owned()), None, Some("say \"hi\" \\ {}".to_owned()), Some("NULL".to_owned())];
+        assert_eq!(array_text(&values), r#"{"a,b",NULL,"say \"hi\" \\ {}","NULL"}"#);
+    }
 }

@@ -1,1 +1,7 @@
-fn main() {}
+//! The tests that talk to real servers and go through the public doors: the queue, the binary, the file.
+//!
+//! Each test has a database and a queue prefix of its own, and says in its name which promise it proves.
+
+mod keap;
+mod layers;
+mod support;

@@ -1,0 +1,199 @@
+//! The outside's view of the broker: sends messages, receives events, reads the dead queue.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use handover::broker::amqp::{AmqpBroker, AmqpSettings};
+use handover::broker::local::LocalBroker;
+use handover::broker::{Broker, Channel, Outgoing};
+use handover::store::Store;
+use handover::store::ledger::outbox;
+use lapin::options::{
+    BasicAckOptions, BasicConsumeOptions, BasicGetOptions, BasicPublishOptions, ExchangeDeleteOptions,
+    QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions,
+};
+use lapin::types::FieldTable;
+use lapin::{BasicProperties, Connection, ConnectionProperties};
+use serde_json::Value;
+
+/// What the outside holds of the broker.
+pub enum Outside {
+    /// The outbox table.
+    Local { store: Store, seen: i64 },
+    /// A connection of a client's own to RabbitMQ, with a queue of events.
+    Amqp { connection: Box<Connection>, channel: lapin::Channel, events: lapin::Consumer, prefix: String },
+}
+
+/// A message that was parked.
+#[derive(Debug, Clone)]
+pub struct Parked {
+    pub body: Vec<u8>,
+    pub headers: BTreeMap<String, String>,
+}
+
+impl Parked {
+    pub fn reason(&self) -> &str {
+        self.headers.get("x-handover-reason").map_or("", String::as_str)
+    }
+
+    pub fn path(&self) -> &str {
+        self.headers.get("x-handover-path").map_or("", String::as_str)
+    }
+}
+
+pub fn amqp_url() -> String {
+    let url = std::env::var("HANDOVER_TEST_AMQP_URL");
+    url.expect("HANDOVER_TEST_AMQP_URL is not set: run `make test`, or eval \"$(deploy/services env)\"")
+}
+
+/// A worker's broker.
+pub async fn local(store: &Store) -> Arc<dyn Broker> {
+    Arc::new(LocalBroker::new(store.clone()))
+}
+
+/// A worker's broker.
+pub async fn amqp(prefix: &str) -> Arc<dyn Broker> {
+    Arc::new(AmqpBroker::connect(AmqpSettings::new(amqp_url(), prefix)).await.expect("RabbitMQ"))
+}
+
+impl Outside {
+    pub async fn local(store: &Store) -> Outside {
+        Outside::Local { store: store.clone(), seen: 0 }
+    }
+
+    /// Connects as any client would. The topology must stand already.
+    pub async fn amqp(prefix: &str) -> Outside {
+        let connection = Connection::connect(&amqp_url(), ConnectionProperties::default()).await.expect("RabbitMQ");
+        let channel = connection.create_channel().await.expect("a channel");
+        let options = QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() };
+        let queue = channel.queue_declare("".into(), options, FieldTable::default()).await.expect("a queue");
+        let exchange = format!("{prefix}.events");
+        let bind = QueueBindOptions::default();
+        channel
+            .queue_bind(queue.name().clone(), exchange.into(), "#".into(), bind, FieldTable::default())
+            .await
+            .expect("bound");
+        let consume = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
+        let events = channel
+            .basic_consume(queue.name().clone(), "".into(), consume, FieldTable::default())
+            .await
+            .expect("consuming");
+        Outside::Amqp { connection: Box::new(connection), channel, events, prefix: prefix.to_owned() }
+    }
+
+    /// Sends a body as a request, whatever it is.
+    pub async fn send(&self, body: Vec<u8>) {
+        match self {
+            Outside::Local { store, .. } => {
+                let message = Outgoing {
+                    id: uuid::Uuid::new_v4(),
+                    channel: Channel::Requests,
+                    routing_key: "request.deactivate".into(),
+                    content_type: "application/json".into(),
+                    headers: BTreeMap::new(),
+                    body,
+                };
+                let sent = LocalBroker::new(store.clone()).publish(&[message]).await;
+                assert!(sent.iter().all(Result::is_ok), "{sent:?}");
+            }
+            Outside::Amqp { channel, prefix, .. } => {
+                let properties =
+                    BasicProperties::default().with_delivery_mode(2).with_content_type("application/json".into());
+                let key = "request.deactivate";
+                let options = BasicPublishOptions::default();
+                let sent = channel.basic_publish(prefix.as_str().into(), key.into(), options, &body, properties).await;
+                sent.expect("sent").await.expect("confirmed");
+            }
+        }
+    }
+
+    /// The next event, within a time limit.
+    pub async fn next_event(&mut self, limit: Duration) -> Option<Value> {
+        match self {
+            Outside::Local { store, seen } => {
+                let deadline = tokio::time::Instant::now() + limit;
+                loop {
+                    let letters = outbox::list(&store.reader(), "events", *seen, 1).await.expect("the outbox");
+                    if let Some(letter) = letters.first() {
+                        *seen = letter.id;
+                        return Some(serde_json::from_slice(&letter.body).expect("an event is JSON"));
+                    }
+                    if tokio::time::Instant::now() > deadline {
+                        return None;
+                    }
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            }
+            Outside::Amqp { events, .. } => {
+                let delivery = tokio::time::timeout(limit, events.next()).await.ok()??.expect("a delivery");
+                Some(serde_json::from_slice(&delivery.data).expect("an event is JSON"))
+            }
+        }
+    }
+
+    /// The next parked message, within a time limit; it is taken out of the dead queue.
+    pub async fn next_parked(&self, limit: Duration) -> Option<Parked> {
+        let deadline = tokio::time::Instant::now() + limit;
+        loop {
+            let parked = match self {
+                Outside::Local { store, .. } => {
+                    let letters = outbox::list(&store.reader(), "dead", 0, 1).await.expect("the outbox");
+                    let letter = letters.into_iter().next();
+                    if let Some(letter) = &letter {
+                        let session = store.begin("test").await.expect("a transaction");
+                        outbox::delete(&session, &[letter.id]).await.expect("deleted");
+                        session.commit().await.expect("committed");
+                    }
+                    letter.map(|letter| Parked {
+                        body: letter.body,
+                        headers: serde_json::from_value(letter.headers).expect("headers are text"),
+                    })
+                }
+                Outside::Amqp { channel, prefix, .. } => {
+                    let queue = format!("{prefix}.dead");
+                    let got =
+                        channel.basic_get(queue.into(), BasicGetOptions::default()).await.expect("the dead queue");
+                    match got {
+                        None => None,
+                        Some(message) => {
+                            message.delivery.acker.ack(BasicAckOptions::default()).await.expect("acknowledged");
+                            Some(Parked {
+                                body: message.delivery.data.clone(),
+                                headers: headers(&message.delivery.properties),
+                            })
+                        }
+                    }
+                }
+            };
+            if parked.is_some() || tokio::time::Instant::now() > deadline {
+                return parked;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Removes what a test left on the broker.
+    pub async fn clean_up(&self) {
+        if let Outside::Amqp { connection, channel, prefix, .. } = self {
+            for queue in ["requests", "steps", "dead"] {
+                let name = format!("{prefix}.{queue}");
+                channel.queue_delete(name.into(), QueueDeleteOptions::default()).await.expect("deleted");
+            }
+            for exchange in [prefix.clone(), format!("{prefix}.events")] {
+                channel.exchange_delete(exchange.into(), ExchangeDeleteOptions::default()).await.expect("deleted");
+            }
+            connection.close(200, "done".into()).await.expect("closed");
+        }
+    }
+}
+
+fn headers(properties: &BasicProperties) -> BTreeMap<String, String> {
+    let table = properties.headers().clone().unwrap_or_default();
+    let text = |value: &lapin::types::AMQPValue| match value {
+        lapin::types::AMQPValue::LongString(text) => Some(String::from_utf8_lossy(text.as_bytes()).into_owned()),
+        _ => None,
+    };
+    table.inner().iter().filter_map(|(name, value)| Some((name.to_string(), text(value)?))).collect()
+}

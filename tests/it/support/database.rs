@@ -1,0 +1,139 @@
+//! A database of its own for each test, made from a template that has the reference CRM, the ledger and the demo's data.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use handover::store::{Settings, Store};
+use tokio::sync::OnceCell;
+
+use super::Setting;
+
+/// A test's database; dropped by [`Database::drop_it`].
+pub struct Database {
+    pub settings: Settings,
+    setting: Setting,
+    name: String,
+    _folder: Option<tempfile::TempDir>,
+}
+
+impl Database {
+    pub async fn create(setting: Setting) -> Database {
+        match setting {
+            Setting::Embedded => create_sqlite().await,
+            Setting::Servers => create_postgres().await,
+        }
+    }
+
+    pub async fn drop_it(&self) {
+        if self.setting == Setting::Servers {
+            administer(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name)).await;
+        }
+    }
+}
+
+pub fn settings(url: String) -> Settings {
+    Settings {
+        url,
+        max_connections: 8,
+        lock_timeout: Duration::from_secs(5),
+        statement_timeout: Duration::from_secs(30),
+        idle_timeout: Duration::from_secs(30),
+        acquire_timeout: Duration::from_secs(20),
+    }
+}
+
+async fn fill(store: &Store) {
+    store.migrate_reference_crm().await.expect("the reference CRM");
+    store.migrate().await.expect("the ledger");
+    let seed = handover_migrations::KEAP_SEED.replace("{records}", "104");
+    store.run_script("filling the template", &seed).await.expect("the seed");
+}
+
+async fn create_sqlite() -> Database {
+    static TEMPLATE: OnceCell<(tempfile::TempDir, PathBuf)> = OnceCell::const_new();
+    let (_, template) = TEMPLATE
+        .get_or_init(|| async {
+            let folder = tempfile::tempdir().expect("a folder");
+            let file = folder.path().join("template.db");
+            let store = Store::open(&settings(format!("sqlite://{}?mode=rwc", file.display()))).await.expect("SQLite");
+            fill(&store).await;
+            store.close().await;
+            (folder, file)
+        })
+        .await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("test.db");
+    std::fs::copy(template, &file).expect("a copy of the template");
+    let settings = settings(format!("sqlite://{}?mode=rwc", file.display()));
+    Database { settings, setting: Setting::Embedded, name: String::new(), _folder: Some(folder) }
+}
+
+async fn create_postgres() -> Database {
+    static TEMPLATE: OnceCell<String> = OnceCell::const_new();
+    let template = TEMPLATE.get_or_init(postgres_template).await;
+    let name = format!("handover_test_{}", uuid::Uuid::new_v4().simple());
+    administer(&format!("CREATE DATABASE {name} TEMPLATE {template}")).await;
+    Database { settings: settings(url_of(&name)), setting: Setting::Servers, name, _folder: None }
+}
+
+/// The template that fits this build, made once for all runs: its name tells what it was made of.
+async fn postgres_template() -> String {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let sequences = include_str!("../../../migrations/seed/postgres_sequences.sql");
+    let mut hasher = DefaultHasher::new();
+    let sources = [include_str!("../../../migrations/src/ledger.rs"), handover_migrations::KEAP_SEED, sequences];
+    (sources, CRM_SOURCES).hash(&mut hasher);
+    let template = format!("handover_template_{:016x}", hasher.finish());
+    if exists(&template).await {
+        return template;
+    }
+    let making = format!("handover_making_{}", uuid::Uuid::new_v4().simple());
+    administer(&format!("CREATE DATABASE {making}")).await;
+    let store = Store::open(&settings(url_of(&making))).await.expect("PostgreSQL");
+    fill(&store).await;
+    store.run_script("moving sequences on", sequences).await.expect("sequences");
+    store.close().await;
+    administer(&format!("ALTER DATABASE {making} RENAME TO {template}")).await;
+    template
+}
+
+/// What the reference CRM is made of.
+const CRM_SOURCES: [&str; 6] = [
+    include_str!("../../../migrations/src/crm.rs"),
+    include_str!("../../../migrations/src/crm/administration.rs"),
+    include_str!("../../../migrations/src/crm/people.rs"),
+    include_str!("../../../migrations/src/crm/records.rs"),
+    include_str!("../../../migrations/src/crm/table.rs"),
+    include_str!("../../../migrations/src/crm/teams.rs"),
+];
+
+async fn exists(database: &str) -> bool {
+    use sea_orm::{ConnectionTrait, DbBackend, Statement};
+    let connection = sea_orm::Database::connect(server_url().to_string()).await.expect("PostgreSQL");
+    let query = format!("SELECT 1 FROM pg_database WHERE datname = '{database}'");
+    let found = connection.query_one_raw(Statement::from_string(DbBackend::Postgres, query)).await.expect("a query");
+    connection.close().await.expect("closing");
+    found.is_some()
+}
+
+fn server_url() -> url::Url {
+    let url = std::env::var("HANDOVER_TEST_POSTGRES_URL");
+    let url = url.expect("HANDOVER_TEST_POSTGRES_URL is not set: run `make test`, or eval \"$(deploy/services env)\"");
+    url::Url::parse(&url).expect("HANDOVER_TEST_POSTGRES_URL is a URL")
+}
+
+fn url_of(database: &str) -> String {
+    let mut url = server_url();
+    url.set_path(database);
+    url.to_string()
+}
+
+/// Runs a statement on the server's own database. Databases are made one at a time: a template may not be in use.
+async fn administer(statement: &str) {
+    use sea_orm::ConnectionTrait;
+    static ONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+    let _one = ONE.lock().await;
+    let connection = sea_orm::Database::connect(server_url().to_string()).await.expect("PostgreSQL");
+    connection.execute_unprepared(statement).await.expect(statement);
+    connection.close().await.expect("closing");
+}

@@ -1,0 +1,42 @@
+//! A world for each test: an application with its database, a broker, and a worker that can be started.
+
+mod broker;
+mod database;
+pub mod world;
+
+pub use world::{World, run};
+
+/// The two settings that every rule is proved on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Setting {
+    /// SQLite, and the outbox as the queue.
+    Embedded,
+    /// PostgreSQL and RabbitMQ.
+    Servers,
+}
+
+/// Writes a test for both settings: `on_both!(name, |world| { … })`, with a `&mut World`.
+macro_rules! on_both {
+    ($(#[$doc:meta])* $name:ident, |$world:ident| $body:block) => {
+        mod $name {
+            #[allow(unused_imports)]
+            use super::*;
+
+            async fn body($world: &mut $crate::support::World) $body
+
+            $(#[$doc])*
+            #[test]
+            fn embedded() {
+                $crate::support::run($crate::support::Setting::Embedded, async |world| body(world).await);
+            }
+
+            $(#[$doc])*
+            #[test]
+            fn servers() {
+                $crate::support::run($crate::support::Setting::Servers, async |world| body(world).await);
+            }
+        }
+    };
+}
+
+pub(crate) use on_both;

@@ -1,0 +1,271 @@
+//! A test's world.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use handover::broker::Broker;
+use handover::catalog::check;
+use handover::contract::{Certificate, JobId, Request, read_request};
+use handover::job::State;
+use handover::stages::{Catalogs, Context, Limits};
+use handover::store::ledger::jobs::{self, Job};
+use handover::store::{Store, host};
+use handover::worker::{self, Pace, Role};
+use sea_orm::ConnectionTrait;
+use serde_json::Value;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::Setting;
+use super::broker::{self, Outside, Parked};
+use super::database::Database;
+
+/// How long anything may take before a test gives up on it.
+pub const LIMIT: Duration = Duration::from_secs(60);
+
+/// An application with the reference CRM and the demo's data, Handover's ledger beside it, and a broker.
+pub struct World {
+    pub setting: Setting,
+    pub store: Store,
+    pub context: Context,
+    pub outside: Outside,
+    pub prefix: String,
+    database: Database,
+    workers: Vec<(CancellationToken, JoinHandle<anyhow::Result<()>>)>,
+}
+
+/// Runs a test in a world of its own, which is cleaned up whether the test passes or not.
+pub fn run(setting: Setting, test: impl AsyncFnOnce(&mut World)) {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let mut world = World::new(setting).await;
+        let passed = AssertUnwindSafe(test(&mut world)).catch_unwind().await;
+        world.end().await;
+        if let Err(panic) = passed {
+            std::panic::resume_unwind(panic);
+        }
+    });
+}
+
+impl World {
+    async fn new(setting: Setting) -> World {
+        let database = Database::create(setting).await;
+        let store = Store::open(&database.settings).await.expect("the database");
+        let prefix = format!("test-{}", uuid::Uuid::new_v4().simple());
+        let outside = match setting {
+            Setting::Embedded => Outside::local(&store).await,
+            Setting::Servers => {
+                // The first worker declares the topology; so does this one, which takes nothing.
+                broker::amqp(&prefix).await.close().await;
+                Outside::amqp(&prefix).await
+            }
+        };
+        let context = context(&store, &catalog_source("keap")).await;
+        World { setting, store, context, outside, prefix, database, workers: Vec::new() }
+    }
+
+    async fn end(&mut self) {
+        self.stop_workers().await;
+        self.outside.clean_up().await;
+        self.store.clone().close().await;
+        self.database.drop_it().await;
+    }
+
+    /// Uses another catalog from here on: TOML over the tables of this database.
+    pub async fn use_catalog(&mut self, source: &str) {
+        let limits = self.context.limits;
+        self.context = context(&self.store, source).await;
+        self.context.limits = limits;
+    }
+
+    /// Chunks of so few rows that small jobs are large ones.
+    pub fn use_chunks_of(&mut self, rows: u64) {
+        self.context.limits.chunk_rows = rows;
+    }
+
+    /// A broker as a worker has it.
+    pub async fn broker(&self) -> Arc<dyn Broker> {
+        match self.setting {
+            Setting::Embedded => broker::local(&self.store).await,
+            Setting::Servers => broker::amqp(&self.prefix).await,
+        }
+    }
+
+    /// Starts a worker with all roles.
+    pub async fn start_worker(&mut self) {
+        self.start_roles(&Role::ALL).await;
+    }
+
+    /// Starts a worker.
+    pub async fn start_roles(&mut self, roles: &[Role]) {
+        let (broker, context, roles) = (self.broker().await, self.context.clone(), roles.to_vec());
+        let stop = CancellationToken::new();
+        let stopped = stop.clone().cancelled_owned();
+        let task = tokio::spawn(async move { worker::run(context, broker, &roles, pace(), stopped).await });
+        self.workers.push((stop, task));
+    }
+
+    /// Drains the workers.
+    pub async fn stop_workers(&mut self) {
+        for (stop, task) in self.workers.drain(..) {
+            stop.cancel();
+            task.await.expect("the worker").expect("the worker ends well");
+        }
+    }
+
+    /// Sends a request to the queue; the id of its job.
+    pub async fn send(&self, request: &Value) -> JobId {
+        let body = request.to_string().into_bytes();
+        let id = read_request(&body).expect("a readable request").job_id();
+        self.outside.send(body).await;
+        id
+    }
+
+    /// Sends a request and follows its job until nothing more happens to it by itself. Needs a worker.
+    pub async fn hand_over(&self, request: &Value) -> Job {
+        let id = self.send(request).await;
+        self.end_of(id).await
+    }
+
+    /// The certificate of a job that is expected to complete.
+    pub async fn certificate(&self, request: &Value) -> Certificate {
+        let job = self.hand_over(request).await;
+        certificate_of(&job)
+    }
+
+    /// Waits until nothing more happens to a job by itself.
+    pub async fn end_of(&self, id: JobId) -> Job {
+        let ended = |state: State| state.is_final() || state == State::NeedsAttention;
+        self.until("the job ends", async || {
+            let job = jobs::get(&self.store.reader(), id.0).await.expect("the ledger")?;
+            ended(job.state().expect("a state")).then_some(job)
+        })
+        .await
+    }
+
+    /// A job, as it is now.
+    pub async fn job(&self, id: JobId) -> Option<Job> {
+        jobs::get(&self.store.reader(), id.0).await.expect("the ledger")
+    }
+
+    /// Waits for a condition, with a limit.
+    pub async fn until<T>(&self, what: &str, condition: impl AsyncFn() -> Option<T>) -> T {
+        let deadline = tokio::time::Instant::now() + LIMIT;
+        loop {
+            if let Some(value) = condition().await {
+                return value;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "waited too long until {what}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// The next event of the job, whatever others are published.
+    pub async fn next_event_of(&mut self, job: JobId) -> Value {
+        loop {
+            let event = self.outside.next_event(LIMIT).await.expect("an event within the limit");
+            if event["data"]["job_id"] == job.to_string() {
+                return event;
+            }
+        }
+    }
+
+    /// The next parked message.
+    pub async fn next_parked(&self) -> Parked {
+        self.outside.next_parked(LIMIT).await.expect("a parked message within the limit")
+    }
+
+    /// Does what the host application does: runs a statement on its tables.
+    pub async fn sql(&self, statement: &str) {
+        let session = self.store.begin("host").await.expect("a transaction");
+        session.execute_unprepared(statement).await.expect(statement);
+        session.commit().await.expect("committed");
+    }
+
+    /// The number that a query of one column and one row gives.
+    pub async fn number(&self, query: &str) -> i64 {
+        let session = self.store.reader();
+        let sql = session.sql(&format!("SELECT CAST(q.n AS bigint) AS n FROM ({query}) AS q(n)"));
+        let sql = if self.setting == Setting::Embedded {
+            session.sql(&format!("SELECT CAST(({query}) AS bigint) AS n"))
+        } else {
+            sql
+        };
+        let row = session.one("counting", sql).await.expect(query).expect("a row");
+        row.try_get("", "n").expect("a number")
+    }
+
+    /// The texts of a query of one column, cast to text by the query itself and named `t`.
+    pub async fn texts(&self, query: &str) -> Vec<String> {
+        let session = self.store.reader();
+        let rows = session.all("reading", session.sql(query)).await.expect(query);
+        rows.iter().map(|row| row.try_get("", "t").expect("a text")).collect()
+    }
+}
+
+/// The certificate of a completed job.
+pub fn certificate_of(job: &Job) -> Certificate {
+    let certificate = job.certificate.clone();
+    let certificate = certificate.unwrap_or_else(|| panic!("the job is {}: {:?}", job.state, job.reasons));
+    serde_json::from_value(certificate).expect("a certificate")
+}
+
+/// The request of the Keap help page's example, as the demo sends it.
+pub fn keap_request(request_id: &str) -> Value {
+    serde_json::json!({
+        "request_id": request_id, "org_id": "1", "user_id": "53", "requested_by": "1",
+        "reassign": {
+            "contact": { "logic": "ratio", "shares": [
+                { "user": "11", "amount": 5 }, { "user": "12", "amount": 50 },
+                { "user": "13", "amount": 20 }, { "user": "14", "amount": 29 } ] },
+            "lead": { "logic": "hardcoded", "shares": [{ "round_robin": "West team", "amount": 92 }] },
+            "task": { "user": "11" },
+        },
+    })
+}
+
+/// A request, read as the planner reads it.
+pub fn read(request: &Value) -> Request {
+    read_request(request.to_string().as_bytes()).expect("a readable request")
+}
+
+/// The text of a catalog of the binary.
+pub fn catalog_source(name: &str) -> String {
+    let found = handover::catalog::EMBEDDED.into_iter().find(|(embedded, _)| *embedded == name);
+    found.expect("an embedded catalog").1.to_owned()
+}
+
+async fn context(store: &Store, source: &str) -> Context {
+    let schema = host::read_schema(&store.reader()).await.expect("the schema");
+    let checked = check("test", source, &schema).unwrap_or_else(|faults| panic!("{faults}"));
+    Context { store: store.clone(), catalogs: Arc::new(Catalogs::new(checked.catalog)), limits: limits() }
+}
+
+fn limits() -> Limits {
+    Limits {
+        group: 50,
+        chunk_rows: 1000,
+        chunks_per_cut: 7,
+        window: 3,
+        chunk_attempts: 3,
+        late_passes: 5,
+        stalled_after: Duration::from_secs(2),
+        recount_for: Duration::from_secs(3600),
+        recount_every: Duration::from_secs(600),
+        keep_events: Duration::from_secs(3600),
+    }
+}
+
+fn pace() -> Pace {
+    Pace {
+        planners: 2,
+        movers: 2,
+        relay_batch: 100,
+        poll: Duration::from_millis(50),
+        sweep_every: Duration::from_millis(200),
+        grace: Duration::from_secs(20),
+    }
+}
