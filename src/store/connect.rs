@@ -34,8 +34,8 @@ pub(super) async fn connect(settings: &Settings) -> Result<(Engine, DatabaseConn
         }
         // One connection writes: SQLite has one writer at a time anyhow, and so none of ours ever waits for another in vain.
         Engine::Sqlite => {
-            let write = open(sqlite(settings, 1)).await?;
-            let read = open(sqlite(settings, settings.max_connections)).await?;
+            let write = open(sqlite(settings, 1, WRITER_CACHE)).await?;
+            let read = open(sqlite(settings, settings.max_connections, READER_CACHE)).await?;
             Ok((Engine::Sqlite, write, read))
         }
     }
@@ -72,7 +72,12 @@ pub(super) fn postgres(settings: &Settings) -> ConnectOptions {
     options
 }
 
-fn sqlite(settings: &Settings, connections: u32) -> ConnectOptions {
+/// SQLite's page cache of the writing connection, which walks the large indexes, and of each reading one: in KiB, which
+/// SQLite writes as a negative number. Together they bound the process's memory.
+const WRITER_CACHE: &str = "-16000";
+const READER_CACHE: &str = "-1000";
+
+fn sqlite(settings: &Settings, connections: u32, cache: &'static str) -> ConnectOptions {
     let busy = settings.lock_timeout;
     let mut options = common(settings, connections);
     options.map_sqlx_sqlite_opts(move |options| {
@@ -82,7 +87,7 @@ fn sqlite(settings: &Settings, connections: u32) -> ConnectOptions {
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(busy)
             .foreign_keys(true)
-            .pragma("cache_size", "-16000")
+            .pragma("cache_size", cache)
             .statement_cache_capacity(400)
     });
     options
