@@ -1,6 +1,48 @@
-//! Handover offboards users: it moves everything a leaver owns to those who stay.
+//! Handover offboards users: it moves everything a leaver owns to those who stay, in batches, while the application whose
+//! users these are (the *host*) keeps running; then it frees the license, proves that nothing was orphaned, and publishes
+//! what it did. Every step can be repeated, and every crash is survived.
 //!
-//! (The map of the house.)
+//! # The map of the house
+//!
+//! Data flows from top to bottom; a module uses only those above it (`tests/it/layers.rs` checks it). Two kinds of code
+//! stand apart: [`contract`], [`catalog`], [`job`] and [`plan`] do no I/O at all; only [`store`] writes SQL, and only
+//! [`broker::amqp`] knows RabbitMQ.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`retry`] | trying again: pauses, jitter, how often |
+//! | [`contract`] | the outside's words: requests, events, certificates, ids |
+//! | [`catalog`] | which tables point at users, and what becomes of each: data, not code |
+//! | [`job`] | the states of a job and the one table of transitions; steps; reasons for a refusal |
+//! | [`plan`] | who gets the n-th record, the guards, which requests share a transaction, the plan token |
+//! | [`store`] | the database: `ledger` is our bookkeeping, `host` the application's tables |
+//! | [`broker`] | where messages come from and go to: RabbitMQ, or the outbox table itself |
+//! | [`stages`] | planner, cutter, mover, finalizer, relay, sweeper: one transaction each |
+//! | [`worker`] | runs the stages: consumes, retries, settles, drains |
+//! | [`config`], [`telemetry`] | settings and logs |
+//! | [`cli`] | a file a command |
+//!
+//! # How a request flows
+//!
+//! A message only says *look here*; all truth is in the ledger. The [planner](stages::planner) takes what waits in
+//! `handover.requests`, up to a group, and in one transaction locks the users, asks every guard, shuts the leavers out and
+//! writes every outcome. A job that fits one chunk is moved and proved there and then. A larger one is opened: the
+//! [cutter](stages::cutter) cuts its references into key ranges, a bounded number a step; each ticket lets a
+//! [mover](stages::mover) take any open chunk, deal and move its records, journal them and close it, in one transaction;
+//! the [finalizer](stages::finalizer) locks the leaver's row, counts what is left, and writes the certificate. Messages and
+//! events leave by the outbox, in the transaction that they tell of; the [relay](stages::relay) publishes them with
+//! confirms. What stands still is found by the [sweeper](stages::sweeper).
+//!
+//! # Where what was built differs from the first draft
+//!
+//! * Requests of a group may share successors: they are locked in shared mode, and whole teams are handed to one person. A
+//!   leaver still stands in a group once, and never among its receivers ([`plan::group`]).
+//! * Round-robin turns are taken after every guard and before the first write, not last: a transaction that holds a turn
+//!   then never waits for a row that another, waiting for the turn, has written ([`stages`], `start`).
+//! * A job that is done at once publishes only `completed`; `started` tells of one that goes on in the background.
+//! * A chunk holds its first and its last key, both included, so that it is one range of the index on (user, key).
+//! * In SQLite the ledger's tables carry the prefix `handover_`: there are no schemas there ([`store::Session`]).
+//! * Mover and finalizer share the queue of steps, so a worker that runs one of them runs both ([`worker::Role`]).
 
 pub mod retry;
 pub mod contract;

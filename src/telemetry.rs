@@ -11,6 +11,8 @@ use crate::config::{Log, LogFormat};
 pub fn start(log: &Log, usual: &str) -> Result<()> {
     let filter = log.filter.as_deref().unwrap_or(usual);
     let filter = EnvFilter::try_new(filter).with_context(|| format!("`log.filter` is wrong: {filter}"))?;
+    // It logs bodies of returned messages, and what our own broker module tells anyhow.
+    let filter = filter.add_directive("lapin=off".parse().context("the directive lapin=off")?);
     let json = match log.format {
         LogFormat::Json => true,
         LogFormat::Text => false,

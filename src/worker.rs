@@ -3,6 +3,7 @@
 //! The stages that take messages share two queues: the planner takes requests; cutting, moving and finalizing take steps.
 //! [`Role`] is the list of what a worker can run.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -277,9 +278,16 @@ async fn dispatch(context: &Context, step: Step) -> crate::store::Result<()> {
     }
 }
 
+/// Headers of a sender's own that a parked message keeps, and how long a header may be: what a broker would refuse must
+/// not keep a message from being parked.
+const KEPT_HEADERS: usize = 32;
+const LONGEST_HEADER: usize = 2_000;
+
 /// A message as it is parked: its body untouched, its origin and the reason in headers.
 fn parked(incoming: &Incoming, reason: &Reason) -> Outgoing {
-    let mut headers = incoming.headers.clone();
+    let short = |(name, value): &(&String, &String)| name.len() <= 200 && value.len() <= LONGEST_HEADER;
+    let theirs = incoming.headers.iter().filter(short).take(KEPT_HEADERS);
+    let mut headers: BTreeMap<String, String> = theirs.map(|(name, value)| (name.clone(), value.clone())).collect();
     let time = now().format(&time::format_description::well_known::Rfc3339).unwrap_or_default();
     let ours = [
         ("x-handover-reason", Some(reason.code.clone())),
@@ -291,12 +299,14 @@ fn parked(incoming: &Incoming, reason: &Reason) -> Outgoing {
         ("x-handover-message-id", incoming.id.clone()),
         ("x-handover-parked-at", Some(time)),
     ];
-    headers.extend(ours.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+    let shortened = |value: String| value.chars().take(LONGEST_HEADER).collect();
+    headers.extend(ours.into_iter().filter_map(|(name, value)| Some((name.to_owned(), shortened(value?)))));
+    let content_type = incoming.content_type.clone().filter(|content_type| content_type.len() <= 200);
     Outgoing {
         id: uuid::Uuid::new_v4(),
         channel: Channel::Dead,
         routing_key: incoming.routing_key.clone(),
-        content_type: incoming.content_type.clone().unwrap_or_else(|| "application/octet-stream".into()),
+        content_type: content_type.unwrap_or_else(|| "application/octet-stream".into()),
         headers,
         body: incoming.body.clone(),
     }

@@ -68,7 +68,7 @@ fn pair_up(doing: &str, reference: &Reference, ends: &[QueryResult], rows: u64) 
         let number = number as u64;
         let key = read_key(doing, reference, end)?;
         let (start, start_number) = first.take().unwrap_or_else(|| (key.clone(), number));
-        if number % rows == 0 || index + 1 == ends.len() {
+        if number.is_multiple_of(rows) || index + 1 == ends.len() {
             cuts.push(Cut { first: start, last: key, records: number - start_number + 1 });
         } else {
             first = Some((start, start_number));

@@ -337,6 +337,6 @@ fn read_listed(row: &QueryResult, catalog: &Catalog) -> std::result::Result<List
 
 /// Statements elsewhere that only need the leaver as the user column holds them.
 pub fn leaver_lane(sql: &mut Sql, leavers: &[&UserId]) -> String {
-    let lanes = vec![Lane::cast_to("text", "leaver", leavers.iter().map(|leaver| Some(leaver)))];
+    let lanes = vec![Lane::cast_to("text", "leaver", leavers.iter().map(Some))];
     sql.table("p", lanes)
 }
