@@ -1,8 +1,8 @@
 //! The catalog: for each thing that points at a user, what becomes of it when the user leaves.
 //!
 //! The rules of a host are data, not code: a TOML file names the users' table and every reference to it, each with one
-//! of six [dispositions](Disposition). [`file`] is what may be written, [`schema`] what the live database has, [`check`]
-//! brings the two together into the [`Catalog`] that everything else works with, and [`scan`] finds what was forgotten.
+//! of six [dispositions](Disposition). `file` is what may be written, `schema` what the live database has; [`check()`]
+//! brings the two together into the [`Catalog`] that everything else works with, and [`scan()`] finds what was forgotten.
 //! Nothing here does I/O: the store reads the schema.
 
 mod check;

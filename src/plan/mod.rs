@@ -1,6 +1,6 @@
 //! Planning, without I/O: what is asked and what was found go in, a plan or every reason against it comes out.
 //!
-//! [`deal`] says who gets the n-th record, [`judge`] holds the guards, [`group`] says which requests share a
+//! [`deal`] says who gets the n-th record, [`mod@judge`] holds the guards, [`group`] says which requests share a
 //! transaction, [`token`] what a preview promises.
 
 pub mod deal;
