@@ -88,8 +88,11 @@ pub async fn census(
     let mut sql = session.sql("WITH p AS (SELECT * FROM ");
     let lane = leaver_lane(&mut sql, leavers);
     let mut branches = Vec::new();
+    let mut places_of: HashMap<usize, Vec<Place>> = HashMap::new();
     for site in sites(catalog, positions) {
-        branches.push(census_of_site(&mut sql, &site));
+        let (branch, places) = census_of_site(&mut sql, &site);
+        places_of.insert(site.0.position, places);
+        branches.push(branch);
     }
     let mut census = HashMap::new();
     if branches.is_empty() {
@@ -97,32 +100,19 @@ pub async fn census(
     }
     sql.add(&format!("{lane}) {}", branches.join(" UNION ALL ")));
     for row in session.all(doing, sql).await? {
-        let (code, leaver, n) =
-            (|| Ok((read_number(&row, "place")?, row.try_get::<String>("", "leaver")?, read_number(&row, "n")?)))()
-                .map_err(|error: DbErr| Error::unexpected(doing, error.to_string()))?;
-        census.insert((leaver, Place::from_code(code)), n as u64);
+        let read = || -> std::result::Result<(usize, String, String), DbErr> {
+            Ok((read_number(&row, "site")? as usize, row.try_get("", "leaver")?, row.try_get("", "counts")?))
+        };
+        let (site, leaver, counts) = read().map_err(|error| Error::unexpected(doing, error.to_string()))?;
+        let places = places_of.get(&site).into_iter().flatten();
+        for (place, count) in places.zip(counts.split(',')) {
+            let count: u64 = count.parse().map_err(|_| Error::unexpected(doing, format!("{count:?} is no count")))?;
+            if count > 0 {
+                census.insert((leaver.clone(), *place), count);
+            }
+        }
     }
     Ok(census)
-}
-
-impl Place {
-    /// As a number in SQL: the position times three, and which kind.
-    fn code(self) -> i64 {
-        match self {
-            Place::Remaining(position) => position as i64 * 3,
-            Place::Settled(position) => position as i64 * 3 + 1,
-            Place::Uncovered(position) => position as i64 * 3 + 2,
-        }
-    }
-
-    fn from_code(code: i64) -> Place {
-        let position = (code / 3) as usize;
-        match code % 3 {
-            0 => Place::Remaining(position),
-            1 => Place::Settled(position),
-            _ => Place::Uncovered(position),
-        }
-    }
 }
 
 /// References of one user column, in the catalog's order. A column that only has conditional references none of which
@@ -142,34 +132,48 @@ fn sites<'c>(catalog: &'c Catalog, positions: &[usize]) -> Vec<(&'c Reference, V
     sites
 }
 
-fn census_of_site(sql: &mut Sql, (first, references): &(&Reference, Vec<&Reference>)) -> String {
+/// The statement for one user column, and the places whose counts it gives, side by side: counting this way, nothing is
+/// sorted, and memory does not grow with the rows.
+fn census_of_site(sql: &mut Sql, (first, references): &(&Reference, Vec<&Reference>)) -> (String, Vec<Place>) {
+    let mut places = Vec::new();
     let mut cases = String::new();
+    let mut case = |test: String, place: Place| {
+        cases.push_str(&format!(" WHEN {test} THEN {}", places.len()));
+        places.push(place);
+    };
     for reference in references {
         let filter = bare_filter(sql, &reference.filter, "t");
-        let (remaining, settled) =
-            (Place::Remaining(reference.position).code(), Place::Settled(reference.position).code());
+        let position = reference.position;
         match &reference.disposition {
-            Disposition::Keep => cases.push_str(&format!(" WHEN {filter} THEN {settled}")),
+            Disposition::Keep => case(filter, Place::Settled(position)),
             Disposition::Set { values, .. } => {
                 let unset = unset(sql, values, "t");
-                cases.push_str(&format!(" WHEN {filter} AND ({unset}) THEN {remaining} WHEN {filter} THEN {settled}"));
+                case(format!("{filter} AND ({unset})"), Place::Remaining(position));
+                case(filter, Place::Settled(position));
             }
             // A guard over the last of a group says nothing of the other rows: a later reference does.
             Disposition::Block { sole_in: Some(_), .. } => {}
-            _ => cases.push_str(&format!(" WHEN {filter} THEN {remaining}")),
+            _ => case(filter, Place::Remaining(position)),
         }
     }
-    let uncovered = Place::Uncovered(first.position).code();
+    places.push(Place::Uncovered(first.position));
+    let uncovered = places.len() - 1;
     let place = match cases.is_empty() {
         true => uncovered.to_string(),
         false => format!("CASE{cases} ELSE {uncovered} END"),
     };
-    let leaver = cast("p.leaver", &first.user.cast);
-    let (host, user) = (table(&first.table), user_column(first));
-    format!(
-        "SELECT s.place AS place, s.leaver AS leaver, count(*) AS n FROM \
-         (SELECT {place} AS place, p.leaver AS leaver FROM p JOIN {host} t ON t.{user} = {leaver}) s GROUP BY s.place, s.leaver"
-    )
+    let count = |place: usize| format!("CAST(count(CASE s.place WHEN {place} THEN 1 END) AS text)");
+    let counts: Vec<String> = (0..places.len()).map(count).collect();
+    let branch = format!(
+        "SELECT {site} AS site, p.leaver AS leaver, \
+         (SELECT {counts} FROM (SELECT {place} AS place FROM {host} t WHERE t.{user} = {leaver}) s) AS counts FROM p",
+        site = first.position,
+        counts = counts.join(" || ',' || "),
+        host = table(&first.table),
+        user = user_column(first),
+        leaver = cast("p.leaver", &first.user.cast),
+    );
+    (branch, places)
 }
 
 /// Keys of the first few rows that hold a leaver back, for the rejection.
