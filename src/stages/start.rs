@@ -52,8 +52,7 @@ pub async fn start(
     reserve_turns(session, &mut ready).await?;
     let leavers: Vec<&UserId> = ready.iter().map(|ready| &ready.request.user_id).collect();
     host::shut_out(session, catalog, &leavers).await?;
-    let fits = |ready: &Ready<'_>| at_once && rows_of(catalog, &ready.plan) <= context.limits.chunk_rows;
-    let small: Vec<bool> = ready.iter().map(fits).collect();
+    let small = choose_small(context, catalog, &ready, at_once);
     for reference in &catalog.references {
         let due =
             || ready.iter().zip(&small).filter(|(_, small)| reference.at_start || **small).map(|(ready, _)| ready);
@@ -67,6 +66,22 @@ pub async fn start(
     }
     let conclusions = conclude_small(session, catalog, &ready, &small, now).await?;
     open(session, context, catalog, ready, conclusions, now).await
+}
+
+/// How many chunks' worth of rows a group may move in its own transaction, all its small jobs together.
+const CHUNKS_OF_A_GROUP: u64 = 4;
+
+/// Which jobs are done at once: those that fit one chunk, as long as the group's transaction stays short.
+fn choose_small(context: &Context, catalog: &Catalog, ready: &[Ready<'_>], at_once: bool) -> Vec<bool> {
+    let chunk = context.limits.chunk_rows;
+    let mut room = chunk.saturating_mul(CHUNKS_OF_A_GROUP);
+    let mut choose = |ready: &Ready<'_>| {
+        let rows = rows_of(catalog, &ready.plan);
+        let fits = at_once && rows <= chunk.min(room);
+        room -= if fits { rows } else { 0 };
+        fits
+    };
+    ready.iter().map(&mut choose).collect()
 }
 
 /// Rows that the plan would move, remove or set, not counting what is done at the start anyhow.
