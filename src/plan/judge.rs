@@ -143,7 +143,8 @@ fn judge_leaver(catalog: &Catalog, request: &Request, leaver: &UserFacts) -> Vec
         Standing::Invited => reasons.push(rejection::invited(id)),
         Standing::Other(status) => reasons.push(rejection::not_active(id, status)),
     }
-    if let Some(job) = leaver.leaving {
+    // A scheduled job that is judged again when it is due finds itself under way.
+    if let Some(job) = leaver.leaving.filter(|job| *job != request.job_id()) {
         reasons.push(rejection::job_under_way(id, job));
     }
     let empty = |column: &&crate::catalog::Column| {
