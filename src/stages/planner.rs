@@ -37,7 +37,7 @@ pub struct Message {
     pub traceparent: Option<String>,
 }
 
-/// A request that could be read, with its place among the messages.
+/// A request with all that is known of it before its transaction.
 struct Asked {
     place: usize,
     request: Request,
@@ -45,19 +45,22 @@ struct Asked {
     parties: Parties,
 }
 
+/// A request that could be read, with its place among the messages and the trace context that came with it.
+type Readable = (usize, Request, Option<String>);
+
 /// Takes requests: one outcome for each, in their order. A transient failure (a deadlock, a lost connection) repeats its
 /// group as often as it takes; any other makes the group's requests go one by one, and only the one to blame fails.
 pub async fn take(context: &Context, messages: &[Message]) -> Result<Vec<Outcome>> {
     let catalog = context.catalogs.current();
     let mut outcomes = vec![Outcome::Done; messages.len()];
-    let mut readable = Vec::new();
+    let mut readable: Vec<Readable> = Vec::new();
     for (place, message) in messages.iter().enumerate() {
         match read_request(&message.body).and_then(|request| fit(&catalog, request)) {
             Ok(request) => readable.push((place, request, message.traceparent.clone())),
             Err(unreadable) => outcomes[place] = park(unreadable),
         }
     }
-    let asked = with_parties(context, &catalog, readable).await?;
+    let asked = with_parties(context, &catalog, readable, &mut outcomes).await?;
     for group in groups(asked, context.limits.group, |asked| asked.parties.clone()) {
         for (place, outcome) in take_group(context, &catalog, group).await? {
             outcomes[place] = outcome;
@@ -70,21 +73,50 @@ fn park(unreadable: Unreadable) -> Outcome {
     Outcome::Park(Reason { code: unreadable.code, path: Some(unreadable.path), detail: unreadable.detail })
 }
 
+/// Finds out whom requests concern. One that the database cannot even look up is parked, and the others go on.
 async fn with_parties(
     context: &Context,
     catalog: &Catalog,
-    readable: Vec<(usize, Request, Option<String>)>,
+    readable: Vec<Readable>,
+    outcomes: &mut [Outcome],
 ) -> Result<Vec<Asked>> {
-    let requests: Vec<&Request> = readable.iter().map(|(_, request, _)| request).collect();
-    let mut retries = Pauses::RECONNECT.start("reading whom requests concern");
-    let parties = loop {
-        match parties(&context.store.reader(), catalog, &requests).await {
-            Err(error) if error.is_transient() && retries.after(&error).await => {}
-            read => break read?,
+    let mut asked = Vec::with_capacity(readable.len());
+    let found = parties_each(context, catalog, &readable).await?;
+    for ((place, request, traceparent), parties) in readable.into_iter().zip(found) {
+        match parties {
+            Ok(parties) => asked.push(Asked { place, request, traceparent, parties }),
+            Err(error) => outcomes[place] = park_failed(&request, &error),
         }
-    };
-    let asked = readable.into_iter().zip(parties);
-    Ok(asked.map(|((place, request, traceparent), parties)| Asked { place, request, traceparent, parties }).collect())
+    }
+    Ok(asked)
+}
+
+/// Whom each request concerns: looked up together where that works, one by one where it does not.
+async fn parties_each(context: &Context, catalog: &Catalog, readable: &[Readable]) -> Result<Vec<Result<Parties>>> {
+    let requests: Vec<&Request> = readable.iter().map(|(_, request, _)| request).collect();
+    match parties_persistently(context, catalog, &requests).await {
+        Err(error) if error.is_transient() => return Err(error),
+        Err(error) => tracing::warn!(%error, "whom requests concern cannot be read: taking them one by one"),
+        Ok(parties) => return Ok(parties.into_iter().map(Ok).collect()),
+    }
+    let mut found = Vec::with_capacity(requests.len());
+    for request in requests {
+        match parties_persistently(context, catalog, &[request]).await {
+            Err(error) if error.is_transient() => return Err(error),
+            parties => found.push(parties.map(|mut parties| parties.pop().unwrap_or_default())),
+        }
+    }
+    Ok(found)
+}
+
+async fn parties_persistently(context: &Context, catalog: &Catalog, requests: &[&Request]) -> Result<Vec<Parties>> {
+    let mut retries = Pauses::RECONNECT.start("reading whom requests concern");
+    loop {
+        match parties(&context.store.reader(), catalog, requests).await {
+            Err(error) if error.is_transient() && retries.after(&error).await => {}
+            read => return read,
+        }
+    }
 }
 
 /// Takes a group, together where that works, one by one where it does not.
@@ -108,19 +140,23 @@ async fn take_group(context: &Context, catalog: &Catalog, group: Vec<Asked>) -> 
 /// A request whose fast way fails is opened for the other stages, which isolate the record to blame; one that cannot even
 /// be opened is parked with the database's reason.
 async fn take_alone(context: &Context, catalog: &Catalog, asked: &Asked) -> Result<Outcome> {
-    let mut failure = None;
+    let mut outcome = Outcome::Done;
     for at_once in [true, false] {
         match plan_persistently(context, catalog, &[asked], at_once).await {
             Ok(settled) => {
                 return Ok(settled.outcomes.into_iter().next().map_or(Outcome::Done, |(_, outcome)| outcome));
             }
             Err(error) if error.is_transient() => return Err(error),
-            Err(error) => failure = Some(error),
+            Err(error) => outcome = park_failed(&asked.request, &error),
         }
     }
-    let detail = failure.map_or(String::new(), |error| error.to_string());
-    tracing::error!(job = %asked.request.job_id(), detail, "a request failed for good and is parked");
-    Ok(Outcome::Park(Reason { code: "failed".into(), path: None, detail }))
+    Ok(outcome)
+}
+
+/// Parks a request that the database refuses, with what it says.
+fn park_failed(request: &Request, error: &Error) -> Outcome {
+    tracing::error!(job = %request.job_id(), %error, "a request cannot be taken");
+    Outcome::Park(Reason { code: "failed".into(), path: None, detail: error.to_string() })
 }
 
 async fn plan_persistently(context: &Context, catalog: &Catalog, group: &[&Asked], at_once: bool) -> Result<Settled> {
