@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::UserId;
+use super::{UserId, unique};
 
 /// Who receives a reference's records. The two logics are the Keap help page's: "Ratio - Each user gets up to the amount
 /// specified; the process repeats for extras. Hardcoded - Each user gets up to the amount specified; extras are not
@@ -135,7 +135,7 @@ struct Written {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     manager: Option<bool>,
     /// Named records (by key) to named users.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "unique::some_map", skip_serializing_if = "Option::is_none")]
     each: Option<BTreeMap<String, UserId>>,
     /// With `each`: the allotment of all other records.
     #[serde(default, skip_serializing_if = "Option::is_none")]

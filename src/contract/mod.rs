@@ -10,6 +10,7 @@ mod ids;
 mod read;
 mod rejection;
 mod request;
+mod unique;
 
 pub use allotment::{Allotment, Extras, Recipient, Share};
 pub use certificate::{Certificate, LicenseOutcome, ReferenceResult};

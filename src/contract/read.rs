@@ -1,5 +1,8 @@
 //! Reading a message into a request, or into the reason why it cannot be read.
 
+use serde::de::IgnoredAny;
+use serde_json::Value;
+
 use super::Request;
 
 /// Longest message body that is read, in bytes: room for an `each` of ten thousand records.
@@ -21,10 +24,22 @@ pub struct Unreadable {
 }
 
 impl Unreadable {
-    /// A message that is wrong at one field.
-    pub fn new(code: &str, path: impl Into<String>, detail: impl Into<String>) -> Unreadable {
-        Unreadable { code: code.into(), path: path.into(), detail: detail.into() }
+    /// A message that is wrong at one field. Path and detail may quote it and go into headers and logs, so control
+    /// characters are spelled out.
+    pub fn new(code: &str, path: impl AsRef<str>, detail: impl AsRef<str>) -> Unreadable {
+        Unreadable { code: code.into(), path: spelled_out(path.as_ref()), detail: spelled_out(detail.as_ref()) }
     }
+}
+
+fn spelled_out(text: &str) -> String {
+    let mut spelled = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c.is_control() {
+            true => spelled.extend(c.escape_default()),
+            false => spelled.push(c),
+        }
+    }
+    spelled
 }
 
 /// Reads a message body. What only the catalog can tell (an unknown kind, an id of the wrong shape) is checked after this.
@@ -35,25 +50,56 @@ pub fn read_request(body: &[u8]) -> Result<Request, Unreadable> {
     }
     let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
     if first != Some(&b'{') {
-        return match serde_json::from_slice::<serde::de::IgnoredAny>(body) {
+        return match serde_json::from_slice::<IgnoredAny>(body) {
             Ok(_) => Err(Unreadable::new("not_an_object", ".", "a request is a JSON object")),
             Err(error) => Err(Unreadable::new("not_json", ".", error.to_string())),
         };
     }
     let mut json = serde_json::Deserializer::from_slice(body);
-    let request: Request = serde_path_to_error::deserialize(&mut json).map_err(explain)?;
+    let request: Request = serde_path_to_error::deserialize(&mut json).map_err(|error| explain(body, error))?;
     json.end().map_err(|error| Unreadable::new("not_json", ".", error.to_string()))?;
     if request.reason.as_ref().is_some_and(|reason| reason.chars().count() > LONGEST_REASON) {
         let detail = format!("a reason has at most {LONGEST_REASON} characters");
         return Err(Unreadable::new("invalid_field", "reason", detail));
     }
+    refuse_nul(body, &request)?;
     Ok(request)
 }
 
-fn explain(error: serde_path_to_error::Error<serde_json::Error>) -> Unreadable {
+/// PostgreSQL's text holds every character but NUL, so a request with one could be neither asked about nor kept.
+fn refuse_nul(body: &[u8], request: &Request) -> Result<(), Unreadable> {
+    let escape = br"\u0000";
+    if !body.windows(escape.len()).any(|part| part == escape) {
+        return Ok(());
+    }
+    match find_nul(&request.canonical(), "") {
+        None => Ok(()),
+        Some(path) => Err(Unreadable::new("invalid_field", path, "a text may not hold the character NUL")),
+    }
+}
+
+/// The path to the first text with a NUL in it.
+fn find_nul(value: &Value, path: &str) -> Option<String> {
+    match value {
+        Value::String(text) => text.contains('\0').then(|| path.to_owned()),
+        Value::Array(items) => {
+            items.iter().enumerate().find_map(|(index, item)| find_nul(item, &format!("{path}[{index}]")))
+        }
+        Value::Object(fields) => fields.iter().find_map(|(name, value)| {
+            let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+            if name.contains('\0') { Some(path) } else { find_nul(value, &path) }
+        }),
+        _ => None,
+    }
+}
+
+fn explain(body: &[u8], error: serde_path_to_error::Error<serde_json::Error>) -> Unreadable {
     let path = error.path().to_string();
     let inner = error.inner();
-    if inner.is_syntax() || inner.is_eof() {
+    // A value that no enumeration takes (`"type": 7`) counts as syntax, too.
+    let text = std::str::from_utf8(body).unwrap_or_default();
+    let is_json = serde_json::from_str::<IgnoredAny>(text).is_ok();
+    if !is_json && (inner.is_syntax() || inner.is_eof()) {
         return Unreadable::new("not_json", ".", inner.to_string());
     }
     let text = inner.to_string();
@@ -61,9 +107,11 @@ fn explain(error: serde_path_to_error::Error<serde_json::Error>) -> Unreadable {
     if let Some((code, detail)) = text.strip_prefix('[').and_then(|rest| rest.split_once("] ")) {
         return Unreadable::new(code, path, detail);
     }
-    if let Some(field) = text.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()) {
-        let path = if path == "." { field.to_owned() } else { format!("{path}.{field}") };
-        return Unreadable::new("missing_field", path, text);
+    for (words, code) in [("missing field `", "missing_field"), ("duplicate field `", "duplicate_field")] {
+        if let Some(field) = text.strip_prefix(words).and_then(|rest| rest.split('`').next()) {
+            let path = if path == "." { field.to_owned() } else { format!("{path}.{field}") };
+            return Unreadable::new(code, path, text);
+        }
     }
     Unreadable::new(serde_code(&text, &path), path, text)
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
-use super::{Allotment, JobId, OrgId, RequestId, UserId};
+use super::{Allotment, JobId, OrgId, RequestId, UserId, unique};
 
 /// A request to deactivate a user, as published to `handover.requests`. Unknown fields are refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -34,7 +34,7 @@ pub struct Request {
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub effective_at: Option<OffsetDateTime>,
     /// For each kind of the catalog that is transferred: who receives how much.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, deserialize_with = "unique::map", skip_serializing_if = "BTreeMap::is_empty")]
     pub reassign: BTreeMap<String, Allotment>,
     /// The plan token of a preview: the request is refused when what it saw has changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]

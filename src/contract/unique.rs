@@ -1,0 +1,55 @@
+//! Maps whose keys come once. JSON allows a key to come twice, and readers differ in which one counts: for who receives
+//! records that must not be left to chance.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
+
+/// Reads a map and refuses a key that comes twice.
+pub fn map<'de, D: Deserializer<'de>, V: Deserialize<'de>>(from: D) -> Result<BTreeMap<String, V>, D::Error> {
+    from.deserialize_map(Unique(PhantomData))
+}
+
+/// As [`map`], for a field that may be absent.
+pub fn some_map<'de, D: Deserializer<'de>, V: Deserialize<'de>>(
+    from: D,
+) -> Result<Option<BTreeMap<String, V>>, D::Error> {
+    map(from).map(Some)
+}
+
+struct Unique<V>(PhantomData<V>);
+
+impl<'de, V: Deserialize<'de>> Visitor<'de> for Unique<V> {
+    type Value = BTreeMap<String, V>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a map")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
+        let mut map = BTreeMap::new();
+        while let Some(key) = access.next_key::<String>()? {
+            if map.contains_key(&key) {
+                // Told while the value is read: the path to it is known then.
+                access.next_value_seed(Twice(&key))?;
+            } else {
+                map.insert(key, access.next_value()?);
+            }
+        }
+        Ok(map)
+    }
+}
+
+/// The value of a key that was there already.
+struct Twice<'k>(&'k str);
+
+impl<'de> DeserializeSeed<'de> for Twice<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, _: D) -> Result<(), D::Error> {
+        Err(D::Error::custom(format!("[duplicate_field] `{}` is there twice", self.0)))
+    }
+}
