@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sea_orm::sqlx::Executor;
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{ConnectOptions, Database, DatabaseConnection};
 
@@ -69,6 +70,11 @@ pub(super) fn postgres(settings: &Settings) -> ConnectOptions {
     options.map_sqlx_postgres_opts(move |options| {
         options.application_name("handover").statement_cache_capacity(400).options(limits.clone())
     });
+    options.map_sqlx_postgres_pool_opts(|pool| {
+        pool.after_connect(|connection, _| {
+            Box::pin(async move { connection.execute(NOT_OUR_OWN_SCHEMA_FIRST).await.map(drop) })
+        })
+    });
     options
 }
 
@@ -76,6 +82,13 @@ pub(super) fn postgres(settings: &Settings) -> ConnectOptions {
 /// SQLite writes as a negative number. Together they bound the process's memory.
 const WRITER_CACHE: &str = "-16000";
 const READER_CACHE: &str = "-1000";
+
+/// A role that is called `handover` would look into the ledger's schema first, as PostgreSQL's default search path begins
+/// with a schema of the role's own name: the host's tables by the same names would be hidden, and new ones made there.
+const NOT_OUR_OWN_SCHEMA_FIRST: &str = r#"
+    SELECT set_config('search_path', regexp_replace(current_setting('search_path'), '"\$user"\s*,?\s*', ''), false)
+    WHERE current_user = 'handover'
+"#;
 
 fn sqlite(settings: &Settings, connections: u32, cache: &'static str) -> ConnectOptions {
     let busy = settings.lock_timeout;
