@@ -2,6 +2,10 @@
 //!
 //! Each test has a database and a queue prefix of its own, and says in its name which promise it proves.
 
+mod bad_input;
+mod catalog;
+mod cli;
 mod keap;
 mod layers;
+mod scheduled;
 mod support;

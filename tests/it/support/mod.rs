@@ -1,7 +1,8 @@
 //! A world for each test: an application with its database, a broker, and a worker that can be started.
 
-mod broker;
+pub mod broker;
 mod database;
+pub mod snapshot;
 pub mod world;
 
 pub use world::{World, run};

@@ -185,6 +185,11 @@ impl World {
         session.commit().await.expect("committed");
     }
 
+    /// The database's address, for a process of its own.
+    pub fn database_url(&self) -> &str {
+        &self.database.settings.url
+    }
+
     /// The number that a query of one column and one row gives.
     pub async fn number(&self, query: &str) -> i64 {
         let session = self.store.reader();

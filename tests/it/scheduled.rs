@@ -1,0 +1,136 @@
+//! Jobs that start later: at their time, or when the job that gives the leaver records has ended.
+
+use std::time::Duration;
+
+use handover::contract::JobId;
+use handover::worker::Role;
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::support::world::{certificate_of, keap_request};
+use crate::support::{World, on_both, snapshot};
+
+/// How far ahead a job is scheduled that a test waits for: long enough to change something before it is due.
+const SOON: Duration = Duration::from_secs(3);
+
+fn at(request: &Value, time: OffsetDateTime) -> Value {
+    let mut request = request.clone();
+    request["effective_at"] = json!(time.format(&Rfc3339).expect("a time"));
+    request
+}
+
+/// Schedules the example's job and waits until that is told.
+async fn schedule_soon(world: &mut World) -> (JobId, OffsetDateTime) {
+    let due = OffsetDateTime::now_utc() + SOON;
+    let job = world.send(&at(&keap_request("r1"), due)).await;
+    let event = world.next_event_of(job).await;
+    assert_eq!(event["type"], "handover.deactivation.scheduled", "{event}");
+    (job, due)
+}
+
+on_both!(a_job_of_a_later_time_is_scheduled_and_touches_nothing, |world| {
+    world.start_worker().await;
+    let before = snapshot::of_host(world).await;
+    let request = at(&keap_request("r1"), OffsetDateTime::now_utc() + Duration::from_secs(3600));
+    let job = world.send(&request).await;
+    let event = world.next_event_of(job).await;
+    assert_eq!(event["type"], "handover.deactivation.scheduled");
+    assert_eq!(event["data"]["state"], "scheduled");
+    let told =
+        OffsetDateTime::parse(event["data"]["effective_at"].as_str().expect("a time"), &Rfc3339).expect("a time");
+    let asked = OffsetDateTime::parse(request["effective_at"].as_str().expect("a time"), &Rfc3339).expect("a time");
+    assert_eq!(told.unix_timestamp(), asked.unix_timestamp());
+    // Longer than the sweeper's round and than the pause after which a job counts as standing still.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let found = world.job(job).await.expect("a job");
+    assert_eq!((found.state.as_str(), found.started_at), ("scheduled", None));
+    assert_eq!(snapshot::of_host(world).await, before);
+});
+
+on_both!(a_job_of_a_past_time_starts_at_once, |world| {
+    world.start_worker().await;
+    let request = at(&keap_request("r1"), OffsetDateTime::now_utc() - Duration::from_secs(3600));
+    assert_eq!(world.hand_over(&request).await.state, "completed");
+});
+
+on_both!(a_scheduled_job_runs_when_it_is_due_and_not_before, |world| {
+    world.start_worker().await;
+    let (job, due) = schedule_soon(world).await;
+    let ended = world.end_of(job).await;
+    assert!(ended.started_at.expect("a start") >= due, "{ended:?}");
+    let contact =
+        certificate_of(&ended).references.into_iter().find(|found| found.kind == "contact").expect("contacts");
+    assert_eq!(contact.moved, Some(104));
+    let mut last = Value::Null;
+    while last["type"] != "handover.deactivation.completed" {
+        last = world.next_event_of(job).await;
+    }
+    assert_eq!(last["data"]["state"], "completed");
+});
+
+on_both!(a_scheduled_job_that_came_due_while_no_worker_ran_is_done_by_the_next_one, |world| {
+    world.start_worker().await;
+    let (job, due) = schedule_soon(world).await;
+    world.stop_workers().await;
+    let left = due - OffsetDateTime::now_utc();
+    tokio::time::sleep(Duration::try_from(left).unwrap_or_default() + Duration::from_millis(200)).await;
+    assert_eq!(world.job(job).await.expect("a job").state, "scheduled");
+    world.start_worker().await;
+    assert_eq!(world.end_of(job).await.state, "completed");
+});
+
+on_both!(a_scheduled_job_whose_guards_fail_by_then_needs_attention_and_changes_nothing, |world| {
+    world.start_worker().await;
+    let (job, _) = schedule_soon(world).await;
+    world.sql("UPDATE users SET status = 'inactive' WHERE id = 13").await;
+    world.sql("UPDATE users SET email = '' WHERE id = 53").await;
+    let before = snapshot::of_host(world).await;
+    let ended = world.end_of(job).await;
+    assert_eq!(ended.state, "needs_attention");
+    let event = world.next_event_of(job).await;
+    assert_eq!(event["type"], "handover.deactivation.needs_attention");
+    assert_eq!(event["data"]["state"], "needs_attention");
+    let reasons = event["data"]["reasons"].as_array().expect("reasons");
+    let codes: Vec<&str> = reasons.iter().filter_map(|reason| reason["code"].as_str()).collect();
+    assert_eq!(codes, ["incomplete_profile", "successor_inactive"]);
+    assert_eq!(ended.reasons.as_ref(), Some(&event["data"]["reasons"]));
+    assert_eq!(snapshot::of_host(world).await, before);
+});
+
+on_both!(who_receives_records_leaves_only_after_the_job_that_gives_them, |world| {
+    // Only planned and not worked on: the first job stays under way for as long as the test wants.
+    world.use_chunks_of(5);
+    world.start_roles(&[Role::Planner, Role::Relay]).await;
+    let giving = world.send(&keap_request("giving")).await;
+    assert_eq!(world.next_event_of(giving).await["type"], "handover.deactivation.started");
+
+    let to_amanda = json!({ "user": "12" });
+    let leaving = world
+        .send(&json!({
+            "request_id": "leaving", "org_id": "1", "user_id": "11", "requested_by": "1",
+            "reassign": { "contact": to_amanda, "lead": to_amanda, "task": to_amanda },
+        }))
+        .await;
+    let before = snapshot::of_host(world).await;
+    let event = world.next_event_of(leaving).await;
+    assert_eq!(event["type"], "handover.deactivation.scheduled");
+    assert_eq!(event["data"]["wait_for"], giving.to_string());
+    assert_eq!(world.job(leaving).await.expect("a job").wait_for, Some(giving.0));
+    assert_eq!(snapshot::of_host(world).await, before);
+
+    world.stop_workers().await;
+    world.start_worker().await;
+    let (given, left) = (world.end_of(giving).await, world.end_of(leaving).await);
+    assert_eq!((given.state.as_str(), left.state.as_str()), ("completed", "completed"), "{:?}", left.reasons);
+    assert!(left.started_at.expect("a start") >= given.completed_at.expect("an end"), "{given:?} {left:?}");
+    // What came to 11 by the first job went on to 12 by the second: the five contacts and all twelve tasks.
+    let moved =
+        |kind: &str| certificate_of(&left).references.iter().find(|found| found.kind == kind).and_then(|f| f.moved);
+    assert!(moved("contact").expect("contacts") >= 5, "{left:?}");
+    assert!(moved("task").expect("tasks") >= 12, "{left:?}");
+    for table in ["contacts", "opportunities"] {
+        let orphans = world.number(&format!("SELECT count(*) FROM {table} WHERE owner_id IN (11, 53)")).await;
+        assert_eq!(orphans, 0, "{table}");
+    }
+});
