@@ -1,25 +1,422 @@
 //! The Keap help page, from top to bottom: a test for each sentence, named after it.
 
-use crate::support::on_both;
-use crate::support::world::{certificate_of, keap_request};
+use std::collections::BTreeMap;
+
+use handover::contract::{Certificate, event_id};
+use handover::job::State;
+use handover::worker::Role;
+use serde_json::{Value, json};
+
+use crate::support::world::{certificate_of, codes_of, counts, keap_request, reasons_of, result_of, successors_of};
+use crate::support::{World, on_both, on_every_path};
+
+on_both!(deactivation_needs_an_admin, |world| {
+    world.start_worker().await;
+    let mut request = keap_request("r1");
+    request["requested_by"] = json!("12");
+    let job = world.hand_over(&request).await;
+    assert_eq!((job.state.as_str(), codes_of(&job)), ("rejected", vec!["requester_not_permitted".to_owned()]));
+    assert_eq!(world.texts("SELECT status AS t FROM users WHERE id = 53").await, ["active"]);
+    assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await, 104);
+});
+
+on_every_path!(it_is_not_possible_to_delete_user_profiles_but_you_can_deactivate_them, 10, |world| {
+    const PROFILE: &str = "SELECT name || ' ' || username || ' ' || email || ' ' || role AS t FROM users WHERE id = 53";
+    let (users, profile) = (world.number("SELECT count(*) FROM users").await, world.texts(PROFILE).await);
+    world.start_worker().await;
+    world.certificate(&keap_request("r1")).await;
+    assert_eq!(world.texts("SELECT status AS t FROM users WHERE id = 53").await, ["inactive"]);
+    assert_eq!(world.number("SELECT count(*) FROM users").await, users);
+    assert_eq!(world.texts(PROFILE).await, profile);
+});
+
+// "They will not be able to log in": not hours later, when the last record has moved, but when the request is accepted.
+on_both!(deactivation_removes_access_before_any_record_has_moved, |world| {
+    world.use_chunks_of(10);
+    world.start_roles(&[Role::Planner]).await;
+    let id = world.send(&keap_request("r1")).await;
+    let job = world.until("the request is accepted", async || world.job(id).await).await;
+    assert_eq!(job.state().expect("a state"), State::Cutting);
+    assert_eq!(world.texts("SELECT status AS t FROM users WHERE id = 53").await, ["inactive"]);
+    assert_eq!(world.number("SELECT count(*) FROM sessions WHERE user_id = 53").await, 0);
+    assert_eq!(world.number("SELECT count(*) FROM api_tokens WHERE user_id = 53").await, 0);
+    assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await, 104);
+    assert_eq!(world.number("SELECT count(*) FROM licenses WHERE user_id = 53").await, 1);
+
+    world.start_worker().await;
+    let certificate = certificate_of(&world.end_of(id).await);
+    assert_eq!(result_of(&certificate, "session").removed, Some(2));
+    assert_eq!(result_of(&certificate, "api_token").removed, Some(1));
+    assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await, 0);
+    assert_eq!(world.number("SELECT count(*) FROM sessions").await, 1, "another's session stays");
+    assert_eq!(world.number("SELECT count(*) FROM api_tokens").await, 1, "another's token stays");
+});
+
+on_every_path!(the_users_contacts_leads_and_pending_tasks_are_reassigned, 10, |world| {
+    world.start_worker().await;
+    let certificate = world.certificate(&keap_request("r1")).await;
+    for (kind, count) in [("contact", 104), ("lead", 92), ("task", 12)] {
+        let result = result_of(&certificate, kind);
+        assert_eq!((result.found, result.moved, result.left_behind), (Some(count), Some(count), Some(0)), "{kind}");
+    }
+    for table in ["contacts", "opportunities", "tasks"] {
+        assert_eq!(world.number(&format!("SELECT count(*) FROM {table} WHERE owner_id = 53")).await, 0, "{table}");
+    }
+});
+
+on_both!(before_doing_so_reassign_the_users_active_accounts, |world| {
+    world.start_worker().await;
+    let mut request = keap_request("r1");
+    request["reassign"] = json!({});
+    let job = world.hand_over(&request).await;
+    assert_eq!(job.state, "rejected");
+    let missing: BTreeMap<String, u64> = (reasons_of(&job).into_iter())
+        .filter(|reason| reason.code == "allotment_missing")
+        .map(|reason| (reason.concerning.kind.expect("a kind"), reason.concerning.count.expect("a count")))
+        .collect();
+    assert_eq!(missing, BTreeMap::from([("contact".into(), 104), ("lead".into(), 92), ("task".into(), 12)]));
+    assert_eq!(world.texts("SELECT status AS t FROM users WHERE id = 53").await, ["active"]);
+    assert_eq!(world.number("SELECT count(*) FROM sessions WHERE user_id = 53").await, 2);
+});
+
+on_every_path!(when_all_contacts_are_accounted_for_104_of_104, 10, |world| {
+    world.start_worker().await;
+    let certificate = world.certificate(&keap_request("r1")).await;
+    assert_eq!(successors_of(&certificate, "contact"), counts([(11, 5), (12, 50), (13, 20), (14, 29)]));
+    // Who has how many now, less what was theirs before: two of the twelve others for most of them.
+    let received = "SELECT CAST(count(*) AS text) AS t FROM contacts WHERE id % 9 <> 0 AND org_id = 1 GROUP BY owner_id ORDER BY owner_id";
+    assert_eq!(world.texts(received).await, ["5", "50", "20", "29"]);
+});
+
+on_every_path!(ratio_each_user_gets_up_to_the_amount_specified_the_process_repeats_for_extras_208, 10, |world| {
+    more_contacts(world, 104).await;
+    world.start_worker().await;
+    let certificate = world.certificate(&keap_request("r1")).await;
+    assert_eq!(successors_of(&certificate, "contact"), counts([(11, 10), (12, 100), (13, 40), (14, 58)]));
+    assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await, 0);
+});
+
+on_every_path!(ratio_each_user_gets_up_to_the_amount_specified_the_process_repeats_for_extras_110, 10, |world| {
+    more_contacts(world, 6).await;
+    world.start_worker().await;
+    let certificate = world.certificate(&keap_request("r1")).await;
+    assert_eq!(successors_of(&certificate, "contact"), counts([(11, 10), (12, 51), (13, 20), (14, 29)]));
+    assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await, 0);
+});
+
+on_every_path!(hardcoded_each_user_gets_up_to_the_amount_specified_extras_are_not_reassigned_at_all, 3, |world| {
+    keep_twelve_leads(world).await;
+    world.start_worker().await;
+    let certificate = world
+        .certificate(&with_leads(
+            "r1",
+            json!({ "logic": "hardcoded", "shares": [
+        { "user": "11", "amount": 5 }, { "user": "12", "amount": 3 } ] }),
+        ))
+        .await;
+    let lead = result_of(&certificate, "lead");
+    assert_eq!((lead.found, lead.moved, lead.left_behind), (Some(12), Some(8), Some(4)));
+    assert_eq!(lead.successors, counts([(11, 5), (12, 3)]));
+    assert_eq!(world.number("SELECT count(*) FROM opportunities WHERE owner_id = 53").await, 4);
+    assert_eq!(certificate.license.name(), "freed", "what may stay does not hold the license");
+    assert_eq!(world.number("SELECT count(*) FROM licenses WHERE user_id = 53").await, 0);
+});
+
+on_every_path!(extras_that_are_to_be_rejected_are_a_reason_to_refuse, 3, |world| {
+    keep_twelve_leads(world).await;
+    world.start_worker().await;
+    let job = world
+        .hand_over(&with_leads(
+            "r1",
+            json!({ "logic": "hardcoded", "extras": "reject", "shares": [
+        { "user": "11", "amount": 5 }, { "user": "12", "amount": 3 } ] }),
+        ))
+        .await;
+    assert_eq!((job.state.as_str(), codes_of(&job)), ("rejected", vec!["extras_rejected".to_owned()]));
+    assert_eq!(world.number("SELECT count(*) FROM opportunities WHERE owner_id = 53").await, 12);
+    let certificate = world
+        .certificate(&with_leads(
+            "r2",
+            json!({ "logic": "hardcoded", "extras": "reject", "shares": [
+        { "user": "11", "amount": 5 }, { "user": "12", "amount": 7 } ] }),
+        ))
+        .await;
+    assert_eq!(successors_of(&certificate, "lead"), counts([(11, 5), (12, 7)]));
+});
+
+on_every_path!(round_robin_goes_on_with_whose_turn_it_is_in_the_next_job, 10, |world| {
+    world.start_worker().await;
+    let certificate = world.certificate(&keap_request("r1")).await;
+    // 92 in turn to 15, 16 and 17: the last one served is 16.
+    assert_eq!(successors_of(&certificate, "lead"), counts([(15, 31), (16, 31), (17, 30)]));
+    assert_eq!(world.number("SELECT count(*) FROM opportunities WHERE owner_id = 14").await, 2);
+    let certificate = world
+        .certificate(&json!({
+            "request_id": "r2", "org_id": "1", "user_id": "14", "requested_by": "1",
+            "reassign": {
+                "contact": { "user": "11" },
+                "lead": { "logic": "ratio", "shares": [{ "round_robin": "West team", "amount": 1 }] },
+                "task": { "user": "11" },
+            },
+        }))
+        .await;
+    assert_eq!(successors_of(&certificate, "lead"), counts([(15, 1), (17, 1)]), "17 is next, then 15");
+});
+
+on_every_path!(this_action_frees_up_a_user_license_that_you_can_assign_to_someone_else, 10, |world| {
+    world.start_worker().await;
+    let free = world.number("SELECT count(*) FROM licenses WHERE user_id IS NULL").await;
+    let certificate = world.certificate(&keap_request("r1")).await;
+    assert_eq!(certificate.license.name(), "freed");
+    assert_eq!(world.number("SELECT count(*) FROM licenses WHERE user_id = 53").await, 0);
+    assert_eq!(world.number("SELECT count(*) FROM licenses WHERE user_id IS NULL").await, free + 1);
+    world.sql("UPDATE licenses SET user_id = 21 WHERE id = (SELECT min(id) FROM licenses WHERE user_id IS NULL)").await;
+});
+
+on_every_path!(the_only_exception_is_when_partners_are_deactivated, 1, |world| {
+    world
+        .sql("INSERT INTO contacts (org_id, owner_id, created_by, name) VALUES (1, 54, 54, 'One'), (1, 54, 54, 'Two')")
+        .await;
+    world.start_worker().await;
+    let licenses =
+        "SELECT CAST(id AS text) || ':' || COALESCE(CAST(user_id AS text), '') AS t FROM licenses ORDER BY id";
+    let before = world.texts(licenses).await;
+    let certificate = world
+        .certificate(&json!({
+            "request_id": "r1", "org_id": "1", "user_id": "54", "requested_by": "1",
+            "reassign": { "contact": { "user": "11" } },
+        }))
+        .await;
+    assert_eq!(certificate.license.name(), "exempt");
+    assert_eq!(world.texts(licenses).await, before);
+    assert_eq!(world.number("SELECT count(*) FROM users WHERE id = 54 AND status = 'inactive'").await, 1);
+});
 
 on_both!(it_frees_up_the_license_and_the_billed_count_is_unchanged, |world| {
     world.start_worker().await;
     let seats = world.number("SELECT count(*) FROM licenses").await;
-    let certificate = world.certificate(&keap_request("r1")).await;
-    assert_eq!(certificate.license.name(), "freed");
+    world.certificate(&keap_request("r1")).await;
     assert_eq!(world.number("SELECT count(*) FROM licenses").await, seats);
-    assert_eq!(world.number("SELECT count(*) FROM licenses WHERE user_id = 53").await, 0);
 });
 
-on_both!(when_all_contacts_are_accounted_for_104_of_104, |world| {
+on_both!(who_is_not_listed_for_leads_needs_to_be_added_to_the_sales_rep_group, |world| {
     world.start_worker().await;
-    let job = world.hand_over(&keap_request("r1")).await;
-    let certificate = certificate_of(&job);
-    let contact = certificate.references.iter().find(|reference| reference.kind == "contact").expect("contacts");
-    assert_eq!((contact.found, contact.moved), (Some(104), Some(104)));
-    for (user, count) in [(11, 5), (12, 50), (13, 20), (14, 29)] {
-        assert_eq!(contact.successors[&user.to_string()], count);
-    }
-    assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await, 0);
+    let mut request = with_leads("r1", json!({ "user": "14" }));
+    let job = world.hand_over(&request).await;
+    assert_eq!((job.state.as_str(), codes_of(&job)), ("rejected", vec!["successor_not_eligible".to_owned()]));
+    assert_eq!(reasons_of(&job)[0].concerning.user_id.as_deref(), Some("14"));
+    world.sql("INSERT INTO group_members (org_id, group_name, user_id) VALUES (1, 'Sales Rep', 14)").await;
+    request["request_id"] = json!("r2");
+    let certificate = world.certificate(&request).await;
+    assert_eq!(successors_of(&certificate, "lead"), counts([(14, 92)]));
 });
+
+on_every_path!(when_you_deactivate_a_user_completed_tasks_are_removed, 10, |world| {
+    world.start_worker().await;
+    let others = world.number("SELECT count(*) FROM tasks WHERE status = 'completed' AND owner_id <> 53").await;
+    assert!(others > 0);
+    let certificate = world.certificate(&keap_request("r1")).await;
+    assert_eq!(result_of(&certificate, "completed_task").purged, Some(40));
+    assert_eq!(world.number("SELECT count(*) FROM tasks WHERE status = 'completed'").await, others);
+    // "This cannot be undone" there; here a copy of each is kept for a while.
+    assert_eq!(
+        world
+            .number("SELECT count(*) FROM handover.copies WHERE kind = 'completed_task' AND keep_until IS NOT NULL")
+            .await,
+        40
+    );
+});
+
+on_every_path!(you_will_be_asked_only_who_to_assign_the_pending_tasks_to, 10, |world| {
+    world.start_worker().await;
+    let titles = "SELECT title AS t FROM tasks WHERE status = 'pending' AND owner_id IN (53, 11) ORDER BY title";
+    let before = world.texts(titles).await;
+    let certificate = world.certificate(&keap_request("r1")).await;
+    assert_eq!(successors_of(&certificate, "task"), counts([(11, 12)]));
+    assert_eq!(world.texts(titles).await, before);
+    assert_eq!(world.number("SELECT count(*) FROM tasks WHERE owner_id = 53").await, 0);
+});
+
+on_every_path!(notes_are_not_affected_when_you_deactivate_a_user, 10, |world| {
+    world.start_worker().await;
+    let notes = "SELECT CAST(id AS text) || ' ' || CAST(user_id AS text) || ' ' || CAST(contact_id AS text) || ' ' || body AS t FROM notes ORDER BY id";
+    let before = world.texts(notes).await;
+    let certificate = world.certificate(&keap_request("r1")).await;
+    assert_eq!(result_of(&certificate, "note").kept, Some(17));
+    assert_eq!(world.texts(notes).await, before);
+});
+
+on_every_path!(nobody_elses_records_are_touched, 10, |world| {
+    // Every row that is not the leaver's, whole.
+    const OTHERS: [(&str, &str); 12] = [
+        ("contacts", "owner_id <> 53"),
+        ("opportunities", "owner_id <> 53"),
+        ("tasks", "owner_id <> 53"),
+        ("accounts", "TRUE"),
+        ("notes", "TRUE"),
+        ("sessions", "user_id <> 53"),
+        ("api_tokens", "user_id <> 53"),
+        ("licenses", "user_id <> 53"),
+        ("follows", "follower_id <> 53 AND followed_id <> 53"),
+        ("group_members", "user_id <> 53"),
+        ("record_shares", "user_id <> 53"),
+        ("users", "id <> 53"),
+    ];
+    let mut before = Vec::new();
+    for (table, others) in OTHERS {
+        before.push(rows(world, table, others).await);
+    }
+    world.start_worker().await;
+    world.certificate(&keap_request("r1")).await;
+    for ((table, others), before) in OTHERS.into_iter().zip(before) {
+        let after = rows(world, table, others).await;
+        let changed: Vec<&String> = before.iter().filter(|row| !after.contains(row)).collect();
+        assert!(changed.is_empty() && !before.is_empty(), "{table}: {changed:?}");
+    }
+});
+
+on_every_path!(followers_are_removed_in_both_directions_and_journaled, 2, |world| {
+    world.start_worker().await;
+    let certificate = world.certificate(&keap_request("r1")).await;
+    assert_eq!(result_of(&certificate, "following").removed, Some(3));
+    assert_eq!(result_of(&certificate, "follower").removed, Some(4));
+    assert_eq!(world.number("SELECT count(*) FROM follows WHERE follower_id = 53 OR followed_id = 53").await, 0);
+    assert_eq!(world.number("SELECT count(*) FROM follows").await, 2, "others still follow each other");
+    for (kind, count) in [("following", 3), ("follower", 4)] {
+        let journaled =
+            format!("SELECT sum(records) FROM handover.journal WHERE action = 'detached' AND kind = '{kind}'");
+        assert_eq!(world.number(&journaled).await, count);
+        let copied =
+            format!("SELECT count(*) FROM handover.copies WHERE table_name LIKE '%follows' AND kind = '{kind}'");
+        assert_eq!(world.number(&copied).await, count);
+    }
+});
+
+/// What a handover of the help page's example does with each kind that has any rows.
+const EXAMPLE: [(&str, &str, u64); 21] = [
+    ("session", "removed", 2),
+    ("api_token", "removed", 1),
+    ("contact", "moved", 104),
+    ("lead", "moved", 92),
+    ("task", "moved", 12),
+    ("completed_task", "purged", 40),
+    ("group_membership", "removed", 1),
+    ("following", "removed", 3),
+    ("follower", "removed", 4),
+    ("record_share", "removed", 2),
+    ("account_team_member", "removed", 1),
+    ("opportunity_team_member", "removed", 3),
+    ("default_account_team_member", "removed", 1),
+    ("default_opportunity_team_member", "removed", 1),
+    ("territory_member", "removed", 1),
+    ("alert_recipient", "removed", 1),
+    ("forecast_override", "set", 1),
+    ("note", "kept", 17),
+    ("invitation_sent", "kept", 1),
+    ("invitation_received", "kept", 1),
+    ("account_created_by", "kept", 1),
+];
+
+on_every_path!(the_certificate_says_the_same_of_a_job_done_at_once_and_of_one_done_in_chunks, 10, |world| {
+    world.start_worker().await;
+    let certificate = world.certificate(&keap_request("r1")).await;
+    for (kind, word, count) in EXAMPLE {
+        let result = serde_json::to_value(result_of(&certificate, kind)).expect("JSON");
+        assert_eq!(result[word], json!(count), "{kind}");
+    }
+    assert_eq!(certificate.orphans, 0);
+    let chunks = world.number("SELECT count(*) FROM handover.chunks WHERE state = 'closed'").await;
+    assert_eq!(chunks > 0, world.context.limits.chunk_rows == 10, "{chunks} chunks");
+    assert_eq!(world.number("SELECT count(*) FROM handover.chunks WHERE state <> 'closed'").await, 0);
+});
+
+on_both!(a_job_done_at_once_says_so_in_one_event_and_one_digest_for_each_successor, |world| {
+    world.start_worker().await;
+    let request = keap_request("r1");
+    let certificate = world.certificate(&request).await;
+    let events = events_of(world, &certificate, 8).await;
+    assert_eq!(events[0]["type"], "handover.deactivation.completed");
+    assert_told(&events, &certificate, 1);
+});
+
+on_both!(a_job_done_in_chunks_says_first_that_it_has_started, |world| {
+    world.use_chunks_of(10);
+    world.start_worker().await;
+    let certificate = world.certificate(&keap_request("r1")).await;
+    let events = events_of(world, &certificate, 9).await;
+    assert_eq!(events[0]["type"], "handover.deactivation.started");
+    assert_eq!(events[0]["data"]["state"], "cutting");
+    assert_eq!(events[1]["type"], "handover.deactivation.completed");
+    assert_told(&events[1..], &certificate, 2);
+});
+
+/// The events of a finished job in their order; there are no more than `count`.
+async fn events_of(world: &mut World, certificate: &Certificate, count: usize) -> Vec<Value> {
+    let mut events = Vec::new();
+    for _ in 0..count {
+        events.push(world.next_event_of(certificate.job_id).await);
+    }
+    assert_eq!(world.outside.next_event(std::time::Duration::from_millis(300)).await, None);
+    events.sort_by_key(|event| event["sequence"].as_i64());
+    for (index, event) in events.iter().enumerate() {
+        let sequence = index as i64 + 1;
+        assert_eq!(event["sequence"], json!(sequence));
+        assert_eq!(event["id"], json!(event_id(certificate.job_id, sequence).to_string()), "an id is stable");
+        assert_eq!((&event["specversion"], &event["subject"]), (&json!("1.0"), &json!("53")));
+    }
+    events
+}
+
+/// A completed event that carries the certificate, then a digest for each of the seven successors.
+fn assert_told(events: &[Value], certificate: &Certificate, first: i64) {
+    assert_eq!(events[0]["sequence"], json!(first));
+    let told: Certificate = serde_json::from_value(events[0]["data"].clone()).expect("a certificate");
+    assert_eq!(&told, certificate);
+    assert_eq!(events[0]["data"]["request_id"], "r1");
+    let digests: BTreeMap<String, Value> = (events[1..].iter())
+        .inspect(|event| assert_eq!(event["type"], "handover.records.assigned"))
+        .map(|event| (event["data"]["user_id"].as_str().expect("a user").to_owned(), event["data"]["records"].clone()))
+        .collect();
+    let expected = [
+        ("11", json!({ "contact": 5, "task": 12 })),
+        ("12", json!({ "contact": 50 })),
+        ("13", json!({ "contact": 20 })),
+        ("14", json!({ "contact": 29 })),
+        ("15", json!({ "lead": 31 })),
+        ("16", json!({ "lead": 31 })),
+        ("17", json!({ "lead": 30 })),
+    ];
+    assert_eq!(digests, expected.into_iter().map(|(user, records)| (user.to_owned(), records)).collect());
+}
+
+/// The application's users go on working: the leaver gets more contacts.
+async fn more_contacts(world: &World, count: u64) {
+    let more = "INSERT INTO contacts (org_id, owner_id, created_by, name) \
+                SELECT org_id, owner_id, created_by, 'More: ' || name FROM contacts WHERE owner_id = 53 ORDER BY id LIMIT";
+    world.sql(&format!("{more} {count}")).await;
+}
+
+/// The leaver has twelve leads instead of 92.
+async fn keep_twelve_leads(world: &World) {
+    let kept = "SELECT id FROM opportunities WHERE owner_id = 53 ORDER BY id LIMIT 12";
+    world.sql(&format!("DELETE FROM opportunities WHERE owner_id = 53 AND id NOT IN ({kept})")).await;
+}
+
+/// The example, its leads by another allotment.
+fn with_leads(request_id: &str, allotment: Value) -> Value {
+    let mut request = keap_request(request_id);
+    request["reassign"]["lead"] = allotment;
+    request
+}
+
+/// Every column of some rows, as text.
+async fn rows(world: &World, table: &str, which: &str) -> Vec<String> {
+    let key = |name: &str| ["id", "follower_id", "group_name"].contains(&name);
+    let schema = handover::store::host::read_schema(&world.store.reader()).await.expect("the schema");
+    let columns = &schema.table(table).expect("a table").columns;
+    let texts: Vec<String> =
+        columns.iter().map(|column| format!("COALESCE(CAST({} AS text), 'NULL')", column.name)).collect();
+    let order = columns.iter().find(|column| key(&column.name)).expect("a key");
+    let list = texts.join(" || ' ' || ");
+    world.texts(&format!("SELECT {list} AS t FROM {table} WHERE {which} ORDER BY {}", order.name)).await
+}

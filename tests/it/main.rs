@@ -2,10 +2,13 @@
 //!
 //! Each test has a database and a queue prefix of its own, and says in its name which promise it proves.
 
+mod allotments;
 mod bad_input;
 mod catalog;
 mod cli;
 mod keap;
+mod late;
 mod layers;
+mod rules;
 mod scheduled;
 mod support;

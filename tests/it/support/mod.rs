@@ -41,3 +41,25 @@ macro_rules! on_both {
 }
 
 pub(crate) use on_both;
+
+/// Writes a test for both settings and both ways through the stages: `small`, done at once in the planner's
+/// transaction, and `large`, cut into chunks of so few rows: `on_every_path!(name, 10, |world| { … })`.
+macro_rules! on_every_path {
+    ($(#[$doc:meta])* $name:ident, $rows:literal, |$world:ident| $body:block) => {
+        mod $name {
+            #[allow(unused_imports)]
+            use super::*;
+
+            async fn story($world: &mut $crate::support::World) $body
+
+            $crate::support::on_both!($(#[$doc])* small, |world| { story(world).await });
+
+            $crate::support::on_both!($(#[$doc])* large, |world| {
+                world.use_chunks_of($rows);
+                story(world).await
+            });
+        }
+    };
+}
+
+pub(crate) use on_every_path;

@@ -1,5 +1,6 @@
 //! A test's world.
 
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use handover::broker::Broker;
 use handover::catalog::check;
-use handover::contract::{Certificate, JobId, Request, read_request};
+use handover::contract::{Certificate, JobId, ReferenceResult, Rejection, Request, read_request};
 use handover::job::State;
 use handover::stages::{Catalogs, Context, Limits};
 use handover::store::ledger::jobs::{self, Job};
@@ -216,6 +217,33 @@ pub fn certificate_of(job: &Job) -> Certificate {
     let certificate = job.certificate.clone();
     let certificate = certificate.unwrap_or_else(|| panic!("the job is {}: {:?}", job.state, job.reasons));
     serde_json::from_value(certificate).expect("a certificate")
+}
+
+/// What a certificate says of a kind.
+pub fn result_of(certificate: &Certificate, kind: &str) -> ReferenceResult {
+    let found = certificate.references.iter().find(|reference| reference.kind == kind);
+    found.unwrap_or_else(|| panic!("the certificate says nothing of {kind}")).clone()
+}
+
+/// Who received how many of a kind.
+pub fn successors_of(certificate: &Certificate, kind: &str) -> BTreeMap<String, u64> {
+    result_of(certificate, kind).successors
+}
+
+/// Counts by user, to compare with a certificate's.
+pub fn counts<const N: usize>(expected: [(i64, u64); N]) -> BTreeMap<String, u64> {
+    expected.into_iter().map(|(user, count)| (user.to_string(), count)).collect()
+}
+
+/// The codes of a job's reasons.
+pub fn codes_of(job: &Job) -> Vec<String> {
+    reasons_of(job).into_iter().map(|reason| reason.code).collect()
+}
+
+/// Why a job was rejected or needs attention.
+pub fn reasons_of(job: &Job) -> Vec<Rejection> {
+    let reasons = job.reasons.clone().unwrap_or_else(|| panic!("the job is {}, without a reason", job.state));
+    serde_json::from_value(reasons).expect("reasons")
 }
 
 /// The request of the Keap help page's example, as the demo sends it.

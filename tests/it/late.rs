@@ -1,0 +1,211 @@
+//! Records that come while a job is under way, or after its end: nobody tells the application's users to wait.
+
+use handover::contract::JobId;
+use handover::job::State;
+use handover::stages::{cutter, finalizer};
+use handover::worker::Role;
+use serde_json::{Value, json};
+
+use crate::support::world::{certificate_of, codes_of, counts, keap_request, reasons_of, result_of, successors_of};
+use crate::support::{Setting, World, on_both, on_every_path};
+
+on_both!(a_record_inserted_after_cutting_is_moved_with_the_next_rank_and_counted, |world| {
+    let id = cut_everything(world, &keap_request("r1")).await;
+    world.sql("INSERT INTO contacts (org_id, owner_id, created_by, name) VALUES (1, 53, 53, 'a'), (1, 53, 1, 'b'), (1, 53, 53, 'c')").await;
+    world.start_worker().await;
+    let job = world.end_of(id).await;
+    let certificate = certificate_of(&job);
+    let contact = result_of(&certificate, "contact");
+    assert_eq!((contact.found, contact.moved, contact.left_behind), (Some(107), Some(107), Some(0)));
+    // The ranks 104, 105 and 106 are the first three of the second round.
+    assert_eq!(contact.successors, counts([(11, 8), (12, 50), (13, 20), (14, 29)]));
+    assert_eq!(world.number("SELECT count(*) FROM contacts WHERE name IN ('a', 'b', 'c') AND owner_id = 11").await, 3);
+    assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await, 0);
+    assert_eq!((job.late_passes, certificate.license.name()), (1, "freed"));
+});
+
+on_both!(a_record_that_comes_in_front_of_the_first_key_or_between_two_is_moved, |world| {
+    let id = cut_everything(world, &keap_request("r1")).await;
+    // 9 stands within the first chunk, and was somebody else's when it was cut.
+    world.sql("UPDATE contacts SET owner_id = 53 WHERE id = 9").await;
+    world
+        .sql("INSERT INTO contacts (id, org_id, owner_id, created_by, name) VALUES (-5, 1, 53, 53, 'first of all')")
+        .await;
+    world.start_worker().await;
+    let certificate = certificate_of(&world.end_of(id).await);
+    assert_eq!(result_of(&certificate, "contact").moved, Some(106));
+    assert_eq!(successors_of(&certificate, "contact"), counts([(11, 7), (12, 50), (13, 20), (14, 29)]));
+    assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await, 0);
+});
+
+on_both!(a_record_that_the_host_takes_away_meanwhile_stays_with_whom_it_was_given_to, |world| {
+    let id = cut_everything(world, &keap_request("r1")).await;
+    world.sql("UPDATE contacts SET owner_id = 17 WHERE id IN (1, 50)").await;
+    world.start_worker().await;
+    let certificate = certificate_of(&world.end_of(id).await);
+    let contact = result_of(&certificate, "contact");
+    assert_eq!((contact.found, contact.moved, contact.changed_meanwhile), (Some(104), Some(102), Some(2)));
+    assert_eq!(world.number("SELECT count(*) FROM contacts WHERE id IN (1, 50) AND owner_id = 17").await, 2);
+    assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await, 0);
+});
+
+on_both!(late_records_beyond_hardcoded_amounts_are_left_behind, |world| {
+    let mut request = keap_request("r1");
+    request["reassign"]["contact"] = json!({ "logic": "hardcoded", "shares": [
+        { "user": "11", "amount": 100 }, { "user": "12", "amount": 6 } ] });
+    let id = cut_everything(world, &request).await;
+    world.sql("INSERT INTO contacts (org_id, owner_id, created_by, name) VALUES (1, 53, 53, 'a'), (1, 53, 53, 'b'), (1, 53, 53, 'c')").await;
+    world.start_worker().await;
+    let certificate = certificate_of(&world.end_of(id).await);
+    let contact = result_of(&certificate, "contact");
+    assert_eq!((contact.moved, contact.left_behind), (Some(106), Some(1)));
+    assert_eq!(contact.successors, counts([(11, 100), (12, 6)]));
+    assert_eq!(world.texts("SELECT name AS t FROM contacts WHERE owner_id = 53").await, ["c"]);
+});
+
+on_both!(late_sessions_and_completed_tasks_go_too, |world| {
+    let id = cut_everything(world, &keap_request("r1")).await;
+    world.sql("INSERT INTO sessions (id, user_id) VALUES ('late', 53)").await;
+    world
+        .sql("INSERT INTO tasks (org_id, owner_id, created_by, title, status) VALUES (1, 53, 53, 'late', 'completed')")
+        .await;
+    world.start_worker().await;
+    let certificate = certificate_of(&world.end_of(id).await);
+    assert_eq!(result_of(&certificate, "session").removed, Some(3));
+    assert_eq!(result_of(&certificate, "completed_task").purged, Some(41));
+    assert_eq!(world.number("SELECT count(*) FROM sessions WHERE user_id = 53").await, 0);
+    assert_eq!(world.number("SELECT count(*) FROM tasks WHERE owner_id = 53").await, 0);
+});
+
+on_every_path!(records_that_keep_coming_end_in_needs_attention_and_not_in_a_loop, 10, |world| {
+    bring_contacts_back(world).await;
+    world.start_worker().await;
+    let job = world.hand_over(&keap_request("r1")).await;
+    assert_eq!((job.state.as_str(), codes_of(&job)), ("needs_attention", vec!["orphans_left".to_owned()]));
+    assert_eq!(job.late_passes, world.context.limits.late_passes);
+    assert!(job.certificate.is_none());
+    assert_eq!(world.number("SELECT count(*) FROM licenses WHERE user_id = 53").await, 1, "nothing is claimed");
+    let reason = &reasons_of(&job)[0];
+    assert_eq!(reason.concerning.kind.as_deref(), Some("contact"));
+    let left = world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await;
+    assert_eq!(reason.concerning.count, Some(left as u64), "the reason tells how many");
+});
+
+on_every_path!(a_count_after_the_end_moves_what_still_came_and_certifies_it_anew, 10, |world| {
+    world.start_worker().await;
+    let first = world.certificate(&keap_request("r1")).await;
+    world
+        .sql("INSERT INTO contacts (org_id, owner_id, created_by, name) VALUES (1, 53, 53, 'a'), (1, 53, 53, 'b')")
+        .await;
+    world.sql("INSERT INTO sessions (id, user_id) VALUES ('late', 53)").await;
+    finalizer::recount(&world.context, first.job_id).await.expect("a count");
+
+    let again = certificate_of(&world.job(first.job_id).await.expect("the job"));
+    assert_eq!((first.supplement, again.supplement), (0, 1));
+    assert_eq!(result_of(&again, "contact").moved, Some(106));
+    assert_eq!(successors_of(&again, "contact"), counts([(11, 7), (12, 50), (13, 20), (14, 29)]));
+    assert_eq!(result_of(&again, "session").removed, Some(3));
+    assert_eq!((again.license.name(), again.completed_at), ("freed", first.completed_at));
+    assert!(again.counted_at > first.counted_at);
+    assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await, 0);
+    assert_eq!(world.number("SELECT count(*) FROM sessions WHERE user_id = 53").await, 0);
+
+    let event = supplement_event(world, first.job_id).await;
+    assert_eq!(event["type"], "handover.deactivation.completed");
+    assert_eq!(event["data"]["references"], serde_json::to_value(&again).expect("JSON")["references"]);
+});
+
+on_every_path!(the_sweeper_counts_again_when_it_is_time, 10, |world| {
+    world.start_worker().await;
+    let first = world.certificate(&keap_request("r1")).await;
+    world
+        .sql("INSERT INTO tasks (org_id, owner_id, created_by, title, status) VALUES (1, 53, 53, 'late', 'pending')")
+        .await;
+    let jobs = if world.setting == Setting::Embedded { "handover_jobs" } else { "handover.jobs" };
+    world.sql(&format!("UPDATE {jobs} SET recount_at = requested_at")).await;
+    let event = supplement_event(world, first.job_id).await;
+    assert_eq!(event["data"]["license"], "freed");
+    assert_eq!(world.number("SELECT count(*) FROM tasks WHERE owner_id = 53").await, 0);
+    assert_eq!(world.number("SELECT count(*) FROM tasks WHERE title = 'late' AND owner_id = 11").await, 1);
+});
+
+on_both!(more_than_a_chunk_of_late_records_is_moved_in_several_steps, |world| {
+    world.use_chunks_of(10);
+    world.start_worker().await;
+    let first = world.certificate(&keap_request("r1")).await;
+    world.sql("INSERT INTO contacts (org_id, owner_id, created_by, name) SELECT 1, 53, 53, name FROM contacts WHERE org_id = 1 ORDER BY id LIMIT 35").await;
+    finalizer::recount(&world.context, first.job_id).await.expect("a count");
+    let event = supplement_event(world, first.job_id).await;
+    assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await, 0);
+    let again = certificate_of(&world.job(first.job_id).await.expect("the job"));
+    assert_eq!(event["data"]["supplement"], json!(again.supplement));
+    assert_eq!(result_of(&again, "contact").moved, Some(139));
+});
+
+on_both!(a_count_that_finds_nothing_publishes_nothing, |world| {
+    world.start_worker().await;
+    let first = world.certificate(&keap_request("r1")).await;
+    let before = world.job(first.job_id).await.expect("the job").sequence;
+    finalizer::recount(&world.context, first.job_id).await.expect("a count");
+    let job = world.job(first.job_id).await.expect("the job");
+    assert_eq!((job.sequence, certificate_of(&job)), (before, first));
+});
+
+on_both!(late_records_never_go_to_a_successor_who_has_left_since, |world| {
+    world.start_worker().await;
+    let mut request = keap_request("r1");
+    request["reassign"]["contact"] = json!({ "user": "14" });
+    let first = world.certificate(&request).await;
+    world
+        .certificate(&json!({
+            "request_id": "r2", "org_id": "1", "user_id": "14", "requested_by": "1",
+            "reassign": { "contact": { "user": "11" }, "lead": { "user": "11" }, "task": { "user": "11" } },
+        }))
+        .await;
+    world.sql("INSERT INTO contacts (org_id, owner_id, created_by, name) VALUES (1, 53, 53, 'a')").await;
+    finalizer::recount(&world.context, first.job_id).await.expect("a count");
+    assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 14").await, 0);
+    assert_eq!(certificate_of(&world.job(first.job_id).await.expect("the job")), first, "nothing is claimed");
+});
+
+/// Sends a request with a planner only, and cuts its job to the end; no chunk is moved yet.
+async fn cut_everything(world: &mut World, request: &Value) -> JobId {
+    world.use_chunks_of(10);
+    world.start_roles(&[Role::Planner]).await;
+    let id = world.send(request).await;
+    let state = async |world: &World| Some(world.job(id).await?.state().expect("a state"));
+    world.until("the request is accepted", async || world.job(id).await).await;
+    while state(world).await == Some(State::Cutting) {
+        cutter::cut(&world.context, id).await.expect("a cut");
+    }
+    assert_eq!(state(world).await, Some(State::Moving));
+    id
+}
+
+/// The application gives the leaver a new contact for each that goes.
+async fn bring_contacts_back(world: &World) {
+    let insert = "INSERT INTO contacts (org_id, owner_id, created_by, name) VALUES (1, 53, 53, 'again');";
+    let condition = "WHEN (OLD.owner_id = 53 AND NEW.owner_id <> 53)";
+    match world.setting {
+        Setting::Embedded => {
+            let trigger = "CREATE TRIGGER again AFTER UPDATE OF owner_id ON contacts FOR EACH ROW";
+            world.sql(&format!("{trigger} {condition} BEGIN {insert} END")).await;
+        }
+        Setting::Servers => {
+            let function = "CREATE FUNCTION again() RETURNS trigger LANGUAGE plpgsql AS";
+            world.sql(&format!("{function} $$ BEGIN {insert} RETURN NULL; END $$")).await;
+            let trigger = "CREATE TRIGGER again AFTER UPDATE OF owner_id ON contacts FOR EACH ROW";
+            world.sql(&format!("{trigger} {condition} EXECUTE FUNCTION again()")).await;
+        }
+    }
+}
+
+/// The completed event of a supplementary certificate.
+async fn supplement_event(world: &mut World, job: JobId) -> Value {
+    loop {
+        let event = world.next_event_of(job).await;
+        if event["data"]["supplement"].as_u64().is_some_and(|supplement| supplement > 0) {
+            return event;
+        }
+    }
+}
