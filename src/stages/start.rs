@@ -49,6 +49,7 @@ pub async fn start(
     if ready.is_empty() {
         return Ok(Vec::new());
     }
+    ready.iter_mut().for_each(|ready| ready.job.license_exempt = ready.plan.license_exempt);
     reserve_turns(session, &mut ready).await?;
     let leavers: Vec<&UserId> = ready.iter().map(|ready| &ready.request.user_id).collect();
     host::shut_out(session, catalog, &leavers).await?;
