@@ -34,8 +34,8 @@ pub struct Closing<'j> {
 pub enum Conclusion {
     /// Nothing is left that should not be.
     Proved(Box<Certificate>),
-    /// Records arrived late: these references have more to do.
-    More(Vec<usize>),
+    /// Records arrived late: these references, by position, have so many more to do.
+    More(BTreeMap<usize, u64>),
     /// Rows point at the leaver that no rule allows to stay and no reference deals with.
     Orphans(Vec<Rejection>),
 }
@@ -114,7 +114,7 @@ impl Left<'_> {
 
     /// What stands against a certificate, or nothing.
     fn verdict(&self, courses: &[Course]) -> Option<Conclusion> {
-        let mut more = Vec::new();
+        let mut more = BTreeMap::new();
         let mut orphans = Vec::new();
         for course in courses {
             let rows = self.rows(Place::Remaining(course.position));
@@ -122,7 +122,7 @@ impl Left<'_> {
             match after(reference, course) {
                 _ if rows == 0 => {}
                 After::Stays => {}
-                After::Late => more.push(course.position),
+                After::Late => drop(more.insert(course.position, rows)),
                 After::Orphan => {
                     orphans.push(rejection::orphans_left(Some(&course.kind), &reference.table.to_string(), rows));
                 }

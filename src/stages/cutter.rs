@@ -153,12 +153,12 @@ pub async fn cut_again(
     session: &Session,
     job: &mut Job,
     mut courses: Vec<Course>,
-    positions: &[usize],
+    is_late: impl Fn(usize) -> bool,
     now: OffsetDateTime,
 ) -> Result<Vec<outbox::Letter>> {
     job.state = settle(job, Happening::FoundMore)?;
     job.late_passes += 1;
-    for course in courses.iter_mut().filter(|course| positions.contains(&course.position)) {
+    for course in courses.iter_mut().filter(|course| is_late(course.position)) {
         course.cut = false;
         course.cursor = None;
         references::update(session, course.clone()).await?;

@@ -41,15 +41,15 @@ pub async fn finalize(context: &Context, id: JobId) -> Result<()> {
             left.extend(wake_waiting(&session, &job, now).await?);
             left
         }
-        Conclusion::More(positions) if job.late_passes < context.limits.late_passes => {
-            cutter::cut_again(&session, &mut job, courses, &positions, now).await?
+        Conclusion::More(late) if job.late_passes < context.limits.late_passes => {
+            cutter::cut_again(&session, &mut job, courses, |position| late.contains_key(&position), now).await?
         }
-        Conclusion::More(positions) => {
-            let rejection = |position: &usize| {
+        Conclusion::More(late) => {
+            let rejection = |(position, rows): (&usize, &u64)| {
                 let reference = &catalog.references[*position];
-                crate::job::rejection::orphans_left(Some(&reference.kind), &reference.table.to_string(), 1)
+                crate::job::rejection::orphans_left(Some(&reference.kind), &reference.table.to_string(), *rows)
             };
-            get_stuck(&mut job, positions.iter().map(rejection).collect(), now)?
+            get_stuck(&mut job, late.iter().map(rejection).collect(), now)?
         }
         Conclusion::Orphans(reasons) => get_stuck(&mut job, reasons, now)?,
     };

@@ -191,7 +191,9 @@ async fn end_of_chunks(context: &Context, session: Session, id: JobId, now: Offs
     if from == State::Moving && standing.open == 0 {
         if standing.failed > 0 {
             let failed = chunks::troubled(&session, job.id).await?;
-            left = get_stuck(&mut job, failed.iter().filter_map(failure).collect(), now)?;
+            let courses = references::of_jobs(&session, &[job.id]).await?;
+            let reasons = failed.iter().filter_map(|chunk| failure(chunk, &courses)).collect();
+            left = get_stuck(&mut job, reasons, now)?;
             audit::append(&session, vec![super::planner::audit_entry(&job)]).await?;
         } else {
             job.state = settle(&job, Happening::MovedAll)?;
@@ -210,9 +212,11 @@ async fn end_of_chunks(context: &Context, session: Session, id: JobId, now: Offs
     Ok(Moved::Done)
 }
 
-fn failure(chunk: &Chunk) -> Option<Rejection> {
+fn failure(chunk: &Chunk, courses: &[Course]) -> Option<Rejection> {
     let error = chunk.error.as_deref().unwrap_or("unknown");
-    (chunk.state == chunks::FAILED).then(|| rejection::chunk_failed("", chunk.number, error))
+    let kind =
+        courses.iter().find(|course| course.position == chunk.position as usize).map_or("", |course| &course.kind);
+    (chunk.state == chunks::FAILED).then(|| rejection::chunk_failed(kind, chunk.number, error))
 }
 
 /// Notes that a chunk failed. It rests, and comes again by a ticket of its own; after the last attempt it is given up,

@@ -194,8 +194,8 @@ fn courses(catalog: &Catalog, job: Uuid, plan: &Plan, cut: bool) -> Vec<Course> 
 /// ranks are given: late records take the next ones.
 fn open_courses(catalog: &Catalog, job: Uuid, plan: &Plan, conclusion: Option<Conclusion>) -> Vec<Course> {
     let mut courses = courses(catalog, job, plan, conclusion.is_some());
-    if let Some(Conclusion::More(positions)) = conclusion {
-        courses.iter_mut().for_each(|course| course.cut = !positions.contains(&course.position));
+    if let Some(Conclusion::More(late)) = conclusion {
+        courses.iter_mut().for_each(|course| course.cut = !late.contains_key(&course.position));
     }
     courses
 }
