@@ -7,7 +7,7 @@
 use sea_orm::QueryResult;
 use uuid::Uuid;
 
-use super::rows::{as_text, keys_aggregate};
+use super::rows::{keys_aggregate, picked_key_json};
 use super::work::Part;
 use crate::catalog::{Engine, Reference};
 use crate::store::sql::{Sql, cast};
@@ -24,7 +24,7 @@ pub fn journal_insert(
 ) -> String {
     let kind = sql.bind(reference.kind.as_str());
     let at = sql.bind(parts.first().map(|part| part.at));
-    let keys = keys_aggregate(engine, "m.key");
+    let keys = keys_aggregate(engine, reference, "m.key");
     format!(
         "INSERT INTO handover.journal (job_id, chunk, kind, action, from_user, to_user, records, keys, at) \
          SELECT p.job, p.chunk, {kind}, '{action}', CAST(p.leaver AS text), CAST(m.successor AS text), count(*), {keys}, {at} \
@@ -70,18 +70,9 @@ pub async fn journal_selected(
     action: &str,
 ) -> Result<Journaled> {
     let journal = journal_insert(&mut sql, Engine::Sqlite, reference, parts, action, "chosen");
-    let key = picked_key_json(reference, "x");
+    let key = picked_key_json(Engine::Sqlite, reference, "x");
     sql.add(&format!("WITH {selection}, chosen AS (SELECT x.part, x.successor, {key} AS key FROM x) {journal}"));
     run_journaled(session, &format!("journaling {}", reference.kind), sql, parts).await
-}
-
-/// SQLite: the key that `alias` holds as `k0`, `k1` …, as the journal writes it.
-fn picked_key_json(reference: &Reference, alias: &str) -> String {
-    let texts: Vec<String> = (0..reference.key.len()).map(|index| as_text(&format!("{alias}.k{index}"))).collect();
-    match texts.as_slice() {
-        [one] => one.clone(),
-        many => format!("json_array({})", many.join(", ")),
-    }
 }
 
 /// SQLite: the rows that the journal names, with their keys as `k0`, `k1` … of `x`. They were chosen in this very

@@ -134,7 +134,15 @@ pub fn key_columns(reference: &Reference, alias: &str) -> String {
 
 /// The key of a row as JSON text form: a text, or an array of texts where the key has several columns.
 pub fn key_json(engine: Engine, reference: &Reference, alias: &str) -> String {
-    let texts: Vec<String> = reference.key.iter().map(|key| as_text(&column(alias, &key.name))).collect();
+    json_of_key(engine, reference.key.iter().map(|key| as_text(&column(alias, &key.name))).collect())
+}
+
+/// The key that `alias` holds as `k0`, `k1` …, in the same form.
+pub fn picked_key_json(engine: Engine, reference: &Reference, alias: &str) -> String {
+    json_of_key(engine, (0..reference.key.len()).map(|index| as_text(&format!("{alias}.k{index}"))).collect())
+}
+
+fn json_of_key(engine: Engine, texts: Vec<String>) -> String {
     match (texts.as_slice(), engine) {
         ([one], _) => one.clone(),
         (many, Engine::Postgres) => format!("jsonb_build_array({})", many.join(", ")),
@@ -142,12 +150,19 @@ pub fn key_json(engine: Engine, reference: &Reference, alias: &str) -> String {
     }
 }
 
-/// All rows' keys as one JSON array.
-pub fn keys_aggregate(engine: Engine, key: &str) -> String {
-    match engine {
-        Engine::Postgres => format!("jsonb_agg({key})"),
-        Engine::Sqlite => format!("json_group_array({key})"),
+/// All rows' keys as one JSON array. In SQLite JSON that comes out of a subquery is a mere text: it is read again, so
+/// that a key of several columns stands there as an array on both engines.
+pub fn keys_aggregate(engine: Engine, reference: &Reference, key: &str) -> String {
+    match (engine, reference.key.len()) {
+        (Engine::Postgres, _) => format!("jsonb_agg({key})"),
+        (Engine::Sqlite, 1) => format!("json_group_array({key})"),
+        (Engine::Sqlite, _) => format!("json_group_array(json({key}))"),
     }
+}
+
+/// Whether the key holds the user, so that a move changes it.
+pub fn key_has_user(reference: &Reference) -> bool {
+    reference.key.iter().any(|key| key.name == reference.user.name)
 }
 
 /// The key columns of an alias under the names `k0`, `k1` and so on, which no column of the host can collide with.

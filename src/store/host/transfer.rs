@@ -12,7 +12,10 @@ use std::collections::BTreeMap;
 use super::cut::read_key;
 use super::journaled::{journal_insert, journal_rows, journal_selected, run_journaled};
 use super::remove::{Keep, remove_selected};
-use super::rows::{Key, between, has_key, is_sole, key_columns, key_json, keys_aggregate, now, tests, user_column};
+use super::rows::{
+    Key, between, has_key, is_sole, key_columns, key_has_user, key_json, keys_aggregate, now, picked_key_json, tests,
+    user_column,
+};
 use super::selection::{Selected, selection};
 use super::work::{Hand, Part, Range};
 use crate::catalog::{Catalog, Disposition, Engine, Occupied, OnConflict, Reference};
@@ -49,7 +52,7 @@ async fn transfer_part(
             let pairs = deal_here(session, catalog, reference, part).await?;
             move_pairs(session, reference, part, &pairs).await
         }
-        Hand::Sole(successor) if session.engine() == Engine::Postgres => {
+        Hand::Sole(successor) if session.engine() == Engine::Postgres && !key_has_user(reference) => {
             move_range(session, reference, part, successor).await
         }
         _ => move_selected(session, reference, &[part], &Selected::Dealt).await,
@@ -98,7 +101,7 @@ async fn move_range(
         user = user_column(reference),
         touch = touch(reference, Engine::Postgres),
         key = key_json(Engine::Postgres, reference, "t"),
-        keys = keys_aggregate(Engine::Postgres, "key"),
+        keys = keys_aggregate(Engine::Postgres, reference, "key"),
     ));
     Ok(run_journaled(session, &doing(reference), sql, &[part]).await?.rows)
 }
@@ -125,7 +128,8 @@ async fn move_selected(
                    WHERE {has_key} AND t.{user} = x.leaver{tests} RETURNING x.part, x.successor, {key} AS key) \
                  {journal}",
                 has_key = has_key(reference, "t", "x"),
-                key = key_json(engine, reference, "t"),
+                // As it was: the row returned holds the successor, in its key too where the user is part of it.
+                key = picked_key_json(engine, reference, "x"),
             ));
             Ok(run_journaled(session, &doing, sql, parts).await?.rows)
         }
