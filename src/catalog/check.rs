@@ -15,7 +15,7 @@ use self::reference::check_reference;
 use self::resolve::Resolver;
 use super::fault::{Fault, Faults, line_of};
 use super::file::{ConditionEntry, GroupsEntry, LicenseEntry, ReferenceEntry, UsersEntry};
-use super::model::{Catalog, Groups, License, Reference, Status, Users};
+use super::model::{Catalog, Condition, Groups, License, Reference, SomeUsers, Status, Taken, Users};
 use super::schema::{Schema, Table};
 
 /// A catalog that holds, with what is worth a warning.
@@ -75,13 +75,14 @@ fn read(resolver: &mut Resolver<'_>, name: &str, source: &str) -> Option<Catalog
     if references.is_empty() {
         resolver.fault(0, "there is no [[reference]]: `handover catalog scan` lists what points at the users");
     }
-    settle_overlaps(&mut references);
+    let users = users?;
+    settle_overlaps(&mut references, &users);
     warn_of_uncovered(resolver, &references);
     Some(Catalog {
         name: name.into(),
         hash: hash_of(source),
         source: source.into(),
-        users: users?,
+        users,
         license: license.map_or(Some(None), |license| license.map(Some))?,
         groups: groups.map_or(Some(None), |groups| groups.map(Some))?,
         references,
@@ -210,7 +211,7 @@ fn optional_condition(
     resolver: &mut Resolver<'_>,
     users: &Table,
     entry: Option<&ConditionEntry>,
-) -> Option<Option<super::model::Condition>> {
+) -> Option<Option<Condition>> {
     match entry {
         None => Some(None),
         Some(entry) => resolver.condition(users, entry).map(Some),
@@ -218,32 +219,21 @@ fn optional_condition(
 }
 
 /// A row belongs to the first reference of its user column whose filter it passes: later ones leave it alone.
-/// Filters that cannot both pass need no such exclusion, and their statements stay simple.
-fn settle_overlaps(references: &mut [Reference]) {
+/// References that never meet need no such exclusion, and their statements stay simple.
+fn settle_overlaps(references: &mut [Reference], users: &Users) {
+    let of = |condition: &Condition| SomeUsers {
+        table: users.table.clone(),
+        key: users.key.clone(),
+        condition: condition.clone(),
+    };
     for position in 0..references.len() {
         let (earlier, rest) = references.split_at_mut(position);
         let this = &mut rest[0];
         this.position = position;
         this.taken = (earlier.iter())
-            .filter(|other| other.table == this.table && other.user == this.user && other.covers_rows())
-            .filter(|other| other.when.is_none() && !other.filter.excludes(&this.filter))
-            .map(|other| other.filter.clone())
+            .filter(|other| other.covers_rows() && other.may_overlap(this))
+            .map(|other| Taken { filter: other.filter.clone(), of: other.when.as_ref().map(of) })
             .collect();
-    }
-}
-
-impl Reference {
-    /// Whether every row that passes the filter is this reference's. A guard over the last of a group is about some of
-    /// the rows only, and one that the request may resolve hands them on: neither takes rows from later references.
-    pub fn covers_rows(&self) -> bool {
-        !matches!(self.disposition, super::model::Disposition::Block { .. })
-    }
-}
-
-impl Reference {
-    /// Whether the reference says something of every row that passes its filter: a guard over the last of a group does not.
-    fn speaks_of_rows(&self) -> bool {
-        !matches!(self.disposition, super::model::Disposition::Block { sole_in: Some(_), .. })
     }
 }
 
@@ -255,7 +245,7 @@ fn warn_of_uncovered(resolver: &mut Resolver<'_>, references: &[Reference]) {
             continue;
         }
         let siblings = references.iter().filter(|other| other.table == reference.table && other.user == reference.user);
-        let covering: Vec<_> = siblings.filter(|other| other.speaks_of_rows() && other.when.is_none()).collect();
+        let covering: Vec<_> = siblings.filter(|other| other.covers_rows() && other.when.is_none()).collect();
         if !resolver.filters_cover(&reference.table, &covering) {
             resolver.warn_uncovered(reference);
         }

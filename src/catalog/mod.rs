@@ -16,7 +16,7 @@ pub use check::{Checked, check};
 pub use fault::{Fault, Faults};
 pub use model::{
     Catalog, Child, Column, Condition, Disposition, Eligible, Filter, Groups, License, Occupied, OnConflict, Reference,
-    SetValue, Status, Test, Users,
+    SetValue, SomeUsers, Status, Taken, Test, Users,
 };
 pub use scan::{Uncovered, scan};
 pub use schema::{Engine, Family, ForeignKey, OnDelete, Schema, SchemaColumn, Table, TableName};

@@ -82,6 +82,24 @@ pub struct Condition {
     pub equals: String,
 }
 
+impl Condition {
+    /// Whether no user meets both.
+    fn excludes(&self, other: &Condition) -> bool {
+        self.column.name == other.column.name && self.equals != other.equals
+    }
+}
+
+/// Users who meet a condition, with what it takes to ask for it in SQL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SomeUsers {
+    /// The users' table.
+    pub table: TableName,
+    /// What users are known by.
+    pub key: Column,
+    /// The condition.
+    pub condition: Condition,
+}
+
 /// Where licenses are: one row each, pointing at who holds it or at nobody.
 #[derive(Debug, Clone)]
 pub struct License {
@@ -121,16 +139,26 @@ pub struct Reference {
     pub columns: Vec<String>,
     /// Which rows count.
     pub filter: Filter,
-    /// Filters of earlier references of the same user column whose rows are theirs and not this one's.
-    pub taken: Vec<Filter>,
+    /// Rows of earlier references of the same user column: theirs, and not this one's.
+    pub taken: Vec<Taken>,
     /// Which leavers it counts for.
     pub when: Option<Condition>,
-    /// Whether it is done when the request is accepted, not with the other work.
+    /// Whether it is done when the request is accepted, not with the other work: access ends then, and what the leaver
+    /// alone has is handed on before it can be removed as one of several.
     pub at_start: bool,
     /// Whether the table is the users' own (direct reports).
     pub of_users: bool,
     /// What becomes of it.
     pub disposition: Disposition,
+}
+
+/// Rows that an earlier reference deals with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taken {
+    /// Which rows.
+    pub filter: Filter,
+    /// Of which users, where the earlier reference counts only for some.
+    pub of: Option<SomeUsers>,
 }
 
 /// What becomes of a reference when its user leaves.
@@ -265,6 +293,22 @@ pub enum Test {
     OneOf(Column, Vec<String>),
     /// The column is NULL, or is not.
     Null(Column, bool),
+}
+
+impl Reference {
+    /// Whether every row that passes the filter is this reference's, and none of a later one. Of a guard over the last of
+    /// a group only some are: those are handed on when the request is accepted, before anything else is done.
+    pub fn covers_rows(&self) -> bool {
+        !matches!(self.disposition, Disposition::Block { sole_in: Some(_), .. })
+    }
+
+    /// Whether a row may pass the tests of both references, for the same user.
+    pub fn may_overlap(&self, other: &Reference) -> bool {
+        let same_place = self.table == other.table && self.user == other.user;
+        let never_together =
+            self.when.as_ref().zip(other.when.as_ref()).is_some_and(|(mine, theirs)| mine.excludes(theirs));
+        same_place && !never_together && !self.filter.excludes(&other.filter)
+    }
 }
 
 impl Filter {

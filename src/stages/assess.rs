@@ -61,7 +61,7 @@ pub async fn assess(
     let leavers: Vec<&UserId> = requests.iter().map(|request| &request.user_id).collect();
     let leavers: Vec<&UserId> =
         leavers.into_iter().filter(|leaver| facts.users.contains_key(leaver.as_str())).collect();
-    let limit = counting_limit(requests, counting);
+    let limit = counting_limit(catalog, requests, counting);
     let counts = match leavers.is_empty() {
         true => HashMap::new(),
         false => host::counts(session, catalog, &leavers, limit).await?,
@@ -104,12 +104,13 @@ fn eligible_group(reference: &Reference) -> Option<&str> {
     }
 }
 
-/// How far rows must be counted for the group: a token and a group's turn need exact counts, a guard over extras needs
-/// one more than the amounts.
-fn counting_limit(requests: &[&Request], counting: Counting) -> u64 {
+/// How far rows must be counted for the group: a token, a group's turn and what is handed on at the start need exact
+/// counts, a guard over extras needs one more than the amounts.
+fn counting_limit(catalog: &Catalog, requests: &[&Request], counting: Counting) -> u64 {
     let Counting::UpTo(limit) = counting else { return u64::MAX };
+    let at_start = |kind: &String| catalog.reference(kind).is_some_and(|reference| reference.at_start);
     let needs = requests.iter().map(|request| {
-        if request.expect.is_some() || request.groups().next().is_some() {
+        if request.expect.is_some() || request.groups().next().is_some() || request.reassign.keys().any(at_start) {
             return u64::MAX;
         }
         request.reassign.values().map(extras_limit).max().unwrap_or(0)

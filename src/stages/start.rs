@@ -204,7 +204,7 @@ fn open_courses(catalog: &Catalog, job: Uuid, plan: &Plan, conclusion: Option<Co
 fn is_cut(reference: &Reference, planned: &Planned) -> bool {
     match reference.disposition {
         Disposition::Keep => false,
-        Disposition::Transfer { .. } | Disposition::Block { .. } => planned.transfers,
+        Disposition::Transfer { .. } | Disposition::Block { .. } => planned.transfers && !reference.at_start,
         Disposition::Detach { .. } | Disposition::Set { .. } | Disposition::Purge { .. } => !reference.at_start,
     }
 }

@@ -30,6 +30,8 @@ pub fn check_reference(
     let filter = check_filter(resolver, table, entry);
     let when = entry.when.as_ref().map(|when| users.and_then(|users| resolver.condition(users, when)));
     let disposition = check_disposition(resolver, users, has_groups, table, entry, start);
+    // Who is the last of a group is the last at the moment the guard is asked: that is when what is theirs is handed on.
+    let is_handed_on_at_once = entry.sole_in.is_some();
     if !table.has_index_on(entry.user.get_ref()) {
         let columns = format!("{}, {}", entry.user.get_ref(), entry.key.get_ref().names().join(", "));
         let message = format!(
@@ -49,7 +51,7 @@ pub fn check_reference(
         filter: filter?,
         taken: Vec::new(),
         when: when.map_or(Some(None), |when| when.map(Some))?,
-        at_start: entry.at.is_some(),
+        at_start: entry.at.is_some() || is_handed_on_at_once,
         of_users: users.is_some_and(|users| users.name == table.name),
         disposition: disposition?,
     })

@@ -1,6 +1,6 @@
 //! Which rows a reference is about: the tests that every statement on it shares.
 
-use crate::catalog::{Catalog, Column, Disposition, Engine, Filter, Reference, SetValue, Test};
+use crate::catalog::{Catalog, Column, Disposition, Engine, Filter, Reference, SetValue, SomeUsers, Test};
 use crate::job::State;
 use crate::store::sql::{Sql, cast, column, quoted, table};
 
@@ -12,14 +12,27 @@ pub type Key = Vec<String>;
 pub fn tests(sql: &mut Sql, reference: &Reference, alias: &str) -> String {
     let mut text = filter(sql, &reference.filter, alias);
     for taken in &reference.taken {
-        let taken = bare_filter(sql, taken, alias);
-        text.push_str(&format!(" AND ({taken}) IS NOT TRUE"));
+        let passes = bare_filter(sql, &taken.filter, alias);
+        let of = taken.of.as_ref().map_or(String::new(), |of| is_one_of(sql, reference, of, alias));
+        text.push_str(&format!(" AND ({passes}{of}) IS NOT TRUE"));
     }
     if let Disposition::Set { values, .. } = &reference.disposition {
         let unset = unset(sql, values, alias);
         text.push_str(&format!(" AND ({unset})"));
     }
     text
+}
+
+/// That the row's user meets a condition.
+fn is_one_of(sql: &mut Sql, reference: &Reference, of: &SomeUsers, alias: &str) -> String {
+    let equals = sql.host(&of.condition.column, &of.condition.equals);
+    format!(
+        " AND EXISTS (SELECT 1 FROM {users} w WHERE {key} = {user} AND {asked} = {equals})",
+        users = table(&of.table),
+        key = column("w", &of.key.name),
+        user = same_type(&column(alias, &reference.user.name), &reference.user, &of.key),
+        asked = column("w", &of.condition.column.name),
+    )
 }
 
 /// The filter alone, each test with `AND` before it.
