@@ -7,6 +7,7 @@
 use time::OffsetDateTime;
 
 use super::certify::{After, Closing, Conclusion, after, conclude};
+use super::mover::gone_successors;
 use super::start::settle;
 use super::{Context, Limits, cutter, letters, now};
 use crate::catalog::{Catalog, Disposition};
@@ -108,10 +109,12 @@ pub fn get_stuck(job: &mut Job, reasons: Vec<Rejection>, now: OffsetDateTime) ->
     Ok(vec![letters::news(job, EventType::NeedsAttention, reasons, now)])
 }
 
-/// Counts a completed job again. What arrived since is moved here, a chunk's worth at a time, and certified anew.
+/// Counts a completed job again. What arrived since is moved here, a chunk's worth at a time, and certified anew. What
+/// would go to somebody who has left since stays, and nothing is certified while it does.
 pub async fn recount(context: &Context, id: JobId) -> Result<()> {
     let now = now();
     let session = context.store.begin(RECOUNT).await?;
+    lock_successors(&session, id).await?;
     let Some(mut job) = jobs::lock(&session, id.0).await? else { return Ok(()) };
     if job.state()? != State::Completed {
         return Ok(());
@@ -148,6 +151,15 @@ pub async fn recount(context: &Context, id: JobId) -> Result<()> {
     Ok(())
 }
 
+/// Locks everybody who may receive something of a job against leaving meanwhile: after its end nothing else holds them.
+async fn lock_successors(session: &Session, id: JobId) -> Result<()> {
+    let Some(job) = jobs::get(session, id.0).await? else { return Ok(()) };
+    let courses = references::of_jobs(session, &[id.0]).await?;
+    let successors = courses.iter().flat_map(|course| course.deal.successors());
+    let receivers: Vec<_> = successors.map(|user| (job.org.as_str(), user)).collect();
+    host::lock_users(session, &[], &receivers).await
+}
+
 /// Deals with a reference's late rows, no more than a chunk has; how many there were.
 async fn move_late(
     session: &Session,
@@ -176,6 +188,11 @@ async fn move_late(
     };
     let range = Range::Keys { first: cut.first, last: cut.last };
     let part = Part { job: job.id, chunk: None, leaver, range, hand, at: now };
+    let gone = gone_successors(session, catalog, course, &part).await?;
+    if !gone.is_empty() {
+        tracing::warn!(job = %job.id, kind = course.kind, ?gone, "late records stay: give them to somebody in the application");
+        return Ok(0);
+    }
     host::work(session, catalog, reference, &[part]).await?;
     course.next_rank += cut.records;
     references::update(session, course.clone()).await?;

@@ -146,8 +146,13 @@ fn hand_of(context: &Context, catalog: &Catalog, course: &Course, chunk: &Chunk)
     }
 }
 
-/// Successors of this chunk who are not active any more: nobody receives records after they have left.
-async fn gone_successors(session: &Session, catalog: &Catalog, course: &Course, part: &Part) -> Result<Vec<Rejection>> {
+/// Successors of these records who are not active any more: nobody receives records after they have left.
+pub async fn gone_successors(
+    session: &Session,
+    catalog: &Catalog,
+    course: &Course,
+    part: &Part,
+) -> Result<Vec<Rejection>> {
     let successors: BTreeSet<&UserId> = match &part.hand {
         Hand::None => return Ok(Vec::new()),
         Hand::Sole(successor) => BTreeSet::from([successor]),
