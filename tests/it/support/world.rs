@@ -182,6 +182,10 @@ impl World {
     /// Does what the host application does: runs a statement on its tables.
     pub async fn sql(&self, statement: &str) {
         let session = self.store.begin("host").await.expect("a transaction");
+        if self.setting == Setting::Servers {
+            // The servers' role is called like the ledger's schema, which so comes first on its search path.
+            session.execute_unprepared("SET LOCAL search_path TO public").await.expect("the host's own tables");
+        }
         session.execute_unprepared(statement).await.expect(statement);
         session.commit().await.expect("committed");
     }
