@@ -31,6 +31,10 @@ pub struct Step {
 }
 
 impl StepKind {
+    /// Every kind, in the order in which a job comes to them.
+    pub const ALL: [StepKind; 5] =
+        [StepKind::Start, StepKind::Cut, StepKind::Ticket, StepKind::Finalize, StepKind::Recount];
+
     /// The routing key on the broker.
     pub fn routing_key(self) -> &'static str {
         match self {

@@ -12,7 +12,7 @@ use handover::store::Store;
 use handover::store::ledger::outbox;
 use lapin::options::{
     BasicAckOptions, BasicConsumeOptions, BasicGetOptions, BasicPublishOptions, ExchangeDeleteOptions,
-    QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions,
+    QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions, QueuePurgeOptions,
 };
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Connection, ConnectionProperties};
@@ -171,6 +171,22 @@ impl Outside {
                 return parked;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Loses every step that waits on the queue.
+    pub async fn lose_steps(&self) {
+        match self {
+            Outside::Local { store, .. } => {
+                let session = store.begin("test").await.expect("a transaction");
+                let steps = session.sql("DELETE FROM handover.outbox WHERE channel = 'steps'");
+                session.run("losing the steps", steps).await.expect("deleted");
+                session.commit().await.expect("committed");
+            }
+            Outside::Amqp { channel, prefix, .. } => {
+                let queue = format!("{prefix}.steps");
+                channel.queue_purge(queue.into(), QueuePurgeOptions::default()).await.expect("purged");
+            }
         }
     }
 

@@ -3,6 +3,8 @@
 pub mod broker;
 mod database;
 pub mod snapshot;
+pub mod disturb;
+pub mod ledger;
 pub mod world;
 
 pub use world::{World, run};

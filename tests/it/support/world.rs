@@ -102,7 +102,13 @@ impl World {
 
     /// Starts a worker.
     pub async fn start_roles(&mut self, roles: &[Role]) {
-        let (broker, context, roles) = (self.broker().await, self.context.clone(), roles.to_vec());
+        let broker = self.broker().await;
+        self.start_roles_on(roles, broker);
+    }
+
+    /// Starts a worker on a broker of the test's own.
+    pub fn start_roles_on(&mut self, roles: &[Role], broker: Arc<dyn Broker>) {
+        let (context, roles) = (self.context.clone(), roles.to_vec());
         let stop = CancellationToken::new();
         let stopped = stop.clone().cancelled_owned();
         let task = tokio::spawn(async move { worker::run(context, broker, &roles, pace(), stopped).await });

@@ -1,0 +1,157 @@
+//! Reads what the database says of jobs, and holds it against the invariants. Knows nothing of how it came about.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use handover::contract::JobId;
+use serde_json::{Value, json};
+
+use super::{Setting, World};
+
+impl World {
+    /// Changes the ledger as only time, or somebody with a database client, does.
+    pub async fn meddle(&self, statement: &str) {
+        let session = self.store.begin("test").await.expect("a transaction");
+        session.run("meddling", session.sql(statement)).await.expect(statement);
+        session.commit().await.expect("committed");
+    }
+
+    /// Every row of every table but the outbox, as text.
+    pub async fn everything(&self) -> BTreeMap<String, Vec<String>> {
+        let mut all = BTreeMap::new();
+        for table in self.tables().await {
+            let rows = self.texts(&self.rows_as_text(&table).await).await;
+            all.insert(table, rows);
+        }
+        all
+    }
+
+    async fn tables(&self) -> Vec<String> {
+        self.texts(match self.setting {
+            Setting::Embedded => {
+                "SELECT name AS t FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '%outbox' ORDER BY 1"
+            }
+            Setting::Servers => {
+                "SELECT CAST(table_schema || '.' || table_name AS text) AS t FROM information_schema.tables \
+                 WHERE table_schema IN ('public', 'handover') AND table_name <> 'outbox' ORDER BY 1"
+            }
+        })
+        .await
+    }
+
+    async fn rows_as_text(&self, table: &str) -> String {
+        match self.setting {
+            Setting::Servers => format!("SELECT CAST(x AS text) AS t FROM {table} x ORDER BY 1"),
+            Setting::Embedded => {
+                let columns = format!("SELECT 'quote(' || name || ')' AS t FROM pragma_table_info('{table}')");
+                let columns = self.texts(&columns).await;
+                format!("SELECT {} AS t FROM {table} ORDER BY 1", columns.join(" || ',' || "))
+            }
+        }
+    }
+
+    /// Waits until no message is on its way any more.
+    pub async fn until_all_is_carried(&self) {
+        let waiting = "SELECT count(*) FROM handover.outbox WHERE channel IN ('requests', 'steps')";
+        let waiting = match self.setting {
+            Setting::Embedded => waiting,
+            Setting::Servers => "SELECT count(*) FROM handover.outbox",
+        };
+        self.until("everything is carried", async || (self.number(waiting).await == 0).then_some(())).await;
+    }
+
+    /// Every event that was published and not yet read here, by job and sequence: what a consumer sees that deduplicates
+    /// by id. Fails where one id has two bodies, or where a job's sequence has a gap.
+    pub async fn events(&mut self) -> BTreeMap<String, Vec<Value>> {
+        let mut by_id: BTreeMap<String, Value> = BTreeMap::new();
+        while let Some(event) = self.outside.next_event(Duration::from_millis(500)).await {
+            let id = event["id"].as_str().expect("an id").to_owned();
+            if let Some(earlier) = by_id.insert(id.clone(), event.clone()) {
+                assert_eq!(earlier, event, "the event id {id} has two bodies");
+            }
+        }
+        let mut by_job: BTreeMap<String, BTreeMap<i64, Value>> = BTreeMap::new();
+        for event in by_id.into_values() {
+            let (job, sequence) = (event["data"]["job_id"].as_str().expect("a job"), event["sequence"].as_i64());
+            let events = by_job.entry(job.to_owned()).or_default();
+            let twice = events.insert(sequence.expect("a sequence"), event.clone());
+            assert!(twice.is_none(), "two events of one job have one sequence: {twice:?} and {event}");
+        }
+        for (job, events) in &by_job {
+            let sequences: Vec<i64> = events.keys().copied().collect();
+            let expected: Vec<i64> = (1..=events.len() as i64).collect();
+            assert_eq!(sequences, expected, "the sequence of the job {job} has a gap");
+        }
+        by_job.into_iter().map(|(job, events)| (job, events.into_values().collect())).collect()
+    }
+
+    /// Holds a job's journal against the host's tables and the certificate.
+    pub async fn check_journal(&self, job: JobId) {
+        let row = self.job(job).await.expect("a job");
+        let mut journaled: BTreeMap<String, i64> = BTreeMap::new();
+        let mut seen = BTreeSet::new();
+        let rows = self
+            .texts(&format!(
+                "SELECT kind || ' ' || to_user || ' ' || CAST(records AS text) || ' ' || CAST(keys AS text) AS t \
+                 FROM handover.journal WHERE job_id = {} AND action = 'moved'",
+                self.uuid(job)
+            ))
+            .await;
+        for text in rows {
+            let (kind, rest) = text.split_once(' ').expect("a kind");
+            let (to, rest) = rest.split_once(' ').expect("a receiver");
+            let (records, keys) = rest.split_once(' ').expect("a number");
+            let keys: Vec<Value> = serde_json::from_str(keys).expect("keys");
+            assert_eq!(keys.len() as i64, records.parse::<i64>().expect("a number"), "{text}");
+            *journaled.entry(kind.to_owned()).or_default() += keys.len() as i64;
+            for key in keys {
+                assert!(seen.insert((kind.to_owned(), key.to_string())), "{kind} {key} was moved twice");
+                let table = match kind {
+                    "contact" => "contacts",
+                    "lead" => "opportunities",
+                    "task" => "tasks",
+                    _ => continue,
+                };
+                let key = key.as_str().map_or_else(|| key.to_string(), str::to_owned);
+                let owner = self.number(&format!("SELECT owner_id FROM {table} WHERE id = {key}")).await;
+                assert_eq!(owner.to_string(), to, "the journal says who has {kind} {key}");
+            }
+        }
+        let Some(certificate) = row.certificate else { return };
+        let references = certificate["references"].as_array().expect("references");
+        for reference in references.iter().filter(|reference| reference["moved"].is_number()) {
+            let kind = reference["kind"].as_str().expect("a kind");
+            let moved = reference["moved"].as_i64().expect("a number");
+            assert_eq!(journaled.get(kind).copied().unwrap_or(0), moved, "{kind} of the job {job}");
+        }
+    }
+
+    /// A job's id as a literal.
+    pub fn uuid(&self, job: JobId) -> String {
+        match self.setting {
+            Setting::Embedded => format!("X'{}'", job.0.simple()),
+            Setting::Servers => format!("CAST('{job}' AS uuid)"),
+        }
+    }
+
+    /// Records whose owner is inactive: none, after the last job has ended.
+    pub async fn orphans(&self) -> i64 {
+        let owned = ["contacts", "opportunities", "tasks", "accounts"].map(|table| {
+            format!("SELECT r.id FROM {table} r JOIN users u ON u.id = r.owner_id WHERE u.status = 'inactive'")
+        });
+        let owned = owned.join(" UNION ALL ");
+        self.number(&format!("SELECT count(*) FROM ({owned}) o")).await
+    }
+
+    /// How many records each user owns, by table.
+    pub async fn owners(&self) -> Value {
+        let mut owners = BTreeMap::new();
+        for table in ["contacts", "opportunities", "tasks"] {
+            let query = format!(
+                "SELECT CAST(owner_id AS text) || ': ' || CAST(count(*) AS text) AS t FROM {table} GROUP BY owner_id ORDER BY owner_id"
+            );
+            owners.insert(table, self.texts(&query).await);
+        }
+        json!(owners)
+    }
+}
