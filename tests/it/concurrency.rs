@@ -1,1 +1,452 @@
-//! Concurrency.
+//! Who meets whom, on PostgreSQL: gates hold one transaction until the other stands where the test wants it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use handover::contract::JobId;
+use handover::job::State;
+use handover::stages::{Context, Outcome, cutter, finalizer, mover, planner};
+use handover::worker::Role;
+use sea_orm::ConnectionTrait;
+use serde_json::{Value, json};
+use tokio::sync::Barrier;
+use tokio::task::JoinHandle;
+
+use crate::support::disturb::Gate;
+use crate::support::world::{certificate_of, keap_request, read};
+use crate::support::{Setting, World, run};
+
+fn give_all(leaver: u32, successor: u32) -> Value {
+    json!({
+        "request_id": format!("{leaver} leaves"), "org_id": "1", "user_id": leaver.to_string(), "requested_by": "1",
+        "reassign": { "contact": { "user": successor.to_string() } },
+    })
+}
+
+fn message(request: &Value) -> planner::Message {
+    planner::Message { body: request.to_string().into_bytes(), traceparent: None }
+}
+
+fn id_of(request: &Value) -> JobId {
+    read(request).job_id()
+}
+
+async fn take(context: &Context, requests: &[&Value]) {
+    let messages: Vec<planner::Message> = requests.iter().map(|request| message(request)).collect();
+    let outcomes = planner::take(context, &messages).await.expect("taken");
+    assert!(outcomes.iter().all(|outcome| *outcome == Outcome::Done), "{outcomes:?}");
+}
+
+async fn states(world: &World, requests: &[&Value]) -> Vec<String> {
+    let mut states = Vec::new();
+    for request in requests {
+        states.push(world.job(id_of(request)).await.expect("a job").state);
+    }
+    states
+}
+
+async fn reasons(world: &World, request: &Value) -> Vec<String> {
+    let reasons = world.job(id_of(request)).await.expect("a job").reasons.unwrap_or_default();
+    let codes = reasons.as_array().into_iter().flatten().filter_map(|reason| reason["code"].as_str());
+    codes.map(str::to_owned).collect()
+}
+
+async fn contacts_of(world: &World, user: u32) -> i64 {
+    world.number(&format!("SELECT count(*) FROM contacts WHERE owner_id = {user}")).await
+}
+
+/// How many sessions of this database wait for a lock.
+async fn waiting(world: &World) -> i64 {
+    let waiting =
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    world.number(waiting).await
+}
+
+fn gated(world: &World, gate: &Arc<Gate>) -> Context {
+    Context { store: world.store.clone().with_probe(gate.clone()), ..world.context.clone() }
+}
+
+fn spawn_take(context: &Context, request: &Value) -> JoinHandle<()> {
+    let (context, request) = (context.clone(), request.clone());
+    tokio::spawn(async move { take(&context, &[&request]).await })
+}
+
+/// Two planners at once: the first stands before its commit until the second stands there too, or waits for it.
+async fn take_at_once(world: &World, first: &Value, second: &Value) {
+    let gate = Gate::before_commit_of(planner::PLAN);
+    let context = gated(world, &gate);
+    let first = spawn_take(&context, first);
+    world.until("the first is planned", async || (gate.arrived() == 1).then_some(())).await;
+    let second = spawn_take(&context, second);
+    let met = async || (gate.arrived() == 2 || waiting(world).await > 0).then_some(());
+    world.until("the second has come", met).await;
+    gate.open();
+    first.await.expect("the first planner");
+    second.await.expect("the second planner");
+}
+
+/// A large job, opened and cut into its chunks by hand: nobody else works on it.
+async fn open_by_hand(world: &World, request: &Value) -> JobId {
+    take(&world.context, &[request]).await;
+    let id = id_of(request);
+    while world.job(id).await.expect("a job").state == State::Cutting.name() {
+        cutter::cut(&world.context, id).await.expect("cut");
+    }
+    id
+}
+
+#[test]
+fn whoever_receives_and_leaves_in_one_group_hands_on_what_came() {
+    run(Setting::Servers, async |world| {
+        world.hire(101, 5).await;
+        world.hire(102, 5).await;
+        let (first, second) = (give_all(101, 102), give_all(102, 11));
+        let before = contacts_of(world, 11).await;
+        take(&world.context, &[&first, &second]).await;
+        assert_eq!(states(world, &[&first, &second]).await, ["completed", "completed"]);
+        assert_eq!(contacts_of(world, 11).await, before + 10);
+        assert_eq!(world.orphans().await, 0);
+    });
+}
+
+#[test]
+fn nobody_receives_from_a_later_request_of_the_group_after_leaving_in_an_earlier_one() {
+    run(Setting::Servers, async |world| {
+        world.hire(101, 5).await;
+        world.hire(102, 5).await;
+        let (first, second) = (give_all(102, 11), give_all(101, 102));
+        take(&world.context, &[&first, &second]).await;
+        assert_eq!(states(world, &[&first, &second]).await, ["completed", "rejected"]);
+        assert_eq!(contacts_of(world, 101).await, 5);
+        assert_eq!(world.orphans().await, 0);
+    });
+}
+
+#[test]
+fn whoever_receives_and_leaves_in_two_planners_at_once_hands_on_what_came() {
+    run(Setting::Servers, async |world| {
+        world.hire(101, 5).await;
+        world.hire(102, 5).await;
+        let (first, second) = (give_all(101, 102), give_all(102, 11));
+        take_at_once(world, &first, &second).await;
+        assert_eq!(states(world, &[&first, &second]).await, ["completed", "completed"]);
+        assert_eq!(contacts_of(world, 102).await, 0);
+        assert_eq!(world.orphans().await, 0);
+    });
+}
+
+#[test]
+fn nobody_receives_while_another_planner_lets_them_leave() {
+    run(Setting::Servers, async |world| {
+        world.hire(101, 5).await;
+        world.hire(102, 5).await;
+        let (first, second) = (give_all(102, 11), give_all(101, 102));
+        take_at_once(world, &first, &second).await;
+        assert_eq!(states(world, &[&first, &second]).await, ["completed", "rejected"]);
+        assert_eq!(reasons(world, &second).await, ["successor_inactive"]);
+        assert_eq!(world.orphans().await, 0);
+    });
+}
+
+#[test]
+fn whoever_receives_from_a_large_job_and_leaves_waits_for_it_across_workers() {
+    run(Setting::Servers, async |world| {
+        world.use_chunks_of(3);
+        world.hire(101, 60).await;
+        world.hire(102, 5).await;
+        world.start_worker().await;
+        world.start_worker().await;
+        let (first, second) = (give_all(101, 102), give_all(102, 11));
+        let first_id = world.send(&first).await;
+        world.until("the first is under way", async || world.job(first_id).await).await;
+        let second_id = world.send(&second).await;
+        assert_eq!(world.end_of(first_id).await.state, "completed");
+        assert_eq!(world.end_of(second_id).await.state, "completed");
+        assert_eq!(contacts_of(world, 101).await + contacts_of(world, 102).await, 0);
+        assert_eq!(world.orphans().await, 0);
+    });
+}
+
+#[test]
+fn two_who_are_each_others_successors_cannot_both_leave() {
+    run(Setting::Servers, async |world| {
+        for user in [101, 102, 103, 104] {
+            world.hire(user, 5).await;
+        }
+        let (first, second) = (give_all(101, 102), give_all(102, 101));
+        take(&world.context, &[&first, &second]).await;
+        assert_eq!(states(world, &[&first, &second]).await, ["completed", "rejected"]);
+        let (first, second) = (give_all(103, 104), give_all(104, 103));
+        take_at_once(world, &first, &second).await;
+        assert_eq!(states(world, &[&first, &second]).await, ["completed", "rejected"]);
+        assert_eq!(contacts_of(world, 102).await + contacts_of(world, 104).await, 20);
+        assert_eq!(world.orphans().await, 0);
+    });
+}
+
+async fn share_an_alert(world: &World) -> (Value, Value) {
+    world.hire(101, 2).await;
+    world.hire(102, 2).await;
+    world.sql("INSERT INTO workflow_alerts (id, org_id, name) VALUES (77, 1, 'Fire')").await;
+    world.sql("INSERT INTO workflow_alert_recipients (alert_id, user_id) VALUES (77, 101), (77, 102)").await;
+    (give_all(101, 11), give_all(102, 11))
+}
+
+async fn one_of_two_left(world: &World, requests: [&Value; 2]) {
+    let mut states = states(world, &requests).await;
+    states.sort();
+    assert_eq!(states, ["completed", "rejected"]);
+    let mut refused = Vec::new();
+    for request in requests {
+        refused.extend(reasons(world, request).await);
+    }
+    assert_eq!(refused, ["blocked"]);
+    let recipients = "SELECT count(*) FROM workflow_alert_recipients r JOIN users u ON u.id = r.user_id \
+                      WHERE r.alert_id = 77 AND u.status = 'active'";
+    assert_eq!(world.number(recipients).await, 1);
+    assert_eq!(world.orphans().await, 0);
+}
+
+#[test]
+fn of_an_alerts_two_recipients_who_leave_in_one_group_one_stays() {
+    run(Setting::Servers, async |world| {
+        let (first, second) = share_an_alert(world).await;
+        take(&world.context, &[&first, &second]).await;
+        one_of_two_left(world, [&first, &second]).await;
+    });
+}
+
+#[test]
+fn of_an_alerts_two_recipients_who_leave_in_two_planners_one_stays() {
+    run(Setting::Servers, async |world| {
+        let (first, second) = share_an_alert(world).await;
+        take_at_once(world, &first, &second).await;
+        one_of_two_left(world, [&first, &second]).await;
+    });
+}
+
+#[test]
+fn two_movers_that_close_the_last_two_chunks_at_once_hand_the_job_to_the_finalizer() {
+    run(Setting::Servers, async |world| {
+        world.use_chunks_of(10);
+        world.context.limits.stalled_after = Duration::from_secs(3600);
+        world.hire(101, 20).await;
+        let id = open_by_hand(world, &give_all(101, 11)).await;
+        world.outside.lose_steps().await;
+        world.meddle("DELETE FROM handover.outbox WHERE channel = 'steps'").await;
+        let gate = Gate::before_commit_of(mover::MOVE);
+        let context = gated(world, &gate);
+        let redeem = || {
+            let context = context.clone();
+            tokio::spawn(async move { mover::redeem(&context, id).await.expect("moved") })
+        };
+        let movers = [redeem(), redeem()];
+        world.until("both have moved", async || (gate.arrived() == 2).then_some(())).await;
+        gate.open();
+        for mover in movers {
+            mover.await.expect("a mover");
+        }
+        assert_eq!(world.job(id).await.expect("a job").state, "moving", "each saw the other's chunk open");
+        world.start_roles(&[Role::Mover, Role::Relay]).await;
+        assert_eq!(world.end_of(id).await.state, "completed");
+        assert_eq!(contacts_of(world, 101).await, 0);
+    });
+}
+
+#[test]
+fn what_a_host_inserts_in_a_transaction_that_is_open_when_the_finalizer_counts_is_counted() {
+    run(Setting::Servers, async |world| {
+        world.use_chunks_of(10);
+        world.hire(101, 20).await;
+        let id = open_by_hand(world, &give_all(101, 11)).await;
+        while world.job(id).await.expect("a job").state != "finalizing" {
+            mover::redeem(&world.context, id).await.expect("moved");
+        }
+        let host = world.store.begin("host").await.expect("a transaction");
+        let insert = "INSERT INTO contacts (org_id, owner_id, created_by, name) VALUES (1, 101, 1, 'Just in time')";
+        host.execute_unprepared(insert).await.expect("inserted");
+        let context = world.context.clone();
+        let finalizer = tokio::spawn(async move { finalizer::finalize(&context, id).await });
+        world.until("the finalizer waits", async || (waiting(world).await > 0).then_some(())).await;
+        assert_eq!(world.job(id).await.expect("a job").state, "finalizing");
+        host.commit().await.expect("committed");
+        finalizer.await.expect("the finalizer").expect("finalized");
+        assert_eq!(world.job(id).await.expect("a job").late_passes, 1);
+        world.start_worker().await;
+        let certificate = certificate_of(&world.end_of(id).await);
+        let contact = certificate.references.iter().find(|reference| reference.kind == "contact").expect("contacts");
+        assert_eq!((contact.found, contact.moved), (Some(21), Some(21)));
+        assert_eq!(world.orphans().await, 0);
+    });
+}
+
+/// A host that goes on working: inserts for the leaver, edits, gives a record to somebody of its own choice, and gives
+/// one back that was moved already. Who it gave records to.
+async fn host_works(world: &World, rounds: i64) -> BTreeMap<i64, i64> {
+    let mut placed = BTreeMap::new();
+    for round in 1..=rounds {
+        let (edited, chosen, back) = (round * 7 % 100 + 1, round, 100 - round % 40);
+        let insert = format!(
+            "INSERT INTO contacts (org_id, owner_id, created_by, name) VALUES (1, 53, 53, 'Meanwhile {round}')"
+        );
+        world.sql(&insert).await;
+        world.sql(&format!("UPDATE contacts SET name = 'Edited {round}' WHERE id = {edited}")).await;
+        if chosen < 60 {
+            world.sql(&format!("UPDATE contacts SET owner_id = 1 WHERE id = {chosen}")).await;
+            placed.insert(chosen, 1);
+        }
+        world
+            .sql(&format!("UPDATE contacts SET owner_id = 53 WHERE id = {back} AND owner_id IN (11, 12, 13, 14)"))
+            .await;
+    }
+    placed
+}
+
+#[test]
+fn a_host_that_writes_during_every_stage_loses_nothing_and_keeps_its_own_choices() {
+    run(Setting::Servers, async |world| {
+        world.use_chunks_of(3);
+        world.context.limits.late_passes = 10_000;
+        let contacts = world.number("SELECT count(*) FROM contacts").await;
+        world.start_worker().await;
+        let id = world.send(&keap_request("large")).await;
+        let rounds = 120;
+        let placed = host_works(world, rounds).await;
+        assert_eq!(world.end_of(id).await.state, "completed");
+        world
+            .until("everything that came late is moved", async || {
+                let again = format!("UPDATE handover.jobs SET recount_at = requested_at WHERE id = {}", world.uuid(id));
+                world.meddle(&again).await;
+                (contacts_of(world, 53).await == 0).then_some(())
+            })
+            .await;
+        assert_eq!(world.number("SELECT count(*) FROM contacts").await, contacts + rounds);
+        for (contact, owner) in placed {
+            let now = world.number(&format!("SELECT owner_id FROM contacts WHERE id = {contact}")).await;
+            assert_eq!(now, owner, "the host has given the contact {contact} away");
+        }
+        assert_eq!(world.orphans().await, 0);
+    });
+}
+
+#[test]
+fn twenty_planners_over_one_round_robin_group_go_round_exactly() {
+    run(Setting::Servers, async |world| {
+        let members = [15, 16, 17];
+        let mut before = Vec::new();
+        for member in members {
+            before.push(contacts_of(world, member).await);
+        }
+        let barrier = Arc::new(Barrier::new(20));
+        let mut planners = Vec::new();
+        for user in 101..=120 {
+            world.hire(user, 7).await;
+        }
+        for user in 101..=120 {
+            let mut request = give_all(user, 11);
+            let turn = json!([{ "round_robin": "West team", "amount": 7 }]);
+            request["reassign"]["contact"] = json!({ "logic": "hardcoded", "shares": turn });
+            let (context, barrier) = (world.context.clone(), barrier.clone());
+            planners.push(tokio::spawn(async move {
+                barrier.wait().await;
+                take(&context, &[&request]).await;
+            }));
+        }
+        for planner in planners {
+            planner.await.expect("a planner");
+        }
+        let mut received = Vec::new();
+        for (member, before) in members.into_iter().zip(before) {
+            received.push(contacts_of(world, member).await - before);
+        }
+        received.sort_unstable();
+        assert_eq!(received, [46, 47, 47]);
+        assert_eq!(world.orphans().await, 0);
+    });
+}
+
+#[test]
+fn several_workers_on_one_queue_do_each_job_once() {
+    run(Setting::Servers, async |world| {
+        for user in 101..=140 {
+            world.hire(user, 3).await;
+        }
+        for _ in 0..3 {
+            world.start_worker().await;
+        }
+        let mut jobs = Vec::new();
+        for user in 101..=140 {
+            jobs.push(world.send(&give_all(user, 11)).await);
+        }
+        for job in &jobs {
+            assert_eq!(world.end_of(*job).await.state, "completed");
+            world.check_journal(*job).await;
+        }
+        world.until_all_is_carried().await;
+        let events = world.events().await;
+        for job in &jobs {
+            let types: Vec<&Value> = events[&job.to_string()].iter().map(|event| &event["type"]).collect();
+            assert_eq!(types, ["handover.deactivation.completed", "handover.records.assigned"]);
+        }
+        assert_eq!(world.number("SELECT count(*) FROM handover.journal WHERE kind = 'contact'").await, 40);
+        assert_eq!(world.orphans().await, 0);
+    });
+}
+
+#[test]
+fn a_recount_gives_nothing_to_a_successor_who_has_left_since() {
+    run(Setting::Servers, async |world| {
+        world.hire(101, 5).await;
+        world.hire(102, 5).await;
+        let (first, second) = (give_all(101, 102), give_all(102, 11));
+        take(&world.context, &[&first, &second]).await;
+        world.sql("INSERT INTO contacts (org_id, owner_id, created_by, name) VALUES (1, 101, 1, 'Late')").await;
+        finalizer::recount(&world.context, id_of(&first)).await.expect("counted");
+        assert_eq!(contacts_of(world, 102).await, 0, "102 has left");
+        assert_eq!(contacts_of(world, 101).await, 1, "it stays where it is, and somebody is told");
+    });
+}
+
+#[test]
+fn a_successor_who_leaves_while_a_recount_gives_them_something_hands_it_on() {
+    run(Setting::Servers, async |world| {
+        world.hire(101, 5).await;
+        world.hire(102, 5).await;
+        let (first, second) = (give_all(101, 102), give_all(102, 11));
+        take(&world.context, &[&first]).await;
+        world.sql("INSERT INTO contacts (org_id, owner_id, created_by, name) VALUES (1, 101, 1, 'Late')").await;
+        let gate = Gate::before_commit_of(finalizer::RECOUNT);
+        let (context, id) = (gated(world, &gate), id_of(&first));
+        let recount = tokio::spawn(async move { finalizer::recount(&context, id).await.expect("counted") });
+        world.until("the late record is moved", async || (gate.arrived() == 1).then_some(())).await;
+        let leaving = spawn_take(&world.context, &second);
+        let met = async || (leaving.is_finished() || waiting(world).await > 0).then_some(());
+        world.until("the successor leaves", met).await;
+        gate.open();
+        recount.await.expect("the recount");
+        leaving.await.expect("the planner");
+        assert_eq!(states(world, &[&first, &second]).await, ["completed", "completed"]);
+        assert_eq!(world.orphans().await, 0);
+    });
+}
+
+#[test]
+fn a_recount_certifies_what_it_moved_also_when_that_fills_a_chunk() {
+    run(Setting::Servers, async |world| {
+        world.use_chunks_of(10);
+        world.hire(101, 5).await;
+        let request = give_all(101, 11);
+        take(&world.context, &[&request]).await;
+        for _ in 0..10 {
+            world.sql("INSERT INTO contacts (org_id, owner_id, created_by, name) VALUES (1, 101, 1, 'Late')").await;
+        }
+        for _ in 0..3 {
+            finalizer::recount(&world.context, id_of(&request)).await.expect("counted");
+        }
+        let certificate = certificate_of(&world.job(id_of(&request)).await.expect("a job"));
+        let contact = certificate.references.iter().find(|reference| reference.kind == "contact").expect("contacts");
+        assert_eq!((certificate.supplement, contact.moved), (1, Some(15)));
+        world.check_journal(id_of(&request)).await;
+    });
+}

@@ -1,1 +1,263 @@
-//! Recovery.
+//! What is lost, late or away: jobs end all the same, or say why not.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use handover::broker::{Channel, Outgoing};
+use handover::contract::{JobId, RequestId};
+use handover::job::{State, Step, StepKind};
+use handover::stages::{cutter, mover, planner};
+use handover::worker::Role;
+use sea_orm::ConnectionTrait;
+use serde_json::{Value, json};
+
+use crate::support::world::{certificate_of, keap_request, read};
+use crate::support::{Setting, World, on_both, run};
+
+async fn take(world: &World, request: &Value) -> JobId {
+    let message = planner::Message { body: request.to_string().into_bytes(), traceparent: None };
+    let outcomes = planner::take(&world.context, &[message]).await.expect("taken");
+    assert_eq!(outcomes, [handover::stages::Outcome::Done]);
+    read(request).job_id()
+}
+
+/// Opens the help page's job in chunks of ten and cuts it, by hand: nobody works on it.
+async fn open_by_hand(world: &mut World) -> JobId {
+    world.use_chunks_of(10);
+    let id = take(world, &keap_request("large")).await;
+    while world.job(id).await.expect("a job").state == State::Cutting.name() {
+        cutter::cut(&world.context, id).await.expect("cut");
+    }
+    id
+}
+
+/// Loses every step, on the broker and in the outbox.
+async fn lose_everything(world: &World) {
+    world.outside.lose_steps().await;
+    world.meddle("DELETE FROM handover.outbox WHERE channel = 'steps'").await;
+}
+
+async fn moved_to(world: &World, user: u32) -> i64 {
+    let journal = "SELECT COALESCE(sum(records), 0) FROM handover.journal WHERE action = 'moved'";
+    world.number(&format!("{journal} AND to_user = '{user}'")).await
+}
+
+async fn owned_by_53(world: &World) -> i64 {
+    world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await
+}
+
+fn step(kind: StepKind, job: JobId) -> Outgoing {
+    Outgoing {
+        id: uuid::Uuid::new_v4(),
+        channel: Channel::Steps,
+        routing_key: kind.routing_key().into(),
+        content_type: "application/json".into(),
+        headers: BTreeMap::new(),
+        body: serde_json::to_vec(&Step { step: kind, job_id: job }).expect("JSON"),
+    }
+}
+
+on_both!(a_job_whose_messages_are_all_lost_is_found_by_the_sweeper, |world| {
+    // Lost while it is cut, while it is moved and before it is finalized.
+    for lost_after in ["planning", "cutting", "moving", "everything"] {
+        let user =
+            101 + ["planning", "cutting", "moving", "everything"].iter().position(|it| *it == lost_after).unwrap_or(0);
+        world.hire(user as u32, 45).await;
+        world.use_chunks_of(10);
+        world.context.limits.chunks_per_cut = 2;
+        let request = json!({
+            "request_id": lost_after, "org_id": "1", "user_id": user.to_string(), "requested_by": "1",
+            "reassign": { "contact": { "user": "11" } },
+        });
+        let id = take(world, &request).await;
+        let state = async |world: &World| world.job(id).await.expect("a job").state().expect("a state");
+        if lost_after != "planning" {
+            cutter::cut(&world.context, id).await.expect("cut");
+        }
+        while ["moving", "everything"].contains(&lost_after) && state(world).await == State::Cutting {
+            cutter::cut(&world.context, id).await.expect("cut");
+        }
+        if lost_after != "planning" {
+            mover::redeem(&world.context, id).await.expect("moved");
+        }
+        while lost_after == "everything" && state(world).await == State::Moving {
+            mover::redeem(&world.context, id).await.expect("moved");
+        }
+        lose_everything(world).await;
+        world.start_worker().await;
+        let certificate = certificate_of(&world.end_of(id).await);
+        let contact = certificate.references.iter().find(|reference| reference.kind == "contact").expect("contacts");
+        assert_eq!(contact.moved, Some(45), "lost after {lost_after}");
+        world.check_journal(id).await;
+        world.stop_workers().await;
+    }
+    assert_eq!(world.orphans().await, 0);
+});
+
+on_both!(yesterdays_messages_change_nothing, |world| {
+    let request = keap_request("large");
+    world.use_chunks_of(10);
+    world.start_worker().await;
+    let id = world.send(&request).await;
+    assert_eq!(world.end_of(id).await.state, "completed");
+    world.until_all_is_carried().await;
+    world.events().await;
+    world.stop_workers().await;
+
+    let before = world.everything().await;
+    let nobody = JobId::of("1", &RequestId::try_from("nobody's".to_owned()).expect("an id"));
+    let broker = world.broker().await;
+    for job in [id, nobody] {
+        let stale = StepKind::ALL.map(|kind| step(kind, job));
+        for _ in 0..2 {
+            assert!(broker.publish(&stale).await.iter().all(Result::is_ok));
+        }
+    }
+    broker.close().await;
+    world.send(&request).await;
+    // The last message behind them all: when its job has ended, they have been taken.
+    world.start_roles(&[Role::Planner, Role::Mover, Role::Relay]).await;
+    let mut last = keap_request("last");
+    last["user_id"] = json!("54");
+    last["effective_at"] = json!("2026-01-01T00:00:00Z");
+    let refused = world.send(&last).await;
+    world.end_of(refused).await;
+    world.until_all_is_carried().await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    world.stop_workers().await;
+    let after = world.everything().await;
+    for table in ["contacts", "opportunities", "tasks", "licenses"] {
+        let name = if world.setting == Setting::Servers { format!("public.{table}") } else { table.to_owned() };
+        assert_eq!(before[&name].len(), after[&name].len(), "{table}");
+    }
+    let changed = before.iter().filter(|(table, rows)| {
+        let kept = rows.iter().all(|row| after[*table].contains(row));
+        !kept
+    });
+    let changed: Vec<&String> = changed.map(|(table, _)| table).collect();
+    assert!(changed.is_empty(), "rows have changed in {changed:?}");
+    assert_eq!(world.number("SELECT count(*) FROM handover.outbox WHERE channel = 'dead'").await, 0);
+    assert!(world.outside.next_parked(Duration::from_millis(100)).await.is_none(), "nothing is parked");
+});
+
+on_both!(when_a_successor_is_made_inactive_in_the_midst_nothing_more_goes_to_anybody, |world| {
+    let id = open_by_hand(world).await;
+    for _ in 0..3 {
+        mover::redeem(&world.context, id).await.expect("moved");
+    }
+    world.sql("UPDATE users SET status = 'inactive' WHERE id = 12").await;
+    let (given, left) = (moved_to(world, 12).await, owned_by_53(world).await);
+    assert!(given > 0 && left > 0);
+    world.start_worker().await;
+    let job = world.end_of(id).await;
+    assert_eq!(job.state, "needs_attention");
+    let reasons = job.reasons.expect("reasons");
+    assert_eq!(reasons[0]["code"], "successor_gone");
+    assert_eq!(reasons[0]["concerning"]["user_id"], "12");
+    assert_eq!(moved_to(world, 12).await, given, "they receive nothing any more");
+    world.check_journal(id).await;
+    let event = loop {
+        let event = world.next_event_of(id).await;
+        if event["type"] == "handover.deactivation.needs_attention" {
+            break event;
+        }
+    };
+    assert_eq!(event["data"]["reasons"][0]["code"], "successor_gone");
+    assert_eq!(world.number("SELECT count(*) FROM licenses WHERE user_id = 53").await, 1, "no license is freed yet");
+});
+
+on_both!(a_chunk_that_the_host_never_lets_go_is_given_up_and_the_others_are_done, |world| {
+    world.context.limits.chunk_attempts = 2;
+    let refuses = match world.setting {
+        Setting::Embedded => {
+            "CREATE TRIGGER refuses BEFORE UPDATE OF owner_id ON contacts WHEN OLD.id = 50 \
+             BEGIN SELECT RAISE(ABORT, 'this one is locked'); END"
+        }
+        // A constraint that says so with the commit.
+        Setting::Servers => {
+            "CREATE FUNCTION refuses() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'this one is locked'; END $$; \
+             CREATE CONSTRAINT TRIGGER refuses AFTER UPDATE ON contacts DEFERRABLE INITIALLY DEFERRED FOR EACH ROW \
+             WHEN (OLD.id = 50) EXECUTE FUNCTION refuses()"
+        }
+    };
+    world.sql(refuses).await;
+    let id = open_by_hand(world).await;
+    world.start_worker().await;
+    let job = world.end_of(id).await;
+    assert_eq!(job.state, "needs_attention");
+    let reasons = job.reasons.expect("reasons");
+    assert_eq!(reasons.as_array().map(Vec::len), Some(1));
+    assert_eq!(reasons[0]["code"], "chunk_failed");
+    assert!(reasons[0]["message"].as_str().is_some_and(|message| message.contains("this one is locked")), "{reasons}");
+    assert_eq!(owned_by_53(world).await, 10, "its own chunk, and no other");
+    assert_eq!(world.number("SELECT count(*) FROM opportunities WHERE owner_id = 53").await, 0);
+    assert_eq!(world.number("SELECT count(*) FROM handover.chunks WHERE state = 'failed' AND attempts = 2").await, 1);
+    assert_eq!(world.number("SELECT count(*) FROM licenses WHERE user_id = 53").await, 1);
+    world.check_journal(id).await;
+});
+
+on_both!(a_check_that_no_moved_record_passes_stops_the_job_and_frees_nothing, |world| {
+    let refuses = match world.setting {
+        Setting::Embedded => {
+            "CREATE TRIGGER refuses BEFORE UPDATE OF owner_id ON contacts WHEN NEW.owner_id = 14 \
+             BEGIN SELECT RAISE(ABORT, 'not to 14'); END"
+        }
+        Setting::Servers => {
+            "ALTER TABLE contacts ADD CONSTRAINT refuses CHECK (owner_id <> 14 OR id % 9 = 0) NOT VALID"
+        }
+    };
+    world.sql(refuses).await;
+    world.context.limits.chunk_attempts = 1;
+    world.start_worker().await;
+    // Small enough to be done at once: the planner fails, opens the job, and the mover finds the chunk to blame.
+    let job = world.hand_over(&keap_request("small")).await;
+    assert_eq!(job.state, "needs_attention");
+    assert_eq!(job.reasons.expect("reasons")[0]["code"], "chunk_failed");
+    assert_eq!(owned_by_53(world).await, 104, "one chunk holds them all, and moves whole or not at all");
+    assert_eq!(world.number("SELECT count(*) FROM licenses WHERE user_id = 53").await, 1);
+});
+
+/// Runs a statement on the server's own database.
+async fn administer(statement: &str) {
+    let url = std::env::var("HANDOVER_TEST_POSTGRES_URL").expect("HANDOVER_TEST_POSTGRES_URL");
+    let connection = sea_orm::Database::connect(url).await.expect("PostgreSQL");
+    connection.execute_unprepared(statement).await.expect(statement);
+    connection.close().await.expect("closing");
+}
+
+#[test]
+fn while_the_database_is_away_no_request_is_lost_and_none_is_parked() {
+    run(Setting::Servers, async |world| {
+        for user in 101..=105 {
+            world.hire(user, 3).await;
+        }
+        world.use_chunks_of(3);
+        let database = world.texts("SELECT CAST(current_database() AS text) AS t").await.remove(0);
+        world.start_worker().await;
+        let mut jobs = vec![world.send(&keap_request("large")).await];
+        let closed = "SELECT count(*) FROM handover.chunks WHERE state = 'closed'";
+        world.until("the job is under way", async || (world.number(closed).await > 0).then_some(())).await;
+
+        administer(&format!("ALTER DATABASE {database} ALLOW_CONNECTIONS false")).await;
+        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname";
+        administer(&format!("{end} = '{database}'")).await;
+        for user in 101..=105 {
+            let request = json!({
+                "request_id": format!("{user} leaves"), "org_id": "1", "user_id": user.to_string(), "requested_by": "1",
+                "reassign": { "contact": { "user": "11" } },
+            });
+            jobs.push(world.send(&request).await);
+        }
+        // Nothing can be seen while it is away: this is how long.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        administer(&format!("ALTER DATABASE {database} ALLOW_CONNECTIONS true")).await;
+
+        for job in jobs {
+            let end = world.end_of(job).await;
+            assert_eq!(end.state, "completed", "{:?}", end.reasons);
+            world.check_journal(job).await;
+        }
+        assert!(world.outside.next_parked(Duration::from_millis(200)).await.is_none(), "nothing is parked");
+        assert_eq!(world.orphans().await, 0);
+    });
+}

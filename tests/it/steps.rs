@@ -45,20 +45,7 @@ fn small_request(user: u32) -> Value {
 async fn prepare(world: &World) {
     let users: Vec<u32> = SMALL.into_iter().chain([SCHEDULED, STUCK]).collect();
     for user in users {
-        world
-            .sql(&format!(
-                "INSERT INTO users (id, org_id, name, email, status, role) \
-                 VALUES ({user}, 1, 'User {user}', 'user{user}@example.com', 'active', 'member')"
-            ))
-            .await;
-        world.sql(&format!("INSERT INTO licenses (org_id, user_id) VALUES (1, {user})")).await;
-        for n in 1..=3 {
-            world
-                .sql(&format!(
-                    "INSERT INTO contacts (org_id, owner_id, created_by, name) VALUES (1, {user}, {user}, 'Contact {n} of {user}')"
-                ))
-                .await;
-        }
+        world.hire(user, 3).await;
         for status in ["pending", "pending", "completed"] {
             world
                 .sql(&format!(
@@ -367,7 +354,7 @@ fn the_day_comes_to_every_step_and_ends_as_it_should() {
     assert_eq!(story("53")["certificate"]["supplement"], 1);
     assert_eq!(story("53")["certificate"]["license"], "freed");
     for user in SMALL.into_iter().chain([SCHEDULED]) {
-        assert_eq!(contact(&user.to_string())["moved"], 3);
+        assert_eq!(contact(&user.to_string())["moved"], 3, "{}", story(&user.to_string()));
         assert_eq!(story(&user.to_string())["state"], "completed");
     }
     assert_eq!(story("112")["state"], "needs_attention");

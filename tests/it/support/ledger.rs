@@ -126,6 +126,20 @@ impl World {
         }
     }
 
+    /// A user who owns contacts, as the host makes one.
+    pub async fn hire(&self, user: u32, contacts: u32) {
+        self.sql(&format!(
+            "INSERT INTO users (id, org_id, name, email, status, role) \
+             VALUES ({user}, 1, 'User {user}', 'user{user}@example.com', 'active', 'member')"
+        ))
+        .await;
+        self.sql(&format!("INSERT INTO licenses (org_id, user_id) VALUES (1, {user})")).await;
+        for n in 1..=contacts {
+            let owned = format!("(1, {user}, {user}, 'Contact {n} of {user}')");
+            self.sql(&format!("INSERT INTO contacts (org_id, owner_id, created_by, name) VALUES {owned}")).await;
+        }
+    }
+
     /// A job's id as a literal.
     pub fn uuid(&self, job: JobId) -> String {
         match self.setting {
