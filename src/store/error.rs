@@ -1,5 +1,7 @@
 //! What can go wrong in the database, as far as somebody decides on it.
 
+use sea_orm::sqlx::error::DatabaseError;
+use sea_orm::sqlx::postgres::{PgDatabaseError, PgSeverity};
 use sea_orm::{DbErr, RuntimeErr, SqlxError};
 
 /// A failure of the database, with what was being done.
@@ -74,9 +76,11 @@ impl Error {
 impl Cause {
     fn of(error: &DbErr) -> Cause {
         match error {
-            DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => match sqlx_error(error) {
-                Some(inner) => Cause::of_sqlx(inner).unwrap_or_else(|| Cause::Away(error.to_string())),
-                None => Cause::Away(error.to_string()),
+            // Whoever is turned away at the door, whatever the reason, has not asked for anything yet: a database that
+            // takes no connections or is being replaced takes them again, or a person mends the password.
+            DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => match sqlx_error(error).and_then(Cause::of_sqlx) {
+                Some(contention @ Cause::Contention { .. }) => contention,
+                _ => Cause::Away(error.to_string()),
             },
             _ => {
                 let inner = sqlx_error(error).and_then(Cause::of_sqlx);
@@ -90,6 +94,9 @@ impl Cause {
             SqlxError::Database(inner) => {
                 let code = inner.code().unwrap_or_default().into_owned();
                 let message = inner.message().to_owned();
+                if ends_the_session(inner.as_ref()) {
+                    return Some(Cause::Away(message));
+                }
                 Some(match kind_of_code(&code) {
                     Kind::Contention => Cause::Contention { code, message },
                     Kind::Away => Cause::Away(message),
@@ -115,6 +122,12 @@ fn sqlx_error(error: &DbErr) -> Option<&SqlxError> {
     }
 }
 
+/// Whether PostgreSQL has ended the session with this error, whatever its code.
+fn ends_the_session(error: &dyn DatabaseError) -> bool {
+    let error = error.try_downcast_ref::<PgDatabaseError>();
+    error.is_some_and(|error| matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic))
+}
+
 enum Kind {
     Contention,
     Away,
@@ -136,8 +149,9 @@ fn kind_of_code(code: &str) -> Kind {
     match code {
         // serialization_failure, deadlock_detected, lock_not_available, query_canceled (a statement's time limit)
         "40001" | "40P01" | "55P03" | "57014" => Kind::Contention,
-        // admin_shutdown, crash_shutdown, cannot_connect_now, database_dropped, idle_in_transaction_session_timeout
-        "57P01" | "57P02" | "57P03" | "57P04" | "25P03" => Kind::Away,
+        // admin_shutdown, crash_shutdown, cannot_connect_now, database_dropped, idle_in_transaction_session_timeout,
+        // read_only_sql_transaction (a standby answers while another server takes over)
+        "57P01" | "57P02" | "57P03" | "57P04" | "25P03" | "25006" => Kind::Away,
         // connection exceptions, insufficient resources (disk full, too many connections), system errors
         _ if code.starts_with("08") || code.starts_with("53") || code.starts_with("58") => Kind::Away,
         _ => Kind::Refused,
