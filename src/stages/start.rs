@@ -85,9 +85,9 @@ fn choose_small(context: &Context, catalog: &Catalog, ready: &[Ready<'_>], at_on
     ready.iter().map(&mut choose).collect()
 }
 
-/// Rows that the plan would move, remove or set, not counting what is done at the start anyhow.
+/// Rows that the plan would move, remove or set, not counting what stays and what is done at the start anyhow.
 fn rows_of(catalog: &Catalog, plan: &Plan) -> u64 {
-    let later = plan.references.iter().filter(|planned| !catalog.references[planned.position].at_start);
+    let later = plan.references.iter().filter(|planned| is_cut(&catalog.references[planned.position], planned));
     later.map(|planned| planned.count.rows.saturating_add(u64::from(!planned.count.exact))).sum()
 }
 
