@@ -114,24 +114,19 @@ pub fn get_stuck(job: &mut Job, reasons: Vec<Rejection>, now: OffsetDateTime) ->
 pub async fn recount(context: &Context, id: JobId) -> Result<()> {
     let now = now();
     let session = context.store.begin(RECOUNT).await?;
-    lock_successors(&session, id).await?;
+    lock_parties(&session, id).await?;
     let Some(mut job) = jobs::lock(&session, id.0).await? else { return Ok(()) };
     if job.state()? != State::Completed {
         return Ok(());
     }
     let catalog = context.catalogs.of_hash(&context.store, &job.catalog_hash).await?;
     let mut courses = references::of_jobs(&session, &[job.id]).await?;
-    let mut more = false;
     let mut moved = 0;
     for course in &mut courses {
-        let late = move_late(&session, context, &catalog, &job, course, now).await?;
-        moved += late;
-        more |= late >= context.limits.chunk_rows;
+        moved += move_late(&session, context, &catalog, &job, course, now).await?;
     }
     let mut left = Vec::new();
-    if more {
-        left.push(letters::step(StepKind::Recount, &job, now));
-    } else if moved > 0 {
+    if moved > 0 {
         let supplement = 1 + job.certificate.as_ref().and_then(|c| c["supplement"].as_u64()).unwrap_or(0) as u32;
         match conclusion_of(&session, &catalog, &job, courses, supplement, now).await? {
             Conclusion::Proved(certificate) => {
@@ -151,16 +146,17 @@ pub async fn recount(context: &Context, id: JobId) -> Result<()> {
     Ok(())
 }
 
-/// Locks everybody who may receive something of a job against leaving meanwhile: after its end nothing else holds them.
-async fn lock_successors(session: &Session, id: JobId) -> Result<()> {
+/// Locks the leaver and everybody who may still receive something: of a job that has ended, they may leave themselves.
+async fn lock_parties(session: &Session, id: JobId) -> Result<()> {
     let Some(job) = jobs::get(session, id.0).await? else { return Ok(()) };
-    let courses = references::of_jobs(session, &[id.0]).await?;
-    let successors = courses.iter().flat_map(|course| course.deal.successors());
-    let receivers: Vec<_> = successors.map(|user| (job.org.as_str(), user)).collect();
-    host::lock_users(session, &[], &receivers).await
+    let courses = references::of_jobs(session, &[job.id]).await?;
+    let receivers = courses.iter().flat_map(|course| course.deal.successors());
+    let receivers: Vec<_> = receivers.map(|user| (job.org.as_str(), user)).collect();
+    host::lock_users(session, &[(&job.org, &leaver_of(&job)?)], &receivers).await
 }
 
-/// Deals with a reference's late rows, no more than a chunk has; how many there were.
+/// Deals with a reference's late rows, no more than a chunk has; how many there were. Where somebody who would receive
+/// them has left since, they stay: nobody receives records after they have left.
 async fn move_late(
     session: &Session,
     context: &Context,
