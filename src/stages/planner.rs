@@ -424,7 +424,9 @@ pub async fn start_due(context: &Context, id: JobId) -> Result<()> {
         }
         None => return Ok(()),
     }
-    audit::append(&session, vec![audit_entry(&job)]).await?;
+    if job.state()? != State::Scheduled {
+        audit::append(&session, vec![audit_entry(&job)]).await?;
+    }
     outbox::insert(&session, left).await?;
     jobs::update(&session, State::Scheduled, job).await?;
     session.commit().await?;

@@ -7,6 +7,8 @@ use std::time::Duration;
 use handover::contract::JobId;
 use handover::job::State;
 use handover::stages::{Context, Outcome, cutter, finalizer, mover, planner};
+use handover::store::Cause;
+use handover::store::ledger::jobs;
 use handover::worker::Role;
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
@@ -15,7 +17,7 @@ use tokio::task::JoinHandle;
 
 use crate::support::disturb::Gate;
 use crate::support::world::{certificate_of, keap_request, read};
-use crate::support::{Setting, World, run};
+use crate::support::{Setting, World, on_both, run};
 
 fn give_all(leaver: u32, successor: u32) -> Value {
     json!({
@@ -167,6 +169,38 @@ fn whoever_receives_from_a_large_job_and_leaves_waits_for_it_across_workers() {
         assert_eq!(world.orphans().await, 0);
     });
 }
+
+#[test]
+fn looking_at_a_job_that_still_waits_is_nothing_for_the_audit_trail() {
+    run(Setting::Servers, async |world| {
+        world.use_chunks_of(3);
+        world.hire(101, 10).await;
+        world.hire(102, 5).await;
+        let (first, second) = (give_all(101, 102), give_all(102, 11));
+        take(&world.context, &[&first]).await;
+        take(&world.context, &[&second]).await;
+        for _ in 0..3 {
+            planner::start_due(&world.context, id_of(&second)).await.expect("looked at");
+        }
+        assert_eq!(states(world, &[&first, &second]).await, ["cutting", "scheduled"]);
+        let trail = format!("SELECT count(*) FROM handover.audit WHERE job_id = {}", world.uuid(id_of(&second)));
+        assert_eq!(world.number(&trail).await, 1);
+    });
+}
+
+on_both!(an_update_that_expects_another_state_writes_nothing, |world| {
+    world.use_chunks_of(3);
+    world.hire(101, 10).await;
+    let request = give_all(101, 11);
+    take(&world.context, &[&request]).await;
+    let mut stale = world.job(id_of(&request)).await.expect("a job");
+    stale.state = State::Completed.name().into();
+    let session = world.store.begin("test").await.expect("a transaction");
+    let written = jobs::update(&session, State::Moving, stale).await;
+    assert!(matches!(written.map_err(|error| error.cause), Err(Cause::Superseded)));
+    session.commit().await.expect("committed");
+    assert_eq!(states(world, &[&request]).await, ["cutting"]);
+});
 
 #[test]
 fn two_who_are_each_others_successors_cannot_both_leave() {

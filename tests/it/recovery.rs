@@ -118,10 +118,9 @@ on_both!(yesterdays_messages_change_nothing, |world| {
     // The last message behind them all: when its job has ended, they have been taken.
     world.start_roles(&[Role::Planner, Role::Mover, Role::Relay]).await;
     let mut last = keap_request("last");
-    last["user_id"] = json!("54");
-    last["effective_at"] = json!("2026-01-01T00:00:00Z");
+    last["user_id"] = json!("31");
     let refused = world.send(&last).await;
-    world.end_of(refused).await;
+    assert_eq!(world.end_of(refused).await.state, "rejected");
     world.until_all_is_carried().await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     world.stop_workers().await;

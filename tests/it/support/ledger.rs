@@ -29,7 +29,7 @@ impl World {
     async fn tables(&self) -> Vec<String> {
         self.texts(match self.setting {
             Setting::Embedded => {
-                "SELECT name AS t FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '%outbox' ORDER BY 1"
+                "SELECT name AS t FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '%outbox' AND name NOT LIKE 'sqlite%' ORDER BY 1"
             }
             Setting::Servers => {
                 "SELECT CAST(table_schema || '.' || table_name AS text) AS t FROM information_schema.tables \
