@@ -2,6 +2,7 @@
 //! records that must not be left to chance.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -32,11 +33,12 @@ impl<'de, V: Deserialize<'de>> Visitor<'de> for Unique<V> {
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
         let mut map = BTreeMap::new();
         while let Some(key) = access.next_key::<String>()? {
-            if map.contains_key(&key) {
+            match map.entry(key) {
                 // Told while the value is read: the path to it is known then.
-                access.next_value_seed(Twice(&key))?;
-            } else {
-                map.insert(key, access.next_value()?);
+                Entry::Occupied(there) => access.next_value_seed(Twice(there.key()))?,
+                Entry::Vacant(free) => {
+                    free.insert(access.next_value()?);
+                }
             }
         }
         Ok(map)
