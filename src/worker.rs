@@ -278,36 +278,49 @@ async fn dispatch(context: &Context, step: Step) -> crate::store::Result<()> {
     }
 }
 
-/// Headers of a sender's own that a parked message keeps, and how long a header may be: what a broker would refuse must
-/// not keep a message from being parked.
-const KEPT_HEADERS: usize = 32;
+/// Longest text of a reason in a header, in characters: a reason may quote what is wrong, at any length.
 const LONGEST_HEADER: usize = 2_000;
+
+/// Headers of its own that a message keeps when it is parked, in bytes. A broker limits them, and a message that could not
+/// be parked would hold up those behind it for ever.
+const MOST_KEPT_HEADERS: usize = 32 * 1024;
 
 /// A message as it is parked: its body untouched, its origin and the reason in headers.
 fn parked(incoming: &Incoming, reason: &Reason) -> Outgoing {
-    let short = |(name, value): &(&String, &String)| name.len() <= 200 && value.len() <= LONGEST_HEADER;
-    let theirs = incoming.headers.iter().filter(short).take(KEPT_HEADERS);
-    let mut headers: BTreeMap<String, String> = theirs.map(|(name, value)| (name.clone(), value.clone())).collect();
+    let mut headers = kept_headers(&incoming.headers);
     let time = now().format(&time::format_description::well_known::Rfc3339).unwrap_or_default();
     let ours = [
         ("x-handover-reason", Some(reason.code.clone())),
-        ("x-handover-path", reason.path.clone()),
-        ("x-handover-detail", Some(reason.detail.clone())),
+        ("x-handover-path", reason.path.as_deref().map(shortened)),
+        ("x-handover-detail", Some(shortened(&reason.detail))),
         ("x-handover-exchange", Some(incoming.exchange.clone())),
         ("x-handover-routing-key", Some(incoming.routing_key.clone())),
         ("x-handover-queue", Some(incoming.channel.name().to_owned())),
         ("x-handover-message-id", incoming.id.clone()),
         ("x-handover-parked-at", Some(time)),
     ];
-    let shortened = |value: String| value.chars().take(LONGEST_HEADER).collect();
-    headers.extend(ours.into_iter().filter_map(|(name, value)| Some((name.to_owned(), shortened(value?)))));
-    let content_type = incoming.content_type.clone().filter(|content_type| content_type.len() <= 200);
+    headers.extend(ours.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
     Outgoing {
         id: uuid::Uuid::new_v4(),
         channel: Channel::Dead,
         routing_key: incoming.routing_key.clone(),
-        content_type: content_type.unwrap_or_else(|| "application/octet-stream".into()),
+        content_type: incoming.content_type.clone().unwrap_or_else(|| "application/octet-stream".into()),
         headers,
         body: incoming.body.clone(),
+    }
+}
+
+fn kept_headers(headers: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let bytes: usize = headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+    match bytes {
+        0..=MOST_KEPT_HEADERS => headers.clone(),
+        _ => BTreeMap::from([("x-handover-headers".to_owned(), format!("left out: {bytes} bytes"))]),
+    }
+}
+
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(LONGEST_HEADER) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use handover::broker::{Channel, Outgoing};
 use handover::contract::JobId;
 use handover::plan::token::Seen;
 use handover::plan::{Verdict, fit};
@@ -256,6 +257,30 @@ fn has_origin(world: &World, headers: &BTreeMap<String, String>) {
     assert!(!header("x-handover-detail").is_empty(), "{headers:?}");
     assert!(header("x-handover-parked-at").ends_with('Z'), "{headers:?}");
 }
+
+on_both!(a_message_whose_headers_leave_no_room_for_the_reason_is_parked_all_the_same, |world| {
+    world.start_worker().await;
+    let long = allotting("r", &"k".repeat(200_000), json!({ "user": "11" })).to_string().into_bytes();
+    world.outside.send(long.clone()).await;
+    let parked = world.next_parked().await;
+    assert_eq!((parked.reason(), parked.body == long), ("unknown_kind", true));
+    assert!(parked.path().starts_with("reassign.kkk") && parked.path().len() < 2_100, "{}", parked.path().len());
+    let message = Outgoing {
+        id: Uuid::new_v4(),
+        channel: Channel::Requests,
+        routing_key: "request.deactivate".into(),
+        content_type: "text/plain".into(),
+        headers: BTreeMap::from([("filler".into(), "x".repeat(65_000))]),
+        body: b"no request".to_vec(),
+    };
+    let broker = world.broker().await;
+    assert!(broker.publish(&[message]).await.iter().all(Result::is_ok));
+    broker.close().await;
+    let parked = world.next_parked().await;
+    assert_eq!((parked.reason(), parked.body.as_slice()), ("not_json", b"no request".as_slice()));
+    assert_eq!(parked.headers["x-handover-headers"], "left out: 65006 bytes");
+    assert_eq!(world.hand_over(&keap_request("good")).await.state, "completed");
+});
 
 on_both!(a_request_that_the_database_itself_refuses_is_parked_and_takes_no_neighbour_with_it, |world| {
     // An id that is whole, but larger than this host's column holds: only the database can tell.
