@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::broker::{Broker, Channel, Consumer, Incoming, Outgoing};
 use crate::job::{Step, StepKind, rejection};
 use crate::retry::Pauses;
-use crate::stages::{Context, Outcome, Reason, cutter, finalizer, mover, now, planner, relay, sweeper};
+use crate::stages::{Context, Outcome, Reason, cutter, due, finalizer, mover, now, planner, relay, sweeper};
 use crate::store::{Cause, Error};
 
 /// What a worker runs.
@@ -270,7 +270,7 @@ impl Worker {
 /// Which stage takes which step: the steps' table of contents.
 async fn dispatch(context: &Context, step: Step) -> crate::store::Result<()> {
     match step.step {
-        StepKind::Start => planner::start_due(context, step.job_id).await,
+        StepKind::Start => due::start_due(context, step.job_id).await,
         StepKind::Cut => cutter::cut(context, step.job_id).await,
         StepKind::Ticket => mover::redeem(context, step.job_id).await,
         StepKind::Finalize => finalizer::finalize(context, step.job_id).await,

@@ -14,7 +14,7 @@ impl MigrationName for Migration {
 }
 
 /// States of a job that has not ended: a user has at most one such job.
-const OPEN: &str = "state IN ('scheduled', 'cutting', 'moving', 'finalizing', 'needs_attention')";
+const OPEN: &str = "state IN ('scheduled', 'cutting', 'moving', 'finalizing', 'needs_attention', 'paused')";
 
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
@@ -101,6 +101,7 @@ impl Names {
             .col(text("kind"))
             .col(text("body_hash"))
             .col(json_binary("body"))
+            .col(json_binary_null("amended"))
             .col(uuid("job_id"))
             .col(text("outcome"))
             .col(timestamp_with_time_zone("received_at"))
@@ -125,9 +126,11 @@ impl Names {
             .col(json_binary_null("reasons"))
             .col(json_binary_null("certificate"))
             .col(uuid_null("wait_for"))
+            .col(uuid_null("target"))
             .col(integer("late_passes").default(0))
             .col(text_null("traceparent"))
             .col(timestamp_with_time_zone_null("effective_at"))
+            .col(timestamp_with_time_zone_null("return_at"))
             .col(timestamp_with_time_zone("requested_at"))
             .col(timestamp_with_time_zone_null("started_at"))
             .col(timestamp_with_time_zone_null("completed_at"))
@@ -171,6 +174,7 @@ impl Names {
             .col(uuid("job_id"))
             .col(integer("number"))
             .col(integer("position"))
+            .col(big_integer_null("journal_id"))
             .col(boolean("named"))
             .col(json_binary_null("first_key"))
             .col(json_binary_null("last_key"))
@@ -213,7 +217,9 @@ impl Names {
             .col(text("kind"))
             .col(text("table_name"))
             .col(text("from_user"))
+            .col(text_null("other_user"))
             .col(json_binary("content"))
+            .col(text_null("outcome"))
             .col(timestamp_with_time_zone("at"))
             .col(timestamp_with_time_zone_null("keep_until"))
             .to_owned()
@@ -281,6 +287,12 @@ impl Names {
             format!("CREATE INDEX handover_chunks_open ON {chunks} (job_id, number) WHERE state = 'open'"),
             format!("CREATE INDEX handover_journal_job ON {journal} (job_id)"),
             format!("CREATE INDEX handover_copies_job ON {copies} (job_id)"),
+            // What can still come back, found by whoever left and by whom they had it with.
+            format!("CREATE INDEX handover_copies_from ON {copies} (from_user, id) WHERE outcome IS NULL"),
+            format!(
+                "CREATE INDEX handover_copies_other ON {copies} (other_user, id) WHERE outcome IS NULL AND other_user IS NOT NULL"
+            ),
+            format!("CREATE INDEX handover_jobs_user ON {jobs} (org, user_id, requested_at)"),
             format!("CREATE INDEX handover_copies_keep_until ON {copies} (keep_until) WHERE keep_until IS NOT NULL"),
             format!("CREATE INDEX handover_outbox_due ON {outbox} (channel, id)"),
             format!("CREATE INDEX handover_audit_job ON {audit} (job_id)"),

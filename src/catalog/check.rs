@@ -14,8 +14,13 @@ use toml::de::{DeTable, DeValue};
 use self::reference::check_reference;
 use self::resolve::Resolver;
 use super::fault::{Fault, Faults, line_of};
-use super::file::{ConditionEntry, GroupsEntry, LicenseEntry, ReferenceEntry, UsersEntry};
-use super::model::{Catalog, Condition, Groups, License, Reference, SomeUsers, Status, Taken, Users};
+use super::file::{
+    ConditionEntry, GroupsEntry, InvitationStatusEntry, InvitationsEntry, LicenseEntry, ReferenceEntry, UsersEntry,
+};
+use super::model::{
+    Catalog, Condition, Disposition, Groups, InvitationStatus, Invitations, License, Reference, SomeUsers, Status,
+    Taken, Users,
+};
 use super::schema::{Schema, Table};
 
 /// A catalog that holds, with what is worth a warning.
@@ -45,6 +50,7 @@ pub fn check(name: &str, source: &str, schema: &Schema) -> Result<Checked, Fault
 struct Entries {
     users: Option<UsersEntry>,
     license: Option<LicenseEntry>,
+    invitations: Option<InvitationsEntry>,
     groups: Option<GroupsEntry>,
     references: Vec<Spanned<ReferenceEntry>>,
 }
@@ -59,6 +65,7 @@ fn read(resolver: &mut Resolver<'_>, name: &str, source: &str) -> Option<Catalog
     let users_table = resolver.table(&users_entry.table);
     let users = users_table.and_then(|table| check_users(resolver, table, &users_entry));
     let license = entries.license.as_ref().map(|entry| check_license(resolver, users_table, entry));
+    let invitations = entries.invitations.as_ref().map(|entry| check_invitations(resolver, entry));
     let groups = entries.groups.as_ref().map(|entry| check_groups(resolver, entry));
     let has_groups = groups.is_some();
     let mut kinds = HashSet::new();
@@ -77,6 +84,7 @@ fn read(resolver: &mut Resolver<'_>, name: &str, source: &str) -> Option<Catalog
     }
     let users = users?;
     settle_overlaps(&mut references, &users);
+    settle_pairs(&mut references);
     warn_of_uncovered(resolver, &references);
     Some(Catalog {
         name: name.into(),
@@ -84,6 +92,7 @@ fn read(resolver: &mut Resolver<'_>, name: &str, source: &str) -> Option<Catalog
         source: source.into(),
         users,
         license: license.map_or(Some(None), |license| license.map(Some))?,
+        invitations: invitations.map_or(Some(None), |invitations| invitations.map(Some))?,
         groups: groups.map_or(Some(None), |groups| groups.map(Some))?,
         references,
     })
@@ -110,11 +119,13 @@ fn read_entries(resolver: &mut Resolver<'_>, source: &str) -> Option<Entries> {
         match key.get_ref().as_ref() {
             "users" => entries.users = read_section(resolver, value),
             "license" => entries.license = read_section(resolver, value),
+            "invitations" => entries.invitations = read_section(resolver, value),
             "groups" => entries.groups = read_section(resolver, value),
             "reference" => entries.references = read_references(resolver, value),
             other => {
-                let message =
-                    format!("unknown section `{other}`: a catalog has [users], [license], [groups] and [[reference]]");
+                let message = format!(
+                    "unknown section `{other}`: a catalog has [users], [license], [invitations], [groups] and [[reference]]"
+                );
                 resolver.fault(key.span().start, message);
             }
         }
@@ -155,6 +166,13 @@ fn check_users(resolver: &mut Resolver<'_>, table: &Table, entry: &UsersEntry) -
     let manager = resolver.optional_column(table, entry.manager.as_ref());
     let status = check_status(resolver, table, entry);
     let required: Vec<_> = entry.required.iter().map(|name| resolver.column(table, name)).collect();
+    let new: Vec<_> = (entry.new.iter())
+        .map(|(name, value)| {
+            let column = resolver.column_at(table, name, value.span().start);
+            let value = resolver.literal(table, name, value);
+            column.zip(value)
+        })
+        .collect();
     let may: Vec<_> =
         (entry.may.iter()).map(|(kind, condition)| Some((*kind, resolver.condition(table, condition)?))).collect();
     Some(Users {
@@ -166,6 +184,7 @@ fn check_users(resolver: &mut Resolver<'_>, table: &Table, entry: &UsersEntry) -
         manager: manager?,
         status: status?,
         required: required.into_iter().collect::<Option<_>>()?,
+        new: new.into_iter().collect::<Option<_>>()?,
         may: may.into_iter().collect::<Option<_>>()?,
     })
 }
@@ -195,8 +214,41 @@ fn check_license(resolver: &mut Resolver<'_>, users: Option<&Table>, entry: &Lic
             format!("`{}` of {} may not be NULL, so a license cannot be freed", entry.user.get_ref(), table.name);
         resolver.fault(entry.user.span().start, message);
     }
+    let org = resolver.optional_column(table, entry.org.as_ref());
     let exempt = optional_condition(resolver, users?, entry.exempt.as_ref());
-    Some(License { table: table.name.clone(), user: user?, exempt: exempt? })
+    Some(License { table: table.name.clone(), user: user?, org: org?, exempt: exempt? })
+}
+
+fn check_invitations(resolver: &mut Resolver<'_>, entry: &InvitationsEntry) -> Option<Invitations> {
+    let table = resolver.table(&entry.table)?;
+    let key = resolver.column(table, &entry.key);
+    let user = resolver.column(table, &entry.user);
+    let optional = [&entry.invited_by, &entry.email, &entry.org, &entry.sent_at, &entry.answered_at];
+    let [invited_by, email, org, sent_at, answered_at] =
+        optional.map(|name| resolver.optional_column(table, name.as_ref()));
+    let status = entry.status.as_ref().map(|status| check_invitation_status(resolver, table, status));
+    Some(Invitations {
+        table: table.name.clone(),
+        key: key?,
+        user: user?,
+        invited_by: invited_by?,
+        email: email?,
+        org: org?,
+        sent_at: sent_at?,
+        answered_at: answered_at?,
+        status: status.map_or(Some(None), |status| status.map(Some))?,
+    })
+}
+
+fn check_invitation_status(
+    resolver: &mut Resolver<'_>,
+    table: &Table,
+    entry: &InvitationStatusEntry,
+) -> Option<InvitationStatus> {
+    let column = resolver.column(table, &entry.column);
+    let mut word = |value| resolver.literal(table, entry.column.get_ref(), value);
+    let (open, accepted, cancelled) = (word(&entry.open), word(&entry.accepted), word(&entry.cancelled));
+    Some(InvitationStatus { column: column?, open: open?, accepted: accepted?, cancelled: cancelled? })
 }
 
 fn check_groups(resolver: &mut Resolver<'_>, entry: &GroupsEntry) -> Option<Groups> {
@@ -234,6 +286,21 @@ fn settle_overlaps(references: &mut [Reference], users: &Users) {
             .filter(|other| other.covers_rows() && other.may_overlap(this))
             .map(|other| Taken { filter: other.filter.clone(), of: other.when.as_ref().map(of) })
             .collect();
+    }
+}
+
+/// Tells each reference whose rows come back by themselves of the one that holds the same rows for another user.
+fn settle_pairs(references: &mut [Reference]) {
+    for position in 0..references.len() {
+        let this = &references[position];
+        let is_pair = |other: &&Reference| {
+            other.table == this.table
+                && other.user != this.user
+                && matches!(other.disposition, Disposition::Detach { restore: true, .. })
+        };
+        let other = references.iter().find(is_pair).map(|other| other.user.clone());
+        let pairs = matches!(this.disposition, Disposition::Detach { restore: true, .. });
+        references[position].other_user = other.filter(|_| pairs);
     }
 }
 

@@ -23,6 +23,8 @@ pub struct UsersEntry {
     #[serde(default)]
     pub required: Vec<Name>,
     #[serde(default)]
+    pub new: BTreeMap<String, Spanned<Scalar>>,
+    #[serde(default)]
     pub may: BTreeMap<RequestType, ConditionEntry>,
 }
 
@@ -47,7 +49,31 @@ pub struct ConditionEntry {
 pub struct LicenseEntry {
     pub table: Name,
     pub user: Name,
+    pub org: Option<Name>,
     pub exempt: Option<ConditionEntry>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InvitationsEntry {
+    pub table: Name,
+    pub key: Name,
+    pub user: Name,
+    pub invited_by: Option<Name>,
+    pub email: Option<Name>,
+    pub org: Option<Name>,
+    pub sent_at: Option<Name>,
+    pub answered_at: Option<Name>,
+    pub status: Option<InvitationStatusEntry>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InvitationStatusEntry {
+    pub column: Name,
+    pub open: Spanned<Scalar>,
+    pub accepted: Spanned<Scalar>,
+    pub cancelled: Spanned<Scalar>,
 }
 
 #[derive(Debug, Deserialize)]

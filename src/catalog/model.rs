@@ -19,6 +19,8 @@ pub struct Catalog {
     pub users: Users,
     /// Where licenses are.
     pub license: Option<License>,
+    /// Where invitations are.
+    pub invitations: Option<Invitations>,
     /// Where round-robin groups and eligibility are.
     pub groups: Option<Groups>,
     /// Every reference, in the order in which they are worked on.
@@ -56,6 +58,8 @@ pub struct Users {
     pub status: Status,
     /// Columns without which a profile is incomplete.
     pub required: Vec<Column>,
+    /// What a user who is invited has in other columns.
+    pub new: Vec<(Column, String)>,
     /// Who may ask for what: a condition on the requester. A request type without one is open to every active user of the organization.
     pub may: BTreeMap<RequestType, Condition>,
 }
@@ -107,8 +111,46 @@ pub struct License {
     pub table: TableName,
     /// The column that points at the holder; NULL when free.
     pub user: Column,
+    /// The organization that it belongs to, where the host has them.
+    pub org: Option<Column>,
     /// Users who need none.
     pub exempt: Option<Condition>,
+}
+
+/// Where invitations are: one row each.
+#[derive(Debug, Clone)]
+pub struct Invitations {
+    /// The table.
+    pub table: TableName,
+    /// What an invitation is known by.
+    pub key: Column,
+    /// Who is invited.
+    pub user: Column,
+    /// Who asked for it.
+    pub invited_by: Option<Column>,
+    /// The address that it goes to.
+    pub email: Option<Column>,
+    /// The organization.
+    pub org: Option<Column>,
+    /// When it was sent last.
+    pub sent_at: Option<Column>,
+    /// When it was accepted or cancelled.
+    pub answered_at: Option<Column>,
+    /// What became of it.
+    pub status: Option<InvitationStatus>,
+}
+
+/// The column that says what became of an invitation, and its values.
+#[derive(Debug, Clone)]
+pub struct InvitationStatus {
+    /// The column.
+    pub column: Column,
+    /// Neither accepted nor cancelled.
+    pub open: String,
+    /// The user has come.
+    pub accepted: String,
+    /// The user is not to come.
+    pub cancelled: String,
 }
 
 /// Which users are in which group.
@@ -137,6 +179,9 @@ pub struct Reference {
     pub user: Column,
     /// Every column of the table: what a copy of a row holds.
     pub columns: Vec<String>,
+    /// The column of the other user, where a row stands between two and each may bring it back (a follow): it comes back
+    /// only when both are there.
+    pub other_user: Option<Column>,
     /// Which rows count.
     pub filter: Filter,
     /// Rows of earlier references of the same user column: theirs, and not this one's.
@@ -228,6 +273,11 @@ impl Disposition {
             Disposition::Detach { with, .. } | Disposition::Purge { with, .. } => with,
             _ => &[],
         }
+    }
+
+    /// Whether a reactivation brings rows or values back.
+    pub fn restores(&self) -> bool {
+        matches!(self, Disposition::Detach { restore: true, .. } | Disposition::Set { restore: true, .. })
     }
 
     /// Whether a request may say who receives the records.

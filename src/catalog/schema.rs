@@ -64,6 +64,8 @@ pub struct SchemaColumn {
     pub cast: String,
     /// What kind of values it holds.
     pub family: Family,
+    /// Whether the database works its values out, so that nobody writes them.
+    pub generated: bool,
     /// Whether it can be NULL.
     pub nullable: bool,
     /// Every value it can hold, where the schema says so (an enumeration, a boolean, a check on a list).
@@ -137,6 +139,11 @@ impl Schema {
 }
 
 impl Table {
+    /// The columns that somebody writes: what a copy of a row is made of.
+    pub fn written_columns(&self) -> Vec<String> {
+        self.columns.iter().filter(|column| !column.generated).map(|column| column.name.clone()).collect()
+    }
+
     /// The column of that name.
     pub fn column(&self, name: &str) -> Option<&SchemaColumn> {
         self.columns.iter().find(|column| column.name == name)

@@ -14,7 +14,7 @@ use super::{Ended, jobs as jobs_command, open, output, preview, submit};
 use crate::broker::local::LocalBroker;
 use crate::broker::{Broker, Channel};
 use crate::config::{self, Settings};
-use crate::contract::{Certificate, Request, read_request};
+use crate::contract::{AnyRequest, Certificate, Request, read_request};
 use crate::stages::Context;
 use crate::store::ledger::outbox;
 use crate::store::{Store, ledger};
@@ -111,7 +111,8 @@ fn request(records: u64) -> Result<Request> {
             "task": { "user": "11" },
         },
     });
-    read_request(request.to_string().as_bytes()).context("the demo's own request")
+    let read = read_request(request.to_string().as_bytes()).context("the demo's own request")?;
+    read.into_handover().context("the demo's own request hands nothing over")
 }
 
 async fn hand_over(
@@ -126,7 +127,7 @@ async fn hand_over(
     let stop = CancellationToken::new();
     let worker =
         tokio::spawn(worker::run(context, broker.clone(), &Role::ALL, settings.worker, stop.clone().cancelled_owned()));
-    for sent in broker.publish(&[submit::message(request)]).await {
+    for sent in broker.publish(&[submit::message(&AnyRequest::Handover(request.clone()))]).await {
         sent.context("the demo's request could not be sent")?;
     }
     let job = progress::follow(&store, request.job_id().0, previewed, arguments.json).await?;

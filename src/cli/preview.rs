@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, bail};
 use clap::Args;
 use serde::Serialize;
 
 use super::{Ended, open, output, submit};
 use crate::catalog::{Catalog, Disposition};
 use crate::config::Settings;
-use crate::contract::{JobId, Rejection, Request};
+use crate::contract::{AnyRequest, JobId, Rejection, Request};
 use crate::plan::token::Seen;
-use crate::plan::{Plan, Planned, Verdict, fit};
+use crate::plan::{Plan, Planned, Verdict, fit_handover};
 use crate::stages::Context;
 use crate::stages::assess::{Counting, assess, parties};
 use crate::store::ledger::chunks;
@@ -72,6 +72,11 @@ pub async fn run(arguments: Arguments, settings: Settings) -> Result<Ended> {
     let context = open::context(&settings, store).await?;
     let mut ended = Ended::Done;
     for request in requests {
+        let AnyRequest::Handover(request) = request else {
+            bail!(
+                "only a `deactivate` or a `reassign` has a preview here; of an undo: `handover revert JOB --preview`"
+            );
+        };
         let preview = preview(&context, request).await?;
         if !preview.accepted {
             ended = Ended::Rejected;
@@ -87,7 +92,7 @@ pub async fn run(arguments: Arguments, settings: Settings) -> Result<Ended> {
 /// Previews a request.
 pub async fn preview(context: &Context, request: Request) -> Result<Preview> {
     let catalog = context.catalogs.current();
-    let request = fit(&catalog, request)?;
+    let request = fit_handover(&catalog, request)?;
     let session = context.store.snapshot().await?;
     let parties = parties(&session, &catalog, &[&request]).await?;
     let parties: Vec<_> = parties.iter().collect();
@@ -106,7 +111,7 @@ pub async fn preview(context: &Context, request: Request) -> Result<Preview> {
         wait_for: None,
     };
     match verdict {
-        Verdict::Rejected(reasons) => {
+        Verdict::Rejected(reasons) | Verdict::LockedOut(_, reasons) => {
             preview.accepted = false;
             preview.rejections = reasons;
         }

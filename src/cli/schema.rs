@@ -5,7 +5,7 @@ use clap::{Args, ValueEnum};
 use schemars::{JsonSchema, schema_for};
 
 use super::{Ended, output};
-use crate::contract::{Assigned, CloudEvent, Completion, JobNews, Request};
+use crate::contract::{AnyRequest, Assigned, CloudEvent, Completion, InvitationNews, JobNews};
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -28,12 +28,13 @@ enum Of {
 enum Event {
     Completed(CloudEvent<Completion>),
     Assigned(CloudEvent<Assigned>),
+    Invitation(CloudEvent<InvitationNews>),
     News(CloudEvent<JobNews>),
 }
 
 pub fn run(arguments: Arguments) -> Result<Ended> {
     let schema = match arguments.of {
-        Of::Request => schema_for!(Request),
+        Of::Request => schema_for!(AnyRequest),
         Of::Event => schema_for!(Event),
     };
     output::json(&schema)?;

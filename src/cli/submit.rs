@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{Ended, open, output, watch};
 use crate::broker::{Channel, Outgoing};
 use crate::config::Settings;
-use crate::contract::{Request, read_request};
+use crate::contract::{AnyRequest, read_request};
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -32,10 +32,11 @@ pub async fn run(arguments: Arguments, settings: Settings) -> Result<Ended> {
     let broker = open::broker(&settings, &store).await?;
     let messages: Vec<Outgoing> = requests.iter().map(message).collect();
     for (request, result) in requests.iter().zip(broker.publish(&messages).await) {
-        result.with_context(|| format!("the request {} could not be sent", request.request_id))?;
+        let request_id = request.head().request_id;
+        result.with_context(|| format!("the request {request_id} could not be sent"))?;
         let job = request.job_id();
         match arguments.json {
-            true => output::json_line(&serde_json::json!({ "request_id": request.request_id, "job_id": job }))?,
+            true => output::json_line(&serde_json::json!({ "request_id": request_id, "job_id": job }))?,
             false => output::line(job.to_string())?,
         }
     }
@@ -48,7 +49,7 @@ pub async fn run(arguments: Arguments, settings: Settings) -> Result<Ended> {
 
 /// Requests of a file: one JSON value over any number of lines, or one on each line. Nothing is sent where one of them
 /// cannot be read.
-pub fn read_requests(file: &Path) -> Result<Vec<Request>> {
+pub fn read_requests(file: &Path) -> Result<Vec<AnyRequest>> {
     let text = read_file(file)?;
     let whole = serde_json::from_str::<serde_json::Value>(&text).is_ok();
     let pieces: Vec<(usize, &str)> = match whole {
@@ -75,11 +76,11 @@ fn read_file(file: &Path) -> Result<String> {
 }
 
 /// A request as it goes to the queue.
-pub fn message(request: &Request) -> Outgoing {
+pub fn message(request: &AnyRequest) -> Outgoing {
     Outgoing {
         id: Uuid::new_v4(),
         channel: Channel::Requests,
-        routing_key: format!("request.{}", request.kind.name()),
+        routing_key: format!("request.{}", request.head().kind.name()),
         content_type: "application/json".into(),
         headers: BTreeMap::new(),
         body: request.canonical().to_string().into_bytes(),

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{Ended, jobs as jobs_command, open, output};
 use crate::config::Settings;
-use crate::contract::Request;
+use crate::contract::AnyRequest;
 use crate::job::State;
 use crate::store::Store;
 use crate::store::ledger::chunks;
@@ -40,15 +40,16 @@ pub async fn run(arguments: Arguments, settings: Settings) -> Result<Ended> {
 }
 
 /// Follows the jobs of requests just sent, one after the other, to their end.
-pub async fn wait_for_requests(store: &Store, requests: &[Request], json: bool) -> Result<Ended> {
+pub async fn wait_for_requests(store: &Store, requests: &[AnyRequest], json: bool) -> Result<Ended> {
     let mut worst = Ended::Done;
     for request in requests {
+        let head = request.head();
         let job = follow(store, request.job_id().0, json).await?;
-        let known = requests::get(&store.reader(), request.org(), request.request_id.as_str()).await?;
+        let known = requests::get(&store.reader(), head.org(), head.request_id.as_str()).await?;
         if known.is_some_and(|known| known.body_hash != request.body_hash()) {
             eprintln!(
                 "the request id {} was used before with another body: this request was not done",
-                request.request_id
+                head.request_id
             );
             worst = Ended::Failed;
             continue;
@@ -90,7 +91,7 @@ async fn follow(store: &Store, id: Uuid, json: bool) -> Result<Job> {
             }
         }
         if let Some(job) = job
-            && (job.state()?.is_final() || job.state()? == State::NeedsAttention)
+            && (job.state()?.is_final() || job.state()?.is_held())
         {
             return Ok(job);
         }
@@ -105,7 +106,7 @@ async fn follow(store: &Store, id: Uuid, json: bool) -> Result<Job> {
 async fn tell_end(store: &Store, job: &Job, json: bool) -> Result<Ended> {
     let ended = match job.state()? {
         State::Rejected => Ended::Rejected,
-        State::NeedsAttention => Ended::Failed,
+        State::NeedsAttention | State::Paused => Ended::Failed,
         _ => Ended::Done,
     };
     if !json {

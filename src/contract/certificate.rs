@@ -17,9 +17,15 @@ pub struct Certificate {
     pub org_id: String,
     /// The leaver.
     pub user_id: String,
+    /// Of a job that undoes another: that job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undoes: Option<JobId>,
+    /// Of a job that was undone: by which.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undone_by: Option<JobId>,
     /// Who asked.
     pub requested_by: String,
-    /// The state that the certificate belongs to: `completed`.
+    /// The state that the certificate belongs to: `completed`; of one that was undone, `reverted` or `cancelled`.
     pub state: String,
     /// 0 for the certificate itself; each later count that found and moved more counts one up.
     pub supplement: u32,
@@ -81,6 +87,17 @@ pub struct ReferenceResult {
     /// Records that the host took away while the job was under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changed_meanwhile: Option<u64>,
+    /// Of an undo: records that are back where they were, rows that are there again, values that are as before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restored: Option<u64>,
+    /// Of an undo: what was left alone, by reason. `changed`: it is not where the job put it any more; `back_already`: somebody brought it back before; `gone`: it is not
+    /// there any more; `occupied`: another row has its place; `parent_gone`: what it belongs to is not there any more;
+    /// `other_inactive`: it comes back when its other user does; `refused`: the database refused it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub skipped: BTreeMap<String, u64>,
+    /// Of an undo: rows of which no copy is kept any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub impossible: Option<u64>,
     /// How many went to whom.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub successors: BTreeMap<String, u64>,
@@ -92,6 +109,8 @@ pub struct ReferenceResult {
 pub enum LicenseOutcome {
     /// It is free for somebody else; the billed count is unchanged.
     Freed,
+    /// The user, who is back, holds one.
+    Taken,
     /// The leaver needs none (Keap: "partners do not require a user license").
     Exempt,
     /// The leaver held none, or the catalog has no `[license]`.
@@ -103,6 +122,7 @@ impl LicenseOutcome {
     pub fn name(self) -> &'static str {
         match self {
             LicenseOutcome::Freed => "freed",
+            LicenseOutcome::Taken => "taken",
             LicenseOutcome::Exempt => "exempt",
             LicenseOutcome::None => "none",
         }

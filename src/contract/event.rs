@@ -7,45 +7,167 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Certificate, JobId, Rejection, event_id};
+use super::{Certificate, JobId, LicenseOutcome, Rejection, RequestType, event_id};
 
 /// The MIME type of every event.
 pub const EVENT_CONTENT_TYPE: &str = "application/cloudevents+json";
 
 /// The types of events; each is also its routing key on the topic exchange of events.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum EventType {
-    /// Accepted, and waits for its time or for another job.
-    #[serde(rename = "handover.deactivation.scheduled")]
-    Scheduled,
-    /// Accepted and under way. A job that is done at once says only that it is completed.
-    #[serde(rename = "handover.deactivation.started")]
-    Started,
-    /// Done: `data` is the certificate.
-    #[serde(rename = "handover.deactivation.completed")]
-    Completed,
-    /// Refused: `data` holds every reason.
-    #[serde(rename = "handover.deactivation.rejected")]
-    Rejected,
-    /// Stopped until a person decides: `data` says why.
-    #[serde(rename = "handover.deactivation.needs_attention")]
-    NeedsAttention,
-    /// One digest a job and successor: how many of what, from whom.
-    #[serde(rename = "handover.records.assigned")]
+    /// `handover.deactivation.<change>`
+    Deactivation(Change),
+    /// `handover.reassignment.<change>`: of a `reassign`.
+    Reassignment(Change),
+    /// `handover.undo.<change>`: of a job that undoes another or restores what a reactivation brings back.
+    Undo(Change),
+    /// `handover.request.rejected`: of a request that is neither a deactivation nor a reassignment.
+    RequestRejected,
+    /// `handover.user.reactivated`
+    Reactivated,
+    /// `handover.invitation.<answer>`
+    Invitation(Answer),
+    /// `handover.records.assigned`: one digest a job and successor, how many of what, from whom.
     Assigned,
 }
 
-impl EventType {
-    /// The type's name.
-    pub fn name(self) -> &'static str {
+/// What has happened to a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Change {
+    /// Accepted, and waits for its time or for another job.
+    Scheduled,
+    /// Accepted and under way. A job that is done at once says only that it is completed.
+    Started,
+    /// Done: `data` is the certificate.
+    Completed,
+    /// Refused: `data` holds every reason.
+    Rejected,
+    /// Stopped until a person decides: `data` says why.
+    NeedsAttention,
+    /// Stopped because somebody asked for it.
+    Paused,
+    /// Goes on.
+    Resumed,
+    /// Called off before its end; what it had moved is back.
+    Cancelled,
+    /// Undone: `data` is the certificate of what came back.
+    Reverted,
+}
+
+/// What has happened to an invitation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Answer {
+    /// There is one: a mail is to be sent.
+    Created,
+    /// A mail is to be sent again.
+    Resent,
+    /// The user has come.
+    Accepted,
+    /// The user is not to come any more.
+    Cancelled,
+}
+
+impl Change {
+    const ALL: [Change; 9] = [
+        Change::Scheduled,
+        Change::Started,
+        Change::Completed,
+        Change::Rejected,
+        Change::NeedsAttention,
+        Change::Paused,
+        Change::Resumed,
+        Change::Cancelled,
+        Change::Reverted,
+    ];
+
+    fn name(self) -> &'static str {
         match self {
-            EventType::Scheduled => "handover.deactivation.scheduled",
-            EventType::Started => "handover.deactivation.started",
-            EventType::Completed => "handover.deactivation.completed",
-            EventType::Rejected => "handover.deactivation.rejected",
-            EventType::NeedsAttention => "handover.deactivation.needs_attention",
-            EventType::Assigned => "handover.records.assigned",
+            Change::Scheduled => "scheduled",
+            Change::Started => "started",
+            Change::Completed => "completed",
+            Change::Rejected => "rejected",
+            Change::NeedsAttention => "needs_attention",
+            Change::Paused => "paused",
+            Change::Resumed => "resumed",
+            Change::Cancelled => "cancelled",
+            Change::Reverted => "reverted",
         }
+    }
+}
+
+impl Answer {
+    const ALL: [Answer; 4] = [Answer::Created, Answer::Resent, Answer::Accepted, Answer::Cancelled];
+
+    fn name(self) -> &'static str {
+        match self {
+            Answer::Created => "created",
+            Answer::Resent => "resent",
+            Answer::Accepted => "accepted",
+            Answer::Cancelled => "cancelled",
+        }
+    }
+}
+
+impl EventType {
+    /// The event of a change to a job that a request of this type made.
+    pub fn of(kind: RequestType, change: Change) -> EventType {
+        match (kind, change) {
+            (RequestType::Deactivate, change) => EventType::Deactivation(change),
+            (RequestType::Reassign, change) => EventType::Reassignment(change),
+            (_, Change::Rejected) => EventType::RequestRejected,
+            (_, change) => EventType::Undo(change),
+        }
+    }
+
+    /// Every type that is published.
+    pub fn all() -> Vec<EventType> {
+        let deactivations = Change::ALL.map(EventType::Deactivation);
+        let reassignments = Change::ALL.map(EventType::Reassignment);
+        let undos = [Change::Scheduled, Change::NeedsAttention, Change::Paused, Change::Resumed, Change::Cancelled];
+        let undos = undos.map(EventType::Undo);
+        let invitations = Answer::ALL.map(EventType::Invitation);
+        let others = [EventType::RequestRejected, EventType::Reactivated, EventType::Assigned];
+        deactivations.into_iter().chain(reassignments).chain(undos).chain(invitations).chain(others).collect()
+    }
+
+    /// The type's name.
+    pub fn name(self) -> String {
+        match self {
+            EventType::Deactivation(change) => format!("handover.deactivation.{}", change.name()),
+            EventType::Reassignment(change) => format!("handover.reassignment.{}", change.name()),
+            EventType::Undo(change) => format!("handover.undo.{}", change.name()),
+            EventType::RequestRejected => "handover.request.rejected".into(),
+            EventType::Reactivated => "handover.user.reactivated".into(),
+            EventType::Invitation(answer) => format!("handover.invitation.{}", answer.name()),
+            EventType::Assigned => "handover.records.assigned".into(),
+        }
+    }
+}
+
+impl From<EventType> for String {
+    fn from(kind: EventType) -> String {
+        kind.name()
+    }
+}
+
+impl TryFrom<String> for EventType {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        let found = EventType::all().into_iter().find(|kind| kind.name() == name);
+        found.ok_or_else(|| format!("there is no event of the type {name:?}"))
+    }
+}
+
+impl JsonSchema for EventType {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "EventType".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let names: Vec<String> = EventType::all().into_iter().map(EventType::name).collect();
+        schemars::json_schema!({ "type": "string", "enum": names })
     }
 }
 
@@ -96,7 +218,7 @@ impl<T> CloudEvent<T> {
     }
 }
 
-/// The `data` of a deactivation event other than the completed one.
+/// The `data` of an event about a job that tells no certificate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct JobNews {
     /// The job.
@@ -105,7 +227,9 @@ pub struct JobNews {
     pub request_id: String,
     /// The organization; empty where the host has none.
     pub org_id: String,
-    /// The leaver.
+    /// What was asked for.
+    pub request_type: String,
+    /// The user: of a deactivation the leaver.
     pub user_id: String,
     /// The state that the job is in now.
     pub state: String,
@@ -144,4 +268,29 @@ pub struct Assigned {
     pub user_id: String,
     /// How many of each kind.
     pub records: BTreeMap<String, u64>,
+}
+
+/// The `data` of `handover.invitation.*`: what whoever sends the mail needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct InvitationNews {
+    /// The job.
+    pub job_id: JobId,
+    /// The sender's name for the request.
+    pub request_id: String,
+    /// The organization; empty where the host has none.
+    pub org_id: String,
+    /// Who is invited.
+    pub user_id: String,
+    /// Their name.
+    pub name: String,
+    /// Their address.
+    pub email: String,
+    /// Who asked for it.
+    pub requested_by: String,
+    /// The invitation's own key, where the host keeps invitations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invitation_id: Option<String>,
+    /// Of an accepted one: what became of the license.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub license: Option<LicenseOutcome>,
 }

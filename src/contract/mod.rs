@@ -4,6 +4,7 @@
 //! the inside never checks an id's shape or an amount's range again.
 
 mod allotment;
+mod any;
 mod certificate;
 mod event;
 mod ids;
@@ -13,8 +14,11 @@ mod request;
 mod unique;
 
 pub use allotment::{Allotment, Extras, Recipient, Share};
+pub use any::{AnyRequest, Head, Invite, Order, UserRequest};
 pub use certificate::{Certificate, LicenseOutcome, ReferenceResult};
-pub use event::{Assigned, CloudEvent, Completion, EVENT_CONTENT_TYPE, EventType, JobNews};
+pub use event::{
+    Answer, Assigned, Change, CloudEvent, Completion, EVENT_CONTENT_TYPE, EventType, InvitationNews, JobNews,
+};
 pub use ids::{JOB_NAMESPACE, JobId, OrgId, RequestId, UserId, event_id};
 pub use read::{MAX_REQUEST_BYTES, Unreadable, read_request};
 pub use rejection::{Concerning, Rejection};

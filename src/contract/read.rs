@@ -1,15 +1,21 @@
 //! Reading a message into a request, or into the reason why it cannot be read.
 
-use serde::de::IgnoredAny;
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 
-use super::Request;
+use super::request::Form;
+use super::{AnyRequest, Order, Request, RequestType};
 
 /// Longest message body that is read, in bytes: room for an `each` of ten thousand records.
 pub const MAX_REQUEST_BYTES: usize = 1 << 20;
 
 /// Longest `reason` accepted, in characters.
 const LONGEST_REASON: usize = 2_000;
+
+/// Longest name and address of somebody who is invited, in characters (RFC 5321 allows an address 64 + 1 + 255).
+const LONGEST_NAME: usize = 200;
+const LONGEST_EMAIL: usize = 320;
 
 /// Why a message cannot be read as a request. Such a message is parked, never retried.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -43,7 +49,7 @@ fn spelled_out(text: &str) -> String {
 }
 
 /// Reads a message body. What only the catalog can tell (an unknown kind, an id of the wrong shape) is checked after this.
-pub fn read_request(body: &[u8]) -> Result<Request, Unreadable> {
+pub fn read_request(body: &[u8]) -> Result<AnyRequest, Unreadable> {
     if body.len() > MAX_REQUEST_BYTES {
         let detail = format!("the message has {} bytes; at most {MAX_REQUEST_BYTES} are read", body.len());
         return Err(Unreadable::new("too_large", ".", detail));
@@ -55,19 +61,83 @@ pub fn read_request(body: &[u8]) -> Result<Request, Unreadable> {
             Err(error) => Err(Unreadable::new("not_json", ".", error.to_string())),
         };
     }
-    let mut json = serde_json::Deserializer::from_slice(body);
-    let request: Request = serde_path_to_error::deserialize(&mut json).map_err(|error| explain(body, error))?;
-    json.end().map_err(|error| Unreadable::new("not_json", ".", error.to_string()))?;
-    if request.reason.as_ref().is_some_and(|reason| reason.chars().count() > LONGEST_REASON) {
-        let detail = format!("a reason has at most {LONGEST_REASON} characters");
-        return Err(Unreadable::new("invalid_field", "reason", detail));
-    }
+    let request = match read::<Typed>(body)?.kind.form() {
+        Form::Handover => AnyRequest::Handover(check_handover(read(body)?)?),
+        Form::User => AnyRequest::User(read(body)?),
+        Form::Invite => AnyRequest::Invite(read(body)?),
+        Form::Order => AnyRequest::Order(check_order(read(body)?)?),
+    };
+    check_texts(&request)?;
     refuse_nul(body, &request)?;
     Ok(request)
 }
 
+/// The type of a request, whatever else it holds.
+#[derive(Deserialize)]
+struct Typed {
+    #[serde(rename = "type", default)]
+    kind: RequestType,
+}
+
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Unreadable> {
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| explain(body, error))?;
+    json.end().map_err(|error| Unreadable::new("not_json", ".", error.to_string()))?;
+    Ok(value)
+}
+
+/// Fields that only one of the types has which share a form.
+fn check_handover(request: Request) -> Result<Request, Unreadable> {
+    if request.kind == RequestType::Reassign {
+        if request.reassign.is_empty() {
+            return Err(Unreadable::new("missing_field", "reassign", "say for at least one kind who receives it"));
+        }
+        let misplaced = [("return_at", request.return_at.is_some()), ("lock_out", request.lock_out)];
+        if let Some((field, _)) = misplaced.into_iter().find(|(_, there)| *there) {
+            return Err(Unreadable::new("unknown_field", field, "a `reassign` only moves records: leave it out"));
+        }
+    }
+    if let (Some(leaves), Some(returns)) = (request.effective_at, request.return_at)
+        && returns <= leaves
+    {
+        return Err(Unreadable::new("invalid_field", "return_at", "nobody returns before they leave (`effective_at`)"));
+    }
+    Ok(request)
+}
+
+fn check_order(order: Order) -> Result<Order, Unreadable> {
+    match (order.kind, order.reassign.is_empty()) {
+        (RequestType::Amend, true) => {
+            Err(Unreadable::new("missing_field", "reassign", "say for at least one kind who receives it from now on"))
+        }
+        (RequestType::Amend, false) | (_, true) => Ok(order),
+        (_, false) => Err(Unreadable::new("unknown_field", "reassign", "only an `amend` names successors")),
+    }
+}
+
+fn check_texts(request: &AnyRequest) -> Result<(), Unreadable> {
+    if request.head().reason.is_some_and(|reason| reason.chars().count() > LONGEST_REASON) {
+        let detail = format!("a reason has at most {LONGEST_REASON} characters");
+        return Err(Unreadable::new("invalid_field", "reason", detail));
+    }
+    let AnyRequest::Invite(invite) = request else { return Ok(()) };
+    for (field, text, longest) in [("name", &invite.name, LONGEST_NAME), ("email", &invite.email, LONGEST_EMAIL)] {
+        if text.trim().is_empty() || text.chars().count() > longest || text.chars().any(char::is_control) {
+            let detail = format!("it has 1 to {longest} characters and none that is a control character");
+            return Err(Unreadable::new("invalid_field", field, detail));
+        }
+    }
+    let parts: Vec<&str> = invite.email.split('@').collect();
+    match parts.as_slice() {
+        [local, domain] if !local.is_empty() && !domain.is_empty() && !invite.email.contains(char::is_whitespace) => {
+            Ok(())
+        }
+        _ => Err(Unreadable::new("invalid_field", "email", "this is no address: it has the form name@domain")),
+    }
+}
+
 /// PostgreSQL's text holds every character but NUL, so a request with one could be neither asked about nor kept.
-fn refuse_nul(body: &[u8], request: &Request) -> Result<(), Unreadable> {
+fn refuse_nul(body: &[u8], request: &AnyRequest) -> Result<(), Unreadable> {
     let escape = br"\u0000";
     if !body.windows(escape.len()).any(|part| part == escape) {
         return Ok(());

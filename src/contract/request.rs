@@ -4,17 +4,18 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
 use super::{Allotment, JobId, OrgId, RequestId, UserId, unique};
 
-/// A request to deactivate a user, as published to `handover.requests`. Unknown fields are refused.
+/// A request to hand over what a user owns, as published to `handover.requests`: `deactivate`, or `reassign`, which only
+/// moves. Unknown fields are refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
     /// What is asked for.
     #[serde(rename = "type", default)]
+    #[schemars(extend("enum" = ["deactivate", "reassign"]))]
     pub kind: RequestType,
     /// The sender's name for this request. The same id with the same body is the same job; with another body it is a conflict.
     pub request_id: RequestId,
@@ -33,6 +34,13 @@ pub struct Request {
     #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub effective_at: Option<OffsetDateTime>,
+    /// A leave, not a farewell: on that day the job is reverted by itself. RFC 3339.
+    #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub return_at: Option<OffsetDateTime>,
+    /// End the user's access at once, even where an allotment is missing: the job then waits until an `amend` names it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lock_out: bool,
     /// For each kind of the catalog that is transferred: who receives how much.
     #[serde(default, deserialize_with = "unique::map", skip_serializing_if = "BTreeMap::is_empty")]
     pub reassign: BTreeMap<String, Allotment>,
@@ -51,13 +59,92 @@ pub enum RequestType {
     /// Hand over what the user has, then free the license.
     #[default]
     Deactivate,
+    /// Only move records, from anyone: what was left behind, or went to the wrong user.
+    Reassign,
+    /// Let a user in again: license, status, and what the catalog restores. Ownership stays where it went.
+    Reactivate,
+    /// Add a user, who is invited until they accept.
+    Invite,
+    /// Send an invitation again.
+    ResendInvitation,
+    /// An invited user comes: takes a license and is active.
+    AcceptInvitation,
+    /// An invited user is not to come any more.
+    CancelInvitation,
+    /// Undo a completed job: what is still where it was put goes back.
+    Revert,
+    /// End a job that has not: a scheduled one is forgotten, one under way is stopped and undone.
+    Cancel,
+    /// Stop a job until it is resumed.
+    Pause,
+    /// Let a job go on that was paused, or that needed attention.
+    Resume,
+    /// Name other successors for what a job has not moved yet, and let it go on.
+    Amend,
+}
+
+/// What the fields of a request are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    Handover,
+    User,
+    Invite,
+    Order,
 }
 
 impl RequestType {
+    /// Every type.
+    pub const ALL: [RequestType; 12] = [
+        RequestType::Deactivate,
+        RequestType::Reassign,
+        RequestType::Reactivate,
+        RequestType::Invite,
+        RequestType::ResendInvitation,
+        RequestType::AcceptInvitation,
+        RequestType::CancelInvitation,
+        RequestType::Revert,
+        RequestType::Cancel,
+        RequestType::Pause,
+        RequestType::Resume,
+        RequestType::Amend,
+    ];
+
     /// The word that stands in requests, routing keys and catalogs.
     pub fn name(self) -> &'static str {
         match self {
             RequestType::Deactivate => "deactivate",
+            RequestType::Reassign => "reassign",
+            RequestType::Reactivate => "reactivate",
+            RequestType::Invite => "invite",
+            RequestType::ResendInvitation => "resend_invitation",
+            RequestType::AcceptInvitation => "accept_invitation",
+            RequestType::CancelInvitation => "cancel_invitation",
+            RequestType::Revert => "revert",
+            RequestType::Cancel => "cancel",
+            RequestType::Pause => "pause",
+            RequestType::Resume => "resume",
+            RequestType::Amend => "amend",
+        }
+    }
+
+    /// The type of that name.
+    pub fn from_name(name: &str) -> Option<RequestType> {
+        RequestType::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    pub(super) fn form(self) -> Form {
+        match self {
+            RequestType::Deactivate | RequestType::Reassign => Form::Handover,
+            RequestType::Reactivate
+            | RequestType::ResendInvitation
+            | RequestType::AcceptInvitation
+            | RequestType::CancelInvitation => Form::User,
+            RequestType::Invite => Form::Invite,
+            RequestType::Revert
+            | RequestType::Cancel
+            | RequestType::Pause
+            | RequestType::Resume
+            | RequestType::Amend => Form::Order,
         }
     }
 }
@@ -99,23 +186,4 @@ impl Request {
     pub fn groups(&self) -> impl Iterator<Item = &str> {
         self.reassign.values().flat_map(Allotment::groups)
     }
-
-    /// The request in its canonical form: fields in their documented order, defaults left out, map keys sorted.
-    pub fn canonical(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
-    }
-
-    /// SHA-256 over the canonical form, in hexadecimal: two bodies that mean the same have the same hash.
-    pub fn body_hash(&self) -> String {
-        hex(&Sha256::digest(self.canonical().to_string()))
-    }
-}
-
-/// Lower-case hexadecimal.
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -226,3 +226,51 @@ pub fn orphans_left(kind: Option<&str>, place: &str, count: u64) -> Rejection {
     let concerning = Concerning { kind: kind.map(str::to_owned), count: Some(count), ..Concerning::default() };
     reason("orphans_left", concerning, message, "find out who still writes them, or cover them in the catalog")
 }
+
+/// There is no such job in the organization.
+pub fn unknown_job(job: JobId) -> Rejection {
+    let concerning = Concerning { job_id: Some(job.to_string()), ..Concerning::default() };
+    reason("unknown_job", concerning, format!("there is no job {job}"), "`handover jobs` lists those that there are")
+}
+
+/// The job is in a state in which this cannot be done.
+pub fn wrong_state(job: JobId, state: &str, wants: &str, mend: &str) -> Rejection {
+    let concerning = Concerning { job_id: Some(job.to_string()), ..Concerning::default() };
+    reason("wrong_state", concerning, format!("the job {job} is {state}, and cannot be {wants}"), mend)
+}
+
+/// The user handed something over again since: that comes back first.
+pub fn later_job(job: JobId, later: JobId) -> Rejection {
+    let concerning = Concerning { job_id: Some(later.to_string()), ..Concerning::default() };
+    let message = format!("the job {job} is not the user's last one: {later} came later");
+    reason("later_job", concerning, message, format!("revert {later} first"))
+}
+
+/// Every license is taken.
+pub fn no_license_free(user: &str) -> Rejection {
+    let message = format!("the user {user} needs a license and none is free");
+    reason("no_license_free", of_user(user), message, "free a license, or buy one, and send the request under a new id")
+}
+
+/// The user is active already.
+pub fn already_active(user: &str) -> Rejection {
+    reason("already_active", of_user(user), format!("the user {user} is active already"), "nothing is left to do")
+}
+
+/// The user is not invited.
+pub fn not_invited(user: &str) -> Rejection {
+    let message = format!("the user {user} is not invited");
+    reason("not_invited", of_user(user), message, "`handover users --status invited` lists who is")
+}
+
+/// The host knows no invited users, or the catalog does not say how.
+pub fn no_invitations() -> Rejection {
+    let message = "the catalog does not say what an invited user is".to_owned();
+    reason("no_invitations", Concerning::default(), message, "give [users] a status `invited`")
+}
+
+/// Somebody has this address already.
+pub fn email_taken(email: &str, user: &str) -> Rejection {
+    let message = format!("the user {user} has the address {email} already");
+    reason("email_taken", of_user(user), message, "reactivate that user, or use another address")
+}

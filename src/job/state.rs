@@ -22,6 +22,14 @@ pub enum State {
     Rejected,
     /// Stopped until a person decides; what was moved stays moved.
     NeedsAttention,
+    /// Stopped because somebody asked for it, until somebody asks for it to go on.
+    Paused,
+    /// Another job undoes what this one did.
+    Reverting,
+    /// Undone after its end.
+    Reverted,
+    /// Called off before its end; what it had moved is back.
+    Cancelled,
 }
 
 /// What happens to a job.
@@ -39,6 +47,22 @@ pub enum Happening {
     Proved,
     /// Something happened that a person has to decide.
     Stuck,
+    /// Somebody asked for it to stop.
+    Paused,
+    /// Somebody asked for it to go on: it has not begun.
+    ResumedBefore,
+    /// Somebody asked for it to go on: not everything is cut.
+    ResumedCutting,
+    /// Somebody asked for it to go on: everything is cut.
+    ResumedMoving,
+    /// Somebody called it off, and nothing is to be undone.
+    CalledOff,
+    /// A job begins to undo it.
+    UndoBegun,
+    /// What it did after its end is undone.
+    Undone,
+    /// What it did before it was called off is undone.
+    UndoneHalfway,
 }
 
 /// A transition that the table does not have.
@@ -54,7 +78,7 @@ pub struct Illegal {
 /// The state that follows, or that there is none. Every update of a job's state goes through here and names the state
 /// that it expects: no row updated means that somebody else was faster.
 pub fn next(state: State, happening: Happening) -> Result<State, Illegal> {
-    use Happening::{CutAll, FoundMore, MovedAll, Proved, Started, Stuck};
+    use Happening::*;
     match (state, happening) {
         (State::Scheduled, Started) => Ok(State::Cutting),
         (State::Cutting, CutAll) => Ok(State::Moving),
@@ -63,13 +87,29 @@ pub fn next(state: State, happening: Happening) -> Result<State, Illegal> {
         // A job that fits one chunk is planned, moved and proved in one transaction.
         (State::Cutting | State::Finalizing, Proved) => Ok(State::Completed),
         (State::Scheduled | State::Cutting | State::Moving | State::Finalizing, Stuck) => Ok(State::NeedsAttention),
+        (State::Scheduled | State::Cutting | State::Moving | State::Finalizing, Paused) => Ok(State::Paused),
+        (State::Paused | State::NeedsAttention, ResumedBefore) => Ok(State::Scheduled),
+        (State::Paused | State::NeedsAttention, ResumedCutting) => Ok(State::Cutting),
+        (State::Paused | State::NeedsAttention, ResumedMoving) => Ok(State::Moving),
+        (State::Scheduled | State::Paused | State::NeedsAttention, CalledOff) => Ok(State::Cancelled),
+        (
+            State::Cutting
+            | State::Moving
+            | State::Finalizing
+            | State::Paused
+            | State::NeedsAttention
+            | State::Completed,
+            UndoBegun,
+        ) => Ok(State::Reverting),
+        (State::Reverting, Undone) => Ok(State::Reverted),
+        (State::Reverting, UndoneHalfway) => Ok(State::Cancelled),
         _ => Err(Illegal { state, happening }),
     }
 }
 
 impl State {
     /// Every state, in the order of a job's life.
-    pub const ALL: [State; 7] = [
+    pub const ALL: [State; 11] = [
         State::Scheduled,
         State::Cutting,
         State::Moving,
@@ -77,10 +117,20 @@ impl State {
         State::Completed,
         State::Rejected,
         State::NeedsAttention,
+        State::Paused,
+        State::Reverting,
+        State::Reverted,
+        State::Cancelled,
     ];
 
     /// States of a job that has begun and not ended: its leaver is leaving, its successors must stay.
-    pub const UNDER_WAY: [State; 4] = [State::Cutting, State::Moving, State::Finalizing, State::NeedsAttention];
+    pub const UNDER_WAY: [State; 5] =
+        [State::Cutting, State::Moving, State::Finalizing, State::NeedsAttention, State::Paused];
+
+    /// States of a job that has not ended, of which a user has one at most. One that is being undone has: the job that
+    /// undoes it has not.
+    pub const OPEN: [State; 6] =
+        [State::Scheduled, State::Cutting, State::Moving, State::Finalizing, State::NeedsAttention, State::Paused];
 
     /// The word that stands in the ledger and in every output.
     pub fn name(self) -> &'static str {
@@ -92,6 +142,10 @@ impl State {
             State::Completed => "completed",
             State::Rejected => "rejected",
             State::NeedsAttention => "needs_attention",
+            State::Paused => "paused",
+            State::Reverting => "reverting",
+            State::Reverted => "reverted",
+            State::Cancelled => "cancelled",
         }
     }
 
@@ -102,7 +156,12 @@ impl State {
 
     /// Whether nothing more happens to the job by itself.
     pub fn is_final(self) -> bool {
-        matches!(self, State::Completed | State::Rejected)
+        matches!(self, State::Completed | State::Rejected | State::Reverted | State::Cancelled)
+    }
+
+    /// Whether the job waits for a person.
+    pub fn is_held(self) -> bool {
+        matches!(self, State::NeedsAttention | State::Paused)
     }
 }
 
@@ -116,29 +175,47 @@ impl fmt::Display for State {
 mod tests {
     use super::*;
 
-    const HAPPENINGS: [Happening; 6] = [
+    const HAPPENINGS: [Happening; 14] = [
         Happening::Started,
         Happening::CutAll,
         Happening::MovedAll,
         Happening::FoundMore,
         Happening::Proved,
         Happening::Stuck,
+        Happening::Paused,
+        Happening::ResumedBefore,
+        Happening::ResumedCutting,
+        Happening::ResumedMoving,
+        Happening::CalledOff,
+        Happening::UndoBegun,
+        Happening::Undone,
+        Happening::UndoneHalfway,
     ];
 
     #[test]
-    fn nothing_leaves_a_final_state() {
+    fn nothing_leaves_a_final_state_but_a_completed_one_to_be_undone() {
         for state in State::ALL.into_iter().filter(|state| state.is_final()) {
             for happening in HAPPENINGS {
-                assert_eq!(next(state, happening), Err(Illegal { state, happening }));
+                let undone = (state, happening) == (State::Completed, Happening::UndoBegun);
+                assert_eq!(next(state, happening).is_ok(), undone, "{state} {happening:?}");
             }
         }
     }
 
     #[test]
-    fn every_state_under_way_can_get_stuck_once() {
+    fn every_state_under_way_can_get_stuck_or_be_paused_once() {
         for state in State::UNDER_WAY {
-            let stuck = next(state, Happening::Stuck);
-            assert_eq!(stuck.is_ok(), state != State::NeedsAttention, "{state}");
+            for happening in [Happening::Stuck, Happening::Paused] {
+                assert_eq!(next(state, happening).is_ok(), !state.is_held(), "{state} {happening:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn whatever_has_not_ended_can_be_called_off() {
+        for state in State::OPEN {
+            let undone = next(state, Happening::UndoBegun).and_then(|state| next(state, Happening::UndoneHalfway));
+            assert_eq!(undone.or(next(state, Happening::CalledOff)), Ok(State::Cancelled), "{state}");
         }
     }
 

@@ -26,8 +26,12 @@ pub struct UserFacts {
     pub manager: Option<UserId>,
     /// The columns that rules ask for, by name.
     pub columns: HashMap<String, Option<String>>,
-    /// The job by which they are leaving, or wait to.
+    /// The job about them that has not ended.
+    pub under_way: Option<JobId>,
+    /// That job, if by it they are leaving or wait to.
     pub leaving: Option<JobId>,
+    /// That job, if it has ended their access already.
+    pub shut_out_by: Option<JobId>,
     /// A job under way that gives them records: who receives may not leave before it ends.
     pub receives_from: Option<JobId>,
 }

@@ -1,32 +1,64 @@
 //! Fits a request to the catalog: what only the catalog can tell to be unreadable.
 
+use std::collections::BTreeMap;
+
 use uuid::Uuid;
 
 use crate::catalog::{Catalog, Column, Family, Reference};
-use crate::contract::{Allotment, Request, Unreadable, UserId};
+use crate::contract::{Allotment, AnyRequest, OrgId, Request, Unreadable, UserId};
 
 /// Checks ids and kinds against the catalog, and brings ids into the form in which the database writes them, so that
 /// two spellings of a user are one user.
-pub fn fit(catalog: &Catalog, mut request: Request) -> Result<Request, Unreadable> {
-    match (&catalog.users.org, &request.org_id) {
-        (Some(_), None) => {
-            return Err(Unreadable::new("missing_field", "org_id", "the catalog has organizations: say which"));
+pub fn fit(catalog: &Catalog, request: AnyRequest) -> Result<AnyRequest, Unreadable> {
+    fit_org(catalog, request.head().org_id)?;
+    let key = &catalog.users.key;
+    Ok(match request {
+        AnyRequest::Handover(request) => AnyRequest::Handover(fit_handover(catalog, request)?),
+        AnyRequest::User(mut request) => {
+            fit_user(key, &mut request.user_id, || "user_id".into())?;
+            fit_user(key, &mut request.requested_by, || "requested_by".into())?;
+            AnyRequest::User(request)
         }
-        (None, Some(_)) => {
-            return Err(Unreadable::new("unknown_field", "org_id", "the catalog has no organizations: leave it out"));
+        AnyRequest::Invite(mut request) => {
+            fit_user(key, &mut request.requested_by, || "requested_by".into())?;
+            AnyRequest::Invite(request)
         }
-        (Some(column), Some(org)) => check_shape(column, org.as_str(), "org_id")?,
-        (None, None) => {}
-    }
+        AnyRequest::Order(mut request) => {
+            fit_user(key, &mut request.requested_by, || "requested_by".into())?;
+            fit_reassign(catalog, &mut request.reassign)?;
+            AnyRequest::Order(request)
+        }
+    })
+}
+
+/// As [`fit`], for a request to hand over what a user owns.
+pub fn fit_handover(catalog: &Catalog, mut request: Request) -> Result<Request, Unreadable> {
+    fit_org(catalog, request.org_id.as_ref())?;
     let key = &catalog.users.key;
     fit_user(key, &mut request.user_id, || "user_id".into())?;
     fit_user(key, &mut request.requested_by, || "requested_by".into())?;
-    for (kind, allotment) in &mut request.reassign {
+    fit_reassign(catalog, &mut request.reassign)?;
+    Ok(request)
+}
+
+fn fit_org(catalog: &Catalog, org: Option<&OrgId>) -> Result<(), Unreadable> {
+    match (&catalog.users.org, org) {
+        (Some(_), None) => Err(Unreadable::new("missing_field", "org_id", "the catalog has organizations: say which")),
+        (None, Some(_)) => {
+            Err(Unreadable::new("unknown_field", "org_id", "the catalog has no organizations: leave it out"))
+        }
+        (Some(column), Some(org)) => check_shape(column, org.as_str(), "org_id"),
+        (None, None) => Ok(()),
+    }
+}
+
+fn fit_reassign(catalog: &Catalog, reassign: &mut BTreeMap<String, Allotment>) -> Result<(), Unreadable> {
+    for (kind, allotment) in reassign {
         let path = format!("reassign.{kind}");
         let reference = allotted(catalog, kind, &path)?;
         fit_allotment(catalog, reference, allotment, &path)?;
     }
-    Ok(request)
+    Ok(())
 }
 
 fn allotted<'c>(catalog: &'c Catalog, kind: &str, path: &str) -> Result<&'c Reference, Unreadable> {

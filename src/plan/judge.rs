@@ -5,7 +5,7 @@ mod allot;
 use std::collections::{BTreeMap, HashMap};
 
 use crate::catalog::{Catalog, Disposition, Reference};
-use crate::contract::{Allotment, Drift, Extras, JobId, Rejection, Request, UserId};
+use crate::contract::{Allotment, Drift, Extras, JobId, Rejection, Request, RequestType, UserId};
 use crate::job::rejection;
 
 use self::allot::allot;
@@ -19,6 +19,8 @@ pub enum Verdict {
     Accepted(Plan),
     /// It may not be done: every reason.
     Rejected(Vec<Rejection>),
+    /// Nothing but successors is missing, and the request asks for the user to be locked out at once: what is missing.
+    LockedOut(Plan, Vec<Rejection>),
 }
 
 /// What is to be done for one leaver.
@@ -77,7 +79,11 @@ impl Planned {
 
 /// Judges a request. Every guard is asked, so that a rejection holds every reason.
 pub fn judge(catalog: &Catalog, request: &Request, facts: &Facts, found: &Found) -> Verdict {
-    let mut reasons = judge_requester(catalog, request, facts);
+    let asks = Asks { kind: request.kind, org: request.org(), requester: &request.requested_by };
+    let mut reasons = judge_requester(catalog, asks, facts);
+    if request.kind == RequestType::Deactivate && request.requested_by == request.user_id {
+        reasons = vec![rejection::requester_is_leaver(request.user_id.as_str())];
+    }
     let Some(leaver) = facts.users.get(request.user_id.as_str()) else {
         reasons.insert(0, rejection::unknown_user(request.user_id.as_str()));
         return Verdict::Rejected(reasons);
@@ -85,15 +91,32 @@ pub fn judge(catalog: &Catalog, request: &Request, facts: &Facts, found: &Found)
     reasons.extend(judge_leaver(catalog, request, leaver));
     let mut plan = Plan { wait_for: leaver.receives_from, ..Plan::default() };
     plan.license_exempt = exempt_from_license(catalog, leaver);
-    for reference in catalog.references.iter().filter(|reference| applies(reference, leaver)) {
+    let asked = |reference: &&Reference| match request.kind {
+        // Moves only, and only what it names.
+        RequestType::Reassign => request.reassign.contains_key(&reference.kind),
+        _ => true,
+    };
+    for reference in catalog.references.iter().filter(|reference| applies(reference, leaver)).filter(asked) {
         let planned = judge_reference(catalog, request, facts, found, leaver, reference, &mut reasons);
         plan.references.push(planned);
     }
     reasons.extend(judge_drift(catalog, request, facts, &plan));
     match reasons.is_empty() {
         true => Verdict::Accepted(plan),
+        false if request.lock_out && reasons.iter().all(|reason| lacks_successor(catalog, reason)) => {
+            Verdict::LockedOut(plan, reasons)
+        }
         false => Verdict::Rejected(reasons),
     }
+}
+
+/// Whether a reason would be mended by naming a successor: no such reason keeps a user's access open who is locked out.
+fn lacks_successor(catalog: &Catalog, reason: &Rejection) -> bool {
+    let resolvable = || {
+        let reference = reason.concerning.kind.as_deref().and_then(|kind| catalog.reference(kind));
+        reference.is_some_and(|reference| matches!(reference.disposition, Disposition::Block { resolve: true, .. }))
+    };
+    reason.code == "allotment_missing" || reason.code == "blocked" && resolvable()
 }
 
 /// Whether a reference counts for this leaver.
@@ -101,27 +124,38 @@ pub fn applies(reference: &Reference, leaver: &UserFacts) -> bool {
     reference.when.as_ref().is_none_or(|condition| leaver.has(condition))
 }
 
-fn exempt_from_license(catalog: &Catalog, leaver: &UserFacts) -> bool {
+/// Whether a user needs no license.
+pub fn exempt_from_license(catalog: &Catalog, leaver: &UserFacts) -> bool {
     let exempt = catalog.license.as_ref().and_then(|license| license.exempt.as_ref());
     exempt.is_some_and(|condition| leaver.has(condition))
 }
 
-fn judge_requester(catalog: &Catalog, request: &Request, facts: &Facts) -> Vec<Rejection> {
-    let requester = &request.requested_by;
-    if *requester == request.user_id {
-        return vec![rejection::requester_is_leaver(requester.as_str())];
-    }
-    let refuse = |why: &str| vec![rejection::requester_not_permitted(requester.as_str(), why)];
-    let Some(found) = facts.users.get(requester.as_str()) else {
+/// Who asks for what.
+#[derive(Debug, Clone, Copy)]
+pub struct Asks<'r> {
+    /// What is asked for.
+    pub kind: RequestType,
+    /// For which organization.
+    pub org: &'r str,
+    /// By whom.
+    pub requester: &'r UserId,
+}
+
+/// Whether the requester may ask for this. A type of request that the catalog's `may` does not name takes the rule of
+/// `deactivate`.
+pub fn judge_requester(catalog: &Catalog, asks: Asks<'_>, facts: &Facts) -> Vec<Rejection> {
+    let refuse = |why: &str| vec![rejection::requester_not_permitted(asks.requester.as_str(), why)];
+    let Some(found) = facts.users.get(asks.requester.as_str()) else {
         return refuse("there is no such user");
     };
-    if found.org != request.org() {
+    if found.org != asks.org {
         return refuse("they do not belong to the organization of the request");
     }
     if found.standing != Standing::Active {
         return refuse("they are not active");
     }
-    match catalog.users.may.get(&request.kind) {
+    let may = &catalog.users.may;
+    match may.get(&asks.kind).or_else(|| may.get(&RequestType::Deactivate)) {
         Some(condition) if !found.has(condition) => {
             let why = format!("`{}` of the users' table is not {:?} for them", condition.column.name, condition.equals);
             refuse(&why)
@@ -137,24 +171,33 @@ fn judge_leaver(catalog: &Catalog, request: &Request, leaver: &UserFacts) -> Vec
         // Nothing more is told of somebody else's user.
         return vec![rejection::other_organization(id)];
     }
+    // A scheduled job that is judged again when it is due finds itself under way.
+    if let Some(job) = leaver.under_way.filter(|job| *job != request.job_id()) {
+        reasons.push(rejection::job_under_way(id, job));
+    }
+    // Records are moved from anyone; and who was locked out by this very job is out already.
+    if request.kind == RequestType::Reassign || leaver.shut_out_by == Some(request.job_id()) {
+        return reasons;
+    }
     match &leaver.standing {
         Standing::Active => {}
         Standing::Inactive => reasons.push(rejection::already_inactive(id)),
         Standing::Invited => reasons.push(rejection::invited(id)),
         Standing::Other(status) => reasons.push(rejection::not_active(id, status)),
     }
-    // A scheduled job that is judged again when it is due finds itself under way.
-    if let Some(job) = leaver.leaving.filter(|job| *job != request.job_id()) {
-        reasons.push(rejection::job_under_way(id, job));
-    }
-    let empty = |column: &&crate::catalog::Column| {
-        leaver.columns.get(&column.name).and_then(Option::as_deref).is_none_or(|text| text.trim().is_empty())
-    };
-    let missing: Vec<String> = catalog.users.required.iter().filter(empty).map(|column| column.name.clone()).collect();
+    let missing = missing_fields(catalog, leaver);
     if !missing.is_empty() {
         reasons.push(rejection::incomplete_profile(id, missing));
     }
     reasons
+}
+
+/// Required fields of a user's profile that are empty.
+pub fn missing_fields(catalog: &Catalog, user: &UserFacts) -> Vec<String> {
+    let empty = |column: &&crate::catalog::Column| {
+        user.columns.get(&column.name).and_then(Option::as_deref).is_none_or(|text| text.trim().is_empty())
+    };
+    catalog.users.required.iter().filter(empty).map(|column| column.name.clone()).collect()
 }
 
 fn judge_reference(

@@ -12,5 +12,5 @@ pub mod token;
 
 pub use deal::Deal;
 pub use facts::{Count, Facts, Found, Standing, UserFacts};
-pub use fit::fit;
-pub use judge::{Plan, Planned, Verdict, judge};
+pub use fit::{fit, fit_handover};
+pub use judge::{Asks, Plan, Planned, Verdict, exempt_from_license, judge, judge_requester, missing_fields};

@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::catalog::{Catalog, Disposition, Reference};
-use crate::contract::{Certificate, JobId, LicenseOutcome, ReferenceResult, Rejection, UserId};
+use crate::contract::{Certificate, JobId, LicenseOutcome, ReferenceResult, Rejection, RequestType, UserId};
 use crate::job::{State, rejection};
 use crate::store::host::Place;
 use crate::store::ledger::chunks;
@@ -70,7 +70,12 @@ pub async fn conclude(
         let tallies = tallies.remove(&closing.job.id).unwrap_or_default();
         let changed =
             |position: usize| standing.get(&(closing.job.id, position)).map_or(0, |standing| standing.changed);
-        match left.verdict(&closing.courses) {
+        // Who only moves records says nothing of what stays.
+        let verdict = match closing.job.is(RequestType::Reassign) {
+            true => None,
+            false => left.verdict(&closing.courses),
+        };
+        match verdict {
             Some(conclusion) => drop(conclusions.insert(closing.job.id, conclusion)),
             None => proved.push((closing, left.results(&closing.courses, &tallies, changed))),
         }
@@ -210,13 +215,17 @@ pub fn after(reference: &Reference, course: &Course) -> After {
     }
 }
 
+fn frees_license(job: &Job) -> bool {
+    job.is(RequestType::Deactivate) && !job.license_exempt
+}
+
 async fn free_licenses(
     session: &Session,
     catalog: &Catalog,
     proved: &[(&Closing<'_>, Vec<ReferenceResult>)],
 ) -> Result<HashMap<Uuid, LicenseOutcome>> {
     let holders: Vec<&UserId> =
-        proved.iter().filter(|(closing, _)| !closing.job.license_exempt).map(|(closing, _)| closing.leaver).collect();
+        proved.iter().filter(|(closing, _)| frees_license(closing.job)).map(|(closing, _)| closing.leaver).collect();
     let freed = host::free_licenses(session, catalog, &holders).await?;
     let outcome = |closing: &Closing<'_>| {
         if catalog.license.is_some() && closing.job.license_exempt {
@@ -248,6 +257,8 @@ fn certificate(
         job_id: JobId(job.id),
         org_id: job.org.clone(),
         user_id: job.user_id.clone(),
+        undoes: None,
+        undone_by: None,
         requested_by: job.requested_by.clone(),
         state: State::Completed.name().into(),
         supplement: closing.supplement,

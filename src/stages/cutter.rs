@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use time::OffsetDateTime;
 
 use super::start::settle;
-use super::{Context, letters, now};
+use super::{Context, letters, now, undo};
 use crate::catalog::{Catalog, Reference};
 use crate::contract::{JobId, UserId};
 use crate::job::{Happening, State, StepKind};
@@ -29,23 +29,17 @@ pub async fn cut(context: &Context, id: JobId) -> Result<()> {
     if job.state()? != State::Cutting {
         return Ok(());
     }
-    let catalog = context.catalogs.of_hash(&context.store, &job.catalog_hash).await?;
-    let mut courses = references::of_jobs(&session, &[job.id]).await?;
     let standing = chunks::standing_of(&session, job.id).await?;
-    let mut cutting = Cutting { context, job: &job, chunks: Vec::new(), next_number: standing.next_number };
-    for course in courses.iter_mut().filter(|course| !course.cut) {
-        cutting.course(&session, &catalog, course).await?;
-        references::update(&session, course.clone()).await?;
-        if cutting.room() == 0 {
-            break;
-        }
-    }
-    let added = cutting.chunks.len() as u64;
-    chunks::insert(&session, std::mem::take(&mut cutting.chunks)).await?;
+    let (added_chunks, is_all) = match job.undoes() {
+        true => undo::cut(&session, context, &job, standing.next_number).await?,
+        false => cut_references(&session, context, &job, standing.next_number).await?,
+    };
+    let added = added_chunks.len() as u64;
+    chunks::insert(&session, added_chunks).await?;
     // Tickets on the queue are no more than open chunks, so this many may be added without passing the window.
     let tickets = context.limits.window.saturating_sub(standing.open).min(added);
     let mut left: Vec<_> = (0..tickets).map(|_| letters::step(StepKind::Ticket, &job, now)).collect();
-    if courses.iter().any(|course| !course.cut) {
+    if !is_all {
         left.push(letters::step(StepKind::Cut, &job, now));
     } else {
         job.state = settle(&job, Happening::CutAll)?;
@@ -58,6 +52,26 @@ pub async fn cut(context: &Context, id: JobId) -> Result<()> {
     session.commit().await?;
     context.store.outbox_filled.notify_waiters();
     Ok(())
+}
+
+/// Cuts on in the references: the next chunks, and whether everything is cut by now.
+async fn cut_references(
+    session: &Session,
+    context: &Context,
+    job: &Job,
+    next_number: i32,
+) -> Result<(Vec<Chunk>, bool)> {
+    let catalog = context.catalogs.of_hash(&context.store, &job.catalog_hash).await?;
+    let mut courses = references::of_jobs(session, &[job.id]).await?;
+    let mut cutting = Cutting { context, job, chunks: Vec::new(), next_number };
+    for course in courses.iter_mut().filter(|course| !course.cut) {
+        cutting.course(session, &catalog, course).await?;
+        references::update(session, course.clone()).await?;
+        if cutting.room() == 0 {
+            break;
+        }
+    }
+    Ok((cutting.chunks, courses.iter().all(|course| course.cut)))
 }
 
 /// A step's chunks so far.
@@ -120,24 +134,12 @@ impl Cutting<'_> {
         first_rank: u64,
         records: u64,
     ) {
-        self.chunks.push(Chunk {
-            job_id: self.job.id,
-            number: self.next_number,
-            position: course.position as i32,
-            named,
-            first_key: range.map(|(first, _)| first.clone().into()),
-            last_key: range.map(|(_, last)| last.clone().into()),
-            first_rank: first_rank as i64,
-            records: records as i64,
-            state: chunks::OPEN.into(),
-            done: 0,
-            changed: 0,
-            attempts: 0,
-            error: None,
-            not_before: None,
-            closed_at: None,
-            took_ms: None,
-        });
+        let mut chunk = Chunk::open(self.job.id, self.next_number, course.position, records as i64);
+        chunk.named = named;
+        chunk.first_key = range.map(|(first, _)| first.clone().into());
+        chunk.last_key = range.map(|(_, last)| last.clone().into());
+        chunk.first_rank = first_rank as i64;
+        self.chunks.push(chunk);
         self.next_number += 1;
     }
 }

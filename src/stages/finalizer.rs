@@ -9,9 +9,9 @@ use time::OffsetDateTime;
 use super::certify::{After, Closing, Conclusion, after, conclude};
 use super::mover::gone_successors;
 use super::start::settle;
-use super::{Context, Limits, cutter, letters, now};
+use super::{Context, Limits, cutter, letters, now, revert, undone};
 use crate::catalog::{Catalog, Disposition};
-use crate::contract::{Certificate, EventType, JobId, Rejection, UserId};
+use crate::contract::{Certificate, Change, JobId, Rejection, RequestType};
 use crate::job::{Happening, State, StepKind};
 use crate::store::host::{Hand, Part, Range};
 use crate::store::ledger::jobs::Job;
@@ -33,33 +33,51 @@ pub async fn finalize(context: &Context, id: JobId) -> Result<()> {
     if job.state()? != State::Finalizing || chunks::any_open(&session, job.id).await? {
         return Ok(());
     }
+    let mut follows = None;
+    let left = match job.undoes() {
+        true => undone::finalize(&session, context, &mut job, now).await?,
+        false => conclude_one(&session, context, &mut job, &mut follows, now).await?,
+    };
+    audit::append(&session, vec![super::writing::audit_entry(&job)]).await?;
+    outbox::insert(&session, left).await?;
+    jobs::update(&session, State::Finalizing, job).await?;
+    jobs::insert(&session, follows.into_iter().collect()).await?;
+    session.commit().await?;
+    context.store.outbox_filled.notify_waiters();
+    Ok(())
+}
+
+/// Counts what is left of a job: it is completed, goes round again, or needs attention.
+async fn conclude_one(
+    session: &Session,
+    context: &Context,
+    job: &mut Job,
+    follows: &mut Option<Job>,
+    now: OffsetDateTime,
+) -> Result<Vec<Letter>> {
     let catalog = context.catalogs.of_hash(&context.store, &job.catalog_hash).await?;
-    let courses = references::of_jobs(&session, &[job.id]).await?;
-    let left = match conclusion_of(&session, &catalog, &job, courses.clone(), 0, now).await? {
+    let courses = references::of_jobs(session, &[job.id]).await?;
+    match conclusion_of(session, &catalog, job, courses.clone(), 0, now).await? {
         Conclusion::Proved(certificate) => {
-            job.state = settle(&job, Happening::Proved)?;
-            let mut left = complete(&mut job, *certificate, context.limits, now);
-            left.extend(wake_waiting(&session, &job, now).await?);
-            left
+            job.state = settle(job, Happening::Proved)?;
+            let ended = complete(job, *certificate, context.limits, now);
+            *follows = ended.follows;
+            let mut left = ended.letters;
+            left.extend(wake_waiting(session, job, now).await?);
+            Ok(left)
         }
         Conclusion::More(late) if job.late_passes < context.limits.late_passes => {
-            cutter::cut_again(&session, &mut job, courses, |position| late.contains_key(&position), now).await?
+            cutter::cut_again(session, job, courses, |position| late.contains_key(&position), now).await
         }
         Conclusion::More(late) => {
             let rejection = |(position, rows): (&usize, &u64)| {
                 let reference = &catalog.references[*position];
                 crate::job::rejection::orphans_left(Some(&reference.kind), &reference.table.to_string(), *rows)
             };
-            get_stuck(&mut job, late.iter().map(rejection).collect(), now)?
+            get_stuck(job, late.iter().map(rejection).collect(), now)
         }
-        Conclusion::Orphans(reasons) => get_stuck(&mut job, reasons, now)?,
-    };
-    audit::append(&session, vec![super::planner::audit_entry(&job)]).await?;
-    outbox::insert(&session, left).await?;
-    jobs::update(&session, State::Finalizing, job).await?;
-    session.commit().await?;
-    context.store.outbox_filled.notify_waiters();
-    Ok(())
+        Conclusion::Orphans(reasons) => get_stuck(job, reasons, now),
+    }
 }
 
 async fn conclusion_of(
@@ -70,25 +88,34 @@ async fn conclusion_of(
     supplement: u32,
     now: OffsetDateTime,
 ) -> Result<Conclusion> {
-    let leaver = leaver_of(job)?;
+    let leaver = job.user()?;
     let started_at = job.started_at.unwrap_or(job.requested_at);
     let closing = Closing { job, leaver: &leaver, courses, started_at, supplement };
     let mut conclusions = conclude(session, catalog, &[closing], now).await?;
     conclusions.remove(&job.id).ok_or_else(|| Error::unexpected("counting what is left", "there is no conclusion"))
 }
 
-fn leaver_of(job: &Job) -> Result<UserId> {
-    UserId::try_from(job.user_id.clone()).map_err(|what| Error::unexpected("reading a job", what))
+/// What the end of a job leaves.
+pub struct Ended {
+    /// Its events, and what is to be looked at.
+    pub letters: Vec<Letter>,
+    /// Of a leave: the job that brings the user back, to be opened.
+    pub follows: Option<Job>,
 }
 
-/// Puts the certificate and the times of an ended job down; its events.
-pub fn complete(job: &mut Job, certificate: Certificate, limits: Limits, now: OffsetDateTime) -> Vec<Letter> {
+/// Puts the certificate and the times of an ended job down.
+pub fn complete(job: &mut Job, certificate: Certificate, limits: Limits, now: OffsetDateTime) -> Ended {
     job.completed_at = Some(now);
     job.certificate = serde_json::to_value(&certificate).ok();
     job.wake_at = None;
-    job.recount_until = Some(now + limits.recount_for);
-    job.recount_at = (!limits.recount_for.is_zero()).then(|| now + limits.recount_every.min(limits.recount_for));
-    letters::completion(job, &certificate, now)
+    if job.is(RequestType::Deactivate) {
+        job.recount_until = Some(now + limits.recount_for);
+        job.recount_at = (!limits.recount_for.is_zero()).then(|| now + limits.recount_every.min(limits.recount_for));
+    }
+    let mut letters = letters::completion(job, &certificate, now);
+    let (follows, steps) = revert::return_of(job, limits.stalled_after, now).unzip();
+    letters.extend(steps.into_iter().flatten());
+    Ended { letters, follows }
 }
 
 /// Tells the jobs that wait for this one, where it has ended.
@@ -106,7 +133,7 @@ pub fn get_stuck(job: &mut Job, reasons: Vec<Rejection>, now: OffsetDateTime) ->
     job.reasons = serde_json::to_value(&reasons).ok();
     job.wake_at = None;
     tracing::warn!(job = %job.id, reasons = reasons.len(), "a job needs attention");
-    Ok(vec![letters::news(job, EventType::NeedsAttention, reasons, now)])
+    Ok(vec![letters::news(job, Change::NeedsAttention, reasons, now)])
 }
 
 /// Counts a completed job again. What arrived since is moved here, a chunk's worth at a time, and certified anew. What
@@ -120,6 +147,12 @@ pub async fn recount(context: &Context, id: JobId) -> Result<()> {
         return Ok(());
     }
     let catalog = context.catalogs.of_hash(&context.store, &job.catalog_hash).await?;
+    // Who has come back by another way keeps what is theirs.
+    if host::fitness_now(&session, &catalog, &[&job.user()?]).await?.is_empty() {
+        job.recount_at = None;
+        jobs::update(&session, State::Completed, job).await?;
+        return session.commit().await;
+    }
     let mut courses = references::of_jobs(&session, &[job.id]).await?;
     let mut moved = 0;
     for course in &mut courses {
@@ -152,7 +185,7 @@ async fn lock_parties(session: &Session, id: JobId) -> Result<()> {
     let courses = references::of_jobs(session, &[job.id]).await?;
     let receivers = courses.iter().flat_map(|course| course.deal.successors());
     let receivers: Vec<_> = receivers.map(|user| (job.org.as_str(), user)).collect();
-    host::lock_users(session, &[(&job.org, &leaver_of(&job)?)], &receivers).await
+    host::lock_users(session, &[(&job.org, &job.user()?)], &receivers).await
 }
 
 /// Deals with a reference's late rows, no more than a chunk has; how many there were. Where somebody who would receive
@@ -169,7 +202,7 @@ async fn move_late(
     if after(reference, course) != After::Late {
         return Ok(0);
     }
-    let leaver = leaver_of(job)?;
+    let leaver = job.user()?;
     let rows = context.limits.chunk_rows;
     let Some(cut) = host::cut(session, reference, leaver.as_str(), None, &[], 1, rows).await?.into_iter().next() else {
         return Ok(0);

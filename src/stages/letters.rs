@@ -9,7 +9,8 @@ use uuid::Uuid;
 use super::now;
 use crate::broker::{Channel, Outgoing};
 use crate::contract::{
-    Assigned, Certificate, CloudEvent, Completion, EVENT_CONTENT_TYPE, EventType, JobId, JobNews, Rejection,
+    Answer, Assigned, Certificate, Change, CloudEvent, Completion, EVENT_CONTENT_TYPE, EventType, InvitationNews,
+    JobId, JobNews, Rejection, RequestType,
 };
 use crate::job::{Step, StepKind};
 use crate::store::ledger::jobs::Job;
@@ -37,11 +38,13 @@ pub fn step_of(kind: StepKind, job: Uuid, now: OffsetDateTime) -> Letter {
 }
 
 /// The event of a transition that is no completion. Counts the job's sequence up.
-pub fn news(job: &mut Job, kind: EventType, reasons: Vec<Rejection>, now: OffsetDateTime) -> Letter {
+pub fn news(job: &mut Job, change: Change, reasons: Vec<Rejection>, now: OffsetDateTime) -> Letter {
+    let kind = EventType::of(kind_of(job), change);
     let data = JobNews {
         job_id: JobId(job.id),
         request_id: job.request_id.clone(),
         org_id: job.org.clone(),
+        request_type: job.kind.clone(),
         user_id: job.user_id.clone(),
         state: job.state.clone(),
         reasons,
@@ -53,8 +56,8 @@ pub fn news(job: &mut Job, kind: EventType, reasons: Vec<Rejection>, now: Offset
 
 /// The completed event and, on the first certificate, one digest for each successor.
 pub fn completion(job: &mut Job, certificate: &Certificate, now: OffsetDateTime) -> Vec<Letter> {
-    let data = Completion { request_id: job.request_id.clone(), certificate: certificate.clone() };
-    let mut letters = vec![event(job, EventType::Completed, data, now)];
+    let completed = EventType::of(kind_of(job), Change::Completed);
+    let mut letters = vec![certified(job, completed, certificate, now)];
     if certificate.supplement == 0 {
         for (user, records) in digests(certificate) {
             let data = Assigned {
@@ -68,6 +71,22 @@ pub fn completion(job: &mut Job, certificate: &Certificate, now: OffsetDateTime)
         }
     }
     letters
+}
+
+/// An event whose data is a certificate.
+pub fn certified(job: &mut Job, kind: EventType, certificate: &Certificate, now: OffsetDateTime) -> Letter {
+    let data = Completion { request_id: job.request_id.clone(), certificate: certificate.clone() };
+    event(job, kind, data, now)
+}
+
+/// The event of an invitation.
+pub fn invitation(job: &mut Job, answer: Answer, data: InvitationNews, now: OffsetDateTime) -> Letter {
+    event(job, EventType::Invitation(answer), data, now)
+}
+
+/// What the ledger holds was written by [`RequestType::name`].
+fn kind_of(job: &Job) -> RequestType {
+    RequestType::from_name(&job.kind).unwrap_or_default()
 }
 
 fn digests(certificate: &Certificate) -> BTreeMap<String, BTreeMap<String, u64>> {
@@ -85,7 +104,7 @@ fn event<T: Serialize>(job: &mut Job, kind: EventType, data: T, now: OffsetDateT
     let mut event = CloudEvent::of(JobId(job.id), job.sequence, kind, &job.user_id, now, data);
     event.traceparent.clone_from(&job.traceparent);
     let body = serde_json::to_vec(&event).unwrap_or_default();
-    let mut letter = letter(Channel::Events, event.id, kind.name(), EVENT_CONTENT_TYPE, body);
+    let mut letter = letter(Channel::Events, event.id, &kind.name(), EVENT_CONTENT_TYPE, body);
     letter.job_id = Some(job.id);
     letter.headers = headers(job.traceparent.as_deref());
     letter
@@ -125,6 +144,8 @@ mod tests {
             job_id: JobId(Uuid::nil()),
             org_id: "1".into(),
             user_id: "53".into(),
+            undoes: None,
+            undone_by: None,
             requested_by: "1".into(),
             state: "completed".into(),
             supplement: 0,

@@ -14,16 +14,24 @@
 //!
 //! [`assess`] is what the planner and a preview have in common: it asks every guard and changes nothing.
 
+mod amend;
 pub mod assess;
 mod certify;
 pub mod cutter;
+pub mod due;
 pub mod finalizer;
+mod invitations;
 mod letters;
 pub mod mover;
+pub mod orders;
 pub mod planner;
 pub mod relay;
+mod revert;
 mod start;
 pub mod sweeper;
+mod undo;
+mod undone;
+mod writing;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -38,9 +46,10 @@ use crate::store::{Error, Result, Store, host};
 
 /// The transactions of the stages, by the names that they begin with. Tests repeat and fail each of them; a stage that is
 /// not in this list is not tested so, and `tests/it` says it.
-pub const STEPS: [&str; 11] = [
+pub const STEPS: [&str; 12] = [
     planner::PLAN,
-    planner::START,
+    orders::ORDER,
+    due::START,
     cutter::CUT,
     mover::MOVE,
     mover::GIVE_UP,

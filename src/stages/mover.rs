@@ -10,10 +10,10 @@ use time::OffsetDateTime;
 
 use super::finalizer::get_stuck;
 use super::start::settle;
-use super::{Context, cutter, letters, now};
+use super::{Context, cutter, letters, now, undo};
 use crate::catalog::{Catalog, Disposition};
 use crate::contract::{JobId, Rejection, UserId};
-use crate::job::{Happening, State, StepKind, rejection};
+use crate::job::{Happening, State, StepKind, next, rejection};
 use crate::store::host::{Hand, Part, Range};
 use crate::store::ledger::chunks::{self, Chunk};
 use crate::store::ledger::jobs::Job;
@@ -35,14 +35,10 @@ pub async fn redeem(context: &Context, id: JobId) -> Result<()> {
     match move_one(context, id).await {
         Ok(Moved::Done) => Ok(()),
         Ok(Moved::SuccessorsGone(reasons)) => stop(context, id, reasons).await,
-        Err(Failure { error, .. }) if error.is_transient() || is_superseded(&error) => Err(error),
+        Err(Failure { error, .. }) if error.is_transient() || error.is_superseded() => Err(error),
         Err(Failure { error, chunk: None }) => Err(error),
         Err(Failure { error, chunk: Some(number) }) => give_up(context, id, number, &error).await,
     }
-}
-
-fn is_superseded(error: &Error) -> bool {
-    matches!(error.cause, crate::store::Cause::Superseded)
 }
 
 enum Moved {
@@ -75,21 +71,17 @@ async fn move_one(context: &Context, id: JobId) -> std::result::Result<Moved, Fa
     if !matches!(job.state()?, State::Cutting | State::Moving) {
         return Ok(Moved::Done);
     }
-    let catalog = context.catalogs.of_hash(&context.store, &job.catalog_hash).await?;
-    let courses = references::of_jobs(&session, &[job.id]).await?;
-    let position = chunk.position as usize;
-    let course = courses.into_iter().find(|course| course.position == position);
-    let course = course
-        .ok_or_else(|| Error::unexpected("moving a chunk", format!("the job {id} has no reference {position}")))?;
-    let part = part_of(context, &catalog, &job, &course, &chunk, now)?;
-    let gone = gone_successors(&session, &catalog, &course, &part).await?;
-    if !gone.is_empty() {
-        return Ok(Moved::SuccessorsGone(gone));
+    if job.undoes() {
+        let done = undo::work(&session, context, &job, &chunk, now).await.map_err(with_chunk)?;
+        // What did not come back is told by the journal.
+        let counts = Counts { done, dealt_to_nobody: chunk.records - done as i64 };
+        close(&session, chunk, counts, began, now).await?;
+    } else {
+        let gone = move_chunk(&session, context, &job, chunk, began, now).await?;
+        if !gone.is_empty() {
+            return Ok(Moved::SuccessorsGone(gone));
+        }
     }
-    let reference = &catalog.references[position];
-    let done = host::work(&session, &catalog, reference, std::slice::from_ref(&part)).await.map_err(with_chunk)?;
-    let done = done.first().map_or(0, |done| done.rows);
-    close(&session, chunk, &part, done, began, now).await?;
     match chunks::any_open(&session, job.id).await? {
         true => {
             outbox::insert(&session, vec![letters::step(StepKind::Ticket, &job, now)]).await?;
@@ -99,6 +91,46 @@ async fn move_one(context: &Context, id: JobId) -> std::result::Result<Moved, Fa
         }
         false => Ok(end_of_chunks(context, session, id, now).await.map_err(with_chunk)?),
     }
+}
+
+/// Moves the records of a chunk and closes it; or tells which successors are gone, and does nothing.
+async fn move_chunk(
+    session: &Session,
+    context: &Context,
+    job: &Job,
+    chunk: Chunk,
+    began: Instant,
+    now: OffsetDateTime,
+) -> std::result::Result<Vec<Rejection>, Failure> {
+    let number = chunk.number;
+    let with_chunk = |error| Failure { error, chunk: Some(number) };
+    let catalog = context.catalogs.of_hash(&context.store, &job.catalog_hash).await?;
+    let courses = references::of_jobs(session, &[job.id]).await?;
+    let position = chunk.position as usize;
+    let course = courses.into_iter().find(|course| course.position == position);
+    let course = course.ok_or_else(|| {
+        Error::unexpected("moving a chunk", format!("the job {} has no reference {position}", job.id))
+    })?;
+    let part = part_of(context, &catalog, job, &course, &chunk, now)?;
+    let gone = gone_successors(session, &catalog, &course, &part).await?;
+    if !gone.is_empty() {
+        return Ok(gone);
+    }
+    let reference = &catalog.references[position];
+    let done = host::work(session, &catalog, reference, std::slice::from_ref(&part)).await.map_err(with_chunk)?;
+    let done = done.first().map_or(0, |done| done.rows);
+    let dealt_to_nobody = match &part.hand {
+        Hand::Dealt { successors, .. } => successors.iter().filter(|successor| successor.is_none()).count() as i64,
+        _ => 0,
+    };
+    close(session, chunk, Counts { done, dealt_to_nobody }, began, now).await?;
+    Ok(Vec::new())
+}
+
+/// What became of a chunk's records.
+struct Counts {
+    done: u64,
+    dealt_to_nobody: i64,
 }
 
 fn part_of(
@@ -164,21 +196,10 @@ pub async fn gone_successors(
     Ok(gone.iter().map(|user| rejection::successor_gone(&course.kind, user.as_str())).collect())
 }
 
-async fn close(
-    session: &Session,
-    mut chunk: Chunk,
-    part: &Part,
-    done: u64,
-    began: Instant,
-    now: OffsetDateTime,
-) -> Result<()> {
-    let dealt_to_nobody = match &part.hand {
-        Hand::Dealt { successors, .. } => successors.iter().filter(|successor| successor.is_none()).count() as i64,
-        _ => 0,
-    };
+async fn close(session: &Session, mut chunk: Chunk, counts: Counts, began: Instant, now: OffsetDateTime) -> Result<()> {
     chunk.state = chunks::CLOSED.into();
-    chunk.done = done as i64;
-    chunk.changed = (chunk.records - dealt_to_nobody - chunk.done).max(0);
+    chunk.done = counts.done as i64;
+    chunk.changed = (chunk.records - counts.dealt_to_nobody - chunk.done).max(0);
     chunk.error = None;
     chunk.closed_at = Some(now);
     chunk.took_ms = i32::try_from(began.elapsed().as_millis()).ok();
@@ -199,7 +220,7 @@ async fn end_of_chunks(context: &Context, session: Session, id: JobId, now: Offs
             let courses = references::of_jobs(&session, &[job.id]).await?;
             let reasons = failed.iter().filter_map(|chunk| failure(chunk, &courses)).collect();
             left = get_stuck(&mut job, reasons, now)?;
-            audit::append(&session, vec![super::planner::audit_entry(&job)]).await?;
+            audit::append(&session, vec![super::writing::audit_entry(&job)]).await?;
         } else {
             job.state = settle(&job, Happening::MovedAll)?;
             left.push(letters::step(StepKind::Finalize, &job, now));
@@ -255,11 +276,11 @@ pub async fn stop(context: &Context, id: JobId, reasons: Vec<Rejection>) -> Resu
     let session = context.store.begin(GIVE_UP).await?;
     let Some(mut job) = jobs::lock(&session, id.0).await? else { return Ok(()) };
     let from = job.state()?;
-    if from.is_final() || from == State::NeedsAttention {
+    if next(from, Happening::Stuck).is_err() {
         return Ok(());
     }
     let left = get_stuck(&mut job, reasons, now)?;
-    audit::append(&session, vec![super::planner::audit_entry(&job)]).await?;
+    audit::append(&session, vec![super::writing::audit_entry(&job)]).await?;
     outbox::insert(&session, left).await?;
     jobs::update(&session, from, job).await?;
     session.commit().await?;

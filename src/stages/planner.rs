@@ -1,4 +1,4 @@
-//! The planner: accepts requests, in groups, and starts scheduled jobs that are due.
+//! The planner: accepts requests to hand over what users own, in groups.
 //!
 //! One transaction a group: locks the users, asks every guard, then writes every outcome: a rejected job with its
 //! reasons, a scheduled one, one that is done at once, one that is opened for the other stages. Run twice, it finds the
@@ -7,26 +7,21 @@
 use std::collections::HashSet;
 
 use time::OffsetDateTime;
-use uuid::Uuid;
 
 use super::assess::{Counting, assess, parties};
-use super::start::{BEGINNING, Begun, Ready, settle, start};
-use super::{Context, Outcome, Reason, letters, now};
+use super::start::{Ready, lock_out, start};
+use super::writing::{Writing, new_job};
+use super::{Context, Outcome, Reason, now, orders};
 use crate::catalog::{Catalog, Disposition};
-use crate::contract::{EventType, JobId, Rejection, Request, Unreadable, UserId, read_request};
-use crate::job::{Happening, State, StepKind};
+use crate::contract::{AnyRequest, JobId, Rejection, Request, Unreadable, UserId, read_request};
 use crate::plan::group::{Parties, groups};
 use crate::plan::{Plan, Verdict, fit};
 use crate::retry::Pauses;
-use crate::store::ledger::jobs::Job;
-use crate::store::ledger::outbox::Letter;
-use crate::store::ledger::{audit, catalogs, entity, jobs, outbox, requests};
+use crate::store::ledger::{catalogs, entity, requests};
 use crate::store::{Error, Result, Session, host};
 
 /// The transaction of a group of requests.
 pub const PLAN: &str = "plan";
-/// The transaction that starts a scheduled job.
-pub const START: &str = "start";
 
 /// A request as it came from the queue.
 #[derive(Debug, Clone, Default)]
@@ -45,6 +40,12 @@ struct Asked {
     parties: Parties,
 }
 
+impl Asked {
+    fn whole(&self) -> AnyRequest {
+        AnyRequest::Handover(self.request.clone())
+    }
+}
+
 /// A request that could be read, with its place among the messages and the trace context that came with it.
 type Readable = (usize, Request, Option<String>);
 
@@ -53,20 +54,35 @@ type Readable = (usize, Request, Option<String>);
 pub async fn take(context: &Context, messages: &[Message]) -> Result<Vec<Outcome>> {
     let catalog = context.catalogs.current();
     let mut outcomes = vec![Outcome::Done; messages.len()];
-    let mut readable: Vec<Readable> = Vec::new();
+    let mut handovers: Vec<Readable> = Vec::new();
     for (place, message) in messages.iter().enumerate() {
         match read_request(&message.body).and_then(|request| fit(&catalog, request)) {
-            Ok(request) => readable.push((place, request, message.traceparent.clone())),
+            Ok(AnyRequest::Handover(request)) => handovers.push((place, request, message.traceparent.clone())),
+            Ok(order) => {
+                // What came before it is done before it: a request and its cancellation may come together.
+                take_handovers(context, &catalog, std::mem::take(&mut handovers), &mut outcomes).await?;
+                outcomes[place] = orders::take(context, &catalog, &order, message.traceparent.as_deref()).await?;
+            }
             Err(unreadable) => outcomes[place] = park(unreadable),
         }
     }
-    let asked = with_parties(context, &catalog, readable, &mut outcomes).await?;
+    take_handovers(context, &catalog, handovers, &mut outcomes).await?;
+    Ok(outcomes)
+}
+
+async fn take_handovers(
+    context: &Context,
+    catalog: &Catalog,
+    readable: Vec<Readable>,
+    outcomes: &mut [Outcome],
+) -> Result<()> {
+    let asked = with_parties(context, catalog, readable, outcomes).await?;
     for group in groups(asked, context.limits.group, |asked| asked.parties.clone()) {
-        for (place, outcome) in take_group(context, &catalog, group).await? {
+        for (place, outcome) in take_group(context, catalog, group).await? {
             outcomes[place] = outcome;
         }
     }
-    Ok(outcomes)
+    Ok(())
 }
 
 fn park(unreadable: Unreadable) -> Outcome {
@@ -85,7 +101,7 @@ async fn with_parties(
     for ((place, request, traceparent), parties) in readable.into_iter().zip(found) {
         match parties {
             Ok(parties) => asked.push(Asked { place, request, traceparent, parties }),
-            Err(error) => outcomes[place] = park_failed(&request, &error),
+            Err(error) => outcomes[place] = park_failed(request.job_id(), &error),
         }
     }
     Ok(asked)
@@ -147,15 +163,15 @@ async fn take_alone(context: &Context, catalog: &Catalog, asked: &Asked) -> Resu
                 return Ok(settled.outcomes.into_iter().next().map_or(Outcome::Done, |(_, outcome)| outcome));
             }
             Err(error) if error.is_transient() => return Err(error),
-            Err(error) => outcome = park_failed(&asked.request, &error),
+            Err(error) => outcome = park_failed(asked.request.job_id(), &error),
         }
     }
     Ok(outcome)
 }
 
 /// Parks a request that the database refuses, with what it says.
-fn park_failed(request: &Request, error: &Error) -> Outcome {
-    tracing::error!(job = %request.job_id(), %error, "a request cannot be taken");
+pub fn park_failed(job: JobId, error: &Error) -> Outcome {
+    tracing::error!(%job, %error, "a request cannot be taken");
     Outcome::Park(Reason { code: "failed".into(), path: None, detail: error.to_string() })
 }
 
@@ -194,24 +210,30 @@ async fn plan(context: &Context, catalog: &Catalog, group: &[&Asked], at_once: b
     let counting = Counting::UpTo(context.limits.chunk_rows);
     let assessment = assess(&session, catalog, &requests, &parties, counting).await?;
     let mut writing = Writing::default();
-    let mut ready = Vec::new();
+    let (mut ready, mut locked_out) = (Vec::new(), Vec::new());
     for (asked, verdict) in fresh.iter().zip(assessment.verdicts) {
         if fresh.len() > 1 && is_about_neighbours(catalog, &verdict) {
             settled.alone.insert(asked.place);
             continue;
         }
-        let job = new_job(catalog, asked, now);
-        writing.request(asked, &job, &verdict);
+        let whole = asked.whole();
+        let user = asked.request.user_id.as_str();
+        let job = new_job(catalog, &whole, user, asked.traceparent.as_deref(), now);
+        writing.request(&whole, &job, !matches!(verdict, Verdict::Rejected(_)));
         match verdict {
             Verdict::Rejected(reasons) => writing.rejected(job, reasons, now),
             Verdict::Accepted(plan) if waits(&asked.request, &plan, now) => writing.scheduled(context, job, &plan, now),
-            Verdict::Accepted(plan) => ready.push(Ready { request: &asked.request, job, plan }),
+            Verdict::Accepted(plan) => ready.push(Ready::new(&asked.request, job, plan)),
+            Verdict::LockedOut(plan, reasons) => {
+                locked_out.push((Ready::new(&asked.request, job, plan), reasons));
+            }
         }
         settled.outcomes.push((asked.place, Outcome::Done));
     }
     catalogs::remember(&session, catalog, now).await?;
     let begun = start(&session, context, catalog, ready, at_once, now).await?;
-    begun.into_iter().for_each(|begun| writing.begun(begun));
+    let locked_out = lock_out(&session, catalog, locked_out, now).await?;
+    begun.into_iter().chain(locked_out).for_each(|begun| writing.begun(begun));
     writing.write(&session).await?;
     session.commit().await?;
     context.store.outbox_filled.notify_waiters();
@@ -237,21 +259,23 @@ async fn sort_out_known<'a>(session: &Session, group: &[&'a Asked]) -> Result<(S
         let id = (asked.request.org().to_owned(), asked.request.request_id.to_string());
         match known.get(&id) {
             None => fresh.push(*asked),
-            Some(earlier) if earlier.body_hash == asked.request.body_hash() => {
-                tracing::info!(job = %earlier.job_id, "a request came again: it is answered already");
-                settled.outcomes.push((asked.place, Outcome::Done));
-            }
-            Some(earlier) => {
-                let detail = format!(
-                    "the request id {:?} belongs to the job {} with another body, which is untouched: send this one under a new id",
-                    earlier.request_id, earlier.job_id
-                );
-                let reason = Reason { code: "conflict".into(), path: Some("request_id".into()), detail };
-                settled.outcomes.push((asked.place, Outcome::Park(reason)));
-            }
+            Some(earlier) => settled.outcomes.push((asked.place, answer_known(earlier, &asked.whole()))),
         }
     }
     Ok((settled, fresh))
+}
+
+/// The answer to a request whose id is known.
+pub fn answer_known(earlier: &entity::requests::Model, request: &AnyRequest) -> Outcome {
+    if earlier.body_hash == request.body_hash() {
+        tracing::info!(job = %earlier.job_id, "a request came again: it is answered already");
+        return Outcome::Done;
+    }
+    let detail = format!(
+        "the request id {:?} belongs to the job {} with another body, which is untouched: send this one under a new id",
+        earlier.request_id, earlier.job_id
+    );
+    Outcome::Park(Reason { code: "conflict".into(), path: Some("request_id".into()), detail })
 }
 
 /// Whether a rejection may be due to others of the group: two who share a duty and leave together each look like the
@@ -270,184 +294,4 @@ fn is_about_neighbours(catalog: &Catalog, verdict: &Verdict) -> bool {
 /// Whether a job starts later: at its time, or when the job that gives the leaver records has ended.
 fn waits(request: &Request, plan: &Plan, now: OffsetDateTime) -> bool {
     plan.wait_for.is_some() || request.effective_at.is_some_and(|at| at > now)
-}
-
-fn new_job(catalog: &Catalog, asked: &Asked, now: OffsetDateTime) -> Job {
-    let request = &asked.request;
-    Job {
-        id: request.job_id().0,
-        kind: request.kind.name().into(),
-        org: request.org().into(),
-        user_id: request.user_id.to_string(),
-        request_id: request.request_id.to_string(),
-        requested_by: request.requested_by.to_string(),
-        reason: request.reason.clone(),
-        state: BEGINNING.name().into(),
-        catalog_hash: catalog.hash.clone(),
-        license_exempt: false,
-        sequence: 0,
-        reasons: None,
-        certificate: None,
-        wait_for: None,
-        late_passes: 0,
-        traceparent: asked.traceparent.clone(),
-        effective_at: request.effective_at,
-        requested_at: now,
-        started_at: None,
-        completed_at: None,
-        wake_at: None,
-        nudges: 0,
-        progress: 0,
-        recount_at: None,
-        recount_until: None,
-    }
-}
-
-/// Everything that a group's transaction writes into the ledger at its end: one statement a table.
-#[derive(Default)]
-struct Writing {
-    requests: Vec<entity::requests::Model>,
-    jobs: Vec<Job>,
-    letters: Vec<Letter>,
-    audit: Vec<audit::Entry>,
-}
-
-impl Writing {
-    fn request(&mut self, asked: &Asked, job: &Job, verdict: &Verdict) {
-        let request = &asked.request;
-        self.requests.push(entity::requests::Model {
-            org: job.org.clone(),
-            request_id: job.request_id.clone(),
-            kind: job.kind.clone(),
-            body_hash: request.body_hash(),
-            body: request.canonical(),
-            job_id: job.id,
-            outcome: if matches!(verdict, Verdict::Accepted(_)) { "accepted" } else { "rejected" }.into(),
-            received_at: job.requested_at,
-        });
-    }
-
-    fn rejected(&mut self, mut job: Job, reasons: Vec<Rejection>, now: OffsetDateTime) {
-        job.state = State::Rejected.name().into();
-        job.completed_at = Some(now);
-        job.reasons = serde_json::to_value(&reasons).ok();
-        self.letters.push(letters::news(&mut job, EventType::Rejected, reasons, now));
-        self.job(job);
-    }
-
-    fn scheduled(&mut self, context: &Context, mut job: Job, plan: &Plan, now: OffsetDateTime) {
-        job.state = State::Scheduled.name().into();
-        let at = schedule(context, &mut job, plan, now);
-        self.letters.push(letters::step(StepKind::Start, &job, at));
-        self.letters.push(letters::news(&mut job, EventType::Scheduled, Vec::new(), now));
-        self.job(job);
-    }
-
-    fn begun(&mut self, begun: Begun) {
-        self.letters.extend(begun.letters);
-        self.job(begun.job);
-    }
-
-    fn job(&mut self, job: Job) {
-        self.audit.push(audit_entry(&job));
-        self.jobs.push(job);
-    }
-
-    async fn write(self, session: &Session) -> Result<()> {
-        requests::insert(session, self.requests).await?;
-        jobs::insert(session, self.jobs).await?;
-        audit::append(session, self.audit).await?;
-        outbox::insert(session, self.letters).await
-    }
-}
-
-/// What the audit trail says of a job's state.
-pub fn audit_entry(job: &Job) -> audit::Entry {
-    audit::Entry {
-        id: 0,
-        at: now(),
-        org: job.org.clone(),
-        actor: job.requested_by.clone(),
-        action: format!("{}.{}", job.kind, job.state),
-        user_id: job.user_id.clone(),
-        job_id: Some(job.id),
-        request_id: job.request_id.clone(),
-        detail: job.reasons.clone(),
-    }
-}
-
-/// When a scheduled job is looked at next: at its time; and where it waits for another, when that one wakes it, which a
-/// look now and then makes sure of.
-fn schedule(context: &Context, job: &mut Job, plan: &Plan, now: OffsetDateTime) -> OffsetDateTime {
-    job.wait_for = plan.wait_for.map(|job| job.0);
-    let look_again = now + context.limits.stalled_after;
-    let at = match job.effective_at.filter(|at| *at > now) {
-        Some(at) => at,
-        None => look_again,
-    };
-    job.wake_at = Some(at + context.limits.stalled_after);
-    at
-}
-
-/// Starts a scheduled job that is due. Its guards are asked again: where they fail now, a person has to decide.
-pub async fn start_due(context: &Context, id: JobId) -> Result<()> {
-    let now = now();
-    let Some((request, parties, catalog)) = read_scheduled(context, id.0).await? else { return Ok(()) };
-    let session = context.store.begin(START).await?;
-    let receivers: Vec<_> = parties.receivers.iter().map(|user| (request.org(), user)).collect();
-    host::lock_users(&session, &[(request.org(), &request.user_id)], &receivers).await?;
-    let Some(mut job) = jobs::lock(&session, id.0).await? else { return Ok(()) };
-    if job.state()? != State::Scheduled || job.effective_at.is_some_and(|at| at > now) {
-        return Ok(());
-    }
-    for reference in &catalog.references {
-        host::lock_siblings(&session, reference, &[&request.user_id]).await?;
-    }
-    let counting = Counting::UpTo(context.limits.chunk_rows);
-    let assessment = assess(&session, &catalog, &[&request], &[&parties], counting).await?;
-    let mut left = Vec::new();
-    match assessment.verdicts.into_iter().next() {
-        Some(Verdict::Accepted(plan)) if plan.wait_for.is_some() => {
-            schedule(context, &mut job, &plan, now);
-        }
-        Some(Verdict::Accepted(plan)) => {
-            job.state = settle(&job, Happening::Started)?;
-            let ready = vec![Ready { request: &request, job, plan }];
-            let begun = start(&session, context, &catalog, ready, true, now).await?.pop();
-            let begun = begun.ok_or_else(|| Error::unexpected("starting a job", "nothing has begun"))?;
-            job = begun.job;
-            left = begun.letters;
-            left.extend(super::finalizer::wake_waiting(&session, &job, now).await?);
-        }
-        Some(Verdict::Rejected(reasons)) => {
-            left = super::finalizer::get_stuck(&mut job, reasons, now)?;
-        }
-        None => return Ok(()),
-    }
-    if job.state()? != State::Scheduled {
-        audit::append(&session, vec![audit_entry(&job)]).await?;
-    }
-    outbox::insert(&session, left).await?;
-    jobs::update(&session, State::Scheduled, job).await?;
-    session.commit().await?;
-    context.store.outbox_filled.notify_waiters();
-    Ok(())
-}
-
-/// A scheduled job's request, whom it concerns and its catalog; nothing where the job is not scheduled.
-async fn read_scheduled(context: &Context, id: Uuid) -> Result<Option<(Request, Parties, std::sync::Arc<Catalog>)>> {
-    let doing = "reading a scheduled job";
-    let session = context.store.reader();
-    let Some(job) = jobs::get(&session, id).await? else { return Ok(None) };
-    if job.state()? != State::Scheduled {
-        return Ok(None);
-    }
-    let Some(asked) = requests::get(&session, &job.org, &job.request_id).await? else {
-        return Err(Error::unexpected(doing, format!("the job {id} has no request")));
-    };
-    let request: Request =
-        serde_json::from_value(asked.body).map_err(|error| Error::unexpected(doing, error.to_string()))?;
-    let catalog = context.catalogs.of_hash(&context.store, &job.catalog_hash).await?;
-    let parties = parties(&session, &catalog, &[&request]).await?.pop().unwrap_or_default();
-    Ok(Some((request, parties, catalog)))
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::certify::{Closing, Conclusion, conclude};
 use super::{Context, letters};
 use crate::catalog::{Catalog, Disposition, Reference};
-use crate::contract::{EventType, Request, UserId};
+use crate::contract::{Change, Rejection, Request, RequestType, UserId};
 use crate::job::{Happening, State, StepKind, next};
 use crate::plan::deal::key_order;
 use crate::plan::{Plan, Planned};
@@ -27,6 +27,16 @@ pub struct Ready<'r> {
     pub job: Job,
     /// What is to be done.
     pub plan: Plan,
+    /// Whether the user's access has to be ended: not of one who is out already, nor where records only move.
+    pub shut_out: bool,
+}
+
+impl<'r> Ready<'r> {
+    /// A job whose user is still in.
+    pub fn new(request: &'r Request, job: Job, plan: Plan) -> Self {
+        let shut_out = request.kind == RequestType::Deactivate;
+        Ready { request, job, plan, shut_out }
+    }
 }
 
 /// A job that has begun: to be written by the caller, with what it leaves for others.
@@ -35,6 +45,8 @@ pub struct Begun {
     pub job: Job,
     /// Its messages and events.
     pub letters: Vec<Letter>,
+    /// Of a leave that has begun and ended: the job that brings the user back.
+    pub follows: Option<Job>,
 }
 
 /// Begins jobs. Those that fit one chunk are moved and proved here, where `at_once` allows it; the others are opened.
@@ -51,8 +63,7 @@ pub async fn start(
     }
     ready.iter_mut().for_each(|ready| ready.job.license_exempt = ready.plan.license_exempt);
     reserve_turns(session, &mut ready).await?;
-    let leavers: Vec<&UserId> = ready.iter().map(|ready| &ready.request.user_id).collect();
-    host::shut_out(session, catalog, &leavers).await?;
+    shut_out(session, catalog, ready.iter()).await?;
     let small = choose_small(context, catalog, &ready, at_once);
     for reference in &catalog.references {
         let due =
@@ -67,6 +78,45 @@ pub async fn start(
     }
     let conclusions = conclude_small(session, catalog, &ready, &small, now).await?;
     open(session, context, catalog, ready, conclusions, now).await
+}
+
+async fn shut_out<'r>(session: &Session, catalog: &Catalog, ready: impl Iterator<Item = &'r Ready<'r>>) -> Result<()> {
+    let leavers: Vec<&UserId> = ready.filter(|ready| ready.shut_out).map(|ready| &ready.request.user_id).collect();
+    match leavers.is_empty() {
+        true => Ok(()),
+        false => host::shut_out(session, catalog, &leavers).await,
+    }
+}
+
+/// Ends the access of users whose successors are still to be named: their status, and what goes at the start. The jobs
+/// then wait for a person.
+pub async fn lock_out(
+    session: &Session,
+    catalog: &Catalog,
+    locked_out: Vec<(Ready<'_>, Vec<Rejection>)>,
+    now: OffsetDateTime,
+) -> Result<Vec<Begun>> {
+    shut_out(session, catalog, locked_out.iter().map(|(ready, _)| ready)).await?;
+    for reference in catalog.references.iter().filter(|reference| reference.at_start) {
+        let goes = matches!(
+            reference.disposition,
+            Disposition::Detach { .. } | Disposition::Set { .. } | Disposition::Purge { .. }
+        );
+        let parts: Vec<Part> =
+            locked_out.iter().filter(|_| goes).filter_map(|(ready, _)| part_of(reference, ready, now)).collect();
+        if !parts.is_empty() {
+            host::work(session, catalog, reference, &parts).await?;
+        }
+    }
+    let mut begun = Vec::with_capacity(locked_out.len());
+    for (ready, reasons) in locked_out {
+        let mut job = ready.job;
+        job.license_exempt = ready.plan.license_exempt;
+        job.started_at = Some(now);
+        let letters = super::finalizer::get_stuck(&mut job, reasons, now)?;
+        begun.push(Begun { job, letters, follows: None });
+    }
+    Ok(begun)
 }
 
 /// How many chunks' worth of rows a group may move in its own transaction, all its small jobs together.
@@ -128,7 +178,7 @@ fn hand(planned: &Planned) -> Hand {
 /// Takes the turn of every round-robin group that the plans use: each plan begins with who follows the last one served,
 /// and the last of all is remembered. Taken after every guard has passed and before any row of the host is written, in the
 /// order of (organization, group): transactions wait for each other here and nowhere behind it.
-async fn reserve_turns(session: &Session, ready: &mut [Ready<'_>]) -> Result<()> {
+pub async fn reserve_turns(session: &Session, ready: &mut [Ready<'_>]) -> Result<()> {
     let mut wanted: Vec<(String, Vec<String>)> = Vec::new();
     for ready in ready.iter() {
         let groups = ready.plan.references.iter().flat_map(|planned| planned.deal.groups()).map(str::to_owned);
@@ -220,14 +270,17 @@ async fn open(
 ) -> Result<Vec<Begun>> {
     let mut begun = Vec::with_capacity(ready.len());
     let (mut all_courses, mut successors) = (Vec::new(), Vec::new());
-    for Ready { request, mut job, plan } in ready {
-        job.started_at = Some(now);
+    for Ready { request, mut job, plan, .. } in ready {
+        job.started_at = Some(job.started_at.unwrap_or(now));
         job.wait_for = None;
+        let mut follows = None;
         let letters = match conclusions.remove(&job.id) {
             Some(Conclusion::Proved(certificate)) => {
                 all_courses.extend(courses(catalog, job.id, &plan, true));
                 job.state = settle(&job, Happening::Proved)?;
-                super::finalizer::complete(&mut job, *certificate, context.limits, now)
+                let ended = super::finalizer::complete(&mut job, *certificate, context.limits, now);
+                follows = ended.follows;
+                ended.letters
             }
             // It is too large, or somebody still writes: the stages go on with it.
             conclusion => {
@@ -235,11 +288,11 @@ async fn open(
                 successors
                     .extend(plan.successors().into_iter().map(|user| (job.id, request.org().to_owned(), user.clone())));
                 job.wake_at = Some(now + context.limits.stalled_after);
-                let started = letters::news(&mut job, EventType::Started, Vec::new(), now);
+                let started = letters::news(&mut job, Change::Started, Vec::new(), now);
                 vec![letters::step(StepKind::Cut, &job, now), started]
             }
         };
-        begun.push(Begun { job, letters });
+        begun.push(Begun { job, letters, follows });
     }
     references::insert(session, all_courses).await?;
     jobs::insert_successors(session, successors).await?;

@@ -74,7 +74,13 @@ async fn look_at(
         State::Cutting => [vec![letters::step(StepKind::Cut, job, now)], tickets()].concat(),
         State::Moving => tickets(),
         State::Finalizing => vec![letters::step(StepKind::Finalize, job, now)],
-        State::Completed | State::Rejected | State::NeedsAttention => {
+        State::Completed
+        | State::Rejected
+        | State::NeedsAttention
+        | State::Paused
+        | State::Reverting
+        | State::Reverted
+        | State::Cancelled => {
             job.wake_at = None;
             Vec::new()
         }

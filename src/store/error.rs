@@ -67,6 +67,11 @@ impl Error {
         matches!(self.cause, Cause::Contention { .. } | Cause::Away(_))
     }
 
+    /// Whether somebody else was faster.
+    pub fn is_superseded(&self) -> bool {
+        matches!(self.cause, Cause::Superseded)
+    }
+
     /// Whether the database is not there.
     pub fn is_away(&self) -> bool {
         matches!(self.cause, Cause::Away(_))

@@ -83,6 +83,35 @@ impl Session {
         }
     }
 
+    /// Marks where [`Session::back_to_savepoint`] goes back to. One at a time.
+    pub async fn savepoint(&self) -> Result<()> {
+        self.unprepared("marking a savepoint", "SAVEPOINT handover").await
+    }
+
+    /// Undoes everything since the savepoint, an error too.
+    pub async fn back_to_savepoint(&self) -> Result<()> {
+        self.unprepared("going back to a savepoint", "ROLLBACK TO SAVEPOINT handover").await?;
+        self.forget_savepoint().await
+    }
+
+    /// Keeps everything since the savepoint.
+    pub async fn forget_savepoint(&self) -> Result<()> {
+        self.unprepared("leaving a savepoint", "RELEASE SAVEPOINT handover").await
+    }
+
+    /// PostgreSQL: has deferred constraints checked by each statement from here on, and not only by the commit.
+    pub async fn check_constraints_at_once(&self) -> Result<()> {
+        match self.engine {
+            Engine::Postgres => self.unprepared("checking constraints at once", "SET CONSTRAINTS ALL IMMEDIATE").await,
+            Engine::Sqlite => Ok(()),
+        }
+    }
+
+    async fn unprepared(&self, doing: &str, sql: &str) -> Result<()> {
+        self.execute_unprepared(sql).await.map_err(|error| Error::of(doing, &error))?;
+        Ok(())
+    }
+
     fn check(&self, point: Point) -> Result<()> {
         self.probe.as_ref().map_or(Ok(()), |probe| probe.at(self.step, point))
     }

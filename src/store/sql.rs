@@ -48,6 +48,11 @@ impl Sql {
         Sql { engine, text: text.to_owned(), values: Vec::new() }
     }
 
+    /// The engine that it is for.
+    pub fn engine(&self) -> Engine {
+        self.engine
+    }
+
     /// Adds text.
     pub fn add(&mut self, text: &str) -> &mut Sql {
         self.text.push_str(text);

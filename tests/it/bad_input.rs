@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use handover::broker::{Channel, Outgoing};
 use handover::contract::JobId;
 use handover::plan::token::Seen;
-use handover::plan::{Verdict, fit};
+use handover::plan::{Verdict, fit_handover};
 use handover::stages::Outcome;
 use handover::stages::assess::{Counting, assess, parties};
 use handover::stages::planner::{Message, take};
@@ -553,14 +553,14 @@ on_both!(a_second_job_for_the_same_user_and_records_for_a_user_who_waits_to_leav
 /// The plan token that a preview gives.
 async fn token(world: &World, request: &Value) -> String {
     let catalog = world.context.catalogs.current();
-    let request = fit(&catalog, read(request)).expect("a request that fits");
+    let request = fit_handover(&catalog, read(request)).expect("a request that fits");
     let session = world.store.snapshot().await.expect("a snapshot");
     let parties = parties(&session, &catalog, &[&request]).await.expect("whom it concerns");
     let parties: Vec<_> = parties.iter().collect();
     let assessed = assess(&session, &catalog, &[&request], &parties, Counting::Exactly).await.expect("an assessment");
     match &assessed.verdicts[0] {
         Verdict::Accepted(plan) => Seen::of(&catalog, &request, &assessed.facts, plan).token(),
-        Verdict::Rejected(reasons) => panic!("{reasons:?}"),
+        Verdict::Rejected(reasons) | Verdict::LockedOut(_, reasons) => panic!("{reasons:?}"),
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use handover::contract::JobId;
 use handover::job::State;
-use handover::stages::{Context, Outcome, cutter, finalizer, mover, planner};
+use handover::stages::{Context, Outcome, cutter, due, finalizer, mover, planner};
 use handover::store::Cause;
 use handover::store::ledger::jobs;
 use handover::worker::Role;
@@ -183,7 +183,7 @@ fn looking_at_a_job_that_still_waits_is_nothing_for_the_audit_trail() {
         take(&world.context, &[&first]).await;
         take(&world.context, &[&second]).await;
         for _ in 0..3 {
-            planner::start_due(&world.context, id_of(&second)).await.expect("looked at");
+            due::start_due(&world.context, id_of(&second)).await.expect("looked at");
         }
         assert_eq!(states(world, &[&first, &second]).await, ["cutting", "scheduled"]);
         let trail = format!("SELECT count(*) FROM handover.audit WHERE job_id = {}", world.uuid(id_of(&second)));

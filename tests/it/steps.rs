@@ -8,7 +8,7 @@ use std::time::Duration;
 use handover::broker::Channel;
 use handover::contract::JobId;
 use handover::job::{State, Step, StepKind};
-use handover::stages::{STEPS, cutter, finalizer, mover, planner, relay, sweeper};
+use handover::stages::{STEPS, cutter, due, finalizer, mover, planner, relay, sweeper};
 use handover::store::fault::Point;
 use handover::worker::Role;
 use serde_json::{Value, json};
@@ -30,6 +30,10 @@ struct Day {
 const SMALL: [u32; 6] = [101, 102, 103, 104, 105, 106];
 /// Leaves when its time comes.
 const SCHEDULED: u32 = 111;
+/// Leaves, and everything is taken back.
+const REVERTED: u32 = 107;
+/// Leaves, and comes back.
+const REACTIVATED: u32 = 108;
 /// Has a task that the host never lets go.
 const STUCK: u32 = 112;
 
@@ -43,9 +47,10 @@ fn small_request(user: u32) -> Value {
 /// What the host has of these users, and its triggers: one that writes a record for the leaver while its records are
 /// moved, one that refuses to let the leaver's tasks go for a while, and one that refuses for good.
 async fn prepare(world: &World) {
-    let users: Vec<u32> = SMALL.into_iter().chain([SCHEDULED, STUCK]).collect();
+    let users: Vec<u32> = SMALL.into_iter().chain([SCHEDULED, STUCK, REVERTED, REACTIVATED]).collect();
     for user in users {
-        world.hire(user, 3).await;
+        world.hire(user, if user == REVERTED { 25 } else { 3 }).await;
+        world.sql(&format!("INSERT INTO follows (follower_id, followed_id) VALUES ({user}, 1)")).await;
         for status in ["pending", "pending", "completed"] {
             world
                 .sql(&format!(
@@ -103,7 +108,7 @@ async fn live(world: &mut World, faults: Arc<Faults>, how: Disturbance) -> Day {
     world.use_chunks_of(10);
     world.context.store = world.store.clone().with_probe(faults.clone());
     let mut jobs = BTreeMap::new();
-    for user in SMALL {
+    for user in SMALL.into_iter().chain([REVERTED, REACTIVATED]) {
         jobs.insert(user.to_string(), world.send(&small_request(user)).await);
     }
     jobs.insert("53".into(), world.send(&keap_request("large")).await);
@@ -119,13 +124,14 @@ async fn live(world: &mut World, faults: Arc<Faults>, how: Disturbance) -> Day {
     until_aging(world, "a chunk has failed", async |world| world.number(&tried).await > 0).await;
     relent(world).await;
     jobs.insert(STUCK.to_string(), world.send(&small_request(STUCK)).await);
-    for job in jobs.values() {
-        until_aging(world, "a job ends", async |world| {
-            let state = world.job(*job).await.and_then(|job| job.state().ok());
-            state.is_some_and(|state| state.is_final() || state == State::NeedsAttention)
-        })
-        .await;
-    }
+    until_ended(world, jobs.values()).await;
+    let order = |kind: &str| json!({ "type": kind, "request_id": kind, "org_id": "1", "requested_by": "1" });
+    let (mut revert, mut reactivate) = (order("revert"), order("reactivate"));
+    revert["job_id"] = json!(jobs[&REVERTED.to_string()]);
+    reactivate["user_id"] = json!(REACTIVATED.to_string());
+    jobs.insert("revert".into(), world.send(&revert).await);
+    jobs.insert("reactivate".into(), world.send(&reactivate).await);
+    until_ended(world, jobs.values()).await;
     recount(world, large).await;
     world.meddle("UPDATE handover.copies SET keep_until = at WHERE keep_until IS NOT NULL").await;
     let expired = "SELECT count(*) FROM handover.copies WHERE keep_until = at";
@@ -137,6 +143,16 @@ async fn live(world: &mut World, faults: Arc<Faults>, how: Disturbance) -> Day {
     until_aging(world, "everything is carried", async |world| world.number(waiting).await == 0).await;
     world.stop_workers().await;
     Day { faults, notes, jobs }
+}
+
+async fn until_ended(world: &World, jobs: impl Iterator<Item = &JobId>) {
+    for job in jobs {
+        until_aging(world, "a job ends", async |world| {
+            let state = world.job(*job).await.and_then(|job| job.state().ok());
+            state.is_some_and(|state| state.is_final() || state == State::NeedsAttention)
+        })
+        .await;
+    }
 }
 
 /// A record comes after the end, and the count is due again.
@@ -236,7 +252,8 @@ fn lose_acknowledgements(setting: Setting) {
     run(setting, async |world| {
         let day = live(world, Faults::none(), Disturbance::LostAck).await;
         let kinds = StepKind::ALL.map(StepKind::routing_key).map(str::to_owned).into_iter();
-        let kinds: BTreeSet<String> = kinds.chain(["request.deactivate".to_owned()]).collect();
+        let requests = ["deactivate", "revert", "reactivate"].map(|kind| format!("request.{kind}"));
+        let kinds: BTreeSet<String> = kinds.chain(requests).collect();
         assert_eq!(day.notes.lost_keys(), kinds, "a message of every kind comes again");
         pretty_assert(&outcome(world, &day).await, expected);
     });
@@ -284,7 +301,7 @@ async fn take_all_again(world: &World, day: &Day) {
 async fn take_step(world: &World, step: Step) {
     let (context, job) = (&world.context, step.job_id);
     let taken = match step.step {
-        StepKind::Start => planner::start_due(context, job).await,
+        StepKind::Start => due::start_due(context, job).await,
         StepKind::Cut => cutter::cut(context, job).await,
         StepKind::Ticket => mover::redeem(context, job).await,
         StepKind::Finalize => finalizer::finalize(context, job).await,
@@ -357,6 +374,12 @@ fn the_day_comes_to_every_step_and_ends_as_it_should() {
         assert_eq!(contact(&user.to_string())["moved"], 3, "{}", story(&user.to_string()));
         assert_eq!(story(&user.to_string())["state"], "completed");
     }
+    assert_eq!(story(&REVERTED.to_string())["state"], "reverted");
+    let restored = story("revert")["certificate"]["references"].as_array().cloned().unwrap_or_default();
+    let restored = restored.into_iter().find(|reference| reference["kind"] == "contact").unwrap_or_default();
+    assert_eq!((&restored["found"], &restored["restored"]), (&json!(25), &json!(25)));
+    assert_eq!(story(&REACTIVATED.to_string())["state"], "completed");
+    assert_eq!(story("reactivate")["state"], "completed");
     assert_eq!(story("112")["state"], "needs_attention");
     assert_eq!(story("112")["reasons"], json!(["chunk_failed"]));
 }

@@ -47,7 +47,8 @@ pub fn check_reference(
         table: table.name.clone(),
         key: key?,
         user: user?,
-        columns: table.columns.iter().map(|column| column.name.clone()).collect(),
+        columns: table.written_columns(),
+        other_user: None,
         filter: filter?,
         taken: Vec::new(),
         when: when.map_or(Some(None), |when| when.map(Some))?,
@@ -273,7 +274,7 @@ fn check_children(
         parents.push((Some(children.len()), child));
         children.push(Child {
             table: child.name.clone(),
-            columns: child.columns.iter().map(|column| column.name.clone()).collect(),
+            columns: child.written_columns(),
             points: key.columns.clone(),
             at: key.target.clone(),
             parent,

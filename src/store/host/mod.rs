@@ -4,13 +4,16 @@
 //! |---|---|
 //! | `schema` | reads what the database has |
 //! | `users` | who there is, locks, status, license, groups |
+//! | `arrivals` | users who come, or come back |
 //! | `rows` | which rows a reference is about: the tests every statement shares |
 //! | `count` | how many there are, before and after |
 //! | `cut` | where chunks begin and end |
 //! | `work` | one entry to moving, removing and setting, for many leavers or one chunk |
 //! | `transfer`, `remove`, `set` | the statements that change the host |
+//! | `undo` | the statements that take these back |
 //! | `selection`, `journaled` | how these begin, and what they leave in the journal |
 
+mod arrivals;
 mod count;
 mod cut;
 mod journaled;
@@ -20,12 +23,18 @@ mod schema;
 mod selection;
 mod set;
 mod transfer;
+mod undo;
 mod users;
 mod work;
 
+pub use arrivals::{
+    Answered, Invited, add_invited, answer_invitation, invite, name_and_email, set_status, take_license,
+    user_with_email,
+};
 pub use count::{Place, blocking_keys, census, counts, lock_siblings, not_owned, reports_above};
 pub use cut::{Cut, cut};
 pub use schema::read_schema;
+pub use undo::{Returned, copied_keys, move_back, put_back, set_back};
 pub use users::{
     Listed, fitness_now, free_licenses, group_members, list_users, lock_rows, lock_users, managers, read_users,
     shut_out,

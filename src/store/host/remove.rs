@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::journaled::{journal_insert, journal_rows, journal_selected, run_journaled};
-use super::rows::{between, has_key, key_columns, key_json, row_json, tests, user_column};
+use super::rows::{as_text, between, has_key, key_columns, key_json, row_json, tests, user_column};
 use super::selection::{Selected, picked_keys, selection};
 use super::work::{Part, Range};
 use crate::catalog::{Child, Disposition, Engine, Reference, TableName};
@@ -70,7 +70,7 @@ pub async fn remove_selected(
     let journal = journal_insert(&mut sql, engine, reference, parts, action, "gone");
     let copied = match keep.copies() {
         true => {
-            let select = "SELECT p.job, p.chunk, CAST(p.leaver AS text), m.content";
+            let select = "SELECT p.job, p.chunk, CAST(p.leaver AS text), m.content, m.other_user";
             let from = "FROM gone m JOIN part p ON p.part = m.part";
             format!(", copied AS ({})", copy_insert(&mut sql, reference, parts, &reference.table, keep, select, from))
         }
@@ -79,18 +79,24 @@ pub async fn remove_selected(
     sql.add(&format!(
         "WITH {selection}, \
          gone AS (DELETE FROM {host} AS t USING x WHERE {has_key} AND t.{user} = x.leaver{tests} \
-           RETURNING x.part, x.successor, {key} AS key, {content} AS content){copied} \
+           RETURNING x.part, x.successor, {key} AS key, {content} AS content, {other} AS other_user){copied} \
          {journal}",
         host = table(&reference.table),
         user = user_column(reference),
         has_key = has_key(reference, "t", "x"),
         key = key_json(engine, reference, "t"),
         content = row_json(engine, &reference.columns, "t"),
+        other = other_user(reference, "t"),
     ));
     Ok(run_journaled(session, &doing, sql, parts).await?.rows)
 }
 
-/// `INSERT INTO handover.copies …` of what `select` gives (job, chunk, leaver, content) `from` somewhere.
+/// Who else a row stands between, as text.
+fn other_user(reference: &Reference, alias: &str) -> String {
+    reference.other_user.as_ref().map_or("CAST(NULL AS text)".to_owned(), |other| as_text(&column(alias, &other.name)))
+}
+
+/// `INSERT INTO handover.copies …` of what `select` gives (job, chunk, leaver, content, other user) `from` somewhere.
 pub fn copy_insert(
     sql: &mut Sql,
     reference: &Reference,
@@ -109,7 +115,7 @@ pub fn copy_insert(
     };
     let (at, until) = (sql.bind(at), sql.bind(until));
     format!(
-        "INSERT INTO handover.copies (job_id, chunk, from_user, content, kind, table_name, at, keep_until) \
+        "INSERT INTO handover.copies (job_id, chunk, from_user, content, other_user, kind, table_name, at, keep_until) \
          {select}, {kind}, {name}, {at}, {until} {from}"
     )
 }
@@ -125,7 +131,8 @@ async fn copy_journaled(
     let mut sql = session.sql("");
     let rows = journal_rows(&mut sql, reference, ids);
     let content = row_json(Engine::Sqlite, &reference.columns, "t");
-    let select = format!("SELECT x.job_id, x.chunk, x.from_user, {content}");
+    let other = other_user(reference, "t");
+    let select = format!("SELECT x.job_id, x.chunk, x.from_user, {content}, {other}");
     let from = format!(
         "FROM {rows} JOIN {host} t ON {has_key}",
         host = table(&reference.table),
@@ -169,8 +176,15 @@ async fn remove_children(
     let (job, chunk, leaver) = (sql.bind(part.job), sql.bind(part.chunk), sql.bind(part.leaver.as_str()));
     let select = format!("SELECT {job}, {chunk}, {leaver}");
     if session.engine() == Engine::Postgres && keep.copies() {
-        let insert =
-            copy_insert(&mut sql, reference, &[part], &this.table, keep, &format!("{select}, content"), "FROM gone");
+        let insert = copy_insert(
+            &mut sql,
+            reference,
+            &[part],
+            &this.table,
+            keep,
+            &format!("{select}, content, CAST(NULL AS text)"),
+            "FROM gone",
+        );
         sql.add(&format!(
             "WITH gone AS (DELETE FROM {host} AS c WHERE {points} RETURNING {content} AS content) {insert}"
         ));
@@ -179,8 +193,15 @@ async fn remove_children(
     }
     if keep.copies() {
         let from = format!("FROM {host} c WHERE {points}");
-        let insert =
-            copy_insert(&mut sql, reference, &[part], &this.table, keep, &format!("{select}, {content}"), &from);
+        let insert = copy_insert(
+            &mut sql,
+            reference,
+            &[part],
+            &this.table,
+            keep,
+            &format!("{select}, {content}, CAST(NULL AS text)"),
+            &from,
+        );
         sql.add(&insert);
         session.run(&doing, sql).await?;
     }

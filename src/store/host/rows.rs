@@ -2,7 +2,7 @@
 
 use crate::catalog::{Catalog, Column, Disposition, Engine, Filter, Reference, SetValue, SomeUsers, Test};
 use crate::job::State;
-use crate::store::sql::{Sql, cast, column, quoted, table};
+use crate::store::sql::{Lane, Sql, cast, column, quoted, table};
 
 /// The key of a row: a value for each of the reference's key columns, as text.
 pub type Key = Vec<String>;
@@ -95,7 +95,7 @@ pub fn is_sole(
     format!(
         " AND NOT EXISTS (SELECT 1 FROM {table} o JOIN {users_table} u ON {key} = {other_user} \
          WHERE {same_group} AND {other}{filter} AND {other_column} NOT IN {leaving} AND {status} = {active} \
-         AND NOT EXISTS (SELECT 1 FROM handover.jobs j WHERE j.org = {org} AND j.user_id = {user_text} AND j.state IN ({open})))",
+         AND NOT EXISTS (SELECT 1 FROM handover.jobs j WHERE j.org = {org} AND j.user_id = {user_text} AND {LEAVES} AND j.state IN ({open})))",
         table = table(&reference.table),
         users_table = table(&users.table),
         key = column("u", &users.key.name),
@@ -115,9 +115,12 @@ pub fn org_of(catalog: &Catalog, alias: &str) -> String {
     }
 }
 
+/// That a job `j` is one by which its user leaves.
+pub const LEAVES: &str = "j.kind = 'deactivate'";
+
 /// States of a job that has not ended, quoted: the same list as the ledger's unique index over open jobs.
 pub fn open_states() -> String {
-    state_list(State::ALL.into_iter().filter(|state| !state.is_final()))
+    state_list(State::OPEN)
 }
 
 /// States, quoted, for an `IN`.
@@ -229,28 +232,58 @@ pub fn now(engine: Engine, for_column: &Column) -> String {
 pub fn row_json(engine: Engine, columns: &[String], alias: &str) -> String {
     match engine {
         Engine::Postgres => format!("to_jsonb({alias})"),
-        Engine::Sqlite => {
-            // JSON has no bytes: they are kept as hexadecimal under a name that says so.
-            let pairs: Vec<String> = (columns.iter())
-                .map(|name| {
-                    let value = column(alias, name);
-                    let name = name.replace('\'', "''");
-                    format!("'{name}', CASE typeof({value}) WHEN 'blob' THEN json_object('$hex', hex({value})) ELSE {value} END")
-                })
-                .collect();
-            format!("json_object({})", pairs.join(", "))
-        }
+        Engine::Sqlite => columns_json(engine, &columns.iter().map(String::as_str).collect::<Vec<_>>(), alias),
     }
 }
 
-/// An object of some columns, under their names.
-pub fn columns_json(engine: Engine, columns: &[&Column], alias: &str) -> String {
-    let pairs: Vec<String> = (columns.iter())
-        .map(|set| format!("'{}', {}", set.name.replace('\'', "''"), column(alias, &set.name)))
-        .collect();
+/// An object of some columns, under their names. JSON has no bytes, and SQLite writes numbers with 15 digits: both are
+/// kept as text under a name that says so, and [`copied_value`] reads them back.
+pub fn columns_json(engine: Engine, columns: &[&str], alias: &str) -> String {
+    let pair = |name: &&str| {
+        let value = column(alias, name);
+        let value = match engine {
+            Engine::Postgres => value,
+            Engine::Sqlite => format!(
+                "CASE typeof({value}) WHEN 'blob' THEN json_object('hex', hex({value})) \
+                 WHEN 'real' THEN json_object('real', printf('%!.17g', {value})) ELSE {value} END"
+            ),
+        };
+        format!("'{}', {value}", name.replace('\'', "''"))
+    };
+    let pairs = columns.iter().map(pair).collect::<Vec<_>>().join(", ");
     match engine {
-        Engine::Postgres => format!("jsonb_build_object({})", pairs.join(", ")),
-        Engine::Sqlite => format!("json_object({})", pairs.join(", ")),
+        Engine::Postgres => format!("jsonb_build_object({pairs})"),
+        Engine::Sqlite => format!("json_object({pairs})"),
+    }
+}
+
+/// SQLite: the value of a column in a copy's `content`.
+fn copied_value(content: &str, name: &str) -> String {
+    let name = name.replace('\'', "''");
+    let value = format!("{content} -> '{name}'");
+    format!(
+        "CASE json_type({value}) WHEN 'object' THEN CASE WHEN ({value}) ->> 'real' IS NOT NULL \
+         THEN CAST(({value}) ->> 'real' AS REAL) ELSE unhex(({value}) ->> 'hex') END ELSE {content} ->> '{name}' END"
+    )
+}
+
+/// Rows as copies hold them, as a table `r` with these columns of the host's own types, and `copy_id`.
+pub fn copied_rows(sql: &mut Sql, host: &str, columns: &[&str], ids: &[i64]) -> String {
+    let lane = Lane::cast_to("bigint", "id", ids.iter().map(Some));
+    let ids = sql.table("i", vec![lane]);
+    let picked = |value: &dyn Fn(&str) -> String| {
+        columns.iter().map(|name| format!(", {} AS {}", value(name), quoted(name))).collect::<String>()
+    };
+    match sql.engine() {
+        Engine::Postgres => format!(
+            "(SELECT c.id AS copy_id{} FROM handover.copies c JOIN {ids} ON i.id = c.id \
+             CROSS JOIN LATERAL jsonb_populate_record(CAST(NULL AS {host}), c.content) v) r",
+            picked(&|name| column("v", name))
+        ),
+        Engine::Sqlite => format!(
+            "(SELECT c.id AS copy_id{} FROM {ids} JOIN handover.copies c ON i.id = c.id) r",
+            picked(&|name| copied_value("c.content", name))
+        ),
     }
 }
 

@@ -21,7 +21,7 @@ pub async fn set(
     let engine = session.engine();
     let doing = format!("setting {}", reference.kind);
     let (host, user) = (table(&reference.table), user_column(reference));
-    let kept: Vec<&Column> = reference.key.iter().chain(values.iter().map(|(column, _)| column)).collect();
+    let kept = kept_columns(reference, values);
     let content = columns_json(engine, &kept, "t");
     let mut sql = session.sql("");
     let selection = selection(&mut sql, reference, parts, &Selected::All);
@@ -31,7 +31,7 @@ pub async fn set(
             let mut sql = session.sql("");
             let rows = journal_rows(&mut sql, reference, ids);
             let from = format!("FROM {rows} JOIN {host} t ON {}", has_key(reference, "t", "x"));
-            let select = format!("SELECT x.job_id, x.chunk, x.from_user, {content}");
+            let select = format!("SELECT x.job_id, x.chunk, x.from_user, {content}, NULL");
             let insert = copy_insert(&mut sql, reference, parts, &reference.table, Keep::Always, &select, &from);
             sql.add(&insert);
             session.run(&doing, sql).await?;
@@ -47,7 +47,7 @@ pub async fn set(
     let tests = tests(&mut sql, reference, "t");
     let assignments = assignments(&mut sql, engine, values);
     let journal = journal_insert(&mut sql, engine, reference, parts, "set", "changed");
-    let select = "SELECT p.job, p.chunk, CAST(p.leaver AS text), m.content";
+    let select = "SELECT p.job, p.chunk, CAST(p.leaver AS text), m.content, CAST(NULL AS text)";
     let from = "FROM changed m JOIN part p ON p.part = m.part";
     let copied = copy_insert(&mut sql, reference, parts, &reference.table, Keep::Always, select, from);
     // The old values are read under the rows' locks: an UPDATE returns only the new ones before PostgreSQL 18.
@@ -62,6 +62,11 @@ pub async fn set(
         key = key_json(engine, reference, "t"),
     ));
     Ok(run_journaled(session, &doing, sql, parts).await?.rows)
+}
+
+/// What a copy of a row that was set holds: its key, and the columns as they were.
+pub fn kept_columns<'r>(reference: &'r Reference, values: &'r [(Column, SetValue)]) -> Vec<&'r str> {
+    reference.key.iter().chain(values.iter().map(|(column, _)| column)).map(|column| column.name.as_str()).collect()
 }
 
 fn assignments(sql: &mut Sql, engine: Engine, values: &[(Column, SetValue)]) -> String {

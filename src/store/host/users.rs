@@ -6,7 +6,7 @@ use sea_orm::{DbErr, QueryResult};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::rows::{as_text, open_states, org_of, same_type, state_list};
+use super::rows::{LEAVES, as_text, open_states, org_of, same_type, state_list};
 use crate::catalog::{Catalog, Column, Engine};
 use crate::contract::{JobId, UserId};
 use crate::job::State;
@@ -71,13 +71,19 @@ pub async fn read_users<'u>(
         .collect();
     sql.add(&format!(
         "SELECT {id} AS id, {org} AS org, {status} AS status, {manager} AS manager{asked_columns}, \
-         (SELECT j.id FROM handover.jobs j WHERE j.org = {org} AND j.user_id = {id} AND j.state IN ({open}) LIMIT 1) AS leaving, \
+         (SELECT {open_job} LIMIT 1) AS under_way, \
+         (SELECT {open_job} AND {leaves} LIMIT 1) AS leaving, \
+         (SELECT {open_job} AND {leaves} AND j.started_at IS NOT NULL LIMIT 1) AS shut_out_by, \
          (SELECT j.id FROM handover.job_successors s JOIN handover.jobs j ON j.id = s.job_id \
             WHERE s.org = {org} AND s.user_id = {id} AND j.state IN ({under_way}) AND j.user_id <> {id} \
             ORDER BY j.requested_at, j.id LIMIT 1) AS receives_from \
          FROM {host} u WHERE {key} IN {list}",
         status = as_text(&column("u", &users.status.column.name)),
-        open = open_states(),
+        open_job = format_args!(
+            "j.id FROM handover.jobs j WHERE j.org = {org} AND j.user_id = {id} AND j.state IN ({})",
+            open_states()
+        ),
+        leaves = LEAVES,
         under_way = state_list(State::UNDER_WAY),
         host = table(&users.table),
         key = column("u", &users.key.name),
@@ -102,7 +108,9 @@ fn read_user(row: &QueryResult, catalog: &Catalog, asked: &[&Column]) -> std::re
         standing: standing(catalog, row.try_get("", "status")?),
         manager: manager.map(user_id).transpose()?,
         columns,
+        under_way: job("under_way")?,
         leaving: job("leaving")?,
+        shut_out_by: job("shut_out_by")?,
         receives_from: job("receives_from")?,
     })
 }
@@ -189,7 +197,7 @@ pub async fn shut_out(session: &Session, catalog: &Catalog, leavers: &[&UserId])
     }
 }
 
-fn contention(message: &str) -> crate::store::Cause {
+pub fn contention(message: &str) -> crate::store::Cause {
     crate::store::Cause::Contention { code: "handover".into(), message: message.into() }
 }
 

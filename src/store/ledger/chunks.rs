@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use sea_orm::sea_query::{LockBehavior, LockType};
+use sea_orm::sea_query::{Expr, LockBehavior, LockType};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
 };
@@ -23,6 +23,31 @@ pub const OPEN: &str = "open";
 pub const CLOSED: &str = "closed";
 /// A chunk that could not be worked on after every attempt.
 pub const FAILED: &str = "failed";
+
+impl Chunk {
+    /// A chunk that nobody has worked on yet.
+    pub fn open(job: Uuid, number: i32, position: usize, records: i64) -> Chunk {
+        Chunk {
+            job_id: job,
+            number,
+            position: position as i32,
+            journal_id: None,
+            named: false,
+            first_key: None,
+            last_key: None,
+            first_rank: 0,
+            records,
+            state: OPEN.into(),
+            done: 0,
+            changed: 0,
+            attempts: 0,
+            error: None,
+            not_before: None,
+            closed_at: None,
+            took_ms: None,
+        }
+    }
+}
 
 /// Adds chunks.
 pub async fn insert(session: &Session, chunks: Vec<Chunk>) -> Result<()> {
@@ -163,4 +188,29 @@ pub async fn lock(session: &Session, job: Uuid, number: i32) -> Result<Option<Ch
         find = find.lock(LockType::Update);
     }
     find.one(session).await.map_err(failed("locking a chunk"))
+}
+
+/// Opens a job's failed chunks again; how many.
+pub async fn reopen_failed(session: &Session, job: Uuid) -> Result<u64> {
+    let update = Entity::update_many().col_expr(Column::State, Expr::value(OPEN));
+    let update = update.col_expr(Column::Attempts, Expr::value(0));
+    let update = update.col_expr(Column::NotBefore, Expr::value(Option::<OffsetDateTime>::None));
+    let update = update.filter(Column::JobId.eq(job)).filter(Column::State.eq(FAILED));
+    Ok(update.exec(session).await.map_err(failed("opening chunks again"))?.rows_affected)
+}
+
+/// Forgets the chunks of a job that are not closed, of these references or of all. Waits for whoever works on one: what
+/// they do is committed, and journaled, before this goes on.
+pub async fn forget_unclosed(session: &Session, job: Uuid, positions: Option<&[usize]>) -> Result<u64> {
+    let doing = "forgetting chunks";
+    let mut these = Condition::all().add(Column::JobId.eq(job)).add(Column::State.ne(CLOSED));
+    if let Some(positions) = positions {
+        these = these.add(Column::Position.is_in(positions.iter().map(|position| *position as i32)));
+    }
+    if session.engine() == Engine::Postgres {
+        let find = Entity::find().filter(these.clone()).order_by_asc(Column::Number).lock(LockType::Update);
+        let numbers = find.select_only().column(Column::Number).into_tuple::<i32>();
+        numbers.all(session).await.map_err(failed(doing))?;
+    }
+    Ok(Entity::delete_many().filter(these).exec(session).await.map_err(failed(doing))?.rows_affected)
 }

@@ -38,6 +38,8 @@ entity!(requests, "requests", {
     pub kind: String,
     pub body_hash: String,
     pub body: Json,
+    /// The request as it was amended later; none where it never was.
+    pub amended: Option<Json>,
     pub job_id: Uuid,
     pub outcome: String,
     pub received_at: TimeDateTimeWithTimeZone,
@@ -61,10 +63,14 @@ entity!(jobs, "jobs", {
     pub reasons: Option<Json>,
     pub certificate: Option<Json>,
     pub wait_for: Option<Uuid>,
+    /// Of a request about a job: that job.
+    pub target: Option<Uuid>,
     /// How often the count has found late records.
     pub late_passes: i32,
     pub traceparent: Option<String>,
     pub effective_at: Option<TimeDateTimeWithTimeZone>,
+    /// When it is to be undone by itself.
+    pub return_at: Option<TimeDateTimeWithTimeZone>,
     pub requested_at: TimeDateTimeWithTimeZone,
     pub started_at: Option<TimeDateTimeWithTimeZone>,
     pub completed_at: Option<TimeDateTimeWithTimeZone>,
@@ -107,6 +113,8 @@ entity!(chunks, "chunks", {
     #[sea_orm(primary_key, auto_increment = false)]
     pub number: i32,
     pub position: i32,
+    /// Of an undo: the journal's row that it undoes.
+    pub journal_id: Option<i64>,
     /// Whether it holds records that the request names one by one, `first_rank` and on of them, instead of a range.
     pub named: bool,
     pub first_key: Option<Json>,
@@ -184,7 +192,11 @@ entity!(copies, "copies", {
     pub kind: String,
     pub table_name: String,
     pub from_user: String,
+    /// Who else the row stands between: it comes back only when both are there.
+    pub other_user: Option<String>,
     pub content: Json,
+    /// What became of it when it was to come back; none while it has not been.
+    pub outcome: Option<String>,
     pub at: TimeDateTimeWithTimeZone,
     pub keep_until: Option<TimeDateTimeWithTimeZone>,
 });

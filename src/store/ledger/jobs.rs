@@ -1,6 +1,6 @@
 //! Jobs: where each stands, and who may touch it.
 
-use sea_orm::sea_query::{LockBehavior, LockType};
+use sea_orm::sea_query::{Expr, LockBehavior, LockType, OnConflict};
 use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::entity::{job_successors, jobs};
 use super::failed;
 use crate::catalog::Engine;
-use crate::contract::UserId;
+use crate::contract::{RequestType, UserId};
 use crate::job::State;
 use crate::store::error::Error;
 use crate::store::{Result, Session};
@@ -21,6 +21,23 @@ impl Job {
         let unknown =
             || Error::unexpected("reading a job", format!("the job {} has the unknown state {}", self.id, self.state));
         State::from_name(&self.state).ok_or_else(unknown)
+    }
+}
+
+impl Job {
+    /// Whether a request of this type made it.
+    pub fn is(&self, kind: RequestType) -> bool {
+        self.kind == kind.name()
+    }
+
+    /// Whether it undoes what others did, instead of doing something itself.
+    pub fn undoes(&self) -> bool {
+        [RequestType::Revert, RequestType::Cancel, RequestType::Reactivate].into_iter().any(|kind| self.is(kind))
+    }
+
+    /// Its user.
+    pub fn user(&self) -> Result<UserId> {
+        UserId::try_from(self.user_id.clone()).map_err(|what| Error::unexpected("reading a job", what))
     }
 }
 
@@ -42,7 +59,9 @@ pub async fn insert_successors(session: &Session, successors: Vec<(Uuid, String,
     let rows = successors
         .into_iter()
         .map(|(job_id, org, user)| job_successors::Model { job_id, org, user_id: user.into() }.into_active_model());
-    let insert = job_successors::Entity::insert_many(rows);
+    let columns = [job_successors::Column::JobId, job_successors::Column::UserId];
+    let once = OnConflict::columns(columns).do_nothing().to_owned();
+    let insert = job_successors::Entity::insert_many(rows).on_conflict(once);
     insert.exec_without_returning(session).await.map_err(failed("noting successors"))?;
     Ok(())
 }
@@ -74,6 +93,37 @@ pub async fn update(session: &Session, from: State, job: Job) -> Result<()> {
         1 => Ok(()),
         _ => Err(Error::superseded(doing)),
     }
+}
+
+/// A user's last job that handed something over and was not undone, locked.
+pub async fn lock_last_handover(session: &Session, org: &str, user: &str) -> Result<Option<Job>> {
+    let kinds = [RequestType::Deactivate.name(), RequestType::Reassign.name()];
+    let mut find = jobs::Entity::find().filter(jobs::Column::Org.eq(org)).filter(jobs::Column::UserId.eq(user));
+    find = find.filter(jobs::Column::Kind.is_in(kinds)).filter(jobs::Column::State.eq(State::Completed.name()));
+    find = find.order_by_desc(jobs::Column::RequestedAt).limit(1);
+    if session.engine() == Engine::Postgres {
+        find = find.lock(LockType::Update);
+    }
+    find.one(session).await.map_err(failed("looking for a user's last job"))
+}
+
+/// A user's job that has not ended, locked.
+pub async fn lock_open(session: &Session, org: &str, user: &str) -> Result<Option<Job>> {
+    let mut find = jobs::Entity::find().filter(jobs::Column::Org.eq(org)).filter(jobs::Column::UserId.eq(user));
+    find = find.filter(jobs::Column::State.is_in(State::OPEN.map(State::name)));
+    if session.engine() == Engine::Postgres {
+        find = find.lock(LockType::Update);
+    }
+    find.one(session).await.map_err(failed("looking for a user's open job"))
+}
+
+/// No count of a user's completed jobs is repeated any more: what points at them may point at them again.
+pub async fn end_recounts(session: &Session, org: &str, user: &str) -> Result<()> {
+    let none = Expr::value(Option::<OffsetDateTime>::None);
+    let update = jobs::Entity::update_many().col_expr(jobs::Column::RecountAt, none);
+    let update = update.filter(jobs::Column::Org.eq(org)).filter(jobs::Column::UserId.eq(user));
+    update.filter(jobs::Column::RecountAt.is_not_null()).exec(session).await.map_err(failed("ending recounts"))?;
+    Ok(())
 }
 
 /// Jobs by state, newest first.

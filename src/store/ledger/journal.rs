@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 
-use sea_orm::DbErr;
+use sea_orm::{ActiveValue, ColumnTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
+use super::entity::journal::{Column, Entity};
+use super::failed;
 use crate::store::error::Error;
 use crate::store::sql::Lane;
 use crate::store::{Result, Session};
@@ -47,4 +49,37 @@ pub async fn tallies(session: &Session, jobs: &[Uuid]) -> Result<HashMap<Uuid, V
         tallies.entry(job).or_default().push(tally);
     }
     Ok(tallies)
+}
+
+/// A row of the journal.
+pub use super::entity::journal::Model as Entry;
+
+/// A row of the journal by its number.
+pub async fn get(session: &Session, id: i64) -> Result<Option<Entry>> {
+    Entity::find_by_id(id).one(session).await.map_err(failed("reading the journal"))
+}
+
+/// What a job did before a row of its journal, the last first; from its end where no row is given.
+pub async fn before(session: &Session, job: Uuid, id: Option<i64>, limit: u64) -> Result<Vec<(i64, String, i64)>> {
+    let mut find = Entity::find().filter(Column::JobId.eq(job));
+    if let Some(id) = id {
+        find = find.filter(Column::Id.lt(id));
+    }
+    let find = find.order_by_desc(Column::Id).limit(limit).select_only();
+    let find = find.columns([Column::Id, Column::Kind, Column::Records]).into_tuple();
+    find.all(session).await.map_err(failed("reading the journal backwards"))
+}
+
+/// Adds rows; their numbers are given here.
+pub async fn insert(session: &Session, entries: Vec<Entry>) -> Result<()> {
+    if entries.is_empty() {
+        return Ok(());
+    }
+    let rows = entries.into_iter().map(|entry| {
+        let mut row = entry.into_active_model();
+        row.id = ActiveValue::NotSet;
+        row
+    });
+    Entity::insert_many(rows).exec_without_returning(session).await.map_err(failed("writing the journal"))?;
+    Ok(())
 }

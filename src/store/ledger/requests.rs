@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 
-use sea_orm::sea_query::OnConflict;
+use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter};
 
 use super::entity::requests::{ActiveModel, Column, Entity, Model};
 use super::failed;
+use super::jobs::Job;
+use crate::contract::Request;
 use crate::store::error::{Cause, Error};
 use crate::store::{Result, Session};
 
@@ -35,6 +37,25 @@ pub async fn insert(session: &Session, models: Vec<Model>) -> Result<()> {
             Err(Error { doing: doing.into(), cause })
         }
     }
+}
+
+/// The request that made a job, as it was amended last.
+pub async fn of_job(session: &Session, job: &Job) -> Result<Request> {
+    let doing = "reading a job's request";
+    let Some(asked) = get(session, &job.org, &job.request_id).await? else {
+        return Err(Error::unexpected(doing, format!("the job {} has no request", job.id)));
+    };
+    let body = asked.amended.unwrap_or(asked.body);
+    serde_json::from_value(body).map_err(|error| Error::unexpected(doing, error.to_string()))
+}
+
+/// Writes down what a request says from now on; what it said at first stays beside it.
+pub async fn amend(session: &Session, request: &Request) -> Result<()> {
+    let amended = serde_json::to_value(request).unwrap_or_default();
+    let update = Entity::update_many().col_expr(Column::Amended, Expr::value(amended));
+    let update = update.filter(Column::Org.eq(request.org())).filter(Column::RequestId.eq(request.request_id.as_str()));
+    update.exec(session).await.map_err(failed("amending a request"))?;
+    Ok(())
 }
 
 /// Tells what became of a request whose job went on later.

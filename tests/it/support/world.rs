@@ -145,8 +145,8 @@ impl World {
 
     /// Waits until nothing more happens to a job by itself.
     pub async fn end_of(&self, id: JobId) -> Job {
-        let ended = |state: State| state.is_final() || state == State::NeedsAttention;
-        self.until("the job ends", async || {
+        let ended = |state: State| state.is_final() || state.is_held();
+        self.until(&format!("the job {id} ends"), async || {
             let job = jobs::get(&self.store.reader(), id.0).await.expect("the ledger")?;
             ended(job.state().expect("a state")).then_some(job)
         })
@@ -272,7 +272,8 @@ pub fn keap_request(request_id: &str) -> Value {
 
 /// A request, read as the planner reads it.
 pub fn read(request: &Value) -> Request {
-    read_request(request.to_string().as_bytes()).expect("a readable request")
+    let read = read_request(request.to_string().as_bytes()).expect("a readable request");
+    read.into_handover().expect("a request to hand something over")
 }
 
 /// The text of a catalog of the binary.

@@ -41,7 +41,7 @@ fn table_of<'t>(tables: &'t mut Tables, row: &QueryResult) -> Result<Option<&'t 
 async fn read_columns(session: &Session, tables: &mut Tables) -> Result<()> {
     let text = "SELECT n.nspname::text AS schema, c.relname::text AS table, pg_table_is_visible(c.oid) AS visible, \
                 a.attname::text AS column, format_type(a.atttypid, NULL) AS type, t.typname::text AS base, \
-                t.typcategory::text AS category, a.attnotnull AS not_null, \
+                t.typcategory::text AS category, a.attnotnull AS not_null, a.attgenerated <> '' AS generated, \
                 (SELECT array_agg(e.enumlabel::text ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = t.oid) AS labels \
                 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
                 JOIN pg_type t ON t.oid = a.atttypid \
@@ -57,6 +57,7 @@ async fn read_columns(session: &Session, tables: &mut Tables) -> Result<()> {
             name: text("column")?,
             cast: cast_type(&text("base")?, text("type")?),
             family,
+            generated: row.try_get("", "generated").map_err(failed)?,
             nullable: !row.try_get::<bool>("", "not_null").map_err(failed)?,
             values: labels.or(flags),
         };

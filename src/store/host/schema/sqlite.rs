@@ -58,6 +58,8 @@ async fn read_columns(session: &Session, table: &str, create: &str) -> Result<Ve
         let (family, cast) = family_and_cast(&declared);
         let flags = (family == Family::Boolean).then(|| vec!["0".to_owned(), "1".to_owned()]);
         columns.push(SchemaColumn {
+            // This pragma leaves generated columns out.
+            generated: false,
             values: checked_values(create, &name).or(flags),
             // An INTEGER PRIMARY KEY is never NULL, though SQLite does not say so.
             nullable: not_null == 0 && !(part_of_key > 0 && family == Family::Integer),

@@ -1,0 +1,183 @@
+//! Every request there is, and what all of them have.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::{Allotment, JobId, OrgId, Request, RequestId, RequestType, UserId, unique};
+
+/// A request of any type, as published to `handover.requests`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(title = "Request")]
+pub enum AnyRequest {
+    /// About what a user owns.
+    Handover(Request),
+    /// About a user who is there.
+    User(UserRequest),
+    /// About one who is to come.
+    Invite(Invite),
+    /// About a job.
+    Order(Order),
+}
+
+/// A request about a user: `reactivate`, `resend_invitation`, `accept_invitation` or `cancel_invitation`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UserRequest {
+    /// What is asked for.
+    #[serde(rename = "type")]
+    #[schemars(extend("enum" = ["reactivate", "resend_invitation", "accept_invitation", "cancel_invitation"]))]
+    pub kind: RequestType,
+    /// The sender's name for this request.
+    pub request_id: RequestId,
+    /// The organization; absent where the host has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub org_id: Option<OrgId>,
+    /// The user.
+    pub user_id: UserId,
+    /// Who asks. An invited user accepts by themselves.
+    pub requested_by: UserId,
+    /// Why, for the audit trail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("maxLength" = 2000))]
+    pub reason: Option<String>,
+}
+
+/// A request to invite somebody.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Invite {
+    /// What is asked for.
+    #[serde(rename = "type")]
+    #[schemars(extend("enum" = ["invite"]))]
+    pub kind: RequestType,
+    /// The sender's name for this request.
+    pub request_id: RequestId,
+    /// The organization; absent where the host has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub org_id: Option<OrgId>,
+    /// Their name.
+    #[schemars(extend("minLength" = 1, "maxLength" = 200))]
+    pub name: String,
+    /// Their address.
+    #[schemars(extend("minLength" = 3, "maxLength" = 320))]
+    pub email: String,
+    /// Who asks.
+    pub requested_by: UserId,
+    /// Why, for the audit trail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("maxLength" = 2000))]
+    pub reason: Option<String>,
+}
+
+/// A request about a job: `revert`, `cancel`, `pause`, `resume` or `amend`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Order {
+    /// What is asked for.
+    #[serde(rename = "type")]
+    #[schemars(extend("enum" = ["revert", "cancel", "pause", "resume", "amend"]))]
+    pub kind: RequestType,
+    /// The sender's name for this request.
+    pub request_id: RequestId,
+    /// The organization; absent where the host has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub org_id: Option<OrgId>,
+    /// The job.
+    pub job_id: JobId,
+    /// Who asks.
+    pub requested_by: UserId,
+    /// Why, for the audit trail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("maxLength" = 2000))]
+    pub reason: Option<String>,
+    /// Of `amend`: for each kind, who receives from now on.
+    #[serde(default, deserialize_with = "unique::map", skip_serializing_if = "BTreeMap::is_empty")]
+    pub reassign: BTreeMap<String, Allotment>,
+}
+
+/// What every request has.
+#[derive(Debug, Clone, Copy)]
+pub struct Head<'r> {
+    /// What is asked for.
+    pub kind: RequestType,
+    /// The sender's name for it.
+    pub request_id: &'r RequestId,
+    /// The organization.
+    pub org_id: Option<&'r OrgId>,
+    /// Who asks.
+    pub requested_by: &'r UserId,
+    /// Why.
+    pub reason: Option<&'r str>,
+}
+
+impl Head<'_> {
+    /// The organization as the ledger keeps it: empty where the host has none.
+    pub fn org(&self) -> &str {
+        self.org_id.map_or("", OrgId::as_str)
+    }
+
+    /// The job that the request makes.
+    pub fn job_id(&self) -> JobId {
+        JobId::of(self.org(), self.request_id)
+    }
+}
+
+macro_rules! head {
+    ($request:expr) => {
+        Head {
+            kind: $request.kind,
+            request_id: &$request.request_id,
+            org_id: $request.org_id.as_ref(),
+            requested_by: &$request.requested_by,
+            reason: $request.reason.as_deref(),
+        }
+    };
+}
+
+impl AnyRequest {
+    /// What every request has.
+    pub fn head(&self) -> Head<'_> {
+        match self {
+            AnyRequest::Handover(request) => head!(request),
+            AnyRequest::User(request) => head!(request),
+            AnyRequest::Invite(request) => head!(request),
+            AnyRequest::Order(request) => head!(request),
+        }
+    }
+
+    /// The job that the request makes.
+    pub fn job_id(&self) -> JobId {
+        self.head().job_id()
+    }
+
+    /// The request, where it is to hand over what a user owns.
+    pub fn into_handover(self) -> Option<Request> {
+        match self {
+            AnyRequest::Handover(request) => Some(request),
+            _ => None,
+        }
+    }
+
+    /// The request in its canonical form: fields in their documented order, defaults left out, map keys sorted.
+    pub fn canonical(&self) -> serde_json::Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+
+    /// SHA-256 over the canonical form, in hexadecimal: two bodies that mean the same have the same hash.
+    pub fn body_hash(&self) -> String {
+        hex(&Sha256::digest(self.canonical().to_string()))
+    }
+}
+
+/// Lower-case hexadecimal.
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

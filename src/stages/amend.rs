@@ -1,0 +1,128 @@
+//! Amending: other successors for what a job has not moved yet.
+//!
+//! The request is judged again as it would be with them; what was cut for the old ones and not moved is forgotten and cut
+//! anew, from the first rank of the new deal. What was moved stays moved.
+
+use std::sync::Arc;
+
+use super::assess::{Counting, assess, parties};
+use super::orders::{Acting, refusal, resume};
+use super::start::{Ready, reserve_turns};
+use crate::catalog::Catalog;
+use crate::contract::{AnyRequest, JobId, Order, Rejection, Request, RequestType, UserId};
+use crate::job::{State, rejection};
+use crate::plan::{Plan, Verdict};
+use crate::store::ledger::jobs::Job;
+use crate::store::ledger::references::Course;
+use crate::store::ledger::{chunks, jobs, references, requests};
+use crate::store::{Result, Session};
+
+/// Whom an amendment may give something; nobody of any other order.
+pub async fn receivers(session: &Session, catalog: &Catalog, request: &AnyRequest) -> Result<Vec<UserId>> {
+    let AnyRequest::Order(order) = request else { return Ok(Vec::new()) };
+    if order.kind != RequestType::Amend {
+        return Ok(Vec::new());
+    }
+    let target = jobs::get(session, order.job_id.0).await?;
+    let Some(target) = target.filter(|target| target.org == request.head().org() && hands_over(target)) else {
+        return Ok(Vec::new());
+    };
+    let amended = amended(session, order, &target).await?;
+    let parties = parties(session, catalog, &[&amended]).await?;
+    Ok(parties.into_iter().flat_map(|parties| parties.receivers).collect())
+}
+
+fn hands_over(job: &Job) -> bool {
+    job.is(RequestType::Deactivate) || job.is(RequestType::Reassign)
+}
+
+/// The request of a job as it is with the amendment. Who amends it answers for it from now on.
+async fn amended(session: &Session, order: &Order, target: &Job) -> Result<Request> {
+    let mut request = requests::of_job(session, target).await?;
+    request.reassign.extend(order.reassign.clone());
+    request.requested_by.clone_from(&order.requested_by);
+    // A plan token holds for the plan as it was.
+    request.expect = None;
+    Ok(request)
+}
+
+/// Amends a job that is held or has not begun, and lets a held one go on.
+pub async fn amend(acting: &mut Acting<'_>, order: &Order, target: Job) -> Result<Vec<Rejection>> {
+    let held = [State::Paused, State::NeedsAttention, State::Scheduled];
+    if let Some(reason) = refusal(&target, &held, "amended") {
+        return Ok(vec![reason]);
+    }
+    if !hands_over(&target) {
+        let mend = "only a deactivation or a reassignment has successors";
+        return Ok(vec![rejection::wrong_state(JobId(target.id), &target.kind, "amended", mend)]);
+    }
+    let session = acting.session;
+    let request = amended(session, order, &target).await?;
+    let courses = references::of_jobs(session, &[target.id]).await?;
+    // Of a job that is planned the other guards have held: what has come up since is told at its end.
+    let judged = Request { lock_out: !courses.is_empty(), ..request.clone() };
+    let catalog: Arc<Catalog> = acting.context.catalogs.of_hash(&acting.context.store, &target.catalog_hash).await?;
+    let parties = parties(session, &catalog, &[&request]).await?;
+    let parties: Vec<_> = parties.iter().collect();
+    let counting = Counting::UpTo(acting.context.limits.chunk_rows);
+    let assessment = assess(session, &catalog, &[&judged], &parties, counting).await?;
+    let plan = match assessment.verdicts.into_iter().next() {
+        Some(Verdict::Accepted(plan)) => plan,
+        Some(Verdict::LockedOut(plan, reasons))
+            if !courses.is_empty() && reasons.iter().all(|reason| is_elsewhere(reason, order)) =>
+        {
+            plan
+        }
+        Some(Verdict::Rejected(mut reasons) | Verdict::LockedOut(_, mut reasons)) => {
+            reasons.retain(|reason| courses.is_empty() || !is_elsewhere(reason, order));
+            return Ok(reasons);
+        }
+        None => return Ok(Vec::new()),
+    };
+    requests::amend(session, &request).await?;
+    if !courses.is_empty() {
+        deal_anew(acting, &catalog, order, &request, &target, plan, courses).await?;
+    }
+    match target.state()? {
+        State::Scheduled => Ok(Vec::new()),
+        _ => resume(acting, target).await,
+    }
+}
+
+/// Whether a reason is about a kind that the order does not name.
+fn is_elsewhere(reason: &Rejection, order: &Order) -> bool {
+    reason.concerning.kind.as_ref().is_some_and(|kind| !order.reassign.contains_key(kind))
+}
+
+/// Puts the new deals in the place of the old ones.
+async fn deal_anew(
+    acting: &Acting<'_>,
+    catalog: &Catalog,
+    order: &Order,
+    request: &Request,
+    target: &Job,
+    mut plan: Plan,
+    courses: Vec<Course>,
+) -> Result<()> {
+    let session = acting.session;
+    plan.references.retain(|planned| {
+        let reference = &catalog.references[planned.position];
+        order.reassign.contains_key(&reference.kind) && !reference.at_start
+    });
+    let mut ready = [Ready { request, job: target.clone(), plan, shut_out: false }];
+    reserve_turns(session, &mut ready).await?;
+    let [Ready { plan, .. }] = ready;
+    let positions: Vec<usize> = plan.references.iter().map(|planned| planned.position).collect();
+    chunks::forget_unclosed(session, target.id, Some(&positions)).await?;
+    let successors = plan.successors().into_iter().map(|user| (target.id, target.org.clone(), user.clone())).collect();
+    jobs::insert_successors(session, successors).await?;
+    for planned in &plan.references {
+        let kind = &catalog.references[planned.position].kind;
+        let course = Course::of(target.id, kind, planned, false);
+        match courses.iter().any(|course| course.position == planned.position) {
+            true => references::update(session, course).await?,
+            false => references::insert(session, vec![course]).await?,
+        }
+    }
+    Ok(())
+}

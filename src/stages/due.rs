@@ -1,0 +1,89 @@
+//! Starting scheduled jobs that are due.
+//!
+//! Its transaction is the planner's, for one job that was accepted earlier: locks the users, asks every guard again, and
+//! begins. Run twice, it finds the job begun; killed, nothing of it happened.
+
+use std::sync::Arc;
+
+use super::assess::{Counting, assess, parties};
+use super::finalizer::{get_stuck, wake_waiting};
+use super::start::{Ready, settle, start};
+use super::writing::{audit_entry, schedule};
+use super::{Context, now, revert};
+use crate::catalog::Catalog;
+use crate::contract::{JobId, Request, RequestType};
+use crate::job::{Happening, State};
+use crate::plan::Verdict;
+use crate::plan::group::Parties;
+use crate::store::ledger::jobs::Job;
+use crate::store::ledger::{audit, jobs, outbox, requests};
+use crate::store::{Error, Result, host};
+
+/// The transaction that starts a scheduled job.
+pub const START: &str = "start";
+
+/// Starts a scheduled job that is due. Its guards are asked again: where they fail now, a person has to decide.
+pub async fn start_due(context: &Context, id: JobId) -> Result<()> {
+    let now = now();
+    let Some(job) = jobs::get(&context.store.reader(), id.0).await? else { return Ok(()) };
+    if job.state()? != State::Scheduled {
+        return Ok(());
+    }
+    if job.target.is_some() {
+        return revert::start_due(context, job, now).await;
+    }
+    let (request, parties, catalog) = read_scheduled(context, &job).await?;
+    let session = context.store.begin(START).await?;
+    let receivers: Vec<_> = parties.receivers.iter().map(|user| (request.org(), user)).collect();
+    host::lock_users(&session, &[(request.org(), &request.user_id)], &receivers).await?;
+    let Some(mut job) = jobs::lock(&session, id.0).await? else { return Ok(()) };
+    if job.state()? != State::Scheduled || job.effective_at.is_some_and(|at| at > now) {
+        return Ok(());
+    }
+    for reference in &catalog.references {
+        host::lock_siblings(&session, reference, &[&request.user_id]).await?;
+    }
+    let counting = Counting::UpTo(context.limits.chunk_rows);
+    let assessment = assess(&session, &catalog, &[&request], &[&parties], counting).await?;
+    let (mut left, mut follows) = (Vec::new(), None);
+    match assessment.verdicts.into_iter().next() {
+        Some(Verdict::Accepted(plan)) if plan.wait_for.is_some() => {
+            schedule(context, &mut job, &plan, now);
+        }
+        Some(Verdict::Accepted(plan)) => {
+            job.state = settle(&job, Happening::Started)?;
+            let user = assessment.facts.users.get(request.user_id.as_str());
+            let is_out = user.is_some_and(|user| user.shut_out_by == Some(id));
+            let shut_out = request.kind == RequestType::Deactivate && !is_out;
+            let ready = vec![Ready { request: &request, job, plan, shut_out }];
+            let begun = start(&session, context, &catalog, ready, true, now).await?.pop();
+            let begun = begun.ok_or_else(|| Error::unexpected("starting a job", "nothing has begun"))?;
+            job = begun.job;
+            follows = begun.follows;
+            left = begun.letters;
+            left.extend(wake_waiting(&session, &job, now).await?);
+        }
+        Some(Verdict::Rejected(reasons) | Verdict::LockedOut(_, reasons)) => {
+            left = get_stuck(&mut job, reasons, now)?;
+        }
+        None => return Ok(()),
+    }
+    if job.state()? != State::Scheduled {
+        audit::append(&session, vec![audit_entry(&job)]).await?;
+    }
+    outbox::insert(&session, left).await?;
+    jobs::update(&session, State::Scheduled, job).await?;
+    jobs::insert(&session, follows.into_iter().collect()).await?;
+    session.commit().await?;
+    context.store.outbox_filled.notify_waiters();
+    Ok(())
+}
+
+/// A scheduled job's request, whom it concerns and its catalog.
+async fn read_scheduled(context: &Context, job: &Job) -> Result<(Request, Parties, Arc<Catalog>)> {
+    let session = context.store.reader();
+    let request = requests::of_job(&session, job).await?;
+    let catalog = context.catalogs.of_hash(&context.store, &job.catalog_hash).await?;
+    let parties = parties(&session, &catalog, &[&request]).await?.pop().unwrap_or_default();
+    Ok((request, parties, catalog))
+}

@@ -1,0 +1,230 @@
+//! Orders: requests about a job, about a user who is to come back, about invitations. One transaction each.
+//!
+//! It locks the user concerned, then the job, asks the guards, does what is small at once and opens what is not, and
+//! writes the request down with its outcome. Run twice, it finds the request known; killed, nothing of it happened.
+
+use time::OffsetDateTime;
+
+use super::planner::{answer_known, park_failed};
+use super::start::settle;
+use super::writing::{Writing, audit_entry, new_job};
+use super::{Context, Outcome, amend, invitations, letters, now, revert};
+use crate::catalog::Catalog;
+use crate::contract::{AnyRequest, Change, JobId, Order, Rejection, RequestType, UserId};
+use crate::job::{Happening, State, StepKind, next, rejection};
+use crate::plan::{Asks, Facts, judge_requester};
+use crate::retry::Pauses;
+use crate::store::ledger::jobs::Job;
+use crate::store::ledger::outbox::Letter;
+use crate::store::ledger::{audit, catalogs, chunks, jobs, references, requests};
+use crate::store::{Result, Session, host};
+
+/// The transaction of an order.
+pub const ORDER: &str = "order";
+
+/// Takes an order, as often as it takes; one that the database refuses is parked with what it says.
+pub async fn take(
+    context: &Context,
+    catalog: &Catalog,
+    request: &AnyRequest,
+    traceparent: Option<&str>,
+) -> Result<Outcome> {
+    let mut retries = Pauses::RECONNECT.start("taking an order");
+    loop {
+        match take_once(context, catalog, request, traceparent).await {
+            Err(error) if error.is_transient() || error.is_superseded() => {
+                if !retries.after(&error).await {
+                    return Err(error);
+                }
+            }
+            Err(error) => return Ok(park_failed(request.job_id(), &error)),
+            taken => return taken,
+        }
+    }
+}
+
+/// What an order is worked on with.
+pub struct Acting<'a> {
+    /// Its transaction.
+    pub session: &'a Session,
+    /// Sizes and times.
+    pub context: &'a Context,
+    /// The catalog of new jobs.
+    pub catalog: &'a Catalog,
+    /// Who asks, and the user concerned.
+    pub facts: Facts,
+    /// The order's own job. Completed, unless something is left to be done.
+    pub job: Job,
+    /// What it leaves for others.
+    pub letters: Vec<Letter>,
+    /// When.
+    pub now: OffsetDateTime,
+}
+
+async fn take_once(
+    context: &Context,
+    catalog: &Catalog,
+    request: &AnyRequest,
+    traceparent: Option<&str>,
+) -> Result<Outcome> {
+    let now = now();
+    let head = request.head();
+    let user = user_of(context, request).await?;
+    let session = context.store.begin(ORDER).await?;
+    let receivers = amend::receivers(&session, catalog, request).await?;
+    let receivers: Vec<_> = receivers.iter().map(|user| (head.org(), user)).collect();
+    let concerned: Vec<_> = user.iter().map(|user| (head.org(), user)).collect();
+    host::lock_users(&session, &concerned, &receivers).await?;
+    let known = requests::known(&session, &[(head.org(), head.request_id.as_str())]).await?;
+    if let Some(earlier) = known.into_values().next() {
+        return Ok(answer_known(&earlier, request));
+    }
+    let users = host::read_users(&session, catalog, user.iter().chain([head.requested_by])).await?;
+    let facts = Facts { users, ..Facts::default() };
+    let mut job = new_job(catalog, request, user.as_ref().map_or("", UserId::as_str), traceparent, now);
+    job.state = State::Completed.name().into();
+    job.started_at = Some(now);
+    job.completed_at = Some(now);
+    let mut acting = Acting { session: &session, context, catalog, facts, job, letters: Vec::new(), now };
+    let mut reasons = judge_asker(&acting, request);
+    if reasons.is_empty() {
+        reasons = act(&mut acting, request).await?;
+    }
+    let Acting { job, letters, .. } = acting;
+    let mut writing = Writing::default();
+    writing.request(request, &job, reasons.is_empty());
+    match reasons.is_empty() {
+        true => {
+            writing.letters(letters);
+            writing.job(job);
+        }
+        false => writing.rejected(Job { started_at: None, ..job }, reasons, now),
+    }
+    catalogs::remember(&session, catalog, now).await?;
+    writing.write(&session).await?;
+    session.commit().await?;
+    context.store.outbox_filled.notify_waiters();
+    Ok(Outcome::Done)
+}
+
+/// The user whom an order concerns: nobody is locked for a job that there is not, or for somebody who is to come.
+async fn user_of(context: &Context, request: &AnyRequest) -> Result<Option<UserId>> {
+    match request {
+        AnyRequest::Handover(request) => Ok(Some(request.user_id.clone())),
+        AnyRequest::User(request) => Ok(Some(request.user_id.clone())),
+        AnyRequest::Invite(_) => Ok(None),
+        AnyRequest::Order(order) => {
+            let target = jobs::get(&context.store.reader(), order.job_id.0).await?;
+            target.filter(|target| target.org == request.head().org()).map(|target| target.user()).transpose()
+        }
+    }
+}
+
+fn judge_asker(acting: &Acting<'_>, request: &AnyRequest) -> Vec<Rejection> {
+    let head = request.head();
+    // Who is invited comes by themselves.
+    if let AnyRequest::User(asked) = request
+        && asked.kind == RequestType::AcceptInvitation
+        && asked.requested_by == asked.user_id
+    {
+        return Vec::new();
+    }
+    let asks = Asks { kind: head.kind, org: head.org(), requester: head.requested_by };
+    judge_requester(acting.catalog, asks, &acting.facts)
+}
+
+/// Does what is asked for, or says every reason why not and changes nothing.
+async fn act(acting: &mut Acting<'_>, request: &AnyRequest) -> Result<Vec<Rejection>> {
+    match request {
+        // The planner takes these, in groups.
+        AnyRequest::Handover(_) => Ok(Vec::new()),
+        AnyRequest::Invite(invite) => invitations::invite(acting, invite).await,
+        AnyRequest::User(asked) => match asked.kind {
+            RequestType::Reactivate => revert::reactivate(acting, &asked.user_id).await,
+            _ => invitations::answer(acting, asked).await,
+        },
+        AnyRequest::Order(order) => {
+            let target = jobs::lock(acting.session, order.job_id.0).await?;
+            let Some(target) = target.filter(|target| target.org == acting.job.org) else {
+                return Ok(vec![rejection::unknown_job(order.job_id)]);
+            };
+            acting.job.target = Some(target.id);
+            act_on(acting, order, target).await
+        }
+    }
+}
+
+async fn act_on(acting: &mut Acting<'_>, order: &Order, target: Job) -> Result<Vec<Rejection>> {
+    match order.kind {
+        RequestType::Pause => pause(acting, target).await,
+        RequestType::Resume => match refusal(&target, &[State::Paused, State::NeedsAttention], "resumed") {
+            Some(reason) => Ok(vec![reason]),
+            None => resume(acting, target).await,
+        },
+        RequestType::Amend => amend::amend(acting, order, target).await,
+        RequestType::Cancel => revert::cancel(acting, target).await,
+        _ => revert::revert(acting, target).await,
+    }
+}
+
+/// Why a job cannot take something, where it is in none of these states.
+pub fn refusal(target: &Job, states: &[State], wants: &str) -> Option<Rejection> {
+    if states.iter().any(|state| target.state == state.name()) {
+        return None;
+    }
+    let names: Vec<&str> = states.iter().map(|state| state.name()).collect();
+    let mend = format!("a job can be {wants} that is {}", names.join(" or "));
+    Some(rejection::wrong_state(JobId(target.id), &target.state, wants, &mend))
+}
+
+async fn pause(acting: &mut Acting<'_>, mut target: Job) -> Result<Vec<Rejection>> {
+    let from = target.state()?;
+    if next(from, Happening::Paused).is_err() {
+        let mend = "a job can be paused that waits or is under way";
+        return Ok(vec![rejection::wrong_state(JobId(target.id), from.name(), "paused", mend)]);
+    }
+    target.state = settle(&target, Happening::Paused)?;
+    target.wake_at = None;
+    acting.letters.push(letters::news(&mut target, Change::Paused, Vec::new(), acting.now));
+    acting.save(from, target).await?;
+    Ok(Vec::new())
+}
+
+/// Lets a job go on from where it stands. What failed is tried again, as often as at first.
+pub async fn resume(acting: &mut Acting<'_>, mut target: Job) -> Result<Vec<Rejection>> {
+    let (session, now) = (acting.session, acting.now);
+    let from = target.state()?;
+    let courses = references::of_jobs(session, &[target.id]).await?;
+    chunks::reopen_failed(session, target.id).await?;
+    let (happening, step) = if courses.is_empty() {
+        (Happening::ResumedBefore, StepKind::Start)
+    } else if courses.iter().any(|course| !course.cut) {
+        (Happening::ResumedCutting, StepKind::Cut)
+    } else {
+        (Happening::ResumedMoving, StepKind::Ticket)
+    };
+    target.state = settle(&target, happening)?;
+    target.late_passes = 0;
+    target.nudges = 0;
+    target.reasons = None;
+    let due = target.effective_at.filter(|at| happening == Happening::ResumedBefore && *at > now).unwrap_or(now);
+    target.wake_at = Some(due + acting.context.limits.stalled_after);
+    acting.letters.push(letters::step(step, &target, due));
+    if happening != Happening::ResumedBefore {
+        let open = chunks::standing_of(session, target.id).await?.open;
+        let tickets = acting.context.limits.window.min(open).saturating_sub(u64::from(step == StepKind::Ticket));
+        acting.letters.extend((0..tickets).map(|_| letters::step(StepKind::Ticket, &target, now)));
+    }
+    acting.letters.push(letters::news(&mut target, Change::Resumed, Vec::new(), now));
+    acting.save(from, target).await?;
+    Ok(Vec::new())
+}
+
+impl Acting<'_> {
+    /// Writes the job back that the order is about, and who ordered it.
+    pub async fn save(&self, from: State, target: Job) -> Result<()> {
+        let entry = audit::Entry { actor: self.job.requested_by.clone(), ..audit_entry(&target) };
+        audit::append(self.session, vec![entry]).await?;
+        jobs::update(self.session, from, target).await
+    }
+}

@@ -1,0 +1,264 @@
+//! The way back begins: reverting a completed job, calling off one that has not ended, letting a user in again.
+//!
+//! What is small and must not wait is done at once, in the order's transaction: the license, the status. The rest is a job
+//! like any other, which `undo` cuts and works on.
+
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::due::START;
+use super::finalizer::{get_stuck, wake_waiting};
+use super::orders::{Acting, refusal};
+use super::start::settle;
+use super::writing::audit_entry;
+use super::{Context, letters, undo};
+use crate::catalog::Catalog;
+use crate::contract::{Change, JobId, LicenseOutcome, Rejection, RequestType, UserId};
+use crate::job::{Happening, State, StepKind, rejection};
+use crate::plan::{Deal, Facts, Standing, UserFacts, exempt_from_license, missing_fields};
+use crate::store::ledger::jobs::Job;
+use crate::store::ledger::outbox::Letter;
+use crate::store::ledger::references::Course;
+use crate::store::ledger::{audit, jobs, outbox, references};
+use crate::store::{Result, Session, host};
+
+/// Reverts a completed job: what is still where it was put goes back, and the user is active again.
+pub async fn revert(acting: &mut Acting<'_>, target: Job) -> Result<Vec<Rejection>> {
+    if let Some(reason) = refusal(&target, &[State::Completed], "reverted") {
+        return Ok(vec![reason]);
+    }
+    if !target.is(RequestType::Deactivate) && !target.is(RequestType::Reassign) {
+        let mend = "only a deactivation or a reassignment can be reverted";
+        return Ok(vec![rejection::wrong_state(JobId(target.id), &target.kind, "reverted", mend)]);
+    }
+    if let Some(last) = jobs::lock_last_handover(acting.session, &target.org, &target.user_id).await?
+        && last.id != target.id
+    {
+        return Ok(vec![rejection::later_job(JobId(target.id), JobId(last.id))]);
+    }
+    // A return on a later day is this very undo, only earlier now.
+    if let Some(mut open) = jobs::lock_open(acting.session, &target.org, &target.user_id).await? {
+        if open.target != Some(target.id) || open.state()? != State::Scheduled {
+            return Ok(vec![rejection::job_under_way(&target.user_id, JobId(open.id))]);
+        }
+        open.state = settle(&open, Happening::CalledOff)?;
+        open.wake_at = None;
+        open.completed_at = Some(acting.now);
+        acting.letters.push(letters::news(&mut open, Change::Cancelled, Vec::new(), acting.now));
+        acting.save(State::Scheduled, open).await?;
+    }
+    begin(acting, target).await
+}
+
+/// Calls a job off before its end. One that has not begun is forgotten; of one under way, what it did is undone.
+pub async fn cancel(acting: &mut Acting<'_>, mut target: Job) -> Result<Vec<Rejection>> {
+    if let Some(reason) = refusal(&target, &State::OPEN, "cancelled") {
+        return Ok(vec![reason]);
+    }
+    let has_begun = target.started_at.is_some();
+    if has_begun && target.undoes() {
+        let mend = "an undo that has begun goes on to its end";
+        return Ok(vec![rejection::wrong_state(JobId(target.id), &target.state, "cancelled", mend)]);
+    }
+    if has_begun {
+        return begin(acting, target).await;
+    }
+    let from = target.state()?;
+    target.state = settle(&target, Happening::CalledOff)?;
+    target.wake_at = None;
+    target.completed_at = Some(acting.now);
+    acting.letters.push(letters::news(&mut target, Change::Cancelled, Vec::new(), acting.now));
+    acting.letters.extend(wake_waiting(acting.session, &target, acting.now).await?);
+    acting.save(from, target).await?;
+    Ok(Vec::new())
+}
+
+/// Lets a user in again who has left. Ownership stays where it went; what the catalog restores comes back.
+pub async fn reactivate(acting: &mut Acting<'_>, user: &UserId) -> Result<Vec<Rejection>> {
+    let mut reasons = Vec::new();
+    let Some(found) = acting.facts.users.get(user.as_str()) else {
+        return Ok(vec![rejection::unknown_user(user.as_str())]);
+    };
+    if found.org != acting.job.org {
+        return Ok(vec![rejection::other_organization(user.as_str())]);
+    }
+    match &found.standing {
+        Standing::Inactive => {}
+        Standing::Active => reasons.push(rejection::already_active(user.as_str())),
+        Standing::Invited => reasons.push(rejection::invited(user.as_str())),
+        Standing::Other(status) => reasons.push(rejection::not_active(user.as_str(), status)),
+    }
+    let missing = missing_fields(acting.catalog, found);
+    if !missing.is_empty() {
+        reasons.push(rejection::incomplete_profile(user.as_str(), missing));
+    }
+    if let Some(job) = found.under_way {
+        reasons.push(rejection::job_under_way(user.as_str(), job));
+    }
+    if !reasons.is_empty() {
+        return Ok(reasons);
+    }
+    let license = match take_license(acting.session, acting.catalog, found).await? {
+        Ok(license) => license,
+        Err(reason) => return Ok(vec![reason]),
+    };
+    host::set_status(acting.session, acting.catalog, user, Standing::Inactive, Standing::Active).await?;
+    jobs::end_recounts(acting.session, &acting.job.org, user.as_str()).await?;
+    acting.job.license_exempt = license == LicenseOutcome::Exempt;
+    let letters = open(acting.session, acting.context, &mut acting.job, acting.now).await?;
+    acting.letters.extend(letters);
+    Ok(Vec::new())
+}
+
+/// Begins to undo a job by the order's own.
+async fn begin(acting: &mut Acting<'_>, mut target: Job) -> Result<Vec<Rejection>> {
+    let catalog = acting.context.catalogs.of_hash(&acting.context.store, &target.catalog_hash).await?;
+    if let Err(reason) = let_in(acting.session, &catalog, &target, &acting.facts).await? {
+        return Ok(vec![reason]);
+    }
+    let from = target.state()?;
+    target.state = settle(&target, Happening::UndoBegun)?;
+    (target.wake_at, target.recount_at) = (None, None);
+    acting.job.catalog_hash.clone_from(&target.catalog_hash);
+    acting.job.license_exempt = target.license_exempt;
+    let id = target.id;
+    acting.save(from, target).await?;
+    acting.job.target = Some(id);
+    let letters = open(acting.session, acting.context, &mut acting.job, acting.now).await?;
+    acting.letters.extend(letters);
+    Ok(Vec::new())
+}
+
+/// Lets the leaver of a job in again, who takes a license where the job has freed theirs. Nothing where they were not
+/// shut out by it, or are active by now.
+async fn let_in(
+    session: &Session,
+    catalog: &Catalog,
+    target: &Job,
+    facts: &Facts,
+) -> Result<std::result::Result<(), Rejection>> {
+    let user = target.user()?;
+    let Some(found) = facts.users.get(user.as_str()) else { return Ok(Err(rejection::unknown_user(user.as_str()))) };
+    if !target.is(RequestType::Deactivate) || found.standing == Standing::Active {
+        return Ok(Ok(()));
+    }
+    if found.standing != Standing::Inactive {
+        return Ok(Err(rejection::invited(user.as_str())));
+    }
+    let freed = target.certificate.as_ref().is_some_and(|certificate| certificate["license"] == "freed");
+    if freed && let Err(reason) = take_license(session, catalog, found).await? {
+        return Ok(Err(reason));
+    }
+    host::set_status(session, catalog, &user, Standing::Inactive, Standing::Active).await?;
+    jobs::end_recounts(session, &target.org, user.as_str()).await?;
+    Ok(Ok(()))
+}
+
+/// A license for a user who comes (back): one they hold already, or a free one.
+pub async fn take_license(
+    session: &Session,
+    catalog: &Catalog,
+    user: &UserFacts,
+) -> Result<std::result::Result<LicenseOutcome, Rejection>> {
+    if catalog.license.is_none() {
+        return Ok(Ok(LicenseOutcome::None));
+    }
+    if exempt_from_license(catalog, user) {
+        return Ok(Ok(LicenseOutcome::Exempt));
+    }
+    match host::take_license(session, catalog, &user.org, &user.id).await? {
+        true => Ok(Ok(LicenseOutcome::Taken)),
+        false => Ok(Err(rejection::no_license_free(user.id.as_str()))),
+    }
+}
+
+/// Opens an undo: what it has to go through, and the first step.
+async fn open(session: &Session, context: &Context, job: &mut Job, now: OffsetDateTime) -> Result<Vec<Letter>> {
+    job.state = State::Cutting.name().into();
+    job.started_at = Some(now);
+    job.completed_at = None;
+    job.wake_at = Some(now + context.limits.stalled_after);
+    let course = |position: usize, kind: &str, cut: bool| Course {
+        job: job.id,
+        position,
+        kind: kind.into(),
+        deal: Deal::Nobody,
+        named: Default::default(),
+        transfers: false,
+        cut,
+        cursor: None,
+        next_rank: 0,
+    };
+    let courses =
+        vec![course(undo::JOURNALED, "journaled", job.target.is_none()), course(undo::RETURNING, "returning", false)];
+    references::insert(session, courses).await?;
+    Ok(vec![letters::step(StepKind::Cut, job, now)])
+}
+
+/// The job that undoes a leave on the day of return.
+pub fn return_of(job: &Job, stalled_after: std::time::Duration, now: OffsetDateTime) -> Option<(Job, Vec<Letter>)> {
+    let at = job.return_at?;
+    let id = Uuid::new_v5(&job.id, b"return");
+    let mut back = Job {
+        id,
+        kind: RequestType::Revert.name().into(),
+        state: State::Scheduled.name().into(),
+        target: Some(job.id),
+        sequence: 0,
+        reasons: None,
+        certificate: None,
+        wait_for: None,
+        late_passes: 0,
+        effective_at: Some(at),
+        return_at: None,
+        requested_at: now,
+        started_at: None,
+        completed_at: None,
+        wake_at: Some(at.max(now) + stalled_after),
+        nudges: 0,
+        progress: 0,
+        recount_at: None,
+        recount_until: None,
+        ..job.clone()
+    };
+    let step = letters::step(StepKind::Start, &back, at.max(now));
+    let news = letters::news(&mut back, Change::Scheduled, Vec::new(), now);
+    Some((back, vec![step, news]))
+}
+
+/// Starts the undo of a leave whose day has come.
+pub async fn start_due(context: &Context, job: Job, now: OffsetDateTime) -> Result<()> {
+    let session = context.store.begin(START).await?;
+    let user = job.user()?;
+    host::lock_users(&session, &[(&job.org, &user)], &[]).await?;
+    let Some(mut job) = jobs::lock(&session, job.id).await? else { return Ok(()) };
+    let (State::Scheduled, Some(target)) = (job.state()?, job.target) else { return Ok(()) };
+    if job.effective_at.is_some_and(|at| at > now) {
+        return Ok(());
+    }
+    let Some(mut target) = jobs::lock(&session, target).await? else { return Ok(()) };
+    let catalog = context.catalogs.of_hash(&context.store, &job.catalog_hash).await?;
+    let users = host::read_users(&session, &catalog, [&user]).await?;
+    let facts = Facts { users, ..Facts::default() };
+    let mut left = Vec::new();
+    let refused = match refusal(&target, &[State::Completed], "reverted") {
+        Some(reason) => Some(reason),
+        None => let_in(&session, &catalog, &target, &facts).await?.err(),
+    };
+    match refused {
+        Some(reason) => left.extend(get_stuck(&mut job, vec![reason], now)?),
+        None => {
+            target.state = settle(&target, Happening::UndoBegun)?;
+            (target.wake_at, target.recount_at) = (None, None);
+            audit::append(&session, vec![audit_entry(&target)]).await?;
+            jobs::update(&session, State::Completed, target).await?;
+            left.extend(open(&session, context, &mut job, now).await?);
+        }
+    }
+    audit::append(&session, vec![audit_entry(&job)]).await?;
+    outbox::insert(&session, left).await?;
+    jobs::update(&session, State::Scheduled, job).await?;
+    session.commit().await?;
+    context.store.outbox_filled.notify_waiters();
+    Ok(())
+}

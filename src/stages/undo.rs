@@ -1,0 +1,294 @@
+//! Undo: takes back what a job did, by its journal and its copies, and brings back what a user's return restores.
+//!
+//! It is a job like any other, in the same steps. A cut reads the journal of the job to be undone from its end, and the
+//! copies that wait for the user; a chunk is a row of that journal, or a range of copies; what came back and what did not is
+//! journaled in its turn, and the certificate is made of that. Nothing is taken back twice: a record goes back only from
+//! where the job put it, and a copy is settled when it is used.
+
+use std::collections::{BTreeMap, HashSet};
+
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::Context;
+use crate::catalog::{Catalog, Disposition, Reference};
+use crate::contract::UserId;
+use crate::plan::Standing;
+use crate::store::host::{Key, Returned};
+use crate::store::ledger::chunks::Chunk;
+use crate::store::ledger::copies::{self, Pending, Returning};
+use crate::store::ledger::jobs::Job;
+use crate::store::ledger::journal::{self, Entry};
+use crate::store::ledger::{chunks, references};
+use crate::store::{Error, Result, Session, host};
+
+/// The course over the journal of the job to be undone.
+pub const JOURNALED: usize = 0;
+/// The course over copies that wait for the user.
+pub const RETURNING: usize = 1;
+
+/// Cuts on: chunks of what is to be undone, and whether everything is cut by now.
+pub async fn cut(session: &Session, context: &Context, job: &Job, next_number: i32) -> Result<(Vec<Chunk>, bool)> {
+    let mut cutting = Cutting { context, job, chunks: Vec::new(), next_number };
+    let mut courses = references::of_jobs(session, &[job.id]).await?;
+    for course in courses.iter_mut().filter(|course| !course.cut) {
+        let cursor = course.cursor.as_ref().and_then(|key| key.first()?.parse().ok());
+        let cursor = match (course.position, job.target) {
+            (JOURNALED, Some(target)) => cutting.journal(session, target, cursor).await?,
+            _ => cutting.returning(session, cursor).await?,
+        };
+        course.cut = cursor.is_none();
+        course.cursor = cursor.map(|cursor| vec![cursor.to_string()]).or(course.cursor.take());
+        references::update(session, course.clone()).await?;
+        if cutting.room() == 0 {
+            break;
+        }
+    }
+    let is_all = courses.iter().all(|course| course.cut);
+    Ok((cutting.chunks, is_all))
+}
+
+struct Cutting<'c> {
+    context: &'c Context,
+    job: &'c Job,
+    chunks: Vec<Chunk>,
+    next_number: i32,
+}
+
+impl Cutting<'_> {
+    fn room(&self) -> u64 {
+        self.context.limits.chunks_per_cut.saturating_sub(self.chunks.len() as u64)
+    }
+
+    /// A chunk for each row of the journal; where to go on, or nothing at its beginning.
+    async fn journal(&mut self, session: &Session, target: Uuid, cursor: Option<i64>) -> Result<Option<i64>> {
+        if cursor.is_none() {
+            // Of a job that is called off: whoever is moving a chunk just now has journaled it behind this.
+            chunks::forget_unclosed(session, target, None).await?;
+        }
+        let room = self.room().max(1);
+        let rows = journal::before(session, target, cursor, room).await?;
+        let last = rows.last().map(|(id, _, _)| *id).filter(|_| rows.len() as u64 == room);
+        for (id, _, records) in rows {
+            self.add(JOURNALED, Some(id), None, records);
+        }
+        Ok(last)
+    }
+
+    /// A chunk for each so many copies; where to go on, or nothing at their beginning.
+    async fn returning(&mut self, session: &Session, cursor: Option<i64>) -> Result<Option<i64>> {
+        let catalog = self.context.catalogs.of_hash(&self.context.store, &self.job.catalog_hash).await?;
+        let kinds = restored_kinds(&catalog);
+        let (rows, room) = (self.context.limits.chunk_rows.max(1), self.room().max(1));
+        let most = rows.saturating_mul(room);
+        let ids = returning(self.job, &kinds).before(session, cursor, most).await?;
+        for slice in ids.chunks(rows as usize) {
+            if let (Some(last), Some(first)) = (slice.first(), slice.last()) {
+                self.add(RETURNING, None, Some((*first, *last)), slice.len() as i64);
+            }
+        }
+        Ok(ids.last().copied().filter(|_| ids.len() as u64 == most))
+    }
+
+    fn add(&mut self, position: usize, journal_id: Option<i64>, range: Option<(i64, i64)>, records: i64) {
+        let mut chunk = Chunk::open(self.job.id, self.next_number, position, records);
+        chunk.journal_id = journal_id;
+        chunk.first_key = range.map(|(first, _)| vec![first.to_string()].into());
+        chunk.last_key = range.map(|(_, last)| vec![last.to_string()].into());
+        self.chunks.push(chunk);
+        self.next_number += 1;
+    }
+}
+
+fn restored_kinds(catalog: &Catalog) -> Vec<String> {
+    let restores = catalog.references.iter().filter(|reference| reference.disposition.restores());
+    restores.map(|reference| reference.kind.clone()).collect()
+}
+
+fn returning<'r>(job: &'r Job, kinds: &'r [String]) -> Returning<'r> {
+    Returning { org: &job.org, user: &job.user_id, kinds, except: job.target }
+}
+
+/// Works on a chunk; how much of it came back.
+pub async fn work(session: &Session, context: &Context, job: &Job, chunk: &Chunk, now: OffsetDateTime) -> Result<u64> {
+    session.check_constraints_at_once().await?;
+    let mut undoing = Undoing { session, job, chunk: chunk.number, now, entries: Vec::new() };
+    match chunk.journal_id {
+        Some(id) => {
+            let doing = "reading what is to be undone";
+            let entry = journal::get(session, id).await?;
+            let entry = entry.ok_or_else(|| Error::unexpected(doing, format!("the journal has no row {id}")))?;
+            let catalog = context.catalogs.of_hash(&context.store, &job.catalog_hash).await?;
+            undoing.entry(&catalog, &entry).await?;
+        }
+        None => {
+            let catalog = context.catalogs.of_hash(&context.store, &job.catalog_hash).await?;
+            let kinds = restored_kinds(&catalog);
+            let end = |key: &Option<serde_json::Value>| {
+                key.as_ref().and_then(|key| key.get(0)?.as_str()?.parse::<i64>().ok()).unwrap_or_default()
+            };
+            let (first, last) = (end(&chunk.first_key), end(&chunk.last_key));
+            let pending = returning(job, &kinds).between(session, first, last).await?;
+            undoing.copies(&catalog, pending).await?;
+        }
+    }
+    let restored = undoing.entries.iter().filter(|entry| entry.action == RESTORED).map(|entry| entry.records as u64);
+    let restored = restored.sum();
+    journal::insert(session, undoing.entries).await?;
+    Ok(restored)
+}
+
+/// What the journal calls what came back; what did not is `skipped_` and the reason.
+pub const RESTORED: &str = "restored";
+/// See [`RESTORED`].
+pub const SKIPPED: &str = "skipped_";
+
+struct Undoing<'u> {
+    session: &'u Session,
+    job: &'u Job,
+    chunk: i32,
+    now: OffsetDateTime,
+    entries: Vec<Entry>,
+}
+
+impl Undoing<'_> {
+    /// Takes back what a row of the journal tells of.
+    async fn entry(&mut self, catalog: &Catalog, entry: &Entry) -> Result<()> {
+        let doing = "undoing a row of the journal";
+        let Some(reference) = catalog.reference(&entry.kind) else {
+            return Err(Error::unexpected(doing, format!("the catalog has no kind {}", entry.kind)));
+        };
+        if entry.action != "moved" {
+            let pending = copies::of_chunk(self.session, entry.job_id, entry.chunk, &entry.kind).await?;
+            return self.copies(catalog, pending).await;
+        }
+        let user = |text: &str| UserId::try_from(text.to_owned()).map_err(|what| Error::unexpected(doing, what));
+        let (leaver, holder) = (user(&entry.from_user)?, user(entry.to_user.as_deref().unwrap_or_default())?);
+        let keys = read_keys(entry)?;
+        let returned = host::move_back(self.session, reference, &holder, &leaver, &keys).await?;
+        let told = |places: &[usize]| places.iter().map(|place| keys[*place].clone()).collect::<Vec<Key>>();
+        self.push(&entry.kind, RESTORED, returned.restored.len(), told(&returned.restored));
+        for (reason, places) in &returned.skipped {
+            self.push(&entry.kind, &format!("{SKIPPED}{reason}"), places.len(), told(places));
+        }
+        Ok(())
+    }
+
+    /// Brings back what copies hold: rows of a table at a time, parents before their children.
+    async fn copies(&mut self, catalog: &Catalog, pending: Vec<Pending>) -> Result<()> {
+        let pending = self.set_aside_those_of_the_absent(catalog, pending).await?;
+        for reference in &catalog.references {
+            let of_kind: Vec<&Pending> = pending.iter().filter(|copy| copy.kind == reference.kind).collect();
+            if of_kind.is_empty() {
+                continue;
+            }
+            if let Disposition::Set { values, .. } = &reference.disposition {
+                let ids: Vec<i64> = of_kind.iter().map(|copy| copy.id).collect();
+                let returned = host::set_back(self.session, reference, values, &ids).await?;
+                self.settle(reference, &reference.kind, &of_kind, &returned).await?;
+                continue;
+            }
+            let own = (&reference.table, &reference.columns, reference.kind.clone());
+            let children = reference.disposition.children().iter();
+            let children =
+                children.map(|child| (&child.table, &child.columns, format!("{}/{}", reference.kind, child.table)));
+            for (table, columns, kind) in std::iter::once(own).chain(children).collect::<Vec<_>>() {
+                let name = table.to_string();
+                let of_table: Vec<&Pending> = of_kind.iter().copied().filter(|copy| copy.table_name == name).collect();
+                if of_table.is_empty() {
+                    continue;
+                }
+                let ids: Vec<i64> = of_table.iter().map(|copy| copy.id).collect();
+                let returned = host::put_back(self.session, table, columns, &ids).await?;
+                self.settle(reference, &kind, &of_table, &returned).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A row between two users comes back when both are there: until then its copy waits for the other's return.
+    async fn set_aside_those_of_the_absent(
+        &mut self,
+        catalog: &Catalog,
+        pending: Vec<Pending>,
+    ) -> Result<Vec<Pending>> {
+        let between = pending.iter().filter(|copy| copy.other_user.is_some());
+        let users = between.flat_map(|copy| [Some(&copy.from_user), copy.other_user.as_ref()]).flatten();
+        let users: HashSet<UserId> = users.filter_map(|user| UserId::try_from(user.clone()).ok()).collect();
+        if users.is_empty() {
+            return Ok(pending);
+        }
+        let found = host::read_users(self.session, catalog, &users).await?;
+        let is_here = |user: &str| found.get(user).is_some_and(|user| user.standing == Standing::Active);
+        let (here, absent): (Vec<Pending>, Vec<Pending>) = pending
+            .into_iter()
+            .partition(|copy| copy.other_user.as_ref().is_none_or(|other| is_here(other) && is_here(&copy.from_user)));
+        let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
+        absent.iter().for_each(|copy| *kinds.entry(copy.kind.as_str()).or_default() += 1);
+        for (kind, records) in kinds {
+            self.push(kind, &format!("{SKIPPED}other_inactive"), records, Vec::new());
+        }
+        Ok(here)
+    }
+
+    /// Notes what became of copies, so that no later undo uses them again.
+    async fn settle(
+        &mut self,
+        reference: &Reference,
+        kind: &str,
+        pending: &[&Pending],
+        returned: &Returned,
+    ) -> Result<()> {
+        let skipped = returned.skipped.iter().map(|(reason, places)| (*reason, format!("{SKIPPED}{reason}"), places));
+        let all = [(copies::RESTORED, RESTORED.to_owned(), &returned.restored)].into_iter().chain(skipped);
+        for (outcome, action, places) in all.collect::<Vec<_>>() {
+            let ids: Vec<i64> = places.iter().map(|place| pending[*place].id).collect();
+            copies::settle(self.session, &ids, &format!("{outcome} {}", self.job.id)).await?;
+            let keys = match kind == reference.kind {
+                true => host::copied_keys(self.session, reference, &ids).await?.into_iter().collect(),
+                false => Vec::new(),
+            };
+            self.push(kind, &action, ids.len(), keys);
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, kind: &str, action: &str, records: usize, keys: Vec<Key>) {
+        if records == 0 {
+            return;
+        }
+        let keys: Vec<serde_json::Value> = keys.into_iter().map(key_value).collect();
+        self.entries.push(Entry {
+            id: 0,
+            job_id: self.job.id,
+            chunk: Some(self.chunk),
+            kind: kind.into(),
+            action: action.into(),
+            from_user: self.job.user_id.clone(),
+            to_user: None,
+            records: records as i64,
+            keys: Some(keys.into()),
+            at: self.now,
+        });
+    }
+}
+
+/// A key as the journal has it: a text, or an array of texts where it has several columns.
+fn key_value(mut key: Key) -> serde_json::Value {
+    match key.len() {
+        1 => key.pop().unwrap_or_default().into(),
+        _ => key.into(),
+    }
+}
+
+fn read_keys(entry: &Entry) -> Result<Vec<Key>> {
+    let doing = "reading the keys of a row of the journal";
+    let faulty = || Error::unexpected(doing, format!("the row {} has no keys", entry.id));
+    let keys = entry.keys.as_ref().and_then(serde_json::Value::as_array).ok_or_else(faulty)?;
+    let read = |key: &serde_json::Value| match key {
+        serde_json::Value::String(text) => Some(vec![text.clone()]),
+        serde_json::Value::Array(texts) => texts.iter().map(|text| text.as_str().map(str::to_owned)).collect(),
+        _ => None,
+    };
+    keys.iter().map(|key| read(key).ok_or_else(faulty)).collect()
+}

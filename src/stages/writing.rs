@@ -1,0 +1,156 @@
+//! Everything that a transaction of the planner writes into the ledger at its end: one statement a table.
+
+use time::OffsetDateTime;
+
+use super::start::{BEGINNING, Begun};
+use super::{Context, letters, now};
+use crate::catalog::Catalog;
+use crate::contract::{AnyRequest, Change, Rejection};
+use crate::job::{State, StepKind};
+use crate::plan::Plan;
+use crate::store::ledger::jobs::Job;
+use crate::store::ledger::outbox::Letter;
+use crate::store::ledger::{audit, entity, jobs, outbox, requests};
+use crate::store::{Result, Session};
+
+/// What is to be written: requests, the jobs that they make, what these leave for others, and the audit trail.
+#[derive(Default)]
+pub struct Writing {
+    requests: Vec<entity::requests::Model>,
+    jobs: Vec<Job>,
+    letters: Vec<Letter>,
+    audit: Vec<audit::Entry>,
+}
+
+impl Writing {
+    /// A request, accepted or not.
+    pub fn request(&mut self, request: &AnyRequest, job: &Job, is_accepted: bool) {
+        self.requests.push(entity::requests::Model {
+            org: job.org.clone(),
+            request_id: job.request_id.clone(),
+            kind: job.kind.clone(),
+            body_hash: request.body_hash(),
+            body: request.canonical(),
+            amended: None,
+            job_id: job.id,
+            outcome: if is_accepted { "accepted" } else { "rejected" }.into(),
+            received_at: job.requested_at,
+        });
+    }
+
+    /// A job that may not be done.
+    pub fn rejected(&mut self, mut job: Job, reasons: Vec<Rejection>, now: OffsetDateTime) {
+        job.state = State::Rejected.name().into();
+        job.completed_at = Some(now);
+        job.reasons = serde_json::to_value(&reasons).ok();
+        self.letters.push(letters::news(&mut job, Change::Rejected, reasons, now));
+        self.job(job);
+    }
+
+    /// A job that starts later.
+    pub fn scheduled(&mut self, context: &Context, mut job: Job, plan: &Plan, now: OffsetDateTime) {
+        job.state = State::Scheduled.name().into();
+        let at = schedule(context, &mut job, plan, now);
+        self.letters.push(letters::step(StepKind::Start, &job, at));
+        self.letters.push(letters::news(&mut job, Change::Scheduled, Vec::new(), now));
+        self.job(job);
+    }
+
+    /// A job that has begun.
+    pub fn begun(&mut self, begun: Begun) {
+        self.letters.extend(begun.letters);
+        self.job(begun.job);
+        begun.follows.into_iter().for_each(|job| self.job(job));
+    }
+
+    /// A job in the state that it has.
+    pub fn job(&mut self, job: Job) {
+        self.audit.push(audit_entry(&job));
+        self.jobs.push(job);
+    }
+
+    /// What goes out.
+    pub fn letters(&mut self, letters: impl IntoIterator<Item = Letter>) {
+        self.letters.extend(letters);
+    }
+
+    /// Writes everything.
+    pub async fn write(self, session: &Session) -> Result<()> {
+        requests::insert(session, self.requests).await?;
+        jobs::insert(session, self.jobs).await?;
+        audit::append(session, self.audit).await?;
+        outbox::insert(session, self.letters).await
+    }
+}
+
+/// The job that a request makes, about a user, before anything is done for it.
+pub fn new_job(
+    catalog: &Catalog,
+    request: &AnyRequest,
+    user: &str,
+    traceparent: Option<&str>,
+    now: OffsetDateTime,
+) -> Job {
+    let head = request.head();
+    let (effective_at, return_at) = match request {
+        AnyRequest::Handover(request) => (request.effective_at, request.return_at),
+        _ => (None, None),
+    };
+    Job {
+        id: head.job_id().0,
+        kind: head.kind.name().into(),
+        org: head.org().into(),
+        user_id: user.into(),
+        request_id: head.request_id.to_string(),
+        requested_by: head.requested_by.to_string(),
+        reason: head.reason.map(str::to_owned),
+        state: BEGINNING.name().into(),
+        catalog_hash: catalog.hash.clone(),
+        license_exempt: false,
+        sequence: 0,
+        reasons: None,
+        certificate: None,
+        wait_for: None,
+        target: None,
+        late_passes: 0,
+        traceparent: traceparent.map(str::to_owned),
+        effective_at,
+        return_at,
+        requested_at: now,
+        started_at: None,
+        completed_at: None,
+        wake_at: None,
+        nudges: 0,
+        progress: 0,
+        recount_at: None,
+        recount_until: None,
+    }
+}
+
+/// What the audit trail says of a job's state.
+pub fn audit_entry(job: &Job) -> audit::Entry {
+    audit::Entry {
+        id: 0,
+        at: now(),
+        org: job.org.clone(),
+        actor: job.requested_by.clone(),
+        action: format!("{}.{}", job.kind, job.state),
+        user_id: job.user_id.clone(),
+        job_id: Some(job.id),
+        request_id: job.request_id.clone(),
+        detail: job.reasons.clone(),
+    }
+}
+
+/// When a scheduled job is looked at next: at its time; and where it waits for another, when that one wakes it, which a
+/// look now and then makes sure of.
+pub fn schedule(context: &Context, job: &mut Job, plan: &Plan, now: OffsetDateTime) -> OffsetDateTime {
+    job.wait_for = plan.wait_for.map(|job| job.0);
+    let look_again = now + context.limits.stalled_after;
+    let at = match job.effective_at.filter(|at| *at > now) {
+        Some(at) => at,
+        None => look_again,
+    };
+    job.wake_at = Some(at + context.limits.stalled_after);
+    at
+}

@@ -1,0 +1,295 @@
+//! Taking back what `transfer`, `remove` and `set` did: moving records back, putting rows back, setting values back.
+//!
+//! Nothing is taken back that the host has changed since: each statement asks again whether the row still stands as the job
+//! left it, under the row's lock. What the database refuses (a key is occupied, a parent is gone) is found by halving what
+//! was tried, within a savepoint: the others come back all the same.
+//!
+//! Locks: row locks on what comes back, until the caller commits.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::cut::read_key;
+use super::rows::{Key, copied_rows, key_has_user, unset, user_column};
+use super::set::kept_columns;
+use super::transfer::touch;
+use crate::catalog::{Column, Engine, Reference, SetValue, TableName};
+use crate::contract::UserId;
+use crate::store::sql::{Lane, Sql, cast, column, quoted, table};
+use crate::store::{Cause, Error, Result, Session};
+
+/// What became of things that were to come back, each by its place in what was asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Returned {
+    /// Those that are back.
+    pub restored: Vec<usize>,
+    /// Those that were left alone, by reason.
+    pub skipped: BTreeMap<&'static str, Vec<usize>>,
+}
+
+impl Returned {
+    fn skip(&mut self, reason: &'static str, place: usize) {
+        self.skipped.entry(reason).or_default().push(place);
+    }
+}
+
+/// Moves records from the successor who holds them back to the leaver.
+pub async fn move_back(
+    session: &Session,
+    reference: &Reference,
+    holder: &UserId,
+    leaver: &UserId,
+    keys: &[Key],
+) -> Result<Returned> {
+    let mut returned = Returned::default();
+    let holders = read_holders(session, reference, holder, keys).await?;
+    let mut there = Vec::new();
+    for place in 0..keys.len() {
+        match holders.get(&place) {
+            Some(found) if *found == holder.as_str() => there.push(place),
+            Some(found) if *found == leaver.as_str() => returned.skip("back_already", place),
+            Some(_) => returned.skip("changed", place),
+            None => returned.skip("gone", place),
+        }
+    }
+    let act = Act::MoveBack { reference, holder, leaver, keys };
+    act.isolated(session, there, &mut returned).await?;
+    Ok(returned)
+}
+
+/// Puts rows back into a table from their copies.
+pub async fn put_back(session: &Session, host: &TableName, columns: &[String], copies: &[i64]) -> Result<Returned> {
+    let mut returned = Returned::default();
+    let act = Act::PutBack { host, columns, copies };
+    act.isolated(session, (0..copies.len()).collect(), &mut returned).await?;
+    Ok(returned)
+}
+
+/// Sets columns back to what their copies hold, where they are still as they were set.
+pub async fn set_back(
+    session: &Session,
+    reference: &Reference,
+    values: &[(Column, SetValue)],
+    copies: &[i64],
+) -> Result<Returned> {
+    let mut returned = Returned::default();
+    let standing = read_set(session, reference, values, copies).await?;
+    let mut there = Vec::new();
+    for (place, copy) in copies.iter().enumerate() {
+        match standing.get(copy) {
+            Some(true) => there.push(place),
+            Some(false) => returned.skip("changed", place),
+            None => returned.skip("gone", place),
+        }
+    }
+    let act = Act::SetBack { reference, values, copies };
+    act.isolated(session, there, &mut returned).await?;
+    Ok(returned)
+}
+
+/// One of the three, on some of what was asked for.
+enum Act<'a> {
+    MoveBack { reference: &'a Reference, holder: &'a UserId, leaver: &'a UserId, keys: &'a [Key] },
+    PutBack { host: &'a TableName, columns: &'a [String], copies: &'a [i64] },
+    SetBack { reference: &'a Reference, values: &'a [(Column, SetValue)], copies: &'a [i64] },
+}
+
+impl Act<'_> {
+    /// Acts on all at once where the database allows it; else on halves, down to those that it refuses.
+    async fn isolated(&self, session: &Session, places: Vec<usize>, returned: &mut Returned) -> Result<()> {
+        let mut open = vec![places];
+        while let Some(places) = open.pop() {
+            if places.is_empty() {
+                continue;
+            }
+            session.savepoint().await?;
+            match session.run(self.doing(), self.statement(session, &places)).await {
+                Ok(_) => {
+                    session.forget_savepoint().await?;
+                    returned.restored.extend(places);
+                }
+                Err(Error { cause: Cause::Refused { code, .. }, .. }) => {
+                    session.back_to_savepoint().await?;
+                    match places.as_slice() {
+                        [place] => returned.skip(reason_of(&code), *place),
+                        places => {
+                            let (left, right) = places.split_at(places.len() / 2);
+                            open.extend([right.to_vec(), left.to_vec()]);
+                        }
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        returned.restored.sort_unstable();
+        Ok(())
+    }
+
+    fn doing(&self) -> &'static str {
+        match self {
+            Act::MoveBack { .. } => "moving records back",
+            Act::PutBack { .. } => "putting rows back",
+            Act::SetBack { .. } => "setting values back",
+        }
+    }
+
+    fn statement(&self, session: &Session, places: &[usize]) -> Sql {
+        let mut sql = session.sql("");
+        match self {
+            Act::MoveBack { reference, holder, leaver, keys } => {
+                let keys = key_table(&mut sql, reference, keys, places);
+                let (to, from) =
+                    (sql.host(&reference.user, leaver.as_str()), sql.host(&reference.user, holder.as_str()));
+                sql.add(&format!(
+                    "UPDATE {host} AS t SET {user} = {to}{touch} FROM {keys} WHERE {same}t.{user} = {from}",
+                    host = table(&reference.table),
+                    user = user_column(reference),
+                    touch = touch(reference, session.engine()),
+                    same = same_key(reference),
+                ));
+            }
+            Act::PutBack { host, columns, copies } => {
+                let host = table(host);
+                let names: Vec<&str> = columns.iter().map(String::as_str).collect();
+                let ids: Vec<i64> = places.iter().map(|place| copies[*place]).collect();
+                let rows = copied_rows(&mut sql, &host, &names, &ids);
+                let listed: Vec<String> = names.iter().map(|name| quoted(name)).collect();
+                let picked: Vec<String> = names.iter().map(|name| column("r", name)).collect();
+                // A row takes back the very number that the database gave it.
+                let overriding = match session.engine() {
+                    Engine::Postgres => "OVERRIDING SYSTEM VALUE ",
+                    Engine::Sqlite => "",
+                };
+                sql.add(&format!(
+                    "INSERT INTO {host} ({}) {overriding}SELECT {} FROM {rows}",
+                    listed.join(", "),
+                    picked.join(", "),
+                ));
+            }
+            Act::SetBack { reference, values, copies } => {
+                let host = table(&reference.table);
+                let ids: Vec<i64> = places.iter().map(|place| copies[*place]).collect();
+                let rows = copied_rows(&mut sql, &host, &kept_columns(reference, values), &ids);
+                let assign: Vec<String> = (values.iter())
+                    .map(|(set, _)| format!("{} = {}", quoted(&set.name), column("r", &set.name)))
+                    .collect();
+                sql.add(&format!(
+                    "UPDATE {host} AS t SET {} FROM {rows} WHERE {}",
+                    assign.join(", "),
+                    same_copied_key(reference),
+                ));
+            }
+        }
+        sql
+    }
+}
+
+/// Why the database refused a single row, by its SQLSTATE or SQLite's extended code.
+fn reason_of(code: &str) -> &'static str {
+    match code {
+        // unique_violation, exclusion_violation; SQLITE_CONSTRAINT_PRIMARYKEY, _ROWID, _UNIQUE
+        "23505" | "23P01" | "1555" | "2579" | "2067" => "occupied",
+        // foreign_key_violation; SQLITE_CONSTRAINT_FOREIGNKEY
+        "23503" | "787" => "parent_gone",
+        _ => "refused",
+    }
+}
+
+/// Keys as a table `x`: `n`, their place, and `k0`, `k1` and so on.
+fn key_table(sql: &mut Sql, reference: &Reference, keys: &[Key], places: &[usize]) -> String {
+    let mut lanes = vec![Lane::cast_to("bigint", "n", places.iter().map(Some))];
+    for (index, key) in reference.key.iter().enumerate() {
+        let values: Vec<Option<String>> = places.iter().map(|place| keys[*place].get(index).cloned()).collect();
+        lanes.push(Lane::of_some(&format!("k{index}"), key, values));
+    }
+    sql.table("x", lanes)
+}
+
+/// That a row has a journaled key, but for the user in it, who has changed. With `AND` behind each test.
+fn same_key(reference: &Reference) -> String {
+    let others = reference.key.iter().enumerate().filter(|(_, key)| key.name != reference.user.name);
+    others.map(|(index, key)| format!("{} = x.k{index} AND ", column("t", &key.name))).collect()
+}
+
+/// That a row has the key that its copy holds.
+fn same_copied_key(reference: &Reference) -> String {
+    let equal = reference.key.iter().map(|key| format!("{} = {}", column("t", &key.name), column("r", &key.name)));
+    equal.collect::<Vec<_>>().join(" AND ")
+}
+
+/// Who holds each record now, by its place, with the rows locked; a record that is gone is not there.
+async fn read_holders(
+    session: &Session,
+    reference: &Reference,
+    holder: &UserId,
+    keys: &[Key],
+) -> Result<HashMap<usize, String>> {
+    let doing = "looking where records are";
+    let mut sql = session.sql("");
+    let all: Vec<usize> = (0..keys.len()).collect();
+    let keys = key_table(&mut sql, reference, keys, &all);
+    let user = user_column(reference);
+    // Where the user is part of the key, only the holder's own row is known to be the record.
+    let holders = match key_has_user(reference) {
+        true => format!("t.{user} = {}", sql.host(&reference.user, holder.as_str())),
+        false => "TRUE".to_owned(),
+    };
+    let lock = if session.engine() == Engine::Postgres { " FOR UPDATE OF t" } else { "" };
+    sql.add(&format!(
+        "SELECT CAST(x.n AS bigint) AS n, {text} AS holder FROM {keys} JOIN {host} t ON {same}{holders}{lock}",
+        text = cast(&format!("t.{user}"), "text"),
+        host = table(&reference.table),
+        same = same_key(reference),
+    ));
+    let mut found = HashMap::new();
+    for row in session.all(doing, sql).await? {
+        let read = || -> std::result::Result<(i64, Option<String>), sea_orm::DbErr> {
+            Ok((row.try_get("", "n")?, row.try_get("", "holder")?))
+        };
+        let (n, holder) = read().map_err(|error| Error::unexpected(doing, error.to_string()))?;
+        found.insert(n as usize, holder.unwrap_or_default());
+    }
+    Ok(found)
+}
+
+/// Of copies whose rows are there: whether each still stands as it was set. The rows are locked.
+async fn read_set(
+    session: &Session,
+    reference: &Reference,
+    values: &[(Column, SetValue)],
+    copies: &[i64],
+) -> Result<HashMap<i64, bool>> {
+    let doing = "looking how rows stand";
+    let mut sql = session.sql("");
+    let host = table(&reference.table);
+    let rows = copied_rows(&mut sql, &host, &kept_columns(reference, values), copies);
+    let unset = unset(&mut sql, values, "t");
+    let lock = if session.engine() == Engine::Postgres { " FOR UPDATE OF t" } else { "" };
+    sql.add(&format!(
+        "SELECT CAST(r.copy_id AS bigint) AS copy_id, CAST(CASE WHEN {unset} THEN 0 ELSE 1 END AS bigint) AS stands \
+         FROM {rows} JOIN {host} t ON {}{lock}",
+        same_copied_key(reference)
+    ));
+    let mut found = HashMap::new();
+    for row in session.all(doing, sql).await? {
+        let read = || -> std::result::Result<(i64, i64), sea_orm::DbErr> {
+            Ok((row.try_get("", "copy_id")?, row.try_get("", "stands")?))
+        };
+        let (copy, stands) = read().map_err(|error| Error::unexpected(doing, error.to_string()))?;
+        found.insert(copy, stands == 1);
+    }
+    Ok(found)
+}
+
+/// The keys of the rows that copies hold, in no order.
+pub async fn copied_keys(session: &Session, reference: &Reference, copies: &[i64]) -> Result<HashSet<Key>> {
+    if copies.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let doing = "reading the keys of copies";
+    let mut sql = session.sql("");
+    let names: Vec<&str> = reference.key.iter().map(|key| key.name.as_str()).collect();
+    let rows = copied_rows(&mut sql, &table(&reference.table), &names, copies);
+    let texts = crate::store::sql::as_texts(&reference.key, "r");
+    sql.add(&format!("SELECT {texts} FROM {rows}"));
+    session.all(doing, sql).await?.iter().map(|row| read_key(doing, reference, row)).collect()
+}

@@ -1,0 +1,406 @@
+//! The way back: reverting, reactivating, calling off, pausing, amending, returning.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use handover::contract::JobId;
+use handover::store::ledger::jobs::Job;
+use handover::worker::Role;
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::support::world::{certificate_of, codes_of, keap_request, result_of};
+use crate::support::{World, on_both, on_every_path, snapshot};
+
+/// A request about a job.
+fn order(kind: &str, request_id: &str, job: JobId) -> Value {
+    json!({ "type": kind, "request_id": request_id, "org_id": "1", "requested_by": "1", "job_id": job })
+}
+
+/// A request about a user.
+fn about(kind: &str, request_id: &str, user: &str) -> Value {
+    json!({ "type": kind, "request_id": request_id, "org_id": "1", "requested_by": "1", "user_id": user })
+}
+
+async fn deactivated(world: &mut World) -> JobId {
+    let job = world.hand_over(&keap_request("r1")).await;
+    certificate_of(&job);
+    JobId(job.id)
+}
+
+async fn state_of(world: &World, job: JobId) -> String {
+    world.job(job).await.map_or_else(String::new, |job| job.state)
+}
+
+async fn until_state(world: &World, job: JobId, state: &str) -> Job {
+    world.until(&format!("the job is {state}"), async || world.job(job).await.filter(|job| job.state == state)).await
+}
+
+/// Every row of the host, to the last column, but the times that moves touch, and which seat somebody sits on.
+async fn host(world: &World) -> BTreeMap<String, Vec<String>> {
+    world.sql("UPDATE contacts SET updated_at = created_at").await;
+    world.sql("UPDATE opportunities SET updated_at = created_at").await;
+    world.sql("UPDATE tasks SET updated_at = created_at").await;
+    world.sql("UPDATE accounts SET updated_at = created_at").await;
+    world.sql("UPDATE users SET updated_at = created_at").await;
+    let mut tables = world.everything().await;
+    tables.retain(|table, _| !table.contains("handover") && !table.ends_with("licenses"));
+    tables
+}
+
+on_every_path!(a_reverted_job_leaves_every_row_as_it_was, 10, |world| {
+    let before = host(world).await;
+    world.start_worker().await;
+    let job = deactivated(world).await;
+    let undo = world.hand_over(&order("revert", "r2", job)).await;
+    let certificate = certificate_of(&undo);
+    assert_eq!(certificate.undoes, Some(job));
+    assert_eq!(certificate.state, "reverted");
+    for (kind, count) in [("contact", 104), ("lead", 92), ("task", 12), ("session", 2)] {
+        let result = result_of(&certificate, kind);
+        assert_eq!((result.found, result.restored), (Some(count), Some(count)), "{kind}");
+        assert!(result.skipped.is_empty(), "{kind}: {:?}", result.skipped);
+    }
+    assert_eq!(state_of(world, job).await, "reverted");
+    assert_eq!(host(world).await, before);
+    let events = world.events().await;
+    let told: Vec<&str> = events[&job.to_string()].iter().filter_map(|event| event["type"].as_str()).collect();
+    assert_eq!(told.last(), Some(&"handover.deactivation.reverted"));
+});
+
+on_both!(what_was_changed_since_is_left_alone_and_listed, |world| {
+    world.start_worker().await;
+    let others = world.number("SELECT count(*) FROM contacts WHERE owner_id = 15").await;
+    let job = deactivated(world).await;
+    world.sql("UPDATE contacts SET owner_id = 15 WHERE id = (SELECT min(id) FROM contacts WHERE owner_id = 12)").await;
+    world
+        .sql("DELETE FROM tasks WHERE id = (SELECT min(id) FROM tasks WHERE owner_id = 11 AND status = 'pending')")
+        .await;
+    let certificate = certificate_of(&world.hand_over(&order("revert", "r2", job)).await);
+    let contact = result_of(&certificate, "contact");
+    assert_eq!((contact.restored, contact.skipped.get("changed")), (Some(103), Some(&1)));
+    let task = result_of(&certificate, "task");
+    assert_eq!((task.restored, task.skipped.get("gone")), (Some(11), Some(&1)));
+    assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 15").await, others + 1);
+    assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await, 103);
+});
+
+on_both!(a_revert_takes_a_license_or_is_refused_before_anything_is_touched, |world| {
+    world.start_worker().await;
+    let job = deactivated(world).await;
+    world.sql("DELETE FROM licenses WHERE user_id IS NULL AND org_id = 1").await;
+    let before = snapshot::of_host(world).await;
+    let refused = world.hand_over(&order("revert", "r2", job)).await;
+    assert_eq!((refused.state.as_str(), codes_of(&refused)), ("rejected", vec!["no_license_free".to_owned()]));
+    assert_eq!(snapshot::of_host(world).await, before);
+    assert_eq!(state_of(world, job).await, "completed");
+    // A seat of another organization is not theirs.
+    world.sql("INSERT INTO licenses (org_id) VALUES (2)").await;
+    let refused = world.hand_over(&order("revert", "r3", job)).await;
+    assert_eq!(codes_of(&refused), ["no_license_free"]);
+    world.sql("INSERT INTO licenses (org_id) VALUES (1)").await;
+    certificate_of(&world.hand_over(&order("revert", "r4", job)).await);
+    assert_eq!(world.number("SELECT count(*) FROM licenses WHERE user_id = 53").await, 1);
+});
+
+on_both!(reverting_twice_does_nothing, |world| {
+    world.start_worker().await;
+    let job = deactivated(world).await;
+    certificate_of(&world.hand_over(&order("revert", "r2", job)).await);
+    let before = snapshot::of_host(world).await;
+    let again = world.hand_over(&order("revert", "r3", job)).await;
+    assert_eq!((again.state.as_str(), codes_of(&again)), ("rejected", vec!["wrong_state".to_owned()]));
+    assert_eq!(snapshot::of_host(world).await, before);
+});
+
+on_both!(who_left_again_is_reverted_from_the_last_job_on, |world| {
+    world.start_worker().await;
+    let first = deactivated(world).await;
+    certificate_of(&world.hand_over(&about("reactivate", "r2", "53")).await);
+    let own = world.number("SELECT count(*) FROM contacts WHERE owner_id = 13").await - 20;
+    world.sql("UPDATE contacts SET owner_id = 53 WHERE owner_id = 13").await;
+    let mut request = keap_request("r3");
+    request["reassign"] = json!({ "contact": { "user": "14" } });
+    let second = JobId(world.hand_over(&request).await.id);
+    let refused = world.hand_over(&order("revert", "r4", first)).await;
+    assert_eq!(codes_of(&refused), ["later_job"]);
+    certificate_of(&world.hand_over(&order("revert", "r5", second)).await);
+    let certificate = certificate_of(&world.hand_over(&order("revert", "r6", first)).await);
+    let contact = result_of(&certificate, "contact");
+    assert_eq!(
+        (contact.restored, contact.skipped.get("back_already")),
+        (Some(84), Some(&20)),
+        "twenty were given back by hand"
+    );
+    assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await, 104 + own);
+});
+
+on_both!(purged_rows_return_while_their_copies_are_kept, |world| {
+    world.start_worker().await;
+    let purged = world.number("SELECT count(*) FROM tasks WHERE owner_id = 53 AND status = 'completed'").await as u64;
+    let job = deactivated(world).await;
+    world.meddle("UPDATE handover.copies SET keep_until = at WHERE keep_until IS NOT NULL").await;
+    let expired = "SELECT count(*) FROM handover.copies WHERE keep_until IS NOT NULL";
+    world.until("the copies are purged", async || (world.number(expired).await == 0).then_some(())).await;
+    let certificate = certificate_of(&world.hand_over(&order("revert", "r2", job)).await);
+    let result = result_of(&certificate, "completed_task");
+    assert_eq!((result.restored, result.impossible), (Some(0), Some(purged)));
+});
+
+on_both!(a_row_whose_place_is_taken_or_whose_parent_is_gone_is_skipped_and_the_others_return, |world| {
+    world.start_worker().await;
+    let completed =
+        world.number("SELECT count(*) FROM tasks WHERE owner_id = 53 AND status = 'completed'").await as u64;
+    let tasks = world
+        .texts("SELECT CAST(id AS text) AS t FROM tasks WHERE owner_id = 53 AND status = 'completed' ORDER BY id")
+        .await;
+    world
+        .sql("INSERT INTO contacts (id, org_id, owner_id, created_by, name) VALUES (900001, 1, 11, 11, 'Parent')")
+        .await;
+    world.sql(&format!("UPDATE tasks SET contact_id = 900001 WHERE id = {}", tasks[1])).await;
+    let job = deactivated(world).await;
+    let taken = format!(
+        "INSERT INTO tasks (id, org_id, owner_id, created_by, title) VALUES ({}, 1, 11, 11, 'Taken')",
+        tasks[0]
+    );
+    world.sql(&taken).await;
+    world.sql("DELETE FROM contacts WHERE id = 900001").await;
+    let certificate = certificate_of(&world.hand_over(&order("revert", "r2", job)).await);
+    let result = result_of(&certificate, "completed_task");
+    assert_eq!(result.restored, Some(completed - 2));
+    assert_eq!((result.skipped.get("occupied"), result.skipped.get("parent_gone")), (Some(&1), Some(&1)));
+});
+
+on_both!(reactivation_lets_a_user_in_and_leaves_ownership_where_it_went, |world| {
+    world.start_worker().await;
+    let groups = world.number("SELECT count(*) FROM group_members WHERE user_id = 53").await;
+    let follows = world.number("SELECT count(*) FROM follows WHERE follower_id = 53 OR followed_id = 53").await;
+    deactivated(world).await;
+    assert_eq!(world.number("SELECT count(*) FROM follows WHERE follower_id = 53 OR followed_id = 53").await, 0);
+    let job = world.hand_over(&about("reactivate", "r2", "53")).await;
+    let certificate = certificate_of(&job);
+    assert_eq!(world.texts("SELECT status AS t FROM users WHERE id = 53").await, ["active"]);
+    assert_eq!(world.number("SELECT count(*) FROM licenses WHERE user_id = 53").await, 1);
+    assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await, 0);
+    assert_eq!(
+        world.number("SELECT count(*) FROM sessions WHERE user_id = 53").await,
+        0,
+        "what is not restored stays away"
+    );
+    assert_eq!(world.number("SELECT count(*) FROM group_members WHERE user_id = 53").await, groups);
+    assert_eq!(world.number("SELECT count(*) FROM follows WHERE follower_id = 53 OR followed_id = 53").await, follows);
+    assert_eq!(result_of(&certificate, "group_membership").restored, Some(groups as u64));
+    let event = world.next_event_of(JobId(job.id)).await;
+    assert_eq!(event["type"], "handover.user.reactivated");
+    // And what was left behind comes later, by hand.
+    let again = world.hand_over(&about("reactivate", "r3", "53")).await;
+    assert_eq!(codes_of(&again), ["already_active"]);
+});
+
+async fn leave(world: &mut World, request_id: &str, user: &str) {
+    let request = json!({ "request_id": request_id, "org_id": "1", "user_id": user, "requested_by": "1",
+        "reassign": { "contact": { "user": "12" }, "lead": { "user": "12" }, "task": { "user": "12" }, "account": { "user": "12" },
+            "direct_report": { "user": "1" } } });
+    let job = world.hand_over(&request).await;
+    assert_eq!(job.state, "completed", "{:?}", job.reasons);
+}
+
+on_both!(a_follow_between_two_who_left_comes_back_when_both_are_back_in_whichever_order, |world| {
+    world.start_worker().await;
+    world.sql("DELETE FROM follows").await;
+    let between = "SELECT count(*) FROM follows WHERE follower_id IN (15, 16) AND followed_id IN (15, 16)";
+    world.sql("INSERT INTO licenses (org_id) VALUES (1), (1)").await;
+    for (round, (first_out, first_back)) in
+        [("15", "15"), ("15", "16"), ("16", "15"), ("16", "16")].into_iter().enumerate()
+    {
+        world.sql("INSERT INTO follows (follower_id, followed_id) VALUES (15, 16), (16, 15)").await;
+        let other = |user: &str| if user == "15" { "16" } else { "15" };
+        leave(world, &format!("out-{round}-1"), first_out).await;
+        leave(world, &format!("out-{round}-2"), other(first_out)).await;
+        certificate_of(&world.hand_over(&about("reactivate", &format!("back-{round}-1"), first_back)).await);
+        assert_eq!(world.number(between).await, 0, "one of them is still away");
+        certificate_of(&world.hand_over(&about("reactivate", &format!("back-{round}-2"), other(first_back))).await);
+        assert_eq!(world.number(between).await, 2, "{first_out} left first, {first_back} came back first");
+        world.sql("DELETE FROM follows").await;
+    }
+});
+
+on_both!(a_scheduled_job_that_is_cancelled_never_runs, |world| {
+    world.start_worker().await;
+    let before = snapshot::of_host(world).await;
+    let mut request = keap_request("r1");
+    let tomorrow = OffsetDateTime::now_utc() + Duration::from_secs(86_400);
+    request["effective_at"] = json!(tomorrow.format(&Rfc3339).expect("a time"));
+    let job = world.send(&request).await;
+    until_state(world, job, "scheduled").await;
+    assert_eq!(world.hand_over(&order("cancel", "r2", job)).await.state, "completed");
+    assert_eq!(state_of(world, job).await, "cancelled");
+    assert_eq!(snapshot::of_host(world).await, before);
+    // The way is free for another request.
+    certificate_of(&world.hand_over(&keap_request("r3")).await);
+});
+
+on_both!(a_job_cancelled_in_the_midst_stops_and_what_moved_goes_back, |world| {
+    let before = host(world).await;
+    world.use_chunks_of(10);
+    world.start_roles(&[Role::Planner]).await;
+    let job = world.send(&keap_request("r1")).await;
+    until_state(world, job, "cutting").await;
+    handover::stages::cutter::cut(&world.context, job).await.expect("cut");
+    for _ in 0..4 {
+        handover::stages::mover::redeem(&world.context, job).await.expect("moved");
+    }
+    assert!(world.number("SELECT count(*) FROM handover.chunks WHERE state = 'closed'").await >= 4);
+    world.start_worker().await;
+    let cancel = order("cancel", "r2", job);
+    world.send(&cancel).await;
+    until_state(world, job, "cancelled").await;
+    assert_eq!(host(world).await, before);
+    let events = world.events().await;
+    let told: Vec<&str> = events[&job.to_string()].iter().filter_map(|event| event["type"].as_str()).collect();
+    assert_eq!(told.last(), Some(&"handover.deactivation.cancelled"));
+});
+
+on_both!(a_paused_job_stands_still_until_it_is_resumed, |world| {
+    world.use_chunks_of(10);
+    world.start_roles(&[Role::Planner]).await;
+    let job = world.send(&keap_request("r1")).await;
+    until_state(world, job, "cutting").await;
+    assert_eq!(world.hand_over(&order("pause", "r2", job)).await.state, "completed");
+    assert_eq!(state_of(world, job).await, "paused");
+    world.start_worker().await;
+    world.until_all_is_carried().await;
+    assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await, 104);
+    let again = world.hand_over(&order("pause", "r3", job)).await;
+    assert_eq!(codes_of(&again), ["wrong_state"]);
+    assert_eq!(world.hand_over(&order("resume", "r4", job)).await.state, "completed");
+    let job = until_state(world, job, "completed").await;
+    assert_eq!(result_of(&certificate_of(&job), "contact").moved, Some(104));
+});
+
+on_both!(a_job_whose_successor_left_takes_another_by_an_amendment_and_goes_on, |world| {
+    world.use_chunks_of(10);
+    world.start_roles(&[Role::Planner]).await;
+    let job = world.send(&keap_request("r1")).await;
+    until_state(world, job, "cutting").await;
+    let own = world.number("SELECT count(*) FROM contacts WHERE owner_id = 12").await as u64;
+    world.sql("UPDATE users SET status = 'inactive' WHERE id = 12").await;
+    world.start_worker().await;
+    let stuck = world.end_of(job).await;
+    assert_eq!((stuck.state.as_str(), codes_of(&stuck)), ("needs_attention", vec!["successor_gone".to_owned()]));
+    let mut amend = order("amend", "r2", job);
+    amend["reassign"] = json!({ "contact": { "user": "12" } });
+    let refused = world.hand_over(&amend).await;
+    assert_eq!(codes_of(&refused), ["successor_inactive"]);
+    amend["request_id"] = json!("r3");
+    amend["reassign"] = json!({ "contact": { "user": "14" } });
+    assert_eq!(world.hand_over(&amend).await.state, "completed");
+    let job = until_state(world, job, "completed").await;
+    let contact = result_of(&certificate_of(&job), "contact");
+    assert_eq!(contact.moved, Some(104));
+    assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await, 0);
+    assert_eq!(
+        contact.successors.get("12").copied().unwrap_or(0) + own,
+        world.number("SELECT count(*) FROM contacts WHERE owner_id = 12").await as u64
+    );
+});
+
+on_both!(a_dismissed_user_is_locked_out_before_anyone_has_decided_who_receives_what, |world| {
+    world.start_worker().await;
+    let mut request = keap_request("r1");
+    request["lock_out"] = json!(true);
+    request["reassign"] = json!({});
+    let job = world.hand_over(&request).await;
+    assert_eq!(job.state, "needs_attention");
+    assert_eq!(codes_of(&job), ["allotment_missing"; 3]);
+    assert_eq!(world.texts("SELECT status AS t FROM users WHERE id = 53").await, ["inactive"]);
+    assert_eq!(world.number("SELECT count(*) FROM sessions WHERE user_id = 53").await, 0);
+    assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await, 104);
+    assert_eq!(world.number("SELECT count(*) FROM licenses WHERE user_id = 53").await, 1);
+    let mut amend = order("amend", "r2", JobId(job.id));
+    amend["reassign"] = keap_request("r1")["reassign"].clone();
+    assert_eq!(world.hand_over(&amend).await.state, "completed");
+    let job = until_state(world, JobId(job.id), "completed").await;
+    let certificate = certificate_of(&job);
+    assert_eq!(result_of(&certificate, "contact").moved, Some(104));
+    assert_eq!(result_of(&certificate, "session").removed, Some(2));
+    // And all of it can be undone, with the access.
+    certificate_of(&world.hand_over(&order("revert", "r3", JobId(job.id))).await);
+    assert_eq!(world.number("SELECT count(*) FROM sessions WHERE user_id = 53").await, 2);
+});
+
+on_both!(a_lock_out_that_other_guards_forbid_changes_nothing, |world| {
+    world.start_worker().await;
+    let before = snapshot::of_host(world).await;
+    let mut request = keap_request("r1");
+    request["lock_out"] = json!(true);
+    request["requested_by"] = json!("12");
+    request["reassign"] = json!({});
+    let job = world.hand_over(&request).await;
+    assert_eq!(job.state, "rejected");
+    assert_eq!(snapshot::of_host(world).await, before);
+});
+
+on_every_path!(who_is_on_leave_comes_back_by_themselves_on_the_day, 10, |world| {
+    let before = host(world).await;
+    world.start_worker().await;
+    let mut request = keap_request("r1");
+    let day = OffsetDateTime::now_utc() + Duration::from_secs(86_400);
+    request["return_at"] = json!(day.format(&Rfc3339).expect("a time"));
+    let job = JobId(world.hand_over(&request).await.id);
+    assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await, 0);
+    assert_eq!(
+        world.number("SELECT count(*) FROM handover.jobs WHERE kind = 'revert' AND state = 'scheduled'").await,
+        1
+    );
+    // The day has come.
+    world
+        .meddle("UPDATE handover.jobs SET effective_at = requested_at, wake_at = requested_at WHERE kind = 'revert'")
+        .await;
+    until_state(world, job, "reverted").await;
+    assert_eq!(host(world).await, before);
+});
+
+on_both!(who_comes_back_early_is_not_brought_back_again, |world| {
+    world.start_worker().await;
+    let mut request = keap_request("r1");
+    let day = OffsetDateTime::now_utc() + Duration::from_secs(86_400);
+    request["return_at"] = json!(day.format(&Rfc3339).expect("a time"));
+    let job = JobId(world.hand_over(&request).await.id);
+    certificate_of(&world.hand_over(&order("revert", "r2", job)).await);
+    assert_eq!(world.number("SELECT count(*) FROM handover.jobs WHERE state = 'scheduled'").await, 0);
+    assert_eq!(world.number("SELECT count(*) FROM handover.jobs WHERE state = 'cancelled'").await, 1);
+});
+
+on_every_path!(what_was_left_behind_is_moved_later_from_an_inactive_user_too, 10, |world| {
+    world.start_worker().await;
+    let mut request = keap_request("r1");
+    request["reassign"]["lead"] = json!({ "logic": "hardcoded", "shares": [{ "user": "11", "amount": 5 }] });
+    certificate_of(&world.hand_over(&request).await);
+    assert_eq!(world.number("SELECT count(*) FROM opportunities WHERE owner_id = 53").await, 87);
+    let reassign = json!({ "type": "reassign", "request_id": "r2", "org_id": "1", "user_id": "53", "requested_by": "1",
+        "reassign": { "lead": { "user": "12" } } });
+    let certificate = certificate_of(&world.hand_over(&reassign).await);
+    assert_eq!(result_of(&certificate, "lead").moved, Some(87));
+    assert_eq!(certificate.references.len(), 1, "nothing else is touched");
+    assert_eq!(world.number("SELECT count(*) FROM opportunities WHERE owner_id = 53").await, 0);
+    // It went to the wrong user, who is active: it moves on.
+    let onward = json!({ "type": "reassign", "request_id": "r3", "org_id": "1", "user_id": "12", "requested_by": "1",
+        "reassign": { "lead": { "user": "13" } } });
+    certificate_of(&world.hand_over(&onward).await);
+    assert_eq!(world.texts("SELECT status AS t FROM users WHERE id = 12").await, ["active"]);
+    assert_eq!(world.number("SELECT count(*) FROM licenses WHERE user_id = 12").await, 1);
+});
+
+on_both!(an_order_about_a_job_of_another_organization_finds_none, |world| {
+    world.start_worker().await;
+    let job = deactivated(world).await;
+    let before = snapshot::of_host(world).await;
+    let foreign = json!({ "type": "revert", "request_id": "r2", "org_id": "2", "requested_by": "201", "job_id": job });
+    assert_eq!(codes_of(&world.hand_over(&foreign).await), ["unknown_job"]);
+    let mut stranger = order("revert", "r3", job);
+    stranger["requested_by"] = json!("12");
+    assert_eq!(codes_of(&world.hand_over(&stranger).await), ["requester_not_permitted"]);
+    assert_eq!(snapshot::of_host(world).await, before);
+});
