@@ -10,7 +10,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`retry`] | trying again: pauses, jitter, how often |
+//! | [`retry`] | trying again: pauses, with jitter |
 //! | [`contract`] | the outside's words: requests, events, certificates, ids |
 //! | [`catalog`] | which tables point at users, and what becomes of each: data, not code |
 //! | [`job`] | the states of a job and the one table of transitions; steps; reasons for a refusal |
