@@ -72,11 +72,14 @@ pub struct SchemaColumn {
     pub values: Option<Vec<String>>,
 }
 
-/// Kinds of column types, as far as a catalog's literals are checked against them.
+/// Kinds of column types, as far as a catalog's literals and a request's ids are checked against them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Family {
-    /// Whole numbers.
-    Integer,
+    /// Whole numbers, of so many bits and with a sign.
+    Integer {
+        /// 16, 32 or 64.
+        bits: u32,
+    },
     /// Other numbers.
     Number,
     /// True and false.

@@ -126,9 +126,9 @@ fn fit_user(key: &Column, user: &mut UserId, path: impl Fn() -> String) -> Resul
 
 fn check_shape(column: &Column, text: &str, path: &str) -> Result<(), Unreadable> {
     let (fits, wants) = match column.family {
-        Family::Integer => (text.parse::<i64>().is_ok_and(|number| number.to_string() == text), "a whole number"),
-        Family::Uuid => (Uuid::parse_str(text).is_ok(), "a UUID"),
-        _ => (true, ""),
+        Family::Integer { bits } => (is_whole(text, bits), format!("a whole number of {bits} bits")),
+        Family::Uuid => (Uuid::parse_str(text).is_ok(), "a UUID".to_owned()),
+        _ => return Ok(()),
     };
     match fits {
         true => Ok(()),
@@ -138,4 +138,10 @@ fn check_shape(column: &Column, text: &str, path: &str) -> Result<(), Unreadable
             format!("`{}` holds {wants}, written as text; this is {text:?}", column.name),
         )),
     }
+}
+
+/// Whether it is a number as the database itself writes it, and has room in so many bits, one of them its sign.
+fn is_whole(text: &str, bits: u32) -> bool {
+    let number = text.parse::<i64>().ok().filter(|number| number.to_string() == text);
+    number.is_some_and(|number| matches!(number >> (bits - 1), 0 | -1))
 }

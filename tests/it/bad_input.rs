@@ -283,12 +283,15 @@ on_both!(a_message_whose_headers_leave_no_room_for_the_reason_is_parked_all_the_
 });
 
 on_both!(a_request_that_the_database_itself_refuses_is_parked_and_takes_no_neighbour_with_it, |world| {
-    // An id that is whole, but larger than this host's column holds: only the database can tell.
+    // What stands behind a type of the host's own, and so that this id is too large for it, only the database can tell.
     if world.setting == Setting::Embedded {
         return;
     }
     world
-        .sql("CREATE TABLE small_records (id smallint PRIMARY KEY, owner_id bigint NOT NULL REFERENCES users (id))")
+        .sql(
+            "CREATE DOMAIN small AS smallint; \
+             CREATE TABLE small_records (id small PRIMARY KEY, owner_id bigint NOT NULL REFERENCES users (id))",
+        )
         .await;
     let source = crate::support::world::catalog_source("keap")
         + "\n[[reference]]\nkind = \"small\"\ntable = \"small_records\"\nkey = \"id\"\nuser = \"owner_id\"\ndisposition = \"transfer\"\n";
@@ -320,17 +323,56 @@ user = "holder"
 disposition = "transfer"
 "#;
 
-on_both!(a_request_that_the_database_cannot_even_look_up_is_parked_and_takes_no_neighbour_with_it, |world| {
+/// The staff and their items, with ids of that type, and a worker.
+async fn employ(world: &mut World, id: &str) {
     world
-        .sql("CREATE TABLE staff (id integer PRIMARY KEY, name text, email text, status text NOT NULL, boss integer)")
+        .sql(&format!(
+            "CREATE TABLE staff (id {id} PRIMARY KEY, name text, email text, status text NOT NULL, boss integer); \
+             CREATE TABLE items (id smallint PRIMARY KEY, holder integer NOT NULL REFERENCES staff (id)); \
+             INSERT INTO staff VALUES (1, 'a', 'a', 'in', NULL), (2, 'b', 'b', 'in', 1), (3, 'c', 'c', 'in', 1); \
+             INSERT INTO items VALUES (1, 2), (2, 2)"
+        ))
         .await;
-    world.sql("CREATE TABLE items (id integer PRIMARY KEY, holder integer NOT NULL REFERENCES staff (id))").await;
-    world
-        .sql("INSERT INTO staff VALUES (1, 'a', 'a', 'in', NULL), (2, 'b', 'b', 'in', 1), (3, 'c', 'c', 'in', 1)")
-        .await;
-    world.sql("INSERT INTO items VALUES (1, 2), (2, 2)").await;
     world.use_catalog(STAFF).await;
     world.start_worker().await;
+}
+
+on_both!(an_id_that_is_too_large_for_its_column_is_parked_with_its_path_and_the_largest_is_not, |world| {
+    employ(world, "integer").await;
+    let leaves = |user: &str, item: Value| {
+        json!({ "request_id": format!("{user} {item}"), "user_id": user, "requested_by": "1",
+            "reassign": { "item": item } })
+    };
+    let to_3 = json!({ "user": "3" });
+    let cases = [
+        (leaves("2147483648", to_3.clone()), "user_id"),
+        (leaves("-2147483649", to_3.clone()), "user_id"),
+        (leaves("2", json!({ "user": "99999999999" })), "reassign.item.user"),
+        (leaves("2", json!({ "each": { "32768": "3" } })), "reassign.item.each.32768"),
+    ];
+    for (request, path) in cases {
+        let job = world.send(&request).await;
+        match world.setting {
+            // All whole numbers have 64 bits there: this one is nobody's, as any other.
+            Setting::Embedded => assert_eq!(world.end_of(job).await.state, "rejected", "{request}"),
+            Setting::Servers => {
+                let parked = world.next_parked().await;
+                assert_eq!((parked.reason(), parked.path()), ("invalid_id", path), "{:?}", parked.headers);
+            }
+        }
+    }
+    for largest in [leaves("2147483647", to_3), leaves("2", json!({ "each": { "32767": "3" } }))] {
+        assert_eq!(world.hand_over(&largest).await.state, "rejected", "{largest}");
+    }
+});
+
+on_both!(a_request_that_the_database_cannot_even_look_up_is_parked_and_takes_no_neighbour_with_it, |world| {
+    if world.setting == Setting::Servers {
+        world.sql("CREATE DOMAIN staff_id AS integer").await;
+        employ(world, "staff_id").await;
+    } else {
+        employ(world, "integer").await;
+    }
     let leaves = |user: &str| {
         json!({ "request_id": format!("leaver {user}"), "user_id": user, "requested_by": "1",
             "reassign": { "item": { "manager": true } } })

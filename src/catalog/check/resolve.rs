@@ -79,11 +79,11 @@ impl<'a> Resolver<'a> {
         // A column that does not exist was reported where it was looked up.
         let column = table.column(column)?;
         let fits = match (column.family, value) {
-            (Family::Integer, Scalar::Integer(_)) | (Family::Boolean, Scalar::Boolean(_)) => true,
+            (Family::Integer { .. }, Scalar::Integer(_)) | (Family::Boolean, Scalar::Boolean(_)) => true,
             // SQLite has no booleans of its own: a flag is a number there.
-            (Family::Integer | Family::Number, Scalar::Boolean(_)) => self.schema.engine == Engine::Sqlite,
+            (Family::Integer { .. } | Family::Number, Scalar::Boolean(_)) => self.schema.engine == Engine::Sqlite,
             (Family::Number, Scalar::Integer(_) | Scalar::Number(_)) => true,
-            (Family::Integer | Family::Number | Family::Boolean, _) => false,
+            (Family::Integer { .. } | Family::Number | Family::Boolean, _) => false,
             (_, Scalar::Text(_)) => true,
             (_, Scalar::Boolean(_) | Scalar::Integer(_) | Scalar::Number(_)) => column.family == Family::Other,
         };
@@ -156,7 +156,7 @@ fn literal_text(value: &Scalar, engine: Engine) -> String {
 
 fn family_name(family: Family) -> &'static str {
     match family {
-        Family::Integer => "whole numbers",
+        Family::Integer { .. } => "whole numbers",
         Family::Number => "numbers",
         Family::Boolean => "true or false",
         Family::Text => "text",

@@ -86,7 +86,9 @@ fn cast_type(base: &str, formatted: String) -> String {
 /// See `pg_type.typcategory` in PostgreSQL's documentation.
 fn family(base: &str, category: &str) -> Family {
     match (base, category) {
-        ("int2" | "int4" | "int8", _) => Family::Integer,
+        ("int2", _) => Family::Integer { bits: 16 },
+        ("int4", _) => Family::Integer { bits: 32 },
+        ("int8", _) => Family::Integer { bits: 64 },
         ("uuid", _) => Family::Uuid,
         (_, "N") => Family::Number,
         (_, "B") => Family::Boolean,

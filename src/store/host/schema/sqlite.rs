@@ -62,7 +62,7 @@ async fn read_columns(session: &Session, table: &str, create: &str) -> Result<Ve
             generated: false,
             values: checked_values(create, &name).or(flags),
             // An INTEGER PRIMARY KEY is never NULL, though SQLite does not say so.
-            nullable: not_null == 0 && !(part_of_key > 0 && family == Family::Integer),
+            nullable: not_null == 0 && !(part_of_key > 0 && matches!(family, Family::Integer { .. })),
             name,
             cast: cast.to_owned(),
             family,
@@ -77,7 +77,7 @@ fn family_and_cast(declared: &str) -> (Family, &'static str) {
     let declared = declared.to_uppercase();
     let has = |part: &str| declared.contains(part);
     match () {
-        () if has("INT") => (Family::Integer, "INTEGER"),
+        () if has("INT") => (Family::Integer { bits: 64 }, "INTEGER"),
         () if has("UUID") => (Family::Uuid, if has("TEXT") || has("CHAR") { "TEXT" } else { "" }),
         () if has("DATE") || has("TIME") => (Family::Time, if has("TEXT") || has("CHAR") { "TEXT" } else { "" }),
         () if has("CHAR") || has("CLOB") || has("TEXT") => (Family::Text, "TEXT"),
