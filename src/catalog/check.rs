@@ -57,11 +57,8 @@ struct Entries {
 
 fn read(resolver: &mut Resolver<'_>, name: &str, source: &str) -> Option<Catalog> {
     let entries = read_entries(resolver, source)?;
-    let Some(users_entry) = entries.users else {
-        // Without the users nothing else can be checked; what was found so far is reported.
-        resolver.fault(0, "[users] is missing or cannot be read: it names the users' table, its key and its status");
-        return None;
-    };
+    // Without the users nothing else can be checked; what was found so far is reported.
+    let users_entry = entries.users?;
     let users_table = resolver.table(&users_entry.table);
     let users = users_table.and_then(|table| check_users(resolver, table, &users_entry));
     let license = entries.license.as_ref().map(|entry| check_license(resolver, users_table, entry));
@@ -79,9 +76,6 @@ fn read(resolver: &mut Resolver<'_>, name: &str, source: &str) -> Option<Catalog
         references.push(check_reference(resolver, users_table, has_groups, entry));
     }
     let mut references: Vec<Reference> = references.into_iter().collect::<Option<_>>()?;
-    if references.is_empty() {
-        resolver.fault(0, "there is no [[reference]]: `handover catalog scan` lists what points at the users");
-    }
     let users = users?;
     settle_overlaps(&mut references, &users);
     settle_pairs(&mut references);
@@ -114,6 +108,7 @@ fn read_entries(resolver: &mut Resolver<'_>, source: &str) -> Option<Entries> {
     if !errors.is_empty() {
         return None;
     }
+    report_missing(resolver, document.get_ref());
     let mut entries = Entries::default();
     for (key, value) in document.into_inner() {
         match key.get_ref().as_ref() {
@@ -131,6 +126,17 @@ fn read_entries(resolver: &mut Resolver<'_>, source: &str) -> Option<Entries> {
         }
     }
     Some(entries)
+}
+
+/// What is there and cannot be read has a fault of its own.
+fn report_missing(resolver: &mut Resolver<'_>, document: &DeTable<'_>) {
+    if !document.contains_key("users") {
+        resolver.fault(0, "[users] is missing: it names the users' table, its key and its status");
+    }
+    let references = document.get("reference").map(Spanned::get_ref);
+    if references.is_none_or(|references| references.as_array().is_some_and(|array| array.is_empty())) {
+        resolver.fault(0, "there is no [[reference]]: `handover catalog scan` lists what points at the users");
+    }
 }
 
 fn read_references<'de>(resolver: &mut Resolver<'_>, value: Spanned<DeValue<'de>>) -> Vec<Spanned<ReferenceEntry>> {

@@ -198,6 +198,12 @@ on_both!(the_users_section_is_checked_as_a_whole, |world| {
         "{nothing:?}"
     );
 
+    // What is there and has a fault is not missing as well.
+    let unread = with_references(&one).replace("name = \"name\"", "nickname = \"name\"");
+    assert_faults(&unread, &faults(world, &unread).await, &[("nickname", &["unknown field `nickname`"])]);
+    let unread = with_references(&one).replace("kind = \"contact\"", "sort = \"contact\"");
+    assert_faults(&unread, &faults(world, &unread).await, &[("sort", &["unknown field `sort`"])]);
+
     let wrong = with_references(&one)
         .replace("key = \"id\"\norg", "key = \"org_id\" # the key\norg")
         .replace("active = \"active\", inactive = \"inactive\"", "active = \"gone\", inactive = \"active\"")
