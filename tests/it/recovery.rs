@@ -122,7 +122,8 @@ on_both!(yesterdays_messages_change_nothing, |world| {
     let refused = world.send(&last).await;
     assert_eq!(world.end_of(refused).await.state, "rejected");
     world.until_all_is_carried().await;
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    // The steps are on a queue of their own; what was taken of it is finished before the worker stops.
+    world.until("every step is taken", async || (world.outside.waiting("steps").await == 0).then_some(())).await;
     world.stop_workers().await;
     let after = world.everything().await;
     for table in ["contacts", "opportunities", "tasks", "licenses"] {
@@ -247,8 +248,9 @@ fn while_the_database_is_away_no_request_is_lost_and_none_is_parked() {
             });
             jobs.push(world.send(&request).await);
         }
-        // Nothing can be seen while it is away: this is how long.
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        // The worker has taken them all and finds no database.
+        let waiting = async || world.outside.waiting("requests").await;
+        world.until("the requests are taken", async || (waiting().await == 0).then_some(())).await;
         administer(&format!("ALTER DATABASE {database} ALLOW_CONNECTIONS true")).await;
 
         for job in jobs {

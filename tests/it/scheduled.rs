@@ -41,8 +41,17 @@ on_both!(a_job_of_a_later_time_is_scheduled_and_touches_nothing, |world| {
         OffsetDateTime::parse(event["data"]["effective_at"].as_str().expect("a time"), &Rfc3339).expect("a time");
     let asked = OffsetDateTime::parse(request["effective_at"].as_str().expect("a time"), &Rfc3339).expect("a time");
     assert_eq!(told.unix_timestamp(), asked.unix_timestamp());
-    // Longer than the sweeper's round and than the pause after which a job counts as standing still.
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    // When another has come due, the sweeper has looked more than once, and longer than the pause after which a job
+    // counts as standing still. That one changes nothing either: by then its leaver's profile is incomplete.
+    let to_11 = json!({ "user": "11" });
+    let another = json!({
+        "request_id": "another", "org_id": "1", "user_id": "15", "requested_by": "1",
+        "reassign": { "contact": to_11, "lead": to_11, "task": to_11 },
+    });
+    let another = world.send(&at(&another, OffsetDateTime::now_utc() + SOON)).await;
+    assert_eq!(world.next_event_of(another).await["type"], "handover.deactivation.scheduled");
+    world.sql("UPDATE users SET email = '' WHERE id = 15").await;
+    assert_eq!(world.end_of(another).await.state, "needs_attention");
     let found = world.job(job).await.expect("a job");
     assert_eq!((found.state.as_str(), found.started_at), ("scheduled", None));
     assert_eq!(snapshot::of_host(world).await, before);
@@ -73,8 +82,7 @@ on_both!(a_scheduled_job_that_came_due_while_no_worker_ran_is_done_by_the_next_o
     world.start_worker().await;
     let (job, due) = schedule_soon(world).await;
     world.stop_workers().await;
-    let left = due - OffsetDateTime::now_utc();
-    tokio::time::sleep(Duration::try_from(left).unwrap_or_default() + Duration::from_millis(200)).await;
+    world.until("it is due", async || (OffsetDateTime::now_utc() > due).then_some(())).await;
     assert_eq!(world.job(job).await.expect("a job").state, "scheduled");
     world.start_worker().await;
     assert_eq!(world.end_of(job).await.state, "completed");

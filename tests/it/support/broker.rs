@@ -174,6 +174,19 @@ impl Outside {
         }
     }
 
+    /// How many messages of a queue wait: those that were handed out are not counted.
+    pub async fn waiting(&self, queue: &str) -> usize {
+        match self {
+            Outside::Local { store, .. } => outbox::list(&store.reader(), queue, 0, 1000).await.expect("it").len(),
+            Outside::Amqp { channel, prefix, .. } => {
+                let name = format!("{prefix}.{queue}");
+                let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+                let found = channel.queue_declare(name.into(), options, FieldTable::default()).await;
+                found.expect("the queue").message_count() as usize
+            }
+        }
+    }
+
     /// Loses every step that waits on the queue.
     pub async fn lose_steps(&self) {
         match self {
