@@ -2,7 +2,8 @@
 
 use anyhow::{Context, Result};
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 use super::{Ended, open};
 use crate::config::Settings;
@@ -18,14 +19,24 @@ pub struct Arguments {
 
 pub async fn run(arguments: Arguments, settings: Settings) -> Result<Ended> {
     // Listened for from the beginning: a signal that comes while connecting ends the worker too.
-    let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
-    let shutdown = async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
+    let mut signals = Signals::listen()?;
+    let stop = CancellationToken::new();
+    let told_twice = async {
+        signals.next().await;
+        stop.cancel();
+        signals.next().await;
     };
+    tokio::select! {
+        ended = work(arguments, settings, stop.cancelled()) => ended,
+        // As after a crash: what was not committed is undone, and what was not acknowledged comes again.
+        () = told_twice => {
+            tracing::warn!("told to stop a second time: what is not finished will be done again elsewhere");
+            Ok(Ended::Failed)
+        }
+    }
+}
+
+async fn work(arguments: Arguments, settings: Settings, shutdown: impl Future<Output = ()>) -> Result<Ended> {
     let store = open::ledger(&settings).await?;
     let context = open::context(&settings, store.clone()).await?;
     let broker = open::broker(&settings, &store).await?;
@@ -34,4 +45,26 @@ pub async fn run(arguments: Arguments, settings: Settings) -> Result<Ended> {
     store.close().await;
     tracing::info!("the worker has stopped");
     Ok(Ended::Done)
+}
+
+/// What tells a worker to stop.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Signals> {
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate()).context("listening for SIGTERM")?,
+            interrupt: signal(SignalKind::interrupt()).context("listening for SIGINT")?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }

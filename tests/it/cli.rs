@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use handover::contract::{Certificate, JobId};
+use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 
 use crate::support::broker::amqp_url;
@@ -80,10 +81,18 @@ struct WorkerProcess(Option<Child>);
 
 impl WorkerProcess {
     fn start(environment: &[(&str, &str)]) -> WorkerProcess {
-        let mut command = binary(environment, &["run"]);
         // Nobody reads what it logs until its end.
-        command.stdout(Stdio::null()).stderr(Stdio::null());
+        WorkerProcess::start_with_log(environment, Stdio::null())
+    }
+
+    fn start_with_log(environment: &[(&str, &str)], log: impl Into<Stdio>) -> WorkerProcess {
+        let mut command = binary(environment, &["run"]);
+        command.stdout(Stdio::null()).stderr(log);
         WorkerProcess(Some(command.spawn().expect("the binary")))
+    }
+
+    fn signal(&self, name: &str) {
+        signal(self.0.as_ref().expect("a process").id(), name);
     }
 
     /// Tells it to stop; its exit code.
@@ -434,6 +443,43 @@ on_both!(a_worker_that_is_told_to_stop_finishes_what_it_holds_and_another_comple
     let contact = certificate.references.iter().find(|found| found.kind == "contact").expect("contacts");
     assert_eq!((contact.found, contact.moved), (Some(3104), Some(3104)));
     assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await, 0);
+    assert_eq!(tokio::task::block_in_place(|| worker.stop()), 0);
+});
+
+on_both!(a_worker_that_is_told_to_stop_twice_ends_at_once_and_another_completes_the_job, |world| {
+    let folder = tempfile::tempdir().expect("a folder");
+    let log = folder.path().join("log");
+    let patient = [
+        ("HANDOVER_LIMITS__CHUNK_ROWS", "2"),
+        ("HANDOVER_DATABASE__LOCK_TIMEOUT", "25s"),
+        ("HANDOVER_WORKER__GRACE", "50s"),
+        ("HANDOVER_WORKER__SWEEP_EVERY", "10ms"),
+    ];
+    let settings = settings(world);
+    let environment = [borrowed(&settings), patient.to_vec()].concat();
+    let worker = WorkerProcess::start_with_log(&environment, std::fs::File::create(&log).expect("a file"));
+    let job = world.send(&keap_request("r1")).await;
+    let closed = "SELECT count(*) FROM handover.chunks WHERE state = 'closed'";
+    world.until("some chunks are done", async || (world.number(closed).await > 5).then_some(())).await;
+    // What it holds now, it cannot finish.
+    let held = world.store.begin("host").await.expect("a transaction");
+    if world.setting == Setting::Servers {
+        held.execute_unprepared("LOCK TABLE contacts, opportunities IN ACCESS EXCLUSIVE MODE").await.expect("a lock");
+    }
+    worker.signal("TERM");
+    let drains = async || std::fs::read_to_string(&log).expect("a log").contains("finishes what it holds");
+    world.until("the worker drains", async || drains().await.then_some(())).await;
+    let again = Instant::now();
+    assert_eq!(tokio::task::block_in_place(|| worker.stop()), 1);
+    assert!(again.elapsed() < Duration::from_secs(10), "{:?}", again.elapsed());
+    drop(held);
+    assert!(!world.job(job).await.expect("a job").state().expect("a state").is_final());
+
+    let worker = start_worker(world, &[]);
+    let ended = world.end_of(job).await;
+    assert_eq!(ended.state, "completed", "{:?}", ended.reasons);
+    world.check_journal(job).await;
+    assert_eq!(world.orphans().await, 0);
     assert_eq!(tokio::task::block_in_place(|| worker.stop()), 0);
 });
 
