@@ -1,0 +1,119 @@
+//! Requests that can be read, and that the database has no room for or refuses.
+
+use handover::stages::Outcome;
+use handover::stages::planner::{Message, take};
+use serde_json::{Value, json};
+
+use super::allotting;
+use crate::support::world::{LIMIT, keap_request, read};
+use crate::support::{Setting, World, on_both};
+
+on_both!(a_request_that_the_database_itself_refuses_is_parked_and_takes_no_neighbour_with_it, |world| {
+    // What stands behind a type of the host's own, and so that this id is too large for it, only the database can tell.
+    if world.setting == Setting::Embedded {
+        return;
+    }
+    world
+        .sql(
+            "CREATE DOMAIN small AS smallint; \
+             CREATE TABLE small_records (id small PRIMARY KEY, owner_id bigint NOT NULL REFERENCES users (id))",
+        )
+        .await;
+    let source = crate::support::world::catalog_source("keap")
+        + "\n[[reference]]\nkind = \"small\"\ntable = \"small_records\"\nkey = \"id\"\nuser = \"owner_id\"\ndisposition = \"transfer\"\n";
+    world.use_catalog(&source).await;
+    let bad = allotting("bad", "small", json!({ "each": { "70000": "11" } }));
+    let good = keap_request("good");
+    let messages = [&bad, &good].map(|request| Message { body: request.to_string().into_bytes(), traceparent: None });
+    let outcomes = tokio::time::timeout(LIMIT, take(&world.context, &messages)).await.expect("an end").expect("taken");
+    assert!(matches!(&outcomes[0], Outcome::Park(reason) if reason.code == "failed"), "{outcomes:?}");
+    assert_eq!(outcomes[1], Outcome::Done);
+    assert_eq!(world.job(read(&good).job_id()).await.expect("a job").state, "completed");
+});
+
+/// A host whose ids are smaller than a request's may be.
+const STAFF: &str = r#"
+[users]
+table = "staff"
+key = "id"
+name = "name"
+email = "email"
+manager = "boss"
+status = { column = "status", active = "in", inactive = "out" }
+
+[[reference]]
+kind = "item"
+table = "items"
+key = "id"
+user = "holder"
+disposition = "transfer"
+"#;
+
+/// The staff and their items, with ids of that type, and a worker.
+async fn employ(world: &mut World, id: &str) {
+    world
+        .sql(&format!(
+            "CREATE TABLE staff (id {id} PRIMARY KEY, name text, email text, status text NOT NULL, boss integer); \
+             CREATE TABLE items (id smallint PRIMARY KEY, holder integer NOT NULL REFERENCES staff (id)); \
+             INSERT INTO staff VALUES (1, 'a', 'a', 'in', NULL), (2, 'b', 'b', 'in', 1), (3, 'c', 'c', 'in', 1); \
+             INSERT INTO items VALUES (1, 2), (2, 2)"
+        ))
+        .await;
+    world.use_catalog(STAFF).await;
+    world.start_worker().await;
+}
+
+on_both!(an_id_that_is_too_large_for_its_column_is_parked_with_its_path_and_the_largest_is_not, |world| {
+    employ(world, "integer").await;
+    let leaves = |user: &str, item: Value| {
+        json!({ "request_id": format!("{user} {item}"), "user_id": user, "requested_by": "1",
+            "reassign": { "item": item } })
+    };
+    let to_3 = json!({ "user": "3" });
+    let cases = [
+        (leaves("2147483648", to_3.clone()), "user_id"),
+        (leaves("-2147483649", to_3.clone()), "user_id"),
+        (leaves("2", json!({ "user": "99999999999" })), "reassign.item.user"),
+        (leaves("2", json!({ "each": { "32768": "3" } })), "reassign.item.each.32768"),
+    ];
+    for (request, path) in cases {
+        let job = world.send(&request).await;
+        match world.setting {
+            // All whole numbers have 64 bits there: this one is nobody's, as any other.
+            Setting::Embedded => assert_eq!(world.end_of(job).await.state, "rejected", "{request}"),
+            Setting::Servers => {
+                let parked = world.next_parked().await;
+                assert_eq!((parked.reason(), parked.path()), ("invalid_id", path), "{:?}", parked.headers);
+            }
+        }
+    }
+    for largest in [leaves("2147483647", to_3), leaves("2", json!({ "each": { "32767": "3" } }))] {
+        assert_eq!(world.hand_over(&largest).await.state, "rejected", "{largest}");
+    }
+});
+
+on_both!(a_request_that_the_database_cannot_even_look_up_is_parked_and_takes_no_neighbour_with_it, |world| {
+    if world.setting == Setting::Servers {
+        world.sql("CREATE DOMAIN staff_id AS integer").await;
+        employ(world, "staff_id").await;
+    } else {
+        employ(world, "integer").await;
+    }
+    let leaves = |user: &str| {
+        json!({ "request_id": format!("leaver {user}"), "user_id": user, "requested_by": "1",
+            "reassign": { "item": { "manager": true } } })
+    };
+    let (bad, good) = (leaves("3000000000"), leaves("2"));
+    let bad_job = world.send(&bad).await;
+    assert_eq!(world.hand_over(&good).await.state, "completed");
+    match world.setting {
+        // A whole number like any other, which is nobody's.
+        Setting::Embedded => assert_eq!(world.end_of(bad_job).await.state, "rejected"),
+        Setting::Servers => {
+            let parked = world.next_parked().await;
+            assert_eq!(parked.reason(), "failed");
+            assert!(parked.headers["x-handover-detail"].contains("out of range"), "{:?}", parked.headers);
+        }
+    }
+    assert_eq!(world.number("SELECT count(*) FROM items WHERE holder = 1").await, 2);
+});

@@ -1,0 +1,288 @@
+//! Requests that may not be done.
+
+use handover::contract::JobId;
+use handover::plan::token::Seen;
+use handover::plan::{Verdict, fit_handover};
+use handover::stages::assess::{Counting, assess, parties};
+use serde_json::{Value, json};
+
+use super::{allotting, changed};
+use crate::support::world::{keap_request, read};
+use crate::support::{World, on_both, snapshot};
+
+/// Sends a request that must be rejected: its reasons, which the event tells too; nothing else has changed.
+async fn reasons_of(world: &mut World, request: &Value) -> Vec<Value> {
+    let before = snapshot::of_host(world).await;
+    let job = world.hand_over(request).await;
+    assert_eq!(job.state, "rejected", "{request}: {:?}", job.reasons);
+    let event = world.next_event_of(JobId(job.id)).await;
+    assert_eq!(event["type"], "handover.deactivation.rejected");
+    assert_eq!(event["data"]["state"], "rejected");
+    assert_eq!(event["data"]["request_id"], request["request_id"]);
+    assert_eq!(Some(&event["data"]["reasons"]), job.reasons.as_ref());
+    assert_eq!(snapshot::of_host(world).await, before, "{request}");
+    let reasons = event["data"]["reasons"].as_array().expect("reasons").clone();
+    for reason in &reasons {
+        assert!(reason["message"].as_str().is_some_and(|text| !text.is_empty()), "{reason}");
+        assert!(reason["mend"].as_str().is_some_and(|text| !text.is_empty()), "{reason}");
+    }
+    reasons
+}
+
+/// Sends a request that must be rejected for one reason.
+pub(super) async fn reason_of(world: &mut World, request: &Value) -> Value {
+    let reasons = reasons_of(world, request).await;
+    assert_eq!(reasons.len(), 1, "{reasons:?}");
+    reasons[0].clone()
+}
+
+async fn assert_reason(world: &mut World, request: &Value, code: &str, concerning: Value) {
+    let reason = reason_of(world, request).await;
+    assert_eq!((&reason["code"], &reason["concerning"]), (&json!(code), &concerning), "{reason}");
+}
+
+on_both!(a_leaver_must_exist_be_active_and_of_the_requests_organization, |world| {
+    world.start_worker().await;
+    for (user, code) in
+        [("999", "unknown_user"), ("201", "other_organization"), ("31", "already_inactive"), ("21", "invited")]
+    {
+        let request = changed(&format!("leaver {user}"), "user_id", json!(user));
+        assert_reason(world, &request, code, json!({ "user_id": user })).await;
+    }
+});
+
+on_both!(a_status_that_the_catalog_does_not_name_is_told, |world| {
+    let source = crate::support::world::catalog_source("keap").replace(", invited = \"invited\"", "");
+    world.use_catalog(&source).await;
+    world.start_worker().await;
+    let reason = reason_of(world, &changed("r1", "user_id", json!("21"))).await;
+    assert_eq!(reason["code"], "not_active");
+    assert!(reason["message"].as_str().expect("text").contains("\"invited\""), "{reason}");
+});
+
+on_both!(an_incomplete_profile_is_told_with_its_fields, |world| {
+    world.start_worker().await;
+    world.sql("UPDATE users SET email = '' WHERE id = 53").await;
+    assert_reason(world, &keap_request("r1"), "incomplete_profile", json!({ "user_id": "53", "fields": ["email"] }))
+        .await;
+    world.sql("UPDATE users SET email = '  ', name = NULL WHERE id = 53").await;
+    let concerning = json!({ "user_id": "53", "fields": ["name", "email"] });
+    assert_reason(world, &keap_request("r2"), "incomplete_profile", concerning).await;
+});
+
+on_both!(only_an_active_administrator_of_the_organization_may_ask_and_not_for_themselves, |world| {
+    world.start_worker().await;
+    world.sql("UPDATE users SET role = 'admin' WHERE id IN (31, 53)").await;
+    for (requester, why) in
+        [("13", "role"), ("999", "no such user"), ("31", "not active"), ("201", "do not belong to the organization")]
+    {
+        let reason = reason_of(world, &changed(&format!("by {requester}"), "requested_by", json!(requester))).await;
+        assert_eq!(reason["code"], "requester_not_permitted");
+        assert_eq!(reason["concerning"]["user_id"], requester);
+        assert!(reason["message"].as_str().expect("text").contains(why), "{reason}");
+    }
+    let own = changed("by themselves", "requested_by", json!("53"));
+    assert_reason(world, &own, "requester_is_leaver", json!({ "user_id": "53" })).await;
+});
+
+on_both!(a_reference_without_an_allotment_is_told_with_its_count, |world| {
+    world.start_worker().await;
+    let concerning = |kind: &str, count: i64| json!({ "kind": kind, "count": count });
+    for (kind, count) in [("contact", 104), ("lead", 92), ("task", 12)] {
+        let request = allotting(&format!("without {kind}"), kind, Value::Null);
+        assert_reason(world, &request, "allotment_missing", concerning(kind, count)).await;
+    }
+    // What is not counted to the end is said to be more.
+    world.stop_workers().await;
+    world.use_chunks_of(10);
+    world.start_worker().await;
+    let mut request = allotting("not counted to the end", "contact", Value::Null);
+    request["reassign"]["lead"] = json!({ "user": "11" });
+    let reason = reason_of(world, &request).await;
+    assert!(reason["message"].as_str().expect("text").contains("at least 1"), "{reason}");
+});
+
+on_both!(a_successor_must_exist_be_active_eligible_and_of_the_same_organization, |world| {
+    world.start_worker().await;
+    for (kind, user, code) in [
+        ("task", "999", "unknown_successor"),
+        ("task", "31", "successor_inactive"),
+        ("task", "21", "successor_inactive"),
+        ("task", "201", "successor_of_other_organization"),
+        ("lead", "14", "successor_not_eligible"),
+        ("contact", "53", "leaver_is_successor"),
+    ] {
+        let concerning = json!({ "kind": kind, "user_id": user });
+        let request = allotting(&format!("{kind} to {user}"), kind, json!({ "user": user }));
+        assert_reason(world, &request, code, concerning.clone()).await;
+        let share =
+            json!({ "logic": "ratio", "shares": [{ "user": "11", "amount": 1 }, { "user": user, "amount": 1 }] });
+        let request = allotting(&format!("a share of {kind} to {user}"), kind, share);
+        assert_reason(world, &request, code, concerning).await;
+    }
+});
+
+on_both!(a_group_without_a_fit_member_and_a_leaver_without_a_manager_are_told, |world| {
+    world.start_worker().await;
+    let to_group = |group: &str| json!({ "logic": "ratio", "shares": [{ "round_robin": group, "amount": 1 }] });
+    let nobody = allotting("a group that is not there", "lead", to_group("Nobody"));
+    assert_reason(world, &nobody, "no_fit_member", json!({ "kind": "lead", "group": "Nobody" })).await;
+    world.sql("UPDATE users SET status = 'inactive' WHERE id IN (15, 16, 17)").await;
+    let gone = keap_request("everybody is gone");
+    assert_reason(world, &gone, "no_fit_member", json!({ "kind": "lead", "group": "West team" })).await;
+    world.sql("UPDATE users SET manager_id = NULL WHERE id = 53").await;
+    let mut unmanaged = allotting("nobody above", "task", json!({ "manager": true }));
+    unmanaged["reassign"]["lead"] = json!({ "user": "11" });
+    assert_reason(world, &unmanaged, "no_manager", json!({ "kind": "task", "user_id": "53" })).await;
+});
+
+on_both!(extras_that_the_request_refuses_are_told_with_their_count, |world| {
+    world.start_worker().await;
+    let hardcoded = |amount: u64| json!({ "logic": "hardcoded", "extras": "reject", "shares": [{ "user": "11", "amount": amount }] });
+    let request = allotting("r1", "contact", hardcoded(100));
+    assert_reason(world, &request, "extras_rejected", json!({ "kind": "contact", "count": 4 })).await;
+    let enough = allotting("r2", "contact", hardcoded(104));
+    assert_eq!(world.hand_over(&enough).await.state, "completed");
+});
+
+on_both!(a_portal_administrator_is_held_until_the_request_names_who_takes_over, |world| {
+    world.start_worker().await;
+    world.sql("UPDATE portals SET administrator_id = 53").await;
+    let reason = reason_of(world, &keap_request("r1")).await;
+    assert_eq!(reason["code"], "blocked");
+    assert_eq!(reason["concerning"], json!({ "kind": "portal_administrator", "count": 1, "keys": ["1"] }));
+    assert!(reason["mend"].as_str().expect("text").contains("reassign.portal_administrator"), "{reason}");
+    let resolved = allotting("r2", "portal_administrator", json!({ "user": "12" }));
+    assert_eq!(world.hand_over(&resolved).await.state, "completed");
+    assert_eq!(world.number("SELECT administrator_id FROM portals").await, 12);
+});
+
+on_both!(a_hierarchy_choice_and_a_sole_recipient_of_an_alert_hold_a_user, |world| {
+    world.start_worker().await;
+    world.sql("UPDATE custom_hierarchy_values SET chosen_user_id = 53 WHERE user_id = 15").await;
+    world.sql("DELETE FROM workflow_alert_recipients WHERE user_id = 12").await;
+    let reasons = reasons_of(world, &keap_request("r1")).await;
+    let told: Vec<(&str, &str)> = (reasons.iter())
+        .map(|reason| {
+            (reason["code"].as_str().expect("a code"), reason["concerning"]["kind"].as_str().expect("a kind"))
+        })
+        .collect();
+    assert_eq!(told, [("blocked", "hierarchy_choice"), ("blocked", "sole_alert_recipient")]);
+    for reason in &reasons {
+        assert_eq!(reason["concerning"]["count"], 1, "{reason}");
+        assert_eq!(reason["concerning"]["keys"].as_array().expect("keys").len(), 1, "{reason}");
+    }
+});
+
+on_both!(named_records_must_be_the_leavers_and_nobody_comes_to_report_to_themselves, |world| {
+    world.start_worker().await;
+    let each = json!({ "each": { "9": "11", "1": "12", "999999": "12" }, "rest": { "user": "13" } });
+    let request = allotting("r1", "contact", each);
+    let reason = reason_of(world, &request).await;
+    assert_eq!(reason["code"], "record_not_owned");
+    let mut keys: Vec<&str> =
+        reason["concerning"]["keys"].as_array().expect("keys").iter().filter_map(Value::as_str).collect();
+    keys.sort_unstable();
+    assert_eq!((keys, &reason["concerning"]["count"]), (vec!["9", "999999"], &json!(2)));
+    world.sql("UPDATE users SET manager_id = 53 WHERE id = 13").await;
+    world.sql("UPDATE users SET manager_id = 13 WHERE id = 14").await;
+    for successor in ["13", "14"] {
+        let request = allotting(&format!("reports to {successor}"), "direct_report", json!({ "user": successor }));
+        let concerning = json!({ "kind": "direct_report", "user_id": successor, "keys": ["13"] });
+        assert_reason(world, &request, "reporting_cycle", concerning).await;
+    }
+});
+
+on_both!(a_second_job_for_the_same_user_and_records_for_a_user_who_waits_to_leave_are_refused, |world| {
+    world.start_worker().await;
+    let first = changed("first", "effective_at", json!("2999-01-01T00:00:00Z"));
+    let job = world.send(&first).await;
+    let scheduled = world.next_event_of(job).await;
+    assert_eq!(scheduled["type"], "handover.deactivation.scheduled");
+    let concerning = json!({ "user_id": "53", "job_id": job.to_string() });
+    assert_reason(world, &keap_request("second"), "job_under_way", concerning).await;
+    let mut to_leaver = keap_request("to a leaver");
+    to_leaver["user_id"] = json!("17");
+    to_leaver["reassign"] = json!({ "contact": { "user": "53" }, "lead": { "user": "11" }, "task": { "user": "11" } });
+    let concerning = json!({ "kind": "contact", "user_id": "53", "job_id": job.to_string() });
+    assert_reason(world, &to_leaver, "successor_leaving", concerning).await;
+});
+
+/// The plan token that a preview gives.
+async fn token(world: &World, request: &Value) -> String {
+    let catalog = world.context.catalogs.current();
+    let request = fit_handover(&catalog, read(request)).expect("a request that fits");
+    let session = world.store.snapshot().await.expect("a snapshot");
+    let parties = parties(&session, &catalog, &[&request]).await.expect("whom it concerns");
+    let parties: Vec<_> = parties.iter().collect();
+    let assessed = assess(&session, &catalog, &[&request], &parties, Counting::Exactly).await.expect("an assessment");
+    match &assessed.verdicts[0] {
+        Verdict::Accepted(plan) => Seen::of(&catalog, &request, &assessed.facts, plan).token(),
+        Verdict::Rejected(reasons) | Verdict::LockedOut(_, reasons) => panic!("{reasons:?}"),
+    }
+}
+
+on_both!(a_stale_plan_is_refused_with_the_drift_explained_unless_the_request_allows_it, |world| {
+    world.start_worker().await;
+    let expect = token(world, &keap_request("r1")).await;
+    world
+        .sql("INSERT INTO contacts (id, org_id, owner_id, created_by, name) VALUES (900001, 1, 53, 1, 'One more')")
+        .await;
+    let mut request = changed("r1", "expect", json!(expect));
+    let reason = reason_of(world, &request).await;
+    assert_eq!(reason["code"], "stale_plan");
+    assert!(reason["message"].as_str().expect("text").contains("contact: 104 previewed, 105 now"), "{reason}");
+
+    let fresh = token(world, &keap_request("r2")).await;
+    world.sql("DELETE FROM group_members WHERE user_id = 17 AND group_name = 'West team'").await;
+    let reason = reason_of(world, &changed("r2", "expect", json!(fresh))).await;
+    assert!(reason["message"].as_str().expect("text").contains("\"West team\" have changed"), "{reason}");
+
+    let reason = reason_of(world, &changed("r3", "expect", json!("p1.nonsense"))).await;
+    assert_eq!(reason["code"], "stale_plan");
+
+    request["request_id"] = json!("r4");
+    request["drift"] = json!("allow");
+    let certificate = world.certificate(&request).await;
+    assert_eq!(certificate.references.iter().find(|found| found.kind == "contact").expect("contacts").moved, Some(105));
+});
+
+on_both!(a_plan_that_has_not_changed_goes_on, |world| {
+    world.start_worker().await;
+    let expect = token(world, &keap_request("r1")).await;
+    assert_eq!(world.hand_over(&changed("r1", "expect", json!(expect))).await.state, "completed");
+});
+
+on_both!(all_reasons_are_told_at_once, |world| {
+    world.start_worker().await;
+    world.sql("UPDATE users SET email = NULL WHERE id = 53").await;
+    world.sql("UPDATE portals SET administrator_id = 53").await;
+    let mut request = keap_request("r1");
+    request["requested_by"] = json!("13");
+    request["expect"] = json!("p1.nonsense");
+    request["reassign"] = json!({
+        "lead": { "logic": "hardcoded", "extras": "reject", "shares": [
+            { "user": "14", "amount": 1 }, { "user": "999", "amount": 1 }, { "round_robin": "Nobody", "amount": 1 } ] },
+        "task": { "logic": "ratio", "shares": [
+            { "user": "31", "amount": 1 }, { "user": "53", "amount": 1 }, { "user": "201", "amount": 1 } ] },
+    });
+    let reasons = reasons_of(world, &request).await;
+    let mut codes: Vec<&str> = reasons.iter().filter_map(|reason| reason["code"].as_str()).collect();
+    codes.sort_unstable();
+    let mut expected = [
+        "requester_not_permitted",
+        "incomplete_profile",
+        "blocked",
+        "allotment_missing",
+        "successor_not_eligible",
+        "unknown_successor",
+        "no_fit_member",
+        "extras_rejected",
+        "successor_inactive",
+        "leaver_is_successor",
+        "successor_of_other_organization",
+        "stale_plan",
+    ];
+    expected.sort_unstable();
+    assert_eq!(codes, expected, "{reasons:?}");
+});

@@ -1,0 +1,128 @@
+//! The same request twice, and good ones among bad ones.
+
+use std::collections::BTreeMap;
+
+use handover::contract::JobId;
+use handover::stages::Outcome;
+use handover::stages::planner::{Message, take};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::changed;
+use super::rejected::reason_of;
+use crate::support::world::{LIMIT, keap_request, read};
+use crate::support::{World, on_both, snapshot};
+
+/// Everything that a repetition could add to.
+async fn ledger_counts(world: &World) -> Vec<i64> {
+    let mut counts = Vec::new();
+    for table in ["requests", "jobs", "chunks", "journal", "audit"] {
+        counts.push(world.number(&format!("SELECT count(*) FROM handover.{table}")).await);
+    }
+    counts
+}
+
+/// Every event up to the one that says so of this job, by type.
+async fn events_until(world: &mut World, job: JobId, kind: &str) -> Vec<Value> {
+    let mut events = Vec::new();
+    loop {
+        let event = world.outside.next_event(LIMIT).await.expect("an event within the limit");
+        let last = event["data"]["job_id"] == job.to_string() && event["type"] == kind;
+        events.push(event);
+        if last {
+            return events;
+        }
+    }
+}
+
+on_both!(the_same_request_twice_is_the_same_job_and_runs_nothing_again, |world| {
+    world.start_worker().await;
+    let request = keap_request("r1");
+    let job = world.hand_over(&request).await;
+    // A name-based UUID (RFC 9562) of `<length>:<org>,<length>:<request_id>,` in the published namespace.
+    let namespace = Uuid::parse_str("6d7f1c52-9f0e-5b1a-8a3c-4e2170d95b66").expect("a UUID");
+    assert_eq!(job.id, Uuid::new_v5(&namespace, b"1:1,2:r1,"));
+    let (before, ledger) = (snapshot::of_host(world).await, ledger_counts(world).await);
+
+    world.send(&request).await;
+    let reformatted = format!(
+        "\n{{ \"drift\": \"refuse\", \"reassign\": {},\n \"requested_by\":\"1\", \"user_id\":\"5\\u0033\", \"org_id\":\"1\", \
+         \"type\":\"deactivate\", \"request_id\":\"r1\" }}\n",
+        serde_json::to_string_pretty(&request["reassign"]).expect("JSON")
+    );
+    let message = Message { body: reformatted.into_bytes(), traceparent: None };
+    let again = [Message { body: request.to_string().into_bytes(), traceparent: None }, message];
+    assert_eq!(take(&world.context, &again).await.expect("taken"), [Outcome::Done, Outcome::Done]);
+
+    let marker = changed("marker", "user_id", json!("999"));
+    let marker = JobId(world.hand_over(&marker).await.id);
+    world.stop_workers().await;
+    let events = events_until(world, marker, "handover.deactivation.rejected").await;
+    let of_job = events.iter().filter(|event| event["data"]["job_id"] == job.id.to_string());
+    let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
+    of_job.for_each(|event| *kinds.entry(event["type"].as_str().expect("a type")).or_default() += 1);
+    assert_eq!(kinds["handover.deactivation.completed"], 1, "{kinds:?}");
+    // 11, 12, 13 and 14 get contacts; 15, 16 and 17 leads.
+    assert_eq!(kinds["handover.records.assigned"], 7, "{kinds:?}");
+    assert_eq!(kinds.len(), 2, "{kinds:?}");
+    assert_eq!(snapshot::of_host(world).await, before);
+    // The marker is one request, one job and one line of the audit trail more.
+    let expected: Vec<i64> = ledger.iter().zip([1, 1, 0, 0, 1]).map(|(count, more)| count + more).collect();
+    assert_eq!(ledger_counts(world).await, expected);
+});
+
+on_both!(the_same_request_id_with_another_body_is_a_conflict_and_the_job_is_untouched, |world| {
+    world.start_worker().await;
+    let job = world.hand_over(&keap_request("r1")).await;
+    let (before, ledger) = (snapshot::of_host(world).await, ledger_counts(world).await);
+    let other = changed("r1", "user_id", json!("14"));
+    world.send(&other).await;
+    let parked = world.next_parked().await;
+    assert_eq!((parked.reason(), parked.path()), ("conflict", "request_id"));
+    assert_eq!(serde_json::from_slice::<Value>(&parked.body).expect("JSON"), other);
+    assert!(parked.headers["x-handover-detail"].contains(&job.id.to_string()), "{:?}", parked.headers);
+    assert_eq!(world.job(JobId(job.id)).await, Some(job));
+    assert_eq!(snapshot::of_host(world).await, before);
+    assert_eq!(ledger_counts(world).await, ledger);
+});
+
+on_both!(a_rejected_request_stays_rejected_when_it_comes_again, |world| {
+    world.start_worker().await;
+    world.sql("UPDATE users SET email = NULL WHERE id = 53").await;
+    let request = keap_request("r1");
+    reason_of(world, &request).await;
+    // Rejected is final: mend it and send it under a new id.
+    world.sql("UPDATE users SET email = 'dana@example.com' WHERE id = 53").await;
+    let message = Message { body: request.to_string().into_bytes(), traceparent: None };
+    assert_eq!(take(&world.context, &[message]).await.expect("taken"), [Outcome::Done]);
+    assert_eq!(world.job(read(&request).job_id()).await.expect("a job").state, "rejected");
+    assert_eq!(world.hand_over(&keap_request("r2")).await.state, "completed");
+});
+
+on_both!(of_a_group_only_the_bad_are_refused_and_the_others_go_on, |world| {
+    let take_all = json!({ "user": "11" });
+    let everything = json!({ "contact": take_all, "lead": take_all, "task": take_all });
+    let leaver = |id: &str| json!({ "request_id": format!("leaver {id}"), "org_id": "1", "user_id": id, "requested_by": "1", "reassign": everything });
+    let good = [leaver("16"), leaver("53"), leaver("17")];
+    let rejected = [leaver("31"), leaver("999")];
+    let mut conflict = leaver("16");
+    conflict["reason"] = json!("another body");
+    for body in [&good[0], &rejected[0], &good[1]] {
+        world.send(body).await;
+    }
+    world.outside.send(b"no request at all".to_vec()).await;
+    for body in [&conflict, &rejected[1], &good[2]] {
+        world.send(body).await;
+    }
+    world.start_worker().await;
+    for (requests, state) in [(&good[..], "completed"), (&rejected[..], "rejected")] {
+        for request in requests {
+            let job = world.end_of(read(request).job_id()).await;
+            assert_eq!(job.state, state, "{request}: {:?}", job.reasons);
+        }
+    }
+    let mut reasons = [world.next_parked().await, world.next_parked().await].map(|parked| parked.reason().to_owned());
+    reasons.sort();
+    assert_eq!(reasons, ["conflict", "not_json"]);
+    assert_eq!(world.number("SELECT count(*) FROM handover.jobs").await, 5);
+});
