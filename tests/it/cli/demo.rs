@@ -1,0 +1,102 @@
+//! The demo, and the schemas.
+
+use handover::contract::Certificate;
+use serde_json::json;
+
+use super::{assert_valid, schema};
+use crate::support::process::{run, text};
+use crate::support::world::keap_request;
+
+#[test]
+fn the_demo_shows_the_help_pages_example_in_plain_lines_and_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let demo = run(&[("TMPDIR", text(folder.path()))], &["demo"]).expect(0);
+    assert_eq!(demo.err, "");
+    for part in ["0/104 assigned", "104/104", "92/92", "12/12", "11: 5, 12: 50, 13: 20, 14: 29", "40 purged", "17 kept"]
+    {
+        assert!(demo.out.contains(part), "{part} is missing in:\n{}", demo.out);
+    }
+    assert!(demo.out.contains("license freed, orphans 0"), "{}", demo.out);
+    assert!(demo.out.contains("handover.deactivation.completed #1 (user 53)"), "{}", demo.out);
+    assert!(!demo.out.contains(['\u{1b}', '\r']), "{:?}", demo.out);
+    assert_eq!(std::fs::read_dir(folder.path()).expect("the folder").count(), 0);
+}
+
+#[test]
+fn the_demo_as_data_has_the_plan_the_certificate_and_the_events() {
+    let demo = run(&[], &["demo", "--json"]).expect(0);
+    assert_eq!(demo.err, "");
+    let demo = demo.json();
+    assert_eq!(demo["preview"]["accepted"], true);
+    assert!(demo["preview"]["token"].as_str().expect("a token").starts_with("p1."));
+    let certificate: Certificate = serde_json::from_value(demo["certificate"].clone()).expect("a certificate");
+    assert_eq!((certificate.user_id.as_str(), certificate.orphans), ("53", 0));
+    let contact = certificate.references.iter().find(|found| found.kind == "contact").expect("contacts");
+    assert_eq!((contact.found, contact.moved, contact.left_behind), (Some(104), Some(104), Some(0)));
+    let events = demo["events"].as_array().expect("events");
+    let event = schema("event");
+    events.iter().for_each(|told| assert_valid(&event, told));
+    let sequences: Vec<i64> = events.iter().filter_map(|event| event["sequence"].as_i64()).collect();
+    assert_eq!(sequences, (1..=events.len() as i64).collect::<Vec<_>>());
+    let completed = events.iter().find(|event| event["type"] == "handover.deactivation.completed").expect("the end");
+    for (name, value) in demo["certificate"].as_object().expect("a certificate") {
+        assert_eq!(&completed["data"][name], value, "{name}");
+    }
+}
+
+#[test]
+fn a_larger_demo_is_worked_on_in_chunks_and_kept_where_it_is_asked_to() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("demo.db");
+    let demo = run(&[], &["demo", "--records", "3000", "--keep", text(&file), "--json"]).expect(0).json();
+    let references = demo["certificate"]["references"].as_array().expect("references");
+    let contact = references.iter().find(|found| found["kind"] == "contact").expect("contacts");
+    assert_eq!((&contact["found"], &contact["moved"]), (&json!(3000), &json!(3000)));
+    assert!(demo["preview"]["chunks"].as_u64().expect("chunks") >= 3);
+    let event = schema("event");
+    demo["events"].as_array().expect("events").iter().for_each(|told| assert_valid(&event, told));
+
+    let again = run(&[], &["demo", "--keep", text(&file)]).expect(1);
+    assert!(again.err.contains("exists already"), "{}", again.err);
+
+    let url = format!("sqlite://{}", file.display());
+    let kept = [("HANDOVER_DATABASE__URL", url.as_str())];
+    let id = demo["certificate"]["job_id"].as_str().expect("an id");
+    let job = run(&kept, &["job", id, "--json"]).expect(0).json();
+    for (name, value) in demo["certificate"].as_object().expect("a certificate") {
+        assert_eq!(&job[name], value, "{name}");
+    }
+    assert_eq!(job["request_id"], "demo-1");
+    assert_eq!(job["progress"]["contact"]["done"], 3000);
+    let plain = run(&kept, &["job", id]).expect(0).out;
+    assert!(plain.contains("completed") && plain.contains("3000 moved"), "{plain}");
+
+    let jobs = run(&kept, &["jobs", "--json"]).expect(0).json_lines();
+    assert_eq!((jobs.len(), &jobs[0]["job_id"]), (1, &json!(id)));
+    assert!(run(&kept, &["jobs"]).expect(0).out.contains(id));
+    assert_eq!(run(&kept, &["jobs", "--state", "rejected", "--json"]).expect(0).out, "");
+    assert!(run(&kept, &["watch", id]).expect(0).out.contains("completed"));
+    let nobody = run(&kept, &["job", "00000000-0000-0000-0000-000000000000"]).expect(1);
+    assert!(nobody.err.contains("handover jobs"), "{}", nobody.err);
+    run(&kept, &["job", "not-an-id"]).expect(2);
+    run(&kept, &["jobs", "--state", "dreaming"]).expect(2);
+}
+
+#[test]
+fn the_schemas_accept_what_is_sent_and_told_and_refuse_what_is_not() {
+    let request = schema("request");
+    assert_valid(&request, &keap_request("r1"));
+    let mut whole = keap_request("r2");
+    whole["type"] = json!("deactivate");
+    whole["effective_at"] = json!("2026-12-01T00:00:00Z");
+    whole["reassign"]["direct_report"] = json!({ "each": { "31": "40" }, "rest": { "manager": true } });
+    assert_valid(&request, &whole);
+    for (field, value) in
+        [("user_id", json!(53)), ("user_id", json!("")), ("colour", json!("red")), ("type", json!("x"))]
+    {
+        let mut wrong = keap_request("r3");
+        wrong[field] = value;
+        assert!(!request.is_valid(&wrong), "{wrong}");
+    }
+    assert!(!schema("event").is_valid(&json!({ "specversion": "1.0" })));
+}

@@ -1,0 +1,148 @@
+//! Sending requests, and the worker.
+
+use std::time::{Duration, Instant};
+
+use handover::contract::JobId;
+use sea_orm::ConnectionTrait;
+use serde_json::{Value, json};
+
+use crate::support::process::{WorkerProcess, borrowed, on, run, settings, start_worker, text, with_input};
+use crate::support::world::{keap_request, read};
+use crate::support::{Setting, on_both};
+
+/// A request that hands everything of a user to 11.
+fn leaves(user: &str) -> Value {
+    let everything = json!({ "user": "11" });
+    json!({
+        "request_id": format!("leaver {user}"), "org_id": "1", "user_id": user, "requested_by": "1",
+        "reassign": { "contact": everything, "lead": everything, "task": everything },
+    })
+}
+
+on_both!(requests_are_sent_from_a_file_from_lines_and_from_standard_input, |world| {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (one, lines) = (folder.path().join("one.json"), folder.path().join("lines.jsonl"));
+    std::fs::write(&one, serde_json::to_string_pretty(&leaves("53")).expect("JSON")).expect("a file");
+    std::fs::write(&lines, format!("{}\n\n{}\n", leaves("15"), leaves("16"))).expect("a file");
+    let id = |user: &str| read(&leaves(user)).job_id();
+    assert_eq!(on(world, &["submit", text(&one)]).expect(0).out, format!("{}\n", id("53")));
+    assert_eq!(on(world, &["submit", text(&lines)]).expect(0).out, format!("{}\n{}\n", id("15"), id("16")));
+    let piped = with_input(world, &["submit", "--json"], leaves("17").to_string().as_bytes()).expect(0).json_lines();
+    assert_eq!(piped, [json!({ "request_id": "leaver 17", "job_id": id("17").to_string() })]);
+    let worker = start_worker(world, &[]);
+    for user in ["53", "15", "16", "17"] {
+        assert_eq!(world.end_of(id(user)).await.state, "completed", "{user}");
+    }
+    assert_eq!(tokio::task::block_in_place(|| worker.stop()), 0);
+});
+
+on_both!(submit_waits_for_the_end_and_tells_it_by_its_exit_code, |world| {
+    let worker = start_worker(world, &[]);
+    let done = with_input(world, &["submit", "--wait"], leaves("53").to_string().as_bytes()).expect(0).out;
+    assert!(done.contains("completed") && done.contains("104 moved"), "{done}");
+    let again = with_input(world, &["submit", "--wait", "--json"], leaves("53").to_string().as_bytes()).expect(0);
+    assert_eq!(again.json_lines().last().expect("a line")["state"], "completed");
+    let rejected = with_input(world, &["submit", "--wait"], leaves("31").to_string().as_bytes()).expect(3).out;
+    assert!(rejected.contains("already_inactive"), "{rejected}");
+    let both = format!("{}\n{}\n", leaves("31"), leaves("15"));
+    with_input(world, &["submit", "--wait"], both.as_bytes()).expect(3);
+    let mut conflict = leaves("53");
+    conflict["reason"] = json!("another body");
+    let conflict = with_input(world, &["submit", "--wait"], conflict.to_string().as_bytes()).expect(1);
+    assert!(conflict.err.contains("was used before with another body"), "{}", conflict.err);
+    assert_eq!(tokio::task::block_in_place(|| worker.stop()), 0);
+});
+
+on_both!(where_one_request_of_a_file_cannot_be_read_nothing_is_sent, |world| {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("requests.jsonl");
+    let mut wrong = leaves("15");
+    wrong["reassign"]["contact"] = json!({ "logic": "ratio", "shares": [{ "user": "11", "amount": -1 }] });
+    std::fs::write(&file, format!("{}\n{wrong}\n{}\n", leaves("53"), leaves("16"))).expect("a file");
+    let refused = on(world, &["submit", text(&file)]).expect(1);
+    assert_eq!(refused.out, "");
+    for part in ["requests.jsonl, line 2", "nothing was sent", "invalid_amount", "reassign.contact.shares[0].amount"] {
+        assert!(refused.err.contains(part), "{part} is missing in: {}", refused.err);
+    }
+    world.start_worker().await;
+    let marker = world.hand_over(&leaves("999")).await;
+    assert_eq!(marker.state, "rejected");
+    assert_eq!(world.number("SELECT count(*) FROM handover.jobs").await, 1);
+    assert!(on(world, &["submit", "no-such-file"]).expect(1).err.contains("no-such-file cannot be read"));
+    assert!(on(world, &["submit"]).expect(1).err.contains("holds no request"));
+});
+
+on_both!(a_worker_that_is_told_to_stop_finishes_what_it_holds_and_another_completes_the_job, |world| {
+    world
+        .sql(
+            "INSERT INTO contacts (id, org_id, owner_id, created_by, name) \
+             WITH RECURSIVE n (i) AS (SELECT 100000 UNION ALL SELECT i + 1 FROM n WHERE i < 102999) \
+             SELECT i, 1, 53, 1, 'More' FROM n",
+        )
+        .await;
+    let job = world.send(&leaves("53")).await;
+    let worker = start_worker(world, &[("HANDOVER_LIMITS__CHUNK_ROWS", "2")]);
+    let closed = "SELECT count(*) FROM handover.chunks WHERE state = 'closed'";
+    world.until("some chunks are done", async || (world.number(closed).await > 5).then_some(())).await;
+    let began = Instant::now();
+    assert_eq!(tokio::task::block_in_place(|| worker.stop()), 0);
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    let stopped = world.job(job).await.expect("a job");
+    assert!(!stopped.state().expect("a state").is_final(), "{stopped:?}");
+
+    let worker = start_worker(world, &[]);
+    let ended = world.end_of(job).await;
+    let certificate = crate::support::world::certificate_of(&ended);
+    let contact = certificate.references.iter().find(|found| found.kind == "contact").expect("contacts");
+    assert_eq!((contact.found, contact.moved), (Some(3104), Some(3104)));
+    assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await, 0);
+    assert_eq!(tokio::task::block_in_place(|| worker.stop()), 0);
+});
+
+on_both!(a_worker_that_is_told_to_stop_twice_ends_at_once_and_another_completes_the_job, |world| {
+    let folder = tempfile::tempdir().expect("a folder");
+    let log = folder.path().join("log");
+    let patient = [
+        ("HANDOVER_LIMITS__CHUNK_ROWS", "2"),
+        ("HANDOVER_DATABASE__LOCK_TIMEOUT", "25s"),
+        ("HANDOVER_WORKER__GRACE", "50s"),
+        ("HANDOVER_WORKER__SWEEP_EVERY", "10ms"),
+    ];
+    let settings = settings(world);
+    let environment = [borrowed(&settings), patient.to_vec()].concat();
+    let worker = WorkerProcess::start_with_log(&environment, std::fs::File::create(&log).expect("a file"));
+    let job = world.send(&keap_request("r1")).await;
+    let closed = "SELECT count(*) FROM handover.chunks WHERE state = 'closed'";
+    world.until("some chunks are done", async || (world.number(closed).await > 5).then_some(())).await;
+    // What it holds now, it cannot finish.
+    let held = world.store.begin("host").await.expect("a transaction");
+    if world.setting == Setting::Servers {
+        held.execute_unprepared("LOCK TABLE contacts, opportunities IN ACCESS EXCLUSIVE MODE").await.expect("a lock");
+    }
+    worker.signal("TERM");
+    let drains = async || std::fs::read_to_string(&log).expect("a log").contains("finishes what it holds");
+    world.until("the worker drains", async || drains().await.then_some(())).await;
+    let again = Instant::now();
+    assert_eq!(tokio::task::block_in_place(|| worker.stop()), 1);
+    assert!(again.elapsed() < Duration::from_secs(10), "{:?}", again.elapsed());
+    drop(held);
+    assert!(!world.job(job).await.expect("a job").state().expect("a state").is_final());
+
+    let worker = start_worker(world, &[]);
+    let ended = world.end_of(job).await;
+    assert_eq!(ended.state, "completed", "{:?}", ended.reasons);
+    world.check_journal(job).await;
+    assert_eq!(world.orphans().await, 0);
+    assert_eq!(tokio::task::block_in_place(|| worker.stop()), 0);
+});
+
+on_both!(an_idle_worker_stops_at_once, |world| {
+    let worker = start_worker(world, &[]);
+    let settings = settings(world);
+    let job = JobId(world.end_of(world.send(&leaves("999")).await).await.id);
+    let began = Instant::now();
+    assert_eq!(tokio::task::block_in_place(|| worker.stop()), 0);
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    let seen = tokio::task::block_in_place(|| run(&borrowed(&settings), &["job", &job.to_string()])).expect(0);
+    assert!(seen.out.contains("unknown_user"), "{}", seen.out);
+});

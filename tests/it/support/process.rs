@@ -1,0 +1,155 @@
+//! The binary as processes of their own: what they print, what they answer, and how they end.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+
+use super::broker::amqp_url;
+use super::world::LIMIT;
+use super::{Setting, World};
+
+/// A process that ended.
+pub struct Ended {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
+}
+
+impl Ended {
+    pub fn expect(self, code: i32) -> Ended {
+        assert_eq!(self.code, code, "standard output:\n{}\nstandard error:\n{}", self.out, self.err);
+        self
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {}", self.out))
+    }
+
+    pub fn json_lines(&self) -> Vec<Value> {
+        let read = |line: &str| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        self.out.lines().map(read).collect()
+    }
+}
+
+/// The binary with an environment of its own: nothing of ours is set but what is given.
+pub fn binary(environment: &[(&str, &str)], arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_handover"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("HANDOVER_")) {
+        command.env_remove(name);
+    }
+    command.args(arguments).envs(environment.iter().copied());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Runs a command to its end, which must come within the limit.
+pub fn finish(mut child: Child, input: &[u8]) -> Ended {
+    let id = child.id();
+    let mut stdin = child.stdin.take().expect("standard input");
+    let input = input.to_vec();
+    std::thread::spawn(move || {
+        // A command that reads nothing closes it.
+        let _ = stdin.write_all(&input);
+    });
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || sender.send(child.wait_with_output()));
+    let Ok(output) = receiver.recv_timeout(LIMIT) else {
+        signal(id, "KILL");
+        panic!("the command has not ended within {LIMIT:?}");
+    };
+    let output = output.expect("an end");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
+    Ended { code: output.status.code().unwrap_or(-1), out: text(output.stdout), err: text(output.stderr) }
+}
+
+/// Runs a command with nothing to read.
+pub fn run(environment: &[(&str, &str)], arguments: &[&str]) -> Ended {
+    finish(binary(environment, arguments).spawn().expect("the binary"), b"")
+}
+
+/// Sends a signal to a process.
+pub fn signal(process: u32, name: &str) {
+    let sent = Command::new("kill").args([&format!("-{name}"), &process.to_string()]).status();
+    assert!(sent.expect("kill").success());
+}
+
+/// A worker process; killed if a test fails before it is stopped.
+pub struct WorkerProcess(Option<Child>);
+
+impl WorkerProcess {
+    pub fn start(environment: &[(&str, &str)]) -> WorkerProcess {
+        // Nobody reads what it logs until its end.
+        WorkerProcess::start_with_log(environment, Stdio::null())
+    }
+
+    pub fn start_with_log(environment: &[(&str, &str)], log: impl Into<Stdio>) -> WorkerProcess {
+        let mut command = binary(environment, &["run"]);
+        command.stdout(Stdio::null()).stderr(log);
+        WorkerProcess(Some(command.spawn().expect("the binary")))
+    }
+
+    pub fn signal(&self, name: &str) {
+        signal(self.0.as_ref().expect("a process").id(), name);
+    }
+
+    /// Tells it to stop; its exit code.
+    pub fn stop(mut self) -> i32 {
+        let child = self.0.take().expect("a process");
+        signal(child.id(), "TERM");
+        finish(child, b"").code
+    }
+}
+
+impl Drop for WorkerProcess {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.0.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// The settings of a process that works on a test's world.
+pub fn settings(world: &World) -> Vec<(String, String)> {
+    let broker = if world.setting == Setting::Servers { amqp_url() } else { "local".into() };
+    [
+        ("HANDOVER_DATABASE__URL", world.database_url().to_owned()),
+        ("HANDOVER_BROKER__URL", broker),
+        ("HANDOVER_BROKER__PREFIX", world.prefix.clone()),
+        ("HANDOVER_WORKER__POLL", "50ms".into()),
+        ("HANDOVER_WORKER__SWEEP_EVERY", "200ms".into()),
+        ("HANDOVER_LIMITS__STALLED_AFTER", "2s".into()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .to_vec()
+}
+
+/// Settings as they are handed to a process.
+pub fn borrowed(settings: &[(String, String)]) -> Vec<(&str, &str)> {
+    settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+}
+
+/// Runs a command on the world.
+pub fn on(world: &World, arguments: &[&str]) -> Ended {
+    with_input(world, arguments, b"")
+}
+
+/// Runs a command on the world, with something to read.
+pub fn with_input(world: &World, arguments: &[&str], input: &[u8]) -> Ended {
+    let settings = settings(world);
+    let child = binary(&borrowed(&settings), arguments).spawn().expect("the binary");
+    tokio::task::block_in_place(|| finish(child, input))
+}
+
+/// Starts a worker process on the world, with more settings.
+pub fn start_worker(world: &World, more: &[(&str, &str)]) -> WorkerProcess {
+    let settings = settings(world);
+    WorkerProcess::start(&[borrowed(&settings), more.to_vec()].concat())
+}
+
+/// A path as an argument.
+pub fn text(path: &Path) -> &str {
+    path.to_str().expect("UTF-8")
+}
