@@ -4,6 +4,7 @@
 
 mod allotments;
 mod bad_input;
+mod broker_faults;
 mod catalog;
 mod cli;
 mod concurrency;

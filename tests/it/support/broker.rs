@@ -187,6 +187,22 @@ impl Outside {
         }
     }
 
+    /// Deletes a queue of the broker; how many messages waited there.
+    pub async fn delete_queue(&self, queue: &str) -> u32 {
+        let Outside::Amqp { channel, prefix, .. } = self else { panic!("there is no broker") };
+        let name = format!("{prefix}.{queue}");
+        channel.queue_delete(name.into(), QueueDeleteOptions::default()).await.expect("deleted")
+    }
+
+    /// Puts a classic queue where one of ours stands.
+    pub async fn make_queue_of_another_kind(&self, queue: &str) {
+        self.delete_queue(queue).await;
+        let Outside::Amqp { channel, prefix, .. } = self else { panic!("there is no broker") };
+        let name = format!("{prefix}.{queue}");
+        let declared = channel.queue_declare(name.into(), QueueDeclareOptions::durable(), FieldTable::default()).await;
+        declared.expect("declared");
+    }
+
     /// Loses every step that waits on the queue.
     pub async fn lose_steps(&self) {
         match self {

@@ -6,6 +6,7 @@ pub mod snapshot;
 pub mod disturb;
 pub mod ledger;
 pub mod process;
+pub mod proxy;
 pub mod world;
 
 pub use world::{World, run};

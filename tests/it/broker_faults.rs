@@ -1,0 +1,105 @@
+//! Faults of the broker: connections that end, queues that go or are not ours. RabbitMQ itself, so servers only.
+
+use std::sync::Arc;
+
+use handover::broker::amqp::{AmqpBroker, AmqpSettings};
+use handover::contract::JobId;
+use handover::job::State;
+use handover::worker::Role;
+
+use crate::support::process::on;
+use crate::support::proxy::{End, Proxy};
+use crate::support::world::{certificate_of, keap_request};
+use crate::support::{Setting, World, run};
+
+/// Opens a large job and waits until so many of its chunks are done.
+async fn until_closed(world: &World, chunks: i64) {
+    let closed = "SELECT count(*) FROM handover.chunks WHERE state = 'closed'";
+    world.until("some chunks are done", async || (world.number(closed).await >= chunks).then_some(())).await;
+}
+
+/// The job has ended, each record was moved once, and each event tells of another step of it.
+async fn ended_well(world: &mut World, job: JobId) {
+    let ended = world.end_of(job).await;
+    let certificate = certificate_of(&ended);
+    let moved: Vec<_> = certificate.references.iter().filter_map(|found| found.moved).collect();
+    assert_eq!(moved.iter().sum::<u64>(), 104 + 92 + 12, "{certificate:?}");
+    world.check_journal(job).await;
+    assert_eq!(world.orphans().await, 0);
+    world.until_all_is_carried().await;
+    let events = world.events().await;
+    let kinds: Vec<_> = events[&job.to_string()].iter().map(|event| event["type"].to_string()).collect();
+    assert_eq!(kinds.iter().filter(|kind| kind.contains("completed")).count(), 1, "{kinds:?}");
+    assert!(world.outside.next_parked(std::time::Duration::from_millis(100)).await.is_none(), "nothing is parked");
+}
+
+#[test]
+fn connections_that_end_in_the_midst_of_a_job_lose_nothing_and_double_nothing() {
+    run(Setting::Servers, async |world| {
+        world.use_chunks_of(2);
+        let proxy = Proxy::start().await;
+        let broker = AmqpBroker::connect(AmqpSettings::new(proxy.url(), &world.prefix)).await.expect("RabbitMQ");
+        world.start_roles_on(&Role::ALL, Arc::new(broker));
+        let job = world.send(&keap_request("r1")).await;
+        for (chunks, how) in [(3, End::Forced), (20, End::Cut), (40, End::Forced)] {
+            until_closed(world, chunks).await;
+            let before = proxy.accepted();
+            proxy.end(how);
+            // Two of them: one takes messages, the other publishes.
+            let both_are_back = async || (proxy.accepted() >= before + 2).then_some(());
+            world.until("the worker has connected again", both_are_back).await;
+        }
+        assert!(!world.job(job).await.expect("a job").state().expect("a state").is_final());
+        ended_well(world, job).await;
+    });
+}
+
+#[test]
+fn a_queue_of_steps_that_is_deleted_while_a_worker_runs_comes_back_and_the_job_ends() {
+    run(Setting::Servers, async |world| {
+        world.use_chunks_of(2);
+        world.start_worker().await;
+        let job = world.send(&keap_request("r1")).await;
+        until_closed(world, 3).await;
+        let lost = world.outside.delete_queue("steps").await;
+        let state = world.job(job).await.expect("a job").state().expect("a state");
+        assert!([State::Cutting, State::Moving].contains(&state), "{state} with {lost} steps");
+        ended_well(world, job).await;
+        let left = async || (world.outside.waiting("steps").await == 0).then_some(());
+        world.until("the queue stands and is empty", left).await;
+    });
+}
+
+#[test]
+fn a_queue_of_requests_that_is_deleted_while_a_worker_runs_comes_back_and_takes_requests() {
+    run(Setting::Servers, async |world| {
+        world.start_worker().await;
+        assert_eq!(world.hand_over(&keap_request("r1")).await.state, "completed");
+        // The relay declares every queue before it first publishes; here it is the consumer that has to notice.
+        world.until_all_is_carried().await;
+        world.outside.delete_queue("requests").await;
+        // What is published to an exchange without a queue is lost to whoever does not ask: this one comes again.
+        let mut again = keap_request("r2");
+        again["user_id"] = "31".into();
+        let job = world
+            .until("a request is taken", async || {
+                let job = world.send(&again).await;
+                world.job(job).await.map(|_| job)
+            })
+            .await;
+        assert_eq!(world.end_of(job).await.state, "rejected");
+    });
+}
+
+#[test]
+fn a_queue_that_is_not_as_handover_declares_it_ends_the_worker_which_names_it_and_says_what_to_do() {
+    run(Setting::Servers, async |world| {
+        world.outside.make_queue_of_another_kind("requests").await;
+        let ended = on(world, &["run"]).expect(1);
+        let queue = format!("`{}.requests`", world.prefix);
+        for part in [queue.as_str(), "not as Handover declares it", "delete the queue", "`broker.prefix`"] {
+            assert!(ended.err.contains(part), "{part} is missing in: {}", ended.err);
+        }
+        assert!(!ended.err.contains("handover:handover"), "no password: {}", ended.err);
+    });
+}
