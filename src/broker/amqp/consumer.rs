@@ -20,6 +20,10 @@ use super::{AmqpSettings, BrokerError, Channel, Consumer, fault, message};
 use crate::broker::{Incoming, Receipt};
 use crate::retry::Pauses;
 
+/// A consumer that was given nothing for so long, and holds nothing, is started afresh. Where a queue is deleted and
+/// declared again at once, RabbitMQ (3.10 at least) may neither cancel the consumers of the old one nor serve them.
+const RENEW_AFTER: Duration = Duration::from_secs(20);
+
 /// See the module. At most `prefetch` messages are on their way or unsettled: RabbitMQ counts them.
 pub(super) struct AmqpConsumer {
     channel: Channel,
@@ -139,13 +143,23 @@ struct Fetcher {
     stop: CancellationToken,
 }
 
+/// Why a consumer ended that could have gone on.
+enum Ended {
+    /// It was told to, or nobody listens any more.
+    Told,
+    /// Nothing came.
+    Idle,
+}
+
 impl Fetcher {
     async fn run(self) {
         let mut retries = Pauses::RECONNECT.start("taking messages from RabbitMQ");
         while let Some(Some(live)) = self.stop.run_until_cancelled(self.link.connected()).await {
             let begun = Instant::now();
-            let Err(error) = self.fetch(&live).await else {
-                break;
+            let error = match self.fetch(&live).await {
+                Ok(Ended::Told) => break,
+                Ok(Ended::Idle) => continue,
+                Err(error) => error,
             };
             if !live.is_open() {
                 continue;
@@ -158,10 +172,10 @@ impl Fetcher {
         self.health.starved(&self.queue, None);
     }
 
-    /// Takes messages until told to stop, or until the channel, the consumer or the connection ends.
-    async fn fetch(&self, live: &Live) -> Result<(), BrokerError> {
+    /// Takes messages until told to stop, or until none come, or until the channel, the consumer or the connection ends.
+    async fn fetch(&self, live: &Live) -> Result<Ended, BrokerError> {
         let Some(started) = self.stop.run_until_cancelled(self.start(live)).await else {
-            return Ok(());
+            return Ok(Ended::Told);
         };
         // A topology that is wrong is told by itself, a connection that has gone too.
         let starved = match &started {
@@ -170,11 +184,20 @@ impl Fetcher {
         };
         self.health.starved(&self.queue, starved.map(fault::reason));
         let (channel, mut deliveries) = started?;
+        let mut ended = Ended::Told;
         loop {
             let delivery = tokio::select! {
                 () = self.stop.cancelled() => break,
                 () = self.hand_on.closed() => break,
                 delivery = deliveries.next() => delivery,
+                () = tokio::time::sleep(RENEW_AFTER) => {
+                    // Each message that is not settled yet holds the channel too.
+                    if Arc::strong_count(&channel) > 1 {
+                        continue;
+                    }
+                    ended = Ended::Idle;
+                    break;
+                }
             };
             let fetched = match delivery {
                 Some(Ok(delivery)) => Fetched { delivery, channel: channel.clone() },
@@ -191,7 +214,7 @@ impl Fetcher {
             }
         }
         self.cancel(&channel, deliveries).await;
-        Ok(())
+        Ok(ended)
     }
 
     /// The end of a connection is logged by its supervisor; only what happened to this consumer alone is news.
@@ -217,7 +240,7 @@ impl Fetcher {
         .await
         .map_err(|_| BrokerError::Unreachable(format!("consuming was not answered within {:?}", self.answer_within)))?;
         if started.is_ok() {
-            tracing::info!(queue = self.queue, prefetch = self.prefetch, broker = live.place(), "consuming");
+            tracing::debug!(queue = self.queue, prefetch = self.prefetch, broker = live.place(), "consuming");
         }
         started
     }
