@@ -6,6 +6,7 @@
 //! Nothing here does I/O: the store reads the schema.
 
 mod check;
+mod condition;
 mod fault;
 mod file;
 mod model;
@@ -13,10 +14,11 @@ mod scan;
 mod schema;
 
 pub use check::{Checked, check};
+pub use condition::{Condition, Holds, Listing, Permission, SomeUsers, When};
 pub use fault::{Fault, Faults};
 pub use model::{
-    Catalog, Child, Column, Condition, Disposition, Eligible, Filter, Groups, License, Occupied, OnConflict, Reference,
-    SetValue, SomeUsers, Status, Taken, Test, Users,
+    Catalog, Child, Column, Disposition, Eligible, Filter, Groups, License, Occupied, OnConflict, Reference, SetValue,
+    Status, Taken, Test, Users,
 };
 pub use scan::{Uncovered, scan};
 pub use schema::{Engine, Family, ForeignKey, OnDelete, Schema, SchemaColumn, Table, TableName};

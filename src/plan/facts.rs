@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use crate::catalog::{Condition, Holds};
 use crate::contract::{JobId, UserId};
 
 /// Everything found for a group of requests.
@@ -26,6 +27,8 @@ pub struct UserFacts {
     pub manager: Option<UserId>,
     /// The columns that rules ask for, by name.
     pub columns: HashMap<String, Option<String>>,
+    /// The conditions they meet of those that look at other tables.
+    pub listed: Vec<Condition>,
     /// The job by which they are leaving, or wait to.
     pub leaving: Option<JobId>,
     /// A job under way that gives them records: who receives may not leave before it ends.
@@ -68,9 +71,14 @@ pub struct Count {
 }
 
 impl UserFacts {
-    /// Whether a column has this value.
-    pub fn has(&self, condition: &crate::catalog::Condition) -> bool {
-        self.columns.get(&condition.column.name).and_then(Option::as_deref) == Some(condition.equals.as_str())
+    /// Whether they meet a condition.
+    pub fn meets(&self, condition: &Condition) -> bool {
+        match &condition.holds {
+            Holds::Value(value) => {
+                self.columns.get(&condition.column.name).and_then(Option::as_deref) == Some(value.as_str())
+            }
+            Holds::ListedIn(_) => self.listed.contains(condition),
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Fits a request to the catalog: what only the catalog can tell to be unreadable.
 
+use std::collections::BTreeSet;
+
 use uuid::Uuid;
 
 use crate::catalog::{Catalog, Column, Family, Reference};
@@ -26,7 +28,22 @@ pub fn fit(catalog: &Catalog, mut request: Request) -> Result<Request, Unreadabl
         let reference = allotted(catalog, kind, &path)?;
         fit_allotment(catalog, reference, allotment, &path)?;
     }
+    fit_also(catalog, &request)?;
     Ok(request)
+}
+
+/// What a request may ask for beside the rest is what some reference waits for.
+fn fit_also(catalog: &Catalog, request: &Request) -> Result<(), Unreadable> {
+    let known: BTreeSet<&str> =
+        catalog.references.iter().filter_map(|reference| reference.when.also.as_deref()).collect();
+    match request.also.iter().position(|asked| !known.contains(asked.as_str())) {
+        None => Ok(()),
+        Some(index) => {
+            let known: Vec<&str> = known.into_iter().collect();
+            let detail = format!("the catalog does nothing of that name on request; it has: {}", known.join(", "));
+            Err(Unreadable::new("unknown_kind", format!("also[{index}]"), detail))
+        }
+    }
 }
 
 fn allotted<'c>(catalog: &'c Catalog, kind: &str, path: &str) -> Result<&'c Reference, Unreadable> {

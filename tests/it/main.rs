@@ -12,6 +12,7 @@ mod late;
 mod layers;
 mod recovery;
 mod rules;
+mod rules_requests;
 mod scheduled;
 mod steps;
 mod support;
