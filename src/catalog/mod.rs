@@ -24,4 +24,8 @@ pub use scan::{Uncovered, scan};
 pub use schema::{Engine, Family, ForeignKey, OnDelete, Schema, SchemaColumn, Table, TableName};
 
 /// The catalogs that are part of the binary: name and TOML.
-pub const EMBEDDED: [(&str, &str); 1] = [("keap", include_str!("../../config/catalogs/keap.toml"))];
+pub const EMBEDDED: [(&str, &str); 3] = [
+    ("keap", include_str!("../../config/catalogs/keap.toml")),
+    ("agent-connect", include_str!("../../config/catalogs/agent-connect.toml")),
+    ("apto", include_str!("../../config/catalogs/apto.toml")),
+];

@@ -2,7 +2,9 @@
 //!
 //! Each test has a database and a queue prefix of its own, and says in its name which promise it proves.
 
+mod agent_connect;
 mod allotments;
+mod apto;
 mod bad_input;
 mod catalog;
 mod cli;
