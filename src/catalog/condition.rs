@@ -81,8 +81,8 @@ impl Condition {
             Holds::Value(value) => format!("`{column}` = {value:?}"),
             Holds::ListedIn(Listing { table, column: listed, filter }) => {
                 let tests: Vec<String> = filter.0.iter().map(told_test).collect();
-                let which = if tests.is_empty() { String::new() } else { format!(" where {}", tests.join(" and ")) };
-                format!("a `{column}` that is a `{listed}` of {table}{which}", listed = listed.name)
+                let which = if tests.is_empty() { String::new() } else { format!(" ({})", tests.join(" and ")) };
+                format!("`{column}` among `{listed}` of {table}{which}", listed = listed.name)
             }
         }
     }

@@ -161,7 +161,8 @@ pub fn no_manager(kind: &str, user: &str) -> Rejection {
 
 /// A guard of the catalog holds the leaver back.
 pub fn blocked(kind: &str, count: u64, keys: Vec<String>, resolvable: bool, mend: Option<&str>) -> Rejection {
-    let message = format!("the leaver cannot leave while {count} rows of kind `{kind}` are theirs");
+    let rows = if count == 1 { "row" } else { "rows" };
+    let message = format!("the leaver cannot leave with {count} {rows} of kind `{kind}`");
     let concerning = Concerning { count: Some(count), keys, ..of_kind(kind) };
     let mend = match (mend, resolvable) {
         (Some(mend), _) => mend.to_owned(),

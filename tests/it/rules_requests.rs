@@ -74,7 +74,7 @@ on_both!(who_may_ask_is_looked_up_over_a_table_of_permissions, |world| {
     start(world, &format!("may = {{ deactivate = {MAY_MANAGE} }}"), &keep).await;
     let job = world.hand_over(&request("r1", 9, 3, json!({}))).await;
     assert_eq!((job.state.as_str(), codes_of(&job)), ("rejected", vec!["requester_not_permitted".to_owned()]));
-    assert!(reasons_of(&job)[0].message.contains("rights where `thing` = \"manage\""), "{:?}", reasons_of(&job));
+    assert!(reasons_of(&job)[0].message.contains("`job` of rights (`thing` = \"manage\")"), "{:?}", reasons_of(&job));
     assert_eq!(world.hand_over(&request("r2", 9, 1, json!({}))).await.state, "completed");
     // The permission is looked up, not remembered.
     world.sql("UPDATE rights SET thing = 'rest' WHERE thing = 'manage'").await;
