@@ -95,7 +95,7 @@ on_both!(who_may_receive_and_whom_a_reference_counts_for_are_looked_up_too, |wor
     let owns = MAY_MANAGE.replace("manage", "own");
     let references = [
         share("workers_share", &format!("disposition = \"transfer\"\neligible = {owns}\nwhen = {owns}")),
-        share("share", "disposition = \"keep\""),
+        share("share", "disposition = \"detach\""),
     ];
     start(world, "", &references.concat()).await;
     world.sql("INSERT INTO shares VALUES (9, 8, NULL)").await;
@@ -104,8 +104,8 @@ on_both!(who_may_receive_and_whom_a_reference_counts_for_are_looked_up_too, |wor
     let moved =
         world.certificate(&request("r2", 9, 1, json!({ "reassign": { "workers_share": { "user": "1" } } }))).await;
     assert_eq!(successors_of(&moved, "workers_share"), counts([(1, 5)]));
-    let kept = world.certificate(&request("r3", 8, 1, json!({}))).await;
-    assert_eq!(result_of(&kept, "share").kept, Some(1), "a visitor's shares stay");
+    let removed = world.certificate(&request("r3", 8, 1, json!({}))).await;
+    assert_eq!(result_of(&removed, "share").removed, Some(1), "a visitor's shares go");
 });
 
 // --- When a reference counts ------------------------------------------------------------------------------------------
@@ -257,6 +257,16 @@ on_both!(a_sum_that_the_database_refuses_is_reported_and_the_others_move, |world
     let rows = shares(world).await;
     assert_eq!(rows.iter().filter(|row| row.starts_with("5:")).collect::<Vec<_>>(), ["5:4:9000", "5:9:1500"]);
     assert_eq!(world.number("SELECT count(*) FROM shares WHERE owner = 9").await, 1, "{rows:?}");
+});
+
+on_both!(a_row_that_is_added_to_is_touched, |world| {
+    let touched = added_up().replace("on_conflict", "touch = \"changed\"\non_conflict");
+    world.sql(&format!("{PEOPLE} {SHARES} ALTER TABLE shares ADD COLUMN changed TIMESTAMP")).await;
+    world.use_catalog(&catalog("", &touched)).await;
+    world.start_worker().await;
+    world.certificate(&request("r1", 9, 1, json!({ "reassign": { "share": { "user": "3" } } }))).await;
+    assert_eq!(world.number("SELECT count(*) FROM shares WHERE owner = 3 AND changed IS NULL").await, 0);
+    assert_eq!(world.number("SELECT count(*) FROM shares WHERE owner = 4 AND changed IS NOT NULL").await, 0);
 });
 
 on_both!(a_block_that_is_resolved_adds_up_too, |world| {

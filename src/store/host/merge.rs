@@ -12,6 +12,7 @@ use super::journaled::{journal_insert, journal_rows, journal_selected, run_journ
 use super::remove::{Keep, copy_insert, delete_journaled};
 use super::rows::{Key, columns_json, has_key, key_json, row_json, tests, user_column};
 use super::selection::{Selected, selection};
+use super::transfer::touch;
 use super::work::Part;
 use crate::catalog::{Column, Engine, Occupied, Reference};
 use crate::contract::UserId;
@@ -58,7 +59,7 @@ async fn merge_at_once(session: &Session, merging: &Merging<'_>) -> Result<Vec<(
         "WITH {selection}, \
          pair AS (SELECT x.*, {read}, {content} || jsonb_build_object('$before', {before}) AS content \
            FROM x JOIN {host} t ON {has_key} AND t.{user} = x.leaver{tests} JOIN {host} o ON {theirs} FOR UPDATE OF t, o), \
-         added AS (UPDATE {host} AS o SET {sums} FROM pair WHERE {summed} RETURNING 1), \
+         added AS (UPDATE {host} AS o SET {sums}{touch} FROM pair WHERE {summed} RETURNING 1), \
          gone AS (DELETE FROM {host} AS t USING pair WHERE {pair_key} \
            RETURNING pair.part, pair.successor, {key} AS key, pair.content), \
          copied AS ({copied}) {journal}",
@@ -71,6 +72,7 @@ async fn merge_at_once(session: &Session, merging: &Merging<'_>) -> Result<Vec<(
         theirs = theirs(merging, "x.successor"),
         read = read_of_leaver(merging),
         sums = sums(columns, "pair"),
+        touch = touch(reference, engine),
         summed = summed(merging, "pair", "pair.successor"),
         key = key_json(engine, reference, "t"),
     ));
@@ -102,8 +104,9 @@ async fn merge_in_steps(session: &Session, merging: &Merging<'_>) -> Result<Vec<
     let mut sql = session.sql("");
     let rows = journal_rows(&mut sql, reference, ids);
     sql.add(&format!(
-        "UPDATE {host} AS o SET {sums} FROM (SELECT x.*, {read} FROM {rows} JOIN {host} t ON {has_key}) pair WHERE {summed}",
+        "UPDATE {host} AS o SET {sums}{touch} FROM (SELECT x.*, {read} FROM {rows} JOIN {host} t ON {has_key}) pair WHERE {summed}",
         sums = sums(columns, "pair"),
+        touch = touch(reference, engine),
         read = read_of_leaver(merging),
         summed = summed(merging, "pair", &cast("pair.to_user", &reference.user.cast)),
     ));

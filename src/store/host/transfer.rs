@@ -222,7 +222,7 @@ async fn deal_here(
 }
 
 /// `, "updated_at" = now()`, where the catalog says which column.
-fn touch(reference: &Reference, engine: Engine) -> String {
+pub fn touch(reference: &Reference, engine: Engine) -> String {
     match &reference.disposition {
         Disposition::Transfer { touch: Some(touch), .. } => {
             format!(", {} = {}", quoted(&touch.name), now(engine, touch))
