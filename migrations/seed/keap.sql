@@ -10,21 +10,25 @@ INSERT INTO organizations (id, name) VALUES
 -- On the page's screenshot 53 is Phillip Michieli, with the P of a partner. A partner frees no license, and the demo
 -- is to show one freed, so 53 is somebody else here, and Phillip Michieli is 54.
 INSERT INTO users
-    (id, org_id, name, username, email, title, status, role, manager_id, is_partner, can_manage_team, is_account_owner)
+    (id, org_id, name, username, email, title, status, role, manager_id, is_partner, can_manage_team)
 VALUES
-    (1, 1, 'Nicole Hart', 'nicole.hart', 'nicole@example.com', 'Owner', 'active', 'admin', NULL, FALSE, TRUE, TRUE),
-    (12, 1, 'Amanda Madsen', 'amanda.madsen', 'amanda@example.com', 'Head of Sales', 'active', 'manager', 1, FALSE, TRUE, FALSE),
-    (11, 1, 'Alwayshelpful Support', 'support', 'support@example.com', 'Support', 'active', 'member', 1, FALSE, FALSE, FALSE),
-    (13, 1, 'Geraldine Vaughn', 'geraldine.vaughn', 'geraldine@example.com', 'Sales', 'active', 'member', 12, FALSE, FALSE, FALSE),
-    (14, 1, 'Mathew Magwood', 'mathew.magwood', 'mathew@example.com', 'Marketing', 'active', 'member', 1, FALSE, FALSE, FALSE),
-    (15, 1, 'Priya Raman', 'priya.raman', 'priya@example.com', 'Sales, West', 'active', 'member', 12, FALSE, FALSE, FALSE),
-    (16, 1, 'Lucas Ferreira', 'lucas.ferreira', 'lucas@example.com', 'Sales, West', 'active', 'member', 12, FALSE, FALSE, FALSE),
-    (17, 1, 'Ingrid Solberg', 'ingrid.solberg', 'ingrid@example.com', 'Sales, West', 'active', 'member', 12, FALSE, FALSE, FALSE),
-    (21, 1, 'Tessa Randall', 'tessa.randall', 'tessa@example.com', NULL, 'invited', 'member', 12, FALSE, FALSE, FALSE),
-    (31, 1, 'Omar Haddad', 'omar.haddad', 'omar@example.com', 'Sales', 'inactive', 'member', 12, FALSE, FALSE, FALSE),
-    (53, 1, 'Dana Whitfield', 'dana.whitfield', 'dana@example.com', 'Sales', 'active', 'member', 12, FALSE, FALSE, FALSE),
-    (54, 1, 'Phillip Michieli', 'phillip.michieli', 'phillip@example.com', 'Partner', 'active', 'member', NULL, TRUE, FALSE, FALSE),
-    (201, 2, 'Ruth Adler', 'ruth.adler', 'ruth@example.org', 'Owner', 'active', 'admin', NULL, FALSE, TRUE, TRUE);
+    (1, 1, 'Nicole Hart', 'nicole.hart', 'nicole@example.com', 'Owner', 'active', 'admin', NULL, FALSE, TRUE),
+    (12, 1, 'Amanda Madsen', 'amanda.madsen', 'amanda@example.com', 'Head of Sales', 'active', 'manager', 1, FALSE, TRUE),
+    (11, 1, 'Alwayshelpful Support', 'support', 'support@example.com', 'Support', 'active', 'member', 1, FALSE, FALSE),
+    (13, 1, 'Geraldine Vaughn', 'geraldine.vaughn', 'geraldine@example.com', 'Sales', 'active', 'member', 12, FALSE, FALSE),
+    (14, 1, 'Mathew Magwood', 'mathew.magwood', 'mathew@example.com', 'Marketing', 'active', 'member', 1, FALSE, FALSE),
+    (15, 1, 'Priya Raman', 'priya.raman', 'priya@example.com', 'Sales, West', 'active', 'member', 12, FALSE, FALSE),
+    (16, 1, 'Lucas Ferreira', 'lucas.ferreira', 'lucas@example.com', 'Sales, West', 'active', 'member', 12, FALSE, FALSE),
+    (17, 1, 'Ingrid Solberg', 'ingrid.solberg', 'ingrid@example.com', 'Sales, West', 'active', 'member', 12, FALSE, FALSE),
+    (21, 1, 'Tessa Randall', 'tessa.randall', 'tessa@example.com', NULL, 'invited', 'member', 12, FALSE, FALSE),
+    (31, 1, 'Omar Haddad', 'omar.haddad', 'omar@example.com', 'Sales', 'inactive', 'member', 12, FALSE, FALSE),
+    (53, 1, 'Dana Whitfield', 'dana.whitfield', 'dana@example.com', 'Sales', 'active', 'member', 12, FALSE, FALSE),
+    (54, 1, 'Phillip Michieli', 'phillip.michieli', 'phillip@example.com', 'Partner', 'active', 'member', NULL, TRUE, FALSE),
+    (201, 2, 'Ruth Adler', 'ruth.adler', 'ruth@example.org', 'Owner', 'active', 'admin', NULL, FALSE, TRUE);
+
+INSERT INTO primary_administrators (org_id, user_id) VALUES
+    (1, 1),
+    (2, 201);
 
 UPDATE users SET deactivated_at = CURRENT_TIMESTAMP WHERE status = 'inactive';
 

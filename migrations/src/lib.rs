@@ -9,8 +9,17 @@ mod ledger;
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::{DynIden, IntoIden, MigrationTrait};
 
-/// The demo's data: the example of the Keap help page, for `{records}` contacts.
+/// The example of the Keap help page, for `{records}` contacts.
 pub const KEAP_SEED: &str = include_str!("../seed/keap.sql");
+
+/// The example of the Agent Connect help page, for `{records}` contacts.
+pub const AGENT_CONNECT_SEED: &str = include_str!("../seed/agent-connect.sql");
+
+/// The example of the Apto help page, for `{records}` contacts.
+pub const APTO_SEED: &str = include_str!("../seed/apto.sql");
+
+/// Every seed, by the name of the catalog whose rules it is for.
+pub const SEEDS: [(&str, &str); 3] = [("keap", KEAP_SEED), ("agent-connect", AGENT_CONNECT_SEED), ("apto", APTO_SEED)];
 
 /// The ledger.
 pub struct Ledger;

@@ -11,15 +11,16 @@ use sha2::{Digest, Sha256};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use self::reference::check_reference;
+use self::reference::{check_key, check_reference};
 use self::resolve::Resolver;
+use super::condition::{Condition, Permission, SomeUsers};
 use super::fault::{Fault, Faults, line_of};
 use super::file::{
-    ConditionEntry, GroupsEntry, InvitationStatusEntry, InvitationsEntry, LicenseEntry, ReferenceEntry, UsersEntry,
+    AnyOf, ConditionEntry, GroupsEntry, InvitationStatusEntry, InvitationsEntry, LicenseEntry, Name, PermissionEntry,
+    ReferenceEntry, UsersEntry,
 };
 use super::model::{
-    Catalog, Condition, Disposition, Groups, InvitationStatus, Invitations, License, Reference, SomeUsers, Status,
-    Taken, Users,
+    Catalog, Column, Disposition, Groups, InvitationStatus, Invitations, License, Reference, Status, Taken, Users,
 };
 use super::schema::{Schema, Table};
 
@@ -79,6 +80,8 @@ fn read(resolver: &mut Resolver<'_>, name: &str, source: &str) -> Option<Catalog
     let users = users?;
     settle_overlaps(&mut references, &users);
     settle_pairs(&mut references);
+    refuse_doubtful_overlaps(resolver, &references);
+    refuse_changes_of_own_rows(resolver, &references);
     warn_of_uncovered(resolver, &references);
     Some(Catalog {
         name: name.into(),
@@ -179,8 +182,7 @@ fn check_users(resolver: &mut Resolver<'_>, table: &Table, entry: &UsersEntry) -
             column.zip(value)
         })
         .collect();
-    let may: Vec<_> =
-        (entry.may.iter()).map(|(kind, condition)| Some((*kind, resolver.condition(table, condition)?))).collect();
+    let may: Vec<_> = entry.may.iter().map(|(kind, any)| Some((*kind, check_may(resolver, table, any)?))).collect();
     Some(Users {
         table: table.name.clone(),
         key: key?,
@@ -193,6 +195,18 @@ fn check_users(resolver: &mut Resolver<'_>, table: &Table, entry: &UsersEntry) -
         new: new.into_iter().collect::<Option<_>>()?,
         may: may.into_iter().collect::<Option<_>>()?,
     })
+}
+
+/// Every alternative is looked at, so that all faults are told.
+fn check_may(resolver: &mut Resolver<'_>, users: &Table, any: &AnyOf<PermissionEntry>) -> Option<Vec<Permission>> {
+    let permissions: Vec<_> = (any.0.iter())
+        .map(|entry| {
+            let requester = resolver.condition_of(users, &entry.column, entry.equals.as_ref(), entry.listed.as_ref());
+            let of = optional_condition(resolver, users, entry.of.as_ref());
+            Some(Permission { requester: requester?, of: of? })
+        })
+        .collect();
+    permissions.into_iter().collect()
 }
 
 fn check_status(resolver: &mut Resolver<'_>, table: &Table, entry: &UsersEntry) -> Option<Status> {
@@ -220,9 +234,26 @@ fn check_license(resolver: &mut Resolver<'_>, users: Option<&Table>, entry: &Lic
             format!("`{}` of {} may not be NULL, so a license cannot be freed", entry.user.get_ref(), table.name);
         resolver.fault(entry.user.span().start, message);
     }
+    let key = match &entry.key {
+        Some(key) => check_key(resolver, table, key),
+        None => default_key(resolver, table, &entry.table),
+    };
     let org = resolver.optional_column(table, entry.org.as_ref());
     let exempt = optional_condition(resolver, users?, entry.exempt.as_ref());
-    Some(License { table: table.name.clone(), user: user?, org: org?, exempt: exempt? })
+    Some(License { table: table.name.clone(), key: key?, org: org?, user: user?, exempt: exempt? })
+}
+
+/// The primary key, or else the first unique index whose columns are never NULL.
+fn default_key(resolver: &mut Resolver<'_>, table: &Table, written: &Name) -> Option<Vec<Column>> {
+    let never_null = |name: &String| table.column(name).is_some_and(|column| !column.nullable);
+    match table.uniques.iter().find(|unique| unique.iter().all(never_null)) {
+        Some(unique) => unique.iter().map(|name| resolver.column_at(table, name, written.span().start)).collect(),
+        None => {
+            let message = format!("{} has no primary key: name unique columns, key = [\"...\"]", table.name);
+            resolver.fault(written.span().start, message);
+            None
+        }
+    }
 }
 
 fn check_invitations(resolver: &mut Resolver<'_>, entry: &InvitationsEntry) -> Option<Invitations> {
@@ -288,9 +319,10 @@ fn settle_overlaps(references: &mut [Reference], users: &Users) {
         let (earlier, rest) = references.split_at_mut(position);
         let this = &mut rest[0];
         this.position = position;
+        this.own_row = this.of_users && this.user.name == users.key.name;
         this.taken = (earlier.iter())
-            .filter(|other| other.covers_rows() && other.may_overlap(this))
-            .map(|other| Taken { filter: other.filter.clone(), of: other.when.as_ref().map(of) })
+            .filter(|other| other.covers_rows() && !other.when.is_of_request() && other.may_overlap(this))
+            .map(|other| Taken { filter: other.filter.clone(), of: other.when.leaver.as_ref().map(of) })
             .collect();
     }
 }
@@ -310,15 +342,48 @@ fn settle_pairs(references: &mut [Reference]) {
     }
 }
 
+/// Whose rows are meant must not hang on the request: what a reference takes in one job, and leaves alone in another, may
+/// only stay then.
+fn refuse_doubtful_overlaps(resolver: &mut Resolver<'_>, references: &[Reference]) {
+    for (position, reference) in references.iter().enumerate() {
+        if !reference.covers_rows() || !reference.when.is_of_request() {
+            continue;
+        }
+        let stays = |other: &Reference| matches!(other.disposition, Disposition::Keep);
+        let doubtful = references[position + 1..].iter().find(|other| reference.may_overlap(other) && !stays(other));
+        if let Some(other) = doubtful {
+            let message = format!(
+                "`{}` counts only for some requests, so `{}`, which may have rows of it, must not be a `{}`: tell their rows \
+                 apart by `where`, or let the later one be a `keep`",
+                reference.kind,
+                other.kind,
+                other.disposition.name()
+            );
+            resolver.fault_of(reference, message);
+        }
+    }
+}
+
+/// The leaver's own row in the users' table goes nowhere: it can hold them back, and that is all.
+fn refuse_changes_of_own_rows(resolver: &mut Resolver<'_>, references: &[Reference]) {
+    let guards =
+        |disposition: &Disposition| matches!(disposition, Disposition::Block { sole_in: None, resolve: false, .. });
+    for reference in references.iter().filter(|reference| reference.own_row && !guards(&reference.disposition)) {
+        let message =
+            format!("`{}` is the leaver's own row: only a `block` without `resolve` goes with it", reference.kind);
+        resolver.fault_of(reference, message);
+    }
+}
+
 /// Warns of rows that no reference takes: they would be orphans, and keep every job of such a leaver from completing.
 fn warn_of_uncovered(resolver: &mut Resolver<'_>, references: &[Reference]) {
     let mut seen = HashSet::new();
-    for reference in references {
+    for reference in references.iter().filter(|reference| !reference.own_row) {
         if !seen.insert((&reference.table, &reference.user.name)) {
             continue;
         }
         let siblings = references.iter().filter(|other| other.table == reference.table && other.user == reference.user);
-        let covering: Vec<_> = siblings.filter(|other| other.covers_rows() && other.when.is_none()).collect();
+        let covering: Vec<_> = siblings.filter(|other| other.covers_rows() && other.when.is_always()).collect();
         if !resolver.filters_cover(&reference.table, &covering) {
             resolver.warn_uncovered(reference);
         }

@@ -1,8 +1,12 @@
 //! What may be written in a catalog's TOML. Names keep the place where they stand, so that a fault can tell its line.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
 
-use serde::Deserialize;
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
 use crate::contract::RequestType;
@@ -25,7 +29,7 @@ pub struct UsersEntry {
     #[serde(default)]
     pub new: BTreeMap<String, Spanned<Scalar>>,
     #[serde(default)]
-    pub may: BTreeMap<RequestType, ConditionEntry>,
+    pub may: BTreeMap<RequestType, AnyOf<PermissionEntry>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -41,15 +45,78 @@ pub struct StatusEntry {
 #[serde(deny_unknown_fields)]
 pub struct ConditionEntry {
     pub column: Name,
-    pub equals: Spanned<Scalar>,
+    pub equals: Option<Spanned<Scalar>>,
+    #[serde(rename = "in")]
+    pub listed: Option<ListingEntry>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListingEntry {
+    pub table: Name,
+    pub column: Name,
+    #[serde(default, rename = "where")]
+    pub filter: BTreeMap<String, Spanned<TestEntry>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PermissionEntry {
+    pub column: Name,
+    pub equals: Option<Spanned<Scalar>>,
+    #[serde(rename = "in")]
+    pub listed: Option<ListingEntry>,
+    pub of: Option<ConditionEntry>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WhenEntry {
+    pub column: Option<Name>,
+    pub equals: Option<Spanned<Scalar>>,
+    #[serde(rename = "in")]
+    pub listed: Option<ListingEntry>,
+    pub requester: Option<ConditionEntry>,
+    pub bulk: Option<bool>,
+    pub also: Option<Name>,
+}
+
+/// One entry, or a list of alternatives.
+#[derive(Debug)]
+pub struct AnyOf<T>(pub Vec<T>);
+
+/// By hand, because serde's own way for this reads the entries into a buffer first and loses their places.
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for AnyOf<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Entries<T> {
+            type Value = AnyOf<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a table, or a list of tables")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                Ok(AnyOf(vec![T::deserialize(MapAccessDeserializer::new(map))?]))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
+                Ok(AnyOf(Vec::deserialize(SeqAccessDeserializer::new(seq))?))
+            }
+        }
+
+        deserializer.deserialize_any(Entries(PhantomData))
+    }
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LicenseEntry {
     pub table: Name,
-    pub user: Name,
+    pub key: Option<Spanned<OneOrMore>>,
     pub org: Option<Name>,
+    pub user: Name,
     pub exempt: Option<ConditionEntry>,
 }
 
@@ -95,14 +162,15 @@ pub struct ReferenceEntry {
     pub disposition: Spanned<Word>,
     #[serde(default, rename = "where")]
     pub filter: BTreeMap<String, Spanned<TestEntry>>,
-    pub when: Option<ConditionEntry>,
+    pub when: Option<Spanned<WhenEntry>>,
     pub at: Option<Spanned<At>>,
     pub required: Option<Spanned<bool>>,
     pub eligible: Option<Spanned<EligibleEntry>>,
-    pub on_conflict: Option<Spanned<OnConflictWord>>,
+    pub on_conflict: Option<Spanned<OnConflictEntry>>,
     pub touch: Option<Name>,
     pub sole_in: Option<Name>,
     pub resolve: Option<Spanned<bool>>,
+    pub mend: Option<Name>,
     pub restore: Option<Spanned<bool>>,
     pub set: Option<Spanned<BTreeMap<String, Spanned<SetEntry>>>>,
     pub keep_copy: Option<Name>,
@@ -143,6 +211,13 @@ pub enum At {
     Start,
 }
 
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub enum OnConflictEntry {
+    Word(OnConflictWord),
+    Add(AddEntry),
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnConflictWord {
@@ -151,10 +226,18 @@ pub enum OnConflictWord {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub struct AddEntry {
+    pub add: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct EligibleEntry {
     pub group: Option<String>,
     pub column: Option<Name>,
     pub equals: Option<Spanned<Scalar>>,
+    #[serde(rename = "in")]
+    pub listed: Option<ListingEntry>,
 }
 
 #[derive(Debug, Deserialize)]

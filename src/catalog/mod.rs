@@ -6,6 +6,7 @@
 //! Nothing here does I/O: the store reads the schema.
 
 mod check;
+mod condition;
 mod fault;
 mod file;
 mod model;
@@ -13,13 +14,18 @@ mod scan;
 mod schema;
 
 pub use check::{Checked, check};
+pub use condition::{Condition, Holds, Listing, Permission, SomeUsers, When};
 pub use fault::{Fault, Faults};
 pub use model::{
-    Catalog, Child, Column, Condition, Disposition, Eligible, Filter, Groups, InvitationStatus, Invitations, License,
-    Occupied, OnConflict, Reference, SetValue, SomeUsers, Status, Taken, Test, Users,
+    Catalog, Child, Column, Disposition, Eligible, Filter, Groups, InvitationStatus, Invitations, License, Occupied,
+    OnConflict, Reference, SetValue, Status, Taken, Test, Users,
 };
 pub use scan::{Uncovered, scan};
 pub use schema::{Engine, Family, ForeignKey, OnDelete, Schema, SchemaColumn, Table, TableName};
 
 /// The catalogs that are part of the binary: name and TOML.
-pub const EMBEDDED: [(&str, &str); 1] = [("keap", include_str!("../../config/catalogs/keap.toml"))];
+pub const EMBEDDED: [(&str, &str); 3] = [
+    ("keap", include_str!("../../config/catalogs/keap.toml")),
+    ("agent-connect", include_str!("../../config/catalogs/agent-connect.toml")),
+    ("apto", include_str!("../../config/catalogs/apto.toml")),
+];

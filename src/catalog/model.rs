@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::condition::{Condition, Holds, Permission, SomeUsers, When};
 use super::{Family, TableName};
 use crate::contract::RequestType;
 
@@ -60,8 +61,9 @@ pub struct Users {
     pub required: Vec<Column>,
     /// What a user who is invited has in other columns.
     pub new: Vec<(Column, String)>,
-    /// Who may ask for what: a condition on the requester. A request type without one is open to every active user of the organization.
-    pub may: BTreeMap<RequestType, Condition>,
+    /// Who may ask for what: whoever has one of the permissions. A request type that is not here takes the rule of
+    /// `deactivate`; without one, it is open to every active user of the organization.
+    pub may: BTreeMap<RequestType, Vec<Permission>>,
 }
 
 /// The column that says whether a user is active, and its values.
@@ -77,42 +79,17 @@ pub struct Status {
     pub invited: Option<String>,
 }
 
-/// A column of the users' table has this value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Condition {
-    /// The column.
-    pub column: Column,
-    /// The value, as the column's text.
-    pub equals: String,
-}
-
-impl Condition {
-    /// Whether no user meets both.
-    fn excludes(&self, other: &Condition) -> bool {
-        self.column.name == other.column.name && self.equals != other.equals
-    }
-}
-
-/// Users who meet a condition, with what it takes to ask for it in SQL.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SomeUsers {
-    /// The users' table.
-    pub table: TableName,
-    /// What users are known by.
-    pub key: Column,
-    /// The condition.
-    pub condition: Condition,
-}
-
 /// Where licenses are: one row each, pointing at who holds it or at nobody.
 #[derive(Debug, Clone)]
 pub struct License {
     /// The table.
     pub table: TableName,
+    /// What its rows are known by: one seat among those that are free.
+    pub key: Vec<Column>,
+    /// The organization that pays for the seat, where seats belong to organizations.
+    pub org: Option<Column>,
     /// The column that points at the holder; NULL when free.
     pub user: Column,
-    /// The organization that it belongs to, where the host has them.
-    pub org: Option<Column>,
     /// Users who need none.
     pub exempt: Option<Condition>,
 }
@@ -186,13 +163,15 @@ pub struct Reference {
     pub filter: Filter,
     /// Rows of earlier references of the same user column: theirs, and not this one's.
     pub taken: Vec<Taken>,
-    /// Which leavers it counts for.
-    pub when: Option<Condition>,
+    /// For which leavers and requests it counts.
+    pub when: When,
     /// Whether it is done when the request is accepted, not with the other work: access ends then, and what the leaver
     /// alone has is handed on before it can be removed as one of several.
     pub at_start: bool,
     /// Whether the table is the users' own (direct reports).
     pub of_users: bool,
+    /// Whether its row is the leaver's own in the users' table: a guard on the leaver, and nothing that points at them.
+    pub own_row: bool,
     /// What becomes of it.
     pub disposition: Disposition,
 }
@@ -249,6 +228,10 @@ pub enum Disposition {
         resolve: bool,
         /// Who may be named.
         eligible: Option<Eligible>,
+        /// What happens where the successor holds the record already.
+        on_conflict: OnConflict,
+        /// What would mend it, in the catalog's own words.
+        mend: Option<String>,
     },
     /// Rows stay, on purpose.
     Keep,
@@ -291,8 +274,8 @@ impl Disposition {
 pub enum Eligible {
     /// Members of a group (Keap: "needs to be added to the Sales Rep group").
     Group(String),
-    /// Users with a value in a column.
-    Column(Condition),
+    /// Users who meet a condition.
+    Users(Condition),
 }
 
 /// What happens to a record that the successor holds already.
@@ -302,6 +285,13 @@ pub enum OnConflict {
     Fail,
     /// The leaver's row goes, journaled. Each entry is a unique index over the user column: its other columns.
     Drop(Vec<Occupied>),
+    /// The leaver's row goes, journaled, and what its columns hold is added to the successor's row.
+    Add {
+        /// The one unique index over the user column: its other columns.
+        occupied: Occupied,
+        /// The columns that are added up.
+        columns: Vec<Column>,
+    },
 }
 
 /// The columns, beside the user's, that a unique index holds.
@@ -349,15 +339,13 @@ impl Reference {
     /// Whether every row that passes the filter is this reference's, and none of a later one. Of a guard over the last of
     /// a group only some are: those are handed on when the request is accepted, before anything else is done.
     pub fn covers_rows(&self) -> bool {
-        !matches!(self.disposition, Disposition::Block { sole_in: Some(_), .. })
+        !self.own_row && !matches!(self.disposition, Disposition::Block { sole_in: Some(_), .. })
     }
 
     /// Whether a row may pass the tests of both references, for the same user.
     pub fn may_overlap(&self, other: &Reference) -> bool {
         let same_place = self.table == other.table && self.user == other.user;
-        let never_together =
-            self.when.as_ref().zip(other.when.as_ref()).is_some_and(|(mine, theirs)| mine.excludes(theirs));
-        same_place && !never_together && !self.filter.excludes(&other.filter)
+        same_place && !self.when.excludes(&other.when) && !self.filter.excludes(&other.filter)
     }
 }
 
@@ -387,21 +375,38 @@ impl Catalog {
         self.references.iter().find(|reference| reference.kind == kind)
     }
 
-    /// Columns of the users' table that rules ask for, beside the key, the organization and the status: each once.
-    pub fn asked_columns(&self) -> Vec<&Column> {
-        let users = &self.users;
+    /// Every condition on a user that a rule asks for.
+    fn conditions(&self) -> impl Iterator<Item = &Condition> {
+        let permissions = self.users.may.values().flatten();
+        let may = permissions.flat_map(|permission| std::iter::once(&permission.requester).chain(&permission.of));
+        let when = self.references.iter().flat_map(|reference| reference.when.conditions());
+        let exempt = self.license.iter().filter_map(|license| license.exempt.as_ref());
         let eligible = self.references.iter().filter_map(|reference| match &reference.disposition {
-            Disposition::Transfer { eligible: Some(Eligible::Column(condition)), .. }
-            | Disposition::Block { eligible: Some(Eligible::Column(condition)), .. } => Some(&condition.column),
+            Disposition::Transfer { eligible: Some(Eligible::Users(condition)), .. }
+            | Disposition::Block { eligible: Some(Eligible::Users(condition)), .. } => Some(condition),
             _ => None,
         });
-        let mut columns: Vec<&Column> = users.required.iter().collect();
-        columns.extend(users.may.values().map(|condition| &condition.column));
-        columns.extend(self.references.iter().filter_map(|reference| Some(&reference.when.as_ref()?.column)));
-        columns.extend(self.license.iter().filter_map(|license| Some(&license.exempt.as_ref()?.column)));
-        columns.extend(eligible);
+        may.chain(when).chain(exempt).chain(eligible)
+    }
+
+    /// Columns of the users' table that rules ask for, beside the key, the organization and the status: each once.
+    pub fn asked_columns(&self) -> Vec<&Column> {
+        let of_value = self.conditions().filter(|condition| matches!(condition.holds, Holds::Value(_)));
+        let mut columns: Vec<&Column> = self.users.required.iter().collect();
+        columns.extend(of_value.map(|condition| &condition.column));
         columns.sort_by(|a, b| a.name.cmp(&b.name));
         columns.dedup_by(|a, b| a.name == b.name);
         columns
+    }
+
+    /// Conditions that rules ask for and that look at other tables: each once.
+    pub fn asked_listings(&self) -> Vec<&Condition> {
+        let mut listings: Vec<&Condition> = Vec::new();
+        for condition in self.conditions().filter(|condition| matches!(condition.holds, Holds::ListedIn(_))) {
+            if !listings.contains(&condition) {
+                listings.push(condition);
+            }
+        }
+        listings
     }
 }

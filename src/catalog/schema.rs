@@ -47,7 +47,7 @@ pub struct Table {
     pub visible: bool,
     /// Its columns, in their order.
     pub columns: Vec<SchemaColumn>,
-    /// The columns of each unique index without a condition, the primary key among them.
+    /// The columns of each unique index without a condition, the primary key first.
     pub uniques: Vec<Vec<String>>,
     /// The leading columns of each index, unique or not.
     pub indexes: Vec<Vec<String>>,

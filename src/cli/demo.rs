@@ -1,6 +1,7 @@
-//! `handover demo`: the Keap help page's own example, from the preview to the certificate, on a throw-away database.
+//! `handover demo`: a help page's own example, from the preview to the certificate, on a throw-away database.
 
 mod progress;
+mod story;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,11 +11,12 @@ use clap::Args;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
+use self::story::Story;
 use super::{Ended, jobs as jobs_command, open, output, preview, submit};
 use crate::broker::local::LocalBroker;
 use crate::broker::{Broker, Channel};
 use crate::config::{self, Settings};
-use crate::contract::{AnyRequest, Certificate, Request, read_request};
+use crate::contract::{AnyRequest, Certificate, Request};
 use crate::stages::Context;
 use crate::store::ledger::outbox;
 use crate::store::{Store, ledger};
@@ -22,6 +24,9 @@ use crate::worker::{self, Role};
 
 #[derive(Debug, Args)]
 pub struct Arguments {
+    /// Whose rules to show: the name of a catalog in the binary.
+    #[arg(long, default_value = "keap", value_parser = story::names())]
+    catalog: String,
     /// Contacts of the leaver; everything else grows with them.
     #[arg(long, default_value_t = 104, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     records: u64,
@@ -41,11 +46,15 @@ pub async fn run(arguments: Arguments, mut settings: Settings) -> Result<Ended> 
     }
     settings.database.url = format!("sqlite://{}?mode=rwc", file.display());
     settings.broker = config::Broker::Local;
-    settings.catalog = "keap".into();
+    let story = story::read(&arguments.catalog)?;
+    settings.catalog = story.catalog.clone();
     say(&arguments, "creating a throw-away database with the reference CRM")?;
-    let store = prepare(&settings, arguments.records).await?;
+    let store = prepare(&settings, story.seed, arguments.records).await?;
     let context = open::context(&settings, store.clone()).await?;
-    let request = request(arguments.records)?;
+    let refused = show_refused(&arguments, &context, &story).await?;
+    let request = story.told.request;
+    say(&arguments, "")?;
+    say(&arguments, &story.told.says)?;
     let previewed = preview::preview(&context, request.clone()).await?;
     if !arguments.json {
         tell_preview(&previewed)?;
@@ -56,7 +65,11 @@ pub async fn run(arguments: Arguments, mut settings: Settings) -> Result<Ended> 
     let certificate = hand_over(&arguments, &settings, context, &request, &previewed).await?;
     let events = events(&store).await?;
     match arguments.json {
-        true => output::json(&json!({ "preview": previewed, "certificate": certificate, "events": events }))?,
+        true => {
+            output::json(
+                &json!({ "refused": refused, "preview": previewed, "certificate": certificate, "events": events }),
+            )?;
+        }
         false => tell_end(&arguments, &request, &certificate, &events)?,
     }
     store.close().await;
@@ -82,37 +95,31 @@ impl Drop for Scratch {
     }
 }
 
-async fn prepare(settings: &Settings, records: u64) -> Result<Store> {
+async fn prepare(settings: &Settings, seed: &str, records: u64) -> Result<Store> {
     let store = open::store(settings).await?;
     store.migrate_reference_crm().await?;
     store.migrate().await?;
-    let seed = handover_migrations::KEAP_SEED.replace("{records}", &records.to_string());
+    let seed = seed.replace("{records}", &records.to_string());
     store.run_script("filling the reference CRM", &seed).await?;
     Ok(store)
 }
 
-/// What the help page's screenshot shows, and a round robin for the leads.
-fn request(records: u64) -> Result<Request> {
-    let request = json!({
-        "type": "deactivate",
-        "request_id": "demo-1",
-        "org_id": "1",
-        "user_id": "53",
-        "requested_by": "1",
-        "reason": "left the company",
-        "reassign": {
-            "contact": { "logic": "ratio", "shares": [
-                { "user": "11", "amount": 5 }, { "user": "12", "amount": 50 },
-                { "user": "13", "amount": 20 }, { "user": "14", "amount": 29 },
-            ] },
-            "lead": { "logic": "hardcoded", "shares": [
-                { "round_robin": "West team", "amount": (records * 92 / 104).max(1) },
-            ] },
-            "task": { "user": "11" },
-        },
-    });
-    let read = read_request(request.to_string().as_bytes()).context("the demo's own request")?;
-    read.into_handover().context("the demo's own request hands nothing over")
+/// Shows what the catalog's rules refuse, and why.
+async fn show_refused(arguments: &Arguments, context: &Context, story: &Story) -> Result<Vec<preview::Preview>> {
+    let mut refused = Vec::with_capacity(story.refused.len());
+    for chapter in &story.refused {
+        let previewed = preview::preview(context, chapter.request.clone()).await?;
+        if previewed.accepted {
+            bail!("the demo's request {} is not refused", chapter.request.request_id);
+        }
+        if !arguments.json {
+            output::line("")?;
+            output::line(&chapter.says)?;
+            preview::print(&previewed)?;
+        }
+        refused.push(previewed);
+    }
+    Ok(refused)
 }
 
 async fn hand_over(
@@ -151,11 +158,12 @@ fn say(arguments: &Arguments, text: &str) -> Result<()> {
 
 fn tell_preview(previewed: &preview::Preview) -> Result<()> {
     output::line("")?;
-    output::line("You are about to deactivate a user. Before:")?;
-    for reference in previewed.references.iter().filter(|reference| reference.assigned.is_some() && reference.found > 0)
-    {
-        output::line(format!("  {:12} 0/{} assigned", reference.kind, reference.found))?;
-    }
+    output::line("You are about to deactivate a user.")?;
+    let allotted = previewed.references.iter().filter(|reference| reference.assigned.is_some() && reference.found > 0);
+    let row = |reference: &preview::PreviewedReference| {
+        vec![format!("  {}", reference.kind), format!("0/{} assigned", reference.found)]
+    };
+    output::table(&["  kind", "before"], &allotted.map(row).collect::<Vec<_>>())?;
     output::line("")?;
     output::line("The plan (`handover preview`):")?;
     preview::print(previewed)?;
@@ -179,10 +187,11 @@ fn tell_end(arguments: &Arguments, request: &Request, certificate: &Certificate,
         Some(file) => {
             let url = format!("HANDOVER_DATABASE__URL=sqlite://{}", file.display());
             output::line(format!("  {url} handover job {}", request.job_id()))?;
-            output::line(format!("  {url} handover users --status all"))
+            output::line(format!("  HANDOVER_CATALOG={} {url} handover users --status all", arguments.catalog))
         }
         None => {
             output::line("  handover demo --records 1000000")?;
+            output::line("  handover demo --catalog agent-connect    (or apto: other products' rules)")?;
             output::line(
                 "  handover demo --keep demo.db    (then: HANDOVER_DATABASE__URL=sqlite://demo.db handover jobs)",
             )

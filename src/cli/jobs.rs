@@ -266,6 +266,7 @@ pub fn print_references(references: &[crate::contract::ReferenceResult]) -> Resu
     let row = |reference: &crate::contract::ReferenceResult| {
         let what = [
             ("moved", reference.moved),
+            ("merged", reference.merged),
             ("dropped", reference.dropped),
             ("removed", reference.removed),
             ("purged", reference.purged),

@@ -60,7 +60,7 @@ pub struct PreviewedReference {
     pub disposition: &'static str,
     /// Rows found.
     pub found: u64,
-    /// Of a transfer: how many somebody would receive.
+    /// Of a transfer, and of a guard that the request resolves: how many somebody would receive.
     pub assigned: Option<u64>,
     /// Who would receive how many.
     pub successors: BTreeMap<String, u64>,
@@ -128,7 +128,7 @@ pub async fn preview(context: &Context, request: Request) -> Result<Preview> {
 fn previewed(catalog: &Catalog, planned: &Planned) -> PreviewedReference {
     let reference = &catalog.references[planned.position];
     let totals = planned.totals();
-    let moves = matches!(reference.disposition, Disposition::Transfer { .. });
+    let moves = planned.transfers || matches!(reference.disposition, Disposition::Transfer { .. });
     PreviewedReference {
         kind: reference.kind.clone(),
         disposition: reference.disposition.name(),

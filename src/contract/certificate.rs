@@ -66,6 +66,9 @@ pub struct ReferenceResult {
     /// Records that went to successors.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moved: Option<u64>,
+    /// Records that were added to those which the successor has already (`on_conflict = { add = [...] }`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merged: Option<u64>,
     /// Records that went away because the successor holds them already (`on_conflict = "drop"`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dropped: Option<u64>,

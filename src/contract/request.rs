@@ -1,6 +1,6 @@
 //! What a request may say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -44,6 +44,12 @@ pub struct Request {
     /// For each kind of the catalog that is transferred: who receives how much.
     #[serde(default, deserialize_with = "unique::map", skip_serializing_if = "BTreeMap::is_empty")]
     pub reassign: BTreeMap<String, Allotment>,
+    /// What is to be done beside what is always done: names that the catalog's `also` conditions have.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub also: BTreeSet<String>,
+    /// Whether the request is a row of a bulk file: a catalog may refuse in bulk what it allows one by one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub bulk: bool,
     /// The plan token of a preview: the request is refused when what it saw has changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expect: Option<String>,

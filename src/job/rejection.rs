@@ -160,12 +160,14 @@ pub fn no_manager(kind: &str, user: &str) -> Rejection {
 }
 
 /// A guard of the catalog holds the leaver back.
-pub fn blocked(kind: &str, count: u64, keys: Vec<String>, resolvable: bool) -> Rejection {
-    let message = format!("the leaver cannot leave while {count} rows of kind `{kind}` are theirs");
+pub fn blocked(kind: &str, count: u64, keys: Vec<String>, resolvable: bool, mend: Option<&str>) -> Rejection {
+    let rows = if count == 1 { "row" } else { "rows" };
+    let message = format!("the leaver cannot leave with {count} {rows} of kind `{kind}`");
     let concerning = Concerning { count: Some(count), keys, ..of_kind(kind) };
-    let mend = match resolvable {
-        true => format!("name who takes over: add `reassign.{kind}` to the request"),
-        false => "give these rows to somebody else in the application first".to_owned(),
+    let mend = match (mend, resolvable) {
+        (Some(mend), _) => mend.to_owned(),
+        (None, true) => format!("name who takes over: add `reassign.{kind}` to the request"),
+        (None, false) => "give these rows to somebody else in the application first".to_owned(),
     };
     reason("blocked", concerning, message, mend)
 }

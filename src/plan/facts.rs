@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use crate::catalog::{Condition, Holds};
 use crate::contract::{JobId, UserId};
 
 /// Everything found for a group of requests.
@@ -26,6 +27,8 @@ pub struct UserFacts {
     pub manager: Option<UserId>,
     /// The columns that rules ask for, by name.
     pub columns: HashMap<String, Option<String>>,
+    /// The conditions they meet of those that look at other tables.
+    pub listed: Vec<Condition>,
     /// The job about them that has not ended.
     pub under_way: Option<JobId>,
     /// That job, if by it they are leaving or wait to.
@@ -72,9 +75,14 @@ pub struct Count {
 }
 
 impl UserFacts {
-    /// Whether a column has this value.
-    pub fn has(&self, condition: &crate::catalog::Condition) -> bool {
-        self.columns.get(&condition.column.name).and_then(Option::as_deref) == Some(condition.equals.as_str())
+    /// Whether they meet a condition.
+    pub fn meets(&self, condition: &Condition) -> bool {
+        match &condition.holds {
+            Holds::Value(value) => {
+                self.columns.get(&condition.column.name).and_then(Option::as_deref) == Some(value.as_str())
+            }
+            Holds::ListedIn(_) => self.listed.contains(condition),
+        }
     }
 }
 

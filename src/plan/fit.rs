@@ -1,6 +1,6 @@
 //! Fits a request to the catalog: what only the catalog can tell to be unreadable.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
@@ -38,6 +38,7 @@ pub fn fit_handover(catalog: &Catalog, mut request: Request) -> Result<Request, 
     fit_user(key, &mut request.user_id, || "user_id".into())?;
     fit_user(key, &mut request.requested_by, || "requested_by".into())?;
     fit_reassign(catalog, &mut request.reassign)?;
+    fit_also(catalog, &request)?;
     Ok(request)
 }
 
@@ -59,6 +60,20 @@ fn fit_reassign(catalog: &Catalog, reassign: &mut BTreeMap<String, Allotment>) -
         fit_allotment(catalog, reference, allotment, &path)?;
     }
     Ok(())
+}
+
+/// What a request may ask for beside the rest is what some reference waits for.
+fn fit_also(catalog: &Catalog, request: &Request) -> Result<(), Unreadable> {
+    let known: BTreeSet<&str> =
+        catalog.references.iter().filter_map(|reference| reference.when.also.as_deref()).collect();
+    match request.also.iter().position(|asked| !known.contains(asked.as_str())) {
+        None => Ok(()),
+        Some(index) => {
+            let known: Vec<&str> = known.into_iter().collect();
+            let detail = format!("the catalog does nothing of that name on request; it has: {}", known.join(", "));
+            Err(Unreadable::new("unknown_kind", format!("also[{index}]"), detail))
+        }
+    }
 }
 
 fn allotted<'c>(catalog: &'c Catalog, kind: &str, path: &str) -> Result<&'c Reference, Unreadable> {

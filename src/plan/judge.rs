@@ -4,7 +4,7 @@ mod allot;
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::catalog::{Catalog, Disposition, Reference};
+use crate::catalog::{Catalog, Disposition, Permission, Reference, When};
 use crate::contract::{Allotment, Drift, Extras, JobId, Rejection, Request, RequestType, UserId};
 use crate::job::rejection;
 
@@ -79,7 +79,12 @@ impl Planned {
 
 /// Judges a request. Every guard is asked, so that a rejection holds every reason.
 pub fn judge(catalog: &Catalog, request: &Request, facts: &Facts, found: &Found) -> Verdict {
-    let asks = Asks { kind: request.kind, org: request.org(), requester: &request.requested_by };
+    let asks = Asks {
+        kind: request.kind,
+        org: request.org(),
+        requester: &request.requested_by,
+        about: Some(&request.user_id),
+    };
     let mut reasons = judge_requester(catalog, asks, facts);
     if request.kind == RequestType::Deactivate && request.requested_by == request.user_id {
         reasons = vec![rejection::requester_is_leaver(request.user_id.as_str())];
@@ -91,12 +96,13 @@ pub fn judge(catalog: &Catalog, request: &Request, facts: &Facts, found: &Found)
     reasons.extend(judge_leaver(catalog, request, leaver));
     let mut plan = Plan { wait_for: leaver.receives_from, ..Plan::default() };
     plan.license_exempt = exempt_from_license(catalog, leaver);
-    let asked = |reference: &&Reference| match request.kind {
+    let requester = facts.users.get(request.requested_by.as_str());
+    let counting = |reference: &&Reference| match request.kind {
         // Moves only, and only what it names.
         RequestType::Reassign => request.reassign.contains_key(&reference.kind),
-        _ => true,
+        _ => applies(reference, request, leaver, requester),
     };
-    for reference in catalog.references.iter().filter(|reference| applies(reference, leaver)).filter(asked) {
+    for reference in catalog.references.iter().filter(counting) {
         let planned = judge_reference(catalog, request, facts, found, leaver, reference, &mut reasons);
         plan.references.push(planned);
     }
@@ -119,15 +125,20 @@ fn lacks_successor(catalog: &Catalog, reason: &Rejection) -> bool {
     reason.code == "allotment_missing" || reason.code == "blocked" && resolvable()
 }
 
-/// Whether a reference counts for this leaver.
-pub fn applies(reference: &Reference, leaver: &UserFacts) -> bool {
-    reference.when.as_ref().is_none_or(|condition| leaver.has(condition))
+/// Whether a reference counts for this leaver and this request. Who names a successor for it asks for it, too.
+fn applies(reference: &Reference, request: &Request, leaver: &UserFacts, requester: Option<&UserFacts>) -> bool {
+    let When { leaver: of_leaver, requester: of_requester, bulk, also } = &reference.when;
+    let asked = |also: &String| request.also.contains(also) || request.reassign.contains_key(&reference.kind);
+    of_leaver.as_ref().is_none_or(|condition| leaver.meets(condition))
+        && of_requester.as_ref().is_none_or(|condition| requester.is_some_and(|found| found.meets(condition)))
+        && bulk.is_none_or(|bulk| bulk == request.bulk)
+        && also.as_ref().is_none_or(asked)
 }
 
 /// Whether a user needs no license.
 pub fn exempt_from_license(catalog: &Catalog, leaver: &UserFacts) -> bool {
     let exempt = catalog.license.as_ref().and_then(|license| license.exempt.as_ref());
-    exempt.is_some_and(|condition| leaver.has(condition))
+    exempt.is_some_and(|condition| leaver.meets(condition))
 }
 
 /// Who asks for what.
@@ -139,6 +150,8 @@ pub struct Asks<'r> {
     pub org: &'r str,
     /// By whom.
     pub requester: &'r UserId,
+    /// About which user.
+    pub about: Option<&'r UserId>,
 }
 
 /// Whether the requester may ask for this. A type of request that the catalog's `may` does not name takes the rule of
@@ -154,13 +167,27 @@ pub fn judge_requester(catalog: &Catalog, asks: Asks<'_>, facts: &Facts) -> Vec<
     if found.standing != Standing::Active {
         return refuse("they are not active");
     }
+    let about = asks.about.and_then(|user| facts.users.get(user.as_str()));
     let may = &catalog.users.may;
     match may.get(&asks.kind).or_else(|| may.get(&RequestType::Deactivate)) {
-        Some(condition) if !found.has(condition) => {
-            let why = format!("`{}` of the users' table is not {:?} for them", condition.column.name, condition.equals);
-            refuse(&why)
+        Some(permissions) if !permissions.iter().any(|permission| permits(permission, found, about)) => {
+            let wants: Vec<String> = permissions.iter().map(told).collect();
+            refuse(&format!("they need {}", wants.join(", or ")))
         }
         _ => Vec::new(),
+    }
+}
+
+fn permits(permission: &Permission, requester: &UserFacts, leaver: Option<&UserFacts>) -> bool {
+    let of = permission.of.as_ref();
+    requester.meets(&permission.requester)
+        && of.is_none_or(|condition| leaver.is_some_and(|leaver| leaver.meets(condition)))
+}
+
+fn told(permission: &Permission) -> String {
+    match &permission.of {
+        None => permission.requester.told(),
+        Some(of) => format!("{} (for users with {} only)", permission.requester.told(), of.told()),
     }
 }
 
@@ -226,9 +253,9 @@ fn judge_reference(
         (Disposition::Transfer { required: true, .. }, None) if count.rows > 0 => {
             reasons.push(rejection::allotment_missing(kind, count.rows, count.exact));
         }
-        (Disposition::Block { resolve, .. }, None) if count.rows > 0 => {
+        (Disposition::Block { resolve, mend, .. }, None) if count.rows > 0 => {
             let keys = found.blocking.get(&position).cloned().unwrap_or_default();
-            reasons.push(rejection::blocked(kind, count.rows, keys, *resolve));
+            reasons.push(rejection::blocked(kind, count.rows, keys, *resolve, mend.as_deref()));
         }
         _ => {}
     }

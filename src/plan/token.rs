@@ -31,7 +31,7 @@ const VERSION: &str = "p1.";
 impl Seen {
     /// What a plan with exact counts sees.
     pub fn of(catalog: &Catalog, request: &Request, facts: &Facts, plan: &Plan) -> Seen {
-        let who = serde_json::json!([request.org(), request.user_id, request.reassign]).to_string();
+        let who = serde_json::json!([request.org(), request.user_id, request.reassign, request.also]).to_string();
         let counts = (plan.references.iter().filter(|planned| planned.count.rows > 0))
             .map(|planned| (catalog.references[planned.position].kind.clone(), planned.count.rows))
             .collect();

@@ -165,17 +165,19 @@ impl Left<'_> {
                 Disposition::Purge { .. } => (result.found, result.purged) = both(sum("purged")),
                 Disposition::Set { .. } => (result.found, result.set) = both(sum("set")),
                 Disposition::Transfer { .. } | Disposition::Block { .. } => {
-                    let (moved, dropped) = (sum("moved"), sum("dropped"));
+                    let (moved, merged, dropped) = (sum("moved"), sum("merged"), sum("dropped"));
                     let left_behind = self.rows(Place::Remaining(course.position));
                     let changed = changed(course.position);
-                    result.found = Some(moved + dropped + left_behind + changed);
+                    result.found = Some(moved + merged + dropped + left_behind + changed);
                     result.moved = Some(moved);
+                    result.merged = (merged > 0).then_some(merged);
                     result.dropped = (dropped > 0).then_some(dropped);
                     result.left_behind = Some(left_behind);
                     result.changed_meanwhile = Some(changed);
-                    let received = mine.iter().filter(|tally| tally.action == "moved");
-                    result.successors =
-                        received.filter_map(|tally| Some((tally.to_user.clone()?, tally.records))).collect();
+                    let received = mine.iter().filter(|tally| ["moved", "merged"].contains(&tally.action.as_str()));
+                    for (user, records) in received.filter_map(|tally| Some((tally.to_user.clone()?, tally.records))) {
+                        *result.successors.entry(user).or_default() += records;
+                    }
                 }
             }
             result

@@ -129,7 +129,8 @@ fn judge_asker(acting: &Acting<'_>, request: &AnyRequest) -> Vec<Rejection> {
     {
         return Vec::new();
     }
-    let asks = Asks { kind: head.kind, org: head.org(), requester: head.requested_by };
+    let about = UserId::try_from(acting.job.user_id.clone()).ok();
+    let asks = Asks { kind: head.kind, org: head.org(), requester: head.requested_by, about: about.as_ref() };
     judge_requester(acting.catalog, asks, &acting.facts)
 }
 

@@ -2,7 +2,9 @@
 //!
 //! Each test has a database and a queue prefix of its own, and says in its name which promise it proves.
 
+mod agent_connect;
 mod allotments;
+mod apto;
 mod bad_input;
 mod broker_faults;
 mod catalog;
@@ -13,6 +15,7 @@ mod late;
 mod layers;
 mod recovery;
 mod rules;
+mod rules_requests;
 mod scheduled;
 mod steps;
 mod support;

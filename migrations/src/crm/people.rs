@@ -20,6 +20,7 @@ pub(super) fn tables() -> Vec<CrmTable> {
         permissions(),
         role_permissions(),
         users(),
+        primary_administrators(),
         sessions(),
         api_tokens(),
         licenses(),
@@ -65,7 +66,6 @@ fn users() -> CrmTable {
         .may_refer("manager_id", "users")
         .flag("is_partner", false)
         .flag("can_manage_team", false)
-        .flag("is_account_owner", false)
         .flag("allow_forecasting", true)
         .flag("is_portal_user", false)
         .time_null("last_login_at")
@@ -76,6 +76,15 @@ fn users() -> CrmTable {
         .unique(&["org_id", "email"])
         .index(&["org_id", "status"])
         .index(&["manager_id", "id"])
+}
+
+/// Who answers for the organization's account: one administrator each.
+fn primary_administrators() -> CrmTable {
+    table("primary_administrators")
+        .refers("org_id", "organizations")
+        .refers("user_id", "users")
+        .key(&["org_id"])
+        .index(&["user_id", "org_id"])
 }
 
 /// The only table whose key is a text: what the browser's cookie holds, hashed.

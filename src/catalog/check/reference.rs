@@ -1,15 +1,21 @@
 //! Checks one reference: its table and columns, its tests, and what its disposition needs.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use toml::Spanned;
 
+use super::optional_condition;
 use super::resolve::Resolver;
-use crate::catalog::file::{EligibleEntry, NowEntry, ReferenceEntry, SetEntry, TestEntry, Word};
-use crate::catalog::model::{
-    Child, Column, Condition, Disposition, Eligible, Filter, Occupied, OnConflict, Reference, SetValue, Test,
+use crate::catalog::condition::When;
+use crate::catalog::file::{
+    AddEntry, EligibleEntry, NowEntry, OnConflictEntry, OnConflictWord, OneOrMore, ReferenceEntry, SetEntry, TestEntry,
+    WhenEntry, Word,
 };
-use crate::catalog::schema::{OnDelete, Table};
+use crate::catalog::model::{
+    Child, Column, Disposition, Eligible, Filter, Occupied, OnConflict, Reference, SetValue, Test,
+};
+use crate::catalog::schema::{Family, OnDelete, Table};
 
 /// How long copies of deleted rows are kept where the catalog does not say.
 const KEEP_COPY: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -26,9 +32,9 @@ pub fn check_reference(
     refuse_idle_fields(resolver, entry);
     let table = resolver.table(&entry.table)?;
     let user = resolver.column(table, &entry.user);
-    let key = check_key(resolver, table, entry);
-    let filter = check_filter(resolver, table, entry);
-    let when = entry.when.as_ref().map(|when| users.and_then(|users| resolver.condition(users, when)));
+    let key = check_key(resolver, table, &entry.key);
+    let filter = check_tests(resolver, table, &entry.filter);
+    let when = users.and_then(|users| check_when(resolver, users, entry.when.as_ref()));
     let disposition = check_disposition(resolver, users, has_groups, table, entry, start);
     // Who is the last of a group is the last at the moment the guard is asked: that is when what is theirs is handed on.
     let is_handed_on_at_once = entry.sole_in.is_some();
@@ -51,9 +57,10 @@ pub fn check_reference(
         other_user: None,
         filter: filter?,
         taken: Vec::new(),
-        when: when.map_or(Some(None), |when| when.map(Some))?,
+        when: when?,
         at_start: entry.at.is_some() || is_handed_on_at_once,
         of_users: users.is_some_and(|users| users.name == table.name),
+        own_row: false,
         disposition: disposition?,
     })
 }
@@ -69,6 +76,26 @@ fn check_kind(resolver: &mut Resolver<'_>, entry: &ReferenceEntry) {
     }
 }
 
+fn check_when(resolver: &mut Resolver<'_>, users: &Table, entry: Option<&Spanned<WhenEntry>>) -> Option<When> {
+    let Some(entry) = entry else { return Some(When::default()) };
+    let WhenEntry { column, equals, listed, requester, bulk, also } = entry.get_ref();
+    let leaver = match column {
+        Some(column) => resolver.condition_of(users, column, equals.as_ref(), listed.as_ref()).map(Some),
+        None => Some(None),
+    };
+    let requester = optional_condition(resolver, users, requester.as_ref());
+    let also = also.as_ref().map(|also| also.get_ref().clone());
+    let when = When { leaver: leaver?, requester: requester?, bulk: *bulk, also };
+    let dangles = column.is_none() && (equals.is_some() || listed.is_some());
+    if when.is_always() || dangles {
+        let message = "`when` says for whom the reference counts: { column = \"...\", equals = ... }, \
+                       { requester = { ... } }, { bulk = true }, { also = \"...\" }, or several of them";
+        resolver.fault(entry.span().start, message);
+        return None;
+    }
+    Some(when)
+}
+
 /// A field that does nothing with the reference's disposition is a misunderstanding, and a fault.
 fn refuse_idle_fields(resolver: &mut Resolver<'_>, entry: &ReferenceEntry) {
     use Word::{Block, Detach, Purge, Set, Transfer};
@@ -77,10 +104,11 @@ fn refuse_idle_fields(resolver: &mut Resolver<'_>, entry: &ReferenceEntry) {
         ("at", entry.at.as_ref().map(Spanned::span), &[Detach, Set, Purge][..]),
         ("required", entry.required.as_ref().map(Spanned::span), &[Transfer][..]),
         ("eligible", entry.eligible.as_ref().map(Spanned::span), &[Transfer, Block][..]),
-        ("on_conflict", entry.on_conflict.as_ref().map(Spanned::span), &[Transfer][..]),
+        ("on_conflict", entry.on_conflict.as_ref().map(Spanned::span), &[Transfer, Block][..]),
         ("touch", entry.touch.as_ref().map(Spanned::span), &[Transfer][..]),
         ("sole_in", entry.sole_in.as_ref().map(Spanned::span), &[Block][..]),
         ("resolve", entry.resolve.as_ref().map(Spanned::span), &[Block][..]),
+        ("mend", entry.mend.as_ref().map(Spanned::span), &[Block][..]),
         ("restore", entry.restore.as_ref().map(Spanned::span), &[Detach, Set][..]),
         ("set", entry.set.as_ref().map(Spanned::span), &[Set][..]),
         ("keep_copy", entry.keep_copy.as_ref().map(Spanned::span), &[Purge][..]),
@@ -97,9 +125,10 @@ fn refuse_idle_fields(resolver: &mut Resolver<'_>, entry: &ReferenceEntry) {
     }
 }
 
-fn check_key(resolver: &mut Resolver<'_>, table: &Table, entry: &ReferenceEntry) -> Option<Vec<Column>> {
-    let names = entry.key.get_ref().names();
-    let byte = entry.key.span().start;
+/// The columns of a key: unique together, and never NULL.
+pub fn check_key(resolver: &mut Resolver<'_>, table: &Table, entry: &Spanned<OneOrMore>) -> Option<Vec<Column>> {
+    let names = entry.get_ref().names();
+    let byte = entry.span().start;
     let columns: Vec<_> = names.iter().map(|name| resolver.column_at(table, name, byte)).collect();
     let columns: Vec<Column> = columns.into_iter().collect::<Option<_>>()?;
     let written: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -120,9 +149,14 @@ fn check_key(resolver: &mut Resolver<'_>, table: &Table, entry: &ReferenceEntry)
     Some(columns)
 }
 
-fn check_filter(resolver: &mut Resolver<'_>, table: &Table, entry: &ReferenceEntry) -> Option<Filter> {
+/// The tests of a `where`.
+pub fn check_tests(
+    resolver: &mut Resolver<'_>,
+    table: &Table,
+    entries: &BTreeMap<String, Spanned<TestEntry>>,
+) -> Option<Filter> {
     let mut tests = Vec::new();
-    for (name, test) in &entry.filter {
+    for (name, test) in entries {
         let byte = test.span().start;
         let column = resolver.column_at(table, name, byte);
         tests.push(match test.get_ref() {
@@ -158,11 +192,8 @@ fn check_disposition(
         Word::Transfer => {
             let touch = resolver.optional_column(table, entry.touch.as_ref());
             let required = entry.required.as_ref().is_none_or(|required| *required.get_ref());
-            let on_conflict = match entry.on_conflict {
-                None => OnConflict::Fail,
-                Some(_) => OnConflict::Drop(occupied(table, entry.user.get_ref())),
-            };
-            Some(Disposition::Transfer { required, eligible: eligible?, touch: touch?, on_conflict })
+            let on_conflict = check_on_conflict(resolver, table, entry);
+            Some(Disposition::Transfer { required, eligible: eligible?, touch: touch?, on_conflict: on_conflict? })
         }
         Word::Detach => Some(Disposition::Detach { restore, with: check_children(resolver, table, entry, start)? }),
         Word::Set => Some(Disposition::Set { values: check_set(resolver, table, entry, start)?, restore }),
@@ -184,7 +215,21 @@ fn check_disposition(
         Word::Block => {
             let sole_in = resolver.optional_column(table, entry.sole_in.as_ref());
             let resolve = entry.resolve.as_ref().is_some_and(|resolve| *resolve.get_ref());
-            Some(Disposition::Block { sole_in: sole_in?, resolve, eligible: eligible? })
+            let on_conflict = check_on_conflict(resolver, table, entry);
+            if let Some(written) = entry.on_conflict.as_ref().filter(|_| !resolve) {
+                resolver.fault(
+                    written.span().start,
+                    "`on_conflict` does nothing here: nothing moves without `resolve = true`",
+                );
+            }
+            let mend = entry.mend.as_ref().map(|mend| mend.get_ref().clone());
+            Some(Disposition::Block {
+                sole_in: sole_in?,
+                resolve,
+                eligible: eligible?,
+                on_conflict: on_conflict?,
+                mend,
+            })
         }
         Word::Keep => Some(Disposition::Keep),
     }
@@ -198,21 +243,48 @@ fn check_eligible(
 ) -> Option<Eligible> {
     let byte = entry.span().start;
     match entry.get_ref() {
-        EligibleEntry { group: Some(group), column: None, equals: None } => {
+        EligibleEntry { group: Some(group), column: None, equals: None, listed: None } => {
             if !has_groups {
                 resolver.fault(byte, "`eligible` names a group, but the catalog has no [groups]");
                 return None;
             }
             Some(Eligible::Group(group.clone()))
         }
-        EligibleEntry { group: None, column: Some(column), equals: Some(equals) } => {
-            let users = users?;
-            let resolved = resolver.column(users, column);
-            let equals = resolver.literal(users, column.get_ref(), equals);
-            Some(Eligible::Column(Condition { column: resolved?, equals: equals? }))
+        EligibleEntry { group: None, column: Some(column), equals, listed } if equals.is_some() != listed.is_some() => {
+            resolver.condition_of(users?, column, equals.as_ref(), listed.as_ref()).map(Eligible::Users)
         }
         _ => {
-            resolver.fault(byte, "`eligible` is { group = \"...\" } or { column = \"...\", equals = ... }");
+            let message = "`eligible` is { group = \"...\" }, { column = \"...\", equals = ... } or { column = \"...\", in = { ... } }";
+            resolver.fault(byte, message);
+            None
+        }
+    }
+}
+
+fn check_on_conflict(resolver: &mut Resolver<'_>, table: &Table, entry: &ReferenceEntry) -> Option<OnConflict> {
+    let Some(written) = &entry.on_conflict else { return Some(OnConflict::Fail) };
+    let byte = written.span().start;
+    let mut occupied = occupied(table, entry.user.get_ref());
+    let AddEntry { add } = match written.get_ref() {
+        OnConflictEntry::Word(OnConflictWord::Drop) => return Some(OnConflict::Drop(occupied)),
+        OnConflictEntry::Add(add) => add,
+    };
+    let columns: Vec<_> = add.iter().map(|name| resolver.column_at(table, name, byte)).collect();
+    let columns: Vec<Column> = columns.into_iter().collect::<Option<_>>()?;
+    let adds_up = |column: &Column| matches!(column.family, Family::Integer { .. } | Family::Number);
+    if columns.is_empty() || !columns.iter().all(adds_up) {
+        resolver.fault(byte, "`on_conflict` adds up columns that hold numbers: { add = [\"percentage\"] }");
+        return None;
+    }
+    match (occupied.pop(), occupied.is_empty()) {
+        (Some(occupied), true) => Some(OnConflict::Add { occupied, columns }),
+        _ => {
+            let message = format!(
+                "{} needs exactly one unique index over `{}`, which tells the row that is added to",
+                table.name,
+                entry.user.get_ref()
+            );
+            resolver.fault(byte, message);
             None
         }
     }
@@ -221,7 +293,15 @@ fn check_eligible(
 /// Unique indexes over the user column: where the successor has a row with the same other columns, theirs is the record.
 fn occupied(table: &Table, user: &str) -> Vec<Occupied> {
     let over_user = table.uniques.iter().filter(|unique| unique.iter().any(|column| column == user));
-    over_user.map(|unique| Occupied(unique.iter().filter(|column| *column != user).cloned().collect())).collect()
+    let others = |unique: &Vec<String>| unique.iter().filter(|column| *column != user).cloned().collect();
+    let mut occupied: Vec<Occupied> = Vec::new();
+    for other in over_user.map(|unique| Occupied(others(unique))) {
+        // An engine may tell of one key twice: as such, and as the index behind it.
+        if !occupied.contains(&other) {
+            occupied.push(other);
+        }
+    }
+    occupied
 }
 
 fn check_set(

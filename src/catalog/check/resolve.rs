@@ -3,9 +3,11 @@
 use toml::Spanned;
 
 use super::fault_at;
+use super::reference::check_tests;
+use crate::catalog::condition::{Condition, Holds, Listing};
 use crate::catalog::fault::Fault;
-use crate::catalog::file::{ConditionEntry, Name, Scalar};
-use crate::catalog::model::{Column, Condition, Reference, Test};
+use crate::catalog::file::{ConditionEntry, ListingEntry, Name, Scalar};
+use crate::catalog::model::{Column, Reference, Test};
 use crate::catalog::schema::{Engine, Family, Schema, SchemaColumn, Table, TableName};
 
 /// A catalog's text, the schema it is checked against, and what was found so far.
@@ -64,10 +66,37 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    pub fn condition(&mut self, table: &Table, entry: &ConditionEntry) -> Option<Condition> {
+    pub fn condition(&mut self, users: &Table, entry: &ConditionEntry) -> Option<Condition> {
+        self.condition_of(users, &entry.column, entry.equals.as_ref(), entry.listed.as_ref())
+    }
+
+    /// A condition on a column of the users' table, as every entry that has one spells it.
+    pub fn condition_of(
+        &mut self,
+        users: &Table,
+        column: &Name,
+        equals: Option<&Spanned<Scalar>>,
+        listed: Option<&ListingEntry>,
+    ) -> Option<Condition> {
+        let resolved = self.column(users, column);
+        let holds = match (equals, listed) {
+            (Some(equals), None) => self.literal(users, column.get_ref(), equals).map(Holds::Value),
+            (None, Some(listed)) => self.listing(listed).map(Holds::ListedIn),
+            _ => {
+                let message = "a condition is { column = \"...\", equals = ... }, or \
+                               { column = \"...\", in = { table = \"...\", column = \"...\", where = { ... } } }";
+                self.fault(column.span().start, message);
+                None
+            }
+        };
+        Some(Condition { column: resolved?, holds: holds? })
+    }
+
+    fn listing(&mut self, entry: &ListingEntry) -> Option<Listing> {
+        let table = self.table(&entry.table)?;
         let column = self.column(table, &entry.column);
-        let equals = self.literal(table, entry.column.get_ref(), &entry.equals);
-        Some(Condition { column: column?, equals: equals? })
+        let filter = check_tests(self, table, &entry.filter);
+        Some(Listing { table: table.name.clone(), column: column?, filter: filter? })
     }
 
     pub fn literal(&mut self, table: &Table, column: &str, value: &Spanned<Scalar>) -> Option<String> {
@@ -125,8 +154,18 @@ impl<'a> Resolver<'a> {
              and keep the job from completing: add a reference without `where` after the others, `keep` if they may stay",
             reference.table, reference.user.name
         );
-        let byte = self.source.find(&format!("\"{}\"", reference.kind)).unwrap_or(0);
+        let byte = self.place_of(reference);
         self.warn(byte, message);
+    }
+
+    /// A fault of a reference that was read already.
+    pub fn fault_of(&mut self, reference: &Reference, message: String) {
+        let byte = self.place_of(reference);
+        self.fault(byte, message);
+    }
+
+    fn place_of(&self, reference: &Reference) -> usize {
+        self.source.find(&format!("kind = \"{}\"", reference.kind)).unwrap_or(0)
     }
 }
 

@@ -143,9 +143,8 @@ impl Fitness<'_> {
             Eligible::Group(group) if !self.facts.is_member(group, &user.id) => {
                 Some(format!("only members of the group {group:?} may"))
             }
-            Eligible::Column(condition) if !user.has(condition) => {
-                let users = &self.catalog.users.table;
-                Some(format!("only users with `{}` = {:?} in {users} may", condition.column.name, condition.equals))
+            Eligible::Users(condition) if !user.meets(condition) => {
+                Some(format!("only users with {} in {} may", condition.told(), self.catalog.users.table))
             }
             _ => None,
         }

@@ -119,7 +119,7 @@ pub async fn census(
 /// counts here is a site all the same: its rows are uncovered.
 fn sites<'c>(catalog: &'c Catalog, positions: &[usize]) -> Vec<(&'c Reference, Vec<&'c Reference>)> {
     let mut sites: Vec<(&Reference, Vec<&Reference>)> = Vec::new();
-    for reference in &catalog.references {
+    for reference in catalog.references.iter().filter(|reference| !reference.own_row) {
         let place = sites.iter().position(|(first, _)| first.table == reference.table && first.user == reference.user);
         let place = place.unwrap_or_else(|| {
             sites.push((reference, Vec::new()));

@@ -9,7 +9,7 @@
 //! | `count` | how many there are, before and after |
 //! | `cut` | where chunks begin and end |
 //! | `work` | one entry to moving, removing and setting, for many leavers or one chunk |
-//! | `transfer`, `remove`, `set` | the statements that change the host |
+//! | `transfer`, `merge`, `remove`, `set` | the statements that change the host |
 //! | `undo` | the statements that take these back |
 //! | `selection`, `journaled` | how these begin, and what they leave in the journal |
 
@@ -17,6 +17,7 @@ mod arrivals;
 mod count;
 mod cut;
 mod journaled;
+mod merge;
 mod remove;
 mod rows;
 mod schema;

@@ -145,7 +145,7 @@ async fn copy_journaled(
 }
 
 /// SQLite: deletes the rows that the journal names.
-async fn delete_journaled(session: &Session, reference: &Reference, ids: (i64, i64)) -> Result<()> {
+pub async fn delete_journaled(session: &Session, reference: &Reference, ids: (i64, i64)) -> Result<()> {
     let mut sql = session.sql("");
     let rows = journal_rows(&mut sql, reference, ids);
     sql.add(&format!(

@@ -1,6 +1,8 @@
 //! Which rows a reference is about: the tests that every statement on it shares.
 
-use crate::catalog::{Catalog, Column, Disposition, Engine, Filter, Reference, SetValue, SomeUsers, Test};
+use crate::catalog::{
+    Catalog, Column, Condition, Disposition, Engine, Filter, Holds, Reference, SetValue, SomeUsers, Test,
+};
 use crate::job::State;
 use crate::store::sql::{Lane, Sql, cast, column, quoted, table};
 
@@ -25,14 +27,30 @@ pub fn tests(sql: &mut Sql, reference: &Reference, alias: &str) -> String {
 
 /// That the row's user meets a condition.
 fn is_one_of(sql: &mut Sql, reference: &Reference, of: &SomeUsers, alias: &str) -> String {
-    let equals = sql.host(&of.condition.column, &of.condition.equals);
+    let meets = meets(sql, &of.condition, "w");
     format!(
-        " AND EXISTS (SELECT 1 FROM {users} w WHERE {key} = {user} AND {asked} = {equals})",
+        " AND EXISTS (SELECT 1 FROM {users} w WHERE {key} = {user} AND {meets})",
         users = table(&of.table),
         key = column("w", &of.key.name),
         user = same_type(&column(alias, &reference.user.name), &reference.user, &of.key),
-        asked = column("w", &of.condition.column.name),
     )
+}
+
+/// That the user of `alias`, a row of the users' table, meets a condition.
+pub fn meets(sql: &mut Sql, condition: &Condition, alias: &str) -> String {
+    let asked = column(alias, &condition.column.name);
+    match &condition.holds {
+        Holds::Value(value) => format!("{asked} = {}", sql.host(&condition.column, value)),
+        Holds::ListedIn(listing) => {
+            let filter = filter(sql, &listing.filter, "y");
+            format!(
+                "EXISTS (SELECT 1 FROM {host} y WHERE {listed} = {asked}{filter})",
+                host = table(&listing.table),
+                listed = column("y", &listing.column.name),
+                asked = same_type(&asked, &condition.column, &listing.column),
+            )
+        }
+    }
 }
 
 /// The filter alone, each test with `AND` before it.

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 
 use super::cut::read_key;
 use super::journaled::{journal_insert, journal_rows, journal_selected, run_journaled};
+use super::merge::{Merging, merge};
 use super::remove::{Keep, remove_selected};
 use super::rows::{
     Key, between, has_key, is_sole, key_columns, key_has_user, key_json, keys_aggregate, now, picked_key_json, tests,
@@ -18,7 +19,7 @@ use super::rows::{
 };
 use super::selection::{Selected, selection};
 use super::work::{Hand, Part, Range};
-use crate::catalog::{Catalog, Disposition, Engine, Occupied, OnConflict, Reference};
+use crate::catalog::{Catalog, Disposition, Engine, OnConflict, Reference};
 use crate::contract::UserId;
 use crate::store::sql::{as_texts, cast, quoted, table};
 use crate::store::{Error, Result, Session};
@@ -62,13 +63,13 @@ async fn transfer_part(
 /// Whether who receives which row must be known before the statement: where rows may be dropped, and where the test of
 /// a row looks at its neighbours, which the statement itself is changing.
 pub fn goes_in_pairs(reference: &Reference) -> bool {
-    !occupied(reference).is_empty() || matches!(reference.disposition, Disposition::Block { .. })
+    *on_conflict(reference) != OnConflict::Fail || matches!(reference.disposition, Disposition::Block { .. })
 }
 
-fn occupied(reference: &Reference) -> &[Occupied] {
+fn on_conflict(reference: &Reference) -> &OnConflict {
     match &reference.disposition {
-        Disposition::Transfer { on_conflict: OnConflict::Drop(occupied), .. } => occupied,
-        _ => &[],
+        Disposition::Transfer { on_conflict, .. } | Disposition::Block { on_conflict, .. } => on_conflict,
+        _ => &OnConflict::Fail,
     }
 }
 
@@ -151,7 +152,7 @@ async fn move_selected(
 }
 
 /// Moves rows named one by one. Where the successor holds a record already and the catalog says so, the leaver's row
-/// goes first.
+/// goes first, or is added to theirs.
 async fn move_pairs(
     session: &Session,
     reference: &Reference,
@@ -162,10 +163,16 @@ async fn move_pairs(
         return Ok(Vec::new());
     }
     let mut done = Vec::new();
-    let occupied = occupied(reference);
-    if !occupied.is_empty() {
-        let selected = Selected::OccupiedPairs(pairs, occupied);
-        done.extend(remove_selected(session, reference, &[part], &selected, "dropped", Keep::Always).await?);
+    match on_conflict(reference) {
+        OnConflict::Fail => {}
+        OnConflict::Drop(occupied) => {
+            let selected = Selected::OccupiedPairs(pairs, occupied);
+            done.extend(remove_selected(session, reference, &[part], &selected, "dropped", Keep::Always).await?);
+        }
+        OnConflict::Add { occupied, columns } => {
+            let merging = Merging { reference, part, pairs, occupied, columns };
+            done.extend(merge(session, &merging).await?);
+        }
     }
     done.extend(move_selected(session, reference, &[part], &Selected::Pairs(pairs)).await?);
     Ok(done)

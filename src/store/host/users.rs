@@ -6,8 +6,8 @@ use sea_orm::{DbErr, QueryResult};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::rows::{LEAVES, as_text, open_states, org_of, same_type, state_list};
-use crate::catalog::{Catalog, Column, Engine};
+use super::rows::{LEAVES, as_text, meets, open_states, org_of, same_type, state_list};
+use crate::catalog::{Catalog, Column, Condition, Engine};
 use crate::contract::{JobId, UserId};
 use crate::job::State;
 use crate::plan::{Standing, UserFacts};
@@ -66,9 +66,14 @@ pub async fn read_users<'u>(
     let id = as_text(&column("u", &users.key.name));
     let org = org_of(catalog, "u");
     let manager = users.manager.as_ref().map_or("NULL".to_owned(), |manager| as_text(&column("u", &manager.name)));
-    let asked_columns: String = (asked.iter().enumerate())
+    let mut asked_columns: String = (asked.iter().enumerate())
         .map(|(index, asked)| format!(", {} AS c{index}", as_text(&column("u", &asked.name))))
         .collect();
+    let listings = catalog.asked_listings();
+    for (index, listing) in listings.iter().enumerate() {
+        let meets = meets(&mut sql, listing, "u");
+        asked_columns.push_str(&format!(", CAST(CASE WHEN {meets} THEN 1 ELSE 0 END AS bigint) AS m{index}"));
+    }
     sql.add(&format!(
         "SELECT {id} AS id, {org} AS org, {status} AS status, {manager} AS manager{asked_columns}, \
          (SELECT {open_job} LIMIT 1) AS under_way, \
@@ -89,17 +94,28 @@ pub async fn read_users<'u>(
         key = column("u", &users.key.name),
     ));
     let rows = session.all(doing, sql).await?;
-    let read = |row: &QueryResult| read_user(row, catalog, &asked);
+    let read = |row: &QueryResult| read_user(row, catalog, &asked, &listings);
     let users: std::result::Result<Vec<UserFacts>, DbErr> = rows.iter().map(read).collect();
     let users = users.map_err(|error| Error::unexpected(doing, error.to_string()))?;
     Ok(users.into_iter().map(|user| (user.id.to_string(), user)).collect())
 }
 
-fn read_user(row: &QueryResult, catalog: &Catalog, asked: &[&Column]) -> std::result::Result<UserFacts, DbErr> {
+fn read_user(
+    row: &QueryResult,
+    catalog: &Catalog,
+    asked: &[&Column],
+    listings: &[&Condition],
+) -> std::result::Result<UserFacts, DbErr> {
     let job = |column: &str| row.try_get::<Option<Uuid>>("", column).map(|id| id.map(JobId));
     let mut columns = HashMap::new();
     for (index, asked) in asked.iter().enumerate() {
         columns.insert(asked.name.clone(), row.try_get("", &format!("c{index}"))?);
+    }
+    let mut listed = Vec::new();
+    for (index, listing) in listings.iter().enumerate() {
+        if row.try_get::<i64>("", &format!("m{index}"))? != 0 {
+            listed.push((*listing).clone());
+        }
     }
     let manager: Option<String> = row.try_get("", "manager")?;
     Ok(UserFacts {
@@ -108,6 +124,7 @@ fn read_user(row: &QueryResult, catalog: &Catalog, asked: &[&Column]) -> std::re
         standing: standing(catalog, row.try_get("", "status")?),
         manager: manager.map(user_id).transpose()?,
         columns,
+        listed,
         under_way: job("under_way")?,
         leaving: job("leaving")?,
         shut_out_by: job("shut_out_by")?,

@@ -16,9 +16,9 @@ use crate::store::{Result, Session};
 pub struct Tally {
     /// The catalog's name of the reference.
     pub kind: String,
-    /// `moved`, `dropped`, `detached`, `purged` or `set`.
+    /// `moved`, `merged`, `dropped`, `detached`, `purged` or `set`.
     pub action: String,
-    /// Who received them, of `moved`.
+    /// Who received them, of `moved` and `merged`.
     pub to_user: Option<String>,
     /// How many.
     pub records: u64,

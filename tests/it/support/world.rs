@@ -82,6 +82,18 @@ impl World {
         self.context.limits = limits;
     }
 
+    /// Adds a company to the application: one of the demo's seeds, and the catalog of the same name.
+    pub async fn use_product(&mut self, name: &str, records: u32) {
+        let found = handover_migrations::SEEDS.into_iter().find(|(seed, _)| *seed == name);
+        let seed = found.expect("a seed").1.replace("{records}", &records.to_string());
+        self.store.run_script("adding a company", &seed).await.expect("the seed");
+        if self.setting == Setting::Servers {
+            let sequences = include_str!("../../../migrations/seed/postgres_sequences.sql");
+            self.store.run_script("moving sequences on", sequences).await.expect("sequences");
+        }
+        self.use_catalog(&catalog_source(name)).await;
+    }
+
     /// Chunks of so few rows that small jobs are large ones.
     pub fn use_chunks_of(&mut self, rows: u64) {
         self.context.limits.chunk_rows = rows;

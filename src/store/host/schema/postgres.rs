@@ -106,7 +106,7 @@ async fn read_indexes(session: &Session, tables: &mut Tables) -> Result<()> {
                 (SELECT array_agg(a.attname::text ORDER BY k.place) FROM unnest(i.indkey::int2[]) WITH ORDINALITY k(number, place) \
                  JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.number WHERE k.place <= i.indnkeyatts) AS columns \
                 FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
-                WHERE i.indisvalid AND {ours} ORDER BY n.nspname, c.relname, i.indexrelid";
+                WHERE i.indisvalid AND {ours} ORDER BY n.nspname, c.relname, i.indisprimary DESC, i.indexrelid";
     for row in rows(session, text).await? {
         let columns: Option<Vec<String>> = row.try_get("", "columns").map_err(failed)?;
         let unique: bool = row.try_get("", "whole_unique").map_err(failed)?;

@@ -1,0 +1,192 @@
+//! The Agent Connect help page "Deactivating or Reactivating User Profiles", from top to bottom: a test for each sentence,
+//! named after it.
+
+use handover::catalog::{check, scan};
+use handover::job::State;
+use handover::store::host;
+use handover::worker::Role;
+use serde_json::{Value, json};
+
+use crate::support::world::{catalog_source, certificate_of, codes_of, counts, reasons_of, result_of, successors_of};
+use crate::support::{World, on_both, on_every_path};
+
+async fn start(world: &mut World) {
+    world.use_product("agent-connect", 5).await;
+    world.start_worker().await;
+}
+
+/// 301 asks; 303 leads a team of four, 312 is an agent.
+fn leave(id: &str, user: u32, more: Value) -> Value {
+    let mut request = json!({ "request_id": id, "org_id": "3", "user_id": user.to_string(), "requested_by": "301" });
+    for (field, value) in more.as_object().expect("fields") {
+        request[field] = value.clone();
+    }
+    request
+}
+
+fn reports(allotment: Value) -> Value {
+    json!({ "reassign": { "direct_report": allotment } })
+}
+
+async fn status(world: &World, user: u32) -> String {
+    world.texts(&format!("SELECT status AS t FROM users WHERE id = {user}")).await.remove(0)
+}
+
+/// Who of the organization reports to whom.
+async fn managers(world: &World, of: &str) -> Vec<String> {
+    let row = "CAST(id AS text) || ':' || CAST(manager_id AS text)";
+    world.texts(&format!("SELECT {row} AS t FROM users WHERE id IN ({of}) ORDER BY id")).await
+}
+
+on_both!(the_catalog_holds_without_a_warning_and_forgets_no_reference, |world| {
+    let schema = host::read_schema(&world.store.reader()).await.expect("the schema");
+    let checked = check("agent-connect", &catalog_source("agent-connect"), &schema).expect("it holds");
+    assert_eq!(checked.warnings, []);
+    assert_eq!(scan(&checked.catalog, &schema), []);
+});
+
+on_both!(only_users_in_roles_who_are_granted_the_ability_to_manage_users_can_deactivate, |world| {
+    start(world).await;
+    let mut request = leave("r1", 312, json!({ "requested_by": "304" }));
+    let job = world.hand_over(&request).await;
+    assert_eq!((job.state.as_str(), codes_of(&job)), ("rejected", vec!["requester_not_permitted".to_owned()]));
+    assert_eq!(status(world, 312).await, "active");
+    // It is the role's permission that counts, whatever the role is called.
+    world.sql("INSERT INTO role_permissions (role, permission) VALUES ('manager', 'manage_users')").await;
+    request["request_id"] = json!("r2");
+    assert_eq!(world.hand_over(&request).await.state, "completed");
+});
+
+on_every_path!(once_selected_the_users_profile_status_will_update_automatically_to_deactivated, 2, |world| {
+    start(world).await;
+    let certificate = world.certificate(&leave("r1", 312, json!({}))).await;
+    assert_eq!((status(world, 312).await.as_str(), certificate.orphans), ("inactive", 0));
+    assert_eq!(result_of(&certificate, "session").removed, Some(1));
+    assert_eq!(certificate.license.name(), "freed");
+});
+
+on_both!(access_ends_when_the_request_is_accepted, |world| {
+    world.use_product("agent-connect", 5).await;
+    world.use_chunks_of(1);
+    world.start_roles(&[Role::Planner]).await;
+    let request = leave("r1", 303, reports(json!({ "user": "304" })));
+    let id = world.send(&request).await;
+    let job = world.until("the request is accepted", async || world.job(id).await).await;
+    assert_eq!(job.state().expect("a state"), State::Cutting);
+    assert_eq!(status(world, 303).await, "inactive");
+    assert_eq!(world.number("SELECT count(*) FROM sessions WHERE user_id = 303").await, 0);
+    assert_eq!(world.number("SELECT count(*) FROM api_tokens WHERE user_id = 303").await, 0);
+    world.start_worker().await;
+    certificate_of(&world.end_of(id).await);
+});
+
+on_every_path!(bulk_update_is_useful_to_deactivate_multiple_user_profiles_at_once, 2, |world| {
+    start(world).await;
+    let mut jobs = Vec::new();
+    for user in [306, 307, 312] {
+        jobs.push(world.send(&leave(&format!("row-{user}"), user, json!({ "bulk": true }))).await);
+    }
+    for job in jobs {
+        assert_eq!(world.end_of(job).await.state, "completed");
+    }
+});
+
+on_both!(users_who_can_manage_a_team_cannot_be_deactivated_through_the_bulk_process, |world| {
+    start(world).await;
+    let mut more = reports(json!({ "user": "304" }));
+    more["bulk"] = json!(true);
+    let job = world.hand_over(&leave("r1", 303, more)).await;
+    assert_eq!((job.state.as_str(), codes_of(&job)), ("rejected", vec!["blocked".to_owned()]));
+    let reason = &reasons_of(&job)[0];
+    assert_eq!(reason.concerning.kind.as_deref(), Some("team_manager_in_bulk"));
+    assert!(reason.mend.contains("by itself"), "{reason:?}");
+    // "Team Leaders and Admins": whoever has the setting, with reports or without.
+    assert_eq!(codes_of(&world.hand_over(&leave("r2", 302, json!({ "bulk": true }))).await), ["blocked"]);
+    assert_eq!((status(world, 303).await, status(world, 302).await), ("active".into(), "active".into()));
+});
+
+on_every_path!(you_complete_their_deactivation_manually_after_all_direct_reports_have_been_reassigned, 2, |world| {
+    start(world).await;
+    let job = world.hand_over(&leave("r1", 303, json!({}))).await;
+    assert_eq!(codes_of(&job), ["allotment_missing"]);
+    let concerning = &reasons_of(&job)[0].concerning;
+    assert_eq!(concerning.kind.as_deref(), Some("direct_report"));
+    // Reassigned in the application: nothing is left to be said.
+    world.sql("UPDATE users SET manager_id = 305 WHERE manager_id = 303").await;
+    assert_eq!(world.hand_over(&leave("r2", 303, json!({}))).await.state, "completed");
+});
+
+on_every_path!(all_team_members_are_reassigned_to_a_single_new_team_lead, 2, |world| {
+    start(world).await;
+    let certificate = world.certificate(&leave("r1", 303, reports(json!({ "user": "304" })))).await;
+    assert_eq!(successors_of(&certificate, "direct_report"), counts([(304, 4)]));
+    assert_eq!(
+        managers(world, "306, 307, 308, 309, 310").await,
+        ["306:304", "307:304", "308:304", "309:304", "310:309"]
+    );
+    // What the page does not speak of stays, and is told.
+    assert_eq!(result_of(&certificate, "contact").left_behind, Some(5));
+});
+
+on_every_path!(team_members_can_be_reassigned_individually, 2, |world| {
+    start(world).await;
+    let each = json!({ "each": { "306": "304", "307": "305" }, "rest": { "user": "302" } });
+    let certificate = world.certificate(&leave("r1", 303, reports(each))).await;
+    assert_eq!(successors_of(&certificate, "direct_report"), counts([(302, 2), (304, 1), (305, 1)]));
+    assert_eq!(managers(world, "306, 307, 308, 309").await, ["306:304", "307:305", "308:302", "309:302"]);
+});
+
+on_both!(a_new_team_leader_is_somebody_who_can_manage_a_team, |world| {
+    start(world).await;
+    let job = world.hand_over(&leave("r1", 303, reports(json!({ "user": "312" })))).await;
+    assert_eq!(codes_of(&job), ["successor_not_eligible"]);
+    assert_eq!(reasons_of(&job)[0].concerning.user_id.as_deref(), Some("312"));
+});
+
+on_both!(nobody_comes_to_report_to_themselves_or_in_a_circle, |world| {
+    start(world).await;
+    // 309 may lead a team and reports to the leaver.
+    let job = world.hand_over(&leave("r1", 303, reports(json!({ "user": "309" })))).await;
+    assert_eq!(codes_of(&job), ["reporting_cycle"]);
+    // 310 reports to 309: below the leaver, too.
+    world.sql("UPDATE users SET can_manage_team = TRUE WHERE id = 310").await;
+    let job = world
+        .hand_over(&leave("r2", 303, reports(json!({ "each": { "309": "310" }, "rest": { "user": "304" } }))))
+        .await;
+    assert_eq!(codes_of(&job), ["reporting_cycle"]);
+    let each = json!({ "each": { "309": "304" }, "rest": { "user": "309" } });
+    let certificate = world.certificate(&leave("r3", 303, reports(each))).await;
+    assert_eq!(successors_of(&certificate, "direct_report"), counts([(304, 1), (309, 3)]));
+    assert_eq!(managers(world, "306, 309, 310").await, ["306:309", "309:304", "310:309"]);
+});
+
+on_both!(the_primary_company_admin_leaves_when_the_request_names_the_next_one, |world| {
+    start(world).await;
+    let ask = |id: &str, mut reassign: Value| {
+        // 302 reports to 301, and is the next one: to nobody but another.
+        reassign["direct_report"] = json!({ "each": { "302": "304" }, "rest": { "user": "302" } });
+        leave(id, 301, json!({ "requested_by": "302", "reassign": reassign }))
+    };
+    world.sql("UPDATE users SET manager_id = NULL WHERE id = 304").await;
+    let job = world.hand_over(&ask("r1", json!({}))).await;
+    assert_eq!(codes_of(&job), ["blocked"]);
+    assert!(reasons_of(&job)[0].mend.contains("reassign.primary_administrator"), "{:?}", reasons_of(&job));
+    // "which Admin we should make the new primary Company Admin": nobody else.
+    let job = world.hand_over(&ask("r2", json!({ "primary_administrator": { "user": "304" } }))).await;
+    assert_eq!(codes_of(&job), ["successor_not_eligible"]);
+    let certificate = world.certificate(&ask("r3", json!({ "primary_administrator": { "user": "302" } }))).await;
+    assert_eq!(successors_of(&certificate, "primary_administrator"), counts([(302, 1)]));
+    assert_eq!(world.number("SELECT user_id FROM primary_administrators WHERE org_id = 3").await, 302);
+});
+
+on_both!(if_the_profile_is_incomplete_you_need_to_fill_in_the_required_fields_before, |world| {
+    start(world).await;
+    world.sql("UPDATE users SET username = ' ' WHERE id = 311").await;
+    let job = world.hand_over(&leave("r1", 311, json!({}))).await;
+    assert_eq!((job.state.as_str(), codes_of(&job)), ("rejected", vec!["incomplete_profile".to_owned()]));
+    let reason = &reasons_of(&job)[0];
+    assert_eq!(reason.concerning.fields, ["username", "email"]);
+    assert!(reason.mend.contains("dummy"), "\"You can simply apply dummy information\": {reason:?}");
+    world.sql("UPDATE users SET username = 'dummy', email = 'dummy@evergreen.example' WHERE id = 311").await;
+    assert_eq!(world.hand_over(&leave("r2", 311, json!({}))).await.state, "completed");
+});

@@ -1,0 +1,282 @@
+//! The Apto help page "Deactivating a User (Lightning)", from top to bottom: a test for each sentence, named after it.
+
+use handover::catalog::{check, scan};
+use handover::job::State;
+use handover::store::host;
+use handover::worker::Role;
+use serde_json::{Value, json};
+
+use crate::support::world::{catalog_source, certificate_of, codes_of, counts, reasons_of, result_of, successors_of};
+use crate::support::{World, on_both, on_every_path};
+
+async fn start(world: &mut World) {
+    world.use_product("apto", 5).await;
+    world.start_worker().await;
+}
+
+fn request(id: &str, user: u32, by: u32, more: Value) -> Value {
+    let mut request =
+        json!({ "request_id": id, "org_id": "4", "user_id": user.to_string(), "requested_by": by.to_string() });
+    for (field, value) in more.as_object().expect("fields") {
+        request[field] = value.clone();
+    }
+    request
+}
+
+/// The broker 404 leaves; 405 hears of the expired leases from now on, 402 sees to the portal.
+fn leave(id: &str, more: Value) -> Value {
+    let mut more = more;
+    more["reassign"]["sole_alert_recipient"] = json!({ "user": "405" });
+    more["reassign"]["portal_administrator"] = json!({ "user": "402" });
+    request(id, 404, 401, more)
+}
+
+/// Every opportunity's team as `opportunity:user:split`.
+async fn teams(world: &World) -> Vec<String> {
+    let split = "COALESCE(CAST(CAST(m.split_percentage AS bigint) AS text), '')";
+    let row = format!("o.name || ':' || CAST(m.user_id AS text) || ':' || {split}");
+    let query = format!(
+        "SELECT {row} AS t FROM opportunity_team_members m JOIN opportunities o ON o.id = m.opportunity_id \
+         WHERE o.org_id = 4 ORDER BY o.name, m.user_id"
+    );
+    world.texts(&query).await
+}
+
+on_both!(the_catalog_holds_without_a_warning_and_forgets_no_reference, |world| {
+    let schema = host::read_schema(&world.store.reader()).await.expect("the schema");
+    let checked = check("apto", &catalog_source("apto"), &schema).expect("it holds");
+    assert_eq!(checked.warnings, []);
+    assert_eq!(scan(&checked.catalog, &schema), []);
+});
+
+on_both!(a_deactivated_user_can_no_longer_log_in_from_the_moment_the_request_is_accepted, |world| {
+    world.use_product("apto", 5).await;
+    world.use_chunks_of(1);
+    world.start_roles(&[Role::Planner]).await;
+    let id = world.send(&leave("r1", json!({}))).await;
+    let job = world.until("the request is accepted", async || world.job(id).await).await;
+    assert_eq!(job.state().expect("a state"), State::Cutting);
+    assert_eq!(world.texts("SELECT status AS t FROM users WHERE id = 404").await, ["inactive"]);
+    assert_eq!(world.number("SELECT count(*) FROM sessions WHERE user_id = 404").await, 0);
+    assert_eq!(world.number("SELECT count(*) FROM api_tokens WHERE user_id = 404").await, 0);
+    world.start_worker().await;
+    assert_eq!(certificate_of(&world.end_of(id).await).orphans, 0);
+});
+
+on_every_path!(they_lose_access_to_records_shared_manually_or_as_team_members, 1, |world| {
+    start(world).await;
+    let certificate = world.certificate(&leave("r1", json!({}))).await;
+    assert_eq!(result_of(&certificate, "record_share").removed, Some(2));
+    assert_eq!(world.number("SELECT count(*) FROM record_shares WHERE user_id = 404").await, 0);
+    assert_eq!(
+        world.number("SELECT count(*) FROM record_shares WHERE granted_by = 404").await,
+        1,
+        "what they gave stays"
+    );
+});
+
+on_every_path!(you_can_still_transfer_their_data_to_other_users_and_view_their_names, 2, |world| {
+    start(world).await;
+    let reassign = json!({ "reassign": { "contact": { "user": "405" }, "task": { "user": "405" }, "account": { "user": "403" } } });
+    let certificate = world.certificate(&leave("r1", reassign)).await;
+    for (kind, user, count) in [("contact", 405, 5), ("task", 405, 2), ("account", 403, 1)] {
+        assert_eq!(successors_of(&certificate, kind), counts([(user, count)]), "{kind}");
+    }
+    assert_eq!(world.texts("SELECT name AS t FROM users WHERE id = 404").await, ["Colin Bright"]);
+});
+
+on_every_path!(they_are_removed_from_others_default_teams_and_their_own_are_not_removed, 1, |world| {
+    start(world).await;
+    let certificate = world.certificate(&leave("r1", json!({}))).await;
+    for team in ["account", "opportunity"] {
+        assert_eq!(result_of(&certificate, &format!("default_{team}_team_member")).removed, Some(1), "{team}");
+        assert_eq!(result_of(&certificate, &format!("own_default_{team}_team")).kept, Some(1), "{team}");
+        let teams = format!("SELECT count(*) FROM default_{team}_teams");
+        assert_eq!(world.number(&format!("{teams} WHERE member_id = 404")).await, 0);
+        assert_eq!(world.number(&format!("{teams} WHERE user_id = 404")).await, 1);
+    }
+});
+
+on_every_path!(read_write_access_on_an_account_team_becomes_read_only, 1, |world| {
+    start(world).await;
+    let certificate = world.certificate(&leave("r1", json!({}))).await;
+    assert_eq!(
+        result_of(&certificate, "account_team_member").set,
+        Some(1),
+        "on the other team it was read only before"
+    );
+    const ALL: &str = "account_access || contact_access || opportunity_access || case_access";
+    let access = format!("SELECT {ALL} AS t FROM account_team_members WHERE user_id = 404 ORDER BY account_id");
+    assert_eq!(world.texts(&access).await, vec!["read_only".repeat(4); 2]);
+    let others = format!("SELECT {ALL} AS t FROM account_team_members WHERE user_id = 405");
+    assert_eq!(world.texts(&others).await, ["read_write".repeat(4)]);
+});
+
+on_every_path!(deactivated_users_continue_to_own_opportunities, 1, |world| {
+    start(world).await;
+    let certificate = world.certificate(&leave("r1", json!({}))).await;
+    let opportunity = result_of(&certificate, "opportunity");
+    assert_eq!((opportunity.moved, opportunity.left_behind), (Some(0), Some(2)));
+    assert_eq!(certificate.license.name(), "freed", "what may stay does not hold the license");
+    assert_eq!(world.number("SELECT count(*) FROM opportunities WHERE owner_id = 404").await, 2);
+});
+
+on_every_path!(unless_they_are_reassigned, 1, |world| {
+    start(world).await;
+    let certificate =
+        world.certificate(&leave("r1", json!({ "reassign": { "opportunity": { "user": "405" } } }))).await;
+    assert_eq!(successors_of(&certificate, "opportunity"), counts([(405, 2)]));
+});
+
+on_every_path!(they_appear_in_forecasts_and_their_overrides_are_frozen, 1, |world| {
+    start(world).await;
+    let certificate = world.certificate(&leave("r1", json!({}))).await;
+    assert_eq!(result_of(&certificate, "forecast_override").set, Some(3));
+    let open = "SELECT kind || ':' || CAST(subject_id AS text) AS t FROM forecast_overrides WHERE org_id = 4 AND frozen_at IS NULL";
+    assert_eq!(world.texts(open).await, ["managers_choice:404"], "only the manager's own is not frozen");
+    assert_eq!(world.number("SELECT count(*) FROM forecast_overrides WHERE owner_id = 404").await, 3);
+});
+
+on_both!(the_manager_can_apply_managers_choice_overrides_to_that_users_forecasts, |world| {
+    start(world).await;
+    let job = world.hand_over(&leave("r1", json!({}))).await;
+    let forecast = result_of(&certificate_of(&job), "forecast_subject");
+    assert_eq!((forecast.disposition.as_str(), forecast.kept), ("keep", Some(3)));
+    world.sql("UPDATE forecast_overrides SET amount = 1 WHERE owner_id = 403 AND subject_id = 404").await;
+    assert_eq!(world.number("SELECT manager_id FROM users WHERE id = 404").await, 403);
+});
+
+on_every_path!(if_allow_forecasting_is_disabled_the_user_is_removed_from_any_territories, 1, |world| {
+    start(world).await;
+    let certificate = world.certificate(&request("r1", 406, 401, json!({}))).await;
+    assert_eq!(result_of(&certificate, "territory_without_forecasting").removed, Some(2));
+    assert_eq!(world.number("SELECT count(*) FROM territory_members WHERE user_id = 406").await, 0);
+});
+
+on_every_path!(otherwise_they_appear_in_territories, 1, |world| {
+    start(world).await;
+    let certificate = world.certificate(&leave("r1", json!({}))).await;
+    assert_eq!(result_of(&certificate, "territory_member").kept, Some(1));
+    assert_eq!(world.number("SELECT count(*) FROM territory_members WHERE user_id = 404").await, 1);
+});
+
+on_both!(a_license_is_available_again_and_the_billed_count_is_not_reduced, |world| {
+    start(world).await;
+    let seats = world.number("SELECT count(*) FROM licenses WHERE org_id = 4").await;
+    assert_eq!(world.certificate(&leave("r1", json!({}))).await.license.name(), "freed");
+    assert_eq!(world.number("SELECT count(*) FROM licenses WHERE org_id = 4").await, seats);
+    assert_eq!(world.number("SELECT count(*) FROM licenses WHERE org_id = 4 AND user_id IS NULL").await, 1);
+});
+
+on_both!(you_cannot_deactivate_a_user_selected_as_a_portal_administrator, |world| {
+    start(world).await;
+    let alert = json!({ "sole_alert_recipient": { "user": "405" } });
+    let job = world.hand_over(&request("r1", 404, 401, json!({ "reassign": alert }))).await;
+    assert_eq!((job.state.as_str(), codes_of(&job)), ("rejected", vec!["blocked".to_owned()]));
+    let reason = &reasons_of(&job)[0];
+    assert_eq!(reason.concerning.kind.as_deref(), Some("portal_administrator"));
+    assert!(reason.mend.contains("reassign.portal_administrator"), "{reason:?}");
+    let certificate = world.certificate(&leave("r2", json!({}))).await;
+    assert_eq!(successors_of(&certificate, "portal_administrator"), counts([(402, 1)]));
+});
+
+on_both!(you_cannot_deactivate_a_user_selected_in_a_hierarchy_field_until_it_is_erased, |world| {
+    start(world).await;
+    // The field is deleted already.
+    let job = world.hand_over(&request("r1", 409, 401, json!({}))).await;
+    assert_eq!(codes_of(&job), ["blocked"]);
+    let reason = &reasons_of(&job)[0];
+    assert_eq!(reason.concerning.kind.as_deref(), Some("hierarchy_choice"));
+    assert!(reason.mend.contains("erase"), "{reason:?}");
+    world.sql("UPDATE custom_hierarchy_fields SET erased_at = CURRENT_TIMESTAMP WHERE id = 401").await;
+    world.sql("UPDATE custom_hierarchy_values SET chosen_user_id = NULL WHERE field_id = 401").await;
+    assert_eq!(world.hand_over(&request("r2", 409, 401, json!({}))).await.state, "completed");
+});
+
+const TEAMS: [&str; 5] = [
+    "Mill Lane, lease:408:",
+    "Quayside, floor 3:404:30",
+    "Quayside, floor 3:405:50",
+    "Quayside, floor 4:404:20",
+    "Quayside, floor 5:404:",
+];
+
+on_every_path!(a_delegated_administrator_has_no_option_to_remove_a_portal_user_from_teams, 1, |world| {
+    start(world).await;
+    assert_eq!(
+        codes_of(&world.hand_over(&request("r1", 406, 407, json!({}))).await),
+        ["requester_not_permitted"],
+        "of portal users only"
+    );
+    let certificate = world.certificate(&request("r2", 408, 407, json!({ "also": ["opportunity_team_member"] }))).await;
+    assert_eq!(result_of(&certificate, "opportunity_team_member_left_out").kept, Some(1), "the certificate says so");
+    assert!(!certificate.references.iter().any(|reference| reference.kind == "opportunity_team_member"));
+    assert_eq!(teams(world).await, TEAMS);
+    assert_eq!(world.texts("SELECT status AS t FROM users WHERE id = 408").await, ["inactive"]);
+});
+
+on_every_path!(an_administrator_has_the_option_to_remove_a_portal_user_from_teams, 1, |world| {
+    start(world).await;
+    let certificate = world.certificate(&request("r1", 408, 401, json!({ "also": ["opportunity_team_member"] }))).await;
+    assert_eq!(result_of(&certificate, "opportunity_team_member").removed, Some(1));
+    assert_eq!(teams(world).await, TEAMS[1..]);
+});
+
+on_every_path!(a_user_is_not_removed_from_teams_on_which_they_are_assigned_a_split_percentage, 1, |world| {
+    start(world).await;
+    let certificate = world.certificate(&leave("r1", json!({}))).await;
+    assert_eq!(result_of(&certificate, "opportunity_team_membership").kept, Some(3));
+    assert_eq!(teams(world).await, TEAMS);
+});
+
+on_both!(to_remove_the_user_from_the_team_you_must_first_reassign_the_split, |world| {
+    start(world).await;
+    let job = world.hand_over(&leave("r1", json!({ "also": ["opportunity_team_member"] }))).await;
+    assert_eq!(codes_of(&job), ["blocked"]);
+    let concerning = &reasons_of(&job)[0].concerning;
+    assert_eq!((concerning.kind.as_deref(), concerning.count), (Some("opportunity_split"), Some(2)));
+    assert_eq!(teams(world).await, TEAMS);
+});
+
+on_every_path!(the_split_goes_to_whom_the_request_names_on_top_of_their_own, 1, |world| {
+    start(world).await;
+    let more = json!({ "also": ["opportunity_team_member"], "reassign": { "opportunity_split": { "user": "405" } } });
+    let certificate = world.certificate(&leave("r1", more)).await;
+    let split = result_of(&certificate, "opportunity_split");
+    assert_eq!((split.moved, split.merged), (Some(1), Some(1)));
+    assert_eq!(result_of(&certificate, "opportunity_team_member").removed, Some(1));
+    assert_eq!(teams(world).await, ["Mill Lane, lease:408:", "Quayside, floor 3:405:80", "Quayside, floor 4:405:20"]);
+});
+
+on_every_path!(the_user_is_removed_from_following_and_followers_lists, 1, |world| {
+    start(world).await;
+    let certificate = world.certificate(&leave("r1", json!({}))).await;
+    assert_eq!(result_of(&certificate, "following").removed, Some(2));
+    assert_eq!(result_of(&certificate, "follower").removed, Some(1));
+    assert_eq!(world.number("SELECT count(*) FROM follows WHERE follower_id = 404 OR followed_id = 404").await, 0);
+    assert_eq!(world.number("SELECT count(*) FROM follows WHERE follower_id = 405 AND followed_id = 403").await, 1);
+});
+
+on_every_path!(inactive_users_are_listed_as_created_by_and_are_no_orphans, 1, |world| {
+    start(world).await;
+    let certificate = world.certificate(&leave("r1", json!({ "reassign": { "contact": { "user": "405" } } }))).await;
+    for (kind, count) in [("opportunity", 4), ("account", 2), ("contact", 5), ("task", 2)] {
+        assert_eq!(result_of(&certificate, &format!("{kind}_created_by")).kept, Some(count), "{kind}");
+    }
+    assert_eq!(certificate.orphans, 0);
+    assert_eq!(world.number("SELECT count(*) FROM contacts WHERE created_by = 404").await, 5);
+});
+
+on_both!(you_cannot_deactivate_the_sole_recipient_of_a_workflow_alert, |world| {
+    start(world).await;
+    let portal = json!({ "portal_administrator": { "user": "402" } });
+    let job = world.hand_over(&request("r1", 404, 401, json!({ "reassign": portal }))).await;
+    assert_eq!(codes_of(&job), ["blocked"]);
+    let concerning = &reasons_of(&job)[0].concerning;
+    assert_eq!((concerning.kind.as_deref(), concerning.count), (Some("sole_alert_recipient"), Some(1)));
+    let certificate = world.certificate(&leave("r2", json!({}))).await;
+    assert_eq!(successors_of(&certificate, "sole_alert_recipient"), counts([(405, 1)]));
+    assert_eq!(result_of(&certificate, "alert_recipient").removed, Some(1), "where they were one of several");
+    let recipients = "SELECT CAST(alert_id AS text) || ':' || CAST(user_id AS text) AS t FROM workflow_alert_recipients WHERE alert_id > 400 ORDER BY alert_id";
+    assert_eq!(world.texts(recipients).await, ["401:405", "402:405"]);
+});
