@@ -212,27 +212,25 @@ fn check_disposition(
             let with = check_children(resolver, table, entry, start);
             Some(Disposition::Purge { keep_copy: keep_copy?, with: with? })
         }
-        Word::Block => {
-            let sole_in = resolver.optional_column(table, entry.sole_in.as_ref());
-            let resolve = entry.resolve.as_ref().is_some_and(|resolve| *resolve.get_ref());
-            let on_conflict = check_on_conflict(resolver, table, entry);
-            if let Some(written) = entry.on_conflict.as_ref().filter(|_| !resolve) {
-                resolver.fault(
-                    written.span().start,
-                    "`on_conflict` does nothing here: nothing moves without `resolve = true`",
-                );
-            }
-            let mend = entry.mend.as_ref().map(|mend| mend.get_ref().clone());
-            Some(Disposition::Block {
-                sole_in: sole_in?,
-                resolve,
-                eligible: eligible?,
-                on_conflict: on_conflict?,
-                mend,
-            })
-        }
+        Word::Block => check_block(resolver, table, entry, eligible),
         Word::Keep => Some(Disposition::Keep),
     }
+}
+
+fn check_block(
+    resolver: &mut Resolver<'_>,
+    table: &Table,
+    entry: &ReferenceEntry,
+    eligible: Option<Option<Eligible>>,
+) -> Option<Disposition> {
+    let sole_in = resolver.optional_column(table, entry.sole_in.as_ref());
+    let resolve = entry.resolve.as_ref().is_some_and(|resolve| *resolve.get_ref());
+    let on_conflict = check_on_conflict(resolver, table, entry);
+    if let Some(written) = entry.on_conflict.as_ref().filter(|_| !resolve) {
+        resolver.fault(written.span().start, "`on_conflict` does nothing here: nothing moves without `resolve = true`");
+    }
+    let mend = entry.mend.as_ref().map(|mend| mend.get_ref().clone());
+    Some(Disposition::Block { sole_in: sole_in?, resolve, eligible: eligible?, on_conflict: on_conflict?, mend })
 }
 
 fn check_eligible(
