@@ -18,6 +18,7 @@ pub mod assess;
 mod certify;
 pub mod cutter;
 pub mod finalizer;
+mod isolate;
 mod letters;
 pub mod mover;
 pub mod planner;

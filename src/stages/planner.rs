@@ -389,8 +389,17 @@ fn schedule(context: &Context, job: &mut Job, plan: &Plan, now: OffsetDateTime) 
     at
 }
 
-/// Starts a scheduled job that is due. Its guards are asked again: where they fail now, a person has to decide.
+/// Starts a scheduled job that is due. Where its fast way is refused, it is opened for the other stages, which find the
+/// row to blame.
 pub async fn start_due(context: &Context, id: JobId) -> Result<()> {
+    match start_scheduled(context, id, true).await {
+        Err(error) if error.is_refused() => start_scheduled(context, id, false).await,
+        started => started,
+    }
+}
+
+/// Its guards are asked again: where they fail now, a person has to decide.
+async fn start_scheduled(context: &Context, id: JobId, at_once: bool) -> Result<()> {
     let now = now();
     let Some((request, parties, catalog)) = read_scheduled(context, id.0).await? else { return Ok(()) };
     let session = context.store.begin(START).await?;
@@ -413,7 +422,7 @@ pub async fn start_due(context: &Context, id: JobId) -> Result<()> {
         Some(Verdict::Accepted(plan)) => {
             job.state = settle(&job, Happening::Started)?;
             let ready = vec![Ready { request: &request, job, plan }];
-            let begun = start(&session, context, &catalog, ready, true, now).await?.pop();
+            let begun = start(&session, context, &catalog, ready, at_once, now).await?.pop();
             let begun = begun.ok_or_else(|| Error::unexpected("starting a job", "nothing has begun"))?;
             job = begun.job;
             left = begun.letters;

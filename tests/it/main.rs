@@ -15,3 +15,4 @@ mod rules;
 mod scheduled;
 mod steps;
 mod support;
+mod untidy_refused;

@@ -24,7 +24,7 @@ mod users;
 mod work;
 
 pub use count::{Place, blocking_keys, census, counts, lock_siblings, not_owned, reports_above};
-pub use cut::{Cut, cut};
+pub use cut::{Cut, cut, halve};
 pub use schema::read_schema;
 pub use users::{
     Listed, fitness_now, free_licenses, group_members, list_users, lock_rows, lock_users, managers, read_users,

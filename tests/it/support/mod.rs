@@ -5,6 +5,7 @@ mod database;
 pub mod snapshot;
 pub mod disturb;
 pub mod ledger;
+pub mod people;
 pub mod world;
 
 pub use world::{World, run};
