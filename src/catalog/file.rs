@@ -75,6 +75,7 @@ pub struct ReferenceEntry {
     pub eligible: Option<Spanned<EligibleEntry>>,
     pub on_conflict: Option<Spanned<OnConflictWord>>,
     pub touch: Option<Name>,
+    pub bump: Option<Name>,
     pub sole_in: Option<Name>,
     pub resolve: Option<Spanned<bool>>,
     pub restore: Option<Spanned<bool>>,

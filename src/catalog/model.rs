@@ -148,6 +148,8 @@ pub struct Reference {
     pub at_start: bool,
     /// Whether the table is the users' own (direct reports).
     pub of_users: bool,
+    /// A column that every change of a row counts up, so that whoever read the row before finds their copy outdated.
+    pub bump: Option<Column>,
     /// What becomes of it.
     pub disposition: Disposition,
 }

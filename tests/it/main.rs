@@ -15,4 +15,5 @@ mod rules;
 mod scheduled;
 mod steps;
 mod support;
+mod untidy_columns;
 mod untidy_refused;

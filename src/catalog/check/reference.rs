@@ -9,7 +9,7 @@ use crate::catalog::file::{EligibleEntry, NowEntry, ReferenceEntry, SetEntry, Te
 use crate::catalog::model::{
     Child, Column, Condition, Disposition, Eligible, Filter, Occupied, OnConflict, Reference, SetValue, Test,
 };
-use crate::catalog::schema::{OnDelete, Table};
+use crate::catalog::schema::{Family, OnDelete, Table};
 
 /// How long copies of deleted rows are kept where the catalog does not say.
 const KEEP_COPY: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -29,6 +29,7 @@ pub fn check_reference(
     let key = check_key(resolver, table, entry);
     let filter = check_filter(resolver, table, entry);
     let when = entry.when.as_ref().map(|when| users.and_then(|users| resolver.condition(users, when)));
+    let bump = check_bump(resolver, table, entry);
     let disposition = check_disposition(resolver, users, has_groups, table, entry, start);
     // Who is the last of a group is the last at the moment the guard is asked: that is when what is theirs is handed on.
     let is_handed_on_at_once = entry.sole_in.is_some();
@@ -53,6 +54,7 @@ pub fn check_reference(
         when: when.map_or(Some(None), |when| when.map(Some))?,
         at_start: entry.at.is_some() || is_handed_on_at_once,
         of_users: users.is_some_and(|users| users.name == table.name),
+        bump: bump?,
         disposition: disposition?,
     })
 }
@@ -78,6 +80,7 @@ fn refuse_idle_fields(resolver: &mut Resolver<'_>, entry: &ReferenceEntry) {
         ("eligible", entry.eligible.as_ref().map(Spanned::span), &[Transfer, Block][..]),
         ("on_conflict", entry.on_conflict.as_ref().map(Spanned::span), &[Transfer][..]),
         ("touch", entry.touch.as_ref().map(Spanned::span), &[Transfer][..]),
+        ("bump", entry.bump.as_ref().map(Spanned::span), &[Transfer, Set][..]),
         ("sole_in", entry.sole_in.as_ref().map(Spanned::span), &[Block][..]),
         ("resolve", entry.resolve.as_ref().map(Spanned::span), &[Block][..]),
         ("restore", entry.restore.as_ref().map(Spanned::span), &[Detach, Set][..]),
@@ -117,6 +120,18 @@ fn check_key(resolver: &mut Resolver<'_>, table: &Table, entry: &ReferenceEntry)
         return None;
     }
     Some(columns)
+}
+
+fn check_bump(resolver: &mut Resolver<'_>, table: &Table, entry: &ReferenceEntry) -> Option<Option<Column>> {
+    let bump = resolver.optional_column(table, entry.bump.as_ref())?;
+    match (&bump, &entry.bump) {
+        (Some(column), Some(name)) if !matches!(column.family, Family::Integer | Family::Number) => {
+            resolver
+                .fault(name.span().start, format!("`bump` counts a column up, and `{}` holds no numbers", column.name));
+            None
+        }
+        _ => Some(bump),
+    }
 }
 
 fn check_filter(resolver: &mut Resolver<'_>, table: &Table, entry: &ReferenceEntry) -> Option<Filter> {

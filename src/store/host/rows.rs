@@ -225,6 +225,13 @@ pub fn now(engine: Engine, for_column: &Column) -> String {
     }
 }
 
+/// `, "lock_version" = …`: the column that counts changes, one up, where the catalog says which.
+pub fn bump(reference: &Reference) -> String {
+    reference.bump.as_ref().map_or(String::new(), |bump| {
+        format!(", {} = COALESCE({}, 0) + 1", quoted(&bump.name), column("t", &bump.name))
+    })
+}
+
 /// A whole row as a JSON object.
 pub fn row_json(engine: Engine, columns: &[String], alias: &str) -> String {
     match engine {
