@@ -69,6 +69,7 @@ pub struct ReferenceEntry {
     pub disposition: Spanned<Word>,
     #[serde(default, rename = "where")]
     pub filter: BTreeMap<String, Spanned<TestEntry>>,
+    pub parent: Option<Spanned<ParentEntry>>,
     pub when: Option<ConditionEntry>,
     pub at: Option<Spanned<At>>,
     pub required: Option<Spanned<bool>>,
@@ -83,6 +84,15 @@ pub struct ReferenceEntry {
     pub keep_copy: Option<Name>,
     #[serde(default)]
     pub with: Vec<Name>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ParentEntry {
+    pub table: Name,
+    pub on: BTreeMap<String, Name>,
+    #[serde(rename = "where")]
+    pub filter: BTreeMap<String, Spanned<TestEntry>>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -15,8 +15,8 @@ mod schema;
 pub use check::{Checked, check};
 pub use fault::{Fault, Faults};
 pub use model::{
-    Catalog, Child, Column, Condition, Disposition, Eligible, Filter, Groups, License, Occupied, OnConflict, Reference,
-    SetValue, SomeUsers, Status, Taken, Test, Users,
+    Catalog, Child, Column, Condition, Disposition, Eligible, Filter, Groups, License, Occupied, OnConflict, Parent,
+    Reference, SetValue, SomeUsers, Status, Taken, Test, Users,
 };
 pub use scan::{Uncovered, scan};
 pub use schema::{Engine, Family, ForeignKey, OnDelete, Schema, SchemaColumn, Table, TableName};

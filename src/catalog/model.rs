@@ -288,13 +288,28 @@ pub struct Child {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter(pub Vec<Test>);
 
-/// A test of one column.
+/// A test of one column, or of the row that a row belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Test {
     /// The column has one of these values.
     OneOf(Column, Vec<String>),
     /// The column is NULL, or is not.
     Null(Column, bool),
+    /// A row of another table that this row points at passes tests of its own.
+    Parent(Parent),
+}
+
+/// The row that a row belongs to, and what it must be like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parent {
+    /// Its table.
+    pub table: TableName,
+    /// The columns that point, each with what it points at in the parent's table.
+    pub on: Vec<(Column, Column)>,
+    /// Whether a row has one parent at most.
+    pub sole: bool,
+    /// The tests.
+    pub filter: Filter,
 }
 
 impl Reference {
@@ -328,6 +343,10 @@ impl Test {
             }
             (Test::Null(a, mine), Test::Null(b, theirs)) => a.name == b.name && mine != theirs,
             (Test::OneOf(a, _), Test::Null(b, true)) | (Test::Null(b, true), Test::OneOf(a, _)) => a.name == b.name,
+            // Of several parents one may pass these tests, and another those.
+            (Test::Parent(mine), Test::Parent(theirs)) => {
+                mine.sole && mine.table == theirs.table && mine.on == theirs.on && mine.filter.excludes(&theirs.filter)
+            }
             _ => false,
         }
     }

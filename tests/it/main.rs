@@ -16,4 +16,5 @@ mod scheduled;
 mod steps;
 mod support;
 mod untidy_columns;
+mod untidy_parents;
 mod untidy_refused;

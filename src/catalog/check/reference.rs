@@ -1,13 +1,14 @@
 //! Checks one reference: its table and columns, its tests, and what its disposition needs.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use toml::Spanned;
 
 use super::resolve::Resolver;
-use crate::catalog::file::{EligibleEntry, NowEntry, ReferenceEntry, SetEntry, TestEntry, Word};
+use crate::catalog::file::{EligibleEntry, NowEntry, ParentEntry, ReferenceEntry, SetEntry, TestEntry, Word};
 use crate::catalog::model::{
-    Child, Column, Condition, Disposition, Eligible, Filter, Occupied, OnConflict, Reference, SetValue, Test,
+    Child, Column, Condition, Disposition, Eligible, Filter, Occupied, OnConflict, Parent, Reference, SetValue, Test,
 };
 use crate::catalog::schema::{Family, OnDelete, Table};
 
@@ -135,8 +136,22 @@ fn check_bump(resolver: &mut Resolver<'_>, table: &Table, entry: &ReferenceEntry
 }
 
 fn check_filter(resolver: &mut Resolver<'_>, table: &Table, entry: &ReferenceEntry) -> Option<Filter> {
+    let filter = check_tests(resolver, table, &entry.filter);
+    let parent = entry.parent.as_ref().map(|parent| check_parent(resolver, table, parent));
+    let parent = parent.map_or(Some(None), |parent| parent.map(Some));
+    let (mut filter, parent) = filter.zip(parent)?;
+    filter.0.extend(parent.map(Test::Parent));
+    Some(filter)
+}
+
+/// The tests of a row's own columns.
+fn check_tests(
+    resolver: &mut Resolver<'_>,
+    table: &Table,
+    entries: &BTreeMap<String, Spanned<TestEntry>>,
+) -> Option<Filter> {
     let mut tests = Vec::new();
-    for (name, test) in &entry.filter {
+    for (name, test) in entries {
         let byte = test.span().start;
         let column = resolver.column_at(table, name, byte);
         tests.push(match test.get_ref() {
@@ -153,6 +168,29 @@ fn check_filter(resolver: &mut Resolver<'_>, table: &Table, entry: &ReferenceEnt
         });
     }
     tests.into_iter().collect::<Option<_>>().map(Filter)
+}
+
+/// The row that a row belongs to: how it is found, and its tests.
+fn check_parent(resolver: &mut Resolver<'_>, table: &Table, entry: &Spanned<ParentEntry>) -> Option<Parent> {
+    let byte = entry.span().start;
+    let entry = entry.get_ref();
+    let above = resolver.table(&entry.table)?;
+    if entry.on.is_empty() || entry.filter.is_empty() {
+        let example = "parent = { table = \"leads\", on = { lead_id = \"id\" }, where = { status = \"open\" } }";
+        resolver.fault(byte, format!("`parent` says how its row is found and what it must be like: {example}"));
+        return None;
+    }
+    let mut on = Vec::new();
+    for (name, target) in &entry.on {
+        let points = resolver.column_at(table, name, target.span().start);
+        let target = resolver.column(above, target);
+        on.push(points.zip(target));
+    }
+    let filter = check_tests(resolver, above, &entry.filter);
+    let on: Vec<(Column, Column)> = on.into_iter().collect::<Option<_>>()?;
+    let targets: Vec<&str> = on.iter().map(|(_, target)| target.name.as_str()).collect();
+    let sole = above.is_unique(&targets);
+    Some(Parent { table: above.name.clone(), on, sole, filter: filter? })
 }
 
 fn check_disposition(

@@ -1,6 +1,6 @@
 //! Which rows a reference is about: the tests that every statement on it shares.
 
-use crate::catalog::{Catalog, Column, Disposition, Engine, Filter, Reference, SetValue, SomeUsers, Test};
+use crate::catalog::{Catalog, Column, Disposition, Engine, Filter, Parent, Reference, SetValue, SomeUsers, Test};
 use crate::job::State;
 use crate::store::sql::{Sql, cast, column, quoted, table};
 
@@ -60,7 +60,20 @@ fn one_test(sql: &mut Sql, test: &Test, alias: &str) -> String {
         },
         Test::Null(tested, true) => format!("{} IS NULL", column(alias, &tested.name)),
         Test::Null(tested, false) => format!("{} IS NOT NULL", column(alias, &tested.name)),
+        Test::Parent(parent) => parent_passes(sql, parent, alias),
     }
+}
+
+/// That a row's parent passes its tests.
+fn parent_passes(sql: &mut Sql, parent: &Parent, alias: &str) -> String {
+    let on: Vec<String> = (parent.on.iter())
+        .map(|(points, target)| {
+            let points_at = same_type(&column(alias, &points.name), points, target);
+            format!("{} = {points_at}", column("above", &target.name))
+        })
+        .collect();
+    let filter = filter(sql, &parent.filter, "above");
+    format!("EXISTS (SELECT 1 FROM {} above WHERE {}{filter})", table(&parent.table), on.join(" AND "))
 }
 
 /// Whether a row still lacks one of the values: a second pass finds nothing to do.
