@@ -190,13 +190,18 @@ fn check_status(resolver: &mut Resolver<'_>, table: &Table, entry: &UsersEntry) 
 fn check_license(resolver: &mut Resolver<'_>, users: Option<&Table>, entry: &LicenseEntry) -> Option<License> {
     let table = resolver.table(&entry.table)?;
     let user = resolver.column(table, &entry.user);
-    if table.column(entry.user.get_ref()).is_some_and(|column| !column.nullable) {
-        let message =
-            format!("`{}` of {} may not be NULL, so a license cannot be freed", entry.user.get_ref(), table.name);
+    let free = entry.free.as_ref().map(|free| resolver.literal(table, entry.user.get_ref(), free));
+    let free = free.map_or(Some(None), |free| free.map(Some));
+    if entry.free.is_none() && table.column(entry.user.get_ref()).is_some_and(|column| !column.nullable) {
+        let message = format!(
+            "`{}` of {} may not be NULL, so a license cannot be freed: say with `free` what it holds when nobody has it",
+            entry.user.get_ref(),
+            table.name
+        );
         resolver.fault(entry.user.span().start, message);
     }
     let exempt = optional_condition(resolver, users?, entry.exempt.as_ref());
-    Some(License { table: table.name.clone(), user: user?, exempt: exempt? })
+    Some(License { table: table.name.clone(), user: user?, free: free?, exempt: exempt? })
 }
 
 fn check_groups(resolver: &mut Resolver<'_>, entry: &GroupsEntry) -> Option<Groups> {

@@ -47,6 +47,7 @@ pub struct ConditionEntry {
 pub struct LicenseEntry {
     pub table: Name,
     pub user: Name,
+    pub free: Option<Spanned<Scalar>>,
     pub exempt: Option<ConditionEntry>,
 }
 

@@ -105,8 +105,10 @@ pub struct SomeUsers {
 pub struct License {
     /// The table.
     pub table: TableName,
-    /// The column that points at the holder; NULL when free.
+    /// The column that points at the holder.
     pub user: Column,
+    /// What it holds when nobody holds the license; NULL where nothing is said.
+    pub free: Option<String>,
     /// Users who need none.
     pub exempt: Option<Condition>,
 }

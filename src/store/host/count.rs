@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use sea_orm::{DbErr, QueryResult};
 
-use super::rows::{as_text, bare_filter, is_sole, key_columns, tests, unset, user_column};
+use super::rows::{as_text, bare_filter, is_sole, is_user, key_columns, tests, unset, user_column};
 use super::users::leaver_lane;
 use crate::catalog::{Catalog, Disposition, Engine, Reference};
 use crate::contract::UserId;
@@ -269,10 +269,11 @@ pub async fn reports_above(
     sql.add(&format!(
         "WITH RECURSIVE up AS (\
            SELECT {id} AS start, {id} AS at, {boss} AS boss FROM {host} u WHERE {id} IN {list} \
-           UNION SELECT up.start, {id}, {boss} FROM up JOIN {host} u ON {id} = up.boss WHERE up.boss <> {leaver}) \
+           UNION SELECT up.start, {id}, {boss} FROM up JOIN {host} u ON {is_boss} WHERE up.boss <> {leaver}) \
          SELECT {start} AS start, {report} AS report FROM up WHERE up.boss = {leaver}",
         id = column("u", &key.name),
         boss = column("u", &reference.user.name),
+        is_boss = is_user(&column("u", &key.name), key, "up.boss", &reference.user),
         host = table(&reference.table),
         start = as_text("up.start"),
         report = as_text("up.at"),

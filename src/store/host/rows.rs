@@ -1,6 +1,8 @@
 //! Which rows a reference is about: the tests that every statement on it shares.
 
-use crate::catalog::{Catalog, Column, Disposition, Engine, Filter, Parent, Reference, SetValue, SomeUsers, Test};
+use crate::catalog::{
+    Catalog, Column, Disposition, Engine, Family, Filter, Parent, Reference, SetValue, SomeUsers, Test,
+};
 use crate::job::State;
 use crate::store::sql::{Sql, cast, column, quoted, table};
 
@@ -27,10 +29,9 @@ pub fn tests(sql: &mut Sql, reference: &Reference, alias: &str) -> String {
 fn is_one_of(sql: &mut Sql, reference: &Reference, of: &SomeUsers, alias: &str) -> String {
     let equals = sql.host(&of.condition.column, &of.condition.equals);
     format!(
-        " AND EXISTS (SELECT 1 FROM {users} w WHERE {key} = {user} AND {asked} = {equals})",
+        " AND EXISTS (SELECT 1 FROM {users} w WHERE {is_user} AND {asked} = {equals})",
         users = table(&of.table),
-        key = column("w", &of.key.name),
-        user = same_type(&column(alias, &reference.user.name), &reference.user, &of.key),
+        is_user = is_user(&column("w", &of.key.name), &of.key, &column(alias, &reference.user.name), &reference.user),
         asked = column("w", &of.condition.column.name),
     )
 }
@@ -99,19 +100,19 @@ pub fn is_sole(
     leaving: &[String],
 ) -> String {
     let users = &catalog.users;
-    let other_user = same_type(&column("o", &reference.user.name), &reference.user, &users.key);
+    let is_user =
+        is_user(&column("u", &users.key.name), &users.key, &column("o", &reference.user.name), &reference.user);
     let same_group = format!("{} = {}", column("o", &sole_in.name), column(alias, &sole_in.name));
     let other = format!("{} <> {}", column("o", &reference.user.name), column(alias, &reference.user.name));
     let filter = filter(sql, &reference.filter, "o");
     let leaving = sql.host_list(&reference.user, leaving.iter().map(String::as_str));
     let active = sql.host(&users.status.column, &users.status.active);
     format!(
-        " AND NOT EXISTS (SELECT 1 FROM {table} o JOIN {users_table} u ON {key} = {other_user} \
+        " AND NOT EXISTS (SELECT 1 FROM {table} o JOIN {users_table} u ON {is_user} \
          WHERE {same_group} AND {other}{filter} AND {other_column} NOT IN {leaving} AND {status} = {active} \
          AND NOT EXISTS (SELECT 1 FROM handover.jobs j WHERE j.org = {org} AND j.user_id = {user_text} AND j.state IN ({open})))",
         table = table(&reference.table),
         users_table = table(&users.table),
-        key = column("u", &users.key.name),
         other_column = column("o", &reference.user.name),
         status = column("u", &users.status.column.name),
         org = org_of(catalog, "u"),
@@ -149,6 +150,15 @@ pub fn same_type(expression: &str, from: &Column, to: &Column) -> String {
     match from.cast == to.cast {
         true => expression.to_owned(),
         false => cast(expression, &to.cast),
+    }
+}
+
+/// That a user's key is what a column of the host holds. A column that keeps ids as text may hold what is no id: there the
+/// key is compared as text.
+pub fn is_user(key: &str, key_column: &Column, user: &str, user_column: &Column) -> String {
+    match user_column.family {
+        Family::Text => format!("{} = {user}", same_type(key, key_column, user_column)),
+        _ => format!("{key} = {}", same_type(user, user_column, key_column)),
     }
 }
 

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::rows::{as_text, open_states, org_of, same_type, state_list};
-use crate::catalog::{Catalog, Column, Engine};
+use crate::catalog::{Catalog, Column, Engine, Family};
 use crate::contract::{JobId, UserId};
 use crate::job::State;
 use crate::plan::{Standing, UserFacts};
@@ -100,7 +100,7 @@ fn read_user(row: &QueryResult, catalog: &Catalog, asked: &[&Column]) -> std::re
         id: user_id(row.try_get("", "id")?)?,
         org: row.try_get("", "org")?,
         standing: standing(catalog, row.try_get("", "status")?),
-        manager: manager.map(user_id).transpose()?,
+        manager: manager.and_then(|manager| somebody(catalog, manager)),
         columns,
         leaving: job("leaving")?,
         receives_from: job("receives_from")?,
@@ -109,6 +109,16 @@ fn read_user(row: &QueryResult, catalog: &Catalog, asked: &[&Column]) -> std::re
 
 fn user_id(text: String) -> std::result::Result<UserId, DbErr> {
     UserId::try_from(text).map_err(DbErr::Custom)
+}
+
+/// Whom a host's column means, where it means somebody: an empty text, or what no user's key can be, is nobody.
+fn somebody(catalog: &Catalog, text: String) -> Option<UserId> {
+    let text = match catalog.users.key.family {
+        Family::Integer => text.trim().parse::<i64>().ok()?.to_string(),
+        Family::Uuid => text.trim().parse::<Uuid>().ok()?.to_string(),
+        _ => text,
+    };
+    UserId::try_from(text).ok()
 }
 
 fn standing(catalog: &Catalog, status: Option<String>) -> Standing {
@@ -150,7 +160,7 @@ pub async fn group_members<'g>(
         format!(" AND {} IN {list}", column("m", &groups.user.name))
     });
     sql.add(&format!(
-        "SELECT {group} AS name, {user} AS member FROM {host} m WHERE {group_column} IN {list}{among} AND {user_column} IS NOT NULL \
+        "SELECT {group} AS name, {user} AS member FROM {host} m WHERE {group_column} IN {list}{among} AND {user_column} IS NOT NULL AND {group_column} IS NOT NULL \
          ORDER BY {group_column}, {user_column}",
         group = as_text(&column("m", &groups.group.name)),
         user = as_text(&column("m", &groups.user.name)),
@@ -160,9 +170,10 @@ pub async fn group_members<'g>(
     ));
     let mut members: HashMap<String, Vec<UserId>> = HashMap::new();
     for row in session.all(doing, sql).await? {
-        let read = || Ok((row.try_get("", "name")?, user_id(row.try_get("", "member")?)?));
-        let (name, member): (String, UserId) =
+        let read = || Ok((row.try_get("", "name")?, row.try_get("", "member")?));
+        let (name, member): (String, String) =
             read().map_err(|error: DbErr| Error::unexpected(doing, error.to_string()))?;
+        let Some(member) = somebody(catalog, member) else { continue };
         let group = members.entry(name).or_default();
         // The same name may stand for groups of several organizations: who is in two of them is one member.
         if group.last() != Some(&member) {
@@ -224,8 +235,9 @@ pub async fn free_licenses(session: &Session, catalog: &Catalog, leavers: &[&Use
     let holders = holders.map_err(|error| Error::unexpected(doing, error.to_string()))?;
     if !holders.is_empty() {
         let mut sql = session.sql("");
+        let nobody = license.free.as_ref().map_or("NULL".to_owned(), |free| sql.host(&license.user, free));
         let list = sql.host_list(&license.user, holders.iter().map(UserId::as_str));
-        sql.add(&format!("UPDATE {host} SET {user} = NULL WHERE {user} IN {list}"));
+        sql.add(&format!("UPDATE {host} SET {user} = {nobody} WHERE {user} IN {list}"));
         session.run(doing, sql).await?;
     }
     Ok(holders)
