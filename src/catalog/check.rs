@@ -14,9 +14,9 @@ use toml::de::{DeTable, DeValue};
 use self::reference::check_reference;
 use self::resolve::Resolver;
 use super::fault::{Fault, Faults, line_of};
-use super::file::{ConditionEntry, GroupsEntry, LicenseEntry, ReferenceEntry, UsersEntry};
-use super::model::{Catalog, Condition, Groups, License, Reference, SomeUsers, Status, Taken, Users};
-use super::schema::{Schema, Table};
+use super::file::{ConditionEntry, GroupsEntry, LicenseEntry, ReferenceEntry, SessionEntry, UsersEntry};
+use super::model::{Catalog, Condition, Disposition, Groups, License, Reference, SomeUsers, Status, Taken, Users};
+use super::schema::{Engine, Schema, Table};
 
 /// A catalog that holds, with what is worth a warning.
 #[derive(Debug)]
@@ -46,6 +46,7 @@ struct Entries {
     users: Option<UsersEntry>,
     license: Option<LicenseEntry>,
     groups: Option<GroupsEntry>,
+    session: Option<SessionEntry>,
     references: Vec<Spanned<ReferenceEntry>>,
 }
 
@@ -56,6 +57,8 @@ fn read(resolver: &mut Resolver<'_>, name: &str, source: &str) -> Option<Catalog
         resolver.fault(0, "[users] is missing or cannot be read: it names the users' table, its key and its status");
         return None;
     };
+    resolver.has_session = entries.session.is_some();
+    let session = entries.session.as_ref().map_or(Vec::new(), |entry| check_session(resolver, &users_entry, entry));
     let users_table = resolver.table(&users_entry.table);
     let users = users_table.and_then(|table| check_users(resolver, table, &users_entry));
     let license = entries.license.as_ref().map(|entry| check_license(resolver, users_table, entry));
@@ -76,6 +79,7 @@ fn read(resolver: &mut Resolver<'_>, name: &str, source: &str) -> Option<Catalog
         resolver.fault(0, "there is no [[reference]]: `handover catalog scan` lists what points at the users");
     }
     let users = users?;
+    settle_own_rows(resolver, &entries.references, &mut references, &users);
     settle_overlaps(&mut references, &users);
     warn_of_uncovered(resolver, &references);
     Some(Catalog {
@@ -86,6 +90,7 @@ fn read(resolver: &mut Resolver<'_>, name: &str, source: &str) -> Option<Catalog
         license: license.map_or(Some(None), |license| license.map(Some))?,
         groups: groups.map_or(Some(None), |groups| groups.map(Some))?,
         references,
+        session,
     })
 }
 
@@ -111,10 +116,12 @@ fn read_entries(resolver: &mut Resolver<'_>, source: &str) -> Option<Entries> {
             "users" => entries.users = read_section(resolver, value),
             "license" => entries.license = read_section(resolver, value),
             "groups" => entries.groups = read_section(resolver, value),
+            "session" => entries.session = read_section(resolver, value),
             "reference" => entries.references = read_references(resolver, value),
             other => {
-                let message =
-                    format!("unknown section `{other}`: a catalog has [users], [license], [groups] and [[reference]]");
+                let message = format!(
+                    "unknown section `{other}`: a catalog has [users], [license], [groups], [session] and [[reference]]"
+                );
                 resolver.fault(key.span().start, message);
             }
         }
@@ -211,6 +218,25 @@ fn check_groups(resolver: &mut Resolver<'_>, entry: &GroupsEntry) -> Option<Grou
     Some(Groups { table: table.name.clone(), group: group?, user: user? })
 }
 
+fn check_session(resolver: &mut Resolver<'_>, users: &UsersEntry, entry: &SessionEntry) -> Vec<(String, String)> {
+    for (name, value) in &entry.settings {
+        let byte = value.span().start;
+        if resolver.schema.engine == Engine::Sqlite {
+            resolver.fault(byte, "SQLite has no settings and no row-level security: leave [session] out");
+        } else if !name.contains('.') {
+            // Without a dot it is a setting of PostgreSQL's own.
+            resolver.fault(
+                byte,
+                format!("`{name}` is no setting of an application: its name has a dot, as \"app.org_id\""),
+            );
+        }
+        if value.get_ref().contains("{org}") && users.org.is_none() {
+            resolver.fault(byte, "`{org}` is the organization, and [users] names no column `org`");
+        }
+    }
+    entry.settings.iter().map(|(name, value)| (name.clone(), value.get_ref().clone())).collect()
+}
+
 /// A condition that may be absent: `Some(None)` where it is.
 fn optional_condition(
     resolver: &mut Resolver<'_>,
@@ -220,6 +246,25 @@ fn optional_condition(
     match entry {
         None => Some(None),
         Some(entry) => resolver.condition(users, entry).map(Some),
+    }
+}
+
+/// A reference over the key of the users' own table is about the leaver's own row: it may hold them, and do nothing else.
+fn settle_own_rows(
+    resolver: &mut Resolver<'_>,
+    entries: &[Spanned<ReferenceEntry>],
+    references: &mut [Reference],
+    users: &Users,
+) {
+    for (entry, reference) in entries.iter().zip(references) {
+        reference.own_row = reference.table == users.table && reference.user.name == users.key.name;
+        if reference.own_row && !matches!(reference.disposition, Disposition::Block { resolve: false, .. }) {
+            let message = format!(
+                "`{}` of {} is the user's own row: such a reference can only `block`, without `resolve`",
+                reference.user.name, reference.table
+            );
+            resolver.fault(entry.span().start, message);
+        }
     }
 }
 
@@ -246,7 +291,7 @@ fn settle_overlaps(references: &mut [Reference], users: &Users) {
 fn warn_of_uncovered(resolver: &mut Resolver<'_>, references: &[Reference]) {
     let mut seen = HashSet::new();
     for reference in references {
-        if !seen.insert((&reference.table, &reference.user.name)) {
+        if reference.own_row || !seen.insert((&reference.table, &reference.user.name)) {
             continue;
         }
         let siblings = references.iter().filter(|other| other.table == reference.table && other.user == reference.user);

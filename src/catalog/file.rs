@@ -53,6 +53,12 @@ pub struct LicenseEntry {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub struct SessionEntry {
+    pub settings: BTreeMap<String, Name>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct GroupsEntry {
     pub table: Name,
     pub group: Name,

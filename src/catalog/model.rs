@@ -23,6 +23,9 @@ pub struct Catalog {
     pub groups: Option<Groups>,
     /// Every reference, in the order in which they are worked on.
     pub references: Vec<Reference>,
+    /// What the host's row-level security looks at: settings of a transaction, each with its value; `{org}` in it stands
+    /// for the organization.
+    pub session: Vec<(String, String)>,
 }
 
 /// A column of a host's table. Values travel as text and are cast to the column's own type in SQL, so a key may be a
@@ -152,6 +155,9 @@ pub struct Reference {
     pub of_users: bool,
     /// A column that every change of a row counts up, so that whoever read the row before finds their copy outdated.
     pub bump: Option<Column>,
+    /// Whether it is about the users' own rows: a guard over the last administrator. Such a row is nothing that a leaver
+    /// leaves behind.
+    pub own_row: bool,
     /// What becomes of it.
     pub disposition: Disposition,
 }

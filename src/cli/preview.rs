@@ -16,6 +16,7 @@ use crate::plan::token::Seen;
 use crate::plan::{Plan, Planned, Verdict, fit};
 use crate::stages::Context;
 use crate::stages::assess::{Counting, assess, parties};
+use crate::store::host;
 use crate::store::ledger::chunks;
 
 #[derive(Debug, Args)]
@@ -89,6 +90,7 @@ pub async fn preview(context: &Context, request: Request) -> Result<Preview> {
     let catalog = context.catalogs.current();
     let request = fit(&catalog, request)?;
     let session = context.store.snapshot().await?;
+    host::enter(&session, &catalog, request.org()).await?;
     let parties = parties(&session, &catalog, &[&request]).await?;
     let parties: Vec<_> = parties.iter().collect();
     let assessment = assess(&session, &catalog, &[&request], &parties, Counting::Exactly).await?;

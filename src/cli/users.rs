@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
@@ -20,6 +20,9 @@ pub struct Arguments {
     /// Which users (the Keap page's list of statuses).
     #[arg(long, value_enum, default_value_t = Which::ActiveOrInvited)]
     status: Which,
+    /// The organization whose users are shown: needed where the catalog has [session] settings.
+    #[arg(long)]
+    org: Option<String>,
     /// Print as JSON, a line a user.
     #[arg(long)]
     json: bool,
@@ -59,7 +62,12 @@ struct Shown {
 pub async fn run(arguments: Arguments, settings: Settings) -> Result<Ended> {
     let store = open::ledger(&settings).await?;
     let catalog = open::catalog(&settings, &store).await?.catalog;
-    let session = store.reader();
+    let session = store.snapshot().await?;
+    match &arguments.org {
+        Some(org) => host::enter(&session, &catalog, org).await?,
+        None if catalog.session.is_empty() => {}
+        None => bail!("the catalog has [session] settings: say with --org which organization's users"),
+    }
     let statuses = arguments.status.values(&catalog.users.status);
     if arguments.status == Which::Invited && catalog.users.status.invited.is_none() {
         return Ok(Ended::Done);

@@ -34,6 +34,7 @@ pub async fn finalize(context: &Context, id: JobId) -> Result<()> {
         return Ok(());
     }
     let catalog = context.catalogs.of_hash(&context.store, &job.catalog_hash).await?;
+    host::enter(&session, &catalog, &job.org).await?;
     let courses = references::of_jobs(&session, &[job.id]).await?;
     let left = match conclusion_of(&session, &catalog, &job, courses.clone(), 0, now).await? {
         Conclusion::Proved(certificate) => {
@@ -120,6 +121,7 @@ pub async fn recount(context: &Context, id: JobId) -> Result<()> {
         return Ok(());
     }
     let catalog = context.catalogs.of_hash(&context.store, &job.catalog_hash).await?;
+    host::enter(&session, &catalog, &job.org).await?;
     let mut courses = references::of_jobs(&session, &[job.id]).await?;
     let mut moved = 0;
     for course in &mut courses {

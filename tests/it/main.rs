@@ -16,5 +16,7 @@ mod scheduled;
 mod steps;
 mod support;
 mod untidy_columns;
+mod untidy_last;
 mod untidy_parents;
 mod untidy_refused;
+mod untidy_tenants;

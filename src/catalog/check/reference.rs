@@ -56,6 +56,7 @@ pub fn check_reference(
         at_start: entry.at.is_some() || is_handed_on_at_once,
         of_users: users.is_some_and(|users| users.name == table.name),
         bump: bump?,
+        own_row: false,
         disposition: disposition?,
     })
 }

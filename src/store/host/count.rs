@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use sea_orm::{DbErr, QueryResult};
 
-use super::rows::{as_text, bare_filter, is_sole, is_user, key_columns, tests, unset, user_column};
+use super::rows::{as_text, bare_filter, filter, is_sole, is_user, key_columns, tests, unset, user_column};
 use super::users::leaver_lane;
 use crate::catalog::{Catalog, Disposition, Engine, Reference};
 use crate::contract::UserId;
@@ -119,7 +119,7 @@ pub async fn census(
 /// counts here is a site all the same: its rows are uncovered.
 fn sites<'c>(catalog: &'c Catalog, positions: &[usize]) -> Vec<(&'c Reference, Vec<&'c Reference>)> {
     let mut sites: Vec<(&Reference, Vec<&Reference>)> = Vec::new();
-    for reference in &catalog.references {
+    for reference in catalog.references.iter().filter(|reference| !reference.own_row) {
         let place = sites.iter().position(|(first, _)| first.table == reference.table && first.user == reference.user);
         let place = place.unwrap_or_else(|| {
             sites.push((reference, Vec::new()));
@@ -212,8 +212,10 @@ pub async fn lock_siblings(session: &Session, reference: &Reference, leavers: &[
     }
     let mut sql = session.sql("");
     let list = sql.host_list(&reference.user, leavers.iter().map(|leaver| leaver.as_str()));
+    let (sharing, theirs) = (filter(&mut sql, &reference.filter, "t"), filter(&mut sql, &reference.filter, "l"));
     sql.add(&format!(
-        "SELECT 1 FROM {host} t WHERE {group} IN (SELECT {inner} FROM {host} l WHERE {user} IN {list}) ORDER BY {keys} FOR UPDATE",
+        "SELECT 1 FROM {host} t WHERE {group} IN (SELECT {inner} FROM {host} l WHERE {user} IN {list}{theirs}){sharing} \
+         ORDER BY {keys} FOR UPDATE",
         host = table(&reference.table),
         group = column("t", &sole_in.name),
         inner = column("l", &sole_in.name),

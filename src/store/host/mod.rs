@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `schema` | reads what the database has |
 //! | `users` | who there is, locks, status, license, groups |
+//! | `tenant` | what row-level security looks at |
 //! | `rows` | which rows a reference is about: the tests every statement shares |
 //! | `count` | how many there are, before and after |
 //! | `cut` | where chunks begin and end |
@@ -19,6 +20,7 @@ mod rows;
 mod schema;
 mod selection;
 mod set;
+mod tenant;
 mod transfer;
 mod users;
 mod work;
@@ -26,6 +28,7 @@ mod work;
 pub use count::{Place, blocking_keys, census, counts, lock_siblings, not_owned, reports_above};
 pub use cut::{Cut, cut, halve};
 pub use schema::read_schema;
+pub use tenant::enter;
 pub use users::{
     Listed, fitness_now, free_licenses, group_members, list_users, lock_rows, lock_users, managers, read_users,
     shut_out,

@@ -26,6 +26,7 @@ pub async fn read_tables(session: &Session) -> Result<Vec<Table>> {
             uniques: Vec::new(),
             indexes: Vec::new(),
             foreign_keys: read_foreign_keys(session, &name).await?,
+            row_security: false,
         });
     }
     for table in &mut tables {
