@@ -6,19 +6,22 @@
 //! Nothing here does I/O: the store reads the schema.
 
 mod check;
+mod draft;
 mod fault;
 mod file;
+pub mod guess;
 mod model;
 mod scan;
 mod schema;
 
 pub use check::{Checked, check};
+pub use draft::{Pointing, draft};
 pub use fault::{Fault, Faults};
 pub use model::{
     Catalog, Child, Column, Condition, Disposition, Eligible, Filter, Groups, License, Occupied, OnConflict, Parent,
     Reference, SetValue, SomeUsers, Status, Taken, Test, Users,
 };
-pub use scan::{Uncovered, scan};
+pub use scan::{Uncovered, pointing_columns, scan, scan_names};
 pub use schema::{Engine, Family, ForeignKey, OnDelete, Schema, SchemaColumn, Table, TableName};
 
 /// The catalogs that are part of the binary: name and TOML.

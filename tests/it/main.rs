@@ -20,3 +20,4 @@ mod untidy_last;
 mod untidy_parents;
 mod untidy_refused;
 mod untidy_tenants;
+mod untidy_unknown;

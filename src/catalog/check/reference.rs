@@ -7,6 +7,7 @@ use toml::Spanned;
 
 use super::resolve::Resolver;
 use crate::catalog::file::{EligibleEntry, NowEntry, ParentEntry, ReferenceEntry, SetEntry, TestEntry, Word};
+use crate::catalog::guess::key_of;
 use crate::catalog::model::{
     Child, Column, Condition, Disposition, Eligible, Filter, Occupied, OnConflict, Parent, Reference, SetValue, Test,
 };
@@ -108,11 +109,19 @@ fn check_key(resolver: &mut Resolver<'_>, table: &Table, entry: &ReferenceEntry)
     let columns: Vec<Column> = columns.into_iter().collect::<Option<_>>()?;
     let written: Vec<&str> = names.iter().map(String::as_str).collect();
     if written.is_empty() || !table.is_unique(&written) {
-        let message = format!(
-            "({}) is not unique in {}: name the primary key, or a unique index's columns",
-            written.join(", "),
-            table.name
-        );
+        // A row that cannot be told from another cannot be journaled, nor come back.
+        let message = match key_of(table) {
+            None => format!(
+                "{} has no unique index over columns that are never NULL: add one, and name its columns",
+                table.name
+            ),
+            Some(key) => format!(
+                "({}) is not unique in {}: name the primary key, or a unique index's columns, such as ({})",
+                written.join(", "),
+                table.name,
+                key.join(", ")
+            ),
+        };
         resolver.fault(byte, message);
         return None;
     }

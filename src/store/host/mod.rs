@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `schema` | reads what the database has |
 //! | `users` | who there is, locks, status, license, groups |
+//! | `sample` | a few values of a column, for whoever writes a catalog |
 //! | `tenant` | what row-level security looks at |
 //! | `rows` | which rows a reference is about: the tests every statement shares |
 //! | `count` | how many there are, before and after |
@@ -17,6 +18,7 @@ mod cut;
 mod journaled;
 mod remove;
 mod rows;
+mod sample;
 mod schema;
 mod selection;
 mod set;
@@ -27,6 +29,7 @@ mod work;
 
 pub use count::{Place, blocking_keys, census, counts, lock_siblings, not_owned, reports_above};
 pub use cut::{Cut, cut, halve};
+pub use sample::{few_values, known_values};
 pub use schema::read_schema;
 pub use tenant::enter;
 pub use users::{

@@ -139,12 +139,13 @@ async fn read_indexes(session: &Session, table: &mut Table) -> Result<()> {
         table.indexes.push(primary);
     }
     for (_, unique, partial, columns) in indexes {
-        // An index over an expression has no name there: it is no index over columns.
+        // An expression has no name there. What comes before it serves to find rows, and says nothing of their being unique.
+        let whole = columns.iter().all(Option::is_some);
         let columns: Vec<String> = columns.into_iter().map_while(|column| column).collect();
         if partial || columns.is_empty() {
             continue;
         }
-        if unique {
+        if unique && whole {
             table.uniques.push(columns.clone());
         }
         table.indexes.push(columns);
