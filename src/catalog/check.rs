@@ -79,6 +79,15 @@ fn read(resolver: &mut Resolver<'_>, name: &str, source: &str) -> Option<Catalog
         resolver.fault(0, "there is no [[reference]]: `handover catalog scan` lists what points at the users");
     }
     let users = users?;
+    let sections = [
+        entries.license.as_ref().map(|entry| (entry.table.span().start, "[license]".to_owned(), entry.org.is_some())),
+        entries.groups.as_ref().map(|entry| (entry.table.span().start, "[groups]".to_owned(), entry.org.is_some())),
+    ];
+    let kinds = entries.references.iter().map(|entry| {
+        let (byte, entry) = (entry.span().start, entry.get_ref());
+        (byte, format!("the reference `{}`", entry.kind.get_ref()), entry.org.is_some())
+    });
+    check_orgs(resolver, &users, sections.into_iter().flatten().chain(kinds));
     settle_own_rows(resolver, &entries.references, &mut references, &users);
     settle_overlaps(&mut references, &users);
     warn_of_uncovered(resolver, &references);
@@ -153,10 +162,14 @@ fn read_section<'de, T: Deserialize<'de>>(resolver: &mut Resolver<'_>, value: Sp
 
 fn check_users(resolver: &mut Resolver<'_>, table: &Table, entry: &UsersEntry) -> Option<Users> {
     let key = resolver.column(table, &entry.key);
-    if key.is_some() && !table.is_unique(&[entry.key.get_ref()]) {
-        resolver.fault(entry.key.span().start, format!("`{}` is not unique in {}", entry.key.get_ref(), table.name));
-    }
     let org = resolver.optional_column(table, entry.org.as_ref());
+    let written = entry.key.get_ref().as_str();
+    let per_org = !table.is_unique(&[written]);
+    let with_org = entry.org.as_ref().is_some_and(|org| table.is_unique(&[written, org.get_ref()]));
+    if key.is_some() && per_org && !with_org {
+        let message = format!("`{written}` is not unique in {}, neither alone nor together with `org`", table.name);
+        resolver.fault(entry.key.span().start, message);
+    }
     let name = resolver.column(table, &entry.name);
     let email = resolver.column(table, &entry.email);
     let manager = resolver.optional_column(table, entry.manager.as_ref());
@@ -168,6 +181,8 @@ fn check_users(resolver: &mut Resolver<'_>, table: &Table, entry: &UsersEntry) -
         table: table.name.clone(),
         key: key?,
         org: org?,
+        per_org,
+        within: None,
         name: name?,
         email: email?,
         manager: manager?,
@@ -208,14 +223,16 @@ fn check_license(resolver: &mut Resolver<'_>, users: Option<&Table>, entry: &Lic
         resolver.fault(entry.user.span().start, message);
     }
     let exempt = optional_condition(resolver, users?, entry.exempt.as_ref());
-    Some(License { table: table.name.clone(), user: user?, free: free?, exempt: exempt? })
+    let org = resolver.optional_column(table, entry.org.as_ref())?;
+    Some(License { table: table.name.clone(), user: user?, free: free?, exempt: exempt?, org, within: None })
 }
 
 fn check_groups(resolver: &mut Resolver<'_>, entry: &GroupsEntry) -> Option<Groups> {
     let table = resolver.table(&entry.table)?;
     let group = resolver.column(table, &entry.group);
     let user = resolver.column(table, &entry.user);
-    Some(Groups { table: table.name.clone(), group: group?, user: user? })
+    let org = resolver.optional_column(table, entry.org.as_ref())?;
+    Some(Groups { table: table.name.clone(), group: group?, user: user?, org, within: None })
 }
 
 fn check_session(resolver: &mut Resolver<'_>, users: &UsersEntry, entry: &SessionEntry) -> Vec<(String, String)> {
@@ -249,6 +266,23 @@ fn optional_condition(
     }
 }
 
+/// Where users are known only together with their organization, everything that points at them says which it is.
+fn check_orgs(resolver: &mut Resolver<'_>, users: &Users, places: impl Iterator<Item = (usize, String, bool)>) {
+    for (byte, what, has_org) in places {
+        let message = match (users.per_org, has_org) {
+            (true, false) => {
+                format!(
+                    "a user is known by `{}` only together with the organization: {what} needs `org`, the column that holds it",
+                    users.key.name
+                )
+            }
+            (false, true) => format!("`org` does nothing in {what}: users are known by `{}` alone", users.key.name),
+            _ => continue,
+        };
+        resolver.fault(byte, message);
+    }
+}
+
 /// A reference over the key of the users' own table is about the leaver's own row: it may hold them, and do nothing else.
 fn settle_own_rows(
     resolver: &mut Resolver<'_>,
@@ -275,6 +309,7 @@ fn settle_overlaps(references: &mut [Reference], users: &Users) {
         table: users.table.clone(),
         key: users.key.clone(),
         condition: condition.clone(),
+        within: None,
     };
     for position in 0..references.len() {
         let (earlier, rest) = references.split_at_mut(position);

@@ -47,6 +47,7 @@ pub struct ConditionEntry {
 pub struct LicenseEntry {
     pub table: Name,
     pub user: Name,
+    pub org: Option<Name>,
     pub free: Option<Spanned<Scalar>>,
     pub exempt: Option<ConditionEntry>,
 }
@@ -63,6 +64,7 @@ pub struct GroupsEntry {
     pub table: Name,
     pub group: Name,
     pub user: Name,
+    pub org: Option<Name>,
 }
 
 /// A reference as it is written. Which fields go with which disposition is checked afterwards, all faults at once.
@@ -73,6 +75,7 @@ pub struct ReferenceEntry {
     pub table: Name,
     pub key: Spanned<OneOrMore>,
     pub user: Name,
+    pub org: Option<Name>,
     pub disposition: Spanned<Word>,
     #[serde(default, rename = "where")]
     pub filter: BTreeMap<String, Spanned<TestEntry>>,

@@ -19,7 +19,7 @@ pub use draft::{Pointing, draft};
 pub use fault::{Fault, Faults};
 pub use model::{
     Catalog, Child, Column, Condition, Disposition, Eligible, Filter, Groups, License, Occupied, OnConflict, Parent,
-    Reference, SetValue, SomeUsers, Status, Taken, Test, Users,
+    Reference, SetValue, SomeUsers, Status, Taken, Test, Users, Within,
 };
 pub use scan::{Uncovered, pointing_columns, scan, scan_names};
 pub use schema::{Engine, Family, ForeignKey, OnDelete, Schema, SchemaColumn, Table, TableName};

@@ -1,5 +1,6 @@
 //! The catalog as everything else works with it: every table, column and type was found in the live schema.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -49,6 +50,10 @@ pub struct Users {
     pub key: Column,
     /// The organization, where the host has them.
     pub org: Option<Column>,
+    /// Whether a key is unique only together with the organization: a row is then one person's membership of one.
+    pub per_org: bool,
+    /// The organization that everything is bounded by.
+    pub within: Option<Within>,
     /// A person's name.
     pub name: Column,
     /// A person's address.
@@ -76,6 +81,15 @@ pub struct Status {
     pub invited: Option<String>,
 }
 
+/// The organization that a statement is bounded by, where users are known only together with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Within {
+    /// The column that holds it.
+    pub column: Column,
+    /// The organization.
+    pub org: String,
+}
+
 /// A column of the users' table has this value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Condition {
@@ -101,6 +115,8 @@ pub struct SomeUsers {
     pub key: Column,
     /// The condition.
     pub condition: Condition,
+    /// The organization that these users are of.
+    pub within: Option<Within>,
 }
 
 /// Where licenses are: one row each, pointing at who holds it or at nobody.
@@ -114,6 +130,10 @@ pub struct License {
     pub free: Option<String>,
     /// Users who need none.
     pub exempt: Option<Condition>,
+    /// The column that holds the organization, where users are known only together with it.
+    pub org: Option<Column>,
+    /// The organization that everything is bounded by.
+    pub within: Option<Within>,
 }
 
 /// Which users are in which group.
@@ -125,6 +145,10 @@ pub struct Groups {
     pub group: Column,
     /// The member.
     pub user: Column,
+    /// The column that holds the organization, where users are known only together with it.
+    pub org: Option<Column>,
+    /// The organization that everything is bounded by.
+    pub within: Option<Within>,
 }
 
 /// A place in the host's tables that points at a user.
@@ -140,6 +164,10 @@ pub struct Reference {
     pub key: Vec<Column>,
     /// The column that holds the user.
     pub user: Column,
+    /// The column that holds the organization, where users are known only together with it.
+    pub org: Option<Column>,
+    /// The organization that everything is bounded by.
+    pub within: Option<Within>,
     /// Every column of the table: what a copy of a row holds.
     pub columns: Vec<String>,
     /// Which rows count.
@@ -361,6 +389,31 @@ impl Test {
 }
 
 impl Catalog {
+    /// Whether a transaction works for one organization alone.
+    pub fn works_apart(&self) -> bool {
+        self.users.per_org || !self.session.is_empty()
+    }
+
+    /// The same catalog for one organization: where users are known only together with it, every statement is bounded by
+    /// it.
+    pub fn within(&self, org: &str) -> Cow<'_, Catalog> {
+        if !self.users.per_org {
+            return Cow::Borrowed(self);
+        }
+        let bound = |column: &Option<Column>| column.clone().map(|column| Within { column, org: org.to_owned() });
+        let mut catalog = self.clone();
+        let of_users = bound(&catalog.users.org);
+        for reference in &mut catalog.references {
+            reference.within = bound(&reference.org);
+            let others = reference.taken.iter_mut().filter_map(|taken| taken.of.as_mut());
+            others.for_each(|of| of.within.clone_from(&of_users));
+        }
+        catalog.users.within = of_users;
+        catalog.license.iter_mut().for_each(|license| license.within = bound(&license.org));
+        catalog.groups.iter_mut().for_each(|groups| groups.within = bound(&groups.org));
+        Cow::Owned(catalog)
+    }
+
     /// The reference of that kind.
     pub fn reference(&self, kind: &str) -> Option<&Reference> {
         self.references.iter().find(|reference| reference.kind == kind)

@@ -91,6 +91,7 @@ pub async fn preview(context: &Context, request: Request) -> Result<Preview> {
     let request = fit(&catalog, request)?;
     let session = context.store.snapshot().await?;
     host::enter(&session, &catalog, request.org()).await?;
+    let catalog = catalog.within(request.org());
     let parties = parties(&session, &catalog, &[&request]).await?;
     let parties: Vec<_> = parties.iter().collect();
     let assessment = assess(&session, &catalog, &[&request], &parties, Counting::Exactly).await?;

@@ -20,7 +20,7 @@ pub struct Arguments {
     /// Which users (the Keap page's list of statuses).
     #[arg(long, value_enum, default_value_t = Which::ActiveOrInvited)]
     status: Which,
-    /// The organization whose users are shown: needed where the catalog has [session] settings.
+    /// The organization whose users are shown: needed where the catalog sees one at a time.
     #[arg(long)]
     org: Option<String>,
     /// Print as JSON, a line a user.
@@ -63,11 +63,14 @@ pub async fn run(arguments: Arguments, settings: Settings) -> Result<Ended> {
     let store = open::ledger(&settings).await?;
     let catalog = open::catalog(&settings, &store).await?.catalog;
     let session = store.snapshot().await?;
-    match &arguments.org {
-        Some(org) => host::enter(&session, &catalog, org).await?,
-        None if catalog.session.is_empty() => {}
-        None => bail!("the catalog has [session] settings: say with --org which organization's users"),
-    }
+    let catalog = match &arguments.org {
+        Some(org) => {
+            host::enter(&session, &catalog, org).await?;
+            catalog.within(org).into_owned()
+        }
+        None if catalog.works_apart() => bail!("the catalog sees one organization at a time: say which with --org"),
+        None => catalog,
+    };
     let statuses = arguments.status.values(&catalog.users.status);
     if arguments.status == Which::Invited && catalog.users.status.invited.is_none() {
         return Ok(Ended::Done);

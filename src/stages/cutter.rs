@@ -32,6 +32,7 @@ pub async fn cut(context: &Context, id: JobId) -> Result<()> {
     }
     let catalog = context.catalogs.of_hash(&context.store, &job.catalog_hash).await?;
     host::enter(&session, &catalog, &job.org).await?;
+    let catalog = catalog.within(&job.org);
     let mut courses = references::of_jobs(&session, &[job.id]).await?;
     let standing = chunks::standing_of(&session, job.id).await?;
     let mut cutting = Cutting { context, job: &job, chunks: Vec::new(), next_number: standing.next_number };

@@ -35,6 +35,7 @@ pub async fn finalize(context: &Context, id: JobId) -> Result<()> {
     }
     let catalog = context.catalogs.of_hash(&context.store, &job.catalog_hash).await?;
     host::enter(&session, &catalog, &job.org).await?;
+    let catalog = catalog.within(&job.org);
     let courses = references::of_jobs(&session, &[job.id]).await?;
     let left = match conclusion_of(&session, &catalog, &job, courses.clone(), 0, now).await? {
         Conclusion::Proved(certificate) => {
@@ -122,6 +123,7 @@ pub async fn recount(context: &Context, id: JobId) -> Result<()> {
     }
     let catalog = context.catalogs.of_hash(&context.store, &job.catalog_hash).await?;
     host::enter(&session, &catalog, &job.org).await?;
+    let catalog = catalog.within(&job.org);
     let mut courses = references::of_jobs(&session, &[job.id]).await?;
     let mut moved = 0;
     for course in &mut courses {

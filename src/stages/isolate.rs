@@ -34,6 +34,7 @@ pub async fn halve(session: &Session, context: &Context, job: &Job, chunk: &mut 
     }
     let catalog = context.catalogs.of_hash(&context.store, &job.catalog_hash).await?;
     host::enter(session, &catalog, &job.org).await?;
+    let catalog = catalog.within(&job.org);
     let courses = references::of_jobs(session, &[job.id]).await?;
     let position = chunk.position as usize;
     let Some(course) = courses.into_iter().find(|course| course.position == position) else { return Ok(false) };

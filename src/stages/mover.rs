@@ -77,6 +77,7 @@ async fn move_one(context: &Context, id: JobId) -> std::result::Result<Moved, Fa
     }
     let catalog = context.catalogs.of_hash(&context.store, &job.catalog_hash).await?;
     host::enter(&session, &catalog, &job.org).await?;
+    let catalog = catalog.within(&job.org);
     let courses = references::of_jobs(&session, &[job.id]).await?;
     let position = chunk.position as usize;
     let course = courses.into_iter().find(|course| course.position == position);

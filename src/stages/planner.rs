@@ -95,7 +95,7 @@ async fn with_parties(
 async fn parties_each(context: &Context, catalog: &Catalog, readable: &[Readable]) -> Result<Vec<Result<Parties>>> {
     let requests: Vec<&Request> = readable.iter().map(|(_, request, _)| request).collect();
     // Where a transaction sees one organization only, each request is looked up in its own.
-    if catalog.session.is_empty() {
+    if !catalog.works_apart() {
         match parties_persistently(context, catalog, &requests).await {
             Err(error) if error.is_transient() => return Err(error),
             Err(error) => tracing::warn!(%error, "whom requests concern cannot be read: taking them one by one"),
@@ -124,10 +124,10 @@ async fn parties_persistently(context: &Context, catalog: &Catalog, requests: &[
 
 async fn read_parties(context: &Context, catalog: &Catalog, requests: &[&Request]) -> Result<Vec<Parties>> {
     match requests {
-        [request, ..] if !catalog.session.is_empty() => {
+        [request, ..] if catalog.works_apart() => {
             let session = context.store.snapshot().await?;
             host::enter(&session, catalog, request.org()).await?;
-            parties(&session, catalog, requests).await
+            parties(&session, &catalog.within(request.org()), requests).await
         }
         _ => parties(&context.store.reader(), catalog, requests).await,
     }
@@ -198,6 +198,7 @@ async fn plan(context: &Context, catalog: &Catalog, group: &[&Asked], at_once: b
     let (mut settled, fresh) = sort_out_known(&session, group).await?;
     let Some(first) = fresh.first() else { return Ok(settled) };
     host::enter(&session, catalog, first.request.org()).await?;
+    let catalog = &*catalog.within(first.request.org());
     for reference in &catalog.references {
         let leavers: Vec<&UserId> = fresh.iter().map(|asked| &asked.request.user_id).collect();
         host::lock_siblings(&session, reference, &leavers).await?;
@@ -423,6 +424,7 @@ async fn start_scheduled(context: &Context, id: JobId, at_once: bool) -> Result<
         return Ok(());
     }
     host::enter(&session, &catalog, request.org()).await?;
+    let catalog = catalog.within(request.org());
     for reference in &catalog.references {
         host::lock_siblings(&session, reference, &[&request.user_id]).await?;
     }

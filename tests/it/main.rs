@@ -17,6 +17,7 @@ mod steps;
 mod support;
 mod untidy_columns;
 mod untidy_last;
+mod untidy_memberships;
 mod untidy_parents;
 mod untidy_refused;
 mod untidy_tenants;

@@ -31,6 +31,7 @@ pub fn check_reference(
     let key = check_key(resolver, table, entry);
     let filter = check_filter(resolver, table, entry);
     let when = entry.when.as_ref().map(|when| users.and_then(|users| resolver.condition(users, when)));
+    let org = resolver.optional_column(table, entry.org.as_ref());
     let bump = check_bump(resolver, table, entry);
     let disposition = check_disposition(resolver, users, has_groups, table, entry, start);
     // Who is the last of a group is the last at the moment the guard is asked: that is when what is theirs is handed on.
@@ -50,6 +51,8 @@ pub fn check_reference(
         table: table.name.clone(),
         key: key?,
         user: user?,
+        org: org?,
+        within: None,
         columns: table.columns.iter().map(|column| column.name.clone()).collect(),
         filter: filter?,
         taken: Vec::new(),

@@ -1,7 +1,7 @@
 //! Which rows a reference is about: the tests that every statement on it shares.
 
 use crate::catalog::{
-    Catalog, Column, Disposition, Engine, Family, Filter, Parent, Reference, SetValue, SomeUsers, Test,
+    Catalog, Column, Disposition, Engine, Family, Filter, Parent, Reference, SetValue, SomeUsers, Test, Within,
 };
 use crate::job::State;
 use crate::store::sql::{Sql, cast, column, quoted, table};
@@ -12,7 +12,7 @@ pub type Key = Vec<String>;
 /// The tests of a row of `alias`, each with `AND` before it: the filter, rows that earlier references have taken, and
 /// for a `set`, that there is still something to set.
 pub fn tests(sql: &mut Sql, reference: &Reference, alias: &str) -> String {
-    let mut text = filter(sql, &reference.filter, alias);
+    let mut text = inside(sql, reference.within.as_ref(), alias) + &filter(sql, &reference.filter, alias);
     for taken in &reference.taken {
         let passes = bare_filter(sql, &taken.filter, alias);
         let of = taken.of.as_ref().map_or(String::new(), |of| is_one_of(sql, reference, of, alias));
@@ -25,11 +25,20 @@ pub fn tests(sql: &mut Sql, reference: &Reference, alias: &str) -> String {
     text
 }
 
+/// That a row is of the organization that everything is bounded by, where there is one.
+pub fn inside(sql: &mut Sql, within: Option<&Within>, alias: &str) -> String {
+    within.map_or(String::new(), |within| {
+        let org = sql.host(&within.column, &within.org);
+        format!(" AND {} = {org}", column(alias, &within.column.name))
+    })
+}
+
 /// That the row's user meets a condition.
 fn is_one_of(sql: &mut Sql, reference: &Reference, of: &SomeUsers, alias: &str) -> String {
     let equals = sql.host(&of.condition.column, &of.condition.equals);
+    let inside = inside(sql, of.within.as_ref(), "w");
     format!(
-        " AND EXISTS (SELECT 1 FROM {users} w WHERE {is_user} AND {asked} = {equals})",
+        " AND EXISTS (SELECT 1 FROM {users} w WHERE {is_user}{inside} AND {asked} = {equals})",
         users = table(&of.table),
         is_user = is_user(&column("w", &of.key.name), &of.key, &column(alias, &reference.user.name), &reference.user),
         asked = column("w", &of.condition.column.name),
@@ -104,11 +113,12 @@ pub fn is_sole(
         is_user(&column("u", &users.key.name), &users.key, &column("o", &reference.user.name), &reference.user);
     let same_group = format!("{} = {}", column("o", &sole_in.name), column(alias, &sole_in.name));
     let other = format!("{} <> {}", column("o", &reference.user.name), column(alias, &reference.user.name));
-    let filter = filter(sql, &reference.filter, "o");
+    let filter = inside(sql, reference.within.as_ref(), "o") + &filter(sql, &reference.filter, "o");
+    let of_users = inside(sql, users.within.as_ref(), "u");
     let leaving = sql.host_list(&reference.user, leaving.iter().map(String::as_str));
     let active = sql.host(&users.status.column, &users.status.active);
     format!(
-        " AND NOT EXISTS (SELECT 1 FROM {table} o JOIN {users_table} u ON {is_user} \
+        " AND NOT EXISTS (SELECT 1 FROM {table} o JOIN {users_table} u ON {is_user}{of_users} \
          WHERE {same_group} AND {other}{filter} AND {other_column} NOT IN {leaving} AND {status} = {active} \
          AND NOT EXISTS (SELECT 1 FROM handover.jobs j WHERE j.org = {org} AND j.user_id = {user_text} AND j.state IN ({open})))",
         table = table(&reference.table),

@@ -6,7 +6,7 @@ use sea_orm::{DbErr, QueryResult};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::rows::{as_text, open_states, org_of, same_type, state_list};
+use super::rows::{as_text, inside, open_states, org_of, same_type, state_list};
 use crate::catalog::{Catalog, Column, Engine, Family};
 use crate::contract::{JobId, UserId};
 use crate::job::State;
@@ -63,6 +63,7 @@ pub async fn read_users<'u>(
     let asked = catalog.asked_columns();
     let mut sql = session.sql("");
     let list = sql.host_list(&users.key, ids);
+    let inside_users = inside(&mut sql, users.within.as_ref(), "u");
     let id = as_text(&column("u", &users.key.name));
     let org = org_of(catalog, "u");
     let manager = users.manager.as_ref().map_or("NULL".to_owned(), |manager| as_text(&column("u", &manager.name)));
@@ -75,7 +76,7 @@ pub async fn read_users<'u>(
          (SELECT j.id FROM handover.job_successors s JOIN handover.jobs j ON j.id = s.job_id \
             WHERE s.org = {org} AND s.user_id = {id} AND j.state IN ({under_way}) AND j.user_id <> {id} \
             ORDER BY j.requested_at, j.id LIMIT 1) AS receives_from \
-         FROM {host} u WHERE {key} IN {list}",
+         FROM {host} u WHERE {key} IN {list}{inside_users}",
         status = as_text(&column("u", &users.status.column.name)),
         open = open_states(),
         under_way = state_list(State::UNDER_WAY),
@@ -159,8 +160,9 @@ pub async fn group_members<'g>(
         let list = sql.host_list(&groups.user, among.iter().map(|user| user.as_str()));
         format!(" AND {} IN {list}", column("m", &groups.user.name))
     });
+    let inside = inside(&mut sql, groups.within.as_ref(), "m");
     sql.add(&format!(
-        "SELECT {group} AS name, {user} AS member FROM {host} m WHERE {group_column} IN {list}{among} AND {user_column} IS NOT NULL AND {group_column} IS NOT NULL \
+        "SELECT {group} AS name, {user} AS member FROM {host} m WHERE {group_column} IN {list}{among}{inside} AND {user_column} IS NOT NULL AND {group_column} IS NOT NULL \
          ORDER BY {group_column}, {user_column}",
         group = as_text(&column("m", &groups.group.name)),
         user = as_text(&column("m", &groups.user.name)),
@@ -192,8 +194,11 @@ pub async fn shut_out(session: &Session, catalog: &Catalog, leavers: &[&UserId])
     let inactive = sql.host(&users.status.column, &users.status.inactive);
     let active = sql.host(&users.status.column, &users.status.active);
     let list = sql.host_list(&users.key, leavers.iter().map(|user| user.as_str()));
+    let inside = inside(&mut sql, users.within.as_ref(), "u");
     let (host, key, status) = (table(&users.table), quoted(&users.key.name), quoted(&users.status.column.name));
-    sql.add(&format!("UPDATE {host} SET {status} = {inactive} WHERE {key} IN {list} AND {status} = {active}"));
+    sql.add(&format!(
+        "UPDATE {host} AS u SET {status} = {inactive} WHERE {key} IN {list}{inside} AND {status} = {active}"
+    ));
     match session.run(doing, sql).await? {
         changed if changed == leavers.len() as u64 => Ok(()),
         _ => Err(Error { doing: doing.into(), cause: contention("the status of a leaver has changed meanwhile") }),
@@ -213,8 +218,9 @@ pub async fn lock_rows(session: &Session, catalog: &Catalog, leavers: &[&UserId]
     let key = &catalog.users.key;
     let mut sql = session.sql("");
     let list = sql.host_list(key, leavers.iter().map(|user| user.as_str()));
+    let inside = inside(&mut sql, catalog.users.within.as_ref(), "u");
     let (host, column) = (table(&catalog.users.table), quoted(&key.name));
-    sql.add(&format!("SELECT 1 FROM {host} WHERE {column} IN {list} ORDER BY {column} FOR UPDATE"));
+    sql.add(&format!("SELECT 1 FROM {host} u WHERE {column} IN {list}{inside} ORDER BY {column} FOR UPDATE"));
     session.all("locking the leavers' rows", sql).await?;
     Ok(())
 }
@@ -228,7 +234,8 @@ pub async fn free_licenses(session: &Session, catalog: &Catalog, leavers: &[&Use
     let (host, user) = (table(&license.table), quoted(&license.user.name));
     let mut sql = session.sql("");
     let list = sql.host_list(&license.user, leavers.iter().map(|user| user.as_str()));
-    sql.add(&format!("SELECT DISTINCT {} AS holder FROM {host} WHERE {user} IN {list}", as_text(&user)));
+    let held = inside(&mut sql, license.within.as_ref(), "l");
+    sql.add(&format!("SELECT DISTINCT {} AS holder FROM {host} l WHERE {user} IN {list}{held}", as_text(&user)));
     let rows = session.all(doing, sql).await?;
     let holders: std::result::Result<Vec<UserId>, DbErr> =
         rows.iter().map(|row| user_id(row.try_get("", "holder")?)).collect();
@@ -237,7 +244,8 @@ pub async fn free_licenses(session: &Session, catalog: &Catalog, leavers: &[&Use
         let mut sql = session.sql("");
         let nobody = license.free.as_ref().map_or("NULL".to_owned(), |free| sql.host(&license.user, free));
         let list = sql.host_list(&license.user, holders.iter().map(UserId::as_str));
-        sql.add(&format!("UPDATE {host} SET {user} = {nobody} WHERE {user} IN {list}"));
+        let held = inside(&mut sql, license.within.as_ref(), "l");
+        sql.add(&format!("UPDATE {host} AS l SET {user} = {nobody} WHERE {user} IN {list}{held}"));
         session.run(doing, sql).await?;
     }
     Ok(holders)
@@ -255,8 +263,9 @@ async fn read_standing(session: &Session, catalog: &Catalog, ids: &[&UserId]) ->
     let users = &catalog.users;
     let mut sql = session.sql("");
     let list = sql.host_list(&users.key, ids.iter().map(|user| user.as_str()));
+    let inside = inside(&mut sql, users.within.as_ref(), "u");
     sql.add(&format!(
-        "SELECT {id} AS id, {status} AS status FROM {host} u WHERE {key} IN {list}",
+        "SELECT {id} AS id, {status} AS status FROM {host} u WHERE {key} IN {list}{inside}",
         id = as_text(&column("u", &users.key.name)),
         status = as_text(&column("u", &users.status.column.name)),
         host = table(&users.table),
@@ -308,12 +317,14 @@ pub async fn list_users(
     let license = catalog.license.as_ref().map_or("FALSE".to_owned(), |license| {
         let held = same_type(&column("u", &users.key.name), &users.key, &license.user);
         let (host, user) = (table(&license.table), column("l", &license.user.name));
-        format!("EXISTS (SELECT 1 FROM {host} l WHERE {user} = {held})")
+        let inside = inside(&mut sql, license.within.as_ref(), "l");
+        format!("EXISTS (SELECT 1 FROM {host} l WHERE {user} = {held}{inside})")
     });
     let limit = sql.bind(limit as i64);
+    let inside = inside(&mut sql, users.within.as_ref(), "u");
     sql.add(&format!(
         "SELECT {id} AS id, {org} AS org, {name} AS name, {email} AS email, {status} AS status, \
-         CAST(CASE WHEN {license} THEN 1 ELSE 0 END AS bigint) AS license FROM {host} u WHERE {tests} ORDER BY {key} LIMIT {limit}",
+         CAST(CASE WHEN {license} THEN 1 ELSE 0 END AS bigint) AS license FROM {host} u WHERE {tests}{inside} ORDER BY {key} LIMIT {limit}",
         id = as_text(&column("u", &users.key.name)),
         org = org_of(catalog, "u"),
         name = as_text(&column("u", &users.name.name)),
