@@ -42,6 +42,8 @@
 //! * A job that is done at once publishes only `completed`; `started` tells of one that goes on in the background.
 //! * A chunk holds its first and its last key, both included, so that it is one range of the index on (user, key).
 //! * In SQLite the ledger's tables carry the prefix `handover_`: there are no schemas there ([`store::Session`]).
+//! * A chunk that the database refuses after its attempts is halved, down to the row to blame: that row fails alone and is
+//!   told by its key, and everything around it moves.
 //! * Rows of a guard over the last of a group that the request resolves are handed on when it is accepted, under the
 //!   guard's locks, not with the other chunks.
 //! * Mover and finalizer share the queue of steps, so a worker that runs one of them runs both ([`worker::Role`]).

@@ -17,12 +17,12 @@ use super::condition::{Condition, Permission, SomeUsers};
 use super::fault::{Fault, Faults, line_of};
 use super::file::{
     AnyOf, ConditionEntry, GroupsEntry, InvitationStatusEntry, InvitationsEntry, LicenseEntry, Name, PermissionEntry,
-    ReferenceEntry, UsersEntry,
+    ReferenceEntry, SessionEntry, UsersEntry,
 };
 use super::model::{
     Catalog, Column, Disposition, Groups, InvitationStatus, Invitations, License, Reference, Status, Taken, Users,
 };
-use super::schema::{Schema, Table};
+use super::schema::{Engine, Schema, Table};
 
 /// A catalog that holds, with what is worth a warning.
 #[derive(Debug)]
@@ -53,6 +53,7 @@ struct Entries {
     license: Option<LicenseEntry>,
     invitations: Option<InvitationsEntry>,
     groups: Option<GroupsEntry>,
+    session: Option<SessionEntry>,
     references: Vec<Spanned<ReferenceEntry>>,
 }
 
@@ -60,6 +61,8 @@ fn read(resolver: &mut Resolver<'_>, name: &str, source: &str) -> Option<Catalog
     let entries = read_entries(resolver, source)?;
     // Without the users nothing else can be checked; what was found so far is reported.
     let users_entry = entries.users?;
+    resolver.has_session = entries.session.is_some();
+    let session = entries.session.as_ref().map_or(Vec::new(), |entry| check_session(resolver, &users_entry, entry));
     let users_table = resolver.table(&users_entry.table);
     let users = users_table.and_then(|table| check_users(resolver, table, &users_entry));
     let license = entries.license.as_ref().map(|entry| check_license(resolver, users_table, entry));
@@ -78,10 +81,21 @@ fn read(resolver: &mut Resolver<'_>, name: &str, source: &str) -> Option<Catalog
     }
     let mut references: Vec<Reference> = references.into_iter().collect::<Option<_>>()?;
     let users = users?;
+    // A seat may belong to an organization though users are known without it.
+    let seats = entries.license.as_ref().filter(|_| users.per_org);
+    let sections = [
+        seats.map(|entry| (entry.table.span().start, "[license]".to_owned(), entry.org.is_some())),
+        entries.groups.as_ref().map(|entry| (entry.table.span().start, "[groups]".to_owned(), entry.org.is_some())),
+    ];
+    let kinds = entries.references.iter().map(|entry| {
+        let (byte, entry) = (entry.span().start, entry.get_ref());
+        (byte, format!("the reference `{}`", entry.kind.get_ref()), entry.org.is_some())
+    });
+    check_orgs(resolver, &users, sections.into_iter().flatten().chain(kinds));
+    settle_own_rows(resolver, &entries.references, &mut references, &users);
     settle_overlaps(&mut references, &users);
     settle_pairs(&mut references);
     refuse_doubtful_overlaps(resolver, &references);
-    refuse_changes_of_own_rows(resolver, &references);
     warn_of_uncovered(resolver, &references);
     Some(Catalog {
         name: name.into(),
@@ -92,6 +106,7 @@ fn read(resolver: &mut Resolver<'_>, name: &str, source: &str) -> Option<Catalog
         invitations: invitations.map_or(Some(None), |invitations| invitations.map(Some))?,
         groups: groups.map_or(Some(None), |groups| groups.map(Some))?,
         references,
+        session,
     })
 }
 
@@ -119,10 +134,11 @@ fn read_entries(resolver: &mut Resolver<'_>, source: &str) -> Option<Entries> {
             "license" => entries.license = read_section(resolver, value),
             "invitations" => entries.invitations = read_section(resolver, value),
             "groups" => entries.groups = read_section(resolver, value),
+            "session" => entries.session = read_section(resolver, value),
             "reference" => entries.references = read_references(resolver, value),
             other => {
                 let message = format!(
-                    "unknown section `{other}`: a catalog has [users], [license], [invitations], [groups] and [[reference]]"
+                    "unknown section `{other}`: a catalog has [users], [license], [invitations], [groups], [session] and [[reference]]"
                 );
                 resolver.fault(key.span().start, message);
             }
@@ -166,10 +182,14 @@ fn read_section<'de, T: Deserialize<'de>>(resolver: &mut Resolver<'_>, value: Sp
 
 fn check_users(resolver: &mut Resolver<'_>, table: &Table, entry: &UsersEntry) -> Option<Users> {
     let key = resolver.column(table, &entry.key);
-    if key.is_some() && !table.is_unique(&[entry.key.get_ref()]) {
-        resolver.fault(entry.key.span().start, format!("`{}` is not unique in {}", entry.key.get_ref(), table.name));
-    }
     let org = resolver.optional_column(table, entry.org.as_ref());
+    let written = entry.key.get_ref().as_str();
+    let per_org = !table.is_unique(&[written]);
+    let with_org = entry.org.as_ref().is_some_and(|org| table.is_unique(&[written, org.get_ref()]));
+    if key.is_some() && per_org && !with_org {
+        let message = format!("`{written}` is not unique in {}, neither alone nor together with `org`", table.name);
+        resolver.fault(entry.key.span().start, message);
+    }
     let name = resolver.column(table, &entry.name);
     let email = resolver.column(table, &entry.email);
     let manager = resolver.optional_column(table, entry.manager.as_ref());
@@ -187,6 +207,8 @@ fn check_users(resolver: &mut Resolver<'_>, table: &Table, entry: &UsersEntry) -
         table: table.name.clone(),
         key: key?,
         org: org?,
+        per_org,
+        within: None,
         name: name?,
         email: email?,
         manager: manager?,
@@ -229,9 +251,14 @@ fn check_status(resolver: &mut Resolver<'_>, table: &Table, entry: &UsersEntry) 
 fn check_license(resolver: &mut Resolver<'_>, users: Option<&Table>, entry: &LicenseEntry) -> Option<License> {
     let table = resolver.table(&entry.table)?;
     let user = resolver.column(table, &entry.user);
-    if table.column(entry.user.get_ref()).is_some_and(|column| !column.nullable) {
-        let message =
-            format!("`{}` of {} may not be NULL, so a license cannot be freed", entry.user.get_ref(), table.name);
+    let free = entry.free.as_ref().map(|free| resolver.literal(table, entry.user.get_ref(), free));
+    let free = free.map_or(Some(None), |free| free.map(Some));
+    if entry.free.is_none() && table.column(entry.user.get_ref()).is_some_and(|column| !column.nullable) {
+        let message = format!(
+            "`{}` of {} may not be NULL, so a license cannot be freed: say with `free` what it holds when nobody has it",
+            entry.user.get_ref(),
+            table.name
+        );
         resolver.fault(entry.user.span().start, message);
     }
     let key = match &entry.key {
@@ -240,7 +267,15 @@ fn check_license(resolver: &mut Resolver<'_>, users: Option<&Table>, entry: &Lic
     };
     let org = resolver.optional_column(table, entry.org.as_ref());
     let exempt = optional_condition(resolver, users?, entry.exempt.as_ref());
-    Some(License { table: table.name.clone(), key: key?, org: org?, user: user?, exempt: exempt? })
+    Some(License {
+        table: table.name.clone(),
+        key: key?,
+        org: org?,
+        user: user?,
+        free: free?,
+        exempt: exempt?,
+        within: None,
+    })
 }
 
 /// The primary key, or else the first unique index whose columns are never NULL.
@@ -292,7 +327,27 @@ fn check_groups(resolver: &mut Resolver<'_>, entry: &GroupsEntry) -> Option<Grou
     let table = resolver.table(&entry.table)?;
     let group = resolver.column(table, &entry.group);
     let user = resolver.column(table, &entry.user);
-    Some(Groups { table: table.name.clone(), group: group?, user: user? })
+    let org = resolver.optional_column(table, entry.org.as_ref())?;
+    Some(Groups { table: table.name.clone(), group: group?, user: user?, org, within: None })
+}
+
+fn check_session(resolver: &mut Resolver<'_>, users: &UsersEntry, entry: &SessionEntry) -> Vec<(String, String)> {
+    for (name, value) in &entry.settings {
+        let byte = value.span().start;
+        if resolver.schema.engine == Engine::Sqlite {
+            resolver.fault(byte, "SQLite has no settings and no row-level security: leave [session] out");
+        } else if !name.contains('.') {
+            // Without a dot it is a setting of PostgreSQL's own.
+            resolver.fault(
+                byte,
+                format!("`{name}` is no setting of an application: its name has a dot, as \"app.org_id\""),
+            );
+        }
+        if value.get_ref().contains("{org}") && users.org.is_none() {
+            resolver.fault(byte, "`{org}` is the organization, and [users] names no column `org`");
+        }
+    }
+    entry.settings.iter().map(|(name, value)| (name.clone(), value.get_ref().clone())).collect()
 }
 
 /// A condition that may be absent: `Some(None)` where it is.
@@ -307,6 +362,40 @@ fn optional_condition(
     }
 }
 
+/// Where users are known only together with their organization, everything that points at them says which it is.
+fn check_orgs(resolver: &mut Resolver<'_>, users: &Users, places: impl Iterator<Item = (usize, String, bool)>) {
+    for (byte, what, has_org) in places {
+        let message = match (users.per_org, has_org) {
+            (true, false) => {
+                format!(
+                    "a user is known by `{}` only together with the organization: {what} needs `org`, the column that holds it",
+                    users.key.name
+                )
+            }
+            (false, true) => format!("`org` does nothing in {what}: users are known by `{}` alone", users.key.name),
+            _ => continue,
+        };
+        resolver.fault(byte, message);
+    }
+}
+
+/// A reference over the key of the users' own table is about the leaver's own row: it may hold them, and do nothing else.
+fn settle_own_rows(
+    resolver: &mut Resolver<'_>,
+    entries: &[Spanned<ReferenceEntry>],
+    references: &mut [Reference],
+    users: &Users,
+) {
+    for (entry, reference) in entries.iter().zip(references) {
+        reference.own_row = reference.table == users.table && reference.user.name == users.key.name;
+        if reference.own_row && !matches!(reference.disposition, Disposition::Block { resolve: false, .. }) {
+            let message =
+                format!("`{}` is the leaver's own row: only a `block` without `resolve` goes with it", reference.kind);
+            resolver.fault(entry.span().start, message);
+        }
+    }
+}
+
 /// A row belongs to the first reference of its user column whose filter it passes: later ones leave it alone.
 /// References that never meet need no such exclusion, and their statements stay simple.
 fn settle_overlaps(references: &mut [Reference], users: &Users) {
@@ -314,12 +403,12 @@ fn settle_overlaps(references: &mut [Reference], users: &Users) {
         table: users.table.clone(),
         key: users.key.clone(),
         condition: condition.clone(),
+        within: None,
     };
     for position in 0..references.len() {
         let (earlier, rest) = references.split_at_mut(position);
         let this = &mut rest[0];
         this.position = position;
-        this.own_row = this.of_users && this.user.name == users.key.name;
         this.taken = (earlier.iter())
             .filter(|other| other.covers_rows() && !other.when.is_of_request() && other.may_overlap(this))
             .map(|other| Taken { filter: other.filter.clone(), of: other.when.leaver.as_ref().map(of) })
@@ -361,17 +450,6 @@ fn refuse_doubtful_overlaps(resolver: &mut Resolver<'_>, references: &[Reference
             );
             resolver.fault_of(reference, message);
         }
-    }
-}
-
-/// The leaver's own row in the users' table goes nowhere: it can hold them back, and that is all.
-fn refuse_changes_of_own_rows(resolver: &mut Resolver<'_>, references: &[Reference]) {
-    let guards =
-        |disposition: &Disposition| matches!(disposition, Disposition::Block { sole_in: None, resolve: false, .. });
-    for reference in references.iter().filter(|reference| reference.own_row && !guards(&reference.disposition)) {
-        let message =
-            format!("`{}` is the leaver's own row: only a `block` without `resolve` goes with it", reference.kind);
-        resolver.fault_of(reference, message);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Conditions: what a user must have, who may ask for what, and when a reference counts.
 
 use super::TableName;
-use super::model::{Column, Filter, Test};
+use super::model::{Column, Filter, Test, Within};
 
 /// A column of the users' table has a value, or one that another table lists.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +63,8 @@ pub struct SomeUsers {
     pub key: Column,
     /// The condition.
     pub condition: Condition,
+    /// The organization that these users are of.
+    pub within: Option<Within>,
 }
 
 impl Condition {
@@ -93,6 +95,10 @@ fn told_test(test: &Test) -> String {
         Test::OneOf(column, values) => format!("`{}` = {:?}", column.name, values.join(", ")),
         Test::Null(column, true) => format!("`{}` is empty", column.name),
         Test::Null(column, false) => format!("`{}` is not empty", column.name),
+        Test::Parent(parent) => {
+            let tests: Vec<String> = parent.filter.0.iter().map(told_test).collect();
+            format!("its row of {} has {}", parent.table, tests.join(" and "))
+        }
     }
 }
 

@@ -117,6 +117,7 @@ pub struct LicenseEntry {
     pub key: Option<Spanned<OneOrMore>>,
     pub org: Option<Name>,
     pub user: Name,
+    pub free: Option<Spanned<Scalar>>,
     pub exempt: Option<ConditionEntry>,
 }
 
@@ -145,10 +146,17 @@ pub struct InvitationStatusEntry {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub struct SessionEntry {
+    pub settings: BTreeMap<String, Name>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct GroupsEntry {
     pub table: Name,
     pub group: Name,
     pub user: Name,
+    pub org: Option<Name>,
 }
 
 /// A reference as it is written. Which fields go with which disposition is checked afterwards, all faults at once.
@@ -159,15 +167,18 @@ pub struct ReferenceEntry {
     pub table: Name,
     pub key: Spanned<OneOrMore>,
     pub user: Name,
+    pub org: Option<Name>,
     pub disposition: Spanned<Word>,
     #[serde(default, rename = "where")]
     pub filter: BTreeMap<String, Spanned<TestEntry>>,
+    pub parent: Option<Spanned<ParentEntry>>,
     pub when: Option<Spanned<WhenEntry>>,
     pub at: Option<Spanned<At>>,
     pub required: Option<Spanned<bool>>,
     pub eligible: Option<Spanned<EligibleEntry>>,
     pub on_conflict: Option<Spanned<OnConflictEntry>>,
     pub touch: Option<Name>,
+    pub bump: Option<Name>,
     pub sole_in: Option<Name>,
     pub resolve: Option<Spanned<bool>>,
     pub mend: Option<Name>,
@@ -176,6 +187,15 @@ pub struct ReferenceEntry {
     pub keep_copy: Option<Name>,
     #[serde(default)]
     pub with: Vec<Name>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ParentEntry {
+    pub table: Name,
+    pub on: BTreeMap<String, Name>,
+    #[serde(rename = "where")]
+    pub filter: BTreeMap<String, Spanned<TestEntry>>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -7,20 +7,23 @@
 
 mod check;
 mod condition;
+mod draft;
 mod fault;
 mod file;
+pub mod guess;
 mod model;
 mod scan;
 mod schema;
 
 pub use check::{Checked, check};
 pub use condition::{Condition, Holds, Listing, Permission, SomeUsers, When};
+pub use draft::{Pointing, draft};
 pub use fault::{Fault, Faults};
 pub use model::{
     Catalog, Child, Column, Disposition, Eligible, Filter, Groups, InvitationStatus, Invitations, License, Occupied,
-    OnConflict, Reference, SetValue, Status, Taken, Test, Users,
+    OnConflict, Parent, Reference, SetValue, Status, Taken, Test, Users, Within,
 };
-pub use scan::{Uncovered, scan};
+pub use scan::{Uncovered, pointing_columns, scan, scan_names};
 pub use schema::{Engine, Family, ForeignKey, OnDelete, Schema, SchemaColumn, Table, TableName};
 
 /// The catalogs that are part of the binary: name and TOML.

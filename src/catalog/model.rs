@@ -1,5 +1,6 @@
 //! The catalog as everything else works with it: every table, column and type was found in the live schema.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -26,6 +27,9 @@ pub struct Catalog {
     pub groups: Option<Groups>,
     /// Every reference, in the order in which they are worked on.
     pub references: Vec<Reference>,
+    /// What the host's row-level security looks at: settings of a transaction, each with its value; `{org}` in it stands
+    /// for the organization.
+    pub session: Vec<(String, String)>,
 }
 
 /// A column of a host's table. Values travel as text and are cast to the column's own type in SQL, so a key may be a
@@ -49,6 +53,10 @@ pub struct Users {
     pub key: Column,
     /// The organization, where the host has them.
     pub org: Option<Column>,
+    /// Whether a key is unique only together with the organization: a row is then one person's membership of one.
+    pub per_org: bool,
+    /// The organization that everything is bounded by.
+    pub within: Option<Within>,
     /// A person's name.
     pub name: Column,
     /// A person's address.
@@ -79,6 +87,15 @@ pub struct Status {
     pub invited: Option<String>,
 }
 
+/// The organization that a statement is bounded by, where users are known only together with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Within {
+    /// The column that holds it.
+    pub column: Column,
+    /// The organization.
+    pub org: String,
+}
+
 /// Where licenses are: one row each, pointing at who holds it or at nobody.
 #[derive(Debug, Clone)]
 pub struct License {
@@ -88,10 +105,14 @@ pub struct License {
     pub key: Vec<Column>,
     /// The organization that pays for the seat, where seats belong to organizations.
     pub org: Option<Column>,
-    /// The column that points at the holder; NULL when free.
+    /// The column that points at the holder.
     pub user: Column,
+    /// What it holds when nobody holds the license; NULL where nothing is said.
+    pub free: Option<String>,
     /// Users who need none.
     pub exempt: Option<Condition>,
+    /// The organization that everything is bounded by.
+    pub within: Option<Within>,
 }
 
 /// Where invitations are: one row each.
@@ -139,6 +160,10 @@ pub struct Groups {
     pub group: Column,
     /// The member.
     pub user: Column,
+    /// The column that holds the organization, where users are known only together with it.
+    pub org: Option<Column>,
+    /// The organization that everything is bounded by.
+    pub within: Option<Within>,
 }
 
 /// A place in the host's tables that points at a user.
@@ -154,6 +179,10 @@ pub struct Reference {
     pub key: Vec<Column>,
     /// The column that holds the user.
     pub user: Column,
+    /// The column that holds the organization, where users are known only together with it.
+    pub org: Option<Column>,
+    /// The organization that everything is bounded by.
+    pub within: Option<Within>,
     /// Every column of the table: what a copy of a row holds.
     pub columns: Vec<String>,
     /// The column of the other user, where a row stands between two and each may bring it back (a follow): it comes back
@@ -170,6 +199,8 @@ pub struct Reference {
     pub at_start: bool,
     /// Whether the table is the users' own (direct reports).
     pub of_users: bool,
+    /// A column that every change of a row counts up, so that whoever read the row before finds their copy outdated.
+    pub bump: Option<Column>,
     /// Whether its row is the leaver's own in the users' table: a guard on the leaver, and nothing that points at them.
     pub own_row: bool,
     /// What becomes of it.
@@ -326,13 +357,28 @@ pub struct Child {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter(pub Vec<Test>);
 
-/// A test of one column.
+/// A test of one column, or of the row that a row belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Test {
     /// The column has one of these values.
     OneOf(Column, Vec<String>),
     /// The column is NULL, or is not.
     Null(Column, bool),
+    /// A row of another table that this row points at passes tests of its own.
+    Parent(Parent),
+}
+
+/// The row that a row belongs to, and what it must be like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parent {
+    /// Its table.
+    pub table: TableName,
+    /// The columns that point, each with what it points at in the parent's table.
+    pub on: Vec<(Column, Column)>,
+    /// Whether a row has one parent at most.
+    pub sole: bool,
+    /// The tests.
+    pub filter: Filter,
 }
 
 impl Reference {
@@ -364,12 +410,41 @@ impl Test {
             }
             (Test::Null(a, mine), Test::Null(b, theirs)) => a.name == b.name && mine != theirs,
             (Test::OneOf(a, _), Test::Null(b, true)) | (Test::Null(b, true), Test::OneOf(a, _)) => a.name == b.name,
+            // Of several parents one may pass these tests, and another those.
+            (Test::Parent(mine), Test::Parent(theirs)) => {
+                mine.sole && mine.table == theirs.table && mine.on == theirs.on && mine.filter.excludes(&theirs.filter)
+            }
             _ => false,
         }
     }
 }
 
 impl Catalog {
+    /// Whether a transaction works for one organization alone.
+    pub fn works_apart(&self) -> bool {
+        self.users.per_org || !self.session.is_empty()
+    }
+
+    /// The same catalog for one organization: where users are known only together with it, every statement is bounded by
+    /// it.
+    pub fn within(&self, org: &str) -> Cow<'_, Catalog> {
+        if !self.users.per_org {
+            return Cow::Borrowed(self);
+        }
+        let bound = |column: &Option<Column>| column.clone().map(|column| Within { column, org: org.to_owned() });
+        let mut catalog = self.clone();
+        let of_users = bound(&catalog.users.org);
+        for reference in &mut catalog.references {
+            reference.within = bound(&reference.org);
+            let others = reference.taken.iter_mut().filter_map(|taken| taken.of.as_mut());
+            others.for_each(|of| of.within.clone_from(&of_users));
+        }
+        catalog.users.within = of_users;
+        catalog.license.iter_mut().for_each(|license| license.within = bound(&license.org));
+        catalog.groups.iter_mut().for_each(|groups| groups.within = bound(&groups.org));
+        Cow::Owned(catalog)
+    }
+
     /// The reference of that kind.
     pub fn reference(&self, kind: &str) -> Option<&Reference> {
         self.references.iter().find(|reference| reference.kind == kind)

@@ -1,9 +1,11 @@
-//! Finds what a catalog forgot: foreign keys to the users' table that no reference covers.
+//! Finds what a catalog forgot: foreign keys to the users' table that no reference covers, and columns that are called as
+//! if they held users though no foreign key says so.
 
 use serde::Serialize;
 
+use super::guess::{Candidate, candidates};
 use super::model::Catalog;
-use super::schema::Schema;
+use super::schema::{Schema, TableName};
 
 /// A foreign key to the users' table that the catalog says nothing of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -19,9 +21,7 @@ pub fn scan(catalog: &Catalog, schema: &Schema) -> Vec<Uncovered> {
     let mut uncovered = Vec::new();
     for (table, key) in schema.inbound(&catalog.users.table) {
         for column in pointing_columns(key, &catalog.users.key.name) {
-            let by_reference = catalog.references.iter().any(|r| r.table == table.name && r.user.name == column);
-            let by_license = catalog.license.iter().any(|l| l.table == table.name && l.user.name == column);
-            if !by_reference && !by_license {
+            if !covers(catalog, &table.name, column) {
                 uncovered.push(Uncovered { table: table.name.to_string(), column: column.to_owned() });
             }
         }
@@ -29,8 +29,25 @@ pub fn scan(catalog: &Catalog, schema: &Schema) -> Vec<Uncovered> {
     uncovered
 }
 
+/// Lists columns that look as if they held users and that the catalog says nothing of. Whether they do, their values tell.
+pub fn scan_names<'s>(catalog: &Catalog, schema: &'s Schema) -> Vec<Candidate<'s>> {
+    let users = &catalog.users;
+    let key = schema.named(&users.table).and_then(|table| Some((table, table.column(&users.key.name)?)));
+    let Some((table, key)) = key else { return Vec::new() };
+    let found = candidates(schema, table, key).into_iter();
+    found.filter(|candidate| !covers(catalog, &candidate.table.name, &candidate.column.name)).collect()
+}
+
+fn covers(catalog: &Catalog, table: &TableName, column: &str) -> bool {
+    let by_reference = catalog.references.iter().any(|r| r.table == *table && r.user.name == column);
+    let by_license = catalog.license.iter().any(|l| l.table == *table && l.user.name == column);
+    let by_group = catalog.groups.iter().any(|g| g.table == *table && g.user.name == column);
+    let by_manager = catalog.users.table == *table && catalog.users.manager.iter().any(|m| m.name == column);
+    by_reference || by_license || by_group || by_manager
+}
+
 /// The columns of a foreign key that point at the users' key; a composite one points with that column only.
-fn pointing_columns<'k>(key: &'k super::ForeignKey, users_key: &str) -> Vec<&'k str> {
+pub fn pointing_columns<'k>(key: &'k super::ForeignKey, users_key: &str) -> Vec<&'k str> {
     let at_key = key.columns.iter().zip(&key.target).filter(|(_, target)| *target == users_key);
     at_key.map(|(column, _)| column.as_str()).collect()
 }

@@ -53,6 +53,8 @@ pub struct Table {
     pub indexes: Vec<Vec<String>>,
     /// Its foreign keys.
     pub foreign_keys: Vec<ForeignKey>,
+    /// Whether row-level security hides rows of it from us.
+    pub row_security: bool,
 }
 
 /// A column.

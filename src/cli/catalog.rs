@@ -1,12 +1,14 @@
-//! `handover catalog`: check, show and scan.
+//! `handover catalog`: draft, check, show and scan.
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use clap::{Args, Subcommand};
+use serde::Serialize;
 
 use super::{Ended, open, output};
-use crate::catalog::{check, scan};
+use crate::catalog::guess::{self, Candidate};
+use crate::catalog::{Pointing, Schema, Table, check, draft, pointing_columns, scan, scan_names};
 use crate::config::Settings;
-use crate::store::host;
+use crate::store::{Session, host};
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -28,7 +30,13 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// List foreign keys to the users' table that the catalog says nothing of.
+    /// Write a first catalog for this database to standard output; every guess is marked, for a person to look at.
+    Draft {
+        /// The users' table, where it is not found by itself.
+        #[arg(long)]
+        users: Option<String>,
+    },
+    /// List foreign keys to the users' table, and columns that look like them, that the catalog says nothing of.
     Scan {
         /// Print as JSON.
         #[arg(long)]
@@ -40,6 +48,7 @@ pub async fn run(arguments: Arguments, settings: Settings) -> Result<Ended> {
     match arguments.command {
         Command::Check { json } => check_catalog(&settings, json).await,
         Command::Show { json } => show(&settings, json).await,
+        Command::Draft { users } => write_draft(&settings, users.as_deref()).await,
         Command::Scan { json } => scan_schema(&settings, json).await,
     }
 }
@@ -89,18 +98,100 @@ async fn show(settings: &Settings, json: bool) -> Result<Ended> {
     Ok(Ended::Done)
 }
 
+/// A column that looks as if it held users.
+#[derive(Debug, Serialize)]
+struct Guessed {
+    table: String,
+    column: String,
+    why: String,
+}
+
 async fn scan_schema(settings: &Settings, json: bool) -> Result<Ended> {
     let store = open::store(settings).await?;
-    let schema = host::read_schema(&store.reader()).await?;
+    let session = store.reader();
+    let schema = host::read_schema(&session).await?;
     let catalog = open::catalog(settings, &store).await?.catalog;
     let uncovered = scan(&catalog, &schema);
+    let users = schema.named(&catalog.users.table).ok_or_else(|| anyhow!("the users' table is gone"))?;
+    let mut guessed = Vec::new();
+    for candidate in scan_names(&catalog, &schema) {
+        if let Some(why) = proven(&session, users, &catalog.users.key.name, &candidate).await? {
+            let (table, column) = (candidate.table.name.to_string(), candidate.column.name.clone());
+            guessed.push(Guessed { table, column, why });
+        }
+    }
     if json {
-        output::json(&uncovered)?;
+        let mut found = output::array(&uncovered)?;
+        found.extend(output::array(&guessed)?);
+        output::json(&found)?;
     } else {
         for found in &uncovered {
             output::line(format!("{}.{} points at users, and no reference covers it", found.table, found.column))?;
         }
-        output::line(format!("{} foreign keys are not covered", uncovered.len()))?;
+        for found in &guessed {
+            output::line(format!("{}.{} may point at users: {}", found.table, found.column, found.why))?;
+        }
+        output::line(format!(
+            "{} foreign keys are not covered, {} columns look like it",
+            uncovered.len(),
+            guessed.len()
+        ))?;
     }
-    Ok(if uncovered.is_empty() { Ended::Done } else { Ended::Failed })
+    Ok(if uncovered.is_empty() && guessed.is_empty() { Ended::Done } else { Ended::Failed })
+}
+
+/// What speaks for a candidate, with what its values say; nothing where they speak against it.
+async fn proven(session: &Session, users: &Table, key: &str, candidate: &Candidate<'_>) -> Result<Option<String>> {
+    let place = (&candidate.table.name, candidate.column.name.as_str());
+    let (seen, known) = match host::known_values(session, (&users.name, key), place).await {
+        // What this role may not read it cannot look into; the name still says what it says.
+        Err(error) if error.is_refused() => (0, 0),
+        counted => counted?,
+    };
+    let told_by = candidate.told_by.map_or(String::new(), |column| format!("; `{column}` may say what it points at"));
+    Ok(match (seen, known) {
+        (0, _) => Some(format!("{}, no values yet{told_by}", candidate.why)),
+        (_, 0) => None,
+        _ => Some(format!("{}, {known} of {seen} values are users{told_by}", candidate.why)),
+    })
+}
+
+async fn write_draft(settings: &Settings, named: Option<&str>) -> Result<Ended> {
+    let store = open::store(settings).await?;
+    let session = store.reader();
+    let schema = host::read_schema(&session).await?;
+    let users = guess::users_table(&schema, named).ok_or_else(|| match named {
+        Some(named) => anyhow!("the database has no table `{named}`"),
+        None => anyhow!("no table looks like the users': say with --users which it is"),
+    })?;
+    let statuses = match guess::status_column(users) {
+        Some(column) => host::few_values(&session, &users.name, &column.name).await?,
+        None => Vec::new(),
+    };
+    let pointing = points_at_users(&session, &schema, users).await?;
+    output::line(draft(&schema, users, &statuses, &pointing).map_err(|missing| anyhow!(missing))?.trim_end())?;
+    Ok(Ended::Done)
+}
+
+/// Everything that points at the users: what the foreign keys say, then what names and values say.
+async fn points_at_users<'s>(session: &Session, schema: &'s Schema, users: &'s Table) -> Result<Vec<Pointing<'s>>> {
+    let mut pointing = Vec::new();
+    let Some(key) = guess::key_of(users).and_then(|key| users.column(key.first()?)) else { return Ok(pointing) };
+    for (table, foreign) in schema.inbound(&users.name) {
+        for name in pointing_columns(foreign, &key.name) {
+            let known = |place: &Pointing<'_>| place.table.name == table.name && place.column.name == name;
+            if let Some(column) = table.column(name).filter(|_| !pointing.iter().any(known)) {
+                let why = format!("{}.{} has a foreign key to the users.", table.name, column.name);
+                pointing.push(Pointing { table, column, why, told_by: None });
+            }
+        }
+    }
+    for candidate in guess::candidates(schema, users, key) {
+        if let Some(why) = proven(session, users, &key.name, &candidate).await? {
+            let Candidate { table, column, told_by, .. } = candidate;
+            let why = format!("guess: {}.{} points at users: {why}.", table.name, column.name);
+            pointing.push(Pointing { table, column, why, told_by });
+        }
+    }
+    Ok(pointing)
 }

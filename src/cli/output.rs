@@ -23,6 +23,11 @@ pub fn json(value: &impl Serialize) -> Result<()> {
     line(serde_json::to_string_pretty(value)?)
 }
 
+/// Values as a list of JSON.
+pub fn array(values: &[impl Serialize]) -> Result<Vec<serde_json::Value>> {
+    Ok(values.iter().map(serde_json::to_value).collect::<std::result::Result<_, _>>()?)
+}
+
 /// Prints rows under a head, each column as wide as it must be. Columns that hold only numbers stand to the right.
 pub fn table(head: &[&str], rows: &[Vec<String>]) -> Result<()> {
     let width = |column: usize| {

@@ -16,6 +16,7 @@ use crate::plan::token::Seen;
 use crate::plan::{Plan, Planned, Verdict, fit_handover};
 use crate::stages::Context;
 use crate::stages::assess::{Counting, assess, parties};
+use crate::store::host;
 use crate::store::ledger::chunks;
 
 #[derive(Debug, Args)]
@@ -94,6 +95,8 @@ pub async fn preview(context: &Context, request: Request) -> Result<Preview> {
     let catalog = context.catalogs.current();
     let request = fit_handover(&catalog, request)?;
     let session = context.store.snapshot().await?;
+    host::enter(&session, &catalog, request.org()).await?;
+    let catalog = catalog.within(request.org());
     let parties = parties(&session, &catalog, &[&request]).await?;
     let parties: Vec<_> = parties.iter().collect();
     let assessment = assess(&session, &catalog, &[&request], &parties, Counting::Exactly).await?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
@@ -20,6 +20,9 @@ pub struct Arguments {
     /// Which users (the Keap page's list of statuses).
     #[arg(long, value_enum, default_value_t = Which::ActiveOrInvited)]
     status: Which,
+    /// The organization whose users are shown: needed where the catalog sees one at a time.
+    #[arg(long)]
+    org: Option<String>,
     /// Print as JSON, a line a user.
     #[arg(long)]
     json: bool,
@@ -59,7 +62,15 @@ struct Shown {
 pub async fn run(arguments: Arguments, settings: Settings) -> Result<Ended> {
     let store = open::ledger(&settings).await?;
     let catalog = open::catalog(&settings, &store).await?.catalog;
-    let session = store.reader();
+    let session = store.snapshot().await?;
+    let catalog = match &arguments.org {
+        Some(org) => {
+            host::enter(&session, &catalog, org).await?;
+            catalog.within(org).into_owned()
+        }
+        None if catalog.works_apart() => bail!("the catalog sees one organization at a time: say which with --org"),
+        None => catalog,
+    };
     let statuses = arguments.status.values(&catalog.users.status);
     if arguments.status == Which::Invited && catalog.users.status.invited.is_none() {
         return Ok(Ended::Done);

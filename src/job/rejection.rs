@@ -215,6 +215,20 @@ pub fn chunk_failed(kind: &str, chunk: i32, error: &str) -> Rejection {
     reason("chunk_failed", of_kind(kind), message, "mend what the database says, then resume the job")
 }
 
+/// The database refuses a row, whatever is around it: of a job that needs attention.
+pub fn row_refused(kind: &str, key: &str, error: &str) -> Rejection {
+    let message = format!("the row {key} of kind `{kind}` cannot be worked on: {error}");
+    let concerning = Concerning { count: Some(1), keys: vec![key.into()], ..of_kind(kind) };
+    reason("row_refused", concerning, message, "mend the row, or what refuses it, then resume the job")
+}
+
+/// More failed than is told one by one: of a job that needs attention.
+pub fn more_failed(failed: u64, told: u64) -> Rejection {
+    let message = format!("{failed} rows or chunks in all cannot be worked on; the first {told} are told");
+    let concerning = Concerning { count: Some(failed), ..Concerning::default() };
+    reason("more_failed", concerning, message, "mend what the database says of those, then resume the job")
+}
+
 /// A step of a job fails, and will fail again: of a job that needs attention.
 pub fn step_failed(step: &str, error: &str) -> Rejection {
     let message = format!("the step {step} fails: {error}");

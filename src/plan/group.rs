@@ -13,6 +13,8 @@ pub struct Parties {
     pub receivers: HashSet<UserId>,
     /// The job.
     pub job: Option<JobId>,
+    /// The organization, where a transaction works for one alone: requests of others do not share it.
+    pub org: Option<String>,
 }
 
 /// Splits requests into groups, in their order. Within a group a leaver stands once, and nowhere among the receivers: the
@@ -24,9 +26,10 @@ pub fn groups<T>(requests: Vec<T>, most: usize, parties_of: impl Fn(&T) -> Parti
         let parties = parties_of(&item);
         // Never before a group that it collides with: requests of one user stay in their order.
         let earliest = groups.iter().rposition(|(_, taken)| taken.collides(&parties)).map_or(0, |last| last + 1);
-        let place = (earliest..groups.len()).find(|place| groups[*place].0.len() < most.max(1));
+        let has_room = |(group, taken): &(Vec<T>, Taken)| group.len() < most.max(1) && taken.org == parties.org;
+        let place = (earliest..groups.len()).find(|place| has_room(&groups[*place]));
         let place = place.unwrap_or_else(|| {
-            groups.push((Vec::new(), Taken::default()));
+            groups.push((Vec::new(), Taken { org: parties.org.clone(), ..Taken::default() }));
             groups.len() - 1
         });
         groups[place].0.push(item);
@@ -40,6 +43,7 @@ struct Taken {
     leavers: HashSet<UserId>,
     receivers: HashSet<UserId>,
     jobs: HashSet<JobId>,
+    org: Option<String>,
 }
 
 impl Taken {
@@ -69,7 +73,7 @@ mod tests {
         let parties = |(leaver, receiver): &(&str, &str)| Parties {
             leaver: Some(user(leaver)),
             receivers: HashSet::from([user(receiver)]),
-            job: None,
+            ..Parties::default()
         };
         let groups = groups(pairs.to_vec(), 50, parties);
         groups.iter().map(|group| group.iter().map(|(leaver, to)| format!("{leaver}-{to}")).collect()).collect()
@@ -87,6 +91,12 @@ mod tests {
     fn requests_that_collide_keep_their_order() {
         let split = split(&[("1", "2"), ("2", "3"), ("3", "1"), ("4", "9")]);
         assert_eq!(split, [vec!["1-2", "4-9"], vec!["2-3"], vec!["3-1"]]);
+    }
+
+    #[test]
+    fn organizations_that_stay_apart_share_no_group() {
+        let parties = |org: &&str| Parties { org: Some((*org).to_owned()), ..Parties::default() };
+        assert_eq!(groups(vec!["a", "b", "a", "c", "b"], 50, parties), [vec!["a", "a"], vec!["b", "b"], vec!["c"]]);
     }
 
     #[test]

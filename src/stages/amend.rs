@@ -3,8 +3,6 @@
 //! The request is judged again as it would be with them; what was cut for the old ones and not moved is forgotten and cut
 //! anew, from the first rank of the new deal. What was moved stays moved.
 
-use std::sync::Arc;
-
 use super::assess::{Counting, assess, parties};
 use super::orders::{Acting, refusal, resume};
 use super::start::{Ready, reserve_turns};
@@ -61,7 +59,7 @@ pub async fn amend(acting: &mut Acting<'_>, order: &Order, target: Job) -> Resul
     let courses = references::of_jobs(session, &[target.id]).await?;
     // Of a job that is planned the other guards have held: what has come up since is told at its end.
     let judged = Request { lock_out: !courses.is_empty(), ..request.clone() };
-    let catalog: Arc<Catalog> = acting.context.catalogs.of_hash(&acting.context.store, &target.catalog_hash).await?;
+    let catalog = acting.context.enter(session, &target).await?;
     let parties = parties(session, &catalog, &[&request]).await?;
     let parties: Vec<_> = parties.iter().collect();
     let counting = Counting::UpTo(acting.context.limits.chunk_rows);

@@ -44,7 +44,8 @@ pub async fn parties(session: &Session, catalog: &Catalog, requests: &[&Request]
         let mut receivers: HashSet<UserId> = named.chain(manager).chain(in_groups).collect();
         // Who names the leaver among the successors is refused for it, and must not collide with themselves.
         receivers.remove(&request.user_id);
-        Parties { leaver: Some(request.user_id.clone()), receivers, job: Some(request.job_id()) }
+        let org = catalog.works_apart().then(|| request.org().to_owned());
+        Parties { leaver: Some(request.user_id.clone()), receivers, job: Some(request.job_id()), org }
     };
     Ok(requests.iter().map(of_request).collect())
 }

@@ -4,6 +4,7 @@
 //! it cuts on from where it was; killed, nothing of it happened.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use time::OffsetDateTime;
 
@@ -61,7 +62,7 @@ async fn cut_references(
     job: &Job,
     next_number: i32,
 ) -> Result<(Vec<Chunk>, bool)> {
-    let catalog = context.catalogs.of_hash(&context.store, &job.catalog_hash).await?;
+    let catalog = context.enter(session, job).await?;
     let mut courses = references::of_jobs(session, &[job.id]).await?;
     let mut cutting = Cutting { context, job, chunks: Vec::new(), next_number };
     for course in courses.iter_mut().filter(|course| !course.cut) {
@@ -121,7 +122,12 @@ impl Cutting<'_> {
         for (index, slice) in keys.chunks(rows).enumerate() {
             let gone = host::not_owned(session, reference, leaver, slice.iter().copied()).await?;
             let theirs = (slice.len() - gone.len()) as u64;
-            self.add(course, true, None, (index * rows) as u64, theirs);
+            let ends = slice
+                .first()
+                .zip(slice.last())
+                .map(|(first, last)| (vec![(*first).to_owned()], vec![(*last).to_owned()]));
+            let ends = ends.as_ref().map(|(first, last)| (first, last));
+            self.add(course, true, ends, (index * rows) as u64, theirs);
         }
         Ok(())
     }
@@ -144,9 +150,10 @@ impl Cutting<'_> {
     }
 }
 
-/// The records of a named chunk and who receives them: a slice of what the request names, in the order of their keys.
-pub fn named_slice(course: &Course, chunk: &Chunk, rows: u64) -> BTreeMap<String, UserId> {
-    let slice = course.named.iter().skip(chunk.first_rank as usize).take(rows.max(1) as usize);
+/// Of the records that the request names, those of a chunk and who receives them: from its first key to its last, in the
+/// order of their texts.
+pub fn named_slice(course: &Course, first: &str, last: &str) -> BTreeMap<String, UserId> {
+    let slice = course.named.range::<str, _>((Bound::Included(first), Bound::Included(last)));
     slice.map(|(key, user)| (key.clone(), user.clone())).collect()
 }
 

@@ -3,14 +3,12 @@
 //! Its transaction is the planner's, for one job that was accepted earlier: locks the users, asks every guard again, and
 //! begins. Run twice, it finds the job begun; killed, nothing of it happened.
 
-use std::sync::Arc;
-
-use super::assess::{Counting, assess, parties};
+use super::assess::{Counting, assess};
 use super::finalizer::{get_stuck, wake_waiting};
+use super::planner::read_parties;
 use super::start::{Ready, settle, start};
 use super::writing::{audit_entry, schedule};
 use super::{Context, now, revert};
-use crate::catalog::Catalog;
 use crate::contract::{JobId, Request, RequestType};
 use crate::job::{Happening, State};
 use crate::plan::Verdict;
@@ -22,8 +20,17 @@ use crate::store::{Error, Result, host};
 /// The transaction that starts a scheduled job.
 pub const START: &str = "start";
 
-/// Starts a scheduled job that is due. Its guards are asked again: where they fail now, a person has to decide.
+/// Starts a scheduled job that is due. Where its fast way is refused, it is opened for the other stages, which find the
+/// row to blame.
 pub async fn start_due(context: &Context, id: JobId) -> Result<()> {
+    match start_scheduled(context, id, true).await {
+        Err(error) if error.is_refused() => start_scheduled(context, id, false).await,
+        started => started,
+    }
+}
+
+/// Its guards are asked again: where they fail now, a person has to decide.
+async fn start_scheduled(context: &Context, id: JobId, at_once: bool) -> Result<()> {
     let now = now();
     let Some(job) = jobs::get(&context.store.reader(), id.0).await? else { return Ok(()) };
     if job.state()? != State::Scheduled {
@@ -32,7 +39,7 @@ pub async fn start_due(context: &Context, id: JobId) -> Result<()> {
     if job.target.is_some() {
         return revert::start_due(context, job, now).await;
     }
-    let (request, parties, catalog) = read_scheduled(context, &job).await?;
+    let (request, parties) = read_scheduled(context, &job).await?;
     let session = context.store.begin(START).await?;
     let receivers: Vec<_> = parties.receivers.iter().map(|user| (request.org(), user)).collect();
     host::lock_users(&session, &[(request.org(), &request.user_id)], &receivers).await?;
@@ -40,6 +47,7 @@ pub async fn start_due(context: &Context, id: JobId) -> Result<()> {
     if job.state()? != State::Scheduled || job.effective_at.is_some_and(|at| at > now) {
         return Ok(());
     }
+    let catalog = context.enter(&session, &job).await?;
     for reference in &catalog.references {
         host::lock_siblings(&session, reference, &[&request.user_id]).await?;
     }
@@ -56,7 +64,7 @@ pub async fn start_due(context: &Context, id: JobId) -> Result<()> {
             let is_out = user.is_some_and(|user| user.shut_out_by == Some(id));
             let shut_out = request.kind == RequestType::Deactivate && !is_out;
             let ready = vec![Ready { request: &request, job, plan, shut_out }];
-            let begun = start(&session, context, &catalog, ready, true, now).await?.pop();
+            let begun = start(&session, context, &catalog, ready, at_once, now).await?.pop();
             let begun = begun.ok_or_else(|| Error::unexpected("starting a job", "nothing has begun"))?;
             job = begun.job;
             follows = begun.follows;
@@ -79,11 +87,10 @@ pub async fn start_due(context: &Context, id: JobId) -> Result<()> {
     Ok(())
 }
 
-/// A scheduled job's request, whom it concerns and its catalog.
-async fn read_scheduled(context: &Context, job: &Job) -> Result<(Request, Parties, Arc<Catalog>)> {
-    let session = context.store.reader();
-    let request = requests::of_job(&session, job).await?;
+/// A scheduled job's request, and whom it concerns.
+async fn read_scheduled(context: &Context, job: &Job) -> Result<(Request, Parties)> {
+    let request = requests::of_job(&context.store.reader(), job).await?;
     let catalog = context.catalogs.of_hash(&context.store, &job.catalog_hash).await?;
-    let parties = parties(&session, &catalog, &[&request]).await?.pop().unwrap_or_default();
-    Ok((request, parties, catalog))
+    let parties = read_parties(context, &catalog, &[&request]).await?.pop().unwrap_or_default();
+    Ok((request, parties))
 }

@@ -55,7 +55,7 @@ async fn conclude_one(
     follows: &mut Option<Job>,
     now: OffsetDateTime,
 ) -> Result<Vec<Letter>> {
-    let catalog = context.catalogs.of_hash(&context.store, &job.catalog_hash).await?;
+    let catalog = context.enter(session, job).await?;
     let courses = references::of_jobs(session, &[job.id]).await?;
     match conclusion_of(session, &catalog, job, courses.clone(), 0, now).await? {
         Conclusion::Proved(certificate) => {
@@ -146,7 +146,7 @@ pub async fn recount(context: &Context, id: JobId) -> Result<()> {
     if job.state()? != State::Completed {
         return Ok(());
     }
-    let catalog = context.catalogs.of_hash(&context.store, &job.catalog_hash).await?;
+    let catalog = context.enter(&session, &job).await?;
     // Who has come back by another way keeps what is theirs.
     if host::fitness_now(&session, &catalog, &[&job.user()?]).await?.is_empty() {
         job.recount_at = None;

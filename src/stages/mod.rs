@@ -21,6 +21,7 @@ pub mod cutter;
 pub mod due;
 pub mod finalizer;
 mod invitations;
+mod isolate;
 mod letters;
 pub mod mover;
 pub mod orders;
@@ -33,6 +34,7 @@ mod undo;
 mod undone;
 mod writing;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,7 +44,8 @@ use tokio::sync::RwLock;
 
 use crate::catalog::{Catalog, check};
 use crate::store::ledger::catalogs;
-use crate::store::{Error, Result, Store, host};
+use crate::store::ledger::jobs::Job;
+use crate::store::{Error, Result, Session, Store, host};
 
 /// The transactions of the stages, by the names that they begin with. Tests repeat and fail each of them; a stage that is
 /// not in this list is not tested so, and `tests/it` says it.
@@ -70,6 +73,24 @@ pub struct Context {
     pub catalogs: Arc<Catalogs>,
     /// Sizes and times.
     pub limits: Limits,
+}
+
+impl Context {
+    /// The catalog that a job was planned with, for a transaction that works for the job's organization from here on: to be
+    /// called before the transaction touches the host.
+    pub async fn enter(&self, session: &Session, job: &Job) -> Result<Arc<Catalog>> {
+        let catalog = self.catalogs.of_hash(&self.store, &job.catalog_hash).await?;
+        enter(session, catalog, &job.org).await
+    }
+}
+
+/// A catalog for a transaction that works for an organization from here on.
+pub async fn enter(session: &Session, catalog: Arc<Catalog>, org: &str) -> Result<Arc<Catalog>> {
+    host::enter(session, &catalog, org).await?;
+    Ok(match catalog.within(org) {
+        Cow::Borrowed(_) => catalog.clone(),
+        Cow::Owned(bounded) => Arc::new(bounded),
+    })
 }
 
 /// Sizes and times of the stages; `config/default.toml` says what each is for.

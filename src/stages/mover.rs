@@ -10,11 +10,11 @@ use time::OffsetDateTime;
 
 use super::finalizer::get_stuck;
 use super::start::settle;
-use super::{Context, cutter, letters, now, undo};
+use super::{Context, cutter, isolate, letters, now, undo};
 use crate::catalog::{Catalog, Disposition};
 use crate::contract::{JobId, Rejection, UserId};
 use crate::job::{Happening, State, StepKind, next, rejection};
-use crate::store::host::{Hand, Part, Range};
+use crate::store::host::{Hand, Key, Part, Range};
 use crate::store::ledger::chunks::{self, Chunk};
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::references::Course;
@@ -37,7 +37,7 @@ pub async fn redeem(context: &Context, id: JobId) -> Result<()> {
         Ok(Moved::SuccessorsGone(reasons)) => stop(context, id, reasons).await,
         Err(Failure { error, .. }) if error.is_transient() || error.is_superseded() => Err(error),
         Err(Failure { error, chunk: None }) => Err(error),
-        Err(Failure { error, chunk: Some(number) }) => give_up(context, id, number, &error).await,
+        Err(Failure { error, chunk: Some(chunk) }) => give_up(context, id, &chunk, &error).await,
     }
 }
 
@@ -49,7 +49,7 @@ enum Moved {
 /// An error, and the chunk that was worked on.
 struct Failure {
     error: Error,
-    chunk: Option<i32>,
+    chunk: Option<Box<Chunk>>,
 }
 
 impl From<Error> for Failure {
@@ -65,8 +65,8 @@ async fn move_one(context: &Context, id: JobId) -> std::result::Result<Moved, Fa
     let Some(chunk) = chunks::take(&session, id.0, now).await? else {
         return Ok(end_of_chunks(context, session, id, now).await?);
     };
-    let number = chunk.number;
-    let with_chunk = |error| Failure { error, chunk: Some(number) };
+    let taken = chunk.clone();
+    let with_chunk = |error| Failure { error, chunk: Some(Box::new(taken.clone())) };
     let Some(job) = jobs::get(&session, id.0).await? else { return Ok(Moved::Done) };
     if !matches!(job.state()?, State::Cutting | State::Moving) {
         return Ok(Moved::Done);
@@ -102,16 +102,16 @@ async fn move_chunk(
     began: Instant,
     now: OffsetDateTime,
 ) -> std::result::Result<Vec<Rejection>, Failure> {
-    let number = chunk.number;
-    let with_chunk = |error| Failure { error, chunk: Some(number) };
-    let catalog = context.catalogs.of_hash(&context.store, &job.catalog_hash).await?;
+    let taken = chunk.clone();
+    let with_chunk = |error| Failure { error, chunk: Some(Box::new(taken.clone())) };
+    let catalog = context.enter(session, job).await?;
     let courses = references::of_jobs(session, &[job.id]).await?;
     let position = chunk.position as usize;
     let course = courses.into_iter().find(|course| course.position == position);
     let course = course.ok_or_else(|| {
         Error::unexpected("moving a chunk", format!("the job {} has no reference {position}", job.id))
     })?;
-    let part = part_of(context, &catalog, job, &course, &chunk, now)?;
+    let part = part_of(&catalog, job, &course, &chunk, now)?;
     let gone = gone_successors(session, &catalog, &course, &part).await?;
     if !gone.is_empty() {
         return Ok(gone);
@@ -133,29 +133,18 @@ struct Counts {
     dealt_to_nobody: i64,
 }
 
-fn part_of(
-    context: &Context,
-    catalog: &Catalog,
-    job: &Job,
-    course: &Course,
-    chunk: &Chunk,
-    now: OffsetDateTime,
-) -> Result<Part> {
-    let doing = "reading a chunk";
-    let key = |key: &Option<serde_json::Value>| -> Result<Vec<String>> {
-        let key = key.clone().ok_or_else(|| Error::unexpected(doing, "a chunk has no range"))?;
-        serde_json::from_value(key).map_err(|error| Error::unexpected(doing, error.to_string()))
-    };
+fn part_of(catalog: &Catalog, job: &Job, course: &Course, chunk: &Chunk, now: OffsetDateTime) -> Result<Part> {
+    let (first, last) = isolate::range_of(chunk)?;
+    let leaver = UserId::try_from(job.user_id.clone()).map_err(|what| Error::unexpected("reading a chunk", what))?;
+    let hand = hand_of(catalog, course, chunk, (&first, &last));
     let range = match chunk.named {
         true => Range::Whole,
-        false => Range::Keys { first: key(&chunk.first_key)?, last: key(&chunk.last_key)? },
+        false => Range::Keys { first, last },
     };
-    let leaver = UserId::try_from(job.user_id.clone()).map_err(|what| Error::unexpected(doing, what))?;
-    let hand = hand_of(context, catalog, course, chunk);
     Ok(Part { job: job.id, chunk: Some(chunk.number), leaver, range, hand, at: now })
 }
 
-fn hand_of(context: &Context, catalog: &Catalog, course: &Course, chunk: &Chunk) -> Hand {
+fn hand_of(catalog: &Catalog, course: &Course, chunk: &Chunk, (first, last): (&Key, &Key)) -> Hand {
     let moves = matches!(
         catalog.references[course.position].disposition,
         Disposition::Transfer { .. } | Disposition::Block { .. }
@@ -164,7 +153,7 @@ fn hand_of(context: &Context, catalog: &Catalog, course: &Course, chunk: &Chunk)
         return Hand::None;
     }
     if chunk.named {
-        return Hand::Named(cutter::named_slice(course, chunk, context.limits.chunk_rows));
+        return Hand::Named(cutter::named_slice(course, &first.concat(), &last.concat()));
     }
     if let Some(successor) = course.deal.sole()
         && course.named.is_empty()
@@ -216,9 +205,7 @@ async fn end_of_chunks(context: &Context, session: Session, id: JobId, now: Offs
     let from = job.state()?;
     if from == State::Moving && standing.open == 0 {
         if standing.failed > 0 {
-            let failed = chunks::troubled(&session, job.id).await?;
-            let courses = references::of_jobs(&session, &[job.id]).await?;
-            let reasons = failed.iter().filter_map(|chunk| failure(chunk, &courses)).collect();
+            let reasons = isolate::reasons(&session, &job, standing.failed).await?;
             left = get_stuck(&mut job, reasons, now)?;
             audit::append(&session, vec![super::writing::audit_entry(&job)]).await?;
         } else {
@@ -238,30 +225,30 @@ async fn end_of_chunks(context: &Context, session: Session, id: JobId, now: Offs
     Ok(Moved::Done)
 }
 
-fn failure(chunk: &Chunk, courses: &[Course]) -> Option<Rejection> {
-    let error = chunk.error.as_deref().unwrap_or("unknown");
-    let kind =
-        courses.iter().find(|course| course.position == chunk.position as usize).map_or("", |course| &course.kind);
-    (chunk.state == chunks::FAILED).then(|| rejection::chunk_failed(kind, chunk.number, error))
-}
-
-/// Notes that a chunk failed. It rests, and comes again by a ticket of its own; after the last attempt it is given up,
-/// and the job will need attention when everything else is done.
-async fn give_up(context: &Context, id: JobId, number: i32, error: &Error) -> Result<()> {
+/// Notes that a chunk failed. It rests, and comes again by a ticket of its own. After the last attempt a chunk that the
+/// database refuses is halved, down to the row to blame; what cannot be halved is given up, and the job will need
+/// attention when everything else is done.
+async fn give_up(context: &Context, id: JobId, failed: &Chunk, error: &Error) -> Result<()> {
     let now = now();
     let session = context.store.begin(GIVE_UP).await?;
+    let number = failed.number;
     let Some(mut chunk) = chunks::lock(&session, id.0, number).await? else { return Ok(()) };
     let Some(job) = jobs::get(&session, id.0).await? else { return Ok(()) };
+    if chunk != *failed {
+        // Somebody else took it meanwhile, and has noted their failure: ours may be about rows that it holds no more.
+        outbox::insert(&session, vec![letters::step(StepKind::Ticket, &job, now)]).await?;
+        return session.commit().await;
+    }
     chunk.attempts += 1;
     chunk.error = Some(error.to_string());
     let mut due = now;
-    if chunk.attempts >= context.limits.chunk_attempts {
-        tracing::error!(job = %id, chunk = number, attempts = chunk.attempts, %error, "a chunk is given up");
-        chunk.state = chunks::FAILED.into();
-    } else {
+    if chunk.attempts < context.limits.chunk_attempts {
         tracing::warn!(job = %id, chunk = number, attempts = chunk.attempts, %error, "a chunk failed and will be tried again");
         due = now + FIRST_REST * 2u32.saturating_pow(chunk.attempts.max(1) as u32 - 1);
         chunk.not_before = Some(due);
+    } else if !error.is_refused() || job.undoes() || !isolate::halve(&session, context, &job, &mut chunk).await? {
+        tracing::error!(job = %id, chunk = number, attempts = chunk.attempts, %error, "a chunk is given up");
+        chunk.state = chunks::FAILED.into();
     }
     chunks::update(&session, chunk).await?;
     outbox::insert(&session, vec![letters::step(StepKind::Ticket, &job, due)]).await?;

@@ -3,12 +3,14 @@
 //! It locks the user concerned, then the job, asks the guards, does what is small at once and opens what is not, and
 //! writes the request down with its outcome. Run twice, it finds the request known; killed, nothing of it happened.
 
+use std::sync::Arc;
+
 use time::OffsetDateTime;
 
 use super::planner::{answer_known, park_failed};
 use super::start::settle;
 use super::writing::{Writing, audit_entry, new_job};
-use super::{Context, Outcome, amend, invitations, letters, now, revert};
+use super::{Context, Outcome, amend, enter, invitations, letters, now, revert};
 use crate::catalog::Catalog;
 use crate::contract::{AnyRequest, Change, JobId, Order, Rejection, RequestType, UserId};
 use crate::job::{Happening, State, StepKind, next, rejection};
@@ -25,7 +27,7 @@ pub const ORDER: &str = "order";
 /// Takes an order, as often as it takes; one that the database refuses is parked with what it says.
 pub async fn take(
     context: &Context,
-    catalog: &Catalog,
+    catalog: &Arc<Catalog>,
     request: &AnyRequest,
     traceparent: Option<&str>,
 ) -> Result<Outcome> {
@@ -63,7 +65,7 @@ pub struct Acting<'a> {
 
 async fn take_once(
     context: &Context,
-    catalog: &Catalog,
+    catalog: &Arc<Catalog>,
     request: &AnyRequest,
     traceparent: Option<&str>,
 ) -> Result<Outcome> {
@@ -71,6 +73,7 @@ async fn take_once(
     let head = request.head();
     let user = user_of(context, request).await?;
     let session = context.store.begin(ORDER).await?;
+    let catalog = &*enter(&session, catalog.clone(), head.org()).await?;
     let receivers = amend::receivers(&session, catalog, request).await?;
     let receivers: Vec<_> = receivers.iter().map(|user| (head.org(), user)).collect();
     let concerned: Vec<_> = user.iter().map(|user| (head.org(), user)).collect();

@@ -110,10 +110,13 @@ async fn with_parties(
 /// Whom each request concerns: looked up together where that works, one by one where it does not.
 async fn parties_each(context: &Context, catalog: &Catalog, readable: &[Readable]) -> Result<Vec<Result<Parties>>> {
     let requests: Vec<&Request> = readable.iter().map(|(_, request, _)| request).collect();
-    match parties_persistently(context, catalog, &requests).await {
-        Err(error) if error.is_transient() => return Err(error),
-        Err(error) => tracing::warn!(%error, "whom requests concern cannot be read: taking them one by one"),
-        Ok(parties) => return Ok(parties.into_iter().map(Ok).collect()),
+    // Where a transaction sees one organization only, each request is looked up in its own.
+    if !catalog.works_apart() {
+        match parties_persistently(context, catalog, &requests).await {
+            Err(error) if error.is_transient() => return Err(error),
+            Err(error) => tracing::warn!(%error, "whom requests concern cannot be read: taking them one by one"),
+            Ok(parties) => return Ok(parties.into_iter().map(Ok).collect()),
+        }
     }
     let mut found = Vec::with_capacity(requests.len());
     for request in requests {
@@ -128,10 +131,23 @@ async fn parties_each(context: &Context, catalog: &Catalog, readable: &[Readable
 async fn parties_persistently(context: &Context, catalog: &Catalog, requests: &[&Request]) -> Result<Vec<Parties>> {
     let mut retries = Pauses::RECONNECT.start("reading whom requests concern");
     loop {
-        match parties(&context.store.reader(), catalog, requests).await {
+        match read_parties(context, catalog, requests).await {
             Err(error) if error.is_transient() && retries.after(&error).await => {}
             read => return read,
         }
+    }
+}
+
+/// Whom requests concern, read outside of any transaction; where the host shows a transaction one organization only, the
+/// requests are all of one.
+pub async fn read_parties(context: &Context, catalog: &Catalog, requests: &[&Request]) -> Result<Vec<Parties>> {
+    match requests {
+        [request, ..] if catalog.works_apart() => {
+            let session = context.store.snapshot().await?;
+            host::enter(&session, catalog, request.org()).await?;
+            parties(&session, &catalog.within(request.org()), requests).await
+        }
+        _ => parties(&context.store.reader(), catalog, requests).await,
     }
 }
 
@@ -198,9 +214,9 @@ async fn plan(context: &Context, catalog: &Catalog, group: &[&Asked], at_once: b
     let session = context.store.begin(PLAN).await?;
     lock(&session, group).await?;
     let (mut settled, fresh) = sort_out_known(&session, group).await?;
-    if fresh.is_empty() {
-        return Ok(settled);
-    }
+    let Some(first) = fresh.first() else { return Ok(settled) };
+    host::enter(&session, catalog, first.request.org()).await?;
+    let catalog = &*catalog.within(first.request.org());
     for reference in &catalog.references {
         let leavers: Vec<&UserId> = fresh.iter().map(|asked| &asked.request.user_id).collect();
         host::lock_siblings(&session, reference, &leavers).await?;

@@ -112,7 +112,7 @@ pub async fn reactivate(acting: &mut Acting<'_>, user: &UserId) -> Result<Vec<Re
 
 /// Begins to undo a job by the order's own.
 async fn begin(acting: &mut Acting<'_>, mut target: Job) -> Result<Vec<Rejection>> {
-    let catalog = acting.context.catalogs.of_hash(&acting.context.store, &target.catalog_hash).await?;
+    let catalog = acting.context.enter(acting.session, &target).await?;
     if let Err(reason) = let_in(acting.session, &catalog, &target, &acting.facts).await? {
         return Ok(vec![reason]);
     }
@@ -237,7 +237,7 @@ pub async fn start_due(context: &Context, job: Job, now: OffsetDateTime) -> Resu
         return Ok(());
     }
     let Some(mut target) = jobs::lock(&session, target).await? else { return Ok(()) };
-    let catalog = context.catalogs.of_hash(&context.store, &job.catalog_hash).await?;
+    let catalog = context.enter(&session, &job).await?;
     let users = host::read_users(&session, &catalog, [&user]).await?;
     let facts = Facts { users, ..Facts::default() };
     let mut left = Vec::new();

@@ -118,11 +118,11 @@ pub async fn work(session: &Session, context: &Context, job: &Job, chunk: &Chunk
             let doing = "reading what is to be undone";
             let entry = journal::get(session, id).await?;
             let entry = entry.ok_or_else(|| Error::unexpected(doing, format!("the journal has no row {id}")))?;
-            let catalog = context.catalogs.of_hash(&context.store, &job.catalog_hash).await?;
+            let catalog = context.enter(session, job).await?;
             undoing.entry(&catalog, &entry).await?;
         }
         None => {
-            let catalog = context.catalogs.of_hash(&context.store, &job.catalog_hash).await?;
+            let catalog = context.enter(session, job).await?;
             let kinds = restored_kinds(&catalog);
             let end = |key: &Option<serde_json::Value>| {
                 key.as_ref().and_then(|key| key.get(0)?.as_str()?.parse::<i64>().ok()).unwrap_or_default()

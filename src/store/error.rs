@@ -72,6 +72,11 @@ impl Error {
         matches!(self.cause, Cause::Superseded)
     }
 
+    /// Whether the database said no to what was asked: of many rows, one may be to blame.
+    pub fn is_refused(&self) -> bool {
+        matches!(self.cause, Cause::Refused { .. })
+    }
+
     /// Whether the database is not there.
     pub fn is_away(&self) -> bool {
         matches!(self.cause, Cause::Away(_))

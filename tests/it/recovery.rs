@@ -166,7 +166,7 @@ on_both!(when_a_successor_is_made_inactive_in_the_midst_nothing_more_goes_to_any
     assert_eq!(world.number("SELECT count(*) FROM licenses WHERE user_id = 53").await, 1, "no license is freed yet");
 });
 
-on_both!(a_chunk_that_the_host_never_lets_go_is_given_up_and_the_others_are_done, |world| {
+on_both!(a_row_that_the_host_never_lets_go_is_given_up_and_the_others_are_done, |world| {
     world.context.limits.chunk_attempts = 2;
     let refuses = match world.setting {
         Setting::Embedded => {
@@ -187,16 +187,17 @@ on_both!(a_chunk_that_the_host_never_lets_go_is_given_up_and_the_others_are_done
     assert_eq!(job.state, "needs_attention");
     let reasons = job.reasons.expect("reasons");
     assert_eq!(reasons.as_array().map(Vec::len), Some(1));
-    assert_eq!(reasons[0]["code"], "chunk_failed");
+    assert_eq!(reasons[0]["code"], "row_refused");
+    assert_eq!(reasons[0]["concerning"]["keys"], serde_json::json!(["50"]));
     assert!(reasons[0]["message"].as_str().is_some_and(|message| message.contains("this one is locked")), "{reasons}");
-    assert_eq!(owned_by_53(world).await, 10, "its own chunk, and no other");
+    assert_eq!(owned_by_53(world).await, 1, "itself, and no other");
     assert_eq!(world.number("SELECT count(*) FROM opportunities WHERE owner_id = 53").await, 0);
     assert_eq!(world.number("SELECT count(*) FROM handover.chunks WHERE state = 'failed' AND attempts = 2").await, 1);
     assert_eq!(world.number("SELECT count(*) FROM licenses WHERE user_id = 53").await, 1);
     world.check_journal(id).await;
 });
 
-on_both!(a_check_that_no_moved_record_passes_stops_the_job_and_frees_nothing, |world| {
+on_both!(a_check_that_many_moved_records_fail_stops_the_job_and_frees_nothing, |world| {
     let refuses = match world.setting {
         Setting::Embedded => {
             "CREATE TRIGGER refuses BEFORE UPDATE OF owner_id ON contacts WHEN NEW.owner_id = 14 \
@@ -212,8 +213,17 @@ on_both!(a_check_that_no_moved_record_passes_stops_the_job_and_frees_nothing, |w
     // Small enough to be done at once: the planner fails, opens the job, and the mover finds the chunk to blame.
     let job = world.hand_over(&keap_request("small")).await;
     assert_eq!(job.state, "needs_attention");
-    assert_eq!(job.reasons.expect("reasons")[0]["code"], "chunk_failed");
-    assert_eq!(owned_by_53(world).await, 104, "one chunk holds them all, and moves whole or not at all");
+    let refused = owned_by_53(world).await;
+    assert_eq!(
+        world.number("SELECT CAST(sum(records) AS bigint) FROM handover.journal WHERE kind = 'contact'").await,
+        75
+    );
+    assert_eq!(refused, 29);
+    let reasons = job.reasons.expect("reasons");
+    let codes: Vec<&str> =
+        reasons.as_array().into_iter().flatten().filter_map(|reason| reason["code"].as_str()).collect();
+    assert_eq!((codes[0], codes.len(), codes[20]), ("row_refused", 21, "more_failed"), "{reasons}");
+    assert_eq!(reasons[20]["concerning"]["count"], refused, "the others are counted");
     assert_eq!(world.number("SELECT count(*) FROM licenses WHERE user_id = 53").await, 1);
 });
 

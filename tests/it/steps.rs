@@ -381,5 +381,5 @@ fn the_day_comes_to_every_step_and_ends_as_it_should() {
     assert_eq!(story(&REACTIVATED.to_string())["state"], "completed");
     assert_eq!(story("reactivate")["state"], "completed");
     assert_eq!(story("112")["state"], "needs_attention");
-    assert_eq!(story("112")["reasons"], json!(["chunk_failed"]));
+    assert_eq!(story("112")["reasons"], json!(["row_refused", "row_refused"]));
 }

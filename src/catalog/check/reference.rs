@@ -9,11 +9,12 @@ use super::optional_condition;
 use super::resolve::Resolver;
 use crate::catalog::condition::When;
 use crate::catalog::file::{
-    AddEntry, EligibleEntry, NowEntry, OnConflictEntry, OnConflictWord, OneOrMore, ReferenceEntry, SetEntry, TestEntry,
-    WhenEntry, Word,
+    AddEntry, EligibleEntry, NowEntry, OnConflictEntry, OnConflictWord, OneOrMore, ParentEntry, ReferenceEntry,
+    SetEntry, TestEntry, WhenEntry, Word,
 };
+use crate::catalog::guess::key_of;
 use crate::catalog::model::{
-    Child, Column, Disposition, Eligible, Filter, Occupied, OnConflict, Reference, SetValue, Test,
+    Child, Column, Disposition, Eligible, Filter, Occupied, OnConflict, Parent, Reference, SetValue, Test,
 };
 use crate::catalog::schema::{Family, OnDelete, Table};
 
@@ -33,8 +34,10 @@ pub fn check_reference(
     let table = resolver.table(&entry.table)?;
     let user = resolver.column(table, &entry.user);
     let key = check_key(resolver, table, &entry.key);
-    let filter = check_tests(resolver, table, &entry.filter);
+    let filter = check_filter(resolver, table, entry);
     let when = users.and_then(|users| check_when(resolver, users, entry.when.as_ref()));
+    let org = resolver.optional_column(table, entry.org.as_ref());
+    let bump = check_bump(resolver, table, entry);
     let disposition = check_disposition(resolver, users, has_groups, table, entry, start);
     // Who is the last of a group is the last at the moment the guard is asked: that is when what is theirs is handed on.
     let is_handed_on_at_once = entry.sole_in.is_some();
@@ -53,6 +56,8 @@ pub fn check_reference(
         table: table.name.clone(),
         key: key?,
         user: user?,
+        org: org?,
+        within: None,
         columns: table.written_columns(),
         other_user: None,
         filter: filter?,
@@ -60,6 +65,7 @@ pub fn check_reference(
         when: when?,
         at_start: entry.at.is_some() || is_handed_on_at_once,
         of_users: users.is_some_and(|users| users.name == table.name),
+        bump: bump?,
         own_row: false,
         disposition: disposition?,
     })
@@ -106,6 +112,7 @@ fn refuse_idle_fields(resolver: &mut Resolver<'_>, entry: &ReferenceEntry) {
         ("eligible", entry.eligible.as_ref().map(Spanned::span), &[Transfer, Block][..]),
         ("on_conflict", entry.on_conflict.as_ref().map(Spanned::span), &[Transfer, Block][..]),
         ("touch", entry.touch.as_ref().map(Spanned::span), &[Transfer][..]),
+        ("bump", entry.bump.as_ref().map(Spanned::span), &[Transfer, Set][..]),
         ("sole_in", entry.sole_in.as_ref().map(Spanned::span), &[Block][..]),
         ("resolve", entry.resolve.as_ref().map(Spanned::span), &[Block][..]),
         ("mend", entry.mend.as_ref().map(Spanned::span), &[Block][..]),
@@ -133,11 +140,19 @@ pub fn check_key(resolver: &mut Resolver<'_>, table: &Table, entry: &Spanned<One
     let columns: Vec<Column> = columns.into_iter().collect::<Option<_>>()?;
     let written: Vec<&str> = names.iter().map(String::as_str).collect();
     if written.is_empty() || !table.is_unique(&written) {
-        let message = format!(
-            "({}) is not unique in {}: name the primary key, or a unique index's columns",
-            written.join(", "),
-            table.name
-        );
+        // A row that cannot be told from another cannot be journaled, nor come back.
+        let message = match key_of(table) {
+            None => format!(
+                "{} has no unique index over columns that are never NULL: add one, and name its columns",
+                table.name
+            ),
+            Some(key) => format!(
+                "({}) is not unique in {}: name the primary key, or a unique index's columns, such as ({})",
+                written.join(", "),
+                table.name,
+                key.join(", ")
+            ),
+        };
         resolver.fault(byte, message);
         return None;
     }
@@ -149,7 +164,28 @@ pub fn check_key(resolver: &mut Resolver<'_>, table: &Table, entry: &Spanned<One
     Some(columns)
 }
 
-/// The tests of a `where`.
+fn check_bump(resolver: &mut Resolver<'_>, table: &Table, entry: &ReferenceEntry) -> Option<Option<Column>> {
+    let bump = resolver.optional_column(table, entry.bump.as_ref())?;
+    match (&bump, &entry.bump) {
+        (Some(column), Some(name)) if !matches!(column.family, Family::Integer { .. } | Family::Number) => {
+            resolver
+                .fault(name.span().start, format!("`bump` counts a column up, and `{}` holds no numbers", column.name));
+            None
+        }
+        _ => Some(bump),
+    }
+}
+
+fn check_filter(resolver: &mut Resolver<'_>, table: &Table, entry: &ReferenceEntry) -> Option<Filter> {
+    let filter = check_tests(resolver, table, &entry.filter);
+    let parent = entry.parent.as_ref().map(|parent| check_parent(resolver, table, parent));
+    let parent = parent.map_or(Some(None), |parent| parent.map(Some));
+    let (mut filter, parent) = filter.zip(parent)?;
+    filter.0.extend(parent.map(Test::Parent));
+    Some(filter)
+}
+
+/// The tests of a row's own columns.
 pub fn check_tests(
     resolver: &mut Resolver<'_>,
     table: &Table,
@@ -173,6 +209,29 @@ pub fn check_tests(
         });
     }
     tests.into_iter().collect::<Option<_>>().map(Filter)
+}
+
+/// The row that a row belongs to: how it is found, and its tests.
+fn check_parent(resolver: &mut Resolver<'_>, table: &Table, entry: &Spanned<ParentEntry>) -> Option<Parent> {
+    let byte = entry.span().start;
+    let entry = entry.get_ref();
+    let above = resolver.table(&entry.table)?;
+    if entry.on.is_empty() || entry.filter.is_empty() {
+        let example = "parent = { table = \"leads\", on = { lead_id = \"id\" }, where = { status = \"open\" } }";
+        resolver.fault(byte, format!("`parent` says how its row is found and what it must be like: {example}"));
+        return None;
+    }
+    let mut on = Vec::new();
+    for (name, target) in &entry.on {
+        let points = resolver.column_at(table, name, target.span().start);
+        let target = resolver.column(above, target);
+        on.push(points.zip(target));
+    }
+    let filter = check_tests(resolver, above, &entry.filter);
+    let on: Vec<(Column, Column)> = on.into_iter().collect::<Option<_>>()?;
+    let targets: Vec<&str> = on.iter().map(|(_, target)| target.name.as_str()).collect();
+    let sole = above.is_unique(&targets);
+    Some(Parent { table: above.name.clone(), on, sole, filter: filter? })
 }
 
 fn check_disposition(

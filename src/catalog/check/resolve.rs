@@ -14,13 +14,15 @@ use crate::catalog::schema::{Engine, Family, Schema, SchemaColumn, Table, TableN
 pub struct Resolver<'a> {
     source: &'a str,
     pub schema: &'a Schema,
+    /// Whether the catalog says what row-level security looks at.
+    pub has_session: bool,
     faults: Vec<Fault>,
     warnings: Vec<Fault>,
 }
 
 impl<'a> Resolver<'a> {
     pub fn new(source: &'a str, schema: &'a Schema) -> Self {
-        Resolver { source, schema, faults: Vec::new(), warnings: Vec::new() }
+        Resolver { source, schema, has_session: false, faults: Vec::new(), warnings: Vec::new() }
     }
 
     pub fn into_findings(self) -> (Vec<Fault>, Vec<Fault>) {
@@ -41,6 +43,14 @@ impl<'a> Resolver<'a> {
         if table.is_none() {
             let near = nearest(name.get_ref(), schema.tables.iter().map(|table| table.name.name.as_str()));
             self.fault(name.span().start, format!("the database has no table `{}`{near}", name.get_ref()));
+        }
+        if let Some(table) = table.filter(|table| table.row_security && !self.has_session) {
+            let message = format!(
+                "row-level security hides rows of {} from this role, and what cannot be seen cannot be proved: give the role \
+                 BYPASSRLS, or say what the policies look at: [session] settings = {{ \"app.org_id\" = \"{{org}}\" }}",
+                table.name
+            );
+            self.fault(name.span().start, message);
         }
         table
     }

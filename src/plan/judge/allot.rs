@@ -47,7 +47,8 @@ impl Fitness<'_> {
                 self.require(user);
                 Deal::Everything(user.clone())
             }
-            Allotment::Manager => match self.leaver.manager.clone() {
+            // A column that means nobody may hold a 0: whom no user's row is behind is no manager.
+            Allotment::Manager => match self.leaver.manager.clone().filter(|manager| self.exists(manager)) {
                 Some(manager) => {
                     self.require(&manager);
                     Deal::Everything(manager)
@@ -101,6 +102,10 @@ impl Fitness<'_> {
         };
         let (before, per_round) = (of_group(&shares[..index]), of_group(shares));
         Some(Receiver::Turn { group: group.to_owned(), members, start: 0, before, per_round })
+    }
+
+    fn exists(&self, user: &UserId) -> bool {
+        self.facts.users.contains_key(user.as_str())
     }
 
     /// A named successor must be fit; each is told of once.

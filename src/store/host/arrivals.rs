@@ -4,7 +4,7 @@
 
 use sea_orm::QueryResult;
 
-use super::rows::{as_text, now};
+use super::rows::{as_text, inside, now};
 use super::users::contention;
 use crate::catalog::{Catalog, Engine, InvitationStatus, Invitations, Status};
 use crate::contract::UserId;
@@ -30,8 +30,9 @@ pub async fn set_status(
         sql.host(&users.status.column, &to)
     });
     let status = quoted(&users.status.column.name);
+    let inside = inside(&mut sql, users.within.as_ref(), "u");
     sql.add(&format!(
-        "UPDATE {host} SET {status} = {to} WHERE {column} = {key} AND {status} = {from}",
+        "UPDATE {host} AS u SET {status} = {to} WHERE {column} = {key} AND {status} = {from}{inside}",
         host = table(&users.table),
         column = quoted(&users.key.name),
     ));
@@ -58,24 +59,27 @@ pub async fn take_license(session: &Session, catalog: &Catalog, org: &str, user:
     let (host, holder) = (table(&license.table), quoted(&license.user.name));
     let mut sql = session.sql("");
     let user_bound = sql.host(&license.user, user.as_str());
-    sql.add(&format!("SELECT 1 FROM {host} WHERE {holder} = {user_bound} LIMIT 1"));
+    let held = inside(&mut sql, license.within.as_ref(), "l");
+    sql.add(&format!("SELECT 1 FROM {host} l WHERE {holder} = {user_bound}{held} LIMIT 1"));
     if session.one(doing, sql).await?.is_some() {
         return Ok(true);
     }
-    // A row's own place is what it is known by here: it is found and taken in one statement.
-    let (place, lock) = match session.engine() {
-        Engine::Postgres => ("ctid", " FOR UPDATE"),
-        Engine::Sqlite => ("rowid", ""),
-    };
+    let keys: Vec<String> = license.key.iter().map(|key| quoted(&key.name)).collect();
+    let keys = keys.join(", ");
     let mut sql = session.sql("");
     let user_bound = sql.host(&license.user, user.as_str());
     let of_org = match &license.org {
         Some(column) => format!(" AND {} = {}", quoted(&column.name), sql.host(column, org)),
         None => String::new(),
     };
+    let free = match &license.free {
+        Some(free) => format!("({holder} IS NULL OR {holder} = {})", sql.host(&license.user, free)),
+        None => format!("{holder} IS NULL"),
+    };
+    let lock = if session.engine() == Engine::Postgres { " FOR UPDATE" } else { "" };
     sql.add(&format!(
-        "UPDATE {host} SET {holder} = {user_bound} WHERE {place} = \
-         (SELECT {place} FROM {host} WHERE {holder} IS NULL{of_org} LIMIT 1{lock}) AND {holder} IS NULL"
+        "UPDATE {host} SET {holder} = {user_bound} WHERE ({keys}) IN \
+         (SELECT {keys} FROM {host} WHERE {free}{of_org} ORDER BY {keys} LIMIT 1{lock}) AND {free}"
     ));
     Ok(session.run(doing, sql).await? == 1)
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use sea_orm::{DbErr, QueryResult};
 
-use super::rows::{as_text, bare_filter, is_sole, key_columns, tests, unset, user_column};
+use super::rows::{as_text, bare_filter, filter, inside, is_sole, is_user, key_columns, tests, unset, user_column};
 use super::users::leaver_lane;
 use crate::catalog::{Catalog, Disposition, Engine, Reference};
 use crate::contract::UserId;
@@ -164,9 +164,10 @@ fn census_of_site(sql: &mut Sql, (first, references): &(&Reference, Vec<&Referen
     };
     let count = |place: usize| format!("CAST(count(CASE s.place WHEN {place} THEN 1 END) AS text)");
     let counts: Vec<String> = (0..places.len()).map(count).collect();
+    let inside = inside(sql, first.within.as_ref(), "t");
     let branch = format!(
         "SELECT {site} AS site, p.leaver AS leaver, \
-         (SELECT {counts} FROM (SELECT {place} AS place FROM {host} t WHERE t.{user} = {leaver}) s) AS counts FROM p",
+         (SELECT {counts} FROM (SELECT {place} AS place FROM {host} t WHERE t.{user} = {leaver}{inside}) s) AS counts FROM p",
         site = first.position,
         counts = counts.join(" || ',' || "),
         host = table(&first.table),
@@ -212,8 +213,12 @@ pub async fn lock_siblings(session: &Session, reference: &Reference, leavers: &[
     }
     let mut sql = session.sql("");
     let list = sql.host_list(&reference.user, leavers.iter().map(|leaver| leaver.as_str()));
+    let mut tests =
+        |alias: &str| inside(&mut sql, reference.within.as_ref(), alias) + &filter(&mut sql, &reference.filter, alias);
+    let (sharing, theirs) = (tests("t"), tests("l"));
     sql.add(&format!(
-        "SELECT 1 FROM {host} t WHERE {group} IN (SELECT {inner} FROM {host} l WHERE {user} IN {list}) ORDER BY {keys} FOR UPDATE",
+        "SELECT 1 FROM {host} t WHERE {group} IN (SELECT {inner} FROM {host} l WHERE {user} IN {list}{theirs}){sharing} \
+         ORDER BY {keys} FOR UPDATE",
         host = table(&reference.table),
         group = column("t", &sole_in.name),
         inner = column("l", &sole_in.name),
@@ -266,13 +271,15 @@ pub async fn reports_above(
     let mut sql = session.sql("");
     let list = sql.host_list(key, users.iter().map(|user| user.as_str()));
     let leaver = sql.host(&reference.user, leaver.as_str());
+    let inside = inside(&mut sql, catalog.users.within.as_ref(), "u");
     sql.add(&format!(
         "WITH RECURSIVE up AS (\
-           SELECT {id} AS start, {id} AS at, {boss} AS boss FROM {host} u WHERE {id} IN {list} \
-           UNION SELECT up.start, {id}, {boss} FROM up JOIN {host} u ON {id} = up.boss WHERE up.boss <> {leaver}) \
+           SELECT {id} AS start, {id} AS at, {boss} AS boss FROM {host} u WHERE {id} IN {list}{inside} \
+           UNION SELECT up.start, {id}, {boss} FROM up JOIN {host} u ON {is_boss}{inside} WHERE up.boss <> {leaver}) \
          SELECT {start} AS start, {report} AS report FROM up WHERE up.boss = {leaver}",
         id = column("u", &key.name),
         boss = column("u", &reference.user.name),
+        is_boss = is_user(&column("u", &key.name), key, "up.boss", &reference.user),
         host = table(&reference.table),
         start = as_text("up.start"),
         report = as_text("up.at"),

@@ -2,9 +2,9 @@
 
 use sea_orm::QueryResult;
 
-use super::rows::{Key, behind, key_columns, tests};
+use super::rows::{Key, behind, between, key_columns, tests};
 use crate::catalog::Reference;
-use crate::store::sql::{as_texts, column, table};
+use crate::store::sql::{Sql, as_texts, column, table};
 use crate::store::{Error, Result, Session};
 
 /// A range of keys and how many of the leaver's rows it holds now.
@@ -32,18 +32,71 @@ pub async fn cut(
     chunks: u64,
     rows: u64,
 ) -> Result<Vec<Cut>> {
-    let doing = format!("cutting {}", reference.kind);
     let mut sql = session.sql("");
-    let leaver = sql.host(&reference.user, leaver);
-    let keys = key_columns(reference, "t");
     let mut tests = tests(&mut sql, reference, "t");
     if let Some(after) = after {
         tests.push_str(&behind(&mut sql, reference, "t", after));
     }
-    if let ([key], false) = (reference.key.as_slice(), except.is_empty()) {
-        let list = sql.host_list(key, except.iter().map(String::as_str));
-        tests.push_str(&format!(" AND {} NOT IN {list}", column("t", &key.name)));
+    tests.push_str(&no_other_way(&mut sql, reference, except));
+    cut_rows(session, reference, leaver, sql, &tests, chunks, rows).await
+}
+
+/// Cuts what a range holds now into two halves; of one row, or none, into so many ranges.
+pub async fn halve(
+    session: &Session,
+    reference: &Reference,
+    leaver: &str,
+    (first, last): (&Key, &Key),
+    except: &[String],
+) -> Result<Vec<Cut>> {
+    let doing = format!("halving a chunk of {}", reference.kind);
+    let range = |sql: &mut Sql| {
+        let mut tests = tests(sql, reference, "t");
+        tests.push_str(&between(sql, reference, "t", first, last));
+        tests.push_str(&no_other_way(sql, reference, except));
+        tests
+    };
+    let mut sql = session.sql("");
+    let (inside, user) = (range(&mut sql), sql.host(&reference.user, leaver));
+    sql.add(&format!(
+        "SELECT count(*) AS n FROM {table} t WHERE t.{column} = {user}{inside}",
+        table = table(&reference.table),
+        column = super::rows::user_column(reference),
+    ));
+    let row = session.one(&doing, sql).await?;
+    let rows: Option<i64> = row
+        .map(|row| row.try_get("", "n"))
+        .transpose()
+        .map_err(|error| Error::unexpected(&doing, error.to_string()))?;
+    let half = rows.unwrap_or(0).max(0) as u64;
+    let mut sql = session.sql("");
+    let tests = range(&mut sql);
+    cut_rows(session, reference, leaver, sql, &tests, 2, half.div_ceil(2).max(1)).await
+}
+
+/// That a row is not one of those that go another way.
+fn no_other_way(sql: &mut Sql, reference: &Reference, except: &[String]) -> String {
+    match (reference.key.as_slice(), except.is_empty()) {
+        ([key], false) => {
+            let list = sql.host_list(key, except.iter().map(String::as_str));
+            format!(" AND {} NOT IN {list}", column("t", &key.name))
+        }
+        _ => String::new(),
     }
+}
+
+async fn cut_rows(
+    session: &Session,
+    reference: &Reference,
+    leaver: &str,
+    mut sql: Sql,
+    tests: &str,
+    chunks: u64,
+    rows: u64,
+) -> Result<Vec<Cut>> {
+    let doing = format!("cutting {}", reference.kind);
+    let leaver = sql.host(&reference.user, leaver);
+    let keys = key_columns(reference, "t");
     let most = sql.bind((chunks * rows) as i64);
     let rows_each = sql.bind(rows as i64);
     let texts = as_texts(&reference.key, "s");

@@ -5,6 +5,8 @@
 //! | `schema` | reads what the database has |
 //! | `users` | who there is, locks, status, license, groups |
 //! | `arrivals` | users who come, or come back |
+//! | `sample` | a few values of a column, for whoever writes a catalog |
+//! | `tenant` | what row-level security looks at |
 //! | `rows` | which rows a reference is about: the tests every statement shares |
 //! | `count` | how many there are, before and after |
 //! | `cut` | where chunks begin and end |
@@ -20,9 +22,11 @@ mod journaled;
 mod merge;
 mod remove;
 mod rows;
+mod sample;
 mod schema;
 mod selection;
 mod set;
+mod tenant;
 mod transfer;
 mod undo;
 mod users;
@@ -33,8 +37,10 @@ pub use arrivals::{
     user_with_email,
 };
 pub use count::{Place, blocking_keys, census, counts, lock_siblings, not_owned, reports_above};
-pub use cut::{Cut, cut};
+pub use cut::{Cut, cut, halve};
+pub use sample::{few_values, known_values};
 pub use schema::read_schema;
+pub use tenant::enter;
 pub use undo::{Returned, copied_keys, move_back, put_back, set_back};
 pub use users::{
     Listed, fitness_now, free_licenses, group_members, list_users, lock_rows, lock_users, managers, read_users,

@@ -1,7 +1,8 @@
 //! Which rows a reference is about: the tests that every statement on it shares.
 
 use crate::catalog::{
-    Catalog, Column, Condition, Disposition, Engine, Filter, Holds, Reference, SetValue, SomeUsers, Test,
+    Catalog, Column, Condition, Disposition, Engine, Family, Filter, Holds, Parent, Reference, SetValue, SomeUsers,
+    Test, Within,
 };
 use crate::job::State;
 use crate::store::sql::{Lane, Sql, cast, column, quoted, table};
@@ -12,7 +13,7 @@ pub type Key = Vec<String>;
 /// The tests of a row of `alias`, each with `AND` before it: the filter, rows that earlier references have taken, and
 /// for a `set`, that there is still something to set.
 pub fn tests(sql: &mut Sql, reference: &Reference, alias: &str) -> String {
-    let mut text = filter(sql, &reference.filter, alias);
+    let mut text = inside(sql, reference.within.as_ref(), alias) + &filter(sql, &reference.filter, alias);
     for taken in &reference.taken {
         let passes = bare_filter(sql, &taken.filter, alias);
         let of = taken.of.as_ref().map_or(String::new(), |of| is_one_of(sql, reference, of, alias));
@@ -25,14 +26,22 @@ pub fn tests(sql: &mut Sql, reference: &Reference, alias: &str) -> String {
     text
 }
 
+/// That a row is of the organization that everything is bounded by, where there is one.
+pub fn inside(sql: &mut Sql, within: Option<&Within>, alias: &str) -> String {
+    within.map_or(String::new(), |within| {
+        let org = sql.host(&within.column, &within.org);
+        format!(" AND {} = {org}", column(alias, &within.column.name))
+    })
+}
+
 /// That the row's user meets a condition.
 fn is_one_of(sql: &mut Sql, reference: &Reference, of: &SomeUsers, alias: &str) -> String {
     let meets = meets(sql, &of.condition, "w");
+    let inside = inside(sql, of.within.as_ref(), "w");
     format!(
-        " AND EXISTS (SELECT 1 FROM {users} w WHERE {key} = {user} AND {meets})",
+        " AND EXISTS (SELECT 1 FROM {users} w WHERE {is_user}{inside} AND {meets})",
         users = table(&of.table),
-        key = column("w", &of.key.name),
-        user = same_type(&column(alias, &reference.user.name), &reference.user, &of.key),
+        is_user = is_user(&column("w", &of.key.name), &of.key, &column(alias, &reference.user.name), &reference.user),
     )
 }
 
@@ -78,7 +87,20 @@ fn one_test(sql: &mut Sql, test: &Test, alias: &str) -> String {
         },
         Test::Null(tested, true) => format!("{} IS NULL", column(alias, &tested.name)),
         Test::Null(tested, false) => format!("{} IS NOT NULL", column(alias, &tested.name)),
+        Test::Parent(parent) => parent_passes(sql, parent, alias),
     }
+}
+
+/// That a row's parent passes its tests.
+fn parent_passes(sql: &mut Sql, parent: &Parent, alias: &str) -> String {
+    let on: Vec<String> = (parent.on.iter())
+        .map(|(points, target)| {
+            let points_at = same_type(&column(alias, &points.name), points, target);
+            format!("{} = {points_at}", column("above", &target.name))
+        })
+        .collect();
+    let filter = filter(sql, &parent.filter, "above");
+    format!("EXISTS (SELECT 1 FROM {} above WHERE {}{filter})", table(&parent.table), on.join(" AND "))
 }
 
 /// Whether a row still lacks one of the values: a second pass finds nothing to do.
@@ -104,19 +126,20 @@ pub fn is_sole(
     leaving: &[String],
 ) -> String {
     let users = &catalog.users;
-    let other_user = same_type(&column("o", &reference.user.name), &reference.user, &users.key);
+    let is_user =
+        is_user(&column("u", &users.key.name), &users.key, &column("o", &reference.user.name), &reference.user);
     let same_group = format!("{} = {}", column("o", &sole_in.name), column(alias, &sole_in.name));
     let other = format!("{} <> {}", column("o", &reference.user.name), column(alias, &reference.user.name));
-    let filter = filter(sql, &reference.filter, "o");
+    let filter = inside(sql, reference.within.as_ref(), "o") + &filter(sql, &reference.filter, "o");
+    let of_users = inside(sql, users.within.as_ref(), "u");
     let leaving = sql.host_list(&reference.user, leaving.iter().map(String::as_str));
     let active = sql.host(&users.status.column, &users.status.active);
     format!(
-        " AND NOT EXISTS (SELECT 1 FROM {table} o JOIN {users_table} u ON {key} = {other_user} \
+        " AND NOT EXISTS (SELECT 1 FROM {table} o JOIN {users_table} u ON {is_user}{of_users} \
          WHERE {same_group} AND {other}{filter} AND {other_column} NOT IN {leaving} AND {status} = {active} \
          AND NOT EXISTS (SELECT 1 FROM handover.jobs j WHERE j.org = {org} AND j.user_id = {user_text} AND {LEAVES} AND j.state IN ({open})))",
         table = table(&reference.table),
         users_table = table(&users.table),
-        key = column("u", &users.key.name),
         other_column = column("o", &reference.user.name),
         status = column("u", &users.status.column.name),
         org = org_of(catalog, "u"),
@@ -157,6 +180,15 @@ pub fn same_type(expression: &str, from: &Column, to: &Column) -> String {
     match from.cast == to.cast {
         true => expression.to_owned(),
         false => cast(expression, &to.cast),
+    }
+}
+
+/// That a user's key is what a column of the host holds. A column that keeps ids as text may hold what is no id: there the
+/// key is compared as text.
+pub fn is_user(key: &str, key_column: &Column, user: &str, user_column: &Column) -> String {
+    match user_column.family {
+        Family::Text => format!("{} = {user}", same_type(key, key_column, user_column)),
+        _ => format!("{key} = {}", same_type(user, user_column, key_column)),
     }
 }
 
@@ -244,6 +276,13 @@ pub fn now(engine: Engine, for_column: &Column) -> String {
         Engine::Postgres => cast("now()", &for_column.cast),
         Engine::Sqlite => "CURRENT_TIMESTAMP".to_owned(),
     }
+}
+
+/// `, "lock_version" = …`: the column that counts changes, one up, where the catalog says which.
+pub fn bump(reference: &Reference) -> String {
+    reference.bump.as_ref().map_or(String::new(), |bump| {
+        format!(", {} = COALESCE({}, 0) + 1", quoted(&bump.name), column("t", &bump.name))
+    })
 }
 
 /// A whole row as a JSON object.

@@ -4,7 +4,7 @@
 
 use super::journaled::{journal_insert, journal_rows, journal_selected, run_journaled};
 use super::remove::{Keep, copy_insert};
-use super::rows::{columns_json, has_key, key_json, now, tests, user_column};
+use super::rows::{bump, columns_json, has_key, key_json, now, tests, user_column};
 use super::selection::{Selected, selection};
 use super::work::Part;
 use crate::catalog::{Column, Engine, Reference, SetValue};
@@ -37,7 +37,7 @@ pub async fn set(
             session.run(&doing, sql).await?;
             let mut sql = session.sql("");
             let rows = journal_rows(&mut sql, reference, ids);
-            let assignments = assignments(&mut sql, engine, values);
+            let assignments = assignments(&mut sql, engine, values) + &bump(reference);
             let has_key = has_key(reference, "t", "x");
             sql.add(&format!("UPDATE {host} AS t SET {assignments} FROM {rows} WHERE {has_key}"));
             session.run(&doing, sql).await?;
@@ -45,7 +45,7 @@ pub async fn set(
         return Ok(journaled.rows);
     }
     let tests = tests(&mut sql, reference, "t");
-    let assignments = assignments(&mut sql, engine, values);
+    let assignments = assignments(&mut sql, engine, values) + &bump(reference);
     let journal = journal_insert(&mut sql, engine, reference, parts, "set", "changed");
     let select = "SELECT p.job, p.chunk, CAST(p.leaver AS text), m.content, CAST(NULL AS text)";
     let from = "FROM changed m JOIN part p ON p.part = m.part";

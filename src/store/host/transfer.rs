@@ -14,8 +14,8 @@ use super::journaled::{journal_insert, journal_rows, journal_selected, run_journ
 use super::merge::{Merging, merge};
 use super::remove::{Keep, remove_selected};
 use super::rows::{
-    Key, between, has_key, is_sole, key_columns, key_has_user, key_json, keys_aggregate, now, picked_key_json, tests,
-    user_column,
+    Key, between, bump, has_key, is_sole, key_columns, key_has_user, key_json, keys_aggregate, now, picked_key_json,
+    tests, user_column,
 };
 use super::selection::{Selected, selection};
 use super::work::{Hand, Part, Range};
@@ -221,14 +221,15 @@ async fn deal_here(
     Ok(pairs)
 }
 
-/// `, "updated_at" = now()`, where the catalog says which column.
+/// `, "updated_at" = now(), "lock_version" = …`, where the catalog says which columns.
 pub fn touch(reference: &Reference, engine: Engine) -> String {
-    match &reference.disposition {
+    let touch = match &reference.disposition {
         Disposition::Transfer { touch: Some(touch), .. } => {
             format!(", {} = {}", quoted(&touch.name), now(engine, touch))
         }
         _ => String::new(),
-    }
+    };
+    touch + &bump(reference)
 }
 
 fn doing(reference: &Reference) -> String {

@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::cut::read_key;
-use super::rows::{Key, copied_rows, key_has_user, unset, user_column};
+use super::rows::{Key, bump, copied_rows, key_has_user, unset, user_column};
 use super::set::kept_columns;
 use super::transfer::touch;
 use crate::catalog::{Column, Engine, Reference, SetValue, TableName};
@@ -173,9 +173,10 @@ impl Act<'_> {
                     .map(|(set, _)| format!("{} = {}", quoted(&set.name), column("r", &set.name)))
                     .collect();
                 sql.add(&format!(
-                    "UPDATE {host} AS t SET {} FROM {rows} WHERE {}",
+                    "UPDATE {host} AS t SET {}{bump} FROM {rows} WHERE {}",
                     assign.join(", "),
                     same_copied_key(reference),
+                    bump = bump(reference),
                 ));
             }
         }

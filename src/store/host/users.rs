@@ -6,8 +6,8 @@ use sea_orm::{DbErr, QueryResult};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::rows::{LEAVES, as_text, meets, open_states, org_of, same_type, state_list};
-use crate::catalog::{Catalog, Column, Condition, Engine};
+use super::rows::{LEAVES, as_text, inside, meets, open_states, org_of, same_type, state_list};
+use crate::catalog::{Catalog, Column, Condition, Engine, Family};
 use crate::contract::{JobId, UserId};
 use crate::job::State;
 use crate::plan::{Standing, UserFacts};
@@ -63,6 +63,7 @@ pub async fn read_users<'u>(
     let asked = catalog.asked_columns();
     let mut sql = session.sql("");
     let list = sql.host_list(&users.key, ids);
+    let inside_users = inside(&mut sql, users.within.as_ref(), "u");
     let id = as_text(&column("u", &users.key.name));
     let org = org_of(catalog, "u");
     let manager = users.manager.as_ref().map_or("NULL".to_owned(), |manager| as_text(&column("u", &manager.name)));
@@ -82,7 +83,7 @@ pub async fn read_users<'u>(
          (SELECT j.id FROM handover.job_successors s JOIN handover.jobs j ON j.id = s.job_id \
             WHERE s.org = {org} AND s.user_id = {id} AND j.state IN ({under_way}) AND j.user_id <> {id} \
             ORDER BY j.requested_at, j.id LIMIT 1) AS receives_from \
-         FROM {host} u WHERE {key} IN {list}",
+         FROM {host} u WHERE {key} IN {list}{inside_users}",
         status = as_text(&column("u", &users.status.column.name)),
         open_job = format_args!(
             "j.id FROM handover.jobs j WHERE j.org = {org} AND j.user_id = {id} AND j.state IN ({})",
@@ -122,7 +123,7 @@ fn read_user(
         id: user_id(row.try_get("", "id")?)?,
         org: row.try_get("", "org")?,
         standing: standing(catalog, row.try_get("", "status")?),
-        manager: manager.map(user_id).transpose()?,
+        manager: manager.and_then(|manager| somebody(catalog, manager)),
         columns,
         listed,
         under_way: job("under_way")?,
@@ -134,6 +135,16 @@ fn read_user(
 
 fn user_id(text: String) -> std::result::Result<UserId, DbErr> {
     UserId::try_from(text).map_err(DbErr::Custom)
+}
+
+/// Whom a host's column means, where it means somebody: an empty text, or what no user's key can be, is nobody.
+fn somebody(catalog: &Catalog, text: String) -> Option<UserId> {
+    let text = match catalog.users.key.family {
+        Family::Integer { .. } => text.trim().parse::<i64>().ok()?.to_string(),
+        Family::Uuid => text.trim().parse::<Uuid>().ok()?.to_string(),
+        _ => text,
+    };
+    UserId::try_from(text).ok()
 }
 
 fn standing(catalog: &Catalog, status: Option<String>) -> Standing {
@@ -174,8 +185,9 @@ pub async fn group_members<'g>(
         let list = sql.host_list(&groups.user, among.iter().map(|user| user.as_str()));
         format!(" AND {} IN {list}", column("m", &groups.user.name))
     });
+    let inside = inside(&mut sql, groups.within.as_ref(), "m");
     sql.add(&format!(
-        "SELECT {group} AS name, {user} AS member FROM {host} m WHERE {group_column} IN {list}{among} AND {user_column} IS NOT NULL \
+        "SELECT {group} AS name, {user} AS member FROM {host} m WHERE {group_column} IN {list}{among}{inside} AND {user_column} IS NOT NULL AND {group_column} IS NOT NULL \
          ORDER BY {group_column}, {user_column}",
         group = as_text(&column("m", &groups.group.name)),
         user = as_text(&column("m", &groups.user.name)),
@@ -185,9 +197,10 @@ pub async fn group_members<'g>(
     ));
     let mut members: HashMap<String, Vec<UserId>> = HashMap::new();
     for row in session.all(doing, sql).await? {
-        let read = || Ok((row.try_get("", "name")?, user_id(row.try_get("", "member")?)?));
-        let (name, member): (String, UserId) =
+        let read = || Ok((row.try_get("", "name")?, row.try_get("", "member")?));
+        let (name, member): (String, String) =
             read().map_err(|error: DbErr| Error::unexpected(doing, error.to_string()))?;
+        let Some(member) = somebody(catalog, member) else { continue };
         let group = members.entry(name).or_default();
         // The same name may stand for groups of several organizations: who is in two of them is one member.
         if group.last() != Some(&member) {
@@ -206,8 +219,11 @@ pub async fn shut_out(session: &Session, catalog: &Catalog, leavers: &[&UserId])
     let inactive = sql.host(&users.status.column, &users.status.inactive);
     let active = sql.host(&users.status.column, &users.status.active);
     let list = sql.host_list(&users.key, leavers.iter().map(|user| user.as_str()));
+    let inside = inside(&mut sql, users.within.as_ref(), "u");
     let (host, key, status) = (table(&users.table), quoted(&users.key.name), quoted(&users.status.column.name));
-    sql.add(&format!("UPDATE {host} SET {status} = {inactive} WHERE {key} IN {list} AND {status} = {active}"));
+    sql.add(&format!(
+        "UPDATE {host} AS u SET {status} = {inactive} WHERE {key} IN {list}{inside} AND {status} = {active}"
+    ));
     match session.run(doing, sql).await? {
         changed if changed == leavers.len() as u64 => Ok(()),
         _ => Err(Error { doing: doing.into(), cause: contention("the status of a leaver has changed meanwhile") }),
@@ -227,8 +243,9 @@ pub async fn lock_rows(session: &Session, catalog: &Catalog, leavers: &[&UserId]
     let key = &catalog.users.key;
     let mut sql = session.sql("");
     let list = sql.host_list(key, leavers.iter().map(|user| user.as_str()));
+    let inside = inside(&mut sql, catalog.users.within.as_ref(), "u");
     let (host, column) = (table(&catalog.users.table), quoted(&key.name));
-    sql.add(&format!("SELECT 1 FROM {host} WHERE {column} IN {list} ORDER BY {column} FOR UPDATE"));
+    sql.add(&format!("SELECT 1 FROM {host} u WHERE {column} IN {list}{inside} ORDER BY {column} FOR UPDATE"));
     session.all("locking the leavers' rows", sql).await?;
     Ok(())
 }
@@ -242,15 +259,18 @@ pub async fn free_licenses(session: &Session, catalog: &Catalog, leavers: &[&Use
     let (host, user) = (table(&license.table), quoted(&license.user.name));
     let mut sql = session.sql("");
     let list = sql.host_list(&license.user, leavers.iter().map(|user| user.as_str()));
-    sql.add(&format!("SELECT DISTINCT {} AS holder FROM {host} WHERE {user} IN {list}", as_text(&user)));
+    let held = inside(&mut sql, license.within.as_ref(), "l");
+    sql.add(&format!("SELECT DISTINCT {} AS holder FROM {host} l WHERE {user} IN {list}{held}", as_text(&user)));
     let rows = session.all(doing, sql).await?;
     let holders: std::result::Result<Vec<UserId>, DbErr> =
         rows.iter().map(|row| user_id(row.try_get("", "holder")?)).collect();
     let holders = holders.map_err(|error| Error::unexpected(doing, error.to_string()))?;
     if !holders.is_empty() {
         let mut sql = session.sql("");
+        let nobody = license.free.as_ref().map_or("NULL".to_owned(), |free| sql.host(&license.user, free));
         let list = sql.host_list(&license.user, holders.iter().map(UserId::as_str));
-        sql.add(&format!("UPDATE {host} SET {user} = NULL WHERE {user} IN {list}"));
+        let held = inside(&mut sql, license.within.as_ref(), "l");
+        sql.add(&format!("UPDATE {host} AS l SET {user} = {nobody} WHERE {user} IN {list}{held}"));
         session.run(doing, sql).await?;
     }
     Ok(holders)
@@ -268,8 +288,9 @@ async fn read_standing(session: &Session, catalog: &Catalog, ids: &[&UserId]) ->
     let users = &catalog.users;
     let mut sql = session.sql("");
     let list = sql.host_list(&users.key, ids.iter().map(|user| user.as_str()));
+    let inside = inside(&mut sql, users.within.as_ref(), "u");
     sql.add(&format!(
-        "SELECT {id} AS id, {status} AS status FROM {host} u WHERE {key} IN {list}",
+        "SELECT {id} AS id, {status} AS status FROM {host} u WHERE {key} IN {list}{inside}",
         id = as_text(&column("u", &users.key.name)),
         status = as_text(&column("u", &users.status.column.name)),
         host = table(&users.table),
@@ -321,12 +342,14 @@ pub async fn list_users(
     let license = catalog.license.as_ref().map_or("FALSE".to_owned(), |license| {
         let held = same_type(&column("u", &users.key.name), &users.key, &license.user);
         let (host, user) = (table(&license.table), column("l", &license.user.name));
-        format!("EXISTS (SELECT 1 FROM {host} l WHERE {user} = {held})")
+        let inside = inside(&mut sql, license.within.as_ref(), "l");
+        format!("EXISTS (SELECT 1 FROM {host} l WHERE {user} = {held}{inside})")
     });
     let limit = sql.bind(limit as i64);
+    let inside = inside(&mut sql, users.within.as_ref(), "u");
     sql.add(&format!(
         "SELECT {id} AS id, {org} AS org, {name} AS name, {email} AS email, {status} AS status, \
-         CAST(CASE WHEN {license} THEN 1 ELSE 0 END AS bigint) AS license FROM {host} u WHERE {tests} ORDER BY {key} LIMIT {limit}",
+         CAST(CASE WHEN {license} THEN 1 ELSE 0 END AS bigint) AS license FROM {host} u WHERE {tests}{inside} ORDER BY {key} LIMIT {limit}",
         id = as_text(&column("u", &users.key.name)),
         org = org_of(catalog, "u"),
         name = as_text(&column("u", &users.name.name)),

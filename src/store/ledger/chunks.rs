@@ -163,8 +163,17 @@ pub async fn any_open(session: &Session, job: Uuid) -> Result<bool> {
 /// A job's chunks that failed or were tried more than once, for a person.
 pub async fn troubled(session: &Session, job: Uuid) -> Result<Vec<Chunk>> {
     let trouble = Condition::any().add(Column::State.eq(FAILED)).add(Column::Attempts.gt(0));
-    let find = Entity::find().filter(Column::JobId.eq(job)).filter(trouble).order_by_asc(Column::Number).limit(100);
+    let find = Entity::find().filter(Column::JobId.eq(job)).filter(trouble);
+    // What failed before what was done in the end: of a chunk that was halved often there are many.
+    let find = find.order_by_desc(Column::State).order_by_asc(Column::Number).limit(100);
     find.all(session).await.map_err(failed("looking for troubled chunks"))
+}
+
+/// The first few of a job's chunks that failed, in the order in which the job works on them.
+pub async fn failed_ones(session: &Session, job: Uuid, most: u64) -> Result<Vec<Chunk>> {
+    let find = Entity::find().filter(Column::JobId.eq(job)).filter(Column::State.eq(FAILED));
+    let find = find.order_by_asc(Column::Position).order_by_asc(Column::FirstRank).order_by_asc(Column::Number);
+    find.limit(most).all(session).await.map_err(failed("looking for failed chunks"))
 }
 
 /// How long recent chunks took: records and milliseconds, for estimates.

@@ -59,7 +59,7 @@ on_every_path!(on_conflict_drop_looks_at_the_successor_of_each_record, 2, |world
 on_every_path!(without_on_conflict_an_occupied_record_needs_attention_and_the_others_move, 1, |world| {
     HOST.start(world, MEMBERS, &members("")).await;
     let job = world.hand_over(&leave(json!({ "member": { "user": "2" } }))).await;
-    assert_eq!((job.state.as_str(), codes_of(&job)), ("needs_attention", vec!["chunk_failed".to_owned()]));
+    assert_eq!((job.state.as_str(), codes_of(&job)), ("needs_attention", vec!["row_refused".to_owned()]));
     assert_eq!(reasons_of(&job)[0].concerning.kind.as_deref(), Some("member"));
     assert_eq!(world.number("SELECT count(*) FROM members WHERE owner = 9 AND doc = 1").await, 1);
     assert_eq!(world.number("SELECT count(*) FROM members WHERE owner = 2 AND since = 'y'").await, 2);

@@ -1,10 +1,11 @@
 //! A world for each test: an application with its database, a broker, and a worker that can be started.
 
 pub mod broker;
-mod database;
+pub mod database;
 pub mod snapshot;
 pub mod disturb;
 pub mod ledger;
+pub mod people;
 pub mod process;
 pub mod proxy;
 pub mod world;

@@ -39,7 +39,7 @@ fn table_of<'t>(tables: &'t mut Tables, row: &QueryResult) -> Result<Option<&'t 
 }
 
 async fn read_columns(session: &Session, tables: &mut Tables) -> Result<()> {
-    let text = "SELECT n.nspname::text AS schema, c.relname::text AS table, pg_table_is_visible(c.oid) AS visible, \
+    let text = "SELECT n.nspname::text AS schema, c.relname::text AS table, pg_table_is_visible(c.oid) AS visible, row_security_active(c.oid) AS row_security, \
                 a.attname::text AS column, format_type(a.atttypid, NULL) AS type, t.typname::text AS base, \
                 t.typcategory::text AS category, a.attnotnull AS not_null, a.attgenerated <> '' AS generated, \
                 (SELECT array_agg(e.enumlabel::text ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = t.oid) AS labels \
@@ -50,6 +50,7 @@ async fn read_columns(session: &Session, tables: &mut Tables) -> Result<()> {
         let text = |column: &str| row.try_get::<String>("", column).map_err(failed);
         let name = TableName { schema: Some(text("schema")?), name: text("table")? };
         let visible = row.try_get("", "visible").map_err(failed)?;
+        let row_security = row.try_get("", "row_security").map_err(failed)?;
         let family = family(&text("base")?, &text("category")?);
         let labels: Option<Vec<String>> = row.try_get("", "labels").map_err(failed)?;
         let flags = (family == Family::Boolean).then(|| vec!["false".to_owned(), "true".to_owned()]);
@@ -69,6 +70,7 @@ async fn read_columns(session: &Session, tables: &mut Tables) -> Result<()> {
             uniques: Vec::new(),
             indexes: Vec::new(),
             foreign_keys: Vec::new(),
+            row_security,
         });
         table.columns.push(column);
     }

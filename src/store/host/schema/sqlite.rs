@@ -26,6 +26,7 @@ pub async fn read_tables(session: &Session) -> Result<Vec<Table>> {
             uniques: Vec::new(),
             indexes: Vec::new(),
             foreign_keys: read_foreign_keys(session, &name).await?,
+            row_security: false,
         });
     }
     for table in &mut tables {
@@ -140,12 +141,13 @@ async fn read_indexes(session: &Session, table: &mut Table) -> Result<()> {
         table.indexes.push(primary);
     }
     for (_, unique, partial, columns) in indexes {
-        // An index over an expression has no name there: it is no index over columns.
+        // An expression has no name there. What comes before it serves to find rows, and says nothing of their being unique.
+        let whole = columns.iter().all(Option::is_some);
         let columns: Vec<String> = columns.into_iter().map_while(|column| column).collect();
         if partial || columns.is_empty() {
             continue;
         }
-        if unique {
+        if unique && whole {
             table.uniques.push(columns.clone());
         }
         table.indexes.push(columns);

@@ -1,0 +1,184 @@
+//! What the names and types of a schema nobody has described yet make likely: where its users are, and what points at
+//! them. Only for a person to look at: nothing is ever moved on a guess.
+
+use super::schema::{Family, Schema, SchemaColumn, Table};
+
+/// Names of the tables in which applications keep their users, likeliest first.
+const USERS_TABLES: [&str; 12] = [
+    "users",
+    "user",
+    "people",
+    "persons",
+    "person",
+    "employees",
+    "employee",
+    "staff",
+    "agents",
+    "members",
+    "accounts",
+    "profiles",
+];
+
+/// Words in the names of columns that hold a person.
+const PERSON_WORDS: [&str; 20] = [
+    "user",
+    "owner",
+    "assignee",
+    "assigned",
+    "author",
+    "creator",
+    "manager",
+    "supervisor",
+    "boss",
+    "agent",
+    "employee",
+    "member",
+    "person",
+    "approver",
+    "reviewer",
+    "reporter",
+    "requester",
+    "responsible",
+    "holder",
+    "follower",
+];
+
+/// The last words of columns that hold who did something.
+const DOER_WORDS: [&str; 3] = ["by", "rep", "to"];
+
+/// A column that looks as if it held users, though no foreign key says so.
+#[derive(Debug, Clone)]
+pub struct Candidate<'s> {
+    /// Its table.
+    pub table: &'s Table,
+    /// The column.
+    pub column: &'s SchemaColumn,
+    /// What makes it likely.
+    pub why: String,
+    /// A column beside it that may say what kind of thing it points at.
+    pub told_by: Option<&'s str>,
+}
+
+/// The table that holds the users: the one named so, else the likeliest by its name, its columns and what points at it.
+pub fn users_table<'s>(schema: &'s Schema, named: Option<&str>) -> Option<&'s Table> {
+    if let Some(named) = named {
+        return schema.table(named);
+    }
+    let score = |table: &&Table| {
+        let name = table.name.name.to_lowercase();
+        let by_name = USERS_TABLES.iter().position(|likely| *likely == name || name.ends_with(&format!("_{likely}")));
+        let by_name = by_name.map_or(0, |place| 20 - place);
+        let has_mail = table.columns.iter().any(|column| column.name.to_lowercase().contains("mail"));
+        let has_status = status_column(table).is_some();
+        let pointed_at = schema.inbound(&table.name).count().min(20);
+        by_name + pointed_at + if has_mail { 10 } else { 0 } + if has_status { 5 } else { 0 }
+    };
+    let likely = schema.tables.iter().filter(|table| key_of(table).is_some_and(|key| key.len() == 1));
+    likely.max_by_key(score).filter(|table| score(table) >= 15)
+}
+
+/// What a table's rows are known by: unique columns that are never NULL, as few as there are.
+pub fn key_of(table: &Table) -> Option<&Vec<String>> {
+    let never_null = |name: &String| table.column(name).is_some_and(|column| !column.nullable);
+    let keys = table.uniques.iter().filter(|unique| unique.iter().all(never_null));
+    keys.min_by_key(|key| (key.len(), key.first().is_none_or(|first| first != "id")))
+}
+
+/// The first column with one of these names, then the first that contains one of them.
+pub fn column_like<'t>(table: &'t Table, names: &[&str]) -> Option<&'t SchemaColumn> {
+    let folded = |column: &SchemaColumn| column.name.to_lowercase();
+    let exact = names.iter().find_map(|name| table.columns.iter().find(|column| folded(column) == *name));
+    exact.or_else(|| names.iter().find_map(|name| table.columns.iter().find(|column| folded(column).contains(name))))
+}
+
+/// The column that says whether a user is active.
+pub fn status_column(table: &Table) -> Option<&SchemaColumn> {
+    let names =
+        ["status", "state", "is_active", "active", "enabled", "disabled", "deactivated", "is_deleted", "deleted"];
+    let fits = |column: &&SchemaColumn| !matches!(column.family, Family::Time | Family::Other | Family::Uuid);
+    let find = |name: &&str| table.columns.iter().find(|column| column.name.to_lowercase() == **name).filter(fits);
+    let near = || {
+        table.columns.iter().filter(fits).find(|column| {
+            let name = column.name.to_lowercase();
+            name.ends_with("status") || name.contains("active")
+        })
+    };
+    names.iter().find_map(find).or_else(near)
+}
+
+/// Columns that are called as if they held users and could hold their ids, and that no foreign key explains.
+pub fn candidates<'s>(schema: &'s Schema, users: &Table, key: &SchemaColumn) -> Vec<Candidate<'s>> {
+    let mut found = Vec::new();
+    for table in &schema.tables {
+        for column in &table.columns {
+            let is_key = table.name == users.name && column.name == key.name;
+            let explained = table.foreign_keys.iter().any(|foreign| foreign.columns.contains(&column.name));
+            let fits = column.family == key.family || column.family == Family::Text;
+            if let Some(word) = person_word(&column.name).filter(|_| fits && !is_key && !explained) {
+                let told_by = type_beside(table, &column.name);
+                let mut why = format!("`{word}` in its name");
+                if column.family != key.family {
+                    why.push_str(", ids perhaps kept as text");
+                }
+                found.push(Candidate { table, column, why, told_by });
+            }
+        }
+    }
+    found
+}
+
+/// The word of a column's name that speaks of a person.
+fn person_word(name: &str) -> Option<&'static str> {
+    let words = words_of(name);
+    // `user_name`, `owner_type`, `assigned_at` tell something of a person, and do not point at one.
+    let about =
+        ["name", "email", "mail", "type", "at", "on", "role", "count", "status", "agent_string", "kind", "title"];
+    if words.last().is_some_and(|last| about.contains(&last.as_str())) {
+        return None;
+    }
+    let doer = DOER_WORDS.iter().find(|word| words.len() > 1 && words.last().is_some_and(|last| last == *word));
+    doer.or_else(|| PERSON_WORDS.iter().find(|word| words.iter().any(|part| part == *word))).copied()
+}
+
+/// The words of a name: `AssignedTo_id` is assigned, to, id.
+pub fn words_of(name: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut after_lower = false;
+    for c in name.chars() {
+        if !c.is_alphanumeric() || (c.is_uppercase() && after_lower) {
+            words.push(String::new());
+        }
+        after_lower = c.is_lowercase();
+        if let Some(word) = words.last_mut().filter(|_| c.is_alphanumeric()) {
+            word.extend(c.to_lowercase());
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+fn type_beside<'t>(table: &'t Table, name: &str) -> Option<&'t str> {
+    let stem = name.strip_suffix("_id").unwrap_or(name);
+    table.columns.iter().map(|column| column.name.as_str()).find(|other| *other == format!("{stem}_type"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{person_word, words_of};
+
+    #[test]
+    fn names_fall_into_words() {
+        assert_eq!(words_of("AssignedTo_id"), ["assigned", "to", "id"]);
+        assert_eq!(words_of("owner_id"), ["owner", "id"]);
+    }
+
+    #[test]
+    fn a_column_that_holds_a_person_is_told_from_one_that_says_something_of_them() {
+        for name in ["owner_id", "created_by", "assignedTo", "UserId", "sales_rep", "author"] {
+            assert!(person_word(name).is_some(), "{name}");
+        }
+        for name in ["user_name", "owner_type", "assigned_at", "amount", "to", "company_id", "users_count"] {
+            assert_eq!(person_word(name), None, "{name}");
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Finds the row to blame: a chunk that the database refuses is halved, until one row is left that fails alone. Everything
+//! around it moves.
+
+use super::Context;
+use crate::catalog::Reference;
+use crate::contract::Rejection;
+use crate::job::rejection;
+use crate::store::host::{Cut, Key};
+use crate::store::ledger::chunks::{self, Chunk};
+use crate::store::ledger::jobs::Job;
+use crate::store::ledger::references::Course;
+use crate::store::ledger::{jobs, references};
+use crate::store::{Error, Result, Session, host};
+
+/// Failures of a job up to which chunks are halved: where more rows are refused, it is not for what these rows hold, and
+/// each would cost transactions of its own.
+const MOST_ISOLATED: u64 = 1000;
+
+/// Failures that a job's reasons tell one by one.
+const MOST_TOLD: u64 = 20;
+
+/// Cuts a refused chunk in two: it keeps the first half of its rows, and a new chunk has the second, with the ranks that
+/// follow. Both have one attempt, so that the next refusal halves at once. Whether it could be cut; of a single row, its
+/// range is left at that row.
+///
+/// Locks: the job, which whoever cuts holds too, so that chunks' numbers are given once.
+pub async fn halve(session: &Session, context: &Context, job: &Job, chunk: &mut Chunk) -> Result<bool> {
+    if jobs::lock(session, job.id).await?.is_none() {
+        return Ok(false);
+    }
+    let standing = chunks::standing_of(session, job.id).await?;
+    if standing.failed >= MOST_ISOLATED {
+        return Ok(false);
+    }
+    let catalog = context.enter(session, job).await?;
+    let courses = references::of_jobs(session, &[job.id]).await?;
+    let position = chunk.position as usize;
+    let Some(course) = courses.into_iter().find(|course| course.position == position) else { return Ok(false) };
+    let halves = halves_of(session, &catalog.references[position], job, &course, chunk).await?;
+    if let [only] = halves.as_slice() {
+        (chunk.first_key, chunk.last_key) = (Some(only.first.clone().into()), Some(only.last.clone().into()));
+    }
+    let [first, second] = halves.as_slice() else { return Ok(false) };
+    let mut other = chunk.clone();
+    let records = (first.records as i64).min(chunk.records);
+    (chunk.first_key, chunk.last_key) = (Some(first.first.clone().into()), Some(first.last.clone().into()));
+    (other.first_key, other.last_key) = (Some(second.first.clone().into()), Some(second.last.clone().into()));
+    other.first_rank += records;
+    other.records -= records;
+    chunk.records = records;
+    other.number = standing.next_number;
+    for half in [chunk, &mut other] {
+        half.attempts = context.limits.chunk_attempts.max(1) - 1;
+        half.not_before = None;
+    }
+    tracing::warn!(job = %job.id, chunk = other.number, records = other.records, "a refused chunk is halved");
+    chunks::insert(session, vec![other]).await?;
+    Ok(true)
+}
+
+/// The halves of what a chunk holds now.
+async fn halves_of(
+    session: &Session,
+    reference: &Reference,
+    job: &Job,
+    course: &Course,
+    chunk: &Chunk,
+) -> Result<Vec<Cut>> {
+    let (first, last) = range_of(chunk)?;
+    if !chunk.named {
+        let except: Vec<String> = course.named.keys().cloned().collect();
+        return host::halve(session, reference, &job.user_id, (&first, &last), &except).await;
+    }
+    let named = super::cutter::named_slice(course, &first.concat(), &last.concat());
+    let keys: Vec<&String> = named.keys().collect();
+    let cut = |keys: &[&String]| {
+        let end = |key: Option<&&String>| key.map(|key| vec![(*key).clone()]);
+        Some(Cut { first: end(keys.first())?, last: end(keys.last())?, records: keys.len() as u64 })
+    };
+    let (left, right) = keys.split_at(keys.len().div_ceil(2));
+    Ok([left, right].into_iter().filter_map(cut).collect())
+}
+
+/// The first and the last key of a chunk.
+pub fn range_of(chunk: &Chunk) -> Result<(Key, Key)> {
+    let doing = "reading a chunk";
+    let read = |key: &Option<serde_json::Value>| -> Result<Key> {
+        let key = key.clone().ok_or_else(|| Error::unexpected(doing, "a chunk has no range"))?;
+        serde_json::from_value(key).map_err(|error| Error::unexpected(doing, error.to_string()))
+    };
+    Ok((read(&chunk.first_key)?, read(&chunk.last_key)?))
+}
+
+/// Why a job needs attention whose other chunks are done: each row that was refused, and chunks that failed whole.
+pub async fn reasons(session: &Session, job: &Job, failed: u64) -> Result<Vec<Rejection>> {
+    let courses = references::of_jobs(session, &[job.id]).await?;
+    let mut reasons = Vec::new();
+    for chunk in chunks::failed_ones(session, job.id, MOST_TOLD).await? {
+        let course = courses.iter().find(|course| course.position == chunk.position as usize);
+        let kind = course.map_or("", |course| &course.kind);
+        let error = chunk.error.as_deref().unwrap_or("unknown");
+        reasons.push(match range_of(&chunk) {
+            Ok((first, last)) if first == last => rejection::row_refused(kind, &first.join(","), error),
+            _ => rejection::chunk_failed(kind, chunk.number, error),
+        });
+    }
+    if failed > MOST_TOLD {
+        reasons.push(rejection::more_failed(failed, MOST_TOLD));
+    }
+    Ok(reasons)
+}

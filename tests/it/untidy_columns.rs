@@ -1,0 +1,137 @@
+//! Columns of hosts that are not as one would make them: version counters, ids kept as text, values that mean nobody.
+
+use serde_json::json;
+
+use crate::support::people::{PEOPLE, USERS, leave, owners, reference, start};
+use crate::support::world::{certificate_of, codes_of, counts, result_of, successors_of};
+use crate::support::{World, on_both, on_every_path};
+
+on_every_path!(a_version_is_counted_up_by_every_move_and_set, 2, |world| {
+    let tables = "CREATE TABLE docs (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT, lock_version INTEGER); \
+                  INSERT INTO docs VALUES (1, 9, 0), (2, 9, 7), (3, 9, NULL), (4, 2, 5); \
+                  CREATE TABLE seats (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT, access TEXT, version BIGINT NOT NULL); \
+                  INSERT INTO seats VALUES (1, 9, 'full', 1), (2, 9, 'read', 1), (3, 9, 'full', 4), (4, 2, 'full', 1);";
+    let references = [
+        reference("doc", "docs", "disposition = \"transfer\"\nbump = \"lock_version\""),
+        reference("seat", "seats", "disposition = \"set\"\nset = { access = \"read\" }\nbump = \"version\""),
+    ];
+    start(world, tables, &references.concat()).await;
+    let shares = json!([{ "user": "2", "amount": 1 }, { "user": "3", "amount": 1 }]);
+    let job = world.hand_over(&leave("9", json!({ "doc": { "logic": "ratio", "shares": shares } }))).await;
+    certificate_of(&job);
+    let docs = "SELECT CAST(id AS text) || ':' || CAST(owner AS text) || ':' || CAST(lock_version AS text) AS t FROM docs ORDER BY id";
+    assert_eq!(world.texts(docs).await, ["1:2:1", "2:3:8", "3:2:1", "4:2:5"]);
+    let seats = "SELECT CAST(id AS text) || ':' || CAST(version AS text) AS t FROM seats ORDER BY id";
+    assert_eq!(world.texts(seats).await, ["1:2", "2:1", "3:5", "4:1"], "what was so already has not changed");
+});
+
+on_every_path!(a_version_is_counted_up_where_one_successor_takes_everything, 2, |world| {
+    let tables = "CREATE TABLE docs (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT, lock_version INTEGER NOT NULL); \
+                  INSERT INTO docs VALUES (1, 9, 0), (2, 9, 7), (3, 9, 0);";
+    start(world, tables, &reference("doc", "docs", "disposition = \"transfer\"\nbump = \"lock_version\"")).await;
+    certificate_of(&world.hand_over(&leave("9", json!({ "doc": { "user": "2" } }))).await);
+    assert_eq!(world.number("SELECT sum(lock_version) FROM docs WHERE owner = 2").await, 10);
+});
+
+on_every_path!(ids_may_be_kept_as_text, 2, |world| {
+    let tables = "CREATE TABLE docs (id BIGINT NOT NULL PRIMARY KEY, owner TEXT, team TEXT); \
+                  INSERT INTO docs VALUES (1, '9', 'a'), (2, '9', 'a'), (3, '9', 'b'), (4, '99', 'a'), (5, '', 'a'), (6, 'nobody', 'a'), (7, NULL, 'a'); \
+                  CREATE TABLE watched (id BIGINT NOT NULL PRIMARY KEY, owner TEXT); INSERT INTO watched VALUES (1, '9'), (2, ''); \
+                  CREATE TABLE leads_of (id BIGINT NOT NULL PRIMARY KEY, owner TEXT, team TEXT); \
+                  INSERT INTO leads_of VALUES (1, '9', 'a'), (2, '', 'a'), (3, 'x', 'a'), (4, '2', 'a');";
+    let references = [
+        reference("doc", "docs", "disposition = \"transfer\""),
+        reference("watch", "watched", "disposition = \"detach\""),
+        reference("team_lead", "leads_of", "disposition = \"block\"\nsole_in = \"team\""),
+        reference("led", "leads_of", "disposition = \"keep\""),
+    ];
+    start(world, tables, &references.concat()).await;
+    let shares = json!([{ "user": "2", "amount": 1 }, { "user": "3", "amount": 1 }]);
+    let job = world.hand_over(&leave("9", json!({ "doc": { "logic": "ratio", "shares": shares } }))).await;
+    let certificate = certificate_of(&job);
+    assert_eq!(successors_of(&certificate, "doc"), counts([(2, 2), (3, 1)]));
+    assert_eq!(owners(world, "docs").await, ["1:2", "2:3", "3:2", "4:99", "5:", "6:nobody", "7:"]);
+    assert_eq!(owners(world, "watched").await, ["2:"]);
+});
+
+on_both!(of_a_group_whose_ids_are_text_the_last_active_one_is_held, |world| {
+    let tables = "CREATE TABLE leads_of (id BIGINT NOT NULL PRIMARY KEY, owner TEXT, team TEXT); \
+                  INSERT INTO leads_of VALUES (1, '9', 'a'), (2, '', 'a'), (3, 'x', 'a'), (4, '0', 'a');";
+    let references = [
+        reference("team_lead", "leads_of", "disposition = \"block\"\nsole_in = \"team\""),
+        reference("led", "leads_of", "disposition = \"keep\""),
+    ];
+    start(world, tables, &references.concat()).await;
+    let job = world.hand_over(&leave("9", json!({}))).await;
+    assert_eq!(codes_of(&job), ["blocked"], "no user stands behind the other rows");
+});
+
+on_every_path!(what_a_row_points_at_may_stand_in_a_column_beside, 2, |world| {
+    let tables = "CREATE TABLE files (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT, owner_type TEXT); \
+                  INSERT INTO files VALUES (1, 9, 'User'), (2, 9, 'Company'), (3, 9, 'User'), (4, 9, NULL), (5, 2, 'User'), (6, 9, 'User');";
+    let references = [
+        reference("file", "files", "where = { owner_type = \"User\" }\ndisposition = \"transfer\""),
+        reference("file_of_others", "files", "disposition = \"keep\""),
+    ];
+    start(world, tables, &references.concat()).await;
+    let certificate = certificate_of(&world.hand_over(&leave("9", json!({ "file": { "user": "3" } }))).await);
+    assert_eq!(result_of(&certificate, "file").moved, Some(3));
+    assert_eq!(owners(world, "files").await, ["1:3", "2:9", "3:3", "4:9", "5:2", "6:3"]);
+});
+
+/// Seats that nobody holds have a 0 there, as have teams' empty places and the boss of who has none.
+async fn start_with_zeros(world: &mut World, nobody: &str, free: &str) {
+    let sql_type = if nobody.starts_with('\'') { "TEXT" } else { "BIGINT" };
+    world
+        .sql(&format!(
+            "{PEOPLE} ALTER TABLE people ADD COLUMN boss {sql_type}; UPDATE people SET boss = {nobody}; \
+             CREATE TABLE seats (id BIGINT NOT NULL PRIMARY KEY, holder {sql_type} NOT NULL); \
+             INSERT INTO seats VALUES (1, {nobody}), (2, '9'), (3, '2'); \
+             CREATE TABLE places (team TEXT, member {sql_type}); INSERT INTO places VALUES ('west', {nobody}), ('west', '2'), ('west', NULL); \
+             CREATE TABLE docs (id BIGINT NOT NULL PRIMARY KEY, owner {sql_type}); INSERT INTO docs VALUES (1, '9'), (2, {nobody}), (3, '9');"
+        ))
+        .await;
+    let users = USERS.replace("email =", "manager = \"boss\"\nemail =");
+    let sections = format!(
+        "[license]\ntable = \"seats\"\nuser = \"holder\"\n{free}\n[groups]\ntable = \"places\"\ngroup = \"team\"\nuser = \"member\"\n"
+    );
+    let references = [
+        reference("doc", "docs", "disposition = \"transfer\""),
+        "[[reference]]\nkind = \"report\"\ntable = \"people\"\nkey = \"id\"\nuser = \"boss\"\ndisposition = \"transfer\"\n".into(),
+    ];
+    world.use_catalog(&format!("{users}{sections}{}", references.concat())).await;
+    world.start_worker().await;
+}
+
+async fn nobody_is_nobody(world: &mut World) {
+    let manager = world.hand_over(&leave("9", json!({ "doc": { "manager": true } }))).await;
+    assert_eq!(codes_of(&manager), ["no_manager"]);
+    let turns = json!({ "logic": "ratio", "shares": [{ "round_robin": "west", "amount": 1 }] });
+    let mut again = leave("9", json!({ "doc": turns, "report": { "user": "3" } }));
+    again["request_id"] = json!("again");
+    let certificate = certificate_of(&world.hand_over(&again).await);
+    assert_eq!(successors_of(&certificate, "doc"), counts([(2, 2)]), "whoever is nobody receives nothing");
+    assert_eq!(certificate.license, handover::contract::LicenseOutcome::Freed);
+}
+
+on_both!(a_zero_may_mean_nobody, |world| {
+    start_with_zeros(world, "0", "free = 0").await;
+    nobody_is_nobody(world).await;
+    assert_eq!(world.number("SELECT count(*) FROM seats WHERE holder = 0").await, 2);
+    assert_eq!(owners(world, "docs").await, ["1:2", "2:0", "3:2"]);
+});
+
+on_both!(an_empty_text_may_mean_nobody, |world| {
+    start_with_zeros(world, "''", "free = \"\"").await;
+    nobody_is_nobody(world).await;
+    assert_eq!(world.number("SELECT count(*) FROM seats WHERE holder = ''").await, 2);
+    assert_eq!(owners(world, "docs").await, ["1:2", "2:", "3:2"]);
+});
+
+on_both!(a_license_that_cannot_be_freed_is_a_fault_that_says_what_to_add, |world| {
+    world.sql(&format!("{PEOPLE} CREATE TABLE seats (id BIGINT PRIMARY KEY, holder BIGINT NOT NULL);")).await;
+    let schema = handover::store::host::read_schema(&world.store.reader()).await.expect("the schema");
+    let source = format!("{USERS}[license]\ntable = \"seats\"\nuser = \"holder\"\n");
+    let faults = handover::catalog::check("test", &source, &schema).expect_err("a fault").to_string();
+    assert!(faults.contains("say with `free`"), "{faults}");
+});

@@ -1,0 +1,161 @@
+//! Users that are a person and a membership of each organization: of two memberships one ends, and the other knows nothing
+//! of it.
+
+use handover::contract::LicenseOutcome;
+use serde_json::{Value, json};
+
+use crate::support::people::owners;
+use crate::support::world::{certificate_of, codes_of, counts, result_of, successors_of};
+use crate::support::{World, on_both, on_every_path};
+
+/// Ann (1) asks, Zoe (9) leaves and Ben (2) stays, in both organizations; Cleo (3) is of b alone. Zoe has documents 1 to 4
+/// in a and 5 to 8 in b, a seat in each, and shares the team's lead with Ben in a, with nobody in b.
+const TABLES: &str = "CREATE TABLE memberships (person BIGINT NOT NULL, firm TEXT NOT NULL, name TEXT, mail TEXT, status TEXT, boss BIGINT, PRIMARY KEY (person, firm)); \
+     INSERT INTO memberships VALUES (1, 'a', 'Ann', 'a@example.com', 'active', 9), (1, 'b', 'Ann', 'a@example.com', 'active', 9), \
+     (2, 'a', 'Ben', 'b@example.com', 'active', NULL), (2, 'b', 'Ben', 'b@example.com', 'active', NULL), (3, 'b', 'Cleo', 'c@example.com', 'active', 9), \
+     (9, 'a', 'Zoe', 'z@example.com', 'active', 2), (9, 'b', 'Zoe', 'z@example.com', 'active', 3); \
+     CREATE TABLE docs (id BIGINT NOT NULL PRIMARY KEY, firm TEXT NOT NULL, owner BIGINT NOT NULL); \
+     INSERT INTO docs VALUES (1, 'a', 9), (2, 'a', 9), (3, 'a', 9), (4, 'a', 9), (5, 'b', 9), (6, 'b', 9), (7, 'b', 9), (8, 'b', 9); \
+     CREATE TABLE tokens (id BIGINT NOT NULL PRIMARY KEY, firm TEXT NOT NULL, owner BIGINT NOT NULL); INSERT INTO tokens VALUES (1, 'a', 9), (2, 'b', 9); \
+     CREATE TABLE seats (id BIGINT NOT NULL PRIMARY KEY, firm TEXT NOT NULL, holder BIGINT); INSERT INTO seats VALUES (1, 'a', 9), (2, 'b', 9); \
+     CREATE TABLE places (firm TEXT NOT NULL, team TEXT NOT NULL, member BIGINT); INSERT INTO places VALUES ('a', 'west', 2), ('b', 'west', 3); \
+     CREATE TABLE leads_of (id BIGINT NOT NULL PRIMARY KEY, firm TEXT NOT NULL, owner BIGINT NOT NULL, team TEXT); \
+     INSERT INTO leads_of VALUES (1, 'a', 9, 'x'), (2, 'a', 2, 'x'), (3, 'b', 9, 'x');";
+
+const CATALOG: &str = r#"
+[users]
+table = "memberships"
+key = "person"
+org = "firm"
+name = "name"
+email = "mail"
+manager = "boss"
+status = { column = "status", active = "active", inactive = "inactive" }
+
+[license]
+table = "seats"
+user = "holder"
+org = "firm"
+
+[groups]
+table = "places"
+group = "team"
+user = "member"
+org = "firm"
+
+[[reference]]
+kind = "token"
+table = "tokens"
+key = "id"
+user = "owner"
+org = "firm"
+disposition = "detach"
+at = "start"
+
+[[reference]]
+kind = "doc"
+table = "docs"
+key = "id"
+user = "owner"
+org = "firm"
+disposition = "transfer"
+
+[[reference]]
+kind = "report"
+table = "memberships"
+key = ["person", "firm"]
+user = "boss"
+org = "firm"
+disposition = "transfer"
+
+[[reference]]
+kind = "team_lead"
+table = "leads_of"
+key = "id"
+user = "owner"
+org = "firm"
+disposition = "block"
+sole_in = "team"
+resolve = true
+
+[[reference]]
+kind = "led"
+table = "leads_of"
+key = "id"
+user = "owner"
+org = "firm"
+disposition = "detach"
+"#;
+
+async fn start(world: &mut World) {
+    world.sql(TABLES).await;
+    world.use_catalog(CATALOG).await;
+    world.start_worker().await;
+}
+
+fn leave(firm: &str, reassign: Value) -> Value {
+    json!({ "request_id": format!("leaves {firm}"), "org_id": firm, "user_id": "9", "requested_by": "1", "reassign": reassign })
+}
+
+async fn memberships(world: &World) -> Vec<String> {
+    let row = "CAST(person AS text) || firm || ':' || status || ':' || COALESCE(CAST(boss AS text), '')";
+    world.texts(&format!("SELECT {row} AS t FROM memberships ORDER BY person, firm")).await
+}
+
+on_every_path!(of_two_memberships_one_ends_and_the_other_is_untouched, 2, |world| {
+    start(world).await;
+    let reassign = json!({ "doc": { "manager": true }, "report": { "user": "2" } });
+    let certificate = certificate_of(&world.hand_over(&leave("a", reassign)).await);
+    assert_eq!(owners(world, "docs").await, ["1:2", "2:2", "3:2", "4:2", "5:9", "6:9", "7:9", "8:9"]);
+    assert_eq!(owners(world, "tokens").await, ["2:9"]);
+    assert_eq!(owners(world, "leads_of").await, ["2:2", "3:9"]);
+    let expected =
+        ["1a:active:2", "1b:active:9", "2a:active:", "2b:active:", "3b:active:9", "9a:inactive:2", "9b:active:3"];
+    assert_eq!(memberships(world).await, expected);
+    assert_eq!((certificate.orphans, certificate.license), (0, LicenseOutcome::Freed));
+    assert_eq!(result_of(&certificate, "doc").found, Some(4), "what is theirs elsewhere is not counted");
+    assert_eq!(world.texts("SELECT firm AS t FROM seats WHERE holder = 9").await, ["b"]);
+});
+
+on_every_path!(both_memberships_may_end_at_once_each_with_its_own_successors, 2, |world| {
+    start(world).await;
+    let turns = json!({ "logic": "ratio", "shares": [{ "round_robin": "west", "amount": 1 }] });
+    let both = json!({ "doc": turns, "report": { "user": "2" } });
+    let mut in_b = both.clone();
+    in_b["team_lead"] = json!({ "user": "3" });
+    let jobs = [world.send(&leave("a", both)).await, world.send(&leave("b", in_b)).await];
+    for (job, successor) in jobs.into_iter().zip([2, 3]) {
+        let certificate = certificate_of(&world.end_of(job).await);
+        assert_eq!(successors_of(&certificate, "doc"), counts([(successor, 4)]), "a group of the same name is another");
+    }
+    assert_eq!(owners(world, "leads_of").await, ["2:2", "3:3"]);
+    assert_eq!(world.number("SELECT count(*) FROM memberships WHERE status = 'inactive' AND person = 9").await, 2);
+    assert_eq!(world.number("SELECT count(*) FROM seats WHERE holder IS NULL").await, 2);
+});
+
+on_both!(who_is_of_another_organization_only_receives_nothing_and_guards_look_no_further, |world| {
+    start(world).await;
+    let job = world.hand_over(&leave("a", json!({ "doc": { "user": "3" }, "report": { "user": "2" } }))).await;
+    assert_eq!(codes_of(&job), ["unknown_successor"]);
+    // Ben leads a team of that name, but not this one.
+    let job = world.hand_over(&leave("b", json!({ "doc": { "user": "3" }, "report": { "user": "2" } }))).await;
+    assert_eq!(codes_of(&job), ["blocked"]);
+    assert_eq!(memberships(world).await.iter().filter(|member| member.contains("inactive")).count(), 0);
+});
+
+on_both!(each_place_says_which_column_is_the_organization, |world| {
+    world.sql(TABLES).await;
+    let schema = handover::store::host::read_schema(&world.store.reader()).await.expect("the schema");
+    let check =
+        |source: &str| handover::catalog::check("test", source, &schema).map(drop).map_err(|faults| faults.to_string());
+    assert_eq!(check(CATALOG), Ok(()));
+    let without = CATALOG.replace(
+        "user = \"owner\"\norg = \"firm\"\ndisposition = \"transfer\"",
+        "user = \"owner\"\ndisposition = \"transfer\"",
+    );
+    assert!(check(&without).is_err_and(|told| told.contains("the reference `doc` needs `org`")));
+    let without = CATALOG.replace("user = \"holder\"\norg = \"firm\"", "user = \"holder\"");
+    assert!(check(&without).is_err_and(|told| told.contains("[license] needs `org`")));
+    let without = CATALOG.replace("key = \"person\"\norg = \"firm\"", "key = \"person\"");
+    assert!(check(&without).is_err_and(|told| told.contains("neither alone nor together")));
+});

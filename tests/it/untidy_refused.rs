@@ -1,0 +1,118 @@
+//! Rows that the host's database does not let go: each is found and told, and everything around it moves.
+
+use serde_json::{Value, json};
+
+use crate::support::people::{leave, owners, reference, start};
+use crate::support::world::{codes_of, reasons_of};
+use crate::support::{on_both, on_every_path};
+
+/// The keys of refused rows that a job's reasons tell, in their order.
+fn refused(job: &handover::store::ledger::jobs::Job) -> Vec<String> {
+    let refused = reasons_of(job).into_iter().filter(|reason| reason.code == "row_refused");
+    refused.flat_map(|reason| reason.concerning.keys).collect()
+}
+
+fn even() -> Value {
+    json!({ "logic": "ratio", "shares": [{ "user": "2", "amount": 1 }, { "user": "3", "amount": 1 }] })
+}
+
+/// Nine documents of the leaver's under a constraint.
+fn documents(constraint: &str) -> String {
+    let rows: Vec<String> = (1..=9).map(|id| format!("({id}, 9, {})", id * 10)).collect();
+    format!(
+        "CREATE TABLE docs (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT, size BIGINT NOT NULL, {constraint}); \
+         INSERT INTO docs VALUES {};",
+        rows.join(", ")
+    )
+}
+
+on_every_path!(rows_that_a_check_refuses_are_told_by_their_keys_and_the_others_keep_their_successors, 4, |world| {
+    let tables = documents("CHECK (owner = 9 OR id NOT IN (4, 7))");
+    start(world, &tables, &reference("doc", "docs", "disposition = \"transfer\"")).await;
+    let job = world.hand_over(&leave("9", json!({ "doc": even() }))).await;
+    assert_eq!(job.state, "needs_attention");
+    assert_eq!(refused(&job), ["4", "7"]);
+    let reason = reasons_of(&job).remove(0);
+    assert_eq!(reason.concerning.kind.as_deref(), Some("doc"));
+    assert!(reason.message.to_lowercase().contains("check"), "the database's own words: {}", reason.message);
+    let expected = ["1:2", "2:3", "3:2", "4:9", "5:2", "6:3", "7:9", "8:3", "9:2"];
+    assert_eq!(owners(world, "docs").await, expected, "as if nothing had been refused");
+    let journaled = "SELECT CAST(sum(records) AS bigint) FROM handover.journal";
+    assert_eq!(world.number(journaled).await, 7, "each once");
+});
+
+on_every_path!(rows_that_the_commit_refuses_are_found_too, 4, |world| {
+    let seats = "CREATE TABLE seats (owner BIGINT NOT NULL, size BIGINT NOT NULL, PRIMARY KEY (owner, size)); \
+                 INSERT INTO seats SELECT 9, 10 UNION SELECT 9, 20 UNION SELECT 9, 30 UNION SELECT 9, 40 UNION SELECT 9, 50 UNION \
+                   SELECT 9, 60 UNION SELECT 9, 70 UNION SELECT 9, 80 UNION SELECT 9, 90; \
+                 INSERT INTO seats SELECT 2, size FROM seats WHERE size <> 60;";
+    let tables = format!(
+        "{seats} {}",
+        documents("FOREIGN KEY (owner, size) REFERENCES seats (owner, size) DEFERRABLE INITIALLY DEFERRED")
+    );
+    start(world, &tables, &reference("doc", "docs", "disposition = \"transfer\"")).await;
+    let job = world.hand_over(&leave("9", json!({ "doc": { "user": "2" } }))).await;
+    assert_eq!((job.state.as_str(), refused(&job)), ("needs_attention", vec!["6".to_owned()]));
+    assert_eq!(world.number("SELECT count(*) FROM docs WHERE owner = 2").await, 8);
+});
+
+on_every_path!(a_row_that_is_named_and_refused_is_told_and_the_others_named_move, 4, |world| {
+    let tables = documents("CHECK (owner = 9 OR id <> 3)");
+    start(world, &tables, &reference("doc", "docs", "disposition = \"transfer\"")).await;
+    let each: serde_json::Map<String, Value> = (1..=7).map(|id| (id.to_string(), json!("3"))).collect();
+    let job = world.hand_over(&leave("9", json!({ "doc": { "each": each, "rest": { "user": "2" } } }))).await;
+    assert_eq!((job.state.as_str(), refused(&job)), ("needs_attention", vec!["3".to_owned()]));
+    assert_eq!(owners(world, "docs").await, ["1:3", "2:3", "3:9", "4:3", "5:3", "6:3", "7:3", "8:2", "9:2"]);
+});
+
+on_every_path!(a_row_that_cannot_be_removed_is_told_and_the_others_go, 4, |world| {
+    let tables = format!(
+        "{} CREATE TABLE pins (id BIGINT NOT NULL PRIMARY KEY, doc BIGINT REFERENCES docs (id)); INSERT INTO pins VALUES (1, 5);",
+        documents("CHECK (size > 0)")
+    );
+    start(world, &tables, &reference("doc", "docs", "disposition = \"detach\"")).await;
+    let job = world.hand_over(&leave("9", json!({}))).await;
+    assert_eq!((job.state.as_str(), refused(&job)), ("needs_attention", vec!["5".to_owned()]));
+    assert_eq!(owners(world, "docs").await, ["5:9"]);
+});
+
+on_both!(a_scheduled_job_whose_row_is_refused_moves_the_others, |world| {
+    let tables = documents("CHECK (owner = 9 OR id <> 4)");
+    start(world, &tables, &reference("doc", "docs", "disposition = \"transfer\"")).await;
+    let soon = time::OffsetDateTime::now_utc() + std::time::Duration::from_secs(1);
+    let mut request = leave("9", json!({ "doc": { "user": "2" } }));
+    request["effective_at"] = json!(soon.format(&time::format_description::well_known::Rfc3339).expect("a time"));
+    let job = world.hand_over(&request).await;
+    assert_eq!((job.state.as_str(), refused(&job)), ("needs_attention", vec!["4".to_owned()]));
+    assert_eq!(world.number("SELECT count(*) FROM docs WHERE owner = 2").await, 8);
+});
+
+on_both!(of_many_refused_rows_the_first_are_told_and_all_are_counted, |world| {
+    let rows: Vec<String> = (1..=60).map(|id| format!("({id}, 9)")).collect();
+    let tables = format!(
+        "CREATE TABLE docs (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT, CHECK (owner = 9 OR id % 2 = 0)); INSERT INTO docs VALUES {};",
+        rows.join(", ")
+    );
+    world.use_chunks_of(20);
+    start(world, &tables, &reference("doc", "docs", "disposition = \"transfer\"")).await;
+    let job = world.hand_over(&leave("9", json!({ "doc": { "user": "2" } }))).await;
+    assert_eq!(world.number("SELECT count(*) FROM docs WHERE owner = 2 AND id % 2 = 0").await, 30, "all that could");
+    let first: Vec<String> = (0..20).map(|n| (2 * n + 1).to_string()).collect();
+    assert_eq!(refused(&job), first);
+    assert_eq!(codes_of(&job).last().map(String::as_str), Some("more_failed"));
+    assert_eq!(reasons_of(&job).last().and_then(|reason| reason.concerning.count), Some(30));
+});
+
+on_both!(a_chunk_is_halved_only_after_its_attempts_and_its_halves_at_once, |world| {
+    let tables = documents("CHECK (owner = 9 OR id <> 9)");
+    start(world, &tables, &reference("doc", "docs", "disposition = \"transfer\"")).await;
+    world.stop_workers().await;
+    world.context.limits.chunk_attempts = 2;
+    world.use_chunks_of(8);
+    world.start_worker().await;
+    let id = world.send(&leave("9", json!({ "doc": { "user": "2" } }))).await;
+    let job = world.end_of(id).await;
+    assert_eq!(refused(&job), ["9"]);
+    assert_eq!(world.number("SELECT count(*) FROM handover.chunks WHERE state = 'closed' AND attempts = 0").await, 1);
+    assert_eq!(world.number("SELECT count(*) FROM handover.chunks WHERE state = 'failed' AND attempts = 2").await, 1);
+});

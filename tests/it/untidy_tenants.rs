@@ -1,0 +1,171 @@
+//! Row-level security, forced: with the setting that its policies look at, and without it. PostgreSQL only.
+
+use std::sync::Arc;
+
+use handover::catalog::{Checked, Faults, check};
+use handover::stages::{Catalogs, Context};
+use handover::store::{Store, host};
+use serde_json::{Value, json};
+
+use crate::support::database::settings;
+use crate::support::world::{certificate_of, codes_of, result_of};
+use crate::support::{Setting, World, run};
+
+const USERS: &str = "[users]\ntable = \"people\"\nkey = \"id\"\norg = \"org\"\nname = \"full_name\"\nemail = \"mail\"\n\
+     status = { column = \"status\", active = \"active\", inactive = \"inactive\" }\n";
+
+const SESSION: &str = "[session]\nsettings = { \"app.org\" = \"{org}\" }\n";
+
+const DOC: &str =
+    "[[reference]]\nkind = \"doc\"\ntable = \"docs\"\nkey = \"id\"\nuser = \"owner\"\ndisposition = \"transfer\"\n";
+
+/// Two organizations; in each one asks (1, 11), one leaves (9, 19) and one stays (2, 12). Policies show an
+/// organization's own rows, to the owner of the tables too.
+const TABLES: &str = "CREATE TABLE people (id BIGINT NOT NULL PRIMARY KEY, org TEXT NOT NULL, full_name TEXT, mail TEXT, status TEXT); \
+     INSERT INTO people SELECT n, CASE WHEN n < 10 THEN 'a' ELSE 'b' END, 'P', 'p@example.com', 'active' FROM unnest(ARRAY[1, 2, 9, 11, 12, 19]) n; \
+     CREATE TABLE docs (id BIGINT NOT NULL PRIMARY KEY, org TEXT NOT NULL, owner BIGINT REFERENCES people (id)); \
+     INSERT INTO docs SELECT n, CASE WHEN n % 2 = 0 THEN 'a' ELSE 'b' END, CASE WHEN n % 2 = 0 THEN 9 ELSE 19 END FROM generate_series(1, 20) n;";
+
+/// A role of the test's own that owns the tables, and sees no more than the policies show.
+struct Tenant {
+    role: String,
+    store: Store,
+}
+
+async fn hide(world: &World) {
+    for table in ["people", "docs"] {
+        world
+            .sql(&format!(
+                "ALTER TABLE {table} ENABLE ROW LEVEL SECURITY; ALTER TABLE {table} FORCE ROW LEVEL SECURITY; \
+                 CREATE POLICY own ON {table} USING (org = current_setting('app.org', true))"
+            ))
+            .await;
+    }
+}
+
+impl Tenant {
+    async fn new(world: &World) -> Tenant {
+        let role = format!("tenant_{}", uuid::Uuid::new_v4().simple());
+        world.sql(TABLES).await;
+        world
+            .sql(&format!(
+                "CREATE ROLE {role} LOGIN PASSWORD 'tenant'; ALTER TABLE people OWNER TO {role}; ALTER TABLE docs OWNER TO {role}; \
+                 GRANT USAGE ON SCHEMA public, handover TO {role}; GRANT ALL ON ALL TABLES IN SCHEMA handover TO {role}; \
+                 GRANT ALL ON ALL SEQUENCES IN SCHEMA handover TO {role}"
+            ))
+            .await;
+        let mut url = url::Url::parse(world.database_url()).expect("a URL");
+        url.set_username(&role).expect("a name");
+        url.set_password(Some("tenant")).expect("a password");
+        let store = Store::open(&settings(url.to_string())).await.expect("the role's own connections");
+        Tenant { role, store }
+    }
+
+    async fn check(&self, source: &str) -> Result<Checked, Faults> {
+        let schema = host::read_schema(&self.store.reader()).await.expect("the schema");
+        check("test", source, &schema)
+    }
+
+    /// Works as this role from here on.
+    async fn start(&self, world: &mut World, source: &str) {
+        let checked = self.check(source).await.unwrap_or_else(|faults| panic!("{faults}"));
+        let catalogs = Arc::new(Catalogs::new(checked.catalog));
+        world.context = Context { store: self.store.clone(), catalogs, limits: world.context.limits };
+        world.context.limits.chunk_attempts = 1;
+        world.start_worker().await;
+    }
+
+    async fn end(self, world: &mut World) {
+        world.stop_workers().await;
+        self.store.close().await;
+        world
+            .sql(&format!(
+                "DROP OWNED BY {role}; DROP TABLE IF EXISTS docs, people; DROP ROLE {role}",
+                role = self.role
+            ))
+            .await;
+    }
+}
+
+fn leave(org: &str, user: &str, to: &str) -> Value {
+    let asks = if org == "a" { "1" } else { "11" };
+    json!({ "request_id": "leaves", "org_id": org, "user_id": user, "requested_by": asks, "reassign": { "doc": { "user": to } } })
+}
+
+/// Leavers of both organizations at once, done at once or in chunks.
+async fn each_organization_is_worked_on_by_itself(world: &mut World) {
+    let tenant = Tenant::new(world).await;
+    hide(world).await;
+    tenant.start(world, &format!("{USERS}{SESSION}{DOC}")).await;
+    let jobs = [world.send(&leave("a", "9", "2")).await, world.send(&leave("b", "19", "12")).await];
+    for job in jobs {
+        let certificate = certificate_of(&world.end_of(job).await);
+        assert_eq!((result_of(&certificate, "doc").moved, certificate.orphans), (Some(10), 0));
+    }
+    assert_eq!(world.number("SELECT count(*) FROM docs WHERE owner = CASE org WHEN 'a' THEN 2 ELSE 12 END").await, 20);
+    assert_eq!(world.number("SELECT count(*) FROM people WHERE status = 'inactive'").await, 2);
+    // Nobody of the one is there for the other.
+    let mut across = leave("a", "2", "12");
+    across["request_id"] = json!("across");
+    assert_eq!(codes_of(&world.hand_over(&across).await), ["unknown_successor"]);
+    tenant.end(world).await;
+}
+
+#[test]
+fn with_the_session_setting_each_organization_is_worked_on_by_itself() {
+    run(Setting::Servers, each_organization_is_worked_on_by_itself);
+}
+
+#[test]
+fn with_the_session_setting_chunks_are_worked_on_too() {
+    run(Setting::Servers, async |world| {
+        world.use_chunks_of(3);
+        each_organization_is_worked_on_by_itself(world).await;
+    });
+}
+
+#[test]
+fn without_the_session_setting_a_catalog_over_hidden_rows_is_refused() {
+    run(Setting::Servers, async |world| {
+        let tenant = Tenant::new(world).await;
+        let source = format!("{USERS}{DOC}");
+        assert!(tenant.check(&source).await.is_ok(), "nothing is hidden yet");
+        hide(world).await;
+        let faults = tenant.check(&source).await.expect_err("a fault").to_string();
+        for says in ["hides rows of people", "hides rows of docs", "[session]", "BYPASSRLS"] {
+            assert!(faults.contains(says), "{faults}");
+        }
+        assert!(tenant.check(&format!("{USERS}{SESSION}{DOC}")).await.is_ok());
+        tenant.end(world).await;
+    });
+}
+
+#[test]
+fn rows_that_are_hidden_after_the_start_are_never_certified_away() {
+    run(Setting::Servers, async |world| {
+        let tenant = Tenant::new(world).await;
+        tenant.start(world, &format!("{USERS}{DOC}")).await;
+        // Only the documents: the users are seen, and of their documents none would be.
+        world.sql("ALTER TABLE docs ENABLE ROW LEVEL SECURITY; ALTER TABLE docs FORCE ROW LEVEL SECURITY").await;
+        world.send(&leave("a", "9", "2")).await;
+        let parked = world.next_parked().await;
+        assert!(parked.headers["x-handover-detail"].contains("row-level security"), "{:?}", parked.headers);
+        assert_eq!(world.number("SELECT count(*) FROM docs WHERE owner = 9").await, 10);
+        assert_eq!(world.number("SELECT count(*) FROM people WHERE id = 9 AND status = 'active'").await, 1);
+        tenant.end(world).await;
+    });
+}
+
+#[test]
+fn settings_that_cannot_be_are_faults() {
+    run(Setting::Servers, async |world| {
+        let tenant = Tenant::new(world).await;
+        let own = SESSION.replace("app.org", "search_path");
+        let faults = tenant.check(&format!("{USERS}{own}{DOC}")).await.expect_err("a fault").to_string();
+        assert!(faults.contains("its name has a dot"), "{faults}");
+        let orgless = USERS.replace("org = \"org\"\n", "");
+        let faults = tenant.check(&format!("{orgless}{SESSION}{DOC}")).await.expect_err("a fault").to_string();
+        assert!(faults.contains("names no column `org`"), "{faults}");
+        tenant.end(world).await;
+    });
+}
