@@ -33,17 +33,11 @@ const FIRST_REST: Duration = Duration::from_secs(1);
 /// number of times; other chunks go on.
 pub async fn redeem(context: &Context, id: JobId) -> Result<()> {
     match move_one(context, id).await {
-        Ok(Moved::Done) => Ok(()),
-        Ok(Moved::SuccessorsGone(reasons)) => stop(context, id, reasons).await,
+        Ok(()) => Ok(()),
         Err(Failure { error, .. }) if error.is_transient() || error.is_superseded() => Err(error),
         Err(Failure { error, chunk: None }) => Err(error),
         Err(Failure { error, chunk: Some(chunk) }) => give_up(context, id, &chunk, &error).await,
     }
-}
-
-enum Moved {
-    Done,
-    SuccessorsGone(Vec<Rejection>),
 }
 
 /// An error, and the chunk that was worked on.
@@ -58,7 +52,7 @@ impl From<Error> for Failure {
     }
 }
 
-async fn move_one(context: &Context, id: JobId) -> std::result::Result<Moved, Failure> {
+async fn move_one(context: &Context, id: JobId) -> std::result::Result<(), Failure> {
     let began = Instant::now();
     let now = now();
     let session = context.store.begin(MOVE).await?;
@@ -67,9 +61,9 @@ async fn move_one(context: &Context, id: JobId) -> std::result::Result<Moved, Fa
     };
     let taken = chunk.clone();
     let with_chunk = |error| Failure { error, chunk: Some(Box::new(taken.clone())) };
-    let Some(job) = jobs::get(&session, id.0).await? else { return Ok(Moved::Done) };
+    let Some(job) = jobs::get(&session, id.0).await? else { return Ok(()) };
     if !matches!(job.state()?, State::Cutting | State::Moving) {
-        return Ok(Moved::Done);
+        return Ok(());
     }
     if job.undoes() {
         let done = undo::work(&session, context, &job, &chunk, now).await.map_err(with_chunk)?;
@@ -79,7 +73,8 @@ async fn move_one(context: &Context, id: JobId) -> std::result::Result<Moved, Fa
     } else {
         let gone = move_chunk(&session, context, &job, chunk, began, now).await?;
         if !gone.is_empty() {
-            return Ok(Moved::SuccessorsGone(gone));
+            // In this transaction: whoever names other successors waits for it, and is not stopped for the old ones.
+            return Ok(stop_within(context, session, id, gone, now).await?);
         }
     }
     match chunks::any_open(&session, job.id).await? {
@@ -87,7 +82,7 @@ async fn move_one(context: &Context, id: JobId) -> std::result::Result<Moved, Fa
             outbox::insert(&session, vec![letters::step(StepKind::Ticket, &job, now)]).await?;
             session.commit().await.map_err(with_chunk)?;
             context.store.outbox_filled.notify_waiters();
-            Ok(Moved::Done)
+            Ok(())
         }
         false => Ok(end_of_chunks(context, session, id, now).await.map_err(with_chunk)?),
     }
@@ -198,8 +193,8 @@ async fn close(session: &Session, mut chunk: Chunk, counts: Counts, began: Insta
 /// No open chunk is left that this transaction could see. Under the job's lock, and so behind every cut that was
 /// committed, it looks again: whoever closes the last chunk of a job that is cut hands it to the finalizer. Of two who
 /// close the last two chunks at once, the second waits for the first here, or finds its own to be the last.
-async fn end_of_chunks(context: &Context, session: Session, id: JobId, now: OffsetDateTime) -> Result<Moved> {
-    let Some(mut job) = jobs::lock(&session, id.0).await? else { return Ok(Moved::Done) };
+async fn end_of_chunks(context: &Context, session: Session, id: JobId, now: OffsetDateTime) -> Result<()> {
+    let Some(mut job) = jobs::lock(&session, id.0).await? else { return Ok(()) };
     let standing = chunks::standing_of(&session, job.id).await?;
     let mut left = Vec::new();
     let from = job.state()?;
@@ -222,7 +217,7 @@ async fn end_of_chunks(context: &Context, session: Session, id: JobId, now: Offs
     outbox::insert(&session, left).await?;
     session.commit().await?;
     context.store.outbox_filled.notify_waiters();
-    Ok(Moved::Done)
+    Ok(())
 }
 
 /// Notes that a chunk failed. It rests, and comes again by a ticket of its own. After the last attempt a chunk that the
@@ -259,8 +254,17 @@ async fn give_up(context: &Context, id: JobId, failed: &Chunk, error: &Error) ->
 
 /// Stops a job that cannot go on, such as one whose successors are gone: what was moved stays moved, and a person decides.
 pub async fn stop(context: &Context, id: JobId, reasons: Vec<Rejection>) -> Result<()> {
-    let now = now();
     let session = context.store.begin(GIVE_UP).await?;
+    stop_within(context, session, id, reasons, now()).await
+}
+
+async fn stop_within(
+    context: &Context,
+    session: Session,
+    id: JobId,
+    reasons: Vec<Rejection>,
+    now: OffsetDateTime,
+) -> Result<()> {
     let Some(mut job) = jobs::lock(&session, id.0).await? else { return Ok(()) };
     let from = job.state()?;
     if next(from, Happening::Stuck).is_err() {

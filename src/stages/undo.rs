@@ -11,10 +11,10 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::Context;
-use crate::catalog::{Catalog, Disposition, Reference};
+use crate::catalog::{Catalog, Disposition, OnConflict, Reference};
 use crate::contract::UserId;
 use crate::plan::Standing;
-use crate::store::host::{Key, Returned};
+use crate::store::host::{Key, Merged, Returned};
 use crate::store::ledger::chunks::Chunk;
 use crate::store::ledger::copies::{self, Pending, Returning};
 use crate::store::ledger::jobs::Job;
@@ -158,11 +158,18 @@ impl Undoing<'_> {
         let Some(reference) = catalog.reference(&entry.kind) else {
             return Err(Error::unexpected(doing, format!("the catalog has no kind {}", entry.kind)));
         };
+        let pending = match entry.action.as_str() {
+            "moved" => Vec::new(),
+            _ => copies::of_chunk(self.session, entry.job_id, entry.chunk, &entry.kind).await?,
+        };
+        let user = |text: &str| UserId::try_from(text.to_owned()).map_err(|what| Error::unexpected(doing, what));
+        if entry.action == "merged" {
+            let holder = user(entry.to_user.as_deref().unwrap_or_default())?;
+            return self.merged(reference, &holder, &read_keys(entry)?, &pending).await;
+        }
         if entry.action != "moved" {
-            let pending = copies::of_chunk(self.session, entry.job_id, entry.chunk, &entry.kind).await?;
             return self.copies(catalog, pending).await;
         }
-        let user = |text: &str| UserId::try_from(text.to_owned()).map_err(|what| Error::unexpected(doing, what));
         let (leaver, holder) = (user(&entry.from_user)?, user(entry.to_user.as_deref().unwrap_or_default())?);
         let keys = read_keys(entry)?;
         let returned = host::move_back(self.session, reference, &holder, &leaver, &keys).await?;
@@ -172,6 +179,31 @@ impl Undoing<'_> {
             self.push(&entry.kind, &format!("{SKIPPED}{reason}"), places.len(), told(places));
         }
         Ok(())
+    }
+
+    /// Takes rows out of the successor's again that were added to them.
+    async fn merged(
+        &mut self,
+        reference: &Reference,
+        holder: &UserId,
+        keys: &[Key],
+        pending: &[Pending],
+    ) -> Result<()> {
+        let (Disposition::Transfer { on_conflict, .. } | Disposition::Block { on_conflict, .. }) =
+            &reference.disposition
+        else {
+            return Ok(());
+        };
+        let OnConflict::Add { occupied, columns } = on_conflict else { return Ok(()) };
+        // Of a chunk dealt to several, each row of the journal names those of one.
+        let ids: Vec<i64> = pending.iter().map(|copy| copy.id).collect();
+        let copied = host::copied_keys(self.session, reference, &ids).await?;
+        let theirs: Vec<&Pending> =
+            pending.iter().zip(&copied).filter(|(_, key)| keys.contains(key)).map(|(copy, _)| copy).collect();
+        let ids: Vec<i64> = theirs.iter().map(|copy| copy.id).collect();
+        let merged = Merged { reference, holder, occupied, columns };
+        let returned = host::unmerge(self.session, &merged, &ids).await?;
+        self.settle(reference, &reference.kind, &theirs, &returned).await
     }
 
     /// Brings back what copies hold: rows of a table at a time, parents before their children.
@@ -245,7 +277,7 @@ impl Undoing<'_> {
             let ids: Vec<i64> = places.iter().map(|place| pending[*place].id).collect();
             copies::settle(self.session, &ids, &format!("{outcome} {}", self.job.id)).await?;
             let keys = match kind == reference.kind {
-                true => host::copied_keys(self.session, reference, &ids).await?.into_iter().collect(),
+                true => host::copied_keys(self.session, reference, &ids).await?,
                 false => Vec::new(),
             };
             self.push(kind, &action, ids.len(), keys);

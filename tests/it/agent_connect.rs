@@ -190,3 +190,34 @@ on_both!(if_the_profile_is_incomplete_you_need_to_fill_in_the_required_fields_be
     world.sql("UPDATE users SET username = 'dummy', email = 'dummy@evergreen.example' WHERE id = 311").await;
     assert_eq!(world.hand_over(&leave("r2", 311, json!({}))).await.state, "completed");
 });
+
+fn back(id: &str, user: u32, by: &str) -> Value {
+    json!({ "type": "reactivate", "request_id": id, "org_id": "3", "user_id": user.to_string(), "requested_by": by })
+}
+
+on_every_path!(if_you_need_to_reactivate_a_profile_deselect_the_deactivated_checkbox, 2, |world| {
+    start(world).await;
+    world.certificate(&leave("r1", 312, json!({}))).await;
+    let listed = "SELECT CAST(id AS text) AS t FROM users WHERE org_id = 3 AND status = 'inactive' AND id = 312";
+    assert_eq!(world.texts(listed).await, ["312"], "the list of deactivated users has them");
+    certificate_of(&world.hand_over(&back("r2", 312, "301")).await);
+    assert_eq!(status(world, 312).await, "active");
+    assert_eq!(world.number("SELECT count(*) FROM licenses WHERE user_id = 312").await, 1);
+});
+
+on_both!(an_incomplete_profile_cannot_be_reactivated_until_the_fields_are_filled_in, |world| {
+    start(world).await;
+    world.certificate(&leave("r1", 312, json!({}))).await;
+    world.sql("UPDATE users SET email = NULL WHERE id = 312").await;
+    let job = world.hand_over(&back("r2", 312, "301")).await;
+    assert_eq!((job.state.as_str(), codes_of(&job)), ("rejected", vec!["incomplete_profile".to_owned()]));
+    assert_eq!(reasons_of(&job)[0].concerning.fields, ["email"]);
+    assert_eq!(status(world, 312).await, "inactive");
+});
+
+on_both!(only_users_in_roles_who_are_granted_the_ability_to_manage_users_can_reactivate, |world| {
+    start(world).await;
+    world.certificate(&leave("r1", 312, json!({}))).await;
+    let job = world.hand_over(&back("r2", 312, "304")).await;
+    assert_eq!((job.state.as_str(), codes_of(&job)), ("rejected", vec!["requester_not_permitted".to_owned()]));
+});

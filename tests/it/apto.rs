@@ -280,3 +280,55 @@ on_both!(you_cannot_deactivate_the_sole_recipient_of_a_workflow_alert, |world| {
     let recipients = "SELECT CAST(alert_id AS text) || ':' || CAST(user_id AS text) AS t FROM workflow_alert_recipients WHERE alert_id > 400 ORDER BY alert_id";
     assert_eq!(world.texts(recipients).await, ["401:405", "402:405"]);
 });
+
+// --- "If a deactivated user is later reactivated" ---------------------------------------------------------------------
+
+fn back(id: &str) -> Value {
+    let mut request = request(id, 404, 401, json!({}));
+    request["type"] = json!("reactivate");
+    request
+}
+
+on_every_path!(following_and_followers_lists_are_restored_if_you_reactivate_the_user, 1, |world| {
+    start(world).await;
+    let follows = "SELECT CAST(follower_id AS text) || '>' || CAST(followed_id AS text) AS t FROM follows ORDER BY 1";
+    let before = world.texts(follows).await;
+    world.certificate(&leave("r1", json!({}))).await;
+    assert_ne!(world.texts(follows).await, before);
+    let certificate = certificate_of(&world.hand_over(&back("r2")).await);
+    assert_eq!(result_of(&certificate, "following").restored, Some(2));
+    assert_eq!(world.texts(follows).await, before);
+});
+
+on_every_path!(the_access_will_default_to_read_only_if_the_user_is_reactivated, 1, |world| {
+    start(world).await;
+    world.certificate(&leave("r1", json!({}))).await;
+    certificate_of(&world.hand_over(&back("r2")).await);
+    let access = "SELECT account_access AS t FROM account_team_members WHERE user_id = 404";
+    assert_eq!(world.texts(access).await, ["read_only", "read_only"]);
+    assert_eq!(world.number("SELECT count(*) FROM record_shares WHERE user_id = 404").await, 0, "shares are lost");
+});
+
+on_every_path!(if_later_reactivated_the_user_can_resume_normal_work_as_before, 1, |world| {
+    start(world).await;
+    world.certificate(&leave("r1", json!({}))).await;
+    let certificate = certificate_of(&world.hand_over(&back("r2")).await);
+    assert_eq!(result_of(&certificate, "forecast_override").restored, Some(3));
+    let frozen = "SELECT count(*) FROM forecast_overrides WHERE owner_id = 404 AND frozen_at IS NOT NULL";
+    assert_eq!(world.number(frozen).await, 0);
+    assert_eq!(world.number("SELECT count(*) FROM opportunities WHERE owner_id = 404").await, 2);
+    assert_eq!(world.number("SELECT count(*) FROM licenses WHERE user_id = 404").await, 1);
+});
+
+on_every_path!(a_split_that_was_added_to_anothers_is_taken_out_of_it_by_a_revert, 1, |world| {
+    start(world).await;
+    let more = json!({ "also": ["opportunity_team_member"], "reassign": { "opportunity_split": { "user": "405" } } });
+    let job = world.hand_over(&leave("r1", more)).await;
+    certificate_of(&job);
+    assert_ne!(teams(world).await, TEAMS);
+    let revert =
+        json!({ "type": "revert", "request_id": "r2", "org_id": "4", "requested_by": "401", "job_id": job.id });
+    let certificate = certificate_of(&world.hand_over(&revert).await);
+    assert_eq!(result_of(&certificate, "opportunity_split").restored, Some(2));
+    assert_eq!(teams(world).await, TEAMS);
+});

@@ -49,8 +49,10 @@ fn small_request(user: u32) -> Value {
 async fn prepare(world: &World) {
     let users: Vec<u32> = SMALL.into_iter().chain([SCHEDULED, STUCK, REVERTED, REACTIVATED]).collect();
     for user in users {
-        world.hire(user, if user == REVERTED { 25 } else { 3 }).await;
-        world.sql(&format!("INSERT INTO follows (follower_id, followed_id) VALUES ({user}, 1)")).await;
+        world.hire(user, if [REVERTED, REACTIVATED].contains(&user) { 25 } else { 3 }).await;
+        if user == REACTIVATED {
+            world.sql(&format!("INSERT INTO follows (follower_id, followed_id) VALUES ({user}, 1)")).await;
+        }
         for status in ["pending", "pending", "completed"] {
             world
                 .sql(&format!(

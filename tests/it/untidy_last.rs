@@ -96,6 +96,6 @@ on_both!(the_users_own_row_can_only_block, |world| {
     let resolved = format!("{LAST}resolve = true\n");
     for wrong in [moved, resolved] {
         let faults = check(&wrong).expect_err("a fault").to_string();
-        assert!(faults.contains("can only `block`"), "{faults}");
+        assert!(faults.contains("only a `block` without `resolve` goes with it"), "{faults}");
     }
 });

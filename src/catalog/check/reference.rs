@@ -323,6 +323,8 @@ fn check_on_conflict(resolver: &mut Resolver<'_>, table: &Table, entry: &Referen
     let byte = written.span().start;
     let mut occupied = occupied(table, entry.user.get_ref());
     let AddEntry { add } = match written.get_ref() {
+        // Without an index that a plain look can ask, what is there already shows only when the database refuses.
+        OnConflictEntry::Word(OnConflictWord::Drop) if occupied.is_empty() => return Some(OnConflict::Fail),
         OnConflictEntry::Word(OnConflictWord::Drop) => return Some(OnConflict::Drop(occupied)),
         OnConflictEntry::Add(add) => add,
     };

@@ -41,7 +41,7 @@ pub use cut::{Cut, cut, halve};
 pub use sample::{few_values, known_values};
 pub use schema::read_schema;
 pub use tenant::enter;
-pub use undo::{Returned, copied_keys, move_back, put_back, set_back};
+pub use undo::{Merged, Returned, copied_keys, move_back, put_back, set_back, unmerge};
 pub use users::{
     Listed, fitness_now, free_licenses, group_members, list_users, lock_rows, lock_users, managers, read_users,
     shut_out,

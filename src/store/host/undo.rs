@@ -12,7 +12,7 @@ use super::cut::read_key;
 use super::rows::{Key, bump, copied_rows, key_has_user, unset, user_column};
 use super::set::kept_columns;
 use super::transfer::touch;
-use crate::catalog::{Column, Engine, Reference, SetValue, TableName};
+use crate::catalog::{Column, Engine, Occupied, Reference, SetValue, TableName};
 use crate::contract::UserId;
 use crate::store::sql::{Lane, Sql, cast, column, quoted, table};
 use crate::store::{Cause, Error, Result, Session};
@@ -86,8 +86,37 @@ pub async fn set_back(
     Ok(returned)
 }
 
-/// One of the three, on some of what was asked for.
+/// What is to be taken back of rows that were added to those of a successor.
+pub struct Merged<'a> {
+    /// The reference.
+    pub reference: &'a Reference,
+    /// Whose rows were added to.
+    pub holder: &'a UserId,
+    /// What tells such a row, beside the user.
+    pub occupied: &'a Occupied,
+    /// The columns that were added up.
+    pub columns: &'a [Column],
+}
+
+/// Takes what was added from the successor's rows again, and puts the leaver's rows back.
+pub async fn unmerge(session: &Session, merged: &Merged<'_>, copies: &[i64]) -> Result<Returned> {
+    let mut returned = Returned::default();
+    let there = read_merged(session, merged, copies).await?;
+    let (there, gone): (Vec<usize>, Vec<usize>) = (0..copies.len()).partition(|place| there.contains(&copies[*place]));
+    gone.into_iter().for_each(|place| returned.skip("changed", place));
+    Act::TakeOut { merged, copies }.isolated(session, there, &mut returned).await?;
+    let back: Vec<i64> = returned.restored.iter().map(|place| copies[*place]).collect();
+    let put = put_back(session, &merged.reference.table, &merged.reference.columns, &back).await?;
+    match put.skipped.is_empty() {
+        true => Ok(returned),
+        // What was taken out would be nowhere: the chunk fails as a whole, and a person sees why.
+        false => Err(Error::unexpected("putting rows back", "a row that was taken out of another cannot be put back")),
+    }
+}
+
+/// One of them, on some of what was asked for.
 enum Act<'a> {
+    TakeOut { merged: &'a Merged<'a>, copies: &'a [i64] },
     MoveBack { reference: &'a Reference, holder: &'a UserId, leaver: &'a UserId, keys: &'a [Key] },
     PutBack { host: &'a TableName, columns: &'a [String], copies: &'a [i64] },
     SetBack { reference: &'a Reference, values: &'a [(Column, SetValue)], copies: &'a [i64] },
@@ -126,6 +155,7 @@ impl Act<'_> {
 
     fn doing(&self) -> &'static str {
         match self {
+            Act::TakeOut { .. } => "taking out what was added",
             Act::MoveBack { .. } => "moving records back",
             Act::PutBack { .. } => "putting rows back",
             Act::SetBack { .. } => "setting values back",
@@ -135,6 +165,21 @@ impl Act<'_> {
     fn statement(&self, session: &Session, places: &[usize]) -> Sql {
         let mut sql = session.sql("");
         match self {
+            Act::TakeOut { merged, copies } => {
+                let ids: Vec<i64> = places.iter().map(|place| copies[*place]).collect();
+                let host = table(&merged.reference.table);
+                let rows = copied_rows(&mut sql, &host, &merged.names(), &ids);
+                let before = before_columns(&mut sql, merged, &ids);
+                let from = sql.host(&merged.reference.user, merged.holder.as_str());
+                sql.add(&format!(
+                    "UPDATE {host} AS t SET {left}{touch} FROM {rows} JOIN {before} ON b.copy_id = r.copy_id \
+                     WHERE t.{user} = {from}{same}",
+                    left = merged.left(),
+                    touch = touch(merged.reference, session.engine()),
+                    user = user_column(merged.reference),
+                    same = merged.same(),
+                ));
+            }
             Act::MoveBack { reference, holder, leaver, keys } => {
                 let keys = key_table(&mut sql, reference, keys, places);
                 let (to, from) =
@@ -182,6 +227,65 @@ impl Act<'_> {
         }
         sql
     }
+}
+
+impl Merged<'_> {
+    /// The columns of a copy that are asked for.
+    fn names(&self) -> Vec<&str> {
+        self.occupied.0.iter().map(String::as_str).chain(self.columns.iter().map(|add| add.name.as_str())).collect()
+    }
+
+    /// That `t` is the row that a copy `r` was added to, but for its user.
+    fn same(&self) -> String {
+        self.occupied.0.iter().map(|name| format!(" AND {} = {}", column("t", name), column("r", name))).collect()
+    }
+
+    /// The columns without what was added; one that was empty before, and holds no more than that, is empty again.
+    fn left(&self) -> String {
+        let left = self.columns.iter().enumerate().map(|(index, add)| {
+            let (now, added) = (column("t", &add.name), column("r", &add.name));
+            format!(
+                "{} = CASE WHEN {added} IS NULL THEN {now} WHEN b.empty{index} = 1 AND {now} = {added} THEN NULL \
+                 ELSE {now} - {added} END",
+                quoted(&add.name)
+            )
+        });
+        left.collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// Which columns of the successors' rows were empty before, by copy, as a table `b`: `empty0`, `empty1` and so on.
+fn before_columns(sql: &mut Sql, merged: &Merged<'_>, ids: &[i64]) -> String {
+    let ids = sql.table("i", vec![Lane::cast_to("bigint", "id", ids.iter().map(Some))]);
+    let engine = sql.engine();
+    let empty = merged.columns.iter().enumerate().map(|(index, add)| {
+        let name = add.name.replace('\'', "''");
+        let before = match engine {
+            Engine::Postgres => format!("c.content -> '$before' ->> '{name}'"),
+            Engine::Sqlite => format!("c.content -> '$.\"$before\"' ->> '{name}'"),
+        };
+        format!(", CASE WHEN ({before}) IS NULL THEN 1 ELSE 0 END AS empty{index}")
+    });
+    format!("(SELECT c.id AS copy_id{} FROM {ids} JOIN handover.copies c ON c.id = i.id) b", empty.collect::<String>())
+}
+
+/// Copies whose rows are still added to one of the successor's, with that row locked.
+async fn read_merged(session: &Session, merged: &Merged<'_>, copies: &[i64]) -> Result<HashSet<i64>> {
+    let doing = "looking for rows that were added to";
+    let mut sql = session.sql("");
+    let host = table(&merged.reference.table);
+    let rows = copied_rows(&mut sql, &host, &merged.names(), copies);
+    let from = sql.host(&merged.reference.user, merged.holder.as_str());
+    let lock = if session.engine() == Engine::Postgres { " FOR UPDATE OF t" } else { "" };
+    sql.add(&format!(
+        "SELECT CAST(r.copy_id AS bigint) AS copy_id FROM {rows} JOIN {host} t ON t.{user} = {from}{same}{lock}",
+        user = user_column(merged.reference),
+        same = merged.same(),
+    ));
+    let read = |row: &sea_orm::QueryResult| row.try_get::<i64>("", "copy_id");
+    let found: std::result::Result<HashSet<i64>, sea_orm::DbErr> =
+        session.all(doing, sql).await?.iter().map(read).collect();
+    found.map_err(|error| Error::unexpected(doing, error.to_string()))
 }
 
 /// Why the database refused a single row, by its SQLSTATE or SQLite's extended code.
@@ -281,16 +385,21 @@ async fn read_set(
     Ok(found)
 }
 
-/// The keys of the rows that copies hold, in no order.
-pub async fn copied_keys(session: &Session, reference: &Reference, copies: &[i64]) -> Result<HashSet<Key>> {
+/// The keys of the rows that copies hold, in the order of the copies.
+pub async fn copied_keys(session: &Session, reference: &Reference, copies: &[i64]) -> Result<Vec<Key>> {
     if copies.is_empty() {
-        return Ok(HashSet::new());
+        return Ok(Vec::new());
     }
     let doing = "reading the keys of copies";
     let mut sql = session.sql("");
     let names: Vec<&str> = reference.key.iter().map(|key| key.name.as_str()).collect();
     let rows = copied_rows(&mut sql, &table(&reference.table), &names, copies);
     let texts = crate::store::sql::as_texts(&reference.key, "r");
-    sql.add(&format!("SELECT {texts} FROM {rows}"));
-    session.all(doing, sql).await?.iter().map(|row| read_key(doing, reference, row)).collect()
+    sql.add(&format!("SELECT CAST(r.copy_id AS bigint) AS copy_id, {texts} FROM {rows}"));
+    let mut keys: HashMap<i64, Key> = HashMap::new();
+    for row in session.all(doing, sql).await? {
+        let id: i64 = row.try_get("", "copy_id").map_err(|error| Error::unexpected(doing, error.to_string()))?;
+        keys.insert(id, read_key(doing, reference, &row)?);
+    }
+    Ok(copies.iter().filter_map(|id| keys.remove(id)).collect())
 }

@@ -58,6 +58,12 @@ pub async fn amqp(prefix: &str) -> Arc<dyn Broker> {
     Arc::new(AmqpBroker::connect(AmqpSettings::new(amqp_url(), prefix)).await.expect("RabbitMQ"))
 }
 
+/// The key that a sender publishes a request with; of what cannot be read, that of the default.
+fn routing_key(body: &[u8]) -> String {
+    let kind = serde_json::from_slice::<Value>(body).ok().and_then(|body| Some(body["type"].as_str()?.to_owned()));
+    format!("request.{}", kind.unwrap_or_else(|| "deactivate".into()))
+}
+
 impl Outside {
     pub async fn local(store: &Store) -> Outside {
         Outside::Local { store: store.clone(), seen: 0 }
@@ -90,7 +96,7 @@ impl Outside {
                 let message = Outgoing {
                     id: uuid::Uuid::new_v4(),
                     channel: Channel::Requests,
-                    routing_key: "request.deactivate".into(),
+                    routing_key: routing_key(&body),
                     content_type: "application/json".into(),
                     headers: BTreeMap::new(),
                     body,
@@ -101,7 +107,7 @@ impl Outside {
             Outside::Amqp { channel, prefix, .. } => {
                 let properties =
                     BasicProperties::default().with_delivery_mode(2).with_content_type("application/json".into());
-                let key = "request.deactivate";
+                let key = routing_key(&body);
                 let options = BasicPublishOptions::default();
                 let sent = channel.basic_publish(prefix.as_str().into(), key.into(), options, &body, properties).await;
                 sent.expect("sent").await.expect("confirmed");
