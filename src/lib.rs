@@ -17,7 +17,7 @@
 //! | [`plan`] | who gets the n-th record, the guards, which requests share a transaction, the plan token |
 //! | [`store`] | the database: `ledger` is our bookkeeping, `host` the application's tables |
 //! | [`broker`] | where messages come from and go to: RabbitMQ, or the outbox table itself |
-//! | [`stages`] | planner, cutter, mover, finalizer, relay, sweeper: one transaction each |
+//! | [`stages`] | planner, orders, cutter, mover, finalizer, undo, relay, sweeper: one transaction each |
 //! | [`worker`] | runs the stages: consumes, retries, settles, drains |
 //! | [`config`], [`telemetry`] | settings and logs |
 //! | [`cli`] | a file a command |
@@ -33,6 +33,10 @@
 //! events leave by the outbox, in the transaction that they tell of; the [relay](stages::relay) publishes them with
 //! confirms. What stands still is found by the [sweeper](stages::sweeper).
 //!
+//! Requests about a job, about a user who comes back, and about invitations are [orders](stages::orders): one transaction
+//! each, beside the planner's groups. What they begin to undo is a job like any other, which the same steps cut and work on:
+//! a chunk of it is a row of the journal, read from its end.
+//!
 //! # Where what was built differs from the first draft
 //!
 //! * Requests of a group may share successors: they are locked in shared mode, and whole teams are handed to one person. A
@@ -46,6 +50,10 @@
 //!   told by its key, and everything around it moves.
 //! * Rows of a guard over the last of a group that the request resolves are handed on when it is accepted, under the
 //!   guard's locks, not with the other chunks.
+//! * Each order makes a job of its own, which is completed or rejected at once, or is the undo; the job that it is about
+//!   goes from `completed` to `reverting` and `reverted`, or to `cancelled`, with its own events.
+//! * A request type that a catalog's `may` does not name takes the rule of `deactivate`, and is not open to everybody.
+//! * A chunk that the database refuses is halved down to the row to blame, which is told; everything around it moves.
 //! * Mover and finalizer share the queue of steps, so a worker that runs one of them runs both ([`worker::Role`]).
 
 pub mod retry;

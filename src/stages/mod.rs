@@ -5,7 +5,9 @@
 //!
 //! | stage | takes | leaves |
 //! |---|---|---|
-//! | [`planner`] | requests, in groups; scheduled jobs that are due | finished small jobs; large ones opened |
+//! | [`planner`] | requests to hand over, in groups | finished small jobs; large ones opened |
+//! | [`orders`] | requests about a job, a user who comes back, an invitation | what is small done; an undo opened |
+//! | [`due`] | scheduled jobs that are due | as the planner |
 //! | [`cutter`] | a job | chunks, and tickets for them |
 //! | [`mover`] | a ticket | a chunk's records moved and journaled |
 //! | [`finalizer`] | a job | its certificate, or one more pass for what arrived late |
