@@ -1,7 +1,9 @@
 //! Brings a catalog's text and the live schema together: a [`Catalog`], or every fault at once.
 
+mod disposition;
 mod reference;
 mod resolve;
+mod sections;
 
 use std::collections::HashSet;
 use std::fmt::Write;
@@ -11,18 +13,15 @@ use sha2::{Digest, Sha256};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use self::reference::{check_key, check_reference};
+use self::reference::check_reference;
 use self::resolve::Resolver;
-use super::condition::{Condition, Permission, SomeUsers};
+use self::sections::{check_groups, check_invitations, check_license, check_session, check_users};
+use super::condition::{Condition, SomeUsers};
 use super::fault::{Fault, Faults, line_of};
-use super::file::{
-    AnyOf, ConditionEntry, GroupsEntry, InvitationStatusEntry, InvitationsEntry, LicenseEntry, Name, PermissionEntry,
-    ReferenceEntry, SessionEntry, UsersEntry,
-};
-use super::model::{
-    Catalog, Column, Disposition, Groups, InvitationStatus, Invitations, License, Reference, Status, Taken, Users,
-};
-use super::schema::{Engine, Schema, Table};
+use super::file::{GroupsEntry, InvitationsEntry, LicenseEntry, ReferenceEntry, SessionEntry, UsersEntry};
+use super::model::{Catalog, Users};
+use super::reference::{Disposition, Reference, Taken};
+use super::schema::Schema;
 
 /// A catalog that holds, with what is worth a warning.
 #[derive(Debug)]
@@ -178,188 +177,6 @@ fn read_section<'de, T: Deserialize<'de>>(resolver: &mut Resolver<'_>, value: Sp
     T::deserialize(deserializer)
         .map_err(|error| resolver.fault(error.span().map_or(start, |span| span.start), error.message()))
         .ok()
-}
-
-fn check_users(resolver: &mut Resolver<'_>, table: &Table, entry: &UsersEntry) -> Option<Users> {
-    let key = resolver.column(table, &entry.key);
-    let org = resolver.optional_column(table, entry.org.as_ref());
-    let written = entry.key.get_ref().as_str();
-    let per_org = !table.is_unique(&[written]);
-    let with_org = entry.org.as_ref().is_some_and(|org| table.is_unique(&[written, org.get_ref()]));
-    if key.is_some() && per_org && !with_org {
-        let message = format!("`{written}` is not unique in {}, neither alone nor together with `org`", table.name);
-        resolver.fault(entry.key.span().start, message);
-    }
-    let name = resolver.column(table, &entry.name);
-    let email = resolver.column(table, &entry.email);
-    let manager = resolver.optional_column(table, entry.manager.as_ref());
-    let status = check_status(resolver, table, entry);
-    let required: Vec<_> = entry.required.iter().map(|name| resolver.column(table, name)).collect();
-    let new: Vec<_> = (entry.new.iter())
-        .map(|(name, value)| {
-            let column = resolver.column_at(table, name, value.span().start);
-            let value = resolver.literal(table, name, value);
-            column.zip(value)
-        })
-        .collect();
-    let may: Vec<_> = entry.may.iter().map(|(kind, any)| Some((*kind, check_may(resolver, table, any)?))).collect();
-    Some(Users {
-        table: table.name.clone(),
-        key: key?,
-        org: org?,
-        per_org,
-        within: None,
-        name: name?,
-        email: email?,
-        manager: manager?,
-        status: status?,
-        required: required.into_iter().collect::<Option<_>>()?,
-        new: new.into_iter().collect::<Option<_>>()?,
-        may: may.into_iter().collect::<Option<_>>()?,
-    })
-}
-
-/// Every alternative is looked at, so that all faults are told.
-fn check_may(resolver: &mut Resolver<'_>, users: &Table, any: &AnyOf<PermissionEntry>) -> Option<Vec<Permission>> {
-    let permissions: Vec<_> = (any.0.iter())
-        .map(|entry| {
-            let requester = resolver.condition_of(users, &entry.column, entry.equals.as_ref(), entry.listed.as_ref());
-            let of = optional_condition(resolver, users, entry.of.as_ref());
-            Some(Permission { requester: requester?, of: of? })
-        })
-        .collect();
-    permissions.into_iter().collect()
-}
-
-fn check_status(resolver: &mut Resolver<'_>, table: &Table, entry: &UsersEntry) -> Option<Status> {
-    let column = resolver.column(table, &entry.status.column);
-    let written = &entry.status.column;
-    let active = resolver.literal(table, written.get_ref(), &entry.status.active);
-    let inactive = resolver.literal(table, written.get_ref(), &entry.status.inactive);
-    let invited = entry.status.invited.as_ref().map(|value| resolver.literal(table, written.get_ref(), value));
-    if active.is_some() && active == inactive {
-        resolver.fault(written.span().start, "`active` and `inactive` are the same value");
-    }
-    Some(Status {
-        column: column?,
-        active: active?,
-        inactive: inactive?,
-        invited: invited.map_or(Some(None), |value| value.map(Some))?,
-    })
-}
-
-fn check_license(resolver: &mut Resolver<'_>, users: Option<&Table>, entry: &LicenseEntry) -> Option<License> {
-    let table = resolver.table(&entry.table)?;
-    let user = resolver.column(table, &entry.user);
-    let free = entry.free.as_ref().map(|free| resolver.literal(table, entry.user.get_ref(), free));
-    let free = free.map_or(Some(None), |free| free.map(Some));
-    if entry.free.is_none() && table.column(entry.user.get_ref()).is_some_and(|column| !column.nullable) {
-        let message = format!(
-            "`{}` of {} may not be NULL, so a license cannot be freed: say with `free` what it holds when nobody has it",
-            entry.user.get_ref(),
-            table.name
-        );
-        resolver.fault(entry.user.span().start, message);
-    }
-    let key = match &entry.key {
-        Some(key) => check_key(resolver, table, key),
-        None => default_key(resolver, table, &entry.table),
-    };
-    let org = resolver.optional_column(table, entry.org.as_ref());
-    let exempt = optional_condition(resolver, users?, entry.exempt.as_ref());
-    Some(License {
-        table: table.name.clone(),
-        key: key?,
-        org: org?,
-        user: user?,
-        free: free?,
-        exempt: exempt?,
-        within: None,
-    })
-}
-
-/// The primary key, or else the first unique index whose columns are never NULL.
-fn default_key(resolver: &mut Resolver<'_>, table: &Table, written: &Name) -> Option<Vec<Column>> {
-    let never_null = |name: &String| table.column(name).is_some_and(|column| !column.nullable);
-    match table.uniques.iter().find(|unique| unique.iter().all(never_null)) {
-        Some(unique) => unique.iter().map(|name| resolver.column_at(table, name, written.span().start)).collect(),
-        None => {
-            let message = format!("{} has no primary key: name unique columns, key = [\"...\"]", table.name);
-            resolver.fault(written.span().start, message);
-            None
-        }
-    }
-}
-
-fn check_invitations(resolver: &mut Resolver<'_>, entry: &InvitationsEntry) -> Option<Invitations> {
-    let table = resolver.table(&entry.table)?;
-    let key = resolver.column(table, &entry.key);
-    let user = resolver.column(table, &entry.user);
-    let optional = [&entry.invited_by, &entry.email, &entry.org, &entry.sent_at, &entry.answered_at];
-    let [invited_by, email, org, sent_at, answered_at] =
-        optional.map(|name| resolver.optional_column(table, name.as_ref()));
-    let status = entry.status.as_ref().map(|status| check_invitation_status(resolver, table, status));
-    Some(Invitations {
-        table: table.name.clone(),
-        key: key?,
-        user: user?,
-        invited_by: invited_by?,
-        email: email?,
-        org: org?,
-        sent_at: sent_at?,
-        answered_at: answered_at?,
-        status: status.map_or(Some(None), |status| status.map(Some))?,
-    })
-}
-
-fn check_invitation_status(
-    resolver: &mut Resolver<'_>,
-    table: &Table,
-    entry: &InvitationStatusEntry,
-) -> Option<InvitationStatus> {
-    let column = resolver.column(table, &entry.column);
-    let mut word = |value| resolver.literal(table, entry.column.get_ref(), value);
-    let (open, accepted, cancelled) = (word(&entry.open), word(&entry.accepted), word(&entry.cancelled));
-    Some(InvitationStatus { column: column?, open: open?, accepted: accepted?, cancelled: cancelled? })
-}
-
-fn check_groups(resolver: &mut Resolver<'_>, entry: &GroupsEntry) -> Option<Groups> {
-    let table = resolver.table(&entry.table)?;
-    let group = resolver.column(table, &entry.group);
-    let user = resolver.column(table, &entry.user);
-    let org = resolver.optional_column(table, entry.org.as_ref())?;
-    Some(Groups { table: table.name.clone(), group: group?, user: user?, org, within: None })
-}
-
-fn check_session(resolver: &mut Resolver<'_>, users: &UsersEntry, entry: &SessionEntry) -> Vec<(String, String)> {
-    for (name, value) in &entry.settings {
-        let byte = value.span().start;
-        if resolver.schema.engine == Engine::Sqlite {
-            resolver.fault(byte, "SQLite has no settings and no row-level security: leave [session] out");
-        } else if !name.contains('.') {
-            // Without a dot it is a setting of PostgreSQL's own.
-            resolver.fault(
-                byte,
-                format!("`{name}` is no setting of an application: its name has a dot, as \"app.org_id\""),
-            );
-        }
-        if value.get_ref().contains("{org}") && users.org.is_none() {
-            resolver.fault(byte, "`{org}` is the organization, and [users] names no column `org`");
-        }
-    }
-    entry.settings.iter().map(|(name, value)| (name.clone(), value.get_ref().clone())).collect()
-}
-
-/// A condition that may be absent: `Some(None)` where it is.
-fn optional_condition(
-    resolver: &mut Resolver<'_>,
-    users: &Table,
-    entry: Option<&ConditionEntry>,
-) -> Option<Option<Condition>> {
-    match entry {
-        None => Some(None),
-        Some(entry) => resolver.condition(users, entry).map(Some),
-    }
 }
 
 /// Where users are known only together with their organization, everything that points at them says which it is.

@@ -1,7 +1,8 @@
 //! Conditions: what a user must have, who may ask for what, and when a reference counts.
 
 use super::TableName;
-use super::model::{Column, Filter, Test, Within};
+use super::model::{Column, Within};
+use super::reference::{Filter, Test};
 
 /// A column of the users' table has a value, or one that another table lists.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,6 +12,7 @@ mod fault;
 mod file;
 pub mod guess;
 mod model;
+mod reference;
 mod scan;
 mod schema;
 
@@ -19,9 +20,9 @@ pub use check::{Checked, check};
 pub use condition::{Condition, Holds, Listing, Permission, SomeUsers, When};
 pub use draft::{Pointing, draft};
 pub use fault::{Fault, Faults};
-pub use model::{
-    Catalog, Child, Column, Disposition, Eligible, Filter, Groups, InvitationStatus, Invitations, License, Occupied,
-    OnConflict, Parent, Reference, SetValue, Status, Taken, Test, Users, Within,
+pub use model::{Catalog, Column, Groups, InvitationStatus, Invitations, License, Status, Users, Within};
+pub use reference::{
+    Child, Disposition, Eligible, Filter, Occupied, OnConflict, Parent, Reference, SetValue, Taken, Test,
 };
 pub use scan::{Uncovered, pointing_columns, scan, scan_names};
 pub use schema::{Engine, Family, ForeignKey, OnDelete, Schema, SchemaColumn, Table, TableName};

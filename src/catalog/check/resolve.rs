@@ -7,7 +7,8 @@ use super::reference::check_tests;
 use crate::catalog::condition::{Condition, Holds, Listing};
 use crate::catalog::fault::Fault;
 use crate::catalog::file::{ConditionEntry, ListingEntry, Name, Scalar};
-use crate::catalog::model::{Column, Reference, Test};
+use crate::catalog::model::Column;
+use crate::catalog::reference::{Reference, Test};
 use crate::catalog::schema::{Engine, Family, Schema, SchemaColumn, Table, TableName};
 
 /// A catalog's text, the schema it is checked against, and what was found so far.

@@ -1,0 +1,220 @@
+//! Checks what a reference's disposition needs.
+
+use std::time::Duration;
+
+use toml::Spanned;
+
+use super::resolve::Resolver;
+use crate::catalog::file::{
+    AddEntry, EligibleEntry, NowEntry, OnConflictEntry, OnConflictWord, ReferenceEntry, SetEntry, Word,
+};
+use crate::catalog::model::Column;
+use crate::catalog::reference::{Child, Disposition, Eligible, Occupied, OnConflict, SetValue};
+use crate::catalog::schema::{Family, OnDelete, Table};
+
+/// How long copies of deleted rows are kept where the catalog does not say.
+const KEEP_COPY: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+pub fn check_disposition(
+    resolver: &mut Resolver<'_>,
+    users: Option<&Table>,
+    has_groups: bool,
+    table: &Table,
+    entry: &ReferenceEntry,
+    start: usize,
+) -> Option<Disposition> {
+    let eligible = match &entry.eligible {
+        None => Some(None),
+        Some(eligible) => check_eligible(resolver, users, has_groups, eligible).map(Some),
+    };
+    let restore = entry.restore.as_ref().is_some_and(|restore| *restore.get_ref());
+    match entry.disposition.get_ref() {
+        Word::Transfer => {
+            let touch = resolver.optional_column(table, entry.touch.as_ref());
+            let required = entry.required.as_ref().is_none_or(|required| *required.get_ref());
+            let on_conflict = check_on_conflict(resolver, table, entry);
+            Some(Disposition::Transfer { required, eligible: eligible?, touch: touch?, on_conflict: on_conflict? })
+        }
+        Word::Detach => Some(Disposition::Detach { restore, with: check_children(resolver, table, entry, start)? }),
+        Word::Set => Some(Disposition::Set { values: check_set(resolver, table, entry, start)?, restore }),
+        Word::Purge => {
+            let keep_copy = match &entry.keep_copy {
+                None => Some(KEEP_COPY),
+                Some(text) => humantime::parse_duration(text.get_ref())
+                    .map_err(|error| {
+                        resolver.fault(
+                            text.span().start,
+                            format!("`keep_copy` is a length of time such as \"30d\": {error}"),
+                        )
+                    })
+                    .ok(),
+            };
+            let with = check_children(resolver, table, entry, start);
+            Some(Disposition::Purge { keep_copy: keep_copy?, with: with? })
+        }
+        Word::Block => check_block(resolver, table, entry, eligible),
+        Word::Keep => Some(Disposition::Keep),
+    }
+}
+
+fn check_block(
+    resolver: &mut Resolver<'_>,
+    table: &Table,
+    entry: &ReferenceEntry,
+    eligible: Option<Option<Eligible>>,
+) -> Option<Disposition> {
+    let sole_in = resolver.optional_column(table, entry.sole_in.as_ref());
+    let resolve = entry.resolve.as_ref().is_some_and(|resolve| *resolve.get_ref());
+    let on_conflict = check_on_conflict(resolver, table, entry);
+    if let Some(written) = entry.on_conflict.as_ref().filter(|_| !resolve) {
+        resolver.fault(written.span().start, "`on_conflict` does nothing here: nothing moves without `resolve = true`");
+    }
+    let mend = entry.mend.as_ref().map(|mend| mend.get_ref().clone());
+    Some(Disposition::Block { sole_in: sole_in?, resolve, eligible: eligible?, on_conflict: on_conflict?, mend })
+}
+
+fn check_eligible(
+    resolver: &mut Resolver<'_>,
+    users: Option<&Table>,
+    has_groups: bool,
+    entry: &Spanned<EligibleEntry>,
+) -> Option<Eligible> {
+    let byte = entry.span().start;
+    match entry.get_ref() {
+        EligibleEntry { group: Some(group), column: None, equals: None, listed: None } => {
+            if !has_groups {
+                resolver.fault(byte, "`eligible` names a group, but the catalog has no [groups]");
+                return None;
+            }
+            Some(Eligible::Group(group.clone()))
+        }
+        EligibleEntry { group: None, column: Some(column), equals, listed } if equals.is_some() != listed.is_some() => {
+            resolver.condition_of(users?, column, equals.as_ref(), listed.as_ref()).map(Eligible::Users)
+        }
+        _ => {
+            let message = "`eligible` is { group = \"...\" }, { column = \"...\", equals = ... } or { column = \"...\", in = { ... } }";
+            resolver.fault(byte, message);
+            None
+        }
+    }
+}
+
+fn check_on_conflict(resolver: &mut Resolver<'_>, table: &Table, entry: &ReferenceEntry) -> Option<OnConflict> {
+    let Some(written) = &entry.on_conflict else { return Some(OnConflict::Fail) };
+    let byte = written.span().start;
+    let mut occupied = occupied(table, entry.user.get_ref());
+    let AddEntry { add } = match written.get_ref() {
+        // Without an index that a plain look can ask, what is there already shows only when the database refuses.
+        OnConflictEntry::Word(OnConflictWord::Drop) if occupied.is_empty() => return Some(OnConflict::Fail),
+        OnConflictEntry::Word(OnConflictWord::Drop) => return Some(OnConflict::Drop(occupied)),
+        OnConflictEntry::Add(add) => add,
+    };
+    let columns: Vec<_> = add.iter().map(|name| resolver.column_at(table, name, byte)).collect();
+    let columns: Vec<Column> = columns.into_iter().collect::<Option<_>>()?;
+    let adds_up = |column: &Column| matches!(column.family, Family::Integer { .. } | Family::Number);
+    if columns.is_empty() || !columns.iter().all(adds_up) {
+        resolver.fault(byte, "`on_conflict` adds up columns that hold numbers: { add = [\"percentage\"] }");
+        return None;
+    }
+    match (occupied.pop(), occupied.is_empty()) {
+        (Some(occupied), true) => Some(OnConflict::Add { occupied, columns }),
+        _ => {
+            let message = format!(
+                "{} needs exactly one unique index over `{}`, which tells the row that is added to",
+                table.name,
+                entry.user.get_ref()
+            );
+            resolver.fault(byte, message);
+            None
+        }
+    }
+}
+
+/// Unique indexes over the user column: where the successor has a row with the same other columns, theirs is the record.
+fn occupied(table: &Table, user: &str) -> Vec<Occupied> {
+    let over_user = table.uniques.iter().filter(|unique| unique.iter().any(|column| column == user));
+    let others = |unique: &Vec<String>| unique.iter().filter(|column| *column != user).cloned().collect();
+    let mut occupied: Vec<Occupied> = Vec::new();
+    for other in over_user.map(|unique| Occupied(others(unique))) {
+        // An engine may tell of one key twice: as such, and as the index behind it.
+        if !occupied.contains(&other) {
+            occupied.push(other);
+        }
+    }
+    occupied
+}
+
+fn check_set(
+    resolver: &mut Resolver<'_>,
+    table: &Table,
+    entry: &ReferenceEntry,
+    start: usize,
+) -> Option<Vec<(Column, SetValue)>> {
+    let Some(set) = entry.set.as_ref().filter(|set| !set.get_ref().is_empty()) else {
+        resolver.fault(start, "a `set` says what: set = { access = \"read_only\" }, or { frozen_at = { now = true } }");
+        return None;
+    };
+    let mut values = Vec::new();
+    for (name, value) in set.get_ref() {
+        let byte = value.span().start;
+        let column = resolver.column_at(table, name, byte);
+        let value = match value.get_ref() {
+            SetEntry::Value(value) => resolver.literal_at(table, name, value, byte).map(SetValue::Text),
+            SetEntry::Now(NowEntry { now: true }) => Some(SetValue::Now),
+            SetEntry::Now(NowEntry { now: false }) => {
+                resolver.fault(byte, "`now` is true or absent");
+                None
+            }
+        };
+        values.push(column.zip(value));
+    }
+    values.into_iter().collect()
+}
+
+/// The tables that go with deleted rows. A foreign key that would delete or forget rows behind our back must be among them.
+fn check_children(
+    resolver: &mut Resolver<'_>,
+    table: &Table,
+    entry: &ReferenceEntry,
+    start: usize,
+) -> Option<Vec<Child>> {
+    let mut children: Vec<Child> = Vec::new();
+    let mut parents: Vec<(Option<usize>, &Table)> = vec![(None, table)];
+    for name in &entry.with {
+        let child = resolver.table(name)?;
+        let link = parents.iter().find_map(|(parent, above)| {
+            child.foreign_keys.iter().find(|key| key.table == above.name).map(|key| (*parent, key))
+        });
+        let Some((parent, key)) = link else {
+            let message =
+                format!("{} has no foreign key to {} or to a table before it in `with`", child.name, table.name);
+            resolver.fault(name.span().start, message);
+            return None;
+        };
+        parents.push((Some(children.len()), child));
+        children.push(Child {
+            table: child.name.clone(),
+            columns: child.written_columns(),
+            points: key.columns.clone(),
+            at: key.target.clone(),
+            parent,
+        });
+    }
+    let schema = resolver.schema;
+    for (_, deleted) in &parents {
+        for (other, key) in schema.inbound(&deleted.name) {
+            let listed = parents.iter().any(|(_, parent)| parent.name == other.name);
+            if !listed && key.on_delete != OnDelete::Refuse {
+                let fate = if key.on_delete == OnDelete::Cascade { "deletes" } else { "changes" };
+                let message = format!(
+                    "deleting from {} also {fate} rows of {} (foreign key on {}), unseen by the journal: add it to `with`",
+                    deleted.name,
+                    other.name,
+                    key.columns.join(", ")
+                );
+                resolver.fault(start, message);
+            }
+        }
+    }
+    Some(children)
+}
