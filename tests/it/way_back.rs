@@ -1,14 +1,12 @@
-//! The way back: reverting, reactivating, calling off, pausing, amending, returning.
+//! The way back: reverting, reactivating, moving on what was left behind.
+
+mod held;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use handover::contract::JobId;
 use handover::store::ledger::jobs::Job;
-use handover::worker::Role;
 use serde_json::{Value, json};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use crate::support::world::{certificate_of, codes_of, keap_request, result_of};
 use crate::support::{World, on_both, on_every_path, snapshot};
@@ -224,153 +222,6 @@ on_both!(a_follow_between_two_who_left_comes_back_when_both_are_back_in_whicheve
         assert_eq!(world.number(between).await, 2, "{first_out} left first, {first_back} came back first");
         world.sql("DELETE FROM follows").await;
     }
-});
-
-on_both!(a_scheduled_job_that_is_cancelled_never_runs, |world| {
-    world.start_worker().await;
-    let before = snapshot::of_host(world).await;
-    let mut request = keap_request("r1");
-    let tomorrow = OffsetDateTime::now_utc() + Duration::from_secs(86_400);
-    request["effective_at"] = json!(tomorrow.format(&Rfc3339).expect("a time"));
-    let job = world.send(&request).await;
-    until_state(world, job, "scheduled").await;
-    assert_eq!(world.hand_over(&order("cancel", "r2", job)).await.state, "completed");
-    assert_eq!(state_of(world, job).await, "cancelled");
-    assert_eq!(snapshot::of_host(world).await, before);
-    // The way is free for another request.
-    certificate_of(&world.hand_over(&keap_request("r3")).await);
-});
-
-on_both!(a_job_cancelled_in_the_midst_stops_and_what_moved_goes_back, |world| {
-    let before = host(world).await;
-    world.use_chunks_of(10);
-    world.start_roles(&[Role::Planner]).await;
-    let job = world.send(&keap_request("r1")).await;
-    until_state(world, job, "cutting").await;
-    handover::stages::cutter::cut(&world.context, job).await.expect("cut");
-    for _ in 0..4 {
-        handover::stages::mover::redeem(&world.context, job).await.expect("moved");
-    }
-    assert!(world.number("SELECT count(*) FROM handover.chunks WHERE state = 'closed'").await >= 4);
-    world.start_worker().await;
-    let cancel = order("cancel", "r2", job);
-    world.send(&cancel).await;
-    until_state(world, job, "cancelled").await;
-    assert_eq!(host(world).await, before);
-    let events = world.events().await;
-    let told: Vec<&str> = events[&job.to_string()].iter().filter_map(|event| event["type"].as_str()).collect();
-    assert_eq!(told.last(), Some(&"handover.deactivation.cancelled"));
-});
-
-on_both!(a_paused_job_stands_still_until_it_is_resumed, |world| {
-    world.use_chunks_of(10);
-    world.start_roles(&[Role::Planner]).await;
-    let job = world.send(&keap_request("r1")).await;
-    until_state(world, job, "cutting").await;
-    assert_eq!(world.hand_over(&order("pause", "r2", job)).await.state, "completed");
-    assert_eq!(state_of(world, job).await, "paused");
-    world.start_worker().await;
-    world.until_all_is_carried().await;
-    assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await, 104);
-    let again = world.hand_over(&order("pause", "r3", job)).await;
-    assert_eq!(codes_of(&again), ["wrong_state"]);
-    assert_eq!(world.hand_over(&order("resume", "r4", job)).await.state, "completed");
-    let job = until_state(world, job, "completed").await;
-    assert_eq!(result_of(&certificate_of(&job), "contact").moved, Some(104));
-});
-
-on_both!(a_job_whose_successor_left_takes_another_by_an_amendment_and_goes_on, |world| {
-    world.use_chunks_of(10);
-    world.start_roles(&[Role::Planner]).await;
-    let job = world.send(&keap_request("r1")).await;
-    until_state(world, job, "cutting").await;
-    let own = world.number("SELECT count(*) FROM contacts WHERE owner_id = 12").await as u64;
-    world.sql("UPDATE users SET status = 'inactive' WHERE id = 12").await;
-    world.start_worker().await;
-    let stuck = world.end_of(job).await;
-    assert_eq!((stuck.state.as_str(), codes_of(&stuck)), ("needs_attention", vec!["successor_gone".to_owned()]));
-    let mut amend = order("amend", "r2", job);
-    amend["reassign"] = json!({ "contact": { "user": "12" } });
-    let refused = world.hand_over(&amend).await;
-    assert_eq!(codes_of(&refused), ["successor_inactive"]);
-    amend["request_id"] = json!("r3");
-    amend["reassign"] = json!({ "contact": { "user": "14" } });
-    assert_eq!(world.hand_over(&amend).await.state, "completed");
-    let job = until_state(world, job, "completed").await;
-    let contact = result_of(&certificate_of(&job), "contact");
-    assert_eq!(contact.moved, Some(104));
-    assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await, 0);
-    assert_eq!(
-        contact.successors.get("12").copied().unwrap_or(0) + own,
-        world.number("SELECT count(*) FROM contacts WHERE owner_id = 12").await as u64
-    );
-});
-
-on_both!(a_dismissed_user_is_locked_out_before_anyone_has_decided_who_receives_what, |world| {
-    world.start_worker().await;
-    let mut request = keap_request("r1");
-    request["lock_out"] = json!(true);
-    request["reassign"] = json!({});
-    let job = world.hand_over(&request).await;
-    assert_eq!(job.state, "needs_attention");
-    assert_eq!(codes_of(&job), ["allotment_missing"; 3]);
-    assert_eq!(world.texts("SELECT status AS t FROM users WHERE id = 53").await, ["inactive"]);
-    assert_eq!(world.number("SELECT count(*) FROM sessions WHERE user_id = 53").await, 0);
-    assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await, 104);
-    assert_eq!(world.number("SELECT count(*) FROM licenses WHERE user_id = 53").await, 1);
-    let mut amend = order("amend", "r2", JobId(job.id));
-    amend["reassign"] = keap_request("r1")["reassign"].clone();
-    assert_eq!(world.hand_over(&amend).await.state, "completed");
-    let job = until_state(world, JobId(job.id), "completed").await;
-    let certificate = certificate_of(&job);
-    assert_eq!(result_of(&certificate, "contact").moved, Some(104));
-    assert_eq!(result_of(&certificate, "session").removed, Some(2));
-    // And all of it can be undone, with the access.
-    certificate_of(&world.hand_over(&order("revert", "r3", JobId(job.id))).await);
-    assert_eq!(world.number("SELECT count(*) FROM sessions WHERE user_id = 53").await, 2);
-});
-
-on_both!(a_lock_out_that_other_guards_forbid_changes_nothing, |world| {
-    world.start_worker().await;
-    let before = snapshot::of_host(world).await;
-    let mut request = keap_request("r1");
-    request["lock_out"] = json!(true);
-    request["requested_by"] = json!("12");
-    request["reassign"] = json!({});
-    let job = world.hand_over(&request).await;
-    assert_eq!(job.state, "rejected");
-    assert_eq!(snapshot::of_host(world).await, before);
-});
-
-on_every_path!(who_is_on_leave_comes_back_by_themselves_on_the_day, 10, |world| {
-    let before = host(world).await;
-    world.start_worker().await;
-    let mut request = keap_request("r1");
-    let day = OffsetDateTime::now_utc() + Duration::from_secs(86_400);
-    request["return_at"] = json!(day.format(&Rfc3339).expect("a time"));
-    let job = JobId(world.hand_over(&request).await.id);
-    assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await, 0);
-    assert_eq!(
-        world.number("SELECT count(*) FROM handover.jobs WHERE kind = 'revert' AND state = 'scheduled'").await,
-        1
-    );
-    // The day has come.
-    world
-        .meddle("UPDATE handover.jobs SET effective_at = requested_at, wake_at = requested_at WHERE kind = 'revert'")
-        .await;
-    until_state(world, job, "reverted").await;
-    assert_eq!(host(world).await, before);
-});
-
-on_both!(who_comes_back_early_is_not_brought_back_again, |world| {
-    world.start_worker().await;
-    let mut request = keap_request("r1");
-    let day = OffsetDateTime::now_utc() + Duration::from_secs(86_400);
-    request["return_at"] = json!(day.format(&Rfc3339).expect("a time"));
-    let job = JobId(world.hand_over(&request).await.id);
-    certificate_of(&world.hand_over(&order("revert", "r2", job)).await);
-    assert_eq!(world.number("SELECT count(*) FROM handover.jobs WHERE state = 'scheduled'").await, 0);
-    assert_eq!(world.number("SELECT count(*) FROM handover.jobs WHERE state = 'cancelled'").await, 1);
 });
 
 on_every_path!(what_was_left_behind_is_moved_later_from_an_inactive_user_too, 10, |world| {
