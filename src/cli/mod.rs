@@ -2,6 +2,7 @@
 //!
 //! Every reading command takes `--json`. Exit codes: 0 done, 1 failed, 2 usage, 3 rejected.
 
+mod audit;
 mod catalog;
 mod demo;
 mod jobs;
@@ -53,6 +54,8 @@ enum Command {
     Job(jobs::ShowArguments),
     /// Follow a job to its end.
     Watch(watch::Arguments),
+    /// List who asked for what, when, and what became of it.
+    Audit(audit::Arguments),
     /// List users, what they own, and who holds a license.
     Users(users::Arguments),
     /// Look at the catalog.
@@ -114,6 +117,7 @@ async fn dispatch(command: Command, settings: Settings) -> Result<Ended> {
         Command::Jobs(arguments) => jobs::list(arguments, settings).await,
         Command::Job(arguments) => jobs::show(arguments, settings).await,
         Command::Watch(arguments) => watch::run(arguments, settings).await,
+        Command::Audit(arguments) => audit::run(arguments, settings).await,
         Command::Users(arguments) => users::run(arguments, settings).await,
         Command::Catalog(arguments) => catalog::run(arguments, settings).await,
         Command::Schema(arguments) => schema::run(arguments),

@@ -1,5 +1,6 @@
 //! The command line, through the binary itself: what it prints, what it answers, and how it ends.
 
+mod audit;
 mod demo;
 mod reading;
 mod set_up;
