@@ -8,8 +8,10 @@ mod demo;
 mod jobs;
 mod migrate;
 mod open;
+mod order;
 mod output;
 mod preview;
+mod revert_preview;
 mod run;
 mod schema;
 mod submit;
@@ -23,6 +25,7 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
 use crate::config::{self, Settings};
+use crate::contract::RequestType;
 use crate::telemetry;
 
 /// Offboards users: moves everything a user owns to those who stay, in batches, while the application keeps running.
@@ -48,6 +51,16 @@ enum Command {
     Submit(submit::Arguments),
     /// Show what requests would do, and change nothing.
     Preview(preview::Arguments),
+    /// Undo a completed job: what is still where it was put goes back.
+    Revert(order::RevertArguments),
+    /// Call a job off that has not ended: what it has done is undone.
+    Cancel(order::Arguments),
+    /// Stop a job until it is resumed.
+    Pause(order::Arguments),
+    /// Let a job go on that was paused, or that needed attention.
+    Resume(order::Arguments),
+    /// Name other successors for what a job has not moved yet.
+    Amend(order::AmendArguments),
     /// List jobs, newest first.
     Jobs(jobs::ListArguments),
     /// Show a job: its references, chunks and certificate.
@@ -114,6 +127,11 @@ async fn dispatch(command: Command, settings: Settings) -> Result<Ended> {
         Command::Migrate(arguments) => migrate::run(arguments, settings).await,
         Command::Submit(arguments) => submit::run(arguments, settings).await,
         Command::Preview(arguments) => preview::run(arguments, settings).await,
+        Command::Revert(arguments) => order::revert(arguments, settings).await,
+        Command::Cancel(arguments) => order::run(RequestType::Cancel, arguments, settings).await,
+        Command::Pause(arguments) => order::run(RequestType::Pause, arguments, settings).await,
+        Command::Resume(arguments) => order::run(RequestType::Resume, arguments, settings).await,
+        Command::Amend(arguments) => order::amend(arguments, settings).await,
         Command::Jobs(arguments) => jobs::list(arguments, settings).await,
         Command::Job(arguments) => jobs::show(arguments, settings).await,
         Command::Watch(arguments) => watch::run(arguments, settings).await,

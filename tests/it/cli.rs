@@ -2,6 +2,7 @@
 
 mod audit;
 mod demo;
+mod orders;
 mod reading;
 mod set_up;
 mod working;

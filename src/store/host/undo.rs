@@ -15,7 +15,7 @@ use super::transfer::touch;
 use crate::catalog::{Column, Engine, Reference, SetValue, TableName};
 use crate::contract::UserId;
 use crate::store::sql::{Lane, Sql, cast, column, quoted, table};
-use crate::store::{Cause, Error, Result, Session};
+use crate::store::{Cause, Error, Locking, Result, Session};
 
 /// What became of things that were to come back, each by its place in what was asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -40,19 +40,32 @@ pub async fn move_back(
     leaver: &UserId,
     keys: &[Key],
 ) -> Result<Returned> {
+    let mut returned = foresee_move_back(session, reference, holder, leaver, keys, Locking::Locked).await?;
+    let there = std::mem::take(&mut returned.restored);
+    let act = Act::MoveBack { reference, holder, leaver, keys };
+    act.isolated(session, there, &mut returned).await?;
+    Ok(returned)
+}
+
+/// Which records could go back, as they stand now.
+pub async fn foresee_move_back(
+    session: &Session,
+    reference: &Reference,
+    holder: &UserId,
+    leaver: &UserId,
+    keys: &[Key],
+    locking: Locking,
+) -> Result<Returned> {
     let mut returned = Returned::default();
-    let holders = read_holders(session, reference, holder, keys).await?;
-    let mut there = Vec::new();
+    let holders = read_holders(session, reference, holder, keys, locking).await?;
     for place in 0..keys.len() {
         match holders.get(&place) {
-            Some(found) if *found == holder.as_str() => there.push(place),
+            Some(found) if *found == holder.as_str() => returned.restored.push(place),
             Some(found) if *found == leaver.as_str() => returned.skip("back_already", place),
             Some(_) => returned.skip("changed", place),
             None => returned.skip("gone", place),
         }
     }
-    let act = Act::MoveBack { reference, holder, leaver, keys };
-    act.isolated(session, there, &mut returned).await?;
     Ok(returned)
 }
 
@@ -71,18 +84,56 @@ pub async fn set_back(
     values: &[(Column, SetValue)],
     copies: &[i64],
 ) -> Result<Returned> {
+    let mut returned = foresee_set_back(session, reference, values, copies, Locking::Locked).await?;
+    let there = std::mem::take(&mut returned.restored);
+    let act = Act::SetBack { reference, values, copies };
+    act.isolated(session, there, &mut returned).await?;
+    Ok(returned)
+}
+
+/// Which rows could be set back, as they stand now.
+pub async fn foresee_set_back(
+    session: &Session,
+    reference: &Reference,
+    values: &[(Column, SetValue)],
+    copies: &[i64],
+    locking: Locking,
+) -> Result<Returned> {
     let mut returned = Returned::default();
-    let standing = read_set(session, reference, values, copies).await?;
-    let mut there = Vec::new();
+    let standing = read_set(session, reference, values, copies, locking).await?;
     for (place, copy) in copies.iter().enumerate() {
         match standing.get(copy) {
-            Some(true) => there.push(place),
+            Some(true) => returned.restored.push(place),
             Some(false) => returned.skip("changed", place),
             None => returned.skip("gone", place),
         }
     }
-    let act = Act::SetBack { reference, values, copies };
-    act.isolated(session, there, &mut returned).await?;
+    Ok(returned)
+}
+
+/// Which of a reference's rows could be put back, as its table stands now: those whose key is free. What else the database
+/// would refuse, only trying tells.
+pub async fn foresee_put_back(session: &Session, reference: &Reference, copies: &[i64]) -> Result<Returned> {
+    let doing = "looking whether rows can be put back";
+    let host = table(&reference.table);
+    let mut sql = session.sql("");
+    let names: Vec<&str> = reference.key.iter().map(|key| key.name.as_str()).collect();
+    let rows = copied_rows(&mut sql, &host, &names, copies);
+    sql.add(&format!(
+        "SELECT CAST(r.copy_id AS bigint) AS copy_id FROM {rows} JOIN {host} t ON {}",
+        same_copied_key(reference)
+    ));
+    let mut taken = HashSet::new();
+    for row in session.all(doing, sql).await? {
+        taken.insert(row.try_get::<i64>("", "copy_id").map_err(|error| Error::unexpected(doing, error.to_string()))?);
+    }
+    let mut returned = Returned::default();
+    for (place, copy) in copies.iter().enumerate() {
+        match taken.contains(copy) {
+            true => returned.skip("occupied", place),
+            false => returned.restored.push(place),
+        }
+    }
     Ok(returned)
 }
 
@@ -216,12 +267,13 @@ fn same_copied_key(reference: &Reference) -> String {
     equal.collect::<Vec<_>>().join(" AND ")
 }
 
-/// Who holds each record now, by its place, with the rows locked; a record that is gone is not there.
+/// Who holds each record now, by its place; a record that is gone is not there.
 async fn read_holders(
     session: &Session,
     reference: &Reference,
     holder: &UserId,
     keys: &[Key],
+    locking: Locking,
 ) -> Result<HashMap<usize, String>> {
     let doing = "looking where records are";
     let mut sql = session.sql("");
@@ -233,7 +285,7 @@ async fn read_holders(
         true => format!("t.{user} = {}", sql.host(&reference.user, holder.as_str())),
         false => "TRUE".to_owned(),
     };
-    let lock = if session.engine() == Engine::Postgres { " FOR UPDATE OF t" } else { "" };
+    let lock = if locking.applies(session.engine()) { " FOR UPDATE OF t" } else { "" };
     sql.add(&format!(
         "SELECT CAST(x.n AS bigint) AS n, {text} AS holder FROM {keys} JOIN {host} t ON {same}{holders}{lock}",
         text = cast(&format!("t.{user}"), "text"),
@@ -251,19 +303,20 @@ async fn read_holders(
     Ok(found)
 }
 
-/// Of copies whose rows are there: whether each still stands as it was set. The rows are locked.
+/// Of copies whose rows are there: whether each still stands as it was set.
 async fn read_set(
     session: &Session,
     reference: &Reference,
     values: &[(Column, SetValue)],
     copies: &[i64],
+    locking: Locking,
 ) -> Result<HashMap<i64, bool>> {
     let doing = "looking how rows stand";
     let mut sql = session.sql("");
     let host = table(&reference.table);
     let rows = copied_rows(&mut sql, &host, &kept_columns(reference, values), copies);
     let unset = unset(&mut sql, values, "t");
-    let lock = if session.engine() == Engine::Postgres { " FOR UPDATE OF t" } else { "" };
+    let lock = if locking.applies(session.engine()) { " FOR UPDATE OF t" } else { "" };
     sql.add(&format!(
         "SELECT CAST(r.copy_id AS bigint) AS copy_id, CAST(CASE WHEN {unset} THEN 0 ELSE 1 END AS bigint) AS stands \
          FROM {rows} JOIN {host} t ON {}{lock}",
