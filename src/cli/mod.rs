@@ -3,6 +3,7 @@
 //! Every reading command takes `--json`. Exit codes: 0 done, 1 failed, 2 usage, 3 rejected.
 
 mod audit;
+mod bulk;
 mod catalog;
 mod demo;
 mod jobs;
@@ -51,6 +52,8 @@ enum Command {
     Submit(submit::Arguments),
     /// Show what requests would do, and change nothing.
     Preview(preview::Arguments),
+    /// Judge a file with a leaver on each row, and send those that can be done.
+    Bulk(bulk::Arguments),
     /// Undo a completed job: what is still where it was put goes back.
     Revert(order::RevertArguments),
     /// Call a job off that has not ended: what it has done is undone.
@@ -102,7 +105,7 @@ pub fn main(cli: Cli) -> ExitCode {
         // Whoever reads our output has closed it: `handover jobs | head` is no failure.
         Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("handover: {error:#}");
+            eprintln!("handover: {}", output::printable(&format!("{error:#}")));
             ExitCode::from(1)
         }
     }
@@ -127,6 +130,7 @@ async fn dispatch(command: Command, settings: Settings) -> Result<Ended> {
         Command::Migrate(arguments) => migrate::run(arguments, settings).await,
         Command::Submit(arguments) => submit::run(arguments, settings).await,
         Command::Preview(arguments) => preview::run(arguments, settings).await,
+        Command::Bulk(arguments) => bulk::run(arguments, settings).await,
         Command::Revert(arguments) => order::revert(arguments, settings).await,
         Command::Cancel(arguments) => order::run(RequestType::Cancel, arguments, settings).await,
         Command::Pause(arguments) => order::run(RequestType::Pause, arguments, settings).await,

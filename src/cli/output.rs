@@ -58,7 +58,7 @@ pub fn reasons(reasons: &[Rejection]) -> Result<()> {
 }
 
 /// Text from outside, as a terminal may show it: control characters, escape sequences among them, are spelled out.
-fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     let spell = |c: char| match c {
         '\n' | '\t' => c.to_string(),
         c if c.is_control() => c.escape_default().to_string(),

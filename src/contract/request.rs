@@ -41,6 +41,9 @@ pub struct Request {
     /// End the user's access at once, even where an allotment is missing: the job then waits until an `amend` names it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub lock_out: bool,
+    /// The request is a row of a bulk file.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub bulk: bool,
     /// For each kind of the catalog that is transferred: who receives how much.
     #[serde(default, deserialize_with = "unique::map", skip_serializing_if = "BTreeMap::is_empty")]
     pub reassign: BTreeMap<String, Allotment>,

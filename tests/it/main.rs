@@ -5,6 +5,7 @@
 mod allotments;
 mod bad_input;
 mod broker_faults;
+mod bulk;
 mod catalog;
 mod cli;
 mod concurrency;

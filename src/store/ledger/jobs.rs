@@ -71,6 +71,12 @@ pub async fn get(session: &Session, id: Uuid) -> Result<Option<Job>> {
     jobs::Entity::find_by_id(id).one(session).await.map_err(failed("reading a job"))
 }
 
+/// Those of these jobs that there are.
+pub async fn of_ids(session: &Session, ids: &[Uuid]) -> Result<Vec<Job>> {
+    let find = jobs::Entity::find().filter(jobs::Column::Id.is_in(ids.iter().copied()));
+    find.all(session).await.map_err(failed("reading jobs"))
+}
+
 /// A job, locked until the transaction ends: whoever changes its state comes here first.
 pub async fn lock(session: &Session, id: Uuid) -> Result<Option<Job>> {
     let mut find = jobs::Entity::find_by_id(id);
