@@ -14,7 +14,7 @@ use super::{Context, revert};
 use crate::catalog::{Catalog, Disposition};
 use crate::contract::{JobId, ReferenceResult, Rejection, RequestType, UserId};
 use crate::job::rejection;
-use crate::plan::{Asks, Facts, exempt_from_license, judge_requester};
+use crate::plan::{Asks, Facts, UserFacts, exempt_from_license, judge_requester};
 use crate::store::host::Returned;
 use crate::store::ledger::copies::{self, Pending, Returning};
 use crate::store::ledger::jobs::Job;
@@ -66,35 +66,25 @@ pub async fn revert(context: &Context, target: &Job, requester: &UserId) -> Resu
     let judged = revert::judge_revert(&session, target, Locking::Unlocked).await?;
     let is_possible = judged.is_ok();
     rejections.extend(judged.err());
-    let mut license = LicenseForeseen::NotNeeded;
-    let mut coming = None;
-    if is_possible {
-        match revert::who_comes_in(target, &facts)? {
-            Err(reason) => rejections.push(reason),
-            Ok(None) => {}
-            Ok(Some(found)) => {
-                coming = Some(user.as_str());
-                if revert::freed_a_license(target) && !exempt_from_license(&catalog, found) {
-                    license = match host::can_take_license(&session, &catalog, &found.org, &found.id).await? {
-                        true => LicenseForeseen::Free,
-                        false => LicenseForeseen::NoneFree,
-                    };
-                }
-            }
+    let comes_in = match is_possible {
+        true => revert::who_comes_in(target, &facts)?,
+        false => Ok(None),
+    };
+    let coming = comes_in.as_ref().is_ok_and(Option::is_some).then_some(user.as_str());
+    let license = match comes_in {
+        Ok(Some(found)) => license(&session, &catalog, target, found).await?,
+        Ok(None) => LicenseForeseen::NotNeeded,
+        Err(reason) => {
+            rejections.push(reason);
+            LicenseForeseen::NotNeeded
         }
-    }
+    };
     if license == LicenseForeseen::NoneFree {
         rejections.push(rejection::no_license_free(user.as_str()));
     }
     let references = match is_possible {
         true => {
-            let mut foreseeing =
-                Foreseeing { session: &session, catalog: &catalog, target, coming, counts: BTreeMap::new() };
-            foreseeing.journaled().await?;
-            foreseeing.returning().await?;
-            let did = journal::tallies(&session, &[target.id]).await?.remove(&target.id).unwrap_or_default();
-            let tallies = Tallies { undone: foreseeing.tallies(), did };
-            results_of(&session, &catalog, tallies, Uuid::nil(), Some(target)).await?
+            Foreseeing { session: &session, catalog: &catalog, target, coming, counts: BTreeMap::new() }.all().await?
         }
         false => Vec::new(),
     };
@@ -105,6 +95,16 @@ pub async fn revert(context: &Context, target: &Job, requester: &UserId) -> Resu
         rejections,
         license,
         references,
+    })
+}
+
+async fn license(session: &Session, catalog: &Catalog, target: &Job, coming: &UserFacts) -> Result<LicenseForeseen> {
+    if catalog.license.is_none() || !revert::freed_a_license(target) || exempt_from_license(catalog, coming) {
+        return Ok(LicenseForeseen::NotNeeded);
+    }
+    Ok(match host::can_take_license(session, catalog, &coming.org, &coming.id).await? {
+        true => LicenseForeseen::Free,
+        false => LicenseForeseen::NoneFree,
     })
 }
 
@@ -119,6 +119,16 @@ struct Foreseeing<'f> {
 }
 
 impl Foreseeing<'_> {
+    /// What would become of everything, by kind, as the undo's certificate counts it.
+    async fn all(mut self) -> Result<Vec<ReferenceResult>> {
+        self.journaled().await?;
+        self.returning().await?;
+        let (session, catalog, target) = (self.session, self.catalog, self.target);
+        let did = journal::tallies(session, &[target.id]).await?.remove(&target.id).unwrap_or_default();
+        let tallies = Tallies { undone: self.tallies(), did };
+        results_of(session, catalog, tallies, Uuid::nil(), Some(target)).await
+    }
+
     /// What the job has journaled, from its end.
     async fn journaled(&mut self) -> Result<()> {
         // A chunk's copies come back with the first of its rows of the journal, whatever others there are.

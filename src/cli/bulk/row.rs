@@ -36,7 +36,7 @@ pub struct Reading<'r> {
 /// Users by organization and address in lower case.
 pub type People = HashMap<(String, String), Vec<UserId>>;
 
-type Read<T> = std::result::Result<T, Rejection>;
+type Read<T> = std::result::Result<T, Box<Rejection>>;
 
 impl Reading<'_> {
     /// Whether a row is to be done. One that cannot be read is not passed over in silence.
@@ -76,7 +76,7 @@ impl Reading<'_> {
         let email = self.cell(row, &Column::Email)?;
         if id.is_empty() && email.is_empty() {
             let mend = "fill in who leaves";
-            return Err(rejection::cell("missing_cell", "user_id", "it is empty, and so is `email`", mend));
+            return Err(cell("missing_cell", "user_id", "it is empty, and so is `email`", mend));
         }
         if id.is_empty() {
             return self.person(&org, "email", &email, people);
@@ -85,7 +85,7 @@ impl Reading<'_> {
         if !email.is_empty() && self.person(&org, "email", &email, people)? != user {
             let what = format!("{email} is not the address of user {user}");
             let mend = "correct `user_id` or `email`, or leave one of them out";
-            return Err(rejection::cell("other_user", "email", &what, mend));
+            return Err(cell("other_user", "email", &what, mend));
         }
         Ok(user)
     }
@@ -93,9 +93,9 @@ impl Reading<'_> {
     /// The request that a row makes, as the planner would read it.
     pub fn request(&self, row: &Row, people: &People) -> std::result::Result<Request, Vec<Rejection>> {
         let mut reasons = self.faults(row);
-        let mut keep = |reason: Rejection| {
+        let mut keep = |reason: Box<Rejection>| {
             if !reasons.contains(&reason) {
-                reasons.push(reason);
+                reasons.push(*reason);
             }
         };
         let org = self.org(row).map_err(&mut keep).ok().flatten();
@@ -125,14 +125,14 @@ impl Reading<'_> {
             expect: None,
             drift: Default::default(),
         };
-        self.read_back(request).map_err(|reason| vec![reason])
+        self.read_back(request).map_err(|reason| vec![*reason])
     }
 
     /// What is sent is what the planner can read.
     fn read_back(&self, request: Request) -> Read<Request> {
         let body = AnyRequest::Handover(request.clone()).canonical().to_string();
         let read = read_request(body.as_bytes()).and_then(|_| fit_handover(self.catalog, request));
-        read.map_err(|fault| rejection::cell(&fault.code, &fault.path, &fault.detail, "correct the cell"))
+        read.map_err(|fault| cell(&fault.code, &fault.path, &fault.detail, "correct the cell"))
     }
 
     /// Cells that cannot be read at all, and cells under no column.
@@ -144,7 +144,7 @@ impl Reading<'_> {
         }
         for (column, cell) in self.columns.iter().zip(&row.cells) {
             if let Err(fault) = cell {
-                reasons.push(of_cell(&name(column), fault));
+                reasons.push(*of_cell(&name(column), fault));
             }
         }
         reasons
@@ -172,7 +172,7 @@ impl Reading<'_> {
             false => Some(OrgId::try_from(written).map_err(|what| bad_id("org_id", &what))?),
         };
         let fits = fit_org(self.catalog, org.as_ref());
-        fits.map_err(|fault| rejection::cell(&fault.code, "org_id", &fault.detail, "correct the organization"))?;
+        fits.map_err(|fault| cell(&fault.code, "org_id", &fault.detail, "correct the organization"))?;
         Ok(org)
     }
 
@@ -181,7 +181,7 @@ impl Reading<'_> {
         let written = if written.is_empty() { self.by.clone().unwrap_or_default() } else { written };
         if written.is_empty() {
             let mend = "fill in who asks, or say it for all rows with --by";
-            return Err(rejection::cell("missing_cell", "requested_by", "it is empty", mend));
+            return Err(cell("missing_cell", "requested_by", "it is empty", mend));
         }
         self.person(org, "requested_by", &written, people)
     }
@@ -197,13 +197,13 @@ impl Reading<'_> {
             Some(users) => {
                 let ids: Vec<&str> = users.iter().map(UserId::as_str).collect();
                 let what = format!("{written} is the address of several users: {}", ids.join(", "));
-                Err(rejection::cell("ambiguous_address", column, &what, "write the user's id"))
+                Err(cell("ambiguous_address", column, &what, "write the user's id"))
             }
             // Where ids are texts, one may look like an address.
             None if column != "email" && self.catalog.users.key.family == Family::Text => self.id(column, written),
             None => {
                 let what = format!("nobody of the organization has the address {written}");
-                Err(rejection::cell("unknown_address", column, &what, "correct the address, or write the user's id"))
+                Err(cell("unknown_address", column, &what, "correct the address, or write the user's id"))
             }
         }
     }
@@ -229,7 +229,7 @@ impl Reading<'_> {
         let at = at.or_else(|| Some(day()?.midnight().assume_utc())).or_else(|| of_serial(&written));
         let what = format!("{written:?} is no time");
         let mend = "write it like 2026-12-01 or 2026-12-01T08:00:00Z";
-        at.map(Some).ok_or_else(|| rejection::cell("invalid_time", "effective_at", &what, mend))
+        at.map(Some).ok_or_else(|| cell("invalid_time", "effective_at", &what, mend))
     }
 
     /// The same row of the same file is the same request, however often it is sent.
@@ -250,7 +250,7 @@ impl Reading<'_> {
         row: &Row,
         org: &Option<OrgId>,
         people: &People,
-        keep: &mut impl FnMut(Rejection),
+        keep: &mut impl FnMut(Box<Rejection>),
     ) -> BTreeMap<String, Allotment> {
         let mut reassign = BTreeMap::new();
         let mut allot = |column: &Column| match self.cell(row, column) {
@@ -306,26 +306,30 @@ fn name(column: &Column) -> String {
     .to_owned()
 }
 
-fn of_cell(column: &str, fault: &CellFault) -> Rejection {
+fn cell(code: &str, column: &str, what: &str, mend: &str) -> Box<Rejection> {
+    Box::new(rejection::cell(code, column, what, mend))
+}
+
+fn of_cell(column: &str, fault: &CellFault) -> Box<Rejection> {
     match fault {
         CellFault::Formula => {
             let what = "it holds a formula whose value was not saved";
-            rejection::cell("formula_without_value", column, what, "paste the value in the formula's place")
+            cell("formula_without_value", column, what, "paste the value in the formula's place")
         }
         CellFault::Error(error) => {
-            rejection::cell("cell_error", column, &format!("it holds the error {error}"), "mend the formula")
+            cell("cell_error", column, &format!("it holds the error {error}"), "mend the formula")
         }
         CellFault::Inexact => {
             let what = "a spreadsheet does not keep all digits of so large a number";
-            rejection::cell("inexact_number", column, what, "format the column as text and write the number again")
+            cell("inexact_number", column, what, "format the column as text and write the number again")
         }
     }
 }
 
 /// The message of an id that is none begins with its code.
-fn bad_id(column: &str, what: &str) -> Rejection {
+fn bad_id(column: &str, what: &str) -> Box<Rejection> {
     let what = what.trim_start_matches("[invalid_id] ");
-    rejection::cell("invalid_id", column, what, "correct the cell")
+    cell("invalid_id", column, what, "correct the cell")
 }
 
 /// A time as spreadsheets keep it: days since the end of 1899, UTC.

@@ -42,7 +42,7 @@ pub async fn move_back(
 ) -> Result<Returned> {
     let mut returned = foresee_move_back(session, reference, holder, leaver, keys, Locking::Locked).await?;
     let there = std::mem::take(&mut returned.restored);
-    let act = Act::MoveBack { reference, holder, leaver, keys };
+    let act = Act::Records { reference, holder, leaver, keys };
     act.isolated(session, there, &mut returned).await?;
     Ok(returned)
 }
@@ -72,7 +72,7 @@ pub async fn foresee_move_back(
 /// Puts rows back into a table from their copies.
 pub async fn put_back(session: &Session, host: &TableName, columns: &[String], copies: &[i64]) -> Result<Returned> {
     let mut returned = Returned::default();
-    let act = Act::PutBack { host, columns, copies };
+    let act = Act::Rows { host, columns, copies };
     act.isolated(session, (0..copies.len()).collect(), &mut returned).await?;
     Ok(returned)
 }
@@ -86,7 +86,7 @@ pub async fn set_back(
 ) -> Result<Returned> {
     let mut returned = foresee_set_back(session, reference, values, copies, Locking::Locked).await?;
     let there = std::mem::take(&mut returned.restored);
-    let act = Act::SetBack { reference, values, copies };
+    let act = Act::Values { reference, values, copies };
     act.isolated(session, there, &mut returned).await?;
     Ok(returned)
 }
@@ -139,9 +139,9 @@ pub async fn foresee_put_back(session: &Session, reference: &Reference, copies: 
 
 /// One of the three, on some of what was asked for.
 enum Act<'a> {
-    MoveBack { reference: &'a Reference, holder: &'a UserId, leaver: &'a UserId, keys: &'a [Key] },
-    PutBack { host: &'a TableName, columns: &'a [String], copies: &'a [i64] },
-    SetBack { reference: &'a Reference, values: &'a [(Column, SetValue)], copies: &'a [i64] },
+    Records { reference: &'a Reference, holder: &'a UserId, leaver: &'a UserId, keys: &'a [Key] },
+    Rows { host: &'a TableName, columns: &'a [String], copies: &'a [i64] },
+    Values { reference: &'a Reference, values: &'a [(Column, SetValue)], copies: &'a [i64] },
 }
 
 impl Act<'_> {
@@ -177,16 +177,16 @@ impl Act<'_> {
 
     fn doing(&self) -> &'static str {
         match self {
-            Act::MoveBack { .. } => "moving records back",
-            Act::PutBack { .. } => "putting rows back",
-            Act::SetBack { .. } => "setting values back",
+            Act::Records { .. } => "moving records back",
+            Act::Rows { .. } => "putting rows back",
+            Act::Values { .. } => "setting values back",
         }
     }
 
     fn statement(&self, session: &Session, places: &[usize]) -> Sql {
         let mut sql = session.sql("");
         match self {
-            Act::MoveBack { reference, holder, leaver, keys } => {
+            Act::Records { reference, holder, leaver, keys } => {
                 let keys = key_table(&mut sql, reference, keys, places);
                 let (to, from) =
                     (sql.host(&reference.user, leaver.as_str()), sql.host(&reference.user, holder.as_str()));
@@ -198,7 +198,7 @@ impl Act<'_> {
                     same = same_key(reference),
                 ));
             }
-            Act::PutBack { host, columns, copies } => {
+            Act::Rows { host, columns, copies } => {
                 let host = table(host);
                 let names: Vec<&str> = columns.iter().map(String::as_str).collect();
                 let ids: Vec<i64> = places.iter().map(|place| copies[*place]).collect();
@@ -216,7 +216,7 @@ impl Act<'_> {
                     picked.join(", "),
                 ));
             }
-            Act::SetBack { reference, values, copies } => {
+            Act::Values { reference, values, copies } => {
                 let host = table(&reference.table);
                 let ids: Vec<i64> = places.iter().map(|place| copies[*place]).collect();
                 let rows = copied_rows(&mut sql, &host, &kept_columns(reference, values), &ids);
