@@ -296,6 +296,10 @@ impl Names {
             format!("CREATE INDEX handover_copies_keep_until ON {copies} (keep_until) WHERE keep_until IS NOT NULL"),
             format!("CREATE INDEX handover_outbox_due ON {outbox} (channel, id)"),
             format!("CREATE INDEX handover_audit_job ON {audit} (job_id)"),
+            // The trail of a user, of whoever asked, and of a time, each in the order in which it was written.
+            format!("CREATE INDEX handover_audit_user ON {audit} (user_id, id)"),
+            format!("CREATE INDEX handover_audit_actor ON {audit} (actor, id)"),
+            format!("CREATE INDEX handover_audit_at ON {audit} (at)"),
         ]
     }
 }

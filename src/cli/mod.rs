@@ -2,13 +2,17 @@
 //!
 //! Every reading command takes `--json`. Exit codes: 0 done, 1 failed, 2 usage, 3 rejected.
 
+mod audit;
+mod bulk;
 mod catalog;
 mod demo;
 mod jobs;
 mod migrate;
 mod open;
+mod order;
 mod output;
 mod preview;
+mod revert_preview;
 mod run;
 mod schema;
 mod submit;
@@ -22,6 +26,7 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
 use crate::config::{self, Settings};
+use crate::contract::RequestType;
 use crate::telemetry;
 
 /// Offboards users: moves everything a user owns to those who stay, in batches, while the application keeps running.
@@ -47,12 +52,26 @@ enum Command {
     Submit(submit::Arguments),
     /// Show what requests would do, and change nothing.
     Preview(preview::Arguments),
+    /// Judge a file with a leaver on each row, and send those that can be done.
+    Bulk(bulk::Arguments),
+    /// Undo a completed job: what is still where it was put goes back.
+    Revert(order::RevertArguments),
+    /// Call a job off that has not ended: what it has done is undone.
+    Cancel(order::Arguments),
+    /// Stop a job until it is resumed.
+    Pause(order::Arguments),
+    /// Let a job go on that was paused, or that needed attention.
+    Resume(order::Arguments),
+    /// Name other successors for what a job has not moved yet.
+    Amend(order::AmendArguments),
     /// List jobs, newest first.
     Jobs(jobs::ListArguments),
     /// Show a job: its references, chunks and certificate.
     Job(jobs::ShowArguments),
     /// Follow a job to its end.
     Watch(watch::Arguments),
+    /// List who asked for what, when, and what became of it.
+    Audit(audit::Arguments),
     /// List users, what they own, and who holds a license.
     Users(users::Arguments),
     /// Look at the catalog.
@@ -86,7 +105,7 @@ pub fn main(cli: Cli) -> ExitCode {
         // Whoever reads our output has closed it: `handover jobs | head` is no failure.
         Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("handover: {error:#}");
+            eprintln!("handover: {}", output::printable(&format!("{error:#}")));
             ExitCode::from(1)
         }
     }
@@ -111,9 +130,16 @@ async fn dispatch(command: Command, settings: Settings) -> Result<Ended> {
         Command::Migrate(arguments) => migrate::run(arguments, settings).await,
         Command::Submit(arguments) => submit::run(arguments, settings).await,
         Command::Preview(arguments) => preview::run(arguments, settings).await,
+        Command::Bulk(arguments) => bulk::run(arguments, settings).await,
+        Command::Revert(arguments) => order::revert(arguments, settings).await,
+        Command::Cancel(arguments) => order::run(RequestType::Cancel, arguments, settings).await,
+        Command::Pause(arguments) => order::run(RequestType::Pause, arguments, settings).await,
+        Command::Resume(arguments) => order::run(RequestType::Resume, arguments, settings).await,
+        Command::Amend(arguments) => order::amend(arguments, settings).await,
         Command::Jobs(arguments) => jobs::list(arguments, settings).await,
         Command::Job(arguments) => jobs::show(arguments, settings).await,
         Command::Watch(arguments) => watch::run(arguments, settings).await,
+        Command::Audit(arguments) => audit::run(arguments, settings).await,
         Command::Users(arguments) => users::run(arguments, settings).await,
         Command::Catalog(arguments) => catalog::run(arguments, settings).await,
         Command::Schema(arguments) => schema::run(arguments),

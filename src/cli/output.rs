@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use anyhow::Result;
 use serde::Serialize;
 
+use crate::contract::Rejection;
+
 /// Prints a line. Output that nobody reads any more is an error, which ends the command in silence.
 pub fn line(text: impl AsRef<str>) -> Result<()> {
     let mut out = io::stdout().lock();
@@ -51,8 +53,17 @@ pub fn table(head: &[&str], rows: &[Vec<String>]) -> Result<()> {
     rows.iter().try_for_each(|row| print(row.iter().map(String::as_str).collect()))
 }
 
+/// Prints why something may not be done, and what would mend it.
+pub fn reasons(reasons: &[Rejection]) -> Result<()> {
+    for reason in reasons {
+        line(format!("  {}: {}", reason.code, reason.message))?;
+        line(format!("    to mend it: {}", reason.mend))?;
+    }
+    Ok(())
+}
+
 /// Text from outside, as a terminal may show it: control characters, escape sequences among them, are spelled out.
-fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     let spell = |c: char| match c {
         '\n' | '\t' => c.to_string(),
         c if c.is_control() => c.escape_default().to_string(),

@@ -164,11 +164,7 @@ pub fn print(preview: &Preview) -> Result<()> {
     output::line(format!("user {}, job {}", preview.user_id, preview.job_id))?;
     if !preview.accepted {
         output::line("would be rejected:")?;
-        for reason in &preview.rejections {
-            output::line(format!("  {}: {}", reason.code, reason.message))?;
-            output::line(format!("    to mend it: {}", reason.mend))?;
-        }
-        return Ok(());
+        return output::reasons(&preview.rejections);
     }
     let rows: Vec<Vec<String>> = preview.references.iter().filter(|reference| reference.found > 0).map(row).collect();
     output::table(&["kind", "becomes", "assigned", "to"], &rows)?;

@@ -9,9 +9,10 @@ use clap::Args;
 use uuid::Uuid;
 
 use super::{Ended, open, output, watch};
-use crate::broker::{Channel, Outgoing};
+use crate::broker::{Broker, Channel, Outgoing};
 use crate::config::Settings;
 use crate::contract::{AnyRequest, read_request};
+use crate::store::Store;
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -30,19 +31,30 @@ pub async fn run(arguments: Arguments, settings: Settings) -> Result<Ended> {
     let requests = read_requests(&arguments.file)?;
     let store = open::ledger(&settings).await?;
     let broker = open::broker(&settings, &store).await?;
+    send(&store, broker.as_ref(), &requests, arguments.wait, arguments.json).await
+}
+
+/// Sends requests and prints the ids of their jobs; follows these to their end where that is asked for.
+pub async fn send(
+    store: &Store,
+    broker: &dyn Broker,
+    requests: &[AnyRequest],
+    wait: bool,
+    json: bool,
+) -> Result<Ended> {
     let messages: Vec<Outgoing> = requests.iter().map(message).collect();
     for (request, result) in requests.iter().zip(broker.publish(&messages).await) {
         let request_id = request.head().request_id;
         result.with_context(|| format!("the request {request_id} could not be sent"))?;
         let job = request.job_id();
-        match arguments.json {
+        match json {
             true => output::json_line(&serde_json::json!({ "request_id": request_id, "job_id": job }))?,
             false => output::line(job.to_string())?,
         }
     }
     broker.close().await;
-    match arguments.wait {
-        true => watch::wait_for_requests(&store, &requests, arguments.json).await,
+    match wait {
+        true => watch::wait_for_requests(store, requests, json).await,
         false => Ok(Ended::Done),
     }
 }
@@ -66,7 +78,8 @@ pub fn read_requests(file: &Path) -> Result<Vec<AnyRequest>> {
     pieces.iter().map(read).collect()
 }
 
-fn read_file(file: &Path) -> Result<String> {
+/// A file's text; `-` is standard input.
+pub fn read_file(file: &Path) -> Result<String> {
     if file != Path::new("-") {
         return std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()));
     }

@@ -16,10 +16,10 @@ use crate::store::ledger::jobs::{self, Job};
 use crate::store::ledger::requests;
 
 /// How often the ledger is looked at.
-const EVERY: Duration = Duration::from_millis(200);
+pub const EVERY: Duration = Duration::from_millis(200);
 
 /// How long nothing may be seen of a job before it is asked whether a worker runs.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Args)]
 pub struct Arguments {

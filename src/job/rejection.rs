@@ -290,3 +290,43 @@ pub fn email_taken(email: &str, user: &str) -> Rejection {
     let message = format!("the user {user} has the address {email} already");
     reason("email_taken", of_user(user), message, "reactivate that user, or use another address")
 }
+
+/// A cell of a bulk file cannot be read as what its column wants.
+pub fn cell(code: &str, column: &str, what: &str, mend: &str) -> Rejection {
+    reason(code, Concerning::default(), format!("column `{column}`: {what}"), mend)
+}
+
+/// A row of a bulk file has cells that no column stands over.
+pub fn too_many_cells(count: usize, columns: usize) -> Rejection {
+    let message = format!("the row has {count} cells and the file {columns} columns");
+    reason(
+        "too_many_cells",
+        Concerning::default(),
+        message,
+        "put quotation marks around a cell that holds the separator",
+    )
+}
+
+/// A user stands in several rows of a bulk file: none of them is done.
+pub fn duplicate_user(user: &str, rows: u64) -> Rejection {
+    let message = format!("the user {user} leaves in {rows} rows of the file");
+    reason("duplicate_user", of_user(user), message, "leave one of the rows")
+}
+
+/// A successor leaves in the same bulk file.
+pub fn successor_leaves_in_file(kind: &str, user: &str) -> Rejection {
+    let message = format!("the successor {user} for `{kind}` leaves in the same file");
+    reason("successor_leaves_in_file", of_kind_and_user(kind, user), message, "name a user who stays")
+}
+
+/// A request id belongs to another request.
+pub fn request_id_taken(request_id: &str, job: JobId) -> Rejection {
+    let message = format!("the request id {request_id} was used before for another request, which made the job {job}");
+    let concerning = Concerning { job_id: Some(job.to_string()), ..Concerning::default() };
+    reason("conflict", concerning, message, "give the row a `request_id` of its own, or the file another name")
+}
+
+/// A request could not be looked into, or not be sent.
+pub fn failed(what: &str) -> Rejection {
+    reason("failed", Concerning::default(), what.to_owned(), "mend what it says and run the command again")
+}

@@ -42,7 +42,8 @@ pub fn fit_handover(catalog: &Catalog, mut request: Request) -> Result<Request, 
     Ok(request)
 }
 
-fn fit_org(catalog: &Catalog, org: Option<&OrgId>) -> Result<(), Unreadable> {
+/// Checks an organization against the catalog.
+pub fn fit_org(catalog: &Catalog, org: Option<&OrgId>) -> Result<(), Unreadable> {
     match (&catalog.users.org, org) {
         (Some(_), None) => Err(Unreadable::new("missing_field", "org_id", "the catalog has organizations: say which")),
         (None, Some(_)) => {

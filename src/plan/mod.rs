@@ -12,5 +12,5 @@ pub mod token;
 
 pub use deal::Deal;
 pub use facts::{Count, Facts, Found, Standing, UserFacts};
-pub use fit::{fit, fit_handover};
+pub use fit::{fit, fit_handover, fit_org};
 pub use judge::{Asks, Plan, Planned, Verdict, exempt_from_license, judge, judge_requester, missing_fields};

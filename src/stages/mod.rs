@@ -14,7 +14,8 @@
 //! | [`relay`] | outbox rows | messages and events on the broker |
 //! | [`sweeper`] | time | messages for what should be moving and is not |
 //!
-//! [`assess`] is what the planner and a preview have in common: it asks every guard and changes nothing.
+//! [`assess`] is what the planner and a preview have in common: it asks every guard and changes nothing. [`foresee`] is the
+//! same for a revert.
 
 mod amend;
 pub mod assess;
@@ -22,6 +23,7 @@ mod certify;
 pub mod cutter;
 pub mod due;
 pub mod finalizer;
+pub mod foresee;
 mod invitations;
 mod isolate;
 mod letters;

@@ -20,34 +20,49 @@ use crate::store::ledger::jobs::Job;
 use crate::store::ledger::outbox::Letter;
 use crate::store::ledger::references::Course;
 use crate::store::ledger::{audit, jobs, outbox, references};
-use crate::store::{Result, Session, host};
+use crate::store::{Locking, Result, Session, host};
 
 /// Reverts a completed job: what is still where it was put goes back, and the user is active again.
 pub async fn revert(acting: &mut Acting<'_>, target: Job) -> Result<Vec<Rejection>> {
-    if let Some(reason) = refusal(&target, &[State::Completed], "reverted") {
-        return Ok(vec![reason]);
+    // A return on a later day is this very undo, only earlier now.
+    match judge_revert(acting.session, &target, Locking::Locked).await? {
+        Err(reason) => return Ok(vec![reason]),
+        Ok(None) => {}
+        Ok(Some(mut later)) => {
+            later.state = settle(&later, Happening::CalledOff)?;
+            later.wake_at = None;
+            later.completed_at = Some(acting.now);
+            acting.letters.push(letters::news(&mut later, Change::Cancelled, Vec::new(), acting.now));
+            acting.save(State::Scheduled, later).await?;
+        }
+    }
+    begin(acting, target).await
+}
+
+/// Why a job cannot be reverted; or the return on a later day that its revert takes the place of.
+pub async fn judge_revert(
+    session: &Session,
+    target: &Job,
+    locking: Locking,
+) -> Result<std::result::Result<Option<Job>, Rejection>> {
+    if let Some(reason) = refusal(target, &[State::Completed], "reverted") {
+        return Ok(Err(reason));
     }
     if !target.is(RequestType::Deactivate) && !target.is(RequestType::Reassign) {
         let mend = "only a deactivation or a reassignment can be reverted";
-        return Ok(vec![rejection::wrong_state(JobId(target.id), &target.kind, "reverted", mend)]);
+        return Ok(Err(rejection::wrong_state(JobId(target.id), &target.kind, "reverted", mend)));
     }
-    if let Some(last) = jobs::lock_last_handover(acting.session, &target.org, &target.user_id).await?
+    if let Some(last) = jobs::last_handover(session, &target.org, &target.user_id, locking).await?
         && last.id != target.id
     {
-        return Ok(vec![rejection::later_job(JobId(target.id), JobId(last.id))]);
+        return Ok(Err(rejection::later_job(JobId(target.id), JobId(last.id))));
     }
-    // A return on a later day is this very undo, only earlier now.
-    if let Some(mut open) = jobs::lock_open(acting.session, &target.org, &target.user_id).await? {
-        if open.target != Some(target.id) || open.state()? != State::Scheduled {
-            return Ok(vec![rejection::job_under_way(&target.user_id, JobId(open.id))]);
+    match jobs::open(session, &target.org, &target.user_id, locking).await? {
+        Some(open) if open.target != Some(target.id) || open.state()? != State::Scheduled => {
+            Ok(Err(rejection::job_under_way(&target.user_id, JobId(open.id))))
         }
-        open.state = settle(&open, Happening::CalledOff)?;
-        open.wake_at = None;
-        open.completed_at = Some(acting.now);
-        acting.letters.push(letters::news(&mut open, Change::Cancelled, Vec::new(), acting.now));
-        acting.save(State::Scheduled, open).await?;
+        open => Ok(Ok(open)),
     }
-    begin(acting, target).await
 }
 
 /// Calls a job off before its end. One that has not begun is forgotten; of one under way, what it did is undone.
@@ -137,21 +152,41 @@ async fn let_in(
     target: &Job,
     facts: &Facts,
 ) -> Result<std::result::Result<(), Rejection>> {
+    let found = match who_comes_in(target, facts)? {
+        Err(reason) => return Ok(Err(reason)),
+        Ok(None) => return Ok(Ok(())),
+        Ok(Some(found)) => found,
+    };
+    let user = &found.id;
+    if freed_a_license(target)
+        && let Err(reason) = take_license(session, catalog, found).await?
+    {
+        return Ok(Err(reason));
+    }
+    host::set_status(session, catalog, user, Standing::Inactive, Standing::Active).await?;
+    jobs::end_recounts(session, &target.org, user.as_str()).await?;
+    Ok(Ok(()))
+}
+
+/// The leaver of a job, where its undo lets them in again; or why it cannot.
+pub fn who_comes_in<'f>(
+    target: &Job,
+    facts: &'f Facts,
+) -> Result<std::result::Result<Option<&'f UserFacts>, Rejection>> {
     let user = target.user()?;
     let Some(found) = facts.users.get(user.as_str()) else { return Ok(Err(rejection::unknown_user(user.as_str()))) };
     if !target.is(RequestType::Deactivate) || found.standing == Standing::Active {
-        return Ok(Ok(()));
+        return Ok(Ok(None));
     }
-    if found.standing != Standing::Inactive {
-        return Ok(Err(rejection::invited(user.as_str())));
-    }
-    let freed = target.certificate.as_ref().is_some_and(|certificate| certificate["license"] == "freed");
-    if freed && let Err(reason) = take_license(session, catalog, found).await? {
-        return Ok(Err(reason));
-    }
-    host::set_status(session, catalog, &user, Standing::Inactive, Standing::Active).await?;
-    jobs::end_recounts(session, &target.org, user.as_str()).await?;
-    Ok(Ok(()))
+    Ok(match found.standing {
+        Standing::Inactive => Ok(Some(found)),
+        _ => Err(rejection::invited(user.as_str())),
+    })
+}
+
+/// Whether a job has freed a license, which its undo takes again.
+pub fn freed_a_license(target: &Job) -> bool {
+    target.certificate.as_ref().is_some_and(|certificate| certificate["license"] == "freed")
 }
 
 /// A license for a user who comes (back): one they hold already, or a free one.

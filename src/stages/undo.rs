@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::Context;
-use crate::catalog::{Catalog, Disposition, OnConflict, Reference};
+use crate::catalog::{Catalog, Disposition, OnConflict, Reference, TableName};
 use crate::contract::UserId;
 use crate::plan::Standing;
 use crate::store::host::{Key, Merged, Returned};
@@ -100,7 +100,8 @@ impl Cutting<'_> {
     }
 }
 
-fn restored_kinds(catalog: &Catalog) -> Vec<String> {
+/// The kinds that a user's return brings back.
+pub fn restored_kinds(catalog: &Catalog) -> Vec<String> {
     let restores = catalog.references.iter().filter(|reference| reference.disposition.restores());
     restores.map(|reference| reference.kind.clone()).collect()
 }
@@ -158,18 +159,15 @@ impl Undoing<'_> {
         let Some(reference) = catalog.reference(&entry.kind) else {
             return Err(Error::unexpected(doing, format!("the catalog has no kind {}", entry.kind)));
         };
-        let pending = match entry.action.as_str() {
-            "moved" => Vec::new(),
-            _ => copies::of_chunk(self.session, entry.job_id, entry.chunk, &entry.kind).await?,
-        };
+        match entry.action.as_str() {
+            "moved" => {}
+            "merged" => return self.merged(reference, entry).await,
+            _ => {
+                let pending = copies::of_chunk(self.session, entry.job_id, entry.chunk, &entry.kind).await?;
+                return self.copies(catalog, pending).await;
+            }
+        }
         let user = |text: &str| UserId::try_from(text.to_owned()).map_err(|what| Error::unexpected(doing, what));
-        if entry.action == "merged" {
-            let holder = user(entry.to_user.as_deref().unwrap_or_default())?;
-            return self.merged(reference, &holder, &read_keys(entry)?, &pending).await;
-        }
-        if entry.action != "moved" {
-            return self.copies(catalog, pending).await;
-        }
         let (leaver, holder) = (user(&entry.from_user)?, user(entry.to_user.as_deref().unwrap_or_default())?);
         let keys = read_keys(entry)?;
         let returned = host::move_back(self.session, reference, &holder, &leaver, &keys).await?;
@@ -182,58 +180,25 @@ impl Undoing<'_> {
     }
 
     /// Takes rows out of the successor's again that were added to them.
-    async fn merged(
-        &mut self,
-        reference: &Reference,
-        holder: &UserId,
-        keys: &[Key],
-        pending: &[Pending],
-    ) -> Result<()> {
-        let (Disposition::Transfer { on_conflict, .. } | Disposition::Block { on_conflict, .. }) =
-            &reference.disposition
-        else {
-            return Ok(());
-        };
-        let OnConflict::Add { occupied, columns } = on_conflict else { return Ok(()) };
-        // Of a chunk dealt to several, each row of the journal names those of one.
-        let ids: Vec<i64> = pending.iter().map(|copy| copy.id).collect();
-        let copied = host::copied_keys(self.session, reference, &ids).await?;
-        let theirs: Vec<&Pending> =
-            pending.iter().zip(&copied).filter(|(_, key)| keys.contains(key)).map(|(copy, _)| copy).collect();
+    async fn merged(&mut self, reference: &Reference, entry: &Entry) -> Result<()> {
+        let Some((holder, theirs)) = read_merged(self.session, reference, entry).await? else { return Ok(()) };
+        let Some(merged) = merged_by(reference, &holder) else { return Ok(()) };
         let ids: Vec<i64> = theirs.iter().map(|copy| copy.id).collect();
-        let merged = Merged { reference, holder, occupied, columns };
         let returned = host::unmerge(self.session, &merged, &ids).await?;
-        self.settle(reference, &reference.kind, &theirs, &returned).await
+        self.settle(reference, &reference.kind, &theirs.iter().collect::<Vec<_>>(), &returned).await
     }
 
     /// Brings back what copies hold: rows of a table at a time, parents before their children.
     async fn copies(&mut self, catalog: &Catalog, pending: Vec<Pending>) -> Result<()> {
         let pending = self.set_aside_those_of_the_absent(catalog, pending).await?;
-        for reference in &catalog.references {
-            let of_kind: Vec<&Pending> = pending.iter().filter(|copy| copy.kind == reference.kind).collect();
-            if of_kind.is_empty() {
-                continue;
-            }
-            if let Disposition::Set { values, .. } = &reference.disposition {
-                let ids: Vec<i64> = of_kind.iter().map(|copy| copy.id).collect();
-                let returned = host::set_back(self.session, reference, values, &ids).await?;
-                self.settle(reference, &reference.kind, &of_kind, &returned).await?;
-                continue;
-            }
-            let own = (&reference.table, &reference.columns, reference.kind.clone());
-            let children = reference.disposition.children().iter();
-            let children =
-                children.map(|child| (&child.table, &child.columns, format!("{}/{}", reference.kind, child.table)));
-            for (table, columns, kind) in std::iter::once(own).chain(children).collect::<Vec<_>>() {
-                let name = table.to_string();
-                let of_table: Vec<&Pending> = of_kind.iter().copied().filter(|copy| copy.table_name == name).collect();
-                if of_table.is_empty() {
-                    continue;
+        for batch in by_table(catalog, &pending) {
+            let returned = match &batch.reference.disposition {
+                Disposition::Set { values, .. } => {
+                    host::set_back(self.session, batch.reference, values, &batch.ids()).await?
                 }
-                let ids: Vec<i64> = of_table.iter().map(|copy| copy.id).collect();
-                let returned = host::put_back(self.session, table, columns, &ids).await?;
-                self.settle(reference, &kind, &of_table, &returned).await?;
-            }
+                _ => host::put_back(self.session, batch.table, batch.columns, &batch.ids()).await?,
+            };
+            self.settle(batch.reference, &batch.kind, &batch.copies, &returned).await?;
         }
         Ok(())
     }
@@ -244,17 +209,7 @@ impl Undoing<'_> {
         catalog: &Catalog,
         pending: Vec<Pending>,
     ) -> Result<Vec<Pending>> {
-        let between = pending.iter().filter(|copy| copy.other_user.is_some());
-        let users = between.flat_map(|copy| [Some(&copy.from_user), copy.other_user.as_ref()]).flatten();
-        let users: HashSet<UserId> = users.filter_map(|user| UserId::try_from(user.clone()).ok()).collect();
-        if users.is_empty() {
-            return Ok(pending);
-        }
-        let found = host::read_users(self.session, catalog, &users).await?;
-        let is_here = |user: &str| found.get(user).is_some_and(|user| user.standing == Standing::Active);
-        let (here, absent): (Vec<Pending>, Vec<Pending>) = pending
-            .into_iter()
-            .partition(|copy| copy.other_user.as_ref().is_none_or(|other| is_here(other) && is_here(&copy.from_user)));
+        let (here, absent) = split_by_presence(self.session, catalog, pending, None).await?;
         let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
         absent.iter().for_each(|copy| *kinds.entry(copy.kind.as_str()).or_default() += 1);
         for (kind, records) in kinds {
@@ -305,6 +260,98 @@ impl Undoing<'_> {
     }
 }
 
+/// Copies of one table that come back together.
+pub struct Batch<'b> {
+    /// The reference that they belong to.
+    pub reference: &'b Reference,
+    /// What the journal calls them: the reference's kind, and behind it the table of rows that went along.
+    pub kind: String,
+    /// The table.
+    pub table: &'b TableName,
+    /// Its columns.
+    pub columns: &'b [String],
+    /// The copies.
+    pub copies: Vec<&'b Pending>,
+}
+
+impl Batch<'_> {
+    /// The copies' numbers.
+    pub fn ids(&self) -> Vec<i64> {
+        self.copies.iter().map(|copy| copy.id).collect()
+    }
+}
+
+/// Copies by their tables, in the order in which they come back: parents before their children.
+pub fn by_table<'b>(catalog: &'b Catalog, pending: &'b [Pending]) -> Vec<Batch<'b>> {
+    let mut batches = Vec::new();
+    for reference in &catalog.references {
+        let of_kind: Vec<&Pending> = pending.iter().filter(|copy| copy.kind == reference.kind).collect();
+        let own = (&reference.table, &reference.columns, reference.kind.clone());
+        if let Disposition::Set { .. } = &reference.disposition {
+            let (table, columns, kind) = own;
+            batches.push(Batch { reference, kind, table, columns, copies: of_kind });
+            continue;
+        }
+        let children = reference.disposition.children().iter();
+        let children =
+            children.map(|child| (&child.table, &child.columns, format!("{}/{}", reference.kind, child.table)));
+        for (table, columns, kind) in std::iter::once(own).chain(children) {
+            let name = table.to_string();
+            let copies = of_kind.iter().copied().filter(|copy| copy.table_name == name).collect();
+            batches.push(Batch { reference, kind, table, columns, copies });
+        }
+    }
+    batches.retain(|batch| !batch.copies.is_empty());
+    batches
+}
+
+/// Copies of rows that nobody is missing for, and those whose other user is away. `coming` is taken for one who is there.
+pub async fn split_by_presence(
+    session: &Session,
+    catalog: &Catalog,
+    pending: Vec<Pending>,
+    coming: Option<&str>,
+) -> Result<(Vec<Pending>, Vec<Pending>)> {
+    let between = pending.iter().filter(|copy| copy.other_user.is_some());
+    let users = between.flat_map(|copy| [Some(&copy.from_user), copy.other_user.as_ref()]).flatten();
+    let users: HashSet<UserId> = users.filter_map(|user| UserId::try_from(user.clone()).ok()).collect();
+    if users.is_empty() {
+        return Ok((pending, Vec::new()));
+    }
+    let found = host::read_users(session, catalog, &users).await?;
+    let is_here =
+        |user: &str| coming == Some(user) || found.get(user).is_some_and(|user| user.standing == Standing::Active);
+    let nobody_misses =
+        |copy: &Pending| copy.other_user.as_ref().is_none_or(|other| is_here(other) && is_here(&copy.from_user));
+    Ok(pending.into_iter().partition(nobody_misses))
+}
+
+/// Whose rows were added to by a row of the journal, and the copies of what was added: of a chunk dealt to several, each row
+/// of the journal names those of one.
+pub async fn read_merged(
+    session: &Session,
+    reference: &Reference,
+    entry: &Entry,
+) -> Result<Option<(UserId, Vec<Pending>)>> {
+    let Some(holder) = entry.to_user.clone().and_then(|user| UserId::try_from(user).ok()) else { return Ok(None) };
+    let keys = read_keys(entry)?;
+    let pending = copies::of_chunk(session, entry.job_id, entry.chunk, &entry.kind).await?;
+    let ids: Vec<i64> = pending.iter().map(|copy| copy.id).collect();
+    let copied = host::copied_keys(session, reference, &ids).await?;
+    let theirs = pending.into_iter().zip(&copied).filter(|(_, key)| keys.contains(key)).map(|(copy, _)| copy).collect();
+    Ok(Some((holder, theirs)))
+}
+
+/// What a reference adds up, of a successor's rows.
+pub fn merged_by<'a>(reference: &'a Reference, holder: &'a UserId) -> Option<Merged<'a>> {
+    let (Disposition::Transfer { on_conflict, .. } | Disposition::Block { on_conflict, .. }) = &reference.disposition
+    else {
+        return None;
+    };
+    let OnConflict::Add { occupied, columns } = on_conflict else { return None };
+    Some(Merged { reference, holder, occupied, columns })
+}
+
 /// A key as the journal has it: a text, or an array of texts where it has several columns.
 fn key_value(mut key: Key) -> serde_json::Value {
     match key.len() {
@@ -313,7 +360,8 @@ fn key_value(mut key: Key) -> serde_json::Value {
     }
 }
 
-fn read_keys(entry: &Entry) -> Result<Vec<Key>> {
+/// The keys that a row of the journal tells of.
+pub fn read_keys(entry: &Entry) -> Result<Vec<Key>> {
     let doing = "reading the keys of a row of the journal";
     let faulty = || Error::unexpected(doing, format!("the row {} has no keys", entry.id));
     let keys = entry.keys.as_ref().and_then(serde_json::Value::as_array).ok_or_else(faulty)?;

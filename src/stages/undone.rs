@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::finalizer::wake_waiting;
 use super::start::settle;
 use super::undo::{RESTORED, SKIPPED};
 use super::writing::audit_entry;
 use super::{Context, letters};
+use crate::catalog::Catalog;
 use crate::contract::{Certificate, Change, EventType, JobId, LicenseOutcome, ReferenceResult, RequestType};
 use crate::job::{Happening, State};
 use crate::store::ledger::jobs::Job;
@@ -57,7 +59,15 @@ pub async fn finalize(session: &Session, context: &Context, job: &mut Job, now: 
     Ok(left)
 }
 
-/// What came back of each kind. Of a revert, every record that the job to be undone had journaled is among it.
+/// What an undo did, and what the job to be undone had done.
+#[derive(Default)]
+pub struct Tallies {
+    /// What came back and what did not.
+    pub undone: Vec<Tally>,
+    /// What there was to come back.
+    pub did: Vec<Tally>,
+}
+
 async fn results(
     session: &Session,
     context: &Context,
@@ -66,9 +76,23 @@ async fn results(
 ) -> Result<Vec<ReferenceResult>> {
     let ids: Vec<_> = [Some(job.id), target.map(|target| target.id)].into_iter().flatten().collect();
     let mut tallies = journal::tallies(session, &ids).await?;
-    let undone = tallies.remove(&job.id).unwrap_or_default();
-    let did = target.and_then(|target| tallies.remove(&target.id)).unwrap_or_default();
+    let tallies = Tallies {
+        undone: tallies.remove(&job.id).unwrap_or_default(),
+        did: target.and_then(|target| tallies.remove(&target.id)).unwrap_or_default(),
+    };
     let catalog = context.catalogs.of_hash(&context.store, &job.catalog_hash).await?;
+    results_of(session, &catalog, tallies, job.id, target).await
+}
+
+/// What came back of each kind by a job. Of a revert, every record that the job to be undone had journaled is among it.
+pub async fn results_of(
+    session: &Session,
+    catalog: &Catalog,
+    tallies: Tallies,
+    by: Uuid,
+    target: Option<&Job>,
+) -> Result<Vec<ReferenceResult>> {
+    let Tallies { undone, did } = tallies;
     let mut kinds: Vec<&str> = catalog.references.iter().map(|reference| reference.kind.as_str()).collect();
     // Rows of other tables that went along come behind.
     let mut along: Vec<&str> =
@@ -85,7 +109,7 @@ async fn results(
         let removed: u64 = sum(&did, kind, |action| action != "moved");
         if let (Some(target), Some(reference), true) = (target, reference, removed > 0) {
             let table = reference.table.to_string();
-            let (made, before) = copies::made(session, target.id, kind, &table, job.id).await?;
+            let (made, before) = copies::made(session, target.id, kind, &table, by).await?;
             result.impossible = Some(removed.saturating_sub(made));
             if before > 0 {
                 result.skipped.insert("back_already".into(), before);

@@ -24,7 +24,7 @@ use tokio::sync::Notify;
 pub use self::connect::Settings;
 pub use self::error::{Cause, Error, Result};
 use self::fault::Probe;
-pub use self::session::Session;
+pub use self::session::{Locking, Session};
 use self::sql::Sql;
 use crate::catalog::Engine;
 

@@ -24,6 +24,22 @@ pub struct Session {
     probe: Option<Arc<dyn Probe>>,
 }
 
+/// Whether rows that are read are locked until the transaction ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Locking {
+    /// They are. SQLite has one writer anyhow.
+    Locked,
+    /// They are not: nothing is to be changed.
+    Unlocked,
+}
+
+impl Locking {
+    /// Whether a statement has to say it.
+    pub fn applies(self, engine: Engine) -> bool {
+        self == Locking::Locked && engine == Engine::Postgres
+    }
+}
+
 enum Inner {
     Transaction(DatabaseTransaction),
     Pool(DatabaseConnection),

@@ -1,6 +1,8 @@
 //! The command line, through the binary itself: what it prints, what it answers, and how it ends.
 
+mod audit;
 mod demo;
+mod orders;
 mod reading;
 mod set_up;
 mod working;

@@ -7,6 +7,7 @@ mod allotments;
 mod apto;
 mod bad_input;
 mod broker_faults;
+mod bulk;
 mod catalog;
 mod cli;
 mod concurrency;

@@ -2,14 +2,16 @@
 //!
 //! Locks: the user's own row, one free license, the invitation's row; each alone, until the caller commits.
 
-use sea_orm::QueryResult;
+use std::collections::HashMap;
+
+use sea_orm::{DbErr, QueryResult};
 
 use super::rows::{as_text, inside, now};
 use super::users::contention;
 use crate::catalog::{Catalog, Engine, InvitationStatus, Invitations, Status};
 use crate::contract::UserId;
 use crate::plan::Standing;
-use crate::store::sql::{Sql, column, quoted, table};
+use crate::store::sql::{Lane, Sql, column, quoted, table};
 use crate::store::{Error, Result, Session};
 
 /// Gives a user another status. Where it is not the one that was expected, the host was faster, and the transaction must
@@ -84,6 +86,20 @@ pub async fn take_license(session: &Session, catalog: &Catalog, org: &str, user:
     Ok(session.run(doing, sql).await? == 1)
 }
 
+/// Whether a user could take a license now: they hold one, or one is free.
+pub async fn can_take_license(session: &Session, catalog: &Catalog, org: &str, user: &UserId) -> Result<bool> {
+    let Some(license) = &catalog.license else { return Ok(true) };
+    let (host, holder) = (table(&license.table), quoted(&license.user.name));
+    let mut sql = session.sql("");
+    let user = sql.host(&license.user, user.as_str());
+    let of_org = match &license.org {
+        Some(column) => format!(" AND {} = {}", quoted(&column.name), sql.host(column, org)),
+        None => String::new(),
+    };
+    sql.add(&format!("SELECT 1 FROM {host} WHERE {holder} = {user} OR {holder} IS NULL{of_org} LIMIT 1"));
+    Ok(session.one("looking for a license", sql).await?.is_some())
+}
+
 /// Somebody who is to come.
 #[derive(Debug, Clone, Copy)]
 pub struct Invited<'i> {
@@ -113,6 +129,40 @@ pub async fn user_with_email(session: &Session, catalog: &Catalog, org: &str, em
         address = quoted(&users.email.name),
     ));
     first_text(session, "looking for an address", sql).await
+}
+
+/// The users of an organization who have these addresses, by address in lower case; an address may be several users'.
+pub async fn users_with_emails(
+    session: &Session,
+    catalog: &Catalog,
+    org: &str,
+    emails: &[String],
+) -> Result<HashMap<String, Vec<UserId>>> {
+    let doing = "looking for addresses";
+    let users = &catalog.users;
+    let mut sql = session.sql("");
+    let of_org = match &users.org {
+        Some(of) => format!(" AND {} = {}", column("u", &of.name), sql.host(of, org)),
+        None => String::new(),
+    };
+    let lane = Lane::cast_to("text", "email", emails.iter().map(Some));
+    let asked = sql.table("a", vec![lane]);
+    sql.add(&format!(
+        "SELECT a.email AS email, {id} AS id FROM {asked} JOIN {host} u ON lower({address}) = lower(a.email){of_org}",
+        id = as_text(&column("u", &users.key.name)),
+        host = table(&users.table),
+        address = column("u", &users.email.name),
+    ));
+    let mut found: HashMap<String, Vec<UserId>> = HashMap::new();
+    for row in session.all(doing, sql).await? {
+        let read = || -> std::result::Result<(String, String), DbErr> {
+            Ok((row.try_get("", "email")?, row.try_get("", "id")?))
+        };
+        let (email, id) = read().map_err(|error| Error::unexpected(doing, error.to_string()))?;
+        let id = UserId::try_from(id).map_err(|what| Error::unexpected(doing, what))?;
+        found.entry(email.to_lowercase()).or_default().push(id);
+    }
+    Ok(found)
 }
 
 /// Adds a user with the status `invited`.

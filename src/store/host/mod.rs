@@ -33,15 +33,18 @@ mod users;
 mod work;
 
 pub use arrivals::{
-    Answered, Invited, add_invited, answer_invitation, invite, name_and_email, set_status, take_license,
-    user_with_email,
+    Answered, Invited, add_invited, answer_invitation, can_take_license, invite, name_and_email, set_status,
+    take_license, user_with_email, users_with_emails,
 };
 pub use count::{Place, blocking_keys, census, counts, lock_siblings, not_owned, reports_above};
 pub use cut::{Cut, cut, halve};
 pub use sample::{few_values, known_values};
 pub use schema::read_schema;
 pub use tenant::enter;
-pub use undo::{Merged, Returned, copied_keys, move_back, put_back, set_back, unmerge};
+pub use undo::{
+    Merged, Returned, copied_keys, foresee_move_back, foresee_put_back, foresee_set_back, foresee_unmerge, move_back,
+    put_back, set_back, unmerge,
+};
 pub use users::{
     Listed, fitness_now, free_licenses, group_members, list_users, lock_rows, lock_users, managers, read_users,
     shut_out,

@@ -15,7 +15,7 @@ use super::transfer::touch;
 use crate::catalog::{Column, Engine, Occupied, Reference, SetValue, TableName};
 use crate::contract::UserId;
 use crate::store::sql::{Lane, Sql, cast, column, quoted, table};
-use crate::store::{Cause, Error, Result, Session};
+use crate::store::{Cause, Error, Locking, Result, Session};
 
 /// What became of things that were to come back, each by its place in what was asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -40,26 +40,39 @@ pub async fn move_back(
     leaver: &UserId,
     keys: &[Key],
 ) -> Result<Returned> {
+    let mut returned = foresee_move_back(session, reference, holder, leaver, keys, Locking::Locked).await?;
+    let there = std::mem::take(&mut returned.restored);
+    let act = Act::Records { reference, holder, leaver, keys };
+    act.isolated(session, there, &mut returned).await?;
+    Ok(returned)
+}
+
+/// Which records could go back, as they stand now.
+pub async fn foresee_move_back(
+    session: &Session,
+    reference: &Reference,
+    holder: &UserId,
+    leaver: &UserId,
+    keys: &[Key],
+    locking: Locking,
+) -> Result<Returned> {
     let mut returned = Returned::default();
-    let holders = read_holders(session, reference, holder, keys).await?;
-    let mut there = Vec::new();
+    let holders = read_holders(session, reference, holder, keys, locking).await?;
     for place in 0..keys.len() {
         match holders.get(&place) {
-            Some(found) if *found == holder.as_str() => there.push(place),
+            Some(found) if *found == holder.as_str() => returned.restored.push(place),
             Some(found) if *found == leaver.as_str() => returned.skip("back_already", place),
             Some(_) => returned.skip("changed", place),
             None => returned.skip("gone", place),
         }
     }
-    let act = Act::MoveBack { reference, holder, leaver, keys };
-    act.isolated(session, there, &mut returned).await?;
     Ok(returned)
 }
 
 /// Puts rows back into a table from their copies.
 pub async fn put_back(session: &Session, host: &TableName, columns: &[String], copies: &[i64]) -> Result<Returned> {
     let mut returned = Returned::default();
-    let act = Act::PutBack { host, columns, copies };
+    let act = Act::Rows { host, columns, copies };
     act.isolated(session, (0..copies.len()).collect(), &mut returned).await?;
     Ok(returned)
 }
@@ -71,18 +84,56 @@ pub async fn set_back(
     values: &[(Column, SetValue)],
     copies: &[i64],
 ) -> Result<Returned> {
+    let mut returned = foresee_set_back(session, reference, values, copies, Locking::Locked).await?;
+    let there = std::mem::take(&mut returned.restored);
+    let act = Act::Values { reference, values, copies };
+    act.isolated(session, there, &mut returned).await?;
+    Ok(returned)
+}
+
+/// Which rows could be set back, as they stand now.
+pub async fn foresee_set_back(
+    session: &Session,
+    reference: &Reference,
+    values: &[(Column, SetValue)],
+    copies: &[i64],
+    locking: Locking,
+) -> Result<Returned> {
     let mut returned = Returned::default();
-    let standing = read_set(session, reference, values, copies).await?;
-    let mut there = Vec::new();
+    let standing = read_set(session, reference, values, copies, locking).await?;
     for (place, copy) in copies.iter().enumerate() {
         match standing.get(copy) {
-            Some(true) => there.push(place),
+            Some(true) => returned.restored.push(place),
             Some(false) => returned.skip("changed", place),
             None => returned.skip("gone", place),
         }
     }
-    let act = Act::SetBack { reference, values, copies };
-    act.isolated(session, there, &mut returned).await?;
+    Ok(returned)
+}
+
+/// Which of a reference's rows could be put back, as its table stands now: those whose key is free. What else the database
+/// would refuse, only trying tells.
+pub async fn foresee_put_back(session: &Session, reference: &Reference, copies: &[i64]) -> Result<Returned> {
+    let doing = "looking whether rows can be put back";
+    let host = table(&reference.table);
+    let mut sql = session.sql("");
+    let names: Vec<&str> = reference.key.iter().map(|key| key.name.as_str()).collect();
+    let rows = copied_rows(&mut sql, &host, &names, copies);
+    sql.add(&format!(
+        "SELECT CAST(r.copy_id AS bigint) AS copy_id FROM {rows} JOIN {host} t ON {}",
+        same_copied_key(reference)
+    ));
+    let mut taken = HashSet::new();
+    for row in session.all(doing, sql).await? {
+        taken.insert(row.try_get::<i64>("", "copy_id").map_err(|error| Error::unexpected(doing, error.to_string()))?);
+    }
+    let mut returned = Returned::default();
+    for (place, copy) in copies.iter().enumerate() {
+        match taken.contains(copy) {
+            true => returned.skip("occupied", place),
+            false => returned.restored.push(place),
+        }
+    }
     Ok(returned)
 }
 
@@ -100,11 +151,9 @@ pub struct Merged<'a> {
 
 /// Takes what was added from the successor's rows again, and puts the leaver's rows back.
 pub async fn unmerge(session: &Session, merged: &Merged<'_>, copies: &[i64]) -> Result<Returned> {
-    let mut returned = Returned::default();
-    let there = read_merged(session, merged, copies).await?;
-    let (there, gone): (Vec<usize>, Vec<usize>) = (0..copies.len()).partition(|place| there.contains(&copies[*place]));
-    gone.into_iter().for_each(|place| returned.skip("changed", place));
-    Act::TakeOut { merged, copies }.isolated(session, there, &mut returned).await?;
+    let mut returned = foresee_unmerge(session, merged, copies, Locking::Locked).await?;
+    let there = std::mem::take(&mut returned.restored);
+    Act::Sums { merged, copies }.isolated(session, there, &mut returned).await?;
     let back: Vec<i64> = returned.restored.iter().map(|place| copies[*place]).collect();
     let put = put_back(session, &merged.reference.table, &merged.reference.columns, &back).await?;
     match put.skipped.is_empty() {
@@ -114,12 +163,30 @@ pub async fn unmerge(session: &Session, merged: &Merged<'_>, copies: &[i64]) -> 
     }
 }
 
+/// Which rows could be taken out again, as the successor's rows stand now.
+pub async fn foresee_unmerge(
+    session: &Session,
+    merged: &Merged<'_>,
+    copies: &[i64],
+    locking: Locking,
+) -> Result<Returned> {
+    let mut returned = Returned::default();
+    let there = read_merged(session, merged, copies, locking).await?;
+    for (place, copy) in copies.iter().enumerate() {
+        match there.contains(copy) {
+            true => returned.restored.push(place),
+            false => returned.skip("changed", place),
+        }
+    }
+    Ok(returned)
+}
+
 /// One of them, on some of what was asked for.
 enum Act<'a> {
-    TakeOut { merged: &'a Merged<'a>, copies: &'a [i64] },
-    MoveBack { reference: &'a Reference, holder: &'a UserId, leaver: &'a UserId, keys: &'a [Key] },
-    PutBack { host: &'a TableName, columns: &'a [String], copies: &'a [i64] },
-    SetBack { reference: &'a Reference, values: &'a [(Column, SetValue)], copies: &'a [i64] },
+    Sums { merged: &'a Merged<'a>, copies: &'a [i64] },
+    Records { reference: &'a Reference, holder: &'a UserId, leaver: &'a UserId, keys: &'a [Key] },
+    Rows { host: &'a TableName, columns: &'a [String], copies: &'a [i64] },
+    Values { reference: &'a Reference, values: &'a [(Column, SetValue)], copies: &'a [i64] },
 }
 
 impl Act<'_> {
@@ -155,17 +222,17 @@ impl Act<'_> {
 
     fn doing(&self) -> &'static str {
         match self {
-            Act::TakeOut { .. } => "taking out what was added",
-            Act::MoveBack { .. } => "moving records back",
-            Act::PutBack { .. } => "putting rows back",
-            Act::SetBack { .. } => "setting values back",
+            Act::Sums { .. } => "taking out what was added",
+            Act::Records { .. } => "moving records back",
+            Act::Rows { .. } => "putting rows back",
+            Act::Values { .. } => "setting values back",
         }
     }
 
     fn statement(&self, session: &Session, places: &[usize]) -> Sql {
         let mut sql = session.sql("");
         match self {
-            Act::TakeOut { merged, copies } => {
+            Act::Sums { merged, copies } => {
                 let ids: Vec<i64> = places.iter().map(|place| copies[*place]).collect();
                 let host = table(&merged.reference.table);
                 let rows = copied_rows(&mut sql, &host, &merged.names(), &ids);
@@ -180,7 +247,7 @@ impl Act<'_> {
                     same = merged.same(),
                 ));
             }
-            Act::MoveBack { reference, holder, leaver, keys } => {
+            Act::Records { reference, holder, leaver, keys } => {
                 let keys = key_table(&mut sql, reference, keys, places);
                 let (to, from) =
                     (sql.host(&reference.user, leaver.as_str()), sql.host(&reference.user, holder.as_str()));
@@ -192,7 +259,7 @@ impl Act<'_> {
                     same = same_key(reference),
                 ));
             }
-            Act::PutBack { host, columns, copies } => {
+            Act::Rows { host, columns, copies } => {
                 let host = table(host);
                 let names: Vec<&str> = columns.iter().map(String::as_str).collect();
                 let ids: Vec<i64> = places.iter().map(|place| copies[*place]).collect();
@@ -210,7 +277,7 @@ impl Act<'_> {
                     picked.join(", "),
                 ));
             }
-            Act::SetBack { reference, values, copies } => {
+            Act::Values { reference, values, copies } => {
                 let host = table(&reference.table);
                 let ids: Vec<i64> = places.iter().map(|place| copies[*place]).collect();
                 let rows = copied_rows(&mut sql, &host, &kept_columns(reference, values), &ids);
@@ -270,13 +337,13 @@ fn before_columns(sql: &mut Sql, merged: &Merged<'_>, ids: &[i64]) -> String {
 }
 
 /// Copies whose rows are still added to one of the successor's, with that row locked.
-async fn read_merged(session: &Session, merged: &Merged<'_>, copies: &[i64]) -> Result<HashSet<i64>> {
+async fn read_merged(session: &Session, merged: &Merged<'_>, copies: &[i64], locking: Locking) -> Result<HashSet<i64>> {
     let doing = "looking for rows that were added to";
     let mut sql = session.sql("");
     let host = table(&merged.reference.table);
     let rows = copied_rows(&mut sql, &host, &merged.names(), copies);
     let from = sql.host(&merged.reference.user, merged.holder.as_str());
-    let lock = if session.engine() == Engine::Postgres { " FOR UPDATE OF t" } else { "" };
+    let lock = if locking.applies(session.engine()) { " FOR UPDATE OF t" } else { "" };
     sql.add(&format!(
         "SELECT CAST(r.copy_id AS bigint) AS copy_id FROM {rows} JOIN {host} t ON t.{user} = {from}{same}{lock}",
         user = user_column(merged.reference),
@@ -321,12 +388,13 @@ fn same_copied_key(reference: &Reference) -> String {
     equal.collect::<Vec<_>>().join(" AND ")
 }
 
-/// Who holds each record now, by its place, with the rows locked; a record that is gone is not there.
+/// Who holds each record now, by its place; a record that is gone is not there.
 async fn read_holders(
     session: &Session,
     reference: &Reference,
     holder: &UserId,
     keys: &[Key],
+    locking: Locking,
 ) -> Result<HashMap<usize, String>> {
     let doing = "looking where records are";
     let mut sql = session.sql("");
@@ -338,7 +406,7 @@ async fn read_holders(
         true => format!("t.{user} = {}", sql.host(&reference.user, holder.as_str())),
         false => "TRUE".to_owned(),
     };
-    let lock = if session.engine() == Engine::Postgres { " FOR UPDATE OF t" } else { "" };
+    let lock = if locking.applies(session.engine()) { " FOR UPDATE OF t" } else { "" };
     sql.add(&format!(
         "SELECT CAST(x.n AS bigint) AS n, {text} AS holder FROM {keys} JOIN {host} t ON {same}{holders}{lock}",
         text = cast(&format!("t.{user}"), "text"),
@@ -356,19 +424,20 @@ async fn read_holders(
     Ok(found)
 }
 
-/// Of copies whose rows are there: whether each still stands as it was set. The rows are locked.
+/// Of copies whose rows are there: whether each still stands as it was set.
 async fn read_set(
     session: &Session,
     reference: &Reference,
     values: &[(Column, SetValue)],
     copies: &[i64],
+    locking: Locking,
 ) -> Result<HashMap<i64, bool>> {
     let doing = "looking how rows stand";
     let mut sql = session.sql("");
     let host = table(&reference.table);
     let rows = copied_rows(&mut sql, &host, &kept_columns(reference, values), copies);
     let unset = unset(&mut sql, values, "t");
-    let lock = if session.engine() == Engine::Postgres { " FOR UPDATE OF t" } else { "" };
+    let lock = if locking.applies(session.engine()) { " FOR UPDATE OF t" } else { "" };
     sql.add(&format!(
         "SELECT CAST(r.copy_id AS bigint) AS copy_id, CAST(CASE WHEN {unset} THEN 0 ELSE 1 END AS bigint) AS stands \
          FROM {rows} JOIN {host} t ON {}{lock}",

@@ -1,9 +1,14 @@
 //! The audit trail: who asked for what, when, and what became of it. Only ever appended to.
 
-use sea_orm::{ActiveValue, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder};
+use std::collections::HashMap;
+
+use sea_orm::sea_query::LikeExpr;
+use sea_orm::{ActiveValue, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::entity::audit::{Column, Entity};
+use super::entity::jobs;
 use super::failed;
 use crate::store::{Result, Session};
 
@@ -27,4 +32,91 @@ pub async fn append(session: &Session, entries: Vec<Entry>) -> Result<()> {
 pub async fn of_job(session: &Session, job: Uuid) -> Result<Vec<Entry>> {
     let find = Entity::find().filter(Column::JobId.eq(job)).order_by_asc(Column::Id);
     find.all(session).await.map_err(failed("reading the audit trail"))
+}
+
+/// Which entries are asked for: those that pass every test that is there.
+#[derive(Debug, Clone, Default)]
+pub struct Asked {
+    /// About this user.
+    pub user: Option<String>,
+    /// Of this organization.
+    pub org: Option<String>,
+    /// Of this job.
+    pub job: Option<Uuid>,
+    /// By whom.
+    pub actor: Option<String>,
+    /// Actions that begin so.
+    pub action: Option<String>,
+    /// Not before this time.
+    pub since: Option<OffsetDateTime>,
+}
+
+impl Asked {
+    fn find(&self) -> sea_orm::Select<Entity> {
+        let mut find = Entity::find();
+        let equal = [(Column::UserId, &self.user), (Column::Org, &self.org), (Column::Actor, &self.actor)];
+        for (column, value) in equal {
+            if let Some(value) = value {
+                find = find.filter(column.eq(value.as_str()));
+            }
+        }
+        if let Some(job) = self.job {
+            find = find.filter(Column::JobId.eq(job));
+        }
+        if let Some(prefix) = &self.action {
+            find = find.filter(Column::Action.like(begins_with(prefix)));
+        }
+        if let Some(since) = self.since {
+            find = find.filter(Column::At.gte(since));
+        }
+        find
+    }
+
+    /// The number of the first of the last so many; none where there are not so many.
+    pub async fn first_of_last(&self, session: &Session, count: u64) -> Result<Option<i64>> {
+        let find = self.find().order_by_desc(Column::Id).offset(count.saturating_sub(1)).limit(1);
+        let find = find.select_only().column(Column::Id).into_tuple();
+        find.one(session).await.map_err(failed("looking where the audit trail is to begin"))
+    }
+
+    /// A page of them, oldest first, from a number on.
+    pub async fn from(&self, session: &Session, id: i64, limit: u64) -> Result<Vec<Told>> {
+        let find = self.find().filter(Column::Id.gte(id)).order_by_asc(Column::Id).limit(limit);
+        let entries = find.all(session).await.map_err(failed("reading the audit trail"))?;
+        let jobs = why(session, entries.iter().filter_map(|entry| entry.job_id).collect()).await?;
+        let told = |entry: Entry| {
+            let job = entry.job_id.and_then(|id| jobs.get(&id).cloned());
+            let (reason, target) = job.unwrap_or_default();
+            Told { entry, reason, target }
+        };
+        Ok(entries.into_iter().map(told).collect())
+    }
+}
+
+/// An entry, with what its job says of why and of what it was about.
+#[derive(Debug, Clone)]
+pub struct Told {
+    /// The entry.
+    pub entry: Entry,
+    /// The request's reason.
+    pub reason: Option<String>,
+    /// Of a request about a job: that job.
+    pub target: Option<Uuid>,
+}
+
+type Why = (Option<String>, Option<Uuid>);
+
+async fn why(session: &Session, ids: Vec<Uuid>) -> Result<HashMap<Uuid, Why>> {
+    use jobs::Column as Job;
+    let find = jobs::Entity::find().filter(Job::Id.is_in(ids)).select_only();
+    let find = find.columns([Job::Id, Job::Reason, Job::Target]).into_tuple();
+    let rows: Vec<(Uuid, Option<String>, Option<Uuid>)> =
+        find.all(session).await.map_err(failed("reading the reasons of requests"))?;
+    Ok(rows.into_iter().map(|(id, reason, target)| (id, (reason, target))).collect())
+}
+
+/// The prefix means what it says: `accept_invitation` has no character that stands for any.
+fn begins_with(prefix: &str) -> LikeExpr {
+    let escaped = prefix.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+    LikeExpr::new(format!("{escaped}%")).escape('\\')
 }

@@ -11,7 +11,7 @@ use crate::catalog::Engine;
 use crate::contract::{RequestType, UserId};
 use crate::job::State;
 use crate::store::error::Error;
-use crate::store::{Result, Session};
+use crate::store::{Locking, Result, Session};
 
 pub use super::entity::jobs::Model as Job;
 
@@ -71,6 +71,12 @@ pub async fn get(session: &Session, id: Uuid) -> Result<Option<Job>> {
     jobs::Entity::find_by_id(id).one(session).await.map_err(failed("reading a job"))
 }
 
+/// Those of these jobs that there are.
+pub async fn of_ids(session: &Session, ids: &[Uuid]) -> Result<Vec<Job>> {
+    let find = jobs::Entity::find().filter(jobs::Column::Id.is_in(ids.iter().copied()));
+    find.all(session).await.map_err(failed("reading jobs"))
+}
+
 /// A job, locked until the transaction ends: whoever changes its state comes here first.
 pub async fn lock(session: &Session, id: Uuid) -> Result<Option<Job>> {
     let mut find = jobs::Entity::find_by_id(id);
@@ -95,23 +101,23 @@ pub async fn update(session: &Session, from: State, job: Job) -> Result<()> {
     }
 }
 
-/// A user's last job that handed something over and was not undone, locked.
-pub async fn lock_last_handover(session: &Session, org: &str, user: &str) -> Result<Option<Job>> {
+/// A user's last job that handed something over and was not undone.
+pub async fn last_handover(session: &Session, org: &str, user: &str, locking: Locking) -> Result<Option<Job>> {
     let kinds = [RequestType::Deactivate.name(), RequestType::Reassign.name()];
     let mut find = jobs::Entity::find().filter(jobs::Column::Org.eq(org)).filter(jobs::Column::UserId.eq(user));
     find = find.filter(jobs::Column::Kind.is_in(kinds)).filter(jobs::Column::State.eq(State::Completed.name()));
     find = find.order_by_desc(jobs::Column::RequestedAt).limit(1);
-    if session.engine() == Engine::Postgres {
+    if locking.applies(session.engine()) {
         find = find.lock(LockType::Update);
     }
     find.one(session).await.map_err(failed("looking for a user's last job"))
 }
 
-/// A user's job that has not ended, locked.
-pub async fn lock_open(session: &Session, org: &str, user: &str) -> Result<Option<Job>> {
+/// A user's job that has not ended.
+pub async fn open(session: &Session, org: &str, user: &str, locking: Locking) -> Result<Option<Job>> {
     let mut find = jobs::Entity::find().filter(jobs::Column::Org.eq(org)).filter(jobs::Column::UserId.eq(user));
     find = find.filter(jobs::Column::State.is_in(State::OPEN.map(State::name)));
-    if session.engine() == Engine::Postgres {
+    if locking.applies(session.engine()) {
         find = find.lock(LockType::Update);
     }
     find.one(session).await.map_err(failed("looking for a user's open job"))

@@ -1,0 +1,344 @@
+//! A row becomes a request, or every reason why it is none.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use anyhow::Result;
+use time::format_description::well_known::Rfc3339;
+use time::macros::{datetime, format_description};
+use time::{Date, Duration, OffsetDateTime};
+use uuid::Uuid;
+
+use super::columns::Column;
+use super::table::{CellFault, Row};
+use crate::catalog::{Catalog, Disposition, Family};
+use crate::contract::{
+    Allotment, AnyRequest, JOB_NAMESPACE, OrgId, Recipient, Rejection, Request, RequestId, RequestType, Share, UserId,
+    read_request,
+};
+use crate::job::rejection;
+use crate::plan::{fit_handover, fit_org};
+use crate::store::{Session, host};
+
+/// What rows are read with.
+pub struct Reading<'r> {
+    /// The catalog.
+    pub catalog: &'r Catalog,
+    /// What the columns mean.
+    pub columns: Vec<Column>,
+    /// Who asks, where a row does not say it.
+    pub by: Option<String>,
+    /// The organization, where a row does not say it.
+    pub org: Option<String>,
+    /// The file's name, which request ids are derived from.
+    pub file_name: String,
+}
+
+/// Users by organization and address in lower case.
+pub type People = HashMap<(String, String), Vec<UserId>>;
+
+type Read<T> = std::result::Result<T, Box<Rejection>>;
+
+impl Reading<'_> {
+    /// Whether a row is to be done. One that cannot be read is not passed over in silence.
+    pub fn is_to_be_done(&self, row: &Row) -> bool {
+        let yes = |says: String| ["y", "yes", "true", "1", "x"].contains(&says.to_lowercase().as_str());
+        self.cell(row, &Column::Deactivated).map_or(true, yes)
+    }
+
+    /// The leaver, as the row writes them.
+    pub fn written(&self, row: &Row) -> String {
+        let written = [Column::UserId, Column::Email].map(|column| self.text(row, &column).unwrap_or_default());
+        written.into_iter().find(|text| !text.is_empty()).unwrap_or_default()
+    }
+
+    /// Looks the addresses of rows up, each inside its row's organization.
+    pub async fn people(&self, session: &Session, rows: &[Row]) -> Result<People> {
+        let mut by_org: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for row in rows.iter().filter(|row| self.is_to_be_done(row)) {
+            let Ok(org) = self.org(row) else { continue };
+            let org = org.map(String::from).unwrap_or_default();
+            let addresses = row.cells.iter().flatten().chain(&self.by).filter(|text| text.contains('@'));
+            by_org.entry(org).or_default().extend(addresses.map(|text| text.to_lowercase()));
+        }
+        let mut people = People::new();
+        for (org, addresses) in by_org.into_iter().filter(|(_, addresses)| !addresses.is_empty()) {
+            let addresses: Vec<String> = addresses.into_iter().collect();
+            let found = host::users_with_emails(session, self.catalog, &org, &addresses).await?;
+            people.extend(found.into_iter().map(|(email, users)| ((org.clone(), email), users)));
+        }
+        Ok(people)
+    }
+
+    /// The leaver of a row.
+    pub fn leaver(&self, row: &Row, people: &People) -> Read<UserId> {
+        let org = self.org(row)?;
+        let id = self.cell(row, &Column::UserId)?;
+        let email = self.cell(row, &Column::Email)?;
+        if id.is_empty() && email.is_empty() {
+            let mend = "fill in who leaves";
+            return Err(cell("missing_cell", "user_id", "it is empty, and so is `email`", mend));
+        }
+        if id.is_empty() {
+            return self.person(&org, "email", &email, people);
+        }
+        let user = self.id("user_id", &id)?;
+        if !email.is_empty() && self.person(&org, "email", &email, people)? != user {
+            let what = format!("{email} is not the address of user {user}");
+            let mend = "correct `user_id` or `email`, or leave one of them out";
+            return Err(cell("other_user", "email", &what, mend));
+        }
+        Ok(user)
+    }
+
+    /// The request that a row makes, as the planner would read it.
+    pub fn request(&self, row: &Row, people: &People) -> std::result::Result<Request, Vec<Rejection>> {
+        let mut reasons = self.faults(row);
+        let mut keep = |reason: Box<Rejection>| {
+            if !reasons.contains(&reason) {
+                reasons.push(*reason);
+            }
+        };
+        let org = self.org(row).map_err(&mut keep).ok().flatten();
+        let user = self.leaver(row, people).map_err(&mut keep).ok();
+        let requested_by = self.requester(row, &org, people).map_err(&mut keep).ok();
+        let effective_at = self.effective_at(row).map_err(&mut keep).ok().flatten();
+        let reassign = self.reassign(row, &org, people, &mut keep);
+        let request_id = user.as_ref().and_then(|user| self.request_id(row, user).map_err(&mut keep).ok());
+        let reason = Some(self.text(row, &Column::Reason).unwrap_or_default()).filter(|text| !text.is_empty());
+        let (Some(user_id), Some(requested_by), Some(request_id), true) =
+            (user, requested_by, request_id, reasons.is_empty())
+        else {
+            return Err(reasons);
+        };
+        let request = Request {
+            kind: RequestType::Deactivate,
+            request_id,
+            org_id: org,
+            user_id,
+            requested_by,
+            reason,
+            effective_at,
+            return_at: None,
+            lock_out: false,
+            bulk: true,
+            also: Default::default(),
+            reassign,
+            expect: None,
+            drift: Default::default(),
+        };
+        self.read_back(request).map_err(|reason| vec![*reason])
+    }
+
+    /// What is sent is what the planner can read.
+    fn read_back(&self, request: Request) -> Read<Request> {
+        let body = AnyRequest::Handover(request.clone()).canonical().to_string();
+        let read = read_request(body.as_bytes()).and_then(|_| fit_handover(self.catalog, request));
+        read.map_err(|fault| cell(&fault.code, &fault.path, &fault.detail, "correct the cell"))
+    }
+
+    /// Cells that cannot be read at all, and cells under no column.
+    fn faults(&self, row: &Row) -> Vec<Rejection> {
+        let mut reasons = Vec::new();
+        let used = row.cells.iter().rposition(|cell| cell.as_ref() != Ok(&String::new())).map_or(0, |last| last + 1);
+        if used > self.columns.len() {
+            reasons.push(rejection::too_many_cells(used, self.columns.len()));
+        }
+        for (column, cell) in self.columns.iter().zip(&row.cells) {
+            if let Err(fault) = cell {
+                reasons.push(*of_cell(&name(column), fault));
+            }
+        }
+        reasons
+    }
+
+    fn cell(&self, row: &Row, wanted: &Column) -> Read<String> {
+        let Some(place) = self.columns.iter().position(|column| column == wanted) else { return Ok(String::new()) };
+        match row.cells.get(place) {
+            Some(Ok(text)) => Ok(text.clone()),
+            Some(Err(fault)) => Err(of_cell(&name(wanted), fault)),
+            None => Ok(String::new()),
+        }
+    }
+
+    /// A cell's text, where it has one; [`Reading::faults`] tells where it has not.
+    fn text(&self, row: &Row, wanted: &Column) -> Option<String> {
+        self.cell(row, wanted).ok()
+    }
+
+    fn org(&self, row: &Row) -> Read<Option<OrgId>> {
+        let written = self.cell(row, &Column::OrgId)?;
+        let written = if written.is_empty() { self.org.clone().unwrap_or_default() } else { written };
+        let org = match written.is_empty() {
+            true => None,
+            false => Some(OrgId::try_from(written).map_err(|what| bad_id("org_id", &what))?),
+        };
+        let fits = fit_org(self.catalog, org.as_ref());
+        fits.map_err(|fault| cell(&fault.code, "org_id", &fault.detail, "correct the organization"))?;
+        Ok(org)
+    }
+
+    fn requester(&self, row: &Row, org: &Option<OrgId>, people: &People) -> Read<UserId> {
+        let written = self.cell(row, &Column::RequestedBy)?;
+        let written = if written.is_empty() { self.by.clone().unwrap_or_default() } else { written };
+        if written.is_empty() {
+            let mend = "fill in who asks, or say it for all rows with --by";
+            return Err(cell("missing_cell", "requested_by", "it is empty", mend));
+        }
+        self.person(org, "requested_by", &written, people)
+    }
+
+    /// A user, by id or by address.
+    fn person(&self, org: &Option<OrgId>, column: &str, written: &str, people: &People) -> Read<UserId> {
+        if !written.contains('@') {
+            return self.id(column, written);
+        }
+        let place = (org.as_ref().map_or(String::new(), OrgId::to_string), written.to_lowercase());
+        match people.get(&place).map(Vec::as_slice) {
+            Some([user]) => Ok(user.clone()),
+            Some(users) => {
+                let ids: Vec<&str> = users.iter().map(UserId::as_str).collect();
+                let what = format!("{written} is the address of several users: {}", ids.join(", "));
+                Err(cell("ambiguous_address", column, &what, "write the user's id"))
+            }
+            // Where ids are texts, one may look like an address.
+            None if column != "email" && self.catalog.users.key.family == Family::Text => self.id(column, written),
+            None => {
+                let what = format!("nobody of the organization has the address {written}");
+                Err(cell("unknown_address", column, &what, "correct the address, or write the user's id"))
+            }
+        }
+    }
+
+    /// An id in the form in which the database writes it: two spellings of a user are one user.
+    fn id(&self, column: &str, written: &str) -> Read<UserId> {
+        let mut id = written.to_owned();
+        if self.catalog.users.key.family == Family::Uuid
+            && let Ok(uuid) = Uuid::parse_str(written)
+        {
+            id = uuid.to_string();
+        }
+        UserId::try_from(id).map_err(|what| bad_id(column, &what))
+    }
+
+    fn effective_at(&self, row: &Row) -> Read<Option<OffsetDateTime>> {
+        let written = self.cell(row, &Column::EffectiveAt)?;
+        if written.is_empty() {
+            return Ok(None);
+        }
+        let day = || Date::parse(&written, format_description!("[year]-[month]-[day]")).ok();
+        let at = OffsetDateTime::parse(&written, &Rfc3339).ok();
+        let at = at.or_else(|| Some(day()?.midnight().assume_utc())).or_else(|| of_serial(&written));
+        let what = format!("{written:?} is no time");
+        let mend = "write it like 2026-12-01 or 2026-12-01T08:00:00Z";
+        at.map(Some).ok_or_else(|| cell("invalid_time", "effective_at", &what, mend))
+    }
+
+    /// The same row of the same file is the same request, however often it is sent.
+    fn request_id(&self, row: &Row, user: &UserId) -> Read<RequestId> {
+        let written = self.cell(row, &Column::RequestId)?;
+        let written = match written.is_empty() {
+            false => written,
+            true => {
+                let name = format!("bulk:{}:{}:{user}", self.file_name.len(), self.file_name);
+                format!("bulk-{}", Uuid::new_v5(&JOB_NAMESPACE, name.as_bytes()))
+            }
+        };
+        RequestId::try_from(written).map_err(|what| bad_id("request_id", &what))
+    }
+
+    fn reassign(
+        &self,
+        row: &Row,
+        org: &Option<OrgId>,
+        people: &People,
+        keep: &mut impl FnMut(Box<Rejection>),
+    ) -> BTreeMap<String, Allotment> {
+        let mut reassign = BTreeMap::new();
+        let mut allot = |column: &Column| match self.cell(row, column) {
+            Ok(written) if written.is_empty() => None,
+            Ok(written) => self.allotment(org, &name(column), &written, people).map_err(&mut *keep).ok(),
+            // Told among the row's faults.
+            Err(_) => None,
+        };
+        if let Some(everything) = allot(&Column::Successor) {
+            let must = |disposition: &Disposition| matches!(disposition, Disposition::Transfer { required: true, .. });
+            let kinds = self.catalog.references.iter().filter(|reference| must(&reference.disposition));
+            reassign.extend(kinds.map(|reference| (reference.kind.clone(), everything.clone())));
+        }
+        for column in &self.columns {
+            if let Column::Kind(kind) = column
+                && let Some(allotment) = allot(column)
+            {
+                reassign.insert(kind.clone(), allotment);
+            }
+        }
+        reassign
+    }
+
+    /// Who receives: a user, `manager`, or `round_robin: GROUP`.
+    fn allotment(&self, org: &Option<OrgId>, column: &str, written: &str, people: &People) -> Read<Allotment> {
+        if written.eq_ignore_ascii_case("manager") {
+            return Ok(Allotment::Manager);
+        }
+        if let Some((how, group)) = written.split_once(':')
+            && how.trim().to_lowercase().replace([' ', '-'], "_") == "round_robin"
+        {
+            let to = Recipient::RoundRobin(group.trim().to_owned());
+            return Ok(Allotment::Ratio(vec![Share { to, amount: 1 }]));
+        }
+        self.person(org, column, written, people).map(Allotment::User)
+    }
+}
+
+/// What a column is called.
+fn name(column: &Column) -> String {
+    match column {
+        Column::UserId => "user_id",
+        Column::Email => "email",
+        Column::Deactivated => "deactivated",
+        Column::RequestedBy => "requested_by",
+        Column::OrgId => "org_id",
+        Column::Reason => "reason",
+        Column::EffectiveAt => "effective_at",
+        Column::RequestId => "request_id",
+        Column::Successor => "successor",
+        Column::Kind(kind) => kind,
+    }
+    .to_owned()
+}
+
+fn cell(code: &str, column: &str, what: &str, mend: &str) -> Box<Rejection> {
+    Box::new(rejection::cell(code, column, what, mend))
+}
+
+fn of_cell(column: &str, fault: &CellFault) -> Box<Rejection> {
+    match fault {
+        CellFault::Formula => {
+            let what = "it holds a formula whose value was not saved";
+            cell("formula_without_value", column, what, "paste the value in the formula's place")
+        }
+        CellFault::Error(error) => {
+            cell("cell_error", column, &format!("it holds the error {error}"), "mend the formula")
+        }
+        CellFault::Inexact => {
+            let what = "a spreadsheet does not keep all digits of so large a number";
+            cell("inexact_number", column, what, "format the column as text and write the number again")
+        }
+    }
+}
+
+/// The message of an id that is none begins with its code.
+fn bad_id(column: &str, what: &str) -> Box<Rejection> {
+    let what = what.trim_start_matches("[invalid_id] ");
+    cell("invalid_id", column, what, "correct the cell")
+}
+
+/// A time as spreadsheets keep it: days since the end of 1899, UTC.
+fn of_serial(written: &str) -> Option<OffsetDateTime> {
+    const FIRST_OF_MARCH_1900: f64 = 61.0;
+    const END_OF_9999: f64 = 2_958_466.0;
+    let days: f64 = written.parse().ok()?;
+    let seconds = (days * 86_400.0).round();
+    let is_a_date = (FIRST_OF_MARCH_1900..END_OF_9999).contains(&days);
+    is_a_date.then(|| datetime!(1899-12-30 0:00 UTC) + Duration::seconds(seconds as i64))
+}

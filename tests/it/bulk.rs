@@ -1,0 +1,263 @@
+//! Bulk files, through the binary: what is refused, what is done, what is reported.
+
+use std::path::{Path, PathBuf};
+
+use rust_xlsxwriter::{ExcelDateTime, Format, Formula, Workbook};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::support::process::{Ended, on, start_worker, text};
+use crate::support::{Setting, World, on_both, run, snapshot};
+
+/// A file in a folder that is gone after the test.
+struct Sheet {
+    file: PathBuf,
+    _folder: TempDir,
+}
+
+impl Sheet {
+    fn of(name: &str, content: impl AsRef<[u8]>) -> Sheet {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join(name);
+        std::fs::write(&file, content).expect("a file");
+        Sheet { file, _folder: folder }
+    }
+
+    fn bulk(&self, world: &World, more: &[&str]) -> Ended {
+        let given = ["bulk", text(&self.file), "--by", "1", "--org", "1"];
+        on(world, &[&given[..], more].concat())
+    }
+
+    /// The rows that are printed, without the summary.
+    fn rows(&self, world: &World, more: &[&str], code: i32) -> Vec<Value> {
+        let mut lines = self.bulk(world, &[&["--json"], more].concat()).expect(code).json_lines();
+        assert!(lines.pop().expect("a summary")["summary"].is_object());
+        lines
+    }
+
+    fn report(&self) -> Vec<Vec<String>> {
+        let file = format!("{}.report.csv", text(&self.file));
+        let mut reader = csv::ReaderBuilder::new().has_headers(false).from_path(Path::new(&file)).expect("a report");
+        let cells = |record: csv::StringRecord| record.iter().map(str::to_owned).collect();
+        reader.records().map(|record| cells(record.expect("a record"))).collect()
+    }
+}
+
+fn outcomes(rows: &[Value]) -> Vec<&str> {
+    rows.iter().map(|row| row["outcome"].as_str().expect("an outcome")).collect()
+}
+
+fn codes(row: &Value) -> Vec<&str> {
+    let reasons = row["reasons"].as_array().expect("reasons");
+    reasons.iter().map(|reason| reason["code"].as_str().expect("a code")).collect()
+}
+
+async fn nothing_was_sent(world: &World) {
+    for table in ["jobs", "requests", "outbox", "audit"] {
+        assert_eq!(world.number(&format!("SELECT count(*) FROM handover.{table}")).await, 0, "{table}");
+    }
+}
+
+/// One who can go, one whom the file does not ask for, one who is gone already, one who is nobody.
+const MIXED: &str = "user_id,deactivated,successor,reason\n\
+    53,y,11,left\n54,,11,stays\n31,yes,11,gone\n999,X,11,nobody\n";
+
+on_both!(every_row_is_judged_as_the_planner_would_and_nothing_is_sent_without_being_asked_for, |world| {
+    let sheet = Sheet::of("leavers.csv", MIXED);
+    let before = snapshot::of_host(world).await;
+    let rows = sheet.rows(world, &[], 3);
+    assert_eq!(outcomes(&rows), ["ok", "skipped", "rejected", "rejected"]);
+    assert_eq!((&rows[0]["row"], &rows[0]["records"]), (&json!(2), &json!(208)));
+    assert_eq!((codes(&rows[2]), codes(&rows[3])), (vec!["already_inactive"], vec!["unknown_user"]));
+    let plain = sheet.bulk(world, &[]).expect(3).out;
+    for part in ["rows: 1 ok, 2 rejected, 1 skipped", "nothing was sent", "row 4, user 31", "leavers.csv.report.csv"] {
+        assert!(plain.contains(part), "{part} is missing in:\n{plain}");
+    }
+    assert_eq!(snapshot::of_host(world).await, before);
+    nothing_was_sent(world).await;
+});
+
+on_both!(nothing_is_done_of_a_bad_row_while_good_rows_go_on_and_sending_it_twice_does_nothing_twice, |world| {
+    let worker = start_worker(world, &[]);
+    let sheet = Sheet::of("leavers.csv", MIXED);
+    let rows = sheet.rows(world, &["--submit"], 3);
+    assert_eq!(outcomes(&rows), ["completed", "skipped", "rejected", "rejected"]);
+    assert_eq!(rows[0]["records"], 208);
+    let job = rows[0]["job_id"].as_str().expect("a job").to_owned();
+    assert_eq!(world.texts("SELECT status AS t FROM users WHERE id = 53").await, ["inactive"]);
+    assert_eq!(world.texts("SELECT status AS t FROM users WHERE id = 54").await, ["active"]);
+    assert_eq!(world.number("SELECT count(*) FROM handover.requests").await, 1, "bad rows are not sent");
+    let report = sheet.report();
+    assert_eq!(report.len(), 5);
+    assert_eq!(report[0].join(","), "row,user,outcome,codes,messages,to_mend_it,job_id,records_moved");
+    assert_eq!(report[1], ["2", "53", "completed", "", "", "", job.as_str(), "208"]);
+    assert_eq!(report[3][2..4], ["rejected", "already_inactive"]);
+    let before = snapshot::of_host(world).await;
+    assert_eq!(sheet.rows(world, &["--submit"], 3), rows);
+    assert_eq!(outcomes(&sheet.rows(world, &[], 3))[0], "sent_before");
+    assert_eq!(world.number("SELECT count(*) FROM handover.jobs").await, 1);
+    assert_eq!(snapshot::of_host(world).await, before);
+    // The same row with other words under the same name is another request.
+    std::fs::write(&sheet.file, MIXED.replace("left", "went")).expect("a file");
+    assert_eq!(codes(&sheet.rows(world, &["--submit"], 3)[0]), ["conflict"]);
+    tokio::task::block_in_place(|| worker.stop());
+});
+
+on_both!(who_leaves_in_the_file_is_nobodys_successor_and_who_leaves_twice_does_not_leave, |world| {
+    world.sql("UPDATE users SET manager_id = 16 WHERE id = 15").await;
+    world.sql("UPDATE users SET email = 'Seventeen@Example.com' WHERE id = 17").await;
+    let sheet = Sheet::of(
+        "leavers.csv",
+        "User ID,Email,Deactivated,Contact,Lead,Task,Account,Direct-Report\n\
+         53,,y,seventeen@example.COM,11,12,12,12\n\
+         15,,y,manager,11,12,12,12\n\
+         17,,y,11,11,11,11,11\n\
+         ,SEVENTEEN@example.com,y,11,11,11,11,11\n\
+         16,,y,11,round_robin: West team,11,11,11\n\
+         14,,n,16,16,16,16,16\n",
+    );
+    let rows = sheet.rows(world, &[], 3);
+    assert_eq!(codes(&rows[0]), ["successor_leaves_in_file"]);
+    assert_eq!(rows[0]["reasons"][0]["concerning"], json!({ "kind": "contact", "user_id": "17" }));
+    assert_eq!(codes(&rows[1]), ["successor_leaves_in_file"], "{}", rows[1]);
+    assert_eq!((codes(&rows[2]), codes(&rows[3])), (vec!["duplicate_user"], vec!["duplicate_user"]));
+    assert_eq!(rows[3]["user"], "17");
+    let in_group = world
+        .number("SELECT count(*) FROM group_members WHERE group_name = 'West team' AND user_id IN (53, 15, 17)")
+        .await;
+    assert_eq!(codes(&rows[4]).len() as i64, in_group, "{}", rows[4]);
+    assert_eq!(rows[5]["outcome"], "skipped");
+    nothing_was_sent(world).await;
+});
+
+on_both!(a_row_says_who_asks_when_and_under_which_name_and_a_bad_cell_is_told_with_its_column, |world| {
+    let worker = start_worker(world, &[]);
+    let sheet = Sheet::of(
+        "leavers.csv",
+        "\u{feff}user_id;deactivated;requested_by;org_id;effective_at;request_id;successor;reason\r\n\
+         53;y;13;1;;hr-1;11;\r\n\
+         54;y;;1;2999-01-01;hr-2;11;\"retires; at last\"\r\n\
+         15;y;1;nowhere;;hr-3;11;\r\n\
+         16;y;1;1;tomorrow;hr-4;nobody@example.com;\r\n\
+         17;y;1;1;401403;hr-5;11;\r\n\
+         12;y;1;1;;hr-6;11;;too;many\r\n",
+    );
+    let rows = sheet.rows(world, &["--submit"], 3);
+    assert!(rows.iter().zip(2..).all(|(row, number)| row["row"] == number), "{rows:?}");
+    assert_eq!(codes(&rows[0]), ["requester_not_permitted"]);
+    assert_eq!(rows[1]["outcome"], "scheduled", "{}", rows[1]);
+    assert_eq!(codes(&rows[2]), ["invalid_id"]);
+    assert_eq!(codes(&rows[3]), ["invalid_time", "unknown_address"]);
+    assert_eq!(rows[4]["outcome"], "scheduled", "{}", rows[4]);
+    assert_eq!(codes(&rows[5]), ["too_many_cells"]);
+    let asked =
+        "SELECT request_id || ' ' || requested_by || ' ' || coalesce(reason, '-') AS t FROM handover.jobs ORDER BY 1";
+    assert_eq!(world.texts(asked).await, ["hr-2 1 retires; at last", "hr-5 1 -"]);
+    let years = "SELECT substr(CAST(effective_at AS text), 1, 10) AS t FROM handover.jobs ORDER BY 1";
+    assert_eq!(world.texts(years).await, ["2998-12-31", "2999-01-01"]);
+    tokio::task::block_in_place(|| worker.stop());
+});
+
+/// A spreadsheet as an office program saves it.
+fn workbook() -> Vec<u8> {
+    let mut workbook = Workbook::new();
+    let sheet = workbook.add_worksheet();
+    // As a program that never worked the formulas out.
+    sheet.set_formula_result_default("");
+    let day = Format::new().set_num_format("yyyy-mm-dd");
+    let written: Result<(), rust_xlsxwriter::XlsxError> = (|| {
+        for (column, name) in ["user_id", "deactivated", "successor", "effective_at", "reason"].iter().enumerate() {
+            sheet.write(0, column as u16, *name)?;
+        }
+        sheet.write(1, 0, 53)?.write(1, 1, true)?.write(1, 2, 11)?;
+        sheet.write_with_format(1, 3, ExcelDateTime::from_ymd(2020, 1, 2)?, &day)?;
+        sheet.write(1, 4, Formula::new("=\"le\"&\"ft\"").set_result("left"))?;
+        // A row of spaces is no row.
+        sheet.write(2, 0, " ")?;
+        sheet.write(3, 0, 54)?.write(3, 1, "y")?.write(3, 2, Formula::new("=C2"))?;
+        sheet.write(4, 0, 1e17)?.write(4, 1, 1)?.write(4, 2, 11)?;
+        sheet.write(5, 0, 15)?.write(5, 1, Formula::new("=B2"))?;
+        sheet.write(6, 0, 16)?.write(6, 1, "y")?.write(6, 2, 11)?;
+        sheet.write_with_format(6, 3, ExcelDateTime::from_ymd(2999, 1, 2)?, &day)?;
+        Ok(())
+    })();
+    written.expect("a sheet");
+    workbook.save_to_buffer().expect("a workbook")
+}
+
+on_both!(a_spreadsheets_numbers_days_and_formulas_are_read_as_they_are_meant, |world| {
+    let worker = start_worker(world, &[]);
+    let sheet = Sheet::of("Leavers.XLSX", workbook());
+    let rows = sheet.rows(world, &["--submit"], 3);
+    let numbers: Vec<u64> = rows.iter().map(|row| row["row"].as_u64().expect("a number")).collect();
+    assert_eq!(numbers, [2, 4, 5, 6, 7]);
+    assert_eq!(rows[0]["outcome"], "completed", "{}", rows[0]);
+    assert_eq!(codes(&rows[1]), ["formula_without_value"]);
+    assert_eq!(codes(&rows[2]), ["inexact_number"]);
+    assert_eq!(codes(&rows[3]), ["formula_without_value"], "a row that cannot be read is not passed over");
+    assert_eq!(rows[4]["outcome"], "scheduled");
+    let asked =
+        "SELECT substr(CAST(effective_at AS text), 1, 10) || coalesce(reason, '') AS t FROM handover.jobs ORDER BY 1";
+    assert_eq!(world.texts(asked).await, ["2020-01-02left", "2999-01-02"]);
+    tokio::task::block_in_place(|| worker.stop());
+});
+
+#[test]
+fn a_file_that_cannot_be_read_is_refused_with_where_and_why_and_nothing_is_sent() {
+    run(Setting::Embedded, async |world| {
+        let refused = |name: &str, content: &[u8], parts: &[&str]| {
+            let sheet = Sheet::of(name, content);
+            let ended = sheet.bulk(world, &["--submit"]).expect(1);
+            for part in parts {
+                assert!(ended.err.contains(part), "{part} is missing in: {}", ended.err);
+            }
+            assert!(!ended.err.contains('\u{1b}'), "{}", ended.err);
+        };
+        refused("a.csv", b"", &["a.csv is empty"]);
+        refused("a.csv", b"user_id,deactivated\n", &["no row below its head"]);
+        refused("a.csv", b"user_id,deactivated\n53,y\nM\xfcller,y\n", &["line 3", "not UTF-8", "CSV UTF-8"]);
+        refused("a.csv", b"\xff\xfeu\0s\0e\0r\0", &["line 1", "not UTF-8"]);
+        refused("a.csv", b"name\n53\n", &["`user_id` or `email` is missing", "`deactivated` is missing"]);
+        refused("a.csv", b"user_id,deactivate,contacts\n53,y,11\n", &["is it `deactivated`?", "is it `contact`?"]);
+        refused("a.csv", b"user_id,deactivated,\x1b[2Jcolour\n53,y,11\n", &["there is no column", "successor"]);
+        refused("a.csv", b"user_id,deactivated,USER-ID\n53,y,53\n", &["`user_id` stands there twice"]);
+        refused("a.txt", b"user_id,deactivated\n53,y\n", &[".csv or .xlsx"]);
+        refused("a.xlsx", b"user_id,deactivated\n53,y\n", &["cannot be read as a spreadsheet"]);
+        let sheet = Sheet::of("a.csv", "user_id,deactivated\n53,y\n");
+        let bare = on(world, &["bulk", text(&sheet.file)]).expect(1);
+        assert!(bare.err.contains("--by USER") && bare.err.contains("--org ORG"), "{}", bare.err);
+        nothing_was_sent(world).await;
+    });
+}
+
+#[test]
+fn a_report_holds_no_formula_and_a_terminal_gets_no_escapes() {
+    run(Setting::Embedded, async |world| {
+        let sheet = Sheet::of(
+            "leavers.csv",
+            "user_id,deactivated,successor\n=1+1,y,11\n@SUM(A1),y,11\n+1,y,11\n-5,y,11\n\"5\u{1b}[2J3\",y,11\n",
+        );
+        let ended = sheet.bulk(world, &[]).expect(3);
+        assert!(!ended.out.contains('\u{1b}') && ended.out.contains("\\u{1b}[2J"), "{}", ended.out);
+        let report = sheet.report();
+        let users: Vec<&str> = report[1..].iter().map(|row| row[1].as_str()).collect();
+        assert_eq!(users, ["'=1+1", "'@SUM(A1)", "'+1", "'-5", "5\\u{1b}[2J3"]);
+        let harmless = |cell: &String| !cell.starts_with(['=', '+', '-', '@']) && !cell.contains('\u{1b}');
+        assert!(report.iter().flatten().all(harmless), "{report:?}");
+    });
+}
+
+on_both!(a_long_file_is_judged_in_batches_and_a_user_is_found_twice_across_them, |world| {
+    let mut content = "user_id,deactivated,successor\n53,y,11\n".to_owned();
+    (1000..1900).for_each(|user| content.push_str(&format!("{user},y,11\n")));
+    content.push_str("53,y,11\n15,y,53\n");
+    let sheet = Sheet::of("leavers.csv", content);
+    let rows = sheet.rows(world, &[], 3);
+    assert_eq!(rows.len(), 903);
+    let numbers: Vec<u64> = rows.iter().map(|row| row["row"].as_u64().expect("a number")).collect();
+    assert!(numbers.iter().copied().eq(2..905));
+    assert_eq!((codes(&rows[0]), codes(&rows[901])), (vec!["duplicate_user"], vec!["duplicate_user"]));
+    assert!(codes(&rows[902]).contains(&"successor_leaves_in_file"), "{}", rows[902]);
+    assert!(rows[1..901].iter().all(|row| codes(row) == ["unknown_user"]));
+    assert_eq!(sheet.report().len(), 904);
+});

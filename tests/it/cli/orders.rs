@@ -1,0 +1,135 @@
+//! Orders about a job: revert and its preview, cancel, pause, resume, amend.
+
+use handover::contract::JobId;
+use handover::store::ledger::jobs::Job;
+use handover::worker::Role;
+use serde_json::{Value, json};
+
+use crate::support::process::{on, with_input};
+use crate::support::world::{certificate_of, keap_request, result_of};
+use crate::support::{World, on_both, on_every_path};
+
+async fn deactivated(world: &mut World) -> Job {
+    world.start_worker().await;
+    let job = world.hand_over(&keap_request("r1")).await;
+    certificate_of(&job);
+    job
+}
+
+fn id_of(printed: &str) -> JobId {
+    let first = printed.lines().next().expect("a line");
+    JobId(first.parse().expect("a job's id"))
+}
+
+on_both!(revert_sends_the_order_under_the_jobs_organization_and_follows_it, |world| {
+    let job = deactivated(world).await;
+    let id = job.id.to_string();
+    let sent = on(world, &["revert", &id, "--by", "1", "--reason", "came back", "--wait"]).expect(0);
+    let undo = world.job(id_of(&sent.out)).await.expect("the order's job");
+    assert_eq!((undo.org.as_str(), undo.reason.as_deref()), ("1", Some("came back")));
+    assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await, 104);
+    let again = on(world, &["revert", &id, "--by", "1", "--wait", "--json"]).expect(3).json_lines();
+    assert_eq!(again.last().expect("a line")["state"], "rejected");
+    on(world, &["revert", &id]).expect(2);
+    let unknown = on(world, &["revert", "00000000-0000-0000-0000-000000000000", "--by", "1"]).expect(1);
+    assert!(unknown.err.contains("there is no job"), "{}", unknown.err);
+});
+
+on_both!(an_order_under_the_same_request_id_is_done_once, |world| {
+    let job = deactivated(world).await;
+    let order = ["revert", &job.id.to_string(), "--by", "1", "--request-id", "undo-1", "--wait"];
+    let first = id_of(&on(world, &order).expect(0).out);
+    assert_eq!(id_of(&on(world, &order).expect(0).out), first);
+    assert_eq!(world.number("SELECT count(*) FROM handover.jobs WHERE kind = 'revert'").await, 1);
+});
+
+on_both!(a_job_is_paused_amended_resumed_and_cancelled_from_the_command_line, |world| {
+    world.use_chunks_of(10);
+    world.start_roles(&[Role::Planner]).await;
+    let job = world.send(&keap_request("r1")).await;
+    world.until("the job has begun", async || world.job(job).await.filter(|job| job.state == "cutting")).await;
+    let id = job.to_string();
+    on(world, &["pause", &id, "--by", "1", "--wait"]).expect(0);
+    assert_eq!(world.job(job).await.expect("the job").state, "paused");
+    on(world, &["pause", &id, "--by", "1", "--wait"]).expect(3);
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("successors.json");
+    std::fs::write(&file, r#"{ "contact": { "user": "14" } }"#).expect("a file");
+    let file = file.to_str().expect("UTF-8");
+    for bad in [r#"{ "contact": { "user": "14" }, "contact": { "user": "13" } }"#, r#"[]"#, "}", r#"{}, "job_id": 1"#] {
+        let refused = with_input(world, &["amend", &id, "--by", "1", "--reassign", "-"], bad.as_bytes()).expect(1);
+        assert_eq!(refused.out, "", "{bad}");
+    }
+    on(world, &["amend", &id, "--by", "1", "--reassign", file, "--wait"]).expect(0);
+    on(world, &["pause", &id, "--by", "1", "--wait"]).expect(0);
+    on(world, &["resume", &id, "--by", "1", "--wait"]).expect(0);
+    world.start_worker().await;
+    let certificate = certificate_of(&world.end_of(job).await);
+    assert_eq!(result_of(&certificate, "contact").successors, [("14".to_owned(), 104)].into());
+    let mut later = keap_request("r2");
+    later["user_id"] = json!("54");
+    later["effective_at"] = json!("2999-01-01T00:00:00Z");
+    later["reassign"] = json!({ "contact": { "user": "14" }, "lead": { "user": "11" }, "task": { "user": "14" },
+        "account": { "user": "14" }, "direct_report": { "user": "14" } });
+    let later = world.send(&later).await;
+    world.until("the job waits", async || world.job(later).await.filter(|job| job.state == "scheduled")).await;
+    on(world, &["cancel", &later.to_string(), "--by", "1", "--wait"]).expect(0);
+    assert_eq!(world.job(later).await.expect("the job").state, "cancelled");
+});
+
+/// What a preview, or a certificate, says of each kind that there is something of.
+fn counts(references: &Value) -> Vec<Value> {
+    references.as_array().expect("references").clone()
+}
+
+on_every_path!(what_a_reverts_preview_counts_is_what_the_revert_then_does, 10, |world| {
+    world.sql("DELETE FROM follows WHERE follower_id = 53").await;
+    world.sql("INSERT INTO follows (follower_id, followed_id) VALUES (53, 11), (53, 12), (53, 13)").await;
+    let job = deactivated(world).await;
+    world.sql("UPDATE contacts SET owner_id = 15 WHERE id = (SELECT min(id) FROM contacts WHERE owner_id = 12)").await;
+    world.sql("UPDATE contacts SET owner_id = 53 WHERE id = (SELECT max(id) FROM contacts WHERE owner_id = 13)").await;
+    let moved = "SELECT min(id) FROM tasks WHERE owner_id = 11 AND status = 'pending'";
+    world.sql(&format!("DELETE FROM tasks WHERE id = ({moved})")).await;
+    // A row whose other user has left since, one whose place is taken, and one of which no copy is kept.
+    world.sql("UPDATE users SET status = 'inactive' WHERE id = 12").await;
+    world.sql("INSERT INTO follows (follower_id, followed_id) VALUES (53, 11)").await;
+    let one = "SELECT min(id) FROM handover.copies WHERE kind = 'completed_task'";
+    world.meddle(&format!("DELETE FROM handover.copies WHERE id = ({one})")).await;
+    let before = world.everything().await;
+    let id = job.id.to_string();
+    let preview = on(world, &["revert", &id, "--by", "1", "--preview", "--json"]).expect(0).json();
+    assert_eq!(world.everything().await, before, "a preview changes nothing");
+    assert_eq!((&preview["accepted"], &preview["license"]), (&json!(true), &json!("free")));
+    let plain = on(world, &["revert", &id, "--by", "1", "--preview"]).expect(0).out;
+    for part in ["1 changed", "1 gone", "1 back_already", "1 no copy any more", "license: one is free"] {
+        assert!(plain.contains(part), "{part} is missing in:\n{plain}");
+    }
+    let sent = on(world, &["revert", &id, "--by", "1", "--wait"]).expect(0);
+    let undo = world.job(id_of(&sent.out)).await.expect("the order's job");
+    let certificate = undo.certificate.clone().expect("a certificate");
+    assert_eq!(counts(&preview["references"]), counts(&certificate["references"]));
+    let certificate = certificate_of(&undo);
+    let skipped = |kind: &str| result_of(&certificate, kind).skipped;
+    assert_eq!(skipped("contact"), [("changed".to_owned(), 1), ("back_already".to_owned(), 1)].into());
+    assert_eq!(skipped("task"), [("gone".to_owned(), 1)].into());
+    assert_eq!(result_of(&certificate, "completed_task").impossible, Some(1));
+    assert_eq!(skipped("following"), [("occupied".to_owned(), 1), ("other_inactive".to_owned(), 1)].into());
+});
+
+on_both!(a_reverts_preview_says_why_it_would_be_refused, |world| {
+    let job = deactivated(world).await;
+    world.sql("DELETE FROM licenses WHERE user_id IS NULL").await;
+    let id = job.id.to_string();
+    let codes = |by: &str| -> Vec<String> {
+        let preview = on(world, &["revert", &id, "--by", by, "--preview", "--json"]).expect(3).json();
+        let reasons = preview["rejections"].as_array().expect("reasons");
+        reasons.iter().map(|reason| reason["code"].as_str().expect("a code").to_owned()).collect()
+    };
+    assert_eq!(codes("1"), ["no_license_free"]);
+    assert_eq!(codes("13"), ["requester_not_permitted", "no_license_free"]);
+    let plain = on(world, &["revert", &id, "--by", "1", "--preview"]).expect(3).out;
+    assert!(plain.contains("would be rejected") && plain.contains("license: none is free"), "{plain}");
+    world.sql("INSERT INTO licenses (org_id) VALUES (1)").await;
+    on(world, &["revert", &id, "--by", "1", "--wait"]).expect(0);
+    assert_eq!(codes("1"), ["wrong_state"]);
+});
