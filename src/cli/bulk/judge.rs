@@ -12,7 +12,7 @@ use crate::job::rejection;
 use crate::plan::{Plan, Verdict};
 use crate::stages::Context;
 use crate::stages::assess::{Counting, assess, parties};
-use crate::store::{Session, ledger::requests};
+use crate::store::{Session, host, ledger::requests};
 
 /// What rows are judged with.
 pub struct Judge<'j> {
@@ -139,10 +139,13 @@ impl Judge<'_> {
     /// no other row's fault.
     async fn requests(&self, requests: Vec<(usize, Request)>) -> Result<Vec<(usize, Finding)>> {
         let together: Vec<&Request> = requests.iter().map(|(_, request)| request).collect();
-        let findings = match self.together(&together).await {
-            Ok(findings) => findings,
-            Err(error) if error.is_transient() => return Err(error.into()),
-            Err(_) => {
+        // Where a transaction sees one organization only, each row is judged in its own.
+        let is_apart = self.reading.catalog.works_apart();
+        let judged = if is_apart { None } else { Some(self.together(&together).await) };
+        let findings = match judged {
+            Some(Ok(findings)) => findings,
+            Some(Err(error)) if error.is_transient() => return Err(error.into()),
+            Some(Err(_)) | None => {
                 let mut findings = Vec::with_capacity(together.len());
                 for request in together {
                     match self.together(&[request]).await {
@@ -161,8 +164,10 @@ impl Judge<'_> {
         if requests.is_empty() {
             return Ok(Vec::new());
         }
-        let catalog = self.reading.catalog;
+        let (catalog, org) = (self.reading.catalog, requests[0].org());
         let session = self.context.store.snapshot().await?;
+        host::enter(&session, catalog, org).await?;
+        let catalog = &*catalog.within(org);
         let parties = parties(&session, catalog, requests).await?;
         let parties: Vec<_> = parties.iter().collect();
         let assessment = assess(&session, catalog, requests, &parties, Counting::Exactly).await?;

@@ -8,6 +8,7 @@ use futures_util::StreamExt;
 use handover::broker::amqp::{AmqpBroker, AmqpSettings};
 use handover::broker::local::LocalBroker;
 use handover::broker::{Broker, Channel, Outgoing};
+use handover::contract::RequestType;
 use handover::store::Store;
 use handover::store::ledger::outbox;
 use lapin::options::{
@@ -58,10 +59,11 @@ pub async fn amqp(prefix: &str) -> Arc<dyn Broker> {
     Arc::new(AmqpBroker::connect(AmqpSettings::new(amqp_url(), prefix)).await.expect("RabbitMQ"))
 }
 
-/// The key that a sender publishes a request with; of what cannot be read, that of the default.
+/// The key that a sender publishes a request with; of what is none, that of the default.
 fn routing_key(body: &[u8]) -> String {
-    let kind = serde_json::from_slice::<Value>(body).ok().and_then(|body| Some(body["type"].as_str()?.to_owned()));
-    format!("request.{}", kind.unwrap_or_else(|| "deactivate".into()))
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    let kind = body["type"].as_str().and_then(RequestType::from_name).unwrap_or_default();
+    format!("request.{}", kind.name())
 }
 
 impl Outside {
