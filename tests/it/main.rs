@@ -14,6 +14,7 @@ mod concurrency;
 mod keap;
 mod late;
 mod layers;
+mod property;
 mod recovery;
 mod rules;
 mod rules_requests;
