@@ -80,7 +80,7 @@ impl Story<'_> {
         for number in 1..=REQUESTS {
             self.ask(number).await;
             // Some requests are worked on to their end, some are overtaken by the next.
-            let steps = if self.dice.percent(60) { u64::MAX } else { self.dice.below(8) };
+            let steps = if self.dice.percent(45) { u64::MAX } else { self.dice.below(8) };
             self.work(steps).await;
             for _ in 0..self.dice.below(4) {
                 self.edit().await;

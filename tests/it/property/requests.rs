@@ -110,42 +110,51 @@ fn allotments(dice: &mut Dice, shape: &Shape, people: &[i64], leaver: i64, rows:
     all.into()
 }
 
+/// What may be asked for: how often, and of an order the states of jobs that it makes sense for.
+const CHOICES: [(u64, &str, &[&str]); 8] = [
+    (6, "deactivate", &[]),
+    (2, "reassign", &[]),
+    (1, "reactivate", &[]),
+    (3, "revert", &["completed"]),
+    (3, "cancel", &["cutting", "moving", "finalizing", "paused", "needs_attention", "scheduled"]),
+    (3, "pause", &["cutting", "moving", "finalizing", "scheduled"]),
+    (2, "resume", &["paused", "needs_attention"]),
+    (3, "amend", &["paused", "needs_attention", "scheduled"]),
+];
+
 /// The next request. Orders are mostly about jobs that stand as they should for it.
 pub fn request(dice: &mut Dice, shape: &Shape, people: &[i64], rows: &Rows, asked: &[Asked], number: u64) -> Value {
-    let (kind, states): (&str, &[&str]) = match dice.below(20) {
-        0..=6 => ("deactivate", &[]),
-        7 | 8 => ("reassign", &[]),
-        9 | 10 => ("reactivate", &[]),
-        11..=13 => ("revert", &["completed"]),
-        14 | 15 => ("cancel", &["cutting", "moving", "finalizing", "paused", "needs_attention", "scheduled"]),
-        16 => ("pause", &["cutting", "moving", "finalizing", "scheduled"]),
-        17 => ("resume", &["paused", "needs_attention"]),
-        _ => ("amend", &["paused", "needs_attention", "scheduled"]),
-    };
-    let mut body = json!({ "type": kind, "request_id": format!("r{number}"), "requested_by": "1" });
-    if states.is_empty() {
-        let leaver = if dice.percent(95) { *dice.pick(&people[1..]).expect("somebody") } else { 1 };
-        body["user_id"] = json!(leaver.to_string());
-        if kind != "reactivate" {
-            let percent = if kind == "reassign" { 60 } else { 97 };
-            body["reassign"] = allotments(dice, shape, people, leaver, rows, percent);
+    let all: Vec<_> = CHOICES.iter().flat_map(|choice| vec![choice; choice.0 as usize]).collect();
+    loop {
+        let (_, kind, states): (u64, &str, &[&str]) = **dice.pick(&all).expect("a choice");
+        let mut body = json!({ "type": kind, "request_id": format!("r{number}"), "requested_by": "1" });
+        if states.is_empty() {
+            about_a_user(dice, shape, people, rows, &mut body);
+            return body;
         }
-        if kind == "deactivate" && dice.percent(15) {
-            body["lock_out"] = json!(true);
+        let is_handover = |asked: &&Asked| ["deactivate", "reassign"].contains(&asked.kind());
+        let fits = |asked: &&Asked| is_handover(asked) && states.contains(&asked.state.as_str());
+        let any: Vec<&Asked> = asked.iter().collect();
+        let fit: Vec<&Asked> = asked.iter().filter(fits).collect();
+        let is_any = dice.percent(5);
+        let Some(target) = dice.pick(if is_any { &any } else { &fit }) else { continue };
+        body["job_id"] = json!(target.id);
+        if kind == "amend" {
+            body["reassign"] = allotments(dice, shape, people, target.user(), rows, 50);
         }
         return body;
     }
-    let is_handover = |asked: &&Asked| asked.body.get("reassign").is_some() && asked.kind() != "amend";
-    let fit: Vec<&Asked> =
-        asked.iter().filter(is_handover).filter(|asked| states.contains(&asked.state.as_str())).collect();
-    let any: Vec<&Asked> = asked.iter().collect();
-    let target = if dice.percent(90) { dice.pick(&fit).or(dice.pick(&any)) } else { dice.pick(&any) };
-    let Some(target) = target else {
-        return json!({ "type": "reactivate", "request_id": format!("r{number}"), "requested_by": "1", "user_id": "2" });
-    };
-    body["job_id"] = json!(target.id);
-    if kind == "amend" {
-        body["reassign"] = allotments(dice, shape, people, target.user(), rows, 50);
+}
+
+fn about_a_user(dice: &mut Dice, shape: &Shape, people: &[i64], rows: &Rows, body: &mut Value) {
+    let leaver = if dice.percent(95) { *dice.pick(&people[1..]).expect("somebody") } else { 1 };
+    body["user_id"] = json!(leaver.to_string());
+    if body["type"] != "reactivate" {
+        let percent = if body["type"] == "reassign" { 60 } else { 97 };
+        body["reassign"] = allotments(dice, shape, people, leaver, rows, percent);
     }
-    body
+    if body["type"] == "deactivate" && dice.percent(20) {
+        body["reassign"] = allotments(dice, shape, people, leaver, rows, 50);
+        body["lock_out"] = json!(true);
+    }
 }
