@@ -82,7 +82,10 @@ fn read_entry(text: &str) -> Entry {
 
 /// Rows that jobs have removed or set, and not given back: by kind and key, with the job.
 #[derive(Default)]
-pub struct Gone(BTreeMap<(String, Vec<i64>), Vec<(String, Row)>>);
+pub struct Gone(BTreeMap<Record, Vec<(String, Row)>>);
+
+/// A record by its kind and its key.
+type Record = (String, Vec<i64>);
 
 impl Gone {
     fn keep(&mut self, entry: &Entry, key: &[i64], row: Row) {
