@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::cut::read_key;
-use super::rows::{Key, bump, copied_rows, key_has_user, unset, user_column};
+use super::rows::{Key, bump, copied_rows, json_path, key_has_user, unset, user_column};
 use super::set::kept_columns;
 use super::transfer::touch;
 use crate::catalog::{Column, Engine, Occupied, Reference, SetValue, TableName};
@@ -259,10 +259,9 @@ fn before_columns(sql: &mut Sql, merged: &Merged<'_>, ids: &[i64]) -> String {
     let ids = sql.table("i", vec![Lane::cast_to("bigint", "id", ids.iter().map(Some))]);
     let engine = sql.engine();
     let empty = merged.columns.iter().enumerate().map(|(index, add)| {
-        let name = add.name.replace('\'', "''");
         let before = match engine {
-            Engine::Postgres => format!("c.content -> '$before' ->> '{name}'"),
-            Engine::Sqlite => format!("c.content -> '$.\"$before\"' ->> '{name}'"),
+            Engine::Postgres => format!("c.content -> '$before' ->> '{}'", add.name.replace('\'', "''")),
+            Engine::Sqlite => format!("c.content -> {} ->> {}", json_path("$before"), json_path(&add.name)),
         };
         format!(", CASE WHEN ({before}) IS NULL THEN 1 ELSE 0 END AS empty{index}")
     });

@@ -44,7 +44,7 @@ impl World {
             Setting::Servers => format!("SELECT CAST(x AS text) AS t FROM {table} x ORDER BY 1"),
             Setting::Embedded => {
                 let name = r#"'quote("' || replace(name, '"', '""') || '")'"#;
-                let columns = format!("SELECT {name} AS t FROM pragma_table_xinfo('{table}')");
+                let columns = format!("SELECT {name} AS t FROM pragma_table_xinfo('{}')", table.replace('\'', "''"));
                 let columns = self.texts(&columns).await;
                 format!("SELECT {} AS t FROM \"{table}\" ORDER BY 1", columns.join(" || ',' || "))
             }
