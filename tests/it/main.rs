@@ -21,6 +21,8 @@ mod rules_requests;
 mod scheduled;
 mod steps;
 mod support;
+mod undo_conflicts;
+mod undo_values;
 mod untidy_columns;
 mod untidy_last;
 mod untidy_memberships;

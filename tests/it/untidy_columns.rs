@@ -1,8 +1,9 @@
 //! Columns of hosts that are not as one would make them: version counters, ids kept as text, values that mean nobody.
 
+use handover::store::ledger::jobs::Job;
 use serde_json::json;
 
-use crate::support::people::{PEOPLE, USERS, leave, owners, reference, start};
+use crate::support::people::{PEOPLE, USERS, host, leave, owners, reference, reverted, reverts_to, start};
 use crate::support::world::{certificate_of, codes_of, counts, result_of, successors_of};
 use crate::support::{World, on_both, on_every_path};
 
@@ -23,6 +24,11 @@ on_every_path!(a_version_is_counted_up_by_every_move_and_set, 2, |world| {
     assert_eq!(world.texts(docs).await, ["1:2:1", "2:3:8", "3:2:1", "4:2:5"]);
     let seats = "SELECT CAST(id AS text) || ':' || CAST(version AS text) AS t FROM seats ORDER BY id";
     assert_eq!(world.texts(seats).await, ["1:2", "2:1", "3:5", "4:1"], "what was so already has not changed");
+    // The way back counts up as well: it is a change like any other.
+    reverted(world, &job).await;
+    assert_eq!(world.texts(docs).await, ["1:9:2", "2:9:9", "3:9:2", "4:2:5"]);
+    assert_eq!(world.texts(seats).await, ["1:3", "2:1", "3:6", "4:1"]);
+    assert_eq!(world.number("SELECT count(*) FROM seats WHERE access = 'full'").await, 3);
 });
 
 on_every_path!(a_version_is_counted_up_where_one_successor_takes_everything, 2, |world| {
@@ -46,12 +52,14 @@ on_every_path!(ids_may_be_kept_as_text, 2, |world| {
         reference("led", "leads_of", "disposition = \"keep\""),
     ];
     start(world, tables, &references.concat()).await;
+    let before = host(world).await;
     let shares = json!([{ "user": "2", "amount": 1 }, { "user": "3", "amount": 1 }]);
     let job = world.hand_over(&leave("9", json!({ "doc": { "logic": "ratio", "shares": shares } }))).await;
     let certificate = certificate_of(&job);
     assert_eq!(successors_of(&certificate, "doc"), counts([(2, 2), (3, 1)]));
     assert_eq!(owners(world, "docs").await, ["1:2", "2:3", "3:2", "4:99", "5:", "6:nobody", "7:"]);
     assert_eq!(owners(world, "watched").await, ["2:"]);
+    reverts_to(world, &job, &before).await;
 });
 
 on_both!(of_a_group_whose_ids_are_text_the_last_active_one_is_held, |world| {
@@ -74,9 +82,11 @@ on_every_path!(what_a_row_points_at_may_stand_in_a_column_beside, 2, |world| {
         reference("file_of_others", "files", "disposition = \"keep\""),
     ];
     start(world, tables, &references.concat()).await;
-    let certificate = certificate_of(&world.hand_over(&leave("9", json!({ "file": { "user": "3" } }))).await);
-    assert_eq!(result_of(&certificate, "file").moved, Some(3));
+    let before = host(world).await;
+    let job = world.hand_over(&leave("9", json!({ "file": { "user": "3" } }))).await;
+    assert_eq!(result_of(&certificate_of(&job), "file").moved, Some(3));
     assert_eq!(owners(world, "files").await, ["1:3", "2:9", "3:3", "4:9", "5:2", "6:3"]);
+    reverts_to(world, &job, &before).await;
 });
 
 /// Seats that nobody holds have a 0 there, as have teams' empty places and the boss of who has none.
@@ -103,29 +113,42 @@ async fn start_with_zeros(world: &mut World, nobody: &str, free: &str) {
     world.start_worker().await;
 }
 
-async fn nobody_is_nobody(world: &mut World) {
+async fn nobody_is_nobody(world: &mut World) -> Job {
     let manager = world.hand_over(&leave("9", json!({ "doc": { "manager": true } }))).await;
     assert_eq!(codes_of(&manager), ["no_manager"]);
     let turns = json!({ "logic": "ratio", "shares": [{ "round_robin": "west", "amount": 1 }] });
     let mut again = leave("9", json!({ "doc": turns, "report": { "user": "3" } }));
     again["request_id"] = json!("again");
-    let certificate = certificate_of(&world.hand_over(&again).await);
+    let job = world.hand_over(&again).await;
+    let certificate = certificate_of(&job);
     assert_eq!(successors_of(&certificate, "doc"), counts([(2, 2)]), "whoever is nobody receives nothing");
     assert_eq!(certificate.license, handover::contract::LicenseOutcome::Freed);
+    job
+}
+
+/// Whoever comes back takes one of the seats that nobody holds, and their documents with them.
+async fn nobody_gives_way(world: &World, job: &Job) {
+    reverted(world, job).await;
+    let seats = "SELECT CAST(holder AS text) AS t FROM seats WHERE CAST(holder AS text) IN ('2', '9') ORDER BY 1";
+    assert_eq!(world.texts(seats).await, ["2", "9"]);
+    assert_eq!(world.number("SELECT count(*) FROM docs WHERE CAST(owner AS text) = '9'").await, 2);
+    assert_eq!(world.number("SELECT count(*) FROM people WHERE status = 'active'").await, 4);
 }
 
 on_both!(a_zero_may_mean_nobody, |world| {
     start_with_zeros(world, "0", "free = 0").await;
-    nobody_is_nobody(world).await;
+    let job = nobody_is_nobody(world).await;
     assert_eq!(world.number("SELECT count(*) FROM seats WHERE holder = 0").await, 2);
     assert_eq!(owners(world, "docs").await, ["1:2", "2:0", "3:2"]);
+    nobody_gives_way(world, &job).await;
 });
 
 on_both!(an_empty_text_may_mean_nobody, |world| {
     start_with_zeros(world, "''", "free = \"\"").await;
-    nobody_is_nobody(world).await;
+    let job = nobody_is_nobody(world).await;
     assert_eq!(world.number("SELECT count(*) FROM seats WHERE holder = ''").await, 2);
     assert_eq!(owners(world, "docs").await, ["1:2", "2:", "3:2"]);
+    nobody_gives_way(world, &job).await;
 });
 
 on_both!(a_license_that_cannot_be_freed_is_a_fault_that_says_what_to_add, |world| {

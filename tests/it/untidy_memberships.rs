@@ -4,7 +4,7 @@
 use handover::contract::LicenseOutcome;
 use serde_json::{Value, json};
 
-use crate::support::people::owners;
+use crate::support::people::{host, owners, reverted, reverts_to};
 use crate::support::world::{certificate_of, codes_of, counts, result_of, successors_of};
 use crate::support::{World, on_both, on_every_path};
 
@@ -104,8 +104,10 @@ async fn memberships(world: &World) -> Vec<String> {
 
 on_every_path!(of_two_memberships_one_ends_and_the_other_is_untouched, 2, |world| {
     start(world).await;
+    let before = host(world).await;
     let reassign = json!({ "doc": { "manager": true }, "report": { "user": "2" } });
-    let certificate = certificate_of(&world.hand_over(&leave("a", reassign)).await);
+    let job = world.hand_over(&leave("a", reassign)).await;
+    let certificate = certificate_of(&job);
     assert_eq!(owners(world, "docs").await, ["1:2", "2:2", "3:2", "4:2", "5:9", "6:9", "7:9", "8:9"]);
     assert_eq!(owners(world, "tokens").await, ["2:9"]);
     assert_eq!(owners(world, "leads_of").await, ["2:2", "3:9"]);
@@ -115,6 +117,7 @@ on_every_path!(of_two_memberships_one_ends_and_the_other_is_untouched, 2, |world
     assert_eq!((certificate.orphans, certificate.license), (0, LicenseOutcome::Freed));
     assert_eq!(result_of(&certificate, "doc").found, Some(4), "what is theirs elsewhere is not counted");
     assert_eq!(world.texts("SELECT firm AS t FROM seats WHERE holder = 9").await, ["b"]);
+    reverts_to(world, &job, &before).await;
 });
 
 on_every_path!(both_memberships_may_end_at_once_each_with_its_own_successors, 2, |world| {
@@ -123,14 +126,22 @@ on_every_path!(both_memberships_may_end_at_once_each_with_its_own_successors, 2,
     let both = json!({ "doc": turns, "report": { "user": "2" } });
     let mut in_b = both.clone();
     in_b["team_lead"] = json!({ "user": "3" });
+    let before = host(world).await;
     let jobs = [world.send(&leave("a", both)).await, world.send(&leave("b", in_b)).await];
+    let mut ended = Vec::new();
     for (job, successor) in jobs.into_iter().zip([2, 3]) {
-        let certificate = certificate_of(&world.end_of(job).await);
+        let job = world.end_of(job).await;
+        let certificate = certificate_of(&job);
+        ended.push(job);
         assert_eq!(successors_of(&certificate, "doc"), counts([(successor, 4)]), "a group of the same name is another");
     }
     assert_eq!(owners(world, "leads_of").await, ["2:2", "3:3"]);
     assert_eq!(world.number("SELECT count(*) FROM memberships WHERE status = 'inactive' AND person = 9").await, 2);
     assert_eq!(world.number("SELECT count(*) FROM seats WHERE holder IS NULL").await, 2);
+    // Of two who came back, one in each organization, each took the seat of its own.
+    reverted(world, &ended[0]).await;
+    assert_eq!(owners(world, "docs").await, ["1:9", "2:9", "3:9", "4:9", "5:3", "6:3", "7:3", "8:3"]);
+    reverts_to(world, &ended[1], &before).await;
 });
 
 on_both!(who_is_of_another_organization_only_receives_nothing_and_guards_look_no_further, |world| {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use crate::support::people::{USERS, leave, owners, reference, start};
+use crate::support::people::{USERS, host, leave, owners, reference, reverted, reverts_to, start};
 use crate::support::world::{certificate_of, codes_of, result_of};
 use crate::support::{on_both, on_every_path};
 
@@ -23,11 +23,18 @@ fn of_leads(kind: &str, stage: &str, rest: &str) -> String {
 on_every_path!(a_row_moves_only_while_its_parent_passes, 2, |world| {
     let rest = reference("other_call", "calls", "disposition = \"keep\"");
     start(world, LEADS, &(of_leads("call", "open", "disposition = \"transfer\"") + &rest)).await;
-    let certificate = certificate_of(&world.hand_over(&leave("9", json!({ "call": { "user": "2" } }))).await);
+    let before = host(world).await;
+    let job = world.hand_over(&leave("9", json!({ "call": { "user": "2" } }))).await;
+    let certificate = certificate_of(&job);
     assert_eq!(owners(world, "calls").await, ["1:2", "2:9", "3:2", "4:2", "5:9", "6:2", "7:2", "8:9"]);
     let call = result_of(&certificate, "call");
     assert_eq!((call.found, call.moved, call.left_behind), (Some(4), Some(4), Some(0)));
     assert_eq!(result_of(&certificate, "other_call").kept, Some(3));
+    // What went while its parent passed comes back although it passes no longer.
+    world.sql("UPDATE leads SET stage = 'won' WHERE id = 3").await;
+    assert_eq!(result_of(&reverted(world, &job).await, "call").restored, Some(4));
+    world.sql("UPDATE leads SET stage = 'open' WHERE id = 3").await;
+    assert_eq!(host(world).await, before);
 });
 
 on_every_path!(what_becomes_of_a_row_may_hang_on_its_parent, 2, |world| {
@@ -39,7 +46,9 @@ on_every_path!(what_becomes_of_a_row_may_hang_on_its_parent, 2, |world| {
     start(world, LEADS, &references.concat()).await;
     let shares = json!([{ "user": "2", "amount": 1 }, { "user": "3", "amount": 1 }]);
     let ratio = json!({ "open_call": { "logic": "ratio", "shares": shares } });
-    let certificate = certificate_of(&world.hand_over(&leave("9", ratio)).await);
+    let before = host(world).await;
+    let job = world.hand_over(&leave("9", ratio)).await;
+    let certificate = certificate_of(&job);
     assert_eq!(owners(world, "calls").await, ["1:2", "3:3", "4:2", "6:2", "7:3"]);
     assert_eq!(result_of(&certificate, "lost_call").purged, Some(2));
     assert_eq!(
@@ -47,6 +56,7 @@ on_every_path!(what_becomes_of_a_row_may_hang_on_its_parent, 2, |world| {
         Some(1),
         "what the earlier ones take is not its own"
     );
+    reverts_to(world, &job, &before).await;
 });
 
 on_every_path!(a_row_whose_parent_passes_no_test_and_that_no_rule_covers_is_an_orphan, 2, |world| {

@@ -8,6 +8,7 @@ use handover::store::{Store, host};
 use serde_json::{Value, json};
 
 use crate::support::database::settings;
+use crate::support::people::{host as rows, reverted, reverts_to};
 use crate::support::world::{certificate_of, codes_of, result_of};
 use crate::support::{Setting, World, run};
 
@@ -97,9 +98,13 @@ async fn each_organization_is_worked_on_by_itself(world: &mut World) {
     let tenant = Tenant::new(world).await;
     hide(world).await;
     tenant.start(world, &format!("{USERS}{SESSION}{DOC}")).await;
+    let before = rows(world).await;
     let jobs = [world.send(&leave("a", "9", "2")).await, world.send(&leave("b", "19", "12")).await];
+    let mut ended = Vec::new();
     for job in jobs {
-        let certificate = certificate_of(&world.end_of(job).await);
+        let job = world.end_of(job).await;
+        let certificate = certificate_of(&job);
+        ended.push(job);
         assert_eq!((result_of(&certificate, "doc").moved, certificate.orphans), (Some(10), 0));
     }
     assert_eq!(world.number("SELECT count(*) FROM docs WHERE owner = CASE org WHEN 'a' THEN 2 ELSE 12 END").await, 20);
@@ -108,6 +113,14 @@ async fn each_organization_is_worked_on_by_itself(world: &mut World) {
     let mut across = leave("a", "2", "12");
     across["request_id"] = json!("across");
     assert_eq!(codes_of(&world.hand_over(&across).await), ["unknown_successor"]);
+    reverted(world, &ended[0]).await;
+    assert_eq!(world.number("SELECT count(*) FROM docs WHERE owner = 9").await, 10);
+    assert_eq!(
+        world.number("SELECT count(*) FROM docs WHERE owner = 12").await,
+        10,
+        "what another organization did stands"
+    );
+    reverts_to(world, &ended[1], &before).await;
     tenant.end(world).await;
 }
 

@@ -293,8 +293,8 @@ pub fn row_json(engine: Engine, columns: &[String], alias: &str) -> String {
     }
 }
 
-/// An object of some columns, under their names. JSON has no bytes, and SQLite writes numbers with 15 digits: both are
-/// kept as text under a name that says so, and [`copied_value`] reads them back.
+/// An object of some columns, under their names. JSON has no bytes, and SQLite writes numbers with 15 digits and knows no
+/// word for the infinite: these are kept as text under a name that says so, and [`copied_value`] reads them back.
 pub fn columns_json(engine: Engine, columns: &[&str], alias: &str) -> String {
     let pair = |name: &&str| {
         let value = column(alias, name);
@@ -302,7 +302,8 @@ pub fn columns_json(engine: Engine, columns: &[&str], alias: &str) -> String {
             Engine::Postgres => value,
             Engine::Sqlite => format!(
                 "CASE typeof({value}) WHEN 'blob' THEN json_object('hex', hex({value})) \
-                 WHEN 'real' THEN json_object('real', printf('%!.17g', {value})) ELSE {value} END"
+                 WHEN 'real' THEN json_object('real', CASE {value} WHEN 9e999 THEN '9e999' WHEN -9e999 THEN '-9e999' \
+                 ELSE printf('%!.17g', {value}) END) ELSE {value} END"
             ),
         };
         format!("'{}', {value}", name.replace('\'', "''"))
@@ -316,12 +317,18 @@ pub fn columns_json(engine: Engine, columns: &[&str], alias: &str) -> String {
 
 /// SQLite: the value of a column in a copy's `content`.
 fn copied_value(content: &str, name: &str) -> String {
-    let name = name.replace('\'', "''");
-    let value = format!("{content} -> '{name}'");
+    let path = json_path(name);
+    let value = format!("{content} -> {path}");
     format!(
         "CASE json_type({value}) WHEN 'object' THEN CASE WHEN ({value}) ->> 'real' IS NOT NULL \
-         THEN CAST(({value}) ->> 'real' AS REAL) ELSE unhex(({value}) ->> 'hex') END ELSE {content} ->> '{name}' END"
+         THEN CAST(({value}) ->> 'real' AS REAL) ELSE unhex(({value}) ->> 'hex') END ELSE {content} ->> {path} END"
     )
+}
+
+/// SQLite: where a name stands in an object, as a constant. A bare name would be read as a path where it begins like one.
+pub fn json_path(name: &str) -> String {
+    let label = name.replace('\\', "\\\\").replace('"', "\\\"").replace('\'', "''");
+    format!("'$.\"{label}\"'")
 }
 
 /// Rows as copies hold them, as a table `r` with these columns of the host's own types, and `copy_id`.

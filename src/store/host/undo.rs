@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::cut::read_key;
-use super::rows::{Key, bump, copied_rows, key_has_user, unset, user_column};
+use super::rows::{Key, bump, copied_rows, json_path, key_has_user, unset, user_column};
 use super::set::kept_columns;
 use super::transfer::touch;
 use crate::catalog::{Column, Engine, Occupied, Reference, SetValue, TableName};
@@ -190,8 +190,24 @@ enum Act<'a> {
 }
 
 impl Act<'_> {
-    /// Acts on all at once where the database allows it; else on halves, down to those that it refuses.
+    /// Acts on all that the database allows. What lacks a parent is tried again after others have come back: the parent may
+    /// be among them.
     async fn isolated(&self, session: &Session, places: Vec<usize>, returned: &mut Returned) -> Result<()> {
+        let mut waiting = places;
+        while !waiting.is_empty() {
+            let before = returned.restored.len();
+            self.halved(session, waiting, returned).await?;
+            waiting = match returned.restored.len() > before {
+                true => returned.skipped.remove(PARENT_GONE).unwrap_or_default(),
+                false => Vec::new(),
+            };
+        }
+        returned.restored.sort_unstable();
+        Ok(())
+    }
+
+    /// Acts on all at once where the database allows it; else on halves, down to those that it refuses.
+    async fn halved(&self, session: &Session, places: Vec<usize>, returned: &mut Returned) -> Result<()> {
         let mut open = vec![places];
         while let Some(places) = open.pop() {
             if places.is_empty() {
@@ -216,7 +232,6 @@ impl Act<'_> {
                 Err(error) => return Err(error),
             }
         }
-        returned.restored.sort_unstable();
         Ok(())
     }
 
@@ -326,10 +341,9 @@ fn before_columns(sql: &mut Sql, merged: &Merged<'_>, ids: &[i64]) -> String {
     let ids = sql.table("i", vec![Lane::cast_to("bigint", "id", ids.iter().map(Some))]);
     let engine = sql.engine();
     let empty = merged.columns.iter().enumerate().map(|(index, add)| {
-        let name = add.name.replace('\'', "''");
         let before = match engine {
-            Engine::Postgres => format!("c.content -> '$before' ->> '{name}'"),
-            Engine::Sqlite => format!("c.content -> '$.\"$before\"' ->> '{name}'"),
+            Engine::Postgres => format!("c.content -> '$before' ->> '{}'", add.name.replace('\'', "''")),
+            Engine::Sqlite => format!("c.content -> {} ->> {}", json_path("$before"), json_path(&add.name)),
         };
         format!(", CASE WHEN ({before}) IS NULL THEN 1 ELSE 0 END AS empty{index}")
     });
@@ -355,13 +369,15 @@ async fn read_merged(session: &Session, merged: &Merged<'_>, copies: &[i64], loc
     found.map_err(|error| Error::unexpected(doing, error.to_string()))
 }
 
+const PARENT_GONE: &str = "parent_gone";
+
 /// Why the database refused a single row, by its SQLSTATE or SQLite's extended code.
 fn reason_of(code: &str) -> &'static str {
     match code {
         // unique_violation, exclusion_violation; SQLITE_CONSTRAINT_PRIMARYKEY, _ROWID, _UNIQUE
         "23505" | "23P01" | "1555" | "2579" | "2067" => "occupied",
         // foreign_key_violation; SQLITE_CONSTRAINT_FOREIGNKEY
-        "23503" | "787" => "parent_gone",
+        "23503" | "787" => PARENT_GONE,
         _ => "refused",
     }
 }

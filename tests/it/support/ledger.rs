@@ -32,7 +32,7 @@ impl World {
                 "SELECT name AS t FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '%outbox' AND name NOT LIKE 'sqlite%' ORDER BY 1"
             }
             Setting::Servers => {
-                "SELECT CAST(table_schema || '.' || table_name AS text) AS t FROM information_schema.tables \
+                "SELECT quote_ident(table_schema) || '.' || quote_ident(table_name) AS t FROM information_schema.tables \
                  WHERE table_schema IN ('public', 'handover') AND table_name <> 'outbox' ORDER BY 1"
             }
         })
@@ -43,9 +43,10 @@ impl World {
         match self.setting {
             Setting::Servers => format!("SELECT CAST(x AS text) AS t FROM {table} x ORDER BY 1"),
             Setting::Embedded => {
-                let columns = format!("SELECT 'quote(' || name || ')' AS t FROM pragma_table_info('{table}')");
+                let name = r#"'quote("' || replace(name, '"', '""') || '")'"#;
+                let columns = format!("SELECT {name} AS t FROM pragma_table_xinfo('{}')", table.replace('\'', "''"));
                 let columns = self.texts(&columns).await;
-                format!("SELECT {} AS t FROM {table} ORDER BY 1", columns.join(" || ',' || "))
+                format!("SELECT {} AS t FROM \"{table}\" ORDER BY 1", columns.join(" || ',' || "))
             }
         }
     }

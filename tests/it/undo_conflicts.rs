@@ -1,0 +1,246 @@
+//! Undo where the database, or the host, has something against it: what cannot come back is told, and the rest returns.
+
+use handover::contract::ReferenceResult;
+use handover::store::ledger::jobs::Job;
+use serde_json::json;
+
+use crate::support::people::{PEOPLE, USERS, host, leave, owners, reference, reverted, reverts_to, start};
+use crate::support::world::{certificate_of, codes_of, result_of};
+use crate::support::{Setting, World, on_both, on_every_path, run};
+
+/// User 9 leaves, and Ben (2) takes whatever there is of these kinds.
+async fn leaves(world: &World, kinds: &[&str]) -> Job {
+    let reassign: serde_json::Map<_, _> =
+        kinds.iter().map(|kind| ((*kind).to_owned(), json!({ "user": "2" }))).collect();
+    let job = world.hand_over(&leave("9", reassign.into())).await;
+    certificate_of(&job);
+    job
+}
+
+/// What came back of a kind, and what was skipped for which reason.
+fn told(result: &ReferenceResult) -> (Option<u64>, Vec<(&str, u64)>) {
+    (result.restored, result.skipped.iter().map(|(reason, count)| (reason.as_str(), *count)).collect())
+}
+
+/// Documents of which each watcher watches one once; Ben watches the first already.
+const WATCHED: &str = "CREATE TABLE watched (doc BIGINT NOT NULL, owner BIGINT NOT NULL, note TEXT, PRIMARY KEY (doc, owner)); \
+     INSERT INTO watched VALUES (1, 9, 'mine'), (2, 9, 'b'), (3, 9, 'c'), (4, 9, 'd'), (1, 2, 'his'), (7, 2, 'g');";
+
+const WATCH: &str = "[[reference]]\nkind = \"watch\"\ntable = \"watched\"\nkey = [\"doc\", \"owner\"]\nuser = \"owner\"\n\
+     disposition = \"transfer\"\non_conflict = \"drop\"\n";
+
+on_every_path!(a_row_that_was_dropped_for_the_successors_own_comes_back, 2, |world| {
+    start(world, WATCHED, WATCH).await;
+    let before = host(world).await;
+    let job = leaves(world, &["watch"]).await;
+    assert_eq!(world.number("SELECT count(*) FROM watched").await, 5);
+    reverts_to(world, &job, &before).await;
+});
+
+on_every_path!(a_pair_that_is_there_again_is_occupied_and_the_others_come_back, 2, |world| {
+    start(world, WATCHED, WATCH).await;
+    let job = leaves(world, &["watch"]).await;
+    // Both the pair that was dropped and one that moved.
+    world.sql("INSERT INTO watched VALUES (1, 9, 'new'), (3, 9, 'new')").await;
+    let watch = result_of(&reverted(world, &job).await, "watch");
+    assert_eq!(told(&watch), (Some(2), vec![("occupied", 2)]));
+    let rows = "SELECT CAST(doc AS text) || ':' || CAST(owner AS text) || ':' || note AS t FROM watched ORDER BY 1";
+    assert_eq!(world.texts(rows).await, ["1:2:his", "1:9:new", "2:9:b", "3:2:c", "3:9:new", "4:9:d", "7:2:g"]);
+});
+
+on_every_path!(what_a_partial_or_an_expression_index_refuses_is_occupied_and_the_others_come_back, 2, |world| {
+    let tables = "CREATE TABLE members (id BIGINT NOT NULL PRIMARY KEY, doc BIGINT NOT NULL, owner BIGINT NOT NULL, code TEXT, ended INTEGER NOT NULL); \
+         CREATE UNIQUE INDEX one_active ON members (doc, owner) WHERE ended = 0; \
+         CREATE UNIQUE INDEX one_code ON members (owner, lower(code)); \
+         INSERT INTO members VALUES (1, 1, 9, 'a', 0), (2, 2, 9, 'b', 0), (3, 3, 9, 'C', 0), (4, 4, 9, 'd', 1), (5, 5, 9, 'e', 0);";
+    start(world, tables, &reference("member", "members", "disposition = \"transfer\"")).await;
+    let job = leaves(world, &["member"]).await;
+    world.sql("INSERT INTO members VALUES (11, 1, 9, 'x', 0), (13, 13, 9, 'c', 0), (14, 4, 9, 'z', 0)").await;
+    let member = result_of(&reverted(world, &job).await, "member");
+    assert_eq!(told(&member), (Some(3), vec![("occupied", 2)]), "an ended membership is in nobody's way");
+    assert_eq!(owners(world, "members").await, ["1:2", "2:9", "3:2", "4:9", "5:9", "11:9", "13:9", "14:9"]);
+});
+
+on_every_path!(what_a_check_refuses_is_told_and_the_others_come_back, 3, |world| {
+    let tables = "CREATE TABLE docs (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT, size BIGINT, CHECK (owner <> 9 OR size > 0)); \
+         INSERT INTO docs VALUES (1, 9, 1), (2, 9, 2), (3, 9, 3), (4, 9, 4), (5, 9, 5);";
+    start(world, tables, &reference("doc", "docs", "disposition = \"transfer\"")).await;
+    let job = leaves(world, &["doc"]).await;
+    world.sql("UPDATE docs SET size = 0 WHERE id IN (2, 5)").await;
+    assert_eq!(told(&result_of(&reverted(world, &job).await, "doc")), (Some(3), vec![("refused", 2)]));
+    assert_eq!(owners(world, "docs").await, ["1:9", "2:2", "3:9", "4:9", "5:2"]);
+});
+
+/// A unique constraint, a foreign key and a trigger that all wait for the commit.
+async fn what_would_be_refused_at_the_commit(world: &mut World) {
+    let tables = "CREATE TABLE shelves (id BIGINT PRIMARY KEY, keeper BIGINT, UNIQUE (id, keeper)); \
+         INSERT INTO shelves SELECT n, 9 FROM generate_series(1, 8) n; INSERT INTO shelves SELECT n, 2 FROM generate_series(11, 18) n; \
+         CREATE TABLE docs (id BIGINT PRIMARY KEY, owner BIGINT, slot BIGINT, UNIQUE (owner, slot) DEFERRABLE INITIALLY DEFERRED); \
+         CREATE TABLE tags (id BIGINT PRIMARY KEY, owner BIGINT, shelf BIGINT REFERENCES shelves (id) DEFERRABLE INITIALLY DEFERRED); \
+         CREATE FUNCTION no_four() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+           IF NEW.id = 4 AND NEW.owner = 9 AND NEW.slot = 0 THEN RAISE EXCEPTION 'not this one' USING ERRCODE = '23514'; END IF; RETURN NULL; END $$; \
+         CREATE CONSTRAINT TRIGGER late AFTER UPDATE ON docs DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION no_four(); \
+         INSERT INTO docs SELECT n, 9, n FROM generate_series(1, 8) n; INSERT INTO tags SELECT n, 9, n FROM generate_series(1, 8) n;";
+    let references =
+        [reference("doc", "docs", "disposition = \"transfer\""), reference("tag", "tags", "disposition = \"detach\"")];
+    start(world, tables, &references.concat()).await;
+    let job = leaves(world, &["doc"]).await;
+    world.sql("INSERT INTO docs VALUES (20, 9, 2)").await;
+    world.sql("UPDATE docs SET slot = 0 WHERE id = 4").await;
+    world.sql("DELETE FROM shelves WHERE id = 6").await;
+    let certificate = reverted(world, &job).await;
+    assert_eq!(told(&result_of(&certificate, "doc")), (Some(6), vec![("occupied", 1), ("refused", 1)]));
+    assert_eq!(told(&result_of(&certificate, "tag")), (Some(7), vec![("parent_gone", 1)]));
+    assert_eq!(owners(world, "docs").await, ["1:9", "2:2", "3:9", "4:2", "5:9", "6:9", "7:9", "8:9", "20:9"]);
+    assert_eq!(world.number("SELECT count(*) FROM tags WHERE id <> 6").await, 7);
+}
+
+#[test]
+fn what_a_deferred_constraint_refuses_is_told_row_by_row() {
+    run(Setting::Servers, what_would_be_refused_at_the_commit);
+}
+
+#[test]
+fn what_a_deferred_constraint_refuses_is_told_row_by_row_in_chunks_too() {
+    run(Setting::Servers, async |world| {
+        world.use_chunks_of(3);
+        what_would_be_refused_at_the_commit(world).await;
+    });
+}
+
+on_every_path!(a_set_column_that_has_changed_since_is_left_alone, 2, |world| {
+    let tables = "CREATE TABLE seats (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT, access TEXT, note TEXT); \
+         INSERT INTO seats VALUES (1, 9, 'full', 'a'), (2, 9, NULL, 'b'), (3, 9, '', 'c'), (4, 9, 'full', 'd'), (5, 2, 'read', 'e');";
+    start(world, tables, &reference("seat", "seats", "disposition = \"set\"\nset = { access = \"read\" }")).await;
+    let job = leaves(world, &[]).await;
+    world.sql("UPDATE seats SET access = 'none', note = 'theirs' WHERE id = 1").await;
+    world.sql("UPDATE seats SET note = 'new' WHERE id = 3").await;
+    world.sql("DELETE FROM seats WHERE id = 4").await;
+    assert_eq!(told(&result_of(&reverted(world, &job).await, "seat")), (Some(2), vec![("changed", 1), ("gone", 1)]));
+    let rows = "SELECT CAST(id AS text) || ':' || COALESCE(access, 'NULL') || ':' || note AS t FROM seats ORDER BY id";
+    assert_eq!(world.texts(rows).await, ["1:none:theirs", "2:NULL:b", "3::new", "5:read:e"]);
+});
+
+/// Orders with lines, the lines with remarks; folders in folders.
+const TREES: &str = "CREATE TABLE orders (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT); \
+     CREATE TABLE lines (id BIGINT NOT NULL PRIMARY KEY, order_id BIGINT NOT NULL REFERENCES orders (id) ON DELETE CASCADE, \
+       after BIGINT REFERENCES lines (id), size BIGINT); \
+     CREATE TABLE remarks (id BIGINT NOT NULL PRIMARY KEY, line_id BIGINT REFERENCES lines (id) ON DELETE SET NULL, said TEXT); \
+     INSERT INTO orders VALUES (1, 9), (2, 9), (3, 2), (4, 9); \
+     INSERT INTO lines VALUES (10, 1, NULL, 1), (11, 1, 10, 2), (12, 1, 11, 3), (20, 2, NULL, 4), (30, 3, NULL, 5), (19, 2, 20, 6); \
+     INSERT INTO remarks VALUES (1, 10, 'a'), (2, 12, 'b'), (3, 19, ''), (4, 30, 'd'), (5, NULL, 'e');";
+
+on_every_path!(rows_that_went_along_two_levels_deep_come_back_behind_their_parents, 1, |world| {
+    let with = "disposition = \"detach\"\nwith = [\"lines\", \"remarks\"]";
+    start(world, TREES, &reference("order", "orders", with)).await;
+    let before = host(world).await;
+    let job = leaves(world, &[]).await;
+    assert_eq!(world.number("SELECT count(*) FROM lines").await, 1);
+    assert_eq!(world.number("SELECT count(*) FROM remarks").await, 2);
+    reverts_to(world, &job, &before).await;
+});
+
+on_both!(of_a_tree_in_one_table_what_is_refused_keeps_only_its_own_branch_away, |world| {
+    let tables = "CREATE TABLE folders (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT, parent BIGINT REFERENCES folders (id), code TEXT UNIQUE); \
+         INSERT INTO folders VALUES (1, 9, NULL, 'a'), (2, 9, 1, 'b'), (3, 9, 2, 'c'), (4, 9, 3, 'd'), (5, 9, 4, 'e'), (6, 9, 5, 'f'), \
+           (7, 9, 1, 'g'), (8, 9, 7, 'h'), (9, 2, NULL, 'i');";
+    start(world, tables, &reference("folder", "folders", "disposition = \"detach\"")).await;
+    let before = host(world).await;
+    let job = leaves(world, &[]).await;
+    assert_eq!(world.number("SELECT count(*) FROM folders").await, 1);
+    let mut again = leave("9", json!({}));
+    again["request_id"] = json!("again");
+    reverts_to(world, &job, &before).await;
+    let job = world.hand_over(&again).await;
+    certificate_of(&job);
+    // Somebody took the codes of two: one has nothing below it, one a folder.
+    world.sql("INSERT INTO folders VALUES (16, 2, NULL, 'f'), (17, 2, NULL, 'g')").await;
+    let folder = result_of(&reverted(world, &job).await, "folder");
+    assert_eq!(told(&folder), (Some(5), vec![("occupied", 2), ("parent_gone", 1)]));
+    assert_eq!(owners(world, "folders").await, ["1:9", "2:9", "3:9", "4:9", "5:9", "9:2", "16:2", "17:2"]);
+});
+
+/// Zoe (9) and Cleo (3) are each other's manager; each has two documents.
+async fn prepare_managers(world: &mut World) {
+    world
+        .sql(&format!(
+            "{PEOPLE} ALTER TABLE people ADD COLUMN boss BIGINT; UPDATE people SET boss = 12 - id WHERE id IN (3, 9); \
+             CREATE TABLE docs (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT); INSERT INTO docs VALUES (1, 9), (2, 3), (3, 9), (4, 3);"
+        ))
+        .await;
+    let users = USERS.replace("email =", "manager = \"boss\"\nemail =");
+    let boss =
+        "[[reference]]\nkind = \"report\"\ntable = \"people\"\nkey = \"id\"\nuser = \"boss\"\ndisposition = \"keep\"\n";
+    let doc = reference("doc", "docs", "disposition = \"transfer\"");
+    world.use_catalog(&format!("{users}{doc}{boss}")).await;
+}
+
+/// Whichever of them goes, nobody who has gone has documents, and whoever was refused knows why.
+async fn nobody_hands_to_who_leaves(world: &World, jobs: [handover::contract::JobId; 2]) {
+    let mut completed = 0;
+    for job in jobs {
+        let job = world.end_of(job).await;
+        match job.state.as_str() {
+            "completed" => completed += 1,
+            "rejected" => {
+                assert!(codes_of(&job).iter().all(|code| code.starts_with("successor_")), "{:?}", job.reasons)
+            }
+            state => panic!("{state}: {:?}", job.reasons),
+        }
+    }
+    assert!(completed < 2, "the second has nobody to hand to");
+    let left = "SELECT count(*) FROM docs WHERE owner IN (SELECT id FROM people WHERE status <> 'active')";
+    assert_eq!(world.number(left).await, 0);
+    assert_eq!(world.number("SELECT count(*) FROM people WHERE status <> 'active'").await, completed);
+}
+
+on_both!(of_two_who_manage_each_other_not_both_hand_to_their_manager, |world| {
+    prepare_managers(world).await;
+    let manager = json!({ "doc": { "manager": true } });
+    let jobs = [world.send(&leave("9", manager.clone())).await, world.send(&leave("3", manager)).await];
+    world.start_worker().await;
+    nobody_hands_to_who_leaves(world, jobs).await;
+});
+
+on_every_path!(of_two_who_manage_each_other_the_second_is_refused_behind_the_first, 1, |world| {
+    prepare_managers(world).await;
+    world.start_worker().await;
+    let manager = json!({ "doc": { "manager": true } });
+    certificate_of(&world.hand_over(&leave("9", manager.clone())).await);
+    let second = world.hand_over(&leave("3", manager)).await;
+    assert_eq!((second.state.as_str(), codes_of(&second)), ("rejected", vec!["successor_inactive".to_owned()]));
+    assert_eq!(owners(world, "docs").await, ["1:3", "2:3", "3:3", "4:3"]);
+});
+
+#[test]
+fn of_two_who_manage_each_other_in_two_transactions_neither_waits_for_ever() {
+    run(Setting::Servers, async |world| {
+        prepare_managers(world).await;
+        world.context.limits.group = 1;
+        for pair in 0..15 {
+            let (one, other) = (100 + 2 * pair, 101 + 2 * pair);
+            world
+                .sql(&format!(
+                    "INSERT INTO people VALUES ({one}, 'P', 'p@example.com', 'active', {other}), ({other}, 'P', 'p@example.com', 'active', {one}); \
+                     INSERT INTO docs VALUES ({one}, {one}), ({other}, {other});"
+                ))
+                .await;
+        }
+        let mut jobs = Vec::new();
+        for id in 100..130 {
+            jobs.push(world.send(&leave(&id.to_string(), json!({ "doc": { "manager": true } }))).await);
+        }
+        world.start_worker().await;
+        world.start_worker().await;
+        for pair in jobs.chunks(2) {
+            for job in pair {
+                let state = world.end_of(*job).await.state;
+                assert!(["completed", "rejected"].contains(&state.as_str()), "{state}");
+            }
+        }
+        let left = "SELECT count(*) FROM docs WHERE owner IN (SELECT id FROM people WHERE status <> 'active')";
+        assert_eq!(world.number(left).await, 0);
+        let pairs = "SELECT count(*) FROM people p JOIN people q ON q.id = p.boss WHERE p.status <> 'active' AND q.status <> 'active'";
+        assert_eq!(world.number(pairs).await, 0, "of each two at least one is still there");
+    });
+}

@@ -1,0 +1,99 @@
+//! Whatever a row holds, and whatever its columns are called: what was copied comes back to the last bit.
+
+use serde_json::json;
+
+use crate::support::people::{host, leave, reference, reverts_to, start};
+use crate::support::world::certificate_of;
+use crate::support::{Setting, on_both, on_every_path};
+
+/// A table with a column of every type that SQLite knows, generated ones, and one without a type.
+fn of_sqlite(table: &str) -> String {
+    format!(
+        "CREATE TABLE {table} (id INTEGER NOT NULL PRIMARY KEY, owner BIGINT, bytes BLOB, exact NUMERIC, measure REAL, count INTEGER, \
+           said TEXT, anything, doubled BIGINT GENERATED ALWAYS AS (id * 2) STORED, tripled BIGINT AS (id * 3)); \
+         INSERT INTO {table} (owner, bytes, exact, measure, count, said, anything) VALUES \
+           (9, x'00ff10', 1.50, 0.1 + 0.2, 9007199254740993, '', '12'), (9, x'', 123456789012345678, 9e999, -9223372036854775808, NULL, 12), \
+           (9, NULL, NULL, -9e999, NULL, '{{\"real\": \"1\"}}', 1.0), (9, 'text', 'word', 5e-324, 1, '[1]', x'00'), \
+           (9, x'01', 0.1, 1.7976931348623157e308, 0, 'it''s \"so\" \\', 9e999), (2, NULL, NULL, 0.5, 1, 'other', NULL); \
+         INSERT INTO {table} (owner, measure) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300) \
+           SELECT 9, i * 0.7310585786300049 / 3.0e-7 * (i % 7 + 0.1) FROM n;"
+    )
+}
+
+/// A table with a column of many of PostgreSQL's types.
+fn of_postgres(table: &str) -> String {
+    format!(
+        "CREATE TABLE {table} (id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, owner BIGINT, bytes BYTEA, exact NUMERIC, measure DOUBLE PRECISION, \
+           less REAL, at TIMESTAMP, at_zone TIMESTAMPTZ, day DATE, lasting INTERVAL, numbers INTEGER[], words TEXT[], said TEXT, \
+           notes JSONB, yes BOOLEAN, code UUID, bits VARBIT, place POINT, reach INT4RANGE, address INET, \
+           doubled BIGINT GENERATED ALWAYS AS (owner * 2) STORED); \
+         INSERT INTO {table} (owner, bytes, exact, measure, less, at, at_zone, day, lasting, numbers, words, said, notes, yes, code, bits, place, reach, address) VALUES \
+           (9, '\\x00ff10', 1.50, 0.1::float8 + 0.2::float8, 0.1, '2026-01-02 03:04:05.678901', '2026-01-02 03:04:05.000001+05:45', '2026-02-28', '1 mon -2 days 03:04:05.6', \
+             '{{1,NULL,3}}', ARRAY['', NULL, 'a,b', '\"q\"'], '', '{{\"a\": [1, 2.50, null], \"b\": \"\"}}', true, gen_random_uuid(), B'0101', '(0.1,-7)', '[1,5)', '10.1.2.3/8'), \
+           (9, '', 'NaN', 'Infinity', '-Infinity', 'infinity', '-infinity', 'infinity', '0', '{{}}', '{{{{a,b}},{{c,d}}}}', NULL, '[]', false, NULL, B'', NULL, 'empty', '::1'), \
+           (9, NULL, 123456789012345678901234567890.123456789000, '-Infinity', 'NaN', '0044-03-15 00:00:00 BC', NULL, '0044-03-15 BC', NULL, NULL, NULL, '{{\"a\": 1}}', NULL, NULL, NULL, NULL, NULL, NULL, NULL), \
+           (9, NULL, 1e-30, 5e-324, 1e-45, NULL, NULL, NULL, NULL, NULL, NULL, E'a\\\\b\\n\\t''', '\"text\"', NULL, NULL, NULL, NULL, NULL, NULL); \
+         INSERT INTO {table} (owner, measure) SELECT 9, i * 0.7310585786300049::float8 / 3.0e-7 * (i % 7 + 0.1) FROM generate_series(1, 300) i;"
+    )
+}
+
+on_every_path!(values_of_every_type_come_back_to_the_last_bit, 100, |world| {
+    let table = if world.setting == Setting::Servers { of_postgres } else { of_sqlite };
+    let references = [
+        reference("gone", "gone", "disposition = \"detach\""),
+        reference("done", "done", "disposition = \"purge\"\nkeep_copy = \"30d\""),
+        reference("frozen", "frozen", "disposition = \"set\"\nset = { measure = 0, exact = 1, said = \"nothing\" }"),
+    ];
+    let tables = [table("gone"), table("done"), table("frozen")].concat();
+    start(world, &tables, &references.concat()).await;
+    let before = host(world).await;
+    let job = world.hand_over(&leave("9", json!({}))).await;
+    certificate_of(&job);
+    assert_eq!(world.number("SELECT count(*) FROM gone WHERE owner = 9").await, 0);
+    reverts_to(world, &job, &before).await;
+});
+
+/// A table whose names all need quotes, and some more.
+fn strangely_named(table: &str) -> String {
+    format!(
+        r#"CREATE TABLE "{table}" ("Key" BIGINT NOT NULL PRIMARY KEY, "Who Owns" BIGINT, "a""b" TEXT, "it's" TEXT, "Mixed Case" TEXT, "$price" TEXT,
+             "[0]" TEXT, "a.b" TEXT, "back\slash" TEXT, "order" TEXT, "$" TEXT, "Größe" TEXT);
+           INSERT INTO "{table}" VALUES (1, 9, 'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j'), (2, 9, '', NULL, 'c', '', NULL, 'f', '', NULL, 'i', NULL),
+             (3, 2, 'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j');"#
+    )
+}
+
+on_every_path!(columns_come_back_whatever_they_are_called, 1, |world| {
+    let named = |kind: &str, table: &str, rest: &str| {
+        format!("[[reference]]\nkind = \"{kind}\"\ntable = \"{table}\"\nkey = \"Key\"\nuser = \"Who Owns\"\n{rest}\n")
+    };
+    let set = r#"disposition = "set"
+set = { 'a"b' = "x", "it's" = "x", "Mixed Case" = "x", "$price" = "x", "[0]" = "x", "a.b" = "x", 'back\slash' = "x", order = "x", "$" = "x", "Größe" = "x" }"#;
+    let references = [
+        named("gone", "Gone Things", "disposition = \"detach\""),
+        named("done", "it's done", "disposition = \"purge\"\nkeep_copy = \"30d\""),
+        named("frozen", "Frozen", set),
+        named("moved", "Moved", "disposition = \"transfer\""),
+    ];
+    let tables = ["Gone Things", "it's done", "Frozen", "Moved"].map(strangely_named);
+    start(world, &tables.concat(), &references.concat()).await;
+    let before = host(world).await;
+    let job = world.hand_over(&leave("9", json!({ "moved": { "user": "3" } }))).await;
+    certificate_of(&job);
+    assert_eq!(world.number(r#"SELECT count(*) FROM "Gone Things" WHERE "Who Owns" = 9"#).await, 0);
+    assert_eq!(world.number(r#"SELECT count(*) FROM "Frozen" WHERE "a""b" = 'x' AND "$" = 'x'"#).await, 2);
+    reverts_to(world, &job, &before).await;
+});
+
+on_both!(sums_are_taken_apart_again_whatever_their_column_is_called, |world| {
+    let tables = r#"CREATE TABLE splits (deal BIGINT NOT NULL, owner BIGINT NOT NULL, "$a""b's" BIGINT, PRIMARY KEY (deal, owner));
+         INSERT INTO splits VALUES (1, 9, 30), (1, 2, 20), (2, 9, 5), (3, 9, 7), (3, 2, NULL);"#;
+    let reference = "[[reference]]\nkind = \"split\"\ntable = \"splits\"\nkey = [\"deal\", \"owner\"]\nuser = \"owner\"\n\
+         disposition = \"transfer\"\non_conflict = { add = ['''$a\"b's'''] }\n";
+    start(world, tables, reference).await;
+    let before = host(world).await;
+    let job = world.hand_over(&leave("9", json!({ "split": { "user": "2" } }))).await;
+    certificate_of(&job);
+    assert_eq!(world.number(r#"SELECT sum("$a""b's") FROM splits WHERE owner = 2"#).await, 62);
+    reverts_to(world, &job, &before).await;
+});
