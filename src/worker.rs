@@ -145,9 +145,12 @@ impl Worker {
         while let Some(incoming) = self.next(&mut consumer).await {
             let outcome = match serde_json::from_slice::<Step>(&incoming.body) {
                 Ok(step) => self.take_step(step).await,
-                Err(error) => {
-                    Outcome::Park(Reason { code: "not_a_step".into(), path: None, detail: error.to_string() })
-                }
+                Err(error) => Outcome::Park(Reason {
+                    code: "not_a_step".into(),
+                    path: None,
+                    detail: error.to_string(),
+                    attempts: 1,
+                }),
             };
             self.settle(incoming, outcome).await;
         }
@@ -196,7 +199,12 @@ impl Worker {
                     retries.after(&error).await;
                 }
                 Err(error) => {
-                    return Outcome::Park(Reason { code: "failed".into(), path: None, detail: error.to_string() });
+                    return Outcome::Park(Reason {
+                        code: "failed".into(),
+                        path: None,
+                        detail: error.to_string(),
+                        attempts: 1,
+                    });
                 }
             }
         }
@@ -293,6 +301,7 @@ fn parked(incoming: &Incoming, reason: &Reason) -> Outgoing {
         ("x-handover-reason", Some(reason.code.clone())),
         ("x-handover-path", reason.path.as_deref().map(shortened)),
         ("x-handover-detail", Some(shortened(&reason.detail))),
+        ("x-handover-attempts", Some(reason.attempts.to_string())),
         ("x-handover-exchange", Some(incoming.exchange.clone())),
         ("x-handover-routing-key", Some(incoming.routing_key.clone())),
         ("x-handover-queue", Some(incoming.channel.name().to_owned())),

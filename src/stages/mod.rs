@@ -187,4 +187,6 @@ pub struct Reason {
     pub path: Option<String>,
     /// For people.
     pub detail: String,
+    /// How often it was tried by itself, each time to its end: what cannot be read is tried once.
+    pub attempts: u32,
 }

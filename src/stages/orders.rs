@@ -39,7 +39,7 @@ pub async fn take(
                     return Err(error);
                 }
             }
-            Err(error) => return Ok(park_failed(request.job_id(), &error)),
+            Err(error) => return Ok(park_failed(request.job_id(), &error, 1)),
             taken => return taken,
         }
     }

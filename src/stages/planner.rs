@@ -86,7 +86,7 @@ async fn take_handovers(
 }
 
 fn park(unreadable: Unreadable) -> Outcome {
-    Outcome::Park(Reason { code: unreadable.code, path: Some(unreadable.path), detail: unreadable.detail })
+    Outcome::Park(Reason { code: unreadable.code, path: Some(unreadable.path), detail: unreadable.detail, attempts: 1 })
 }
 
 /// Finds out whom requests concern. One that the database cannot even look up is parked, and the others go on.
@@ -101,7 +101,7 @@ async fn with_parties(
     for ((place, request, traceparent), parties) in readable.into_iter().zip(found) {
         match parties {
             Ok(parties) => asked.push(Asked { place, request, traceparent, parties }),
-            Err(error) => outcomes[place] = park_failed(request.job_id(), &error),
+            Err(error) => outcomes[place] = park_failed(request.job_id(), &error, 1),
         }
     }
     Ok(asked)
@@ -173,22 +173,22 @@ async fn take_group(context: &Context, catalog: &Catalog, group: Vec<Asked>) -> 
 /// be opened is parked with the database's reason.
 async fn take_alone(context: &Context, catalog: &Catalog, asked: &Asked) -> Result<Outcome> {
     let mut outcome = Outcome::Done;
-    for at_once in [true, false] {
+    for (attempts, at_once) in [(1, true), (2, false)] {
         match plan_persistently(context, catalog, &[asked], at_once).await {
             Ok(settled) => {
                 return Ok(settled.outcomes.into_iter().next().map_or(Outcome::Done, |(_, outcome)| outcome));
             }
             Err(error) if error.is_transient() => return Err(error),
-            Err(error) => outcome = park_failed(asked.request.job_id(), &error),
+            Err(error) => outcome = park_failed(asked.request.job_id(), &error, attempts),
         }
     }
     Ok(outcome)
 }
 
 /// Parks a request that the database refuses, with what it says.
-pub fn park_failed(job: JobId, error: &Error) -> Outcome {
-    tracing::error!(%job, %error, "a request cannot be taken");
-    Outcome::Park(Reason { code: "failed".into(), path: None, detail: error.to_string() })
+pub fn park_failed(job: JobId, error: &Error, attempts: u32) -> Outcome {
+    tracing::error!(%job, attempts, %error, "a request cannot be taken");
+    Outcome::Park(Reason { code: "failed".into(), path: None, detail: error.to_string(), attempts })
 }
 
 async fn plan_persistently(context: &Context, catalog: &Catalog, group: &[&Asked], at_once: bool) -> Result<Settled> {
@@ -291,7 +291,7 @@ pub fn answer_known(earlier: &entity::requests::Model, request: &AnyRequest) -> 
         "the request id {:?} belongs to the job {} with another body, which is untouched: send this one under a new id",
         earlier.request_id, earlier.job_id
     );
-    Outcome::Park(Reason { code: "conflict".into(), path: Some("request_id".into()), detail })
+    Outcome::Park(Reason { code: "conflict".into(), path: Some("request_id".into()), detail, attempts: 1 })
 }
 
 /// Whether a rejection may be due to others of the group: two who share a duty and leave together each look like the

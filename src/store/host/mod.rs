@@ -12,7 +12,7 @@
 //! | `cut` | where chunks begin and end |
 //! | `work` | one entry to moving, removing and setting, for many leavers or one chunk |
 //! | `transfer`, `merge`, `remove`, `set` | the statements that change the host |
-//! | `undo` | the statements that take these back |
+//! | `undo`, `unmerge` | the statements that take these back |
 //! | `selection`, `journaled` | how these begin, and what they leave in the journal |
 
 mod arrivals;
@@ -29,6 +29,7 @@ mod set;
 mod tenant;
 mod transfer;
 mod undo;
+mod unmerge;
 mod users;
 mod work;
 
@@ -42,9 +43,9 @@ pub use sample::{few_values, known_values};
 pub use schema::read_schema;
 pub use tenant::enter;
 pub use undo::{
-    Merged, Returned, copied_keys, foresee_move_back, foresee_put_back, foresee_set_back, foresee_unmerge, move_back,
-    put_back, set_back, unmerge,
+    Returned, copied_keys, foresee_move_back, foresee_put_back, foresee_set_back, move_back, put_back, set_back,
 };
+pub use unmerge::{Merged, foresee_unmerge, unmerge};
 pub use users::{
     Listed, fitness_now, free_licenses, group_members, list_users, lock_rows, lock_users, managers, read_users,
     shut_out,

@@ -9,10 +9,11 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::cut::read_key;
-use super::rows::{Key, bump, copied_rows, json_path, key_has_user, unset, user_column};
+use super::rows::{Key, bump, copied_rows, key_has_user, unset, user_column};
 use super::set::kept_columns;
 use super::transfer::touch;
-use crate::catalog::{Column, Engine, Occupied, Reference, SetValue, TableName};
+use super::unmerge::Merged;
+use crate::catalog::{Column, Engine, Reference, SetValue, TableName};
 use crate::contract::UserId;
 use crate::store::sql::{Lane, Sql, cast, column, quoted, table};
 use crate::store::{Cause, Error, Locking, Result, Session};
@@ -27,7 +28,8 @@ pub struct Returned {
 }
 
 impl Returned {
-    fn skip(&mut self, reason: &'static str, place: usize) {
+    /// Leaves one alone, for a reason.
+    pub fn skip(&mut self, reason: &'static str, place: usize) {
         self.skipped.entry(reason).or_default().push(place);
     }
 }
@@ -137,52 +139,8 @@ pub async fn foresee_put_back(session: &Session, reference: &Reference, copies: 
     Ok(returned)
 }
 
-/// What is to be taken back of rows that were added to those of a successor.
-pub struct Merged<'a> {
-    /// The reference.
-    pub reference: &'a Reference,
-    /// Whose rows were added to.
-    pub holder: &'a UserId,
-    /// What tells such a row, beside the user.
-    pub occupied: &'a Occupied,
-    /// The columns that were added up.
-    pub columns: &'a [Column],
-}
-
-/// Takes what was added from the successor's rows again, and puts the leaver's rows back.
-pub async fn unmerge(session: &Session, merged: &Merged<'_>, copies: &[i64]) -> Result<Returned> {
-    let mut returned = foresee_unmerge(session, merged, copies, Locking::Locked).await?;
-    let there = std::mem::take(&mut returned.restored);
-    Act::Sums { merged, copies }.isolated(session, there, &mut returned).await?;
-    let back: Vec<i64> = returned.restored.iter().map(|place| copies[*place]).collect();
-    let put = put_back(session, &merged.reference.table, &merged.reference.columns, &back).await?;
-    match put.skipped.is_empty() {
-        true => Ok(returned),
-        // What was taken out would be nowhere: the chunk fails as a whole, and a person sees why.
-        false => Err(Error::unexpected("putting rows back", "a row that was taken out of another cannot be put back")),
-    }
-}
-
-/// Which rows could be taken out again, as the successor's rows stand now.
-pub async fn foresee_unmerge(
-    session: &Session,
-    merged: &Merged<'_>,
-    copies: &[i64],
-    locking: Locking,
-) -> Result<Returned> {
-    let mut returned = Returned::default();
-    let there = read_merged(session, merged, copies, locking).await?;
-    for (place, copy) in copies.iter().enumerate() {
-        match there.contains(copy) {
-            true => returned.restored.push(place),
-            false => returned.skip("changed", place),
-        }
-    }
-    Ok(returned)
-}
-
 /// One of them, on some of what was asked for.
-enum Act<'a> {
+pub enum Act<'a> {
     Sums { merged: &'a Merged<'a>, copies: &'a [i64] },
     Records { reference: &'a Reference, holder: &'a UserId, leaver: &'a UserId, keys: &'a [Key] },
     Rows { host: &'a TableName, columns: &'a [String], copies: &'a [i64] },
@@ -192,7 +150,7 @@ enum Act<'a> {
 impl Act<'_> {
     /// Acts on all that the database allows. What lacks a parent is tried again after others have come back: the parent may
     /// be among them.
-    async fn isolated(&self, session: &Session, places: Vec<usize>, returned: &mut Returned) -> Result<()> {
+    pub async fn isolated(&self, session: &Session, places: Vec<usize>, returned: &mut Returned) -> Result<()> {
         let mut waiting = places;
         while !waiting.is_empty() {
             let before = returned.restored.len();
@@ -249,18 +207,7 @@ impl Act<'_> {
         match self {
             Act::Sums { merged, copies } => {
                 let ids: Vec<i64> = places.iter().map(|place| copies[*place]).collect();
-                let host = table(&merged.reference.table);
-                let rows = copied_rows(&mut sql, &host, &merged.names(), &ids);
-                let before = before_columns(&mut sql, merged, &ids);
-                let from = sql.host(&merged.reference.user, merged.holder.as_str());
-                sql.add(&format!(
-                    "UPDATE {host} AS t SET {left}{touch} FROM {rows} JOIN {before} ON b.copy_id = r.copy_id \
-                     WHERE t.{user} = {from}{same}",
-                    left = merged.left(),
-                    touch = touch(merged.reference, session.engine()),
-                    user = user_column(merged.reference),
-                    same = merged.same(),
-                ));
+                return merged.take_out(session, &ids);
             }
             Act::Records { reference, holder, leaver, keys } => {
                 let keys = key_table(&mut sql, reference, keys, places);
@@ -309,64 +256,6 @@ impl Act<'_> {
         }
         sql
     }
-}
-
-impl Merged<'_> {
-    /// The columns of a copy that are asked for.
-    fn names(&self) -> Vec<&str> {
-        self.occupied.0.iter().map(String::as_str).chain(self.columns.iter().map(|add| add.name.as_str())).collect()
-    }
-
-    /// That `t` is the row that a copy `r` was added to, but for its user.
-    fn same(&self) -> String {
-        self.occupied.0.iter().map(|name| format!(" AND {} = {}", column("t", name), column("r", name))).collect()
-    }
-
-    /// The columns without what was added; one that was empty before, and holds no more than that, is empty again.
-    fn left(&self) -> String {
-        let left = self.columns.iter().enumerate().map(|(index, add)| {
-            let (now, added) = (column("t", &add.name), column("r", &add.name));
-            format!(
-                "{} = CASE WHEN {added} IS NULL THEN {now} WHEN b.empty{index} = 1 AND {now} = {added} THEN NULL \
-                 ELSE {now} - {added} END",
-                quoted(&add.name)
-            )
-        });
-        left.collect::<Vec<_>>().join(", ")
-    }
-}
-
-/// Which columns of the successors' rows were empty before, by copy, as a table `b`: `empty0`, `empty1` and so on.
-fn before_columns(sql: &mut Sql, merged: &Merged<'_>, ids: &[i64]) -> String {
-    let ids = sql.table("i", vec![Lane::cast_to("bigint", "id", ids.iter().map(Some))]);
-    let engine = sql.engine();
-    let empty = merged.columns.iter().enumerate().map(|(index, add)| {
-        let before = match engine {
-            Engine::Postgres => format!("c.content -> '$before' ->> '{}'", add.name.replace('\'', "''")),
-            Engine::Sqlite => format!("c.content -> {} ->> {}", json_path("$before"), json_path(&add.name)),
-        };
-        format!(", CASE WHEN ({before}) IS NULL THEN 1 ELSE 0 END AS empty{index}")
-    });
-    format!("(SELECT c.id AS copy_id{} FROM {ids} JOIN handover.copies c ON c.id = i.id) b", empty.collect::<String>())
-}
-
-/// Copies whose rows are still added to one of the successor's, with that row locked.
-async fn read_merged(session: &Session, merged: &Merged<'_>, copies: &[i64], locking: Locking) -> Result<HashSet<i64>> {
-    let doing = "looking for rows that were added to";
-    let mut sql = session.sql("");
-    let host = table(&merged.reference.table);
-    let rows = copied_rows(&mut sql, &host, &merged.names(), copies);
-    let from = sql.host(&merged.reference.user, merged.holder.as_str());
-    let lock = if locking.applies(session.engine()) { " FOR UPDATE OF t" } else { "" };
-    sql.add(&format!(
-        "SELECT CAST(r.copy_id AS bigint) AS copy_id FROM {rows} JOIN {host} t ON t.{user} = {from}{same}{lock}",
-        user = user_column(merged.reference),
-        same = merged.same(),
-    ));
-    let read = |row: &sea_orm::QueryResult| row.try_get::<i64>("", "copy_id");
-    let found: std::result::Result<HashSet<i64>, sea_orm::DbErr> =
-        session.all(doing, sql).await?.iter().map(read).collect();
-    found.map_err(|error| Error::unexpected(doing, error.to_string()))
 }
 
 const PARENT_GONE: &str = "parent_gone";

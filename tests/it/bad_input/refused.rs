@@ -113,6 +113,7 @@ on_both!(a_request_that_the_database_cannot_even_look_up_is_parked_and_takes_no_
             let parked = world.next_parked().await;
             assert_eq!(parked.reason(), "failed");
             assert!(parked.headers["x-handover-detail"].contains("out of range"), "{:?}", parked.headers);
+            assert_eq!(parked.headers["x-handover-attempts"], "2", "at once, and opened for the other stages");
         }
     }
     assert_eq!(world.number("SELECT count(*) FROM items WHERE holder = 1").await, 2);

@@ -229,6 +229,7 @@ fn has_origin(world: &World, headers: &BTreeMap<String, String>) {
     assert_eq!(header("x-handover-routing-key"), "request.deactivate", "{headers:?}");
     assert_eq!(header("x-handover-queue"), "requests", "{headers:?}");
     assert!(!header("x-handover-detail").is_empty(), "{headers:?}");
+    assert_eq!(header("x-handover-attempts"), "1", "it is never tried again");
     assert!(header("x-handover-parked-at").ends_with('Z'), "{headers:?}");
 }
 
