@@ -13,7 +13,7 @@ use crate::config::Settings;
 use crate::job::State;
 use crate::store::ledger::chunks::{self, Standing};
 use crate::store::ledger::jobs::{self, Job};
-use crate::store::ledger::{audit, references};
+use crate::store::ledger::{audit, journal, references};
 use crate::store::{Session, Store};
 
 #[derive(Debug, Args)]
@@ -118,6 +118,9 @@ struct Story {
     progress: BTreeMap<String, Standing>,
     /// Chunks that failed or were tried more than once.
     troubled_chunks: Vec<TroubledChunk>,
+    /// Of an undo: what was left alone, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    left_alone: Vec<LeftAlone>,
     /// What happened, in order.
     history: Vec<History>,
 }
@@ -129,6 +132,18 @@ struct TroubledChunk {
     attempts: i32,
     error: Option<String>,
 }
+
+#[derive(Debug, Serialize)]
+struct LeftAlone {
+    kind: String,
+    reason: String,
+    records: i64,
+    /// Their keys, where the records are of the reference's own table.
+    keys: serde_json::Value,
+}
+
+/// Rows of the journal that a job's story tells of what was left alone, at most.
+const MOST_LEFT_ALONE: u64 = 1000;
 
 #[derive(Debug, Serialize)]
 struct History {
@@ -157,10 +172,26 @@ async fn story(store: &Store, id: Uuid) -> Result<Option<Story>> {
                 error: chunk.error,
             })
             .collect(),
+        left_alone: left_alone(&session, &job).await?,
         history: (history.into_iter())
             .map(|entry| History { at: entry.at, actor: entry.actor, action: entry.action, detail: entry.detail })
             .collect(),
     }))
+}
+
+/// What an undo has left alone, in the order in which it came upon it.
+async fn left_alone(session: &Session, job: &Job) -> Result<Vec<LeftAlone>> {
+    if !job.undoes() {
+        return Ok(Vec::new());
+    }
+    let entries = journal::skipped(session, job.id, MOST_LEFT_ALONE).await?;
+    let told = entries.into_iter().map(|entry| LeftAlone {
+        reason: entry.action.trim_start_matches(journal::SKIPPED).to_owned(),
+        kind: entry.kind,
+        records: entry.records,
+        keys: entry.keys.unwrap_or_default(),
+    });
+    Ok(told.collect())
 }
 
 /// How far each reference of a job has come, in the catalog's order.
@@ -253,6 +284,11 @@ fn print(story: &Story) -> Result<()> {
     for chunk in &story.troubled_chunks {
         let error = chunk.error.as_deref().unwrap_or("");
         output::line(format!("chunk {} {} after {} failures: {error}", chunk.number, chunk.state, chunk.attempts))?;
+    }
+    for left in &story.left_alone {
+        let keys: Vec<String> = left.keys.as_array().into_iter().flatten().take(5).map(ToString::to_string).collect();
+        let keys = if keys.is_empty() { String::new() } else { format!(" ({})", keys.join(", ")) };
+        output::line(format!("left alone    {} of {}: {}{keys}", left.records, left.kind, left.reason))?;
     }
     output::line("")?;
     for entry in &story.history {

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashSet};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::undo::{self, RESTORED, SKIPPED};
+use super::undo;
 use super::undone::{Tallies, results_of};
 use super::{Context, enter, revert};
 use crate::catalog::{Catalog, Disposition};
@@ -18,7 +18,7 @@ use crate::plan::{Asks, Facts, UserFacts, exempt_from_license, judge_requester};
 use crate::store::host::Returned;
 use crate::store::ledger::copies::{self, Pending, Returning};
 use crate::store::ledger::jobs::Job;
-use crate::store::ledger::journal::{self, Entry, Tally};
+use crate::store::ledger::journal::{self, Entry, RESTORED, SKIPPED, Tally};
 use crate::store::{Error, Locking, Result, Session, host};
 
 /// Rows of the journal, and copies, read at a time.

@@ -18,7 +18,7 @@ use crate::store::host::{Key, Merged, Returned};
 use crate::store::ledger::chunks::Chunk;
 use crate::store::ledger::copies::{self, Pending, Returning};
 use crate::store::ledger::jobs::Job;
-use crate::store::ledger::journal::{self, Entry};
+use crate::store::ledger::journal::{self, Entry, RESTORED, SKIPPED};
 use crate::store::ledger::{chunks, references};
 use crate::store::{Error, Result, Session, host};
 
@@ -138,11 +138,6 @@ pub async fn work(session: &Session, context: &Context, job: &Job, chunk: &Chunk
     journal::insert(session, undoing.entries).await?;
     Ok(restored)
 }
-
-/// What the journal calls what came back; what did not is `skipped_` and the reason.
-pub const RESTORED: &str = "restored";
-/// See [`RESTORED`].
-pub const SKIPPED: &str = "skipped_";
 
 struct Undoing<'u> {
     session: &'u Session,

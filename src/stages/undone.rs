@@ -7,14 +7,13 @@ use uuid::Uuid;
 
 use super::finalizer::wake_waiting;
 use super::start::settle;
-use super::undo::{RESTORED, SKIPPED};
 use super::writing::audit_entry;
 use super::{Context, letters};
 use crate::catalog::Catalog;
 use crate::contract::{Certificate, Change, EventType, JobId, LicenseOutcome, ReferenceResult, RequestType};
 use crate::job::{Happening, State};
 use crate::store::ledger::jobs::Job;
-use crate::store::ledger::journal::{self, Tally};
+use crate::store::ledger::journal::{self, RESTORED, SKIPPED, Tally};
 use crate::store::ledger::outbox::Letter;
 use crate::store::ledger::{audit, copies, jobs};
 use crate::store::{Result, Session};

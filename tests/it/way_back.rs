@@ -9,7 +9,7 @@ use handover::store::ledger::jobs::Job;
 use serde_json::{Value, json};
 
 use crate::support::world::{certificate_of, codes_of, keap_request, result_of};
-use crate::support::{World, on_both, on_every_path, snapshot};
+use crate::support::{World, on_both, on_every_path, process, snapshot};
 
 /// A request about a job.
 fn order(kind: &str, request_id: &str, job: JobId) -> Value {
@@ -75,11 +75,19 @@ on_both!(what_was_changed_since_is_left_alone_and_listed, |world| {
     world
         .sql("DELETE FROM tasks WHERE id = (SELECT min(id) FROM tasks WHERE owner_id = 11 AND status = 'pending')")
         .await;
-    let certificate = certificate_of(&world.hand_over(&order("revert", "r2", job)).await);
+    let undo = world.hand_over(&order("revert", "r2", job)).await;
+    let certificate = certificate_of(&undo);
     let contact = result_of(&certificate, "contact");
     assert_eq!((contact.restored, contact.skipped.get("changed")), (Some(103), Some(&1)));
     let task = result_of(&certificate, "task");
     assert_eq!((task.restored, task.skipped.get("gone")), (Some(11), Some(&1)));
+    let story = process::with_input(world, &["job", &undo.id.to_string(), "--json"], b"");
+    let listed = story.expect(0).json()["left_alone"].clone();
+    let mut told: Vec<_> =
+        listed.as_array().expect("a list").iter().map(|one| (&one["kind"], &one["reason"])).collect();
+    told.sort_by_key(|(kind, _)| kind.to_string());
+    assert_eq!(told, [(&json!("contact"), &json!("changed")), (&json!("task"), &json!("gone"))]);
+    assert_eq!(listed[0]["keys"].as_array().map(Vec::len), Some(1), "{listed}");
     assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 15").await, others + 1);
     assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await, 103);
 });
@@ -99,6 +107,20 @@ on_both!(a_revert_takes_a_license_or_is_refused_before_anything_is_touched, |wor
     assert_eq!(codes_of(&refused), ["no_license_free"]);
     world.sql("INSERT INTO licenses (org_id) VALUES (1)").await;
     certificate_of(&world.hand_over(&order("revert", "r4", job)).await);
+    assert_eq!(world.number("SELECT count(*) FROM licenses WHERE user_id = 53").await, 1);
+});
+
+on_both!(who_was_reactivated_since_takes_no_second_license_by_a_revert, |world| {
+    world.start_worker().await;
+    let job = deactivated(world).await;
+    certificate_of(&world.hand_over(&about("reactivate", "r2", "53")).await);
+    let seats = world.number("SELECT count(*) FROM licenses WHERE user_id IS NOT NULL").await;
+    let certificate = certificate_of(&world.hand_over(&order("revert", "r3", job)).await);
+    assert_eq!(result_of(&certificate, "contact").restored, Some(104));
+    let memberships = result_of(&certificate, "group_membership");
+    assert_eq!(memberships.restored.unwrap_or(0), 0, "they are back already: {memberships:?}");
+    assert_eq!(memberships.skipped.get("back_already"), memberships.found.as_ref());
+    assert_eq!(world.number("SELECT count(*) FROM licenses WHERE user_id IS NOT NULL").await, seats);
     assert_eq!(world.number("SELECT count(*) FROM licenses WHERE user_id = 53").await, 1);
 });
 

@@ -51,6 +51,17 @@ pub async fn tallies(session: &Session, jobs: &[Uuid]) -> Result<HashMap<Uuid, V
     Ok(tallies)
 }
 
+/// The action of what an undo brought back.
+pub const RESTORED: &str = "restored";
+/// How the action of what it left alone begins; behind it stands the reason.
+pub const SKIPPED: &str = "skipped_";
+
+/// What an undo has left alone, the first rows of its journal that tell of it.
+pub async fn skipped(session: &Session, job: Uuid, limit: u64) -> Result<Vec<Entry>> {
+    let find = Entity::find().filter(Column::JobId.eq(job)).filter(Column::Action.starts_with(SKIPPED));
+    find.order_by_asc(Column::Id).limit(limit).all(session).await.map_err(failed("reading what was left alone"))
+}
+
 /// A row of the journal.
 pub use super::entity::journal::Model as Entry;
 
