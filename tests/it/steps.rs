@@ -114,13 +114,14 @@ async fn live(world: &mut World, faults: Arc<Faults>, how: Disturbance) -> Day {
         jobs.insert(user.to_string(), world.send(&small_request(user)).await);
     }
     jobs.insert("53".into(), world.send(&keap_request("large")).await);
-    let soon = OffsetDateTime::now_utc() + Duration::from_secs(1);
+    let later = OffsetDateTime::now_utc() + Duration::from_secs(3600);
     let mut scheduled = small_request(SCHEDULED);
-    scheduled["effective_at"] = json!(soon.format(&Rfc3339).expect("a time"));
+    scheduled["effective_at"] = json!(later.format(&Rfc3339).expect("a time"));
     jobs.insert(SCHEDULED.to_string(), world.send(&scheduled).await);
     let (broker, notes) = Disturbed::new(world.broker().await, how);
     world.start_roles_on(&Role::ALL, broker);
 
+    come_due(world, jobs[&SCHEDULED.to_string()]).await;
     let large = jobs["53"];
     let tried = format!("SELECT count(*) FROM handover.chunks WHERE attempts > 0 AND job_id = {}", world.uuid(large));
     until_aging(world, "a chunk has failed", async |world| world.number(&tried).await > 0).await;
@@ -145,6 +146,17 @@ async fn live(world: &mut World, faults: Arc<Faults>, how: Disturbance) -> Day {
     until_aging(world, "everything is carried", async |world| world.number(waiting).await == 0).await;
     world.stop_workers().await;
     Day { faults, notes, jobs }
+}
+
+/// A scheduled job's time has come.
+async fn come_due(world: &World, job: JobId) {
+    until_aging(world, "the job is scheduled", async |world| {
+        world.job(job).await.is_some_and(|job| job.state == "scheduled")
+    })
+    .await;
+    let id = world.uuid(job);
+    world.meddle(&format!("UPDATE handover.jobs SET effective_at = requested_at WHERE id = {id}")).await;
+    world.meddle(&format!("UPDATE handover.outbox SET due_at = created_at WHERE job_id = {id}")).await;
 }
 
 async fn until_ended(world: &World, jobs: impl Iterator<Item = &JobId>) {
