@@ -195,6 +195,17 @@ on_both!(a_row_that_the_host_never_lets_go_is_given_up_and_the_others_are_done, 
     assert_eq!(world.number("SELECT count(*) FROM handover.chunks WHERE state = 'failed' AND attempts = 2").await, 1);
     assert_eq!(world.number("SELECT count(*) FROM licenses WHERE user_id = 53").await, 1);
     world.check_journal(id).await;
+
+    // The host lets go, and somebody has the job tried again.
+    let on = if world.setting == Setting::Servers { " ON contacts" } else { "" };
+    world.sql(&format!("DROP TRIGGER refuses{on}")).await;
+    let resume = serde_json::json!({
+        "type": "resume", "request_id": "again", "org_id": "1", "requested_by": "1", "job_id": id
+    });
+    assert_eq!(world.hand_over(&resume).await.state, "completed");
+    world.until("the job is completed", async || world.job(id).await.filter(|job| job.state == "completed")).await;
+    assert_eq!(owned_by_53(world).await, 0);
+    world.check_journal(id).await;
 });
 
 on_both!(a_check_that_many_moved_records_fail_stops_the_job_and_frees_nothing, |world| {

@@ -8,7 +8,7 @@ use sea_orm::{DbErr, QueryResult};
 
 use super::rows::{as_text, inside, now};
 use super::users::contention;
-use crate::catalog::{Catalog, Engine, InvitationStatus, Invitations, Status};
+use crate::catalog::{Catalog, Column, Engine, InvitationStatus, Invitations, License, Status};
 use crate::contract::UserId;
 use crate::plan::Standing;
 use crate::store::sql::{Lane, Sql, column, quoted, table};
@@ -70,14 +70,8 @@ pub async fn take_license(session: &Session, catalog: &Catalog, org: &str, user:
     let keys = keys.join(", ");
     let mut sql = session.sql("");
     let user_bound = sql.host(&license.user, user.as_str());
-    let of_org = match &license.org {
-        Some(column) => format!(" AND {} = {}", quoted(&column.name), sql.host(column, org)),
-        None => String::new(),
-    };
-    let free = match &license.free {
-        Some(free) => format!("({holder} IS NULL OR {holder} = {})", sql.host(&license.user, free)),
-        None => format!("{holder} IS NULL"),
-    };
+    let of_org = of_org(&mut sql, license.org.as_ref(), org);
+    let free = is_free(&mut sql, license);
     let lock = if session.engine() == Engine::Postgres { " FOR UPDATE" } else { "" };
     sql.add(&format!(
         "UPDATE {host} SET {holder} = {user_bound} WHERE ({keys}) IN \
@@ -92,12 +86,24 @@ pub async fn can_take_license(session: &Session, catalog: &Catalog, org: &str, u
     let (host, holder) = (table(&license.table), quoted(&license.user.name));
     let mut sql = session.sql("");
     let user = sql.host(&license.user, user.as_str());
-    let of_org = match &license.org {
-        Some(column) => format!(" AND {} = {}", quoted(&column.name), sql.host(column, org)),
-        None => String::new(),
-    };
-    sql.add(&format!("SELECT 1 FROM {host} WHERE {holder} = {user} OR {holder} IS NULL{of_org} LIMIT 1"));
+    let free = is_free(&mut sql, license);
+    let of_org = of_org(&mut sql, license.org.as_ref(), org);
+    sql.add(&format!("SELECT 1 FROM {host} WHERE {holder} = {user} OR {free}{of_org} LIMIT 1"));
     Ok(session.one("looking for a license", sql).await?.is_some())
+}
+
+/// That nobody holds a license.
+fn is_free(sql: &mut Sql, license: &License) -> String {
+    let holder = quoted(&license.user.name);
+    match &license.free {
+        Some(free) => format!("({holder} IS NULL OR {holder} = {})", sql.host(&license.user, free)),
+        None => format!("{holder} IS NULL"),
+    }
+}
+
+/// That a row is of an organization, where its table says of which.
+fn of_org(sql: &mut Sql, column: Option<&Column>, org: &str) -> String {
+    column.map_or(String::new(), |column| format!(" AND {} = {}", quoted(&column.name), sql.host(column, org)))
 }
 
 /// Somebody who is to come.
@@ -117,10 +123,7 @@ pub struct Invited<'i> {
 pub async fn user_with_email(session: &Session, catalog: &Catalog, org: &str, email: &str) -> Result<Option<String>> {
     let users = &catalog.users;
     let mut sql = session.sql("");
-    let of_org = match &users.org {
-        Some(column) => format!(" AND {} = {}", quoted(&column.name), sql.host(column, org)),
-        None => String::new(),
-    };
+    let of_org = of_org(&mut sql, users.org.as_ref(), org);
     let email = sql.bind(email);
     sql.add(&format!(
         "SELECT {id} AS id FROM {host} WHERE lower({address}) = lower({email}){of_org} LIMIT 1",
