@@ -22,6 +22,7 @@ mod scheduled;
 mod steps;
 mod support;
 mod undo_conflicts;
+mod undo_parents;
 mod undo_values;
 mod untidy_columns;
 mod untidy_last;
