@@ -14,6 +14,7 @@ mod concurrency;
 mod keap;
 mod late;
 mod layers;
+mod previewed;
 mod property;
 mod recovery;
 mod rules;
