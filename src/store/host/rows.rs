@@ -310,7 +310,8 @@ pub fn columns_json(engine: Engine, columns: &[&Column], alias: &str) -> String 
 /// A value as a copy keeps it. PostgreSQL: as text, as the type itself writes it; a cast to text would be another's word
 /// for it (`character` loses its blanks), and JSON's own types lose the spelling of numbers and the bounds of arrays.
 /// SQLite: JSON has no bytes, and SQLite writes numbers with 15 digits and knows no word for the infinite; a text may hold
-/// what JSON does not give back (a zero byte). These are kept as text under a name that says so.
+/// what JSON does not give back (a zero byte). These are kept as text under a name that says so. A number is written as SQLite
+/// reads it back: it reads neither way of writing every number to the last bit.
 fn copied_form(engine: Engine, value: &str) -> String {
     match engine {
         // Unlike IS NOT NULL, this is true of a composite of nothing but NULLs.
@@ -318,7 +319,7 @@ fn copied_form(engine: Engine, value: &str) -> String {
         Engine::Sqlite => format!(
             "CASE typeof({value}) WHEN 'blob' THEN json_object('hex', hex({value})) \
              WHEN 'real' THEN json_object('real', CASE {value} WHEN 9e999 THEN '9e999' WHEN -9e999 THEN '-9e999' \
-             ELSE printf('%!.17g', {value}) END) \
+             ELSE CASE WHEN CAST(quote({value}) AS REAL) = {value} THEN quote({value}) ELSE printf('%!.17g', {value}) END END) \
              WHEN 'text' THEN CASE WHEN CAST(json_array({value}) ->> 0 AS BLOB) = CAST({value} AS BLOB) THEN {value} \
              ELSE json_object('text', hex({value})) END ELSE {value} END"
         ),
