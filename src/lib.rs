@@ -53,7 +53,6 @@
 //! * Each order makes a job of its own, which is completed or rejected at once, or is the undo; the job that it is about
 //!   goes from `completed` to `reverting` and `reverted`, or to `cancelled`, with its own events.
 //! * A request type that a catalog's `may` does not name takes the rule of `deactivate`, and is not open to everybody.
-//! * A chunk that the database refuses is halved down to the row to blame, which is told; everything around it moves.
 //! * Mover and finalizer share the queue of steps, so a worker that runs one of them runs both ([`worker::Role`]).
 
 pub mod retry;

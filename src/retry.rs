@@ -54,14 +54,11 @@ pub struct Retries {
 }
 
 impl Retries {
-    /// Logs the failure, then waits. Always true, so that it can end the condition of a `match` arm that tries again.
-    pub fn after(&mut self, error: &dyn Display) -> impl Future<Output = bool> + Send + use<> {
+    /// Logs the failure, then waits.
+    pub fn after(&mut self, error: &dyn Display) -> impl Future<Output = ()> + Send + use<> {
         let pause = self.next_pause();
         self.tell(error, pause);
-        async move {
-            tokio::time::sleep(pause).await;
-            true
-        }
+        tokio::time::sleep(pause)
     }
 
     /// It worked: the next failure starts again with the first pause.

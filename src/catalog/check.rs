@@ -15,10 +15,10 @@ use toml::de::{DeTable, DeValue};
 
 use self::reference::check_reference;
 use self::resolve::Resolver;
-use self::sections::{check_groups, check_invitations, check_license, check_session, check_users};
+use self::sections::{check_groups, check_invitations, check_license, check_scan, check_session, check_users};
 use super::condition::{Condition, SomeUsers};
 use super::fault::{Fault, Faults, line_of};
-use super::file::{GroupsEntry, InvitationsEntry, LicenseEntry, ReferenceEntry, SessionEntry, UsersEntry};
+use super::file::{GroupsEntry, InvitationsEntry, LicenseEntry, ReferenceEntry, ScanEntry, SessionEntry, UsersEntry};
 use super::model::{Catalog, Users};
 use super::reference::{Disposition, Reference, Taken};
 use super::schema::Schema;
@@ -53,6 +53,7 @@ struct Entries {
     invitations: Option<InvitationsEntry>,
     groups: Option<GroupsEntry>,
     session: Option<SessionEntry>,
+    scan: Option<ScanEntry>,
     references: Vec<Spanned<ReferenceEntry>>,
 }
 
@@ -68,6 +69,7 @@ fn read(resolver: &mut Resolver<'_>, name: &str, source: &str) -> Option<Catalog
     let invitations = entries.invitations.as_ref().map(|entry| check_invitations(resolver, entry));
     let groups = entries.groups.as_ref().map(|entry| check_groups(resolver, entry));
     let has_groups = groups.is_some();
+    let ignored = entries.scan.as_ref().map_or(Vec::new(), |entry| check_scan(resolver, entry));
     let mut kinds = HashSet::new();
     let mut references = Vec::new();
     for entry in &entries.references {
@@ -106,6 +108,7 @@ fn read(resolver: &mut Resolver<'_>, name: &str, source: &str) -> Option<Catalog
         groups: groups.map_or(Some(None), |groups| groups.map(Some))?,
         references,
         session,
+        ignored,
     })
 }
 
@@ -134,10 +137,11 @@ fn read_entries(resolver: &mut Resolver<'_>, source: &str) -> Option<Entries> {
             "invitations" => entries.invitations = read_section(resolver, value),
             "groups" => entries.groups = read_section(resolver, value),
             "session" => entries.session = read_section(resolver, value),
+            "scan" => entries.scan = read_section(resolver, value),
             "reference" => entries.references = read_references(resolver, value),
             other => {
                 let message = format!(
-                    "unknown section `{other}`: a catalog has [users], [license], [invitations], [groups], [session] and [[reference]]"
+                    "unknown section `{other}`: a catalog has [users], [license], [invitations], [groups], [session], [scan] and [[reference]]"
                 );
                 resolver.fault(key.span().start, message);
             }

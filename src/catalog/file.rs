@@ -152,6 +152,12 @@ pub struct SessionEntry {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub struct ScanEntry {
+    pub ignore: Vec<Name>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct GroupsEntry {
     pub table: Name,
     pub group: Name,

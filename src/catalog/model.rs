@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use super::SchemaColumn;
 use super::condition::{Condition, Holds, Permission};
 use super::reference::{Disposition, Eligible, Reference};
 use super::{Family, TableName};
@@ -30,6 +31,8 @@ pub struct Catalog {
     /// What the host's row-level security looks at: settings of a transaction, each with its value; `{org}` in it stands
     /// for the organization.
     pub session: Vec<(String, String)>,
+    /// Columns that a scan does not tell of: they only look as if they held users.
+    pub ignored: Vec<(TableName, String)>,
 }
 
 /// A column of a host's table. Values travel as text and are cast to the column's own type in SQL, so a key may be a
@@ -42,6 +45,12 @@ pub struct Column {
     pub cast: String,
     /// What kind of values it holds: an id of another shape cannot stand in it.
     pub family: Family,
+}
+
+impl From<&SchemaColumn> for Column {
+    fn from(column: &SchemaColumn) -> Column {
+        Column { name: column.name.clone(), cast: column.cast.clone(), family: column.family }
+    }
 }
 
 /// The users' table and its columns.

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::TableName;
 use super::condition::{Condition, SomeUsers, When};
 use super::model::{Column, Within};
+use super::{ForeignKey, TableName};
 
 /// A place in the host's tables that points at a user.
 #[derive(Debug, Clone)]
@@ -24,7 +24,9 @@ pub struct Reference {
     /// The organization that everything is bounded by.
     pub within: Option<Within>,
     /// Every column of the table: what a copy of a row holds.
-    pub columns: Vec<String>,
+    pub columns: Vec<Column>,
+    /// Its foreign keys that can wait for the commit.
+    pub waiting: Vec<ForeignKey>,
     /// The column of the other user, where a row stands between two and each may bring it back (a follow): it comes back
     /// only when both are there.
     pub other_user: Option<Column>,
@@ -184,7 +186,9 @@ pub struct Child {
     /// The table.
     pub table: TableName,
     /// Every column of it: what a copy holds.
-    pub columns: Vec<String>,
+    pub columns: Vec<Column>,
+    /// Its foreign keys that can wait for the commit.
+    pub waiting: Vec<ForeignKey>,
     /// The columns that point.
     pub points: Vec<String>,
     /// What they point at, in the parent.

@@ -38,12 +38,14 @@ pub fn scan_names<'s>(catalog: &Catalog, schema: &'s Schema) -> Vec<Candidate<'s
     found.filter(|candidate| !covers(catalog, &candidate.table.name, &candidate.column.name)).collect()
 }
 
+/// Whether the catalog says anything of a column, be it that the scan is to ignore it.
 fn covers(catalog: &Catalog, table: &TableName, column: &str) -> bool {
     let by_reference = catalog.references.iter().any(|r| r.table == *table && r.user.name == column);
     let by_license = catalog.license.iter().any(|l| l.table == *table && l.user.name == column);
     let by_group = catalog.groups.iter().any(|g| g.table == *table && g.user.name == column);
     let by_manager = catalog.users.table == *table && catalog.users.manager.iter().any(|m| m.name == column);
-    by_reference || by_license || by_group || by_manager
+    let is_ignored = catalog.ignored.iter().any(|(of, name)| of == table && name == column);
+    by_reference || by_license || by_group || by_manager || is_ignored
 }
 
 /// The columns of a foreign key that point at the users' key; a composite one points with that column only.

@@ -99,6 +99,8 @@ pub enum Family {
 /// A foreign key.
 #[derive(Debug, Clone)]
 pub struct ForeignKey {
+    /// How the database calls it, where it has a name.
+    pub name: Option<String>,
     /// The columns that point.
     pub columns: Vec<String>,
     /// The table pointed at.
@@ -107,6 +109,8 @@ pub struct ForeignKey {
     pub target: Vec<String>,
     /// What a delete of the row pointed at does here.
     pub on_delete: OnDelete,
+    /// Whether it can wait for the commit before it is checked.
+    pub can_wait: bool,
 }
 
 /// What a delete of the row pointed at does to the row that points.
@@ -145,8 +149,13 @@ impl Schema {
 
 impl Table {
     /// The columns that somebody writes: what a copy of a row is made of.
-    pub fn written_columns(&self) -> Vec<String> {
-        self.columns.iter().filter(|column| !column.generated).map(|column| column.name.clone()).collect()
+    pub fn written_columns(&self) -> impl Iterator<Item = &SchemaColumn> {
+        self.columns.iter().filter(|column| !column.generated)
+    }
+
+    /// Its foreign keys that can wait for the commit.
+    pub fn waiting_keys(&self) -> Vec<ForeignKey> {
+        self.foreign_keys.iter().filter(|key| key.can_wait).cloned().collect()
     }
 
     /// The column of that name.

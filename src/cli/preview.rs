@@ -42,6 +42,8 @@ pub struct Preview {
     pub rejections: Vec<Rejection>,
     /// What would become of each reference.
     pub references: Vec<PreviewedReference>,
+    /// Kinds that the request names successors for and that do not count for this leaver: nothing of them would move.
+    pub without_effect: Vec<String>,
     /// Chunks that the job would be cut into; 0: it would be done at once.
     pub chunks: u64,
     /// How long it would take, roughly, in milliseconds.
@@ -108,6 +110,7 @@ pub async fn preview(context: &Context, request: Request) -> Result<Preview> {
         accepted: true,
         rejections: Vec::new(),
         references: Vec::new(),
+        without_effect: Vec::new(),
         chunks: 0,
         estimate_ms: 0,
         token: None,
@@ -123,6 +126,7 @@ pub async fn preview(context: &Context, request: Request) -> Result<Preview> {
             (preview.chunks, preview.estimate_ms) = size(context, &catalog, &plan, pace);
             preview.token = Some(Seen::of(&catalog, &request, &assessment.facts, &plan).token());
             preview.wait_for = plan.wait_for;
+            preview.without_effect = plan.without_effect;
         }
     }
     Ok(preview)
@@ -168,6 +172,9 @@ pub fn print(preview: &Preview) -> Result<()> {
     }
     let rows: Vec<Vec<String>> = preview.references.iter().filter(|reference| reference.found > 0).map(row).collect();
     output::table(&["kind", "becomes", "assigned", "to"], &rows)?;
+    for kind in &preview.without_effect {
+        output::line(format!("`{kind}` does not count for this user: what the request says of it has no effect"))?;
+    }
     if let Some(job) = preview.wait_for {
         output::line(format!("waits for the job {job}, which gives this user records"))?;
     }

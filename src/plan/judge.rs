@@ -30,6 +30,8 @@ pub struct Plan {
     pub references: Vec<Planned>,
     /// Whether the leaver needs no license.
     pub license_exempt: bool,
+    /// Kinds that the request names successors for and that do not count for this leaver: nothing of them moves.
+    pub without_effect: Vec<String>,
     /// A job under way that gives the leaver records: this one waits for it.
     pub wait_for: Option<JobId>,
 }
@@ -106,6 +108,7 @@ pub fn judge(catalog: &Catalog, request: &Request, facts: &Facts, found: &Found)
         let planned = judge_reference(catalog, request, facts, found, leaver, reference, &mut reasons);
         plan.references.push(planned);
     }
+    plan.without_effect = without_effect(catalog, request, &plan);
     reasons.extend(judge_drift(catalog, request, facts, &plan));
     match reasons.is_empty() {
         true => Verdict::Accepted(plan),
@@ -114,6 +117,14 @@ pub fn judge(catalog: &Catalog, request: &Request, facts: &Facts, found: &Found)
         }
         false => Verdict::Rejected(reasons),
     }
+}
+
+fn without_effect(catalog: &Catalog, request: &Request, plan: &Plan) -> Vec<String> {
+    let counts = |kind: &String| {
+        let planned = plan.references.iter().map(|planned| &catalog.references[planned.position]);
+        planned.into_iter().any(|reference| reference.kind == *kind)
+    };
+    request.reassign.keys().filter(|kind| !counts(kind)).cloned().collect()
 }
 
 /// Whether a reason would be mended by naming a successor: no such reason keeps a user's access open who is locked out.

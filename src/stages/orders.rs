@@ -34,11 +34,7 @@ pub async fn take(
     let mut retries = Pauses::RECONNECT.start("taking an order");
     loop {
         match take_once(context, catalog, request, traceparent).await {
-            Err(error) if error.is_transient() || error.is_superseded() => {
-                if !retries.after(&error).await {
-                    return Err(error);
-                }
-            }
+            Err(error) if error.is_transient() || error.is_superseded() => retries.after(&error).await,
             Err(error) => return Ok(park_failed(request.job_id(), &error, 1)),
             taken => return taken,
         }

@@ -132,7 +132,7 @@ async fn parties_persistently(context: &Context, catalog: &Catalog, requests: &[
     let mut retries = Pauses::RECONNECT.start("reading whom requests concern");
     loop {
         match read_parties(context, catalog, requests).await {
-            Err(error) if error.is_transient() && retries.after(&error).await => {}
+            Err(error) if error.is_transient() => retries.after(&error).await,
             read => return read,
         }
     }
@@ -195,7 +195,7 @@ async fn plan_persistently(context: &Context, catalog: &Catalog, group: &[&Asked
     let mut retries = Pauses::RECONNECT.start("planning requests");
     loop {
         match plan(context, catalog, group, at_once).await {
-            Err(error) if error.is_transient() && retries.after(&error).await => {}
+            Err(error) if error.is_transient() => retries.after(&error).await,
             planned => return planned,
         }
     }

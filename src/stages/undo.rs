@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::Context;
-use crate::catalog::{Catalog, Disposition, OnConflict, Reference, TableName};
+use crate::catalog::{Catalog, Column, Disposition, ForeignKey, OnConflict, Reference, TableName};
 use crate::contract::UserId;
 use crate::plan::Standing;
 use crate::store::host::{Key, Merged, Returned};
@@ -186,13 +186,15 @@ impl Undoing<'_> {
     /// Brings back what copies hold: rows of a table at a time, parents before their children.
     async fn copies(&mut self, catalog: &Catalog, pending: Vec<Pending>) -> Result<()> {
         let pending = self.set_aside_those_of_the_absent(catalog, pending).await?;
-        for batch in by_table(catalog, &pending) {
-            let returned = match &batch.reference.disposition {
-                Disposition::Set { values, .. } => {
-                    host::set_back(self.session, batch.reference, values, &batch.ids()).await?
-                }
-                _ => host::put_back(self.session, batch.table, batch.columns, &batch.ids()).await?,
-            };
+        let (set, removed): (Vec<Batch>, Vec<Batch>) = by_table(catalog, &pending).into_iter().partition(Batch::is_set);
+        let rows: Vec<host::Rows> = removed.iter().map(Batch::rows).collect();
+        let returned = host::put_back(self.session, &rows).await?;
+        for (batch, returned) in removed.iter().zip(&returned) {
+            self.settle(batch.reference, &batch.kind, &batch.copies, returned).await?;
+        }
+        for batch in set {
+            let Disposition::Set { values, .. } = &batch.reference.disposition else { continue };
+            let returned = host::set_back(self.session, batch.reference, values, &batch.ids()).await?;
             self.settle(batch.reference, &batch.kind, &batch.copies, &returned).await?;
         }
         Ok(())
@@ -264,7 +266,9 @@ pub struct Batch<'b> {
     /// The table.
     pub table: &'b TableName,
     /// Its columns.
-    pub columns: &'b [String],
+    columns: &'b [Column],
+    /// Its foreign keys that can wait for the commit.
+    waiting: &'b [ForeignKey],
     /// The copies.
     pub copies: Vec<&'b Pending>,
 }
@@ -274,6 +278,14 @@ impl Batch<'_> {
     pub fn ids(&self) -> Vec<i64> {
         self.copies.iter().map(|copy| copy.id).collect()
     }
+
+    fn is_set(&self) -> bool {
+        matches!(self.reference.disposition, Disposition::Set { .. })
+    }
+
+    fn rows(&self) -> host::Rows<'_> {
+        host::Rows { table: self.table, columns: self.columns, waiting: self.waiting, copies: self.ids() }
+    }
 }
 
 /// Copies by their tables, in the order in which they come back: parents before their children.
@@ -281,19 +293,15 @@ pub fn by_table<'b>(catalog: &'b Catalog, pending: &'b [Pending]) -> Vec<Batch<'
     let mut batches = Vec::new();
     for reference in &catalog.references {
         let of_kind: Vec<&Pending> = pending.iter().filter(|copy| copy.kind == reference.kind).collect();
-        let own = (&reference.table, &reference.columns, reference.kind.clone());
-        if let Disposition::Set { .. } = &reference.disposition {
-            let (table, columns, kind) = own;
-            batches.push(Batch { reference, kind, table, columns, copies: of_kind });
-            continue;
-        }
-        let children = reference.disposition.children().iter();
+        let own = (&reference.table, &reference.columns, &reference.waiting, reference.kind.clone());
         let children =
-            children.map(|child| (&child.table, &child.columns, format!("{}/{}", reference.kind, child.table)));
-        for (table, columns, kind) in std::iter::once(own).chain(children) {
+            reference.disposition.children().iter().map(|child| {
+                (&child.table, &child.columns, &child.waiting, format!("{}/{}", reference.kind, child.table))
+            });
+        for (table, columns, waiting, kind) in std::iter::once(own).chain(children) {
             let name = table.to_string();
             let copies = of_kind.iter().copied().filter(|copy| copy.table_name == name).collect();
-            batches.push(Batch { reference, kind, table, columns, copies });
+            batches.push(Batch { reference, kind, table, columns, waiting, copies });
         }
     }
     batches.retain(|batch| !batch.copies.is_empty());

@@ -72,7 +72,7 @@ pub(super) fn postgres(settings: &Settings) -> ConnectOptions {
         // may come out smaller than it is.
         let fail_closed = [("row_security", "off")];
         let options = options.application_name("handover").statement_cache_capacity(400);
-        options.options(limits.clone()).options(fail_closed)
+        options.options(limits.clone()).options(fail_closed).options(WRITTEN_ALIKE)
     });
     options.map_sqlx_postgres_pool_opts(|pool| {
         pool.after_connect(|connection, _| {
@@ -81,6 +81,10 @@ pub(super) fn postgres(settings: &Settings) -> ConnectOptions {
     });
     options
 }
+
+/// Values are copied as texts and may be read back months later: whatever a role's settings are by then, they are written
+/// and read in one way. Numbers and dates the driver sees to.
+const WRITTEN_ALIKE: [(&str, &str); 2] = [("intervalstyle", "postgres"), ("xmloption", "content")];
 
 /// SQLite's page cache of the writing connection, which walks the large indexes, and of each reading one: in KiB, which
 /// SQLite writes as a negative number. Together they bound the process's memory.

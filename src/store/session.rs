@@ -123,6 +123,17 @@ impl Session {
         }
     }
 
+    /// PostgreSQL: has these constraints wait for the commit, or for [`Session::check_constraints_at_once`].
+    pub async fn let_constraints_wait(&self, names: &[String]) -> Result<()> {
+        match (self.engine, names.is_empty()) {
+            (Engine::Postgres, false) => {
+                let text = format!("SET CONSTRAINTS {} DEFERRED", names.join(", "));
+                self.unprepared("letting constraints wait", &text).await
+            }
+            _ => Ok(()),
+        }
+    }
+
     async fn unprepared(&self, doing: &str, sql: &str) -> Result<()> {
         self.execute_unprepared(sql).await.map_err(|error| Error::of(doing, &error))?;
         Ok(())

@@ -1,6 +1,6 @@
 //! A catalog is checked against the live schema: all faults at once, each with its line and what would mend it.
 
-use handover::catalog::{Fault, Schema, check, scan};
+use handover::catalog::{Fault, Schema, check, scan, scan_names};
 use handover::store::host;
 use serde_json::json;
 
@@ -306,6 +306,36 @@ on_both!(the_scan_finds_what_the_catalog_forgot_and_only_that, |world| {
     let catalog = check("keap", &one_more, &schema(world).await).expect("it holds").catalog;
     let found = serde_json::to_value(scan(&catalog, &schema(world).await)).expect("JSON");
     assert_eq!(found, json!([{ "table": "badges", "column": "given_by" }]));
+});
+
+on_both!(the_scan_tells_nothing_of_what_the_catalog_ignores, |world| {
+    world
+        .sql("CREATE TABLE badges (id bigint PRIMARY KEY, holder_id bigint REFERENCES users (id), printed_by bigint)")
+        .await;
+    let found = |source: String, schema: Schema| {
+        let catalog = check("keap", &source, &schema).expect("it holds").catalog;
+        let named = scan_names(&catalog, &schema).into_iter().map(|found| found.column.name.clone());
+        scan(&catalog, &schema).into_iter().map(|found| found.column).chain(named).collect::<Vec<_>>()
+    };
+    let keap = catalog_source("keap");
+    assert_eq!(found(keap.clone(), schema(world).await), ["holder_id", "printed_by"]);
+    let ignoring = keap.clone() + "\n[scan]\nignore = [\"badges.printed_by\"]\n";
+    assert_eq!(found(ignoring, schema(world).await), ["holder_id"]);
+    let wrong = keap + "\n[scan]\nignore = [\"badges.printed\", \"bagdes.printed_by\", \"printed_by\"]\n";
+    let faults = check("keap", &wrong, &schema(world).await).expect_err("faults").to_string();
+    for told in ["badges has no column `printed`", "no table `bagdes`", "`printed_by` is no column"] {
+        assert!(faults.contains(told), "{faults}");
+    }
+});
+
+on_both!(no_unique_index_of_a_table_is_told_twice, |world| {
+    world.sql("CREATE TABLE pairs (a bigint, b bigint, c bigint UNIQUE, PRIMARY KEY (a, b))").await;
+    for table in schema(world).await.tables {
+        let mut uniques = table.uniques.clone();
+        uniques.sort();
+        uniques.dedup();
+        assert_eq!(uniques.len(), table.uniques.len(), "{}: {:?}", table.name, table.uniques);
+    }
 });
 
 on_both!(a_foreign_key_that_names_no_columns_of_its_target_is_found_too, |world| {

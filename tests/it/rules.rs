@@ -89,10 +89,17 @@ async fn owners(world: &World, table: &str) -> Vec<String> {
     world.texts(&format!("SELECT {row} AS t FROM {table} ORDER BY id")).await
 }
 
-/// What was copied of a kind's rows, in no order: several movers write at once.
+/// What was copied of a kind's rows, in no order: several movers write at once. Numbers as texts, as PostgreSQL copies them.
 async fn copies(world: &World, kind: &str) -> Vec<Value> {
     let query = format!("SELECT CAST(content AS text) AS t FROM handover.copies WHERE kind = '{kind}' ORDER BY id");
-    world.texts(&query).await.iter().map(|text| serde_json::from_str(text).expect("JSON")).collect()
+    let mut copies: Vec<Value> =
+        world.texts(&query).await.iter().map(|text| serde_json::from_str(text).expect("JSON")).collect();
+    for value in copies.iter_mut().filter_map(Value::as_object_mut).flat_map(|copy| copy.values_mut()) {
+        if let Value::Number(number) = value {
+            *value = number.to_string().into();
+        }
+    }
+    copies
 }
 
 /// The keys that the journal has of a kind, in order.

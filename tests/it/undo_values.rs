@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::support::people::{host, leave, reference, reverts_to, start};
 use crate::support::world::certificate_of;
-use crate::support::{Setting, on_both, on_every_path};
+use crate::support::{Setting, on_both, on_every_path, run};
 
 /// A table with a column of every type that SQLite knows, generated ones, and one without a type.
 fn of_sqlite(table: &str) -> String {
@@ -14,7 +14,9 @@ fn of_sqlite(table: &str) -> String {
          INSERT INTO {table} (owner, bytes, exact, measure, count, said, anything) VALUES \
            (9, x'00ff10', 1.50, 0.1 + 0.2, 9007199254740993, '', '12'), (9, x'', 123456789012345678, 9e999, -9223372036854775808, NULL, 12), \
            (9, NULL, NULL, -9e999, NULL, '{{\"real\": \"1\"}}', 1.0), (9, 'text', 'word', 5e-324, 1, '[1]', x'00'), \
-           (9, x'01', 0.1, 1.7976931348623157e308, 0, 'it''s \"so\" \\', 9e999), (2, NULL, NULL, 0.5, 1, 'other', NULL); \
+           (9, x'01', 0.1, 1.7976931348623157e308, 0, 'it''s \"so\" \\', 9e999), (2, NULL, NULL, 0.5, 1, 'other', NULL), \
+           (9, CAST(x'6100ff' AS TEXT), -0.0, -0.0, -0.0, 'a' || char(0) || 'b', char(0)), (9, 9223372036854775807, 1e300, 1e300, 1e300, '007', '1e5'), \
+           (9, NULL, NULL, NULL, NULL, CAST(x'ff' AS TEXT), char(8, 9, 31, 127, 133, 8232, 65533, 65534, 128512)); \
          INSERT INTO {table} (owner, measure) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300) \
            SELECT 9, i * 0.7310585786300049 / 3.0e-7 * (i % 7 + 0.1) FROM n;"
     )
@@ -35,6 +37,31 @@ fn of_postgres(table: &str) -> String {
            (9, NULL, 1e-30, 5e-324, 1e-45, NULL, NULL, NULL, NULL, NULL, NULL, E'a\\\\b\\n\\t''', '\"text\"', NULL, NULL, NULL, NULL, NULL, NULL); \
          INSERT INTO {table} (owner, measure) SELECT 9, i * 0.7310585786300049::float8 / 3.0e-7 * (i % 7 + 0.1) FROM generate_series(1, 300) i;"
     )
+}
+
+#[test]
+fn values_that_json_has_no_room_for_come_back_to_the_last_bit() {
+    for rows in [100, 2] {
+        run(Setting::Servers, async |world| {
+            world.use_chunks_of(rows);
+            let frozen = "disposition = \"set\"\nset = { exact = 2, measure = 0, said = \"x\", tree = \"7\", \
+                 mood = \"calm\", pair = \"(7,7)\", code = \"x\", padded = \"x\", below = \"{1}\", deep = \"{{1,2},{3,4}}\", bit = \"1010\", \
+                 price = 7, limit = 7, lasts = \"7 days\", terms = \"x\", short = \"x\" }";
+            let references = [
+                reference("gone", "gone", "disposition = \"detach\""),
+                reference("done", "done", "disposition = \"purge\"\nkeep_copy = \"30d\""),
+                reference("frozen", "frozen", frozen),
+            ];
+            let tables = ["gone", "done", "frozen"]
+                .map(|name| include_str!("undo_values/unlike_json.sql").replace("{table}", name));
+            start(world, &tables.concat(), &references.concat()).await;
+            let before = host(world).await;
+            let job = world.hand_over(&leave("9", json!({}))).await;
+            certificate_of(&job);
+            assert_eq!(world.number("SELECT count(*) FROM gone WHERE owner = 9").await, 0);
+            reverts_to(world, &job, &before).await;
+        });
+    }
 }
 
 on_every_path!(values_of_every_type_come_back_to_the_last_bit, 100, |world| {

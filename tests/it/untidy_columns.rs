@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::support::people::{PEOPLE, USERS, host, leave, owners, reference, reverted, reverts_to, start};
 use crate::support::world::{certificate_of, codes_of, counts, result_of, successors_of};
-use crate::support::{World, on_both, on_every_path};
+use crate::support::{Setting, World, on_both, on_every_path};
 
 on_every_path!(a_version_is_counted_up_by_every_move_and_set, 2, |world| {
     let tables = "CREATE TABLE docs (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT, lock_version INTEGER); \
@@ -29,6 +29,23 @@ on_every_path!(a_version_is_counted_up_by_every_move_and_set, 2, |world| {
     assert_eq!(world.texts(docs).await, ["1:9:2", "2:9:9", "3:9:2", "4:2:5"]);
     assert_eq!(world.texts(seats).await, ["1:3", "2:1", "3:6", "4:1"]);
     assert_eq!(world.number("SELECT count(*) FROM seats WHERE access = 'full'").await, 3);
+});
+
+on_every_path!(the_time_of_a_move_is_noted_on_the_way_back_too, 2, |world| {
+    let time = if world.setting == Setting::Embedded { "TEXT" } else { "TIMESTAMPTZ" };
+    let tables = format!(
+        "CREATE TABLE docs (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT, moved_at {time}); \
+         INSERT INTO docs VALUES (1, 9, NULL), (2, 9, '2001-02-03 04:05:06'), (3, 9, NULL), (4, 2, '2001-02-03 04:05:06');"
+    );
+    start(world, &tables, &reference("doc", "docs", "disposition = \"transfer\"\ntouch = \"moved_at\"")).await;
+    let job = world.hand_over(&leave("9", json!({ "doc": { "user": "2" } }))).await;
+    certificate_of(&job);
+    let touched = "SELECT count(*) FROM docs WHERE moved_at > '2020-01-01 00:00:00'";
+    assert_eq!(world.number(touched).await, 3);
+    world.sql("UPDATE docs SET moved_at = '2001-02-03 04:05:06'").await;
+    reverted(world, &job).await;
+    assert_eq!(owners(world, "docs").await, ["1:9", "2:9", "3:9", "4:2"]);
+    assert_eq!(world.number(touched).await, 3, "going back is a move, too");
 });
 
 on_every_path!(a_version_is_counted_up_where_one_successor_takes_everything, 2, |world| {

@@ -194,7 +194,8 @@ fn check_children(
         parents.push((Some(children.len()), child));
         children.push(Child {
             table: child.name.clone(),
-            columns: child.written_columns(),
+            columns: child.written_columns().map(Column::from).collect(),
+            waiting: child.waiting_keys(),
             points: key.columns.clone(),
             at: key.target.clone(),
             parent,

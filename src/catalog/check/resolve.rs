@@ -66,7 +66,7 @@ impl<'a> Resolver<'a> {
             self.fault(byte, format!("the table {} has no column `{name}`{near}", table.name));
             return None;
         };
-        Some(Column { name: column.name.clone(), cast: column.cast.clone(), family: column.family })
+        Some(column.into())
     }
 
     /// A column that may be absent: `Some(None)` where it is.

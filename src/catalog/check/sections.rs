@@ -1,14 +1,14 @@
-//! Checks the sections of a catalog: users, license, invitations, groups, session.
+//! Checks the sections of a catalog: users, license, invitations, groups, session, scan.
 
 use super::reference::check_key;
 use super::resolve::Resolver;
 use crate::catalog::condition::{Condition, Permission};
 use crate::catalog::file::{
     AnyOf, ConditionEntry, GroupsEntry, InvitationStatusEntry, InvitationsEntry, LicenseEntry, Name, PermissionEntry,
-    SessionEntry, UsersEntry,
+    ScanEntry, SessionEntry, UsersEntry,
 };
 use crate::catalog::model::{Column, Groups, InvitationStatus, Invitations, License, Status, Users};
-use crate::catalog::schema::{Engine, Table};
+use crate::catalog::schema::{Engine, Table, TableName};
 
 pub fn check_users(resolver: &mut Resolver<'_>, table: &Table, entry: &UsersEntry) -> Option<Users> {
     let key = resolver.column(table, &entry.key);
@@ -159,6 +159,26 @@ pub fn check_groups(resolver: &mut Resolver<'_>, entry: &GroupsEntry) -> Option<
     let user = resolver.column(table, &entry.user);
     let org = resolver.optional_column(table, entry.org.as_ref())?;
     Some(Groups { table: table.name.clone(), group: group?, user: user?, org, within: None })
+}
+
+/// Columns that the scan is not to tell of, each by its table and its name.
+pub fn check_scan(resolver: &mut Resolver<'_>, entry: &ScanEntry) -> Vec<(TableName, String)> {
+    let mut ignored = Vec::new();
+    for written in &entry.ignore {
+        let (name, byte) = (written.get_ref(), written.span().start);
+        let Some((table, column)) = name.rsplit_once('.') else {
+            resolver.fault(byte, format!("`{name}` is no column: write its table before it, `table.column`"));
+            continue;
+        };
+        let Some(table) = resolver.schema.table(table) else {
+            resolver.fault(byte, format!("the database has no table `{table}`"));
+            continue;
+        };
+        if let Some(column) = resolver.column_at(table, column, byte) {
+            ignored.push((table.name.clone(), column.name));
+        }
+    }
+    ignored
 }
 
 pub fn check_session(resolver: &mut Resolver<'_>, users: &UsersEntry, entry: &SessionEntry) -> Vec<(String, String)> {

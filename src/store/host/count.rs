@@ -34,6 +34,7 @@ pub async fn counts(
         if let Disposition::Block { sole_in: Some(sole_in), .. } = &reference.disposition {
             tests.push_str(&is_sole(&mut sql, catalog, reference, sole_in, "t", &leaving));
         }
+        tests.push_str(&not_handed_on(&mut sql, catalog, reference, &leaving));
         branches.push(format!(
             "SELECT {position} AS position, p.leaver AS leaver, \
              (SELECT count(*) FROM (SELECT 1 FROM {host} t WHERE t.{user} = {leaver}{tests} LIMIT {limit_bound}) s) AS n FROM p",
@@ -54,6 +55,21 @@ pub async fn counts(
         counts.insert((leaver, position), count);
     }
     Ok(counts)
+}
+
+/// That no guard over the last of a group hands a row on before this reference is come to: it is counted there.
+fn not_handed_on(sql: &mut Sql, catalog: &Catalog, reference: &Reference, leaving: &[String]) -> String {
+    let mut text = String::new();
+    for guard in catalog.references.iter().filter(|guard| guard.position != reference.position) {
+        let Disposition::Block { sole_in: Some(sole_in), resolve: true, .. } = &guard.disposition else { continue };
+        // For whom another guard counts, only the request tells.
+        if guard.may_overlap(reference) && guard.when.is_always() {
+            let passes = bare_filter(sql, &guard.filter, "t");
+            let is_sole = is_sole(sql, catalog, guard, sole_in, "t", leaving);
+            text.push_str(&format!(" AND ({passes}{is_sole}) IS NOT TRUE"));
+        }
+    }
+    text
 }
 
 fn read_count(row: &QueryResult) -> std::result::Result<(usize, String, u64), DbErr> {

@@ -64,7 +64,7 @@ async fn merge_at_once(session: &Session, merging: &Merging<'_>) -> Result<Vec<(
            RETURNING pair.part, pair.successor, {key} AS key, pair.content), \
          copied AS ({copied}) {journal}",
         content = row_json(engine, &reference.columns, "t"),
-        before = columns_json(engine, &names_of(columns), "o"),
+        before = columns_json(engine, &columns.iter().collect::<Vec<_>>(), "o"),
         host = table(&reference.table),
         has_key = has_key(reference, "t", "x"),
         pair_key = has_key(reference, "t", "pair"),
@@ -94,7 +94,7 @@ async fn merge_in_steps(session: &Session, merging: &Merging<'_>) -> Result<Vec<
     let mut sql = session.sql("");
     let rows = journal_rows(&mut sql, reference, ids);
     let content = row_json(engine, &reference.columns, "t");
-    let before = columns_json(engine, &names_of(columns), "o");
+    let before = columns_json(engine, &columns.iter().collect::<Vec<_>>(), "o");
     let select = format!("SELECT x.job_id, x.chunk, x.from_user, json_set({content}, '$.\"$before\"', {before}), NULL");
     let from = format!("FROM {rows} JOIN {host} t ON {has_key} JOIN {host} o ON {theirs}");
     let insert = copy_insert(&mut sql, reference, &[part], &reference.table, Keep::Always, &select, &from);
@@ -144,10 +144,6 @@ fn sums(columns: &[Column], from: &str) -> String {
         format!("{} = COALESCE({own} + {theirs}, {own}, {theirs})", quoted(&add.name))
     };
     columns.iter().enumerate().map(sum).collect::<Vec<_>>().join(", ")
-}
-
-fn names_of(columns: &[Column]) -> Vec<&str> {
-    columns.iter().map(|column| column.name.as_str()).collect()
 }
 
 fn doing(reference: &Reference) -> String {

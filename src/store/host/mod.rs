@@ -13,6 +13,7 @@
 //! | `work` | one entry to moving, removing and setting, for many leavers or one chunk |
 //! | `transfer`, `merge`, `remove`, `set` | the statements that change the host |
 //! | `undo`, `unmerge` | the statements that take these back |
+//! | `parents` | rows of several tables that come back together, and what they point at |
 //! | `selection`, `journaled` | how these begin, and what they leave in the journal |
 
 mod arrivals;
@@ -20,6 +21,7 @@ mod count;
 mod cut;
 mod journaled;
 mod merge;
+mod parents;
 mod remove;
 mod rows;
 mod sample;
@@ -39,12 +41,11 @@ pub use arrivals::{
 };
 pub use count::{Place, blocking_keys, census, counts, lock_siblings, not_owned, reports_above};
 pub use cut::{Cut, cut, halve};
+pub use parents::{Rows, put_back};
 pub use sample::{few_values, known_values};
 pub use schema::read_schema;
 pub use tenant::enter;
-pub use undo::{
-    Returned, copied_keys, foresee_move_back, foresee_put_back, foresee_set_back, move_back, put_back, set_back,
-};
+pub use undo::{Returned, copied_keys, foresee_move_back, foresee_put_back, foresee_set_back, move_back, set_back};
 pub use unmerge::{Merged, foresee_unmerge, unmerge};
 pub use users::{
     Listed, fitness_now, free_licenses, group_members, list_users, lock_rows, lock_users, managers, read_users,

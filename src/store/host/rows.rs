@@ -286,42 +286,57 @@ pub fn bump(reference: &Reference) -> String {
 }
 
 /// A whole row as a JSON object.
-pub fn row_json(engine: Engine, columns: &[String], alias: &str) -> String {
+pub fn row_json(engine: Engine, columns: &[Column], alias: &str) -> String {
+    columns_json(engine, &columns.iter().collect::<Vec<_>>(), alias)
+}
+
+/// An object of some columns, under their names, that [`copied_rows`] reads back to the last bit.
+pub fn columns_json(engine: Engine, columns: &[&Column], alias: &str) -> String {
+    let label = |of: &&Column| format!("'{}'", of.name.replace('\'', "''"));
+    let value = |of: &&Column| copied_form(engine, &column(alias, &of.name));
     match engine {
-        Engine::Postgres => format!("to_jsonb({alias})"),
-        Engine::Sqlite => columns_json(engine, &columns.iter().map(String::as_str).collect::<Vec<_>>(), alias),
+        Engine::Postgres => {
+            let labels: Vec<String> = columns.iter().map(label).collect();
+            let values: Vec<String> = columns.iter().map(value).collect();
+            format!("jsonb_object(ARRAY[{}]::text[], ARRAY[{}]::text[])", labels.join(", "), values.join(", "))
+        }
+        Engine::Sqlite => {
+            let pairs: Vec<String> = columns.iter().map(|of| format!("{}, {}", label(of), value(of))).collect();
+            format!("json_object({})", pairs.join(", "))
+        }
     }
 }
 
-/// An object of some columns, under their names. JSON has no bytes, and SQLite writes numbers with 15 digits and knows no
-/// word for the infinite: these are kept as text under a name that says so, and [`copied_value`] reads them back.
-pub fn columns_json(engine: Engine, columns: &[&str], alias: &str) -> String {
-    let pair = |name: &&str| {
-        let value = column(alias, name);
-        let value = match engine {
-            Engine::Postgres => value,
-            Engine::Sqlite => format!(
-                "CASE typeof({value}) WHEN 'blob' THEN json_object('hex', hex({value})) \
-                 WHEN 'real' THEN json_object('real', CASE {value} WHEN 9e999 THEN '9e999' WHEN -9e999 THEN '-9e999' \
-                 ELSE printf('%!.17g', {value}) END) ELSE {value} END"
-            ),
-        };
-        format!("'{}', {value}", name.replace('\'', "''"))
-    };
-    let pairs = columns.iter().map(pair).collect::<Vec<_>>().join(", ");
+/// A value as a copy keeps it. PostgreSQL: as text, as the type itself writes it; a cast to text would be another's word
+/// for it (`character` loses its blanks), and JSON's own types lose the spelling of numbers and the bounds of arrays.
+/// SQLite: JSON has no bytes, and SQLite writes numbers with 15 digits and knows no word for the infinite; a text may hold
+/// what JSON does not give back (a zero byte). These are kept as text under a name that says so. A number is written as SQLite
+/// reads it back: it reads neither way of writing every number to the last bit.
+fn copied_form(engine: Engine, value: &str) -> String {
     match engine {
-        Engine::Postgres => format!("jsonb_build_object({pairs})"),
-        Engine::Sqlite => format!("json_object({pairs})"),
+        // Unlike IS NOT NULL, this is true of a composite of nothing but NULLs.
+        Engine::Postgres => format!("CASE WHEN {value} IS DISTINCT FROM NULL THEN format('%s', {value}) END"),
+        Engine::Sqlite => format!(
+            "CASE typeof({value}) WHEN 'blob' THEN json_object('hex', hex({value})) \
+             WHEN 'real' THEN json_object('real', CASE {value} WHEN 9e999 THEN '9e999' WHEN -9e999 THEN '-9e999' \
+             ELSE CASE WHEN CAST(quote({value}) AS REAL) = {value} THEN quote({value}) ELSE printf('%!.17g', {value}) END END) \
+             WHEN 'text' THEN CASE WHEN CAST(json_array({value}) ->> 0 AS BLOB) = CAST({value} AS BLOB) THEN {value} \
+             ELSE json_object('text', hex({value})) END ELSE {value} END"
+        ),
     }
 }
 
-/// SQLite: the value of a column in a copy's `content`.
-fn copied_value(content: &str, name: &str) -> String {
-    let path = json_path(name);
+/// The value of a column in a copy's `content`.
+fn copied_value(engine: Engine, content: &str, of: &Column) -> String {
+    if engine == Engine::Postgres {
+        return cast(&format!("{content} ->> '{}'", of.name.replace('\'', "''")), &of.cast);
+    }
+    let path = json_path(&of.name);
     let value = format!("{content} -> {path}");
     format!(
         "CASE json_type({value}) WHEN 'object' THEN CASE WHEN ({value}) ->> 'real' IS NOT NULL \
-         THEN CAST(({value}) ->> 'real' AS REAL) ELSE unhex(({value}) ->> 'hex') END ELSE {content} ->> {path} END"
+         THEN CAST(({value}) ->> 'real' AS REAL) WHEN ({value}) ->> 'text' IS NOT NULL \
+         THEN CAST(unhex(({value}) ->> 'text') AS TEXT) ELSE unhex(({value}) ->> 'hex') END ELSE {content} ->> {path} END"
     )
 }
 
@@ -332,23 +347,12 @@ pub fn json_path(name: &str) -> String {
 }
 
 /// Rows as copies hold them, as a table `r` with these columns of the host's own types, and `copy_id`.
-pub fn copied_rows(sql: &mut Sql, host: &str, columns: &[&str], ids: &[i64]) -> String {
+pub fn copied_rows(sql: &mut Sql, columns: &[&Column], ids: &[i64]) -> String {
     let lane = Lane::cast_to("bigint", "id", ids.iter().map(Some));
-    let ids = sql.table("i", vec![lane]);
-    let picked = |value: &dyn Fn(&str) -> String| {
-        columns.iter().map(|name| format!(", {} AS {}", value(name), quoted(name))).collect::<String>()
-    };
-    match sql.engine() {
-        Engine::Postgres => format!(
-            "(SELECT c.id AS copy_id{} FROM handover.copies c JOIN {ids} ON i.id = c.id \
-             CROSS JOIN LATERAL jsonb_populate_record(CAST(NULL AS {host}), c.content) v) r",
-            picked(&|name| column("v", name))
-        ),
-        Engine::Sqlite => format!(
-            "(SELECT c.id AS copy_id{} FROM {ids} JOIN handover.copies c ON i.id = c.id) r",
-            picked(&|name| copied_value("c.content", name))
-        ),
-    }
+    let (ids, engine) = (sql.table("i", vec![lane]), sql.engine());
+    let picked = |of: &&Column| format!(", {} AS {}", copied_value(engine, "c.content", of), quoted(&of.name));
+    let picked: String = columns.iter().map(picked).collect();
+    format!("(SELECT c.id AS copy_id{picked} FROM {ids} JOIN handover.copies c ON i.id = c.id) r")
 }
 
 /// `"name"` of the user column, quoted.

@@ -65,8 +65,8 @@ pub async fn set(
 }
 
 /// What a copy of a row that was set holds: its key, and the columns as they were.
-pub fn kept_columns<'r>(reference: &'r Reference, values: &'r [(Column, SetValue)]) -> Vec<&'r str> {
-    reference.key.iter().chain(values.iter().map(|(column, _)| column)).map(|column| column.name.as_str()).collect()
+pub fn kept_columns<'r>(reference: &'r Reference, values: &'r [(Column, SetValue)]) -> Vec<&'r Column> {
+    reference.key.iter().chain(values.iter().map(|(column, _)| column)).collect()
 }
 
 fn assignments(sql: &mut Sql, engine: Engine, values: &[(Column, SetValue)]) -> String {

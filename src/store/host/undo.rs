@@ -9,11 +9,12 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::cut::read_key;
+use super::parents::{Rows, orphaned, read_numbers};
 use super::rows::{Key, bump, copied_rows, key_has_user, unset, user_column};
 use super::set::kept_columns;
 use super::transfer::touch;
 use super::unmerge::Merged;
-use crate::catalog::{Column, Engine, Reference, SetValue, TableName};
+use crate::catalog::{Column, Engine, Reference, SetValue};
 use crate::contract::UserId;
 use crate::store::sql::{Lane, Sql, cast, column, quoted, table};
 use crate::store::{Cause, Error, Locking, Result, Session};
@@ -71,14 +72,6 @@ pub async fn foresee_move_back(
     Ok(returned)
 }
 
-/// Puts rows back into a table from their copies.
-pub async fn put_back(session: &Session, host: &TableName, columns: &[String], copies: &[i64]) -> Result<Returned> {
-    let mut returned = Returned::default();
-    let act = Act::Rows { host, columns, copies };
-    act.isolated(session, (0..copies.len()).collect(), &mut returned).await?;
-    Ok(returned)
-}
-
 /// Sets columns back to what their copies hold, where they are still as they were set.
 pub async fn set_back(
     session: &Session,
@@ -119,8 +112,7 @@ pub async fn foresee_put_back(session: &Session, reference: &Reference, copies: 
     let doing = "looking whether rows can be put back";
     let host = table(&reference.table);
     let mut sql = session.sql("");
-    let names: Vec<&str> = reference.key.iter().map(|key| key.name.as_str()).collect();
-    let rows = copied_rows(&mut sql, &host, &names, copies);
+    let rows = copied_rows(&mut sql, &reference.key.iter().collect::<Vec<_>>(), copies);
     sql.add(&format!(
         "SELECT CAST(r.copy_id AS bigint) AS copy_id FROM {rows} JOIN {host} t ON {}",
         same_copied_key(reference)
@@ -143,7 +135,7 @@ pub async fn foresee_put_back(session: &Session, reference: &Reference, copies: 
 pub enum Act<'a> {
     Sums { merged: &'a Merged<'a>, copies: &'a [i64] },
     Records { reference: &'a Reference, holder: &'a UserId, leaver: &'a UserId, keys: &'a [Key] },
-    Rows { host: &'a TableName, columns: &'a [String], copies: &'a [i64] },
+    Rows(&'a Rows<'a>),
     Values { reference: &'a Reference, values: &'a [(Column, SetValue)], copies: &'a [i64] },
 }
 
@@ -174,8 +166,15 @@ impl Act<'_> {
             session.savepoint().await?;
             match session.run(self.doing(), self.statement(session, &places)).await {
                 Ok(_) => {
-                    session.forget_savepoint().await?;
-                    returned.restored.extend(places);
+                    let lacking = self.lacking(session, &places).await?;
+                    if lacking.is_empty() {
+                        session.forget_savepoint().await?;
+                        returned.restored.extend(places);
+                        continue;
+                    }
+                    session.back_to_savepoint().await?;
+                    open.push(places.into_iter().filter(|place| !lacking.contains(place)).collect());
+                    lacking.into_iter().for_each(|place| returned.skip(PARENT_GONE, place));
                 }
                 Err(Error { cause: Cause::Refused { code, .. }, .. }) => {
                     session.back_to_savepoint().await?;
@@ -193,11 +192,49 @@ impl Act<'_> {
         Ok(())
     }
 
+    /// SQLite: which of them now point at a parent that is gone, by a foreign key that the commit would refuse. Where the
+    /// rows of several tables come back together, that is asked when all of them are there.
+    async fn lacking(&self, session: &Session, places: &[usize]) -> Result<HashSet<usize>> {
+        let reference = match self {
+            Act::Records { reference, .. } | Act::Values { reference, .. } => reference,
+            Act::Sums { .. } | Act::Rows(_) => return Ok(HashSet::new()),
+        };
+        if session.engine() == Engine::Postgres || reference.waiting.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let mut sql = session.sql("");
+        let (place, rows, same) = match self {
+            Act::Values { values, copies, .. } => {
+                let ids: Vec<i64> = places.iter().map(|place| copies[*place]).collect();
+                let rows = copied_rows(&mut sql, &kept_columns(reference, values), &ids);
+                ("r.copy_id", rows, same_copied_key(reference))
+            }
+            Act::Records { leaver, keys, .. } => {
+                let rows = key_table(&mut sql, reference, keys, places);
+                let to = sql.host(&reference.user, leaver.as_str());
+                ("x.n", rows, format!("{}t.{} = {to}", same_key(reference), user_column(reference)))
+            }
+            Act::Sums { .. } | Act::Rows(_) => return Ok(HashSet::new()),
+        };
+        let orphaned = orphaned(&reference.waiting, "t");
+        sql.add(&format!(
+            "SELECT CAST({place} AS bigint) AS n FROM {rows} JOIN {host} t ON {same} WHERE {orphaned}",
+            host = table(&reference.table),
+        ));
+        let found = read_numbers(session, sql).await?;
+        Ok(match self {
+            Act::Values { copies, .. } => {
+                places.iter().copied().filter(|place| found.contains(&copies[*place])).collect()
+            }
+            _ => found.into_iter().map(|place| place as usize).collect(),
+        })
+    }
+
     fn doing(&self) -> &'static str {
         match self {
             Act::Sums { .. } => "taking out what was added",
             Act::Records { .. } => "moving records back",
-            Act::Rows { .. } => "putting rows back",
+            Act::Rows(_) => "putting rows back",
             Act::Values { .. } => "setting values back",
         }
     }
@@ -221,13 +258,12 @@ impl Act<'_> {
                     same = same_key(reference),
                 ));
             }
-            Act::Rows { host, columns, copies } => {
+            Act::Rows(Rows { table: host, columns, copies, .. }) => {
                 let host = table(host);
-                let names: Vec<&str> = columns.iter().map(String::as_str).collect();
                 let ids: Vec<i64> = places.iter().map(|place| copies[*place]).collect();
-                let rows = copied_rows(&mut sql, &host, &names, &ids);
-                let listed: Vec<String> = names.iter().map(|name| quoted(name)).collect();
-                let picked: Vec<String> = names.iter().map(|name| column("r", name)).collect();
+                let rows = copied_rows(&mut sql, &columns.iter().collect::<Vec<_>>(), &ids);
+                let listed: Vec<String> = columns.iter().map(|listed| quoted(&listed.name)).collect();
+                let picked: Vec<String> = columns.iter().map(|picked| column("r", &picked.name)).collect();
                 // A row takes back the very number that the database gave it.
                 let overriding = match session.engine() {
                     Engine::Postgres => "OVERRIDING SYSTEM VALUE ",
@@ -242,7 +278,7 @@ impl Act<'_> {
             Act::Values { reference, values, copies } => {
                 let host = table(&reference.table);
                 let ids: Vec<i64> = places.iter().map(|place| copies[*place]).collect();
-                let rows = copied_rows(&mut sql, &host, &kept_columns(reference, values), &ids);
+                let rows = copied_rows(&mut sql, &kept_columns(reference, values), &ids);
                 let assign: Vec<String> = (values.iter())
                     .map(|(set, _)| format!("{} = {}", quoted(&set.name), column("r", &set.name)))
                     .collect();
@@ -258,7 +294,7 @@ impl Act<'_> {
     }
 }
 
-const PARENT_GONE: &str = "parent_gone";
+pub const PARENT_GONE: &str = "parent_gone";
 
 /// Why the database refused a single row, by its SQLSTATE or SQLite's extended code.
 fn reason_of(code: &str) -> &'static str {
@@ -340,7 +376,7 @@ async fn read_set(
     let doing = "looking how rows stand";
     let mut sql = session.sql("");
     let host = table(&reference.table);
-    let rows = copied_rows(&mut sql, &host, &kept_columns(reference, values), copies);
+    let rows = copied_rows(&mut sql, &kept_columns(reference, values), copies);
     let unset = unset(&mut sql, values, "t");
     let lock = if locking.applies(session.engine()) { " FOR UPDATE OF t" } else { "" };
     sql.add(&format!(
@@ -366,8 +402,7 @@ pub async fn copied_keys(session: &Session, reference: &Reference, copies: &[i64
     }
     let doing = "reading the keys of copies";
     let mut sql = session.sql("");
-    let names: Vec<&str> = reference.key.iter().map(|key| key.name.as_str()).collect();
-    let rows = copied_rows(&mut sql, &table(&reference.table), &names, copies);
+    let rows = copied_rows(&mut sql, &reference.key.iter().collect::<Vec<_>>(), copies);
     let texts = crate::store::sql::as_texts(&reference.key, "r");
     sql.add(&format!("SELECT CAST(r.copy_id AS bigint) AS copy_id, {texts} FROM {rows}"));
     let mut keys: HashMap<i64, Key> = HashMap::new();

@@ -4,9 +4,10 @@
 
 use std::collections::HashSet;
 
+use super::parents::{Rows, put_back};
 use super::rows::{copied_rows, json_path, user_column};
 use super::transfer::touch;
-use super::undo::{Act, Returned, put_back};
+use super::undo::{Act, Returned};
 use crate::catalog::{Column, Engine, Occupied, Reference};
 use crate::contract::UserId;
 use crate::store::sql::{Lane, Sql, column, quoted, table};
@@ -30,8 +31,9 @@ pub async fn unmerge(session: &Session, merged: &Merged<'_>, copies: &[i64]) -> 
     let there = std::mem::take(&mut returned.restored);
     Act::Sums { merged, copies }.isolated(session, there, &mut returned).await?;
     let back: Vec<i64> = returned.restored.iter().map(|place| copies[*place]).collect();
-    let put = put_back(session, &merged.reference.table, &merged.reference.columns, &back).await?;
-    match put.skipped.is_empty() {
+    let Reference { table, columns, waiting, .. } = merged.reference;
+    let put = put_back(session, &[Rows { table, columns, waiting, copies: back }]).await?;
+    match put.iter().all(|put| put.skipped.is_empty()) {
         true => Ok(returned),
         // What was taken out would be nowhere: the chunk fails as a whole, and a person sees why.
         false => Err(Error::unexpected("putting rows back", "a row that was taken out of another cannot be put back")),
@@ -61,7 +63,7 @@ impl Merged<'_> {
     pub fn take_out(&self, session: &Session, copies: &[i64]) -> Sql {
         let mut sql = session.sql("");
         let host = table(&self.reference.table);
-        let rows = copied_rows(&mut sql, &host, &self.names(), copies);
+        let rows = copied_rows(&mut sql, &self.copied_columns(), copies);
         let before = before_columns(&mut sql, self, copies);
         let from = sql.host(&self.reference.user, self.holder.as_str());
         sql.add(&format!(
@@ -76,8 +78,9 @@ impl Merged<'_> {
     }
 
     /// The columns of a copy that are asked for.
-    fn names(&self) -> Vec<&str> {
-        self.occupied.0.iter().map(String::as_str).chain(self.columns.iter().map(|add| add.name.as_str())).collect()
+    fn copied_columns(&self) -> Vec<&Column> {
+        let asked = |column: &&Column| self.occupied.0.contains(&column.name) || self.columns.contains(column);
+        self.reference.columns.iter().filter(asked).collect()
     }
 
     /// That `t` is the row that a copy `r` was added to, but for its user.
@@ -118,7 +121,7 @@ async fn read_merged(session: &Session, merged: &Merged<'_>, copies: &[i64], loc
     let doing = "looking for rows that were added to";
     let mut sql = session.sql("");
     let host = table(&merged.reference.table);
-    let rows = copied_rows(&mut sql, &host, &merged.names(), copies);
+    let rows = copied_rows(&mut sql, &merged.copied_columns(), copies);
     let from = sql.host(&merged.reference.user, merged.holder.as_str());
     let lock = if locking.applies(session.engine()) { " FOR UPDATE OF t" } else { "" };
     sql.add(&format!(

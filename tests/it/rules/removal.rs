@@ -50,7 +50,7 @@ on_every_path!(rows_of_other_tables_go_with_purged_ones_and_are_copied, 2, |worl
     let copies = copies(world, "draft").await;
     let of = |field: &str, value: Value| copies.iter().filter(|copy| copy[field] == value).count();
     assert_eq!(copies.len(), 8, "three drafts, three lines, two remarks: {copies:?}");
-    assert_eq!((of("name", json!("a")), of("draft", json!(1)), of("line", json!(12))), (1, 2, 1));
+    assert_eq!((of("name", json!("a")), of("draft", json!("1")), of("line", json!("12"))), (1, 2, 1));
     let until = world.number("SELECT count(*) FROM handover.copies WHERE keep_until > at").await;
     assert_eq!(until, 8);
 });
@@ -92,8 +92,8 @@ on_every_path!(set_keeps_the_old_values, 2, |world| {
     );
     assert_eq!(owners(world, "docs").await, ["1:9", "2:9", "3:9", "4:9", "5:9", "6:2"]);
     let mut copies = copies(world, "doc").await;
-    copies.sort_by_key(|copy| copy["id"].as_i64());
-    let old = |id: i64, note: Value| json!({ "id": id, "note": note });
+    copies.sort_by_key(|copy| copy["id"].to_string());
+    let old = |id: i64, note: Value| json!({ "id": id.to_string(), "note": note });
     assert_eq!(copies, [old(1, json!("a")), old(2, Value::Null), old(4, json!("d")), old(5, json!("e"))]);
 });
 
@@ -123,6 +123,6 @@ on_every_path!(set_takes_now_numbers_and_booleans, 2, |world| {
 on_every_path!(detached_rows_that_are_to_be_restored_are_copied_for_good, 2, |world| {
     HOST.start(world, &table("docs"), &reference("doc", "docs", "disposition = \"detach\"\nrestore = true")).await;
     world.certificate(&leave(json!({}))).await;
-    assert!(copies(world, "doc").await.contains(&json!({ "id": 1, "owner": 9, "note": "a" })));
+    assert!(copies(world, "doc").await.contains(&json!({ "id": "1", "owner": "9", "note": "a" })));
     assert_eq!(world.number("SELECT count(*) FROM handover.copies WHERE keep_until IS NULL").await, 5);
 });

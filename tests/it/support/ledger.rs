@@ -43,9 +43,16 @@ impl World {
         match self.setting {
             Setting::Servers => format!("SELECT CAST(x AS text) AS t FROM {table} x ORDER BY 1"),
             Setting::Embedded => {
-                let name = r#"'quote("' || replace(name, '"', '""') || '")'"#;
-                let columns = format!("SELECT {name} AS t FROM pragma_table_xinfo('{}')", table.replace('\'', "''"));
+                let columns = format!("SELECT name AS t FROM pragma_table_xinfo('{}')", table.replace('\'', "''"));
                 let columns = self.texts(&columns).await;
+                // A text that is not plain is told by its bytes: it may end in its middle, or be no text at all.
+                let columns: Vec<String> = (columns.iter())
+                    .map(|name| format!("\"{}\"", name.replace('"', "\"\"")))
+                    .map(|c| {
+                        let strange = format!("length({c}) <> length(CAST({c} AS BLOB)) OR {c} GLOB '*[^ -~]*'");
+                        format!("CASE WHEN typeof({c}) = 'text' AND ({strange}) THEN hex({c}) ELSE quote({c}) END")
+                    })
+                    .collect();
                 format!("SELECT {} AS t FROM \"{table}\" ORDER BY 1", columns.join(" || ',' || "))
             }
         }

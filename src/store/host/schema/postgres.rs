@@ -38,9 +38,10 @@ fn table_of<'t>(tables: &'t mut Tables, row: &QueryResult) -> Result<Option<&'t 
     Ok(tables.get_mut(&(schema, name)))
 }
 
+/// A type is written as it is without a length (`-1`): `character` alone would be one of a single character.
 async fn read_columns(session: &Session, tables: &mut Tables) -> Result<()> {
     let text = "SELECT n.nspname::text AS schema, c.relname::text AS table, pg_table_is_visible(c.oid) AS visible, row_security_active(c.oid) AS row_security, \
-                a.attname::text AS column, format_type(a.atttypid, NULL) AS type, t.typname::text AS base, \
+                a.attname::text AS column, format_type(a.atttypid, -1) AS type, t.typname::text AS base, \
                 t.typcategory::text AS category, a.attnotnull AS not_null, a.attgenerated <> '' AS generated, \
                 (SELECT array_agg(e.enumlabel::text ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = t.oid) AS labels \
                 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
@@ -56,7 +57,7 @@ async fn read_columns(session: &Session, tables: &mut Tables) -> Result<()> {
         let flags = (family == Family::Boolean).then(|| vec!["false".to_owned(), "true".to_owned()]);
         let column = SchemaColumn {
             name: text("column")?,
-            cast: cast_type(&text("base")?, text("type")?),
+            cast: text("type")?,
             family,
             generated: row.try_get("", "generated").map_err(failed)?,
             nullable: !row.try_get::<bool>("", "not_null").map_err(failed)?,
@@ -75,14 +76,6 @@ async fn read_columns(session: &Session, tables: &mut Tables) -> Result<()> {
         table.columns.push(column);
     }
     Ok(())
-}
-
-/// `character` without a length would cut to one character.
-fn cast_type(base: &str, formatted: String) -> String {
-    match base {
-        "bpchar" => "bpchar".to_owned(),
-        _ => formatted,
-    }
 }
 
 /// See `pg_type.typcategory` in PostgreSQL's documentation.
@@ -127,7 +120,7 @@ async fn read_indexes(session: &Session, tables: &mut Tables) -> Result<()> {
 
 async fn read_constraints(session: &Session, tables: &mut Tables) -> Result<()> {
     let text = "SELECT n.nspname::text AS schema, c.relname::text AS table, k.contype::text AS type, k.confdeltype::text AS on_delete, \
-                pg_get_constraintdef(k.oid) AS definition, fn.nspname::text AS target_schema, f.relname::text AS target_table, \
+                k.conname::text AS name, k.condeferrable AS deferrable, pg_get_constraintdef(k.oid) AS definition, fn.nspname::text AS target_schema, f.relname::text AS target_table, \
                 (SELECT array_agg(a.attname::text ORDER BY o.place) FROM unnest(k.conkey) WITH ORDINALITY o(number, place) \
                  JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = o.number) AS columns, \
                 (SELECT array_agg(a.attname::text ORDER BY o.place) FROM unnest(k.confkey) WITH ORDINALITY o(number, place) \
@@ -160,5 +153,6 @@ fn foreign_key(row: &QueryResult, columns: Vec<String>) -> std::result::Result<F
         _ => OnDelete::Refuse,
     };
     let table = TableName { schema: row.try_get("", "target_schema")?, name: row.try_get("", "target_table")? };
-    Ok(ForeignKey { columns, table, target: row.try_get("", "target")?, on_delete })
+    let (name, can_wait) = (Some(row.try_get("", "name")?), row.try_get("", "deferrable")?);
+    Ok(ForeignKey { name, columns, table, target: row.try_get("", "target")?, on_delete, can_wait })
 }

@@ -25,7 +25,7 @@ pub async fn read_tables(session: &Session) -> Result<Vec<Table>> {
             columns: read_columns(session, &name, &sql).await?,
             uniques: Vec::new(),
             indexes: Vec::new(),
-            foreign_keys: read_foreign_keys(session, &name).await?,
+            foreign_keys: read_foreign_keys(session, &name, can_wait(&sql)).await?,
             row_security: false,
         });
     }
@@ -147,15 +147,23 @@ async fn read_indexes(session: &Session, table: &mut Table) -> Result<()> {
         if partial || columns.is_empty() {
             continue;
         }
-        if unique && whole {
+        if unique && whole && !table.uniques.contains(&columns) {
             table.uniques.push(columns.clone());
         }
-        table.indexes.push(columns);
+        if !table.indexes.contains(&columns) {
+            table.indexes.push(columns);
+        }
     }
     Ok(())
 }
 
-async fn read_foreign_keys(session: &Session, table: &str) -> Result<Vec<ForeignKey>> {
+/// SQLite does not tell which foreign keys wait for the commit: where the text says so of one, each may.
+fn can_wait(create: &str) -> bool {
+    let words: Vec<String> = create.split_whitespace().map(str::to_uppercase).collect();
+    words.windows(2).any(|pair| pair[0] == "INITIALLY" && pair[1].starts_with("DEFERRED"))
+}
+
+async fn read_foreign_keys(session: &Session, table: &str, can_wait: bool) -> Result<Vec<ForeignKey>> {
     let text = "SELECT id, \"table\" AS target_table, \"from\" AS column, \"to\" AS target, on_delete \
                 FROM pragma_foreign_key_list($1) ORDER BY id, seq";
     let mut keys: Vec<(i64, ForeignKey)> = Vec::new();
@@ -171,7 +179,8 @@ async fn read_foreign_keys(session: &Session, table: &str) -> Result<Vec<Foreign
         if keys.last().is_none_or(|(last, _)| *last != id) {
             let name: String = row.try_get("", "target_table").map_err(failed)?;
             let table = TableName { schema: None, name };
-            keys.push((id, ForeignKey { columns: Vec::new(), table, target: Vec::new(), on_delete }));
+            let (columns, target) = (Vec::new(), Vec::new());
+            keys.push((id, ForeignKey { name: None, columns, table, target, on_delete, can_wait }));
         }
         if let Some((_, key)) = keys.last_mut() {
             key.columns.push(column);

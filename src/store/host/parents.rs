@@ -1,0 +1,119 @@
+//! Putting rows back into their tables, parents and children together.
+//!
+//! Foreign keys that can wait for the commit wait until all rows are there: parents and children may point at each other.
+//! Then whoever points at nobody is found, by its own foreign keys and not by the commit, which would name no row: the
+//! others come back without it.
+//!
+//! Locks: the rows put back, until the caller commits.
+
+use std::collections::HashSet;
+
+use super::rows::copied_rows;
+use super::undo::{Act, PARENT_GONE, Returned};
+use crate::catalog::{Column, ForeignKey, TableName};
+use crate::store::sql::{Sql, column, quoted, table};
+use crate::store::{Error, Result, Session};
+
+/// Rows of one table that are to be put back from their copies.
+pub struct Rows<'a> {
+    /// The table.
+    pub table: &'a TableName,
+    /// Its columns.
+    pub columns: &'a [Column],
+    /// Its foreign keys that can wait for the commit.
+    pub waiting: &'a [ForeignKey],
+    /// The copies.
+    pub copies: Vec<i64>,
+}
+
+/// Puts rows back, table by table in this order; what became of each table's copies.
+pub async fn put_back(session: &Session, tables: &[Rows<'_>]) -> Result<Vec<Returned>> {
+    let mut orphans: Vec<HashSet<usize>> = tables.iter().map(|_| HashSet::new()).collect();
+    if tables.iter().all(|rows| rows.waiting.is_empty()) {
+        return put_back_but(session, tables, &orphans).await;
+    }
+    loop {
+        session.savepoint().await?;
+        session.let_constraints_wait(&names(tables)).await?;
+        let mut returned = put_back_but(session, tables, &orphans).await?;
+        let mut found = 0;
+        for ((rows, back), orphans) in tables.iter().zip(&returned).zip(&mut orphans) {
+            let lacking = lacking(session, rows, &back.restored).await?;
+            found += lacking.len();
+            orphans.extend(lacking);
+        }
+        if found == 0 {
+            session.check_constraints_at_once().await?;
+            session.forget_savepoint().await?;
+            for (back, orphans) in returned.iter_mut().zip(orphans) {
+                orphans.into_iter().for_each(|place| back.skip(PARENT_GONE, place));
+            }
+            return Ok(returned);
+        }
+        // Without these others may lack a parent.
+        session.back_to_savepoint().await?;
+    }
+}
+
+async fn put_back_but(session: &Session, tables: &[Rows<'_>], orphans: &[HashSet<usize>]) -> Result<Vec<Returned>> {
+    let mut all = Vec::new();
+    for (rows, orphans) in tables.iter().zip(orphans) {
+        let places = (0..rows.copies.len()).filter(|place| !orphans.contains(place)).collect();
+        let mut returned = Returned::default();
+        Act::Rows(rows).isolated(session, places, &mut returned).await?;
+        all.push(returned);
+    }
+    Ok(all)
+}
+
+/// The constraints' names, quoted, with the schemas of their tables.
+fn names(tables: &[Rows<'_>]) -> Vec<String> {
+    let of = |rows: &Rows<'_>, key: &ForeignKey| {
+        let name = key.name.clone()?;
+        Some(table(&TableName { schema: rows.table.schema.clone(), name }))
+    };
+    tables.iter().flat_map(|rows| rows.waiting.iter().filter_map(|key| of(rows, key)).collect::<Vec<_>>()).collect()
+}
+
+/// Which of the rows put back point at a parent that is not there.
+async fn lacking(session: &Session, rows: &Rows<'_>, places: &[usize]) -> Result<Vec<usize>> {
+    if rows.waiting.is_empty() || places.is_empty() {
+        return Ok(Vec::new());
+    }
+    let points = |column: &&Column| rows.waiting.iter().any(|key| key.columns.contains(&column.name));
+    let columns: Vec<&Column> = rows.columns.iter().filter(points).collect();
+    let ids: Vec<i64> = places.iter().map(|place| rows.copies[*place]).collect();
+    let mut sql = session.sql("");
+    let copied = copied_rows(&mut sql, &columns, &ids);
+    let orphaned = orphaned(rows.waiting, "r");
+    sql.add(&format!("SELECT CAST(r.copy_id AS bigint) AS n FROM {copied} WHERE {orphaned}"));
+    let found = read_numbers(session, sql).await?;
+    Ok(places.iter().copied().filter(|place| found.contains(&rows.copies[*place])).collect())
+}
+
+/// That `alias` points at a row that is not there, by one of these foreign keys.
+pub fn orphaned(keys: &[ForeignKey], alias: &str) -> String {
+    let one = |key: &ForeignKey| {
+        let points: Vec<String> =
+            key.columns.iter().map(|name| format!("{} IS NOT NULL", column(alias, name))).collect();
+        let meets: Vec<String> = (key.columns.iter().zip(&key.target))
+            .map(|(name, target)| format!("above.{} = {}", quoted(target), column(alias, name)))
+            .collect();
+        format!(
+            "({} AND NOT EXISTS (SELECT 1 FROM {} above WHERE {}))",
+            points.join(" AND "),
+            table(&key.table),
+            meets.join(" AND ")
+        )
+    };
+    keys.iter().map(one).collect::<Vec<_>>().join(" OR ")
+}
+
+/// The numbers that a query gives as `n`.
+pub async fn read_numbers(session: &Session, sql: Sql) -> Result<HashSet<i64>> {
+    let doing = "looking for parents";
+    let rows = session.all(doing, sql).await?;
+    let numbers: std::result::Result<HashSet<i64>, sea_orm::DbErr> =
+        rows.iter().map(|row| row.try_get("", "n")).collect();
+    numbers.map_err(|error| Error::unexpected(doing, error.to_string()))
+}

@@ -1,0 +1,66 @@
+//! What a preview says is what the job then does.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::support::people::{PEOPLE, USERS, leave, reference, start};
+use crate::support::world::certificate_of;
+use crate::support::{World, on_both, on_every_path};
+
+/// A preview by the binary, of a request by a catalog.
+fn preview(world: &World, catalog: &str, request: &Value) -> Value {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| {
+        let file = folder.path().join(name);
+        std::fs::write(&file, text).expect("a file");
+        file
+    };
+    let (catalog, request) = (write("catalog.toml", catalog), write("request.json", &request.to_string()));
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_handover"));
+    command.arg("preview").arg("--json").arg(request);
+    command.env("HANDOVER_DATABASE__URL", world.database_url()).env("HANDOVER_CATALOG", catalog);
+    let output = tokio::task::block_in_place(|| command.output()).expect("the binary");
+    serde_json::from_slice(&output.stdout).expect("a preview")
+}
+
+/// What a preview, or a certificate, has found of each kind.
+fn found(references: &Value) -> BTreeMap<String, u64> {
+    let references = references.as_array().expect("references").iter();
+    let one = |reference: &Value| Some((reference["kind"].as_str()?.to_owned(), reference["found"].as_u64()?));
+    references.filter_map(one).collect()
+}
+
+on_every_path!(what_a_guard_hands_on_is_not_counted_again_where_the_others_go, 2, |world| {
+    let tables = "CREATE TABLE alerted (alert BIGINT NOT NULL, owner BIGINT NOT NULL, note TEXT, PRIMARY KEY (alert, owner)); \
+         INSERT INTO alerted VALUES (1, 9, 'alone'), (2, 9, 'a'), (2, 2, 'b'), (3, 9, 'alone'), (4, 9, 'c'), (4, 3, 'd'), (5, 9, 'e'), (5, 1, 'f');";
+    let alerted = |kind: &str, rest: &str| {
+        reference(kind, "alerted", rest).replace("key = \"id\"", "key = [\"alert\", \"owner\"]")
+    };
+    let references = [
+        alerted("sole_alerted", "disposition = \"block\"\nsole_in = \"alert\"\nresolve = true"),
+        alerted("alerted", "disposition = \"detach\""),
+    ];
+    start(world, tables, &references.concat()).await;
+    let request = leave("9", json!({ "sole_alerted": { "user": "2" } }));
+    let previewed = preview(world, &format!("{USERS}{}", references.concat()), &request);
+    let job = world.hand_over(&request).await;
+    let certificate = serde_json::to_value(certificate_of(&job)).expect("JSON");
+    let expected = BTreeMap::from([("sole_alerted".to_owned(), 2), ("alerted".to_owned(), 3)]);
+    assert_eq!((found(&previewed["references"]), found(&certificate["references"])), (expected.clone(), expected));
+});
+
+on_both!(a_preview_tells_of_successors_for_what_does_not_count_for_the_leaver, |world| {
+    let tables = "ALTER TABLE people ADD COLUMN sells INTEGER; UPDATE people SET sells = 0; UPDATE people SET sells = 1 WHERE id = 3; \
+         CREATE TABLE quotas (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT); INSERT INTO quotas VALUES (1, 3); \
+         CREATE TABLE docs (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT); INSERT INTO docs VALUES (1, 9), (2, 3);";
+    world.sql(&format!("{PEOPLE} {tables}")).await;
+    let quota = "disposition = \"transfer\"\nwhen = { column = \"sells\", equals = 1 }";
+    let catalog =
+        [USERS, &reference("quota", "quotas", quota), &reference("doc", "docs", "disposition = \"transfer\"")];
+    let both = json!({ "quota": { "user": "2" }, "doc": { "user": "2" } });
+    let of_who_sells_not = preview(world, &catalog.concat(), &leave("9", both.clone()));
+    assert_eq!(of_who_sells_not["accepted"], true, "it is told, and in nobody's way");
+    assert_eq!(of_who_sells_not["without_effect"], json!(["quota"]));
+    assert_eq!(preview(world, &catalog.concat(), &leave("3", both))["without_effect"], json!([]));
+});

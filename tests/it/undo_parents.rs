@@ -1,0 +1,94 @@
+//! Undo where foreign keys wait for the commit: what is back has its parent, and what has none is told row by row.
+
+use handover::contract::ReferenceResult;
+use serde_json::json;
+
+use crate::support::people::{host, leave, owners, reference, reverted, reverts_to, start};
+use crate::support::world::{certificate_of, result_of};
+use crate::support::{Setting, World, on_every_path};
+
+/// What came back of a kind, and what was skipped for which reason.
+fn told(result: &ReferenceResult) -> (Option<u64>, Vec<(&str, u64)>) {
+    (result.restored, result.skipped.iter().map(|(reason, count)| (reason.as_str(), *count)).collect())
+}
+
+/// Orders with lines, of which each order has one as its cover: they point at each other. A line is of a product. The first
+/// order has a line of product 7.
+fn orders(world: &World) -> String {
+    let cover = "FOREIGN KEY (cover) REFERENCES lines (id) DEFERRABLE INITIALLY DEFERRED";
+    let (within, later) = match world.setting {
+        Setting::Embedded => (format!(", {cover}"), String::new()),
+        Setting::Servers => (String::new(), format!("ALTER TABLE orders ADD {cover};")),
+    };
+    format!(
+        "CREATE TABLE products (id BIGINT NOT NULL PRIMARY KEY); INSERT INTO products VALUES (7), (8); \
+         CREATE TABLE orders (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT, cover BIGINT{within}); \
+         CREATE TABLE lines (id BIGINT NOT NULL PRIMARY KEY, order_id BIGINT NOT NULL REFERENCES orders (id), \
+           product BIGINT REFERENCES products (id) DEFERRABLE INITIALLY DEFERRED); {later} \
+         INSERT INTO orders VALUES (1, 9, NULL), (2, 9, NULL), (3, 2, NULL), (4, 9, NULL), (5, 9, NULL); \
+         INSERT INTO lines VALUES (10, 1, 8), (11, 1, 7), (20, 2, NULL), (21, 2, 8), (30, 3, 7), (50, 5, 7); \
+         UPDATE orders SET cover = 11 WHERE id = 1; UPDATE orders SET cover = 20 WHERE id = 2; UPDATE orders SET cover = 30 WHERE id = 3;"
+    )
+}
+
+const ORDER: &str = "disposition = \"detach\"\nwith = [\"lines\"]";
+
+on_every_path!(parents_and_children_that_point_at_each_other_come_back_together, 1, |world| {
+    let tables = orders(world);
+    start(world, &tables, &reference("order", "orders", ORDER)).await;
+    let before = host(world).await;
+    let job = world.hand_over(&leave("9", json!({}))).await;
+    certificate_of(&job);
+    assert_eq!(world.number("SELECT count(*) FROM lines").await, 1);
+    reverts_to(world, &job, &before).await;
+});
+
+on_every_path!(of_those_that_point_at_each_other_only_whoever_hangs_on_what_is_gone_stays_away, 1, |world| {
+    let tables = orders(world);
+    start(world, &tables, &reference("order", "orders", ORDER)).await;
+    let job = world.hand_over(&leave("9", json!({}))).await;
+    certificate_of(&job);
+    world
+        .sql("DELETE FROM lines; UPDATE orders SET cover = NULL WHERE id = 3; DELETE FROM products WHERE id = 7")
+        .await;
+    let certificate = reverted(world, &job).await;
+    // The first order hangs on its cover, and its other line on the order; the fifth only loses its line.
+    assert_eq!(told(&result_of(&certificate, "order")), (Some(3), vec![("parent_gone", 1)]));
+    assert_eq!(told(&result_of(&certificate, "order/lines")), (Some(2), vec![("parent_gone", 3)]));
+    assert_eq!(owners(world, "orders").await, ["2:9", "3:2", "4:9", "5:9"]);
+    let lines = "SELECT CAST(id AS text) || ':' || CAST(order_id AS text) AS t FROM lines ORDER BY id";
+    assert_eq!(world.texts(lines).await, ["20:2", "21:2"]);
+});
+
+on_every_path!(what_has_lost_its_parent_is_told_though_the_database_waits_for_the_commit, 5, |world| {
+    let wait = "DEFERRABLE INITIALLY DEFERRED";
+    // Two of the tags follow each other: they go, and come back, in one transaction.
+    let tables = format!(
+        "CREATE TABLE places (room BIGINT, person BIGINT, PRIMARY KEY (room, person)); INSERT INTO places VALUES (1, 9), (2, 9), (1, 2), (2, 2); \
+         CREATE TABLE docs (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT, room BIGINT, FOREIGN KEY (room, owner) REFERENCES places (room, person) {wait}); \
+         INSERT INTO docs VALUES (1, 9, 1), (2, 9, 2), (3, 9, 1), (4, 9, NULL); \
+         CREATE TABLE levels (name TEXT NOT NULL PRIMARY KEY); INSERT INTO levels VALUES ('read'), ('write'), ('full'); \
+         CREATE TABLE seats (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT, access TEXT REFERENCES levels (name) {wait}); \
+         INSERT INTO seats VALUES (1, 9, 'full'), (2, 9, 'write'), (3, 9, 'full'), (4, 9, NULL); \
+         CREATE TABLE tags (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT, room BIGINT, person BIGINT, after BIGINT REFERENCES tags {wait}, \
+           FOREIGN KEY (room, person) REFERENCES places (room, person) {wait}); \
+         INSERT INTO tags VALUES (1, 9, 1, 9, NULL), (2, 9, 2, 9, 1), (3, 9, 1, 2, 2), (4, 9, 2, NULL, 5), (5, 9, 1, 2, 4);"
+    );
+    let references = [
+        reference("doc", "docs", "disposition = \"transfer\""),
+        reference("seat", "seats", "disposition = \"set\"\nset = { access = \"read\" }"),
+        reference("tag", "tags", "disposition = \"detach\""),
+    ];
+    start(world, &tables, &references.concat()).await;
+    let job = world.hand_over(&leave("9", json!({ "doc": { "user": "2" } }))).await;
+    certificate_of(&job);
+    world.sql("DELETE FROM places WHERE room = 2 AND person = 9").await;
+    world.sql("DELETE FROM levels WHERE name = 'full'").await;
+    let certificate = reverted(world, &job).await;
+    assert_eq!(told(&result_of(&certificate, "doc")), (Some(3), vec![("parent_gone", 1)]));
+    assert_eq!(owners(world, "docs").await, ["1:9", "2:2", "3:9", "4:9"]);
+    assert_eq!(told(&result_of(&certificate, "seat")), (Some(2), vec![("parent_gone", 2)]));
+    // The third hangs on the second.
+    assert_eq!(told(&result_of(&certificate, "tag")), (Some(3), vec![("parent_gone", 2)]));
+    assert_eq!(owners(world, "tags").await, ["1:9", "4:9", "5:9"]);
+});
