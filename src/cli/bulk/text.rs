@@ -13,7 +13,7 @@ use super::table::{Row, Rows};
 pub fn head(file: &Path) -> Result<(Vec<String>, u8)> {
     let separator = separator(&first_line(file)?);
     let mut reader = reader(file, separator)?;
-    let head = reader.headers().map_err(|error| failed(file, error.into()))?;
+    let head = reader.headers().map_err(|error| failed(file, error))?;
     Ok((head.iter().map(|name| name.trim().to_owned()).collect(), separator))
 }
 
@@ -22,7 +22,7 @@ pub fn rows(file: &Path, separator: u8) -> Result<Rows> {
     let file = file.to_owned();
     let rows = reader(&file, separator)?.into_records();
     Ok(Box::new(rows.map(move |record| {
-        let record = record.map_err(|error| failed(&file, error.into()))?;
+        let record = record.map_err(|error| failed(&file, error))?;
         let number = record.position().map_or(0, place);
         Ok(Row { number, cells: record.iter().map(|cell| Ok(cell.trim().to_owned())).collect() })
     })))
