@@ -2,14 +2,19 @@
 //! can be done are sent, where that is asked for; nothing is done of a row that cannot.
 //!
 //! The file is gone through twice: first only for who leaves in it, then in batches, each judged, sent, followed to its
-//! end and reported before the next. So a file of any length takes little memory.
+//! end and reported before the next. So a file of any length takes little memory, and what a run that is cut off has sent stands
+//! in its report.
 
 mod columns;
 mod judge;
+mod patience;
+mod quotes;
 mod report;
 mod row;
 mod send;
+mod sheet;
 mod table;
+mod text;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -19,6 +24,7 @@ use clap::Args;
 
 use self::columns::Given;
 use self::judge::{Judge, Judged};
+use self::patience::patiently;
 use self::report::Report;
 use self::row::Reading;
 use self::table::{Row, Table};
@@ -71,12 +77,13 @@ pub async fn run(arguments: Arguments, settings: Settings) -> Result<Ended> {
         if batch.is_empty() {
             break;
         }
-        let judged = judge.rows(batch).await?;
-        let lines = match &broker {
-            Some(broker) => send::send(&store, broker.as_ref(), judged).await?,
-            None => judged.into_iter().map(Judged::into_line).collect(),
-        };
-        report.add(&lines)?;
+        match &broker {
+            Some(broker) => {
+                let judged = patiently("judging rows", async || judge.rows(&batch).await).await?;
+                send::send(&store, broker.as_ref(), &judged, &mut report).await?;
+            }
+            None => report.add(&judge.rows(&batch).await?.iter().map(Judged::line).collect::<Vec<_>>())?,
+        }
     }
     if let Some(broker) = broker {
         broker.close().await;
@@ -95,7 +102,7 @@ async fn leavers(store: &Store, table: &Table, reading: &Reading<'_>) -> Result<
             break;
         }
         count += batch.len();
-        let people = reading.people(&store.reader(), &batch).await?;
+        let people = reading.people(store, &batch).await?;
         for row in batch.iter().filter(|row| reading.is_to_be_done(row)) {
             if let Ok(user) = reading.leaver(row, &people) {
                 *leavers.entry(user).or_default() += 1;

@@ -72,6 +72,11 @@ pub fn printable(text: &str) -> String {
     text.chars().map(spell).collect()
 }
 
+/// Text from outside that has to stay on its line: ends of lines and tabs are spelled out too.
+pub fn on_one_line(text: &str) -> String {
+    printable(text).replace('\n', "\\n").replace('\t', "\\t")
+}
+
 /// Whether an error only says that our output was closed.
 pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let kind = |cause: &(dyn std::error::Error + 'static)| cause.downcast_ref::<io::Error>().map(io::Error::kind);

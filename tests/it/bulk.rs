@@ -1,5 +1,8 @@
 //! Bulk files, through the binary: what is refused, what is done, what is reported.
 
+mod files;
+mod sending;
+
 use std::path::{Path, PathBuf};
 
 use rust_xlsxwriter::{ExcelDateTime, Format, Formula, Workbook};
@@ -7,7 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::process::{Ended, on, start_worker, text};
-use crate::support::{Setting, World, on_both, run, snapshot};
+use crate::support::{World, on_both, snapshot};
 
 /// A file in a folder that is gone after the test.
 struct Sheet {
@@ -193,6 +196,8 @@ on_both!(a_spreadsheets_numbers_days_and_formulas_are_read_as_they_are_meant, |w
     assert_eq!(numbers, [2, 4, 5, 6, 7]);
     assert_eq!(rows[0]["outcome"], "completed", "{}", rows[0]);
     assert_eq!(codes(&rows[1]), ["formula_without_value"]);
+    let message = rows[1]["reasons"][0]["message"].as_str().expect("a message");
+    assert!(message.contains("cell C4 holds a formula"), "{message}");
     assert_eq!(codes(&rows[2]), ["inexact_number"]);
     assert_eq!(codes(&rows[3]), ["formula_without_value"], "a row that cannot be read is not passed over");
     assert_eq!(rows[4]["outcome"], "scheduled");
@@ -201,51 +206,6 @@ on_both!(a_spreadsheets_numbers_days_and_formulas_are_read_as_they_are_meant, |w
     assert_eq!(world.texts(asked).await, ["2020-01-02left", "2999-01-02"]);
     tokio::task::block_in_place(|| worker.stop());
 });
-
-#[test]
-fn a_file_that_cannot_be_read_is_refused_with_where_and_why_and_nothing_is_sent() {
-    run(Setting::Embedded, async |world| {
-        let refused = |name: &str, content: &[u8], parts: &[&str]| {
-            let sheet = Sheet::of(name, content);
-            let ended = sheet.bulk(world, &["--submit"]).expect(1);
-            for part in parts {
-                assert!(ended.err.contains(part), "{part} is missing in: {}", ended.err);
-            }
-            assert!(!ended.err.contains('\u{1b}'), "{}", ended.err);
-        };
-        refused("a.csv", b"", &["a.csv is empty"]);
-        refused("a.csv", b"user_id,deactivated\n", &["no row below its head"]);
-        refused("a.csv", b"user_id,deactivated\n53,y\nM\xfcller,y\n", &["line 3", "not UTF-8", "CSV UTF-8"]);
-        refused("a.csv", b"\xff\xfeu\0s\0e\0r\0", &["line 1", "not UTF-8"]);
-        refused("a.csv", b"name\n53\n", &["`user_id` or `email` is missing", "`deactivated` is missing"]);
-        refused("a.csv", b"user_id,deactivate,contacts\n53,y,11\n", &["is it `deactivated`?", "is it `contact`?"]);
-        refused("a.csv", b"user_id,deactivated,\x1b[2Jcolour\n53,y,11\n", &["there is no column", "successor"]);
-        refused("a.csv", b"user_id,deactivated,USER-ID\n53,y,53\n", &["`user_id` stands there twice"]);
-        refused("a.txt", b"user_id,deactivated\n53,y\n", &[".csv or .xlsx"]);
-        refused("a.xlsx", b"user_id,deactivated\n53,y\n", &["cannot be read as a spreadsheet"]);
-        let sheet = Sheet::of("a.csv", "user_id,deactivated\n53,y\n");
-        let bare = on(world, &["bulk", text(&sheet.file)]).expect(1);
-        assert!(bare.err.contains("--by USER") && bare.err.contains("--org ORG"), "{}", bare.err);
-        nothing_was_sent(world).await;
-    });
-}
-
-#[test]
-fn a_report_holds_no_formula_and_a_terminal_gets_no_escapes() {
-    run(Setting::Embedded, async |world| {
-        let sheet = Sheet::of(
-            "leavers.csv",
-            "user_id,deactivated,successor\n=1+1,y,11\n@SUM(A1),y,11\n+1,y,11\n-5,y,11\n\"5\u{1b}[2J3\",y,11\n",
-        );
-        let ended = sheet.bulk(world, &[]).expect(3);
-        assert!(!ended.out.contains('\u{1b}') && ended.out.contains("\\u{1b}[2J"), "{}", ended.out);
-        let report = sheet.report();
-        let users: Vec<&str> = report[1..].iter().map(|row| row[1].as_str()).collect();
-        assert_eq!(users, ["'=1+1", "'@SUM(A1)", "'+1", "'-5", "5\\u{1b}[2J3"]);
-        let harmless = |cell: &String| !cell.starts_with(['=', '+', '-', '@']) && !cell.contains('\u{1b}');
-        assert!(report.iter().flatten().all(harmless), "{report:?}");
-    });
-}
 
 on_both!(a_long_file_is_judged_in_batches_and_a_user_is_found_twice_across_them, |world| {
     let mut content = "user_id,deactivated,successor\n53,y,11\n".to_owned();

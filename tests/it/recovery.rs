@@ -8,9 +8,9 @@ use handover::contract::{JobId, RequestId};
 use handover::job::{State, Step, StepKind};
 use handover::stages::{cutter, mover, planner};
 use handover::worker::Role;
-use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 
+use crate::support::database::{come_back, go_away};
 use crate::support::world::{certificate_of, keap_request, read};
 use crate::support::{Setting, World, on_both, run};
 
@@ -238,14 +238,6 @@ on_both!(a_check_that_many_moved_records_fail_stops_the_job_and_frees_nothing, |
     assert_eq!(world.number("SELECT count(*) FROM licenses WHERE user_id = 53").await, 1);
 });
 
-/// Runs a statement on the server's own database.
-async fn administer(statement: &str) {
-    let url = std::env::var("HANDOVER_TEST_POSTGRES_URL").expect("HANDOVER_TEST_POSTGRES_URL");
-    let connection = sea_orm::Database::connect(url).await.expect("PostgreSQL");
-    connection.execute_unprepared(statement).await.expect(statement);
-    connection.close().await.expect("closing");
-}
-
 #[test]
 fn while_the_database_is_away_no_request_is_lost_and_none_is_parked() {
     run(Setting::Servers, async |world| {
@@ -259,9 +251,7 @@ fn while_the_database_is_away_no_request_is_lost_and_none_is_parked() {
         let closed = "SELECT count(*) FROM handover.chunks WHERE state = 'closed'";
         world.until("the job is under way", async || (world.number(closed).await > 0).then_some(())).await;
 
-        administer(&format!("ALTER DATABASE {database} ALLOW_CONNECTIONS false")).await;
-        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname";
-        administer(&format!("{end} = '{database}'")).await;
+        go_away(&database).await;
         for user in 101..=105 {
             let request = json!({
                 "request_id": format!("{user} leaves"), "org_id": "1", "user_id": user.to_string(), "requested_by": "1",
@@ -272,7 +262,7 @@ fn while_the_database_is_away_no_request_is_lost_and_none_is_parked() {
         // The worker has taken them all and finds no database.
         let waiting = async || world.outside.waiting("requests").await;
         world.until("the requests are taken", async || (waiting().await == 0).then_some(())).await;
-        administer(&format!("ALTER DATABASE {database} ALLOW_CONNECTIONS true")).await;
+        come_back(&database).await;
 
         for job in jobs {
             let end = world.end_of(job).await;

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::people::{host, leave, reference, reverts_to, start};
+use crate::support::people::{host, leave, reference, revert, reverts_to, start};
 use crate::support::world::certificate_of;
 use crate::support::{Setting, on_both, on_every_path, run};
 
@@ -123,4 +123,26 @@ on_both!(sums_are_taken_apart_again_whatever_their_column_is_called, |world| {
     certificate_of(&job);
     assert_eq!(world.number(r#"SELECT sum("$a""b's") FROM splits WHERE owner = 2"#).await, 62);
     reverts_to(world, &job, &before).await;
+});
+
+on_both!(a_row_that_is_added_to_is_counted_up_and_touched_like_one_that_moves, |world| {
+    let tables = "CREATE TABLE splits (deal BIGINT NOT NULL, owner BIGINT NOT NULL, part BIGINT, version BIGINT, changed TIMESTAMP, \
+         PRIMARY KEY (deal, owner)); \
+         INSERT INTO splits VALUES (1, 9, 30, 4, '2000-01-01 00:00:00'), (1, 2, 20, 7, '2000-01-01 00:00:00'), (2, 9, 5, 1, '2000-01-01 00:00:00');";
+    let reference = "[[reference]]\nkind = \"split\"\ntable = \"splits\"\nkey = [\"deal\", \"owner\"]\nuser = \"owner\"\n\
+         disposition = \"transfer\"\non_conflict = { add = [\"part\"] }\nbump = \"version\"\ntouch = \"changed\"\n";
+    start(world, tables, reference).await;
+    let rows = async || {
+        let changed = "CASE WHEN changed < '2001-01-01' THEN 'long ago' ELSE 'now' END";
+        let row = format!(
+            "CAST(deal AS text) || ' ' || CAST(owner AS text) || ' ' || CAST(part AS text) || ' ' || \
+            CAST(version AS text) || ' ' || {changed}"
+        );
+        world.texts(&format!("SELECT {row} AS t FROM splits ORDER BY deal, owner")).await
+    };
+    let job = world.hand_over(&leave("9", json!({ "split": { "user": "2" } }))).await;
+    certificate_of(&job);
+    assert_eq!(rows().await, ["1 2 50 8 now", "2 2 5 2 now"]);
+    certificate_of(&world.hand_over(&revert(&job)).await);
+    assert_eq!(rows().await, ["1 2 20 9 now", "1 9 30 4 long ago", "2 9 5 3 now"]);
 });

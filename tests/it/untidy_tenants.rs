@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::database::settings;
 use crate::support::people::{host as rows, reverted, reverts_to};
+use crate::support::process::{binary, borrowed, finish, settings as settings_of, text};
 use crate::support::world::{certificate_of, codes_of, result_of};
 use crate::support::{Setting, World, run};
 
@@ -30,6 +31,7 @@ const TABLES: &str = "CREATE TABLE people (id BIGINT NOT NULL PRIMARY KEY, org T
 /// A role of the test's own that owns the tables, and sees no more than the policies show.
 struct Tenant {
     role: String,
+    url: String,
     store: Store,
 }
 
@@ -59,7 +61,7 @@ impl Tenant {
         url.set_username(&role).expect("a name");
         url.set_password(Some("tenant")).expect("a password");
         let store = Store::open(&settings(url.to_string())).await.expect("the role's own connections");
-        Tenant { role, store }
+        Tenant { role, url: url.into(), store }
     }
 
     async fn check(&self, source: &str) -> Result<Checked, Faults> {
@@ -179,6 +181,32 @@ fn settings_that_cannot_be_are_faults() {
         let orgless = USERS.replace("org = \"org\"\n", "");
         let faults = tenant.check(&format!("{orgless}{SESSION}{DOC}")).await.expect_err("a fault").to_string();
         assert!(faults.contains("names no column `org`"), "{faults}");
+        tenant.end(world).await;
+    });
+}
+
+#[test]
+fn addresses_in_a_bulk_file_are_looked_up_inside_their_organization() {
+    run(Setting::Servers, async |world| {
+        let tenant = Tenant::new(world).await;
+        world.sql("UPDATE people SET mail = 'p' || CAST(id % 10 AS text) || '@example.com'").await;
+        hide(world).await;
+        let folder = tempfile::tempdir().expect("a folder");
+        let (catalog, file) = (folder.path().join("catalog.toml"), folder.path().join("leavers.csv"));
+        std::fs::write(&catalog, format!("{USERS}{SESSION}{DOC}")).expect("a catalog");
+        let rows = "org_id,email,deactivated,requested_by,successor\n\
+            a,p9@example.com,y,p1@example.com,p2@example.com\nb,P9@example.com,y,11,p2@example.com\n";
+        std::fs::write(&file, rows).expect("a file");
+        let mut settings = settings_of(world);
+        settings.retain(|(name, _)| name != "HANDOVER_DATABASE__URL");
+        settings.push(("HANDOVER_DATABASE__URL".into(), tenant.url.clone()));
+        settings.push(("HANDOVER_CATALOG".into(), text(&catalog).into()));
+        let child = binary(&borrowed(&settings), &["bulk", text(&file), "--json"]).spawn().expect("the binary");
+        let ended = tokio::task::block_in_place(|| finish(child, b"")).expect(0).json_lines();
+        // The same addresses are other people there.
+        let told = |row: &Value| (row["user"].clone(), row["outcome"].clone(), row["records"].clone());
+        assert_eq!(told(&ended[0]), (json!("9"), json!("ok"), json!(10)));
+        assert_eq!(told(&ended[1]), (json!("19"), json!("ok"), json!(10)));
         tenant.end(world).await;
     });
 }

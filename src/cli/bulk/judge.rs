@@ -48,35 +48,34 @@ pub enum Finding {
 
 impl Judged {
     /// The row's line of a report that judges only.
-    pub fn into_line(self) -> Line {
-        let Judged { row, user, finding } = self;
+    pub fn line(&self) -> Line {
         let line = |outcome: &str| Line {
-            row,
-            user,
+            row: self.row,
+            user: self.user.clone(),
             outcome: outcome.into(),
             reasons: Vec::new(),
             job_id: None,
             records: None,
         };
-        match finding {
+        match &self.finding {
             Finding::Skipped => line("skipped"),
-            Finding::Bad(reasons) => Line { reasons, ..line("rejected") },
+            Finding::Bad(reasons) => Line { reasons: reasons.clone(), ..line("rejected") },
             Finding::Known(request) => Line { job_id: Some(request.job_id()), ..line("sent_before") },
             Finding::Good(request, records) => {
-                Line { job_id: Some(request.job_id()), records: Some(records), ..line("ok") }
+                Line { job_id: Some(request.job_id()), records: Some(*records), ..line("ok") }
             }
         }
     }
 }
 
 impl Judge<'_> {
-    /// Judges rows of the file, all in one snapshot.
-    pub async fn rows(&self, rows: Vec<Row>) -> Result<Vec<Judged>> {
+    /// Judges rows of the file.
+    pub async fn rows(&self, rows: &[Row]) -> Result<Vec<Judged>> {
+        let people = self.reading.people(&self.context.store, rows).await?;
         let session = self.context.store.snapshot().await?;
-        let people = self.reading.people(&session, &rows).await?;
         let mut judged = Vec::with_capacity(rows.len());
         let mut fresh = Vec::new();
-        for row in &rows {
+        for row in rows {
             let mut one = Judged { row: row.number, user: self.reading.written(row), finding: Finding::Skipped };
             if self.reading.is_to_be_done(row) {
                 let leaver = self.reading.leaver(row, &people).ok();

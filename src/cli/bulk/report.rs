@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io::{Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -18,7 +19,8 @@ pub struct Line {
     /// The user: the id where it is known, else what the row says.
     pub user: String,
     /// `ok`: it would be done; `skipped`: it does not ask for it; `sent_before`; `rejected`; `failed`; else the state that
-    /// the row's job is in.
+    /// the row's job is in. In the report of a run that was cut off: `sending`, it may have been sent; `sent`, it was, and
+    /// what became of it is not known here.
     pub outcome: String,
     /// Every reason why it was not done.
     pub reasons: Vec<Rejection>,
@@ -43,6 +45,8 @@ impl Line {
 pub struct Report {
     file: PathBuf,
     writer: csv::Writer<File>,
+    /// Where what is only noted begins, if anything is.
+    notes_begin: Option<u64>,
     sent: bool,
     json: bool,
     counts: BTreeMap<String, u64>,
@@ -59,11 +63,40 @@ impl Report {
             .with_context(|| format!("the report {} cannot be written: nothing was sent", file.display()))?;
         let records = if sent { "records_moved" } else { "records_to_move" };
         writer.write_record(["row", "user", "outcome", "codes", "messages", "to_mend_it", "job_id", records])?;
-        Ok(Report { file, writer, sent, json, counts: BTreeMap::new(), worst: Ended::Done })
+        writer.flush()?;
+        Ok(Report { file, writer, notes_begin: None, sent, json, counts: BTreeMap::new(), worst: Ended::Done })
+    }
+
+    /// Notes how rows stand that are under way, for whoever finds the report of a run that was cut off. What is noted or
+    /// added next takes the place of it.
+    pub fn note(&mut self, lines: &[Line]) -> Result<()> {
+        self.forget_notes()?;
+        self.notes_begin = Some(self.writer.get_ref().stream_position().with_context(|| self.unwritable())?);
+        self.write(lines)
+    }
+
+    fn forget_notes(&mut self) -> Result<()> {
+        let Some(begin) = self.notes_begin.take() else { return Ok(()) };
+        let mut file = self.writer.get_ref();
+        let forgotten = file.set_len(begin).and_then(|()| file.seek(SeekFrom::Start(begin)));
+        forgotten.map(drop).with_context(|| self.unwritable())
+    }
+
+    fn write(&mut self, lines: &[Line]) -> Result<()> {
+        for line in lines {
+            self.writer.write_record(cells(line).map(|cell| harmless(&cell)))?;
+        }
+        self.writer.flush().with_context(|| self.unwritable())
+    }
+
+    fn unwritable(&self) -> String {
+        format!("the report {} cannot be written", self.file.display())
     }
 
     /// Adds rows, and has them on the disk before the next are worked on.
     pub fn add(&mut self, lines: &[Line]) -> Result<()> {
+        self.forget_notes()?;
+        self.write(lines)?;
         for line in lines {
             *self.counts.entry(line.outcome.clone()).or_default() += 1;
             self.worst = match (self.worst, line.ended()) {
@@ -71,13 +104,12 @@ impl Report {
                 (Ended::Rejected, _) | (_, Ended::Rejected) => Ended::Rejected,
                 _ => Ended::Done,
             };
-            self.writer.write_record(cells(line).map(|cell| harmless(&cell)))?;
             match self.json {
                 true => output::json_line(line)?,
                 false => print(line)?,
             }
         }
-        self.writer.flush().with_context(|| format!("the report {} cannot be written", self.file.display()))
+        Ok(())
     }
 
     /// Tells how it ended.
@@ -102,8 +134,9 @@ fn print(line: &Line) -> Result<()> {
     if line.reasons.is_empty() {
         return Ok(());
     }
-    output::line(format!("row {}, user {}: {}", line.row, line.user, line.outcome))?;
-    output::reasons(&line.reasons)
+    output::line(format!("row {}, user {}: {}", line.row, output::on_one_line(&line.user), line.outcome))?;
+    let told = |reason: &Rejection| Rejection { message: output::on_one_line(&reason.message), ..reason.clone() };
+    output::reasons(&line.reasons.iter().map(told).collect::<Vec<_>>())
 }
 
 fn cells(line: &Line) -> [String; 8] {
@@ -122,8 +155,10 @@ fn cells(line: &Line) -> [String; 8] {
 
 /// A cell that no spreadsheet takes for a formula, and no terminal for an order.
 fn harmless(cell: &str) -> String {
-    let spelled = output::printable(cell);
-    match spelled.starts_with(['=', '+', '-', '@', '\t', '\n']) {
+    let spelled = output::on_one_line(cell);
+    // The wide forms are taken for the others where Chinese or Japanese is written.
+    let begins = ['=', '+', '-', '@', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'];
+    match spelled.starts_with(begins) {
         true => format!("'{spelled}"),
         false => spelled,
     }

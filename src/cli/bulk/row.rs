@@ -17,7 +17,7 @@ use crate::contract::{
 };
 use crate::job::rejection;
 use crate::plan::{fit_handover, fit_org};
-use crate::store::{Session, host};
+use crate::store::{Store, host};
 
 /// What rows are read with.
 pub struct Reading<'r> {
@@ -51,8 +51,8 @@ impl Reading<'_> {
         written.into_iter().find(|text| !text.is_empty()).unwrap_or_default()
     }
 
-    /// Looks the addresses of rows up, each inside its row's organization.
-    pub async fn people(&self, session: &Session, rows: &[Row]) -> Result<People> {
+    /// Looks the addresses of rows up, each inside its row's organization, in a transaction that works for it alone.
+    pub async fn people(&self, store: &Store, rows: &[Row]) -> Result<People> {
         let mut by_org: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for row in rows.iter().filter(|row| self.is_to_be_done(row)) {
             let Ok(org) = self.org(row) else { continue };
@@ -63,7 +63,9 @@ impl Reading<'_> {
         let mut people = People::new();
         for (org, addresses) in by_org.into_iter().filter(|(_, addresses)| !addresses.is_empty()) {
             let addresses: Vec<String> = addresses.into_iter().collect();
-            let found = host::users_with_emails(session, self.catalog, &org, &addresses).await?;
+            let session = store.snapshot().await?;
+            host::enter(&session, self.catalog, &org).await?;
+            let found = host::users_with_emails(&session, &self.catalog.within(&org), &org, &addresses).await?;
             people.extend(found.into_iter().map(|(email, users)| ((org.clone(), email), users)));
         }
         Ok(people)
@@ -313,9 +315,9 @@ fn cell(code: &str, column: &str, what: &str, mend: &str) -> Box<Rejection> {
 
 fn of_cell(column: &str, fault: &CellFault) -> Box<Rejection> {
     match fault {
-        CellFault::Formula => {
-            let what = "it holds a formula whose value was not saved";
-            cell("formula_without_value", column, what, "paste the value in the formula's place")
+        CellFault::Formula(place) => {
+            let what = format!("cell {place} holds a formula whose value was not saved");
+            cell("formula_without_value", column, &what, "paste the value in the formula's place")
         }
         CellFault::Error(error) => {
             cell("cell_error", column, &format!("it holds the error {error}"), "mend the formula")

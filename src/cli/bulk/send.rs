@@ -8,7 +8,8 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::judge::{Finding, Judged};
-use super::report::Line;
+use super::patience::patiently;
+use super::report::{Line, Report};
 use crate::broker::{Broker, Outgoing};
 use crate::cli::submit;
 use crate::cli::watch::{EVERY, PATIENCE};
@@ -18,22 +19,34 @@ use crate::store::Store;
 use crate::store::ledger::jobs::{self, Job};
 use crate::store::ledger::requests;
 
-/// Sends what can be done of these rows; what became of each.
-pub async fn send(store: &Store, broker: &dyn Broker, judged: Vec<Judged>) -> Result<Vec<Line>> {
-    let unsent = publish(broker, &judged).await;
+/// Sends what can be done of these rows, and follows it to its end. The report says at any time what was sent.
+pub async fn send(store: &Store, broker: &dyn Broker, judged: &[Judged], report: &mut Report) -> Result<()> {
+    report.note(&standing(judged, "sending", &HashMap::new()))?;
+    let unsent = publish(broker, judged).await;
+    report.note(&standing(judged, "sent", &unsent))?;
     let sent = judged.iter().filter(|one| !unsent.contains_key(&one.row)).filter_map(request);
     let ended = follow(store, sent.map(|request| request.job_id().0).collect()).await?;
-    let mut lines = Vec::with_capacity(judged.len());
-    for one in judged {
-        let failed = unsent.get(&one.row).map(|reason| vec![reason.clone()]);
-        let line = match (failed, request(&one)) {
-            (Some(reasons), _) => Line { reasons, outcome: "failed".into(), ..one.into_line() },
-            (None, Some(request)) => told(store, request, &ended, &one).await?,
-            (None, None) => one.into_line(),
-        };
-        lines.push(line);
+    let mut lines = standing(judged, "sent", &unsent);
+    for (line, one) in lines.iter_mut().zip(judged).filter(|(line, _)| !unsent.contains_key(&line.row)) {
+        if let Some(request) = request(one) {
+            let head = request.head();
+            let known = async || Ok(requests::get(&store.reader(), head.org(), head.request_id.as_str()).await?);
+            let known = patiently("reading what became of rows", known).await?;
+            let is_another = known.is_some_and(|known| known.body_hash != request.body_hash());
+            *line = told(request, is_another, ended.get(&request.job_id().0), one);
+        }
     }
-    Ok(lines)
+    report.add(&lines)
+}
+
+/// How rows stand before it is known what becomes of those that are under way.
+fn standing(judged: &[Judged], under_way: &str, unsent: &HashMap<u64, Rejection>) -> Vec<Line> {
+    let line = |one: &Judged| match (&one.finding, unsent.get(&one.row)) {
+        (_, Some(reason)) => Line { reasons: vec![reason.clone()], outcome: "failed".into(), ..one.line() },
+        (Finding::Good(..), None) => Line { outcome: under_way.into(), records: None, ..one.line() },
+        _ => one.line(),
+    };
+    judged.iter().map(line).collect()
 }
 
 fn request(judged: &Judged) -> Option<&AnyRequest> {
@@ -60,7 +73,8 @@ async fn follow(store: &Store, mut ids: Vec<Uuid>) -> Result<HashMap<Uuid, Job>>
     let mut ended = HashMap::new();
     let mut asked = false;
     loop {
-        for job in jobs::of_ids(&store.reader(), &ids).await? {
+        let found = async || Ok(jobs::of_ids(&store.reader(), &ids).await?);
+        for job in patiently("following the rows that were sent", found).await? {
             let state = job.state()?;
             let waits = state == State::Scheduled && job.effective_at.is_some_and(|at| at > OffsetDateTime::now_utc());
             if state.is_final() || state.is_held() || waits {
@@ -79,27 +93,18 @@ async fn follow(store: &Store, mut ids: Vec<Uuid>) -> Result<HashMap<Uuid, Job>>
     }
 }
 
-/// What became of a row that was sent, now or before.
-async fn told(store: &Store, request: &AnyRequest, ended: &HashMap<Uuid, Job>, one: &Judged) -> Result<Line> {
-    let head = request.head();
-    let (id, job_id) = (head.request_id.as_str(), request.job_id());
-    let line = Line {
-        row: one.row,
-        user: one.user.clone(),
-        outcome: "failed".into(),
-        reasons: Vec::new(),
-        job_id: Some(job_id),
-        records: None,
-    };
-    let known = requests::get(&store.reader(), head.org(), id).await?;
-    if known.is_some_and(|known| known.body_hash != request.body_hash()) {
-        return Ok(Line { reasons: vec![rejection::request_id_taken(id, job_id)], ..line });
+/// What became of a row that was sent, now or before; `is_another`: its request id was used for another body.
+fn told(request: &AnyRequest, is_another: bool, job: Option<&Job>, one: &Judged) -> Line {
+    let job_id = request.job_id();
+    let line = Line { outcome: "failed".into(), job_id: Some(job_id), records: None, ..one.line() };
+    if is_another {
+        return Line { reasons: vec![rejection::request_id_taken(request.head().request_id.as_str(), job_id)], ..line };
     }
-    let Some(job) = ended.get(&job_id.0) else { return Ok(line) };
+    let Some(job) = job else { return line };
     let reasons = job.reasons.clone().and_then(|reasons| serde_json::from_value(reasons).ok());
     let certificate: Option<Certificate> =
         job.certificate.clone().and_then(|certificate| serde_json::from_value(certificate).ok());
     let records = certificate
         .map(|certificate| certificate.references.iter().filter_map(|reference| reference.moved).sum::<u64>());
-    Ok(Line { outcome: job.state.clone(), reasons: reasons.unwrap_or_default(), records, ..line })
+    Line { outcome: job.state.clone(), reasons: reasons.unwrap_or_default(), records, ..line }
 }

@@ -1,22 +1,22 @@
-//! Reading a file row by row: CSV as a stream, XLSX by its first sheet.
+//! A file of rows under a head, CSV or XLSX, read row by row: it is never held as a whole.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow, bail};
-use calamine::{Data, Range, Reader, Xlsx, open_workbook};
+use anyhow::{Result, bail};
+
+use super::{sheet, text};
 
 /// A file of rows under a head. It can be gone through more than once.
 pub struct Table {
     /// The columns' names, as they are written.
     pub head: Vec<String>,
-    source: Source,
+    file: PathBuf,
+    format: Format,
 }
 
-enum Source {
-    Csv { file: PathBuf, separator: u8 },
-    Sheet { values: Range<Data>, formulas: Range<String> },
+enum Format {
+    Csv { separator: u8 },
+    Sheet,
 }
 
 /// A row.
@@ -34,150 +34,49 @@ pub type Cell = std::result::Result<String, CellFault>;
 /// Why a cell cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CellFault {
-    /// A formula whose value was not stored.
-    Formula,
+    /// A formula whose value was not stored, in this cell.
+    Formula(String),
     /// A value of the spreadsheet that stands for an error.
     Error(String),
     /// A number with more digits than a spreadsheet keeps.
     Inexact,
 }
 
-type Rows<'t> = Box<dyn Iterator<Item = Result<Row>> + 't>;
+/// Rows, read as they are asked for.
+pub type Rows = Box<dyn Iterator<Item = Result<Row>>>;
 
 impl Table {
     /// Opens a file by its extension.
     pub fn open(file: &Path) -> Result<Table> {
         let extension = file.extension().and_then(|extension| extension.to_str()).unwrap_or_default().to_lowercase();
-        let table = match extension.as_str() {
-            "csv" => open_csv(file)?,
-            "xlsx" => open_sheet(file)?,
+        let (head, format) = match extension.as_str() {
+            "csv" => {
+                let (head, separator) = text::head(file)?;
+                (head, Format::Csv { separator })
+            }
+            "xlsx" => (sheet::head(file)?, Format::Sheet),
             _ => bail!("{}: the file must end in .csv or .xlsx", file.display()),
         };
-        match table.head.is_empty() {
+        let head = without_empty_end(head);
+        match head.is_empty() {
             true => bail!("{} is empty: its first row names the columns", file.display()),
-            false => Ok(table),
+            false => Ok(Table { head, file: file.to_owned(), format }),
         }
     }
 
     /// The rows below the head, without those that are empty.
-    pub fn rows(&self) -> Result<Rows<'_>> {
-        let rows: Rows<'_> = match &self.source {
-            Source::Csv { file, separator } => csv_rows(file, *separator)?,
-            Source::Sheet { values, formulas } => sheet_rows(values, formulas),
+    pub fn rows(&self) -> Result<Rows> {
+        let rows = match self.format {
+            Format::Csv { separator } => text::rows(&self.file, separator)?,
+            Format::Sheet => sheet::rows(&self.file)?,
         };
         let is_empty = |row: &Row| row.cells.iter().all(|cell| cell.as_ref().is_ok_and(String::is_empty));
         Ok(Box::new(rows.filter(move |row| !row.as_ref().is_ok_and(is_empty))))
     }
 }
 
-fn open_csv(file: &Path) -> Result<Table> {
-    let separator = separator(file)?;
-    let mut reader = csv_reader(file, separator)?;
-    let head = reader.headers().map_err(|error| csv_error(file, &error))?;
-    let head = without_empty_end(head.iter().map(|name| name.trim().to_owned()).collect());
-    Ok(Table { head, source: Source::Csv { file: file.to_owned(), separator } })
-}
-
 /// A spreadsheet may go on to the right of what was written into it.
 fn without_empty_end(mut head: Vec<String>) -> Vec<String> {
     head.truncate(head.iter().rposition(|name| !name.is_empty()).map_or(0, |last| last + 1));
     head
-}
-
-fn csv_reader(file: &Path, separator: u8) -> Result<csv::Reader<File>> {
-    let reader = csv::ReaderBuilder::new().delimiter(separator).flexible(true).from_path(file);
-    reader.with_context(|| format!("{} cannot be read", file.display()))
-}
-
-/// The separator that stands most often in the head, outside of quotation marks: spreadsheets of many countries write
-/// semicolons.
-fn separator(file: &Path) -> Result<u8> {
-    const LONGEST_HEAD: u64 = 1 << 16;
-    let unreadable = || format!("{} cannot be read", file.display());
-    let mut head = Vec::new();
-    let mut start = BufReader::new(File::open(file).with_context(unreadable)?).take(LONGEST_HEAD);
-    start.read_until(b'\n', &mut head).with_context(unreadable)?;
-    let mut quoted = false;
-    let mut counts = [(b',', 0_usize), (b';', 0), (b'\t', 0)];
-    for byte in head {
-        quoted ^= byte == b'"';
-        let count = counts.iter_mut().find(|(separator, _)| *separator == byte && !quoted);
-        count.into_iter().for_each(|(_, count)| *count += 1);
-    }
-    // Of equally many the first: a head of one column has none.
-    let most = counts.iter().map(|(_, count)| *count).max().unwrap_or(0);
-    Ok(counts.iter().find(|(_, count)| *count == most).map_or(b',', |(separator, _)| *separator))
-}
-
-fn csv_rows(file: &Path, separator: u8) -> Result<Rows<'static>> {
-    let file = file.to_owned();
-    let rows = csv_reader(&file, separator)?.into_records();
-    Ok(Box::new(rows.map(move |record| {
-        let record = record.map_err(|error| csv_error(&file, &error))?;
-        let number = record.position().map_or(0, place);
-        Ok(Row { number, cells: record.iter().map(|cell| Ok(cell.trim().to_owned())).collect() })
-    })))
-}
-
-/// Where a row stands as a spreadsheet counts, however its lines end and however many one of its cells has.
-fn place(position: &csv::Position) -> u64 {
-    position.record() + 1
-}
-
-fn csv_error(file: &Path, error: &csv::Error) -> anyhow::Error {
-    match error.kind() {
-        csv::ErrorKind::Utf8 { pos, .. } => {
-            let line = pos.as_ref().map_or(1, place);
-            anyhow!("{}, line {line}: this is not UTF-8; save the file as \"CSV UTF-8\"", file.display())
-        }
-        _ => anyhow!("{}: {error}", file.display()),
-    }
-}
-
-fn open_sheet(file: &Path) -> Result<Table> {
-    let unreadable = || format!("{} cannot be read as a spreadsheet", file.display());
-    let mut workbook: Xlsx<_> = open_workbook(file).with_context(unreadable)?;
-    let Some(sheet) = workbook.sheet_names().into_iter().next() else { bail!("{} has no sheet", file.display()) };
-    let values = workbook.worksheet_range(&sheet).with_context(unreadable)?;
-    let formulas = workbook.worksheet_formula(&sheet).with_context(unreadable)?;
-    let names = values.rows().next().unwrap_or_default();
-    let name = |value: &Data| cell_text(value).unwrap_or_default();
-    let head = without_empty_end(names.iter().map(name).collect());
-    Ok(Table { head, source: Source::Sheet { values, formulas } })
-}
-
-fn sheet_rows<'t>(values: &'t Range<Data>, formulas: &'t Range<String>) -> Rows<'t> {
-    let (top, left) = values.start().unwrap_or_default();
-    let rows = values.rows().enumerate().skip(1).map(move |(index, row)| {
-        let place = top + index as u32;
-        let cell = |(column, value): (usize, &Data)| {
-            let text = cell_text(value)?;
-            let formula = formulas.get_value((place, left + column as u32));
-            match text.is_empty() && formula.is_some_and(|formula| !formula.is_empty()) {
-                true => Err(CellFault::Formula),
-                false => Ok(text),
-            }
-        };
-        Ok(Row { number: u64::from(place) + 1, cells: row.iter().enumerate().map(cell).collect() })
-    });
-    Box::new(rows)
-}
-
-/// A value as it would be written into a CSV file. Dates are told in RFC 3339.
-fn cell_text(value: &Data) -> Cell {
-    /// From here on a spreadsheet's numbers have lost digits.
-    const EXACT: f64 = 1e15;
-    match value {
-        Data::Empty => Ok(String::new()),
-        Data::String(text) | Data::DateTimeIso(text) | Data::DurationIso(text) => Ok(text.trim().to_owned()),
-        Data::Int(number) => Ok(number.to_string()),
-        Data::Float(number) if number.abs() >= EXACT => Err(CellFault::Inexact),
-        Data::Float(number) => Ok(number.to_string()),
-        Data::Bool(is_so) => Ok(is_so.to_string()),
-        Data::DateTime(at) => {
-            let (year, month, day, hour, minute, second, _) = at.to_ymd_hms_milli();
-            Ok(format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"))
-        }
-        Data::Error(error) => Err(CellFault::Error(error.to_string())),
-    }
 }

@@ -72,7 +72,7 @@ async fn merge_at_once(session: &Session, merging: &Merging<'_>) -> Result<Vec<(
         theirs = theirs(merging, "x.successor"),
         read = read_of_leaver(merging),
         sums = sums(columns, "pair"),
-        touch = touch(reference, engine),
+        touch = touch(reference, engine, "o"),
         summed = summed(merging, "pair", "pair.successor"),
         key = key_json(engine, reference, "t"),
     ));
@@ -106,7 +106,7 @@ async fn merge_in_steps(session: &Session, merging: &Merging<'_>) -> Result<Vec<
     sql.add(&format!(
         "UPDATE {host} AS o SET {sums}{touch} FROM (SELECT x.*, {read} FROM {rows} JOIN {host} t ON {has_key}) pair WHERE {summed}",
         sums = sums(columns, "pair"),
-        touch = touch(reference, engine),
+        touch = touch(reference, engine, "o"),
         read = read_of_leaver(merging),
         summed = summed(merging, "pair", &cast("pair.to_user", &reference.user.cast)),
     ));

@@ -279,9 +279,9 @@ pub fn now(engine: Engine, for_column: &Column) -> String {
 }
 
 /// `, "lock_version" = …`: the column that counts changes, one up, where the catalog says which.
-pub fn bump(reference: &Reference) -> String {
+pub fn bump(reference: &Reference, alias: &str) -> String {
     reference.bump.as_ref().map_or(String::new(), |bump| {
-        format!(", {} = COALESCE({}, 0) + 1", quoted(&bump.name), column("t", &bump.name))
+        format!(", {} = COALESCE({}, 0) + 1", quoted(&bump.name), column(alias, &bump.name))
     })
 }
 

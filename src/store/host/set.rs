@@ -37,7 +37,7 @@ pub async fn set(
             session.run(&doing, sql).await?;
             let mut sql = session.sql("");
             let rows = journal_rows(&mut sql, reference, ids);
-            let assignments = assignments(&mut sql, engine, values) + &bump(reference);
+            let assignments = assignments(&mut sql, engine, values) + &bump(reference, "t");
             let has_key = has_key(reference, "t", "x");
             sql.add(&format!("UPDATE {host} AS t SET {assignments} FROM {rows} WHERE {has_key}"));
             session.run(&doing, sql).await?;
@@ -45,7 +45,7 @@ pub async fn set(
         return Ok(journaled.rows);
     }
     let tests = tests(&mut sql, reference, "t");
-    let assignments = assignments(&mut sql, engine, values) + &bump(reference);
+    let assignments = assignments(&mut sql, engine, values) + &bump(reference, "t");
     let journal = journal_insert(&mut sql, engine, reference, parts, "set", "changed");
     let select = "SELECT p.job, p.chunk, CAST(p.leaver AS text), m.content, CAST(NULL AS text)";
     let from = "FROM changed m JOIN part p ON p.part = m.part";

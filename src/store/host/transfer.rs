@@ -100,7 +100,7 @@ async fn move_range(
          HAVING count(*) > 0 RETURNING id, job_id, records",
         host = table(&reference.table),
         user = user_column(reference),
-        touch = touch(reference, Engine::Postgres),
+        touch = touch(reference, Engine::Postgres, "t"),
         key = key_json(Engine::Postgres, reference, "t"),
         keys = keys_aggregate(Engine::Postgres, reference, "key"),
     ));
@@ -118,7 +118,7 @@ async fn move_selected(
     let engine = session.engine();
     let mut sql = session.sql("");
     let selection = selection(&mut sql, reference, parts, selected);
-    let (host, user, touch) = (table(&reference.table), user_column(reference), touch(reference, engine));
+    let (host, user, touch) = (table(&reference.table), user_column(reference), touch(reference, engine, "t"));
     match engine {
         Engine::Postgres => {
             let tests = tests(&mut sql, reference, "t");
@@ -221,15 +221,15 @@ async fn deal_here(
     Ok(pairs)
 }
 
-/// `, "updated_at" = now(), "lock_version" = …`, where the catalog says which columns.
-pub fn touch(reference: &Reference, engine: Engine) -> String {
+/// `, "updated_at" = now(), "lock_version" = …` for a table under this alias, where the catalog says which columns.
+pub fn touch(reference: &Reference, engine: Engine, alias: &str) -> String {
     let touch = match &reference.disposition {
         Disposition::Transfer { touch: Some(touch), .. } => {
             format!(", {} = {}", quoted(&touch.name), now(engine, touch))
         }
         _ => String::new(),
     };
-    touch + &bump(reference)
+    touch + &bump(reference, alias)
 }
 
 fn doing(reference: &Reference) -> String {

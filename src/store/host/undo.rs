@@ -254,7 +254,7 @@ impl Act<'_> {
                     "UPDATE {host} AS t SET {user} = {to}{touch} FROM {keys} WHERE {same}t.{user} = {from}",
                     host = table(&reference.table),
                     user = user_column(reference),
-                    touch = touch(reference, session.engine()),
+                    touch = touch(reference, session.engine(), "t"),
                     same = same_key(reference),
                 ));
             }
@@ -286,7 +286,7 @@ impl Act<'_> {
                     "UPDATE {host} AS t SET {}{bump} FROM {rows} WHERE {}",
                     assign.join(", "),
                     same_copied_key(reference),
-                    bump = bump(reference),
+                    bump = bump(reference, "t"),
                 ));
             }
         }

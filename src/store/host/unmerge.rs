@@ -70,7 +70,7 @@ impl Merged<'_> {
             "UPDATE {host} AS t SET {left}{touch} FROM {rows} JOIN {before} ON b.copy_id = r.copy_id \
              WHERE t.{user} = {from}{same}",
             left = self.left(),
-            touch = touch(self.reference, session.engine()),
+            touch = touch(self.reference, session.engine(), "t"),
             user = user_column(self.reference),
             same = self.same(),
         ));

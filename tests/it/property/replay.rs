@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::application::{LEVEL, Row, Rows, Table, kind_named};
+use super::shape::{Shape, kind_named};
+use super::sums::{add, take_out};
+use super::tables::{Key, PARENT, Place, Row, Rows, Table, set_values};
 use crate::support::{Setting, World};
 
 /// A row of the journal, and of what an undo journals the row that it took back.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Entry {
     pub id: i64,
     pub job: String,
@@ -16,16 +18,21 @@ pub struct Entry {
     pub action: String,
     pub from: i64,
     pub to: Option<i64>,
-    pub keys: Vec<Vec<i64>>,
+    pub records: usize,
+    pub keys: Vec<Key>,
     /// The job, the action and the receiver that were taken back; none where copies came back by themselves.
     pub undone: Option<(String, String, Option<i64>)>,
 }
 
 impl Entry {
     /// The rows that it tells of, as they were the leaver's.
-    pub fn rows(&self) -> Vec<(&'static str, Vec<i64>)> {
+    pub fn rows(&self) -> Vec<Place> {
         let table = kind_named(&self.kind).table;
         self.keys.iter().map(|key| (table, key.clone())).collect()
+    }
+
+    fn has_undone(&self, action: &str) -> Option<i64> {
+        self.undone.as_ref().filter(|(_, undone, _)| undone == action).and_then(|(_, _, holder)| *holder)
     }
 }
 
@@ -47,6 +54,7 @@ pub async fn read_journal(world: &World, after: i64) -> Vec<Entry> {
         or_none(&job("u")),
         or_none("u.action"),
         or_none("u.to_user"),
+        "CAST(j.records AS text)".into(),
     ];
     let texts = world
         .texts(&format!(
@@ -63,10 +71,10 @@ fn read_entry(text: &str) -> Entry {
     let some = |text: &str| (!text.is_empty()).then(|| text.parse::<i64>().expect("a number"));
     let keys: Value =
         if fields[6].is_empty() { Value::Array(Vec::new()) } else { serde_json::from_str(fields[6]).expect("keys") };
-    let number = |text: &Value| text.as_str().expect("a text").parse::<i64>().expect("a number");
+    let word = |text: &Value| text.as_str().expect("a text").to_owned();
     let key = |key: &Value| match key {
-        Value::Array(texts) => texts.iter().map(number).collect(),
-        text => vec![number(text)],
+        Value::Array(texts) => texts.iter().map(word).collect(),
+        text => vec![word(text)],
     };
     Entry {
         id: fields[0].parse().expect("a number"),
@@ -77,76 +85,194 @@ fn read_entry(text: &str) -> Entry {
         to: some(fields[5]),
         keys: keys.as_array().expect("keys").iter().map(key).collect(),
         undone: (!fields[7].is_empty()).then(|| (fields[7].into(), fields[8].into(), some(fields[9]))),
+        records: fields[10].parse().expect("a count"),
     }
 }
 
-/// Rows that jobs have removed or set, and not given back: by kind and key, with the job.
-#[derive(Default)]
-pub struct Gone(BTreeMap<Record, Vec<(String, Row)>>);
+/// A row that a job has removed or set: as it was, and which of the columns that it was added to were empty.
+#[derive(Debug)]
+struct Taken {
+    job: String,
+    row: Row,
+    empty: Vec<bool>,
+}
 
-/// A record by its kind and its key.
-type Record = (String, Vec<i64>);
+/// Rows that jobs have removed or set, and not given back: by kind and key.
+#[derive(Default)]
+pub struct Gone(BTreeMap<(String, Key), Vec<Taken>>);
 
 impl Gone {
-    fn keep(&mut self, entry: &Entry, key: &[i64], row: Row) {
-        self.0.entry((entry.kind.clone(), key.to_vec())).or_default().push((entry.job.clone(), row));
+    fn keep(&mut self, entry: &Entry, kind: &str, key: &Key, row: Row, empty: Vec<bool>) {
+        self.0.entry((kind.to_owned(), key.clone())).or_default().push(Taken { job: entry.job.clone(), row, empty });
     }
 
     /// Takes out what came back: a row that some job (this one, if it is known) took, and that is as `is_it` says.
-    fn give_back(&mut self, entry: &Entry, key: &[i64], is_it: impl Fn(&Row) -> bool) {
-        let job = entry.undone.as_ref().map(|(job, _, _)| job);
-        let kept =
-            self.0.get_mut(&(entry.kind.clone(), key.to_vec())).unwrap_or_else(|| panic!("{entry:?}: never taken"));
-        let place = kept.iter().rposition(|(by, row)| job.is_none_or(|job| job == by) && is_it(row));
-        kept.remove(place.unwrap_or_else(|| panic!("{entry:?}: {key:?} came back as it never was: {kept:?}")));
+    fn give_back(&mut self, entry: &Entry, key: &Key, is_it: impl Fn(&Row) -> bool) -> Taken {
+        let kept = self.0.get_mut(&(entry.kind.clone(), key.clone()));
+        let kept = kept.unwrap_or_else(|| panic!("{entry:?}: never taken"));
+        let place = kept.iter().rposition(|taken| is_from(entry, taken) && is_it(&taken.row));
+        kept.remove(place.unwrap_or_else(|| panic!("{entry:?}: {key:?} came back as it never was: {kept:?}")))
+    }
+
+    /// The rows that went along with others, and could come back by this entry, among those that are there.
+    fn came_along(&self, entry: &Entry, table: &'static str, rows: &Rows, after: &Rows) -> Vec<Key> {
+        let of_kind = self.0.iter().filter(|((kind, _), _)| *kind == entry.kind);
+        let is_back = |key: &Key, taken: &Taken| {
+            let place = (table, key.clone());
+            is_from(entry, taken) && after.get(&place) == Some(&taken.row) && !rows.contains_key(&place)
+        };
+        let back = of_kind.filter(|((_, key), taken)| taken.iter().any(|taken| is_back(key, taken)));
+        back.map(|((_, key), _)| key.clone()).collect()
     }
 }
 
-/// What a row of the journal makes of the rows before it.
-pub fn play(entry: &Entry, rows: &mut Rows, after: &Rows, gone: &mut Gone) {
-    let name = kind_named(&entry.kind).table;
-    for key in &entry.keys {
-        let here = (name, key.clone());
-        match (entry.action.as_str(), &entry.undone) {
-            ("moved", _) => give(entry, rows, key, entry.from, entry.to.expect("a receiver")),
-            ("restored", Some((_, action, Some(holder)))) if action == "moved" => {
-                give(entry, rows, key, *holder, entry.from);
+fn is_from(entry: &Entry, taken: &Taken) -> bool {
+    entry.undone.as_ref().is_none_or(|(job, _, _)| *job == taken.job)
+}
+
+/// What the journal is played onto.
+pub struct Replay<'r> {
+    pub setting: Setting,
+    pub shape: &'r Shape,
+    pub rows: &'r mut Rows,
+    /// What is there now.
+    pub after: &'r Rows,
+    pub gone: &'r mut Gone,
+}
+
+impl Replay<'_> {
+    /// What a row of the journal makes of the rows before it.
+    pub fn play(&mut self, entry: &Entry) {
+        if entry.action.starts_with("skipped_") {
+            return;
+        }
+        if let Some((_, child)) = entry.kind.split_once('/') {
+            return self.come_along(entry, Table::named(child.trim_start_matches("public.")).name);
+        }
+        assert_eq!(entry.records, entry.keys.len(), "{entry:?}");
+        for key in &entry.keys {
+            match (entry.action.as_str(), entry.has_undone("moved"), entry.has_undone("merged")) {
+                ("moved", _, _) => self.give(entry, key, entry.from, entry.to.expect("a receiver")),
+                ("merged", _, _) => self.merge(entry, key),
+                ("restored", Some(holder), _) => self.give(entry, key, holder, entry.from),
+                ("restored", _, Some(holder)) => self.unmerge(entry, key, holder),
+                ("restored", _, _) if entry.kind == "score" => self.set_back(entry, key),
+                ("restored", _, _) => drop(self.put_back(entry, key)),
+                ("set", _, _) => self.set(entry, key),
+                ("dropped" | "detached" | "purged", _, _) => self.remove(entry, key),
+                _ => panic!("{entry:?}"),
             }
-            ("set", _) => {
-                let row = rows.get_mut(&here).unwrap_or_else(|| panic!("{entry:?}: no row {key:?}"));
-                gone.keep(entry, key, row.clone());
-                row.columns[LEVEL] = "0".into();
-            }
-            ("dropped" | "detached" | "purged", _) => {
-                let row = rows.remove(&here).unwrap_or_else(|| panic!("{entry:?}: no row {key:?}"));
-                gone.keep(entry, key, row);
-            }
-            ("restored", _) if entry.kind == "score" => {
-                let level = after.get(&here).expect("a row that was set back").columns[LEVEL].clone();
-                gone.give_back(entry, key, |row| row.columns[LEVEL] == level);
-                rows.get_mut(&here).expect("a row to set back").columns[LEVEL] = level;
-            }
-            ("restored", _) => {
-                let row = after.get(&here).unwrap_or_else(|| panic!("{entry:?}: {key:?} is not back"));
-                gone.give_back(entry, key, |gone| gone == row);
-                assert!(rows.insert(here, row.clone()).is_none(), "{entry:?}: {key:?} was there");
-            }
-            _ => assert!(entry.action.starts_with("skipped_"), "{entry:?}"),
         }
     }
+
+    fn counted(&self, entry: &Entry, row: &mut Row) {
+        if self.shape.is_counted(&entry.kind) {
+            row.count_up();
+        }
+    }
+
+    /// Gives the row that had this key when it was the leaver's from one user to another.
+    fn give(&mut self, entry: &Entry, key: &Key, from: i64, to: i64) {
+        let mut row = self.take(entry, key, from);
+        self.counted(entry, &mut row);
+        let place = place_of(entry, key, to);
+        assert!(self.rows.insert(place, Row { owner: to, ..row }).is_none(), "{entry:?}: {key:?} was there");
+    }
+
+    fn take(&mut self, entry: &Entry, key: &Key, from: i64) -> Row {
+        let row = self.rows.remove(&place_of(entry, key, from));
+        let row = row.unwrap_or_else(|| panic!("{entry:?}: no row {key:?} of {from}"));
+        let is_theirs = row.owner == from || entry.kind == "watcher";
+        assert!(is_theirs, "{entry:?}: {key:?}");
+        row
+    }
+
+    fn merge(&mut self, entry: &Entry, key: &Key) {
+        let row = self.take(entry, key, entry.from);
+        let mut held = self.take(entry, key, entry.to.expect("a receiver"));
+        let empty = add(self.setting, &mut held, &row);
+        self.counted(entry, &mut held);
+        self.rows.insert(place_of(entry, key, held.owner), held);
+        self.gone.keep(entry, &entry.kind, key, row, empty);
+    }
+
+    fn unmerge(&mut self, entry: &Entry, key: &Key, holder: i64) {
+        let taken = self.put_back(entry, key);
+        let mut held = self.take(entry, key, holder);
+        take_out(self.setting, &mut held, &taken.row, &taken.empty);
+        self.counted(entry, &mut held);
+        self.rows.insert(place_of(entry, key, holder), held);
+    }
+
+    /// A row goes, and with it what belongs to it.
+    fn remove(&mut self, entry: &Entry, key: &Key) {
+        let row = self.take(entry, key, entry.from);
+        self.gone.keep(entry, &entry.kind, key, row, Vec::new());
+        if entry.kind != "badge" {
+            return;
+        }
+        let children: Vec<Place> =
+            self.rows.iter().filter(|(_, row)| row.is_child_of(key)).map(|(place, _)| place.clone()).collect();
+        for place in children {
+            let row = self.rows.remove(&place).expect("a child");
+            self.gone.keep(entry, &format!("badge/{}", place.0), &place.1, row, Vec::new());
+        }
+    }
+
+    fn put_back(&mut self, entry: &Entry, key: &Key) -> Taken {
+        let here = (kind_named(&entry.kind).table, key.clone());
+        let row = self.after.get(&here).unwrap_or_else(|| panic!("{entry:?}: {key:?} is not back"));
+        let taken = self.gone.give_back(entry, key, |gone| gone == row);
+        assert!(self.rows.insert(here, row.clone()).is_none(), "{entry:?}: {key:?} was there");
+        taken
+    }
+
+    /// Rows that went along come back: so many of them as the journal says.
+    fn come_along(&mut self, entry: &Entry, table: &'static str) {
+        let entry = &Entry { kind: format!("badge/{table}"), ..entry.clone() };
+        let keys = self.gone.came_along(entry, table, self.rows, self.after);
+        assert!(keys.len() >= entry.records, "{entry:?}: only {keys:?} are back");
+        for key in keys.into_iter().take(entry.records) {
+            let row = self.after[&(table, key.clone())].clone();
+            assert!(row.columns.len() > PARENT);
+            self.gone.give_back(entry, &key, |gone| *gone == row);
+            self.rows.insert((table, key), row);
+        }
+    }
+
+    fn set(&mut self, entry: &Entry, key: &Key) {
+        let place = place_of(entry, key, entry.from);
+        let mut row = self.rows.get(&place).unwrap_or_else(|| panic!("{entry:?}: no row {key:?}")).clone();
+        assert_eq!(row.owner, entry.from, "{entry:?}: {key:?}");
+        self.gone.keep(entry, &entry.kind, key, row.clone(), Vec::new());
+        for (column, value) in set_values(self.setting) {
+            row.columns[column] = value.into();
+        }
+        self.counted(entry, &mut row);
+        self.rows.insert(place, row);
+    }
+
+    fn set_back(&mut self, entry: &Entry, key: &Key) {
+        let place = place_of(entry, key, entry.from);
+        let after = self.after.get(&place).expect("a row that was set back");
+        let columns = set_values(self.setting).map(|(column, _)| column);
+        let is_it = |row: &Row| columns.iter().all(|column| row.columns[*column] == after.columns[*column]);
+        let taken = self.gone.give_back(entry, key, is_it);
+        let mut row = self.rows.get(&place).expect("a row to set back").clone();
+        for column in columns {
+            row.columns[column].clone_from(&taken.row.columns[column]);
+        }
+        self.counted(entry, &mut row);
+        self.rows.insert(place, row);
+    }
 }
 
-/// Gives the row that had this key when it was the leaver's from one user to another.
-fn give(entry: &Entry, rows: &mut Rows, key: &[i64], from: i64, to: i64) {
+/// Where the row with this key stands when it is somebody's.
+fn place_of(entry: &Entry, key: &Key, owner: i64) -> Place {
     let table = Table::named(kind_named(&entry.kind).table);
-    let at = |owner: i64| {
-        let mut key = key.to_vec();
-        if let Some(place) = table.user_in_key() {
-            key[place] = owner;
-        }
-        (table.name, key)
-    };
-    let row = rows.remove(&at(from)).unwrap_or_else(|| panic!("{entry:?}: no row {key:?} of {from}"));
-    assert_eq!(row.owner, from, "{entry:?}: {key:?}");
-    assert!(rows.insert(at(to), Row { owner: to, ..row }).is_none(), "{entry:?}: {key:?} was there");
+    let mut key = key.clone();
+    if let Some(place) = table.user_in_key().filter(|_| table.name != "p_watches") {
+        key[place] = owner.to_string();
+    }
+    (table.name, key)
 }

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use handover::contract::JobId;
 use serde_json::{Map, Value, json};
 
-use super::application::{Dice, Rows, Shape};
+use super::dice::Dice;
+use super::shape::{STRANGERS, Shape};
+use super::tables::{Place, Rows};
 
 /// A request that was sent, and what is known of its job.
 pub struct Asked {
@@ -16,10 +18,19 @@ pub struct Asked {
     /// The rows before it.
     pub before: Rows,
     /// What others have done to these rows since.
-    pub touched: BTreeSet<(&'static str, Vec<i64>)>,
+    pub touched: BTreeSet<Place>,
+    /// Whether what it has to do was said once, and begun at once: then the test can tell who receives what.
+    pub is_plain: bool,
+    /// How many purged rows no copy is kept of any more.
+    pub expired: u64,
 }
 
 impl Asked {
+    pub fn new(id: JobId, body: Value, before: Rows) -> Asked {
+        let is_plain = body.get("lock_out").is_none();
+        Asked { id, body, state: String::new(), before, touched: BTreeSet::new(), is_plain, expired: 0 }
+    }
+
     pub fn kind(&self) -> &str {
         self.body["type"].as_str().expect("a type")
     }
@@ -29,18 +40,24 @@ impl Asked {
         self.body["user_id"].as_str().map_or(0, |user| user.parse().expect("a number"))
     }
 
-    pub fn touch(&mut self, rows: &[(&'static str, Vec<i64>)]) {
-        self.touched.extend(rows.iter().map(|(table, key)| known_by(table, key)));
+    pub fn touch(&mut self, rows: &[Place]) {
+        self.touched.extend(rows.iter().map(known_by));
     }
 
-    pub fn is_touched(&self, table: &'static str, key: &[i64]) -> bool {
-        self.touched.contains(&known_by(table, key))
+    pub fn is_touched(&self, place: &Place) -> bool {
+        self.touched.contains(&known_by(place))
+    }
+
+    /// Whether it hands records on.
+    pub fn is_handover(&self) -> bool {
+        matches!(self.kind(), "deactivate" | "reassign")
     }
 }
 
-/// A membership changes its key when it moves: it is known by its document.
-fn known_by(table: &'static str, key: &[i64]) -> (&'static str, Vec<i64>) {
-    (table, if table == "p_members" { vec![key[0]] } else { key.to_vec() })
+/// A row whose user is part of its key changes that when it moves: it is known by the rest.
+fn known_by((table, key): &Place) -> Place {
+    let is_moving = ["p_members", "p_shares", "p_admins"].contains(table);
+    (table, if is_moving { vec![key[0].clone()] } else { key.clone() })
 }
 
 /// Whether an allotment leaves nothing with the leaver.
@@ -49,112 +66,142 @@ pub fn covers(allotment: &Value) -> bool {
     allotment.get("user").is_some() || is_ratio() || allotment.get("rest").is_some_and(covers)
 }
 
-fn successor(dice: &mut Dice, people: &[i64], leaver: i64) -> String {
-    match dice.below(20) {
-        0 => leaver.to_string(),
-        1 => "77".into(),
-        _ => loop {
-            let user = *dice.pick(people).expect("somebody");
-            if user != leaver {
-                return user.to_string();
-            }
-        },
-    }
-}
-
-fn allotment(dice: &mut Dice, people: &[i64], leaver: i64, kind: &str, rows: &Rows) -> Value {
-    let to = |dice: &mut Dice| successor(dice, people, leaver);
-    match dice.below(10) {
-        0..=4 => json!({ "user": to(dice) }),
-        choice @ 5..=7 => {
-            let logic = if choice == 7 { "hardcoded" } else { "ratio" };
-            let mut users: BTreeSet<String> = (0..=dice.below(3)).map(|_| to(dice)).collect();
-            let last = users.pop_last().expect("a user");
-            let mut shares: Vec<Value> =
-                users.iter().map(|user| json!({ "user": user, "amount": dice.below(4) })).collect();
-            shares.push(json!({ "user": last, "amount": 1 + dice.below(3) }));
-            json!({ "logic": logic, "shares": shares })
-        }
-        _ if kind == "doc" => {
-            let theirs = rows.iter().filter(|((table, _), row)| *table == "p_docs" && row.owner == leaver);
-            let theirs: Vec<i64> = theirs.map(|((_, key), _)| key[0]).collect();
-            let mut each = Map::new();
-            for _ in 0..2 {
-                if let Some(id) = dice.pick(&theirs) {
-                    each.insert(id.to_string(), json!(to(dice)));
-                }
-            }
-            if each.is_empty() {
-                return json!({ "user": to(dice) });
-            }
-            match dice.percent(70) {
-                true => json!({ "each": each, "rest": { "user": to(dice) } }),
-                false => json!({ "each": each }),
-            }
-        }
-        _ => json!({ "user": to(dice) }),
-    }
-}
-
-fn allotments(dice: &mut Dice, shape: &Shape, people: &[i64], leaver: i64, rows: &Rows, percent: u64) -> Value {
-    let mut all = Map::new();
-    // Who reassigns or amends has to name something.
-    while all.is_empty() {
-        for kind in shape.transferred() {
-            let percent = if kind.name == "deal" { percent / 2 } else { percent };
-            if dice.percent(percent) {
-                all.insert(kind.name.into(), allotment(dice, people, leaver, kind.name, rows));
-            }
-        }
-    }
-    all.into()
+/// What requests are made from.
+pub struct Asking<'a> {
+    pub dice: &'a mut Dice,
+    pub shape: &'a Shape,
+    pub people: &'a [i64],
+    pub rows: &'a Rows,
 }
 
 /// What may be asked for: how often, and of an order the states of jobs that it makes sense for.
 const CHOICES: [(u64, &str, &[&str]); 8] = [
-    (6, "deactivate", &[]),
+    (7, "deactivate", &[]),
     (2, "reassign", &[]),
     (1, "reactivate", &[]),
     (3, "revert", &["completed"]),
-    (3, "cancel", &["cutting", "moving", "finalizing", "paused", "needs_attention", "scheduled"]),
-    (3, "pause", &["cutting", "moving", "finalizing", "scheduled"]),
-    (2, "resume", &["paused", "needs_attention"]),
-    (3, "amend", &["paused", "needs_attention", "scheduled"]),
+    (5, "cancel", &["cutting", "moving", "finalizing", "paused", "needs_attention", "scheduled"]),
+    (9, "pause", &["cutting", "moving", "finalizing"]),
+    (7, "resume", &["paused", "needs_attention"]),
+    (9, "amend", &["paused", "needs_attention", "scheduled"]),
 ];
 
-/// The next request. Orders are mostly about jobs that stand as they should for it.
-pub fn request(dice: &mut Dice, shape: &Shape, people: &[i64], rows: &Rows, asked: &[Asked], number: u64) -> Value {
-    let all: Vec<_> = CHOICES.iter().flat_map(|choice| vec![choice; choice.0 as usize]).collect();
-    loop {
-        let (_, kind, states): (u64, &str, &[&str]) = **dice.pick(&all).expect("a choice");
-        let mut body = json!({ "type": kind, "request_id": format!("r{number}"), "requested_by": "1" });
-        if states.is_empty() {
-            about_a_user(dice, shape, people, rows, &mut body);
+impl Asking<'_> {
+    /// The next request. Orders are mostly about jobs that stand as they should for it.
+    pub fn request(&mut self, asked: &[Asked], number: u64) -> Value {
+        let all: Vec<_> = CHOICES.iter().flat_map(|choice| vec![choice; choice.0 as usize]).collect();
+        loop {
+            let (_, kind, states): (u64, &str, &[&str]) = **self.dice.pick(&all).expect("a choice");
+            let mut body = json!({ "type": kind, "request_id": format!("r{number}"), "requested_by": "1" });
+            if let Some(org) = self.shape.org() {
+                body["org_id"] = json!(org);
+            }
+            if states.is_empty() {
+                self.about_a_user(&mut body);
+                return body;
+            }
+            let fits = |asked: &&Asked| asked.is_handover() && states.contains(&asked.state.as_str());
+            let any: Vec<&Asked> = asked.iter().collect();
+            let fit: Vec<&Asked> = asked.iter().filter(fits).collect();
+            let is_any = self.dice.percent(4);
+            let Some(target) = self.dice.pick(if is_any { &any } else { &fit }) else { continue };
+            body["job_id"] = json!(target.id);
+            if kind == "amend" {
+                body["reassign"] = self.allotments(target.user(), 50);
+            }
             return body;
         }
-        let is_handover = |asked: &&Asked| ["deactivate", "reassign"].contains(&asked.kind());
-        let fits = |asked: &&Asked| is_handover(asked) && states.contains(&asked.state.as_str());
-        let any: Vec<&Asked> = asked.iter().collect();
-        let fit: Vec<&Asked> = asked.iter().filter(fits).collect();
-        let is_any = dice.percent(5);
-        let Some(target) = dice.pick(if is_any { &any } else { &fit }) else { continue };
-        body["job_id"] = json!(target.id);
-        if kind == "amend" {
-            body["reassign"] = allotments(dice, shape, people, target.user(), rows, 50);
-        }
-        return body;
     }
-}
 
-fn about_a_user(dice: &mut Dice, shape: &Shape, people: &[i64], rows: &Rows, body: &mut Value) {
-    let leaver = if dice.percent(95) { *dice.pick(&people[1..]).expect("somebody") } else { 1 };
-    body["user_id"] = json!(leaver.to_string());
-    if body["type"] != "reactivate" {
-        let percent = if body["type"] == "reassign" { 60 } else { 97 };
-        body["reassign"] = allotments(dice, shape, people, leaver, rows, percent);
+    fn about_a_user(&mut self, body: &mut Value) {
+        let leaver = if self.dice.percent(95) { *self.dice.pick(&self.people[1..]).expect("somebody") } else { 1 };
+        body["user_id"] = json!(leaver.to_string());
+        if body["type"] != "reactivate" {
+            let percent = if body["type"] == "reassign" { 60 } else { 97 };
+            body["reassign"] = self.allotments(leaver, percent);
+        }
+        if body["type"] != "deactivate" {
+            return;
+        }
+        if self.dice.percent(15) {
+            body["reassign"] = self.allotments(leaver, 50);
+            body["lock_out"] = json!(true);
+        }
+        if self.dice.percent(15) {
+            body["return_at"] = json!("2999-01-01T00:00:00Z");
+        }
+        // Who asks for another organization reaches nobody of ours.
+        if self.shape.has_orgs && self.dice.percent(4) {
+            (body["org_id"], body["requested_by"]) = (json!("2"), json!(STRANGERS[0].to_string()));
+        }
     }
-    if body["type"] == "deactivate" && dice.percent(20) {
-        body["reassign"] = allotments(dice, shape, people, leaver, rows, 50);
-        body["lock_out"] = json!(true);
+
+    fn allotments(&mut self, leaver: i64, percent: u64) -> Value {
+        let mut all = Map::new();
+        // Who reassigns or amends has to name something.
+        while all.is_empty() {
+            for kind in self.shape.allotted() {
+                let percent = if kind.is_transfer() && kind.name != "deal" { percent } else { percent / 2 };
+                if self.dice.percent(percent) {
+                    all.insert(kind.name.into(), self.allotment(leaver, kind.name));
+                }
+            }
+        }
+        all.into()
+    }
+
+    fn successor(&mut self, leaver: i64) -> String {
+        let others: Vec<i64> = self.people.iter().copied().filter(|user| *user != leaver).collect();
+        match self.dice.below(60) {
+            0 => leaver.to_string(),
+            1 => "77".into(),
+            2 => STRANGERS[1].to_string(),
+            _ => self.dice.pick(&others).expect("somebody").to_string(),
+        }
+    }
+
+    fn allotment(&mut self, leaver: i64, kind: &str) -> Value {
+        match self.dice.below(10) {
+            0..=3 => json!({ "user": self.successor(leaver) }),
+            choice @ 4..=7 => self.shares(leaver, if choice == 7 { "hardcoded" } else { "ratio" }),
+            _ if ["doc", "deal"].contains(&kind) => self.each(leaver, kind),
+            _ => json!({ "user": self.successor(leaver) }),
+        }
+    }
+
+    fn shares(&mut self, leaver: i64, logic: &str) -> Value {
+        let mut users: BTreeSet<String> = (0..=self.dice.below(3)).map(|_| self.successor(leaver)).collect();
+        let last = users.pop_last().expect("a user");
+        let mut shares: Vec<Value> =
+            users.iter().map(|user| json!({ "user": user, "amount": self.dice.below(4) })).collect();
+        shares.push(json!({ "user": last, "amount": 1 + self.dice.below(3) }));
+        for (group, _) in &self.shape.groups {
+            if self.dice.percent(30) {
+                let place = self.dice.below(shares.len() as u64 + 1) as usize;
+                shares.insert(place, json!({ "round_robin": group, "amount": 1 + self.dice.below(4) }));
+            }
+        }
+        json!({ "logic": logic, "shares": shares })
+    }
+
+    fn each(&mut self, leaver: i64, kind: &str) -> Value {
+        let table = super::shape::kind_named(kind).table;
+        let theirs = self.rows.iter().filter(|((name, _), row)| *name == table && row.owner == leaver);
+        let theirs: Vec<String> = theirs.map(|((_, key), _)| key[0].clone()).collect();
+        let mut each = Map::new();
+        for _ in 0..2 {
+            if let Some(id) = self.dice.pick(&theirs) {
+                each.insert(id.clone(), json!(self.successor(leaver)));
+            }
+        }
+        if each.is_empty() {
+            return json!({ "user": self.successor(leaver) });
+        }
+        let rest = match self.dice.below(10) {
+            0..=3 => json!({ "user": self.successor(leaver) }),
+            4..=6 => self.shares(leaver, "ratio"),
+            _ => return json!({ "each": each }),
+        };
+        json!({ "each": each, "rest": rest })
     }
 }

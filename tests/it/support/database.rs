@@ -137,3 +137,15 @@ async fn administer(statement: &str) {
     connection.execute_unprepared(statement).await.expect(statement);
     connection.close().await.expect("closing");
 }
+
+/// Ends every connection to a database, and lets none in.
+pub async fn go_away(database: &str) {
+    administer(&format!("ALTER DATABASE {database} ALLOW_CONNECTIONS false")).await;
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname";
+    administer(&format!("{end} = '{database}'")).await;
+}
+
+/// Lets connections in again.
+pub async fn come_back(database: &str) {
+    administer(&format!("ALTER DATABASE {database} ALLOW_CONNECTIONS true")).await;
+}

@@ -1,0 +1,69 @@
+//! Following what was sent: a database that goes away, a run that is cut off.
+
+use std::time::Duration;
+
+use super::{Sheet, outcomes};
+use crate::support::database::{come_back, go_away};
+use crate::support::process::{binary, borrowed, finish, settings, start_worker, text};
+use crate::support::{Setting, World, on_both, run};
+
+/// Three who can go, one who is gone already.
+const LEAVERS: &str = "user_id,deactivated,successor\n53,y,11\n31,y,11\n54,y,11\n16,y,11\n";
+
+impl Sheet {
+    fn submit(&self, world: &World) -> std::process::Child {
+        let given = ["bulk", text(&self.file), "--by", "1", "--org", "1", "--submit", "--json"];
+        binary(&borrowed(&settings(world)), &given).spawn().expect("the binary")
+    }
+
+    /// The outcomes that the report on the disk tells, without its head.
+    fn reported(&self) -> Vec<String> {
+        match std::fs::exists(format!("{}.report.csv", text(&self.file))) {
+            Ok(true) => self.report().into_iter().skip(1).map(|row| row[2].clone()).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    async fn until_sent(&self, world: &World) {
+        let is_sent = || self.reported().iter().any(|outcome| outcome == "sent");
+        world.until("the rows are sent", async || is_sent().then_some(())).await;
+    }
+}
+
+on_both!(the_report_of_a_run_that_is_cut_off_says_which_rows_were_sent, |world| {
+    let sheet = Sheet::of("leavers.csv", LEAVERS);
+    // No worker runs: what was sent waits.
+    let mut child = sheet.submit(world);
+    sheet.until_sent(world).await;
+    child.kill().expect("killed");
+    child.wait().expect("an end");
+    assert_eq!(sheet.reported(), ["sent", "rejected", "sent", "sent"]);
+    let worker = start_worker(world, &[]);
+    let rows = sheet.rows(world, &["--submit"], 3);
+    assert_eq!(outcomes(&rows), ["completed", "rejected", "completed", "completed"]);
+    assert_eq!(sheet.reported(), outcomes(&rows), "nothing is left of what was only noted");
+    assert_eq!(world.number("SELECT count(*) FROM handover.jobs").await, 3, "nothing was done twice");
+    tokio::task::block_in_place(|| worker.stop());
+});
+
+#[test]
+fn while_the_database_is_away_a_bulk_run_waits_and_then_reports_every_row() {
+    run(Setting::Servers, async |world| {
+        let sheet = Sheet::of("leavers.csv", LEAVERS);
+        let database = world.texts("SELECT CAST(current_database() AS text) AS t").await.remove(0);
+        let mut child = sheet.submit(world);
+        sheet.until_sent(world).await;
+        go_away(&database).await;
+        // Longer than it looks again.
+        let began = std::time::Instant::now();
+        let waits = async || (began.elapsed() > Duration::from_secs(1)).then_some(());
+        world.until("it has looked for the database", waits).await;
+        assert!(child.try_wait().expect("a process").is_none(), "it has given up");
+        come_back(&database).await;
+        let worker = start_worker(world, &[]);
+        let ended = tokio::task::block_in_place(|| finish(child, b"")).expect(3);
+        assert!(ended.err.contains("Waiting for the database"), "{}", ended.err);
+        assert_eq!(sheet.reported(), ["completed", "rejected", "completed", "completed"]);
+        tokio::task::block_in_place(|| worker.stop());
+    });
+}

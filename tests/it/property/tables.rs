@@ -1,0 +1,216 @@
+//! The tables of a small application: keys and values of every type, on either engine.
+
+use std::collections::BTreeMap;
+
+use crate::support::{Setting, World};
+
+/// What a key's column holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyType {
+    Number,
+    Text,
+    Uuid,
+}
+
+/// A table of the application. Beside its key and its user, each has the same columns.
+pub struct Table {
+    pub name: &'static str,
+    pub key: &'static [(&'static str, KeyType)],
+    /// The column of the user; none where the row belongs to another row.
+    pub user: Option<&'static str>,
+    /// The column that points at another table, with that table: its rows go with those.
+    pub parent: Option<(&'static str, &'static str)>,
+}
+
+/// The columns beside the key and the user, in the order of [`Row::columns`].
+const COLUMNS: [&str; 9] = ["changed", "body", "level", "state", "flag", "amount", "seen", "extra", "version"];
+pub const CHANGED: usize = 0;
+pub const LEVEL: usize = 2;
+const STATE: usize = 3;
+const FLAG: usize = 4;
+pub const AMOUNT: usize = 5;
+pub const VERSION: usize = 8;
+/// Behind them, where there is one, the column that points at a parent.
+pub const PARENT: usize = 9;
+
+use KeyType::{Number, Text, Uuid};
+
+const fn of_user(name: &'static str, key: &'static [(&'static str, KeyType)]) -> Table {
+    Table { name, key, user: Some("owner"), parent: None }
+}
+
+const ID: &[(&str, KeyType)] = &[("id", Number)];
+
+pub const TABLES: [Table; 13] = [
+    of_user("p_docs", ID),
+    of_user("p_deals", &[("id", Uuid)]),
+    of_user("p_chores", ID),
+    of_user("p_members", &[("doc", Number), ("owner", Number)]),
+    of_user("p_shares", &[("doc", Number), ("owner", Number)]),
+    of_user("p_badges", &[("id", Text)]),
+    Table { name: "p_pins", key: ID, user: None, parent: Some(("badge", "p_badges")) },
+    of_user("p_logins", ID),
+    Table { name: "p_watches", key: &[("watcher", Number), ("watched", Number)], user: Some("watcher"), parent: None },
+    of_user("p_scores", &[("area", Text), ("place", Number)]),
+    of_user("p_remarks", ID),
+    of_user("p_admins", &[("area", Text), ("owner", Number)]),
+    of_user("p_locks", ID),
+];
+
+impl Table {
+    pub fn named(name: &str) -> &'static Table {
+        TABLES.iter().find(|table| table.name == name).expect("a table")
+    }
+
+    pub fn key_names(&self) -> Vec<&'static str> {
+        self.key.iter().map(|(name, _)| *name).collect()
+    }
+
+    /// Where the user stands in the key.
+    pub fn user_in_key(&self) -> Option<usize> {
+        self.key.iter().position(|(column, _)| Some(*column) == self.user)
+    }
+
+    /// The values of a key, as SQL.
+    pub fn literals(&self, key: &[String]) -> Vec<String> {
+        let literal = |((_, kind), value): (&(&str, KeyType), &String)| match kind {
+            Number => value.clone(),
+            Text | Uuid => format!("'{}'", value.replace('\'', "''")),
+        };
+        self.key.iter().zip(key).map(literal).collect()
+    }
+
+    /// That a row is the one with this key.
+    pub fn is(&self, key: &[String]) -> String {
+        let equal = self.key.iter().zip(self.literals(key)).map(|((column, _), value)| format!("{column} = {value}"));
+        equal.collect::<Vec<_>>().join(" AND ")
+    }
+
+    /// The columns beside the key and the user.
+    pub fn columns(&self) -> Vec<&'static str> {
+        COLUMNS.into_iter().chain(self.parent.map(|(column, _)| column)).collect()
+    }
+
+    pub fn create(&self, setting: Setting) -> String {
+        let (uuid, json) = match setting {
+            Setting::Embedded => ("TEXT", "TEXT"),
+            Setting::Servers => ("UUID", "JSONB"),
+        };
+        let kind = |kind: KeyType| match kind {
+            Number => "BIGINT",
+            Text => "TEXT",
+            Uuid => uuid,
+        };
+        let keys: Vec<String> =
+            self.key.iter().map(|(column, of)| format!("{column} {} NOT NULL", kind(*of))).collect();
+        let user = match (self.user, self.user_in_key()) {
+            (Some(user), None) => format!(", {user} BIGINT NOT NULL REFERENCES people (id)"),
+            _ => String::new(),
+        };
+        let parent = self.parent.map_or(String::new(), |(column, parent)| {
+            format!(", {column} TEXT NOT NULL REFERENCES {parent} (id) ON DELETE CASCADE")
+        });
+        format!(
+            "CREATE TABLE {} ({}{user}, changed TIMESTAMP, body TEXT, level BIGINT, state TEXT, flag BOOLEAN, \
+             amount NUMERIC(14,2), seen TIMESTAMP WITH TIME ZONE, extra {json}, version BIGINT{parent}, PRIMARY KEY ({}));",
+            self.name,
+            keys.join(", "),
+            self.key_names().join(", ")
+        )
+    }
+
+    /// The query of every row as a text.
+    fn select(&self, setting: Setting) -> String {
+        let exact = |column: &&str| match setting {
+            // A text that looks like a number is told from the number.
+            Setting::Embedded => format!("quote({column})"),
+            Setting::Servers => format!("COALESCE(CAST({column} AS text), 'NULL')"),
+        };
+        let keys: Vec<String> = self.key_names().iter().map(|column| format!("CAST({column} AS text)")).collect();
+        let columns: Vec<String> = self.columns().iter().map(exact).collect();
+        format!(
+            "SELECT '{}|' || {} || '|' || CAST({} AS text) || '|' || {} AS t FROM {}",
+            self.name,
+            keys.join(" || ',' || "),
+            self.user.unwrap_or("0"),
+            columns.join(" || '|' || "),
+            self.name
+        )
+    }
+}
+
+/// What a table knows its rows by.
+pub type Key = Vec<String>;
+
+/// A row of the application, by its table and its key.
+pub type Place = (&'static str, Key);
+
+/// A row, but for its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// The user; 0 where it belongs to another row.
+    pub owner: i64,
+    /// Its values, spelled as the database does.
+    pub columns: Vec<String>,
+}
+
+impl Row {
+    pub fn is_open(&self) -> bool {
+        self.columns[STATE].trim_matches('\'') == "open"
+    }
+
+    pub fn is_child_of(&self, parent: &Key) -> bool {
+        self.columns.get(PARENT).is_some_and(|badge| badge.trim_matches('\'').replace("''", "'") == parent[0])
+    }
+
+    /// The row, but for the column that moves count up.
+    pub fn uncounted(&self) -> Row {
+        let mut row = self.clone();
+        row.columns[VERSION].clear();
+        row
+    }
+
+    pub fn count_up(&mut self) {
+        let version = self.columns[VERSION].parse::<i64>().unwrap_or(0);
+        self.columns[VERSION] = (version + 1).to_string();
+    }
+}
+
+/// What the kind `score` sets, and what that looks like.
+pub fn set_values(setting: Setting) -> [(usize, &'static str); 2] {
+    match setting {
+        Setting::Embedded => [(LEVEL, "0"), (FLAG, "0")],
+        Setting::Servers => [(LEVEL, "0"), (FLAG, "false")],
+    }
+}
+
+/// Every row of every table, by table and key.
+pub type Rows = BTreeMap<Place, Row>;
+
+/// Reads every row. The column that moves touch is left out where they do.
+pub async fn read_rows(world: &World, is_touched: impl Fn(&str) -> bool) -> Rows {
+    let all: Vec<String> = TABLES.iter().map(|table| table.select(world.setting)).collect();
+    let mut rows = Rows::new();
+    for text in world.texts(&all.join(" UNION ALL ")).await {
+        let mut fields = text.split('|');
+        let table = Table::named(fields.next().expect("a table"));
+        let key: Key = fields.next().expect("a key").split(',').map(str::to_owned).collect();
+        let owner = fields.next().expect("an owner").parse().expect("a number");
+        let mut columns: Vec<String> = fields.map(str::to_owned).collect();
+        if is_touched(table.name) {
+            columns[CHANGED].clear();
+        }
+        assert!(rows.insert((table.name, key), Row { owner, columns }).is_none(), "{text} is there twice");
+    }
+    rows
+}
+
+/// Whose a row is: of one that belongs to another row, the user of that.
+pub fn user_of(rows: &Rows, place: &Place) -> Option<i64> {
+    let row = rows.get(place)?;
+    let parent = || rows.iter().find(|((table, key), _)| *table == "p_badges" && row.is_child_of(key));
+    match row.columns.len() > PARENT {
+        true => parent().map(|(_, badge)| badge.owner),
+        false => Some(row.owner),
+    }
+}
