@@ -24,7 +24,7 @@ fn values(dice: &mut Dice, setting: Setting) -> String {
     let (flag, amount) = (pick(&["NULL", "TRUE", "FALSE"]), pick(&["NULL", "0", "12.50", "-3", "0.25"]));
     let seen = pick(&["NULL", "'2026-03-29 01:59:59.123456+00'", "'1999-12-31 23:59:59+05:30'"]);
     let seen = if seen == "NULL" { seen.to_owned() } else { format!("{zone}{seen}") };
-    let extra = pick(&["NULL", "'{\"a\": [1, null, \"\u{fc}''\"]}'", "'\"x\"'", "'1.50'"]);
+    let extra = pick(&["NULL", "'{\"a\": [1, null, \"\u{fc}''\"]}'", "'\"x\"'", "'1.50'", "'null'"]);
     let extra = if extra == "NULL" { extra.to_owned() } else { format!("{extra}{json}") };
     format!("{changed}, {body}, {level}, {state}, {flag}, {amount}, {seen}, {extra}, {}", pick(&["NULL", "1", "41"]))
 }
