@@ -24,6 +24,7 @@ mod support;
 mod undo_conflicts;
 mod undo_values;
 mod untidy_columns;
+mod untidy_keyless;
 mod untidy_last;
 mod untidy_memberships;
 mod untidy_parents;

@@ -13,13 +13,16 @@
 //! | `work` | one entry to moving, removing and setting, for many leavers or one chunk |
 //! | `transfer`, `merge`, `remove`, `set` | the statements that change the host |
 //! | `undo`, `unmerge` | the statements that take these back |
+//! | `keyless`, `recognized` | what is different where a table has no unique key: there, and back |
 //! | `selection`, `journaled` | how these begin, and what they leave in the journal |
 
 mod arrivals;
 mod count;
 mod cut;
 mod journaled;
+mod keyless;
 mod merge;
+mod recognized;
 mod remove;
 mod rows;
 mod sample;
@@ -39,6 +42,8 @@ pub use arrivals::{
 };
 pub use count::{Place, blocking_keys, census, counts, lock_siblings, not_owned, reports_above};
 pub use cut::{Cut, cut, halve};
+pub use keyless::{count_next, image_of_next};
+pub use recognized::{foresee_give_back, give_back};
 pub use sample::{few_values, known_values};
 pub use schema::read_schema;
 pub use tenant::enter;

@@ -316,7 +316,7 @@ pub fn columns_json(engine: Engine, columns: &[&str], alias: &str) -> String {
 }
 
 /// SQLite: the value of a column in a copy's `content`.
-fn copied_value(content: &str, name: &str) -> String {
+pub fn copied_value(content: &str, name: &str) -> String {
     let path = json_path(name);
     let value = format!("{content} -> {path}");
     format!(

@@ -9,6 +9,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::cut::read_key;
+use super::recognized::{Found, Sought, images};
 use super::rows::{Key, bump, copied_rows, key_has_user, unset, user_column};
 use super::set::kept_columns;
 use super::transfer::touch;
@@ -86,6 +87,9 @@ pub async fn set_back(
     values: &[(Column, SetValue)],
     copies: &[i64],
 ) -> Result<Returned> {
+    if reference.keyless {
+        return Sought::set(reference, values, copies).bring_back(session).await;
+    }
     let mut returned = foresee_set_back(session, reference, values, copies, Locking::Locked).await?;
     let there = std::mem::take(&mut returned.restored);
     let act = Act::Values { reference, values, copies };
@@ -101,6 +105,9 @@ pub async fn foresee_set_back(
     copies: &[i64],
     locking: Locking,
 ) -> Result<Returned> {
+    if reference.keyless {
+        return Sought::set(reference, values, copies).foresee(session).await;
+    }
     let mut returned = Returned::default();
     let standing = read_set(session, reference, values, copies, locking).await?;
     for (place, copy) in copies.iter().enumerate() {
@@ -116,6 +123,9 @@ pub async fn foresee_set_back(
 /// Which of a reference's rows could be put back, as its table stands now: those whose key is free. What else the database
 /// would refuse, only trying tells.
 pub async fn foresee_put_back(session: &Session, reference: &Reference, copies: &[i64]) -> Result<Returned> {
+    if reference.keyless {
+        return Ok(Returned { restored: (0..copies.len()).collect(), ..Returned::default() });
+    }
     let doing = "looking whether rows can be put back";
     let host = table(&reference.table);
     let mut sql = session.sql("");
@@ -145,6 +155,7 @@ pub enum Act<'a> {
     Records { reference: &'a Reference, holder: &'a UserId, leaver: &'a UserId, keys: &'a [Key] },
     Rows { host: &'a TableName, columns: &'a [String], copies: &'a [i64] },
     Values { reference: &'a Reference, values: &'a [(Column, SetValue)], copies: &'a [i64] },
+    Recognized { sought: &'a Sought<'a>, found: &'a Found },
 }
 
 impl Act<'_> {
@@ -199,6 +210,7 @@ impl Act<'_> {
             Act::Records { .. } => "moving records back",
             Act::Rows { .. } => "putting rows back",
             Act::Values { .. } => "setting values back",
+            Act::Recognized { .. } => "bringing back what was recognized",
         }
     }
 
@@ -209,6 +221,7 @@ impl Act<'_> {
                 let ids: Vec<i64> = places.iter().map(|place| copies[*place]).collect();
                 return merged.take_out(session, &ids);
             }
+            Act::Recognized { sought, found } => return sought.back(session, found, places),
             Act::Records { reference, holder, leaver, keys } => {
                 let keys = key_table(&mut sql, reference, keys, places);
                 let (to, from) =
@@ -359,10 +372,13 @@ async fn read_set(
     Ok(found)
 }
 
-/// The keys of the rows that copies hold, in the order of the copies.
+/// The keys of the rows that copies hold, in the order of the copies; of rows without a key, what they looked like.
 pub async fn copied_keys(session: &Session, reference: &Reference, copies: &[i64]) -> Result<Vec<Key>> {
     if copies.is_empty() {
         return Ok(Vec::new());
+    }
+    if reference.keyless {
+        return images(session, copies).await;
     }
     let doing = "reading the keys of copies";
     let mut sql = session.sql("");
