@@ -45,6 +45,8 @@
 //!   then never waits for a row that another, waiting for the turn, has written ([`stages`], `start`).
 //! * A job that is done at once publishes only `completed`; `started` tells of one that goes on in the background.
 //! * A chunk holds its first and its last key, both included, so that it is one range of the index on (user, key).
+//! * Rows of a table without any unique key are counted instead: a chunk takes the next so many, and an undo finds each
+//!   again by what it looked like when it was left (`keyless` and `recognized` of the store).
 //! * In SQLite the ledger's tables carry the prefix `handover_`: there are no schemas there ([`store::Session`]).
 //! * A chunk that the database refuses after its attempts is halved, down to the row to blame: that row fails alone and is
 //!   told by its key, and everything around it moves.

@@ -1,6 +1,7 @@
 //! Brings a catalog's text and the live schema together: a [`Catalog`], or every fault at once.
 
 mod disposition;
+mod key;
 mod reference;
 mod resolve;
 mod sections;

@@ -186,16 +186,9 @@ fn write_reference(
     kinds: &mut HashSet<String>,
 ) {
     let (table, column) = (quoted(&place.table.name.to_string()), quoted(&place.column.name));
-    let Some(key) = key_of(place.table) else {
-        let _ = write!(
-            text,
-            "# {table}.{column} ({}) is left out: no unique columns that are never NULL. Add a key to the table.\n\n",
-            place.why
-        );
-        return;
-    };
+    let key = key_of(place.table).map_or(&[][..], Vec::as_slice);
     let (mut word, mut because) = disposition_of(users, place);
-    if word == "transfer" && matches!(key.as_slice(), [only] if *only == place.column.name) {
+    if word == "transfer" && matches!(key, [only] if *only == place.column.name) {
         (word, because) = ("keep", "there is one row a user: it says something of them");
     }
     let kind = kind_of(users, place, kinds);
@@ -213,12 +206,17 @@ fn write_reference(
             quoted(told_by)
         );
     }
+    let keyless = match keys.is_empty() {
+        true => "# guess: no unique columns that are never NULL. Is there really nothing that tells its rows apart?\n",
+        false => "",
+    };
     let _ = write!(
         text,
-        "[[reference]]\nkind = {kind}\ntable = {table}\nkey = {key}\nuser = {column}\n# guess: {because}.\ndisposition = \"{word}\"\n",
+        "[[reference]]\nkind = {kind}\ntable = {table}\n{keyless}key = {key}\nuser = {column}\n# guess: {because}.\ndisposition = \"{word}\"\n",
         kind = quoted(&kind),
     );
-    let with = if word.starts_with("detach") { cascades(schema, &place.table.name) } else { Vec::new() };
+    let with =
+        if word.starts_with("detach") && !keys.is_empty() { cascades(schema, &place.table.name) } else { Vec::new() };
     if !with.is_empty() {
         let with: Vec<String> = with.iter().map(|name| quoted(&name.to_string())).collect();
         let _ =

@@ -171,7 +171,7 @@ pub struct GroupsEntry {
 pub struct ReferenceEntry {
     pub kind: Name,
     pub table: Name,
-    pub key: Spanned<OneOrMore>,
+    pub key: Option<Spanned<OneOrMore>>,
     pub user: Name,
     pub org: Option<Name>,
     pub disposition: Spanned<Word>,

@@ -15,8 +15,11 @@ pub struct Reference {
     pub kind: String,
     /// The table.
     pub table: TableName,
-    /// What its rows are known by, in order; unique and not null.
+    /// What its rows are known by, in order; unique and not null. Of a table without any unique key, where the database
+    /// keeps the row: that is good for one transaction, and never written down.
     pub key: Vec<Column>,
+    /// Whether the table has no unique key: its rows are counted, and found again by what they look like.
+    pub keyless: bool,
     /// The column that holds the user.
     pub user: Column,
     /// The column that holds the organization, where users are known only together with it.

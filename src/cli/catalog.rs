@@ -83,7 +83,8 @@ async fn show(settings: &Settings, json: bool) -> Result<Ended> {
     let catalog = open::catalog(settings, &store).await?.catalog;
     let references: Vec<serde_json::Value> = (catalog.references.iter())
         .map(|reference| {
-            let key: Vec<&str> = reference.key.iter().map(|key| key.name.as_str()).collect();
+            let key = reference.key.iter().filter(|_| !reference.keyless);
+            let key: Vec<&str> = key.map(|key| key.name.as_str()).collect();
             serde_json::json!({
                 "kind": reference.kind,
                 "table": reference.table.to_string(),

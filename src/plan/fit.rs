@@ -112,7 +112,7 @@ fn fit_allotment(
         }
         Allotment::Manager => Ok(()),
         Allotment::Each(each, rest) => {
-            let [record_key] = reference.key.as_slice() else {
+            let ([record_key], false) = (reference.key.as_slice(), reference.keyless) else {
                 let detail = "`each` needs a reference with a key of one column";
                 return Err(Unreadable::new("invalid_field", format!("{path}.each"), detail));
             };

@@ -96,6 +96,9 @@ impl Cutting<'_> {
         if course.cursor.is_none() && !course.named.is_empty() {
             self.named(session, reference, course, &leaver).await?;
         }
+        if reference.keyless {
+            return self.counted(session, reference, course, &leaver).await;
+        }
         let rows = self.context.limits.chunk_rows;
         let except: Vec<String> = course.named.keys().cloned().collect();
         let asked = self.room().max(1);
@@ -106,6 +109,31 @@ impl Cutting<'_> {
             course.next_rank += cut.records;
             course.cursor = Some(cut.last);
         }
+        Ok(())
+    }
+
+    /// Rows without a key are counted when a pass begins; the cursor says how many are still to be cut. A chunk of them has
+    /// no bounds: it takes the next so many.
+    async fn counted(
+        &mut self,
+        session: &Session,
+        reference: &Reference,
+        course: &mut Course,
+        leaver: &UserId,
+    ) -> Result<()> {
+        let rows = self.context.limits.chunk_rows.max(1);
+        let mut left = match course.cursor.as_ref().and_then(|cursor| cursor.first()?.parse().ok()) {
+            Some(left) => left,
+            None => host::count_next(session, reference, leaver.as_str(), u64::MAX).await?,
+        };
+        while left > 0 && self.room() > 0 {
+            let records = left.min(rows);
+            self.add(course, false, None, course.next_rank, records);
+            course.next_rank += records;
+            left -= records;
+        }
+        course.cut = left == 0;
+        course.cursor = Some(vec![left.to_string()]);
         Ok(())
     }
 

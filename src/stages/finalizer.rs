@@ -10,8 +10,8 @@ use super::certify::{After, Closing, Conclusion, after, conclude};
 use super::mover::gone_successors;
 use super::start::settle;
 use super::{Context, Limits, cutter, letters, now, revert, undone};
-use crate::catalog::{Catalog, Disposition};
-use crate::contract::{Certificate, Change, JobId, Rejection, RequestType};
+use crate::catalog::{Catalog, Disposition, Reference};
+use crate::contract::{Certificate, Change, JobId, Rejection, RequestType, UserId};
 use crate::job::{Happening, State, StepKind};
 use crate::store::host::{Hand, Part, Range};
 use crate::store::ledger::jobs::Job;
@@ -204,18 +204,15 @@ async fn move_late(
     }
     let leaver = job.user()?;
     let rows = context.limits.chunk_rows;
-    let Some(cut) = host::cut(session, reference, leaver.as_str(), None, &[], 1, rows).await?.into_iter().next() else {
-        return Ok(0);
-    };
+    let Some((range, records)) = next_rows(session, reference, &leaver, rows).await? else { return Ok(0) };
     let hand = match &reference.disposition {
         Disposition::Transfer { .. } | Disposition::Block { .. } => {
-            let ranks = course.next_rank..course.next_rank + cut.records;
+            let ranks = course.next_rank..course.next_rank + records;
             let successors = ranks.map(|rank| course.deal.successor(rank).cloned()).collect();
             Hand::Dealt { successors, except: Vec::new() }
         }
         _ => Hand::None,
     };
-    let range = Range::Keys { first: cut.first, last: cut.last };
     let part = Part { job: job.id, chunk: None, leaver, range, hand, at: now };
     let gone = gone_successors(session, catalog, course, &part).await?;
     if !gone.is_empty() {
@@ -223,7 +220,22 @@ async fn move_late(
         return Ok(0);
     }
     host::work(session, catalog, reference, &[part]).await?;
-    course.next_rank += cut.records;
+    course.next_rank += records;
     references::update(session, course.clone()).await?;
-    Ok(cut.records)
+    Ok(records)
+}
+
+/// A leaver's first rows, at most so many, and how many they are.
+async fn next_rows(
+    session: &Session,
+    reference: &Reference,
+    leaver: &UserId,
+    rows: u64,
+) -> Result<Option<(Range, u64)>> {
+    if reference.keyless {
+        let rows = host::count_next(session, reference, leaver.as_str(), rows).await?;
+        return Ok((rows > 0).then_some((Range::Next { rows, but: Vec::new() }, rows)));
+    }
+    let cuts = host::cut(session, reference, leaver.as_str(), None, &[], 1, rows).await?;
+    Ok(cuts.into_iter().next().map(|cut| (Range::Keys { first: cut.first, last: cut.last }, cut.records)))
 }

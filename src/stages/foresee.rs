@@ -159,6 +159,12 @@ impl Foreseeing<'_> {
         };
         let user = |text: &str| UserId::try_from(text.to_owned()).map_err(|what| Error::unexpected(doing, what));
         let (leaver, holder) = (user(&entry.from_user)?, user(entry.to_user.as_deref().unwrap_or_default())?);
+        if reference.keyless {
+            let ids: Vec<i64> = undo::copies_of_moved(self.session, entry).await?.iter().map(|copy| copy.id).collect();
+            let returned = host::foresee_give_back(self.session, reference, &leaver, &ids).await?;
+            self.count(&entry.kind, &returned);
+            return Ok(());
+        }
         let keys = undo::read_keys(entry)?;
         let locking = Locking::Unlocked;
         let returned = host::foresee_move_back(self.session, reference, &holder, &leaver, &keys, locking).await?;

@@ -5,7 +5,7 @@ use super::Context;
 use crate::catalog::Reference;
 use crate::contract::Rejection;
 use crate::job::rejection;
-use crate::store::host::{Cut, Key};
+use crate::store::host::{Cut, Key, Range};
 use crate::store::ledger::chunks::{self, Chunk};
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::references::Course;
@@ -36,6 +36,9 @@ pub async fn halve(session: &Session, context: &Context, job: &Job, chunk: &mut 
     let courses = references::of_jobs(session, &[job.id]).await?;
     let position = chunk.position as usize;
     let Some(course) = courses.into_iter().find(|course| course.position == position) else { return Ok(false) };
+    if catalog.references[position].keyless {
+        return halve_unbounded(session, &catalog.references[position], job, chunk, standing.next_number).await;
+    }
     let halves = halves_of(session, &catalog.references[position], job, &course, chunk).await?;
     if let [only] = halves.as_slice() {
         (chunk.first_key, chunk.last_key) = (Some(only.first.clone().into()), Some(only.last.clone().into()));
@@ -56,6 +59,52 @@ pub async fn halve(session: &Session, context: &Context, job: &Job, chunk: &mut 
     tracing::warn!(job = %job.id, chunk = other.number, records = other.records, "a refused chunk is halved");
     chunks::insert(session, vec![other]).await?;
     Ok(true)
+}
+
+/// The same of a chunk without bounds: each half takes the next so many rows. A single row is not known yet, so the next one
+/// is set aside by what it looks like: this chunk tries that and no other, and every other passes over all that look like
+/// it. Where another row was to blame, that one's turn comes.
+async fn halve_unbounded(
+    session: &Session,
+    reference: &Reference,
+    job: &Job,
+    chunk: &mut Chunk,
+    next_number: i32,
+) -> Result<bool> {
+    if !is_unbounded(chunk) {
+        return Ok(false);
+    }
+    chunk.attempts = 0;
+    chunk.not_before = None;
+    if chunk.records <= 1 {
+        let set_aside = chunks::set_aside(session, job.id, chunk.position).await?;
+        let image = host::image_of_next(session, reference, &job.user_id, &set_aside).await?;
+        let image = image.map(|image| serde_json::Value::from(vec![image]));
+        (chunk.first_key, chunk.last_key) = (image.clone(), image);
+        return Ok(true);
+    }
+    let mut other = chunk.clone();
+    chunk.records = (chunk.records + 1) / 2;
+    other.records -= chunk.records;
+    other.first_rank += chunk.records;
+    other.number = next_number;
+    tracing::warn!(job = %job.id, chunk = other.number, records = other.records, "a refused chunk is halved");
+    chunks::insert(session, vec![other]).await?;
+    Ok(true)
+}
+
+/// Whether a chunk takes whichever rows come next.
+pub fn is_unbounded(chunk: &Chunk) -> bool {
+    chunk.first_key.is_none()
+}
+
+/// Which rows a chunk of a table without keys takes: the next ones, or one that was set aside for it.
+pub async fn unbounded(session: &Session, chunk: &Chunk) -> Result<Range> {
+    if !is_unbounded(chunk) {
+        return Ok(Range::Like(range_of(chunk)?.0.concat()));
+    }
+    let but = chunks::set_aside(session, chunk.job_id, chunk.position).await?;
+    Ok(Range::Next { rows: chunk.records.max(0) as u64, but })
 }
 
 /// The halves of what a chunk holds now.

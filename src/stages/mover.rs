@@ -14,7 +14,7 @@ use super::{Context, cutter, isolate, letters, now, undo};
 use crate::catalog::{Catalog, Disposition};
 use crate::contract::{JobId, Rejection, UserId};
 use crate::job::{Happening, State, StepKind, next, rejection};
-use crate::store::host::{Hand, Key, Part, Range};
+use crate::store::host::{Hand, Part, Range};
 use crate::store::ledger::chunks::{self, Chunk};
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::references::Course;
@@ -106,7 +106,7 @@ async fn move_chunk(
     let course = course.ok_or_else(|| {
         Error::unexpected("moving a chunk", format!("the job {} has no reference {position}", job.id))
     })?;
-    let part = part_of(&catalog, job, &course, &chunk, now)?;
+    let part = part_of(session, &catalog, job, &course, &chunk, now).await?;
     let gone = gone_successors(session, &catalog, &course, &part).await?;
     if !gone.is_empty() {
         return Ok(gone);
@@ -128,18 +128,28 @@ struct Counts {
     dealt_to_nobody: i64,
 }
 
-fn part_of(catalog: &Catalog, job: &Job, course: &Course, chunk: &Chunk, now: OffsetDateTime) -> Result<Part> {
-    let (first, last) = isolate::range_of(chunk)?;
+async fn part_of(
+    session: &Session,
+    catalog: &Catalog,
+    job: &Job,
+    course: &Course,
+    chunk: &Chunk,
+    now: OffsetDateTime,
+) -> Result<Part> {
     let leaver = UserId::try_from(job.user_id.clone()).map_err(|what| Error::unexpected("reading a chunk", what))?;
-    let hand = hand_of(catalog, course, chunk, (&first, &last));
-    let range = match chunk.named {
-        true => Range::Whole,
-        false => Range::Keys { first, last },
+    let range = match catalog.references[course.position].keyless {
+        true => isolate::unbounded(session, chunk).await?,
+        false => {
+            let (first, last) = isolate::range_of(chunk)?;
+            Range::Keys { first, last }
+        }
     };
+    let hand = hand_of(catalog, course, chunk, &range);
+    let range = if chunk.named { Range::Whole } else { range };
     Ok(Part { job: job.id, chunk: Some(chunk.number), leaver, range, hand, at: now })
 }
 
-fn hand_of(catalog: &Catalog, course: &Course, chunk: &Chunk, (first, last): (&Key, &Key)) -> Hand {
+fn hand_of(catalog: &Catalog, course: &Course, chunk: &Chunk, range: &Range) -> Hand {
     let moves = matches!(
         catalog.references[course.position].disposition,
         Disposition::Transfer { .. } | Disposition::Block { .. }
@@ -147,7 +157,7 @@ fn hand_of(catalog: &Catalog, course: &Course, chunk: &Chunk, (first, last): (&K
     if !moves {
         return Hand::None;
     }
-    if chunk.named {
+    if let (true, Range::Keys { first, last }) = (chunk.named, range) {
         return Hand::Named(cutter::named_slice(course, &first.concat(), &last.concat()));
     }
     if let Some(successor) = course.deal.sole()
@@ -237,7 +247,9 @@ async fn give_up(context: &Context, id: JobId, failed: &Chunk, error: &Error) ->
     chunk.attempts += 1;
     chunk.error = Some(error.to_string());
     let mut due = now;
-    if chunk.attempts < context.limits.chunk_attempts {
+    // Rows without bounds, one of which is refused, would be picked by every chunk: it is to be set aside first.
+    let spreads = error.is_refused() && !job.undoes() && isolate::is_unbounded(&chunk);
+    if !spreads && chunk.attempts < context.limits.chunk_attempts {
         tracing::warn!(job = %id, chunk = number, attempts = chunk.attempts, %error, "a chunk failed and will be tried again");
         due = now + FIRST_REST * 2u32.saturating_pow(chunk.attempts.max(1) as u32 - 1);
         chunk.not_before = Some(due);

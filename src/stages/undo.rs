@@ -164,6 +164,12 @@ impl Undoing<'_> {
         }
         let user = |text: &str| UserId::try_from(text.to_owned()).map_err(|what| Error::unexpected(doing, what));
         let (leaver, holder) = (user(&entry.from_user)?, user(entry.to_user.as_deref().unwrap_or_default())?);
+        if reference.keyless {
+            let moved = copies::lock(self.session, copies_of_moved(self.session, entry).await?).await?;
+            let ids: Vec<i64> = moved.iter().map(|copy| copy.id).collect();
+            let returned = host::give_back(self.session, reference, &leaver, &ids).await?;
+            return self.settle(reference, &reference.kind, &moved.iter().collect::<Vec<_>>(), &returned).await;
+        }
         let keys = read_keys(entry)?;
         let returned = host::move_back(self.session, reference, &holder, &leaver, &keys).await?;
         let told = |places: &[usize]| places.iter().map(|place| keys[*place].clone()).collect::<Vec<Key>>();
@@ -185,6 +191,7 @@ impl Undoing<'_> {
 
     /// Brings back what copies hold: rows of a table at a time, parents before their children.
     async fn copies(&mut self, catalog: &Catalog, pending: Vec<Pending>) -> Result<()> {
+        let pending = copies::lock(self.session, pending).await?;
         let pending = self.set_aside_those_of_the_absent(catalog, pending).await?;
         let (set, removed): (Vec<Batch>, Vec<Batch>) = by_table(catalog, &pending).into_iter().partition(Batch::is_set);
         let rows: Vec<host::Rows> = removed.iter().map(Batch::rows).collect();
@@ -228,7 +235,9 @@ impl Undoing<'_> {
         for (outcome, action, places) in all.collect::<Vec<_>>() {
             let ids: Vec<i64> = places.iter().map(|place| pending[*place].id).collect();
             copies::settle(self.session, &ids, &format!("{outcome} {}", self.job.id)).await?;
-            let keys = match kind == reference.kind {
+            // What has come back and has no key is told by its number.
+            let is_told = !reference.keyless || outcome != copies::RESTORED;
+            let keys = match kind == reference.kind && is_told {
                 true => host::copied_keys(self.session, reference, &ids).await?,
                 false => Vec::new(),
             };
@@ -343,6 +352,13 @@ pub async fn read_merged(
     let copied = host::copied_keys(session, reference, &ids).await?;
     let theirs = pending.into_iter().zip(&copied).filter(|(_, key)| keys.contains(key)).map(|(copy, _)| copy).collect();
     Ok(Some((holder, theirs)))
+}
+
+/// Of rows without a key that a row of the journal says were moved: the copies of those that went to its successor.
+pub async fn copies_of_moved(session: &Session, entry: &Entry) -> Result<Vec<Pending>> {
+    let mut moved = copies::of_chunk(session, entry.job_id, entry.chunk, &entry.kind).await?;
+    moved.retain(|copy| copy.other_user == entry.to_user);
+    Ok(moved)
 }
 
 /// What a reference adds up, of a successor's rows.

@@ -26,6 +26,7 @@ mod undo_conflicts;
 mod undo_parents;
 mod undo_values;
 mod untidy_columns;
+mod untidy_keyless;
 mod untidy_last;
 mod untidy_memberships;
 mod untidy_parents;

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use toml::Spanned;
 
 use super::disposition::check_disposition;
+use super::key::check_key_of;
 use super::resolve::Resolver;
 use super::sections::optional_condition;
 use crate::catalog::condition::When;
-use crate::catalog::file::{OneOrMore, ParentEntry, ReferenceEntry, TestEntry, WhenEntry, Word};
-use crate::catalog::guess::key_of;
+use crate::catalog::file::{ParentEntry, ReferenceEntry, TestEntry, WhenEntry, Word};
 use crate::catalog::model::Column;
 use crate::catalog::reference::{Filter, Parent, Reference, Test};
 use crate::catalog::schema::{Family, Table};
@@ -26,7 +26,7 @@ pub fn check_reference(
     refuse_idle_fields(resolver, entry);
     let table = resolver.table(&entry.table)?;
     let user = resolver.column(table, &entry.user);
-    let key = check_key(resolver, table, &entry.key);
+    let key = check_key_of(resolver, table, entry, start);
     let filter = check_filter(resolver, table, entry);
     let when = users.and_then(|users| check_when(resolver, users, entry.when.as_ref()));
     let org = resolver.optional_column(table, entry.org.as_ref());
@@ -35,19 +35,23 @@ pub fn check_reference(
     // Who is the last of a group is the last at the moment the guard is asked: that is when what is theirs is handed on.
     let is_handed_on_at_once = entry.sole_in.is_some();
     if !table.has_index_on(entry.user.get_ref()) {
-        let columns = format!("{}, {}", entry.user.get_ref(), entry.key.get_ref().names().join(", "));
+        let key = entry.key.iter().flat_map(|key| key.get_ref().names());
+        let columns: Vec<&str> = std::iter::once(entry.user.get_ref()).chain(key).map(String::as_str).collect();
         let message = format!(
-            "no index leads with `{}`: each step scans all of {}; create one on ({columns})",
+            "no index leads with `{}`: each step scans all of {}; create one on ({})",
             entry.user.get_ref(),
-            table.name
+            table.name,
+            columns.join(", ")
         );
         resolver.warn(entry.user.span().start, message);
     }
+    let (key, keyless) = key?;
     Some(Reference {
         position: 0,
         kind: entry.kind.get_ref().clone(),
         table: table.name.clone(),
-        key: key?,
+        key,
+        keyless,
         user: user?,
         org: org?,
         within: None,
@@ -124,38 +128,6 @@ fn refuse_idle_fields(resolver: &mut Resolver<'_>, entry: &ReferenceEntry) {
             resolver.fault(span.start, message);
         }
     }
-}
-
-/// The columns of a key: unique together, and never NULL.
-pub fn check_key(resolver: &mut Resolver<'_>, table: &Table, entry: &Spanned<OneOrMore>) -> Option<Vec<Column>> {
-    let names = entry.get_ref().names();
-    let byte = entry.span().start;
-    let columns: Vec<_> = names.iter().map(|name| resolver.column_at(table, name, byte)).collect();
-    let columns: Vec<Column> = columns.into_iter().collect::<Option<_>>()?;
-    let written: Vec<&str> = names.iter().map(String::as_str).collect();
-    if written.is_empty() || !table.is_unique(&written) {
-        // A row that cannot be told from another cannot be journaled, nor come back.
-        let message = match key_of(table) {
-            None => format!(
-                "{} has no unique index over columns that are never NULL: add one, and name its columns",
-                table.name
-            ),
-            Some(key) => format!(
-                "({}) is not unique in {}: name the primary key, or a unique index's columns, such as ({})",
-                written.join(", "),
-                table.name,
-                key.join(", ")
-            ),
-        };
-        resolver.fault(byte, message);
-        return None;
-    }
-    let null = names.iter().find(|name| table.column(name).is_some_and(|column| column.nullable));
-    if let Some(null) = null {
-        resolver.fault(byte, format!("`{null}` may be NULL in {}, so it cannot be part of a key", table.name));
-        return None;
-    }
-    Some(columns)
 }
 
 fn check_bump(resolver: &mut Resolver<'_>, table: &Table, entry: &ReferenceEntry) -> Option<Option<Column>> {

@@ -1,6 +1,6 @@
 //! Checks the sections of a catalog: users, license, invitations, groups, session, scan.
 
-use super::reference::check_key;
+use super::key::check_key;
 use super::resolve::Resolver;
 use crate::catalog::condition::{Condition, Permission};
 use crate::catalog::file::{

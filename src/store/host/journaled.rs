@@ -24,7 +24,11 @@ pub fn journal_insert(
 ) -> String {
     let kind = sql.bind(reference.kind.as_str());
     let at = sql.bind(parts.first().map(|part| part.at));
-    let keys = keys_aggregate(engine, reference, "m.key");
+    let keys = match (engine, reference.keyless) {
+        // Where the row is kept now says nothing tomorrow.
+        (Engine::Postgres, true) => "CAST(NULL AS jsonb)".to_owned(),
+        _ => keys_aggregate(engine, reference, "m.key"),
+    };
     format!(
         "INSERT INTO handover.journal (job_id, chunk, kind, action, from_user, to_user, records, keys, at) \
          SELECT p.job, p.chunk, {kind}, '{action}', CAST(p.leaver AS text), CAST(m.successor AS text), count(*), {keys}, {at} \
@@ -91,4 +95,17 @@ pub fn journal_rows(sql: &mut Sql, reference: &Reference, (first, last): (i64, i
          WHERE j.id BETWEEN {first} AND {last}) x",
         keys.join(", ")
     )
+}
+
+/// SQLite: forgets where rows without a key were kept, which the journal had to know while they were changed. Of others,
+/// nothing.
+pub async fn forget_keys(session: &Session, reference: &Reference, (first, last): (i64, i64)) -> Result<()> {
+    if !reference.keyless {
+        return Ok(());
+    }
+    let mut sql = session.sql("");
+    let (first, last) = (sql.bind(first), sql.bind(last));
+    sql.add(&format!("UPDATE handover.journal SET keys = NULL WHERE id BETWEEN {first} AND {last}"));
+    session.run(&format!("journaling {}", reference.kind), sql).await?;
+    Ok(())
 }

@@ -14,14 +14,17 @@
 //! | `transfer`, `merge`, `remove`, `set` | the statements that change the host |
 //! | `undo`, `unmerge` | the statements that take these back |
 //! | `parents` | rows of several tables that come back together, and what they point at |
+//! | `keyless`, `recognized` | what is different where a table has no unique key: there, and back |
 //! | `selection`, `journaled` | how these begin, and what they leave in the journal |
 
 mod arrivals;
 mod count;
 mod cut;
 mod journaled;
+mod keyless;
 mod merge;
 mod parents;
+mod recognized;
 mod remove;
 mod rows;
 mod sample;
@@ -41,7 +44,9 @@ pub use arrivals::{
 };
 pub use count::{Place, blocking_keys, census, counts, lock_siblings, not_owned, reports_above};
 pub use cut::{Cut, cut, halve};
+pub use keyless::{count_next, image_of_next};
 pub use parents::{Rows, put_back};
+pub use recognized::{foresee_give_back, give_back};
 pub use sample::{few_values, known_values};
 pub use schema::read_schema;
 pub use tenant::enter;

@@ -6,10 +6,10 @@
 
 use std::time::Duration;
 
-use super::journaled::{journal_insert, journal_rows, journal_selected, run_journaled};
-use super::rows::{as_text, between, has_key, key_columns, key_json, row_json, tests, user_column};
-use super::selection::{Selected, picked_keys, selection};
-use super::work::{Part, Range};
+use super::journaled::{forget_keys, journal_insert, journal_rows, journal_selected, run_journaled};
+use super::rows::{as_text, has_key, key_columns, key_json, row_json, tests, user_column};
+use super::selection::{Selected, picked_keys, range_test, selection};
+use super::work::Part;
 use crate::catalog::{Child, Disposition, Engine, Reference, TableName};
 use crate::store::sql::{Sql, column, table};
 use crate::store::{Result, Session};
@@ -63,6 +63,7 @@ pub async fn remove_selected(
                 copy_journaled(session, reference, parts, ids, keep).await?;
             }
             delete_journaled(session, reference, ids).await?;
+            forget_keys(session, reference, ids).await?;
         }
         return Ok(journaled.rows);
     }
@@ -225,10 +226,7 @@ fn points_at(sql: &mut Sql, reference: &Reference, part: &Part, children: &[Chil
         }
         None => {
             let leaver = sql.host(&reference.user, part.leaver.as_str());
-            let range = match &part.range {
-                Range::Whole => String::new(),
-                Range::Keys { first, last } => between(sql, reference, "t", first, last),
-            };
+            let range = range_test(sql, reference, &part.range);
             let tests = tests(sql, reference, "t");
             let (host, user) = (table(&reference.table), user_column(reference));
             format!("SELECT {} FROM {host} t WHERE t.{user} = {leaver}{range}{tests}", listed("t", &this.at))

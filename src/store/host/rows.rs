@@ -327,7 +327,7 @@ fn copied_form(engine: Engine, value: &str) -> String {
 }
 
 /// The value of a column in a copy's `content`.
-fn copied_value(engine: Engine, content: &str, of: &Column) -> String {
+pub fn copied_value(engine: Engine, content: &str, of: &Column) -> String {
     if engine == Engine::Postgres {
         return cast(&format!("{content} ->> '{}'", of.name.replace('\'', "''")), &of.cast);
     }

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use super::keyless;
 use super::rows::{between, has_key, key_columns, keys_as, tests, user_column};
 use super::work::{Hand, Part, Range};
 use crate::catalog::{Occupied, Reference};
@@ -30,25 +31,22 @@ pub fn selection(sql: &mut Sql, reference: &Reference, parts: &[&Part], selected
     let user = user_column(reference);
     match selected {
         Selected::All => {
-            let range = range_test(sql, reference, parts);
+            let Source { picked, rows } = source(sql, reference, parts, &tests);
             let keys = keys_as(reference, "t");
-            format!(
-                "{part}, x AS (SELECT p.part, p.leaver, NULL AS successor, {keys} \
-                 FROM part p JOIN {host} t ON t.{user} = p.leaver{range}{tests})"
-            )
+            format!("{part}{picked}, x AS (SELECT p.part, p.leaver, NULL AS successor, {keys} FROM part p JOIN {rows})")
         }
         Selected::Dealt => {
-            let range = range_test(sql, reference, parts);
+            let Source { picked, rows } = source(sql, reference, parts, &tests);
             let except = except_test(sql, reference, parts);
             let keys = keys_as(reference, "t");
             let order = key_columns(reference, "t");
             let deal = deal_table(sql, reference, parts);
-            let picked = picked_keys(reference, "r");
+            let chosen = picked_keys(reference, "r");
             format!(
-                "{part}, deal AS MATERIALIZED (SELECT * FROM {deal}), \
+                "{part}{picked}, deal AS MATERIALIZED (SELECT * FROM {deal}), \
                  r AS (SELECT p.part, p.leaver, p.sole, {keys}, row_number() OVER (PARTITION BY p.part ORDER BY {order}) AS n \
-                   FROM part p JOIN {host} t ON t.{user} = p.leaver{range}{except}{tests}), \
-                 x AS (SELECT r.part, r.leaver, COALESCE(r.sole, d.successor) AS successor, {picked} \
+                   FROM part p JOIN {rows}{except}), \
+                 x AS (SELECT r.part, r.leaver, COALESCE(r.sole, d.successor) AS successor, {chosen} \
                    FROM r LEFT JOIN deal d ON d.part = r.part AND d.n = r.n WHERE COALESCE(r.sole, d.successor) IS NOT NULL)"
             )
         }
@@ -113,11 +111,32 @@ fn pair_table(sql: &mut Sql, reference: &Reference, pairs: &BTreeMap<Vec<String>
     sql.table("d", lanes)
 }
 
-/// The range of a single part; parts that are whole share one statement and have none.
-fn range_test(sql: &mut Sql, reference: &Reference, parts: &[&Part]) -> String {
-    match parts {
-        [Part { range: Range::Keys { first, last }, .. }] => between(sql, reference, "t", first, last),
+/// Where the parts' rows come from: what has to be picked before, and what is joined to `part`.
+struct Source {
+    picked: String,
+    rows: String,
+}
+
+/// Parts that are whole share one statement; a range is of a single part.
+fn source(sql: &mut Sql, reference: &Reference, parts: &[&Part], tests: &str) -> Source {
+    if let [part] = parts
+        && let Some(picked) = keyless::picked(sql, reference, part, tests)
+    {
+        return Source { picked: format!(", {picked}"), rows: "picked t ON TRUE".to_owned() };
+    }
+    let range = match parts {
+        [part] => range_test(sql, reference, &part.range),
         _ => String::new(),
+    };
+    let (host, user) = (table(&reference.table), user_column(reference));
+    Source { picked: String::new(), rows: format!("{host} t ON t.{user} = p.leaver{range}{tests}") }
+}
+
+/// That a row lies in a range of keys. Rows without keys are picked instead.
+pub fn range_test(sql: &mut Sql, reference: &Reference, range: &Range) -> String {
+    match range {
+        Range::Keys { first, last } => between(sql, reference, "t", first, last),
+        Range::Whole | Range::Next { .. } | Range::Like(_) => String::new(),
     }
 }
 

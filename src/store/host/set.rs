@@ -2,7 +2,8 @@
 //!
 //! Locks: row locks on the rows set, until the caller commits.
 
-use super::journaled::{journal_insert, journal_rows, journal_selected, run_journaled};
+use super::journaled::{forget_keys, journal_insert, journal_rows, journal_selected, run_journaled};
+use super::keyless;
 use super::remove::{Keep, copy_insert};
 use super::rows::{bump, columns_json, has_key, key_json, now, tests, user_column};
 use super::selection::{Selected, selection};
@@ -22,7 +23,8 @@ pub async fn set(
     let doing = format!("setting {}", reference.kind);
     let (host, user) = (table(&reference.table), user_column(reference));
     let kept = kept_columns(reference, values);
-    let content = columns_json(engine, &kept, "t");
+    let old = columns_json(engine, &kept, "t");
+    let content = keyless::content_before(engine, reference, &old);
     let mut sql = session.sql("");
     let selection = selection(&mut sql, reference, parts, &Selected::All);
     if engine == Engine::Sqlite {
@@ -41,6 +43,8 @@ pub async fn set(
             let has_key = has_key(reference, "t", "x");
             sql.add(&format!("UPDATE {host} AS t SET {assignments} FROM {rows} WHERE {has_key}"));
             session.run(&doing, sql).await?;
+            keyless::note_how_set(session, reference, parts).await?;
+            forget_keys(session, reference, ids).await?;
         }
         return Ok(journaled.rows);
     }
@@ -53,20 +57,21 @@ pub async fn set(
     // The old values are read under the rows' locks: an UPDATE returns only the new ones before PostgreSQL 18.
     sql.add(&format!(
         "WITH {selection}, \
-         old AS (SELECT x.*, {content} AS content FROM {host} t JOIN x ON {has_key} WHERE t.{user} = x.leaver FOR UPDATE OF t), \
+         old AS (SELECT x.*, {old} AS content FROM {host} t JOIN x ON {has_key} WHERE t.{user} = x.leaver FOR UPDATE OF t), \
          changed AS (UPDATE {host} AS t SET {assignments} FROM old WHERE {old_key} AND t.{user} = old.leaver{tests} \
-           RETURNING old.part, old.successor, {key} AS key, old.content), \
+           RETURNING old.part, old.successor, {key} AS key, {content} AS content), \
          copied AS ({copied}) {journal}",
         has_key = has_key(reference, "t", "x"),
         old_key = has_key(reference, "t", "old"),
         key = key_json(engine, reference, "t"),
+        content = keyless::content_after(reference),
     ));
     Ok(run_journaled(session, &doing, sql, parts).await?.rows)
 }
 
 /// What a copy of a row that was set holds: its key, and the columns as they were.
 pub fn kept_columns<'r>(reference: &'r Reference, values: &'r [(Column, SetValue)]) -> Vec<&'r Column> {
-    reference.key.iter().chain(values.iter().map(|(column, _)| column)).collect()
+    reference.key.iter().filter(|_| !reference.keyless).chain(values.iter().map(|(column, _)| column)).collect()
 }
 
 fn assignments(sql: &mut Sql, engine: Engine, values: &[(Column, SetValue)]) -> String {

@@ -10,15 +10,16 @@
 use std::collections::BTreeMap;
 
 use super::cut::read_key;
-use super::journaled::{journal_insert, journal_rows, journal_selected, run_journaled};
+use super::journaled::{forget_keys, journal_insert, journal_rows, journal_selected, run_journaled};
+use super::keyless;
 use super::merge::{Merging, merge};
 use super::remove::{Keep, remove_selected};
 use super::rows::{
-    Key, between, bump, has_key, is_sole, key_columns, key_has_user, key_json, keys_aggregate, now, picked_key_json,
-    tests, user_column,
+    Key, bump, has_key, is_sole, key_columns, key_has_user, key_json, keys_aggregate, now, picked_key_json, tests,
+    user_column,
 };
-use super::selection::{Selected, selection};
-use super::work::{Hand, Part, Range};
+use super::selection::{Selected, range_test, selection};
+use super::work::{Hand, Part};
 use crate::catalog::{Catalog, Disposition, Engine, OnConflict, Reference};
 use crate::contract::UserId;
 use crate::store::sql::{as_texts, cast, quoted, table};
@@ -53,7 +54,9 @@ async fn transfer_part(
             let pairs = deal_here(session, catalog, reference, part).await?;
             move_pairs(session, reference, part, &pairs).await
         }
-        Hand::Sole(successor) if session.engine() == Engine::Postgres && !key_has_user(reference) => {
+        Hand::Sole(successor)
+            if session.engine() == Engine::Postgres && !key_has_user(reference) && !reference.keyless =>
+        {
             move_range(session, reference, part, successor).await
         }
         _ => move_selected(session, reference, &[part], &Selected::Dealt).await,
@@ -63,7 +66,8 @@ async fn transfer_part(
 /// Whether who receives which row must be known before the statement: where rows may be dropped, and where the test of
 /// a row looks at its neighbours, which the statement itself is changing.
 pub fn goes_in_pairs(reference: &Reference) -> bool {
-    *on_conflict(reference) != OnConflict::Fail || matches!(reference.disposition, Disposition::Block { .. })
+    let looks_around = matches!(reference.disposition, Disposition::Block { .. }) && !reference.keyless;
+    *on_conflict(reference) != OnConflict::Fail || looks_around
 }
 
 fn on_conflict(reference: &Reference) -> &OnConflict {
@@ -83,10 +87,7 @@ async fn move_range(
     let mut sql = session.sql("");
     let to = sql.host(&reference.user, successor.as_str());
     let from = sql.host(&reference.user, part.leaver.as_str());
-    let range = match &part.range {
-        Range::Whole => String::new(),
-        Range::Keys { first, last } => between(&mut sql, reference, "t", first, last),
-    };
+    let range = range_test(&mut sql, reference, &part.range);
     let tests = tests(&mut sql, reference, "t");
     let (job, chunk) = (sql.bind(part.job), sql.bind(part.chunk));
     let kind = sql.bind(reference.kind.as_str());
@@ -123,10 +124,11 @@ async fn move_selected(
         Engine::Postgres => {
             let tests = tests(&mut sql, reference, "t");
             let journal = journal_insert(&mut sql, engine, reference, parts, "moved", "moved");
+            let (image, copied) = keyless::copy_moved(&mut sql, reference, parts);
             sql.add(&format!(
                 "WITH {selection}, \
                  moved AS (UPDATE {host} AS t SET {user} = x.successor{touch} FROM x \
-                   WHERE {has_key} AND t.{user} = x.leaver{tests} RETURNING x.part, x.successor, {key} AS key) \
+                   WHERE {has_key} AND t.{user} = x.leaver{tests} RETURNING x.part, x.successor, {key} AS key{image}){copied} \
                  {journal}",
                 has_key = has_key(reference, "t", "x"),
                 // As it was: the row returned holds the successor, in its key too where the user is part of it.
@@ -145,6 +147,10 @@ async fn move_selected(
                     has_key = has_key(reference, "t", "x"),
                 ));
                 session.run(&doing, sql).await?;
+                if reference.keyless {
+                    keyless::copy_journaled(session, reference, parts, ids).await?;
+                    forget_keys(session, reference, ids).await?;
+                }
             }
             Ok(journaled.rows)
         }
@@ -188,10 +194,7 @@ async fn deal_here(
     let doing = format!("reading {}", reference.kind);
     let mut sql = session.sql("");
     let leaver = sql.host(&reference.user, part.leaver.as_str());
-    let range = match &part.range {
-        Range::Whole => String::new(),
-        Range::Keys { first, last } => between(&mut sql, reference, "t", first, last),
-    };
+    let range = range_test(&mut sql, reference, &part.range);
     let mut tests = tests(&mut sql, reference, "t");
     if let Disposition::Block { sole_in: Some(sole_in), .. } = &reference.disposition {
         tests.push_str(&is_sole(&mut sql, catalog, reference, sole_in, "t", &[part.leaver.to_string()]));

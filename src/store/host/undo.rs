@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::cut::read_key;
 use super::parents::{Rows, orphaned, read_numbers};
+use super::recognized::{Found, Sought, images};
 use super::rows::{Key, bump, copied_rows, key_has_user, unset, user_column};
 use super::set::kept_columns;
 use super::transfer::touch;
@@ -79,6 +80,9 @@ pub async fn set_back(
     values: &[(Column, SetValue)],
     copies: &[i64],
 ) -> Result<Returned> {
+    if reference.keyless {
+        return Sought::set(reference, values, copies).bring_back(session).await;
+    }
     let mut returned = foresee_set_back(session, reference, values, copies, Locking::Locked).await?;
     let there = std::mem::take(&mut returned.restored);
     let act = Act::Values { reference, values, copies };
@@ -94,6 +98,9 @@ pub async fn foresee_set_back(
     copies: &[i64],
     locking: Locking,
 ) -> Result<Returned> {
+    if reference.keyless {
+        return Sought::set(reference, values, copies).foresee(session).await;
+    }
     let mut returned = Returned::default();
     let standing = read_set(session, reference, values, copies, locking).await?;
     for (place, copy) in copies.iter().enumerate() {
@@ -109,6 +116,9 @@ pub async fn foresee_set_back(
 /// Which of a reference's rows could be put back, as its table stands now: those whose key is free. What else the database
 /// would refuse, only trying tells.
 pub async fn foresee_put_back(session: &Session, reference: &Reference, copies: &[i64]) -> Result<Returned> {
+    if reference.keyless {
+        return Ok(Returned { restored: (0..copies.len()).collect(), ..Returned::default() });
+    }
     let doing = "looking whether rows can be put back";
     let host = table(&reference.table);
     let mut sql = session.sql("");
@@ -137,6 +147,7 @@ pub enum Act<'a> {
     Records { reference: &'a Reference, holder: &'a UserId, leaver: &'a UserId, keys: &'a [Key] },
     Rows(&'a Rows<'a>),
     Values { reference: &'a Reference, values: &'a [(Column, SetValue)], copies: &'a [i64] },
+    Recognized { sought: &'a Sought<'a>, found: &'a Found },
 }
 
 impl Act<'_> {
@@ -197,7 +208,7 @@ impl Act<'_> {
     async fn lacking(&self, session: &Session, places: &[usize]) -> Result<HashSet<usize>> {
         let reference = match self {
             Act::Records { reference, .. } | Act::Values { reference, .. } => reference,
-            Act::Sums { .. } | Act::Rows(_) => return Ok(HashSet::new()),
+            Act::Sums { .. } | Act::Rows(_) | Act::Recognized { .. } => return Ok(HashSet::new()),
         };
         if session.engine() == Engine::Postgres || reference.waiting.is_empty() {
             return Ok(HashSet::new());
@@ -214,7 +225,7 @@ impl Act<'_> {
                 let to = sql.host(&reference.user, leaver.as_str());
                 ("x.n", rows, format!("{}t.{} = {to}", same_key(reference), user_column(reference)))
             }
-            Act::Sums { .. } | Act::Rows(_) => return Ok(HashSet::new()),
+            Act::Sums { .. } | Act::Rows(_) | Act::Recognized { .. } => return Ok(HashSet::new()),
         };
         let orphaned = orphaned(&reference.waiting, "t");
         sql.add(&format!(
@@ -236,6 +247,7 @@ impl Act<'_> {
             Act::Records { .. } => "moving records back",
             Act::Rows(_) => "putting rows back",
             Act::Values { .. } => "setting values back",
+            Act::Recognized { .. } => "bringing back what was recognized",
         }
     }
 
@@ -246,6 +258,7 @@ impl Act<'_> {
                 let ids: Vec<i64> = places.iter().map(|place| copies[*place]).collect();
                 return merged.take_out(session, &ids);
             }
+            Act::Recognized { sought, found } => return sought.back(session, found, places),
             Act::Records { reference, holder, leaver, keys } => {
                 let keys = key_table(&mut sql, reference, keys, places);
                 let (to, from) =
@@ -395,10 +408,13 @@ async fn read_set(
     Ok(found)
 }
 
-/// The keys of the rows that copies hold, in the order of the copies.
+/// The keys of the rows that copies hold, in the order of the copies; of rows without a key, what they looked like.
 pub async fn copied_keys(session: &Session, reference: &Reference, copies: &[i64]) -> Result<Vec<Key>> {
     if copies.is_empty() {
         return Ok(Vec::new());
+    }
+    if reference.keyless {
+        return images(session, copies).await;
     }
     let doing = "reading the keys of copies";
     let mut sql = session.sql("");

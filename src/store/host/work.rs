@@ -44,6 +44,15 @@ pub enum Range {
         /// The last key.
         last: Key,
     },
+    /// Without keys: so many of them, whichever come first, but for those that look like one that is set aside.
+    Next {
+        /// How many.
+        rows: u64,
+        /// What rows that are set aside look like.
+        but: Vec<String>,
+    },
+    /// Without keys: one of those that look so.
+    Like(String),
 }
 
 /// Who receives rows.

@@ -176,6 +176,17 @@ pub async fn failed_ones(session: &Session, job: Uuid, most: u64) -> Result<Vec<
     find.limit(most).all(session).await.map_err(failed("looking for failed chunks"))
 }
 
+/// What the single rows look like that unclosed chunks of a job have set aside, of a reference whose rows have no key.
+pub async fn set_aside(session: &Session, job: Uuid, position: i32) -> Result<Vec<String>> {
+    let doing = "looking for rows that were set aside";
+    let find = Entity::find().filter(Column::JobId.eq(job)).filter(Column::Position.eq(position));
+    let find = find.filter(Column::State.ne(CLOSED)).filter(Column::FirstKey.is_not_null());
+    let keys: Vec<serde_json::Value> =
+        find.select_only().column(Column::FirstKey).into_tuple().all(session).await.map_err(failed(doing))?;
+    let image = |key: serde_json::Value| Some(key.get(0)?.as_str()?.to_owned());
+    Ok(keys.into_iter().filter_map(image).collect())
+}
+
 /// How long recent chunks took: records and milliseconds, for estimates.
 pub async fn recent_pace(session: &Session) -> Result<Option<(u64, u64)>> {
     let doing = "looking at the pace";

@@ -1,7 +1,9 @@
 //! Copies of rows removed and values replaced: found when they are to come back, purged when they expire. What they hold
 //! stays in the database; here they are known by their numbers.
 
-use sea_orm::sea_query::Expr;
+use std::collections::HashSet;
+
+use sea_orm::sea_query::{Expr, LockType};
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -10,6 +12,7 @@ use super::entity::jobs;
 
 use super::entity::copies::{Column, Entity};
 use super::failed;
+use crate::catalog::Engine;
 use crate::store::{Result, Session};
 
 /// Deletes copies that are past their keeping time, at most `limit` of them; how many.
@@ -96,6 +99,20 @@ async fn list(session: &Session, find: sea_orm::Select<Entity>) -> Result<Vec<Pe
     let find =
         find.columns([Column::Id, Column::JobId, Column::Kind, Column::TableName, Column::FromUser, Column::OtherUser]);
     find.into_model().all(session).await.map_err(failed("reading copies"))
+}
+
+/// Those of these copies that wait still, locked: who brings others of the same back at the same time has settled them
+/// first, or finds them settled.
+pub async fn lock(session: &Session, mut pending: Vec<Pending>) -> Result<Vec<Pending>> {
+    if session.engine() == Engine::Sqlite || pending.is_empty() {
+        return Ok(pending);
+    }
+    let find = Entity::find().filter(Column::Id.is_in(pending.iter().map(|copy| copy.id)));
+    let find = find.filter(Column::Outcome.is_null()).order_by_asc(Column::Id).lock(LockType::Update);
+    let ids = find.select_only().column(Column::Id).into_tuple::<i64>();
+    let ids: HashSet<i64> = ids.all(session).await.map_err(failed("locking copies"))?.into_iter().collect();
+    pending.retain(|copy| ids.contains(&copy.id));
+    Ok(pending)
 }
 
 /// Notes what became of copies that were to come back.

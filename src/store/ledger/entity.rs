@@ -192,7 +192,7 @@ entity!(copies, "copies", {
     pub kind: String,
     pub table_name: String,
     pub from_user: String,
-    /// Who else the row stands between: it comes back only when both are there.
+    /// Who else the row stands between: it comes back only when both are there. Of a row that was moved, who received it.
     pub other_user: Option<String>,
     pub content: Json,
     /// What became of it when it was to come back; none while it has not been.

@@ -1,0 +1,412 @@
+//! Tables without any unique key: handed over, proved and taken back to the last column, though nothing tells a row from
+//! another but what it looks like.
+
+use std::collections::BTreeMap;
+
+use handover::contract::ReferenceResult;
+use handover::stages::foresee;
+use handover::store::fault::Point;
+use handover::store::host::read_schema;
+use handover::worker::Role;
+use serde_json::{Value, json};
+
+use crate::support::disturb::{Disturbance, Disturbed, Faults};
+use crate::support::people::{PEOPLE, USERS, host, leave, revert, reverted, reverts_to, start};
+use crate::support::world::{certificate_of, codes_of, reasons_of, result_of};
+use crate::support::{Setting, World, on_both, on_every_path, run};
+
+/// Eleven rows of the leaver's, three of them equal, two of nothing but NULLs, two told apart only by the blanks in their
+/// JSON or by the spelling of a number; Ben has one that equals three of the leaver's but for its owner.
+const HEAP: &str = r#"CREATE TABLE heap (owner BIGINT, what TEXT, size NUMERIC, at TIMESTAMP, extra JSON);
+    INSERT INTO heap VALUES
+      (9, 'a', 1, '2026-01-02 03:04:05.678', '{"x": 1}'), (9, 'a', 1, '2026-01-02 03:04:05.678', '{"x": 1}'),
+      (9, 'a', 1, '2026-01-02 03:04:05.678', '{"x": 1}'), (9, 'a', 1, '2026-01-02 03:04:05.678', '{"x":1}'),
+      (9, NULL, NULL, NULL, NULL), (9, NULL, NULL, NULL, NULL), (9, '', 0, NULL, '[]'), (9, 'null', 0.5, NULL, 'null'),
+      (9, 'b', 1e20, '1999-12-31 23:59:59', '{"y": [1, 2, {"z": "ä\"''"}]}'), (9, 'c', -7.25, NULL, '"text"'), (9, 'd', 3, NULL, '4'),
+      (2, 'a', 1, '2026-01-02 03:04:05.678', '{"x": 1}'), (3, NULL, NULL, NULL, NULL), (NULL, 'a', 1, NULL, NULL);
+    CREATE INDEX heap_owner ON heap (owner);"#;
+
+fn heap(rest: &str) -> String {
+    format!("[[reference]]\nkind = \"heap\"\ntable = \"heap\"\nkey = []\nuser = \"owner\"\n{rest}\n")
+}
+
+fn transfer() -> String {
+    heap("disposition = \"transfer\"")
+}
+
+fn to_ben() -> Value {
+    leave("9", json!({ "heap": { "user": "2" } }))
+}
+
+async fn count(world: &World, owner: u64) -> i64 {
+    world.number(&format!("SELECT count(*) FROM heap WHERE owner = {owner}")).await
+}
+
+fn told(result: &ReferenceResult) -> (Option<u64>, Vec<(&str, u64)>) {
+    (result.restored, result.skipped.iter().map(|(reason, count)| (reason.as_str(), *count)).collect())
+}
+
+on_every_path!(rows_without_a_key_go_to_one_successor_and_come_back_to_the_last_column, 3, |world| {
+    start(world, HEAP, &transfer()).await;
+    let before = host(world).await;
+    let job = world.hand_over(&to_ben()).await;
+    let certificate = certificate_of(&job);
+    let result = result_of(&certificate, "heap");
+    assert_eq!((result.found, result.moved), (Some(11), Some(11)));
+    assert_eq!((certificate.orphans, count(world, 9).await, count(world, 2).await), (0, 0, 12));
+    let keys = "SELECT count(*) FROM handover.journal WHERE keys IS NOT NULL";
+    assert_eq!(world.number(keys).await, 0, "where a row is kept is written down nowhere");
+    reverts_to(world, &job, &before).await;
+});
+
+on_every_path!(rows_without_a_key_are_dealt_in_a_ratio_and_come_back, 3, |world| {
+    start(world, HEAP, &transfer()).await;
+    let before = host(world).await;
+    let ratio = json!({ "logic": "ratio", "shares": [{ "user": "2", "amount": 1 }, { "user": "3", "amount": 2 }] });
+    let job = world.hand_over(&leave("9", json!({ "heap": ratio }))).await;
+    let expected: BTreeMap<String, u64> = [("2".to_owned(), 4), ("3".to_owned(), 7)].into();
+    assert_eq!(result_of(&certificate_of(&job), "heap").successors, expected);
+    assert_eq!((count(world, 9).await, count(world, 2).await, count(world, 3).await), (0, 5, 8));
+    reverts_to(world, &job, &before).await;
+});
+
+on_every_path!(of_rows_without_a_key_so_many_are_dealt_as_the_request_says_and_the_others_stay, 3, |world| {
+    start(world, HEAP, &transfer()).await;
+    let before = host(world).await;
+    let some = json!({ "logic": "hardcoded", "shares": [{ "user": "2", "amount": 2 }, { "user": "3", "amount": 3 }] });
+    let job = world.hand_over(&leave("9", json!({ "heap": some }))).await;
+    let result = result_of(&certificate_of(&job), "heap");
+    assert_eq!((result.moved, result.left_behind), (Some(5), Some(6)));
+    assert_eq!((count(world, 9).await, count(world, 2).await, count(world, 3).await), (6, 3, 4));
+    reverts_to(world, &job, &before).await;
+});
+
+on_both!(many_equal_rows_are_each_moved_once_though_two_movers_are_at_work, |world| {
+    let rows = vec!["(9, 'same')"; 200].join(", ");
+    world.use_chunks_of(7);
+    let tables = format!("CREATE TABLE heap (owner BIGINT, what TEXT); INSERT INTO heap VALUES {rows};");
+    start(world, &tables, &transfer()).await;
+    let before = host(world).await;
+    let ratio = json!({ "logic": "ratio", "shares": [{ "user": "2", "amount": 1 }, { "user": "3", "amount": 3 }] });
+    let job = world.hand_over(&leave("9", json!({ "heap": ratio }))).await;
+    let expected: BTreeMap<String, u64> = [("2".to_owned(), 50), ("3".to_owned(), 150)].into();
+    assert_eq!(result_of(&certificate_of(&job), "heap").successors, expected);
+    assert_eq!((count(world, 2).await, count(world, 3).await), (50, 150));
+    assert_eq!(job.late_passes, 0, "no chunk came away with less than it was cut for");
+    reverts_to(world, &job, &before).await;
+});
+
+on_every_path!(rows_that_are_not_as_they_were_left_are_left_alone_and_told, 3, |world| {
+    start(world, HEAP, &transfer()).await;
+    let job = world.hand_over(&to_ben()).await;
+    let place = if world.setting == Setting::Embedded { "rowid" } else { "ctid" };
+    // One of four equal rows (one was Ben's own) is edited, one given on, one edited, one deleted.
+    let one = format!("(SELECT min({place}) FROM heap WHERE what = 'a' AND CAST(extra AS text) = '{{\"x\": 1}}')");
+    world.sql(&format!("UPDATE heap SET what = 'mine' WHERE {place} = {one}")).await;
+    world.sql("UPDATE heap SET owner = 3 WHERE what = 'b'").await;
+    world.sql("UPDATE heap SET size = 8 WHERE what = 'c'").await;
+    world.sql("DELETE FROM heap WHERE what = 'd'").await;
+    let foreseen = foresee::revert(&world.context, &job, &"1".to_owned().try_into().expect("an id")).await;
+    let foreseen = foreseen.expect("a preview").references;
+    let certificate = reverted(world, &job).await;
+    let result = result_of(&certificate, "heap");
+    assert_eq!(told(&result), (Some(8), vec![("changed", 1), ("gone", 2)]), "an edited row is like none that was left");
+    assert_eq!((result.found, count(world, 9).await), (Some(11), 8));
+    let foreseen = foreseen.iter().find(|reference| reference.kind == "heap").expect("the heap");
+    assert_eq!(told(foreseen), told(&result), "as the preview said");
+    let alone = "SELECT CAST(keys AS text) AS t FROM handover.journal WHERE action = 'skipped_changed'";
+    let alone = world.texts(alone).await;
+    assert!(alone.len() == 1 && alone[0].contains("1999-12-31"), "what it looked like is told: {alone:?}");
+});
+
+on_every_path!(rows_without_a_key_go_and_come_back, 3, |world| {
+    start(world, HEAP, &heap("disposition = \"detach\"")).await;
+    let before = host(world).await;
+    let job = world.hand_over(&leave("9", json!({}))).await;
+    assert_eq!(certificate_of(&job).orphans, 0);
+    assert_eq!((count(world, 9).await, world.number("SELECT count(*) FROM heap").await), (0, 3));
+    assert_eq!(world.number("SELECT count(*) FROM handover.journal WHERE keys IS NOT NULL").await, 0);
+    let certificate = reverted(world, &job).await;
+    assert_eq!(told(&result_of(&certificate, "heap")), (Some(11), vec![]));
+    let columns = "SELECT COALESCE(CAST(owner AS text), '-') || ' ' || COALESCE(what, '-') || ' ' || COALESCE(CAST(size AS text), '-') \
+                   || ' ' || COALESCE(CAST(at AS text), '-') AS t FROM heap ORDER BY 1";
+    let after = world.texts(columns).await;
+    assert_eq!(after.len(), before.values().find(|rows| rows.len() == 14).expect("the heap").len());
+    assert_eq!(after.iter().filter(|row| row.starts_with("9 a 1 2026-01-02 03:04:05.678")).count(), 4);
+    assert_eq!(after.iter().filter(|row| *row == "9 - - -").count(), 2);
+});
+
+on_every_path!(rows_without_a_key_are_purged_and_come_back_while_their_copies_are_kept, 3, |world| {
+    start(world, HEAP, &heap("disposition = \"purge\"\nwhere = { what = [\"a\", \"d\"] }")).await;
+    world
+        .use_catalog(&format!(
+            "{USERS}{}{}",
+            heap("disposition = \"purge\"\nwhere = { what = [\"a\", \"d\"] }"),
+            keep()
+        ))
+        .await;
+    world.stop_workers().await;
+    world.start_worker().await;
+    let job = world.hand_over(&leave("9", json!({}))).await;
+    assert_eq!(result_of(&certificate_of(&job), "heap").purged, Some(5));
+    assert_eq!((count(world, 9).await, world.number("SELECT count(*) FROM handover.copies").await), (6, 5));
+    assert_eq!(told(&result_of(&reverted(world, &job).await, "heap")), (Some(5), vec![]));
+    assert_eq!(world.number("SELECT count(*) FROM heap WHERE owner = 9 AND what = 'a'").await, 4);
+});
+
+fn keep() -> &'static str {
+    "[[reference]]\nkind = \"rest\"\ntable = \"heap\"\nkey = []\nuser = \"owner\"\ndisposition = \"keep\"\n"
+}
+
+/// Rows with an access, two of them equal, one that needs no change.
+const ACCESS: &str = "CREATE TABLE heap (owner BIGINT, access TEXT, level INTEGER, since TIMESTAMP, version INTEGER); \
+     INSERT INTO heap VALUES (9, 'full', 3, NULL, 1), (9, 'full', 3, NULL, 1), (9, NULL, NULL, NULL, NULL), \
+     (9, 'read', 3, '2026-01-01 00:00:00', 1), (9, '', 0, NULL, 7), (2, 'full', 3, NULL, 1);";
+
+on_every_path!(rows_without_a_key_are_set_and_set_back_to_the_last_column, 2, |world| {
+    let set = heap("disposition = \"set\"\nset = { access = \"read\", level = 1, since = { now = true } }");
+    start(world, ACCESS, &set).await;
+    let before = host(world).await;
+    let job = world.hand_over(&leave("9", json!({}))).await;
+    certificate_of(&job);
+    let done = "SELECT count(*) FROM heap WHERE owner = 9 AND access = 'read' AND level = 1 AND since IS NOT NULL";
+    assert_eq!(world.number(done).await, 5);
+    reverts_to(world, &job, &before).await;
+});
+
+on_every_path!(a_row_that_was_set_and_has_changed_since_is_left_alone, 2, |world| {
+    start(world, ACCESS, &heap("disposition = \"set\"\nset = { access = \"none\" }\nbump = \"version\"")).await;
+    let job = world.hand_over(&leave("9", json!({}))).await;
+    world.sql("UPDATE heap SET access = 'theirs' WHERE version = 8").await;
+    world.sql("DELETE FROM heap WHERE level IS NULL").await;
+    assert_eq!(told(&result_of(&reverted(world, &job).await, "heap")), (Some(3), vec![("changed", 1), ("gone", 1)]));
+    let rows = "SELECT access || ':' || CAST(version AS text) AS t FROM heap WHERE owner = 9 ORDER BY 1";
+    assert_eq!(world.texts(rows).await, ["full:3", "full:3", "read:3", "theirs:8"], "each change counts one up");
+});
+
+on_every_path!(a_row_without_a_key_that_is_refused_is_told_by_what_it_is_and_the_others_move, 3, |world| {
+    let tables = "CREATE TABLE heap (owner BIGINT, what TEXT, CHECK (owner = 9 OR what <> 'stone')); \
+         INSERT INTO heap VALUES (9, 'stone'), (9, 'a'), (9, 'a'), (9, 'b'), (9, 'rock'), (9, 'c'), (9, 'stone'), (9, 'd'), (9, 'e');";
+    start(world, tables, &transfer()).await;
+    let before = host(world).await;
+    let job = world.hand_over(&to_ben()).await;
+    assert_eq!(job.state, "needs_attention");
+    let refused: Vec<_> = reasons_of(&job).into_iter().filter(|reason| reason.code == "row_refused").collect();
+    assert!(!refused.is_empty() && refused[0].concerning.keys[0].contains("stone"), "{refused:?}");
+    assert_eq!((count(world, 2).await, count(world, 9).await), (7, 2));
+    match world.setting {
+        Setting::Embedded => world.sql("PRAGMA ignore_check_constraints = ON").await,
+        Setting::Servers => world.sql("ALTER TABLE heap DROP CONSTRAINT heap_check").await,
+    }
+    let resume = json!({ "type": "resume", "request_id": "on", "requested_by": "1", "job_id": job.id });
+    world.send(&resume).await;
+    let ended = world.until("the job is completed", async || {
+        let job = world.job(handover::contract::JobId(job.id)).await?;
+        (job.state == "completed").then_some(job)
+    });
+    let job = ended.await;
+    assert_eq!(result_of(&certificate_of(&job), "heap").moved, Some(9));
+    reverts_to(world, &job, &before).await;
+});
+
+on_every_path!(a_guard_over_rows_without_a_key_counts_them_and_hands_them_on, 3, |world| {
+    start(world, HEAP, &heap("disposition = \"block\"\nresolve = true")).await;
+    let before = host(world).await;
+    let job = world.hand_over(&leave("9", json!({}))).await;
+    assert_eq!(job.state, "rejected");
+    let reason = reasons_of(&job).remove(0);
+    assert!(reason.concerning.count > Some(0) && reason.concerning.keys.is_empty(), "{reason:?}");
+    let mut request = to_ben();
+    request["request_id"] = json!("again");
+    let job = world.hand_over(&request).await;
+    assert_eq!(result_of(&certificate_of(&job), "heap").moved, Some(11));
+    reverts_to(world, &job, &before).await;
+});
+
+on_both!(rows_without_a_key_cannot_be_named_one_by_one, |world| {
+    start(world, HEAP, &transfer()).await;
+    world.outside.send(leave("9", json!({ "heap": { "each": { "1": "2" } } })).to_string().into_bytes()).await;
+    let parked = world.next_parked().await;
+    assert!(format!("{parked:?}").contains("needs a reference with a key of one column"), "{parked:?}");
+});
+
+on_both!(rows_that_arrive_late_are_found_and_moved_too, |world| {
+    let trigger = match world.setting {
+        Setting::Embedded => {
+            "CREATE TRIGGER late AFTER UPDATE ON heap WHEN OLD.what = 'd' AND OLD.owner = 9 BEGIN INSERT INTO heap (owner, what) VALUES (9, 'late'); END;"
+        }
+        Setting::Servers => {
+            "CREATE FUNCTION late() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO heap (owner, what) VALUES (9, 'late'); RETURN NULL; END $$; \
+             CREATE TRIGGER late AFTER UPDATE ON heap FOR EACH ROW WHEN (OLD.what = 'd' AND OLD.owner = 9) EXECUTE FUNCTION late();"
+        }
+    };
+    world.use_chunks_of(3);
+    start(world, &format!("{HEAP}{trigger}"), &transfer()).await;
+    let job = world.hand_over(&to_ben()).await;
+    assert_eq!(result_of(&certificate_of(&job), "heap").moved, Some(12));
+    assert_eq!((count(world, 9).await, count(world, 2).await), (0, 13));
+    // And after the end: what still comes is moved by the recount, and comes back with the rest.
+    world.sql("INSERT INTO heap (owner, what) VALUES (9, 'after'), (9, 'after')").await;
+    let id = world.uuid(handover::contract::JobId(job.id));
+    world.meddle(&format!("UPDATE handover.jobs SET recount_at = requested_at WHERE id = {id}")).await;
+    world.until("it is counted again", async || (count(world, 2).await == 15).then_some(())).await;
+    let restored = result_of(&reverted(world, &job).await, "heap");
+    assert_eq!((told(&restored), count(world, 9).await), ((Some(14), vec![]), 14));
+});
+
+on_both!(a_column_that_the_host_adds_or_drops_does_not_keep_rows_from_coming_back, |world| {
+    world.use_chunks_of(4);
+    start(world, HEAP, &transfer()).await;
+    let job = world.hand_over(&to_ben()).await;
+    world.stop_workers().await;
+    world.sql("ALTER TABLE heap ADD COLUMN tag TEXT DEFAULT 'new'").await;
+    world.sql("ALTER TABLE heap DROP COLUMN size").await;
+    world.use_catalog(&format!("{USERS}{}", transfer())).await;
+    world.start_worker().await;
+    assert_eq!(told(&result_of(&reverted(world, &job).await, "heap")), (Some(11), vec![]));
+    assert_eq!((count(world, 9).await, count(world, 2).await), (11, 1));
+});
+
+/// A hand-over and its revert while every other transaction of each step fails, or every message comes twice.
+fn disturbed(setting: Setting, point: Option<Point>, how: Disturbance) {
+    run(setting, async |world| {
+        world.sql(&format!("{PEOPLE} {HEAP}")).await;
+        world.use_catalog(&format!("{USERS}{}", transfer())).await;
+        world.use_chunks_of(3);
+        let before = host(world).await;
+        let faults = point.map_or_else(Faults::none, Faults::at);
+        world.context.store = world.store.clone().with_probe(faults);
+        let (broker, _) = Disturbed::new(world.broker().await, how);
+        world.start_roles_on(&Role::ALL, broker);
+        let ratio = json!({ "logic": "ratio", "shares": [{ "user": "2", "amount": 1 }, { "user": "3", "amount": 2 }] });
+        let id = world.send(&leave("9", json!({ "heap": ratio }))).await;
+        let job = ended(world, id).await;
+        let expected: BTreeMap<String, u64> = [("2".to_owned(), 4), ("3".to_owned(), 7)].into();
+        assert_eq!(result_of(&certificate_of(&job), "heap").successors, expected);
+        assert_eq!(world.number("SELECT count(*) FROM handover.copies").await, 11, "each is copied once");
+        let undo = ended(world, world.send(&revert(&job)).await).await;
+        assert_eq!(told(&result_of(&certificate_of(&undo), "heap")), (Some(11), vec![]));
+        for (table, rows) in host(world).await {
+            assert_eq!(rows, before[&table], "{table}");
+        }
+    });
+}
+
+/// Waits for the end of a job, while a relay's claims do not hold for a minute.
+async fn ended(world: &World, id: handover::contract::JobId) -> handover::store::ledger::jobs::Job {
+    let job = world.until("the job ends", async || {
+        if world.setting == Setting::Servers {
+            let old = "leased_until < now() + interval '59 seconds'";
+            world.meddle(&format!("UPDATE handover.outbox SET leased_until = NULL WHERE {old}")).await;
+        }
+        let job = world.job(id).await?;
+        let state = job.state().ok()?;
+        (state.is_final() || state.is_held()).then_some(job)
+    });
+    job.await
+}
+
+macro_rules! disturbed {
+    ($name:ident, $point:expr, $how:expr) => {
+        mod $name {
+            use super::*;
+
+            #[test]
+            fn embedded() {
+                disturbed(Setting::Embedded, $point, $how);
+            }
+
+            #[test]
+            fn servers() {
+                disturbed(Setting::Servers, $point, $how);
+            }
+        }
+    };
+}
+
+disturbed!(steps_that_fail_before_their_commit_lose_and_double_nothing, Some(Point::BeforeCommit), Disturbance::None);
+disturbed!(steps_whose_commit_was_not_answered_lose_and_double_nothing, Some(Point::AfterCommit), Disturbance::None);
+disturbed!(steps_that_are_taken_twice_lose_and_double_nothing, None, Disturbance::Twice);
+
+async fn faults_of(world: &World, references: &str) -> String {
+    let schema = read_schema(&world.store.reader()).await.expect("the schema");
+    let checked = handover::catalog::check("test", &format!("{USERS}{references}"), &schema);
+    checked.map_or_else(
+        |faults| faults.to_string(),
+        |checked| {
+            let warnings: Vec<String> = checked.warnings.iter().map(ToString::to_string).collect();
+            format!("holds; {}", warnings.join("; "))
+        },
+    )
+}
+
+on_both!(a_catalog_says_that_a_table_has_no_key_and_only_where_it_has_none, |world| {
+    world.sql(&format!("{PEOPLE} {HEAP}")).await;
+    world.sql("CREATE TABLE pairs (a BIGINT NOT NULL, owner BIGINT NOT NULL, PRIMARY KEY (a, owner))").await;
+    let told = faults_of(world, &transfer()).await;
+    assert!(told.starts_with("holds; ") && told.contains("heap has no unique key: rows that are equal"), "{told}");
+    let told = faults_of(world, &transfer().replace("key = []\n", "")).await;
+    assert!(told.contains("missing field `key`: heap has no unique key, which is written as key = []"), "{told}");
+    let told = faults_of(world, &transfer().replace("\"heap\"\nkey", "\"pairs\"\nkey")).await;
+    assert!(told.contains("the rows of pairs have a key: name it, key = [\"a\", \"owner\"]"), "{told}");
+    let told = faults_of(world, &transfer().replace("\"heap\"\nkey = []", "\"people\"")).await;
+    assert!(told.contains("missing field `key`, what a row of people is known by: key = \"id\""), "{told}");
+    for (rest, field) in [
+        ("disposition = \"transfer\"\non_conflict = \"drop\"", "`on_conflict`"),
+        ("disposition = \"detach\"\nwith = [\"pairs\"]", "`with`"),
+        ("disposition = \"block\"\nsole_in = \"what\"\nresolve = true", "`sole_in` with `resolve`"),
+    ] {
+        let told = faults_of(world, &heap(rest)).await;
+        assert!(told.contains(&format!("{field} needs a table whose rows have a key")), "{told}");
+    }
+});
+
+#[test]
+fn rows_in_the_parts_of_a_partitioned_table_are_told_apart() {
+    run(Setting::Servers, async |world| {
+        // The first row of each part is kept in the same place of it.
+        let tables = "CREATE TABLE heap (owner BIGINT, part INTEGER, what TEXT) PARTITION BY LIST (part); \
+             CREATE TABLE heap_1 PARTITION OF heap FOR VALUES IN (1); CREATE TABLE heap_2 PARTITION OF heap FOR VALUES IN (2); \
+             INSERT INTO heap SELECT 9, n % 2 + 1, 'same' FROM generate_series(1, 10) n; INSERT INTO heap VALUES (2, 1, 'own');";
+        world.use_chunks_of(4);
+        start(world, tables, &transfer()).await;
+        let before = host(world).await;
+        let job = world.hand_over(&to_ben()).await;
+        assert_eq!((count(world, 9).await, count(world, 2).await), (0, 11));
+        reverts_to(world, &job, &before).await;
+    });
+}
+
+#[test]
+fn rows_whose_columns_are_called_like_the_places_of_rows_are_handed_over_too() {
+    run(Setting::Embedded, async |world| {
+        let tables = "CREATE TABLE heap (owner BIGINT, rowid TEXT, oid TEXT, ctid TEXT); \
+             INSERT INTO heap VALUES (9, 'same', '1', 'x'), (9, 'same', '1', 'x'), (9, NULL, NULL, NULL);";
+        world.use_chunks_of(2);
+        start(world, tables, &transfer()).await;
+        let before = host(world).await;
+        let job = world.hand_over(&to_ben()).await;
+        assert_eq!(count(world, 2).await, 3);
+        reverts_to(world, &job, &before).await;
+        world.sql("CREATE TABLE hidden (owner BIGINT, rowid TEXT, oid TEXT, _ROWID_ TEXT)").await;
+        let told = faults_of(world, &transfer().replace("\"heap\"\nkey", "\"hidden\"\nkey")).await;
+        assert!(told.contains("the columns of hidden hide where its rows are kept: add a unique key"), "{told}");
+    });
+}
+
+on_both!(two_that_undo_the_same_find_each_row_once, |world| {
+    // Rows that a job moved at once and rows that its recounts moved are undone at the same time, from the same copies.
+    start(world, HEAP, &heap("disposition = \"detach\"")).await;
+    let job = world.hand_over(&leave("9", json!({}))).await;
+    let id = world.uuid(handover::contract::JobId(job.id));
+    for time in 1..=4 {
+        world.sql("INSERT INTO heap (owner, what) VALUES (9, 'late'), (9, 'late')").await;
+        world.meddle(&format!("UPDATE handover.jobs SET recount_at = requested_at WHERE id = {id}")).await;
+        let copies = "SELECT count(*) FROM handover.copies";
+        let expected = 11 + 2 * time;
+        world.until("they are gone too", async || (world.number(copies).await == expected).then_some(())).await;
+    }
+    let undone = world.hand_over(&revert(&job)).await;
+    assert!(undone.reasons.is_none(), "{:?}", codes_of(&undone));
+    assert_eq!(count(world, 9).await, 19, "each came back once");
+});
