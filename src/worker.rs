@@ -8,13 +8,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::{Broker, Channel, Consumer, Incoming, Outgoing};
 use crate::job::{Step, StepKind, rejection};
 use crate::retry::Pauses;
 use crate::stages::{Context, Outcome, Reason, cutter, due, finalizer, mover, now, planner, relay, sweeper};
+use crate::store::ledger::outbox::Letter;
 use crate::store::{Cause, Error};
 
 /// What a worker runs.
@@ -66,11 +69,20 @@ pub async fn run(
     pace: Pace,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
-    let worker = Worker { context, broker: broker.clone(), pace, stop: CancellationToken::new() };
+    let mut worker = Worker { context, broker: broker.clone(), pace, stop: CancellationToken::new() };
     let mut tasks = JoinSet::new();
+    if roles.contains(&Role::Relay) && broker.needs_relay() {
+        // The relay's own store has no courier: it ends when everybody who could hand it something has.
+        let relay = worker.clone();
+        let (store, fresh) = worker.context.store.with_courier();
+        worker.context.store = store;
+        tasks.spawn(relay.relay(fresh));
+    }
     if roles.contains(&Role::Planner) {
         for _ in 0..pace.planners.max(1) {
-            let prefetch = u16::try_from(worker.context.limits.group.max(1)).unwrap_or(u16::MAX);
+            // While one group is planned, the next one arrives.
+            let prefetch = worker.context.limits.group.max(1).saturating_mul(2);
+            let prefetch = u16::try_from(prefetch).unwrap_or(u16::MAX);
             let consumer = broker.consume(Channel::Requests, prefetch).await.context("consuming requests")?;
             tasks.spawn(worker.clone().plan(consumer));
         }
@@ -80,9 +92,6 @@ pub async fn run(
             let consumer = broker.consume(Channel::Steps, 1).await.context("consuming steps")?;
             tasks.spawn(worker.clone().step(consumer));
         }
-    }
-    if roles.contains(&Role::Relay) && broker.needs_relay() {
-        tasks.spawn(worker.clone().relay());
     }
     if roles.contains(&Role::Sweeper) {
         tasks.spawn(worker.clone().sweep());
@@ -107,14 +116,17 @@ struct Worker {
 
 impl Worker {
     async fn drain(self, mut tasks: JoinSet<()>) {
-        tracing::info!(grace = ?self.pace.grace, "the worker takes nothing more and finishes what it holds");
-        self.stop.cancel();
+        let Worker { context, broker, pace, stop } = self;
+        tracing::info!(grace = ?pace.grace, "the worker takes nothing more and finishes what it holds");
+        // This is one who could hand something to the relay.
+        drop(context);
+        stop.cancel();
         let finished = async { while tasks.join_next().await.is_some() {} };
-        if tokio::time::timeout(self.pace.grace, finished).await.is_err() {
+        if tokio::time::timeout(pace.grace, finished).await.is_err() {
             tracing::warn!("the grace is over: what is not finished will be done again elsewhere");
         }
         tasks.shutdown().await;
-        self.broker.close().await;
+        broker.close().await;
     }
 
     /// The planner: takes what is waiting, up to a group, without waiting for more.
@@ -210,27 +222,53 @@ impl Worker {
         }
     }
 
-    async fn relay(self) {
+    /// Carries what this process's commits hand over as it comes, and looks for the rest now and then.
+    async fn relay(self, mut fresh: mpsc::Receiver<Letter>) {
+        let mut look = tokio::time::interval(self.pace.poll.max(Duration::from_millis(1)));
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut retries = Pauses::RECONNECT.start("carrying the outbox");
-        while !self.stop.is_cancelled() {
-            // Listening begins before looking: what is left in between rings as well.
-            let filled = self.context.store.outbox_filled.notified();
-            tokio::pin!(filled);
-            filled.as_mut().enable();
-            match relay::carry(&self.context, self.broker.as_ref(), self.pace.relay_batch).await {
-                Ok(0) => {
-                    let wait = tokio::time::timeout(self.pace.poll, filled);
-                    let _ = self.stop.run_until_cancelled(wait).await;
-                }
-                Ok(_) => retries.reset(),
+        let mut letters = Vec::new();
+        loop {
+            let carried = tokio::select! {
+                biased;
+                () = self.stop.cancelled() => break,
+                _ = fresh.recv_many(&mut letters, self.pace.relay_batch as usize) => self.deliver(&mut letters).await,
+                _ = look.tick() => self.carry_all().await,
+            };
+            match carried {
+                Ok(()) => retries.reset(),
                 Err(error) => {
                     let _ = self.stop.run_until_cancelled(retries.after(&error)).await;
                 }
             }
         }
-        // The last messages of what was finished while draining.
-        if let Err(error) = relay::carry(&self.context, self.broker.as_ref(), self.pace.relay_batch).await {
-            tracing::debug!(%error, "the outbox keeps its messages for the next worker");
+        self.carry_the_last(fresh).await;
+    }
+
+    /// Delivers what was handed over, but for what has waited for so long that others may carry it.
+    async fn deliver(&self, letters: &mut Vec<Letter>) -> Result<(), Error> {
+        let now = now();
+        letters.retain(|letter| letter.leased_until.is_some_and(|until| until > now));
+        let delivered = relay::deliver(&self.context, self.broker.as_ref(), letters).await;
+        letters.clear();
+        delivered
+    }
+
+    async fn carry_all(&self) -> Result<(), Error> {
+        while relay::carry(&self.context, self.broker.as_ref(), self.pace.relay_batch).await? > 0
+            && !self.stop.is_cancelled()
+        {}
+        Ok(())
+    }
+
+    /// The last messages of what was finished while draining.
+    async fn carry_the_last(&self, mut fresh: mpsc::Receiver<Letter>) {
+        let mut letters = Vec::new();
+        while fresh.recv_many(&mut letters, self.pace.relay_batch as usize).await > 0 {
+            if let Err(error) = self.deliver(&mut letters).await {
+                tracing::debug!(%error, "the outbox keeps its messages for the next worker");
+                return;
+            }
         }
     }
 

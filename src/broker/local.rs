@@ -44,9 +44,7 @@ impl LocalBroker {
         let now = OffsetDateTime::now_utc();
         let session = self.store.begin(PUBLISH).await?;
         outbox::insert(&session, messages.iter().map(|message| message.to_letter(now)).collect()).await?;
-        session.commit().await?;
-        self.store.outbox_filled.notify_waiters();
-        Ok(())
+        session.commit().await
     }
 }
 
@@ -92,7 +90,7 @@ impl Feed {
         let mut retries = Pauses::RECONNECT.start("claiming messages of the outbox");
         loop {
             // Listening begins before looking: what is left in between rings as well.
-            let filled = self.store.outbox_filled.notified();
+            let filled = self.store.post.filled();
             tokio::pin!(filled);
             filled.as_mut().enable();
             match self.hand_out().await {

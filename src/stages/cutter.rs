@@ -50,9 +50,7 @@ pub async fn cut(context: &Context, id: JobId) -> Result<()> {
     }
     outbox::insert(&session, left).await?;
     jobs::update(&session, State::Cutting, job).await?;
-    session.commit().await?;
-    context.store.outbox_filled.notify_waiters();
-    Ok(())
+    session.commit().await
 }
 
 /// Cuts on in the references: the next chunks, and whether everything is cut by now.

@@ -82,9 +82,7 @@ async fn start_scheduled(context: &Context, id: JobId, at_once: bool) -> Result<
     outbox::insert(&session, left).await?;
     jobs::update(&session, State::Scheduled, job).await?;
     jobs::insert(&session, follows.into_iter().collect()).await?;
-    session.commit().await?;
-    context.store.outbox_filled.notify_waiters();
-    Ok(())
+    session.commit().await
 }
 
 /// A scheduled job's request, and whom it concerns.

@@ -42,9 +42,7 @@ pub async fn finalize(context: &Context, id: JobId) -> Result<()> {
     outbox::insert(&session, left).await?;
     jobs::update(&session, State::Finalizing, job).await?;
     jobs::insert(&session, follows.into_iter().collect()).await?;
-    session.commit().await?;
-    context.store.outbox_filled.notify_waiters();
-    Ok(())
+    session.commit().await
 }
 
 /// Counts what is left of a job: it is completed, goes round again, or needs attention.
@@ -174,9 +172,7 @@ pub async fn recount(context: &Context, id: JobId) -> Result<()> {
     }
     outbox::insert(&session, left).await?;
     jobs::update(&session, State::Completed, job).await?;
-    session.commit().await?;
-    context.store.outbox_filled.notify_waiters();
-    Ok(())
+    session.commit().await
 }
 
 /// Locks the leaver and everybody who may still receive something: of a job that has ended, they may leave themselves.

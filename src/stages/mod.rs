@@ -41,6 +41,7 @@ mod writing;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use time::OffsetDateTime;
@@ -129,6 +130,8 @@ pub struct Limits {
 /// The catalog that new jobs are planned with, and those that others were.
 pub struct Catalogs {
     current: Arc<Catalog>,
+    /// Whether this process has committed the current one's text to the ledger.
+    is_kept: AtomicBool,
     by_hash: RwLock<HashMap<String, Arc<Catalog>>>,
 }
 
@@ -137,12 +140,26 @@ impl Catalogs {
     pub fn new(current: Catalog) -> Catalogs {
         let current = Arc::new(current);
         let by_hash = RwLock::new(HashMap::from([(current.hash.clone(), current.clone())]));
-        Catalogs { current, by_hash }
+        Catalogs { current, is_kept: AtomicBool::new(false), by_hash }
     }
 
     /// The catalog of new jobs.
     pub fn current(&self) -> Arc<Catalog> {
         self.current.clone()
+    }
+
+    /// Keeps the text of the catalog of new jobs in the ledger, in a transaction that makes one. Once it has committed,
+    /// [`Catalogs::kept`] spares the next ones.
+    pub async fn keep(&self, session: &Session, now: OffsetDateTime) -> Result<()> {
+        match self.is_kept.load(Ordering::Relaxed) {
+            true => Ok(()),
+            false => catalogs::remember(session, &self.current, now).await,
+        }
+    }
+
+    /// A transaction that kept the catalog's text has committed.
+    pub fn kept(&self) {
+        self.is_kept.store(true, Ordering::Relaxed);
     }
 
     /// The catalog that a job was planned with, checked against the schema as it is now.

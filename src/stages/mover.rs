@@ -57,7 +57,7 @@ async fn move_one(context: &Context, id: JobId) -> std::result::Result<(), Failu
     let now = now();
     let session = context.store.begin(MOVE).await?;
     let Some(chunk) = chunks::take(&session, id.0, now).await? else {
-        return Ok(end_of_chunks(context, session, id, now).await?);
+        return Ok(end_of_chunks(session, id, now).await?);
     };
     let taken = chunk.clone();
     let with_chunk = |error| Failure { error, chunk: Some(Box::new(taken.clone())) };
@@ -74,17 +74,16 @@ async fn move_one(context: &Context, id: JobId) -> std::result::Result<(), Failu
         let gone = move_chunk(&session, context, &job, chunk, began, now).await?;
         if !gone.is_empty() {
             // In this transaction: whoever names other successors waits for it, and is not stopped for the old ones.
-            return Ok(stop_within(context, session, id, gone, now).await?);
+            return Ok(stop_within(session, id, gone, now).await?);
         }
     }
     match chunks::any_open(&session, job.id).await? {
         true => {
             outbox::insert(&session, vec![letters::step(StepKind::Ticket, &job, now)]).await?;
             session.commit().await.map_err(with_chunk)?;
-            context.store.outbox_filled.notify_waiters();
             Ok(())
         }
-        false => Ok(end_of_chunks(context, session, id, now).await.map_err(with_chunk)?),
+        false => Ok(end_of_chunks(session, id, now).await.map_err(with_chunk)?),
     }
 }
 
@@ -203,7 +202,7 @@ async fn close(session: &Session, mut chunk: Chunk, counts: Counts, began: Insta
 /// No open chunk is left that this transaction could see. Under the job's lock, and so behind every cut that was
 /// committed, it looks again: whoever closes the last chunk of a job that is cut hands it to the finalizer. Of two who
 /// close the last two chunks at once, the second waits for the first here, or finds its own to be the last.
-async fn end_of_chunks(context: &Context, session: Session, id: JobId, now: OffsetDateTime) -> Result<()> {
+async fn end_of_chunks(session: Session, id: JobId, now: OffsetDateTime) -> Result<()> {
     let Some(mut job) = jobs::lock(&session, id.0).await? else { return Ok(()) };
     let standing = chunks::standing_of(&session, job.id).await?;
     let mut left = Vec::new();
@@ -225,9 +224,7 @@ async fn end_of_chunks(context: &Context, session: Session, id: JobId, now: Offs
         }
     }
     outbox::insert(&session, left).await?;
-    session.commit().await?;
-    context.store.outbox_filled.notify_waiters();
-    Ok(())
+    session.commit().await
 }
 
 /// Notes that a chunk failed. It rests, and comes again by a ticket of its own. After the last attempt a chunk that the
@@ -259,24 +256,16 @@ async fn give_up(context: &Context, id: JobId, failed: &Chunk, error: &Error) ->
     }
     chunks::update(&session, chunk).await?;
     outbox::insert(&session, vec![letters::step(StepKind::Ticket, &job, due)]).await?;
-    session.commit().await?;
-    context.store.outbox_filled.notify_waiters();
-    Ok(())
+    session.commit().await
 }
 
 /// Stops a job that cannot go on, such as one whose successors are gone: what was moved stays moved, and a person decides.
 pub async fn stop(context: &Context, id: JobId, reasons: Vec<Rejection>) -> Result<()> {
     let session = context.store.begin(GIVE_UP).await?;
-    stop_within(context, session, id, reasons, now()).await
+    stop_within(session, id, reasons, now()).await
 }
 
-async fn stop_within(
-    context: &Context,
-    session: Session,
-    id: JobId,
-    reasons: Vec<Rejection>,
-    now: OffsetDateTime,
-) -> Result<()> {
+async fn stop_within(session: Session, id: JobId, reasons: Vec<Rejection>, now: OffsetDateTime) -> Result<()> {
     let Some(mut job) = jobs::lock(&session, id.0).await? else { return Ok(()) };
     let from = job.state()?;
     if next(from, Happening::Stuck).is_err() {
@@ -286,7 +275,5 @@ async fn stop_within(
     audit::append(&session, vec![super::writing::audit_entry(&job)]).await?;
     outbox::insert(&session, left).await?;
     jobs::update(&session, from, job).await?;
-    session.commit().await?;
-    context.store.outbox_filled.notify_waiters();
-    Ok(())
+    session.commit().await
 }

@@ -18,7 +18,7 @@ use crate::plan::{Asks, Facts, judge_requester};
 use crate::retry::Pauses;
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::outbox::Letter;
-use crate::store::ledger::{audit, catalogs, chunks, jobs, references, requests};
+use crate::store::ledger::{audit, chunks, jobs, references, requests};
 use crate::store::{Result, Session, host};
 
 /// The transaction of an order.
@@ -99,10 +99,10 @@ async fn take_once(
         }
         false => writing.rejected(Job { started_at: None, ..job }, reasons, now),
     }
-    catalogs::remember(&session, catalog, now).await?;
+    context.catalogs.keep(&session, now).await?;
     writing.write(&session).await?;
     session.commit().await?;
-    context.store.outbox_filled.notify_waiters();
+    context.catalogs.kept();
     Ok(Outcome::Done)
 }
 

@@ -17,7 +17,7 @@ use crate::contract::{AnyRequest, JobId, Rejection, Request, Unreadable, UserId,
 use crate::plan::group::{Parties, groups};
 use crate::plan::{Plan, Verdict, fit};
 use crate::retry::Pauses;
-use crate::store::ledger::{catalogs, entity, requests};
+use crate::store::ledger::{entity, requests};
 use crate::store::{Error, Result, Session, host};
 
 /// The transaction of a group of requests.
@@ -246,13 +246,13 @@ async fn plan(context: &Context, catalog: &Catalog, group: &[&Asked], at_once: b
         }
         settled.outcomes.push((asked.place, Outcome::Done));
     }
-    catalogs::remember(&session, catalog, now).await?;
+    context.catalogs.keep(&session, now).await?;
     let begun = start(&session, context, catalog, ready, at_once, now).await?;
     let locked_out = lock_out(&session, catalog, locked_out, now).await?;
     begun.into_iter().chain(locked_out).for_each(|begun| writing.begun(begun));
     writing.write(&session).await?;
     session.commit().await?;
-    context.store.outbox_filled.notify_waiters();
+    context.catalogs.kept();
     Ok(settled)
 }
 

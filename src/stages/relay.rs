@@ -1,13 +1,14 @@
-//! The relay: carries the outbox to the broker. It claims rows by a short lease, publishes them with confirms, and deletes
-//! what was confirmed; no transaction is open while it waits for the broker. Run twice, or killed between, a message is
-//! published twice under the same id, which changes nothing.
+//! The relay: carries the outbox to the broker. What a commit of this process left is handed to it; what others left, and
+//! what has become due, it claims by a short lease. It publishes with confirms, and deletes what was confirmed; no transaction
+//! is open while it waits for the broker. Run twice, or killed between, a message is published twice under the same id, which
+//! changes nothing.
 
 use std::time::Duration;
 
 use super::{Context, now};
 use crate::broker::{Broker, Channel, Outgoing};
 use crate::store::Result;
-use crate::store::ledger::outbox;
+use crate::store::ledger::outbox::{self, Letter};
 
 /// The transaction that claims.
 pub const CLAIM: &str = "relay_claim";
@@ -20,18 +21,24 @@ const LEASE: Duration = Duration::from_secs(60);
 /// How long a message rests that the broker did not take.
 const REST: Duration = Duration::from_secs(1);
 
-/// Carries one batch; how many messages it found.
+/// Claims one batch and carries it; how many messages it found.
 pub async fn carry(context: &Context, broker: &dyn Broker, batch: u64) -> Result<usize> {
     let claimed_at = now();
     let session = context.store.begin(CLAIM).await?;
     let channels = Channel::ALL.map(Channel::name);
     let letters = outbox::claim(&session, &channels, claimed_at, claimed_at + LEASE, batch).await?;
     session.commit().await?;
+    deliver(context, broker, &letters).await?;
+    Ok(letters.len())
+}
+
+/// Carries messages that are this process's by a lease.
+pub async fn deliver(context: &Context, broker: &dyn Broker, letters: &[Letter]) -> Result<()> {
     if letters.is_empty() {
-        return Ok(0);
+        return Ok(());
     }
     let mut messages = Vec::with_capacity(letters.len());
-    for letter in &letters {
+    for letter in letters {
         messages.push(
             Outgoing::from_letter(letter)
                 .map_err(|error| crate::store::Error::unexpected("carrying the outbox", error.to_string()))?,
@@ -55,6 +62,5 @@ pub async fn carry(context: &Context, broker: &dyn Broker, batch: u64) -> Result
     if !refused.is_empty() {
         outbox::release(&session, &refused, now() + REST).await?;
     }
-    session.commit().await?;
-    Ok(letters.len())
+    session.commit().await
 }

@@ -293,7 +293,5 @@ pub async fn start_due(context: &Context, job: Job, now: OffsetDateTime) -> Resu
     audit::append(&session, vec![audit_entry(&job)]).await?;
     outbox::insert(&session, left).await?;
     jobs::update(&session, State::Scheduled, job).await?;
-    session.commit().await?;
-    context.store.outbox_filled.notify_waiters();
-    Ok(())
+    session.commit().await
 }

@@ -41,7 +41,6 @@ pub async fn sweep(context: &Context) -> Result<usize> {
         jobs::update(&session, State::Completed, job).await?;
     }
     session.commit().await?;
-    context.store.outbox_filled.notify_waiters();
     Ok(dispatched)
 }
 

@@ -9,6 +9,7 @@ pub mod error;
 pub mod fault;
 pub mod host;
 pub mod ledger;
+pub mod post;
 mod session;
 pub mod sql;
 
@@ -19,11 +20,13 @@ use sea_orm::{
     AccessMode, ConnectionTrait, Database, DatabaseConnection, IsolationLevel, SqliteTransactionMode,
     TransactionOptions, TransactionTrait,
 };
-use tokio::sync::Notify;
+use tokio::sync::mpsc;
 
 pub use self::connect::Settings;
 pub use self::error::{Cause, Error, Result};
 use self::fault::Probe;
+use self::ledger::outbox::Letter;
+use self::post::Post;
 pub use self::session::{Locking, Session};
 use self::sql::Sql;
 use crate::catalog::Engine;
@@ -35,8 +38,8 @@ pub struct Store {
     settings: Settings,
     write: DatabaseConnection,
     read: DatabaseConnection,
-    /// Rung after a commit that left messages in the outbox. It carries nothing: the relay looks for itself.
-    pub outbox_filled: Arc<Notify>,
+    /// Where commits put messages that leave.
+    pub post: Post,
     probe: Option<Arc<dyn Probe>>,
 }
 
@@ -44,20 +47,19 @@ impl Store {
     /// Connects. Nothing is created, but for SQLite's file where the URL allows it.
     pub async fn open(settings: &Settings) -> Result<Store> {
         let (engine, write, read) = connect::connect(settings).await?;
-        Ok(Store {
-            engine,
-            settings: settings.clone(),
-            write,
-            read,
-            outbox_filled: Arc::new(Notify::new()),
-            probe: None,
-        })
+        Ok(Store { engine, settings: settings.clone(), write, read, post: Post::default(), probe: None })
     }
 
     /// The same store, with a probe at the points of every step.
     pub fn with_probe(mut self, probe: Arc<dyn Probe>) -> Store {
         self.probe = Some(probe);
         self
+    }
+
+    /// The same store for a process whose relay is to receive what commits leave.
+    pub fn with_courier(&self) -> (Store, mpsc::Receiver<Letter>) {
+        let (post, received) = self.post.with_courier();
+        (Store { post, ..self.clone() }, received)
     }
 
     /// The engine behind it.
@@ -74,7 +76,7 @@ impl Store {
         };
         let transaction = self.write.begin_with_options(options).await;
         let transaction = transaction.map_err(|error| Error::of(&format!("beginning {step}"), &error))?;
-        Ok(Session::transaction(self.engine, transaction, step, self.probe.clone()))
+        Ok(Session::transaction(self.engine, transaction, step, self.probe.clone(), &self.post))
     }
 
     /// Begins a snapshot that is only read: what it sees is of one moment.
@@ -90,7 +92,7 @@ impl Store {
         };
         let transaction = self.read.begin_with_options(options).await;
         let transaction = transaction.map_err(|error| Error::of("beginning a snapshot", &error))?;
-        Ok(Session::transaction(self.engine, transaction, "snapshot", None))
+        Ok(Session::transaction(self.engine, transaction, "snapshot", None, &self.post))
     }
 
     /// The reading pool: each statement sees what is committed when it runs.

@@ -9,6 +9,7 @@ use sea_orm::{
 
 use super::error::{Error, Result};
 use super::fault::{Point, Probe};
+use super::post::{Leaving, Post};
 use super::sql::Sql;
 use crate::catalog::Engine;
 
@@ -22,6 +23,7 @@ pub struct Session {
     /// The step that this is the transaction of, for the log and for what tests make fail.
     step: &'static str,
     probe: Option<Arc<dyn Probe>>,
+    leaving: Leaving,
 }
 
 /// Whether rows that are read are locked until the transaction ends.
@@ -51,12 +53,13 @@ impl Session {
         inner: DatabaseTransaction,
         step: &'static str,
         probe: Option<Arc<dyn Probe>>,
+        post: &Post,
     ) -> Session {
-        Session { engine, inner: Inner::Transaction(inner), step, probe }
+        Session { engine, inner: Inner::Transaction(inner), step, probe, leaving: Leaving::new(post) }
     }
 
     pub(super) fn pool(engine: Engine, inner: DatabaseConnection) -> Session {
-        Session { engine, inner: Inner::Pool(inner), step: "read", probe: None }
+        Session { engine, inner: Inner::Pool(inner), step: "read", probe: None, leaving: Leaving::default() }
     }
 
     /// The engine behind it.
@@ -85,18 +88,25 @@ impl Session {
         Ok(result.rows_affected())
     }
 
-    /// Commits, where this is a transaction. An error leaves the outcome unknown: what was done must be found by looking.
+    /// What this transaction leaves in the outbox.
+    pub(super) fn leaving(&self) -> &Leaving {
+        &self.leaving
+    }
+
+    /// Commits, where this is a transaction, and tells the relay of what it leaves in the outbox. An error leaves the
+    /// outcome unknown: what was done must be found by looking.
     pub async fn commit(self) -> Result<()> {
         let doing = format!("committing {}", self.step);
         self.check(Point::BeforeCommit)?;
-        let (step, probe) = (self.step, self.probe);
+        let (step, probe, leaving) = (self.step, self.probe, self.leaving);
         if let Inner::Transaction(transaction) = self.inner {
             transaction.commit().await.map_err(|error| Error::of(&doing, &error))?;
         }
-        match probe {
-            Some(probe) => probe.at(step, Point::AfterCommit),
-            None => Ok(()),
+        if let Some(probe) = probe {
+            probe.at(step, Point::AfterCommit)?;
         }
+        leaving.hand_over();
+        Ok(())
     }
 
     /// Marks where [`Session::back_to_savepoint`] goes back to. One at a time.

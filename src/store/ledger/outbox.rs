@@ -1,30 +1,59 @@
 //! The outbox: messages that leave with the transaction that wrote them. Without a broker it is the queue itself.
 
-use sea_orm::sea_query::{Expr, LockBehavior, LockType};
+use std::collections::HashMap;
+
+use sea_orm::sea_query::{Expr, LockBehavior, LockType, Query};
 use sea_orm::{
-    ActiveValue, ColumnTrait, Condition, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+    ActiveValue, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
+    QueryResult, QuerySelect, QueryTrait,
 };
 use time::OffsetDateTime;
+use uuid::Uuid;
 
-use super::entity::outbox::{Column, Entity};
+use super::entity::outbox::{ActiveModel, Column, Entity};
 use super::failed;
 use crate::catalog::Engine;
+use crate::store::post::FIRST_LEASE;
 use crate::store::{Result, Session};
 
 pub use super::entity::outbox::Model as Letter;
 
-/// Adds messages; their ids are given here.
+/// Adds messages; their ids are given here. Those that are due go to the relay of this process with the commit.
 pub async fn insert(session: &Session, letters: Vec<Letter>) -> Result<()> {
     if letters.is_empty() {
         return Ok(());
     }
-    let rows = letters.into_iter().map(|letter| {
-        let mut row = letter.into_active_model();
-        row.id = ActiveValue::NotSet;
-        row
-    });
-    Entity::insert_many(rows).exec_without_returning(session).await.map_err(failed("writing to the outbox"))?;
+    let now = OffsetDateTime::now_utc();
+    let (mut due, later): (Vec<Letter>, Vec<Letter>) =
+        letters.into_iter().partition(|letter| session.leaving().has_courier() && letter.due_at <= now);
+    if !later.is_empty() {
+        let insert = Entity::insert_many(later.into_iter().map(row));
+        insert.exec_without_returning(session).await.map_err(failed("writing to the outbox"))?;
+    }
+    due.iter_mut().for_each(|letter| letter.leased_until = Some(now + FIRST_LEASE));
+    let numbers = insert_numbered(session, &due).await?;
+    due.iter_mut().for_each(|letter| letter.id = numbers.get(&letter.message_id).copied().unwrap_or_default());
+    session.leaving().note(due);
     Ok(())
+}
+
+/// Adds messages; their ids, by what they are known by outside.
+async fn insert_numbered(session: &Session, letters: &[Letter]) -> Result<HashMap<Uuid, i64>> {
+    let doing = "writing to the outbox";
+    if letters.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let mut insert = Entity::insert_many(letters.iter().cloned().map(row)).into_query();
+    insert.returning(Query::returning().columns([Column::Id, Column::MessageId]));
+    let rows = session.query_all(&insert).await.map_err(failed(doing))?;
+    let read = |row: QueryResult| Ok((row.try_get("", "message_id")?, row.try_get("", "id")?));
+    rows.into_iter().map(read).collect::<std::result::Result<_, DbErr>>().map_err(failed(doing))
+}
+
+fn row(letter: Letter) -> ActiveModel {
+    let mut row = letter.into_active_model();
+    row.id = ActiveValue::NotSet;
+    row
 }
 
 /// Claims due messages of these channels until a time, in their order. Who claims and dies leaves them to others then.

@@ -1,0 +1,109 @@
+//! The databases that the contestants work on: the reference CRM, filled set-based.
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use crate::server::{Database, Server};
+use crate::worker::Setup;
+
+/// The administrator who asks.
+pub const ADMINISTRATOR: u64 = 1;
+/// Who receives where it is one.
+pub const SUCCESSOR: u64 = 11;
+/// The first of twenty who receive in turn.
+pub const FIRST_OF_TWENTY: u64 = 21;
+/// The leaver of a big move.
+pub const LEAVER: u64 = 50;
+/// The first of the small leavers.
+pub const FIRST_LEAVER: u64 = 1_000;
+
+/// The catalog that contestants work by, as a file.
+pub const CATALOG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/catalog.toml");
+
+/// A database with the reference CRM and the ledger, and who is always there.
+pub async fn host(server: &Server, name: &str) -> Result<Database> {
+    let database = server.create(name).await?;
+    let setup = Setup { database: &database.url, broker: "local", prefix: "bench", catalog: CATALOG, extra: &[] };
+    setup.run(&["migrate", "--reference-crm"])?;
+    let staff = format!(
+        "INSERT INTO organizations (id, name) VALUES (1, 'Bench'); \
+         INSERT INTO users (id, org_id, name, username, email, status, role) \
+           SELECT i, 1, 'User ' || i, 'user' || i, 'user' || i || '@example.com', 'active', \
+             CASE i WHEN {ADMINISTRATOR} THEN 'admin' ELSE 'member' END FROM generate_series(1, {LEAVER} + 9) AS i; \
+         INSERT INTO licenses (org_id, user_id) SELECT 1, id FROM users;"
+    );
+    database.run(&staff).await?;
+    Ok(database)
+}
+
+/// Contacts, every `share`-th of them the leaver's, the others spread over ten colleagues.
+pub async fn fill_contacts(database: &Database, contacts: u64, share: u64) -> Result<()> {
+    database
+        .run(&format!(
+            "SET session_replication_role = replica; \
+             INSERT INTO contacts (org_id, owner_id, created_by, name, email, company) \
+               SELECT 1, CASE WHEN i % {share} = 0 THEN {LEAVER} ELSE 41 + i % 9 END, 1, \
+                 'Contact ' || i, 'c' || i || '@example.net', 'Company ' || i % 1000 FROM generate_series(1, {contacts}) AS i;"
+        ))
+        .await?;
+    database.settle().await
+}
+
+/// Small leavers, each with 15 contacts, 4 leads, 4 pending and 4 completed tasks, and 6 whom they follow.
+pub async fn fill_leavers(database: &Database, leavers: u64) -> Result<()> {
+    let all = format!("generate_series({FIRST_LEAVER}, {}) AS i", FIRST_LEAVER + leavers - 1);
+    // By rounds and not by leavers: what one leaver owns lies apart, as it does in a host that has been in use.
+    let owned = |table: &str, each: u64, columns: &str, values: &str| {
+        format!(
+            "INSERT INTO {table} (org_id, owner_id, created_by, {columns}) \
+               SELECT 1, i, 1, {values} FROM generate_series(1, {each}) AS n, {all} ORDER BY n, i;"
+        )
+    };
+    let script = [
+        "SET session_replication_role = replica;".to_owned(),
+        format!(
+            "INSERT INTO users (id, org_id, name, username, email, status, role) \
+               SELECT i, 1, 'User ' || i, 'user' || i, 'user' || i || '@example.com', 'active', 'member' FROM {all};"
+        ),
+        format!("INSERT INTO licenses (org_id, user_id) SELECT 1, i FROM {all};"),
+        owned("contacts", 15, "name, email", "'Contact', i || '.' || n || '@example.net'"),
+        owned("opportunities", 4, "name, stage", "'Lead', 'new'"),
+        owned("tasks", 4, "title, status", "'Call', 'pending'"),
+        owned("tasks", 4, "title, status, completed_at", "'Mail', 'completed', now()"),
+        format!(
+            "INSERT INTO follows (follower_id, followed_id) SELECT i, 11 + n FROM generate_series(1, 6) AS n, {all};"
+        ),
+    ];
+    database.run(&script.concat()).await?;
+    database.settle().await
+}
+
+/// A small leaver's request.
+pub fn small_request(leaver: u64) -> Value {
+    let to = json!({ "user": successor_of(leaver).to_string() });
+    request(&format!("bench-{leaver}"), leaver, json!({ "contact": to, "lead": to, "task": to }))
+}
+
+/// Who receives from a small leaver: one of twenty.
+pub fn successor_of(leaver: u64) -> u64 {
+    FIRST_OF_TWENTY + leaver % 20
+}
+
+/// Everything of the big leaver to one.
+pub fn big_request() -> Value {
+    request("bench-big", LEAVER, json!({ "contact": { "user": SUCCESSOR.to_string() } }))
+}
+
+/// Everything of the big leaver to twenty, one each in turn.
+pub fn ratio_request() -> Value {
+    let shares: Vec<Value> =
+        (0..20).map(|n| json!({ "user": (FIRST_OF_TWENTY + n).to_string(), "amount": 1 })).collect();
+    request("bench-ratio", LEAVER, json!({ "contact": { "logic": "ratio", "shares": shares } }))
+}
+
+fn request(id: &str, leaver: u64, reassign: Value) -> Value {
+    json!({
+        "request_id": id, "org_id": "1", "user_id": leaver.to_string(), "requested_by": ADMINISTRATOR.to_string(),
+        "reassign": reassign,
+    })
+}

@@ -1,0 +1,91 @@
+//! An application that enqueues requests and listens for what became of them, on a connection of its own.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use futures_util::StreamExt;
+use lapin::options::{
+    BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions, QueueBindOptions, QueueDeclareOptions,
+};
+use lapin::types::FieldTable;
+use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, Consumer};
+use serde_json::Value;
+
+/// How long an answer may take before the benchmark gives up.
+const LIMIT: Duration = Duration::from_secs(1800);
+
+pub struct Application {
+    connection: Connection,
+    channel: Channel,
+    events: Consumer,
+    prefix: String,
+}
+
+impl Application {
+    /// Connects; the worker has declared the exchanges by now.
+    pub async fn connect(amqp: &str, prefix: &str) -> Result<Application> {
+        let connection = Connection::connect(amqp, ConnectionProperties::default()).await?;
+        let channel = connection.create_channel().await?;
+        channel.confirm_select(ConfirmSelectOptions::default()).await?;
+        let exclusive = QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() };
+        let queue = channel.queue_declare("".into(), exclusive, FieldTable::default()).await?;
+        for key in ["handover.deactivation.completed", "handover.deactivation.rejected"] {
+            let options = QueueBindOptions::default();
+            let exchange = format!("{prefix}.events");
+            channel
+                .queue_bind(queue.name().clone(), exchange.into(), key.into(), options, FieldTable::default())
+                .await?;
+        }
+        let consume = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
+        let events = channel.basic_consume(queue.name().clone(), "".into(), consume, FieldTable::default()).await?;
+        Ok(Application { connection, channel, events, prefix: prefix.to_owned() })
+    }
+
+    /// Publishes requests, persistent, and waits until the broker has confirmed them all.
+    pub async fn publish(&self, requests: &[Value]) -> Result<()> {
+        let mut confirms = Vec::with_capacity(requests.len());
+        for request in requests {
+            let properties =
+                BasicProperties::default().with_delivery_mode(2).with_content_type("application/json".into());
+            let body = serde_json::to_vec(request)?;
+            let (exchange, key) = (self.prefix.as_str().into(), "request.deactivate".into());
+            let options = BasicPublishOptions::default();
+            confirms.push(self.channel.basic_publish(exchange, key, options, &body, properties).await?);
+        }
+        for confirm in confirms {
+            confirm.await?;
+        }
+        Ok(())
+    }
+
+    /// Waits for so many completed jobs.
+    pub async fn await_completed(&mut self, jobs: usize) -> Result<()> {
+        for _ in 0..jobs {
+            let delivery = tokio::time::timeout(LIMIT, self.events.next()).await.context("no event came in time")?;
+            let delivery = delivery.context("the broker went away")??;
+            if delivery.routing_key.as_str() != "handover.deactivation.completed" {
+                bail!("a job was rejected: {}", String::from_utf8_lossy(&delivery.data));
+            }
+        }
+        Ok(())
+    }
+
+    /// From the first request's publishing to the last completed event.
+    pub async fn run(&mut self, requests: &[Value]) -> Result<Duration> {
+        let began = Instant::now();
+        self.publish(requests).await?;
+        self.await_completed(requests.len()).await?;
+        Ok(began.elapsed())
+    }
+
+    /// Removes what the worker declared.
+    pub async fn clean_up(self) -> Result<()> {
+        for queue in ["requests", "steps", "dead"] {
+            self.channel.queue_delete(format!("{}.{queue}", self.prefix).into(), Default::default()).await?;
+        }
+        for exchange in [self.prefix.clone(), format!("{}.events", self.prefix)] {
+            self.channel.exchange_delete(exchange.into(), Default::default()).await?;
+        }
+        Ok(self.connection.close(200, "done".into()).await?)
+    }
+}
