@@ -22,6 +22,7 @@ mod rules_requests;
 mod scheduled;
 mod steps;
 mod support;
+mod tls;
 mod undo_conflicts;
 mod undo_values;
 mod untidy_columns;
