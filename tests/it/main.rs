@@ -15,6 +15,7 @@ mod grants;
 mod keap;
 mod late;
 mod layers;
+mod organizations;
 mod property;
 mod recovery;
 mod rules;
