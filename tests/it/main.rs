@@ -11,6 +11,7 @@ mod bulk;
 mod catalog;
 mod cli;
 mod concurrency;
+mod forget;
 mod grants;
 mod keap;
 mod late;
