@@ -22,6 +22,7 @@ mod recovery;
 mod rules;
 mod rules_requests;
 mod scheduled;
+mod secrets;
 mod steps;
 mod support;
 mod tls;
