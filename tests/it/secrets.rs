@@ -2,6 +2,8 @@
 //! through, on good days and bad ones.
 
 use std::fs::File;
+use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
 
 use crate::support::process::{WorkerProcess, binary, borrowed, finish, run, settings, text};
 use crate::support::world::keap_request;
@@ -71,6 +73,42 @@ fn nothing_that_commands_and_a_worker_with_faults_write_holds_a_password() {
         assert_eq!(tokio::task::block_in_place(|| worker.stop()), 0);
         assert!(std::fs::metadata(folder.path().join("worker.log")).expect("a log").len() > 0);
         secrets::are_not_in_files(&secrets, folder.path());
+    });
+}
+
+/// Leads to the test's PostgreSQL, and takes longer to answer than sqlx thinks is normal, which it logs; its port.
+fn slow_way_to(world: &World) -> u16 {
+    let url = url::Url::parse(world.worker_url()).expect("a URL");
+    let server = (url.host_str().expect("a host").to_owned(), url.port().unwrap_or(5432));
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    std::thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            std::thread::sleep(Duration::from_millis(2500));
+            let server = TcpStream::connect(&server).expect("PostgreSQL");
+            let ways = [(client.try_clone(), server.try_clone()), (Ok(server), Ok(client))];
+            for (from, to) in ways {
+                let (mut from, mut to) = (from.expect("a stream"), to.expect("a stream"));
+                // Either side may end it.
+                std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+            }
+        }
+    });
+    port
+}
+
+#[test]
+fn what_is_logged_while_a_connection_is_made_holds_no_password() {
+    in_a_world(Setting::Servers, async |world| {
+        let secrets = secrets::of(&settings(world));
+        let mut slow = url::Url::parse(world.worker_url()).expect("a URL");
+        slow.set_port(Some(slow_way_to(world))).expect("a port");
+        for filter in ["trace", "sea_orm=trace,sqlx=trace"] {
+            let environment = [("HANDOVER_DATABASE__URL", slow.as_str()), ("HANDOVER_LOG__FILTER", filter)];
+            let ended = tokio::task::block_in_place(|| run(&environment, &["jobs"])).expect(0);
+            assert!(ended.err.contains("slow threshold"), "nothing was logged meanwhile: {}", ended.err);
+            secrets::are_not_in(&secrets, filter, &ended.err);
+        }
     });
 }
 
