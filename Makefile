@@ -1,11 +1,11 @@
 # What one does with this project, a target each. `make` alone lists them.
 
-.PHONY: help test lint services down
+.PHONY: help test lint deny services down
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-test: services ## run every test, on SQLite and on real servers
+test: services deny ## run every test, on SQLite and on real servers
 	@eval "$$(deploy/services env)" && cargo test --workspace --locked; status=$$?; \
 	echo "PostgreSQL and RabbitMQ stay up for the next run; to stop them: make down"; exit $$status
 
@@ -13,6 +13,9 @@ lint: ## check format, clippy and documentation; warnings are errors
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --document-private-items
+
+deny: ## check licenses, sources, bans and advisories of what we depend on
+	@deploy/deny
 
 services: ## start the servers that the tests need, and wait until they answer
 	@deploy/services up

@@ -2,7 +2,7 @@
 //! once, before anything starts.
 
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -10,7 +10,7 @@ use config::{Config, Environment, File, FileFormat};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::broker::amqp::AmqpSettings;
+use crate::broker::amqp::{AmqpSettings, TlsFiles};
 use crate::stages::Limits;
 use crate::store;
 use crate::worker::Pace;
@@ -83,6 +83,9 @@ struct DatabaseSection {
 #[serde(deny_unknown_fields)]
 struct BrokerSection {
     url: String,
+    ca_file: Option<PathBuf>,
+    cert_file: Option<PathBuf>,
+    key_file: Option<PathBuf>,
     prefix: String,
     #[serde(with = "humantime_serde")]
     publish_timeout: Duration,
@@ -98,6 +101,7 @@ const SECTIONS: [&str; 6] = ["catalog", "database", "broker", "worker", "limits"
 pub fn load(file: Option<&Path>) -> Result<Settings> {
     let mut builder = Config::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml));
     if let Some(file) = file {
+        check_toml(file)?;
         builder = builder.add_source(File::from(file).format(FileFormat::Toml));
     }
     let environment = Environment::with_prefix("HANDOVER").prefix_separator("_").separator("__").try_parsing(true);
@@ -113,6 +117,16 @@ pub fn load(file: Option<&Path>) -> Result<Settings> {
         Some(settings) if faults.0.is_empty() => Ok(settings),
         _ => bail!("{}", faults.all()),
     }
+}
+
+/// A parser shows the line that it does not understand, and that may hold a password: here it only says which.
+fn check_toml(file: &Path) -> Result<()> {
+    let unreadable = || format!("the configuration {} cannot be read", file.display());
+    let text = std::fs::read_to_string(file).with_context(unreadable)?;
+    let Err(error) = toml::from_str::<toml::Table>(&text) else { return Ok(()) };
+    let place = error.span().map_or(0, |span| span.start).min(text.len());
+    let line = text.as_bytes()[..place].iter().filter(|byte| **byte == b'\n').count() + 1;
+    bail!("{}: line {line} is no TOML: {}", unreadable(), error.message())
 }
 
 /// Whether a variable is a setting: others begin with HANDOVER_ too (the tests' servers, for one).
@@ -189,6 +203,7 @@ fn check_database(section: DatabaseSection, faults: &mut Faults) -> store::Setti
 }
 
 fn check_broker(section: BrokerSection, faults: &mut Faults) -> Option<Broker> {
+    let tls = check_tls(&section, faults);
     if section.url == "local" {
         return Some(Broker::Local);
     }
@@ -201,10 +216,24 @@ fn check_broker(section: BrokerSection, faults: &mut Faults) -> Option<Broker> {
         faults.add("`broker.prefix` is made of letters, digits, points, dashes and underscores, at most 100".into());
     }
     let mut settings = AmqpSettings::new(section.url, section.prefix);
+    settings.tls = tls;
     settings.publish_timeout = section.publish_timeout;
     settings.connect_timeout = section.connect_timeout;
     settings.heartbeat = section.heartbeat;
     Some(Broker::Amqp(settings))
+}
+
+/// Files that would not be used are a fault: whoever names them counts on them.
+fn check_tls(section: &BrokerSection, faults: &mut Faults) -> TlsFiles {
+    let BrokerSection { url, ca_file, cert_file, key_file, .. } = section;
+    let is_named = ca_file.is_some() || cert_file.is_some() || key_file.is_some();
+    if is_named && !url.starts_with("amqps://") {
+        faults.add("`broker.ca_file`, `cert_file` and `key_file` need a `broker.url` that begins with `amqps:`".into());
+    }
+    if cert_file.is_some() != key_file.is_some() {
+        faults.add("`broker.cert_file` and `broker.key_file` need each other".into());
+    }
+    TlsFiles { authority: ca_file.clone(), identity: cert_file.clone().zip(key_file.clone()) }
 }
 
 struct Faults(Vec<String>);

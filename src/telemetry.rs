@@ -7,12 +7,20 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{Log, LogFormat};
 
+/// What says too much, whatever the settings ask for. lapin logs bodies of returned messages, and what our own broker
+/// module tells anyhow. sea-orm's spans hold the database's URL, with its password: whatever is logged while it connects
+/// would show it.
+const SILENCED: [&str; 5] =
+    ["lapin", "sea_orm", "sea_orm::database", "sea_orm::driver::sqlx_postgres", "sea_orm::driver::sqlx_sqlite"];
+
 /// Starts logging, by `usual` where the settings have no filter.
 pub fn start(log: &Log, usual: &str) -> Result<()> {
     let filter = log.filter.as_deref().unwrap_or(usual);
     let filter = EnvFilter::try_new(filter).with_context(|| format!("`log.filter` is wrong: {filter}"))?;
-    // It logs bodies of returned messages, and what our own broker module tells anyhow.
-    let filter = filter.add_directive("lapin=off".parse().context("the directive lapin=off")?);
+    let filter = SILENCED.into_iter().try_fold(filter, |filter, target| {
+        let directive = format!("{target}=off").parse().with_context(|| format!("silencing {target}"))?;
+        anyhow::Ok(filter.add_directive(directive))
+    })?;
     let json = match log.format {
         LogFormat::Json => true,
         LogFormat::Text => false,

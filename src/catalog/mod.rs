@@ -13,6 +13,7 @@ mod file;
 pub mod guess;
 mod model;
 mod reference;
+mod rights;
 mod scan;
 mod schema;
 
@@ -24,6 +25,7 @@ pub use model::{Catalog, Column, Groups, InvitationStatus, Invitations, License,
 pub use reference::{
     Child, Disposition, Eligible, Filter, Occupied, OnConflict, Parent, Reference, SetValue, Taken, Test,
 };
+pub use rights::{Columns, Rights, TableRights};
 pub use scan::{Uncovered, pointing_columns, scan, scan_names};
 pub use schema::{Engine, Family, ForeignKey, OnDelete, Schema, SchemaColumn, Table, TableName};
 

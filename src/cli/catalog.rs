@@ -1,4 +1,6 @@
-//! `handover catalog`: draft, check, show and scan.
+//! `handover catalog`: draft, check, show, scan and grants.
+
+mod grants;
 
 use anyhow::{Result, anyhow};
 use clap::{Args, Subcommand};
@@ -36,6 +38,12 @@ enum Command {
         #[arg(long)]
         users: Option<String>,
     },
+    /// Print the statements that grant a role of PostgreSQL what this catalog needs, and nothing more.
+    Grants {
+        /// The role that the worker connects as.
+        #[arg(long, default_value = "handover_worker")]
+        role: String,
+    },
     /// List foreign keys to the users' table, and columns that look like them, that the catalog says nothing of.
     Scan {
         /// Print as JSON.
@@ -49,6 +57,7 @@ pub async fn run(arguments: Arguments, settings: Settings) -> Result<Ended> {
         Command::Check { json } => check_catalog(&settings, json).await,
         Command::Show { json } => show(&settings, json).await,
         Command::Draft { users } => write_draft(&settings, users.as_deref()).await,
+        Command::Grants { role } => grants::print(&settings, &role).await,
         Command::Scan { json } => scan_schema(&settings, json).await,
     }
 }

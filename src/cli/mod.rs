@@ -6,6 +6,7 @@ mod audit;
 mod bulk;
 mod catalog;
 mod demo;
+mod forget;
 mod jobs;
 mod migrate;
 mod open;
@@ -72,6 +73,8 @@ enum Command {
     Watch(watch::Arguments),
     /// List who asked for what, when, and what became of it.
     Audit(audit::Arguments),
+    /// Erase what the ledger holds of one person, and leave the counts.
+    Forget(forget::Arguments),
     /// List users, what they own, and who holds a license.
     Users(users::Arguments),
     /// Look at the catalog.
@@ -140,6 +143,7 @@ async fn dispatch(command: Command, settings: Settings) -> Result<Ended> {
         Command::Job(arguments) => jobs::show(arguments, settings).await,
         Command::Watch(arguments) => watch::run(arguments, settings).await,
         Command::Audit(arguments) => audit::run(arguments, settings).await,
+        Command::Forget(arguments) => forget::run(arguments, settings).await,
         Command::Users(arguments) => users::run(arguments, settings).await,
         Command::Catalog(arguments) => catalog::run(arguments, settings).await,
         Command::Schema(arguments) => schema::run(arguments),

@@ -66,12 +66,18 @@ pub async fn broker(settings: &Settings, store: &Store) -> Result<Arc<dyn Broker
 /// A URL as it may be shown.
 fn without_password(url: &str) -> String {
     match url::Url::parse(url) {
-        Ok(mut parsed) if parsed.password().is_some() => {
-            // Fails only for URLs that have no host, and so no password.
-            let _ = parsed.set_password(Some("***"));
+        Ok(mut parsed) => {
+            if parsed.password().is_some() {
+                // Fails only for URLs that have no host, and so no password.
+                let _ = parsed.set_password(Some("***"));
+            }
+            if parsed.query_pairs().any(|(name, _)| name == "password") {
+                let pairs: Vec<(String, String)> = parsed.query_pairs().into_owned().collect();
+                let shown = pairs.iter().map(|(name, value)| (name, if name == "password" { "***" } else { value }));
+                parsed.query_pairs_mut().clear().extend_pairs(shown);
+            }
             parsed.to_string()
         }
-        Ok(_) => url.to_owned(),
         Err(_) => url.split(':').next().unwrap_or_default().to_owned(),
     }
 }
@@ -85,5 +91,7 @@ mod tests {
         assert_eq!(without_password("postgres://me:secret@db/crm"), "postgres://me:***@db/crm");
         assert_eq!(without_password("sqlite://handover.db?mode=rwc"), "sqlite://handover.db?mode=rwc");
         assert!(!without_password("postgres://me:se cret@[db/crm").contains("cret"));
+        let in_query = "postgres://db/crm?user=me&password=secret&sslmode=verify-full";
+        assert_eq!(without_password(in_query), "postgres://db/crm?user=me&password=***&sslmode=verify-full");
     }
 }

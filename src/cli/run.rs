@@ -1,12 +1,14 @@
 //! `handover run`: the worker.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::{Ended, open};
+use crate::catalog::Rights;
 use crate::config::Settings;
+use crate::stages;
 use crate::worker::{self, Role};
 
 #[derive(Debug, Args)]
@@ -39,12 +41,26 @@ pub async fn run(arguments: Arguments, settings: Settings) -> Result<Ended> {
 async fn work(arguments: Arguments, settings: Settings, shutdown: impl Future<Output = ()>) -> Result<Ended> {
     let store = open::ledger(&settings).await?;
     let context = open::context(&settings, store.clone()).await?;
+    check_rights(&context).await?;
     let broker = open::broker(&settings, &store).await?;
     let roles = if arguments.stages.is_empty() { Role::ALL.to_vec() } else { arguments.stages };
     worker::run(context, broker, &roles, settings.worker, shutdown).await?;
     store.close().await;
     tracing::info!("the worker has stopped");
     Ok(Ended::Done)
+}
+
+/// A right that is missing would only show in the midst of a job.
+async fn check_rights(context: &stages::Context) -> Result<()> {
+    let rights = Rights::of(&context.catalogs.current());
+    let (role, missing) = context.store.missing_rights(&rights).await?;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    bail!(
+        "the role {role} lacks {}; run, as the owner of the tables, what `handover catalog grants --role {role}` prints",
+        missing.join("; ")
+    )
 }
 
 /// What tells a worker to stop.

@@ -63,6 +63,21 @@ text_id! {
     RequestId
 }
 
+/// How an id begins that stands for a user who was forgotten.
+const FORGOTTEN: &str = "forgotten:";
+
+impl UserId {
+    /// A new id that stands for a user who is forgotten, and cannot be led back to them.
+    pub fn pseudonym() -> UserId {
+        UserId(format!("{FORGOTTEN}{}", Uuid::new_v4()))
+    }
+
+    /// Whether it stands for a user who was forgotten.
+    pub fn is_pseudonym(&self) -> bool {
+        self.0.strip_prefix(FORGOTTEN).is_some_and(|rest| Uuid::try_parse(rest).is_ok())
+    }
+}
+
 fn check_id(text: &str) -> Result<(), String> {
     let length = text.chars().count();
     if length == 0 {

@@ -255,6 +255,13 @@ pub fn wrong_state(job: JobId, state: &str, wants: &str, mend: &str) -> Rejectio
     reason("wrong_state", concerning, format!("the job {job} is {state}, and cannot be {wants}"), mend)
 }
 
+/// Whose job it was is forgotten.
+pub fn forgotten(job: JobId) -> Rejection {
+    let concerning = Concerning { job_id: Some(job.to_string()), ..Concerning::default() };
+    let message = format!("the user of the job {job} was forgotten, and with them what an undo would need");
+    reason("forgotten", concerning, message, "move records with a request of type `reassign`")
+}
+
 /// The user handed something over again since: that comes back first.
 pub fn later_job(job: JobId, later: JobId) -> Rejection {
     let concerning = Concerning { job_id: Some(later.to_string()), ..Concerning::default() };

@@ -14,6 +14,8 @@
 //! | [`relay`] | outbox rows | messages and events on the broker |
 //! | [`sweeper`] | time | messages for what should be moving and is not |
 //!
+//! [`forget`] is nobody's step: a person's command, which erases what the ledger holds of a user.
+//!
 //! [`assess`] is what the planner and a preview have in common: it asks every guard and changes nothing. [`foresee`] is the
 //! same for a revert.
 
@@ -24,6 +26,7 @@ pub mod cutter;
 pub mod due;
 pub mod finalizer;
 pub mod foresee;
+pub mod forget;
 mod invitations;
 mod isolate;
 mod letters;

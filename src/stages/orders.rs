@@ -106,7 +106,8 @@ async fn take_once(
     Ok(Outcome::Done)
 }
 
-/// The user whom an order concerns: nobody is locked for a job that there is not, or for somebody who is to come.
+/// The user whom an order concerns: nobody is locked for a job that there is not, for a user who was forgotten, or for
+/// somebody who is to come.
 async fn user_of(context: &Context, request: &AnyRequest) -> Result<Option<UserId>> {
     match request {
         AnyRequest::Handover(request) => Ok(Some(request.user_id.clone())),
@@ -114,7 +115,8 @@ async fn user_of(context: &Context, request: &AnyRequest) -> Result<Option<UserI
         AnyRequest::Invite(_) => Ok(None),
         AnyRequest::Order(order) => {
             let target = jobs::get(&context.store.reader(), order.job_id.0).await?;
-            target.filter(|target| target.org == request.head().org()).map(|target| target.user()).transpose()
+            let target = target.filter(|target| target.org == request.head().org() && !target.is_forgotten());
+            target.map(|target| target.user()).transpose()
         }
     }
 }
@@ -148,6 +150,9 @@ async fn act(acting: &mut Acting<'_>, request: &AnyRequest) -> Result<Vec<Reject
             let Some(target) = target.filter(|target| target.org == acting.job.org) else {
                 return Ok(vec![rejection::unknown_job(order.job_id)]);
             };
+            if target.is_forgotten() {
+                return Ok(vec![rejection::forgotten(order.job_id)]);
+            }
             acting.job.target = Some(target.id);
             act_on(acting, order, target).await
         }

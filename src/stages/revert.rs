@@ -45,6 +45,9 @@ pub async fn judge_revert(
     target: &Job,
     locking: Locking,
 ) -> Result<std::result::Result<Option<Job>, Rejection>> {
+    if target.is_forgotten() {
+        return Ok(Err(rejection::forgotten(JobId(target.id))));
+    }
     if let Some(reason) = refusal(target, &[State::Completed], "reverted") {
         return Ok(Err(reason));
     }

@@ -77,6 +77,12 @@ impl Error {
         matches!(self.cause, Cause::Refused { .. })
     }
 
+    /// Whether the role lacks a right.
+    pub fn is_forbidden(&self) -> bool {
+        // insufficient_privilege
+        matches!(&self.cause, Cause::Refused { code, .. } if code == "42501")
+    }
+
     /// Whether the database is not there.
     pub fn is_away(&self) -> bool {
         matches!(self.cause, Cause::Away(_))

@@ -7,6 +7,7 @@
 mod connect;
 pub mod error;
 pub mod fault;
+pub mod grants;
 pub mod host;
 pub mod ledger;
 pub mod post;
@@ -139,6 +140,10 @@ impl Store {
         match self.reader().one("looking for the ledger", sql).await {
             Ok(_) => Ok(Ok(())),
             Err(error) if error.is_transient() => Err(error),
+            Err(error) if error.is_forbidden() => Ok(Err(
+                "this role may not read the ledger: run, as the owner of the tables, what `handover catalog grants` prints"
+                    .to_owned(),
+            )),
             Err(_) => Ok(Err("the database has no ledger yet: run `handover migrate`".to_owned())),
         }
     }

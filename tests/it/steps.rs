@@ -108,7 +108,7 @@ async fn relent(world: &World) {
 async fn live(world: &mut World, faults: Arc<Faults>, how: Disturbance) -> Day {
     prepare(world).await;
     world.use_chunks_of(10);
-    world.context.store = world.store.clone().with_probe(faults.clone());
+    world.context.store = world.context.store.clone().with_probe(faults.clone());
     let mut jobs = BTreeMap::new();
     for user in SMALL.into_iter().chain([REVERTED, REACTIVATED]) {
         jobs.insert(user.to_string(), world.send(&small_request(user)).await);

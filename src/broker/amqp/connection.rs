@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
-use lapin::tcp::OwnedTLSConfig;
 use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{AsyncTcpStream, Connection, ConnectionProperties, ErrorKind, Event};
 use tokio::sync::watch;
@@ -15,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::fault::{self, code};
 use super::health::{Health, Role};
-use super::{AmqpSettings, BrokerError};
+use super::{AmqpSettings, BrokerError, tls};
 use crate::retry::{Pauses, Retries};
 
 /// How long a connection is given to say goodbye. A blocked one never could.
@@ -182,10 +181,7 @@ async fn dial_again(settings: &AmqpSettings, role: Role, health: &Health, retrie
     }
 }
 
-/// Opens a connection. The only place that does; TLS is configured here.
-///
-/// On `amqps`, rustls with ring and the system's certificates: lapin's connector installs ring as the process's crypto
-/// provider unless another was installed before.
+/// Opens a connection. The only place that does.
 async fn dial(settings: &AmqpSettings, role: Role) -> Result<Live, BrokerError> {
     let uri = address(settings)?;
     let place = shown(&uri);
@@ -195,7 +191,10 @@ async fn dial(settings: &AmqpSettings, role: Role) -> Result<Live, BrokerError> 
     let properties = ConnectionProperties::default().with_connection_name(name.into());
     let runtime = lapin::runtime::default_runtime().map_err(|error| fault::unreachable(&error))?;
     let socket = Socket::default();
-    let tls = OwnedTLSConfig::default();
+    let tls = match uri.scheme {
+        AMQPScheme::AMQP => None,
+        AMQPScheme::AMQPS => Some(tls::connector(&settings.tls).await?),
+    };
 
     let held = socket.clone();
     let connecting = Connection::connector(
@@ -208,9 +207,9 @@ async fn dial(settings: &AmqpSettings, role: Role) -> Result<Live, BrokerError> 
                 if let AsyncTcpStream::Plain(plain) = &stream {
                     held.hold(plain.get_ref())?;
                 }
-                match uri.scheme {
-                    AMQPScheme::AMQP => Ok(stream),
-                    AMQPScheme::AMQPS => stream.into_tls(&uri.authority.host, tls.as_ref()).await,
+                match &tls {
+                    None => Ok(stream),
+                    Some(tls) => stream.into_rustls(tls, &uri.authority.host).await,
                 }
             };
             let connected = tokio::time::timeout(limit, connect).await;

@@ -3,6 +3,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `connection` | one connection: how it is opened, watched, replaced by a new one, and ended |
+//! | `tls` | whom we trust, and who we are |
 //! | `topology` | exchanges, queues and bindings: their names, their arguments, declaring them |
 //! | `publisher` | batches out, with confirms and returns |
 //! | `consumer` | messages in, and their receipts |
@@ -21,6 +22,7 @@ mod fault;
 mod health;
 mod message;
 mod publisher;
+mod tls;
 mod topology;
 
 use std::fmt;
@@ -35,6 +37,7 @@ use connection::Link;
 use consumer::AmqpConsumer;
 use health::{Health, Role};
 use publisher::Publisher;
+pub use tls::TlsFiles;
 use topology::Topology;
 
 /// Where the broker is, and how long to wait for it.
@@ -42,6 +45,8 @@ use topology::Topology;
 pub struct AmqpSettings {
     /// `amqp://user:password@host:port/virtual-host`, or `amqps://`. Without a virtual host, or with an empty one: `/`.
     pub url: String,
+    /// For `amqps`.
+    pub tls: TlsFiles,
     /// What the names of all exchanges and queues begin with, so that several installations share a virtual host.
     pub prefix: String,
     /// The time limit over one batch: sending it and its confirms; also for one acknowledgement to be sent.
@@ -57,6 +62,7 @@ impl AmqpSettings {
     pub fn new(url: impl Into<String>, prefix: impl Into<String>) -> AmqpSettings {
         AmqpSettings {
             url: url.into(),
+            tls: TlsFiles::default(),
             prefix: prefix.into(),
             publish_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(10),

@@ -1,7 +1,7 @@
 //! Catalogs that were used, by their hash.
 
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{EntityTrait, IntoActiveModel};
+use sea_orm::{EntityTrait, IntoActiveModel, QueryOrder};
 use time::OffsetDateTime;
 
 use super::entity::catalogs::{Column, Entity, Model};
@@ -27,4 +27,11 @@ pub async fn remember(session: &Session, catalog: &Catalog, now: OffsetDateTime)
 pub async fn get(session: &Session, hash: &str) -> Result<Option<(String, String)>> {
     let found = Entity::find_by_id(hash).one(session).await.map_err(failed("looking for a catalog"))?;
     Ok(found.map(|model| (model.name, model.source)))
+}
+
+/// The name and the text of every catalog that was used, in the order of their names and first use.
+pub async fn all(session: &Session) -> Result<Vec<(String, String)>> {
+    let find = Entity::find().order_by_asc(Column::Name).order_by_asc(Column::FirstUsedAt);
+    let found = find.all(session).await.map_err(failed("reading the catalogs that were used"))?;
+    Ok(found.into_iter().map(|model| (model.name, model.source)).collect())
 }

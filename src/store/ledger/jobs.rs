@@ -35,6 +35,11 @@ impl Job {
         [RequestType::Revert, RequestType::Cancel, RequestType::Reactivate].into_iter().any(|kind| self.is(kind))
     }
 
+    /// Whether its user was forgotten.
+    pub fn is_forgotten(&self) -> bool {
+        UserId::try_from(self.user_id.clone()).is_ok_and(|user| user.is_pseudonym())
+    }
+
     /// Its user.
     pub fn user(&self) -> Result<UserId> {
         UserId::try_from(self.user_id.clone()).map_err(|what| Error::unexpected("reading a job", what))

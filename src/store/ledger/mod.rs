@@ -8,6 +8,7 @@ pub mod catalogs;
 pub mod chunks;
 pub mod copies;
 pub mod entity;
+pub mod forget;
 pub mod jobs;
 pub mod journal;
 pub mod outbox;

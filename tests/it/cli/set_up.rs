@@ -1,6 +1,6 @@
 //! Setting up: the ledger, the configuration, and what is wrong with them.
 
-use crate::support::process::{on, run, text};
+use crate::support::process::{as_owner, run, text};
 use crate::support::{Setting, on_both};
 
 #[test]
@@ -33,9 +33,9 @@ on_both!(the_reference_crm_can_come_after_the_ledger, |world| {
     assert_eq!(role, ["handover"]);
     world.sql("DROP SCHEMA public CASCADE").await;
     world.sql("CREATE SCHEMA public").await;
-    on(world, &["migrate"]).expect(0);
-    on(world, &["migrate", "--reference-crm"]).expect(0);
-    assert!(on(world, &["catalog", "check"]).expect(0).out.contains("0 faults"));
+    as_owner(world, &["migrate"]).expect(0);
+    as_owner(world, &["migrate", "--reference-crm"]).expect(0);
+    assert!(as_owner(world, &["catalog", "check"]).expect(0).out.contains("0 faults"));
 });
 
 #[test]

@@ -3,14 +3,24 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use handover::store::{Settings, Store};
+use handover::catalog::{EMBEDDED, Rights, check};
+use handover::store::{Settings, Store, grants, host};
 use tokio::sync::OnceCell;
 
 use super::Setting;
 
+/// The role that workers connect as on PostgreSQL: it was granted what `handover catalog grants` prints, and nothing else.
+pub const WORKER: &str = "handover_worker_of_tests";
+
+/// Its password, which stands nowhere else: where it is found, it was written down.
+pub const PASSWORD: &str = "w0rker s3cret/word";
+
 /// A test's database; dropped by [`Database::drop_it`].
 pub struct Database {
+    /// As its owner.
     pub settings: Settings,
+    /// As a worker reaches it.
+    pub worker: Settings,
     setting: Setting,
     name: String,
     _folder: Option<tempfile::TempDir>,
@@ -65,7 +75,8 @@ async fn create_sqlite() -> Database {
     let file = folder.path().join("test.db");
     std::fs::copy(template, &file).expect("a copy of the template");
     let settings = settings(format!("sqlite://{}?mode=rwc", file.display()));
-    Database { settings, setting: Setting::Embedded, name: String::new(), _folder: Some(folder) }
+    let worker = settings.clone();
+    Database { settings, worker, setting: Setting::Embedded, name: String::new(), _folder: Some(folder) }
 }
 
 async fn create_postgres() -> Database {
@@ -73,7 +84,11 @@ async fn create_postgres() -> Database {
     let template = TEMPLATE.get_or_init(postgres_template).await;
     let name = format!("handover_test_{}", uuid::Uuid::new_v4().simple());
     administer(&format!("CREATE DATABASE {name} TEMPLATE {template}")).await;
-    Database { settings: settings(url_of(&name)), setting: Setting::Servers, name, _folder: None }
+    let mut worker = url::Url::parse(&url_of(&name)).expect("a URL");
+    worker.set_username(WORKER).expect("a name");
+    worker.set_password(Some(PASSWORD)).expect("a password");
+    let (settings, worker) = (settings(url_of(&name)), settings(worker.to_string()));
+    Database { settings, worker, setting: Setting::Servers, name, _folder: None }
 }
 
 /// The template that fits this build, made once for all runs: its name tells what it was made of.
@@ -82,7 +97,9 @@ async fn postgres_template() -> String {
     let sequences = include_str!("../../../migrations/seed/postgres_sequences.sql");
     let mut hasher = DefaultHasher::new();
     let sources = [include_str!("../../../migrations/src/ledger.rs"), handover_migrations::KEAP_SEED, sequences];
-    (sources, CRM_SOURCES).hash(&mut hasher);
+    let granted =
+        [include_str!("../../../src/store/grants.rs"), include_str!("../../../src/catalog/rights.rs"), EMBEDDED[0].1];
+    (sources, granted, WORKER, PASSWORD, CRM_SOURCES).hash(&mut hasher);
     let template = format!("handover_template_{:016x}", hasher.finish());
     if exists(&template).await {
         return template;
@@ -92,9 +109,23 @@ async fn postgres_template() -> String {
     let store = Store::open(&settings(url_of(&making))).await.expect("PostgreSQL");
     fill(&store).await;
     store.run_script("moving sequences on", sequences).await.expect("sequences");
+    administer(&CREATE_WORKER.replace("{worker}", WORKER).replace("{password}", PASSWORD)).await;
+    let schema = host::read_schema(&store.reader()).await.expect("the schema");
+    let (name, source) = EMBEDDED[0];
+    grant(&store, &Rights::of(&check(name, source, &schema).expect("a catalog").catalog)).await;
     store.close().await;
     administer(&format!("ALTER DATABASE {making} RENAME TO {template}")).await;
     template
+}
+
+/// Another run may be making it at the same moment.
+const CREATE_WORKER: &str = "DO $$ BEGIN CREATE ROLE {worker} LOGIN PASSWORD '{password}'; \
+     EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$";
+
+/// Grants the workers' role what these rights say, and takes everything else from it.
+pub async fn grant(store: &Store, rights: &Rights) {
+    let script = grants::script(&store.reader(), rights, WORKER).await.expect("grants");
+    store.run_script("granting", &script).await.expect("granted");
 }
 
 /// What the reference CRM is made of.

@@ -20,7 +20,7 @@ impl World {
     pub async fn everything(&self) -> BTreeMap<String, Vec<String>> {
         let mut all = BTreeMap::new();
         for table in self.tables().await {
-            let rows = self.texts(&self.rows_as_text(&table).await).await;
+            let rows = self.rows_where(&table, "TRUE").await;
             all.insert(table, rows);
         }
         all
@@ -39,9 +39,10 @@ impl World {
         .await
     }
 
-    async fn rows_as_text(&self, table: &str) -> String {
-        match self.setting {
-            Setting::Servers => format!("SELECT CAST(x AS text) AS t FROM {table} x ORDER BY 1"),
+    /// Every row of a table that passes a test, as text.
+    pub async fn rows_where(&self, table: &str, test: &str) -> Vec<String> {
+        let query = match self.setting {
+            Setting::Servers => format!("SELECT CAST(x AS text) AS t FROM {table} x WHERE {test} ORDER BY 1"),
             Setting::Embedded => {
                 let columns = format!("SELECT name AS t FROM pragma_table_xinfo('{}')", table.replace('\'', "''"));
                 let columns = self.texts(&columns).await;
@@ -53,9 +54,17 @@ impl World {
                         format!("CASE WHEN typeof({c}) = 'text' AND ({strange}) THEN hex({c}) ELSE quote({c}) END")
                     })
                     .collect();
-                format!("SELECT {} AS t FROM \"{table}\" ORDER BY 1", columns.join(" || ',' || "))
+                format!("SELECT {} AS t FROM \"{table}\" WHERE {test} ORDER BY 1", columns.join(" || ',' || "))
             }
-        }
+        };
+        self.texts(&query).await
+    }
+
+    /// PostgreSQL: waits until somebody waits for the lock on a user.
+    pub async fn until_somebody_waits_for_a_user(&self) {
+        let waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted \
+             AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+        self.until("somebody waits", async || (self.number(waiting).await > 0).then_some(())).await;
     }
 
     /// Waits until no message is on its way any more.

@@ -8,6 +8,7 @@ pub mod ledger;
 pub mod people;
 pub mod process;
 pub mod proxy;
+pub mod secrets;
 pub mod world;
 
 pub use world::{World, run};

@@ -115,7 +115,7 @@ impl Drop for WorkerProcess {
 pub fn settings(world: &World) -> Vec<(String, String)> {
     let broker = if world.setting == Setting::Servers { amqp_url() } else { "local".into() };
     [
-        ("HANDOVER_DATABASE__URL", world.database_url().to_owned()),
+        ("HANDOVER_DATABASE__URL", world.worker_url().to_owned()),
         ("HANDOVER_BROKER__URL", broker),
         ("HANDOVER_BROKER__PREFIX", world.prefix.clone()),
         ("HANDOVER_WORKER__POLL", "50ms".into()),
@@ -134,6 +134,14 @@ pub fn borrowed(settings: &[(String, String)]) -> Vec<(&str, &str)> {
 /// Runs a command on the world.
 pub fn on(world: &World, arguments: &[&str]) -> Ended {
     with_input(world, arguments, b"")
+}
+
+/// Runs a command on the world as the owner of its tables, not as a worker.
+pub fn as_owner(world: &World, arguments: &[&str]) -> Ended {
+    let owner = ("HANDOVER_DATABASE__URL", world.database_url());
+    let settings = settings(world);
+    let child = binary(&[borrowed(&settings), vec![owner]].concat(), arguments).spawn().expect("the binary");
+    tokio::task::block_in_place(|| finish(child, b""))
 }
 
 /// Runs a command on the world, with something to read.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use handover::broker::Broker;
-use handover::catalog::check;
+use handover::catalog::{Rights, check};
 use handover::contract::{Certificate, JobId, ReferenceResult, Rejection, Request, read_request};
 use handover::job::State;
 use handover::stages::{Catalogs, Context, Limits};
@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Setting;
 use super::broker::{self, Outside, Parked};
-use super::database::Database;
+use super::database::{self, Database};
 
 /// How long anything may take before a test gives up on it.
 pub const LIMIT: Duration = Duration::from_secs(60);
@@ -29,8 +29,11 @@ pub const LIMIT: Duration = Duration::from_secs(60);
 /// An application with the reference CRM and the demo's data, Handover's ledger beside it, and a broker.
 pub struct World {
     pub setting: Setting,
+    /// The database as the application has it, its owner.
     pub store: Store,
+    /// What workers have: their store's role may do no more than its grants say.
     pub context: Context,
+    rights: Rights,
     pub outside: Outside,
     pub prefix: String,
     database: Database,
@@ -64,13 +67,16 @@ impl World {
                 Outside::amqp(&prefix).await
             }
         };
-        let context = context(&store, &catalog_source("keap")).await;
-        World { setting, store, context, outside, prefix, database, workers: Vec::new() }
+        let worker = Store::open(&database.worker).await.expect("the database");
+        let context = context(&worker, &catalog_source("keap")).await;
+        let rights = Rights::of(&context.catalogs.current());
+        World { setting, store, context, rights, outside, prefix, database, workers: Vec::new() }
     }
 
     async fn end(&mut self) {
         self.stop_workers().await;
         self.outside.clean_up().await;
+        self.context.store.clone().close().await;
         self.store.clone().close().await;
         self.database.drop_it().await;
     }
@@ -78,8 +84,17 @@ impl World {
     /// Uses another catalog from here on: TOML over the tables of this database.
     pub async fn use_catalog(&mut self, source: &str) {
         let limits = self.context.limits;
-        self.context = context(&self.store, source).await;
+        self.context = context(&self.context.store, source).await;
         self.context.limits = limits;
+        self.grant_more().await;
+    }
+
+    /// Grants the workers what the catalog needs by now, beside what earlier ones did.
+    pub async fn grant_more(&mut self) {
+        self.rights.add(&self.context.catalogs.current());
+        if self.setting == Setting::Servers {
+            database::grant(&self.store, &self.rights).await;
+        }
     }
 
     /// Adds a company to the application: one of the demo's seeds, and the catalog of the same name.
@@ -208,9 +223,14 @@ impl World {
         session.commit().await.expect("committed");
     }
 
-    /// The database's address, for a process of its own.
+    /// The database's address as its owner reaches it.
     pub fn database_url(&self) -> &str {
         &self.database.settings.url
+    }
+
+    /// The database's address as a worker reaches it.
+    pub fn worker_url(&self) -> &str {
+        &self.database.worker.url
     }
 
     /// The number that a query of one column and one row gives.

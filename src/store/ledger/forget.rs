@@ -1,0 +1,300 @@
+//! Erasing what the ledger holds of one person. Counts stay, and so does that something was done; who it was does not.
+//!
+//! To be done by the owner of the ledger: nobody else may alter the audit trail.
+
+use sea_orm::sea_query::Expr;
+use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
+use serde::Serialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::entity::{audit, chunks, job_references, job_successors, jobs, outbox, requests, turns};
+use super::failed;
+use super::jobs::Job;
+use crate::catalog::Engine;
+use crate::contract::UserId;
+use crate::job::State;
+use crate::store::sql::Sql;
+use crate::store::{Error, Result, Session};
+
+const DOING: &str = "forgetting a person";
+
+/// Rows of one transaction, where there may be as many as records.
+const BATCH: i64 = 1000;
+
+/// A person of an organization, and what stands for them afterwards.
+#[derive(Debug, Clone)]
+pub struct Person {
+    /// The organization.
+    pub org: String,
+    /// The user's id.
+    pub user: UserId,
+    /// What stands in its place.
+    pub pseudonym: UserId,
+}
+
+/// What the ledger holds of a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Held {
+    /// Jobs about them: their request, its reason and its reasons for a refusal are erased.
+    pub jobs: u64,
+    /// Jobs about others that name them, as who asked or who receives.
+    pub named_in: u64,
+    /// Copies of rows of theirs, which are deleted.
+    pub copies: u64,
+    /// Rows of the journal.
+    pub journal: u64,
+    /// Entries of the audit trail.
+    pub audit: u64,
+}
+
+impl Person {
+    fn bound(&self, sql: &mut Sql) -> (String, String) {
+        (sql.bind(self.org.as_str()), sql.bind(self.user.as_str()))
+    }
+
+    /// Of one row of another table: that its job is of the organization.
+    fn of_org(org: &str) -> String {
+        format!("job_id IN (SELECT id FROM handover.jobs WHERE org = {org})")
+    }
+
+    /// That a job `j` about somebody else names the person. Ids stand in JSON as texts.
+    fn names(&self, sql: &mut Sql, org: &str, user: &str) -> String {
+        let quoted = sql.bind(json!(self.user.as_str()).to_string());
+        let holds = |column: &str| match sql.engine() {
+            Engine::Postgres => format!("strpos(COALESCE(CAST({column} AS text), ''), {quoted}) > 0"),
+            Engine::Sqlite => format!("instr(COALESCE(CAST({column} AS text), ''), {quoted}) > 0"),
+        };
+        format!(
+            "j.org = {org} AND j.user_id <> {user} AND (j.requested_by = {user} OR {certificate} OR {reasons} \
+             OR j.id IN (SELECT s.job_id FROM handover.job_successors s WHERE s.org = {org} AND s.user_id = {user}) \
+             OR j.id IN (SELECT r.job_id FROM handover.requests r WHERE r.org = {org} AND ({body} OR {amended})))",
+            certificate = holds("j.certificate"),
+            reasons = holds("j.reasons"),
+            body = holds("r.body"),
+            amended = holds("r.amended"),
+        )
+    }
+
+    /// What is held of them.
+    pub async fn held(&self, session: &Session) -> Result<Held> {
+        let mut sql = session.sql("");
+        let (org, user) = self.bound(&mut sql);
+        let (of_org, names) = (Person::of_org(&org), self.names(&mut sql, &org, &user));
+        sql.add(&format!(
+            "SELECT (SELECT count(*) FROM handover.jobs WHERE org = {org} AND user_id = {user}) AS jobs, \
+             (SELECT count(*) FROM handover.jobs j WHERE {names}) AS named_in, \
+             (SELECT count(*) FROM handover.copies WHERE (from_user = {user} OR other_user = {user}) AND {of_org}) AS copies, \
+             (SELECT count(*) FROM handover.journal WHERE (from_user = {user} OR to_user = {user}) AND {of_org}) AS journal, \
+             (SELECT count(*) FROM handover.audit WHERE org = {org} AND (user_id = {user} OR actor = {user})) AS audit"
+        ));
+        let row = session.one(DOING, sql).await?.ok_or_else(|| Error::unexpected(DOING, "nothing was counted"))?;
+        let count = |name: &str| {
+            let count = row.try_get::<i64>("", name).map(|count| count as u64);
+            count.map_err(|error| Error::unexpected(DOING, error.to_string()))
+        };
+        Ok(Held {
+            jobs: count("jobs")?,
+            named_in: count("named_in")?,
+            copies: count("copies")?,
+            journal: count("journal")?,
+            audit: count("audit")?,
+        })
+    }
+
+    /// A job that still needs to know them: it has not ended, or is still counted again.
+    pub async fn needed_by(&self, session: &Session) -> Result<Option<Job>> {
+        let mut sql = session.sql("");
+        let (org, user) = self.bound(&mut sql);
+        let names = self.names(&mut sql, &org, &user);
+        let open: Vec<String> = State::OPEN.into_iter().map(|state| format!("'{}'", state.name())).collect();
+        sql.add(&format!(
+            "SELECT j.id AS id FROM handover.jobs j WHERE (j.state IN ({open}) OR j.recount_at IS NOT NULL) \
+             AND (j.org = {org} AND j.user_id = {user} OR {names}) ORDER BY j.requested_at LIMIT 1",
+            open = open.join(", ")
+        ));
+        let Some(row) = session.one(DOING, sql).await? else { return Ok(None) };
+        let id: Uuid = row.try_get("", "id").map_err(|error| Error::unexpected(DOING, error.to_string()))?;
+        super::jobs::get(session, id).await
+    }
+
+    /// Erases some of what there may be as much of as of records; whether there may be more. The keys of rows that
+    /// stood between the person and another hold both.
+    pub async fn erase_some(&self, session: &Session) -> Result<bool> {
+        let mut sql = session.sql("");
+        let (org, user) = self.bound(&mut sql);
+        sql.add(&format!(
+            "UPDATE handover.journal SET keys = NULL WHERE keys IS NOT NULL AND (job_id, kind) IN \
+             (SELECT job_id, kind FROM handover.copies WHERE other_user = {user} AND {})",
+            Person::of_org(&org)
+        ));
+        session.run(DOING, sql).await?;
+        let mut erased = 0;
+        let pseudonym = self.pseudonym.as_str();
+        for (table, change, held_in) in [
+            ("copies", None, "from_user = {user} OR other_user = {user}"),
+            ("journal", Some("keys = NULL, from_user"), "from_user = {user}"),
+            ("journal", Some("to_user"), "to_user = {user}"),
+        ] {
+            let mut sql = session.sql("");
+            let (org, user) = self.bound(&mut sql);
+            let (of_org, held_in, batch) = (Person::of_org(&org), held_in.replace("{user}", &user), sql.bind(BATCH));
+            let some =
+                format!("WHERE id IN (SELECT id FROM handover.{table} WHERE ({held_in}) AND {of_org} LIMIT {batch})");
+            match change {
+                Some(change) => {
+                    let pseudonym = sql.bind(pseudonym);
+                    sql.add(&format!("UPDATE handover.{table} SET {change} = {pseudonym} {some}"));
+                }
+                None => {
+                    sql.add(&format!("DELETE FROM handover.{table} {some}"));
+                }
+            }
+            erased += session.run(DOING, sql).await?;
+        }
+        Ok(erased > 0)
+    }
+
+    /// Erases the rest: what there is once a job.
+    pub async fn erase_rest(&self, session: &Session) -> Result<()> {
+        let of_user = jobs::Column::UserId.eq(self.user.as_str());
+        let find = jobs::Entity::find().filter(jobs::Column::Org.eq(self.org.as_str())).filter(of_user);
+        for job in find.all(session).await.map_err(failed(DOING))? {
+            self.erase_job(session, job).await?;
+        }
+        for id in self.jobs_that_name_them(session).await? {
+            self.rename_in(session, id).await?;
+        }
+        self.rename_elsewhere(session).await
+    }
+
+    async fn jobs_that_name_them(&self, session: &Session) -> Result<Vec<Uuid>> {
+        let mut sql = session.sql("");
+        let (org, user) = self.bound(&mut sql);
+        let names = self.names(&mut sql, &org, &user);
+        sql.add(&format!("SELECT j.id AS id FROM handover.jobs j WHERE {names}"));
+        let rows = session.all(DOING, sql).await?;
+        let ids: std::result::Result<Vec<Uuid>, _> = rows.iter().map(|row| row.try_get("", "id")).collect();
+        ids.map_err(|error: sea_orm::DbErr| Error::unexpected(DOING, error.to_string()))
+    }
+
+    /// A job about them: what it counted stays.
+    async fn erase_job(&self, session: &Session, mut job: Job) -> Result<()> {
+        let id = job.id;
+        // A request's name may hold a user's, and those of a bulk file do.
+        let request_id = UserId::pseudonym().to_string();
+        let request = requests::Entity::update_many()
+            .col_expr(requests::Column::RequestId, Expr::value(request_id.as_str()))
+            .col_expr(requests::Column::Body, Expr::value(json!({})))
+            .col_expr(requests::Column::Amended, Expr::value(Option::<Value>::None))
+            .col_expr(requests::Column::BodyHash, Expr::value(""));
+        request.filter(requests::Column::JobId.eq(id)).exec(session).await.map_err(failed(DOING))?;
+        let trail = audit::Entity::update_many()
+            .col_expr(audit::Column::RequestId, Expr::value(request_id.as_str()))
+            .col_expr(audit::Column::UserId, Expr::value(self.pseudonym.as_str()))
+            .col_expr(audit::Column::Detail, Expr::value(Option::<Value>::None));
+        trail.filter(audit::Column::JobId.eq(id)).exec(session).await.map_err(failed(DOING))?;
+        let cut = chunks::Entity::update_many()
+            .col_expr(chunks::Column::FirstKey, Expr::value(Option::<Value>::None))
+            .col_expr(chunks::Column::LastKey, Expr::value(Option::<Value>::None))
+            .col_expr(chunks::Column::Error, Expr::value(Option::<String>::None));
+        cut.filter(chunks::Column::JobId.eq(id)).exec(session).await.map_err(failed(DOING))?;
+        let courses = job_references::Entity::update_many()
+            .col_expr(job_references::Column::Named, Expr::value(json!({})))
+            .col_expr(job_references::Column::Cursor, Expr::value(Option::<Value>::None));
+        courses.filter(job_references::Column::JobId.eq(id)).exec(session).await.map_err(failed(DOING))?;
+        let letters = outbox::Entity::delete_many().filter(outbox::Column::JobId.eq(id));
+        letters.exec(session).await.map_err(failed(DOING))?;
+        job.user_id = self.pseudonym.to_string();
+        job.request_id = request_id;
+        job.reason = None;
+        job.reasons = None;
+        job.traceparent = None;
+        self.rename_in_job(&mut job);
+        self.save(session, job).await
+    }
+
+    /// A job about somebody else, in which they asked or received.
+    async fn rename_in(&self, session: &Session, id: Uuid) -> Result<()> {
+        if let Some(mut job) = super::jobs::get(session, id).await? {
+            job.reasons.iter_mut().for_each(|reasons| self.forget_reasons(reasons));
+            self.rename_in_job(&mut job);
+            self.save(session, job).await?;
+        }
+        let find = requests::Entity::find().filter(requests::Column::JobId.eq(id));
+        for mut request in find.all(session).await.map_err(failed(DOING))? {
+            self.rename(&mut request.body);
+            request.amended.iter_mut().for_each(|body| self.rename(body));
+            let changes = request.into_active_model().reset_all();
+            requests::Entity::update(changes).exec(session).await.map_err(failed(DOING))?;
+        }
+        let find = job_references::Entity::find().filter(job_references::Column::JobId.eq(id));
+        for mut course in find.all(session).await.map_err(failed(DOING))? {
+            self.rename(&mut course.deal);
+            self.rename(&mut course.named);
+            let changes = course.into_active_model().reset_all();
+            job_references::Entity::update(changes).exec(session).await.map_err(failed(DOING))?;
+        }
+        let find =
+            audit::Entity::find().filter(audit::Column::JobId.eq(id)).filter(audit::Column::Detail.is_not_null());
+        for mut entry in find.all(session).await.map_err(failed(DOING))? {
+            entry.detail.iter_mut().for_each(|reasons| self.forget_reasons(reasons));
+            let changes = entry.into_active_model().reset_all();
+            audit::Entity::update(changes).exec(session).await.map_err(failed(DOING))?;
+        }
+        Ok(())
+    }
+
+    async fn rename_elsewhere(&self, session: &Session) -> Result<()> {
+        let (org, user, pseudonym) = (self.org.as_str(), self.user.as_str(), self.pseudonym.as_str());
+        let successors = job_successors::Entity::update_many()
+            .col_expr(job_successors::Column::UserId, Expr::value(pseudonym))
+            .filter(job_successors::Column::Org.eq(org))
+            .filter(job_successors::Column::UserId.eq(user));
+        successors.exec(session).await.map_err(failed(DOING))?;
+        for column in [audit::Column::UserId, audit::Column::Actor] {
+            let trail = audit::Entity::update_many().col_expr(column, Expr::value(pseudonym));
+            let trail = trail.filter(audit::Column::Org.eq(org)).filter(column.eq(user));
+            trail.exec(session).await.map_err(failed(DOING))?;
+        }
+        let served = turns::Entity::delete_many().filter(turns::Column::Org.eq(org));
+        served.filter(turns::Column::LastUser.eq(user)).exec(session).await.map_err(failed(DOING))?;
+        Ok(())
+    }
+
+    async fn save(&self, session: &Session, job: Job) -> Result<()> {
+        jobs::Entity::update(job.into_active_model().reset_all()).exec(session).await.map_err(failed(DOING))?;
+        Ok(())
+    }
+
+    fn rename_in_job(&self, job: &mut Job) {
+        if job.requested_by == self.user.as_str() {
+            job.requested_by = self.pseudonym.to_string();
+        }
+        job.certificate.iter_mut().for_each(|certificate| self.rename(certificate));
+    }
+
+    /// Puts the pseudonym wherever the id stands as a text or as a name.
+    fn rename(&self, value: &mut Value) {
+        match value {
+            Value::String(text) if text == self.user.as_str() => *text = self.pseudonym.to_string(),
+            Value::Array(values) => values.iter_mut().for_each(|value| self.rename(value)),
+            Value::Object(entries) => {
+                if let Some(entry) = entries.remove(self.user.as_str()) {
+                    entries.insert(self.pseudonym.to_string(), entry);
+                }
+                entries.values_mut().for_each(|value| self.rename(value));
+            }
+            _ => {}
+        }
+    }
+
+    /// Of reasons that concern them, the code stays: the sentence holds who they are.
+    fn forget_reasons(&self, reasons: &mut Value) {
+        for reason in reasons.as_array_mut().into_iter().flatten() {
+            if reason["concerning"]["user_id"] == self.user.as_str() {
+                *reason = json!({ "code": reason["code"], "message": "forgotten", "mend": "" });
+            }
+        }
+    }
+}

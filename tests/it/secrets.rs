@@ -1,0 +1,138 @@
+//! Passwords stand in no log, error, JSON, panic or process list: everything that commands and a worker write is looked
+//! through, on good days and bad ones.
+
+use std::fs::File;
+use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
+
+use crate::support::process::{WorkerProcess, binary, borrowed, finish, run, settings, text};
+use crate::support::world::keap_request;
+use crate::support::{Setting, World, run as in_a_world, secrets};
+
+/// Runs a command with everything logged; what it wrote is looked through.
+fn looked_through(secrets: &[String], settings: &[(&str, &str)], arguments: &[&str], input: &[u8]) -> i32 {
+    let loud = [("HANDOVER_LOG__FILTER", "trace"), ("RUST_BACKTRACE", "1")];
+    let child = binary(&[settings, &loud].concat(), arguments).spawn().expect("the binary");
+    let ended = tokio::task::block_in_place(|| finish(child, input));
+    secrets::are_not_in(secrets, &format!("{arguments:?}"), &format!("{}{}", ended.out, ended.err));
+    ended.code
+}
+
+/// Ends the workers' connections in their midst.
+async fn cut_connections(world: &World) {
+    let ended = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+         WHERE datname = current_database() AND usename = 'handover_worker_of_tests'";
+    world.number(ended).await;
+}
+
+#[test]
+fn nothing_that_commands_and_a_worker_with_faults_write_holds_a_password() {
+    in_a_world(Setting::Servers, async |world| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let all = settings(world);
+        let settings = borrowed(&all);
+        let secrets = secrets::of(&all);
+        assert!(secrets.iter().any(|secret| secret == crate::support::database::PASSWORD), "{secrets:?}");
+        let log = File::create(folder.path().join("worker.log")).expect("a file");
+        let loud = [("HANDOVER_LOG__FILTER", "debug"), ("HANDOVER_LIMITS__CHUNK_ROWS", "5"), ("RUST_BACKTRACE", "1")];
+        let worker = WorkerProcess::start_with_log(&[settings.clone(), loud.to_vec()].concat(), log);
+        let request = keap_request("r1");
+        let id = crate::support::world::read(&request).job_id();
+        assert_eq!(looked_through(&secrets, &settings, &["submit"], request.to_string().as_bytes()), 0);
+        world.until("the job is there", async || world.job(id).await).await;
+        secrets::are_not_in_the_process_list(&secrets);
+        cut_connections(world).await;
+        world.end_of(id).await;
+        let id = id.to_string();
+        let file = folder.path().join("request.json");
+        std::fs::write(&file, keap_request("r2").to_string()).expect("a file");
+        let leavers = folder.path().join("leavers.csv");
+        std::fs::write(&leavers, "user_id,deactivated,successor\n15,y,11\n").expect("a file");
+        for arguments in [
+            &["jobs"][..],
+            &["jobs", "--json"],
+            &["job", &id],
+            &["job", &id, "--json"],
+            &["watch", &id],
+            &["audit", "--json"],
+            &["users", "--json"],
+            &["catalog", "check", "--json"],
+            &["catalog", "show", "--json"],
+            &["catalog", "scan"],
+            &["catalog", "grants"],
+            &["preview", text(&file), "--json"],
+            &["bulk", text(&leavers), "--by", "1", "--org", "1"],
+            &["revert", &id, "--by", "1", "--preview", "--json"],
+            &["migrate"],
+            &["forget", "53", "--org", "1", "--by", "1"],
+            &["submit", "no such file"],
+            &["no such command"],
+        ] {
+            looked_through(&secrets, &settings, arguments, b"");
+        }
+        assert_eq!(tokio::task::block_in_place(|| worker.stop()), 0);
+        assert!(std::fs::metadata(folder.path().join("worker.log")).expect("a log").len() > 0);
+        secrets::are_not_in_files(&secrets, folder.path());
+    });
+}
+
+/// Leads to the test's PostgreSQL, and takes longer to answer than sqlx thinks is normal, which it logs; its port.
+fn slow_way_to(world: &World) -> u16 {
+    let url = url::Url::parse(world.worker_url()).expect("a URL");
+    let server = (url.host_str().expect("a host").to_owned(), url.port().unwrap_or(5432));
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    std::thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            std::thread::sleep(Duration::from_millis(2500));
+            let server = TcpStream::connect(&server).expect("PostgreSQL");
+            let ways = [(client.try_clone(), server.try_clone()), (Ok(server), Ok(client))];
+            for (from, to) in ways {
+                let (mut from, mut to) = (from.expect("a stream"), to.expect("a stream"));
+                // Either side may end it.
+                std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+            }
+        }
+    });
+    port
+}
+
+#[test]
+fn what_is_logged_while_a_connection_is_made_holds_no_password() {
+    in_a_world(Setting::Servers, async |world| {
+        let secrets = secrets::of(&settings(world));
+        let mut slow = url::Url::parse(world.worker_url()).expect("a URL");
+        slow.set_port(Some(slow_way_to(world))).expect("a port");
+        for filter in ["trace", "sea_orm=trace,sqlx=trace"] {
+            let environment = [("HANDOVER_DATABASE__URL", slow.as_str()), ("HANDOVER_LOG__FILTER", filter)];
+            let ended = tokio::task::block_in_place(|| run(&environment, &["jobs"])).expect(0);
+            assert!(ended.err.contains("slow threshold"), "nothing was logged meanwhile: {}", ended.err);
+            secrets::are_not_in(&secrets, filter, &ended.err);
+        }
+    });
+}
+
+#[test]
+fn settings_that_cannot_be_read_or_lead_nowhere_are_told_without_their_passwords() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let secrets = ["s3cret-word".to_owned()];
+    let file = folder.path().join("handover.toml");
+    for wrong in [
+        "[database]\nurl = \"postgres://me:s3cret-word@db/crm\n",
+        "[database]\nurl = postgres://me:s3cret-word@db/crm\n",
+        "[database]\nurl = [\"postgres://me:s3cret-word@db/crm\"]\n",
+        "[database]\nurl = \"mysql://me:s3cret-word@db/crm\"\n",
+        "[broker]\nurl = \"amqp://me:s3cret-word@[broker\"\n",
+        "[broker]\nurl = \"amqp://me:s3cret-word@broker\"\nca_file = \"x\"\n",
+    ] {
+        std::fs::write(&file, wrong).expect("a file");
+        let ended = run(&[("HANDOVER_LOG__FILTER", "trace")], &["--config", text(&file), "run"]);
+        assert_eq!(ended.code, 1, "{wrong}");
+        secrets::are_not_in(&secrets, wrong, &format!("{}{}", ended.out, ended.err));
+    }
+    let in_query = "postgres://127.0.0.1:1/crm?user=me&password=s3cret-word";
+    let nowhere = [("HANDOVER_DATABASE__URL", in_query), ("HANDOVER_DATABASE__ACQUIRE_TIMEOUT", "1s")];
+    let ended = run(&nowhere, &["jobs"]).expect(1);
+    secrets::are_not_in(&secrets, "an error", &ended.err);
+    assert!(ended.err.contains("password=***"), "{}", ended.err);
+}
