@@ -4,12 +4,12 @@
 //! The file is gone through twice: first only for who leaves in it, then in batches, each judged, sent, followed to its
 //! end and reported before the next. So a file of any length takes little memory.
 
-mod columns;
+pub mod columns;
 mod judge;
 mod report;
-mod row;
+pub mod row;
 mod send;
-mod table;
+pub mod table;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -31,7 +31,7 @@ use crate::store::Store;
 const BATCH: usize = 200;
 
 #[derive(Debug, Args)]
-pub struct Arguments {
+pub(super) struct Arguments {
     /// A CSV or XLSX file; its first row names the columns.
     file: PathBuf,
     /// Who asks, where a row does not say it.
@@ -48,7 +48,7 @@ pub struct Arguments {
     json: bool,
 }
 
-pub async fn run(arguments: Arguments, settings: Settings) -> Result<Ended> {
+pub(super) async fn run(arguments: Arguments, settings: Settings) -> Result<Ended> {
     let Arguments { file, by, org, submit, json } = arguments;
     let table = Table::open(&file)?;
     let store = open::ledger(&settings).await?;

@@ -3,7 +3,7 @@
 //! Every reading command takes `--json`. Exit codes: 0 done, 1 failed, 2 usage, 3 rejected.
 
 mod audit;
-mod bulk;
+pub mod bulk;
 mod catalog;
 mod demo;
 mod jobs;
@@ -26,7 +26,7 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
 use crate::config::{self, Settings};
-use crate::contract::RequestType;
+use crate::contract::{RequestType, printable_lines};
 use crate::telemetry;
 
 /// Offboards users: moves everything a user owns to those who stay, in batches, while the application keeps running.
@@ -105,7 +105,7 @@ pub fn main(cli: Cli) -> ExitCode {
         // Whoever reads our output has closed it: `handover jobs | head` is no failure.
         Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("handover: {}", output::printable(&format!("{error:#}")));
+            eprintln!("handover: {}", printable_lines(&format!("{error:#}")));
             ExitCode::from(1)
         }
     }

@@ -11,6 +11,7 @@ mod bulk;
 mod catalog;
 mod cli;
 mod concurrency;
+mod hostile;
 mod keap;
 mod late;
 mod layers;

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 use crate::cli::{Ended, output};
-use crate::contract::{JobId, Rejection};
+use crate::contract::{JobId, Rejection, printable_lines};
 
 /// What became of a row.
 #[derive(Debug, Clone, Serialize)]
@@ -122,7 +122,7 @@ fn cells(line: &Line) -> [String; 8] {
 
 /// A cell that no spreadsheet takes for a formula, and no terminal for an order.
 fn harmless(cell: &str) -> String {
-    let spelled = output::printable(cell);
+    let spelled = printable_lines(cell);
     match spelled.starts_with(['=', '+', '-', '@', '\t', '\n']) {
         true => format!("'{spelled}"),
         false => spelled,

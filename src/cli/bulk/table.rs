@@ -1,11 +1,12 @@
 //! Reading a file row by row: CSV as a stream, XLSX by its first sheet.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
-use calamine::{Data, Range, Reader, Xlsx, open_workbook};
+use calamine::{Data, DataRef, Reader, Xlsx, open_workbook};
 
 /// A file of rows under a head. It can be gone through more than once.
 pub struct Table {
@@ -16,7 +17,7 @@ pub struct Table {
 
 enum Source {
     Csv { file: PathBuf, separator: u8 },
-    Sheet { values: Range<Data>, formulas: Range<String> },
+    Sheet(Sheet),
 }
 
 /// A row.
@@ -63,7 +64,7 @@ impl Table {
     pub fn rows(&self) -> Result<Rows<'_>> {
         let rows: Rows<'_> = match &self.source {
             Source::Csv { file, separator } => csv_rows(file, *separator)?,
-            Source::Sheet { values, formulas } => sheet_rows(values, formulas),
+            Source::Sheet(sheet) => Box::new(sheet.rows().skip(1).map(Ok)),
         };
         let is_empty = |row: &Row| row.cells.iter().all(|cell| cell.as_ref().is_ok_and(String::is_empty));
         Ok(Box::new(rows.filter(move |row| !row.as_ref().is_ok_and(is_empty))))
@@ -134,40 +135,55 @@ fn csv_error(file: &Path, error: &csv::Error) -> anyhow::Error {
     }
 }
 
+/// The cells of a sheet that hold something, by row and column from 0. Only these are kept: two cells in far corners make a
+/// sheet of a few bytes that stands for billions of cells.
+#[derive(Default)]
+struct Sheet(BTreeMap<u32, BTreeMap<u32, Cell>>);
+
+/// Columns of a sheet that are read, at most.
+const MOST_COLUMNS: u32 = 1_000;
+
+impl Sheet {
+    /// The rows that hold something, each from the first column that any of them uses.
+    fn rows(&self) -> impl Iterator<Item = Row> {
+        let left = self.0.values().filter_map(|cells| cells.keys().next()).min().copied().unwrap_or(0);
+        self.0.iter().map(move |(place, cells)| {
+            let last = cells.keys().next_back().copied().unwrap_or(left);
+            let cell = |column| cells.get(&column).cloned().unwrap_or_else(|| Ok(String::new()));
+            Row { number: u64::from(*place) + 1, cells: (left..=last).map(cell).collect() }
+        })
+    }
+}
+
 fn open_sheet(file: &Path) -> Result<Table> {
     let unreadable = || format!("{} cannot be read as a spreadsheet", file.display());
     let mut workbook: Xlsx<_> = open_workbook(file).with_context(unreadable)?;
-    let Some(sheet) = workbook.sheet_names().into_iter().next() else { bail!("{} has no sheet", file.display()) };
-    let values = workbook.worksheet_range(&sheet).with_context(unreadable)?;
-    let formulas = workbook.worksheet_formula(&sheet).with_context(unreadable)?;
-    let names = values.rows().next().unwrap_or_default();
-    let name = |value: &Data| cell_text(value).unwrap_or_default();
-    let head = without_empty_end(names.iter().map(name).collect());
-    Ok(Table { head, source: Source::Sheet { values, formulas } })
-}
-
-fn sheet_rows<'t>(values: &'t Range<Data>, formulas: &'t Range<String>) -> Rows<'t> {
-    let (top, left) = values.start().unwrap_or_default();
-    let rows = values.rows().enumerate().skip(1).map(move |(index, row)| {
-        let place = top + index as u32;
-        let cell = |(column, value): (usize, &Data)| {
-            let text = cell_text(value)?;
-            let formula = formulas.get_value((place, left + column as u32));
-            match text.is_empty() && formula.is_some_and(|formula| !formula.is_empty()) {
-                true => Err(CellFault::Formula),
-                false => Ok(text),
-            }
+    let Some(name) = workbook.sheet_names().into_iter().next() else { bail!("{} has no sheet", file.display()) };
+    let mut reader = workbook.worksheet_cells_reader(&name).with_context(unreadable)?;
+    let mut sheet = Sheet::default();
+    while let Some(found) = reader.next_cell_with_formula().with_context(unreadable)? {
+        let has_formula = found.formula.is_some_and(|formula| !formula.is_empty());
+        let cell = match cell_text(found.value) {
+            Ok(text) if text.is_empty() && has_formula => Err(CellFault::Formula),
+            Ok(text) if text.is_empty() => continue,
+            cell => cell,
         };
-        Ok(Row { number: u64::from(place) + 1, cells: row.iter().enumerate().map(cell).collect() })
-    });
-    Box::new(rows)
+        let (row, column) = found.pos;
+        if column >= MOST_COLUMNS {
+            bail!("{}, line {}: at most {MOST_COLUMNS} columns are read", file.display(), u64::from(row) + 1);
+        }
+        sheet.0.entry(row).or_default().insert(column, cell);
+    }
+    let names = sheet.rows().next().map_or(Vec::new(), |row| row.cells);
+    let head = without_empty_end(names.into_iter().map(Cell::unwrap_or_default).collect());
+    Ok(Table { head, source: Source::Sheet(sheet) })
 }
 
 /// A value as it would be written into a CSV file. Dates are told in RFC 3339.
-fn cell_text(value: &Data) -> Cell {
+fn cell_text(value: DataRef<'_>) -> Cell {
     /// From here on a spreadsheet's numbers have lost digits.
     const EXACT: f64 = 1e15;
-    match value {
+    match &Data::from(value) {
         Data::Empty => Ok(String::new()),
         Data::String(text) | Data::DateTimeIso(text) | Data::DurationIso(text) => Ok(text.trim().to_owned()),
         Data::Int(number) => Ok(number.to_string()),
