@@ -1,6 +1,8 @@
 # What one does with this project, a target each. `make` alone lists them.
 
-.PHONY: help test lint services down
+.PHONY: help test lint fuzz services down
+
+SECONDS_EACH ?= 60
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -13,6 +15,11 @@ lint: ## check format, clippy and documentation; warnings are errors
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --document-private-items
+
+fuzz: ## run each fuzz target for a minute (needs nightly and cargo-fuzz; see fuzz/README.md)
+	cd fuzz && for target in request catalog spreadsheet deal; do \
+	  cargo +nightly fuzz run -O -a --sanitizer none $$target -- -max_total_time=$(SECONDS_EACH) -max_len=4096 || exit 1; \
+	done
 
 services: ## start the servers that the tests need, and wait until they answer
 	@deploy/services up

@@ -134,6 +134,7 @@ struct Written {
     logic: Option<Logic>,
     /// With `logic`: who receives how many of each round.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("maxItems" = 1000))]
     shares: Option<Vec<WrittenShare>>,
     /// With `hardcoded`: what becomes of records beyond the shares.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -146,6 +147,7 @@ struct Written {
     manager: Option<bool>,
     /// Named records (by key) to named users.
     #[serde(default, deserialize_with = "unique::some_map", skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("maxProperties" = 10_000))]
     each: Option<BTreeMap<String, UserId>>,
     /// With `each`: the allotment of all other records.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -167,6 +169,7 @@ struct WrittenShare {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     user: Option<UserId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("minLength" = 1, "maxLength" = 200))]
     round_robin: Option<String>,
     amount: u64,
 }

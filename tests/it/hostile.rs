@@ -17,7 +17,8 @@ use crate::support::world::keap_request;
 
 /// Characters that must never reach a log or a terminal as they are.
 fn is_hidden(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+    c.is_control()
+        || matches!(c, '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 /// The hidden characters of a text, apart from the ends of its lines.

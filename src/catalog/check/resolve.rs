@@ -23,7 +23,14 @@ pub struct Resolver<'a> {
 
 impl<'a> Resolver<'a> {
     pub fn new(source: &'a str, schema: &'a Schema) -> Self {
-        Resolver { source, lines: Lines::of(source), schema, has_session: false, faults: Vec::new(), warnings: Vec::new() }
+        Resolver {
+            source,
+            lines: Lines::of(source),
+            schema,
+            has_session: false,
+            faults: Vec::new(),
+            warnings: Vec::new(),
+        }
     }
 
     pub fn into_findings(self) -> (Vec<Fault>, Vec<Fault>) {

@@ -1,6 +1,8 @@
 //! What stands around a message: forged, absurd or broken, it changes nothing of what the body asks for.
 
 use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 
 use handover::broker::{Channel, Outgoing};
 use lapin::BasicProperties;
@@ -9,12 +11,15 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{but, goes_on, to};
-use crate::support::world::read;
+use crate::support::broker::amqp_url;
+use crate::support::process::start_worker;
+use crate::support::world::{LIMIT, read};
 use crate::support::{Setting, on_both, snapshot};
 
 /// Headers as text, as every broker has them.
 fn forged() -> BTreeMap<String, String> {
-    let names = ["reason", "path", "detail", "attempts", "exchange", "queue", "message-id", "parked-at", "headers", "else"];
+    let names =
+        ["reason", "path", "detail", "attempts", "exchange", "queue", "message-id", "parked-at", "headers", "else"];
     let mut headers: BTreeMap<String, String> =
         names.iter().map(|name| (format!("x-handover-{name}"), "forged\u{1b}[2J".to_owned())).collect();
     headers.insert("X-Handover-Reason".into(), "forged".into());
@@ -45,7 +50,10 @@ on_both!(headers_forged_in_our_name_are_not_believed_and_not_kept, |world| {
         assert!(forged.is_empty(), "{forged:?}");
     }
     assert_eq!(snapshot::of_host(world).await, before);
-    let good = but("forged", json!({ "user_id": "15", "reassign": { "contact": to("11"), "lead": to("11"), "task": to("11") } }));
+    let good = but(
+        "forged",
+        json!({ "user_id": "15", "reassign": { "contact": to("11"), "lead": to("11"), "task": to("11") } }),
+    );
     assert!(broker.publish(&[sent(good.to_string().into_bytes())]).await.iter().all(Result::is_ok));
     let job = read(&good).job_id();
     assert_eq!(world.end_of(job).await.state, "completed");
@@ -84,7 +92,7 @@ fn properties() -> Vec<BasicProperties> {
         table("traceparent", AMQPValue::LongString(vec![0xff; 1_000].into())),
         table("nested", AMQPValue::FieldTable(nested(100))),
         table("void", AMQPValue::Void),
-        table(&"n".repeat(255), AMQPValue::Double(f64::NAN)),
+        table(&"n".repeat(255), AMQPValue::Double(f64::MAX)),
         plain().with_headers((0..2_000).fold(FieldTable::default(), |mut many, at| {
             many.insert(format!("h{at}").into(), AMQPValue::Boolean(true));
             many
@@ -109,3 +117,65 @@ on_both!(properties_and_headers_of_any_kind_change_nothing_of_what_a_body_asks_f
     }
     goes_on(world).await;
 });
+
+on_both!(headers_nested_as_deep_as_a_frame_allows_do_not_end_a_worker, |world| {
+    if world.setting == Setting::Embedded {
+        return;
+    }
+    let worker = start_worker(world, &[]);
+    for depth in [1_000, 18_000] {
+        let table = (0..depth).fold(Vec::new(), |inner, _| [b"\x01tF".to_vec(), long(&inner)].concat());
+        tokio::task::block_in_place(|| publish(&world.prefix, &table, b"no request"));
+        assert_eq!(world.next_parked().await.reason(), "not_json");
+    }
+    goes_on(world).await;
+    assert_eq!(tokio::task::block_in_place(|| worker.stop()), 0);
+});
+
+/// Bytes with their length before them, as AMQP has long strings and tables.
+fn long(bytes: &[u8]) -> Vec<u8> {
+    [&(bytes.len() as u32).to_be_bytes(), bytes].concat()
+}
+
+fn short(text: &str) -> Vec<u8> {
+    [&[text.len() as u8], text.as_bytes()].concat()
+}
+
+/// Publishes as no library would: byte by byte, with such a table of headers. All is said at once, and what RabbitMQ answers
+/// is only looked through for its confirm.
+fn publish(exchange: &str, table: &[u8], body: &[u8]) {
+    const CONFIRM: [u8; 4] = [0, 60, 0, 80];
+    let url = url::Url::parse(&amqp_url()).expect("an address");
+    let host = match url.path().trim_start_matches('/') {
+        "" | "%2f" | "%2F" => "/",
+        host => host,
+    };
+    let login = long(format!("\0{}\0{}", url.username(), url.password().unwrap_or_default()).as_bytes());
+    let method = |class: u8, method: u8, rest: &[u8]| [&[0, class, 0, method][..], rest].concat();
+    let frame = |kind: u8, channel: u8, payload: &[u8]| [&[kind, 0, channel][..], &long(payload), &[0xce]].concat();
+    let place = [&[0, 0][..], &short(exchange), &short("request.deactivate"), &[0]].concat();
+    let start = [&long(b"")[..], &short("PLAIN"), &login, &short("en_US")].concat();
+    let said = [
+        b"AMQP\0\0\x09\x01".to_vec(),
+        frame(1, 0, &method(10, 11, &start)),
+        frame(1, 0, &method(10, 31, &[0, 10, 0, 2, 0, 0, 0, 0])),
+        frame(1, 0, &method(10, 40, &[&short(host)[..], &[0, 0]].concat())),
+        frame(1, 1, &method(20, 10, &[0])),
+        frame(1, 1, &method(85, 10, &[0])),
+        frame(1, 1, &method(60, 40, &place)),
+        // Of the properties there are headers and a delivery mode.
+        frame(2, 1, &[&[0, 60, 0, 0][..], &(body.len() as u64).to_be_bytes(), &[0x30, 0], &long(table), &[2]].concat()),
+        frame(3, 1, body),
+    ];
+    let address = (url.host_str().expect("a host"), url.port().unwrap_or(5672));
+    let mut socket = TcpStream::connect(address).expect("RabbitMQ");
+    socket.set_read_timeout(Some(LIMIT)).expect("a limit");
+    socket.write_all(&said.concat()).expect("sent");
+    let mut answer = Vec::new();
+    while !answer.windows(CONFIRM.len()).any(|part| part == CONFIRM) {
+        let mut more = [0; 4096];
+        let read = socket.read(&mut more).expect("an answer");
+        assert!(read > 0, "no confirm: {}", String::from_utf8_lossy(&answer));
+        answer.extend_from_slice(&more[..read]);
+    }
+}

@@ -65,7 +65,10 @@ on_both!(a_hostile_request_is_rejected_with_its_code_and_changes_nothing, |world
 on_both!(a_request_that_names_thousands_who_are_not_there_is_answered_within_bounds_and_soon, |world| {
     world.start_worker().await;
     let named = |first: usize| -> Value {
-        (first..first + 10_000).map(|at| (at.to_string(), json!((1_000_000 + at).to_string()))).collect::<serde_json::Map<_, _>>().into()
+        (first..first + 10_000)
+            .map(|at| (at.to_string(), json!((1_000_000 + at).to_string())))
+            .collect::<serde_json::Map<_, _>>()
+            .into()
     };
     let each = |first: usize| json!({ "each": named(first), "rest": to("11") });
     let many = json!({ "contact": each(1_000), "lead": each(500_000), "task": each(100_000) });
@@ -94,7 +97,15 @@ on_both!(a_thousand_shares_of_one_group_are_dealt_as_one, |world| {
 
 on_both!(odd_texts_that_are_allowed_are_kept_as_they_are_and_harm_nothing, |world| {
     world.start_worker().await;
-    let texts = ["Robert'); DROP TABLE users;--", "\u{1b}[2J\u{7}", "\u{202e}gnp.exe", "e\u{301} é", "👩‍👧", "${jndi:ldap://x}", "%n%s"];
+    let texts = [
+        "Robert'); DROP TABLE users;--",
+        "\u{1b}[2J\u{7}",
+        "\u{202e}gnp.exe",
+        "e\u{301} é",
+        "👩‍👧",
+        "${jndi:ldap://x}",
+        "%n%s",
+    ];
     for (place, text) in texts.into_iter().enumerate() {
         let leaver = json!({ "user_id": "31", "reason": text });
         let job = world.hand_over(&but(&format!("odd {place} e\u{301}"), leaver)).await;

@@ -12,6 +12,7 @@ const NAME: &str = "Dana\u{1b}[2J\u{1b}]0;owned\u{7}\u{202e}\u{7f}\u{85}\u{9b}31
 
 on_both!(no_command_shows_a_name_or_a_reason_as_an_order_to_the_terminal, |world| {
     world.sql(&format!("UPDATE users SET name = '{NAME}', email = id || '{NAME}' WHERE id IN (53, 16)")).await;
+    world.sql(&format!("INSERT INTO groups (org_id, name) VALUES (1, '{NAME}')")).await;
     world.sql(&format!("UPDATE group_members SET group_name = '{NAME}' WHERE group_name = 'West team'")).await;
     world.start_worker().await;
     let lines = on(world, &["users", "--status", "all"]).expect(0);
@@ -19,9 +20,15 @@ on_both!(no_command_shows_a_name_or_a_reason_as_an_order_to_the_terminal, |world
     assert!(lines.out.contains("Dana\\u{1b}[2J") && hidden(&lines.out).is_empty(), "{}", lines.out);
 
     let group = json!({ "logic": "ratio", "shares": [{ "round_robin": NAME, "amount": 1 }] });
-    let request = but("terminal \u{202e}", json!({ "reason": NAME, "reassign": { "contact": to("11"), "lead": group, "task": to("11") } }));
-    let refused = but("refused \u{202e}", json!({ "user_id": "16", "reason": NAME, "reassign": {
-        "lead": { "logic": "ratio", "shares": [{ "round_robin": NAME.to_owned() + "?", "amount": 1 }] } } }));
+    let request = but(
+        "terminal \u{202e}",
+        json!({ "reason": NAME, "reassign": { "contact": to("11"), "lead": group, "task": to("11") } }),
+    );
+    let refused = but(
+        "refused \u{202e}",
+        json!({ "user_id": "16", "reason": NAME, "reassign": {
+        "lead": { "logic": "ratio", "shares": [{ "round_robin": NAME.to_owned() + "?", "amount": 1 }] } } }),
+    );
     let mut told = Vec::new();
     for (request, code) in [(&request, 0), (&refused, 3)] {
         let body = request.to_string();
@@ -50,7 +57,11 @@ on_both!(no_command_shows_a_name_or_a_reason_as_an_order_to_the_terminal, |world
 
 on_both!(no_table_or_column_of_the_host_gives_orders_to_the_terminal, |world| {
     let table = "evil\u{1b}[2J\u{202e}\ntable";
-    world.sql(&format!("CREATE TABLE \"{table}\" (id bigint PRIMARY KEY, \"owner\u{9b}31m\" bigint REFERENCES users (id))")).await;
+    world
+        .sql(&format!(
+            "CREATE TABLE \"{table}\" (id bigint PRIMARY KEY, \"owner\u{9b}31m\" bigint REFERENCES users (id))"
+        ))
+        .await;
     for command in [&["catalog", "scan"][..], &["catalog", "draft", "--users", "users"], &["catalog", "check"]] {
         let ended = on(world, command);
         let told = ended.out + &ended.err;
