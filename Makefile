@@ -1,6 +1,8 @@
 # What one does with this project, a target each. `make` alone lists them.
 
-.PHONY: help test lint deny services down
+.PHONY: help test lint deny fuzz services down
+
+SECONDS_EACH ?= 60
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,6 +18,11 @@ lint: ## check format, clippy and documentation; warnings are errors
 
 deny: ## check licenses, sources, bans and advisories of what we depend on
 	@deploy/deny
+
+fuzz: ## run each fuzz target for a minute (needs nightly and cargo-fuzz; see fuzz/README.md)
+	cd fuzz && for target in request catalog spreadsheet deal; do \
+	  cargo +nightly fuzz run -O -a --sanitizer none $$target -- -max_total_time=$(SECONDS_EACH) -max_len=4096 || exit 1; \
+	done
 
 services: ## start the servers that the tests need, and wait until they answer
 	@deploy/services up

@@ -95,6 +95,8 @@ struct BrokerSection {
     heartbeat: Duration,
 }
 
+const HOUR: Duration = Duration::from_secs(3600);
+
 const SECTIONS: [&str; 6] = ["catalog", "database", "broker", "worker", "limits", "log"];
 
 /// Reads the settings.
@@ -151,6 +153,9 @@ fn read(config: &Config, faults: &mut Faults) -> Option<Settings> {
     if let Some(limits) = &limits {
         check_limits(limits, faults);
     }
+    if let Some(worker) = &worker {
+        check_worker(worker, faults);
+    }
     Some(Settings {
         catalog: catalog?,
         database: check_database(database?, faults),
@@ -182,6 +187,40 @@ fn check_limits(limits: &Limits, faults: &mut Faults) {
     if limits.stalled_after.is_zero() || limits.recount_every.is_zero() {
         faults.add("`limits.stalled_after` and `limits.recount_every` must be longer than nothing".into());
     }
+    check_longest("limits.stalled_after", limits.stalled_after, HOUR * 24, faults);
+    for (name, time) in [
+        ("limits.recount_for", limits.recount_for),
+        ("limits.recount_every", limits.recount_every),
+        ("limits.keep_events", limits.keep_events),
+    ] {
+        check_longest(name, time, HOUR * 24 * 365 * 100, faults);
+    }
+}
+
+/// A worker that carries nothing at a time never carries anything, and one that never pauses keeps a processor busy.
+fn check_worker(worker: &Pace, faults: &mut Faults) {
+    for (name, at_a_time) in [("planners", worker.planners), ("movers", worker.movers)] {
+        if !(1..=1_000).contains(&at_a_time) {
+            faults.add(format!("`worker.{name}` is 1 to 1000"));
+        }
+    }
+    if !(1..=100_000).contains(&worker.relay_batch) {
+        faults.add("`worker.relay_batch` is 1 to 100000".into());
+    }
+    for (name, pause) in [("worker.poll", worker.poll), ("worker.sweep_every", worker.sweep_every)] {
+        if pause < Duration::from_millis(1) {
+            faults.add(format!("`{name}` is at least 1ms"));
+        }
+        check_longest(name, pause, HOUR * 24, faults);
+    }
+    check_longest("worker.grace", worker.grace, HOUR * 24, faults);
+}
+
+/// Beyond it a time is a slip, and cannot be added to others.
+fn check_longest(name: &str, time: Duration, longest: Duration, faults: &mut Faults) {
+    if time > longest {
+        faults.add(format!("`{name}` is at most {}", humantime::format_duration(longest)));
+    }
 }
 
 fn check_database(section: DatabaseSection, faults: &mut Faults) -> store::Settings {
@@ -191,6 +230,14 @@ fn check_database(section: DatabaseSection, faults: &mut Faults) -> store::Setti
     }
     if section.max_connections < 2 {
         faults.add("`database.max_connections` must be at least 2".into());
+    }
+    for (name, time) in [
+        ("database.lock_timeout", section.lock_timeout),
+        ("database.statement_timeout", section.statement_timeout),
+        ("database.idle_in_transaction_timeout", section.idle_in_transaction_timeout),
+        ("database.acquire_timeout", section.acquire_timeout),
+    ] {
+        check_longest(name, time, HOUR * 24, faults);
     }
     store::Settings {
         url: section.url,
@@ -214,6 +261,13 @@ fn check_broker(section: BrokerSection, faults: &mut Faults) -> Option<Broker> {
     let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
     if section.prefix.is_empty() || section.prefix.len() > 100 || !section.prefix.chars().all(good) {
         faults.add("`broker.prefix` is made of letters, digits, points, dashes and underscores, at most 100".into());
+    }
+    for (name, time) in [
+        ("broker.publish_timeout", section.publish_timeout),
+        ("broker.connect_timeout", section.connect_timeout),
+        ("broker.heartbeat", section.heartbeat),
+    ] {
+        check_longest(name, time, HOUR * 18, faults);
     }
     let mut settings = AmqpSettings::new(section.url, section.prefix);
     settings.tls = tls;

@@ -1,11 +1,16 @@
-//! Logs: text for people on a terminal, JSON otherwise, always on standard error.
+//! Logs: text for people on a terminal, JSON otherwise, always on standard error. What comes from outside stands in them
+//! with its hidden characters spelled out, so that nobody's name writes a line of the log.
 
-use std::io::IsTerminal;
+use std::fmt::{self, Debug};
+use std::io::{self, IsTerminal};
 
 use anyhow::{Context, Result};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::field::MakeExt;
+use tracing_subscriber::fmt::format::{Writer, debug_fn};
 
 use crate::config::{Log, LogFormat};
+use crate::contract::{printable, printable_json};
 
 /// What says too much, whatever the settings ask for. lapin logs bodies of returned messages, and what our own broker
 /// module tells anyhow. sea-orm's spans hold the database's URL, with its password: whatever is logged while it connects
@@ -21,15 +26,43 @@ pub fn start(log: &Log, usual: &str) -> Result<()> {
         let directive = format!("{target}=off").parse().with_context(|| format!("silencing {target}"))?;
         anyhow::Ok(filter.add_directive(directive))
     })?;
+    let is_terminal = io::stderr().is_terminal();
     let json = match log.format {
         LogFormat::Json => true,
         LogFormat::Text => false,
-        LogFormat::Auto => !std::io::stderr().is_terminal(),
+        LogFormat::Auto => !is_terminal,
     };
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(is_terminal);
     let started = match json {
-        true => builder.json().flatten_event(true).try_init(),
-        false => builder.with_target(false).try_init(),
+        true => builder.json().flatten_event(true).with_writer(|| SpelledJson(io::stderr())).try_init(),
+        false => {
+            let fields = debug_fn(|writer, field, value| write_field(writer, field.name(), value)).delimited(" ");
+            builder.with_target(false).fmt_fields(fields).with_writer(io::stderr).try_init()
+        }
     };
     started.map_err(|error| anyhow::anyhow!("logging could not be started: {error}"))
+}
+
+fn write_field(writer: &mut Writer<'_>, name: &str, value: &dyn Debug) -> fmt::Result {
+    let value = printable(&format!("{value:?}"));
+    match name {
+        "message" => writer.write_str(&value),
+        // Where in another crate a record was made: not what it says.
+        name if name.starts_with("log.") => Ok(()),
+        name => write!(writer, "{name}={value}"),
+    }
+}
+
+/// Log lines of JSON, each written whole.
+struct SpelledJson<W>(W);
+
+impl<W: io::Write> io::Write for SpelledJson<W> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.write_all(printable_json(&String::from_utf8_lossy(line)).as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }

@@ -357,10 +357,14 @@ fn parked(incoming: &Incoming, reason: &Reason) -> Outgoing {
     }
 }
 
+/// Whoever sent it may have written anything into them, but nothing in our name.
 fn kept_headers(headers: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let is_ours = |name: &str| name.to_ascii_lowercase().starts_with("x-handover-");
+    let headers: BTreeMap<String, String> =
+        headers.iter().filter(|(name, _)| !is_ours(name)).map(|(name, value)| (name.clone(), value.clone())).collect();
     let bytes: usize = headers.iter().map(|(name, value)| name.len() + value.len()).sum();
     match bytes {
-        0..=MOST_KEPT_HEADERS => headers.clone(),
+        0..=MOST_KEPT_HEADERS => headers,
         _ => BTreeMap::from([("x-handover-headers".to_owned(), format!("left out: {bytes} bytes"))]),
     }
 }

@@ -18,7 +18,7 @@ use self::reference::check_reference;
 use self::resolve::Resolver;
 use self::sections::{check_groups, check_invitations, check_license, check_scan, check_session, check_users};
 use super::condition::{Condition, SomeUsers};
-use super::fault::{Fault, Faults, line_of};
+use super::fault::{Fault, Faults};
 use super::file::{GroupsEntry, InvitationsEntry, LicenseEntry, ReferenceEntry, ScanEntry, SessionEntry, UsersEntry};
 use super::model::{Catalog, Users};
 use super::reference::{Disposition, Reference, Taken};
@@ -288,9 +288,4 @@ fn warn_of_uncovered(resolver: &mut Resolver<'_>, references: &[Reference]) {
             resolver.warn_uncovered(reference);
         }
     }
-}
-
-/// The line of a byte, for the resolver.
-fn fault_at(source: &str, byte: usize, message: String) -> Fault {
-    Fault { line: line_of(source, byte), message }
 }

@@ -36,8 +36,16 @@ impl fmt::Display for Faults {
     }
 }
 
-/// The line, from 1, at which a byte of the text stands.
-pub(super) fn line_of(text: &str, byte: usize) -> usize {
-    let before = text.as_bytes().iter().take(byte);
-    1 + before.filter(|byte| **byte == b'\n').count()
+/// Where the lines of a text end, to tell the line of a byte: a hundred thousand faults must not each count a long file's.
+pub(super) struct Lines(Vec<usize>);
+
+impl Lines {
+    pub fn of(text: &str) -> Lines {
+        Lines(text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(place, _)| place).collect())
+    }
+
+    /// The line, from 1, at which a byte stands.
+    pub fn line_of(&self, byte: usize) -> usize {
+        1 + self.0.partition_point(|end| *end < byte)
+    }
 }

@@ -5,7 +5,7 @@ use clap::Args;
 use serde::Serialize;
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
-use time::{Date, OffsetDateTime};
+use time::{Date, OffsetDateTime, UtcOffset};
 use uuid::Uuid;
 
 use super::{Ended, open, output};
@@ -46,7 +46,9 @@ pub struct Arguments {
 fn parse_time(text: &str) -> Result<OffsetDateTime, String> {
     let day = || Date::parse(text, format_description!("[year]-[month]-[day]")).ok();
     let time = OffsetDateTime::parse(text, &Rfc3339).ok().or_else(|| Some(day()?.midnight().assume_utc()));
-    time.ok_or_else(|| "a time like 2026-11-22T08:00:00Z, or a day like 2026-11-22".to_owned())
+    // A time near the end of the years with four digits may be none in UTC, which is what databases keep.
+    time.and_then(|time| time.checked_to_offset(UtcOffset::UTC))
+        .ok_or_else(|| "a time like 2026-11-22T08:00:00Z, or a day like 2026-11-22".to_owned())
 }
 
 /// An entry as it is printed.

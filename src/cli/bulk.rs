@@ -5,15 +5,15 @@
 //! end and reported before the next. So a file of any length takes little memory, and what a run that is cut off has sent stands
 //! in its report.
 
-mod columns;
+pub mod columns;
 mod judge;
 mod patience;
 mod quotes;
 mod report;
-mod row;
+pub mod row;
 mod send;
 mod sheet;
-mod table;
+pub mod table;
 mod text;
 
 use std::collections::HashMap;
@@ -37,7 +37,7 @@ use crate::store::Store;
 const BATCH: usize = 200;
 
 #[derive(Debug, Args)]
-pub struct Arguments {
+pub(super) struct Arguments {
     /// A CSV or XLSX file; its first row names the columns.
     file: PathBuf,
     /// Who asks, where a row does not say it.
@@ -54,7 +54,7 @@ pub struct Arguments {
     json: bool,
 }
 
-pub async fn run(arguments: Arguments, settings: Settings) -> Result<Ended> {
+pub(super) async fn run(arguments: Arguments, settings: Settings) -> Result<Ended> {
     let Arguments { file, by, org, submit, json } = arguments;
     let table = Table::open(&file)?;
     let store = open::ledger(&settings).await?;

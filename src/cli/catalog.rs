@@ -75,8 +75,8 @@ async fn check_catalog(settings: &Settings, json: bool) -> Result<Ended> {
         output::json(&serde_json::json!({ "catalog": name, "faults": faults, "warnings": warnings }))?;
         return Ok(ended);
     }
-    faults.iter().try_for_each(|fault| output::line(format!("fault, {fault}")))?;
-    warnings.iter().try_for_each(|warning| output::line(format!("warning, {warning}")))?;
+    faults.iter().try_for_each(|fault| output::lines(format!("fault, {fault}")))?;
+    warnings.iter().try_for_each(|warning| output::lines(format!("warning, {warning}")))?;
     let verdict = if faults.is_empty() { "holds" } else { "does not hold" };
     output::line(format!("the catalog {name} {verdict}: {} faults, {} warnings", faults.len(), warnings.len()))?;
     Ok(ended)
@@ -85,7 +85,7 @@ async fn check_catalog(settings: &Settings, json: bool) -> Result<Ended> {
 async fn show(settings: &Settings, json: bool) -> Result<Ended> {
     if !json {
         let (_, source) = open::catalog_source(&settings.catalog)?;
-        output::line(source.trim_end())?;
+        output::lines(source.trim_end())?;
         return Ok(Ended::Done);
     }
     let store = open::store(settings).await?;
@@ -179,7 +179,7 @@ async fn write_draft(settings: &Settings, named: Option<&str>) -> Result<Ended> 
         None => Vec::new(),
     };
     let pointing = points_at_users(&session, &schema, users).await?;
-    output::line(draft(&schema, users, &statuses, &pointing).map_err(|missing| anyhow!(missing))?.trim_end())?;
+    output::lines(draft(&schema, users, &statuses, &pointing).map_err(|missing| anyhow!(missing))?.trim_end())?;
     Ok(Ended::Done)
 }
 

@@ -22,7 +22,7 @@ pub struct ListArguments {
     #[arg(long, value_parser = parse_state)]
     state: Option<State>,
     /// How many, at most.
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     limit: u64,
     /// Print as JSON, a line a job.
     #[arg(long)]

@@ -3,7 +3,7 @@
 //! Every reading command takes `--json`. Exit codes: 0 done, 1 failed, 2 usage, 3 rejected.
 
 mod audit;
-mod bulk;
+pub mod bulk;
 mod catalog;
 mod demo;
 mod forget;
@@ -26,8 +26,8 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
-use crate::config::{self, Settings};
-use crate::contract::RequestType;
+use crate::config::{self, Broker, Settings};
+use crate::contract::{RequestType, printable_lines};
 use crate::telemetry;
 
 /// Offboards users: moves everything a user owns to those who stay, in batches, while the application keeps running.
@@ -108,7 +108,7 @@ pub fn main(cli: Cli) -> ExitCode {
         // Whoever reads our output has closed it: `handover jobs | head` is no failure.
         Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("handover: {}", output::printable(&format!("{error:#}")));
+            eprintln!("handover: {}", printable_lines(&format!("{error:#}")));
             ExitCode::from(1)
         }
     }
@@ -119,6 +119,9 @@ fn run_to_end(cli: Cli) -> Result<Ended> {
     // A worker tells what it does; other commands tell it by their output, and log only what is wrong.
     let is_worker = matches!(cli.command, Command::Run(_));
     telemetry::start(&settings.log, if is_worker { "info" } else { "warn" })?;
+    if is_worker && matches!(settings.broker, Broker::Amqp(_)) {
+        run::with_deep_stacks();
+    }
     let runtime = tokio::runtime::Runtime::new().context("the runtime could not be started")?;
     let ended = runtime.block_on(dispatch(cli.command, settings));
     // Reading standard input cannot be interrupted: nothing waits for it.

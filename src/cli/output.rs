@@ -5,24 +5,34 @@ use std::io::{self, Write};
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::contract::Rejection;
+use crate::contract::{Rejection, printable, printable_json, printable_lines};
 
-/// Prints a line. Output that nobody reads any more is an error, which ends the command in silence.
+/// Prints a line, one whatever names stand in it. Output that nobody reads any more is an error, which ends the command in
+/// silence.
 pub fn line(text: impl AsRef<str>) -> Result<()> {
+    print(&printable(text.as_ref()))
+}
+
+/// Prints text of several lines.
+pub fn lines(text: impl AsRef<str>) -> Result<()> {
+    print(&printable_lines(text.as_ref()))
+}
+
+fn print(text: &str) -> Result<()> {
     let mut out = io::stdout().lock();
-    out.write_all(printable(text.as_ref()).as_bytes())?;
+    out.write_all(text.as_bytes())?;
     out.write_all(b"\n")?;
     Ok(())
 }
 
 /// Prints a value as JSON, on one line.
 pub fn json_line(value: &impl Serialize) -> Result<()> {
-    line(serde_json::to_string(value)?)
+    print(&printable_json(&serde_json::to_string(value)?))
 }
 
 /// Prints a value as JSON, indented.
 pub fn json(value: &impl Serialize) -> Result<()> {
-    line(serde_json::to_string_pretty(value)?)
+    print(&printable_json(&serde_json::to_string_pretty(value)?))
 }
 
 /// Values as a list of JSON.
@@ -32,6 +42,8 @@ pub fn array(values: &[impl Serialize]) -> Result<Vec<serde_json::Value>> {
 
 /// Prints rows under a head, each column as wide as it must be. Columns that hold only numbers stand to the right.
 pub fn table(head: &[&str], rows: &[Vec<String>]) -> Result<()> {
+    // As wide as what is seen of them.
+    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| printable(cell)).collect()).collect();
     let width = |column: usize| {
         let cells = rows.iter().map(|row| row[column].chars().count());
         cells.chain([head[column].chars().count()]).max().unwrap_or(0)
@@ -40,7 +52,7 @@ pub fn table(head: &[&str], rows: &[Vec<String>]) -> Result<()> {
     let is_number = |cell: &str| cell.chars().all(|c| c.is_ascii_digit() || c == '-') && !cell.is_empty();
     let right: Vec<bool> =
         (0..head.len()).map(|column| !rows.is_empty() && rows.iter().all(|row| is_number(&row[column]))).collect();
-    let print = |cells: Vec<&str>| {
+    let print_row = |cells: Vec<&str>| {
         let padded: Vec<String> = (cells.iter().enumerate())
             .map(|(column, cell)| {
                 let space = " ".repeat(widths[column].saturating_sub(cell.chars().count()));
@@ -49,8 +61,8 @@ pub fn table(head: &[&str], rows: &[Vec<String>]) -> Result<()> {
             .collect();
         line(padded.join("  ").trim_end())
     };
-    print(head.to_vec())?;
-    rows.iter().try_for_each(|row| print(row.iter().map(String::as_str).collect()))
+    print_row(head.to_vec())?;
+    rows.iter().try_for_each(|row| print_row(row.iter().map(String::as_str).collect()))
 }
 
 /// Prints why something may not be done, and what would mend it.
@@ -62,33 +74,8 @@ pub fn reasons(reasons: &[Rejection]) -> Result<()> {
     Ok(())
 }
 
-/// Text from outside, as a terminal may show it: control characters, escape sequences among them, are spelled out.
-pub fn printable(text: &str) -> String {
-    let spell = |c: char| match c {
-        '\n' | '\t' => c.to_string(),
-        c if c.is_control() => c.escape_default().to_string(),
-        c => c.to_string(),
-    };
-    text.chars().map(spell).collect()
-}
-
-/// Text from outside that has to stay on its line: ends of lines and tabs are spelled out too.
-pub fn on_one_line(text: &str) -> String {
-    printable(text).replace('\n', "\\n").replace('\t', "\\t")
-}
-
 /// Whether an error only says that our output was closed.
 pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let kind = |cause: &(dyn std::error::Error + 'static)| cause.downcast_ref::<io::Error>().map(io::Error::kind);
     error.chain().any(|cause| kind(cause) == Some(io::ErrorKind::BrokenPipe))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::printable;
-
-    #[test]
-    fn a_terminal_gets_no_escapes_from_names() {
-        assert_eq!(printable("a\u{1b}[2Jb\n"), "a\\u{1b}[2Jb\n");
-    }
 }

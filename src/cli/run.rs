@@ -1,5 +1,8 @@
 //! `handover run`: the worker.
 
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -17,6 +20,27 @@ pub struct Arguments {
     /// is to run both.
     #[arg(long = "stage", value_enum, value_delimiter = ',')]
     stages: Vec<Role>,
+}
+
+/// How deep the stacks of a worker's threads are. A header table of a message may hold another, as deep as there is room in
+/// a frame (128 KiB, five bytes a level), and who reads AMQP goes down as deep: with the usual two megabytes a message of a
+/// few thousand bytes would end every worker that it is given to. Only what is used of a stack takes memory.
+const STACK: &str = "1073741824";
+
+/// Where Rust looks for that size, once, before the first thread begins.
+const STACK_VARIABLE: &str = "RUST_MIN_STACK";
+
+/// Begins the worker's process again with deep stacks, as the same process. Comes back where it has them, and where it
+/// cannot have them.
+pub fn with_deep_stacks() {
+    if std::env::var_os(STACK_VARIABLE).is_some() {
+        return;
+    }
+    let Ok(program) = std::env::current_exe() else { return };
+    let mut again = Command::new(program);
+    again.args(std::env::args_os().skip(1)).env(STACK_VARIABLE, STACK);
+    let error = again.exec();
+    tracing::warn!(%error, "the worker has shallow stacks: a message with deeply nested headers can end it");
 }
 
 pub async fn run(arguments: Arguments, settings: Settings) -> Result<Ended> {

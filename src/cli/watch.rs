@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{Ended, jobs as jobs_command, open, output};
 use crate::config::Settings;
-use crate::contract::AnyRequest;
+use crate::contract::{AnyRequest, printable};
 use crate::job::State;
 use crate::store::Store;
 use crate::store::ledger::chunks;
@@ -49,7 +49,7 @@ pub async fn wait_for_requests(store: &Store, requests: &[AnyRequest], json: boo
         if known.is_some_and(|known| known.body_hash != request.body_hash()) {
             eprintln!(
                 "the request id {} was used before with another body: this request was not done",
-                head.request_id
+                printable(head.request_id.as_str())
             );
             worst = Ended::Failed;
             continue;

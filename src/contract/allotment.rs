@@ -7,6 +7,16 @@ use serde::{Deserialize, Serialize};
 
 use super::{UserId, unique};
 
+/// Most shares of an allotment. A deal is worked out, kept and passed on share by share, and each share of a group holds the
+/// group's members.
+const MOST_SHARES: usize = 1_000;
+
+/// Most records that an `each` names.
+const MOST_NAMED: usize = 10_000;
+
+/// Longest name of a round-robin group, in characters.
+const LONGEST_GROUP: usize = 200;
+
 /// Who receives a reference's records. The two logics are the Keap help page's: "Ratio - Each user gets up to the amount
 /// specified; the process repeats for extras. Hardcoded - Each user gets up to the amount specified; extras are not
 /// reassigned at all."
@@ -124,6 +134,7 @@ struct Written {
     logic: Option<Logic>,
     /// With `logic`: who receives how many of each round.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("maxItems" = 1000))]
     shares: Option<Vec<WrittenShare>>,
     /// With `hardcoded`: what becomes of records beyond the shares.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -136,6 +147,7 @@ struct Written {
     manager: Option<bool>,
     /// Named records (by key) to named users.
     #[serde(default, deserialize_with = "unique::some_map", skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("maxProperties" = 10_000))]
     each: Option<BTreeMap<String, UserId>>,
     /// With `each`: the allotment of all other records.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -157,6 +169,7 @@ struct WrittenShare {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     user: Option<UserId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("minLength" = 1, "maxLength" = 200))]
     round_robin: Option<String>,
     amount: u64,
 }
@@ -204,6 +217,9 @@ fn read_each(each: BTreeMap<String, UserId>, rest: Option<Box<Written>>) -> Resu
     if each.is_empty() {
         return Err("[empty_shares] `each` names no record".into());
     }
+    if each.len() > MOST_NAMED {
+        return Err(format!("[too_large] `each` names {} records; at most {MOST_NAMED} are read", each.len()));
+    }
     let rest = rest.map(|rest| Allotment::try_from(*rest)).transpose()?;
     if matches!(rest, Some(Allotment::Each(..))) {
         return Err("[invalid_field] `rest` may not be another `each`".into());
@@ -215,11 +231,17 @@ fn read_shares(written: Vec<WrittenShare>) -> Result<Vec<Share>, String> {
     if written.is_empty() {
         return Err("[empty_shares] `shares` is empty: name at least one user or round-robin group".into());
     }
+    if written.len() > MOST_SHARES {
+        return Err(format!("[too_large] there are {} shares; at most {MOST_SHARES} are read", written.len()));
+    }
     let mut total: u64 = 0;
     let mut shares = Vec::with_capacity(written.len());
     for share in written {
         let to = match (share.user, share.round_robin) {
             (Some(user), None) => Recipient::User(user),
+            (None, Some(group)) if group.chars().count() > LONGEST_GROUP => {
+                return Err(format!("[invalid_field] the name of a group has at most {LONGEST_GROUP} characters"));
+            }
             (None, Some(group)) if !group.is_empty() => Recipient::RoundRobin(group),
             _ => return Err("[invalid_field] a share has exactly one of `user` and `round_robin`".into()),
         };

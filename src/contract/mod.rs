@@ -8,6 +8,7 @@ mod any;
 mod certificate;
 mod event;
 mod ids;
+mod printable;
 mod read;
 mod rejection;
 mod request;
@@ -20,6 +21,7 @@ pub use event::{
     Answer, Assigned, Change, CloudEvent, Completion, EVENT_CONTENT_TYPE, EventType, InvitationNews, JobNews,
 };
 pub use ids::{JOB_NAMESPACE, JobId, OrgId, RequestId, UserId, event_id};
+pub use printable::{printable, printable_json, printable_lines};
 pub use read::{MAX_REQUEST_BYTES, Unreadable, read_request};
 pub use rejection::{Concerning, Rejection};
 pub use request::{Drift, Request, RequestType};

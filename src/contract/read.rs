@@ -3,15 +3,19 @@
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
+use time::{OffsetDateTime, UtcOffset};
 
 use super::request::Form;
-use super::{AnyRequest, Order, Request, RequestType};
+use super::{AnyRequest, Order, Request, RequestType, printable};
 
 /// Longest message body that is read, in bytes: room for an `each` of ten thousand records.
 pub const MAX_REQUEST_BYTES: usize = 1 << 20;
 
 /// Longest `reason` accepted, in characters.
 const LONGEST_REASON: usize = 2_000;
+
+/// Longest path and detail of what cannot be read, in characters of the message.
+const LONGEST_TOLD: usize = 1_000;
 
 /// Longest name and address of somebody who is invited, in characters (RFC 5321 allows an address 64 + 1 + 255).
 const LONGEST_NAME: usize = 200;
@@ -30,22 +34,18 @@ pub struct Unreadable {
 }
 
 impl Unreadable {
-    /// A message that is wrong at one field. Path and detail may quote it and go into headers and logs, so control
-    /// characters are spelled out.
+    /// A message that is wrong at one field. Path and detail may quote it at any length and go into headers and logs, so
+    /// they are shortened, and hidden characters are spelled out.
     pub fn new(code: &str, path: impl AsRef<str>, detail: impl AsRef<str>) -> Unreadable {
-        Unreadable { code: code.into(), path: spelled_out(path.as_ref()), detail: spelled_out(detail.as_ref()) }
+        Unreadable { code: code.into(), path: told(path.as_ref()), detail: told(detail.as_ref()) }
     }
 }
 
-fn spelled_out(text: &str) -> String {
-    let mut spelled = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c.is_control() {
-            true => spelled.extend(c.escape_default()),
-            false => spelled.push(c),
-        }
+fn told(text: &str) -> String {
+    match text.char_indices().nth(LONGEST_TOLD) {
+        Some((end, _)) => printable(&text[..end]) + "…",
+        None => printable(text),
     }
-    spelled
 }
 
 /// Reads a message body. What only the catalog can tell (an unknown kind, an id of the wrong shape) is checked after this.
@@ -97,12 +97,22 @@ fn check_handover(request: Request) -> Result<Request, Unreadable> {
             return Err(Unreadable::new("unknown_field", field, "a `reassign` only moves records: leave it out"));
         }
     }
+    for (field, at) in [("effective_at", request.effective_at), ("return_at", request.return_at)] {
+        if !at.is_none_or(is_kept_by_databases) {
+            return Err(Unreadable::new("invalid_field", field, "a time lies between the years 1 and 9998, in UTC"));
+        }
+    }
     if let (Some(leaves), Some(returns)) = (request.effective_at, request.return_at)
         && returns <= leaves
     {
         return Err(Unreadable::new("invalid_field", "return_at", "nobody returns before they leave (`effective_at`)"));
     }
     Ok(request)
+}
+
+/// Whether a time can be brought to UTC, and written with four digits of a year wherever it is read, also some time later.
+fn is_kept_by_databases(at: OffsetDateTime) -> bool {
+    at.checked_to_offset(UtcOffset::UTC).is_some_and(|at| (1..=9998).contains(&at.year()))
 }
 
 fn check_order(order: Order) -> Result<Order, Unreadable> {

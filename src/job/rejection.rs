@@ -243,6 +243,13 @@ pub fn orphans_left(kind: Option<&str>, place: &str, count: u64) -> Rejection {
     reason("orphans_left", concerning, message, "find out who still writes them, or cover them in the catalog")
 }
 
+/// More speaks against a request than is told one by one.
+pub fn more_reasons(more: u64) -> Rejection {
+    let concerning = Concerning { count: Some(more), ..Concerning::default() };
+    let message = format!("{more} more reasons of the same kinds are not told one by one");
+    reason("more_reasons", concerning, message, "mend those that are told, and look again: `handover preview`")
+}
+
 /// There is no such job in the organization.
 pub fn unknown_job(job: JobId) -> Rejection {
     let concerning = Concerning { job_id: Some(job.to_string()), ..Concerning::default() };

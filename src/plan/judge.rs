@@ -12,12 +12,15 @@ use self::allot::allot;
 use super::facts::{Count, Facts, Found, Standing, UserFacts};
 use super::{Deal, token};
 
+/// Reasons that a rejection tells one by one, at most.
+const MOST_REASONS: usize = 1_000;
+
 /// What becomes of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// It can be done, so.
     Accepted(Plan),
-    /// It may not be done: every reason.
+    /// It may not be done: every reason, up to a thousand.
     Rejected(Vec<Rejection>),
     /// Nothing but successors is missing, and the request asks for the user to be locked out at once: what is missing.
     LockedOut(Plan, Vec<Rejection>),
@@ -115,7 +118,7 @@ pub fn judge(catalog: &Catalog, request: &Request, facts: &Facts, found: &Found)
         false if request.lock_out && reasons.iter().all(|reason| lacks_successor(catalog, reason)) => {
             Verdict::LockedOut(plan, reasons)
         }
-        false => Verdict::Rejected(reasons),
+        false => Verdict::Rejected(within_bounds(reasons)),
     }
 }
 
@@ -125,6 +128,15 @@ fn without_effect(catalog: &Catalog, request: &Request, plan: &Plan) -> Vec<Stri
         planned.into_iter().any(|reference| reference.kind == *kind)
     };
     request.reassign.keys().filter(|kind| !counts(kind)).cloned().collect()
+}
+
+/// A request can name thousands of users who are not there; its answer must still fit into a message.
+fn within_bounds(mut reasons: Vec<Rejection>) -> Vec<Rejection> {
+    if reasons.len() > MOST_REASONS {
+        let more = reasons.split_off(MOST_REASONS).len();
+        reasons.push(rejection::more_reasons(more as u64));
+    }
+    reasons
 }
 
 /// Whether a reason would be mended by naming a successor: no such reason keeps a user's access open who is locked out.

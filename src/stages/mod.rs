@@ -103,6 +103,7 @@ pub async fn enter(session: &Session, catalog: Arc<Catalog>, org: &str) -> Resul
 
 /// Sizes and times of the stages; `config/default.toml` says what each is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Limits {
     /// Requests that share a transaction, at most.
     pub group: usize,

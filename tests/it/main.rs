@@ -13,6 +13,7 @@ mod cli;
 mod concurrency;
 mod forget;
 mod grants;
+mod hostile;
 mod keap;
 mod late;
 mod layers;

@@ -6,7 +6,7 @@ use toml::Spanned;
 
 use super::resolve::Resolver;
 use crate::catalog::file::{
-    AddEntry, EligibleEntry, NowEntry, OnConflictEntry, OnConflictWord, ReferenceEntry, SetEntry, Word,
+    AddEntry, EligibleEntry, Name, NowEntry, OnConflictEntry, OnConflictWord, ReferenceEntry, SetEntry, Word,
 };
 use crate::catalog::model::Column;
 use crate::catalog::reference::{Child, Disposition, Eligible, Occupied, OnConflict, SetValue};
@@ -38,17 +38,7 @@ pub fn check_disposition(
         Word::Detach => Some(Disposition::Detach { restore, with: check_children(resolver, table, entry, start)? }),
         Word::Set => Some(Disposition::Set { values: check_set(resolver, table, entry, start)?, restore }),
         Word::Purge => {
-            let keep_copy = match &entry.keep_copy {
-                None => Some(KEEP_COPY),
-                Some(text) => humantime::parse_duration(text.get_ref())
-                    .map_err(|error| {
-                        resolver.fault(
-                            text.span().start,
-                            format!("`keep_copy` is a length of time such as \"30d\": {error}"),
-                        )
-                    })
-                    .ok(),
-            };
+            let keep_copy = entry.keep_copy.as_ref().map_or(Some(KEEP_COPY), |text| check_keep_copy(resolver, text));
             let with = check_children(resolver, table, entry, start);
             Some(Disposition::Purge { keep_copy: keep_copy?, with: with? })
         }
@@ -218,4 +208,16 @@ fn check_children(
         }
     }
     Some(children)
+}
+
+/// How long copies are kept. Beyond a hundred years it is a slip, and no time that can be added to others.
+fn check_keep_copy(resolver: &mut Resolver<'_>, text: &Name) -> Option<Duration> {
+    const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+    let fault = match humantime::parse_duration(text.get_ref()) {
+        Ok(time) if time <= LONGEST => return Some(time),
+        Ok(_) => "it is longer than a hundred years".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    resolver.fault(text.span().start, format!("`keep_copy` is a length of time such as \"30d\": {fault}"));
+    None
 }

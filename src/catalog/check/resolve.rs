@@ -2,18 +2,18 @@
 
 use toml::Spanned;
 
-use super::fault_at;
 use super::reference::check_tests;
 use crate::catalog::condition::{Condition, Holds, Listing};
-use crate::catalog::fault::Fault;
+use crate::catalog::fault::{Fault, Lines};
 use crate::catalog::file::{ConditionEntry, ListingEntry, Name, Scalar};
 use crate::catalog::model::Column;
 use crate::catalog::reference::{Reference, Test};
 use crate::catalog::schema::{Engine, Family, Schema, SchemaColumn, Table, TableName};
 
-/// A catalog's text, the schema it is checked against, and what was found so far.
+/// A catalog's text and its lines, the schema it is checked against, and what was found so far.
 pub struct Resolver<'a> {
     source: &'a str,
+    lines: Lines,
     pub schema: &'a Schema,
     /// Whether the catalog says what row-level security looks at.
     pub has_session: bool,
@@ -23,7 +23,14 @@ pub struct Resolver<'a> {
 
 impl<'a> Resolver<'a> {
     pub fn new(source: &'a str, schema: &'a Schema) -> Self {
-        Resolver { source, schema, has_session: false, faults: Vec::new(), warnings: Vec::new() }
+        Resolver {
+            source,
+            lines: Lines::of(source),
+            schema,
+            has_session: false,
+            faults: Vec::new(),
+            warnings: Vec::new(),
+        }
     }
 
     pub fn into_findings(self) -> (Vec<Fault>, Vec<Fault>) {
@@ -31,11 +38,11 @@ impl<'a> Resolver<'a> {
     }
 
     pub fn fault(&mut self, byte: usize, message: impl Into<String>) {
-        self.faults.push(fault_at(self.source, byte, message.into()));
+        self.faults.push(Fault { line: self.lines.line_of(byte), message: message.into() });
     }
 
     pub fn warn(&mut self, byte: usize, message: impl Into<String>) {
-        self.warnings.push(fault_at(self.source, byte, message.into()));
+        self.warnings.push(Fault { line: self.lines.line_of(byte), message: message.into() });
     }
 
     pub fn table(&mut self, name: &Name) -> Option<&'a Table> {

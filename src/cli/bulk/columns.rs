@@ -50,6 +50,9 @@ pub struct Given {
     pub org: bool,
 }
 
+/// Longest name that is told and compared with those that there are: what is longer is no slip of somebody's hand, and takes long to compare.
+const LONGEST_NAME: usize = 100;
+
 /// Reads a head. Every fault is told at once.
 pub fn read(head: &[String], catalog: &Catalog, given: Given) -> Result<Vec<Column>> {
     let kinds = catalog.references.iter().filter(|reference| reference.disposition.is_allotted());
@@ -63,6 +66,9 @@ pub fn read(head: &[String], catalog: &Catalog, given: Given) -> Result<Vec<Colu
             Some((known, column)) if columns.contains(column) => faults.push(format!("`{known}` stands there twice")),
             Some((_, column)) => columns.push(column.clone()),
             None if name.is_empty() => faults.push(format!("column {} has no name", place + 1)),
+            None if name.chars().count() > LONGEST_NAME => {
+                faults.push(format!("the name of column {} has more than {LONGEST_NAME} characters", place + 1));
+            }
             None => faults.push(format!("there is no column `{name}`{}", nearest(&folded, &known))),
         }
     }

@@ -14,6 +14,9 @@ use super::table::{Cell, CellFault, Row, Rows};
 /// Rows that are read ahead.
 const AHEAD: usize = 200;
 
+/// Columns of a sheet that are read, at most: a cell in a far corner makes a row of a few bytes that stands for thousands.
+const MOST_COLUMNS: usize = 1_000;
+
 /// The columns' names: the first row that has any.
 pub fn head(file: &Path) -> Result<Vec<String>> {
     let Some(head) = all_rows(file).next() else { return Ok(Vec::new()) };
@@ -64,6 +67,9 @@ fn send_rows(file: &PathBuf, sender: &SyncSender<Result<Row>>) -> Result<()> {
         }
         let read = read(cell);
         if read != Ok(String::new()) {
+            if column >= MOST_COLUMNS {
+                bail!("{}, line {place}: at most {MOST_COLUMNS} columns are read", file.display());
+            }
             row.cells.resize(row.cells.len().max(column + 1), Ok(String::new()));
             row.cells[column] = read;
         }

@@ -1,6 +1,6 @@
 //! Works an allotment out into a deal, and says who of it cannot receive.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::catalog::{Catalog, Disposition, Eligible, Reference};
 use crate::contract::{Allotment, Recipient, Rejection, Request, Share, UserId};
@@ -18,7 +18,7 @@ pub fn allot(
     allotment: &Allotment,
     reasons: &mut Vec<Rejection>,
 ) -> (Deal, BTreeMap<String, UserId>) {
-    let mut fitness = Fitness { catalog, request, facts, leaver, reference, reasons, judged: Vec::new() };
+    let mut fitness = Fitness { catalog, request, facts, leaver, reference, reasons, judged: BTreeSet::new() };
     match allotment {
         Allotment::Each(each, rest) => {
             each.values().for_each(|user| fitness.require(user));
@@ -37,7 +37,7 @@ struct Fitness<'a> {
     leaver: &'a UserFacts,
     reference: &'a Reference,
     reasons: &'a mut Vec<Rejection>,
-    judged: Vec<UserId>,
+    judged: BTreeSet<UserId>,
 }
 
 impl Fitness<'_> {
@@ -97,8 +97,8 @@ impl Fitness<'_> {
             return None;
         }
         let of_group = |shares: &[Share]| -> u64 {
-            let same = shares.iter().filter(|share| share.to == Recipient::RoundRobin(group.to_owned()));
-            same.map(|share| share.amount).sum()
+            let same = |share: &&Share| matches!(&share.to, Recipient::RoundRobin(other) if other == group);
+            shares.iter().filter(same).map(|share| share.amount).sum()
         };
         let (before, per_round) = (of_group(&shares[..index]), of_group(shares));
         Some(Receiver::Turn { group: group.to_owned(), members, start: 0, before, per_round })
@@ -110,8 +110,7 @@ impl Fitness<'_> {
 
     /// A named successor must be fit; each is told of once.
     fn require(&mut self, user: &UserId) {
-        if !self.judged.contains(user) {
-            self.judged.push(user.clone());
+        if self.judged.insert(user.clone()) {
             self.reasons.extend(self.unfit(user));
         }
     }

@@ -109,12 +109,15 @@ impl Outside {
             Outside::Amqp { channel, prefix, .. } => {
                 let properties =
                     BasicProperties::default().with_delivery_mode(2).with_content_type("application/json".into());
-                let key = routing_key(&body);
-                let options = BasicPublishOptions::default();
-                let sent = channel.basic_publish(prefix.as_str().into(), key.into(), options, &body, properties).await;
-                sent.expect("sent").await.expect("confirmed");
+                publish(channel, prefix, &body, properties).await;
             }
         }
+    }
+
+    /// Sends a body with properties of its own to RabbitMQ.
+    pub async fn send_with(&self, body: Vec<u8>, properties: BasicProperties) {
+        let Outside::Amqp { channel, prefix, .. } = self else { panic!("there is no broker") };
+        publish(channel, prefix, &body, properties).await;
     }
 
     /// The next event, within a time limit.
@@ -240,6 +243,12 @@ impl Outside {
             connection.close(200, "done".into()).await.expect("closed");
         }
     }
+}
+
+async fn publish(channel: &lapin::Channel, prefix: &str, body: &[u8], properties: BasicProperties) {
+    let key = routing_key(body);
+    let sent = channel.basic_publish(prefix.into(), key.into(), BasicPublishOptions::default(), body, properties).await;
+    sent.expect("sent").await.expect("confirmed");
 }
 
 fn headers(properties: &BasicProperties) -> BTreeMap<String, String> {

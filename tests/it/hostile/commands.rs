@@ -1,0 +1,39 @@
+//! Command lines with hostile values: a matter of usage, or an answer, and never a crash.
+
+use super::hidden;
+use crate::support::on_both;
+use crate::support::process::on;
+
+/// The command, its exit code, and words of what is told.
+const ROWS: [(&[&str], i32, &str); 16] = [
+    (&["job", "not-a-job"], 2, "invalid value"),
+    (&["job", "00000000-0000-0000-0000-000000000000"], 1, "there is no job"),
+    (&["jobs", "--limit", "18446744073709551615"], 2, "invalid value"),
+    (&["jobs", "--limit", "9223372036854775807"], 0, "organization"),
+    (&["jobs", "--limit", "0"], 0, "organization"),
+    (&["jobs", "--state", "\u{1b}[2J"], 2, "invalid value"),
+    (&["audit", "--limit", "18446744073709551615"], 2, "invalid value"),
+    (&["audit", "--since", "2026-02-30"], 2, "a time like"),
+    (&["audit", "--since", "9999-12-31T23:59:59-23:59"], 2, "a time like"),
+    (&["audit", "--since", "0000-01-01"], 0, ""),
+    (&["audit", "--user", "' OR '1'='1"], 0, ""),
+    (&["audit", "--action", "%_\\"], 0, ""),
+    (&["users", "--org", "' OR '1'='1"], 0, "email"),
+    (&["revert", "00000000-0000-0000-0000-000000000000", "--by", "1"], 1, "there is no job"),
+    (&["submit", "no\nsuch\u{1b}[2J.json"], 1, "cannot be read"),
+    (&["bulk", "no\u{202e}such.csv", "--by", "1", "--org", "1"], 1, "cannot be read"),
+];
+
+on_both!(a_hostile_command_line_is_answered_and_never_a_crash, |world| {
+    let mut wrong = Vec::new();
+    for (command, code, words) in ROWS {
+        let ended = on(world, command);
+        let told = ended.out + &ended.err;
+        // What usage itself quotes is the command line that somebody typed.
+        let is_clean = code == 2 || hidden(&told).is_empty();
+        if ended.code != code || !told.contains(words) || !is_clean {
+            wrong.push(format!("{command:?}\n    {code} ({words}) expected: {} {told}", ended.code));
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+});

@@ -1,0 +1,212 @@
+//! Messages that cannot be read, beside those of `bad_input`: parked by the worker, and refused by `handover submit`.
+
+use std::collections::BTreeMap;
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+
+use super::{but, goes_on, hidden, shown};
+use crate::support::process::{WorkerProcess, borrowed, settings, with_input};
+use crate::support::{World, on_both, snapshot};
+
+/// Who finds it: whoever reads the message, so that `handover submit` does too, or the worker, who has the catalog.
+#[derive(Clone, Copy, PartialEq)]
+enum By {
+    Reader,
+    Catalog,
+}
+use By::{Catalog, Reader};
+
+/// What comes in; who finds it; the code, the path, and words of the detail.
+type Row = (Vec<u8>, By, &'static str, &'static str, &'static str);
+
+/// A request with these fields, written as they are.
+fn raw(fields: &str) -> Vec<u8> {
+    format!(r#"{{"request_id":"raw","org_id":"1","user_id":"53","requested_by":"1",{fields}}}"#).into_bytes()
+}
+
+/// A request with one share of so much.
+fn amount(amount: &str) -> Vec<u8> {
+    contact(&format!(r#"{{"logic":"ratio","shares":[{{"user":"11","amount":{amount}}}]}}"#))
+}
+
+/// A request with an allotment of contacts, written as it is.
+fn contact(allotment: &str) -> Vec<u8> {
+    raw(&format!(r#""reassign":{{"contact":{allotment}}}"#))
+}
+
+fn with(fields: Value) -> Vec<u8> {
+    but("with", fields).to_string().into_bytes()
+}
+
+fn at(time: &str) -> Vec<u8> {
+    raw(&format!(r#""effective_at":"{time}""#))
+}
+
+/// `count` pieces, with commas between.
+fn many(count: usize, piece: impl Fn(usize) -> String) -> String {
+    (0..count).map(piece).collect::<Vec<String>>().join(",")
+}
+
+#[rustfmt::skip]
+fn bombs() -> Vec<Row> {
+    let nested = |open: &str, inner: &str, close: &str, depth: usize| open.repeat(depth) + inner + &close.repeat(depth);
+    let path = "reassign.contact";
+    vec![
+        (nested("{\"a\":", "1", "}", 100_000).into(),                              Reader, "unknown_field",   "a",          "unknown field `a`"),
+        (raw(&format!("\"reason\":{}", nested("[", "", "]", 100_000))),            Reader, "invalid_field",   "reason",     "expected a string"),
+        (raw(&format!("\"x\":{}", nested("[", "", "]", 400_000))),                 Reader, "unknown_field",   "x",          "unknown field `x`"),
+        (contact(&nested("{\"each\":{\"1\":\"11\"},\"rest\":", "{}", "}", 20_000)), Reader, "invalid_field", "reassign.contact.rest.rest", "recursion limit"),
+        (contact(&nested("{\"each\":{\"1\":\"11\"},\"rest\":", "{\"user\":\"1\"}", "}", 100)), Reader, "invalid_field", path, "may not be another `each`"),
+        (raw(&format!("\"reassign\":{{{}}}", many(60_000, |_| "\"task\":{}".into()))), Reader, "invalid_field", "reassign.task", "exactly one of"),
+        (raw(&many(60_000, |_| "\"bulk\":true".into())),                           Reader, "duplicate_field", "bulk",       "duplicate field `bulk`"),
+        (raw(&many(60_000, |at| format!("\"f{at}\":1"))),                          Reader, "unknown_field",   "f0",         "unknown field `f0`"),
+        (contact(&format!("{{\"each\":{{{}}}}}", many(100_000, |at| format!("\"{at}\":\"11\"")))), Reader, "too_large", ".", "at most 1048576"),
+        (contact(&format!("{{\"each\":{{{}}}}}", many(60_000, |at| format!("\"{at}\":\"11\"")))), Reader, "too_large", path, "names 60000 records"),
+        (contact(&format!("{{\"logic\":\"ratio\",\"shares\":[{}]}}", many(20_000, |at| format!("{{\"user\":\"{at}\",\"amount\":1}}")))), Reader, "too_large", path, "20000 shares"),
+        (contact(&format!("{{\"logic\":\"ratio\",\"shares\":[{}]}}", many(20_000, |_| "{\"round_robin\":\"West team\",\"amount\":1}".into()))), Reader, "too_large", path, "at most 1000"),
+        (with(json!({ "type": "x".repeat(1_000_000) })),                           Reader, "unknown_type",    "type",       "unknown variant `xxx"),
+        (with(json!({ "k".repeat(1_000_000): 1 })),                                Reader, "unknown_field",   "kkkk",       "unknown field `kkk"),
+        (with(json!({ "reason": "r".repeat(1_000_000) })),                         Reader, "invalid_field",   "reason",     "at most 2000 characters"),
+        (with(json!({ "reassign": { "\u{1b}[2J".repeat(50_000): { "user": "11" } } })), Catalog, "unknown_kind", "reassign.\\u{1b}[2J", "transfers no kind"),
+    ]
+}
+
+#[rustfmt::skip]
+fn texts() -> Vec<Row> {
+    vec![
+        (with(json!({ "request_id": "x".repeat(10_000) })),          Reader,  "invalid_id",    "request_id",   "this one has 10000"),
+        (with(json!({ "request_id": "名".repeat(201) })),            Reader,  "invalid_id",    "request_id",   "at most 200 characters"),
+        (with(json!({ "request_id": "a\u{7f}b" })),                  Reader,  "invalid_id",    "request_id",   "control characters"),
+        (with(json!({ "request_id": "a\u{9b}31mb" })),               Reader,  "invalid_id",    "request_id",   "control characters"),
+        (with(json!({ "org_id": "1\r\nx-injected: 1" })),            Reader,  "invalid_id",    "org_id",       "control characters"),
+        (raw(r#""reason":"\ud800""#),                                Reader,  "invalid_field", "reason",       "hex escape"),
+        (raw(r#""reason":"\udc00\ud800""#),                          Reader,  "invalid_field", "reason",       "surrogate"),
+        (raw(r#""\ud800":1"#),                                       Reader,  "invalid_field", "?",            "hex escape"),
+        (raw("\"reason\":\"\u{1b}]0;owned\u{7}\""),                  Reader,  "not_json",      ".",            "control character"),
+        (raw(r#""reason":"\x41""#),                                  Reader,  "not_json",      ".",            "invalid escape"),
+        (raw("'reason':'x'"),                                        Reader,  "not_json",      ".",            "key must be a string"),
+        (raw(r#""reason":"x","#),                                    Reader,  "not_json",      ".",            "trailing comma"),
+        ([b"\xef\xbb\xbf".to_vec(), with(json!({}))].concat(),       Reader,  "not_json",      ".",            "expected value"),
+        (with(json!({ "user_id": "53' OR '1'='1" })),                Catalog, "invalid_id",    "user_id",      "whole number"),
+        (with(json!({ "user_id": "53; DROP TABLE users; --" })),     Catalog, "invalid_id",    "user_id",      "whole number"),
+        (with(json!({ "user_id": "٥٣" })),                           Catalog, "invalid_id",    "user_id",      "whole number"),
+        (with(json!({ "user_id": "５３" })),                         Catalog, "invalid_id",    "user_id",      "whole number"),
+        (with(json!({ "user_id": "53\u{200b}" })),                   Catalog, "invalid_id",    "user_id",      "53\\u{200b}"),
+        (with(json!({ "user_id": "\u{202e}35" })),                   Catalog, "invalid_id",    "user_id",      "\\u{202e}35"),
+        (with(json!({ "user_id": "53\u{a0}" })),                     Catalog, "invalid_id",    "user_id",      "whole number"),
+        (with(json!({ "org_id": "01" })),                            Catalog, "invalid_id",    "org_id",       "\"01\""),
+        (with(json!({ "org_id": "1\" OR \"\"=\"" })),                Catalog, "invalid_id",    "org_id",       "whole number"),
+        (with(json!({ "requested_by": "1e0" })),                     Catalog, "invalid_id",    "requested_by", "whole number"),
+        (with(json!({ "reassign": { "task\"; --": { "user": "11" } } })), Catalog, "unknown_kind", "reassign.task\"; --", "transfers no kind"),
+        (with(json!({ "also": ["\u{1b}c"] })),                       Catalog, "unknown_kind",  "also[0]",      "nothing of that name"),
+        (contact(&format!(r#"{{"logic":"ratio","shares":[{{"round_robin":"{}","amount":1}}]}}"#, "g".repeat(500_000))), Reader, "invalid_field", "reassign.contact", "at most 200 characters"),
+    ]
+}
+
+#[rustfmt::skip]
+fn numbers_and_times() -> Vec<Row> {
+    let share = "reassign.contact.shares[0].amount";
+    vec![
+        (amount("1e400"),                          Reader, "invalid_amount", share,              "out of range"),
+        (amount("1E999999999999999999"),           Reader, "invalid_amount", share,              "out of range"),
+        (amount("-0"),                             Reader, "invalid_amount", share,              "-0.0"),
+        (amount("1.0"),                            Reader, "invalid_amount", share,              "1.0"),
+        (amount("18446744073709551616"),           Reader, "invalid_amount", share,              "expected u64"),
+        (amount("123456789012345678901234567890"), Reader, "invalid_amount", share,              "expected u64"),
+        (amount("9223372036854775808"),            Reader, "invalid_amount", "reassign.contact", "add up to more than"),
+        (amount("true"),                           Reader, "invalid_amount", share,              "expected u64"),
+        (amount("NaN"),                            Reader, "not_json",       ".",                "expected value"),
+        (amount("0x10"),                           Reader, "not_json",       ".",                "expected"),
+        (amount("01"),                             Reader, "not_json",       ".",                "invalid number"),
+        (at("2026-02-30T00:00:00Z"),               Reader, "invalid_field",  "effective_at",     "not in range"),
+        (at("2026-02-29T00:00:00Z"),               Reader, "invalid_field",  "effective_at",     "not in range"),
+        (at("2026-12-01T24:00:00Z"),               Reader, "invalid_field",  "effective_at",     "not in range"),
+        (at("2026-11-22T23:59:60Z"),               Reader, "invalid_field",  "effective_at",     "not in range"),
+        (at("2026-12-01T00:00:00+24:00"),          Reader, "invalid_field",  "effective_at",     "offset"),
+        (at("2026-12-01T00:00:00 Europe/Berlin"),  Reader, "invalid_field",  "effective_at",     "offset"),
+        (at("2026-12-01T00:00:00 Mars/Olympus"),   Reader, "invalid_field",  "effective_at",     "offset"),
+        (at("2026-12-01T00:00:00"),                Reader, "invalid_field",  "effective_at",     "offset"),
+        (at("0000-01-01T00:00:00Z"),               Reader, "invalid_field",  "effective_at",     "between the years 1 and 9998"),
+        (at("9999-12-31T23:59:59Z"),               Reader, "invalid_field",  "effective_at",     "between the years 1 and 9998"),
+        (at("9999-12-31T23:59:59-23:59"),          Reader, "invalid_field",  "effective_at",     "between the years 1 and 9998"),
+        (at("-0001-01-01T00:00:00Z"),              Reader, "invalid_field",  "effective_at",     "year"),
+        (at("10000-01-01T00:00:00Z"),              Reader, "invalid_field",  "effective_at",     "not valid"),
+        (raw(r#""return_at":"9999-01-01T00:00:00Z""#), Reader, "invalid_field", "return_at",     "between the years 1 and 9998"),
+        (raw(r#""effective_at":1765000000"#),      Reader, "invalid_field",  "effective_at",     "expected"),
+    ]
+}
+
+fn rows() -> Vec<Row> {
+    [bombs(), texts(), numbers_and_times()].concat()
+}
+
+on_both!(a_hostile_message_is_parked_with_its_code_and_nothing_of_it_stands_raw_in_the_log, |world| {
+    assert!(rows().len() >= 60);
+    let before = snapshot::of_host(world).await;
+    for format in ["text", "json"] {
+        let (worker, log) = start_worker_with_log(world, format);
+        are_parked(world, rows()).await;
+        assert_eq!(tokio::task::block_in_place(|| worker.stop()), 0);
+        let log = std::fs::read_to_string(log.path()).expect("a log of UTF-8");
+        assert!(log.contains("a message is parked") && hidden(&log).is_empty(), "{:?}", hidden(&log));
+        assert!(log.lines().all(|line| line.starts_with(['{', '2']) && line.len() < 20_000), "{log}");
+    }
+    assert_eq!(world.number("SELECT count(*) FROM handover.jobs").await, 0);
+    assert_eq!(snapshot::of_host(world).await, before);
+    world.start_worker().await;
+    goes_on(world).await;
+});
+
+/// Sends them all at once, and compares how each is parked.
+async fn are_parked(world: &World, rows: Vec<Row>) {
+    for (body, ..) in &rows {
+        world.outside.send(body.clone()).await;
+    }
+    let mut parked = BTreeMap::new();
+    for _ in &rows {
+        let message = world.next_parked().await;
+        parked.insert(message.body.clone(), message);
+    }
+    let mut wrong = Vec::new();
+    for (body, _, code, path, words) in &rows {
+        let Some(message) = parked.get(body) else {
+            wrong.push(format!("{}\n    is not parked with its body untouched", shown(body)));
+            continue;
+        };
+        let detail = &message.headers["x-handover-detail"];
+        let fits = message.reason() == *code && message.path().starts_with(path) && detail.contains(words);
+        let is_short = message.path().len() + detail.len() < 10_000;
+        if !fits || !is_short || !hidden(detail).is_empty() || message.headers["x-handover-attempts"] != "1" {
+            let told: String = format!("{:?}", message.headers).chars().take(600).collect();
+            wrong.push(format!("{}\n    {code} at {path} ({words}) expected: {told}", shown(body)));
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+fn start_worker_with_log(world: &World, format: &str) -> (WorkerProcess, tempfile::NamedTempFile) {
+    let log = tempfile::NamedTempFile::new().expect("a file");
+    let settings = [settings(world), vec![("HANDOVER_LOG__FORMAT".into(), format.into())]].concat();
+    let worker = WorkerProcess::start_with_log(&borrowed(&settings), Stdio::from(log.reopen().expect("the file")));
+    (worker, log)
+}
+
+on_both!(submit_refuses_what_the_worker_would_park_and_sends_nothing, |world| {
+    let mut wrong = Vec::new();
+    for (body, by, code, path, words) in rows() {
+        // What has several lines is several requests there, and what is none ends at the first.
+        if by == Catalog || body.contains(&b'\n') {
+            continue;
+        }
+        let ended = with_input(world, &["submit"], &body);
+        let fits = [code, path, words, "nothing was sent"].iter().all(|part| ended.err.contains(part));
+        if ended.code != 1 || !fits || !hidden(&ended.err).is_empty() || ended.err.len() > 10_000 {
+            let told: String = ended.err.chars().take(600).collect();
+            wrong.push(format!("{}\n    {code} at {path} ({words}) expected: {} {told}", shown(&body), ended.code));
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+    assert_eq!(world.number("SELECT count(*) FROM handover.outbox").await, 0);
+    assert_eq!(world.outside.waiting("requests").await, 0);
+});

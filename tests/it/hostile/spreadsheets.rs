@@ -1,0 +1,106 @@
+//! Spreadsheets that are none, and rows with hostile cells, through `handover bulk --submit`.
+
+use rust_xlsxwriter::Workbook;
+
+use super::{hidden, shown};
+use crate::support::process::{on, text};
+use crate::support::{on_both, snapshot};
+
+/// A file's name and content, the exit code, and words of what is told or reported.
+type Row = (&'static str, Vec<u8>, i32, &'static str);
+
+/// A file with a head and a row.
+fn csv(head: &str, row: &str) -> Vec<u8> {
+    format!("{head}\n{row}\n").into_bytes()
+}
+
+fn leaver(cells: &str) -> Vec<u8> {
+    csv("user_id,deactivated,successor,reason,effective_at,request_id", cells)
+}
+
+/// A workbook with texts at places.
+fn workbook(cells: &[(u32, u16, &str)]) -> Vec<u8> {
+    let mut workbook = Workbook::new();
+    let sheet = workbook.add_worksheet();
+    for (row, column, text) in cells {
+        sheet.write_string(*row, *column, *text).expect("a cell");
+    }
+    workbook.save_to_buffer().expect("a workbook")
+}
+
+#[rustfmt::skip]
+fn files() -> Vec<Row> {
+    let good = workbook(&[(0, 0, "user_id"), (0, 1, "deactivated"), (1, 0, "999"), (1, 1, "y")]);
+    vec![
+        ("a.csv",  b"".to_vec(),                                          1, "is empty"),
+        ("a.csv",  b"\n\n\n".to_vec(),                                    1, "is empty"),
+        ("a.csv",  b"\xff\xfeu\0s\0e\0r\0".to_vec(),                      1, "not UTF-8"),
+        ("a.csv",  b"user_id,deactivated\n\xff,y\n".to_vec(),             1, "not UTF-8"),
+        ("a.csv",  b"user_id,deactivated\n".to_vec(),                     1, "no row below its head"),
+        ("a.csv",  csv("user_id,user id,deactivated", "1,1,y"),           1, "stands there twice"),
+        ("a.csv",  csv("user_id,,deactivated", "1,,y"),                   1, "has no name"),
+        ("a.csv",  csv("user_id,deactivated,\u{1b}[2J", "1,y,"),          1, "no column `\\u{1b}[2J`"),
+        ("a.csv",  csv(&"u".repeat(1_000_000), "1"),                      1, "there is no column"),
+        ("a.csv",  csv(&",".repeat(200_000), "1"),                        1, "is empty"),
+        ("a.csv",  csv("user_id,deactivated", &format!("\"{}", "x".repeat(1_000_000))), 0, "1 skipped"),
+        ("a.txt",  b"user_id".to_vec(),                                   1, "must end in .csv or .xlsx"),
+        ("a.xlsx", b"".to_vec(),                                          1, "cannot be read as a spreadsheet"),
+        ("a.xlsx", b"user_id,deactivated\n1,y\n".to_vec(),                1, "cannot be read as a spreadsheet"),
+        ("a.xlsx", good[..good.len() / 2].to_vec(),                       1, "cannot be read as a spreadsheet"),
+        ("a.xlsx", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1".repeat(100),       1, "cannot be read as a spreadsheet"),
+        ("a.xlsx", workbook(&[]),                                         1, "is empty"),
+        ("a.xlsx", workbook(&[(0, 0, "user_id"), (0, 1, "deactivated"), (1_048_575, 16_383, "x")]), 1, "at most 1000 columns"),
+        ("a.xlsx", workbook(&[(0, 0, "user_id"), (0, 1, "deactivated"), (1_048_575, 999, "x")]), 0, "1 skipped"),
+        ("a.xlsx", good,                                                  3, "unknown_user"),
+    ]
+}
+
+#[rustfmt::skip]
+fn cells() -> Vec<Row> {
+    vec![
+        ("a.csv", leaver("'; DROP TABLE users; --,y,11"),       3, "invalid_id"),
+        ("a.csv", leaver("053,y,11"),                           3, "invalid_id"),
+        ("a.csv", leaver("=1+1,y,11"),                          3, "invalid_id"),
+        ("a.csv", leaver("\u{200b}53,y,11"),                    3, "\\u{200b}53"),
+        ("a.csv", leaver(&format!("{},y,11", "5".repeat(10_000))), 3, "at most 200 characters"),
+        ("a.csv", leaver("9223372036854775808,y,11"),           3, "invalid_id"),
+        ("a.csv", leaver("\u{1b}[2J,y,11"),                     3, "invalid_id"),
+        ("a.csv", leaver("\"53\n54\",y,11"),                    3, "control characters"),
+        ("a.csv", leaver("nobody@\u{202e}example.org,y,11"),    3, "invalid_id"),
+        ("a.csv", leaver("53,y,round robin:"),                  3, "exactly one of"),
+        ("a.csv", leaver("53,y,round robin: \u{1b}[2J"),        3, "no_fit_member"),
+        ("a.csv", leaver("53,y,nobody@nowhere\u{7}"),           3, "unknown_address"),
+        ("a.csv", leaver("53,y,11,\u{0}"),                      3, "NUL"),
+        ("a.csv", leaver(&format!("53,y,11,{}", "r".repeat(1_000_000))), 3, "at most 2000 characters"),
+        ("a.csv", leaver("53,y,11,,2026-02-30"),                3, "invalid_time"),
+        ("a.csv", leaver("53,y,11,,9999-12-31"),                3, "between the years 1 and 9998"),
+        ("a.csv", leaver("53,y,11,,-1"),                        3, "invalid_time"),
+        ("a.csv", leaver("53,y,11,,1e400"),                     3, "invalid_time"),
+        ("a.csv", leaver("53,y,11,,NaN"),                       3, "invalid_time"),
+        ("a.csv", leaver(&format!("53,y,11,,,{}", "x".repeat(10_000))), 3, "at most 200 characters"),
+        ("a.csv", leaver("53,y,11,,,a\u{9b}b"),                 3, "control characters"),
+        ("a.csv", leaver("53,y,11,,,,,,too,many"),              3, "too_many_cells"),
+        ("a.csv", leaver("53,\u{1b}[2J,11"),                    0, "1 skipped"),
+    ]
+}
+
+on_both!(a_hostile_spreadsheet_is_told_and_nothing_of_it_is_done, |world| {
+    let before = snapshot::of_host(world).await;
+    let mut wrong = Vec::new();
+    for (name, content, code, words) in [files(), cells()].concat() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join(name);
+        std::fs::write(&file, &content).expect("a file");
+        let ended = on(world, &["bulk", text(&file), "--by", "1", "--org", "1", "--submit"]);
+        let report = std::fs::read_to_string(format!("{}.report.csv", text(&file))).unwrap_or_default();
+        let told = ended.out + &ended.err;
+        let is_clean = hidden(&told).is_empty() && hidden(&report).is_empty();
+        if ended.code != code || !(told.contains(words) || report.contains(words)) || !is_clean {
+            let told: String = (told + &report).chars().take(600).collect();
+            wrong.push(format!("{name} {}\n    {code} ({words}) expected: {} {told}", shown(&content), ended.code));
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+    assert_eq!(snapshot::of_host(world).await, before);
+    assert_eq!(world.number("SELECT count(*) FROM handover.outbox").await, 0);
+});
