@@ -1,6 +1,6 @@
 # What one does with this project, a target each. `make` alone lists them.
 
-.PHONY: help test lint deny fuzz services down
+.PHONY: help test lint deny fuzz bench services down
 
 SECONDS_EACH ?= 60
 
@@ -23,6 +23,10 @@ fuzz: ## run each fuzz target for a minute (needs nightly and cargo-fuzz; see fu
 	cd fuzz && for target in request catalog spreadsheet deal; do \
 	  cargo +nightly fuzz run -O -a --sanitizer none $$target -- -max_total_time=$(SECONDS_EACH) -max_len=4096 || exit 1; \
 	done
+
+bench: services ## measure beside bare SQL, on an idle machine (BENCH="small idle --rounds 3" for some of it)
+	cargo build --profile production --locked -p handover -p handover-bench
+	@eval "$$(deploy/services env)" && target/production/handover-bench $(BENCH)
 
 services: ## start the servers that the tests need, and wait until they answer
 	@deploy/services up

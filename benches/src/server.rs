@@ -131,7 +131,8 @@ fn program_path(name: &str) -> String {
     found.pop().map_or(name.to_owned(), |path| path.display().to_string())
 }
 
-async fn connect(url: &str) -> Result<DatabaseConnection> {
+/// One connection.
+pub async fn connect(url: &str) -> Result<DatabaseConnection> {
     let mut options = ConnectOptions::new(url);
     options.max_connections(1).sqlx_logging(false);
     Ok(Connect::connect(options).await?)

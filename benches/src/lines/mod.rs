@@ -1,5 +1,7 @@
 //! The lines of the table, a file a subject.
 
+mod big;
+mod embedded;
 mod small;
 
 use anyhow::Result;
@@ -18,17 +20,32 @@ pub struct Scale {
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Line {
+    /// A million contacts of one leaver, beside one bare UPDATE and hand-written chunks.
+    Big,
     /// 5,000 small leavers over RabbitMQ, beside pgbench.
     Small,
     /// One small leaver on an idle system.
     Idle,
+    /// From a hundred thousand records to ten million.
+    Growth,
+    /// A hundred thousand contacts in SQLite.
+    Embedded,
+    /// Two workers beside one.
+    Workers,
+    /// How soon a worker is ready.
+    Start,
 }
 
 impl Line {
     pub fn title(self) -> &'static str {
         match self {
+            Line::Big => "big moves",
             Line::Small => "small jobs: 5,000 leavers",
             Line::Idle => "one small job on an idle system",
+            Line::Growth => "growth",
+            Line::Embedded => "embedded",
+            Line::Workers => "two workers",
+            Line::Start => "start-up",
         }
     }
 }
@@ -42,7 +59,12 @@ pub fn chosen(named: &[Line]) -> Vec<Line> {
 
 pub async fn run(line: Line, server: &Server, scale: &Scale, report: &mut Report) -> Result<()> {
     match line {
+        Line::Big => big::dense_and_sparse(server, scale, report).await,
         Line::Small => small::many(server, scale, report).await,
         Line::Idle => small::idle(server, scale, report).await,
+        Line::Growth => big::growth(server, scale, report).await,
+        Line::Embedded => embedded::sqlite(scale, report).await,
+        Line::Workers => big::two_workers(server, scale, report).await,
+        Line::Start => embedded::start_up(server, scale, report).await,
     }
 }

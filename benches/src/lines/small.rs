@@ -72,9 +72,6 @@ async fn pgbench(server: &Server, base: &Database, leavers: u64, clients: u64) -
 /// Leavers a second of a worker, and its peak memory.
 async fn handed_over(server: &Server, base: &Database, leavers: u64, round: usize) -> Result<(f64, f64)> {
     let database = server.copy(base, "bench_small_ours").await?;
-    if std::env::var_os("BENCH_LOG").is_some() {
-        database.run("ALTER DATABASE bench_small_ours SET log_min_duration_statement = 0").await?;
-    }
     let prefix = format!("bench-small-{round}-{}", std::process::id());
     let setup = Setup { database: &database.url, broker: &server.amqp, prefix: &prefix, catalog: CATALOG, extra: &[] };
     let worker = Worker::start(&setup)?;

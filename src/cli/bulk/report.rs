@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 use crate::cli::{Ended, output};
-use crate::contract::{JobId, Rejection, printable_lines};
+use crate::contract::{JobId, Rejection, printable};
 
 /// What became of a row.
 #[derive(Debug, Clone, Serialize)]
@@ -134,8 +134,8 @@ fn print(line: &Line) -> Result<()> {
     if line.reasons.is_empty() {
         return Ok(());
     }
-    output::line(format!("row {}, user {}: {}", line.row, printable_lines(&line.user), line.outcome))?;
-    let told = |reason: &Rejection| Rejection { message: printable_lines(&reason.message), ..reason.clone() };
+    output::line(format!("row {}, user {}: {}", line.row, printable(&line.user), line.outcome))?;
+    let told = |reason: &Rejection| Rejection { message: printable(&reason.message), ..reason.clone() };
     output::reasons(&line.reasons.iter().map(told).collect::<Vec<_>>())
 }
 
@@ -155,7 +155,7 @@ fn cells(line: &Line) -> [String; 8] {
 
 /// A cell that no spreadsheet takes for a formula, and no terminal for an order.
 fn harmless(cell: &str) -> String {
-    let spelled = printable_lines(cell);
+    let spelled = printable(cell);
     // The wide forms are taken for the others where Chinese or Japanese is written.
     let begins = ['=', '+', '-', '@', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'];
     match spelled.starts_with(begins) {

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use super::journaled::{forget_keys, journal_insert, journal_rows, journal_selected, run_journaled};
 use super::rows::{as_text, has_key, key_columns, key_json, row_json, tests, user_column};
-use super::selection::{Selected, picked_keys, range_test, selection};
-use super::work::Part;
+use super::selection::{Selected, part_table, picked_keys, range_test, selection};
+use super::work::{Part, Range};
 use crate::catalog::{Child, Disposition, Engine, Reference, TableName};
 use crate::store::sql::{Sql, column, table};
 use crate::store::{Result, Session};
@@ -55,8 +55,8 @@ pub async fn remove_selected(
     let engine = session.engine();
     let doing = format!("removing {}", reference.kind);
     let mut sql = session.sql("");
-    let selection = selection(&mut sql, reference, parts, selected);
     if engine == Engine::Sqlite {
+        let selection = selection(&mut sql, reference, parts, selected);
         let journaled = journal_selected(session, reference, parts, sql, &selection, action).await?;
         if let Some(ids) = journaled.ids {
             if keep.copies() {
@@ -67,6 +67,7 @@ pub async fn remove_selected(
         }
         return Ok(journaled.rows);
     }
+    let which = which(&mut sql, reference, parts, selected);
     let tests = tests(&mut sql, reference, "t");
     let journal = journal_insert(&mut sql, engine, reference, parts, action, "gone");
     let copied = match keep.copies() {
@@ -78,18 +79,52 @@ pub async fn remove_selected(
         false => String::new(),
     };
     sql.add(&format!(
-        "WITH {selection}, \
-         gone AS (DELETE FROM {host} AS t USING x WHERE {has_key} AND t.{user} = x.leaver{tests} \
-           RETURNING x.part, x.successor, {key} AS key, {content} AS content, {other} AS other_user){copied} \
+        "WITH {rows}, \
+         gone AS (DELETE FROM {host} AS t USING {using} WHERE {is_one}t.{user} = x.leaver{tests} \
+           RETURNING x.part, {successor} AS successor, {key} AS key, {content} AS content, {other} AS other_user){copied} \
          {journal}",
         host = table(&reference.table),
         user = user_column(reference),
-        has_key = has_key(reference, "t", "x"),
+        rows = which.rows,
+        using = which.using,
+        is_one = which.is_one,
+        successor = which.successor,
         key = key_json(engine, reference, "t"),
         content = row_json(engine, &reference.columns, "t"),
         other = other_user(reference, "t"),
     ));
     Ok(run_journaled(session, &doing, sql, parts).await?.rows)
+}
+
+/// PostgreSQL: which rows a DELETE is about.
+struct Which {
+    /// The WITH list.
+    rows: String,
+    /// The table of it that is joined, as `x`.
+    using: &'static str,
+    /// That a row is one of those, with `AND` behind it.
+    is_one: String,
+    /// Who receives it.
+    successor: &'static str,
+}
+
+/// All rows of the parts are told by their user alone: then nothing is joined but the parts.
+fn which(sql: &mut Sql, reference: &Reference, parts: &[&Part], selected: &Selected<'_>) -> Which {
+    let whole = |part: &&Part| part.range == Range::Whole;
+    match selected {
+        Selected::All if !reference.keyless && parts.iter().all(whole) => Which {
+            rows: part_table(sql, reference, parts),
+            using: "part x",
+            is_one: String::new(),
+            successor: "CAST(NULL AS text)",
+        },
+        _ => Which {
+            rows: selection(sql, reference, parts, selected),
+            using: "x",
+            is_one: format!("{} AND ", has_key(reference, "t", "x")),
+            successor: "x.successor",
+        },
+    }
 }
 
 /// Who else a row stands between, as text.

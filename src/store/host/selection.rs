@@ -66,7 +66,8 @@ pub fn selection(sql: &mut Sql, reference: &Reference, parts: &[&Part], selected
     }
 }
 
-fn part_table(sql: &mut Sql, reference: &Reference, parts: &[&Part]) -> String {
+/// Who leaves, and to whom their rows go where that is one, as a table `part` of the WITH list.
+pub fn part_table(sql: &mut Sql, reference: &Reference, parts: &[&Part]) -> String {
     let sole = parts.iter().map(|part| match &part.hand {
         Hand::Sole(successor) => Some(successor.to_string()),
         _ => None,

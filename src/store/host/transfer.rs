@@ -18,8 +18,8 @@ use super::rows::{
     Key, bump, has_key, is_sole, key_columns, key_has_user, key_json, keys_aggregate, now, picked_key_json, tests,
     user_column,
 };
-use super::selection::{Selected, range_test, selection};
-use super::work::{Hand, Part};
+use super::selection::{Selected, part_table, range_test, selection};
+use super::work::{Hand, Part, Range};
 use crate::catalog::{Catalog, Disposition, Engine, OnConflict, Reference};
 use crate::contract::UserId;
 use crate::store::sql::{as_texts, cast, quoted, table};
@@ -34,6 +34,9 @@ pub async fn transfer(
 ) -> Result<Vec<(usize, u64)>> {
     match parts {
         [part] => transfer_part(session, catalog, reference, part).await,
+        parts if session.engine() == Engine::Postgres && is_told_by_user(reference, parts) => {
+            move_parts(session, reference, parts).await
+        }
         parts => move_selected(session, reference, parts, &Selected::Dealt).await,
     }
 }
@@ -106,6 +109,31 @@ async fn move_range(
         keys = keys_aggregate(Engine::Postgres, reference, "key"),
     ));
     Ok(run_journaled(session, &doing(reference), sql, &[part]).await?.rows)
+}
+
+/// Whether all rows of each part go to one successor, and the row that is returned still tells its key.
+fn is_told_by_user(reference: &Reference, parts: &[&Part]) -> bool {
+    let has_one = |part: &&Part| matches!(part.hand, Hand::Sole(_)) && part.range == Range::Whole;
+    parts.iter().all(has_one) && !key_has_user(reference) && !reference.keyless
+}
+
+/// Everything of each part to its one successor: no deal, and no join but with the parts.
+async fn move_parts(session: &Session, reference: &Reference, parts: &[&Part]) -> Result<Vec<(usize, u64)>> {
+    let mut sql = session.sql("");
+    let part = part_table(&mut sql, reference, parts);
+    let tests = tests(&mut sql, reference, "t");
+    let journal = journal_insert(&mut sql, Engine::Postgres, reference, parts, "moved", "moved");
+    sql.add(&format!(
+        "WITH {part}, \
+         moved AS (UPDATE {host} AS t SET {user} = p.sole{touch} FROM part p WHERE t.{user} = p.leaver{tests} \
+           RETURNING p.part, p.sole AS successor, {key} AS key) \
+         {journal}",
+        host = table(&reference.table),
+        user = user_column(reference),
+        touch = touch(reference, Engine::Postgres, "t"),
+        key = key_json(Engine::Postgres, reference, "t"),
+    ));
+    Ok(run_journaled(session, &doing(reference), sql, parts).await?.rows)
 }
 
 /// Moves the selected rows of every part, each to whom it was dealt.

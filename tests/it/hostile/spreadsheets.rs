@@ -42,7 +42,7 @@ fn files() -> Vec<Row> {
         ("a.csv",  csv("user_id,deactivated,\u{1b}[2J", "1,y,"),          1, "no column `\\u{1b}[2J`"),
         ("a.csv",  csv(&"u".repeat(1_000_000), "1"),                      1, "there is no column"),
         ("a.csv",  csv(&",".repeat(200_000), "1"),                        1, "is empty"),
-        ("a.csv",  csv("user_id,deactivated", &format!("\"{}", "x".repeat(1_000_000))), 0, "1 skipped"),
+        ("a.csv",  csv("user_id,deactivated", &format!("\"{}", "x".repeat(1_000_000))), 1, "the quotation mark"),
         ("a.txt",  b"user_id".to_vec(),                                   1, "must end in .csv or .xlsx"),
         ("a.xlsx", b"".to_vec(),                                          1, "cannot be read as a spreadsheet"),
         ("a.xlsx", b"user_id,deactivated\n1,y\n".to_vec(),                1, "cannot be read as a spreadsheet"),
