@@ -2,12 +2,17 @@
 
 use std::time::Duration;
 
+use futures_util::{FutureExt, StreamExt};
+use lapin::message::Delivery;
 use lapin::options::{
-    BasicAckOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions,
-    QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions, QueuePurgeOptions,
+    BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions,
+    ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions, QueuePurgeOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
-use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, ExchangeKind, Result};
+use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, Consumer, ExchangeKind, Result};
+
+/// Messages of each listener that are on their way to us, at most.
+const PREFETCH: u16 = 500;
 
 /// How our own copies are told from what Handover publishes.
 const OURS: &str = "storm";
@@ -16,6 +21,8 @@ const OURS: &str = "storm";
 pub struct Line {
     connection: Connection,
     channel: Channel,
+    events: Consumer,
+    copies: Consumer,
     prefix: String,
 }
 
@@ -25,25 +32,10 @@ impl Line {
         let connection = Connection::connect(url, ConnectionProperties::default()).await?;
         let channel = connection.create_channel().await?;
         channel.confirm_select(ConfirmSelectOptions::default()).await?;
-        let line = Line { connection, channel, prefix: prefix.to_owned() };
-        for (queue, exchange, pattern) in
-            [("events", format!("{prefix}.events"), "#"), ("copies", prefix.to_owned(), "step.#")]
-        {
-            let durable = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
-            let none = FieldTable::default();
-            line.channel.exchange_declare(exchange.as_str().into(), ExchangeKind::Topic, durable, none.clone()).await?;
-            let mut arguments = FieldTable::default();
-            arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
-            let queue = line.own(queue);
-            line.channel.queue_declare(queue.as_str().into(), QueueDeclareOptions::durable(), arguments).await?;
-            let bind = QueueBindOptions::default();
-            line.channel.queue_bind(queue.into(), exchange.into(), pattern.into(), bind, none).await?;
-        }
-        Ok(line)
-    }
-
-    fn own(&self, queue: &str) -> String {
-        format!("{OURS}.{}.{queue}", self.prefix)
+        channel.basic_qos(PREFETCH, BasicQosOptions::default()).await?;
+        let events = listen(&channel, prefix, "events", &format!("{prefix}.events"), "#").await?;
+        let copies = listen(&channel, prefix, "copies", prefix, "step.#").await?;
+        Ok(Line { connection, channel, events, copies, prefix: prefix.to_owned() })
     }
 
     /// Publishes to the site's exchange. Whether a queue has it for certain.
@@ -55,15 +47,9 @@ impl Line {
         Ok(matches!(confirm, Confirmation::Ack(None)))
     }
 
-    /// Takes the next events, up to so many. They are acknowledged by [`Line::keep`].
-    pub async fn events(&self, most: usize) -> Result<Vec<(u64, Vec<u8>)>> {
-        let mut events = Vec::new();
-        while events.len() < most
-            && let Some(message) = self.channel.basic_get(self.own("events").into(), BasicGetOptions::default()).await?
-        {
-            events.push((message.delivery.delivery_tag, message.delivery.data));
-        }
-        Ok(events)
+    /// The events that have come since.
+    pub async fn events(&mut self) -> Result<Vec<Delivery>> {
+        here(&mut self.events).await
     }
 
     /// Events up to this one are read.
@@ -71,18 +57,15 @@ impl Line {
         self.channel.basic_ack(tag, BasicAckOptions { multiple: true }).await
     }
 
-    /// Copies of the steps that Handover has published since, up to so many, with their keys.
-    pub async fn copies(&self, most: usize) -> Result<Vec<(String, Vec<u8>)>> {
-        let mut copies = Vec::new();
-        for _ in 0..most {
-            let options = BasicGetOptions { no_ack: true };
-            let Some(message) = self.channel.basic_get(self.own("copies").into(), options).await? else { break };
-            let is_ours = message.delivery.properties.app_id().as_ref().is_some_and(|app| app.as_str() == OURS);
-            if !is_ours {
-                copies.push((message.delivery.routing_key.to_string(), message.delivery.data));
-            }
+    /// Copies of the steps that Handover has published since, with their keys.
+    pub async fn copies(&mut self) -> Result<Vec<(String, Vec<u8>)>> {
+        let copies = here(&mut self.copies).await?;
+        if let Some(last) = copies.last() {
+            self.keep(last.delivery_tag).await?;
         }
-        Ok(copies)
+        let is_ours = |copy: &Delivery| copy.properties.app_id().as_ref().is_some_and(|app| app.as_str() == OURS);
+        let theirs = copies.into_iter().filter(|copy| !is_ours(copy));
+        Ok(theirs.map(|copy| (copy.routing_key.to_string(), copy.data)).collect())
     }
 
     pub async fn purge(&self, queue: &str) -> Result<()> {
@@ -107,4 +90,27 @@ impl Line {
     pub async fn close(self) {
         let _ = tokio::time::timeout(Duration::from_secs(5), self.connection.close(200, "done".into())).await;
     }
+}
+
+/// A queue of our own that listens to an exchange, on the broker as long as it stands.
+async fn listen(channel: &Channel, prefix: &str, what: &str, exchange: &str, pattern: &str) -> Result<Consumer> {
+    let durable = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+    let none = FieldTable::default();
+    channel.exchange_declare(exchange.into(), ExchangeKind::Topic, durable, none.clone()).await?;
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
+    let queue = format!("{OURS}.{prefix}.{what}");
+    channel.queue_declare(queue.as_str().into(), QueueDeclareOptions::durable(), arguments).await?;
+    let bind = QueueBindOptions::default();
+    channel.queue_bind(queue.as_str().into(), exchange.into(), pattern.into(), bind, none.clone()).await?;
+    channel.basic_consume(queue.into(), what.into(), BasicConsumeOptions::default(), none).await
+}
+
+/// What is here already, without waiting for more.
+async fn here(consumer: &mut Consumer) -> Result<Vec<Delivery>> {
+    let mut deliveries = Vec::new();
+    while let Some(next) = consumer.next().now_or_never().flatten() {
+        deliveries.push(next?);
+    }
+    Ok(deliveries)
 }

@@ -33,6 +33,7 @@ mod weather;
 mod wire;
 mod worker;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -62,13 +63,15 @@ fn main() -> ExitCode {
     }
     let plan = Plan::read();
     println!("storm: HANDOVER_STORM_SEED={} HANDOVER_STORM_SCALE={}", plan.seed, plan.scale);
+    println!("storm: what the processes say is in {}", plan.logs().display());
+    std::fs::create_dir_all(plan.logs()).expect("a folder");
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.expect("a runtime");
     let began = Instant::now();
     let tally = Arc::new(Tally::default());
     let ended = runtime.block_on(async {
         let dice = Dice::new(plan.seed);
-        let stage = Stage { servers: Arc::new(Servers::new(&dice)), slots: Arc::default() };
+        let stage = Stage { servers: Arc::new(Servers::new(&dice)), slots: Arc::default(), logs: plan.logs() };
         tokio::select! {
             ended = storm(&plan, &dice, &stage, &tally) => ended,
             () = interrupted() => Err("interrupted".into()),
@@ -110,17 +113,19 @@ async fn interrupted() {
 struct Stage {
     servers: Arc<Servers>,
     slots: Arc<Mutex<Vec<Arc<Slot>>>>,
+    logs: PathBuf,
 }
 
 impl Drop for Stage {
     fn drop(&mut self) {
         lock(&self.slots).iter().for_each(|slot| slot.end());
-        self.servers.down();
+        self.servers.down(&self.logs);
     }
 }
 
 async fn storm(plan: &Plan, dice: &Dice, stage: &Stage, tally: &Arc<Tally>) -> Result<(), String> {
     let servers = stage.servers.clone();
+    let began = Instant::now();
     tokio::task::spawn_blocking(move || servers.up()).await.map_err(|error| error.to_string())??;
     let servers = &stage.servers;
     let mut sites = Vec::new();
@@ -131,7 +136,6 @@ async fn storm(plan: &Plan, dice: &Dice, stage: &Stage, tally: &Arc<Tally>) -> R
         sites.iter().flat_map(|site| &site.leavers).map(|(_, records)| records.iter().sum::<u64>()).sum();
     tally.add("records of leavers when it began", records);
     tally.add("leavers", sites.iter().map(|site| site.leavers.len() as u64).sum());
-    println!("storm: the logs of the workers are in {}", sites[0].logs.display());
     let url = servers.broker_url(servers.broker_port);
     let (mut outsides, mut edits) = (Vec::new(), Vec::new());
     for site in &sites {
@@ -156,7 +160,7 @@ async fn storm(plan: &Plan, dice: &Dice, stage: &Stage, tally: &Arc<Tally>) -> R
         dice: dice.apart("weather"),
     };
     weather.rage(plan).await?;
-    println!("storm: it has blown over");
+    println!("storm: it has blown over after {} s", began.elapsed().as_secs());
     sites.iter().for_each(|site| site.is_calm.store(true, Ordering::Relaxed));
     for edit in edits {
         edit.await.map_err(|error| error.to_string())?;

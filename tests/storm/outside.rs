@@ -93,12 +93,12 @@ impl Outside {
     }
 
     async fn turn(&mut self) -> lapin::Result<()> {
-        let line = match self.line.take() {
+        let mut line = match self.line.take() {
             Some(line) => line,
             None => Line::open(&self.url, self.site.name).await?,
         };
-        self.listen(&line).await?;
-        self.repeat_steps(&line).await?;
+        self.listen(&mut line).await?;
+        self.repeat_steps(&mut line).await?;
         self.obey(&line).await?;
         if self.look().await.is_ok() {
             self.ask(&line).await?;
@@ -111,22 +111,19 @@ impl Outside {
         Ok(())
     }
 
-    async fn listen(&mut self, line: &Line) -> lapin::Result<()> {
-        let events = line.events(300).await?;
-        let Some((last, _)) = events.last() else { return Ok(()) };
-        let last = *last;
+    async fn listen(&mut self, line: &mut Line) -> lapin::Result<()> {
+        let events = line.events().await?;
+        let Some(last) = events.last().map(|event| event.delivery_tag) else { return Ok(()) };
         {
             let mut known = lock(&self.events);
-            for (_, body) in events {
-                known.note(&body);
-            }
+            events.iter().for_each(|event| known.note(&event.data));
         }
         line.keep(last).await
     }
 
     /// Every step comes twice, the second time later and in another order.
-    async fn repeat_steps(&mut self, line: &Line) -> lapin::Result<()> {
-        let mut copies = line.copies(200).await?;
+    async fn repeat_steps(&mut self, line: &mut Line) -> lapin::Result<()> {
+        let mut copies = line.copies().await?;
         if self.site.is_calm() {
             return Ok(());
         }

@@ -1,5 +1,6 @@
 //! What a storm is made of: numbers, and chance from a seed.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Chance from a seed, the same for ever (splitmix64).
@@ -62,6 +63,11 @@ impl Plan {
         let scale = number("HANDOVER_STORM_SCALE").unwrap_or(1).max(1);
         let minutes = number("HANDOVER_STORM_MINUTES").unwrap_or(6 + 2 * scale);
         Plan { seed, scale, limit: Duration::from_secs(60 * minutes) }
+    }
+
+    /// Where the logs of all processes go.
+    pub fn logs(&self) -> PathBuf {
+        PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("storm-{}", self.seed))
     }
 
     pub fn jobs(&self) -> u64 {

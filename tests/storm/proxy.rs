@@ -99,7 +99,10 @@ async fn pump(slot: &Arc<Slot>, mut from: OwnedReadHalf, mut to: OwnedWriteHalf,
                     return;
                 }
             }
-            Some(Act::Kill | Act::KillBehind) => return slot.kill(),
+            Some(Act::Kill | Act::KillBehind) => {
+                slot.kill();
+                return;
+            }
             Some(Act::Cut | Act::CutBehind) => return,
             Some(Act::Mute) => return tokio::time::sleep(LONG).await,
             Some(Act::HalfClose) => {

@@ -91,9 +91,14 @@ impl Servers {
         self.up()
     }
 
-    /// Ends them, and removes their state.
-    pub fn down(&self) {
+    /// Ends them, and removes their state but for what they said.
+    pub fn down(&self, logs: &Path) {
         let ended = self.script("down").stdout(Stdio::null()).stdin(Stdio::null()).status();
+        for server in [Server::Database, Server::Broker] {
+            let log = format!("{}.log", server.name());
+            // There is none of one that never started.
+            let _ = std::fs::copy(self.folder.join(&log), logs.join(&log));
+        }
         if !ended.is_ok_and(|status| status.success()) || std::fs::remove_dir_all(&self.folder).is_err() {
             eprintln!("storm: the servers in {} may still run", self.folder.display());
         }

@@ -60,14 +60,12 @@ impl Site {
         let server = sql::pool(&servers.database_url(servers.database_port, "handover"));
         sql::run(&server, &format!("CREATE DATABASE {database}")).await.map_err(told)?;
         server.close().await;
-        let logs = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("storm-{}", plan.seed));
-        std::fs::create_dir_all(&logs).map_err(|error| error.to_string())?;
         let dice = dice.apart(name);
         let site = Site {
             name,
             database,
             pool: sql::pool(&url),
-            logs,
+            logs: plan.logs(),
             leavers: leavers(&mut dice.clone(), plan),
             progress: AtomicU64::new(0),
             is_calm: AtomicBool::new(false),

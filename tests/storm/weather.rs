@@ -109,7 +109,7 @@ impl Weather {
         let slot = self.dice.pick(&self.slots).clone();
         let place = self.dice.below(self.sites.len() as u64) as usize;
         match disturbance {
-            Disturbance::Kill => slot.kill(),
+            Disturbance::Kill => drop(tokio::spawn(kill(slot))),
             Disturbance::At(point, act) => drop(tokio::spawn(wait_at(slot, point, act))),
             Disturbance::Stop => slot.stand_still(LONG),
             Disturbance::EndSession => self.end_session(place).await,
@@ -145,7 +145,15 @@ async fn wait_at(slot: Arc<Slot>, point: Point, act: Act) {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     if let Some(Act::Kill | Act::KillBehind) = slot.take_trap() {
-        slot.kill();
+        kill(slot).await;
+    }
+}
+
+/// Kills a worker, once it runs: it may be dead just now, or wait for its servers.
+async fn kill(slot: Arc<Slot>) {
+    let deadline = Instant::now() + LONG;
+    while !slot.kill() && Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 

@@ -97,14 +97,17 @@ impl Slot {
         Some(act)
     }
 
-    /// Kills the process as it is.
-    pub fn kill(&self) {
-        if let Some(child) = lock(&self.process).as_mut()
-            && child.try_wait().is_ok_and(|ended| ended.is_none())
-            && child.kill().is_ok()
-        {
+    /// Kills the process as it is; whether there was one.
+    pub fn kill(&self) -> bool {
+        let mut process = lock(&self.process);
+        let killed = process.as_mut().is_some_and(|child| {
+            let runs = child.try_wait().is_ok_and(|ended| ended.is_none());
+            runs && child.kill().is_ok()
+        });
+        if killed {
             self.tally.count("kills");
         }
+        killed
     }
 
     /// Stops the process for a while. It is not told, and finds itself in the future.
