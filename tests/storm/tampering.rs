@@ -63,7 +63,7 @@ const MISTAKES: [Mistake; 12] = [
         leaves: "
             INSERT INTO handover.journal (job_id, chunk, kind, action, from_user, to_user, records, keys, at)
             SELECT job_id, chunk, kind, action, from_user, to_user, records, keys, at FROM handover.journal
-            WHERE action = 'moved' AND kind = 'contact' LIMIT 1",
+            WHERE action = 'moved' AND kind = 'contact' AND chunk IS NOT NULL LIMIT 1",
         breaks: "a record is moved at most once a chunk",
     },
     Mistake {
