@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::broker::{Broker, Channel, Consumer, Incoming, Outgoing};
 use crate::job::{Step, StepKind, rejection};
 use crate::retry::Pauses;
+use crate::stages::relay::Carried;
 use crate::stages::{Context, Outcome, Reason, cutter, due, finalizer, mover, now, planner, relay, sweeper};
 use crate::store::{Cause, Error};
 
@@ -218,7 +219,10 @@ impl Worker {
             tokio::pin!(filled);
             filled.as_mut().enable();
             match relay::carry(&self.context, self.broker.as_ref(), self.pace.relay_batch).await {
-                Ok(0) => {
+                Ok(Carried { away: Some(error), .. }) => {
+                    let _ = self.stop.run_until_cancelled(retries.after(&error)).await;
+                }
+                Ok(Carried { found: 0, .. }) => {
                     let wait = tokio::time::timeout(self.pace.poll, filled);
                     let _ = self.stop.run_until_cancelled(wait).await;
                 }

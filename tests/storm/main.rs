@@ -124,30 +124,26 @@ impl Drop for Stage {
 }
 
 async fn storm(plan: &Plan, dice: &Dice, stage: &Stage, tally: &Arc<Tally>) -> Result<(), String> {
-    let servers = stage.servers.clone();
-    let began = Instant::now();
+    let (servers, began) = (stage.servers.clone(), Instant::now());
     tokio::task::spawn_blocking(move || servers.up()).await.map_err(|error| error.to_string())??;
-    let servers = &stage.servers;
+    let url = stage.servers.broker_url(stage.servers.broker_port);
     let mut sites = Vec::new();
     for place in 0..CATALOGS.len() {
-        sites.push(Arc::new(Site::make(place, plan, dice, servers, tally).await?));
+        sites.push(Arc::new(Site::make(place, plan, dice, &stage.servers, tally).await?));
     }
-    let records: u64 =
-        sites.iter().flat_map(|site| &site.leavers).map(|(_, records)| records.iter().sum::<u64>()).sum();
-    tally.add("records of leavers when it began", records);
-    tally.add("leavers", sites.iter().map(|site| site.leavers.len() as u64).sum());
-    let url = servers.broker_url(servers.broker_port);
     let (mut outsides, mut edits) = (Vec::new(), Vec::new());
     for site in &sites {
-        let (outside, handle) = Outside::new(site, url.clone(), dice);
+        tally.add("leavers", site.leavers.len() as u64);
+        tally.add("records of leavers when it began", site.leavers.iter().flat_map(|(_, records)| records).sum());
         // Before the first event is published, its listener is there.
         Line::open(&url, site.name).await.map_err(|error| error.to_string())?.close().await;
+        let (outside, handle) = Outside::new(site, url.clone(), dice);
         tokio::spawn(outside.work());
         outsides.push(handle);
         edits.push(tokio::spawn(host::work(site.clone(), dice.clone())));
         edits.push(tokio::spawn(host::absences(site.clone(), dice.clone())));
         for number in 1..=WORKERS {
-            let slot = Slot::open(site, number, &["run"], servers, tally).await;
+            let slot = Slot::open(site, number, &["run"], &stage.servers, tally).await;
             lock(&stage.slots).push(slot);
         }
     }
@@ -155,7 +151,7 @@ async fn storm(plan: &Plan, dice: &Dice, stage: &Stage, tally: &Arc<Tally>) -> R
         sites: sites.clone(),
         outsides: outsides.clone(),
         slots: lock(&stage.slots).clone(),
-        servers: servers.clone(),
+        servers: stage.servers.clone(),
         tally: tally.clone(),
         dice: dice.apart("weather"),
     };
@@ -165,19 +161,33 @@ async fn storm(plan: &Plan, dice: &Dice, stage: &Stage, tally: &Arc<Tally>) -> R
     for edit in edits {
         edit.await.map_err(|error| error.to_string())?;
     }
-    let mut broken = Vec::new();
-    for site in &sites {
+    look_back(&sites, &outsides, stage, tally, &url).await
+}
+
+/// Waits until everything has ended, and holds what is there against the promises.
+async fn look_back(
+    sites: &[Arc<Site>],
+    outsides: &[Handle],
+    stage: &Stage,
+    tally: &Arc<Tally>,
+    url: &str,
+) -> Result<(), String> {
+    for site in sites {
         settle(site, false).await?;
     }
-    drain(&sites, stage, tally, &url).await?;
-    for (site, handle) in sites.iter().zip(&outsides) {
-        broken.extend(judge(site, handle, &url).await?);
+    drain(sites, stage, tally, url).await?;
+    let mut broken = Vec::new();
+    for (site, handle) in sites.iter().zip(outsides) {
+        broken.extend(judge(site, handle, url).await?);
     }
     match broken.is_empty() {
         true => Ok(()),
         false => Err(format!("broken promises:\n{}", broken.join("\n"))),
     }
 }
+
+/// How long nothing may come to its end, once the storm is over: longer than any pause between two looks at a job.
+const STUCK: Duration = Duration::from_secs(240);
 
 /// What a site still waits for.
 const UNSETTLED: &str = "
@@ -202,7 +212,7 @@ async fn settle(site: &Site, also_outbox: bool) -> Result<(), String> {
     }
     let query =
         if also_outbox { "SELECT concat_ws(' ', channel, routing_key) FROM handover.outbox" } else { UNSETTLED };
-    let began = Instant::now();
+    let (mut progress, mut left) = (Instant::now(), usize::MAX);
     loop {
         // A relay that was killed holds its messages for a minute. It has been longer than a publish may take.
         let aged = "UPDATE handover.outbox SET leased_until = NULL WHERE leased_until < now() + interval '45 seconds'";
@@ -211,7 +221,10 @@ async fn settle(site: &Site, also_outbox: bool) -> Result<(), String> {
         if waits.is_empty() {
             return Ok(());
         }
-        if began.elapsed() > Duration::from_secs(300) {
+        if waits.len() < left {
+            (progress, left) = (Instant::now(), waits.len());
+        }
+        if progress.elapsed() > STUCK {
             let some = waits.iter().take(10).cloned().collect::<Vec<_>>().join("\n  ");
             return Err(format!("{} waits for {} things for ever:\n  {some}", site.name, waits.len()));
         }

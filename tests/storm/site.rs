@@ -71,7 +71,7 @@ impl Site {
             is_calm: AtomicBool::new(false),
             tally: tally.clone(),
             dice,
-            recount_every: 15 + 2 * plan.scale,
+            recount_every: 20 + 5 * plan.scale,
         };
         let settings = site.settings(&url, "local");
         let migrated = crate::worker::binary(&settings, &["migrate", "--reference-crm"]).output();
