@@ -61,7 +61,7 @@ impl Plan {
         let clock = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         let seed = number("HANDOVER_STORM_SEED").unwrap_or_else(|| clock().map_or(1, |now| now.as_secs() % 1_000_000));
         let scale = number("HANDOVER_STORM_SCALE").unwrap_or(1).max(1);
-        let minutes = number("HANDOVER_STORM_MINUTES").unwrap_or(6 + 2 * scale);
+        let minutes = number("HANDOVER_STORM_MINUTES").unwrap_or(12 + 2 * scale);
         Plan { seed, scale, limit: Duration::from_secs(60 * minutes) }
     }
 
