@@ -222,7 +222,8 @@ impl Outside {
 
     /// Tells the checker what was asked for.
     async fn tell(&self) -> Result<u64, sea_orm::sqlx::Error> {
-        let sent = self.asked.iter().filter(|(_, asked)| asked.is_sent);
+        // What was answered counts, although its queue was emptied since.
+        let sent = self.asked.iter().filter(|(id, asked)| asked.is_sent || self.known.contains_key(*id));
         let rows: Vec<String> = sent.map(|(id, _)| format!("('{id}')")).collect();
         let insert = format!("INSERT INTO storm.asked VALUES {} ON CONFLICT DO NOTHING", rows.join(", "));
         sql::run(&self.site.pool, &insert).await
