@@ -1,6 +1,6 @@
 # What one does with this project, a target each. `make` alone lists them.
 
-.PHONY: help test lint deny fuzz bench services down
+.PHONY: help test storm lint deny fuzz bench services down
 
 SECONDS_EACH ?= 60
 
@@ -10,6 +10,9 @@ help: ## list the targets
 test: services deny ## run every test, on SQLite and on real servers
 	@eval "$$(deploy/services env)" && cargo test --workspace --locked; status=$$?; \
 	echo "PostgreSQL and RabbitMQ stay up for the next run; to stop them: make down"; exit $$status
+
+storm: ## run the long storm, on servers of its own: half an hour; HANDOVER_STORM_SEED=… repeats one
+	HANDOVER_STORM_SCALE=$${HANDOVER_STORM_SCALE:-20} cargo test --locked --test storm
 
 lint: ## check format, clippy and documentation; warnings are errors
 	cargo fmt --all --check

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::broker::{Broker, Channel, Consumer, Incoming, Outgoing};
 use crate::job::{Step, StepKind, rejection};
 use crate::retry::Pauses;
+use crate::stages::relay::Carried;
 use crate::stages::{Context, Outcome, Reason, cutter, due, finalizer, mover, now, planner, relay, sweeper};
 use crate::store::ledger::outbox::Letter;
 use crate::store::{Cause, Error};
@@ -230,13 +231,15 @@ impl Worker {
         let mut letters = Vec::new();
         loop {
             let carried = tokio::select! {
-                biased;
                 () = self.stop.cancelled() => break,
                 _ = fresh.recv_many(&mut letters, self.pace.relay_batch as usize) => self.deliver(&mut letters).await,
                 _ = look.tick() => self.carry_all().await,
             };
             match carried {
-                Ok(()) => retries.reset(),
+                Ok(Carried { away: Some(error), .. }) => {
+                    let _ = self.stop.run_until_cancelled(retries.after(&error)).await;
+                }
+                Ok(_) => retries.reset(),
                 Err(error) => {
                     let _ = self.stop.run_until_cancelled(retries.after(&error)).await;
                 }
@@ -246,7 +249,7 @@ impl Worker {
     }
 
     /// Delivers what was handed over, but for what has waited for so long that others may carry it.
-    async fn deliver(&self, letters: &mut Vec<Letter>) -> Result<(), Error> {
+    async fn deliver(&self, letters: &mut Vec<Letter>) -> Result<Carried, Error> {
         let now = now();
         letters.retain(|letter| letter.leased_until.is_some_and(|until| until > now));
         let delivered = relay::deliver(&self.context, self.broker.as_ref(), letters).await;
@@ -254,19 +257,22 @@ impl Worker {
         delivered
     }
 
-    async fn carry_all(&self) -> Result<(), Error> {
-        while relay::carry(&self.context, self.broker.as_ref(), self.pace.relay_batch).await? > 0
-            && !self.stop.is_cancelled()
-        {}
-        Ok(())
+    /// Claims and carries until nothing is left that is due, or the broker is away.
+    async fn carry_all(&self) -> Result<Carried, Error> {
+        loop {
+            let carried = relay::carry(&self.context, self.broker.as_ref(), self.pace.relay_batch).await?;
+            if carried.found == 0 || carried.away.is_some() || self.stop.is_cancelled() {
+                return Ok(carried);
+            }
+        }
     }
 
     /// The last messages of what was finished while draining.
     async fn carry_the_last(&self, mut fresh: mpsc::Receiver<Letter>) {
         let mut letters = Vec::new();
         while fresh.recv_many(&mut letters, self.pace.relay_batch as usize).await > 0 {
-            if let Err(error) = self.deliver(&mut letters).await {
-                tracing::debug!(%error, "the outbox keeps its messages for the next worker");
+            if !matches!(self.deliver(&mut letters).await, Ok(Carried { away: None, .. })) {
+                tracing::debug!("the outbox keeps its messages for the next worker");
                 return;
             }
         }

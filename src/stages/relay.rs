@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::{Context, now};
-use crate::broker::{Broker, Channel, Outgoing};
+use crate::broker::{Broker, BrokerError, Channel, Outgoing};
 use crate::store::Result;
 use crate::store::ledger::outbox::{self, Letter};
 
@@ -21,21 +21,29 @@ const LEASE: Duration = Duration::from_secs(60);
 /// How long a message rests that the broker did not take.
 const REST: Duration = Duration::from_secs(1);
 
-/// Claims one batch and carries it; how many messages it found.
-pub async fn carry(context: &Context, broker: &dyn Broker, batch: u64) -> Result<usize> {
+/// What became of a batch.
+#[derive(Debug, Default)]
+pub struct Carried {
+    /// How many messages it found.
+    pub found: usize,
+    /// Why the broker took none of them, where that was for nothing that they are: it has to come back first.
+    pub away: Option<BrokerError>,
+}
+
+/// Claims one batch and carries it.
+pub async fn carry(context: &Context, broker: &dyn Broker, batch: u64) -> Result<Carried> {
     let claimed_at = now();
     let session = context.store.begin(CLAIM).await?;
     let channels = Channel::ALL.map(Channel::name);
     let letters = outbox::claim(&session, &channels, claimed_at, claimed_at + LEASE, batch).await?;
     session.commit().await?;
-    deliver(context, broker, &letters).await?;
-    Ok(letters.len())
+    deliver(context, broker, &letters).await
 }
 
 /// Carries messages that are this process's by a lease.
-pub async fn deliver(context: &Context, broker: &dyn Broker, letters: &[Letter]) -> Result<()> {
+pub async fn deliver(context: &Context, broker: &dyn Broker, letters: &[Letter]) -> Result<Carried> {
     if letters.is_empty() {
-        return Ok(());
+        return Ok(Carried::default());
     }
     let mut messages = Vec::with_capacity(letters.len());
     for letter in letters {
@@ -45,16 +53,23 @@ pub async fn deliver(context: &Context, broker: &dyn Broker, letters: &[Letter])
         );
     }
     let results = broker.publish(&messages).await;
-    let (mut delivered, mut refused) = (Vec::new(), Vec::new());
+    let (mut delivered, mut refused, mut away) = (Vec::new(), Vec::new(), None);
     for (letter, result) in letters.iter().zip(results) {
         match result {
             Ok(()) => delivered.push(letter.id),
             Err(error) => {
-                tracing::warn!(message = %letter.message_id, key = letter.routing_key, %error, "a message stays in the outbox");
                 refused.push(letter.id);
+                match error {
+                    BrokerError::Refused(why) => {
+                        tracing::warn!(message = %letter.message_id, key = letter.routing_key, why, "a message stays in the outbox");
+                    }
+                    // The same of each of them: it is told once, by whoever tries again.
+                    error => away = Some(error),
+                }
             }
         }
     }
+    let away = away.filter(|_| delivered.is_empty());
     let session = context.store.begin(DELIVERED).await?;
     if !delivered.is_empty() {
         outbox::delete(&session, &delivered).await?;
@@ -62,5 +77,6 @@ pub async fn deliver(context: &Context, broker: &dyn Broker, letters: &[Letter])
     if !refused.is_empty() {
         outbox::release(&session, &refused, now() + REST).await?;
     }
-    session.commit().await
+    session.commit().await?;
+    Ok(Carried { found: letters.len(), away })
 }

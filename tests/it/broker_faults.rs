@@ -1,8 +1,11 @@
 //! Faults of the broker: connections that end, queues that go or are not ours. RabbitMQ itself, so servers only.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use handover::broker::amqp::{AmqpBroker, AmqpSettings};
+use handover::broker::{Broker, BrokerError, Channel, Consumer, Outgoing};
 use handover::contract::JobId;
 use handover::job::State;
 use handover::worker::Role;
@@ -30,7 +33,7 @@ async fn ended_well(world: &mut World, job: JobId) {
     let events = world.events().await;
     let kinds: Vec<_> = events[&job.to_string()].iter().map(|event| event["type"].to_string()).collect();
     assert_eq!(kinds.iter().filter(|kind| kind.contains("completed")).count(), 1, "{kinds:?}");
-    assert!(world.outside.next_parked(std::time::Duration::from_millis(100)).await.is_none(), "nothing is parked");
+    assert!(world.outside.next_parked(Duration::from_millis(100)).await.is_none(), "nothing is parked");
 }
 
 #[test]
@@ -101,5 +104,54 @@ fn a_queue_that_is_not_as_handover_declares_it_ends_the_worker_which_names_it_an
             assert!(ended.err.contains(part), "{part} is missing in: {}", ended.err);
         }
         assert!(!ended.err.contains("handover:handover"), "no password: {}", ended.err);
+    });
+}
+
+/// A broker that is away, and notes when somebody tries.
+#[derive(Default)]
+struct Away(Mutex<Vec<Instant>>);
+
+impl Away {
+    fn tries(&self) -> Vec<Instant> {
+        self.0.lock().expect("a lock").clone()
+    }
+}
+
+#[async_trait]
+impl Broker for Away {
+    async fn publish(&self, messages: &[Outgoing]) -> Vec<Result<(), BrokerError>> {
+        self.0.lock().expect("a lock").push(Instant::now());
+        messages.iter().map(|_| Err(BrokerError::Unreachable("away".into()))).collect()
+    }
+
+    async fn consume(&self, _: Channel, _: u16) -> Result<Box<dyn Consumer>, BrokerError> {
+        Err(BrokerError::Unreachable("away".into()))
+    }
+
+    fn needs_relay(&self) -> bool {
+        true
+    }
+
+    fn health(&self) -> Result<(), String> {
+        Err("away".into())
+    }
+
+    async fn close(&self) {}
+}
+
+#[test]
+fn while_the_broker_is_away_the_relay_leaves_the_outbox_alone_for_longer_and_longer() {
+    run(Setting::Servers, async |world| {
+        let letter = "INSERT INTO handover.outbox (message_id, channel, routing_key, content_type, headers, body, created_at, due_at) \
+                      SELECT gen_random_uuid(), 'events', 'test', 'text/plain', '{}', '', now(), now() FROM generate_series(1, 2000)";
+        world.meddle(letter).await;
+        let broker = Arc::new(Away::default());
+        world.start_roles_on(&[Role::Relay], broker.clone());
+        // Each try finds other messages: without a pause there would be one after another.
+        world.until("it has tried five times", async || (broker.tries().len() >= 5).then_some(())).await;
+        let tries = broker.tries();
+        // Half of each pause is chance: at the least they are 50, 100, 200 and 400 milliseconds.
+        let passed = tries[4] - tries[0];
+        assert!(passed >= Duration::from_millis(700), "five tries within {passed:?}");
     });
 }

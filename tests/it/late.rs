@@ -192,7 +192,7 @@ async fn bring_contacts_back(world: &World) {
             world.sql(&format!("{trigger} {condition} BEGIN {insert} END")).await;
         }
         Setting::Servers => {
-            let function = "CREATE FUNCTION again() RETURNS trigger LANGUAGE plpgsql AS";
+            let function = "CREATE FUNCTION again() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS";
             world.sql(&format!("{function} $$ BEGIN {insert} RETURN NULL; END $$")).await;
             let trigger = "CREATE TRIGGER again AFTER UPDATE OF owner_id ON contacts FOR EACH ROW";
             world.sql(&format!("{trigger} {condition} EXECUTE FUNCTION again()")).await;

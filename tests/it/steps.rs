@@ -80,7 +80,7 @@ async fn prepare(world: &World) {
         Setting::Servers => {
             world
                 .sql(&format!(
-                    "CREATE FUNCTION host_writes() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {late}; RETURN NULL; END $$; \
+                    "CREATE FUNCTION host_writes() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN {late}; RETURN NULL; END $$; \
                      CREATE TRIGGER host_writes AFTER UPDATE ON contacts FOR EACH ROW \
                      WHEN (OLD.id = 1 AND OLD.owner_id = 53 AND NEW.owner_id <> 53) EXECUTE FUNCTION host_writes()"
                 ))
@@ -307,7 +307,8 @@ async fn take_all_again(world: &World, day: &Day) {
     sweeper::purge(&world.context, world.setting == Setting::Embedded).await.expect("purged");
     if world.setting == Setting::Servers {
         let broker = world.broker().await;
-        assert_eq!(relay::carry(&world.context, broker.as_ref(), 100).await.expect("carried"), 0, "messages are left");
+        let carried = relay::carry(&world.context, broker.as_ref(), 100).await.expect("carried");
+        assert_eq!(carried.found, 0, "messages are left");
         broker.close().await;
     }
 }

@@ -236,7 +236,7 @@ on_both!(rows_that_arrive_late_are_found_and_moved_too, |world| {
             "CREATE TRIGGER late AFTER UPDATE ON heap WHEN OLD.what = 'd' AND OLD.owner = 9 BEGIN INSERT INTO heap (owner, what) VALUES (9, 'late'); END;"
         }
         Setting::Servers => {
-            "CREATE FUNCTION late() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO heap (owner, what) VALUES (9, 'late'); RETURN NULL; END $$; \
+            "CREATE FUNCTION late() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN INSERT INTO heap (owner, what) VALUES (9, 'late'); RETURN NULL; END $$; \
              CREATE TRIGGER late AFTER UPDATE ON heap FOR EACH ROW WHEN (OLD.what = 'd' AND OLD.owner = 9) EXECUTE FUNCTION late();"
         }
     };

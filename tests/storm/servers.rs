@@ -1,0 +1,140 @@
+//! A PostgreSQL and a RabbitMQ of the storm's own, which it ends and starts again as it likes. `deploy/services` starts them,
+//! in a folder that goes with them.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::plan::Dice;
+
+/// One of the two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Server {
+    Database,
+    Broker,
+}
+
+impl Server {
+    fn name(self) -> &'static str {
+        match self {
+            Server::Database => "postgres",
+            Server::Broker => "rabbitmq",
+        }
+    }
+
+    /// How it ends: told to, or at once as in a power cut.
+    pub fn ends(self) -> [&'static str; 3] {
+        match self {
+            Server::Database => ["INT", "QUIT", "KILL"],
+            Server::Broker => ["TERM", "KILL", "KILL"],
+        }
+    }
+}
+
+/// The servers, and the folder of their state.
+pub struct Servers {
+    folder: PathBuf,
+    pub database_port: u16,
+    pub broker_port: u16,
+}
+
+impl Servers {
+    /// A place for them. Nothing runs yet: [`Servers::up`] starts them.
+    pub fn new(dice: &Dice) -> Servers {
+        let folder = tempfile::Builder::new().prefix("handover-storm-").tempdir().expect("a folder").keep();
+        // The servers run as users of their own, who have to get in here.
+        let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(&folder, open).expect("permissions");
+        let mut dice = dice.apart(&std::process::id().to_string());
+        Servers { folder, database_port: free_ports(&mut dice, 1), broker_port: free_ports(&mut dice, 3) }
+    }
+
+    pub fn database_url(&self, port: u16, database: &str) -> String {
+        format!("postgres://handover:handover@127.0.0.1:{port}/{database}")
+    }
+
+    pub fn broker_url(&self, port: u16) -> String {
+        format!("amqp://handover:handover@127.0.0.1:{port}/%2f?heartbeat=10")
+    }
+
+    /// Starts what does not run, and waits until it answers.
+    pub fn up(&self) -> Result<(), String> {
+        let up = self.script("up").stdin(Stdio::null()).output().map_err(|error| error.to_string())?;
+        match up.status.success() {
+            true => Ok(()),
+            false => Err(String::from_utf8_lossy(&up.stderr).into_owned()),
+        }
+    }
+
+    fn script(&self, command: &str) -> Command {
+        let mut script = Command::new(root().join("deploy/services"));
+        script.arg(command).env("HANDOVER_SERVICES_FOLDER", &self.folder);
+        script.env("HANDOVER_PG_PORT", self.database_port.to_string());
+        script.env("HANDOVER_AMQP_PORT", self.broker_port.to_string());
+        script.env_remove("HANDOVER_TEST_POSTGRES_URL").env_remove("HANDOVER_TEST_AMQP_URL");
+        script
+    }
+
+    /// Ends a server by a signal, leaves it away for a while, and starts it again.
+    pub fn restart(&self, server: Server, signal: &str, away: Duration) -> Result<(), String> {
+        let pid = self.process_of(server);
+        crate::worker::signal(pid, signal);
+        let deadline = std::time::Instant::now() + Duration::from_secs(60);
+        while is_alive(pid) {
+            if std::time::Instant::now() > deadline {
+                crate::worker::signal(pid, "KILL");
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        std::thread::sleep(away);
+        self.up()
+    }
+
+    /// Ends them, and removes their state but for what they said.
+    pub fn down(&self, logs: &Path) {
+        let ended = self.script("down").stdout(Stdio::null()).stdin(Stdio::null()).status();
+        for server in [Server::Database, Server::Broker] {
+            let log = format!("{}.log", server.name());
+            // There is none of one that never started.
+            let _ = std::fs::copy(self.folder.join(&log), logs.join(&log));
+        }
+        if !ended.is_ok_and(|status| status.success()) || std::fs::remove_dir_all(&self.folder).is_err() {
+            eprintln!("storm: the servers in {} may still run", self.folder.display());
+        }
+    }
+
+    fn process_of(&self, server: Server) -> u32 {
+        let file = self.folder.join(format!("{}.pid", server.name()));
+        let text = std::fs::read_to_string(file).expect("a pid file");
+        text.split(' ').next().and_then(|pid| pid.parse().ok()).expect("a process id")
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Whether the project's servers are containers: then their programs need not be on this machine.
+pub fn are_containers() -> bool {
+    let postgres = std::fs::read_dir("/usr/lib/postgresql").is_ok_and(|mut versions| versions.next().is_some());
+    let rabbitmq = PathBuf::from("/usr/lib/rabbitmq/bin/rabbitmq-server").exists();
+    !(postgres && rabbitmq) && root().join(".services/docker").exists()
+}
+
+fn is_alive(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat.rsplit_once(") ").map_or("Z", |(_, rest)| &rest[..1]);
+    state != "Z"
+}
+
+/// The first of so many ports in a row that are free, below those that the system gives away by itself.
+fn free_ports(dice: &mut Dice, count: u16) -> u16 {
+    loop {
+        let first = 20_000 + dice.below(12_000) as u16;
+        let is_free = |port| TcpListener::bind(("127.0.0.1", port)).is_ok();
+        if (first..first + count).all(is_free) {
+            return first;
+        }
+    }
+}
