@@ -94,7 +94,9 @@ fuzz_target!(|input: Input| {
     assert!(used <= records);
     let served = user(1000 + usize::from(input.last_served) % 9);
     if let Some(last) = deal.take_turn("group 0", served.as_str(), count, key_order) {
-        let of_group = |rank: &u64| deal.successor(*rank).is_some_and(|user| user.as_str().starts_with("100"));
+        let of_group = |rank: &u64| {
+            deal.successor(*rank).is_some_and(|user| matches!(user.as_str().parse::<u32>(), Ok(1000..2000)))
+        };
         assert_eq!((0..count).rev().find(of_group).and_then(|rank| deal.successor(rank)), Some(&last));
     }
     let text = format!("{deal:?}");

@@ -10,7 +10,8 @@ use handover::store::{Settings, Store, host};
 pub static SCHEMA: LazyLock<Schema> = LazyLock::new(read_schema);
 
 /// The `keap` catalog on that schema.
-pub static CATALOG: LazyLock<Catalog> = LazyLock::new(|| check("keap", EMBEDDED[0].1, &SCHEMA).expect("it fits").catalog);
+pub static CATALOG: LazyLock<Catalog> =
+    LazyLock::new(|| check("keap", EMBEDDED[0].1, &SCHEMA).expect("it fits").catalog);
 
 fn read_schema() -> Schema {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");

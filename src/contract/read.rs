@@ -37,7 +37,9 @@ impl Unreadable {
     /// A message that is wrong at one field. Path and detail may quote it at any length and go into headers and logs, so
     /// they are shortened, and hidden characters are spelled out.
     pub fn new(code: &str, path: impl AsRef<str>, detail: impl AsRef<str>) -> Unreadable {
-        Unreadable { code: code.into(), path: told(path.as_ref()), detail: told(detail.as_ref()) }
+        // A field may be called nothing, and a header of nothing is none.
+        let path = Some(path.as_ref()).filter(|path| !path.is_empty()).unwrap_or(".");
+        Unreadable { code: code.into(), path: told(path), detail: told(detail.as_ref()) }
     }
 }
 
@@ -235,6 +237,7 @@ mod tests {
             (r#"{"request_id":"r"}"#, "missing_field", "user_id"),
             (r#"{"type":"explode"}"#, "unknown_type", "type"),
             (r#"{"request_id":"r","surprise":1}"#, "unknown_field", "surprise"),
+            (r#"{"":1}"#, "unknown_field", "."),
             (r#"{"request_id":7}"#, "invalid_id", "request_id"),
             (r#"{"request_id":""}"#, "invalid_id", "request_id"),
         ];

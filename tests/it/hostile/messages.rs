@@ -84,6 +84,7 @@ fn texts() -> Vec<Row> {
         (raw(r#""reason":"\udc00\ud800""#),                          Reader,  "invalid_field", "reason",       "surrogate"),
         (raw(r#""\ud800":1"#),                                       Reader,  "invalid_field", "?",            "hex escape"),
         (raw("\"reason\":\"\u{1b}]0;owned\u{7}\""),                  Reader,  "not_json",      ".",            "control character"),
+        (raw(r#""":1"#),                                             Reader,  "unknown_field", ".",            "unknown field ``"),
         (raw(r#""reason":"\x41""#),                                  Reader,  "not_json",      ".",            "invalid escape"),
         (raw("'reason':'x'"),                                        Reader,  "not_json",      ".",            "key must be a string"),
         (raw(r#""reason":"x","#),                                    Reader,  "not_json",      ".",            "trailing comma"),
