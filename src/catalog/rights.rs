@@ -43,8 +43,12 @@ impl Default for Columns {
 
 impl Columns {
     fn extend<'c>(&mut self, columns: impl IntoIterator<Item = &'c Column>) {
+        self.extend_names(columns.into_iter().map(|column| &column.name));
+    }
+
+    fn extend_names<'c>(&mut self, columns: impl IntoIterator<Item = &'c String>) {
         if let Columns::Some(names) = self {
-            names.extend(columns.into_iter().map(|column| column.name.clone()));
+            names.extend(columns.into_iter().cloned());
         }
     }
 }
@@ -138,8 +142,13 @@ impl Rights {
         self.add_filter(&reference.table, &reference.filter);
         let table = self.table(&reference.table);
         let Reference { key, user, org, other_user, bump, .. } = reference;
-        table.select.extend(key.iter().chain([user]).chain(org).chain(other_user));
+        table.select.extend(key.iter().filter(|_| !reference.keyless).chain([user]).chain(org).chain(other_user));
         let changes = !matches!(reference.disposition, Disposition::Keep);
+        if reference.keyless && changes {
+            // Its rows are told by all their columns, and locked where they are picked.
+            table.select = Columns::All;
+            table.update.insert(user.name.clone());
+        }
         if let Some(bump) = bump.as_ref().filter(|_| changes) {
             table.select.extend([bump]);
             table.update.insert(bump.name.clone());
@@ -170,6 +179,13 @@ impl Rights {
         let come_back = !matches!(reference.disposition, Disposition::Purge { keep_copy, .. } if keep_copy.is_zero());
         for child in reference.disposition.children() {
             self.table(&child.table).remove_rows(come_back);
+        }
+        if changes {
+            // What comes back is asked for its parents, where the database itself would ask only at the commit.
+            let of_children = reference.disposition.children().iter().flat_map(|child| &child.waiting);
+            for key in reference.waiting.iter().chain(of_children) {
+                self.table(&key.table).select.extend_names(&key.target);
+            }
         }
     }
 }

@@ -16,13 +16,13 @@ pub async fn print(settings: &Settings, role: &str) -> Result<Ended> {
     let script = grants::script(&store.reader(), &rights, role).await?;
     let others =
         if others.is_empty() { String::new() } else { format!(", and those of earlier jobs: {}", others.join(", ")) };
-    output::line(format!(
+    output::lines(format!(
         "-- What Handover's worker needs for the catalog {}{others}, and nothing more; made by `handover catalog grants`.\n\
          -- Run it as the owner of the tables, after `handover migrate` and whenever the catalog has changed. The role must be\n\
          -- there: CREATE ROLE {role} LOGIN PASSWORD '…'. Whatever else it was granted on these schemas' tables is taken from it.",
         catalog.name
     ))?;
-    output::line(script.trim_end())?;
+    output::lines(script.trim_end())?;
     Ok(Ended::Done)
 }
 
