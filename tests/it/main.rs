@@ -18,6 +18,7 @@ mod keap;
 mod late;
 mod layers;
 mod organizations;
+mod pooled;
 mod previewed;
 mod property;
 mod recovery;

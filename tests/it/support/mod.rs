@@ -9,6 +9,7 @@ pub mod people;
 pub mod process;
 pub mod proxy;
 pub mod secrets;
+pub mod server;
 pub mod world;
 
 pub use world::{World, run};
