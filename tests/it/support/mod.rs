@@ -10,6 +10,7 @@ pub mod process;
 pub mod proxy;
 pub mod secrets;
 pub mod server;
+pub mod silence;
 pub mod world;
 
 pub use world::{World, run};
