@@ -134,6 +134,17 @@ fn sqlite(settings: &Settings, connections: u32, cache: &'static str) -> Connect
             .pragma("cache_size", cache)
             .statement_cache_capacity(400)
     });
+    // A full disk makes SQLite undo a transaction by itself. The driver, whose own attempt then fails, would take the
+    // connection to be in the midst of one for ever, and no other could be begun.
+    options.map_sqlx_sqlite_pool_opts(|pool| {
+        pool.after_release(|connection, _| {
+            Box::pin(async move {
+                // Whatever is queued, such as undoing a transaction, is done before this.
+                connection.ping().await?;
+                Ok(!connection.is_in_transaction())
+            })
+        })
+    });
     options
 }
 

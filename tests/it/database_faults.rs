@@ -1,4 +1,4 @@
-//! A database that is there and does not do its part: no answer, no connection.
+//! A database that is there and does not do its part: no answer, no connection, no room.
 
 use std::fs::File;
 use std::time::{Duration, Instant};
@@ -114,4 +114,33 @@ fn while_the_database_has_no_connection_free_the_worker_waits_says_so_and_goes_o
         let parked = world.outside.next_parked(Duration::from_millis(100)).await;
         assert!(parked.is_none(), "nothing is parked");
     });
+}
+
+#[test]
+fn a_full_disk_of_sqlite_loses_nothing_and_the_worker_goes_on_when_there_is_room() {
+    run(Setting::Embedded, async |world| {
+        world.use_chunks_of(2);
+        hold_to(world, world.number("SELECT page_count FROM pragma_page_count()").await).await;
+        let fill = "CREATE TABLE filler AS SELECT zeroblob(1000000) AS bytes";
+        let session = world.context.store.begin("test").await.expect("a transaction");
+        let error = session.run("filling the disk", session.sql(fill)).await.expect_err("no room");
+        drop(session);
+        assert!(error.is_away(), "{error}");
+
+        // Whoever sends has room: it is the worker's disk.
+        let job = world.send(&keap_request("r1")).await;
+        world.start_worker().await;
+        hold_to(world, 1 << 30).await;
+        let ended = world.end_of(job).await;
+        assert_eq!(ended.state, "completed", "{:?}", ended.reasons);
+        world.check_journal(job).await;
+        assert_eq!(world.number("SELECT count(*) FROM handover.outbox WHERE channel = 'dead'").await, 0);
+    });
+}
+
+/// The writing connection of the workers may make the file so many pages long.
+async fn hold_to(world: &World, pages: i64) {
+    let session = world.context.store.begin("test").await.expect("a transaction");
+    session.execute_unprepared(&format!("PRAGMA max_page_count = {pages}")).await.expect("a limit");
+    session.commit().await.expect("committed");
 }
