@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use sea_orm::sqlx::Executor;
+use sea_orm::sqlx::postgres::PgConnectOptions;
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
-use sea_orm::{ConnectOptions, Database, DatabaseConnection};
+use sea_orm::sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use sea_orm::{ConnectOptions, Database, DatabaseConnection, SqlxError};
 
 use super::error::{Error, Result};
+use super::pooler;
 use crate::catalog::Engine;
 
 /// How a database is reached, and its time limits. Zero switches a limit off.
@@ -30,7 +32,8 @@ pub struct Settings {
 pub(super) async fn connect(settings: &Settings) -> Result<(Engine, DatabaseConnection, DatabaseConnection)> {
     match engine_of(&settings.url)? {
         Engine::Postgres => {
-            let pool = open(postgres(settings)).await?;
+            pooler::check(settings).await?;
+            let pool = open(postgres(settings, "")).await?;
             Ok((Engine::Postgres, pool.clone(), pool))
         }
         // One connection writes: SQLite has one writer at a time anyhow, and so none of ours ever waits for another in vain.
@@ -59,32 +62,52 @@ fn engine_of(url: &str) -> Result<Engine> {
     }
 }
 
-pub(super) fn postgres(settings: &Settings) -> ConnectOptions {
+/// The pool of PostgreSQL; `more` is told to each of its connections, too.
+pub(super) fn postgres(settings: &Settings, more: &str) -> ConnectOptions {
+    let told = format!("{} {NOT_OUR_OWN_SCHEMA_FIRST} {more}", session_settings(settings));
+    let mut options = common(settings, settings.max_connections);
+    options.map_sqlx_postgres_opts(as_handover);
+    let patience = settings.acquire_timeout;
+    options.map_sqlx_postgres_pool_opts(move |pool| {
+        let told = told.clone();
+        pool.after_connect(move |connection, _| {
+            let told = AssertSqlSafe(told.clone());
+            Box::pin(async move { connection.execute(told).await.map(drop) })
+        })
+        // A connection whose server has fallen silent would never come back, and its place in the pool be lost.
+        .after_release(move |connection, _| Box::pin(async move { answers(connection, patience).await.map(|()| true) }))
+    });
+    options
+}
+
+async fn answers(connection: &mut PgConnection, patience: Duration) -> std::result::Result<(), SqlxError> {
+    let silent = |_| SqlxError::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, "the database does not answer"));
+    tokio::time::timeout(patience, connection.ping()).await.map_err(silent)?
+}
+
+/// What a connection says when it begins: nothing that a pool between us and PostgreSQL would have to understand. Most
+/// know neither `options` nor how floats are to be written.
+pub(super) fn as_handover(options: PgConnectOptions) -> PgConnectOptions {
+    options.application_name("handover").statement_cache_capacity(400).extra_float_digits(None)
+}
+
+/// What every connection is told before it is used. A connection that refuses any of it is none.
+fn session_settings(settings: &Settings) -> String {
     let limits = [
         ("lock_timeout", settings.lock_timeout),
         ("statement_timeout", settings.statement_timeout),
         ("idle_in_transaction_session_timeout", settings.idle_timeout),
     ];
     let limits = limits.map(|(name, limit)| (name, limit.as_millis().to_string()));
-    let mut options = common(settings, settings.max_connections);
-    options.map_sqlx_postgres_opts(move |options| {
-        // Row-level security that would hide rows makes the statement fail, until `host::enter` says otherwise: no count
-        // may come out smaller than it is.
-        let fail_closed = [("row_security", "off")];
-        let options = options.application_name("handover").statement_cache_capacity(400);
-        options.options(limits.clone()).options(fail_closed).options(WRITTEN_ALIKE)
-    });
-    options.map_sqlx_postgres_pool_opts(|pool| {
-        pool.after_connect(|connection, _| {
-            Box::pin(async move { connection.execute(NOT_OUR_OWN_SCHEMA_FIRST).await.map(drop) })
-        })
-    });
-    options
+    let all = limits.iter().map(|(name, limit)| (*name, limit.as_str())).chain(ALIKE);
+    all.map(|(name, value)| format!("SET {name} = '{value}';")).collect()
 }
 
-/// Values are copied as texts and may be read back months later: whatever a role's settings are by then, they are written
-/// and read in one way. Numbers and dates the driver sees to.
-const WRITTEN_ALIKE: [(&str, &str); 2] = [("intervalstyle", "postgres"), ("xmloption", "content")];
+/// Row-level security that would hide rows makes the statement fail, until `host::enter` says otherwise: no count may come
+/// out smaller than it is. And values are copied as texts and may be read back months later: whatever a role's settings are
+/// by then, they are written and read in one way. Dates the driver sees to.
+const ALIKE: [(&str, &str); 4] =
+    [("row_security", "off"), ("intervalstyle", "postgres"), ("xmloption", "content"), ("extra_float_digits", "2")];
 
 /// SQLite's page cache of the writing connection, which walks the large indexes, and of each reading one: in KiB, which
 /// SQLite writes as a negative number. Together they bound the process's memory.
@@ -95,7 +118,7 @@ const READER_CACHE: &str = "-1000";
 /// with a schema of the role's own name: the host's tables by the same names would be hidden, and new ones made there.
 const NOT_OUR_OWN_SCHEMA_FIRST: &str = r#"
     SELECT set_config('search_path', regexp_replace(current_setting('search_path'), '"\$user"\s*,?\s*', ''), false)
-    WHERE current_user = 'handover'
+    WHERE current_user = 'handover';
 "#;
 
 fn sqlite(settings: &Settings, connections: u32, cache: &'static str) -> ConnectOptions {
@@ -110,6 +133,17 @@ fn sqlite(settings: &Settings, connections: u32, cache: &'static str) -> Connect
             .foreign_keys(true)
             .pragma("cache_size", cache)
             .statement_cache_capacity(400)
+    });
+    // A full disk makes SQLite undo a transaction by itself. The driver, whose own attempt then fails, would take the
+    // connection to be in the midst of one for ever, and no other could be begun.
+    options.map_sqlx_sqlite_pool_opts(|pool| {
+        pool.after_release(|connection, _| {
+            Box::pin(async move {
+                // Whatever is queued, such as undoing a transaction, is done before this.
+                connection.ping().await?;
+                Ok(!connection.is_in_transaction())
+            })
+        })
     });
     options
 }

@@ -5,11 +5,13 @@
 //! after the step that it is the transaction of.
 
 mod connect;
+mod pooler;
 pub mod error;
 pub mod fault;
 pub mod grants;
 pub mod host;
 pub mod ledger;
+mod limit;
 pub mod post;
 mod session;
 pub mod sql;
@@ -27,6 +29,7 @@ pub use self::connect::Settings;
 pub use self::error::{Cause, Error, Result};
 use self::fault::Probe;
 use self::ledger::outbox::Letter;
+use self::limit::Limit;
 use self::post::Post;
 pub use self::session::{Locking, Session};
 use self::sql::Sql;
@@ -75,9 +78,10 @@ impl Store {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
-        let transaction = self.write.begin_with_options(options).await;
+        let limit = self.limit();
+        let transaction = limit.on(self.write.begin_with_options(options)).await;
         let transaction = transaction.map_err(|error| Error::of(&format!("beginning {step}"), &error))?;
-        Ok(Session::transaction(self.engine, transaction, step, self.probe.clone(), &self.post))
+        Ok(Session::transaction(self.engine, limit, transaction, step, self.probe.clone(), &self.post))
     }
 
     /// Begins a snapshot that is only read: what it sees is of one moment.
@@ -91,14 +95,19 @@ impl Store {
             // A reading transaction of SQLite in WAL mode is a snapshot by itself.
             Engine::Sqlite => TransactionOptions::default(),
         };
-        let transaction = self.read.begin_with_options(options).await;
+        let limit = self.limit();
+        let transaction = limit.on(self.read.begin_with_options(options)).await;
         let transaction = transaction.map_err(|error| Error::of("beginning a snapshot", &error))?;
-        Ok(Session::transaction(self.engine, transaction, "snapshot", None, &self.post))
+        Ok(Session::transaction(self.engine, limit, transaction, "snapshot", None, &self.post))
     }
 
     /// The reading pool: each statement sees what is committed when it runs.
     pub fn reader(&self) -> Session {
-        Session::pool(self.engine, self.read.clone())
+        Session::pool(self.engine, self.limit(), self.read.clone())
+    }
+
+    fn limit(&self) -> Limit {
+        Limit::new(self.engine, &self.settings)
     }
 
     /// Brings the ledger up to date.
@@ -109,8 +118,8 @@ impl Store {
             // The migrations' own table belongs into the ledger's schema as well: only this pool looks there first. No
             // other may: a trigger of the host would find our tables under its own tables' names.
             self.write.execute_unprepared("CREATE SCHEMA IF NOT EXISTS handover").await.map_err(failed)?;
-            let mut options = connect::postgres(&self.settings);
-            options.max_connections(1).map_sqlx_postgres_opts(|options| options.options([("search_path", "handover")]));
+            let mut options = connect::postgres(&self.settings, "SET search_path = handover;");
+            options.max_connections(1);
             let pool = Database::connect(options).await.map_err(failed)?;
             let done = Ledger::up(&pool, None).await.map_err(failed);
             let closed = pool.close().await.map_err(failed);

@@ -9,6 +9,7 @@ use sea_orm::{
 
 use super::error::{Error, Result};
 use super::fault::{Point, Probe};
+use super::limit::Limit;
 use super::post::{Leaving, Post};
 use super::sql::Sql;
 use crate::catalog::Engine;
@@ -19,6 +20,7 @@ use crate::catalog::Engine;
 /// the table is `handover_jobs`, and this type puts the one name for the other.
 pub struct Session {
     engine: Engine,
+    limit: Limit,
     inner: Inner,
     /// The step that this is the transaction of, for the log and for what tests make fail.
     step: &'static str,
@@ -50,16 +52,17 @@ enum Inner {
 impl Session {
     pub(super) fn transaction(
         engine: Engine,
+        limit: Limit,
         inner: DatabaseTransaction,
         step: &'static str,
         probe: Option<Arc<dyn Probe>>,
         post: &Post,
     ) -> Session {
-        Session { engine, inner: Inner::Transaction(inner), step, probe, leaving: Leaving::new(post) }
+        Session { engine, limit, inner: Inner::Transaction(inner), step, probe, leaving: Leaving::new(post) }
     }
 
-    pub(super) fn pool(engine: Engine, inner: DatabaseConnection) -> Session {
-        Session { engine, inner: Inner::Pool(inner), step: "read", probe: None, leaving: Leaving::default() }
+    pub(super) fn pool(engine: Engine, limit: Limit, inner: DatabaseConnection) -> Session {
+        Session { engine, limit, inner: Inner::Pool(inner), step: "read", probe: None, leaving: Leaving::default() }
     }
 
     /// The engine behind it.
@@ -100,7 +103,7 @@ impl Session {
         self.check(Point::BeforeCommit)?;
         let (step, probe, leaving) = (self.step, self.probe, self.leaving);
         if let Inner::Transaction(transaction) = self.inner {
-            transaction.commit().await.map_err(|error| Error::of(&doing, &error))?;
+            self.limit.on(transaction.commit()).await.map_err(|error| Error::of(&doing, &error))?;
         }
         if let Some(probe) = probe {
             probe.at(step, Point::AfterCommit)?;
@@ -189,29 +192,29 @@ impl ConnectionTrait for Session {
 
     async fn execute_raw(&self, statement: Statement) -> std::result::Result<ExecResult, DbErr> {
         match &self.inner {
-            Inner::Transaction(inner) => inner.execute_raw(self.renamed(statement)).await,
-            Inner::Pool(inner) => inner.execute_raw(self.renamed(statement)).await,
+            Inner::Transaction(inner) => self.limit.on(inner.execute_raw(self.renamed(statement))).await,
+            Inner::Pool(inner) => self.limit.on(inner.execute_raw(self.renamed(statement))).await,
         }
     }
 
     async fn execute_unprepared(&self, sql: &str) -> std::result::Result<ExecResult, DbErr> {
         match &self.inner {
-            Inner::Transaction(inner) => inner.execute_unprepared(sql).await,
-            Inner::Pool(inner) => inner.execute_unprepared(sql).await,
+            Inner::Transaction(inner) => self.limit.on(inner.execute_unprepared(sql)).await,
+            Inner::Pool(inner) => self.limit.on(inner.execute_unprepared(sql)).await,
         }
     }
 
     async fn query_one_raw(&self, statement: Statement) -> std::result::Result<Option<QueryResult>, DbErr> {
         match &self.inner {
-            Inner::Transaction(inner) => inner.query_one_raw(self.renamed(statement)).await,
-            Inner::Pool(inner) => inner.query_one_raw(self.renamed(statement)).await,
+            Inner::Transaction(inner) => self.limit.on(inner.query_one_raw(self.renamed(statement))).await,
+            Inner::Pool(inner) => self.limit.on(inner.query_one_raw(self.renamed(statement))).await,
         }
     }
 
     async fn query_all_raw(&self, statement: Statement) -> std::result::Result<Vec<QueryResult>, DbErr> {
         match &self.inner {
-            Inner::Transaction(inner) => inner.query_all_raw(self.renamed(statement)).await,
-            Inner::Pool(inner) => inner.query_all_raw(self.renamed(statement)).await,
+            Inner::Transaction(inner) => self.limit.on(inner.query_all_raw(self.renamed(statement))).await,
+            Inner::Pool(inner) => self.limit.on(inner.query_all_raw(self.renamed(statement))).await,
         }
     }
 }

@@ -9,8 +9,9 @@ use std::path::Path;
 use serde_json::json;
 
 use self::authority::{Authority, Files, Of};
-use self::servers::{Postgres, RabbitMq, until};
+use self::servers::{Postgres, RabbitMq};
 use crate::support::process::{Ended, WorkerProcess, binary, finish, run, text};
+use crate::support::server::until;
 
 /// A client's view: which authority it trusts, and who it says that it is.
 struct Client<'f> {

@@ -8,6 +8,7 @@ use handover::stages::foresee;
 use handover::store::fault::Point;
 use handover::store::host::read_schema;
 use handover::worker::Role;
+use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 
 use crate::support::disturb::{Disturbance, Disturbed, Faults};

@@ -12,8 +12,8 @@ use handover::contract::RequestType;
 use handover::store::Store;
 use handover::store::ledger::outbox;
 use lapin::options::{
-    BasicAckOptions, BasicConsumeOptions, BasicGetOptions, BasicPublishOptions, ExchangeDeleteOptions,
-    QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions, QueuePurgeOptions,
+    BasicAckOptions, BasicConsumeOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions,
+    ExchangeDeleteOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions, QueuePurgeOptions,
 };
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Connection, ConnectionProperties};
@@ -111,6 +111,22 @@ impl Outside {
                     BasicProperties::default().with_delivery_mode(2).with_content_type("application/json".into());
                 publish(channel, prefix, &body, properties).await;
             }
+        }
+    }
+
+    /// Sends many bodies as requests to RabbitMQ at once, and then waits for every confirm.
+    pub async fn send_all(&self, bodies: &[Vec<u8>]) {
+        let Outside::Amqp { channel, prefix, .. } = self else { panic!("there is no broker") };
+        channel.confirm_select(ConfirmSelectOptions::default()).await.expect("confirms");
+        let mut confirms = Vec::with_capacity(bodies.len());
+        for body in bodies {
+            let properties = BasicProperties::default().with_delivery_mode(2);
+            let (exchange, key) = (prefix.as_str().into(), routing_key(body).into());
+            let sent = channel.basic_publish(exchange, key, BasicPublishOptions::default(), body, properties).await;
+            confirms.push(sent.expect("sent"));
+        }
+        for confirm in confirms {
+            assert!(confirm.await.expect("an answer").is_ack(), "the broker refused a request");
         }
     }
 

@@ -160,7 +160,7 @@ fn url_of(database: &str) -> String {
 }
 
 /// Runs a statement on the server's own database. Databases are made one at a time: a template may not be in use.
-async fn administer(statement: &str) {
+pub async fn administer(statement: &str) {
     use sea_orm::ConnectionTrait;
     static ONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
     let _one = ONE.lock().await;

@@ -9,6 +9,8 @@ pub mod people;
 pub mod process;
 pub mod proxy;
 pub mod secrets;
+pub mod server;
+pub mod silence;
 pub mod world;
 
 pub use world::{World, run};

@@ -94,6 +94,15 @@ impl WorkerProcess {
         signal(self.0.as_ref().expect("a process").id(), name);
     }
 
+    /// The most memory that it has had so far, in bytes.
+    pub fn most_memory(&self) -> u64 {
+        let id = self.0.as_ref().expect("a process").id();
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("Linux's view of a process");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("its high-water mark");
+        let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
+        kibibytes * 1024
+    }
+
     /// Tells it to stop; its exit code.
     pub fn stop(mut self) -> i32 {
         let child = self.0.take().expect("a process");

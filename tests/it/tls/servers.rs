@@ -1,70 +1,18 @@
 //! A PostgreSQL and a RabbitMQ that talk TLS only, and ask for a client certificate. Run from the programs of the machine;
 //! where these are not there, for the servers are somebody else's or in containers, the tests say that they skip.
 
-use std::net::{TcpListener, TcpStream};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
 use tempfile::TempDir;
 
 use super::authority::{Authority, Issued};
 use crate::support::process::{signal, text};
-use crate::support::world::LIMIT;
+use crate::support::server::{Process, as_user, free_port, give, until};
 
 const RABBITMQ: &str = "/usr/lib/rabbitmq/bin";
-
-/// A server's process; told to end when it is dropped.
-struct Process {
-    child: Child,
-    end: &'static str,
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        signal(self.child.id(), self.end);
-        let deadline = Instant::now() + LIMIT;
-        while self.child.try_wait().expect("a process").is_none() {
-            if Instant::now() > deadline {
-                let _ = self.child.kill();
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).expect("a port").local_addr().expect("an address").port()
-}
-
-/// A command of a server's user, with a clean environment, in its folder.
-fn as_user(user: &str, folder: &Path, program: &Path) -> Command {
-    let mut command = match is_root() {
-        true => {
-            let mut command = Command::new("setpriv");
-            command.args([&format!("--reuid={user}"), &format!("--regid={user}"), "--init-groups"]).arg(program);
-            command
-        }
-        false => Command::new(program),
-    };
-    command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("LANG", "C.UTF-8").env("HOME", folder);
-    command.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    command
-}
-
-/// Hands a folder over to the server's user.
-fn give(user: &str, folder: &Path) {
-    // Nobody but root can, and nobody else has to.
-    if is_root() {
-        let given = Command::new("chown").args(["-R", &format!("{user}:")]).arg(folder).status().expect("chown");
-        assert!(given.success(), "chown failed");
-    }
-}
-
-fn is_root() -> bool {
-    std::fs::metadata("/proc/self").is_ok_and(|about| about.uid() == 0)
-}
 
 fn folder_of(user: &str, authority: &Authority, issued: &Issued) -> TempDir {
     let folder = tempfile::tempdir().expect("a folder");
@@ -77,15 +25,6 @@ fn put(user: &str, folder: &Path, issued: &Issued) {
     let files = issued.write(folder, "server");
     std::fs::set_permissions(&files.key, std::fs::Permissions::from_mode(0o600)).expect("permissions");
     give(user, folder);
-}
-
-/// Waits for a condition, with a limit.
-pub fn until(what: &str, done: impl Fn() -> bool) {
-    let deadline = Instant::now() + LIMIT;
-    while !done() {
-        assert!(Instant::now() < deadline, "waited too long until {what}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
 }
 
 pub struct Postgres {
@@ -120,7 +59,7 @@ impl Postgres {
         ];
         let mut command = as_user("postgres", home, &programs.join("postgres"));
         command.args(["-D", "data"]).args(settings.iter().flat_map(|setting| ["-c", setting.as_str()]));
-        let process = Process { child: command.spawn().expect("PostgreSQL"), end: "INT" };
+        let process = Process::start(&mut command, "INT");
         until("PostgreSQL listens", || TcpStream::connect(("127.0.0.1", port)).is_ok());
         Some(Postgres { port, process, folder })
     }
@@ -128,7 +67,7 @@ impl Postgres {
     /// Shows another certificate from some moment on.
     pub fn present(&mut self, issued: &Issued) {
         put("postgres", self.folder.path(), issued);
-        signal(self.process.child.id(), "HUP");
+        signal(self.process.id(), "HUP");
     }
 }
 
@@ -161,13 +100,13 @@ impl RabbitMq {
         give("rabbitmq", home);
         let mut directory = as_user("rabbitmq", home, Path::new("epmd"));
         directory.args(["-port", &directory_port.to_string(), "-address", "127.0.0.1"]);
-        let directory = Process { child: directory.spawn().expect("epmd"), end: "TERM" };
+        let directory = Process::start(&mut directory, "TERM");
         until("epmd listens", || TcpStream::connect(("127.0.0.1", directory_port)).is_ok());
         let node = format!("tls-{port}@localhost");
         let mut command = as_user("rabbitmq", home, &Path::new(RABBITMQ).join("rabbitmq-server"));
         environment(&mut command, home, &node, directory_port);
         command.env("RABBITMQ_DIST_PORT", free_port().to_string());
-        let process = Process { child: command.spawn().expect("RabbitMQ"), end: "TERM" };
+        let process = Process::start(&mut command, "TERM");
         until("RabbitMQ listens", || TcpStream::connect(("127.0.0.1", port)).is_ok());
         Some(RabbitMq { port, node, directory_port, folder, _process: process, _directory: directory })
     }

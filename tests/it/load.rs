@@ -1,0 +1,124 @@
+//! Many requests at once, and small ones beside a giant.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use handover::contract::JobId;
+use serde_json::{Value, json};
+
+use crate::support::process::start_worker;
+use crate::support::world::{LIMIT, read};
+use crate::support::{Setting, World, on_both, run};
+
+/// How many requests: 10,000 is the promise, and takes minutes without optimization.
+fn size() -> usize {
+    let asked = std::env::var("HANDOVER_TEST_LOAD").ok();
+    asked.map_or(2_000, |asked| asked.parse().expect("HANDOVER_TEST_LOAD is a number"))
+}
+
+/// What a worker's process may take, in bytes.
+const MEMORY: u64 = 128 << 20;
+
+fn leaves(user: usize) -> Value {
+    json!({
+        "request_id": format!("leaver {user}"), "org_id": "1", "user_id": user.to_string(), "requested_by": "1",
+        "reassign": { "contact": { "user": "11" } },
+    })
+}
+
+/// So many users from this id on, with two contacts each.
+async fn hire(world: &World, first: usize, users: usize) {
+    let last = first + users - 1;
+    let all = format!("WITH RECURSIVE n (i) AS (SELECT {first} UNION ALL SELECT i + 1 FROM n WHERE i < {last})");
+    world
+        .sql(&format!(
+            "INSERT INTO users (id, org_id, name, email, status, role) {all} \
+             SELECT i, 1, 'User', 'user' || CAST(i AS text) || '@example.com', 'active', 'member' FROM n"
+        ))
+        .await;
+    world.sql(&format!("INSERT INTO licenses (org_id, user_id) {all} SELECT 1, i FROM n")).await;
+    for name in ["First", "Second"] {
+        let contact = format!("SELECT 1, i, i, '{name}' FROM n");
+        world.sql(&format!("INSERT INTO contacts (org_id, owner_id, created_by, name) {all} {contact}")).await;
+    }
+}
+
+#[test]
+fn of_thousands_of_requests_at_once_every_one_is_answered_once_in_bounded_memory() {
+    run(Setting::Servers, async |world| {
+        let (duplicates, poison) = (size() / 10, size() / 100);
+        let users = size() - duplicates - poison;
+        hire(world, 10_000, users).await;
+        let bodies: Vec<Vec<u8>> = (0..size())
+            .map(|n| match n % 100 {
+                // As many good ones stand before each poisonous one as the repetitions behind it repeat.
+                0 => format!("{{\"request_id\": \"poison {n}\"").into_bytes(),
+                place => leaves(10_000 + good(n, place)).to_string().into_bytes(),
+            })
+            .collect();
+        world.outside.send_all(&bodies).await;
+        let worker = start_worker(world, &[]);
+
+        // An event may come again, under the same id.
+        let mut answers: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        while answers.len() < users {
+            let event = world.outside.next_event(LIMIT).await;
+            let event = event.unwrap_or_else(|| panic!("{} of {users} are answered", answers.len()));
+            if event["type"] == "handover.deactivation.completed" {
+                let text = |value: &Value| value.as_str().expect("a text").to_owned();
+                answers.entry(text(&event["data"]["request_id"])).or_default().insert(text(&event["id"]));
+            }
+        }
+        assert!(answers.values().all(|events| events.len() == 1), "a request was answered twice");
+        for _ in 0..poison {
+            world.next_parked().await;
+        }
+        world
+            .until("the queue is drained", async || (world.outside.waiting("requests").await == 0).then_some(()))
+            .await;
+        let memory = worker.most_memory();
+        assert!(memory < MEMORY, "the worker had {} MiB", memory >> 20);
+        assert_eq!(tokio::task::block_in_place(|| worker.stop()), 0);
+        // What a worker has taken and not acknowledged would have come back by now.
+        assert_eq!(world.outside.waiting("requests").await, 0);
+        assert!(world.outside.next_parked(Duration::from_millis(100)).await.is_none(), "nothing more is parked");
+        assert_eq!(world.number("SELECT count(*) FROM handover.jobs WHERE state = 'completed'").await, users as i64);
+        assert_eq!(world.orphans().await, 0);
+        assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id >= 10000").await, 0);
+    });
+}
+
+/// The good request at a place of a hundred: 89 are new, and the last ten repeat the first of their hundred.
+fn good(n: usize, place: usize) -> usize {
+    let of_hundred = if place < 90 { place - 1 } else { place - 90 };
+    n / 100 * 89 + of_hundred
+}
+
+on_both!(a_small_job_is_done_while_a_giant_is_still_under_way, |world| {
+    hire(world, 10_000, 5).await;
+    world
+        .sql(
+            "INSERT INTO contacts (id, org_id, owner_id, created_by, name) \
+             WITH RECURSIVE n (i) AS (SELECT 100000 UNION ALL SELECT i + 1 FROM n WHERE i < 109999) \
+             SELECT i, 1, 53, 1, 'More' FROM n",
+        )
+        .await;
+    world.use_chunks_of(2);
+    let mut giant = leaves(53);
+    for kind in ["lead", "task"] {
+        giant["reassign"][kind] = json!({ "user": "11" });
+    }
+    let giant = world.send(&giant).await;
+    world.start_worker().await;
+    let closed = "SELECT count(*) FROM handover.chunks WHERE state = 'closed'";
+    world.until("the giant is under way", async || (world.number(closed).await > 0).then_some(())).await;
+    let small: Vec<JobId> = (10_000..10_005).map(|user| read(&leaves(user)).job_id()).collect();
+    for user in 10_000..10_005 {
+        world.send(&leaves(user)).await;
+    }
+    for job in small {
+        assert_eq!(world.end_of(job).await.state, "completed");
+    }
+    let state = world.job(giant).await.expect("a job").state().expect("a state");
+    assert!(!state.is_final() && !state.is_held(), "the giant is {state}");
+});
