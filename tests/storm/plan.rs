@@ -45,6 +45,9 @@ impl Dice {
     }
 }
 
+/// The seed of the short storm: whoever changes something is to be told of what they changed, and not of other weather.
+const SHORT_SEED: u64 = 7;
+
 /// The storm's size. Everything in it is counted in multiples of [`Plan::scale`]: 1 is what `cargo test` runs.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
@@ -59,8 +62,11 @@ impl Plan {
     pub fn read() -> Plan {
         let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect(name));
         let clock = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        let seed = number("HANDOVER_STORM_SEED").unwrap_or_else(|| clock().map_or(1, |now| now.as_secs() % 1_000_000));
         let scale = number("HANDOVER_STORM_SCALE").unwrap_or(1).max(1);
+        let seed = number("HANDOVER_STORM_SEED").unwrap_or_else(|| match scale {
+            1 => SHORT_SEED,
+            _ => clock().map_or(1, |now| now.as_secs() % 1_000_000),
+        });
         let minutes = number("HANDOVER_STORM_MINUTES").unwrap_or(12 + 2 * scale);
         Plan { seed, scale, limit: Duration::from_secs(60 * minutes) }
     }
