@@ -15,7 +15,7 @@ mod request;
 mod unique;
 
 pub use allotment::{Allotment, Extras, Recipient, Share};
-pub use any::{AnyRequest, Head, Invite, Order, UserRequest};
+pub use any::{AnyRequest, Head, Invite, Order, UserRequest, hex};
 pub use certificate::{Certificate, LicenseOutcome, ReferenceResult};
 pub use event::{
     Answer, Assigned, Change, CloudEvent, Completion, EVENT_CONTENT_TYPE, EventType, InvitationNews, JobNews,

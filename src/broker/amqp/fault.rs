@@ -11,6 +11,7 @@ pub(super) mod code {
     pub(in crate::broker::amqp) const RESOURCE_LOCKED: u16 = 405;
     pub(in crate::broker::amqp) const PRECONDITION_FAILED: u16 = 406;
     pub(in crate::broker::amqp) const NOT_ALLOWED: u16 = 530;
+    pub(in crate::broker::amqp) const INTERNAL_ERROR: u16 = 541;
 }
 
 /// What RabbitMQ itself said: the code and its words. `None` if the error came about on our side or on the way.

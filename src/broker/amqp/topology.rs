@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lapin::ExchangeKind;
-use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions};
 use lapin::types::{AMQPValue, FieldTable};
 
 use super::connection::Live;
@@ -60,6 +60,17 @@ impl Topology {
             Err(_) => {}
         }
         declared
+    }
+
+    /// Deletes the queue of steps, with what it holds: all of that stands in the ledger too.
+    pub(super) async fn delete_steps(&self, live: &Live, limit: Duration) -> Result<(), BrokerError> {
+        let name = self.queue(Channel::Steps);
+        let deleted = tokio::time::timeout(limit, async {
+            let channel = live.open_channel().await?;
+            let deleted = channel.queue_delete(name.as_str().into(), QueueDeleteOptions::default()).await;
+            deleted.map(drop).map_err(|error| refused("queue", &name, live, &error))
+        });
+        deleted.await.map_err(|_| BrokerError::Unreachable(format!("deleting `{name}` was not answered")))?
     }
 
     async fn declare_all(&self, live: &Live) -> Result<(), BrokerError> {

@@ -7,7 +7,8 @@ use sea_orm::{ActiveValue, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilte
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::entity::audit::{Column, Entity};
+use super::adding::add;
+use super::entity::audit::{ActiveModel, Column, Entity};
 use super::entity::jobs;
 use super::failed;
 use crate::store::{Result, Session};
@@ -16,15 +17,8 @@ pub use super::entity::audit::Model as Entry;
 
 /// Appends entries; their ids are given here.
 pub async fn append(session: &Session, entries: Vec<Entry>) -> Result<()> {
-    if entries.is_empty() {
-        return Ok(());
-    }
-    let rows = entries.into_iter().map(|entry| {
-        let mut row = entry.into_active_model();
-        row.id = ActiveValue::NotSet;
-        row
-    });
-    Entity::insert_many(rows).exec_without_returning(session).await.map_err(failed("appending to the audit trail"))?;
+    let row = |entry: Entry| ActiveModel { id: ActiveValue::NotSet, ..entry.into_active_model() };
+    add(session, "appending to the audit trail", entries.into_iter().map(row).collect(), "").await?;
     Ok(())
 }
 

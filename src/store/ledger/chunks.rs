@@ -9,6 +9,7 @@ use sea_orm::{
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::adding::add;
 use super::entity::chunks::{Column, Entity};
 use super::failed;
 use crate::catalog::Engine;
@@ -51,11 +52,8 @@ impl Chunk {
 
 /// Adds chunks.
 pub async fn insert(session: &Session, chunks: Vec<Chunk>) -> Result<()> {
-    if chunks.is_empty() {
-        return Ok(());
-    }
-    let rows = chunks.into_iter().map(IntoActiveModel::into_active_model);
-    Entity::insert_many(rows).exec_without_returning(session).await.map_err(failed("adding chunks"))?;
+    let rows = chunks.into_iter().map(IntoActiveModel::into_active_model).collect();
+    add(session, "adding chunks", rows, "").await?;
     Ok(())
 }
 

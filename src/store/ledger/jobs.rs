@@ -1,10 +1,11 @@
 //! Jobs: where each stands, and who may touch it.
 
-use sea_orm::sea_query::{Expr, LockBehavior, LockType, OnConflict};
+use sea_orm::sea_query::{Expr, LockBehavior, LockType};
 use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::adding::add;
 use super::entity::{job_successors, jobs};
 use super::failed;
 use crate::catalog::Engine;
@@ -48,26 +49,17 @@ impl Job {
 
 /// Opens jobs.
 pub async fn insert(session: &Session, jobs: Vec<Job>) -> Result<()> {
-    if jobs.is_empty() {
-        return Ok(());
-    }
-    let insert = jobs::Entity::insert_many(jobs.into_iter().map(IntoActiveModel::into_active_model));
-    insert.exec_without_returning(session).await.map_err(failed("opening jobs"))?;
+    let rows = jobs.into_iter().map(IntoActiveModel::into_active_model).collect();
+    add(session, "opening jobs", rows, "").await?;
     Ok(())
 }
 
 /// Notes who receives something from jobs.
 pub async fn insert_successors(session: &Session, successors: Vec<(Uuid, String, UserId)>) -> Result<()> {
-    if successors.is_empty() {
-        return Ok(());
-    }
     let rows = successors
         .into_iter()
         .map(|(job_id, org, user)| job_successors::Model { job_id, org, user_id: user.into() }.into_active_model());
-    let columns = [job_successors::Column::JobId, job_successors::Column::UserId];
-    let once = OnConflict::columns(columns).do_nothing().to_owned();
-    let insert = job_successors::Entity::insert_many(rows).on_conflict(once);
-    insert.exec_without_returning(session).await.map_err(failed("noting successors"))?;
+    add(session, "noting successors", rows.collect(), " ON CONFLICT (job_id, user_id) DO NOTHING").await?;
     Ok(())
 }
 

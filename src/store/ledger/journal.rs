@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use sea_orm::{ActiveValue, ColumnTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
-use super::entity::journal::{Column, Entity};
+use super::adding::add;
+use super::entity::journal::{ActiveModel, Column, Entity};
 use super::failed;
 use crate::store::error::Error;
 use crate::store::sql::Lane;
@@ -83,14 +84,7 @@ pub async fn before(session: &Session, job: Uuid, id: Option<i64>, limit: u64) -
 
 /// Adds rows; their numbers are given here.
 pub async fn insert(session: &Session, entries: Vec<Entry>) -> Result<()> {
-    if entries.is_empty() {
-        return Ok(());
-    }
-    let rows = entries.into_iter().map(|entry| {
-        let mut row = entry.into_active_model();
-        row.id = ActiveValue::NotSet;
-        row
-    });
-    Entity::insert_many(rows).exec_without_returning(session).await.map_err(failed("writing the journal"))?;
+    let row = |entry: Entry| ActiveModel { id: ActiveValue::NotSet, ..entry.into_active_model() };
+    add(session, "writing the journal", entries.into_iter().map(row).collect(), "").await?;
     Ok(())
 }

@@ -3,6 +3,7 @@
 //! [`entity`] holds what each table has; beside it a file for each idea: a handful of named queries, and nothing else
 //! touches the table.
 
+mod adding;
 pub mod audit;
 pub mod catalogs;
 pub mod chunks;

@@ -2,18 +2,20 @@
 
 use std::collections::HashMap;
 
-use sea_orm::sea_query::{Expr, LockBehavior, LockType, Query};
+use sea_orm::sea_query::{Expr, LockBehavior, LockType};
 use sea_orm::{
-    ActiveValue, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
-    QueryResult, QuerySelect, QueryTrait,
+    ActiveValue, ColumnTrait, Condition, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QueryResult,
+    QuerySelect,
 };
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::adding::{add, add_returning};
 use super::entity::outbox::{ActiveModel, Column, Entity};
 use super::failed;
 use crate::catalog::Engine;
 use crate::store::post::FIRST_LEASE;
+use crate::store::sql::Lane;
 use crate::store::{Result, Session};
 
 pub use super::entity::outbox::Model as Letter;
@@ -26,10 +28,7 @@ pub async fn insert(session: &Session, letters: Vec<Letter>) -> Result<()> {
     let now = OffsetDateTime::now_utc();
     let (mut due, later): (Vec<Letter>, Vec<Letter>) =
         letters.into_iter().partition(|letter| session.leaving().has_courier() && letter.due_at <= now);
-    if !later.is_empty() {
-        let insert = Entity::insert_many(later.into_iter().map(row));
-        insert.exec_without_returning(session).await.map_err(failed("writing to the outbox"))?;
-    }
+    add(session, "writing to the outbox", later.into_iter().map(row).collect(), "").await?;
     due.iter_mut().for_each(|letter| letter.leased_until = Some(now + FIRST_LEASE));
     let numbers = insert_numbered(session, &due).await?;
     due.iter_mut().for_each(|letter| letter.id = numbers.get(&letter.message_id).copied().unwrap_or_default());
@@ -40,12 +39,8 @@ pub async fn insert(session: &Session, letters: Vec<Letter>) -> Result<()> {
 /// Adds messages; their ids, by what they are known by outside.
 async fn insert_numbered(session: &Session, letters: &[Letter]) -> Result<HashMap<Uuid, i64>> {
     let doing = "writing to the outbox";
-    if letters.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let mut insert = Entity::insert_many(letters.iter().cloned().map(row)).into_query();
-    insert.returning(Query::returning().columns([Column::Id, Column::MessageId]));
-    let rows = session.query_all(&insert).await.map_err(failed(doing))?;
+    let rows = letters.iter().cloned().map(row).collect();
+    let rows = add_returning(session, doing, rows, " RETURNING id, message_id").await?;
     let read = |row: QueryResult| Ok((row.try_get("", "message_id")?, row.try_get("", "id")?));
     rows.into_iter().map(read).collect::<std::result::Result<_, DbErr>>().map_err(failed(doing))
 }
@@ -85,8 +80,10 @@ pub async fn claim(
 
 /// Deletes messages that have been delivered.
 pub async fn delete(session: &Session, ids: &[i64]) -> Result<()> {
-    let delete = Entity::delete_many().filter(Column::Id.is_in(ids.iter().copied()));
-    delete.exec(session).await.map_err(failed("emptying the outbox"))?;
+    let mut sql = session.sql("");
+    let delivered = sql.table("d", vec![Lane::cast_to("bigint", "id", ids.iter().map(Some))]);
+    sql.add(&format!("DELETE FROM handover.outbox WHERE id IN (SELECT d.id FROM {delivered})"));
+    session.run("emptying the outbox", sql).await?;
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder};
 use uuid::Uuid;
 
+use super::adding::add;
 use super::entity::job_references::{Column, Entity, Model};
 use super::failed;
 use crate::contract::UserId;
@@ -82,11 +83,8 @@ impl Course {
 
 /// Notes what jobs do.
 pub async fn insert(session: &Session, courses: Vec<Course>) -> Result<()> {
-    if courses.is_empty() {
-        return Ok(());
-    }
-    let rows = courses.into_iter().map(|course| course.into_model().into_active_model());
-    Entity::insert_many(rows).exec_without_returning(session).await.map_err(failed("noting what jobs do"))?;
+    let rows = courses.into_iter().map(|course| course.into_model().into_active_model()).collect();
+    add(session, "noting what jobs do", rows, "").await?;
     Ok(())
 }
 

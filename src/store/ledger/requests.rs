@@ -2,22 +2,32 @@
 
 use std::collections::HashMap;
 
-use sea_orm::sea_query::{Expr, OnConflict};
-use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
+use super::adding::add;
 use super::entity::requests::{ActiveModel, Column, Entity, Model};
 use super::failed;
 use super::jobs::Job;
 use crate::contract::Request;
 use crate::store::error::{Cause, Error};
+use crate::store::sql::Lane;
 use crate::store::{Result, Session};
 
 /// The requests of these (organization, request id) that are known already.
 pub async fn known(session: &Session, ids: &[(&str, &str)]) -> Result<HashMap<(String, String), Model>> {
-    let any = ids.iter().fold(Condition::any(), |any, (org, request_id)| {
-        any.add(Condition::all().add(Column::Org.eq(*org)).add(Column::RequestId.eq(*request_id)))
-    });
-    let found = Entity::find().filter(any).all(session).await.map_err(failed("looking for requests"))?;
+    let mut sql = session.sql("");
+    let lane = |name, values: Vec<&str>| Lane::cast_to("text", name, values.into_iter().map(Some));
+    let lanes = vec![
+        lane("org", ids.iter().map(|(org, _)| *org).collect()),
+        lane("request_id", ids.iter().map(|(_, request_id)| *request_id).collect()),
+    ];
+    let asked = sql.table("a", lanes);
+    sql.add(&format!(
+        "SELECT r.* FROM {asked} JOIN handover.requests r ON r.org = a.org AND r.request_id = a.request_id"
+    ));
+    let found = Entity::find().from_raw_sql(sql.statement());
+    let found = found.all(session).await.map_err(failed("looking for requests"))?;
     Ok(found.into_iter().map(|model| ((model.org.clone(), model.request_id.clone()), model)).collect())
 }
 
@@ -26,9 +36,8 @@ pub async fn known(session: &Session, ids: &[(&str, &str)]) -> Result<HashMap<(S
 pub async fn insert(session: &Session, models: Vec<Model>) -> Result<()> {
     let doing = "accepting requests";
     let count = models.len() as u64;
-    let once = OnConflict::columns([Column::Org, Column::RequestId]).do_nothing().to_owned();
-    let insert = Entity::insert_many(models.into_iter().map(ActiveModel::from)).on_conflict(once);
-    let inserted = insert.exec_without_returning(session).await.map_err(failed(doing))?;
+    let rows: Vec<ActiveModel> = models.into_iter().map(ActiveModel::from).collect();
+    let inserted = add(session, doing, rows, " ON CONFLICT (org, request_id) DO NOTHING").await?;
     match inserted == count {
         true => Ok(()),
         false => {
