@@ -154,6 +154,26 @@ pub async fn standing_of(session: &Session, job: Uuid) -> Result<Standing> {
     Ok(total)
 }
 
+/// How many open chunks a job has, counted up to a limit.
+pub async fn open_up_to(session: &Session, job: Uuid, limit: u64) -> Result<u64> {
+    let find = Entity::find().filter(Column::JobId.eq(job)).filter(Column::State.eq(OPEN)).limit(limit);
+    let numbers = find.select_only().column(Column::Number).into_tuple::<i32>();
+    Ok(numbers.all(session).await.map_err(failed("counting open chunks"))?.len() as u64)
+}
+
+/// The number of a job's next chunk. Whoever adds chunks holds the job's lock.
+pub async fn next_number(session: &Session, job: Uuid) -> Result<i32> {
+    let find = Entity::find().filter(Column::JobId.eq(job)).order_by_desc(Column::Number).limit(1);
+    let last: Option<i32> = find
+        .select_only()
+        .column(Column::Number)
+        .into_tuple()
+        .one(session)
+        .await
+        .map_err(failed("numbering chunks"))?;
+    Ok(last.map_or(0, |last| last + 1))
+}
+
 /// Whether a job has an open chunk, whoever holds it.
 pub async fn any_open(session: &Session, job: Uuid) -> Result<bool> {
     let find = Entity::find().filter(Column::JobId.eq(job)).filter(Column::State.eq(OPEN)).limit(1);
