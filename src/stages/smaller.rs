@@ -81,10 +81,14 @@ pub async fn out_of_time(
         };
     }
     let runs = runs(session, context, job, chunk).await?;
-    match (runs.iter().any(|run| run.is_held), runs.iter().all(|run| run.is_held)) {
+    let (is_any_held, are_all_held) = match &runs {
+        Some(runs) => (runs.iter().any(|run| run.is_held), runs.iter().all(|run| run.is_held)),
+        None => (true, true),
+    };
+    match runs {
         // Something else is locked, that every row needs: to wait is all that helps.
-        (false, _) if !runs.is_empty() => Ok(Fate::Rests),
-        (true, false) => {
+        Some(_) if !is_any_held => Ok(Fate::Rests),
+        Some(runs) if !are_all_held => {
             let due = now + rest_after(chunk.attempts);
             let parts = set_apart(chunk, runs, next_number, due);
             tracing::info!(job = %job.id, chunk = chunk.number, parts = parts.len() + 1, "rows that somebody holds are left for later");
@@ -132,21 +136,19 @@ async fn cut(
 }
 
 /// A chunk's rows by whether somebody holds them just now; nothing where that cannot be seen.
-async fn runs(session: &Session, context: &Context, job: &Job, chunk: &Chunk) -> Result<Vec<Run>> {
+async fn runs(session: &Session, context: &Context, job: &Job, chunk: &Chunk) -> Result<Option<Vec<Run>>> {
     let catalog = context.enter(session, job).await?;
-    let Some((reference, course)) = what_of(session, &catalog.references, job, chunk).await? else {
-        return Ok(Vec::new());
-    };
-    if chunk.named {
-        return Ok(Vec::new());
-    }
+    let found = what_of(session, &catalog.references, job, chunk).await?;
+    let Some((reference, course)) = found.filter(|_| !chunk.named) else { return Ok(None) };
     let (first, last) = isolate::range_of(chunk)?;
     let except: Vec<String> = course.named.keys().cloned().collect();
     // A role that may only delete rows may not lock them, and an error would end the transaction.
     session.savepoint().await?;
     match host::runs(session, reference, &job.user_id, (&first, &last), &except).await {
-        Ok(runs) => session.forget_savepoint().await.map(|()| runs),
-        Err(error) if error.is_forbidden() => session.back_to_savepoint().await.map(|()| Vec::new()),
+        Ok(runs) => session.forget_savepoint().await.map(|()| Some(runs)),
+        Err(error) if error.is_forbidden() => session.back_to_savepoint().await.map(|()| None),
+        // The whole table is held: no row of it is to blame.
+        Err(error) if error.waited_for_a_lock() => session.back_to_savepoint().await.map(|()| Some(Vec::new())),
         Err(error) => Err(error),
     }
 }
