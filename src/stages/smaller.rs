@@ -19,9 +19,6 @@ use crate::store::{Error, Result, Session, host};
 /// Parts that a chunk is cut into whose statement took too long: a row to blame is found in a few rounds.
 const PARTS: u64 = 8;
 
-/// How many times its time a chunk must be expected to take to be worth the cutting.
-const WORTH_IT: u64 = 2;
-
 /// What becomes of a chunk that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
@@ -37,7 +34,8 @@ pub enum Fate {
 pub async fn fit(session: &Session, context: &Context, job: &Job, chunk: &Chunk, now: OffsetDateTime) -> Result<bool> {
     let limits = &context.limits;
     let rows = context.speeds.rows_within(&job.catalog_hash, chunk.position as usize, limits.chunk_time);
-    let Some(rows) = rows.filter(|rows| rows.saturating_mul(WORTH_IT) < chunk.records.max(0) as u64) else {
+    // For less than half as much again the cutting, which reads the keys once more, is not worth it.
+    let Some(rows) = rows.filter(|rows| rows.saturating_add(rows / 2) < chunk.records.max(0) as u64) else {
         return Ok(false);
     };
     let Some(next_number) = lock(session, job).await? else { return Ok(false) };

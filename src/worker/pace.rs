@@ -81,10 +81,11 @@ const CALM_LOOKS: u32 = 4;
 /// How far a standby may fall behind.
 const MOST_LAG: Duration = Duration::from_secs(5);
 
-/// An answer to next to nothing that takes this long, and so many times as long as usual, comes from a database with too
-/// much to do.
-const SLOW_ANSWER: Duration = Duration::from_millis(10);
+/// Answers to next to nothing that take this long, and so many times as long as usual, come from a database with too much
+/// to do; a single one says nothing.
+const SLOW_ANSWER: Duration = Duration::from_millis(20);
 const TIMES_AS_LONG: u32 = 5;
+const SLOW_IN_A_ROW: u32 = 2;
 
 /// The pace of one worker's movers, and how they keep it.
 pub struct Throttle {
@@ -101,6 +102,8 @@ struct State {
     last_worked: Option<Instant>,
     /// The shortest answers of late.
     usual_answer: Option<Duration>,
+    /// Slow answers in a row.
+    slow_answers: u32,
     rested: Rested,
 }
 
@@ -207,7 +210,9 @@ impl State {
             // What is usual may rise, but slowly.
             let usual = self.usual_answer.map_or(answer, |usual| answer.min(usual + usual / 50));
             self.usual_answer = Some(usual);
-            if answer > SLOW_ANSWER.max(usual * TIMES_AS_LONG) {
+            let is_slow = answer > SLOW_ANSWER.max(usual * TIMES_AS_LONG);
+            self.slow_answers = if is_slow { self.slow_answers + 1 } else { 0 };
+            if self.slow_answers >= SLOW_IN_A_ROW {
                 reasons.push(format!("the database answers in {answer:.1?}, usually in {usual:.1?}"));
             }
         }
@@ -264,10 +269,10 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_counts_as_slow_beside_what_is_usual() {
+    fn answers_count_as_slow_beside_what_is_usual_and_not_alone() {
         let throttle = Throttle::new(Pace::DEFAULT);
         let answered = |ms| Strain { answer: Some(Duration::from_millis(ms)), ..Strain::default() };
-        for (ms, strained) in [(8, false), (9, false), (60, true)] {
+        for (ms, strained) in [(8, false), (60, false), (9, false), (60, false), (60, true), (9, false)] {
             let reasons = throttle.state().reasons(&answered(ms));
             assert_eq!(!reasons.is_empty(), strained, "{ms} ms: {reasons:?}");
         }

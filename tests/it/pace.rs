@@ -62,7 +62,7 @@ on_both!(gentle_movers_rest_after_each_chunk_and_full_ones_never, |world| {
 
     let worker =
         Logged::start(world, "keap", &[("HANDOVER_WORKER__PACE", "full"), ("HANDOVER_LIMITS__CHUNK_ROWS", "10")]);
-    let back = json!({ "request_id": "back", "org_id": "1", "user_id": "53", "requested_by": "1", "type": "revert",
+    let back = json!({ "request_id": "back", "org_id": "1", "requested_by": "1", "type": "revert",
         "job_id": read(&giant()).job_id() });
     assert_eq!(world.hand_over(&back).await.state, "completed");
     assert!(world.number(CLOSED).await > closed, "there was work");
@@ -122,20 +122,23 @@ fn while_movers_rest_a_small_job_is_done_and_draining_does_not_wait_for_them() {
 }
 
 #[test]
-fn movers_back_off_while_the_host_waits_for_their_locks_say_so_once_and_come_back() {
+fn movers_back_off_while_the_host_waits_for_their_locks_say_why_and_come_back() {
     run(Setting::Servers, async |world| {
         let catalog = slow_host(world, 600, 10).await;
-        let more = [("HANDOVER_LIMITS__CHUNK_ROWS", "300"), ("HANDOVER_LIMITS__CHUNK_TIME", "1h")];
+        let more = [
+            ("HANDOVER_LIMITS__CHUNK_ROWS", "300"),
+            ("HANDOVER_LIMITS__CHUNK_TIME", "1h"),
+            ("HANDOVER_LOG__FILTER", "debug"),
+        ];
         let worker = Logged::start(world, catalog.path().to_str().expect("UTF-8"), &more);
         world.send(&leave("9", json!({ "doc": { "user": "2" } }))).await;
-        // A row of each chunk, which the host gets when the chunk is done.
+        // The first row of each chunk, which the host gets when the chunk is done.
         let url = format!("{}?application_name=host", world.database_url());
         let host = sea_orm::Database::connect(url).await.expect("a connection of the host's");
         world
             .until("the movers back off", async || {
-                host.execute_unprepared("UPDATE docs SET id = id WHERE id IN (1, 301)")
-                    .await
-                    .expect("the rows, in the end");
+                let wants = "SELECT id FROM docs WHERE id IN (1, 301) FOR NO KEY UPDATE";
+                host.execute_unprepared(wants).await.expect("the rows, in the end");
                 (!worker.said("the movers back off").is_empty()).then_some(())
             })
             .await;
@@ -146,7 +149,6 @@ fn movers_back_off_while_the_host_waits_for_their_locks_say_so_once_and_come_bac
             .await;
         host.close().await.expect("closed");
         let said = said(&worker.stop(), "the movers back off");
-        assert_eq!(said.len(), 1, "{said:?}");
         assert!(said[0]["reasons"].as_str().is_some_and(|why| why.contains("wait for locks of ours")), "{said:?}");
     });
 }
