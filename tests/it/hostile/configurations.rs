@@ -22,7 +22,7 @@ fn files() -> Vec<(Vec<u8>, &'static str)> {
         (b"[worker]\nsweep_every = \"0s\"".to_vec(),                    "`worker.sweep_every` is at least 1ms"),
         (b"[worker]\ngrace = \"5000000000000y\"".to_vec(),              "[worker]"),
         (b"[worker]\ngrace = \"50000y\"".to_vec(),                      "`worker.grace` is at most 1day"),
-        (b"[worker]\npace = \"\u001b[2J\"".to_vec(),                     "`pace` is full, default, gentle, or a share"),
+        (b"[worker]\npace = \"\\u001b[2J\"".to_vec(),                     "`pace` is full, default, gentle, or a share"),
         (b"[worker]\npace = nan".to_vec(),                              "`pace` is full, default, gentle, or a share"),
         (b"[limits]\nchunk_time = \"0s\"".to_vec(),                     "`limits.chunk_time` is at least 1ms"),
         (b"[worker]\ncolour = \"red\"".to_vec(),                        "colour"),
