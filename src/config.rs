@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use crate::broker::amqp::{AmqpSettings, TlsFiles};
 use crate::stages::Limits;
 use crate::store;
-use crate::worker::Pace;
+use crate::worker;
 
 /// The defaults, with what each setting is for.
 pub const DEFAULTS: &str = include_str!("../config/default.toml");
@@ -26,8 +26,8 @@ pub struct Settings {
     pub database: store::Settings,
     /// The broker.
     pub broker: Broker,
-    /// How much a worker does at a time.
-    pub worker: Pace,
+    /// How much a worker does at a time, and how hard.
+    pub worker: worker::Settings,
     /// Sizes and times of the stages.
     pub limits: Limits,
     /// What is logged.
@@ -147,7 +147,7 @@ fn read(config: &Config, faults: &mut Faults) -> Option<Settings> {
     let catalog: Option<String> = section(config, "catalog", faults);
     let database: Option<DatabaseSection> = section(config, "database", faults);
     let broker: Option<BrokerSection> = section(config, "broker", faults);
-    let worker: Option<Pace> = section(config, "worker", faults);
+    let worker: Option<worker::Settings> = section(config, "worker", faults);
     let limits: Option<Limits> = section(config, "limits", faults);
     let log: Option<Log> = section(config, "log", faults);
     if let Some(limits) = &limits {
@@ -184,6 +184,10 @@ fn check_limits(limits: &Limits, faults: &mut Faults) {
     if limits.chunk_rows > 100_000 {
         faults.add("`limits.chunk_rows` is at most 100000: a chunk's rows stay locked while it moves".into());
     }
+    if limits.chunk_time < Duration::from_millis(1) {
+        faults.add("`limits.chunk_time` is at least 1ms".into());
+    }
+    check_longest("limits.chunk_time", limits.chunk_time, HOUR, faults);
     if limits.stalled_after.is_zero() || limits.recount_every.is_zero() {
         faults.add("`limits.stalled_after` and `limits.recount_every` must be longer than nothing".into());
     }
@@ -198,7 +202,7 @@ fn check_limits(limits: &Limits, faults: &mut Faults) {
 }
 
 /// A worker that carries nothing at a time never carries anything, and one that never pauses keeps a processor busy.
-fn check_worker(worker: &Pace, faults: &mut Faults) {
+fn check_worker(worker: &worker::Settings, faults: &mut Faults) {
     for (name, at_a_time) in [("planners", worker.planners), ("movers", worker.movers)] {
         if !(1..=1_000).contains(&at_a_time) {
             faults.add(format!("`worker.{name}` is 1 to 1000"));

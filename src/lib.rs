@@ -49,7 +49,10 @@
 //!   again by what it looked like when it was left (`keyless` and `recognized` of the store).
 //! * In SQLite the ledger's tables carry the prefix `handover_`: there are no schemas there ([`store::Session`]).
 //! * A chunk that the database refuses after its attempts is halved, down to the row to blame: that row fails alone and is
-//!   told by its key, and everything around it moves.
+//!   told by its key, and everything around it moves. One that runs out of time is cut smaller too, at once; rows that
+//!   somebody else holds are set apart and tried later ([`stages::mover`]).
+//! * Chunks are cut ahead of time, so a mover that expects one to take too long cuts it again, by what rows of its reference
+//!   took in this process: a hint that is nowhere kept, for it is learned anew from one chunk.
 //! * Rows of a guard over the last of a group that the request resolves are handed on when it is accepted, under the
 //!   guard's locks, not with the other chunks.
 //! * Each order makes a job of its own, which is completed or rejected at once, or is the undo; the job that it is about

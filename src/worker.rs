@@ -3,9 +3,11 @@
 //! The stages that take messages share two queues: the planner takes requests; cutting, moving and finalizing take steps.
 //! [`Role`] is the list of what a worker can run.
 
+pub mod pace;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use tokio::sync::mpsc;
@@ -13,6 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use self::pace::{Pace, Throttle};
 use crate::broker::{Broker, Channel, Consumer, Incoming, Outgoing};
 use crate::job::{Step, StepKind, rejection};
 use crate::retry::Pauses;
@@ -41,14 +44,16 @@ impl Role {
     pub const ALL: [Role; 5] = [Role::Planner, Role::Mover, Role::Finalizer, Role::Relay, Role::Sweeper];
 }
 
-/// How much a worker does at a time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+/// How much a worker does at a time, how hard and how often; `config/default.toml` says what each is for.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Pace {
+pub struct Settings {
     /// Groups of requests planned at the same time.
     pub planners: usize,
     /// Steps worked on at the same time.
     pub movers: usize,
+    /// How hard movers work.
+    pub pace: Pace,
     /// Messages that the relay carries at a time.
     pub relay_batch: u64,
     /// How often the relay looks for what other processes left.
@@ -67,10 +72,11 @@ pub async fn run(
     context: Context,
     broker: Arc<dyn Broker>,
     roles: &[Role],
-    pace: Pace,
+    settings: Settings,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
-    let mut worker = Worker { context, broker: broker.clone(), pace, stop: CancellationToken::new() };
+    let throttle = Arc::new(Throttle::new(settings.pace));
+    let mut worker = Worker { context, broker: broker.clone(), settings, throttle, stop: CancellationToken::new() };
     let mut tasks = JoinSet::new();
     if roles.contains(&Role::Relay) && broker.needs_relay() {
         // The relay's own store has no courier: it ends when everybody who could hand it something has.
@@ -80,7 +86,7 @@ pub async fn run(
         tasks.spawn(relay.relay(fresh));
     }
     if roles.contains(&Role::Planner) {
-        for _ in 0..pace.planners.max(1) {
+        for _ in 0..settings.planners.max(1) {
             // While one group is planned, the next one arrives.
             let prefetch = worker.context.limits.group.max(1).saturating_mul(2);
             let prefetch = u16::try_from(prefetch).unwrap_or(u16::MAX);
@@ -89,10 +95,11 @@ pub async fn run(
         }
     }
     if roles.contains(&Role::Mover) || roles.contains(&Role::Finalizer) {
-        for _ in 0..pace.movers.max(1) {
+        for _ in 0..settings.movers.max(1) {
             let consumer = broker.consume(Channel::Steps, 1).await.context("consuming steps")?;
             tasks.spawn(worker.clone().step(consumer));
         }
+        tasks.spawn(worker.clone().watch_the_host());
     }
     if roles.contains(&Role::Sweeper) {
         tasks.spawn(worker.clone().sweep());
@@ -111,23 +118,28 @@ pub async fn run(
 struct Worker {
     context: Context,
     broker: Arc<dyn Broker>,
-    pace: Pace,
+    settings: Settings,
+    throttle: Arc<Throttle>,
     stop: CancellationToken,
 }
 
 impl Worker {
     async fn drain(self, mut tasks: JoinSet<()>) {
-        let Worker { context, broker, pace, stop } = self;
-        tracing::info!(grace = ?pace.grace, "the worker takes nothing more and finishes what it holds");
+        let Worker { context, broker, settings, throttle, stop } = self;
+        tracing::info!(grace = ?settings.grace, "the worker takes nothing more and finishes what it holds");
         // This is one who could hand something to the relay.
         drop(context);
         stop.cancel();
         let finished = async { while tasks.join_next().await.is_some() {} };
-        if tokio::time::timeout(pace.grace, finished).await.is_err() {
+        if tokio::time::timeout(settings.grace, finished).await.is_err() {
             tracing::warn!("the grace is over: what is not finished will be done again elsewhere");
         }
         tasks.shutdown().await;
         broker.close().await;
+        let rested = throttle.rested();
+        if rested.times > 0 {
+            tracing::info!(times = rested.times, seconds = rested.total.as_secs_f64(), "the movers rested");
+        }
     }
 
     /// The planner: takes what is waiting, up to a group, without waiting for more.
@@ -156,8 +168,9 @@ impl Worker {
     /// Cutting, moving and finalizing: one step at a time.
     async fn step(self, mut consumer: Box<dyn Consumer>) {
         while let Some(incoming) = self.next(&mut consumer).await {
+            let mut worked = Duration::ZERO;
             let outcome = match serde_json::from_slice::<Step>(&incoming.body) {
-                Ok(step) => self.take_step(step).await,
+                Ok(step) => self.take_step(step, &mut worked).await,
                 Err(error) => Outcome::Park(Reason {
                     code: "not_a_step".into(),
                     path: None,
@@ -166,8 +179,14 @@ impl Worker {
                 }),
             };
             self.settle(incoming, outcome).await;
+            self.throttle.rest(worked, &self.stop).await;
         }
         consumer.stop().await;
+    }
+
+    /// Looks whether the host suffers from what the movers do.
+    async fn watch_the_host(self) {
+        self.throttle.watch(&self.context.store, &self.stop).await;
     }
 
     /// What fails here is nothing that a request is to blame for: it is tried until it works.
@@ -183,11 +202,18 @@ impl Worker {
         }
     }
 
-    async fn take_step(&self, step: Step) -> Outcome {
+    /// Takes a step; tells how long it worked, where that is work to rest from: what ends a job does not wait.
+    async fn take_step(&self, step: Step, worked: &mut Duration) -> Outcome {
         let mut retries = Pauses::RECONNECT.start("taking a step");
         let error = loop {
+            let began = Instant::now();
             match dispatch(&self.context, step).await {
-                Ok(()) => return Outcome::Done,
+                Ok(()) => {
+                    if matches!(step.step, StepKind::Cut | StepKind::Ticket) {
+                        *worked = began.elapsed();
+                    }
+                    return Outcome::Done;
+                }
                 Err(error) if error.is_transient() => {
                     retries.after(&error).await;
                 }
@@ -225,14 +251,14 @@ impl Worker {
 
     /// Carries what this process's commits hand over as it comes, and looks for the rest now and then.
     async fn relay(self, mut fresh: mpsc::Receiver<Letter>) {
-        let mut look = tokio::time::interval(self.pace.poll.max(Duration::from_millis(1)));
+        let mut look = tokio::time::interval(self.settings.poll.max(Duration::from_millis(1)));
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut retries = Pauses::RECONNECT.start("carrying the outbox");
         let mut letters = Vec::new();
         loop {
             let carried = tokio::select! {
                 () = self.stop.cancelled() => break,
-                _ = fresh.recv_many(&mut letters, self.pace.relay_batch as usize) => self.deliver(&mut letters).await,
+                _ = fresh.recv_many(&mut letters, self.settings.relay_batch as usize) => self.deliver(&mut letters).await,
                 _ = look.tick() => self.carry_all().await,
             };
             match carried {
@@ -260,7 +286,7 @@ impl Worker {
     /// Claims and carries until nothing is left that is due, or the broker is away.
     async fn carry_all(&self) -> Result<Carried, Error> {
         loop {
-            let carried = relay::carry(&self.context, self.broker.as_ref(), self.pace.relay_batch).await?;
+            let carried = relay::carry(&self.context, self.broker.as_ref(), self.settings.relay_batch).await?;
             if carried.found == 0 || carried.away.is_some() || self.stop.is_cancelled() {
                 return Ok(carried);
             }
@@ -270,7 +296,7 @@ impl Worker {
     /// The last messages of what was finished while draining.
     async fn carry_the_last(&self, mut fresh: mpsc::Receiver<Letter>) {
         let mut letters = Vec::new();
-        while fresh.recv_many(&mut letters, self.pace.relay_batch as usize).await > 0 {
+        while fresh.recv_many(&mut letters, self.settings.relay_batch as usize).await > 0 {
             if !matches!(self.deliver(&mut letters).await, Ok(Carried { away: None, .. })) {
                 tracing::debug!("the outbox keeps its messages for the next worker");
                 return;
@@ -289,7 +315,7 @@ impl Worker {
             if let Err(error) = swept.await {
                 tracing::warn!(%error, "the sweeper could not look, and will again");
             }
-            let _ = self.stop.run_until_cancelled(tokio::time::sleep(self.pace.sweep_every)).await;
+            let _ = self.stop.run_until_cancelled(tokio::time::sleep(self.settings.sweep_every)).await;
         }
     }
 

@@ -14,6 +14,8 @@ pub const SUCCESSOR: u64 = 11;
 pub const FIRST_OF_TWENTY: u64 = 21;
 /// The leaver of a big move.
 pub const LEAVER: u64 = 50;
+/// Who have the other contacts, in equal parts.
+pub const COLLEAGUES: std::ops::RangeInclusive<u64> = 41..=49;
 /// The first of the small leavers.
 pub const FIRST_LEAVER: u64 = 1_000;
 
@@ -99,6 +101,14 @@ pub fn ratio_request() -> Value {
     let shares: Vec<Value> =
         (0..20).map(|n| json!({ "user": (FIRST_OF_TWENTY + n).to_string(), "amount": 1 })).collect();
     request("bench-ratio", LEAVER, json!({ "contact": { "logic": "ratio", "shares": shares } }))
+}
+
+/// The contacts of one of the colleagues to one successor, or to twenty.
+pub fn colleagues_request(leaver: u64, to_one: bool) -> Value {
+    let mut request = if to_one { big_request() } else { ratio_request() };
+    request["request_id"] = json!(format!("bench-colleague-{leaver}"));
+    request["user_id"] = json!(leaver.to_string());
+    request
 }
 
 fn request(id: &str, leaver: u64, reassign: Value) -> Value {

@@ -44,6 +44,12 @@ impl Row {
         Row { what: what.into(), ours: spread(ours, unit), theirs: "-".into(), ratio: None, goal, met, note }
     }
 
+    /// How many of so many came out well; the goal is how many at least.
+    pub fn count(what: &str, good: usize, of: usize, goal: usize, note: String) -> Row {
+        let (ours, met) = (format!("{good} of {of}"), Some(good >= goal));
+        Row { what: what.into(), ours, theirs: "-".into(), ratio: None, goal: format!("≥ {goal}"), met, note }
+    }
+
     fn compared(
         what: &str,
         unit: &str,

@@ -51,11 +51,11 @@ pub async fn run(arguments: Arguments, mut settings: Settings) -> Result<Ended> 
     say(&arguments, "creating a throw-away database with the reference CRM")?;
     let store = prepare(&settings, story.seed, arguments.records).await?;
     let context = open::context(&settings, store.clone()).await?;
-    let refused = show_refused(&arguments, &context, &story).await?;
+    let refused = show_refused(&arguments, settings.worker, &context, &story).await?;
     let request = story.told.request;
     say(&arguments, "")?;
     say(&arguments, &story.told.says)?;
-    let previewed = preview::preview(&context, request.clone()).await?;
+    let previewed = preview::preview(&context, settings.worker, request.clone()).await?;
     if !arguments.json {
         tell_preview(&previewed)?;
     }
@@ -105,10 +105,15 @@ async fn prepare(settings: &Settings, seed: &str, records: u64) -> Result<Store>
 }
 
 /// Shows what the catalog's rules refuse, and why.
-async fn show_refused(arguments: &Arguments, context: &Context, story: &Story) -> Result<Vec<preview::Preview>> {
+async fn show_refused(
+    arguments: &Arguments,
+    worker: worker::Settings,
+    context: &Context,
+    story: &Story,
+) -> Result<Vec<preview::Preview>> {
     let mut refused = Vec::with_capacity(story.refused.len());
     for chapter in &story.refused {
-        let previewed = preview::preview(context, chapter.request.clone()).await?;
+        let previewed = preview::preview(context, worker, chapter.request.clone()).await?;
         if previewed.accepted {
             bail!("the demo's request {} is not refused", chapter.request.request_id);
         }

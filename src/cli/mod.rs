@@ -6,6 +6,7 @@ mod audit;
 pub mod bulk;
 mod catalog;
 mod demo;
+mod estimate;
 mod forget;
 mod jobs;
 mod migrate;

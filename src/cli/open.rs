@@ -52,7 +52,12 @@ pub async fn context(settings: &Settings, store: Store) -> Result<Context> {
     for warning in &checked.warnings {
         tracing::warn!(catalog = checked.catalog.name, line = warning.line, "{}", warning.message);
     }
-    Ok(Context { store, catalogs: Arc::new(Catalogs::new(checked.catalog)), limits: settings.limits })
+    Ok(Context {
+        store,
+        catalogs: Arc::new(Catalogs::new(checked.catalog)),
+        limits: settings.limits,
+        speeds: Arc::default(),
+    })
 }
 
 /// The broker.

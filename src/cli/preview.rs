@@ -8,8 +8,9 @@ use anyhow::{Result, anyhow, bail};
 use clap::Args;
 use serde::Serialize;
 
+use super::estimate::Estimator;
 use super::{Ended, open, output, submit};
-use crate::catalog::{Catalog, Disposition};
+use crate::catalog::{Catalog, Disposition, Engine};
 use crate::config::Settings;
 use crate::contract::{AnyRequest, JobId, Rejection, Request};
 use crate::plan::token::Seen;
@@ -18,6 +19,7 @@ use crate::stages::Context;
 use crate::stages::assess::{Counting, assess, parties};
 use crate::store::host;
 use crate::store::ledger::chunks;
+use crate::worker;
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -46,7 +48,7 @@ pub struct Preview {
     pub without_effect: Vec<String>,
     /// Chunks that the job would be cut into; 0: it would be done at once.
     pub chunks: u64,
-    /// How long it would take, roughly, in milliseconds.
+    /// How long it would take one worker of these settings with nothing else to do, roughly, in milliseconds.
     pub estimate_ms: u64,
     /// The plan token: put it into the request's `expect` to have it refused when something has changed.
     pub token: Option<String>,
@@ -80,7 +82,7 @@ pub async fn run(arguments: Arguments, settings: Settings) -> Result<Ended> {
                 "only a `deactivate` or a `reassign` has a preview here; of an undo: `handover revert JOB --preview`"
             );
         };
-        let preview = preview(&context, request).await?;
+        let preview = preview(&context, settings.worker, request).await?;
         if !preview.accepted {
             ended = Ended::Rejected;
         }
@@ -92,8 +94,8 @@ pub async fn run(arguments: Arguments, settings: Settings) -> Result<Ended> {
     Ok(ended)
 }
 
-/// Previews a request.
-pub async fn preview(context: &Context, request: Request) -> Result<Preview> {
+/// Previews a request that a worker of these settings would do.
+pub async fn preview(context: &Context, worker: worker::Settings, request: Request) -> Result<Preview> {
     let catalog = context.catalogs.current();
     let request = fit_handover(&catalog, request)?;
     let session = context.store.snapshot().await?;
@@ -102,7 +104,13 @@ pub async fn preview(context: &Context, request: Request) -> Result<Preview> {
     let parties = parties(&session, &catalog, &[&request]).await?;
     let parties: Vec<_> = parties.iter().collect();
     let assessment = assess(&session, &catalog, &[&request], &parties, Counting::Exactly).await?;
-    let pace = chunks::recent_pace(&session).await?;
+    let recently = chunks::recently_took(&session).await?;
+    let movers = match context.store.engine() {
+        Engine::Postgres => worker.movers.min(context.limits.window as usize),
+        // One writes at a time.
+        Engine::Sqlite => 1,
+    };
+    let estimator = Estimator { recently, chunk_rows: context.limits.chunk_rows, movers, pace: worker.pace };
     let verdict = assessment.verdicts.into_iter().next().ok_or_else(|| anyhow!("there is no verdict"))?;
     let mut preview = Preview {
         job_id: request.job_id(),
@@ -123,7 +131,7 @@ pub async fn preview(context: &Context, request: Request) -> Result<Preview> {
         }
         Verdict::Accepted(plan) => {
             preview.references = plan.references.iter().map(|planned| previewed(&catalog, planned)).collect();
-            (preview.chunks, preview.estimate_ms) = size(context, &catalog, &plan, pace);
+            (preview.chunks, preview.estimate_ms) = size(&estimator, &catalog, &plan);
             preview.token = Some(Seen::of(&catalog, &request, &assessment.facts, &plan).token());
             preview.wait_for = plan.wait_for;
             preview.without_effect = plan.without_effect;
@@ -145,22 +153,21 @@ fn previewed(catalog: &Catalog, planned: &Planned) -> PreviewedReference {
     }
 }
 
-/// How many chunks, and how long: at the pace of recent chunks where there are any, else at a careful guess.
-fn size(context: &Context, catalog: &Catalog, plan: &Plan, pace: Option<(u64, u64)>) -> (u64, u64) {
-    const GUESSED_ROWS_A_SECOND: u64 = 20_000;
-    let rows_each = context.limits.chunk_rows;
+/// How many chunks, and how long.
+fn size(estimator: &Estimator, catalog: &Catalog, plan: &Plan) -> (u64, u64) {
     let works = |planned: &&Planned| {
         let reference = &catalog.references[planned.position];
         !reference.at_start && !matches!(reference.disposition, Disposition::Keep)
     };
-    let rows: Vec<u64> = plan.references.iter().filter(works).map(|planned| planned.count.rows).collect();
-    let total: u64 = rows.iter().sum();
-    let chunks = if total <= rows_each { 0 } else { rows.iter().map(|rows| rows.div_ceil(rows_each)).sum() };
-    let estimate = match pace {
-        Some((records, took_ms)) if records > 0 => total.saturating_mul(took_ms) / records,
-        _ => total.saturating_mul(1_000) / GUESSED_ROWS_A_SECOND,
+    let kind = |planned: &Planned| catalog.references[planned.position].kind.as_str();
+    let works = plan.references.iter().filter(works);
+    let rows: Vec<(&str, u64)> = works.map(|planned| (kind(planned), planned.count.rows)).collect();
+    let at_once = rows.iter().map(|(_, rows)| rows).sum::<u64>() <= estimator.chunk_rows;
+    let chunks = match at_once {
+        true => 0,
+        false => rows.iter().map(|(_, rows)| rows.div_ceil(estimator.chunk_rows)).sum(),
     };
-    (chunks, estimate.max(5))
+    (chunks, estimator.milliseconds(&rows, at_once))
 }
 
 /// Prints a preview for people.

@@ -87,6 +87,13 @@ impl Cutting<'_> {
         self.context.limits.chunks_per_cut.saturating_sub(self.chunks.len() as u64)
     }
 
+    /// As many rows as can be worked on in the time of a chunk, as far as that is known, and no more than are allowed.
+    fn rows_of_a_chunk(&self, course: &Course) -> u64 {
+        let Context { limits, speeds, .. } = self.context;
+        let in_time = speeds.rows_within(&self.job.catalog_hash, course.position, limits.chunk_time);
+        limits.chunk_rows.min(in_time.unwrap_or(u64::MAX)).max(1)
+    }
+
     async fn course(&mut self, session: &Session, catalog: &Catalog, course: &mut Course) -> Result<()> {
         let reference = &catalog.references[course.position];
         let leaver =
@@ -97,7 +104,7 @@ impl Cutting<'_> {
         if reference.keyless {
             return self.counted(session, reference, course, &leaver).await;
         }
-        let rows = self.context.limits.chunk_rows;
+        let rows = self.rows_of_a_chunk(course);
         let except: Vec<String> = course.named.keys().cloned().collect();
         let asked = self.room().max(1);
         let cuts = host::cut(session, reference, leaver.as_str(), course.cursor.as_ref(), &except, asked, rows).await?;
@@ -119,7 +126,7 @@ impl Cutting<'_> {
         course: &mut Course,
         leaver: &UserId,
     ) -> Result<()> {
-        let rows = self.context.limits.chunk_rows.max(1);
+        let rows = self.rows_of_a_chunk(course);
         let mut left = match course.cursor.as_ref().and_then(|cursor| cursor.first()?.parse().ok()) {
             Some(left) => left,
             None => host::count_next(session, reference, leaver.as_str(), u64::MAX).await?,

@@ -39,26 +39,37 @@ pub async fn halve(session: &Session, context: &Context, job: &Job, chunk: &mut 
     if catalog.references[position].keyless {
         return halve_unbounded(session, &catalog.references[position], job, chunk, standing.next_number).await;
     }
-    let halves = halves_of(session, &catalog.references[position], job, &course, chunk).await?;
-    if let [only] = halves.as_slice() {
-        (chunk.first_key, chunk.last_key) = (Some(only.first.clone().into()), Some(only.last.clone().into()));
-    }
-    let [first, second] = halves.as_slice() else { return Ok(false) };
-    let mut other = chunk.clone();
-    let records = (first.records as i64).min(chunk.records);
-    (chunk.first_key, chunk.last_key) = (Some(first.first.clone().into()), Some(first.last.clone().into()));
-    (other.first_key, other.last_key) = (Some(second.first.clone().into()), Some(second.last.clone().into()));
-    other.first_rank += records;
-    other.records -= records;
-    chunk.records = records;
-    other.number = standing.next_number;
-    for half in [chunk, &mut other] {
+    let half = |rows: u64| rows.div_ceil(2);
+    let halves = ranges_of(session, &catalog.references[position], job, &course, chunk, half).await?;
+    let mut others = share_out(chunk, halves, standing.next_number);
+    let [other] = others.as_mut_slice() else { return Ok(false) };
+    for half in [chunk, other] {
         half.attempts = context.limits.chunk_attempts.max(1) - 1;
         half.not_before = None;
     }
     tracing::warn!(job = %job.id, chunk = other.number, records = other.records, "a refused chunk is halved");
-    chunks::insert(session, vec![other]).await?;
+    chunks::insert(session, others).await?;
     Ok(true)
+}
+
+/// Gives a chunk's records, and their ranks, to the ranges that it is cut into: it keeps the first, and these are chunks of
+/// the others. Records that are in no range any more count as the last one's.
+pub fn share_out(chunk: &mut Chunk, ranges: Vec<Cut>, next_number: i32) -> Vec<Chunk> {
+    let (mut left, mut rank) = (chunk.records, chunk.first_rank);
+    let last = ranges.len().saturating_sub(1);
+    let mut others = Vec::with_capacity(last);
+    for (place, range) in ranges.into_iter().enumerate() {
+        let mut part = chunk.clone();
+        (part.first_key, part.last_key) = (Some(range.first.into()), Some(range.last.into()));
+        part.first_rank = rank;
+        part.records = if place == last { left } else { left.min(range.records as i64) };
+        (left, rank) = (left - part.records, rank + part.records);
+        match place {
+            0 => *chunk = part,
+            _ => others.push(Chunk { number: next_number + place as i32 - 1, ..part }),
+        }
+    }
+    others
 }
 
 /// The same of a chunk without bounds: each half takes the next so many rows. A single row is not known yet, so the next one
@@ -107,18 +118,19 @@ pub async fn unbounded(session: &Session, chunk: &Chunk) -> Result<Range> {
     Ok(Range::Next { rows: chunk.records.max(0) as u64, but })
 }
 
-/// The halves of what a chunk holds now.
-async fn halves_of(
+/// What a chunk holds now, in ranges of so many rows as is said of their number.
+pub async fn ranges_of(
     session: &Session,
     reference: &Reference,
     job: &Job,
     course: &Course,
     chunk: &Chunk,
+    rows: impl FnOnce(u64) -> u64,
 ) -> Result<Vec<Cut>> {
     let (first, last) = range_of(chunk)?;
     if !chunk.named {
         let except: Vec<String> = course.named.keys().cloned().collect();
-        return host::halve(session, reference, &job.user_id, (&first, &last), &except).await;
+        return host::cut_between(session, reference, &job.user_id, (&first, &last), &except, rows).await;
     }
     let named = super::cutter::named_slice(course, &first.concat(), &last.concat());
     let keys: Vec<&String> = named.keys().collect();
@@ -126,8 +138,8 @@ async fn halves_of(
         let end = |key: Option<&&String>| key.map(|key| vec![(*key).clone()]);
         Some(Cut { first: end(keys.first())?, last: end(keys.last())?, records: keys.len() as u64 })
     };
-    let (left, right) = keys.split_at(keys.len().div_ceil(2));
-    Ok([left, right].into_iter().filter_map(cut).collect())
+    let rows = rows(keys.len() as u64).max(1) as usize;
+    Ok(keys.chunks(rows).filter_map(cut).collect())
 }
 
 /// The first and the last key of a chunk.

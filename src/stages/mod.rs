@@ -35,6 +35,8 @@ pub mod orders;
 pub mod planner;
 pub mod relay;
 mod revert;
+mod smaller;
+mod speed;
 mod start;
 pub mod sweeper;
 mod undo;
@@ -50,6 +52,7 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::sync::RwLock;
 
+pub use self::speed::Speeds;
 use crate::catalog::{Catalog, check};
 use crate::store::ledger::catalogs;
 use crate::store::ledger::jobs::Job;
@@ -81,6 +84,8 @@ pub struct Context {
     pub catalogs: Arc<Catalogs>,
     /// Sizes and times.
     pub limits: Limits,
+    /// How long rows take here.
+    pub speeds: Arc<Speeds>,
 }
 
 impl Context {
@@ -109,6 +114,9 @@ pub struct Limits {
     pub group: usize,
     /// Records of a chunk; a job with no more in all is done at once.
     pub chunk_rows: u64,
+    /// How long a chunk's rows may take: those that take longer are cut smaller.
+    #[serde(with = "humantime_serde")]
+    pub chunk_time: Duration,
     /// Chunks that one step cuts.
     pub chunks_per_cut: u64,
     /// Tickets of a job on the queue, at most.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use time::OffsetDateTime;
 
 use super::finalizer::get_stuck;
+use super::smaller::{self, Fate};
 use super::start::settle;
 use super::{Context, cutter, isolate, letters, now, undo};
 use crate::catalog::{Catalog, Disposition};
@@ -29,41 +30,70 @@ pub const GIVE_UP: &str = "give_up";
 /// How long a chunk rests after its first failure; then twice as long each time.
 const FIRST_REST: Duration = Duration::from_secs(1);
 
+/// What waits for somebody's lock may fail often, and is looked after every half minute then.
+const MOST_DOUBLINGS: i32 = 6;
+
 /// Redeems a ticket. A chunk that fails for a reason of its own is put aside for a while and tried again, a bounded
 /// number of times; other chunks go on.
 pub async fn redeem(context: &Context, id: JobId) -> Result<()> {
-    match move_one(context, id).await {
-        Ok(()) => Ok(()),
-        Err(Failure { error, .. }) if error.is_transient() || error.is_superseded() => Err(error),
-        Err(Failure { error, chunk: None }) => Err(error),
-        Err(Failure { error, chunk: Some(chunk) }) => give_up(context, id, &chunk, &error).await,
+    let failure = loop {
+        match move_one(context, id).await {
+            Ok(Redeemed::Done) => return Ok(()),
+            Ok(Redeemed::CutSmaller) => {}
+            Err(failure) => break failure,
+        }
+    };
+    match failure {
+        Failure { error, chunk: Some(chunk), by_its_rows: true } if error.is_out_of_time() => {
+            give_up(context, id, &chunk, &error).await
+        }
+        Failure { error, .. } if error.is_transient() || error.is_superseded() => Err(error),
+        Failure { error, chunk: None, .. } => Err(error),
+        Failure { error, chunk: Some(chunk), .. } => give_up(context, id, &chunk, &error).await,
     }
+}
+
+/// What a ticket was redeemed for.
+enum Redeemed {
+    /// A chunk, or the news that there is none.
+    Done,
+    /// A chunk that would have taken too long: its parts are there now.
+    CutSmaller,
 }
 
 /// An error, and the chunk that was worked on.
 struct Failure {
     error: Error,
     chunk: Option<Box<Chunk>>,
+    /// Whether it was the host's rows that were worked on just then.
+    by_its_rows: bool,
 }
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
-        Failure { error, chunk: None }
+        Failure { error, chunk: None, by_its_rows: false }
     }
 }
 
-async fn move_one(context: &Context, id: JobId) -> std::result::Result<(), Failure> {
+async fn move_one(context: &Context, id: JobId) -> std::result::Result<Redeemed, Failure> {
     let began = Instant::now();
     let now = now();
     let session = context.store.begin(MOVE).await?;
+    let asked = Instant::now();
     let Some(chunk) = chunks::take(&session, id.0, now).await? else {
-        return Ok(end_of_chunks(session, id, now).await?);
+        end_of_chunks(session, id, now).await?;
+        return Ok(Redeemed::Done);
     };
+    let answer = asked.elapsed();
     let taken = chunk.clone();
-    let with_chunk = |error| Failure { error, chunk: Some(Box::new(taken.clone())) };
-    let Some(job) = jobs::get(&session, id.0).await? else { return Ok(()) };
+    let with_chunk = |error| Failure { error, chunk: Some(Box::new(taken.clone())), by_its_rows: false };
+    let Some(job) = jobs::get(&session, id.0).await? else { return Ok(Redeemed::Done) };
     if !matches!(job.state()?, State::Cutting | State::Moving) {
-        return Ok(());
+        return Ok(Redeemed::Done);
+    }
+    if !job.undoes() && smaller::fit(&session, context, &job, &chunk, now).await? {
+        session.commit().await?;
+        return Ok(Redeemed::CutSmaller);
     }
     if job.undoes() {
         let done = undo::work(&session, context, &job, &chunk, now).await.map_err(with_chunk)?;
@@ -71,20 +101,30 @@ async fn move_one(context: &Context, id: JobId) -> std::result::Result<(), Failu
         let counts = Counts { done, dealt_to_nobody: chunk.records - done as i64 };
         close(&session, chunk, counts, began, now).await?;
     } else {
-        let gone = move_chunk(&session, context, &job, chunk, began, now).await?;
+        let gone = move_chunk(&session, context, &job, chunk, Clock { began, answer, now }).await?;
         if !gone.is_empty() {
             // In this transaction: whoever names other successors waits for it, and is not stopped for the old ones.
-            return Ok(stop_within(session, id, gone, now).await?);
+            stop_within(session, id, gone, now).await?;
+            return Ok(Redeemed::Done);
         }
     }
     match chunks::any_open(&session, job.id).await? {
         true => {
             outbox::insert(&session, vec![letters::step(StepKind::Ticket, &job, now)]).await?;
             session.commit().await.map_err(with_chunk)?;
-            Ok(())
         }
-        false => Ok(end_of_chunks(session, id, now).await.map_err(with_chunk)?),
+        false => end_of_chunks(session, id, now).await.map_err(with_chunk)?,
     }
+    Ok(Redeemed::Done)
+}
+
+/// The times of a chunk's transaction.
+#[derive(Clone, Copy)]
+struct Clock {
+    began: Instant,
+    /// What the database took to answer a statement that is about no rows to speak of.
+    answer: Duration,
+    now: OffsetDateTime,
 }
 
 /// Moves the records of a chunk and closes it; or tells which successors are gone, and does nothing.
@@ -93,11 +133,11 @@ async fn move_chunk(
     context: &Context,
     job: &Job,
     chunk: Chunk,
-    began: Instant,
-    now: OffsetDateTime,
+    clock: Clock,
 ) -> std::result::Result<Vec<Rejection>, Failure> {
+    let Clock { began, answer, now } = clock;
     let taken = chunk.clone();
-    let with_chunk = |error| Failure { error, chunk: Some(Box::new(taken.clone())) };
+    let with_chunk = |error| Failure { error, chunk: Some(Box::new(taken)), by_its_rows: true };
     let catalog = context.enter(session, job).await?;
     let courses = references::of_jobs(session, &[job.id]).await?;
     let position = chunk.position as usize;
@@ -111,8 +151,11 @@ async fn move_chunk(
         return Ok(gone);
     }
     let reference = &catalog.references[position];
+    let asked = Instant::now();
     let done = host::work(session, &catalog, reference, std::slice::from_ref(&part)).await.map_err(with_chunk)?;
     let done = done.first().map_or(0, |done| done.rows);
+    // Without the way there and back, which is the same for any number of rows.
+    context.speeds.note(&job.catalog_hash, position, done, asked.elapsed().saturating_sub(answer));
     let dealt_to_nobody = match &part.hand {
         Hand::Dealt { successors, .. } => successors.iter().filter(|successor| successor.is_none()).count() as i64,
         _ => 0,
@@ -244,19 +287,49 @@ async fn give_up(context: &Context, id: JobId, failed: &Chunk, error: &Error) ->
     chunk.attempts += 1;
     chunk.error = Some(error.to_string());
     let mut due = now;
-    // Rows without bounds, one of which is refused, would be picked by every chunk: it is to be set aside first.
-    let spreads = error.is_refused() && !job.undoes() && isolate::is_unbounded(&chunk);
-    if !spreads && chunk.attempts < context.limits.chunk_attempts {
-        tracing::warn!(job = %id, chunk = number, attempts = chunk.attempts, %error, "a chunk failed and will be tried again");
-        due = now + FIRST_REST * 2u32.saturating_pow(chunk.attempts.max(1) as u32 - 1);
-        chunk.not_before = Some(due);
-    } else if !error.is_refused() || job.undoes() || !isolate::halve(&session, context, &job, &mut chunk).await? {
-        tracing::error!(job = %id, chunk = number, attempts = chunk.attempts, %error, "a chunk is given up");
-        chunk.state = chunks::FAILED.into();
+    match fate(&session, context, &job, &mut chunk, error, now).await? {
+        Fate::Rests => {
+            tracing::warn!(job = %id, chunk = number, attempts = chunk.attempts, %error, "a chunk failed and will be tried again");
+            due = now + rest_after(chunk.attempts);
+            chunk.not_before = Some(due);
+        }
+        Fate::Cut => {}
+        Fate::GivenUp => {
+            tracing::error!(job = %id, chunk = number, attempts = chunk.attempts, %error, "a chunk is given up");
+            chunk.state = chunks::FAILED.into();
+        }
     }
     chunks::update(&session, chunk).await?;
     outbox::insert(&session, vec![letters::step(StepKind::Ticket, &job, due)]).await?;
     session.commit().await
+}
+
+/// What becomes of a chunk that failed.
+async fn fate(
+    session: &Session,
+    context: &Context,
+    job: &Job,
+    chunk: &mut Chunk,
+    error: &Error,
+    now: OffsetDateTime,
+) -> Result<Fate> {
+    if error.is_out_of_time() {
+        return smaller::out_of_time(session, context, job, chunk, error, now).await;
+    }
+    // Rows without bounds, one of which is refused, would be picked by every chunk: it is to be set aside first.
+    let spreads = error.is_refused() && !job.undoes() && isolate::is_unbounded(chunk);
+    if !spreads && chunk.attempts < context.limits.chunk_attempts {
+        return Ok(Fate::Rests);
+    }
+    match error.is_refused() && !job.undoes() && isolate::halve(session, context, job, chunk).await? {
+        true => Ok(Fate::Cut),
+        false => Ok(Fate::GivenUp),
+    }
+}
+
+/// How long a chunk rests after so many failures.
+pub fn rest_after(attempts: i32) -> Duration {
+    FIRST_REST * 2u32.pow(attempts.clamp(1, MOST_DOUBLINGS) as u32 - 1)
 }
 
 /// Stops a job that cannot go on, such as one whose successors are gone: what was moved stays moved, and a person decides.

@@ -67,6 +67,18 @@ impl Error {
         matches!(self.cause, Cause::Contention { .. } | Cause::Away(_))
     }
 
+    /// Whether a statement's time was over, its own or that for which it may wait for a lock.
+    pub fn is_out_of_time(&self) -> bool {
+        // query_canceled
+        self.waited_for_a_lock() || matches!(&self.cause, Cause::Contention { code, .. } if code == "57014")
+    }
+
+    /// Whether a statement has waited too long for a lock.
+    pub fn waited_for_a_lock(&self) -> bool {
+        // lock_not_available
+        matches!(&self.cause, Cause::Contention { code, .. } if code == "55P03")
+    }
+
     /// Whether somebody else was faster.
     pub fn is_superseded(&self) -> bool {
         matches!(self.cause, Cause::Superseded)

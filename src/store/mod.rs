@@ -15,6 +15,7 @@ mod limit;
 pub mod post;
 mod session;
 pub mod sql;
+pub mod strain;
 
 use std::sync::Arc;
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::people::{PEOPLE, USERS, leave, reference, start};
 use crate::support::world::certificate_of;
-use crate::support::{World, on_both, on_every_path};
+use crate::support::{Setting, World, on_both, on_every_path};
 
 /// A preview by the binary, of a request by a catalog.
 fn preview(world: &World, catalog: &str, request: &Value) -> Value {
@@ -63,4 +63,25 @@ on_both!(a_preview_tells_of_successors_for_what_does_not_count_for_the_leaver, |
     assert_eq!(of_who_sells_not["accepted"], true, "it is told, and in nobody's way");
     assert_eq!(of_who_sells_not["without_effect"], json!(["quota"]));
     assert_eq!(preview(world, &catalog.concat(), &leave("3", both))["without_effect"], json!([]));
+});
+
+on_both!(an_estimate_goes_by_what_chunks_of_the_kind_took_on_this_database, |world| {
+    let tables = "CREATE TABLE docs (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT); \
+         INSERT INTO docs WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200) SELECT i, 9 FROM n; \
+         INSERT INTO docs SELECT 1000 + id, 3 FROM docs;";
+    let catalog = reference("doc", "docs", "disposition = \"transfer\"");
+    world.use_chunks_of(20);
+    start(world, tables, &catalog).await;
+    let catalog = format!("{USERS}{catalog}");
+    let estimate = |world: &World| {
+        let previewed = preview(world, &catalog, &leave("3", json!({ "doc": { "user": "2" } })));
+        previewed["estimate_ms"].as_u64().expect("an estimate")
+    };
+    let guessed = estimate(world);
+    assert!((1..1_000).contains(&guessed), "nothing was done yet, and 200 rows are not much: {guessed} ms");
+    assert_eq!(world.hand_over(&leave("9", json!({ "doc": { "user": "2" } }))).await.state, "completed");
+    let chunks = if world.setting == Setting::Servers { "handover.chunks" } else { "handover_chunks" };
+    world.sql(&format!("UPDATE {chunks} SET took_ms = 20000")).await;
+    let measured = estimate(world);
+    assert!((200_000..201_000).contains(&measured), "twenty rows took twenty seconds: {measured} ms");
 });

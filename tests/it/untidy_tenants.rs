@@ -73,7 +73,7 @@ impl Tenant {
     async fn start(&self, world: &mut World, source: &str) {
         let checked = self.check(source).await.unwrap_or_else(|faults| panic!("{faults}"));
         let catalogs = Arc::new(Catalogs::new(checked.catalog));
-        world.context = Context { store: self.store.clone(), catalogs, limits: world.context.limits };
+        world.context = Context { store: self.store.clone(), catalogs, ..world.context.clone() };
         world.context.limits.chunk_attempts = 1;
         world.start_worker().await;
     }

@@ -87,10 +87,10 @@ impl Measured {
 }
 
 /// What a contestant did.
-struct Run {
-    took: Duration,
+pub struct Run {
+    pub took: Duration,
     /// The ages that its transactions reached, in milliseconds.
-    held: Vec<f64>,
+    pub held: Vec<f64>,
     memory: f64,
 }
 
@@ -111,23 +111,34 @@ async fn bare_update(server: &Server, base: &Database) -> Result<Duration> {
 
 async fn handed_over(server: &Server, base: &Database, request: Value, records: u64, round: usize) -> Result<Run> {
     let database = server.copy(base, "bench_big_ours").await?;
+    handed_over_in(server, &database, request, records, round).await
+}
+
+/// Hands over in a database, and drops it.
+pub async fn handed_over_in(
+    server: &Server,
+    database: &Database,
+    request: Value,
+    records: u64,
+    round: usize,
+) -> Result<Run> {
     let prefix = format!("bench-big-{round}-{}", std::process::id());
     let setup = Setup { database: &database.url, broker: &server.amqp, prefix: &prefix, catalog: CATALOG, extra: &[] };
     let worker = Worker::start(&setup)?;
     let mut application = Application::connect(&server.amqp, &prefix).await?;
-    let watch = Watch::start(&database);
+    let watch = Watch::start(database);
     let took = application.run(&[request]).await?;
     let held = watch.stop().await?;
     let memory = worker.peak_memory()?;
     worker.stop()?;
     application.clean_up().await?;
-    insist(&database, records).await?;
+    insist(database, records).await?;
     server.drop_it(&database.name).await?;
     Ok(Run { took, held, memory })
 }
 
 /// Keyset chunks of 1,000 rows with a journal, as a careful DBA types them, on two connections that take chunks in turn.
-async fn chunks_by_hand(server: &Server, base: &Database, records: u64) -> Result<Run> {
+pub async fn chunks_by_hand(server: &Server, base: &Database, records: u64) -> Result<Run> {
     let database = server.copy(base, "bench_big_chunks").await?;
     database
         .run(

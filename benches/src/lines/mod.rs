@@ -2,6 +2,9 @@
 
 mod big;
 mod embedded;
+mod estimate;
+mod gentle;
+mod locked;
 mod small;
 
 use anyhow::Result;
@@ -28,6 +31,12 @@ pub enum Line {
     Idle,
     /// From a hundred thousand records to ten million.
     Growth,
+    /// How long rows are locked during a big move.
+    Locked,
+    /// What a foreground load notices of a big move.
+    Gentle,
+    /// A preview's estimates beside what jobs take.
+    Estimate,
     /// A hundred thousand contacts in SQLite.
     Embedded,
     /// Two workers beside one.
@@ -43,6 +52,9 @@ impl Line {
             Line::Small => "small jobs: 5,000 leavers",
             Line::Idle => "one small job on an idle system",
             Line::Growth => "growth",
+            Line::Locked => "rows locked",
+            Line::Gentle => "gentle: a foreground load beside a big move",
+            Line::Estimate => "estimates",
             Line::Embedded => "embedded",
             Line::Workers => "two workers",
             Line::Start => "start-up",
@@ -63,6 +75,9 @@ pub async fn run(line: Line, server: &Server, scale: &Scale, report: &mut Report
         Line::Small => small::many(server, scale, report).await,
         Line::Idle => small::idle(server, scale, report).await,
         Line::Growth => big::growth(server, scale, report).await,
+        Line::Locked => locked::during_a_big_move(server, scale, report).await,
+        Line::Gentle => gentle::foreground(server, scale, report).await,
+        Line::Estimate => estimate::of_ten_jobs(server, scale, report).await,
         Line::Embedded => embedded::sqlite(scale, report).await,
         Line::Workers => big::two_workers(server, scale, report).await,
         Line::Start => embedded::start_up(server, scale, report).await,

@@ -1,5 +1,7 @@
 //! Where chunks begin and end.
 
+use std::collections::HashSet;
+
 use sea_orm::QueryResult;
 
 use super::rows::{Key, behind, between, key_columns, tests};
@@ -41,37 +43,92 @@ pub async fn cut(
     cut_rows(session, reference, leaver, sql, &tests, chunks, rows).await
 }
 
-/// Cuts what a range holds now into two halves; of one row, or none, into so many ranges.
-pub async fn halve(
+/// Cuts what a range holds now into ranges of so many rows as is said of their number, at least one.
+pub async fn cut_between(
     session: &Session,
     reference: &Reference,
     leaver: &str,
     (first, last): (&Key, &Key),
     except: &[String],
+    rows: impl FnOnce(u64) -> u64,
 ) -> Result<Vec<Cut>> {
-    let doing = format!("halving a chunk of {}", reference.kind);
-    let range = |sql: &mut Sql| {
-        let mut tests = tests(sql, reference, "t");
-        tests.push_str(&between(sql, reference, "t", first, last));
-        tests.push_str(&no_other_way(sql, reference, except));
-        tests
-    };
+    let doing = format!("cutting a chunk of {}", reference.kind);
     let mut sql = session.sql("");
-    let (inside, user) = (range(&mut sql), sql.host(&reference.user, leaver));
+    let inside = inside_range(&mut sql, reference, (first, last), except);
+    let user = sql.host(&reference.user, leaver);
     sql.add(&format!(
         "SELECT count(*) AS n FROM {table} t WHERE t.{column} = {user}{inside}",
         table = table(&reference.table),
         column = super::rows::user_column(reference),
     ));
     let row = session.one(&doing, sql).await?;
-    let rows: Option<i64> = row
+    let found: Option<i64> = row
         .map(|row| row.try_get("", "n"))
         .transpose()
         .map_err(|error| Error::unexpected(&doing, error.to_string()))?;
-    let half = rows.unwrap_or(0).max(0) as u64;
+    let found = found.unwrap_or(0).max(0) as u64;
+    let rows = rows(found).max(1);
     let mut sql = session.sql("");
-    let tests = range(&mut sql);
-    cut_rows(session, reference, leaver, sql, &tests, 2, half.div_ceil(2).max(1)).await
+    let tests = inside_range(&mut sql, reference, (first, last), except);
+    cut_rows(session, reference, leaver, sql, &tests, found.div_ceil(rows), rows).await
+}
+
+/// Rows next to each other in key order, all of which somebody else holds locked, or none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// The rows.
+    pub range: Cut,
+    /// Whether they are locked.
+    pub is_held: bool,
+}
+
+/// PostgreSQL: what a range holds now, by which rows others hold locked. The rest is locked by this until its transaction
+/// ends. Reads the keys of a chunk.
+pub async fn runs(
+    session: &Session,
+    reference: &Reference,
+    leaver: &str,
+    (first, last): (&Key, &Key),
+    except: &[String],
+) -> Result<Vec<Run>> {
+    let doing = format!("looking for locked rows of {}", reference.kind);
+    let mut keys = [Vec::new(), Vec::new()];
+    for (keys, locking) in keys.iter_mut().zip(["FOR NO KEY UPDATE OF t SKIP LOCKED", ""]) {
+        let mut sql = session.sql("");
+        let inside = inside_range(&mut sql, reference, (first, last), except);
+        let user = sql.host(&reference.user, leaver);
+        sql.add(&format!(
+            "SELECT {texts} FROM {table} t WHERE t.{column} = {user}{inside} ORDER BY {order} {locking}",
+            texts = as_texts(&reference.key, "t"),
+            table = table(&reference.table),
+            column = super::rows::user_column(reference),
+            order = key_columns(reference, "t"),
+        ));
+        for row in session.all(&doing, sql).await? {
+            keys.push(read_key(&doing, reference, &row)?);
+        }
+    }
+    let [free, all] = keys;
+    let free: HashSet<Key> = free.into_iter().collect();
+    let mut runs: Vec<Run> = Vec::new();
+    for key in all {
+        let is_held = !free.contains(&key);
+        match runs.last_mut().filter(|run| run.is_held == is_held) {
+            Some(run) => {
+                run.range.records += 1;
+                run.range.last = key;
+            }
+            None => runs.push(Run { range: Cut { first: key.clone(), last: key, records: 1 }, is_held }),
+        }
+    }
+    Ok(runs)
+}
+
+fn inside_range(sql: &mut Sql, reference: &Reference, (first, last): (&Key, &Key), except: &[String]) -> String {
+    let mut tests = tests(sql, reference, "t");
+    tests.push_str(&between(sql, reference, "t", first, last));
+    tests.push_str(&no_other_way(sql, reference, except));
+    tests
 }
 
 /// That a row is not one of those that go another way.

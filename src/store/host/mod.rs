@@ -43,7 +43,7 @@ pub use arrivals::{
     take_license, user_with_email, users_with_emails,
 };
 pub use count::{Place, blocking_keys, census, counts, lock_siblings, not_owned, reports_above};
-pub use cut::{Cut, cut, halve};
+pub use cut::{Cut, Run, cut, cut_between, runs};
 pub use keyless::{count_next, image_of_next};
 pub use parents::{Rows, put_back};
 pub use recognized::{foresee_give_back, give_back};

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use sea_orm::sea_query::{Expr, LockBehavior, LockType};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, Condition, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+    ActiveModelTrait, ColumnTrait, Condition, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
+    QueryResult, QuerySelect,
 };
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -152,6 +153,26 @@ pub async fn standing_of(session: &Session, job: Uuid) -> Result<Standing> {
     Ok(total)
 }
 
+/// How many open chunks a job has, counted up to a limit.
+pub async fn open_up_to(session: &Session, job: Uuid, limit: u64) -> Result<u64> {
+    let find = Entity::find().filter(Column::JobId.eq(job)).filter(Column::State.eq(OPEN)).limit(limit);
+    let numbers = find.select_only().column(Column::Number).into_tuple::<i32>();
+    Ok(numbers.all(session).await.map_err(failed("counting open chunks"))?.len() as u64)
+}
+
+/// The number of a job's next chunk. Whoever adds chunks holds the job's lock.
+pub async fn next_number(session: &Session, job: Uuid) -> Result<i32> {
+    let find = Entity::find().filter(Column::JobId.eq(job)).order_by_desc(Column::Number).limit(1);
+    let last: Option<i32> = find
+        .select_only()
+        .column(Column::Number)
+        .into_tuple()
+        .one(session)
+        .await
+        .map_err(failed("numbering chunks"))?;
+    Ok(last.map_or(0, |last| last + 1))
+}
+
 /// Whether a job has an open chunk, whoever holds it.
 pub async fn any_open(session: &Session, job: Uuid) -> Result<bool> {
     let find = Entity::find().filter(Column::JobId.eq(job)).filter(Column::State.eq(OPEN)).limit(1);
@@ -185,18 +206,40 @@ pub async fn set_aside(session: &Session, job: Uuid, position: i32) -> Result<Ve
     Ok(keys.into_iter().filter_map(image).collect())
 }
 
-/// How long recent chunks took: records and milliseconds, for estimates.
-pub async fn recent_pace(session: &Session) -> Result<Option<(u64, u64)>> {
-    let doing = "looking at the pace";
-    let sql = session.sql(
-        "SELECT CAST(sum(s.records) AS bigint) AS records, CAST(sum(s.took_ms) AS bigint) AS took FROM \
-         (SELECT c.records, c.took_ms FROM handover.chunks c WHERE c.took_ms IS NOT NULL ORDER BY c.closed_at DESC LIMIT 200) s",
-    );
-    let Some(row) = session.one(doing, sql).await? else { return Ok(None) };
-    let read = |column: &str| {
-        row.try_get::<Option<i64>>("", column).map_err(|error| Error::unexpected(doing, error.to_string()))
+/// What recent chunks of a kind took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Took {
+    /// How many chunks.
+    pub chunks: u64,
+    /// Their records.
+    pub records: u64,
+    /// Milliseconds, one after the other.
+    pub milliseconds: u64,
+}
+
+/// How many of the last chunks estimates are made of.
+const RECENT: u64 = 500;
+
+/// What recent chunks took, by kind: for estimates. Chunks of undos are none of these.
+pub async fn recently_took(session: &Session) -> Result<HashMap<String, Took>> {
+    let doing = "looking at what chunks took";
+    let mut sql = session.sql("");
+    let most = sql.bind(RECENT as i64);
+    sql.add(&format!(
+        "SELECT r.kind AS kind, count(*) AS n, CAST(sum(c.records) AS bigint) AS records, \
+         CAST(sum(c.took_ms) AS bigint) AS took FROM \
+         (SELECT job_id, position, records, took_ms FROM handover.chunks \
+           WHERE took_ms IS NOT NULL AND journal_id IS NULL ORDER BY closed_at DESC LIMIT {most}) c \
+         JOIN handover.job_references r ON r.job_id = c.job_id AND r.position = c.position GROUP BY r.kind"
+    ));
+    let read = |row: &QueryResult| -> std::result::Result<_, DbErr> {
+        let number = |column: &str| row.try_get::<i64>("", column).map(|number| number as u64);
+        let took = Took { chunks: number("n")?, records: number("records")?, milliseconds: number("took")? };
+        Ok((row.try_get::<String>("", "kind")?, took))
     };
-    Ok(read("records")?.zip(read("took")?).map(|(records, took)| (records as u64, took as u64)))
+    let rows = session.all(doing, sql).await?;
+    let took = rows.iter().map(read).collect::<std::result::Result<_, _>>();
+    took.map_err(|error| Error::unexpected(doing, error.to_string()))
 }
 
 /// An open chunk, locked, waiting for whoever holds it.

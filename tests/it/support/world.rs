@@ -13,7 +13,8 @@ use handover::job::State;
 use handover::stages::{Catalogs, Context, Limits};
 use handover::store::ledger::jobs::{self, Job};
 use handover::store::{Store, host};
-use handover::worker::{self, Pace, Role};
+use handover::worker::pace::Pace;
+use handover::worker::{self, Role};
 use sea_orm::ConnectionTrait;
 use serde_json::Value;
 use tokio::task::JoinHandle;
@@ -138,7 +139,7 @@ impl World {
         let (context, roles) = (self.context.clone(), roles.to_vec());
         let stop = CancellationToken::new();
         let stopped = stop.clone().cancelled_owned();
-        let task = tokio::spawn(async move { worker::run(context, broker, &roles, pace(), stopped).await });
+        let task = tokio::spawn(async move { worker::run(context, broker, &roles, settings(), stopped).await });
         self.workers.push((stop, task));
     }
 
@@ -317,13 +318,16 @@ pub fn catalog_source(name: &str) -> String {
 async fn context(store: &Store, source: &str) -> Context {
     let schema = host::read_schema(&store.reader()).await.expect("the schema");
     let checked = check("test", source, &schema).unwrap_or_else(|faults| panic!("{faults}"));
-    Context { store: store.clone(), catalogs: Arc::new(Catalogs::new(checked.catalog)), limits: limits() }
+    let catalogs = Arc::new(Catalogs::new(checked.catalog));
+    Context { store: store.clone(), catalogs, limits: limits(), speeds: Arc::default() }
 }
 
 fn limits() -> Limits {
     Limits {
         group: 50,
         chunk_rows: 1000,
+        // Chunks are as a test cuts them, however busy the machine is.
+        chunk_time: Duration::from_secs(3600),
         chunks_per_cut: 7,
         window: 3,
         chunk_attempts: 3,
@@ -335,10 +339,11 @@ fn limits() -> Limits {
     }
 }
 
-fn pace() -> Pace {
-    Pace {
+fn settings() -> worker::Settings {
+    worker::Settings {
         planners: 2,
         movers: 2,
+        pace: Pace::DEFAULT,
         relay_batch: 100,
         poll: Duration::from_millis(50),
         sweep_every: Duration::from_millis(200),

@@ -1,0 +1,6 @@
+-- What a host does all day: somebody opens a contact, looks at a list of theirs, and edits a contact, the leaver's too.
+\set id random(1, :contacts)
+\set owner random(41, 49)
+SELECT * FROM contacts WHERE id = :id;
+SELECT id, name, company FROM contacts WHERE owner_id = :owner ORDER BY id LIMIT 20;
+UPDATE contacts SET company = 'Company ' || (:id % 1000), updated_at = now() WHERE id = :id;

@@ -1,0 +1,177 @@
+//! Chunks that take too long are cut smaller: those expected to, before they are worked on, and those that ran out of time.
+//!
+//! Each part keeps the ranks of its rows, so who receives which record does not change. The part that stays the chunk's
+//! own and the new ones are open at once, in a transaction that holds the job's lock, under which chunks' numbers are given.
+
+use time::OffsetDateTime;
+
+use super::mover::rest_after;
+use super::{Context, isolate, letters};
+use crate::catalog::Reference;
+use crate::job::StepKind;
+use crate::store::host::Run;
+use crate::store::ledger::chunks::{self, Chunk};
+use crate::store::ledger::jobs::Job;
+use crate::store::ledger::references::Course;
+use crate::store::ledger::{jobs, outbox, references};
+use crate::store::{Error, Result, Session, host};
+
+/// Parts that a chunk is cut into whose statement took too long: a row to blame is found in a few rounds.
+const PARTS: u64 = 8;
+
+/// What becomes of a chunk that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It is tried again, after a rest.
+    Rests,
+    /// Smaller ones stand in its place.
+    Cut,
+    /// It is given up.
+    GivenUp,
+}
+
+/// Cuts a chunk that is expected to take too long into parts that are not; whether it did.
+pub async fn fit(session: &Session, context: &Context, job: &Job, chunk: &Chunk, now: OffsetDateTime) -> Result<bool> {
+    let limits = &context.limits;
+    let rows = context.speeds.rows_within(&job.catalog_hash, chunk.position as usize, limits.chunk_time);
+    // For less than half as much again the cutting, which reads the keys once more, is not worth it.
+    let Some(rows) = rows.filter(|rows| rows.saturating_add(rows / 2) < chunk.records.max(0) as u64) else {
+        return Ok(false);
+    };
+    let Some(next_number) = lock(session, job).await? else { return Ok(false) };
+    let open = chunks::open_up_to(session, job.id, limits.window).await?;
+    let mut first = chunk.clone();
+    let parts = cut(session, context, job, &mut first, next_number, |_| rows).await?;
+    if parts.is_empty() {
+        return Ok(false);
+    }
+    tracing::debug!(job = %job.id, chunk = chunk.number, parts = parts.len() + 1, "a chunk would take too long: it is cut");
+    // Of one chunk there is one ticket, and its parts may be worked on side by side.
+    let tickets = limits.window.saturating_sub(open).min(parts.len() as u64);
+    let tickets = (0..tickets).map(|_| letters::step(StepKind::Ticket, job, now)).collect();
+    chunks::update(session, first).await?;
+    chunks::insert(session, parts).await?;
+    outbox::insert(session, tickets).await?;
+    Ok(true)
+}
+
+/// What becomes of a chunk that ran out of time. Where it took too long itself, it is cut down to the row that does. Where
+/// it waited for a lock, the rows that somebody holds are left for later, and all others go on without them.
+pub async fn out_of_time(
+    session: &Session,
+    context: &Context,
+    job: &Job,
+    chunk: &mut Chunk,
+    error: &Error,
+    now: OffsetDateTime,
+) -> Result<Fate> {
+    let may_rest = chunk.attempts < context.limits.chunk_attempts;
+    let Some(next_number) = lock(session, job).await? else { return Ok(Fate::Rests) };
+    if !error.waited_for_a_lock() {
+        let parts = cut(session, context, job, chunk, next_number, |rows| rows.div_ceil(PARTS)).await?;
+        return match parts.is_empty() {
+            true if may_rest => Ok(Fate::Rests),
+            true => cut_down(session, context, job, chunk).await,
+            false => {
+                chunks::insert(session, parts).await?;
+                Ok(Fate::Cut)
+            }
+        };
+    }
+    let runs = runs(session, context, job, chunk).await?;
+    let (is_any_held, are_all_held) = match &runs {
+        Some(runs) => (runs.iter().any(|run| run.is_held), runs.iter().all(|run| run.is_held)),
+        None => (true, true),
+    };
+    match runs {
+        // Something else is locked, that every row needs: to wait is all that helps.
+        Some(_) if !is_any_held => Ok(Fate::Rests),
+        Some(runs) if !are_all_held => {
+            let due = now + rest_after(chunk.attempts);
+            let parts = set_apart(chunk, runs, next_number, due);
+            tracing::info!(job = %job.id, chunk = chunk.number, parts = parts.len() + 1, "rows that somebody holds are left for later");
+            chunks::insert(session, parts).await?;
+            outbox::insert(session, vec![letters::step(StepKind::Ticket, job, due)]).await?;
+            Ok(Fate::Cut)
+        }
+        _ if may_rest => Ok(Fate::Rests),
+        _ => cut_down(session, context, job, chunk).await,
+    }
+}
+
+/// The last resort of a chunk whose attempts are over: its halves have one each, and a single row is given up.
+async fn cut_down(session: &Session, context: &Context, job: &Job, chunk: &mut Chunk) -> Result<Fate> {
+    Ok(match isolate::halve(session, context, job, chunk).await? {
+        true => Fate::Cut,
+        false => Fate::GivenUp,
+    })
+}
+
+/// Locks the job, under which chunks are numbered; the next number, where there is such a job.
+async fn lock(session: &Session, job: &Job) -> Result<Option<i32>> {
+    match jobs::lock(session, job.id).await? {
+        Some(_) => chunks::next_number(session, job.id).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Cuts a chunk into parts of so many of the rows that it holds now: it keeps the first, and these are the others; none
+/// where it cannot be cut. Rows without keys are cut by the cutter, and by whoever finds the row to blame.
+async fn cut(
+    session: &Session,
+    context: &Context,
+    job: &Job,
+    chunk: &mut Chunk,
+    next_number: i32,
+    rows: impl FnOnce(u64) -> u64,
+) -> Result<Vec<Chunk>> {
+    let catalog = context.enter(session, job).await?;
+    let Some((reference, course)) = what_of(session, &catalog.references, job, chunk).await? else {
+        return Ok(Vec::new());
+    };
+    let ranges = isolate::ranges_of(session, reference, job, &course, chunk, rows).await?;
+    Ok(isolate::share_out(chunk, ranges, next_number))
+}
+
+/// A chunk's rows by whether somebody holds them just now; nothing where that cannot be seen.
+async fn runs(session: &Session, context: &Context, job: &Job, chunk: &Chunk) -> Result<Option<Vec<Run>>> {
+    let catalog = context.enter(session, job).await?;
+    let found = what_of(session, &catalog.references, job, chunk).await?;
+    let Some((reference, course)) = found.filter(|_| !chunk.named) else { return Ok(None) };
+    let (first, last) = isolate::range_of(chunk)?;
+    let except: Vec<String> = course.named.keys().cloned().collect();
+    // A role that may only delete rows may not lock them, and an error would end the transaction.
+    session.savepoint().await?;
+    match host::runs(session, reference, &job.user_id, (&first, &last), &except).await {
+        Ok(runs) => session.forget_savepoint().await.map(|()| Some(runs)),
+        Err(error) if error.is_forbidden() => session.back_to_savepoint().await.map(|()| None),
+        // The whole table is held: no row of it is to blame.
+        Err(error) if error.waited_for_a_lock() => session.back_to_savepoint().await.map(|()| Some(Vec::new())),
+        Err(error) => Err(error),
+    }
+}
+
+/// The reference that a chunk is of, and what the job does with it; nothing where its rows have no keys.
+async fn what_of<'c>(
+    session: &Session,
+    references: &'c [Reference],
+    job: &Job,
+    chunk: &Chunk,
+) -> Result<Option<(&'c Reference, Course)>> {
+    let position = chunk.position as usize;
+    let courses = references::of_jobs(session, &[job.id]).await?;
+    let course = courses.into_iter().find(|course| course.position == position);
+    Ok(references.get(position).filter(|reference| !reference.keyless).zip(course))
+}
+
+/// Cuts a chunk into its runs. Those that are held rest until then, with the attempts that they have had; the others begin anew.
+fn set_apart(chunk: &mut Chunk, runs: Vec<Run>, next_number: i32, due: OffsetDateTime) -> Vec<Chunk> {
+    let attempts = chunk.attempts;
+    let held: Vec<bool> = runs.iter().map(|run| run.is_held).collect();
+    let mut parts = isolate::share_out(chunk, runs.into_iter().map(|run| run.range).collect(), next_number);
+    for (part, is_held) in std::iter::once(chunk).chain(&mut parts).zip(held) {
+        part.attempts = if is_held { attempts } else { 0 };
+        part.not_before = is_held.then_some(due);
+    }
+    parts
+}

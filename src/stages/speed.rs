@@ -1,0 +1,78 @@
+//! How long a row takes, by reference, so that chunks are cut to take no longer than they should.
+//!
+//! A hint and no truth, so it is this process's own and is not kept: a worker that knows nothing yet takes its first chunk
+//! as it was cut, and learns.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// What rows of each reference took, by the catalog's hash and the reference's position in it.
+#[derive(Debug, Default)]
+pub struct Speeds(Mutex<HashMap<(String, usize), Speed>>);
+
+/// Rows and the time that they took, the latest counting most.
+#[derive(Debug, Clone, Copy)]
+struct Speed {
+    rows: f64,
+    seconds: f64,
+}
+
+impl Speed {
+    /// A few rows, fast: so a first chunk of one row, which may have been held up by anything, says little.
+    const UNKNOWN: Speed = Speed { rows: 100.0, seconds: 0.001 };
+}
+
+impl Speeds {
+    /// Notes what a chunk's rows took.
+    pub fn note(&self, catalog: &str, position: usize, rows: u64, took: Duration) {
+        if rows == 0 {
+            return;
+        }
+        let mut speeds = self.speeds();
+        let speed = speeds.entry((catalog.to_owned(), position)).or_insert(Speed::UNKNOWN);
+        speed.rows = speed.rows / 2.0 + rows as f64;
+        speed.seconds = speed.seconds / 2.0 + took.as_secs_f64();
+    }
+
+    /// How many rows can be worked on in this time, at least one; nothing where none have been yet.
+    pub fn rows_within(&self, catalog: &str, position: usize, time: Duration) -> Option<u64> {
+        let speed = *self.speeds().get(&(catalog.to_owned(), position))?;
+        // Beyond any number of rows the conversion stays at the largest.
+        Some((time.as_secs_f64() * speed.rows / speed.seconds) as u64).map(|rows| rows.max(1))
+    }
+
+    fn speeds(&self) -> MutexGuard<'_, HashMap<(String, usize), Speed>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TARGET: Duration = Duration::from_millis(50);
+
+    #[test]
+    fn a_slow_chunk_makes_the_next_ones_smaller_and_fast_ones_make_them_larger_again() {
+        let speeds = Speeds::default();
+        assert_eq!(speeds.rows_within("a", 0, TARGET), None);
+        speeds.note("a", 0, 1_000, Duration::from_secs(10));
+        let rows = speeds.rows_within("a", 0, TARGET).expect("it is known");
+        assert!((4..=6).contains(&rows), "{rows}");
+        assert_eq!(speeds.rows_within("a", 1, TARGET), None, "each reference has its own speed");
+        for _ in 0..20 {
+            speeds.note("a", 0, 1_000, Duration::from_millis(10));
+        }
+        assert!(speeds.rows_within("a", 0, TARGET).expect("it is known") > 2_000);
+    }
+
+    #[test]
+    fn a_single_row_that_was_held_up_says_little() {
+        let speeds = Speeds::default();
+        speeds.note("a", 0, 1, Duration::from_millis(40));
+        assert!(speeds.rows_within("a", 0, TARGET).expect("it is known") > 50);
+        speeds.note("a", 0, 1_000, Duration::ZERO);
+        assert!(speeds.rows_within("a", 0, TARGET).expect("it is known") > 1_000);
+    }
+}

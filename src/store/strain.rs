@@ -1,0 +1,53 @@
+//! How the host fares beside us, by PostgreSQL's own views.
+
+use std::time::{Duration, Instant};
+
+use super::{Result, Session, Store};
+use crate::catalog::Engine;
+
+/// What a look at the database has shown. What the role may not see is as if it were not there.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Strain {
+    /// Sessions of others that wait for a lock of ours.
+    pub waiting: u64,
+    /// How far the slowest standby is behind.
+    pub replay_lag: Option<Duration>,
+    /// How long the database took to answer next to nothing.
+    pub answer: Option<Duration>,
+}
+
+/// The transaction of a look.
+const LOOK: &str = "look";
+
+/// Every role sees locks that are not granted, and who stands in the way; waits in `pg_stat_activity` it sees of its own.
+const WAITING: &str = "SELECT count(DISTINCT w.pid) AS n FROM pg_locks w WHERE NOT w.granted \
+     AND NOT EXISTS (SELECT 1 FROM pg_stat_activity o WHERE o.pid = w.pid AND o.application_name = 'handover') \
+     AND EXISTS (SELECT 1 FROM unnest(pg_blocking_pids(w.pid)) AS b(pid) JOIN pg_stat_activity o ON o.pid = b.pid \
+       WHERE o.application_name = 'handover' AND o.datname = current_database())";
+
+/// Empty for a role that may not read statistics.
+const LAG: &str = "SELECT CAST(extract(epoch FROM max(replay_lag)) * 1000000 AS bigint) AS n FROM pg_stat_replication";
+
+impl Store {
+    /// Looks how the host fares. SQLite has nothing to look at: its one writer is given up between transactions.
+    pub async fn strain(&self) -> Result<Strain> {
+        if self.engine() == Engine::Sqlite {
+            return Ok(Strain::default());
+        }
+        // In a transaction: to wait for a connection of our own says nothing about the host.
+        let session = self.begin(LOOK).await?;
+        let asked = Instant::now();
+        session.one("asking for an answer", session.sql("SELECT 1 AS n")).await?;
+        let answer = Some(asked.elapsed());
+        let waiting = number(&session, WAITING).await.unwrap_or(0).max(0) as u64;
+        let lag = number(&session, LAG).await.and_then(|micros| u64::try_from(micros).ok());
+        Ok(Strain { waiting, replay_lag: lag.map(Duration::from_micros), answer })
+    }
+}
+
+/// A number that may be missing, also because the view cannot be read. That ends the transaction: what matters more is
+/// asked first.
+async fn number(session: &Session, query: &str) -> Option<i64> {
+    let row = session.one("looking how the host fares", session.sql(query)).await.ok()??;
+    row.try_get::<Option<i64>>("", "n").ok().flatten()
+}

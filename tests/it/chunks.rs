@@ -1,0 +1,167 @@
+//! Chunks that take too long, and rows that somebody else holds.
+
+use std::time::Duration;
+
+use handover::store::{Settings, Store};
+use sea_orm::{ConnectionTrait, TransactionTrait};
+use serde_json::json;
+
+use crate::support::database::settings as database_settings;
+use crate::support::people::{leave, owners, reference, start};
+use crate::support::world::reasons_of;
+use crate::support::{Setting, World, on_both, run};
+
+/// Documents of the leaver's, numbered from 1.
+fn documents(count: u32) -> String {
+    format!(
+        "CREATE TABLE docs (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT); \
+         INSERT INTO docs WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count}) SELECT i, 9 FROM n;"
+    )
+}
+
+/// Has each row that moves take its time.
+fn slow_trigger(setting: Setting) -> &'static str {
+    match setting {
+        Setting::Servers => {
+            "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.002); RETURN NEW; END $$; \
+             CREATE TRIGGER slow BEFORE UPDATE ON docs FOR EACH ROW EXECUTE FUNCTION slow();"
+        }
+        Setting::Embedded => {
+            "CREATE TRIGGER slow BEFORE UPDATE ON docs BEGIN \
+               SELECT (WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) SELECT count(*) FROM n); END;"
+        }
+    }
+}
+
+/// Five hundred slow documents dealt to two in turn, in chunks of two hundred that may take ten milliseconds.
+async fn slow_documents(world: &mut World) {
+    world.use_chunks_of(200);
+    world.context.limits.chunk_time = Duration::from_millis(10);
+    let tables = documents(500) + slow_trigger(world.setting);
+    start(world, &tables, &reference("doc", "docs", "disposition = \"transfer\"")).await;
+}
+
+on_both!(chunks_that_take_too_long_shrink_and_everybody_receives_what_they_would_have, |world| {
+    slow_documents(world).await;
+    let even = json!({ "logic": "ratio", "shares": [{ "user": "2", "amount": 1 }, { "user": "3", "amount": 1 }] });
+    let job = world.hand_over(&leave("9", json!({ "doc": even }))).await;
+    assert_eq!(job.state, "completed");
+    let smallest = "SELECT min(records) FROM handover.chunks WHERE state = 'closed'";
+    assert!(world.number(smallest).await < 100, "no chunk was made smaller");
+    let expected: Vec<String> = (1..=500).map(|id| format!("{id}:{}", 3 - id % 2)).collect();
+    assert_eq!(owners(world, "docs").await, expected, "ranks are kept");
+    assert_eq!(world.number("SELECT CAST(sum(records) AS bigint) FROM handover.journal").await, 500, "each once");
+    assert_eq!(world.number("SELECT CAST(sum(done) AS bigint) FROM handover.chunks").await, 500);
+});
+
+on_both!(what_a_worker_has_learned_shapes_the_chunks_of_its_next_job, |world| {
+    slow_documents(world).await;
+    world
+        .sql("INSERT INTO docs SELECT 1000 + id, 8 FROM docs; INSERT INTO people VALUES (8, 'Yan', 'y', 'active')")
+        .await;
+    for user in ["9", "8"] {
+        assert_eq!(world.hand_over(&leave(user, json!({ "doc": { "user": "2" } }))).await.state, "completed");
+    }
+    let largest =
+        "SELECT max(c.records) FROM handover.chunks c JOIN handover.jobs j ON j.id = c.job_id WHERE j.user_id = '8'";
+    assert!(world.number(largest).await < 200, "it was cut as if nothing was known");
+});
+
+/// A worker whose statements wait this long for a lock and take no longer than twice that, on documents in chunks of twenty.
+async fn start_impatient(world: &mut World, attempts: i32, more: &str) {
+    let patience = Duration::from_millis(400);
+    let settings = Settings {
+        lock_timeout: patience,
+        statement_timeout: patience * 2,
+        ..database_settings(world.worker_url().to_owned())
+    };
+    world.context.store = Store::open(&settings).await.expect("a store");
+    world.use_chunks_of(20);
+    let tables = format!("{} {more}", documents(60));
+    start(world, &tables, &reference("doc", "docs", "disposition = \"transfer\"")).await;
+    world.stop_workers().await;
+    world.context.limits.chunk_attempts = attempts;
+    world.start_worker().await;
+}
+
+/// Runs a statement as a host does that forgets to commit.
+async fn begun(world: &World, statement: &str) -> sea_orm::DatabaseTransaction {
+    let url = format!("{}?application_name=host", world.database_url());
+    let host = sea_orm::Database::connect(url).await.expect("a connection of the host's");
+    let begun = host.begin().await.expect("a transaction");
+    begun.execute_unprepared(statement).await.expect(statement);
+    begun
+}
+
+fn dealt() -> serde_json::Value {
+    let shares = json!([{ "user": "2", "amount": 1 }, { "user": "3", "amount": 1 }]);
+    leave("9", json!({ "doc": { "logic": "ratio", "shares": shares } }))
+}
+
+/// Who has each of the sixty documents, but for one that stays the leaver's.
+fn expected_but(kept: u32) -> Vec<String> {
+    (1..=60).map(|id| format!("{id}:{}", if id == kept { 9 } else { 3 - id % 2 })).collect()
+}
+
+#[test]
+fn a_row_that_the_host_holds_is_left_for_later_and_everything_else_moves_meanwhile() {
+    run(Setting::Servers, async |world| {
+        start_impatient(world, 100, "").await;
+        let held = begun(world, "UPDATE docs SET id = id WHERE id = 25").await;
+        let job = world.send(&dealt()).await;
+        let others = expected_but(25);
+        world.until("the others are moved", async || (owners(world, "docs").await == others).then_some(())).await;
+        held.rollback().await.expect("given up");
+        assert_eq!(world.end_of(job).await.state, "completed");
+        assert_eq!(owners(world, "docs").await, expected_but(0), "it has kept its rank");
+    });
+}
+
+#[test]
+fn a_row_that_is_held_for_too_long_is_told_and_moves_when_the_job_is_resumed() {
+    run(Setting::Servers, async |world| {
+        start_impatient(world, 2, "").await;
+        let held = begun(world, "UPDATE docs SET id = id WHERE id = 25").await;
+        let job = world.hand_over(&dealt()).await;
+        assert_eq!(job.state, "needs_attention");
+        let keys: Vec<String> = reasons_of(&job).into_iter().flat_map(|reason| reason.concerning.keys).collect();
+        assert_eq!((owners(world, "docs").await, keys), (expected_but(25), vec!["25".to_owned()]));
+        held.rollback().await.expect("given up");
+        let resume = json!({ "type": "resume", "request_id": "on", "requested_by": "1", "job_id": job.id });
+        world.send(&resume).await;
+        let completed =
+            async || (world.job(handover::contract::JobId(job.id)).await?.state == "completed").then_some(());
+        world.until("the job is completed", completed).await;
+        assert_eq!(owners(world, "docs").await, expected_but(0));
+    });
+}
+
+#[test]
+fn chunks_that_wait_for_another_lock_than_their_rows_are_not_cut_for_it() {
+    run(Setting::Servers, async |world| {
+        let constraint =
+            "ALTER TABLE people ADD UNIQUE (id); ALTER TABLE docs ADD FOREIGN KEY (owner) REFERENCES people (id);";
+        start_impatient(world, 1, constraint).await;
+        // Every document that goes to them waits for this.
+        let held = begun(world, "SELECT 1 FROM people WHERE id = 2 FOR UPDATE").await;
+        let job = world.send(&dealt()).await;
+        let tried = "SELECT count(*) FROM handover.chunks WHERE attempts > 1";
+        world.until("a chunk was tried twice", async || (world.number(tried).await > 0).then_some(())).await;
+        held.rollback().await.expect("given up");
+        assert_eq!(world.end_of(job).await.state, "completed");
+        assert_eq!(world.number("SELECT count(*) FROM handover.chunks").await, 3);
+    });
+}
+
+#[test]
+fn a_row_that_takes_longer_than_a_statement_may_is_found_and_told_and_the_others_move() {
+    run(Setting::Servers, async |world| {
+        let trigger = "CREATE FUNCTION stuck() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(60); RETURN NEW; END $$; \
+             CREATE TRIGGER stuck BEFORE UPDATE ON docs FOR EACH ROW WHEN (OLD.id = 25) EXECUTE FUNCTION stuck();";
+        start_impatient(world, 2, trigger).await;
+        let job = world.hand_over(&dealt()).await;
+        assert_eq!(job.state, "needs_attention");
+        let keys: Vec<String> = reasons_of(&job).into_iter().flat_map(|reason| reason.concerning.keys).collect();
+        assert_eq!((owners(world, "docs").await, keys), (expected_but(25), vec!["25".to_owned()]));
+    });
+}

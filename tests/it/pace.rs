@@ -1,0 +1,154 @@
+//! How hard a worker works: movers rest, and stand in nobody's way.
+
+use sea_orm::ConnectionTrait;
+use serde_json::{Value, json};
+
+use crate::support::people::{USERS, leave, reference};
+use crate::support::process::{WorkerProcess, borrowed, settings};
+use crate::support::world::read;
+use crate::support::{Setting, World, on_both, run};
+
+const CLOSED: &str = "SELECT count(*) FROM handover.chunks WHERE state = 'closed'";
+
+/// A worker process whose log can be read.
+struct Logged {
+    worker: WorkerProcess,
+    log: tempfile::NamedTempFile,
+}
+
+impl Logged {
+    fn start(world: &World, catalog: &str, more: &[(&str, &str)]) -> Logged {
+        let log = tempfile::NamedTempFile::new().expect("a file");
+        let set = settings(world);
+        let own = [("HANDOVER_LOG__FORMAT", "json"), ("HANDOVER_CATALOG", catalog)];
+        let all = [borrowed(&set), own.to_vec(), more.to_vec()].concat();
+        let worker = WorkerProcess::start_with_log(&all, log.reopen().expect("the file"));
+        Logged { worker, log }
+    }
+
+    /// The lines that say this.
+    fn said(&self, message: &str) -> Vec<Value> {
+        said(&std::fs::read_to_string(self.log.path()).expect("a log"), message)
+    }
+
+    /// Drains the worker; its whole log.
+    fn stop(self) -> String {
+        assert_eq!(tokio::task::block_in_place(|| self.worker.stop()), 0);
+        std::fs::read_to_string(self.log.path()).expect("a log")
+    }
+}
+
+/// The lines of a log that say this. Another may be half written.
+fn said(log: &str, message: &str) -> Vec<Value> {
+    let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    lines.filter(|line| line["message"] == message).collect()
+}
+
+/// Everything of the demo's leaver to one successor.
+fn giant() -> Value {
+    let to = json!({ "user": "11" });
+    json!({ "request_id": "giant", "org_id": "1", "user_id": "53", "requested_by": "1",
+        "reassign": { "contact": to, "lead": to, "task": to } })
+}
+
+on_both!(gentle_movers_rest_after_each_chunk_and_full_ones_never, |world| {
+    let worker =
+        Logged::start(world, "keap", &[("HANDOVER_WORKER__PACE", "gentle"), ("HANDOVER_LIMITS__CHUNK_ROWS", "10")]);
+    assert_eq!(world.hand_over(&giant()).await.state, "completed");
+    let closed = world.number(CLOSED).await;
+    let rested = said(&worker.stop(), "the movers rested");
+    assert!(closed > 10, "{closed} chunks");
+    assert!(rested[0]["times"].as_i64() >= Some(closed), "{rested:?} after {closed} chunks");
+
+    let worker =
+        Logged::start(world, "keap", &[("HANDOVER_WORKER__PACE", "full"), ("HANDOVER_LIMITS__CHUNK_ROWS", "10")]);
+    let back = json!({ "request_id": "back", "org_id": "1", "requested_by": "1", "type": "revert",
+        "job_id": read(&giant()).job_id() });
+    assert_eq!(world.hand_over(&back).await.state, "completed");
+    assert!(world.number(CLOSED).await > closed, "there was work");
+    assert_eq!(said(&worker.stop(), "the movers rested"), Vec::<Value>::new());
+});
+
+/// Documents of the leaver's, and a trigger that takes its time over each that moves.
+fn slow(documents: u32, milliseconds: u32) -> String {
+    format!(
+        "CREATE TABLE people (id BIGINT PRIMARY KEY, full_name TEXT, mail TEXT, status TEXT); \
+         INSERT INTO people SELECT i, 'P', 'p', 'active' FROM generate_series(1, 9) AS i; \
+         CREATE TABLE docs (id BIGINT PRIMARY KEY, owner BIGINT); \
+         INSERT INTO docs SELECT i, 9 FROM generate_series(1, {documents}) AS i; \
+         INSERT INTO docs SELECT 100000 + i, 8 FROM generate_series(1, 5) AS i; \
+         CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep({milliseconds} / 1000.0); RETURN NEW; END $$; \
+         CREATE TRIGGER slow BEFORE UPDATE ON docs FOR EACH ROW WHEN (OLD.owner = 9) EXECUTE FUNCTION slow();"
+    )
+}
+
+/// The catalog for them, as a file that lasts as long as the test.
+async fn slow_host(world: &mut World, documents: u32, milliseconds: u32) -> tempfile::NamedTempFile {
+    world.sql(&slow(documents, milliseconds)).await;
+    let references = reference("doc", "docs", "disposition = \"transfer\"");
+    let catalog = format!("{}{references}", USERS);
+    world.use_catalog(&catalog).await;
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), catalog).expect("the file");
+    file
+}
+
+#[test]
+fn while_movers_rest_a_small_job_is_done_and_draining_does_not_wait_for_them() {
+    run(Setting::Servers, async |world| {
+        let catalog = slow_host(world, 400, 20).await;
+        let more = [
+            ("HANDOVER_WORKER__PACE", "0.01"),
+            ("HANDOVER_WORKER__GRACE", "5s"),
+            ("HANDOVER_WORKER__MOVERS", "1"),
+            ("HANDOVER_LIMITS__CHUNK_ROWS", "20"),
+        ];
+        let worker = Logged::start(world, catalog.path().to_str().expect("UTF-8"), &more);
+        let giant = world.send(&leave("9", json!({ "doc": { "user": "2" } }))).await;
+        // The mover rests for ten seconds after a chunk that took four tenths of one.
+        world.until("a chunk is moved", async || (world.number(CLOSED).await > 0).then_some(())).await;
+        let closed = world.number(CLOSED).await;
+        let small = world.hand_over(&leave("8", json!({ "doc": { "user": "2" } }))).await;
+        assert_eq!(small.state, "completed");
+        assert!(world.number(CLOSED).await <= closed + 1, "the giant's mover rested meanwhile");
+        let log = worker.stop();
+        assert_eq!(said(&log, "the movers rested").len(), 1, "{log}");
+        assert_eq!(
+            said(&log, "the grace is over: what is not finished will be done again elsewhere"),
+            Vec::<Value>::new()
+        );
+        assert_eq!(world.job(giant).await.expect("a job").state, "moving");
+    });
+}
+
+#[test]
+fn movers_back_off_while_the_host_waits_for_their_locks_say_why_and_come_back() {
+    run(Setting::Servers, async |world| {
+        let catalog = slow_host(world, 600, 10).await;
+        let more = [
+            ("HANDOVER_LIMITS__CHUNK_ROWS", "300"),
+            ("HANDOVER_LIMITS__CHUNK_TIME", "1h"),
+            ("HANDOVER_LOG__FILTER", "debug"),
+        ];
+        let worker = Logged::start(world, catalog.path().to_str().expect("UTF-8"), &more);
+        world.send(&leave("9", json!({ "doc": { "user": "2" } }))).await;
+        // The first row of each chunk, which the host gets when the chunk is done.
+        let url = format!("{}?application_name=host", world.database_url());
+        let host = sea_orm::Database::connect(url).await.expect("a connection of the host's");
+        world
+            .until("the movers back off", async || {
+                let wants = "SELECT id FROM docs WHERE id IN (1, 301) FOR NO KEY UPDATE";
+                host.execute_unprepared(wants).await.expect("the rows, in the end");
+                (!worker.said("the movers back off").is_empty()).then_some(())
+            })
+            .await;
+        world
+            .until("they come back", async || {
+                (!worker.said("the movers are back at their pace").is_empty()).then_some(())
+            })
+            .await;
+        host.close().await.expect("closed");
+        let said = said(&worker.stop(), "the movers back off");
+        assert!(said[0]["reasons"].as_str().is_some_and(|why| why.contains("wait for locks of ours")), "{said:?}");
+    });
+}
