@@ -3,6 +3,8 @@
 //! The stages that take messages share two queues: the planner takes requests; cutting, moving and finalizing take steps.
 //! [`Role`] is the list of what a worker can run.
 
+mod spans;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +22,7 @@ use crate::stages::relay::Carried;
 use crate::stages::{Context, Outcome, Reason, cutter, due, finalizer, mover, now, planner, relay, sweeper};
 use crate::store::ledger::outbox::Letter;
 use crate::store::{Cause, Error};
+use crate::trace::Span;
 
 /// What a worker runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, clap::ValueEnum)]
@@ -62,7 +65,8 @@ pub struct Pace {
     pub grace: Duration,
 }
 
-/// Runs the roles until `shutdown`, then stops taking, finishes what it holds and returns.
+/// Runs the roles until `shutdown`, then stops taking, finishes what it holds and returns. `shutdown` is first asked once
+/// everything runs.
 pub async fn run(
     context: Context,
     broker: Arc<dyn Broker>,
@@ -139,15 +143,17 @@ impl Worker {
             {
                 incoming.push(more);
             }
-            let messages: Vec<planner::Message> = (incoming.iter())
-                .map(|incoming| planner::Message {
+            let spans: Vec<Span> =
+                incoming.iter().map(|incoming| spans::of_request(self.broker.as_ref(), incoming)).collect();
+            let messages: Vec<planner::Message> = (incoming.iter().zip(&spans))
+                .map(|(incoming, span)| planner::Message {
                     body: incoming.body.clone(),
-                    traceparent: incoming.headers.get("traceparent").cloned(),
+                    traceparent: spans::context(span, incoming),
                 })
                 .collect();
             let outcomes = self.take_requests(&messages).await;
-            for (incoming, outcome) in incoming.into_iter().zip(outcomes) {
-                self.settle(incoming, outcome).await;
+            for ((incoming, outcome), span) in incoming.into_iter().zip(outcomes).zip(spans) {
+                self.settle(incoming, outcome, span).await;
             }
         }
         consumer.stop().await;
@@ -156,8 +162,10 @@ impl Worker {
     /// Cutting, moving and finalizing: one step at a time.
     async fn step(self, mut consumer: Box<dyn Consumer>) {
         while let Some(incoming) = self.next(&mut consumer).await {
-            let outcome = match serde_json::from_slice::<Step>(&incoming.body) {
-                Ok(step) => self.take_step(step).await,
+            let step = serde_json::from_slice::<Step>(&incoming.body);
+            let mut span = spans::of_step(self.broker.as_ref(), &incoming, step.as_ref().ok());
+            let outcome = match step {
+                Ok(step) => self.take_step(step, &mut span).await,
                 Err(error) => Outcome::Park(Reason {
                     code: "not_a_step".into(),
                     path: None,
@@ -165,7 +173,7 @@ impl Worker {
                     attempts: 1,
                 }),
             };
-            self.settle(incoming, outcome).await;
+            self.settle(incoming, outcome, span).await;
         }
         consumer.stop().await;
     }
@@ -183,7 +191,7 @@ impl Worker {
         }
     }
 
-    async fn take_step(&self, step: Step) -> Outcome {
+    async fn take_step(&self, step: Step, span: &mut Span) -> Outcome {
         let mut retries = Pauses::RECONNECT.start("taking a step");
         let error = loop {
             match dispatch(&self.context, step).await {
@@ -198,6 +206,7 @@ impl Worker {
             tracing::debug!(job = %step.job_id, step = ?step.step, "somebody else was faster");
             return Outcome::Done;
         }
+        span.failed("step_failed");
         tracing::error!(job = %step.job_id, step = ?step.step, %error, "a step fails for good: its job needs attention");
         self.stop_job(step, &error).await
     }
@@ -308,9 +317,10 @@ impl Worker {
     }
 
     /// Acknowledges a message whose outcome is committed; parks one that cannot be taken, and only then acknowledges it.
-    async fn settle(&self, incoming: Incoming, outcome: Outcome) {
+    async fn settle(&self, incoming: Incoming, outcome: Outcome, mut span: Span) {
         if let Outcome::Park(reason) = outcome {
             tracing::warn!(code = reason.code, path = reason.path, detail = reason.detail, "a message is parked");
+            span.failed(&reason.code);
             self.park(parked(&incoming, &reason)).await;
         }
         if let Err(error) = incoming.receipt.ack().await {

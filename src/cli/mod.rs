@@ -7,8 +7,10 @@ pub mod bulk;
 mod catalog;
 mod demo;
 mod forget;
+mod health;
 mod jobs;
 mod migrate;
+mod notify;
 mod open;
 mod order;
 mod output;
@@ -47,6 +49,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Run the worker: all stages, or some.
     Run(run::Arguments),
+    /// Ask a worker whether it is ready: for health checks of images without a shell.
+    Health(health::Arguments),
     /// Bring the ledger up to date.
     Migrate(migrate::Arguments),
     /// Send requests to the queue.
@@ -133,6 +137,7 @@ async fn dispatch(command: Command, settings: Settings) -> Result<Ended> {
     match command {
         Command::Demo(arguments) => demo::run(arguments, settings).await,
         Command::Run(arguments) => run::run(arguments, settings).await,
+        Command::Health(arguments) => health::run(arguments).await,
         Command::Migrate(arguments) => migrate::run(arguments, settings).await,
         Command::Submit(arguments) => submit::run(arguments, settings).await,
         Command::Preview(arguments) => preview::run(arguments, settings).await,
