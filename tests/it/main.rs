@@ -10,6 +10,7 @@ mod broker_faults;
 mod bulk;
 mod catalog;
 mod cli;
+mod cluster;
 mod concurrency;
 mod database_faults;
 mod forget;

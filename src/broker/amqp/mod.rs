@@ -49,7 +49,8 @@ const SYSTEM: &str = "rabbitmq";
 /// Where the broker is, and how long to wait for it.
 #[derive(Clone)]
 pub struct AmqpSettings {
-    /// `amqp://user:password@host:port/virtual-host`, or `amqps://`. Without a virtual host, or with an empty one: `/`.
+    /// `amqp://user:password@host:port/virtual-host`, or `amqps://`; of a cluster several, with commas between.
+    /// Without a virtual host, or with an empty one: `/`.
     pub url: String,
     /// For `amqps`.
     pub tls: TlsFiles,
