@@ -176,6 +176,9 @@ fn read(config: &Config, faults: &mut Faults) -> Option<Settings> {
     if let Some(worker) = &worker {
         check_worker(worker, faults);
     }
+    if let Some(telemetry) = &telemetry {
+        check_telemetry(telemetry, faults);
+    }
     Some(Settings {
         catalog: catalog?,
         database: check_database(database?, faults),
@@ -183,7 +186,7 @@ fn read(config: &Config, faults: &mut Faults) -> Option<Settings> {
         worker: worker?,
         limits: limits?,
         log: log?,
-        telemetry: check_telemetry(telemetry?, faults),
+        telemetry: telemetry?,
     })
 }
 
@@ -311,13 +314,12 @@ fn check_tls(section: &BrokerSection, faults: &mut Faults) -> TlsFiles {
     TlsFiles { authority: ca_file.clone(), identity: cert_file.clone().zip(key_file.clone()) }
 }
 
-fn check_telemetry(telemetry: Telemetry, faults: &mut Faults) -> Telemetry {
+fn check_telemetry(telemetry: &Telemetry, faults: &mut Faults) {
     let is_address =
         |url: &str| url::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
     if telemetry.otlp.endpoint.as_deref().is_some_and(|url| !is_address(url)) {
         faults.add("`telemetry.otlp.endpoint` is an address of the form http://host:4318 or https://host:4318".into());
     }
-    telemetry
 }
 
 struct Faults(Vec<String>);

@@ -15,6 +15,7 @@ mod concurrency;
 mod database_faults;
 mod forget;
 mod grants;
+mod health;
 mod hostile;
 mod keap;
 mod late;
