@@ -1,6 +1,6 @@
 # What one does with this project, a target each. `make` alone lists them.
 
-.PHONY: help test storm lint deny fuzz bench services down
+.PHONY: help test storm lint deny deploy fuzz bench services down
 
 SECONDS_EACH ?= 60
 
@@ -14,13 +14,16 @@ test: services deny ## run every test, on SQLite and on real servers
 storm: ## run the long storm, on servers of its own: half an hour; HANDOVER_STORM_SEED=… repeats one
 	HANDOVER_STORM_SCALE=$${HANDOVER_STORM_SCALE:-20} cargo test --locked --test storm
 
-lint: ## check format, clippy and documentation; warnings are errors
+lint: deploy ## check format, clippy and documentation; warnings are errors
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --document-private-items
 
 deny: ## check licenses, sources, bans and advisories of what we depend on
 	@deploy/deny
+
+deploy: ## check what deploys it: Dockerfile, compose, Kubernetes, systemd
+	@deploy/check
 
 fuzz: ## run each fuzz target for a minute (needs nightly and cargo-fuzz; see fuzz/README.md)
 	cd fuzz && for target in request catalog spreadsheet deal; do \

@@ -32,6 +32,8 @@ pub struct Settings {
     pub limits: Limits,
     /// What is logged.
     pub log: Log,
+    /// Where spans go.
+    pub telemetry: Telemetry,
 }
 
 /// Which broker.
@@ -50,6 +52,23 @@ pub struct Log {
     pub filter: Option<String>,
     /// How they look.
     pub format: LogFormat,
+}
+
+/// Where spans go.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Telemetry {
+    /// By OTLP.
+    #[serde(default)]
+    pub otlp: Otlp,
+}
+
+/// Where spans go by OTLP.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Otlp {
+    /// The collector's address, without a path: `http://127.0.0.1:4318`.
+    pub endpoint: Option<String>,
 }
 
 /// How log lines look.
@@ -97,7 +116,7 @@ struct BrokerSection {
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-const SECTIONS: [&str; 6] = ["catalog", "database", "broker", "worker", "limits", "log"];
+const SECTIONS: [&str; 7] = ["catalog", "database", "broker", "worker", "limits", "log", "telemetry"];
 
 /// Reads the settings.
 pub fn load(file: Option<&Path>) -> Result<Settings> {
@@ -150,11 +169,15 @@ fn read(config: &Config, faults: &mut Faults) -> Option<Settings> {
     let worker: Option<worker::Settings> = section(config, "worker", faults);
     let limits: Option<Limits> = section(config, "limits", faults);
     let log: Option<Log> = section(config, "log", faults);
+    let telemetry: Option<Telemetry> = section(config, "telemetry", faults);
     if let Some(limits) = &limits {
         check_limits(limits, faults);
     }
     if let Some(worker) = &worker {
         check_worker(worker, faults);
+    }
+    if let Some(telemetry) = &telemetry {
+        check_telemetry(telemetry, faults);
     }
     Some(Settings {
         catalog: catalog?,
@@ -163,6 +186,7 @@ fn read(config: &Config, faults: &mut Faults) -> Option<Settings> {
         worker: worker?,
         limits: limits?,
         log: log?,
+        telemetry: telemetry?,
     })
 }
 
@@ -294,6 +318,14 @@ fn check_tls(section: &BrokerSection, faults: &mut Faults) -> TlsFiles {
     TlsFiles { authority: ca_file.clone(), identity: cert_file.clone().zip(key_file.clone()) }
 }
 
+fn check_telemetry(telemetry: &Telemetry, faults: &mut Faults) {
+    let is_address =
+        |url: &str| url::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    if telemetry.otlp.endpoint.as_deref().is_some_and(|url| !is_address(url)) {
+        faults.add("`telemetry.otlp.endpoint` is an address of the form http://host:4318 or https://host:4318".into());
+    }
+}
+
 struct Faults(Vec<String>);
 
 impl Faults {
@@ -324,13 +356,13 @@ mod tests {
 
     #[test]
     fn all_faults_are_told_at_once() {
-        let wrong = "colour = 1\n[database]\nurl = \"mysql://x\"\n[broker]\nurl = \"http://x\"\n[limits]\nwindow = 0\n[worker]\ngrace = \"soon\"\n";
+        let wrong = "colour = 1\n[database]\nurl = \"mysql://x\"\n[broker]\nurl = \"http://x\"\n[limits]\nwindow = 0\n[worker]\ngrace = \"soon\"\n[telemetry.otlp]\nendpoint = \"collector\"\n";
         let sources = [DEFAULTS, wrong].map(|text| File::from_str(text, FileFormat::Toml));
         let config = sources.into_iter().fold(Config::builder(), |builder, source| builder.add_source(source));
         let mut faults = Faults(Vec::new());
         read(&config.build().expect("TOML"), &mut faults);
         let all = faults.all();
-        for part in ["colour", "database.url", "broker.url", "limits.window", "[worker]"] {
+        for part in ["colour", "database.url", "broker.url", "limits.window", "[worker]", "telemetry.otlp.endpoint"] {
             assert!(all.contains(part), "{part} is missing in: {all}");
         }
     }

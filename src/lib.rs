@@ -11,6 +11,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`retry`] | trying again: pauses, with jitter |
+//! | [`trace`] | spans along a job, and the trace context that messages carry |
 //! | [`contract`] | the outside's words: requests, events, certificates, ids |
 //! | [`catalog`] | which tables point at users, and what becomes of each: data, not code |
 //! | [`job`] | the states of a job and the one table of transitions; steps; reasons for a refusal |
@@ -19,7 +20,7 @@
 //! | [`broker`] | where messages come from and go to: RabbitMQ, or the outbox table itself |
 //! | [`stages`] | planner, orders, cutter, mover, finalizer, undo, relay, sweeper: one transaction each |
 //! | [`worker`] | runs the stages: consumes, retries, settles, drains |
-//! | [`config`], [`telemetry`] | settings and logs |
+//! | [`config`], [`telemetry`] | settings; logs, and the export of spans |
 //! | [`cli`] | a file a command |
 //!
 //! # How a request flows
@@ -61,6 +62,7 @@
 //! * Mover and finalizer share the queue of steps, so a worker that runs one of them runs both ([`worker::Role`]).
 
 pub mod retry;
+pub mod trace;
 pub mod contract;
 pub mod catalog;
 pub mod job;

@@ -1,5 +1,7 @@
-//! Logs: text for people on a terminal, JSON otherwise, always on standard error. What comes from outside stands in them
+//! Logs, and where spans go. Logs are text for people on a terminal, JSON otherwise, always on standard error. What comes from outside stands in them
 //! with its hidden characters spelled out, so that nobody's name writes a line of the log.
+
+pub mod otlp;
 
 use std::fmt::{self, Debug};
 use std::io::{self, IsTerminal};

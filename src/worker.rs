@@ -4,6 +4,7 @@
 //! [`Role`] is the list of what a worker can run.
 
 pub mod pace;
+mod spans;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use crate::stages::relay::Carried;
 use crate::stages::{Context, Outcome, Reason, cutter, due, finalizer, mover, now, planner, relay, sweeper};
 use crate::store::ledger::outbox::Letter;
 use crate::store::{Cause, Error};
+use crate::trace::Span;
 
 /// What a worker runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, clap::ValueEnum)]
@@ -67,7 +69,8 @@ pub struct Settings {
     pub grace: Duration,
 }
 
-/// Runs the roles until `shutdown`, then stops taking, finishes what it holds and returns.
+/// Runs the roles until `shutdown`, then stops taking, finishes what it holds and returns. `shutdown` is first asked once
+/// everything runs.
 pub async fn run(
     context: Context,
     broker: Arc<dyn Broker>,
@@ -151,15 +154,17 @@ impl Worker {
             {
                 incoming.push(more);
             }
-            let messages: Vec<planner::Message> = (incoming.iter())
-                .map(|incoming| planner::Message {
+            let spans: Vec<Span> =
+                incoming.iter().map(|incoming| spans::of_request(self.broker.as_ref(), incoming)).collect();
+            let messages: Vec<planner::Message> = (incoming.iter().zip(&spans))
+                .map(|(incoming, span)| planner::Message {
                     body: incoming.body.clone(),
-                    traceparent: incoming.headers.get("traceparent").cloned(),
+                    traceparent: spans::context(span, incoming),
                 })
                 .collect();
             let outcomes = self.take_requests(&messages).await;
-            for (incoming, outcome) in incoming.into_iter().zip(outcomes) {
-                self.settle(incoming, outcome).await;
+            for ((incoming, outcome), span) in incoming.into_iter().zip(outcomes).zip(spans) {
+                self.settle(incoming, outcome, span).await;
             }
         }
         consumer.stop().await;
@@ -168,9 +173,11 @@ impl Worker {
     /// Cutting, moving and finalizing: one step at a time.
     async fn step(self, mut consumer: Box<dyn Consumer>) {
         while let Some(incoming) = self.next(&mut consumer).await {
+            let step = serde_json::from_slice::<Step>(&incoming.body);
+            let mut span = spans::of_step(self.broker.as_ref(), &incoming, step.as_ref().ok());
             let mut worked = Duration::ZERO;
-            let outcome = match serde_json::from_slice::<Step>(&incoming.body) {
-                Ok(step) => self.take_step(step, &mut worked).await,
+            let outcome = match step {
+                Ok(step) => self.take_step(step, &mut worked, &mut span).await,
                 Err(error) => Outcome::Park(Reason {
                     code: "not_a_step".into(),
                     path: None,
@@ -178,7 +185,7 @@ impl Worker {
                     attempts: 1,
                 }),
             };
-            self.settle(incoming, outcome).await;
+            self.settle(incoming, outcome, span).await;
             self.throttle.rest(worked, &self.stop).await;
         }
         consumer.stop().await;
@@ -203,7 +210,7 @@ impl Worker {
     }
 
     /// Takes a step; tells how long it worked, where that is work to rest from: what ends a job does not wait.
-    async fn take_step(&self, step: Step, worked: &mut Duration) -> Outcome {
+    async fn take_step(&self, step: Step, worked: &mut Duration, span: &mut Span) -> Outcome {
         let mut retries = Pauses::RECONNECT.start("taking a step");
         let error = loop {
             let began = Instant::now();
@@ -224,6 +231,7 @@ impl Worker {
             tracing::debug!(job = %step.job_id, step = ?step.step, "somebody else was faster");
             return Outcome::Done;
         }
+        span.failed("step_failed");
         tracing::error!(job = %step.job_id, step = ?step.step, %error, "a step fails for good: its job needs attention");
         self.stop_job(step, &error).await
     }
@@ -334,9 +342,10 @@ impl Worker {
     }
 
     /// Acknowledges a message whose outcome is committed; parks one that cannot be taken, and only then acknowledges it.
-    async fn settle(&self, incoming: Incoming, outcome: Outcome) {
+    async fn settle(&self, incoming: Incoming, outcome: Outcome, mut span: Span) {
         if let Outcome::Park(reason) = outcome {
             tracing::warn!(code = reason.code, path = reason.path, detail = reason.detail, "a message is parked");
+            span.failed(&reason.code);
             self.park(parked(&incoming, &reason)).await;
         }
         if let Err(error) = incoming.receipt.ack().await {

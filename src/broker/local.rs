@@ -14,6 +14,7 @@ use super::{Broker, BrokerError, Channel, Consumer, Incoming, Outgoing, Receipt}
 use crate::retry::Pauses;
 use crate::store::ledger::outbox::{self, Letter};
 use crate::store::{Error, Store};
+use crate::trace::Queue;
 
 /// The transaction that claims messages.
 const CLAIM: &str = "local_claim";
@@ -70,6 +71,10 @@ impl Broker for LocalBroker {
 
     fn health(&self) -> Result<(), String> {
         Ok(())
+    }
+
+    fn queue(&self, channel: Channel) -> Queue {
+        Queue { system: "handover", name: channel.name().into() }
     }
 
     async fn close(&self) {

@@ -14,6 +14,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::store::ledger::outbox::Letter;
+use crate::trace::Queue;
 
 /// The three queues, and the exchange that events leave by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -151,6 +152,8 @@ pub trait Broker: Send + Sync {
     fn needs_relay(&self) -> bool;
     /// Whether the broker is reachable now, with the reason where not.
     fn health(&self) -> Result<(), String>;
+    /// What traces call a queue.
+    fn queue(&self, channel: Channel) -> Queue;
     /// Closes connections; consumers end.
     async fn close(&self);
 }

@@ -8,8 +8,10 @@ mod catalog;
 mod demo;
 mod estimate;
 mod forget;
+mod health;
 mod jobs;
 mod migrate;
+mod notify;
 mod open;
 mod order;
 mod output;
@@ -48,6 +50,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Run the worker: all stages, or some.
     Run(run::Arguments),
+    /// Ask a worker whether it is ready: for health checks of images without a shell.
+    Health(health::Arguments),
     /// Bring the ledger up to date.
     Migrate(migrate::Arguments),
     /// Send requests to the queue.
@@ -134,6 +138,7 @@ async fn dispatch(command: Command, settings: Settings) -> Result<Ended> {
     match command {
         Command::Demo(arguments) => demo::run(arguments, settings).await,
         Command::Run(arguments) => run::run(arguments, settings).await,
+        Command::Health(arguments) => health::run(arguments).await,
         Command::Migrate(arguments) => migrate::run(arguments, settings).await,
         Command::Submit(arguments) => submit::run(arguments, settings).await,
         Command::Preview(arguments) => preview::run(arguments, settings).await,

@@ -8,10 +8,11 @@ use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::{Ended, open};
+use super::{Ended, notify, open};
 use crate::catalog::Rights;
 use crate::config::Settings;
 use crate::stages;
+use crate::telemetry::otlp;
 use crate::worker::{self, Role};
 
 #[derive(Debug, Args)]
@@ -63,12 +64,21 @@ pub async fn run(arguments: Arguments, settings: Settings) -> Result<Ended> {
 }
 
 async fn work(arguments: Arguments, settings: Settings, shutdown: impl Future<Output = ()>) -> Result<Ended> {
+    let export = otlp::start(&settings.telemetry.otlp)?;
+    let ended = serve(arguments, settings, shutdown).await;
+    if let Some(export) = export {
+        export.finish().await;
+    }
+    ended
+}
+
+async fn serve(arguments: Arguments, settings: Settings, shutdown: impl Future<Output = ()>) -> Result<Ended> {
     let store = open::ledger(&settings).await?;
     let context = open::context(&settings, store.clone()).await?;
     check_rights(&context).await?;
     let broker = open::broker(&settings, &store).await?;
     let roles = if arguments.stages.is_empty() { Role::ALL.to_vec() } else { arguments.stages };
-    worker::run(context, broker, &roles, settings.worker, shutdown).await?;
+    worker::run(context, broker, &roles, settings.worker, notify::until(shutdown)).await?;
     store.close().await;
     tracing::info!("the worker has stopped");
     Ok(Ended::Done)

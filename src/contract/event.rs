@@ -193,7 +193,7 @@ pub struct CloudEvent<T> {
     pub datacontenttype: String,
     /// The order of a job's events, from 1.
     pub sequence: i64,
-    /// W3C trace context of the request, where it brought one.
+    /// W3C trace context of the request: what it came with or, where traces are exported, the span of taking it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
     /// What is told.

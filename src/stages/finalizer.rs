@@ -122,7 +122,7 @@ pub async fn wake_waiting(session: &Session, job: &Job, now: OffsetDateTime) -> 
         return Ok(Vec::new());
     }
     let waiting = jobs::waiting_for(session, &[job.id]).await?;
-    Ok(waiting.into_iter().map(|waiting| letters::step_of(StepKind::Start, waiting, now)).collect())
+    Ok(waiting.iter().map(|waiting| letters::step(StepKind::Start, waiting, now)).collect())
 }
 
 /// Stops a job until a person decides; its event.

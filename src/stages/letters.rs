@@ -27,16 +27,6 @@ pub fn step(kind: StepKind, job: &Job, due: OffsetDateTime) -> Letter {
     letter
 }
 
-/// A step of a job that is known by its id alone.
-pub fn step_of(kind: StepKind, job: Uuid, now: OffsetDateTime) -> Letter {
-    let step = Step { step: kind, job_id: JobId(job) };
-    let body = serde_json::to_vec(&step).unwrap_or_default();
-    let mut letter = letter(Channel::Steps, Uuid::new_v4(), kind.routing_key(), "application/json", body);
-    letter.due_at = now;
-    letter.job_id = Some(job);
-    letter
-}
-
 /// The event of a transition that is no completion. Counts the job's sequence up.
 pub fn news(job: &mut Job, change: Change, reasons: Vec<Rejection>, now: OffsetDateTime) -> Letter {
     let kind = EventType::of(kind_of(job), change);

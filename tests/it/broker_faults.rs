@@ -8,6 +8,7 @@ use handover::broker::amqp::{AmqpBroker, AmqpSettings};
 use handover::broker::{Broker, BrokerError, Channel, Consumer, Outgoing};
 use handover::contract::JobId;
 use handover::job::State;
+use handover::trace::Queue;
 use handover::worker::Role;
 
 use crate::support::process::on;
@@ -134,6 +135,10 @@ impl Broker for Away {
 
     fn health(&self) -> Result<(), String> {
         Err("away".into())
+    }
+
+    fn queue(&self, channel: Channel) -> Queue {
+        Queue { system: "away", name: channel.name().into() }
     }
 
     async fn close(&self) {}

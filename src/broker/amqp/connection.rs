@@ -181,9 +181,28 @@ async fn dial_again(settings: &AmqpSettings, role: Role, health: &Health, retrie
     }
 }
 
-/// Opens a connection. The only place that does.
+/// Opens a connection to the first of the addresses that lets us in, from any of them on: workers spread over the nodes of a
+/// cluster, and leave one that is away.
 async fn dial(settings: &AmqpSettings, role: Role) -> Result<Live, BrokerError> {
-    let uri = address(settings)?;
+    let mut addresses = addresses(settings)?;
+    let first = uuid::Uuid::new_v4().as_u128() % addresses.len() as u128;
+    addresses.rotate_left(first as usize);
+    let mut failure = None;
+    for uri in addresses {
+        match dial_one(settings, role, uri).await {
+            Ok(live) => return Ok(live),
+            // What a person has to mend is told rather than that another node is away.
+            Err(error) => match failure {
+                Some(BrokerError::Configuration(_)) => {}
+                _ => failure = Some(error),
+            },
+        }
+    }
+    Err(failure.unwrap_or_else(|| BrokerError::Configuration("`broker.url` holds no address".into())))
+}
+
+/// Opens a connection. The only place that does.
+async fn dial_one(settings: &AmqpSettings, role: Role, uri: AMQPUri) -> Result<Live, BrokerError> {
     let place = shown(&uri);
     let user = uri.authority.userinfo.username.clone();
     let limit = settings.connect_timeout;
@@ -243,16 +262,23 @@ fn not_connected(place: &str, user: &str, error: &lapin::Error) -> BrokerError {
     }
 }
 
-/// The address in the settings, with the heartbeat. No error repeats the URL: it holds a password.
-fn address(settings: &AmqpSettings) -> Result<AMQPUri, BrokerError> {
+/// The addresses in the settings: one, or those of a cluster's nodes with commas between them. A password may hold a comma,
+/// so that only one before another scheme counts.
+fn addresses(settings: &AmqpSettings) -> Result<Vec<AMQPUri>, BrokerError> {
+    let url = settings.url.replace(", amqp", ",amqp").replace(",amqp", "\namqp");
+    url.lines().map(|url| address(url.trim(), settings)).collect()
+}
+
+/// An address, with the heartbeat. No error repeats the URL: it holds a password.
+fn address(text: &str, settings: &AmqpSettings) -> Result<AMQPUri, BrokerError> {
     let wrong = |why: &dyn std::fmt::Display| {
         BrokerError::Configuration(format!(
             "`broker.url` is not an address of the form amqp://user:password@host:port/virtual-host: {why}"
         ))
     };
-    let url = url::Url::parse(&settings.url).map_err(|error| wrong(&error))?;
+    let url = url::Url::parse(text).map_err(|error| wrong(&error))?;
     let mut uri: AMQPUri = match url.scheme() {
-        "amqp" | "amqps" if url.has_host() => settings.url.parse().map_err(|_| wrong(&"it cannot be read"))?,
+        "amqp" | "amqps" if url.has_host() => text.parse().map_err(|_| wrong(&"it cannot be read"))?,
         _ => return Err(wrong(&"it begins otherwise")),
     };
     // lapin takes an IPv6 address for `localhost`.
@@ -297,7 +323,18 @@ mod tests {
     use super::*;
 
     fn parsed(url: &str) -> Result<AMQPUri, BrokerError> {
-        address(&AmqpSettings::new(url, "handover"))
+        address(url, &AmqpSettings::new(url, "handover"))
+    }
+
+    #[test]
+    fn a_clusters_addresses_stand_behind_one_another_and_a_password_may_hold_a_comma() {
+        let url = "amqp://me:se,cret@a:1/x,amqps://me:secret@b/x, amqp://c";
+        let read = addresses(&AmqpSettings::new(url, "handover")).expect("addresses");
+        let shown: Vec<String> = read.iter().map(shown).collect();
+        assert_eq!(shown, ["amqp://a:1/x", "amqps://b:5671/x", "amqp://c:5672"]);
+        assert_eq!(read[0].authority.userinfo.password, "se,cret");
+        let error = addresses(&AmqpSettings::new("amqp://a,amqp:secret", "handover")).expect_err("a fault").to_string();
+        assert!(error.contains("broker.url") && !error.contains("secret"), "{error}");
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! | `publisher` | batches out, with confirms and returns |
 //! | `consumer` | messages in, and their receipts |
 //! | `message` | our messages as AMQP properties, and back |
+//! | `spans` | the spans of what is published |
 //! | `fault` | what RabbitMQ and lapin say, as a [`BrokerError`] |
 //! | `health` | whether it works just now, and why not |
 //!
@@ -22,6 +23,7 @@ mod fault;
 mod health;
 mod message;
 mod publisher;
+mod spans;
 mod tls;
 mod topology;
 
@@ -33,6 +35,7 @@ use async_trait::async_trait;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{Broker, BrokerError, Channel, Consumer, Outgoing};
+use crate::trace::Queue;
 use connection::Link;
 use consumer::AmqpConsumer;
 use health::{Health, Role};
@@ -40,10 +43,14 @@ use publisher::Publisher;
 pub use tls::TlsFiles;
 use topology::Topology;
 
+/// What traces call it.
+const SYSTEM: &str = "rabbitmq";
+
 /// Where the broker is, and how long to wait for it.
 #[derive(Clone)]
 pub struct AmqpSettings {
-    /// `amqp://user:password@host:port/virtual-host`, or `amqps://`. Without a virtual host, or with an empty one: `/`.
+    /// `amqp://user:password@host:port/virtual-host`, or `amqps://`; of a cluster several, with commas between.
+    /// Without a virtual host, or with an empty one: `/`.
     pub url: String,
     /// For `amqps`.
     pub tls: TlsFiles,
@@ -146,6 +153,10 @@ impl Broker for AmqpBroker {
 
     fn health(&self) -> Result<(), String> {
         self.health.check()
+    }
+
+    fn queue(&self, channel: Channel) -> Queue {
+        Queue { system: SYSTEM, name: self.topology.queue(channel) }
     }
 
     async fn close(&self) {

@@ -20,7 +20,8 @@ use super::connection::{Link, Live};
 use super::fault::{self, code};
 use super::health::Health;
 use super::topology::Topology;
-use super::{AmqpSettings, BrokerError, Channel, Outgoing, message};
+use super::{AmqpSettings, BrokerError, Channel, Outgoing, message, spans};
+use crate::trace::{self, Span};
 
 /// Batches under way at a time; a further one waits for its turn within its time limit.
 const LANES: usize = 8;
@@ -48,6 +49,17 @@ impl Publisher {
 
     /// One result for each message, in their order, within the time limit.
     pub(super) async fn publish(&self, messages: &[Outgoing]) -> Vec<Result<(), BrokerError>> {
+        if !trace::is_on() {
+            return self.publish_all(messages).await;
+        }
+        let traced = messages.iter().map(|message| spans::of(&self.0.topology, message));
+        let (spans, messages): (Vec<Span>, Vec<Outgoing>) = traced.unzip();
+        let results = self.publish_all(&messages).await;
+        spans.into_iter().zip(&results).for_each(|(span, result)| spans::end(span, result));
+        results
+    }
+
+    async fn publish_all(&self, messages: &[Outgoing]) -> Vec<Result<(), BrokerError>> {
         let deadline = Instant::now() + self.0.limit;
         let mut fates = self.0.clone().send(messages, deadline).await;
         // RabbitMQ closes the channel over a message it objects to, and does not say over which.

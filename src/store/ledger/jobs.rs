@@ -158,10 +158,10 @@ async fn lock_some(session: &Session, mut find: sea_orm::Select<jobs::Entity>) -
 }
 
 /// The jobs that wait for one of these.
-pub async fn waiting_for(session: &Session, ids: &[Uuid]) -> Result<Vec<Uuid>> {
+pub async fn waiting_for(session: &Session, ids: &[Uuid]) -> Result<Vec<Job>> {
     let find = jobs::Entity::find().filter(jobs::Column::WaitFor.is_in(ids.iter().copied()));
-    let find = find.filter(jobs::Column::State.eq(State::Scheduled.name())).select_only().column(jobs::Column::Id);
-    find.into_tuple().all(session).await.map_err(failed("looking for jobs that wait"))
+    let find = find.filter(jobs::Column::State.eq(State::Scheduled.name()));
+    find.all(session).await.map_err(failed("looking for jobs that wait"))
 }
 
 /// The successors of a job.

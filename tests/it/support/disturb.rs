@@ -9,6 +9,7 @@ use handover::broker::{Broker, BrokerError, Channel, Consumer, Incoming, Outgoin
 use handover::stages::STEPS;
 use handover::store::fault::{Point, Probe};
 use handover::store::{Cause, Error, Result};
+use handover::trace::Queue;
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -165,6 +166,10 @@ impl Broker for Disturbed {
 
     fn health(&self) -> std::result::Result<(), String> {
         self.inner.health()
+    }
+
+    fn queue(&self, channel: Channel) -> Queue {
+        self.inner.queue(channel)
     }
 
     async fn close(&self) {

@@ -1,6 +1,7 @@
 //! A world for each test: an application with its database, a broker, and a worker that can be started.
 
 pub mod broker;
+pub mod collector;
 pub mod database;
 pub mod snapshot;
 pub mod disturb;

@@ -85,8 +85,14 @@ impl WorkerProcess {
     }
 
     pub fn start_with_log(environment: &[(&str, &str)], log: impl Into<Stdio>) -> WorkerProcess {
+        WorkerProcess::start_stages(environment, &[], log)
+    }
+
+    /// Starts one that runs some stages only; all, where none is named.
+    pub fn start_stages(environment: &[(&str, &str)], stages: &[&str], log: impl Into<Stdio>) -> WorkerProcess {
+        let stages = stages.iter().map(|stage| format!("--stage={stage}")).collect::<Vec<_>>();
         let mut command = binary(environment, &["run"]);
-        command.stdout(Stdio::null()).stderr(log);
+        command.args(stages).stdout(Stdio::null()).stderr(log);
         WorkerProcess(Some(command.spawn().expect("the binary")))
     }
 

@@ -1,0 +1,72 @@
+//! `handover health`: asks a worker whether it is ready, for images without a program that could.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use clap::Args;
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+
+use super::Ended;
+
+/// How long a worker may take to answer.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// What an answer may hold.
+const LONGEST_ANSWER: usize = 64 * 1024;
+
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Where the worker listens.
+    #[arg(long, env = "HANDOVER_HTTP__LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:9464")]
+    listen: SocketAddr,
+    /// Ask only whether the process lives, not whether it can work.
+    #[arg(long)]
+    live: bool,
+}
+
+pub async fn run(arguments: Arguments) -> Result<Ended> {
+    let path = if arguments.live { "livez" } else { "readyz" };
+    let url = format!("http://{}/{path}", reachable(arguments.listen));
+    let asked = tokio::time::timeout(LIMIT, ask(&url)).await;
+    println!("{}", asked.with_context(|| format!("{url} does not answer within {LIMIT:?}"))??);
+    Ok(Ended::Done)
+}
+
+async fn ask(url: &str) -> Result<String> {
+    let client = Client::builder(TokioExecutor::new()).build_http::<Empty<&'static [u8]>>();
+    let answer = client.get(url.parse()?).await.with_context(|| format!("{url} does not answer"))?;
+    let status = answer.status();
+    let body = Limited::new(answer.into_body(), LONGEST_ANSWER).collect().await;
+    let body = body.map_err(|error| anyhow!("{url} breaks off: {error}"))?.to_bytes();
+    let body = String::from_utf8_lossy(&body).trim_end().to_owned();
+    match status.is_success() {
+        true => Ok(body),
+        false => bail!("{url} answers {status}: {body}"),
+    }
+}
+
+/// Who listens on every address is asked on the nearest one.
+fn reachable(listen: SocketAddr) -> SocketAddr {
+    let nearest = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(nearest, listen.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_listens_everywhere_is_asked_nearby() {
+        let near = |listen: &str| reachable(listen.parse().expect("an address")).to_string();
+        assert_eq!(near("0.0.0.0:9464"), "127.0.0.1:9464");
+        assert_eq!(near("[::]:80"), "[::1]:80");
+        assert_eq!(near("10.1.2.3:80"), "10.1.2.3:80");
+    }
+}

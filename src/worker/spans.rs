@@ -1,0 +1,55 @@
+//! The spans of messages that a worker takes.
+
+use crate::broker::{Broker, Incoming};
+use crate::contract::read_request;
+use crate::job::{Step, StepKind};
+use crate::trace::{self, Span, Subject, TRACEPARENT};
+
+/// Of a request.
+pub(super) fn of_request(broker: &dyn Broker, incoming: &Incoming) -> Span {
+    let mut span = of(broker, incoming, "plan");
+    if trace::is_on()
+        && let Ok(request) = read_request(&incoming.body)
+    {
+        span.about(request.job_id());
+    }
+    span
+}
+
+/// Of a step; none where what came is no step.
+pub(super) fn of_step(broker: &dyn Broker, incoming: &Incoming, step: Option<&Step>) -> Span {
+    let operation = match step.map(|step| step.step) {
+        Some(StepKind::Start) => "start",
+        Some(StepKind::Cut) => "cut",
+        Some(StepKind::Ticket) => "move",
+        Some(StepKind::Finalize) => "finalize",
+        Some(StepKind::Recount) => "recount",
+        None => "read",
+    };
+    let mut span = of(broker, incoming, operation);
+    if let Some(step) = step {
+        span.about(step.job_id);
+    }
+    span
+}
+
+/// The trace context that a request's job keeps: of its span, or what it came with.
+pub(super) fn context(span: &Span, incoming: &Incoming) -> Option<String> {
+    span.traceparent().or_else(|| trace::checked(incoming.headers.get(TRACEPARENT)?))
+}
+
+fn of(broker: &dyn Broker, incoming: &Incoming, operation: &'static str) -> Span {
+    if !trace::is_on() {
+        return Span::none();
+    }
+    let queue = broker.queue(incoming.channel);
+    let subject = Subject {
+        system: queue.system,
+        exchange: &incoming.exchange,
+        routing_key: &incoming.routing_key,
+        queue: Some(&queue.name),
+        id: incoming.id.as_deref(),
+        bytes: incoming.body.len(),
+    };
+    Span::of_work(operation, subject, incoming.headers.get(TRACEPARENT).map(String::as_str))
+}
