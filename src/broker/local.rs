@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use super::{Broker, BrokerError, Channel, Consumer, Incoming, Outgoing, Receipt};
+use super::{Broker, BrokerError, Channel, Consumer, Incoming, Outgoing, Receipt, ReplyMessage};
 use crate::retry::Pauses;
 use crate::store::ledger::outbox::{self, Letter};
 use crate::store::{Error, Store};
@@ -53,6 +53,10 @@ impl Broker for LocalBroker {
     async fn publish(&self, messages: &[Outgoing]) -> Vec<Result<(), BrokerError>> {
         let result = self.add(messages).await.map_err(|error| BrokerError::Outbox(error.to_string()));
         vec![result; messages.len()]
+    }
+
+    async fn reply(&self, replies: &[ReplyMessage]) -> Vec<Result<(), BrokerError>> {
+        vec![Ok(()); replies.len()]
     }
 
     async fn consume(&self, channel: Channel, prefetch: u16) -> Result<Box<dyn Consumer>, BrokerError> {
@@ -132,6 +136,8 @@ impl Feed {
             channel: self.channel,
             headers,
             content_type: Some(letter.content_type),
+            reply_to: None,
+            correlation_id: None,
             body: letter.body,
             receipt: Box::new(LocalReceipt { store: self.store.clone(), row: letter.id, _permit: permit }),
         }

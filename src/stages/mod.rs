@@ -34,6 +34,7 @@ pub mod mover;
 pub mod orders;
 pub mod planner;
 pub mod relay;
+pub mod reply;
 mod revert;
 mod start;
 pub mod sweeper;
@@ -51,6 +52,7 @@ use time::OffsetDateTime;
 use tokio::sync::RwLock;
 
 use crate::catalog::{Catalog, check};
+use crate::contract::{JobId, Rejection};
 use crate::store::ledger::catalogs;
 use crate::store::ledger::jobs::Job;
 use crate::store::{Error, Result, Session, Store, host};
@@ -195,8 +197,21 @@ pub fn now() -> OffsetDateTime {
 pub enum Outcome {
     /// Its effect is committed, or there was nothing to do.
     Done,
+    /// A request: what is answered to it is committed.
+    Answered(Answer),
     /// It is set aside, for a person.
     Park(Reason),
+}
+
+/// What is answered to a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// It makes this job.
+    Accepted(JobId),
+    /// It may not be done, for these reasons.
+    Rejected(JobId, Vec<Rejection>),
+    /// It came before: its job, and the outcome that the ledger has of it.
+    Duplicate(JobId, String),
 }
 
 /// Why a message is parked.

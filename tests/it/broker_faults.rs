@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use handover::broker::amqp::{AmqpBroker, AmqpSettings};
-use handover::broker::{Broker, BrokerError, Channel, Consumer, Outgoing};
+use handover::broker::{Broker, BrokerError, Channel, Consumer, Outgoing, ReplyMessage};
 use handover::contract::JobId;
 use handover::job::State;
 use handover::worker::Role;
@@ -122,6 +122,10 @@ impl Broker for Away {
     async fn publish(&self, messages: &[Outgoing]) -> Vec<Result<(), BrokerError>> {
         self.0.lock().expect("a lock").push(Instant::now());
         messages.iter().map(|_| Err(BrokerError::Unreachable("away".into()))).collect()
+    }
+
+    async fn reply(&self, replies: &[ReplyMessage]) -> Vec<Result<(), BrokerError>> {
+        replies.iter().map(|_| Err(BrokerError::Unreachable("away".into()))).collect()
     }
 
     async fn consume(&self, _: Channel, _: u16) -> Result<Box<dyn Consumer>, BrokerError> {

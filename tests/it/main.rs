@@ -24,6 +24,7 @@ mod pooled;
 mod previewed;
 mod property;
 mod recovery;
+mod replies;
 mod rules;
 mod rules_requests;
 mod scheduled;

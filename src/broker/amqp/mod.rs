@@ -32,7 +32,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{Broker, BrokerError, Channel, Consumer, Outgoing};
+use super::{Broker, BrokerError, Channel, Consumer, Outgoing, ReplyMessage};
 use connection::Link;
 use consumer::AmqpConsumer;
 use health::{Health, Role};
@@ -123,6 +123,10 @@ impl AmqpBroker {
 impl Broker for AmqpBroker {
     async fn publish(&self, messages: &[Outgoing]) -> Vec<Result<(), BrokerError>> {
         self.publisher.publish(messages).await
+    }
+
+    async fn reply(&self, replies: &[ReplyMessage]) -> Vec<Result<(), BrokerError>> {
+        self.publisher.reply(replies).await
     }
 
     async fn consume(&self, channel: Channel, prefetch: u16) -> Result<Box<dyn Consumer>, BrokerError> {

@@ -20,7 +20,7 @@ use super::connection::{Link, Live};
 use super::fault::{self, code};
 use super::health::Health;
 use super::topology::Topology;
-use super::{AmqpSettings, BrokerError, Channel, Outgoing, message};
+use super::{AmqpSettings, BrokerError, Channel, Outgoing, ReplyMessage, message};
 
 /// Batches under way at a time; a further one waits for its turn within its time limit.
 const LANES: usize = 8;
@@ -48,13 +48,22 @@ impl Publisher {
 
     /// One result for each message, in their order, within the time limit.
     pub(super) async fn publish(&self, messages: &[Outgoing]) -> Vec<Result<(), BrokerError>> {
+        self.send_all(messages, Shared::pack).await
+    }
+
+    /// As [`Publisher::publish`], for replies.
+    pub(super) async fn reply(&self, replies: &[ReplyMessage]) -> Vec<Result<(), BrokerError>> {
+        self.send_all(replies, Shared::pack_reply).await
+    }
+
+    async fn send_all<T: Sync>(&self, messages: &[T], pack: Pack<T>) -> Vec<Result<(), BrokerError>> {
         let deadline = Instant::now() + self.0.limit;
-        let mut fates = self.0.clone().send(messages, deadline).await;
+        let mut fates = self.0.clone().send(messages, pack, deadline).await;
         // RabbitMQ closes the channel over a message it objects to, and does not say over which.
         if messages.len() > 1 && fates.iter().any(|fate| matches!(fate, Fate::Accused(_))) {
             for (fate, message) in fates.iter_mut().zip(messages) {
                 if matches!(fate, Fate::Accused(_) | Fate::Failed(_)) {
-                    let alone = self.0.clone().send(std::slice::from_ref(message), deadline).await;
+                    let alone = self.0.clone().send(std::slice::from_ref(message), pack, deadline).await;
                     *fate = alone.into_iter().next().unwrap_or(Fate::Confirmed);
                 }
             }
@@ -62,6 +71,9 @@ impl Publisher {
         fates.into_iter().map(Fate::into_result).collect()
     }
 }
+
+/// Makes of a message what is sent.
+type Pack<T> = fn(&Shared, &T) -> Result<Parcel, BrokerError>;
 
 /// What became of one message.
 #[derive(Clone)]
@@ -110,19 +122,23 @@ struct Lane {
 }
 
 impl Shared {
-    async fn send(self: Arc<Shared>, messages: &[Outgoing], deadline: Instant) -> Vec<Fate> {
+    async fn send<T: Sync>(self: Arc<Shared>, messages: &[T], pack: Pack<T>, deadline: Instant) -> Vec<Fate> {
         let mut fates = vec![Fate::Confirmed; messages.len()];
         let mut parcels = Vec::with_capacity(messages.len());
+        // The places of those in what the caller handed in.
+        let mut indexes = Vec::with_capacity(messages.len());
         for (index, message) in messages.iter().enumerate() {
-            match self.pack(index, message) {
-                Ok(parcel) => parcels.push(parcel),
+            match pack(&self, message) {
+                Ok(parcel) => {
+                    parcels.push(parcel);
+                    indexes.push(index);
+                }
                 Err(error) => fates[index] = Fate::Failed(error),
             }
         }
         if parcels.is_empty() {
             return fates;
         }
-        let indexes: Vec<usize> = parcels.iter().map(|parcel| parcel.index).collect();
         let lane = timeout_at(deadline, self.lane()).await.unwrap_or(Err(BrokerError::TimedOut(self.limit)));
         let sent = match lane {
             Ok(lane) => {
@@ -139,10 +155,9 @@ impl Shared {
         fates
     }
 
-    fn pack(&self, index: usize, message: &Outgoing) -> Result<Parcel, BrokerError> {
+    fn pack(&self, message: &Outgoing) -> Result<Parcel, BrokerError> {
         let (exchange, routing_key) = self.topology.route(message.channel, &message.routing_key);
         Ok(Parcel {
-            index,
             id: message.id.to_string(),
             exchange: message::short("exchange", &exchange)?,
             routing_key: message::short("routing key", &routing_key)?,
@@ -150,6 +165,22 @@ impl Shared {
             mandatory: message.channel != Channel::Events,
             properties: message::properties(message)?,
             body: message.body.clone(),
+        })
+    }
+
+    /// Through the default exchange, which leads to the queue of that name. Ours are not open to whoever may send requests.
+    fn pack_reply(&self, reply: &ReplyMessage) -> Result<Parcel, BrokerError> {
+        if self.topology.is_ours(&reply.to) {
+            return Err(BrokerError::Refused(format!("`{}` is a queue of Handover's own", reply.to)));
+        }
+        let id = uuid::Uuid::new_v4().to_string();
+        Ok(Parcel {
+            properties: message::reply_properties(reply, &id)?,
+            id,
+            exchange: ShortString::default(),
+            routing_key: message::short("reply_to", &reply.to)?,
+            mandatory: false,
+            body: reply.body.clone(),
         })
     }
 
@@ -267,8 +298,6 @@ impl Shared {
 
 /// A message as it is sent.
 struct Parcel {
-    /// Its place in what the caller handed in.
-    index: usize,
     id: String,
     exchange: ShortString,
     routing_key: ShortString,

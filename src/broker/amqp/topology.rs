@@ -48,6 +48,11 @@ impl Topology {
         format!("{}.{}", self.exchange, channel.name())
     }
 
+    /// Whether a queue is one of ours, by its name.
+    pub(super) fn is_ours(&self, queue: &str) -> bool {
+        [Channel::Requests, Channel::Steps, Channel::Dead].into_iter().any(|channel| self.queue(channel) == queue)
+    }
+
     /// Declares everything, within the time limit, and tells [`Health`] whether it is right.
     pub(super) async fn declare(&self, live: &Live, limit: Duration) -> Result<(), BrokerError> {
         let declared = tokio::time::timeout(limit, self.declare_all(live)).await;
