@@ -1,6 +1,8 @@
 //! The embedded default: no broker. The outbox table itself is the queue; a message is claimed by a lease and deleted when
 //! it is acknowledged. Parked messages and events stay in the table, where they can be read.
 
+mod dead;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +12,8 @@ use time::OffsetDateTime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use super::{Broker, BrokerError, Channel, Consumer, Incoming, Outgoing, Receipt, ReplyMessage};
+use self::dead::LocalDead;
+use super::{Broker, BrokerError, Channel, Consumer, DeadQueue, Incoming, Outgoing, Receipt, ReplyMessage};
 use crate::retry::Pauses;
 use crate::store::ledger::outbox::{self, Letter};
 use crate::store::{Error, Store};
@@ -66,6 +69,10 @@ impl Broker for LocalBroker {
         let feed = Feed { store: self.store.clone(), channel, free: Arc::new(Semaphore::new(prefetch)), sender };
         tokio::spawn(stop.clone().run_until_cancelled_owned(feed.run()));
         Ok(Box::new(LocalConsumer { receiver, stop }))
+    }
+
+    async fn dead(&self) -> Result<Box<dyn DeadQueue>, BrokerError> {
+        Ok(Box::new(LocalDead::new(self.store.clone())))
     }
 
     fn needs_relay(&self) -> bool {

@@ -5,6 +5,7 @@
 //! nothing, so the trait promises little: what was published was confirmed, and what was not acknowledged comes again.
 
 pub mod amqp;
+mod dead;
 pub mod local;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use async_trait::async_trait;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+pub use self::dead::{DeadLetter, DeadQueue, REPLAYED_AT, REPLAYS};
 use crate::store::ledger::outbox::Letter;
 
 /// The three queues, and the exchange that events leave by.
@@ -171,6 +173,8 @@ pub trait Broker: Send + Sync {
     async fn reply(&self, replies: &[ReplyMessage]) -> Vec<Result<(), BrokerError>>;
     /// Starts to take messages of a queue, at most `prefetch` unsettled at a time.
     async fn consume(&self, channel: Channel, prefetch: u16) -> Result<Box<dyn Consumer>, BrokerError>;
+    /// The dead queue, to look through.
+    async fn dead(&self) -> Result<Box<dyn DeadQueue>, BrokerError>;
     /// Whether outbox rows must be carried to this broker by the relay (the embedded one reads them where they are).
     fn needs_relay(&self) -> bool;
     /// Whether the broker is reachable now, with the reason where not.

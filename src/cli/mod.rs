@@ -5,7 +5,9 @@
 mod audit;
 pub mod bulk;
 mod catalog;
+mod dead;
 mod demo;
+mod doctor;
 mod forget;
 mod jobs;
 mod migrate;
@@ -79,6 +81,10 @@ enum Command {
     Users(users::Arguments),
     /// Look at the catalog.
     Catalog(catalog::Arguments),
+    /// Look through the messages that were set aside, send them back or drop them.
+    Dead(dead::Arguments),
+    /// Look at everything that a worker needs, and say what to do about each fault.
+    Doctor(doctor::Arguments),
     /// Print the JSON Schema of requests or events.
     Schema(schema::Arguments),
 }
@@ -149,6 +155,8 @@ async fn dispatch(command: Command, settings: Settings) -> Result<Ended> {
         Command::Forget(arguments) => forget::run(arguments, settings).await,
         Command::Users(arguments) => users::run(arguments, settings).await,
         Command::Catalog(arguments) => catalog::run(arguments, settings).await,
+        Command::Dead(arguments) => dead::run(arguments, settings).await,
+        Command::Doctor(arguments) => doctor::run(arguments, settings).await,
         Command::Schema(arguments) => schema::run(arguments),
     }
 }

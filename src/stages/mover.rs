@@ -242,6 +242,7 @@ async fn give_up(context: &Context, id: JobId, failed: &Chunk, error: &Error) ->
         return session.commit().await;
     }
     chunk.attempts += 1;
+    let attempt = chunk.attempts;
     chunk.error = Some(error.to_string());
     let mut due = now;
     // Rows without bounds, one of which is refused, would be picked by every chunk: it is to be set aside first.
@@ -254,9 +255,19 @@ async fn give_up(context: &Context, id: JobId, failed: &Chunk, error: &Error) ->
         tracing::error!(job = %id, chunk = number, attempts = chunk.attempts, %error, "a chunk is given up");
         chunk.state = chunks::FAILED.into();
     }
+    audit::append(&session, vec![attempt_failed(&job, number, attempt, error)]).await?;
     chunks::update(&session, chunk).await?;
     outbox::insert(&session, vec![letters::step(StepKind::Ticket, &job, due)]).await?;
     session.commit().await
+}
+
+/// What the audit trail keeps of a failed attempt: the chunk itself forgets it once it is closed.
+fn attempt_failed(job: &Job, chunk: i32, attempt: i32, error: &Error) -> audit::Entry {
+    let told = serde_json::json!([{
+        "code": "attempt_failed", "message": error.to_string(), "mend": "", "chunk": chunk, "attempt": attempt,
+    }]);
+    let action = audit::CHUNK_FAILED.into();
+    audit::Entry { actor: "handover".into(), action, detail: Some(told), ..super::writing::audit_entry(job) }
 }
 
 /// Stops a job that cannot go on, such as one whose successors are gone: what was moved stays moved, and a person decides.

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::broker::{Channel, Incoming, Outgoing};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::broker::{Channel, Incoming, Outgoing, REPLAYED_AT, REPLAYS};
 use crate::stages::{Reason, now};
 
 /// Longest text of a reason in a header, in characters: a reason may quote what is wrong, at any length.
@@ -15,7 +18,7 @@ const MOST_KEPT_HEADERS: usize = 32 * 1024;
 /// A message as it is parked: its body untouched, its origin and the reason in headers.
 pub(super) fn parked(incoming: &Incoming, reason: &Reason) -> Outgoing {
     let mut headers = kept_headers(&incoming.headers);
-    let time = now().format(&time::format_description::well_known::Rfc3339).unwrap_or_default();
+    let time = now().format(&Rfc3339).unwrap_or_default();
     let ours = [
         ("x-handover-reason", Some(reason.code.clone())),
         ("x-handover-path", reason.path.as_deref().map(shortened)),
@@ -29,6 +32,7 @@ pub(super) fn parked(incoming: &Incoming, reason: &Reason) -> Outgoing {
         ("x-handover-correlation-id", incoming.correlation_id.clone()),
         ("x-handover-parked-at", Some(time)),
     ];
+    headers.extend(replayed(&incoming.headers));
     headers.extend(ours.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
     Outgoing {
         id: uuid::Uuid::new_v4(),
@@ -38,6 +42,15 @@ pub(super) fn parked(incoming: &Incoming, reason: &Reason) -> Outgoing {
         headers,
         body: incoming.body.clone(),
     }
+}
+
+/// That a message was sent back from the dead queue, and how often: only what can be that is believed.
+fn replayed(headers: &BTreeMap<String, String>) -> Vec<(String, String)> {
+    let count = headers.get(REPLAYS).filter(|count| count.parse::<u32>().is_ok());
+    let time = |at: &&String| OffsetDateTime::parse(at, &Rfc3339).is_ok();
+    let at = headers.get(REPLAYED_AT).filter(time);
+    let marks = [(REPLAYS, count), (REPLAYED_AT, at)];
+    marks.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.clone()))).collect()
 }
 
 /// Whoever sent it may have written anything into them, but nothing in our name.

@@ -12,6 +12,7 @@ mod catalog;
 mod cli;
 mod concurrency;
 mod database_faults;
+mod dead;
 mod forget;
 mod grants;
 mod hostile;

@@ -103,7 +103,7 @@ impl Live {
         self.socket.cut();
     }
 
-    async fn close(&self) {
+    pub(super) async fn close(&self) {
         if !self.is_blocked() {
             // Without an answer it ends all the same.
             let _ = tokio::time::timeout(GOODBYE, self.connection.close(200, "goodbye".into())).await;
@@ -182,7 +182,7 @@ async fn dial_again(settings: &AmqpSettings, role: Role, health: &Health, retrie
 }
 
 /// Opens a connection. The only place that does.
-async fn dial(settings: &AmqpSettings, role: Role) -> Result<Live, BrokerError> {
+pub(super) async fn dial(settings: &AmqpSettings, role: Role) -> Result<Live, BrokerError> {
     let uri = address(settings)?;
     let place = shown(&uri);
     let user = uri.authority.userinfo.username.clone();

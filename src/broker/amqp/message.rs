@@ -10,7 +10,7 @@ use lapin::types::{AMQPValue, DecimalValue, FieldTable, ShortString};
 use super::{BrokerError, Outgoing, ReplyMessage};
 
 /// AMQP's delivery mode of a message that outlives a restart of the broker.
-const PERSISTENT: u8 = 2;
+pub(super) const PERSISTENT: u8 = 2;
 
 /// All properties travel in one frame, and RabbitMQ ends the connection over one that is too large (131,072 bytes by
 /// default). So a message with more is refused here, alone.

@@ -7,9 +7,11 @@
 //! | `topology` | exchanges, queues and bindings: their names, their arguments, declaring them |
 //! | `publisher` | batches out, with confirms and returns |
 //! | `consumer` | messages in, and their receipts |
+//! | `dead` | the dead queue, to look through |
 //! | `message` | our messages as AMQP properties, and back |
 //! | `fault` | what RabbitMQ and lapin say, as a [`BrokerError`] |
 //! | `health` | whether it works just now, and why not |
+//! | `inspect` | a look at what stands on the broker, which changes nothing |
 //!
 //! There are two connections, because RabbitMQ stops reading from a connection that publishes when memory or disk run
 //! short, and acknowledgements must still get through. Each has a supervisor that opens a new one when it ends; who
@@ -18,8 +20,10 @@
 
 mod connection;
 mod consumer;
+mod dead;
 mod fault;
 mod health;
+mod inspect;
 mod message;
 mod publisher;
 mod tls;
@@ -32,10 +36,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{Broker, BrokerError, Channel, Consumer, Outgoing, ReplyMessage};
+use super::{Broker, BrokerError, Channel, Consumer, DeadQueue, Outgoing, ReplyMessage};
 use connection::Link;
 use consumer::AmqpConsumer;
+use dead::AmqpDead;
 use health::{Health, Role};
+pub use inspect::{Found, Standing, inspect};
 use publisher::Publisher;
 pub use tls::TlsFiles;
 use topology::Topology;
@@ -142,6 +148,12 @@ impl Broker for AmqpBroker {
             &self.settings,
             self.closing.child_token(),
         )))
+    }
+
+    async fn dead(&self) -> Result<Box<dyn DeadQueue>, BrokerError> {
+        let live = self.consuming.current()?;
+        let (topology, publisher) = (self.topology.clone(), self.publisher.clone());
+        Ok(Box::new(AmqpDead::open(&live, topology, publisher, self.settings.publish_timeout).await?))
     }
 
     fn needs_relay(&self) -> bool {

@@ -32,6 +32,7 @@ const WINDOW: usize = 256;
 const LAST_LOOK: Duration = Duration::from_millis(50);
 
 /// See the module.
+#[derive(Clone)]
 pub(super) struct Publisher(Arc<Shared>);
 
 impl Publisher {
@@ -56,6 +57,11 @@ impl Publisher {
         self.send_all(replies, Shared::pack_reply).await
     }
 
+    /// As [`Publisher::publish`], for what goes back to a queue; what cannot go back stands there as its error.
+    pub(super) async fn send_back(&self, backs: &[Result<Back, BrokerError>]) -> Vec<Result<(), BrokerError>> {
+        self.send_all(backs, Shared::pack_back).await
+    }
+
     async fn send_all<T: Sync>(&self, messages: &[T], pack: Pack<T>) -> Vec<Result<(), BrokerError>> {
         let deadline = Instant::now() + self.0.limit;
         let mut fates = self.0.clone().send(messages, pack, deadline).await;
@@ -70,6 +76,13 @@ impl Publisher {
         }
         fates.into_iter().map(Fate::into_result).collect()
     }
+}
+
+/// A message that goes back to a queue as it was.
+pub(super) struct Back {
+    pub(super) queue: String,
+    pub(super) properties: BasicProperties,
+    pub(super) body: Vec<u8>,
 }
 
 /// Makes of a message what is sent.
@@ -181,6 +194,20 @@ impl Shared {
             routing_key: message::short("reply_to", &reply.to)?,
             mandatory: false,
             body: reply.body.clone(),
+        })
+    }
+
+    /// To its queue alone: others that are bound where it was published first have had it.
+    fn pack_back(&self, back: &Result<Back, BrokerError>) -> Result<Parcel, BrokerError> {
+        let back = back.as_ref().map_err(Clone::clone)?;
+        let id = back.properties.message_id().as_ref().map(ToString::to_string);
+        Ok(Parcel {
+            id: id.unwrap_or_default(),
+            exchange: ShortString::default(),
+            routing_key: message::short("queue's name", &back.queue)?,
+            mandatory: true,
+            properties: back.properties.clone(),
+            body: back.body.clone(),
         })
     }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use handover::broker::{Broker, BrokerError, Channel, Consumer, Incoming, Outgoing, Receipt, ReplyMessage};
+use handover::broker::{Broker, BrokerError, Channel, Consumer, DeadQueue, Incoming, Outgoing, Receipt, ReplyMessage};
 use handover::stages::STEPS;
 use handover::store::fault::{Point, Probe};
 use handover::store::{Cause, Error, Result};
@@ -161,6 +161,10 @@ impl Broker for Disturbed {
         let inner = self.inner.consume(channel, prefetch).await?;
         let consumer = DisturbedConsumer { inner, how: self.how, notes: self.notes.clone(), again: VecDeque::new() };
         Ok(Box::new(consumer))
+    }
+
+    async fn dead(&self) -> std::result::Result<Box<dyn DeadQueue>, BrokerError> {
+        self.inner.dead().await
     }
 
     fn needs_relay(&self) -> bool {
