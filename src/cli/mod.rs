@@ -85,7 +85,7 @@ enum Command {
     Dead(dead::Arguments),
     /// Look at everything that a worker needs, and say what to do about each fault.
     Doctor(doctor::Arguments),
-    /// Print the JSON Schema of requests or events.
+    /// Print the contract: the JSON Schema of requests, replies, events or catalogs, or the AsyncAPI document.
     Schema(schema::Arguments),
 }
 
@@ -157,6 +157,6 @@ async fn dispatch(command: Command, settings: Settings) -> Result<Ended> {
         Command::Catalog(arguments) => catalog::run(arguments, settings).await,
         Command::Dead(arguments) => dead::run(arguments, settings).await,
         Command::Doctor(arguments) => doctor::run(arguments, settings).await,
-        Command::Schema(arguments) => schema::run(arguments),
+        Command::Schema(arguments) => schema::run(arguments, &settings),
     }
 }

@@ -11,6 +11,7 @@ mod bulk;
 mod catalog;
 mod cli;
 mod concurrency;
+mod contract;
 mod database_faults;
 mod dead;
 mod forget;
