@@ -115,7 +115,7 @@ impl DeadLetter {
         let mut headers = self.headers.clone();
         headers.retain(|name, _| !is_of_its_death(name));
         headers.insert(REPLAYED_AT.into(), now.format(&Rfc3339).unwrap_or_default());
-        headers.insert(REPLAYS.into(), (self.replays() + 1).to_string());
+        headers.insert(REPLAYS.into(), self.replays().saturating_add(1).to_string());
         headers
     }
 }

@@ -3,19 +3,27 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use lapin::options::{BasicAckOptions, BasicGetOptions, BasicNackOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Acker, BasicProperties};
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::connection::Live;
-use super::publisher::{Back, Publisher};
+use super::parcel::Back;
+use super::publisher::Publisher;
 use super::topology::Topology;
 use super::{BrokerError, Channel, fault, message};
 use crate::broker::{DeadLetter, DeadQueue, dead};
+
+/// Messages given back at a time. RabbitMQ keeps their order as long as it has no more than 32 of them under way.
+const AT_A_TIME: usize = 16;
+
+/// How long it may take until those are back before the next are given.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// See the module.
 pub(super) struct AmqpDead {
@@ -43,11 +51,28 @@ impl AmqpDead {
         within: Duration,
     ) -> Result<AmqpDead, BrokerError> {
         let channel = live.open_channel().await?;
-        let name = topology.queue(Channel::Dead);
+        let mut dead = AmqpDead { topology, publisher, channel, within, left: 0, fetched: 0, held: BTreeMap::new() };
+        dead.left = dead.ready().await?;
+        Ok(dead)
+    }
+
+    /// How many messages wait in the queue, held by nobody.
+    async fn ready(&self) -> Result<u32, BrokerError> {
+        let name = self.topology.queue(Channel::Dead);
         let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-        let queue = channel.queue_declare(name.into(), options, FieldTable::default()).await;
-        let left = queue.map_err(|error| fault::unreachable(&error))?.message_count();
-        Ok(AmqpDead { topology, publisher, channel, within, left, fetched: 0, held: BTreeMap::new() })
+        let declared = self.channel.queue_declare(name.into(), options, FieldTable::default());
+        let declared = tokio::time::timeout(self.within, declared).await;
+        let queue = declared.map_err(|_| BrokerError::TimedOut(self.within))?;
+        queue.map(|queue| queue.message_count()).map_err(|error| fault::unreachable(&error))
+    }
+
+    /// Waits until so many messages are back, or for a while: somebody else may be taking them.
+    async fn until_ready(&self, count: u32) -> Result<(), BrokerError> {
+        let deadline = Instant::now() + PATIENCE;
+        while self.ready().await? < count && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        Ok(())
     }
 
     async fn settle(&mut self, number: i64) -> Result<(), BrokerError> {
@@ -120,10 +145,15 @@ impl DeadQueue for AmqpDead {
     }
 
     async fn release(&mut self) -> Result<(), BrokerError> {
-        // One by one: of many at once RabbitMQ keeps no order.
-        for held in std::mem::take(&mut self.held).into_values() {
-            let options = BasicNackOptions { requeue: true, ..BasicNackOptions::default() };
-            held.acker.nack(options).await.map_err(|error| fault::unreachable(&error))?;
+        let mut ready = self.ready().await?;
+        let held: Vec<Held> = std::mem::take(&mut self.held).into_values().collect();
+        for some in held.chunks(AT_A_TIME) {
+            for held in some {
+                let options = BasicNackOptions { requeue: true, ..BasicNackOptions::default() };
+                held.acker.nack(options).await.map_err(|error| fault::unreachable(&error))?;
+            }
+            ready += some.len() as u32;
+            self.until_ready(ready).await?;
         }
         // Its answer comes when everything before it is done.
         self.channel.close(200, "looked through".into()).await.map_err(|error| fault::unreachable(&error))
@@ -148,14 +178,12 @@ fn properties_back(
         }
     }
     let mut properties = properties.with_headers(table).with_delivery_mode(message::PERSISTENT);
-    if letter.by_broker {
-        return Ok(properties);
+    // By its id it is told when the broker cannot place it: one that had none keeps that of the dead queue, or gets one.
+    if let Some(id) = &letter.message_id {
+        properties = properties.with_message_id(message::short("message_id", id)?);
+    } else if letter.id.is_none() {
+        properties = properties.with_message_id(Uuid::new_v4().to_string().into());
     }
-    // Parked, it had a new id: without its own it goes back without any.
-    properties = match &letter.message_id {
-        Some(id) => properties.with_message_id(message::short("message_id", id)?),
-        None => without_id(properties),
-    };
     if let Some(to) = letter.headers.get("x-handover-reply-to") {
         properties = properties.with_reply_to(message::short("reply_to", to)?);
     }
@@ -163,18 +191,6 @@ fn properties_back(
         properties = properties.with_correlation_id(message::short("correlation_id", id)?);
     }
     Ok(properties)
-}
-
-/// lapin can set an id, and not take one away.
-fn without_id(properties: BasicProperties) -> BasicProperties {
-    let mut without = BasicProperties::default().with_delivery_mode(message::PERSISTENT);
-    if let Some(kind) = properties.content_type() {
-        without = without.with_content_type(kind.clone());
-    }
-    if let Some(headers) = properties.headers() {
-        without = without.with_headers(headers.clone());
-    }
-    without
 }
 
 /// When RabbitMQ gave a message up.

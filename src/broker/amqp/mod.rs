@@ -8,6 +8,7 @@
 //! | `publisher` | batches out, with confirms and returns |
 //! | `consumer` | messages in, and their receipts |
 //! | `dead` | the dead queue, to look through |
+//! | `parcel` | messages as they are sent: where to, and with which properties |
 //! | `message` | our messages as AMQP properties, and back |
 //! | `fault` | what RabbitMQ and lapin say, as a [`BrokerError`] |
 //! | `health` | whether it works just now, and why not |
@@ -25,6 +26,7 @@ mod fault;
 mod health;
 mod inspect;
 mod message;
+mod parcel;
 mod publisher;
 mod tls;
 mod topology;

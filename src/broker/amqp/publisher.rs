@@ -10,17 +10,17 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
-use lapin::types::ShortString;
-use lapin::{BasicProperties, Confirmation};
+use lapin::Confirmation;
+use lapin::options::ConfirmSelectOptions;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::connection::{Link, Live};
 use super::fault::{self, code};
 use super::health::Health;
+use super::parcel::{Back, Parcel};
 use super::topology::Topology;
-use super::{AmqpSettings, BrokerError, Channel, Outgoing, ReplyMessage, message};
+use super::{AmqpSettings, BrokerError, Outgoing, ReplyMessage};
 
 /// Batches under way at a time; a further one waits for its turn within its time limit.
 const LANES: usize = 8;
@@ -49,17 +49,17 @@ impl Publisher {
 
     /// One result for each message, in their order, within the time limit.
     pub(super) async fn publish(&self, messages: &[Outgoing]) -> Vec<Result<(), BrokerError>> {
-        self.send_all(messages, Shared::pack).await
+        self.send_all(messages, Parcel::of).await
     }
 
     /// As [`Publisher::publish`], for replies.
     pub(super) async fn reply(&self, replies: &[ReplyMessage]) -> Vec<Result<(), BrokerError>> {
-        self.send_all(replies, Shared::pack_reply).await
+        self.send_all(replies, Parcel::of_reply).await
     }
 
     /// As [`Publisher::publish`], for what goes back to a queue; what cannot go back stands there as its error.
     pub(super) async fn send_back(&self, backs: &[Result<Back, BrokerError>]) -> Vec<Result<(), BrokerError>> {
-        self.send_all(backs, Shared::pack_back).await
+        self.send_all(backs, Parcel::of_back).await
     }
 
     async fn send_all<T: Sync>(&self, messages: &[T], pack: Pack<T>) -> Vec<Result<(), BrokerError>> {
@@ -78,15 +78,8 @@ impl Publisher {
     }
 }
 
-/// A message that goes back to a queue as it was.
-pub(super) struct Back {
-    pub(super) queue: String,
-    pub(super) properties: BasicProperties,
-    pub(super) body: Vec<u8>,
-}
-
 /// Makes of a message what is sent.
-type Pack<T> = fn(&Shared, &T) -> Result<Parcel, BrokerError>;
+type Pack<T> = fn(&Topology, &T) -> Result<Parcel, BrokerError>;
 
 /// What became of one message.
 #[derive(Clone)]
@@ -141,7 +134,7 @@ impl Shared {
         // The places of those in what the caller handed in.
         let mut indexes = Vec::with_capacity(messages.len());
         for (index, message) in messages.iter().enumerate() {
-            match pack(&self, message) {
+            match pack(&self.topology, message) {
                 Ok(parcel) => {
                     parcels.push(parcel);
                     indexes.push(index);
@@ -166,49 +159,6 @@ impl Shared {
             fates[index] = fate;
         }
         fates
-    }
-
-    fn pack(&self, message: &Outgoing) -> Result<Parcel, BrokerError> {
-        let (exchange, routing_key) = self.topology.route(message.channel, &message.routing_key);
-        Ok(Parcel {
-            id: message.id.to_string(),
-            exchange: message::short("exchange", &exchange)?,
-            routing_key: message::short("routing key", &routing_key)?,
-            // Nobody needs to listen to events; all else must find its queue.
-            mandatory: message.channel != Channel::Events,
-            properties: message::properties(message)?,
-            body: message.body.clone(),
-        })
-    }
-
-    /// Through the default exchange, which leads to the queue of that name. Ours are not open to whoever may send requests.
-    fn pack_reply(&self, reply: &ReplyMessage) -> Result<Parcel, BrokerError> {
-        if self.topology.is_ours(&reply.to) {
-            return Err(BrokerError::Refused(format!("`{}` is a queue of Handover's own", reply.to)));
-        }
-        let id = uuid::Uuid::new_v4().to_string();
-        Ok(Parcel {
-            properties: message::reply_properties(reply, &id)?,
-            id,
-            exchange: ShortString::default(),
-            routing_key: message::short("reply_to", &reply.to)?,
-            mandatory: false,
-            body: reply.body.clone(),
-        })
-    }
-
-    /// To its queue alone: others that are bound where it was published first have had it.
-    fn pack_back(&self, back: &Result<Back, BrokerError>) -> Result<Parcel, BrokerError> {
-        let back = back.as_ref().map_err(Clone::clone)?;
-        let id = back.properties.message_id().as_ref().map(ToString::to_string);
-        Ok(Parcel {
-            id: id.unwrap_or_default(),
-            exchange: ShortString::default(),
-            routing_key: message::short("queue's name", &back.queue)?,
-            mandatory: true,
-            properties: back.properties.clone(),
-            body: back.body.clone(),
-        })
     }
 
     async fn lane(&self) -> Result<Lane, BrokerError> {
@@ -320,30 +270,6 @@ impl Shared {
 
     fn lock(&self) -> MutexGuard<'_, Option<Ready>> {
         self.ready.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A message as it is sent.
-struct Parcel {
-    id: String,
-    exchange: ShortString,
-    routing_key: ShortString,
-    mandatory: bool,
-    properties: BasicProperties,
-    body: Vec<u8>,
-}
-
-impl Parcel {
-    /// Sends it and waits for its confirm. lapin numbers the message and queues it in the first poll, in one step, so
-    /// one task may have many of these under way on a channel (and two tasks may not share one).
-    async fn send(self, place: usize, channel: lapin::Channel) -> (usize, lapin::Result<Confirmation>) {
-        let options = BasicPublishOptions { mandatory: self.mandatory, immediate: false };
-        let publish = channel.basic_publish(self.exchange, self.routing_key, options, &self.body, self.properties);
-        let outcome = match publish.await {
-            Ok(confirm) => confirm.await,
-            Err(error) => Err(error),
-        };
-        (place, outcome)
     }
 }
 

@@ -236,6 +236,17 @@ fn object(value: Option<serde_json::Value>) -> serde_json::Map<String, serde_jso
 }
 
 pub(super) fn print(story: &Story) -> Result<()> {
+    print_facts(story)?;
+    print_work(story)?;
+    print_around(story)?;
+    output::line("")?;
+    for entry in &story.history {
+        output::line(format!("{}  {}  by {}", entry.at.format(&Rfc3339)?, entry.action, entry.actor))?;
+    }
+    Ok(())
+}
+
+fn print_facts(story: &Story) -> Result<()> {
     let field = |name: &str| {
         let value = story.certificate.get(name).or_else(|| story.job.get(name));
         match value {
@@ -270,6 +281,11 @@ pub(super) fn print(story: &Story) -> Result<()> {
             reason["message"].as_str().unwrap_or("-")
         ))?;
     }
+    Ok(())
+}
+
+/// What was done, and how far it has come.
+fn print_work(story: &Story) -> Result<()> {
     let references: Vec<ReferenceResult> = match story.certificate.get("references") {
         Some(references) => serde_json::from_value(references.clone())?,
         None => Vec::new(),
@@ -290,6 +306,11 @@ pub(super) fn print(story: &Story) -> Result<()> {
             .collect();
         output::table(&["chunks of", "records", "done", "closed", "open", "failed"], &rows)?;
     }
+    Ok(())
+}
+
+/// What went wrong, what waits, what was ordered, and what an undo has left alone.
+fn print_around(story: &Story) -> Result<()> {
     for chunk in &story.troubled_chunks {
         let error = chunk.error.as_deref().unwrap_or("");
         output::line(format!("chunk {} {} after {} failures: {error}", chunk.number, chunk.state, chunk.attempts))?;
@@ -308,10 +329,6 @@ pub(super) fn print(story: &Story) -> Result<()> {
         let keys: Vec<String> = left.keys.as_array().into_iter().flatten().take(5).map(ToString::to_string).collect();
         let keys = if keys.is_empty() { String::new() } else { format!(" ({})", keys.join(", ")) };
         output::line(format!("left alone    {} of {}: {}{keys}", left.records, left.kind, left.reason))?;
-    }
-    output::line("")?;
-    for entry in &story.history {
-        output::line(format!("{}  {}  by {}", entry.at.format(&Rfc3339)?, entry.action, entry.actor))?;
     }
     Ok(())
 }
