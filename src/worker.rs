@@ -4,9 +4,10 @@
 //! [`Role`] is the list of what a worker can run.
 
 pub mod pace;
+mod parked;
+mod replies;
 mod spans;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -163,8 +164,13 @@ impl Worker {
                 })
                 .collect();
             let outcomes = self.take_requests(&messages).await;
-            for ((incoming, outcome), span) in incoming.into_iter().zip(outcomes).zip(spans) {
-                self.settle(incoming, outcome, span).await;
+            let mut spans = spans.into_iter();
+            for (incoming, outcome) in incoming.iter().zip(&outcomes) {
+                self.set_aside(incoming, outcome, spans.next()).await;
+            }
+            replies::send(&self.context, self.broker.as_ref(), &incoming, &outcomes).await;
+            for incoming in incoming {
+                acknowledge(incoming).await;
             }
         }
         consumer.stop().await;
@@ -185,7 +191,8 @@ impl Worker {
                     attempts: 1,
                 }),
             };
-            self.settle(incoming, outcome, span).await;
+            self.set_aside(&incoming, &outcome, Some(span)).await;
+            acknowledge(incoming).await;
             self.throttle.rest(worked, &self.stop).await;
         }
         consumer.stop().await;
@@ -341,16 +348,22 @@ impl Worker {
         }
     }
 
-    /// Acknowledges a message whose outcome is committed; parks one that cannot be taken, and only then acknowledges it.
-    async fn settle(&self, incoming: Incoming, outcome: Outcome, mut span: Span) {
+    /// Parks a message that cannot be taken. Its span ends here.
+    async fn set_aside(&self, incoming: &Incoming, outcome: &Outcome, span: Option<Span>) {
         if let Outcome::Park(reason) = outcome {
             tracing::warn!(code = reason.code, path = reason.path, detail = reason.detail, "a message is parked");
-            span.failed(&reason.code);
-            self.park(parked(&incoming, &reason)).await;
+            if let Some(mut span) = span {
+                span.failed(&reason.code);
+            }
+            self.park(parked::parked(incoming, reason)).await;
         }
-        if let Err(error) = incoming.receipt.ack().await {
-            tracing::debug!(%error, "a message could not be acknowledged: it comes again, and changes nothing");
-        }
+    }
+}
+
+/// Acknowledges a message whose outcome is committed, or that is parked.
+async fn acknowledge(incoming: Incoming) {
+    if let Err(error) = incoming.receipt.ack().await {
+        tracing::debug!(%error, "a message could not be acknowledged: it comes again, and changes nothing");
     }
 }
 
@@ -362,57 +375,5 @@ async fn dispatch(context: &Context, step: Step) -> crate::store::Result<()> {
         StepKind::Ticket => mover::redeem(context, step.job_id).await,
         StepKind::Finalize => finalizer::finalize(context, step.job_id).await,
         StepKind::Recount => finalizer::recount(context, step.job_id).await,
-    }
-}
-
-/// Longest text of a reason in a header, in characters: a reason may quote what is wrong, at any length.
-const LONGEST_HEADER: usize = 2_000;
-
-/// Headers of its own that a message keeps when it is parked, in bytes. A broker limits them, and a message that could not
-/// be parked would hold up those behind it for ever.
-const MOST_KEPT_HEADERS: usize = 32 * 1024;
-
-/// A message as it is parked: its body untouched, its origin and the reason in headers.
-fn parked(incoming: &Incoming, reason: &Reason) -> Outgoing {
-    let mut headers = kept_headers(&incoming.headers);
-    let time = now().format(&time::format_description::well_known::Rfc3339).unwrap_or_default();
-    let ours = [
-        ("x-handover-reason", Some(reason.code.clone())),
-        ("x-handover-path", reason.path.as_deref().map(shortened)),
-        ("x-handover-detail", Some(shortened(&reason.detail))),
-        ("x-handover-attempts", Some(reason.attempts.to_string())),
-        ("x-handover-exchange", Some(incoming.exchange.clone())),
-        ("x-handover-routing-key", Some(incoming.routing_key.clone())),
-        ("x-handover-queue", Some(incoming.channel.name().to_owned())),
-        ("x-handover-message-id", incoming.id.clone()),
-        ("x-handover-parked-at", Some(time)),
-    ];
-    headers.extend(ours.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
-    Outgoing {
-        id: uuid::Uuid::new_v4(),
-        channel: Channel::Dead,
-        routing_key: incoming.routing_key.clone(),
-        content_type: incoming.content_type.clone().unwrap_or_else(|| "application/octet-stream".into()),
-        headers,
-        body: incoming.body.clone(),
-    }
-}
-
-/// Whoever sent it may have written anything into them, but nothing in our name.
-fn kept_headers(headers: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-    let is_ours = |name: &str| name.to_ascii_lowercase().starts_with("x-handover-");
-    let headers: BTreeMap<String, String> =
-        headers.iter().filter(|(name, _)| !is_ours(name)).map(|(name, value)| (name.clone(), value.clone())).collect();
-    let bytes: usize = headers.iter().map(|(name, value)| name.len() + value.len()).sum();
-    match bytes {
-        0..=MOST_KEPT_HEADERS => headers,
-        _ => BTreeMap::from([("x-handover-headers".to_owned(), format!("left out: {bytes} bytes"))]),
-    }
-}
-
-fn shortened(text: &str) -> String {
-    match text.char_indices().nth(LONGEST_HEADER) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
     }
 }

@@ -24,6 +24,13 @@ pub const SEEDS: [(&str, &str); 3] = [("keap", KEAP_SEED), ("agent-connect", AGE
 /// The ledger.
 pub struct Ledger;
 
+impl Ledger {
+    /// The names of its migrations, oldest first.
+    pub fn versions() -> Vec<String> {
+        Ledger::migrations().iter().map(|migration| migration.name().to_owned()).collect()
+    }
+}
+
 #[async_trait::async_trait]
 impl MigratorTrait for Ledger {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {

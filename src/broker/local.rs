@@ -1,6 +1,8 @@
 //! The embedded default: no broker. The outbox table itself is the queue; a message is claimed by a lease and deleted when
 //! it is acknowledged. Parked messages and events stay in the table, where they can be read.
 
+mod dead;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +12,8 @@ use time::OffsetDateTime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use super::{Broker, BrokerError, Channel, Consumer, Incoming, Outgoing, Receipt};
+use self::dead::LocalDead;
+use super::{Broker, BrokerError, Channel, Consumer, DeadQueue, Incoming, Outgoing, Receipt, ReplyMessage};
 use crate::retry::Pauses;
 use crate::store::ledger::outbox::{self, Letter};
 use crate::store::{Error, Store};
@@ -56,6 +59,10 @@ impl Broker for LocalBroker {
         vec![result; messages.len()]
     }
 
+    async fn reply(&self, replies: &[ReplyMessage]) -> Vec<Result<(), BrokerError>> {
+        vec![Ok(()); replies.len()]
+    }
+
     async fn consume(&self, channel: Channel, prefetch: u16) -> Result<Box<dyn Consumer>, BrokerError> {
         let prefetch = usize::from(prefetch.max(1));
         let (sender, receiver) = mpsc::channel(prefetch);
@@ -63,6 +70,10 @@ impl Broker for LocalBroker {
         let feed = Feed { store: self.store.clone(), channel, free: Arc::new(Semaphore::new(prefetch)), sender };
         tokio::spawn(stop.clone().run_until_cancelled_owned(feed.run()));
         Ok(Box::new(LocalConsumer { receiver, stop }))
+    }
+
+    async fn dead(&self) -> Result<Box<dyn DeadQueue>, BrokerError> {
+        Ok(Box::new(LocalDead::new(self.store.clone())))
     }
 
     fn needs_relay(&self) -> bool {
@@ -137,6 +148,8 @@ impl Feed {
             channel: self.channel,
             headers,
             content_type: Some(letter.content_type),
+            reply_to: None,
+            correlation_id: None,
             body: letter.body,
             receipt: Box::new(LocalReceipt { store: self.store.clone(), row: letter.id, _permit: permit }),
         }

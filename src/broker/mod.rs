@@ -5,6 +5,7 @@
 //! nothing, so the trait promises little: what was published was confirmed, and what was not acknowledged comes again.
 
 pub mod amqp;
+mod dead;
 pub mod local;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use async_trait::async_trait;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+pub use self::dead::{DeadLetter, DeadQueue, REPLAYED_AT, REPLAYS};
 use crate::store::ledger::outbox::Letter;
 use crate::trace::Queue;
 
@@ -98,6 +100,23 @@ impl Outgoing {
     }
 }
 
+/// A reply to one who asked for it, to a queue that is theirs. Whoever does not get it can send their request again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplyMessage {
+    /// The queue's name, as the request's `reply_to` has it.
+    pub to: String,
+    /// As the request has it.
+    pub correlation_id: Option<String>,
+    /// The message type.
+    pub kind: String,
+    /// MIME type of the body.
+    pub content_type: String,
+    /// Application headers.
+    pub headers: BTreeMap<String, String>,
+    /// The body, as bytes.
+    pub body: Vec<u8>,
+}
+
 /// A message that arrived and waits for its acknowledgement.
 pub struct Incoming {
     /// The `message_id`, where its publisher gave one.
@@ -112,6 +131,10 @@ pub struct Incoming {
     pub headers: BTreeMap<String, String>,
     /// MIME type of the body, where its publisher gave one.
     pub content_type: Option<String>,
+    /// The queue on which its publisher waits for a reply.
+    pub reply_to: Option<String>,
+    /// What the reply is to be known by there.
+    pub correlation_id: Option<String>,
     /// The body, as bytes: nothing is known of it yet.
     pub body: Vec<u8>,
     /// What settles it.
@@ -146,8 +169,13 @@ pub trait Broker: Send + Sync {
     /// Publishes, and waits for each confirm, within a time limit: one result for each message, in their order.
     /// An error says that the message may or may not be there: publish it again under the same id.
     async fn publish(&self, messages: &[Outgoing]) -> Vec<Result<(), BrokerError>>;
+    /// Sends replies, each to its queue: one result for each, in their order. A queue that is gone takes no reply, which is
+    /// no error; nor is it one where requests do not come by a broker, and so nobody waits.
+    async fn reply(&self, replies: &[ReplyMessage]) -> Vec<Result<(), BrokerError>>;
     /// Starts to take messages of a queue, at most `prefetch` unsettled at a time.
     async fn consume(&self, channel: Channel, prefetch: u16) -> Result<Box<dyn Consumer>, BrokerError>;
+    /// The dead queue, to look through.
+    async fn dead(&self) -> Result<Box<dyn DeadQueue>, BrokerError>;
     /// Whether outbox rows must be carried to this broker by the relay (the embedded one reads them where they are).
     fn needs_relay(&self) -> bool;
     /// Whether the broker is reachable now, with the reason where not.

@@ -1,9 +1,11 @@
 //! What may be written in a catalog's TOML. Names keep the place where they stand, so that a fault can tell its line.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -11,73 +13,121 @@ use toml::Spanned;
 
 use crate::contract::RequestType;
 
+/// A catalog as it is written: for editors, and whoever writes one by a program.
+#[derive(JsonSchema)]
+#[schemars(title = "Catalog", deny_unknown_fields)]
+#[expect(
+    dead_code,
+    reason = "only its schema is used: sections are read one by one, so that all faults are told at once"
+)]
+pub struct CatalogFile {
+    /// The users' table.
+    users: UsersEntry,
+    /// Where licenses are.
+    license: Option<LicenseEntry>,
+    /// Where invitations are.
+    invitations: Option<InvitationsEntry>,
+    /// Round-robin groups.
+    groups: Option<GroupsEntry>,
+    /// What a transaction tells the database of its organization.
+    session: Option<SessionEntry>,
+    /// What `catalog scan` is to pass over.
+    scan: Option<ScanEntry>,
+    /// Every place that points at a user, and what becomes of it.
+    #[serde(default)]
+    reference: Vec<ReferenceEntry>,
+}
+
 /// A name in the file, with its place.
 pub type Name = Spanned<String>;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UsersEntry {
+    #[schemars(with = "String")]
     pub table: Name,
+    #[schemars(with = "String")]
     pub key: Name,
+    #[schemars(with = "Option<String>")]
     pub org: Option<Name>,
+    #[schemars(with = "String")]
     pub name: Name,
+    #[schemars(with = "String")]
     pub email: Name,
+    #[schemars(with = "Option<String>")]
     pub manager: Option<Name>,
     pub status: StatusEntry,
     #[serde(default)]
+    #[schemars(with = "Vec<String>")]
     pub required: Vec<Name>,
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, Scalar>")]
     pub new: BTreeMap<String, Spanned<Scalar>>,
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, AnyOf<PermissionEntry>>")]
     pub may: BTreeMap<RequestType, AnyOf<PermissionEntry>>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StatusEntry {
+    #[schemars(with = "String")]
     pub column: Name,
+    #[schemars(with = "Scalar")]
     pub active: Spanned<Scalar>,
+    #[schemars(with = "Scalar")]
     pub inactive: Spanned<Scalar>,
+    #[schemars(with = "Option<Scalar>")]
     pub invited: Option<Spanned<Scalar>>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConditionEntry {
+    #[schemars(with = "String")]
     pub column: Name,
+    #[schemars(with = "Option<Scalar>")]
     pub equals: Option<Spanned<Scalar>>,
     #[serde(rename = "in")]
     pub listed: Option<ListingEntry>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ListingEntry {
+    #[schemars(with = "String")]
     pub table: Name,
+    #[schemars(with = "String")]
     pub column: Name,
     #[serde(default, rename = "where")]
+    #[schemars(with = "BTreeMap<String, TestEntry>")]
     pub filter: BTreeMap<String, Spanned<TestEntry>>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PermissionEntry {
+    #[schemars(with = "String")]
     pub column: Name,
+    #[schemars(with = "Option<Scalar>")]
     pub equals: Option<Spanned<Scalar>>,
     #[serde(rename = "in")]
     pub listed: Option<ListingEntry>,
     pub of: Option<ConditionEntry>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WhenEntry {
+    #[schemars(with = "Option<String>")]
     pub column: Option<Name>,
+    #[schemars(with = "Option<Scalar>")]
     pub equals: Option<Spanned<Scalar>>,
     #[serde(rename = "in")]
     pub listed: Option<ListingEntry>,
     pub requester: Option<ConditionEntry>,
     pub bulk: Option<bool>,
+    #[schemars(with = "Option<String>")]
     pub also: Option<Name>,
 }
 
@@ -110,101 +160,160 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for AnyOf<T> {
     }
 }
 
-#[derive(Debug, Deserialize)]
+impl<T: JsonSchema> JsonSchema for AnyOf<T> {
+    fn schema_name() -> Cow<'static, str> {
+        format!("AnyOf{}", T::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let one = generator.subschema_for::<T>();
+        json_schema!({ "anyOf": [one, { "type": "array", "items": one }] })
+    }
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LicenseEntry {
+    #[schemars(with = "String")]
     pub table: Name,
+    #[schemars(with = "Option<OneOrMore>")]
     pub key: Option<Spanned<OneOrMore>>,
+    #[schemars(with = "Option<String>")]
     pub org: Option<Name>,
+    #[schemars(with = "String")]
     pub user: Name,
+    #[schemars(with = "Option<Scalar>")]
     pub free: Option<Spanned<Scalar>>,
     pub exempt: Option<ConditionEntry>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct InvitationsEntry {
+    #[schemars(with = "String")]
     pub table: Name,
+    #[schemars(with = "String")]
     pub key: Name,
+    #[schemars(with = "String")]
     pub user: Name,
+    #[schemars(with = "Option<String>")]
     pub invited_by: Option<Name>,
+    #[schemars(with = "Option<String>")]
     pub email: Option<Name>,
+    #[schemars(with = "Option<String>")]
     pub org: Option<Name>,
+    #[schemars(with = "Option<String>")]
     pub sent_at: Option<Name>,
+    #[schemars(with = "Option<String>")]
     pub answered_at: Option<Name>,
     pub status: Option<InvitationStatusEntry>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct InvitationStatusEntry {
+    #[schemars(with = "String")]
     pub column: Name,
+    #[schemars(with = "Scalar")]
     pub open: Spanned<Scalar>,
+    #[schemars(with = "Scalar")]
     pub accepted: Spanned<Scalar>,
+    #[schemars(with = "Scalar")]
     pub cancelled: Spanned<Scalar>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SessionEntry {
+    #[schemars(with = "BTreeMap<String, String>")]
     pub settings: BTreeMap<String, Name>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ScanEntry {
+    #[schemars(with = "Vec<String>")]
     pub ignore: Vec<Name>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GroupsEntry {
+    #[schemars(with = "String")]
     pub table: Name,
+    #[schemars(with = "String")]
     pub group: Name,
+    #[schemars(with = "String")]
     pub user: Name,
+    #[schemars(with = "Option<String>")]
     pub org: Option<Name>,
 }
 
 /// A reference as it is written. Which fields go with which disposition is checked afterwards, all faults at once.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReferenceEntry {
+    #[schemars(with = "String")]
     pub kind: Name,
+    #[schemars(with = "String")]
     pub table: Name,
+    #[schemars(with = "Option<OneOrMore>")]
     pub key: Option<Spanned<OneOrMore>>,
+    #[schemars(with = "String")]
     pub user: Name,
+    #[schemars(with = "Option<String>")]
     pub org: Option<Name>,
+    #[schemars(with = "Word")]
     pub disposition: Spanned<Word>,
     #[serde(default, rename = "where")]
+    #[schemars(with = "BTreeMap<String, TestEntry>")]
     pub filter: BTreeMap<String, Spanned<TestEntry>>,
+    #[schemars(with = "Option<ParentEntry>")]
     pub parent: Option<Spanned<ParentEntry>>,
+    #[schemars(with = "Option<WhenEntry>")]
     pub when: Option<Spanned<WhenEntry>>,
+    #[schemars(with = "Option<At>")]
     pub at: Option<Spanned<At>>,
+    #[schemars(with = "Option<bool>")]
     pub required: Option<Spanned<bool>>,
+    #[schemars(with = "Option<EligibleEntry>")]
     pub eligible: Option<Spanned<EligibleEntry>>,
+    #[schemars(with = "Option<OnConflictEntry>")]
     pub on_conflict: Option<Spanned<OnConflictEntry>>,
+    #[schemars(with = "Option<String>")]
     pub touch: Option<Name>,
+    #[schemars(with = "Option<String>")]
     pub bump: Option<Name>,
+    #[schemars(with = "Option<String>")]
     pub sole_in: Option<Name>,
+    #[schemars(with = "Option<bool>")]
     pub resolve: Option<Spanned<bool>>,
+    #[schemars(with = "Option<String>")]
     pub mend: Option<Name>,
+    #[schemars(with = "Option<bool>")]
     pub restore: Option<Spanned<bool>>,
+    #[schemars(with = "Option<BTreeMap<String, SetEntry>>")]
     pub set: Option<Spanned<BTreeMap<String, Spanned<SetEntry>>>>,
+    #[schemars(with = "Option<String>")]
     pub keep_copy: Option<Name>,
     #[serde(default)]
+    #[schemars(with = "Vec<String>")]
     pub with: Vec<Name>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ParentEntry {
+    #[schemars(with = "String")]
     pub table: Name,
+    #[schemars(with = "BTreeMap<String, String>")]
     pub on: BTreeMap<String, Name>,
     #[serde(rename = "where")]
+    #[schemars(with = "BTreeMap<String, TestEntry>")]
     pub filter: BTreeMap<String, Spanned<TestEntry>>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum OneOrMore {
     One(String),
@@ -220,7 +329,7 @@ impl OneOrMore {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Word {
     Transfer,
@@ -231,42 +340,44 @@ pub enum Word {
     Keep,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum At {
     Start,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum OnConflictEntry {
     Word(OnConflictWord),
     Add(AddEntry),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnConflictWord {
     Drop,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AddEntry {
     pub add: Vec<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EligibleEntry {
     pub group: Option<String>,
+    #[schemars(with = "Option<String>")]
     pub column: Option<Name>,
+    #[schemars(with = "Option<Scalar>")]
     pub equals: Option<Spanned<Scalar>>,
     #[serde(rename = "in")]
     pub listed: Option<ListingEntry>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum TestEntry {
     One(Scalar),
@@ -274,27 +385,27 @@ pub enum TestEntry {
     Null(NullEntry),
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NullEntry {
     pub null: bool,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum SetEntry {
     Value(Scalar),
     Now(NowEntry),
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NowEntry {
     pub now: bool,
 }
 
 /// A value of a column.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Scalar {
     Boolean(bool),

@@ -21,6 +21,7 @@ pub use check::{Checked, check};
 pub use condition::{Condition, Holds, Listing, Permission, SomeUsers, When};
 pub use draft::{Pointing, draft};
 pub use fault::{Fault, Faults};
+pub use file::CatalogFile;
 pub use model::{Catalog, Column, Groups, InvitationStatus, Invitations, License, Status, Users, Within};
 pub use reference::{
     Child, Disposition, Eligible, Filter, Occupied, OnConflict, Parent, Reference, SetValue, Taken, Test,

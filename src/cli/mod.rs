@@ -5,7 +5,9 @@
 mod audit;
 pub mod bulk;
 mod catalog;
+mod dead;
 mod demo;
+mod doctor;
 mod estimate;
 mod forget;
 mod health;
@@ -84,7 +86,11 @@ enum Command {
     Users(users::Arguments),
     /// Look at the catalog.
     Catalog(catalog::Arguments),
-    /// Print the JSON Schema of requests or events.
+    /// Look through the messages that were set aside, send them back or drop them.
+    Dead(dead::Arguments),
+    /// Look at everything that a worker needs, and say what to do about each fault.
+    Doctor(doctor::Arguments),
+    /// Print the contract: the JSON Schema of requests, replies, events or catalogs, or the AsyncAPI document.
     Schema(schema::Arguments),
 }
 
@@ -155,6 +161,8 @@ async fn dispatch(command: Command, settings: Settings) -> Result<Ended> {
         Command::Forget(arguments) => forget::run(arguments, settings).await,
         Command::Users(arguments) => users::run(arguments, settings).await,
         Command::Catalog(arguments) => catalog::run(arguments, settings).await,
-        Command::Schema(arguments) => schema::run(arguments),
+        Command::Dead(arguments) => dead::run(arguments, settings).await,
+        Command::Doctor(arguments) => doctor::run(arguments, settings).await,
+        Command::Schema(arguments) => schema::run(arguments, &settings),
     }
 }

@@ -1,11 +1,16 @@
-//! `handover schema`: the JSON Schemas of the contract, generated from its types.
+//! `handover schema`: the contract, generated from its types: JSON Schemas, and the AsyncAPI document that holds them
+//! together.
+
+mod asyncapi;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use schemars::{JsonSchema, schema_for};
 
 use super::{Ended, output};
-use crate::contract::{AnyRequest, Assigned, CloudEvent, Completion, InvitationNews, JobNews};
+use crate::catalog::CatalogFile;
+use crate::config::{Broker, Settings};
+use crate::contract::{AnyRequest, Assigned, CloudEvent, Completion, InvitationNews, JobNews, Reply};
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -16,8 +21,16 @@ pub struct Arguments {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Of {
+    /// What may be sent: JSON Schema.
     Request,
+    /// What is answered to a request with `reply_to`: JSON Schema.
+    Reply,
+    /// What is told: JSON Schema.
     Event,
+    /// What a catalog may say, written as JSON or TOML: JSON Schema.
+    Catalog,
+    /// Every queue, exchange, message and header: AsyncAPI 3.0.
+    Asyncapi,
 }
 
 /// Every event that is published.
@@ -32,10 +45,20 @@ enum Event {
     News(CloudEvent<JobNews>),
 }
 
-pub fn run(arguments: Arguments) -> Result<Ended> {
+pub fn run(arguments: Arguments, settings: &Settings) -> Result<Ended> {
     let schema = match arguments.of {
         Of::Request => schema_for!(AnyRequest),
+        Of::Reply => schema_for!(Reply),
         Of::Event => schema_for!(Event),
+        Of::Catalog => schema_for!(CatalogFile),
+        Of::Asyncapi => {
+            let prefix = match &settings.broker {
+                Broker::Amqp(amqp) => amqp.prefix.as_str(),
+                Broker::Local => "handover",
+            };
+            output::json(&asyncapi::document(prefix)?)?;
+            return Ok(Ended::Done);
+        }
     };
     output::json(&schema)?;
     Ok(Ended::Done)

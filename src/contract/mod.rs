@@ -11,6 +11,7 @@ mod ids;
 mod printable;
 mod read;
 mod rejection;
+mod reply;
 mod request;
 mod unique;
 
@@ -24,4 +25,5 @@ pub use ids::{JOB_NAMESPACE, JobId, OrgId, RequestId, UserId, event_id};
 pub use printable::{printable, printable_json, printable_lines};
 pub use read::{MAX_REQUEST_BYTES, Unreadable, read_request};
 pub use rejection::{Concerning, Rejection};
+pub use reply::{REPLY_CONTENT_TYPE, REPLY_TYPE, Reception, Reply};
 pub use request::{Drift, Request, RequestType};

@@ -34,6 +34,7 @@ pub mod mover;
 pub mod orders;
 pub mod planner;
 pub mod relay;
+pub mod reply;
 mod revert;
 mod smaller;
 mod speed;
@@ -54,6 +55,7 @@ use tokio::sync::RwLock;
 
 pub use self::speed::Speeds;
 use crate::catalog::{Catalog, check};
+use crate::contract::{JobId, Rejection};
 use crate::store::ledger::catalogs;
 use crate::store::ledger::jobs::Job;
 use crate::store::{Error, Result, Session, Store, host};
@@ -203,8 +205,21 @@ pub fn now() -> OffsetDateTime {
 pub enum Outcome {
     /// Its effect is committed, or there was nothing to do.
     Done,
+    /// A request: what is answered to it is committed.
+    Answered(Answer),
     /// It is set aside, for a person.
     Park(Reason),
+}
+
+/// What is answered to a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// It makes this job.
+    Accepted(JobId),
+    /// It may not be done, for these reasons.
+    Rejected(JobId, Vec<Rejection>),
+    /// It came before: its job, and the outcome that the ledger has of it.
+    Duplicate(JobId, String),
 }
 
 /// Why a message is parked.

@@ -285,6 +285,7 @@ async fn give_up(context: &Context, id: JobId, failed: &Chunk, error: &Error) ->
         return session.commit().await;
     }
     chunk.attempts += 1;
+    let attempt = chunk.attempts;
     chunk.error = Some(error.to_string());
     let mut due = now;
     match fate(&session, context, &job, &mut chunk, error, now).await? {
@@ -299,6 +300,7 @@ async fn give_up(context: &Context, id: JobId, failed: &Chunk, error: &Error) ->
             chunk.state = chunks::FAILED.into();
         }
     }
+    audit::append(&session, vec![attempt_failed(&job, number, attempt, error)]).await?;
     chunks::update(&session, chunk).await?;
     outbox::insert(&session, vec![letters::step(StepKind::Ticket, &job, due)]).await?;
     session.commit().await
@@ -330,6 +332,15 @@ async fn fate(
 /// How long a chunk rests after so many failures.
 pub fn rest_after(attempts: i32) -> Duration {
     FIRST_REST * 2u32.pow(attempts.clamp(1, MOST_DOUBLINGS) as u32 - 1)
+}
+
+/// What the audit trail keeps of a failed attempt: the chunk itself forgets it once it is closed.
+fn attempt_failed(job: &Job, chunk: i32, attempt: i32, error: &Error) -> audit::Entry {
+    let told = serde_json::json!([{
+        "code": "attempt_failed", "message": error.to_string(), "mend": "", "chunk": chunk, "attempt": attempt,
+    }]);
+    let action = audit::CHUNK_FAILED.into();
+    audit::Entry { actor: "handover".into(), action, detail: Some(told), ..super::writing::audit_entry(job) }
 }
 
 /// Stops a job that cannot go on, such as one whose successors are gone: what was moved stays moved, and a person decides.

@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use super::planner::{answer_known, park_failed};
 use super::start::settle;
 use super::writing::{Writing, audit_entry, new_job};
-use super::{Context, Outcome, amend, enter, invitations, letters, now, revert};
+use super::{Answer, Context, Outcome, amend, enter, invitations, letters, now, revert};
 use crate::catalog::Catalog;
 use crate::contract::{AnyRequest, Change, JobId, Order, Rejection, RequestType, UserId};
 use crate::job::{Happening, State, StepKind, next, rejection};
@@ -90,6 +90,10 @@ async fn take_once(
         reasons = act(&mut acting, request).await?;
     }
     let Acting { job, letters, .. } = acting;
+    let answer = match reasons.is_empty() {
+        true => Answer::Accepted(JobId(job.id)),
+        false => Answer::Rejected(JobId(job.id), reasons.clone()),
+    };
     let mut writing = Writing::default();
     writing.request(request, &job, reasons.is_empty());
     match reasons.is_empty() {
@@ -103,7 +107,7 @@ async fn take_once(
     writing.write(&session).await?;
     session.commit().await?;
     context.catalogs.kept();
-    Ok(Outcome::Done)
+    Ok(Outcome::Answered(answer))
 }
 
 /// The user whom an order concerns: nobody is locked for a job that there is not, for a user who was forgotten, or for

@@ -11,12 +11,13 @@ use time::OffsetDateTime;
 use super::assess::{Counting, assess, parties};
 use super::start::{Ready, lock_out, start};
 use super::writing::{Writing, new_job};
-use super::{Context, Outcome, Reason, now, orders};
+use super::{Answer, Context, Outcome, Reason, now, orders};
 use crate::catalog::{Catalog, Disposition};
 use crate::contract::{AnyRequest, JobId, Rejection, Request, Unreadable, UserId, read_request};
 use crate::plan::group::{Parties, groups};
 use crate::plan::{Plan, Verdict, fit};
 use crate::retry::Pauses;
+use crate::store::ledger::jobs::Job;
 use crate::store::ledger::{entity, requests};
 use crate::store::{Error, Result, Session, host};
 
@@ -236,6 +237,7 @@ async fn plan(context: &Context, catalog: &Catalog, group: &[&Asked], at_once: b
         let user = asked.request.user_id.as_str();
         let job = new_job(catalog, &whole, user, asked.traceparent.as_deref(), now);
         writing.request(&whole, &job, !matches!(verdict, Verdict::Rejected(_)));
+        settled.outcomes.push((asked.place, Outcome::Answered(answer(&job, &verdict))));
         match verdict {
             Verdict::Rejected(reasons) => writing.rejected(job, reasons, now),
             Verdict::Accepted(plan) if waits(&asked.request, &plan, now) => writing.scheduled(context, job, &plan, now),
@@ -244,7 +246,6 @@ async fn plan(context: &Context, catalog: &Catalog, group: &[&Asked], at_once: b
                 locked_out.push((Ready::new(&asked.request, job, plan), reasons));
             }
         }
-        settled.outcomes.push((asked.place, Outcome::Done));
     }
     context.catalogs.keep(&session, now).await?;
     let begun = start(&session, context, catalog, ready, at_once, now).await?;
@@ -254,6 +255,13 @@ async fn plan(context: &Context, catalog: &Catalog, group: &[&Asked], at_once: b
     session.commit().await?;
     context.catalogs.kept();
     Ok(settled)
+}
+
+fn answer(job: &Job, verdict: &Verdict) -> Answer {
+    match verdict {
+        Verdict::Rejected(reasons) => Answer::Rejected(JobId(job.id), reasons.clone()),
+        Verdict::Accepted(_) | Verdict::LockedOut(..) => Answer::Accepted(JobId(job.id)),
+    }
 }
 
 async fn lock(session: &Session, group: &[&Asked]) -> Result<()> {
@@ -285,7 +293,7 @@ async fn sort_out_known<'a>(session: &Session, group: &[&'a Asked]) -> Result<(S
 pub fn answer_known(earlier: &entity::requests::Model, request: &AnyRequest) -> Outcome {
     if earlier.body_hash == request.body_hash() {
         tracing::info!(job = %earlier.job_id, "a request came again: it is answered already");
-        return Outcome::Done;
+        return Outcome::Answered(Answer::Duplicate(JobId(earlier.job_id), earlier.outcome.clone()));
     }
     let detail = format!(
         "the request id {:?} belongs to the job {} with another body, which is untouched: send this one under a new id",

@@ -66,8 +66,8 @@ async fn look_at(
     let doublings = job.nudges.clamp(0, MOST_DOUBLINGS as i32) as u32;
     job.nudges += 1;
     job.wake_at = Some(now + context.limits.stalled_after * 2u32.pow(doublings));
-    let tickets =
-        || vec![letters::step(StepKind::Ticket, job, now); context.limits.window.min(standing.open.max(1)) as usize];
+    let window = context.limits.window.min(standing.open.max(1));
+    let tickets = || (0..window).map(|_| letters::step(StepKind::Ticket, job, now)).collect::<Vec<_>>();
     let left = match state {
         State::Scheduled => vec![letters::step(StepKind::Start, job, now)],
         State::Cutting => [vec![letters::step(StepKind::Cut, job, now)], tickets()].concat(),

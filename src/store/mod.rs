@@ -4,6 +4,8 @@
 //! [`Session`], which is one transaction, or the reading pool. Every transaction is begun by [`Store::begin`] and named
 //! after the step that it is the transaction of.
 
+mod age;
+pub mod clock;
 mod connect;
 mod pooler;
 pub mod error;
@@ -33,7 +35,6 @@ use self::ledger::outbox::Letter;
 use self::limit::Limit;
 use self::post::Post;
 pub use self::session::{Locking, Session};
-use self::sql::Sql;
 use crate::catalog::Engine;
 
 /// A database with the ledger and the host's tables.
@@ -114,6 +115,11 @@ impl Store {
     /// Brings the ledger up to date.
     pub async fn migrate(&self) -> Result<()> {
         let doing = "migrating the ledger";
+        if let Ok(applied) = age::applied(&self.reader()).await
+            && let Some(what) = age::newer(&applied, &Ledger::versions())
+        {
+            return Err(Error::unexpected(doing, what));
+        }
         let failed = |error| Error::of(doing, &error);
         if self.engine == Engine::Postgres {
             // The migrations' own table belongs into the ledger's schema as well: only this pool looks there first. No
@@ -144,11 +150,10 @@ impl Store {
         session.commit().await
     }
 
-    /// Whether the ledger is there and as new as this binary; what to do where it is not.
+    /// Whether the ledger is there and of this binary's age; what to do where it is not.
     pub async fn check_ledger(&self) -> Result<std::result::Result<(), String>> {
-        let sql = Sql::new(self.engine, "SELECT count(*) AS n FROM handover.jobs WHERE 1 = 0");
-        match self.reader().one("looking for the ledger", sql).await {
-            Ok(_) => Ok(Ok(())),
+        match age::applied(&self.reader()).await {
+            Ok(applied) => Ok(age::compare(&applied, &Ledger::versions())),
             Err(error) if error.is_transient() => Err(error),
             Err(error) if error.is_forbidden() => Ok(Err(
                 "this role may not read the ledger: run, as the owner of the tables, what `handover catalog grants` prints"

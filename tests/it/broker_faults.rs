@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use handover::broker::amqp::{AmqpBroker, AmqpSettings};
-use handover::broker::{Broker, BrokerError, Channel, Consumer, Outgoing};
+use handover::broker::{Broker, BrokerError, Channel, Consumer, DeadQueue, Outgoing, ReplyMessage};
 use handover::contract::JobId;
 use handover::job::State;
 use handover::trace::Queue;
@@ -125,7 +125,15 @@ impl Broker for Away {
         messages.iter().map(|_| Err(BrokerError::Unreachable("away".into()))).collect()
     }
 
+    async fn reply(&self, replies: &[ReplyMessage]) -> Vec<Result<(), BrokerError>> {
+        replies.iter().map(|_| Err(BrokerError::Unreachable("away".into()))).collect()
+    }
+
     async fn consume(&self, _: Channel, _: u16) -> Result<Box<dyn Consumer>, BrokerError> {
+        Err(BrokerError::Unreachable("away".into()))
+    }
+
+    async fn dead(&self) -> Result<Box<dyn DeadQueue>, BrokerError> {
         Err(BrokerError::Unreachable("away".into()))
     }
 

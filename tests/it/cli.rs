@@ -2,9 +2,11 @@
 
 mod audit;
 mod demo;
+mod doctor;
 mod orders;
 mod reading;
 mod set_up;
+mod story;
 mod working;
 
 use jsonschema::Validator;

@@ -17,7 +17,7 @@ use crate::support::{Setting, World, on_both, run};
 async fn take(world: &World, request: &Value) -> JobId {
     let message = planner::Message { body: request.to_string().into_bytes(), traceparent: None };
     let outcomes = planner::take(&world.context, &[message]).await.expect("taken");
-    assert_eq!(outcomes, [handover::stages::Outcome::Done]);
+    assert!(matches!(outcomes[..], [handover::stages::Outcome::Answered(_)]), "{outcomes:?}");
     read(request).job_id()
 }
 

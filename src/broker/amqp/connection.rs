@@ -103,7 +103,7 @@ impl Live {
         self.socket.cut();
     }
 
-    async fn close(&self) {
+    pub(super) async fn close(&self) {
         if !self.is_blocked() {
             // Without an answer it ends all the same.
             let _ = tokio::time::timeout(GOODBYE, self.connection.close(200, "goodbye".into())).await;
@@ -183,7 +183,7 @@ async fn dial_again(settings: &AmqpSettings, role: Role, health: &Health, retrie
 
 /// Opens a connection to the first of the addresses that lets us in, from any of them on: workers spread over the nodes of a
 /// cluster, and leave one that is away.
-async fn dial(settings: &AmqpSettings, role: Role) -> Result<Live, BrokerError> {
+pub(super) async fn dial(settings: &AmqpSettings, role: Role) -> Result<Live, BrokerError> {
     let mut addresses = addresses(settings)?;
     let first = uuid::Uuid::new_v4().as_u128() % addresses.len() as u128;
     addresses.rotate_left(first as usize);

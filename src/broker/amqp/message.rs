@@ -7,10 +7,10 @@ use lapin::BasicProperties;
 use lapin::message::Delivery;
 use lapin::types::{AMQPValue, DecimalValue, FieldTable, ShortString};
 
-use super::{BrokerError, Outgoing};
+use super::{BrokerError, Outgoing, ReplyMessage};
 
 /// AMQP's delivery mode of a message that outlives a restart of the broker.
-const PERSISTENT: u8 = 2;
+pub(super) const PERSISTENT: u8 = 2;
 
 /// All properties travel in one frame, and RabbitMQ ends the connection over one that is too large (131,072 bytes by
 /// default). So a message with more is refused here, alone.
@@ -26,6 +26,19 @@ pub(super) fn properties(message: &Outgoing) -> Result<BasicProperties, BrokerEr
         .with_delivery_mode(PERSISTENT)
         .with_timestamp(now)
         .with_headers(outgoing_headers(&message.headers)?))
+}
+
+/// The properties of a reply. It is not persistent: whoever waits for it does so now.
+pub(super) fn reply_properties(reply: &ReplyMessage, id: &str) -> Result<BasicProperties, BrokerError> {
+    let properties = BasicProperties::default()
+        .with_message_id(short("message_id", id)?)
+        .with_type(short("type", &reply.kind)?)
+        .with_content_type(short("content type", &reply.content_type)?)
+        .with_headers(outgoing_headers(&reply.headers)?);
+    match &reply.correlation_id {
+        Some(id) => Ok(properties.with_correlation_id(short("correlation_id", id)?)),
+        None => Ok(properties),
+    }
 }
 
 /// A name in AMQP's short form, of at most 255 bytes; lapin's own conversion panics on a longer one.

@@ -7,10 +7,13 @@
 //! | `topology` | exchanges, queues and bindings: their names, their arguments, declaring them |
 //! | `publisher` | batches out, with confirms and returns |
 //! | `consumer` | messages in, and their receipts |
+//! | `dead` | the dead queue, to look through |
+//! | `parcel` | messages as they are sent: where to, and with which properties |
 //! | `message` | our messages as AMQP properties, and back |
 //! | `spans` | the spans of what is published |
 //! | `fault` | what RabbitMQ and lapin say, as a [`BrokerError`] |
 //! | `health` | whether it works just now, and why not |
+//! | `inspect` | a look at what stands on the broker, which changes nothing |
 //!
 //! There are two connections, because RabbitMQ stops reading from a connection that publishes when memory or disk run
 //! short, and acknowledgements must still get through. Each has a supervisor that opens a new one when it ends; who
@@ -19,9 +22,12 @@
 
 mod connection;
 mod consumer;
+mod dead;
 mod fault;
 mod health;
+mod inspect;
 mod message;
+mod parcel;
 mod publisher;
 mod spans;
 mod tls;
@@ -34,11 +40,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{Broker, BrokerError, Channel, Consumer, Outgoing};
+use super::{Broker, BrokerError, Channel, Consumer, DeadQueue, Outgoing, ReplyMessage};
 use crate::trace::Queue;
 use connection::Link;
 use consumer::AmqpConsumer;
+use dead::AmqpDead;
 use health::{Health, Role};
+pub use inspect::{Found, Standing, inspect};
 use publisher::Publisher;
 pub use tls::TlsFiles;
 use topology::Topology;
@@ -132,6 +140,10 @@ impl Broker for AmqpBroker {
         self.publisher.publish(messages).await
     }
 
+    async fn reply(&self, replies: &[ReplyMessage]) -> Vec<Result<(), BrokerError>> {
+        self.publisher.reply(replies).await
+    }
+
     async fn consume(&self, channel: Channel, prefetch: u16) -> Result<Box<dyn Consumer>, BrokerError> {
         if channel == Channel::Events {
             return Err(BrokerError::Topology("events leave by an exchange: Handover has no queue of them".into()));
@@ -145,6 +157,12 @@ impl Broker for AmqpBroker {
             &self.settings,
             self.closing.child_token(),
         )))
+    }
+
+    async fn dead(&self) -> Result<Box<dyn DeadQueue>, BrokerError> {
+        let live = self.consuming.current()?;
+        let (topology, publisher) = (self.topology.clone(), self.publisher.clone());
+        Ok(Box::new(AmqpDead::open(&live, topology, publisher, self.settings.publish_timeout).await?))
     }
 
     fn needs_relay(&self) -> bool {

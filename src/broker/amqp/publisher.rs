@@ -10,17 +10,17 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
-use lapin::types::ShortString;
-use lapin::{BasicProperties, Confirmation};
+use lapin::Confirmation;
+use lapin::options::ConfirmSelectOptions;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::connection::{Link, Live};
 use super::fault::{self, code};
 use super::health::Health;
+use super::parcel::{Back, Parcel};
 use super::topology::Topology;
-use super::{AmqpSettings, BrokerError, Channel, Outgoing, message, spans};
+use super::{AmqpSettings, BrokerError, Outgoing, ReplyMessage, spans};
 use crate::trace::{self, Span};
 
 /// Batches under way at a time; a further one waits for its turn within its time limit.
@@ -33,6 +33,7 @@ const WINDOW: usize = 256;
 const LAST_LOOK: Duration = Duration::from_millis(50);
 
 /// See the module.
+#[derive(Clone)]
 pub(super) struct Publisher(Arc<Shared>);
 
 impl Publisher {
@@ -50,23 +51,33 @@ impl Publisher {
     /// One result for each message, in their order, within the time limit.
     pub(super) async fn publish(&self, messages: &[Outgoing]) -> Vec<Result<(), BrokerError>> {
         if !trace::is_on() {
-            return self.publish_all(messages).await;
+            return self.send_all(messages, Parcel::of).await;
         }
         let traced = messages.iter().map(|message| spans::of(&self.0.topology, message));
         let (spans, messages): (Vec<Span>, Vec<Outgoing>) = traced.unzip();
-        let results = self.publish_all(&messages).await;
+        let results = self.send_all(&messages, Parcel::of).await;
         spans.into_iter().zip(&results).for_each(|(span, result)| spans::end(span, result));
         results
     }
 
-    async fn publish_all(&self, messages: &[Outgoing]) -> Vec<Result<(), BrokerError>> {
+    /// As [`Publisher::publish`], for replies.
+    pub(super) async fn reply(&self, replies: &[ReplyMessage]) -> Vec<Result<(), BrokerError>> {
+        self.send_all(replies, Parcel::of_reply).await
+    }
+
+    /// As [`Publisher::publish`], for what goes back to a queue; what cannot go back stands there as its error.
+    pub(super) async fn send_back(&self, backs: &[Result<Back, BrokerError>]) -> Vec<Result<(), BrokerError>> {
+        self.send_all(backs, Parcel::of_back).await
+    }
+
+    async fn send_all<T: Sync>(&self, messages: &[T], pack: Pack<T>) -> Vec<Result<(), BrokerError>> {
         let deadline = Instant::now() + self.0.limit;
-        let mut fates = self.0.clone().send(messages, deadline).await;
+        let mut fates = self.0.clone().send(messages, pack, deadline).await;
         // RabbitMQ closes the channel over a message it objects to, and does not say over which.
         if messages.len() > 1 && fates.iter().any(|fate| matches!(fate, Fate::Accused(_))) {
             for (fate, message) in fates.iter_mut().zip(messages) {
                 if matches!(fate, Fate::Accused(_) | Fate::Failed(_)) {
-                    let alone = self.0.clone().send(std::slice::from_ref(message), deadline).await;
+                    let alone = self.0.clone().send(std::slice::from_ref(message), pack, deadline).await;
                     *fate = alone.into_iter().next().unwrap_or(Fate::Confirmed);
                 }
             }
@@ -74,6 +85,9 @@ impl Publisher {
         fates.into_iter().map(Fate::into_result).collect()
     }
 }
+
+/// Makes of a message what is sent.
+type Pack<T> = fn(&Topology, &T) -> Result<Parcel, BrokerError>;
 
 /// What became of one message.
 #[derive(Clone)]
@@ -122,19 +136,23 @@ struct Lane {
 }
 
 impl Shared {
-    async fn send(self: Arc<Shared>, messages: &[Outgoing], deadline: Instant) -> Vec<Fate> {
+    async fn send<T: Sync>(self: Arc<Shared>, messages: &[T], pack: Pack<T>, deadline: Instant) -> Vec<Fate> {
         let mut fates = vec![Fate::Confirmed; messages.len()];
         let mut parcels = Vec::with_capacity(messages.len());
+        // The places of those in what the caller handed in.
+        let mut indexes = Vec::with_capacity(messages.len());
         for (index, message) in messages.iter().enumerate() {
-            match self.pack(index, message) {
-                Ok(parcel) => parcels.push(parcel),
+            match pack(&self.topology, message) {
+                Ok(parcel) => {
+                    parcels.push(parcel);
+                    indexes.push(index);
+                }
                 Err(error) => fates[index] = Fate::Failed(error),
             }
         }
         if parcels.is_empty() {
             return fates;
         }
-        let indexes: Vec<usize> = parcels.iter().map(|parcel| parcel.index).collect();
         let lane = timeout_at(deadline, self.lane()).await.unwrap_or(Err(BrokerError::TimedOut(self.limit)));
         let sent = match lane {
             Ok(lane) => {
@@ -149,20 +167,6 @@ impl Shared {
             fates[index] = fate;
         }
         fates
-    }
-
-    fn pack(&self, index: usize, message: &Outgoing) -> Result<Parcel, BrokerError> {
-        let (exchange, routing_key) = self.topology.route(message.channel, &message.routing_key);
-        Ok(Parcel {
-            index,
-            id: message.id.to_string(),
-            exchange: message::short("exchange", &exchange)?,
-            routing_key: message::short("routing key", &routing_key)?,
-            // Nobody needs to listen to events; all else must find its queue.
-            mandatory: message.channel != Channel::Events,
-            properties: message::properties(message)?,
-            body: message.body.clone(),
-        })
     }
 
     async fn lane(&self) -> Result<Lane, BrokerError> {
@@ -274,32 +278,6 @@ impl Shared {
 
     fn lock(&self) -> MutexGuard<'_, Option<Ready>> {
         self.ready.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A message as it is sent.
-struct Parcel {
-    /// Its place in what the caller handed in.
-    index: usize,
-    id: String,
-    exchange: ShortString,
-    routing_key: ShortString,
-    mandatory: bool,
-    properties: BasicProperties,
-    body: Vec<u8>,
-}
-
-impl Parcel {
-    /// Sends it and waits for its confirm. lapin numbers the message and queues it in the first poll, in one step, so
-    /// one task may have many of these under way on a channel (and two tasks may not share one).
-    async fn send(self, place: usize, channel: lapin::Channel) -> (usize, lapin::Result<Confirmation>) {
-        let options = BasicPublishOptions { mandatory: self.mandatory, immediate: false };
-        let publish = channel.basic_publish(self.exchange, self.routing_key, options, &self.body, self.properties);
-        let outcome = match publish.await {
-            Ok(confirm) => confirm.await,
-            Err(error) => Err(error),
-        };
-        (place, outcome)
     }
 }
 

@@ -48,6 +48,11 @@ impl Topology {
         format!("{}.{}", self.exchange, channel.name())
     }
 
+    /// Whether a queue is one of ours, by its name.
+    pub(super) fn is_ours(&self, queue: &str) -> bool {
+        [Channel::Requests, Channel::Steps, Channel::Dead].into_iter().any(|channel| self.queue(channel) == queue)
+    }
+
     /// Declares everything, within the time limit, and tells [`Health`] whether it is right.
     pub(super) async fn declare(&self, live: &Live, limit: Duration) -> Result<(), BrokerError> {
         let declared = tokio::time::timeout(limit, self.declare_all(live)).await;
@@ -68,27 +73,21 @@ impl Topology {
         let deleted = tokio::time::timeout(limit, async {
             let channel = live.open_channel().await?;
             let deleted = channel.queue_delete(name.as_str().into(), QueueDeleteOptions::default()).await;
-            deleted.map(drop).map_err(|error| refused("queue", &name, live, &error))
+            deleted.map(drop).map_err(|error| self.refused("queue", &name, live, &error))
         });
         deleted.await.map_err(|_| BrokerError::Unreachable(format!("deleting `{name}` was not answered")))?
     }
 
     async fn declare_all(&self, live: &Live) -> Result<(), BrokerError> {
         let channel = live.open_channel().await?;
-        for exchange in [&self.exchange, &self.events] {
-            let options = ExchangeDeclareOptions { durable: true, ..Default::default() };
-            channel
-                .exchange_declare(exchange.as_str().into(), ExchangeKind::Topic, options, FieldTable::default())
-                .await
-                .map_err(|error| refused("exchange", exchange, live, &error))?;
+        for exchange in self.exchanges() {
+            let declared = self.declare_exchange(&channel, exchange).await;
+            declared.map_err(|error| self.refused("exchange", exchange, live, &error))?;
         }
         // The dead queue first: dead letters of the others go there.
         for queue in [Channel::Dead, Channel::Requests, Channel::Steps] {
-            let name = self.queue(queue);
-            channel
-                .queue_declare(name.as_str().into(), QueueDeclareOptions::durable(), self.arguments(queue))
-                .await
-                .map_err(|error| refused("queue", &name, live, &error))?;
+            let declared = self.declare_queue(&channel, queue).await;
+            declared.map_err(|error| self.refused("queue", &self.queue(queue), live, &error))?;
         }
         for (queue, pattern) in [(Channel::Requests, "request.#"), (Channel::Steps, "step.#")] {
             let (name, exchange) = (self.queue(queue), self.exchange.as_str());
@@ -101,9 +100,29 @@ impl Topology {
                     FieldTable::default(),
                 )
                 .await
-                .map_err(|error| refused("queue", &name, live, &error))?;
+                .map_err(|error| self.refused("queue", &name, live, &error))?;
         }
         channel.close(200, "declared".into()).await.map_err(|error| fault::unreachable(&error))
+    }
+
+    /// What all names begin with.
+    pub(super) fn prefix(&self) -> &str {
+        &self.exchange
+    }
+
+    /// The exchanges' names.
+    pub(super) fn exchanges(&self) -> [&str; 2] {
+        [&self.exchange, &self.events]
+    }
+
+    pub(super) async fn declare_exchange(&self, channel: &lapin::Channel, name: &str) -> lapin::Result<()> {
+        let options = ExchangeDeclareOptions { durable: true, ..Default::default() };
+        channel.exchange_declare(name.into(), ExchangeKind::Topic, options, FieldTable::default()).await
+    }
+
+    pub(super) async fn declare_queue(&self, channel: &lapin::Channel, queue: Channel) -> lapin::Result<lapin::Queue> {
+        let name = self.queue(queue);
+        channel.queue_declare(name.into(), QueueDeclareOptions::durable(), self.arguments(queue)).await
     }
 
     /// Quorum queues: replicated and never lost. What the broker gives up by itself goes to the dead queue, at least
@@ -121,26 +140,26 @@ impl Topology {
         }
         arguments
     }
-}
 
-/// Tells a topology that needs a person from a broker that is not ready yet (a queue without its leader is "not found").
-fn refused(kind: &str, name: &str, live: &Live, error: &lapin::Error) -> BrokerError {
-    let place = live.place();
-    match fault::said_by_broker(error) {
-        Some((code::PRECONDITION_FAILED | code::RESOURCE_LOCKED | code::NOT_ALLOWED, words)) => {
-            let mend = match kind {
-                "queue" => "delete the queue once it is empty",
-                _ => "delete the exchange",
-            };
-            BrokerError::Topology(format!(
-                "the {kind} `{name}` on {place} is not as Handover declares it ({words}): {mend}, or choose another \
-                 `broker.prefix`"
-            ))
+    /// Tells a topology that needs a person from a broker that is not ready yet (a queue without its leader is "not found").
+    pub(super) fn refused(&self, kind: &str, name: &str, live: &Live, error: &lapin::Error) -> BrokerError {
+        let place = live.place();
+        match fault::said_by_broker(error) {
+            Some((code::PRECONDITION_FAILED | code::RESOURCE_LOCKED | code::NOT_ALLOWED, words)) => {
+                let mend = match kind {
+                    "queue" => "delete the queue once it is empty",
+                    _ => "delete the exchange",
+                };
+                BrokerError::Topology(format!(
+                    "the {kind} `{name}` on {place} is not as Handover declares it ({words}): {mend}, or choose another \
+                     `broker.prefix`"
+                ))
+            }
+            Some((code::ACCESS_REFUSED, words)) => BrokerError::Topology(format!(
+                "the {kind} `{name}` on {place} may not be declared ({words}): give the user the permissions to configure, \
+                 write and read it"
+            )),
+            _ => fault::unreachable(error),
         }
-        Some((code::ACCESS_REFUSED, words)) => BrokerError::Topology(format!(
-            "the {kind} `{name}` on {place} may not be declared ({words}): give the user the permissions to configure, \
-             write and read it"
-        )),
-        _ => fault::unreachable(error),
     }
 }

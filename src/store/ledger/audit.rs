@@ -15,6 +15,9 @@ use crate::store::{Result, Session};
 
 pub use super::entity::audit::Model as Entry;
 
+/// The action of an entry that tells of an attempt at a chunk that failed: what it says stays when a later one succeeds.
+pub const CHUNK_FAILED: &str = "chunk.failed";
+
 /// Appends entries; their ids are given here.
 pub async fn append(session: &Session, entries: Vec<Entry>) -> Result<()> {
     let row = |entry: Entry| ActiveModel { id: ActiveValue::NotSet, ..entry.into_active_model() };

@@ -3,7 +3,7 @@
 //! To be done by the owner of the ledger: nobody else may alter the audit trail.
 
 use sea_orm::sea_query::Expr;
-use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
+use sea_orm::{ActiveModelTrait, ColumnTrait, Condition, EntityTrait, IntoActiveModel, QueryFilter};
 use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -193,7 +193,12 @@ impl Person {
             .col_expr(audit::Column::RequestId, Expr::value(request_id.as_str()))
             .col_expr(audit::Column::UserId, Expr::value(self.pseudonym.as_str()))
             .col_expr(audit::Column::Detail, Expr::value(Option::<Value>::None));
-        trail.filter(audit::Column::JobId.eq(id)).exec(session).await.map_err(failed(DOING))?;
+        // What was done by hand to messages of the request has no job.
+        let of_request = Condition::all()
+            .add(audit::Column::Org.eq(job.org.as_str()))
+            .add(audit::Column::RequestId.eq(job.request_id.as_str()));
+        let trail = trail.filter(Condition::any().add(audit::Column::JobId.eq(id)).add(of_request));
+        trail.exec(session).await.map_err(failed(DOING))?;
         let cut = chunks::Entity::update_many()
             .col_expr(chunks::Column::FirstKey, Expr::value(Option::<Value>::None))
             .col_expr(chunks::Column::LastKey, Expr::value(Option::<Value>::None))

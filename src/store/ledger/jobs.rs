@@ -164,6 +164,12 @@ pub async fn waiting_for(session: &Session, ids: &[Uuid]) -> Result<Vec<Job>> {
     find.all(session).await.map_err(failed("looking for jobs that wait"))
 }
 
+/// The orders about a job, oldest first.
+pub async fn about(session: &Session, job: Uuid) -> Result<Vec<Job>> {
+    let find = jobs::Entity::find().filter(jobs::Column::Target.eq(job)).order_by_asc(jobs::Column::RequestedAt);
+    find.all(session).await.map_err(failed("looking for orders about a job"))
+}
+
 /// The successors of a job.
 pub async fn successors(session: &Session, job: Uuid) -> Result<Vec<UserId>> {
     let doing = "reading the successors of a job";

@@ -78,13 +78,12 @@ pub async fn claim(
     Ok(letters)
 }
 
-/// Deletes messages that have been delivered.
-pub async fn delete(session: &Session, ids: &[i64]) -> Result<()> {
+/// Deletes messages that have been delivered; how many were there.
+pub async fn delete(session: &Session, ids: &[i64]) -> Result<u64> {
     let mut sql = session.sql("");
     let delivered = sql.table("d", vec![Lane::cast_to("bigint", "id", ids.iter().map(Some))]);
     sql.add(&format!("DELETE FROM handover.outbox WHERE id IN (SELECT d.id FROM {delivered})"));
-    session.run("emptying the outbox", sql).await?;
-    Ok(())
+    session.run("emptying the outbox", sql).await
 }
 
 /// Gives claimed messages back, due again at a time.
@@ -100,6 +99,20 @@ pub async fn release(session: &Session, ids: &[i64], due: OffsetDateTime) -> Res
 pub async fn list(session: &Session, channel: &str, after: i64, limit: u64) -> Result<Vec<Letter>> {
     let find = Entity::find().filter(Column::Channel.eq(channel)).filter(Column::Id.gt(after));
     find.order_by_asc(Column::Id).limit(limit).all(session).await.map_err(failed("reading the outbox"))
+}
+
+/// The messages of a job that have not left, but for what the embedded default keeps.
+pub async fn of_job(session: &Session, job: Uuid, limit: u64) -> Result<Vec<Letter>> {
+    let find = Entity::find().filter(Column::JobId.eq(job)).order_by_asc(Column::Id).limit(limit);
+    find.all(session).await.map_err(failed("reading the outbox"))
+}
+
+/// The id of a channel's newest message; 0 where there is none.
+pub async fn last(session: &Session, channel: &str) -> Result<i64> {
+    let find = Entity::find().filter(Column::Channel.eq(channel)).order_by_desc(Column::Id).limit(1);
+    let last: Option<i64> =
+        find.select_only().column(Column::Id).into_tuple().one(session).await.map_err(failed("reading the outbox"))?;
+    Ok(last.unwrap_or(0))
 }
 
 /// Deletes messages of a channel older than a time.

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use handover::contract::JobId;
-use handover::stages::Outcome;
 use handover::stages::planner::{Message, take};
+use handover::stages::{Answer, Outcome};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -52,7 +52,8 @@ on_both!(the_same_request_twice_is_the_same_job_and_runs_nothing_again, |world| 
     );
     let message = Message { body: reformatted.into_bytes(), traceparent: None };
     let again = [Message { body: request.to_string().into_bytes(), traceparent: None }, message];
-    assert_eq!(take(&world.context, &again).await.expect("taken"), [Outcome::Done, Outcome::Done]);
+    let duplicate = Outcome::Answered(Answer::Duplicate(JobId(job.id), "accepted".into()));
+    assert_eq!(take(&world.context, &again).await.expect("taken"), [duplicate.clone(), duplicate]);
 
     let marker = changed("marker", "user_id", json!("999"));
     let marker = JobId(world.hand_over(&marker).await.id);
@@ -94,7 +95,8 @@ on_both!(a_rejected_request_stays_rejected_when_it_comes_again, |world| {
     // Rejected is final: mend it and send it under a new id.
     world.sql("UPDATE users SET email = 'dana@example.com' WHERE id = 53").await;
     let message = Message { body: request.to_string().into_bytes(), traceparent: None };
-    assert_eq!(take(&world.context, &[message]).await.expect("taken"), [Outcome::Done]);
+    let duplicate = Outcome::Answered(Answer::Duplicate(read(&request).job_id(), "rejected".into()));
+    assert_eq!(take(&world.context, &[message]).await.expect("taken"), [duplicate]);
     assert_eq!(world.job(read(&request).job_id()).await.expect("a job").state, "rejected");
     assert_eq!(world.hand_over(&keap_request("r2")).await.state, "completed");
 });

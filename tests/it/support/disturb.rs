@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use handover::broker::{Broker, BrokerError, Channel, Consumer, Incoming, Outgoing, Receipt};
+use handover::broker::{Broker, BrokerError, Channel, Consumer, DeadQueue, Incoming, Outgoing, Receipt, ReplyMessage};
 use handover::stages::STEPS;
 use handover::store::fault::{Point, Probe};
 use handover::store::{Cause, Error, Result};
@@ -154,10 +154,18 @@ impl Broker for Disturbed {
         self.inner.publish(messages).await
     }
 
+    async fn reply(&self, replies: &[ReplyMessage]) -> Vec<std::result::Result<(), BrokerError>> {
+        self.inner.reply(replies).await
+    }
+
     async fn consume(&self, channel: Channel, prefetch: u16) -> std::result::Result<Box<dyn Consumer>, BrokerError> {
         let inner = self.inner.consume(channel, prefetch).await?;
         let consumer = DisturbedConsumer { inner, how: self.how, notes: self.notes.clone(), again: VecDeque::new() };
         Ok(Box::new(consumer))
+    }
+
+    async fn dead(&self) -> std::result::Result<Box<dyn DeadQueue>, BrokerError> {
+        self.inner.dead().await
     }
 
     fn needs_relay(&self) -> bool {
@@ -238,6 +246,8 @@ fn copy_of(incoming: &Incoming) -> Incoming {
         channel: incoming.channel,
         headers: incoming.headers.clone(),
         content_type: incoming.content_type.clone(),
+        reply_to: incoming.reply_to.clone(),
+        correlation_id: incoming.correlation_id.clone(),
         body: incoming.body.clone(),
         receipt: Box::new(NoReceipt),
     }

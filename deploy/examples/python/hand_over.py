@@ -1,0 +1,67 @@
+"""Publishes a request to Handover, and waits for the reply and then for the event that tells how it ended.
+
+    python hand_over.py request.json
+
+AMQP_URL leads to RabbitMQ; HANDOVER_PREFIX is `broker.prefix` of Handover's settings. Exit code 0: completed.
+"""
+
+import json
+import os
+import sys
+import uuid
+
+import pika
+
+PREFIX = os.environ.get("HANDOVER_PREFIX", "handover")
+PATIENCE = 60  # seconds without any message
+ENDS = {"completed", "rejected", "needs_attention", "cancelled"}
+
+
+def messages(channel, queue):
+    """The messages of a queue, until none has come for a while."""
+    for method, properties, body in channel.consume(queue, auto_ack=True, inactivity_timeout=PATIENCE):
+        if method is None:
+            sys.exit("nothing came")
+        yield properties, json.loads(body)
+
+
+def main():
+    with open(sys.argv[1], encoding="utf-8") as file:
+        request = json.load(file)
+    connection = pika.BlockingConnection(pika.URLParameters(os.environ["AMQP_URL"]))
+    channel = connection.channel()
+    channel.confirm_delivery()
+
+    # Listening comes first: what happens between publishing and listening would be missed.
+    replies = channel.queue_declare("", exclusive=True).method.queue
+    events = channel.queue_declare("", exclusive=True).method.queue
+    channel.queue_bind(events, f"{PREFIX}.events", "handover.#")
+
+    correlation = str(uuid.uuid4())
+    properties = pika.BasicProperties(
+        delivery_mode=pika.DeliveryMode.Persistent,
+        content_type="application/json",
+        message_id=str(uuid.uuid4()),
+        reply_to=replies,
+        correlation_id=correlation,
+    )
+    kind = request.get("type", "deactivate")
+    channel.basic_publish(PREFIX, f"request.{kind}", json.dumps(request), properties, mandatory=True)
+
+    reply = next(reply for told, reply in messages(channel, replies) if told.correlation_id == correlation)
+    channel.cancel()
+    print(json.dumps(reply))
+    if reply["outcome"] in ("rejected", "parked"):
+        sys.exit(1)
+
+    # Of a duplicate the events were told before: its job is looked up instead, with `handover job`.
+    if reply["outcome"] == "duplicate":
+        return
+    for _, event in messages(channel, events):
+        if event["data"].get("job_id") == reply["job_id"] and event["type"].rsplit(".", 1)[-1] in ENDS:
+            print(json.dumps(event))
+            connection.close()
+            sys.exit(0 if event["type"].endswith(".completed") else 1)
+
+
+main()

@@ -1,0 +1,251 @@
+//! `handover doctor`: looks at everything that a worker needs, changes nothing, and says what to do about each fault.
+
+use anyhow::Result;
+use clap::Args;
+use serde::Serialize;
+
+use super::{Ended, open, output};
+use crate::broker::amqp::{AmqpSettings, Found, Standing, inspect};
+use crate::catalog::{Catalog, Rights, check};
+use crate::config::{Broker, Settings};
+use crate::store::{Store, clock, host};
+
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Print as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Further apart than this, times in the ledger and those in a log tell two stories.
+const MOST_SECONDS_APART: f64 = 5.0;
+
+/// How a check ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Verdict {
+    Good,
+    Warning,
+    Fault,
+    /// What it needs was not there.
+    NotSeen,
+}
+
+/// A check, as it is told.
+#[derive(Debug, Serialize)]
+struct Check {
+    check: &'static str,
+    verdict: Verdict,
+    found: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mend: Option<String>,
+}
+
+#[derive(Default)]
+struct Report(Vec<Check>);
+
+impl Report {
+    fn good(&mut self, check: &'static str, found: impl Into<String>) {
+        self.0.push(Check { check, verdict: Verdict::Good, found: found.into(), mend: None });
+    }
+
+    fn warning(&mut self, check: &'static str, found: impl Into<String>, mend: impl Into<String>) {
+        self.0.push(Check { check, verdict: Verdict::Warning, found: found.into(), mend: Some(mend.into()) });
+    }
+
+    fn fault(&mut self, check: &'static str, found: impl Into<String>, mend: impl Into<String>) {
+        self.0.push(Check { check, verdict: Verdict::Fault, found: found.into(), mend: Some(mend.into()) });
+    }
+
+    fn not_seen(&mut self, check: &'static str, why: &str) {
+        self.0.push(Check { check, verdict: Verdict::NotSeen, found: why.into(), mend: None });
+    }
+
+    fn count(&self, verdict: Verdict) -> usize {
+        self.0.iter().filter(|check| check.verdict == verdict).count()
+    }
+}
+
+pub async fn run(arguments: Arguments, settings: Settings) -> Result<Ended> {
+    let mut report = Report::default();
+    check_database(&mut report, &settings).await;
+    match &settings.broker {
+        Broker::Local => report.good("broker", "none: the ledger's outbox is the queue"),
+        Broker::Amqp(amqp) => check_broker(&mut report, amqp).await,
+    }
+    let faults = report.count(Verdict::Fault);
+    if arguments.json {
+        output::json(&serde_json::json!({ "good": faults == 0, "checks": output::array(&report.0)? }))?;
+    } else {
+        print(&report)?;
+    }
+    Ok(if faults == 0 { Ended::Done } else { Ended::Failed })
+}
+
+async fn check_database(report: &mut Report, settings: &Settings) {
+    let store = match open::store(settings).await {
+        Ok(store) => store,
+        Err(error) => {
+            let mend =
+                "check `database.url`, that the server runs and may be reached from here, and the role's password";
+            report.fault("database", format!("{error:#}"), mend);
+            ["clock", "ledger", "catalog", "rights"]
+                .into_iter()
+                .for_each(|check| report.not_seen(check, "the database cannot be opened"));
+            return;
+        }
+    };
+    match clock::version(&store.reader()).await {
+        Ok(version) => report.good("database", version),
+        Err(error) => report.fault("database", error.to_string(), "see what the database's own log says"),
+    }
+    check_clock(report, &store).await;
+    match store.check_ledger().await {
+        Ok(Ok(())) => report.good("ledger", "as new as this binary"),
+        Ok(Err(what)) => {
+            let (found, mend) = what.split_once(": ").unwrap_or((&what, "run `handover migrate`"));
+            report.fault("ledger", found, mend);
+        }
+        Err(error) => report.fault("ledger", error.to_string(), "see what the database's own log says"),
+    }
+    match check_catalog(report, settings, &store).await {
+        Some(catalog) => check_rights(report, &store, &catalog).await,
+        None => report.not_seen("rights", "they are those that the catalog asks for"),
+    }
+    store.close().await;
+}
+
+async fn check_clock(report: &mut Report, store: &Store) {
+    match clock::ahead(&store.reader()).await {
+        Ok(None) => report.good("clock", "the database goes by this machine's"),
+        Ok(Some(ahead)) => judge_clock(report, ahead),
+        Err(error) => report.fault("clock", error.to_string(), "see what the database's own log says"),
+    }
+}
+
+fn judge_clock(report: &mut Report, ahead: f64) {
+    let what = if ahead < 0.0 { "behind" } else { "ahead of" };
+    let found = format!("the database's is {:.1} s {what} ours", ahead.abs());
+    match ahead.abs() > MOST_SECONDS_APART {
+        true => report.warning("clock", found, "let both machines set their clocks by the same time servers (NTP)"),
+        false => report.good("clock", found),
+    }
+}
+
+async fn check_catalog(report: &mut Report, settings: &Settings, store: &Store) -> Option<Catalog> {
+    let read =
+        async { anyhow::Ok((open::catalog_source(&settings.catalog)?, host::read_schema(&store.reader()).await?)) };
+    let ((name, source), schema) = match read.await {
+        Ok(read) => read,
+        Err(error) => {
+            report.fault("catalog", format!("{error:#}"), "check `catalog` in the settings");
+            return None;
+        }
+    };
+    match check(&name, &source, &schema) {
+        Ok(checked) => {
+            report.good("catalog", format!("{name} fits this database"));
+            for warning in checked.warnings {
+                let found = format!("{name}, line {}: {}", warning.line, warning.message);
+                report.warning("catalog", found, "see that this is meant, or mend it: `handover catalog check`");
+            }
+            Some(checked.catalog)
+        }
+        Err(faults) => {
+            for fault in faults.faults {
+                let found = format!("{name}, line {}: {}", fault.line, fault.message);
+                report.fault("catalog", found, "mend the catalog, or the database's schema");
+            }
+            None
+        }
+    }
+}
+
+async fn check_rights(report: &mut Report, store: &Store, catalog: &Catalog) {
+    match store.missing_rights(&Rights::of(catalog)).await {
+        Ok((_, missing)) if missing.is_empty() => report.good("rights", "this role may do what the catalog asks for"),
+        Ok((role, missing)) => report.fault(
+            "rights",
+            format!("the role {role} lacks {}", missing.join("; ")),
+            format!("run, as the owner of the tables, what `handover catalog grants --role {role}` prints"),
+        ),
+        Err(error) => report.fault("rights", error.to_string(), "see what the database's own log says"),
+    }
+}
+
+async fn check_broker(report: &mut Report, settings: &AmqpSettings) {
+    match inspect(settings).await {
+        Ok((place, found)) => {
+            report.good("broker", format!("RabbitMQ answers at {place}"));
+            found.into_iter().for_each(|found| judge(report, found));
+            report.not_seen(
+                "policies",
+                "AMQP does not tell them: `rabbitmqctl list_policies`, for what limits these queues",
+            );
+        }
+        Err(error) => {
+            let mend = "check `broker.url`, that RabbitMQ runs and may be reached from here, and the user's password";
+            report.fault("broker", error.to_string(), mend);
+            report.not_seen("queues", "the broker cannot be reached");
+        }
+    }
+}
+
+fn judge(report: &mut Report, found: Found) {
+    let Found { kind, name, standing } = found;
+    let check = if kind == "queue" { "queues" } else { "exchanges" };
+    match standing {
+        Standing::Right { messages, consumers } if kind == "queue" => {
+            report.good(check, format!("`{name}` is as it should be: {messages} messages wait, {consumers} consumers"));
+        }
+        Standing::Right { .. } => report.good(check, format!("`{name}` is as it should be")),
+        Standing::Missing => {
+            report.warning(
+                check,
+                format!("there is no {kind} `{name}` yet"),
+                "start a worker, which makes it: `handover run`",
+            );
+        }
+        Standing::Wrong(what) => {
+            let (found, mend) = what.rsplit_once("): ").unwrap_or((&what, "see what RabbitMQ's log says"));
+            report.fault(check, format!("{found})"), mend);
+        }
+    }
+}
+
+fn print(report: &Report) -> Result<()> {
+    for check in &report.0 {
+        let verdict = match check.verdict {
+            Verdict::Good => "good",
+            Verdict::Warning => "WARNING",
+            Verdict::Fault => "FAULT",
+            Verdict::NotSeen => "not seen",
+        };
+        output::line(format!("{:9} {verdict:8}  {}", check.check, check.found))?;
+        if let Some(mend) = &check.mend {
+            output::line(format!("{:20}to mend it: {mend}", ""))?;
+        }
+    }
+    let (faults, warnings) = (report.count(Verdict::Fault), report.count(Verdict::Warning));
+    output::line(format!("{faults} faults, {warnings} warnings"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clocks_that_are_more_than_some_seconds_apart_are_a_warning() {
+        for (ahead, verdict, says) in [
+            (0.2, Verdict::Good, "0.2 s ahead of ours"),
+            (-4.9, Verdict::Good, "4.9 s behind ours"),
+            (7.0, Verdict::Warning, "7.0 s ahead of ours"),
+            (-3600.0, Verdict::Warning, "3600.0 s behind ours"),
+        ] {
+            let mut report = Report::default();
+            judge_clock(&mut report, ahead);
+            assert_eq!(report.0[0].verdict, verdict);
+            assert!(report.0[0].found.contains(says), "{}", report.0[0].found);
+        }
+    }
+}

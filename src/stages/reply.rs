@@ -1,0 +1,65 @@
+//! Replies: what is answered at once to whoever asks for it with AMQP's `reply_to`.
+//!
+//! A reply is sent when its request's outcome is committed and before the request is acknowledged. So it needs no row of
+//! the outbox: a worker that dies in between is given the request again, finds it known, and answers.
+
+use serde::Deserialize;
+
+use super::{Answer, Context, Outcome, Reason};
+use crate::contract::{Reception, Rejection, Reply};
+use crate::store::Result;
+use crate::store::ledger::jobs;
+
+/// The reply to a request, by its body and what became of it; none to what is no request.
+pub async fn reply(context: &Context, body: &[u8], outcome: &Outcome) -> Result<Option<Reply>> {
+    let nothing = Reply {
+        outcome: Reception::Accepted,
+        request_id: request_id(body),
+        job_id: None,
+        first_outcome: None,
+        reasons: Vec::new(),
+        path: None,
+    };
+    let reply = match outcome {
+        Outcome::Done => return Ok(None),
+        Outcome::Answered(Answer::Accepted(job)) => Reply { job_id: Some(*job), ..nothing },
+        Outcome::Answered(Answer::Rejected(job, reasons)) => {
+            Reply { outcome: Reception::Rejected, job_id: Some(*job), reasons: reasons.clone(), ..nothing }
+        }
+        Outcome::Answered(Answer::Duplicate(job, first)) => {
+            let known = jobs::get(&context.store.reader(), job.0).await?;
+            let reasons = known.filter(|_| first == "rejected").and_then(|job| job.reasons);
+            let reasons = reasons.and_then(|reasons| serde_json::from_value(reasons).ok()).unwrap_or_default();
+            let first_outcome = Some(first.clone());
+            Reply { outcome: Reception::Duplicate, job_id: Some(*job), first_outcome, reasons, ..nothing }
+        }
+        Outcome::Park(reason) => {
+            let path = reason.path.clone();
+            Reply { outcome: Reception::Parked, reasons: vec![why_parked(reason)], path, ..nothing }
+        }
+    };
+    Ok(Some(reply))
+}
+
+fn why_parked(reason: &Reason) -> Rejection {
+    let mend = match reason.code.as_str() {
+        "conflict" => "send this request under a new id",
+        "failed" => "a person has to look: `handover dead list`",
+        _ => "mend the request and send it again",
+    };
+    Rejection {
+        code: reason.code.clone(),
+        concerning: Default::default(),
+        message: reason.detail.clone(),
+        mend: mend.into(),
+    }
+}
+
+/// The sender's name for a request that may be none.
+fn request_id(body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Named {
+        request_id: String,
+    }
+    serde_json::from_slice(body).ok().map(|named: Named| named.request_id)
+}

@@ -1,0 +1,224 @@
+//! `handover dead`: what was set aside is listed, sent back and dropped by a filter, and nothing is lost on the way.
+
+use std::collections::BTreeSet;
+
+use handover::broker::{Channel, Outgoing};
+use lapin::BasicProperties;
+use serde_json::{Value, json};
+
+use crate::support::process::{Ended, binary, borrowed, finish, on, settings, signal};
+use crate::support::world::{catalog_source, keap_request, read};
+use crate::support::{Setting, World, on_both, run};
+
+/// Publishes a request under an id and with a header of its sender's own.
+async fn send(world: &World, id: uuid::Uuid, body: Vec<u8>) {
+    let broker = world.broker().await;
+    let message = Outgoing {
+        id,
+        channel: Channel::Requests,
+        routing_key: "request.deactivate".into(),
+        content_type: "application/json".into(),
+        headers: [("sender".to_owned(), "hr".to_owned())].into(),
+        body,
+    };
+    assert!(broker.publish(&[message]).await.iter().all(Result::is_ok));
+    broker.close().await;
+}
+
+async fn until_dead(world: &World, count: usize) {
+    let all = async || (world.outside.waiting("dead").await == count).then_some(());
+    world.until(&format!("{count} messages are set aside"), all).await;
+}
+
+fn list(world: &World, filter: &[&str]) -> Vec<Value> {
+    on(world, &[&["dead", "list", "--json"], filter].concat()).expect(0).json_lines()
+}
+
+fn act(world: &World, deed: &str, more: &[&str]) -> Ended {
+    on(world, &[&["dead", deed, "--by", "ops", "--json"], more].concat())
+}
+
+fn requests(list: &[Value]) -> Vec<&str> {
+    list.iter().map(|shown| shown["request_id"].as_str().unwrap_or("-")).collect()
+}
+
+/// A kind that the catalog does not have yet.
+fn with_badges(request_id: &str) -> Value {
+    let mut request = keap_request(request_id);
+    request["reassign"]["badge"] = json!({ "user": "11" });
+    request
+}
+
+on_both!(what_was_set_aside_is_listed_and_a_filter_says_which_is_shown_or_dropped, |world| {
+    world.start_worker().await;
+    let mut other = with_badges("of another");
+    other["org_id"] = json!("2");
+    let bodies =
+        [with_badges("one").to_string(), "no request".into(), other.to_string(), with_badges("two").to_string()];
+    for (sent, body) in bodies.iter().enumerate() {
+        world.outside.send(body.clone().into_bytes()).await;
+        until_dead(world, sent + 1).await;
+    }
+    let all = list(world, &[]);
+    assert_eq!(requests(&all), ["one", "-", "of another", "two"]);
+    assert_eq!(
+        (&all[0]["reason"], &all[0]["queue"], &all[0]["replays"]),
+        (&json!("unknown_kind"), &json!("requests"), &json!(0))
+    );
+    assert_eq!(requests(&list(world, &["--reason", "unknown_kind"])), ["one", "of another", "two"]);
+    assert_eq!(requests(&list(world, &["--reason", "not_json", "--reason", "x"])), ["-"]);
+    assert_eq!(requests(&list(world, &["--org", "2"])), ["of another"]);
+    assert_eq!(list(world, &["--queue", "requests", "--newer-than", "1h"]).len(), 4);
+    assert_eq!(list(world, &["--queue", "steps"]).len() + list(world, &["--older-than", "1h"]).len(), 0);
+    let id = all[3]["id"].as_str().expect("an id").to_owned();
+    let shown = on(world, &["dead", "show", "--json", &id]).expect(0).json();
+    assert_eq!(
+        (shown["body"].as_str(), &shown["headers"]["x-handover-path"]),
+        (Some(bodies[3].as_str()), &json!("reassign.badge"))
+    );
+    let plain = on(world, &["dead", "list"]).expect(0).out;
+    assert!(plain.contains("not_json") && plain.lines().count() == 5, "{plain}");
+
+    let dry = act(world, "drop", &["--reason", "unknown_kind", "--org", "1"]).expect(0).json();
+    assert_eq!(
+        (&dry["messages"], &dry["matching"], &dry["dry_run"], &dry["done"]),
+        (&json!(4), &json!(2), &json!(true), &json!(0))
+    );
+    let dry = on(world, &["dead", "drop", "--by", "ops", "--org", "1"]).expect(0).out;
+    assert!(dry.contains("2 of 4 messages would be dropped (2 unknown_kind): --yes does it"), "{dry}");
+    assert_eq!(list(world, &[]), all, "a dry run changes nothing");
+    assert!(act(world, "drop", &["--yes"]).expect(1).err.contains("say which messages"));
+
+    let done = act(world, "drop", &["--yes", "--reason", "unknown_kind", "--org", "1"]).expect(0).json();
+    assert_eq!((&done["done"], &done["dry_run"]), (&json!(2), &json!(false)));
+    assert_eq!(requests(&list(world, &[])), ["-", "of another"]);
+    let audited = on(world, &["audit", "--action", "dead.drop", "--actor", "ops", "--json"]).expect(0).json_lines();
+    assert_eq!(
+        audited.iter().map(|entry| entry["request_id"].as_str().expect("an id")).collect::<Vec<_>>(),
+        ["one", "two"]
+    );
+});
+
+on_both!(a_message_that_is_sent_back_keeps_its_identity_says_so_and_is_taken_as_if_it_were_new, |world| {
+    world.start_worker().await;
+    let id = uuid::Uuid::new_v4();
+    let request = with_badges("r1");
+    send(world, id, request.to_string().into_bytes()).await;
+    until_dead(world, 1).await;
+    // It fails again, and tells how often.
+    for replays in 1..=2 {
+        assert_eq!(act(world, "replay", &["--all", "--yes"]).expect(0).json()["done"], 1);
+        let again = async || list(world, &[]).first().is_some_and(|shown| shown["replays"] == replays).then_some(());
+        world.until("it is set aside again", again).await;
+    }
+    let shown = on(world, &["dead", "show", "--json", &id.to_string()]).expect(0).json();
+    assert_eq!(shown["message_id"], id.to_string());
+    assert_eq!(shown["body"], request.to_string());
+    assert_eq!(shown["headers"]["sender"], "hr");
+    assert_eq!(shown["headers"]["x-handover-replays"], "2");
+    assert!(shown["headers"]["x-handover-replayed-at"].as_str().expect("a time").ends_with('Z'), "{shown}");
+
+    // The catalog learns the kind, and the message is taken.
+    world.stop_workers().await;
+    world.sql("CREATE TABLE badges (id bigint PRIMARY KEY, holder_id bigint NOT NULL REFERENCES users (id))").await;
+    world.sql("INSERT INTO badges VALUES (1, 53)").await;
+    let badge = "\n[[reference]]\nkind = \"badge\"\ntable = \"badges\"\nkey = \"id\"\nuser = \"holder_id\"\ndisposition = \"transfer\"\n";
+    world.use_catalog(&(catalog_source("keap") + badge)).await;
+    world.start_worker().await;
+    assert_eq!(act(world, "replay", &["--yes", "--reason", "unknown_kind"]).expect(0).json()["done"], 1);
+    assert_eq!(world.end_of(read(&request).job_id()).await.state, "completed");
+    assert_eq!(list(world, &[]).len(), 0);
+    let audited = on(world, &["audit", "--action", "dead.replay", "--json"]).expect(0).json_lines();
+    assert_eq!(audited.len(), 3);
+});
+
+/// Sets so many bodies aside, none of which is a request, in this order.
+async fn set_aside(world: &mut World, count: usize) {
+    world.start_worker().await;
+    for number in 0..count {
+        world.outside.send(format!("not {number}").into_bytes()).await;
+    }
+    until_dead(world, count).await;
+    world.stop_workers().await;
+}
+
+fn ids(list: &[Value]) -> Vec<String> {
+    list.iter().map(|shown| shown["id"].as_str().expect("an id").to_owned()).collect()
+}
+
+on_both!(what_does_not_match_goes_back_untouched_and_in_its_order, |world| {
+    // More than the broker gives back in order at once.
+    set_aside(world, 80).await;
+    let before = ids(&list(world, &[]));
+    assert_eq!(ids(&list(world, &[])), before);
+    let chosen: Vec<&str> = before.iter().step_by(2).map(String::as_str).collect();
+    let done = act(world, "drop", &[&chosen[..], &["--yes"]].concat()).expect(0).json();
+    assert_eq!((&done["done"], &done["messages"]), (&json!(40), &json!(80)));
+    let left: Vec<String> = before.iter().skip(1).step_by(2).cloned().collect();
+    assert_eq!(ids(&list(world, &[])), left);
+});
+
+on_both!(whoever_is_killed_while_sending_back_loses_no_message, |world| {
+    const COUNT: usize = 400;
+    set_aside(world, COUNT).await;
+    let settings = settings(world);
+    let arguments = ["dead", "replay", "--all", "--yes", "--by", "ops"];
+    let child = binary(&borrowed(&settings), &arguments).spawn().expect("the binary");
+    let process = child.id();
+    let some = async || (world.outside.waiting("requests").await > 0).then_some(());
+    world.until("some are sent back", some).await;
+    signal(process, "KILL");
+    tokio::task::block_in_place(|| finish(child, b""));
+    // Those that came back are set aside again; a broker may have kept a message in both places.
+    world.start_worker().await;
+    let numbers = async || {
+        let shown = on(world, &["dead", "show", "--json"]).expect(0).json_lines();
+        let bodies: BTreeSet<String> = shown.iter().map(|shown| shown["body"].to_string()).collect();
+        (bodies.len() == COUNT).then_some(())
+    };
+    world.until("every message is there", numbers).await;
+});
+
+#[test]
+fn a_message_that_the_broker_itself_gave_up_is_listed_and_can_be_sent_back() {
+    run(Setting::Servers, async |world| {
+        let request = keap_request("late");
+        let properties = BasicProperties::default()
+            .with_delivery_mode(2)
+            .with_message_id("the sender's own".into())
+            .with_expiration("1".into());
+        world.outside.send_with(request.to_string().into_bytes(), properties).await;
+        until_dead(world, 1).await;
+        let shown = list(world, &["--reason", "expired", "--queue", "requests", "--newer-than", "1h"]);
+        assert_eq!(requests(&shown), ["late"]);
+        assert_eq!((&shown[0]["by_broker"], &shown[0]["message_id"]), (&json!(true), &json!("the sender's own")));
+        world.start_worker().await;
+        assert_eq!(act(world, "replay", &["--all", "--yes"]).expect(0).json()["done"], 1);
+        assert_eq!(world.end_of(read(&request).job_id()).await.state, "completed");
+        assert_eq!(list(world, &[]).len(), 0);
+    });
+}
+
+#[test]
+fn what_came_from_no_queue_of_handovers_stays_and_is_told() {
+    run(Setting::Servers, async |world| {
+        let broker = world.broker().await;
+        let stray = Outgoing {
+            id: uuid::Uuid::new_v4(),
+            channel: Channel::Dead,
+            routing_key: String::new(),
+            content_type: "text/plain".into(),
+            headers: [("x-handover-reason", "made_up"), ("x-handover-queue", "somebody else's")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
+            body: b"\x1b[2Jhello".to_vec(),
+        };
+        assert!(broker.publish(&[stray]).await.iter().all(Result::is_ok));
+        broker.close().await;
+        let told = act(world, "replay", &["--all", "--yes"]).expect(1).json();
+        assert!(told["failed"][0]["why"].as_str().expect("why").contains("no queue of Handover's"), "{told}");
+        assert_eq!(list(world, &[]).len(), 1);
+        let plain = on(world, &["dead", "show"]).expect(0).out;
+        assert!(!plain.contains('\u{1b}') && plain.contains("hello"), "{plain:?}");
+    });
+}

@@ -1,0 +1,179 @@
+//! Replies: who sends a request with AMQP's `reply_to` is told at once what became of it.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use handover::contract::{REPLY_TYPE, Reception, Reply};
+use lapin::message::Delivery;
+use lapin::options::{BasicConsumeOptions, BasicPublishOptions, QueueDeclareOptions};
+use lapin::types::FieldTable;
+use lapin::{BasicProperties, Connection, ConnectionProperties};
+use serde_json::{Value, json};
+
+use crate::support::broker::amqp_url;
+use crate::support::world::{LIMIT, keap_request, read};
+use crate::support::{Setting, World, run};
+
+/// A client that waits for replies, with a connection of its own.
+struct Client {
+    _connection: Connection,
+    channel: lapin::Channel,
+    replies: lapin::Consumer,
+    queue: String,
+    prefix: String,
+}
+
+impl Client {
+    /// On a queue of its own.
+    async fn with_a_queue(world: &World) -> Client {
+        let connection = Connection::connect(&amqp_url(), ConnectionProperties::default()).await.expect("RabbitMQ");
+        let channel = connection.create_channel().await.expect("a channel");
+        let options = QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() };
+        let queue = channel.queue_declare("".into(), options, FieldTable::default()).await.expect("a queue");
+        let queue = queue.name().to_string();
+        Client::on(world, connection, channel, queue).await
+    }
+
+    /// On RabbitMQ's pseudo-queue, which is none.
+    async fn directly(world: &World) -> Client {
+        let connection = Connection::connect(&amqp_url(), ConnectionProperties::default()).await.expect("RabbitMQ");
+        let channel = connection.create_channel().await.expect("a channel");
+        Client::on(world, connection, channel, "amq.rabbitmq.reply-to".into()).await
+    }
+
+    async fn on(world: &World, connection: Connection, channel: lapin::Channel, queue: String) -> Client {
+        let consume = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
+        let replies = channel.basic_consume(queue.as_str().into(), "".into(), consume, FieldTable::default()).await;
+        let replies = replies.expect("consuming");
+        Client { _connection: connection, channel, replies, queue, prefix: world.prefix.clone() }
+    }
+
+    async fn send_to(&self, reply_to: &str, body: &[u8], correlation: &str) {
+        let properties = BasicProperties::default()
+            .with_delivery_mode(2)
+            .with_reply_to(reply_to.into())
+            .with_correlation_id(correlation.into());
+        let (exchange, key) = (self.prefix.as_str().into(), "request.deactivate".into());
+        let sent = self.channel.basic_publish(exchange, key, BasicPublishOptions::default(), body, properties).await;
+        sent.expect("sent");
+    }
+
+    async fn next(&mut self) -> (Reply, Delivery) {
+        let delivery = tokio::time::timeout(LIMIT, self.replies.next()).await.expect("a reply within the limit");
+        let delivery = delivery.expect("a reply").expect("a delivery");
+        let reply = serde_json::from_slice(&delivery.data).expect("a reply is JSON of its schema");
+        (reply, delivery)
+    }
+
+    /// Sends a request and waits for its reply.
+    async fn ask(&mut self, body: &[u8], correlation: &str) -> Reply {
+        self.send_to(&self.queue, body, correlation).await;
+        let (reply, delivery) = self.next().await;
+        let properties = delivery.properties;
+        assert_eq!(properties.correlation_id().as_ref().map(|id| id.as_str()), Some(correlation));
+        assert_eq!(properties.kind().as_ref().map(|kind| kind.as_str()), Some(REPLY_TYPE));
+        assert_eq!(properties.content_type().as_ref().map(|kind| kind.as_str()), Some("application/json"));
+        reply
+    }
+}
+
+fn body(request: &Value) -> Vec<u8> {
+    request.to_string().into_bytes()
+}
+
+fn codes(reply: &Reply) -> Vec<&str> {
+    reply.reasons.iter().map(|reason| reason.code.as_str()).collect()
+}
+
+async fn is_told_every_outcome(world: &mut World, client: &mut Client) {
+    world.start_worker().await;
+    let good = keap_request("r1");
+    let job = Some(read(&good).job_id());
+    let accepted = client.ask(&body(&good), "a").await;
+    assert_eq!((accepted.outcome, accepted.job_id), (Reception::Accepted, job));
+    assert_eq!((accepted.request_id.as_deref(), accepted.reasons.len()), (Some("r1"), 0));
+    assert!(world.job(job.expect("an id")).await.is_some(), "what is answered is committed");
+
+    let again = client.ask(&body(&good), "b").await;
+    assert_eq!((again.outcome, again.job_id), (Reception::Duplicate, job));
+    assert_eq!(again.first_outcome.as_deref(), Some("accepted"));
+
+    let mut bad = keap_request("r2");
+    bad["user_id"] = json!("999");
+    let rejected = client.ask(&body(&bad), "c").await;
+    assert_eq!((rejected.outcome, rejected.job_id), (Reception::Rejected, Some(read(&bad).job_id())));
+    assert_eq!(codes(&rejected), ["unknown_user"]);
+    let again = client.ask(&body(&bad), "d").await;
+    assert_eq!((again.outcome, again.first_outcome.as_deref()), (Reception::Duplicate, Some("rejected")));
+    assert_eq!(again.reasons, rejected.reasons);
+
+    let mut conflict = keap_request("r1");
+    conflict["reason"] = json!("another body");
+    let parked = client.ask(&body(&conflict), "e").await;
+    assert_eq!((parked.outcome, parked.request_id.as_deref()), (Reception::Parked, Some("r1")));
+    assert_eq!((codes(&parked), parked.path.as_deref()), (vec!["conflict"], Some("request_id")));
+    let parked = client.ask(b"no request", "f").await;
+    assert_eq!((parked.outcome, parked.job_id, codes(&parked)), (Reception::Parked, None, vec!["not_json"]));
+
+    let order = json!({ "type": "pause", "request_id": "o1", "org_id": "1", "requested_by": "1", "job_id": job });
+    let order = client.ask(&body(&order), "g").await;
+    assert_eq!((order.outcome, codes(&order)), (Reception::Rejected, vec!["wrong_state"]));
+}
+
+#[test]
+fn whoever_asks_for_a_reply_is_told_at_once_what_became_of_the_request() {
+    run(Setting::Servers, async |world| {
+        let mut client = Client::with_a_queue(world).await;
+        is_told_every_outcome(world, &mut client).await;
+    });
+}
+
+#[test]
+fn rabbitmqs_direct_reply_to_works_as_a_queue_does() {
+    run(Setting::Servers, async |world| {
+        let mut client = Client::directly(world).await;
+        is_told_every_outcome(world, &mut client).await;
+    });
+}
+
+#[test]
+fn a_reply_that_nobody_can_have_holds_nothing_up_and_no_reply_goes_to_a_queue_of_handovers_own() {
+    run(Setting::Servers, async |world| {
+        let mut client = Client::with_a_queue(world).await;
+        let nowhere = ["no-such-queue".to_owned(), "amq.rabbitmq.reply-to.gone".to_owned(), "x".repeat(255)];
+        let ours = ["requests", "steps", "dead"].map(|queue| format!("{}.{queue}", world.prefix));
+        for (place, to) in nowhere.iter().chain(&ours).enumerate() {
+            let mut request = keap_request(&format!("lost {place}"));
+            request["user_id"] = json!("999");
+            client.send_to(to, &body(&request), "lost").await;
+        }
+        world.start_worker().await;
+        // In the same group or behind it.
+        assert_eq!(client.ask(&body(&keap_request("r1")), "heard").await.outcome, Reception::Accepted);
+        world
+            .until("every request is taken", async || {
+                (world.number("SELECT count(*) FROM handover.jobs").await == 7).then_some(())
+            })
+            .await;
+        let all_settled = async || (world.outside.waiting("requests").await == 0).then_some(());
+        world.until("nothing waits", all_settled).await;
+        assert!(
+            world.outside.next_parked(Duration::from_millis(200)).await.is_none(),
+            "a reply came back as a message"
+        );
+    });
+}
+
+#[test]
+fn a_worker_that_dies_between_the_outcome_and_the_reply_answers_when_the_request_comes_again() {
+    run(Setting::Servers, async |world| {
+        // What the first worker has committed, and not answered.
+        let request = keap_request("r1");
+        let message = handover::stages::planner::Message { body: body(&request), traceparent: None };
+        handover::stages::planner::take(&world.context, &[message]).await.expect("taken");
+        let mut client = Client::with_a_queue(world).await;
+        world.start_worker().await;
+        let reply = client.ask(&body(&request), "again").await;
+        assert_eq!((reply.outcome, reply.first_outcome.as_deref()), (Reception::Duplicate, Some("accepted")));
+    });
+}
