@@ -8,6 +8,7 @@ GRANT SELECT, INSERT ON "handover"."audit" TO "handover_worker";
 GRANT SELECT, INSERT ON "handover"."catalogs" TO "handover_worker";
 GRANT SELECT, INSERT, UPDATE, DELETE ON "handover"."chunks" TO "handover_worker";
 GRANT SELECT, INSERT, UPDATE, DELETE ON "handover"."copies" TO "handover_worker";
+GRANT SELECT ON "handover"."handover_migrations" TO "handover_worker";
 GRANT SELECT, INSERT, UPDATE, DELETE ON "handover"."job_references" TO "handover_worker";
 GRANT SELECT, INSERT ON "handover"."job_successors" TO "handover_worker";
 GRANT SELECT, INSERT, UPDATE ON "handover"."jobs" TO "handover_worker";

@@ -2,6 +2,7 @@
 //! once, before anything starts.
 
 use std::fmt::Write;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -30,8 +31,17 @@ pub struct Settings {
     pub worker: Pace,
     /// Sizes and times of the stages.
     pub limits: Limits,
+    /// Where a worker tells how it is.
+    pub http: Http,
     /// What is logged.
     pub log: Log,
+}
+
+/// Where a worker tells how it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Http {
+    /// The address; none: nowhere.
+    pub listen: Option<SocketAddr>,
 }
 
 /// Which broker.
@@ -95,9 +105,15 @@ struct BrokerSection {
     heartbeat: Duration,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HttpSection {
+    listen: String,
+}
+
 const HOUR: Duration = Duration::from_secs(3600);
 
-const SECTIONS: [&str; 6] = ["catalog", "database", "broker", "worker", "limits", "log"];
+const SECTIONS: [&str; 7] = ["catalog", "database", "broker", "worker", "limits", "http", "log"];
 
 /// Reads the settings.
 pub fn load(file: Option<&Path>) -> Result<Settings> {
@@ -149,6 +165,7 @@ fn read(config: &Config, faults: &mut Faults) -> Option<Settings> {
     let broker: Option<BrokerSection> = section(config, "broker", faults);
     let worker: Option<Pace> = section(config, "worker", faults);
     let limits: Option<Limits> = section(config, "limits", faults);
+    let http: Option<HttpSection> = section(config, "http", faults);
     let log: Option<Log> = section(config, "log", faults);
     if let Some(limits) = &limits {
         check_limits(limits, faults);
@@ -162,6 +179,7 @@ fn read(config: &Config, faults: &mut Faults) -> Option<Settings> {
         broker: check_broker(broker?, faults)?,
         worker: worker?,
         limits: limits?,
+        http: check_http(&http?, faults),
         log: log?,
     })
 }
@@ -277,6 +295,15 @@ fn check_broker(section: BrokerSection, faults: &mut Faults) -> Option<Broker> {
     Some(Broker::Amqp(settings))
 }
 
+fn check_http(section: &HttpSection, faults: &mut Faults) -> Http {
+    let address = section.listen.parse();
+    if address.is_err() && !section.listen.is_empty() {
+        let form = "an address and a port, 127.0.0.1:9464, 0.0.0.0:9464 or [::]:9464";
+        faults.add(format!("`http.listen` is {form}; or empty, and nothing listens"));
+    }
+    Http { listen: address.ok() }
+}
+
 /// Files that would not be used are a fault: whoever names them counts on them.
 fn check_tls(section: &BrokerSection, faults: &mut Faults) -> TlsFiles {
     let BrokerSection { url, ca_file, cert_file, key_file, .. } = section;
@@ -320,13 +347,13 @@ mod tests {
 
     #[test]
     fn all_faults_are_told_at_once() {
-        let wrong = "colour = 1\n[database]\nurl = \"mysql://x\"\n[broker]\nurl = \"http://x\"\n[limits]\nwindow = 0\n[worker]\ngrace = \"soon\"\n";
+        let wrong = "colour = 1\n[database]\nurl = \"mysql://x\"\n[broker]\nurl = \"http://x\"\n[limits]\nwindow = 0\n[worker]\ngrace = \"soon\"\n[http]\nlisten = \"x\"\n";
         let sources = [DEFAULTS, wrong].map(|text| File::from_str(text, FileFormat::Toml));
         let config = sources.into_iter().fold(Config::builder(), |builder, source| builder.add_source(source));
         let mut faults = Faults(Vec::new());
         read(&config.build().expect("TOML"), &mut faults);
         let all = faults.all();
-        for part in ["colour", "database.url", "broker.url", "limits.window", "[worker]"] {
+        for part in ["colour", "database.url", "broker.url", "limits.window", "[worker]", "http.listen"] {
             assert!(all.contains(part), "{part} is missing in: {all}");
         }
     }

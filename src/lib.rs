@@ -10,6 +10,7 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | [`metrics`] | what is counted for those who operate it: one list |
 //! | [`retry`] | trying again: pauses, with jitter |
 //! | [`contract`] | the outside's words: requests, events, certificates, ids |
 //! | [`catalog`] | which tables point at users, and what becomes of each: data, not code |
@@ -19,6 +20,7 @@
 //! | [`broker`] | where messages come from and go to: RabbitMQ, or the outbox table itself |
 //! | [`stages`] | planner, orders, cutter, mover, finalizer, undo, relay, sweeper: one transaction each |
 //! | [`worker`] | runs the stages: consumes, retries, settles, drains |
+//! | [`operations`] | the HTTP listener: metrics, and whether the worker is ready |
 //! | [`config`], [`telemetry`] | settings and logs |
 //! | [`cli`] | a file a command |
 //!
@@ -57,6 +59,7 @@
 //! * A request type that a catalog's `may` does not name takes the rule of `deactivate`, and is not open to everybody.
 //! * Mover and finalizer share the queue of steps, so a worker that runs one of them runs both ([`worker::Role`]).
 
+pub mod metrics;
 pub mod retry;
 pub mod contract;
 pub mod catalog;
@@ -66,6 +69,7 @@ pub mod store;
 pub mod broker;
 pub mod stages;
 pub mod worker;
+pub mod operations;
 pub mod config;
 pub mod telemetry;
 pub mod cli;

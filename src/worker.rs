@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::broker::{Broker, Channel, Consumer, Incoming, Outgoing};
 use crate::job::{Step, StepKind, rejection};
+use crate::metrics;
 use crate::retry::Pauses;
 use crate::stages::relay::Carried;
 use crate::stages::{Context, Outcome, Reason, cutter, due, finalizer, mover, now, planner, relay, sweeper};
@@ -40,6 +41,12 @@ impl Role {
     /// All of them.
     pub const ALL: [Role; 5] = [Role::Planner, Role::Mover, Role::Finalizer, Role::Relay, Role::Sweeper];
 }
+
+/// The roles, as they are counted. What takes steps is one, whichever of its two names it was called by.
+const PLANNER: &str = "planner";
+const MOVER: &str = "mover";
+const RELAY: &str = "relay";
+const SWEEPER: &str = "sweeper";
 
 /// How much a worker does at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
@@ -77,9 +84,11 @@ pub async fn run(
         let relay = worker.clone();
         let (store, fresh) = worker.context.store.with_courier();
         worker.context.store = store;
+        metrics::tasks(RELAY, 1);
         tasks.spawn(relay.relay(fresh));
     }
     if roles.contains(&Role::Planner) {
+        metrics::tasks(PLANNER, pace.planners.max(1));
         for _ in 0..pace.planners.max(1) {
             // While one group is planned, the next one arrives.
             let prefetch = worker.context.limits.group.max(1).saturating_mul(2);
@@ -89,12 +98,14 @@ pub async fn run(
         }
     }
     if roles.contains(&Role::Mover) || roles.contains(&Role::Finalizer) {
+        metrics::tasks(MOVER, pace.movers.max(1));
         for _ in 0..pace.movers.max(1) {
             let consumer = broker.consume(Channel::Steps, 1).await.context("consuming steps")?;
             tasks.spawn(worker.clone().step(consumer));
         }
     }
     if roles.contains(&Role::Sweeper) {
+        metrics::tasks(SWEEPER, 1);
         tasks.spawn(worker.clone().sweep());
     }
     tracing::info!(roles = ?roles, "the worker runs");
@@ -139,6 +150,8 @@ impl Worker {
             {
                 incoming.push(more);
             }
+            let _busy = metrics::busy(PLANNER);
+            incoming.iter().for_each(tell_taken);
             let messages: Vec<planner::Message> = (incoming.iter())
                 .map(|incoming| planner::Message {
                     body: incoming.body.clone(),
@@ -156,6 +169,8 @@ impl Worker {
     /// Cutting, moving and finalizing: one step at a time.
     async fn step(self, mut consumer: Box<dyn Consumer>) {
         while let Some(incoming) = self.next(&mut consumer).await {
+            let _busy = metrics::busy(MOVER);
+            tell_taken(&incoming);
             let outcome = match serde_json::from_slice::<Step>(&incoming.body) {
                 Ok(step) => self.take_step(step).await,
                 Err(error) => Outcome::Park(Reason {
@@ -250,6 +265,7 @@ impl Worker {
 
     /// Delivers what was handed over, but for what has waited for so long that others may carry it.
     async fn deliver(&self, letters: &mut Vec<Letter>) -> Result<Carried, Error> {
+        let _busy = metrics::busy(RELAY);
         let now = now();
         letters.retain(|letter| letter.leased_until.is_some_and(|until| until > now));
         let delivered = relay::deliver(&self.context, self.broker.as_ref(), letters).await;
@@ -259,6 +275,7 @@ impl Worker {
 
     /// Claims and carries until nothing is left that is due, or the broker is away.
     async fn carry_all(&self) -> Result<Carried, Error> {
+        let _busy = metrics::busy(RELAY);
         loop {
             let carried = relay::carry(&self.context, self.broker.as_ref(), self.pace.relay_batch).await?;
             if carried.found == 0 || carried.away.is_some() || self.stop.is_cancelled() {
@@ -281,6 +298,7 @@ impl Worker {
     async fn sweep(self) {
         let keeps_events = !self.broker.needs_relay();
         while !self.stop.is_cancelled() {
+            let busy = metrics::busy(SWEEPER);
             let swept = async {
                 sweeper::sweep(&self.context).await?;
                 while sweeper::purge(&self.context, keeps_events).await? > 0 {}
@@ -289,6 +307,7 @@ impl Worker {
             if let Err(error) = swept.await {
                 tracing::warn!(%error, "the sweeper could not look, and will again");
             }
+            drop(busy);
             let _ = self.stop.run_until_cancelled(tokio::time::sleep(self.pace.sweep_every)).await;
         }
     }
@@ -312,11 +331,16 @@ impl Worker {
         if let Outcome::Park(reason) = outcome {
             tracing::warn!(code = reason.code, path = reason.path, detail = reason.detail, "a message is parked");
             self.park(parked(&incoming, &reason)).await;
+            metrics::parked(&reason.code);
         }
         if let Err(error) = incoming.receipt.ack().await {
             tracing::debug!(%error, "a message could not be acknowledged: it comes again, and changes nothing");
         }
     }
+}
+
+fn tell_taken(incoming: &Incoming) {
+    metrics::taken(incoming.channel.name(), incoming.published);
 }
 
 /// Which stage takes which step: the steps' table of contents.

@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use super::{Broker, BrokerError, Channel, Consumer, Incoming, Outgoing, Receipt};
+use super::{Broker, BrokerError, Channel, Consumer, Depth, Incoming, Outgoing, Receipt};
 use crate::retry::Pauses;
 use crate::store::ledger::outbox::{self, Letter};
 use crate::store::{Error, Store};
@@ -70,6 +70,19 @@ impl Broker for LocalBroker {
 
     fn health(&self) -> Result<(), String> {
         Ok(())
+    }
+
+    async fn depths(&self) -> Result<Vec<Depth>, BrokerError> {
+        let names = Channel::QUEUES.map(Channel::name);
+        let backlog = outbox::backlog(&self.store.reader(), &names, OffsetDateTime::now_utc()).await;
+        let backlog = backlog.map_err(|error| BrokerError::Outbox(error.to_string()))?;
+        let depth = |(channel, backlog): (Channel, outbox::Backlog)| Depth {
+            channel,
+            messages: backlog.messages,
+            oldest: backlog.oldest,
+            consumers: None,
+        };
+        Ok(Channel::QUEUES.into_iter().zip(backlog).map(depth).collect())
     }
 
     async fn close(&self) {
@@ -133,6 +146,7 @@ impl Feed {
             headers,
             content_type: Some(letter.content_type),
             body: letter.body,
+            published: Some(letter.due_at),
             receipt: Box::new(LocalReceipt { store: self.store.clone(), row: letter.id, _permit: permit }),
         }
     }

@@ -10,11 +10,12 @@ use super::{Session, Store};
 use crate::catalog::{Columns, Engine, Rights, TableName};
 
 /// What is needed of the ledger's own tables. Nothing alters the audit trail or the journal; copies expire, and are deleted.
-const LEDGER: [(&str, &[&str]); 11] = [
+const LEDGER: [(&str, &[&str]); 12] = [
     ("audit", &["SELECT", "INSERT"]),
     ("catalogs", &["SELECT", "INSERT"]),
     ("chunks", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
     ("copies", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
+    ("handover_migrations", &["SELECT"]),
     ("job_references", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
     ("job_successors", &["SELECT", "INSERT"]),
     ("jobs", &["SELECT", "INSERT", "UPDATE"]),

@@ -16,6 +16,7 @@ pub mod post;
 mod session;
 pub mod sql;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use handover_migrations::{Ledger, MigratorTrait, ReferenceCrm};
@@ -34,6 +35,9 @@ use self::post::Post;
 pub use self::session::{Locking, Session};
 use self::sql::Sql;
 use crate::catalog::Engine;
+
+const MAY_NOT_READ: &str =
+    "this role may not read the ledger: run, as the owner of the tables, what `handover catalog grants` prints";
 
 /// A database with the ledger and the host's tables.
 #[derive(Clone)]
@@ -147,14 +151,43 @@ impl Store {
     pub async fn check_ledger(&self) -> Result<std::result::Result<(), String>> {
         let sql = Sql::new(self.engine, "SELECT count(*) AS n FROM handover.jobs WHERE 1 = 0");
         match self.reader().one("looking for the ledger", sql).await {
-            Ok(_) => Ok(Ok(())),
+            Ok(_) => self.check_version().await,
             Err(error) if error.is_transient() => Err(error),
-            Err(error) if error.is_forbidden() => Ok(Err(
-                "this role may not read the ledger: run, as the owner of the tables, what `handover catalog grants` prints"
-                    .to_owned(),
-            )),
+            Err(error) if error.is_forbidden() => Ok(Err(MAY_NOT_READ.to_owned())),
             Err(_) => Ok(Err("the database has no ledger yet: run `handover migrate`".to_owned())),
         }
+    }
+
+    /// Whether the migrations that the ledger has are those that this binary knows.
+    async fn check_version(&self) -> Result<std::result::Result<(), String>> {
+        let doing = "reading the ledger's version";
+        let table = match self.engine {
+            Engine::Postgres => "handover.handover_migrations",
+            Engine::Sqlite => "handover_migrations",
+        };
+        let sql = Sql::new(self.engine, &format!("SELECT m.version AS version FROM {table} m"));
+        let rows = match self.reader().all(doing, sql).await {
+            Ok(rows) => rows,
+            Err(error) if error.is_forbidden() => return Ok(Err(MAY_NOT_READ.to_owned())),
+            Err(error) => return Err(error),
+        };
+        let has = rows.iter().map(|row| row.try_get::<String>("", "version"));
+        let has: BTreeSet<String> =
+            has.collect::<std::result::Result<_, _>>().map_err(|error| Error::of(doing, &error))?;
+        let wants: BTreeSet<String> =
+            Ledger::migrations().iter().map(|migration| migration.name().to_owned()).collect();
+        if let Some(unknown) = has.difference(&wants).next() {
+            let mend = "run the version of Handover that it was migrated with, or a newer one";
+            return Ok(Err(format!(
+                "the database's ledger is newer than this binary, which does not know {unknown}: {mend}"
+            )));
+        }
+        Ok(match wants.difference(&has).next() {
+            Some(lacks) => Err(format!(
+                "the database's ledger is older than this binary and lacks {lacks}: run `handover migrate`"
+            )),
+            None => Ok(()),
+        })
     }
 
     /// Closes every connection.

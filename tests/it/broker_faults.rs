@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use handover::broker::amqp::{AmqpBroker, AmqpSettings};
-use handover::broker::{Broker, BrokerError, Channel, Consumer, Outgoing};
+use handover::broker::{Broker, BrokerError, Channel, Consumer, Depth, Outgoing};
 use handover::contract::JobId;
 use handover::job::State;
 use handover::worker::Role;
@@ -134,6 +134,10 @@ impl Broker for Away {
 
     fn health(&self) -> Result<(), String> {
         Err("away".into())
+    }
+
+    async fn depths(&self) -> Result<Vec<Depth>, BrokerError> {
+        Err(BrokerError::Unreachable("away".into()))
     }
 
     async fn close(&self) {}

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 
 /// The modules of the crate, in the order in which data flows. Each may use those before it, and itself.
-const HOUSE: [&str; 12] = [
+const HOUSE: [&str; 14] = [
+    "metrics",
     "retry",
     "contract",
     "catalog",
@@ -14,6 +15,7 @@ const HOUSE: [&str; 12] = [
     "broker",
     "stages",
     "worker",
+    "operations",
     "config",
     "telemetry",
     "cli",

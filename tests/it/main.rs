@@ -19,6 +19,7 @@ mod keap;
 mod late;
 mod layers;
 mod load;
+mod operations;
 mod organizations;
 mod pooled;
 mod previewed;

@@ -69,6 +69,7 @@ impl AmqpConsumer {
             channel: self.channel,
             headers,
             content_type: delivery.properties.content_type().as_ref().map(ToString::to_string),
+            published: message::published(&delivery),
             body: delivery.data,
             receipt: Box::new(AmqpReceipt { acker: Some(delivery.acker), channel, within: self.settle_within }),
         }

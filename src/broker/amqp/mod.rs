@@ -32,7 +32,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{Broker, BrokerError, Channel, Consumer, Outgoing};
+use super::{Broker, BrokerError, Channel, Consumer, Depth, Outgoing};
 use connection::Link;
 use consumer::AmqpConsumer;
 use health::{Health, Role};
@@ -146,6 +146,10 @@ impl Broker for AmqpBroker {
 
     fn health(&self) -> Result<(), String> {
         self.health.check()
+    }
+
+    async fn depths(&self) -> Result<Vec<Depth>, BrokerError> {
+        self.topology.depths(&self.consuming.current()?, self.settings.connect_timeout).await
     }
 
     async fn close(&self) {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use handover::broker::{Broker, BrokerError, Channel, Consumer, Incoming, Outgoing, Receipt};
+use handover::broker::{Broker, BrokerError, Channel, Consumer, Depth, Incoming, Outgoing, Receipt};
 use handover::stages::STEPS;
 use handover::store::fault::{Point, Probe};
 use handover::store::{Cause, Error, Result};
@@ -167,6 +167,10 @@ impl Broker for Disturbed {
         self.inner.health()
     }
 
+    async fn depths(&self) -> std::result::Result<Vec<Depth>, BrokerError> {
+        self.inner.depths().await
+    }
+
     async fn close(&self) {
         self.inner.close().await;
     }
@@ -234,6 +238,7 @@ fn copy_of(incoming: &Incoming) -> Incoming {
         headers: incoming.headers.clone(),
         content_type: incoming.content_type.clone(),
         body: incoming.body.clone(),
+        published: incoming.published,
         receipt: Box::new(NoReceipt),
     }
 }

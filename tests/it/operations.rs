@@ -1,0 +1,5 @@
+//! What those see who operate it: health, metrics, logs, and what is made of them.
+
+mod documents;
+mod health;
+mod metrics;
