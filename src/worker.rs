@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use tokio::sync::mpsc;
@@ -199,10 +199,15 @@ impl Worker {
     }
 
     async fn take_step(&self, step: Step) -> Outcome {
+        let began = Instant::now();
         let mut retries = Pauses::RECONNECT.start("taking a step");
         let error = loop {
             match dispatch(&self.context, step).await {
-                Ok(()) => return Outcome::Done,
+                Ok(()) => {
+                    let took_ms = began.elapsed().as_millis() as u64;
+                    tracing::info!(job = %step.job_id, step = ?step.step, took_ms, "a step is done");
+                    return Outcome::Done;
+                }
                 Err(error) if error.is_transient() => {
                     retries.after(&error).await;
                 }
@@ -329,7 +334,14 @@ impl Worker {
     /// Acknowledges a message whose outcome is committed; parks one that cannot be taken, and only then acknowledges it.
     async fn settle(&self, incoming: Incoming, outcome: Outcome) {
         if let Outcome::Park(reason) = outcome {
-            tracing::warn!(code = reason.code, path = reason.path, detail = reason.detail, "a message is parked");
+            // Not what it says: path and detail may quote it, and so name people. They are in its headers.
+            let queue = incoming.channel.name();
+            tracing::warn!(
+                queue,
+                message = incoming.id,
+                code = reason.code,
+                "a message is parked: its headers say why"
+            );
             self.park(parked(&incoming, &reason)).await;
             metrics::parked(&reason.code);
         }

@@ -2,4 +2,6 @@
 
 mod documents;
 mod health;
+mod logs;
 mod metrics;
+mod prometheus;
