@@ -338,7 +338,7 @@ impl Worker {
             let queue = incoming.channel.name();
             tracing::warn!(
                 queue,
-                message = incoming.id,
+                message_id = incoming.id,
                 code = reason.code,
                 "a message is parked: its headers say why"
             );
