@@ -2,6 +2,7 @@
 //! once, before anything starts.
 
 use std::fmt::Write;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -30,10 +31,19 @@ pub struct Settings {
     pub worker: worker::Settings,
     /// Sizes and times of the stages.
     pub limits: Limits,
+    /// Where a worker tells how it is.
+    pub http: Http,
     /// What is logged.
     pub log: Log,
     /// Where spans go.
     pub telemetry: Telemetry,
+}
+
+/// Where a worker tells how it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Http {
+    /// The address; none: nowhere.
+    pub listen: Option<SocketAddr>,
 }
 
 /// Which broker.
@@ -114,9 +124,15 @@ struct BrokerSection {
     heartbeat: Duration,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HttpSection {
+    listen: String,
+}
+
 const HOUR: Duration = Duration::from_secs(3600);
 
-const SECTIONS: [&str; 7] = ["catalog", "database", "broker", "worker", "limits", "log", "telemetry"];
+const SECTIONS: [&str; 8] = ["catalog", "database", "broker", "worker", "limits", "http", "log", "telemetry"];
 
 /// Reads the settings.
 pub fn load(file: Option<&Path>) -> Result<Settings> {
@@ -168,6 +184,7 @@ fn read(config: &Config, faults: &mut Faults) -> Option<Settings> {
     let broker: Option<BrokerSection> = section(config, "broker", faults);
     let worker: Option<worker::Settings> = section(config, "worker", faults);
     let limits: Option<Limits> = section(config, "limits", faults);
+    let http: Option<HttpSection> = section(config, "http", faults);
     let log: Option<Log> = section(config, "log", faults);
     let telemetry: Option<Telemetry> = section(config, "telemetry", faults);
     if let Some(limits) = &limits {
@@ -185,6 +202,7 @@ fn read(config: &Config, faults: &mut Faults) -> Option<Settings> {
         broker: check_broker(broker?, faults)?,
         worker: worker?,
         limits: limits?,
+        http: check_http(&http?, faults),
         log: log?,
         telemetry: telemetry?,
     })
@@ -305,6 +323,15 @@ fn check_broker(section: BrokerSection, faults: &mut Faults) -> Option<Broker> {
     Some(Broker::Amqp(settings))
 }
 
+fn check_http(section: &HttpSection, faults: &mut Faults) -> Http {
+    let address = section.listen.parse();
+    if address.is_err() && !section.listen.is_empty() {
+        let form = "an address and a port, 127.0.0.1:9464, 0.0.0.0:9464 or [::]:9464";
+        faults.add(format!("`http.listen` is {form}; or empty, and nothing listens"));
+    }
+    Http { listen: address.ok() }
+}
+
 /// Files that would not be used are a fault: whoever names them counts on them.
 fn check_tls(section: &BrokerSection, faults: &mut Faults) -> TlsFiles {
     let BrokerSection { url, ca_file, cert_file, key_file, .. } = section;
@@ -356,13 +383,21 @@ mod tests {
 
     #[test]
     fn all_faults_are_told_at_once() {
-        let wrong = "colour = 1\n[database]\nurl = \"mysql://x\"\n[broker]\nurl = \"http://x\"\n[limits]\nwindow = 0\n[worker]\ngrace = \"soon\"\n[telemetry.otlp]\nendpoint = \"collector\"\n";
+        let wrong = "colour = 1\n[database]\nurl = \"mysql://x\"\n[broker]\nurl = \"http://x\"\n[limits]\nwindow = 0\n[worker]\ngrace = \"soon\"\n[http]\nlisten = \"x\"\n[telemetry.otlp]\nendpoint = \"collector\"\n";
         let sources = [DEFAULTS, wrong].map(|text| File::from_str(text, FileFormat::Toml));
         let config = sources.into_iter().fold(Config::builder(), |builder, source| builder.add_source(source));
         let mut faults = Faults(Vec::new());
         read(&config.build().expect("TOML"), &mut faults);
         let all = faults.all();
-        for part in ["colour", "database.url", "broker.url", "limits.window", "[worker]", "telemetry.otlp.endpoint"] {
+        for part in [
+            "colour",
+            "database.url",
+            "broker.url",
+            "limits.window",
+            "[worker]",
+            "http.listen",
+            "telemetry.otlp.endpoint",
+        ] {
             assert!(all.contains(part), "{part} is missing in: {all}");
         }
     }

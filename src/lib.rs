@@ -10,6 +10,7 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | [`metrics`] | what is counted for those who operate it: one list |
 //! | [`retry`] | trying again: pauses, with jitter |
 //! | [`trace`] | spans along a job, and the trace context that messages carry |
 //! | [`contract`] | the outside's words: requests, events, certificates, ids |
@@ -20,6 +21,7 @@
 //! | [`broker`] | where messages come from and go to: RabbitMQ, or the outbox table itself |
 //! | [`stages`] | planner, orders, cutter, mover, finalizer, undo, relay, sweeper: one transaction each |
 //! | [`worker`] | runs the stages: consumes, retries, settles, drains |
+//! | [`operations`] | the HTTP listener: metrics, and whether the worker is ready |
 //! | [`config`], [`telemetry`] | settings; logs, and the export of spans |
 //! | [`cli`] | a file a command |
 //!
@@ -65,6 +67,7 @@
 //! * A request type that a catalog's `may` does not name takes the rule of `deactivate`, and is not open to everybody.
 //! * Mover and finalizer share the queue of steps, so a worker that runs one of them runs both ([`worker::Role`]).
 
+pub mod metrics;
 pub mod retry;
 pub mod trace;
 pub mod contract;
@@ -75,6 +78,7 @@ pub mod store;
 pub mod broker;
 pub mod stages;
 pub mod worker;
+pub mod operations;
 pub mod config;
 pub mod telemetry;
 pub mod cli;

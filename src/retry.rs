@@ -12,6 +12,8 @@ use std::time::Duration;
 use backoff::backoff::Backoff;
 use backoff::{ExponentialBackoff, ExponentialBackoffBuilder};
 
+use crate::metrics;
+
 /// A retry whose pause is at least this long is worth a warning; a shorter one is a blip, told at debug level.
 const WORTH_A_WARNING: Duration = Duration::from_secs(1);
 
@@ -57,6 +59,7 @@ impl Retries {
     /// Logs the failure, then waits.
     pub fn after(&mut self, error: &dyn Display) -> impl Future<Output = ()> + Send + use<> {
         let pause = self.next_pause();
+        metrics::retried(self.what);
         self.tell(error, pause);
         tokio::time::sleep(pause)
     }

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use self::pace::{Pace, Throttle};
 use crate::broker::{Broker, Channel, Consumer, Incoming, Outgoing};
 use crate::job::{Step, StepKind, rejection};
+use crate::metrics;
 use crate::retry::Pauses;
 use crate::stages::relay::Carried;
 use crate::stages::{Context, Outcome, Reason, cutter, due, finalizer, mover, now, planner, relay, sweeper};
@@ -46,6 +47,12 @@ impl Role {
     /// All of them.
     pub const ALL: [Role; 5] = [Role::Planner, Role::Mover, Role::Finalizer, Role::Relay, Role::Sweeper];
 }
+
+/// The roles, as they are counted. What takes steps is one, whichever of its two names it was called by.
+const PLANNER: &str = "planner";
+const MOVER: &str = "mover";
+const RELAY: &str = "relay";
+const SWEEPER: &str = "sweeper";
 
 /// How much a worker does at a time, how hard and how often; `config/default.toml` says what each is for.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Deserialize)]
@@ -87,9 +94,11 @@ pub async fn run(
         let relay = worker.clone();
         let (store, fresh) = worker.context.store.with_courier();
         worker.context.store = store;
+        metrics::tasks(RELAY, 1);
         tasks.spawn(relay.relay(fresh));
     }
     if roles.contains(&Role::Planner) {
+        metrics::tasks(PLANNER, settings.planners.max(1));
         for _ in 0..settings.planners.max(1) {
             // While one group is planned, the next one arrives.
             let prefetch = worker.context.limits.group.max(1).saturating_mul(2);
@@ -99,6 +108,7 @@ pub async fn run(
         }
     }
     if roles.contains(&Role::Mover) || roles.contains(&Role::Finalizer) {
+        metrics::tasks(MOVER, settings.movers.max(1));
         for _ in 0..settings.movers.max(1) {
             let consumer = broker.consume(Channel::Steps, 1).await.context("consuming steps")?;
             tasks.spawn(worker.clone().step(consumer));
@@ -106,6 +116,7 @@ pub async fn run(
         tasks.spawn(worker.clone().watch_the_host());
     }
     if roles.contains(&Role::Sweeper) {
+        metrics::tasks(SWEEPER, 1);
         tasks.spawn(worker.clone().sweep());
     }
     tracing::info!(roles = ?roles, "the worker runs");
@@ -155,6 +166,8 @@ impl Worker {
             {
                 incoming.push(more);
             }
+            let _busy = metrics::busy(PLANNER);
+            incoming.iter().for_each(tell_taken);
             let spans: Vec<Span> =
                 incoming.iter().map(|incoming| spans::of_request(self.broker.as_ref(), incoming)).collect();
             let messages: Vec<planner::Message> = (incoming.iter().zip(&spans))
@@ -179,6 +192,8 @@ impl Worker {
     /// Cutting, moving and finalizing: one step at a time.
     async fn step(self, mut consumer: Box<dyn Consumer>) {
         while let Some(incoming) = self.next(&mut consumer).await {
+            let _busy = metrics::busy(MOVER);
+            tell_taken(&incoming);
             let step = serde_json::from_slice::<Step>(&incoming.body);
             let mut span = spans::of_step(self.broker.as_ref(), &incoming, step.as_ref().ok());
             let mut worked = Duration::ZERO;
@@ -223,8 +238,11 @@ impl Worker {
             let began = Instant::now();
             match dispatch(&self.context, step).await {
                 Ok(()) => {
+                    let took = began.elapsed();
+                    let took_ms = took.as_millis() as u64;
+                    tracing::info!(job = %step.job_id, step = ?step.step, took_ms, "a step is done");
                     if matches!(step.step, StepKind::Cut | StepKind::Ticket) {
-                        *worked = began.elapsed();
+                        *worked = took;
                     }
                     return Outcome::Done;
                 }
@@ -291,6 +309,7 @@ impl Worker {
 
     /// Delivers what was handed over, but for what has waited for so long that others may carry it.
     async fn deliver(&self, letters: &mut Vec<Letter>) -> Result<Carried, Error> {
+        let _busy = metrics::busy(RELAY);
         let now = now();
         letters.retain(|letter| letter.leased_until.is_some_and(|until| until > now));
         let delivered = relay::deliver(&self.context, self.broker.as_ref(), letters).await;
@@ -300,6 +319,7 @@ impl Worker {
 
     /// Claims and carries until nothing is left that is due, or the broker is away.
     async fn carry_all(&self) -> Result<Carried, Error> {
+        let _busy = metrics::busy(RELAY);
         loop {
             let carried = relay::carry(&self.context, self.broker.as_ref(), self.settings.relay_batch).await?;
             if carried.found == 0 || carried.away.is_some() || self.stop.is_cancelled() {
@@ -322,6 +342,7 @@ impl Worker {
     async fn sweep(self) {
         let keeps_events = !self.broker.needs_relay();
         while !self.stop.is_cancelled() {
+            let busy = metrics::busy(SWEEPER);
             let swept = async {
                 sweeper::sweep(&self.context).await?;
                 while sweeper::purge(&self.context, keeps_events).await? > 0 {}
@@ -330,6 +351,7 @@ impl Worker {
             if let Err(error) = swept.await {
                 tracing::warn!(%error, "the sweeper could not look, and will again");
             }
+            drop(busy);
             let _ = self.stop.run_until_cancelled(tokio::time::sleep(self.settings.sweep_every)).await;
         }
     }
@@ -351,11 +373,19 @@ impl Worker {
     /// Parks a message that cannot be taken. Its span ends here.
     async fn set_aside(&self, incoming: &Incoming, outcome: &Outcome, span: Option<Span>) {
         if let Outcome::Park(reason) = outcome {
-            tracing::warn!(code = reason.code, path = reason.path, detail = reason.detail, "a message is parked");
+            // Not what it says: path and detail may quote it, and so name people. They are in its headers.
+            let queue = incoming.channel.name();
+            tracing::warn!(
+                queue,
+                message_id = incoming.id,
+                code = reason.code,
+                "a message is parked: its headers say why"
+            );
             if let Some(mut span) = span {
                 span.failed(&reason.code);
             }
             self.park(parked::parked(incoming, reason)).await;
+            metrics::parked(&reason.code);
         }
     }
 }
@@ -365,6 +395,10 @@ async fn acknowledge(incoming: Incoming) {
     if let Err(error) = incoming.receipt.ack().await {
         tracing::debug!(%error, "a message could not be acknowledged: it comes again, and changes nothing");
     }
+}
+
+fn tell_taken(incoming: &Incoming) {
+    metrics::taken(incoming.channel.name(), incoming.published);
 }
 
 /// Which stage takes which step: the steps' table of contents.

@@ -22,6 +22,7 @@ impl Setup<'_> {
         command.args(arguments).stdin(Stdio::null());
         command.env("HANDOVER_DATABASE__URL", self.database).env("HANDOVER_BROKER__URL", self.broker);
         command.env("HANDOVER_BROKER__PREFIX", self.prefix).env("HANDOVER_CATALOG", self.catalog);
+        command.env("HANDOVER_HTTP__LISTEN", "");
         command.env("HANDOVER_LOG__FORMAT", "json").env("HANDOVER_LOG__FILTER", "info");
         command.envs(self.extra.iter().map(|(name, value)| (name, value)));
         command

@@ -13,7 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use self::dead::LocalDead;
-use super::{Broker, BrokerError, Channel, Consumer, DeadQueue, Incoming, Outgoing, Receipt, ReplyMessage};
+use super::{Broker, BrokerError, Channel, Consumer, DeadQueue, Depth, Incoming, Outgoing, Receipt, ReplyMessage};
 use crate::retry::Pauses;
 use crate::store::ledger::outbox::{self, Letter};
 use crate::store::{Error, Store};
@@ -88,6 +88,19 @@ impl Broker for LocalBroker {
         Queue { system: "handover", name: channel.name().into() }
     }
 
+    async fn depths(&self) -> Result<Vec<Depth>, BrokerError> {
+        let names = Channel::QUEUES.map(Channel::name);
+        let backlog = outbox::backlog(&self.store.reader(), &names, OffsetDateTime::now_utc()).await;
+        let backlog = backlog.map_err(|error| BrokerError::Outbox(error.to_string()))?;
+        let depth = |(channel, backlog): (Channel, outbox::Backlog)| Depth {
+            channel,
+            messages: backlog.messages,
+            oldest: backlog.oldest,
+            consumers: None,
+        };
+        Ok(Channel::QUEUES.into_iter().zip(backlog).map(depth).collect())
+    }
+
     async fn close(&self) {
         self.closing.cancel();
     }
@@ -151,6 +164,7 @@ impl Feed {
             reply_to: None,
             correlation_id: None,
             body: letter.body,
+            published: Some(letter.due_at),
             receipt: Box::new(LocalReceipt { store: self.store.clone(), row: letter.id, _permit: permit }),
         }
     }

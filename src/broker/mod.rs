@@ -35,6 +35,9 @@ impl Channel {
     /// Every channel, in the order in which their names are documented.
     pub const ALL: [Channel; 4] = [Channel::Requests, Channel::Steps, Channel::Dead, Channel::Events];
 
+    /// Those that are queues.
+    pub const QUEUES: [Channel; 3] = [Channel::Requests, Channel::Steps, Channel::Dead];
+
     /// The name that stands in the outbox table and, behind the prefix, on the broker.
     pub fn name(self) -> &'static str {
         match self {
@@ -137,6 +140,8 @@ pub struct Incoming {
     pub correlation_id: Option<String>,
     /// The body, as bytes: nothing is known of it yet.
     pub body: Vec<u8>,
+    /// When it was published, or became due, where that is known.
+    pub published: Option<OffsetDateTime>,
     /// What settles it.
     pub receipt: Box<dyn Receipt>,
 }
@@ -163,6 +168,19 @@ pub trait Consumer: Send {
     async fn stop(&mut self);
 }
 
+/// What waits on a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Depth {
+    /// The queue.
+    pub channel: Channel,
+    /// Messages that are ready and held by nobody.
+    pub messages: u64,
+    /// When the oldest of them was written, where that is known.
+    pub oldest: Option<OffsetDateTime>,
+    /// Who takes them, in all processes, where that is known.
+    pub consumers: Option<u64>,
+}
+
 /// A broker, or what stands for one.
 #[async_trait]
 pub trait Broker: Send + Sync {
@@ -182,6 +200,8 @@ pub trait Broker: Send + Sync {
     fn health(&self) -> Result<(), String>;
     /// What traces call a queue.
     fn queue(&self, channel: Channel) -> Queue;
+    /// What waits on each queue just now.
+    async fn depths(&self) -> Result<Vec<Depth>, BrokerError>;
     /// Closes connections; consumers end.
     async fn close(&self);
 }

@@ -10,6 +10,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 
 use super::Ended;
+use crate::config::Settings;
 
 /// How long a worker may take to answer.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -19,17 +20,19 @@ const LONGEST_ANSWER: usize = 64 * 1024;
 
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Where the worker listens.
-    #[arg(long, env = "HANDOVER_HTTP__LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:9464")]
-    listen: SocketAddr,
+    /// Where the worker listens; without it, where the settings say (`http.listen`).
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
     /// Ask only whether the process lives, not whether it can work.
     #[arg(long)]
     live: bool,
 }
 
-pub async fn run(arguments: Arguments) -> Result<Ended> {
+pub async fn run(arguments: Arguments, settings: &Settings) -> Result<Ended> {
     let path = if arguments.live { "livez" } else { "readyz" };
-    let url = format!("http://{}/{path}", reachable(arguments.listen));
+    let listen = arguments.listen.or(settings.http.listen);
+    let listen = listen.context("`http.listen` is empty: the worker listens nowhere and cannot be asked")?;
+    let url = format!("http://{}/{path}", reachable(listen));
     let asked = tokio::time::timeout(LIMIT, ask(&url)).await;
     println!("{}", asked.with_context(|| format!("{url} does not answer within {LIMIT:?}"))??);
     Ok(Ended::Done)

@@ -144,7 +144,7 @@ async fn dispatch(command: Command, settings: Settings) -> Result<Ended> {
     match command {
         Command::Demo(arguments) => demo::run(arguments, settings).await,
         Command::Run(arguments) => run::run(arguments, settings).await,
-        Command::Health(arguments) => health::run(arguments).await,
+        Command::Health(arguments) => health::run(arguments, &settings).await,
         Command::Migrate(arguments) => migrate::run(arguments, settings).await,
         Command::Submit(arguments) => submit::run(arguments, settings).await,
         Command::Preview(arguments) => preview::run(arguments, settings).await,

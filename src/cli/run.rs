@@ -10,7 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Ended, notify, open};
 use crate::catalog::Rights;
-use crate::config::Settings;
+use crate::config::{Http, Settings};
+use crate::operations::{Listener, Parts};
 use crate::stages;
 use crate::telemetry::otlp;
 use crate::worker::{self, Role};
@@ -54,7 +55,7 @@ pub async fn run(arguments: Arguments, settings: Settings) -> Result<Ended> {
         signals.next().await;
     };
     tokio::select! {
-        ended = work(arguments, settings, stop.cancelled()) => ended,
+        ended = work(arguments, settings, stop.clone()) => ended,
         // As after a crash: what was not committed is undone, and what was not acknowledged comes again.
         () = told_twice => {
             tracing::warn!("told to stop a second time: what is not finished will be done again elsewhere");
@@ -63,25 +64,39 @@ pub async fn run(arguments: Arguments, settings: Settings) -> Result<Ended> {
     }
 }
 
-async fn work(arguments: Arguments, settings: Settings, shutdown: impl Future<Output = ()>) -> Result<Ended> {
+async fn work(arguments: Arguments, settings: Settings, stop: CancellationToken) -> Result<Ended> {
     let export = otlp::start(&settings.telemetry.otlp)?;
-    let ended = serve(arguments, settings, shutdown).await;
+    let ended = serve(arguments, settings, stop).await;
     if let Some(export) = export {
         export.finish().await;
     }
     ended
 }
 
-async fn serve(arguments: Arguments, settings: Settings, shutdown: impl Future<Output = ()>) -> Result<Ended> {
+async fn serve(arguments: Arguments, settings: Settings, stop: CancellationToken) -> Result<Ended> {
+    let listener = listener(settings.http).await?;
     let store = open::ledger(&settings).await?;
     let context = open::context(&settings, store.clone()).await?;
     check_rights(&context).await?;
     let broker = open::broker(&settings, &store).await?;
     let roles = if arguments.stages.is_empty() { Role::ALL.to_vec() } else { arguments.stages };
-    worker::run(context, broker, &roles, settings.worker, notify::until(shutdown)).await?;
+    let parts = Parts { store: store.clone(), broker: broker.clone(), draining: stop.clone() };
+    let _serving = listener.map(|listener| listener.serve(parts));
+    worker::run(context, broker, &roles, settings.worker, notify::until(stop.cancelled())).await?;
     store.close().await;
     tracing::info!("the worker has stopped");
     Ok(Ended::Done)
+}
+
+/// Taken before anything else: of two workers with one address the second must not begin to work.
+async fn listener(http: Http) -> Result<Option<Listener>> {
+    let Some(address) = http.listen else { return Ok(None) };
+    let listener = Listener::bind(address).await.with_context(|| {
+        format!(
+            "`http.listen` {address} cannot be listened on: set another address, port 0 for any free one, or an empty text"
+        )
+    })?;
+    Ok(Some(listener))
 }
 
 /// A right that is missing would only show in the midst of a job.

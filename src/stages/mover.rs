@@ -15,6 +15,7 @@ use super::{Context, cutter, isolate, letters, now, undo};
 use crate::catalog::{Catalog, Disposition};
 use crate::contract::{JobId, Rejection, UserId};
 use crate::job::{Happening, State, StepKind, next, rejection};
+use crate::metrics::Observation;
 use crate::store::host::{Hand, Part, Range};
 use crate::store::ledger::chunks::{self, Chunk};
 use crate::store::ledger::jobs::Job;
@@ -238,7 +239,9 @@ async fn close(session: &Session, mut chunk: Chunk, counts: Counts, began: Insta
     chunk.changed = (chunk.records - counts.dealt_to_nobody - chunk.done).max(0);
     chunk.error = None;
     chunk.closed_at = Some(now);
-    chunk.took_ms = i32::try_from(began.elapsed().as_millis()).ok();
+    let took = began.elapsed();
+    chunk.took_ms = i32::try_from(took.as_millis()).ok();
+    session.observe(Observation::Chunk { took });
     chunks::update(session, chunk).await
 }
 
@@ -287,6 +290,7 @@ async fn give_up(context: &Context, id: JobId, failed: &Chunk, error: &Error) ->
     chunk.attempts += 1;
     let attempt = chunk.attempts;
     chunk.error = Some(error.to_string());
+    session.observe(Observation::ChunkFailed);
     let mut due = now;
     match fate(&session, context, &job, &mut chunk, error, now).await? {
         Fate::Rests => {

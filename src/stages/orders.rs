@@ -104,9 +104,11 @@ async fn take_once(
         false => writing.rejected(Job { started_at: None, ..job }, reasons, now),
     }
     context.catalogs.keep(&session, now).await?;
+    let taken = writing.taken();
     writing.write(&session).await?;
     session.commit().await?;
     context.catalogs.kept();
+    taken.log();
     Ok(Outcome::Answered(answer))
 }
 

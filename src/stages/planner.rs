@@ -251,9 +251,11 @@ async fn plan(context: &Context, catalog: &Catalog, group: &[&Asked], at_once: b
     let begun = start(&session, context, catalog, ready, at_once, now).await?;
     let locked_out = lock_out(&session, catalog, locked_out, now).await?;
     begun.into_iter().chain(locked_out).for_each(|begun| writing.begun(begun));
+    let taken = writing.taken();
     writing.write(&session).await?;
     session.commit().await?;
     context.catalogs.kept();
+    taken.log();
     Ok(settled)
 }
 

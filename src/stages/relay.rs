@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::{Context, now};
 use crate::broker::{Broker, BrokerError, Channel, Outgoing};
+use crate::metrics;
 use crate::store::Result;
 use crate::store::ledger::outbox::{self, Letter};
 
@@ -56,12 +57,15 @@ pub async fn deliver(context: &Context, broker: &dyn Broker, letters: &[Letter])
     let (mut delivered, mut refused, mut away) = (Vec::new(), Vec::new(), None);
     for (letter, result) in letters.iter().zip(results) {
         match result {
-            Ok(()) => delivered.push(letter.id),
+            Ok(()) => {
+                metrics::published(&letter.channel);
+                delivered.push(letter.id);
+            }
             Err(error) => {
                 refused.push(letter.id);
                 match error {
                     BrokerError::Refused(why) => {
-                        tracing::warn!(message = %letter.message_id, key = letter.routing_key, why, "a message stays in the outbox");
+                        tracing::warn!(message_id = %letter.message_id, key = letter.routing_key, why, "a message stays in the outbox");
                     }
                     // The same of each of them: it is told once, by whoever tries again.
                     error => away = Some(error),

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::Context;
 use crate::catalog::{Catalog, Column, Disposition, ForeignKey, OnConflict, Reference, TableName};
 use crate::contract::UserId;
+use crate::metrics::Observation;
 use crate::plan::Standing;
 use crate::store::host::{Key, Merged, Returned};
 use crate::store::ledger::chunks::Chunk;
@@ -135,8 +136,15 @@ pub async fn work(session: &Session, context: &Context, job: &Job, chunk: &Chunk
     }
     let restored = undoing.entries.iter().filter(|entry| entry.action == RESTORED).map(|entry| entry.records as u64);
     let restored = restored.sum();
+    undoing.entries.iter().for_each(|entry| session.observe(observed(entry)));
     journal::insert(session, undoing.entries).await?;
     Ok(restored)
+}
+
+/// What a row of the journal tells of an undo, to be counted.
+fn observed(entry: &Entry) -> Observation {
+    let disposition = if entry.action == RESTORED { RESTORED } else { "skipped" };
+    Observation::Records { kind: entry.kind.clone(), disposition, records: entry.records.max(0) as u64 }
 }
 
 struct Undoing<'u> {

@@ -1,6 +1,7 @@
 //! Everything that a transaction of the planner writes into the ledger at its end: one statement a table.
 
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::start::{BEGINNING, Begun};
 use super::{Context, letters, now};
@@ -74,12 +75,29 @@ impl Writing {
         self.letters.extend(letters);
     }
 
+    /// The jobs as they are written, for the log.
+    pub fn taken(&self) -> Taken {
+        Taken(self.jobs.iter().map(|job| (job.id, job.kind.clone(), job.state.clone())).collect())
+    }
+
     /// Writes everything.
     pub async fn write(self, session: &Session) -> Result<()> {
         requests::insert(session, self.requests).await?;
         jobs::insert(session, self.jobs).await?;
         audit::append(session, self.audit).await?;
         outbox::insert(session, self.letters).await
+    }
+}
+
+/// Jobs, their types and states.
+pub struct Taken(Vec<(Uuid, String, String)>);
+
+impl Taken {
+    /// Says so, once it is committed: a line a job.
+    pub fn log(self) {
+        for (job, kind, state) in self.0 {
+            tracing::info!(%job, kind, state, "a request is taken");
+        }
     }
 }
 

@@ -37,6 +37,9 @@ use self::post::Post;
 pub use self::session::{Locking, Session};
 use crate::catalog::Engine;
 
+const MAY_NOT_READ: &str =
+    "this role may not read the ledger: run, as the owner of the tables, what `handover catalog grants` prints";
+
 /// A database with the ledger and the host's tables.
 #[derive(Clone)]
 pub struct Store {
@@ -155,10 +158,7 @@ impl Store {
         match age::applied(&self.reader()).await {
             Ok(applied) => Ok(age::compare(&applied, &Ledger::versions())),
             Err(error) if error.is_transient() => Err(error),
-            Err(error) if error.is_forbidden() => Ok(Err(
-                "this role may not read the ledger: run, as the owner of the tables, what `handover catalog grants` prints"
-                    .to_owned(),
-            )),
+            Err(error) if error.is_forbidden() => Ok(Err(MAY_NOT_READ.to_owned())),
             Err(_) => Ok(Err("the database has no ledger yet: run `handover migrate`".to_owned())),
         }
     }

@@ -1,6 +1,7 @@
 //! Connections and transactions: one place for their settings, and for how the ledger's tables are called.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use sea_orm::{
@@ -13,6 +14,7 @@ use super::limit::Limit;
 use super::post::{Leaving, Post};
 use super::sql::Sql;
 use crate::catalog::Engine;
+use crate::metrics::{self, Observation};
 
 /// Something statements run on: a transaction, or a connection of the reading pool.
 ///
@@ -26,6 +28,8 @@ pub struct Session {
     step: &'static str,
     probe: Option<Arc<dyn Probe>>,
     leaving: Leaving,
+    began: Instant,
+    observed: Mutex<Vec<Observation>>,
 }
 
 /// Whether rows that are read are locked until the transaction ends.
@@ -58,11 +62,16 @@ impl Session {
         probe: Option<Arc<dyn Probe>>,
         post: &Post,
     ) -> Session {
-        Session { engine, limit, inner: Inner::Transaction(inner), step, probe, leaving: Leaving::new(post) }
+        Session { step, probe, leaving: Leaving::new(post), ..Session::of(engine, limit, Inner::Transaction(inner)) }
     }
 
     pub(super) fn pool(engine: Engine, limit: Limit, inner: DatabaseConnection) -> Session {
-        Session { engine, limit, inner: Inner::Pool(inner), step: "read", probe: None, leaving: Leaving::default() }
+        Session::of(engine, limit, Inner::Pool(inner))
+    }
+
+    fn of(engine: Engine, limit: Limit, inner: Inner) -> Session {
+        let (leaving, observed) = (Leaving::default(), Mutex::default());
+        Session { engine, limit, inner, step: "read", probe: None, leaving, began: Instant::now(), observed }
     }
 
     /// The engine behind it.
@@ -96,6 +105,11 @@ impl Session {
         &self.leaving
     }
 
+    /// Notes what this transaction does, to be counted once it has committed.
+    pub fn observe(&self, observation: Observation) {
+        self.observed.lock().unwrap_or_else(PoisonError::into_inner).push(observation);
+    }
+
     /// Commits, where this is a transaction, and tells the relay of what it leaves in the outbox. An error leaves the
     /// outcome unknown: what was done must be found by looking.
     pub async fn commit(self) -> Result<()> {
@@ -104,6 +118,9 @@ impl Session {
         let (step, probe, leaving) = (self.step, self.probe, self.leaving);
         if let Inner::Transaction(transaction) = self.inner {
             self.limit.on(transaction.commit()).await.map_err(|error| Error::of(&doing, &error))?;
+            metrics::committed(step, self.began.elapsed());
+            let observed = self.observed.into_inner().unwrap_or_else(PoisonError::into_inner);
+            observed.into_iter().for_each(metrics::count);
         }
         if let Some(probe) = probe {
             probe.at(step, Point::AfterCommit)?;

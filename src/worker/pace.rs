@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
+use crate::metrics;
 use crate::store::Store;
 use crate::store::strain::Strain;
 
@@ -135,6 +136,7 @@ impl Throttle {
 
     /// Every rest comes by here: whoever counts them counts here.
     fn note(&self, rest: Duration) {
+        metrics::paced(rest);
         let mut state = self.state();
         state.rested.times += 1;
         state.rested.total += rest;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use handover::broker::amqp::{AmqpBroker, AmqpSettings};
-use handover::broker::{Broker, BrokerError, Channel, Consumer, DeadQueue, Outgoing, ReplyMessage};
+use handover::broker::{Broker, BrokerError, Channel, Consumer, DeadQueue, Depth, Outgoing, ReplyMessage};
 use handover::contract::JobId;
 use handover::job::State;
 use handover::trace::Queue;
@@ -147,6 +147,10 @@ impl Broker for Away {
 
     fn queue(&self, channel: Channel) -> Queue {
         Queue { system: "away", name: channel.name().into() }
+    }
+
+    async fn depths(&self) -> Result<Vec<Depth>, BrokerError> {
+        Err(BrokerError::Unreachable("away".into()))
     }
 
     async fn close(&self) {}

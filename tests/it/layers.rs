@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 
 /// The modules of the crate, in the order in which data flows. Each may use those before it, and itself.
-const HOUSE: [&str; 13] = [
+const HOUSE: [&str; 15] = [
+    "metrics",
     "retry",
     "trace",
     "contract",
@@ -15,6 +16,7 @@ const HOUSE: [&str; 13] = [
     "broker",
     "stages",
     "worker",
+    "operations",
     "config",
     "telemetry",
     "cli",

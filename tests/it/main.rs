@@ -24,6 +24,7 @@ mod keap;
 mod late;
 mod layers;
 mod load;
+mod operations;
 mod organizations;
 mod pace;
 mod pooled;

@@ -108,6 +108,7 @@ impl Site {
             ("LIMITS__CHUNKS_PER_CUT", "10"),
             ("LIMITS__STALLED_AFTER", "3s"),
             ("LIMITS__RECOUNT_EVERY", &recount_every),
+            ("HTTP__LISTEN", ""),
             ("LOG__FILTER", "info"),
             ("LOG__FORMAT", "text"),
         ];

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::fault::{self, code};
 use super::health::{Health, Role};
 use super::{AmqpSettings, BrokerError, tls};
+use crate::metrics;
 use crate::retry::{Pauses, Retries};
 
 /// How long a connection is given to say goodbye. A blocked one never could.
@@ -160,6 +161,7 @@ async fn supervise(
         live = next;
         begun = Instant::now();
         tracing::info!(role = role.name(), broker = live.place(), "connected again");
+        metrics::reconnected(role.name());
         health.connected(role);
         current.send_replace(Some(live.clone()));
     }

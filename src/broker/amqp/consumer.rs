@@ -78,6 +78,7 @@ impl AmqpConsumer {
             content_type: delivery.properties.content_type().as_ref().map(ToString::to_string),
             reply_to: delivery.properties.reply_to().as_ref().map(ToString::to_string),
             correlation_id: delivery.properties.correlation_id().as_ref().map(ToString::to_string),
+            published: message::published(&delivery),
             body: delivery.data,
             receipt: Box::new(AmqpReceipt { acker: Some(delivery.acker), channel, within: self.settle_within }),
         }

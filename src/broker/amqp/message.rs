@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use lapin::BasicProperties;
 use lapin::message::Delivery;
 use lapin::types::{AMQPValue, DecimalValue, FieldTable, ShortString};
+use time::OffsetDateTime;
 
 use super::{BrokerError, Outgoing, ReplyMessage};
 
@@ -65,6 +66,12 @@ pub(super) fn incoming_headers(delivery: &Delivery) -> BTreeMap<String, String> 
         return BTreeMap::new();
     };
     table.into_iter().filter_map(|(name, value)| Some((name.to_string(), as_text(value)?))).collect()
+}
+
+/// When a message was published, as its publisher says: seconds, which is all that AMQP has.
+pub(super) fn published(delivery: &Delivery) -> Option<OffsetDateTime> {
+    let seconds = i64::try_from((*delivery.properties.timestamp())?).ok()?;
+    OffsetDateTime::from_unix_timestamp(seconds).ok()
 }
 
 fn as_text(value: &AMQPValue) -> Option<String> {

@@ -40,7 +40,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{Broker, BrokerError, Channel, Consumer, DeadQueue, Outgoing, ReplyMessage};
+use super::{Broker, BrokerError, Channel, Consumer, DeadQueue, Depth, Outgoing, ReplyMessage};
 use crate::trace::Queue;
 use connection::Link;
 use consumer::AmqpConsumer;
@@ -175,6 +175,10 @@ impl Broker for AmqpBroker {
 
     fn queue(&self, channel: Channel) -> Queue {
         Queue { system: SYSTEM, name: self.topology.queue(channel) }
+    }
+
+    async fn depths(&self) -> Result<Vec<Depth>, BrokerError> {
+        self.topology.depths(&self.consuming.current()?, self.settings.connect_timeout).await
     }
 
     async fn close(&self) {

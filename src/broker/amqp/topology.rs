@@ -13,7 +13,7 @@ use lapin::types::{AMQPValue, FieldTable};
 use super::connection::Live;
 use super::fault::{self, code};
 use super::health::Health;
-use super::{BrokerError, Channel};
+use super::{BrokerError, Channel, Depth};
 
 /// RabbitMQ counts deliveries and gives a message up at this number; from 4.0 on its default is 20, which a database
 /// that is down for a minute would use up. Attempts are counted in the ledger, so this is high enough to mean never.
@@ -123,6 +123,27 @@ impl Topology {
     pub(super) async fn declare_queue(&self, channel: &lapin::Channel, queue: Channel) -> lapin::Result<lapin::Queue> {
         let name = self.queue(queue);
         channel.queue_declare(name.into(), QueueDeclareOptions::durable(), self.arguments(queue)).await
+    }
+
+    /// What waits on each queue, within the time limit. A channel of its own: one that asks for a queue that was deleted is
+    /// closed by the broker.
+    pub(super) async fn depths(&self, live: &Live, limit: Duration) -> Result<Vec<Depth>, BrokerError> {
+        let depths = tokio::time::timeout(limit, self.ask_for_depths(live)).await;
+        depths.unwrap_or(Err(BrokerError::TimedOut(limit)))
+    }
+
+    async fn ask_for_depths(&self, live: &Live) -> Result<Vec<Depth>, BrokerError> {
+        let asking = live.open_channel().await?;
+        let mut depths = Vec::new();
+        for channel in Channel::QUEUES {
+            let options = QueueDeclareOptions { passive: true, ..Default::default() };
+            let declared = asking.queue_declare(self.queue(channel).as_str().into(), options, FieldTable::default());
+            let queue = declared.await.map_err(|error| fault::unreachable(&error))?;
+            let (messages, consumers) = (u64::from(queue.message_count()), u64::from(queue.consumer_count()));
+            depths.push(Depth { channel, messages, oldest: None, consumers: Some(consumers) });
+        }
+        asking.close(200, "asked".into()).await.map_err(|error| fault::unreachable(&error))?;
+        Ok(depths)
     }
 
     /// Quorum queues: replicated and never lost. What the broker gives up by itself goes to the dead queue, at least

@@ -13,6 +13,7 @@ pub use super::rows::Key;
 use super::{remove, set, transfer};
 use crate::catalog::{Catalog, Disposition, Reference};
 use crate::contract::UserId;
+use crate::metrics::Observation;
 use crate::store::{Result, Session};
 
 /// A part of the work: rows of one leaver, for one job.
@@ -104,6 +105,9 @@ pub async fn work(session: &Session, catalog: &Catalog, reference: &Reference, p
             done[batch[place]].rows += rows;
         }
     }
+    let records = done.iter().map(|done| done.rows).sum();
+    let (kind, disposition) = (reference.kind.clone(), reference.disposition.name());
+    session.observe(Observation::Records { kind, disposition, records });
     Ok(done)
 }
 

@@ -1,7 +1,9 @@
 //! Jobs: where each stands, and who may touch it.
 
 use sea_orm::sea_query::{Expr, LockBehavior, LockType};
-use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -11,6 +13,7 @@ use super::failed;
 use crate::catalog::Engine;
 use crate::contract::{RequestType, UserId};
 use crate::job::State;
+use crate::metrics::Observation;
 use crate::store::error::Error;
 use crate::store::{Locking, Result, Session};
 
@@ -49,6 +52,7 @@ impl Job {
 
 /// Opens jobs.
 pub async fn insert(session: &Session, jobs: Vec<Job>) -> Result<()> {
+    jobs.iter().for_each(|job| observe(session, None, job));
     let rows = jobs.into_iter().map(IntoActiveModel::into_active_model).collect();
     add(session, "opening jobs", rows, "").await?;
     Ok(())
@@ -88,6 +92,7 @@ pub async fn lock(session: &Session, id: Uuid) -> Result<Option<Job>> {
 pub async fn update(session: &Session, from: State, job: Job) -> Result<()> {
     let doing = "updating a job";
     let id = job.id;
+    observe(session, Some(from), &job);
     let changes = job.into_active_model().reset_all();
     let update = jobs::Entity::update_many().set(changes).filter(jobs::Column::Id.eq(id));
     let update = update.filter(jobs::Column::State.eq(from.name()));
@@ -96,6 +101,38 @@ pub async fn update(session: &Session, from: State, job: Job) -> Result<()> {
         1 => Ok(()),
         _ => Err(Error::superseded(doing)),
     }
+}
+
+/// Notes what has become of a job, to be counted.
+fn observe(session: &Session, from: Option<State>, job: &Job) {
+    let Some(state) = State::from_name(&job.state).filter(|state| Some(*state) != from) else { return };
+    let kind = || job.kind.clone();
+    if let (None | Some(State::Scheduled), Some(started_at)) = (from, job.started_at) {
+        let could_begin = job.effective_at.map_or(job.requested_at, |at| at.max(job.requested_at));
+        session.observe(Observation::Begun { kind: kind(), waited: started_at - could_begin });
+    }
+    if state.is_final() || state == State::NeedsAttention {
+        let began = job.started_at.filter(|_| state == State::Completed);
+        session.observe(Observation::Ended { kind: kind(), outcome: state.name(), began });
+    }
+}
+
+/// How many jobs that have not ended stand in each state: as many rows are read, by the index on them, whatever has
+/// ended.
+pub async fn count_open(session: &Session) -> Result<Vec<(State, u64)>> {
+    let doing = "counting open jobs";
+    // In the words of the index, so that it serves.
+    let states = State::OPEN.map(|state| format!("'{}'", state.name())).join(", ");
+    let sql = format!(
+        "SELECT j.state AS state, count(*) AS n FROM handover.jobs j WHERE state IN ({states}) GROUP BY j.state"
+    );
+    let mut counts = State::OPEN.map(|state| (state, 0)).to_vec();
+    for row in session.all(doing, session.sql(&sql)).await? {
+        let read = || Ok::<(String, i64), DbErr>((row.try_get("", "state")?, row.try_get("", "n")?));
+        let (name, n) = read().map_err(failed(doing))?;
+        counts.iter_mut().filter(|(state, _)| state.name() == name).for_each(|(_, count)| *count = n as u64);
+    }
+    Ok(counts)
 }
 
 /// A user's last job that handed something over and was not undone.

@@ -1,6 +1,7 @@
 //! The outbox: messages that leave with the transaction that wrote them. Without a broker it is the queue itself.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use sea_orm::sea_query::{Expr, LockBehavior, LockType};
 use sea_orm::{
@@ -76,6 +77,42 @@ pub async fn claim(
         update.exec(session).await.map_err(failed(doing))?;
     }
     Ok(letters)
+}
+
+/// Of a channel, what is due and has not left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backlog {
+    /// Messages, no more than [`MOST_COUNTED`].
+    pub messages: u64,
+    /// When the first of them was written.
+    pub oldest: Option<OffsetDateTime>,
+}
+
+/// Messages of a channel that are counted, at most: a count is to take no longer because there is more to do.
+pub const MOST_COUNTED: u64 = 100_000;
+
+/// A message that the broker has not taken rests for moments before it is due again: it counts all the same.
+const REST: Duration = Duration::from_secs(2);
+
+/// What waits in these channels, one for each, in their order.
+pub async fn backlog(session: &Session, channels: &[&str], now: OffsetDateTime) -> Result<Vec<Backlog>> {
+    let doing = "counting the outbox";
+    let mut sql = session.sql("");
+    for (place, channel) in channels.iter().enumerate() {
+        let (channel, due) = (sql.bind(*channel), sql.bind(now + REST));
+        let due = format!("FROM handover.outbox o WHERE o.channel = {channel} AND o.due_at <= {due}");
+        sql.add(if place == 0 { "" } else { " UNION ALL " });
+        sql.add(&format!(
+            "SELECT {place} AS place, (SELECT count(*) FROM (SELECT 1 {due} LIMIT {MOST_COUNTED}) s) AS n, \
+             (SELECT o.created_at {due} ORDER BY o.id LIMIT 1) AS oldest"
+        ));
+    }
+    sql.add(" ORDER BY place");
+    let read = |row: &QueryResult| {
+        Ok(Backlog { messages: row.try_get::<i64>("", "n")? as u64, oldest: row.try_get("", "oldest")? })
+    };
+    let rows = session.all(doing, sql).await?;
+    rows.iter().map(read).collect::<std::result::Result<_, DbErr>>().map_err(failed(doing))
 }
 
 /// Deletes messages that have been delivered; how many were there.

@@ -5,7 +5,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use handover::broker::{Broker, BrokerError, Channel, Consumer, DeadQueue, Incoming, Outgoing, Receipt, ReplyMessage};
+use handover::broker::{
+    Broker, BrokerError, Channel, Consumer, DeadQueue, Depth, Incoming, Outgoing, Receipt, ReplyMessage,
+};
 use handover::stages::STEPS;
 use handover::store::fault::{Point, Probe};
 use handover::store::{Cause, Error, Result};
@@ -180,6 +182,10 @@ impl Broker for Disturbed {
         self.inner.queue(channel)
     }
 
+    async fn depths(&self) -> std::result::Result<Vec<Depth>, BrokerError> {
+        self.inner.depths().await
+    }
+
     async fn close(&self) {
         self.inner.close().await;
     }
@@ -249,6 +255,7 @@ fn copy_of(incoming: &Incoming) -> Incoming {
         reply_to: incoming.reply_to.clone(),
         correlation_id: incoming.correlation_id.clone(),
         body: incoming.body.clone(),
+        published: incoming.published,
         receipt: Box::new(NoReceipt),
     }
 }

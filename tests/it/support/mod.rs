@@ -5,6 +5,8 @@ pub mod collector;
 pub mod database;
 pub mod snapshot;
 pub mod disturb;
+pub mod gate;
+pub mod http;
 pub mod ledger;
 pub mod people;
 pub mod process;

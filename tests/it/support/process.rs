@@ -39,6 +39,8 @@ pub fn binary(environment: &[(&str, &str)], arguments: &[&str]) -> Command {
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("HANDOVER_")) {
         command.env_remove(name);
     }
+    // Many workers run at a time: one that is to be asked says where.
+    command.env("HANDOVER_HTTP__LISTEN", "");
     command.args(arguments).envs(environment.iter().copied());
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
@@ -110,10 +112,14 @@ impl WorkerProcess {
     }
 
     /// Tells it to stop; its exit code.
-    pub fn stop(mut self) -> i32 {
-        let child = self.0.take().expect("a process");
-        signal(child.id(), "TERM");
-        finish(child, b"").code
+    pub fn stop(self) -> i32 {
+        self.signal("TERM");
+        self.end()
+    }
+
+    /// Waits until it has ended; its exit code.
+    pub fn end(mut self) -> i32 {
+        finish(self.0.take().expect("a process"), b"").code
     }
 }
 

@@ -1,0 +1,7 @@
+//! What those see who operate it: health, metrics, logs, and what is made of them.
+
+mod documents;
+mod health;
+mod logs;
+mod metrics;
+mod prometheus;

@@ -1,0 +1,131 @@
+//! The listener of a real worker: what it answers, while all is well and while something is away.
+
+use std::net::TcpListener;
+
+use crate::support::broker::amqp_url;
+use crate::support::gate::Gate;
+use crate::support::http::{Told, get};
+use crate::support::process::{run as run_binary, text};
+use crate::support::server::until;
+use crate::support::world::keap_request;
+use crate::support::{Setting, on_both, run};
+
+on_both!(a_worker_says_that_it_lives_is_ready_and_which_version_it_is, |world| {
+    let folder = tempfile::tempdir().expect("a folder");
+    let told = Told::start(world, folder.path(), &[]);
+    assert_eq!(told.get("/livez").0, 200);
+    let (status, version) = told.json("/version");
+    assert_eq!((status, version["version"].as_str()), (200, Some(env!("CARGO_PKG_VERSION"))));
+    let (status, ready) = told.json("/readyz");
+    assert_eq!(status, 200, "{ready}");
+    for part in ["database", "migrations", "broker"] {
+        assert_eq!(ready[part]["ready"], true, "{ready}");
+    }
+    assert_eq!(told.get("/metrics").0, 200);
+    assert_eq!(told.get("/").0, 404);
+    let address = told.address.clone();
+    assert_eq!(tokio::task::block_in_place(|| told.worker.stop()), 0);
+    assert!(get(&address, "/livez").is_none(), "nobody listens any more");
+});
+
+#[test]
+fn while_the_broker_or_the_database_is_away_a_worker_is_not_ready_says_why_and_is_ready_again_by_itself() {
+    run(Setting::Servers, async |world| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (broker, database) = (Gate::before(&amqp_url()).await, Gate::before(world.worker_url()).await);
+        let more = [
+            ("HANDOVER_BROKER__URL", broker.through(&amqp_url())),
+            ("HANDOVER_DATABASE__URL", database.through(world.worker_url())),
+        ];
+        let more: Vec<(&str, &str)> = more.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        tokio::task::block_in_place(|| {
+            let told = Told::start(world, folder.path(), &more);
+            let is = |part: &str, ready: bool| {
+                let (status, found) = told.json("/readyz");
+                let gauge = told.metric(&format!("handover_ready{{part=\"{part}\"}}"));
+                let others = ["database", "broker"].into_iter().filter(|other| *other != part);
+                status == if ready { 200 } else { 503 }
+                    && found[part]["ready"] == ready
+                    && (ready || found[part]["reason"].as_str().is_some_and(|reason| !reason.is_empty()))
+                    && others.into_iter().all(|other| found[other]["ready"] == true)
+                    && gauge == Some(f64::from(u8::from(ready)))
+            };
+            for (part, gate) in [("broker", &broker), ("database", &database)] {
+                until("it is ready", || is(part, true));
+                gate.shut();
+                until(&format!("it says that the {part} is away"), || is(part, false));
+                assert_eq!(told.get("/livez").0, 200, "to start it again would mend nothing");
+                gate.open();
+                until("it is ready again", || is(part, true));
+            }
+        });
+    });
+}
+
+#[test]
+fn a_ledger_that_is_older_or_newer_than_the_binary_is_told_and_not_worked_on() {
+    run(Setting::Servers, async |world| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let told = Told::start(world, folder.path(), &[]);
+        for (statement, says) in [
+            (
+                "INSERT INTO handover.handover_migrations (version, applied_at) VALUES ('m99990101_000001_x', 0)",
+                "newer",
+            ),
+            ("DELETE FROM handover.handover_migrations", "older"),
+        ] {
+            world.meddle(statement).await;
+            tokio::task::block_in_place(|| {
+                until("it says so", || {
+                    let (status, ready) = told.json("/readyz");
+                    status == 503 && ready["migrations"]["reason"].as_str().is_some_and(|reason| reason.contains(says))
+                });
+            });
+            let ended = crate::support::process::on(world, &["run"]).expect(1);
+            assert!(ended.err.contains(says), "{}", ended.err);
+        }
+    });
+}
+
+#[test]
+fn a_worker_that_finishes_what_it_holds_is_not_ready_and_tells_so_until_its_end() {
+    run(Setting::Servers, async |world| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let told = Told::start(world, folder.path(), &[("HANDOVER_DATABASE__LOCK_TIMEOUT", "30s")]);
+        let holding = world.store.begin("test").await.expect("a transaction");
+        holding
+            .run("holding a user", holding.sql("SELECT 1 FROM public.users WHERE id = 53 FOR UPDATE"))
+            .await
+            .expect("held");
+        world.send(&keap_request("r1")).await;
+        let waits =
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+        world.until("the worker waits for the user", async || (world.number(waits).await > 0).then_some(())).await;
+        told.worker.signal("TERM");
+        tokio::task::block_in_place(|| {
+            until("it is draining", || {
+                let (status, ready) = told.json("/readyz");
+                status == 503 && ready["draining"] == true
+            });
+            assert_eq!(told.get("/livez").0, 200);
+        });
+        holding.commit().await.expect("let go");
+        tokio::task::block_in_place(|| assert_eq!(told.worker.end(), 0));
+    });
+}
+
+#[test]
+fn of_two_workers_with_one_address_the_second_says_which_setting_and_has_begun_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address").to_string();
+    let database = format!("sqlite://{}?mode=rwc", text(&folder.path().join("never.db")));
+    let settings = [("HANDOVER_HTTP__LISTEN", address.as_str()), ("HANDOVER_DATABASE__URL", &database)];
+    let ended = run_binary(&settings, &["run"]).expect(1);
+    for part in ["http.listen", &address, "in use"] {
+        assert!(ended.err.contains(part), "{}", ended.err);
+    }
+    assert!(!folder.path().join("never.db").exists(), "the database was opened");
+    let wrong = run_binary(&[("HANDOVER_HTTP__LISTEN", "nine")], &["run"]).expect(1);
+    assert!(wrong.err.contains("`http.listen` is an address and a port"), "{}", wrong.err);
+}

@@ -1,0 +1,174 @@
+//! A real Prometheus, Debian's, with the rules and the dashboard that are in `deploy/`: it scrapes a real worker. Where it is
+//! not on this machine, the tests say that they skip.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use handover::metrics::{ALL, Kind};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::support::http::{Told, get};
+use crate::support::process::text;
+use crate::support::proxy::{End, Proxy};
+use crate::support::server::{Process, free_port, until};
+use crate::support::world::keap_request;
+use crate::support::{Setting, run};
+
+const RULES: &str = "deploy/prometheus/rules.yml";
+
+fn is_here(program: &str) -> bool {
+    let is_here = Path::new("/usr/bin").join(program).exists();
+    if !is_here {
+        eprintln!("skipped: {program} is not on this machine, so nothing was tested of alerts and dashboard");
+    }
+    is_here
+}
+
+struct Prometheus {
+    address: String,
+    _process: Process,
+    _folder: TempDir,
+}
+
+impl Prometheus {
+    /// Starts one that scrapes a worker every second, and knows our rules.
+    fn start(worker: &str) -> Prometheus {
+        let folder = tempfile::tempdir().expect("a folder");
+        let rules = std::fs::canonicalize(RULES).expect("the rules");
+        let configuration = format!(
+            "global: {{ scrape_interval: 1s, evaluation_interval: 1s }}\nrule_files: [\"{}\"]\nscrape_configs:\n  - job_name: handover\n    \
+             static_configs: [{{ targets: [\"{worker}\"] }}]\n",
+            rules.display()
+        );
+        let file = folder.path().join("prometheus.yml");
+        std::fs::write(&file, configuration).expect("a file");
+        let address = format!("127.0.0.1:{}", free_port());
+        let mut command = Command::new("prometheus");
+        command.arg(format!("--config.file={}", text(&file))).arg(format!("--web.listen-address={address}"));
+        command.arg(format!("--storage.tsdb.path={}", text(&folder.path().join("data"))));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let process = Process::start(&mut command, "TERM");
+        until("Prometheus is ready", || get(&address, "/-/ready").is_some_and(|(status, _)| status == 200));
+        Prometheus { address, _process: process, _folder: folder }
+    }
+
+    /// What its API answers, which must be well.
+    fn ask(&self, path: &str) -> Value {
+        let (status, body) = get(&self.address, path).expect("an answer");
+        let body: Value = serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error}: {body}"));
+        assert_eq!((status, body["status"].as_str()), (200, Some("success")), "{path}: {body}");
+        body["data"].clone()
+    }
+
+    /// The names of all series that it has.
+    fn names(&self) -> BTreeSet<String> {
+        let names = self.ask("/api/v1/label/__name__/values");
+        names.as_array().expect("names").iter().filter_map(|name| Some(name.as_str()?.to_owned())).collect()
+    }
+}
+
+/// The queries of the dashboard, as Grafana would send them.
+fn dashboard() -> Vec<String> {
+    let text = std::fs::read_to_string("deploy/grafana/handover.json").expect("the dashboard");
+    let dashboard: Value = serde_json::from_str(&text).expect("JSON");
+    let targets =
+        dashboard["panels"].as_array().expect("panels").iter().filter_map(|panel| panel["targets"].as_array());
+    let expressions = targets.flatten().map(|target| target["expr"].as_str().expect("a query"));
+    expressions.map(|expression| expression.replace("$__rate_interval", "1m")).collect()
+}
+
+/// The names of metrics that a query holds: words that are followed by neither a bracket nor a comparison of a label.
+fn names_in(query: &str) -> BTreeSet<String> {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let words = query
+        .split(|c| !is_word(c))
+        .filter(|word| *word == "up" || ["handover_", "process_"].iter().any(|prefix| word.starts_with(prefix)));
+    words.map(str::to_owned).collect()
+}
+
+fn encoded(query: &str) -> String {
+    url::form_urlencoded::byte_serialize(query.as_bytes()).collect()
+}
+
+#[test]
+fn a_prometheus_that_scrapes_a_worker_has_every_metric_of_the_list_the_dashboard_and_the_alerts() {
+    if !is_here("prometheus") {
+        return;
+    }
+    run(Setting::Servers, async |world| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let proxy = Proxy::start().await;
+        let url = proxy.url();
+        let more = [("HANDOVER_BROKER__URL", url.as_str()), ("HANDOVER_LIMITS__CHUNK_ROWS", "10")];
+        let told = Told::start(world, folder.path(), &more);
+        // A connection that is lost and comes back, a job in chunks, and what cannot be read: each metric has a reason to be.
+        proxy.end(End::Cut);
+        let job = world.send(&keap_request("r1")).await;
+        world.end_of(job).await;
+        world.outside.send(b"nothing that can be read".to_vec()).await;
+        tokio::task::block_in_place(|| {
+            until("it is parked", || told.metric("handover_queue_messages{queue=\"dead\"}") == Some(1.0));
+            let prometheus = Prometheus::start(&told.address);
+            let wanted: BTreeSet<String> = ALL
+                .iter()
+                .map(|about| match about.kind {
+                    Kind::Histogram => format!("{}_bucket", about.name),
+                    _ => about.name.to_owned(),
+                })
+                .collect();
+            until("every metric of the list is scraped", || {
+                let names = prometheus.names();
+                wanted.iter().all(|name| names.contains(name))
+            });
+            let names = prometheus.names();
+            let rules = prometheus.ask("/api/v1/rules");
+            let rules = rules["groups"][0]["rules"].as_array().expect("rules").clone();
+            assert!(rules.len() >= 10, "{rules:?}");
+            let alerts = rules.iter().map(|rule| rule["query"].as_str().expect("a query").to_owned());
+            for query in alerts.chain(dashboard()) {
+                let used = names_in(&query);
+                assert!(!used.is_empty(), "no metric: {query}");
+                for name in used {
+                    assert!(names.contains(&name), "{name} is not in the scrape: {query}");
+                }
+                prometheus.ask(&format!("/api/v1/query?query={}", encoded(&query)));
+            }
+            // A message is parked: the alert that says so is on its way, and no other of those that page.
+            until("the parked message is noticed", || {
+                let rules = prometheus.ask("/api/v1/rules");
+                let rules = rules["groups"][0]["rules"].as_array().expect("rules").clone();
+                let state = |rule: &Value| {
+                    (rule["name"].as_str() == Some("HandoverMessagesParked")).then(|| rule["state"].clone())
+                };
+                rules.iter().find_map(state).is_some_and(|state| state == "pending" || state == "firing")
+            });
+        });
+    });
+}
+
+#[test]
+fn the_alerts_fire_when_they_should_and_each_leads_to_its_entry_in_the_runbook() {
+    if !is_here("promtool") {
+        return;
+    }
+    for arguments in
+        [["check", "rules", "rules.yml"], ["test", "rules", "rules_test.yml"], ["check", "config", "prometheus.yml"]]
+    {
+        let output = Command::new("promtool").args(arguments).current_dir("deploy/prometheus").output();
+        let output = output.expect("promtool");
+        let said = [output.stdout, output.stderr].concat();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&said));
+    }
+    let read = |file: &str| std::fs::read_to_string(file).expect(file);
+    let (rules, tests, runbook) = (read(RULES), read("deploy/prometheus/rules_test.yml"), read("deploy/runbook.md"));
+    let alerts: Vec<&str> = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
+    let entries: Vec<&str> = runbook.lines().filter_map(|line| line.strip_prefix("## ")).collect();
+    assert_eq!(alerts, entries, "an entry an alert, in their order");
+    for alert in alerts {
+        let link = format!("deploy/runbook.md#{}", alert.to_lowercase());
+        assert!(rules.contains(&format!("runbook_url: '{link}'")), "{link}");
+        assert!(tests.contains(&format!("- alertname: {alert}\n")), "{alert} has no test");
+    }
+}

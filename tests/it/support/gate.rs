@@ -1,0 +1,68 @@
+//! Stands before a server and is open or shut: shut, it ends every connection and takes none.
+
+use std::net::SocketAddr;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// The gate; it ends when it is dropped.
+pub struct Gate {
+    address: SocketAddr,
+    is_open: watch::Sender<bool>,
+    _tasks: JoinSet<()>,
+}
+
+impl Gate {
+    /// Stands, open, before the server of a URL.
+    pub async fn before(url: &str) -> Gate {
+        let url = url::Url::parse(url).expect("a URL");
+        let usual = if url.scheme().starts_with("amqp") { 5672 } else { 5432 };
+        let server = (url.host_str().expect("a host").to_owned(), url.port().unwrap_or(usual));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let (is_open, watched) = watch::channel(true);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(accept(listener, server, watched));
+        Gate { address, is_open, _tasks: tasks }
+    }
+
+    /// The same URL, through the gate.
+    pub fn through(&self, url: &str) -> String {
+        let mut url = url::Url::parse(url).expect("a URL");
+        url.set_ip_host(self.address.ip()).expect("a host");
+        url.set_port(Some(self.address.port())).expect("a port");
+        url.to_string()
+    }
+
+    pub fn shut(&self) {
+        self.is_open.send_replace(false);
+    }
+
+    pub fn open(&self) {
+        self.is_open.send_replace(true);
+    }
+}
+
+async fn accept(listener: TcpListener, server: (String, u16), mut is_open: watch::Receiver<bool>) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            Ok((mut client, _)) = listener.accept() => {
+                // The server may be full, or gone: then the client is told by the end of its connection.
+                let Ok(mut server) = TcpStream::connect((server.0.as_str(), server.1)).await else { continue };
+                if *is_open.borrow() {
+                    connections.spawn(async move {
+                        let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+                    });
+                }
+            }
+            Ok(()) = is_open.changed() => {
+                if !*is_open.borrow_and_update() {
+                    connections.shutdown().await;
+                }
+            }
+            else => return,
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! A plain HTTP client, for what a worker and Prometheus tell.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::World;
+use super::process::{WorkerProcess, borrowed, settings};
+use super::server::until;
+use super::world::LIMIT;
+
+/// Asks for a path; the status and the body, or nothing where nobody answers.
+pub fn get(address: &str, path: &str) -> Option<(u16, String)> {
+    let mut line = TcpStream::connect(address).ok()?;
+    line.set_read_timeout(Some(LIMIT)).ok()?;
+    line.set_write_timeout(Some(Duration::from_secs(5))).ok()?;
+    write!(line, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    line.read_to_string(&mut answer).ok()?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
+}
+
+/// A worker of a test's own that tells how it is, and what it logs.
+pub struct Told {
+    pub worker: WorkerProcess,
+    pub address: String,
+    log: PathBuf,
+}
+
+impl Told {
+    /// Starts one on any free port, with more settings; its log goes to a file of the folder.
+    pub fn start(world: &World, folder: &Path, more: &[(&str, &str)]) -> Told {
+        let log = folder.join("worker.log");
+        let file = std::fs::File::create(&log).expect("a log");
+        let settings = settings(world);
+        let environment = [borrowed(&settings), vec![("HANDOVER_HTTP__LISTEN", "127.0.0.1:0")], more.to_vec()].concat();
+        let worker = WorkerProcess::start_with_log(&environment, file);
+        let address = || Some(line_of(&log, "metrics and health are served")?["address"].as_str()?.to_owned());
+        until("the worker says where it listens and that it runs", || {
+            address().is_some() && line_of(&log, "the worker runs").is_some()
+        });
+        let address = address().expect("an address");
+        Told { worker, address, log }
+    }
+
+    /// What it answers.
+    pub fn get(&self, path: &str) -> (u16, String) {
+        get(&self.address, path).expect("an answer")
+    }
+
+    /// What it answers, as JSON.
+    pub fn json(&self, path: &str) -> (u16, Value) {
+        let (status, body) = self.get(path);
+        (status, serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error}: {body}")))
+    }
+
+    /// The value of a metric with its labels, as they stand in a scrape: `handover_jobs{state="moving"}`.
+    pub fn metric(&self, series: &str) -> Option<f64> {
+        let (_, body) = self.get("/metrics");
+        body.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> Vec<Value> {
+        lines(&self.log)
+    }
+}
+
+fn lines(log: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(log).expect("a log");
+    // The last one may be in the writing.
+    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+fn line_of(log: &Path, message: &str) -> Option<Value> {
+    lines(log).into_iter().find(|line| line["message"] == message)
+}
