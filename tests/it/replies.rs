@@ -88,11 +88,12 @@ fn codes(reply: &Reply) -> Vec<&str> {
 async fn is_told_every_outcome(world: &mut World, client: &mut Client) {
     world.start_worker().await;
     let good = keap_request("r1");
-    let job = Some(read(&good).job_id());
+    let id = read(&good).job_id();
+    let job = Some(id);
     let accepted = client.ask(&body(&good), "a").await;
     assert_eq!((accepted.outcome, accepted.job_id), (Reception::Accepted, job));
     assert_eq!((accepted.request_id.as_deref(), accepted.reasons.len()), (Some("r1"), 0));
-    assert!(world.job(job.expect("an id")).await.is_some(), "what is answered is committed");
+    assert!(world.job(id).await.is_some(), "what is answered is committed");
 
     let again = client.ask(&body(&good), "b").await;
     assert_eq!((again.outcome, again.job_id), (Reception::Duplicate, job));
