@@ -167,6 +167,7 @@ fn read(config: &Config, faults: &mut Faults) -> Option<Settings> {
     let limits: Option<Limits> = section(config, "limits", faults);
     let http: Option<HttpSection> = section(config, "http", faults);
     let log: Option<Log> = section(config, "log", faults);
+    let http = http.map(|http| check_http(&http, faults));
     if let Some(limits) = &limits {
         check_limits(limits, faults);
     }
@@ -179,7 +180,7 @@ fn read(config: &Config, faults: &mut Faults) -> Option<Settings> {
         broker: check_broker(broker?, faults)?,
         worker: worker?,
         limits: limits?,
-        http: check_http(&http?, faults),
+        http: http?,
         log: log?,
     })
 }
