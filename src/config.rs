@@ -187,6 +187,7 @@ fn read(config: &Config, faults: &mut Faults) -> Option<Settings> {
     let http: Option<HttpSection> = section(config, "http", faults);
     let log: Option<Log> = section(config, "log", faults);
     let telemetry: Option<Telemetry> = section(config, "telemetry", faults);
+    let http = http.map(|http| check_http(&http, faults));
     if let Some(limits) = &limits {
         check_limits(limits, faults);
     }
@@ -202,7 +203,7 @@ fn read(config: &Config, faults: &mut Faults) -> Option<Settings> {
         broker: check_broker(broker?, faults)?,
         worker: worker?,
         limits: limits?,
-        http: check_http(&http?, faults),
+        http: http?,
         log: log?,
         telemetry: telemetry?,
     })
