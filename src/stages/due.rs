@@ -6,7 +6,7 @@
 use super::assess::{Counting, assess};
 use super::finalizer::{get_stuck, wake_waiting};
 use super::planner::read_parties;
-use super::start::{Ready, settle, start};
+use super::start::{Reach, Ready, settle, start};
 use super::writing::{audit_entry, schedule};
 use super::{Context, now, revert};
 use crate::contract::{JobId, Request, RequestType};
@@ -23,14 +23,18 @@ pub const START: &str = "start";
 /// Starts a scheduled job that is due. Where its fast way is refused, it is opened for the other stages, which find the
 /// row to blame.
 pub async fn start_due(context: &Context, id: JobId) -> Result<()> {
-    match start_scheduled(context, id, true).await {
-        Err(error) if error.is_refused() => start_scheduled(context, id, false).await,
-        started => started,
+    let mut started = Ok(());
+    for reach in Reach::EACH {
+        started = start_scheduled(context, id, reach).await;
+        if !started.as_ref().is_err_and(Error::is_refused) {
+            break;
+        }
     }
+    started
 }
 
 /// Its guards are asked again: where they fail now, a person has to decide.
-async fn start_scheduled(context: &Context, id: JobId, at_once: bool) -> Result<()> {
+async fn start_scheduled(context: &Context, id: JobId, reach: Reach) -> Result<()> {
     let now = now();
     let Some(job) = jobs::get(&context.store.reader(), id.0).await? else { return Ok(()) };
     if job.state()? != State::Scheduled {
@@ -64,7 +68,7 @@ async fn start_scheduled(context: &Context, id: JobId, at_once: bool) -> Result<
             let is_out = user.is_some_and(|user| user.shut_out_by == Some(id));
             let shut_out = request.kind == RequestType::Deactivate && !is_out;
             let ready = vec![Ready { request: &request, job, plan, shut_out }];
-            let begun = start(&session, context, &catalog, ready, at_once, now).await?.pop();
+            let begun = start(&session, context, &catalog, ready, reach, now).await?.pop();
             let begun = begun.ok_or_else(|| Error::unexpected("starting a job", "nothing has begun"))?;
             job = begun.job;
             follows = begun.follows;

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use time::OffsetDateTime;
 
 use super::assess::{Counting, assess, parties};
-use super::start::{Ready, lock_out, start};
+use super::start::{Reach, Ready, lock_out, start};
 use super::writing::{Writing, new_job};
 use super::{Answer, Context, Outcome, Reason, now, orders};
 use crate::catalog::{Catalog, Disposition};
@@ -155,7 +155,7 @@ pub async fn read_parties(context: &Context, catalog: &Catalog, requests: &[&Req
 /// Takes a group, together where that works, one by one where it does not.
 async fn take_group(context: &Context, catalog: &Catalog, group: Vec<Asked>) -> Result<Vec<(usize, Outcome)>> {
     let together: Vec<&Asked> = group.iter().collect();
-    let settled = match plan_persistently(context, catalog, &together, true).await {
+    let settled = match plan_persistently(context, catalog, &together, Reach::Whole).await {
         Ok(settled) => settled,
         Err(error) if error.is_transient() => return Err(error),
         Err(error) => {
@@ -174,8 +174,8 @@ async fn take_group(context: &Context, catalog: &Catalog, group: Vec<Asked>) -> 
 /// be opened is parked with the database's reason.
 async fn take_alone(context: &Context, catalog: &Catalog, asked: &Asked) -> Result<Outcome> {
     let mut outcome = Outcome::Done;
-    for (attempts, at_once) in [(1, true), (2, false)] {
-        match plan_persistently(context, catalog, &[asked], at_once).await {
+    for (attempts, reach) in (1..).zip(Reach::EACH) {
+        match plan_persistently(context, catalog, &[asked], reach).await {
             Ok(settled) => {
                 return Ok(settled.outcomes.into_iter().next().map_or(Outcome::Done, |(_, outcome)| outcome));
             }
@@ -192,10 +192,10 @@ pub fn park_failed(job: JobId, error: &Error, attempts: u32) -> Outcome {
     Outcome::Park(Reason { code: "failed".into(), path: None, detail: error.to_string(), attempts })
 }
 
-async fn plan_persistently(context: &Context, catalog: &Catalog, group: &[&Asked], at_once: bool) -> Result<Settled> {
+async fn plan_persistently(context: &Context, catalog: &Catalog, group: &[&Asked], reach: Reach) -> Result<Settled> {
     let mut retries = Pauses::RECONNECT.start("planning requests");
     loop {
-        match plan(context, catalog, group, at_once).await {
+        match plan(context, catalog, group, reach).await {
             Err(error) if error.is_transient() => retries.after(&error).await,
             planned => return planned,
         }
@@ -210,7 +210,7 @@ struct Settled {
 }
 
 /// The group's one transaction.
-async fn plan(context: &Context, catalog: &Catalog, group: &[&Asked], at_once: bool) -> Result<Settled> {
+async fn plan(context: &Context, catalog: &Catalog, group: &[&Asked], reach: Reach) -> Result<Settled> {
     let now = now();
     let session = context.store.begin(PLAN).await?;
     lock(&session, group).await?;
@@ -248,7 +248,7 @@ async fn plan(context: &Context, catalog: &Catalog, group: &[&Asked], at_once: b
         }
     }
     context.catalogs.keep(&session, now).await?;
-    let begun = start(&session, context, catalog, ready, at_once, now).await?;
+    let begun = start(&session, context, catalog, ready, reach, now).await?;
     let locked_out = lock_out(&session, catalog, locked_out, now).await?;
     begun.into_iter().chain(locked_out).for_each(|begun| writing.begun(begun));
     let taken = writing.taken();

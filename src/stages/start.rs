@@ -49,13 +49,37 @@ pub struct Begun {
     pub follows: Option<Job>,
 }
 
-/// Begins jobs. Those that fit one chunk are moved and proved here, where `at_once` allows it; the others are opened.
+/// How far the transaction that begins a job goes. Where the database refuses one, the next is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Jobs that fit one chunk are done whole.
+    Whole,
+    /// Jobs are only opened, and what goes at the start goes.
+    Start,
+    /// What goes at the start is cut into chunks as well, where the row to blame is found and told: the leaver is inactive at
+    /// once, and sessions end a moment later.
+    Status,
+}
+
+impl Reach {
+    /// All of them, the furthest first.
+    pub const EACH: [Reach; 3] = [Reach::Whole, Reach::Start, Reach::Status];
+
+    /// Whether rows of a reference are dealt with here, whatever the size of the job. Those over the last of a group are: they
+    /// are handed on under the guard's locks.
+    fn starts(self, reference: &Reference) -> bool {
+        let guards = matches!(reference.disposition, Disposition::Block { sole_in: Some(_), .. });
+        reference.at_start && (self != Reach::Status || guards)
+    }
+}
+
+/// Begins jobs. Those that fit one chunk are moved and proved here, where they may; the others are opened.
 pub async fn start(
     session: &Session,
     context: &Context,
     catalog: &Catalog,
     mut ready: Vec<Ready<'_>>,
-    at_once: bool,
+    reach: Reach,
     now: OffsetDateTime,
 ) -> Result<Vec<Begun>> {
     if ready.is_empty() {
@@ -64,10 +88,10 @@ pub async fn start(
     ready.iter_mut().for_each(|ready| ready.job.license_exempt = ready.plan.license_exempt);
     reserve_turns(session, &mut ready).await?;
     shut_out(session, catalog, ready.iter()).await?;
-    let small = choose_small(context, catalog, &ready, at_once);
+    let small = choose_small(context, catalog, &ready, reach);
     for reference in &catalog.references {
         let due =
-            || ready.iter().zip(&small).filter(|(_, small)| reference.at_start || **small).map(|(ready, _)| ready);
+            || ready.iter().zip(&small).filter(|(_, small)| reach.starts(reference) || **small).map(|(ready, _)| ready);
         let dealt: Vec<Part> = due().filter_map(|ready| part_of(reference, ready, now)).collect();
         let named: Vec<Part> = due().filter_map(|ready| named_part(reference, ready, now)).collect();
         for parts in [dealt, named] {
@@ -76,8 +100,8 @@ pub async fn start(
             }
         }
     }
-    let conclusions = conclude_small(session, catalog, &ready, &small, now).await?;
-    open(session, context, catalog, ready, conclusions, now).await
+    let conclusions = conclude_small(session, catalog, &ready, &small, reach, now).await?;
+    open(session, context, catalog, ready, conclusions, reach, now).await
 }
 
 async fn shut_out<'r>(session: &Session, catalog: &Catalog, ready: impl Iterator<Item = &'r Ready<'r>>) -> Result<()> {
@@ -123,12 +147,12 @@ pub async fn lock_out(
 const CHUNKS_OF_A_GROUP: u64 = 4;
 
 /// Which jobs are done at once: those that fit one chunk, as long as the group's transaction stays short.
-fn choose_small(context: &Context, catalog: &Catalog, ready: &[Ready<'_>], at_once: bool) -> Vec<bool> {
+fn choose_small(context: &Context, catalog: &Catalog, ready: &[Ready<'_>], reach: Reach) -> Vec<bool> {
     let chunk = context.limits.chunk_rows;
     let mut room = chunk.saturating_mul(CHUNKS_OF_A_GROUP);
     let mut choose = |ready: &Ready<'_>| {
-        let rows = rows_of(catalog, &ready.plan);
-        let fits = at_once && rows <= chunk.min(room);
+        let rows = rows_of(catalog, &ready.plan, reach);
+        let fits = reach == Reach::Whole && rows <= chunk.min(room);
         room -= if fits { rows } else { 0 };
         fits
     };
@@ -136,8 +160,8 @@ fn choose_small(context: &Context, catalog: &Catalog, ready: &[Ready<'_>], at_on
 }
 
 /// Rows that the plan would move, remove or set, not counting what stays and what is done at the start anyhow.
-fn rows_of(catalog: &Catalog, plan: &Plan) -> u64 {
-    let later = plan.references.iter().filter(|planned| is_cut(&catalog.references[planned.position], planned));
+fn rows_of(catalog: &Catalog, plan: &Plan, reach: Reach) -> u64 {
+    let later = plan.references.iter().filter(|planned| is_cut(&catalog.references[planned.position], planned, reach));
     later.map(|planned| planned.count.rows.saturating_add(u64::from(!planned.count.exact))).sum()
 }
 
@@ -216,6 +240,7 @@ async fn conclude_small(
     catalog: &Catalog,
     ready: &[Ready<'_>],
     small: &[bool],
+    reach: Reach,
     now: OffsetDateTime,
 ) -> Result<HashMap<Uuid, Conclusion>> {
     let closings: Vec<Closing<'_>> = (ready.iter().zip(small))
@@ -223,7 +248,7 @@ async fn conclude_small(
         .map(|(ready, _)| Closing {
             job: &ready.job,
             leaver: &ready.request.user_id,
-            courses: courses(catalog, ready.job.id, &ready.plan, true),
+            courses: courses(catalog, ready.job.id, &ready.plan, reach, true),
             started_at: now,
             supplement: 0,
         })
@@ -232,18 +257,24 @@ async fn conclude_small(
 }
 
 /// What a plan does with each reference, as the ledger keeps it.
-fn courses(catalog: &Catalog, job: Uuid, plan: &Plan, cut: bool) -> Vec<Course> {
+fn courses(catalog: &Catalog, job: Uuid, plan: &Plan, reach: Reach, cut: bool) -> Vec<Course> {
     let course = |planned: &Planned| {
         let reference = &catalog.references[planned.position];
-        Course::of(job, &reference.kind, planned, cut || !is_cut(reference, planned))
+        Course::of(job, &reference.kind, planned, cut || !is_cut(reference, planned, reach))
     };
     plan.references.iter().map(course).collect()
 }
 
 /// What is still to be cut: everything of a job that is too large; of one that was moved here, what arrived late. Its
 /// ranks are given: late records take the next ones.
-fn open_courses(catalog: &Catalog, job: Uuid, plan: &Plan, conclusion: Option<Conclusion>) -> Vec<Course> {
-    let mut courses = courses(catalog, job, plan, conclusion.is_some());
+fn open_courses(
+    catalog: &Catalog,
+    job: Uuid,
+    plan: &Plan,
+    reach: Reach,
+    conclusion: Option<Conclusion>,
+) -> Vec<Course> {
+    let mut courses = courses(catalog, job, plan, reach, conclusion.is_some());
     if let Some(Conclusion::More(late)) = conclusion {
         courses.iter_mut().for_each(|course| course.cut = !late.contains_key(&course.position));
     }
@@ -251,11 +282,11 @@ fn open_courses(catalog: &Catalog, job: Uuid, plan: &Plan, conclusion: Option<Co
 }
 
 /// Whether a reference's rows are cut into chunks: what stays, and what was done at the start, is not.
-fn is_cut(reference: &Reference, planned: &Planned) -> bool {
+fn is_cut(reference: &Reference, planned: &Planned, reach: Reach) -> bool {
     match reference.disposition {
         Disposition::Keep => false,
-        Disposition::Transfer { .. } | Disposition::Block { .. } => planned.transfers && !reference.at_start,
-        Disposition::Detach { .. } | Disposition::Set { .. } | Disposition::Purge { .. } => !reference.at_start,
+        Disposition::Transfer { .. } | Disposition::Block { .. } => planned.transfers && !reach.starts(reference),
+        Disposition::Detach { .. } | Disposition::Set { .. } | Disposition::Purge { .. } => !reach.starts(reference),
     }
 }
 
@@ -266,6 +297,7 @@ async fn open(
     catalog: &Catalog,
     ready: Vec<Ready<'_>>,
     mut conclusions: HashMap<Uuid, Conclusion>,
+    reach: Reach,
     now: OffsetDateTime,
 ) -> Result<Vec<Begun>> {
     let mut begun = Vec::with_capacity(ready.len());
@@ -276,7 +308,7 @@ async fn open(
         let mut follows = None;
         let letters = match conclusions.remove(&job.id) {
             Some(Conclusion::Proved(certificate)) => {
-                all_courses.extend(courses(catalog, job.id, &plan, true));
+                all_courses.extend(courses(catalog, job.id, &plan, reach, true));
                 job.state = settle(&job, Happening::Proved)?;
                 let ended = super::finalizer::complete(&mut job, *certificate, context.limits, now);
                 follows = ended.follows;
@@ -284,7 +316,7 @@ async fn open(
             }
             // It is too large, or somebody still writes: the stages go on with it.
             conclusion => {
-                all_courses.extend(open_courses(catalog, job.id, &plan, conclusion));
+                all_courses.extend(open_courses(catalog, job.id, &plan, reach, conclusion));
                 successors
                     .extend(plan.successors().into_iter().map(|user| (job.id, request.org().to_owned(), user.clone())));
                 job.wake_at = Some(now + context.limits.stalled_after);

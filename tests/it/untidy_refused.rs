@@ -76,6 +76,18 @@ on_every_path!(a_row_that_cannot_be_removed_is_told_and_the_others_go, 4, |world
     assert_eq!(owners(world, "docs").await, ["5:9"]);
 });
 
+on_every_path!(a_row_that_cannot_go_at_the_start_is_told_and_the_user_is_out_all_the_same, 4, |world| {
+    let tables = format!(
+        "{} CREATE TABLE pins (id BIGINT NOT NULL PRIMARY KEY, doc BIGINT REFERENCES docs (id)); INSERT INTO pins VALUES (1, 5);",
+        documents("CHECK (size > 0)")
+    );
+    start(world, &tables, &reference("doc", "docs", "disposition = \"detach\"\nat = \"start\"")).await;
+    let job = world.hand_over(&leave("9", json!({}))).await;
+    assert_eq!((job.state.as_str(), refused(&job)), ("needs_attention", vec!["5".to_owned()]));
+    assert_eq!(owners(world, "docs").await, ["5:9"]);
+    assert_eq!(world.number("SELECT count(*) FROM people WHERE id = 9 AND status = 'active'").await, 0);
+});
+
 on_both!(a_scheduled_job_whose_row_is_refused_moves_the_others, |world| {
     let tables = documents("CHECK (owner = 9 OR id <> 4)");
     start(world, &tables, &reference("doc", "docs", "disposition = \"transfer\"")).await;
