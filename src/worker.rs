@@ -3,6 +3,7 @@
 //! The stages that take messages share two queues: the planner takes requests; cutting, moving and finalizing take steps.
 //! [`Role`] is the list of what a worker can run.
 
+mod carrying;
 pub mod pace;
 mod parked;
 mod replies;
@@ -12,9 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use self::pace::{Pace, Throttle};
@@ -22,9 +21,7 @@ use crate::broker::{Broker, Channel, Consumer, Incoming, Outgoing};
 use crate::job::{Step, StepKind, rejection};
 use crate::metrics;
 use crate::retry::Pauses;
-use crate::stages::relay::Carried;
-use crate::stages::{Context, Outcome, Reason, cutter, due, finalizer, mover, now, planner, relay, sweeper};
-use crate::store::ledger::outbox::Letter;
+use crate::stages::{Context, Outcome, Reason, cutter, due, finalizer, mover, planner, sweeper};
 use crate::store::{Cause, Error};
 use crate::trace::Span;
 
@@ -192,7 +189,7 @@ impl Worker {
     /// Cutting, moving and finalizing: one step at a time.
     async fn step(self, mut consumer: Box<dyn Consumer>) {
         while let Some(incoming) = self.next(&mut consumer).await {
-            let _busy = metrics::busy(MOVER);
+            let busy = metrics::busy(MOVER);
             tell_taken(&incoming);
             let step = serde_json::from_slice::<Step>(&incoming.body);
             let mut span = spans::of_step(self.broker.as_ref(), &incoming, step.as_ref().ok());
@@ -208,6 +205,7 @@ impl Worker {
             };
             self.set_aside(&incoming, &outcome, Some(span)).await;
             acknowledge(incoming).await;
+            drop(busy);
             self.throttle.rest(worked, &self.stop).await;
         }
         consumer.stop().await;
@@ -278,63 +276,6 @@ impl Worker {
                         attempts: 1,
                     });
                 }
-            }
-        }
-    }
-
-    /// Carries what this process's commits hand over as it comes, and looks for the rest now and then.
-    async fn relay(self, mut fresh: mpsc::Receiver<Letter>) {
-        let mut look = tokio::time::interval(self.settings.poll.max(Duration::from_millis(1)));
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut retries = Pauses::RECONNECT.start("carrying the outbox");
-        let mut letters = Vec::new();
-        loop {
-            let carried = tokio::select! {
-                () = self.stop.cancelled() => break,
-                _ = fresh.recv_many(&mut letters, self.settings.relay_batch as usize) => self.deliver(&mut letters).await,
-                _ = look.tick() => self.carry_all().await,
-            };
-            match carried {
-                Ok(Carried { away: Some(error), .. }) => {
-                    let _ = self.stop.run_until_cancelled(retries.after(&error)).await;
-                }
-                Ok(_) => retries.reset(),
-                Err(error) => {
-                    let _ = self.stop.run_until_cancelled(retries.after(&error)).await;
-                }
-            }
-        }
-        self.carry_the_last(fresh).await;
-    }
-
-    /// Delivers what was handed over, but for what has waited for so long that others may carry it.
-    async fn deliver(&self, letters: &mut Vec<Letter>) -> Result<Carried, Error> {
-        let _busy = metrics::busy(RELAY);
-        let now = now();
-        letters.retain(|letter| letter.leased_until.is_some_and(|until| until > now));
-        let delivered = relay::deliver(&self.context, self.broker.as_ref(), letters).await;
-        letters.clear();
-        delivered
-    }
-
-    /// Claims and carries until nothing is left that is due, or the broker is away.
-    async fn carry_all(&self) -> Result<Carried, Error> {
-        let _busy = metrics::busy(RELAY);
-        loop {
-            let carried = relay::carry(&self.context, self.broker.as_ref(), self.settings.relay_batch).await?;
-            if carried.found == 0 || carried.away.is_some() || self.stop.is_cancelled() {
-                return Ok(carried);
-            }
-        }
-    }
-
-    /// The last messages of what was finished while draining.
-    async fn carry_the_last(&self, mut fresh: mpsc::Receiver<Letter>) {
-        let mut letters = Vec::new();
-        while fresh.recv_many(&mut letters, self.settings.relay_batch as usize).await > 0 {
-            if !matches!(self.deliver(&mut letters).await, Ok(Carried { away: None, .. })) {
-                tracing::debug!("the outbox keeps its messages for the next worker");
-                return;
             }
         }
     }
