@@ -14,8 +14,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::connection::{Link, Live};
-use super::fault::code;
 use super::health::Health;
+use super::hollow::{self, Failing, Found};
 use super::topology::Topology;
 use super::{AmqpSettings, BrokerError, Channel, Consumer, fault, message};
 use crate::broker::{Incoming, Receipt};
@@ -24,11 +24,6 @@ use crate::retry::Pauses;
 /// A consumer that was given nothing for so long, and holds nothing, is started afresh. Where a queue is deleted and
 /// declared again at once, RabbitMQ (3.10 at least) may neither cancel the consumers of the old one nor serve them.
 const RENEW_AFTER: Duration = Duration::from_secs(20);
-
-/// For how long RabbitMQ may fail over a queue before that is more than a change of its leader. Where it was killed while a
-/// quorum queue was made (3.10 at least), the queue's name may stand with nothing behind it: it is declared and bound, but
-/// nothing can be published to it, and whoever consumes it loses the connection.
-const HOLLOW_AFTER: Duration = Duration::from_secs(20);
 
 /// See the module. At most `prefetch` messages are on their way or unsettled: RabbitMQ counts them.
 pub(super) struct AmqpConsumer {
@@ -46,7 +41,7 @@ impl AmqpConsumer {
         link: Link,
         topology: Arc<Topology>,
         health: Arc<Health>,
-        settings: &AmqpSettings,
+        settings: Arc<AmqpSettings>,
         stop: CancellationToken,
     ) -> AmqpConsumer {
         let prefetch = prefetch.max(1);
@@ -58,7 +53,7 @@ impl AmqpConsumer {
             link,
             topology,
             health,
-            answer_within: settings.connect_timeout,
+            settings: settings.clone(),
             hand_on,
             stop: stop.clone(),
         };
@@ -149,28 +144,9 @@ struct Fetcher {
     link: Link,
     topology: Arc<Topology>,
     health: Arc<Health>,
-    answer_within: Duration,
+    settings: Arc<AmqpSettings>,
     hand_on: mpsc::Sender<Fetched>,
     stop: CancellationToken,
-}
-
-/// Since when RabbitMQ has failed, with each attempt, over the wish to consume a queue.
-#[derive(Default)]
-struct Failing(Option<Instant>);
-
-impl Failing {
-    fn note<T>(&mut self, consumed: &lapin::Result<T>) {
-        match consumed.as_ref().map_err(fault::said_by_broker) {
-            Ok(_) => self.0 = None,
-            Err(Some((code::INTERNAL_ERROR, _))) => self.0 = self.0.or_else(|| Some(Instant::now())),
-            Err(_) => {}
-        }
-    }
-
-    /// Whether the queue has nothing behind its name.
-    fn is_hollow(&self) -> bool {
-        self.0.is_some_and(|since| since.elapsed() >= HOLLOW_AFTER)
-    }
 }
 
 /// Why a consumer ended that could have gone on.
@@ -184,11 +160,11 @@ enum Ended {
 impl Fetcher {
     async fn run(self) {
         let mut retries = Pauses::RECONNECT.start("taking messages from RabbitMQ");
-        let mut failing = Failing::default();
+        let mut failing = Failing::new();
         while let Some(Some(live)) = self.stop.run_until_cancelled(self.link.connected()).await {
             let begun = Instant::now();
-            if failing.is_hollow() {
-                self.mend(&live, &mut failing).await;
+            if failing.is_persistent() {
+                self.mend(&mut failing).await;
             }
             let error = match self.fetch(&live, &mut failing).await {
                 Ok(Ended::Told) => break,
@@ -208,9 +184,10 @@ impl Fetcher {
 
     /// Takes messages until told to stop, or until none come, or until the channel, the consumer or the connection ends.
     async fn fetch(&self, live: &Live, failing: &mut Failing) -> Result<Ended, BrokerError> {
-        let Some(started) = self.stop.run_until_cancelled(self.start(live, failing)).await else {
+        let Some(started) = self.stop.run_until_cancelled(self.start(live)).await else {
             return Ok(Ended::Told);
         };
+        failing.note(&started);
         // A topology that is wrong is told by itself, a connection that has gone too.
         match &started {
             Ok(_) => self.health.starved(&self.queue, None),
@@ -261,50 +238,45 @@ impl Fetcher {
         BrokerError::Unreachable(reason)
     }
 
-    async fn start(
-        &self,
-        live: &Live,
-        failing: &mut Failing,
-    ) -> Result<(Arc<lapin::Channel>, lapin::Consumer), BrokerError> {
-        self.topology.declare(live, self.answer_within).await?;
-        let started = tokio::time::timeout(self.answer_within, async {
+    async fn start(&self, live: &Live) -> Result<(Arc<lapin::Channel>, lapin::Consumer), BrokerError> {
+        self.topology.declare(live, self.settings.connect_timeout).await?;
+        let started = tokio::time::timeout(self.settings.connect_timeout, async {
             let channel = live.open_channel().await?;
             let qos = channel.basic_qos(self.prefetch, BasicQosOptions::default());
             qos.await.map_err(|error| fault::unreachable(&error))?;
             let queue = self.queue.as_str().into();
             let consume =
                 channel.basic_consume(queue, "".into(), BasicConsumeOptions::default(), FieldTable::default());
-            let consumed = consume.await;
-            failing.note(&consumed);
-            let deliveries = consumed.map_err(|error| fault::unreachable(&error))?;
+            let deliveries = consume.await.map_err(|error| fault::unreachable(&error))?;
             Ok((Arc::new(channel), deliveries))
         })
         .await
-        .map_err(|_| BrokerError::Unreachable(format!("consuming was not answered within {:?}", self.answer_within)))?;
+        .map_err(|_| {
+            BrokerError::Unreachable(format!("consuming was not answered within {:?}", self.settings.connect_timeout))
+        })?;
         if started.is_ok() {
             tracing::debug!(queue = self.queue, prefetch = self.prefetch, broker = live.place(), "consuming");
         }
         started
     }
 
-    /// RabbitMQ has failed over the queue for so long that only another one helps. Steps are in the ledger, so their queue is
-    /// made anew; what waits in another nobody else has, and a person has to say that it is given up.
-    async fn mend(&self, live: &Live, failing: &mut Failing) {
+    /// RabbitMQ has failed over the queue for so long that it has to be looked at.
+    async fn mend(&self, failing: &mut Failing) {
         let queue = &self.queue;
-        if self.channel != Channel::Steps {
-            let what = "RabbitMQ fails over it (INTERNAL_ERROR): if it does after a restart of RabbitMQ too, delete the \
-                        queue, which Handover then declares again, and send again what waited in it";
-            tracing::error!(queue, what, "a queue cannot be consumed");
-            self.health.starved(queue, Some(what.to_owned()));
-            return;
-        }
-        tracing::warn!(
-            queue,
-            "RabbitMQ fails over this queue (INTERNAL_ERROR): it is deleted and declared again; its steps come again from the ledger"
-        );
-        match self.topology.delete_steps(live, self.answer_within).await {
-            Ok(()) => *failing = Failing::default(),
-            Err(error) => tracing::warn!(queue, %error, "the queue could not be deleted"),
+        match hollow::mend(&self.settings, &self.topology, self.channel).await {
+            Ok(Found::Sound) => failing.forget(),
+            Ok(Found::Deleted) => {
+                failing.forget();
+                tracing::warn!(
+                    queue,
+                    "RabbitMQ failed over this queue (INTERNAL_ERROR): it was deleted, and its steps come again from the ledger"
+                );
+            }
+            Ok(Found::Lost(what)) => {
+                tracing::error!(queue, what, "a queue cannot be consumed");
+                self.health.starved(queue, Some(what.to_owned()));
+            }
+            Err(error) => tracing::warn!(queue, %error, "a queue that RabbitMQ fails over could not be looked at"),
         }
     }
 
@@ -317,7 +289,7 @@ impl Fetcher {
             }
             Ok::<_, lapin::Error>(())
         };
-        if let Ok(Err(error)) = tokio::time::timeout(self.answer_within, cancel).await {
+        if let Ok(Err(error)) = tokio::time::timeout(self.settings.connect_timeout, cancel).await {
             tracing::debug!(queue = self.queue, %error, "the consumer ended before it was cancelled");
         }
     }

@@ -11,7 +11,6 @@ pub(super) mod code {
     pub(in crate::broker::amqp) const RESOURCE_LOCKED: u16 = 405;
     pub(in crate::broker::amqp) const PRECONDITION_FAILED: u16 = 406;
     pub(in crate::broker::amqp) const NOT_ALLOWED: u16 = 530;
-    pub(in crate::broker::amqp) const INTERNAL_ERROR: u16 = 541;
 }
 
 /// What RabbitMQ itself said: the code and its words. `None` if the error came about on our side or on the way.
@@ -34,6 +33,11 @@ pub(super) fn words(error: &lapin::Error) -> String {
 /// An error after which the connection or the channel is rebuilt.
 pub(super) fn unreachable(error: &lapin::Error) -> BrokerError {
     BrokerError::Unreachable(words(error))
+}
+
+/// Whether RabbitMQ failed itself (541): it says so in the first of its words.
+pub(super) fn is_internal(error: &BrokerError) -> bool {
+    matches!(error, BrokerError::Unreachable(words) if words.starts_with("INTERNAL_ERROR"))
 }
 
 /// The error's own words, without the sentence around them.

@@ -13,6 +13,7 @@
 //! | `spans` | the spans of what is published |
 //! | `fault` | what RabbitMQ and lapin say, as a [`BrokerError`] |
 //! | `health` | whether it works just now, and why not |
+//! | `hollow` | queues with nothing behind their name |
 //! | `inspect` | a look at what stands on the broker, which changes nothing |
 //!
 //! There are two connections, because RabbitMQ stops reading from a connection that publishes when memory or disk run
@@ -25,6 +26,7 @@ mod consumer;
 mod dead;
 mod fault;
 mod health;
+mod hollow;
 mod inspect;
 mod message;
 mod parcel;
@@ -154,7 +156,7 @@ impl Broker for AmqpBroker {
             self.consuming.clone(),
             self.topology.clone(),
             self.health.clone(),
-            &self.settings,
+            self.settings.clone(),
             self.closing.child_token(),
         )))
     }
