@@ -27,7 +27,7 @@ on_both!(a_request_that_the_database_itself_refuses_is_parked_and_takes_no_neigh
     let messages = [&bad, &good].map(|request| Message { body: request.to_string().into_bytes(), traceparent: None });
     let outcomes = tokio::time::timeout(LIMIT, take(&world.context, &messages)).await.expect("an end").expect("taken");
     assert!(
-        matches!(&outcomes[0], Outcome::Park(reason) if reason.code == "failed" && reason.attempts == 2),
+        matches!(&outcomes[0], Outcome::Park(reason) if reason.code == "failed" && reason.attempts == 3),
         "{outcomes:?}"
     );
     assert!(matches!(outcomes[1], Outcome::Answered(_)), "{outcomes:?}");
