@@ -213,7 +213,11 @@ async fn outcome(world: &mut World, day: &Day) -> Value {
         let told: Vec<Value> =
             events.remove(&id.to_string()).unwrap_or_default().iter().map(|event| event["type"].clone()).collect();
         let audit = world
-            .texts(&format!("SELECT action AS t FROM handover.audit WHERE job_id = {} ORDER BY id", world.uuid(*id)))
+            // How often a chunk was tried is no outcome.
+            .texts(&format!(
+                "SELECT action AS t FROM handover.audit WHERE job_id = {} AND action <> 'chunk.failed' ORDER BY id",
+                world.uuid(*id)
+            ))
             .await;
         let story =
             json!({ "state": job.state, "certificate": certificate, "reasons": codes, "events": told, "audit": audit });
