@@ -58,7 +58,7 @@ pub struct Weather {
 fn deck(plan: &Plan, dice: &mut Dice) -> Vec<Disturbance> {
     let mut deck = Vec::new();
     for _ in 0..plan.scale {
-        deck.extend([Disturbance::Kill; 4]);
+        deck.extend([Disturbance::Kill; 5]);
         deck.extend(Point::ALL.map(|point| {
             let act = if dice.percent(50) { Act::Kill } else { Act::KillBehind };
             Disturbance::At(point, act)
