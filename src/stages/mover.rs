@@ -241,7 +241,7 @@ async fn close(session: &Session, mut chunk: Chunk, counts: Counts, began: Insta
     chunk.closed_at = Some(now);
     let took = began.elapsed();
     chunk.took_ms = i32::try_from(took.as_millis()).ok();
-    session.observe(Observation::Chunk { took });
+    session.observe(Observation::Chunk { number: chunk.number, records: counts.done, took });
     chunks::update(session, chunk).await
 }
 
@@ -290,7 +290,7 @@ async fn give_up(context: &Context, id: JobId, failed: &Chunk, error: &Error) ->
     chunk.attempts += 1;
     let attempt = chunk.attempts;
     chunk.error = Some(error.to_string());
-    session.observe(Observation::ChunkFailed);
+    session.observe(Observation::ChunkFailed { number });
     let mut due = now;
     match fate(&session, context, &job, &mut chunk, error, now).await? {
         Fate::Rests => {
