@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use backoff::backoff::Backoff;
 use backoff::{ExponentialBackoff, ExponentialBackoffBuilder};
+use uuid::Uuid;
 
 use crate::metrics;
 
@@ -32,7 +33,7 @@ impl Pauses {
 
     /// Starts counting: `what` names the thing attempted in the log ("connecting to RabbitMQ").
     pub fn start(self, what: &'static str) -> Retries {
-        Retries { what, schedule: self.schedule(), pauses: self, failures: 0 }
+        Retries { what, schedule: self.schedule(), pauses: self, failures: 0, job: None }
     }
 
     fn schedule(self) -> ExponentialBackoff {
@@ -53,9 +54,15 @@ pub struct Retries {
     pauses: Pauses,
     schedule: ExponentialBackoff,
     failures: u32,
+    job: Option<Uuid>,
 }
 
 impl Retries {
+    /// Names the job that it is tried for in the log, too.
+    pub fn of(self, job: Uuid) -> Retries {
+        Retries { job: Some(job), ..self }
+    }
+
     /// Logs the failure, then waits.
     pub fn after(&mut self, error: &dyn Display) -> impl Future<Output = ()> + Send + use<> {
         let pause = self.next_pause();
@@ -80,10 +87,11 @@ impl Retries {
 
     fn tell(&self, error: &dyn Display, pause: Duration) {
         let (what, attempt, pause_ms) = (self.what, self.failures, pause.as_millis() as u64);
+        let job = self.job.map(tracing::field::display);
         if pause < WORTH_A_WARNING {
-            tracing::debug!(what, attempt, pause_ms, %error, "failed, trying again");
+            tracing::debug!(what, job, attempt, pause_ms, %error, "failed, trying again");
         } else {
-            tracing::warn!(what, attempt, pause_ms, %error, "failed, trying again");
+            tracing::warn!(what, job, attempt, pause_ms, %error, "failed, trying again");
         }
     }
 

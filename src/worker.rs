@@ -8,6 +8,7 @@ pub mod pace;
 mod parked;
 mod replies;
 mod spans;
+mod told;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -231,14 +232,14 @@ impl Worker {
 
     /// Takes a step; tells how long it worked, where that is work to rest from: what ends a job does not wait.
     async fn take_step(&self, step: Step, worked: &mut Duration, span: &mut Span) -> Outcome {
-        let mut retries = Pauses::RECONNECT.start("taking a step");
+        let mut retries = Pauses::RECONNECT.start("taking a step").of(step.job_id.0);
+        let mut began = Instant::now();
         let error = loop {
-            let began = Instant::now();
-            match dispatch(&self.context, step).await {
+            let (done, committed) = metrics::heard(dispatch(&self.context, step)).await;
+            match done {
                 Ok(()) => {
                     let took = began.elapsed();
-                    let took_ms = took.as_millis() as u64;
-                    tracing::info!(job = %step.job_id, step = ?step.step, took_ms, "a step is done");
+                    told::step_done(step, &committed, took);
                     if matches!(step.step, StepKind::Cut | StepKind::Ticket) {
                         *worked = took;
                     }
@@ -246,21 +247,23 @@ impl Worker {
                 }
                 Err(error) if error.is_transient() => {
                     retries.after(&error).await;
+                    began = Instant::now();
                 }
                 Err(error) => break error,
             }
         };
         if matches!(error.cause, Cause::Superseded) {
-            tracing::debug!(job = %step.job_id, step = ?step.step, "somebody else was faster");
+            told::step_superseded(step, began.elapsed());
             return Outcome::Done;
         }
         span.failed("step_failed");
-        tracing::error!(job = %step.job_id, step = ?step.step, %error, "a step fails for good: its job needs attention");
+        let (job, name) = (step.job_id, step.step.name());
+        tracing::error!(%job, step = name, %error, "a step fails for good: its job needs attention");
         self.stop_job(step, &error).await
     }
 
     async fn stop_job(&self, step: Step, error: &Error) -> Outcome {
-        let mut retries = Pauses::RECONNECT.start("stopping a job");
+        let mut retries = Pauses::RECONNECT.start("stopping a job").of(step.job_id.0);
         loop {
             let reason = rejection::step_failed(step.step.routing_key(), &error.to_string());
             match mover::stop(&self.context, step.job_id, vec![reason]).await {
@@ -314,14 +317,7 @@ impl Worker {
     /// Parks a message that cannot be taken. Its span ends here.
     async fn set_aside(&self, incoming: &Incoming, outcome: &Outcome, span: Option<Span>) {
         if let Outcome::Park(reason) = outcome {
-            // Not what it says: path and detail may quote it, and so name people. They are in its headers.
-            let queue = incoming.channel.name();
-            tracing::warn!(
-                queue,
-                message_id = incoming.id,
-                code = reason.code,
-                "a message is parked: its headers say why"
-            );
+            told::parked(incoming, &reason.code);
             if let Some(mut span) = span {
                 span.failed(&reason.code);
             }

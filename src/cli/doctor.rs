@@ -85,10 +85,8 @@ pub async fn run(arguments: Arguments, settings: Settings) -> Result<Ended> {
 async fn check_database(report: &mut Report, settings: &Settings) {
     let store = match open::store(settings).await {
         Ok(store) => store,
-        Err(error) => {
-            let mend =
-                "check `database.url`, that the server runs and may be reached from here, and the role's password";
-            report.fault("database", format!("{error:#}"), mend);
+        Err(open::Closed { found, mend }) => {
+            report.fault("database", found, mend);
             ["clock", "ledger", "catalog", "rights"]
                 .into_iter()
                 .for_each(|check| report.not_seen(check, "the database cannot be opened"));
@@ -184,8 +182,7 @@ async fn check_broker(report: &mut Report, settings: &AmqpSettings) {
             );
         }
         Err(error) => {
-            let mend = "check `broker.url`, that RabbitMQ runs and may be reached from here, and the user's password";
-            report.fault("broker", error.to_string(), mend);
+            report.fault("broker", error.to_string(), open::MEND_BROKER);
             report.not_seen("queues", "the broker cannot be reached");
         }
     }

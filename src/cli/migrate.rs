@@ -1,6 +1,6 @@
 //! `handover migrate`: brings the ledger up to date.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Args;
 
 use super::{Ended, open, output};
@@ -19,7 +19,14 @@ pub async fn run(arguments: Arguments, settings: Settings) -> Result<Ended> {
         store.migrate_reference_crm().await?;
         output::line("the reference CRM is up to date")?;
     }
-    store.migrate().await?;
+    if let Err(error) = store.migrate().await {
+        return match error.is_forbidden() {
+            true => {
+                Err(error).context("a ledger is made and changed by the owner of the tables, not by a worker's role")
+            }
+            false => Err(error.into()),
+        };
+    }
     output::line("the ledger is up to date")?;
     store.close().await;
     Ok(Ended::Done)

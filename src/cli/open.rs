@@ -4,18 +4,39 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::broker::Broker;
 use crate::broker::amqp::AmqpBroker;
 use crate::broker::local::LocalBroker;
+use crate::broker::{Broker, BrokerError};
 use crate::catalog::{Checked, EMBEDDED, check};
 use crate::config::{self, Settings};
 use crate::stages::{Catalogs, Context};
-use crate::store::{Store, host};
+use crate::store::{Cause, Error, Store, host};
+
+/// Why the database cannot be opened, and what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{found}: {mend}")]
+pub struct Closed {
+    /// What was found.
+    pub found: String,
+    /// What would mend it.
+    pub mend: &'static str,
+}
 
 /// The database.
-pub async fn store(settings: &Settings) -> Result<Store> {
-    let store = Store::open(&settings.database).await;
-    store.with_context(|| format!("the database {} cannot be opened", without_password(&settings.database.url)))
+pub async fn store(settings: &Settings) -> std::result::Result<Store, Closed> {
+    let Settings { database, .. } = settings;
+    Store::open(database).await.map_err(|Error { cause, .. }| {
+        let why = match cause {
+            Cause::Away(why) => why,
+            other => other.to_string(),
+        };
+        let found = format!("the database {} cannot be opened: {why}", without_password(&database.url));
+        let mend = match database.url.starts_with("sqlite") {
+            true => "check `database.url`: the file, its folder, and who may write there",
+            false => "check `database.url`: that the server runs and may be reached from here, the name of the database, the role and its password",
+        };
+        Closed { found, mend }
+    })
 }
 
 /// The database, with its ledger.
@@ -60,11 +81,18 @@ pub async fn context(settings: &Settings, store: Store) -> Result<Context> {
     })
 }
 
+/// What to do about a broker that does not answer.
+pub const MEND_BROKER: &str = "check `broker.url`, that RabbitMQ runs and may be reached from here";
+
 /// The broker.
 pub async fn broker(settings: &Settings, store: &Store) -> Result<Arc<dyn Broker>> {
     Ok(match &settings.broker {
         config::Broker::Local => Arc::new(LocalBroker::new(store.clone())),
-        config::Broker::Amqp(amqp) => Arc::new(AmqpBroker::connect(amqp.clone()).await?),
+        config::Broker::Amqp(amqp) => match AmqpBroker::connect(amqp.clone()).await {
+            Ok(broker) => Arc::new(broker),
+            Err(BrokerError::Unreachable(why)) => bail!("RabbitMQ cannot be reached: {why}: {MEND_BROKER}"),
+            Err(error) => return Err(error.into()),
+        },
     })
 }
 

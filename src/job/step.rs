@@ -36,6 +36,17 @@ impl StepKind {
     pub const ALL: [StepKind; 5] =
         [StepKind::Start, StepKind::Cut, StepKind::Ticket, StepKind::Finalize, StepKind::Recount];
 
+    /// What its work is called in logs, traces and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            StepKind::Start => "start",
+            StepKind::Cut => "cut",
+            StepKind::Ticket => "move",
+            StepKind::Finalize => "finalize",
+            StepKind::Recount => "recount",
+        }
+    }
+
     /// The routing key on the broker.
     pub fn routing_key(self) -> &'static str {
         match self {

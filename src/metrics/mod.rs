@@ -8,6 +8,7 @@
 mod list;
 mod process;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -45,11 +46,18 @@ pub enum Observation {
     },
     /// A chunk was closed.
     Chunk {
+        /// Its number, which only the log tells.
+        number: i32,
+        /// Records of it that were dealt with.
+        records: u64,
         /// How long it took.
         took: Duration,
     },
     /// An attempt at a chunk failed.
-    ChunkFailed,
+    ChunkFailed {
+        /// Its number, which only the log tells.
+        number: i32,
+    },
     /// Records were dealt with.
     Records {
         /// The catalog's kind.
@@ -61,8 +69,23 @@ pub enum Observation {
     },
 }
 
+tokio::task_local! {
+    static HEARD: RefCell<Vec<Observation>>;
+}
+
+/// Does some work, and tells what was counted of it: for the line that the log has of it.
+pub async fn heard<T>(work: impl Future<Output = T>) -> (T, Vec<Observation>) {
+    let listening = async {
+        let done = work.await;
+        (done, HEARD.with(RefCell::take))
+    };
+    HEARD.scope(RefCell::default(), listening).await
+}
+
 /// Counts what has happened.
 pub fn count(observation: Observation) {
+    // Mostly somebody listens; who sweeps or gives a command does not.
+    let _ = HEARD.try_with(|heard| heard.borrow_mut().push(observation.clone()));
     match observation {
         Observation::Begun { kind, waited } => {
             METRICS.job_wait.with_label_values(&[&kind]).observe(waited.as_seconds_f64().max(0.0));
@@ -74,8 +97,8 @@ pub fn count(observation: Observation) {
                 METRICS.job_duration.with_label_values(&[&kind]).observe(took.as_seconds_f64().max(0.0));
             }
         }
-        Observation::Chunk { took } => METRICS.chunk_duration.with_label_values(NONE).observe(took.as_secs_f64()),
-        Observation::ChunkFailed => METRICS.chunk_failures.with_label_values(NONE).inc(),
+        Observation::Chunk { took, .. } => METRICS.chunk_duration.with_label_values(NONE).observe(took.as_secs_f64()),
+        Observation::ChunkFailed { .. } => METRICS.chunk_failures.with_label_values(NONE).inc(),
         Observation::Records { kind, disposition, records } => {
             METRICS.records.with_label_values(&[kind.as_str(), disposition]).inc_by(records as f64);
         }

@@ -241,7 +241,7 @@ async fn close(session: &Session, mut chunk: Chunk, counts: Counts, began: Insta
     chunk.closed_at = Some(now);
     let took = began.elapsed();
     chunk.took_ms = i32::try_from(took.as_millis()).ok();
-    session.observe(Observation::Chunk { took });
+    session.observe(Observation::Chunk { number: chunk.number, records: counts.done, took });
     chunks::update(session, chunk).await
 }
 
@@ -290,7 +290,7 @@ async fn give_up(context: &Context, id: JobId, failed: &Chunk, error: &Error) ->
     chunk.attempts += 1;
     let attempt = chunk.attempts;
     chunk.error = Some(error.to_string());
-    session.observe(Observation::ChunkFailed);
+    session.observe(Observation::ChunkFailed { number });
     let mut due = now;
     match fate(&session, context, &job, &mut chunk, error, now).await? {
         Fate::Rests => {
@@ -304,7 +304,7 @@ async fn give_up(context: &Context, id: JobId, failed: &Chunk, error: &Error) ->
             chunk.state = chunks::FAILED.into();
         }
     }
-    audit::append(&session, vec![attempt_failed(&job, number, attempt, error)]).await?;
+    append_failed(&session, &job, number, attempt, error).await?;
     chunks::update(&session, chunk).await?;
     outbox::insert(&session, vec![letters::step(StepKind::Ticket, &job, due)]).await?;
     session.commit().await
@@ -339,12 +339,15 @@ pub fn rest_after(attempts: i32) -> Duration {
 }
 
 /// What the audit trail keeps of a failed attempt: the chunk itself forgets it once it is closed.
-fn attempt_failed(job: &Job, chunk: i32, attempt: i32, error: &Error) -> audit::Entry {
+async fn append_failed(session: &Session, job: &Job, chunk: i32, attempt: i32, error: &Error) -> Result<()> {
     let told = serde_json::json!([{
         "code": "attempt_failed", "message": error.to_string(), "mend": "", "chunk": chunk, "attempt": attempt,
     }]);
+    let more = format!("{} attempts have failed: more are told by their chunks only", audit::MOST_FAILED);
+    let more = serde_json::json!([{ "code": "more_attempts_failed", "message": more, "mend": "" }]);
     let action = audit::CHUNK_FAILED.into();
-    audit::Entry { actor: "handover".into(), action, detail: Some(told), ..super::writing::audit_entry(job) }
+    let entry = audit::Entry { actor: "handover".into(), action, ..super::writing::audit_entry(job) };
+    audit::append_failed(session, audit::Entry { detail: Some(told), ..entry }, more).await
 }
 
 /// Stops a job that cannot go on, such as one whose successors are gone: what was moved stays moved, and a person decides.

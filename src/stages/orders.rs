@@ -4,6 +4,7 @@
 //! writes the request down with its outcome. Run twice, it finds the request known; killed, nothing of it happened.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use time::OffsetDateTime;
 
@@ -31,7 +32,7 @@ pub async fn take(
     request: &AnyRequest,
     traceparent: Option<&str>,
 ) -> Result<Outcome> {
-    let mut retries = Pauses::RECONNECT.start("taking an order");
+    let mut retries = Pauses::RECONNECT.start("taking an order").of(request.job_id().0);
     loop {
         match take_once(context, catalog, request, traceparent).await {
             Err(error) if error.is_transient() || error.is_superseded() => retries.after(&error).await,
@@ -65,7 +66,7 @@ async fn take_once(
     request: &AnyRequest,
     traceparent: Option<&str>,
 ) -> Result<Outcome> {
-    let now = now();
+    let (began, now) = (Instant::now(), now());
     let head = request.head();
     let user = user_of(context, request).await?;
     let session = context.store.begin(ORDER).await?;
@@ -108,7 +109,7 @@ async fn take_once(
     writing.write(&session).await?;
     session.commit().await?;
     context.catalogs.kept();
-    taken.log();
+    taken.log(ORDER, began.elapsed());
     Ok(Outcome::Answered(answer))
 }
 

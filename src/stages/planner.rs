@@ -5,6 +5,7 @@
 //! requests known and answers with the same outcome. Killed anywhere, nothing of it happened, and the messages come again.
 
 use std::collections::HashSet;
+use std::time::Instant;
 
 use time::OffsetDateTime;
 
@@ -211,7 +212,7 @@ struct Settled {
 
 /// The group's one transaction.
 async fn plan(context: &Context, catalog: &Catalog, group: &[&Asked], reach: Reach) -> Result<Settled> {
-    let now = now();
+    let (began, now) = (Instant::now(), now());
     let session = context.store.begin(PLAN).await?;
     lock(&session, group).await?;
     let (mut settled, fresh) = sort_out_known(&session, group).await?;
@@ -255,7 +256,7 @@ async fn plan(context: &Context, catalog: &Catalog, group: &[&Asked], reach: Rea
     writing.write(&session).await?;
     session.commit().await?;
     context.catalogs.kept();
-    taken.log();
+    taken.log(PLAN, began.elapsed());
     Ok(settled)
 }
 

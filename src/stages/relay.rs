@@ -65,7 +65,8 @@ pub async fn deliver(context: &Context, broker: &dyn Broker, letters: &[Letter])
                 refused.push(letter.id);
                 match error {
                     BrokerError::Refused(why) => {
-                        tracing::warn!(message_id = %letter.message_id, key = letter.routing_key, why, "a message stays in the outbox");
+                        let job = letter.job_id.map(tracing::field::display);
+                        tracing::warn!(message_id = %letter.message_id, job, key = letter.routing_key, why, "a message stays in the outbox");
                     }
                     // The same of each of them: it is told once, by whoever tries again.
                     error => away = Some(error),

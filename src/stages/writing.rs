@@ -1,5 +1,7 @@
 //! Everything that a transaction of the planner writes into the ledger at its end: one statement a table.
 
+use std::time::Duration;
+
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -93,10 +95,11 @@ impl Writing {
 pub struct Taken(Vec<(Uuid, String, String)>);
 
 impl Taken {
-    /// Says so, once it is committed: a line a job.
-    pub fn log(self) {
-        for (job, kind, state) in self.0 {
-            tracing::info!(%job, kind, state, "a request is taken");
+    /// Says so, once it is committed: a line a job. The time is that of the transaction, which a group shares.
+    pub fn log(self, step: &'static str, took: Duration) {
+        let took_ms = took.as_millis() as u64;
+        for (job, kind, outcome) in self.0 {
+            tracing::info!(%job, step, kind, outcome, took_ms, "a request is taken");
         }
     }
 }

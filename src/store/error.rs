@@ -108,7 +108,7 @@ impl Cause {
             // takes no connections or is being replaced takes them again, or a person mends the password.
             DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => match sqlx_error(error).and_then(Cause::of_sqlx) {
                 Some(contention @ Cause::Contention { .. }) => contention,
-                _ => Cause::Away(error.to_string()),
+                _ => Cause::Away(words(error)),
             },
             _ => {
                 let inner = sqlx_error(error).and_then(Cause::of_sqlx);
@@ -138,6 +138,16 @@ impl Cause {
             | SqlxError::Tls(_) => Some(Cause::Away(error.to_string())),
             _ => None,
         }
+    }
+}
+
+/// Why no connection could be had, in the words of whoever refused it.
+fn words(error: &DbErr) -> String {
+    match sqlx_error(error) {
+        Some(SqlxError::Database(inner)) => inner.message().to_owned(),
+        Some(SqlxError::Io(inner)) => inner.to_string(),
+        Some(inner) => inner.to_string(),
+        None => error.to_string(),
     }
 }
 

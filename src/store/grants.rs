@@ -148,12 +148,13 @@ impl Store {
         ];
         let asked = sql.table("g", lanes);
         sql.add(&format!(
-            "SELECT current_user::text AS role, g.privilege || ' on ' || CASE g.schema WHEN 'public' THEN '' ELSE g.schema || '.' END \
-               || g.host || COALESCE(' (' || string_agg(g.col, ', ' ORDER BY g.col) || ')', '') AS missing \
+            "SELECT current_user::text AS role, string_agg(m.privilege, ', ' ORDER BY m.privilege) || ' on ' || m.place AS missing FROM ( \
+             SELECT g.privilege, CASE g.schema WHEN 'public' THEN '' ELSE g.schema || '.' END \
+               || g.host || COALESCE(' (' || string_agg(g.col, ', ' ORDER BY g.col) || ')', '') AS place \
              FROM {asked} JOIN pg_namespace n ON n.nspname = g.schema JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = g.host \
              WHERE NOT has_schema_privilege(n.oid, 'USAGE') \
                OR NOT COALESCE(has_column_privilege(c.oid, g.col, g.privilege), has_table_privilege(c.oid, g.privilege)) \
-             GROUP BY g.schema, g.host, g.privilege ORDER BY g.schema, g.host, g.privilege"
+             GROUP BY g.schema, g.host, g.privilege) m GROUP BY m.place ORDER BY m.place"
         ));
         let mut role = String::new();
         let mut missing = Vec::new();

@@ -2,7 +2,7 @@
 
 use crate::broker::{Broker, Incoming};
 use crate::contract::read_request;
-use crate::job::{Step, StepKind};
+use crate::job::Step;
 use crate::trace::{self, Span, Subject, TRACEPARENT};
 
 /// Of a request.
@@ -18,15 +18,7 @@ pub(super) fn of_request(broker: &dyn Broker, incoming: &Incoming) -> Span {
 
 /// Of a step; none where what came is no step.
 pub(super) fn of_step(broker: &dyn Broker, incoming: &Incoming, step: Option<&Step>) -> Span {
-    let operation = match step.map(|step| step.step) {
-        Some(StepKind::Start) => "start",
-        Some(StepKind::Cut) => "cut",
-        Some(StepKind::Ticket) => "move",
-        Some(StepKind::Finalize) => "finalize",
-        Some(StepKind::Recount) => "recount",
-        None => "read",
-    };
-    let mut span = of(broker, incoming, operation);
+    let mut span = of(broker, incoming, step.map_or("read", |step| step.step.name()));
     if let Some(step) = step {
         span.about(step.job_id);
     }

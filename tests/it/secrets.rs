@@ -14,7 +14,8 @@ fn looked_through(secrets: &[String], settings: &[(&str, &str)], arguments: &[&s
     let loud = [("HANDOVER_LOG__FILTER", "trace"), ("RUST_BACKTRACE", "1")];
     let child = binary(&[settings, &loud].concat(), arguments).spawn().expect("the binary");
     let ended = tokio::task::block_in_place(|| finish(child, input));
-    secrets::are_not_in(secrets, &format!("{arguments:?}"), &format!("{}{}", ended.out, ended.err));
+    secrets::are_not_in(secrets, &format!("{arguments:?}"), &format!("{}{}", ended.out, ended.err))
+        .expect("no password");
     ended.code
 }
 
@@ -40,7 +41,7 @@ fn nothing_that_commands_and_a_worker_with_faults_write_holds_a_password() {
         let id = crate::support::world::read(&request).job_id();
         assert_eq!(looked_through(&secrets, &settings, &["submit"], request.to_string().as_bytes()), 0);
         world.until("the job is there", async || world.job(id).await).await;
-        secrets::are_not_in_the_process_list(&secrets);
+        secrets::are_not_in_the_process_list(&secrets).expect("no password");
         cut_connections(world).await;
         world.end_of(id).await;
         let id = id.to_string();
@@ -72,7 +73,7 @@ fn nothing_that_commands_and_a_worker_with_faults_write_holds_a_password() {
         }
         assert_eq!(tokio::task::block_in_place(|| worker.stop()), 0);
         assert!(std::fs::metadata(folder.path().join("worker.log")).expect("a log").len() > 0);
-        secrets::are_not_in_files(&secrets, folder.path());
+        secrets::are_not_in_files(&secrets, folder.path()).expect("no password");
     });
 }
 
@@ -107,7 +108,7 @@ fn what_is_logged_while_a_connection_is_made_holds_no_password() {
             let environment = [("HANDOVER_DATABASE__URL", slow.as_str()), ("HANDOVER_LOG__FILTER", filter)];
             let ended = tokio::task::block_in_place(|| run(&environment, &["jobs"])).expect(0);
             assert!(ended.err.contains("slow threshold"), "nothing was logged meanwhile: {}", ended.err);
-            secrets::are_not_in(&secrets, filter, &ended.err);
+            secrets::are_not_in(&secrets, filter, &ended.err).expect("no password");
         }
     });
 }
@@ -128,11 +129,11 @@ fn settings_that_cannot_be_read_or_lead_nowhere_are_told_without_their_passwords
         std::fs::write(&file, wrong).expect("a file");
         let ended = run(&[("HANDOVER_LOG__FILTER", "trace")], &["--config", text(&file), "run"]);
         assert_eq!(ended.code, 1, "{wrong}");
-        secrets::are_not_in(&secrets, wrong, &format!("{}{}", ended.out, ended.err));
+        secrets::are_not_in(&secrets, wrong, &format!("{}{}", ended.out, ended.err)).expect("no password");
     }
     let in_query = "postgres://127.0.0.1:1/crm?user=me&password=s3cret-word";
     let nowhere = [("HANDOVER_DATABASE__URL", in_query), ("HANDOVER_DATABASE__ACQUIRE_TIMEOUT", "1s")];
     let ended = run(&nowhere, &["jobs"]).expect(1);
-    secrets::are_not_in(&secrets, "an error", &ended.err);
+    secrets::are_not_in(&secrets, "an error", &ended.err).expect("no password");
     assert!(ended.err.contains("password=***"), "{}", ended.err);
 }

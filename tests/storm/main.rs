@@ -25,6 +25,7 @@
 //! | [`weather`] | the disturbances |
 //! | [`checker`] | the promises |
 //! | [`tampering`] | the checker's own test |
+//! | [`secrets`] | what nothing that is written may hold |
 
 mod checker;
 mod host;
@@ -32,6 +33,8 @@ mod line;
 mod outside;
 mod plan;
 mod proxy;
+#[path = "../it/support/secrets.rs"]
+mod secrets;
 mod servers;
 mod site;
 mod sql;
@@ -77,15 +80,19 @@ fn main() -> ExitCode {
     let runtime = runtime.expect("a runtime");
     let began = Instant::now();
     let tally = Arc::new(Tally::default());
+    let dice = Dice::new(plan.seed);
+    let servers = Arc::new(Servers::new(&dice));
+    let stage = Stage { servers: servers.clone(), slots: Arc::default(), logs: plan.logs() };
     let ended = runtime.block_on(async {
-        let dice = Dice::new(plan.seed);
-        let stage = Stage { servers: Arc::new(Servers::new(&dice)), slots: Arc::default(), logs: plan.logs() };
         tokio::select! {
             ended = storm(&plan, &dice, &stage, &tally) => ended,
             () = interrupted() => Err("interrupted".into()),
             () = tokio::time::sleep(plan.limit) => Err(format!("it is not over after {:?}", plan.limit)),
         }
     });
+    // What the servers said is there once they are down.
+    drop(stage);
+    let ended = ended.and_then(|()| secrets::are_not_in_files(&servers.secrets(), &plan.logs()));
     tally.lines().iter().for_each(|line| println!("storm: {line}"));
     runtime.shutdown_timeout(Duration::from_secs(1));
     match ended {
@@ -164,6 +171,7 @@ async fn storm(plan: &Plan, dice: &Dice, stage: &Stage, tally: &Arc<Tally>) -> R
         dice: dice.apart("weather"),
     };
     weather.rage(plan).await?;
+    secrets::are_not_in_the_process_list(&stage.servers.secrets())?;
     println!("storm: it has blown over after {} s", began.elapsed().as_secs());
     sites.iter().for_each(|site| site.is_calm.store(true, Ordering::Relaxed));
     for edit in edits {

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::plan::Dice;
+use crate::secrets;
 
 /// One of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +36,8 @@ impl Server {
 /// The servers, and the folder of their state.
 pub struct Servers {
     folder: PathBuf,
+    /// Of both of them: one that stands nowhere else, so that it can be looked for in whatever is written.
+    password: String,
     pub database_port: u16,
     pub broker_port: u16,
 }
@@ -47,15 +50,22 @@ impl Servers {
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         std::fs::set_permissions(&folder, open).expect("permissions");
         let mut dice = dice.apart(&std::process::id().to_string());
-        Servers { folder, database_port: free_ports(&mut dice, 1), broker_port: free_ports(&mut dice, 3) }
+        let password = format!("pass-{:016x}-word", dice.below(u64::MAX));
+        Servers { folder, password, database_port: free_ports(&mut dice, 1), broker_port: free_ports(&mut dice, 3) }
     }
 
     pub fn database_url(&self, port: u16, database: &str) -> String {
-        format!("postgres://handover:handover@127.0.0.1:{port}/{database}")
+        format!("postgres://handover:{}@127.0.0.1:{port}/{database}", self.password)
     }
 
     pub fn broker_url(&self, port: u16) -> String {
-        format!("amqp://handover:handover@127.0.0.1:{port}/%2f?heartbeat=10")
+        format!("amqp://handover:{}@127.0.0.1:{port}/%2f?heartbeat=10", self.password)
+    }
+
+    /// What nobody may write down.
+    pub fn secrets(&self) -> Vec<String> {
+        let url = |url: String| ("URL".to_owned(), url);
+        secrets::of(&[url(self.database_url(self.database_port, "")), url(self.broker_url(self.broker_port))])
     }
 
     /// Starts what does not run, and waits until it answers.
@@ -70,6 +80,7 @@ impl Servers {
     fn script(&self, command: &str) -> Command {
         let mut script = Command::new(root().join("deploy/services"));
         script.arg(command).env("HANDOVER_SERVICES_FOLDER", &self.folder);
+        script.env("HANDOVER_SERVICES_PASSWORD", &self.password);
         script.env("HANDOVER_PG_PORT", self.database_port.to_string());
         script.env("HANDOVER_AMQP_PORT", self.broker_port.to_string());
         script.env_remove("HANDOVER_TEST_POSTGRES_URL").env_remove("HANDOVER_TEST_AMQP_URL");

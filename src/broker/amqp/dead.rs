@@ -1,11 +1,13 @@
-//! The dead queue on RabbitMQ: fetched message by message and not acknowledged, so that the broker itself holds them, and
-//! gives them back when this process dies.
+//! The dead queue on RabbitMQ: fetched and not acknowledged, so that the broker itself holds the messages, and gives them back
+//! when this process dies.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use futures_util::future::join_all;
+use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicGetOptions, BasicNackOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Acker, BasicProperties};
@@ -18,6 +20,9 @@ use super::publisher::Publisher;
 use super::topology::Topology;
 use super::{BrokerError, Channel, fault, message};
 use crate::broker::{DeadLetter, DeadQueue, dead};
+
+/// Messages asked for at a time: their answers come one behind the other, whatever the way there and back takes.
+const ASKED_AT_A_TIME: u32 = 64;
 
 /// Messages given back at a time. RabbitMQ keeps their order as long as it has no more than 32 of them under way.
 const AT_A_TIME: usize = 16;
@@ -33,6 +38,8 @@ pub(super) struct AmqpDead {
     within: Duration,
     /// How many there were in the beginning and have not been fetched: what comes meanwhile is not looked at.
     left: u32,
+    /// Those that are here and were not looked at yet.
+    here: VecDeque<Delivery>,
     fetched: i64,
     held: BTreeMap<i64, Held>,
 }
@@ -51,7 +58,16 @@ impl AmqpDead {
         within: Duration,
     ) -> Result<AmqpDead, BrokerError> {
         let channel = live.open_channel().await?;
-        let mut dead = AmqpDead { topology, publisher, channel, within, left: 0, fetched: 0, held: BTreeMap::new() };
+        let mut dead = AmqpDead {
+            topology,
+            publisher,
+            channel,
+            within,
+            left: 0,
+            here: VecDeque::new(),
+            fetched: 0,
+            held: BTreeMap::new(),
+        };
         dead.left = dead.ready().await?;
         Ok(dead)
     }
@@ -64,6 +80,39 @@ impl AmqpDead {
         let declared = tokio::time::timeout(self.within, declared).await;
         let queue = declared.map_err(|_| BrokerError::TimedOut(self.within))?;
         queue.map(|queue| queue.message_count()).map_err(|error| fault::unreachable(&error))
+    }
+
+    /// Fetches the next few, in their order.
+    async fn fetch(&mut self) -> Result<(), BrokerError> {
+        let asked = self.left.min(ASKED_AT_A_TIME);
+        let name = self.topology.queue(Channel::Dead);
+        let gets = (0..asked).map(|_| self.channel.basic_get(name.as_str().into(), BasicGetOptions::default()));
+        let got = tokio::time::timeout(self.within, join_all(gets)).await;
+        for got in got.map_err(|_| BrokerError::TimedOut(self.within))? {
+            self.here.extend(got.map_err(|error| fault::unreachable(&error))?.map(|got| got.delivery));
+        }
+        self.here.make_contiguous().sort_by_key(|delivery| delivery.delivery_tag);
+        // Fewer than there were: somebody else takes them too.
+        self.left = if self.here.len() < asked as usize { 0 } else { self.left - asked };
+        Ok(())
+    }
+
+    /// Waits until RabbitMQ has done what was settled: what is given back before that comes back in no order. It answers
+    /// a fetch in its turn; the first answer may overtake the news of what was done, the second does not.
+    async fn until_settled(&mut self) -> Result<(), BrokerError> {
+        if self.held.len() as i64 == self.fetched {
+            return Ok(());
+        }
+        for _ in 0..2 {
+            self.left = 1;
+            self.fetch().await?;
+        }
+        // What came meanwhile goes back with the others.
+        while let Some(Delivery { acker, properties, .. }) = self.here.pop_front() {
+            self.fetched += 1;
+            self.held.insert(self.fetched, Held { acker, properties });
+        }
+        Ok(())
     }
 
     /// Waits until so many messages are back, or for a while: somebody else may be taking them.
@@ -100,18 +149,10 @@ impl AmqpDead {
 #[async_trait]
 impl DeadQueue for AmqpDead {
     async fn next(&mut self) -> Result<Option<DeadLetter>, BrokerError> {
-        if self.left == 0 {
-            return Ok(None);
+        if self.here.is_empty() {
+            self.fetch().await?;
         }
-        self.left -= 1;
-        let name = self.topology.queue(Channel::Dead);
-        let get = self.channel.basic_get(name.into(), BasicGetOptions::default());
-        let got = tokio::time::timeout(self.within, get).await.map_err(|_| BrokerError::TimedOut(self.within))?;
-        let Some(got) = got.map_err(|error| fault::unreachable(&error))? else {
-            self.left = 0;
-            return Ok(None);
-        };
-        let delivery = got.delivery;
+        let Some(delivery) = self.here.pop_front() else { return Ok(None) };
         self.fetched += 1;
         let id = delivery.properties.message_id().as_ref().map(ToString::to_string);
         let headers = message::incoming_headers(&delivery);
@@ -145,6 +186,7 @@ impl DeadQueue for AmqpDead {
     }
 
     async fn release(&mut self) -> Result<(), BrokerError> {
+        self.until_settled().await?;
         let mut ready = self.ready().await?;
         let held: Vec<Held> = std::mem::take(&mut self.held).into_values().collect();
         for some in held.chunks(AT_A_TIME) {

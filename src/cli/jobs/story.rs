@@ -31,7 +31,7 @@ pub(super) struct Story {
     progress: BTreeMap<String, Standing>,
     /// Chunks that failed or were tried more than once.
     troubled_chunks: Vec<TroubledChunk>,
-    /// Every attempt at a chunk that failed, in order.
+    /// The attempts at chunks that failed, in order.
     failed_attempts: Vec<History>,
     /// Messages of the job that have not left yet: steps and, where a broker carries them, events.
     waiting_messages: Vec<Waiting>,
@@ -109,6 +109,9 @@ const MOST_WAITING: u64 = 1000;
 /// Rows of the journal that a job's story tells of what was left alone, at most.
 const MOST_LEFT_ALONE: u64 = 1000;
 
+/// Of each kind of trouble, what is printed for people at most.
+const MOST_PRINTED: usize = 20;
+
 #[derive(Debug, Serialize)]
 struct History {
     #[serde(with = "time::serde::rfc3339")]
@@ -125,8 +128,8 @@ pub(super) async fn story(store: &Store, id: Uuid, carries_events: bool) -> Resu
     let troubled = chunks::troubled(&session, id).await?;
     let told =
         |entry: audit::Entry| History { at: entry.at, actor: entry.actor, action: entry.action, detail: entry.detail };
-    let trail = audit::of_job(&session, id).await?.into_iter();
-    let (failed, history): (Vec<_>, Vec<_>) = trail.partition(|entry| entry.action == audit::CHUNK_FAILED);
+    let history = audit::of_job(&session, id).await?;
+    let failed = audit::failed_of_job(&session, id).await?;
     Ok(Some(Story {
         request: asked(&session, &job).await?,
         journal: done(&session, id).await?,
@@ -311,21 +314,21 @@ fn print_work(story: &Story) -> Result<()> {
 
 /// What went wrong, what waits, what was ordered, and what an undo has left alone.
 fn print_around(story: &Story) -> Result<()> {
-    for chunk in &story.troubled_chunks {
+    for chunk in some(&story.troubled_chunks, "chunks with failures")? {
         let error = chunk.error.as_deref().unwrap_or("");
         output::line(format!("chunk {} {} after {} failures: {error}", chunk.number, chunk.state, chunk.attempts))?;
     }
-    for failed in &story.failed_attempts {
+    for failed in some(&story.failed_attempts, "failed attempts")? {
         output::line(format!("failed        {}  {}", failed.at.format(&Rfc3339)?, attempt(failed)))?;
     }
-    for waiting in &story.waiting_messages {
+    for waiting in some(&story.waiting_messages, "messages that wait to go")? {
         output::line(format!("waits to go   {}  since {}", waiting.routing_key, waiting.created_at.format(&Rfc3339)?))?;
     }
     for order in &story.orders {
         let at = order.requested_at.format(&Rfc3339)?;
         output::line(format!("order         {at}  {} by {}: {}", order.kind, order.requested_by, order.state))?;
     }
-    for left in &story.left_alone {
+    for left in some(&story.left_alone, "entries of the journal that were left alone")? {
         let keys: Vec<String> = left.keys.as_array().into_iter().flatten().take(5).map(ToString::to_string).collect();
         let keys = if keys.is_empty() { String::new() } else { format!(" ({})", keys.join(", ")) };
         output::line(format!("left alone    {} of {}: {}{keys}", left.records, left.kind, left.reason))?;
@@ -333,11 +336,23 @@ fn print_around(story: &Story) -> Result<()> {
     Ok(())
 }
 
+/// The first few of many; says how many there are.
+fn some<'s, T>(all: &'s [T], what: &str) -> Result<&'s [T]> {
+    if all.len() > MOST_PRINTED {
+        let count = all.len();
+        output::line(format!("{what}: {count}; the first {MOST_PRINTED} are here, --json has them all"))?;
+    }
+    Ok(&all[..all.len().min(MOST_PRINTED)])
+}
+
 /// A failed attempt, as the audit trail has it.
 fn attempt(failed: &History) -> String {
     let detail = failed.detail.as_ref().and_then(|detail| detail.get(0)).cloned().unwrap_or_default();
     let message = detail["message"].as_str().unwrap_or_default();
-    format!("chunk {}, attempt {}: {message}", detail["chunk"], detail["attempt"])
+    match (detail["chunk"].as_i64(), detail["attempt"].as_i64()) {
+        (Some(chunk), Some(attempt)) => format!("chunk {chunk}, attempt {attempt}: {message}"),
+        _ => message.to_owned(),
+    }
 }
 
 /// Prints a job for people.

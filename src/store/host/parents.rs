@@ -2,15 +2,16 @@
 //!
 //! Foreign keys that can wait for the commit wait until all rows are there: parents and children may point at each other.
 //! Then whoever points at nobody is found, by its own foreign keys and not by the commit, which would name no row: the
-//! others come back without it.
+//! others come back without it. What is moved or set back in its own table, in SQLite, is asked about in the same way.
 //!
 //! Locks: the rows put back, until the caller commits.
 
 use std::collections::HashSet;
 
-use super::rows::copied_rows;
-use super::undo::{Act, PARENT_GONE, Returned};
-use crate::catalog::{Column, ForeignKey, TableName};
+use super::rows::{copied_rows, user_column};
+use super::set::kept_columns;
+use super::undo::{Act, PARENT_GONE, Returned, key_table, same_copied_key, same_key};
+use crate::catalog::{Column, Engine, ForeignKey, TableName};
 use crate::store::sql::{Sql, column, quoted, table};
 use crate::store::{Error, Result, Session};
 
@@ -91,8 +92,48 @@ async fn lacking(session: &Session, rows: &Rows<'_>, places: &[usize]) -> Result
     Ok(places.iter().copied().filter(|place| found.contains(&rows.copies[*place])).collect())
 }
 
+impl Act<'_> {
+    /// SQLite: which of them now point at a parent that is gone, by a foreign key that the commit would refuse. Where the
+    /// rows of several tables come back together, that is asked when all of them are there.
+    pub async fn lacking(&self, session: &Session, places: &[usize]) -> Result<HashSet<usize>> {
+        let reference = match self {
+            Act::Records { reference, .. } | Act::Values { reference, .. } => reference,
+            Act::Sums { .. } | Act::Rows(_) | Act::Recognized { .. } => return Ok(HashSet::new()),
+        };
+        if session.engine() == Engine::Postgres || reference.waiting.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let mut sql = session.sql("");
+        let (place, rows, same) = match self {
+            Act::Values { values, copies, .. } => {
+                let ids: Vec<i64> = places.iter().map(|place| copies[*place]).collect();
+                let rows = copied_rows(&mut sql, &kept_columns(reference, values), &ids);
+                ("r.copy_id", rows, same_copied_key(reference))
+            }
+            Act::Records { leaver, keys, .. } => {
+                let rows = key_table(&mut sql, reference, keys, places);
+                let to = sql.host(&reference.user, leaver.as_str());
+                ("x.n", rows, format!("{}t.{} = {to}", same_key(reference), user_column(reference)))
+            }
+            Act::Sums { .. } | Act::Rows(_) | Act::Recognized { .. } => return Ok(HashSet::new()),
+        };
+        let orphaned = orphaned(&reference.waiting, "t");
+        sql.add(&format!(
+            "SELECT CAST({place} AS bigint) AS n FROM {rows} JOIN {host} t ON {same} WHERE {orphaned}",
+            host = table(&reference.table),
+        ));
+        let found = read_numbers(session, sql).await?;
+        Ok(match self {
+            Act::Values { copies, .. } => {
+                places.iter().copied().filter(|place| found.contains(&copies[*place])).collect()
+            }
+            _ => found.into_iter().map(|place| place as usize).collect(),
+        })
+    }
+}
+
 /// That `alias` points at a row that is not there, by one of these foreign keys.
-pub fn orphaned(keys: &[ForeignKey], alias: &str) -> String {
+fn orphaned(keys: &[ForeignKey], alias: &str) -> String {
     let one = |key: &ForeignKey| {
         let points: Vec<String> =
             key.columns.iter().map(|name| format!("{} IS NOT NULL", column(alias, name))).collect();
@@ -110,7 +151,7 @@ pub fn orphaned(keys: &[ForeignKey], alias: &str) -> String {
 }
 
 /// The numbers that a query gives as `n`.
-pub async fn read_numbers(session: &Session, sql: Sql) -> Result<HashSet<i64>> {
+async fn read_numbers(session: &Session, sql: Sql) -> Result<HashSet<i64>> {
     let doing = "looking for parents";
     let rows = session.all(doing, sql).await?;
     let numbers: std::result::Result<HashSet<i64>, sea_orm::DbErr> =

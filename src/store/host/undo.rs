@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::cut::read_key;
-use super::parents::{Rows, orphaned, read_numbers};
+use super::parents::Rows;
 use super::recognized::{Found, Sought, images};
 use super::rows::{Key, bump, copied_rows, key_has_user, unset, user_column};
 use super::set::kept_columns;
@@ -208,44 +208,6 @@ impl Act<'_> {
         Ok(())
     }
 
-    /// SQLite: which of them now point at a parent that is gone, by a foreign key that the commit would refuse. Where the
-    /// rows of several tables come back together, that is asked when all of them are there.
-    async fn lacking(&self, session: &Session, places: &[usize]) -> Result<HashSet<usize>> {
-        let reference = match self {
-            Act::Records { reference, .. } | Act::Values { reference, .. } => reference,
-            Act::Sums { .. } | Act::Rows(_) | Act::Recognized { .. } => return Ok(HashSet::new()),
-        };
-        if session.engine() == Engine::Postgres || reference.waiting.is_empty() {
-            return Ok(HashSet::new());
-        }
-        let mut sql = session.sql("");
-        let (place, rows, same) = match self {
-            Act::Values { values, copies, .. } => {
-                let ids: Vec<i64> = places.iter().map(|place| copies[*place]).collect();
-                let rows = copied_rows(&mut sql, &kept_columns(reference, values), &ids);
-                ("r.copy_id", rows, same_copied_key(reference))
-            }
-            Act::Records { leaver, keys, .. } => {
-                let rows = key_table(&mut sql, reference, keys, places);
-                let to = sql.host(&reference.user, leaver.as_str());
-                ("x.n", rows, format!("{}t.{} = {to}", same_key(reference), user_column(reference)))
-            }
-            Act::Sums { .. } | Act::Rows(_) | Act::Recognized { .. } => return Ok(HashSet::new()),
-        };
-        let orphaned = orphaned(&reference.waiting, "t");
-        sql.add(&format!(
-            "SELECT CAST({place} AS bigint) AS n FROM {rows} JOIN {host} t ON {same} WHERE {orphaned}",
-            host = table(&reference.table),
-        ));
-        let found = read_numbers(session, sql).await?;
-        Ok(match self {
-            Act::Values { copies, .. } => {
-                places.iter().copied().filter(|place| found.contains(&copies[*place])).collect()
-            }
-            _ => found.into_iter().map(|place| place as usize).collect(),
-        })
-    }
-
     fn doing(&self) -> &'static str {
         match self {
             Act::Sums { .. } => "taking out what was added",
@@ -326,7 +288,7 @@ fn reason_of(code: &str) -> &'static str {
 }
 
 /// Keys as a table `x`: `n`, their place, and `k0`, `k1` and so on.
-fn key_table(sql: &mut Sql, reference: &Reference, keys: &[Key], places: &[usize]) -> String {
+pub fn key_table(sql: &mut Sql, reference: &Reference, keys: &[Key], places: &[usize]) -> String {
     let mut lanes = vec![Lane::cast_to("bigint", "n", places.iter().map(Some))];
     for (index, key) in reference.key.iter().enumerate() {
         let values: Vec<Option<String>> = places.iter().map(|place| keys[*place].get(index).cloned()).collect();
@@ -336,13 +298,13 @@ fn key_table(sql: &mut Sql, reference: &Reference, keys: &[Key], places: &[usize
 }
 
 /// That a row has a journaled key, but for the user in it, who has changed. With `AND` behind each test.
-fn same_key(reference: &Reference) -> String {
+pub fn same_key(reference: &Reference) -> String {
     let others = reference.key.iter().enumerate().filter(|(_, key)| key.name != reference.user.name);
     others.map(|(index, key)| format!("{} = x.k{index} AND ", column("t", &key.name))).collect()
 }
 
 /// That a row has the key that its copy holds.
-fn same_copied_key(reference: &Reference) -> String {
+pub fn same_copied_key(reference: &Reference) -> String {
     let equal = reference.key.iter().map(|key| format!("{} = {}", column("t", &key.name), column("r", &key.name)));
     equal.collect::<Vec<_>>().join(" AND ")
 }

@@ -25,10 +25,37 @@ pub async fn append(session: &Session, entries: Vec<Entry>) -> Result<()> {
     Ok(())
 }
 
-/// The story of a job.
+/// Failed attempts of one job that the trail tells one by one. Where the application refuses every row of a million there
+/// are millions, and whoever looks has seen the reason long before.
+pub const MOST_FAILED: u64 = 1_000;
+
+/// Appends what it says of an attempt that failed, `left_out` after the last that is told, and then nothing: those are told
+/// by their chunks.
+pub async fn append_failed(session: &Session, entry: Entry, left_out: serde_json::Value) -> Result<()> {
+    let Some(job) = entry.job_id else { return append(session, vec![entry]).await };
+    let told = of_action(job).limit(MOST_FAILED + 1).select_only().column(Column::Id).into_tuple::<i64>();
+    let told = told.all(session).await.map_err(failed("counting failed attempts"))?.len() as u64;
+    match told {
+        ..MOST_FAILED => append(session, vec![entry]).await,
+        MOST_FAILED => append(session, vec![Entry { detail: Some(left_out), ..entry }]).await,
+        _ => Ok(()),
+    }
+}
+
+fn of_action(job: Uuid) -> sea_orm::Select<Entity> {
+    Entity::find().filter(Column::JobId.eq(job)).filter(Column::Action.eq(CHUNK_FAILED)).order_by_asc(Column::Id)
+}
+
+/// The story of a job, but for its failed attempts.
 pub async fn of_job(session: &Session, job: Uuid) -> Result<Vec<Entry>> {
-    let find = Entity::find().filter(Column::JobId.eq(job)).order_by_asc(Column::Id);
-    find.all(session).await.map_err(failed("reading the audit trail"))
+    let find = Entity::find().filter(Column::JobId.eq(job)).filter(Column::Action.ne(CHUNK_FAILED));
+    find.order_by_asc(Column::Id).all(session).await.map_err(failed("reading the audit trail"))
+}
+
+/// The attempts of a job that failed.
+pub async fn failed_of_job(session: &Session, job: Uuid) -> Result<Vec<Entry>> {
+    // With the entry that says that there are more.
+    of_action(job).limit(MOST_FAILED + 1).all(session).await.map_err(failed("reading the failed attempts of a job"))
 }
 
 /// Which entries are asked for: those that pass every test that is there.

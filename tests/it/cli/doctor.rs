@@ -126,8 +126,11 @@ fn wrong_credentials_and_servers_that_are_away_are_one_clear_message_each_withou
         let wrong_database = [&quick[..], &[("HANDOVER_DATABASE__URL", database.as_str())]].concat();
         let wrong_broker = [&quick[..], &[("HANDOVER_BROKER__URL", broker.as_str())]].concat();
         let away = [&quick[..], &[("HANDOVER_BROKER__URL", "amqp://me:n0t-the-word@127.0.0.1:1/")]].concat();
+        let no_database =
+            [&quick[..], &[("HANDOVER_DATABASE__URL", "postgres://me:n0t-the-word@127.0.0.1:1/x")]].concat();
         for (environment, parts) in [
-            (&wrong_database, ["password authentication failed", "***@"]),
+            (&wrong_database, ["password authentication failed for user", "check `database.url`"]),
+            (&no_database, ["127.0.0.1:1/", "check `database.url`"]),
             (&wrong_broker, ["refuses the login of the user `handover`", "`broker.url`"]),
             (&away, ["amqp://127.0.0.1:1", "refused"]),
         ] {

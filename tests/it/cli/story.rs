@@ -1,5 +1,6 @@
 //! `handover job ID`: the whole story of a job.
 
+use handover::store::ledger::audit::MOST_FAILED;
 use serde_json::json;
 
 use crate::support::on_both;
@@ -48,4 +49,41 @@ on_both!(a_jobs_story_goes_from_the_request_to_the_certificate_with_every_failed
     for part in ["failed  ", "attempt 1", "resume by 1", "deactivate.completed"] {
         assert!(plain.contains(part), "{part} is missing in:\n{plain}");
     }
+});
+
+on_both!(a_job_whose_every_row_is_refused_tells_so_many_attempts_and_no_more, |world| {
+    world.use_chunks_of(2);
+    let tables = "CREATE TABLE docs (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT CHECK (owner <> 2)); \
+                  INSERT INTO docs VALUES (1, 9), (2, 9), (3, 9), (4, 9), (5, 9);";
+    start(world, tables, &reference("doc", "docs", "disposition = \"transfer\"")).await;
+    let job = world.hand_over(&leave("9", json!({ "doc": { "user": "2" } }))).await;
+    assert_eq!(job.state, "needs_attention", "{:?}", job.reasons);
+    let id = job.id.to_string();
+    let attempts = async || {
+        let told = on(world, &["job", &id, "--json"]).expect(0).json();
+        told["failed_attempts"].as_array().expect("attempts").clone()
+    };
+    let before = attempts().await;
+    assert!(before.len() > 5, "{before:?}");
+    // As if it had gone on so for long.
+    let columns = "at, org, actor, action, user_id, job_id, request_id, detail";
+    let rest = MOST_FAILED - 1 - before.len() as u64;
+    world
+        .meddle(&format!(
+            "INSERT INTO handover.audit ({columns}) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rest}) \
+             SELECT {columns} FROM n CROSS JOIN (SELECT {columns} FROM handover.audit WHERE action = 'chunk.failed' LIMIT 1) one"
+        ))
+        .await;
+    on(world, &["resume", &id, "--by", "1", "--wait"]).expect(0);
+    let stuck = "SELECT count(*) FROM handover.audit WHERE action = 'deactivate.needs_attention'";
+    world.until("it is stuck again", async || (world.number(stuck).await == 2).then_some(())).await;
+    let after = attempts().await;
+    assert_eq!(after.len() as u64, MOST_FAILED + 1);
+    assert_eq!(after.last().expect("the last")["detail"][0]["code"], "more_attempts_failed");
+    assert!(after[..MOST_FAILED as usize].iter().all(|attempt| attempt["detail"][0]["code"] == "attempt_failed"));
+    let count = world.number("SELECT count(*) FROM handover.audit WHERE action = 'chunk.failed'").await;
+    assert_eq!(count as u64, MOST_FAILED + 1);
+    let plain = on(world, &["job", &id]).expect(0).out;
+    assert!(plain.contains("failed attempts: 1001; the first 20 are here"), "{plain}");
+    assert!(plain.lines().count() < 100, "a person can read it: {plain}");
 });

@@ -23,6 +23,11 @@ on_both!(a_worker_says_that_it_lives_is_ready_and_which_version_it_is, |world| {
     }
     assert_eq!(told.get("/metrics").0, 200);
     assert_eq!(told.get("/").0, 404);
+    let manifest = std::fs::read_to_string("deploy/kubernetes/worker.yaml").expect("the manifest");
+    let probes: Vec<&str> =
+        manifest.split("httpGet: { path: ").skip(1).filter_map(|rest| rest.split(',').next()).collect();
+    assert_eq!(probes.len(), 3);
+    assert!(probes.iter().all(|path| told.get(path).0 == 200), "{probes:?}");
     let address = told.address.clone();
     assert_eq!(tokio::task::block_in_place(|| told.worker.stop()), 0);
     assert!(get(&address, "/livez").is_none(), "nobody listens any more");

@@ -1,6 +1,6 @@
 //! What a worker logs where nobody sits at a terminal.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,12 @@ use crate::support::on_both;
 use crate::support::server::until;
 use crate::support::world::keap_request;
 
-on_both!(a_workers_log_has_a_line_a_step_with_its_job_and_says_nothing_of_people_but_ids, |world| {
+/// A field of a line.
+fn text(line: &Value, field: &str) -> String {
+    line[field].as_str().unwrap_or_else(|| panic!("no {field}: {line}")).to_owned()
+}
+
+on_both!(a_workers_log_has_a_line_a_step_with_its_job_chunk_and_outcome_and_says_nothing_of_people_but_ids, |world| {
     let folder = tempfile::tempdir().expect("a folder");
     let told = Told::start(world, folder.path(), &[("HANDOVER_LIMITS__CHUNK_ROWS", "50")]);
     let mut request = keap_request("r1");
@@ -19,11 +24,16 @@ on_both!(a_workers_log_has_a_line_a_step_with_its_job_and_says_nothing_of_people
     let mut refused = keap_request("r2");
     refused["user_id"] = json!("99999");
     let refused = world.hand_over(&refused).await;
+    let mut little = keap_request("r6");
+    (little["user_id"], little["reassign"]) =
+        (json!("54"), json!({ "contact": { "user": "11" }, "lead": { "user": "12" }, "task": { "user": "11" } }));
+    let small = world.hand_over(&little).await.id;
     // Whatever stands where something else should: what is wrong with it is told by quoting it.
     for body in [
         json!({ "request_id": "r3", "Zaphod Beeblebrox": "zaphod@example.org" }),
         json!({ "request_id": "r4", "org_id": "1", "user_id": "zaphod@example.org", "requested_by": "1" }),
         json!({ "request_id": "r5", "org_id": "1", "user_id": "53", "requested_by": "1", "reassign": "Zaphod Beeblebrox" }),
+        json!({ "request_id": "r1", "org_id": "1", "user_id": "54", "requested_by": "1" }),
     ] {
         world.outside.send(body.to_string().into_bytes()).await;
     }
@@ -33,7 +43,7 @@ on_both!(a_workers_log_has_a_line_a_step_with_its_job_and_says_nothing_of_people
             .filter(|line| line["message"].as_str().is_some_and(|text| text.starts_with("a message is parked")))
             .count()
     };
-    tokio::task::block_in_place(|| until("three messages are parked", || parked(&told.log()) == 3));
+    tokio::task::block_in_place(|| until("four messages are parked", || parked(&told.log()) == 4));
 
     let lines = told.log();
     for line in &lines {
@@ -41,19 +51,30 @@ on_both!(a_workers_log_has_a_line_a_step_with_its_job_and_says_nothing_of_people
             assert!(line[field].is_string(), "{line}");
         }
     }
-    let mut steps: BTreeMap<String, usize> = BTreeMap::new();
+    let mut chunks = BTreeSet::new();
+    let mut outcomes: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for line in lines.iter().filter(|line| line["message"] == "a step is done") {
         assert_eq!((line["job"].as_str(), line["level"].as_str()), (Some(&*job.to_string()), Some("INFO")), "{line}");
         assert!(line["took_ms"].is_u64(), "{line}");
-        *steps.entry(line["step"].as_str().expect("a step").to_owned()).or_default() += 1;
+        let (step, outcome) = (text(line, "step"), text(line, "outcome"));
+        if step == "move" && outcome != "done" {
+            chunks.insert(line["chunk"].as_i64().unwrap_or_else(|| panic!("no chunk: {line}")));
+            assert!(line["records"].as_u64().is_some_and(|records| records > 0), "{line}");
+        }
+        outcomes.entry(step).or_default().push(outcome);
     }
-    let chunks = world.number("SELECT count(*) FROM handover.chunks").await as usize;
-    assert!(steps["Cut"] >= 1 && steps["Ticket"] >= chunks && steps["Finalize"] >= 1, "{steps:?} for {chunks} chunks");
-    for (id, state) in [(job.to_string(), "cutting"), (refused.id.to_string(), "rejected")] {
-        let is = |line: &&Value| line["message"] == "a request is taken" && line["job"] == id.as_str();
+    let count = world.number("SELECT count(*) FROM handover.chunks").await;
+    assert_eq!(chunks, (0..count).collect(), "each chunk is in the log");
+    assert!(outcomes["cut"].iter().all(|outcome| outcome == "done"), "{outcomes:?}");
+    assert_eq!(outcomes["finalize"].iter().filter(|outcome| *outcome == "completed").count(), 1, "{outcomes:?}");
+    for (id, outcome) in [(job.0, "cutting"), (refused.id, "rejected"), (small, "completed")] {
+        let is = |line: &&Value| line["message"] == "a request is taken" && line["job"] == id.to_string().as_str();
         let line = lines.iter().find(is).unwrap_or_else(|| panic!("{id} is not in the log"));
-        assert_eq!((line["state"].as_str(), line["kind"].as_str()), (Some(state), Some("deactivate")), "{line}");
+        assert_eq!((&*text(line, "step"), &*text(line, "outcome")), ("plan", outcome), "{line}");
+        assert!(line["kind"] == "deactivate" && line["took_ms"].is_u64(), "{line}");
     }
+    let conflict = lines.iter().find(|line| line["code"] == "conflict").expect("a line");
+    assert_eq!(text(conflict, "job"), job.to_string(), "what can be read tells its job");
 
     let mut people = world.texts("SELECT name AS t FROM users").await;
     people.extend(world.texts("SELECT email AS t FROM users").await);
