@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use super::certify::{After, Closing, Conclusion, after, conclude};
 use super::mover::gone_successors;
 use super::start::settle;
-use super::{Context, Limits, cutter, letters, now, revert, undone};
+use super::{Context, Limits, cutter, letters, now, pause_after, revert, undone};
 use crate::catalog::{Catalog, Disposition, Reference};
 use crate::contract::{Certificate, Change, JobId, Rejection, RequestType, UserId};
 use crate::job::{Happening, State, StepKind};
@@ -105,15 +105,22 @@ pub struct Ended {
 pub fn complete(job: &mut Job, certificate: Certificate, limits: Limits, now: OffsetDateTime) -> Ended {
     job.completed_at = Some(now);
     job.certificate = serde_json::to_value(&certificate).ok();
-    job.wake_at = None;
+    (job.wake_at, job.nudges) = (None, 0);
     if job.is(RequestType::Deactivate) {
         job.recount_until = Some(now + limits.recount_for);
-        job.recount_at = (!limits.recount_for.is_zero()).then(|| now + limits.recount_every.min(limits.recount_for));
+        job.recount_at = next_count(job, limits, now);
     }
     let mut letters = letters::completion(job, &certificate, now);
     let (follows, steps) = revert::return_of(job, limits.stalled_after, now).unzip();
     letters.extend(steps.into_iter().flatten());
     Ended { letters, follows }
+}
+
+/// When a completed job is counted next, at the latest at the end of its time. A count that was asked for and not made may
+/// wait on its queue, or be lost: it is asked for again later and later.
+pub fn next_count(job: &Job, limits: Limits, now: OffsetDateTime) -> Option<OffsetDateTime> {
+    let until = job.recount_until.filter(|until| now < *until)?;
+    Some(until.min(now + pause_after(limits.recount_every, job.nudges)))
 }
 
 /// Tells the jobs that wait for this one, where it has ended.
@@ -145,6 +152,9 @@ pub async fn recount(context: &Context, id: JobId) -> Result<()> {
         return Ok(());
     }
     let catalog = context.enter(&session, &job).await?;
+    job.nudges = 0;
+    // What ended the counts meanwhile ended them for good.
+    job.recount_at = job.recount_at.and_then(|_| next_count(&job, context.limits, now));
     // Who has come back by another way keeps what is theirs.
     if host::fitness_now(&session, &catalog, &[&job.user()?]).await?.is_empty() {
         job.recount_at = None;

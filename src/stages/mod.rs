@@ -200,6 +200,14 @@ pub fn now() -> OffsetDateTime {
     now.replace_nanosecond(now.nanosecond() / 1_000 * 1_000).unwrap_or(now)
 }
 
+/// The longest pause before something is asked for again, in doublings of the first.
+const MOST_DOUBLINGS: i32 = 6;
+
+/// How long to wait before something is asked for again that was asked for so often already, and has not come about.
+fn pause_after(first: Duration, times: i32) -> Duration {
+    first * 2u32.pow(times.clamp(0, MOST_DOUBLINGS) as u32)
+}
+
 /// What becomes of a message that a stage took.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {

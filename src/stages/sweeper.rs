@@ -3,7 +3,7 @@
 
 use time::OffsetDateTime;
 
-use super::{Context, letters, now};
+use super::{Context, finalizer, letters, now, pause_after};
 use crate::broker::Channel;
 use crate::job::{State, StepKind};
 use crate::store::ledger::jobs::Job;
@@ -19,9 +19,6 @@ pub const PURGE: &str = "purge";
 /// Jobs of one look, and rows of one purge, at most.
 const BATCH: u64 = 500;
 
-/// The longest pause between two nudges, in doublings of the first.
-const MOST_DOUBLINGS: u32 = 6;
-
 /// Looks once; how many jobs it dispatched again.
 pub async fn sweep(context: &Context) -> Result<usize> {
     let now = now();
@@ -35,8 +32,8 @@ pub async fn sweep(context: &Context) -> Result<usize> {
         jobs::update(&session, state, job).await?;
     }
     for mut job in jobs::lock_recounts(&session, now, BATCH).await? {
-        let again = now + context.limits.recount_every;
-        job.recount_at = Some(again).filter(|again| job.recount_until.is_some_and(|until| *again <= until));
+        job.nudges += 1;
+        job.recount_at = finalizer::next_count(&job, context.limits, now);
         outbox::insert(&session, vec![letters::step(StepKind::Recount, &job, now)]).await?;
         jobs::update(&session, State::Completed, job).await?;
     }
@@ -63,9 +60,8 @@ async fn look_at(
         job.wake_at = Some(now + context.limits.stalled_after);
         return Ok(Vec::new());
     }
-    let doublings = job.nudges.clamp(0, MOST_DOUBLINGS as i32) as u32;
+    job.wake_at = Some(now + pause_after(context.limits.stalled_after, job.nudges));
     job.nudges += 1;
-    job.wake_at = Some(now + context.limits.stalled_after * 2u32.pow(doublings));
     let window = context.limits.window.min(standing.open.max(1));
     let tickets = || (0..window).map(|_| letters::step(StepKind::Ticket, job, now)).collect::<Vec<_>>();
     let left = match state {

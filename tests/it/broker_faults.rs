@@ -49,9 +49,9 @@ fn connections_that_end_in_the_midst_of_a_job_lose_nothing_and_double_nothing() 
             until_closed(world, chunks).await;
             let before = proxy.accepted();
             proxy.end(how);
-            // Two of them: one takes messages, the other publishes.
-            let both_are_back = async || (proxy.accepted() >= before + 2).then_some(());
-            world.until("the worker has connected again", both_are_back).await;
+            // Three of them: for requests, for steps, and to publish.
+            let all_are_back = async || (proxy.accepted() >= before + 3).then_some(());
+            world.until("the worker has connected again", all_are_back).await;
         }
         assert!(!world.job(job).await.expect("a job").state().expect("a state").is_final());
         ended_well(world, job).await;

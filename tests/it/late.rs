@@ -2,9 +2,10 @@
 
 use handover::contract::JobId;
 use handover::job::State;
-use handover::stages::{cutter, finalizer};
+use handover::stages::{cutter, finalizer, sweeper};
 use handover::worker::Role;
 use serde_json::{Value, json};
+use time::OffsetDateTime;
 
 use crate::support::world::{certificate_of, codes_of, counts, keap_request, reasons_of, result_of, successors_of};
 use crate::support::{Setting, World, on_both, on_every_path};
@@ -128,6 +129,33 @@ on_every_path!(the_sweeper_counts_again_when_it_is_time, 10, |world| {
     assert_eq!(world.number("SELECT count(*) FROM tasks WHERE owner_id = 53").await, 0);
     assert_eq!(world.number("SELECT count(*) FROM tasks WHERE title = 'late' AND owner_id = 11").await, 1);
 });
+
+on_both!(
+    a_count_that_nobody_makes_is_asked_for_again_later_and_later_and_is_made_as_often_as_before_once_somebody_does,
+    |world| {
+        world.start_worker().await;
+        let job = world.certificate(&keap_request("r1")).await.job_id;
+        world.stop_workers().await;
+        let every = world.context.limits.recount_every;
+        let next = async |world: &World| world.job(job).await.expect("the job").recount_at;
+        let jobs = if world.setting == Setting::Embedded { "handover_jobs" } else { "handover.jobs" };
+        for doublings in [1, 2] {
+            world.sql(&format!("UPDATE {jobs} SET recount_at = requested_at")).await;
+            let before = OffsetDateTime::now_utc();
+            sweeper::sweep(&world.context).await.expect("a look");
+            assert!(next(world).await >= Some(before + every * 2u32.pow(doublings)), "asked for {doublings} times");
+            sweeper::sweep(&world.context).await.expect("a look");
+        }
+        let asked = "SELECT count(*) FROM handover.outbox WHERE routing_key = 'step.recount'";
+        assert_eq!(world.number(asked).await, 2, "once for each time");
+        finalizer::recount(&world.context, job).await.expect("a count");
+        assert!(next(world).await <= Some(OffsetDateTime::now_utc() + every));
+        // Not beyond the end of its time, and there it is made once more.
+        world.sql(&format!("UPDATE {jobs} SET recount_at = requested_at, nudges = 100")).await;
+        sweeper::sweep(&world.context).await.expect("a look");
+        assert_eq!(next(world).await, world.job(job).await.expect("the job").recount_until);
+    }
+);
 
 on_both!(more_than_a_chunk_of_late_records_is_moved_in_several_steps, |world| {
     world.use_chunks_of(10);

@@ -1,12 +1,15 @@
 //! Many requests at once, and small ones beside a giant.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::fs::File;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use handover::contract::JobId;
+use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 
-use crate::support::process::start_worker;
+use crate::support::process::{WorkerProcess, borrowed, settings, start_worker};
 use crate::support::world::{LIMIT, read};
 use crate::support::{Setting, World, on_both, run};
 
@@ -43,6 +46,20 @@ async fn hire(world: &World, first: usize, users: usize) {
     }
 }
 
+/// Each of so many requests is answered once: an event may come again, under the same id.
+async fn until_all_are_answered(world: &mut World, requests: usize) {
+    let mut answers: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    while answers.len() < requests {
+        let event = world.outside.next_event(LIMIT).await;
+        let event = event.unwrap_or_else(|| panic!("{} of {requests} are answered", answers.len()));
+        if event["type"] == "handover.deactivation.completed" {
+            let text = |value: &Value| value.as_str().expect("a text").to_owned();
+            answers.entry(text(&event["data"]["request_id"])).or_default().insert(text(&event["id"]));
+        }
+    }
+    assert!(answers.values().all(|events| events.len() == 1), "a request was answered twice");
+}
+
 #[test]
 fn of_thousands_of_requests_at_once_every_one_is_answered_once_in_bounded_memory() {
     run(Setting::Servers, async |world| {
@@ -59,17 +76,7 @@ fn of_thousands_of_requests_at_once_every_one_is_answered_once_in_bounded_memory
         world.outside.send_all(&bodies).await;
         let worker = start_worker(world, &[]);
 
-        // An event may come again, under the same id.
-        let mut answers: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        while answers.len() < users {
-            let event = world.outside.next_event(LIMIT).await;
-            let event = event.unwrap_or_else(|| panic!("{} of {users} are answered", answers.len()));
-            if event["type"] == "handover.deactivation.completed" {
-                let text = |value: &Value| value.as_str().expect("a text").to_owned();
-                answers.entry(text(&event["data"]["request_id"])).or_default().insert(text(&event["id"]));
-            }
-        }
-        assert!(answers.values().all(|events| events.len() == 1), "a request was answered twice");
+        until_all_are_answered(world, users).await;
         for _ in 0..poison {
             world.next_parked().await;
         }
@@ -85,6 +92,67 @@ fn of_thousands_of_requests_at_once_every_one_is_answered_once_in_bounded_memory
         assert_eq!(world.number("SELECT count(*) FROM handover.jobs WHERE state = 'completed'").await, users as i64);
         assert_eq!(world.orphans().await, 0);
         assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id >= 10000").await, 0);
+    });
+}
+
+/// A worker that takes a few requests at a time, and whose log goes to a file.
+fn start_slow(world: &World, log: &Path) -> WorkerProcess {
+    let settings = settings(world);
+    let more = [
+        ("HANDOVER_LIMITS__GROUP", "3"),
+        ("HANDOVER_WORKER__PLANNERS", "1"),
+        ("HANDOVER_WORKER__GRACE", "20s"),
+        ("HANDOVER_DATABASE__LOCK_TIMEOUT", "50s"),
+    ];
+    WorkerProcess::start_with_log(&[borrowed(&settings), more.to_vec()].concat(), File::create(log).expect("a file"))
+}
+
+#[test]
+fn told_to_stop_under_load_once_or_twice_a_worker_ends_in_time_and_the_next_answers_every_request_once() {
+    run(Setting::Servers, async |world| {
+        let users = 600;
+        hire(world, 10_000, users).await;
+        let bodies: Vec<Vec<u8>> = (10_000..10_000 + users).map(|user| leaves(user).to_string().into_bytes()).collect();
+        world.outside.send_all(&bodies).await;
+        let folder = tempfile::tempdir().expect("a folder");
+        let log = folder.path().join("log");
+        let done = "SELECT count(*) FROM handover.jobs";
+        let until_done = async |world: &World, jobs: i64| {
+            world.until("it is in the midst", async || (world.number(done).await >= jobs).then_some(())).await;
+        };
+
+        let worker = start_slow(world, &log);
+        until_done(world, 20).await;
+        let began = Instant::now();
+        assert_eq!(tokio::task::block_in_place(|| worker.stop()), 0);
+        assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+        let before = world.number(done).await;
+        assert!(before < users as i64, "all {before} were done already");
+
+        let worker = start_slow(world, &log);
+        until_done(world, before + 20).await;
+        // What it holds now, it cannot finish.
+        let held = world.store.begin("host").await.expect("a transaction");
+        held.execute_unprepared("LOCK TABLE public.contacts IN ACCESS EXCLUSIVE MODE").await.expect("a lock");
+        worker.signal("TERM");
+        let drains = || std::fs::read_to_string(&log).expect("a log").contains("finishes what it holds");
+        world.until("it drains", async || drains().then_some(())).await;
+        let again = Instant::now();
+        assert_eq!(tokio::task::block_in_place(|| worker.stop()), 1);
+        assert!(again.elapsed() < Duration::from_secs(5), "{:?}", again.elapsed());
+        drop(held);
+        let before = world.number(done).await;
+        assert!(before < users as i64, "all {before} were done already");
+
+        let worker = start_worker(world, &[]);
+        until_all_are_answered(world, users).await;
+        assert_eq!(tokio::task::block_in_place(|| worker.stop()), 0);
+        assert_eq!(world.outside.waiting("requests").await, 0);
+        assert!(world.outside.next_parked(Duration::from_millis(100)).await.is_none(), "nothing is parked");
+        assert_eq!(world.number("SELECT count(*) FROM handover.jobs WHERE state = 'completed'").await, users as i64);
+        assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id >= 10000").await, 0);
+        let moved = "SELECT sum(records) FROM handover.journal WHERE action = 'moved'";
+        assert_eq!(world.number(moved).await, 2 * users as i64, "each record has moved once");
     });
 }
 

@@ -1,4 +1,4 @@
-//! What goes over a worker's two connections, as far as a disturbance waits for it.
+//! What goes over a worker's connections, as far as a disturbance waits for it.
 
 /// The moments of a worker's life that can be told by its wires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

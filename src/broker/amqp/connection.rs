@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::fault::{self, code};
 use super::health::{Health, Role};
+use super::hollow::Watch;
 use super::{AmqpSettings, BrokerError, tls};
 use crate::metrics;
 use crate::retry::{Pauses, Retries};
@@ -32,17 +33,22 @@ pub(super) struct Link {
 }
 
 impl Link {
-    /// Connects once, and from then on rebuilds what is lost.
+    /// Connects once, and from then on rebuilds what is lost; of one that consumes, somebody watches how it is lost.
     pub(super) async fn open(
         role: Role,
+        watch: Option<Watch>,
         settings: Arc<AmqpSettings>,
         health: Arc<Health>,
         closing: CancellationToken,
     ) -> Result<Link, BrokerError> {
         let live = dial(&settings, role).await?;
         let (sender, current) = watch::channel(Some(live.clone()));
-        tokio::spawn(supervise(live, sender, role, settings, health, closing));
+        tokio::spawn(Supervisor { role, watch, settings, health, closing }.run(live, sender));
         Ok(Link { role, current })
+    }
+
+    pub(super) fn role(&self) -> Role {
+        self.role
     }
 
     /// The connection, if there is one now.
@@ -116,6 +122,7 @@ impl Live {
     async fn end(&self, health: &Health, role: Role) -> String {
         let mut events = self.connection.events_listener();
         let mut glances = tokio::time::interval(GLANCE);
+        let mut has_ended = false;
         loop {
             let event = tokio::select! {
                 event = events.next() => event,
@@ -132,54 +139,68 @@ impl Live {
                 }
                 // Errors of single channels come here too.
                 Some(Event::Error(error)) if !self.is_open() => return fault::words(&error),
-                None if !self.is_open() => return "it ended".into(),
+                // Why it ended may be told a moment later.
+                None if has_ended => return "it ended".into(),
+                None => has_ended = !self.is_open(),
                 _ => {}
             }
         }
     }
 }
 
-async fn supervise(
-    mut live: Live,
-    current: watch::Sender<Option<Live>>,
+/// Replaces a connection as often as it ends.
+struct Supervisor {
     role: Role,
+    watch: Option<Watch>,
     settings: Arc<AmqpSettings>,
     health: Arc<Health>,
     closing: CancellationToken,
-) {
-    let mut retries = Pauses::RECONNECT.start("connecting to RabbitMQ");
-    let mut begun = Instant::now();
-    while let Some(reason) = closing.run_until_cancelled(live.end(&health, role)).await {
-        tracing::warn!(role = role.name(), broker = live.place(), reason, "connection lost, connecting again");
-        health.lost(role, reason);
-        current.send_replace(None);
-        live.cut();
-        retries.reset_if_lasted(begun.elapsed());
-        let Some(next) = closing.run_until_cancelled(dial_again(&settings, role, &health, &mut retries)).await else {
-            break;
-        };
-        live = next;
-        begun = Instant::now();
-        tracing::info!(role = role.name(), broker = live.place(), "connected again");
-        metrics::reconnected(role.name());
-        health.connected(role);
-        current.send_replace(Some(live.clone()));
-    }
-    health.lost(role, "it was closed".into());
-    current.send_replace(None);
-    live.close().await;
 }
 
-/// Pauses before each attempt, the first one too: a connection that is made and lost at once must not spin.
-async fn dial_again(settings: &AmqpSettings, role: Role, health: &Health, retries: &mut Retries) -> Live {
-    let mut failure = String::from("the connection was lost");
-    loop {
-        retries.after(&failure).await;
-        match dial(settings, role).await {
-            Ok(live) => return live,
-            Err(error) => failure = fault::reason(&error),
+impl Supervisor {
+    async fn run(mut self, mut live: Live, current: watch::Sender<Option<Live>>) {
+        let (role, closing) = (self.role, self.closing.clone());
+        let mut retries = Pauses::RECONNECT.start("connecting to RabbitMQ");
+        let mut begun = Instant::now();
+        while let Some(reason) = closing.run_until_cancelled(live.end(&self.health, role)).await {
+            tracing::warn!(role = role.name(), broker = live.place(), reason, "connection lost, connecting again");
+            self.health.lost(role, reason.clone());
+            current.send_replace(None);
+            live.cut();
+            retries.reset_if_lasted(begun.elapsed());
+            let next = async {
+                if let Some(watch) = &mut self.watch {
+                    watch.ended(&reason, begun.elapsed()).await;
+                }
+                self.dial_again(&mut retries).await
+            };
+            let Some(next) = closing.run_until_cancelled(next).await else { break };
+            live = next;
+            begun = Instant::now();
+            tracing::info!(role = role.name(), broker = live.place(), "connected again");
+            metrics::reconnected(role.name());
+            self.health.connected(role);
+            current.send_replace(Some(live.clone()));
         }
-        health.lost(role, failure.clone());
+        self.health.lost(role, "it was closed".into());
+        current.send_replace(None);
+        live.close().await;
+    }
+
+    /// Pauses before each attempt, the first one too: a connection that is made and lost at once must not spin.
+    async fn dial_again(&mut self, retries: &mut Retries) -> Live {
+        let mut failure = String::from("the connection was lost");
+        loop {
+            retries.after(&failure).await;
+            match dial(&self.settings, self.role).await {
+                Ok(live) => return live,
+                Err(error) => failure = fault::reason(&error),
+            }
+            self.health.lost(self.role, failure.clone());
+            if let Some(watch) = &mut self.watch {
+                watch.away();
+            }
+        }
     }
 }
 

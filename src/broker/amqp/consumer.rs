@@ -15,7 +15,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::connection::{Link, Live};
 use super::health::Health;
-use super::hollow::{self, Failing, Found};
 use super::topology::Topology;
 use super::{AmqpSettings, BrokerError, Channel, Consumer, fault, message};
 use crate::broker::{Incoming, Receipt};
@@ -47,7 +46,6 @@ impl AmqpConsumer {
         let prefetch = prefetch.max(1);
         let (hand_on, fetched) = mpsc::channel(usize::from(prefetch));
         let fetcher = Fetcher {
-            channel,
             queue: topology.queue(channel),
             prefetch,
             link,
@@ -138,7 +136,6 @@ fn requeue() -> BasicNackOptions {
 
 /// The task's side of a consumer.
 struct Fetcher {
-    channel: Channel,
     queue: String,
     prefetch: u16,
     link: Link,
@@ -160,13 +157,9 @@ enum Ended {
 impl Fetcher {
     async fn run(self) {
         let mut retries = Pauses::RECONNECT.start("taking messages from RabbitMQ");
-        let mut failing = Failing::new();
         while let Some(Some(live)) = self.stop.run_until_cancelled(self.link.connected()).await {
             let begun = Instant::now();
-            if failing.is_persistent() {
-                self.mend(&mut failing).await;
-            }
-            let error = match self.fetch(&live, &mut failing).await {
+            let error = match self.fetch(&live).await {
                 Ok(Ended::Told) => break,
                 Ok(Ended::Idle) => continue,
                 Err(error) => error,
@@ -183,11 +176,10 @@ impl Fetcher {
     }
 
     /// Takes messages until told to stop, or until none come, or until the channel, the consumer or the connection ends.
-    async fn fetch(&self, live: &Live, failing: &mut Failing) -> Result<Ended, BrokerError> {
+    async fn fetch(&self, live: &Live) -> Result<Ended, BrokerError> {
         let Some(started) = self.stop.run_until_cancelled(self.start(live)).await else {
             return Ok(Ended::Told);
         };
-        failing.note(&started);
         // A topology that is wrong is told by itself, a connection that has gone too.
         match &started {
             Ok(_) => self.health.starved(&self.queue, None),
@@ -258,26 +250,6 @@ impl Fetcher {
             tracing::debug!(queue = self.queue, prefetch = self.prefetch, broker = live.place(), "consuming");
         }
         started
-    }
-
-    /// RabbitMQ has failed over the queue for so long that it has to be looked at.
-    async fn mend(&self, failing: &mut Failing) {
-        let queue = &self.queue;
-        match hollow::mend(&self.settings, &self.topology, self.channel).await {
-            Ok(Found::Sound) => failing.forget(),
-            Ok(Found::Deleted) => {
-                failing.forget();
-                tracing::warn!(
-                    queue,
-                    "RabbitMQ failed over this queue (INTERNAL_ERROR): it was deleted, and its steps come again from the ledger"
-                );
-            }
-            Ok(Found::Lost(what)) => {
-                tracing::error!(queue, what, "a queue cannot be consumed");
-                self.health.starved(queue, Some(what.to_owned()));
-            }
-            Err(error) => tracing::warn!(queue, %error, "a queue that RabbitMQ fails over could not be looked at"),
-        }
     }
 
     /// After the reply to the cancel nothing more comes; what came before it goes back.

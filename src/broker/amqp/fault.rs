@@ -36,8 +36,8 @@ pub(super) fn unreachable(error: &lapin::Error) -> BrokerError {
 }
 
 /// Whether RabbitMQ failed itself (541): it says so in the first of its words.
-pub(super) fn is_internal(error: &BrokerError) -> bool {
-    matches!(error, BrokerError::Unreachable(words) if words.starts_with("INTERNAL_ERROR"))
+pub(super) fn is_internal(words: &str) -> bool {
+    words.starts_with("INTERNAL_ERROR")
 }
 
 /// The error's own words, without the sentence around them.

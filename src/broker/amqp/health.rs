@@ -4,19 +4,25 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use super::Channel;
+
 /// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
     Publishing,
-    Consuming,
+    /// Taking messages of one queue.
+    Consuming(Channel),
+    /// Looking at what stands there.
+    Looking,
 }
 
 impl Role {
-    /// As it stands in the log and in the connection's name on the broker.
+    /// As it stands in the log, in the metrics and in the connection's name on the broker.
     pub(super) fn name(self) -> &'static str {
         match self {
             Role::Publishing => "publishing",
-            Role::Consuming => "consuming",
+            Role::Consuming(channel) => channel.name(),
+            Role::Looking => "looking",
         }
     }
 }
@@ -27,8 +33,8 @@ pub(super) struct Health(Mutex<Troubles>);
 
 #[derive(Default)]
 struct Troubles {
-    publishing: Option<Lost>,
-    consuming: Option<Lost>,
+    /// Connections that are away, by their roles' names.
+    lost: BTreeMap<&'static str, Lost>,
     blocked: Option<String>,
     topology: Option<String>,
     /// Queues that are not consumed although somebody wants to, and why.
@@ -44,13 +50,10 @@ impl Health {
     /// The reasons why not, together.
     pub(super) fn check(&self) -> Result<(), String> {
         let troubles = self.lock();
-        let mut reasons = Vec::new();
-        for (role, lost) in [(Role::Publishing, &troubles.publishing), (Role::Consuming, &troubles.consuming)] {
-            if let Some(lost) = lost {
-                let seconds = lost.since.elapsed().as_secs();
-                reasons.push(format!("not connected for {} for {seconds} s: {}", role.name(), lost.reason));
-            }
-        }
+        let away = |(role, lost): (&&str, &Lost)| {
+            format!("not connected for {role} for {} s: {}", lost.since.elapsed().as_secs(), lost.reason)
+        };
+        let mut reasons: Vec<String> = troubles.lost.iter().map(away).collect();
         if let Some(reason) = &troubles.blocked {
             reasons.push(format!("RabbitMQ blocks publishers: {reason}"));
         }
@@ -62,15 +65,14 @@ impl Health {
     /// A connection was lost, or could not be rebuilt: the time of the loss stays, the reason is the latest.
     pub(super) fn lost(&self, role: Role, reason: String) {
         let mut troubles = self.lock();
-        let slot = troubles.slot(role);
-        let since = slot.as_ref().map_or_else(Instant::now, |lost| lost.since);
-        *slot = Some(Lost { since, reason });
+        let since = troubles.lost.get(role.name()).map_or_else(Instant::now, |lost| lost.since);
+        troubles.lost.insert(role.name(), Lost { since, reason });
     }
 
     /// A connection is there.
     pub(super) fn connected(&self, role: Role) {
         let mut troubles = self.lock();
-        *troubles.slot(role) = None;
+        troubles.lost.remove(role.name());
         if role == Role::Publishing {
             troubles.blocked = None;
         }
@@ -105,15 +107,6 @@ impl Health {
     }
 }
 
-impl Troubles {
-    fn slot(&mut self, role: Role) -> &mut Option<Lost> {
-        match role {
-            Role::Publishing => &mut self.publishing,
-            Role::Consuming => &mut self.consuming,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,11 +116,14 @@ mod tests {
         let health = Health::default();
         assert_eq!(health.check(), Ok(()));
         health.lost(Role::Publishing, "connection refused".into());
+        health.lost(Role::Consuming(Channel::Steps), "it ended".into());
         health.topology(Some("queue `x` is not ours".into()));
-        let reasons = health.check().expect_err("two troubles");
+        let reasons = health.check().expect_err("three troubles");
         assert!(reasons.contains("not connected for publishing for 0 s: connection refused"), "{reasons}");
+        assert!(reasons.contains("not connected for steps for 0 s: it ended"), "{reasons}");
         assert!(reasons.contains("queue `x`"), "{reasons}");
         health.connected(Role::Publishing);
+        health.connected(Role::Consuming(Channel::Steps));
         health.topology(None);
         assert_eq!(health.check(), Ok(()));
     }

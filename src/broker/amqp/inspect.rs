@@ -42,7 +42,7 @@ pub enum Standing {
 
 /// Where the broker is, without credentials, and what stands there of ours. Nothing is made.
 pub async fn inspect(settings: &AmqpSettings) -> Result<(String, Vec<Found>), BrokerError> {
-    let live = connection::dial(settings, Role::Consuming).await?;
+    let live = connection::dial(settings, Role::Looking).await?;
     let limit = settings.connect_timeout;
     let looked = tokio::time::timeout(limit, look(&live, settings)).await;
     let found = looked.unwrap_or(Err(BrokerError::TimedOut(limit)));

@@ -16,9 +16,10 @@
 //! | `hollow` | queues with nothing behind their name |
 //! | `inspect` | a look at what stands on the broker, which changes nothing |
 //!
-//! There are two connections, because RabbitMQ stops reading from a connection that publishes when memory or disk run
-//! short, and acknowledgements must still get through. Each has a supervisor that opens a new one when it ends; who
-//! uses it opens channels and declares the topology by itself. lapin's own recovery stays off: after an error of a
+//! One connection publishes, because RabbitMQ stops reading from a connection that does when memory or disk run short, and
+//! acknowledgements must still get through; and each queue is consumed on one of its own, so that a queue that RabbitMQ fails
+//! over takes no other with it. Each has a supervisor that opens a new one when it ends; who uses it opens channels and
+//! declares the topology by itself. lapin's own recovery stays off: after an error of a
 //! single channel it leaves the consumer silent for ever.
 
 mod connection;
@@ -40,14 +41,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::sync::Mutex;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{Broker, BrokerError, Channel, Consumer, DeadQueue, Depth, Outgoing, ReplyMessage};
 use crate::trace::Queue;
-use connection::Link;
+use connection::{Link, Live};
 use consumer::AmqpConsumer;
 use dead::AmqpDead;
 use health::{Health, Role};
+use hollow::{Failing, Watch};
 pub use inspect::{Found, Standing, inspect};
 use publisher::Publisher;
 pub use tls::TlsFiles;
@@ -101,7 +104,8 @@ pub struct AmqpBroker {
     topology: Arc<Topology>,
     health: Arc<Health>,
     publishing: Link,
-    consuming: Link,
+    /// One for each queue that is consumed here.
+    consuming: Mutex<Vec<Link>>,
     publisher: Publisher,
     closing: CancellationToken,
     _ends_tasks: DropGuard,
@@ -119,9 +123,8 @@ impl AmqpBroker {
         let ends_tasks = closing.clone().drop_guard();
         let topology = Arc::new(Topology::new(&settings.prefix, health.clone()));
 
-        let consuming = Link::open(Role::Consuming, settings.clone(), health.clone(), closing.clone()).await?;
-        topology.declare(&consuming.current()?, settings.connect_timeout).await?;
-        let publishing = Link::open(Role::Publishing, settings.clone(), health.clone(), closing.clone()).await?;
+        let publishing = Link::open(Role::Publishing, None, settings.clone(), health.clone(), closing.clone()).await?;
+        topology.declare(&publishing.current()?, settings.connect_timeout).await?;
 
         Ok(AmqpBroker {
             publisher: Publisher::new(&settings, publishing.clone(), topology.clone(), health.clone()),
@@ -130,9 +133,30 @@ impl AmqpBroker {
             topology,
             health,
             publishing,
-            consuming,
+            consuming: Mutex::default(),
             closing,
         })
+    }
+
+    /// The connection for a queue, opened with its first consumer.
+    async fn consuming(&self, channel: Channel) -> Result<Link, BrokerError> {
+        let role = Role::Consuming(channel);
+        let mut consuming = self.consuming.lock().await;
+        if let Some(link) = consuming.iter().find(|link| link.role() == role) {
+            return Ok(link.clone());
+        }
+        let (settings, topology, health) = (self.settings.clone(), self.topology.clone(), self.health.clone());
+        let watch = Watch { channel, settings, topology, health, failing: Failing::new() };
+        let link =
+            Link::open(role, Some(watch), self.settings.clone(), self.health.clone(), self.closing.clone()).await?;
+        consuming.push(link.clone());
+        Ok(link)
+    }
+
+    /// A connection to ask something on: rather one that does not publish, which RabbitMQ may not be reading from.
+    async fn asking(&self) -> Result<Live, BrokerError> {
+        let current = self.consuming.lock().await.iter().find_map(|link| link.current().ok());
+        current.map_or_else(|| self.publishing.current(), Ok)
     }
 }
 
@@ -153,7 +177,7 @@ impl Broker for AmqpBroker {
         Ok(Box::new(AmqpConsumer::start(
             channel,
             prefetch,
-            self.consuming.clone(),
+            self.consuming(channel).await?,
             self.topology.clone(),
             self.health.clone(),
             self.settings.clone(),
@@ -162,7 +186,7 @@ impl Broker for AmqpBroker {
     }
 
     async fn dead(&self) -> Result<Box<dyn DeadQueue>, BrokerError> {
-        let live = self.consuming.current()?;
+        let live = self.consuming(Channel::Dead).await?.current()?;
         let (topology, publisher) = (self.topology.clone(), self.publisher.clone());
         Ok(Box::new(AmqpDead::open(&live, topology, publisher, self.settings.publish_timeout).await?))
     }
@@ -180,12 +204,14 @@ impl Broker for AmqpBroker {
     }
 
     async fn depths(&self) -> Result<Vec<Depth>, BrokerError> {
-        self.topology.depths(&self.consuming.current()?, self.settings.connect_timeout).await
+        self.topology.depths(&self.asking().await?, self.settings.connect_timeout).await
     }
 
     async fn close(&self) {
         self.closing.cancel();
         self.publishing.ended().await;
-        self.consuming.ended().await;
+        for link in self.consuming.lock().await.iter() {
+            link.ended().await;
+        }
     }
 }

@@ -55,8 +55,8 @@ pub async fn local(store: &Store) -> Arc<dyn Broker> {
 }
 
 /// A worker's broker.
-pub async fn amqp(prefix: &str) -> Arc<dyn Broker> {
-    Arc::new(AmqpBroker::connect(AmqpSettings::new(amqp_url(), prefix)).await.expect("RabbitMQ"))
+pub async fn amqp(url: &str, prefix: &str) -> Arc<dyn Broker> {
+    Arc::new(AmqpBroker::connect(AmqpSettings::new(url, prefix)).await.expect("RabbitMQ"))
 }
 
 /// The key that a sender publishes a request with; of what is none, that of the default.
@@ -72,8 +72,8 @@ impl Outside {
     }
 
     /// Connects as any client would. The topology must stand already.
-    pub async fn amqp(prefix: &str) -> Outside {
-        let connection = Connection::connect(&amqp_url(), ConnectionProperties::default()).await.expect("RabbitMQ");
+    pub async fn amqp(url: &str, prefix: &str) -> Outside {
+        let connection = Connection::connect(url, ConnectionProperties::default()).await.expect("RabbitMQ");
         let channel = connection.create_channel().await.expect("a channel");
         let options = QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() };
         let queue = channel.queue_declare("".into(), options, FieldTable::default()).await.expect("a queue");
@@ -221,7 +221,7 @@ impl Outside {
         channel.queue_delete(name.into(), QueueDeleteOptions::default()).await.expect("deleted")
     }
 
-    /// Puts a classic queue where one of ours stands.
+    /// Puts a classic queue where one of ours stands. No worker may be connected: it would declare its own again.
     pub async fn make_queue_of_another_kind(&self, queue: &str) {
         self.delete_queue(queue).await;
         let Outside::Amqp { channel, prefix, .. } = self else { panic!("there is no broker") };

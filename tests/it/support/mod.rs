@@ -11,6 +11,7 @@ pub mod ledger;
 pub mod people;
 pub mod process;
 pub mod proxy;
+pub mod rabbitmq;
 pub mod secrets;
 pub mod server;
 pub mod silence;

@@ -6,7 +6,6 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
-use super::broker::amqp_url;
 use super::world::LIMIT;
 use super::{Setting, World};
 
@@ -134,7 +133,7 @@ impl Drop for WorkerProcess {
 
 /// The settings of a process that works on a test's world.
 pub fn settings(world: &World) -> Vec<(String, String)> {
-    let broker = if world.setting == Setting::Servers { amqp_url() } else { "local".into() };
+    let broker = if world.setting == Setting::Servers { world.broker_url() } else { "local".into() };
     [
         ("HANDOVER_DATABASE__URL", world.worker_url().to_owned()),
         ("HANDOVER_BROKER__URL", broker),

@@ -21,8 +21,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::Setting;
-use super::broker::{self, Outside, Parked};
+use super::broker::{self, Outside, Parked, amqp_url};
 use super::database::{self, Database};
+use super::rabbitmq::RabbitMq;
 
 /// How long anything may take before a test gives up on it.
 pub const LIMIT: Duration = Duration::from_secs(60);
@@ -38,6 +39,8 @@ pub struct World {
     pub outside: Outside,
     pub prefix: String,
     database: Database,
+    /// RabbitMQ of the test's own, where the one of all tests will not do.
+    rabbitmq: Option<Arc<RabbitMq>>,
     workers: Vec<(CancellationToken, JoinHandle<anyhow::Result<()>>)>,
 }
 
@@ -64,22 +67,47 @@ impl World {
             Setting::Embedded => Outside::local(&store).await,
             Setting::Servers => {
                 // The first worker declares the topology; so does this one, which takes nothing.
-                broker::amqp(&prefix).await.close().await;
-                Outside::amqp(&prefix).await
+                broker::amqp(&amqp_url(), &prefix).await.close().await;
+                Outside::amqp(&amqp_url(), &prefix).await
             }
         };
         let worker = Store::open(&database.worker).await.expect("the database");
         let context = context(&worker, &catalog_source("keap")).await;
         let rights = Rights::of(&context.catalogs.current());
-        World { setting, store, context, rights, outside, prefix, database, workers: Vec::new() }
+        World { setting, store, context, rights, outside, prefix, database, rabbitmq: None, workers: Vec::new() }
     }
 
     async fn end(&mut self) {
         self.stop_workers().await;
-        self.outside.clean_up().await;
+        if self.rabbitmq.is_none() {
+            self.outside.clean_up().await;
+        }
         self.context.store.clone().close().await;
         self.store.clone().close().await;
         self.database.drop_it().await;
+    }
+
+    /// Uses RabbitMQ of the test's own from here on, with these settings, and hands it over to be hurt. None where it cannot be
+    /// started here, which it says.
+    pub async fn use_rabbitmq_of_its_own(&mut self, tested: &str, settings: &str) -> Option<Arc<RabbitMq>> {
+        let rabbitmq = Arc::new(tokio::task::block_in_place(|| RabbitMq::start(tested, settings))?);
+        self.outside.clean_up().await;
+        self.rabbitmq = Some(rabbitmq.clone());
+        self.broker().await.close().await;
+        self.outside = Outside::amqp(&self.broker_url(), &self.prefix).await;
+        Some(rabbitmq)
+    }
+
+    /// Has workers reach the database by another address from here on.
+    pub async fn reach_the_database_by(&mut self, url: String) {
+        self.database.worker.url = url;
+        let store = Store::open(&self.database.worker).await.expect("the database");
+        std::mem::replace(&mut self.context.store, store).close().await;
+    }
+
+    /// RabbitMQ's address.
+    pub fn broker_url(&self) -> String {
+        self.rabbitmq.as_ref().map_or_else(amqp_url, |rabbitmq| rabbitmq.url())
     }
 
     /// Uses another catalog from here on: TOML over the tables of this database.
@@ -119,7 +147,7 @@ impl World {
     pub async fn broker(&self) -> Arc<dyn Broker> {
         match self.setting {
             Setting::Embedded => broker::local(&self.store).await,
-            Setting::Servers => broker::amqp(&self.prefix).await,
+            Setting::Servers => broker::amqp(&self.broker_url(), &self.prefix).await,
         }
     }
 
@@ -188,7 +216,12 @@ impl World {
 
     /// Waits for a condition, with a limit.
     pub async fn until<T>(&self, what: &str, condition: impl AsyncFn() -> Option<T>) -> T {
-        let deadline = tokio::time::Instant::now() + LIMIT;
+        self.until_within(LIMIT, what, condition).await
+    }
+
+    /// Waits for a condition that may take longer than most.
+    pub async fn until_within<T>(&self, limit: Duration, what: &str, condition: impl AsyncFn() -> Option<T>) -> T {
+        let deadline = tokio::time::Instant::now() + limit;
         loop {
             if let Some(value) = condition().await {
                 return value;

@@ -4,22 +4,13 @@
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use tempfile::TempDir;
 
 use super::authority::{Authority, Issued};
 use crate::support::process::{signal, text};
+use crate::support::rabbitmq::{self, Node, Nodes};
 use crate::support::server::{Process, as_user, free_port, give, until};
-
-const RABBITMQ: &str = "/usr/lib/rabbitmq/bin";
-
-fn folder_of(user: &str, authority: &Authority, issued: &Issued) -> TempDir {
-    let folder = tempfile::tempdir().expect("a folder");
-    authority.write(&folder.path().join("authority.pem"));
-    put(user, folder.path(), issued);
-    folder
-}
 
 fn put(user: &str, folder: &Path, issued: &Issued) {
     let files = issued.write(folder, "server");
@@ -39,7 +30,9 @@ impl Postgres {
             eprintln!("skipped: PostgreSQL's programs are not on this machine, so nothing was tested of TLS to it");
             return None;
         };
-        let folder = folder_of("postgres", authority, issued);
+        let folder = tempfile::tempdir().expect("a folder");
+        authority.write(&folder.path().join("authority.pem"));
+        put("postgres", folder.path(), issued);
         let (home, port) = (folder.path(), free_port());
         let initdb =
             ["-D", "data", "--username=handover", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"];
@@ -79,78 +72,36 @@ fn postgres_programs() -> Option<PathBuf> {
 
 pub struct RabbitMq {
     pub port: u16,
-    node: String,
-    directory_port: u16,
-    folder: TempDir,
-    // In this order: the node ends before the directory of nodes.
-    _process: Process,
-    _directory: Process,
+    // In this order: the node ends before its directory.
+    node: Node,
+    nodes: Nodes,
 }
 
 impl RabbitMq {
     pub fn start(authority: &Authority, issued: &Issued) -> Option<RabbitMq> {
-        if !Path::new(RABBITMQ).join("rabbitmq-server").exists() {
-            eprintln!("skipped: RabbitMQ's programs are not on this machine, so nothing was tested of TLS to it");
-            return None;
-        }
-        let folder = folder_of("rabbitmq", authority, issued);
-        let home = folder.path();
-        let (port, directory_port) = (free_port(), free_port());
-        configure(home, port);
-        give("rabbitmq", home);
-        let mut directory = as_user("rabbitmq", home, Path::new("epmd"));
-        directory.args(["-port", &directory_port.to_string(), "-address", "127.0.0.1"]);
-        let directory = Process::start(&mut directory, "TERM");
-        until("epmd listens", || TcpStream::connect(("127.0.0.1", directory_port)).is_ok());
-        let node = format!("tls-{port}@localhost");
-        let mut command = as_user("rabbitmq", home, &Path::new(RABBITMQ).join("rabbitmq-server"));
-        environment(&mut command, home, &node, directory_port);
-        command.env("RABBITMQ_DIST_PORT", free_port().to_string());
-        let process = Process::start(&mut command, "TERM");
-        until("RabbitMQ listens", || TcpStream::connect(("127.0.0.1", port)).is_ok());
-        Some(RabbitMq { port, node, directory_port, folder, _process: process, _directory: directory })
+        let nodes = Nodes::prepare("TLS to RabbitMQ")?;
+        authority.write(&nodes.folder().join("authority.pem"));
+        put(rabbitmq::USER, nodes.folder(), issued);
+        let node = nodes.start(|port| settings(nodes.folder(), port));
+        nodes.await_listening(&[&node]);
+        Some(RabbitMq { port: node.port, node, nodes })
     }
 
     /// Shows another certificate from now on.
     pub fn present(&mut self, issued: &Issued) {
-        let home = self.folder.path();
-        put("rabbitmq", home, issued);
-        let mut command = as_user("rabbitmq", home, &Path::new(RABBITMQ).join("rabbitmqctl"));
-        environment(&mut command, home, &self.node, self.directory_port);
-        let told = command.args(["eval", "ssl:clear_pem_cache()."]).status().expect("rabbitmqctl");
-        assert!(told.success(), "rabbitmqctl failed");
+        put(rabbitmq::USER, self.nodes.folder(), issued);
+        self.nodes.control(&self.node, &["eval", "ssl:clear_pem_cache()."]);
     }
 }
 
-fn configure(home: &Path, port: u16) {
+fn settings(home: &Path, port: u16) -> String {
     let path = |name: &str| text(&home.join(name)).to_owned();
-    let settings = format!(
+    format!(
         "listeners.tcp = none\nlisteners.ssl.local = 127.0.0.1:{port}\ndefault_user = handover\ndefault_pass = s3cret-word\n\
          ssl_options.cacertfile = {}\nssl_options.certfile = {}\nssl_options.keyfile = {}\n\
          ssl_options.verify = verify_peer\nssl_options.fail_if_no_peer_cert = true\n",
         path("authority.pem"),
         path("server.pem"),
         path("server.key"),
-    );
-    std::fs::write(home.join("rabbitmq.conf"), settings).expect("a file");
-    std::fs::write(home.join("enabled_plugins"), "[].").expect("a file");
-}
-
-fn environment(command: &mut Command, home: &Path, node: &str, directory_port: u16) {
-    let path = |name: &str| text(&home.join(name)).to_owned();
-    command
-        .env("RUNNING_UNDER_SYSTEMD", "true")
-        .env("RABBITMQ_NODENAME", node)
-        .env("RABBITMQ_MNESIA_BASE", path("data"))
-        .env("RABBITMQ_LOG_BASE", path("log"))
-        .env("RABBITMQ_LOGS", "-")
-        .env("RABBITMQ_PID_FILE", path("pid"))
-        .env("RABBITMQ_CONF_ENV_FILE", path("none"))
-        .env("RABBITMQ_CONFIG_FILE", path("rabbitmq.conf"))
-        .env("RABBITMQ_CONFIG_FILES", path("none"))
-        .env("RABBITMQ_ADVANCED_CONFIG_FILE", path("none"))
-        .env("RABBITMQ_GENERATED_CONFIG_DIR", path("generated"))
-        .env("RABBITMQ_ENABLED_PLUGINS_FILE", path("enabled_plugins"))
-        .env("ERL_EPMD_PORT", directory_port.to_string())
-        .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "-start_epmd false -kernel inet_dist_use_interface {127,0,0,1}");
+    )
 }
