@@ -35,7 +35,7 @@ pub async fn lock_users(session: &Session, leavers: &[(&str, &UserId)], receiver
         Lane::cast_to("bigint", "key", locks.iter().map(|(key, _)| Some(key))),
         Lane::cast_to("boolean", "alone", locks.iter().map(|(_, alone)| Some(alone))),
     ];
-    let locks = sql.table("l", lanes);
+    let locks = sql.few("l", lanes);
     sql.add(&format!(
         "SELECT count(CASE WHEN l.alone THEN pg_advisory_xact_lock(l.key)::text ELSE pg_advisory_xact_lock_shared(l.key)::text END) \
          FROM {locks}"
@@ -386,5 +386,5 @@ fn read_listed(row: &QueryResult, catalog: &Catalog) -> std::result::Result<List
 /// Statements elsewhere that only need the leaver as the user column holds them.
 pub fn leaver_lane(sql: &mut Sql, leavers: &[&UserId]) -> String {
     let lanes = vec![Lane::cast_to("text", "leaver", leavers.iter().map(Some))];
-    sql.table("p", lanes)
+    sql.few("p", lanes)
 }
