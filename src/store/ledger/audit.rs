@@ -20,9 +20,14 @@ pub const CHUNK_FAILED: &str = "chunk.failed";
 
 /// Appends entries; their ids are given here.
 pub async fn append(session: &Session, entries: Vec<Entry>) -> Result<()> {
-    let row = |entry: Entry| ActiveModel { id: ActiveValue::NotSet, ..entry.into_active_model() };
-    add(session, "appending to the audit trail", entries.into_iter().map(row).collect(), "").await?;
+    add(session, "appending to the audit trail", rows(entries), "").await?;
     Ok(())
+}
+
+/// Entries as rows to be added.
+pub(super) fn rows(entries: Vec<Entry>) -> Vec<ActiveModel> {
+    let row = |entry: Entry| ActiveModel { id: ActiveValue::NotSet, ..entry.into_active_model() };
+    entries.into_iter().map(row).collect()
 }
 
 /// The story of a job.
