@@ -51,6 +51,9 @@ const MOVER: &str = "mover";
 const RELAY: &str = "relay";
 const SWEEPER: &str = "sweeper";
 
+/// How long a mover goes on with one ticket: what another job has on the queue does not wait for long.
+const LONGEST_TICKET: Duration = Duration::from_millis(200);
+
 /// How much a worker does at a time, how hard and how often; `config/default.toml` says what each is for.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -234,7 +237,8 @@ impl Worker {
         let mut retries = Pauses::RECONNECT.start("taking a step");
         let error = loop {
             let began = Instant::now();
-            match dispatch(&self.context, step).await {
+            let goes_on = || began.elapsed() < LONGEST_TICKET && !self.throttle.rests() && !self.stop.is_cancelled();
+            match dispatch(&self.context, step, goes_on).await {
                 Ok(()) => {
                     let took = began.elapsed();
                     let took_ms = took.as_millis() as u64;
@@ -343,11 +347,11 @@ fn tell_taken(incoming: &Incoming) {
 }
 
 /// Which stage takes which step: the steps' table of contents.
-async fn dispatch(context: &Context, step: Step) -> crate::store::Result<()> {
+async fn dispatch(context: &Context, step: Step, goes_on: impl Fn() -> bool + Sync) -> crate::store::Result<()> {
     match step.step {
         StepKind::Start => due::start_due(context, step.job_id).await,
         StepKind::Cut => cutter::cut(context, step.job_id).await,
-        StepKind::Ticket => mover::redeem(context, step.job_id).await,
+        StepKind::Ticket => mover::redeem_while(context, step.job_id, goes_on).await,
         StepKind::Finalize => finalizer::finalize(context, step.job_id).await,
         StepKind::Recount => finalizer::recount(context, step.job_id).await,
     }

@@ -148,10 +148,20 @@ impl Throttle {
         self.state().rested
     }
 
+    /// Whether movers rest after their steps just now.
+    pub fn rests(&self) -> bool {
+        self.share(&self.state()) < 1.0
+    }
+
+    /// The share of its time that a mover works just now.
+    fn share(&self, state: &State) -> f64 {
+        self.pace.share / f64::from(2u32.pow(state.halvings))
+    }
+
     fn rest_after(&self, worked: Duration) -> Duration {
         let mut state = self.state();
         state.last_worked = Some(Instant::now());
-        let share = self.pace.share / f64::from(2u32.pow(state.halvings));
+        let share = self.share(&state);
         worked.mul_f64(1.0 / share - 1.0).min(LONGEST_REST)
     }
 
