@@ -177,9 +177,11 @@ impl Worker {
                 })
                 .collect();
             let outcomes = self.take_requests(&messages).await;
-            let mut spans = spans.into_iter();
-            for (incoming, outcome) in incoming.iter().zip(&outcomes) {
-                self.set_aside(incoming, outcome, spans.next()).await;
+            for ((incoming, outcome), mut span) in incoming.iter().zip(&outcomes).zip(spans) {
+                if let Outcome::Answered(answer) = outcome {
+                    span.about(answer.job());
+                }
+                self.set_aside(incoming, outcome, Some(span)).await;
             }
             replies::send(&self.context, self.broker.as_ref(), &incoming, &outcomes).await;
             for incoming in incoming {
