@@ -104,15 +104,12 @@ async fn move_one(
     if !matches!(job.state()?, State::Cutting | State::Moving) {
         return Ok(Redeemed::Done);
     }
-    if !job.undoes() && smaller::fit(&session, context, &job, &chunk, now).await? {
+    if smaller::fit(&session, context, &job, &chunk, now).await? {
         session.commit().await?;
         return Ok(Redeemed::GoesOn);
     }
     if job.undoes() {
-        let done = undo::work(&session, context, &job, &chunk, now).await.map_err(with_chunk)?;
-        // What did not come back is told by the journal.
-        let counts = Counts { done, dealt_to_nobody: chunk.records - done as i64 };
-        close(&session, chunk, counts, began, now).await?;
+        undo_chunk(&session, context, &job, chunk, Clock { began, answer, now }).await?;
     } else {
         let gone = move_chunk(&session, context, &job, chunk, Clock { began, answer, now }).await?;
         if !gone.is_empty() {
@@ -172,13 +169,39 @@ async fn move_chunk(
     let done = host::work(session, &catalog, reference, std::slice::from_ref(&part)).await.map_err(with_chunk)?;
     let done = done.first().map_or(0, |done| done.rows);
     // Without the way there and back, which is the same for any number of rows.
-    context.speeds.note(&job.catalog_hash, position, done, asked.elapsed().saturating_sub(answer));
+    context.speeds.note(&smaller::way(job), position, done, asked.elapsed().saturating_sub(answer));
     let dealt_to_nobody = match &part.hand {
         Hand::Dealt { successors, .. } => successors.iter().filter(|successor| successor.is_none()).count() as i64,
         _ => 0,
     };
     close(session, chunk, Counts { done, dealt_to_nobody }, began, now).await?;
     Ok(Vec::new())
+}
+
+/// Undoes what a chunk is of, and closes it.
+async fn undo_chunk(
+    session: &Session,
+    context: &Context,
+    job: &Job,
+    chunk: Chunk,
+    clock: Clock,
+) -> std::result::Result<(), Failure> {
+    let Clock { began, answer, now } = clock;
+    let taken = chunk.clone();
+    // Who waits for a lock on the way back goes on waiting: a row that somebody holds is nothing to be skipped.
+    let failure = |error: Error| {
+        let by_its_rows = !error.waited_for_a_lock();
+        Failure { error, chunk: Some(Box::new(taken)), by_its_rows }
+    };
+    let asked = Instant::now();
+    let undo::Worked { restored, by_keys } = undo::work(session, context, job, &chunk, now).await.map_err(failure)?;
+    if by_keys {
+        let took = asked.elapsed().saturating_sub(answer);
+        context.speeds.note(&smaller::way(job), chunk.position as usize, restored, took);
+    }
+    // What did not come back is told by the journal.
+    let counts = Counts { done: restored, dealt_to_nobody: chunk.records - restored as i64 };
+    Ok(close(session, chunk, counts, began, now).await?)
 }
 
 /// What became of a chunk's records.

@@ -1,8 +1,8 @@
 //! How hard a worker works: after each step on chunks a mover rests in proportion to what it did, and for longer while the
 //! host is under strain.
 //!
-//! It rests between steps: no transaction is open, no connection held, and no message kept from its acknowledgement. What
-//! the planner does at once never waits.
+//! It rests between steps, each of which is one chunk then: no transaction is open, no connection held, and no message kept
+//! from its acknowledgement. What the planner does at once never waits.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
