@@ -31,7 +31,8 @@
 //! `handover.requests`, up to a group, and in one transaction locks the users, asks every guard, shuts the leavers out and
 //! writes every outcome. A job that fits one chunk is moved and proved there and then. A larger one is opened: the
 //! [cutter](stages::cutter) cuts its references into key ranges, a bounded number a step; each ticket lets a
-//! [mover](stages::mover) take any open chunk, deal and move its records, journal them and close it, in one transaction;
+//! [mover](stages::mover) take any open chunk, deal and move its records, journal them and close it, in one transaction, and
+//! go on with the next one for a moment, unless it has to rest;
 //! the [finalizer](stages::finalizer) locks the leaver's row, counts what is left, and writes the certificate. Messages and
 //! events leave by the outbox, in the transaction that they tell of; the [relay](stages::relay) publishes them with
 //! confirms. What stands still is found by the [sweeper](stages::sweeper).
@@ -42,7 +43,7 @@
 //!
 //! Requests about a job, about a user who comes back, and about invitations are [orders](stages::orders): one transaction
 //! each, beside the planner's groups. What they begin to undo is a job like any other, which the same steps cut and work on:
-//! a chunk of it is a row of the journal, read from its end.
+//! a chunk of it is a row of the journal, read from its end, or a slice of one.
 //!
 //! # Where what was built differs from the first draft
 //!
@@ -59,7 +60,10 @@
 //!   told by its key, and everything around it moves. One that runs out of time is cut smaller too, at once; rows that
 //!   somebody else holds are set apart and tried later ([`stages::mover`]).
 //! * Chunks are cut ahead of time, so a mover that expects one to take too long cuts it again, by what rows of its reference
-//!   took in this process: a hint that is nowhere kept, for it is learned anew from one chunk.
+//!   took in this process: a hint that is nowhere kept, for it is learned anew from one chunk. On the way back, too: there a
+//!   chunk is a slice of the keys that a row of the journal tells of.
+//! * What a group's transaction adds to the ledger is one statement of PostgreSQL's, and a job that is done at once is certified
+//!   by what its moves return: the journal is read only for those that took several transactions ([`store::ledger::additions`]).
 //! * Rows of a guard over the last of a group that the request resolves are handed on when it is accepted, under the
 //!   guard's locks, not with the other chunks.
 //! * Each order makes a job of its own, which is completed or rejected at once, or is the undo; the job that it is about

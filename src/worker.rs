@@ -52,6 +52,9 @@ const MOVER: &str = "mover";
 const RELAY: &str = "relay";
 const SWEEPER: &str = "sweeper";
 
+/// How long a mover goes on with one ticket: what another job has on the queue does not wait for long.
+const LONGEST_TICKET: Duration = Duration::from_millis(200);
+
 /// How much a worker does at a time, how hard and how often; `config/default.toml` says what each is for.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -175,9 +178,11 @@ impl Worker {
                 })
                 .collect();
             let outcomes = self.take_requests(&messages).await;
-            let mut spans = spans.into_iter();
-            for (incoming, outcome) in incoming.iter().zip(&outcomes) {
-                self.set_aside(incoming, outcome, spans.next()).await;
+            for ((incoming, outcome), mut span) in incoming.iter().zip(&outcomes).zip(spans) {
+                if let Outcome::Answered(answer) = outcome {
+                    span.about(answer.job());
+                }
+                self.set_aside(incoming, outcome, Some(span)).await;
             }
             replies::send(&self.context, self.broker.as_ref(), &incoming, &outcomes).await;
             for incoming in incoming {
@@ -235,11 +240,15 @@ impl Worker {
         let mut retries = Pauses::RECONNECT.start("taking a step").of(step.job_id.0);
         let mut began = Instant::now();
         let error = loop {
-            let (done, committed) = metrics::heard(dispatch(&self.context, step)).await;
+            let goes_on = || began.elapsed() < LONGEST_TICKET && !self.throttle.rests() && !self.stop.is_cancelled();
+            let (done, committed) = metrics::heard(dispatch(&self.context, step, goes_on)).await;
+            let took = began.elapsed();
+            let worked_on_chunks = told::chunks(step, &committed, took);
             match done {
                 Ok(()) => {
-                    let took = began.elapsed();
-                    told::step_done(step, &committed, took);
+                    if !worked_on_chunks {
+                        told::step_done(step, &committed, took);
+                    }
                     if matches!(step.step, StepKind::Cut | StepKind::Ticket) {
                         *worked = took;
                     }
@@ -339,11 +348,11 @@ fn tell_taken(incoming: &Incoming) {
 }
 
 /// Which stage takes which step: the steps' table of contents.
-async fn dispatch(context: &Context, step: Step) -> crate::store::Result<()> {
+async fn dispatch(context: &Context, step: Step, goes_on: impl Fn() -> bool + Sync) -> crate::store::Result<()> {
     match step.step {
         StepKind::Start => due::start_due(context, step.job_id).await,
         StepKind::Cut => cutter::cut(context, step.job_id).await,
-        StepKind::Ticket => mover::redeem(context, step.job_id).await,
+        StepKind::Ticket => mover::redeem_while(context, step.job_id, goes_on).await,
         StepKind::Finalize => finalizer::finalize(context, step.job_id).await,
         StepKind::Recount => finalizer::recount(context, step.job_id).await,
     }

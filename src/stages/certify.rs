@@ -27,6 +27,8 @@ pub struct Closing<'j> {
     pub started_at: OffsetDateTime,
     /// Which certificate this would be: 0 the first, then supplements.
     pub supplement: u32,
+    /// What it did, where all of it was done in this transaction; otherwise the journal is read.
+    pub tallies: Option<Vec<Tally>>,
 }
 
 /// What the count says of a job.
@@ -56,18 +58,19 @@ pub async fn conclude(
     let leavers: Vec<&UserId> = closings.iter().map(|closing| closing.leaver).collect();
     host::lock_rows(session, catalog, &leavers).await?;
     let census = take_census(session, catalog, closings).await?;
-    let ids: Vec<Uuid> = closings.iter().map(|closing| closing.job.id).collect();
-    let mut tallies = journal::tallies(session, &ids).await?;
-    let standing = match closings.iter().all(|closing| closing.job.started_at.is_none()) {
-        // Jobs that begin and end in this transaction have no chunks.
-        true => HashMap::new(),
-        false => chunks::standing(session, &ids).await?,
+    // Jobs that begin and end in this transaction have no chunks, and tell what they did.
+    let earlier = closings.iter().filter(|closing| closing.tallies.is_none());
+    let earlier: Vec<Uuid> = earlier.map(|closing| closing.job.id).collect();
+    let (mut journaled, standing) = match earlier.is_empty() {
+        true => (HashMap::new(), HashMap::new()),
+        false => (journal::tallies(session, &earlier).await?, chunks::standing(session, &earlier).await?),
     };
     let mut conclusions = HashMap::new();
     let mut proved: Vec<(&Closing<'_>, Vec<ReferenceResult>)> = Vec::new();
     for closing in closings {
         let left = Left { catalog, leaver: closing.leaver.as_str(), census: &census };
-        let tallies = tallies.remove(&closing.job.id).unwrap_or_default();
+        let read = journaled.remove(&closing.job.id).unwrap_or_default();
+        let tallies = closing.tallies.as_ref().unwrap_or(&read);
         let changed =
             |position: usize| standing.get(&(closing.job.id, position)).map_or(0, |standing| standing.changed);
         // Who only moves records says nothing of what stays.
@@ -77,7 +80,7 @@ pub async fn conclude(
         };
         match verdict {
             Some(conclusion) => drop(conclusions.insert(closing.job.id, conclusion)),
-            None => proved.push((closing, left.results(&closing.courses, &tallies, changed))),
+            None => proved.push((closing, left.results(&closing.courses, tallies, changed))),
         }
     }
     let mut licenses = free_licenses(session, catalog, &proved).await?;

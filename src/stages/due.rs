@@ -14,7 +14,7 @@ use crate::job::{Happening, State};
 use crate::plan::Verdict;
 use crate::plan::group::Parties;
 use crate::store::ledger::jobs::Job;
-use crate::store::ledger::{audit, jobs, outbox, requests};
+use crate::store::ledger::{audit, jobs, outbox, references, requests};
 use crate::store::{Error, Result, host};
 
 /// The transaction that starts a scheduled job.
@@ -70,6 +70,8 @@ async fn start_scheduled(context: &Context, id: JobId, reach: Reach) -> Result<(
             let ready = vec![Ready { request: &request, job, plan, shut_out }];
             let begun = start(&session, context, &catalog, ready, reach, now).await?.pop();
             let begun = begun.ok_or_else(|| Error::unexpected("starting a job", "nothing has begun"))?;
+            references::insert(&session, begun.courses).await?;
+            jobs::insert_successors(&session, begun.successors).await?;
             job = begun.job;
             follows = begun.follows;
             left = begun.letters;

@@ -88,7 +88,7 @@ async fn conclusion_of(
 ) -> Result<Conclusion> {
     let leaver = job.user()?;
     let started_at = job.started_at.unwrap_or(job.requested_at);
-    let closing = Closing { job, leaver: &leaver, courses, started_at, supplement };
+    let closing = Closing { job, leaver: &leaver, courses, started_at, supplement, tallies: None };
     let mut conclusions = conclude(session, catalog, &[closing], now).await?;
     conclusions.remove(&job.id).ok_or_else(|| Error::unexpected("counting what is left", "there is no conclusion"))
 }

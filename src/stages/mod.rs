@@ -230,6 +230,15 @@ pub enum Answer {
     Duplicate(JobId, String),
 }
 
+impl Answer {
+    /// The request's job.
+    pub fn job(&self) -> JobId {
+        match self {
+            Answer::Accepted(job) | Answer::Rejected(job, _) | Answer::Duplicate(job, _) => *job,
+        }
+    }
+}
+
 /// Why a message is parked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reason {

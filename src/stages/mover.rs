@@ -1,5 +1,8 @@
 //! The mover: takes any open chunk of a job, moves its records, journals them and closes it, in one transaction.
 //!
+//! A ticket may be good for several chunks, one after the other, each in a transaction of its own: until it is acknowledged it
+//! comes again, so none has to be left for the chunks behind.
+//!
 //! The lock on the chunk's row and its state are the fence: a worker that was thought dead finds its session gone, or its
 //! chunk closed. Run twice, it takes another chunk or finds none; killed, nothing of it happened.
 
@@ -34,13 +37,18 @@ const FIRST_REST: Duration = Duration::from_secs(1);
 /// What waits for somebody's lock may fail often, and is looked after every half minute then.
 const MOST_DOUBLINGS: i32 = 6;
 
-/// Redeems a ticket. A chunk that fails for a reason of its own is put aside for a while and tried again, a bounded
-/// number of times; other chunks go on.
+/// Redeems a ticket for one chunk. A chunk that fails for a reason of its own is put aside for a while and tried again, a
+/// bounded number of times; other chunks go on.
 pub async fn redeem(context: &Context, id: JobId) -> Result<()> {
+    redeem_while(context, id, || false).await
+}
+
+/// Redeems a ticket for one chunk, and for as many more as there are while it may go on.
+pub async fn redeem_while(context: &Context, id: JobId, goes_on: impl Fn() -> bool + Sync) -> Result<()> {
     let failure = loop {
-        match move_one(context, id).await {
+        match move_one(context, id, &goes_on).await {
             Ok(Redeemed::Done) => return Ok(()),
-            Ok(Redeemed::CutSmaller) => {}
+            Ok(Redeemed::GoesOn) => {}
             Err(failure) => break failure,
         }
     };
@@ -58,8 +66,8 @@ pub async fn redeem(context: &Context, id: JobId) -> Result<()> {
 enum Redeemed {
     /// A chunk, or the news that there is none.
     Done,
-    /// A chunk that would have taken too long: its parts are there now.
-    CutSmaller,
+    /// A chunk, and it is still good for others. Or one that would have taken too long: its parts are there now.
+    GoesOn,
 }
 
 /// An error, and the chunk that was worked on.
@@ -76,7 +84,11 @@ impl From<Error> for Failure {
     }
 }
 
-async fn move_one(context: &Context, id: JobId) -> std::result::Result<Redeemed, Failure> {
+async fn move_one(
+    context: &Context,
+    id: JobId,
+    goes_on: &(impl Fn() -> bool + Sync),
+) -> std::result::Result<Redeemed, Failure> {
     let began = Instant::now();
     let now = now();
     let session = context.store.begin(MOVE).await?;
@@ -92,15 +104,12 @@ async fn move_one(context: &Context, id: JobId) -> std::result::Result<Redeemed,
     if !matches!(job.state()?, State::Cutting | State::Moving) {
         return Ok(Redeemed::Done);
     }
-    if !job.undoes() && smaller::fit(&session, context, &job, &chunk, now).await? {
+    if smaller::fit(&session, context, &job, &chunk, now).await? {
         session.commit().await?;
-        return Ok(Redeemed::CutSmaller);
+        return Ok(Redeemed::GoesOn);
     }
     if job.undoes() {
-        let done = undo::work(&session, context, &job, &chunk, now).await.map_err(with_chunk)?;
-        // What did not come back is told by the journal.
-        let counts = Counts { done, dealt_to_nobody: chunk.records - done as i64 };
-        close(&session, chunk, counts, began, now).await?;
+        undo_chunk(&session, context, &job, chunk, Clock { began, answer, now }).await?;
     } else {
         let gone = move_chunk(&session, context, &job, chunk, Clock { began, answer, now }).await?;
         if !gone.is_empty() {
@@ -108,6 +117,10 @@ async fn move_one(context: &Context, id: JobId) -> std::result::Result<Redeemed,
             stop_within(session, id, gone, now).await?;
             return Ok(Redeemed::Done);
         }
+    }
+    if goes_on() {
+        session.commit().await.map_err(with_chunk)?;
+        return Ok(Redeemed::GoesOn);
     }
     match chunks::any_open(&session, job.id).await? {
         true => {
@@ -156,13 +169,39 @@ async fn move_chunk(
     let done = host::work(session, &catalog, reference, std::slice::from_ref(&part)).await.map_err(with_chunk)?;
     let done = done.first().map_or(0, |done| done.rows);
     // Without the way there and back, which is the same for any number of rows.
-    context.speeds.note(&job.catalog_hash, position, done, asked.elapsed().saturating_sub(answer));
+    context.speeds.note(&smaller::way(job), position, done, asked.elapsed().saturating_sub(answer));
     let dealt_to_nobody = match &part.hand {
         Hand::Dealt { successors, .. } => successors.iter().filter(|successor| successor.is_none()).count() as i64,
         _ => 0,
     };
     close(session, chunk, Counts { done, dealt_to_nobody }, began, now).await?;
     Ok(Vec::new())
+}
+
+/// Undoes what a chunk is of, and closes it.
+async fn undo_chunk(
+    session: &Session,
+    context: &Context,
+    job: &Job,
+    chunk: Chunk,
+    clock: Clock,
+) -> std::result::Result<(), Failure> {
+    let Clock { began, answer, now } = clock;
+    let taken = chunk.clone();
+    // Who waits for a lock on the way back goes on waiting: a row that somebody holds is nothing to be skipped.
+    let failure = |error: Error| {
+        let by_its_rows = !error.waited_for_a_lock();
+        Failure { error, chunk: Some(Box::new(taken)), by_its_rows }
+    };
+    let asked = Instant::now();
+    let undo::Worked { restored, by_keys } = undo::work(session, context, job, &chunk, now).await.map_err(failure)?;
+    if by_keys {
+        let took = asked.elapsed().saturating_sub(answer);
+        context.speeds.note(&smaller::way(job), chunk.position as usize, restored, took);
+    }
+    // What did not come back is told by the journal.
+    let counts = Counts { done: restored, dealt_to_nobody: chunk.records - restored as i64 };
+    Ok(close(session, chunk, counts, began, now).await?)
 }
 
 /// What became of a chunk's records.

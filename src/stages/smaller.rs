@@ -2,11 +2,14 @@
 //!
 //! Each part keeps the ranks of its rows, so who receives which record does not change. The part that stays the chunk's
 //! own and the new ones are open at once, in a transaction that holds the job's lock, under which chunks' numbers are given.
+//! A chunk of an undo is cut into slices of its keys, where it has any.
+
+use std::borrow::Cow;
 
 use time::OffsetDateTime;
 
 use super::mover::rest_after;
-use super::{Context, isolate, letters};
+use super::{Context, isolate, letters, undo};
 use crate::catalog::Reference;
 use crate::job::StepKind;
 use crate::store::host::Run;
@@ -33,11 +36,14 @@ pub enum Fate {
 /// Cuts a chunk that is expected to take too long into parts that are not; whether it did.
 pub async fn fit(session: &Session, context: &Context, job: &Job, chunk: &Chunk, now: OffsetDateTime) -> Result<bool> {
     let limits = &context.limits;
-    let rows = context.speeds.rows_within(&job.catalog_hash, chunk.position as usize, limits.chunk_time);
+    let rows = context.speeds.rows_within(&way(job), chunk.position as usize, limits.chunk_time);
     // For less than half as much again the cutting, which reads the keys once more, is not worth it.
     let Some(rows) = rows.filter(|rows| rows.saturating_add(rows / 2) < chunk.records.max(0) as u64) else {
         return Ok(false);
     };
+    if job.undoes() && !undo::can_be_cut(session, context, job, chunk).await? {
+        return Ok(false);
+    }
     let Some(next_number) = lock(session, job).await? else { return Ok(false) };
     let open = chunks::open_up_to(session, job.id, limits.window).await?;
     let mut first = chunk.clone();
@@ -53,6 +59,14 @@ pub async fn fit(session: &Session, context: &Context, job: &Job, chunk: &Chunk,
     chunks::insert(session, parts).await?;
     outbox::insert(session, tickets).await?;
     Ok(true)
+}
+
+/// Under which name rows' speeds are kept: back they may take another time than they took out.
+pub fn way(job: &Job) -> Cow<'_, str> {
+    match job.undoes() {
+        true => format!("{} back", job.catalog_hash).into(),
+        false => job.catalog_hash.as_str().into(),
+    }
 }
 
 /// What becomes of a chunk that ran out of time. Where it took too long itself, it is cut down to the row that does. Where
@@ -101,7 +115,7 @@ pub async fn out_of_time(
 
 /// The last resort of a chunk whose attempts are over: its halves have one each, and a single row is given up.
 async fn cut_down(session: &Session, context: &Context, job: &Job, chunk: &mut Chunk) -> Result<Fate> {
-    Ok(match isolate::halve(session, context, job, chunk).await? {
+    Ok(match !job.undoes() && isolate::halve(session, context, job, chunk).await? {
         true => Fate::Cut,
         false => Fate::GivenUp,
     })
@@ -125,12 +139,33 @@ async fn cut(
     next_number: i32,
     rows: impl FnOnce(u64) -> u64,
 ) -> Result<Vec<Chunk>> {
+    if job.undoes() {
+        return Ok(match undo::can_be_cut(session, context, job, chunk).await? {
+            true => slices(chunk, next_number, rows(chunk.records.max(0) as u64)),
+            false => Vec::new(),
+        });
+    }
     let catalog = context.enter(session, job).await?;
     let Some((reference, course)) = what_of(session, &catalog.references, job, chunk).await? else {
         return Ok(Vec::new());
     };
     let ranges = isolate::ranges_of(session, reference, job, &course, chunk, rows).await?;
     Ok(isolate::share_out(chunk, ranges, next_number))
+}
+
+/// Cuts a chunk of an undo into slices of so many keys: it keeps the first, and these are the others.
+fn slices(chunk: &mut Chunk, next_number: i32, rows: u64) -> Vec<Chunk> {
+    let (whole, rows) = (chunk.clone(), i64::try_from(rows.max(1)).unwrap_or(i64::MAX));
+    chunk.records = whole.records.min(rows);
+    let mut others = Vec::new();
+    let mut begins = chunk.records;
+    while begins < whole.records {
+        let number = next_number + others.len() as i32;
+        let records = (whole.records - begins).min(rows);
+        others.push(Chunk { number, first_rank: whole.first_rank + begins, records, ..whole.clone() });
+        begins += records;
+    }
+    others
 }
 
 /// A chunk's rows by whether somebody holds them just now; nothing where that cannot be seen.

@@ -13,10 +13,11 @@ use crate::job::{Happening, State, StepKind, next};
 use crate::plan::deal::key_order;
 use crate::plan::{Plan, Planned};
 use crate::store::host::{Hand, Part, Range};
-use crate::store::ledger::jobs::Job;
+use crate::store::ledger::jobs::{Job, Successor};
+use crate::store::ledger::journal::Tally;
 use crate::store::ledger::outbox::Letter;
 use crate::store::ledger::references::Course;
-use crate::store::ledger::{jobs, references, turns};
+use crate::store::ledger::turns;
 use crate::store::{Error, Result, Session, host};
 
 /// A job that is about to begin, and its plan.
@@ -47,6 +48,10 @@ pub struct Begun {
     pub letters: Vec<Letter>,
     /// Of a leave that has begun and ended: the job that brings the user back.
     pub follows: Option<Job>,
+    /// What it does with each reference.
+    pub courses: Vec<Course>,
+    /// Who receives something from it, where it goes on.
+    pub successors: Vec<Successor>,
 }
 
 /// How far the transaction that begins a job goes. Where the database refuses one, the next is tried.
@@ -89,6 +94,7 @@ pub async fn start(
     reserve_turns(session, &mut ready).await?;
     shut_out(session, catalog, ready.iter()).await?;
     let small = choose_small(context, catalog, &ready, reach);
+    let mut did: HashMap<Uuid, Vec<Tally>> = HashMap::new();
     for reference in &catalog.references {
         let due =
             || ready.iter().zip(&small).filter(|(_, small)| reach.starts(reference) || **small).map(|(ready, _)| ready);
@@ -96,12 +102,14 @@ pub async fn start(
         let named: Vec<Part> = due().filter_map(|ready| named_part(reference, ready, now)).collect();
         for parts in [dealt, named] {
             if !parts.is_empty() {
-                host::work(session, catalog, reference, &parts).await?;
+                let done = host::work(session, catalog, reference, &parts).await?;
+                (parts.iter().zip(done)).for_each(|(part, done)| did.entry(part.job).or_default().extend(done.tallies));
             }
         }
     }
-    let conclusions = conclude_small(session, catalog, &ready, &small, reach, now).await?;
-    open(session, context, catalog, ready, conclusions, reach, now).await
+    let small = Small { is: &small, did, reach };
+    let conclusions = conclude_small(session, catalog, &ready, small, now).await?;
+    open(context, catalog, ready, conclusions, reach, now)
 }
 
 async fn shut_out<'r>(session: &Session, catalog: &Catalog, ready: impl Iterator<Item = &'r Ready<'r>>) -> Result<()> {
@@ -138,7 +146,7 @@ pub async fn lock_out(
         job.license_exempt = ready.plan.license_exempt;
         job.started_at = Some(now);
         let letters = super::finalizer::get_stuck(&mut job, reasons, now)?;
-        begun.push(Begun { job, letters, follows: None });
+        begun.push(Begun { job, letters, follows: None, courses: Vec::new(), successors: Vec::new() });
     }
     Ok(begun)
 }
@@ -235,22 +243,32 @@ pub async fn reserve_turns(session: &Session, ready: &mut [Ready<'_>]) -> Result
     Ok(())
 }
 
+/// The jobs that are done at once.
+struct Small<'s> {
+    /// Which of those that begin.
+    is: &'s [bool],
+    /// What each did.
+    did: HashMap<Uuid, Vec<Tally>>,
+    reach: Reach,
+}
+
 async fn conclude_small(
     session: &Session,
     catalog: &Catalog,
     ready: &[Ready<'_>],
-    small: &[bool],
-    reach: Reach,
+    mut small: Small<'_>,
     now: OffsetDateTime,
 ) -> Result<HashMap<Uuid, Conclusion>> {
-    let closings: Vec<Closing<'_>> = (ready.iter().zip(small))
+    let closings: Vec<Closing<'_>> = (ready.iter().zip(small.is))
         .filter(|(_, small)| **small)
         .map(|(ready, _)| Closing {
             job: &ready.job,
             leaver: &ready.request.user_id,
-            courses: courses(catalog, ready.job.id, &ready.plan, reach, true),
+            courses: courses(catalog, ready.job.id, &ready.plan, small.reach, true),
             started_at: now,
             supplement: 0,
+            // One that was stopped at its start may have ended somebody's access already.
+            tallies: ready.job.started_at.is_none().then(|| small.did.remove(&ready.job.id).unwrap_or_default()),
         })
         .collect();
     conclude(session, catalog, &closings, now).await
@@ -290,9 +308,8 @@ fn is_cut(reference: &Reference, planned: &Planned, reach: Reach) -> bool {
     }
 }
 
-/// Writes what the jobs do and for whom, and settles the state that each begins with.
-async fn open(
-    session: &Session,
+/// Settles the state that each job begins with, what it does and for whom.
+fn open(
     context: &Context,
     catalog: &Catalog,
     ready: Vec<Ready<'_>>,
@@ -301,33 +318,29 @@ async fn open(
     now: OffsetDateTime,
 ) -> Result<Vec<Begun>> {
     let mut begun = Vec::with_capacity(ready.len());
-    let (mut all_courses, mut successors) = (Vec::new(), Vec::new());
     for Ready { request, mut job, plan, .. } in ready {
         job.started_at = Some(job.started_at.unwrap_or(now));
         job.wait_for = None;
-        let mut follows = None;
-        let letters = match conclusions.remove(&job.id) {
+        let (mut follows, mut successors) = (None, Vec::new());
+        let (letters, courses) = match conclusions.remove(&job.id) {
             Some(Conclusion::Proved(certificate)) => {
-                all_courses.extend(courses(catalog, job.id, &plan, reach, true));
                 job.state = settle(&job, Happening::Proved)?;
                 let ended = super::finalizer::complete(&mut job, *certificate, context.limits, now);
                 follows = ended.follows;
-                ended.letters
+                (ended.letters, courses(catalog, job.id, &plan, reach, true))
             }
             // It is too large, or somebody still writes: the stages go on with it.
             conclusion => {
-                all_courses.extend(open_courses(catalog, job.id, &plan, reach, conclusion));
-                successors
-                    .extend(plan.successors().into_iter().map(|user| (job.id, request.org().to_owned(), user.clone())));
+                let receives = |user: &UserId| (job.id, request.org().to_owned(), user.clone());
+                successors = plan.successors().into_iter().map(receives).collect();
                 job.wake_at = Some(now + context.limits.stalled_after);
                 let started = letters::news(&mut job, Change::Started, Vec::new(), now);
-                vec![letters::step(StepKind::Cut, &job, now), started]
+                let letters = vec![letters::step(StepKind::Cut, &job, now), started];
+                (letters, open_courses(catalog, job.id, &plan, reach, conclusion))
             }
         };
-        begun.push(Begun { job, letters, follows });
+        begun.push(Begun { job, letters, follows, courses, successors });
     }
-    references::insert(session, all_courses).await?;
-    jobs::insert_successors(session, successors).await?;
     Ok(begun)
 }
 

@@ -111,16 +111,32 @@ fn returning<'r>(job: &'r Job, kinds: &'r [String]) -> Returning<'r> {
     Returning { org: &job.org, user: &job.user_id, kinds, except: job.target }
 }
 
-/// Works on a chunk; how much of it came back.
-pub async fn work(session: &Session, context: &Context, job: &Job, chunk: &Chunk, now: OffsetDateTime) -> Result<u64> {
+/// What a chunk's work brought.
+pub struct Worked {
+    /// How much of it came back.
+    pub restored: u64,
+    /// Whether its rows are told by their keys, so that it can be cut.
+    pub by_keys: bool,
+}
+
+/// Works on a chunk.
+pub async fn work(
+    session: &Session,
+    context: &Context,
+    job: &Job,
+    chunk: &Chunk,
+    now: OffsetDateTime,
+) -> Result<Worked> {
     session.check_constraints_at_once().await?;
-    let mut undoing = Undoing { session, job, chunk: chunk.number, now, entries: Vec::new() };
+    let mut undoing = Undoing { session, job, chunk, now, entries: Vec::new() };
+    let mut by_keys = false;
     match chunk.journal_id {
         Some(id) => {
             let doing = "reading what is to be undone";
             let entry = journal::get(session, id).await?;
             let entry = entry.ok_or_else(|| Error::unexpected(doing, format!("the journal has no row {id}")))?;
             let catalog = context.enter(session, job).await?;
+            by_keys = is_by_keys(&catalog, &entry);
             undoing.entry(&catalog, &entry).await?;
         }
         None => {
@@ -138,7 +154,19 @@ pub async fn work(session: &Session, context: &Context, job: &Job, chunk: &Chunk
     let restored = restored.sum();
     undoing.entries.iter().for_each(|entry| session.observe(observed(entry)));
     journal::insert(session, undoing.entries).await?;
-    Ok(restored)
+    Ok(Worked { restored, by_keys })
+}
+
+/// Whether a chunk can be cut into slices of the keys that its row of the journal tells of. What copies hold comes back
+/// together: of these, a row may need another.
+pub async fn can_be_cut(session: &Session, context: &Context, job: &Job, chunk: &Chunk) -> Result<bool> {
+    let Some(id) = chunk.journal_id else { return Ok(false) };
+    let catalog = context.catalogs.of_hash(&context.store, &job.catalog_hash).await?;
+    Ok(journal::get(session, id).await?.is_some_and(|entry| is_by_keys(&catalog, &entry)))
+}
+
+fn is_by_keys(catalog: &Catalog, entry: &Entry) -> bool {
+    entry.action == "moved" && catalog.reference(&entry.kind).is_some_and(|reference| !reference.keyless)
 }
 
 /// What a row of the journal tells of an undo, to be counted.
@@ -150,7 +178,7 @@ fn observed(entry: &Entry) -> Observation {
 struct Undoing<'u> {
     session: &'u Session,
     job: &'u Job,
-    chunk: i32,
+    chunk: &'u Chunk,
     now: OffsetDateTime,
     entries: Vec<Entry>,
 }
@@ -178,7 +206,9 @@ impl Undoing<'_> {
             let returned = host::give_back(self.session, reference, &leaver, &ids).await?;
             return self.settle(reference, &reference.kind, &moved.iter().collect::<Vec<_>>(), &returned).await;
         }
-        let keys = read_keys(entry)?;
+        // All of them, or the slice that the chunk was cut down to.
+        let (first, count) = (self.chunk.first_rank.max(0) as usize, self.chunk.records.max(0) as usize);
+        let keys: Vec<Key> = read_keys(entry)?.into_iter().skip(first).take(count).collect();
         let returned = host::move_back(self.session, reference, &holder, &leaver, &keys).await?;
         let told = |places: &[usize]| places.iter().map(|place| keys[*place].clone()).collect::<Vec<Key>>();
         self.push(&entry.kind, RESTORED, returned.restored.len(), told(&returned.restored));
@@ -262,7 +292,7 @@ impl Undoing<'_> {
         self.entries.push(Entry {
             id: 0,
             job_id: self.job.id,
-            chunk: Some(self.chunk),
+            chunk: Some(self.chunk.number),
             kind: kind.into(),
             action: action.into(),
             from_user: self.job.user_id.clone(),

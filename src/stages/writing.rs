@@ -1,4 +1,4 @@
-//! Everything that a transaction of the planner writes into the ledger at its end: one statement a table.
+//! Everything that a transaction of the planner writes into the ledger at its end.
 
 use std::time::Duration;
 
@@ -11,24 +11,20 @@ use crate::catalog::Catalog;
 use crate::contract::{AnyRequest, Change, Rejection};
 use crate::job::{State, StepKind};
 use crate::plan::Plan;
+use crate::store::ledger::additions::Additions;
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::outbox::Letter;
-use crate::store::ledger::{audit, entity, jobs, outbox, requests};
+use crate::store::ledger::{audit, entity};
 use crate::store::{Result, Session};
 
 /// What is to be written: requests, the jobs that they make, what these leave for others, and the audit trail.
 #[derive(Default)]
-pub struct Writing {
-    requests: Vec<entity::requests::Model>,
-    jobs: Vec<Job>,
-    letters: Vec<Letter>,
-    audit: Vec<audit::Entry>,
-}
+pub struct Writing(Additions);
 
 impl Writing {
     /// A request, accepted or not.
     pub fn request(&mut self, request: &AnyRequest, job: &Job, is_accepted: bool) {
-        self.requests.push(entity::requests::Model {
+        self.0.requests.push(entity::requests::Model {
             org: job.org.clone(),
             request_id: job.request_id.clone(),
             kind: job.kind.clone(),
@@ -46,7 +42,7 @@ impl Writing {
         job.state = State::Rejected.name().into();
         job.completed_at = Some(now);
         job.reasons = serde_json::to_value(&reasons).ok();
-        self.letters.push(letters::news(&mut job, Change::Rejected, reasons, now));
+        self.0.letters.push(letters::news(&mut job, Change::Rejected, reasons, now));
         self.job(job);
     }
 
@@ -54,40 +50,39 @@ impl Writing {
     pub fn scheduled(&mut self, context: &Context, mut job: Job, plan: &Plan, now: OffsetDateTime) {
         job.state = State::Scheduled.name().into();
         let at = schedule(context, &mut job, plan, now);
-        self.letters.push(letters::step(StepKind::Start, &job, at));
-        self.letters.push(letters::news(&mut job, Change::Scheduled, Vec::new(), now));
+        self.0.letters.push(letters::step(StepKind::Start, &job, at));
+        self.0.letters.push(letters::news(&mut job, Change::Scheduled, Vec::new(), now));
         self.job(job);
     }
 
     /// A job that has begun.
     pub fn begun(&mut self, begun: Begun) {
-        self.letters.extend(begun.letters);
+        self.letters(begun.letters);
+        self.0.courses.extend(begun.courses);
+        self.0.successors.extend(begun.successors);
         self.job(begun.job);
         begun.follows.into_iter().for_each(|job| self.job(job));
     }
 
     /// A job in the state that it has.
     pub fn job(&mut self, job: Job) {
-        self.audit.push(audit_entry(&job));
-        self.jobs.push(job);
+        self.0.audit.push(audit_entry(&job));
+        self.0.jobs.push(job);
     }
 
     /// What goes out.
     pub fn letters(&mut self, letters: impl IntoIterator<Item = Letter>) {
-        self.letters.extend(letters);
+        self.0.letters.extend(letters);
     }
 
     /// The jobs as they are written, for the log.
     pub fn taken(&self) -> Taken {
-        Taken(self.jobs.iter().map(|job| (job.id, job.kind.clone(), job.state.clone())).collect())
+        Taken(self.0.jobs.iter().map(|job| (job.id, job.kind.clone(), job.state.clone())).collect())
     }
 
     /// Writes everything.
     pub async fn write(self, session: &Session) -> Result<()> {
-        requests::insert(session, self.requests).await?;
-        jobs::insert(session, self.jobs).await?;
-        audit::append(session, self.audit).await?;
-        outbox::insert(session, self.letters).await
+        self.0.write(session).await
     }
 }
 

@@ -68,6 +68,9 @@ pub(super) fn postgres(settings: &Settings, more: &str) -> ConnectOptions {
     let mut options = common(settings, settings.max_connections);
     options.map_sqlx_postgres_opts(as_handover);
     let patience = settings.acquire_timeout;
+    // A transaction begins without asking first whether its connection lives, where that was used a moment ago: one that
+    // has died since fails its first statement, and is begun again.
+    options.test_before_acquire_if_idle_for(TAKEN_ON_TRUST);
     options.map_sqlx_postgres_pool_opts(move |pool| {
         let told = told.clone();
         pool.after_connect(move |connection, _| {
@@ -113,6 +116,9 @@ const ALIKE: [(&str, &str); 4] =
 /// where no index serves. PostgreSQL, which guesses that ten leavers own a good part of a table, would rather read it; and it
 /// would compile a statement whose cost looks high, for longer than the statement runs.
 const BY_INDEX: [(&str, &str); 3] = [("random_page_cost", "1.1"), ("enable_seqscan", "off"), ("jit", "off")];
+
+/// How long a connection that stands idle is taken for alive.
+const TAKEN_ON_TRUST: Duration = Duration::from_secs(1);
 
 /// SQLite's page cache of the writing connection, which walks the large indexes, and of each reading one: in KiB, which
 /// SQLite writes as a negative number. Together they bound the process's memory.

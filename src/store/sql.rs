@@ -84,7 +84,7 @@ impl Sql {
         match self.engine {
             Engine::Postgres => {
                 let array = self.bind_array(&values);
-                format!("(SELECT unnest({}))", array_cast(&array, &column.cast))
+                format!("(SELECT unnest({}))", uncounted(&array_cast(&array, &column.cast)))
             }
             Engine::Sqlite => {
                 let json = self.bind(json_text(&values));
@@ -95,12 +95,21 @@ impl Sql {
 
     /// A table of bound values, to stand in a FROM: the lanes side by side, one row for each place.
     pub fn table(&mut self, alias: &str, lanes: Vec<Lane>) -> String {
+        self.table_of(alias, lanes, str::to_owned)
+    }
+
+    /// The same of a few rows, such as the leavers of a group.
+    pub fn few(&mut self, alias: &str, lanes: Vec<Lane>) -> String {
+        self.table_of(alias, lanes, uncounted)
+    }
+
+    fn table_of(&mut self, alias: &str, lanes: Vec<Lane>, array: impl Fn(&str) -> String) -> String {
         match self.engine {
             Engine::Postgres => {
                 let names: Vec<&str> = lanes.iter().map(|lane| lane.name.as_str()).collect();
                 let names = names.join(", ");
                 let arrays: Vec<String> =
-                    (lanes.iter()).map(|lane| array_cast(&self.bind_array(&lane.values), &lane.cast)).collect();
+                    (lanes.iter()).map(|lane| array(&array_cast(&self.bind_array(&lane.values), &lane.cast))).collect();
                 format!("unnest({}) AS {alias}({names})", arrays.join(", "))
             }
             Engine::Sqlite => {
@@ -147,13 +156,20 @@ fn sqlite_value(index: usize, to: &str) -> String {
     }
 }
 
-fn array_cast(bound: &str, to: &str) -> String {
+/// An array that PostgreSQL does not count while it plans. It would find a plan for just so many values cheaper than one for
+/// any number, and plan the statement anew each time: of some that takes longer than to run them.
+fn uncounted(array: &str) -> String {
+    format!("(SELECT {array})")
+}
+
+/// PostgreSQL: what holds an array's text as an array of this type.
+pub fn array_cast(bound: &str, to: &str) -> String {
     let to = if to.is_empty() { "text" } else { to };
     format!("CAST({bound} AS {to}[])")
 }
 
 /// `{"a","b",NULL}`: see "Array Input and Output Syntax" in PostgreSQL's documentation.
-fn array_text(values: &[Option<String>]) -> String {
+pub fn array_text(values: &[Option<String>]) -> String {
     let mut text = String::from("{");
     for (index, value) in values.iter().enumerate() {
         if index > 0 {

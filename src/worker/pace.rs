@@ -1,8 +1,8 @@
 //! How hard a worker works: after each step on chunks a mover rests in proportion to what it did, and for longer while the
 //! host is under strain.
 //!
-//! It rests between steps: no transaction is open, no connection held, and no message kept from its acknowledgement. What
-//! the planner does at once never waits.
+//! It rests between steps, each of which is one chunk then: no transaction is open, no connection held, and no message kept
+//! from its acknowledgement. What the planner does at once never waits.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -148,10 +148,20 @@ impl Throttle {
         self.state().rested
     }
 
+    /// Whether movers rest after their steps just now.
+    pub fn rests(&self) -> bool {
+        self.share(&self.state()) < 1.0
+    }
+
+    /// The share of its time that a mover works just now.
+    fn share(&self, state: &State) -> f64 {
+        self.pace.share / f64::from(2u32.pow(state.halvings))
+    }
+
     fn rest_after(&self, worked: Duration) -> Duration {
         let mut state = self.state();
         state.last_worked = Some(Instant::now());
-        let share = self.pace.share / f64::from(2u32.pow(state.halvings));
+        let share = self.share(&state);
         worked.mul_f64(1.0 / share - 1.0).min(LONGEST_REST)
     }
 

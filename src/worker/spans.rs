@@ -1,19 +1,12 @@
 //! The spans of messages that a worker takes.
 
 use crate::broker::{Broker, Incoming};
-use crate::contract::read_request;
 use crate::job::Step;
 use crate::trace::{self, Span, Subject, TRACEPARENT};
 
-/// Of a request.
+/// Of a request. Its job is known when it has been read.
 pub(super) fn of_request(broker: &dyn Broker, incoming: &Incoming) -> Span {
-    let mut span = of(broker, incoming, "plan");
-    if trace::is_on()
-        && let Ok(request) = read_request(&incoming.body)
-    {
-        span.about(request.job_id());
-    }
-    span
+    of(broker, incoming, "plan")
 }
 
 /// Of a step; none where what came is no step.

@@ -9,21 +9,28 @@ use crate::contract::read_request;
 use crate::job::Step;
 use crate::metrics::Observation;
 
-/// Says what a step has done, by what it committed.
-pub(super) fn step_done(step: Step, committed: &[Observation], took: Duration) {
-    let (mut chunk, mut records, mut outcome) = (None, None, "done");
+/// Says what became of each chunk that a step has worked on; whether there was one.
+pub(super) fn chunks(step: Step, committed: &[Observation], took: Duration) -> bool {
+    let mut any = false;
     for observation in committed {
         match observation {
-            Observation::Begun { .. } => outcome = "begun",
-            Observation::Ended { outcome: state, .. } => outcome = state,
-            Observation::Chunk { number, records: dealt, .. } => {
-                (chunk, records, outcome) = (Some(*number), Some(*dealt), "moved");
-            }
-            Observation::ChunkFailed { number } => (chunk, outcome) = (Some(*number), "failed"),
-            Observation::Records { .. } => {}
+            Observation::Chunk { number, records, took } => tell(step, Some(*number), Some(*records), "moved", *took),
+            Observation::ChunkFailed { number } => tell(step, Some(*number), None, "failed", took),
+            _ => continue,
         }
+        any = true;
     }
-    tell(step, chunk, records, outcome, took);
+    any
+}
+
+/// Says what a step without a chunk has done, by what it committed.
+pub(super) fn step_done(step: Step, committed: &[Observation], took: Duration) {
+    let outcome = committed.iter().fold("done", |outcome, observation| match observation {
+        Observation::Begun { .. } => "begun",
+        Observation::Ended { outcome, .. } => outcome,
+        _ => outcome,
+    });
+    tell(step, None, None, outcome, took);
 }
 
 /// Says that a step was somebody else's by now.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use handover::store::ledger::jobs::Job;
 use handover::store::{Settings, Store};
 use sea_orm::{ConnectionTrait, TransactionTrait};
 use serde_json::json;
@@ -67,6 +68,27 @@ on_both!(what_a_worker_has_learned_shapes_the_chunks_of_its_next_job, |world| {
     assert!(world.number(largest).await < 200, "it was cut as if nothing was known");
 });
 
+/// Asks for a job to be undone.
+fn revert(job: &Job) -> serde_json::Value {
+    json!({ "type": "revert", "request_id": "back", "requested_by": "1", "job_id": job.id })
+}
+
+on_both!(chunks_of_an_undo_that_take_too_long_shrink_too, |world| {
+    world.use_chunks_of(200);
+    world.context.limits.chunk_time = Duration::from_millis(10);
+    start(world, &documents(500), &reference("doc", "docs", "disposition = \"transfer\"")).await;
+    let job = world.hand_over(&leave("9", json!({ "doc": { "user": "2" } }))).await;
+    assert_eq!(job.state, "completed");
+    world.sql(slow_trigger(world.setting)).await;
+    let undo = world.hand_over(&revert(&job)).await;
+    assert_eq!(undo.state, "completed");
+    let of_the_undo = "FROM handover.chunks WHERE journal_id IS NOT NULL";
+    assert!(world.number(&format!("SELECT min(records) {of_the_undo}")).await < 100, "no chunk was made smaller");
+    assert_eq!(world.number(&format!("SELECT CAST(sum(done) AS bigint) {of_the_undo}")).await, 500, "each once");
+    let expected: Vec<String> = (1..=500).map(|id| format!("{id}:9")).collect();
+    assert_eq!(owners(world, "docs").await, expected);
+});
+
 /// A worker whose statements wait this long for a lock and take no longer than twice that, on documents in chunks of twenty.
 async fn start_impatient(world: &mut World, attempts: i32, more: &str) {
     let patience = Duration::from_millis(400);
@@ -83,6 +105,10 @@ async fn start_impatient(world: &mut World, attempts: i32, more: &str) {
     world.context.limits.chunk_attempts = attempts;
     world.start_worker().await;
 }
+
+/// Has one row take longer than any statement may.
+const STUCK: &str = "CREATE FUNCTION stuck() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(60); RETURN NEW; END $$; \
+             CREATE TRIGGER stuck BEFORE UPDATE ON docs FOR EACH ROW WHEN (OLD.id = 25) EXECUTE FUNCTION stuck();";
 
 /// Runs a statement as a host does that forgets to commit.
 async fn begun(world: &World, statement: &str) -> sea_orm::DatabaseTransaction {
@@ -156,12 +182,23 @@ fn chunks_that_wait_for_another_lock_than_their_rows_are_not_cut_for_it() {
 #[test]
 fn a_row_that_takes_longer_than_a_statement_may_is_found_and_told_and_the_others_move() {
     run(Setting::Servers, async |world| {
-        let trigger = "CREATE FUNCTION stuck() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(60); RETURN NEW; END $$; \
-             CREATE TRIGGER stuck BEFORE UPDATE ON docs FOR EACH ROW WHEN (OLD.id = 25) EXECUTE FUNCTION stuck();";
-        start_impatient(world, 2, trigger).await;
+        start_impatient(world, 2, STUCK).await;
         let job = world.hand_over(&dealt()).await;
         assert_eq!(job.state, "needs_attention");
         let keys: Vec<String> = reasons_of(&job).into_iter().flat_map(|reason| reason.concerning.keys).collect();
         assert_eq!((owners(world, "docs").await, keys), (expected_but(25), vec!["25".to_owned()]));
+    });
+}
+
+#[test]
+fn on_the_way_back_a_row_that_takes_longer_than_a_statement_may_is_left_and_the_others_come_back() {
+    run(Setting::Servers, async |world| {
+        start_impatient(world, 2, "").await;
+        let job = world.hand_over(&leave("9", json!({ "doc": { "user": "2" } }))).await;
+        assert_eq!(job.state, "completed");
+        world.sql(STUCK).await;
+        assert_eq!(world.hand_over(&revert(&job)).await.state, "needs_attention");
+        let expected: Vec<String> = (1..=60).map(|id| format!("{id}:{}", if id == 25 { 2 } else { 9 })).collect();
+        assert_eq!(owners(world, "docs").await, expected);
     });
 }

@@ -13,6 +13,9 @@ use crate::catalog::{Engine, Reference};
 use crate::store::sql::{Sql, cast};
 use crate::store::{Error, Result, Session};
 
+/// What a statement that journals returns of each row of the journal, for [`run_journaled`].
+pub const RETURNED: &str = "id, job_id, action, to_user, records";
+
 /// `INSERT INTO handover.journal …` from a table `from` with part, successor and key.
 pub fn journal_insert(
     sql: &mut Sql,
@@ -33,15 +36,28 @@ pub fn journal_insert(
         "INSERT INTO handover.journal (job_id, chunk, kind, action, from_user, to_user, records, keys, at) \
          SELECT p.job, p.chunk, {kind}, '{action}', CAST(p.leaver AS text), CAST(m.successor AS text), count(*), {keys}, {at} \
          FROM {from} m JOIN part p ON p.part = m.part \
-         GROUP BY p.part, p.job, p.chunk, p.leaver, m.successor RETURNING id, job_id, records"
+         GROUP BY p.part, p.job, p.chunk, p.leaver, m.successor RETURNING {RETURNED}"
     )
 }
 
-/// What was journaled: rows by part, and the journal's own rows.
+/// A row of the journal that was written: how many rows of a part, and who received them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// The part's place.
+    pub place: usize,
+    /// What was done to them.
+    pub action: String,
+    /// Who received them, where somebody did.
+    pub to_user: Option<String>,
+    /// How many.
+    pub records: u64,
+}
+
+/// What was journaled.
 #[derive(Debug, Default)]
 pub struct Journaled {
-    /// How many rows, by the part's place.
-    pub rows: Vec<(usize, u64)>,
+    /// The journal's rows.
+    pub lines: Vec<Line>,
     /// The first and the last id of the journal's rows, where there are any.
     pub ids: Option<(i64, i64)>,
 }
@@ -50,18 +66,20 @@ pub struct Journaled {
 pub async fn run_journaled(session: &Session, doing: &str, sql: Sql, parts: &[&Part]) -> Result<Journaled> {
     let mut journaled = Journaled::default();
     for row in session.all(doing, sql).await? {
-        let (id, job, records) = read_row(&row).map_err(|error| Error::unexpected(doing, error.to_string()))?;
+        let (id, job, line) = read_row(&row).map_err(|error| Error::unexpected(doing, error.to_string()))?;
         // A group has each job once, and a chunk stands alone: the job tells the part.
         if let Some(place) = parts.iter().position(|part| part.job == job) {
-            journaled.rows.push((place, records as u64));
+            journaled.lines.push(Line { place, ..line });
         }
         journaled.ids = Some(journaled.ids.map_or((id, id), |(first, last): (i64, i64)| (first.min(id), last.max(id))));
     }
     Ok(journaled)
 }
 
-fn read_row(row: &QueryResult) -> std::result::Result<(i64, Uuid, i64), sea_orm::DbErr> {
-    Ok((row.try_get("", "id")?, row.try_get("", "job_id")?, row.try_get("", "records")?))
+fn read_row(row: &QueryResult) -> std::result::Result<(i64, Uuid, Line), sea_orm::DbErr> {
+    let records = row.try_get::<i64>("", "records")? as u64;
+    let line = Line { place: 0, action: row.try_get("", "action")?, to_user: row.try_get("", "to_user")?, records };
+    Ok((row.try_get("", "id")?, row.try_get("", "job_id")?, line))
 }
 
 /// SQLite: writes the journal of the selected rows, before anything is done to them.

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use super::journaled::{journal_insert, journal_rows, journal_selected, run_journaled};
+use super::journaled::{Line, journal_insert, journal_rows, journal_selected, run_journaled};
 use super::remove::{Keep, copy_insert, delete_journaled};
 use super::rows::{Key, columns_json, has_key, key_json, row_json, tests, user_column};
 use super::selection::{Selected, selection};
@@ -35,8 +35,8 @@ pub struct Merging<'m> {
 
 const ACTION: &str = "merged";
 
-/// Adds what the successors have already; how many rows, by the part's place.
-pub async fn merge(session: &Session, merging: &Merging<'_>) -> Result<Vec<(usize, u64)>> {
+/// Adds what the successors have already: what was journaled of it.
+pub async fn merge(session: &Session, merging: &Merging<'_>) -> Result<Vec<Line>> {
     match session.engine() {
         Engine::Postgres => merge_at_once(session, merging).await,
         Engine::Sqlite => merge_in_steps(session, merging).await,
@@ -44,7 +44,7 @@ pub async fn merge(session: &Session, merging: &Merging<'_>) -> Result<Vec<(usiz
 }
 
 /// PostgreSQL: one statement. Whatever is added was read under the locks of both rows, and only what was added goes.
-async fn merge_at_once(session: &Session, merging: &Merging<'_>) -> Result<Vec<(usize, u64)>> {
+async fn merge_at_once(session: &Session, merging: &Merging<'_>) -> Result<Vec<Line>> {
     let Merging { reference, part, pairs, occupied, columns } = merging;
     let engine = Engine::Postgres;
     let mut sql = session.sql("");
@@ -76,18 +76,18 @@ async fn merge_at_once(session: &Session, merging: &Merging<'_>) -> Result<Vec<(
         summed = summed(merging, "pair", "pair.successor"),
         key = key_json(engine, reference, "t"),
     ));
-    Ok(run_journaled(session, &doing(reference), sql, &[part]).await?.rows)
+    Ok(run_journaled(session, &doing(reference), sql, &[part]).await?.lines)
 }
 
 /// SQLite: journal, copies, sums and deletes one after the other; nobody writes in between.
-async fn merge_in_steps(session: &Session, merging: &Merging<'_>) -> Result<Vec<(usize, u64)>> {
+async fn merge_in_steps(session: &Session, merging: &Merging<'_>) -> Result<Vec<Line>> {
     let Merging { reference, part, pairs, occupied, columns } = merging;
     let (engine, doing) = (Engine::Sqlite, doing(reference));
     let mut sql = session.sql("");
     let selected = Selected::OccupiedPairs(pairs, std::slice::from_ref(*occupied));
     let selection = selection(&mut sql, reference, &[part], &selected);
     let journaled = journal_selected(session, reference, &[part], sql, &selection, ACTION).await?;
-    let Some(ids) = journaled.ids else { return Ok(journaled.rows) };
+    let Some(ids) = journaled.ids else { return Ok(journaled.lines) };
     let host = table(&reference.table);
     let (has_key, theirs) = (has_key(reference, "t", "x"), theirs(merging, &cast("x.to_user", &reference.user.cast)));
 
@@ -112,7 +112,7 @@ async fn merge_in_steps(session: &Session, merging: &Merging<'_>) -> Result<Vec<
     ));
     session.run(&doing, sql).await?;
     delete_journaled(session, reference, ids).await?;
-    Ok(journaled.rows)
+    Ok(journaled.lines)
 }
 
 /// That `o` is the row which the successor has of the leaver's record `t`.

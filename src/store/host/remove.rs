@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::journaled::{forget_keys, journal_insert, journal_rows, journal_selected, run_journaled};
+use super::journaled::{Line, forget_keys, journal_insert, journal_rows, journal_selected, run_journaled};
 use super::rows::{as_text, has_key, key_columns, key_json, row_json, tests, user_column};
 use super::selection::{Selected, part_table, picked_keys, range_test, selection};
 use super::work::{Part, Range};
@@ -14,8 +14,8 @@ use crate::catalog::{Child, Disposition, Engine, Reference, TableName};
 use crate::store::sql::{Sql, column, table};
 use crate::store::{Result, Session};
 
-/// Removes the rows of every part; how many, by the part's place.
-pub async fn remove(session: &Session, reference: &Reference, parts: &[&Part]) -> Result<Vec<(usize, u64)>> {
+/// Removes the rows of every part: what was journaled of it.
+pub async fn remove(session: &Session, reference: &Reference, parts: &[&Part]) -> Result<Vec<Line>> {
     let (action, keep) = match &reference.disposition {
         Disposition::Purge { keep_copy, .. } => ("purged", Keep::For(*keep_copy)),
         _ => ("detached", Keep::Always),
@@ -51,7 +51,7 @@ pub async fn remove_selected(
     selected: &Selected<'_>,
     action: &str,
     keep: Keep,
-) -> Result<Vec<(usize, u64)>> {
+) -> Result<Vec<Line>> {
     let engine = session.engine();
     let doing = format!("removing {}", reference.kind);
     let mut sql = session.sql("");
@@ -65,7 +65,7 @@ pub async fn remove_selected(
             delete_journaled(session, reference, ids).await?;
             forget_keys(session, reference, ids).await?;
         }
-        return Ok(journaled.rows);
+        return Ok(journaled.lines);
     }
     let which = which(&mut sql, reference, parts, selected);
     let tests = tests(&mut sql, reference, "t");
@@ -93,7 +93,7 @@ pub async fn remove_selected(
         content = row_json(engine, &reference.columns, "t"),
         other = other_user(reference, "t"),
     ));
-    Ok(run_journaled(session, &doing, sql, parts).await?.rows)
+    Ok(run_journaled(session, &doing, sql, parts).await?.lines)
 }
 
 /// PostgreSQL: which rows a DELETE is about.

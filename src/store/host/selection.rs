@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use super::keyless;
 use super::rows::{between, has_key, key_columns, keys_as, tests, user_column};
 use super::work::{Hand, Part, Range};
-use crate::catalog::{Occupied, Reference};
+use crate::catalog::{Engine, Occupied, Reference};
 use crate::contract::UserId;
-use crate::store::sql::{Lane, Sql, column, table};
+use crate::store::sql::{Lane, Sql, array_cast, array_text, column, table};
 
 /// Which of the parts' rows.
 pub enum Selected<'a> {
@@ -25,7 +25,7 @@ pub enum Selected<'a> {
 
 /// The WITH list that ends in `part` and `x`.
 pub fn selection(sql: &mut Sql, reference: &Reference, parts: &[&Part], selected: &Selected<'_>) -> String {
-    let part = part_table(sql, reference, parts);
+    let part_rows = part_table(sql, reference, parts);
     let tests = tests(sql, reference, "t");
     let host = table(&reference.table);
     let user = user_column(reference);
@@ -33,21 +33,23 @@ pub fn selection(sql: &mut Sql, reference: &Reference, parts: &[&Part], selected
         Selected::All => {
             let Source { picked, rows } = source(sql, reference, parts, &tests);
             let keys = keys_as(reference, "t");
-            format!("{part}{picked}, x AS (SELECT p.part, p.leaver, NULL AS successor, {keys} FROM part p JOIN {rows})")
+            format!(
+                "{part_rows}{picked}, x AS (SELECT p.part, p.leaver, NULL AS successor, {keys} FROM part p JOIN {rows})"
+            )
         }
         Selected::Dealt => {
             let Source { picked, rows } = source(sql, reference, parts, &tests);
             let except = except_test(sql, reference, parts);
             let keys = keys_as(reference, "t");
             let order = key_columns(reference, "t");
-            let deal = deal_table(sql, reference, parts);
+            let Deal { dealt, joined, successor } = deal(sql, reference, parts);
             let chosen = picked_keys(reference, "r");
             format!(
-                "{part}{picked}, deal AS MATERIALIZED (SELECT * FROM {deal}), \
+                "{part_rows}{picked}, deal AS MATERIALIZED ({dealt}), \
                  r AS (SELECT p.part, p.leaver, p.sole, {keys}, row_number() OVER (PARTITION BY p.part ORDER BY {order}) AS n \
                    FROM part p JOIN {rows}{except}), \
-                 x AS (SELECT r.part, r.leaver, COALESCE(r.sole, d.successor) AS successor, {chosen} \
-                   FROM r LEFT JOIN deal d ON d.part = r.part AND d.n = r.n WHERE COALESCE(r.sole, d.successor) IS NOT NULL)"
+                 x AS (SELECT r.part, r.leaver, COALESCE(r.sole, {successor}) AS successor, {chosen} \
+                   FROM r LEFT JOIN deal d ON {joined} WHERE COALESCE(r.sole, {successor}) IS NOT NULL)"
             )
         }
         Selected::Pairs(pairs) | Selected::OccupiedPairs(pairs, _) => {
@@ -59,7 +61,7 @@ pub fn selection(sql: &mut Sql, reference: &Reference, parts: &[&Part], selected
                 _ => String::new(),
             };
             format!(
-                "{part}, x AS (SELECT p.part, p.leaver, d.successor, {picked} \
+                "{part_rows}, x AS (SELECT p.part, p.leaver, d.successor, {picked} \
                  FROM part p CROSS JOIN {pair} JOIN {host} t ON {matches} AND t.{user} = p.leaver{tests}{occupied})"
             )
         }
@@ -79,19 +81,56 @@ pub fn part_table(sql: &mut Sql, reference: &Reference, parts: &[&Part]) -> Stri
         Lane::of("leaver", &reference.user, parts.iter().map(|part| part.leaver.as_str())),
         Lane::of_some("sole", &reference.user, sole),
     ];
-    format!("part AS MATERIALIZED (SELECT * FROM {})", sql.table("p", lanes))
+    format!("part AS MATERIALIZED (SELECT * FROM {})", sql.few("p", lanes))
 }
 
+/// Who receives which of the parts' rows.
+struct Deal {
+    /// The table that holds it.
+    dealt: String,
+    /// How a row `r` finds its part of it.
+    joined: &'static str,
+    /// Who receives that row.
+    successor: &'static str,
+}
+
+/// PostgreSQL gets a part's successors as an array, and a row takes its own by its place. A join with a row for each place it
+/// would run as a loop within a loop: it knows no number of them when it plans, and takes them to be few.
+fn deal(sql: &mut Sql, reference: &Reference, parts: &[&Part]) -> Deal {
+    if sql.engine() == Engine::Sqlite {
+        let dealt = format!("SELECT * FROM {}", deal_table(sql, reference, parts));
+        return Deal { dealt, joined: "d.part = r.part AND d.n = r.n", successor: "d.successor" };
+    }
+    let dealt = parts.iter().enumerate().filter_map(|(place, part)| Some((place, dealt_of(part)?)));
+    let (places, successors): (Vec<_>, Vec<_>) = dealt
+        .map(|(place, dealt)| {
+            let texts: Vec<Option<String>> = dealt.iter().map(|user| user.as_ref().map(UserId::to_string)).collect();
+            (Some(place), Some(array_text(&texts)))
+        })
+        .unzip();
+    let lanes = vec![Lane::cast_to("bigint", "part", places), Lane::cast_to("text", "successors", successors)];
+    let table = sql.few("d", lanes);
+    let array = array_cast("d.successors", &reference.user.cast);
+    let dealt = format!("SELECT d.part, {array} AS successors FROM {table}");
+    Deal { dealt, joined: "d.part = r.part", successor: "d.successors[r.n]" }
+}
+
+fn dealt_of(part: &Part) -> Option<&[Option<UserId>]> {
+    match &part.hand {
+        Hand::Dealt { successors, .. } => Some(successors),
+        _ => None,
+    }
+}
+
+/// SQLite: a row for each place that somebody receives.
 fn deal_table(sql: &mut Sql, reference: &Reference, parts: &[&Part]) -> String {
     let (mut part_lane, mut place_lane, mut successors) = (Vec::new(), Vec::new(), Vec::new());
     for (place, part) in parts.iter().enumerate() {
-        if let Hand::Dealt { successors: dealt, .. } = &part.hand {
-            for (index, successor) in dealt.iter().enumerate() {
-                if let Some(successor) = successor {
-                    part_lane.push(Some(place));
-                    place_lane.push(Some(index + 1));
-                    successors.push(Some(successor.to_string()));
-                }
+        for (index, successor) in dealt_of(part).into_iter().flatten().enumerate() {
+            if let Some(successor) = successor {
+                part_lane.push(Some(place));
+                place_lane.push(Some(index + 1));
+                successors.push(Some(successor.to_string()));
             }
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! Locks: row locks on the rows set, until the caller commits.
 
-use super::journaled::{forget_keys, journal_insert, journal_rows, journal_selected, run_journaled};
+use super::journaled::{Line, forget_keys, journal_insert, journal_rows, journal_selected, run_journaled};
 use super::keyless;
 use super::remove::{Keep, copy_insert};
 use super::rows::{bump, columns_json, has_key, key_json, now, tests, user_column};
@@ -12,13 +12,13 @@ use crate::catalog::{Column, Engine, Reference, SetValue};
 use crate::store::sql::{Sql, quoted, table};
 use crate::store::{Result, Session};
 
-/// Sets the rows of every part that still lack a value; how many, by the part's place.
+/// Sets the rows of every part that still lack a value: what was journaled of it.
 pub async fn set(
     session: &Session,
     reference: &Reference,
     values: &[(Column, SetValue)],
     parts: &[&Part],
-) -> Result<Vec<(usize, u64)>> {
+) -> Result<Vec<Line>> {
     let engine = session.engine();
     let doing = format!("setting {}", reference.kind);
     let (host, user) = (table(&reference.table), user_column(reference));
@@ -46,7 +46,7 @@ pub async fn set(
             keyless::note_how_set(session, reference, parts).await?;
             forget_keys(session, reference, ids).await?;
         }
-        return Ok(journaled.rows);
+        return Ok(journaled.lines);
     }
     let tests = tests(&mut sql, reference, "t");
     let assignments = assignments(&mut sql, engine, values) + &bump(reference, "t");
@@ -66,7 +66,7 @@ pub async fn set(
         key = key_json(engine, reference, "t"),
         content = keyless::content_after(reference),
     ));
-    Ok(run_journaled(session, &doing, sql, parts).await?.rows)
+    Ok(run_journaled(session, &doing, sql, parts).await?.lines)
 }
 
 /// What a copy of a row that was set holds: its key, and the columns as they were.

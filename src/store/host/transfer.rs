@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 
 use super::cut::read_key;
-use super::journaled::{forget_keys, journal_insert, journal_rows, journal_selected, run_journaled};
+use super::journaled::{Line, RETURNED, forget_keys, journal_insert, journal_rows, journal_selected, run_journaled};
 use super::keyless;
 use super::merge::{Merging, merge};
 use super::remove::{Keep, remove_selected};
@@ -25,13 +25,13 @@ use crate::contract::UserId;
 use crate::store::sql::{as_texts, cast, quoted, table};
 use crate::store::{Error, Result, Session};
 
-/// Moves the records of every part; how many, by the part's place.
+/// Moves the records of every part: what was journaled of it.
 pub async fn transfer(
     session: &Session,
     catalog: &Catalog,
     reference: &Reference,
     parts: &[&Part],
-) -> Result<Vec<(usize, u64)>> {
+) -> Result<Vec<Line>> {
     match parts {
         [part] => transfer_part(session, catalog, reference, part).await,
         parts if session.engine() == Engine::Postgres && is_told_by_user(reference, parts) => {
@@ -41,12 +41,7 @@ pub async fn transfer(
     }
 }
 
-async fn transfer_part(
-    session: &Session,
-    catalog: &Catalog,
-    reference: &Reference,
-    part: &Part,
-) -> Result<Vec<(usize, u64)>> {
+async fn transfer_part(session: &Session, catalog: &Catalog, reference: &Reference, part: &Part) -> Result<Vec<Line>> {
     match &part.hand {
         Hand::None => Ok(Vec::new()),
         Hand::Named(named) => {
@@ -81,12 +76,7 @@ fn on_conflict(reference: &Reference) -> &OnConflict {
 }
 
 /// Everything of a range to one successor: no deal and no join, as fast as a bare UPDATE.
-async fn move_range(
-    session: &Session,
-    reference: &Reference,
-    part: &Part,
-    successor: &UserId,
-) -> Result<Vec<(usize, u64)>> {
+async fn move_range(session: &Session, reference: &Reference, part: &Part, successor: &UserId) -> Result<Vec<Line>> {
     let mut sql = session.sql("");
     let to = sql.host(&reference.user, successor.as_str());
     let from = sql.host(&reference.user, part.leaver.as_str());
@@ -101,14 +91,14 @@ async fn move_range(
            WHERE t.{user} = {from}{range}{tests} RETURNING {key} AS key) \
          INSERT INTO handover.journal (job_id, chunk, kind, action, from_user, to_user, records, keys, at) \
          SELECT {job}, {chunk}, {kind}, 'moved', {leaver}, {to_user}, count(*), {keys}, {at} FROM moved \
-         HAVING count(*) > 0 RETURNING id, job_id, records",
+         HAVING count(*) > 0 RETURNING {RETURNED}",
         host = table(&reference.table),
         user = user_column(reference),
         touch = touch(reference, Engine::Postgres, "t"),
         key = key_json(Engine::Postgres, reference, "t"),
         keys = keys_aggregate(Engine::Postgres, reference, "key"),
     ));
-    Ok(run_journaled(session, &doing(reference), sql, &[part]).await?.rows)
+    Ok(run_journaled(session, &doing(reference), sql, &[part]).await?.lines)
 }
 
 /// Whether all rows of each part go to one successor, and the row that is returned still tells its key.
@@ -118,7 +108,7 @@ fn is_told_by_user(reference: &Reference, parts: &[&Part]) -> bool {
 }
 
 /// Everything of each part to its one successor: no deal, and no join but with the parts.
-async fn move_parts(session: &Session, reference: &Reference, parts: &[&Part]) -> Result<Vec<(usize, u64)>> {
+async fn move_parts(session: &Session, reference: &Reference, parts: &[&Part]) -> Result<Vec<Line>> {
     let mut sql = session.sql("");
     let part = part_table(&mut sql, reference, parts);
     let tests = tests(&mut sql, reference, "t");
@@ -133,7 +123,7 @@ async fn move_parts(session: &Session, reference: &Reference, parts: &[&Part]) -
         touch = touch(reference, Engine::Postgres, "t"),
         key = key_json(Engine::Postgres, reference, "t"),
     ));
-    Ok(run_journaled(session, &doing(reference), sql, parts).await?.rows)
+    Ok(run_journaled(session, &doing(reference), sql, parts).await?.lines)
 }
 
 /// Moves the selected rows of every part, each to whom it was dealt.
@@ -142,7 +132,7 @@ async fn move_selected(
     reference: &Reference,
     parts: &[&Part],
     selected: &Selected<'_>,
-) -> Result<Vec<(usize, u64)>> {
+) -> Result<Vec<Line>> {
     let doing = doing(reference);
     let engine = session.engine();
     let mut sql = session.sql("");
@@ -162,7 +152,7 @@ async fn move_selected(
                 // As it was: the row returned holds the successor, in its key too where the user is part of it.
                 key = picked_key_json(engine, reference, "x"),
             ));
-            Ok(run_journaled(session, &doing, sql, parts).await?.rows)
+            Ok(run_journaled(session, &doing, sql, parts).await?.lines)
         }
         Engine::Sqlite => {
             let journaled = journal_selected(session, reference, parts, sql, &selection, "moved").await?;
@@ -180,7 +170,7 @@ async fn move_selected(
                     forget_keys(session, reference, ids).await?;
                 }
             }
-            Ok(journaled.rows)
+            Ok(journaled.lines)
         }
     }
 }
@@ -192,7 +182,7 @@ async fn move_pairs(
     reference: &Reference,
     part: &Part,
     pairs: &BTreeMap<Key, UserId>,
-) -> Result<Vec<(usize, u64)>> {
+) -> Result<Vec<Line>> {
     if pairs.is_empty() {
         return Ok(Vec::new());
     }

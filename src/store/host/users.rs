@@ -35,7 +35,7 @@ pub async fn lock_users(session: &Session, leavers: &[(&str, &UserId)], receiver
         Lane::cast_to("bigint", "key", locks.iter().map(|(key, _)| Some(key))),
         Lane::cast_to("boolean", "alone", locks.iter().map(|(_, alone)| Some(alone))),
     ];
-    let locks = sql.table("l", lanes);
+    let locks = sql.few("l", lanes);
     sql.add(&format!(
         "SELECT count(CASE WHEN l.alone THEN pg_advisory_xact_lock(l.key)::text ELSE pg_advisory_xact_lock_shared(l.key)::text END) \
          FROM {locks}"
@@ -251,6 +251,8 @@ pub async fn lock_rows(session: &Session, catalog: &Catalog, leavers: &[&UserId]
 }
 
 /// Frees the leavers' licenses: the rows stay, and point at nobody. Who held one.
+///
+/// Locks: the rows of the licenses, in no order: they are the leavers', whom the caller has locked.
 pub async fn free_licenses(session: &Session, catalog: &Catalog, leavers: &[&UserId]) -> Result<Vec<UserId>> {
     let doing = "freeing licenses";
     let Some(license) = catalog.license.as_ref().filter(|_| !leavers.is_empty()) else {
@@ -260,12 +262,20 @@ pub async fn free_licenses(session: &Session, catalog: &Catalog, leavers: &[&Use
     let mut sql = session.sql("");
     let list = sql.host_list(&license.user, leavers.iter().map(|user| user.as_str()));
     let held = inside(&mut sql, license.within.as_ref(), "l");
-    sql.add(&format!("SELECT DISTINCT {} AS holder FROM {host} l WHERE {user} IN {list}{held}", as_text(&user)));
+    let holders = format!("SELECT DISTINCT {} AS holder FROM {host} l WHERE {user} IN {list}{held}", as_text(&user));
+    if session.engine() == Engine::Postgres {
+        // Both see the rows as they were when the statement began.
+        let nobody = license.free.as_ref().map_or("NULL".to_owned(), |free| sql.host(&license.user, free));
+        let free = format!("UPDATE {host} AS l SET {user} = {nobody} WHERE {user} IN {list}{held}");
+        sql.add(&format!("WITH freed AS ({free}) {holders}"));
+    } else {
+        sql.add(&holders);
+    }
     let rows = session.all(doing, sql).await?;
     let holders: std::result::Result<Vec<UserId>, DbErr> =
         rows.iter().map(|row| user_id(row.try_get("", "holder")?)).collect();
     let holders = holders.map_err(|error| Error::unexpected(doing, error.to_string()))?;
-    if !holders.is_empty() {
+    if session.engine() == Engine::Sqlite && !holders.is_empty() {
         let mut sql = session.sql("");
         let nobody = license.free.as_ref().map_or("NULL".to_owned(), |free| sql.host(&license.user, free));
         let list = sql.host_list(&license.user, holders.iter().map(UserId::as_str));
@@ -386,5 +396,5 @@ fn read_listed(row: &QueryResult, catalog: &Catalog) -> std::result::Result<List
 /// Statements elsewhere that only need the leaver as the user column holds them.
 pub fn leaver_lane(sql: &mut Sql, leavers: &[&UserId]) -> String {
     let lanes = vec![Lane::cast_to("text", "leaver", leavers.iter().map(Some))];
-    sql.table("p", lanes)
+    sql.few("p", lanes)
 }

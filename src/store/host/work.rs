@@ -9,11 +9,13 @@ use std::collections::BTreeMap;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::journaled::Line;
 pub use super::rows::Key;
 use super::{remove, set, transfer};
 use crate::catalog::{Catalog, Disposition, Reference};
 use crate::contract::UserId;
 use crate::metrics::Observation;
+use crate::store::ledger::journal::Tally;
 use crate::store::{Result, Session};
 
 /// A part of the work: rows of one leaver, for one job.
@@ -75,10 +77,12 @@ pub enum Hand {
 }
 
 /// What was done of a part.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Done {
     /// Rows moved, removed or set.
     pub rows: u64,
+    /// The same, as the journal has it.
+    pub tallies: Vec<Tally>,
 }
 
 /// Does the work of a reference for every part; what was done of each, in their order. A reference whose rows stay is
@@ -91,7 +95,7 @@ pub async fn work(session: &Session, catalog: &Catalog, reference: &Reference, p
     let batches = together.into_iter().chain(ranges.into_iter().map(|index| vec![index]));
     for batch in batches {
         let batch_parts: Vec<&Part> = batch.iter().map(|index| &parts[*index]).collect();
-        let rows = match &reference.disposition {
+        let lines = match &reference.disposition {
             Disposition::Transfer { .. } | Disposition::Block { .. } => {
                 transfer::transfer(session, catalog, reference, &batch_parts).await?
             }
@@ -101,8 +105,10 @@ pub async fn work(session: &Session, catalog: &Catalog, reference: &Reference, p
             Disposition::Set { values, .. } => set::set(session, reference, values, &batch_parts).await?,
             Disposition::Keep => Vec::new(),
         };
-        for (place, rows) in rows {
-            done[batch[place]].rows += rows;
+        for Line { place, action, to_user, records } in lines {
+            let done = &mut done[batch[place]];
+            done.rows += records;
+            done.tallies.push(Tally { kind: reference.kind.clone(), action, to_user, records });
         }
     }
     let records = done.iter().map(|done| done.rows).sum();

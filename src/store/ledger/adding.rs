@@ -52,6 +52,19 @@ fn insertion<A: ActiveModelTrait>(engine: Engine, doing: &str, rows: Vec<A>, tai
         statement.sql.push_str(tail);
         return Ok(statement);
     }
+    let mut sql = Sql::new(engine, "");
+    let text = insertion_into(&mut sql, doing, rows, tail)?;
+    sql.add(&text);
+    Ok(sql.statement())
+}
+
+/// PostgreSQL: adding rows, as a statement or a part of one.
+pub(super) fn insertion_into<A: ActiveModelTrait>(
+    sql: &mut Sql,
+    doing: &str,
+    rows: Vec<A>,
+    tail: &str,
+) -> Result<String> {
     let entity = A::Entity::default();
     // A number that the database gives is set in no row.
     let columns: Vec<Column<A>> =
@@ -67,14 +80,12 @@ fn insertion<A: ActiveModelTrait>(engine: Engine, doing: &str, rows: Vec<A>, tai
     }
     let names: Vec<String> = lanes.iter().map(|lane| lane.name.clone()).collect();
     let names = names.join(", ");
-    let mut sql = Sql::new(engine, "");
     let values = sql.table("added", lanes);
-    sql.add(&format!(
+    Ok(format!(
         "INSERT INTO {}.{} ({names}) SELECT {names} FROM {values}{tail}",
         quoted(entity.schema_name().unwrap_or_default()),
         quoted(entity.table_name()),
-    ));
-    Ok(sql.statement())
+    ))
 }
 
 type Column<A> = <<A as ActiveModelTrait>::Entity as EntityTrait>::Column;

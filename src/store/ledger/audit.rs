@@ -20,8 +20,7 @@ pub const CHUNK_FAILED: &str = "chunk.failed";
 
 /// Appends entries; their ids are given here.
 pub async fn append(session: &Session, entries: Vec<Entry>) -> Result<()> {
-    let row = |entry: Entry| ActiveModel { id: ActiveValue::NotSet, ..entry.into_active_model() };
-    add(session, "appending to the audit trail", entries.into_iter().map(row).collect(), "").await?;
+    add(session, "appending to the audit trail", rows(entries), "").await?;
     Ok(())
 }
 
@@ -44,6 +43,12 @@ pub async fn append_failed(session: &Session, entry: Entry, left_out: serde_json
 
 fn of_action(job: Uuid) -> sea_orm::Select<Entity> {
     Entity::find().filter(Column::JobId.eq(job)).filter(Column::Action.eq(CHUNK_FAILED)).order_by_asc(Column::Id)
+}
+
+/// Entries as rows to be added.
+pub(super) fn rows(entries: Vec<Entry>) -> Vec<ActiveModel> {
+    let row = |entry: Entry| ActiveModel { id: ActiveValue::NotSet, ..entry.into_active_model() };
+    entries.into_iter().map(row).collect()
 }
 
 /// The story of a job, but for its failed attempts.

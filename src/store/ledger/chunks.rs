@@ -106,7 +106,7 @@ pub async fn standing(session: &Session, jobs: &[Uuid]) -> Result<HashMap<(Uuid,
     let doing = "counting chunks";
     let mut sql = session.sql("");
     let lane = crate::store::sql::Lane::cast_to("uuid", "id", jobs.iter().map(Some));
-    let jobs = sql.table("j", vec![lane]);
+    let jobs = sql.few("j", vec![lane]);
     sql.add(&format!(
         "SELECT c.job_id AS job_id, CAST(c.position AS bigint) AS position, c.state AS state, count(*) AS n, \
          CAST(sum(c.records) AS bigint) AS records, CAST(sum(c.done) AS bigint) AS done, \

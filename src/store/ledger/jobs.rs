@@ -52,18 +52,34 @@ impl Job {
 
 /// Opens jobs.
 pub async fn insert(session: &Session, jobs: Vec<Job>) -> Result<()> {
-    jobs.iter().for_each(|job| observe(session, None, job));
-    let rows = jobs.into_iter().map(IntoActiveModel::into_active_model).collect();
+    let rows = rows(session, jobs);
     add(session, "opening jobs", rows, "").await?;
     Ok(())
 }
 
+/// Jobs as rows to be added.
+pub(super) fn rows(session: &Session, jobs: Vec<Job>) -> Vec<jobs::ActiveModel> {
+    jobs.iter().for_each(|job| observe(session, None, job));
+    jobs.into_iter().map(IntoActiveModel::into_active_model).collect()
+}
+
+/// Who receives something from which job, and of which organization.
+pub type Successor = (Uuid, String, UserId);
+
+/// What becomes of successors that are noted already.
+pub(super) const NOTED: &str = " ON CONFLICT (job_id, user_id) DO NOTHING";
+
+/// Successors as rows to be added.
+pub(super) fn successor_rows(successors: Vec<Successor>) -> Vec<job_successors::ActiveModel> {
+    let row = |(job_id, org, user): Successor| {
+        job_successors::Model { job_id, org, user_id: user.into() }.into_active_model()
+    };
+    successors.into_iter().map(row).collect()
+}
+
 /// Notes who receives something from jobs.
-pub async fn insert_successors(session: &Session, successors: Vec<(Uuid, String, UserId)>) -> Result<()> {
-    let rows = successors
-        .into_iter()
-        .map(|(job_id, org, user)| job_successors::Model { job_id, org, user_id: user.into() }.into_active_model());
-    add(session, "noting successors", rows.collect(), " ON CONFLICT (job_id, user_id) DO NOTHING").await?;
+pub async fn insert_successors(session: &Session, successors: Vec<Successor>) -> Result<()> {
+    add(session, "noting successors", successor_rows(successors), NOTED).await?;
     Ok(())
 }
 

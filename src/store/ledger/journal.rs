@@ -29,7 +29,7 @@ pub struct Tally {
 pub async fn tallies(session: &Session, jobs: &[Uuid]) -> Result<HashMap<Uuid, Vec<Tally>>> {
     let doing = "adding the journal up";
     let mut sql = session.sql("");
-    let jobs = sql.table("i", vec![Lane::cast_to("uuid", "id", jobs.iter().map(Some))]);
+    let jobs = sql.few("i", vec![Lane::cast_to("uuid", "id", jobs.iter().map(Some))]);
     sql.add(&format!(
         "SELECT j.job_id AS job_id, j.kind AS kind, j.action AS action, j.to_user AS to_user, \
          CAST(sum(j.records) AS bigint) AS records FROM handover.journal j JOIN {jobs} ON i.id = j.job_id \

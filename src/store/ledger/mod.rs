@@ -4,6 +4,7 @@
 //! touches the table.
 
 mod adding;
+pub mod additions;
 pub mod audit;
 pub mod catalogs;
 pub mod chunks;

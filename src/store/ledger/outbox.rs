@@ -11,7 +11,7 @@ use sea_orm::{
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::adding::{add, add_returning};
+use super::adding::add_returning;
 use super::entity::outbox::{ActiveModel, Column, Entity};
 use super::failed;
 use crate::catalog::Engine;
@@ -26,24 +26,32 @@ pub async fn insert(session: &Session, letters: Vec<Letter>) -> Result<()> {
     if letters.is_empty() {
         return Ok(());
     }
-    let now = OffsetDateTime::now_utc();
-    let (mut due, later): (Vec<Letter>, Vec<Letter>) =
-        letters.into_iter().partition(|letter| session.leaving().has_courier() && letter.due_at <= now);
-    add(session, "writing to the outbox", later.into_iter().map(row).collect(), "").await?;
-    due.iter_mut().for_each(|letter| letter.leased_until = Some(now + FIRST_LEASE));
-    let numbers = insert_numbered(session, &due).await?;
-    due.iter_mut().for_each(|letter| letter.id = numbers.get(&letter.message_id).copied().unwrap_or_default());
-    session.leaving().note(due);
+    let doing = "writing to the outbox";
+    let (rows, leaving) = outgoing(session, letters);
+    let rows = add_returning(session, doing, rows, NUMBERED).await?;
+    let read = |row: &QueryResult| Ok((row.try_get("", "message_id")?, row.try_get("", "id")?));
+    let numbers = rows.iter().map(read).collect::<std::result::Result<_, DbErr>>().map_err(failed(doing))?;
+    leave(session, leaving, &numbers);
     Ok(())
 }
 
-/// Adds messages; their ids, by what they are known by outside.
-async fn insert_numbered(session: &Session, letters: &[Letter]) -> Result<HashMap<Uuid, i64>> {
-    let doing = "writing to the outbox";
+/// What the statement that adds messages returns of each.
+pub(super) const NUMBERED: &str = " RETURNING id, message_id";
+
+/// Messages as rows to be added, under a lease where the relay of this process gets them; and those that it gets.
+pub(super) fn outgoing(session: &Session, mut letters: Vec<Letter>) -> (Vec<ActiveModel>, Vec<Letter>) {
+    let now = OffsetDateTime::now_utc();
+    let goes = |letter: &Letter| session.leaving().has_courier() && letter.due_at <= now;
+    letters.iter_mut().filter(|letter| goes(letter)).for_each(|letter| letter.leased_until = Some(now + FIRST_LEASE));
     let rows = letters.iter().cloned().map(row).collect();
-    let rows = add_returning(session, doing, rows, " RETURNING id, message_id").await?;
-    let read = |row: QueryResult| Ok((row.try_get("", "message_id")?, row.try_get("", "id")?));
-    rows.into_iter().map(read).collect::<std::result::Result<_, DbErr>>().map_err(failed(doing))
+    letters.retain(goes);
+    (rows, letters)
+}
+
+/// The relay of this process gets these with the commit, under the numbers that they have in the outbox.
+pub(super) fn leave(session: &Session, mut letters: Vec<Letter>, numbers: &HashMap<Uuid, i64>) {
+    letters.iter_mut().for_each(|letter| letter.id = numbers.get(&letter.message_id).copied().unwrap_or_default());
+    session.leaving().note(letters);
 }
 
 fn row(letter: Letter) -> ActiveModel {
@@ -118,7 +126,7 @@ pub async fn backlog(session: &Session, channels: &[&str], now: OffsetDateTime) 
 /// Deletes messages that have been delivered; how many were there.
 pub async fn delete(session: &Session, ids: &[i64]) -> Result<u64> {
     let mut sql = session.sql("");
-    let delivered = sql.table("d", vec![Lane::cast_to("bigint", "id", ids.iter().map(Some))]);
+    let delivered = sql.few("d", vec![Lane::cast_to("bigint", "id", ids.iter().map(Some))]);
     sql.add(&format!("DELETE FROM handover.outbox WHERE id IN (SELECT d.id FROM {delivered})"));
     session.run("emptying the outbox", sql).await
 }

@@ -6,7 +6,7 @@ use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, Query
 use uuid::Uuid;
 
 use super::adding::add;
-use super::entity::job_references::{Column, Entity, Model};
+use super::entity::job_references::{ActiveModel, Column, Entity, Model};
 use super::failed;
 use crate::contract::UserId;
 use crate::plan::{Deal, Planned};
@@ -83,9 +83,13 @@ impl Course {
 
 /// Notes what jobs do.
 pub async fn insert(session: &Session, courses: Vec<Course>) -> Result<()> {
-    let rows = courses.into_iter().map(|course| course.into_model().into_active_model()).collect();
-    add(session, "noting what jobs do", rows, "").await?;
+    add(session, "noting what jobs do", rows(courses), "").await?;
     Ok(())
+}
+
+/// What jobs do, as rows to be added.
+pub(super) fn rows(courses: Vec<Course>) -> Vec<ActiveModel> {
+    courses.into_iter().map(|course| course.into_model().into_active_model()).collect()
 }
 
 /// What jobs do, in the catalog's order.

@@ -22,7 +22,7 @@ pub async fn known(session: &Session, ids: &[(&str, &str)]) -> Result<HashMap<(S
         lane("org", ids.iter().map(|(org, _)| *org).collect()),
         lane("request_id", ids.iter().map(|(_, request_id)| *request_id).collect()),
     ];
-    let asked = sql.table("a", lanes);
+    let asked = sql.few("a", lanes);
     sql.add(&format!(
         "SELECT r.* FROM {asked} JOIN handover.requests r ON r.org = a.org AND r.request_id = a.request_id"
     ));
@@ -34,18 +34,23 @@ pub async fn known(session: &Session, ids: &[(&str, &str)]) -> Result<HashMap<(S
 /// Accepts requests, each for the first time. Somebody else who accepts one of them at the same moment makes this one
 /// try again, and find it known.
 pub async fn insert(session: &Session, models: Vec<Model>) -> Result<()> {
-    let doing = "accepting requests";
     let count = models.len() as u64;
     let rows: Vec<ActiveModel> = models.into_iter().map(ActiveModel::from).collect();
-    let inserted = add(session, doing, rows, " ON CONFLICT (org, request_id) DO NOTHING").await?;
-    match inserted == count {
-        true => Ok(()),
-        false => {
-            let cause =
-                Cause::Contention { code: "handover".into(), message: "a request was accepted elsewhere".into() };
-            Err(Error { doing: doing.into(), cause })
-        }
+    all_accepted(count, add(session, ACCEPTING, rows, ONCE).await?)
+}
+
+const ACCEPTING: &str = "accepting requests";
+
+/// What becomes of a request that somebody else has accepted.
+pub(super) const ONCE: &str = " ON CONFLICT (org, request_id) DO NOTHING";
+
+/// Whether each request was accepted here.
+pub(super) fn all_accepted(count: u64, accepted: u64) -> Result<()> {
+    if accepted == count {
+        return Ok(());
     }
+    let cause = Cause::Contention { code: "handover".into(), message: "a request was accepted elsewhere".into() };
+    Err(Error { doing: ACCEPTING.into(), cause })
 }
 
 /// The request that made a job, as it was amended last.
