@@ -43,6 +43,7 @@ mod tls;
 mod tracing;
 mod undo_conflicts;
 mod undo_parents;
+mod undo_numbers;
 mod undo_values;
 mod untidy_columns;
 mod untidy_keyless;

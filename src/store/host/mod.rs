@@ -8,6 +8,7 @@
 //! | `sample` | a few values of a column, for whoever writes a catalog |
 //! | `tenant` | what row-level security looks at |
 //! | `rows` | which rows a reference is about: the tests every statement shares |
+//! | `copied` | what a copy keeps of a row, and how it is read back |
 //! | `count` | how many there are, before and after |
 //! | `cut` | where chunks begin and end |
 //! | `work` | one entry to moving, removing and setting, for many leavers or one chunk |
@@ -18,6 +19,7 @@
 //! | `selection`, `journaled` | how these begin, and what they leave in the journal |
 
 mod arrivals;
+mod copied;
 mod count;
 mod cut;
 mod journaled;

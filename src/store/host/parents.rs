@@ -8,7 +8,7 @@
 
 use std::collections::HashSet;
 
-use super::rows::copied_rows;
+use super::copied::copied_rows;
 use super::undo::{Act, PARENT_GONE, Returned};
 use crate::catalog::{Column, ForeignKey, TableName};
 use crate::store::sql::{Sql, column, quoted, table};

@@ -9,9 +9,8 @@ use std::collections::{BTreeSet, HashMap};
 
 use sea_orm::{DbErr, QueryResult};
 
-use super::rows::{
-    Key, as_text, bump, columns_json, copied_value, has_key, json_path, key_columns, keys_as, user_column,
-};
+use super::copied::{columns_json, copied_value, json_path};
+use super::rows::{Key, as_text, bump, has_key, key_columns, keys_as, user_column};
 use super::selection::picked_keys;
 use super::transfer::touch;
 use super::undo::{Act, Returned};

@@ -8,10 +8,11 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use super::copied::copied_rows;
 use super::cut::read_key;
 use super::parents::{Rows, orphaned, read_numbers};
 use super::recognized::{Found, Sought, images};
-use super::rows::{Key, bump, copied_rows, key_has_user, unset, user_column};
+use super::rows::{Key, bump, key_has_user, unset, user_column};
 use super::set::kept_columns;
 use super::transfer::touch;
 use super::unmerge::Merged;

@@ -4,8 +4,9 @@
 
 use std::collections::HashSet;
 
+use super::copied::{copied_rows, json_path};
 use super::parents::{Rows, put_back};
-use super::rows::{copied_rows, json_path, user_column};
+use super::rows::user_column;
 use super::transfer::touch;
 use super::undo::{Act, Returned};
 use crate::catalog::{Column, Engine, Occupied, Reference};
