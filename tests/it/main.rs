@@ -53,4 +53,5 @@ mod untidy_parents;
 mod untidy_refused;
 mod untidy_tenants;
 mod untidy_unknown;
+mod untidy_values;
 mod way_back;

@@ -49,7 +49,7 @@ fn is_one_of(sql: &mut Sql, reference: &Reference, of: &SomeUsers, alias: &str) 
 pub fn meets(sql: &mut Sql, condition: &Condition, alias: &str) -> String {
     let asked = column(alias, &condition.column.name);
     match &condition.holds {
-        Holds::Value(value) => format!("{asked} = {}", sql.host(&condition.column, value)),
+        Holds::Value(value) => is_value(sql, &condition.column, alias, value),
         Holds::ListedIn(listing) => {
             let filter = filter(sql, &listing.filter, "y");
             format!(
@@ -79,7 +79,11 @@ pub fn bare_filter(sql: &mut Sql, filter: &Filter, alias: &str) -> String {
 fn one_test(sql: &mut Sql, test: &Test, alias: &str) -> String {
     match test {
         Test::OneOf(tested, values) => match values.as_slice() {
-            [value] => format!("{} = {}", column(alias, &tested.name), sql.host(tested, value)),
+            [value] => is_value(sql, tested, alias, value),
+            values if tested.family == Family::Opaque => {
+                let each: Vec<String> = values.iter().map(|value| is_value(sql, tested, alias, value)).collect();
+                format!("({})", each.join(" OR "))
+            }
             values => {
                 let list = sql.host_list(tested, values.iter().map(String::as_str));
                 format!("{} IN {list}", column(alias, &tested.name))
@@ -88,6 +92,20 @@ fn one_test(sql: &mut Sql, test: &Test, alias: &str) -> String {
         Test::Null(tested, true) => format!("{} IS NULL", column(alias, &tested.name)),
         Test::Null(tested, false) => format!("{} IS NOT NULL", column(alias, &tested.name)),
         Test::Parent(parent) => parent_passes(sql, parent, alias),
+    }
+}
+
+/// That a column of `alias` holds a value.
+fn is_value(sql: &mut Sql, of: &Column, alias: &str, value: &str) -> String {
+    let value = sql.host(of, value);
+    format!("{} = {}", compared(&column(alias, &of.name), of), compared(&value, of))
+}
+
+/// An expression of a column's type as it is compared: as it is, or as text, where the database has no other way.
+fn compared(expression: &str, of: &Column) -> String {
+    match of.family {
+        Family::Opaque => as_text(expression),
+        _ => expression.to_owned(),
     }
 }
 
@@ -108,7 +126,7 @@ pub fn unset(sql: &mut Sql, values: &[(Column, SetValue)], alias: &str) -> Strin
     let lacking = values.iter().map(|(set, value)| match value {
         SetValue::Text(text) => {
             let value = sql.host(set, text);
-            format!("{} IS DISTINCT FROM {value}", column(alias, &set.name))
+            format!("{} IS DISTINCT FROM {}", compared(&column(alias, &set.name), set), compared(&value, set))
         }
         SetValue::Now => format!("{} IS NULL", column(alias, &set.name)),
     });
