@@ -41,6 +41,7 @@ mod support;
 mod systemd;
 mod tls;
 mod tracing;
+mod undo_changed_tables;
 mod undo_conflicts;
 mod undo_parents;
 mod undo_numbers;

@@ -80,8 +80,12 @@ pub fn copied_value(engine: Engine, content: &str, of: &Column) -> String {
 
 /// SQLite: where a name stands in an object, as a constant. A bare name would be read as a path where it begins like one.
 pub fn json_path(name: &str) -> String {
-    let label = name.replace('\\', "\\\\").replace('"', "\\\"").replace('\'', "''");
-    format!("'$.\"{label}\"'")
+    format!("'{}'", path_of(name).replace('\'', "''"))
+}
+
+/// The same, as a value to be bound.
+pub fn path_of(name: &str) -> String {
+    format!("$.\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
 /// Rows as copies hold them, as a table `r` with these columns of the host's own types, and `copy_id`.

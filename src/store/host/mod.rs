@@ -15,6 +15,7 @@
 //! | `transfer`, `merge`, `remove`, `set` | the statements that change the host |
 //! | `undo`, `unmerge` | the statements that take these back |
 //! | `parents` | rows of several tables that come back together, and what they point at |
+//! | `live` | what a table is like now, where it was changed since its rows were copied |
 //! | `keyless`, `recognized` | what is different where a table has no unique key: there, and back |
 //! | `selection`, `journaled` | how these begin, and what they leave in the journal |
 
@@ -24,6 +25,7 @@ mod count;
 mod cut;
 mod journaled;
 mod keyless;
+mod live;
 mod merge;
 mod parents;
 mod recognized;
