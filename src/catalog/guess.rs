@@ -95,7 +95,8 @@ pub fn column_like<'t>(table: &'t Table, names: &[&str]) -> Option<&'t SchemaCol
 pub fn status_column(table: &Table) -> Option<&SchemaColumn> {
     let names =
         ["status", "state", "is_active", "active", "enabled", "disabled", "deactivated", "is_deleted", "deleted"];
-    let fits = |column: &&SchemaColumn| !matches!(column.family, Family::Time | Family::Other | Family::Uuid);
+    let is_none = |family: Family| matches!(family, Family::Time | Family::Other | Family::Opaque | Family::Uuid);
+    let fits = |column: &&SchemaColumn| !is_none(column.family);
     let find = |name: &&str| table.columns.iter().find(|column| column.name.to_lowercase() == **name).filter(fits);
     let near = || {
         table.columns.iter().filter(fits).find(|column| {

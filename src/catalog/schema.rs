@@ -94,6 +94,8 @@ pub enum Family {
     Time,
     /// Anything else.
     Other,
+    /// What the database does not compare (JSON, XML, shapes): two such values are the same when their texts are.
+    Opaque,
 }
 
 /// A foreign key.

@@ -95,7 +95,8 @@ pub struct ReferenceResult {
     pub restored: Option<u64>,
     /// Of an undo: what was left alone, by reason. `changed`: it is not where the job put it any more; `back_already`: somebody brought it back before; `gone`: it is not
     /// there any more; `occupied`: another row has its place; `parent_gone`: what it belongs to is not there any more;
-    /// `other_inactive`: it comes back when its other user does; `refused`: the database refused it.
+    /// `other_inactive`: it comes back when its other user does; `table_changed`: its table has no column any more for what
+    /// it holds, or one that must be filled and that it knows nothing of; `refused`: the database refused it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub skipped: BTreeMap<String, u64>,
     /// Of an undo: rows of which no copy is kept any more.

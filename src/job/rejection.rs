@@ -222,6 +222,19 @@ pub fn row_refused(kind: &str, key: &str, error: &str) -> Rejection {
     reason("row_refused", concerning, message, "mend the row, or what refuses it, then resume the job")
 }
 
+/// Rows that go at the start are still there, though their user is locked out.
+pub fn access_remains(kind: &str) -> Rejection {
+    let message = format!(
+        "rows of kind `{kind}` that end with the user's access are still there: the database refuses to let them go"
+    );
+    reason(
+        "access_remains",
+        of_kind(kind),
+        message,
+        "mend what refuses them, or end that access by hand; they are tried again when the job goes on",
+    )
+}
+
 /// More failed than is told one by one: of a job that needs attention.
 pub fn more_failed(failed: u64, told: u64) -> Rejection {
     let message = format!("{failed} rows or chunks in all cannot be worked on; the first {told} are told");

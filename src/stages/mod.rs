@@ -30,6 +30,7 @@ pub mod forget;
 mod invitations;
 mod isolate;
 mod letters;
+mod lock_out;
 pub mod mover;
 pub mod orders;
 pub mod planner;

@@ -10,7 +10,8 @@ use std::time::Instant;
 use time::OffsetDateTime;
 
 use super::assess::{Counting, assess, parties};
-use super::start::{Reach, Ready, lock_out, start};
+use super::lock_out::lock_out;
+use super::start::{Reach, Ready, start};
 use super::writing::{Writing, new_job};
 use super::{Answer, Context, Outcome, Reason, now, orders};
 use crate::catalog::{Catalog, Disposition};
@@ -250,7 +251,7 @@ async fn plan(context: &Context, catalog: &Catalog, group: &[&Asked], reach: Rea
     }
     context.catalogs.keep(&session, now).await?;
     let begun = start(&session, context, catalog, ready, reach, now).await?;
-    let locked_out = lock_out(&session, catalog, locked_out, now).await?;
+    let locked_out = lock_out(&session, catalog, locked_out, reach, now).await?;
     begun.into_iter().chain(locked_out).for_each(|begun| writing.begun(begun));
     let taken = writing.taken();
     writing.write(&session).await?;

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::certify::{Closing, Conclusion, conclude};
 use super::{Context, letters};
 use crate::catalog::{Catalog, Disposition, Reference};
-use crate::contract::{Change, Rejection, Request, RequestType, UserId};
+use crate::contract::{Change, Request, RequestType, UserId};
 use crate::job::{Happening, State, StepKind, next};
 use crate::plan::deal::key_order;
 use crate::plan::{Plan, Planned};
@@ -112,43 +112,17 @@ pub async fn start(
     open(context, catalog, ready, conclusions, reach, now)
 }
 
-async fn shut_out<'r>(session: &Session, catalog: &Catalog, ready: impl Iterator<Item = &'r Ready<'r>>) -> Result<()> {
+/// Makes leavers inactive whose access is to be ended.
+pub async fn shut_out<'r>(
+    session: &Session,
+    catalog: &Catalog,
+    ready: impl Iterator<Item = &'r Ready<'r>>,
+) -> Result<()> {
     let leavers: Vec<&UserId> = ready.filter(|ready| ready.shut_out).map(|ready| &ready.request.user_id).collect();
     match leavers.is_empty() {
         true => Ok(()),
         false => host::shut_out(session, catalog, &leavers).await,
     }
-}
-
-/// Ends the access of users whose successors are still to be named: their status, and what goes at the start. The jobs
-/// then wait for a person.
-pub async fn lock_out(
-    session: &Session,
-    catalog: &Catalog,
-    locked_out: Vec<(Ready<'_>, Vec<Rejection>)>,
-    now: OffsetDateTime,
-) -> Result<Vec<Begun>> {
-    shut_out(session, catalog, locked_out.iter().map(|(ready, _)| ready)).await?;
-    for reference in catalog.references.iter().filter(|reference| reference.at_start) {
-        let goes = matches!(
-            reference.disposition,
-            Disposition::Detach { .. } | Disposition::Set { .. } | Disposition::Purge { .. }
-        );
-        let parts: Vec<Part> =
-            locked_out.iter().filter(|_| goes).filter_map(|(ready, _)| part_of(reference, ready, now)).collect();
-        if !parts.is_empty() {
-            host::work(session, catalog, reference, &parts).await?;
-        }
-    }
-    let mut begun = Vec::with_capacity(locked_out.len());
-    for (ready, reasons) in locked_out {
-        let mut job = ready.job;
-        job.license_exempt = ready.plan.license_exempt;
-        job.started_at = Some(now);
-        let letters = super::finalizer::get_stuck(&mut job, reasons, now)?;
-        begun.push(Begun { job, letters, follows: None, courses: Vec::new(), successors: Vec::new() });
-    }
-    Ok(begun)
 }
 
 /// How many chunks' worth of rows a group may move in its own transaction, all its small jobs together.
@@ -174,7 +148,7 @@ fn rows_of(catalog: &Catalog, plan: &Plan, reach: Reach) -> u64 {
 }
 
 /// The part of a job's plan that is this reference's, for all its rows at once.
-fn part_of(reference: &Reference, ready: &Ready<'_>, now: OffsetDateTime) -> Option<Part> {
+pub fn part_of(reference: &Reference, ready: &Ready<'_>, now: OffsetDateTime) -> Option<Part> {
     let planned = ready.plan.references.iter().find(|planned| planned.position == reference.position)?;
     if planned.count.rows == 0 {
         return None;

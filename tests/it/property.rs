@@ -8,7 +8,7 @@
 //! `HANDOVER_PROPERTY_SEEDS=200` tries that many seeds; `HANDOVER_PROPERTY_SEED=17` repeats one.
 
 mod dealt;
-mod dice;
+pub mod dice;
 mod edits;
 mod passing;
 mod promises;

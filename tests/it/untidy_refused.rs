@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::support::people::{leave, owners, reference, start};
-use crate::support::world::{codes_of, reasons_of};
-use crate::support::{on_both, on_every_path};
+use crate::support::people::{leave, owners, reference, reverted, start};
+use crate::support::world::{certificate_of, codes_of, reasons_of, result_of};
+use crate::support::{Setting, on_both, on_every_path};
 
 /// The keys of refused rows that a job's reasons tell, in their order.
 fn refused(job: &handover::store::ledger::jobs::Job) -> Vec<String> {
@@ -127,4 +127,62 @@ on_both!(a_chunk_is_halved_only_after_its_attempts_and_its_halves_at_once, |worl
     assert_eq!(refused(&job), ["9"]);
     assert_eq!(world.number("SELECT count(*) FROM handover.chunks WHERE state = 'closed' AND attempts = 0").await, 1);
     assert_eq!(world.number("SELECT count(*) FROM handover.chunks WHERE state = 'failed' AND attempts = 2").await, 1);
+});
+
+/// Nine documents that go at the start, of which one is pinned; and letters that somebody has to receive.
+async fn start_with_pinned(world: &mut crate::support::World, pin: &str) {
+    let tables = format!(
+        "{} CREATE TABLE pins (id BIGINT NOT NULL PRIMARY KEY, doc BIGINT REFERENCES docs (id){pin}); INSERT INTO pins VALUES (1, 5); \
+         CREATE TABLE letters (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT); INSERT INTO letters VALUES (1, 9);",
+        documents("CHECK (size > 0)")
+    );
+    let references = [
+        reference("doc", "docs", "disposition = \"detach\"\nat = \"start\""),
+        reference("letter", "letters", "disposition = \"transfer\""),
+    ];
+    start(world, &tables, &references.concat()).await;
+}
+
+/// Somebody is dismissed before anyone has decided who receives the letters.
+fn dismissed() -> Value {
+    let mut request = leave("9", json!({}));
+    request["lock_out"] = json!(true);
+    request
+}
+
+async fn is_out(world: &crate::support::World) -> bool {
+    world.number("SELECT count(*) FROM people WHERE id = 9 AND status = 'active'").await == 0
+}
+
+on_both!(who_is_dismissed_is_out_though_a_row_that_goes_at_the_start_is_refused, |world| {
+    start_with_pinned(world, "").await;
+    let job = world.hand_over(&dismissed()).await;
+    assert_eq!(job.state, "needs_attention");
+    assert_eq!(codes_of(&job), ["allotment_missing", "row_refused"]);
+    assert_eq!((refused(&job), owners(world, "docs").await), (vec!["5".to_owned()], vec!["5:9".to_owned()]));
+    assert!(is_out(world).await);
+    // With the pin gone, the job goes on to its end, and all of it can be taken back.
+    world.sql("DELETE FROM pins").await;
+    let amend = json!({ "type": "amend", "request_id": "letters", "requested_by": "1", "job_id": job.id, "reassign": { "letter": { "user": "2" } } });
+    assert_eq!(world.hand_over(&amend).await.state, "completed");
+    let id = handover::contract::JobId(job.id);
+    let ended = async || world.job(id).await.filter(|job| job.state == "completed");
+    let certificate = certificate_of(&world.until("the job ends", ended).await);
+    assert_eq!(result_of(&certificate, "doc").removed, Some(9));
+    let undone = reverted(world, &job).await;
+    assert_eq!(result_of(&undone, "doc").restored, Some(9));
+});
+
+on_both!(who_is_dismissed_is_out_though_the_commit_refuses_what_goes_at_the_start, |world| {
+    start_with_pinned(world, " DEFERRABLE INITIALLY DEFERRED").await;
+    let job = world.hand_over(&dismissed()).await;
+    assert_eq!(job.state, "needs_attention");
+    assert!(is_out(world).await);
+    match world.setting {
+        Setting::Servers => {
+            assert_eq!((codes_of(&job)[1].as_str(), refused(&job)), ("row_refused", vec!["5".to_owned()]))
+        }
+        // Its commit names no row, so all of them wait for the job to go on.
+        Setting::Embedded => assert_eq!(codes_of(&job), ["allotment_missing", "access_remains"]),
+    }
 });

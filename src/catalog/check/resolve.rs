@@ -132,7 +132,9 @@ impl<'a> Resolver<'a> {
             (Family::Number, Scalar::Integer(_) | Scalar::Number(_)) => true,
             (Family::Integer { .. } | Family::Number | Family::Boolean, _) => false,
             (_, Scalar::Text(_)) => true,
-            (_, Scalar::Boolean(_) | Scalar::Integer(_) | Scalar::Number(_)) => column.family == Family::Other,
+            (_, Scalar::Boolean(_) | Scalar::Integer(_) | Scalar::Number(_)) => {
+                matches!(column.family, Family::Other | Family::Opaque)
+            }
         };
         if !fits {
             let wants = family_name(column.family);
@@ -219,7 +221,7 @@ fn family_name(family: Family) -> &'static str {
         Family::Text => "text",
         Family::Uuid => "UUIDs",
         Family::Time => "dates or times, written as text",
-        Family::Other => "values of another type",
+        Family::Other | Family::Opaque => "values of another type",
     }
 }
 

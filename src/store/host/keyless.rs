@@ -9,9 +9,10 @@
 
 use sea_orm::DbErr;
 
+use super::copied::row_json;
 use super::journaled::journal_rows;
 use super::remove::{Keep, copy_insert};
-use super::rows::{has_key, key_columns, row_json, tests, user_column};
+use super::rows::{has_key, key_columns, tests, user_column};
 use super::work::{Part, Range};
 use crate::catalog::{Column, Engine, Family, Reference};
 use crate::store::sql::{Sql, column, quoted, table};

@@ -8,9 +8,10 @@
 
 use std::collections::BTreeMap;
 
+use super::copied::{columns_json, row_json};
 use super::journaled::{Line, journal_insert, journal_rows, journal_selected, run_journaled};
 use super::remove::{Keep, copy_insert, delete_journaled};
-use super::rows::{Key, columns_json, has_key, key_json, row_json, tests, user_column};
+use super::rows::{Key, has_key, key_json, tests, user_column};
 use super::selection::{Selected, selection};
 use super::transfer::touch;
 use super::work::Part;

@@ -8,20 +8,24 @@
 //! | `sample` | a few values of a column, for whoever writes a catalog |
 //! | `tenant` | what row-level security looks at |
 //! | `rows` | which rows a reference is about: the tests every statement shares |
+//! | `copied` | what a copy keeps of a row, and how it is read back |
 //! | `count` | how many there are, before and after |
 //! | `cut` | where chunks begin and end |
 //! | `work` | one entry to moving, removing and setting, for many leavers or one chunk |
 //! | `transfer`, `merge`, `remove`, `set` | the statements that change the host |
 //! | `undo`, `unmerge` | the statements that take these back |
 //! | `parents` | rows of several tables that come back together, and what they point at |
+//! | `live` | what a table is like now, where it was changed since its rows were copied |
 //! | `keyless`, `recognized` | what is different where a table has no unique key: there, and back |
 //! | `selection`, `journaled` | how these begin, and what they leave in the journal |
 
 mod arrivals;
+mod copied;
 mod count;
 mod cut;
 mod journaled;
 mod keyless;
+mod live;
 mod merge;
 mod parents;
 mod recognized;

@@ -8,7 +8,9 @@
 
 use std::collections::HashSet;
 
-use super::rows::{copied_rows, user_column};
+use super::copied::copied_rows;
+use super::live::{Live, TABLE_CHANGED};
+use super::rows::user_column;
 use super::set::kept_columns;
 use super::undo::{Act, PARENT_GONE, Returned, key_table, same_copied_key, same_key};
 use crate::catalog::{Column, Engine, ForeignKey, TableName};
@@ -27,7 +29,8 @@ pub struct Rows<'a> {
     pub copies: Vec<i64>,
 }
 
-/// Puts rows back, table by table in this order; what became of each table's copies.
+/// Puts rows back, table by table in this order; what became of each table's copies. Columns that a copy does not know take
+/// their defaults.
 pub async fn put_back(session: &Session, tables: &[Rows<'_>]) -> Result<Vec<Returned>> {
     let mut orphans: Vec<HashSet<usize>> = tables.iter().map(|_| HashSet::new()).collect();
     if tables.iter().all(|rows| rows.waiting.is_empty()) {
@@ -59,9 +62,21 @@ pub async fn put_back(session: &Session, tables: &[Rows<'_>]) -> Result<Vec<Retu
 async fn put_back_but(session: &Session, tables: &[Rows<'_>], orphans: &[HashSet<usize>]) -> Result<Vec<Returned>> {
     let mut all = Vec::new();
     for (rows, orphans) in tables.iter().zip(orphans) {
-        let places = (0..rows.copies.len()).filter(|place| !orphans.contains(place)).collect();
+        let live = Live::of(session, rows.table).await?;
+        let fits = live.fits(session, &rows.copies).await?;
         let mut returned = Returned::default();
-        Act::Rows(rows).isolated(session, places, &mut returned).await?;
+        let of = |some: &HashSet<i64>| -> Vec<usize> {
+            let is_one = |place: &usize| !orphans.contains(place) && some.contains(&rows.copies[*place]);
+            (0..rows.copies.len()).filter(is_one).collect()
+        };
+        of(&fits.unfit).into_iter().for_each(|place| returned.skip(TABLE_CHANGED, place));
+        for (lacks, some) in &fits.lacking {
+            let columns = live.known(lacks);
+            let act = Act::Rows { rows, columns: &columns };
+            let mut back = Returned::default();
+            act.isolated(session, of(some), &mut back).await?;
+            returned.add(back);
+        }
         all.push(returned);
     }
     Ok(all)
@@ -98,7 +113,7 @@ impl Act<'_> {
     pub async fn lacking(&self, session: &Session, places: &[usize]) -> Result<HashSet<usize>> {
         let reference = match self {
             Act::Records { reference, .. } | Act::Values { reference, .. } => reference,
-            Act::Sums { .. } | Act::Rows(_) | Act::Recognized { .. } => return Ok(HashSet::new()),
+            Act::Sums { .. } | Act::Rows { .. } | Act::Recognized { .. } => return Ok(HashSet::new()),
         };
         if session.engine() == Engine::Postgres || reference.waiting.is_empty() {
             return Ok(HashSet::new());
@@ -115,7 +130,7 @@ impl Act<'_> {
                 let to = sql.host(&reference.user, leaver.as_str());
                 ("x.n", rows, format!("{}t.{} = {to}", same_key(reference), user_column(reference)))
             }
-            Act::Sums { .. } | Act::Rows(_) | Act::Recognized { .. } => return Ok(HashSet::new()),
+            Act::Sums { .. } | Act::Rows { .. } | Act::Recognized { .. } => return Ok(HashSet::new()),
         };
         let orphaned = orphaned(&reference.waiting, "t");
         sql.add(&format!(

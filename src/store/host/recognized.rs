@@ -9,9 +9,9 @@ use std::collections::{BTreeSet, HashMap};
 
 use sea_orm::{DbErr, QueryResult};
 
-use super::rows::{
-    Key, as_text, bump, columns_json, copied_value, has_key, json_path, key_columns, keys_as, user_column,
-};
+use super::copied::{columns_json, copied_value, json_path};
+use super::live::{Live, all_skipped};
+use super::rows::{Key, as_text, bump, has_key, key_columns, keys_as, user_column};
 use super::selection::picked_keys;
 use super::transfer::touch;
 use super::undo::{Act, Returned};
@@ -64,6 +64,9 @@ impl<'a> Sought<'a> {
 
     /// Takes back what is recognized.
     pub async fn bring_back(&self, session: &Session) -> Result<Returned> {
+        if let Some(all) = all_skipped(session, self.reference, self.values(), self.copies.len()).await? {
+            return Ok(all);
+        }
         let looks = self.looks(session).await?;
         let mut found = Found::new();
         loop {
@@ -84,9 +87,21 @@ impl<'a> Sought<'a> {
 
     /// What could be taken back, as it stands now.
     pub async fn foresee(&self, session: &Session) -> Result<Returned> {
+        if let Some(all) = all_skipped(session, self.reference, self.values(), self.copies.len()).await? {
+            return Ok(all);
+        }
         let looks = self.looks(session).await?;
         let found = self.look(session, &looks, self.copies, &Found::new()).await?;
         self.told(session, &looks, &found).await
+    }
+
+    /// The columns that were set.
+    fn values(&self) -> impl Iterator<Item = &Column> {
+        let values = match self.what {
+            What::User(_) => &[],
+            What::Values(values) => values,
+        };
+        values.iter().map(|(column, _)| column)
     }
 
     /// The statement that takes some of them back, by their places among the copies.
@@ -129,7 +144,7 @@ impl<'a> Sought<'a> {
         let kept: serde_json::Map<String, serde_json::Value> = text
             .map_or(Ok(serde_json::Map::new()), |text| serde_json::from_str(&text))
             .map_err(|error| Error::unexpected(doing, error.to_string()))?;
-        let now = &self.reference.columns;
+        let now = Live::of(session, &self.reference.table).await?.written;
         let shared = now.iter().filter(|column| kept.contains_key(&column.name)).cloned().collect();
         let dropped = kept.keys().filter(|name| !now.iter().any(|column| column.name == **name)).cloned().collect();
         Ok(Looks { shared, dropped })

@@ -6,8 +6,9 @@
 
 use std::time::Duration;
 
+use super::copied::row_json;
 use super::journaled::{Line, forget_keys, journal_insert, journal_rows, journal_selected, run_journaled};
-use super::rows::{as_text, has_key, key_columns, key_json, row_json, tests, user_column};
+use super::rows::{as_text, has_key, key_columns, key_json, tests, user_column};
 use super::selection::{Selected, part_table, picked_keys, range_test, selection};
 use super::work::{Part, Range};
 use crate::catalog::{Child, Disposition, Engine, Reference, TableName};

@@ -5,7 +5,7 @@ use crate::catalog::{
     Test, Within,
 };
 use crate::job::State;
-use crate::store::sql::{Lane, Sql, cast, column, quoted, table};
+use crate::store::sql::{Sql, cast, column, quoted, table};
 
 /// The key of a row: a value for each of the reference's key columns, as text.
 pub type Key = Vec<String>;
@@ -49,7 +49,7 @@ fn is_one_of(sql: &mut Sql, reference: &Reference, of: &SomeUsers, alias: &str) 
 pub fn meets(sql: &mut Sql, condition: &Condition, alias: &str) -> String {
     let asked = column(alias, &condition.column.name);
     match &condition.holds {
-        Holds::Value(value) => format!("{asked} = {}", sql.host(&condition.column, value)),
+        Holds::Value(value) => is_value(sql, &condition.column, alias, value),
         Holds::ListedIn(listing) => {
             let filter = filter(sql, &listing.filter, "y");
             format!(
@@ -79,7 +79,11 @@ pub fn bare_filter(sql: &mut Sql, filter: &Filter, alias: &str) -> String {
 fn one_test(sql: &mut Sql, test: &Test, alias: &str) -> String {
     match test {
         Test::OneOf(tested, values) => match values.as_slice() {
-            [value] => format!("{} = {}", column(alias, &tested.name), sql.host(tested, value)),
+            [value] => is_value(sql, tested, alias, value),
+            values if tested.family == Family::Opaque => {
+                let each: Vec<String> = values.iter().map(|value| is_value(sql, tested, alias, value)).collect();
+                format!("({})", each.join(" OR "))
+            }
             values => {
                 let list = sql.host_list(tested, values.iter().map(String::as_str));
                 format!("{} IN {list}", column(alias, &tested.name))
@@ -88,6 +92,20 @@ fn one_test(sql: &mut Sql, test: &Test, alias: &str) -> String {
         Test::Null(tested, true) => format!("{} IS NULL", column(alias, &tested.name)),
         Test::Null(tested, false) => format!("{} IS NOT NULL", column(alias, &tested.name)),
         Test::Parent(parent) => parent_passes(sql, parent, alias),
+    }
+}
+
+/// That a column of `alias` holds a value.
+fn is_value(sql: &mut Sql, of: &Column, alias: &str, value: &str) -> String {
+    let value = sql.host(of, value);
+    format!("{} = {}", compared(&column(alias, &of.name), of), compared(&value, of))
+}
+
+/// An expression of a column's type as it is compared: as it is, or as text, where the database has no other way.
+fn compared(expression: &str, of: &Column) -> String {
+    match of.family {
+        Family::Opaque => as_text(expression),
+        _ => expression.to_owned(),
     }
 }
 
@@ -108,7 +126,7 @@ pub fn unset(sql: &mut Sql, values: &[(Column, SetValue)], alias: &str) -> Strin
     let lacking = values.iter().map(|(set, value)| match value {
         SetValue::Text(text) => {
             let value = sql.host(set, text);
-            format!("{} IS DISTINCT FROM {value}", column(alias, &set.name))
+            format!("{} IS DISTINCT FROM {}", compared(&column(alias, &set.name), set), compared(&value, set))
         }
         SetValue::Now => format!("{} IS NULL", column(alias, &set.name)),
     });
@@ -283,76 +301,6 @@ pub fn bump(reference: &Reference, alias: &str) -> String {
     reference.bump.as_ref().map_or(String::new(), |bump| {
         format!(", {} = COALESCE({}, 0) + 1", quoted(&bump.name), column(alias, &bump.name))
     })
-}
-
-/// A whole row as a JSON object.
-pub fn row_json(engine: Engine, columns: &[Column], alias: &str) -> String {
-    columns_json(engine, &columns.iter().collect::<Vec<_>>(), alias)
-}
-
-/// An object of some columns, under their names, that [`copied_rows`] reads back to the last bit.
-pub fn columns_json(engine: Engine, columns: &[&Column], alias: &str) -> String {
-    let label = |of: &&Column| format!("'{}'", of.name.replace('\'', "''"));
-    let value = |of: &&Column| copied_form(engine, &column(alias, &of.name));
-    match engine {
-        Engine::Postgres => {
-            let labels: Vec<String> = columns.iter().map(label).collect();
-            let values: Vec<String> = columns.iter().map(value).collect();
-            format!("jsonb_object(ARRAY[{}]::text[], ARRAY[{}]::text[])", labels.join(", "), values.join(", "))
-        }
-        Engine::Sqlite => {
-            let pairs: Vec<String> = columns.iter().map(|of| format!("{}, {}", label(of), value(of))).collect();
-            format!("json_object({})", pairs.join(", "))
-        }
-    }
-}
-
-/// A value as a copy keeps it. PostgreSQL: as text, as the type itself writes it; a cast to text would be another's word
-/// for it (`character` loses its blanks), and JSON's own types lose the spelling of numbers and the bounds of arrays.
-/// SQLite: JSON has no bytes, and SQLite writes numbers with 15 digits and knows no word for the infinite; a text may hold
-/// what JSON does not give back (a zero byte). These are kept as text under a name that says so. A number is written as SQLite
-/// reads it back: it reads neither way of writing every number to the last bit.
-fn copied_form(engine: Engine, value: &str) -> String {
-    match engine {
-        // Unlike IS NOT NULL, this is true of a composite of nothing but NULLs.
-        Engine::Postgres => format!("CASE WHEN {value} IS DISTINCT FROM NULL THEN format('%s', {value}) END"),
-        Engine::Sqlite => format!(
-            "CASE typeof({value}) WHEN 'blob' THEN json_object('hex', hex({value})) \
-             WHEN 'real' THEN json_object('real', CASE {value} WHEN 9e999 THEN '9e999' WHEN -9e999 THEN '-9e999' \
-             ELSE CASE WHEN CAST(quote({value}) AS REAL) = {value} THEN quote({value}) ELSE printf('%!.17g', {value}) END END) \
-             WHEN 'text' THEN CASE WHEN CAST(json_array({value}) ->> 0 AS BLOB) = CAST({value} AS BLOB) THEN {value} \
-             ELSE json_object('text', hex({value})) END ELSE {value} END"
-        ),
-    }
-}
-
-/// The value of a column in a copy's `content`.
-pub fn copied_value(engine: Engine, content: &str, of: &Column) -> String {
-    if engine == Engine::Postgres {
-        return cast(&format!("{content} ->> '{}'", of.name.replace('\'', "''")), &of.cast);
-    }
-    let path = json_path(&of.name);
-    let value = format!("{content} -> {path}");
-    format!(
-        "CASE json_type({value}) WHEN 'object' THEN CASE WHEN ({value}) ->> 'real' IS NOT NULL \
-         THEN CAST(({value}) ->> 'real' AS REAL) WHEN ({value}) ->> 'text' IS NOT NULL \
-         THEN CAST(unhex(({value}) ->> 'text') AS TEXT) ELSE unhex(({value}) ->> 'hex') END ELSE {content} ->> {path} END"
-    )
-}
-
-/// SQLite: where a name stands in an object, as a constant. A bare name would be read as a path where it begins like one.
-pub fn json_path(name: &str) -> String {
-    let label = name.replace('\\', "\\\\").replace('"', "\\\"").replace('\'', "''");
-    format!("'$.\"{label}\"'")
-}
-
-/// Rows as copies hold them, as a table `r` with these columns of the host's own types, and `copy_id`.
-pub fn copied_rows(sql: &mut Sql, columns: &[&Column], ids: &[i64]) -> String {
-    let lane = Lane::cast_to("bigint", "id", ids.iter().map(Some));
-    let (ids, engine) = (sql.table("i", vec![lane]), sql.engine());
-    let picked = |of: &&Column| format!(", {} AS {}", copied_value(engine, "c.content", of), quoted(&of.name));
-    let picked: String = columns.iter().map(picked).collect();
-    format!("(SELECT c.id AS copy_id{picked} FROM {ids} JOIN handover.copies c ON i.id = c.id) r")
 }
 
 /// `"name"` of the user column, quoted.

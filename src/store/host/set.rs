@@ -2,10 +2,11 @@
 //!
 //! Locks: row locks on the rows set, until the caller commits.
 
+use super::copied::columns_json;
 use super::journaled::{Line, forget_keys, journal_insert, journal_rows, journal_selected, run_journaled};
 use super::keyless;
 use super::remove::{Keep, copy_insert};
-use super::rows::{bump, columns_json, has_key, key_json, now, tests, user_column};
+use super::rows::{bump, has_key, key_json, now, tests, user_column};
 use super::selection::{Selected, selection};
 use super::work::Part;
 use crate::catalog::{Column, Engine, Reference, SetValue};

@@ -8,10 +8,12 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use super::copied::copied_rows;
 use super::cut::read_key;
+use super::live::{Live, TABLE_CHANGED, all_skipped};
 use super::parents::Rows;
 use super::recognized::{Found, Sought, images};
-use super::rows::{Key, bump, copied_rows, key_has_user, unset, user_column};
+use super::rows::{Key, bump, key_has_user, unset, user_column};
 use super::set::kept_columns;
 use super::transfer::touch;
 use super::unmerge::Merged;
@@ -30,6 +32,15 @@ pub struct Returned {
 }
 
 impl Returned {
+    /// Adds what became of others.
+    pub fn add(&mut self, others: Returned) {
+        self.restored.extend(others.restored);
+        self.restored.sort_unstable();
+        for (reason, places) in others.skipped {
+            self.skipped.entry(reason).or_default().extend(places);
+        }
+    }
+
     /// Leaves one alone, for a reason.
     pub fn skip(&mut self, reason: &'static str, place: usize) {
         self.skipped.entry(reason).or_default().push(place);
@@ -65,6 +76,9 @@ pub async fn foresee_move_back(
         // Who held them then was forgotten: whoever holds them now is somebody else, as far as anybody knows.
         (0..keys.len()).for_each(|place| returned.skip("changed", place));
         return Ok(returned);
+    }
+    if let Some(all) = all_skipped(session, reference, [], keys.len()).await? {
+        return Ok(all);
     }
     let holders = read_holders(session, reference, holder, keys, locking).await?;
     for place in 0..keys.len() {
@@ -106,6 +120,9 @@ pub async fn foresee_set_back(
     if reference.keyless {
         return Sought::set(reference, values, copies).foresee(session).await;
     }
+    if let Some(all) = all_skipped(session, reference, values.iter().map(|(column, _)| column), copies.len()).await? {
+        return Ok(all);
+    }
     let mut returned = Returned::default();
     let standing = read_set(session, reference, values, copies, locking).await?;
     for (place, copy) in copies.iter().enumerate() {
@@ -121,9 +138,27 @@ pub async fn foresee_set_back(
 /// Which of a reference's rows could be put back, as its table stands now: those whose key is free. What else the database
 /// would refuse, only trying tells.
 pub async fn foresee_put_back(session: &Session, reference: &Reference, copies: &[i64]) -> Result<Returned> {
-    if reference.keyless {
-        return Ok(Returned { restored: (0..copies.len()).collect(), ..Returned::default() });
+    if let Some(all) = all_skipped(session, reference, [], copies.len()).await? {
+        return Ok(all);
     }
+    let unfit = Live::of(session, &reference.table).await?.fits(session, copies).await?.unfit;
+    let taken = match reference.keyless {
+        true => HashSet::new(),
+        false => read_taken(session, reference, copies).await?,
+    };
+    let mut returned = Returned::default();
+    for (place, copy) in copies.iter().enumerate() {
+        match (unfit.contains(copy), taken.contains(copy)) {
+            (true, _) => returned.skip(TABLE_CHANGED, place),
+            (false, true) => returned.skip("occupied", place),
+            (false, false) => returned.restored.push(place),
+        }
+    }
+    Ok(returned)
+}
+
+/// The copies whose keys have a row.
+async fn read_taken(session: &Session, reference: &Reference, copies: &[i64]) -> Result<HashSet<i64>> {
     let doing = "looking whether rows can be put back";
     let host = table(&reference.table);
     let mut sql = session.sql("");
@@ -136,21 +171,14 @@ pub async fn foresee_put_back(session: &Session, reference: &Reference, copies: 
     for row in session.all(doing, sql).await? {
         taken.insert(row.try_get::<i64>("", "copy_id").map_err(|error| Error::unexpected(doing, error.to_string()))?);
     }
-    let mut returned = Returned::default();
-    for (place, copy) in copies.iter().enumerate() {
-        match taken.contains(copy) {
-            true => returned.skip("occupied", place),
-            false => returned.restored.push(place),
-        }
-    }
-    Ok(returned)
+    Ok(taken)
 }
 
 /// One of them, on some of what was asked for.
 pub enum Act<'a> {
     Sums { merged: &'a Merged<'a>, copies: &'a [i64] },
     Records { reference: &'a Reference, holder: &'a UserId, leaver: &'a UserId, keys: &'a [Key] },
-    Rows(&'a Rows<'a>),
+    Rows { rows: &'a Rows<'a>, columns: &'a [Column] },
     Values { reference: &'a Reference, values: &'a [(Column, SetValue)], copies: &'a [i64] },
     Recognized { sought: &'a Sought<'a>, found: &'a Found },
 }
@@ -212,7 +240,7 @@ impl Act<'_> {
         match self {
             Act::Sums { .. } => "taking out what was added",
             Act::Records { .. } => "moving records back",
-            Act::Rows(_) => "putting rows back",
+            Act::Rows { .. } => "putting rows back",
             Act::Values { .. } => "setting values back",
             Act::Recognized { .. } => "bringing back what was recognized",
         }
@@ -238,7 +266,7 @@ impl Act<'_> {
                     same = same_key(reference),
                 ));
             }
-            Act::Rows(Rows { table: host, columns, copies, .. }) => {
+            Act::Rows { rows: Rows { table: host, copies, .. }, columns } => {
                 let host = table(host);
                 let ids: Vec<i64> = places.iter().map(|place| copies[*place]).collect();
                 let rows = copied_rows(&mut sql, &columns.iter().collect::<Vec<_>>(), &ids);
@@ -283,6 +311,8 @@ fn reason_of(code: &str) -> &'static str {
         "23505" | "23P01" | "1555" | "2579" | "2067" => "occupied",
         // foreign_key_violation; SQLITE_CONSTRAINT_FOREIGNKEY
         "23503" | "787" => PARENT_GONE,
+        // not_null_violation, undefined_column; SQLITE_CONSTRAINT_NOTNULL
+        "23502" | "42703" | "1299" => TABLE_CHANGED,
         _ => "refused",
     }
 }

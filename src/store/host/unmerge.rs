@@ -4,8 +4,10 @@
 
 use std::collections::HashSet;
 
+use super::copied::{copied_rows, json_path};
+use super::live::all_skipped;
 use super::parents::{Rows, put_back};
-use super::rows::{copied_rows, json_path, user_column};
+use super::rows::user_column;
 use super::transfer::touch;
 use super::undo::{Act, Returned};
 use crate::catalog::{Column, Engine, Occupied, Reference};
@@ -51,6 +53,9 @@ pub async fn foresee_unmerge(
     if merged.holder.is_pseudonym() {
         (0..copies.len()).for_each(|place| returned.skip("changed", place));
         return Ok(returned);
+    }
+    if let Some(all) = all_skipped(session, merged.reference, merged.columns, copies.len()).await? {
+        return Ok(all);
     }
     let there = read_merged(session, merged, copies, locking).await?;
     for (place, copy) in copies.iter().enumerate() {

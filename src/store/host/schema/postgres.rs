@@ -14,6 +14,16 @@ const DOING: &str = "reading the schema";
 const OURS: &str = "n.nspname NOT IN ('pg_catalog', 'information_schema', 'handover') AND n.nspname NOT LIKE 'pg_toast%' \
                     AND n.nspname NOT LIKE 'pg_temp%'";
 
+/// Types that have no equality of their own, nor by what they are made of (a domain's base, an array's elements); and
+/// composite types, which have it only as far as their columns do.
+const OPAQUE: &str = "made_of (type, root) AS (SELECT t.oid, t.oid FROM pg_type t UNION ALL \
+       SELECT m.type, CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE t.typelem END FROM made_of m JOIN pg_type t ON t.oid = m.root \
+       WHERE t.typtype = 'd' OR (t.typcategory = 'A' AND t.typelem <> 0)), \
+     opaque AS (SELECT m.type FROM made_of m JOIN pg_type t ON t.oid = m.root \
+       WHERE t.typtype = 'c' OR (t.typtype = 'b' AND t.typcategory <> 'A' AND NOT EXISTS (SELECT 1 FROM pg_opclass o \
+         JOIN pg_am h ON h.oid = o.opcmethod AND h.amname IN ('btree', 'hash') WHERE o.opcdefault AND (o.opcintype = t.oid \
+         OR o.opcintype IN (SELECT k.casttarget FROM pg_cast k WHERE k.castsource = t.oid AND k.castmethod = 'b' AND k.castcontext = 'i')))))";
+
 type Tables = BTreeMap<(String, String), Table>;
 
 pub async fn read_tables(session: &Session) -> Result<Vec<Table>> {
@@ -25,7 +35,7 @@ pub async fn read_tables(session: &Session) -> Result<Vec<Table>> {
 }
 
 async fn rows(session: &Session, text: &str) -> Result<Vec<QueryResult>> {
-    session.all(DOING, session.sql(&text.replace("{ours}", OURS))).await
+    session.all(DOING, session.sql(&text.replace("{ours}", OURS).replace("{opaque}", OPAQUE))).await
 }
 
 fn failed(error: DbErr) -> Error {
@@ -40,9 +50,10 @@ fn table_of<'t>(tables: &'t mut Tables, row: &QueryResult) -> Result<Option<&'t 
 
 /// A type is written as it is without a length (`-1`): `character` alone would be one of a single character.
 async fn read_columns(session: &Session, tables: &mut Tables) -> Result<()> {
-    let text = "SELECT n.nspname::text AS schema, c.relname::text AS table, pg_table_is_visible(c.oid) AS visible, row_security_active(c.oid) AS row_security, \
+    let text = "WITH RECURSIVE {opaque} \
+                SELECT n.nspname::text AS schema, c.relname::text AS table, pg_table_is_visible(c.oid) AS visible, row_security_active(c.oid) AS row_security, \
                 a.attname::text AS column, format_type(a.atttypid, -1) AS type, t.typname::text AS base, \
-                t.typcategory::text AS category, a.attnotnull AS not_null, a.attgenerated <> '' AS generated, \
+                t.typcategory::text AS category, t.oid IN (SELECT o.type FROM opaque o) AS opaque, a.attnotnull AS not_null, a.attgenerated <> '' AS generated, \
                 (SELECT array_agg(e.enumlabel::text ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = t.oid) AS labels \
                 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
                 JOIN pg_type t ON t.oid = a.atttypid \
@@ -52,7 +63,10 @@ async fn read_columns(session: &Session, tables: &mut Tables) -> Result<()> {
         let name = TableName { schema: Some(text("schema")?), name: text("table")? };
         let visible = row.try_get("", "visible").map_err(failed)?;
         let row_security = row.try_get("", "row_security").map_err(failed)?;
-        let family = family(&text("base")?, &text("category")?);
+        let family = match row.try_get("", "opaque").map_err(failed)? {
+            true => Family::Opaque,
+            false => family(&text("base")?, &text("category")?),
+        };
         let labels: Option<Vec<String>> = row.try_get("", "labels").map_err(failed)?;
         let flags = (family == Family::Boolean).then(|| vec!["false".to_owned(), "true".to_owned()]);
         let column = SchemaColumn {

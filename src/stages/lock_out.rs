@@ -1,0 +1,126 @@
+//! Ending access before anyone has decided who receives what: a dismissed user is out at once, and the job waits for a person.
+//!
+//! Nothing that the host's database refuses keeps the user in. Rows that it refuses are found by halving, within savepoints,
+//! and told; the others go. They are tried again, in chunks, when the job goes on.
+
+use time::OffsetDateTime;
+
+use super::finalizer::get_stuck;
+use super::start::{Begun, Reach, Ready, part_of, shut_out};
+use crate::catalog::{Catalog, Disposition, Reference};
+use crate::contract::Rejection;
+use crate::job::rejection;
+use crate::store::host::{Part, Range};
+use crate::store::{Error, Result, Session, host};
+
+/// Rows of a reference that are found and told one by one; where more are refused, it is not for what these rows hold.
+const MOST_TOLD: usize = 20;
+
+/// Ends the access of users whose successors are still to be named: their status, and what goes at the start. Where that is
+/// refused, what can go of it; and where the commit refuses that too, the status alone.
+pub async fn lock_out(
+    session: &Session,
+    catalog: &Catalog,
+    mut locked_out: Vec<(Ready<'_>, Vec<Rejection>)>,
+    reach: Reach,
+    now: OffsetDateTime,
+) -> Result<Vec<Begun>> {
+    if locked_out.is_empty() {
+        return Ok(Vec::new());
+    }
+    shut_out(session, catalog, locked_out.iter().map(|(ready, _)| ready)).await?;
+    if reach == Reach::Start {
+        session.check_constraints_at_once().await?;
+    }
+    for reference in catalog.references.iter().filter(|reference| ends_access(reference)) {
+        let part = |ready: &Ready<'_>| part_of(reference, ready, now);
+        match reach {
+            Reach::Whole => {
+                let parts: Vec<Part> = locked_out.iter().filter_map(|(ready, _)| part(ready)).collect();
+                if !parts.is_empty() {
+                    host::work(session, catalog, reference, &parts).await?;
+                }
+            }
+            Reach::Start => {
+                for (ready, reasons) in &mut locked_out {
+                    if let Some(part) = part(ready) {
+                        reasons.extend(end_what_can(session, catalog, reference, part).await?);
+                    }
+                }
+            }
+            Reach::Status => {
+                let remains = |ready: &Ready<'_>| part(ready).map(|_| rejection::access_remains(&reference.kind));
+                locked_out.iter_mut().for_each(|(ready, reasons)| reasons.extend(remains(ready)));
+            }
+        }
+    }
+    let mut begun = Vec::with_capacity(locked_out.len());
+    for (ready, reasons) in locked_out {
+        let mut job = ready.job;
+        job.license_exempt = ready.plan.license_exempt;
+        job.started_at = Some(now);
+        let letters = get_stuck(&mut job, reasons, now)?;
+        begun.push(Begun { job, letters, follows: None, courses: Vec::new(), successors: Vec::new() });
+    }
+    Ok(begun)
+}
+
+fn ends_access(reference: &Reference) -> bool {
+    let goes = matches!(
+        reference.disposition,
+        Disposition::Detach { .. } | Disposition::Set { .. } | Disposition::Purge { .. }
+    );
+    reference.at_start && goes
+}
+
+/// Lets all rows go that the database lets go; why the others do not.
+async fn end_what_can(
+    session: &Session,
+    catalog: &Catalog,
+    reference: &Reference,
+    part: Part,
+) -> Result<Vec<Rejection>> {
+    let mut reasons = Vec::new();
+    let mut open = vec![part];
+    while let Some(part) = open.pop() {
+        session.savepoint().await?;
+        let error = match host::work(session, catalog, reference, std::slice::from_ref(&part)).await {
+            Ok(_) => {
+                session.forget_savepoint().await?;
+                continue;
+            }
+            Err(error) if error.is_refused() => error,
+            Err(error) => return Err(error),
+        };
+        session.back_to_savepoint().await?;
+        if reference.keyless || reasons.len() >= MOST_TOLD {
+            reasons.push(rejection::access_remains(&reference.kind));
+            break;
+        }
+        let mut halves = halves(session, reference, &part).await?;
+        // What is one row was refused for itself.
+        match (halves.len(), &part.range) {
+            (0, _) => {}
+            (1, Range::Keys { first, last }) if first == last => reasons.push(refused(reference, first, &error)),
+            _ => open.append(&mut halves),
+        }
+    }
+    Ok(reasons)
+}
+
+fn refused(reference: &Reference, key: &host::Key, error: &Error) -> Rejection {
+    rejection::row_refused(&reference.kind, &key.join(","), &error.to_string())
+}
+
+/// The same part in two, the first half last; all its rows between their keys, where it has no bounds yet.
+async fn halves(session: &Session, reference: &Reference, part: &Part) -> Result<Vec<Part>> {
+    let leaver = part.leaver.as_str();
+    let cuts = match &part.range {
+        Range::Keys { first, last } => {
+            host::cut_between(session, reference, leaver, (first, last), &[], |rows| rows.div_ceil(2)).await?
+        }
+        _ => host::cut(session, reference, leaver, None, &[], 1, u64::from(u32::MAX)).await?,
+    };
+    let bounded = |cut: host::Cut| Part { range: Range::Keys { first: cut.first, last: cut.last }, ..part.clone() };
+    Ok(cuts.into_iter().rev().map(bounded).collect())
+}

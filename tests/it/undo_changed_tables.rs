@@ -1,0 +1,159 @@
+//! The application goes on being built between a farewell and its undo: columns come, go, and are called otherwise.
+
+use std::collections::BTreeMap;
+
+use handover::contract::{Certificate, ReferenceResult};
+use handover::stages::foresee;
+use handover::store::ledger::jobs::Job;
+use serde_json::json;
+
+use crate::support::people::{USERS, leave, reference, reverted, start};
+use crate::support::world::{certificate_of, result_of};
+use crate::support::{World, on_both, on_every_path};
+
+/// Four tables of the same rows, one for each way of leaving; one row holds nothing in `what`.
+fn tables() -> String {
+    let columns = "owner BIGINT, what TEXT, size BIGINT";
+    let table = |name: &str, key: &str| {
+        format!(
+            "CREATE TABLE {name} (id BIGINT{key}, {columns}); INSERT INTO {name} VALUES (1, 9, 'a', 10), (2, 9, NULL, 20), (3, 2, 'c', 30);"
+        )
+    };
+    let keyed = ["gone", "done", "frozen", "moved"].map(|name| table(name, " NOT NULL PRIMARY KEY"));
+    keyed.concat() + &table("heap", "")
+}
+
+fn references() -> String {
+    [
+        reference("gone", "gone", "disposition = \"detach\""),
+        reference("done", "done", "disposition = \"purge\"\nkeep_copy = \"30d\""),
+        reference("frozen", "frozen", "disposition = \"set\"\nset = { what = \"z\" }"),
+        reference("moved", "moved", "disposition = \"transfer\""),
+        reference("heap", "heap", "disposition = \"detach\"").replace("key = \"id\"", "key = []"),
+    ]
+    .concat()
+}
+
+async fn left(world: &mut World) -> Job {
+    start(world, &tables(), &references()).await;
+    let job = world.hand_over(&leave("9", json!({ "moved": { "user": "2" } }))).await;
+    certificate_of(&job);
+    job
+}
+
+/// Every table is changed in this way.
+async fn change(world: &mut World, statements: &str) {
+    for table in ["gone", "done", "frozen", "moved", "heap"] {
+        world.sql(&statements.replace("{table}", table)).await;
+    }
+    world.grant_more().await;
+}
+
+/// A worker that has read the catalog before the tables were changed, or one that reads it now.
+async fn start_anew(world: &mut World) {
+    world.stop_workers().await;
+    world.use_catalog(&format!("{USERS}{}", references())).await;
+    world.start_worker().await;
+}
+
+/// What the undo would do, and what it then does: both are the same.
+async fn foreseen_and_reverted(world: &World, job: &Job) -> Certificate {
+    let foreseen = foresee::revert(&world.context, job, &"1".to_owned().try_into().expect("an id")).await;
+    let undone = reverted(world, job).await;
+    let told = |results: &[ReferenceResult]| -> Vec<(String, Option<u64>, BTreeMap<String, u64>)> {
+        results.iter().map(|result| (result.kind.clone(), result.restored, result.skipped.clone())).collect()
+    };
+    assert_eq!(told(&foreseen.expect("a preview").references), told(&undone.references));
+    undone
+}
+
+async fn rows(world: &World, table: &str, columns: &str) -> Vec<String> {
+    let texts = columns.split(", ").map(|name| format!("COALESCE(CAST({name} AS text), '-')"));
+    let row = texts.collect::<Vec<_>>().join(" || ' ' || ");
+    world.texts(&format!("SELECT {row} AS t FROM {table} WHERE owner = 9 ORDER BY id")).await
+}
+
+fn told(certificate: &Certificate, kind: &str) -> (Option<u64>, Option<u64>) {
+    let result = result_of(certificate, kind);
+    (result.restored, result.skipped.get("table_changed").copied())
+}
+
+on_every_path!(rows_come_back_to_tables_with_new_columns_which_take_their_defaults, 1, |world| {
+    for is_read_anew in [false, true] {
+        let job = match is_read_anew {
+            false => left(world).await,
+            true => {
+                let mut again = leave("9", json!({ "moved": { "user": "2" } }));
+                again["request_id"] = json!("again");
+                world.hand_over(&again).await
+            }
+        };
+        let name = if is_read_anew { "tall" } else { "wide" };
+        change(world, &format!("ALTER TABLE {{table}} ADD COLUMN {name} BIGINT NOT NULL DEFAULT 7")).await;
+        if is_read_anew {
+            start_anew(world).await;
+        }
+        let undone = foreseen_and_reverted(world, &job).await;
+        for table in ["gone", "done", "frozen", "heap"] {
+            assert_eq!(told(&undone, table), (Some(2), None), "{table}");
+            let columns = format!("id, what, size, wide, {name}");
+            assert_eq!(rows(world, table, &columns).await, ["1 a 10 7 7", "2 - 20 7 7"], "{table}");
+        }
+        assert_eq!(told(&undone, "moved"), (Some(2), None));
+    }
+});
+
+/// Built anew with a column that must be filled, and that has no default.
+const REBUILT: &str = "CREATE TABLE {table}2 (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT, what TEXT, size BIGINT, must TEXT NOT NULL); \
+     INSERT INTO {table}2 SELECT id, owner, what, size, 'x' FROM {table}; DROP TABLE {table}; ALTER TABLE {table}2 RENAME TO {table};";
+
+on_every_path!(rows_stay_away_whose_table_has_a_column_that_must_be_filled_and_all_else_comes_back, 1, |world| {
+    let job = left(world).await;
+    world.sql(&REBUILT.replace("{table}", "gone")).await;
+    world.grant_more().await;
+    let undone = reverted(world, &job).await;
+    assert_eq!(told(&undone, "gone"), (Some(0), Some(2)));
+    for table in ["done", "frozen", "moved", "heap"] {
+        assert_eq!(told(&undone, table), (Some(2), None), "{table}");
+    }
+    assert_eq!(world.number("SELECT count(*) FROM people WHERE id = 9 AND status = 'active'").await, 1);
+});
+
+async fn nothing_goes_into_a_column_that_is_gone(world: &mut World, change_to: &str, is_read_anew: bool) {
+    let job = left(world).await;
+    for table in ["gone", "done", "heap"] {
+        world.sql(&change_to.replace("{table}", table)).await;
+    }
+    world.grant_more().await;
+    if is_read_anew {
+        start_anew(world).await;
+    }
+    let undone = foreseen_and_reverted(world, &job).await;
+    for table in ["gone", "done", "heap"] {
+        assert_eq!(told(&undone, table), (Some(1), Some(1)), "{table}");
+        assert_eq!(rows(world, table, "id, size").await, ["2 20"], "the one that held nothing there");
+    }
+    for table in ["frozen", "moved"] {
+        assert_eq!(told(&undone, table), (Some(2), None), "{table}");
+    }
+}
+
+on_every_path!(rows_stay_away_that_hold_what_a_column_held_that_was_dropped, 1, |world| {
+    nothing_goes_into_a_column_that_is_gone(world, "ALTER TABLE {table} DROP COLUMN what", false).await;
+});
+
+on_both!(rows_stay_away_that_hold_what_a_column_held_that_is_called_otherwise_now, |world| {
+    nothing_goes_into_a_column_that_is_gone(world, "ALTER TABLE {table} RENAME COLUMN what TO said", true).await;
+});
+
+on_every_path!(what_was_set_or_moved_by_a_column_that_is_gone_stays_and_all_else_comes_back, 1, |world| {
+    let job = left(world).await;
+    world.sql("ALTER TABLE frozen DROP COLUMN what; ALTER TABLE moved RENAME COLUMN owner TO holder").await;
+    let undone = foreseen_and_reverted(world, &job).await;
+    for table in ["frozen", "moved"] {
+        assert_eq!(told(&undone, table), (Some(0), Some(2)), "{table}");
+    }
+    for table in ["gone", "done", "heap"] {
+        assert_eq!(told(&undone, table), (Some(2), None), "{table}");
+    }
+});
