@@ -12,6 +12,7 @@ mod quotes;
 mod report;
 pub mod row;
 mod send;
+mod packed;
 mod sheet;
 pub mod table;
 mod text;

@@ -134,7 +134,8 @@ pub fn print_references(references: &[crate::contract::ReferenceResult]) -> Resu
         ];
         let told: Vec<String> =
             what.into_iter().filter_map(|(what, count)| Some(format!("{} {what}", count?))).collect();
-        let to: Vec<String> = reference.successors.iter().map(|(user, count)| format!("{user}: {count}")).collect();
+        let to = reference.successors.iter().map(|(user, count)| format!("{user}: {count}"));
+        let to: Vec<String> = to.chain(reference.received_nothing.iter().map(|user| format!("{user}: none"))).collect();
         vec![reference.kind.clone(), reference.disposition.clone(), told.join(", "), to.join(", ")]
     };
     let some =

@@ -180,7 +180,7 @@ pub fn print(preview: &Preview) -> Result<()> {
     let rows: Vec<Vec<String>> = preview.references.iter().filter(|reference| reference.found > 0).map(row).collect();
     output::table(&["kind", "becomes", "assigned", "to"], &rows)?;
     for kind in &preview.without_effect {
-        output::line(format!("`{kind}` does not count for this user: what the request says of it has no effect"))?;
+        output::line(format!("there is nothing of `{kind}` to receive: what the request says of it has no effect"))?;
     }
     if let Some(job) = preview.wait_for {
         output::line(format!("waits for the job {job}, which gives this user records"))?;

@@ -31,6 +31,9 @@ pub struct Certificate {
     pub supplement: u32,
     /// One entry for each reference of the catalog that counted for this leaver, in the catalog's order.
     pub references: Vec<ReferenceResult>,
+    /// Kinds that the request names successors for and of which there was nothing to receive.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub without_effect: Vec<String>,
     /// What became of the license.
     pub license: LicenseOutcome,
     /// Rows that point at the leaver and that no rule of the catalog allows to stay. Zero, or the job does not complete.
@@ -105,6 +108,9 @@ pub struct ReferenceResult {
     /// How many went to whom.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub successors: BTreeMap<String, u64>,
+    /// Users whom the request names and who received nothing, where others did.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub received_nothing: Vec<String>,
 }
 
 /// What became of the leaver's license.

@@ -33,7 +33,8 @@ pub struct Plan {
     pub references: Vec<Planned>,
     /// Whether the leaver needs no license.
     pub license_exempt: bool,
-    /// Kinds that the request names successors for and that do not count for this leaver: nothing of them moves.
+    /// Kinds that the request names successors for and of which there is nothing to receive: they do not count for this leaver,
+    /// or have no record.
     pub without_effect: Vec<String>,
     /// A job under way that gives the leaver records: this one waits for it.
     pub wait_for: Option<JobId>,
@@ -124,8 +125,8 @@ pub fn judge(catalog: &Catalog, request: &Request, facts: &Facts, found: &Found)
 
 fn without_effect(catalog: &Catalog, request: &Request, plan: &Plan) -> Vec<String> {
     let counts = |kind: &String| {
-        let planned = plan.references.iter().map(|planned| &catalog.references[planned.position]);
-        planned.into_iter().any(|reference| reference.kind == *kind)
+        let some = plan.references.iter().filter(|planned| planned.count.rows > 0);
+        some.into_iter().any(|planned| catalog.references[planned.position].kind == *kind)
     };
     request.reassign.keys().filter(|kind| !counts(kind)).cloned().collect()
 }

@@ -1,12 +1,13 @@
 //! The end of a job: counts what is left, and writes the certificate or says what is missing. Written once for many.
 
-use std::collections::{BTreeMap, HashMap};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::catalog::{Catalog, Disposition, Reference};
-use crate::contract::{Certificate, JobId, LicenseOutcome, ReferenceResult, Rejection, RequestType, UserId};
+use crate::contract::{Allotment, Certificate, JobId, LicenseOutcome, ReferenceResult, Rejection, RequestType, UserId};
 use crate::job::{State, rejection};
 use crate::store::host::Place;
 use crate::store::ledger::chunks;
@@ -21,6 +22,8 @@ pub struct Closing<'j> {
     pub job: &'j Job,
     /// The leaver.
     pub leaver: &'j UserId,
+    /// Whom its request names, by kind.
+    pub reassign: Cow<'j, BTreeMap<String, Allotment>>,
     /// What it did with each reference.
     pub courses: Vec<Course>,
     /// When it began.
@@ -84,9 +87,10 @@ pub async fn conclude(
         }
     }
     let mut licenses = free_licenses(session, catalog, &proved).await?;
-    for (closing, references) in proved {
+    for (closing, mut references) in proved {
+        let without_effect = note_what_had_no_effect(&closing.reassign, &mut references);
         let license = licenses.remove(&closing.job.id).unwrap_or(LicenseOutcome::None);
-        let certificate = certificate(closing, references, license, now);
+        let certificate = Certificate { without_effect, ..certificate(closing, references, license, now) };
         conclusions.insert(closing.job.id, Conclusion::Proved(Box::new(certificate)));
     }
     Ok(conclusions)
@@ -189,6 +193,24 @@ impl Left<'_> {
     }
 }
 
+/// What a request says of successors and that came to nothing: whole kinds, and of the others those whom it names and who
+/// received nothing.
+fn note_what_had_no_effect(reassign: &BTreeMap<String, Allotment>, references: &mut [ReferenceResult]) -> Vec<String> {
+    let mut without_effect = Vec::new();
+    for (kind, allotment) in reassign {
+        let result = references.iter_mut().find(|result| result.kind == *kind);
+        match result.filter(|result| result.dropped.is_some() || !result.successors.is_empty()) {
+            None => without_effect.push(kind.clone()),
+            Some(result) => {
+                let named: BTreeSet<&UserId> = allotment.users().into_iter().collect();
+                let nothing = named.into_iter().filter(|user| !result.successors.contains_key(user.as_str()));
+                result.received_nothing = nothing.map(ToString::to_string).collect();
+            }
+        }
+    }
+    without_effect
+}
+
 fn both(count: u64) -> (Option<u64>, Option<u64>) {
     (Some(count), Some(count))
 }
@@ -268,6 +290,7 @@ fn certificate(
         state: State::Completed.name().into(),
         supplement: closing.supplement,
         references,
+        without_effect: Vec::new(),
         license,
         // Anything else would have been a conclusion of its own.
         orphans: 0,

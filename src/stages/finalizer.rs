@@ -4,6 +4,8 @@
 //! bounded number of times. For a while after the end the count is repeated: what still came is moved, and a
 //! supplementary certificate says so.
 
+use std::borrow::Cow;
+
 use time::OffsetDateTime;
 
 use super::certify::{After, Closing, Conclusion, after, conclude};
@@ -17,7 +19,7 @@ use crate::store::host::{Hand, Part, Range};
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::outbox::Letter;
 use crate::store::ledger::references::Course;
-use crate::store::ledger::{audit, chunks, jobs, outbox, references};
+use crate::store::ledger::{audit, chunks, jobs, outbox, references, requests};
 use crate::store::{Error, Result, Session, host};
 
 /// The transaction that ends a job.
@@ -88,7 +90,8 @@ async fn conclusion_of(
 ) -> Result<Conclusion> {
     let leaver = job.user()?;
     let started_at = job.started_at.unwrap_or(job.requested_at);
-    let closing = Closing { job, leaver: &leaver, courses, started_at, supplement, tallies: None };
+    let reassign = Cow::Owned(requests::named_by(session, job).await?);
+    let closing = Closing { job, leaver: &leaver, reassign, courses, started_at, supplement, tallies: None };
     let mut conclusions = conclude(session, catalog, &[closing], now).await?;
     conclusions.remove(&job.id).ok_or_else(|| Error::unexpected("counting what is left", "there is no conclusion"))
 }
@@ -152,9 +155,11 @@ pub async fn recount(context: &Context, id: JobId) -> Result<()> {
         return Ok(());
     }
     let catalog = context.enter(&session, &job).await?;
-    job.nudges = 0;
-    // What ended the counts meanwhile ended them for good.
-    job.recount_at = job.recount_at.and_then(|_| next_count(&job, context.limits, now));
+    if job.nudges > 0 {
+        job.nudges = 0;
+        // What ended the counts meanwhile ended them for good.
+        job.recount_at = job.recount_at.and_then(|_| next_count(&job, context.limits, now));
+    }
     // Who has come back by another way keeps what is theirs.
     if host::fitness_now(&session, &catalog, &[&job.user()?]).await?.is_empty() {
         job.recount_at = None;

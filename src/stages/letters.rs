@@ -140,6 +140,7 @@ mod tests {
             state: "completed".into(),
             supplement: 0,
             references: vec![reference("contact", &[("11", 5), ("12", 50)]), reference("task", &[("11", 12)])],
+            without_effect: Vec::new(),
             license: crate::contract::LicenseOutcome::Freed,
             orphans: 0,
             requested_at: now(),

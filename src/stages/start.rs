@@ -1,5 +1,6 @@
 //! Starting jobs, written once for many: shuts the leavers out, does what fits into this transaction, opens the rest.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use time::OffsetDateTime;
@@ -238,6 +239,7 @@ async fn conclude_small(
         .map(|(ready, _)| Closing {
             job: &ready.job,
             leaver: &ready.request.user_id,
+            reassign: Cow::Borrowed(&ready.request.reassign),
             courses: courses(catalog, ready.job.id, &ready.plan, small.reach, true),
             started_at: now,
             supplement: 0,

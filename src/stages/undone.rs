@@ -154,6 +154,7 @@ fn certificate(job: &Job, references: Vec<ReferenceResult>, now: OffsetDateTime)
         state: State::Completed.name().into(),
         supplement: 0,
         references,
+        without_effect: Vec::new(),
         license: if job.license_exempt { LicenseOutcome::Exempt } else { LicenseOutcome::Taken },
         orphans: 0,
         requested_at: job.requested_at,

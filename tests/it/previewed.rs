@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::support::people::{PEOPLE, USERS, leave, reference, start};
-use crate::support::world::certificate_of;
-use crate::support::{Setting, World, on_both, on_every_path};
+use crate::support::world::{certificate_of, counts, result_of};
+use crate::support::{Setting, World, on_both, on_every_path, process};
 
 /// A preview by the binary, of a request by a catalog.
 fn preview(world: &World, catalog: &str, request: &Value) -> Value {
@@ -63,6 +63,39 @@ on_both!(a_preview_tells_of_successors_for_what_does_not_count_for_the_leaver, |
     assert_eq!(of_who_sells_not["accepted"], true, "it is told, and in nobody's way");
     assert_eq!(of_who_sells_not["without_effect"], json!(["quota"]));
     assert_eq!(preview(world, &catalog.concat(), &leave("3", both))["without_effect"], json!([]));
+});
+
+on_every_path!(a_certificate_tells_of_successors_who_received_nothing_as_the_preview_does, 1, |world| {
+    let tables = "ALTER TABLE people ADD COLUMN sells INTEGER; UPDATE people SET sells = 0; \
+         CREATE TABLE quotas (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT); INSERT INTO quotas VALUES (1, 3); \
+         CREATE TABLE deals (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT); INSERT INTO deals VALUES (1, 3); \
+         CREATE TABLE docs (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT); INSERT INTO docs VALUES (1, 9), (2, 9), (3, 3);";
+    world.sql(&format!("{PEOPLE} {tables}")).await;
+    let quota = "disposition = \"transfer\"\nwhen = { column = \"sells\", equals = 1 }";
+    let moves = "disposition = \"transfer\"";
+    let catalog = [
+        USERS,
+        &reference("quota", "quotas", quota),
+        &reference("deal", "deals", moves),
+        &reference("doc", "docs", moves),
+    ];
+    world.use_catalog(&catalog.concat()).await;
+    world.start_worker().await;
+    let share = |user: &str, amount: u64| json!({ "user": user, "amount": amount });
+    let docs = json!({ "logic": "ratio", "shares": [share("2", 5), share("1", 5), share("3", 5)] });
+    let request = leave("9", json!({ "quota": { "user": "2" }, "deal": { "user": "2" }, "doc": docs }));
+    let previewed = preview(world, &catalog.concat(), &request);
+    let job = world.hand_over(&request).await;
+    let certificate = certificate_of(&job);
+    assert_eq!(certificate.without_effect, ["deal", "quota"]);
+    assert_eq!(previewed["without_effect"], json!(certificate.without_effect));
+    let doc = result_of(&certificate, "doc");
+    assert_eq!((doc.successors, doc.received_nothing), (counts([(2, 2)]), vec!["1".to_owned(), "3".to_owned()]));
+    let told = process::on(world, &["job", &job.id.to_string()]).expect(0).out;
+    assert!(told.contains("nothing of `quota`") && told.contains("3: none"), "{told}");
+    let events = world.events().await.remove(&job.id.to_string()).expect("events");
+    let completed = events.iter().find(|event| event["type"] == "handover.deactivation.completed").expect("its end");
+    assert_eq!(completed["data"]["without_effect"], json!(["deal", "quota"]));
 });
 
 on_both!(an_estimate_goes_by_what_chunks_of_the_kind_took_on_this_database, |world| {

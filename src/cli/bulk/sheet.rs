@@ -1,7 +1,8 @@
 //! Reading the first sheet of an XLSX file, cell by cell.
 //!
 //! The reader borrows the workbook, so both live in a thread of their own, which hands rows over and waits when it is ahead
-//! of whoever takes them. What is held of the whole file is the table of its distinct texts, for that is how XLSX keeps them.
+//! of whoever takes them. What is held of the whole file is the table of its distinct texts, for that is how XLSX keeps them:
+//! `packed` has judged before how much that is.
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{SyncSender, sync_channel};

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
-use super::{sheet, text};
+use super::{packed, sheet, text};
 
 /// A file of rows under a head. It can be gone through more than once.
 pub struct Table {
@@ -54,7 +54,10 @@ impl Table {
                 let (head, separator) = text::head(file)?;
                 (head, Format::Csv { separator })
             }
-            "xlsx" => (sheet::head(file)?, Format::Sheet),
+            "xlsx" => {
+                packed::judge(file)?;
+                (sheet::head(file)?, Format::Sheet)
+            }
             _ => bail!("{}: the file must end in .csv or .xlsx", file.display()),
         };
         let head = without_empty_end(head);

@@ -297,6 +297,10 @@ fn print_work(story: &Story) -> Result<()> {
         output::line("")?;
         print_references(&references)?;
     }
+    for kind in story.certificate.get("without_effect").and_then(|kinds| kinds.as_array()).into_iter().flatten() {
+        let kind = kind.as_str().unwrap_or_default();
+        output::line(format!("there was nothing of `{kind}` to receive: what the request says of it had no effect"))?;
+    }
     if !story.progress.is_empty() {
         output::line("")?;
         let rows: Vec<Vec<String>> = (story.progress.iter())

@@ -1,6 +1,6 @@
 //! Requests: each that could be read, once.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
@@ -9,7 +9,7 @@ use super::adding::add;
 use super::entity::requests::{ActiveModel, Column, Entity, Model};
 use super::failed;
 use super::jobs::Job;
-use crate::contract::Request;
+use crate::contract::{Allotment, Request};
 use crate::store::error::{Cause, Error};
 use crate::store::sql::Lane;
 use crate::store::{Result, Session};
@@ -61,6 +61,14 @@ pub async fn of_job(session: &Session, job: &Job) -> Result<Request> {
     };
     let body = asked.amended.unwrap_or(asked.body);
     serde_json::from_value(body).map_err(|error| Error::unexpected(doing, error.to_string()))
+}
+
+/// Whom the request that made a job names, by kind, as it was amended last.
+pub async fn named_by(session: &Session, job: &Job) -> Result<BTreeMap<String, Allotment>> {
+    let asked = get(session, &job.org, &job.request_id).await?.map(|asked| asked.amended.unwrap_or(asked.body));
+    // Of a request that was forgotten since there may be too little left to be one.
+    let request = asked.and_then(|body| serde_json::from_value::<Request>(body).ok());
+    Ok(request.map(|request| request.reassign).unwrap_or_default())
 }
 
 /// Writes down what a request says from now on; what it said at first stays beside it.

@@ -1,6 +1,10 @@
 //! Spreadsheets that are none, and rows with hostile cells, through `handover bulk --submit`.
 
+use std::io::{Cursor, Write};
+
 use rust_xlsxwriter::Workbook;
+use zip::write::SimpleFileOptions;
+use zip::{ZipArchive, ZipWriter};
 
 use super::{hidden, shown};
 use crate::support::process::{on, text};
@@ -26,6 +30,40 @@ fn workbook(cells: &[(u32, u16, &str)]) -> Vec<u8> {
         sheet.write_string(*row, *column, *text).expect("a cell");
     }
     workbook.save_to_buffer().expect("a workbook")
+}
+
+/// A workbook one part of which is another than it was.
+fn repacked(workbook: &[u8], part: &str, content: &[u8]) -> Vec<u8> {
+    let mut old = ZipArchive::new(Cursor::new(workbook)).expect("a workbook");
+    let mut new = ZipWriter::new(Cursor::new(Vec::new()));
+    for index in 0..old.len() {
+        let mut of_old = old.by_index(index).expect("a part");
+        let name = of_old.name().expect("a name").into_owned();
+        new.start_file(&name, SimpleFileOptions::default()).expect("a part");
+        match name == part {
+            true => new.write_all(content).expect("written"),
+            false => drop(std::io::copy(&mut of_old, &mut new).expect("copied")),
+        }
+    }
+    new.finish().expect("a workbook").into_inner()
+}
+
+/// Small files that unpack to far more, or say that there is room to be made for far more.
+#[rustfmt::skip]
+fn bombs() -> Vec<Row> {
+    let good = workbook(&[(0, 0, "user_id"), (0, 1, "deactivated"), (1, 0, "999"), (1, 1, "y")]);
+    let blanks = " ".repeat(40_000_000);
+    let texts = |texts: &str| format!("<sst xmlns=\"http://schemas.openxmlformats.org/spreadsheetml/2006/main\" uniqueCount=\"{texts}\"><si><t>user_id</t></si></sst>");
+    let one_text = format!("<sst xmlns=\"http://schemas.openxmlformats.org/spreadsheetml/2006/main\"><si><t>{blanks}</t></si></sst>");
+    let one_tag = format!("<worksheet{blanks}/>");
+    vec![
+        ("a.xlsx", repacked(&good, "xl/sharedStrings.xml", one_text.as_bytes()),                  1, "a tag or a text of it is longer than 1 MiB"),
+        ("a.xlsx", repacked(&good, "xl/worksheets/sheet1.xml", one_tag.as_bytes()),               1, "a tag or a text of it is longer than 1 MiB"),
+        ("a.xlsx", repacked(&good, "xl/sharedStrings.xml", texts("9999999999999").as_bytes()),    1, "more texts than there is room for"),
+        ("a.xlsx", repacked(&good, "xl/sharedStrings.xml", texts(&"9".repeat(30)).as_bytes()),    1, "more texts than there is room for"),
+        // Packed anew and no bomb, it is read.
+        ("a.xlsx", repacked(&good, "none", b""),                                                  3, "unknown_user"),
+    ]
 }
 
 #[rustfmt::skip]
@@ -87,7 +125,7 @@ fn cells() -> Vec<Row> {
 on_both!(a_hostile_spreadsheet_is_told_and_nothing_of_it_is_done, |world| {
     let before = snapshot::of_host(world).await;
     let mut wrong = Vec::new();
-    for (name, content, code, words) in [files(), cells()].concat() {
+    for (name, content, code, words) in [files(), bombs(), cells()].concat() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join(name);
         std::fs::write(&file, &content).expect("a file");
