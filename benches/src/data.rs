@@ -63,11 +63,7 @@ pub async fn fill_leavers(database: &Database, leavers: u64) -> Result<()> {
     };
     let script = [
         "SET session_replication_role = replica;".to_owned(),
-        format!(
-            "INSERT INTO users (id, org_id, name, username, email, status, role) \
-               SELECT i, 1, 'User ' || i, 'user' || i, 'user' || i || '@example.com', 'active', 'member' FROM {all};"
-        ),
-        format!("INSERT INTO licenses (org_id, user_id) SELECT 1, i FROM {all};"),
+        hired(&all),
         owned("contacts", 15, "name, email", "'Contact', i || '.' || n || '@example.net'"),
         owned("opportunities", 4, "name, stage", "'Lead', 'new'"),
         owned("tasks", 4, "title, status", "'Call', 'pending'"),
@@ -78,6 +74,34 @@ pub async fn fill_leavers(database: &Database, leavers: u64) -> Result<()> {
     ];
     database.run(&script.concat()).await?;
     database.settle().await
+}
+
+/// Leavers who have so many contacts each, and nothing else.
+pub async fn fill_owners(database: &Database, leavers: u64, contacts: u64) -> Result<()> {
+    let all = format!("generate_series({FIRST_LEAVER}, {}) AS i", FIRST_LEAVER + leavers - 1);
+    let script = format!(
+        "SET session_replication_role = replica; {} \
+         INSERT INTO contacts (org_id, owner_id, created_by, name, email) \
+           SELECT 1, i, 1, 'Contact', i || '.' || n || '@example.net' FROM generate_series(1, {contacts}) AS n, {all} \
+           ORDER BY n, i;",
+        hired(&all)
+    );
+    database.run(&script).await?;
+    database.settle().await
+}
+
+/// The statements that make users of all these numbers, with a license each.
+fn hired(all: &str) -> String {
+    format!(
+        "INSERT INTO users (id, org_id, name, username, email, status, role) \
+           SELECT i, 1, 'User ' || i, 'user' || i, 'user' || i || '@example.com', 'active', 'member' FROM {all}; \
+         INSERT INTO licenses (org_id, user_id) SELECT 1, i FROM {all};"
+    )
+}
+
+/// The request of a leaver who has contacts only.
+pub fn owner_request(leaver: u64) -> Value {
+    request(&format!("bench-{leaver}"), leaver, json!({ "contact": { "user": successor_of(leaver).to_string() } }))
 }
 
 /// A small leaver's request.

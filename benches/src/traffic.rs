@@ -1,5 +1,6 @@
 //! An application that enqueues requests and listens for what became of them, on a connection of its own.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -61,11 +62,7 @@ impl Application {
     /// Waits for so many completed jobs.
     pub async fn await_completed(&mut self, jobs: usize) -> Result<()> {
         for _ in 0..jobs {
-            let delivery = tokio::time::timeout(LIMIT, self.events.next()).await.context("no event came in time")?;
-            let delivery = delivery.context("the broker went away")??;
-            if delivery.routing_key.as_str() != "handover.deactivation.completed" {
-                bail!("a job was rejected: {}", String::from_utf8_lossy(&delivery.data));
-            }
+            completed(&mut self.events).await?;
         }
         Ok(())
     }
@@ -78,6 +75,39 @@ impl Application {
         Ok(began.elapsed())
     }
 
+    /// Publishes requests one by one at a steady rate, no more once another is done beside which they are to run; how long
+    /// each took, from when it was due to its completed event.
+    pub async fn run_steadily(
+        &mut self,
+        requests: &[Value],
+        every: Duration,
+        beside: Option<&Value>,
+    ) -> Result<Vec<Duration>> {
+        let mut due = tokio::time::interval(every);
+        let mut left = requests.iter();
+        let mut under_way = HashMap::new();
+        let mut took = Vec::with_capacity(requests.len());
+        while left.len() > 0 || !under_way.is_empty() {
+            tokio::select! {
+                due = due.tick(), if left.len() > 0 => {
+                    if let Some(request) = left.next() {
+                        under_way.insert(id_of(request), due);
+                        self.publish(std::slice::from_ref(request)).await?;
+                    }
+                }
+                completed = completed(&mut self.events) => {
+                    let completed = completed?;
+                    if let Some(due) = under_way.remove(&completed) {
+                        took.push(due.elapsed());
+                    } else if beside.map(id_of) == Some(completed) {
+                        left = [].iter();
+                    }
+                }
+            }
+        }
+        Ok(took)
+    }
+
     /// Removes what the worker declared.
     pub async fn clean_up(self) -> Result<()> {
         for queue in ["requests", "steps", "dead"] {
@@ -88,4 +118,19 @@ impl Application {
         }
         Ok(self.connection.close(200, "done".into()).await?)
     }
+}
+
+/// Waits for the next completed job; its request's id.
+async fn completed(events: &mut Consumer) -> Result<String> {
+    let delivery = tokio::time::timeout(LIMIT, events.next()).await.context("no event came in time")?;
+    let delivery = delivery.context("the broker went away")??;
+    if delivery.routing_key.as_str() != "handover.deactivation.completed" {
+        bail!("a job was rejected: {}", String::from_utf8_lossy(&delivery.data));
+    }
+    let event: Value = serde_json::from_slice(&delivery.data)?;
+    Ok(id_of(&event["data"]))
+}
+
+fn id_of(request: &Value) -> String {
+    request["request_id"].as_str().unwrap_or_default().to_owned()
 }

@@ -1,5 +1,6 @@
 //! The lines of the table, a file a subject.
 
+mod beside;
 mod big;
 mod embedded;
 mod estimate;
@@ -35,6 +36,8 @@ pub enum Line {
     Locked,
     /// What a foreground load notices of a big move.
     Gentle,
+    /// How long small jobs wait beside a giant, and without it.
+    Beside,
     /// A preview's estimates beside what jobs take.
     Estimate,
     /// A hundred thousand contacts in SQLite.
@@ -54,6 +57,7 @@ impl Line {
             Line::Growth => "growth",
             Line::Locked => "rows locked",
             Line::Gentle => "gentle: a foreground load beside a big move",
+            Line::Beside => "small jobs beside a giant",
             Line::Estimate => "estimates",
             Line::Embedded => "embedded",
             Line::Workers => "two workers",
@@ -77,6 +81,7 @@ pub async fn run(line: Line, server: &Server, scale: &Scale, report: &mut Report
         Line::Growth => big::growth(server, scale, report).await,
         Line::Locked => locked::during_a_big_move(server, scale, report).await,
         Line::Gentle => gentle::foreground(server, scale, report).await,
+        Line::Beside => beside::a_giant(server, scale, report).await,
         Line::Estimate => estimate::of_ten_jobs(server, scale, report).await,
         Line::Embedded => embedded::sqlite(scale, report).await,
         Line::Workers => big::two_workers(server, scale, report).await,

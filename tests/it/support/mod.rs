@@ -31,11 +31,12 @@ pub enum Setting {
 /// Writes a test for both settings: `on_both!(name, |world| { … })`, with a `&mut World`.
 macro_rules! on_both {
     ($(#[$doc:meta])* $name:ident, |$world:ident| $body:block) => {
-        mod $name {
+        pub(crate) mod $name {
             #[allow(unused_imports)]
             use super::*;
 
-            async fn body($world: &mut $crate::support::World) $body
+            /// The story itself, to be told in another world too.
+            pub(crate) async fn body($world: &mut $crate::support::World) $body
 
             $(#[$doc])*
             #[test]
@@ -58,11 +59,11 @@ pub(crate) use on_both;
 /// transaction, and `large`, cut into chunks of so few rows: `on_every_path!(name, 10, |world| { … })`.
 macro_rules! on_every_path {
     ($(#[$doc:meta])* $name:ident, $rows:literal, |$world:ident| $body:block) => {
-        mod $name {
+        pub(crate) mod $name {
             #[allow(unused_imports)]
             use super::*;
 
-            async fn story($world: &mut $crate::support::World) $body
+            pub(crate) async fn story($world: &mut $crate::support::World) $body
 
             $crate::support::on_both!($(#[$doc])* small, |world| { story(world).await });
 
