@@ -237,14 +237,16 @@ impl Worker {
     /// Takes a step; tells how long it worked, where that is work to rest from: what ends a job does not wait.
     async fn take_step(&self, step: Step, worked: &mut Duration, span: &mut Span) -> Outcome {
         let mut retries = Pauses::RECONNECT.start("taking a step");
+        let mut chunks = 0;
         let error = loop {
             let began = Instant::now();
             let goes_on = || began.elapsed() < LONGEST_TICKET && !self.throttle.rests() && !self.stop.is_cancelled();
-            match dispatch(&self.context, step, goes_on).await {
+            match dispatch(&self.context, step, goes_on, &mut chunks).await {
                 Ok(()) => {
                     let took = began.elapsed();
+                    let chunks = (step.step == StepKind::Ticket).then_some(chunks);
                     let took_ms = took.as_millis() as u64;
-                    tracing::info!(job = %step.job_id, step = ?step.step, took_ms, "a step is done");
+                    tracing::info!(job = %step.job_id, step = ?step.step, chunks, took_ms, "a step is done");
                     if matches!(step.step, StepKind::Cut | StepKind::Ticket) {
                         *worked = took;
                     }
@@ -348,12 +350,17 @@ fn tell_taken(incoming: &Incoming) {
     metrics::taken(incoming.channel.name(), incoming.published);
 }
 
-/// Which stage takes which step: the steps' table of contents.
-async fn dispatch(context: &Context, step: Step, goes_on: impl Fn() -> bool + Sync) -> crate::store::Result<()> {
+/// Which stage takes which step: the steps' table of contents. Chunks that it works on are counted.
+async fn dispatch(
+    context: &Context,
+    step: Step,
+    goes_on: impl Fn() -> bool + Sync,
+    chunks: &mut u64,
+) -> crate::store::Result<()> {
     match step.step {
         StepKind::Start => due::start_due(context, step.job_id).await,
         StepKind::Cut => cutter::cut(context, step.job_id).await,
-        StepKind::Ticket => mover::redeem_while(context, step.job_id, goes_on).await,
+        StepKind::Ticket => mover::redeem_while(context, step.job_id, goes_on, chunks).await,
         StepKind::Finalize => finalizer::finalize(context, step.job_id).await,
         StepKind::Recount => finalizer::recount(context, step.job_id).await,
     }

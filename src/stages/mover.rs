@@ -1,7 +1,7 @@
 //! The mover: takes any open chunk of a job, moves its records, journals them and closes it, in one transaction.
 //!
-//! A ticket may be good for several chunks, one after the other, each in a transaction of its own: until it is acknowledged it
-//! comes again, so none has to be left for the chunks behind.
+//! Once everything is cut a ticket may be good for several chunks, one after the other, each in a transaction of its own: until
+//! it is acknowledged it comes again, so none has to be left for the chunks behind.
 //!
 //! The lock on the chunk's row and its state are the fence: a worker that was thought dead finds its session gone, or its
 //! chunk closed. Run twice, it takes another chunk or finds none; killed, nothing of it happened.
@@ -40,18 +40,34 @@ const MOST_DOUBLINGS: i32 = 6;
 /// Redeems a ticket for one chunk. A chunk that fails for a reason of its own is put aside for a while and tried again, a
 /// bounded number of times; other chunks go on.
 pub async fn redeem(context: &Context, id: JobId) -> Result<()> {
-    redeem_while(context, id, || false).await
+    redeem_while(context, id, || false, &mut 0).await
 }
 
-/// Redeems a ticket for one chunk, and for as many more as there are while it may go on.
-pub async fn redeem_while(context: &Context, id: JobId, goes_on: impl Fn() -> bool + Sync) -> Result<()> {
+/// Redeems a ticket for one chunk, and for as many more as there are while it may go on. Counts them.
+pub async fn redeem_while(
+    context: &Context,
+    id: JobId,
+    goes_on: impl Fn() -> bool + Sync,
+    chunks: &mut u64,
+) -> Result<()> {
     let failure = loop {
         match move_one(context, id, &goes_on).await {
-            Ok(Redeemed::Done) => return Ok(()),
-            Ok(Redeemed::GoesOn) => {}
+            Ok(Redeemed::Nothing) => return Ok(()),
+            Ok(Redeemed::CutSmaller) => {}
+            Ok(Redeemed::Chunk { goes_on }) => {
+                *chunks += 1;
+                if !goes_on {
+                    return Ok(());
+                }
+            }
             Err(failure) => break failure,
         }
     };
+    put_aside(context, id, failure).await
+}
+
+/// What becomes of a chunk that failed.
+async fn put_aside(context: &Context, id: JobId, failure: Failure) -> Result<()> {
     match failure {
         Failure { error, chunk: Some(chunk), by_its_rows: true } if error.is_out_of_time() => {
             give_up(context, id, &chunk, &error).await
@@ -64,10 +80,12 @@ pub async fn redeem_while(context: &Context, id: JobId, goes_on: impl Fn() -> bo
 
 /// What a ticket was redeemed for.
 enum Redeemed {
-    /// A chunk, or the news that there is none.
-    Done,
-    /// A chunk, and it is still good for others. Or one that would have taken too long: its parts are there now.
-    GoesOn,
+    /// There is no chunk, or none that may be worked on.
+    Nothing,
+    /// A chunk; and perhaps it is good for the next one.
+    Chunk { goes_on: bool },
+    /// A chunk that would have taken too long: its parts are there now.
+    CutSmaller,
 }
 
 /// An error, and the chunk that was worked on.
@@ -95,18 +113,18 @@ async fn move_one(
     let asked = Instant::now();
     let Some(chunk) = chunks::take(&session, id.0, now).await? else {
         end_of_chunks(session, id, now).await?;
-        return Ok(Redeemed::Done);
+        return Ok(Redeemed::Nothing);
     };
     let answer = asked.elapsed();
     let taken = chunk.clone();
     let with_chunk = |error| Failure { error, chunk: Some(Box::new(taken.clone())), by_its_rows: false };
-    let Some(job) = jobs::get(&session, id.0).await? else { return Ok(Redeemed::Done) };
+    let Some(job) = jobs::get(&session, id.0).await? else { return Ok(Redeemed::Nothing) };
     if !matches!(job.state()?, State::Cutting | State::Moving) {
-        return Ok(Redeemed::Done);
+        return Ok(Redeemed::Nothing);
     }
     if smaller::fit(&session, context, &job, &chunk, now).await? {
         session.commit().await?;
-        return Ok(Redeemed::GoesOn);
+        return Ok(Redeemed::CutSmaller);
     }
     if job.undoes() {
         undo_chunk(&session, context, &job, chunk, Clock { began, answer, now }).await?;
@@ -115,12 +133,14 @@ async fn move_one(
         if !gone.is_empty() {
             // In this transaction: whoever names other successors waits for it, and is not stopped for the old ones.
             stop_within(session, id, gone, now).await?;
-            return Ok(Redeemed::Done);
+            return Ok(Redeemed::Nothing);
         }
     }
-    if goes_on() {
+    // Not while the job is still cut: movers must not outrun the cutter, whose step waits on the queue that tickets wait on,
+    // or a host whose records keep coming would never let it end.
+    if job.state()? == State::Moving && goes_on() {
         session.commit().await.map_err(with_chunk)?;
-        return Ok(Redeemed::GoesOn);
+        return Ok(Redeemed::Chunk { goes_on: true });
     }
     match chunks::any_open(&session, job.id).await? {
         true => {
@@ -129,7 +149,7 @@ async fn move_one(
         }
         false => end_of_chunks(session, id, now).await.map_err(with_chunk)?,
     }
-    Ok(Redeemed::Done)
+    Ok(Redeemed::Chunk { goes_on: false })
 }
 
 /// The times of a chunk's transaction.

@@ -41,14 +41,16 @@ on_both!(a_workers_log_has_a_line_a_step_with_its_job_and_says_nothing_of_people
             assert!(line[field].is_string(), "{line}");
         }
     }
-    let mut steps: BTreeMap<String, usize> = BTreeMap::new();
+    let (mut steps, mut worked_on) = (BTreeMap::<String, usize>::new(), 0);
     for line in lines.iter().filter(|line| line["message"] == "a step is done") {
         assert_eq!((line["job"].as_str(), line["level"].as_str()), (Some(&*job.to_string()), Some("INFO")), "{line}");
         assert!(line["took_ms"].is_u64(), "{line}");
+        worked_on += line["chunks"].as_u64().unwrap_or(0);
         *steps.entry(line["step"].as_str().expect("a step").to_owned()).or_default() += 1;
     }
-    let chunks = world.number("SELECT count(*) FROM handover.chunks").await as usize;
-    assert!(steps["Cut"] >= 1 && steps["Ticket"] >= chunks && steps["Finalize"] >= 1, "{steps:?} for {chunks} chunks");
+    let chunks = world.number("SELECT count(*) FROM handover.chunks").await as u64;
+    assert!(steps["Cut"] >= 1 && steps["Ticket"] >= 1 && steps["Finalize"] >= 1, "{steps:?}");
+    assert_eq!(worked_on, chunks, "each chunk is told of once");
     for (id, state) in [(job.to_string(), "cutting"), (refused.id.to_string(), "rejected")] {
         let is = |line: &&Value| line["message"] == "a request is taken" && line["job"] == id.as_str();
         let line = lines.iter().find(is).unwrap_or_else(|| panic!("{id} is not in the log"));
