@@ -347,7 +347,7 @@ fn tell_taken(incoming: &Incoming) {
     metrics::taken(incoming.channel.name(), incoming.published);
 }
 
-/// Which stage takes which step: the steps' table of contents.
+/// Which stage takes which step: the steps' table of contents. Chunks that it works on are counted.
 async fn dispatch(context: &Context, step: Step, goes_on: impl Fn() -> bool + Sync) -> crate::store::Result<()> {
     match step.step {
         StepKind::Start => due::start_due(context, step.job_id).await,

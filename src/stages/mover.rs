@@ -1,7 +1,7 @@
 //! The mover: takes any open chunk of a job, moves its records, journals them and closes it, in one transaction.
 //!
-//! A ticket may be good for several chunks, one after the other, each in a transaction of its own: until it is acknowledged it
-//! comes again, so none has to be left for the chunks behind.
+//! Once everything is cut a ticket may be good for several chunks, one after the other, each in a transaction of its own: until
+//! it is acknowledged it comes again, so none has to be left for the chunks behind.
 //!
 //! The lock on the chunk's row and its state are the fence: a worker that was thought dead finds its session gone, or its
 //! chunk closed. Run twice, it takes another chunk or finds none; killed, nothing of it happened.
@@ -52,6 +52,11 @@ pub async fn redeem_while(context: &Context, id: JobId, goes_on: impl Fn() -> bo
             Err(failure) => break failure,
         }
     };
+    put_aside(context, id, failure).await
+}
+
+/// What becomes of a chunk that failed.
+async fn put_aside(context: &Context, id: JobId, failure: Failure) -> Result<()> {
     match failure {
         Failure { error, chunk: Some(chunk), by_its_rows: true } if error.is_out_of_time() => {
             give_up(context, id, &chunk, &error).await
@@ -118,7 +123,9 @@ async fn move_one(
             return Ok(Redeemed::Done);
         }
     }
-    if goes_on() {
+    // Not while the job is still cut: movers must not outrun the cutter, whose step waits on the queue that tickets wait on,
+    // or a host whose records keep coming would never let it end.
+    if job.state()? == State::Moving && goes_on() {
         session.commit().await.map_err(with_chunk)?;
         return Ok(Redeemed::GoesOn);
     }

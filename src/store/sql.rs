@@ -170,7 +170,9 @@ pub fn array_cast(bound: &str, to: &str) -> String {
 
 /// `{"a","b",NULL}`: see "Array Input and Output Syntax" in PostgreSQL's documentation.
 pub fn array_text(values: &[Option<String>]) -> String {
-    let mut text = String::from("{");
+    let characters: usize = values.iter().map(|value| value.as_ref().map_or(4, String::len) + 3).sum();
+    let mut text = String::with_capacity(characters + 2);
+    text.push('{');
     for (index, value) in values.iter().enumerate() {
         if index > 0 {
             text.push(',');
@@ -178,12 +180,14 @@ pub fn array_text(values: &[Option<String>]) -> String {
         match value {
             Some(value) => {
                 text.push('"');
-                for c in value.chars() {
-                    if matches!(c, '"' | '\\') {
-                        text.push('\\');
-                    }
-                    text.push(c);
+                let mut rest = value.as_str();
+                while let Some(at) = rest.bytes().position(|byte| matches!(byte, b'"' | b'\\')) {
+                    let (plain, special) = rest.split_at(at);
+                    let (special, behind) = special.split_at(1);
+                    text.extend([plain, "\\", special]);
+                    rest = behind;
                 }
+                text.push_str(rest);
                 text.push('"');
             }
             None => text.push_str("NULL"),
