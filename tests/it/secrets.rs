@@ -6,6 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 use crate::support::process::{WorkerProcess, binary, borrowed, finish, run, settings, text};
+use crate::support::server::address_of;
 use crate::support::world::keap_request;
 use crate::support::{Setting, World, run as in_a_world, secrets};
 
@@ -79,8 +80,7 @@ fn nothing_that_commands_and_a_worker_with_faults_write_holds_a_password() {
 
 /// Leads to the test's PostgreSQL, and takes longer to answer than sqlx thinks is normal, which it logs; its port.
 fn slow_way_to(world: &World) -> u16 {
-    let url = url::Url::parse(world.worker_url()).expect("a URL");
-    let server = (url.host_str().expect("a host").to_owned(), url.port().unwrap_or(5432));
+    let server = address_of(world.worker_url());
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
     let port = listener.local_addr().expect("an address").port();
     std::thread::spawn(move || {
