@@ -137,3 +137,15 @@ fn settings_that_cannot_be_read_or_lead_nowhere_are_told_without_their_passwords
     secrets::are_not_in(&secrets, "an error", &ended.err).expect("no password");
     assert!(ended.err.contains("password=***"), "{}", ended.err);
 }
+
+#[test]
+fn a_password_that_was_written_anywhere_below_a_folder_is_found() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (secrets, below) = (["s3cret-word".to_owned()], folder.path().join("below"));
+    std::fs::create_dir(&below).expect("a folder");
+    std::fs::write(below.join("a.log"), "one line\nconnecting to amqp://me:s3cret-wor@broker\n").expect("a file");
+    secrets::are_not_in_files(&secrets, folder.path()).expect("nothing is found");
+    std::fs::write(below.join("b.log"), "one line\nconnecting to amqp://me:s3cret-word@broker\n").expect("a file");
+    let found = secrets::are_not_in_files(&secrets, folder.path()).expect_err("it is found");
+    assert!(found.contains("b.log") && found.contains("connecting to"), "{found}");
+}
