@@ -6,6 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 use crate::support::process::{WorkerProcess, binary, borrowed, finish, run, settings, text};
+use crate::support::server::address_of;
 use crate::support::world::keap_request;
 use crate::support::{Setting, World, run as in_a_world, secrets};
 
@@ -79,8 +80,7 @@ fn nothing_that_commands_and_a_worker_with_faults_write_holds_a_password() {
 
 /// Leads to the test's PostgreSQL, and takes longer to answer than sqlx thinks is normal, which it logs; its port.
 fn slow_way_to(world: &World) -> u16 {
-    let url = url::Url::parse(world.worker_url()).expect("a URL");
-    let server = (url.host_str().expect("a host").to_owned(), url.port().unwrap_or(5432));
+    let server = address_of(world.worker_url());
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
     let port = listener.local_addr().expect("an address").port();
     std::thread::spawn(move || {
@@ -136,4 +136,16 @@ fn settings_that_cannot_be_read_or_lead_nowhere_are_told_without_their_passwords
     let ended = run(&nowhere, &["jobs"]).expect(1);
     secrets::are_not_in(&secrets, "an error", &ended.err).expect("no password");
     assert!(ended.err.contains("password=***"), "{}", ended.err);
+}
+
+#[test]
+fn a_password_that_was_written_anywhere_below_a_folder_is_found() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (secrets, below) = (["s3cret-word".to_owned()], folder.path().join("below"));
+    std::fs::create_dir(&below).expect("a folder");
+    std::fs::write(below.join("a.log"), "one line\nconnecting to amqp://me:s3cret-wor@broker\n").expect("a file");
+    secrets::are_not_in_files(&secrets, folder.path()).expect("nothing is found");
+    std::fs::write(below.join("b.log"), "one line\nconnecting to amqp://me:s3cret-word@broker\n").expect("a file");
+    let found = secrets::are_not_in_files(&secrets, folder.path()).expect_err("it is found");
+    assert!(found.contains("b.log") && found.contains("connecting to"), "{found}");
 }

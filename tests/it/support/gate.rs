@@ -6,6 +6,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::server::{address_of, at};
+
 /// The gate; it ends when it is dropped.
 pub struct Gate {
     address: SocketAddr,
@@ -16,23 +18,17 @@ pub struct Gate {
 impl Gate {
     /// Stands, open, before the server of a URL.
     pub async fn before(url: &str) -> Gate {
-        let url = url::Url::parse(url).expect("a URL");
-        let usual = if url.scheme().starts_with("amqp") { 5672 } else { 5432 };
-        let server = (url.host_str().expect("a host").to_owned(), url.port().unwrap_or(usual));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let (is_open, watched) = watch::channel(true);
         let mut tasks = JoinSet::new();
-        tasks.spawn(accept(listener, server, watched));
+        tasks.spawn(accept(listener, address_of(url), watched));
         Gate { address, is_open, _tasks: tasks }
     }
 
     /// The same URL, through the gate.
     pub fn through(&self, url: &str) -> String {
-        let mut url = url::Url::parse(url).expect("a URL");
-        url.set_ip_host(self.address.ip()).expect("a host");
-        url.set_port(Some(self.address.port())).expect("a port");
-        url.to_string()
+        at(self.address, url)
     }
 
     pub fn shut(&self) {

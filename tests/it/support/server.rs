@@ -1,6 +1,6 @@
 //! Servers of a test's own, run from the programs of the machine.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -37,6 +37,21 @@ impl Drop for Process {
             std::thread::sleep(Duration::from_millis(20));
         }
     }
+}
+
+/// Where the server of a URL listens.
+pub fn address_of(url: &str) -> (String, u16) {
+    let url = url::Url::parse(url).expect("a URL");
+    let usual = if url.scheme().starts_with("amqp") { 5672 } else { 5432 };
+    (url.host_str().expect("a host").to_owned(), url.port().unwrap_or(usual))
+}
+
+/// The same URL, by another address: that of something which stands before the server.
+pub fn at(address: SocketAddr, url: &str) -> String {
+    let mut url = url::Url::parse(url).expect("a URL");
+    url.set_ip_host(address.ip()).expect("a host");
+    url.set_port(Some(address.port())).expect("a port");
+    url.to_string()
 }
 
 pub fn free_port() -> u16 {

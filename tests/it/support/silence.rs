@@ -8,6 +8,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::server::{address_of, at};
+
 /// The proxy; it ends when it is dropped.
 pub struct Silence {
     address: SocketAddr,
@@ -18,22 +20,17 @@ pub struct Silence {
 impl Silence {
     /// Stands before the server of a URL.
     pub async fn before(url: &str) -> Silence {
-        let url = url::Url::parse(url).expect("a URL");
-        let server = (url.host_str().expect("a host").to_owned(), url.port().unwrap_or(5432));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let (falls, fallen) = watch::channel(());
         let mut tasks = JoinSet::new();
-        tasks.spawn(accept(listener, server, fallen));
+        tasks.spawn(accept(listener, address_of(url), fallen));
         Silence { address, falls, _tasks: tasks }
     }
 
     /// The same URL, through the proxy.
     pub fn through(&self, url: &str) -> String {
-        let mut url = url::Url::parse(url).expect("a URL");
-        url.set_ip_host(self.address.ip()).expect("a host");
-        url.set_port(Some(self.address.port())).expect("a port");
-        url.to_string()
+        at(self.address, url)
     }
 
     /// From now on nothing is heard on the connections that there are; new ones are well.
