@@ -203,7 +203,11 @@ impl World {
     pub async fn end_of(&self, id: JobId) -> Job {
         let ended = |state: State| state.is_final() || state.is_held();
         self.until(&format!("the job {id} ends"), async || {
-            let job = jobs::get(&self.store.reader(), id.0).await.expect("the ledger")?;
+            let job = match jobs::get(&self.store.reader(), id.0).await {
+                // The database was away: the next connection is another one.
+                Err(error) if error.is_transient() => None,
+                job => job.expect("the ledger"),
+            }?;
             ended(job.state().expect("a state")).then_some(job)
         })
         .await
