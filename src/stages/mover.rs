@@ -20,10 +20,10 @@ use crate::contract::{JobId, Rejection, UserId};
 use crate::job::{Happening, State, StepKind, next, rejection};
 use crate::metrics::Observation;
 use crate::store::host::{Hand, Part, Range};
-use crate::store::ledger::chunks::{self, Chunk};
+use crate::store::ledger::chunks::{self, Chunk, Taken};
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::references::Course;
-use crate::store::ledger::{audit, jobs, outbox, references};
+use crate::store::ledger::{audit, jobs, outbox};
 use crate::store::{Error, Result, Session, host};
 
 /// The transaction of a chunk.
@@ -98,25 +98,24 @@ async fn move_one(
     let now = now();
     let session = context.store.begin(MOVE).await?;
     let asked = Instant::now();
-    let Some(chunk) = chunks::take(&session, id.0, now).await? else {
+    let Some(taken) = chunks::take(&session, id.0, now).await? else {
         end_of_chunks(session, id, now).await?;
         return Ok(Redeemed::Done);
     };
     let answer = asked.elapsed();
-    let taken = chunk.clone();
-    let with_chunk = |error| Failure { error, chunk: Some(Box::new(taken.clone())), by_its_rows: false };
-    let Some(job) = jobs::get(&session, id.0).await? else { return Ok(Redeemed::Done) };
+    let job = &taken.job;
+    let with_chunk = |error| Failure { error, chunk: Some(Box::new(taken.chunk.clone())), by_its_rows: false };
     if !matches!(job.state()?, State::Cutting | State::Moving) {
         return Ok(Redeemed::Done);
     }
-    if smaller::fit(&session, context, &job, &chunk, now).await? {
+    if smaller::fit(&session, context, job, &taken.chunk, now).await? {
         session.commit().await?;
         return Ok(Redeemed::GoesOn);
     }
     if job.undoes() {
-        undo_chunk(&session, context, &job, chunk, Clock { began, answer, now }).await?;
+        undo_chunk(&session, context, &taken, Clock { began, answer, now }).await?;
     } else {
-        let gone = move_chunk(&session, context, &job, chunk, Clock { began, answer, now }).await?;
+        let gone = move_chunk(&session, context, &taken, Clock { began, answer, now }).await?;
         if !gone.is_empty() {
             // In this transaction: whoever names other successors waits for it, and is not stopped for the old ones.
             stop_within(session, id, gone, now).await?;
@@ -131,7 +130,7 @@ async fn move_one(
     }
     match chunks::any_open(&session, job.id).await? {
         true => {
-            outbox::insert(&session, vec![letters::step(StepKind::Ticket, &job, now)]).await?;
+            outbox::insert(&session, vec![letters::step(StepKind::Ticket, job, now)]).await?;
             session.commit().await.map_err(with_chunk)?;
         }
         false => end_of_chunks(session, id, now).await.map_err(with_chunk)?,
@@ -152,22 +151,19 @@ struct Clock {
 async fn move_chunk(
     session: &Session,
     context: &Context,
-    job: &Job,
-    chunk: Chunk,
+    taken: &Taken,
     clock: Clock,
 ) -> std::result::Result<Vec<Rejection>, Failure> {
     let Clock { began, answer, now } = clock;
-    let taken = chunk.clone();
-    let with_chunk = |error| Failure { error, chunk: Some(Box::new(taken)), by_its_rows: true };
+    let Taken { chunk, job, course } = taken;
+    let with_chunk = |error| Failure { error, chunk: Some(Box::new(chunk.clone())), by_its_rows: true };
     let catalog = context.enter(session, job).await?;
-    let courses = references::of_jobs(session, &[job.id]).await?;
     let position = chunk.position as usize;
-    let course = courses.into_iter().find(|course| course.position == position);
-    let course = course.ok_or_else(|| {
+    let course = course.as_ref().ok_or_else(|| {
         Error::unexpected("moving a chunk", format!("the job {} has no reference {position}", job.id))
     })?;
-    let part = part_of(session, &catalog, job, &course, &chunk, now).await?;
-    let gone = gone_successors(session, &catalog, &course, &part).await?;
+    let part = part_of(session, &catalog, job, course, chunk, now).await?;
+    let gone = gone_successors(session, &catalog, course, &part).await?;
     if !gone.is_empty() {
         return Ok(gone);
     }
@@ -181,7 +177,7 @@ async fn move_chunk(
         Hand::Dealt { successors, .. } => successors.iter().filter(|successor| successor.is_none()).count() as i64,
         _ => 0,
     };
-    close(session, chunk, Counts { done, dealt_to_nobody }, began, now).await?;
+    close(session, chunk.clone(), Counts { done, dealt_to_nobody }, began, now).await?;
     Ok(Vec::new())
 }
 
@@ -189,26 +185,25 @@ async fn move_chunk(
 async fn undo_chunk(
     session: &Session,
     context: &Context,
-    job: &Job,
-    chunk: Chunk,
+    taken: &Taken,
     clock: Clock,
 ) -> std::result::Result<(), Failure> {
     let Clock { began, answer, now } = clock;
-    let taken = chunk.clone();
+    let Taken { chunk, job, .. } = taken;
     // Who waits for a lock on the way back goes on waiting: a row that somebody holds is nothing to be skipped.
     let failure = |error: Error| {
         let by_its_rows = !error.waited_for_a_lock();
-        Failure { error, chunk: Some(Box::new(taken)), by_its_rows }
+        Failure { error, chunk: Some(Box::new(chunk.clone())), by_its_rows }
     };
     let asked = Instant::now();
-    let undo::Worked { restored, by_keys } = undo::work(session, context, job, &chunk, now).await.map_err(failure)?;
+    let undo::Worked { restored, by_keys } = undo::work(session, context, job, chunk, now).await.map_err(failure)?;
     if by_keys {
         let took = asked.elapsed().saturating_sub(answer);
         context.speeds.note(&smaller::way(job), chunk.position as usize, restored, took);
     }
     // What did not come back is told by the journal.
     let counts = Counts { done: restored, dealt_to_nobody: chunk.records - restored as i64 };
-    Ok(close(session, chunk, counts, began, now).await?)
+    Ok(close(session, chunk.clone(), counts, began, now).await?)
 }
 
 /// What became of a chunk's records.

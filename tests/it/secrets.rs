@@ -149,3 +149,17 @@ fn a_password_that_was_written_anywhere_below_a_folder_is_found() {
     let found = secrets::are_not_in_files(&secrets, folder.path()).expect_err("it is found");
     assert!(found.contains("b.log") && found.contains("connecting to"), "{found}");
 }
+
+#[test]
+fn a_password_on_a_command_line_is_found() {
+    let secrets = [uuid::Uuid::new_v4().simple().to_string()];
+    secrets::are_not_in_the_process_list(&secrets).expect("nothing is found");
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", "read line", &format!("--password={}", secrets[0])]).stdin(std::process::Stdio::piped());
+    let mut child = shell.spawn().expect("a shell");
+    let found = secrets::are_not_in_the_process_list(&secrets);
+    // Its input ends, and it with it.
+    drop(child.stdin.take());
+    child.wait().expect("it ends");
+    found.expect_err("it is found");
+}

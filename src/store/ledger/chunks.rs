@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use sea_orm::sea_query::{Expr, LockBehavior, LockType};
+use sea_orm::sea_query::{Alias, Expr, LockBehavior, LockType};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
     QueryResult, QuerySelect,
@@ -12,7 +12,10 @@ use uuid::Uuid;
 
 use super::adding::add;
 use super::entity::chunks::{Column, Entity};
+use super::entity::{job_references, jobs};
 use super::failed;
+use super::jobs::Job;
+use super::references::Course;
 use crate::catalog::Engine;
 use crate::store::error::Error;
 use crate::store::{Result, Session};
@@ -58,16 +61,35 @@ pub async fn insert(session: &Session, chunks: Vec<Chunk>) -> Result<()> {
     Ok(())
 }
 
+/// A chunk that was taken, and what it is of.
+pub struct Taken {
+    /// The chunk.
+    pub chunk: Chunk,
+    /// Its job.
+    pub job: Job,
+    /// What the job does with the chunk's reference.
+    pub course: Option<Course>,
+}
+
 /// Takes any open chunk of a job that nobody else holds. The lock on its row, and its state, are the fence: who was
 /// thought dead finds the row locked or closed.
-pub async fn take(session: &Session, job: Uuid, now: OffsetDateTime) -> Result<Option<Chunk>> {
+///
+/// Locks: the chunk's row only. The job and the course are as they were when the statement began; whoever changes for whom
+/// an unclosed chunk is forgets the chunk in the same transaction, and then it is not found.
+pub async fn take(session: &Session, job: Uuid, now: OffsetDateTime) -> Result<Option<Taken>> {
+    let doing = "taking a chunk";
     let due = Condition::any().add(Column::NotBefore.is_null()).add(Column::NotBefore.lte(now));
-    let mut find = Entity::find().filter(Column::JobId.eq(job)).filter(Column::State.eq(OPEN)).filter(due);
-    find = find.order_by_asc(Column::Number).limit(1);
+    let find = Entity::find().filter(Column::JobId.eq(job)).filter(Column::State.eq(OPEN)).filter(due);
+    let find = find.order_by_asc(Column::Number).limit(1);
+    let mut find = find.find_also_related(jobs::Entity).find_also_related(job_references::Entity);
     if session.engine() == Engine::Postgres {
-        find = find.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
+        let chunks = [Alias::new("chunks")];
+        QuerySelect::query(&mut find).lock_with_tables_behavior(LockType::Update, chunks, LockBehavior::SkipLocked);
     }
-    find.one(session).await.map_err(failed("taking a chunk"))
+    let Some((chunk, Some(job), course)) = find.one(session).await.map_err(failed(doing))? else { return Ok(None) };
+    let course = course.map(Course::from_model).transpose();
+    let course = course.map_err(|error| Error::unexpected(doing, error.to_string()))?;
+    Ok(Some(Taken { chunk, job, course }))
 }
 
 /// Writes a chunk back that is still open. Closed or failed meanwhile: somebody else was here.

@@ -5,6 +5,8 @@
 // The derives write public items without documentation.
 #![allow(missing_docs)]
 
+use sea_orm::{EntityTrait, Related, RelationDef};
+
 macro_rules! entity {
     ($module:ident, $table:literal, { $($fields:tt)* }) => {
         pub mod $module {
@@ -169,6 +171,20 @@ entity!(audit, "audit", {
     pub request_id: String,
     pub detail: Option<Json>,
 });
+
+impl Related<jobs::Entity> for chunks::Entity {
+    fn to() -> RelationDef {
+        chunks::Entity::belongs_to(jobs::Entity).from(chunks::Column::JobId).to(jobs::Column::Id).into()
+    }
+}
+
+impl Related<job_references::Entity> for chunks::Entity {
+    fn to() -> RelationDef {
+        let reference = (job_references::Column::JobId, job_references::Column::Position);
+        let of = (chunks::Column::JobId, chunks::Column::Position);
+        chunks::Entity::belongs_to(job_references::Entity).from(of).to(reference).into()
+    }
+}
 
 entity!(journal, "journal", {
     #[sea_orm(primary_key)]

@@ -66,7 +66,7 @@ impl Course {
         }
     }
 
-    fn from_model(model: Model) -> std::result::Result<Course, serde_json::Error> {
+    pub(super) fn from_model(model: Model) -> std::result::Result<Course, serde_json::Error> {
         Ok(Course {
             job: model.job_id,
             position: model.position as usize,
