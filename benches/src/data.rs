@@ -38,13 +38,13 @@ pub async fn host(server: &Server, name: &str) -> Result<Database> {
     Ok(database)
 }
 
-/// Contacts, every `share`-th of them the leaver's, the others spread over ten colleagues.
+/// Contacts, every `share`-th of them the leaver's, the others spread over nine colleagues in equal parts.
 pub async fn fill_contacts(database: &Database, contacts: u64, share: u64) -> Result<()> {
     database
         .run(&format!(
             "SET session_replication_role = replica; \
              INSERT INTO contacts (org_id, owner_id, created_by, name, email, company) \
-               SELECT 1, CASE WHEN i % {share} = 0 THEN {LEAVER} ELSE 41 + i % 9 END, 1, \
+               SELECT 1, CASE WHEN i % {share} = 0 THEN {LEAVER} ELSE 41 + i / {share} % 9 END, 1, \
                  'Contact ' || i, 'c' || i || '@example.net', 'Company ' || i % 1000 FROM generate_series(1, {contacts}) AS i;"
         ))
         .await?;

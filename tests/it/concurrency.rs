@@ -1,5 +1,6 @@
 //! Who meets whom, on PostgreSQL: gates hold one transaction until the other stands where the test wants it.
 
+mod one_id;
 mod recounts;
 
 use std::collections::BTreeMap;

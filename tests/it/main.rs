@@ -25,6 +25,7 @@ mod keap;
 mod late;
 mod layers;
 mod load;
+mod mutations;
 mod operations;
 mod organizations;
 mod pace;

@@ -20,6 +20,9 @@ const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/host.sql");
 /// Transactions a second of the foreground, well below what the machine can do: a host at work, not at its limit.
 const RATE: u64 = 200;
 
+/// Above so many milliseconds without a move the foreground waits for itself, and what it waits beside one says nothing.
+const AT_ITS_LIMIT: f64 = 250.0;
+
 /// How long pgbench runs at a time, and so how long the load without a move is measured, in seconds.
 const SPELL: u64 = 10;
 
@@ -34,6 +37,10 @@ pub async fn foreground(server: &Server, scale: &Scale, report: &mut Report) -> 
         for round in 0..scale.rounds {
             let database = server.copy(&base, "bench_gentle_ours").await?;
             let alone = spell(&database, contacts).await?.quantile(0.95);
+            ensure!(
+                alone < AT_ITS_LIMIT,
+                "{RATE} transactions a second are more than this machine can do: {alone:.0} ms"
+            );
             let (beside, time) = beside_a_move(server, &database, contacts, pace, round).await?;
             let beside = beside.quantile(0.95);
             eprintln!(

@@ -1,0 +1,18 @@
+//! The storm's checker is tested with mistakes that `tests/storm/mutate` makes in the source. That takes too long for every
+//! run; that each of them can still be made does not.
+
+use std::path::Path;
+use std::process::Command;
+
+#[test]
+fn every_mistake_that_the_storms_checker_is_tested_with_can_still_be_made() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = std::fs::read_dir(root.join("tests/storm/mutations")).expect("a folder");
+    let mistakes: Vec<_> = folder.map(|entry| entry.expect("an entry").path()).collect();
+    assert_eq!(mistakes.len(), 3, "{mistakes:?}");
+    for mistake in mistakes {
+        let applied =
+            Command::new("git").args(["apply", "--check"]).arg(&mistake).current_dir(root).output().expect("git");
+        assert!(applied.status.success(), "{}", String::from_utf8_lossy(&applied.stderr));
+    }
+}
