@@ -11,6 +11,7 @@ use lapin::options::{
 };
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
+use sea_orm::ConnectionTrait;
 use serde_json::Value;
 
 use crate::support::process::{WorkerProcess, start_worker};
@@ -95,6 +96,10 @@ fn a_queue_that_loses_its_leader_in_the_midst_of_a_job_loses_nothing() {
         let channel = confirming(&connection).await;
         listen(&channel).await;
         let request = keap_request("r1");
+        // The job cannot end before the leader has: somebody holds a record of the leaver's.
+        let held = world.store.begin("host").await.expect("a transaction");
+        let hold = "SELECT 1 FROM public.contacts WHERE id = (SELECT max(id) FROM public.contacts WHERE owner_id = 53) FOR UPDATE";
+        held.execute_unprepared(hold).await.expect("held");
         publish(&channel, "request.deactivate", &request).await.expect("the application may ask");
         let job = read(&request).job_id();
 
@@ -103,6 +108,7 @@ fn a_queue_that_loses_its_leader_in_the_midst_of_a_job_loses_nothing() {
         world.until("some chunks are done", async || (world.number(closed).await >= 10).then_some(())).await;
         cluster.kill(leader);
         assert!(!world.job(job).await.expect("a job").state().expect("a state").is_final());
+        held.commit().await.expect("let go");
 
         let ended = world.end_of(job).await;
         let moved: u64 = certificate_of(&ended).references.iter().filter_map(|found| found.moved).sum();
