@@ -60,7 +60,7 @@ pub async fn open(slot: Arc<Slot>, wire: Wire, server: u16) -> u16 {
 async fn carry(slot: Arc<Slot>, wire: Wire, client: TcpStream, server: TcpStream) {
     let scanner = |from| match wire {
         Wire::Database => Scanner::Database(from),
-        Wire::Broker => Scanner::Broker { from, rest: Vec::new() },
+        Wire::Broker => Scanner::Broker { from, rest: Vec::new(), takes_requests: false },
     };
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();

@@ -15,11 +15,20 @@ pub enum Point {
     Delivery,
     /// Its acknowledgement is on its way to the broker.
     Acknowledgement,
+    /// The same of a request, which nobody else has: its outcome must stand by now.
+    Answer,
 }
 
 impl Point {
-    pub const ALL: [Point; 6] =
-        [Point::Commit, Point::Committed, Point::Publish, Point::Confirm, Point::Delivery, Point::Acknowledgement];
+    pub const ALL: [Point; 7] = [
+        Point::Commit,
+        Point::Committed,
+        Point::Publish,
+        Point::Confirm,
+        Point::Delivery,
+        Point::Acknowledgement,
+        Point::Answer,
+    ];
 }
 
 /// Whose words they are.
@@ -34,7 +43,7 @@ pub enum Scanner {
     /// PostgreSQL: the statement and the tag of its answer are the same word, with a zero behind it.
     Database(From),
     /// AMQP 0-9-1: a frame is a type, a channel, a size, as many bytes, and an end mark.
-    Broker { from: From, rest: Vec<u8> },
+    Broker { from: From, rest: Vec<u8>, takes_requests: bool },
 }
 
 impl Scanner {
@@ -46,17 +55,30 @@ impl Scanner {
                 let point = if *from == From::Worker { Point::Commit } else { Point::Committed };
                 Vec::from_iter(is_there.then_some(point))
             }
-            Scanner::Broker { from, rest } => {
+            Scanner::Broker { from, rest, takes_requests } => {
                 rest.extend_from_slice(bytes);
                 let mut points = Vec::new();
                 while let Some((length, method)) = whole_frame(rest) {
-                    points.extend(method.and_then(|method| point_of(*from, method)));
+                    *takes_requests |= method == Some(CONSUME) && names_requests(&rest[..length]);
+                    let point = method.and_then(|method| point_of(*from, method));
+                    points.extend(point.map(|point| match point {
+                        Point::Acknowledgement if *takes_requests => Point::Answer,
+                        point => point,
+                    }));
                     rest.drain(..length);
                 }
                 points
             }
         }
     }
+}
+
+/// The class and method by which a worker begins to take from a queue; each queue has a connection of its own.
+const CONSUME: [u8; 4] = [0, 60, 0, 20];
+
+fn names_requests(frame: &[u8]) -> bool {
+    let name = b".requests";
+    frame.windows(name.len()).any(|window| window == name)
 }
 
 /// The length of the first frame, once all of it is here, and the class and method of one that is a method.
