@@ -63,7 +63,7 @@ fn deck(plan: &Plan, dice: &mut Dice) -> Vec<Disturbance> {
             let act = if dice.percent(50) { Act::Kill } else { Act::KillBehind };
             Disturbance::At(point, act)
         }));
-        // What was answered too early is lost by this alone, and only where no copy of it comes.
+        // A request that was acknowledged too early is lost by this alone, and only where no copy of it comes.
         deck.extend([Disturbance::At(Point::Answer, Act::KillBehind); 3]);
         deck.extend((0..8).map(|_| Disturbance::At(*dice.pick(&Point::ALL), *dice.pick(&ACTS))));
         deck.extend([Disturbance::Stop, Disturbance::At(*dice.pick(&Point::ALL), Act::Stop)]);

@@ -13,7 +13,7 @@ pub enum Point {
     Confirm,
     /// A message is on its way to the worker.
     Delivery,
-    /// Its acknowledgement is on its way to the broker.
+    /// The acknowledgement of a step is on its way to the broker.
     Acknowledgement,
     /// The same of a request, which nobody else has: its outcome must stand by now.
     Answer,
