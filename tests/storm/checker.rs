@@ -60,7 +60,7 @@ pub const VIEWS: &str = "
 
 /// The promises. A savepoint, which an undo works in, is a transaction of its own to `xmin`; only an undo gives to leavers,
 /// who are numbered from 101.
-pub const PROMISES: [Promise; 18] = [
+pub const PROMISES: [Promise; 19] = [
     Promise {
         name: "every request has its outcome, and every job has ended",
         broken: "
@@ -71,6 +71,11 @@ pub const PROMISES: [Promise; 18] = [
             UNION ALL SELECT 'still here: ' || p.id FROM storm.people p WHERE p.id > 100 AND NOT EXISTS (
                 SELECT 1 FROM handover.jobs j WHERE j.kind = 'deactivate' AND j.user_id = CAST(p.id AS text)
                 AND j.state IN ('completed', 'reverted'))",
+    },
+    Promise {
+        name: "a request is acknowledged when its outcome stands",
+        broken: "SELECT request_id FROM storm.acknowledged WHERE NOT stands
+                 UNION ALL SELECT 'not one was looked at' WHERE NOT EXISTS (SELECT 1 FROM storm.acknowledged)",
     },
     Promise {
         name: "a request is taken once",

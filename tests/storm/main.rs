@@ -20,6 +20,7 @@
 //! | [`servers`] | the two servers, ended and started as it likes |
 //! | [`site`] | an application: its tables, people, records, and the log of who owned what when |
 //! | [`worker`], [`proxy`], [`wire`] | worker processes, and what stands between them and the servers |
+//! | [`witness`] | whether what is acknowledged stands |
 //! | [`host`] | the application's own users |
 //! | [`outside`], [`line`] | who asks, listens, and repeats |
 //! | [`weather`] | the disturbances |
@@ -42,6 +43,7 @@ mod tally;
 mod tampering;
 mod weather;
 mod wire;
+mod witness;
 mod worker;
 
 use std::path::PathBuf;

@@ -7,7 +7,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::wire::{From, Scanner};
+use crate::wire::{Broker, From, Scanner};
+use crate::witness::Requests;
 use crate::worker::Slot;
 
 /// What happens at a point.
@@ -58,9 +59,10 @@ pub async fn open(slot: Arc<Slot>, wire: Wire, server: u16) -> u16 {
 }
 
 async fn carry(slot: Arc<Slot>, wire: Wire, client: TcpStream, server: TcpStream) {
+    let requests = Requests::default();
     let scanner = |from| match wire {
         Wire::Database => Scanner::Database(from),
-        Wire::Broker => Scanner::Broker { from, rest: Vec::new(), takes_requests: false },
+        Wire::Broker => Scanner::Broker(Broker::new(from, &requests)),
     };
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
@@ -79,7 +81,11 @@ async fn pump(slot: &Arc<Slot>, mut from: OwnedReadHalf, mut to: OwnedWriteHalf,
             return;
         }
         let bytes = &buffer[..read];
-        let act = scanner.points(bytes).into_iter().find_map(|point| slot.spring(point));
+        let reached = scanner.hear(bytes);
+        if !reached.requests.is_empty() {
+            slot.look_at(&reached.requests).await;
+        }
+        let act = reached.points.into_iter().find_map(|point| slot.spring(point));
         if let Some(Act::KillBehind | Act::CutBehind) | None = act
             && to.write_all(bytes).await.is_err()
         {

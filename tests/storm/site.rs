@@ -202,6 +202,7 @@ const LOG: &str = "
     CREATE TABLE storm.kinds (kind text PRIMARY KEY, tab text NOT NULL);
     CREATE TABLE storm.people (id bigint PRIMARY KEY, contacts int, leads int, tasks int, accounts int);
     CREATE TABLE storm.asked (request_id text PRIMARY KEY);
+    CREATE TABLE storm.acknowledged (request_id text NOT NULL, stands boolean NOT NULL);
     CREATE TABLE storm.events (id text PRIMARY KEY, job uuid NOT NULL, sequence bigint NOT NULL, type text NOT NULL);
     CREATE TABLE storm.answers (code text NOT NULL, chance float8 NOT NULL, until timestamptz NOT NULL);
     CREATE TABLE storm.log (

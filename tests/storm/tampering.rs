@@ -13,7 +13,7 @@ struct Mistake {
     breaks: &'static str,
 }
 
-const MISTAKES: [Mistake; 12] = [
+const MISTAKES: [Mistake; 13] = [
     Mistake {
         name: "a chunk is closed in a transaction before its moves",
         leaves: "UPDATE handover.chunks SET took_ms = 0 WHERE (job_id, number) IN (
@@ -30,6 +30,11 @@ const MISTAKES: [Mistake; 12] = [
             DELETE FROM storm.log g USING lost l WHERE g.tab = l.tab AND g.record = l.record AND g.to_user = l.t;
             DELETE FROM handover.journal j USING lost l WHERE j.job_id = l.job_id AND j.chunk = l.chunk",
         breaks: "a chunk is closed in the transaction that moved its records, and holds what it moved",
+    },
+    Mistake {
+        name: "a request is acknowledged before its outcome is committed",
+        leaves: "INSERT INTO storm.acknowledged SELECT request_id, false FROM storm.asked LIMIT 1",
+        breaks: "a request is acknowledged when its outcome stands",
     },
     Mistake {
         name: "a request is acknowledged before its outcome is committed, and its worker dies",

@@ -1,4 +1,8 @@
-//! What goes over a worker's connections, as far as a disturbance waits for it.
+//! What goes over a worker's connections, as far as a disturbance or the witness waits for it.
+
+use std::collections::BTreeMap;
+
+use crate::witness::{Channel, Requests};
 
 /// The moments of a worker's life that can be told by its wires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,7 +19,7 @@ pub enum Point {
     Delivery,
     /// The acknowledgement of a step is on its way to the broker.
     Acknowledgement,
-    /// The same of a request, which nobody else has: its outcome must stand by now.
+    /// The same of requests, which nobody else has: their outcomes must stand by now.
     Answer,
 }
 
@@ -42,63 +46,107 @@ pub enum From {
 pub enum Scanner {
     /// PostgreSQL: the statement and the tag of its answer are the same word, with a zero behind it.
     Database(From),
-    /// AMQP 0-9-1: a frame is a type, a channel, a size, as many bytes, and an end mark.
-    Broker { from: From, rest: Vec<u8>, takes_requests: bool },
+    Broker(Broker),
+}
+
+/// What is reached by what was said.
+#[derive(Default)]
+pub struct Reached {
+    pub points: Vec<Point>,
+    /// The requests that were acknowledged.
+    pub requests: Vec<String>,
 }
 
 impl Scanner {
-    pub fn points(&mut self, bytes: &[u8]) -> Vec<Point> {
+    pub fn hear(&mut self, bytes: &[u8]) -> Reached {
         match self {
             Scanner::Database(from) => {
                 let word = b"COMMIT\0";
                 let is_there = bytes.windows(word.len()).any(|window| window == word);
                 let point = if *from == From::Worker { Point::Commit } else { Point::Committed };
-                Vec::from_iter(is_there.then_some(point))
+                Reached { points: Vec::from_iter(is_there.then_some(point)), requests: Vec::new() }
             }
-            Scanner::Broker { from, rest, takes_requests } => {
-                rest.extend_from_slice(bytes);
-                let mut points = Vec::new();
-                while let Some((length, method)) = whole_frame(rest) {
-                    *takes_requests |= method == Some(CONSUME) && names_requests(&rest[..length]);
-                    let point = method.and_then(|method| point_of(*from, method));
-                    points.extend(point.map(|point| match point {
-                        Point::Acknowledgement if *takes_requests => Point::Answer,
-                        point => point,
-                    }));
-                    rest.drain(..length);
-                }
-                points
-            }
+            Scanner::Broker(broker) => broker.hear(bytes),
         }
     }
 }
 
-/// The class and method by which a worker begins to take from a queue; each queue has a connection of its own.
-const CONSUME: [u8; 4] = [0, 60, 0, 20];
-
-fn names_requests(frame: &[u8]) -> bool {
-    let name = b".requests";
-    frame.windows(name.len()).any(|window| window == name)
+/// AMQP 0-9-1: a frame is a type, a channel, a size, as many bytes, and an end mark.
+pub struct Broker {
+    from: From,
+    requests: Requests,
+    /// The beginning of a frame.
+    rest: Vec<u8>,
+    /// The message that is being delivered, by channel.
+    messages: BTreeMap<Channel, Message>,
 }
 
-/// The length of the first frame, once all of it is here, and the class and method of one that is a method.
-fn whole_frame(bytes: &[u8]) -> Option<(usize, Option<[u8; 4]>)> {
+#[derive(Default)]
+struct Message {
+    tag: u64,
+    size: u64,
+    body: Vec<u8>,
+}
+
+impl Broker {
+    pub fn new(from: From, requests: &Requests) -> Broker {
+        Broker { from, requests: requests.clone(), rest: Vec::new(), messages: BTreeMap::new() }
+    }
+
+    fn hear(&mut self, bytes: &[u8]) -> Reached {
+        self.rest.extend_from_slice(bytes);
+        let mut reached = Reached::default();
+        while let Some(length) = whole_frame(&self.rest) {
+            let frame: Vec<u8> = self.rest.drain(..length).collect();
+            // Before the first frame a client says which protocol it speaks, which is as long as a frame without a word.
+            let (kind, channel, words) = (frame[0], [frame[1], frame[2]], &frame[7..length - 1]);
+            match (self.from, kind, words) {
+                (From::Worker, METHOD, [0, 60, 0, 40, ..]) => reached.points.push(Point::Publish),
+                (From::Worker, METHOD, [0, 60, 0, 80, tag @ .., bits]) => {
+                    let requests = self.requests.acknowledge(channel, number(tag), bits & 1 == 1);
+                    let point = if requests.is_empty() { Point::Acknowledgement } else { Point::Answer };
+                    reached.points.push(point);
+                    reached.requests.extend(requests);
+                }
+                (From::Server, METHOD, [0, 60, 0, 80, ..]) => reached.points.push(Point::Confirm),
+                (From::Server, METHOD, [0, 60, 0, 60, consumer, rest @ ..]) => {
+                    reached.points.push(Point::Delivery);
+                    let tag = rest.get(usize::from(*consumer)..).unwrap_or_default();
+                    self.messages.insert(channel, Message { tag: number(tag), ..Message::default() });
+                }
+                (From::Server, HEADER, [0, 60, _, _, size @ ..]) => {
+                    self.messages.entry(channel).or_default().size = number(size);
+                }
+                (From::Server, BODY, body) => {
+                    let message = self.messages.entry(channel).or_default();
+                    message.body.extend_from_slice(body);
+                    if message.body.len() as u64 == message.size {
+                        self.requests.deliver(channel, message.tag, &message.body);
+                    }
+                }
+                _ => {}
+            }
+        }
+        reached
+    }
+}
+
+/// The types of frames.
+const METHOD: u8 = 1;
+const HEADER: u8 = 2;
+const BODY: u8 = 3;
+
+/// The length of the first frame, once all of it is here.
+fn whole_frame(bytes: &[u8]) -> Option<usize> {
     if bytes.starts_with(b"AMQP") {
-        return (bytes.len() >= 8).then_some((8, None));
+        return (bytes.len() >= 8).then_some(8);
     }
     let size: [u8; 4] = bytes.get(3..7)?.try_into().ok()?;
     let length = 7 + u32::from_be_bytes(size) as usize + 1;
-    let frame = bytes.get(..length)?;
-    let method = if frame[0] == 1 { frame.get(7..11).and_then(|method| method.try_into().ok()) } else { None };
-    Some((length, method))
+    (bytes.len() >= length).then_some(length)
 }
 
-fn point_of(from: From, method: [u8; 4]) -> Option<Point> {
-    match (from, method) {
-        (From::Worker, [0, 60, 0, 40]) => Some(Point::Publish),
-        (From::Worker, [0, 60, 0, 80]) => Some(Point::Acknowledgement),
-        (From::Server, [0, 60, 0, 80]) => Some(Point::Confirm),
-        (From::Server, [0, 60, 0, 60]) => Some(Point::Delivery),
-        _ => None,
-    }
+/// The number of eight bytes that these begin with.
+fn number(bytes: &[u8]) -> u64 {
+    bytes.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
 }

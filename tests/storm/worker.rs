@@ -5,11 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use sea_orm::sqlx::PgPool;
+
 use crate::proxy::{self, Act, Wire};
 use crate::servers::Servers;
 use crate::site::Site;
 use crate::tally::Tally;
 use crate::wire::Point;
+use crate::witness;
 
 /// Sends a signal to a process of ours.
 pub fn signal(process: u32, name: &str) {
@@ -36,6 +39,7 @@ pub struct Slot {
     process: Mutex<Option<Child>>,
     trap: Mutex<Option<(Point, Act)>>,
     tally: Arc<Tally>,
+    database: PgPool,
     is_open: AtomicBool,
     log: std::path::PathBuf,
 }
@@ -58,6 +62,7 @@ impl Slot {
             process: Mutex::default(),
             trap: Mutex::default(),
             tally: tally.clone(),
+            database: site.pool.clone(),
             is_open: AtomicBool::new(true),
         });
         let database = proxy::open(slot.clone(), Wire::Database, servers.database_port).await;
@@ -95,6 +100,11 @@ impl Slot {
         let (_, act) = trap.take_if(|(at, _)| *at == point)?;
         self.tally.count(&format!("{act:?} at {point:?}"));
         Some(act)
+    }
+
+    /// Holds the acknowledgement of these requests until it is known whether their outcomes stand.
+    pub async fn look_at(&self, requests: &[String]) {
+        witness::look(&self.database, &self.tally, requests).await;
     }
 
     /// Kills the process as it is; whether there was one.
