@@ -125,6 +125,10 @@ const TAKEN_ON_TRUST: Duration = Duration::from_secs(1);
 const WRITER_CACHE: &str = "-16000";
 const READER_CACHE: &str = "-1000";
 
+/// Pages of the log after which SQLite carries them to the database, 32 MB: its own 1,000 pages are as many as a few chunks
+/// change, and the pages that all of them change, those of indexes, would be carried again and again.
+const CHECKPOINT: &str = "8000";
+
 /// A role that is called `handover` would look into the ledger's schema first, as PostgreSQL's default search path begins
 /// with a schema of the role's own name: the host's tables by the same names would be hidden, and new ones made there.
 const NOT_OUR_OWN_SCHEMA_FIRST: &str = r#"
@@ -143,6 +147,7 @@ fn sqlite(settings: &Settings, connections: u32, cache: &'static str) -> Connect
             .busy_timeout(busy)
             .foreign_keys(true)
             .pragma("cache_size", cache)
+            .pragma("wal_autocheckpoint", CHECKPOINT)
             .statement_cache_capacity(400)
     });
     // A full disk makes SQLite undo a transaction by itself. The driver, whose own attempt then fails, would take the

@@ -58,6 +58,13 @@ impl Error {
         Error { doing: doing.into(), cause: Cause::Superseded }
     }
 
+    /// SQLite: a trigger of the host made rows stay as they were, without a word of the database's.
+    pub(super) fn ignored(doing: &str, changed: u64, told: u64) -> Error {
+        let message = format!("a trigger of the table ignores it: {changed} of {told} rows would change");
+        // SQLITE_CONSTRAINT_TRIGGER, which a trigger that refuses aloud gives.
+        Error { doing: doing.to_owned(), cause: Cause::Refused { code: "1811".to_owned(), message } }
+    }
+
     pub(super) fn of(doing: &str, error: &DbErr) -> Error {
         Error { doing: doing.to_owned(), cause: Cause::of(error) }
     }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::people::{leave, owners, reference, reverted, start};
 use crate::support::world::{certificate_of, codes_of, reasons_of, result_of};
-use crate::support::{Setting, on_both, on_every_path};
+use crate::support::{Setting, on_both, on_every_path, run};
 
 /// The keys of refused rows that a job's reasons tell, in their order.
 fn refused(job: &handover::store::ledger::jobs::Job) -> Vec<String> {
@@ -40,6 +40,31 @@ on_every_path!(rows_that_a_check_refuses_are_told_by_their_keys_and_the_others_k
     let journaled = "SELECT CAST(sum(records) AS bigint) FROM handover.journal";
     assert_eq!(world.number(journaled).await, 7, "each once");
 });
+
+/// SQLite's RAISE(IGNORE) makes a row stay as it was, and no error of it.
+fn a_row_that_a_trigger_keeps(chunks: Option<u64>, reassign: Value) {
+    run(Setting::Embedded, async |world| {
+        if let Some(rows) = chunks {
+            world.use_chunks_of(rows);
+        }
+        let kept = "CREATE TRIGGER kept BEFORE UPDATE ON docs WHEN OLD.id = 5 BEGIN SELECT RAISE(IGNORE); END;";
+        let tables = format!("{} {kept}", documents("CHECK (size > 0)"));
+        start(world, &tables, &reference("doc", "docs", "disposition = \"transfer\"")).await;
+        let job = world.hand_over(&leave("9", json!({ "doc": reassign }))).await;
+        assert_eq!((job.state.as_str(), refused(&job)), ("needs_attention", vec!["5".to_owned()]));
+        assert_eq!(world.number("SELECT count(*) FROM docs WHERE owner <> 9").await, 8);
+        let journaled = "SELECT CAST(sum(records) AS bigint) FROM handover.journal";
+        assert_eq!(world.number(journaled).await, 8, "no word of the row that stayed");
+    });
+}
+
+#[test]
+fn a_row_that_a_trigger_keeps_silently_is_told_and_not_journaled() {
+    for chunks in [None, Some(4)] {
+        a_row_that_a_trigger_keeps(chunks, json!({ "user": "2" }));
+        a_row_that_a_trigger_keeps(chunks, even());
+    }
+}
 
 on_every_path!(rows_that_the_commit_refuses_are_found_too, 4, |world| {
     let seats = "CREATE TABLE seats (owner BIGINT NOT NULL, size BIGINT NOT NULL, PRIMARY KEY (owner, size)); \

@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
-use sea_orm::QueryResult;
+use sea_orm::{DbErr, QueryResult};
 
 use super::rows::{Key, behind, between, key_columns, tests};
-use crate::catalog::Reference;
-use crate::store::sql::{Sql, as_texts, column, table};
+use crate::catalog::{Engine, Reference};
+use crate::store::sql::{Sql, as_texts, cast, column, table};
 use crate::store::{Error, Result, Session};
 
 /// A range of keys and how many of the leaver's rows it holds now.
@@ -34,13 +34,68 @@ pub async fn cut(
     chunks: u64,
     rows: u64,
 ) -> Result<Vec<Cut>> {
-    let mut sql = session.sql("");
-    let mut tests = tests(&mut sql, reference, "t");
-    if let Some(after) = after {
-        tests.push_str(&behind(&mut sql, reference, "t", after));
+    let mut cuts = match session.engine() {
+        Engine::Postgres => Vec::new(),
+        Engine::Sqlite => full_ranges(session, reference, leaver, after, except, (chunks, rows)).await?,
+    };
+    let left = chunks - cuts.len() as u64;
+    if left > 0 {
+        let after = cuts.last().map(|cut| &cut.last).or(after);
+        let mut sql = session.sql("");
+        let tests = tests_behind(&mut sql, reference, after, except);
+        cuts.extend(cut_rows(session, reference, leaver, sql, &tests, left, rows).await?);
     }
-    tests.push_str(&no_other_way(&mut sql, reference, except));
-    cut_rows(session, reference, leaver, sql, &tests, chunks, rows).await
+    Ok(cuts)
+}
+
+fn tests_behind(sql: &mut Sql, reference: &Reference, after: Option<&Key>, except: &[String]) -> String {
+    let mut tests = tests(sql, reference, "t");
+    if let Some(after) = after {
+        tests.push_str(&behind(sql, reference, "t", after));
+    }
+    tests + &no_other_way(sql, reference, except)
+}
+
+/// SQLite: the ranges that are full, found from end to end by steps in the index, where the key is of one column. To number
+/// all rows takes it many times as long.
+async fn full_ranges(
+    session: &Session,
+    reference: &Reference,
+    leaver: &str,
+    after: Option<&Key>,
+    except: &[String],
+    (chunks, rows): (u64, u64),
+) -> Result<Vec<Cut>> {
+    let [key] = reference.key.as_slice() else { return Ok(Vec::new()) };
+    let doing = format!("cutting {}", reference.kind);
+    let mut sql = session.sql("");
+    let user = sql.host(&reference.user, leaver);
+    let tests = tests_behind(&mut sql, reference, after, except);
+    let (chunks, to_the_last) = (sql.bind(chunks as i64), sql.bind(rows as i64 - 1));
+    let of_theirs = |behind: &str, offset: &str| {
+        format!(
+            "(SELECT {key} FROM {table} t WHERE t.{column} = {user}{tests}{behind} ORDER BY {key} LIMIT 1 OFFSET {offset})",
+            key = column("t", &key.name),
+            table = table(&reference.table),
+            column = super::rows::user_column(reference),
+        )
+    };
+    let behind = format!(" AND {} > r.l", column("t", &key.name));
+    sql.add(&format!(
+        "WITH RECURSIVE r(f, l) AS (SELECT {}, {} UNION ALL SELECT {}, {} FROM r WHERE r.l IS NOT NULL LIMIT {chunks}) \
+         SELECT {} AS f, {} AS l FROM r WHERE r.l IS NOT NULL",
+        of_theirs("", "0"),
+        of_theirs("", &to_the_last),
+        of_theirs(&behind, "0"),
+        of_theirs(&behind, &to_the_last),
+        cast("r.f", "text"),
+        cast("r.l", "text"),
+    ));
+    let read = |row: &QueryResult| Ok::<_, DbErr>((row.try_get("", "f")?, row.try_get("", "l")?));
+    let found = session.all(&doing, sql).await?;
+    let ends = found.iter().map(read).collect::<std::result::Result<Vec<(String, String)>, _>>();
+    let ends = ends.map_err(|error| Error::unexpected(&doing, error.to_string()))?;
+    Ok(ends.into_iter().map(|(first, last)| Cut { first: vec![first], last: vec![last], records: rows }).collect())
 }
 
 /// Cuts what a range holds now into ranges of so many rows as is said of their number, at least one.

@@ -2,7 +2,7 @@
 //!
 //! PostgreSQL writes it in the very statement that changes the rows, from what that returns. SQLite has no statements
 //! within statements, and one writer at a time: there the journal is written first, and the change is made to the rows
-//! that it names.
+//! that it names, or that pass the same test.
 
 use sea_orm::QueryResult;
 use uuid::Uuid;
@@ -60,6 +60,18 @@ pub struct Journaled {
     pub lines: Vec<Line>,
     /// The first and the last id of the journal's rows, where there are any.
     pub ids: Option<(i64, i64)>,
+}
+
+impl Journaled {
+    /// SQLite: that as many rows were changed as the journal says. A trigger of the host can keep one as it was, without an
+    /// error, and then nothing of this may stand.
+    pub fn all_changed(&self, doing: &str, changed: u64) -> Result<()> {
+        let told: u64 = self.lines.iter().map(|line| line.records).sum();
+        match changed == told {
+            true => Ok(()),
+            false => Err(Error::ignored(doing, changed, told)),
+        }
+    }
 }
 
 /// Runs a statement that ends in [`journal_insert`].

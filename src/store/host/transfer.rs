@@ -22,7 +22,7 @@ use super::selection::{Selected, part_table, range_test, selection};
 use super::work::{Hand, Part, Range};
 use crate::catalog::{Catalog, Disposition, Engine, OnConflict, Reference};
 use crate::contract::UserId;
-use crate::store::sql::{as_texts, cast, quoted, table};
+use crate::store::sql::{Sql, as_texts, cast, quoted, table};
 use crate::store::{Error, Result, Session};
 
 /// Moves the records of every part: what was journaled of it.
@@ -52,9 +52,7 @@ async fn transfer_part(session: &Session, catalog: &Catalog, reference: &Referen
             let pairs = deal_here(session, catalog, reference, part).await?;
             move_pairs(session, reference, part, &pairs).await
         }
-        Hand::Sole(successor)
-            if session.engine() == Engine::Postgres && !key_has_user(reference) && !reference.keyless =>
-        {
+        Hand::Sole(successor) if !key_has_user(reference) && !reference.keyless => {
             move_range(session, reference, part, successor).await
         }
         _ => move_selected(session, reference, &[part], &Selected::Dealt).await,
@@ -75,30 +73,73 @@ fn on_conflict(reference: &Reference) -> &OnConflict {
     }
 }
 
-/// Everything of a range to one successor: no deal and no join, as fast as a bare UPDATE.
+/// Everything of a range to one successor: no deal and no join, as fast as a bare UPDATE; in SQLite as two of them, of
+/// which the first one only reads.
 async fn move_range(session: &Session, reference: &Reference, part: &Part, successor: &UserId) -> Result<Vec<Line>> {
+    let (doing, engine) = (doing(reference), session.engine());
+    let (host, key) = (table(&reference.table), key_json(engine, reference, "t"));
     let mut sql = session.sql("");
+    match engine {
+        Engine::Postgres => {
+            let update = update_range(&mut sql, reference, part, successor);
+            let keys = keys_aggregate(engine, reference, "key");
+            let journal = journal_range(&mut sql, reference, part, successor, &keys, "moved");
+            sql.add(&format!("WITH moved AS ({update} RETURNING {key} AS key) {journal}"));
+            Ok(run_journaled(session, &doing, sql, &[part]).await?.lines)
+        }
+        Engine::Sqlite => {
+            let rows = format!("{host} AS t WHERE {}", in_range(&mut sql, reference, part));
+            let keys = keys_aggregate(engine, reference, &key);
+            let journal = journal_range(&mut sql, reference, part, successor, &keys, &rows);
+            sql.add(&journal);
+            let journaled = run_journaled(session, &doing, sql, &[part]).await?;
+            if journaled.ids.is_some() {
+                let mut sql = session.sql("");
+                let update = update_range(&mut sql, reference, part, successor);
+                sql.add(&update);
+                journaled.all_changed(&doing, session.run(&doing, sql).await?)?;
+            }
+            Ok(journaled.lines)
+        }
+    }
+}
+
+fn update_range(sql: &mut Sql, reference: &Reference, part: &Part, successor: &UserId) -> String {
     let to = sql.host(&reference.user, successor.as_str());
+    format!(
+        "UPDATE {host} AS t SET {user} = {to}{touch} WHERE {in_range}",
+        host = table(&reference.table),
+        user = user_column(reference),
+        touch = touch(reference, sql.engine(), "t"),
+        in_range = in_range(sql, reference, part),
+    )
+}
+
+/// Which rows of `t` are the leaver's, in the part's range, and pass the reference's tests.
+fn in_range(sql: &mut Sql, reference: &Reference, part: &Part) -> String {
     let from = sql.host(&reference.user, part.leaver.as_str());
-    let range = range_test(&mut sql, reference, &part.range);
-    let tests = tests(&mut sql, reference, "t");
+    let range = range_test(sql, reference, &part.range);
+    format!("t.{} = {from}{range}{}", user_column(reference), tests(sql, reference, "t"))
+}
+
+/// `INSERT INTO handover.journal …` of rows that one successor receives.
+fn journal_range(
+    sql: &mut Sql,
+    reference: &Reference,
+    part: &Part,
+    successor: &UserId,
+    keys: &str,
+    rows: &str,
+) -> String {
     let (job, chunk) = (sql.bind(part.job), sql.bind(part.chunk));
     let kind = sql.bind(reference.kind.as_str());
     let (leaver, to_user) = (sql.bind(part.leaver.as_str()), sql.bind(successor.as_str()));
     let at = sql.bind(part.at);
-    sql.add(&format!(
-        "WITH moved AS (UPDATE {host} AS t SET {user} = {to}{touch} \
-           WHERE t.{user} = {from}{range}{tests} RETURNING {key} AS key) \
-         INSERT INTO handover.journal (job_id, chunk, kind, action, from_user, to_user, records, keys, at) \
-         SELECT {job}, {chunk}, {kind}, 'moved', {leaver}, {to_user}, count(*), {keys}, {at} FROM moved \
-         HAVING count(*) > 0 RETURNING {RETURNED}",
-        host = table(&reference.table),
-        user = user_column(reference),
-        touch = touch(reference, Engine::Postgres, "t"),
-        key = key_json(Engine::Postgres, reference, "t"),
-        keys = keys_aggregate(Engine::Postgres, reference, "key"),
-    ));
-    Ok(run_journaled(session, &doing(reference), sql, &[part]).await?.lines)
+    format!(
+        "INSERT INTO handover.journal (job_id, chunk, kind, action, from_user, to_user, records, keys, at) \
+         SELECT {job}, {chunk}, {kind}, 'moved', {leaver}, {to_user}, count(*), {keys}, {at} FROM {rows} \
+         HAVING count(*) > 0 RETURNING {RETURNED}"
+    )
 }
 
 /// Whether all rows of each part go to one successor, and the row that is returned still tells its key.
@@ -164,7 +205,7 @@ async fn move_selected(
                     to = cast("x.to_user", &reference.user.cast),
                     has_key = has_key(reference, "t", "x"),
                 ));
-                session.run(&doing, sql).await?;
+                journaled.all_changed(&doing, session.run(&doing, sql).await?)?;
                 if reference.keyless {
                     keyless::copy_journaled(session, reference, parts, ids).await?;
                     forget_keys(session, reference, ids).await?;

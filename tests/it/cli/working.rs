@@ -107,6 +107,8 @@ on_both!(a_worker_that_is_told_to_stop_twice_ends_at_once_and_another_completes_
         ("HANDOVER_DATABASE__LOCK_TIMEOUT", "25s"),
         ("HANDOVER_WORKER__GRACE", "50s"),
         ("HANDOVER_WORKER__SWEEP_EVERY", "10ms"),
+        // On SQLite nobody else would come to write between chunks, before the end.
+        ("HANDOVER_WORKER__PACE", if world.setting == Setting::Embedded { "0.2" } else { "default" }),
     ];
     let settings = settings(world);
     let environment = [borrowed(&settings), patient.to_vec()].concat();
