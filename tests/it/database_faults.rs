@@ -46,9 +46,15 @@ fn a_call_whose_answer_never_comes_ends_by_its_time_limit_and_gives_its_connecti
                 }
                 _ => {
                     session.commit().await.expect("committed");
-                    proxy.fall();
                     let reader = store.reader();
-                    reader.run("asking", reader.sql("SELECT 1")).await.expect_err("no answer")
+                    let asking = reader.run("asking", reader.sql("SELECT pg_sleep(1)"));
+                    let asked = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(1)%' \
+                                 AND state = 'active' AND datname = current_database()";
+                    let falls = async {
+                        world.until("it is asked", async || (world.number(asked).await > 0).then_some(())).await;
+                        proxy.fall();
+                    };
+                    tokio::join!(asking, falls).0.expect_err("no answer")
                 }
             };
             assert!(error.is_away(), "{call}: {error}");
