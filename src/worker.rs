@@ -3,6 +3,7 @@
 //! The stages that take messages share two queues: the planner takes requests; cutting, moving and finalizing take steps.
 //! [`Role`] is the list of what a worker can run.
 
+mod beside;
 mod carrying;
 pub mod pace;
 mod parked;
@@ -17,6 +18,7 @@ use anyhow::Context as _;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use self::beside::Beside;
 use self::pace::{Pace, Throttle};
 use crate::broker::{Broker, Channel, Consumer, Incoming, Outgoing};
 use crate::job::{Step, StepKind, rejection};
@@ -87,8 +89,9 @@ pub async fn run(
     settings: Settings,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
-    let throttle = Arc::new(Throttle::new(settings.pace));
-    let mut worker = Worker { context, broker: broker.clone(), settings, throttle, stop: CancellationToken::new() };
+    let (throttle, beside) = (Arc::new(Throttle::new(settings.pace)), Arc::new(Beside::new(settings.pace)));
+    let stop = CancellationToken::new();
+    let mut worker = Worker { context, broker: broker.clone(), settings, throttle, beside, stop };
     let mut tasks = JoinSet::new();
     if roles.contains(&Role::Relay) && broker.needs_relay() {
         // The relay's own store has no courier: it ends when everybody who could hand it something has.
@@ -136,12 +139,13 @@ struct Worker {
     broker: Arc<dyn Broker>,
     settings: Settings,
     throttle: Arc<Throttle>,
+    beside: Arc<Beside>,
     stop: CancellationToken,
 }
 
 impl Worker {
     async fn drain(self, mut tasks: JoinSet<()>) {
-        let Worker { context, broker, settings, throttle, stop } = self;
+        let Worker { context, broker, settings, throttle, stop, .. } = self;
         tracing::info!(grace = ?settings.grace, "the worker takes nothing more and finishes what it holds");
         // This is one who could hand something to the relay.
         drop(context);
@@ -217,9 +221,10 @@ impl Worker {
         consumer.stop().await;
     }
 
-    /// Looks whether the host suffers from what the movers do.
+    /// Looks whether the host is at work, and whether it suffers from what the movers do.
     async fn watch_the_host(self) {
-        self.throttle.watch(&self.context.store, &self.stop).await;
+        let Worker { context, throttle, beside, stop, .. } = &self;
+        tokio::join!(throttle.watch(&context.store, stop), beside.watch(context, stop));
     }
 
     /// What fails here is nothing that a request is to blame for: it is tried until it works.
@@ -238,6 +243,8 @@ impl Worker {
     /// Takes a step; tells how long it worked, where that is work to rest from: what ends a job does not wait.
     async fn take_step(&self, step: Step, worked: &mut Duration, span: &mut Span) -> Outcome {
         let mut retries = Pauses::RECONNECT.start("taking a step").of(step.job_id.0);
+        let is_on_chunks = matches!(step.step, StepKind::Cut | StepKind::Ticket);
+        let _turn = if is_on_chunks { self.beside.turn().await } else { None };
         let mut began = Instant::now();
         let error = loop {
             let goes_on = || began.elapsed() < LONGEST_TICKET && !self.throttle.rests() && !self.stop.is_cancelled();
@@ -249,7 +256,7 @@ impl Worker {
                     if !worked_on_chunks {
                         told::step_done(step, &committed, took);
                     }
-                    if matches!(step.step, StepKind::Cut | StepKind::Ticket) {
+                    if is_on_chunks {
                         *worked = took;
                     }
                     return Outcome::Done;

@@ -66,7 +66,7 @@ mod tests {
         let rows = [("contact", 100_000)];
         assert_eq!(estimator(1, Pace::DEFAULT).milliseconds(&rows, false), 10 + 1_500 + 500);
         assert_eq!(estimator(2, Pace::DEFAULT).milliseconds(&rows, false), 10 + 1_000);
-        assert_eq!(estimator(2, Pace::GENTLE).milliseconds(&rows, false), 10 + 25_000);
+        assert_eq!(estimator(2, Pace::GENTLE).milliseconds(&rows, false), 10 + 20_000);
         assert_eq!(estimator(8, Pace::FULL).milliseconds(&[("contact", 2_000)], false), 10 + 20, "two chunks");
         assert_eq!(estimator(2, Pace::GENTLE).milliseconds(&[("contact", 1_000)], true), 10 + 15, "at once");
     }

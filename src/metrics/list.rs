@@ -125,6 +125,8 @@ metrics! {
         "Time that these tasks were busy, all together, retries and their pauses included: its rate by handover_tasks is their utilization"
     Counter CounterVec pace_sleep "handover_pace_sleep_seconds_total" []
         "Time that tasks slept to spare the database, all together"
+    Gauge GaugeVec beside_host "handover_beside_host" []
+        "1 while the host's own transactions come and go, and movers make room for them; else 0"
     Gauge GaugeVec ready "handover_ready" ["part"]
         "Whether this worker can use the database, the broker and the ledger's migrations: 1, or 0"
     Gauge GaugeVec build_info "handover_build_info" ["version"]
@@ -146,6 +148,7 @@ pub static METRICS: LazyLock<Metrics> = LazyLock::new(|| {
     for counter in [&metrics.chunk_failures, &metrics.pace_sleep] {
         let _ = counter.with_label_values(super::NONE);
     }
+    let _ = metrics.beside_host.with_label_values(super::NONE);
     metrics
 });
 

@@ -159,6 +159,11 @@ pub fn paced(slept: Duration) {
     METRICS.pace_sleep.with_label_values(NONE).inc_by(slept.as_secs_f64());
 }
 
+/// The host is at work, or is not any more.
+pub fn beside_host(is_at_work: bool) {
+    METRICS.beside_host.with_label_values(NONE).set(f64::from(u8::from(is_at_work)));
+}
+
 /// So many tasks of a role can be busy at the same time.
 pub fn tasks(role: &'static str, tasks: usize) {
     METRICS.tasks.with_label_values(&[role]).set(tasks as f64);

@@ -87,11 +87,11 @@ impl Cutting<'_> {
         self.context.limits.chunks_per_cut.saturating_sub(self.chunks.len() as u64)
     }
 
-    /// As many rows as can be worked on in the time of a chunk, as far as that is known, and no more than are allowed.
+    /// As many rows as are allowed, or as few as a chunk should have just now.
     fn rows_of_a_chunk(&self, course: &Course) -> u64 {
         let Context { limits, speeds, .. } = self.context;
-        let in_time = speeds.rows_within(&self.job.catalog_hash, course.position, limits.chunk_time);
-        limits.chunk_rows.min(in_time.unwrap_or(u64::MAX)).max(1)
+        let rows = speeds.rows_of_a_chunk(&self.job.catalog_hash, course.position, limits);
+        limits.chunk_rows.min(rows.unwrap_or(u64::MAX)).max(1)
     }
 
     async fn course(&mut self, session: &Session, catalog: &Catalog, course: &mut Course) -> Result<()> {

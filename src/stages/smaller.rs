@@ -1,4 +1,5 @@
 //! Chunks that take too long are cut smaller: those expected to, before they are worked on, and those that ran out of time.
+//! While the host is at work, all of them are.
 //!
 //! Each part keeps the ranks of its rows, so who receives which record does not change. The part that stays the chunk's
 //! own and the new ones are open at once, in a transaction that holds the job's lock, under which chunks' numbers are given.
@@ -33,10 +34,10 @@ pub enum Fate {
     GivenUp,
 }
 
-/// Cuts a chunk that is expected to take too long into parts that are not; whether it did.
+/// Cuts a chunk of more rows than it should have just now; whether it did.
 pub async fn fit(session: &Session, context: &Context, job: &Job, chunk: &Chunk, now: OffsetDateTime) -> Result<bool> {
     let limits = &context.limits;
-    let rows = context.speeds.rows_within(&way(job), chunk.position as usize, limits.chunk_time);
+    let rows = context.speeds.rows_of_a_chunk(&way(job), chunk.position as usize, limits);
     // For less than half as much again the cutting, which reads the keys once more, is not worth it.
     let Some(rows) = rows.filter(|rows| rows.saturating_add(rows / 2) < chunk.records.max(0) as u64) else {
         return Ok(false);
@@ -51,7 +52,7 @@ pub async fn fit(session: &Session, context: &Context, job: &Job, chunk: &Chunk,
     if parts.is_empty() {
         return Ok(false);
     }
-    tracing::debug!(job = %job.id, chunk = chunk.number, parts = parts.len() + 1, "a chunk would take too long: it is cut");
+    tracing::debug!(job = %job.id, chunk = chunk.number, parts = parts.len() + 1, "a chunk is too large just now: it is cut");
     // Of one chunk there is one ticket, and its parts may be worked on side by side.
     let tickets = limits.window.saturating_sub(open).min(parts.len() as u64);
     let tickets = (0..tickets).map(|_| letters::step(StepKind::Ticket, job, now)).collect();

@@ -1,15 +1,29 @@
-//! How long a row takes, by reference, so that chunks are cut to take no longer than they should.
+//! How many rows a chunk should have: by how long a row takes, by reference, so that chunks take no longer than they should;
+//! and fewer while the host is at work.
 //!
 //! A hint and no truth, so it is this process's own and is not kept: a worker that knows nothing yet takes its first chunk
 //! as it was cut, and learns.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::Limits;
+
+/// So many times fewer rows has a chunk while the host is at work: a commit of the host's waits until what we have written
+/// before it is on the disk, too.
+const FEWER: u64 = 10;
+
+/// Fewer rows than these are not worth a transaction of their own.
+const FEW: u64 = 100;
+
 /// What rows of each reference took, by the catalog's hash and the reference's position in it.
 #[derive(Debug, Default)]
-pub struct Speeds(Mutex<HashMap<(String, usize), Speed>>);
+pub struct Speeds {
+    known: Mutex<HashMap<(String, usize), Speed>>,
+    is_beside_host: AtomicBool,
+}
 
 /// Rows and the time that they took, the latest counting most.
 #[derive(Debug, Clone, Copy)]
@@ -35,15 +49,28 @@ impl Speeds {
         speed.seconds = speed.seconds / 2.0 + took.as_secs_f64();
     }
 
+    /// Notes whether the host is at work just now.
+    pub fn be_beside_host(&self, is_beside_host: bool) {
+        self.is_beside_host.store(is_beside_host, Ordering::Relaxed);
+    }
+
+    /// How many rows a chunk should have, at least one; nothing where any number is as good as is known.
+    pub fn rows_of_a_chunk(&self, catalog: &str, position: usize, limits: &Limits) -> Option<u64> {
+        let in_time = self.rows_within(catalog, position, limits.chunk_time);
+        let is_beside_host = self.is_beside_host.load(Ordering::Relaxed);
+        let few = is_beside_host.then(|| (limits.chunk_rows / FEWER).max(FEW));
+        in_time.into_iter().chain(few).min()
+    }
+
     /// How many rows can be worked on in this time, at least one; nothing where none have been yet.
-    pub fn rows_within(&self, catalog: &str, position: usize, time: Duration) -> Option<u64> {
+    fn rows_within(&self, catalog: &str, position: usize, time: Duration) -> Option<u64> {
         let speed = *self.speeds().get(&(catalog.to_owned(), position))?;
         // Beyond any number of rows the conversion stays at the largest.
         Some((time.as_secs_f64() * speed.rows / speed.seconds) as u64).map(|rows| rows.max(1))
     }
 
     fn speeds(&self) -> MutexGuard<'_, HashMap<(String, usize), Speed>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,8 +1,9 @@
 //! How the host fares beside us, by PostgreSQL's own views.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use super::{Result, Session, Store};
+use super::{Error, Result, Session, Store};
 use crate::catalog::Engine;
 
 /// What a look at the database has shown. What the role may not see is as if it were not there.
@@ -28,7 +29,24 @@ const WAITING: &str = "SELECT count(DISTINCT w.pid) AS n FROM pg_locks w WHERE N
 /// Empty for a role that may not read statistics.
 const LAG: &str = "SELECT CAST(extract(epoch FROM max(replay_lag)) * 1000000 AS bigint) AS n FROM pg_stat_replication";
 
+/// Every role sees which sessions have a transaction, and its number, though not since when.
+const UNDER_WAY: &str = "SELECT l.virtualtransaction AS id FROM pg_locks l JOIN pg_stat_activity o ON o.pid = l.pid \
+     WHERE l.locktype = 'virtualxid' AND l.mode = 'ExclusiveLock' \
+     AND o.datname = current_database() AND o.usesysid IS NOT NULL AND o.application_name <> 'handover'";
+
 impl Store {
+    /// The transactions of others that are under way in the database at this moment. No two ever have one name.
+    pub async fn others(&self) -> Result<BTreeSet<String>> {
+        if self.engine() == Engine::Sqlite {
+            return Ok(BTreeSet::new());
+        }
+        let doing = "looking whether the host is at work";
+        let session = self.reader();
+        let rows = session.all(doing, session.sql(UNDER_WAY)).await?;
+        let ids = rows.iter().map(|row| row.try_get("", "id"));
+        ids.collect::<std::result::Result<_, _>>().map_err(|error| Error::of(doing, &error))
+    }
+
     /// Looks how the host fares. SQLite has nothing to look at: its one writer is given up between transactions.
     pub async fn strain(&self) -> Result<Strain> {
         if self.engine() == Engine::Sqlite {

@@ -14,7 +14,7 @@ use crate::metrics;
 use crate::store::Store;
 use crate::store::strain::Strain;
 
-/// The share of its time that a mover works, and whether it works less while the host is under strain.
+/// The share of its time that a mover works, and whether it makes room for the host at work, and more of it under strain.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(try_from = "Written")]
 pub struct Pace {
@@ -25,15 +25,20 @@ pub struct Pace {
 impl Pace {
     /// Never rests.
     pub const FULL: Pace = Pace { share: 1.0, backs_off: false };
-    /// Rests only while the host is under strain.
+    /// Rests only while the host is under strain. While it is at work, movers go one at a time: see [`super::beside`].
     pub const DEFAULT: Pace = Pace { share: 1.0, backs_off: true };
-    /// Works a twenty-fifth of the time at most. An application's people notice the slowest answer in twenty: it comes hardly
+    /// Works a twentieth of the time at most. An application's people notice the slowest answer in twenty: it comes hardly
     /// later only where movers are at work for little more than a twentieth of the time, all of them together.
-    pub const GENTLE: Pace = Pace { share: 0.04, backs_off: true };
+    pub const GENTLE: Pace = Pace { share: 0.05, backs_off: true };
 
     /// The share of its time that a mover works where nothing is in the way.
     pub fn share(self) -> f64 {
         self.share
+    }
+
+    /// Whether movers make room for the host.
+    pub fn backs_off(self) -> bool {
+        self.backs_off
     }
 }
 
@@ -170,7 +175,7 @@ impl Throttle {
     pub async fn watch(&self, store: &Store, stop: &CancellationToken) {
         while stop.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_some() {
             let works = self.state().last_worked.is_some_and(|when| when.elapsed() < LONGEST_REST);
-            let strain = match works && self.pace.backs_off {
+            let strain = match works && self.pace.backs_off() {
                 true => store.strain().await,
                 false => Ok(Strain::default()),
             };
@@ -255,7 +260,7 @@ mod tests {
     #[test]
     fn a_rest_is_in_proportion_to_the_work() {
         let worked = Duration::from_millis(50);
-        for (pace, rest) in [(Pace::FULL, 0), (Pace::DEFAULT, 0), (Pace::GENTLE, 1_200)] {
+        for (pace, rest) in [(Pace::FULL, 0), (Pace::DEFAULT, 0), (Pace::GENTLE, 950)] {
             assert_eq!(Throttle::new(pace).rest_after(worked), Duration::from_millis(rest), "{pace:?}");
         }
         assert_eq!(Throttle::new(Pace::GENTLE).rest_after(Duration::from_secs(60)), LONGEST_REST);

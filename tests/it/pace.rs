@@ -152,3 +152,64 @@ fn movers_back_off_while_the_host_waits_for_their_locks_say_why_and_come_back() 
         assert!(said[0]["reasons"].as_str().is_some_and(|why| why.contains("wait for locks of ours")), "{said:?}");
     });
 }
+
+/// Movers at work in the documents at this moment.
+const AT_WORK: &str = "SELECT count(DISTINCT l.pid) FROM pg_locks l JOIN pg_stat_activity o ON o.pid = l.pid \
+     WHERE l.relation = CAST('docs' AS regclass) AND l.mode = 'RowExclusiveLock' AND o.application_name = 'handover'";
+
+/// One transaction of the host's after the other, until it is ended.
+async fn at_work(world: &World) -> tokio::task::JoinHandle<()> {
+    let url = format!("{}?application_name=host", world.database_url());
+    let host = sea_orm::Database::connect(url).await.expect("a connection of the host's");
+    tokio::spawn(async move { while host.execute_unprepared("SELECT pg_sleep(0.05)").await.is_ok() {} })
+}
+
+#[test]
+fn while_the_host_is_at_work_movers_go_one_at_a_time_and_a_few_records_each() {
+    run(Setting::Servers, async |world| {
+        let catalog = slow_host(world, 3000, 1).await;
+        let more = [("HANDOVER_LIMITS__CHUNK_TIME", "1h"), ("HANDOVER_LOG__FILTER", "debug")];
+        let worker = Logged::start(world, catalog.path().to_str().expect("UTF-8"), &more);
+        let job = world.send(&leave("9", json!({ "doc": { "user": "2" } }))).await;
+        let host = at_work(world).await;
+        world
+            .until("the host is seen", async || {
+                (!worker.said("the host is at work: movers go one at a time, a few records each").is_empty())
+                    .then_some(())
+            })
+            .await;
+        // What was begun before is done.
+        let closed = world.number(CLOSED).await;
+        world.until("two more", async || (world.number(CLOSED).await > closed + 2).then_some(())).await;
+        let mut most = 0;
+        while world.job(job).await.is_none_or(|job| job.state != "completed") {
+            most = most.max(world.number(AT_WORK).await);
+        }
+        assert_eq!(most, 1, "movers at work at the same time");
+        let few = "SELECT count(*) FROM handover.chunks WHERE records BETWEEN 1 AND 100";
+        assert!(world.number(few).await >= 10, "of three chunks two were begun before");
+        assert_eq!(world.number("SELECT CAST(sum(done) AS bigint) FROM handover.chunks").await, 3000);
+        host.abort();
+        world
+            .until("the host rests", async || {
+                (!worker.said("the host rests: movers go side by side again").is_empty()).then_some(())
+            })
+            .await;
+        worker.stop();
+    });
+}
+
+#[test]
+fn at_full_pace_movers_make_no_room_for_the_host() {
+    run(Setting::Servers, async |world| {
+        let catalog = slow_host(world, 2000, 1).await;
+        let more = [("HANDOVER_LIMITS__CHUNK_TIME", "1h"), ("HANDOVER_WORKER__PACE", "full")];
+        let worker = Logged::start(world, catalog.path().to_str().expect("UTF-8"), &more);
+        let host = at_work(world).await;
+        let ended = world.hand_over(&leave("9", json!({ "doc": { "user": "2" } }))).await;
+        assert_eq!(ended.state, "completed");
+        host.abort();
+        assert_eq!(world.number("SELECT count(*) FROM handover.chunks WHERE records = 1000").await, 2);
+        assert!(!worker.stop().contains("the host is at work"));
+    });
+}

@@ -210,7 +210,8 @@ async fn watch(url: String, stop: Arc<AtomicBool>) -> Result<Vec<f64>> {
     const QUERY: &str = "SELECT CAST(pid AS bigint) AS pid, CAST(extract(epoch FROM xact_start) * 1e6 AS bigint) AS began, \
          CAST(extract(epoch FROM clock_timestamp() - xact_start) * 1000 AS float8) AS age FROM pg_stat_activity \
          WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_xid IS NOT NULL";
-    let connection = crate::server::connect(&url).await?;
+    // By this name a worker does not take it for the host at work, for which it would make room.
+    let connection = crate::server::connect(&format!("{url}?application_name=handover")).await?;
     let mut ages = std::collections::HashMap::new();
     while !stop.load(Ordering::Relaxed) {
         for row in connection.query_all_raw(Statement::from_string(DbBackend::Postgres, QUERY)).await? {

@@ -1,0 +1,172 @@
+//! A worker beside a host at work: movers go one at a time then, and their chunks have fewer rows.
+//!
+//! Whether the host is at work is told by its transactions: one that was not there at the look before has begun since. What
+//! an open session leaves standing, a report that runs for an hour, and whoever asks for something now and then are no work
+//! of that kind.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+
+use super::pace::Pace;
+use crate::metrics;
+use crate::stages::Context;
+
+/// How often the host is looked for, while there is work, and how often once it was found at work.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+const LOOK_AGAIN_EVERY: Duration = Duration::from_millis(500);
+
+/// Seen twice within this time the host is at work, and is until it has not been seen for so long.
+const SEEN_TWICE_IN: Duration = Duration::from_secs(1);
+const SEEN_FOR: Duration = Duration::from_secs(5);
+
+/// How long it is looked at after the last step began. Movers may rest for as long.
+const IDLE_AFTER: Duration = Duration::from_secs(10);
+
+/// How long a mover waits for another one, which may be held up by anything.
+const LONGEST_WAIT: Duration = Duration::from_millis(400);
+
+/// One worker's movers beside the host.
+pub struct Beside {
+    /// Whether the pace asks for it.
+    makes_room: bool,
+    turn: tokio::sync::Mutex<()>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    last_worked: Option<Instant>,
+    /// The host's transactions at the last look, where that was a moment ago.
+    under_way: Option<BTreeSet<String>>,
+    last_seen: Option<Instant>,
+    is_at_work: bool,
+}
+
+impl State {
+    /// Notes the host's transactions; nothing where nobody has looked.
+    fn note(&mut self, under_way: Option<BTreeSet<String>>) {
+        let has_begun = match (&self.under_way, &under_way) {
+            (Some(before), Some(now)) => !now.is_subset(before),
+            _ => false,
+        };
+        let seen_within = |time| self.last_seen.is_some_and(|when| when.elapsed() < time);
+        self.is_at_work = match self.is_at_work {
+            true => has_begun || seen_within(SEEN_FOR),
+            false => has_begun && seen_within(SEEN_TWICE_IN),
+        };
+        if has_begun {
+            self.last_seen = Some(Instant::now());
+        }
+        self.under_way = under_way;
+    }
+}
+
+/// What a mover holds while it is its turn; nothing where movers need not wait for each other, or one has waited for long.
+pub type Turn<'t> = Option<tokio::sync::MutexGuard<'t, ()>>;
+
+impl Beside {
+    /// Of a worker that begins.
+    pub fn new(pace: Pace) -> Beside {
+        Beside { makes_room: pace.backs_off(), turn: tokio::sync::Mutex::default(), state: Mutex::default() }
+    }
+
+    /// Begins a step on chunks, when it is this mover's turn.
+    pub async fn turn(&self) -> Turn<'_> {
+        let is_at_work = {
+            let mut state = self.state();
+            state.last_worked = Some(Instant::now());
+            state.is_at_work
+        };
+        match is_at_work {
+            true => tokio::time::timeout(LONGEST_WAIT, self.turn.lock()).await.ok(),
+            false => None,
+        }
+    }
+
+    /// Looks at the host now and then while there is work, until `stop`.
+    pub async fn watch(&self, context: &Context, stop: &CancellationToken) {
+        while self.makes_room && stop.run_until_cancelled(tokio::time::sleep(self.pause())).await.is_some() {
+            let works = self.state().last_worked.is_some_and(|when| when.elapsed() < IDLE_AFTER);
+            let under_way = match works {
+                true => context.store.others().await,
+                false => Ok(BTreeSet::new()),
+            };
+            match under_way {
+                Ok(under_way) => self.note(works.then_some(under_way)),
+                Err(error) => {
+                    tracing::debug!(%error, "the host's transactions cannot be read");
+                    self.note(None);
+                }
+            }
+            context.speeds.be_beside_host(self.state().is_at_work);
+        }
+    }
+
+    fn pause(&self) -> Duration {
+        if self.state().is_at_work { LOOK_AGAIN_EVERY } else { LOOK_EVERY }
+    }
+
+    /// Notes the host's transactions, and tells when it begins to work and when it rests.
+    fn note(&self, under_way: Option<BTreeSet<String>>) {
+        let mut state = self.state();
+        let was_at_work = state.is_at_work;
+        state.note(under_way);
+        if state.is_at_work == was_at_work {
+            return;
+        }
+        match state.is_at_work {
+            true => tracing::info!("the host is at work: movers go one at a time, a few records each"),
+            false => tracing::info!("the host rests: movers go side by side again"),
+        }
+        metrics::beside_host(state.is_at_work);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(beside: &Beside, under_way: &[&str]) -> bool {
+        beside.note(Some(under_way.iter().map(|id| (*id).to_owned()).collect()));
+        beside.state().is_at_work
+    }
+
+    #[test]
+    fn the_host_is_at_work_when_its_transactions_come_and_go() {
+        let beside = Beside::new(Pace::DEFAULT);
+        assert!(!seen(&beside, &["3/17", "4/2"]), "they may be old");
+        assert!(!seen(&beside, &["4/2"]), "one has ended, and one stands");
+        assert!(!seen(&beside, &["4/2", "3/18"]), "one alone says little");
+        beside.state().last_seen = Instant::now().checked_sub(SEEN_TWICE_IN);
+        assert!(!seen(&beside, &["4/2", "3/19"]), "so do two that are far apart");
+        assert!(seen(&beside, &["4/2", "3/20"]));
+        assert!(seen(&beside, &[]), "it was, a moment ago");
+        beside.state().last_seen = Instant::now().checked_sub(SEEN_FOR);
+        assert!(!seen(&beside, &[]));
+        beside.note(None);
+        assert!(!seen(&beside, &["4/9"]), "nobody has looked for a while: it may be old");
+    }
+
+    #[tokio::test]
+    async fn movers_take_turns_while_the_host_is_at_work_and_no_mover_waits_for_long() {
+        let beside = Beside::new(Pace::DEFAULT);
+        assert!(beside.turn().await.is_none(), "nothing is in the way");
+        for under_way in [&[][..], &["3/18"], &["3/19"]] {
+            seen(&beside, under_way);
+        }
+        let held = beside.turn().await;
+        assert!(held.is_some());
+        let began = Instant::now();
+        assert!(beside.turn().await.is_none(), "the other one is held up");
+        assert!(began.elapsed() >= LONGEST_WAIT);
+        drop(held);
+        assert!(beside.turn().await.is_some());
+    }
+}
