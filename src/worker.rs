@@ -18,12 +18,13 @@ use anyhow::Context as _;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use self::beside::Beside;
+use self::beside::{Beside, Turn};
 use self::pace::{Pace, Throttle};
 use crate::broker::{Broker, Channel, Consumer, Incoming, Outgoing};
 use crate::job::{Step, StepKind, rejection};
 use crate::metrics;
 use crate::retry::Pauses;
+use crate::stages::mover::Behind;
 use crate::stages::{Context, Outcome, Reason, cutter, due, finalizer, mover, planner, sweeper};
 use crate::store::{Cause, Error};
 use crate::trace::Span;
@@ -244,12 +245,17 @@ impl Worker {
     async fn take_step(&self, step: Step, worked: &mut Duration, span: &mut Span) -> Outcome {
         let mut retries = Pauses::RECONNECT.start("taking a step").of(step.job_id.0);
         let is_on_chunks = matches!(step.step, StepKind::Cut | StepKind::Ticket);
-        let _turn = if is_on_chunks { self.beside.turn().await } else { None };
+        let turn = if is_on_chunks { self.beside.turn().await } else { None };
         let mut began = Instant::now();
         let error = loop {
-            let goes_on = || began.elapsed() < LONGEST_TICKET && !self.throttle.rests() && !self.stop.is_cancelled();
-            let (done, committed) = metrics::heard(dispatch(&self.context, step, goes_on)).await;
-            let took = began.elapsed();
+            let mut rested = Duration::ZERO;
+            let behind = |chunk_took| {
+                let behind = self.behind(chunk_took, began, &turn);
+                rested += behind.rest;
+                behind
+            };
+            let (done, committed) = metrics::heard(dispatch(&self.context, step, behind)).await;
+            let took = began.elapsed().saturating_sub(rested);
             let worked_on_chunks = told::chunks(step, &committed, took);
             match done {
                 Ok(()) => {
@@ -276,6 +282,16 @@ impl Worker {
         let (job, name) = (step.job_id, step.step.name());
         tracing::error!(%job, step = name, %error, "a step fails for good: its job needs attention");
         self.stop_job(step, &error).await
+    }
+
+    /// What is to come behind a chunk of a ticket that was begun then.
+    fn behind(&self, chunk_took: Duration, began: Instant, turn: &Turn) -> Behind {
+        let goes_on = began.elapsed() < LONGEST_TICKET && !self.throttle.rests() && !self.stop.is_cancelled();
+        let rest = beside::rest_after(chunk_took, turn);
+        if !rest.is_zero() {
+            self.throttle.note(rest);
+        }
+        Behind { goes_on, rest }
     }
 
     async fn stop_job(&self, step: Step, error: &Error) -> Outcome {
@@ -355,11 +371,15 @@ fn tell_taken(incoming: &Incoming) {
 }
 
 /// Which stage takes which step: the steps' table of contents. Chunks that it works on are counted.
-async fn dispatch(context: &Context, step: Step, goes_on: impl Fn() -> bool + Sync) -> crate::store::Result<()> {
+async fn dispatch(
+    context: &Context,
+    step: Step,
+    behind: impl FnMut(Duration) -> Behind + Send,
+) -> crate::store::Result<()> {
     match step.step {
         StepKind::Start => due::start_due(context, step.job_id).await,
         StepKind::Cut => cutter::cut(context, step.job_id).await,
-        StepKind::Ticket => mover::redeem_while(context, step.job_id, goes_on).await,
+        StepKind::Ticket => mover::redeem_while(context, step.job_id, behind).await,
         StepKind::Finalize => finalizer::finalize(context, step.job_id).await,
         StepKind::Recount => finalizer::recount(context, step.job_id).await,
     }

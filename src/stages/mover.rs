@@ -40,15 +40,33 @@ const MOST_DOUBLINGS: i32 = 6;
 /// Redeems a ticket for one chunk. A chunk that fails for a reason of its own is put aside for a while and tried again, a
 /// bounded number of times; other chunks go on.
 pub async fn redeem(context: &Context, id: JobId) -> Result<()> {
-    redeem_while(context, id, || false).await
+    redeem_while(context, id, |_| Behind::default()).await
 }
 
-/// Redeems a ticket for one chunk, and for as many more as there are while it may go on.
-pub async fn redeem_while(context: &Context, id: JobId, goes_on: impl Fn() -> bool + Sync) -> Result<()> {
+/// What is to come behind a chunk.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Behind {
+    /// Whether the ticket is good for another one.
+    pub goes_on: bool,
+    /// For how long to rest, before that or before the ticket is given back.
+    pub rest: Duration,
+}
+
+/// Redeems a ticket for one chunk, and for as many more as there are while `behind`, which is told how long each one took,
+/// lets it.
+pub async fn redeem_while(
+    context: &Context,
+    id: JobId,
+    mut behind: impl FnMut(Duration) -> Behind + Send,
+) -> Result<()> {
     let failure = loop {
-        match move_one(context, id, &goes_on).await {
-            Ok(Redeemed::Done) => return Ok(()),
-            Ok(Redeemed::GoesOn) => {}
+        match move_one(context, id, &mut behind).await {
+            Ok(Behind { goes_on, rest }) => {
+                tokio::time::sleep(rest).await;
+                if !goes_on {
+                    return Ok(());
+                }
+            }
             Err(failure) => break failure,
         }
     };
@@ -67,14 +85,6 @@ async fn put_aside(context: &Context, id: JobId, failure: Failure) -> Result<()>
     }
 }
 
-/// What a ticket was redeemed for.
-enum Redeemed {
-    /// A chunk, or the news that there is none.
-    Done,
-    /// A chunk, and it is still good for others. Or one that would have taken too long: its parts are there now.
-    GoesOn,
-}
-
 /// An error, and the chunk that was worked on.
 struct Failure {
     error: Error,
@@ -89,28 +99,29 @@ impl From<Error> for Failure {
     }
 }
 
+/// Works on a chunk, or finds that there is none; a chunk that is too large it cuts, and goes on with its parts.
 async fn move_one(
     context: &Context,
     id: JobId,
-    goes_on: &(impl Fn() -> bool + Sync),
-) -> std::result::Result<Redeemed, Failure> {
+    behind: &mut (impl FnMut(Duration) -> Behind + Send),
+) -> std::result::Result<Behind, Failure> {
     let began = Instant::now();
     let now = now();
     let session = context.store.begin(MOVE).await?;
     let asked = Instant::now();
     let Some(taken) = chunks::take(&session, id.0, now).await? else {
         end_of_chunks(session, id, now).await?;
-        return Ok(Redeemed::Done);
+        return Ok(Behind::default());
     };
     let answer = asked.elapsed();
     let job = &taken.job;
     let with_chunk = |error| Failure { error, chunk: Some(Box::new(taken.chunk.clone())), by_its_rows: false };
     if !matches!(job.state()?, State::Cutting | State::Moving) {
-        return Ok(Redeemed::Done);
+        return Ok(Behind::default());
     }
     if smaller::fit(&session, context, job, &taken.chunk, now).await? {
         session.commit().await?;
-        return Ok(Redeemed::GoesOn);
+        return Ok(Behind { goes_on: true, rest: Duration::ZERO });
     }
     if job.undoes() {
         undo_chunk(&session, context, &taken, Clock { began, answer, now }).await?;
@@ -119,14 +130,15 @@ async fn move_one(
         if !gone.is_empty() {
             // In this transaction: whoever names other successors waits for it, and is not stopped for the old ones.
             stop_within(session, id, gone, now).await?;
-            return Ok(Redeemed::Done);
+            return Ok(Behind::default());
         }
     }
     // Not while the job is still cut: movers must not outrun the cutter, whose step waits on the queue that tickets wait on,
     // or a host whose records keep coming would never let it end.
-    if job.state()? == State::Moving && goes_on() {
+    let Behind { goes_on, rest } = behind(began.elapsed());
+    if job.state()? == State::Moving && goes_on {
         session.commit().await.map_err(with_chunk)?;
-        return Ok(Redeemed::GoesOn);
+        return Ok(Behind { goes_on, rest });
     }
     match chunks::any_open(&session, job.id).await? {
         true => {
@@ -135,7 +147,7 @@ async fn move_one(
         }
         false => end_of_chunks(session, id, now).await.map_err(with_chunk)?,
     }
-    Ok(Redeemed::Done)
+    Ok(Behind { goes_on: false, rest })
 }
 
 /// The times of a chunk's transaction.

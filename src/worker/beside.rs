@@ -1,4 +1,4 @@
-//! A worker beside a host at work: movers go one at a time then, and their chunks have fewer rows.
+//! A worker beside a host at work: movers go one at a time then, their chunks have fewer rows, and behind each is a rest.
 //!
 //! Whether the host is at work is told by its transactions: one that was not there at the look before has begun since. What
 //! an open session leaves standing, a report that runs for an hour, and whoever asks for something now and then are no work
@@ -8,15 +8,18 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::pace::Pace;
 use crate::metrics;
 use crate::stages::Context;
 
-/// How often the host is looked for, while there is work, and how often once it was found at work.
+/// How often the host is looked for while there is work: in its first while, then, and once the host was found at work.
+const LOOK_FIRST_EVERY: Duration = Duration::from_millis(20);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 const LOOK_AGAIN_EVERY: Duration = Duration::from_millis(500);
+const FIRST_WHILE: Duration = Duration::from_secs(1);
 
 /// Seen twice within this time the host is at work, and is until it has not been seen for so long.
 const SEEN_TWICE_IN: Duration = Duration::from_secs(1);
@@ -26,19 +29,25 @@ const SEEN_FOR: Duration = Duration::from_secs(5);
 const IDLE_AFTER: Duration = Duration::from_secs(10);
 
 /// How long a mover waits for another one, which may be held up by anything.
-const LONGEST_WAIT: Duration = Duration::from_millis(400);
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
+/// A chunk takes so many times as long as the rest behind it, in which the host has the database to itself.
+const REST: u32 = 2;
 
 /// One worker's movers beside the host.
 pub struct Beside {
     /// Whether the pace asks for it.
     makes_room: bool,
     turn: tokio::sync::Mutex<()>,
+    /// There is work again.
+    begins: Notify,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    last_worked: Option<Instant>,
+    /// When the work began that goes on since, and when its last step.
+    worked: Option<(Instant, Instant)>,
     /// The host's transactions at the last look, where that was a moment ago.
     under_way: Option<BTreeSet<String>>,
     last_seen: Option<Instant>,
@@ -46,6 +55,25 @@ struct State {
 }
 
 impl State {
+    /// Notes that a step begins; whether it is the first one for a while.
+    fn note_step(&mut self) -> bool {
+        let now = Instant::now();
+        let goes_on = self.worked.filter(|(_, last)| now - *last < IDLE_AFTER);
+        self.worked = Some((goes_on.map_or(now, |(began, _)| began), now));
+        goes_on.is_none()
+    }
+
+    /// How long to wait for the next look; nothing where there is no work.
+    fn pause(&self) -> Option<Duration> {
+        let (began, last) = self.worked?;
+        match last.elapsed() < IDLE_AFTER {
+            false => None,
+            true if self.is_at_work => Some(LOOK_AGAIN_EVERY),
+            true if began.elapsed() < FIRST_WHILE => Some(LOOK_FIRST_EVERY),
+            true => Some(LOOK_EVERY),
+        }
+    }
+
     /// Notes the host's transactions; nothing where nobody has looked.
     fn note(&mut self, under_way: Option<BTreeSet<String>>) {
         let has_begun = match (&self.under_way, &under_way) {
@@ -54,7 +82,7 @@ impl State {
         };
         let seen_within = |time| self.last_seen.is_some_and(|when| when.elapsed() < time);
         self.is_at_work = match self.is_at_work {
-            true => has_begun || seen_within(SEEN_FOR),
+            true => under_way.is_some() && (has_begun || seen_within(SEEN_FOR)),
             false => has_begun && seen_within(SEEN_TWICE_IN),
         };
         if has_begun {
@@ -67,19 +95,31 @@ impl State {
 /// What a mover holds while it is its turn; nothing where movers need not wait for each other, or one has waited for long.
 pub type Turn<'t> = Option<tokio::sync::MutexGuard<'t, ()>>;
 
+/// For how long a mover rests behind a chunk, while it is still its turn.
+pub fn rest_after(chunk_took: Duration, turn: &Turn) -> Duration {
+    if turn.is_some() { chunk_took / REST } else { Duration::ZERO }
+}
+
 impl Beside {
     /// Of a worker that begins.
     pub fn new(pace: Pace) -> Beside {
-        Beside { makes_room: pace.backs_off(), turn: tokio::sync::Mutex::default(), state: Mutex::default() }
+        Beside {
+            makes_room: pace.backs_off(),
+            turn: tokio::sync::Mutex::default(),
+            begins: Notify::new(),
+            state: Mutex::default(),
+        }
     }
 
     /// Begins a step on chunks, when it is this mover's turn.
     pub async fn turn(&self) -> Turn<'_> {
-        let is_at_work = {
+        let (begins, is_at_work) = {
             let mut state = self.state();
-            state.last_worked = Some(Instant::now());
-            state.is_at_work
+            (state.note_step(), state.is_at_work)
         };
+        if begins {
+            self.begins.notify_one();
+        }
         match is_at_work {
             true => tokio::time::timeout(LONGEST_WAIT, self.turn.lock()).await.ok(),
             false => None,
@@ -88,25 +128,30 @@ impl Beside {
 
     /// Looks at the host now and then while there is work, until `stop`.
     pub async fn watch(&self, context: &Context, stop: &CancellationToken) {
-        while self.makes_room && stop.run_until_cancelled(tokio::time::sleep(self.pause())).await.is_some() {
-            let works = self.state().last_worked.is_some_and(|when| when.elapsed() < IDLE_AFTER);
-            let under_way = match works {
-                true => context.store.others().await,
-                false => Ok(BTreeSet::new()),
-            };
-            match under_way {
-                Ok(under_way) => self.note(works.then_some(under_way)),
-                Err(error) => {
-                    tracing::debug!(%error, "the host's transactions cannot be read");
-                    self.note(None);
-                }
-            }
-            context.speeds.be_beside_host(self.state().is_at_work);
+        if self.makes_room {
+            stop.run_until_cancelled(self.look(context)).await;
         }
     }
 
-    fn pause(&self) -> Duration {
-        if self.state().is_at_work { LOOK_AGAIN_EVERY } else { LOOK_EVERY }
+    async fn look(&self, context: &Context) {
+        loop {
+            let pause = self.state().pause();
+            let under_way = match pause {
+                Some(pause) => {
+                    tokio::time::sleep(pause).await;
+                    context.store.others().await.map(Some)
+                }
+                None => Ok(None),
+            };
+            self.note(under_way.unwrap_or_else(|error| {
+                tracing::debug!(%error, "the host's transactions cannot be read");
+                None
+            }));
+            context.speeds.be_beside_host(self.state().is_at_work);
+            if pause.is_none() {
+                self.begins.notified().await;
+            }
+        }
     }
 
     /// Notes the host's transactions, and tells when it begins to work and when it rests.
@@ -152,6 +197,26 @@ mod tests {
         assert!(!seen(&beside, &[]));
         beside.note(None);
         assert!(!seen(&beside, &["4/9"]), "nobody has looked for a while: it may be old");
+        assert!(!seen(&beside, &["4/10"]) && seen(&beside, &["4/11"]));
+        beside.note(None);
+        assert!(!beside.state().is_at_work, "nobody looks");
+    }
+
+    #[test]
+    fn the_host_is_looked_at_while_there_is_work_and_often_when_it_begins() {
+        let mut state = State::default();
+        assert_eq!(state.pause(), None);
+        assert!(state.note_step(), "the first one");
+        assert_eq!(state.pause(), Some(LOOK_FIRST_EVERY));
+        assert!(!state.note_step());
+        let ago = |time| Instant::now().checked_sub(time).expect("the machine has run for longer");
+        state.worked = Some((ago(FIRST_WHILE), Instant::now()));
+        assert_eq!(state.pause(), Some(LOOK_EVERY));
+        state.is_at_work = true;
+        assert_eq!(state.pause(), Some(LOOK_AGAIN_EVERY));
+        state.worked = Some((ago(IDLE_AFTER), ago(IDLE_AFTER)));
+        assert_eq!(state.pause(), None);
+        assert!(state.note_step(), "the first one for a while");
     }
 
     #[tokio::test]
@@ -166,7 +231,9 @@ mod tests {
         let began = Instant::now();
         assert!(beside.turn().await.is_none(), "the other one is held up");
         assert!(began.elapsed() >= LONGEST_WAIT);
+        assert_eq!(rest_after(Duration::from_millis(40), &held), Duration::from_millis(20));
         drop(held);
         assert!(beside.turn().await.is_some());
+        assert_eq!(rest_after(Duration::from_millis(40), &None), Duration::ZERO);
     }
 }

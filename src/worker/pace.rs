@@ -141,7 +141,7 @@ impl Throttle {
     }
 
     /// Every rest comes by here: whoever counts them counts here.
-    fn note(&self, rest: Duration) {
+    pub fn note(&self, rest: Duration) {
         metrics::paced(rest);
         let mut state = self.state();
         state.rested.times += 1;

@@ -178,9 +178,8 @@ fn while_the_host_is_at_work_movers_go_one_at_a_time_and_a_few_records_each() {
                     .then_some(())
             })
             .await;
-        // What was begun before is done.
-        let closed = world.number(CLOSED).await;
-        world.until("two more", async || (world.number(CLOSED).await > closed + 2).then_some(())).await;
+        let large = "SELECT count(*) FROM handover.chunks WHERE records > 100 AND state = 'open'";
+        world.until("what was begun before is done", async || (world.number(large).await == 0).then_some(())).await;
         let mut most = 0;
         while world.job(job).await.is_none_or(|job| job.state != "completed") {
             most = most.max(world.number(AT_WORK).await);
@@ -195,6 +194,7 @@ fn while_the_host_is_at_work_movers_go_one_at_a_time_and_a_few_records_each() {
                 (!worker.said("the host rests: movers go side by side again").is_empty()).then_some(())
             })
             .await;
+        assert!(!worker.said("a mover rested").is_empty(), "behind a chunk");
         worker.stop();
     });
 }
