@@ -10,6 +10,7 @@ mod measure;
 mod report;
 mod server;
 mod traffic;
+mod watch;
 mod worker;
 
 use std::path::Path;

@@ -1,7 +1,5 @@
 //! Big moves: a million contacts of one leaver, beside the SQL that a DBA would type.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
@@ -14,6 +12,7 @@ use crate::measure::Samples;
 use crate::report::{Report, Row};
 use crate::server::{Database, Server};
 use crate::traffic::Application;
+use crate::watch::{Held, Watch};
 use crate::worker::{Setup, Worker};
 
 /// Dense: a million of three; sparse: one in a hundred.
@@ -40,9 +39,8 @@ struct Measured {
     one: Samples,
     twenty: Samples,
     chunks: Samples,
-    /// Ages of transactions, in milliseconds: how long rows may have been locked.
-    ours_held: Samples,
-    chunks_held: Samples,
+    ours_held: Held,
+    chunks_held: Held,
     memory: Samples,
 }
 
@@ -52,14 +50,14 @@ impl Measured {
         self.bare.push_time(bare_update(server, base).await?);
         let ours = handed_over(server, base, data::big_request(), records, round).await?;
         self.one.push_time(ours.took);
-        self.ours_held.0.extend(ours.held);
+        self.ours_held.add(ours.held);
         self.memory.push(ours.memory);
         if all {
             let ratio = handed_over(server, base, data::ratio_request(), records, round).await?;
             self.twenty.push_time(ratio.took);
             let chunks = chunks_by_hand(server, base, records).await?;
             self.chunks.push_time(chunks.took);
-            self.chunks_held.0.extend(chunks.held);
+            self.chunks_held.add(chunks.held);
         }
         eprintln!("  round {}: bare {:.1} s, Handover {:.1} s", round + 1, self.bare.0[round], self.one.0[round]);
         Ok(())
@@ -75,13 +73,10 @@ impl Measured {
         report.add(Row::times(&format!("{what}, ratio over 20"), "s", &self.twenty, &self.bare, Some(1.1), note));
         let note = "beside: hand-written chunks with a journal, two connections".to_owned();
         report.add(Row::times(&format!("{what}, beside chunks"), "s", &self.one, &self.chunks, Some(0.9), note));
-        let note = format!(
-            "99th percentile of transactions; worst {:.0} ms; by hand {:.0} ms, worst {:.0} ms",
-            self.ours_held.range().1,
-            self.chunks_held.quantile(0.99),
-            self.chunks_held.range().1
-        );
-        let longest = Samples(vec![self.ours_held.quantile(0.99)]);
+        let (ours, chunks) = (&self.ours_held, &self.chunks_held);
+        let by_hand = format!("by hand {:.0} ms, {}", chunks.longest(), chunks.worst());
+        let note = format!("99th percentile of transactions; {}; {by_hand}", ours.worst());
+        let longest = Samples(vec![ours.longest()]);
         report.add(Row::time("rows locked for, during it", "ms", &longest, Some(50.0), note));
     }
 }
@@ -89,8 +84,7 @@ impl Measured {
 /// What a contestant did.
 pub struct Run {
     pub took: Duration,
-    /// The ages that its transactions reached, in milliseconds.
-    pub held: Vec<f64>,
+    pub held: Held,
     memory: f64,
 }
 
@@ -184,44 +178,6 @@ async fn insist(database: &Database, records: u64) -> Result<()> {
     let left = format!("SELECT CAST(count(*) AS text) AS v FROM contacts WHERE owner_id = {LEAVER}");
     ensure!(database.text(&left).await? == "0", "{} of {records} records are left", database.text(&left).await?);
     Ok(())
-}
-
-/// Looks every few milliseconds how old the transactions of a database are that have written.
-struct Watch {
-    stop: Arc<AtomicBool>,
-    task: tokio::task::JoinHandle<Result<Vec<f64>>>,
-}
-
-impl Watch {
-    fn start(database: &Database) -> Watch {
-        let stop = Arc::new(AtomicBool::new(false));
-        let task = tokio::spawn(watch(database.url.clone(), stop.clone()));
-        Watch { stop, task }
-    }
-
-    async fn stop(self) -> Result<Vec<f64>> {
-        self.stop.store(true, Ordering::Relaxed);
-        self.task.await?
-    }
-}
-
-/// How old each transaction was when it was seen last.
-async fn watch(url: String, stop: Arc<AtomicBool>) -> Result<Vec<f64>> {
-    const QUERY: &str = "SELECT CAST(pid AS bigint) AS pid, CAST(extract(epoch FROM xact_start) * 1e6 AS bigint) AS began, \
-         CAST(extract(epoch FROM clock_timestamp() - xact_start) * 1000 AS float8) AS age FROM pg_stat_activity \
-         WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_xid IS NOT NULL";
-    // By this name a worker does not take it for the host at work, for which it would make room.
-    let connection = crate::server::connect(&format!("{url}?application_name=handover")).await?;
-    let mut ages = std::collections::HashMap::new();
-    while !stop.load(Ordering::Relaxed) {
-        for row in connection.query_all_raw(Statement::from_string(DbBackend::Postgres, QUERY)).await? {
-            let transaction: (i64, i64) = (row.try_get("", "pid")?, row.try_get("", "began")?);
-            ages.insert(transaction, row.try_get::<f64>("", "age")?);
-        }
-        tokio::time::sleep(Duration::from_millis(3)).await;
-    }
-    connection.close().await?;
-    Ok(ages.into_values().collect())
 }
 
 /// 100,000, 1,000,000 and 10,000,000 records: rows a second, and the worker's memory.

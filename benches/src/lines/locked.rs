@@ -1,8 +1,4 @@
 //! How long rows are locked during a big move.
-//!
-//! Measured by the ages of the transactions that write, looked at from outside every few milliseconds: no row is locked for
-//! longer than the transaction that moves it. A probe that updates rows of the leaver at random would seldom meet one of the
-//! thousand that are locked of a million, and its 99th percentile would say nothing.
 
 use anyhow::Result;
 
@@ -12,26 +8,27 @@ use crate::data;
 use crate::measure::Samples;
 use crate::report::{Report, Row};
 use crate::server::{Database, Server};
+use crate::watch::Held;
 
 /// Beside hand-written chunks; and beside a transaction that somebody has left open, so that no dead row can be removed.
 pub async fn during_a_big_move(server: &Server, scale: &Scale, report: &mut Report) -> Result<()> {
     let records = 1_000_000 / scale.divide;
     let base = data::host(server, "bench_locked").await?;
     data::fill_contacts(&base, records * 3, 3).await?;
-    let (mut ours, mut by_hand, mut held_back) = (Samples::default(), Samples::default(), Samples::default());
+    let (mut ours, mut by_hand, mut held_back) = (Held::default(), Held::default(), Held::default());
     let (mut alone, mut beside_open) = (Samples::default(), Samples::default());
     for round in 0..scale.rounds {
         let database = server.copy(&base, "bench_locked_ours").await?;
         let run = handed_over_in(server, &database, data::big_request(), records, round).await?;
         alone.push_time(run.took);
-        ours.0.extend(run.held);
-        by_hand.0.extend(chunks_by_hand(server, &base, records).await?.held);
+        ours.add(run.held);
+        by_hand.add(chunks_by_hand(server, &base, records).await?.held);
         let database = server.copy(&base, "bench_locked_open").await?;
         let open = left_open(&database).await?;
         let run = handed_over_in(server, &database, data::big_request(), records, round).await?;
         drop(open);
         beside_open.push_time(run.took);
-        held_back.0.extend(run.held);
+        held_back.add(run.held);
     }
     server.drop_it(&base.name).await?;
     report.add(longest("rows locked during a big move", &ours, &format!("chunks by hand: {}", told(&by_hand))));
@@ -41,13 +38,13 @@ pub async fn during_a_big_move(server: &Server, scale: &Scale, report: &mut Repo
     Ok(())
 }
 
-fn longest(what: &str, held: &Samples, beside: &str) -> Row {
-    let note = format!("99th percentile; worst {:.0} ms; {beside}", held.range().1);
-    Row::time(what, "ms", &Samples(vec![held.quantile(0.99)]), Some(50.0), note)
+fn longest(what: &str, held: &Held, beside: &str) -> Row {
+    let note = format!("99th percentile; {}; {beside}", held.worst());
+    Row::time(what, "ms", &Samples(vec![held.longest()]), Some(50.0), note)
 }
 
-fn told(held: &Samples) -> String {
-    format!("99th percentile {:.0} ms, worst {:.0} ms", held.quantile(0.99), held.range().1)
+fn told(held: &Held) -> String {
+    format!("99th percentile {:.0} ms, {}", held.longest(), held.worst())
 }
 
 /// A transaction that has read something, once, and goes on holding its snapshot. It has written nothing and locks no row.
