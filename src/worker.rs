@@ -3,7 +3,7 @@
 //! The stages that take messages share two queues: the planner takes requests; cutting, moving and finalizing take steps.
 //! [`Role`] is the list of what a worker can run.
 
-mod beside;
+pub mod beside;
 mod carrying;
 pub mod pace;
 mod parked;

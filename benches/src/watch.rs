@@ -21,8 +21,9 @@ const NOT_THE_HOST: &str = "application_name=handover";
 
 const WRITING: &str = "SELECT CAST(pid AS bigint) AS pid, CAST(extract(epoch FROM xact_start) * 1e6 AS bigint) AS began, \
      CAST(extract(epoch FROM clock_timestamp() - xact_start) * 1000 AS float8) AS age, \
-     coalesce(wait_event_type || ' ' || wait_event, 'at work') || ' in ' || left(query, 40) AS at \
-     FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_xid IS NOT NULL";
+     coalesce(wait_event_type || ' ' || wait_event, 'at work') || ' in ' || left(query, 60) AS at \
+     FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_xid IS NOT NULL \
+     AND backend_type = 'client backend'";
 
 /// Looks until it is stopped.
 pub struct Watch {

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
+use crate::stages::speed::rows_beside_host;
 use crate::store::ledger::chunks::Took;
+use crate::worker::beside;
 use crate::worker::pace::Pace;
 
 /// Rows a second of one mover where nothing of the kind was done on this database yet.
@@ -24,6 +26,8 @@ pub struct Estimator {
     pub movers: usize,
     /// How hard it works.
     pub pace: Pace,
+    /// Whether it makes room for the host, which is at work just now.
+    pub is_beside_host: bool,
 }
 
 impl Estimator {
@@ -31,9 +35,11 @@ impl Estimator {
     pub fn milliseconds(&self, rows: &[(&str, u64)], at_once: bool) -> u64 {
         let one_by_one: f64 = rows.iter().map(|(kind, rows)| self.of_kind(kind, *rows, at_once)).sum();
         let chunks: u64 = rows.iter().map(|(_, rows)| rows.div_ceil(self.chunk_rows.max(1))).sum();
-        let side_by_side = match at_once {
-            true => 1.0,
-            false => (self.movers as u64).clamp(1, chunks.max(1)) as f64 * self.pace.share(),
+        let side_by_side = (self.movers as u64).clamp(1, chunks.max(1)) as f64 * self.pace.share();
+        let side_by_side = match (at_once, self.is_beside_host) {
+            (true, _) => 1.0,
+            (false, true) => side_by_side.min(beside::SHARE),
+            (false, false) => side_by_side,
         };
         (AROUND_A_JOB + one_by_one / side_by_side).ceil() as u64
     }
@@ -41,13 +47,18 @@ impl Estimator {
     /// For rows of a kind, by one mover without a rest.
     fn of_kind(&self, kind: &str, rows: u64, at_once: bool) -> f64 {
         let around = if at_once { 0.0 } else { AROUND_A_CHUNK };
-        let rows = rows as f64;
+        let chunk_rows = match self.is_beside_host {
+            true => rows_beside_host(self.chunk_rows),
+            false => self.chunk_rows,
+        };
+        let (rows, chunks) = (rows as f64, rows.div_ceil(chunk_rows.max(1)) as f64);
         match self.recently.get(kind) {
             Some(took) if took.records > 0 => {
-                let chunks = took.chunks as f64 * rows / took.records as f64;
+                let as_recently = took.chunks as f64 * rows / took.records as f64;
+                let chunks = if self.is_beside_host { as_recently.max(chunks) } else { as_recently };
                 took.milliseconds as f64 * rows / took.records as f64 + chunks * around
             }
-            _ => rows * 1_000.0 / GUESSED_ROWS_A_SECOND + (rows / self.chunk_rows.max(1) as f64).ceil() * around,
+            _ => rows * 1_000.0 / GUESSED_ROWS_A_SECOND + chunks * around,
         }
     }
 }
@@ -58,7 +69,13 @@ mod tests {
 
     fn estimator(movers: usize, pace: Pace) -> Estimator {
         let took = Took { chunks: 10, records: 10_000, milliseconds: 150 };
-        Estimator { recently: HashMap::from([("contact".to_owned(), took)]), chunk_rows: 1_000, movers, pace }
+        Estimator {
+            recently: HashMap::from([("contact".to_owned(), took)]),
+            chunk_rows: 1_000,
+            movers,
+            pace,
+            is_beside_host: false,
+        }
     }
 
     #[test]
@@ -69,6 +86,16 @@ mod tests {
         assert_eq!(estimator(2, Pace::GENTLE).milliseconds(&rows, false), 10 + 20_000);
         assert_eq!(estimator(8, Pace::FULL).milliseconds(&[("contact", 2_000)], false), 10 + 20, "two chunks");
         assert_eq!(estimator(2, Pace::GENTLE).milliseconds(&[("contact", 1_000)], true), 10 + 15, "at once");
+    }
+
+    #[test]
+    fn beside_the_host_at_work_chunks_are_small_and_movers_go_one_at_a_time_and_rest() {
+        let rows = [("contact", 100_000)];
+        let beside = |movers, pace| Estimator { is_beside_host: true, ..estimator(movers, pace) };
+        let without_rest = 1_500 + 1_000 * 5;
+        assert_eq!(beside(4, Pace::DEFAULT).milliseconds(&rows, false), 10 + without_rest * 3 / 2);
+        assert_eq!(beside(2, Pace::GENTLE).milliseconds(&rows, false), 10 + without_rest * 10);
+        assert_eq!(beside(2, Pace::DEFAULT).milliseconds(&[("contact", 1_000)], true), 10 + 15, "at once");
     }
 
     #[test]

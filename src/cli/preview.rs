@@ -19,7 +19,7 @@ use crate::stages::Context;
 use crate::stages::assess::{Counting, assess, parties};
 use crate::store::host;
 use crate::store::ledger::chunks;
-use crate::worker;
+use crate::worker::{self, beside};
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -110,7 +110,9 @@ pub async fn preview(context: &Context, worker: worker::Settings, request: Reque
         // One writes at a time.
         Engine::Sqlite => 1,
     };
-    let estimator = Estimator { recently, chunk_rows: context.limits.chunk_rows, movers, pace: worker.pace };
+    drop(session);
+    let chunk_rows = context.limits.chunk_rows;
+    let estimator = Estimator { recently, chunk_rows, movers, pace: worker.pace, is_beside_host: false };
     let verdict = assessment.verdicts.into_iter().next().ok_or_else(|| anyhow!("there is no verdict"))?;
     let mut preview = Preview {
         job_id: request.job_id(),
@@ -131,7 +133,7 @@ pub async fn preview(context: &Context, worker: worker::Settings, request: Reque
         }
         Verdict::Accepted(plan) => {
             preview.references = plan.references.iter().map(|planned| previewed(&catalog, planned)).collect();
-            (preview.chunks, preview.estimate_ms) = size(&estimator, &catalog, &plan);
+            (preview.chunks, preview.estimate_ms) = size(context, estimator, &catalog, &plan).await?;
             preview.token = Some(Seen::of(&catalog, &request, &assessment.facts, &plan).token());
             preview.wait_for = plan.wait_for;
             preview.without_effect = plan.without_effect;
@@ -154,7 +156,7 @@ fn previewed(catalog: &Catalog, planned: &Planned) -> PreviewedReference {
 }
 
 /// How many chunks, and how long.
-fn size(estimator: &Estimator, catalog: &Catalog, plan: &Plan) -> (u64, u64) {
+async fn size(context: &Context, mut estimator: Estimator, catalog: &Catalog, plan: &Plan) -> Result<(u64, u64)> {
     let works = |planned: &&Planned| {
         let reference = &catalog.references[planned.position];
         !reference.at_start && !matches!(reference.disposition, Disposition::Keep)
@@ -167,7 +169,9 @@ fn size(estimator: &Estimator, catalog: &Catalog, plan: &Plan) -> (u64, u64) {
         true => 0,
         false => rows.iter().map(|(_, rows)| rows.div_ceil(estimator.chunk_rows)).sum(),
     };
-    (chunks, estimator.milliseconds(&rows, at_once))
+    let may_have_a_host_beside = context.store.engine() == Engine::Postgres && estimator.pace.backs_off();
+    estimator.is_beside_host = !at_once && may_have_a_host_beside && beside::is_host_at_work(&context.store).await?;
+    Ok((chunks, estimator.milliseconds(&rows, at_once)))
 }
 
 /// Prints a preview for people.

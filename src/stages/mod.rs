@@ -38,7 +38,7 @@ pub mod relay;
 pub mod reply;
 mod revert;
 mod smaller;
-mod speed;
+pub mod speed;
 mod start;
 pub mod sweeper;
 mod undo;

@@ -18,6 +18,11 @@ const FEWER: u64 = 10;
 /// Fewer rows than these are not worth a transaction of their own.
 const FEW: u64 = 100;
 
+/// How many rows a chunk has while the host is at work, where it has so many else.
+pub fn rows_beside_host(chunk_rows: u64) -> u64 {
+    (chunk_rows / FEWER).max(FEW).min(chunk_rows)
+}
+
 /// What rows of each reference took, by the catalog's hash and the reference's position in it.
 #[derive(Debug, Default)]
 pub struct Speeds {
@@ -58,7 +63,7 @@ impl Speeds {
     pub fn rows_of_a_chunk(&self, catalog: &str, position: usize, limits: &Limits) -> Option<u64> {
         let in_time = self.rows_within(catalog, position, limits.chunk_time);
         let is_beside_host = self.is_beside_host.load(Ordering::Relaxed);
-        let few = is_beside_host.then(|| (limits.chunk_rows / FEWER).max(FEW));
+        let few = is_beside_host.then(|| rows_beside_host(limits.chunk_rows));
         in_time.into_iter().chain(few).min()
     }
 

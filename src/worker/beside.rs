@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::pace::Pace;
 use crate::metrics;
 use crate::stages::Context;
+use crate::store::{Result, Store};
 
 /// How often the host is looked for while there is work: in its first while, then, and once the host was found at work.
 const LOOK_FIRST_EVERY: Duration = Duration::from_millis(20);
@@ -33,6 +34,22 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// A chunk takes so many times as long as the rest behind it, in which the host has the database to itself.
 const REST: u32 = 2;
+
+/// The share of the time that movers work beside the host, all of them together.
+pub const SHARE: f64 = REST as f64 / (REST + 1) as f64;
+
+/// How long it takes to say that the host is not at work.
+const LOOK_FOR: Duration = Duration::from_millis(500);
+
+/// Whether the host is at work just now.
+pub async fn is_host_at_work(store: &Store) -> Result<bool> {
+    let (began, mut state) = (Instant::now(), State::default());
+    while !state.is_at_work && began.elapsed() < LOOK_FOR {
+        state.note(Some(store.others().await?));
+        tokio::time::sleep(LOOK_FIRST_EVERY).await;
+    }
+    Ok(state.is_at_work)
+}
 
 /// One worker's movers beside the host.
 pub struct Beside {

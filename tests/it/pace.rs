@@ -157,13 +157,6 @@ fn movers_back_off_while_the_host_waits_for_their_locks_say_why_and_come_back() 
 const AT_WORK: &str = "SELECT count(DISTINCT l.pid) FROM pg_locks l JOIN pg_stat_activity o ON o.pid = l.pid \
      WHERE l.relation = CAST('docs' AS regclass) AND l.mode = 'RowExclusiveLock' AND o.application_name = 'handover'";
 
-/// One transaction of the host's after the other, until it is ended.
-async fn at_work(world: &World) -> tokio::task::JoinHandle<()> {
-    let url = format!("{}?application_name=host", world.database_url());
-    let host = sea_orm::Database::connect(url).await.expect("a connection of the host's");
-    tokio::spawn(async move { while host.execute_unprepared("SELECT pg_sleep(0.05)").await.is_ok() {} })
-}
-
 #[test]
 fn while_the_host_is_at_work_movers_go_one_at_a_time_and_a_few_records_each() {
     run(Setting::Servers, async |world| {
@@ -171,7 +164,7 @@ fn while_the_host_is_at_work_movers_go_one_at_a_time_and_a_few_records_each() {
         let more = [("HANDOVER_LIMITS__CHUNK_TIME", "1h"), ("HANDOVER_LOG__FILTER", "debug")];
         let worker = Logged::start(world, catalog.path().to_str().expect("UTF-8"), &more);
         let job = world.send(&leave("9", json!({ "doc": { "user": "2" } }))).await;
-        let host = at_work(world).await;
+        let host = world.host_at_work().await;
         world
             .until("the host is seen", async || {
                 (!worker.said("the host is at work: movers go one at a time, a few records each").is_empty())
@@ -205,7 +198,7 @@ fn at_full_pace_movers_make_no_room_for_the_host() {
         let catalog = slow_host(world, 2000, 1).await;
         let more = [("HANDOVER_LIMITS__CHUNK_TIME", "1h"), ("HANDOVER_WORKER__PACE", "full")];
         let worker = Logged::start(world, catalog.path().to_str().expect("UTF-8"), &more);
-        let host = at_work(world).await;
+        let host = world.host_at_work().await;
         let ended = world.hand_over(&leave("9", json!({ "doc": { "user": "2" } }))).await;
         assert_eq!(ended.state, "completed");
         host.abort();

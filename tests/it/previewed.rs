@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::people::{PEOPLE, USERS, leave, reference, start};
 use crate::support::world::{certificate_of, counts, result_of};
-use crate::support::{Setting, World, on_both, on_every_path, process};
+use crate::support::{Setting, World, on_both, on_every_path, process, run};
 
 /// A preview by the binary, of a request by a catalog.
 fn preview(world: &World, catalog: &str, request: &Value) -> Value {
@@ -97,6 +97,25 @@ on_every_path!(a_certificate_tells_of_successors_who_received_nothing_as_the_pre
     let completed = events.iter().find(|event| event["type"] == "handover.deactivation.completed").expect("its end");
     assert_eq!(completed["data"]["without_effect"], json!(["deal", "quota"]));
 });
+
+#[test]
+fn while_the_host_is_at_work_an_estimate_is_of_movers_who_make_room_for_it() {
+    run(Setting::Servers, async |world| {
+        let tables = "CREATE TABLE docs (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT); \
+             INSERT INTO docs SELECT i, 9 FROM generate_series(1, 20000) AS s(i);";
+        let catalog = reference("doc", "docs", "disposition = \"transfer\"");
+        start(world, tables, &catalog).await;
+        let catalog = format!("{USERS}{catalog}");
+        let preview = || preview(world, &catalog, &leave("9", json!({ "doc": { "user": "2" } })));
+        let alone = preview();
+        let host = world.host_at_work().await;
+        let beside = preview();
+        host.abort();
+        let estimates = [alone, beside].map(|previewed| previewed["estimate_ms"].as_u64().expect("an estimate"));
+        // Two movers, twenty chunks of 25 ms and 5 around each; one mover, two hundred chunks, two thirds of the time.
+        assert_eq!(estimates, [10 + 300, 10 + 2_250]);
+    });
+}
 
 on_both!(an_estimate_goes_by_what_chunks_of_the_kind_took_on_this_database, |world| {
     let tables = "CREATE TABLE docs (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT); \

@@ -271,6 +271,13 @@ impl World {
         &self.database.worker.url
     }
 
+    /// A host at work on PostgreSQL: one transaction after the other, until this is ended.
+    pub async fn host_at_work(&self) -> JoinHandle<()> {
+        let url = format!("{}?application_name=host", self.database_url());
+        let host = sea_orm::Database::connect(url).await.expect("a connection of the host's");
+        tokio::spawn(async move { while host.execute_unprepared("SELECT pg_sleep(0.05)").await.is_ok() {} })
+    }
+
     /// The number that a query of one column and one row gives.
     pub async fn number(&self, query: &str) -> i64 {
         let session = self.store.reader();
