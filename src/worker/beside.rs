@@ -35,6 +35,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// A chunk takes so many times as long as the rest behind it, in which the host has the database to itself.
 const REST: u32 = 2;
 
+/// A chunk that took longer than it should has waited for somebody, mostly.
+const LONGEST_REST: Duration = Duration::from_millis(200);
+
 /// The share of the time that movers work beside the host, all of them together.
 pub const SHARE: f64 = REST as f64 / (REST + 1) as f64;
 
@@ -114,7 +117,7 @@ pub type Turn<'t> = Option<tokio::sync::MutexGuard<'t, ()>>;
 
 /// For how long a mover rests behind a chunk, while it is still its turn.
 pub fn rest_after(chunk_took: Duration, turn: &Turn) -> Duration {
-    if turn.is_some() { chunk_took / REST } else { Duration::ZERO }
+    if turn.is_some() { (chunk_took / REST).min(LONGEST_REST) } else { Duration::ZERO }
 }
 
 impl Beside {
@@ -249,6 +252,7 @@ mod tests {
         assert!(beside.turn().await.is_none(), "the other one is held up");
         assert!(began.elapsed() >= LONGEST_WAIT);
         assert_eq!(rest_after(Duration::from_millis(40), &held), Duration::from_millis(20));
+        assert_eq!(rest_after(Duration::from_secs(20), &held), LONGEST_REST, "which waited for a lock");
         drop(held);
         assert!(beside.turn().await.is_some());
         assert_eq!(rest_after(Duration::from_millis(40), &None), Duration::ZERO);
