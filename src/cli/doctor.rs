@@ -8,6 +8,7 @@ use super::{Ended, open, output};
 use crate::broker::amqp::{AmqpSettings, Found, Standing, inspect};
 use crate::catalog::{Catalog, Rights, check};
 use crate::config::{Broker, Settings};
+use crate::store::strain::Standbys;
 use crate::store::{Store, clock, host};
 
 #[derive(Debug, Args)]
@@ -87,7 +88,7 @@ async fn check_database(report: &mut Report, settings: &Settings) {
         Ok(store) => store,
         Err(open::Closed { found, mend }) => {
             report.fault("database", found, mend);
-            ["clock", "ledger", "catalog", "rights"]
+            ["clock", "standbys", "ledger", "catalog", "rights"]
                 .into_iter()
                 .for_each(|check| report.not_seen(check, "the database cannot be opened"));
             return;
@@ -98,6 +99,7 @@ async fn check_database(report: &mut Report, settings: &Settings) {
         Err(error) => report.fault("database", error.to_string(), "see what the database's own log says"),
     }
     check_clock(report, &store).await;
+    check_standbys(report, &store).await;
     match store.check_ledger().await {
         Ok(Ok(())) => report.good("ledger", "as new as this binary"),
         Ok(Err(what)) => {
@@ -127,6 +129,24 @@ fn judge_clock(report: &mut Report, ahead: f64) {
     match ahead.abs() > MOST_SECONDS_APART {
         true => report.warning("clock", found, "let both machines set their clocks by the same time servers (NTP)"),
         false => report.good("clock", found),
+    }
+}
+
+/// A standby that falls behind is given time by the movers, where they may see it.
+async fn check_standbys(report: &mut Report, store: &Store) {
+    match store.standbys().await {
+        Ok(Standbys { connected: 0, .. }) => report.good("standbys", "none is connected"),
+        Ok(Standbys { connected, hidden: 0 }) => {
+            report.good("standbys", format!("of {connected} this role may see how far they are behind"));
+        }
+        Ok(Standbys { connected, hidden }) => report.warning(
+            "standbys",
+            format!(
+                "of {hidden} of {connected} this role may not see how far they are behind: no mover rests for them"
+            ),
+            "let a superuser grant it: GRANT pg_read_all_stats TO the worker's role",
+        ),
+        Err(error) => report.fault("standbys", error.to_string(), "see what the database's own log says"),
     }
 }
 

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use sea_orm::DbErr;
+
 use super::{Error, Result, Session, Store};
 use crate::catalog::Engine;
 
@@ -17,6 +19,15 @@ pub struct Strain {
     pub answer: Option<Duration>,
 }
 
+/// How many standbys are connected.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Standbys {
+    /// All of them.
+    pub connected: i64,
+    /// Those of which this role may not see how far they are behind.
+    pub hidden: i64,
+}
+
 /// The transaction of a look.
 const LOOK: &str = "look";
 
@@ -26,8 +37,12 @@ const WAITING: &str = "SELECT count(DISTINCT w.pid) AS n FROM pg_locks w WHERE N
      AND EXISTS (SELECT 1 FROM unnest(pg_blocking_pids(w.pid)) AS b(pid) JOIN pg_stat_activity o ON o.pid = b.pid \
        WHERE o.application_name = 'handover' AND o.datname = current_database())";
 
-/// Empty for a role that may not read statistics.
+/// Nothing for a role that may not read statistics.
 const LAG: &str = "SELECT CAST(extract(epoch FROM max(replay_lag)) * 1000000 AS bigint) AS n FROM pg_stat_replication";
+
+/// Every role sees that a standby is connected; how it fares, only one that may read statistics.
+const STANDBYS: &str =
+    "SELECT count(*) AS standbys, count(*) FILTER (WHERE state IS NULL) AS hidden FROM pg_stat_replication";
 
 /// Every role sees which sessions have a transaction, and its number, though not since when.
 const UNDER_WAY: &str = "SELECT l.virtualtransaction AS id FROM pg_locks l JOIN pg_stat_activity o ON o.pid = l.pid \
@@ -45,6 +60,18 @@ impl Store {
         let rows = session.all(doing, session.sql(UNDER_WAY)).await?;
         let ids = rows.iter().map(|row| row.try_get("", "id"));
         ids.collect::<std::result::Result<_, _>>().map_err(|error| Error::of(doing, &error))
+    }
+
+    /// The standbys that are connected, and whether this role may see how they fare.
+    pub async fn standbys(&self) -> Result<Standbys> {
+        if self.engine() == Engine::Sqlite {
+            return Ok(Standbys::default());
+        }
+        let doing = "looking for standbys";
+        let session = self.reader();
+        let Some(row) = session.one(doing, session.sql(STANDBYS)).await? else { return Ok(Standbys::default()) };
+        let read = || Ok(Standbys { connected: row.try_get("", "standbys")?, hidden: row.try_get("", "hidden")? });
+        read().map_err(|error: DbErr| Error::of(doing, &error))
     }
 
     /// Looks how the host fares. SQLite has nothing to look at: its one writer is given up between transactions.

@@ -39,6 +39,7 @@ mod rules;
 mod rules_requests;
 mod scheduled;
 mod secrets;
+mod standby;
 mod starved;
 mod steps;
 mod support;

@@ -19,7 +19,8 @@ pub async fn print(settings: &Settings, role: &str) -> Result<Ended> {
     output::lines(format!(
         "-- What Handover's worker needs for the catalog {}{others}, and nothing more; made by `handover catalog grants`.\n\
          -- Run it as the owner of the tables, after `handover migrate` and whenever the catalog has changed. The role must be\n\
-         -- there: CREATE ROLE {role} LOGIN PASSWORD '…'. Whatever else it was granted on these schemas' tables is taken from it.",
+         -- there: CREATE ROLE {role} LOGIN PASSWORD '…'. Whatever else it was granted on these schemas' tables is taken from it.\n\
+         -- To have movers rest while a standby falls behind, a superuser adds: GRANT pg_read_all_stats TO {role};",
         catalog.name
     ))?;
     output::lines(script.trim_end())?;

@@ -52,10 +52,11 @@ pub fn settings(url: String) -> Settings {
     }
 }
 
-async fn fill(store: &Store) {
+/// Makes the reference CRM and the ledger, with the demo's leaver, who has so many contacts.
+pub async fn fill(store: &Store, records: u32) {
     store.migrate_reference_crm().await.expect("the reference CRM");
     store.migrate().await.expect("the ledger");
-    let seed = handover_migrations::KEAP_SEED.replace("{records}", "104");
+    let seed = handover_migrations::KEAP_SEED.replace("{records}", &records.to_string());
     store.run_script("filling the template", &seed).await.expect("the seed");
 }
 
@@ -66,7 +67,7 @@ async fn create_sqlite() -> Database {
             let folder = tempfile::tempdir().expect("a folder");
             let file = folder.path().join("template.db");
             let store = Store::open(&settings(format!("sqlite://{}?mode=rwc", file.display()))).await.expect("SQLite");
-            fill(&store).await;
+            fill(&store, 104).await;
             store.close().await;
             (folder, file)
         })
@@ -107,7 +108,7 @@ async fn postgres_template() -> String {
     let making = format!("handover_making_{}", uuid::Uuid::new_v4().simple());
     administer(&format!("CREATE DATABASE {making}")).await;
     let store = Store::open(&settings(url_of(&making))).await.expect("PostgreSQL");
-    fill(&store).await;
+    fill(&store, 104).await;
     store.run_script("moving sequences on", sequences).await.expect("sequences");
     administer(&CREATE_WORKER.replace("{worker}", WORKER).replace("{password}", PASSWORD)).await;
     let schema = host::read_schema(&store.reader()).await.expect("the schema");

@@ -9,6 +9,7 @@ pub mod gate;
 pub mod http;
 pub mod ledger;
 pub mod people;
+pub mod postgres;
 pub mod process;
 pub mod proxy;
 pub mod rabbitmq;

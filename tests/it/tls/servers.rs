@@ -1,16 +1,16 @@
 //! A PostgreSQL and a RabbitMQ that talk TLS only, and ask for a client certificate. Run from the programs of the machine;
 //! where these are not there, for the servers are somebody else's or in containers, the tests say that they skip.
 
-use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use tempfile::TempDir;
 
 use super::authority::{Authority, Issued};
+use crate::support::postgres::{self, Programs};
 use crate::support::process::{signal, text};
 use crate::support::rabbitmq::{self, Node, Nodes};
-use crate::support::server::{Process, as_user, free_port, give, until};
+use crate::support::server::give;
 
 fn put(user: &str, folder: &Path, issued: &Issued) {
     let files = issued.write(folder, "server");
@@ -20,54 +20,38 @@ fn put(user: &str, folder: &Path, issued: &Issued) {
 
 pub struct Postgres {
     pub port: u16,
-    process: Process,
+    server: postgres::Server,
     folder: TempDir,
 }
 
 impl Postgres {
     pub fn start(authority: &Authority, issued: &Issued) -> Option<Postgres> {
-        let Some(programs) = postgres_programs() else {
-            eprintln!("skipped: PostgreSQL's programs are not on this machine, so nothing was tested of TLS to it");
-            return None;
-        };
+        let programs = Programs::find("TLS to PostgreSQL")?;
         let folder = tempfile::tempdir().expect("a folder");
-        authority.write(&folder.path().join("authority.pem"));
-        put("postgres", folder.path(), issued);
-        let (home, port) = (folder.path(), free_port());
-        let initdb =
-            ["-D", "data", "--username=handover", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"];
-        let made = as_user("postgres", home, &programs.join("initdb")).args(initdb).status().expect("initdb");
-        assert!(made.success(), "initdb failed");
+        let home = folder.path();
+        authority.write(&home.join("authority.pem"));
+        put("postgres", home, issued);
+        programs.initialize(home, "data");
         std::fs::write(home.join("data/pg_hba.conf"), "hostssl all all all cert\n").expect("a file");
         give("postgres", home);
-        let settings = [
-            format!("port={port}"),
-            "listen_addresses=localhost".into(),
-            "unix_socket_directories=".into(),
-            "fsync=off".into(),
-            "ssl=on".into(),
-            format!("ssl_ca_file={}", text(&home.join("authority.pem"))),
-            format!("ssl_cert_file={}", text(&home.join("server.pem"))),
-            format!("ssl_key_file={}", text(&home.join("server.key"))),
-        ];
-        let mut command = as_user("postgres", home, &programs.join("postgres"));
-        command.args(["-D", "data"]).args(settings.iter().flat_map(|setting| ["-c", setting.as_str()]));
-        let process = Process::start(&mut command, "INT");
-        until("PostgreSQL listens", || TcpStream::connect(("127.0.0.1", port)).is_ok());
-        Some(Postgres { port, process, folder })
+        let server = programs.start(
+            home,
+            "data",
+            &[
+                "ssl=on".into(),
+                format!("ssl_ca_file={}", text(&home.join("authority.pem"))),
+                format!("ssl_cert_file={}", text(&home.join("server.pem"))),
+                format!("ssl_key_file={}", text(&home.join("server.key"))),
+            ],
+        );
+        Some(Postgres { port: server.port, server, folder })
     }
 
     /// Shows another certificate from some moment on.
     pub fn present(&mut self, issued: &Issued) {
         put("postgres", self.folder.path(), issued);
-        signal(self.process.id(), "HUP");
+        signal(self.server.id(), "HUP");
     }
-}
-
-fn postgres_programs() -> Option<PathBuf> {
-    let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?;
-    let programs = versions.filter_map(|version| Some(version.ok()?.path().join("bin")));
-    programs.filter(|programs| programs.join("postgres").exists()).max()
 }
 
 pub struct RabbitMq {
