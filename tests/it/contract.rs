@@ -208,6 +208,22 @@ fn the_schemas_of_replies_and_catalogs_are_json_schemas_that_what_there_is_fits(
     }
 }
 
+#[test]
+fn the_schema_of_catalogs_says_of_every_field_what_it_is_for() {
+    let schema = run_process(&[], &["schema", "catalog"]).expect(0).json();
+    let mut objects: Vec<(&str, &Value)> = vec![("Catalog", &schema)];
+    objects.extend(schema["$defs"].as_object().expect("definitions").iter().map(|(name, of)| (name.as_str(), of)));
+    let mut silent = Vec::new();
+    for (name, object) in objects {
+        for (field, of) in object["properties"].as_object().into_iter().flatten() {
+            if of["description"].as_str().is_none_or(str::is_empty) {
+                silent.push(format!("{name}.{field}"));
+            }
+        }
+    }
+    assert_eq!(silent, Vec::<String>::new());
+}
+
 /// Runs an example on a request, against the binary: the reply and the event that it prints.
 fn hand_over(world: &World, mut command: Command, name: &str) {
     let folder = tempfile::tempdir().expect("a folder");
