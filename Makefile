@@ -11,7 +11,7 @@ test: services deny ## run every test, on SQLite and on real servers
 	@eval "$$(deploy/services env)" && cargo test --workspace --locked; status=$$?; \
 	echo "PostgreSQL and RabbitMQ stay up for the next run; to stop them: make down"; exit $$status
 
-storm: ## run the long storm, on servers of its own: half an hour; HANDOVER_STORM_SEED=… repeats one
+storm: ## run the long storm, on servers of its own: about twenty minutes; HANDOVER_STORM_SEED=… repeats one
 	HANDOVER_STORM_SCALE=$${HANDOVER_STORM_SCALE:-20} cargo test --locked --test storm
 
 lint: deploy ## check format, clippy and documentation; warnings are errors

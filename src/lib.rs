@@ -45,7 +45,7 @@
 //! each, beside the planner's groups. What they begin to undo is a job like any other, which the same steps cut and work on:
 //! a chunk of it is a row of the journal, read from its end, or a slice of one.
 //!
-//! # Where what was built differs from the first draft
+//! # Decisions worth knowing
 //!
 //! * Requests of a group may share successors: they are locked in shared mode, and whole teams are handed to one person. A
 //!   leaver still stands in a group once, and never among its receivers ([`plan::group`]).

@@ -9,7 +9,7 @@ use http_body_util::{BodyExt, Empty, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 
-use super::Ended;
+use super::{Ended, output};
 use crate::config::Settings;
 
 /// How long a worker may take to answer.
@@ -34,7 +34,7 @@ pub async fn run(arguments: Arguments, settings: &Settings) -> Result<Ended> {
     let listen = listen.context("`http.listen` is empty: the worker listens nowhere and cannot be asked")?;
     let url = format!("http://{}/{path}", reachable(listen));
     let asked = tokio::time::timeout(LIMIT, ask(&url)).await;
-    println!("{}", asked.with_context(|| format!("{url} does not answer within {LIMIT:?}"))??);
+    output::line(asked.with_context(|| format!("{url} does not answer within {LIMIT:?}"))??)?;
     Ok(Ended::Done)
 }
 

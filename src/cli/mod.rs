@@ -1,6 +1,6 @@
 //! The command line: a file a command, each a thin face on what the library does.
 //!
-//! Every reading command takes `--json`. Exit codes: 0 done, 1 failed, 2 usage, 3 rejected.
+//! What reads the ledger, the queues or a request takes `--json`. Exit codes: 0 done, 1 failed, 2 usage, 3 rejected.
 
 mod audit;
 pub mod bulk;
