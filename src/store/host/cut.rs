@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use sea_orm::{DbErr, QueryResult};
 
 use super::rows::{Key, behind, between, key_columns, tests};
-use crate::catalog::{Engine, Reference};
+use crate::catalog::{Column, Engine, Reference};
 use crate::store::sql::{Sql, as_texts, cast, column, table};
 use crate::store::{Error, Result, Session};
 
@@ -23,8 +23,8 @@ pub struct Cut {
 /// Cuts the leaver's rows behind a key, in key order, into at most `chunks` ranges of `rows` rows. Records of `except`
 /// take no place. Fewer ranges than asked for, or a last one that is not full: nothing is behind it.
 ///
-/// Takes no locks. Reads at most `chunks * rows` entries of the index on (user, key), in its order; only the keys at
-/// the ranges' ends leave the database.
+/// Takes no locks. Where an index gives the keys of a user in order, reads at most `chunks * rows` of its entries; where none
+/// does, the database sorts what is behind the key, once. Only the keys at the ranges' ends leave it.
 pub async fn cut(
     session: &Session,
     reference: &Reference,
@@ -56,8 +56,8 @@ fn tests_behind(sql: &mut Sql, reference: &Reference, after: Option<&Key>, excep
     tests + &no_other_way(sql, reference, except)
 }
 
-/// SQLite: the ranges that are full, found from end to end by steps in the index, where the key is of one column. To number
-/// all rows takes it many times as long.
+/// SQLite: the ranges that are full, found from end to end by steps in the index, where the key is of one column and an index
+/// gives it in order: else each step would sort all rows anew. To number all rows takes it many times as long.
 async fn full_ranges(
     session: &Session,
     reference: &Reference,
@@ -68,7 +68,38 @@ async fn full_ranges(
 ) -> Result<Vec<Cut>> {
     let [key] = reference.key.as_slice() else { return Ok(Vec::new()) };
     let doing = format!("cutting {}", reference.kind);
-    let mut sql = session.sql("");
+    let ranges = |sql: Sql| ranges_in_order(sql, reference, key, leaver, after, except, (chunks, rows));
+    if sorts(session, &doing, ranges(session.sql("EXPLAIN QUERY PLAN "))).await? {
+        return Ok(Vec::new());
+    }
+    let read = |row: &QueryResult| Ok::<_, DbErr>((row.try_get("", "f")?, row.try_get("", "l")?));
+    let found = session.all(&doing, ranges(session.sql(""))).await?;
+    let ends = found.iter().map(read).collect::<std::result::Result<Vec<(String, String)>, _>>();
+    let ends = ends.map_err(|error| Error::unexpected(&doing, error.to_string()))?;
+    Ok(ends.into_iter().map(|(first, last)| Cut { first: vec![first], last: vec![last], records: rows }).collect())
+}
+
+/// Whether a statement that SQLite explains would sort rows.
+async fn sorts(session: &Session, doing: &str, explained: Sql) -> Result<bool> {
+    for step in session.all(doing, explained).await? {
+        let step: String = step.try_get("", "detail").map_err(|error| Error::unexpected(doing, error.to_string()))?;
+        if step.contains("TEMP B-TREE") {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Adds the query of the ends of full ranges, `f` and `l`, one range behind the other.
+fn ranges_in_order(
+    mut sql: Sql,
+    reference: &Reference,
+    key: &Column,
+    leaver: &str,
+    after: Option<&Key>,
+    except: &[String],
+    (chunks, rows): (u64, u64),
+) -> Sql {
     let user = sql.host(&reference.user, leaver);
     let tests = tests_behind(&mut sql, reference, after, except);
     let (chunks, to_the_last) = (sql.bind(chunks as i64), sql.bind(rows as i64 - 1));
@@ -91,11 +122,7 @@ async fn full_ranges(
         cast("r.f", "text"),
         cast("r.l", "text"),
     ));
-    let read = |row: &QueryResult| Ok::<_, DbErr>((row.try_get("", "f")?, row.try_get("", "l")?));
-    let found = session.all(&doing, sql).await?;
-    let ends = found.iter().map(read).collect::<std::result::Result<Vec<(String, String)>, _>>();
-    let ends = ends.map_err(|error| Error::unexpected(&doing, error.to_string()))?;
-    Ok(ends.into_iter().map(|(first, last)| Cut { first: vec![first], last: vec![last], records: rows }).collect())
+    sql
 }
 
 /// Cuts what a range holds now into ranges of so many rows as is said of their number, at least one.
@@ -248,4 +275,67 @@ pub fn read_key(doing: &str, reference: &Reference, row: &QueryResult) -> Result
         row.try_get("", &format!("k{index}")).map_err(|error| Error::unexpected(doing, error.to_string()))
     };
     (0..reference.key.len()).map(read).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::catalog::check;
+    use crate::store::{Settings, Store, host};
+
+    const PEOPLE: &str = "CREATE TABLE people (id INTEGER PRIMARY KEY, name TEXT, mail TEXT, status TEXT);";
+    const CATALOG: &str = "[users]\ntable = \"people\"\nkey = \"id\"\nname = \"name\"\nemail = \"mail\"\n\
+         status = { column = \"status\", active = \"active\", inactive = \"inactive\" }\n\
+         [[reference]]\nkind = \"doc\"\ntable = \"docs\"\nkey = \"id\"\nuser = \"owner\"\ndisposition = \"transfer\"\n";
+
+    /// Ten documents of somebody's; the ranges of three, and whether they were found by steps.
+    async fn cut_threes(key: &str, index: &str) -> (Vec<Cut>, bool) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let limit = Duration::from_secs(30);
+        let settings = Settings {
+            url: format!("sqlite://{}?mode=rwc", folder.path().join("host.db").display()),
+            max_connections: 2,
+            lock_timeout: limit,
+            statement_timeout: limit,
+            idle_timeout: limit,
+            acquire_timeout: limit,
+        };
+        let store = Store::open(&settings).await.expect("SQLite");
+        let tables = format!(
+            "{PEOPLE} CREATE TABLE docs (id {key} NOT NULL PRIMARY KEY, owner INTEGER, title TEXT); \
+             CREATE INDEX mine ON docs ({index}); \
+             INSERT INTO docs VALUES (0, 9, 'a'), (1, 9, 'z'), (2, 9, 'b'), (3, 9, 'y'), (4, 9, 'c'), (5, 9, 'x'), \
+               (6, 9, 'd'), (7, 9, 'w'), (8, 9, 'e'), (9, 9, 'v')"
+        );
+        store.run_script("making a host", &tables).await.expect("a host");
+        let session = store.reader();
+        let schema = host::read_schema(&session).await.expect("a schema");
+        let catalog = check("a test's", CATALOG, &schema).expect("a catalog").catalog;
+        let reference = &catalog.references[0];
+        let by_steps = full_ranges(&session, reference, "9", None, &[], (5, 3)).await.expect("ranges");
+        let cuts = cut(&session, reference, "9", None, &[], 5, 3).await.expect("ranges");
+        store.close().await;
+        (cuts, !by_steps.is_empty())
+    }
+
+    #[tokio::test]
+    async fn ranges_are_found_by_steps_only_where_an_index_gives_the_keys_in_order() {
+        let range = |(first, last, records): (i32, i32, u64)| Cut {
+            first: vec![first.to_string()],
+            last: vec![last.to_string()],
+            records,
+        };
+        let threes = [(0, 2, 3), (3, 5, 3), (6, 8, 3), (9, 9, 1)].map(range);
+        for (key, index, by_steps) in [
+            ("INTEGER", "owner", true),
+            ("INTEGER", "owner, title", false),
+            ("TEXT", "owner", false),
+            ("TEXT", "owner, id", true),
+        ] {
+            let (cuts, found_by_steps) = cut_threes(key, index).await;
+            assert_eq!((cuts.as_slice(), found_by_steps), (threes.as_slice(), by_steps), "{key}, ({index})");
+        }
+    }
 }
