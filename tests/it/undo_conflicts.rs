@@ -71,6 +71,34 @@ on_every_path!(what_a_check_refuses_is_told_and_the_others_come_back, 3, |world|
     assert_eq!(owners(world, "docs").await, ["1:9", "2:2", "3:9", "4:9", "5:2"]);
 });
 
+on_every_path!(what_a_trigger_keeps_silently_is_told_as_refused_and_the_others_come_back, 3, |world| {
+    let tables = "CREATE TABLE docs (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT); \
+         INSERT INTO docs VALUES (1, 9), (2, 9), (3, 9), (4, 9), (5, 9); \
+         CREATE TABLE flags (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT, size BIGINT); \
+         INSERT INTO flags VALUES (1, 9, 7), (2, 9, 7), (3, 9, 7), (4, 9, 7);";
+    let flags = reference("flag", "flags", "disposition = \"set\"\nset = { size = 0 }");
+    start(world, tables, &[reference("doc", "docs", "disposition = \"transfer\""), flags].concat()).await;
+    let job = leaves(world, &["doc"]).await;
+    for (table, place) in [("docs", 0), ("flags", 1)] {
+        let kept = match world.setting {
+            Setting::Embedded => format!(
+                "CREATE TRIGGER kept{place} BEFORE UPDATE ON {table} WHEN OLD.id = 2 BEGIN SELECT RAISE(IGNORE); END;"
+            ),
+            Setting::Servers => format!(
+                "CREATE FUNCTION kept{place}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+                   IF OLD.id = 2 THEN RETURN NULL; END IF; RETURN NEW; END $$; \
+                 CREATE TRIGGER kept BEFORE UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION kept{place}();"
+            ),
+        };
+        world.sql(&kept).await;
+    }
+    let certificate = reverted(world, &job).await;
+    assert_eq!(told(&result_of(&certificate, "doc")), (Some(4), vec![("refused", 1)]));
+    assert_eq!(told(&result_of(&certificate, "flag")), (Some(3), vec![("refused", 1)]));
+    assert_eq!(owners(world, "docs").await, ["1:9", "2:2", "3:9", "4:9", "5:9"]);
+    assert_eq!(world.number("SELECT CAST(sum(size) AS bigint) FROM flags").await, 21);
+});
+
 /// A unique constraint, a foreign key and a trigger that all wait for the commit.
 async fn what_would_be_refused_at_the_commit(world: &mut World) {
     let tables = "CREATE TABLE shelves (id BIGINT PRIMARY KEY, keeper BIGINT, UNIQUE (id, keeper)); \

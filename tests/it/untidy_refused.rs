@@ -66,6 +66,39 @@ fn a_row_that_a_trigger_keeps_silently_is_told_and_not_journaled() {
     }
 }
 
+#[test]
+fn a_row_that_a_trigger_keeps_from_going_or_being_set_is_told_and_not_journaled() {
+    let ways = [("disposition = \"detach\"", "DELETE"), ("disposition = \"set\"\nset = { size = 1 }", "UPDATE")];
+    for ((disposition, event), chunks) in ways.into_iter().flat_map(|way| [(way, None), (way, Some(4))]) {
+        run(Setting::Embedded, async |world| {
+            if let Some(rows) = chunks {
+                world.use_chunks_of(rows);
+            }
+            let kept =
+                format!("CREATE TRIGGER kept BEFORE {event} ON docs WHEN OLD.id = 5 BEGIN SELECT RAISE(IGNORE); END;");
+            let tables = format!("{} {kept}", documents("CHECK (size > 0)"));
+            start(world, &tables, &reference("doc", "docs", disposition)).await;
+            let job = world.hand_over(&leave("9", json!({}))).await;
+            assert_eq!((job.state.as_str(), refused(&job)), ("needs_attention", vec!["5".to_owned()]), "{event}");
+            assert_eq!(world.texts("SELECT CAST(size AS text) AS t FROM docs WHERE id = 5").await, ["50"], "{event}");
+            let journaled = "SELECT CAST(sum(records) AS bigint) FROM handover.journal";
+            assert_eq!(world.number(journaled).await, 8, "{event}: no word of the row that stayed");
+            assert_eq!(world.number("SELECT count(*) FROM handover.copies").await, 8, "{event}: nor a copy");
+        });
+    }
+}
+
+on_every_path!(rows_that_go_with_one_another_are_each_journaled, 4, |world| {
+    let above = "above BIGINT REFERENCES docs (id) ON DELETE CASCADE";
+    let tables = format!("{} UPDATE docs SET above = id - 1 WHERE id > 1;", documents("CHECK (size > 0)"))
+        .replace("size BIGINT NOT NULL,", &format!("size BIGINT NOT NULL, {above},"))
+        .replace("INTO docs VALUES", "INTO docs (id, owner, size) VALUES");
+    start(world, &tables, &reference("doc", "docs", "disposition = \"detach\"")).await;
+    let job = world.hand_over(&leave("9", json!({}))).await;
+    assert_eq!(job.state, "completed");
+    assert_eq!(world.number("SELECT count(*) FROM docs").await, 0);
+});
+
 on_every_path!(rows_that_the_commit_refuses_are_found_too, 4, |world| {
     let seats = "CREATE TABLE seats (owner BIGINT NOT NULL, size BIGINT NOT NULL, PRIMARY KEY (owner, size)); \
                  INSERT INTO seats SELECT 9, 10 UNION SELECT 9, 20 UNION SELECT 9, 30 UNION SELECT 9, 40 UNION SELECT 9, 50 UNION \

@@ -111,8 +111,8 @@ async fn merge_in_steps(session: &Session, merging: &Merging<'_>) -> Result<Vec<
         read = read_of_leaver(merging),
         summed = summed(merging, "pair", &cast("pair.to_user", &reference.user.cast)),
     ));
-    session.run(&doing, sql).await?;
-    delete_journaled(session, reference, ids).await?;
+    journaled.all_changed(&doing, session.run(&doing, sql).await?)?;
+    delete_journaled(session, reference, &journaled, ids).await?;
     Ok(journaled.lines)
 }
 

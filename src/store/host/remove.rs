@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::copied::row_json;
-use super::journaled::{Line, forget_keys, journal_insert, journal_rows, journal_selected, run_journaled};
+use super::journaled::{Journaled, Line, forget_keys, journal_insert, journal_rows, journal_selected, run_journaled};
 use super::rows::{as_text, has_key, key_columns, key_json, tests, user_column};
 use super::selection::{Selected, part_table, picked_keys, range_test, selection};
 use super::work::{Part, Range};
@@ -63,7 +63,7 @@ pub async fn remove_selected(
             if keep.copies() {
                 copy_journaled(session, reference, parts, ids, keep).await?;
             }
-            delete_journaled(session, reference, ids).await?;
+            delete_journaled(session, reference, &journaled, ids).await?;
             forget_keys(session, reference, ids).await?;
         }
         return Ok(journaled.lines);
@@ -181,18 +181,33 @@ async fn copy_journaled(
     Ok(())
 }
 
-/// SQLite: deletes the rows that the journal names.
-pub async fn delete_journaled(session: &Session, reference: &Reference, ids: (i64, i64)) -> Result<()> {
-    let mut sql = session.sql("");
-    let rows = journal_rows(&mut sql, reference, ids);
-    sql.add(&format!(
-        "DELETE FROM {host} AS t WHERE ({keys}) IN (SELECT {chosen} FROM {rows})",
-        host = table(&reference.table),
-        keys = key_columns(reference, "t"),
-        chosen = picked_keys(reference, "x"),
-    ));
-    session.run(&format!("removing {}", reference.kind), sql).await?;
-    Ok(())
+/// SQLite: deletes the rows that the journal names, all of them.
+pub async fn delete_journaled(
+    session: &Session,
+    reference: &Reference,
+    journaled: &Journaled,
+    ids: (i64, i64),
+) -> Result<()> {
+    let doing = format!("removing {}", reference.kind);
+    let of_journaled = |act: &str| {
+        let mut sql = session.sql(act);
+        let rows = journal_rows(&mut sql, reference, ids);
+        sql.add(&format!(
+            " FROM {host} AS t WHERE ({keys}) IN (SELECT {chosen} FROM {rows})",
+            host = table(&reference.table),
+            keys = key_columns(reference, "t"),
+            chosen = picked_keys(reference, "x"),
+        ));
+        sql
+    };
+    let Err(ignored) = journaled.all_changed(&doing, session.run(&doing, of_journaled("DELETE")).await?) else {
+        return Ok(());
+    };
+    // Rows that go with others, by a foreign key of the table to itself, are not counted.
+    match session.one(&doing, of_journaled("SELECT 1 AS n")).await? {
+        None => Ok(()),
+        Some(_) => Err(ignored),
+    }
 }
 
 /// Removes rows of another table that point at the rows which are about to go.

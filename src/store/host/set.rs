@@ -43,7 +43,7 @@ pub async fn set(
             let assignments = assignments(&mut sql, engine, values) + &bump(reference, "t");
             let has_key = has_key(reference, "t", "x");
             sql.add(&format!("UPDATE {host} AS t SET {assignments} FROM {rows} WHERE {has_key}"));
-            session.run(&doing, sql).await?;
+            journaled.all_changed(&doing, session.run(&doing, sql).await?)?;
             keyless::note_how_set(session, reference, parts).await?;
             forget_keys(session, reference, ids).await?;
         }

@@ -73,8 +73,8 @@ fn on_conflict(reference: &Reference) -> &OnConflict {
     }
 }
 
-/// Everything of a range to one successor: no deal and no join, as fast as a bare UPDATE; in SQLite as two of them, of
-/// which the first one only reads.
+/// Everything of a range to one successor: no deal and no join, as fast as a bare UPDATE; in SQLite by two
+/// statements: one writes the journal, the other changes rows by the same test.
 async fn move_range(session: &Session, reference: &Reference, part: &Part, successor: &UserId) -> Result<Vec<Line>> {
     let (doing, engine) = (doing(reference), session.engine());
     let (host, key) = (table(&reference.table), key_json(engine, reference, "t"));
