@@ -30,21 +30,23 @@ pub async fn cut(context: &Context, id: JobId) -> Result<()> {
     if job.state()? != State::Cutting {
         return Ok(());
     }
-    let standing = chunks::standing_of(&session, job.id).await?;
+    // By the index alone: a job may have hundreds of thousands of chunks by now.
+    let open = chunks::open_up_to(&session, job.id, context.limits.window.max(1)).await?;
+    let next_number = chunks::next_number(&session, job.id).await?;
     let (added_chunks, is_all) = match job.undoes() {
-        true => undo::cut(&session, context, &job, standing.next_number).await?,
-        false => cut_references(&session, context, &job, standing.next_number).await?,
+        true => undo::cut(&session, context, &job, next_number).await?,
+        false => cut_references(&session, context, &job, next_number).await?,
     };
     let added = added_chunks.len() as u64;
     chunks::insert(&session, added_chunks).await?;
     // Tickets on the queue are no more than open chunks, so this many may be added without passing the window.
-    let tickets = context.limits.window.saturating_sub(standing.open).min(added);
+    let tickets = context.limits.window.saturating_sub(open).min(added);
     let mut left: Vec<_> = (0..tickets).map(|_| letters::step(StepKind::Ticket, &job, now)).collect();
     if !is_all {
         left.push(letters::step(StepKind::Cut, &job, now));
     } else {
         job.state = settle(&job, Happening::CutAll)?;
-        if standing.open + added == 0 {
+        if open + added == 0 {
             left.push(letters::step(StepKind::Ticket, &job, now));
         }
     }
