@@ -32,7 +32,7 @@
 //! writes every outcome. A job that fits one chunk is moved and proved there and then. A larger one is opened: the
 //! [cutter](stages::cutter) cuts its references into key ranges, a bounded number a step; each ticket lets a
 //! [mover](stages::mover) take any open chunk, deal and move its records, journal them and close it, in one transaction, and
-//! go on with the next one for a moment, once everything is cut and unless it has to rest;
+//! go on with the next one for a moment, once everything is cut;
 //! the [finalizer](stages::finalizer) locks the leaver's row, counts what is left, and writes the certificate. Messages and
 //! events leave by the outbox, in the transaction that they tell of; the [relay](stages::relay) publishes them with
 //! confirms. What stands still is found by the [sweeper](stages::sweeper).

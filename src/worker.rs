@@ -18,7 +18,7 @@ use anyhow::Context as _;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use self::beside::{Beside, Turn};
+use self::beside::Beside;
 use self::pace::{Pace, Throttle};
 use crate::broker::{Broker, Channel, Consumer, Incoming, Outgoing};
 use crate::job::{Step, StepKind, rejection};
@@ -200,13 +200,13 @@ impl Worker {
     /// Cutting, moving and finalizing: one step at a time.
     async fn step(self, mut consumer: Box<dyn Consumer>) {
         while let Some(incoming) = self.next(&mut consumer).await {
-            let busy = metrics::busy(MOVER);
+            let mut busy = metrics::busy(MOVER);
             tell_taken(&incoming);
             let step = serde_json::from_slice::<Step>(&incoming.body);
             let mut span = spans::of_step(self.broker.as_ref(), &incoming, step.as_ref().ok());
-            let mut worked = Duration::ZERO;
+            let mut spent = Spent::default();
             let outcome = match step {
-                Ok(step) => self.take_step(step, &mut worked, &mut span).await,
+                Ok(step) => self.take_step(step, &mut spent, &mut span).await,
                 Err(error) => Outcome::Park(Reason {
                     code: "not_a_step".into(),
                     path: None,
@@ -216,8 +216,9 @@ impl Worker {
             };
             self.set_aside(&incoming, &outcome, Some(span)).await;
             acknowledge(incoming).await;
+            busy.rested(spent.rested);
             drop(busy);
-            self.throttle.rest(worked, &self.stop).await;
+            self.throttle.rest(spent.worked, &self.stop).await;
         }
         consumer.stop().await;
     }
@@ -241,21 +242,24 @@ impl Worker {
         }
     }
 
-    /// Takes a step; tells how long it worked, where that is work to rest from: what ends a job does not wait.
-    async fn take_step(&self, step: Step, worked: &mut Duration, span: &mut Span) -> Outcome {
+    /// Takes a step; tells what that took of the mover's time.
+    async fn take_step(&self, step: Step, spent: &mut Spent, span: &mut Span) -> Outcome {
         let mut retries = Pauses::RECONNECT.start("taking a step").of(step.job_id.0);
         let is_on_chunks = matches!(step.step, StepKind::Cut | StepKind::Ticket);
-        let turn = if is_on_chunks { self.beside.turn().await } else { None };
-        let mut began = Instant::now();
-        let error = loop {
+        let (error, began) = loop {
+            let waited = Instant::now();
+            let turn = if is_on_chunks { self.beside.turn().await } else { None };
+            spent.rested += waited.elapsed();
+            let began = Instant::now();
             let mut rested = Duration::ZERO;
             let behind = |chunk_took| {
-                let behind = self.behind(chunk_took, began, &turn);
+                let behind = self.behind(chunk_took, began);
                 rested += behind.rest;
                 behind
             };
             let (done, committed) = metrics::heard(dispatch(&self.context, step, behind)).await;
             let took = began.elapsed().saturating_sub(rested);
+            spent.rested += rested;
             let worked_on_chunks = told::chunks(step, &committed, took);
             match done {
                 Ok(()) => {
@@ -263,15 +267,15 @@ impl Worker {
                         told::step_done(step, &committed, took);
                     }
                     if is_on_chunks {
-                        *worked = took;
+                        spent.worked = took;
                     }
                     return Outcome::Done;
                 }
                 Err(error) if error.is_transient() => {
+                    drop(turn);
                     retries.after(&error).await;
-                    began = Instant::now();
                 }
-                Err(error) => break error,
+                Err(error) => break (error, began),
             }
         };
         if matches!(error.cause, Cause::Superseded) {
@@ -285,9 +289,9 @@ impl Worker {
     }
 
     /// What is to come behind a chunk of a ticket that was begun then.
-    fn behind(&self, chunk_took: Duration, began: Instant, turn: &Turn) -> Behind {
+    fn behind(&self, chunk_took: Duration, began: Instant) -> Behind {
         let goes_on = began.elapsed() < LONGEST_TICKET && !self.throttle.rests() && !self.stop.is_cancelled();
-        let rest = beside::rest_after(chunk_took, turn);
+        let rest = self.beside.rest_after(chunk_took);
         if !rest.is_zero() {
             self.throttle.note(rest);
         }
@@ -357,6 +361,15 @@ impl Worker {
             metrics::parked(&reason.code);
         }
     }
+}
+
+/// What a step took of a mover's time.
+#[derive(Default)]
+struct Spent {
+    /// Work to rest from: what ends a job does not wait.
+    worked: Duration,
+    /// For its turn, and behind chunks.
+    rested: Duration,
 }
 
 /// Acknowledges a message whose outcome is committed, or that is parked.

@@ -221,7 +221,7 @@ pub struct LicenseEntry {
     /// The table.
     #[schemars(with = "String")]
     pub table: Name,
-    /// What its rows are known by; the primary key, where nothing is said.
+    /// What its rows are known by; where nothing is said, the primary key or else the first unique index.
     #[schemars(with = "Option<OneOrMore>")]
     pub key: Option<Spanned<OneOrMore>>,
     /// The column of the organization that pays for the license.

@@ -122,11 +122,11 @@ metrics! {
     Gauge GaugeVec tasks "handover_tasks" ["role"]
         "Tasks of this worker that can be busy at the same time"
     Counter CounterVec busy "handover_busy_seconds_total" ["role"]
-        "Time that these tasks were busy, all together, retries and their pauses included: its rate by handover_tasks is their utilization"
+        "Time that these tasks were busy, all together, retries and their pauses included, rests and the wait for a turn beside the host not: its rate by handover_tasks is their utilization"
     Counter CounterVec pace_sleep "handover_pace_sleep_seconds_total" []
         "Time that tasks slept to spare the database, all together"
     Gauge GaugeVec beside_host "handover_beside_host" []
-        "1 while the host's own transactions come and go, and movers make room for them; else 0"
+        "1 while movers work and the host's own transactions come and go, for which they make room; else 0"
     Gauge GaugeVec ready "handover_ready" ["part"]
         "Whether this worker can use the database, the broker and the ledger's migrations: 1, or 0"
     Gauge GaugeVec build_info "handover_build_info" ["version"]

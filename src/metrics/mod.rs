@@ -172,7 +172,7 @@ pub fn tasks(role: &'static str, tasks: usize) {
 
 /// A task of a role is busy until this is dropped.
 pub fn busy(role: &'static str) -> Busy {
-    Busy { role, since: Instant::now() }
+    Busy { role, since: Instant::now(), rested: Duration::ZERO }
 }
 
 /// See [`busy`].
@@ -180,11 +180,20 @@ pub fn busy(role: &'static str) -> Busy {
 pub struct Busy {
     role: &'static str,
     since: Instant,
+    rested: Duration,
+}
+
+impl Busy {
+    /// For so long it was not, for it made room for others.
+    pub fn rested(&mut self, time: Duration) {
+        self.rested += time;
+    }
 }
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        METRICS.busy.with_label_values(&[self.role]).inc_by(self.since.elapsed().as_secs_f64());
+        let busy = self.since.elapsed().saturating_sub(self.rested);
+        METRICS.busy.with_label_values(&[self.role]).inc_by(busy.as_secs_f64());
     }
 }
 

@@ -125,7 +125,7 @@ const TAKEN_ON_TRUST: Duration = Duration::from_secs(1);
 const WRITER_CACHE: &str = "-16000";
 const READER_CACHE: &str = "-1000";
 
-/// Pages of the log after which SQLite carries them to the database, 32 MB: its own 1,000 pages are as many as a few chunks
+/// Pages of the log after which SQLite carries them to the database, 32 MB as pages usually are: its own 1,000 pages are as many as a few chunks
 /// change, and the pages that all of them change, those of indexes, would be carried again and again.
 const CHECKPOINT: &str = "8000";
 

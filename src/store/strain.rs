@@ -44,10 +44,12 @@ const LAG: &str = "SELECT CAST(extract(epoch FROM max(replay_lag)) * 1000000 AS 
 const STANDBYS: &str =
     "SELECT count(*) AS standbys, count(*) FILTER (WHERE state IS NULL) AS hidden FROM pg_stat_replication";
 
-/// Every role sees which sessions have a transaction, and its number, though not since when.
+/// Every role sees which sessions have a transaction, and its number, though not since when. What sends the log to a standby or
+/// a subscriber has some, too, which are none of the host's.
 const UNDER_WAY: &str = "SELECT l.virtualtransaction AS id FROM pg_locks l JOIN pg_stat_activity o ON o.pid = l.pid \
      WHERE l.locktype = 'virtualxid' AND l.mode = 'ExclusiveLock' \
-     AND o.datname = current_database() AND o.usesysid IS NOT NULL AND o.application_name <> 'handover'";
+     AND o.datname = current_database() AND o.usesysid IS NOT NULL AND o.application_name <> 'handover' \
+     AND NOT EXISTS (SELECT 1 FROM pg_stat_replication s WHERE s.pid = o.pid)";
 
 impl Store {
     /// The transactions of others that are under way in the database at this moment. No two ever have one name.

@@ -5,6 +5,8 @@
 //! of that kind.
 
 use std::collections::BTreeSet;
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -26,11 +28,11 @@ const FIRST_WHILE: Duration = Duration::from_secs(1);
 const SEEN_TWICE_IN: Duration = Duration::from_secs(1);
 const SEEN_FOR: Duration = Duration::from_secs(5);
 
-/// How long it is looked at after the last step began. Movers may rest for as long.
-const IDLE_AFTER: Duration = Duration::from_secs(10);
+/// How long it is looked at after the last step began: for longer than a step and the longest rest behind it take, mostly.
+const IDLE_AFTER: Duration = Duration::from_secs(30);
 
 /// How long a mover waits for another one, which may be held up by anything.
-const LONGEST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_TURN: Duration = Duration::from_secs(1);
 
 /// A chunk takes so many times as long as the rest behind it, in which the host has the database to itself.
 const REST: u32 = 2;
@@ -59,6 +61,8 @@ pub struct Beside {
     /// Whether the pace asks for it.
     makes_room: bool,
     turn: tokio::sync::Mutex<()>,
+    /// How many turns there have been.
+    turns: AtomicU64,
     /// There is work again.
     begins: Notify,
     state: Mutex<State>,
@@ -112,13 +116,9 @@ impl State {
     }
 }
 
-/// What a mover holds while it is its turn; nothing where movers need not wait for each other, or one has waited for long.
+/// What a mover holds while it is its turn; nothing where movers need not wait for each other, or the one whose turn it is has
+/// had it for long.
 pub type Turn<'t> = Option<tokio::sync::MutexGuard<'t, ()>>;
-
-/// For how long a mover rests behind a chunk, while it is still its turn.
-pub fn rest_after(chunk_took: Duration, turn: &Turn) -> Duration {
-    if turn.is_some() { (chunk_took / REST).min(LONGEST_REST) } else { Duration::ZERO }
-}
 
 impl Beside {
     /// Of a worker that begins.
@@ -126,6 +126,7 @@ impl Beside {
         Beside {
             makes_room: pace.backs_off(),
             turn: tokio::sync::Mutex::default(),
+            turns: AtomicU64::default(),
             begins: Notify::new(),
             state: Mutex::default(),
         }
@@ -140,10 +141,27 @@ impl Beside {
         if begins {
             self.begins.notify_one();
         }
-        match is_at_work {
-            true => tokio::time::timeout(LONGEST_WAIT, self.turn.lock()).await.ok(),
-            false => None,
+        if is_at_work { self.own_turn().await } else { None }
+    }
+
+    async fn own_turn(&self) -> Turn<'_> {
+        let mut own = pin!(self.turn.lock());
+        loop {
+            let before = self.turns.load(Ordering::Relaxed);
+            match tokio::time::timeout(LONGEST_TURN, &mut own).await {
+                Ok(turn) => {
+                    self.turns.fetch_add(1, Ordering::Relaxed);
+                    return Some(turn);
+                }
+                Err(_) if self.turns.load(Ordering::Relaxed) == before => return None,
+                Err(_) => {}
+            }
         }
+    }
+
+    /// For how long a mover rests behind a chunk, while it is still its turn.
+    pub fn rest_after(&self, chunk_took: Duration) -> Duration {
+        if self.state().is_at_work { (chunk_took / REST).min(LONGEST_REST) } else { Duration::ZERO }
     }
 
     /// Looks at the host now and then while there is work, until `stop`.
@@ -163,10 +181,14 @@ impl Beside {
                 }
                 None => Ok(None),
             };
-            self.note(under_way.unwrap_or_else(|error| {
-                tracing::debug!(%error, "the host's transactions cannot be read");
-                None
-            }));
+            match under_way {
+                Ok(under_way) => self.note(under_way),
+                // Most likely where there is too much to do: no time to take it for idle.
+                Err(error) => {
+                    tracing::debug!(%error, "the host's transactions cannot be read");
+                    self.state().under_way = None;
+                }
+            }
             context.speeds.be_beside_host(self.state().is_at_work);
             if pause.is_none() {
                 self.begins.notified().await;
@@ -184,7 +206,7 @@ impl Beside {
         }
         match state.is_at_work {
             true => tracing::info!("the host is at work: movers go one at a time, a few records each"),
-            false => tracing::info!("the host rests: movers go side by side again"),
+            false => tracing::info!("movers go side by side again: the host rests, or they have done"),
         }
         metrics::beside_host(state.is_at_work);
     }
@@ -250,11 +272,33 @@ mod tests {
         assert!(held.is_some());
         let began = Instant::now();
         assert!(beside.turn().await.is_none(), "the other one is held up");
-        assert!(began.elapsed() >= LONGEST_WAIT);
-        assert_eq!(rest_after(Duration::from_millis(40), &held), Duration::from_millis(20));
-        assert_eq!(rest_after(Duration::from_secs(20), &held), LONGEST_REST, "which waited for a lock");
+        assert!(began.elapsed() >= LONGEST_TURN);
         drop(held);
         assert!(beside.turn().await.is_some());
-        assert_eq!(rest_after(Duration::from_millis(40), &None), Duration::ZERO);
+    }
+
+    #[tokio::test]
+    async fn a_mover_waits_for_its_turn_for_as_long_as_others_take_theirs() {
+        let beside = Beside::new(Pace::DEFAULT);
+        for under_way in [&[][..], &["3/18"], &["3/19"]] {
+            seen(&beside, under_way);
+        }
+        let mover = async || {
+            let turn = beside.turn().await;
+            assert!(turn.is_some(), "nobody works beside another");
+            tokio::time::sleep(LONGEST_TURN * 2 / 3).await;
+        };
+        tokio::join!(mover(), mover(), mover(), mover());
+    }
+
+    #[test]
+    fn movers_rest_behind_each_chunk_while_the_host_is_at_work() {
+        let beside = Beside::new(Pace::DEFAULT);
+        assert_eq!(beside.rest_after(Duration::from_millis(40)), Duration::ZERO);
+        for under_way in [&[][..], &["3/18"], &["3/19"]] {
+            seen(&beside, under_way);
+        }
+        assert_eq!(beside.rest_after(Duration::from_millis(40)), Duration::from_millis(20));
+        assert_eq!(beside.rest_after(Duration::from_secs(20)), LONGEST_REST, "which waited for a lock");
     }
 }

@@ -2,7 +2,8 @@
 //! host is under strain.
 //!
 //! It rests between steps, each of which is one chunk then: no transaction is open, no connection held, and no message kept
-//! from its acknowledgement. What the planner does at once never waits.
+//! from its acknowledgement. (Rests behind chunks beside a host at work, which [`beside`](super::beside) asks for, are short and
+//! counted here.) What the planner does at once never waits.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

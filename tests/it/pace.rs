@@ -184,7 +184,8 @@ fn while_the_host_is_at_work_movers_go_one_at_a_time_and_a_few_records_each() {
         host.abort();
         world
             .until("the host rests", async || {
-                (!worker.said("the host rests: movers go side by side again").is_empty()).then_some(())
+                (!worker.said("movers go side by side again: the host rests, or they have done").is_empty())
+                    .then_some(())
             })
             .await;
         assert!(!worker.said("a mover rested").is_empty(), "behind a chunk");

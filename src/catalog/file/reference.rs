@@ -18,8 +18,8 @@ pub struct ReferenceEntry {
     /// The table.
     #[schemars(with = "String")]
     pub table: Name,
-    /// What its rows are known by, a column or several; the primary key, where nothing is said. `[]` says that the
-    /// table has no unique key.
+    /// What its rows are known by: a column or several, unique and never NULL. Always said: `[]` says that the table has no
+    /// unique key.
     #[schemars(with = "Option<OneOrMore>")]
     pub key: Option<Spanned<OneOrMore>>,
     /// The column that points at the user.
