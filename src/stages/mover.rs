@@ -119,7 +119,12 @@ async fn move_one(
     if !matches!(job.state()?, State::Cutting | State::Moving) {
         return Ok(Behind::default());
     }
-    if smaller::fit(&session, context, job, &taken.chunk, now).await? {
+    // Who holds the host's rows up holds up their count, too.
+    let by_its_rows = |error: Error| match error.is_out_of_time() {
+        true => Failure { error, chunk: Some(Box::new(taken.chunk.clone())), by_its_rows: true },
+        false => Failure::from(error),
+    };
+    if smaller::fit(&session, context, job, &taken.chunk, now).await.map_err(by_its_rows)? {
         session.commit().await?;
         return Ok(Behind { goes_on: true, rest: Duration::ZERO });
     }

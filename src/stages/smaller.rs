@@ -42,7 +42,11 @@ pub async fn fit(session: &Session, context: &Context, job: &Job, chunk: &Chunk,
     let Some(rows) = rows.filter(|rows| rows.saturating_add(rows / 2) < chunk.records.max(0) as u64) else {
         return Ok(false);
     };
-    if job.undoes() && !undo::can_be_cut(session, context, job, chunk).await? {
+    let can_be_cut = match job.undoes() {
+        true => undo::can_be_cut(session, context, job, chunk).await?,
+        false => !isolate::is_unbounded(chunk),
+    };
+    if !can_be_cut {
         return Ok(false);
     }
     let Some(next_number) = lock(session, job).await? else { return Ok(false) };
