@@ -159,7 +159,7 @@ impl Beside {
         }
     }
 
-    /// For how long a mover rests behind a chunk, while it is still its turn.
+    /// For how long a mover rests behind a chunk. One whose turn it is keeps it meanwhile.
     pub fn rest_after(&self, chunk_took: Duration) -> Duration {
         if self.state().is_at_work { (chunk_took / REST).min(LONGEST_REST) } else { Duration::ZERO }
     }
