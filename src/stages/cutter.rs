@@ -31,7 +31,7 @@ pub async fn cut(context: &Context, id: JobId) -> Result<()> {
         return Ok(());
     }
     // By the index alone: a job may have hundreds of thousands of chunks by now.
-    let open = chunks::open_up_to(&session, job.id, context.limits.window.max(1)).await?;
+    let open = chunks::open_up_to(&session, job.id, context.limits.window).await?;
     let next_number = chunks::next_number(&session, job.id).await?;
     let (added_chunks, is_all) = match job.undoes() {
         true => undo::cut(&session, context, &job, next_number).await?,
