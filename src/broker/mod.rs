@@ -219,7 +219,7 @@ pub enum BrokerError {
     #[error("the broker did not take the message: {0}")]
     Refused(String),
     /// The broker cannot be used as configured: a faulty address, wrong credentials, no such virtual host. Retrying
-    /// does not mend it.
+    /// does not fix it.
     #[error("{0}")]
     Configuration(String),
     /// The topology that stands on the broker is not ours, or may not be made: names what, where and what to do.

@@ -1,4 +1,4 @@
-//! What is wrong with a catalog: all of it at once, each with its line and what would mend it.
+//! What is wrong with a catalog: all of it at once, each with its line and how to fix it.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use serde::Serialize;
 pub struct Fault {
     /// The line of the file, from 1.
     pub line: usize,
-    /// What is wrong, and what would mend it.
+    /// What is wrong, and how to fix it.
     pub message: String,
 }
 

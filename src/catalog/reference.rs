@@ -106,8 +106,8 @@ pub enum Disposition {
         eligible: Option<Eligible>,
         /// What happens where the successor holds the record already.
         on_conflict: OnConflict,
-        /// What would mend it, in the catalog's own words.
-        mend: Option<String>,
+        /// How to fix it, in the catalog's own words.
+        hint: Option<String>,
     },
     /// Rows stay, on purpose.
     Keep,

@@ -39,7 +39,7 @@ struct Check {
     verdict: Verdict,
     found: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    mend: Option<String>,
+    hint: Option<String>,
 }
 
 #[derive(Default)]
@@ -47,19 +47,19 @@ struct Report(Vec<Check>);
 
 impl Report {
     fn good(&mut self, check: &'static str, found: impl Into<String>) {
-        self.0.push(Check { check, verdict: Verdict::Good, found: found.into(), mend: None });
+        self.0.push(Check { check, verdict: Verdict::Good, found: found.into(), hint: None });
     }
 
-    fn warning(&mut self, check: &'static str, found: impl Into<String>, mend: impl Into<String>) {
-        self.0.push(Check { check, verdict: Verdict::Warning, found: found.into(), mend: Some(mend.into()) });
+    fn warning(&mut self, check: &'static str, found: impl Into<String>, hint: impl Into<String>) {
+        self.0.push(Check { check, verdict: Verdict::Warning, found: found.into(), hint: Some(hint.into()) });
     }
 
-    fn fault(&mut self, check: &'static str, found: impl Into<String>, mend: impl Into<String>) {
-        self.0.push(Check { check, verdict: Verdict::Fault, found: found.into(), mend: Some(mend.into()) });
+    fn fault(&mut self, check: &'static str, found: impl Into<String>, hint: impl Into<String>) {
+        self.0.push(Check { check, verdict: Verdict::Fault, found: found.into(), hint: Some(hint.into()) });
     }
 
     fn not_seen(&mut self, check: &'static str, why: &str) {
-        self.0.push(Check { check, verdict: Verdict::NotSeen, found: why.into(), mend: None });
+        self.0.push(Check { check, verdict: Verdict::NotSeen, found: why.into(), hint: None });
     }
 
     fn count(&self, verdict: Verdict) -> usize {
@@ -86,8 +86,8 @@ pub async fn run(arguments: Arguments, settings: Settings) -> Result<Ended> {
 async fn check_database(report: &mut Report, settings: &Settings) {
     let store = match open::store(settings).await {
         Ok(store) => store,
-        Err(open::Closed { found, mend }) => {
-            report.fault("database", found, mend);
+        Err(open::Closed { found, hint }) => {
+            report.fault("database", found, hint);
             ["clock", "standbys", "ledger", "catalog", "rights"]
                 .into_iter()
                 .for_each(|check| report.not_seen(check, "the database cannot be opened"));
@@ -103,8 +103,8 @@ async fn check_database(report: &mut Report, settings: &Settings) {
     match store.check_ledger().await {
         Ok(Ok(())) => report.good("ledger", "as new as this binary"),
         Ok(Err(what)) => {
-            let (found, mend) = what.split_once(": ").unwrap_or((&what, "run `handover migrate`"));
-            report.fault("ledger", found, mend);
+            let (found, hint) = what.split_once(": ").unwrap_or((&what, "run `handover migrate`"));
+            report.fault("ledger", found, hint);
         }
         Err(error) => report.fault("ledger", error.to_string(), "see what the database's own log says"),
     }
@@ -165,14 +165,14 @@ async fn check_catalog(report: &mut Report, settings: &Settings, store: &Store) 
             report.good("catalog", format!("{name} fits this database"));
             for warning in checked.warnings {
                 let found = format!("{name}, line {}: {}", warning.line, warning.message);
-                report.warning("catalog", found, "see that this is meant, or mend it: `handover catalog check`");
+                report.warning("catalog", found, "see that this is meant, or fix it: `handover catalog check`");
             }
             Some(checked.catalog)
         }
         Err(faults) => {
             for fault in faults.faults {
                 let found = format!("{name}, line {}: {}", fault.line, fault.message);
-                report.fault("catalog", found, "mend the catalog, or the database's schema");
+                report.fault("catalog", found, "fix the catalog, or the database's schema");
             }
             None
         }
@@ -202,7 +202,7 @@ async fn check_broker(report: &mut Report, settings: &AmqpSettings) {
             );
         }
         Err(error) => {
-            report.fault("broker", error.to_string(), open::MEND_BROKER);
+            report.fault("broker", error.to_string(), open::BROKER_HINT);
             report.not_seen("queues", "the broker cannot be reached");
         }
     }
@@ -224,8 +224,8 @@ fn judge(report: &mut Report, found: Found) {
             );
         }
         Standing::Wrong(what) => {
-            let (found, mend) = what.rsplit_once("): ").unwrap_or((&what, "see what RabbitMQ's log says"));
-            report.fault(check, format!("{found})"), mend);
+            let (found, hint) = what.rsplit_once("): ").unwrap_or((&what, "see what RabbitMQ's log says"));
+            report.fault(check, format!("{found})"), hint);
         }
     }
 }
@@ -239,8 +239,8 @@ fn print(report: &Report) -> Result<()> {
             Verdict::NotSeen => "not seen",
         };
         output::line(format!("{:9} {verdict:8}  {}", check.check, check.found))?;
-        if let Some(mend) = &check.mend {
-            output::line(format!("{:20}to mend it: {mend}", ""))?;
+        if let Some(hint) = &check.hint {
+            output::line(format!("{:20}to fix it: {hint}", ""))?;
         }
     }
     let (faults, warnings) = (report.count(Verdict::Fault), report.count(Verdict::Warning));

@@ -14,12 +14,12 @@ use crate::store::{Cause, Error, Store, host};
 
 /// Why the database cannot be opened, and what to do.
 #[derive(Debug, thiserror::Error)]
-#[error("{found}: {mend}")]
+#[error("{found}: {hint}")]
 pub struct Closed {
     /// What was found.
     pub found: String,
-    /// What would mend it.
-    pub mend: &'static str,
+    /// How to fix it.
+    pub hint: &'static str,
 }
 
 /// The database.
@@ -31,11 +31,11 @@ pub async fn store(settings: &Settings) -> std::result::Result<Store, Closed> {
             other => other.to_string(),
         };
         let found = format!("the database {} cannot be opened: {why}", without_password(&database.url));
-        let mend = match database.url.starts_with("sqlite") {
+        let hint = match database.url.starts_with("sqlite") {
             true => "check `database.url`: the file, its folder, and who may write there",
             false => "check `database.url`: that the server runs and may be reached from here, the name of the database, the role and its password",
         };
-        Closed { found, mend }
+        Closed { found, hint }
     })
 }
 
@@ -82,7 +82,7 @@ pub async fn context(settings: &Settings, store: Store) -> Result<Context> {
 }
 
 /// What to do about a broker that does not answer.
-pub const MEND_BROKER: &str = "check `broker.url`, that RabbitMQ runs and may be reached from here";
+pub const BROKER_HINT: &str = "check `broker.url`, that RabbitMQ runs and may be reached from here";
 
 /// The broker.
 pub async fn broker(settings: &Settings, store: &Store) -> Result<Arc<dyn Broker>> {
@@ -90,7 +90,7 @@ pub async fn broker(settings: &Settings, store: &Store) -> Result<Arc<dyn Broker
         config::Broker::Local => Arc::new(LocalBroker::new(store.clone())),
         config::Broker::Amqp(amqp) => match AmqpBroker::connect(amqp.clone()).await {
             Ok(broker) => Arc::new(broker),
-            Err(BrokerError::Unreachable(why)) => bail!("RabbitMQ cannot be reached: {why}: {MEND_BROKER}"),
+            Err(BrokerError::Unreachable(why)) => bail!("RabbitMQ cannot be reached: {why}: {BROKER_HINT}"),
             Err(error) => return Err(error.into()),
         },
     })

@@ -65,11 +65,11 @@ pub fn table(head: &[&str], rows: &[Vec<String>]) -> Result<()> {
     rows.iter().try_for_each(|row| print_row(row.iter().map(String::as_str).collect()))
 }
 
-/// Prints why something may not be done, and what would mend it.
+/// Prints why something may not be done, and how to fix it.
 pub fn reasons(reasons: &[Rejection]) -> Result<()> {
     for reason in reasons {
         line(format!("  {}: {}", reason.code, reason.message))?;
-        line(format!("    to mend it: {}", reason.mend))?;
+        line(format!("    to fix it: {}", reason.hint))?;
     }
     Ok(())
 }

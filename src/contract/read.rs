@@ -29,7 +29,7 @@ pub struct Unreadable {
     pub code: String,
     /// The path to the field: `reassign.contact.shares[0].amount`; `.` for the whole message.
     pub path: String,
-    /// What is wrong and what would mend it, for people.
+    /// What is wrong and how to fix it, for people.
     pub detail: String,
 }
 

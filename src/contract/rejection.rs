@@ -13,8 +13,8 @@ pub struct Rejection {
     pub concerning: Concerning,
     /// What is wrong, for people.
     pub message: String,
-    /// What would mend it.
-    pub mend: String,
+    /// How to fix it.
+    pub hint: String,
 }
 
 /// What a rejection concerns; only what applies is there.

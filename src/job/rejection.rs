@@ -1,9 +1,9 @@
-//! The reasons why a readable request may not be done: each with a code, what it concerns and what would mend it.
+//! The reasons why a readable request may not be done: each with a code, what it concerns and how to fix it.
 
 use crate::contract::{Concerning, JobId, Rejection};
 
-fn reason(code: &str, concerning: Concerning, message: String, mend: impl Into<String>) -> Rejection {
-    Rejection { code: code.into(), concerning, message, mend: mend.into() }
+fn reason(code: &str, concerning: Concerning, message: String, hint: impl Into<String>) -> Rejection {
+    Rejection { code: code.into(), concerning, message, hint: hint.into() }
 }
 
 fn of_user(user: &str) -> Concerning {
@@ -44,7 +44,7 @@ pub fn invited(user: &str) -> Rejection {
 /// The user's status is none that the catalog names.
 pub fn not_active(user: &str, status: &str) -> Rejection {
     let message = format!("the user {user} has the status {status:?}, which the catalog does not name");
-    reason("not_active", of_user(user), message, "name the status in the catalog's [users], or mend the user's row")
+    reason("not_active", of_user(user), message, "name the status in the catalog's [users], or fix the user's row")
 }
 
 /// Required fields of the profile are empty.
@@ -160,16 +160,16 @@ pub fn no_manager(kind: &str, user: &str) -> Rejection {
 }
 
 /// A guard of the catalog holds the leaver back.
-pub fn blocked(kind: &str, count: u64, keys: Vec<String>, resolvable: bool, mend: Option<&str>) -> Rejection {
+pub fn blocked(kind: &str, count: u64, keys: Vec<String>, resolvable: bool, hint: Option<&str>) -> Rejection {
     let rows = if count == 1 { "row" } else { "rows" };
     let message = format!("the leaver cannot leave with {count} {rows} of kind `{kind}`");
     let concerning = Concerning { count: Some(count), keys, ..of_kind(kind) };
-    let mend = match (mend, resolvable) {
-        (Some(mend), _) => mend.to_owned(),
+    let hint = match (hint, resolvable) {
+        (Some(hint), _) => hint.to_owned(),
         (None, true) => format!("name who takes over: add `reassign.{kind}` to the request"),
         (None, false) => "give these rows to somebody else in the application first".to_owned(),
     };
-    reason("blocked", concerning, message, mend)
+    reason("blocked", concerning, message, hint)
 }
 
 /// Records named one by one are not the leaver's.
@@ -212,14 +212,14 @@ pub fn successor_gone(kind: &str, user: &str) -> Rejection {
 /// A chunk could not be moved after every attempt: of a job that needs attention.
 pub fn chunk_failed(kind: &str, chunk: i32, error: &str) -> Rejection {
     let message = format!("chunk {chunk} of kind `{kind}` cannot be worked on: {error}");
-    reason("chunk_failed", of_kind(kind), message, "mend what the database says, then resume the job")
+    reason("chunk_failed", of_kind(kind), message, "fix what the database says, then resume the job")
 }
 
 /// The database refuses a row, whatever is around it: of a job that needs attention.
 pub fn row_refused(kind: &str, key: &str, error: &str) -> Rejection {
     let message = format!("the row {key} of kind `{kind}` cannot be worked on: {error}");
     let concerning = Concerning { count: Some(1), keys: vec![key.into()], ..of_kind(kind) };
-    reason("row_refused", concerning, message, "mend the row, or what refuses it, then resume the job")
+    reason("row_refused", concerning, message, "fix the row, or what refuses it, then resume the job")
 }
 
 /// Rows that go at the start are still there, though their user is locked out.
@@ -231,7 +231,7 @@ pub fn access_remains(kind: &str) -> Rejection {
         "access_remains",
         of_kind(kind),
         message,
-        "mend what refuses them, or end that access by hand; they are tried again when the job goes on",
+        "fix what refuses them, or end that access by hand; they are tried again when the job goes on",
     )
 }
 
@@ -239,13 +239,13 @@ pub fn access_remains(kind: &str) -> Rejection {
 pub fn more_failed(failed: u64, told: u64) -> Rejection {
     let message = format!("{failed} rows or chunks in all cannot be worked on; the first {told} are told");
     let concerning = Concerning { count: Some(failed), ..Concerning::default() };
-    reason("more_failed", concerning, message, "mend what the database says of those, then resume the job")
+    reason("more_failed", concerning, message, "fix what the database says of those, then resume the job")
 }
 
 /// A step of a job fails, and will fail again: of a job that needs attention.
 pub fn step_failed(step: &str, error: &str) -> Rejection {
     let message = format!("the step {step} fails: {error}");
-    reason("step_failed", Concerning::default(), message, "mend what the database says, then resume the job")
+    reason("step_failed", Concerning::default(), message, "fix what the database says, then resume the job")
 }
 
 /// Rows keep coming, or match no rule: of a job that needs attention.
@@ -260,7 +260,7 @@ pub fn orphans_left(kind: Option<&str>, place: &str, count: u64) -> Rejection {
 pub fn more_reasons(more: u64) -> Rejection {
     let concerning = Concerning { count: Some(more), ..Concerning::default() };
     let message = format!("{more} more reasons of the same kinds are not told one by one");
-    reason("more_reasons", concerning, message, "mend those that are told, and look again: `handover preview`")
+    reason("more_reasons", concerning, message, "fix these, then look again: `handover preview`")
 }
 
 /// There is no such job in the organization.
@@ -270,9 +270,9 @@ pub fn unknown_job(job: JobId) -> Rejection {
 }
 
 /// The job is in a state in which this cannot be done.
-pub fn wrong_state(job: JobId, state: &str, wants: &str, mend: &str) -> Rejection {
+pub fn wrong_state(job: JobId, state: &str, wants: &str, hint: &str) -> Rejection {
     let concerning = Concerning { job_id: Some(job.to_string()), ..Concerning::default() };
-    reason("wrong_state", concerning, format!("the job {job} is {state}, and cannot be {wants}"), mend)
+    reason("wrong_state", concerning, format!("the job {job} is {state}, and cannot be {wants}"), hint)
 }
 
 /// Whose job it was is forgotten.
@@ -319,8 +319,8 @@ pub fn email_taken(email: &str, user: &str) -> Rejection {
 }
 
 /// A cell of a bulk file cannot be read as what its column wants.
-pub fn cell(code: &str, column: &str, what: &str, mend: &str) -> Rejection {
-    reason(code, Concerning::default(), format!("column `{column}`: {what}"), mend)
+pub fn cell(code: &str, column: &str, what: &str, hint: &str) -> Rejection {
+    reason(code, Concerning::default(), format!("column `{column}`: {what}"), hint)
 }
 
 /// A row of a bulk file has cells that no column stands over.
@@ -355,5 +355,5 @@ pub fn request_id_taken(request_id: &str, job: JobId) -> Rejection {
 
 /// A request could not be looked into, or not be sent.
 pub fn failed(what: &str) -> Rejection {
-    reason("failed", Concerning::default(), what.to_owned(), "mend what it says and run the command again")
+    reason("failed", Concerning::default(), what.to_owned(), "fix what it says and run the command again")
 }

@@ -18,7 +18,7 @@ pub enum State {
     Finalizing,
     /// Done, with a certificate.
     Completed,
-    /// Refused, with every reason. Final: mend the request and send it under a new id.
+    /// Refused, with every reason. Final: fix the request and send it under a new id.
     Rejected,
     /// Stopped until a person decides; what was moved stays moved.
     NeedsAttention,

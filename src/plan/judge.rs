@@ -140,7 +140,7 @@ fn within_bounds(mut reasons: Vec<Rejection>) -> Vec<Rejection> {
     reasons
 }
 
-/// Whether a reason would be mended by naming a successor: no such reason keeps a user's access open who is locked out.
+/// Whether a reason would be fixed by naming a successor: no such reason keeps a user's access open who is locked out.
 fn lacks_successor(catalog: &Catalog, reason: &Rejection) -> bool {
     let resolvable = || {
         let reference = reason.concerning.kind.as_deref().and_then(|kind| catalog.reference(kind));
@@ -277,9 +277,9 @@ fn judge_reference(
         (Disposition::Transfer { required: true, .. }, None) if count.rows > 0 => {
             reasons.push(rejection::allotment_missing(kind, count.rows, count.exact));
         }
-        (Disposition::Block { resolve, mend, .. }, None) if count.rows > 0 => {
+        (Disposition::Block { resolve, hint, .. }, None) if count.rows > 0 => {
             let keys = found.blocking.get(&position).cloned().unwrap_or_default();
-            reasons.push(rejection::blocked(kind, count.rows, keys, *resolve, mend.as_deref()));
+            reasons.push(rejection::blocked(kind, count.rows, keys, *resolve, hint.as_deref()));
         }
         _ => {}
     }

@@ -51,8 +51,8 @@ pub async fn amend(acting: &mut Acting<'_>, order: &Order, target: Job) -> Resul
         return Ok(vec![reason]);
     }
     if !hands_over(&target) {
-        let mend = "only a deactivation or a reassignment has successors";
-        return Ok(vec![rejection::wrong_state(JobId(target.id), &target.kind, "amended", mend)]);
+        let hint = "only a deactivation or a reassignment has successors";
+        return Ok(vec![rejection::wrong_state(JobId(target.id), &target.kind, "amended", hint)]);
     }
     let session = acting.session;
     let request = amended(session, order, &target).await?;

@@ -399,10 +399,10 @@ pub fn rest_after(attempts: i32) -> Duration {
 /// What the audit trail keeps of a failed attempt: the chunk itself forgets it once it is closed.
 async fn append_failed(session: &Session, job: &Job, chunk: i32, attempt: i32, error: &Error) -> Result<()> {
     let told = serde_json::json!([{
-        "code": "attempt_failed", "message": error.to_string(), "mend": "", "chunk": chunk, "attempt": attempt,
+        "code": "attempt_failed", "message": error.to_string(), "hint": "", "chunk": chunk, "attempt": attempt,
     }]);
     let more = format!("{} attempts have failed: more are told by their chunks only", audit::MOST_FAILED);
-    let more = serde_json::json!([{ "code": "more_attempts_failed", "message": more, "mend": "" }]);
+    let more = serde_json::json!([{ "code": "more_attempts_failed", "message": more, "hint": "" }]);
     let action = audit::CHUNK_FAILED.into();
     let entry = audit::Entry { actor: "handover".into(), action, ..super::writing::audit_entry(job) };
     audit::append_failed(session, audit::Entry { detail: Some(told), ..entry }, more).await

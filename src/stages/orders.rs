@@ -185,15 +185,15 @@ pub fn refusal(target: &Job, states: &[State], wants: &str) -> Option<Rejection>
         return None;
     }
     let names: Vec<&str> = states.iter().map(|state| state.name()).collect();
-    let mend = format!("a job can be {wants} that is {}", names.join(" or "));
-    Some(rejection::wrong_state(JobId(target.id), &target.state, wants, &mend))
+    let hint = format!("a job can be {wants} that is {}", names.join(" or "));
+    Some(rejection::wrong_state(JobId(target.id), &target.state, wants, &hint))
 }
 
 async fn pause(acting: &mut Acting<'_>, mut target: Job) -> Result<Vec<Rejection>> {
     let from = target.state()?;
     if next(from, Happening::Paused).is_err() {
-        let mend = "a job can be paused that waits or is under way";
-        return Ok(vec![rejection::wrong_state(JobId(target.id), from.name(), "paused", mend)]);
+        let hint = "a job can be paused that waits or is under way";
+        return Ok(vec![rejection::wrong_state(JobId(target.id), from.name(), "paused", hint)]);
     }
     target.state = settle(&target, Happening::Paused)?;
     target.wake_at = None;

@@ -42,16 +42,16 @@ pub async fn reply(context: &Context, body: &[u8], outcome: &Outcome) -> Result<
 }
 
 fn why_parked(reason: &Reason) -> Rejection {
-    let mend = match reason.code.as_str() {
+    let hint = match reason.code.as_str() {
         "conflict" => "send this request under a new id",
         "failed" => "a person has to look: `handover dead list`",
-        _ => "mend the request and send it again",
+        _ => "fix the request and send it again",
     };
     Rejection {
         code: reason.code.clone(),
         concerning: Default::default(),
         message: reason.detail.clone(),
-        mend: mend.into(),
+        hint: hint.into(),
     }
 }
 

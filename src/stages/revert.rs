@@ -52,8 +52,8 @@ pub async fn judge_revert(
         return Ok(Err(reason));
     }
     if !target.is(RequestType::Deactivate) && !target.is(RequestType::Reassign) {
-        let mend = "only a deactivation or a reassignment can be reverted";
-        return Ok(Err(rejection::wrong_state(JobId(target.id), &target.kind, "reverted", mend)));
+        let hint = "only a deactivation or a reassignment can be reverted";
+        return Ok(Err(rejection::wrong_state(JobId(target.id), &target.kind, "reverted", hint)));
     }
     if let Some(last) = jobs::last_handover(session, &target.org, &target.user_id, locking).await?
         && last.id != target.id
@@ -75,8 +75,8 @@ pub async fn cancel(acting: &mut Acting<'_>, mut target: Job) -> Result<Vec<Reje
     }
     let has_begun = target.started_at.is_some();
     if has_begun && target.undoes() {
-        let mend = "an undo that has begun goes on to its end";
-        return Ok(vec![rejection::wrong_state(JobId(target.id), &target.state, "cancelled", mend)]);
+        let hint = "an undo that has begun goes on to its end";
+        return Ok(vec![rejection::wrong_state(JobId(target.id), &target.state, "cancelled", hint)]);
     }
     if has_begun {
         return begin(acting, target).await;

@@ -112,7 +112,7 @@ impl Cause {
     fn of(error: &DbErr) -> Cause {
         match error {
             // Whoever is turned away at the door, whatever the reason, has not asked for anything yet: a database that
-            // takes no connections or is being replaced takes them again, or a person mends the password.
+            // takes no connections or is being replaced takes them again, or a person fixes the password.
             DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => match sqlx_error(error).and_then(Cause::of_sqlx) {
                 Some(contention @ Cause::Contention { .. }) => contention,
                 _ => Cause::Away(words(error)),

@@ -99,7 +99,7 @@ on_both!(users_who_can_manage_a_team_cannot_be_deactivated_through_the_bulk_proc
     assert_eq!((job.state.as_str(), codes_of(&job)), ("rejected", vec!["blocked".to_owned()]));
     let reason = &reasons_of(&job)[0];
     assert_eq!(reason.concerning.kind.as_deref(), Some("team_manager_in_bulk"));
-    assert!(reason.mend.contains("by itself"), "{reason:?}");
+    assert!(reason.hint.contains("by itself"), "{reason:?}");
     // "Team Leaders and Admins": whoever has the setting, with reports or without.
     assert_eq!(codes_of(&world.hand_over(&leave("r2", 302, json!({ "bulk": true }))).await), ["blocked"]);
     assert_eq!((status(world, 303).await, status(world, 302).await), ("active".into(), "active".into()));
@@ -170,7 +170,7 @@ on_both!(the_primary_company_admin_leaves_when_the_request_names_the_next_one, |
     world.sql("UPDATE users SET manager_id = NULL WHERE id = 304").await;
     let job = world.hand_over(&ask("r1", json!({}))).await;
     assert_eq!(codes_of(&job), ["blocked"]);
-    assert!(reasons_of(&job)[0].mend.contains("reassign.primary_administrator"), "{:?}", reasons_of(&job));
+    assert!(reasons_of(&job)[0].hint.contains("reassign.primary_administrator"), "{:?}", reasons_of(&job));
     // "which Admin we should make the new primary Company Admin": nobody else.
     let job = world.hand_over(&ask("r2", json!({ "primary_administrator": { "user": "304" } }))).await;
     assert_eq!(codes_of(&job), ["successor_not_eligible"]);
@@ -186,7 +186,7 @@ on_both!(if_the_profile_is_incomplete_you_need_to_fill_in_the_required_fields_be
     assert_eq!((job.state.as_str(), codes_of(&job)), ("rejected", vec!["incomplete_profile".to_owned()]));
     let reason = &reasons_of(&job)[0];
     assert_eq!(reason.concerning.fields, ["username", "email"]);
-    assert!(reason.mend.contains("dummy"), "\"You can simply apply dummy information\": {reason:?}");
+    assert!(reason.hint.contains("dummy"), "\"You can simply apply dummy information\": {reason:?}");
     world.sql("UPDATE users SET username = 'dummy', email = 'dummy@evergreen.example' WHERE id = 311").await;
     assert_eq!(world.hand_over(&leave("r2", 311, json!({}))).await.state, "completed");
 });

@@ -175,7 +175,7 @@ on_both!(you_cannot_deactivate_a_user_selected_as_a_portal_administrator, |world
     assert_eq!((job.state.as_str(), codes_of(&job)), ("rejected", vec!["blocked".to_owned()]));
     let reason = &reasons_of(&job)[0];
     assert_eq!(reason.concerning.kind.as_deref(), Some("portal_administrator"));
-    assert!(reason.mend.contains("reassign.portal_administrator"), "{reason:?}");
+    assert!(reason.hint.contains("reassign.portal_administrator"), "{reason:?}");
     let certificate = world.certificate(&leave("r2", json!({}))).await;
     assert_eq!(successors_of(&certificate, "portal_administrator"), counts([(402, 1)]));
 });
@@ -187,7 +187,7 @@ on_both!(you_cannot_deactivate_a_user_selected_in_a_hierarchy_field_until_it_is_
     assert_eq!(codes_of(&job), ["blocked"]);
     let reason = &reasons_of(&job)[0];
     assert_eq!(reason.concerning.kind.as_deref(), Some("hierarchy_choice"));
-    assert!(reason.mend.contains("erase"), "{reason:?}");
+    assert!(reason.hint.contains("erase"), "{reason:?}");
     world.sql("UPDATE custom_hierarchy_fields SET erased_at = CURRENT_TIMESTAMP WHERE id = 401").await;
     world.sql("UPDATE custom_hierarchy_values SET chosen_user_id = NULL WHERE field_id = 401").await;
     assert_eq!(world.hand_over(&request("r2", 409, 401, json!({}))).await.state, "completed");

@@ -92,7 +92,7 @@ on_both!(nothing_is_done_of_a_bad_row_while_good_rows_go_on_and_sending_it_twice
     assert_eq!(world.number("SELECT count(*) FROM handover.requests").await, 1, "bad rows are not sent");
     let report = sheet.report();
     assert_eq!(report.len(), 5);
-    assert_eq!(report[0].join(","), "row,user,outcome,codes,messages,to_mend_it,job_id,records_moved");
+    assert_eq!(report[0].join(","), "row,user,outcome,codes,messages,to_fix_it,job_id,records_moved");
     assert_eq!(report[1], ["2", "53", "completed", "", "", "", job.as_str(), "208"]);
     assert_eq!(report[3][2..4], ["rejected", "already_inactive"]);
     let before = snapshot::of_host(world).await;

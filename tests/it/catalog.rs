@@ -1,4 +1,4 @@
-//! A catalog is checked against the live schema: all faults at once, each with its line and what would mend it.
+//! A catalog is checked against the live schema: all faults at once, each with its line and how to fix it.
 
 use handover::catalog::{Fault, Schema, check, scan, scan_names};
 use handover::store::host;

@@ -112,7 +112,7 @@ on_both!(who_may_receive_and_whom_a_reference_counts_for_are_looked_up_too, |wor
 
 /// A guard on the leaver's own row.
 const NO_WORKERS_IN_BULK: &str = "[[reference]]\nkind = \"worker_in_bulk\"\ntable = \"people\"\nkey = \"id\"\nuser = \"id\"\n\
-    where = { job = \"worker\" }\ndisposition = \"block\"\nwhen = { bulk = true }\nmend = \"send it by itself\"\n";
+    where = { job = \"worker\" }\ndisposition = \"block\"\nwhen = { bulk = true }\nhint = \"send it by itself\"\n";
 
 on_every_path!(a_guard_may_hold_only_what_comes_in_bulk, 2, |world| {
     let references = [NO_WORKERS_IN_BULK, &share("share", "disposition = \"keep\"")].concat();
@@ -121,7 +121,7 @@ on_every_path!(a_guard_may_hold_only_what_comes_in_bulk, 2, |world| {
     assert_eq!((job.state.as_str(), codes_of(&job)), ("rejected", vec!["blocked".to_owned()]));
     let reason = &reasons_of(&job)[0];
     assert_eq!(
-        (reason.concerning.kind.as_deref(), reason.mend.as_str()),
+        (reason.concerning.kind.as_deref(), reason.hint.as_str()),
         (Some("worker_in_bulk"), "send it by itself")
     );
     assert_eq!(world.hand_over(&request("r2", 8, 1, json!({ "bulk": true }))).await.state, "completed", "no worker");
@@ -311,7 +311,7 @@ on_both!(rules_that_cannot_hold_are_faults, |world| {
         ("", share("share", "disposition = \"keep\"\nwhen = {}"), "`when` says for whom"),
         ("", share("share", "disposition = \"keep\"\nwhen = { bulk = true, equals = 1 }"), "`when` says for whom"),
         ("", overlapping.concat(), "counts only for some requests"),
-        ("", guard("disposition = \"detach\"\n").replace("mend = \"send it by itself\"\n", ""), "own row"),
+        ("", guard("disposition = \"detach\"\n").replace("hint = \"send it by itself\"\n", ""), "own row"),
         ("", guard("disposition = \"block\"\nresolve = true\n"), "own row"),
         (
             "",

@@ -81,7 +81,7 @@ async fn movers_back_off_while_a_standby_falls_behind_and_the_doctor_says_where_
     fall_behind(&owner).await;
     let unseen = diagnosis(&environment);
     assert_eq!(unseen["verdict"], "warning", "{unseen}");
-    assert!(unseen["mend"].as_str().expect("a mend").contains("GRANT pg_read_all_stats"), "{unseen}");
+    assert!(unseen["hint"].as_str().expect("a hint").contains("GRANT pg_read_all_stats"), "{unseen}");
 
     let session = owner.begin("granting").await.expect("a transaction");
     session.execute_unprepared(&format!("GRANT pg_read_all_stats TO {WORKER}")).await.expect("granted");

@@ -214,7 +214,7 @@ pub(super) async fn dial(settings: &AmqpSettings, role: Role) -> Result<Live, Br
     for uri in addresses {
         match dial_one(settings, role, uri).await {
             Ok(live) => return Ok(live),
-            // What a person has to mend is told rather than that another node is away.
+            // What a person has to fix is told rather than that another node is away.
             Err(error) => match failure {
                 Some(BrokerError::Configuration(_)) => {}
                 _ => failure = Some(error),

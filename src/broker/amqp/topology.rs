@@ -167,12 +167,12 @@ impl Topology {
         let place = live.place();
         match fault::said_by_broker(error) {
             Some((code::PRECONDITION_FAILED | code::RESOURCE_LOCKED | code::NOT_ALLOWED, words)) => {
-                let mend = match kind {
+                let hint = match kind {
                     "queue" => "delete the queue once it is empty",
                     _ => "delete the exchange",
                 };
                 BrokerError::Topology(format!(
-                    "the {kind} `{name}` on {place} is not as Handover declares it ({words}): {mend}, or choose another \
+                    "the {kind} `{name}` on {place} is not as Handover declares it ({words}): {hint}, or choose another \
                      `broker.prefix`"
                 ))
             }

@@ -59,8 +59,8 @@ fn check_block(
     if let Some(written) = entry.on_conflict.as_ref().filter(|_| !resolve) {
         resolver.fault(written.span().start, "`on_conflict` does nothing here: nothing moves without `resolve = true`");
     }
-    let mend = entry.mend.as_ref().map(|mend| mend.get_ref().clone());
-    Some(Disposition::Block { sole_in: sole_in?, resolve, eligible: eligible?, on_conflict: on_conflict?, mend })
+    let hint = entry.hint.as_ref().map(|hint| hint.get_ref().clone());
+    Some(Disposition::Block { sole_in: sole_in?, resolve, eligible: eligible?, on_conflict: on_conflict?, hint })
 }
 
 fn check_eligible(

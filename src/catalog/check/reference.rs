@@ -113,7 +113,7 @@ fn refuse_idle_fields(resolver: &mut Resolver<'_>, entry: &ReferenceEntry) {
         ("bump", entry.bump.as_ref().map(Spanned::span), &[Transfer, Set][..]),
         ("sole_in", entry.sole_in.as_ref().map(Spanned::span), &[Block][..]),
         ("resolve", entry.resolve.as_ref().map(Spanned::span), &[Block][..]),
-        ("mend", entry.mend.as_ref().map(Spanned::span), &[Block][..]),
+        ("hint", entry.hint.as_ref().map(Spanned::span), &[Block][..]),
         ("restore", entry.restore.as_ref().map(Spanned::span), &[Detach, Set][..]),
         ("set", entry.set.as_ref().map(Spanned::span), &[Set][..]),
         ("keep_copy", entry.keep_copy.as_ref().map(Spanned::span), &[Purge][..]),

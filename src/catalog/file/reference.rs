@@ -70,7 +70,7 @@ pub struct ReferenceEntry {
     pub resolve: Option<Spanned<bool>>,
     /// With `block`: what whoever is refused is told to do.
     #[schemars(with = "Option<String>")]
-    pub mend: Option<Name>,
+    pub hint: Option<Name>,
     /// With `detach` and `set`: whether a reactivation brings the rows or values back, as undo does.
     #[schemars(with = "Option<bool>")]
     pub restore: Option<Spanned<bool>>,

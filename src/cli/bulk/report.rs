@@ -62,7 +62,7 @@ impl Report {
         let mut writer = csv::Writer::from_path(&file)
             .with_context(|| format!("the report {} cannot be written: nothing was sent", file.display()))?;
         let records = if sent { "records_moved" } else { "records_to_move" };
-        writer.write_record(["row", "user", "outcome", "codes", "messages", "to_mend_it", "job_id", records])?;
+        writer.write_record(["row", "user", "outcome", "codes", "messages", "to_fix_it", "job_id", records])?;
         writer.flush()?;
         Ok(Report { file, writer, notes_begin: None, sent, json, counts: BTreeMap::new(), worst: Ended::Done })
     }
@@ -147,7 +147,7 @@ fn cells(line: &Line) -> [String; 8] {
         line.outcome.clone(),
         joined(|reason| &reason.code),
         joined(|reason| &reason.message),
-        joined(|reason| &reason.mend),
+        joined(|reason| &reason.hint),
         line.job_id.map(|job| job.to_string()).unwrap_or_default(),
         line.records.map(|records| records.to_string()).unwrap_or_default(),
     ]

@@ -77,8 +77,8 @@ impl Reading<'_> {
         let id = self.cell(row, &Column::UserId)?;
         let email = self.cell(row, &Column::Email)?;
         if id.is_empty() && email.is_empty() {
-            let mend = "fill in who leaves";
-            return Err(cell("missing_cell", "user_id", "it is empty, and so is `email`", mend));
+            let hint = "fill in who leaves";
+            return Err(cell("missing_cell", "user_id", "it is empty, and so is `email`", hint));
         }
         if id.is_empty() {
             return self.person(&org, "email", &email, people);
@@ -86,8 +86,8 @@ impl Reading<'_> {
         let user = self.id("user_id", &id)?;
         if !email.is_empty() && self.person(&org, "email", &email, people)? != user {
             let what = format!("{email} is not the address of user {user}");
-            let mend = "correct `user_id` or `email`, or leave one of them out";
-            return Err(cell("other_user", "email", &what, mend));
+            let hint = "correct `user_id` or `email`, or leave one of them out";
+            return Err(cell("other_user", "email", &what, hint));
         }
         Ok(user)
     }
@@ -183,8 +183,8 @@ impl Reading<'_> {
         let written = self.cell(row, &Column::RequestedBy)?;
         let written = if written.is_empty() { self.by.clone().unwrap_or_default() } else { written };
         if written.is_empty() {
-            let mend = "fill in who asks, or say it for all rows with --by";
-            return Err(cell("missing_cell", "requested_by", "it is empty", mend));
+            let hint = "fill in who asks, or say it for all rows with --by";
+            return Err(cell("missing_cell", "requested_by", "it is empty", hint));
         }
         self.person(org, "requested_by", &written, people)
     }
@@ -231,8 +231,8 @@ impl Reading<'_> {
         let at = OffsetDateTime::parse(&written, &Rfc3339).ok();
         let at = at.or_else(|| Some(day()?.midnight().assume_utc())).or_else(|| of_serial(&written));
         let what = format!("{written:?} is no time");
-        let mend = "write it like 2026-12-01 or 2026-12-01T08:00:00Z";
-        at.map(Some).ok_or_else(|| cell("invalid_time", "effective_at", &what, mend))
+        let hint = "write it like 2026-12-01 or 2026-12-01T08:00:00Z";
+        at.map(Some).ok_or_else(|| cell("invalid_time", "effective_at", &what, hint))
     }
 
     /// The same row of the same file is the same request, however often it is sent.
@@ -309,8 +309,8 @@ fn name(column: &Column) -> String {
     .to_owned()
 }
 
-fn cell(code: &str, column: &str, what: &str, mend: &str) -> Box<Rejection> {
-    Box::new(rejection::cell(code, column, what, mend))
+fn cell(code: &str, column: &str, what: &str, hint: &str) -> Box<Rejection> {
+    Box::new(rejection::cell(code, column, what, hint))
 }
 
 fn of_cell(column: &str, fault: &CellFault) -> Box<Rejection> {
@@ -320,7 +320,7 @@ fn of_cell(column: &str, fault: &CellFault) -> Box<Rejection> {
             cell("formula_without_value", column, &what, "paste the value in the formula's place")
         }
         CellFault::Error(error) => {
-            cell("cell_error", column, &format!("it holds the error {error}"), "mend the formula")
+            cell("cell_error", column, &format!("it holds the error {error}"), "fix the formula")
         }
         CellFault::Inexact => {
             let what = "a spreadsheet does not keep all digits of so large a number";

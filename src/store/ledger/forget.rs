@@ -298,7 +298,7 @@ impl Person {
     fn forget_reasons(&self, reasons: &mut Value) {
         for reason in reasons.as_array_mut().into_iter().flatten() {
             if reason["concerning"]["user_id"] == self.user.as_str() {
-                *reason = json!({ "code": reason["code"], "message": "forgotten", "mend": "" });
+                *reason = json!({ "code": reason["code"], "message": "forgotten", "hint": "" });
             }
         }
     }

@@ -24,7 +24,7 @@ async fn reasons_of(world: &mut World, request: &Value) -> Vec<Value> {
     let reasons = event["data"]["reasons"].as_array().expect("reasons").clone();
     for reason in &reasons {
         assert!(reason["message"].as_str().is_some_and(|text| !text.is_empty()), "{reason}");
-        assert!(reason["mend"].as_str().is_some_and(|text| !text.is_empty()), "{reason}");
+        assert!(reason["hint"].as_str().is_some_and(|text| !text.is_empty()), "{reason}");
     }
     reasons
 }
@@ -151,7 +151,7 @@ on_both!(a_portal_administrator_is_held_until_the_request_names_who_takes_over, 
     let reason = reason_of(world, &keap_request("r1")).await;
     assert_eq!(reason["code"], "blocked");
     assert_eq!(reason["concerning"], json!({ "kind": "portal_administrator", "count": 1, "keys": ["1"] }));
-    assert!(reason["mend"].as_str().expect("text").contains("reassign.portal_administrator"), "{reason}");
+    assert!(reason["hint"].as_str().expect("text").contains("reassign.portal_administrator"), "{reason}");
     let resolved = allotting("r2", "portal_administrator", json!({ "user": "12" }));
     assert_eq!(world.hand_over(&resolved).await.state, "completed");
     assert_eq!(world.number("SELECT administrator_id FROM portals").await, 12);

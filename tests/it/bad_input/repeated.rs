@@ -92,7 +92,7 @@ on_both!(a_rejected_request_stays_rejected_when_it_comes_again, |world| {
     world.sql("UPDATE users SET email = NULL WHERE id = 53").await;
     let request = keap_request("r1");
     reason_of(world, &request).await;
-    // Rejected is final: mend it and send it under a new id.
+    // Rejected is final: fix it and send it under a new id.
     world.sql("UPDATE users SET email = 'dana@example.com' WHERE id = 53").await;
     let message = Message { body: request.to_string().into_bytes(), traceparent: None };
     let duplicate = Outcome::Answered(Answer::Duplicate(read(&request).job_id(), "rejected".into()));

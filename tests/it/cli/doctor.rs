@@ -11,7 +11,7 @@ use crate::support::{Setting, World, on_both, run};
 fn checks(told: &Value, kind: &str) -> Vec<(String, String, String)> {
     let text = |check: &Value, name: &str| check[name].as_str().unwrap_or("").to_owned();
     let all = told["checks"].as_array().expect("checks").iter().filter(|check| check["check"] == kind);
-    all.map(|check| (text(check, "verdict"), text(check, "found"), text(check, "mend"))).collect()
+    all.map(|check| (text(check, "verdict"), text(check, "found"), text(check, "hint"))).collect()
 }
 
 async fn as_host(world: &World, statement: &str) {
@@ -59,9 +59,9 @@ fn a_doctor_makes_nothing_on_the_broker() {
         for told in [told, again] {
             let queues = checks(&told, "queues");
             assert_eq!(queues.len(), 3);
-            for (verdict, found, mend) in queues {
+            for (verdict, found, hint) in queues {
                 assert_eq!(verdict, "warning");
-                assert!(found.contains("there is no queue") && mend.contains("`handover run`"), "{found}: {mend}");
+                assert!(found.contains("there is no queue") && hint.contains("`handover run`"), "{found}: {hint}");
             }
         }
     });

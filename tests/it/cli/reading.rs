@@ -86,7 +86,7 @@ on_both!(a_preview_says_what_would_be_done_or_why_not_and_changes_nothing, |worl
         .collect();
     assert_eq!(codes, ["requester_not_permitted", "allotment_missing", "successor_not_eligible", "allotment_missing"]);
     let plain = with_input(world, &["preview"], bad.to_string().as_bytes()).expect(3).out;
-    assert!(plain.contains("would be rejected") && plain.contains("to mend it: add `reassign.contact`"), "{plain}");
+    assert!(plain.contains("would be rejected") && plain.contains("to fix it: add `reassign.contact`"), "{plain}");
     let both = format!("{good}\n{bad}\n");
     assert_eq!(with_input(world, &["preview", "--json"], both.as_bytes()).expect(3).json_lines().len(), 2);
     let mut unfit = keap_request("r3");

@@ -12,14 +12,14 @@ on_both!(a_jobs_story_goes_from_the_request_to_the_certificate_with_every_failed
     let tables = "CREATE TABLE docs (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT); \
                   INSERT INTO docs VALUES (1, 9), (2, 9), (3, 9), (4, 9), (5, 9);";
     start(world, tables, &reference("doc", "docs", "disposition = \"transfer\"")).await;
-    // The database refuses one row, until a person mends it.
+    // The database refuses one row, until a person fixes it.
     world.sql("CREATE UNIQUE INDEX docs_two ON docs (owner) WHERE owner = 2 AND id IN (2, 4)").await;
     let request = leave("9", json!({ "doc": { "user": "2" } }));
     let job = world.hand_over(&request).await;
     assert_eq!(job.state, "needs_attention", "{:?}", job.reasons);
     world.sql("DROP INDEX docs_two").await;
     let id = job.id.to_string();
-    on(world, &["resume", &id, "--by", "1", "--reason", "mended", "--wait"]).expect(0);
+    on(world, &["resume", &id, "--by", "1", "--reason", "fixed", "--wait"]).expect(0);
     let ended = world.end_of(handover::contract::JobId(job.id)).await;
     assert_eq!(ended.state, "completed", "{:?}", ended.reasons);
 
@@ -33,7 +33,7 @@ on_both!(a_jobs_story_goes_from_the_request_to_the_certificate_with_every_failed
         assert!(message.contains("unique"), "the database's own words: {message}");
     }
     assert_eq!(told["orders"][0]["type"], "resume");
-    assert_eq!((&told["orders"][0]["requested_by"], &told["orders"][0]["reason"]), (&json!("1"), &json!("mended")));
+    assert_eq!((&told["orders"][0]["requested_by"], &told["orders"][0]["reason"]), (&json!("1"), &json!("fixed")));
     let moved: u64 =
         told["journal"].as_array().expect("a journal").iter().filter_map(|done| done["records"].as_u64()).sum();
     assert_eq!(moved, 5, "{told}");

@@ -59,7 +59,7 @@ fn while_the_broker_or_the_database_is_away_a_worker_is_not_ready_says_why_and_i
                 until("it is ready", || is(part, true));
                 gate.shut();
                 until(&format!("it says that the {part} is away"), || is(part, false));
-                assert_eq!(told.get("/livez").0, 200, "to start it again would mend nothing");
+                assert_eq!(told.get("/livez").0, 200, "to start it again would fix nothing");
                 gate.open();
                 until("it is ready again", || is(part, true));
             }
