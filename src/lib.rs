@@ -21,7 +21,7 @@
 //! | [`broker`] | where messages come from and go to: RabbitMQ, or the outbox table itself |
 //! | [`stages`] | planner, orders, cutter, mover, finalizer, undo, relay, sweeper: one transaction each |
 //! | [`worker`] | runs the stages: consumes, retries, settles, drains |
-//! | [`operations`] | the HTTP listener: metrics, and whether the worker is ready |
+//! | [`http`] | the HTTP listener: metrics, and whether the worker is ready |
 //! | [`config`], [`telemetry`] | settings; logs, and the export of spans |
 //! | [`cli`] | a file a command |
 //!
@@ -82,7 +82,7 @@ pub mod store;
 pub mod broker;
 pub mod stages;
 pub mod worker;
-pub mod operations;
+pub mod http;
 pub mod config;
 pub mod telemetry;
 pub mod cli;

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Ended, notify, open};
 use crate::catalog::Rights;
 use crate::config::{Http, Settings};
-use crate::operations::{Listener, Parts};
+use crate::http::ops::{Listener, Parts};
 use crate::stages;
 use crate::telemetry::otlp;
 use crate::worker::{self, Role};

@@ -16,7 +16,7 @@ const HOUSE: [&str; 15] = [
     "broker",
     "stages",
     "worker",
-    "operations",
+    "http",
     "config",
     "telemetry",
     "cli",

@@ -1,0 +1,3 @@
+//! The HTTP servers of a worker: a module each.
+
+pub mod ops;
