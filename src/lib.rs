@@ -39,7 +39,7 @@
 //!
 //! Whoever asks for a reply with their request is [told](stages::reply) at once what became of it, when that is committed and
 //! before the request is acknowledged. What cannot be read or done is set aside in the dead queue; a person lists it, sends it
-//! back or drops it ([`broker::DeadQueue`]).
+//! back or drops it ([`broker::DeadLetterQueue`]).
 //!
 //! Requests about a job, about a user who comes back, and about invitations are [orders](stages::orders): one transaction
 //! each, beside the planner's groups. What they begin to undo is a job like any other, which the same steps cut and work on:

@@ -4,7 +4,7 @@
 //! this file. The caller says which errors are transient; this file says how long to wait, with jitter.
 //!
 //! Nothing here knows of shutting down. A pause may be dropped at any time, so a caller wraps it:
-//! `shutdown.run_until_cancelled(retries.after(…))`.
+//! `shutdown.run_until_cancelled(retries.wait_after(…))`.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -19,17 +19,18 @@ use crate::metrics;
 const WORTH_A_WARNING: Duration = Duration::from_secs(1);
 
 /// How long to wait between attempts, of which there is no end: the caller goes on until it works, or until it is dropped.
-/// Pauses double from the first to the longest, each of them spread by half either way, so that those who failed together
+/// RetryPolicy double from the first to the longest, each of them spread by half either way, so that those who failed together
 /// do not come back together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pauses {
+pub struct RetryPolicy {
     first: Duration,
     longest: Duration,
 }
 
-impl Pauses {
+impl RetryPolicy {
     /// For a server that is away, or turns us away: from a tenth of a second to five seconds.
-    pub const RECONNECT: Pauses = Pauses { first: Duration::from_millis(100), longest: Duration::from_secs(5) };
+    pub const RECONNECT: RetryPolicy =
+        RetryPolicy { first: Duration::from_millis(100), longest: Duration::from_secs(5) };
 
     /// Starts counting: `what` names the thing attempted in the log ("connecting to RabbitMQ").
     pub fn start(self, what: &'static str) -> Retries {
@@ -51,7 +52,7 @@ impl Pauses {
 #[derive(Debug)]
 pub struct Retries {
     what: &'static str,
-    pauses: Pauses,
+    pauses: RetryPolicy,
     schedule: ExponentialBackoff,
     failures: u32,
     job: Option<Uuid>,
@@ -59,15 +60,15 @@ pub struct Retries {
 
 impl Retries {
     /// Names the job that it is tried for in the log, too.
-    pub fn of(self, job: Uuid) -> Retries {
+    pub fn for_job(self, job: Uuid) -> Retries {
         Retries { job: Some(job), ..self }
     }
 
     /// Logs the failure, then waits.
-    pub fn after(&mut self, error: &dyn Display) -> impl Future<Output = ()> + Send + use<> {
+    pub fn wait_after(&mut self, error: &dyn Display) -> impl Future<Output = ()> + Send + use<> {
         let pause = self.next_pause();
         metrics::retried(self.what);
-        self.tell(error, pause);
+        self.log(error, pause);
         tokio::time::sleep(pause)
     }
 
@@ -85,7 +86,7 @@ impl Retries {
         }
     }
 
-    fn tell(&self, error: &dyn Display, pause: Duration) {
+    fn log(&self, error: &dyn Display, pause: Duration) {
         let (what, attempt, pause_ms) = (self.what, self.failures, pause.as_millis() as u64);
         let job = self.job.map(tracing::field::display);
         if pause < WORTH_A_WARNING {
@@ -107,9 +108,9 @@ mod tests {
 
     #[test]
     fn pauses_grow_to_the_longest_within_their_jitter_and_never_end() {
-        let mut retries = Pauses::RECONNECT.start("a test");
+        let mut retries = RetryPolicy::RECONNECT.start("a test");
         for n in 0..50 {
-            let middle = Pauses::RECONNECT.longest.min(Pauses::RECONNECT.first * 2u32.pow(n.min(10)));
+            let middle = RetryPolicy::RECONNECT.longest.min(RetryPolicy::RECONNECT.first * 2u32.pow(n.min(10)));
             let pause = retries.next_pause();
             assert!(pause >= middle / 2 && pause <= middle * 3 / 2, "pause {n} was {pause:?}");
         }
@@ -117,7 +118,7 @@ mod tests {
 
     #[test]
     fn after_a_success_that_lasted_pauses_start_small_again() {
-        let mut retries = Pauses::RECONNECT.start("a test");
+        let mut retries = RetryPolicy::RECONNECT.start("a test");
         for _ in 0..20 {
             retries.next_pause();
         }

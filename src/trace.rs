@@ -1,5 +1,5 @@
 //! Spans along a job, across processes: the W3C trace context that messages carry, and spans by OpenTelemetry's conventions
-//! for messaging. Unless [`switch_on`] was called a span is nothing, and costs nothing.
+//! for messaging. Unless [`enable`] was called a span is nothing, and costs nothing.
 //!
 //! A request's span hangs under whatever its sender was doing, or begins a trace; its job keeps it, and every step and
 //! event of the job hangs under it: the tree stays flat however many chunks there are. What spans hold are names of queues
@@ -19,13 +19,13 @@ pub const TRACEPARENT: &str = "traceparent";
 static TRACER: OnceLock<BoxedTracer> = OnceLock::new();
 
 /// Makes spans from here on.
-pub fn switch_on(tracer: BoxedTracer) {
+pub fn enable(tracer: BoxedTracer) {
     // Who was first stays: a process exports to one place.
     let _ = TRACER.set(tracer);
 }
 
 /// Whether spans are made.
-pub fn is_on() -> bool {
+pub fn is_enabled() -> bool {
     TRACER.get().is_some()
 }
 
@@ -100,7 +100,7 @@ impl Span {
     }
 
     /// Of a message that is worked on; `operation` says how. Without a parent it begins a trace.
-    pub fn of_work(operation: &'static str, subject: Subject<'_>, parent: Option<&str>) -> Span {
+    pub fn for_message(operation: &'static str, subject: Subject<'_>, parent: Option<&str>) -> Span {
         Span(TRACER.get().map(|tracer| {
             let place = subject.queue.unwrap_or_else(|| subject.exchange_name());
             let span = tracer.span_builder(format!("{operation} {place}")).with_kind(SpanKind::Consumer);
@@ -110,7 +110,7 @@ impl Span {
     }
 
     /// Of a message that is published: only one that belongs to a trace has a span.
-    pub fn of_sending(subject: Subject<'_>, parent: Option<&str>) -> Span {
+    pub fn for_publish(subject: Subject<'_>, parent: Option<&str>) -> Span {
         let traced = TRACER.get().zip(parent.filter(|parent| read(parent).is_some()));
         Span(traced.map(|(tracer, parent)| {
             let name = format!("publish {}", subject.exchange_name());

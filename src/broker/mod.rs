@@ -5,7 +5,7 @@
 //! nothing, so the trait promises little: what was published was confirmed, and what was not acknowledged comes again.
 
 pub mod amqp;
-mod dead;
+mod dead_letter;
 pub mod local;
 
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-pub use self::dead::{DeadLetter, DeadQueue, REPLAYED_AT, REPLAYS};
+pub use self::dead_letter::{DeadLetter, DeadLetterQueue, REPLAYED_AT, REPLAYS};
 use crate::store::ledger::outbox::Letter;
 use crate::trace::Queue;
 
@@ -125,7 +125,7 @@ pub struct Incoming {
     /// The `message_id`, where its publisher gave one.
     pub id: Option<String>,
     /// The exchange it was published to, and the key.
-    pub exchange: String,
+    pub source: String,
     /// The routing key it came with.
     pub routing_key: String,
     /// The queue it was taken from.
@@ -152,7 +152,7 @@ pub trait Receipt: Send + Sync {
     /// Tells the broker that the message is done with. An error means that it will come again.
     async fn ack(self: Box<Self>) -> Result<(), BrokerError>;
     /// Gives the message back unharmed, for another worker or a later time.
-    async fn give_back(self: Box<Self>) -> Result<(), BrokerError>;
+    async fn requeue(self: Box<Self>) -> Result<(), BrokerError>;
 }
 
 /// A stream of messages of one queue. It outlives connections: it waits while the broker is away.
@@ -193,7 +193,7 @@ pub trait Broker: Send + Sync {
     /// Starts to take messages of a queue, at most `prefetch` unsettled at a time.
     async fn consume(&self, channel: Channel, prefetch: u16) -> Result<Box<dyn Consumer>, BrokerError>;
     /// The dead queue, to look through.
-    async fn dead(&self) -> Result<Box<dyn DeadQueue>, BrokerError>;
+    async fn dead_letters(&self) -> Result<Box<dyn DeadLetterQueue>, BrokerError>;
     /// Whether outbox rows must be carried to this broker by the relay (the embedded one reads them where they are).
     fn needs_relay(&self) -> bool;
     /// Whether the broker is reachable now, with the reason where not.

@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::{Ended, open, output};
-use crate::broker::{Broker, BrokerError, DeadLetter, DeadQueue, REPLAYED_AT};
+use crate::broker::{Broker, BrokerError, DeadLetter, DeadLetterQueue, REPLAYED_AT};
 use crate::config::{self, Settings};
 use crate::store::Store;
 use crate::store::ledger::audit;
@@ -187,7 +187,7 @@ pub async fn run(arguments: Arguments, settings: Settings) -> Result<Ended> {
 }
 
 async fn look(broker: &dyn Broker, prefix: &str, looking: &Looking, is_whole: bool) -> Result<Ended> {
-    let mut queue = broker.dead().await?;
+    let mut queue = broker.dead_letters().await?;
     let now = crate::stages::now();
     let mut shown = Vec::new();
     while let Some(letter) = queue.next().await? {
@@ -239,7 +239,7 @@ async fn act(store: &Store, broker: &dyn Broker, prefix: &str, deed: Deed, actin
     if acting.filter.is_empty() != acting.all {
         bail!("say which messages: by ids, --reason, --queue, --org, --older-than or --newer-than; or --all of them");
     }
-    let mut queue = broker.dead().await?;
+    let mut queue = broker.dead_letters().await?;
     let now = crate::stages::now();
     let (mut matching, mut seen) = (Vec::new(), 0);
     while let Some(letter) = queue.next().await? {
@@ -285,7 +285,7 @@ type Results = Vec<std::result::Result<(), BrokerError>>;
 /// than a trace of what was not done.
 async fn perform(
     store: &Store,
-    queue: &mut dyn DeadQueue,
+    queue: &mut dyn DeadLetterQueue,
     deed: Deed,
     by: &str,
     matching: &[DeadLetter],

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use crate::stages::speed::rows_beside_host;
+use crate::stages::speed::rows_while_host_active;
 use crate::store::ledger::chunks::Took;
-use crate::worker::beside;
-use crate::worker::pace::Pace;
+use crate::worker::host_activity;
+use crate::worker::throttle::Pace;
 
 /// Rows a second of one mover where nothing of the kind was done on this database yet.
 const GUESSED_ROWS_A_SECOND: f64 = 40_000.0;
@@ -27,7 +27,7 @@ pub struct Estimator {
     /// How hard it works.
     pub pace: Pace,
     /// Whether it makes room for the host, which is at work just now.
-    pub is_beside_host: bool,
+    pub is_host_active: bool,
 }
 
 impl Estimator {
@@ -36,9 +36,9 @@ impl Estimator {
         let one_by_one: f64 = rows.iter().map(|(kind, rows)| self.of_kind(kind, *rows, at_once)).sum();
         let chunks: u64 = rows.iter().map(|(_, rows)| rows.div_ceil(self.chunk_rows.max(1))).sum();
         let side_by_side = (self.movers as u64).clamp(1, chunks.max(1)) as f64 * self.pace.share();
-        let side_by_side = match (at_once, self.is_beside_host) {
+        let side_by_side = match (at_once, self.is_host_active) {
             (true, _) => 1.0,
-            (false, true) => side_by_side.min(beside::SHARE),
+            (false, true) => side_by_side.min(host_activity::WORK_SHARE),
             (false, false) => side_by_side,
         };
         (AROUND_A_JOB + one_by_one / side_by_side).ceil() as u64
@@ -47,15 +47,15 @@ impl Estimator {
     /// For rows of a kind, by one mover without a rest.
     fn of_kind(&self, kind: &str, rows: u64, at_once: bool) -> f64 {
         let around = if at_once { 0.0 } else { AROUND_A_CHUNK };
-        let chunk_rows = match self.is_beside_host {
-            true => rows_beside_host(self.chunk_rows),
+        let chunk_rows = match self.is_host_active {
+            true => rows_while_host_active(self.chunk_rows),
             false => self.chunk_rows,
         };
         let (rows, chunks) = (rows as f64, rows.div_ceil(chunk_rows.max(1)) as f64);
         match self.recently.get(kind) {
             Some(took) if took.records > 0 => {
                 let as_recently = took.chunks as f64 * rows / took.records as f64;
-                let chunks = if self.is_beside_host { as_recently.max(chunks) } else { as_recently };
+                let chunks = if self.is_host_active { as_recently.max(chunks) } else { as_recently };
                 took.milliseconds as f64 * rows / took.records as f64 + chunks * around
             }
             _ => rows * 1_000.0 / GUESSED_ROWS_A_SECOND + chunks * around,
@@ -74,7 +74,7 @@ mod tests {
             chunk_rows: 1_000,
             movers,
             pace,
-            is_beside_host: false,
+            is_host_active: false,
         }
     }
 
@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn beside_the_host_at_work_chunks_are_small_and_movers_go_one_at_a_time_and_rest() {
         let rows = [("contact", 100_000)];
-        let beside = |movers, pace| Estimator { is_beside_host: true, ..estimator(movers, pace) };
+        let beside = |movers, pace| Estimator { is_host_active: true, ..estimator(movers, pace) };
         let without_rest = 1_500 + 1_000 * 5;
         assert_eq!(beside(4, Pace::DEFAULT).milliseconds(&rows, false), 10 + without_rest * 3 / 2);
         assert_eq!(beside(2, Pace::GENTLE).milliseconds(&rows, false), 10 + without_rest * 10);

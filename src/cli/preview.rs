@@ -19,7 +19,7 @@ use crate::stages::Context;
 use crate::stages::assess::{Counting, assess, parties};
 use crate::store::host;
 use crate::store::ledger::chunks;
-use crate::worker::{self, beside};
+use crate::worker::{self, host_activity};
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -112,7 +112,7 @@ pub async fn preview(context: &Context, worker: worker::Settings, request: Reque
     };
     drop(session);
     let chunk_rows = context.limits.chunk_rows;
-    let estimator = Estimator { recently, chunk_rows, movers, pace: worker.pace, is_beside_host: false };
+    let estimator = Estimator { recently, chunk_rows, movers, pace: worker.pace, is_host_active: false };
     let verdict = assessment.verdicts.into_iter().next().ok_or_else(|| anyhow!("there is no verdict"))?;
     let mut preview = Preview {
         job_id: request.job_id(),
@@ -169,10 +169,10 @@ async fn size(context: &Context, mut estimator: Estimator, catalog: &Catalog, pl
         true => 0,
         false => rows.iter().map(|(_, rows)| rows.div_ceil(estimator.chunk_rows)).sum(),
     };
-    let may_have_a_host_beside = context.store.engine() == Engine::Postgres && estimator.pace.backs_off();
-    if !at_once && may_have_a_host_beside {
+    let may_share_the_database = context.store.engine() == Engine::Postgres && estimator.pace.backs_off();
+    if !at_once && may_share_the_database {
         // A hint, for which no preview fails.
-        estimator.is_beside_host = beside::is_host_at_work(&context.store).await.unwrap_or(false);
+        estimator.is_host_active = host_activity::is_active(&context.store).await.unwrap_or(false);
     }
     Ok((chunks, estimator.milliseconds(&rows, at_once)))
 }

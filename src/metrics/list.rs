@@ -101,7 +101,7 @@ metrics! {
         "Messages taken from a queue, those that came again too"
     Histogram HistogramVec message_wait "handover_message_wait_seconds" ["queue"]
         "From when a message was published until it was taken, to the second, of those that say when they were"
-    Counter CounterVec parked "handover_messages_parked_total" ["reason"]
+    Counter CounterVec dead_lettered "handover_messages_parked_total" ["reason"]
         "Messages set aside for a person in the dead queue, by the code of the reason"
     Counter CounterVec published "handover_messages_published_total" ["channel"]
         "Messages of the outbox that the broker has confirmed"
@@ -123,9 +123,9 @@ metrics! {
         "Tasks of this worker that can be busy at the same time"
     Counter CounterVec busy "handover_busy_seconds_total" ["role"]
         "Time that these tasks were busy, all together, retries and their pauses included, rests and the wait for a turn beside the host not: its rate by handover_tasks is their utilization"
-    Counter CounterVec pace_sleep "handover_pace_sleep_seconds_total" []
+    Counter CounterVec throttle_sleep "handover_pace_sleep_seconds_total" []
         "Time that tasks slept to spare the database, all together"
-    Gauge GaugeVec beside_host "handover_beside_host" []
+    Gauge GaugeVec host_active "handover_beside_host" []
         "1 while movers work and the host's own transactions come and go, for which they make room; else 0"
     Gauge GaugeVec ready "handover_ready" ["part"]
         "Whether this worker can use the database, the broker and the ledger's migrations: 1, or 0"
@@ -145,10 +145,10 @@ pub static METRICS: LazyLock<Metrics> = LazyLock::new(|| {
         Metrics::new().expect("names and labels of the list are well formed and different, which a test checks");
     // What has no labels is told from the beginning, and so is 0 before it happens first.
     let _ = metrics.chunk_duration.with_label_values(super::NONE);
-    for counter in [&metrics.chunk_failures, &metrics.pace_sleep] {
+    for counter in [&metrics.chunk_failures, &metrics.throttle_sleep] {
         let _ = counter.with_label_values(super::NONE);
     }
-    let _ = metrics.beside_host.with_label_values(super::NONE);
+    let _ = metrics.host_active.with_label_values(super::NONE);
     metrics
 });
 

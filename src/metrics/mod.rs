@@ -29,14 +29,14 @@ const OLDEST_MESSAGE: time::Duration = time::Duration::days(365);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Observation {
     /// A job was accepted and has begun.
-    Begun {
+    JobStarted {
         /// The request's type.
         kind: String,
         /// From when it could have begun until it did.
         waited: time::Duration,
     },
     /// A job was completed, rejected, cancelled or reverted, or needs attention.
-    Ended {
+    JobEnded {
         /// The request's type.
         kind: String,
         /// The state that it came to.
@@ -45,7 +45,7 @@ pub enum Observation {
         began: Option<OffsetDateTime>,
     },
     /// A chunk was closed.
-    Chunk {
+    ChunkClosed {
         /// Its number, which only the log tells.
         number: i32,
         /// Records of it that were dealt with.
@@ -70,34 +70,36 @@ pub enum Observation {
 }
 
 tokio::task_local! {
-    static HEARD: RefCell<Vec<Observation>>;
+    static OBSERVED: RefCell<Vec<Observation>>;
 }
 
 /// Does some work, and tells what was counted of it: for the line that the log has of it.
-pub async fn heard<T>(work: impl Future<Output = T>) -> (T, Vec<Observation>) {
+pub async fn with_observations<T>(work: impl Future<Output = T>) -> (T, Vec<Observation>) {
     let listening = async {
         let done = work.await;
-        (done, HEARD.with(RefCell::take))
+        (done, OBSERVED.with(RefCell::take))
     };
-    HEARD.scope(RefCell::default(), listening).await
+    OBSERVED.scope(RefCell::default(), listening).await
 }
 
 /// Counts what has happened.
 pub fn count(observation: Observation) {
     // Mostly somebody listens; who sweeps or gives a command does not.
-    let _ = HEARD.try_with(|heard| heard.borrow_mut().push(observation.clone()));
+    let _ = OBSERVED.try_with(|observed| observed.borrow_mut().push(observation.clone()));
     match observation {
-        Observation::Begun { kind, waited } => {
+        Observation::JobStarted { kind, waited } => {
             METRICS.job_wait.with_label_values(&[&kind]).observe(waited.as_seconds_f64().max(0.0));
         }
-        Observation::Ended { kind, outcome, began } => {
+        Observation::JobEnded { kind, outcome, began } => {
             METRICS.jobs_total.with_label_values(&[kind.as_str(), outcome]).inc();
             if let Some(began) = began {
                 let took = OffsetDateTime::now_utc() - began;
                 METRICS.job_duration.with_label_values(&[&kind]).observe(took.as_seconds_f64().max(0.0));
             }
         }
-        Observation::Chunk { took, .. } => METRICS.chunk_duration.with_label_values(NONE).observe(took.as_secs_f64()),
+        Observation::ChunkClosed { took, .. } => {
+            METRICS.chunk_duration.with_label_values(NONE).observe(took.as_secs_f64())
+        }
         Observation::ChunkFailed { .. } => METRICS.chunk_failures.with_label_values(NONE).inc(),
         Observation::Records { kind, disposition, records } => {
             METRICS.records.with_label_values(&[kind.as_str(), disposition]).inc_by(records as f64);
@@ -108,12 +110,12 @@ pub fn count(observation: Observation) {
 const NONE: &[&str] = &[];
 
 /// A transaction of a step has committed.
-pub fn committed(step: &'static str, took: Duration) {
+pub fn transaction_committed(step: &'static str, took: Duration) {
     METRICS.transaction_duration.with_label_values(&[step]).observe(took.as_secs_f64());
 }
 
 /// A message was taken from a queue; when it was published, where its publisher says so.
-pub fn taken(queue: &'static str, published: Option<OffsetDateTime>) {
+pub fn message_received(queue: &'static str, published: Option<OffsetDateTime>) {
     METRICS.messages.with_label_values(&[queue]).inc();
     let Some(published) = published else { return };
     let wait = OffsetDateTime::now_utc() - published;
@@ -125,7 +127,7 @@ pub fn taken(queue: &'static str, published: Option<OffsetDateTime>) {
 }
 
 /// When the message was published that was taken last from a queue.
-pub fn last_taken(queue: &'static str) -> Option<OffsetDateTime> {
+pub fn last_received(queue: &'static str) -> Option<OffsetDateTime> {
     last().get(queue).copied()
 }
 
@@ -135,8 +137,8 @@ fn last() -> MutexGuard<'static, BTreeMap<&'static str, OffsetDateTime>> {
 }
 
 /// A message was set aside.
-pub fn parked(reason: &str) {
-    METRICS.parked.with_label_values(&[reason]).inc();
+pub fn dead_lettered(reason: &str) {
+    METRICS.dead_lettered.with_label_values(&[reason]).inc();
 }
 
 /// The broker has taken a message of the outbox.
@@ -155,13 +157,13 @@ pub fn reconnected(connection: &'static str) {
 }
 
 /// A worker slept to spare the database.
-pub fn paced(slept: Duration) {
-    METRICS.pace_sleep.with_label_values(NONE).inc_by(slept.as_secs_f64());
+pub fn throttled(slept: Duration) {
+    METRICS.throttle_sleep.with_label_values(NONE).inc_by(slept.as_secs_f64());
 }
 
 /// The host is at work, or is not any more.
-pub fn beside_host(is_at_work: bool) {
-    METRICS.beside_host.with_label_values(NONE).set(f64::from(u8::from(is_at_work)));
+pub fn host_active(is_at_work: bool) {
+    METRICS.host_active.with_label_values(NONE).set(f64::from(u8::from(is_at_work)));
 }
 
 /// So many tasks of a role can be busy at the same time.

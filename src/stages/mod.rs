@@ -217,7 +217,7 @@ pub enum Outcome {
     /// A request: what is answered to it is committed.
     Answered(Answer),
     /// It is set aside, for a person.
-    Park(Reason),
+    DeadLetter(DeadLetterReason),
 }
 
 /// What is answered to a request.
@@ -242,7 +242,7 @@ impl Answer {
 
 /// Why a message is parked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reason {
+pub struct DeadLetterReason {
     /// One word for programs.
     pub code: String,
     /// The path to the field, where it is about one.

@@ -40,28 +40,28 @@ const MOST_DOUBLINGS: i32 = 6;
 /// Redeems a ticket for one chunk. A chunk that fails for a reason of its own is put aside for a while and tried again, a
 /// bounded number of times; other chunks go on.
 pub async fn redeem(context: &Context, id: JobId) -> Result<()> {
-    redeem_while(context, id, |_| Behind::default()).await
+    redeem_while(context, id, |_| AfterChunk::default()).await
 }
 
 /// What is to come behind a chunk.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Behind {
+pub struct AfterChunk {
     /// Whether the ticket is good for another one.
     pub goes_on: bool,
     /// For how long to rest, before that or before the ticket is given back.
     pub rest: Duration,
 }
 
-/// Redeems a ticket for one chunk, and for as many more as there are while `behind`, which is told how long each one took,
+/// Redeems a ticket for one chunk, and for as many more as there are while `after_chunk`, which is told how long each one took,
 /// lets it.
 pub async fn redeem_while(
     context: &Context,
     id: JobId,
-    mut behind: impl FnMut(Duration) -> Behind + Send,
+    mut after_chunk: impl FnMut(Duration) -> AfterChunk + Send,
 ) -> Result<()> {
     let failure = loop {
-        match move_one(context, id, &mut behind).await {
-            Ok(Behind { goes_on, rest }) => {
+        match move_one(context, id, &mut after_chunk).await {
+            Ok(AfterChunk { goes_on, rest }) => {
                 tokio::time::sleep(rest).await;
                 if !goes_on {
                     return Ok(());
@@ -103,21 +103,21 @@ impl From<Error> for Failure {
 async fn move_one(
     context: &Context,
     id: JobId,
-    behind: &mut (impl FnMut(Duration) -> Behind + Send),
-) -> std::result::Result<Behind, Failure> {
+    after_chunk: &mut (impl FnMut(Duration) -> AfterChunk + Send),
+) -> std::result::Result<AfterChunk, Failure> {
     let began = Instant::now();
     let now = now();
     let session = context.store.begin(MOVE).await?;
     let asked = Instant::now();
     let Some(taken) = chunks::take(&session, id.0, now).await? else {
         end_of_chunks(session, id, now).await?;
-        return Ok(Behind::default());
+        return Ok(AfterChunk::default());
     };
     let answer = asked.elapsed();
     let job = &taken.job;
     let with_chunk = |error| Failure { error, chunk: Some(Box::new(taken.chunk.clone())), by_its_rows: false };
     if !matches!(job.state()?, State::Cutting | State::Moving) {
-        return Ok(Behind::default());
+        return Ok(AfterChunk::default());
     }
     // Who holds the host's rows up holds up their count, too.
     let by_its_rows = |error: Error| match error.is_out_of_time() {
@@ -126,7 +126,7 @@ async fn move_one(
     };
     if smaller::fit(&session, context, job, &taken.chunk, now).await.map_err(by_its_rows)? {
         session.commit().await?;
-        return Ok(Behind { goes_on: true, rest: Duration::ZERO });
+        return Ok(AfterChunk { goes_on: true, rest: Duration::ZERO });
     }
     if job.undoes() {
         undo_chunk(&session, context, &taken, Clock { began, answer, now }).await?;
@@ -135,15 +135,15 @@ async fn move_one(
         if !gone.is_empty() {
             // In this transaction: whoever names other successors waits for it, and is not stopped for the old ones.
             stop_within(session, id, gone, now).await?;
-            return Ok(Behind::default());
+            return Ok(AfterChunk::default());
         }
     }
     // Not while the job is still cut: movers must not outrun the cutter, whose step waits on the queue that tickets wait on,
     // or a host whose records keep coming would never let it end.
-    let Behind { goes_on, rest } = behind(began.elapsed());
+    let AfterChunk { goes_on, rest } = after_chunk(began.elapsed());
     if job.state()? == State::Moving && goes_on {
         session.commit().await.map_err(with_chunk)?;
-        return Ok(Behind { goes_on, rest });
+        return Ok(AfterChunk { goes_on, rest });
     }
     match chunks::any_open(&session, job.id).await? {
         true => {
@@ -152,7 +152,7 @@ async fn move_one(
         }
         false => end_of_chunks(session, id, now).await.map_err(with_chunk)?,
     }
-    Ok(Behind { goes_on: false, rest })
+    Ok(AfterChunk { goes_on: false, rest })
 }
 
 /// The times of a chunk's transaction.
@@ -299,7 +299,7 @@ async fn close(session: &Session, mut chunk: Chunk, counts: Counts, began: Insta
     chunk.closed_at = Some(now);
     let took = began.elapsed();
     chunk.took_ms = i32::try_from(took.as_millis()).ok();
-    session.observe(Observation::Chunk { number: chunk.number, records: counts.done, took });
+    session.observe(Observation::ChunkClosed { number: chunk.number, records: counts.done, took });
     chunks::update(session, chunk).await
 }
 

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use time::OffsetDateTime;
 
-use super::planner::{answer_known, park_failed};
+use super::planner::{answer_known, dead_letter_failed};
 use super::start::settle;
 use super::writing::{Writing, audit_entry, new_job};
 use super::{Answer, Context, Outcome, amend, enter, invitations, letters, now, revert};
@@ -16,7 +16,7 @@ use crate::catalog::Catalog;
 use crate::contract::{AnyRequest, Change, JobId, Order, Rejection, RequestType, UserId};
 use crate::job::{Happening, State, StepKind, next, rejection};
 use crate::plan::{Asks, Facts, judge_requester};
-use crate::retry::Pauses;
+use crate::retry::RetryPolicy;
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::outbox::Letter;
 use crate::store::ledger::{audit, chunks, jobs, references, requests};
@@ -32,11 +32,11 @@ pub async fn take(
     request: &AnyRequest,
     traceparent: Option<&str>,
 ) -> Result<Outcome> {
-    let mut retries = Pauses::RECONNECT.start("taking an order").of(request.job_id().0);
+    let mut retries = RetryPolicy::RECONNECT.start("taking an order").for_job(request.job_id().0);
     loop {
         match take_once(context, catalog, request, traceparent).await {
-            Err(error) if error.is_transient() || error.is_superseded() => retries.after(&error).await,
-            Err(error) => return Ok(park_failed(request.job_id(), &error, 1)),
+            Err(error) if error.is_transient() || error.is_superseded() => retries.wait_after(&error).await,
+            Err(error) => return Ok(dead_letter_failed(request.job_id(), &error, 1)),
             taken => return taken,
         }
     }

@@ -13,12 +13,12 @@ use super::assess::{Counting, assess, parties};
 use super::lock_out::lock_out;
 use super::start::{Reach, Ready, start};
 use super::writing::{Writing, new_job};
-use super::{Answer, Context, Outcome, Reason, now, orders};
+use super::{Answer, Context, DeadLetterReason, Outcome, now, orders};
 use crate::catalog::{Catalog, Disposition};
 use crate::contract::{AnyRequest, JobId, Rejection, Request, Unreadable, UserId, read_request};
 use crate::plan::group::{Parties, groups};
 use crate::plan::{Plan, Verdict, fit};
-use crate::retry::Pauses;
+use crate::retry::RetryPolicy;
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::{entity, requests};
 use crate::store::{Error, Result, Session, host};
@@ -89,7 +89,12 @@ async fn take_handovers(
 }
 
 fn park(unreadable: Unreadable) -> Outcome {
-    Outcome::Park(Reason { code: unreadable.code, path: Some(unreadable.path), detail: unreadable.detail, attempts: 1 })
+    Outcome::DeadLetter(DeadLetterReason {
+        code: unreadable.code,
+        path: Some(unreadable.path),
+        detail: unreadable.detail,
+        attempts: 1,
+    })
 }
 
 /// Finds out whom requests concern. One that the database cannot even look up is parked, and the others go on.
@@ -104,7 +109,7 @@ async fn with_parties(
     for ((place, request, traceparent), parties) in readable.into_iter().zip(found) {
         match parties {
             Ok(parties) => asked.push(Asked { place, request, traceparent, parties }),
-            Err(error) => outcomes[place] = park_failed(request.job_id(), &error, 1),
+            Err(error) => outcomes[place] = dead_letter_failed(request.job_id(), &error, 1),
         }
     }
     Ok(asked)
@@ -132,10 +137,10 @@ async fn parties_each(context: &Context, catalog: &Catalog, readable: &[Readable
 }
 
 async fn parties_persistently(context: &Context, catalog: &Catalog, requests: &[&Request]) -> Result<Vec<Parties>> {
-    let mut retries = Pauses::RECONNECT.start("reading whom requests concern");
+    let mut retries = RetryPolicy::RECONNECT.start("reading whom requests concern");
     loop {
         match read_parties(context, catalog, requests).await {
-            Err(error) if error.is_transient() => retries.after(&error).await,
+            Err(error) if error.is_transient() => retries.wait_after(&error).await,
             read => return read,
         }
     }
@@ -182,23 +187,23 @@ async fn take_alone(context: &Context, catalog: &Catalog, asked: &Asked) -> Resu
                 return Ok(settled.outcomes.into_iter().next().map_or(Outcome::Done, |(_, outcome)| outcome));
             }
             Err(error) if error.is_transient() => return Err(error),
-            Err(error) => outcome = park_failed(asked.request.job_id(), &error, attempts),
+            Err(error) => outcome = dead_letter_failed(asked.request.job_id(), &error, attempts),
         }
     }
     Ok(outcome)
 }
 
 /// Parks a request that the database refuses, with what it says.
-pub fn park_failed(job: JobId, error: &Error, attempts: u32) -> Outcome {
+pub fn dead_letter_failed(job: JobId, error: &Error, attempts: u32) -> Outcome {
     tracing::error!(%job, attempts, %error, "a request cannot be taken");
-    Outcome::Park(Reason { code: "failed".into(), path: None, detail: error.to_string(), attempts })
+    Outcome::DeadLetter(DeadLetterReason { code: "failed".into(), path: None, detail: error.to_string(), attempts })
 }
 
 async fn plan_persistently(context: &Context, catalog: &Catalog, group: &[&Asked], reach: Reach) -> Result<Settled> {
-    let mut retries = Pauses::RECONNECT.start("planning requests");
+    let mut retries = RetryPolicy::RECONNECT.start("planning requests");
     loop {
         match plan(context, catalog, group, reach).await {
-            Err(error) if error.is_transient() => retries.after(&error).await,
+            Err(error) if error.is_transient() => retries.wait_after(&error).await,
             planned => return planned,
         }
     }
@@ -303,7 +308,12 @@ pub fn answer_known(earlier: &entity::requests::Model, request: &AnyRequest) -> 
         "the request id {:?} belongs to the job {} with another body, which is untouched: send this one under a new id",
         earlier.request_id, earlier.job_id
     );
-    Outcome::Park(Reason { code: "conflict".into(), path: Some("request_id".into()), detail, attempts: 1 })
+    Outcome::DeadLetter(DeadLetterReason {
+        code: "conflict".into(),
+        path: Some("request_id".into()),
+        detail,
+        attempts: 1,
+    })
 }
 
 /// Whether a rejection may be due to others of the group: two who share a duty and leave together each look like the

@@ -5,7 +5,7 @@
 
 use serde::Deserialize;
 
-use super::{Answer, Context, Outcome, Reason};
+use super::{Answer, Context, DeadLetterReason, Outcome};
 use crate::contract::{Reception, Rejection, Reply};
 use crate::store::Result;
 use crate::store::ledger::jobs;
@@ -33,15 +33,15 @@ pub async fn reply(context: &Context, body: &[u8], outcome: &Outcome) -> Result<
             let first_outcome = Some(first.clone());
             Reply { outcome: Reception::Duplicate, job_id: Some(*job), first_outcome, reasons, ..nothing }
         }
-        Outcome::Park(reason) => {
+        Outcome::DeadLetter(reason) => {
             let path = reason.path.clone();
-            Reply { outcome: Reception::Parked, reasons: vec![why_parked(reason)], path, ..nothing }
+            Reply { outcome: Reception::Parked, reasons: vec![dead_letter_reason(reason)], path, ..nothing }
         }
     };
     Ok(Some(reply))
 }
 
-fn why_parked(reason: &Reason) -> Rejection {
+fn dead_letter_reason(reason: &DeadLetterReason) -> Rejection {
     let hint = match reason.code.as_str() {
         "conflict" => "send this request under a new id",
         "failed" => "a person has to look: `handover dead list`",

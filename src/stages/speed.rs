@@ -19,7 +19,7 @@ const FEWER: u64 = 10;
 const FEW: u64 = 100;
 
 /// How many rows a chunk has while the host is at work, where it has so many else.
-pub fn rows_beside_host(chunk_rows: u64) -> u64 {
+pub fn rows_while_host_active(chunk_rows: u64) -> u64 {
     (chunk_rows / FEWER).max(FEW).min(chunk_rows)
 }
 
@@ -27,7 +27,7 @@ pub fn rows_beside_host(chunk_rows: u64) -> u64 {
 #[derive(Debug, Default)]
 pub struct Speeds {
     known: Mutex<HashMap<(String, usize), Speed>>,
-    is_beside_host: AtomicBool,
+    is_host_active: AtomicBool,
 }
 
 /// Rows and the time that they took, the latest counting most.
@@ -55,15 +55,15 @@ impl Speeds {
     }
 
     /// Notes whether the host is at work just now.
-    pub fn be_beside_host(&self, is_beside_host: bool) {
-        self.is_beside_host.store(is_beside_host, Ordering::Relaxed);
+    pub fn set_host_active(&self, is_host_active: bool) {
+        self.is_host_active.store(is_host_active, Ordering::Relaxed);
     }
 
     /// How many rows a chunk should have, at least one; nothing where any number is as good as is known.
     pub fn rows_of_a_chunk(&self, catalog: &str, position: usize, limits: &Limits) -> Option<u64> {
         let in_time = self.rows_within(catalog, position, limits.chunk_time);
-        let is_beside_host = self.is_beside_host.load(Ordering::Relaxed);
-        let few = is_beside_host.then(|| rows_beside_host(limits.chunk_rows));
+        let is_host_active = self.is_host_active.load(Ordering::Relaxed);
+        let few = is_host_active.then(|| rows_while_host_active(limits.chunk_rows));
         in_time.into_iter().chain(few).min()
     }
 

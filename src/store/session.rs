@@ -118,7 +118,7 @@ impl Session {
         let (step, probe, leaving) = (self.step, self.probe, self.leaving);
         if let Inner::Transaction(transaction) = self.inner {
             self.limit.on(transaction.commit()).await.map_err(|error| Error::of(&doing, &error))?;
-            metrics::committed(step, self.began.elapsed());
+            metrics::transaction_committed(step, self.began.elapsed());
             let observed = self.observed.into_inner().unwrap_or_else(PoisonError::into_inner);
             observed.into_iter().for_each(metrics::count);
         }

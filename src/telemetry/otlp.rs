@@ -56,7 +56,7 @@ pub fn start(settings: &Otlp) -> Result<Option<Export>> {
     let resource = Resource::builder().with_service_name(service).with_attributes([version, process]).build();
     let provider = SdkTracerProvider::builder().with_resource(resource).with_batch_exporter(exporter).build();
     global::set_tracer_provider(provider.clone());
-    trace::switch_on(global::tracer("handover"));
+    trace::enable(global::tracer("handover"));
     Ok(Some(Export(provider)))
 }
 

@@ -24,17 +24,17 @@ pub(super) fn context(span: &Span, incoming: &Incoming) -> Option<String> {
 }
 
 fn of(broker: &dyn Broker, incoming: &Incoming, operation: &'static str) -> Span {
-    if !trace::is_on() {
+    if !trace::is_enabled() {
         return Span::none();
     }
     let queue = broker.queue(incoming.channel);
     let subject = Subject {
         system: queue.system,
-        exchange: &incoming.exchange,
+        exchange: &incoming.source,
         routing_key: &incoming.routing_key,
         queue: Some(&queue.name),
         id: incoming.id.as_deref(),
         bytes: incoming.body.len(),
     };
-    Span::of_work(operation, subject, incoming.headers.get(TRACEPARENT).map(String::as_str))
+    Span::for_message(operation, subject, incoming.headers.get(TRACEPARENT).map(String::as_str))
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use handover::broker::amqp::{AmqpBroker, AmqpSettings};
-use handover::broker::{Broker, BrokerError, Channel, Consumer, DeadQueue, Depth, Outgoing, ReplyMessage};
+use handover::broker::{Broker, BrokerError, Channel, Consumer, DeadLetterQueue, Depth, Outgoing, ReplyMessage};
 use handover::contract::JobId;
 use handover::job::State;
 use handover::trace::Queue;
@@ -34,7 +34,7 @@ async fn ended_well(world: &mut World, job: JobId) {
     let events = world.events().await;
     let kinds: Vec<_> = events[&job.to_string()].iter().map(|event| event["type"].to_string()).collect();
     assert_eq!(kinds.iter().filter(|kind| kind.contains("completed")).count(), 1, "{kinds:?}");
-    assert!(world.outside.next_parked(Duration::from_millis(100)).await.is_none(), "nothing is parked");
+    assert!(world.outside.next_dead_letter(Duration::from_millis(100)).await.is_none(), "nothing is parked");
 }
 
 #[test]
@@ -133,7 +133,7 @@ impl Broker for Away {
         Err(BrokerError::Unreachable("away".into()))
     }
 
-    async fn dead(&self) -> Result<Box<dyn DeadQueue>, BrokerError> {
+    async fn dead_letters(&self) -> Result<Box<dyn DeadLetterQueue>, BrokerError> {
         Err(BrokerError::Unreachable("away".into()))
     }
 

@@ -168,7 +168,7 @@ fn every_queue_exchange_and_header_of_the_document_is_there() {
             .with_reply_to("nowhere".into())
             .with_message_id("m".into());
         world.outside.send_with(b"no request".to_vec(), properties.with_correlation_id("c".into())).await;
-        let parked: BTreeMap<String, String> = world.next_parked().await.headers;
+        let parked: BTreeMap<String, String> = world.next_dead_letter().await.headers;
         let documented =
             document["components"]["messages"]["dead"]["headers"]["properties"].as_object().expect("headers");
         for name in parked.keys() {

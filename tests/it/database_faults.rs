@@ -117,7 +117,7 @@ fn while_the_database_has_no_connection_free_the_worker_waits_says_so_and_goes_o
         assert_eq!(ended.state, "completed", "{:?}", ended.reasons);
         world.check_journal(job).await;
         assert_eq!(tokio::task::block_in_place(|| worker.stop()), 0);
-        let parked = world.outside.next_parked(Duration::from_millis(100)).await;
+        let parked = world.outside.next_dead_letter(Duration::from_millis(100)).await;
         assert!(parked.is_none(), "nothing is parked");
     });
 }

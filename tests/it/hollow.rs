@@ -93,7 +93,7 @@ fn a_hollow_queue_of_steps_is_made_anew_by_itself_while_requests_are_taken_and_t
         assert!(scene.has_logged("it was deleted, and its steps come again from the ledger"));
         assert!(scene.reconnects("steps") >= 5.0);
         assert_eq!(scene.reconnects("requests"), 1.0, "nobody else is disturbed");
-        assert!(world.outside.next_parked(Duration::from_millis(100)).await.is_none(), "nothing is parked");
+        assert!(world.outside.next_dead_letter(Duration::from_millis(100)).await.is_none(), "nothing is parked");
         assert_eq!(tokio::task::block_in_place(|| scene.told.worker.stop()), 0);
     });
 }

@@ -78,7 +78,7 @@ fn of_thousands_of_requests_at_once_every_one_is_answered_once_in_bounded_memory
 
         until_all_are_answered(world, users).await;
         for _ in 0..poison {
-            world.next_parked().await;
+            world.next_dead_letter().await;
         }
         world
             .until("the queue is drained", async || (world.outside.waiting("requests").await == 0).then_some(()))
@@ -88,7 +88,7 @@ fn of_thousands_of_requests_at_once_every_one_is_answered_once_in_bounded_memory
         assert_eq!(tokio::task::block_in_place(|| worker.stop()), 0);
         // What a worker has taken and not acknowledged would have come back by now.
         assert_eq!(world.outside.waiting("requests").await, 0);
-        assert!(world.outside.next_parked(Duration::from_millis(100)).await.is_none(), "nothing more is parked");
+        assert!(world.outside.next_dead_letter(Duration::from_millis(100)).await.is_none(), "nothing more is parked");
         assert_eq!(world.number("SELECT count(*) FROM handover.jobs WHERE state = 'completed'").await, users as i64);
         assert_eq!(world.orphans().await, 0);
         assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id >= 10000").await, 0);
@@ -148,7 +148,7 @@ fn told_to_stop_under_load_once_or_twice_a_worker_ends_in_time_and_the_next_answ
         until_all_are_answered(world, users).await;
         assert_eq!(tokio::task::block_in_place(|| worker.stop()), 0);
         assert_eq!(world.outside.waiting("requests").await, 0);
-        assert!(world.outside.next_parked(Duration::from_millis(100)).await.is_none(), "nothing is parked");
+        assert!(world.outside.next_dead_letter(Duration::from_millis(100)).await.is_none(), "nothing is parked");
         assert_eq!(world.number("SELECT count(*) FROM handover.jobs WHERE state = 'completed'").await, users as i64);
         assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id >= 10000").await, 0);
         let moved = "SELECT sum(records) FROM handover.journal WHERE action = 'moved'";

@@ -86,6 +86,6 @@ fn a_worker_that_stands_still_past_the_consumer_time_out_or_the_heartbeat_does_n
             assert_eq!(world.number(&format!("SELECT count(*) FROM contacts WHERE owner_id = {user}")).await, 0);
             assert_eq!(world.job(job).await.map(|job| job.certificate), Some(ended.certificate), "nothing has changed");
         }
-        assert!(world.outside.next_parked(Duration::from_millis(200)).await.is_none(), "nothing is parked");
+        assert!(world.outside.next_dead_letter(Duration::from_millis(200)).await.is_none(), "nothing is parked");
     });
 }

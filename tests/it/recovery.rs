@@ -137,7 +137,7 @@ on_both!(yesterdays_messages_change_nothing, |world| {
     let changed: Vec<&String> = changed.map(|(table, _)| table).collect();
     assert!(changed.is_empty(), "rows have changed in {changed:?}");
     assert_eq!(world.number("SELECT count(*) FROM handover.outbox WHERE channel = 'dead'").await, 0);
-    assert!(world.outside.next_parked(Duration::from_millis(100)).await.is_none(), "nothing is parked");
+    assert!(world.outside.next_dead_letter(Duration::from_millis(100)).await.is_none(), "nothing is parked");
 });
 
 on_both!(when_a_successor_is_made_inactive_in_the_midst_nothing_more_goes_to_anybody, |world| {
@@ -269,7 +269,7 @@ fn while_the_database_is_away_no_request_is_lost_and_none_is_parked() {
             assert_eq!(end.state, "completed", "{:?}", end.reasons);
             world.check_journal(job).await;
         }
-        assert!(world.outside.next_parked(Duration::from_millis(200)).await.is_none(), "nothing is parked");
+        assert!(world.outside.next_dead_letter(Duration::from_millis(200)).await.is_none(), "nothing is parked");
         assert_eq!(world.orphans().await, 0);
     });
 }

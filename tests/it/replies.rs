@@ -159,7 +159,7 @@ fn a_reply_that_nobody_can_have_holds_nothing_up_and_no_reply_goes_to_a_queue_of
         let all_settled = async || (world.outside.waiting("requests").await == 0).then_some(());
         world.until("nothing waits", all_settled).await;
         assert!(
-            world.outside.next_parked(Duration::from_millis(200)).await.is_none(),
+            world.outside.next_dead_letter(Duration::from_millis(200)).await.is_none(),
             "a reply came back as a message"
         );
     });

@@ -192,7 +192,7 @@ on_every_path!(what_the_requester_has_no_say_in_is_left_out_and_told, 2, |world|
 on_both!(what_nothing_in_the_catalog_waits_for_is_parked_with_its_path, |world| {
     start(world, "", &on_request()).await;
     world.outside.send(request("r1", 9, 1, json!({ "also": ["part", "whole"] })).to_string().into_bytes()).await;
-    let parked = world.next_parked().await;
+    let parked = world.next_dead_letter().await;
     assert_eq!((parked.reason(), parked.path()), ("unknown_kind", "also[1]"));
 });
 

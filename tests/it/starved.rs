@@ -138,7 +138,7 @@ fn a_long_outage_of_the_database_uses_up_no_delivery_limit_and_every_request_is_
             assert!(["completed", "rejected"].contains(&ended.state.as_str()), "{:?}", ended.reasons);
             world.check_journal(job).await;
         }
-        assert!(world.outside.next_parked(Duration::from_millis(200)).await.is_none(), "nothing was given up");
+        assert!(world.outside.next_dead_letter(Duration::from_millis(200)).await.is_none(), "nothing was given up");
         assert_eq!(tokio::task::block_in_place(|| told.worker.stop()), 0);
     });
 }

@@ -232,7 +232,7 @@ on_every_path!(a_guard_over_rows_without_a_key_counts_them_and_hands_them_on, 3,
 on_both!(rows_without_a_key_cannot_be_named_one_by_one, |world| {
     start(world, HEAP, &transfer()).await;
     world.outside.send(leave("9", json!({ "heap": { "each": { "1": "2" } } })).to_string().into_bytes()).await;
-    let parked = world.next_parked().await;
+    let parked = world.next_dead_letter().await;
     assert!(format!("{parked:?}").contains("needs a reference with a key of one column"), "{parked:?}");
 });
 

@@ -163,7 +163,7 @@ fn rows_that_are_hidden_after_the_start_are_never_certified_away() {
         // Only the documents: the users are seen, and of their documents none would be.
         world.sql("ALTER TABLE docs ENABLE ROW LEVEL SECURITY; ALTER TABLE docs FORCE ROW LEVEL SECURITY").await;
         world.send(&leave("a", "9", "2")).await;
-        let parked = world.next_parked().await;
+        let parked = world.next_dead_letter().await;
         assert!(parked.headers["x-handover-detail"].contains("row-level security"), "{:?}", parked.headers);
         assert_eq!(world.number("SELECT count(*) FROM docs WHERE owner = 9").await, 10);
         assert_eq!(world.number("SELECT count(*) FROM people WHERE id = 9 AND status = 'active'").await, 1);

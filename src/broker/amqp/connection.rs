@@ -12,12 +12,12 @@ use lapin::{AsyncTcpStream, Connection, ConnectionProperties, ErrorKind, Event};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::fault::{self, code};
+use super::broken_queue::Watch;
+use super::errors::{self, code};
 use super::health::{Health, Role};
-use super::hollow::Watch;
 use super::{AmqpSettings, BrokerError, tls};
 use crate::metrics;
-use crate::retry::{Pauses, Retries};
+use crate::retry::{Retries, RetryPolicy};
 
 /// How long a connection is given to say goodbye. A blocked one never could.
 const GOODBYE: Duration = Duration::from_secs(5);
@@ -102,7 +102,7 @@ impl Live {
     }
 
     pub(super) async fn open_channel(&self) -> Result<lapin::Channel, BrokerError> {
-        self.connection.create_channel().await.map_err(|error| fault::unreachable(&error))
+        self.connection.create_channel().await.map_err(|error| errors::unreachable(&error))
     }
 
     /// Ends it at once. Whatever waits on it fails, and the supervisor builds another.
@@ -138,7 +138,7 @@ impl Live {
                     health.blocked(None);
                 }
                 // Errors of single channels come here too.
-                Some(Event::Error(error)) if !self.is_open() => return fault::words(&error),
+                Some(Event::Error(error)) if !self.is_open() => return errors::words(&error),
                 // Why it ended may be told a moment later.
                 None if has_ended => return "it ended".into(),
                 None => has_ended = !self.is_open(),
@@ -160,7 +160,7 @@ struct Supervisor {
 impl Supervisor {
     async fn run(mut self, mut live: Live, current: watch::Sender<Option<Live>>) {
         let (role, closing) = (self.role, self.closing.clone());
-        let mut retries = Pauses::RECONNECT.start("connecting to RabbitMQ");
+        let mut retries = RetryPolicy::RECONNECT.start("connecting to RabbitMQ");
         let mut begun = Instant::now();
         while let Some(reason) = closing.run_until_cancelled(live.end(&self.health, role)).await {
             tracing::warn!(role = role.name(), broker = live.place(), reason, "connection lost, connecting again");
@@ -191,10 +191,10 @@ impl Supervisor {
     async fn dial_again(&mut self, retries: &mut Retries) -> Live {
         let mut failure = String::from("the connection was lost");
         loop {
-            retries.after(&failure).await;
+            retries.wait_after(&failure).await;
             match dial(&self.settings, self.role).await {
                 Ok(live) => return live,
-                Err(error) => failure = fault::reason(&error),
+                Err(error) => failure = errors::reason(&error),
             }
             self.health.lost(self.role, failure.clone());
             if let Some(watch) = &mut self.watch {
@@ -231,7 +231,7 @@ async fn dial_one(settings: &AmqpSettings, role: Role, uri: AMQPUri) -> Result<L
     let limit = settings.connect_timeout;
     let name = format!("{} {} (process {})", settings.prefix, role.name(), std::process::id());
     let properties = ConnectionProperties::default().with_connection_name(name.into());
-    let runtime = lapin::runtime::default_runtime().map_err(|error| fault::unreachable(&error))?;
+    let runtime = lapin::runtime::default_runtime().map_err(|error| errors::unreachable(&error))?;
     let socket = Socket::default();
     let tls = match uri.scheme {
         AMQPScheme::AMQP => None,
@@ -270,7 +270,7 @@ async fn dial_one(settings: &AmqpSettings, role: Role, uri: AMQPUri) -> Result<L
 }
 
 fn not_connected(place: &str, user: &str, error: &lapin::Error) -> BrokerError {
-    match fault::said_by_broker(error) {
+    match errors::said_by_broker(error) {
         Some((code::ACCESS_REFUSED, _)) => BrokerError::Configuration(format!(
             "RabbitMQ at {place} refuses the login of the user `{user}`: check user and password in `broker.url`"
         )),
@@ -279,9 +279,9 @@ fn not_connected(place: &str, user: &str, error: &lapin::Error) -> BrokerError {
              and the user's permissions there"
         )),
         _ if matches!(error.kind(), ErrorKind::IOError(error) if error.kind() == io::ErrorKind::InvalidData) => {
-            BrokerError::Configuration(format!("no TLS connection to {place}: {}", fault::words(error)))
+            BrokerError::Configuration(format!("no TLS connection to {place}: {}", errors::words(error)))
         }
-        _ => BrokerError::Unreachable(format!("{place}: {}", fault::words(error))),
+        _ => BrokerError::Unreachable(format!("{place}: {}", errors::words(error))),
     }
 }
 

@@ -16,9 +16,9 @@ use tokio_util::sync::CancellationToken;
 use super::connection::{Link, Live};
 use super::health::Health;
 use super::topology::Topology;
-use super::{AmqpSettings, BrokerError, Channel, Consumer, fault, message};
+use super::{AmqpSettings, BrokerError, Channel, Consumer, errors, message};
 use crate::broker::{Incoming, Receipt};
-use crate::retry::Pauses;
+use crate::retry::RetryPolicy;
 
 /// A consumer that was given nothing for so long, and holds nothing, is started afresh. Where a queue is deleted and
 /// declared again at once, RabbitMQ (3.10 at least) may neither cancel the consumers of the old one nor serve them.
@@ -64,7 +64,7 @@ impl AmqpConsumer {
         let Fetched { delivery, channel } = fetched;
         Incoming {
             id: delivery.properties.message_id().as_ref().map(ToString::to_string),
-            exchange: delivery.exchange.to_string(),
+            source: delivery.exchange.to_string(),
             routing_key: delivery.routing_key.to_string(),
             channel: self.channel,
             headers,
@@ -101,7 +101,7 @@ impl Consumer for AmqpConsumer {
     async fn stop(&mut self) {
         self.stop.cancel();
         while let Some(fetched) = self.fetched.recv().await {
-            fetched.give_back().await;
+            fetched.requeue().await;
         }
     }
 }
@@ -124,13 +124,13 @@ impl Fetched {
         self.delivery.acker.usable()
     }
 
-    async fn give_back(self) {
+    async fn requeue(self) {
         // If this fails the channel has gone, and the message is back already.
-        let _ = self.delivery.acker.nack(requeue()).await;
+        let _ = self.delivery.acker.nack(requeue_options()).await;
     }
 }
 
-fn requeue() -> BasicNackOptions {
+fn requeue_options() -> BasicNackOptions {
     BasicNackOptions { requeue: true, ..Default::default() }
 }
 
@@ -156,7 +156,7 @@ enum Ended {
 
 impl Fetcher {
     async fn run(self) {
-        let mut retries = Pauses::RECONNECT.start("taking messages from RabbitMQ");
+        let mut retries = RetryPolicy::RECONNECT.start("taking messages from RabbitMQ");
         while let Some(Some(live)) = self.stop.run_until_cancelled(self.link.connected()).await {
             let begun = Instant::now();
             let error = match self.fetch(&live).await {
@@ -168,11 +168,11 @@ impl Fetcher {
                 continue;
             }
             retries.reset_if_lasted(begun.elapsed());
-            if self.stop.run_until_cancelled(retries.after(&error)).await.is_none() {
+            if self.stop.run_until_cancelled(retries.wait_after(&error)).await.is_none() {
                 break;
             }
         }
-        self.health.starved(&self.queue, None);
+        self.health.consumer_unhealthy(&self.queue, None);
     }
 
     /// Takes messages until told to stop, or until none come, or until the channel, the consumer or the connection ends.
@@ -182,9 +182,9 @@ impl Fetcher {
         };
         // A topology that is wrong is told by itself, a connection that has gone too.
         match &started {
-            Ok(_) => self.health.starved(&self.queue, None),
+            Ok(_) => self.health.consumer_unhealthy(&self.queue, None),
             Err(error @ (BrokerError::Unreachable(_) | BrokerError::TimedOut(_))) if live.is_open() => {
-                self.health.starved(&self.queue, Some(fault::reason(error)));
+                self.health.consumer_unhealthy(&self.queue, Some(errors::reason(error)));
             }
             Err(_) => {}
         }
@@ -206,15 +206,15 @@ impl Fetcher {
             };
             let fetched = match delivery {
                 Some(Ok(delivery)) => Fetched { delivery, channel: channel.clone() },
-                Some(Err(error)) => return Err(self.interrupted(live, fault::words(&error))),
+                Some(Err(error)) => return Err(self.interrupted(live, errors::words(&error))),
                 None => return Err(self.interrupted(live, "RabbitMQ cancelled it: its queue was deleted".into())),
             };
             // There is room for the prefetch, unless messages of an earlier connection still lie there.
             tokio::select! {
-                () = self.stop.cancelled() => { fetched.give_back().await; break }
+                () = self.stop.cancelled() => { fetched.requeue().await; break }
                 room = self.hand_on.reserve() => match room {
                     Ok(room) => room.send(fetched),
-                    Err(_) => { fetched.give_back().await; break }
+                    Err(_) => { fetched.requeue().await; break }
                 }
             }
         }
@@ -235,11 +235,11 @@ impl Fetcher {
         let started = tokio::time::timeout(self.settings.connect_timeout, async {
             let channel = live.open_channel().await?;
             let qos = channel.basic_qos(self.prefetch, BasicQosOptions::default());
-            qos.await.map_err(|error| fault::unreachable(&error))?;
+            qos.await.map_err(|error| errors::unreachable(&error))?;
             let queue = self.queue.as_str().into();
             let consume =
                 channel.basic_consume(queue, "".into(), BasicConsumeOptions::default(), FieldTable::default());
-            let deliveries = consume.await.map_err(|error| fault::unreachable(&error))?;
+            let deliveries = consume.await.map_err(|error| errors::unreachable(&error))?;
             Ok((Arc::new(channel), deliveries))
         })
         .await
@@ -257,7 +257,7 @@ impl Fetcher {
         let cancel = async {
             channel.basic_cancel(deliveries.tag(), BasicCancelOptions::default()).await?;
             while let Some(Ok(delivery)) = deliveries.next().await {
-                delivery.acker.nack(requeue()).await?;
+                delivery.acker.nack(requeue_options()).await?;
             }
             Ok::<_, lapin::Error>(())
         };
@@ -285,9 +285,9 @@ impl Receipt for AmqpReceipt {
         }
     }
 
-    async fn give_back(mut self: Box<Self>) -> Result<(), BrokerError> {
+    async fn requeue(mut self: Box<Self>) -> Result<(), BrokerError> {
         match self.acker.take() {
-            Some(acker) => settled(self.within, acker.nack(requeue())).await,
+            Some(acker) => settled(self.within, acker.nack(requeue_options())).await,
             None => Ok(()),
         }
     }
@@ -302,7 +302,7 @@ impl Drop for AmqpReceipt {
             tracing::debug!("a message was dropped unsettled: giving it back");
             let channel = self.channel.clone();
             runtime.spawn(async move {
-                let _ = acker.nack(requeue()).await;
+                let _ = acker.nack(requeue_options()).await;
                 drop(channel);
             });
         }
@@ -314,7 +314,7 @@ async fn settled(within: Duration, sent: impl Future<Output = lapin::Result<bool
     match tokio::time::timeout(within, sent).await {
         Ok(Ok(true)) => Ok(()),
         Ok(Ok(false)) => Err(BrokerError::Unreachable("the message's channel has gone; it will come again".into())),
-        Ok(Err(error)) => Err(fault::unreachable(&error)),
+        Ok(Err(error)) => Err(errors::unreachable(&error)),
         Err(_) => Err(BrokerError::TimedOut(within)),
     }
 }

@@ -38,7 +38,7 @@ struct Troubles {
     blocked: Option<String>,
     topology: Option<String>,
     /// Queues that are not consumed although somebody wants to, and why.
-    starved: BTreeMap<String, String>,
+    consumer_unhealthy: BTreeMap<String, String>,
 }
 
 struct Lost {
@@ -58,7 +58,8 @@ impl Health {
             reasons.push(format!("RabbitMQ blocks publishers: {reason}"));
         }
         reasons.extend(troubles.topology.clone());
-        reasons.extend(troubles.starved.iter().map(|(queue, why)| format!("`{queue}` is not consumed: {why}")));
+        reasons
+            .extend(troubles.consumer_unhealthy.iter().map(|(queue, why)| format!("`{queue}` is not consumed: {why}")));
         if reasons.is_empty() { Ok(()) } else { Err(reasons.join("; ")) }
     }
 
@@ -94,11 +95,11 @@ impl Health {
     }
 
     /// A consumer could not be started although there is a connection; or it could, or is no longer wanted.
-    pub(super) fn starved(&self, queue: &str, why: Option<String>) {
+    pub(super) fn consumer_unhealthy(&self, queue: &str, why: Option<String>) {
         let mut troubles = self.lock();
         match why {
-            Some(why) => troubles.starved.insert(queue.to_owned(), why),
-            None => troubles.starved.remove(queue),
+            Some(why) => troubles.consumer_unhealthy.insert(queue.to_owned(), why),
+            None => troubles.consumer_unhealthy.remove(queue),
         };
     }
 

@@ -5,7 +5,7 @@ use lapin::options::{ExchangeDeclareOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 
 use super::connection::{self, Live};
-use super::fault;
+use super::errors;
 use super::health::Role;
 use super::topology::Topology;
 use super::{AmqpSettings, BrokerError, Channel};
@@ -95,7 +95,7 @@ async fn queue(live: &Live, topology: &Topology, which: Channel) -> Result<Stand
 fn standing(refused: BrokerError, error: &lapin::Error) -> Result<Standing, BrokerError> {
     match refused {
         BrokerError::Topology(what) => Ok(Standing::Wrong(what)),
-        _ if fault::said_by_broker(error).is_some_and(|(code, _)| code == NOT_FOUND) => Ok(Standing::Missing),
+        _ if errors::said_by_broker(error).is_some_and(|(code, _)| code == NOT_FOUND) => Ok(Standing::Missing),
         other => Err(other),
     }
 }

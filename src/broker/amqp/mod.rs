@@ -7,13 +7,13 @@
 //! | `topology` | exchanges, queues and bindings: their names, their arguments, declaring them |
 //! | `publisher` | batches out, with confirms and returns |
 //! | `consumer` | messages in, and their receipts |
-//! | `dead` | the dead queue, to look through |
-//! | `parcel` | messages as they are sent: where to, and with which properties |
+//! | `dead_letters` | the dead queue, to look through |
+//! | `outbound` | messages as they are sent: where to, and with which properties |
 //! | `message` | our messages as AMQP properties, and back |
 //! | `spans` | the spans of what is published |
-//! | `fault` | what RabbitMQ and lapin say, as a [`BrokerError`] |
+//! | `errors` | what RabbitMQ and lapin say, as a [`BrokerError`] |
 //! | `health` | whether it works just now, and why not |
-//! | `hollow` | queues with nothing behind their name |
+//! | `broken_queue` | queues with nothing behind their name |
 //! | `inspect` | a look at what stands on the broker, which changes nothing |
 //!
 //! One connection publishes, because RabbitMQ stops reading from a connection that does when memory or disk run short, and
@@ -24,13 +24,13 @@
 
 mod connection;
 mod consumer;
-mod dead;
-mod fault;
+mod dead_letters;
+mod errors;
 mod health;
-mod hollow;
+mod broken_queue;
 mod inspect;
 mod message;
-mod parcel;
+mod outbound;
 mod publisher;
 mod spans;
 mod tls;
@@ -44,13 +44,13 @@ use async_trait::async_trait;
 use tokio::sync::Mutex;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{Broker, BrokerError, Channel, Consumer, DeadQueue, Depth, Outgoing, ReplyMessage};
+use super::{Broker, BrokerError, Channel, Consumer, DeadLetterQueue, Depth, Outgoing, ReplyMessage};
 use crate::trace::Queue;
+use broken_queue::{Failing, Watch};
 use connection::{Link, Live};
 use consumer::AmqpConsumer;
-use dead::AmqpDead;
+use dead_letters::AmqpDeadLetters;
 use health::{Health, Role};
-use hollow::{Failing, Watch};
 pub use inspect::{Found, Standing, inspect};
 use publisher::Publisher;
 pub use tls::TlsFiles;
@@ -185,10 +185,10 @@ impl Broker for AmqpBroker {
         )))
     }
 
-    async fn dead(&self) -> Result<Box<dyn DeadQueue>, BrokerError> {
+    async fn dead_letters(&self) -> Result<Box<dyn DeadLetterQueue>, BrokerError> {
         let live = self.consuming(Channel::Dead).await?.current()?;
         let (topology, publisher) = (self.topology.clone(), self.publisher.clone());
-        Ok(Box::new(AmqpDead::open(&live, topology, publisher, self.settings.publish_timeout).await?))
+        Ok(Box::new(AmqpDeadLetters::open(&live, topology, publisher, self.settings.publish_timeout).await?))
     }
 
     fn needs_relay(&self) -> bool {

@@ -16,9 +16,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::connection::{Link, Live};
-use super::fault::{self, code};
+use super::errors::{self, code};
 use super::health::Health;
-use super::parcel::{Back, Parcel};
+use super::outbound::{Outbound, Returned};
 use super::topology::Topology;
 use super::{AmqpSettings, BrokerError, Outgoing, ReplyMessage, spans};
 use crate::trace::{self, Span};
@@ -50,24 +50,24 @@ impl Publisher {
 
     /// One result for each message, in their order, within the time limit.
     pub(super) async fn publish(&self, messages: &[Outgoing]) -> Vec<Result<(), BrokerError>> {
-        if !trace::is_on() {
-            return self.send_all(messages, Parcel::of).await;
+        if !trace::is_enabled() {
+            return self.send_all(messages, Outbound::of).await;
         }
         let traced = messages.iter().map(|message| spans::of(&self.0.topology, message));
         let (spans, messages): (Vec<Span>, Vec<Outgoing>) = traced.unzip();
-        let results = self.send_all(&messages, Parcel::of).await;
+        let results = self.send_all(&messages, Outbound::of).await;
         spans.into_iter().zip(&results).for_each(|(span, result)| spans::end(span, result));
         results
     }
 
     /// As [`Publisher::publish`], for replies.
     pub(super) async fn reply(&self, replies: &[ReplyMessage]) -> Vec<Result<(), BrokerError>> {
-        self.send_all(replies, Parcel::of_reply).await
+        self.send_all(replies, Outbound::of_reply).await
     }
 
     /// As [`Publisher::publish`], for what goes back to a queue; what cannot go back stands there as its error.
-    pub(super) async fn send_back(&self, backs: &[Result<Back, BrokerError>]) -> Vec<Result<(), BrokerError>> {
-        self.send_all(backs, Parcel::of_back).await
+    pub(super) async fn send_back(&self, backs: &[Result<Returned, BrokerError>]) -> Vec<Result<(), BrokerError>> {
+        self.send_all(backs, Outbound::of_back).await
     }
 
     async fn send_all<T: Sync>(&self, messages: &[T], pack: Pack<T>) -> Vec<Result<(), BrokerError>> {
@@ -87,7 +87,7 @@ impl Publisher {
 }
 
 /// Makes of a message what is sent.
-type Pack<T> = fn(&Topology, &T) -> Result<Parcel, BrokerError>;
+type Pack<T> = fn(&Topology, &T) -> Result<Outbound, BrokerError>;
 
 /// What became of one message.
 #[derive(Clone)]
@@ -138,26 +138,26 @@ struct Lane {
 impl Shared {
     async fn send<T: Sync>(self: Arc<Shared>, messages: &[T], pack: Pack<T>, deadline: Instant) -> Vec<Fate> {
         let mut fates = vec![Fate::Confirmed; messages.len()];
-        let mut parcels = Vec::with_capacity(messages.len());
+        let mut outbound = Vec::with_capacity(messages.len());
         // The places of those in what the caller handed in.
         let mut indexes = Vec::with_capacity(messages.len());
         for (index, message) in messages.iter().enumerate() {
             match pack(&self.topology, message) {
                 Ok(parcel) => {
-                    parcels.push(parcel);
+                    outbound.push(parcel);
                     indexes.push(index);
                 }
                 Err(error) => fates[index] = Fate::Failed(error),
             }
         }
-        if parcels.is_empty() {
+        if outbound.is_empty() {
             return fates;
         }
         let lane = timeout_at(deadline, self.lane()).await.unwrap_or(Err(BrokerError::TimedOut(self.limit)));
         let sent = match lane {
             Ok(lane) => {
                 let (reply, sent) = oneshot::channel();
-                tokio::spawn(self.carry(lane, parcels, deadline, reply));
+                tokio::spawn(self.carry(lane, outbound, deadline, reply));
                 sent.await.map_err(|_| BrokerError::Unreachable("the runtime is shutting down".into()))
             }
             Err(error) => Err(error),
@@ -185,7 +185,7 @@ impl Shared {
             None => {
                 let channel = live.open_channel().await?;
                 let confirms = channel.confirm_select(ConfirmSelectOptions::default()).await;
-                confirms.map_err(|error| fault::unreachable(&error))?;
+                confirms.map_err(|error| errors::unreachable(&error))?;
                 channel
             }
         };
@@ -205,16 +205,16 @@ impl Shared {
     async fn carry(
         self: Arc<Shared>,
         lane: Lane,
-        parcels: Vec<Parcel>,
+        outbound: Vec<Outbound>,
         deadline: Instant,
         reply: oneshot::Sender<Vec<Fate>>,
     ) {
-        let mut tally = Tally::new(&parcels, self.limit);
-        let mut parcels = parcels.into_iter().enumerate();
+        let mut tally = Tally::new(&outbound, self.limit);
+        let mut outbound = outbound.into_iter().enumerate();
         let mut under_way = FuturesUnordered::new();
         let in_time = loop {
             while under_way.len() < WINDOW
-                && let Some((place, parcel)) = parcels.next()
+                && let Some((place, parcel)) = outbound.next()
             {
                 under_way.push(parcel.send(place, lane.channel.clone()));
             }
@@ -291,11 +291,11 @@ struct Tally {
 }
 
 impl Tally {
-    fn new(parcels: &[Parcel], limit: Duration) -> Tally {
-        let target = |parcel: &Parcel| format!("exchange `{}`, key `{}`", parcel.exchange, parcel.routing_key);
+    fn new(outbound: &[Outbound], limit: Duration) -> Tally {
+        let target = |parcel: &Outbound| format!("exchange `{}`, key `{}`", parcel.exchange, parcel.routing_key);
         Tally {
-            sent_to: parcels.iter().map(|parcel| (parcel.id.clone(), target(parcel))).collect(),
-            fates: vec![Fate::Failed(BrokerError::TimedOut(limit)); parcels.len()],
+            sent_to: outbound.iter().map(|parcel| (parcel.id.clone(), target(parcel))).collect(),
+            fates: vec![Fate::Failed(BrokerError::TimedOut(limit)); outbound.len()],
             returned: HashMap::new(),
         }
     }
@@ -320,13 +320,13 @@ impl Tally {
     }
 
     fn fault(&self, place: usize, error: &lapin::Error) -> Fate {
-        match fault::said_by_broker(error) {
+        match errors::said_by_broker(error) {
             Some((code::PRECONDITION_FAILED | code::CONTENT_TOO_LARGE, words)) => Fate::Accused(words),
             Some((code::ACCESS_REFUSED, words)) => Fate::Failed(BrokerError::Topology(format!(
                 "{} may not be published to ({words}): give the user the permission to write it",
                 self.sent_to[place].1
             ))),
-            _ => Fate::Failed(fault::unreachable(error)),
+            _ => Fate::Failed(errors::unreachable(error)),
         }
     }
 

@@ -16,7 +16,7 @@ pub(super) fn of(topology: &Topology, message: &Outgoing) -> (Span, Outgoing) {
         id: Some(&id),
         bytes: message.body.len(),
     };
-    let span = Span::of_sending(subject, message.headers.get(TRACEPARENT).map(String::as_str));
+    let span = Span::for_publish(subject, message.headers.get(TRACEPARENT).map(String::as_str));
     let mut message = message.clone();
     if let Some(context) = span.traceparent() {
         message.headers.insert(TRACEPARENT.into(), context);

@@ -11,7 +11,7 @@ use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptio
 use lapin::types::{AMQPValue, FieldTable};
 
 use super::connection::Live;
-use super::fault::{self, code};
+use super::errors::{self, code};
 use super::health::Health;
 use super::{BrokerError, Channel, Depth};
 
@@ -102,7 +102,7 @@ impl Topology {
                 .await
                 .map_err(|error| self.refused("queue", &name, live, &error))?;
         }
-        channel.close(200, "declared".into()).await.map_err(|error| fault::unreachable(&error))
+        channel.close(200, "declared".into()).await.map_err(|error| errors::unreachable(&error))
     }
 
     /// What all names begin with.
@@ -138,11 +138,11 @@ impl Topology {
         for channel in Channel::QUEUES {
             let options = QueueDeclareOptions { passive: true, ..Default::default() };
             let declared = asking.queue_declare(self.queue(channel).as_str().into(), options, FieldTable::default());
-            let queue = declared.await.map_err(|error| fault::unreachable(&error))?;
+            let queue = declared.await.map_err(|error| errors::unreachable(&error))?;
             let (messages, consumers) = (u64::from(queue.message_count()), u64::from(queue.consumer_count()));
             depths.push(Depth { channel, messages, oldest: None, consumers: Some(consumers) });
         }
-        asking.close(200, "asked".into()).await.map_err(|error| fault::unreachable(&error))?;
+        asking.close(200, "asked".into()).await.map_err(|error| errors::unreachable(&error))?;
         Ok(depths)
     }
 
@@ -165,7 +165,7 @@ impl Topology {
     /// Tells a topology that needs a person from a broker that is not ready yet (a queue without its leader is "not found").
     pub(super) fn refused(&self, kind: &str, name: &str, live: &Live, error: &lapin::Error) -> BrokerError {
         let place = live.place();
-        match fault::said_by_broker(error) {
+        match errors::said_by_broker(error) {
             Some((code::PRECONDITION_FAILED | code::RESOURCE_LOCKED | code::NOT_ALLOWED, words)) => {
                 let hint = match kind {
                     "queue" => "delete the queue once it is empty",
@@ -180,7 +180,7 @@ impl Topology {
                 "the {kind} `{name}` on {place} may not be declared ({words}): give the user the permissions to configure, \
                  write and read it"
             )),
-            _ => fault::unreachable(error),
+            _ => errors::unreachable(error),
         }
     }
 }

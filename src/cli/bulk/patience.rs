@@ -2,12 +2,12 @@
 
 use anyhow::Result;
 
-use crate::retry::Pauses;
+use crate::retry::RetryPolicy;
 use crate::store::Error;
 
 /// Tries until the database is there and has no other objection than that. Nothing is written in an attempt.
 pub async fn patiently<T>(what: &'static str, attempt: impl AsyncFn() -> Result<T>) -> Result<T> {
-    let mut retries = Pauses::RECONNECT.start(what);
+    let mut retries = RetryPolicy::RECONNECT.start(what);
     let mut is_told = false;
     loop {
         match attempt().await {
@@ -15,7 +15,7 @@ pub async fn patiently<T>(what: &'static str, attempt: impl AsyncFn() -> Result<
                 if !std::mem::replace(&mut is_told, true) {
                     eprintln!("{what}: {error:#}. Waiting for the database, and going on then.");
                 }
-                retries.after(&error).await;
+                retries.wait_after(&error).await;
             }
             done => return done,
         }

@@ -82,7 +82,7 @@ fn waiting(seen: &mut Seen, depth: Depth) -> Waiting {
     if depth.messages == 0 {
         seen.empty.insert(name, now);
     }
-    let bounds = [metrics::last_taken(name), seen.empty.get(name).copied()];
+    let bounds = [metrics::last_received(name), seen.empty.get(name).copied()];
     let oldest = depth.oldest.or_else(|| bounds.into_iter().flatten().max());
     let oldest = oldest.filter(|_| depth.messages > 0).map(|oldest| age(oldest, now));
     Waiting { name, messages: depth.messages, oldest, consumers: depth.consumers }

@@ -125,11 +125,11 @@ fn observe(session: &Session, from: Option<State>, job: &Job) {
     let kind = || job.kind.clone();
     if let (None | Some(State::Scheduled), Some(started_at)) = (from, job.started_at) {
         let could_begin = job.effective_at.map_or(job.requested_at, |at| at.max(job.requested_at));
-        session.observe(Observation::Begun { kind: kind(), waited: started_at - could_begin });
+        session.observe(Observation::JobStarted { kind: kind(), waited: started_at - could_begin });
     }
     if state.is_final() || state == State::NeedsAttention {
         let began = job.started_at.filter(|_| state == State::Completed);
-        session.observe(Observation::Ended { kind: kind(), outcome: state.name(), began });
+        session.observe(Observation::JobEnded { kind: kind(), outcome: state.name(), began });
     }
 }
 

@@ -27,7 +27,7 @@ on_both!(a_request_that_the_database_itself_refuses_is_parked_and_takes_no_neigh
     let messages = [&bad, &good].map(|request| Message { body: request.to_string().into_bytes(), traceparent: None });
     let outcomes = tokio::time::timeout(LIMIT, take(&world.context, &messages)).await.expect("an end").expect("taken");
     assert!(
-        matches!(&outcomes[0], Outcome::Park(reason) if reason.code == "failed" && reason.attempts == 3),
+        matches!(&outcomes[0], Outcome::DeadLetter(reason) if reason.code == "failed" && reason.attempts == 3),
         "{outcomes:?}"
     );
     assert!(matches!(outcomes[1], Outcome::Answered(_)), "{outcomes:?}");
@@ -85,7 +85,7 @@ on_both!(an_id_that_is_too_large_for_its_column_is_parked_with_its_path_and_the_
             // All whole numbers have 64 bits there: this one is nobody's, as any other.
             Setting::Embedded => assert_eq!(world.end_of(job).await.state, "rejected", "{request}"),
             Setting::Servers => {
-                let parked = world.next_parked().await;
+                let parked = world.next_dead_letter().await;
                 assert_eq!((parked.reason(), parked.path()), ("invalid_id", path), "{:?}", parked.headers);
             }
         }
@@ -113,7 +113,7 @@ on_both!(a_request_that_the_database_cannot_even_look_up_is_parked_and_takes_no_
         // A whole number like any other, which is nobody's.
         Setting::Embedded => assert_eq!(world.end_of(bad_job).await.state, "rejected"),
         Setting::Servers => {
-            let parked = world.next_parked().await;
+            let parked = world.next_dead_letter().await;
             assert_eq!(parked.reason(), "failed");
             assert!(parked.headers["x-handover-detail"].contains("out of range"), "{:?}", parked.headers);
             assert_eq!(parked.headers["x-handover-attempts"], "1");

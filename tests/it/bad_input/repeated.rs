@@ -78,7 +78,7 @@ on_both!(the_same_request_id_with_another_body_is_a_conflict_and_the_job_is_unto
     let (before, ledger) = (snapshot::of_host(world).await, ledger_counts(world).await);
     let other = changed("r1", "user_id", json!("14"));
     world.send(&other).await;
-    let parked = world.next_parked().await;
+    let parked = world.next_dead_letter().await;
     assert_eq!((parked.reason(), parked.path()), ("conflict", "request_id"));
     assert_eq!(serde_json::from_slice::<Value>(&parked.body).expect("JSON"), other);
     assert!(parked.headers["x-handover-detail"].contains(&job.id.to_string()), "{:?}", parked.headers);
@@ -123,7 +123,8 @@ on_both!(of_a_group_only_the_bad_are_refused_and_the_others_go_on, |world| {
             assert_eq!(job.state, state, "{request}: {:?}", job.reasons);
         }
     }
-    let mut reasons = [world.next_parked().await, world.next_parked().await].map(|parked| parked.reason().to_owned());
+    let mut reasons =
+        [world.next_dead_letter().await, world.next_dead_letter().await].map(|parked| parked.reason().to_owned());
     reasons.sort();
     assert_eq!(reasons, ["conflict", "not_json"]);
     assert_eq!(world.number("SELECT count(*) FROM handover.jobs").await, 5);

@@ -201,7 +201,7 @@ on_both!(what_cannot_be_read_is_parked_with_its_reason_and_the_path_to_the_field
     world.start_worker().await;
     let mut parked = BTreeMap::new();
     for _ in &cases {
-        let message = world.next_parked().await;
+        let message = world.next_dead_letter().await;
         parked.insert(message.body.clone(), message);
     }
     let mut wrong = Vec::new();
@@ -237,7 +237,7 @@ on_both!(a_message_whose_headers_leave_no_room_for_the_reason_is_parked_all_the_
     world.start_worker().await;
     let long = allotting("r", &"k".repeat(200_000), json!({ "user": "11" })).to_string().into_bytes();
     world.outside.send(long.clone()).await;
-    let parked = world.next_parked().await;
+    let parked = world.next_dead_letter().await;
     assert_eq!((parked.reason(), parked.body == long), ("unknown_kind", true));
     assert!(parked.path().starts_with("reassign.kkk") && parked.path().len() < 2_100, "{}", parked.path().len());
     let message = Outgoing {
@@ -251,7 +251,7 @@ on_both!(a_message_whose_headers_leave_no_room_for_the_reason_is_parked_all_the_
     let broker = world.broker().await;
     assert!(broker.publish(&[message]).await.iter().all(Result::is_ok));
     broker.close().await;
-    let parked = world.next_parked().await;
+    let parked = world.next_dead_letter().await;
     assert_eq!((parked.reason(), parked.body.as_slice()), ("not_json", b"no request".as_slice()));
     assert_eq!(parked.headers["x-handover-headers"], "left out: 65006 bytes");
     assert_eq!(world.hand_over(&keap_request("good")).await.state, "completed");

@@ -27,7 +27,7 @@ fn of_two_bodies_under_one_id_in_two_planners_at_once_one_is_done_and_the_other_
         gate.open();
         assert!(matches!(one.await.expect("the first planner"), Outcome::Answered(_)));
         match other.await.expect("the second planner") {
-            Outcome::Park(reason) => assert_eq!(reason.code, "conflict", "{reason:?}"),
+            Outcome::DeadLetter(reason) => assert_eq!(reason.code, "conflict", "{reason:?}"),
             outcome => panic!("{outcome:?}"),
         }
         assert_eq!((contacts_of(world, 101).await, contacts_of(world, 102).await), (0, 3));

@@ -42,7 +42,7 @@ on_both!(headers_forged_in_our_name_are_not_believed_and_not_kept, |world| {
     let before = snapshot::of_host(world).await;
     for (body, reason) in [(b"no request".to_vec(), "not_json"), (b"{}".to_vec(), "missing_field")] {
         assert!(broker.publish(&[sent(body)]).await.iter().all(Result::is_ok));
-        let parked = world.next_parked().await;
+        let parked = world.next_dead_letter().await;
         assert_eq!((parked.reason(), parked.headers["kept"].as_str()), (reason, "as it is"));
         assert_eq!(parked.headers["x-handover-queue"], "requests");
         let ours = parked.headers.iter().filter(|(name, _)| name.to_lowercase().starts_with("x-handover-"));
@@ -112,7 +112,7 @@ on_both!(properties_and_headers_of_any_kind_change_nothing_of_what_a_body_asks_f
         let job = world.end_of(read(&request).job_id()).await;
         assert_eq!(job.state, "rejected", "{properties:?}");
         world.outside.send_with(b"no request".to_vec(), properties.clone()).await;
-        let parked = world.next_parked().await;
+        let parked = world.next_dead_letter().await;
         assert_eq!((parked.reason(), parked.body.as_slice()), ("not_json", b"no request".as_slice()), "{properties:?}");
     }
     goes_on(world).await;
@@ -126,7 +126,7 @@ on_both!(headers_nested_as_deep_as_a_frame_allows_do_not_end_a_worker, |world| {
     for depth in [1_000, 18_000] {
         let table = (0..depth).fold(Vec::new(), |inner, _| [b"\x01tF".to_vec(), long(&inner)].concat());
         tokio::task::block_in_place(|| publish(&world.prefix, &table, b"no request"));
-        assert_eq!(world.next_parked().await.reason(), "not_json");
+        assert_eq!(world.next_dead_letter().await.reason(), "not_json");
     }
     goes_on(world).await;
     assert_eq!(tokio::task::block_in_place(|| worker.stop()), 0);

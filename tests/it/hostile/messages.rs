@@ -166,7 +166,7 @@ async fn are_parked(world: &World, rows: Vec<Row>) {
     }
     let mut parked = BTreeMap::new();
     for _ in &rows {
-        let message = world.next_parked().await;
+        let message = world.next_dead_letter().await;
         parked.insert(message.body.clone(), message);
     }
     let mut wrong = Vec::new();

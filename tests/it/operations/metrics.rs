@@ -56,7 +56,7 @@ on_both!(jobs_messages_and_what_is_parked_are_counted_and_nothing_is_told_of_any
     refused["user_id"] = json!("99999");
     world.hand_over(&refused).await;
     world.outside.send(b"nothing that can be read".to_vec()).await;
-    world.next_parked().await;
+    world.next_dead_letter().await;
     tokio::task::block_in_place(|| {
         let is = |series: &str| told.metric(series).unwrap_or_default();
         until("everything is counted", || is("handover_messages_parked_total{reason=\"not_json\"}") == 1.0);

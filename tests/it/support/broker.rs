@@ -29,12 +29,12 @@ pub enum Outside {
 
 /// A message that was parked.
 #[derive(Debug, Clone)]
-pub struct Parked {
+pub struct DeadMessage {
     pub body: Vec<u8>,
     pub headers: BTreeMap<String, String>,
 }
 
-impl Parked {
+impl DeadMessage {
     pub fn reason(&self) -> &str {
         self.headers.get("x-handover-reason").map_or("", String::as_str)
     }
@@ -161,7 +161,7 @@ impl Outside {
     }
 
     /// The next parked message, within a time limit; it is taken out of the dead queue.
-    pub async fn next_parked(&self, limit: Duration) -> Option<Parked> {
+    pub async fn next_dead_letter(&self, limit: Duration) -> Option<DeadMessage> {
         let deadline = tokio::time::Instant::now() + limit;
         loop {
             let parked = match self {
@@ -173,7 +173,7 @@ impl Outside {
                         outbox::delete(&session, &[letter.id]).await.expect("deleted");
                         session.commit().await.expect("committed");
                     }
-                    letter.map(|letter| Parked {
+                    letter.map(|letter| DeadMessage {
                         body: letter.body,
                         headers: serde_json::from_value(letter.headers).expect("headers are text"),
                     })
@@ -186,7 +186,7 @@ impl Outside {
                         None => None,
                         Some(message) => {
                             message.delivery.acker.ack(BasicAckOptions::default()).await.expect("acknowledged");
-                            Some(Parked {
+                            Some(DeadMessage {
                                 body: message.delivery.data.clone(),
                                 headers: headers(&message.delivery.properties),
                             })

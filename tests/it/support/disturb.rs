@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use handover::broker::{
-    Broker, BrokerError, Channel, Consumer, DeadQueue, Depth, Incoming, Outgoing, Receipt, ReplyMessage,
+    Broker, BrokerError, Channel, Consumer, DeadLetterQueue, Depth, Incoming, Outgoing, Receipt, ReplyMessage,
 };
 use handover::stages::STEPS;
 use handover::store::fault::{Point, Probe};
@@ -166,8 +166,8 @@ impl Broker for Disturbed {
         Ok(Box::new(consumer))
     }
 
-    async fn dead(&self) -> std::result::Result<Box<dyn DeadQueue>, BrokerError> {
-        self.inner.dead().await
+    async fn dead_letters(&self) -> std::result::Result<Box<dyn DeadLetterQueue>, BrokerError> {
+        self.inner.dead_letters().await
     }
 
     fn needs_relay(&self) -> bool {
@@ -238,7 +238,7 @@ impl Consumer for DisturbedConsumer {
 
     async fn stop(&mut self) {
         for incoming in self.again.drain(..) {
-            incoming.receipt.give_back().await.expect("given back");
+            incoming.receipt.requeue().await.expect("given back");
         }
         self.inner.stop().await;
     }
@@ -247,7 +247,7 @@ impl Consumer for DisturbedConsumer {
 fn copy_of(incoming: &Incoming) -> Incoming {
     Incoming {
         id: incoming.id.clone(),
-        exchange: incoming.exchange.clone(),
+        source: incoming.source.clone(),
         routing_key: incoming.routing_key.clone(),
         channel: incoming.channel,
         headers: incoming.headers.clone(),
@@ -269,7 +269,7 @@ impl Receipt for NoReceipt {
         Ok(())
     }
 
-    async fn give_back(self: Box<Self>) -> std::result::Result<(), BrokerError> {
+    async fn requeue(self: Box<Self>) -> std::result::Result<(), BrokerError> {
         Ok(())
     }
 }
@@ -287,12 +287,12 @@ impl Receipt for LosingReceipt {
     async fn ack(self: Box<Self>) -> std::result::Result<(), BrokerError> {
         if locked(&self.notes.lost).insert(self.name) {
             locked(&self.notes.lost_keys).insert(self.key);
-            return self.inner.give_back().await;
+            return self.inner.requeue().await;
         }
         self.inner.ack().await
     }
 
-    async fn give_back(self: Box<Self>) -> std::result::Result<(), BrokerError> {
-        self.inner.give_back().await
+    async fn requeue(self: Box<Self>) -> std::result::Result<(), BrokerError> {
+        self.inner.requeue().await
     }
 }

@@ -13,7 +13,7 @@ use handover::job::State;
 use handover::stages::{Catalogs, Context, Limits};
 use handover::store::ledger::jobs::{self, Job};
 use handover::store::{Store, host};
-use handover::worker::pace::Pace;
+use handover::worker::throttle::Pace;
 use handover::worker::{self, Role};
 use sea_orm::ConnectionTrait;
 use serde_json::Value;
@@ -21,7 +21,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::Setting;
-use super::broker::{self, Outside, Parked, amqp_url};
+use super::broker::{self, DeadMessage, Outside, amqp_url};
 use super::database::{self, Database};
 use super::rabbitmq::RabbitMq;
 
@@ -246,8 +246,8 @@ impl World {
     }
 
     /// The next parked message.
-    pub async fn next_parked(&self) -> Parked {
-        self.outside.next_parked(LIMIT).await.expect("a parked message within the limit")
+    pub async fn next_dead_letter(&self) -> DeadMessage {
+        self.outside.next_dead_letter(LIMIT).await.expect("a parked message within the limit")
     }
 
     /// Does what the host application does: runs a statement on its tables.

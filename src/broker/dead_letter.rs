@@ -18,7 +18,7 @@ pub const REPLAYS: &str = "x-handover-replays";
 /// The dead queue. What has been taken from it is held for whoever looks, and nobody else sees it, until it is settled or
 /// released; a process that dies gives everything back.
 #[async_trait]
-pub trait DeadQueue: Send {
+pub trait DeadLetterQueue: Send {
     /// The next message of those that were there in the beginning, oldest first.
     async fn next(&mut self) -> Result<Option<DeadLetter>, BrokerError>;
     /// Sends messages back to the queues that they came from, with their identity, and takes out each whose arrival there

@@ -15,11 +15,11 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::connection::Live;
-use super::parcel::Back;
+use super::outbound::Returned;
 use super::publisher::Publisher;
 use super::topology::Topology;
-use super::{BrokerError, Channel, fault, message};
-use crate::broker::{DeadLetter, DeadQueue, dead};
+use super::{BrokerError, Channel, errors, message};
+use crate::broker::{DeadLetter, DeadLetterQueue, dead_letter};
 
 /// Messages asked for at a time: their answers come one behind the other, whatever the way there and back takes.
 const ASKED_AT_A_TIME: u32 = 64;
@@ -31,7 +31,7 @@ const AT_A_TIME: usize = 16;
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// See the module.
-pub(super) struct AmqpDead {
+pub(super) struct AmqpDeadLetters {
     topology: Arc<Topology>,
     publisher: Publisher,
     channel: lapin::Channel,
@@ -50,15 +50,15 @@ struct Held {
     properties: BasicProperties,
 }
 
-impl AmqpDead {
+impl AmqpDeadLetters {
     pub(super) async fn open(
         live: &Live,
         topology: Arc<Topology>,
         publisher: Publisher,
         within: Duration,
-    ) -> Result<AmqpDead, BrokerError> {
+    ) -> Result<AmqpDeadLetters, BrokerError> {
         let channel = live.open_channel().await?;
-        let mut dead = AmqpDead {
+        let mut dead = AmqpDeadLetters {
             topology,
             publisher,
             channel,
@@ -79,7 +79,7 @@ impl AmqpDead {
         let declared = self.channel.queue_declare(name.into(), options, FieldTable::default());
         let declared = tokio::time::timeout(self.within, declared).await;
         let queue = declared.map_err(|_| BrokerError::TimedOut(self.within))?;
-        queue.map(|queue| queue.message_count()).map_err(|error| fault::unreachable(&error))
+        queue.map(|queue| queue.message_count()).map_err(|error| errors::unreachable(&error))
     }
 
     /// Fetches the next few, in their order.
@@ -89,7 +89,7 @@ impl AmqpDead {
         let gets = (0..asked).map(|_| self.channel.basic_get(name.as_str().into(), BasicGetOptions::default()));
         let got = tokio::time::timeout(self.within, join_all(gets)).await;
         for got in got.map_err(|_| BrokerError::TimedOut(self.within))? {
-            self.here.extend(got.map_err(|error| fault::unreachable(&error))?.map(|got| got.delivery));
+            self.here.extend(got.map_err(|error| errors::unreachable(&error))?.map(|got| got.delivery));
         }
         self.here.make_contiguous().sort_by_key(|delivery| delivery.delivery_tag);
         // Fewer than there were: somebody else takes them too.
@@ -130,15 +130,15 @@ impl AmqpDead {
         match acked {
             Ok(Ok(true)) => Ok(()),
             Ok(Ok(false)) => Err(BrokerError::Unreachable("the connection was lost; the message is back".into())),
-            Ok(Err(error)) => Err(fault::unreachable(&error)),
+            Ok(Err(error)) => Err(errors::unreachable(&error)),
             Err(_) => Err(BrokerError::TimedOut(self.within)),
         }
     }
 
-    fn back(&self, letter: &DeadLetter, now: OffsetDateTime) -> Result<Back, BrokerError> {
-        let held = self.held.get(&letter.number).ok_or_else(|| dead::nowhere(letter))?;
-        let channel = letter.origin(self.topology.prefix()).ok_or_else(|| dead::nowhere(letter))?;
-        Ok(Back {
+    fn back(&self, letter: &DeadLetter, now: OffsetDateTime) -> Result<Returned, BrokerError> {
+        let held = self.held.get(&letter.number).ok_or_else(|| dead_letter::nowhere(letter))?;
+        let channel = letter.origin(self.topology.prefix()).ok_or_else(|| dead_letter::nowhere(letter))?;
+        Ok(Returned {
             queue: self.topology.queue(channel),
             properties: properties_back(held.properties.clone(), letter, now)?,
             body: letter.body.clone(),
@@ -147,7 +147,7 @@ impl AmqpDead {
 }
 
 #[async_trait]
-impl DeadQueue for AmqpDead {
+impl DeadLetterQueue for AmqpDeadLetters {
     async fn next(&mut self) -> Result<Option<DeadLetter>, BrokerError> {
         if self.here.is_empty() {
             self.fetch().await?;
@@ -164,7 +164,7 @@ impl DeadQueue for AmqpDead {
     }
 
     async fn replay(&mut self, letters: &[DeadLetter], now: OffsetDateTime) -> Vec<Result<(), BrokerError>> {
-        let backs: Vec<Result<Back, BrokerError>> = letters.iter().map(|letter| self.back(letter, now)).collect();
+        let backs: Vec<Result<Returned, BrokerError>> = letters.iter().map(|letter| self.back(letter, now)).collect();
         let sent = self.publisher.send_back(&backs).await;
         let mut results = Vec::with_capacity(letters.len());
         for (letter, sent) in letters.iter().zip(sent) {
@@ -192,13 +192,13 @@ impl DeadQueue for AmqpDead {
         for some in held.chunks(AT_A_TIME) {
             for held in some {
                 let options = BasicNackOptions { requeue: true, ..BasicNackOptions::default() };
-                held.acker.nack(options).await.map_err(|error| fault::unreachable(&error))?;
+                held.acker.nack(options).await.map_err(|error| errors::unreachable(&error))?;
             }
             ready += some.len() as u32;
             self.until_ready(ready).await?;
         }
         // Its answer comes when everything before it is done.
-        self.channel.close(200, "looked through".into()).await.map_err(|error| fault::unreachable(&error))
+        self.channel.close(200, "looked through".into()).await.map_err(|error| errors::unreachable(&error))
     }
 }
 
@@ -210,12 +210,12 @@ fn properties_back(
 ) -> Result<BasicProperties, BrokerError> {
     let mut table = FieldTable::default();
     for (name, value) in properties.headers().iter().flatten() {
-        if !dead::is_of_its_death(name.as_str()) {
+        if !dead_letter::is_of_its_death(name.as_str()) {
             table.insert(name.clone(), value.clone());
         }
     }
     for (name, value) in letter.headers_back(now) {
-        if name == dead::REPLAYED_AT || name == dead::REPLAYS {
+        if name == dead_letter::REPLAYED_AT || name == dead_letter::REPLAYS {
             table.insert(message::short("header's name", &name)?, AMQPValue::LongString(value.as_bytes().into()));
         }
     }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::pace::Pace;
+use super::throttle::Pace;
 use crate::metrics;
 use crate::stages::Context;
 use crate::store::{Result, Store};
@@ -41,23 +41,23 @@ const REST: u32 = 2;
 const LONGEST_REST: Duration = Duration::from_millis(200);
 
 /// The share of the time that movers work beside the host, all of them together.
-pub const SHARE: f64 = REST as f64 / (REST + 1) as f64;
+pub const WORK_SHARE: f64 = REST as f64 / (REST + 1) as f64;
 
 /// How long it takes to say that the host is not at work.
 const LOOK_FOR: Duration = Duration::from_millis(500);
 
 /// Whether the host is at work just now.
-pub async fn is_host_at_work(store: &Store) -> Result<bool> {
+pub async fn is_active(store: &Store) -> Result<bool> {
     let (began, mut state) = (Instant::now(), State::default());
-    while !state.is_at_work && began.elapsed() < LOOK_FOR {
+    while !state.is_active && began.elapsed() < LOOK_FOR {
         state.note(Some(store.others().await?));
         tokio::time::sleep(LOOK_FIRST_EVERY).await;
     }
-    Ok(state.is_at_work)
+    Ok(state.is_active)
 }
 
 /// One worker's movers beside the host.
-pub struct Beside {
+pub struct HostActivity {
     /// Whether the pace asks for it.
     makes_room: bool,
     turn: tokio::sync::Mutex<()>,
@@ -75,7 +75,7 @@ struct State {
     /// The host's transactions at the last look, where that was a moment ago.
     under_way: Option<BTreeSet<String>>,
     last_seen: Option<Instant>,
-    is_at_work: bool,
+    is_active: bool,
 }
 
 impl State {
@@ -92,7 +92,7 @@ impl State {
         let (began, last) = self.worked?;
         match last.elapsed() < IDLE_AFTER {
             false => None,
-            true if self.is_at_work => Some(LOOK_AGAIN_EVERY),
+            true if self.is_active => Some(LOOK_AGAIN_EVERY),
             true if began.elapsed() < FIRST_WHILE => Some(LOOK_FIRST_EVERY),
             true => Some(LOOK_EVERY),
         }
@@ -105,7 +105,7 @@ impl State {
             _ => false,
         };
         let seen_within = |time| self.last_seen.is_some_and(|when| when.elapsed() < time);
-        self.is_at_work = match self.is_at_work {
+        self.is_active = match self.is_active {
             true => under_way.is_some() && (has_begun || seen_within(SEEN_FOR)),
             false => has_begun && seen_within(SEEN_TWICE_IN),
         };
@@ -118,12 +118,12 @@ impl State {
 
 /// What a mover holds while it is its turn; nothing where movers need not wait for each other, or the one whose turn it is has
 /// had it for long.
-pub type Turn<'t> = Option<tokio::sync::MutexGuard<'t, ()>>;
+pub type MoverPermit<'t> = Option<tokio::sync::MutexGuard<'t, ()>>;
 
-impl Beside {
+impl HostActivity {
     /// Of a worker that begins.
-    pub fn new(pace: Pace) -> Beside {
-        Beside {
+    pub fn new(pace: Pace) -> HostActivity {
+        HostActivity {
             makes_room: pace.backs_off(),
             turn: tokio::sync::Mutex::default(),
             turns: AtomicU64::default(),
@@ -133,18 +133,18 @@ impl Beside {
     }
 
     /// Begins a step on chunks, when it is this mover's turn.
-    pub async fn turn(&self) -> Turn<'_> {
-        let (begins, is_at_work) = {
+    pub async fn mover_permit(&self) -> MoverPermit<'_> {
+        let (begins, is_active) = {
             let mut state = self.state();
-            (state.note_step(), state.is_at_work)
+            (state.note_step(), state.is_active)
         };
         if begins {
             self.begins.notify_one();
         }
-        if is_at_work { self.own_turn().await } else { None }
+        if is_active { self.wait_for_permit().await } else { None }
     }
 
-    async fn own_turn(&self) -> Turn<'_> {
+    async fn wait_for_permit(&self) -> MoverPermit<'_> {
         let mut own = pin!(self.turn.lock());
         loop {
             let before = self.turns.load(Ordering::Relaxed);
@@ -161,7 +161,7 @@ impl Beside {
 
     /// For how long a mover rests behind a chunk. One whose turn it is keeps it meanwhile.
     pub fn rest_after(&self, chunk_took: Duration) -> Duration {
-        if self.state().is_at_work { (chunk_took / REST).min(LONGEST_REST) } else { Duration::ZERO }
+        if self.state().is_active { (chunk_took / REST).min(LONGEST_REST) } else { Duration::ZERO }
     }
 
     /// Looks at the host now and then while there is work, until `stop`.
@@ -189,7 +189,7 @@ impl Beside {
                     self.state().under_way = None;
                 }
             }
-            context.speeds.be_beside_host(self.state().is_at_work);
+            context.speeds.set_host_active(self.state().is_active);
             if pause.is_none() {
                 self.begins.notified().await;
             }
@@ -199,16 +199,16 @@ impl Beside {
     /// Notes the host's transactions, and tells when it begins to work and when it rests.
     fn note(&self, under_way: Option<BTreeSet<String>>) {
         let mut state = self.state();
-        let was_at_work = state.is_at_work;
+        let was_at_work = state.is_active;
         state.note(under_way);
-        if state.is_at_work == was_at_work {
+        if state.is_active == was_at_work {
             return;
         }
-        match state.is_at_work {
+        match state.is_active {
             true => tracing::info!("the host is at work: movers go one at a time, a few records each"),
             false => tracing::info!("movers go side by side again: the host rests, or they have done"),
         }
-        metrics::beside_host(state.is_at_work);
+        metrics::host_active(state.is_active);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -220,28 +220,28 @@ impl Beside {
 mod tests {
     use super::*;
 
-    fn seen(beside: &Beside, under_way: &[&str]) -> bool {
-        beside.note(Some(under_way.iter().map(|id| (*id).to_owned()).collect()));
-        beside.state().is_at_work
+    fn seen(host_activity: &HostActivity, under_way: &[&str]) -> bool {
+        host_activity.note(Some(under_way.iter().map(|id| (*id).to_owned()).collect()));
+        host_activity.state().is_active
     }
 
     #[test]
     fn the_host_is_at_work_when_its_transactions_come_and_go() {
-        let beside = Beside::new(Pace::DEFAULT);
-        assert!(!seen(&beside, &["3/17", "4/2"]), "they may be old");
-        assert!(!seen(&beside, &["4/2"]), "one has ended, and one stands");
-        assert!(!seen(&beside, &["4/2", "3/18"]), "one alone says little");
-        beside.state().last_seen = Instant::now().checked_sub(SEEN_TWICE_IN);
-        assert!(!seen(&beside, &["4/2", "3/19"]), "so do two that are far apart");
-        assert!(seen(&beside, &["4/2", "3/20"]));
-        assert!(seen(&beside, &[]), "it was, a moment ago");
-        beside.state().last_seen = Instant::now().checked_sub(SEEN_FOR);
-        assert!(!seen(&beside, &[]));
-        beside.note(None);
-        assert!(!seen(&beside, &["4/9"]), "nobody has looked for a while: it may be old");
-        assert!(!seen(&beside, &["4/10"]) && seen(&beside, &["4/11"]));
-        beside.note(None);
-        assert!(!beside.state().is_at_work, "nobody looks");
+        let host_activity = HostActivity::new(Pace::DEFAULT);
+        assert!(!seen(&host_activity, &["3/17", "4/2"]), "they may be old");
+        assert!(!seen(&host_activity, &["4/2"]), "one has ended, and one stands");
+        assert!(!seen(&host_activity, &["4/2", "3/18"]), "one alone says little");
+        host_activity.state().last_seen = Instant::now().checked_sub(SEEN_TWICE_IN);
+        assert!(!seen(&host_activity, &["4/2", "3/19"]), "so do two that are far apart");
+        assert!(seen(&host_activity, &["4/2", "3/20"]));
+        assert!(seen(&host_activity, &[]), "it was, a moment ago");
+        host_activity.state().last_seen = Instant::now().checked_sub(SEEN_FOR);
+        assert!(!seen(&host_activity, &[]));
+        host_activity.note(None);
+        assert!(!seen(&host_activity, &["4/9"]), "nobody has looked for a while: it may be old");
+        assert!(!seen(&host_activity, &["4/10"]) && seen(&host_activity, &["4/11"]));
+        host_activity.note(None);
+        assert!(!host_activity.state().is_active, "nobody looks");
     }
 
     #[test]
@@ -254,7 +254,7 @@ mod tests {
         let ago = |time| Instant::now().checked_sub(time).expect("the machine has run for longer");
         state.worked = Some((ago(FIRST_WHILE), Instant::now()));
         assert_eq!(state.pause(), Some(LOOK_EVERY));
-        state.is_at_work = true;
+        state.is_active = true;
         assert_eq!(state.pause(), Some(LOOK_AGAIN_EVERY));
         state.worked = Some((ago(IDLE_AFTER), ago(IDLE_AFTER)));
         assert_eq!(state.pause(), None);
@@ -263,29 +263,29 @@ mod tests {
 
     #[tokio::test]
     async fn movers_take_turns_while_the_host_is_at_work_and_no_mover_waits_for_long() {
-        let beside = Beside::new(Pace::DEFAULT);
-        assert!(beside.turn().await.is_none(), "nothing is in the way");
+        let host_activity = HostActivity::new(Pace::DEFAULT);
+        assert!(host_activity.mover_permit().await.is_none(), "nothing is in the way");
         for under_way in [&[][..], &["3/18"], &["3/19"]] {
-            seen(&beside, under_way);
+            seen(&host_activity, under_way);
         }
-        let held = beside.turn().await;
+        let held = host_activity.mover_permit().await;
         assert!(held.is_some());
         let began = Instant::now();
-        assert!(beside.turn().await.is_none(), "the other one is held up");
+        assert!(host_activity.mover_permit().await.is_none(), "the other one is held up");
         assert!(began.elapsed() >= LONGEST_TURN);
         drop(held);
-        assert!(beside.turn().await.is_some());
+        assert!(host_activity.mover_permit().await.is_some());
     }
 
     #[tokio::test]
     async fn a_mover_waits_for_its_turn_for_as_long_as_others_take_theirs() {
-        let beside = Beside::new(Pace::DEFAULT);
+        let host_activity = HostActivity::new(Pace::DEFAULT);
         for under_way in [&[][..], &["3/18"], &["3/19"]] {
-            seen(&beside, under_way);
+            seen(&host_activity, under_way);
         }
         let mover = async || {
-            let turn = beside.turn().await;
-            assert!(turn.is_some(), "nobody works beside another");
+            let turn = host_activity.mover_permit().await;
+            assert!(turn.is_some(), "nobody works host_activity another");
             tokio::time::sleep(LONGEST_TURN * 2 / 3).await;
         };
         tokio::join!(mover(), mover(), mover(), mover());
@@ -293,12 +293,12 @@ mod tests {
 
     #[test]
     fn movers_rest_behind_each_chunk_while_the_host_is_at_work() {
-        let beside = Beside::new(Pace::DEFAULT);
-        assert_eq!(beside.rest_after(Duration::from_millis(40)), Duration::ZERO);
+        let host_activity = HostActivity::new(Pace::DEFAULT);
+        assert_eq!(host_activity.rest_after(Duration::from_millis(40)), Duration::ZERO);
         for under_way in [&[][..], &["3/18"], &["3/19"]] {
-            seen(&beside, under_way);
+            seen(&host_activity, under_way);
         }
-        assert_eq!(beside.rest_after(Duration::from_millis(40)), Duration::from_millis(20));
-        assert_eq!(beside.rest_after(Duration::from_secs(20)), LONGEST_REST, "which waited for a lock");
+        assert_eq!(host_activity.rest_after(Duration::from_millis(40)), Duration::from_millis(20));
+        assert_eq!(host_activity.rest_after(Duration::from_secs(20)), LONGEST_REST, "which waited for a lock");
     }
 }

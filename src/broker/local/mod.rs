@@ -1,7 +1,7 @@
 //! The embedded default: no broker. The outbox table itself is the queue; a message is claimed by a lease and deleted when
 //! it is acknowledged. Parked messages and events stay in the table, where they can be read.
 
-mod dead;
+mod dead_letters;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,9 +12,11 @@ use time::OffsetDateTime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use self::dead::LocalDead;
-use super::{Broker, BrokerError, Channel, Consumer, DeadQueue, Depth, Incoming, Outgoing, Receipt, ReplyMessage};
-use crate::retry::Pauses;
+use self::dead_letters::LocalDeadLetters;
+use super::{
+    Broker, BrokerError, Channel, Consumer, DeadLetterQueue, Depth, Incoming, Outgoing, Receipt, ReplyMessage,
+};
+use crate::retry::RetryPolicy;
 use crate::store::ledger::outbox::{self, Letter};
 use crate::store::{Error, Store};
 use crate::trace::Queue;
@@ -72,8 +74,8 @@ impl Broker for LocalBroker {
         Ok(Box::new(LocalConsumer { receiver, stop }))
     }
 
-    async fn dead(&self) -> Result<Box<dyn DeadQueue>, BrokerError> {
-        Ok(Box::new(LocalDead::new(self.store.clone())))
+    async fn dead_letters(&self) -> Result<Box<dyn DeadLetterQueue>, BrokerError> {
+        Ok(Box::new(LocalDeadLetters::new(self.store.clone())))
     }
 
     fn needs_relay(&self) -> bool {
@@ -116,7 +118,7 @@ struct Feed {
 
 impl Feed {
     async fn run(self) {
-        let mut retries = Pauses::RECONNECT.start("claiming messages of the outbox");
+        let mut retries = RetryPolicy::RECONNECT.start("claiming messages of the outbox");
         loop {
             // Listening begins before looking: what is left in between rings as well.
             let filled = self.store.post.filled();
@@ -128,7 +130,7 @@ impl Feed {
                 }
                 Ok(_) => retries.reset(),
                 Err(error) => {
-                    retries.after(&error).await;
+                    retries.wait_after(&error).await;
                 }
             }
         }
@@ -156,7 +158,7 @@ impl Feed {
         let headers: BTreeMap<String, String> = serde_json::from_value(letter.headers).unwrap_or_default();
         Incoming {
             id: Some(letter.message_id.to_string()),
-            exchange: String::new(),
+            source: String::new(),
             routing_key: letter.routing_key,
             channel: self.channel,
             headers,
@@ -188,7 +190,7 @@ impl Receipt for LocalReceipt {
         acked.await.map_err(|error: Error| BrokerError::Outbox(error.to_string()))
     }
 
-    async fn give_back(self: Box<Self>) -> Result<(), BrokerError> {
+    async fn requeue(self: Box<Self>) -> Result<(), BrokerError> {
         let given_back = async {
             let session = self.store.begin(SETTLE).await?;
             outbox::release(&session, &[self.row], OffsetDateTime::now_utc()).await?;
@@ -216,7 +218,7 @@ impl Consumer for LocalConsumer {
     async fn stop(&mut self) {
         self.stop.cancel();
         while let Some(incoming) = self.receiver.recv().await {
-            if let Err(error) = incoming.receipt.give_back().await {
+            if let Err(error) = incoming.receipt.requeue().await {
                 tracing::debug!(%error, "a message could not be given back: its lease will end");
             }
         }

@@ -9,7 +9,7 @@ use super::topology::Topology;
 use super::{BrokerError, Channel, Outgoing, ReplyMessage, message};
 
 /// A message as it is sent.
-pub(super) struct Parcel {
+pub(super) struct Outbound {
     pub(super) id: String,
     pub(super) exchange: ShortString,
     pub(super) routing_key: ShortString,
@@ -19,17 +19,17 @@ pub(super) struct Parcel {
 }
 
 /// A message that goes back to a queue as it was.
-pub(super) struct Back {
+pub(super) struct Returned {
     pub(super) queue: String,
     pub(super) properties: BasicProperties,
     pub(super) body: Vec<u8>,
 }
 
-impl Parcel {
+impl Outbound {
     /// A message of ours.
-    pub(super) fn of(topology: &Topology, message: &Outgoing) -> Result<Parcel, BrokerError> {
+    pub(super) fn of(topology: &Topology, message: &Outgoing) -> Result<Outbound, BrokerError> {
         let (exchange, routing_key) = topology.route(message.channel, &message.routing_key);
-        Ok(Parcel {
+        Ok(Outbound {
             id: message.id.to_string(),
             exchange: message::short("exchange", &exchange)?,
             routing_key: message::short("routing key", &routing_key)?,
@@ -42,12 +42,12 @@ impl Parcel {
 
     /// A reply, through the default exchange, which leads to the queue of that name. Ours are not open to whoever may send
     /// requests.
-    pub(super) fn of_reply(topology: &Topology, reply: &ReplyMessage) -> Result<Parcel, BrokerError> {
+    pub(super) fn of_reply(topology: &Topology, reply: &ReplyMessage) -> Result<Outbound, BrokerError> {
         if topology.is_ours(&reply.to) {
             return Err(BrokerError::Refused(format!("`{}` is a queue of Handover's own", reply.to)));
         }
         let id = Uuid::new_v4().to_string();
-        Ok(Parcel {
+        Ok(Outbound {
             properties: message::reply_properties(reply, &id)?,
             id,
             exchange: ShortString::default(),
@@ -58,10 +58,10 @@ impl Parcel {
     }
 
     /// What goes back, to its queue alone: others that are bound where it was published first have had it.
-    pub(super) fn of_back(_: &Topology, back: &Result<Back, BrokerError>) -> Result<Parcel, BrokerError> {
+    pub(super) fn of_back(_: &Topology, back: &Result<Returned, BrokerError>) -> Result<Outbound, BrokerError> {
         let back = back.as_ref().map_err(Clone::clone)?;
         let id = back.properties.message_id().as_ref().map(ToString::to_string);
-        Ok(Parcel {
+        Ok(Outbound {
             id: id.unwrap_or_default(),
             exchange: ShortString::default(),
             routing_key: message::short("queue's name", &back.queue)?,

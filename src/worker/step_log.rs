@@ -14,7 +14,9 @@ pub(super) fn chunks(step: Step, committed: &[Observation], took: Duration) -> b
     let mut any = false;
     for observation in committed {
         match observation {
-            Observation::Chunk { number, records, took } => tell(step, Some(*number), Some(*records), "moved", *took),
+            Observation::ChunkClosed { number, records, took } => {
+                tell(step, Some(*number), Some(*records), "moved", *took)
+            }
             Observation::ChunkFailed { number } => tell(step, Some(*number), None, "failed", took),
             _ => continue,
         }
@@ -26,8 +28,8 @@ pub(super) fn chunks(step: Step, committed: &[Observation], took: Duration) -> b
 /// Says what a step without a chunk has done, by what it committed.
 pub(super) fn step_done(step: Step, committed: &[Observation], took: Duration) {
     let outcome = committed.iter().fold("done", |outcome, observation| match observation {
-        Observation::Begun { .. } => "begun",
-        Observation::Ended { outcome, .. } => outcome,
+        Observation::JobStarted { .. } => "begun",
+        Observation::JobEnded { outcome, .. } => outcome,
         _ => outcome,
     });
     tell(step, None, None, outcome, took);
@@ -45,7 +47,7 @@ fn tell(step: Step, chunk: Option<i32>, records: Option<u64>, outcome: &str, too
 
 /// Says that a message is set aside. Not what it says: path and detail may quote it, and so name people. They are in its
 /// headers.
-pub(super) fn parked(incoming: &Incoming, code: &str) {
+pub(super) fn dead_lettered(incoming: &Incoming, code: &str) {
     let (queue, job) = (incoming.channel.name(), job_of(incoming).map(tracing::field::display));
     tracing::warn!(queue, job, message_id = incoming.id, code, "a message is parked: its headers say why");
 }

@@ -3,13 +3,13 @@
 //! The stages that take messages share two queues: the planner takes requests; cutting, moving and finalizing take steps.
 //! [`Role`] is the list of what a worker can run.
 
-pub mod beside;
-mod carrying;
-pub mod pace;
-mod parked;
+pub mod host_activity;
+mod relay_loop;
+pub mod throttle;
+mod dead_letter;
 mod replies;
 mod spans;
-mod told;
+mod step_log;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,14 +18,14 @@ use anyhow::Context as _;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use self::beside::Beside;
-use self::pace::{Pace, Throttle};
+use self::host_activity::HostActivity;
+use self::throttle::{Pace, Throttle};
 use crate::broker::{Broker, Channel, Consumer, Incoming, Outgoing};
 use crate::job::{Step, StepKind, rejection};
 use crate::metrics;
-use crate::retry::Pauses;
-use crate::stages::mover::Behind;
-use crate::stages::{Context, Outcome, Reason, cutter, due, finalizer, mover, planner, sweeper};
+use crate::retry::RetryPolicy;
+use crate::stages::mover::AfterChunk;
+use crate::stages::{Context, DeadLetterReason, Outcome, cutter, due, finalizer, mover, planner, sweeper};
 use crate::store::{Cause, Error};
 use crate::trace::Span;
 
@@ -90,9 +90,10 @@ pub async fn run(
     settings: Settings,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
-    let (throttle, beside) = (Arc::new(Throttle::new(settings.pace)), Arc::new(Beside::new(settings.pace)));
+    let (throttle, host_activity) =
+        (Arc::new(Throttle::new(settings.pace)), Arc::new(HostActivity::new(settings.pace)));
     let stop = CancellationToken::new();
-    let mut worker = Worker { context, broker: broker.clone(), settings, throttle, beside, stop };
+    let mut worker = Worker { context, broker: broker.clone(), settings, throttle, host_activity, stop };
     let mut tasks = JoinSet::new();
     if roles.contains(&Role::Relay) && broker.needs_relay() {
         // The relay's own store has no courier: it ends when everybody who could hand it something has.
@@ -140,7 +141,7 @@ struct Worker {
     broker: Arc<dyn Broker>,
     settings: Settings,
     throttle: Arc<Throttle>,
-    beside: Arc<Beside>,
+    host_activity: Arc<HostActivity>,
     stop: CancellationToken,
 }
 
@@ -204,10 +205,10 @@ impl Worker {
             tell_taken(&incoming);
             let step = serde_json::from_slice::<Step>(&incoming.body);
             let mut span = spans::of_step(self.broker.as_ref(), &incoming, step.as_ref().ok());
-            let mut spent = Spent::default();
+            let mut used = TimeUsed::default();
             let outcome = match step {
-                Ok(step) => self.take_step(step, &mut spent, &mut span).await,
-                Err(error) => Outcome::Park(Reason {
+                Ok(step) => self.take_step(step, &mut used, &mut span).await,
+                Err(error) => Outcome::DeadLetter(DeadLetterReason {
                     code: "not_a_step".into(),
                     path: None,
                     detail: error.to_string(),
@@ -216,40 +217,40 @@ impl Worker {
             };
             self.set_aside(&incoming, &outcome, Some(span)).await;
             acknowledge(incoming).await;
-            busy.rested(spent.rested);
+            busy.rested(used.rested);
             drop(busy);
-            self.throttle.rest(spent.worked, &self.stop).await;
+            self.throttle.rest(used.worked, &self.stop).await;
         }
         consumer.stop().await;
     }
 
     /// Looks whether the host is at work, and whether it suffers from what the movers do.
     async fn watch_the_host(self) {
-        let Worker { context, throttle, beside, stop, .. } = &self;
-        tokio::join!(throttle.watch(&context.store, stop), beside.watch(context, stop));
+        let Worker { context, throttle, host_activity, stop, .. } = &self;
+        tokio::join!(throttle.watch(&context.store, stop), host_activity.watch(context, stop));
     }
 
     /// What fails here is nothing that a request is to blame for: it is tried until it works.
     async fn take_requests(&self, messages: &[planner::Message]) -> Vec<Outcome> {
-        let mut retries = Pauses::RECONNECT.start("taking requests");
+        let mut retries = RetryPolicy::RECONNECT.start("taking requests");
         loop {
             match planner::take(&self.context, messages).await {
                 Ok(outcomes) => return outcomes,
                 Err(error) => {
-                    retries.after(&error).await;
+                    retries.wait_after(&error).await;
                 }
             }
         }
     }
 
     /// Takes a step; tells what that took of the mover's time.
-    async fn take_step(&self, step: Step, spent: &mut Spent, span: &mut Span) -> Outcome {
-        let mut retries = Pauses::RECONNECT.start("taking a step").of(step.job_id.0);
+    async fn take_step(&self, step: Step, used: &mut TimeUsed, span: &mut Span) -> Outcome {
+        let mut retries = RetryPolicy::RECONNECT.start("taking a step").for_job(step.job_id.0);
         let is_on_chunks = matches!(step.step, StepKind::Cut | StepKind::Ticket);
         let (error, began) = loop {
             let waited = Instant::now();
-            let turn = if is_on_chunks { self.beside.turn().await } else { None };
-            spent.rested += waited.elapsed();
+            let permit = if is_on_chunks { self.host_activity.mover_permit().await } else { None };
+            used.rested += waited.elapsed();
             let began = Instant::now();
             let mut rested = Duration::ZERO;
             let behind = |chunk_took| {
@@ -257,29 +258,29 @@ impl Worker {
                 rested += behind.rest;
                 behind
             };
-            let (done, committed) = metrics::heard(dispatch(&self.context, step, behind)).await;
+            let (done, committed) = metrics::with_observations(dispatch(&self.context, step, behind)).await;
             let took = began.elapsed().saturating_sub(rested);
-            spent.rested += rested;
-            let worked_on_chunks = told::chunks(step, &committed, took);
+            used.rested += rested;
+            let worked_on_chunks = step_log::chunks(step, &committed, took);
             match done {
                 Ok(()) => {
                     if !worked_on_chunks {
-                        told::step_done(step, &committed, took);
+                        step_log::step_done(step, &committed, took);
                     }
                     if is_on_chunks {
-                        spent.worked = took;
+                        used.worked = took;
                     }
                     return Outcome::Done;
                 }
                 Err(error) if error.is_transient() => {
-                    drop(turn);
-                    retries.after(&error).await;
+                    drop(permit);
+                    retries.wait_after(&error).await;
                 }
                 Err(error) => break (error, began),
             }
         };
         if matches!(error.cause, Cause::Superseded) {
-            told::step_superseded(step, began.elapsed());
+            step_log::step_superseded(step, began.elapsed());
             return Outcome::Done;
         }
         span.failed("step_failed");
@@ -289,26 +290,26 @@ impl Worker {
     }
 
     /// What is to come behind a chunk of a ticket that was begun then.
-    fn behind(&self, chunk_took: Duration, began: Instant) -> Behind {
+    fn behind(&self, chunk_took: Duration, began: Instant) -> AfterChunk {
         let goes_on = began.elapsed() < LONGEST_TICKET && !self.throttle.rests() && !self.stop.is_cancelled();
-        let rest = self.beside.rest_after(chunk_took);
+        let rest = self.host_activity.rest_after(chunk_took);
         if !rest.is_zero() {
             self.throttle.note(rest);
         }
-        Behind { goes_on, rest }
+        AfterChunk { goes_on, rest }
     }
 
     async fn stop_job(&self, step: Step, error: &Error) -> Outcome {
-        let mut retries = Pauses::RECONNECT.start("stopping a job").of(step.job_id.0);
+        let mut retries = RetryPolicy::RECONNECT.start("stopping a job").for_job(step.job_id.0);
         loop {
             let reason = rejection::step_failed(step.step.routing_key(), &error.to_string());
             match mover::stop(&self.context, step.job_id, vec![reason]).await {
                 Ok(()) => return Outcome::Done,
                 Err(error) if error.is_transient() => {
-                    retries.after(&error).await;
+                    retries.wait_after(&error).await;
                 }
                 Err(error) => {
-                    return Outcome::Park(Reason {
+                    return Outcome::DeadLetter(DeadLetterReason {
                         code: "failed".into(),
                         path: None,
                         detail: error.to_string(),
@@ -342,30 +343,30 @@ impl Worker {
     }
 
     /// Parks a message, as often as it takes: only a confirm lets the original go.
-    async fn park(&self, message: Outgoing) {
-        let mut retries = Pauses::RECONNECT.start("parking a message");
+    async fn dead_letter(&self, message: Outgoing) {
+        let mut retries = RetryPolicy::RECONNECT.start("parking a message");
         let message = [message];
         while let Some(Err(error)) = self.broker.publish(&message).await.pop() {
-            retries.after(&error).await;
+            retries.wait_after(&error).await;
         }
     }
 
     /// Parks a message that cannot be taken. Its span ends here.
     async fn set_aside(&self, incoming: &Incoming, outcome: &Outcome, span: Option<Span>) {
-        if let Outcome::Park(reason) = outcome {
-            told::parked(incoming, &reason.code);
+        if let Outcome::DeadLetter(reason) = outcome {
+            step_log::dead_lettered(incoming, &reason.code);
             if let Some(mut span) = span {
                 span.failed(&reason.code);
             }
-            self.park(parked::parked(incoming, reason)).await;
-            metrics::parked(&reason.code);
+            self.dead_letter(dead_letter::dead_letter(incoming, reason)).await;
+            metrics::dead_lettered(&reason.code);
         }
     }
 }
 
 /// What a step took of a mover's time.
 #[derive(Default)]
-struct Spent {
+struct TimeUsed {
     /// Work to rest from: what ends a job does not wait.
     worked: Duration,
     /// For its turn, and behind chunks.
@@ -380,14 +381,14 @@ async fn acknowledge(incoming: Incoming) {
 }
 
 fn tell_taken(incoming: &Incoming) {
-    metrics::taken(incoming.channel.name(), incoming.published);
+    metrics::message_received(incoming.channel.name(), incoming.published);
 }
 
 /// Which stage takes which step: the steps' table of contents. Chunks that it works on are counted.
 async fn dispatch(
     context: &Context,
     step: Step,
-    behind: impl FnMut(Duration) -> Behind + Send,
+    behind: impl FnMut(Duration) -> AfterChunk + Send,
 ) -> crate::store::Result<()> {
     match step.step {
         StepKind::Start => due::start_due(context, step.job_id).await,

@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::broker::{Channel, Incoming, Outgoing, REPLAYED_AT, REPLAYS};
-use crate::stages::{Reason, now};
+use crate::stages::{DeadLetterReason, now};
 
 /// Longest text of a reason in a header, in characters: a reason may quote what is wrong, at any length.
 const LONGEST_HEADER: usize = 2_000;
@@ -16,7 +16,7 @@ const LONGEST_HEADER: usize = 2_000;
 const MOST_KEPT_HEADERS: usize = 32 * 1024;
 
 /// A message as it is parked: its body untouched, its origin and the reason in headers.
-pub(super) fn parked(incoming: &Incoming, reason: &Reason) -> Outgoing {
+pub(super) fn dead_letter(incoming: &Incoming, reason: &DeadLetterReason) -> Outgoing {
     let mut headers = kept_headers(&incoming.headers);
     let time = now().format(&Rfc3339).unwrap_or_default();
     let ours = [
@@ -24,7 +24,7 @@ pub(super) fn parked(incoming: &Incoming, reason: &Reason) -> Outgoing {
         ("x-handover-path", reason.path.as_deref().map(shortened)),
         ("x-handover-detail", Some(shortened(&reason.detail))),
         ("x-handover-attempts", Some(reason.attempts.to_string())),
-        ("x-handover-exchange", Some(incoming.exchange.clone())),
+        ("x-handover-exchange", Some(incoming.source.clone())),
         ("x-handover-routing-key", Some(incoming.routing_key.clone())),
         ("x-handover-queue", Some(incoming.channel.name().to_owned())),
         ("x-handover-message-id", incoming.id.clone()),

@@ -2,7 +2,7 @@
 //! host is under strain.
 //!
 //! It rests between steps, each of which is one chunk then: no transaction is open, no connection held, and no message kept
-//! from its acknowledgement. (Rests behind chunks beside a host at work, which [`beside`](super::beside) asks for, are short and
+//! from its acknowledgement. (Rests behind chunks beside a host at work, which [`host_activity`](super::host_activity) asks for, are short and
 //! counted here.) What the planner does at once never waits.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -26,7 +26,7 @@ pub struct Pace {
 impl Pace {
     /// Never rests.
     pub const FULL: Pace = Pace { share: 1.0, backs_off: false };
-    /// Rests only while the host is under strain. While it is at work, movers go one at a time: see [`super::beside`].
+    /// Rests only while the host is under strain. While it is at work, movers go one at a time: see [`super::host_activity`].
     pub const DEFAULT: Pace = Pace { share: 1.0, backs_off: true };
     /// Works a twentieth of the time at most. An application's people notice the slowest answer in twenty: it comes hardly
     /// later only where movers are at work for little more than a twentieth of the time, all of them together.
@@ -143,7 +143,7 @@ impl Throttle {
 
     /// Every rest comes by here: whoever counts them counts here.
     pub fn note(&self, rest: Duration) {
-        metrics::paced(rest);
+        metrics::throttled(rest);
         let mut state = self.state();
         state.rested.times += 1;
         state.rested.total += rest;

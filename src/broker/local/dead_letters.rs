@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::broker::{BrokerError, Channel, DeadLetter, DeadQueue, Outgoing, dead};
+use crate::broker::{BrokerError, Channel, DeadLetter, DeadLetterQueue, Outgoing, dead_letter};
 use crate::store::ledger::outbox::{self, Letter};
 use crate::store::{Result, Store};
 
@@ -17,7 +17,7 @@ const PAGE: u64 = 200;
 const SETTLE: &str = "local_dead";
 
 /// See the module.
-pub(super) struct LocalDead {
+pub(super) struct LocalDeadLetters {
     store: Store,
     page: VecDeque<Letter>,
     /// The last row that was read, and the last one that was there in the beginning.
@@ -25,9 +25,9 @@ pub(super) struct LocalDead {
     end: Option<i64>,
 }
 
-impl LocalDead {
-    pub(super) fn new(store: Store) -> LocalDead {
-        LocalDead { store, page: VecDeque::new(), read: 0, end: None }
+impl LocalDeadLetters {
+    pub(super) fn new(store: Store) -> LocalDeadLetters {
+        LocalDeadLetters { store, page: VecDeque::new(), read: 0, end: None }
     }
 
     async fn fetch(&mut self) -> Result<Option<Letter>> {
@@ -75,7 +75,7 @@ fn failed(error: crate::store::Error) -> BrokerError {
 }
 
 #[async_trait]
-impl DeadQueue for LocalDead {
+impl DeadLetterQueue for LocalDeadLetters {
     async fn next(&mut self) -> std::result::Result<Option<DeadLetter>, BrokerError> {
         let Some(row) = self.fetch().await.map_err(failed)? else { return Ok(None) };
         let headers: BTreeMap<String, String> = serde_json::from_value(row.headers).unwrap_or_default();
@@ -94,7 +94,7 @@ impl DeadQueue for LocalDead {
         for letter in letters {
             results.push(match back(letter, now) {
                 Some(back) => self.settle(letter, Some(back)).await.map_err(failed),
-                None => Err(dead::nowhere(letter)),
+                None => Err(dead_letter::nowhere(letter)),
             });
         }
         results

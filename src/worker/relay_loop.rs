@@ -7,7 +7,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::{RELAY, Worker};
 use crate::metrics;
-use crate::retry::Pauses;
+use crate::retry::RetryPolicy;
 use crate::stages::relay::Carried;
 use crate::stages::{now, relay};
 use crate::store::Error;
@@ -18,7 +18,7 @@ impl Worker {
     pub(super) async fn relay(self, mut fresh: mpsc::Receiver<Letter>) {
         let mut look = tokio::time::interval(self.settings.poll.max(Duration::from_millis(1)));
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut retries = Pauses::RECONNECT.start("carrying the outbox");
+        let mut retries = RetryPolicy::RECONNECT.start("carrying the outbox");
         let mut letters = Vec::new();
         loop {
             let carried = tokio::select! {
@@ -28,11 +28,11 @@ impl Worker {
             };
             match carried {
                 Ok(Carried { away: Some(error), .. }) => {
-                    let _ = self.stop.run_until_cancelled(retries.after(&error)).await;
+                    let _ = self.stop.run_until_cancelled(retries.wait_after(&error)).await;
                 }
                 Ok(_) => retries.reset(),
                 Err(error) => {
-                    let _ = self.stop.run_until_cancelled(retries.after(&error)).await;
+                    let _ = self.stop.run_until_cancelled(retries.wait_after(&error)).await;
                 }
             }
         }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::health::{Health, Role};
 use super::topology::Topology;
-use super::{AmqpSettings, BrokerError, Channel, connection, fault};
+use super::{AmqpSettings, BrokerError, Channel, connection, errors};
 
 /// For how long RabbitMQ must have failed, and how often, without anything else in between: a leader that changes and a server
 /// that starts fail too.
@@ -43,7 +43,7 @@ impl Watch {
         let queue = self.topology.queue(self.channel);
         if self.channel != Channel::Steps {
             tracing::error!(queue, what = LOST, "a queue cannot be consumed");
-            self.health.starved(&queue, Some(LOST.to_owned()));
+            self.health.consumer_unhealthy(&queue, Some(LOST.to_owned()));
             return;
         }
         match self.delete().await {
@@ -83,7 +83,7 @@ impl Failing {
     }
 
     fn note(&mut self, reason: &str, lasted: Duration) {
-        if fault::is_internal(reason) && lasted < BRIEF {
+        if errors::is_internal(reason) && lasted < BRIEF {
             self.since.get_or_insert_with(Instant::now);
             self.times += 1;
         } else {
