@@ -1,13 +1,16 @@
 //! The command line, through the binary itself: what it prints, what it answers, and how it ends.
 
 mod audit;
+mod bulk;
+mod commands;
+mod dead_letters;
 mod demo;
 mod doctor;
-mod orders;
+mod health;
+mod job_history;
 mod reading;
-mod set_up;
-mod story;
-mod working;
+mod setup;
+mod submit_and_work;
 
 use jsonschema::Validator;
 use serde_json::Value;

@@ -1,7 +1,8 @@
 //! Who meets whom, on PostgreSQL: gates hold one transaction until the other stands where the test wants it.
 
-mod one_id;
+mod load;
 mod recounts;
+mod same_request_id;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

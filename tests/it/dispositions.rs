@@ -1,10 +1,10 @@
 //! The rules of a catalog, each over a small application of the test's own and proved by looking at its tables.
 
 mod block;
+mod conditions;
 mod keys;
 mod names;
 mod removal;
-mod rows;
 mod status;
 mod transfer;
 

@@ -1,7 +1,5 @@
 //! The way back: reverting, reactivating, moving on what was left behind.
 
-mod held;
-
 use std::collections::BTreeMap;
 
 use handover::contract::JobId;
@@ -12,7 +10,7 @@ use crate::support::world::{certificate_of, codes_of, keap_request, result_of};
 use crate::support::{World, on_both, on_every_path, process, snapshot};
 
 /// A request about a job.
-fn order(kind: &str, request_id: &str, job: JobId) -> Value {
+pub fn order(kind: &str, request_id: &str, job: JobId) -> Value {
     json!({ "type": kind, "request_id": request_id, "org_id": "1", "requested_by": "1", "job_id": job })
 }
 
@@ -27,16 +25,16 @@ async fn deactivated(world: &mut World) -> JobId {
     JobId(job.id)
 }
 
-async fn state_of(world: &World, job: JobId) -> String {
+pub async fn state_of(world: &World, job: JobId) -> String {
     world.job(job).await.map_or_else(String::new, |job| job.state)
 }
 
-async fn until_state(world: &World, job: JobId, state: &str) -> Job {
+pub async fn until_state(world: &World, job: JobId, state: &str) -> Job {
     world.until(&format!("the job is {state}"), async || world.job(job).await.filter(|job| job.state == state)).await
 }
 
 /// Every row of the host, to the last column, but the times that moves touch, and which seat somebody sits on.
-async fn host(world: &World) -> BTreeMap<String, Vec<String>> {
+pub async fn host(world: &World) -> BTreeMap<String, Vec<String>> {
     world.sql("UPDATE contacts SET updated_at = created_at").await;
     world.sql("UPDATE opportunities SET updated_at = created_at").await;
     world.sql("UPDATE tasks SET updated_at = created_at").await;

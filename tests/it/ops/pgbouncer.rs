@@ -118,12 +118,12 @@ fn through_a_pool_in_session_mode_time_limits_hold_and_a_job_is_done() {
 
 /// Tells a story of other tests to a world whose workers reach PostgreSQL through a pool in session mode.
 macro_rules! through_a_pool {
-    ($($subject:ident :: $story:ident :: $told:ident)*) => {
+    ($($area:ident :: $subject:ident :: $story:ident :: $told:ident)*) => {
         mod through_a_pool_in_session_mode {
             $(
                 #[test]
                 fn $story() {
-                    super::tell(async |world| crate::$subject::$story::$told(world).await);
+                    super::tell(async |world| crate::$area::$subject::$story::$told(world).await);
                 }
             )*
         }
@@ -144,29 +144,29 @@ fn tell(story: impl AsyncFnOnce(&mut World)) {
 
 // Everything that a job does to the database: guards, locks, every disposition, undo, late records, lost messages.
 through_a_pool! {
-    keap::deactivation_removes_access_before_any_record_has_moved::body
-    keap::when_all_contacts_are_accounted_for_104_of_104::story
-    keap::ratio_each_user_gets_up_to_the_amount_specified_the_process_repeats_for_extras_110::story
-    keap::hardcoded_each_user_gets_up_to_the_amount_specified_extras_are_not_reassigned_at_all::story
-    keap::extras_that_are_to_be_rejected_are_a_reason_to_refuse::story
-    keap::round_robin_goes_on_with_whose_turn_it_is_in_the_next_job::story
-    keap::this_action_frees_up_a_user_license_that_you_can_assign_to_someone_else::story
-    keap::when_you_deactivate_a_user_completed_tasks_are_removed::story
-    keap::nobody_elses_records_are_touched::story
-    keap::followers_are_removed_in_both_directions_and_journaled::story
-    agent_connect::bulk_update_is_useful_to_deactivate_multiple_user_profiles_at_once::story
-    agent_connect::all_team_members_are_reassigned_to_a_single_new_team_lead::story
-    agent_connect::if_you_need_to_reactivate_a_profile_deselect_the_deactivated_checkbox::story
-    apto::read_write_access_on_an_account_team_becomes_read_only::story
-    apto::they_appear_in_forecasts_and_their_overrides_are_frozen::story
-    apto::the_split_goes_to_whom_the_request_names_on_top_of_their_own::story
-    apto::following_and_followers_lists_are_restored_if_you_reactivate_the_user::story
-    apto::a_split_that_was_added_to_anothers_is_taken_out_of_it_by_a_revert::story
-    way_back::a_reverted_job_leaves_every_row_as_it_was::story
-    way_back::purged_rows_return_while_their_copies_are_kept::body
-    way_back::what_was_left_behind_is_moved_later_from_an_inactive_user_too::story
-    late::a_record_inserted_after_cutting_is_moved_with_the_next_rank_and_counted::body
-    late::a_count_after_the_end_moves_what_still_came_and_certifies_it_anew::story
-    recovery::a_job_whose_messages_are_all_lost_is_found_by_the_sweeper::body
-    organizations::no_field_of_any_request_reaches_another_organizations_rows::body
+    products::keap::deactivation_removes_access_before_any_record_has_moved::body
+    products::keap::when_all_contacts_are_accounted_for_104_of_104::story
+    products::keap::ratio_each_user_gets_up_to_the_amount_specified_the_process_repeats_for_extras_110::story
+    products::keap::hardcoded_each_user_gets_up_to_the_amount_specified_extras_are_not_reassigned_at_all::story
+    products::keap::extras_that_are_to_be_rejected_are_a_reason_to_refuse::story
+    products::keap::round_robin_goes_on_with_whose_turn_it_is_in_the_next_job::story
+    products::keap::this_action_frees_up_a_user_license_that_you_can_assign_to_someone_else::story
+    products::keap::when_you_deactivate_a_user_completed_tasks_are_removed::story
+    products::keap::nobody_elses_records_are_touched::story
+    products::keap::followers_are_removed_in_both_directions_and_journaled::story
+    products::agent_connect::bulk_update_is_useful_to_deactivate_multiple_user_profiles_at_once::story
+    products::agent_connect::all_team_members_are_reassigned_to_a_single_new_team_lead::story
+    products::agent_connect::if_you_need_to_reactivate_a_profile_deselect_the_deactivated_checkbox::story
+    products::apto::read_write_access_on_an_account_team_becomes_read_only::story
+    products::apto::they_appear_in_forecasts_and_their_overrides_are_frozen::story
+    products::apto::the_split_goes_to_whom_the_request_names_on_top_of_their_own::story
+    products::apto::following_and_followers_lists_are_restored_if_you_reactivate_the_user::story
+    products::apto::a_split_that_was_added_to_anothers_is_taken_out_of_it_by_a_revert::story
+    undo::revert::a_reverted_job_leaves_every_row_as_it_was::story
+    undo::revert::purged_rows_return_while_their_copies_are_kept::body
+    undo::revert::what_was_left_behind_is_moved_later_from_an_inactive_user_too::story
+    jobs::late_records::a_record_inserted_after_cutting_is_moved_with_the_next_rank_and_counted::body
+    jobs::late_records::a_count_after_the_end_moves_what_still_came_and_certifies_it_anew::story
+    faults::recovery::a_job_whose_messages_are_all_lost_is_found_by_the_sweeper::body
+    security::organizations::no_field_of_any_request_reaches_another_organizations_rows::body
 }

@@ -53,7 +53,7 @@ fn values_that_json_has_no_room_for_come_back_to_the_last_bit() {
                 reference("frozen", "frozen", frozen),
             ];
             let tables = ["gone", "done", "frozen"]
-                .map(|name| include_str!("undo_values/unlike_json.sql").replace("{table}", name));
+                .map(|name| include_str!("values/non_json_types.sql").replace("{table}", name));
             start(world, &tables.concat(), &references.concat()).await;
             let before = host(world).await;
             let job = world.hand_over(&leave("9", json!({}))).await;

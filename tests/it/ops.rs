@@ -4,4 +4,7 @@ mod documents;
 mod health;
 mod logs;
 mod metrics;
+mod pgbouncer;
 mod prometheus;
+mod systemd;
+mod tracing;

@@ -1,7 +1,7 @@
 //! What cannot be read is parked with its reason; what can be read and may not be done is rejected with all reasons at
 //! once. Neither changes anything, and the worker goes on.
 
-mod refused;
+mod database_refusals;
 mod rejected;
 mod repeated;
 mod unreadable;

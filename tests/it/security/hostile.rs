@@ -6,7 +6,7 @@ mod commands;
 mod configurations;
 mod headers;
 mod messages;
-mod refused;
+mod requests;
 mod spreadsheets;
 mod terminal;
 

@@ -1,7 +1,7 @@
 //! An organization can never touch another's rows: through no field of any request that can carry an id, and through no
 //! reference of any catalog.
 
-mod neighbours;
+mod neighbors;
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use handover::contract::{RequestType, UserId};
 use handover::store::host::lock_users;
 use serde_json::{Value, json};
 
-use self::neighbours::{Neighbours, settle_in, start_handing_over};
+use self::neighbors::{Neighbours, settle_in, start_handing_over};
 use crate::support::world::{certificate_of, codes_of, keap_request, result_of};
 use crate::support::{Setting, World, on_both, on_every_path, people, process, run};
 

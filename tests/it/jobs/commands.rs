@@ -8,9 +8,9 @@ use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::{host, order, state_of, until_state};
 use crate::support::world::{certificate_of, codes_of, keap_request, result_of};
 use crate::support::{on_both, on_every_path, snapshot};
+use crate::undo::revert::{host, order, state_of, until_state};
 
 on_both!(a_scheduled_job_that_is_cancelled_never_runs, |world| {
     world.start_worker().await;

@@ -1,0 +1,280 @@
+//! The contract for the applications that enqueue: its document, its examples, and programs that go by it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use futures_util::StreamExt;
+use lapin::options::{BasicConsumeOptions, BasicPublishOptions, QueueDeclareOptions};
+use lapin::types::FieldTable;
+use lapin::{BasicProperties, Connection, ConnectionProperties};
+use serde_json::{Map, Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::support::broker::amqp_url;
+use crate::support::process::{Ended, borrowed, finish, run as run_process, settings, text};
+use crate::support::world::{LIMIT, keap_request};
+use crate::support::{Setting, World, run};
+
+/// The document, as a world's settings make it.
+fn asyncapi(world: &World) -> Value {
+    let settings = settings(world);
+    tokio::task::block_in_place(|| run_process(&borrowed(&settings), &["schema", "asyncapi"])).expect(0).json()
+}
+
+/// Where the programs of other languages are set up.
+fn clients() -> PathBuf {
+    let set_up = Command::new("deploy/clients").output().expect("deploy/clients");
+    let said = String::from_utf8_lossy(&set_up.stderr);
+    assert!(set_up.status.success(), "deploy/clients: {said}");
+    PathBuf::from(String::from_utf8(set_up.stdout).expect("UTF-8").trim())
+}
+
+/// Runs a program of another language to its end.
+fn run_client(mut command: Command, input: &[u8]) -> Ended {
+    command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+    tokio::task::block_in_place(|| {
+        finish(command.stderr(std::process::Stdio::piped()).spawn().expect("a program"), input)
+    })
+}
+
+#[test]
+fn the_asyncapi_document_is_one_by_the_official_parser() {
+    run(Setting::Servers, async |world| {
+        let document = asyncapi(world);
+        let folder = clients().join("asyncapi");
+        let validate = |document: &Value| {
+            let mut node = Command::new("node");
+            node.arg(folder.join("validate.mjs"));
+            run_client(node, document.to_string().as_bytes())
+        };
+        validate(&document).expect(0);
+        let mut wrong = document.clone();
+        wrong["channels"]["requests"]["messages"]["request"]["$ref"] = json!("#/components/messages/nothing");
+        validate(&wrong).expect(1);
+    });
+}
+
+/// Values that differ from run to run: times.
+fn timeless(value: &Value) -> Value {
+    match value {
+        Value::String(text) if OffsetDateTime::parse(text, &Rfc3339).is_ok() => json!("a time"),
+        Value::Array(values) => values.iter().map(timeless).collect(),
+        Value::Object(fields) => {
+            Value::Object(fields.iter().map(|(name, value)| (name.clone(), timeless(value))).collect())
+        }
+        other => other.clone(),
+    }
+}
+
+/// Sends a request and waits for its reply.
+async fn ask(channel: &lapin::Channel, replies: &mut lapin::Consumer, world: &World, request: &Value) -> Value {
+    let queue = "amq.rabbitmq.reply-to";
+    let key = format!("request.{}", request["type"].as_str().unwrap_or("deactivate"));
+    let properties = BasicProperties::default().with_delivery_mode(2).with_reply_to(queue.into());
+    let (exchange, body) = (world.prefix.as_str().into(), request.to_string());
+    let sent = channel.basic_publish(exchange, key.into(), BasicPublishOptions::default(), body.as_bytes(), properties);
+    sent.await.expect("sent");
+    let reply = tokio::time::timeout(LIMIT, replies.next()).await.expect("a reply within the limit");
+    serde_json::from_slice(&reply.expect("a reply").expect("a delivery").data).expect("JSON")
+}
+
+#[test]
+fn every_example_of_the_contract_is_what_is_really_sent_answered_and_told() {
+    run(Setting::Servers, async |world| {
+        let file = std::fs::read_to_string("src/cli/schema/examples.json").expect("the examples");
+        let examples: Value = serde_json::from_str(&file).expect("JSON");
+        world.start_worker().await;
+        let connection = Connection::connect(&amqp_url(), ConnectionProperties::default()).await.expect("RabbitMQ");
+        let channel = connection.create_channel().await.expect("a channel");
+        let consume = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
+        let replies = channel.basic_consume("amq.rabbitmq.reply-to".into(), "".into(), consume, FieldTable::default());
+        let mut replies = replies.await.expect("consuming");
+        let mut exchanges = Vec::new();
+        for exchange in examples["exchanges"].as_array().expect("exchanges") {
+            let reply = ask(&channel, &mut replies, world, &exchange["request"]).await;
+            if let Some(job) = reply["job_id"].as_str().and_then(|job| job.parse().ok()) {
+                world.end_of(handover::contract::JobId(job)).await;
+            }
+            exchanges.push(json!({ "name": exchange["name"], "request": exchange["request"], "reply": reply }));
+        }
+        world.until_all_is_carried().await;
+        let mut events = Map::new();
+        for event in world.events().await.into_values().flatten() {
+            let kind = event["type"].as_str().expect("a type").to_owned();
+            events.entry(kind).or_insert(event);
+        }
+        let seen = json!({ "exchanges": exchanges, "events": events });
+        if timeless(&seen) != timeless(&examples) {
+            let kept = "target/contract-examples.json";
+            std::fs::write(kept, serde_json::to_string_pretty(&seen).expect("JSON")).expect(kept);
+            panic!("the examples are not what was seen, which is in {kept}");
+        }
+        fits_its_schemas(&asyncapi(world), &seen);
+    });
+}
+
+/// What was seen fits the schemas that the document gives of it.
+fn fits_its_schemas(document: &Value, seen: &Value) {
+    let check = |message: &str, value: &Value| {
+        let mut schema = document["components"]["messages"][message]["payload"].clone();
+        schema["components"] = document["components"].clone();
+        let validator = jsonschema::validator_for(&schema).unwrap_or_else(|error| panic!("{message}: {error}"));
+        let faults: Vec<String> =
+            validator.iter_errors(value).map(|fault| format!("{}: {fault}", fault.instance_path())).collect();
+        assert!(faults.is_empty(), "{message}: {faults:?}: {value}");
+    };
+    for exchange in seen["exchanges"].as_array().expect("exchanges") {
+        check("reply", &exchange["reply"]);
+        if exchange["reply"]["outcome"] != "parked" {
+            check("request", &exchange["request"]);
+        }
+    }
+    for (kind, event) in seen["events"].as_object().expect("events") {
+        check(kind, event);
+    }
+}
+
+#[test]
+fn every_queue_exchange_and_header_of_the_document_is_there() {
+    run(Setting::Servers, async |world| {
+        let document = asyncapi(world);
+        let connection = Connection::connect(&amqp_url(), ConnectionProperties::default()).await.expect("RabbitMQ");
+        let mut queues = 0;
+        for channel in document["channels"].as_object().expect("channels").values() {
+            let amqp = &channel["bindings"]["amqp"];
+            let passive = connection.create_channel().await.expect("a channel");
+            if let Some(queue) = amqp["queue"]["name"].as_str() {
+                let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+                passive.queue_declare(queue.into(), options, FieldTable::default()).await.expect(queue);
+                queues += 1;
+            }
+            if let Some(exchange) = amqp["exchange"]["name"].as_str() {
+                let options = lapin::options::ExchangeDeclareOptions { passive: true, ..Default::default() };
+                let declared = passive.exchange_declare(
+                    exchange.into(),
+                    lapin::ExchangeKind::Topic,
+                    options,
+                    FieldTable::default(),
+                );
+                declared.await.expect(exchange);
+            }
+        }
+        assert_eq!(queues, 3);
+        world.start_worker().await;
+        let properties = BasicProperties::default()
+            .with_delivery_mode(2)
+            .with_reply_to("nowhere".into())
+            .with_message_id("m".into());
+        world.outside.send_with(b"no request".to_vec(), properties.with_correlation_id("c".into())).await;
+        let parked: BTreeMap<String, String> = world.next_dead_letter().await.headers;
+        let documented =
+            document["components"]["messages"]["dead"]["headers"]["properties"].as_object().expect("headers");
+        for name in parked.keys() {
+            assert!(documented.contains_key(name), "{name} is not documented");
+        }
+        assert!(parked.len() >= 9, "{parked:?}");
+    });
+}
+
+#[test]
+fn the_schemas_of_replies_and_catalogs_are_json_schemas_that_what_there_is_fits() {
+    let schema = |of: &str| {
+        let schema = run_process(&[], &["schema", of]).expect(0).json();
+        jsonschema::meta::validate(&schema).unwrap_or_else(|error| panic!("no JSON Schema: {error}"));
+        jsonschema::validator_for(&schema).expect("a schema")
+    };
+    let file = std::fs::read_to_string("src/cli/schema/examples.json").expect("the examples");
+    let examples: Value = serde_json::from_str(&file).expect("JSON");
+    let reply = schema("reply");
+    assert!(
+        examples["exchanges"].as_array().expect("exchanges").iter().all(|exchange| reply.is_valid(&exchange["reply"]))
+    );
+    assert!(!reply.is_valid(&json!({ "outcome": "perhaps" })));
+    let catalog = schema("catalog");
+    for (name, source) in handover::catalog::EMBEDDED {
+        let written: toml::Table = toml::from_str(source).expect("TOML");
+        let written = serde_json::to_value(written).expect("JSON");
+        let faults: Vec<String> =
+            catalog.iter_errors(&written).map(|fault| format!("{}: {fault}", fault.instance_path())).collect();
+        assert!(faults.is_empty(), "{name}: {faults:?}");
+        let mut slip = written.clone();
+        slip["reference"][0]["disposal"] = json!("transfer");
+        assert!(!catalog.is_valid(&slip), "{name}");
+        let mut slip = written;
+        slip["users"].as_object_mut().expect("users").remove("table");
+        assert!(!catalog.is_valid(&slip), "{name}");
+    }
+}
+
+#[test]
+fn the_schema_of_catalogs_says_of_every_field_what_it_is_for() {
+    let schema = run_process(&[], &["schema", "catalog"]).expect(0).json();
+    let mut objects: Vec<(&str, &Value)> = vec![("Catalog", &schema)];
+    objects.extend(schema["$defs"].as_object().expect("definitions").iter().map(|(name, of)| (name.as_str(), of)));
+    let mut silent = Vec::new();
+    for (name, object) in objects {
+        for (field, of) in object["properties"].as_object().into_iter().flatten() {
+            if of["description"].as_str().is_none_or(str::is_empty) {
+                silent.push(format!("{name}.{field}"));
+            }
+        }
+    }
+    assert_eq!(silent, Vec::<String>::new());
+}
+
+/// Runs an example on a request, against the binary: the reply and the event that it prints.
+fn hand_over(world: &World, mut command: Command, name: &str) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("request.json");
+    let work = |command: &mut Command, request: &Value| {
+        std::fs::write(&file, request.to_string()).expect("a file");
+        command.arg(text(&file)).env("AMQP_URL", amqp_url()).env("HANDOVER_PREFIX", &world.prefix);
+    };
+    let mut request = keap_request(name);
+    request["reason"] = json!(name);
+    work(&mut command, &request);
+    let told = run_client(command, b"").expect(0).json_lines();
+    assert_eq!((told.len(), &told[0]["outcome"]), (2, &json!("accepted")), "{told:?}");
+    assert_eq!(told[1]["type"], "handover.deactivation.completed");
+    assert_eq!((&told[1]["data"]["request_id"], &told[1]["data"]["orphans"]), (&json!(name), &json!(0)));
+}
+
+/// A worker of the binary's own, on the world.
+fn with_worker(test: impl AsyncFnOnce(&mut World)) {
+    run(Setting::Servers, async |world| {
+        let worker = crate::support::process::start_worker(world, &[]);
+        test(world).await;
+        assert_eq!(tokio::task::block_in_place(|| worker.stop()), 0);
+    });
+}
+
+#[test]
+fn the_python_example_hands_a_user_over() {
+    with_worker(async |world| {
+        let folder = clients().join("python");
+        let mut python = Command::new(folder.join("venv/bin/python"));
+        python.arg(folder.join("hand_over.py"));
+        hand_over(world, python, "from Python");
+    });
+}
+
+#[test]
+fn the_node_example_hands_a_user_over() {
+    with_worker(async |world| {
+        let mut node = Command::new("node");
+        node.arg(clients().join("node").join("hand_over.mjs"));
+        hand_over(world, node, "from Node");
+    });
+}
+
+#[test]
+fn the_rust_example_hands_a_user_over() {
+    with_worker(async |world| {
+        // Built beside this test by whoever tests the whole workspace, as `make test` does.
+        let example = Path::new(env!("CARGO_BIN_EXE_handover")).with_file_name("handover-example");
+        assert!(example.exists(), "{} is missing: cargo test --workspace --no-run", example.display());
+        hand_over(world, Command::new(example), "from Rust");
+    });
+}

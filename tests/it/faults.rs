@@ -1,0 +1,12 @@
+//! Faults of the database, the broker, the host and the worker: nothing is lost, and nothing is done twice.
+
+mod broken_queues;
+mod broker;
+mod cluster;
+mod database;
+mod every_step;
+mod frozen_worker;
+mod lagging_standby;
+mod rabbitmq_limits;
+pub mod recovery;
+mod refused_rows;

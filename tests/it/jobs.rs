@@ -1,0 +1,8 @@
+//! The life of a job: schedules, chunks, throttling, late records, commands, and previews.
+
+mod chunks;
+mod commands;
+pub mod late_records;
+mod previews;
+mod scheduled;
+mod throttle;

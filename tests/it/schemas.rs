@@ -1,0 +1,8 @@
+//! Host schemas that are valid but unusual.
+
+mod columns;
+mod keyless;
+mod memberships;
+mod parents;
+mod row_level_security;
+mod uncomparable_types;

@@ -1,0 +1,8 @@
+//! Undo: reverting a job and reactivating a user.
+
+mod changed_tables;
+mod conflicts;
+mod numbers;
+mod parents;
+pub mod revert;
+mod values;
