@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use handover::cli::bulk::columns::{self, Given};
 use handover::cli::bulk::row::{People, Reading};
 use handover::cli::bulk::table::Table;
-use handover::contract::{AnyRequest, UserId, read_request};
+use handover::contract::{Request, UserId, read_request};
 use handover_fuzz::CATALOG;
 use libfuzzer_sys::fuzz_target;
 
@@ -44,7 +44,7 @@ fuzz_target!(|bytes: &[u8]| {
         match reading.request(&row, &PEOPLE) {
             Ok(request) => {
                 assert!(request.bulk && reading.leaver(&row, &PEOPLE).is_ok_and(|user| user == request.user_id));
-                let body = AnyRequest::Handover(request).canonical().to_string();
+                let body = Request::Handover(request).canonical().to_string();
                 read_request(body.as_bytes()).expect("the planner can read it");
             }
             Err(reasons) => assert!(!reasons.is_empty()),

@@ -21,7 +21,7 @@ use super::condition::{Condition, SomeUsers};
 use super::fault::{Fault, Faults};
 use super::file::{GroupsEntry, InvitationsEntry, LicenseEntry, ReferenceEntry, ScanEntry, SessionEntry, UsersEntry};
 use super::model::{Catalog, Users};
-use super::reference::{Disposition, Reference, Taken};
+use super::reference::{ClaimedRows, Disposition, Reference};
 use super::schema::Schema;
 
 /// A catalog that holds, with what is worth a warning.
@@ -231,9 +231,9 @@ fn settle_overlaps(references: &mut [Reference], users: &Users) {
         let (earlier, rest) = references.split_at_mut(position);
         let this = &mut rest[0];
         this.position = position;
-        this.taken = (earlier.iter())
+        this.claimed = (earlier.iter())
             .filter(|other| other.covers_rows() && !other.when.is_of_request() && other.may_overlap(this))
-            .map(|other| Taken { filter: other.filter.clone(), of: other.when.leaver.as_ref().map(of) })
+            .map(|other| ClaimedRows { filter: other.filter.clone(), of: other.when.leaver.as_ref().map(of) })
             .collect();
     }
 }

@@ -1,7 +1,7 @@
 //! Conditions: what a user must have, who may ask for what, and when a reference counts.
 
 use super::TableName;
-use super::model::{Column, Within};
+use super::model::{Column, OrgScope};
 use super::reference::{Filter, Test};
 
 /// A column of the users' table has a value, or one that another table lists.
@@ -65,7 +65,7 @@ pub struct SomeUsers {
     /// The condition.
     pub condition: Condition,
     /// The organization that these users are of.
-    pub within: Option<Within>,
+    pub within: Option<OrgScope>,
 }
 
 impl Condition {
@@ -78,12 +78,12 @@ impl Condition {
     }
 
     /// What it asks for, for people.
-    pub fn told(&self) -> String {
+    pub fn describe(&self) -> String {
         let column = &self.column.name;
         match &self.holds {
             Holds::Value(value) => format!("`{column}` = {value:?}"),
             Holds::ListedIn(Listing { table, column: listed, filter }) => {
-                let tests: Vec<String> = filter.0.iter().map(told_test).collect();
+                let tests: Vec<String> = filter.0.iter().map(describe_test).collect();
                 let which = if tests.is_empty() { String::new() } else { format!(" ({})", tests.join(" and ")) };
                 format!("`{column}` among `{listed}` of {table}{which}", listed = listed.name)
             }
@@ -91,13 +91,13 @@ impl Condition {
     }
 }
 
-fn told_test(test: &Test) -> String {
+fn describe_test(test: &Test) -> String {
     match test {
         Test::OneOf(column, values) => format!("`{}` = {:?}", column.name, values.join(", ")),
         Test::Null(column, true) => format!("`{}` is empty", column.name),
         Test::Null(column, false) => format!("`{}` is not empty", column.name),
         Test::Parent(parent) => {
-            let tests: Vec<String> = parent.filter.0.iter().map(told_test).collect();
+            let tests: Vec<String> = parent.filter.0.iter().map(describe_test).collect();
             format!("its row of {} has {}", parent.table, tests.join(" and "))
         }
     }

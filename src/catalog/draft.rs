@@ -17,7 +17,7 @@ pub struct Pointing<'s> {
     /// How it is known.
     pub why: String,
     /// A column beside it that may say what kind of thing it points at.
-    pub told_by: Option<&'s str>,
+    pub type_column: Option<&'s str>,
 }
 
 /// Writes the draft, or says what is missing for one. `statuses` are values that the status column holds now.
@@ -156,7 +156,7 @@ fn disposition_of(users: &Table, place: &Pointing<'_>) -> (&'static str, &'stati
     let speaks_of = |words: &[&str]| table.iter().any(|part| words.iter().any(|word| part.starts_with(word)));
     let column_has = |words: &[&str]| column.iter().any(|part| words.contains(&part.as_str()));
     match () {
-        () if place.told_by.is_some() => ("keep", "it may point at other things than users"),
+        () if place.type_column.is_some() => ("keep", "it may point at other things than users"),
         () if column_has(&["by", "author", "creator"]) => {
             ("keep", "who did something has done it, whoever works here now")
         }
@@ -199,11 +199,11 @@ fn write_reference(
     };
     let why = place.why.replace(['\n', '\r'], " ");
     let _ = writeln!(text, "# {why}");
-    if let Some(told_by) = place.told_by {
+    if let Some(type_column) = place.type_column {
         let _ = writeln!(
             text,
             "# {} may say what it points at: add `where`, and after this a reference of the same column that keeps the rest.",
-            quoted(told_by)
+            quoted(type_column)
         );
     }
     let keyless = match keys.is_empty() {

@@ -56,7 +56,7 @@ pub struct Candidate<'s> {
     /// What makes it likely.
     pub why: String,
     /// A column beside it that may say what kind of thing it points at.
-    pub told_by: Option<&'s str>,
+    pub type_column: Option<&'s str>,
 }
 
 /// The table that holds the users: the one named so, else the likeliest by its name, its columns and what points at it.
@@ -116,12 +116,12 @@ pub fn candidates<'s>(schema: &'s Schema, users: &Table, key: &SchemaColumn) -> 
             let explained = table.foreign_keys.iter().any(|foreign| foreign.columns.contains(&column.name));
             let fits = column.family == key.family || column.family == Family::Text;
             if let Some(word) = person_word(&column.name).filter(|_| fits && !is_key && !explained) {
-                let told_by = type_beside(table, &column.name);
+                let type_column = type_beside(table, &column.name);
                 let mut why = format!("`{word}` in its name");
                 if column.family != key.family {
                     why.push_str(", ids perhaps kept as text");
                 }
-                found.push(Candidate { table, column, why, told_by });
+                found.push(Candidate { table, column, why, type_column });
             }
         }
     }

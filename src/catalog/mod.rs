@@ -22,9 +22,9 @@ pub use condition::{Condition, Holds, Listing, Permission, SomeUsers, When};
 pub use draft::{Pointing, draft};
 pub use fault::{Fault, Faults};
 pub use file::CatalogFile;
-pub use model::{Catalog, Column, Groups, InvitationStatus, Invitations, License, Status, Users, Within};
+pub use model::{Catalog, Column, Groups, InvitationStatus, Invitations, License, OrgScope, Status, Users};
 pub use reference::{
-    Child, Disposition, Eligible, Filter, Occupied, OnConflict, Parent, Reference, SetValue, Taken, Test,
+    Child, ClaimedRows, Disposition, Eligible, Filter, Occupied, OnConflict, Parent, Reference, SetValue, Test,
 };
 pub use rights::{Columns, Rights, TableRights};
 pub use scan::{Uncovered, pointing_columns, scan, scan_names};

@@ -65,7 +65,7 @@ pub struct Users {
     /// Whether a key is unique only together with the organization: a row is then one person's membership of one.
     pub per_org: bool,
     /// The organization that everything is bounded by.
-    pub within: Option<Within>,
+    pub within: Option<OrgScope>,
     /// A person's name.
     pub name: Column,
     /// A person's address.
@@ -98,7 +98,7 @@ pub struct Status {
 
 /// The organization that a statement is bounded by, where users are known only together with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Within {
+pub struct OrgScope {
     /// The column that holds it.
     pub column: Column,
     /// The organization.
@@ -121,7 +121,7 @@ pub struct License {
     /// Users who need none.
     pub exempt: Option<Condition>,
     /// The organization that everything is bounded by.
-    pub within: Option<Within>,
+    pub within: Option<OrgScope>,
 }
 
 /// Where invitations are: one row each.
@@ -172,12 +172,12 @@ pub struct Groups {
     /// The column that holds the organization, where users are known only together with it.
     pub org: Option<Column>,
     /// The organization that everything is bounded by.
-    pub within: Option<Within>,
+    pub within: Option<OrgScope>,
 }
 
 impl Catalog {
     /// Whether a transaction works for one organization alone.
-    pub fn works_apart(&self) -> bool {
+    pub fn is_org_isolated(&self) -> bool {
         self.users.per_org || !self.session.is_empty()
     }
 
@@ -187,12 +187,12 @@ impl Catalog {
         if !self.users.per_org {
             return Cow::Borrowed(self);
         }
-        let bound = |column: &Option<Column>| column.clone().map(|column| Within { column, org: org.to_owned() });
+        let bound = |column: &Option<Column>| column.clone().map(|column| OrgScope { column, org: org.to_owned() });
         let mut catalog = self.clone();
         let of_users = bound(&catalog.users.org);
         for reference in &mut catalog.references {
             reference.within = bound(&reference.org);
-            let others = reference.taken.iter_mut().filter_map(|taken| taken.of.as_mut());
+            let others = reference.claimed.iter_mut().filter_map(|claimed| claimed.of.as_mut());
             others.for_each(|of| of.within.clone_from(&of_users));
         }
         catalog.users.within = of_users;
@@ -221,7 +221,7 @@ impl Catalog {
     }
 
     /// Columns of the users' table that rules ask for, beside the key, the organization and the status: each once.
-    pub fn asked_columns(&self) -> Vec<&Column> {
+    pub fn rule_columns(&self) -> Vec<&Column> {
         let of_value = self.conditions().filter(|condition| matches!(condition.holds, Holds::Value(_)));
         let mut columns: Vec<&Column> = self.users.required.iter().collect();
         columns.extend(of_value.map(|condition| &condition.column));
@@ -231,7 +231,7 @@ impl Catalog {
     }
 
     /// Conditions that rules ask for and that look at other tables: each once.
-    pub fn asked_listings(&self) -> Vec<&Condition> {
+    pub fn rule_listings(&self) -> Vec<&Condition> {
         let mut listings: Vec<&Condition> = Vec::new();
         for condition in self.conditions().filter(|condition| matches!(condition.holds, Holds::ListedIn(_))) {
             if !listings.contains(&condition) {

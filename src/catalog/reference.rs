@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::condition::{Condition, SomeUsers, When};
-use super::model::{Column, Within};
+use super::model::{Column, OrgScope};
 use super::{ForeignKey, TableName};
 
 /// A place in the host's tables that points at a user.
@@ -25,18 +25,18 @@ pub struct Reference {
     /// The column that holds the organization, where users are known only together with it.
     pub org: Option<Column>,
     /// The organization that everything is bounded by.
-    pub within: Option<Within>,
+    pub within: Option<OrgScope>,
     /// Every column of the table: what a copy of a row holds.
     pub columns: Vec<Column>,
     /// Its foreign keys that can wait for the commit.
-    pub waiting: Vec<ForeignKey>,
+    pub deferrable: Vec<ForeignKey>,
     /// The column of the other user, where a row stands between two and each may bring it back (a follow): it comes back
     /// only when both are there.
     pub other_user: Option<Column>,
     /// Which rows count.
     pub filter: Filter,
     /// Rows of earlier references of the same user column: theirs, and not this one's.
-    pub taken: Vec<Taken>,
+    pub claimed: Vec<ClaimedRows>,
     /// For which leavers and requests it counts.
     pub when: When,
     /// Whether it is done when the request is accepted, not with the other work: access ends then, and what the leaver
@@ -45,7 +45,7 @@ pub struct Reference {
     /// Whether the table is the users' own (direct reports).
     pub of_users: bool,
     /// A column that every change of a row counts up, so that whoever read the row before finds their copy outdated.
-    pub bump: Option<Column>,
+    pub version_column: Option<Column>,
     /// Whether its row is the leaver's own in the users' table: a guard on the leaver, and nothing that points at them.
     pub own_row: bool,
     /// What becomes of it.
@@ -54,7 +54,7 @@ pub struct Reference {
 
 /// Rows that an earlier reference deals with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Taken {
+pub struct ClaimedRows {
     /// Which rows.
     pub filter: Filter,
     /// Of which users, where the earlier reference counts only for some.
@@ -191,7 +191,7 @@ pub struct Child {
     /// Every column of it: what a copy holds.
     pub columns: Vec<Column>,
     /// Its foreign keys that can wait for the commit.
-    pub waiting: Vec<ForeignKey>,
+    pub deferrable: Vec<ForeignKey>,
     /// The columns that point.
     pub points: Vec<String>,
     /// What they point at, in the parent.

@@ -65,8 +65,8 @@ impl Rights {
     pub fn add(&mut self, catalog: &Catalog) {
         self.add_users(&catalog.users);
         let users = self.table(&catalog.users.table);
-        users.select.extend(catalog.asked_columns());
-        for condition in catalog.asked_listings() {
+        users.select.extend(catalog.rule_columns());
+        for condition in catalog.rule_listings() {
             self.add_condition(&catalog.users.table, condition);
         }
         if let Some(license) = &catalog.license {
@@ -141,7 +141,7 @@ impl Rights {
     fn add_reference(&mut self, reference: &Reference) {
         self.add_filter(&reference.table, &reference.filter);
         let table = self.table(&reference.table);
-        let Reference { key, user, org, other_user, bump, .. } = reference;
+        let Reference { key, user, org, other_user, version_column, .. } = reference;
         table.select.extend(key.iter().filter(|_| !reference.keyless).chain([user]).chain(org).chain(other_user));
         let changes = !matches!(reference.disposition, Disposition::Keep);
         if reference.keyless && changes {
@@ -149,9 +149,9 @@ impl Rights {
             table.select = Columns::All;
             table.update.insert(user.name.clone());
         }
-        if let Some(bump) = bump.as_ref().filter(|_| changes) {
-            table.select.extend([bump]);
-            table.update.insert(bump.name.clone());
+        if let Some(version_column) = version_column.as_ref().filter(|_| changes) {
+            table.select.extend([version_column]);
+            table.update.insert(version_column.name.clone());
         }
         match &reference.disposition {
             Disposition::Transfer { touch, on_conflict, .. } => {
@@ -182,8 +182,8 @@ impl Rights {
         }
         if changes {
             // What comes back is asked for its parents, where the database itself would ask only at the commit.
-            let of_children = reference.disposition.children().iter().flat_map(|child| &child.waiting);
-            for key in reference.waiting.iter().chain(of_children) {
+            let of_children = reference.disposition.children().iter().flat_map(|child| &child.deferrable);
+            for key in reference.deferrable.iter().chain(of_children) {
                 self.table(&key.table).select.extend_names(&key.target);
             }
         }

@@ -112,7 +112,7 @@ pub struct ForeignKey {
     /// What a delete of the row pointed at does here.
     pub on_delete: OnDelete,
     /// Whether it can wait for the commit before it is checked.
-    pub can_wait: bool,
+    pub is_deferrable: bool,
 }
 
 /// What a delete of the row pointed at does to the row that points.
@@ -156,8 +156,8 @@ impl Table {
     }
 
     /// Its foreign keys that can wait for the commit.
-    pub fn waiting_keys(&self) -> Vec<ForeignKey> {
-        self.foreign_keys.iter().filter(|key| key.can_wait).cloned().collect()
+    pub fn deferrable_keys(&self) -> Vec<ForeignKey> {
+        self.foreign_keys.iter().filter(|key| key.is_deferrable).cloned().collect()
     }
 
     /// The column of that name.

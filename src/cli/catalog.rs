@@ -158,11 +158,12 @@ async fn proven(session: &Session, users: &Table, key: &str, candidate: &Candida
         Err(error) if error.is_refused() => (0, 0),
         counted => counted?,
     };
-    let told_by = candidate.told_by.map_or(String::new(), |column| format!("; `{column}` may say what it points at"));
+    let type_column =
+        candidate.type_column.map_or(String::new(), |column| format!("; `{column}` may say what it points at"));
     Ok(match (seen, known) {
-        (0, _) => Some(format!("{}, no values yet{told_by}", candidate.why)),
+        (0, _) => Some(format!("{}, no values yet{type_column}", candidate.why)),
         (_, 0) => None,
-        _ => Some(format!("{}, {known} of {seen} values are users{told_by}", candidate.why)),
+        _ => Some(format!("{}, {known} of {seen} values are users{type_column}", candidate.why)),
     })
 }
 
@@ -192,15 +193,15 @@ async fn points_at_users<'s>(session: &Session, schema: &'s Schema, users: &'s T
             let known = |place: &Pointing<'_>| place.table.name == table.name && place.column.name == name;
             if let Some(column) = table.column(name).filter(|_| !pointing.iter().any(known)) {
                 let why = format!("{}.{} has a foreign key to the users.", table.name, column.name);
-                pointing.push(Pointing { table, column, why, told_by: None });
+                pointing.push(Pointing { table, column, why, type_column: None });
             }
         }
     }
     for candidate in guess::candidates(schema, users, key) {
         if let Some(why) = proven(session, users, &key.name, &candidate).await? {
-            let Candidate { table, column, told_by, .. } = candidate;
+            let Candidate { table, column, type_column, .. } = candidate;
             let why = format!("guess: {}.{} points at users: {why}.", table.name, column.name);
-            pointing.push(Pointing { table, column, why, told_by });
+            pointing.push(Pointing { table, column, why, type_column });
         }
     }
     Ok(pointing)

@@ -16,7 +16,7 @@ use super::{Ended, jobs as jobs_command, open, output, preview, submit};
 use crate::broker::local::LocalBroker;
 use crate::broker::{Broker, Channel};
 use crate::config::{self, Settings};
-use crate::contract::{AnyRequest, Certificate, Request};
+use crate::contract::{Certificate, HandoverRequest, Request};
 use crate::stages::Context;
 use crate::store::ledger::outbox;
 use crate::store::{Store, ledger};
@@ -131,7 +131,7 @@ async fn hand_over(
     arguments: &Arguments,
     settings: &Settings,
     context: Context,
-    request: &Request,
+    request: &HandoverRequest,
     previewed: &preview::Preview,
 ) -> Result<Certificate> {
     let store = context.store.clone();
@@ -139,7 +139,7 @@ async fn hand_over(
     let stop = CancellationToken::new();
     let worker =
         tokio::spawn(worker::run(context, broker.clone(), &Role::ALL, settings.worker, stop.clone().cancelled_owned()));
-    for sent in broker.publish(&[submit::message(&AnyRequest::Handover(request.clone()))]).await {
+    for sent in broker.publish(&[submit::message(&Request::Handover(request.clone()))]).await {
         sent.context("the demo's request could not be sent")?;
     }
     let job = progress::follow(&store, request.job_id().0, previewed, arguments.json).await?;
@@ -175,7 +175,12 @@ fn tell_preview(previewed: &preview::Preview) -> Result<()> {
     output::line("")
 }
 
-fn tell_end(arguments: &Arguments, request: &Request, certificate: &Certificate, events: &[Value]) -> Result<()> {
+fn tell_end(
+    arguments: &Arguments,
+    request: &HandoverRequest,
+    certificate: &Certificate,
+    events: &[Value],
+) -> Result<()> {
     output::line("")?;
     output::line("The certificate:")?;
     jobs_command::print_references(&certificate.references)?;

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{Ended, open, revert_preview, submit};
 use crate::config::Settings;
-use crate::contract::{AnyRequest, RequestType, read_request};
+use crate::contract::{Request, RequestType, read_request};
 use crate::store::Store;
 use crate::store::ledger::jobs::{self, Job};
 
@@ -93,7 +93,7 @@ pub async fn target(store: &Store, id: Uuid) -> Result<Job> {
 }
 
 /// The order, read as the planner reads it, so that what it would park is told here.
-fn order(kind: RequestType, arguments: &Arguments, target: &Job, reassign: Option<&str>) -> Result<AnyRequest> {
+fn order(kind: RequestType, arguments: &Arguments, target: &Job, reassign: Option<&str>) -> Result<Request> {
     let mut body = serde_json::json!({
         "type": kind.name(),
         "request_id": arguments.request_id.clone().unwrap_or_else(|| Uuid::new_v4().to_string()),

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::contract::{Rejection, printable, printable_json, printable_lines};
+use crate::contract::{Reason, printable, printable_json, printable_lines};
 
 /// Prints a line, one whatever names stand in it. Output that nobody reads any more is an error, which ends the command in
 /// silence.
@@ -66,7 +66,7 @@ pub fn table(head: &[&str], rows: &[Vec<String>]) -> Result<()> {
 }
 
 /// Prints why something may not be done, and how to fix it.
-pub fn reasons(reasons: &[Rejection]) -> Result<()> {
+pub fn reasons(reasons: &[Reason]) -> Result<()> {
     for reason in reasons {
         line(format!("  {}: {}", reason.code, reason.message))?;
         line(format!("    to fix it: {}", reason.hint))?;

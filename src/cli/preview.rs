@@ -12,9 +12,9 @@ use super::estimate::Estimator;
 use super::{Ended, open, output, submit};
 use crate::catalog::{Catalog, Disposition, Engine};
 use crate::config::Settings;
-use crate::contract::{AnyRequest, JobId, Rejection, Request};
-use crate::plan::token::Seen;
-use crate::plan::{Plan, Planned, Verdict, fit_handover};
+use crate::contract::{HandoverRequest, JobId, Reason, Request};
+use crate::plan::token::PlanToken;
+use crate::plan::{Decision, Plan, Planned, normalize_handover};
 use crate::stages::Context;
 use crate::stages::assess::{Counting, assess, parties};
 use crate::store::host;
@@ -41,7 +41,7 @@ pub struct Preview {
     /// Whether it would be accepted.
     pub accepted: bool,
     /// Every reason why not.
-    pub rejections: Vec<Rejection>,
+    pub rejections: Vec<Reason>,
     /// What would become of each reference.
     pub references: Vec<PreviewedReference>,
     /// Kinds that the request names successors for and that do not count for this leaver: nothing of them would move.
@@ -77,7 +77,7 @@ pub async fn run(arguments: Arguments, settings: Settings) -> Result<Ended> {
     let context = open::context(&settings, store).await?;
     let mut ended = Ended::Done;
     for request in requests {
-        let AnyRequest::Handover(request) = request else {
+        let Request::Handover(request) = request else {
             bail!(
                 "only a `deactivate` or a `reassign` has a preview here; of an undo: `handover revert JOB --preview`"
             );
@@ -95,9 +95,9 @@ pub async fn run(arguments: Arguments, settings: Settings) -> Result<Ended> {
 }
 
 /// Previews a request that a worker of these settings would do.
-pub async fn preview(context: &Context, worker: worker::Settings, request: Request) -> Result<Preview> {
+pub async fn preview(context: &Context, worker: worker::Settings, request: HandoverRequest) -> Result<Preview> {
     let catalog = context.catalogs.current();
-    let request = fit_handover(&catalog, request)?;
+    let request = normalize_handover(&catalog, request)?;
     let session = context.store.snapshot().await?;
     host::enter(&session, &catalog, request.org()).await?;
     let catalog = catalog.within(request.org());
@@ -127,14 +127,14 @@ pub async fn preview(context: &Context, worker: worker::Settings, request: Reque
         wait_for: None,
     };
     match verdict {
-        Verdict::Rejected(reasons) | Verdict::LockedOut(_, reasons) => {
+        Decision::Rejected(reasons) | Decision::LockedOut(_, reasons) => {
             preview.accepted = false;
             preview.rejections = reasons;
         }
-        Verdict::Accepted(plan) => {
+        Decision::Accepted(plan) => {
             preview.references = plan.references.iter().map(|planned| previewed(&catalog, planned)).collect();
             (preview.chunks, preview.estimate_ms) = size(context, estimator, &catalog, &plan).await?;
-            preview.token = Some(Seen::of(&catalog, &request, &assessment.facts, &plan).token());
+            preview.token = Some(PlanToken::of(&catalog, &request, &assessment.facts, &plan).token());
             preview.wait_for = plan.wait_for;
             preview.without_effect = plan.without_effect;
         }

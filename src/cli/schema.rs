@@ -10,7 +10,7 @@ use schemars::{JsonSchema, schema_for};
 use super::{Ended, output};
 use crate::catalog::CatalogFile;
 use crate::config::{Broker, Settings};
-use crate::contract::{AnyRequest, Assigned, CloudEvent, Completion, InvitationNews, JobNews, Reply};
+use crate::contract::{Assigned, CloudEvent, Completion, InvitationData, JobStatusData, Reply, Request};
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -41,13 +41,13 @@ enum Of {
 enum Event {
     Completed(CloudEvent<Completion>),
     Assigned(CloudEvent<Assigned>),
-    Invitation(CloudEvent<InvitationNews>),
-    News(CloudEvent<JobNews>),
+    Invitation(CloudEvent<InvitationData>),
+    News(CloudEvent<JobStatusData>),
 }
 
 pub fn run(arguments: Arguments, settings: &Settings) -> Result<Ended> {
     let schema = match arguments.of {
-        Of::Request => schema_for!(AnyRequest),
+        Of::Request => schema_for!(Request),
         Of::Reply => schema_for!(Reply),
         Of::Event => schema_for!(Event),
         Of::Catalog => schema_for!(CatalogFile),

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{Ended, open, output, watch};
 use crate::broker::{Broker, Channel, Outgoing};
 use crate::config::Settings;
-use crate::contract::{AnyRequest, read_request};
+use crate::contract::{Request, read_request};
 use crate::store::Store;
 
 #[derive(Debug, Args)]
@@ -35,16 +35,10 @@ pub async fn run(arguments: Arguments, settings: Settings) -> Result<Ended> {
 }
 
 /// Sends requests and prints the ids of their jobs; follows these to their end where that is asked for.
-pub async fn send(
-    store: &Store,
-    broker: &dyn Broker,
-    requests: &[AnyRequest],
-    wait: bool,
-    json: bool,
-) -> Result<Ended> {
+pub async fn send(store: &Store, broker: &dyn Broker, requests: &[Request], wait: bool, json: bool) -> Result<Ended> {
     let messages: Vec<Outgoing> = requests.iter().map(message).collect();
     for (request, result) in requests.iter().zip(broker.publish(&messages).await) {
-        let request_id = request.head().request_id;
+        let request_id = request.header().request_id;
         result.with_context(|| format!("the request {request_id} could not be sent"))?;
         let job = request.job_id();
         match json {
@@ -61,7 +55,7 @@ pub async fn send(
 
 /// Requests of a file: one JSON value over any number of lines, or one on each line. Nothing is sent where one of them
 /// cannot be read.
-pub fn read_requests(file: &Path) -> Result<Vec<AnyRequest>> {
+pub fn read_requests(file: &Path) -> Result<Vec<Request>> {
     let text = read_file(file)?;
     let whole = serde_json::from_str::<serde_json::Value>(&text).is_ok();
     let pieces: Vec<(usize, &str)> = match whole {
@@ -89,11 +83,11 @@ pub fn read_file(file: &Path) -> Result<String> {
 }
 
 /// A request as it goes to the queue.
-pub fn message(request: &AnyRequest) -> Outgoing {
+pub fn message(request: &Request) -> Outgoing {
     Outgoing {
         id: Uuid::new_v4(),
         channel: Channel::Requests,
-        routing_key: format!("request.{}", request.head().kind.name()),
+        routing_key: format!("request.{}", request.header().kind.name()),
         content_type: "application/json".into(),
         headers: BTreeMap::new(),
         body: request.canonical().to_string().into_bytes(),

@@ -68,7 +68,7 @@ pub async fn run(arguments: Arguments, settings: Settings) -> Result<Ended> {
             host::enter(&session, &catalog, org).await?;
             catalog.within(org).into_owned()
         }
-        None if catalog.works_apart() => bail!("the catalog sees one organization at a time: say which with --org"),
+        None if catalog.is_org_isolated() => bail!("the catalog sees one organization at a time: say which with --org"),
         None => catalog,
     };
     let statuses = arguments.status.values(&catalog.users.status);

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{Ended, jobs as jobs_command, open, output};
 use crate::config::Settings;
-use crate::contract::{AnyRequest, printable};
+use crate::contract::{Request, printable};
 use crate::job::State;
 use crate::store::Store;
 use crate::store::ledger::chunks;
@@ -40,10 +40,10 @@ pub async fn run(arguments: Arguments, settings: Settings) -> Result<Ended> {
 }
 
 /// Follows the jobs of requests just sent, one after the other, to their end.
-pub async fn wait_for_requests(store: &Store, requests: &[AnyRequest], json: bool) -> Result<Ended> {
+pub async fn wait_for_requests(store: &Store, requests: &[Request], json: bool) -> Result<Ended> {
     let mut worst = Ended::Done;
     for request in requests {
-        let head = request.head();
+        let head = request.header();
         let job = follow(store, request.job_id().0, json).await?;
         let known = requests::get(&store.reader(), head.org(), head.request_id.as_str()).await?;
         if known.is_some_and(|known| known.body_hash != request.body_hash()) {

@@ -21,7 +21,7 @@ const LONGEST_GROUP: usize = 200;
 /// specified; the process repeats for extras. Hardcoded - Each user gets up to the amount specified; extras are not
 /// reassigned at all."
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Written", into = "Written")]
+#[serde(try_from = "WrittenAllotment", into = "WrittenAllotment")]
 pub enum Allotment {
     /// Shares in turn, over and over.
     Ratio(Vec<Share>),
@@ -120,7 +120,7 @@ impl JsonSchema for Allotment {
     }
 
     fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        Written::json_schema(generator)
+        WrittenAllotment::json_schema(generator)
     }
 }
 
@@ -128,7 +128,7 @@ impl JsonSchema for Allotment {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Allotment")]
-struct Written {
+struct WrittenAllotment {
     /// `ratio`: shares in turn, over and over; `hardcoded`: shares once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     logic: Option<Logic>,
@@ -151,7 +151,7 @@ struct Written {
     each: Option<BTreeMap<String, UserId>>,
     /// With `each`: the allotment of all other records.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    rest: Option<Box<Written>>,
+    rest: Option<Box<WrittenAllotment>>,
 }
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
@@ -174,11 +174,11 @@ struct WrittenShare {
     amount: u64,
 }
 
-impl TryFrom<Written> for Allotment {
+impl TryFrom<WrittenAllotment> for Allotment {
     type Error = String;
 
-    fn try_from(written: Written) -> Result<Self, String> {
-        let Written { logic, shares, extras, user, manager, each, rest } = written;
+    fn try_from(written: WrittenAllotment) -> Result<Self, String> {
+        let WrittenAllotment { logic, shares, extras, user, manager, each, rest } = written;
         let ways = [logic.is_some(), user.is_some(), manager.is_some(), each.is_some()];
         if ways.into_iter().filter(|way| *way).count() != 1 {
             return Err("[invalid_field] an allotment has exactly one of `logic`, `user`, `manager` and `each`".into());
@@ -213,7 +213,7 @@ impl TryFrom<Written> for Allotment {
     }
 }
 
-fn read_each(each: BTreeMap<String, UserId>, rest: Option<Box<Written>>) -> Result<Allotment, String> {
+fn read_each(each: BTreeMap<String, UserId>, rest: Option<Box<WrittenAllotment>>) -> Result<Allotment, String> {
     if each.is_empty() {
         return Err("[empty_shares] `each` names no record".into());
     }
@@ -257,24 +257,24 @@ fn read_shares(written: Vec<WrittenShare>) -> Result<Vec<Share>, String> {
     Ok(shares)
 }
 
-impl From<Allotment> for Written {
-    fn from(allotment: Allotment) -> Written {
-        let shared = |logic, shares: Vec<Share>| Written {
+impl From<Allotment> for WrittenAllotment {
+    fn from(allotment: Allotment) -> WrittenAllotment {
+        let shared = |logic, shares: Vec<Share>| WrittenAllotment {
             logic: Some(logic),
             shares: Some(shares.into_iter().map(WrittenShare::from).collect()),
-            ..Written::default()
+            ..WrittenAllotment::default()
         };
         match allotment {
             Allotment::Ratio(shares) => shared(Logic::Ratio, shares),
             Allotment::Hardcoded(shares, extras) => {
-                Written { extras: Some(extras), ..shared(Logic::Hardcoded, shares) }
+                WrittenAllotment { extras: Some(extras), ..shared(Logic::Hardcoded, shares) }
             }
-            Allotment::User(user) => Written { user: Some(user), ..Written::default() },
-            Allotment::Manager => Written { manager: Some(true), ..Written::default() },
-            Allotment::Each(each, rest) => Written {
+            Allotment::User(user) => WrittenAllotment { user: Some(user), ..WrittenAllotment::default() },
+            Allotment::Manager => WrittenAllotment { manager: Some(true), ..WrittenAllotment::default() },
+            Allotment::Each(each, rest) => WrittenAllotment {
                 each: Some(each),
-                rest: rest.map(|rest| Box::new(Written::from(*rest))),
-                ..Written::default()
+                rest: rest.map(|rest| Box::new(WrittenAllotment::from(*rest))),
+                ..WrittenAllotment::default()
             },
         }
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Certificate, JobId, LicenseOutcome, Rejection, RequestType, event_id};
+use super::{Certificate, JobId, LicenseOutcome, Reason, RequestType, event_id};
 
 /// The MIME type of every event.
 pub const EVENT_CONTENT_TYPE: &str = "application/cloudevents+json";
@@ -27,7 +27,7 @@ pub enum EventType {
     /// `handover.user.reactivated`
     Reactivated,
     /// `handover.invitation.<answer>`
-    Invitation(Answer),
+    Invitation(InvitationChange),
     /// `handover.records.assigned`: one digest a job and successor, how many of what, from whom.
     Assigned,
 }
@@ -57,7 +57,7 @@ pub enum Change {
 
 /// What has happened to an invitation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Answer {
+pub enum InvitationChange {
     /// There is one: a mail is to be sent.
     Created,
     /// A mail is to be sent again.
@@ -96,15 +96,16 @@ impl Change {
     }
 }
 
-impl Answer {
-    const ALL: [Answer; 4] = [Answer::Created, Answer::Resent, Answer::Accepted, Answer::Cancelled];
+impl InvitationChange {
+    const ALL: [InvitationChange; 4] =
+        [InvitationChange::Created, InvitationChange::Resent, InvitationChange::Accepted, InvitationChange::Cancelled];
 
     fn name(self) -> &'static str {
         match self {
-            Answer::Created => "created",
-            Answer::Resent => "resent",
-            Answer::Accepted => "accepted",
-            Answer::Cancelled => "cancelled",
+            InvitationChange::Created => "created",
+            InvitationChange::Resent => "resent",
+            InvitationChange::Accepted => "accepted",
+            InvitationChange::Cancelled => "cancelled",
         }
     }
 }
@@ -126,7 +127,7 @@ impl EventType {
         let reassignments = Change::ALL.map(EventType::Reassignment);
         let undos = [Change::Scheduled, Change::NeedsAttention, Change::Paused, Change::Resumed, Change::Cancelled];
         let undos = undos.map(EventType::Undo);
-        let invitations = Answer::ALL.map(EventType::Invitation);
+        let invitations = InvitationChange::ALL.map(EventType::Invitation);
         let others = [EventType::RequestRejected, EventType::Reactivated, EventType::Assigned];
         deactivations.into_iter().chain(reassignments).chain(undos).chain(invitations).chain(others).collect()
     }
@@ -220,7 +221,7 @@ impl<T> CloudEvent<T> {
 
 /// The `data` of an event about a job that tells no certificate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct JobNews {
+pub struct JobStatusData {
     /// The job.
     pub job_id: JobId,
     /// The sender's name for the request.
@@ -235,7 +236,7 @@ pub struct JobNews {
     pub state: String,
     /// Of a rejected job: every reason. Of one that needs attention: what a person has to decide.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub reasons: Vec<Rejection>,
+    pub reasons: Vec<Reason>,
     /// Of a scheduled job: when it starts.
     #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
@@ -272,7 +273,7 @@ pub struct Assigned {
 
 /// The `data` of `handover.invitation.*`: what whoever sends the mail needs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct InvitationNews {
+pub struct InvitationData {
     /// The job.
     pub job_id: JobId,
     /// The sender's name for the request.

@@ -4,26 +4,27 @@
 //! the inside never checks an id's shape or an amount's range again.
 
 mod allotment;
-mod any;
+mod handover;
 mod certificate;
 mod event;
 mod ids;
 mod printable;
 mod read;
-mod rejection;
+mod reason;
 mod reply;
 mod request;
 mod unique;
 
 pub use allotment::{Allotment, Extras, Recipient, Share};
-pub use any::{AnyRequest, Head, Invite, Order, UserRequest, hex};
 pub use certificate::{Certificate, LicenseOutcome, ReferenceResult};
 pub use event::{
-    Answer, Assigned, Change, CloudEvent, Completion, EVENT_CONTENT_TYPE, EventType, InvitationNews, JobNews,
+    Assigned, Change, CloudEvent, Completion, EVENT_CONTENT_TYPE, EventType, InvitationChange, InvitationData,
+    JobStatusData,
 };
+pub use handover::{Drift, HandoverRequest, RequestType};
 pub use ids::{JOB_NAMESPACE, JobId, OrgId, RequestId, UserId, event_id};
 pub use printable::{printable, printable_json, printable_lines};
-pub use read::{MAX_REQUEST_BYTES, Unreadable, read_request};
-pub use rejection::{Concerning, Rejection};
-pub use reply::{REPLY_CONTENT_TYPE, REPLY_TYPE, Reception, Reply};
-pub use request::{Drift, Request, RequestType};
+pub use read::{InvalidRequest, MAX_REQUEST_BYTES, read_request};
+pub use reason::{Reason, Subject};
+pub use reply::{REPLY_CONTENT_TYPE, REPLY_TYPE, Reply, ReplyOutcome};
+pub use request::{InviteCommand, JobCommand, Request, RequestHeader, UserCommand, hex};

@@ -5,8 +5,8 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 use time::{OffsetDateTime, UtcOffset};
 
-use super::request::Form;
-use super::{AnyRequest, Order, Request, RequestType, printable};
+use super::handover::Form;
+use super::{HandoverRequest, JobCommand, Request, RequestType, printable};
 
 /// Longest message body that is read, in bytes: room for an `each` of ten thousand records.
 pub const MAX_REQUEST_BYTES: usize = 1 << 20;
@@ -24,7 +24,7 @@ const LONGEST_EMAIL: usize = 320;
 /// Why a message cannot be read as a request. Such a message is parked, never retried.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{code} at `{path}`: {detail}")]
-pub struct Unreadable {
+pub struct InvalidRequest {
     /// What is wrong, one word for programs.
     pub code: String,
     /// The path to the field: `reassign.contact.shares[0].amount`; `.` for the whole message.
@@ -33,13 +33,13 @@ pub struct Unreadable {
     pub detail: String,
 }
 
-impl Unreadable {
+impl InvalidRequest {
     /// A message that is wrong at one field. Path and detail may quote it at any length and go into headers and logs, so
     /// they are shortened, and hidden characters are spelled out.
-    pub fn new(code: &str, path: impl AsRef<str>, detail: impl AsRef<str>) -> Unreadable {
+    pub fn new(code: &str, path: impl AsRef<str>, detail: impl AsRef<str>) -> InvalidRequest {
         // A field may be called nothing, and a header of nothing is none.
         let path = Some(path.as_ref()).filter(|path| !path.is_empty()).unwrap_or(".");
-        Unreadable { code: code.into(), path: told(path), detail: told(detail.as_ref()) }
+        InvalidRequest { code: code.into(), path: told(path), detail: told(detail.as_ref()) }
     }
 }
 
@@ -51,23 +51,23 @@ fn told(text: &str) -> String {
 }
 
 /// Reads a message body. What only the catalog can tell (an unknown kind, an id of the wrong shape) is checked after this.
-pub fn read_request(body: &[u8]) -> Result<AnyRequest, Unreadable> {
+pub fn read_request(body: &[u8]) -> Result<Request, InvalidRequest> {
     if body.len() > MAX_REQUEST_BYTES {
         let detail = format!("the message has {} bytes; at most {MAX_REQUEST_BYTES} are read", body.len());
-        return Err(Unreadable::new("too_large", ".", detail));
+        return Err(InvalidRequest::new("too_large", ".", detail));
     }
     let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
     if first != Some(&b'{') {
         return match serde_json::from_slice::<IgnoredAny>(body) {
-            Ok(_) => Err(Unreadable::new("not_an_object", ".", "a request is a JSON object")),
-            Err(error) => Err(Unreadable::new("not_json", ".", error.to_string())),
+            Ok(_) => Err(InvalidRequest::new("not_an_object", ".", "a request is a JSON object")),
+            Err(error) => Err(InvalidRequest::new("not_json", ".", error.to_string())),
         };
     }
     let request = match read::<Typed>(body)?.kind.form() {
-        Form::Handover => AnyRequest::Handover(check_handover(read(body)?)?),
-        Form::User => AnyRequest::User(read(body)?),
-        Form::Invite => AnyRequest::Invite(read(body)?),
-        Form::Order => AnyRequest::Order(check_order(read(body)?)?),
+        Form::Handover => Request::Handover(check_handover(read(body)?)?),
+        Form::User => Request::User(read(body)?),
+        Form::Invite => Request::Invite(read(body)?),
+        Form::Job => Request::Job(check_order(read(body)?)?),
     };
     check_texts(&request)?;
     refuse_nul(body, &request)?;
@@ -81,33 +81,41 @@ struct Typed {
     kind: RequestType,
 }
 
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Unreadable> {
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, InvalidRequest> {
     let mut json = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| explain(body, error))?;
-    json.end().map_err(|error| Unreadable::new("not_json", ".", error.to_string()))?;
+    json.end().map_err(|error| InvalidRequest::new("not_json", ".", error.to_string()))?;
     Ok(value)
 }
 
 /// Fields that only one of the types has which share a form.
-fn check_handover(request: Request) -> Result<Request, Unreadable> {
+fn check_handover(request: HandoverRequest) -> Result<HandoverRequest, InvalidRequest> {
     if request.kind == RequestType::Reassign {
         if request.reassign.is_empty() {
-            return Err(Unreadable::new("missing_field", "reassign", "say for at least one kind who receives it"));
+            return Err(InvalidRequest::new("missing_field", "reassign", "say for at least one kind who receives it"));
         }
         let misplaced = [("return_at", request.return_at.is_some()), ("lock_out", request.lock_out)];
         if let Some((field, _)) = misplaced.into_iter().find(|(_, there)| *there) {
-            return Err(Unreadable::new("unknown_field", field, "a `reassign` only moves records: leave it out"));
+            return Err(InvalidRequest::new("unknown_field", field, "a `reassign` only moves records: leave it out"));
         }
     }
     for (field, at) in [("effective_at", request.effective_at), ("return_at", request.return_at)] {
         if !at.is_none_or(is_kept_by_databases) {
-            return Err(Unreadable::new("invalid_field", field, "a time lies between the years 1 and 9998, in UTC"));
+            return Err(InvalidRequest::new(
+                "invalid_field",
+                field,
+                "a time lies between the years 1 and 9998, in UTC",
+            ));
         }
     }
     if let (Some(leaves), Some(returns)) = (request.effective_at, request.return_at)
         && returns <= leaves
     {
-        return Err(Unreadable::new("invalid_field", "return_at", "nobody returns before they leave (`effective_at`)"));
+        return Err(InvalidRequest::new(
+            "invalid_field",
+            "return_at",
+            "nobody returns before they leave (`effective_at`)",
+        ));
     }
     Ok(request)
 }
@@ -117,26 +125,28 @@ fn is_kept_by_databases(at: OffsetDateTime) -> bool {
     at.checked_to_offset(UtcOffset::UTC).is_some_and(|at| (1..=9998).contains(&at.year()))
 }
 
-fn check_order(order: Order) -> Result<Order, Unreadable> {
+fn check_order(order: JobCommand) -> Result<JobCommand, InvalidRequest> {
     match (order.kind, order.reassign.is_empty()) {
-        (RequestType::Amend, true) => {
-            Err(Unreadable::new("missing_field", "reassign", "say for at least one kind who receives it from now on"))
-        }
+        (RequestType::Amend, true) => Err(InvalidRequest::new(
+            "missing_field",
+            "reassign",
+            "say for at least one kind who receives it from now on",
+        )),
         (RequestType::Amend, false) | (_, true) => Ok(order),
-        (_, false) => Err(Unreadable::new("unknown_field", "reassign", "only an `amend` names successors")),
+        (_, false) => Err(InvalidRequest::new("unknown_field", "reassign", "only an `amend` names successors")),
     }
 }
 
-fn check_texts(request: &AnyRequest) -> Result<(), Unreadable> {
-    if request.head().reason.is_some_and(|reason| reason.chars().count() > LONGEST_REASON) {
+fn check_texts(request: &Request) -> Result<(), InvalidRequest> {
+    if request.header().reason.is_some_and(|reason| reason.chars().count() > LONGEST_REASON) {
         let detail = format!("a reason has at most {LONGEST_REASON} characters");
-        return Err(Unreadable::new("invalid_field", "reason", detail));
+        return Err(InvalidRequest::new("invalid_field", "reason", detail));
     }
-    let AnyRequest::Invite(invite) = request else { return Ok(()) };
+    let Request::Invite(invite) = request else { return Ok(()) };
     for (field, text, longest) in [("name", &invite.name, LONGEST_NAME), ("email", &invite.email, LONGEST_EMAIL)] {
         if text.trim().is_empty() || text.chars().count() > longest || text.chars().any(char::is_control) {
             let detail = format!("it has 1 to {longest} characters and none that is a control character");
-            return Err(Unreadable::new("invalid_field", field, detail));
+            return Err(InvalidRequest::new("invalid_field", field, detail));
         }
     }
     let parts: Vec<&str> = invite.email.split('@').collect();
@@ -144,19 +154,19 @@ fn check_texts(request: &AnyRequest) -> Result<(), Unreadable> {
         [local, domain] if !local.is_empty() && !domain.is_empty() && !invite.email.contains(char::is_whitespace) => {
             Ok(())
         }
-        _ => Err(Unreadable::new("invalid_field", "email", "this is no address: it has the form name@domain")),
+        _ => Err(InvalidRequest::new("invalid_field", "email", "this is no address: it has the form name@domain")),
     }
 }
 
 /// PostgreSQL's text holds every character but NUL, so a request with one could be neither asked about nor kept.
-fn refuse_nul(body: &[u8], request: &AnyRequest) -> Result<(), Unreadable> {
+fn refuse_nul(body: &[u8], request: &Request) -> Result<(), InvalidRequest> {
     let escape = br"\u0000";
     if !body.windows(escape.len()).any(|part| part == escape) {
         return Ok(());
     }
     match find_nul(&request.canonical(), "") {
         None => Ok(()),
-        Some(path) => Err(Unreadable::new("invalid_field", path, "a text may not hold the character NUL")),
+        Some(path) => Err(InvalidRequest::new("invalid_field", path, "a text may not hold the character NUL")),
     }
 }
 
@@ -175,27 +185,27 @@ fn find_nul(value: &Value, path: &str) -> Option<String> {
     }
 }
 
-fn explain(body: &[u8], error: serde_path_to_error::Error<serde_json::Error>) -> Unreadable {
+fn explain(body: &[u8], error: serde_path_to_error::Error<serde_json::Error>) -> InvalidRequest {
     let path = error.path().to_string();
     let inner = error.inner();
     // A value that no enumeration takes (`"type": 7`) counts as syntax, too.
     let text = std::str::from_utf8(body).unwrap_or_default();
     let is_json = serde_json::from_str::<IgnoredAny>(text).is_ok();
     if !is_json && (inner.is_syntax() || inner.is_eof()) {
-        return Unreadable::new("not_json", ".", inner.to_string());
+        return InvalidRequest::new("not_json", ".", inner.to_string());
     }
     let text = inner.to_string();
     // Our own checks say their code in brackets: serde carries nothing but text.
     if let Some((code, detail)) = text.strip_prefix('[').and_then(|rest| rest.split_once("] ")) {
-        return Unreadable::new(code, path, detail);
+        return InvalidRequest::new(code, path, detail);
     }
     for (words, code) in [("missing field `", "missing_field"), ("duplicate field `", "duplicate_field")] {
         if let Some(field) = text.strip_prefix(words).and_then(|rest| rest.split('`').next()) {
             let path = if path == "." { field.to_owned() } else { format!("{path}.{field}") };
-            return Unreadable::new(code, path, text);
+            return InvalidRequest::new(code, path, text);
         }
     }
-    Unreadable::new(serde_code(&text, &path), path, text)
+    InvalidRequest::new(serde_code(&text, &path), path, text)
 }
 
 /// The code of an error in serde's own words.

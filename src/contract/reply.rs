@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{JobId, Rejection};
+use super::{JobId, Reason};
 
 /// The message type (AMQP's `type`) of every reply.
 pub const REPLY_TYPE: &str = "handover.reply";
@@ -15,7 +15,7 @@ pub const REPLY_CONTENT_TYPE: &str = "application/json";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Reply {
     /// What became of it.
-    pub outcome: Reception,
+    pub outcome: ReplyOutcome,
     /// The sender's name for the request, where it could be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
@@ -28,7 +28,7 @@ pub struct Reply {
     pub first_outcome: Option<String>,
     /// Why it is rejected, every reason at once; or why it is parked. A duplicate of a rejected request has them again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub reasons: Vec<Rejection>,
+    pub reasons: Vec<Reason>,
     /// Of a parked request: the path to the field that is to blame, where it is about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
@@ -37,7 +37,7 @@ pub struct Reply {
 /// How a request was received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Reception {
+pub enum ReplyOutcome {
     /// It is being done, is done already, or waits for its time: events tell how it goes on.
     Accepted,
     /// It came before, and nothing was done again.

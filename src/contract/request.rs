@@ -1,195 +1,180 @@
-//! What a request may say.
+//! Every request there is, and what all of them have.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use time::OffsetDateTime;
+use sha2::{Digest, Sha256};
 
-use super::{Allotment, JobId, OrgId, RequestId, UserId, unique};
+use super::{Allotment, HandoverRequest, JobId, OrgId, RequestId, RequestType, UserId, unique};
 
-/// A request to hand over what a user owns, as published to `handover.requests`: `deactivate`, or `reassign`, which only
-/// moves. Unknown fields are refused.
+/// A request of any type, as published to `handover.requests`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(title = "Request")]
+pub enum Request {
+    /// About what a user owns.
+    Handover(HandoverRequest),
+    /// About a user who is there.
+    User(UserCommand),
+    /// About one who is to come.
+    Invite(InviteCommand),
+    /// About a job.
+    Job(JobCommand),
+}
+
+/// A request about a user: `reactivate`, `resend_invitation`, `accept_invitation` or `cancel_invitation`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Request {
+pub struct UserCommand {
     /// What is asked for.
-    #[serde(rename = "type", default)]
-    #[schemars(extend("enum" = ["deactivate", "reassign"]))]
+    #[serde(rename = "type")]
+    #[schemars(extend("enum" = ["reactivate", "resend_invitation", "accept_invitation", "cancel_invitation"]))]
     pub kind: RequestType,
-    /// The sender's name for this request. The same id with the same body is the same job; with another body it is a conflict.
+    /// The sender's name for this request.
     pub request_id: RequestId,
     /// The organization; absent where the host has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub org_id: Option<OrgId>,
-    /// The leaver.
+    /// The user.
     pub user_id: UserId,
-    /// Who asks: must be allowed to by the catalog's `may`.
+    /// Who asks. An invited user accepts by themselves.
     pub requested_by: UserId,
     /// Why, for the audit trail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("maxLength" = 2000))]
     pub reason: Option<String>,
-    /// When to start; at once where absent or past. RFC 3339.
-    #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
-    pub effective_at: Option<OffsetDateTime>,
-    /// A leave, not a farewell: on that day the job is reverted by itself. RFC 3339.
-    #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
-    pub return_at: Option<OffsetDateTime>,
-    /// End the user's access at once, even where an allotment is missing: the job then waits until an `amend` names it.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub lock_out: bool,
-    /// For each kind of the catalog that is transferred: who receives how much.
+}
+
+/// A request to invite somebody.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct InviteCommand {
+    /// What is asked for.
+    #[serde(rename = "type")]
+    #[schemars(extend("enum" = ["invite"]))]
+    pub kind: RequestType,
+    /// The sender's name for this request.
+    pub request_id: RequestId,
+    /// The organization; absent where the host has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub org_id: Option<OrgId>,
+    /// Their name.
+    #[schemars(extend("minLength" = 1, "maxLength" = 200))]
+    pub name: String,
+    /// Their address.
+    #[schemars(extend("minLength" = 3, "maxLength" = 320))]
+    pub email: String,
+    /// Who asks.
+    pub requested_by: UserId,
+    /// Why, for the audit trail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("maxLength" = 2000))]
+    pub reason: Option<String>,
+}
+
+/// A request about a job: `revert`, `cancel`, `pause`, `resume` or `amend`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct JobCommand {
+    /// What is asked for.
+    #[serde(rename = "type")]
+    #[schemars(extend("enum" = ["revert", "cancel", "pause", "resume", "amend"]))]
+    pub kind: RequestType,
+    /// The sender's name for this request.
+    pub request_id: RequestId,
+    /// The organization; absent where the host has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub org_id: Option<OrgId>,
+    /// The job.
+    pub job_id: JobId,
+    /// Who asks.
+    pub requested_by: UserId,
+    /// Why, for the audit trail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("maxLength" = 2000))]
+    pub reason: Option<String>,
+    /// Of `amend`: for each kind, who receives from now on.
     #[serde(default, deserialize_with = "unique::map", skip_serializing_if = "BTreeMap::is_empty")]
     pub reassign: BTreeMap<String, Allotment>,
-    /// What is to be done beside what is always done: names that the catalog's `also` conditions have.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub also: BTreeSet<String>,
-    /// Whether the request is a row of a bulk file: a catalog may refuse in bulk what it allows one by one.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub bulk: bool,
-    /// The plan token of a preview: the request is refused when what it saw has changed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expect: Option<String>,
-    /// Whether drift from `expect` is allowed.
-    #[serde(default, skip_serializing_if = "Drift::is_refused")]
-    pub drift: Drift,
 }
 
-/// What can be asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum RequestType {
-    /// Hand over what the user has, then free the license.
-    #[default]
-    Deactivate,
-    /// Only move records, from anyone: what was left behind, or went to the wrong user.
-    Reassign,
-    /// Let a user in again: license, status, and what the catalog restores. Ownership stays where it went.
-    Reactivate,
-    /// Add a user, who is invited until they accept.
-    Invite,
-    /// Send an invitation again.
-    ResendInvitation,
-    /// An invited user comes: takes a license and is active.
-    AcceptInvitation,
-    /// An invited user is not to come any more.
-    CancelInvitation,
-    /// Undo a completed job: what is still where it was put goes back.
-    Revert,
-    /// End a job that has not: a scheduled one is forgotten, one under way is stopped and undone.
-    Cancel,
-    /// Stop a job until it is resumed.
-    Pause,
-    /// Let a job go on that was paused, or that needed attention.
-    Resume,
-    /// Name other successors for what a job has not moved yet, and let it go on.
-    Amend,
+/// What every request has.
+#[derive(Debug, Clone, Copy)]
+pub struct RequestHeader<'r> {
+    /// What is asked for.
+    pub kind: RequestType,
+    /// The sender's name for it.
+    pub request_id: &'r RequestId,
+    /// The organization.
+    pub org_id: Option<&'r OrgId>,
+    /// Who asks.
+    pub requested_by: &'r UserId,
+    /// Why.
+    pub reason: Option<&'r str>,
 }
 
-/// What the fields of a request are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
-    Handover,
-    User,
-    Invite,
-    Order,
+impl RequestHeader<'_> {
+    /// The organization as the ledger keeps it: empty where the host has none.
+    pub fn org(&self) -> &str {
+        self.org_id.map_or("", OrgId::as_str)
+    }
+
+    /// The job that the request makes.
+    pub fn job_id(&self) -> JobId {
+        JobId::of(self.org(), self.request_id)
+    }
 }
 
-impl RequestType {
-    /// Every type.
-    pub const ALL: [RequestType; 12] = [
-        RequestType::Deactivate,
-        RequestType::Reassign,
-        RequestType::Reactivate,
-        RequestType::Invite,
-        RequestType::ResendInvitation,
-        RequestType::AcceptInvitation,
-        RequestType::CancelInvitation,
-        RequestType::Revert,
-        RequestType::Cancel,
-        RequestType::Pause,
-        RequestType::Resume,
-        RequestType::Amend,
-    ];
-
-    /// The word that stands in requests, routing keys and catalogs.
-    pub fn name(self) -> &'static str {
-        match self {
-            RequestType::Deactivate => "deactivate",
-            RequestType::Reassign => "reassign",
-            RequestType::Reactivate => "reactivate",
-            RequestType::Invite => "invite",
-            RequestType::ResendInvitation => "resend_invitation",
-            RequestType::AcceptInvitation => "accept_invitation",
-            RequestType::CancelInvitation => "cancel_invitation",
-            RequestType::Revert => "revert",
-            RequestType::Cancel => "cancel",
-            RequestType::Pause => "pause",
-            RequestType::Resume => "resume",
-            RequestType::Amend => "amend",
+macro_rules! header {
+    ($request:expr) => {
+        RequestHeader {
+            kind: $request.kind,
+            request_id: &$request.request_id,
+            org_id: $request.org_id.as_ref(),
+            requested_by: &$request.requested_by,
+            reason: $request.reason.as_deref(),
         }
-    }
-
-    /// The type of that name.
-    pub fn from_name(name: &str) -> Option<RequestType> {
-        RequestType::ALL.into_iter().find(|kind| kind.name() == name)
-    }
-
-    pub(super) fn form(self) -> Form {
-        match self {
-            RequestType::Deactivate | RequestType::Reassign => Form::Handover,
-            RequestType::Reactivate
-            | RequestType::ResendInvitation
-            | RequestType::AcceptInvitation
-            | RequestType::CancelInvitation => Form::User,
-            RequestType::Invite => Form::Invite,
-            RequestType::Revert
-            | RequestType::Cancel
-            | RequestType::Pause
-            | RequestType::Resume
-            | RequestType::Amend => Form::Order,
-        }
-    }
-}
-
-/// Whether a plan may differ from the preview that it names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Drift {
-    /// A plan that has changed is rejected, and the rejection says what changed.
-    #[default]
-    Refuse,
-    /// A plan that has changed goes on.
-    Allow,
-}
-
-impl Drift {
-    fn is_refused(&self) -> bool {
-        *self == Drift::Refuse
-    }
+    };
 }
 
 impl Request {
-    /// The organization as the ledger keeps it: empty where the host has none.
-    pub fn org(&self) -> &str {
-        self.org_id.as_ref().map_or("", OrgId::as_str)
+    /// What every request has.
+    pub fn header(&self) -> RequestHeader<'_> {
+        match self {
+            Request::Handover(request) => header!(request),
+            Request::User(request) => header!(request),
+            Request::Invite(request) => header!(request),
+            Request::Job(request) => header!(request),
+        }
     }
 
-    /// The job that this request makes.
+    /// The job that the request makes.
     pub fn job_id(&self) -> JobId {
-        JobId::of(self.org(), &self.request_id)
+        self.header().job_id()
     }
 
-    /// The successors that the request names, in every allotment.
-    pub fn successors(&self) -> impl Iterator<Item = &UserId> {
-        self.reassign.values().flat_map(Allotment::users)
+    /// The request, where it is to hand over what a user owns.
+    pub fn into_handover(self) -> Option<HandoverRequest> {
+        match self {
+            Request::Handover(request) => Some(request),
+            _ => None,
+        }
     }
 
-    /// The round-robin groups that the request names.
-    pub fn groups(&self) -> impl Iterator<Item = &str> {
-        self.reassign.values().flat_map(Allotment::groups)
+    /// The request in its canonical form: fields in their documented order, defaults left out, map keys sorted.
+    pub fn canonical(&self) -> serde_json::Value {
+        serde_json::to_value(self).unwrap_or_default()
     }
+
+    /// SHA-256 over the canonical form, in hexadecimal: two bodies that mean the same have the same hash.
+    pub fn body_hash(&self) -> String {
+        hex(&Sha256::digest(self.canonical().to_string()))
+    }
+}
+
+/// Lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+    bytes.iter().flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]).collect()
 }

@@ -1,8 +1,8 @@
 //! A job's life, without I/O: its states and the one table of transitions, and the reasons why it is refused.
 
-pub mod rejection;
+pub mod reason;
 mod state;
 mod step;
 
-pub use state::{Happening, Illegal, State, next};
+pub use state::{IllegalTransition, State, Transition, next};
 pub use step::{Step, StepKind};

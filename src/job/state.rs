@@ -34,7 +34,7 @@ pub enum State {
 
 /// What happens to a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Happening {
+pub enum Transition {
     /// Its time has come, and its guards hold.
     Started,
     /// Its last reference was cut.
@@ -46,52 +46,54 @@ pub enum Happening {
     /// The count proved that nothing is left that should not be.
     Proved,
     /// Something happened that a person has to decide.
-    Stuck,
+    NeedsAttention,
     /// Somebody asked for it to stop.
     Paused,
     /// Somebody asked for it to go on: it has not begun.
-    ResumedBefore,
+    ResumedScheduled,
     /// Somebody asked for it to go on: not everything is cut.
     ResumedCutting,
     /// Somebody asked for it to go on: everything is cut.
     ResumedMoving,
     /// Somebody called it off, and nothing is to be undone.
-    CalledOff,
+    Cancelled,
     /// A job begins to undo it.
-    UndoBegun,
+    UndoStarted,
     /// What it did after its end is undone.
     Undone,
     /// What it did before it was called off is undone.
-    UndoneHalfway,
+    UndoneOnCancel,
 }
 
 /// A transition that the table does not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a job that is {state} cannot take `{happening:?}`")]
-pub struct Illegal {
+#[error("a job that is {state} cannot take `{transition:?}`")]
+pub struct IllegalTransition {
     /// Where the job stands.
     pub state: State,
     /// What was to happen to it.
-    pub happening: Happening,
+    pub transition: Transition,
 }
 
 /// The state that follows, or that there is none. Every update of a job's state goes through here and names the state
 /// that it expects: no row updated means that somebody else was faster.
-pub fn next(state: State, happening: Happening) -> Result<State, Illegal> {
-    use Happening::*;
-    match (state, happening) {
+pub fn next(state: State, transition: Transition) -> Result<State, IllegalTransition> {
+    use Transition::*;
+    match (state, transition) {
         (State::Scheduled, Started) => Ok(State::Cutting),
         (State::Cutting, CutAll) => Ok(State::Moving),
         (State::Moving, MovedAll) => Ok(State::Finalizing),
         (State::Finalizing, FoundMore) => Ok(State::Cutting),
         // A job that fits one chunk is planned, moved and proved in one transaction.
         (State::Cutting | State::Finalizing, Proved) => Ok(State::Completed),
-        (State::Scheduled | State::Cutting | State::Moving | State::Finalizing, Stuck) => Ok(State::NeedsAttention),
+        (State::Scheduled | State::Cutting | State::Moving | State::Finalizing, NeedsAttention) => {
+            Ok(State::NeedsAttention)
+        }
         (State::Scheduled | State::Cutting | State::Moving | State::Finalizing, Paused) => Ok(State::Paused),
-        (State::Paused | State::NeedsAttention, ResumedBefore) => Ok(State::Scheduled),
+        (State::Paused | State::NeedsAttention, ResumedScheduled) => Ok(State::Scheduled),
         (State::Paused | State::NeedsAttention, ResumedCutting) => Ok(State::Cutting),
         (State::Paused | State::NeedsAttention, ResumedMoving) => Ok(State::Moving),
-        (State::Scheduled | State::Paused | State::NeedsAttention, CalledOff) => Ok(State::Cancelled),
+        (State::Scheduled | State::Paused | State::NeedsAttention, Cancelled) => Ok(State::Cancelled),
         (
             State::Cutting
             | State::Moving
@@ -99,11 +101,11 @@ pub fn next(state: State, happening: Happening) -> Result<State, Illegal> {
             | State::Paused
             | State::NeedsAttention
             | State::Completed,
-            UndoBegun,
+            UndoStarted,
         ) => Ok(State::Reverting),
         (State::Reverting, Undone) => Ok(State::Reverted),
-        (State::Reverting, UndoneHalfway) => Ok(State::Cancelled),
-        _ => Err(Illegal { state, happening }),
+        (State::Reverting, UndoneOnCancel) => Ok(State::Cancelled),
+        _ => Err(IllegalTransition { state, transition }),
     }
 }
 
@@ -175,29 +177,29 @@ impl fmt::Display for State {
 mod tests {
     use super::*;
 
-    const HAPPENINGS: [Happening; 14] = [
-        Happening::Started,
-        Happening::CutAll,
-        Happening::MovedAll,
-        Happening::FoundMore,
-        Happening::Proved,
-        Happening::Stuck,
-        Happening::Paused,
-        Happening::ResumedBefore,
-        Happening::ResumedCutting,
-        Happening::ResumedMoving,
-        Happening::CalledOff,
-        Happening::UndoBegun,
-        Happening::Undone,
-        Happening::UndoneHalfway,
+    const TRANSITIONS: [Transition; 14] = [
+        Transition::Started,
+        Transition::CutAll,
+        Transition::MovedAll,
+        Transition::FoundMore,
+        Transition::Proved,
+        Transition::NeedsAttention,
+        Transition::Paused,
+        Transition::ResumedScheduled,
+        Transition::ResumedCutting,
+        Transition::ResumedMoving,
+        Transition::Cancelled,
+        Transition::UndoStarted,
+        Transition::Undone,
+        Transition::UndoneOnCancel,
     ];
 
     #[test]
     fn nothing_leaves_a_final_state_but_a_completed_one_to_be_undone() {
         for state in State::ALL.into_iter().filter(|state| state.is_final()) {
-            for happening in HAPPENINGS {
-                let undone = (state, happening) == (State::Completed, Happening::UndoBegun);
-                assert_eq!(next(state, happening).is_ok(), undone, "{state} {happening:?}");
+            for transition in TRANSITIONS {
+                let undone = (state, transition) == (State::Completed, Transition::UndoStarted);
+                assert_eq!(next(state, transition).is_ok(), undone, "{state} {transition:?}");
             }
         }
     }
@@ -205,8 +207,8 @@ mod tests {
     #[test]
     fn every_state_under_way_can_get_stuck_or_be_paused_once() {
         for state in State::UNDER_WAY {
-            for happening in [Happening::Stuck, Happening::Paused] {
-                assert_eq!(next(state, happening).is_ok(), !state.is_held(), "{state} {happening:?}");
+            for transition in [Transition::NeedsAttention, Transition::Paused] {
+                assert_eq!(next(state, transition).is_ok(), !state.is_held(), "{state} {transition:?}");
             }
         }
     }
@@ -214,16 +216,16 @@ mod tests {
     #[test]
     fn whatever_has_not_ended_can_be_called_off() {
         for state in State::OPEN {
-            let undone = next(state, Happening::UndoBegun).and_then(|state| next(state, Happening::UndoneHalfway));
-            assert_eq!(undone.or(next(state, Happening::CalledOff)), Ok(State::Cancelled), "{state}");
+            let undone = next(state, Transition::UndoStarted).and_then(|state| next(state, Transition::UndoneOnCancel));
+            assert_eq!(undone.or(next(state, Transition::Cancelled)), Ok(State::Cancelled), "{state}");
         }
     }
 
     #[test]
     fn a_job_that_finds_late_records_goes_round_again_and_ends() {
-        let round = [Happening::CutAll, Happening::MovedAll, Happening::FoundMore];
-        let twice = round.iter().chain(&round).chain(&[Happening::CutAll, Happening::MovedAll, Happening::Proved]);
-        let end = twice.fold(State::Cutting, |state, happening| next(state, *happening).expect("legal"));
+        let round = [Transition::CutAll, Transition::MovedAll, Transition::FoundMore];
+        let twice = round.iter().chain(&round).chain(&[Transition::CutAll, Transition::MovedAll, Transition::Proved]);
+        let end = twice.fold(State::Cutting, |state, transition| next(state, *transition).expect("legal"));
         assert_eq!(end, State::Completed);
     }
 

@@ -22,7 +22,7 @@ pub struct UserFacts {
     /// The organization; empty where the host has none.
     pub org: String,
     /// Whether they are active.
-    pub standing: Standing,
+    pub status: UserStatus,
     /// Their manager.
     pub manager: Option<UserId>,
     /// The columns that rules ask for, by name.
@@ -34,14 +34,14 @@ pub struct UserFacts {
     /// That job, if by it they are leaving or wait to.
     pub leaving: Option<JobId>,
     /// That job, if it has ended their access already.
-    pub shut_out_by: Option<JobId>,
+    pub locked_out_by: Option<JobId>,
     /// A job under way that gives them records: who receives may not leave before it ends.
     pub receives_from: Option<JobId>,
 }
 
 /// A user's status, as the catalog reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Standing {
+pub enum UserStatus {
     /// Active.
     Active,
     /// Has left.
@@ -54,7 +54,7 @@ pub enum Standing {
 
 /// What was found of one leaver's records.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Found {
+pub struct LeaverFindings {
     /// How many rows each reference has, by its position.
     pub counts: HashMap<usize, Count>,
     /// Keys of the first few rows that hold the leaver back, by position.

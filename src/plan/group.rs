@@ -21,15 +21,16 @@ pub struct Parties {
 /// later request goes to a later group, and sees what the earlier one did. Receivers may be shared: they are locked in
 /// shared mode, and whole teams are handed to one person.
 pub fn groups<T>(requests: Vec<T>, most: usize, parties_of: impl Fn(&T) -> Parties) -> Vec<Vec<T>> {
-    let mut groups: Vec<(Vec<T>, Taken)> = Vec::new();
+    let mut groups: Vec<(Vec<T>, GroupParties)> = Vec::new();
     for item in requests {
         let parties = parties_of(&item);
         // Never before a group that it collides with: requests of one user stay in their order.
-        let earliest = groups.iter().rposition(|(_, taken)| taken.collides(&parties)).map_or(0, |last| last + 1);
-        let has_room = |(group, taken): &(Vec<T>, Taken)| group.len() < most.max(1) && taken.org == parties.org;
+        let earliest = groups.iter().rposition(|(_, members)| members.collides(&parties)).map_or(0, |last| last + 1);
+        let has_room =
+            |(group, members): &(Vec<T>, GroupParties)| group.len() < most.max(1) && members.org == parties.org;
         let place = (earliest..groups.len()).find(|place| has_room(&groups[*place]));
         let place = place.unwrap_or_else(|| {
-            groups.push((Vec::new(), Taken { org: parties.org.clone(), ..Taken::default() }));
+            groups.push((Vec::new(), GroupParties { org: parties.org.clone(), ..GroupParties::default() }));
             groups.len() - 1
         });
         groups[place].0.push(item);
@@ -39,14 +40,14 @@ pub fn groups<T>(requests: Vec<T>, most: usize, parties_of: impl Fn(&T) -> Parti
 }
 
 #[derive(Default)]
-struct Taken {
+struct GroupParties {
     leavers: HashSet<UserId>,
     receivers: HashSet<UserId>,
     jobs: HashSet<JobId>,
     org: Option<String>,
 }
 
-impl Taken {
+impl GroupParties {
     fn collides(&self, parties: &Parties) -> bool {
         let leaver = parties.leaver.as_ref();
         leaver.is_some_and(|leaver| self.leavers.contains(leaver) || self.receivers.contains(leaver))

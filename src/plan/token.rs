@@ -8,14 +8,14 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::catalog::Catalog;
-use crate::contract::{Request, UserId};
+use crate::contract::{HandoverRequest, UserId};
 
 use super::Facts;
-use super::judge::Plan;
+use super::guards::Plan;
 
 /// What a preview saw. Not a secret and no permission: it only says what the sender has seen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Seen {
+pub struct PlanToken {
     /// The catalog's hash, shortened.
     catalog: String,
     /// A hash of who, and of who receives what.
@@ -28,9 +28,9 @@ pub struct Seen {
 
 const VERSION: &str = "p1.";
 
-impl Seen {
+impl PlanToken {
     /// What a plan with exact counts sees.
-    pub fn of(catalog: &Catalog, request: &Request, facts: &Facts, plan: &Plan) -> Seen {
+    pub fn of(catalog: &Catalog, request: &HandoverRequest, facts: &Facts, plan: &Plan) -> PlanToken {
         let who = serde_json::json!([request.org(), request.user_id, request.reassign, request.also]).to_string();
         let counts = (plan.references.iter().filter(|planned| planned.count.rows > 0))
             .map(|planned| (catalog.references[planned.position].kind.clone(), planned.count.rows))
@@ -41,7 +41,7 @@ impl Seen {
                 (group.to_owned(), members.map(UserId::to_string).collect())
             })
             .collect();
-        Seen { catalog: catalog.hash.chars().take(16).collect(), allotment: short_hash(&who), counts, groups }
+        PlanToken { catalog: catalog.hash.chars().take(16).collect(), allotment: short_hash(&who), counts, groups }
     }
 
     /// The token: `p1.` and the fields in URL-safe base64.
@@ -51,13 +51,13 @@ impl Seen {
     }
 
     /// Reads a token; nothing where it is none of ours.
-    pub fn from_token(token: &str) -> Option<Seen> {
+    pub fn from_token(token: &str) -> Option<PlanToken> {
         let json = URL_SAFE_NO_PAD.decode(token.strip_prefix(VERSION)?).ok()?;
         serde_json::from_slice(&json).ok()
     }
 
     /// What has changed since, for people; nothing where all is as it was.
-    pub fn drift_to(&self, now: &Seen) -> Vec<String> {
+    pub fn drift_to(&self, now: &PlanToken) -> Vec<String> {
         let mut drift = Vec::new();
         if self.catalog != now.catalog {
             drift.push("the catalog is another one".to_owned());

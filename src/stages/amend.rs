@@ -7,22 +7,22 @@ use super::assess::{Counting, assess, parties};
 use super::orders::{Acting, refusal, resume};
 use super::start::{Ready, reserve_turns};
 use crate::catalog::Catalog;
-use crate::contract::{AnyRequest, JobId, Order, Rejection, Request, RequestType, UserId};
-use crate::job::{State, rejection};
-use crate::plan::{Plan, Verdict};
+use crate::contract::{HandoverRequest, JobCommand, JobId, Reason, Request, RequestType, UserId};
+use crate::job::{State, reason};
+use crate::plan::{Decision, Plan};
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::references::Course;
 use crate::store::ledger::{chunks, jobs, references, requests};
 use crate::store::{Result, Session};
 
 /// Whom an amendment may give something; nobody of any other order.
-pub async fn receivers(session: &Session, catalog: &Catalog, request: &AnyRequest) -> Result<Vec<UserId>> {
-    let AnyRequest::Order(order) = request else { return Ok(Vec::new()) };
+pub async fn receivers(session: &Session, catalog: &Catalog, request: &Request) -> Result<Vec<UserId>> {
+    let Request::Job(order) = request else { return Ok(Vec::new()) };
     if order.kind != RequestType::Amend {
         return Ok(Vec::new());
     }
     let target = jobs::get(session, order.job_id.0).await?;
-    let Some(target) = target.filter(|target| target.org == request.head().org() && hands_over(target)) else {
+    let Some(target) = target.filter(|target| target.org == request.header().org() && hands_over(target)) else {
         return Ok(Vec::new());
     };
     let amended = amended(session, order, &target).await?;
@@ -35,7 +35,7 @@ fn hands_over(job: &Job) -> bool {
 }
 
 /// The request of a job as it is with the amendment. Who amends it answers for it from now on.
-async fn amended(session: &Session, order: &Order, target: &Job) -> Result<Request> {
+async fn amended(session: &Session, order: &JobCommand, target: &Job) -> Result<HandoverRequest> {
     let mut request = requests::of_job(session, target).await?;
     request.reassign.extend(order.reassign.clone());
     request.requested_by.clone_from(&order.requested_by);
@@ -45,33 +45,33 @@ async fn amended(session: &Session, order: &Order, target: &Job) -> Result<Reque
 }
 
 /// Amends a job that is held or has not begun, and lets a held one go on.
-pub async fn amend(acting: &mut Acting<'_>, order: &Order, target: Job) -> Result<Vec<Rejection>> {
+pub async fn amend(acting: &mut Acting<'_>, order: &JobCommand, target: Job) -> Result<Vec<Reason>> {
     let held = [State::Paused, State::NeedsAttention, State::Scheduled];
     if let Some(reason) = refusal(&target, &held, "amended") {
         return Ok(vec![reason]);
     }
     if !hands_over(&target) {
         let hint = "only a deactivation or a reassignment has successors";
-        return Ok(vec![rejection::wrong_state(JobId(target.id), &target.kind, "amended", hint)]);
+        return Ok(vec![reason::wrong_state(JobId(target.id), &target.kind, "amended", hint)]);
     }
     let session = acting.session;
     let request = amended(session, order, &target).await?;
     let courses = references::of_jobs(session, &[target.id]).await?;
     // Of a job that is planned the other guards have held: what has come up since is told at its end.
-    let judged = Request { lock_out: !courses.is_empty(), ..request.clone() };
+    let judged = HandoverRequest { lock_out: !courses.is_empty(), ..request.clone() };
     let catalog = acting.context.enter(session, &target).await?;
     let parties = parties(session, &catalog, &[&request]).await?;
     let parties: Vec<_> = parties.iter().collect();
     let counting = Counting::UpTo(acting.context.limits.chunk_rows);
     let assessment = assess(session, &catalog, &[&judged], &parties, counting).await?;
     let plan = match assessment.verdicts.into_iter().next() {
-        Some(Verdict::Accepted(plan)) => plan,
-        Some(Verdict::LockedOut(plan, reasons))
+        Some(Decision::Accepted(plan)) => plan,
+        Some(Decision::LockedOut(plan, reasons))
             if !courses.is_empty() && reasons.iter().all(|reason| is_elsewhere(reason, order)) =>
         {
             plan
         }
-        Some(Verdict::Rejected(mut reasons) | Verdict::LockedOut(_, mut reasons)) => {
+        Some(Decision::Rejected(mut reasons) | Decision::LockedOut(_, mut reasons)) => {
             reasons.retain(|reason| courses.is_empty() || !is_elsewhere(reason, order));
             return Ok(reasons);
         }
@@ -88,7 +88,7 @@ pub async fn amend(acting: &mut Acting<'_>, order: &Order, target: Job) -> Resul
 }
 
 /// Whether a reason is about a kind that the order does not name.
-fn is_elsewhere(reason: &Rejection, order: &Order) -> bool {
+fn is_elsewhere(reason: &Reason, order: &JobCommand) -> bool {
     reason.concerning.kind.as_ref().is_some_and(|kind| !order.reassign.contains_key(kind))
 }
 
@@ -96,8 +96,8 @@ fn is_elsewhere(reason: &Rejection, order: &Order) -> bool {
 async fn deal_anew(
     acting: &Acting<'_>,
     catalog: &Catalog,
-    order: &Order,
-    request: &Request,
+    order: &JobCommand,
+    request: &HandoverRequest,
     target: &Job,
     mut plan: Plan,
     courses: Vec<Course>,

@@ -3,9 +3,9 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::catalog::{Catalog, Disposition, Eligible, Reference};
-use crate::contract::{Allotment, Extras, Request, UserId};
+use crate::contract::{Allotment, Extras, HandoverRequest, UserId};
 use crate::plan::group::Parties;
-use crate::plan::{Facts, Found, Verdict, judge};
+use crate::plan::{Decision, Facts, LeaverFindings, check_guards};
 use crate::store::{Result, Session, host};
 
 /// How far rows are counted.
@@ -22,13 +22,13 @@ pub struct Assessment {
     /// Who and which groups there are.
     pub facts: Facts,
     /// The verdicts, in the requests' order.
-    pub verdicts: Vec<Verdict>,
+    pub verdicts: Vec<Decision>,
 }
 
 /// Whom requests concern: the leaver, and everybody who may receive something. Read before any lock, to know the locks;
 /// who joins a group later receives nothing this time.
-pub async fn parties(session: &Session, catalog: &Catalog, requests: &[&Request]) -> Result<Vec<Parties>> {
-    let asks_for_manager = |request: &&&Request| request.reassign.values().any(Allotment::names_manager);
+pub async fn parties(session: &Session, catalog: &Catalog, requests: &[&HandoverRequest]) -> Result<Vec<Parties>> {
+    let asks_for_manager = |request: &&&HandoverRequest| request.reassign.values().any(Allotment::names_manager);
     let with_managers: Vec<&UserId> =
         requests.iter().filter(asks_for_manager).map(|request| &request.user_id).collect();
     let managers = match with_managers.is_empty() {
@@ -37,14 +37,14 @@ pub async fn parties(session: &Session, catalog: &Catalog, requests: &[&Request]
     };
     let groups = requests.iter().flat_map(|request| request.groups());
     let members = host::group_members(session, catalog, groups, None).await?;
-    let of_request = |request: &&Request| {
+    let of_request = |request: &&HandoverRequest| {
         let named = request.successors().cloned();
         let manager = managers.get(&request.user_id).cloned().filter(|_| asks_for_manager(&request));
         let in_groups = request.groups().flat_map(|group| members.get(group).into_iter().flatten().cloned());
         let mut receivers: HashSet<UserId> = named.chain(manager).chain(in_groups).collect();
         // Who names the leaver among the successors is refused for it, and must not collide with themselves.
         receivers.remove(&request.user_id);
-        let org = catalog.works_apart().then(|| request.org().to_owned());
+        let org = catalog.is_org_isolated().then(|| request.org().to_owned());
         Parties { leaver: Some(request.user_id.clone()), receivers, job: Some(request.job_id()), org }
     };
     Ok(requests.iter().map(of_request).collect())
@@ -54,7 +54,7 @@ pub async fn parties(session: &Session, catalog: &Catalog, requests: &[&Request]
 pub async fn assess(
     session: &Session,
     catalog: &Catalog,
-    requests: &[&Request],
+    requests: &[&HandoverRequest],
     parties: &[&Parties],
     counting: Counting,
 ) -> Result<Assessment> {
@@ -69,11 +69,11 @@ pub async fn assess(
     };
     let mut verdicts = Vec::with_capacity(requests.len());
     for request in requests {
-        let mut found = Found::default();
+        let mut found = LeaverFindings::default();
         let theirs = counts.iter().filter(|((leaver, _), _)| leaver == request.user_id.as_str());
         found.counts = theirs.map(|((_, position), count)| (*position, *count)).collect();
         look_closer(session, catalog, request, &mut found).await?;
-        verdicts.push(judge(catalog, request, &facts, &found));
+        verdicts.push(check_guards(catalog, request, &facts, &found));
     }
     Ok(Assessment { facts, verdicts })
 }
@@ -81,7 +81,7 @@ pub async fn assess(
 async fn read_facts(
     session: &Session,
     catalog: &Catalog,
-    requests: &[&Request],
+    requests: &[&HandoverRequest],
     parties: &[&Parties],
 ) -> Result<Facts> {
     let concerned = requests.iter().flat_map(|request| [&request.user_id, &request.requested_by]);
@@ -107,7 +107,7 @@ fn eligible_group(reference: &Reference) -> Option<&str> {
 
 /// How far rows must be counted for the group: a token, a group's turn and what is handed on at the start need exact
 /// counts, a guard over extras needs one more than the amounts.
-fn counting_limit(catalog: &Catalog, requests: &[&Request], counting: Counting) -> u64 {
+fn counting_limit(catalog: &Catalog, requests: &[&HandoverRequest], counting: Counting) -> u64 {
     let Counting::UpTo(limit) = counting else { return u64::MAX };
     let at_start = |kind: &String| catalog.reference(kind).is_some_and(|reference| reference.at_start);
     let needs = requests.iter().map(|request| {
@@ -129,7 +129,12 @@ fn extras_limit(allotment: &Allotment) -> u64 {
 
 /// What only some requests need to know: which rows hold the leaver back, whether named records are theirs, who stands
 /// below them.
-async fn look_closer(session: &Session, catalog: &Catalog, request: &Request, found: &mut Found) -> Result<()> {
+async fn look_closer(
+    session: &Session,
+    catalog: &Catalog,
+    request: &HandoverRequest,
+    found: &mut LeaverFindings,
+) -> Result<()> {
     for reference in &catalog.references {
         let position = reference.position;
         let blocks = matches!(reference.disposition, Disposition::Block { .. });

@@ -7,8 +7,8 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::catalog::{Catalog, Disposition, Reference};
-use crate::contract::{Allotment, Certificate, JobId, LicenseOutcome, ReferenceResult, Rejection, RequestType, UserId};
-use crate::job::{State, rejection};
+use crate::contract::{Allotment, Certificate, JobId, LicenseOutcome, Reason, ReferenceResult, RequestType, UserId};
+use crate::job::{State, reason};
 use crate::store::host::Place;
 use crate::store::ledger::chunks;
 use crate::store::ledger::jobs::Job;
@@ -42,7 +42,7 @@ pub enum Conclusion {
     /// Records arrived late: these references, by position, have so many more to do.
     More(BTreeMap<usize, u64>),
     /// Rows point at the leaver that no rule allows to stay and no reference deals with.
-    Orphans(Vec<Rejection>),
+    Orphans(Vec<Reason>),
 }
 
 /// Counts, with the leavers' rows locked first: that waits for inserts of the host which hold a foreign key to them, and
@@ -136,7 +136,7 @@ impl Left<'_> {
                 After::Stays => {}
                 After::Late => drop(more.insert(course.position, rows)),
                 After::Orphan => {
-                    orphans.push(rejection::orphans_left(Some(&course.kind), &reference.table.to_string(), rows));
+                    orphans.push(reason::orphans_left(Some(&course.kind), &reference.table.to_string(), rows));
                 }
             }
         }
@@ -144,7 +144,7 @@ impl Left<'_> {
             let rows = self.rows(Place::Uncovered(reference.position));
             if rows > 0 {
                 let place = format!("{}.{}", reference.table, reference.user.name);
-                orphans.push(rejection::orphans_left(None, &place, rows));
+                orphans.push(reason::orphans_left(None, &place, rows));
             }
         }
         match (more.is_empty(), orphans.is_empty()) {

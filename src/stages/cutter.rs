@@ -12,7 +12,7 @@ use super::start::settle;
 use super::{Context, letters, now, undo};
 use crate::catalog::{Catalog, Reference};
 use crate::contract::{JobId, UserId};
-use crate::job::{Happening, State, StepKind};
+use crate::job::{State, StepKind, Transition};
 use crate::store::ledger::chunks::{self, Chunk};
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::references::Course;
@@ -45,7 +45,7 @@ pub async fn cut(context: &Context, id: JobId) -> Result<()> {
     if !is_all {
         left.push(letters::step(StepKind::Cut, &job, now));
     } else {
-        job.state = settle(&job, Happening::CutAll)?;
+        job.state = settle(&job, Transition::CutAll)?;
         if open + added == 0 {
             left.push(letters::step(StepKind::Ticket, &job, now));
         }
@@ -200,7 +200,7 @@ pub async fn cut_again(
     is_late: impl Fn(usize) -> bool,
     now: OffsetDateTime,
 ) -> Result<Vec<outbox::Letter>> {
-    job.state = settle(job, Happening::FoundMore)?;
+    job.state = settle(job, Transition::FoundMore)?;
     job.late_passes += 1;
     for course in courses.iter_mut().filter(|course| is_late(course.position)) {
         course.cut = false;

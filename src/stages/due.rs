@@ -9,9 +9,9 @@ use super::planner::read_parties;
 use super::start::{Reach, Ready, settle, start};
 use super::writing::{audit_entry, schedule};
 use super::{Context, now, revert};
-use crate::contract::{JobId, Request, RequestType};
-use crate::job::{Happening, State};
-use crate::plan::Verdict;
+use crate::contract::{HandoverRequest, JobId, RequestType};
+use crate::job::{State, Transition};
+use crate::plan::Decision;
 use crate::plan::group::Parties;
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::{audit, jobs, outbox, references, requests};
@@ -59,13 +59,13 @@ async fn start_scheduled(context: &Context, id: JobId, reach: Reach) -> Result<(
     let assessment = assess(&session, &catalog, &[&request], &[&parties], counting).await?;
     let (mut left, mut follows) = (Vec::new(), None);
     match assessment.verdicts.into_iter().next() {
-        Some(Verdict::Accepted(plan)) if plan.wait_for.is_some() => {
+        Some(Decision::Accepted(plan)) if plan.wait_for.is_some() => {
             schedule(context, &mut job, &plan, now);
         }
-        Some(Verdict::Accepted(plan)) => {
-            job.state = settle(&job, Happening::Started)?;
+        Some(Decision::Accepted(plan)) => {
+            job.state = settle(&job, Transition::Started)?;
             let user = assessment.facts.users.get(request.user_id.as_str());
-            let is_out = user.is_some_and(|user| user.shut_out_by == Some(id));
+            let is_out = user.is_some_and(|user| user.locked_out_by == Some(id));
             let shut_out = request.kind == RequestType::Deactivate && !is_out;
             let ready = vec![Ready { request: &request, job, plan, shut_out }];
             let begun = start(&session, context, &catalog, ready, reach, now).await?.pop();
@@ -77,7 +77,7 @@ async fn start_scheduled(context: &Context, id: JobId, reach: Reach) -> Result<(
             left = begun.letters;
             left.extend(wake_waiting(&session, &job, now).await?);
         }
-        Some(Verdict::Rejected(reasons) | Verdict::LockedOut(_, reasons)) => {
+        Some(Decision::Rejected(reasons) | Decision::LockedOut(_, reasons)) => {
             left = get_stuck(&mut job, reasons, now)?;
         }
         None => return Ok(()),
@@ -92,7 +92,7 @@ async fn start_scheduled(context: &Context, id: JobId, reach: Reach) -> Result<(
 }
 
 /// A scheduled job's request, and whom it concerns.
-async fn read_scheduled(context: &Context, job: &Job) -> Result<(Request, Parties)> {
+async fn read_scheduled(context: &Context, job: &Job) -> Result<(HandoverRequest, Parties)> {
     let request = requests::of_job(&context.store.reader(), job).await?;
     let catalog = context.catalogs.of_hash(&context.store, &job.catalog_hash).await?;
     let parties = read_parties(context, &catalog, &[&request]).await?.pop().unwrap_or_default();

@@ -13,8 +13,8 @@ use super::mover::gone_successors;
 use super::start::settle;
 use super::{Context, Limits, cutter, letters, now, pause_after, revert, undone};
 use crate::catalog::{Catalog, Disposition, Reference};
-use crate::contract::{Certificate, Change, JobId, Rejection, RequestType, UserId};
-use crate::job::{Happening, State, StepKind};
+use crate::contract::{Certificate, Change, JobId, Reason, RequestType, UserId};
+use crate::job::{State, StepKind, Transition};
 use crate::store::host::{Hand, Part, Range};
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::outbox::Letter;
@@ -59,7 +59,7 @@ async fn conclude_one(
     let courses = references::of_jobs(session, &[job.id]).await?;
     match conclusion_of(session, &catalog, job, courses.clone(), 0, now).await? {
         Conclusion::Proved(certificate) => {
-            job.state = settle(job, Happening::Proved)?;
+            job.state = settle(job, Transition::Proved)?;
             let ended = complete(job, *certificate, context.limits, now);
             *follows = ended.follows;
             let mut left = ended.letters;
@@ -72,7 +72,7 @@ async fn conclude_one(
         Conclusion::More(late) => {
             let rejection = |(position, rows): (&usize, &u64)| {
                 let reference = &catalog.references[*position];
-                crate::job::rejection::orphans_left(Some(&reference.kind), &reference.table.to_string(), *rows)
+                crate::job::reason::orphans_left(Some(&reference.kind), &reference.table.to_string(), *rows)
             };
             get_stuck(job, late.iter().map(rejection).collect(), now)
         }
@@ -136,8 +136,8 @@ pub async fn wake_waiting(session: &Session, job: &Job, now: OffsetDateTime) -> 
 }
 
 /// Stops a job until a person decides; its event.
-pub fn get_stuck(job: &mut Job, reasons: Vec<Rejection>, now: OffsetDateTime) -> Result<Vec<Letter>> {
-    job.state = settle(job, Happening::Stuck)?;
+pub fn get_stuck(job: &mut Job, reasons: Vec<Reason>, now: OffsetDateTime) -> Result<Vec<Letter>> {
+    job.state = settle(job, Transition::NeedsAttention)?;
     job.reasons = serde_json::to_value(&reasons).ok();
     job.wake_at = None;
     tracing::warn!(job = %job.id, reasons = reasons.len(), "a job needs attention");

@@ -12,9 +12,9 @@ use super::undo;
 use super::undone::{Tallies, results_of};
 use super::{Context, enter, revert};
 use crate::catalog::{Catalog, Disposition};
-use crate::contract::{JobId, ReferenceResult, Rejection, RequestType, UserId};
-use crate::job::rejection;
-use crate::plan::{Asks, Facts, UserFacts, exempt_from_license, judge_requester};
+use crate::contract::{JobId, Reason, ReferenceResult, RequestType, UserId};
+use crate::job::reason;
+use crate::plan::{AccessQuery, Facts, UserFacts, check_requester, is_license_exempt};
 use crate::store::host::Returned;
 use crate::store::ledger::copies::{self, Pending, Returning};
 use crate::store::ledger::jobs::Job;
@@ -34,7 +34,7 @@ pub struct Foreseen {
     /// Whether the revert would be accepted.
     pub accepted: bool,
     /// Every reason why not.
-    pub rejections: Vec<Rejection>,
+    pub rejections: Vec<Reason>,
     /// Whether there is a license for the user.
     pub license: LicenseForeseen,
     /// What would go back of each kind, and what would be left alone, as the revert's certificate would say it.
@@ -61,8 +61,8 @@ pub async fn revert(context: &Context, target: &Job, requester: &UserId) -> Resu
     let user = target.user()?;
     let users = host::read_users(&session, &current, [&user, requester]).await?;
     let facts = Facts { users, ..Facts::default() };
-    let asks = Asks { kind: RequestType::Revert, org: &target.org, requester, about: Some(&user) };
-    let mut rejections = judge_requester(&current, asks, &facts);
+    let asks = AccessQuery { kind: RequestType::Revert, org: &target.org, requester, about: Some(&user) };
+    let mut rejections = check_requester(&current, asks, &facts);
     let judged = revert::judge_revert(&session, target, Locking::Unlocked).await?;
     let is_possible = judged.is_ok();
     rejections.extend(judged.err());
@@ -80,7 +80,7 @@ pub async fn revert(context: &Context, target: &Job, requester: &UserId) -> Resu
         }
     };
     if license == LicenseForeseen::NoneFree {
-        rejections.push(rejection::no_license_free(user.as_str()));
+        rejections.push(reason::no_license_free(user.as_str()));
     }
     let references = match is_possible {
         true => {
@@ -99,7 +99,7 @@ pub async fn revert(context: &Context, target: &Job, requester: &UserId) -> Resu
 }
 
 async fn license(session: &Session, catalog: &Catalog, target: &Job, coming: &UserFacts) -> Result<LicenseForeseen> {
-    if catalog.license.is_none() || !revert::freed_a_license(target) || exempt_from_license(catalog, coming) {
+    if catalog.license.is_none() || !revert::freed_a_license(target) || is_license_exempt(catalog, coming) {
         return Ok(LicenseForeseen::NotNeeded);
     }
     Ok(match host::can_take_license(session, catalog, &coming.org, &coming.id).await? {

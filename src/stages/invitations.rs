@@ -5,64 +5,64 @@ use super::letters;
 use super::orders::Acting;
 use super::revert::take_license;
 use crate::contract::{
-    Answer, InvitationNews, Invite, JobId, LicenseOutcome, Rejection, RequestType, UserId, UserRequest,
+    InvitationChange, InvitationData, InviteCommand, JobId, LicenseOutcome, Reason, RequestType, UserCommand, UserId,
 };
-use crate::job::rejection;
-use crate::plan::Standing;
+use crate::job::reason;
+use crate::plan::UserStatus;
 use crate::store::host::{Answered, Invited};
 use crate::store::{Error, Result, host};
 
 /// Adds a user, who is invited until they accept.
-pub async fn invite(acting: &mut Acting<'_>, invite: &Invite) -> Result<Vec<Rejection>> {
+pub async fn invite(acting: &mut Acting<'_>, invite: &InviteCommand) -> Result<Vec<Reason>> {
     let (session, catalog) = (acting.session, acting.catalog);
     if catalog.users.status.invited.is_none() {
-        return Ok(vec![rejection::no_invitations()]);
+        return Ok(vec![reason::no_invitations()]);
     }
     let (name, email) = (invite.name.trim(), invite.email.trim());
     let org = acting.job.org.clone();
     if let Some(user) = host::user_with_email(session, catalog, &org, email).await? {
-        return Ok(vec![rejection::email_taken(email, &user)]);
+        return Ok(vec![reason::email_taken(email, &user)]);
     }
     let invited = Invited { org: &org, name, email, invited_by: invite.requested_by.as_str() };
     let user = host::add_invited(session, catalog, invited).await?;
     let invitation = host::invite(session, catalog, &user, invited).await?;
     acting.job.user_id = user.to_string();
-    tell(acting, Answer::Created, name, email, invitation, None);
+    tell(acting, InvitationChange::Created, name, email, invitation, None);
     Ok(Vec::new())
 }
 
 /// Sends an invitation again, accepts it, or cancels it.
-pub async fn answer(acting: &mut Acting<'_>, asked: &UserRequest) -> Result<Vec<Rejection>> {
+pub async fn answer(acting: &mut Acting<'_>, asked: &UserCommand) -> Result<Vec<Reason>> {
     let (session, catalog) = (acting.session, acting.catalog);
     let user = &asked.user_id;
     let Some(found) = acting.facts.users.get(user.as_str()) else {
-        return Ok(vec![rejection::unknown_user(user.as_str())]);
+        return Ok(vec![reason::unknown_user(user.as_str())]);
     };
     if found.org != acting.job.org {
-        return Ok(vec![rejection::other_organization(user.as_str())]);
+        return Ok(vec![reason::other_organization(user.as_str())]);
     }
-    if found.standing != Standing::Invited {
-        return Ok(vec![rejection::not_invited(user.as_str())]);
+    if found.status != UserStatus::Invited {
+        return Ok(vec![reason::not_invited(user.as_str())]);
     }
     let mut license = None;
     let (answer, answered) = match asked.kind {
-        RequestType::AcceptInvitation => (Answer::Accepted, Answered::Accepted),
-        RequestType::CancelInvitation => (Answer::Cancelled, Answered::Cancelled),
-        _ => (Answer::Resent, Answered::Resent),
+        RequestType::AcceptInvitation => (InvitationChange::Accepted, Answered::Accepted),
+        RequestType::CancelInvitation => (InvitationChange::Cancelled, Answered::Cancelled),
+        _ => (InvitationChange::Resent, Answered::Resent),
     };
-    if answer == Answer::Accepted {
+    if answer == InvitationChange::Accepted {
         match take_license(session, catalog, found).await? {
             Ok(taken) => license = Some(taken),
             Err(reason) => return Ok(vec![reason]),
         }
     }
     let becomes = match answer {
-        Answer::Accepted => Some(Standing::Active),
-        Answer::Cancelled => Some(Standing::Inactive),
+        InvitationChange::Accepted => Some(UserStatus::Active),
+        InvitationChange::Cancelled => Some(UserStatus::Inactive),
         _ => None,
     };
     if let Some(standing) = becomes {
-        host::set_status(session, catalog, user, Standing::Invited, standing).await?;
+        host::set_status(session, catalog, user, UserStatus::Invited, standing).await?;
     }
     let invitation = host::answer_invitation(session, catalog, user, answered).await?;
     let (name, email) = name_and_email(acting, user).await?;
@@ -77,14 +77,14 @@ async fn name_and_email(acting: &Acting<'_>, user: &UserId) -> Result<(String, S
 
 fn tell(
     acting: &mut Acting<'_>,
-    answer: Answer,
+    answer: InvitationChange,
     name: &str,
     email: &str,
     invitation_id: Option<String>,
     license: Option<LicenseOutcome>,
 ) {
     let job = &mut acting.job;
-    let news = InvitationNews {
+    let news = InvitationData {
         job_id: JobId(job.id),
         request_id: job.request_id.clone(),
         org_id: job.org.clone(),

@@ -3,8 +3,8 @@
 
 use super::Context;
 use crate::catalog::Reference;
-use crate::contract::Rejection;
-use crate::job::rejection;
+use crate::contract::Reason;
+use crate::job::reason;
 use crate::store::host::{Cut, Key, Range};
 use crate::store::ledger::chunks::{self, Chunk};
 use crate::store::ledger::jobs::Job;
@@ -153,7 +153,7 @@ pub fn range_of(chunk: &Chunk) -> Result<(Key, Key)> {
 }
 
 /// Why a job needs attention whose other chunks are done: each row that was refused, and chunks that failed whole.
-pub async fn reasons(session: &Session, job: &Job, failed: u64) -> Result<Vec<Rejection>> {
+pub async fn reasons(session: &Session, job: &Job, failed: u64) -> Result<Vec<Reason>> {
     let courses = references::of_jobs(session, &[job.id]).await?;
     let mut reasons = Vec::new();
     for chunk in chunks::failed_ones(session, job.id, MOST_TOLD).await? {
@@ -161,12 +161,12 @@ pub async fn reasons(session: &Session, job: &Job, failed: u64) -> Result<Vec<Re
         let kind = course.map_or("", |course| &course.kind);
         let error = chunk.error.as_deref().unwrap_or("unknown");
         reasons.push(match range_of(&chunk) {
-            Ok((first, last)) if first == last => rejection::row_refused(kind, &first.join(","), error),
-            _ => rejection::chunk_failed(kind, chunk.number, error),
+            Ok((first, last)) if first == last => reason::row_refused(kind, &first.join(","), error),
+            _ => reason::chunk_failed(kind, chunk.number, error),
         });
     }
     if failed > MOST_TOLD {
-        reasons.push(rejection::more_failed(failed, MOST_TOLD));
+        reasons.push(reason::more_failed(failed, MOST_TOLD));
     }
     Ok(reasons)
 }

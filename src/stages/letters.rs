@@ -9,8 +9,8 @@ use uuid::Uuid;
 use super::now;
 use crate::broker::{Channel, Outgoing};
 use crate::contract::{
-    Answer, Assigned, Certificate, Change, CloudEvent, Completion, EVENT_CONTENT_TYPE, EventType, InvitationNews,
-    JobId, JobNews, Rejection, RequestType,
+    Assigned, Certificate, Change, CloudEvent, Completion, EVENT_CONTENT_TYPE, EventType, InvitationChange,
+    InvitationData, JobId, JobStatusData, Reason, RequestType,
 };
 use crate::job::{Step, StepKind};
 use crate::store::ledger::jobs::Job;
@@ -28,9 +28,9 @@ pub fn step(kind: StepKind, job: &Job, due: OffsetDateTime) -> Letter {
 }
 
 /// The event of a transition that is no completion. Counts the job's sequence up.
-pub fn news(job: &mut Job, change: Change, reasons: Vec<Rejection>, now: OffsetDateTime) -> Letter {
+pub fn news(job: &mut Job, change: Change, reasons: Vec<Reason>, now: OffsetDateTime) -> Letter {
     let kind = EventType::of(kind_of(job), change);
-    let data = JobNews {
+    let data = JobStatusData {
         job_id: JobId(job.id),
         request_id: job.request_id.clone(),
         org_id: job.org.clone(),
@@ -70,7 +70,7 @@ pub fn certified(job: &mut Job, kind: EventType, certificate: &Certificate, now:
 }
 
 /// The event of an invitation.
-pub fn invitation(job: &mut Job, answer: Answer, data: InvitationNews, now: OffsetDateTime) -> Letter {
+pub fn invitation(job: &mut Job, answer: InvitationChange, data: InvitationData, now: OffsetDateTime) -> Letter {
     event(job, EventType::Invitation(answer), data, now)
 }
 

@@ -8,8 +8,8 @@ use time::OffsetDateTime;
 use super::finalizer::get_stuck;
 use super::start::{Begun, Reach, Ready, part_of, shut_out};
 use crate::catalog::{Catalog, Disposition, Reference};
-use crate::contract::Rejection;
-use crate::job::rejection;
+use crate::contract::Reason;
+use crate::job::reason;
 use crate::store::host::{Part, Range};
 use crate::store::{Error, Result, Session, host};
 
@@ -21,7 +21,7 @@ const MOST_TOLD: usize = 20;
 pub async fn lock_out(
     session: &Session,
     catalog: &Catalog,
-    mut locked_out: Vec<(Ready<'_>, Vec<Rejection>)>,
+    mut locked_out: Vec<(Ready<'_>, Vec<Reason>)>,
     reach: Reach,
     now: OffsetDateTime,
 ) -> Result<Vec<Begun>> {
@@ -49,7 +49,7 @@ pub async fn lock_out(
                 }
             }
             Reach::Status => {
-                let remains = |ready: &Ready<'_>| part(ready).map(|_| rejection::access_remains(&reference.kind));
+                let remains = |ready: &Ready<'_>| part(ready).map(|_| reason::access_remains(&reference.kind));
                 locked_out.iter_mut().for_each(|(ready, reasons)| reasons.extend(remains(ready)));
             }
         }
@@ -74,12 +74,7 @@ fn ends_access(reference: &Reference) -> bool {
 }
 
 /// Lets all rows go that the database lets go; why the others do not.
-async fn end_what_can(
-    session: &Session,
-    catalog: &Catalog,
-    reference: &Reference,
-    part: Part,
-) -> Result<Vec<Rejection>> {
+async fn end_what_can(session: &Session, catalog: &Catalog, reference: &Reference, part: Part) -> Result<Vec<Reason>> {
     let mut reasons = Vec::new();
     let mut open = vec![part];
     while let Some(part) = open.pop() {
@@ -94,7 +89,7 @@ async fn end_what_can(
         };
         session.back_to_savepoint().await?;
         if reference.keyless || reasons.len() >= MOST_TOLD {
-            reasons.push(rejection::access_remains(&reference.kind));
+            reasons.push(reason::access_remains(&reference.kind));
             break;
         }
         let mut halves = halves(session, reference, &part).await?;
@@ -108,8 +103,8 @@ async fn end_what_can(
     Ok(reasons)
 }
 
-fn refused(reference: &Reference, key: &host::Key, error: &Error) -> Rejection {
-    rejection::row_refused(&reference.kind, &key.join(","), &error.to_string())
+fn refused(reference: &Reference, key: &host::Key, error: &Error) -> Reason {
+    reason::row_refused(&reference.kind, &key.join(","), &error.to_string())
 }
 
 /// The same part in two, the first half last; all its rows between their keys, where it has no bounds yet.

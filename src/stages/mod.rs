@@ -56,7 +56,7 @@ use tokio::sync::RwLock;
 
 pub use self::speed::Speeds;
 use crate::catalog::{Catalog, check};
-use crate::contract::{JobId, Rejection};
+use crate::contract::{JobId, Reason};
 use crate::store::ledger::catalogs;
 use crate::store::ledger::jobs::Job;
 use crate::store::{Error, Result, Session, Store, host};
@@ -226,7 +226,7 @@ pub enum Answer {
     /// It makes this job.
     Accepted(JobId),
     /// It may not be done, for these reasons.
-    Rejected(JobId, Vec<Rejection>),
+    Rejected(JobId, Vec<Reason>),
     /// It came before: its job, and the outcome that the ledger has of it.
     Duplicate(JobId, String),
 }

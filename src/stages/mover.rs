@@ -16,8 +16,8 @@ use super::smaller::{self, Fate};
 use super::start::settle;
 use super::{Context, cutter, isolate, letters, now, undo};
 use crate::catalog::{Catalog, Disposition};
-use crate::contract::{JobId, Rejection, UserId};
-use crate::job::{Happening, State, StepKind, next, rejection};
+use crate::contract::{JobId, Reason, UserId};
+use crate::job::{State, StepKind, Transition, next, reason};
 use crate::metrics::Observation;
 use crate::store::host::{Hand, Part, Range};
 use crate::store::ledger::chunks::{self, Chunk, Taken};
@@ -170,7 +170,7 @@ async fn move_chunk(
     context: &Context,
     taken: &Taken,
     clock: Clock,
-) -> std::result::Result<Vec<Rejection>, Failure> {
+) -> std::result::Result<Vec<Reason>, Failure> {
     let Clock { began, answer, now } = clock;
     let Taken { chunk, job, course } = taken;
     let with_chunk = |error| Failure { error, chunk: Some(Box::new(chunk.clone())), by_its_rows: true };
@@ -279,7 +279,7 @@ pub async fn gone_successors(
     catalog: &Catalog,
     course: &Course,
     part: &Part,
-) -> Result<Vec<Rejection>> {
+) -> Result<Vec<Reason>> {
     let successors: BTreeSet<&UserId> = match &part.hand {
         Hand::None => return Ok(Vec::new()),
         Hand::Sole(successor) => BTreeSet::from([successor]),
@@ -288,7 +288,7 @@ pub async fn gone_successors(
     };
     let successors: Vec<&UserId> = successors.into_iter().collect();
     let gone = host::fitness_now(session, catalog, &successors).await?;
-    Ok(gone.iter().map(|user| rejection::successor_gone(&course.kind, user.as_str())).collect())
+    Ok(gone.iter().map(|user| reason::successor_gone(&course.kind, user.as_str())).collect())
 }
 
 async fn close(session: &Session, mut chunk: Chunk, counts: Counts, began: Instant, now: OffsetDateTime) -> Result<()> {
@@ -317,7 +317,7 @@ async fn end_of_chunks(session: Session, id: JobId, now: OffsetDateTime) -> Resu
             left = get_stuck(&mut job, reasons, now)?;
             audit::append(&session, vec![super::writing::audit_entry(&job)]).await?;
         } else {
-            job.state = settle(&job, Happening::MovedAll)?;
+            job.state = settle(&job, Transition::MovedAll)?;
             left.push(letters::step(StepKind::Finalize, &job, now));
         }
         jobs::update(&session, from, job).await?;
@@ -409,15 +409,15 @@ async fn append_failed(session: &Session, job: &Job, chunk: i32, attempt: i32, e
 }
 
 /// Stops a job that cannot go on, such as one whose successors are gone: what was moved stays moved, and a person decides.
-pub async fn stop(context: &Context, id: JobId, reasons: Vec<Rejection>) -> Result<()> {
+pub async fn stop(context: &Context, id: JobId, reasons: Vec<Reason>) -> Result<()> {
     let session = context.store.begin(GIVE_UP).await?;
     stop_within(session, id, reasons, now()).await
 }
 
-async fn stop_within(session: Session, id: JobId, reasons: Vec<Rejection>, now: OffsetDateTime) -> Result<()> {
+async fn stop_within(session: Session, id: JobId, reasons: Vec<Reason>, now: OffsetDateTime) -> Result<()> {
     let Some(mut job) = jobs::lock(&session, id.0).await? else { return Ok(()) };
     let from = job.state()?;
-    if next(from, Happening::Stuck).is_err() {
+    if next(from, Transition::NeedsAttention).is_err() {
         return Ok(());
     }
     let left = get_stuck(&mut job, reasons, now)?;

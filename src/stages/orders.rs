@@ -13,9 +13,9 @@ use super::start::settle;
 use super::writing::{Writing, audit_entry, new_job};
 use super::{Answer, Context, Outcome, amend, enter, invitations, letters, now, revert};
 use crate::catalog::Catalog;
-use crate::contract::{AnyRequest, Change, JobId, Order, Rejection, RequestType, UserId};
-use crate::job::{Happening, State, StepKind, next, rejection};
-use crate::plan::{Asks, Facts, judge_requester};
+use crate::contract::{Change, JobCommand, JobId, Reason, Request, RequestType, UserId};
+use crate::job::{State, StepKind, Transition, next, reason};
+use crate::plan::{AccessQuery, Facts, check_requester};
 use crate::retry::RetryPolicy;
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::outbox::Letter;
@@ -29,7 +29,7 @@ pub const ORDER: &str = "order";
 pub async fn take(
     context: &Context,
     catalog: &Arc<Catalog>,
-    request: &AnyRequest,
+    request: &Request,
     traceparent: Option<&str>,
 ) -> Result<Outcome> {
     let mut retries = RetryPolicy::RECONNECT.start("taking an order").for_job(request.job_id().0);
@@ -63,11 +63,11 @@ pub struct Acting<'a> {
 async fn take_once(
     context: &Context,
     catalog: &Arc<Catalog>,
-    request: &AnyRequest,
+    request: &Request,
     traceparent: Option<&str>,
 ) -> Result<Outcome> {
     let (began, now) = (Instant::now(), now());
-    let head = request.head();
+    let head = request.header();
     let user = user_of(context, request).await?;
     let session = context.store.begin(ORDER).await?;
     let catalog = &*enter(&session, catalog.clone(), head.org()).await?;
@@ -115,50 +115,50 @@ async fn take_once(
 
 /// The user whom an order concerns: nobody is locked for a job that there is not, for a user who was forgotten, or for
 /// somebody who is to come.
-async fn user_of(context: &Context, request: &AnyRequest) -> Result<Option<UserId>> {
+async fn user_of(context: &Context, request: &Request) -> Result<Option<UserId>> {
     match request {
-        AnyRequest::Handover(request) => Ok(Some(request.user_id.clone())),
-        AnyRequest::User(request) => Ok(Some(request.user_id.clone())),
-        AnyRequest::Invite(_) => Ok(None),
-        AnyRequest::Order(order) => {
+        Request::Handover(request) => Ok(Some(request.user_id.clone())),
+        Request::User(request) => Ok(Some(request.user_id.clone())),
+        Request::Invite(_) => Ok(None),
+        Request::Job(order) => {
             let target = jobs::get(&context.store.reader(), order.job_id.0).await?;
-            let target = target.filter(|target| target.org == request.head().org() && !target.is_forgotten());
+            let target = target.filter(|target| target.org == request.header().org() && !target.is_forgotten());
             target.map(|target| target.user()).transpose()
         }
     }
 }
 
-fn judge_asker(acting: &Acting<'_>, request: &AnyRequest) -> Vec<Rejection> {
-    let head = request.head();
+fn judge_asker(acting: &Acting<'_>, request: &Request) -> Vec<Reason> {
+    let head = request.header();
     // Who is invited comes by themselves.
-    if let AnyRequest::User(asked) = request
+    if let Request::User(asked) = request
         && asked.kind == RequestType::AcceptInvitation
         && asked.requested_by == asked.user_id
     {
         return Vec::new();
     }
     let about = UserId::try_from(acting.job.user_id.clone()).ok();
-    let asks = Asks { kind: head.kind, org: head.org(), requester: head.requested_by, about: about.as_ref() };
-    judge_requester(acting.catalog, asks, &acting.facts)
+    let asks = AccessQuery { kind: head.kind, org: head.org(), requester: head.requested_by, about: about.as_ref() };
+    check_requester(acting.catalog, asks, &acting.facts)
 }
 
 /// Does what is asked for, or says every reason why not and changes nothing.
-async fn act(acting: &mut Acting<'_>, request: &AnyRequest) -> Result<Vec<Rejection>> {
+async fn act(acting: &mut Acting<'_>, request: &Request) -> Result<Vec<Reason>> {
     match request {
         // The planner takes these, in groups.
-        AnyRequest::Handover(_) => Ok(Vec::new()),
-        AnyRequest::Invite(invite) => invitations::invite(acting, invite).await,
-        AnyRequest::User(asked) => match asked.kind {
+        Request::Handover(_) => Ok(Vec::new()),
+        Request::Invite(invite) => invitations::invite(acting, invite).await,
+        Request::User(asked) => match asked.kind {
             RequestType::Reactivate => revert::reactivate(acting, &asked.user_id).await,
             _ => invitations::answer(acting, asked).await,
         },
-        AnyRequest::Order(order) => {
+        Request::Job(order) => {
             let target = jobs::lock(acting.session, order.job_id.0).await?;
             let Some(target) = target.filter(|target| target.org == acting.job.org) else {
-                return Ok(vec![rejection::unknown_job(order.job_id)]);
+                return Ok(vec![reason::unknown_job(order.job_id)]);
             };
             if target.is_forgotten() {
-                return Ok(vec![rejection::forgotten(order.job_id)]);
+                return Ok(vec![reason::forgotten(order.job_id)]);
             }
             acting.job.target = Some(target.id);
             act_on(acting, order, target).await
@@ -166,7 +166,7 @@ async fn act(acting: &mut Acting<'_>, request: &AnyRequest) -> Result<Vec<Reject
     }
 }
 
-async fn act_on(acting: &mut Acting<'_>, order: &Order, target: Job) -> Result<Vec<Rejection>> {
+async fn act_on(acting: &mut Acting<'_>, order: &JobCommand, target: Job) -> Result<Vec<Reason>> {
     match order.kind {
         RequestType::Pause => pause(acting, target).await,
         RequestType::Resume => match refusal(&target, &[State::Paused, State::NeedsAttention], "resumed") {
@@ -180,22 +180,22 @@ async fn act_on(acting: &mut Acting<'_>, order: &Order, target: Job) -> Result<V
 }
 
 /// Why a job cannot take something, where it is in none of these states.
-pub fn refusal(target: &Job, states: &[State], wants: &str) -> Option<Rejection> {
+pub fn refusal(target: &Job, states: &[State], wants: &str) -> Option<Reason> {
     if states.iter().any(|state| target.state == state.name()) {
         return None;
     }
     let names: Vec<&str> = states.iter().map(|state| state.name()).collect();
     let hint = format!("a job can be {wants} that is {}", names.join(" or "));
-    Some(rejection::wrong_state(JobId(target.id), &target.state, wants, &hint))
+    Some(reason::wrong_state(JobId(target.id), &target.state, wants, &hint))
 }
 
-async fn pause(acting: &mut Acting<'_>, mut target: Job) -> Result<Vec<Rejection>> {
+async fn pause(acting: &mut Acting<'_>, mut target: Job) -> Result<Vec<Reason>> {
     let from = target.state()?;
-    if next(from, Happening::Paused).is_err() {
+    if next(from, Transition::Paused).is_err() {
         let hint = "a job can be paused that waits or is under way";
-        return Ok(vec![rejection::wrong_state(JobId(target.id), from.name(), "paused", hint)]);
+        return Ok(vec![reason::wrong_state(JobId(target.id), from.name(), "paused", hint)]);
     }
-    target.state = settle(&target, Happening::Paused)?;
+    target.state = settle(&target, Transition::Paused)?;
     target.wake_at = None;
     acting.letters.push(letters::news(&mut target, Change::Paused, Vec::new(), acting.now));
     acting.save(from, target).await?;
@@ -203,26 +203,26 @@ async fn pause(acting: &mut Acting<'_>, mut target: Job) -> Result<Vec<Rejection
 }
 
 /// Lets a job go on from where it stands. What failed is tried again, as often as at first.
-pub async fn resume(acting: &mut Acting<'_>, mut target: Job) -> Result<Vec<Rejection>> {
+pub async fn resume(acting: &mut Acting<'_>, mut target: Job) -> Result<Vec<Reason>> {
     let (session, now) = (acting.session, acting.now);
     let from = target.state()?;
     let courses = references::of_jobs(session, &[target.id]).await?;
     chunks::reopen_failed(session, target.id).await?;
     let (happening, step) = if courses.is_empty() {
-        (Happening::ResumedBefore, StepKind::Start)
+        (Transition::ResumedScheduled, StepKind::Start)
     } else if courses.iter().any(|course| !course.cut) {
-        (Happening::ResumedCutting, StepKind::Cut)
+        (Transition::ResumedCutting, StepKind::Cut)
     } else {
-        (Happening::ResumedMoving, StepKind::Ticket)
+        (Transition::ResumedMoving, StepKind::Ticket)
     };
     target.state = settle(&target, happening)?;
     target.late_passes = 0;
     target.nudges = 0;
     target.reasons = None;
-    let due = target.effective_at.filter(|at| happening == Happening::ResumedBefore && *at > now).unwrap_or(now);
+    let due = target.effective_at.filter(|at| happening == Transition::ResumedScheduled && *at > now).unwrap_or(now);
     target.wake_at = Some(due + acting.context.limits.stalled_after);
     acting.letters.push(letters::step(step, &target, due));
-    if happening != Happening::ResumedBefore {
+    if happening != Transition::ResumedScheduled {
         let open = chunks::standing_of(session, target.id).await?.open;
         let tickets = acting.context.limits.window.min(open).saturating_sub(u64::from(step == StepKind::Ticket));
         acting.letters.extend((0..tickets).map(|_| letters::step(StepKind::Ticket, &target, now)));

@@ -15,9 +15,9 @@ use super::start::{Reach, Ready, start};
 use super::writing::{Writing, new_job};
 use super::{Answer, Context, DeadLetterReason, Outcome, now, orders};
 use crate::catalog::{Catalog, Disposition};
-use crate::contract::{AnyRequest, JobId, Rejection, Request, Unreadable, UserId, read_request};
+use crate::contract::{HandoverRequest, InvalidRequest, JobId, Reason, Request, UserId, read_request};
 use crate::plan::group::{Parties, groups};
-use crate::plan::{Plan, Verdict, fit};
+use crate::plan::{Decision, Plan, normalize};
 use crate::retry::RetryPolicy;
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::{entity, requests};
@@ -38,19 +38,19 @@ pub struct Message {
 /// A request with all that is known of it before its transaction.
 struct Asked {
     place: usize,
-    request: Request,
+    request: HandoverRequest,
     traceparent: Option<String>,
     parties: Parties,
 }
 
 impl Asked {
-    fn whole(&self) -> AnyRequest {
-        AnyRequest::Handover(self.request.clone())
+    fn whole(&self) -> Request {
+        Request::Handover(self.request.clone())
     }
 }
 
 /// A request that could be read, with its place among the messages and the trace context that came with it.
-type Readable = (usize, Request, Option<String>);
+type Readable = (usize, HandoverRequest, Option<String>);
 
 /// Takes requests: one outcome for each, in their order. A transient failure (a deadlock, a lost connection) repeats its
 /// group as often as it takes; any other makes the group's requests go one by one, and only the one to blame fails.
@@ -59,8 +59,8 @@ pub async fn take(context: &Context, messages: &[Message]) -> Result<Vec<Outcome
     let mut outcomes = vec![Outcome::Done; messages.len()];
     let mut handovers: Vec<Readable> = Vec::new();
     for (place, message) in messages.iter().enumerate() {
-        match read_request(&message.body).and_then(|request| fit(&catalog, request)) {
-            Ok(AnyRequest::Handover(request)) => handovers.push((place, request, message.traceparent.clone())),
+        match read_request(&message.body).and_then(|request| normalize(&catalog, request)) {
+            Ok(Request::Handover(request)) => handovers.push((place, request, message.traceparent.clone())),
             Ok(order) => {
                 // What came before it is done before it: a request and its cancellation may come together.
                 take_handovers(context, &catalog, std::mem::take(&mut handovers), &mut outcomes).await?;
@@ -88,7 +88,7 @@ async fn take_handovers(
     Ok(())
 }
 
-fn park(unreadable: Unreadable) -> Outcome {
+fn park(unreadable: InvalidRequest) -> Outcome {
     Outcome::DeadLetter(DeadLetterReason {
         code: unreadable.code,
         path: Some(unreadable.path),
@@ -117,9 +117,9 @@ async fn with_parties(
 
 /// Whom each request concerns: looked up together where that works, one by one where it does not.
 async fn parties_each(context: &Context, catalog: &Catalog, readable: &[Readable]) -> Result<Vec<Result<Parties>>> {
-    let requests: Vec<&Request> = readable.iter().map(|(_, request, _)| request).collect();
+    let requests: Vec<&HandoverRequest> = readable.iter().map(|(_, request, _)| request).collect();
     // Where a transaction sees one organization only, each request is looked up in its own.
-    if !catalog.works_apart() {
+    if !catalog.is_org_isolated() {
         match parties_persistently(context, catalog, &requests).await {
             Err(error) if error.is_transient() => return Err(error),
             Err(error) => tracing::warn!(%error, "whom requests concern cannot be read: taking them one by one"),
@@ -136,7 +136,11 @@ async fn parties_each(context: &Context, catalog: &Catalog, readable: &[Readable
     Ok(found)
 }
 
-async fn parties_persistently(context: &Context, catalog: &Catalog, requests: &[&Request]) -> Result<Vec<Parties>> {
+async fn parties_persistently(
+    context: &Context,
+    catalog: &Catalog,
+    requests: &[&HandoverRequest],
+) -> Result<Vec<Parties>> {
     let mut retries = RetryPolicy::RECONNECT.start("reading whom requests concern");
     loop {
         match read_parties(context, catalog, requests).await {
@@ -148,9 +152,9 @@ async fn parties_persistently(context: &Context, catalog: &Catalog, requests: &[
 
 /// Whom requests concern, read outside of any transaction; where the host shows a transaction one organization only, the
 /// requests are all of one.
-pub async fn read_parties(context: &Context, catalog: &Catalog, requests: &[&Request]) -> Result<Vec<Parties>> {
+pub async fn read_parties(context: &Context, catalog: &Catalog, requests: &[&HandoverRequest]) -> Result<Vec<Parties>> {
     match requests {
-        [request, ..] if catalog.works_apart() => {
+        [request, ..] if catalog.is_org_isolated() => {
             let session = context.store.snapshot().await?;
             host::enter(&session, catalog, request.org()).await?;
             parties(&session, &catalog.within(request.org()), requests).await
@@ -229,7 +233,7 @@ async fn plan(context: &Context, catalog: &Catalog, group: &[&Asked], reach: Rea
         let leavers: Vec<&UserId> = fresh.iter().map(|asked| &asked.request.user_id).collect();
         host::lock_siblings(&session, reference, &leavers).await?;
     }
-    let requests: Vec<&Request> = fresh.iter().map(|asked| &asked.request).collect();
+    let requests: Vec<&HandoverRequest> = fresh.iter().map(|asked| &asked.request).collect();
     let parties: Vec<&Parties> = fresh.iter().map(|asked| &asked.parties).collect();
     let counting = Counting::UpTo(context.limits.chunk_rows);
     let assessment = assess(&session, catalog, &requests, &parties, counting).await?;
@@ -243,13 +247,15 @@ async fn plan(context: &Context, catalog: &Catalog, group: &[&Asked], reach: Rea
         let whole = asked.whole();
         let user = asked.request.user_id.as_str();
         let job = new_job(catalog, &whole, user, asked.traceparent.as_deref(), now);
-        writing.request(&whole, &job, !matches!(verdict, Verdict::Rejected(_)));
+        writing.request(&whole, &job, !matches!(verdict, Decision::Rejected(_)));
         settled.outcomes.push((asked.place, Outcome::Answered(answer(&job, &verdict))));
         match verdict {
-            Verdict::Rejected(reasons) => writing.rejected(job, reasons, now),
-            Verdict::Accepted(plan) if waits(&asked.request, &plan, now) => writing.scheduled(context, job, &plan, now),
-            Verdict::Accepted(plan) => ready.push(Ready::new(&asked.request, job, plan)),
-            Verdict::LockedOut(plan, reasons) => {
+            Decision::Rejected(reasons) => writing.rejected(job, reasons, now),
+            Decision::Accepted(plan) if waits(&asked.request, &plan, now) => {
+                writing.scheduled(context, job, &plan, now)
+            }
+            Decision::Accepted(plan) => ready.push(Ready::new(&asked.request, job, plan)),
+            Decision::LockedOut(plan, reasons) => {
                 locked_out.push((Ready::new(&asked.request, job, plan), reasons));
             }
         }
@@ -266,10 +272,10 @@ async fn plan(context: &Context, catalog: &Catalog, group: &[&Asked], reach: Rea
     Ok(settled)
 }
 
-fn answer(job: &Job, verdict: &Verdict) -> Answer {
+fn answer(job: &Job, verdict: &Decision) -> Answer {
     match verdict {
-        Verdict::Rejected(reasons) => Answer::Rejected(JobId(job.id), reasons.clone()),
-        Verdict::Accepted(_) | Verdict::LockedOut(..) => Answer::Accepted(JobId(job.id)),
+        Decision::Rejected(reasons) => Answer::Rejected(JobId(job.id), reasons.clone()),
+        Decision::Accepted(_) | Decision::LockedOut(..) => Answer::Accepted(JobId(job.id)),
     }
 }
 
@@ -299,7 +305,7 @@ async fn sort_out_known<'a>(session: &Session, group: &[&'a Asked]) -> Result<(S
 }
 
 /// The answer to a request whose id is known.
-pub fn answer_known(earlier: &entity::requests::Model, request: &AnyRequest) -> Outcome {
+pub fn answer_known(earlier: &entity::requests::Model, request: &Request) -> Outcome {
     if earlier.body_hash == request.body_hash() {
         tracing::info!(job = %earlier.job_id, "a request came again: it is answered already");
         return Outcome::Answered(Answer::Duplicate(JobId(earlier.job_id), earlier.outcome.clone()));
@@ -318,9 +324,9 @@ pub fn answer_known(earlier: &entity::requests::Model, request: &AnyRequest) -> 
 
 /// Whether a rejection may be due to others of the group: two who share a duty and leave together each look like the
 /// last one. Alone, the first of them may go.
-fn is_about_neighbours(catalog: &Catalog, verdict: &Verdict) -> bool {
-    let Verdict::Rejected(reasons) = verdict else { return false };
-    let sole = |reason: &Rejection| {
+fn is_about_neighbours(catalog: &Catalog, verdict: &Decision) -> bool {
+    let Decision::Rejected(reasons) = verdict else { return false };
+    let sole = |reason: &Reason| {
         let reference = reason.concerning.kind.as_deref().and_then(|kind| catalog.reference(kind));
         let guards = reference
             .is_some_and(|reference| matches!(reference.disposition, Disposition::Block { sole_in: Some(_), .. }));
@@ -330,6 +336,6 @@ fn is_about_neighbours(catalog: &Catalog, verdict: &Verdict) -> bool {
 }
 
 /// Whether a job starts later: at its time, or when the job that gives the leaver records has ended.
-fn waits(request: &Request, plan: &Plan, now: OffsetDateTime) -> bool {
+fn waits(request: &HandoverRequest, plan: &Plan, now: OffsetDateTime) -> bool {
     plan.wait_for.is_some() || request.effective_at.is_some_and(|at| at > now)
 }

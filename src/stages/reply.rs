@@ -6,14 +6,14 @@
 use serde::Deserialize;
 
 use super::{Answer, Context, DeadLetterReason, Outcome};
-use crate::contract::{Reception, Rejection, Reply};
+use crate::contract::{Reason, Reply, ReplyOutcome};
 use crate::store::Result;
 use crate::store::ledger::jobs;
 
 /// The reply to a request, by its body and what became of it; none to what is no request.
 pub async fn reply(context: &Context, body: &[u8], outcome: &Outcome) -> Result<Option<Reply>> {
     let nothing = Reply {
-        outcome: Reception::Accepted,
+        outcome: ReplyOutcome::Accepted,
         request_id: request_id(body),
         job_id: None,
         first_outcome: None,
@@ -24,30 +24,30 @@ pub async fn reply(context: &Context, body: &[u8], outcome: &Outcome) -> Result<
         Outcome::Done => return Ok(None),
         Outcome::Answered(Answer::Accepted(job)) => Reply { job_id: Some(*job), ..nothing },
         Outcome::Answered(Answer::Rejected(job, reasons)) => {
-            Reply { outcome: Reception::Rejected, job_id: Some(*job), reasons: reasons.clone(), ..nothing }
+            Reply { outcome: ReplyOutcome::Rejected, job_id: Some(*job), reasons: reasons.clone(), ..nothing }
         }
         Outcome::Answered(Answer::Duplicate(job, first)) => {
             let known = jobs::get(&context.store.reader(), job.0).await?;
             let reasons = known.filter(|_| first == "rejected").and_then(|job| job.reasons);
             let reasons = reasons.and_then(|reasons| serde_json::from_value(reasons).ok()).unwrap_or_default();
             let first_outcome = Some(first.clone());
-            Reply { outcome: Reception::Duplicate, job_id: Some(*job), first_outcome, reasons, ..nothing }
+            Reply { outcome: ReplyOutcome::Duplicate, job_id: Some(*job), first_outcome, reasons, ..nothing }
         }
         Outcome::DeadLetter(reason) => {
             let path = reason.path.clone();
-            Reply { outcome: Reception::Parked, reasons: vec![dead_letter_reason(reason)], path, ..nothing }
+            Reply { outcome: ReplyOutcome::Parked, reasons: vec![dead_letter_reason(reason)], path, ..nothing }
         }
     };
     Ok(Some(reply))
 }
 
-fn dead_letter_reason(reason: &DeadLetterReason) -> Rejection {
+fn dead_letter_reason(reason: &DeadLetterReason) -> Reason {
     let hint = match reason.code.as_str() {
         "conflict" => "send this request under a new id",
         "failed" => "a person has to look: `handover dead list`",
         _ => "fix the request and send it again",
     };
-    Rejection {
+    Reason {
         code: reason.code.clone(),
         concerning: Default::default(),
         message: reason.detail.clone(),

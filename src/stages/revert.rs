@@ -13,9 +13,9 @@ use super::start::settle;
 use super::writing::audit_entry;
 use super::{Context, letters, undo};
 use crate::catalog::Catalog;
-use crate::contract::{Change, JobId, LicenseOutcome, Rejection, RequestType, UserId};
-use crate::job::{Happening, State, StepKind, rejection};
-use crate::plan::{Deal, Facts, Standing, UserFacts, exempt_from_license, missing_fields};
+use crate::contract::{Change, JobId, LicenseOutcome, Reason, RequestType, UserId};
+use crate::job::{State, StepKind, Transition, reason};
+use crate::plan::{Deal, Facts, UserFacts, UserStatus, is_license_exempt, missing_fields};
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::outbox::Letter;
 use crate::store::ledger::references::Course;
@@ -23,13 +23,13 @@ use crate::store::ledger::{audit, jobs, outbox, references};
 use crate::store::{Locking, Result, Session, host};
 
 /// Reverts a completed job: what is still where it was put goes back, and the user is active again.
-pub async fn revert(acting: &mut Acting<'_>, target: Job) -> Result<Vec<Rejection>> {
+pub async fn revert(acting: &mut Acting<'_>, target: Job) -> Result<Vec<Reason>> {
     // A return on a later day is this very undo, only earlier now.
     match judge_revert(acting.session, &target, Locking::Locked).await? {
         Err(reason) => return Ok(vec![reason]),
         Ok(None) => {}
         Ok(Some(mut later)) => {
-            later.state = settle(&later, Happening::CalledOff)?;
+            later.state = settle(&later, Transition::Cancelled)?;
             later.wake_at = None;
             later.completed_at = Some(acting.now);
             acting.letters.push(letters::news(&mut later, Change::Cancelled, Vec::new(), acting.now));
@@ -44,45 +44,45 @@ pub async fn judge_revert(
     session: &Session,
     target: &Job,
     locking: Locking,
-) -> Result<std::result::Result<Option<Job>, Rejection>> {
+) -> Result<std::result::Result<Option<Job>, Reason>> {
     if target.is_forgotten() {
-        return Ok(Err(rejection::forgotten(JobId(target.id))));
+        return Ok(Err(reason::forgotten(JobId(target.id))));
     }
     if let Some(reason) = refusal(target, &[State::Completed], "reverted") {
         return Ok(Err(reason));
     }
     if !target.is(RequestType::Deactivate) && !target.is(RequestType::Reassign) {
         let hint = "only a deactivation or a reassignment can be reverted";
-        return Ok(Err(rejection::wrong_state(JobId(target.id), &target.kind, "reverted", hint)));
+        return Ok(Err(reason::wrong_state(JobId(target.id), &target.kind, "reverted", hint)));
     }
     if let Some(last) = jobs::last_handover(session, &target.org, &target.user_id, locking).await?
         && last.id != target.id
     {
-        return Ok(Err(rejection::later_job(JobId(target.id), JobId(last.id))));
+        return Ok(Err(reason::later_job(JobId(target.id), JobId(last.id))));
     }
     match jobs::open(session, &target.org, &target.user_id, locking).await? {
         Some(open) if open.target != Some(target.id) || open.state()? != State::Scheduled => {
-            Ok(Err(rejection::job_under_way(&target.user_id, JobId(open.id))))
+            Ok(Err(reason::job_under_way(&target.user_id, JobId(open.id))))
         }
         open => Ok(Ok(open)),
     }
 }
 
 /// Calls a job off before its end. One that has not begun is forgotten; of one under way, what it did is undone.
-pub async fn cancel(acting: &mut Acting<'_>, mut target: Job) -> Result<Vec<Rejection>> {
+pub async fn cancel(acting: &mut Acting<'_>, mut target: Job) -> Result<Vec<Reason>> {
     if let Some(reason) = refusal(&target, &State::OPEN, "cancelled") {
         return Ok(vec![reason]);
     }
     let has_begun = target.started_at.is_some();
     if has_begun && target.undoes() {
         let hint = "an undo that has begun goes on to its end";
-        return Ok(vec![rejection::wrong_state(JobId(target.id), &target.state, "cancelled", hint)]);
+        return Ok(vec![reason::wrong_state(JobId(target.id), &target.state, "cancelled", hint)]);
     }
     if has_begun {
         return begin(acting, target).await;
     }
     let from = target.state()?;
-    target.state = settle(&target, Happening::CalledOff)?;
+    target.state = settle(&target, Transition::Cancelled)?;
     target.wake_at = None;
     target.completed_at = Some(acting.now);
     acting.letters.push(letters::news(&mut target, Change::Cancelled, Vec::new(), acting.now));
@@ -92,26 +92,26 @@ pub async fn cancel(acting: &mut Acting<'_>, mut target: Job) -> Result<Vec<Reje
 }
 
 /// Lets a user in again who has left. Ownership stays where it went; what the catalog restores comes back.
-pub async fn reactivate(acting: &mut Acting<'_>, user: &UserId) -> Result<Vec<Rejection>> {
+pub async fn reactivate(acting: &mut Acting<'_>, user: &UserId) -> Result<Vec<Reason>> {
     let mut reasons = Vec::new();
     let Some(found) = acting.facts.users.get(user.as_str()) else {
-        return Ok(vec![rejection::unknown_user(user.as_str())]);
+        return Ok(vec![reason::unknown_user(user.as_str())]);
     };
     if found.org != acting.job.org {
-        return Ok(vec![rejection::other_organization(user.as_str())]);
+        return Ok(vec![reason::other_organization(user.as_str())]);
     }
-    match &found.standing {
-        Standing::Inactive => {}
-        Standing::Active => reasons.push(rejection::already_active(user.as_str())),
-        Standing::Invited => reasons.push(rejection::invited(user.as_str())),
-        Standing::Other(status) => reasons.push(rejection::not_active(user.as_str(), status)),
+    match &found.status {
+        UserStatus::Inactive => {}
+        UserStatus::Active => reasons.push(reason::already_active(user.as_str())),
+        UserStatus::Invited => reasons.push(reason::invited(user.as_str())),
+        UserStatus::Other(status) => reasons.push(reason::not_active(user.as_str(), status)),
     }
     let missing = missing_fields(acting.catalog, found);
     if !missing.is_empty() {
-        reasons.push(rejection::incomplete_profile(user.as_str(), missing));
+        reasons.push(reason::incomplete_profile(user.as_str(), missing));
     }
     if let Some(job) = found.under_way {
-        reasons.push(rejection::job_under_way(user.as_str(), job));
+        reasons.push(reason::job_under_way(user.as_str(), job));
     }
     if !reasons.is_empty() {
         return Ok(reasons);
@@ -120,7 +120,7 @@ pub async fn reactivate(acting: &mut Acting<'_>, user: &UserId) -> Result<Vec<Re
         Ok(license) => license,
         Err(reason) => return Ok(vec![reason]),
     };
-    host::set_status(acting.session, acting.catalog, user, Standing::Inactive, Standing::Active).await?;
+    host::set_status(acting.session, acting.catalog, user, UserStatus::Inactive, UserStatus::Active).await?;
     jobs::end_recounts(acting.session, &acting.job.org, user.as_str()).await?;
     acting.job.license_exempt = license == LicenseOutcome::Exempt;
     let letters = open(acting.session, acting.context, &mut acting.job, acting.now).await?;
@@ -129,13 +129,13 @@ pub async fn reactivate(acting: &mut Acting<'_>, user: &UserId) -> Result<Vec<Re
 }
 
 /// Begins to undo a job by the order's own.
-async fn begin(acting: &mut Acting<'_>, mut target: Job) -> Result<Vec<Rejection>> {
+async fn begin(acting: &mut Acting<'_>, mut target: Job) -> Result<Vec<Reason>> {
     let catalog = acting.context.enter(acting.session, &target).await?;
     if let Err(reason) = let_in(acting.session, &catalog, &target, &acting.facts).await? {
         return Ok(vec![reason]);
     }
     let from = target.state()?;
-    target.state = settle(&target, Happening::UndoBegun)?;
+    target.state = settle(&target, Transition::UndoStarted)?;
     (target.wake_at, target.recount_at) = (None, None);
     acting.job.catalog_hash.clone_from(&target.catalog_hash);
     acting.job.license_exempt = target.license_exempt;
@@ -154,7 +154,7 @@ async fn let_in(
     catalog: &Catalog,
     target: &Job,
     facts: &Facts,
-) -> Result<std::result::Result<(), Rejection>> {
+) -> Result<std::result::Result<(), Reason>> {
     let found = match who_comes_in(target, facts)? {
         Err(reason) => return Ok(Err(reason)),
         Ok(None) => return Ok(Ok(())),
@@ -166,24 +166,21 @@ async fn let_in(
     {
         return Ok(Err(reason));
     }
-    host::set_status(session, catalog, user, Standing::Inactive, Standing::Active).await?;
+    host::set_status(session, catalog, user, UserStatus::Inactive, UserStatus::Active).await?;
     jobs::end_recounts(session, &target.org, user.as_str()).await?;
     Ok(Ok(()))
 }
 
 /// The leaver of a job, where its undo lets them in again; or why it cannot.
-pub fn who_comes_in<'f>(
-    target: &Job,
-    facts: &'f Facts,
-) -> Result<std::result::Result<Option<&'f UserFacts>, Rejection>> {
+pub fn who_comes_in<'f>(target: &Job, facts: &'f Facts) -> Result<std::result::Result<Option<&'f UserFacts>, Reason>> {
     let user = target.user()?;
-    let Some(found) = facts.users.get(user.as_str()) else { return Ok(Err(rejection::unknown_user(user.as_str()))) };
-    if !target.is(RequestType::Deactivate) || found.standing == Standing::Active {
+    let Some(found) = facts.users.get(user.as_str()) else { return Ok(Err(reason::unknown_user(user.as_str()))) };
+    if !target.is(RequestType::Deactivate) || found.status == UserStatus::Active {
         return Ok(Ok(None));
     }
-    Ok(match found.standing {
-        Standing::Inactive => Ok(Some(found)),
-        _ => Err(rejection::invited(user.as_str())),
+    Ok(match found.status {
+        UserStatus::Inactive => Ok(Some(found)),
+        _ => Err(reason::invited(user.as_str())),
     })
 }
 
@@ -197,16 +194,16 @@ pub async fn take_license(
     session: &Session,
     catalog: &Catalog,
     user: &UserFacts,
-) -> Result<std::result::Result<LicenseOutcome, Rejection>> {
+) -> Result<std::result::Result<LicenseOutcome, Reason>> {
     if catalog.license.is_none() {
         return Ok(Ok(LicenseOutcome::None));
     }
-    if exempt_from_license(catalog, user) {
+    if is_license_exempt(catalog, user) {
         return Ok(Ok(LicenseOutcome::Exempt));
     }
     match host::take_license(session, catalog, &user.org, &user.id).await? {
         true => Ok(Ok(LicenseOutcome::Taken)),
-        false => Ok(Err(rejection::no_license_free(user.id.as_str()))),
+        false => Ok(Err(reason::no_license_free(user.id.as_str()))),
     }
 }
 
@@ -286,7 +283,7 @@ pub async fn start_due(context: &Context, job: Job, now: OffsetDateTime) -> Resu
     match refused {
         Some(reason) => left.extend(get_stuck(&mut job, vec![reason], now)?),
         None => {
-            target.state = settle(&target, Happening::UndoBegun)?;
+            target.state = settle(&target, Transition::UndoStarted)?;
             (target.wake_at, target.recount_at) = (None, None);
             audit::append(&session, vec![audit_entry(&target)]).await?;
             jobs::update(&session, State::Completed, target).await?;

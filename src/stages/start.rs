@@ -9,8 +9,8 @@ use uuid::Uuid;
 use super::certify::{Closing, Conclusion, conclude};
 use super::{Context, letters};
 use crate::catalog::{Catalog, Disposition, Reference};
-use crate::contract::{Change, Request, RequestType, UserId};
-use crate::job::{Happening, State, StepKind, next};
+use crate::contract::{Change, HandoverRequest, RequestType, UserId};
+use crate::job::{State, StepKind, Transition, next};
 use crate::plan::deal::key_order;
 use crate::plan::{Plan, Planned};
 use crate::store::host::{Hand, Part, Range};
@@ -24,7 +24,7 @@ use crate::store::{Error, Result, Session, host};
 /// A job that is about to begin, and its plan.
 pub struct Ready<'r> {
     /// The request.
-    pub request: &'r Request,
+    pub request: &'r HandoverRequest,
     /// The job; its state is changed here.
     pub job: Job,
     /// What is to be done.
@@ -35,7 +35,7 @@ pub struct Ready<'r> {
 
 impl<'r> Ready<'r> {
     /// A job whose user is still in.
-    pub fn new(request: &'r Request, job: Job, plan: Plan) -> Self {
+    pub fn new(request: &'r HandoverRequest, job: Job, plan: Plan) -> Self {
         let shut_out = request.kind == RequestType::Deactivate;
         Ready { request, job, plan, shut_out }
     }
@@ -300,7 +300,7 @@ fn open(
         let (mut follows, mut successors) = (None, Vec::new());
         let (letters, courses) = match conclusions.remove(&job.id) {
             Some(Conclusion::Proved(certificate)) => {
-                job.state = settle(&job, Happening::Proved)?;
+                job.state = settle(&job, Transition::Proved)?;
                 let ended = super::finalizer::complete(&mut job, *certificate, context.limits, now);
                 follows = ended.follows;
                 (ended.letters, courses(catalog, job.id, &plan, reach, true))
@@ -321,9 +321,10 @@ fn open(
 }
 
 /// The name of the state that follows.
-pub fn settle(job: &Job, happening: Happening) -> Result<String> {
-    let illegal =
-        |error: crate::job::Illegal| Error::unexpected(format!("moving the job {} on", job.id), error.to_string());
+pub fn settle(job: &Job, happening: Transition) -> Result<String> {
+    let illegal = |error: crate::job::IllegalTransition| {
+        Error::unexpected(format!("moving the job {} on", job.id), error.to_string())
+    };
     Ok(next(job.state()?, happening).map_err(illegal)?.name().to_owned())
 }
 

@@ -14,7 +14,7 @@ use super::Context;
 use crate::catalog::{Catalog, Column, Disposition, ForeignKey, OnConflict, Reference, TableName};
 use crate::contract::UserId;
 use crate::metrics::Observation;
-use crate::plan::Standing;
+use crate::plan::UserStatus;
 use crate::store::host::{Key, Merged, Returned};
 use crate::store::ledger::chunks::Chunk;
 use crate::store::ledger::copies::{self, Pending, Returning};
@@ -315,7 +315,7 @@ pub struct Batch<'b> {
     /// Its columns.
     columns: &'b [Column],
     /// Its foreign keys that can wait for the commit.
-    waiting: &'b [ForeignKey],
+    deferrable: &'b [ForeignKey],
     /// The copies.
     pub copies: Vec<&'b Pending>,
 }
@@ -331,7 +331,7 @@ impl Batch<'_> {
     }
 
     fn rows(&self) -> host::Rows<'_> {
-        host::Rows { table: self.table, columns: self.columns, waiting: self.waiting, copies: self.ids() }
+        host::Rows { table: self.table, columns: self.columns, deferrable: self.deferrable, copies: self.ids() }
     }
 }
 
@@ -340,15 +340,14 @@ pub fn by_table<'b>(catalog: &'b Catalog, pending: &'b [Pending]) -> Vec<Batch<'
     let mut batches = Vec::new();
     for reference in &catalog.references {
         let of_kind: Vec<&Pending> = pending.iter().filter(|copy| copy.kind == reference.kind).collect();
-        let own = (&reference.table, &reference.columns, &reference.waiting, reference.kind.clone());
-        let children =
-            reference.disposition.children().iter().map(|child| {
-                (&child.table, &child.columns, &child.waiting, format!("{}/{}", reference.kind, child.table))
-            });
-        for (table, columns, waiting, kind) in std::iter::once(own).chain(children) {
+        let own = (&reference.table, &reference.columns, &reference.deferrable, reference.kind.clone());
+        let children = reference.disposition.children().iter().map(|child| {
+            (&child.table, &child.columns, &child.deferrable, format!("{}/{}", reference.kind, child.table))
+        });
+        for (table, columns, deferrable, kind) in std::iter::once(own).chain(children) {
             let name = table.to_string();
             let copies = of_kind.iter().copied().filter(|copy| copy.table_name == name).collect();
-            batches.push(Batch { reference, kind, table, columns, waiting, copies });
+            batches.push(Batch { reference, kind, table, columns, deferrable, copies });
         }
     }
     batches.retain(|batch| !batch.copies.is_empty());
@@ -370,7 +369,7 @@ pub async fn split_by_presence(
     }
     let found = host::read_users(session, catalog, &users).await?;
     let is_here =
-        |user: &str| coming == Some(user) || found.get(user).is_some_and(|user| user.standing == Standing::Active);
+        |user: &str| coming == Some(user) || found.get(user).is_some_and(|user| user.status == UserStatus::Active);
     let nobody_misses =
         |copy: &Pending| copy.other_user.as_ref().is_none_or(|other| is_here(other) && is_here(&copy.from_user));
     Ok(pending.into_iter().partition(nobody_misses))

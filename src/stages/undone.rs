@@ -11,7 +11,7 @@ use super::writing::audit_entry;
 use super::{Context, letters};
 use crate::catalog::Catalog;
 use crate::contract::{Certificate, Change, EventType, JobId, LicenseOutcome, ReferenceResult, RequestType};
-use crate::job::{Happening, State};
+use crate::job::{State, Transition};
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::journal::{self, RESTORED, SKIPPED, Tally};
 use crate::store::ledger::outbox::Letter;
@@ -25,7 +25,7 @@ pub async fn finalize(session: &Session, context: &Context, job: &mut Job, now: 
         None => None,
     };
     let references = results(session, context, job, target.as_ref()).await?;
-    job.state = settle(job, Happening::Proved)?;
+    job.state = settle(job, Transition::Proved)?;
     job.completed_at = Some(now);
     job.wake_at = None;
     let mut certificate = certificate(job, references, now);
@@ -35,8 +35,8 @@ pub async fn finalize(session: &Session, context: &Context, job: &mut Job, now: 
         Some(mut target) => {
             let called_off = job.is(RequestType::Cancel);
             let (happening, change) = match called_off {
-                true => (Happening::UndoneHalfway, Change::Cancelled),
-                false => (Happening::Undone, Change::Reverted),
+                true => (Transition::UndoneOnCancel, Change::Cancelled),
+                false => (Transition::Undone, Change::Reverted),
             };
             target.state = settle(&target, happening)?;
             target.completed_at = Some(target.completed_at.unwrap_or(now));

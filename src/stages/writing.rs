@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::start::{BEGINNING, Begun};
 use super::{Context, letters, now};
 use crate::catalog::Catalog;
-use crate::contract::{AnyRequest, Change, Rejection};
+use crate::contract::{Change, Reason, Request};
 use crate::job::{State, StepKind};
 use crate::plan::Plan;
 use crate::store::ledger::additions::Additions;
@@ -23,7 +23,7 @@ pub struct Writing(Additions);
 
 impl Writing {
     /// A request, accepted or not.
-    pub fn request(&mut self, request: &AnyRequest, job: &Job, is_accepted: bool) {
+    pub fn request(&mut self, request: &Request, job: &Job, is_accepted: bool) {
         self.0.requests.push(entity::requests::Model {
             org: job.org.clone(),
             request_id: job.request_id.clone(),
@@ -38,7 +38,7 @@ impl Writing {
     }
 
     /// A job that may not be done.
-    pub fn rejected(&mut self, mut job: Job, reasons: Vec<Rejection>, now: OffsetDateTime) {
+    pub fn rejected(&mut self, mut job: Job, reasons: Vec<Reason>, now: OffsetDateTime) {
         job.state = State::Rejected.name().into();
         job.completed_at = Some(now);
         job.reasons = serde_json::to_value(&reasons).ok();
@@ -102,14 +102,14 @@ impl Taken {
 /// The job that a request makes, about a user, before anything is done for it.
 pub fn new_job(
     catalog: &Catalog,
-    request: &AnyRequest,
+    request: &Request,
     user: &str,
     traceparent: Option<&str>,
     now: OffsetDateTime,
 ) -> Job {
-    let head = request.head();
+    let head = request.header();
     let (effective_at, return_at) = match request {
-        AnyRequest::Handover(request) => (request.effective_at, request.return_at),
+        Request::Handover(request) => (request.effective_at, request.return_at),
         _ => (None, None),
     };
     Job {

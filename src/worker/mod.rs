@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use self::host_activity::HostActivity;
 use self::throttle::{Pace, Throttle};
 use crate::broker::{Broker, Channel, Consumer, Incoming, Outgoing};
-use crate::job::{Step, StepKind, rejection};
+use crate::job::{Step, StepKind, reason};
 use crate::metrics;
 use crate::retry::RetryPolicy;
 use crate::stages::mover::AfterChunk;
@@ -302,7 +302,7 @@ impl Worker {
     async fn stop_job(&self, step: Step, error: &Error) -> Outcome {
         let mut retries = RetryPolicy::RECONNECT.start("stopping a job").for_job(step.job_id.0);
         loop {
-            let reason = rejection::step_failed(step.step.routing_key(), &error.to_string());
+            let reason = reason::step_failed(step.step.routing_key(), &error.to_string());
             match mover::stop(&self.context, step.job_id, vec![reason]).await {
                 Ok(()) => return Outcome::Done,
                 Err(error) if error.is_transient() => {

@@ -185,7 +185,7 @@ fn check_children(
         children.push(Child {
             table: child.name.clone(),
             columns: child.written_columns().map(Column::from).collect(),
-            waiting: child.waiting_keys(),
+            deferrable: child.deferrable_keys(),
             points: key.columns.clone(),
             at: key.target.clone(),
             parent,

@@ -30,7 +30,7 @@ pub fn check_reference(
     let filter = check_filter(resolver, table, entry);
     let when = users.and_then(|users| check_when(resolver, users, entry.when.as_ref()));
     let org = resolver.optional_column(table, entry.org.as_ref());
-    let bump = check_bump(resolver, table, entry);
+    let version_column = check_version_column(resolver, table, entry);
     let disposition = check_disposition(resolver, users, has_groups, table, entry, start);
     // Who is the last of a group is the last at the moment the guard is asked: that is when what is theirs is handed on.
     let is_handed_on_at_once = entry.sole_in.is_some();
@@ -56,14 +56,14 @@ pub fn check_reference(
         org: org?,
         within: None,
         columns: table.written_columns().map(Column::from).collect(),
-        waiting: table.waiting_keys(),
+        deferrable: table.deferrable_keys(),
         other_user: None,
         filter: filter?,
-        taken: Vec::new(),
+        claimed: Vec::new(),
         when: when?,
         at_start: entry.at.is_some() || is_handed_on_at_once,
         of_users: users.is_some_and(|users| users.name == table.name),
-        bump: bump?,
+        version_column: version_column?,
         own_row: false,
         disposition: disposition?,
     })
@@ -110,7 +110,7 @@ fn refuse_idle_fields(resolver: &mut Resolver<'_>, entry: &ReferenceEntry) {
         ("eligible", entry.eligible.as_ref().map(Spanned::span), &[Transfer, Block][..]),
         ("on_conflict", entry.on_conflict.as_ref().map(Spanned::span), &[Transfer, Block][..]),
         ("touch", entry.touch.as_ref().map(Spanned::span), &[Transfer][..]),
-        ("bump", entry.bump.as_ref().map(Spanned::span), &[Transfer, Set][..]),
+        ("version_column", entry.version_column.as_ref().map(Spanned::span), &[Transfer, Set][..]),
         ("sole_in", entry.sole_in.as_ref().map(Spanned::span), &[Block][..]),
         ("resolve", entry.resolve.as_ref().map(Spanned::span), &[Block][..]),
         ("hint", entry.hint.as_ref().map(Spanned::span), &[Block][..]),
@@ -130,15 +130,17 @@ fn refuse_idle_fields(resolver: &mut Resolver<'_>, entry: &ReferenceEntry) {
     }
 }
 
-fn check_bump(resolver: &mut Resolver<'_>, table: &Table, entry: &ReferenceEntry) -> Option<Option<Column>> {
-    let bump = resolver.optional_column(table, entry.bump.as_ref())?;
-    match (&bump, &entry.bump) {
+fn check_version_column(resolver: &mut Resolver<'_>, table: &Table, entry: &ReferenceEntry) -> Option<Option<Column>> {
+    let version_column = resolver.optional_column(table, entry.version_column.as_ref())?;
+    match (&version_column, &entry.version_column) {
         (Some(column), Some(name)) if !matches!(column.family, Family::Integer { .. } | Family::Number) => {
-            resolver
-                .fault(name.span().start, format!("`bump` counts a column up, and `{}` holds no numbers", column.name));
+            resolver.fault(
+                name.span().start,
+                format!("`version_column` counts a column up, and `{}` holds no numbers", column.name),
+            );
             None
         }
-        _ => Some(bump),
+        _ => Some(version_column),
     }
 }
 

@@ -61,7 +61,7 @@ pub struct ReferenceEntry {
     pub touch: Option<Name>,
     /// With `transfer` and `set`: a column that counts the changes of a row.
     #[schemars(with = "Option<String>")]
-    pub bump: Option<Name>,
+    pub version_column: Option<Name>,
     /// With `block`: only the last active user among rows with the same value in this column is held back.
     #[schemars(with = "Option<String>")]
     pub sole_in: Option<Name>,

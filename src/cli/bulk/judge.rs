@@ -7,9 +7,9 @@ use anyhow::Result;
 use super::report::Line;
 use super::row::Reading;
 use super::table::Row;
-use crate::contract::{AnyRequest, JobId, Rejection, Request, UserId};
-use crate::job::rejection;
-use crate::plan::{Plan, Verdict};
+use crate::contract::{HandoverRequest, JobId, Reason, Request, UserId};
+use crate::job::reason;
+use crate::plan::{Decision, Plan};
 use crate::stages::Context;
 use crate::stages::assess::{Counting, assess, parties};
 use crate::store::{Session, host, ledger::requests};
@@ -39,11 +39,11 @@ pub enum Finding {
     /// Nothing: it does not ask for it.
     Skipped,
     /// Nothing: every reason why.
-    Bad(Vec<Rejection>),
+    Bad(Vec<Reason>),
     /// This very request was sent before.
-    Known(Box<AnyRequest>),
+    Known(Box<Request>),
     /// It can be done, and would move so many records.
-    Good(Box<AnyRequest>, u64),
+    Good(Box<Request>, u64),
 }
 
 impl Judged {
@@ -98,18 +98,18 @@ impl Judge<'_> {
         Ok(judged)
     }
 
-    fn duplicate(&self, user: &UserId) -> Option<Rejection> {
+    fn duplicate(&self, user: &UserId) -> Option<Reason> {
         let rows = self.leavers.get(user).copied().filter(|rows| *rows > 1)?;
-        Some(rejection::duplicate_user(user.as_str(), rows))
+        Some(reason::duplicate_user(user.as_str(), rows))
     }
 
     /// Requests that were sent before need no verdict: the planner answers them as before.
     async fn sort_out_known(
         &self,
         session: &Session,
-        fresh: Vec<(usize, Request)>,
+        fresh: Vec<(usize, HandoverRequest)>,
         judged: &mut [Judged],
-    ) -> Result<Vec<(usize, Request)>> {
+    ) -> Result<Vec<(usize, HandoverRequest)>> {
         if fresh.is_empty() {
             return Ok(fresh);
         }
@@ -124,8 +124,8 @@ impl Judge<'_> {
                 continue;
             };
             let job = JobId(earlier.job_id);
-            let taken = rejection::request_id_taken(request.request_id.as_str(), job);
-            let whole = AnyRequest::Handover(request);
+            let taken = reason::request_id_taken(request.request_id.as_str(), job);
+            let whole = Request::Handover(request);
             judged[place].finding = match whole.body_hash() == earlier.body_hash {
                 true => Finding::Known(Box::new(whole)),
                 false => Finding::Bad(vec![taken]),
@@ -136,10 +136,10 @@ impl Judge<'_> {
 
     /// Judges requests together where that works, one by one where it does not: one that the database cannot look into is
     /// no other row's fault.
-    async fn requests(&self, requests: Vec<(usize, Request)>) -> Result<Vec<(usize, Finding)>> {
-        let together: Vec<&Request> = requests.iter().map(|(_, request)| request).collect();
+    async fn requests(&self, requests: Vec<(usize, HandoverRequest)>) -> Result<Vec<(usize, Finding)>> {
+        let together: Vec<&HandoverRequest> = requests.iter().map(|(_, request)| request).collect();
         // Where a transaction sees one organization only, each row is judged in its own.
-        let is_apart = self.reading.catalog.works_apart();
+        let is_apart = self.reading.catalog.is_org_isolated();
         let judged = if is_apart { None } else { Some(self.together(&together).await) };
         let findings = match judged {
             Some(Ok(findings)) => findings,
@@ -150,7 +150,7 @@ impl Judge<'_> {
                     match self.together(&[request]).await {
                         Ok(found) => findings.extend(found),
                         Err(error) if error.is_transient() => return Err(error.into()),
-                        Err(error) => findings.push(Finding::Bad(vec![rejection::failed(&error.to_string())])),
+                        Err(error) => findings.push(Finding::Bad(vec![reason::failed(&error.to_string())])),
                     }
                 }
                 findings
@@ -159,7 +159,7 @@ impl Judge<'_> {
         Ok(requests.into_iter().map(|(place, _)| place).zip(findings).collect())
     }
 
-    async fn together(&self, requests: &[&Request]) -> crate::store::Result<Vec<Finding>> {
+    async fn together(&self, requests: &[&HandoverRequest]) -> crate::store::Result<Vec<Finding>> {
         if requests.is_empty() {
             return Ok(Vec::new());
         }
@@ -172,15 +172,15 @@ impl Judge<'_> {
         let assessment = assess(&session, catalog, requests, &parties, Counting::Exactly).await?;
         let found = requests.iter().zip(assessment.verdicts).map(|(request, verdict)| {
             let (plan, mut reasons) = match verdict {
-                Verdict::Accepted(plan) => (plan, Vec::new()),
-                Verdict::Rejected(reasons) => (Plan::default(), reasons),
-                Verdict::LockedOut(plan, reasons) => (plan, reasons),
+                Decision::Accepted(plan) => (plan, Vec::new()),
+                Decision::Rejected(reasons) => (Plan::default(), reasons),
+                Decision::LockedOut(plan, reasons) => (plan, reasons),
             };
             reasons.extend(self.leaving_in_file(request, &plan));
             match reasons.is_empty() {
                 true => {
                     let records = plan.references.iter().flat_map(|planned| planned.totals().into_values()).sum();
-                    Finding::Good(Box::new(AnyRequest::Handover((*request).clone())), records)
+                    Finding::Good(Box::new(Request::Handover((*request).clone())), records)
                 }
                 false => Finding::Bad(reasons),
             }
@@ -189,7 +189,7 @@ impl Judge<'_> {
     }
 
     /// Successors who leave in the same file: those that the request names, and those that a manager or a group comes to.
-    fn leaving_in_file(&self, request: &Request, plan: &Plan) -> Vec<Rejection> {
+    fn leaving_in_file(&self, request: &HandoverRequest, plan: &Plan) -> Vec<Reason> {
         let named = request.reassign.iter();
         let named = named.flat_map(|(kind, allotment)| allotment.users().into_iter().map(|user| (kind.as_str(), user)));
         let dealt = plan.references.iter().flat_map(|planned| {
@@ -199,6 +199,6 @@ impl Judge<'_> {
         // A leaver who is their own successor is told of by the planner's guard.
         let leaves = |user: &UserId| *user != request.user_id && self.leavers.contains_key(user);
         let leaving: BTreeSet<(&str, &UserId)> = named.chain(dealt).filter(|(_, user)| leaves(user)).collect();
-        leaving.into_iter().map(|(kind, user)| rejection::successor_leaves_in_file(kind, user.as_str())).collect()
+        leaving.into_iter().map(|(kind, user)| reason::successor_leaves_in_file(kind, user.as_str())).collect()
     }
 }

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 use crate::cli::{Ended, output};
-use crate::contract::{JobId, Rejection, printable};
+use crate::contract::{JobId, Reason, printable};
 
 /// What became of a row.
 #[derive(Debug, Clone, Serialize)]
@@ -23,7 +23,7 @@ pub struct Line {
     /// what became of it is not known here.
     pub outcome: String,
     /// Every reason why it was not done.
-    pub reasons: Vec<Rejection>,
+    pub reasons: Vec<Reason>,
     /// The job, where there is one, or would be.
     pub job_id: Option<JobId>,
     /// Records that went to successors; of a row that is only judged: that would.
@@ -135,12 +135,12 @@ fn print(line: &Line) -> Result<()> {
         return Ok(());
     }
     output::line(format!("row {}, user {}: {}", line.row, printable(&line.user), line.outcome))?;
-    let told = |reason: &Rejection| Rejection { message: printable(&reason.message), ..reason.clone() };
+    let told = |reason: &Reason| Reason { message: printable(&reason.message), ..reason.clone() };
     output::reasons(&line.reasons.iter().map(told).collect::<Vec<_>>())
 }
 
 fn cells(line: &Line) -> [String; 8] {
-    let joined = |text: fn(&Rejection) -> &str| line.reasons.iter().map(text).collect::<Vec<&str>>().join("; ");
+    let joined = |text: fn(&Reason) -> &str| line.reasons.iter().map(text).collect::<Vec<&str>>().join("; ");
     [
         line.row.to_string(),
         line.user.clone(),

@@ -12,11 +12,11 @@ use super::columns::Column;
 use super::table::{CellFault, Row};
 use crate::catalog::{Catalog, Disposition, Family};
 use crate::contract::{
-    Allotment, AnyRequest, JOB_NAMESPACE, OrgId, Recipient, Rejection, Request, RequestId, RequestType, Share, UserId,
-    read_request,
+    Allotment, HandoverRequest, JOB_NAMESPACE, OrgId, Reason, Recipient, Request, RequestId, RequestType, Share,
+    UserId, read_request,
 };
-use crate::job::rejection;
-use crate::plan::{fit_handover, fit_org};
+use crate::job::reason;
+use crate::plan::{check_org, normalize_handover};
 use crate::store::{Store, host};
 
 /// What rows are read with.
@@ -36,7 +36,7 @@ pub struct Reading<'r> {
 /// Users by organization and address in lower case.
 pub type People = HashMap<(String, String), Vec<UserId>>;
 
-type Read<T> = std::result::Result<T, Box<Rejection>>;
+type Read<T> = std::result::Result<T, Box<Reason>>;
 
 impl Reading<'_> {
     /// Whether a row is to be done. One that cannot be read is not passed over in silence.
@@ -93,9 +93,9 @@ impl Reading<'_> {
     }
 
     /// The request that a row makes, as the planner would read it.
-    pub fn request(&self, row: &Row, people: &People) -> std::result::Result<Request, Vec<Rejection>> {
+    pub fn request(&self, row: &Row, people: &People) -> std::result::Result<HandoverRequest, Vec<Reason>> {
         let mut reasons = self.faults(row);
-        let mut keep = |reason: Box<Rejection>| {
+        let mut keep = |reason: Box<Reason>| {
             if !reasons.contains(&reason) {
                 reasons.push(*reason);
             }
@@ -112,7 +112,7 @@ impl Reading<'_> {
         else {
             return Err(reasons);
         };
-        let request = Request {
+        let request = HandoverRequest {
             kind: RequestType::Deactivate,
             request_id,
             org_id: org,
@@ -132,18 +132,18 @@ impl Reading<'_> {
     }
 
     /// What is sent is what the planner can read.
-    fn read_back(&self, request: Request) -> Read<Request> {
-        let body = AnyRequest::Handover(request.clone()).canonical().to_string();
-        let read = read_request(body.as_bytes()).and_then(|_| fit_handover(self.catalog, request));
+    fn read_back(&self, request: HandoverRequest) -> Read<HandoverRequest> {
+        let body = Request::Handover(request.clone()).canonical().to_string();
+        let read = read_request(body.as_bytes()).and_then(|_| normalize_handover(self.catalog, request));
         read.map_err(|fault| cell(&fault.code, &fault.path, &fault.detail, "correct the cell"))
     }
 
     /// Cells that cannot be read at all, and cells under no column.
-    fn faults(&self, row: &Row) -> Vec<Rejection> {
+    fn faults(&self, row: &Row) -> Vec<Reason> {
         let mut reasons = Vec::new();
         let used = row.cells.iter().rposition(|cell| cell.as_ref() != Ok(&String::new())).map_or(0, |last| last + 1);
         if used > self.columns.len() {
-            reasons.push(rejection::too_many_cells(used, self.columns.len()));
+            reasons.push(reason::too_many_cells(used, self.columns.len()));
         }
         for (column, cell) in self.columns.iter().zip(&row.cells) {
             if let Err(fault) = cell {
@@ -174,7 +174,7 @@ impl Reading<'_> {
             true => None,
             false => Some(OrgId::try_from(written).map_err(|what| bad_id("org_id", &what))?),
         };
-        let fits = fit_org(self.catalog, org.as_ref());
+        let fits = check_org(self.catalog, org.as_ref());
         fits.map_err(|fault| cell(&fault.code, "org_id", &fault.detail, "correct the organization"))?;
         Ok(org)
     }
@@ -253,7 +253,7 @@ impl Reading<'_> {
         row: &Row,
         org: &Option<OrgId>,
         people: &People,
-        keep: &mut impl FnMut(Box<Rejection>),
+        keep: &mut impl FnMut(Box<Reason>),
     ) -> BTreeMap<String, Allotment> {
         let mut reassign = BTreeMap::new();
         let mut allot = |column: &Column| match self.cell(row, column) {
@@ -309,11 +309,11 @@ fn name(column: &Column) -> String {
     .to_owned()
 }
 
-fn cell(code: &str, column: &str, what: &str, hint: &str) -> Box<Rejection> {
-    Box::new(rejection::cell(code, column, what, hint))
+fn cell(code: &str, column: &str, what: &str, hint: &str) -> Box<Reason> {
+    Box::new(reason::cell(code, column, what, hint))
 }
 
-fn of_cell(column: &str, fault: &CellFault) -> Box<Rejection> {
+fn of_cell(column: &str, fault: &CellFault) -> Box<Reason> {
     match fault {
         CellFault::Formula(place) => {
             let what = format!("cell {place} holds a formula whose value was not saved");
@@ -330,7 +330,7 @@ fn of_cell(column: &str, fault: &CellFault) -> Box<Rejection> {
 }
 
 /// The message of an id that is none begins with its code.
-fn bad_id(column: &str, what: &str) -> Box<Rejection> {
+fn bad_id(column: &str, what: &str) -> Box<Reason> {
     let what = what.trim_start_matches("[invalid_id] ");
     cell("invalid_id", column, what, "correct the cell")
 }

@@ -13,8 +13,8 @@ use super::report::{Line, Report};
 use crate::broker::{Broker, Outgoing};
 use crate::cli::submit;
 use crate::cli::watch::{EVERY, PATIENCE};
-use crate::contract::{AnyRequest, Certificate, Rejection};
-use crate::job::{State, rejection};
+use crate::contract::{Certificate, Reason, Request};
+use crate::job::{State, reason};
 use crate::store::Store;
 use crate::store::ledger::jobs::{self, Job};
 use crate::store::ledger::requests;
@@ -29,7 +29,7 @@ pub async fn send(store: &Store, broker: &dyn Broker, judged: &[Judged], report:
     let mut lines = standing(judged, "sent", &unsent);
     for (line, one) in lines.iter_mut().zip(judged).filter(|(line, _)| !unsent.contains_key(&line.row)) {
         if let Some(request) = request(one) {
-            let head = request.head();
+            let head = request.header();
             let known = async || Ok(requests::get(&store.reader(), head.org(), head.request_id.as_str()).await?);
             let known = patiently("reading what became of rows", known).await?;
             let is_another = known.is_some_and(|known| known.body_hash != request.body_hash());
@@ -40,7 +40,7 @@ pub async fn send(store: &Store, broker: &dyn Broker, judged: &[Judged], report:
 }
 
 /// How rows stand before it is known what becomes of those that are under way.
-fn standing(judged: &[Judged], under_way: &str, unsent: &HashMap<u64, Rejection>) -> Vec<Line> {
+fn standing(judged: &[Judged], under_way: &str, unsent: &HashMap<u64, Reason>) -> Vec<Line> {
     let line = |one: &Judged| match (&one.finding, unsent.get(&one.row)) {
         (_, Some(reason)) => Line { reasons: vec![reason.clone()], outcome: "failed".into(), ..one.line() },
         (Finding::Good(..), None) => Line { outcome: under_way.into(), records: None, ..one.line() },
@@ -49,7 +49,7 @@ fn standing(judged: &[Judged], under_way: &str, unsent: &HashMap<u64, Rejection>
     judged.iter().map(line).collect()
 }
 
-fn request(judged: &Judged) -> Option<&AnyRequest> {
+fn request(judged: &Judged) -> Option<&Request> {
     match &judged.finding {
         Finding::Good(request, _) | Finding::Known(request) => Some(request),
         Finding::Skipped | Finding::Bad(_) => None,
@@ -57,14 +57,14 @@ fn request(judged: &Judged) -> Option<&AnyRequest> {
 }
 
 /// Publishes the rows that are good; those that did not arrive, by their place in the file.
-async fn publish(broker: &dyn Broker, judged: &[Judged]) -> HashMap<u64, Rejection> {
+async fn publish(broker: &dyn Broker, judged: &[Judged]) -> HashMap<u64, Reason> {
     let good = |one: &Judged| matches!(one.finding, Finding::Good(..));
-    let good: Vec<(u64, &AnyRequest)> =
+    let good: Vec<(u64, &Request)> =
         judged.iter().filter(|one| good(one)).filter_map(|one| Some((one.row, request(one)?))).collect();
     let messages: Vec<Outgoing> = good.iter().map(|(_, request)| submit::message(request)).collect();
     let results = broker.publish(&messages).await;
     let failed = good.iter().zip(results).filter_map(|((row, _), result)| Some((*row, result.err()?)));
-    failed.map(|(row, error)| (row, rejection::failed(&format!("the request could not be sent: {error}")))).collect()
+    failed.map(|(row, error)| (row, reason::failed(&format!("the request could not be sent: {error}")))).collect()
 }
 
 /// Follows jobs until nothing more happens to them by itself, or until their day.
@@ -94,11 +94,11 @@ async fn follow(store: &Store, mut ids: Vec<Uuid>) -> Result<HashMap<Uuid, Job>>
 }
 
 /// What became of a row that was sent, now or before; `is_another`: its request id was used for another body.
-fn told(request: &AnyRequest, is_another: bool, job: Option<&Job>, one: &Judged) -> Line {
+fn told(request: &Request, is_another: bool, job: Option<&Job>, one: &Judged) -> Line {
     let job_id = request.job_id();
     let line = Line { outcome: "failed".into(), job_id: Some(job_id), records: None, ..one.line() };
     if is_another {
-        return Line { reasons: vec![rejection::request_id_taken(request.head().request_id.as_str(), job_id)], ..line };
+        return Line { reasons: vec![reason::request_id_taken(request.header().request_id.as_str(), job_id)], ..line };
     }
     let Some(job) = job else { return line };
     let reasons = job.reasons.clone().and_then(|reasons| serde_json::from_value(reasons).ok());

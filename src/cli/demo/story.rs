@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::builder::PossibleValuesParser;
 use serde::Deserialize;
 
-use crate::contract::{Request, read_request};
+use crate::contract::{HandoverRequest, read_request};
 
 /// The stories, by the name of their catalog.
 const STORIES: [(&str, &str); 3] = [
@@ -30,7 +30,7 @@ pub struct Chapter {
     /// A sentence.
     pub says: String,
     /// The request.
-    pub request: Request,
+    pub request: HandoverRequest,
 }
 
 #[derive(Deserialize)]

@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 
 use crate::broker::{REPLAYED_AT, REPLAYS};
 use crate::contract::{
-    AnyRequest, Assigned, Change, CloudEvent, Completion, EVENT_CONTENT_TYPE, EventType, InvitationNews, JobNews,
-    REPLY_CONTENT_TYPE, REPLY_TYPE, Reply, RequestType,
+    Assigned, Change, CloudEvent, Completion, EVENT_CONTENT_TYPE, EventType, InvitationData, JobStatusData,
+    REPLY_CONTENT_TYPE, REPLY_TYPE, Reply, Request, RequestType,
 };
 use crate::job::{Step, StepKind};
 
@@ -178,7 +178,7 @@ fn request(generator: &mut SchemaGenerator, examples: &Examples) -> Value {
         "contentType": "application/json",
         "headers": { "type": "object", "properties": { "traceparent": traceparent() } },
         "correlationId": { "location": "$message.header#/correlation_id" },
-        "payload": payload::<AnyRequest>(generator),
+        "payload": payload::<Request>(generator),
         "examples": list,
     })
 }
@@ -225,17 +225,17 @@ fn event(generator: &mut SchemaGenerator, kind: EventType, examples: &Examples) 
     let name = kind.name();
     let data = match kind {
         EventType::Assigned => vec![payload::<CloudEvent<Assigned>>(generator)],
-        EventType::Invitation(_) => vec![payload::<CloudEvent<InvitationNews>>(generator)],
+        EventType::Invitation(_) => vec![payload::<CloudEvent<InvitationData>>(generator)],
         EventType::Reactivated => vec![payload::<CloudEvent<Completion>>(generator)],
         EventType::Deactivation(change) | EventType::Reassignment(change) | EventType::Undo(change) => match change {
             Change::Completed => vec![payload::<CloudEvent<Completion>>(generator)],
             // With a certificate of what came back, where there was something to bring back.
             Change::Cancelled | Change::Reverted => {
-                vec![payload::<CloudEvent<Completion>>(generator), payload::<CloudEvent<JobNews>>(generator)]
+                vec![payload::<CloudEvent<Completion>>(generator), payload::<CloudEvent<JobStatusData>>(generator)]
             }
-            _ => vec![payload::<CloudEvent<JobNews>>(generator)],
+            _ => vec![payload::<CloudEvent<JobStatusData>>(generator)],
         },
-        EventType::RequestRejected => vec![payload::<CloudEvent<JobNews>>(generator)],
+        EventType::RequestRejected => vec![payload::<CloudEvent<JobStatusData>>(generator)],
     };
     let example = examples.events.get(&name).map(|payload| json!({ "name": name, "payload": payload }));
     json!({

@@ -10,7 +10,7 @@ use super::rows::{as_text, inside, now};
 use super::users::contention;
 use crate::catalog::{Catalog, Column, Engine, InvitationStatus, Invitations, License, Status};
 use crate::contract::UserId;
-use crate::plan::Standing;
+use crate::plan::UserStatus;
 use crate::store::sql::{Lane, Sql, column, quoted, table};
 use crate::store::{Error, Result, Session};
 
@@ -20,8 +20,8 @@ pub async fn set_status(
     session: &Session,
     catalog: &Catalog,
     user: &UserId,
-    from: Standing,
-    to: Standing,
+    from: UserStatus,
+    to: UserStatus,
 ) -> Result<()> {
     let doing = "setting a user's status";
     let users = &catalog.users;
@@ -44,12 +44,12 @@ pub async fn set_status(
     }
 }
 
-fn word<'s>(status: &'s Status, standing: &Standing) -> Result<&'s str> {
+fn word<'s>(status: &'s Status, standing: &UserStatus) -> Result<&'s str> {
     let word = match standing {
-        Standing::Active => Some(status.active.as_str()),
-        Standing::Inactive => Some(status.inactive.as_str()),
-        Standing::Invited => status.invited.as_deref(),
-        Standing::Other(_) => None,
+        UserStatus::Active => Some(status.active.as_str()),
+        UserStatus::Inactive => Some(status.inactive.as_str()),
+        UserStatus::Invited => status.invited.as_deref(),
+        UserStatus::Other(_) => None,
     };
     word.ok_or_else(|| Error::unexpected("setting a user's status", "the catalog has no word for it"))
 }
@@ -177,7 +177,7 @@ pub async fn add_invited(session: &Session, catalog: &Catalog, invited: Invited<
     let mut values = vec![
         sql.host(&users.name, invited.name),
         sql.host(&users.email, invited.email),
-        sql.host(&users.status.column, word(&users.status, &Standing::Invited)?),
+        sql.host(&users.status.column, word(&users.status, &UserStatus::Invited)?),
     ];
     if let Some(org) = &users.org {
         columns.push(org);

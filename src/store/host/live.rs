@@ -124,7 +124,7 @@ pub async fn all_skipped<'r>(
         _ => None,
     };
     let keys = reference.key.iter().filter(|_| !reference.keyless);
-    let mut needed = keys.chain([&reference.user]).chain(touch).chain(&reference.bump).chain(more);
+    let mut needed = keys.chain([&reference.user]).chain(touch).chain(&reference.version_column).chain(more);
     if needed.all(|column| names.contains(column.name.as_str())) {
         return Ok(None);
     }

@@ -24,7 +24,7 @@ pub struct Rows<'a> {
     /// Its columns.
     pub columns: &'a [Column],
     /// Its foreign keys that can wait for the commit.
-    pub waiting: &'a [ForeignKey],
+    pub deferrable: &'a [ForeignKey],
     /// The copies.
     pub copies: Vec<i64>,
 }
@@ -33,7 +33,7 @@ pub struct Rows<'a> {
 /// their defaults.
 pub async fn put_back(session: &Session, tables: &[Rows<'_>]) -> Result<Vec<Returned>> {
     let mut orphans: Vec<HashSet<usize>> = tables.iter().map(|_| HashSet::new()).collect();
-    if tables.iter().all(|rows| rows.waiting.is_empty()) {
+    if tables.iter().all(|rows| rows.deferrable.is_empty()) {
         return put_back_but(session, tables, &orphans).await;
     }
     loop {
@@ -88,20 +88,20 @@ fn names(tables: &[Rows<'_>]) -> Vec<String> {
         let name = key.name.clone()?;
         Some(table(&TableName { schema: rows.table.schema.clone(), name }))
     };
-    tables.iter().flat_map(|rows| rows.waiting.iter().filter_map(|key| of(rows, key)).collect::<Vec<_>>()).collect()
+    tables.iter().flat_map(|rows| rows.deferrable.iter().filter_map(|key| of(rows, key)).collect::<Vec<_>>()).collect()
 }
 
 /// Which of the rows put back point at a parent that is not there.
 async fn lacking(session: &Session, rows: &Rows<'_>, places: &[usize]) -> Result<Vec<usize>> {
-    if rows.waiting.is_empty() || places.is_empty() {
+    if rows.deferrable.is_empty() || places.is_empty() {
         return Ok(Vec::new());
     }
-    let points = |column: &&Column| rows.waiting.iter().any(|key| key.columns.contains(&column.name));
+    let points = |column: &&Column| rows.deferrable.iter().any(|key| key.columns.contains(&column.name));
     let columns: Vec<&Column> = rows.columns.iter().filter(points).collect();
     let ids: Vec<i64> = places.iter().map(|place| rows.copies[*place]).collect();
     let mut sql = session.sql("");
     let copied = copied_rows(&mut sql, &columns, &ids);
-    let orphaned = orphaned(rows.waiting, "r");
+    let orphaned = orphaned(rows.deferrable, "r");
     sql.add(&format!("SELECT CAST(r.copy_id AS bigint) AS n FROM {copied} WHERE {orphaned}"));
     let found = read_numbers(session, sql).await?;
     Ok(places.iter().copied().filter(|place| found.contains(&rows.copies[*place])).collect())
@@ -115,7 +115,7 @@ impl Act<'_> {
             Act::Records { reference, .. } | Act::Values { reference, .. } => reference,
             Act::Sums { .. } | Act::Rows { .. } | Act::Recognized { .. } => return Ok(HashSet::new()),
         };
-        if session.engine() == Engine::Postgres || reference.waiting.is_empty() {
+        if session.engine() == Engine::Postgres || reference.deferrable.is_empty() {
             return Ok(HashSet::new());
         }
         let mut sql = session.sql("");
@@ -132,7 +132,7 @@ impl Act<'_> {
             }
             Act::Sums { .. } | Act::Rows { .. } | Act::Recognized { .. } => return Ok(HashSet::new()),
         };
-        let orphaned = orphaned(&reference.waiting, "t");
+        let orphaned = orphaned(&reference.deferrable, "t");
         sql.add(&format!(
             "SELECT CAST({place} AS bigint) AS n FROM {rows} JOIN {host} t ON {same} WHERE {orphaned}",
             host = table(&reference.table),

@@ -11,7 +11,7 @@ use sea_orm::{DbErr, QueryResult};
 
 use super::copied::{columns_json, copied_value, json_path};
 use super::live::{Live, all_skipped};
-use super::rows::{Key, as_text, bump, has_key, key_columns, keys_as, user_column};
+use super::rows::{Key, as_text, has_key, key_columns, keys_as, raise_version, user_column};
 use super::selection::picked_keys;
 use super::transfer::touch;
 use super::undo::{Act, Returned};
@@ -121,7 +121,7 @@ impl<'a> Sought<'a> {
                 };
                 let assign: Vec<String> = values.iter().map(old).collect();
                 let copies = " JOIN handover.copies c ON c.id = x.copy_id".to_owned();
-                (assign.join(", ") + &bump(reference, "t"), copies)
+                (assign.join(", ") + &raise_version(reference, "t"), copies)
             }
         };
         sql.add(&format!(
@@ -167,7 +167,7 @@ impl<'a> Sought<'a> {
             }
             (What::User(_), _) => vec![&self.reference.user],
         };
-        columns.extend(&self.reference.bump);
+        columns.extend(&self.reference.version_column);
         columns.into_iter().map(|column| column.name.clone()).collect()
     }
 

@@ -1,8 +1,8 @@
 //! Which rows a reference is about: the tests that every statement on it shares.
 
 use crate::catalog::{
-    Catalog, Column, Condition, Disposition, Engine, Family, Filter, Holds, Parent, Reference, SetValue, SomeUsers,
-    Test, Within,
+    Catalog, Column, Condition, Disposition, Engine, Family, Filter, Holds, OrgScope, Parent, Reference, SetValue,
+    SomeUsers, Test,
 };
 use crate::job::State;
 use crate::store::sql::{Sql, cast, column, quoted, table};
@@ -14,7 +14,7 @@ pub type Key = Vec<String>;
 /// for a `set`, that there is still something to set.
 pub fn tests(sql: &mut Sql, reference: &Reference, alias: &str) -> String {
     let mut text = inside(sql, reference.within.as_ref(), alias) + &filter(sql, &reference.filter, alias);
-    for taken in &reference.taken {
+    for taken in &reference.claimed {
         let passes = bare_filter(sql, &taken.filter, alias);
         let of = taken.of.as_ref().map_or(String::new(), |of| is_one_of(sql, reference, of, alias));
         text.push_str(&format!(" AND ({passes}{of}) IS NOT TRUE"));
@@ -27,7 +27,7 @@ pub fn tests(sql: &mut Sql, reference: &Reference, alias: &str) -> String {
 }
 
 /// That a row is of the organization that everything is bounded by, where there is one.
-pub fn inside(sql: &mut Sql, within: Option<&Within>, alias: &str) -> String {
+pub fn inside(sql: &mut Sql, within: Option<&OrgScope>, alias: &str) -> String {
     within.map_or(String::new(), |within| {
         let org = sql.host(&within.column, &within.org);
         format!(" AND {} = {org}", column(alias, &within.column.name))
@@ -297,9 +297,9 @@ pub fn now(engine: Engine, for_column: &Column) -> String {
 }
 
 /// `, "lock_version" = …`: the column that counts changes, one up, where the catalog says which.
-pub fn bump(reference: &Reference, alias: &str) -> String {
-    reference.bump.as_ref().map_or(String::new(), |bump| {
-        format!(", {} = COALESCE({}, 0) + 1", quoted(&bump.name), column(alias, &bump.name))
+pub fn raise_version(reference: &Reference, alias: &str) -> String {
+    reference.version_column.as_ref().map_or(String::new(), |version| {
+        format!(", {} = COALESCE({}, 0) + 1", quoted(&version.name), column(alias, &version.name))
     })
 }
 

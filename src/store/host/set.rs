@@ -6,7 +6,7 @@ use super::copied::columns_json;
 use super::journaled::{Line, forget_keys, journal_insert, journal_rows, journal_selected, run_journaled};
 use super::keyless;
 use super::remove::{Keep, copy_insert};
-use super::rows::{bump, has_key, key_json, now, tests, user_column};
+use super::rows::{has_key, key_json, now, raise_version, tests, user_column};
 use super::selection::{Selected, selection};
 use super::work::Part;
 use crate::catalog::{Column, Engine, Reference, SetValue};
@@ -40,7 +40,7 @@ pub async fn set(
             session.run(&doing, sql).await?;
             let mut sql = session.sql("");
             let rows = journal_rows(&mut sql, reference, ids);
-            let assignments = assignments(&mut sql, engine, values) + &bump(reference, "t");
+            let assignments = assignments(&mut sql, engine, values) + &raise_version(reference, "t");
             let has_key = has_key(reference, "t", "x");
             sql.add(&format!("UPDATE {host} AS t SET {assignments} FROM {rows} WHERE {has_key}"));
             journaled.all_changed(&doing, session.run(&doing, sql).await?)?;
@@ -50,7 +50,7 @@ pub async fn set(
         return Ok(journaled.lines);
     }
     let tests = tests(&mut sql, reference, "t");
-    let assignments = assignments(&mut sql, engine, values) + &bump(reference, "t");
+    let assignments = assignments(&mut sql, engine, values) + &raise_version(reference, "t");
     let journal = journal_insert(&mut sql, engine, reference, parts, "set", "changed");
     let select = "SELECT p.job, p.chunk, CAST(p.leaver AS text), m.content, CAST(NULL AS text)";
     let from = "FROM changed m JOIN part p ON p.part = m.part";

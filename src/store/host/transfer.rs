@@ -15,8 +15,8 @@ use super::keyless;
 use super::merge::{Merging, merge};
 use super::remove::{Keep, remove_selected};
 use super::rows::{
-    Key, bump, has_key, is_sole, key_columns, key_has_user, key_json, keys_aggregate, now, picked_key_json, tests,
-    user_column,
+    Key, has_key, is_sole, key_columns, key_has_user, key_json, keys_aggregate, now, picked_key_json, raise_version,
+    tests, user_column,
 };
 use super::selection::{Selected, part_table, range_test, selection};
 use super::work::{Hand, Part, Range};
@@ -291,7 +291,7 @@ pub fn touch(reference: &Reference, engine: Engine, alias: &str) -> String {
         }
         _ => String::new(),
     };
-    touch + &bump(reference, alias)
+    touch + &raise_version(reference, alias)
 }
 
 fn doing(reference: &Reference) -> String {

@@ -13,7 +13,7 @@ use super::cut::read_key;
 use super::live::{Live, TABLE_CHANGED, all_skipped};
 use super::parents::Rows;
 use super::recognized::{Found, Sought, images};
-use super::rows::{Key, bump, key_has_user, unset, user_column};
+use super::rows::{Key, key_has_user, raise_version, unset, user_column};
 use super::set::kept_columns;
 use super::transfer::touch;
 use super::unmerge::Merged;
@@ -298,10 +298,10 @@ impl Act<'_> {
                     .map(|(set, _)| format!("{} = {}", quoted(&set.name), column("r", &set.name)))
                     .collect();
                 sql.add(&format!(
-                    "UPDATE {host} AS t SET {}{bump} FROM {rows} WHERE {}",
+                    "UPDATE {host} AS t SET {}{raise_version} FROM {rows} WHERE {}",
                     assign.join(", "),
                     same_copied_key(reference),
-                    bump = bump(reference, "t"),
+                    raise_version = raise_version(reference, "t"),
                 ));
             }
         }

@@ -33,8 +33,8 @@ pub async fn unmerge(session: &Session, merged: &Merged<'_>, copies: &[i64]) -> 
     let there = std::mem::take(&mut returned.restored);
     Act::Sums { merged, copies }.isolated(session, there, &mut returned).await?;
     let back: Vec<i64> = returned.restored.iter().map(|place| copies[*place]).collect();
-    let Reference { table, columns, waiting, .. } = merged.reference;
-    let put = put_back(session, &[Rows { table, columns, waiting, copies: back }]).await?;
+    let Reference { table, columns, deferrable, .. } = merged.reference;
+    let put = put_back(session, &[Rows { table, columns, deferrable, copies: back }]).await?;
     match put.iter().all(|put| put.skipped.is_empty()) {
         true => Ok(returned),
         // What was taken out would be nowhere: the chunk fails as a whole, and a person sees why.

@@ -10,7 +10,7 @@ use super::rows::{LEAVES, as_text, inside, meets, open_states, org_of, same_type
 use crate::catalog::{Catalog, Column, Condition, Engine, Family};
 use crate::contract::{JobId, UserId};
 use crate::job::State;
-use crate::plan::{Standing, UserFacts};
+use crate::plan::{UserFacts, UserStatus};
 use crate::store::sql::{Lane, Sql, column, quoted, table};
 use crate::store::{Error, Result, Session};
 
@@ -60,26 +60,26 @@ pub async fn read_users<'u>(
     let doing = "reading users";
     let users = &catalog.users;
     let ids: BTreeSet<&str> = ids.into_iter().map(UserId::as_str).collect();
-    let asked = catalog.asked_columns();
+    let asked = catalog.rule_columns();
     let mut sql = session.sql("");
     let list = sql.host_list(&users.key, ids);
     let inside_users = inside(&mut sql, users.within.as_ref(), "u");
     let id = as_text(&column("u", &users.key.name));
     let org = org_of(catalog, "u");
     let manager = users.manager.as_ref().map_or("NULL".to_owned(), |manager| as_text(&column("u", &manager.name)));
-    let mut asked_columns: String = (asked.iter().enumerate())
+    let mut rule_columns: String = (asked.iter().enumerate())
         .map(|(index, asked)| format!(", {} AS c{index}", as_text(&column("u", &asked.name))))
         .collect();
-    let listings = catalog.asked_listings();
+    let listings = catalog.rule_listings();
     for (index, listing) in listings.iter().enumerate() {
         let meets = meets(&mut sql, listing, "u");
-        asked_columns.push_str(&format!(", CAST(CASE WHEN {meets} THEN 1 ELSE 0 END AS bigint) AS m{index}"));
+        rule_columns.push_str(&format!(", CAST(CASE WHEN {meets} THEN 1 ELSE 0 END AS bigint) AS m{index}"));
     }
     sql.add(&format!(
-        "SELECT {id} AS id, {org} AS org, {status} AS status, {manager} AS manager{asked_columns}, \
+        "SELECT {id} AS id, {org} AS org, {status} AS status, {manager} AS manager{rule_columns}, \
          (SELECT {open_job} LIMIT 1) AS under_way, \
          (SELECT {open_job} AND {leaves} LIMIT 1) AS leaving, \
-         (SELECT {open_job} AND {leaves} AND j.started_at IS NOT NULL LIMIT 1) AS shut_out_by, \
+         (SELECT {open_job} AND {leaves} AND j.started_at IS NOT NULL LIMIT 1) AS locked_out_by, \
          (SELECT j.id FROM handover.job_successors s JOIN handover.jobs j ON j.id = s.job_id \
             WHERE s.org = {org} AND s.user_id = {id} AND j.state IN ({under_way}) AND j.user_id <> {id} \
             ORDER BY j.requested_at, j.id LIMIT 1) AS receives_from \
@@ -122,13 +122,13 @@ fn read_user(
     Ok(UserFacts {
         id: user_id(row.try_get("", "id")?)?,
         org: row.try_get("", "org")?,
-        standing: standing(catalog, row.try_get("", "status")?),
+        status: standing(catalog, row.try_get("", "status")?),
         manager: manager.and_then(|manager| somebody(catalog, manager)),
         columns,
         listed,
         under_way: job("under_way")?,
         leaving: job("leaving")?,
-        shut_out_by: job("shut_out_by")?,
+        locked_out_by: job("locked_out_by")?,
         receives_from: job("receives_from")?,
     })
 }
@@ -147,13 +147,13 @@ fn somebody(catalog: &Catalog, text: String) -> Option<UserId> {
     UserId::try_from(text).ok()
 }
 
-fn standing(catalog: &Catalog, status: Option<String>) -> Standing {
+fn standing(catalog: &Catalog, status: Option<String>) -> UserStatus {
     let known = &catalog.users.status;
     match status {
-        Some(status) if status == known.active => Standing::Active,
-        Some(status) if status == known.inactive => Standing::Inactive,
-        Some(status) if known.invited.as_ref() == Some(&status) => Standing::Invited,
-        other => Standing::Other(other.unwrap_or_default()),
+        Some(status) if status == known.active => UserStatus::Active,
+        Some(status) if status == known.inactive => UserStatus::Inactive,
+        Some(status) if known.invited.as_ref() == Some(&status) => UserStatus::Invited,
+        other => UserStatus::Other(other.unwrap_or_default()),
     }
 }
 
@@ -289,11 +289,11 @@ pub async fn free_licenses(session: &Session, catalog: &Catalog, leavers: &[&Use
 /// Which of these users are not active now.
 pub async fn fitness_now(session: &Session, catalog: &Catalog, users: &[&UserId]) -> Result<Vec<UserId>> {
     let facts = read_standing(session, catalog, users).await?;
-    let fit = |user: &&&UserId| facts.get(user.as_str()).is_some_and(|standing| *standing == Standing::Active);
+    let fit = |user: &&&UserId| facts.get(user.as_str()).is_some_and(|standing| *standing == UserStatus::Active);
     Ok(users.iter().filter(|user| !fit(user)).map(|user| (*user).clone()).collect())
 }
 
-async fn read_standing(session: &Session, catalog: &Catalog, ids: &[&UserId]) -> Result<HashMap<String, Standing>> {
+async fn read_standing(session: &Session, catalog: &Catalog, ids: &[&UserId]) -> Result<HashMap<String, UserStatus>> {
     let doing = "looking at the successors";
     let users = &catalog.users;
     let mut sql = session.sql("");
@@ -308,7 +308,7 @@ async fn read_standing(session: &Session, catalog: &Catalog, ids: &[&UserId]) ->
     ));
     let rows = session.all(doing, sql).await?;
     let read = |row: &QueryResult| Ok((row.try_get("", "id")?, standing(catalog, row.try_get("", "status")?)));
-    let standing: std::result::Result<HashMap<String, Standing>, DbErr> = rows.iter().map(read).collect();
+    let standing: std::result::Result<HashMap<String, UserStatus>, DbErr> = rows.iter().map(read).collect();
     standing.map_err(|error| Error::unexpected(doing, error.to_string()))
 }
 
@@ -377,10 +377,10 @@ pub async fn list_users(
 fn read_listed(row: &QueryResult, catalog: &Catalog) -> std::result::Result<Listed, DbErr> {
     let text = |column: &str| row.try_get::<Option<String>>("", column).map(Option::unwrap_or_default);
     let status = match standing(catalog, row.try_get("", "status")?) {
-        Standing::Active => "active".to_owned(),
-        Standing::Inactive => "inactive".to_owned(),
-        Standing::Invited => "invited".to_owned(),
-        Standing::Other(status) => status,
+        UserStatus::Active => "active".to_owned(),
+        UserStatus::Inactive => "inactive".to_owned(),
+        UserStatus::Invited => "invited".to_owned(),
+        UserStatus::Other(status) => status,
     };
     let license: i64 = row.try_get("", "license")?;
     Ok(Listed {

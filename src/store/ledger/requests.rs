@@ -9,7 +9,7 @@ use super::adding::add;
 use super::entity::requests::{ActiveModel, Column, Entity, Model};
 use super::failed;
 use super::jobs::Job;
-use crate::contract::{Allotment, Request};
+use crate::contract::{Allotment, HandoverRequest};
 use crate::store::error::{Cause, Error};
 use crate::store::sql::Lane;
 use crate::store::{Result, Session};
@@ -54,7 +54,7 @@ pub(super) fn all_accepted(count: u64, accepted: u64) -> Result<()> {
 }
 
 /// The request that made a job, as it was amended last.
-pub async fn of_job(session: &Session, job: &Job) -> Result<Request> {
+pub async fn of_job(session: &Session, job: &Job) -> Result<HandoverRequest> {
     let doing = "reading a job's request";
     let Some(asked) = get(session, &job.org, &job.request_id).await? else {
         return Err(Error::unexpected(doing, format!("the job {} has no request", job.id)));
@@ -67,12 +67,12 @@ pub async fn of_job(session: &Session, job: &Job) -> Result<Request> {
 pub async fn named_by(session: &Session, job: &Job) -> Result<BTreeMap<String, Allotment>> {
     let asked = get(session, &job.org, &job.request_id).await?.map(|asked| asked.amended.unwrap_or(asked.body));
     // Of a request that was forgotten since there may be too little left to be one.
-    let request = asked.and_then(|body| serde_json::from_value::<Request>(body).ok());
+    let request = asked.and_then(|body| serde_json::from_value::<HandoverRequest>(body).ok());
     Ok(request.map(|request| request.reassign).unwrap_or_default())
 }
 
 /// Writes down what a request says from now on; what it said at first stays beside it.
-pub async fn amend(session: &Session, request: &Request) -> Result<()> {
+pub async fn amend(session: &Session, request: &HandoverRequest) -> Result<()> {
     let amended = serde_json::to_value(request).unwrap_or_default();
     let update = Entity::update_many().col_expr(Column::Amended, Expr::value(amended));
     let update = update.filter(Column::Org.eq(request.org())).filter(Column::RequestId.eq(request.request_id.as_str()));

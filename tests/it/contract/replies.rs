@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use handover::contract::{REPLY_TYPE, Reception, Reply};
+use handover::contract::{REPLY_TYPE, Reply, ReplyOutcome};
 use lapin::message::Delivery;
 use lapin::options::{BasicConsumeOptions, BasicPublishOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
@@ -91,34 +91,34 @@ async fn is_told_every_outcome(world: &mut World, client: &mut Client) {
     let id = read(&good).job_id();
     let job = Some(id);
     let accepted = client.ask(&body(&good), "a").await;
-    assert_eq!((accepted.outcome, accepted.job_id), (Reception::Accepted, job));
+    assert_eq!((accepted.outcome, accepted.job_id), (ReplyOutcome::Accepted, job));
     assert_eq!((accepted.request_id.as_deref(), accepted.reasons.len()), (Some("r1"), 0));
     assert!(world.job(id).await.is_some(), "what is answered is committed");
 
     let again = client.ask(&body(&good), "b").await;
-    assert_eq!((again.outcome, again.job_id), (Reception::Duplicate, job));
+    assert_eq!((again.outcome, again.job_id), (ReplyOutcome::Duplicate, job));
     assert_eq!(again.first_outcome.as_deref(), Some("accepted"));
 
     let mut bad = keap_request("r2");
     bad["user_id"] = json!("999");
     let rejected = client.ask(&body(&bad), "c").await;
-    assert_eq!((rejected.outcome, rejected.job_id), (Reception::Rejected, Some(read(&bad).job_id())));
+    assert_eq!((rejected.outcome, rejected.job_id), (ReplyOutcome::Rejected, Some(read(&bad).job_id())));
     assert_eq!(codes(&rejected), ["unknown_user"]);
     let again = client.ask(&body(&bad), "d").await;
-    assert_eq!((again.outcome, again.first_outcome.as_deref()), (Reception::Duplicate, Some("rejected")));
+    assert_eq!((again.outcome, again.first_outcome.as_deref()), (ReplyOutcome::Duplicate, Some("rejected")));
     assert_eq!(again.reasons, rejected.reasons);
 
     let mut conflict = keap_request("r1");
     conflict["reason"] = json!("another body");
     let parked = client.ask(&body(&conflict), "e").await;
-    assert_eq!((parked.outcome, parked.request_id.as_deref()), (Reception::Parked, Some("r1")));
+    assert_eq!((parked.outcome, parked.request_id.as_deref()), (ReplyOutcome::Parked, Some("r1")));
     assert_eq!((codes(&parked), parked.path.as_deref()), (vec!["conflict"], Some("request_id")));
     let parked = client.ask(b"no request", "f").await;
-    assert_eq!((parked.outcome, parked.job_id, codes(&parked)), (Reception::Parked, None, vec!["not_json"]));
+    assert_eq!((parked.outcome, parked.job_id, codes(&parked)), (ReplyOutcome::Parked, None, vec!["not_json"]));
 
     let order = json!({ "type": "pause", "request_id": "o1", "org_id": "1", "requested_by": "1", "job_id": job });
     let order = client.ask(&body(&order), "g").await;
-    assert_eq!((order.outcome, codes(&order)), (Reception::Rejected, vec!["wrong_state"]));
+    assert_eq!((order.outcome, codes(&order)), (ReplyOutcome::Rejected, vec!["wrong_state"]));
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn a_reply_that_nobody_can_have_holds_nothing_up_and_no_reply_goes_to_a_queue_of
         }
         world.start_worker().await;
         // In the same group or behind it.
-        assert_eq!(client.ask(&body(&keap_request("r1")), "heard").await.outcome, Reception::Accepted);
+        assert_eq!(client.ask(&body(&keap_request("r1")), "heard").await.outcome, ReplyOutcome::Accepted);
         world
             .until("every request is taken", async || {
                 (world.number("SELECT count(*) FROM handover.jobs").await == 7).then_some(())
@@ -175,6 +175,6 @@ fn a_worker_that_dies_between_the_outcome_and_the_reply_answers_when_the_request
         let mut client = Client::with_a_queue(world).await;
         world.start_worker().await;
         let reply = client.ask(&body(&request), "again").await;
-        assert_eq!((reply.outcome, reply.first_outcome.as_deref()), (Reception::Duplicate, Some("accepted")));
+        assert_eq!((reply.outcome, reply.first_outcome.as_deref()), (ReplyOutcome::Duplicate, Some("accepted")));
     });
 }

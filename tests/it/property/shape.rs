@@ -142,7 +142,7 @@ impl Shape {
             let table = Table::named(kind.table);
             let user = if kind.name == "watcher" { "watched" } else { table.user.expect("a user") };
             let touch = if self.touches && kind.is_transfer() { "touch = \"changed\"\n" } else { "" };
-            let bump = if self.is_counted(kind.name) { "bump = \"version\"\n" } else { "" };
+            let bump = if self.is_counted(kind.name) { "version_column = \"version\"\n" } else { "" };
             let goes_west = kind.name == "deal" && self.deals_go_west;
             let eligible = if goes_west { "eligible = { group = \"west\" }\n" } else { "" };
             catalog.push_str(&format!(

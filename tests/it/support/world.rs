@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use handover::broker::Broker;
 use handover::catalog::{Rights, check};
-use handover::contract::{Certificate, JobId, ReferenceResult, Rejection, Request, read_request};
+use handover::contract::{Certificate, HandoverRequest, JobId, Reason, ReferenceResult, read_request};
 use handover::job::State;
 use handover::stages::{Catalogs, Context, Limits};
 use handover::store::ledger::jobs::{self, Job};
@@ -328,7 +328,7 @@ pub fn codes_of(job: &Job) -> Vec<String> {
 }
 
 /// Why a job was rejected or needs attention.
-pub fn reasons_of(job: &Job) -> Vec<Rejection> {
+pub fn reasons_of(job: &Job) -> Vec<Reason> {
     let reasons = job.reasons.clone().unwrap_or_else(|| panic!("the job is {}, without a reason", job.state));
     serde_json::from_value(reasons).expect("reasons")
 }
@@ -348,7 +348,7 @@ pub fn keap_request(request_id: &str) -> Value {
 }
 
 /// A request, read as the planner reads it.
-pub fn read(request: &Value) -> Request {
+pub fn read(request: &Value) -> HandoverRequest {
     let read = read_request(request.to_string().as_bytes()).expect("a readable request");
     read.into_handover().expect("a request to hand something over")
 }

@@ -167,6 +167,6 @@ fn foreign_key(row: &QueryResult, columns: Vec<String>) -> std::result::Result<F
         _ => OnDelete::Refuse,
     };
     let table = TableName { schema: row.try_get("", "target_schema")?, name: row.try_get("", "target_table")? };
-    let (name, can_wait) = (Some(row.try_get("", "name")?), row.try_get("", "deferrable")?);
-    Ok(ForeignKey { name, columns, table, target: row.try_get("", "target")?, on_delete, can_wait })
+    let (name, is_deferrable) = (Some(row.try_get("", "name")?), row.try_get("", "deferrable")?);
+    Ok(ForeignKey { name, columns, table, target: row.try_get("", "target")?, on_delete, is_deferrable })
 }

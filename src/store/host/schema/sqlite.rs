@@ -25,7 +25,7 @@ pub async fn read_tables(session: &Session) -> Result<Vec<Table>> {
             columns: read_columns(session, &name, &sql).await?,
             uniques: Vec::new(),
             indexes: Vec::new(),
-            foreign_keys: read_foreign_keys(session, &name, can_wait(&sql)).await?,
+            foreign_keys: read_foreign_keys(session, &name, is_deferrable(&sql)).await?,
             row_security: false,
         });
     }
@@ -158,12 +158,12 @@ async fn read_indexes(session: &Session, table: &mut Table) -> Result<()> {
 }
 
 /// SQLite does not tell which foreign keys wait for the commit: where the text says so of one, each may.
-fn can_wait(create: &str) -> bool {
+fn is_deferrable(create: &str) -> bool {
     let words: Vec<String> = create.split_whitespace().map(str::to_uppercase).collect();
     words.windows(2).any(|pair| pair[0] == "INITIALLY" && pair[1].starts_with("DEFERRED"))
 }
 
-async fn read_foreign_keys(session: &Session, table: &str, can_wait: bool) -> Result<Vec<ForeignKey>> {
+async fn read_foreign_keys(session: &Session, table: &str, is_deferrable: bool) -> Result<Vec<ForeignKey>> {
     let text = "SELECT id, \"table\" AS target_table, \"from\" AS column, \"to\" AS target, on_delete \
                 FROM pragma_foreign_key_list($1) ORDER BY id, seq";
     let mut keys: Vec<(i64, ForeignKey)> = Vec::new();
@@ -180,7 +180,7 @@ async fn read_foreign_keys(session: &Session, table: &str, can_wait: bool) -> Re
             let name: String = row.try_get("", "target_table").map_err(failed)?;
             let table = TableName { schema: None, name };
             let (columns, target) = (Vec::new(), Vec::new());
-            keys.push((id, ForeignKey { name: None, columns, table, target, on_delete, can_wait }));
+            keys.push((id, ForeignKey { name: None, columns, table, target, on_delete, is_deferrable }));
         }
         if let Some((_, key)) = keys.last_mut() {
             key.columns.push(column);

@@ -1,8 +1,8 @@
 //! Requests that may not be done.
 
 use handover::contract::JobId;
-use handover::plan::token::Seen;
-use handover::plan::{Verdict, fit_handover};
+use handover::plan::token::PlanToken;
+use handover::plan::{Decision, normalize_handover};
 use handover::stages::assess::{Counting, assess, parties};
 use serde_json::{Value, json};
 
@@ -211,14 +211,14 @@ on_both!(a_second_job_for_the_same_user_and_records_for_a_user_who_waits_to_leav
 /// The plan token that a preview gives.
 async fn token(world: &World, request: &Value) -> String {
     let catalog = world.context.catalogs.current();
-    let request = fit_handover(&catalog, read(request)).expect("a request that fits");
+    let request = normalize_handover(&catalog, read(request)).expect("a request that fits");
     let session = world.store.snapshot().await.expect("a snapshot");
     let parties = parties(&session, &catalog, &[&request]).await.expect("whom it concerns");
     let parties: Vec<_> = parties.iter().collect();
     let assessed = assess(&session, &catalog, &[&request], &parties, Counting::Exactly).await.expect("an assessment");
     match &assessed.verdicts[0] {
-        Verdict::Accepted(plan) => Seen::of(&catalog, &request, &assessed.facts, plan).token(),
-        Verdict::Rejected(reasons) | Verdict::LockedOut(_, reasons) => panic!("{reasons:?}"),
+        Decision::Accepted(plan) => PlanToken::of(&catalog, &request, &assessed.facts, plan).token(),
+        Decision::Rejected(reasons) | Decision::LockedOut(_, reasons) => panic!("{reasons:?}"),
     }
 }
 

@@ -3,22 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::catalog::{Catalog, Disposition, Eligible, Reference};
-use crate::contract::{Allotment, Recipient, Rejection, Request, Share, UserId};
-use crate::job::rejection;
+use crate::contract::{Allotment, HandoverRequest, Reason, Recipient, Share, UserId};
+use crate::job::reason;
 use crate::plan::deal::{Deal, Receiver, Slots};
-use crate::plan::facts::{Facts, Standing, UserFacts};
+use crate::plan::facts::{Facts, UserFacts, UserStatus};
 
 /// The deal of an allotment and the records it names one by one; whoever cannot receive is added to the reasons.
 pub fn allot(
     catalog: &Catalog,
-    request: &Request,
+    request: &HandoverRequest,
     facts: &Facts,
     leaver: &UserFacts,
     reference: &Reference,
     allotment: &Allotment,
-    reasons: &mut Vec<Rejection>,
+    reasons: &mut Vec<Reason>,
 ) -> (Deal, BTreeMap<String, UserId>) {
-    let mut fitness = Fitness { catalog, request, facts, leaver, reference, reasons, judged: BTreeSet::new() };
+    let mut fitness = Fitness { catalog, request, facts, leaver, reference, reasons, checked: BTreeSet::new() };
     match allotment {
         Allotment::Each(each, rest) => {
             each.values().for_each(|user| fitness.require(user));
@@ -32,12 +32,12 @@ pub fn allot(
 /// Who can receive a reference's records, and who was found not to.
 struct Fitness<'a> {
     catalog: &'a Catalog,
-    request: &'a Request,
+    request: &'a HandoverRequest,
     facts: &'a Facts,
     leaver: &'a UserFacts,
     reference: &'a Reference,
-    reasons: &'a mut Vec<Rejection>,
-    judged: BTreeSet<UserId>,
+    reasons: &'a mut Vec<Reason>,
+    checked: BTreeSet<UserId>,
 }
 
 impl Fitness<'_> {
@@ -54,7 +54,7 @@ impl Fitness<'_> {
                     Deal::Everything(manager)
                 }
                 None => {
-                    self.reasons.push(rejection::no_manager(&self.reference.kind, self.leaver.id.as_str()));
+                    self.reasons.push(reason::no_manager(&self.reference.kind, self.leaver.id.as_str()));
                     Deal::Nobody
                 }
             },
@@ -93,7 +93,7 @@ impl Fitness<'_> {
         let members = self.facts.groups.get(group).map_or(&[][..], Vec::as_slice);
         let members: Vec<UserId> = members.iter().filter(|member| self.unfit(member).is_none()).cloned().collect();
         if members.is_empty() {
-            self.reasons.push(rejection::no_fit_member(&self.reference.kind, group));
+            self.reasons.push(reason::no_fit_member(&self.reference.kind, group));
             return None;
         }
         let of_group = |shares: &[Share]| -> u64 {
@@ -110,31 +110,31 @@ impl Fitness<'_> {
 
     /// A named successor must be fit; each is told of once.
     fn require(&mut self, user: &UserId) {
-        if self.judged.insert(user.clone()) {
+        if self.checked.insert(user.clone()) {
             self.reasons.extend(self.unfit(user));
         }
     }
 
     /// Why a user cannot receive these records, or nothing.
-    fn unfit(&self, user: &UserId) -> Option<Rejection> {
+    fn unfit(&self, user: &UserId) -> Option<Reason> {
         let (kind, id) = (self.reference.kind.as_str(), user.as_str());
         if *user == self.leaver.id {
-            return Some(rejection::leaver_is_successor(kind, id));
+            return Some(reason::leaver_is_successor(kind, id));
         }
         let Some(found) = self.facts.users.get(id) else {
-            return Some(rejection::unknown_successor(kind, id));
+            return Some(reason::unknown_successor(kind, id));
         };
         if found.org != self.request.org() {
-            return Some(rejection::successor_of_other_organization(kind, id));
+            return Some(reason::successor_of_other_organization(kind, id));
         }
-        if found.standing != Standing::Active {
-            return Some(rejection::successor_inactive(kind, id));
+        if found.status != UserStatus::Active {
+            return Some(reason::successor_inactive(kind, id));
         }
         if let Some(job) = found.leaving {
-            return Some(rejection::successor_leaving(kind, id, job));
+            return Some(reason::successor_leaving(kind, id, job));
         }
         let wants = self.not_eligible(found)?;
-        Some(rejection::successor_not_eligible(kind, id, &wants))
+        Some(reason::successor_not_eligible(kind, id, &wants))
     }
 
     fn not_eligible(&self, user: &UserFacts) -> Option<String> {
@@ -148,7 +148,7 @@ impl Fitness<'_> {
                 Some(format!("only members of the group {group:?} may"))
             }
             Eligible::Users(condition) if !user.meets(condition) => {
-                Some(format!("only users with {} in {} may", condition.told(), self.catalog.users.table))
+                Some(format!("only users with {} in {} may", condition.describe(), self.catalog.users.table))
             }
             _ => None,
         }

@@ -5,66 +5,68 @@ use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 use crate::catalog::{Catalog, Column, Family, Reference};
-use crate::contract::{Allotment, AnyRequest, OrgId, Request, Unreadable, UserId};
+use crate::contract::{Allotment, HandoverRequest, InvalidRequest, OrgId, Request, UserId};
 
 /// Checks ids and kinds against the catalog, and brings ids into the form in which the database writes them, so that
 /// two spellings of a user are one user.
-pub fn fit(catalog: &Catalog, request: AnyRequest) -> Result<AnyRequest, Unreadable> {
-    fit_org(catalog, request.head().org_id)?;
+pub fn normalize(catalog: &Catalog, request: Request) -> Result<Request, InvalidRequest> {
+    check_org(catalog, request.header().org_id)?;
     let key = &catalog.users.key;
     Ok(match request {
-        AnyRequest::Handover(request) => AnyRequest::Handover(fit_handover(catalog, request)?),
-        AnyRequest::User(mut request) => {
-            fit_user(key, &mut request.user_id, || "user_id".into())?;
-            fit_user(key, &mut request.requested_by, || "requested_by".into())?;
-            AnyRequest::User(request)
+        Request::Handover(request) => Request::Handover(normalize_handover(catalog, request)?),
+        Request::User(mut request) => {
+            normalize_user(key, &mut request.user_id, || "user_id".into())?;
+            normalize_user(key, &mut request.requested_by, || "requested_by".into())?;
+            Request::User(request)
         }
-        AnyRequest::Invite(mut request) => {
-            fit_user(key, &mut request.requested_by, || "requested_by".into())?;
-            AnyRequest::Invite(request)
+        Request::Invite(mut request) => {
+            normalize_user(key, &mut request.requested_by, || "requested_by".into())?;
+            Request::Invite(request)
         }
-        AnyRequest::Order(mut request) => {
-            fit_user(key, &mut request.requested_by, || "requested_by".into())?;
-            fit_reassign(catalog, &mut request.reassign)?;
-            AnyRequest::Order(request)
+        Request::Job(mut request) => {
+            normalize_user(key, &mut request.requested_by, || "requested_by".into())?;
+            normalize_reassign(catalog, &mut request.reassign)?;
+            Request::Job(request)
         }
     })
 }
 
-/// As [`fit`], for a request to hand over what a user owns.
-pub fn fit_handover(catalog: &Catalog, mut request: Request) -> Result<Request, Unreadable> {
-    fit_org(catalog, request.org_id.as_ref())?;
+/// As [`normalize`], for a request to hand over what a user owns.
+pub fn normalize_handover(catalog: &Catalog, mut request: HandoverRequest) -> Result<HandoverRequest, InvalidRequest> {
+    check_org(catalog, request.org_id.as_ref())?;
     let key = &catalog.users.key;
-    fit_user(key, &mut request.user_id, || "user_id".into())?;
-    fit_user(key, &mut request.requested_by, || "requested_by".into())?;
-    fit_reassign(catalog, &mut request.reassign)?;
-    fit_also(catalog, &request)?;
+    normalize_user(key, &mut request.user_id, || "user_id".into())?;
+    normalize_user(key, &mut request.requested_by, || "requested_by".into())?;
+    normalize_reassign(catalog, &mut request.reassign)?;
+    normalize_also(catalog, &request)?;
     Ok(request)
 }
 
 /// Checks an organization against the catalog.
-pub fn fit_org(catalog: &Catalog, org: Option<&OrgId>) -> Result<(), Unreadable> {
+pub fn check_org(catalog: &Catalog, org: Option<&OrgId>) -> Result<(), InvalidRequest> {
     match (&catalog.users.org, org) {
-        (Some(_), None) => Err(Unreadable::new("missing_field", "org_id", "the catalog has organizations: say which")),
+        (Some(_), None) => {
+            Err(InvalidRequest::new("missing_field", "org_id", "the catalog has organizations: say which"))
+        }
         (None, Some(_)) => {
-            Err(Unreadable::new("unknown_field", "org_id", "the catalog has no organizations: leave it out"))
+            Err(InvalidRequest::new("unknown_field", "org_id", "the catalog has no organizations: leave it out"))
         }
         (Some(column), Some(org)) => check_shape(column, org.as_str(), "org_id"),
         (None, None) => Ok(()),
     }
 }
 
-fn fit_reassign(catalog: &Catalog, reassign: &mut BTreeMap<String, Allotment>) -> Result<(), Unreadable> {
+fn normalize_reassign(catalog: &Catalog, reassign: &mut BTreeMap<String, Allotment>) -> Result<(), InvalidRequest> {
     for (kind, allotment) in reassign {
         let path = format!("reassign.{kind}");
         let reference = allotted(catalog, kind, &path)?;
-        fit_allotment(catalog, reference, allotment, &path)?;
+        normalize_allotment(catalog, reference, allotment, &path)?;
     }
     Ok(())
 }
 
 /// What a request may ask for beside the rest is what some reference waits for.
-fn fit_also(catalog: &Catalog, request: &Request) -> Result<(), Unreadable> {
+fn normalize_also(catalog: &Catalog, request: &HandoverRequest) -> Result<(), InvalidRequest> {
     let known: BTreeSet<&str> =
         catalog.references.iter().filter_map(|reference| reference.when.also.as_deref()).collect();
     match request.also.iter().position(|asked| !known.contains(asked.as_str())) {
@@ -72,56 +74,60 @@ fn fit_also(catalog: &Catalog, request: &Request) -> Result<(), Unreadable> {
         Some(index) => {
             let known: Vec<&str> = known.into_iter().collect();
             let detail = format!("the catalog does nothing of that name on request; it has: {}", known.join(", "));
-            Err(Unreadable::new("unknown_kind", format!("also[{index}]"), detail))
+            Err(InvalidRequest::new("unknown_kind", format!("also[{index}]"), detail))
         }
     }
 }
 
-fn allotted<'c>(catalog: &'c Catalog, kind: &str, path: &str) -> Result<&'c Reference, Unreadable> {
+fn allotted<'c>(catalog: &'c Catalog, kind: &str, path: &str) -> Result<&'c Reference, InvalidRequest> {
     let reference = catalog.reference(kind).filter(|reference| reference.disposition.is_allotted());
     reference.ok_or_else(|| {
         let kinds = catalog.references.iter().filter(|reference| reference.disposition.is_allotted());
         let kinds: Vec<&str> = kinds.map(|reference| reference.kind.as_str()).collect();
         let detail = format!("the catalog transfers no kind `{kind}`; it has: {}", kinds.join(", "));
-        Unreadable::new("unknown_kind", path, detail)
+        InvalidRequest::new("unknown_kind", path, detail)
     })
 }
 
-fn fit_allotment(
+fn normalize_allotment(
     catalog: &Catalog,
     reference: &Reference,
     allotment: &mut Allotment,
     path: &str,
-) -> Result<(), Unreadable> {
+) -> Result<(), InvalidRequest> {
     let key = &catalog.users.key;
     if !allotment.groups().is_empty() && catalog.groups.is_none() {
-        return Err(Unreadable::new("invalid_field", path, "the catalog has no [groups], so there is no round robin"));
+        return Err(InvalidRequest::new(
+            "invalid_field",
+            path,
+            "the catalog has no [groups], so there is no round robin",
+        ));
     }
     match allotment {
         Allotment::Ratio(shares) | Allotment::Hardcoded(shares, _) => {
             for (index, share) in shares.iter_mut().enumerate() {
                 if let crate::contract::Recipient::User(user) = &mut share.to {
-                    fit_user(key, user, || format!("{path}.shares[{index}].user"))?;
+                    normalize_user(key, user, || format!("{path}.shares[{index}].user"))?;
                 }
             }
             Ok(())
         }
-        Allotment::User(user) => fit_user(key, user, || format!("{path}.user")),
+        Allotment::User(user) => normalize_user(key, user, || format!("{path}.user")),
         Allotment::Manager if catalog.users.manager.is_none() => {
-            Err(Unreadable::new("invalid_field", path, "the catalog's [users] names no `manager` column"))
+            Err(InvalidRequest::new("invalid_field", path, "the catalog's [users] names no `manager` column"))
         }
         Allotment::Manager => Ok(()),
         Allotment::Each(each, rest) => {
             let ([record_key], false) = (reference.key.as_slice(), reference.keyless) else {
                 let detail = "`each` needs a reference with a key of one column";
-                return Err(Unreadable::new("invalid_field", format!("{path}.each"), detail));
+                return Err(InvalidRequest::new("invalid_field", format!("{path}.each"), detail));
             };
             for (record, user) in each.iter_mut() {
                 check_shape(record_key, record, &format!("{path}.each.{record}"))?;
-                fit_user(key, user, || format!("{path}.each.{record}"))?;
+                normalize_user(key, user, || format!("{path}.each.{record}"))?;
             }
             match rest {
-                Some(rest) => fit_allotment(catalog, reference, rest, &format!("{path}.rest")),
+                Some(rest) => normalize_allotment(catalog, reference, rest, &format!("{path}.rest")),
                 None => Ok(()),
             }
         }
@@ -129,7 +135,7 @@ fn fit_allotment(
 }
 
 /// Brings a user's id into the database's own text form.
-fn fit_user(key: &Column, user: &mut UserId, path: impl Fn() -> String) -> Result<(), Unreadable> {
+fn normalize_user(key: &Column, user: &mut UserId, path: impl Fn() -> String) -> Result<(), InvalidRequest> {
     check_shape(key, user.as_str(), &path())?;
     if key.family == Family::Uuid
         && let Ok(uuid) = Uuid::parse_str(user.as_str())
@@ -140,7 +146,7 @@ fn fit_user(key: &Column, user: &mut UserId, path: impl Fn() -> String) -> Resul
     Ok(())
 }
 
-fn check_shape(column: &Column, text: &str, path: &str) -> Result<(), Unreadable> {
+fn check_shape(column: &Column, text: &str, path: &str) -> Result<(), InvalidRequest> {
     let (fits, wants) = match column.family {
         Family::Integer { bits } => (is_whole(text, bits), format!("a whole number of {bits} bits")),
         Family::Uuid => (Uuid::parse_str(text).is_ok(), "a UUID".to_owned()),
@@ -148,7 +154,7 @@ fn check_shape(column: &Column, text: &str, path: &str) -> Result<(), Unreadable
     };
     match fits {
         true => Ok(()),
-        false => Err(Unreadable::new(
+        false => Err(InvalidRequest::new(
             "invalid_id",
             path,
             format!("`{}` holds {wants}, written as text; this is {text:?}", column.name),

@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 
 /// One reason. A rejected request is answered with all of them at once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Rejection {
+pub struct Reason {
     /// What is wrong, one word for programs.
     pub code: String,
     /// What it concerns.
-    #[serde(default, skip_serializing_if = "Concerning::is_empty")]
-    pub concerning: Concerning,
+    #[serde(default, skip_serializing_if = "Subject::is_empty")]
+    pub concerning: Subject,
     /// What is wrong, for people.
     pub message: String,
     /// How to fix it.
@@ -19,7 +19,7 @@ pub struct Rejection {
 
 /// What a rejection concerns; only what applies is there.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Concerning {
+pub struct Subject {
     /// A kind of the catalog.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
@@ -43,8 +43,8 @@ pub struct Concerning {
     pub fields: Vec<String>,
 }
 
-impl Concerning {
+impl Subject {
     fn is_empty(&self) -> bool {
-        *self == Concerning::default()
+        *self == Subject::default()
     }
 }

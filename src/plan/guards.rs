@@ -1,15 +1,15 @@
 //! The guards: a request and what was found go in, a plan or every reason against it comes out.
 
-mod allot;
+mod allotments;
 
 use std::collections::{BTreeMap, HashMap};
 
 use crate::catalog::{Catalog, Disposition, Permission, Reference, When};
-use crate::contract::{Allotment, Drift, Extras, JobId, Rejection, Request, RequestType, UserId};
-use crate::job::rejection;
+use crate::contract::{Allotment, Drift, Extras, HandoverRequest, JobId, Reason, RequestType, UserId};
+use crate::job::reason;
 
-use self::allot::allot;
-use super::facts::{Count, Facts, Found, Standing, UserFacts};
+use self::allotments::allot;
+use super::facts::{Count, Facts, LeaverFindings, UserFacts, UserStatus};
 use super::{Deal, token};
 
 /// Reasons that a rejection tells one by one, at most.
@@ -17,13 +17,13 @@ const MOST_REASONS: usize = 1_000;
 
 /// What becomes of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Decision {
     /// It can be done, so.
     Accepted(Plan),
     /// It may not be done: every reason, up to a thousand.
-    Rejected(Vec<Rejection>),
+    Rejected(Vec<Reason>),
     /// Nothing but successors is missing, and the request asks for the user to be locked out at once: what is missing.
-    LockedOut(Plan, Vec<Rejection>),
+    LockedOut(Plan, Vec<Reason>),
 }
 
 /// What is to be done for one leaver.
@@ -84,24 +84,24 @@ impl Planned {
 }
 
 /// Judges a request. Every guard is asked, so that a rejection holds every reason.
-pub fn judge(catalog: &Catalog, request: &Request, facts: &Facts, found: &Found) -> Verdict {
-    let asks = Asks {
+pub fn check_guards(catalog: &Catalog, request: &HandoverRequest, facts: &Facts, found: &LeaverFindings) -> Decision {
+    let asks = AccessQuery {
         kind: request.kind,
         org: request.org(),
         requester: &request.requested_by,
         about: Some(&request.user_id),
     };
-    let mut reasons = judge_requester(catalog, asks, facts);
+    let mut reasons = check_requester(catalog, asks, facts);
     if request.kind == RequestType::Deactivate && request.requested_by == request.user_id {
-        reasons = vec![rejection::requester_is_leaver(request.user_id.as_str())];
+        reasons = vec![reason::requester_is_leaver(request.user_id.as_str())];
     }
     let Some(leaver) = facts.users.get(request.user_id.as_str()) else {
-        reasons.insert(0, rejection::unknown_user(request.user_id.as_str()));
-        return Verdict::Rejected(reasons);
+        reasons.insert(0, reason::unknown_user(request.user_id.as_str()));
+        return Decision::Rejected(reasons);
     };
-    reasons.extend(judge_leaver(catalog, request, leaver));
+    reasons.extend(check_leaver(catalog, request, leaver));
     let mut plan = Plan { wait_for: leaver.receives_from, ..Plan::default() };
-    plan.license_exempt = exempt_from_license(catalog, leaver);
+    plan.license_exempt = is_license_exempt(catalog, leaver);
     let requester = facts.users.get(request.requested_by.as_str());
     let counting = |reference: &&Reference| match request.kind {
         // Moves only, and only what it names.
@@ -109,21 +109,21 @@ pub fn judge(catalog: &Catalog, request: &Request, facts: &Facts, found: &Found)
         _ => applies(reference, request, leaver, requester),
     };
     for reference in catalog.references.iter().filter(counting) {
-        let planned = judge_reference(catalog, request, facts, found, leaver, reference, &mut reasons);
+        let planned = check_reference(catalog, request, facts, found, leaver, reference, &mut reasons);
         plan.references.push(planned);
     }
     plan.without_effect = without_effect(catalog, request, &plan);
-    reasons.extend(judge_drift(catalog, request, facts, &plan));
+    reasons.extend(check_drift(catalog, request, facts, &plan));
     match reasons.is_empty() {
-        true => Verdict::Accepted(plan),
+        true => Decision::Accepted(plan),
         false if request.lock_out && reasons.iter().all(|reason| lacks_successor(catalog, reason)) => {
-            Verdict::LockedOut(plan, reasons)
+            Decision::LockedOut(plan, reasons)
         }
-        false => Verdict::Rejected(within_bounds(reasons)),
+        false => Decision::Rejected(within_bounds(reasons)),
     }
 }
 
-fn without_effect(catalog: &Catalog, request: &Request, plan: &Plan) -> Vec<String> {
+fn without_effect(catalog: &Catalog, request: &HandoverRequest, plan: &Plan) -> Vec<String> {
     let counts = |kind: &String| {
         let some = plan.references.iter().filter(|planned| planned.count.rows > 0);
         some.into_iter().any(|planned| catalog.references[planned.position].kind == *kind)
@@ -132,16 +132,16 @@ fn without_effect(catalog: &Catalog, request: &Request, plan: &Plan) -> Vec<Stri
 }
 
 /// A request can name thousands of users who are not there; its answer must still fit into a message.
-fn within_bounds(mut reasons: Vec<Rejection>) -> Vec<Rejection> {
+fn within_bounds(mut reasons: Vec<Reason>) -> Vec<Reason> {
     if reasons.len() > MOST_REASONS {
         let more = reasons.split_off(MOST_REASONS).len();
-        reasons.push(rejection::more_reasons(more as u64));
+        reasons.push(reason::more_reasons(more as u64));
     }
     reasons
 }
 
 /// Whether a reason would be fixed by naming a successor: no such reason keeps a user's access open who is locked out.
-fn lacks_successor(catalog: &Catalog, reason: &Rejection) -> bool {
+fn lacks_successor(catalog: &Catalog, reason: &Reason) -> bool {
     let resolvable = || {
         let reference = reason.concerning.kind.as_deref().and_then(|kind| catalog.reference(kind));
         reference.is_some_and(|reference| matches!(reference.disposition, Disposition::Block { resolve: true, .. }))
@@ -150,7 +150,12 @@ fn lacks_successor(catalog: &Catalog, reason: &Rejection) -> bool {
 }
 
 /// Whether a reference counts for this leaver and this request. Who names a successor for it asks for it, too.
-fn applies(reference: &Reference, request: &Request, leaver: &UserFacts, requester: Option<&UserFacts>) -> bool {
+fn applies(
+    reference: &Reference,
+    request: &HandoverRequest,
+    leaver: &UserFacts,
+    requester: Option<&UserFacts>,
+) -> bool {
     let When { leaver: of_leaver, requester: of_requester, bulk, also } = &reference.when;
     let asked = |also: &String| request.also.contains(also) || request.reassign.contains_key(&reference.kind);
     of_leaver.as_ref().is_none_or(|condition| leaver.meets(condition))
@@ -160,14 +165,14 @@ fn applies(reference: &Reference, request: &Request, leaver: &UserFacts, request
 }
 
 /// Whether a user needs no license.
-pub fn exempt_from_license(catalog: &Catalog, leaver: &UserFacts) -> bool {
+pub fn is_license_exempt(catalog: &Catalog, leaver: &UserFacts) -> bool {
     let exempt = catalog.license.as_ref().and_then(|license| license.exempt.as_ref());
     exempt.is_some_and(|condition| leaver.meets(condition))
 }
 
 /// Who asks for what.
 #[derive(Debug, Clone, Copy)]
-pub struct Asks<'r> {
+pub struct AccessQuery<'r> {
     /// What is asked for.
     pub kind: RequestType,
     /// For which organization.
@@ -180,22 +185,22 @@ pub struct Asks<'r> {
 
 /// Whether the requester may ask for this. A type of request that the catalog's `may` does not name takes the rule of
 /// `deactivate`.
-pub fn judge_requester(catalog: &Catalog, asks: Asks<'_>, facts: &Facts) -> Vec<Rejection> {
-    let refuse = |why: &str| vec![rejection::requester_not_permitted(asks.requester.as_str(), why)];
+pub fn check_requester(catalog: &Catalog, asks: AccessQuery<'_>, facts: &Facts) -> Vec<Reason> {
+    let refuse = |why: &str| vec![reason::requester_not_permitted(asks.requester.as_str(), why)];
     let Some(found) = facts.users.get(asks.requester.as_str()) else {
         return refuse("there is no such user");
     };
     if found.org != asks.org {
         return refuse("they do not belong to the organization of the request");
     }
-    if found.standing != Standing::Active {
+    if found.status != UserStatus::Active {
         return refuse("they are not active");
     }
     let about = asks.about.and_then(|user| facts.users.get(user.as_str()));
     let may = &catalog.users.may;
     match may.get(&asks.kind).or_else(|| may.get(&RequestType::Deactivate)) {
         Some(permissions) if !permissions.iter().any(|permission| permits(permission, found, about)) => {
-            let wants: Vec<String> = permissions.iter().map(told).collect();
+            let wants: Vec<String> = permissions.iter().map(describe).collect();
             refuse(&format!("they need {}", wants.join(", or ")))
         }
         _ => Vec::new(),
@@ -208,37 +213,37 @@ fn permits(permission: &Permission, requester: &UserFacts, leaver: Option<&UserF
         && of.is_none_or(|condition| leaver.is_some_and(|leaver| leaver.meets(condition)))
 }
 
-fn told(permission: &Permission) -> String {
+fn describe(permission: &Permission) -> String {
     match &permission.of {
-        None => permission.requester.told(),
-        Some(of) => format!("{} (for users with {} only)", permission.requester.told(), of.told()),
+        None => permission.requester.describe(),
+        Some(of) => format!("{} (for users with {} only)", permission.requester.describe(), of.describe()),
     }
 }
 
-fn judge_leaver(catalog: &Catalog, request: &Request, leaver: &UserFacts) -> Vec<Rejection> {
+fn check_leaver(catalog: &Catalog, request: &HandoverRequest, leaver: &UserFacts) -> Vec<Reason> {
     let id = leaver.id.as_str();
     let mut reasons = Vec::new();
     if leaver.org != request.org() {
         // Nothing more is told of somebody else's user.
-        return vec![rejection::other_organization(id)];
+        return vec![reason::other_organization(id)];
     }
-    // A scheduled job that is judged again when it is due finds itself under way.
+    // A scheduled job that is checked again when it is due finds itself under way.
     if let Some(job) = leaver.under_way.filter(|job| *job != request.job_id()) {
-        reasons.push(rejection::job_under_way(id, job));
+        reasons.push(reason::job_under_way(id, job));
     }
     // Records are moved from anyone; and who was locked out by this very job is out already.
-    if request.kind == RequestType::Reassign || leaver.shut_out_by == Some(request.job_id()) {
+    if request.kind == RequestType::Reassign || leaver.locked_out_by == Some(request.job_id()) {
         return reasons;
     }
-    match &leaver.standing {
-        Standing::Active => {}
-        Standing::Inactive => reasons.push(rejection::already_inactive(id)),
-        Standing::Invited => reasons.push(rejection::invited(id)),
-        Standing::Other(status) => reasons.push(rejection::not_active(id, status)),
+    match &leaver.status {
+        UserStatus::Active => {}
+        UserStatus::Inactive => reasons.push(reason::already_inactive(id)),
+        UserStatus::Invited => reasons.push(reason::invited(id)),
+        UserStatus::Other(status) => reasons.push(reason::not_active(id, status)),
     }
     let missing = missing_fields(catalog, leaver);
     if !missing.is_empty() {
-        reasons.push(rejection::incomplete_profile(id, missing));
+        reasons.push(reason::incomplete_profile(id, missing));
     }
     reasons
 }
@@ -251,14 +256,14 @@ pub fn missing_fields(catalog: &Catalog, user: &UserFacts) -> Vec<String> {
     catalog.users.required.iter().filter(empty).map(|column| column.name.clone()).collect()
 }
 
-fn judge_reference(
+fn check_reference(
     catalog: &Catalog,
-    request: &Request,
+    request: &HandoverRequest,
     facts: &Facts,
-    found: &Found,
+    found: &LeaverFindings,
     leaver: &UserFacts,
     reference: &Reference,
-    reasons: &mut Vec<Rejection>,
+    reasons: &mut Vec<Reason>,
 ) -> Planned {
     let position = reference.position;
     let count = found.counts.get(&position).copied().unwrap_or_default();
@@ -271,60 +276,60 @@ fn judge_reference(
         (Disposition::Transfer { .. } | Disposition::Block { resolve: true, .. }, Some(allotment)) => {
             planned.transfers = true;
             (planned.deal, planned.named) = allot(catalog, request, facts, leaver, reference, allotment, reasons);
-            reasons.extend(judge_extras(kind, allotment, &planned));
-            reasons.extend(judge_named(reference, found, &planned));
+            reasons.extend(check_extras(kind, allotment, &planned));
+            reasons.extend(check_named(reference, found, &planned));
         }
         (Disposition::Transfer { required: true, .. }, None) if count.rows > 0 => {
-            reasons.push(rejection::allotment_missing(kind, count.rows, count.exact));
+            reasons.push(reason::allotment_missing(kind, count.rows, count.exact));
         }
         (Disposition::Block { resolve, hint, .. }, None) if count.rows > 0 => {
             let keys = found.blocking.get(&position).cloned().unwrap_or_default();
-            reasons.push(rejection::blocked(kind, count.rows, keys, *resolve, hint.as_deref()));
+            reasons.push(reason::blocked(kind, count.rows, keys, *resolve, hint.as_deref()));
         }
         _ => {}
     }
     planned
 }
 
-fn judge_extras(kind: &str, allotment: &Allotment, planned: &Planned) -> Option<Rejection> {
+fn check_extras(kind: &str, allotment: &Allotment, planned: &Planned) -> Option<Reason> {
     let rest = match allotment {
         Allotment::Each(_, Some(rest)) => rest,
         other => other,
     };
     let extras = planned.deal.extras(planned.ranked());
     let refuses = matches!(rest, Allotment::Hardcoded(_, Extras::Reject));
-    (refuses && extras > 0).then(|| rejection::extras_rejected(kind, extras))
+    (refuses && extras > 0).then(|| reason::extras_rejected(kind, extras))
 }
 
 /// Records named one by one must be the leaver's; on the users' own table nobody may come to report to themselves or to
 /// somebody below them.
-fn judge_named(reference: &Reference, found: &Found, planned: &Planned) -> Vec<Rejection> {
+fn check_named(reference: &Reference, found: &LeaverFindings, planned: &Planned) -> Vec<Reason> {
     let kind = reference.kind.as_str();
     let not_owned = found.not_owned.get(&reference.position).filter(|keys| !keys.is_empty());
-    let mut reasons: Vec<Rejection> =
-        not_owned.map(|keys| rejection::record_not_owned(kind, keys.clone())).into_iter().collect();
+    let mut reasons: Vec<Reason> =
+        not_owned.map(|keys| reason::record_not_owned(kind, keys.clone())).into_iter().collect();
     if reference.of_users {
         let below: &HashMap<UserId, String> = &found.reports_above;
         // A report who is named goes where the request says; the others may come to anybody of the deal.
         let named = planned.named.iter().filter(|(report, successor)| below.get(*successor) == Some(*report));
-        reasons.extend(named.map(|(report, successor)| rejection::reporting_cycle(kind, report, successor.as_str())));
+        reasons.extend(named.map(|(report, successor)| reason::reporting_cycle(kind, report, successor.as_str())));
         let dealt =
             planned.deal.successors().into_iter().filter_map(|successor| Some((successor, below.get(successor)?)));
         let dealt = dealt.filter(|(_, report)| !planned.named.contains_key(*report));
-        reasons.extend(dealt.map(|(successor, report)| rejection::reporting_cycle(kind, report, successor.as_str())));
+        reasons.extend(dealt.map(|(successor, report)| reason::reporting_cycle(kind, report, successor.as_str())));
     }
     reasons
 }
 
-fn judge_drift(catalog: &Catalog, request: &Request, facts: &Facts, plan: &Plan) -> Option<Rejection> {
+fn check_drift(catalog: &Catalog, request: &HandoverRequest, facts: &Facts, plan: &Plan) -> Option<Reason> {
     let expected = request.expect.as_deref()?;
     if request.drift == Drift::Allow {
         return None;
     }
-    let now = token::Seen::of(catalog, request, facts, plan);
-    let drift = match token::Seen::from_token(expected) {
+    let now = token::PlanToken::of(catalog, request, facts, plan);
+    let drift = match token::PlanToken::from_token(expected) {
         Some(seen) => seen.drift_to(&now),
         None => vec!["the token is not one that a preview gives".to_owned()],
     };
-    (!drift.is_empty()).then(|| rejection::stale_plan(&drift))
+    (!drift.is_empty()).then(|| reason::stale_plan(&drift))
 }
