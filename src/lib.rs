@@ -63,7 +63,7 @@
 //!   took in this process: a hint that is nowhere kept, for it is learned anew from one chunk. On the way back, too: there a
 //!   chunk is a slice of the keys that a row of the journal tells of.
 //! * What a group's transaction adds to the ledger is one statement of PostgreSQL's, and a job that is done at once is certified
-//!   by what its moves return: the journal is read only for those that took several transactions ([`store::ledger::additions`]).
+//!   by what its moves return: the journal is read only for those that took several transactions ([`store::ledger::batch`]).
 //! * Rows of a guard over the last of a group that the request resolves are handed on when it is accepted, under the
 //!   guard's locks, not with the other chunks.
 //! * Each order makes a job of its own, which is completed or rejected at once, or is the undo; the job that it is about

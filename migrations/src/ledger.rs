@@ -9,7 +9,7 @@ pub struct Migration;
 
 impl MigrationName for Migration {
     fn name(&self) -> &str {
-        "m20261122_000001_ledger"
+        "m20261130_000001_ledger"
     }
 }
 
@@ -76,9 +76,9 @@ impl Names {
             self.job_successors(),
             self.chunks(),
             self.journal(),
-            self.copies(),
+            self.row_snapshots(),
             self.outbox(),
-            self.turns(),
+            self.round_robin(),
             self.audit(),
         ]
     }
@@ -135,7 +135,7 @@ impl Names {
             .col(timestamp_with_time_zone_null("started_at"))
             .col(timestamp_with_time_zone_null("completed_at"))
             .col(timestamp_with_time_zone_null("wake_at"))
-            .col(integer("nudges").default(0))
+            .col(integer("redispatches").default(0))
             .col(big_integer("progress").default(0))
             .col(timestamp_with_time_zone_null("recount_at"))
             .col(timestamp_with_time_zone_null("recount_until"))
@@ -187,7 +187,7 @@ impl Names {
             .col(text_null("error"))
             .col(timestamp_with_time_zone_null("not_before"))
             .col(timestamp_with_time_zone_null("closed_at"))
-            .col(integer_null("took_ms"))
+            .col(integer_null("duration_ms"))
             .primary_key(Index::create().col("job_id").col("number"))
             .to_owned()
     }
@@ -209,8 +209,8 @@ impl Names {
     }
 
     /// Copies of rows removed and of values replaced; they expire.
-    fn copies(&self) -> TableCreateStatement {
-        self.create("copies")
+    fn row_snapshots(&self) -> TableCreateStatement {
+        self.create("row_snapshots")
             .col(pk_auto_big("id"))
             .col(uuid("job_id"))
             .col(integer_null("chunk"))
@@ -243,8 +243,8 @@ impl Names {
     }
 
     /// The member of each round-robin group who was served last.
-    fn turns(&self) -> TableCreateStatement {
-        self.create("turns")
+    fn round_robin(&self) -> TableCreateStatement {
+        self.create("round_robin")
             .col(text("org"))
             .col(text("group_name"))
             .col(text("last_user"))
@@ -273,7 +273,7 @@ impl Names {
             false => format!("handover_{name}"),
         };
         let (jobs, chunks, outbox) = (table("jobs"), table("chunks"), table("outbox"));
-        let (journal, copies, successors) = (table("journal"), table("copies"), table("job_successors"));
+        let (journal, snapshots, successors) = (table("journal"), table("row_snapshots"), table("job_successors"));
         let (audit, requests) = (table("audit"), table("requests"));
         vec![
             // A user has one open job at most, whatever else goes wrong.
@@ -286,14 +286,16 @@ impl Names {
             format!("CREATE INDEX handover_job_successors_user ON {successors} (org, user_id)"),
             format!("CREATE INDEX handover_chunks_open ON {chunks} (job_id, number) WHERE state = 'open'"),
             format!("CREATE INDEX handover_journal_job ON {journal} (job_id)"),
-            format!("CREATE INDEX handover_copies_job ON {copies} (job_id)"),
+            format!("CREATE INDEX handover_row_snapshots_job ON {snapshots} (job_id)"),
             // What can still come back, found by whoever left and by whom they had it with.
-            format!("CREATE INDEX handover_copies_from ON {copies} (from_user, id) WHERE outcome IS NULL"),
+            format!("CREATE INDEX handover_row_snapshots_from ON {snapshots} (from_user, id) WHERE outcome IS NULL"),
             format!(
-                "CREATE INDEX handover_copies_other ON {copies} (other_user, id) WHERE outcome IS NULL AND other_user IS NOT NULL"
+                "CREATE INDEX handover_row_snapshots_other ON {snapshots} (other_user, id) WHERE outcome IS NULL AND other_user IS NOT NULL"
             ),
             format!("CREATE INDEX handover_jobs_user ON {jobs} (org, user_id, requested_at)"),
-            format!("CREATE INDEX handover_copies_keep_until ON {copies} (keep_until) WHERE keep_until IS NOT NULL"),
+            format!(
+                "CREATE INDEX handover_row_snapshots_keep_until ON {snapshots} (keep_until) WHERE keep_until IS NOT NULL"
+            ),
             format!("CREATE INDEX handover_outbox_due ON {outbox} (channel, id)"),
             format!("CREATE INDEX handover_audit_job ON {audit} (job_id)"),
             // The trail of a user, of whoever asked, and of a time, each in the order in which it was written.

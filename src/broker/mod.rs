@@ -15,7 +15,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 pub use self::dead_letter::{DeadLetter, DeadLetterQueue, REPLAYED_AT, REPLAYS};
-use crate::store::ledger::outbox::Letter;
+use crate::store::ledger::outbox::OutboxMessage;
 use crate::trace::Queue;
 
 /// The three queues, and the exchange that events leave by.
@@ -73,8 +73,8 @@ pub struct Outgoing {
 
 impl Outgoing {
     /// The message as a row of the outbox, due at once.
-    pub fn to_letter(&self, now: OffsetDateTime) -> Letter {
-        Letter {
+    pub fn to_outbox_message(&self, now: OffsetDateTime) -> OutboxMessage {
+        OutboxMessage {
             id: 0,
             message_id: self.id,
             channel: self.channel.name().into(),
@@ -90,7 +90,7 @@ impl Outgoing {
     }
 
     /// The message that a row of the outbox holds.
-    pub fn from_letter(letter: &Letter) -> Result<Outgoing, BrokerError> {
+    pub fn from_outbox_message(letter: &OutboxMessage) -> Result<Outgoing, BrokerError> {
         let what = |what: &str| BrokerError::Outbox(format!("row {} of the outbox has {what}", letter.id));
         Ok(Outgoing {
             id: letter.message_id,

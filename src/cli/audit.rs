@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{Ended, open, output};
 use crate::config::Settings;
-use crate::store::ledger::audit::{Asked, Told};
+use crate::store::ledger::audit::{AuditFilter, AuditRecord};
 
 /// Entries read at a time.
 const PAGE: u64 = 500;
@@ -76,7 +76,7 @@ pub async fn run(arguments: Arguments, settings: Settings) -> Result<Ended> {
     let store = open::ledger(&settings).await?;
     let session = store.reader();
     let Arguments { user, org, job, actor, action, since, limit, json } = arguments;
-    let asked = Asked { user, org, job, actor, action, since };
+    let asked = AuditFilter { user, org, job, actor, action, since };
     let mut from = match limit {
         Some(limit) => asked.first_of_last(&session, limit).await?.unwrap_or(i64::MIN),
         None => i64::MIN,
@@ -93,8 +93,8 @@ pub async fn run(arguments: Arguments, settings: Settings) -> Result<Ended> {
     Ok(Ended::Done)
 }
 
-fn shown(told: Told) -> Shown {
-    let Told { entry, reason, target } = told;
+fn shown(told: AuditRecord) -> Shown {
+    let AuditRecord { entry, reason, target } = told;
     Shown {
         at: entry.at,
         org_id: entry.org,

@@ -150,7 +150,8 @@ async fn hand_over(
 }
 
 async fn events(store: &Store) -> Result<Vec<Value>> {
-    let letters: Vec<ledger::outbox::Letter> = outbox::list(&store.reader(), Channel::Events.name(), 0, 100).await?;
+    let letters: Vec<ledger::outbox::OutboxMessage> =
+        outbox::list(&store.reader(), Channel::Events.name(), 0, 100).await?;
     letters.iter().map(|letter| Ok(serde_json::from_slice(&letter.body)?)).collect()
 }
 

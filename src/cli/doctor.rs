@@ -8,7 +8,7 @@ use super::{Ended, open, output};
 use crate::broker::amqp::{AmqpSettings, Found, Standing, inspect};
 use crate::catalog::{Catalog, Rights, check};
 use crate::config::{Broker, Settings};
-use crate::store::strain::Standbys;
+use crate::store::load::Standbys;
 use crate::store::{Store, clock, host};
 
 #[derive(Debug, Args)]
@@ -116,7 +116,7 @@ async fn check_database(report: &mut Report, settings: &Settings) {
 }
 
 async fn check_clock(report: &mut Report, store: &Store) {
-    match clock::ahead(&store.reader()).await {
+    match clock::offset(&store.reader()).await {
         Ok(None) => report.good("clock", "the database goes by this machine's"),
         Ok(Some(ahead)) => judge_clock(report, ahead),
         Err(error) => report.fault("clock", error.to_string(), "see what the database's own log says"),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::stages::speed::rows_while_host_active;
-use crate::store::ledger::chunks::Took;
+use crate::store::ledger::chunks::ChunkTimes;
 use crate::worker::host_activity;
 use crate::worker::throttle::Pace;
 
@@ -19,7 +19,7 @@ const AROUND_A_JOB: f64 = 10.0;
 /// What estimates are made of.
 pub struct Estimator {
     /// What recent chunks took, by kind.
-    pub recently: HashMap<String, Took>,
+    pub recently: HashMap<String, ChunkTimes>,
     /// Rows of a chunk at most.
     pub chunk_rows: u64,
     /// Chunks of one job that the worker moves at the same time.
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     fn estimator(movers: usize, pace: Pace) -> Estimator {
-        let took = Took { chunks: 10, records: 10_000, milliseconds: 150 };
+        let took = ChunkTimes { chunks: 10, records: 10_000, milliseconds: 150 };
         Estimator {
             recently: HashMap::from([("contact".to_owned(), took)]),
             chunk_rows: 1_000,

@@ -64,7 +64,7 @@ pub async fn run(arguments: Arguments, settings: Settings) -> Result<Ended> {
             if dry_run { "would be erased" } else { "erased" },
             held.jobs,
             held.named_in,
-            held.copies,
+            held.row_snapshots,
             held.journal,
             held.audit
         ))?,

@@ -14,7 +14,7 @@ use super::{Ended, open, output};
 use crate::config::{Broker, Settings};
 use crate::job::State;
 use crate::store::Session;
-use crate::store::ledger::chunks::{self, Standing};
+use crate::store::ledger::chunks::{self, ChunkCounts};
 use crate::store::ledger::jobs::{self, Job};
 use crate::store::ledger::references;
 
@@ -111,10 +111,11 @@ fn summary(job: &Job) -> Summary {
 }
 
 /// How far each reference of a job has come, in the catalog's order.
-pub async fn progress(session: &Session, job: Uuid) -> Result<Vec<(String, Standing)>> {
-    let standing = chunks::standing(session, &[job]).await?;
+pub async fn progress(session: &Session, job: Uuid) -> Result<Vec<(String, ChunkCounts)>> {
+    let standing = chunks::counts(session, &[job]).await?;
     let courses = references::of_jobs(session, &[job]).await?;
-    let of_course = |course: references::Course| Some((course.kind, *standing.get(&(job, course.position))?));
+    let of_course =
+        |course: references::ReferenceProgress| Some((course.kind, *standing.get(&(job, course.position))?));
     Ok(courses.into_iter().filter_map(of_course).collect())
 }
 

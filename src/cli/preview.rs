@@ -104,7 +104,7 @@ pub async fn preview(context: &Context, worker: worker::Settings, request: Hando
     let parties = parties(&session, &catalog, &[&request]).await?;
     let parties: Vec<_> = parties.iter().collect();
     let assessment = assess(&session, &catalog, &[&request], &parties, Counting::Exactly).await?;
-    let recently = chunks::recently_took(&session).await?;
+    let recently = chunks::recent_times(&session).await?;
     let movers = match context.store.engine() {
         Engine::Postgres => worker.movers.min(context.limits.window as usize),
         // One writes at a time.

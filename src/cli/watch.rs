@@ -72,7 +72,7 @@ async fn follow(store: &Store, id: Uuid, json: bool) -> Result<Job> {
         let session = store.reader();
         let job = jobs::get(&session, id).await?;
         if let Some(job) = job.as_ref() {
-            let standing = chunks::standing_of(&session, id).await?;
+            let standing = chunks::counts_of_job(&session, id).await?;
             let now = match json {
                 true => serde_json::json!({ "job_id": id, "state": job.state, "chunks": standing }).to_string(),
                 false => format!(

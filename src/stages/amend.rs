@@ -11,7 +11,7 @@ use crate::contract::{HandoverRequest, JobCommand, JobId, Reason, Request, Reque
 use crate::job::{State, reason};
 use crate::plan::{Decision, Plan};
 use crate::store::ledger::jobs::Job;
-use crate::store::ledger::references::Course;
+use crate::store::ledger::references::ReferenceProgress;
 use crate::store::ledger::{chunks, jobs, references, requests};
 use crate::store::{Result, Session};
 
@@ -100,7 +100,7 @@ async fn deal_anew(
     request: &HandoverRequest,
     target: &Job,
     mut plan: Plan,
-    courses: Vec<Course>,
+    courses: Vec<ReferenceProgress>,
 ) -> Result<()> {
     let session = acting.session;
     plan.references.retain(|planned| {
@@ -111,12 +111,12 @@ async fn deal_anew(
     reserve_turns(session, &mut ready).await?;
     let [Ready { plan, .. }] = ready;
     let positions: Vec<usize> = plan.references.iter().map(|planned| planned.position).collect();
-    chunks::forget_unclosed(session, target.id, Some(&positions)).await?;
+    chunks::delete_unclosed(session, target.id, Some(&positions)).await?;
     let successors = plan.successors().into_iter().map(|user| (target.id, target.org.clone(), user.clone())).collect();
     jobs::insert_successors(session, successors).await?;
     for planned in &plan.references {
         let kind = &catalog.references[planned.position].kind;
-        let course = Course::of(target.id, kind, planned, false);
+        let course = ReferenceProgress::of(target.id, kind, planned, false);
         match courses.iter().any(|course| course.position == planned.position) {
             true => references::update(session, course).await?,
             false => references::insert(session, vec![course]).await?,

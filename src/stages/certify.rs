@@ -13,7 +13,7 @@ use crate::store::host::Place;
 use crate::store::ledger::chunks;
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::journal::{self, Tally};
-use crate::store::ledger::references::Course;
+use crate::store::ledger::references::ReferenceProgress;
 use crate::store::{Result, Session, host};
 
 /// A job that may be at its end.
@@ -25,7 +25,7 @@ pub struct Closing<'j> {
     /// Whom its request names, by kind.
     pub reassign: Cow<'j, BTreeMap<String, Allotment>>,
     /// What it did with each reference.
-    pub courses: Vec<Course>,
+    pub courses: Vec<ReferenceProgress>,
     /// When it began.
     pub started_at: OffsetDateTime,
     /// Which certificate this would be: 0 the first, then supplements.
@@ -66,7 +66,7 @@ pub async fn conclude(
     let earlier: Vec<Uuid> = earlier.map(|closing| closing.job.id).collect();
     let (mut journaled, standing) = match earlier.is_empty() {
         true => (HashMap::new(), HashMap::new()),
-        false => (journal::tallies(session, &earlier).await?, chunks::standing(session, &earlier).await?),
+        false => (journal::tallies(session, &earlier).await?, chunks::counts(session, &earlier).await?),
     };
     let mut conclusions = HashMap::new();
     let mut proved: Vec<(&Closing<'_>, Vec<ReferenceResult>)> = Vec::new();
@@ -125,7 +125,7 @@ impl Left<'_> {
     }
 
     /// What stands against a certificate, or nothing.
-    fn verdict(&self, courses: &[Course]) -> Option<Conclusion> {
+    fn verdict(&self, courses: &[ReferenceProgress]) -> Option<Conclusion> {
         let mut more = BTreeMap::new();
         let mut orphans = Vec::new();
         for course in courses {
@@ -154,8 +154,13 @@ impl Left<'_> {
         }
     }
 
-    fn results(&self, courses: &[Course], tallies: &[Tally], changed: impl Fn(usize) -> u64) -> Vec<ReferenceResult> {
-        let result = |course: &Course| {
+    fn results(
+        &self,
+        courses: &[ReferenceProgress],
+        tallies: &[Tally],
+        changed: impl Fn(usize) -> u64,
+    ) -> Vec<ReferenceResult> {
+        let result = |course: &ReferenceProgress| {
             let reference = &self.catalog.references[course.position];
             let mine: Vec<&Tally> = tallies.iter().filter(|tally| tally.kind == course.kind).collect();
             let sum = |action: &str| {
@@ -227,7 +232,7 @@ pub enum After {
 }
 
 /// What a reference's remaining rows are.
-pub fn after(reference: &Reference, course: &Course) -> After {
+pub fn after(reference: &Reference, course: &ReferenceProgress) -> After {
     match &reference.disposition {
         Disposition::Keep => After::Stays,
         Disposition::Detach { .. } | Disposition::Purge { .. } | Disposition::Set { .. } => After::Late,

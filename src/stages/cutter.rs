@@ -15,7 +15,7 @@ use crate::contract::{JobId, UserId};
 use crate::job::{State, StepKind, Transition};
 use crate::store::ledger::chunks::{self, Chunk};
 use crate::store::ledger::jobs::Job;
-use crate::store::ledger::references::Course;
+use crate::store::ledger::references::ReferenceProgress;
 use crate::store::ledger::{jobs, outbox, references};
 use crate::store::{Error, Result, Session, host};
 
@@ -90,13 +90,13 @@ impl Cutting<'_> {
     }
 
     /// As many rows as are allowed, or as few as a chunk should have just now.
-    fn rows_of_a_chunk(&self, course: &Course) -> u64 {
+    fn rows_of_a_chunk(&self, course: &ReferenceProgress) -> u64 {
         let Context { limits, speeds, .. } = self.context;
         let rows = speeds.rows_of_a_chunk(&self.job.catalog_hash, course.position, limits);
         limits.chunk_rows.min(rows.unwrap_or(u64::MAX)).max(1)
     }
 
-    async fn course(&mut self, session: &Session, catalog: &Catalog, course: &mut Course) -> Result<()> {
+    async fn course(&mut self, session: &Session, catalog: &Catalog, course: &mut ReferenceProgress) -> Result<()> {
         let reference = &catalog.references[course.position];
         let leaver =
             UserId::try_from(self.job.user_id.clone()).map_err(|what| Error::unexpected("cutting a job", what))?;
@@ -125,7 +125,7 @@ impl Cutting<'_> {
         &mut self,
         session: &Session,
         reference: &Reference,
-        course: &mut Course,
+        course: &mut ReferenceProgress,
         leaver: &UserId,
     ) -> Result<()> {
         let rows = self.rows_of_a_chunk(course);
@@ -149,7 +149,7 @@ impl Cutting<'_> {
         &mut self,
         session: &Session,
         reference: &Reference,
-        course: &Course,
+        course: &ReferenceProgress,
         leaver: &UserId,
     ) -> Result<()> {
         let keys: Vec<&str> = course.named.keys().map(String::as_str).collect();
@@ -169,7 +169,7 @@ impl Cutting<'_> {
 
     fn add(
         &mut self,
-        course: &Course,
+        course: &ReferenceProgress,
         named: bool,
         range: Option<(&Vec<String>, &Vec<String>)>,
         first_rank: u64,
@@ -187,7 +187,7 @@ impl Cutting<'_> {
 
 /// Of the records that the request names, those of a chunk and who receives them: from its first key to its last, in the
 /// order of their texts.
-pub fn named_slice(course: &Course, first: &str, last: &str) -> BTreeMap<String, UserId> {
+pub fn named_slice(course: &ReferenceProgress, first: &str, last: &str) -> BTreeMap<String, UserId> {
     let slice = course.named.range::<str, _>((Bound::Included(first), Bound::Included(last)));
     slice.map(|(key, user)| (key.clone(), user.clone())).collect()
 }
@@ -196,10 +196,10 @@ pub fn named_slice(course: &Course, first: &str, last: &str) -> BTreeMap<String,
 pub async fn cut_again(
     session: &Session,
     job: &mut Job,
-    mut courses: Vec<Course>,
+    mut courses: Vec<ReferenceProgress>,
     is_late: impl Fn(usize) -> bool,
     now: OffsetDateTime,
-) -> Result<Vec<outbox::Letter>> {
+) -> Result<Vec<outbox::OutboxMessage>> {
     job.state = settle(job, Transition::FoundMore)?;
     job.late_passes += 1;
     for course in courses.iter_mut().filter(|course| is_late(course.position)) {

@@ -17,8 +17,8 @@ use crate::contract::{Certificate, Change, JobId, Reason, RequestType, UserId};
 use crate::job::{State, StepKind, Transition};
 use crate::store::host::{Hand, Part, Range};
 use crate::store::ledger::jobs::Job;
-use crate::store::ledger::outbox::Letter;
-use crate::store::ledger::references::Course;
+use crate::store::ledger::outbox::OutboxMessage;
+use crate::store::ledger::references::ReferenceProgress;
 use crate::store::ledger::{audit, chunks, jobs, outbox, references, requests};
 use crate::store::{Error, Result, Session, host};
 
@@ -54,7 +54,7 @@ async fn conclude_one(
     job: &mut Job,
     follows: &mut Option<Job>,
     now: OffsetDateTime,
-) -> Result<Vec<Letter>> {
+) -> Result<Vec<OutboxMessage>> {
     let catalog = context.enter(session, job).await?;
     let courses = references::of_jobs(session, &[job.id]).await?;
     match conclusion_of(session, &catalog, job, courses.clone(), 0, now).await? {
@@ -84,7 +84,7 @@ async fn conclusion_of(
     session: &Session,
     catalog: &Catalog,
     job: &Job,
-    courses: Vec<Course>,
+    courses: Vec<ReferenceProgress>,
     supplement: u32,
     now: OffsetDateTime,
 ) -> Result<Conclusion> {
@@ -99,7 +99,7 @@ async fn conclusion_of(
 /// What the end of a job leaves.
 pub struct Ended {
     /// Its events, and what is to be looked at.
-    pub letters: Vec<Letter>,
+    pub letters: Vec<OutboxMessage>,
     /// Of a leave: the job that brings the user back, to be opened.
     pub follows: Option<Job>,
 }
@@ -108,7 +108,7 @@ pub struct Ended {
 pub fn complete(job: &mut Job, certificate: Certificate, limits: Limits, now: OffsetDateTime) -> Ended {
     job.completed_at = Some(now);
     job.certificate = serde_json::to_value(&certificate).ok();
-    (job.wake_at, job.nudges) = (None, 0);
+    (job.wake_at, job.redispatches) = (None, 0);
     if job.is(RequestType::Deactivate) {
         job.recount_until = Some(now + limits.recount_for);
         job.recount_at = next_count(job, limits, now);
@@ -123,11 +123,11 @@ pub fn complete(job: &mut Job, certificate: Certificate, limits: Limits, now: Of
 /// wait on its queue, or be lost: it is asked for again later and later.
 pub fn next_count(job: &Job, limits: Limits, now: OffsetDateTime) -> Option<OffsetDateTime> {
     let until = job.recount_until.filter(|until| now < *until)?;
-    Some(until.min(now + pause_after(limits.recount_every, job.nudges)))
+    Some(until.min(now + pause_after(limits.recount_every, job.redispatches)))
 }
 
 /// Tells the jobs that wait for this one, where it has ended.
-pub async fn wake_waiting(session: &Session, job: &Job, now: OffsetDateTime) -> Result<Vec<Letter>> {
+pub async fn wake_waiting(session: &Session, job: &Job, now: OffsetDateTime) -> Result<Vec<OutboxMessage>> {
     if !job.state()?.is_final() {
         return Ok(Vec::new());
     }
@@ -136,7 +136,7 @@ pub async fn wake_waiting(session: &Session, job: &Job, now: OffsetDateTime) -> 
 }
 
 /// Stops a job until a person decides; its event.
-pub fn get_stuck(job: &mut Job, reasons: Vec<Reason>, now: OffsetDateTime) -> Result<Vec<Letter>> {
+pub fn get_stuck(job: &mut Job, reasons: Vec<Reason>, now: OffsetDateTime) -> Result<Vec<OutboxMessage>> {
     job.state = settle(job, Transition::NeedsAttention)?;
     job.reasons = serde_json::to_value(&reasons).ok();
     job.wake_at = None;
@@ -155,8 +155,8 @@ pub async fn recount(context: &Context, id: JobId) -> Result<()> {
         return Ok(());
     }
     let catalog = context.enter(&session, &job).await?;
-    if job.nudges > 0 {
-        job.nudges = 0;
+    if job.redispatches > 0 {
+        job.redispatches = 0;
         // What ended the counts meanwhile ended them for good.
         job.recount_at = job.recount_at.and_then(|_| next_count(&job, context.limits, now));
     }
@@ -206,7 +206,7 @@ async fn move_late(
     context: &Context,
     catalog: &Catalog,
     job: &Job,
-    course: &mut Course,
+    course: &mut ReferenceProgress,
     now: OffsetDateTime,
 ) -> Result<u64> {
     let reference = &catalog.references[course.position];

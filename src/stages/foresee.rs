@@ -16,9 +16,9 @@ use crate::contract::{JobId, Reason, ReferenceResult, RequestType, UserId};
 use crate::job::reason;
 use crate::plan::{AccessQuery, Facts, UserFacts, check_requester, is_license_exempt};
 use crate::store::host::Returned;
-use crate::store::ledger::copies::{self, Pending, Returning};
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::journal::{self, Entry, RESTORED, SKIPPED, Tally};
+use crate::store::ledger::row_snapshots::{self, PendingSnapshot, Restorable};
 use crate::store::{Error, Locking, Result, Session, host};
 
 /// Rows of the journal, and copies, read at a time.
@@ -145,7 +145,7 @@ impl Foreseeing<'_> {
                 } else if entry.action == "merged" {
                     self.merged(&entry).await?;
                 } else if seen.insert((entry.chunk, entry.kind.clone())) {
-                    let pending = copies::of_chunk(self.session, entry.job_id, entry.chunk, &entry.kind).await?;
+                    let pending = row_snapshots::of_chunk(self.session, entry.job_id, entry.chunk, &entry.kind).await?;
                     self.copies(pending).await?;
                 }
             }
@@ -186,7 +186,7 @@ impl Foreseeing<'_> {
     async fn returning(&mut self) -> Result<()> {
         let kinds = undo::restored_kinds(self.catalog);
         let (org, user) = (self.target.org.as_str(), self.target.user_id.as_str());
-        let returning = Returning { org, user, kinds: &kinds, except: Some(self.target.id) };
+        let returning = Restorable { org, user, kinds: &kinds, except: Some(self.target.id) };
         let mut before = None;
         loop {
             let ids = returning.before(self.session, before, PAGE).await?;
@@ -197,7 +197,7 @@ impl Foreseeing<'_> {
         }
     }
 
-    async fn copies(&mut self, pending: Vec<Pending>) -> Result<()> {
+    async fn copies(&mut self, pending: Vec<PendingSnapshot>) -> Result<()> {
         let (here, absent) = undo::split_by_presence(self.session, self.catalog, pending, self.coming).await?;
         for copy in absent {
             self.add(&copy.kind, format!("{SKIPPED}other_inactive"), 1);

@@ -5,7 +5,7 @@
 
 use super::now;
 use crate::store::ledger::audit;
-use crate::store::ledger::forget::{Held, Person};
+use crate::store::ledger::forget::{Person, PersonalData};
 use crate::store::ledger::jobs::Job;
 use crate::store::{Result, Session, Store, host};
 
@@ -13,7 +13,7 @@ use crate::store::{Result, Session, Store, host};
 const FORGET: &str = "forget";
 
 /// What was erased; or the job that still needs to know the person, and nothing was.
-pub async fn forget(store: &Store, person: &Person, by: &str) -> Result<std::result::Result<Held, Job>> {
+pub async fn forget(store: &Store, person: &Person, by: &str) -> Result<std::result::Result<PersonalData, Job>> {
     let mut held = None;
     loop {
         let session = begin(store, person).await?;
@@ -22,7 +22,7 @@ pub async fn forget(store: &Store, person: &Person, by: &str) -> Result<std::res
         }
         let found = match held {
             Some(found) => found,
-            None => *held.insert(person.held(&session).await?),
+            None => *held.insert(person.personal_data(&session).await?),
         };
         let is_more = person.erase_some(&session).await?;
         if !is_more {
@@ -37,11 +37,11 @@ pub async fn forget(store: &Store, person: &Person, by: &str) -> Result<std::res
 }
 
 /// What would be erased; or the job that still needs to know the person.
-pub async fn foresee(store: &Store, person: &Person) -> Result<std::result::Result<Held, Job>> {
+pub async fn foresee(store: &Store, person: &Person) -> Result<std::result::Result<PersonalData, Job>> {
     let session = store.snapshot().await?;
     match person.needed_by(&session).await? {
         Some(job) => Ok(Err(job)),
-        None => person.held(&session).await.map(Ok),
+        None => person.personal_data(&session).await.map(Ok),
     }
 }
 

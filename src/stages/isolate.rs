@@ -8,7 +8,7 @@ use crate::job::reason;
 use crate::store::host::{Cut, Key, Range};
 use crate::store::ledger::chunks::{self, Chunk};
 use crate::store::ledger::jobs::Job;
-use crate::store::ledger::references::Course;
+use crate::store::ledger::references::ReferenceProgress;
 use crate::store::ledger::{jobs, references};
 use crate::store::{Error, Result, Session, host};
 
@@ -28,7 +28,7 @@ pub async fn halve(session: &Session, context: &Context, job: &Job, chunk: &mut 
     if jobs::lock(session, job.id).await?.is_none() {
         return Ok(false);
     }
-    let standing = chunks::standing_of(session, job.id).await?;
+    let standing = chunks::counts_of_job(session, job.id).await?;
     if standing.failed >= MOST_ISOLATED {
         return Ok(false);
     }
@@ -88,7 +88,7 @@ async fn halve_unbounded(
     chunk.attempts = 0;
     chunk.not_before = None;
     if chunk.records <= 1 {
-        let set_aside = chunks::set_aside(session, job.id, chunk.position).await?;
+        let set_aside = chunks::isolated_rows(session, job.id, chunk.position).await?;
         let image = host::image_of_next(session, reference, &job.user_id, &set_aside).await?;
         let image = image.map(|image| serde_json::Value::from(vec![image]));
         (chunk.first_key, chunk.last_key) = (image.clone(), image);
@@ -114,7 +114,7 @@ pub async fn unbounded(session: &Session, chunk: &Chunk) -> Result<Range> {
     if !is_unbounded(chunk) {
         return Ok(Range::Like(range_of(chunk)?.0.concat()));
     }
-    let but = chunks::set_aside(session, chunk.job_id, chunk.position).await?;
+    let but = chunks::isolated_rows(session, chunk.job_id, chunk.position).await?;
     Ok(Range::Next { rows: chunk.records.max(0) as u64, but })
 }
 
@@ -123,7 +123,7 @@ pub async fn ranges_of(
     session: &Session,
     reference: &Reference,
     job: &Job,
-    course: &Course,
+    course: &ReferenceProgress,
     chunk: &Chunk,
     rows: impl FnOnce(u64) -> u64,
 ) -> Result<Vec<Cut>> {
@@ -156,7 +156,7 @@ pub fn range_of(chunk: &Chunk) -> Result<(Key, Key)> {
 pub async fn reasons(session: &Session, job: &Job, failed: u64) -> Result<Vec<Reason>> {
     let courses = references::of_jobs(session, &[job.id]).await?;
     let mut reasons = Vec::new();
-    for chunk in chunks::failed_ones(session, job.id, MOST_TOLD).await? {
+    for chunk in chunks::first_failed(session, job.id, MOST_TOLD).await? {
         let course = courses.iter().find(|course| course.position == chunk.position as usize);
         let kind = course.map_or("", |course| &course.kind);
         let error = chunk.error.as_deref().unwrap_or("unknown");

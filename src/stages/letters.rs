@@ -14,10 +14,10 @@ use crate::contract::{
 };
 use crate::job::{Step, StepKind};
 use crate::store::ledger::jobs::Job;
-use crate::store::ledger::outbox::Letter;
+use crate::store::ledger::outbox::OutboxMessage;
 
 /// A step of a job, due at a time.
-pub fn step(kind: StepKind, job: &Job, due: OffsetDateTime) -> Letter {
+pub fn step(kind: StepKind, job: &Job, due: OffsetDateTime) -> OutboxMessage {
     let step = Step { step: kind, job_id: JobId(job.id) };
     let body = serde_json::to_vec(&step).unwrap_or_default();
     let mut letter = letter(Channel::Steps, Uuid::new_v4(), kind.routing_key(), "application/json", body);
@@ -28,7 +28,7 @@ pub fn step(kind: StepKind, job: &Job, due: OffsetDateTime) -> Letter {
 }
 
 /// The event of a transition that is no completion. Counts the job's sequence up.
-pub fn news(job: &mut Job, change: Change, reasons: Vec<Reason>, now: OffsetDateTime) -> Letter {
+pub fn news(job: &mut Job, change: Change, reasons: Vec<Reason>, now: OffsetDateTime) -> OutboxMessage {
     let kind = EventType::of(kind_of(job), change);
     let data = JobStatusData {
         job_id: JobId(job.id),
@@ -45,7 +45,7 @@ pub fn news(job: &mut Job, change: Change, reasons: Vec<Reason>, now: OffsetDate
 }
 
 /// The completed event and, on the first certificate, one digest for each successor.
-pub fn completion(job: &mut Job, certificate: &Certificate, now: OffsetDateTime) -> Vec<Letter> {
+pub fn completion(job: &mut Job, certificate: &Certificate, now: OffsetDateTime) -> Vec<OutboxMessage> {
     let completed = EventType::of(kind_of(job), Change::Completed);
     let mut letters = vec![certified(job, completed, certificate, now)];
     if certificate.supplement == 0 {
@@ -64,13 +64,13 @@ pub fn completion(job: &mut Job, certificate: &Certificate, now: OffsetDateTime)
 }
 
 /// An event whose data is a certificate.
-pub fn certified(job: &mut Job, kind: EventType, certificate: &Certificate, now: OffsetDateTime) -> Letter {
+pub fn certified(job: &mut Job, kind: EventType, certificate: &Certificate, now: OffsetDateTime) -> OutboxMessage {
     let data = Completion { request_id: job.request_id.clone(), certificate: certificate.clone() };
     event(job, kind, data, now)
 }
 
 /// The event of an invitation.
-pub fn invitation(job: &mut Job, answer: InvitationChange, data: InvitationData, now: OffsetDateTime) -> Letter {
+pub fn invitation(job: &mut Job, answer: InvitationChange, data: InvitationData, now: OffsetDateTime) -> OutboxMessage {
     event(job, EventType::Invitation(answer), data, now)
 }
 
@@ -89,7 +89,7 @@ fn digests(certificate: &Certificate) -> BTreeMap<String, BTreeMap<String, u64>>
     digests
 }
 
-fn event<T: Serialize>(job: &mut Job, kind: EventType, data: T, now: OffsetDateTime) -> Letter {
+fn event<T: Serialize>(job: &mut Job, kind: EventType, data: T, now: OffsetDateTime) -> OutboxMessage {
     job.sequence += 1;
     let mut event = CloudEvent::of(JobId(job.id), job.sequence, kind, &job.user_id, now, data);
     event.traceparent.clone_from(&job.traceparent);
@@ -107,7 +107,7 @@ fn headers(traceparent: Option<&str>) -> serde_json::Value {
     }
 }
 
-fn letter(channel: Channel, id: Uuid, routing_key: &str, content_type: &str, body: Vec<u8>) -> Letter {
+fn letter(channel: Channel, id: Uuid, routing_key: &str, content_type: &str, body: Vec<u8>) -> OutboxMessage {
     let message = Outgoing {
         id,
         channel,
@@ -116,7 +116,7 @@ fn letter(channel: Channel, id: Uuid, routing_key: &str, content_type: &str, bod
         headers: BTreeMap::new(),
         body,
     };
-    message.to_letter(now())
+    message.to_outbox_message(now())
 }
 
 #[cfg(test)]

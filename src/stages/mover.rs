@@ -20,9 +20,9 @@ use crate::contract::{JobId, Reason, UserId};
 use crate::job::{State, StepKind, Transition, next, reason};
 use crate::metrics::Observation;
 use crate::store::host::{Hand, Part, Range};
-use crate::store::ledger::chunks::{self, Chunk, Taken};
+use crate::store::ledger::chunks::{self, Chunk, ClaimedChunk};
 use crate::store::ledger::jobs::Job;
-use crate::store::ledger::references::Course;
+use crate::store::ledger::references::ReferenceProgress;
 use crate::store::ledger::{audit, jobs, outbox};
 use crate::store::{Error, Result, Session, host};
 
@@ -109,7 +109,7 @@ async fn move_one(
     let now = now();
     let session = context.store.begin(MOVE).await?;
     let asked = Instant::now();
-    let Some(taken) = chunks::take(&session, id.0, now).await? else {
+    let Some(taken) = chunks::claim(&session, id.0, now).await? else {
         end_of_chunks(session, id, now).await?;
         return Ok(AfterChunk::default());
     };
@@ -168,11 +168,11 @@ struct Clock {
 async fn move_chunk(
     session: &Session,
     context: &Context,
-    taken: &Taken,
+    taken: &ClaimedChunk,
     clock: Clock,
 ) -> std::result::Result<Vec<Reason>, Failure> {
     let Clock { began, answer, now } = clock;
-    let Taken { chunk, job, course } = taken;
+    let ClaimedChunk { chunk, job, course } = taken;
     let with_chunk = |error| Failure { error, chunk: Some(Box::new(chunk.clone())), by_its_rows: true };
     let catalog = context.enter(session, job).await?;
     let position = chunk.position as usize;
@@ -202,11 +202,11 @@ async fn move_chunk(
 async fn undo_chunk(
     session: &Session,
     context: &Context,
-    taken: &Taken,
+    taken: &ClaimedChunk,
     clock: Clock,
 ) -> std::result::Result<(), Failure> {
     let Clock { began, answer, now } = clock;
-    let Taken { chunk, job, .. } = taken;
+    let ClaimedChunk { chunk, job, .. } = taken;
     // Who waits for a lock on the way back goes on waiting: a row that somebody holds is nothing to be skipped.
     let failure = |error: Error| {
         let by_its_rows = !error.waited_for_a_lock();
@@ -233,7 +233,7 @@ async fn part_of(
     session: &Session,
     catalog: &Catalog,
     job: &Job,
-    course: &Course,
+    course: &ReferenceProgress,
     chunk: &Chunk,
     now: OffsetDateTime,
 ) -> Result<Part> {
@@ -250,7 +250,7 @@ async fn part_of(
     Ok(Part { job: job.id, chunk: Some(chunk.number), leaver, range, hand, at: now })
 }
 
-fn hand_of(catalog: &Catalog, course: &Course, chunk: &Chunk, range: &Range) -> Hand {
+fn hand_of(catalog: &Catalog, course: &ReferenceProgress, chunk: &Chunk, range: &Range) -> Hand {
     let moves = matches!(
         catalog.references[course.position].disposition,
         Disposition::Transfer { .. } | Disposition::Block { .. }
@@ -277,7 +277,7 @@ fn hand_of(catalog: &Catalog, course: &Course, chunk: &Chunk, range: &Range) -> 
 pub async fn gone_successors(
     session: &Session,
     catalog: &Catalog,
-    course: &Course,
+    course: &ReferenceProgress,
     part: &Part,
 ) -> Result<Vec<Reason>> {
     let successors: BTreeSet<&UserId> = match &part.hand {
@@ -298,7 +298,7 @@ async fn close(session: &Session, mut chunk: Chunk, counts: Counts, began: Insta
     chunk.error = None;
     chunk.closed_at = Some(now);
     let took = began.elapsed();
-    chunk.took_ms = i32::try_from(took.as_millis()).ok();
+    chunk.duration_ms = i32::try_from(took.as_millis()).ok();
     session.observe(Observation::ChunkClosed { number: chunk.number, records: counts.done, took });
     chunks::update(session, chunk).await
 }
@@ -308,7 +308,7 @@ async fn close(session: &Session, mut chunk: Chunk, counts: Counts, began: Insta
 /// close the last two chunks at once, the second waits for the first here, or finds its own to be the last.
 async fn end_of_chunks(session: Session, id: JobId, now: OffsetDateTime) -> Result<()> {
     let Some(mut job) = jobs::lock(&session, id.0).await? else { return Ok(()) };
-    let standing = chunks::standing_of(&session, job.id).await?;
+    let standing = chunks::counts_of_job(&session, job.id).await?;
     let mut left = Vec::new();
     let from = job.state()?;
     if from == State::Moving && standing.open == 0 {
@@ -323,7 +323,7 @@ async fn end_of_chunks(session: Session, id: JobId, now: OffsetDateTime) -> Resu
         jobs::update(&session, from, job).await?;
     } else if standing.open > 0 && matches!(from, State::Cutting | State::Moving) {
         // Somebody cut on meanwhile. Or others hold what is open, or it rests: they, or its own ticket, will see to it.
-        if chunks::take(&session, job.id, now).await?.is_some() {
+        if chunks::claim(&session, job.id, now).await?.is_some() {
             left.push(letters::step(StepKind::Ticket, &job, now));
         }
     }

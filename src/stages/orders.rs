@@ -18,7 +18,7 @@ use crate::job::{State, StepKind, Transition, next, reason};
 use crate::plan::{AccessQuery, Facts, check_requester};
 use crate::retry::RetryPolicy;
 use crate::store::ledger::jobs::Job;
-use crate::store::ledger::outbox::Letter;
+use crate::store::ledger::outbox::OutboxMessage;
 use crate::store::ledger::{audit, chunks, jobs, references, requests};
 use crate::store::{Result, Session, host};
 
@@ -55,7 +55,7 @@ pub struct Acting<'a> {
     /// The order's own job. Completed, unless something is left to be done.
     pub job: Job,
     /// What it leaves for others.
-    pub letters: Vec<Letter>,
+    pub letters: Vec<OutboxMessage>,
     /// When.
     pub now: OffsetDateTime,
 }
@@ -217,13 +217,13 @@ pub async fn resume(acting: &mut Acting<'_>, mut target: Job) -> Result<Vec<Reas
     };
     target.state = settle(&target, happening)?;
     target.late_passes = 0;
-    target.nudges = 0;
+    target.redispatches = 0;
     target.reasons = None;
     let due = target.effective_at.filter(|at| happening == Transition::ResumedScheduled && *at > now).unwrap_or(now);
     target.wake_at = Some(due + acting.context.limits.stalled_after);
     acting.letters.push(letters::step(step, &target, due));
     if happening != Transition::ResumedScheduled {
-        let open = chunks::standing_of(session, target.id).await?.open;
+        let open = chunks::counts_of_job(session, target.id).await?.open;
         let tickets = acting.context.limits.window.min(open).saturating_sub(u64::from(step == StepKind::Ticket));
         acting.letters.extend((0..tickets).map(|_| letters::step(StepKind::Ticket, &target, now)));
     }

@@ -9,7 +9,7 @@ use super::{Context, now};
 use crate::broker::{Broker, BrokerError, Channel, Outgoing};
 use crate::metrics;
 use crate::store::Result;
-use crate::store::ledger::outbox::{self, Letter};
+use crate::store::ledger::outbox::{self, OutboxMessage};
 
 /// The transaction that claims.
 pub const CLAIM: &str = "relay_claim";
@@ -42,14 +42,14 @@ pub async fn carry(context: &Context, broker: &dyn Broker, batch: u64) -> Result
 }
 
 /// Carries messages that are this process's by a lease.
-pub async fn deliver(context: &Context, broker: &dyn Broker, letters: &[Letter]) -> Result<Carried> {
+pub async fn deliver(context: &Context, broker: &dyn Broker, letters: &[OutboxMessage]) -> Result<Carried> {
     if letters.is_empty() {
         return Ok(Carried::default());
     }
     let mut messages = Vec::with_capacity(letters.len());
     for letter in letters {
         messages.push(
-            Outgoing::from_letter(letter)
+            Outgoing::from_outbox_message(letter)
                 .map_err(|error| crate::store::Error::unexpected("carrying the outbox", error.to_string()))?,
         );
     }

@@ -17,8 +17,8 @@ use crate::contract::{Change, JobId, LicenseOutcome, Reason, RequestType, UserId
 use crate::job::{State, StepKind, Transition, reason};
 use crate::plan::{Deal, Facts, UserFacts, UserStatus, is_license_exempt, missing_fields};
 use crate::store::ledger::jobs::Job;
-use crate::store::ledger::outbox::Letter;
-use crate::store::ledger::references::Course;
+use crate::store::ledger::outbox::OutboxMessage;
+use crate::store::ledger::references::ReferenceProgress;
 use crate::store::ledger::{audit, jobs, outbox, references};
 use crate::store::{Locking, Result, Session, host};
 
@@ -208,12 +208,12 @@ pub async fn take_license(
 }
 
 /// Opens an undo: what it has to go through, and the first step.
-async fn open(session: &Session, context: &Context, job: &mut Job, now: OffsetDateTime) -> Result<Vec<Letter>> {
+async fn open(session: &Session, context: &Context, job: &mut Job, now: OffsetDateTime) -> Result<Vec<OutboxMessage>> {
     job.state = State::Cutting.name().into();
     job.started_at = Some(now);
     job.completed_at = None;
     job.wake_at = Some(now + context.limits.stalled_after);
-    let course = |position: usize, kind: &str, cut: bool| Course {
+    let course = |position: usize, kind: &str, cut: bool| ReferenceProgress {
         job: job.id,
         position,
         kind: kind.into(),
@@ -231,7 +231,11 @@ async fn open(session: &Session, context: &Context, job: &mut Job, now: OffsetDa
 }
 
 /// The job that undoes a leave on the day of return.
-pub fn return_of(job: &Job, stalled_after: std::time::Duration, now: OffsetDateTime) -> Option<(Job, Vec<Letter>)> {
+pub fn return_of(
+    job: &Job,
+    stalled_after: std::time::Duration,
+    now: OffsetDateTime,
+) -> Option<(Job, Vec<OutboxMessage>)> {
     let at = job.return_at?;
     let id = Uuid::new_v5(&job.id, b"return");
     let mut back = Job {
@@ -250,7 +254,7 @@ pub fn return_of(job: &Job, stalled_after: std::time::Duration, now: OffsetDateT
         started_at: None,
         completed_at: None,
         wake_at: Some(at.max(now) + stalled_after),
-        nudges: 0,
+        redispatches: 0,
         progress: 0,
         recount_at: None,
         recount_until: None,

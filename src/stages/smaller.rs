@@ -16,7 +16,7 @@ use crate::job::StepKind;
 use crate::store::host::Run;
 use crate::store::ledger::chunks::{self, Chunk};
 use crate::store::ledger::jobs::Job;
-use crate::store::ledger::references::Course;
+use crate::store::ledger::references::ReferenceProgress;
 use crate::store::ledger::{jobs, outbox, references};
 use crate::store::{Error, Result, Session, host};
 
@@ -197,7 +197,7 @@ async fn what_of<'c>(
     references: &'c [Reference],
     job: &Job,
     chunk: &Chunk,
-) -> Result<Option<(&'c Reference, Course)>> {
+) -> Result<Option<(&'c Reference, ReferenceProgress)>> {
     let position = chunk.position as usize;
     let courses = references::of_jobs(session, &[job.id]).await?;
     let course = courses.into_iter().find(|course| course.position == position);

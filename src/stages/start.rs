@@ -16,9 +16,9 @@ use crate::plan::{Plan, Planned};
 use crate::store::host::{Hand, Part, Range};
 use crate::store::ledger::jobs::{Job, Successor};
 use crate::store::ledger::journal::Tally;
-use crate::store::ledger::outbox::Letter;
-use crate::store::ledger::references::Course;
-use crate::store::ledger::turns;
+use crate::store::ledger::outbox::OutboxMessage;
+use crate::store::ledger::references::ReferenceProgress;
+use crate::store::ledger::round_robin;
 use crate::store::{Error, Result, Session, host};
 
 /// A job that is about to begin, and its plan.
@@ -46,11 +46,11 @@ pub struct Begun {
     /// The job in its new state.
     pub job: Job,
     /// Its messages and events.
-    pub letters: Vec<Letter>,
+    pub letters: Vec<OutboxMessage>,
     /// Of a leave that has begun and ended: the job that brings the user back.
     pub follows: Option<Job>,
     /// What it does with each reference.
-    pub courses: Vec<Course>,
+    pub courses: Vec<ReferenceProgress>,
     /// Who receives something from it, where it goes on.
     pub successors: Vec<Successor>,
 }
@@ -201,7 +201,7 @@ pub async fn reserve_turns(session: &Session, ready: &mut [Ready<'_>]) -> Result
     });
     wanted.sort();
     for (org, groups) in wanted {
-        for mut turn in turns::lock(session, &org, &groups).await? {
+        for mut turn in round_robin::lock(session, &org, &groups).await? {
             let before = turn.last_user.clone();
             let plans = ready.iter_mut().filter(|ready| ready.request.org() == org);
             for planned in plans.flat_map(|ready| &mut ready.plan.references) {
@@ -211,7 +211,7 @@ pub async fn reserve_turns(session: &Session, ready: &mut [Ready<'_>]) -> Result
                 }
             }
             if turn.last_user != before {
-                turns::remember(session, turn).await?;
+                round_robin::remember(session, turn).await?;
             }
         }
     }
@@ -251,10 +251,10 @@ async fn conclude_small(
 }
 
 /// What a plan does with each reference, as the ledger keeps it.
-fn courses(catalog: &Catalog, job: Uuid, plan: &Plan, reach: Reach, cut: bool) -> Vec<Course> {
+fn courses(catalog: &Catalog, job: Uuid, plan: &Plan, reach: Reach, cut: bool) -> Vec<ReferenceProgress> {
     let course = |planned: &Planned| {
         let reference = &catalog.references[planned.position];
-        Course::of(job, &reference.kind, planned, cut || !is_cut(reference, planned, reach))
+        ReferenceProgress::of(job, &reference.kind, planned, cut || !is_cut(reference, planned, reach))
     };
     plan.references.iter().map(course).collect()
 }
@@ -267,7 +267,7 @@ fn open_courses(
     plan: &Plan,
     reach: Reach,
     conclusion: Option<Conclusion>,
-) -> Vec<Course> {
+) -> Vec<ReferenceProgress> {
     let mut courses = courses(catalog, job, plan, reach, conclusion.is_some());
     if let Some(Conclusion::More(late)) = conclusion {
         courses.iter_mut().for_each(|course| course.cut = !late.contains_key(&course.position));

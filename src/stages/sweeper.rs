@@ -7,8 +7,8 @@ use super::{Context, finalizer, letters, now, pause_after};
 use crate::broker::Channel;
 use crate::job::{State, StepKind};
 use crate::store::ledger::jobs::Job;
-use crate::store::ledger::outbox::Letter;
-use crate::store::ledger::{chunks, copies, jobs, outbox, references};
+use crate::store::ledger::outbox::OutboxMessage;
+use crate::store::ledger::{chunks, jobs, outbox, references, row_snapshots};
 use crate::store::{Result, Session};
 
 /// The transaction of a look at the jobs.
@@ -32,7 +32,7 @@ pub async fn sweep(context: &Context) -> Result<usize> {
         jobs::update(&session, state, job).await?;
     }
     for mut job in jobs::lock_recounts(&session, now, BATCH).await? {
-        job.nudges += 1;
+        job.redispatches += 1;
         job.recount_at = finalizer::next_count(&job, context.limits, now);
         outbox::insert(&session, vec![letters::step(StepKind::Recount, &job, now)]).await?;
         jobs::update(&session, State::Completed, job).await?;
@@ -49,19 +49,19 @@ async fn look_at(
     job: &mut Job,
     state: State,
     now: OffsetDateTime,
-) -> Result<Vec<Letter>> {
-    let standing = chunks::standing_of(session, job.id).await?;
+) -> Result<Vec<OutboxMessage>> {
+    let standing = chunks::counts_of_job(session, job.id).await?;
     let courses = references::of_jobs(session, &[job.id]).await?;
     let cut: u64 = courses.iter().map(|course| course.next_rank).sum();
     let progress = (standing.closed + standing.failed + cut) as i64;
     if progress != job.progress && state != State::Scheduled {
         job.progress = progress;
-        job.nudges = 0;
+        job.redispatches = 0;
         job.wake_at = Some(now + context.limits.stalled_after);
         return Ok(Vec::new());
     }
-    job.wake_at = Some(now + pause_after(context.limits.stalled_after, job.nudges));
-    job.nudges += 1;
+    job.wake_at = Some(now + pause_after(context.limits.stalled_after, job.redispatches));
+    job.redispatches += 1;
     let window = context.limits.window.min(standing.open.max(1));
     let tickets = || (0..window).map(|_| letters::step(StepKind::Ticket, job, now)).collect::<Vec<_>>();
     let left = match state {
@@ -81,7 +81,7 @@ async fn look_at(
         }
     };
     if !left.is_empty() {
-        tracing::info!(job = %job.id, state = %state, nudges = job.nudges, "a job stood still and is dispatched again");
+        tracing::info!(job = %job.id, state = %state, redispatches = job.redispatches, "a job stood still and is dispatched again");
     }
     Ok(left)
 }
@@ -91,7 +91,7 @@ async fn look_at(
 pub async fn purge(context: &Context, keeps_events: bool) -> Result<u64> {
     let now = now();
     let session = context.store.begin(PURGE).await?;
-    let mut purged = copies::purge(&session, now, BATCH).await?;
+    let mut purged = row_snapshots::purge(&session, now, BATCH).await?;
     if keeps_events {
         purged += outbox::delete_older(&session, Channel::Events.name(), now - context.limits.keep_events).await?;
     }

@@ -17,9 +17,9 @@ use crate::metrics::Observation;
 use crate::plan::UserStatus;
 use crate::store::host::{Key, Merged, Returned};
 use crate::store::ledger::chunks::Chunk;
-use crate::store::ledger::copies::{self, Pending, Returning};
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::journal::{self, Entry, RESTORED, SKIPPED};
+use crate::store::ledger::row_snapshots::{self, PendingSnapshot, Restorable};
 use crate::store::ledger::{chunks, references};
 use crate::store::{Error, Result, Session, host};
 
@@ -65,7 +65,7 @@ impl Cutting<'_> {
     async fn journal(&mut self, session: &Session, target: Uuid, cursor: Option<i64>) -> Result<Option<i64>> {
         if cursor.is_none() {
             // Of a job that is called off: whoever is moving a chunk just now has journaled it behind this.
-            chunks::forget_unclosed(session, target, None).await?;
+            chunks::delete_unclosed(session, target, None).await?;
         }
         let room = self.room().max(1);
         let rows = journal::before(session, target, cursor, room).await?;
@@ -107,8 +107,8 @@ pub fn restored_kinds(catalog: &Catalog) -> Vec<String> {
     restores.map(|reference| reference.kind.clone()).collect()
 }
 
-fn returning<'r>(job: &'r Job, kinds: &'r [String]) -> Returning<'r> {
-    Returning { org: &job.org, user: &job.user_id, kinds, except: job.target }
+fn returning<'r>(job: &'r Job, kinds: &'r [String]) -> Restorable<'r> {
+    Restorable { org: &job.org, user: &job.user_id, kinds, except: job.target }
 }
 
 /// What a chunk's work brought.
@@ -194,14 +194,14 @@ impl Undoing<'_> {
             "moved" => {}
             "merged" => return self.merged(reference, entry).await,
             _ => {
-                let pending = copies::of_chunk(self.session, entry.job_id, entry.chunk, &entry.kind).await?;
+                let pending = row_snapshots::of_chunk(self.session, entry.job_id, entry.chunk, &entry.kind).await?;
                 return self.copies(catalog, pending).await;
             }
         }
         let user = |text: &str| UserId::try_from(text.to_owned()).map_err(|what| Error::unexpected(doing, what));
         let (leaver, holder) = (user(&entry.from_user)?, user(entry.to_user.as_deref().unwrap_or_default())?);
         if reference.keyless {
-            let moved = copies::lock(self.session, copies_of_moved(self.session, entry).await?).await?;
+            let moved = row_snapshots::lock(self.session, copies_of_moved(self.session, entry).await?).await?;
             let ids: Vec<i64> = moved.iter().map(|copy| copy.id).collect();
             let returned = host::give_back(self.session, reference, &leaver, &ids).await?;
             return self.settle(reference, &reference.kind, &moved.iter().collect::<Vec<_>>(), &returned).await;
@@ -228,8 +228,8 @@ impl Undoing<'_> {
     }
 
     /// Brings back what copies hold: rows of a table at a time, parents before their children.
-    async fn copies(&mut self, catalog: &Catalog, pending: Vec<Pending>) -> Result<()> {
-        let pending = copies::lock(self.session, pending).await?;
+    async fn copies(&mut self, catalog: &Catalog, pending: Vec<PendingSnapshot>) -> Result<()> {
+        let pending = row_snapshots::lock(self.session, pending).await?;
         let pending = self.set_aside_those_of_the_absent(catalog, pending).await?;
         let (set, removed): (Vec<Batch>, Vec<Batch>) = by_table(catalog, &pending).into_iter().partition(Batch::is_set);
         let rows: Vec<host::Rows> = removed.iter().map(Batch::rows).collect();
@@ -249,8 +249,8 @@ impl Undoing<'_> {
     async fn set_aside_those_of_the_absent(
         &mut self,
         catalog: &Catalog,
-        pending: Vec<Pending>,
-    ) -> Result<Vec<Pending>> {
+        pending: Vec<PendingSnapshot>,
+    ) -> Result<Vec<PendingSnapshot>> {
         let (here, absent) = split_by_presence(self.session, catalog, pending, None).await?;
         let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
         absent.iter().for_each(|copy| *kinds.entry(copy.kind.as_str()).or_default() += 1);
@@ -265,16 +265,16 @@ impl Undoing<'_> {
         &mut self,
         reference: &Reference,
         kind: &str,
-        pending: &[&Pending],
+        pending: &[&PendingSnapshot],
         returned: &Returned,
     ) -> Result<()> {
         let skipped = returned.skipped.iter().map(|(reason, places)| (*reason, format!("{SKIPPED}{reason}"), places));
-        let all = [(copies::RESTORED, RESTORED.to_owned(), &returned.restored)].into_iter().chain(skipped);
+        let all = [(row_snapshots::RESTORED, RESTORED.to_owned(), &returned.restored)].into_iter().chain(skipped);
         for (outcome, action, places) in all.collect::<Vec<_>>() {
             let ids: Vec<i64> = places.iter().map(|place| pending[*place].id).collect();
-            copies::settle(self.session, &ids, &format!("{outcome} {}", self.job.id)).await?;
+            row_snapshots::set_outcome(self.session, &ids, &format!("{outcome} {}", self.job.id)).await?;
             // What has come back and has no key is told by its number.
-            let is_told = !reference.keyless || outcome != copies::RESTORED;
+            let is_told = !reference.keyless || outcome != row_snapshots::RESTORED;
             let keys = match kind == reference.kind && is_told {
                 true => host::copied_keys(self.session, reference, &ids).await?,
                 false => Vec::new(),
@@ -317,7 +317,7 @@ pub struct Batch<'b> {
     /// Its foreign keys that can wait for the commit.
     deferrable: &'b [ForeignKey],
     /// The copies.
-    pub copies: Vec<&'b Pending>,
+    pub copies: Vec<&'b PendingSnapshot>,
 }
 
 impl Batch<'_> {
@@ -336,10 +336,10 @@ impl Batch<'_> {
 }
 
 /// Copies by their tables, in the order in which they come back: parents before their children.
-pub fn by_table<'b>(catalog: &'b Catalog, pending: &'b [Pending]) -> Vec<Batch<'b>> {
+pub fn by_table<'b>(catalog: &'b Catalog, pending: &'b [PendingSnapshot]) -> Vec<Batch<'b>> {
     let mut batches = Vec::new();
     for reference in &catalog.references {
-        let of_kind: Vec<&Pending> = pending.iter().filter(|copy| copy.kind == reference.kind).collect();
+        let of_kind: Vec<&PendingSnapshot> = pending.iter().filter(|copy| copy.kind == reference.kind).collect();
         let own = (&reference.table, &reference.columns, &reference.deferrable, reference.kind.clone());
         let children = reference.disposition.children().iter().map(|child| {
             (&child.table, &child.columns, &child.deferrable, format!("{}/{}", reference.kind, child.table))
@@ -358,9 +358,9 @@ pub fn by_table<'b>(catalog: &'b Catalog, pending: &'b [Pending]) -> Vec<Batch<'
 pub async fn split_by_presence(
     session: &Session,
     catalog: &Catalog,
-    pending: Vec<Pending>,
+    pending: Vec<PendingSnapshot>,
     coming: Option<&str>,
-) -> Result<(Vec<Pending>, Vec<Pending>)> {
+) -> Result<(Vec<PendingSnapshot>, Vec<PendingSnapshot>)> {
     let between = pending.iter().filter(|copy| copy.other_user.is_some());
     let users = between.flat_map(|copy| [Some(&copy.from_user), copy.other_user.as_ref()]).flatten();
     let users: HashSet<UserId> = users.filter_map(|user| UserId::try_from(user.clone()).ok()).collect();
@@ -370,8 +370,9 @@ pub async fn split_by_presence(
     let found = host::read_users(session, catalog, &users).await?;
     let is_here =
         |user: &str| coming == Some(user) || found.get(user).is_some_and(|user| user.status == UserStatus::Active);
-    let nobody_misses =
-        |copy: &Pending| copy.other_user.as_ref().is_none_or(|other| is_here(other) && is_here(&copy.from_user));
+    let nobody_misses = |copy: &PendingSnapshot| {
+        copy.other_user.as_ref().is_none_or(|other| is_here(other) && is_here(&copy.from_user))
+    };
     Ok(pending.into_iter().partition(nobody_misses))
 }
 
@@ -381,10 +382,10 @@ pub async fn read_merged(
     session: &Session,
     reference: &Reference,
     entry: &Entry,
-) -> Result<Option<(UserId, Vec<Pending>)>> {
+) -> Result<Option<(UserId, Vec<PendingSnapshot>)>> {
     let Some(holder) = entry.to_user.clone().and_then(|user| UserId::try_from(user).ok()) else { return Ok(None) };
     let keys = read_keys(entry)?;
-    let pending = copies::of_chunk(session, entry.job_id, entry.chunk, &entry.kind).await?;
+    let pending = row_snapshots::of_chunk(session, entry.job_id, entry.chunk, &entry.kind).await?;
     let ids: Vec<i64> = pending.iter().map(|copy| copy.id).collect();
     let copied = host::copied_keys(session, reference, &ids).await?;
     let theirs = pending.into_iter().zip(&copied).filter(|(_, key)| keys.contains(key)).map(|(copy, _)| copy).collect();
@@ -392,8 +393,8 @@ pub async fn read_merged(
 }
 
 /// Of rows without a key that a row of the journal says were moved: the copies of those that went to its successor.
-pub async fn copies_of_moved(session: &Session, entry: &Entry) -> Result<Vec<Pending>> {
-    let mut moved = copies::of_chunk(session, entry.job_id, entry.chunk, &entry.kind).await?;
+pub async fn copies_of_moved(session: &Session, entry: &Entry) -> Result<Vec<PendingSnapshot>> {
+    let mut moved = row_snapshots::of_chunk(session, entry.job_id, entry.chunk, &entry.kind).await?;
     moved.retain(|copy| copy.other_user == entry.to_user);
     Ok(moved)
 }

@@ -14,12 +14,17 @@ use crate::contract::{Certificate, Change, EventType, JobId, LicenseOutcome, Ref
 use crate::job::{State, Transition};
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::journal::{self, RESTORED, SKIPPED, Tally};
-use crate::store::ledger::outbox::Letter;
-use crate::store::ledger::{audit, copies, jobs};
+use crate::store::ledger::outbox::OutboxMessage;
+use crate::store::ledger::{audit, jobs, row_snapshots};
 use crate::store::{Result, Session};
 
 /// Ends an undo whose chunks are all closed, and with it the job that it has undone.
-pub async fn finalize(session: &Session, context: &Context, job: &mut Job, now: OffsetDateTime) -> Result<Vec<Letter>> {
+pub async fn finalize(
+    session: &Session,
+    context: &Context,
+    job: &mut Job,
+    now: OffsetDateTime,
+) -> Result<Vec<OutboxMessage>> {
     let target = match job.target {
         Some(target) => jobs::lock(session, target).await?,
         None => None,
@@ -108,7 +113,7 @@ pub async fn results_of(
         let removed: u64 = sum(&did, kind, |action| action != "moved");
         if let (Some(target), Some(reference), true) = (target, reference, removed > 0) {
             let table = reference.table.to_string();
-            let (made, before) = copies::made(session, target.id, kind, &table, by).await?;
+            let (made, before) = row_snapshots::made(session, target.id, kind, &table, by).await?;
             result.impossible = Some(removed.saturating_sub(made));
             if before > 0 {
                 result.skipped.insert("back_already".into(), before);

@@ -11,15 +11,15 @@ use crate::catalog::Catalog;
 use crate::contract::{Change, Reason, Request};
 use crate::job::{State, StepKind};
 use crate::plan::Plan;
-use crate::store::ledger::additions::Additions;
+use crate::store::ledger::batch::LedgerBatch;
 use crate::store::ledger::jobs::Job;
-use crate::store::ledger::outbox::Letter;
+use crate::store::ledger::outbox::OutboxMessage;
 use crate::store::ledger::{audit, entity};
 use crate::store::{Result, Session};
 
 /// What is to be written: requests, the jobs that they make, what these leave for others, and the audit trail.
 #[derive(Default)]
-pub struct Writing(Additions);
+pub struct Writing(LedgerBatch);
 
 impl Writing {
     /// A request, accepted or not.
@@ -42,7 +42,7 @@ impl Writing {
         job.state = State::Rejected.name().into();
         job.completed_at = Some(now);
         job.reasons = serde_json::to_value(&reasons).ok();
-        self.0.letters.push(letters::news(&mut job, Change::Rejected, reasons, now));
+        self.0.messages.push(letters::news(&mut job, Change::Rejected, reasons, now));
         self.job(job);
     }
 
@@ -50,15 +50,15 @@ impl Writing {
     pub fn scheduled(&mut self, context: &Context, mut job: Job, plan: &Plan, now: OffsetDateTime) {
         job.state = State::Scheduled.name().into();
         let at = schedule(context, &mut job, plan, now);
-        self.0.letters.push(letters::step(StepKind::Start, &job, at));
-        self.0.letters.push(letters::news(&mut job, Change::Scheduled, Vec::new(), now));
+        self.0.messages.push(letters::step(StepKind::Start, &job, at));
+        self.0.messages.push(letters::news(&mut job, Change::Scheduled, Vec::new(), now));
         self.job(job);
     }
 
     /// A job that has begun.
     pub fn begun(&mut self, begun: Begun) {
         self.letters(begun.letters);
-        self.0.courses.extend(begun.courses);
+        self.0.progress.extend(begun.courses);
         self.0.successors.extend(begun.successors);
         self.job(begun.job);
         begun.follows.into_iter().for_each(|job| self.job(job));
@@ -71,8 +71,8 @@ impl Writing {
     }
 
     /// What goes out.
-    pub fn letters(&mut self, letters: impl IntoIterator<Item = Letter>) {
-        self.0.letters.extend(letters);
+    pub fn letters(&mut self, letters: impl IntoIterator<Item = OutboxMessage>) {
+        self.0.messages.extend(letters);
     }
 
     /// The jobs as they are written, for the log.
@@ -92,9 +92,9 @@ pub struct Taken(Vec<(Uuid, String, String)>);
 impl Taken {
     /// Says so, once it is committed: a line a job. The time is that of the transaction, which a group shares.
     pub fn log(self, step: &'static str, took: Duration) {
-        let took_ms = took.as_millis() as u64;
+        let duration_ms = took.as_millis() as u64;
         for (job, kind, outcome) in self.0 {
-            tracing::info!(%job, step, kind, outcome, took_ms, "a request is taken");
+            tracing::info!(%job, step, kind, outcome, duration_ms, "a request is taken");
         }
     }
 }
@@ -136,7 +136,7 @@ pub fn new_job(
         started_at: None,
         completed_at: None,
         wake_at: None,
-        nudges: 0,
+        redispatches: 0,
         progress: 0,
         recount_at: None,
         recount_until: None,

@@ -19,7 +19,7 @@ pub async fn version(session: &Session) -> Result<String> {
 
 /// How far the database's clock is ahead of ours, in seconds; behind it where negative. Nothing for SQLite, which goes by
 /// our own.
-pub async fn ahead(session: &Session) -> Result<Option<f64>> {
+pub async fn offset(session: &Session) -> Result<Option<f64>> {
     let doing = "asking for the database's time";
     if session.engine() == Engine::Sqlite {
         return Ok(None);

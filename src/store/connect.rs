@@ -11,7 +11,7 @@ use super::error::{Error, Result};
 use super::pooler;
 use crate::catalog::Engine;
 
-/// How a database is reached, and its time limits. Zero switches a limit off.
+/// How a database is reached, and its time limits. Zero switches a timeout off.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// `postgres://…` or `sqlite://…`.
@@ -101,8 +101,8 @@ fn session_settings(settings: &Settings) -> String {
         ("statement_timeout", settings.statement_timeout),
         ("idle_in_transaction_session_timeout", settings.idle_timeout),
     ];
-    let limits = limits.map(|(name, limit)| (name, limit.as_millis().to_string()));
-    let all = limits.iter().map(|(name, limit)| (*name, limit.as_str())).chain(ALIKE).chain(BY_INDEX);
+    let limits = limits.map(|(name, timeout)| (name, timeout.as_millis().to_string()));
+    let all = limits.iter().map(|(name, timeout)| (*name, timeout.as_str())).chain(ALIKE).chain(BY_INDEX);
     all.map(|(name, value)| format!("SET {name} = '{value}';")).collect()
 }
 

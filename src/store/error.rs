@@ -192,7 +192,7 @@ fn kind_of_code(code: &str) -> Kind {
         };
     }
     match code {
-        // serialization_failure, deadlock_detected, lock_not_available, query_canceled (a statement's time limit)
+        // serialization_failure, deadlock_detected, lock_not_available, query_canceled (a statement's time timeout)
         "40001" | "40P01" | "55P03" | "57014" => Kind::Contention,
         // admin_shutdown, crash_shutdown, cannot_connect_now, database_dropped, idle_in_transaction_session_timeout,
         // read_only_sql_transaction (a standby answers while another server takes over)

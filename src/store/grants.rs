@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sea_orm::DbErr;
 
+use super::dialect::sql::{ColumnArray, quoted, table};
 use super::error::{Error, Result};
-use super::sql::{Lane, quoted, table};
 use super::{Session, Store};
 use crate::catalog::{Columns, Engine, Rights, TableName};
 
@@ -15,7 +15,6 @@ const LEDGER: [(&str, &[&str]); 12] = [
     ("audit", &["SELECT", "INSERT"]),
     ("catalogs", &["SELECT", "INSERT"]),
     ("chunks", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
-    ("copies", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
     ("handover_migrations", &["SELECT"]),
     ("job_references", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
     ("job_successors", &["SELECT", "INSERT"]),
@@ -23,7 +22,8 @@ const LEDGER: [(&str, &[&str]); 12] = [
     ("journal", &["SELECT", "INSERT"]),
     ("outbox", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
     ("requests", &["SELECT", "INSERT", "UPDATE"]),
-    ("turns", &["SELECT", "INSERT", "UPDATE"]),
+    ("round_robin", &["SELECT", "INSERT", "UPDATE"]),
+    ("row_snapshots", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
 ];
 
 /// One privilege on a table, or on some of its columns.
@@ -102,11 +102,11 @@ async fn sequences(session: &Session, rights: &Rights) -> Result<Vec<String>> {
     let keys: Vec<(&TableName, &String)> =
         rights.0.iter().filter_map(|(name, rights)| Some((name, rights.numbered.as_ref()?))).collect();
     let mut sql = session.sql("");
-    let lanes = vec![
-        Lane::cast_to("text", "host", keys.iter().map(|(name, _)| Some(table(name)))),
-        Lane::cast_to("name", "key", keys.iter().map(|(_, key)| Some(key))),
+    let arrays = vec![
+        ColumnArray::cast_to("text", "host", keys.iter().map(|(name, _)| Some(table(name)))),
+        ColumnArray::cast_to("name", "key", keys.iter().map(|(_, key)| Some(key))),
     ];
-    let keys = sql.table("k", lanes);
+    let keys = sql.table("k", arrays);
     sql.add(&format!(
         "SELECT quote_ident(n.nspname) || '.' || quote_ident(s.relname) AS name FROM {keys} \
          JOIN pg_attribute a ON a.attrelid = to_regclass(k.host) AND a.attname = k.key \
@@ -140,13 +140,13 @@ impl Store {
         }
         let session = self.reader();
         let mut sql = session.sql("");
-        let lanes = vec![
-            Lane::cast_to("name", "schema", asked.iter().map(|(schema, ..)| Some(schema))),
-            Lane::cast_to("name", "host", asked.iter().map(|(_, name, ..)| Some(name))),
-            Lane::cast_to("text", "col", asked.iter().map(|(_, _, column, _)| column.as_ref())),
-            Lane::cast_to("text", "privilege", asked.iter().map(|(.., privilege)| Some(privilege))),
+        let arrays = vec![
+            ColumnArray::cast_to("name", "schema", asked.iter().map(|(schema, ..)| Some(schema))),
+            ColumnArray::cast_to("name", "host", asked.iter().map(|(_, name, ..)| Some(name))),
+            ColumnArray::cast_to("text", "col", asked.iter().map(|(_, _, column, _)| column.as_ref())),
+            ColumnArray::cast_to("text", "privilege", asked.iter().map(|(.., privilege)| Some(privilege))),
         ];
-        let asked = sql.table("g", lanes);
+        let asked = sql.table("g", arrays);
         sql.add(&format!(
             "SELECT current_user::text AS role, string_agg(m.privilege, ', ' ORDER BY m.privilege) || ' on ' || m.place AS missing FROM ( \
              SELECT g.privilege, CASE g.schema WHEN 'public' THEN '' ELSE g.schema || '.' END \

@@ -4,20 +4,20 @@
 //! [`Session`], which is one transaction, or the reading pool. Every transaction is begun by [`Store::begin`] and named
 //! after the step that it is the transaction of.
 
-mod age;
+mod schema_version;
 pub mod clock;
 mod connect;
 mod pooler;
 pub mod error;
-pub mod fault;
+pub mod failpoint;
 pub mod grants;
 pub mod host;
 pub mod ledger;
-mod limit;
-pub mod post;
+mod timeout;
+pub mod outbox_handoff;
 mod session;
-pub mod sql;
-pub mod strain;
+pub mod dialect;
+pub mod load;
 
 use std::sync::Arc;
 
@@ -30,11 +30,11 @@ use tokio::sync::mpsc;
 
 pub use self::connect::Settings;
 pub use self::error::{Cause, Error, Result};
-use self::fault::Probe;
-use self::ledger::outbox::Letter;
-use self::limit::Limit;
-use self::post::Post;
+use self::failpoint::Failpoints;
+use self::ledger::outbox::OutboxMessage;
+use self::outbox_handoff::OutboxHandoff;
 pub use self::session::{Locking, Session};
+use self::timeout::CallTimeout;
 use crate::catalog::Engine;
 
 const MAY_NOT_READ: &str =
@@ -48,27 +48,34 @@ pub struct Store {
     write: DatabaseConnection,
     read: DatabaseConnection,
     /// Where commits put messages that leave.
-    pub post: Post,
-    probe: Option<Arc<dyn Probe>>,
+    pub handoff: OutboxHandoff,
+    failpoints: Option<Arc<dyn Failpoints>>,
 }
 
 impl Store {
     /// Connects. Nothing is created, but for SQLite's file where the URL allows it.
     pub async fn open(settings: &Settings) -> Result<Store> {
         let (engine, write, read) = connect::connect(settings).await?;
-        Ok(Store { engine, settings: settings.clone(), write, read, post: Post::default(), probe: None })
+        Ok(Store {
+            engine,
+            settings: settings.clone(),
+            write,
+            read,
+            handoff: OutboxHandoff::default(),
+            failpoints: None,
+        })
     }
 
-    /// The same store, with a probe at the points of every step.
-    pub fn with_probe(mut self, probe: Arc<dyn Probe>) -> Store {
-        self.probe = Some(probe);
+    /// The same store, with a failpoints at the points of every step.
+    pub fn with_failpoints(mut self, failpoints: Arc<dyn Failpoints>) -> Store {
+        self.failpoints = Some(failpoints);
         self
     }
 
     /// The same store for a process whose relay is to receive what commits leave.
-    pub fn with_courier(&self) -> (Store, mpsc::Receiver<Letter>) {
-        let (post, received) = self.post.with_courier();
-        (Store { post, ..self.clone() }, received)
+    pub fn with_local_relay(&self) -> (Store, mpsc::Receiver<OutboxMessage>) {
+        let (handoff, received) = self.handoff.with_local_relay();
+        (Store { handoff, ..self.clone() }, received)
     }
 
     /// The engine behind it.
@@ -83,10 +90,10 @@ impl Store {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
-        let limit = self.limit();
-        let transaction = limit.on(self.write.begin_with_options(options)).await;
+        let timeout = self.timeout();
+        let transaction = timeout.on(self.write.begin_with_options(options)).await;
         let transaction = transaction.map_err(|error| Error::of(&format!("beginning {step}"), &error))?;
-        Ok(Session::transaction(self.engine, limit, transaction, step, self.probe.clone(), &self.post))
+        Ok(Session::transaction(self.engine, timeout, transaction, step, self.failpoints.clone(), &self.handoff))
     }
 
     /// Begins a snapshot that is only read: what it sees is of one moment.
@@ -100,26 +107,26 @@ impl Store {
             // A reading transaction of SQLite in WAL mode is a snapshot by itself.
             Engine::Sqlite => TransactionOptions::default(),
         };
-        let limit = self.limit();
-        let transaction = limit.on(self.read.begin_with_options(options)).await;
+        let timeout = self.timeout();
+        let transaction = timeout.on(self.read.begin_with_options(options)).await;
         let transaction = transaction.map_err(|error| Error::of("beginning a snapshot", &error))?;
-        Ok(Session::transaction(self.engine, limit, transaction, "snapshot", None, &self.post))
+        Ok(Session::transaction(self.engine, timeout, transaction, "snapshot", None, &self.handoff))
     }
 
     /// The reading pool: each statement sees what is committed when it runs.
     pub fn reader(&self) -> Session {
-        Session::pool(self.engine, self.limit(), self.read.clone())
+        Session::pool(self.engine, self.timeout(), self.read.clone())
     }
 
-    fn limit(&self) -> Limit {
-        Limit::new(self.engine, &self.settings)
+    fn timeout(&self) -> CallTimeout {
+        CallTimeout::new(self.engine, &self.settings)
     }
 
     /// Brings the ledger up to date.
     pub async fn migrate(&self) -> Result<()> {
         let doing = "migrating the ledger";
-        if let Ok(applied) = age::applied(&self.reader()).await
-            && let Some(what) = age::newer(&applied, &Ledger::versions())
+        if let Ok(applied) = schema_version::applied(&self.reader()).await
+            && let Some(what) = schema_version::newer(&applied, &Ledger::versions())
         {
             return Err(Error::unexpected(doing, what));
         }
@@ -155,8 +162,8 @@ impl Store {
 
     /// Whether the ledger is there and of this binary's age; what to do where it is not.
     pub async fn check_ledger(&self) -> Result<std::result::Result<(), String>> {
-        match age::applied(&self.reader()).await {
-            Ok(applied) => Ok(age::compare(&applied, &Ledger::versions())),
+        match schema_version::applied(&self.reader()).await {
+            Ok(applied) => Ok(schema_version::compare(&applied, &Ledger::versions())),
             Err(error) if error.is_transient() => Err(error),
             Err(error) if error.is_forbidden() => Ok(Err(MAY_NOT_READ.to_owned())),
             Err(_) => Ok(Err("the database has no ledger yet: run `handover migrate`".to_owned())),

@@ -8,11 +8,11 @@ use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult, Statement,
 };
 
+use super::dialect::sql::Sql;
 use super::error::{Error, Result};
-use super::fault::{Point, Probe};
-use super::limit::Limit;
-use super::post::{Leaving, Post};
-use super::sql::Sql;
+use super::failpoint::{Failpoints, Point};
+use super::outbox_handoff::{OutboxHandoff, PendingMessages};
+use super::timeout::CallTimeout;
 use crate::catalog::Engine;
 use crate::metrics::{self, Observation};
 
@@ -22,12 +22,12 @@ use crate::metrics::{self, Observation};
 /// the table is `handover_jobs`, and this type puts the one name for the other.
 pub struct Session {
     engine: Engine,
-    limit: Limit,
+    timeout: CallTimeout,
     inner: Inner,
     /// The step that this is the transaction of, for the log and for what tests make fail.
     step: &'static str,
-    probe: Option<Arc<dyn Probe>>,
-    leaving: Leaving,
+    failpoints: Option<Arc<dyn Failpoints>>,
+    pending: PendingMessages,
     began: Instant,
     observed: Mutex<Vec<Observation>>,
 }
@@ -56,22 +56,27 @@ enum Inner {
 impl Session {
     pub(super) fn transaction(
         engine: Engine,
-        limit: Limit,
+        timeout: CallTimeout,
         inner: DatabaseTransaction,
         step: &'static str,
-        probe: Option<Arc<dyn Probe>>,
-        post: &Post,
+        failpoints: Option<Arc<dyn Failpoints>>,
+        handoff: &OutboxHandoff,
     ) -> Session {
-        Session { step, probe, leaving: Leaving::new(post), ..Session::of(engine, limit, Inner::Transaction(inner)) }
+        Session {
+            step,
+            failpoints,
+            pending: PendingMessages::new(handoff),
+            ..Session::of(engine, timeout, Inner::Transaction(inner))
+        }
     }
 
-    pub(super) fn pool(engine: Engine, limit: Limit, inner: DatabaseConnection) -> Session {
-        Session::of(engine, limit, Inner::Pool(inner))
+    pub(super) fn pool(engine: Engine, timeout: CallTimeout, inner: DatabaseConnection) -> Session {
+        Session::of(engine, timeout, Inner::Pool(inner))
     }
 
-    fn of(engine: Engine, limit: Limit, inner: Inner) -> Session {
-        let (leaving, observed) = (Leaving::default(), Mutex::default());
-        Session { engine, limit, inner, step: "read", probe: None, leaving, began: Instant::now(), observed }
+    fn of(engine: Engine, timeout: CallTimeout, inner: Inner) -> Session {
+        let (pending, observed) = (PendingMessages::default(), Mutex::default());
+        Session { engine, timeout, inner, step: "read", failpoints: None, pending, began: Instant::now(), observed }
     }
 
     /// The engine behind it.
@@ -101,8 +106,8 @@ impl Session {
     }
 
     /// What this transaction leaves in the outbox.
-    pub(super) fn leaving(&self) -> &Leaving {
-        &self.leaving
+    pub(super) fn pending_messages(&self) -> &PendingMessages {
+        &self.pending
     }
 
     /// Notes what this transaction does, to be counted once it has committed.
@@ -115,17 +120,17 @@ impl Session {
     pub async fn commit(self) -> Result<()> {
         let doing = format!("committing {}", self.step);
         self.check(Point::BeforeCommit)?;
-        let (step, probe, leaving) = (self.step, self.probe, self.leaving);
+        let (step, failpoints, pending) = (self.step, self.failpoints, self.pending);
         if let Inner::Transaction(transaction) = self.inner {
-            self.limit.on(transaction.commit()).await.map_err(|error| Error::of(&doing, &error))?;
+            self.timeout.on(transaction.commit()).await.map_err(|error| Error::of(&doing, &error))?;
             metrics::transaction_committed(step, self.began.elapsed());
             let observed = self.observed.into_inner().unwrap_or_else(PoisonError::into_inner);
             observed.into_iter().for_each(metrics::count);
         }
-        if let Some(probe) = probe {
-            probe.at(step, Point::AfterCommit)?;
+        if let Some(failpoints) = failpoints {
+            failpoints.at(step, Point::AfterCommit)?;
         }
-        leaving.hand_over();
+        pending.hand_over();
         Ok(())
     }
 
@@ -142,7 +147,7 @@ impl Session {
 
     /// Keeps everything since the savepoint.
     pub async fn forget_savepoint(&self) -> Result<()> {
-        self.unprepared("leaving a savepoint", "RELEASE SAVEPOINT handover").await
+        self.unprepared("pending a savepoint", "RELEASE SAVEPOINT handover").await
     }
 
     /// PostgreSQL: has deferred constraints checked by each statement from here on, and not only by the commit.
@@ -170,7 +175,7 @@ impl Session {
     }
 
     fn check(&self, point: Point) -> Result<()> {
-        self.probe.as_ref().map_or(Ok(()), |probe| probe.at(self.step, point))
+        self.failpoints.as_ref().map_or(Ok(()), |failpoints| failpoints.at(self.step, point))
     }
 
     fn renamed(&self, mut statement: Statement) -> Statement {
@@ -209,29 +214,29 @@ impl ConnectionTrait for Session {
 
     async fn execute_raw(&self, statement: Statement) -> std::result::Result<ExecResult, DbErr> {
         match &self.inner {
-            Inner::Transaction(inner) => self.limit.on(inner.execute_raw(self.renamed(statement))).await,
-            Inner::Pool(inner) => self.limit.on(inner.execute_raw(self.renamed(statement))).await,
+            Inner::Transaction(inner) => self.timeout.on(inner.execute_raw(self.renamed(statement))).await,
+            Inner::Pool(inner) => self.timeout.on(inner.execute_raw(self.renamed(statement))).await,
         }
     }
 
     async fn execute_unprepared(&self, sql: &str) -> std::result::Result<ExecResult, DbErr> {
         match &self.inner {
-            Inner::Transaction(inner) => self.limit.on(inner.execute_unprepared(sql)).await,
-            Inner::Pool(inner) => self.limit.on(inner.execute_unprepared(sql)).await,
+            Inner::Transaction(inner) => self.timeout.on(inner.execute_unprepared(sql)).await,
+            Inner::Pool(inner) => self.timeout.on(inner.execute_unprepared(sql)).await,
         }
     }
 
     async fn query_one_raw(&self, statement: Statement) -> std::result::Result<Option<QueryResult>, DbErr> {
         match &self.inner {
-            Inner::Transaction(inner) => self.limit.on(inner.query_one_raw(self.renamed(statement))).await,
-            Inner::Pool(inner) => self.limit.on(inner.query_one_raw(self.renamed(statement))).await,
+            Inner::Transaction(inner) => self.timeout.on(inner.query_one_raw(self.renamed(statement))).await,
+            Inner::Pool(inner) => self.timeout.on(inner.query_one_raw(self.renamed(statement))).await,
         }
     }
 
     async fn query_all_raw(&self, statement: Statement) -> std::result::Result<Vec<QueryResult>, DbErr> {
         match &self.inner {
-            Inner::Transaction(inner) => self.limit.on(inner.query_all_raw(self.renamed(statement))).await,
-            Inner::Pool(inner) => self.limit.on(inner.query_all_raw(self.renamed(statement))).await,
+            Inner::Transaction(inner) => self.timeout.on(inner.query_all_raw(self.renamed(statement))).await,
+            Inner::Pool(inner) => self.timeout.on(inner.query_all_raw(self.renamed(statement))).await,
         }
     }
 }

@@ -50,7 +50,7 @@ const LOOK_FOR: Duration = Duration::from_millis(500);
 pub async fn is_active(store: &Store) -> Result<bool> {
     let (began, mut state) = (Instant::now(), State::default());
     while !state.is_active && began.elapsed() < LOOK_FOR {
-        state.note(Some(store.others().await?));
+        state.note(Some(store.active_transactions().await?));
         tokio::time::sleep(LOOK_FIRST_EVERY).await;
     }
     Ok(state.is_active)
@@ -177,7 +177,7 @@ impl HostActivity {
             let under_way = match pause {
                 Some(pause) => {
                     tokio::time::sleep(pause).await;
-                    context.store.others().await.map(Some)
+                    context.store.active_transactions().await.map(Some)
                 }
                 None => Ok(None),
             };

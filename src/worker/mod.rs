@@ -98,7 +98,7 @@ pub async fn run(
     if roles.contains(&Role::Relay) && broker.needs_relay() {
         // The relay's own store has no courier: it ends when everybody who could hand it something has.
         let relay = worker.clone();
-        let (store, fresh) = worker.context.store.with_courier();
+        let (store, fresh) = worker.context.store.with_local_relay();
         worker.context.store = store;
         metrics::tasks(RELAY, 1);
         tasks.spawn(relay.relay(fresh));

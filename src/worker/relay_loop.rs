@@ -11,11 +11,11 @@ use crate::retry::RetryPolicy;
 use crate::stages::relay::Carried;
 use crate::stages::{now, relay};
 use crate::store::Error;
-use crate::store::ledger::outbox::Letter;
+use crate::store::ledger::outbox::OutboxMessage;
 
 impl Worker {
     /// Carries what this process's commits hand over as it comes, and looks for the rest now and then.
-    pub(super) async fn relay(self, mut fresh: mpsc::Receiver<Letter>) {
+    pub(super) async fn relay(self, mut fresh: mpsc::Receiver<OutboxMessage>) {
         let mut look = tokio::time::interval(self.settings.poll.max(Duration::from_millis(1)));
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut retries = RetryPolicy::RECONNECT.start("carrying the outbox");
@@ -40,7 +40,7 @@ impl Worker {
     }
 
     /// Delivers what was handed over, but for what has waited for so long that others may carry it.
-    async fn deliver(&self, letters: &mut Vec<Letter>) -> Result<Carried, Error> {
+    async fn deliver(&self, letters: &mut Vec<OutboxMessage>) -> Result<Carried, Error> {
         let _busy = metrics::busy(RELAY);
         let now = now();
         letters.retain(|letter| letter.leased_until.is_some_and(|until| until > now));
@@ -61,7 +61,7 @@ impl Worker {
     }
 
     /// The last messages of what was finished while draining.
-    async fn carry_the_last(&self, mut fresh: mpsc::Receiver<Letter>) {
+    async fn carry_the_last(&self, mut fresh: mpsc::Receiver<OutboxMessage>) {
         let mut letters = Vec::new();
         while fresh.recv_many(&mut letters, self.settings.relay_batch as usize).await > 0 {
             if !matches!(self.deliver(&mut letters).await, Ok(Carried { away: None, .. })) {

@@ -41,8 +41,8 @@ pub(super) fn step_superseded(step: Step, took: Duration) {
 }
 
 fn tell(step: Step, chunk: Option<i32>, records: Option<u64>, outcome: &str, took: Duration) {
-    let (job, step, took_ms) = (step.job_id, step.step.name(), took.as_millis() as u64);
-    tracing::info!(%job, step, chunk, records, outcome, took_ms, "a step is done");
+    let (job, step, duration_ms) = (step.job_id, step.step.name(), took.as_millis() as u64);
+    tracing::info!(%job, step, chunk, records, outcome, duration_ms, "a step is done");
 }
 
 /// Says that a message is set aside. Not what it says: path and detail may quote it, and so name people. They are in its

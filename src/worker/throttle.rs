@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::metrics;
 use crate::store::Store;
-use crate::store::strain::Strain;
+use crate::store::load::HostLoad;
 
 /// The share of its time that a mover works, and whether it makes room for the host at work, and more of it under strain.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
@@ -177,8 +177,8 @@ impl Throttle {
         while stop.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_some() {
             let works = self.state().last_worked.is_some_and(|when| when.elapsed() < LONGEST_REST);
             let strain = match works && self.pace.backs_off() {
-                true => store.strain().await,
-                false => Ok(Strain::default()),
+                true => store.host_load().await,
+                false => Ok(HostLoad::default()),
             };
             match strain {
                 Ok(strain) => self.adapt(&strain),
@@ -188,7 +188,7 @@ impl Throttle {
     }
 
     /// Halves the share under strain, and doubles it again after a while without. Tells of the first and the last of it.
-    fn adapt(&self, strain: &Strain) {
+    fn adapt(&self, strain: &HostLoad) {
         let mut state = self.state();
         let reasons = state.reasons(strain);
         if !reasons.is_empty() {
@@ -217,7 +217,7 @@ impl Throttle {
 
 impl State {
     /// What speaks for working less.
-    fn reasons(&mut self, strain: &Strain) -> Vec<String> {
+    fn reasons(&mut self, strain: &HostLoad) -> Vec<String> {
         let mut reasons = Vec::new();
         if strain.waiting > 0 {
             reasons.push(format!("{} sessions of the host wait for locks of ours", strain.waiting));
@@ -272,8 +272,8 @@ mod tests {
         let throttle = Throttle::new(Pace::DEFAULT);
         let worked = Duration::from_millis(10);
         let strains = [
-            Strain { waiting: 1, ..Strain::default() },
-            Strain { replay_lag: Some(Duration::from_secs(60)), ..Strain::default() },
+            HostLoad { waiting: 1, ..HostLoad::default() },
+            HostLoad { replay_lag: Some(Duration::from_secs(60)), ..HostLoad::default() },
         ];
         let rests = [10, 30, 70, 70].map(Duration::from_millis);
         for (n, rest) in rests.into_iter().enumerate() {
@@ -282,7 +282,7 @@ mod tests {
         }
         for _ in 0..MOST_HALVINGS * CALM_LOOKS {
             assert!(!throttle.rest_after(worked).is_zero());
-            throttle.adapt(&Strain::default());
+            throttle.adapt(&HostLoad::default());
         }
         assert_eq!(throttle.rest_after(worked), Duration::ZERO);
     }
@@ -290,7 +290,7 @@ mod tests {
     #[test]
     fn answers_count_as_slow_beside_what_is_usual_and_not_alone() {
         let throttle = Throttle::new(Pace::DEFAULT);
-        let answered = |ms| Strain { answer: Some(Duration::from_millis(ms)), ..Strain::default() };
+        let answered = |ms| HostLoad { answer: Some(Duration::from_millis(ms)), ..HostLoad::default() };
         for (ms, strained) in [(8, false), (60, false), (9, false), (60, false), (60, true), (9, false)] {
             let reasons = throttle.state().reasons(&answered(ms));
             assert_eq!(!reasons.is_empty(), strained, "{ms} ms: {reasons:?}");

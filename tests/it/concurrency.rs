@@ -70,7 +70,7 @@ async fn waiting(world: &World) -> i64 {
 }
 
 fn gated(world: &World, gate: &Arc<Gate>) -> Context {
-    Context { store: world.context.store.clone().with_probe(gate.clone()), ..world.context.clone() }
+    Context { store: world.context.store.clone().with_failpoints(gate.clone()), ..world.context.clone() }
 }
 
 fn spawn_take(context: &Context, request: &Value) -> JoinHandle<()> {

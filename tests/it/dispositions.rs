@@ -91,7 +91,8 @@ async fn owners(world: &World, table: &str) -> Vec<String> {
 
 /// What was copied of a kind's rows, in no order: several movers write at once. Numbers as texts, as PostgreSQL copies them.
 async fn copies(world: &World, kind: &str) -> Vec<Value> {
-    let query = format!("SELECT CAST(content AS text) AS t FROM handover.copies WHERE kind = '{kind}' ORDER BY id");
+    let query =
+        format!("SELECT CAST(content AS text) AS t FROM handover.row_snapshots WHERE kind = '{kind}' ORDER BY id");
     let mut copies: Vec<Value> =
         world.texts(&query).await.iter().map(|text| serde_json::from_str(text).expect("JSON")).collect();
     for value in copies.iter_mut().filter_map(Value::as_object_mut).flat_map(|copy| copy.values_mut()) {

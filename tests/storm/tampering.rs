@@ -16,7 +16,7 @@ struct Mistake {
 const MISTAKES: [Mistake; 13] = [
     Mistake {
         name: "a chunk is closed in a transaction before its moves",
-        leaves: "UPDATE handover.chunks SET took_ms = 0 WHERE (job_id, number) IN (
+        leaves: "UPDATE handover.chunks SET duration_ms = 0 WHERE (job_id, number) IN (
                      SELECT job_id, chunk FROM handover.journal WHERE chunk IS NOT NULL AND action = 'moved' LIMIT 1)",
         breaks: "a chunk is closed in the transaction that moved its records, and holds what it moved",
     },

@@ -129,7 +129,7 @@ struct Ready {
 }
 
 /// A channel for one batch, and the right to be one of the batches under way.
-struct Lane {
+struct ColumnArray {
     live: Live,
     channel: lapin::Channel,
     _turn: OwnedSemaphorePermit,
@@ -169,7 +169,7 @@ impl Shared {
         fates
     }
 
-    async fn lane(&self) -> Result<Lane, BrokerError> {
+    async fn lane(&self) -> Result<ColumnArray, BrokerError> {
         // Before waiting for a turn too: while the broker blocks, those who have one may keep it for long.
         self.usable()?;
         let turn = self.turns.clone().acquire_owned().await;
@@ -189,7 +189,7 @@ impl Shared {
                 channel
             }
         };
-        Ok(Lane { live, channel, _turn: turn })
+        Ok(ColumnArray { live, channel, _turn: turn })
     }
 
     fn usable(&self) -> Result<Live, BrokerError> {
@@ -204,7 +204,7 @@ impl Shared {
     /// Sends a batch, replies by the deadline, and stays until the channel can be given up.
     async fn carry(
         self: Arc<Shared>,
-        lane: Lane,
+        lane: ColumnArray,
         outbound: Vec<Outbound>,
         deadline: Instant,
         reply: oneshot::Sender<Vec<Fate>>,
@@ -264,7 +264,7 @@ impl Shared {
         }
     }
 
-    fn put_back(&self, lane: Lane) {
+    fn put_back(&self, lane: ColumnArray) {
         if let Some(ready) = self.lock().as_mut().filter(|ready| ready.live.is_same(&lane.live)) {
             ready.channels.push(lane.channel);
         }

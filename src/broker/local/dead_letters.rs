@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::broker::{BrokerError, Channel, DeadLetter, DeadLetterQueue, Outgoing, dead_letter};
-use crate::store::ledger::outbox::{self, Letter};
+use crate::store::ledger::outbox::{self, OutboxMessage};
 use crate::store::{Result, Store};
 
 /// Rows read at a time.
@@ -19,7 +19,7 @@ const SETTLE: &str = "local_dead";
 /// See the module.
 pub(super) struct LocalDeadLetters {
     store: Store,
-    page: VecDeque<Letter>,
+    page: VecDeque<OutboxMessage>,
     /// The last row that was read, and the last one that was there in the beginning.
     read: i64,
     end: Option<i64>,
@@ -30,7 +30,7 @@ impl LocalDeadLetters {
         LocalDeadLetters { store, page: VecDeque::new(), read: 0, end: None }
     }
 
-    async fn fetch(&mut self) -> Result<Option<Letter>> {
+    async fn fetch(&mut self) -> Result<Option<OutboxMessage>> {
         let session = self.store.reader();
         let end = match self.end {
             Some(end) => end,
@@ -50,7 +50,7 @@ impl LocalDeadLetters {
         let session = self.store.begin(SETTLE).await?;
         // Gone already: somebody else has settled it.
         if outbox::delete(&session, &[letter.number]).await? == 1 {
-            let back = back.map(|back| back.to_letter(OffsetDateTime::now_utc()));
+            let back = back.map(|back| back.to_outbox_message(OffsetDateTime::now_utc()));
             outbox::insert(&session, back.into_iter().collect()).await?;
         }
         session.commit().await

@@ -17,7 +17,7 @@ use super::{
     Broker, BrokerError, Channel, Consumer, DeadLetterQueue, Depth, Incoming, Outgoing, Receipt, ReplyMessage,
 };
 use crate::retry::RetryPolicy;
-use crate::store::ledger::outbox::{self, Letter};
+use crate::store::ledger::outbox::{self, OutboxMessage};
 use crate::store::{Error, Store};
 use crate::trace::Queue;
 
@@ -49,7 +49,7 @@ impl LocalBroker {
     async fn add(&self, messages: &[Outgoing]) -> Result<(), Error> {
         let now = OffsetDateTime::now_utc();
         let session = self.store.begin(PUBLISH).await?;
-        outbox::insert(&session, messages.iter().map(|message| message.to_letter(now)).collect()).await?;
+        outbox::insert(&session, messages.iter().map(|message| message.to_outbox_message(now)).collect()).await?;
         session.commit().await
     }
 }
@@ -121,7 +121,7 @@ impl Feed {
         let mut retries = RetryPolicy::RECONNECT.start("claiming messages of the outbox");
         loop {
             // Listening begins before looking: what is left in between rings as well.
-            let filled = self.store.post.filled();
+            let filled = self.store.handoff.notified();
             tokio::pin!(filled);
             filled.as_mut().enable();
             match self.hand_out().await {
@@ -154,7 +154,7 @@ impl Feed {
         Ok(count)
     }
 
-    fn incoming(&self, letter: Letter, permit: OwnedSemaphorePermit) -> Incoming {
+    fn incoming(&self, letter: OutboxMessage, permit: OwnedSemaphorePermit) -> Incoming {
         let headers: BTreeMap<String, String> = serde_json::from_value(letter.headers).unwrap_or_default();
         Incoming {
             id: Some(letter.message_id.to_string()),

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{print_references, progress, summary};
 use crate::cli::output;
 use crate::contract::ReferenceResult;
-use crate::store::ledger::chunks::{self, Standing};
+use crate::store::ledger::chunks::{self, ChunkCounts};
 use crate::store::ledger::jobs::{self, Job};
 use crate::store::ledger::{audit, journal, outbox, requests};
 use crate::store::{Session, Store};
@@ -28,7 +28,7 @@ pub(super) struct Story {
     /// What the journal says of what was done, added up.
     journal: Vec<Done>,
     /// How far each reference has come; empty for a job that was done at once.
-    progress: BTreeMap<String, Standing>,
+    progress: BTreeMap<String, ChunkCounts>,
     /// Chunks that failed or were tried more than once.
     troubled_chunks: Vec<TroubledChunk>,
     /// The attempts at chunks that failed, in order.
@@ -125,7 +125,7 @@ struct History {
 pub(super) async fn story(store: &Store, id: Uuid, carries_events: bool) -> Result<Option<Story>> {
     let session = store.reader();
     let Some(job) = jobs::get(&session, id).await? else { return Ok(None) };
-    let troubled = chunks::troubled(&session, id).await?;
+    let troubled = chunks::failed_or_retried(&session, id).await?;
     let told =
         |entry: audit::Entry| History { at: entry.at, actor: entry.actor, action: entry.action, detail: entry.detail };
     let history = audit::of_job(&session, id).await?;
@@ -176,14 +176,14 @@ async fn done(session: &Session, job: Uuid) -> Result<Vec<Done>> {
 /// Without a broker, events stay where they are.
 async fn waiting(session: &Session, job: Uuid, carries_events: bool) -> Result<Vec<Waiting>> {
     let letters = outbox::of_job(session, job, MOST_WAITING).await?;
-    let told = |letter: outbox::Letter| Waiting {
+    let told = |letter: outbox::OutboxMessage| Waiting {
         message_id: letter.message_id,
         channel: letter.channel,
         routing_key: letter.routing_key,
         created_at: letter.created_at,
         due_at: letter.due_at,
     };
-    let leaves = |letter: &outbox::Letter| carries_events || letter.channel != "events";
+    let leaves = |letter: &outbox::OutboxMessage| carries_events || letter.channel != "events";
     Ok(letters.into_iter().filter(leaves).map(told).collect())
 }
 

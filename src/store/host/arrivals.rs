@@ -11,7 +11,7 @@ use super::users::contention;
 use crate::catalog::{Catalog, Column, Engine, InvitationStatus, Invitations, License, Status};
 use crate::contract::UserId;
 use crate::plan::UserStatus;
-use crate::store::sql::{Lane, Sql, column, quoted, table};
+use crate::store::dialect::sql::{ColumnArray, Sql, column, quoted, table};
 use crate::store::{Error, Result, Session};
 
 /// Gives a user another status. Where it is not the one that was expected, the host was faster, and the transaction must
@@ -148,8 +148,8 @@ pub async fn users_with_emails(
         Some(of) => format!(" AND {} = {}", column("u", &of.name), sql.host(of, org)),
         None => String::new(),
     };
-    let lane = Lane::cast_to("text", "email", emails.iter().map(Some));
-    let asked = sql.table("a", vec![lane]);
+    let array = ColumnArray::cast_to("text", "email", emails.iter().map(Some));
+    let asked = sql.table("a", vec![array]);
     sql.add(&format!(
         "SELECT a.email AS email, {id} AS id FROM {asked} JOIN {host} u ON lower({address}) = lower(a.email){of_org}",
         id = as_text(&column("u", &users.key.name)),

@@ -1,7 +1,7 @@
 //! What copies keep of rows, written so that they come back to the last bit: whole rows, or some of their columns, as JSON objects.
 
 use crate::catalog::{Column, Engine};
-use crate::store::sql::{Lane, Sql, cast, column, quoted};
+use crate::store::dialect::sql::{ColumnArray, Sql, cast, column, quoted};
 
 /// A whole row as a JSON object.
 pub fn row_json(engine: Engine, columns: &[Column], alias: &str) -> String {
@@ -90,9 +90,9 @@ pub fn path_of(name: &str) -> String {
 
 /// Rows as copies hold them, as a table `r` with these columns of the host's own types, and `copy_id`.
 pub fn copied_rows(sql: &mut Sql, columns: &[&Column], ids: &[i64]) -> String {
-    let lane = Lane::cast_to("bigint", "id", ids.iter().map(Some));
-    let (ids, engine) = (sql.table("i", vec![lane]), sql.engine());
+    let array = ColumnArray::cast_to("bigint", "id", ids.iter().map(Some));
+    let (ids, engine) = (sql.table("i", vec![array]), sql.engine());
     let picked = |of: &&Column| format!(", {} AS {}", copied_value(engine, "c.content", of), quoted(&of.name));
     let picked: String = columns.iter().map(picked).collect();
-    format!("(SELECT c.id AS copy_id{picked} FROM {ids} JOIN handover.copies c ON i.id = c.id) r")
+    format!("(SELECT c.id AS copy_id{picked} FROM {ids} JOIN handover.row_snapshots c ON i.id = c.id) r")
 }

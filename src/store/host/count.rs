@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use sea_orm::{DbErr, QueryResult};
 
 use super::rows::{as_text, bare_filter, filter, inside, is_sole, is_user, key_columns, tests, unset, user_column};
-use super::users::leaver_lane;
+use super::users::leaver_array;
 use crate::catalog::{Catalog, Disposition, Engine, Reference};
 use crate::contract::UserId;
 use crate::plan::Count;
-use crate::store::sql::{Sql, as_texts, cast, column, table};
+use crate::store::dialect::sql::{Sql, as_texts, cast, column, table};
 use crate::store::{Error, Result, Session};
 
 /// Counts each leaver's rows of each reference, at most `limit` of each: one statement for all of them. What is found,
@@ -24,7 +24,7 @@ pub async fn counts(
     let counted = |reference: &&Reference| !matches!(reference.disposition, Disposition::Keep);
     let references: Vec<&Reference> = catalog.references.iter().filter(counted).collect();
     let mut sql = session.sql("WITH p AS (SELECT * FROM ");
-    let lane = leaver_lane(&mut sql, leavers);
+    let array = leaver_array(&mut sql, leavers);
     // One more than the limit tells whether there are more.
     let limit_bound = sql.bind(i64::try_from(limit).unwrap_or(i64::MAX - 1) + 1);
     let leaving: Vec<String> = leavers.iter().map(|leaver| leaver.to_string()).collect();
@@ -47,7 +47,7 @@ pub async fn counts(
     if branches.is_empty() {
         return Ok(HashMap::new());
     }
-    sql.add(&format!("{lane}) {}", branches.join(" UNION ALL ")));
+    sql.add(&format!("{array}) {}", branches.join(" UNION ALL ")));
     let mut counts = HashMap::new();
     for row in session.all(doing, sql).await? {
         let (position, leaver, n) = read_count(&row).map_err(|error| Error::unexpected(doing, error.to_string()))?;
@@ -102,7 +102,7 @@ pub async fn census(
 ) -> Result<HashMap<(String, Place), u64>> {
     let doing = "counting what is left";
     let mut sql = session.sql("WITH p AS (SELECT * FROM ");
-    let lane = leaver_lane(&mut sql, leavers);
+    let array = leaver_array(&mut sql, leavers);
     let mut branches = Vec::new();
     let mut places_of: HashMap<usize, Vec<Place>> = HashMap::new();
     for site in sites(catalog, positions) {
@@ -114,7 +114,7 @@ pub async fn census(
     if branches.is_empty() {
         return Ok(census);
     }
-    sql.add(&format!("{lane}) {}", branches.join(" UNION ALL ")));
+    sql.add(&format!("{array}) {}", branches.join(" UNION ALL ")));
     for row in session.all(doing, sql).await? {
         let read = || -> std::result::Result<(usize, String, String), DbErr> {
             Ok((read_number(&row, "site")? as usize, row.try_get("", "leaver")?, row.try_get("", "counts")?))

@@ -6,7 +6,7 @@ use sea_orm::{DbErr, QueryResult};
 
 use super::rows::{Key, behind, between, key_columns, tests};
 use crate::catalog::{Column, Engine, Reference};
-use crate::store::sql::{Sql, as_texts, cast, column, table};
+use crate::store::dialect::sql::{Sql, as_texts, cast, column, table};
 use crate::store::{Error, Result, Session};
 
 /// A range of keys and how many of the leaver's rows it holds now.

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::rows::{keys_aggregate, picked_key_json};
 use super::work::Part;
 use crate::catalog::{Engine, Reference};
-use crate::store::sql::{Sql, cast};
+use crate::store::dialect::sql::{Sql, cast};
 use crate::store::{Error, Result, Session};
 
 /// What a statement that journals returns of each row of the journal, for [`run_journaled`].

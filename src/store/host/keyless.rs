@@ -15,7 +15,7 @@ use super::remove::{Keep, copy_insert};
 use super::rows::{has_key, key_columns, tests, user_column};
 use super::work::{Part, Range};
 use crate::catalog::{Column, Engine, Family, Reference};
-use crate::store::sql::{Sql, column, quoted, table};
+use crate::store::dialect::sql::{Sql, column, quoted, table};
 use crate::store::{Error, Result, Session};
 
 /// What a whole row looks like.
@@ -154,7 +154,7 @@ pub async fn note_how_set(session: &Session, reference: &Reference, parts: &[&Pa
     let kind = sql.bind(reference.kind.as_str());
     let jobs: Vec<String> = parts.iter().map(|part| sql.bind(part.job)).collect();
     sql.add(&format!(
-        "UPDATE handover.copies SET content = json_object('is', json((SELECT {image} FROM {host} t \
+        "UPDATE handover.row_snapshots SET content = json_object('is', json((SELECT {image} FROM {host} t \
            WHERE t.{place} = content ->> 'row')), 'was', json(content -> 'was')) \
          WHERE kind = {kind} AND job_id IN ({jobs}) AND content ->> 'row' IS NOT NULL",
         image = whole(Engine::Sqlite, reference, "t"),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use super::copied::path_of;
 use super::undo::Returned;
 use crate::catalog::{Column, Disposition, Engine, Family, Reference, TableName};
-use crate::store::sql::{Lane, Sql, table};
+use crate::store::dialect::sql::{ColumnArray, Sql, table};
 use crate::store::{Error, Result, Session};
 
 /// Why a row does not come back that the table has no room for any more, or that has nothing for what it must hold now.
@@ -75,9 +75,14 @@ impl Live {
 
     fn asked(&self, sql: &mut Sql, names: &[&str], copies: &[i64]) -> String {
         let paths = names.iter().map(|name| Some(path_of(name)));
-        let lanes = vec![Lane::cast_to("text", "name", names.iter().map(Some)), Lane::cast_to("text", "path", paths)];
-        let (names, ids) =
-            (sql.table("n", lanes), sql.table("i", vec![Lane::cast_to("bigint", "id", copies.iter().map(Some))]));
+        let arrays = vec![
+            ColumnArray::cast_to("text", "name", names.iter().map(Some)),
+            ColumnArray::cast_to("text", "path", paths),
+        ];
+        let (names, ids) = (
+            sql.table("n", arrays),
+            sql.table("i", vec![ColumnArray::cast_to("bigint", "id", copies.iter().map(Some))]),
+        );
         let (list, is_known, each) = match sql.engine() {
             Engine::Postgres => ("jsonb_agg(n.name)", "jsonb_exists(c.content, n.name)", "jsonb_each_text(c.content)"),
             Engine::Sqlite => {
@@ -90,7 +95,7 @@ impl Live {
                COALESCE(CAST((SELECT {list} FROM n WHERE NOT {is_known}) AS text), '[]') AS lacks, \
                CAST(CASE WHEN EXISTS (SELECT 1 FROM {each} e WHERE e.value IS NOT NULL AND e.key <> '$before' \
                  AND e.key NOT IN (SELECT name FROM n)) THEN 1 ELSE 0 END AS bigint) AS gone \
-             FROM {ids} JOIN handover.copies c ON c.id = i.id"
+             FROM {ids} JOIN handover.row_snapshots c ON c.id = i.id"
         )
     }
 

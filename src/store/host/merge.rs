@@ -17,7 +17,7 @@ use super::transfer::touch;
 use super::work::Part;
 use crate::catalog::{Column, Engine, Occupied, Reference};
 use crate::contract::UserId;
-use crate::store::sql::{cast, column, quoted, table};
+use crate::store::dialect::sql::{cast, column, quoted, table};
 use crate::store::{Result, Session};
 
 /// Rows that are to be added to their successors' where these have one.

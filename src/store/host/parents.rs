@@ -14,7 +14,7 @@ use super::rows::user_column;
 use super::set::kept_columns;
 use super::undo::{Act, PARENT_GONE, Returned, key_table, same_copied_key, same_key};
 use crate::catalog::{Column, Engine, ForeignKey, TableName};
-use crate::store::sql::{Sql, column, quoted, table};
+use crate::store::dialect::sql::{Sql, column, quoted, table};
 use crate::store::{Error, Result, Session};
 
 /// Rows of one table that are to be put back from their copies.

@@ -17,7 +17,7 @@ use super::transfer::touch;
 use super::undo::{Act, Returned};
 use crate::catalog::{Column, Disposition, Engine, Reference, SetValue};
 use crate::contract::UserId;
-use crate::store::sql::{Lane, Sql, cast, quoted, table};
+use crate::store::dialect::sql::{ColumnArray, Sql, cast, quoted, table};
 use crate::store::{Error, Locking, Result, Session};
 
 /// Gives rows that were moved back to the leaver, by their copies.
@@ -120,7 +120,7 @@ impl<'a> Sought<'a> {
                     format!("{} = {}", quoted(&set.name), copied_value(engine, "(c.content -> 'was')", set))
                 };
                 let assign: Vec<String> = values.iter().map(old).collect();
-                let copies = " JOIN handover.copies c ON c.id = x.copy_id".to_owned();
+                let copies = " JOIN handover.row_snapshots c ON c.id = x.copy_id".to_owned();
                 (assign.join(", ") + &raise_version(reference, "t"), copies)
             }
         };
@@ -138,7 +138,7 @@ impl<'a> Sought<'a> {
         let mut sql = session.sql("");
         let first = sql.bind(self.copies.first().copied());
         let kept = self.kept("c");
-        sql.add(&format!("SELECT {} AS image FROM handover.copies c WHERE c.id = {first}", as_text(&kept)));
+        sql.add(&format!("SELECT {} AS image FROM handover.row_snapshots c WHERE c.id = {first}", as_text(&kept)));
         let row = session.one(doing, sql).await?;
         let text: Option<String> = row.map(|row| row.try_get("", "image")).transpose().map_err(failed(doing))?;
         let kept: serde_json::Map<String, serde_json::Value> = text
@@ -187,7 +187,7 @@ impl<'a> Sought<'a> {
         }
         let (reference, engine) = (self.reference, session.engine());
         let mut sql = session.sql("");
-        let ids = sql.table("i", vec![Lane::cast_to("bigint", "id", copies.iter().map(Some))]);
+        let ids = sql.table("i", vec![ColumnArray::cast_to("bigint", "id", copies.iter().map(Some))]);
         let others = others(&mut sql, reference, found);
         let then = looks.of_copy(engine, &self.kept("c"), &[]);
         let now = looks.of_row(engine, &[]);
@@ -195,7 +195,7 @@ impl<'a> Sought<'a> {
             (0..reference.key.len()).map(|index| format!("{} AS k{index}", as_text(&format!("h.k{index}")))).collect();
         sql.add(&format!(
             "WITH w AS MATERIALIZED (SELECT c.id AS copy_id, {holder} AS holder, {then} AS image, \
-               row_number() OVER (PARTITION BY {then} ORDER BY c.id) AS n FROM {ids} JOIN handover.copies c ON c.id = i.id), \
+               row_number() OVER (PARTITION BY {then} ORDER BY c.id) AS n FROM {ids} JOIN handover.row_snapshots c ON c.id = i.id), \
              s AS MATERIALIZED (SELECT {keys_as}, {now} AS image FROM {host} t \
                WHERE t.{user} IN (SELECT {holder_is} FROM w){others}), \
              h AS (SELECT s.*, row_number() OVER (PARTITION BY s.image ORDER BY {picked}) AS n FROM s \
@@ -224,7 +224,7 @@ impl<'a> Sought<'a> {
         let mut sql = session.sql("");
         let rows = row_table(&mut sql, reference, seen);
         sql.add(&format!(
-            "SELECT x.copy_id AS copy_id FROM {rows} JOIN handover.copies c ON c.id = x.copy_id \
+            "SELECT x.copy_id AS copy_id FROM {rows} JOIN handover.row_snapshots c ON c.id = x.copy_id \
              JOIN {host} t ON {has_key} WHERE {now} = {then} ORDER BY {order} FOR UPDATE OF t",
             host = table(&reference.table),
             has_key = has_key(reference, "t", "x"),
@@ -264,7 +264,7 @@ impl<'a> Sought<'a> {
         }
         let (reference, engine) = (self.reference, session.engine());
         let mut sql = session.sql("");
-        let ids = sql.table("i", vec![Lane::cast_to("bigint", "id", missing.iter().map(Some))]);
+        let ids = sql.table("i", vec![ColumnArray::cast_to("bigint", "id", missing.iter().map(Some))]);
         let others = others(&mut sql, reference, found);
         let but = self.changed_columns();
         // What is the leaver's again is theirs, whoever gave it back.
@@ -276,7 +276,7 @@ impl<'a> Sought<'a> {
             What::Values(_) => "TRUE".to_owned(),
         };
         sql.add(&format!(
-            "SELECT CAST(c.id AS bigint) AS copy_id FROM {ids} JOIN handover.copies c ON c.id = i.id \
+            "SELECT CAST(c.id AS bigint) AS copy_id FROM {ids} JOIN handover.row_snapshots c ON c.id = i.id \
              WHERE {then} IN (SELECT {now} FROM {host} t WHERE {of_others}{others})",
             then = looks.of_copy(engine, &self.kept("c"), &but),
             now = looks.of_row(engine, &but),
@@ -321,12 +321,12 @@ impl Looks {
 /// Rows that were recognized as a table `x`: the number of the copy, and where the row is.
 fn row_table<'f>(sql: &mut Sql, reference: &Reference, found: impl IntoIterator<Item = (&'f i64, &'f Key)>) -> String {
     let (ids, places): (Vec<&i64>, Vec<&Key>) = found.into_iter().unzip();
-    let mut lanes = vec![Lane::cast_to("bigint", "copy_id", ids.into_iter().map(Some))];
+    let mut arrays = vec![ColumnArray::cast_to("bigint", "copy_id", ids.into_iter().map(Some))];
     for (index, key) in reference.key.iter().enumerate() {
         let values: Vec<Option<String>> = places.iter().map(|place| place.get(index).cloned()).collect();
-        lanes.push(Lane::of_some(&format!("k{index}"), key, values));
+        arrays.push(ColumnArray::of_some(&format!("k{index}"), key, values));
     }
-    sql.table("x", lanes)
+    sql.table("x", arrays)
 }
 
 /// That a row `t` is none of those found.
@@ -342,10 +342,10 @@ fn others(sql: &mut Sql, reference: &Reference, found: &Found) -> String {
 pub async fn images(session: &Session, copies: &[i64]) -> Result<Vec<Key>> {
     let doing = "reading what rows looked like";
     let mut sql = session.sql("");
-    let ids = sql.table("i", vec![Lane::cast_to("bigint", "id", copies.iter().map(Some))]);
+    let ids = sql.table("i", vec![ColumnArray::cast_to("bigint", "id", copies.iter().map(Some))]);
     sql.add(&format!(
         "SELECT CAST(c.id AS bigint) AS copy_id, CAST(c.content AS text) AS k0 FROM {ids} \
-         JOIN handover.copies c ON c.id = i.id"
+         JOIN handover.row_snapshots c ON c.id = i.id"
     ));
     let rows = session.all(doing, sql).await?;
     let found: Result<Found> = rows.iter().map(|row| read_found(row, 1).map_err(failed(doing))).collect();

@@ -12,7 +12,7 @@ use super::rows::{as_text, has_key, key_columns, key_json, tests, user_column};
 use super::selection::{Selected, part_table, picked_keys, range_test, selection};
 use super::work::{Part, Range};
 use crate::catalog::{Child, Disposition, Engine, Reference, TableName};
-use crate::store::sql::{Sql, column, table};
+use crate::store::dialect::sql::{Sql, column, table};
 use crate::store::{Result, Session};
 
 /// Removes the rows of every part: what was journaled of it.
@@ -133,7 +133,7 @@ fn other_user(reference: &Reference, alias: &str) -> String {
     reference.other_user.as_ref().map_or("CAST(NULL AS text)".to_owned(), |other| as_text(&column(alias, &other.name)))
 }
 
-/// `INSERT INTO handover.copies …` of what `select` gives (job, chunk, leaver, content, other user) `from` somewhere.
+/// `INSERT INTO handover.row_snapshots …` of what `select` gives (job, chunk, leaver, content, other user) `from` somewhere.
 pub fn copy_insert(
     sql: &mut Sql,
     reference: &Reference,
@@ -152,7 +152,7 @@ pub fn copy_insert(
     };
     let (at, until) = (sql.bind(at), sql.bind(until));
     format!(
-        "INSERT INTO handover.copies (job_id, chunk, from_user, content, other_user, kind, table_name, at, keep_until) \
+        "INSERT INTO handover.row_snapshots (job_id, chunk, from_user, content, other_user, kind, table_name, at, keep_until) \
          {select}, {kind}, {name}, {at}, {until} {from}"
     )
 }

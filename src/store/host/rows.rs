@@ -5,7 +5,7 @@ use crate::catalog::{
     SomeUsers, Test,
 };
 use crate::job::State;
-use crate::store::sql::{Sql, cast, column, quoted, table};
+use crate::store::dialect::sql::{Sql, cast, column, quoted, table};
 
 /// The key of a row: a value for each of the reference's key columns, as text.
 pub type Key = Vec<String>;

@@ -2,7 +2,7 @@
 
 use super::rows::as_text;
 use crate::catalog::TableName;
-use crate::store::sql::{column, table};
+use crate::store::dialect::sql::{column, table};
 use crate::store::{Error, Result, Session};
 
 /// Rows that are looked at, at most.

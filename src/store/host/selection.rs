@@ -9,7 +9,7 @@ use super::rows::{between, has_key, key_columns, keys_as, tests, user_column};
 use super::work::{Hand, Part, Range};
 use crate::catalog::{Engine, Occupied, Reference};
 use crate::contract::UserId;
-use crate::store::sql::{Lane, Sql, array_cast, array_text, column, table};
+use crate::store::dialect::sql::{ColumnArray, Sql, array_cast, array_text, column, table};
 
 /// Which of the parts' rows.
 pub enum Selected<'a> {
@@ -74,14 +74,14 @@ pub fn part_table(sql: &mut Sql, reference: &Reference, parts: &[&Part]) -> Stri
         Hand::Sole(successor) => Some(successor.to_string()),
         _ => None,
     });
-    let lanes = vec![
-        Lane::cast_to("bigint", "part", (0..parts.len()).map(Some)),
-        Lane::cast_to("uuid", "job", parts.iter().map(|part| Some(part.job))),
-        Lane::cast_to("integer", "chunk", parts.iter().map(|part| part.chunk)),
-        Lane::of("leaver", &reference.user, parts.iter().map(|part| part.leaver.as_str())),
-        Lane::of_some("sole", &reference.user, sole),
+    let arrays = vec![
+        ColumnArray::cast_to("bigint", "part", (0..parts.len()).map(Some)),
+        ColumnArray::cast_to("uuid", "job", parts.iter().map(|part| Some(part.job))),
+        ColumnArray::cast_to("integer", "chunk", parts.iter().map(|part| part.chunk)),
+        ColumnArray::of("leaver", &reference.user, parts.iter().map(|part| part.leaver.as_str())),
+        ColumnArray::of_some("sole", &reference.user, sole),
     ];
-    format!("part AS MATERIALIZED (SELECT * FROM {})", sql.few("p", lanes))
+    format!("part AS MATERIALIZED (SELECT * FROM {})", sql.small_table("p", arrays))
 }
 
 /// Who receives which of the parts' rows.
@@ -108,8 +108,9 @@ fn deal(sql: &mut Sql, reference: &Reference, parts: &[&Part]) -> Deal {
             (Some(place), Some(array_text(&texts)))
         })
         .unzip();
-    let lanes = vec![Lane::cast_to("bigint", "part", places), Lane::cast_to("text", "successors", successors)];
-    let table = sql.few("d", lanes);
+    let arrays =
+        vec![ColumnArray::cast_to("bigint", "part", places), ColumnArray::cast_to("text", "successors", successors)];
+    let table = sql.small_table("d", arrays);
     let array = array_cast("d.successors", &reference.user.cast);
     let dealt = format!("SELECT d.part, {array} AS successors FROM {table}");
     Deal { dealt, joined: "d.part = r.part", successor: "d.successors[r.n]" }
@@ -124,31 +125,31 @@ fn dealt_of(part: &Part) -> Option<&[Option<UserId>]> {
 
 /// SQLite: a row for each place that somebody receives.
 fn deal_table(sql: &mut Sql, reference: &Reference, parts: &[&Part]) -> String {
-    let (mut part_lane, mut place_lane, mut successors) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut part_array, mut place_array, mut successors) = (Vec::new(), Vec::new(), Vec::new());
     for (place, part) in parts.iter().enumerate() {
         for (index, successor) in dealt_of(part).into_iter().flatten().enumerate() {
             if let Some(successor) = successor {
-                part_lane.push(Some(place));
-                place_lane.push(Some(index + 1));
+                part_array.push(Some(place));
+                place_array.push(Some(index + 1));
                 successors.push(Some(successor.to_string()));
             }
         }
     }
-    let lanes = vec![
-        Lane::cast_to("bigint", "part", part_lane),
-        Lane::cast_to("bigint", "n", place_lane),
-        Lane::of_some("successor", &reference.user, successors),
+    let arrays = vec![
+        ColumnArray::cast_to("bigint", "part", part_array),
+        ColumnArray::cast_to("bigint", "n", place_array),
+        ColumnArray::of_some("successor", &reference.user, successors),
     ];
-    sql.table("d", lanes)
+    sql.table("d", arrays)
 }
 
 fn pair_table(sql: &mut Sql, reference: &Reference, pairs: &BTreeMap<Vec<String>, UserId>) -> String {
-    let mut lanes = vec![Lane::of("successor", &reference.user, pairs.values().map(UserId::as_str))];
+    let mut arrays = vec![ColumnArray::of("successor", &reference.user, pairs.values().map(UserId::as_str))];
     for (index, key) in reference.key.iter().enumerate() {
         let values = pairs.keys().map(|values| values.get(index).cloned());
-        lanes.push(Lane::of_some(&format!("k{index}"), key, values));
+        arrays.push(ColumnArray::of_some(&format!("k{index}"), key, values));
     }
-    sql.table("d", lanes)
+    sql.table("d", arrays)
 }
 
 /// Where the parts' rows come from: what has to be picked before, and what is joined to `part`.

@@ -10,7 +10,7 @@ use super::rows::{has_key, key_json, now, raise_version, tests, user_column};
 use super::selection::{Selected, selection};
 use super::work::Part;
 use crate::catalog::{Column, Engine, Reference, SetValue};
-use crate::store::sql::{Sql, quoted, table};
+use crate::store::dialect::sql::{Sql, quoted, table};
 use crate::store::{Result, Session};
 
 /// Sets the rows of every part that still lack a value: what was journaled of it.

@@ -22,7 +22,7 @@ use super::selection::{Selected, part_table, range_test, selection};
 use super::work::{Hand, Part, Range};
 use crate::catalog::{Catalog, Disposition, Engine, OnConflict, Reference};
 use crate::contract::UserId;
-use crate::store::sql::{Sql, as_texts, cast, quoted, table};
+use crate::store::dialect::sql::{Sql, as_texts, cast, quoted, table};
 use crate::store::{Error, Result, Session};
 
 /// Moves the records of every part: what was journaled of it.

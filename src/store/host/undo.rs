@@ -19,7 +19,7 @@ use super::transfer::touch;
 use super::unmerge::Merged;
 use crate::catalog::{Column, Engine, Reference, SetValue};
 use crate::contract::UserId;
-use crate::store::sql::{Lane, Sql, cast, column, quoted, table};
+use crate::store::dialect::sql::{ColumnArray, Sql, cast, column, quoted, table};
 use crate::store::{Cause, Error, Locking, Result, Session};
 
 /// What became of things that were to come back, each by its place in what was asked for.
@@ -326,12 +326,12 @@ fn reason_of(code: &str) -> &'static str {
 
 /// Keys as a table `x`: `n`, their place, and `k0`, `k1` and so on.
 pub fn key_table(sql: &mut Sql, reference: &Reference, keys: &[Key], places: &[usize]) -> String {
-    let mut lanes = vec![Lane::cast_to("bigint", "n", places.iter().map(Some))];
+    let mut arrays = vec![ColumnArray::cast_to("bigint", "n", places.iter().map(Some))];
     for (index, key) in reference.key.iter().enumerate() {
         let values: Vec<Option<String>> = places.iter().map(|place| keys[*place].get(index).cloned()).collect();
-        lanes.push(Lane::of_some(&format!("k{index}"), key, values));
+        arrays.push(ColumnArray::of_some(&format!("k{index}"), key, values));
     }
-    sql.table("x", lanes)
+    sql.table("x", arrays)
 }
 
 /// That a row has a journaled key, but for the user in it, who has changed. With `AND` behind each test.
@@ -423,7 +423,7 @@ pub async fn copied_keys(session: &Session, reference: &Reference, copies: &[i64
     let doing = "reading the keys of copies";
     let mut sql = session.sql("");
     let rows = copied_rows(&mut sql, &reference.key.iter().collect::<Vec<_>>(), copies);
-    let texts = crate::store::sql::as_texts(&reference.key, "r");
+    let texts = crate::store::dialect::sql::as_texts(&reference.key, "r");
     sql.add(&format!("SELECT CAST(r.copy_id AS bigint) AS copy_id, {texts} FROM {rows}"));
     let mut keys: HashMap<i64, Key> = HashMap::new();
     for row in session.all(doing, sql).await? {

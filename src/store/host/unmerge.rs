@@ -12,7 +12,7 @@ use super::transfer::touch;
 use super::undo::{Act, Returned};
 use crate::catalog::{Column, Engine, Occupied, Reference};
 use crate::contract::UserId;
-use crate::store::sql::{Lane, Sql, column, quoted, table};
+use crate::store::dialect::sql::{ColumnArray, Sql, column, quoted, table};
 use crate::store::{Error, Locking, Result, Session};
 
 /// What is to be taken back of rows that were added to those of a successor.
@@ -113,7 +113,7 @@ impl Merged<'_> {
 
 /// Which columns of the successors' rows were empty before, by copy, as a table `b`: `empty0`, `empty1` and so on.
 fn before_columns(sql: &mut Sql, merged: &Merged<'_>, ids: &[i64]) -> String {
-    let ids = sql.table("i", vec![Lane::cast_to("bigint", "id", ids.iter().map(Some))]);
+    let ids = sql.table("i", vec![ColumnArray::cast_to("bigint", "id", ids.iter().map(Some))]);
     let engine = sql.engine();
     let empty = merged.columns.iter().enumerate().map(|(index, add)| {
         let before = match engine {
@@ -122,7 +122,10 @@ fn before_columns(sql: &mut Sql, merged: &Merged<'_>, ids: &[i64]) -> String {
         };
         format!(", CASE WHEN ({before}) IS NULL THEN 1 ELSE 0 END AS empty{index}")
     });
-    format!("(SELECT c.id AS copy_id{} FROM {ids} JOIN handover.copies c ON c.id = i.id) b", empty.collect::<String>())
+    format!(
+        "(SELECT c.id AS copy_id{} FROM {ids} JOIN handover.row_snapshots c ON c.id = i.id) b",
+        empty.collect::<String>()
+    )
 }
 
 /// Copies whose rows are still added to one of the successor's, with that row locked.

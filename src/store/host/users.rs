@@ -11,7 +11,7 @@ use crate::catalog::{Catalog, Column, Condition, Engine, Family};
 use crate::contract::{JobId, UserId};
 use crate::job::State;
 use crate::plan::{UserFacts, UserStatus};
-use crate::store::sql::{Lane, Sql, column, quoted, table};
+use crate::store::dialect::sql::{ColumnArray, Sql, column, quoted, table};
 use crate::store::{Error, Result, Session};
 
 /// Locks users for the transaction, all in one statement and in one order, so that no two transactions wait for each
@@ -31,11 +31,11 @@ pub async fn lock_users(session: &Session, leavers: &[(&str, &UserId)], receiver
     let mut locks: Vec<(i64, bool)> = locks.into_iter().collect();
     locks.sort_unstable();
     let mut sql = session.sql("");
-    let lanes = vec![
-        Lane::cast_to("bigint", "key", locks.iter().map(|(key, _)| Some(key))),
-        Lane::cast_to("boolean", "alone", locks.iter().map(|(_, alone)| Some(alone))),
+    let arrays = vec![
+        ColumnArray::cast_to("bigint", "key", locks.iter().map(|(key, _)| Some(key))),
+        ColumnArray::cast_to("boolean", "alone", locks.iter().map(|(_, alone)| Some(alone))),
     ];
-    let locks = sql.few("l", lanes);
+    let locks = sql.small_table("l", arrays);
     sql.add(&format!(
         "SELECT count(CASE WHEN l.alone THEN pg_advisory_xact_lock(l.key)::text ELSE pg_advisory_xact_lock_shared(l.key)::text END) \
          FROM {locks}"
@@ -394,7 +394,7 @@ fn read_listed(row: &QueryResult, catalog: &Catalog) -> std::result::Result<List
 }
 
 /// Statements elsewhere that only need the leaver as the user column holds them.
-pub fn leaver_lane(sql: &mut Sql, leavers: &[&UserId]) -> String {
-    let lanes = vec![Lane::cast_to("text", "leaver", leavers.iter().map(Some))];
-    sql.few("p", lanes)
+pub fn leaver_array(sql: &mut Sql, leavers: &[&UserId]) -> String {
+    let arrays = vec![ColumnArray::cast_to("text", "leaver", leavers.iter().map(Some))];
+    sql.small_table("p", arrays)
 }

@@ -7,7 +7,7 @@ use sea_orm::{ActiveValue, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilte
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::adding::add;
+use super::bulk_insert::add;
 use super::entity::audit::{ActiveModel, Column, Entity};
 use super::entity::jobs;
 use super::failed;
@@ -65,7 +65,7 @@ pub async fn failed_of_job(session: &Session, job: Uuid) -> Result<Vec<Entry>> {
 
 /// Which entries are asked for: those that pass every test that is there.
 #[derive(Debug, Clone, Default)]
-pub struct Asked {
+pub struct AuditFilter {
     /// About this user.
     pub user: Option<String>,
     /// Of this organization.
@@ -80,7 +80,7 @@ pub struct Asked {
     pub since: Option<OffsetDateTime>,
 }
 
-impl Asked {
+impl AuditFilter {
     fn find(&self) -> sea_orm::Select<Entity> {
         let mut find = Entity::find();
         let equal = [(Column::UserId, &self.user), (Column::Org, &self.org), (Column::Actor, &self.actor)];
@@ -109,14 +109,14 @@ impl Asked {
     }
 
     /// A page of them, oldest first, from a number on.
-    pub async fn from(&self, session: &Session, id: i64, limit: u64) -> Result<Vec<Told>> {
+    pub async fn from(&self, session: &Session, id: i64, limit: u64) -> Result<Vec<AuditRecord>> {
         let find = self.find().filter(Column::Id.gte(id)).order_by_asc(Column::Id).limit(limit);
         let entries = find.all(session).await.map_err(failed("reading the audit trail"))?;
         let jobs = why(session, entries.iter().filter_map(|entry| entry.job_id).collect()).await?;
         let told = |entry: Entry| {
             let job = entry.job_id.and_then(|id| jobs.get(&id).cloned());
             let (reason, target) = job.unwrap_or_default();
-            Told { entry, reason, target }
+            AuditRecord { entry, reason, target }
         };
         Ok(entries.into_iter().map(told).collect())
     }
@@ -124,7 +124,7 @@ impl Asked {
 
 /// An entry, with what its job says of why and of what it was about.
 #[derive(Debug, Clone)]
-pub struct Told {
+pub struct AuditRecord {
     /// The entry.
     pub entry: Entry,
     /// The request's reason.

@@ -10,12 +10,12 @@ use sea_orm::{
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::adding::add;
+use super::bulk_insert::add;
 use super::entity::chunks::{Column, Entity};
 use super::entity::{job_references, jobs};
 use super::failed;
 use super::jobs::Job;
-use super::references::Course;
+use super::references::ReferenceProgress;
 use crate::catalog::Engine;
 use crate::store::error::Error;
 use crate::store::{Result, Session};
@@ -49,7 +49,7 @@ impl Chunk {
             error: None,
             not_before: None,
             closed_at: None,
-            took_ms: None,
+            duration_ms: None,
         }
     }
 }
@@ -62,13 +62,13 @@ pub async fn insert(session: &Session, chunks: Vec<Chunk>) -> Result<()> {
 }
 
 /// A chunk that was taken, and what it is of.
-pub struct Taken {
+pub struct ClaimedChunk {
     /// The chunk.
     pub chunk: Chunk,
     /// Its job.
     pub job: Job,
     /// What the job does with the chunk's reference.
-    pub course: Option<Course>,
+    pub course: Option<ReferenceProgress>,
 }
 
 /// Takes any open chunk of a job that nobody else holds. The lock on its row, and its state, are the fence: who was
@@ -76,7 +76,7 @@ pub struct Taken {
 ///
 /// Locks: the chunk's row only. The job and the course are as they were when the statement began; whoever changes for whom
 /// an unclosed chunk is forgets the chunk in the same transaction, and then it is not found.
-pub async fn take(session: &Session, job: Uuid, now: OffsetDateTime) -> Result<Option<Taken>> {
+pub async fn claim(session: &Session, job: Uuid, now: OffsetDateTime) -> Result<Option<ClaimedChunk>> {
     let doing = "taking a chunk";
     let due = Condition::any().add(Column::NotBefore.is_null()).add(Column::NotBefore.lte(now));
     let find = Entity::find().filter(Column::JobId.eq(job)).filter(Column::State.eq(OPEN)).filter(due);
@@ -87,9 +87,9 @@ pub async fn take(session: &Session, job: Uuid, now: OffsetDateTime) -> Result<O
         QuerySelect::query(&mut find).lock_with_tables_behavior(LockType::Update, chunks, LockBehavior::SkipLocked);
     }
     let Some((chunk, Some(job), course)) = find.one(session).await.map_err(failed(doing))? else { return Ok(None) };
-    let course = course.map(Course::from_model).transpose();
+    let course = course.map(ReferenceProgress::from_model).transpose();
     let course = course.map_err(|error| Error::unexpected(doing, error.to_string()))?;
-    Ok(Some(Taken { chunk, job, course }))
+    Ok(Some(ClaimedChunk { chunk, job, course }))
 }
 
 /// Writes a chunk back that is still open. Closed or failed meanwhile: somebody else was here.
@@ -106,7 +106,7 @@ pub async fn update(session: &Session, chunk: Chunk) -> Result<()> {
 
 /// How a job's chunks stand.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Standing {
+pub struct ChunkCounts {
     /// Waiting or being worked on.
     pub open: u64,
     /// Done.
@@ -124,18 +124,18 @@ pub struct Standing {
 }
 
 /// How the chunks of jobs stand, by job and reference.
-pub async fn standing(session: &Session, jobs: &[Uuid]) -> Result<HashMap<(Uuid, usize), Standing>> {
+pub async fn counts(session: &Session, jobs: &[Uuid]) -> Result<HashMap<(Uuid, usize), ChunkCounts>> {
     let doing = "counting chunks";
     let mut sql = session.sql("");
-    let lane = crate::store::sql::Lane::cast_to("uuid", "id", jobs.iter().map(Some));
-    let jobs = sql.few("j", vec![lane]);
+    let array = crate::store::dialect::sql::ColumnArray::cast_to("uuid", "id", jobs.iter().map(Some));
+    let jobs = sql.small_table("j", vec![array]);
     sql.add(&format!(
         "SELECT c.job_id AS job_id, CAST(c.position AS bigint) AS position, c.state AS state, count(*) AS n, \
          CAST(sum(c.records) AS bigint) AS records, CAST(sum(c.done) AS bigint) AS done, \
          CAST(sum(c.changed) AS bigint) AS changed, CAST(max(c.number) + 1 AS bigint) AS next_number \
          FROM handover.chunks c JOIN {jobs} ON j.id = c.job_id GROUP BY c.job_id, c.position, c.state"
     ));
-    let mut standing: HashMap<(Uuid, usize), Standing> = HashMap::new();
+    let mut standing: HashMap<(Uuid, usize), ChunkCounts> = HashMap::new();
     for row in session.all(doing, sql).await? {
         let number = |column: &str| row.try_get::<i64>("", column);
         let read = || -> std::result::Result<_, DbErr> {
@@ -161,9 +161,9 @@ pub async fn standing(session: &Session, jobs: &[Uuid]) -> Result<HashMap<(Uuid,
 }
 
 /// How the chunks of one job stand, all references together.
-pub async fn standing_of(session: &Session, job: Uuid) -> Result<Standing> {
-    let mut total = Standing::default();
-    for standing in standing(session, &[job]).await?.into_values() {
+pub async fn counts_of_job(session: &Session, job: Uuid) -> Result<ChunkCounts> {
+    let mut total = ChunkCounts::default();
+    for standing in counts(session, &[job]).await?.into_values() {
         total.open += standing.open;
         total.closed += standing.closed;
         total.failed += standing.failed;
@@ -202,23 +202,23 @@ pub async fn any_open(session: &Session, job: Uuid) -> Result<bool> {
 }
 
 /// A job's chunks that failed or were tried more than once, for a person.
-pub async fn troubled(session: &Session, job: Uuid) -> Result<Vec<Chunk>> {
+pub async fn failed_or_retried(session: &Session, job: Uuid) -> Result<Vec<Chunk>> {
     let trouble = Condition::any().add(Column::State.eq(FAILED)).add(Column::Attempts.gt(0));
     let find = Entity::find().filter(Column::JobId.eq(job)).filter(trouble);
     // What failed before what was done in the end: of a chunk that was halved often there are many.
     let find = find.order_by_desc(Column::State).order_by_asc(Column::Number).limit(100);
-    find.all(session).await.map_err(failed("looking for troubled chunks"))
+    find.all(session).await.map_err(failed("looking for failed_or_retried chunks"))
 }
 
 /// The first few of a job's chunks that failed, in the order in which the job works on them.
-pub async fn failed_ones(session: &Session, job: Uuid, most: u64) -> Result<Vec<Chunk>> {
+pub async fn first_failed(session: &Session, job: Uuid, most: u64) -> Result<Vec<Chunk>> {
     let find = Entity::find().filter(Column::JobId.eq(job)).filter(Column::State.eq(FAILED));
     let find = find.order_by_asc(Column::Position).order_by_asc(Column::FirstRank).order_by_asc(Column::Number);
     find.limit(most).all(session).await.map_err(failed("looking for failed chunks"))
 }
 
 /// What the single rows look like that unclosed chunks of a job have set aside, of a reference whose rows have no key.
-pub async fn set_aside(session: &Session, job: Uuid, position: i32) -> Result<Vec<String>> {
+pub async fn isolated_rows(session: &Session, job: Uuid, position: i32) -> Result<Vec<String>> {
     let doing = "looking for rows that were set aside";
     let find = Entity::find().filter(Column::JobId.eq(job)).filter(Column::Position.eq(position));
     let find = find.filter(Column::State.ne(CLOSED)).filter(Column::FirstKey.is_not_null());
@@ -230,7 +230,7 @@ pub async fn set_aside(session: &Session, job: Uuid, position: i32) -> Result<Ve
 
 /// What recent chunks of a kind took.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Took {
+pub struct ChunkTimes {
     /// How many chunks.
     pub chunks: u64,
     /// Their records.
@@ -243,20 +243,20 @@ pub struct Took {
 const RECENT: u64 = 500;
 
 /// What recent chunks took, by kind: for estimates. Chunks of undos are none of these.
-pub async fn recently_took(session: &Session) -> Result<HashMap<String, Took>> {
+pub async fn recent_times(session: &Session) -> Result<HashMap<String, ChunkTimes>> {
     let doing = "looking at what chunks took";
     let mut sql = session.sql("");
     let most = sql.bind(RECENT as i64);
     sql.add(&format!(
         "SELECT r.kind AS kind, count(*) AS n, CAST(sum(c.records) AS bigint) AS records, \
-         CAST(sum(c.took_ms) AS bigint) AS took FROM \
-         (SELECT job_id, position, records, took_ms FROM handover.chunks \
-           WHERE took_ms IS NOT NULL AND journal_id IS NULL ORDER BY closed_at DESC LIMIT {most}) c \
+         CAST(sum(c.duration_ms) AS bigint) AS took FROM \
+         (SELECT job_id, position, records, duration_ms FROM handover.chunks \
+           WHERE duration_ms IS NOT NULL AND journal_id IS NULL ORDER BY closed_at DESC LIMIT {most}) c \
          JOIN handover.job_references r ON r.job_id = c.job_id AND r.position = c.position GROUP BY r.kind"
     ));
     let read = |row: &QueryResult| -> std::result::Result<_, DbErr> {
         let number = |column: &str| row.try_get::<i64>("", column).map(|number| number as u64);
-        let took = Took { chunks: number("n")?, records: number("records")?, milliseconds: number("took")? };
+        let took = ChunkTimes { chunks: number("n")?, records: number("records")?, milliseconds: number("took")? };
         Ok((row.try_get::<String>("", "kind")?, took))
     };
     let rows = session.all(doing, sql).await?;
@@ -284,7 +284,7 @@ pub async fn reopen_failed(session: &Session, job: Uuid) -> Result<u64> {
 
 /// Forgets the chunks of a job that are not closed, of these references or of all. Waits for whoever works on one: what
 /// they do is committed, and journaled, before this goes on.
-pub async fn forget_unclosed(session: &Session, job: Uuid, positions: Option<&[usize]>) -> Result<u64> {
+pub async fn delete_unclosed(session: &Session, job: Uuid, positions: Option<&[usize]>) -> Result<u64> {
     let doing = "forgetting chunks";
     let mut these = Condition::all().add(Column::JobId.eq(job)).add(Column::State.ne(CLOSED));
     if let Some(positions) = positions {

@@ -79,7 +79,7 @@ entity!(jobs, "jobs", {
     /// When the sweeper looks at it next.
     pub wake_at: Option<TimeDateTimeWithTimeZone>,
     /// How often the sweeper has dispatched it again without progress.
-    pub nudges: i32,
+    pub redispatches: i32,
     /// What the sweeper saw done when it looked last.
     pub progress: i64,
     pub recount_at: Option<TimeDateTimeWithTimeZone>,
@@ -133,7 +133,7 @@ entity!(chunks, "chunks", {
     pub error: Option<String>,
     pub not_before: Option<TimeDateTimeWithTimeZone>,
     pub closed_at: Option<TimeDateTimeWithTimeZone>,
-    pub took_ms: Option<i32>,
+    pub duration_ms: Option<i32>,
 });
 
 entity!(outbox, "outbox", {
@@ -151,7 +151,7 @@ entity!(outbox, "outbox", {
     pub leased_until: Option<TimeDateTimeWithTimeZone>,
 });
 
-entity!(turns, "turns", {
+entity!(round_robin, "round_robin", {
     #[sea_orm(primary_key, auto_increment = false)]
     pub org: String,
     #[sea_orm(primary_key, auto_increment = false)]
@@ -200,7 +200,7 @@ entity!(journal, "journal", {
     pub at: TimeDateTimeWithTimeZone,
 });
 
-entity!(copies, "copies", {
+entity!(row_snapshots, "row_snapshots", {
     #[sea_orm(primary_key)]
     pub id: i64,
     pub job_id: Uuid,

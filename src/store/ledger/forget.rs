@@ -8,13 +8,13 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::entity::{audit, chunks, job_references, job_successors, jobs, outbox, requests, turns};
+use super::entity::{audit, chunks, job_references, job_successors, jobs, outbox, requests, round_robin};
 use super::failed;
 use super::jobs::Job;
 use crate::catalog::Engine;
 use crate::contract::UserId;
 use crate::job::State;
-use crate::store::sql::Sql;
+use crate::store::dialect::sql::Sql;
 use crate::store::{Error, Result, Session};
 
 const DOING: &str = "forgetting a person";
@@ -35,13 +35,13 @@ pub struct Person {
 
 /// What the ledger holds of a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Held {
+pub struct PersonalData {
     /// Jobs about them: their request, its reason and its reasons for a refusal are erased.
     pub jobs: u64,
     /// Jobs about others that name them, as who asked or who receives.
     pub named_in: u64,
     /// Copies of rows of theirs, which are deleted.
-    pub copies: u64,
+    pub row_snapshots: u64,
     /// Rows of the journal.
     pub journal: u64,
     /// Entries of the audit trail.
@@ -77,14 +77,14 @@ impl Person {
     }
 
     /// What is held of them.
-    pub async fn held(&self, session: &Session) -> Result<Held> {
+    pub async fn personal_data(&self, session: &Session) -> Result<PersonalData> {
         let mut sql = session.sql("");
         let (org, user) = self.bound(&mut sql);
         let (of_org, names) = (Person::of_org(&org), self.names(&mut sql, &org, &user));
         sql.add(&format!(
             "SELECT (SELECT count(*) FROM handover.jobs WHERE org = {org} AND user_id = {user}) AS jobs, \
              (SELECT count(*) FROM handover.jobs j WHERE {names}) AS named_in, \
-             (SELECT count(*) FROM handover.copies WHERE (from_user = {user} OR other_user = {user}) AND {of_org}) AS copies, \
+             (SELECT count(*) FROM handover.row_snapshots WHERE (from_user = {user} OR other_user = {user}) AND {of_org}) AS row_snapshots, \
              (SELECT count(*) FROM handover.journal WHERE (from_user = {user} OR to_user = {user}) AND {of_org}) AS journal, \
              (SELECT count(*) FROM handover.audit WHERE org = {org} AND (user_id = {user} OR actor = {user})) AS audit"
         ));
@@ -93,10 +93,10 @@ impl Person {
             let count = row.try_get::<i64>("", name).map(|count| count as u64);
             count.map_err(|error| Error::unexpected(DOING, error.to_string()))
         };
-        Ok(Held {
+        Ok(PersonalData {
             jobs: count("jobs")?,
             named_in: count("named_in")?,
-            copies: count("copies")?,
+            row_snapshots: count("row_snapshots")?,
             journal: count("journal")?,
             audit: count("audit")?,
         })
@@ -125,14 +125,14 @@ impl Person {
         let (org, user) = self.bound(&mut sql);
         sql.add(&format!(
             "UPDATE handover.journal SET keys = NULL WHERE keys IS NOT NULL AND (job_id, kind) IN \
-             (SELECT job_id, kind FROM handover.copies WHERE other_user = {user} AND {})",
+             (SELECT job_id, kind FROM handover.row_snapshots WHERE other_user = {user} AND {})",
             Person::of_org(&org)
         ));
         session.run(DOING, sql).await?;
         let mut erased = 0;
         let pseudonym = self.pseudonym.as_str();
         for (table, change, held_in) in [
-            ("copies", None, "from_user = {user} OR other_user = {user}"),
+            ("row_snapshots", None, "from_user = {user} OR other_user = {user}"),
             ("journal", Some("keys = NULL, from_user"), "from_user = {user}"),
             ("journal", Some("to_user"), "to_user = {user}"),
         ] {
@@ -262,8 +262,8 @@ impl Person {
             let trail = trail.filter(audit::Column::Org.eq(org)).filter(column.eq(user));
             trail.exec(session).await.map_err(failed(DOING))?;
         }
-        let served = turns::Entity::delete_many().filter(turns::Column::Org.eq(org));
-        served.filter(turns::Column::LastUser.eq(user)).exec(session).await.map_err(failed(DOING))?;
+        let served = round_robin::Entity::delete_many().filter(round_robin::Column::Org.eq(org));
+        served.filter(round_robin::Column::LastUser.eq(user)).exec(session).await.map_err(failed(DOING))?;
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use sea_orm::{
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::adding::add;
+use super::bulk_insert::add;
 use super::entity::{job_successors, jobs};
 use super::failed;
 use crate::catalog::Engine;

@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use sea_orm::{ActiveValue, ColumnTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
-use super::adding::add;
+use super::bulk_insert::add;
 use super::entity::journal::{ActiveModel, Column, Entity};
 use super::failed;
+use crate::store::dialect::sql::ColumnArray;
 use crate::store::error::Error;
-use crate::store::sql::Lane;
 use crate::store::{Result, Session};
 
 /// Rows of one kind, action and receiver that a job has journaled.
@@ -29,7 +29,7 @@ pub struct Tally {
 pub async fn tallies(session: &Session, jobs: &[Uuid]) -> Result<HashMap<Uuid, Vec<Tally>>> {
     let doing = "adding the journal up";
     let mut sql = session.sql("");
-    let jobs = sql.few("i", vec![Lane::cast_to("uuid", "id", jobs.iter().map(Some))]);
+    let jobs = sql.small_table("i", vec![ColumnArray::cast_to("uuid", "id", jobs.iter().map(Some))]);
     sql.add(&format!(
         "SELECT j.job_id AS job_id, j.kind AS kind, j.action AS action, j.to_user AS to_user, \
          CAST(sum(j.records) AS bigint) AS records FROM handover.journal j JOIN {jobs} ON i.id = j.job_id \

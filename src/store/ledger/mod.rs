@@ -3,12 +3,12 @@
 //! [`entity`] holds what each table has; beside it a file for each idea: a handful of named queries, and nothing else
 //! touches the table.
 
-mod adding;
-pub mod additions;
+mod bulk_insert;
+pub mod batch;
 pub mod audit;
 pub mod catalogs;
 pub mod chunks;
-pub mod copies;
+pub mod row_snapshots;
 pub mod entity;
 pub mod forget;
 pub mod jobs;
@@ -16,7 +16,7 @@ pub mod journal;
 pub mod outbox;
 pub mod references;
 pub mod requests;
-pub mod turns;
+pub mod round_robin;
 
 use sea_orm::DbErr;
 

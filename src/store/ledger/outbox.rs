@@ -11,18 +11,18 @@ use sea_orm::{
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::adding::add_returning;
+use super::bulk_insert::add_returning;
 use super::entity::outbox::{ActiveModel, Column, Entity};
 use super::failed;
 use crate::catalog::Engine;
-use crate::store::post::FIRST_LEASE;
-use crate::store::sql::Lane;
+use crate::store::dialect::sql::ColumnArray;
+use crate::store::outbox_handoff::FIRST_LEASE;
 use crate::store::{Result, Session};
 
-pub use super::entity::outbox::Model as Letter;
+pub use super::entity::outbox::Model as OutboxMessage;
 
 /// Adds messages; their ids are given here. Those that are due go to the relay of this process with the commit.
-pub async fn insert(session: &Session, letters: Vec<Letter>) -> Result<()> {
+pub async fn insert(session: &Session, letters: Vec<OutboxMessage>) -> Result<()> {
     if letters.is_empty() {
         return Ok(());
     }
@@ -39,9 +39,9 @@ pub async fn insert(session: &Session, letters: Vec<Letter>) -> Result<()> {
 pub(super) const NUMBERED: &str = " RETURNING id, message_id";
 
 /// Messages as rows to be added, under a lease where the relay of this process gets them; and those that it gets.
-pub(super) fn outgoing(session: &Session, mut letters: Vec<Letter>) -> (Vec<ActiveModel>, Vec<Letter>) {
+pub(super) fn outgoing(session: &Session, mut letters: Vec<OutboxMessage>) -> (Vec<ActiveModel>, Vec<OutboxMessage>) {
     let now = OffsetDateTime::now_utc();
-    let goes = |letter: &Letter| session.leaving().has_courier() && letter.due_at <= now;
+    let goes = |letter: &OutboxMessage| session.pending_messages().has_local_relay() && letter.due_at <= now;
     letters.iter_mut().filter(|letter| goes(letter)).for_each(|letter| letter.leased_until = Some(now + FIRST_LEASE));
     let rows = letters.iter().cloned().map(row).collect();
     letters.retain(goes);
@@ -49,12 +49,12 @@ pub(super) fn outgoing(session: &Session, mut letters: Vec<Letter>) -> (Vec<Acti
 }
 
 /// The relay of this process gets these with the commit, under the numbers that they have in the outbox.
-pub(super) fn leave(session: &Session, mut letters: Vec<Letter>, numbers: &HashMap<Uuid, i64>) {
+pub(super) fn leave(session: &Session, mut letters: Vec<OutboxMessage>, numbers: &HashMap<Uuid, i64>) {
     letters.iter_mut().for_each(|letter| letter.id = numbers.get(&letter.message_id).copied().unwrap_or_default());
-    session.leaving().note(letters);
+    session.pending_messages().note(letters);
 }
 
-fn row(letter: Letter) -> ActiveModel {
+fn row(letter: OutboxMessage) -> ActiveModel {
     let mut row = letter.into_active_model();
     row.id = ActiveValue::NotSet;
     row
@@ -68,7 +68,7 @@ pub async fn claim(
     now: OffsetDateTime,
     until: OffsetDateTime,
     limit: u64,
-) -> Result<Vec<Letter>> {
+) -> Result<Vec<OutboxMessage>> {
     let doing = "claiming messages of the outbox";
     let free = Condition::any().add(Column::LeasedUntil.is_null()).add(Column::LeasedUntil.lt(now));
     let mut find =
@@ -126,7 +126,7 @@ pub async fn backlog(session: &Session, channels: &[&str], now: OffsetDateTime) 
 /// Deletes messages that have been delivered; how many were there.
 pub async fn delete(session: &Session, ids: &[i64]) -> Result<u64> {
     let mut sql = session.sql("");
-    let delivered = sql.few("d", vec![Lane::cast_to("bigint", "id", ids.iter().map(Some))]);
+    let delivered = sql.small_table("d", vec![ColumnArray::cast_to("bigint", "id", ids.iter().map(Some))]);
     sql.add(&format!("DELETE FROM handover.outbox WHERE id IN (SELECT d.id FROM {delivered})"));
     session.run("emptying the outbox", sql).await
 }
@@ -141,13 +141,13 @@ pub async fn release(session: &Session, ids: &[i64], due: OffsetDateTime) -> Res
 }
 
 /// Messages of a channel behind an id, oldest first: what the embedded default keeps of its events.
-pub async fn list(session: &Session, channel: &str, after: i64, limit: u64) -> Result<Vec<Letter>> {
+pub async fn list(session: &Session, channel: &str, after: i64, limit: u64) -> Result<Vec<OutboxMessage>> {
     let find = Entity::find().filter(Column::Channel.eq(channel)).filter(Column::Id.gt(after));
     find.order_by_asc(Column::Id).limit(limit).all(session).await.map_err(failed("reading the outbox"))
 }
 
 /// The messages of a job that have not left, but for what the embedded default keeps.
-pub async fn of_job(session: &Session, job: Uuid, limit: u64) -> Result<Vec<Letter>> {
+pub async fn of_job(session: &Session, job: Uuid, limit: u64) -> Result<Vec<OutboxMessage>> {
     let find = Entity::find().filter(Column::JobId.eq(job)).order_by_asc(Column::Id).limit(limit);
     find.all(session).await.map_err(failed("reading the outbox"))
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder};
 use uuid::Uuid;
 
-use super::adding::add;
+use super::bulk_insert::add;
 use super::entity::job_references::{ActiveModel, Column, Entity, Model};
 use super::failed;
 use crate::contract::UserId;
@@ -15,7 +15,7 @@ use crate::store::{Result, Session};
 
 /// What a job does with one reference.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Course {
+pub struct ReferenceProgress {
     /// The job.
     pub job: Uuid,
     /// The reference, by its position in the catalog.
@@ -36,10 +36,10 @@ pub struct Course {
     pub next_rank: u64,
 }
 
-impl Course {
+impl ReferenceProgress {
     /// The course of a planned reference. What a group does in the planner's own transaction is cut already.
-    pub fn of(job: Uuid, kind: &str, planned: &Planned, cut: bool) -> Course {
-        Course {
+    pub fn of(job: Uuid, kind: &str, planned: &Planned, cut: bool) -> ReferenceProgress {
+        ReferenceProgress {
             job,
             position: planned.position,
             kind: kind.to_owned(),
@@ -66,8 +66,8 @@ impl Course {
         }
     }
 
-    pub(super) fn from_model(model: Model) -> std::result::Result<Course, serde_json::Error> {
-        Ok(Course {
+    pub(super) fn from_model(model: Model) -> std::result::Result<ReferenceProgress, serde_json::Error> {
+        Ok(ReferenceProgress {
             job: model.job_id,
             position: model.position as usize,
             kind: model.kind,
@@ -82,23 +82,24 @@ impl Course {
 }
 
 /// Notes what jobs do.
-pub async fn insert(session: &Session, courses: Vec<Course>) -> Result<()> {
+pub async fn insert(session: &Session, courses: Vec<ReferenceProgress>) -> Result<()> {
     add(session, "noting what jobs do", rows(courses), "").await?;
     Ok(())
 }
 
 /// What jobs do, as rows to be added.
-pub(super) fn rows(courses: Vec<Course>) -> Vec<ActiveModel> {
+pub(super) fn rows(courses: Vec<ReferenceProgress>) -> Vec<ActiveModel> {
     courses.into_iter().map(|course| course.into_model().into_active_model()).collect()
 }
 
 /// What jobs do, in the catalog's order.
-pub async fn of_jobs(session: &Session, jobs: &[Uuid]) -> Result<Vec<Course>> {
+pub async fn of_jobs(session: &Session, jobs: &[Uuid]) -> Result<Vec<ReferenceProgress>> {
     let doing = "reading what jobs do";
     let find = Entity::find().filter(Column::JobId.is_in(jobs.iter().copied()));
     let rows =
         find.order_by_asc(Column::JobId).order_by_asc(Column::Position).all(session).await.map_err(failed(doing))?;
-    let read = |model| Course::from_model(model).map_err(|error| Error::unexpected(doing, error.to_string()));
+    let read =
+        |model| ReferenceProgress::from_model(model).map_err(|error| Error::unexpected(doing, error.to_string()));
     rows.into_iter().map(read).collect()
 }
 
@@ -109,7 +110,7 @@ pub async fn forget(session: &Session, job: Uuid) -> Result<()> {
 }
 
 /// Writes back how far a reference has been cut. Whoever cuts holds the job's lock.
-pub async fn update(session: &Session, course: Course) -> Result<()> {
+pub async fn update(session: &Session, course: ReferenceProgress) -> Result<()> {
     let changes = course.into_model().into_active_model().reset_all();
     Entity::update(changes).exec(session).await.map_err(failed("noting how far a job is cut"))?;
     Ok(())

@@ -5,24 +5,24 @@ use std::collections::{BTreeMap, HashMap};
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
-use super::adding::add;
+use super::bulk_insert::add;
 use super::entity::requests::{ActiveModel, Column, Entity, Model};
 use super::failed;
 use super::jobs::Job;
 use crate::contract::{Allotment, HandoverRequest};
+use crate::store::dialect::sql::ColumnArray;
 use crate::store::error::{Cause, Error};
-use crate::store::sql::Lane;
 use crate::store::{Result, Session};
 
 /// The requests of these (organization, request id) that are known already.
 pub async fn known(session: &Session, ids: &[(&str, &str)]) -> Result<HashMap<(String, String), Model>> {
     let mut sql = session.sql("");
-    let lane = |name, values: Vec<&str>| Lane::cast_to("text", name, values.into_iter().map(Some));
-    let lanes = vec![
-        lane("org", ids.iter().map(|(org, _)| *org).collect()),
-        lane("request_id", ids.iter().map(|(_, request_id)| *request_id).collect()),
+    let array = |name, values: Vec<&str>| ColumnArray::cast_to("text", name, values.into_iter().map(Some));
+    let arrays = vec![
+        array("org", ids.iter().map(|(org, _)| *org).collect()),
+        array("request_id", ids.iter().map(|(_, request_id)| *request_id).collect()),
     ];
-    let asked = sql.few("a", lanes);
+    let asked = sql.small_table("a", arrays);
     sql.add(&format!(
         "SELECT r.* FROM {asked} JOIN handover.requests r ON r.org = a.org AND r.request_id = a.request_id"
     ));

@@ -93,8 +93,8 @@ on_every_path!(what_a_reverts_preview_counts_is_what_the_revert_then_does, 10, |
     // A row whose other user has left since, one whose place is taken, and one of which no copy is kept.
     world.sql("UPDATE users SET status = 'inactive' WHERE id = 12").await;
     world.sql("INSERT INTO follows (follower_id, followed_id) VALUES (53, 11)").await;
-    let one = "SELECT min(id) FROM handover.copies WHERE kind = 'completed_task'";
-    world.meddle(&format!("DELETE FROM handover.copies WHERE id = ({one})")).await;
+    let one = "SELECT min(id) FROM handover.row_snapshots WHERE kind = 'completed_task'";
+    world.meddle(&format!("DELETE FROM handover.row_snapshots WHERE id = ({one})")).await;
     let before = world.everything().await;
     let id = job.id.to_string();
     let preview = on(world, &["revert", &id, "--by", "1", "--preview", "--json"]).expect(0).json();

@@ -51,7 +51,7 @@ on_every_path!(rows_of_other_tables_go_with_purged_ones_and_are_copied, 2, |worl
     let of = |field: &str, value: Value| copies.iter().filter(|copy| copy[field] == value).count();
     assert_eq!(copies.len(), 8, "three drafts, three lines, two remarks: {copies:?}");
     assert_eq!((of("name", json!("a")), of("draft", json!("1")), of("line", json!("12"))), (1, 2, 1));
-    let until = world.number("SELECT count(*) FROM handover.copies WHERE keep_until > at").await;
+    let until = world.number("SELECT count(*) FROM handover.row_snapshots WHERE keep_until > at").await;
     assert_eq!(until, 8);
 });
 
@@ -59,7 +59,7 @@ on_every_path!(rows_of_other_tables_go_with_detached_ones_and_are_copied, 2, |wo
     let certificate = children_go(world, "detach").await;
     assert_eq!(result_of(&certificate, "draft").removed, Some(3));
     assert_eq!(copies(world, "draft").await.len(), 8);
-    assert_eq!(world.number("SELECT count(*) FROM handover.copies WHERE keep_until IS NOT NULL").await, 0);
+    assert_eq!(world.number("SELECT count(*) FROM handover.row_snapshots WHERE keep_until IS NOT NULL").await, 0);
 });
 
 on_every_path!(a_copy_that_is_not_kept_is_not_made, 2, |world| {
@@ -67,7 +67,7 @@ on_every_path!(a_copy_that_is_not_kept_is_not_made, 2, |world| {
     let certificate = world.certificate(&leave(json!({}))).await;
     assert_eq!(result_of(&certificate, "doc").purged, Some(5));
     assert_eq!(owners(world, "docs").await, ["6:2"]);
-    assert_eq!(world.number("SELECT count(*) FROM handover.copies").await, 0);
+    assert_eq!(world.number("SELECT count(*) FROM handover.row_snapshots").await, 0);
     assert_eq!(journaled(world, "doc").await.len(), 5);
 });
 
@@ -76,7 +76,7 @@ on_every_path!(rows_with_children_whose_copies_are_not_kept_are_not_copied, 2, |
     HOST.start(world, DRAFTS, &reference("draft", "drafts", gone)).await;
     world.certificate(&leave(json!({}))).await;
     assert_eq!(world.number("SELECT count(*) FROM remarks").await, 1);
-    assert_eq!(world.number("SELECT count(*) FROM handover.copies").await, 0);
+    assert_eq!(world.number("SELECT count(*) FROM handover.row_snapshots").await, 0);
 });
 
 on_every_path!(set_keeps_the_old_values, 2, |world| {
@@ -124,5 +124,5 @@ on_every_path!(detached_rows_that_are_to_be_restored_are_copied_for_good, 2, |wo
     HOST.start(world, &table("docs"), &reference("doc", "docs", "disposition = \"detach\"\nrestore = true")).await;
     world.certificate(&leave(json!({}))).await;
     assert!(copies(world, "doc").await.contains(&json!({ "id": "1", "owner": "9", "note": "a" })));
-    assert_eq!(world.number("SELECT count(*) FROM handover.copies WHERE keep_until IS NULL").await, 5);
+    assert_eq!(world.number("SELECT count(*) FROM handover.row_snapshots WHERE keep_until IS NULL").await, 5);
 });

@@ -9,7 +9,7 @@ use handover::broker::Channel;
 use handover::contract::JobId;
 use handover::job::{State, Step, StepKind};
 use handover::stages::{STEPS, cutter, due, finalizer, mover, planner, relay, sweeper};
-use handover::store::fault::Point;
+use handover::store::failpoint::Point;
 use handover::worker::Role;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -108,7 +108,7 @@ async fn relent(world: &World) {
 async fn live(world: &mut World, faults: Arc<Faults>, how: Disturbance) -> Day {
     prepare(world).await;
     world.use_chunks_of(10);
-    world.context.store = world.context.store.clone().with_probe(faults.clone());
+    world.context.store = world.context.store.clone().with_failpoints(faults.clone());
     let mut jobs = BTreeMap::new();
     for user in SMALL.into_iter().chain([REVERTED, REACTIVATED]) {
         jobs.insert(user.to_string(), world.send(&small_request(user)).await);
@@ -136,8 +136,8 @@ async fn live(world: &mut World, faults: Arc<Faults>, how: Disturbance) -> Day {
     jobs.insert("reactivate".into(), world.send(&reactivate).await);
     until_ended(world, jobs.values()).await;
     recount(world, large).await;
-    world.meddle("UPDATE handover.copies SET keep_until = at WHERE keep_until IS NOT NULL").await;
-    let expired = "SELECT count(*) FROM handover.copies WHERE keep_until = at";
+    world.meddle("UPDATE handover.row_snapshots SET keep_until = at WHERE keep_until IS NOT NULL").await;
+    let expired = "SELECT count(*) FROM handover.row_snapshots WHERE keep_until = at";
     until_aging(world, "expired copies are purged", async |world| world.number(expired).await == 0).await;
     let waiting = match world.setting {
         Setting::Embedded => "SELECT count(*) FROM handover.outbox WHERE channel IN ('requests', 'steps')",
@@ -231,7 +231,7 @@ async fn outcome(world: &mut World, day: &Day) -> Value {
         "seats": world.number("SELECT count(*) FROM licenses").await,
         "seats taken": world.number("SELECT count(*) FROM licenses WHERE user_id IS NOT NULL").await,
         "inactive": world.texts("SELECT CAST(id AS text) AS t FROM users WHERE status = 'inactive' ORDER BY id").await,
-        "copies": world.number("SELECT count(*) FROM handover.copies").await,
+        "copies": world.number("SELECT count(*) FROM handover.row_snapshots").await,
         "parked": world.number("SELECT count(*) FROM handover.outbox WHERE channel = 'dead'").await,
     })
 }

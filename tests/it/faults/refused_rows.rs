@@ -83,7 +83,7 @@ fn a_row_that_a_trigger_keeps_from_going_or_being_set_is_told_and_not_journaled(
             assert_eq!(world.texts("SELECT CAST(size AS text) AS t FROM docs WHERE id = 5").await, ["50"], "{event}");
             let journaled = "SELECT CAST(sum(records) AS bigint) FROM handover.journal";
             assert_eq!(world.number(journaled).await, 8, "{event}: no word of the row that stayed");
-            assert_eq!(world.number("SELECT count(*) FROM handover.copies").await, 8, "{event}: nor a copy");
+            assert_eq!(world.number("SELECT count(*) FROM handover.row_snapshots").await, 8, "{event}: nor a copy");
         });
     }
 }

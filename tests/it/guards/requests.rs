@@ -217,7 +217,8 @@ on_every_path!(what_the_successor_has_already_is_added_up, 2, |world| {
 on_every_path!(what_was_added_is_kept_with_what_was_there_before, 2, |world| {
     start(world, "", &added_up()).await;
     world.certificate(&request("r1", 9, 1, json!({ "reassign": { "share": { "user": "3" } } }))).await;
-    let query = "SELECT CAST(content AS text) AS t FROM handover.copies WHERE kind = 'share' AND keep_until IS NULL";
+    let query =
+        "SELECT CAST(content AS text) AS t FROM handover.row_snapshots WHERE kind = 'share' AND keep_until IS NULL";
     let mut copies: Vec<Value> =
         world.texts(query).await.iter().map(|text| serde_json::from_str(text).expect("JSON")).collect();
     // PostgreSQL copies numbers as texts.

@@ -151,7 +151,7 @@ on_both!(
         finalizer::recount(&world.context, job).await.expect("a count");
         assert!(next(world).await <= Some(OffsetDateTime::now_utc() + every));
         // Not beyond the end of its time, and there it is made once more.
-        world.sql(&format!("UPDATE {jobs} SET recount_at = requested_at, nudges = 100")).await;
+        world.sql(&format!("UPDATE {jobs} SET recount_at = requested_at, redispatches = 100")).await;
         sweeper::sweep(&world.context).await.expect("a look");
         assert_eq!(next(world).await, world.job(job).await.expect("the job").recount_until);
     }

@@ -133,7 +133,7 @@ on_both!(an_estimate_goes_by_what_chunks_of_the_kind_took_on_this_database, |wor
     assert!((1..1_000).contains(&guessed), "nothing was done yet, and 200 rows are not much: {guessed} ms");
     assert_eq!(world.hand_over(&leave("9", json!({ "doc": { "user": "2" } }))).await.state, "completed");
     let chunks = if world.setting == Setting::Servers { "handover.chunks" } else { "handover_chunks" };
-    world.sql(&format!("UPDATE {chunks} SET took_ms = 20000")).await;
+    world.sql(&format!("UPDATE {chunks} SET duration_ms = 20000")).await;
     let measured = estimate(world);
     assert!((200_000..201_000).contains(&measured), "twenty rows took twenty seconds: {measured} ms");
 });

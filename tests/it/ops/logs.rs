@@ -55,7 +55,7 @@ on_both!(a_workers_log_has_a_line_a_step_with_its_job_chunk_and_outcome_and_says
     let mut outcomes: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for line in lines.iter().filter(|line| line["message"] == "a step is done") {
         assert_eq!((line["job"].as_str(), line["level"].as_str()), (Some(&*job.to_string()), Some("INFO")), "{line}");
-        assert!(line["took_ms"].is_u64(), "{line}");
+        assert!(line["duration_ms"].is_u64(), "{line}");
         let (step, outcome) = (text(line, "step"), text(line, "outcome"));
         if step == "move" && outcome != "done" {
             chunks.insert(line["chunk"].as_i64().unwrap_or_else(|| panic!("no chunk: {line}")));
@@ -71,7 +71,7 @@ on_both!(a_workers_log_has_a_line_a_step_with_its_job_chunk_and_outcome_and_says
         let is = |line: &&Value| line["message"] == "a request is taken" && line["job"] == id.to_string().as_str();
         let line = lines.iter().find(is).unwrap_or_else(|| panic!("{id} is not in the log"));
         assert_eq!((&*text(line, "step"), &*text(line, "outcome")), ("plan", outcome), "{line}");
-        assert!(line["kind"] == "deactivate" && line["took_ms"].is_u64(), "{line}");
+        assert!(line["kind"] == "deactivate" && line["duration_ms"].is_u64(), "{line}");
     }
     let conflict = lines.iter().find(|line| line["code"] == "conflict").expect("a line");
     assert_eq!(text(conflict, "job"), job.to_string(), "what can be read tells its job");

@@ -194,7 +194,7 @@ on_both!(you_cannot_deactivate_a_user_selected_in_a_hierarchy_field_until_it_is_
 });
 
 const TEAMS: [&str; 5] = [
-    "Mill Lane, lease:408:",
+    "Mill ColumnArray, lease:408:",
     "Quayside, floor 3:404:30",
     "Quayside, floor 3:405:50",
     "Quayside, floor 4:404:20",
@@ -245,7 +245,10 @@ on_every_path!(the_split_goes_to_whom_the_request_names_on_top_of_their_own, 1, 
     let split = result_of(&certificate, "opportunity_split");
     assert_eq!((split.moved, split.merged), (Some(1), Some(1)));
     assert_eq!(result_of(&certificate, "opportunity_team_member").removed, Some(1));
-    assert_eq!(teams(world).await, ["Mill Lane, lease:408:", "Quayside, floor 3:405:80", "Quayside, floor 4:405:20"]);
+    assert_eq!(
+        teams(world).await,
+        ["Mill ColumnArray, lease:408:", "Quayside, floor 3:405:80", "Quayside, floor 4:405:20"]
+    );
 });
 
 on_every_path!(the_user_is_removed_from_following_and_followers_lists, 1, |world| {

@@ -223,7 +223,9 @@ on_every_path!(when_you_deactivate_a_user_completed_tasks_are_removed, 10, |worl
     // "This cannot be undone" there; here a copy of each is kept for a while.
     assert_eq!(
         world
-            .number("SELECT count(*) FROM handover.copies WHERE kind = 'completed_task' AND keep_until IS NOT NULL")
+            .number(
+                "SELECT count(*) FROM handover.row_snapshots WHERE kind = 'completed_task' AND keep_until IS NOT NULL"
+            )
             .await,
         40
     );
@@ -289,7 +291,7 @@ on_every_path!(followers_are_removed_in_both_directions_and_journaled, 2, |world
             format!("SELECT sum(records) FROM handover.journal WHERE action = 'detached' AND kind = '{kind}'");
         assert_eq!(world.number(&journaled).await, count);
         let copied =
-            format!("SELECT count(*) FROM handover.copies WHERE table_name LIKE '%follows' AND kind = '{kind}'");
+            format!("SELECT count(*) FROM handover.row_snapshots WHERE table_name LIKE '%follows' AND kind = '{kind}'");
         assert_eq!(world.number(&copied).await, count);
     }
 });

@@ -65,9 +65,9 @@ impl Story<'_> {
 
     /// What is kept for a while is past its keeping.
     async fn expire(&mut self) {
-        let past = "UPDATE handover.copies SET keep_until = at WHERE keep_until IS NOT NULL";
+        let past = "UPDATE handover.row_snapshots SET keep_until = at WHERE keep_until IS NOT NULL";
         self.world.meddle(past).await;
-        let kept = "SELECT count(*) FROM handover.copies WHERE kind = 'done_chore' AND outcome IS NULL";
+        let kept = "SELECT count(*) FROM handover.row_snapshots WHERE kind = 'done_chore' AND outcome IS NULL";
         for asked in &mut self.asked {
             let of_job = match self.world.setting {
                 crate::support::Setting::Embedded => format!("lower(hex(job_id)) = '{}'", asked.id.0.simple()),
@@ -148,7 +148,7 @@ impl Story<'_> {
 
     /// Whose turn it is, as the ledger has it: for where the test cannot tell.
     async fn read_turns(&mut self) {
-        let turns = "SELECT group_name || ' ' || last_user AS t FROM handover.turns WHERE last_user <> ''";
+        let turns = "SELECT group_name || ' ' || last_user AS t FROM handover.round_robin WHERE last_user <> ''";
         let texts = self.world.texts(turns).await;
         let split =
             |text: &String| text.split_once(' ').map(|(group, user)| (group.to_owned(), user.parse().expect("a user")));

@@ -198,7 +198,7 @@ impl Story<'_> {
         let busy = if busy.is_empty() { "''".to_owned() } else { busy.join(", ") };
         let active = "(SELECT CAST(id AS text) FROM people WHERE status = 'active')";
         let waiting = format!(
-            "SELECT kind || CAST(content AS text) AS t FROM handover.copies \
+            "SELECT kind || CAST(content AS text) AS t FROM handover.row_snapshots \
              WHERE outcome IS NULL AND kind IN ('admin', 'badge', 'watching', 'watcher', 'score') \
              AND from_user IN {active} AND (other_user IS NULL OR other_user IN {active}) \
              AND from_user NOT IN ({busy}) AND COALESCE(other_user, '') NOT IN ({busy})"

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use handover::contract::ReferenceResult;
 use handover::stages::foresee;
-use handover::store::fault::Point;
+use handover::store::failpoint::Point;
 use handover::store::host::read_schema;
 use handover::worker::Role;
 use sea_orm::ConnectionTrait;
@@ -150,7 +150,7 @@ on_every_path!(rows_without_a_key_are_purged_and_come_back_while_their_copies_ar
     world.start_worker().await;
     let job = world.hand_over(&leave("9", json!({}))).await;
     assert_eq!(result_of(&certificate_of(&job), "heap").purged, Some(5));
-    assert_eq!((count(world, 9).await, world.number("SELECT count(*) FROM handover.copies").await), (6, 5));
+    assert_eq!((count(world, 9).await, world.number("SELECT count(*) FROM handover.row_snapshots").await), (6, 5));
     assert_eq!(told(&result_of(&reverted(world, &job).await, "heap")), (Some(5), vec![]));
     assert_eq!(world.number("SELECT count(*) FROM heap WHERE owner = 9 AND what = 'a'").await, 4);
 });
@@ -281,7 +281,7 @@ fn disturbed(setting: Setting, point: Option<Point>, how: Disturbance) {
         world.use_chunks_of(3);
         let before = host(world).await;
         let faults = point.map_or_else(Faults::none, Faults::at);
-        world.context.store = world.store.clone().with_probe(faults);
+        world.context.store = world.store.clone().with_failpoints(faults);
         let (broker, _) = Disturbed::new(world.broker().await, how);
         world.start_roles_on(&Role::ALL, broker);
         let ratio = json!({ "logic": "ratio", "shares": [{ "user": "2", "amount": 1 }, { "user": "3", "amount": 2 }] });
@@ -289,7 +289,7 @@ fn disturbed(setting: Setting, point: Option<Point>, how: Disturbance) {
         let job = ended(world, id).await;
         let expected: BTreeMap<String, u64> = [("2".to_owned(), 4), ("3".to_owned(), 7)].into();
         assert_eq!(result_of(&certificate_of(&job), "heap").successors, expected);
-        assert_eq!(world.number("SELECT count(*) FROM handover.copies").await, 11, "each is copied once");
+        assert_eq!(world.number("SELECT count(*) FROM handover.row_snapshots").await, 11, "each is copied once");
         let undo = ended(world, world.send(&revert(&job)).await).await;
         assert_eq!(told(&result_of(&certificate_of(&undo), "heap")), (Some(11), vec![]));
         for (table, rows) in host(world).await {
@@ -408,7 +408,7 @@ on_both!(two_that_undo_the_same_find_each_row_once, |world| {
     for time in 1..=4 {
         world.sql("INSERT INTO heap (owner, what) VALUES (9, 'late'), (9, 'late')").await;
         world.meddle(&format!("UPDATE handover.jobs SET recount_at = requested_at WHERE id = {id}")).await;
-        let copies = "SELECT count(*) FROM handover.copies";
+        let copies = "SELECT count(*) FROM handover.row_snapshots";
         let expected = 11 + 2 * time;
         world.until("they are gone too", async || (world.number(copies).await == expected).then_some(())).await;
     }

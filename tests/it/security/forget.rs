@@ -54,9 +54,11 @@ on_every_path!(of_whoever_left_nothing_stays_but_the_counts_and_nothing_comes_ba
     as_owner(world, &["forget", "53", "--org", "1", "--by", "1", "--dry-run"]).expect(0);
     assert_eq!(world.everything().await, before, "a dry run changes nothing");
     let held = forget(world, "53");
-    assert_eq!((&held["jobs"], held["copies"].as_u64() > Some(0)), (&json!(2), true), "{held}");
+    assert_eq!((&held["jobs"], held["row_snapshots"].as_u64() > Some(0)), (&json!(2), true), "{held}");
     assert_eq!(rows_with(world, "zuzana").await, Vec::<String>::new());
-    for place in ["jobs WHERE user_id", "journal WHERE from_user", "copies WHERE from_user", "audit WHERE user_id"] {
+    for place in
+        ["jobs WHERE user_id", "journal WHERE from_user", "row_snapshots WHERE from_user", "audit WHERE user_id"]
+    {
         assert_eq!(world.number(&format!("SELECT count(*) FROM handover.{place} = '53'")).await, 0, "{place}");
     }
     let after = world.job(JobId(job.id)).await.expect("the job");

@@ -54,7 +54,7 @@ fn the_workers_role_appends_to_the_audit_trail_and_never_alters_it_nor_what_no_r
             assert!(is_forbidden(world, statement).await, "{statement}");
         }
         // Copies expire: they are a table of their own, and rows of it go.
-        assert!(!is_forbidden(world, "DELETE FROM handover.copies").await);
+        assert!(!is_forbidden(world, "DELETE FROM handover.row_snapshots").await);
     });
 }
 

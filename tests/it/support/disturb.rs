@@ -9,7 +9,7 @@ use handover::broker::{
     Broker, BrokerError, Channel, Consumer, DeadLetterQueue, Depth, Incoming, Outgoing, Receipt, ReplyMessage,
 };
 use handover::stages::STEPS;
-use handover::store::fault::{Point, Probe};
+use handover::store::failpoint::{Failpoints, Point};
 use handover::store::{Cause, Error, Result};
 use handover::trace::Queue;
 
@@ -45,7 +45,7 @@ impl Faults {
     }
 }
 
-impl Probe for Faults {
+impl Failpoints for Faults {
     fn at(&self, step: &str, point: Point) -> Result<()> {
         if !STEPS.contains(&step) || point != self.point.unwrap_or(Point::BeforeCommit) {
             return Ok(());
@@ -89,7 +89,7 @@ impl Gate {
     }
 }
 
-impl Probe for Gate {
+impl Failpoints for Gate {
     fn at(&self, step: &str, point: Point) -> Result<()> {
         if step == self.step && point == Point::BeforeCommit {
             tokio::task::block_in_place(|| {

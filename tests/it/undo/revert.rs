@@ -158,8 +158,8 @@ on_both!(purged_rows_return_while_their_copies_are_kept, |world| {
     world.start_worker().await;
     let purged = world.number("SELECT count(*) FROM tasks WHERE owner_id = 53 AND status = 'completed'").await as u64;
     let job = deactivated(world).await;
-    world.meddle("UPDATE handover.copies SET keep_until = at WHERE keep_until IS NOT NULL").await;
-    let expired = "SELECT count(*) FROM handover.copies WHERE keep_until IS NOT NULL";
+    world.meddle("UPDATE handover.row_snapshots SET keep_until = at WHERE keep_until IS NOT NULL").await;
+    let expired = "SELECT count(*) FROM handover.row_snapshots WHERE keep_until IS NOT NULL";
     world.until("the copies are purged", async || (world.number(expired).await == 0).then_some(())).await;
     let certificate = certificate_of(&world.hand_over(&order("revert", "r2", job)).await);
     let result = result_of(&certificate, "completed_task");

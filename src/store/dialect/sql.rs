@@ -14,7 +14,7 @@ pub struct Sql {
 }
 
 /// A column of a table made of bound values.
-pub struct Lane {
+pub struct ColumnArray {
     /// Its name.
     pub name: String,
     /// The type its values are cast to; empty: text.
@@ -23,22 +23,22 @@ pub struct Lane {
     pub values: Vec<Option<String>>,
 }
 
-impl Lane {
-    /// A lane of host values, of the type of this column.
-    pub fn of(name: &str, column: &Column, values: impl IntoIterator<Item = impl Into<String>>) -> Lane {
+impl ColumnArray {
+    /// A field of host values, of the type of this column.
+    pub fn of(name: &str, column: &Column, values: impl IntoIterator<Item = impl Into<String>>) -> ColumnArray {
         let values = values.into_iter().map(|value| Some(value.into())).collect();
-        Lane { name: name.into(), cast: column.cast.clone(), values }
+        ColumnArray { name: name.into(), cast: column.cast.clone(), values }
     }
 
-    /// A lane of host values, some of them NULL.
-    pub fn of_some(name: &str, column: &Column, values: impl IntoIterator<Item = Option<String>>) -> Lane {
-        Lane { name: name.into(), cast: column.cast.clone(), values: values.into_iter().collect() }
+    /// A field of host values, some of them NULL.
+    pub fn of_some(name: &str, column: &Column, values: impl IntoIterator<Item = Option<String>>) -> ColumnArray {
+        ColumnArray { name: name.into(), cast: column.cast.clone(), values: values.into_iter().collect() }
     }
 
-    /// A lane of values of the ledger: `bigint`, `uuid`, `text`.
-    pub fn cast_to(cast: &str, name: &str, values: impl IntoIterator<Item = Option<impl ToString>>) -> Lane {
+    /// A field of values of the ledger: `bigint`, `uuid`, `text`.
+    pub fn cast_to(cast: &str, name: &str, values: impl IntoIterator<Item = Option<impl ToString>>) -> ColumnArray {
         let values = values.into_iter().map(|value| value.map(|value| value.to_string())).collect();
-        Lane { name: name.into(), cast: cast.into(), values }
+        ColumnArray { name: name.into(), cast: cast.into(), values }
     }
 }
 
@@ -93,32 +93,33 @@ impl Sql {
         }
     }
 
-    /// A table of bound values, to stand in a FROM: the lanes side by side, one row for each place.
-    pub fn table(&mut self, alias: &str, lanes: Vec<Lane>) -> String {
-        self.table_of(alias, lanes, str::to_owned)
+    /// A table of bound values, to stand in a FROM: the fields side by side, one row for each place.
+    pub fn table(&mut self, alias: &str, fields: Vec<ColumnArray>) -> String {
+        self.table_of(alias, fields, str::to_owned)
     }
 
     /// The same of a few rows, such as the leavers of a group.
-    pub fn few(&mut self, alias: &str, lanes: Vec<Lane>) -> String {
-        self.table_of(alias, lanes, uncounted)
+    pub fn small_table(&mut self, alias: &str, fields: Vec<ColumnArray>) -> String {
+        self.table_of(alias, fields, uncounted)
     }
 
-    fn table_of(&mut self, alias: &str, lanes: Vec<Lane>, array: impl Fn(&str) -> String) -> String {
+    fn table_of(&mut self, alias: &str, fields: Vec<ColumnArray>, array: impl Fn(&str) -> String) -> String {
         match self.engine {
             Engine::Postgres => {
-                let names: Vec<&str> = lanes.iter().map(|lane| lane.name.as_str()).collect();
+                let names: Vec<&str> = fields.iter().map(|field| field.name.as_str()).collect();
                 let names = names.join(", ");
-                let arrays: Vec<String> =
-                    (lanes.iter()).map(|lane| array(&array_cast(&self.bind_array(&lane.values), &lane.cast))).collect();
+                let arrays: Vec<String> = (fields.iter())
+                    .map(|field| array(&array_cast(&self.bind_array(&field.values), &field.cast)))
+                    .collect();
                 format!("unnest({}) AS {alias}({names})", arrays.join(", "))
             }
             Engine::Sqlite => {
-                let columns: Vec<String> = (lanes.iter().enumerate())
-                    .map(|(index, lane)| format!("{} AS {}", sqlite_value(index, &lane.cast), lane.name))
+                let columns: Vec<String> = (fields.iter().enumerate())
+                    .map(|(index, field)| format!("{} AS {}", sqlite_value(index, &field.cast), field.name))
                     .collect();
-                let rows = lanes.first().map_or(0, |lane| lane.values.len());
+                let rows = fields.first().map_or(0, |field| field.values.len());
                 let rows: Vec<Vec<&Option<String>>> =
-                    (0..rows).map(|row| lanes.iter().map(|lane| &lane.values[row]).collect()).collect();
+                    (0..rows).map(|row| fields.iter().map(|field| &field.values[row]).collect()).collect();
                 let json = self.bind(serde_json::to_string(&rows).unwrap_or_default());
                 format!("(SELECT {} FROM json_each({json})) AS {alias}", columns.join(", "))
             }

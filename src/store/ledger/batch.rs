@@ -9,12 +9,12 @@ use std::collections::HashMap;
 use sea_orm::{DbErr, QueryResult};
 use uuid::Uuid;
 
-use super::adding::insertion_into;
 use super::audit::{self, Entry};
+use super::bulk_insert::insertion_into;
 use super::entity::requests::{ActiveModel, Model};
 use super::jobs::{self, Job, Successor};
-use super::outbox::{self, Letter};
-use super::references::{self, Course};
+use super::outbox::{self, OutboxMessage};
+use super::references::{self, ReferenceProgress};
 use super::{failed, requests};
 use crate::catalog::Engine;
 use crate::store::{Result, Session};
@@ -23,22 +23,22 @@ const DOING: &str = "writing down what became of requests";
 
 /// See the module.
 #[derive(Default)]
-pub struct Additions {
+pub struct LedgerBatch {
     /// Requests, each for the first time.
     pub requests: Vec<Model>,
     /// Jobs.
     pub jobs: Vec<Job>,
     /// What they do with each reference.
-    pub courses: Vec<Course>,
+    pub progress: Vec<ReferenceProgress>,
     /// Who receives something from those that go on.
     pub successors: Vec<Successor>,
     /// What the audit trail says of them.
     pub audit: Vec<Entry>,
     /// What goes out.
-    pub letters: Vec<Letter>,
+    pub messages: Vec<OutboxMessage>,
 }
 
-impl Additions {
+impl LedgerBatch {
     /// Adds everything.
     pub async fn write(self, session: &Session) -> Result<()> {
         match session.engine() {
@@ -50,17 +50,17 @@ impl Additions {
     async fn write_in_steps(self, session: &Session) -> Result<()> {
         requests::insert(session, self.requests).await?;
         jobs::insert(session, self.jobs).await?;
-        references::insert(session, self.courses).await?;
+        references::insert(session, self.progress).await?;
         jobs::insert_successors(session, self.successors).await?;
         audit::append(session, self.audit).await?;
-        outbox::insert(session, self.letters).await
+        outbox::insert(session, self.messages).await
     }
 
     async fn write_at_once(self, session: &Session) -> Result<()> {
         let mut sql = session.sql("");
         let mut with: Vec<String> = Vec::new();
         let count = self.requests.len() as u64;
-        let (letters, leaving) = outbox::outgoing(session, self.letters);
+        let (letters, leaving) = outbox::outgoing(session, self.messages);
         let (mut accepted, mut numbered) = ("0::bigint", "(SELECT NULL::bigint AS id, NULL::uuid AS message_id)");
         if !self.requests.is_empty() {
             let rows: Vec<ActiveModel> = self.requests.into_iter().map(ActiveModel::from).collect();
@@ -72,8 +72,8 @@ impl Additions {
             let rows = jobs::rows(session, self.jobs);
             with.push(format!("jobs AS ({})", insertion_into(&mut sql, DOING, rows, "")?));
         }
-        if !self.courses.is_empty() {
-            let rows = references::rows(self.courses);
+        if !self.progress.is_empty() {
+            let rows = references::rows(self.progress);
             with.push(format!("courses AS ({})", insertion_into(&mut sql, DOING, rows, "")?));
         }
         if !self.successors.is_empty() {

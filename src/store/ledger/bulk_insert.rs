@@ -14,7 +14,7 @@ use time::macros::format_description;
 use super::failed;
 use crate::catalog::Engine;
 use crate::contract::hex;
-use crate::store::sql::{Lane, Sql, quoted};
+use crate::store::dialect::sql::{ColumnArray, Sql, quoted};
 use crate::store::{Error, Result, Session};
 
 /// Adds rows; how many there are more. What stands behind the values in the statement is `tail`: what to do with rows that
@@ -69,18 +69,18 @@ pub(super) fn insertion_into<A: ActiveModelTrait>(
     // A number that the database gives is set in no row.
     let columns: Vec<Column<A>> =
         Column::<A>::iter().filter(|column| rows.iter().any(|row| !row.is_not_set(*column))).collect();
-    let mut lanes = Vec::with_capacity(columns.len());
+    let mut arrays = Vec::with_capacity(columns.len());
     for column in columns {
         let values = rows.iter().map(|row| row.get(column).into_value().and_then(in_words));
         let values = values.collect::<Option<Vec<(&str, Option<String>)>>>();
         let unknown = || Error::unexpected(doing, format!("`{}` has a type of its own", column.as_str()));
         let (casts, values): (Vec<&str>, Vec<Option<String>>) = values.ok_or_else(unknown)?.into_iter().unzip();
         let cast = casts.first().copied().unwrap_or_default().to_owned();
-        lanes.push(Lane { name: quoted(column.as_str()), cast, values });
+        arrays.push(ColumnArray { name: quoted(column.as_str()), cast, values });
     }
-    let names: Vec<String> = lanes.iter().map(|lane| lane.name.clone()).collect();
+    let names: Vec<String> = arrays.iter().map(|array| array.name.clone()).collect();
     let names = names.join(", ");
-    let values = sql.table("added", lanes);
+    let values = sql.table("added", arrays);
     Ok(format!(
         "INSERT INTO {}.{} ({names}) SELECT {names} FROM {values}{tail}",
         quoted(entity.schema_name().unwrap_or_default()),

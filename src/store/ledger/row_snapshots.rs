@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::entity::jobs;
 
-use super::entity::copies::{Column, Entity};
+use super::entity::row_snapshots::{Column, Entity};
 use super::failed;
 use crate::catalog::Engine;
 use crate::store::{Result, Session};
@@ -29,7 +29,7 @@ pub async fn purge(session: &Session, now: OffsetDateTime, limit: u64) -> Result
 
 /// A copy that may come back.
 #[derive(Debug, Clone, PartialEq, Eq, sea_orm::FromQueryResult)]
-pub struct Pending {
+pub struct PendingSnapshot {
     /// Its number.
     pub id: i64,
     /// The job that made it.
@@ -45,7 +45,7 @@ pub struct Pending {
 }
 
 /// Copies that a chunk of a job (or its work outside of chunks) has made of a kind, and that have not come back yet.
-pub async fn of_chunk(session: &Session, job: Uuid, chunk: Option<i32>, kind: &str) -> Result<Vec<Pending>> {
+pub async fn of_chunk(session: &Session, job: Uuid, chunk: Option<i32>, kind: &str) -> Result<Vec<PendingSnapshot>> {
     let mut find = Entity::find().filter(Column::JobId.eq(job)).filter(Column::Kind.eq(kind));
     find = match chunk {
         Some(chunk) => find.filter(Column::Chunk.eq(chunk)),
@@ -56,7 +56,7 @@ pub async fn of_chunk(session: &Session, job: Uuid, chunk: Option<i32>, kind: &s
 
 /// Copies of these kinds that a user's return may bring back: of rows that were theirs, or stood between them and another.
 #[derive(Debug, Clone, Copy)]
-pub struct Returning<'r> {
+pub struct Restorable<'r> {
     /// The organization.
     pub org: &'r str,
     /// The user.
@@ -67,7 +67,7 @@ pub struct Returning<'r> {
     pub except: Option<Uuid>,
 }
 
-impl Returning<'_> {
+impl Restorable<'_> {
     fn find(&self) -> sea_orm::Select<Entity> {
         let of_org = jobs::Entity::find().select_only().column(jobs::Column::Id).filter(jobs::Column::Org.eq(self.org));
         let theirs = Condition::any().add(Column::FromUser.eq(self.user)).add(Column::OtherUser.eq(self.user));
@@ -89,12 +89,12 @@ impl Returning<'_> {
     }
 
     /// Those between two numbers, both included.
-    pub async fn between(&self, session: &Session, first: i64, last: i64) -> Result<Vec<Pending>> {
+    pub async fn between(&self, session: &Session, first: i64, last: i64) -> Result<Vec<PendingSnapshot>> {
         list(session, self.find().filter(Column::Id.between(first, last))).await
     }
 }
 
-async fn list(session: &Session, find: sea_orm::Select<Entity>) -> Result<Vec<Pending>> {
+async fn list(session: &Session, find: sea_orm::Select<Entity>) -> Result<Vec<PendingSnapshot>> {
     let find = find.order_by_desc(Column::Id).select_only();
     let find =
         find.columns([Column::Id, Column::JobId, Column::Kind, Column::TableName, Column::FromUser, Column::OtherUser]);
@@ -103,7 +103,7 @@ async fn list(session: &Session, find: sea_orm::Select<Entity>) -> Result<Vec<Pe
 
 /// Those of these copies that wait still, locked: who brings others of the same back at the same time has settled them
 /// first, or finds them settled.
-pub async fn lock(session: &Session, mut pending: Vec<Pending>) -> Result<Vec<Pending>> {
+pub async fn lock(session: &Session, mut pending: Vec<PendingSnapshot>) -> Result<Vec<PendingSnapshot>> {
     if session.engine() == Engine::Sqlite || pending.is_empty() {
         return Ok(pending);
     }
@@ -116,7 +116,7 @@ pub async fn lock(session: &Session, mut pending: Vec<Pending>) -> Result<Vec<Pe
 }
 
 /// Notes what became of copies that were to come back.
-pub async fn settle(session: &Session, ids: &[i64], outcome: &str) -> Result<()> {
+pub async fn set_outcome(session: &Session, ids: &[i64], outcome: &str) -> Result<()> {
     if ids.is_empty() {
         return Ok(());
     }

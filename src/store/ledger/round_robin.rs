@@ -3,7 +3,7 @@
 use sea_orm::sea_query::{LockType, OnConflict};
 use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect};
 
-use super::entity::turns::{Column, Entity, Model};
+use super::entity::round_robin::{Column, Entity, Model};
 use super::failed;
 use crate::catalog::Engine;
 use crate::store::{Result, Session};

@@ -10,7 +10,7 @@ use crate::catalog::Engine;
 
 /// What a look at the database has shown. What the role may not see is as if it were not there.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Strain {
+pub struct HostLoad {
     /// Sessions of others that wait for a lock of ours.
     pub waiting: u64,
     /// How far the slowest standby is behind.
@@ -53,7 +53,7 @@ const UNDER_WAY: &str = "SELECT l.virtualtransaction AS id FROM pg_locks l JOIN 
 
 impl Store {
     /// The transactions of others that are under way in the database at this moment. No two ever have one name.
-    pub async fn others(&self) -> Result<BTreeSet<String>> {
+    pub async fn active_transactions(&self) -> Result<BTreeSet<String>> {
         if self.engine() == Engine::Sqlite {
             return Ok(BTreeSet::new());
         }
@@ -77,9 +77,9 @@ impl Store {
     }
 
     /// Looks how the host fares. SQLite has nothing to look at: its one writer is given up between transactions.
-    pub async fn strain(&self) -> Result<Strain> {
+    pub async fn host_load(&self) -> Result<HostLoad> {
         if self.engine() == Engine::Sqlite {
-            return Ok(Strain::default());
+            return Ok(HostLoad::default());
         }
         // In a transaction: to wait for a connection of our own says nothing about the host.
         let session = self.begin(LOOK).await?;
@@ -88,7 +88,7 @@ impl Store {
         let answer = Some(asked.elapsed());
         let waiting = number(&session, WAITING).await.unwrap_or(0).max(0) as u64;
         let lag = number(&session, LAG).await.and_then(|micros| u64::try_from(micros).ok());
-        Ok(Strain { waiting, replay_lag: lag.map(Duration::from_micros), answer })
+        Ok(HostLoad { waiting, replay_lag: lag.map(Duration::from_micros), answer })
     }
 }
 

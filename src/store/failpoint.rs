@@ -1,5 +1,5 @@
 //! Where a step can be made to fail: the points around its commit. Nothing stands here in production; the tests put a
-//! probe in that fails each step at each point, and find the job finished correctly afterwards.
+//! failpoints in that fails each step at each point, and find the job finished correctly afterwards.
 
 use super::error::Result;
 
@@ -13,7 +13,7 @@ pub enum Point {
 }
 
 /// Decides at each point whether the step goes on.
-pub trait Probe: Send + Sync {
+pub trait Failpoints: Send + Sync {
     /// An error fails the step there.
     fn at(&self, step: &str, point: Point) -> Result<()>;
 }

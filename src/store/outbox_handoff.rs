@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::futures::Notified;
 use tokio::sync::{Notify, mpsc};
 
-use super::ledger::outbox::Letter;
+use super::ledger::outbox::OutboxMessage;
 
 /// How long a message is the relay's of the process that wrote it. Carried twice it does no harm.
 pub const FIRST_LEASE: Duration = Duration::from_secs(5);
@@ -22,57 +22,57 @@ const ROOM: usize = 2_000;
 
 /// Where commits put what leaves.
 #[derive(Debug, Clone, Default)]
-pub struct Post {
-    bell: Arc<Notify>,
-    courier: Option<mpsc::Sender<Letter>>,
+pub struct OutboxHandoff {
+    notify: Arc<Notify>,
+    relay: Option<mpsc::Sender<OutboxMessage>>,
 }
 
-impl Post {
-    /// The same bell, and a relay in this process: it receives what commits from here on.
-    pub fn with_courier(&self) -> (Post, mpsc::Receiver<Letter>) {
-        let (courier, received) = mpsc::channel(ROOM);
-        (Post { bell: self.bell.clone(), courier: Some(courier) }, received)
+impl OutboxHandoff {
+    /// The same notify, and a relay in this process: it receives what commits from here on.
+    pub fn with_local_relay(&self) -> (OutboxHandoff, mpsc::Receiver<OutboxMessage>) {
+        let (relay, received) = mpsc::channel(ROOM);
+        (OutboxHandoff { notify: self.notify.clone(), relay: Some(relay) }, received)
     }
 
     /// Rings after a commit that left messages in the outbox. It carries nothing: who hears it looks.
-    pub fn filled(&self) -> Notified<'_> {
-        self.bell.notified()
+    pub fn notified(&self) -> Notified<'_> {
+        self.notify.notified()
     }
 }
 
-/// What a transaction is leaving behind.
+/// What a transaction is pending behind.
 #[derive(Debug, Default)]
-pub(super) struct Leaving {
-    post: Post,
+pub(super) struct PendingMessages {
+    handoff: OutboxHandoff,
     any: AtomicBool,
-    letters: Mutex<Vec<Letter>>,
+    letters: Mutex<Vec<OutboxMessage>>,
 }
 
-impl Leaving {
-    pub(super) fn new(post: &Post) -> Leaving {
-        Leaving { post: post.clone(), ..Leaving::default() }
+impl PendingMessages {
+    pub(super) fn new(handoff: &OutboxHandoff) -> PendingMessages {
+        PendingMessages { handoff: handoff.clone(), ..PendingMessages::default() }
     }
 
     /// Whether a relay waits in this process.
-    pub(super) fn has_courier(&self) -> bool {
-        self.post.courier.is_some()
+    pub(super) fn has_local_relay(&self) -> bool {
+        self.handoff.relay.is_some()
     }
 
     /// Notes that something was written to the outbox, and what of it the relay gets when this is committed.
-    pub(super) fn note(&self, letters: Vec<Letter>) {
+    pub(super) fn note(&self, letters: Vec<OutboxMessage>) {
         self.any.store(true, Ordering::Relaxed);
         self.letters.lock().unwrap_or_else(PoisonError::into_inner).extend(letters);
     }
 
     /// It is committed.
     pub(super) fn hand_over(self) {
-        if let Some(courier) = &self.post.courier {
+        if let Some(relay) = &self.handoff.relay {
             let letters = self.letters.into_inner().unwrap_or_else(PoisonError::into_inner);
             // One that finds no room is carried when its lease has ended.
-            letters.into_iter().for_each(|letter| drop(courier.try_send(letter)));
+            letters.into_iter().for_each(|letter| drop(relay.try_send(letter)));
         }
         if self.any.into_inner() {
-            self.post.bell.notify_waiters();
+            self.handoff.notify.notify_waiters();
         }
     }
 }

@@ -1,0 +1,3 @@
+//! The SQL dialects: how a statement is composed, and what the databases write differently.
+
+pub mod sql;
