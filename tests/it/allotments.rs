@@ -3,49 +3,55 @@
 use serde_json::{Value, json};
 
 use crate::support::world::{codes_of, counts, reasons_of, result_of, successors_of};
-use crate::support::{World, on_both, on_every_path};
+use crate::support::{World, every_engine};
 
-on_every_path!(a_single_user_receives_everything, 10, |world| {
+#[every_engine(also_in_chunks_of = 10)]
+async fn a_single_user_receives_everything(world: &mut World) {
     let contacts = contacts_of_leaver(world).await;
     world.start_worker().await;
     let certificate = world.certificate(&contacts_by(json!({ "user": "15" }))).await;
     assert_eq!(successors_of(&certificate, "contact"), counts([(15, 104)]));
     assert_eq!(owners(world, &contacts).await, vec!["15"; 104]);
-});
+}
 
-on_every_path!(the_manager_receives_everything, 10, |world| {
+#[every_engine(also_in_chunks_of = 10)]
+async fn the_manager_receives_everything(world: &mut World) {
     let contacts = contacts_of_leaver(world).await;
     world.start_worker().await;
     let certificate = world.certificate(&contacts_by(json!({ "manager": true }))).await;
     assert_eq!(successors_of(&certificate, "contact"), counts([(12, 104)]));
     assert_eq!(owners(world, &contacts).await, vec!["12"; 104]);
-});
+}
 
-on_both!(a_leaver_without_a_manager_is_rejected, |world| {
+#[every_engine]
+async fn a_leaver_without_a_manager_is_rejected(world: &mut World) {
     world.sql("UPDATE users SET manager_id = NULL WHERE id = 53").await;
     world.start_worker().await;
     let job = world.hand_over(&contacts_by(json!({ "manager": true }))).await;
     assert_eq!((job.state.as_str(), codes_of(&job)), ("rejected", vec!["no_manager".to_owned()]));
     assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await, 104);
-});
+}
 
-on_both!(a_manager_who_is_not_active_is_rejected, |world| {
+#[every_engine]
+async fn a_manager_who_is_not_active_is_rejected(world: &mut World) {
     world.sql("UPDATE users SET manager_id = 31 WHERE id = 53").await;
     world.start_worker().await;
     let job = world.hand_over(&contacts_by(json!({ "manager": true }))).await;
     assert_eq!((job.state.as_str(), codes_of(&job)), ("rejected", vec!["successor_inactive".to_owned()]));
-});
+}
 
-on_every_path!(records_go_in_key_order_to_the_shares_in_the_order_of_the_request, 10, |world| {
+#[every_engine(also_in_chunks_of = 10)]
+async fn records_go_to_shares_in_key_order(world: &mut World) {
     let contacts = contacts_of_leaver(world).await;
     world.start_worker().await;
     let shares = json!([{ "user": "13", "amount": 3 }, { "user": "11", "amount": 2 }]);
     world.certificate(&contacts_by(json!({ "logic": "ratio", "shares": shares }))).await;
     let expected: Vec<&str> = (0..104).map(|rank| if rank % 5 < 3 { "13" } else { "11" }).collect();
     assert_eq!(owners(world, &contacts).await, expected);
-});
+}
 
-on_every_path!(each_named_record_goes_where_it_is_named_and_takes_no_rank_of_the_rest, 10, |world| {
+#[every_engine(also_in_chunks_of = 10)]
+async fn named_records_take_no_rank_from_others(world: &mut World) {
     let contacts = contacts_of_leaver(world).await;
     let named = [(0, "13"), (1, "15"), (50, "13"), (103, "16")];
     let each: serde_json::Map<String, Value> =
@@ -61,18 +67,20 @@ on_every_path!(each_named_record_goes_where_it_is_named_and_takes_no_rank_of_the
         assert_eq!(owners[place], user);
     }
     assert!(rest.iter().enumerate().all(|(rank, owner)| *owner == ["11", "12"][rank % 2]), "{rest:?}");
-});
+}
 
-on_every_path!(each_with_a_single_user_for_the_rest, 10, |world| {
+#[every_engine(also_in_chunks_of = 10)]
+async fn each_with_a_single_user_for_the_rest(world: &mut World) {
     let contacts = contacts_of_leaver(world).await;
     world.start_worker().await;
     let each = json!({ contacts[7].clone(): "13" });
     let certificate = world.certificate(&contacts_by(json!({ "each": each, "rest": { "user": "11" } }))).await;
     assert_eq!(successors_of(&certificate, "contact"), counts([(11, 103), (13, 1)]));
     assert_eq!(owners(world, &contacts).await[7], "13");
-});
+}
 
-on_every_path!(each_without_a_rest_leaves_the_rest_behind, 10, |world| {
+#[every_engine(also_in_chunks_of = 10)]
+async fn each_without_a_rest_leaves_the_rest_behind(world: &mut World) {
     let contacts = contacts_of_leaver(world).await;
     world.start_worker().await;
     let each = json!({ contacts[3].clone(): "13", contacts[4].clone(): "14" });
@@ -81,9 +89,10 @@ on_every_path!(each_without_a_rest_leaves_the_rest_behind, 10, |world| {
     assert_eq!((contact.found, contact.moved, contact.left_behind), (Some(104), Some(2), Some(102)));
     assert_eq!(contact.successors, counts([(13, 1), (14, 1)]));
     assert_eq!(certificate.license.name(), "freed");
-});
+}
 
-on_every_path!(each_naming_more_records_than_a_chunk_holds, 10, |world| {
+#[every_engine(also_in_chunks_of = 10)]
+async fn each_naming_more_records_than_a_chunk_holds(world: &mut World) {
     let contacts = contacts_of_leaver(world).await;
     let each: serde_json::Map<String, Value> = contacts[..37].iter().map(|key| (key.clone(), json!("13"))).collect();
     world.start_worker().await;
@@ -91,9 +100,10 @@ on_every_path!(each_naming_more_records_than_a_chunk_holds, 10, |world| {
     assert_eq!(successors_of(&certificate, "contact"), counts([(11, 67), (13, 37)]));
     let owners = owners(world, &contacts).await;
     assert!(owners[..37].iter().all(|owner| owner == "13") && owners[37..].iter().all(|owner| owner == "11"));
-});
+}
 
-on_every_path!(each_naming_a_record_that_is_not_the_leavers_is_rejected, 10, |world| {
+#[every_engine(also_in_chunks_of = 10)]
+async fn naming_records_of_others_is_rejected(world: &mut World) {
     // 9 belongs to somebody else, 99999 to nobody.
     world.start_worker().await;
     let each = json!({ "1": "13", "9": "13", "99999": "13" });
@@ -101,9 +111,10 @@ on_every_path!(each_naming_a_record_that_is_not_the_leavers_is_rejected, 10, |wo
     assert_eq!((job.state.as_str(), codes_of(&job)), ("rejected", vec!["record_not_owned".to_owned()]));
     assert_eq!(reasons_of(&job)[0].concerning.keys, ["9", "99999"]);
     assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await, 104);
-});
+}
 
-on_every_path!(shares_may_mix_users_and_groups, 10, |world| {
+#[every_engine(also_in_chunks_of = 10)]
+async fn shares_may_mix_users_and_groups(world: &mut World) {
     world.start_worker().await;
     let shares = json!([
         { "user": "11", "amount": 2 }, { "round_robin": "West team", "amount": 3 }, { "user": "12", "amount": 1 } ]);
@@ -111,35 +122,39 @@ on_every_path!(shares_may_mix_users_and_groups, 10, |world| {
     // Seventeen rounds of six, and two more for the first share.
     assert_eq!(successors_of(&certificate, "contact"), counts([(11, 36), (12, 17), (15, 17), (16, 17), (17, 17)]));
     assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await, 0);
-});
+}
 
-on_every_path!(an_unfit_member_of_a_group_has_no_turn, 10, |world| {
+#[every_engine(also_in_chunks_of = 10)]
+async fn ineligible_group_member_has_no_turn(world: &mut World) {
     world.sql("UPDATE users SET status = 'inactive' WHERE id = 16").await;
     world.start_worker().await;
     let shares = json!([{ "round_robin": "West team", "amount": 1 }]);
     let certificate = world.certificate(&contacts_by(json!({ "logic": "ratio", "shares": shares }))).await;
     assert_eq!(successors_of(&certificate, "contact"), counts([(15, 52), (17, 52)]));
-});
+}
 
-on_both!(a_group_without_a_fit_member_is_rejected, |world| {
+#[every_engine]
+async fn group_without_eligible_member_is_rejected(world: &mut World) {
     world.sql("UPDATE users SET status = 'inactive' WHERE id IN (15, 16, 17)").await;
     world.start_worker().await;
     let shares = json!([{ "round_robin": "West team", "amount": 1 }]);
     let job = world.hand_over(&contacts_by(json!({ "logic": "ratio", "shares": shares }))).await;
     assert_eq!(job.state, "rejected");
     assert!(codes_of(&job).contains(&"no_fit_member".to_owned()), "{:?}", codes_of(&job));
-});
+}
 
-on_every_path!(an_amount_of_zero_receives_nothing, 10, |world| {
+#[every_engine(also_in_chunks_of = 10)]
+async fn an_amount_of_zero_receives_nothing(world: &mut World) {
     world.start_worker().await;
     let shares = json!([
         { "user": "11", "amount": 0 }, { "user": "12", "amount": 3 }, { "user": "13", "amount": 0 },
         { "user": "14", "amount": 1 }, { "round_robin": "West team", "amount": 0 } ]);
     let certificate = world.certificate(&contacts_by(json!({ "logic": "ratio", "shares": shares }))).await;
     assert_eq!(successors_of(&certificate, "contact"), counts([(12, 78), (14, 26)]));
-});
+}
 
-on_every_path!(a_user_may_stand_in_several_shares, 10, |world| {
+#[every_engine(also_in_chunks_of = 10)]
+async fn user_may_appear_in_several_shares(world: &mut World) {
     let contacts = contacts_of_leaver(world).await;
     world.start_worker().await;
     let shares = json!([
@@ -148,15 +163,16 @@ on_every_path!(a_user_may_stand_in_several_shares, 10, |world| {
     assert_eq!(successors_of(&certificate, "contact"), counts([(11, 78), (12, 26)]));
     let expected: Vec<&str> = (0..104).map(|rank| if rank % 4 == 1 { "12" } else { "11" }).collect();
     assert_eq!(owners(world, &contacts).await, expected);
-});
+}
 
-on_every_path!(hardcoded_amounts_beyond_what_there_is_leave_shares_unfilled, 10, |world| {
+#[every_engine(also_in_chunks_of = 10)]
+async fn hardcoded_amounts_may_exceed_the_records(world: &mut World) {
     world.start_worker().await;
     let shares = json!([
         { "user": "11", "amount": 100 }, { "user": "12", "amount": 100 }, { "user": "13", "amount": 100 } ]);
     let certificate = world.certificate(&contacts_by(json!({ "logic": "hardcoded", "shares": shares }))).await;
     assert_eq!(successors_of(&certificate, "contact"), counts([(11, 100), (12, 4)]));
-});
+}
 
 /// The contacts of the leaver, in key order, by their ids.
 async fn contacts_of_leaver(world: &World) -> Vec<String> {

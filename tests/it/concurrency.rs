@@ -21,7 +21,7 @@ use tokio::task::JoinHandle;
 
 use crate::support::disturb::Gate;
 use crate::support::world::{certificate_of, keap_request, read};
-use crate::support::{Setting, World, on_both, run};
+use crate::support::{World, every_engine, on_postgres};
 
 fn give_all(leaver: u32, successor: u32) -> Value {
     json!({
@@ -105,97 +105,86 @@ async fn open_by_hand(world: &World, request: &Value) -> JobId {
     id
 }
 
-#[test]
-fn whoever_receives_and_leaves_in_one_group_hands_on_what_came() {
-    run(Setting::Servers, async |world| {
-        world.hire(101, 5).await;
-        world.hire(102, 5).await;
-        let (first, second) = (give_all(101, 102), give_all(102, 11));
-        let before = contacts_of(world, 11).await;
-        take(&world.context, &[&first, &second]).await;
-        assert_eq!(states(world, &[&first, &second]).await, ["completed", "completed"]);
-        assert_eq!(contacts_of(world, 11).await, before + 10);
-        assert_eq!(world.orphans().await, 0);
-    });
+#[on_postgres]
+async fn successor_leaving_in_same_group_passes_records_on(world: &mut World) {
+    world.hire(101, 5).await;
+    world.hire(102, 5).await;
+    let (first, second) = (give_all(101, 102), give_all(102, 11));
+    let before = contacts_of(world, 11).await;
+    take(&world.context, &[&first, &second]).await;
+    assert_eq!(states(world, &[&first, &second]).await, ["completed", "completed"]);
+    assert_eq!(contacts_of(world, 11).await, before + 10);
+    assert_eq!(world.orphans().await, 0);
 }
 
-#[test]
-fn nobody_receives_from_a_later_request_of_the_group_after_leaving_in_an_earlier_one() {
-    run(Setting::Servers, async |world| {
-        world.hire(101, 5).await;
-        world.hire(102, 5).await;
-        let (first, second) = (give_all(102, 11), give_all(101, 102));
-        take(&world.context, &[&first, &second]).await;
-        assert_eq!(states(world, &[&first, &second]).await, ["completed", "rejected"]);
-        assert_eq!(contacts_of(world, 101).await, 5);
-        assert_eq!(world.orphans().await, 0);
-    });
+#[on_postgres]
+async fn leaver_of_earlier_request_receives_nothing_later(world: &mut World) {
+    world.hire(101, 5).await;
+    world.hire(102, 5).await;
+    let (first, second) = (give_all(102, 11), give_all(101, 102));
+    take(&world.context, &[&first, &second]).await;
+    assert_eq!(states(world, &[&first, &second]).await, ["completed", "rejected"]);
+    assert_eq!(contacts_of(world, 101).await, 5);
+    assert_eq!(world.orphans().await, 0);
 }
 
-#[test]
-fn whoever_receives_and_leaves_in_two_planners_at_once_hands_on_what_came() {
-    run(Setting::Servers, async |world| {
-        world.hire(101, 5).await;
-        world.hire(102, 5).await;
-        let (first, second) = (give_all(101, 102), give_all(102, 11));
-        take_at_once(world, &first, &second).await;
-        assert_eq!(states(world, &[&first, &second]).await, ["completed", "completed"]);
-        assert_eq!(contacts_of(world, 102).await, 0);
-        assert_eq!(world.orphans().await, 0);
-    });
+#[on_postgres]
+async fn successor_leaving_in_other_planner_passes_records_on(world: &mut World) {
+    world.hire(101, 5).await;
+    world.hire(102, 5).await;
+    let (first, second) = (give_all(101, 102), give_all(102, 11));
+    take_at_once(world, &first, &second).await;
+    assert_eq!(states(world, &[&first, &second]).await, ["completed", "completed"]);
+    assert_eq!(contacts_of(world, 102).await, 0);
+    assert_eq!(world.orphans().await, 0);
 }
 
-#[test]
-fn nobody_receives_while_another_planner_lets_them_leave() {
-    run(Setting::Servers, async |world| {
-        world.hire(101, 5).await;
-        world.hire(102, 5).await;
-        let (first, second) = (give_all(102, 11), give_all(101, 102));
-        take_at_once(world, &first, &second).await;
-        assert_eq!(states(world, &[&first, &second]).await, ["completed", "rejected"]);
-        assert_eq!(reasons(world, &second).await, ["successor_inactive"]);
-        assert_eq!(world.orphans().await, 0);
-    });
+#[on_postgres]
+async fn nobody_receives_while_being_deactivated_elsewhere(world: &mut World) {
+    world.hire(101, 5).await;
+    world.hire(102, 5).await;
+    let (first, second) = (give_all(102, 11), give_all(101, 102));
+    take_at_once(world, &first, &second).await;
+    assert_eq!(states(world, &[&first, &second]).await, ["completed", "rejected"]);
+    assert_eq!(reasons(world, &second).await, ["successor_inactive"]);
+    assert_eq!(world.orphans().await, 0);
 }
 
-#[test]
-fn whoever_receives_from_a_large_job_and_leaves_waits_for_it_across_workers() {
-    run(Setting::Servers, async |world| {
-        world.use_chunks_of(3);
-        world.hire(101, 60).await;
-        world.hire(102, 5).await;
-        world.start_worker().await;
-        world.start_worker().await;
-        let (first, second) = (give_all(101, 102), give_all(102, 11));
-        let first_id = world.send(&first).await;
-        world.until("the first is under way", async || world.job(first_id).await).await;
-        let second_id = world.send(&second).await;
-        assert_eq!(world.end_of(first_id).await.state, "completed");
-        assert_eq!(world.end_of(second_id).await.state, "completed");
-        assert_eq!(contacts_of(world, 101).await + contacts_of(world, 102).await, 0);
-        assert_eq!(world.orphans().await, 0);
-    });
+#[on_postgres]
+async fn leaving_successor_waits_for_the_large_job(world: &mut World) {
+    world.use_chunks_of(3);
+    world.hire(101, 60).await;
+    world.hire(102, 5).await;
+    world.start_worker().await;
+    world.start_worker().await;
+    let (first, second) = (give_all(101, 102), give_all(102, 11));
+    let first_id = world.send(&first).await;
+    world.until("the first is under way", async || world.job(first_id).await).await;
+    let second_id = world.send(&second).await;
+    assert_eq!(world.end_of(first_id).await.state, "completed");
+    assert_eq!(world.end_of(second_id).await.state, "completed");
+    assert_eq!(contacts_of(world, 101).await + contacts_of(world, 102).await, 0);
+    assert_eq!(world.orphans().await, 0);
 }
 
-#[test]
-fn looking_at_a_job_that_still_waits_is_nothing_for_the_audit_trail() {
-    run(Setting::Servers, async |world| {
-        world.use_chunks_of(3);
-        world.hire(101, 10).await;
-        world.hire(102, 5).await;
-        let (first, second) = (give_all(101, 102), give_all(102, 11));
-        take(&world.context, &[&first]).await;
-        take(&world.context, &[&second]).await;
-        for _ in 0..3 {
-            due::start_due(&world.context, id_of(&second)).await.expect("looked at");
-        }
-        assert_eq!(states(world, &[&first, &second]).await, ["cutting", "scheduled"]);
-        let trail = format!("SELECT count(*) FROM handover.audit WHERE job_id = {}", world.uuid(id_of(&second)));
-        assert_eq!(world.number(&trail).await, 1);
-    });
+#[on_postgres]
+async fn checking_a_waiting_job_is_not_audited(world: &mut World) {
+    world.use_chunks_of(3);
+    world.hire(101, 10).await;
+    world.hire(102, 5).await;
+    let (first, second) = (give_all(101, 102), give_all(102, 11));
+    take(&world.context, &[&first]).await;
+    take(&world.context, &[&second]).await;
+    for _ in 0..3 {
+        due::start_due(&world.context, id_of(&second)).await.expect("looked at");
+    }
+    assert_eq!(states(world, &[&first, &second]).await, ["cutting", "scheduled"]);
+    let trail = format!("SELECT count(*) FROM handover.audit WHERE job_id = {}", world.uuid(id_of(&second)));
+    assert_eq!(world.number(&trail).await, 1);
 }
 
-on_both!(an_update_that_expects_another_state_writes_nothing, |world| {
+#[every_engine]
+async fn update_expecting_another_state_writes_nothing(world: &mut World) {
     world.use_chunks_of(3);
     world.hire(101, 10).await;
     let request = give_all(101, 11);
@@ -207,23 +196,21 @@ on_both!(an_update_that_expects_another_state_writes_nothing, |world| {
     assert!(matches!(written.map_err(|error| error.cause), Err(Cause::Superseded)));
     session.commit().await.expect("committed");
     assert_eq!(states(world, &[&request]).await, ["cutting"]);
-});
+}
 
-#[test]
-fn two_who_are_each_others_successors_cannot_both_leave() {
-    run(Setting::Servers, async |world| {
-        for user in [101, 102, 103, 104] {
-            world.hire(user, 5).await;
-        }
-        let (first, second) = (give_all(101, 102), give_all(102, 101));
-        take(&world.context, &[&first, &second]).await;
-        assert_eq!(states(world, &[&first, &second]).await, ["completed", "rejected"]);
-        let (first, second) = (give_all(103, 104), give_all(104, 103));
-        take_at_once(world, &first, &second).await;
-        assert_eq!(states(world, &[&first, &second]).await, ["completed", "rejected"]);
-        assert_eq!(contacts_of(world, 102).await + contacts_of(world, 104).await, 20);
-        assert_eq!(world.orphans().await, 0);
-    });
+#[on_postgres]
+async fn mutual_successors_cannot_both_leave(world: &mut World) {
+    for user in [101, 102, 103, 104] {
+        world.hire(user, 5).await;
+    }
+    let (first, second) = (give_all(101, 102), give_all(102, 101));
+    take(&world.context, &[&first, &second]).await;
+    assert_eq!(states(world, &[&first, &second]).await, ["completed", "rejected"]);
+    let (first, second) = (give_all(103, 104), give_all(104, 103));
+    take_at_once(world, &first, &second).await;
+    assert_eq!(states(world, &[&first, &second]).await, ["completed", "rejected"]);
+    assert_eq!(contacts_of(world, 102).await + contacts_of(world, 104).await, 20);
+    assert_eq!(world.orphans().await, 0);
 }
 
 async fn share_an_alert(world: &World) -> (Value, Value) {
@@ -249,77 +236,69 @@ async fn one_of_two_left(world: &World, requests: [&Value; 2]) {
     assert_eq!(world.orphans().await, 0);
 }
 
-#[test]
-fn of_an_alerts_two_recipients_who_leave_in_one_group_one_stays() {
-    run(Setting::Servers, async |world| {
-        let (first, second) = share_an_alert(world).await;
-        take(&world.context, &[&first, &second]).await;
-        one_of_two_left(world, [&first, &second]).await;
-    });
+#[on_postgres]
+async fn last_alert_recipient_stays_within_a_group(world: &mut World) {
+    let (first, second) = share_an_alert(world).await;
+    take(&world.context, &[&first, &second]).await;
+    one_of_two_left(world, [&first, &second]).await;
 }
 
-#[test]
-fn of_an_alerts_two_recipients_who_leave_in_two_planners_one_stays() {
-    run(Setting::Servers, async |world| {
-        let (first, second) = share_an_alert(world).await;
-        take_at_once(world, &first, &second).await;
-        one_of_two_left(world, [&first, &second]).await;
-    });
+#[on_postgres]
+async fn last_alert_recipient_stays_across_planners(world: &mut World) {
+    let (first, second) = share_an_alert(world).await;
+    take_at_once(world, &first, &second).await;
+    one_of_two_left(world, [&first, &second]).await;
 }
 
-#[test]
-fn two_movers_that_close_the_last_two_chunks_at_once_hand_the_job_to_the_finalizer() {
-    run(Setting::Servers, async |world| {
-        world.use_chunks_of(10);
-        world.context.limits.stalled_after = Duration::from_secs(3600);
-        world.hire(101, 20).await;
-        let id = open_by_hand(world, &give_all(101, 11)).await;
-        world.outside.lose_steps().await;
-        world.meddle("DELETE FROM handover.outbox WHERE channel = 'steps'").await;
-        let gate = Gate::before_commit_of(mover::MOVE);
-        let context = gated(world, &gate);
-        let redeem = || {
-            let context = context.clone();
-            tokio::spawn(async move { mover::redeem(&context, id).await.expect("moved") })
-        };
-        let movers = [redeem(), redeem()];
-        world.until("both have moved", async || (gate.arrived() == 2).then_some(())).await;
-        gate.open();
-        for mover in movers {
-            mover.await.expect("a mover");
-        }
-        assert_eq!(world.job(id).await.expect("a job").state, "moving", "each saw the other's chunk open");
-        world.start_roles(&[Role::Mover, Role::Relay]).await;
-        assert_eq!(world.end_of(id).await.state, "completed");
-        assert_eq!(contacts_of(world, 101).await, 0);
-    });
+#[on_postgres]
+async fn closing_last_chunks_together_still_finalizes(world: &mut World) {
+    world.use_chunks_of(10);
+    world.context.limits.stalled_after = Duration::from_secs(3600);
+    world.hire(101, 20).await;
+    let id = open_by_hand(world, &give_all(101, 11)).await;
+    world.outside.lose_steps().await;
+    world.meddle("DELETE FROM handover.outbox WHERE channel = 'steps'").await;
+    let gate = Gate::before_commit_of(mover::MOVE);
+    let context = gated(world, &gate);
+    let redeem = || {
+        let context = context.clone();
+        tokio::spawn(async move { mover::redeem(&context, id).await.expect("moved") })
+    };
+    let movers = [redeem(), redeem()];
+    world.until("both have moved", async || (gate.arrived() == 2).then_some(())).await;
+    gate.open();
+    for mover in movers {
+        mover.await.expect("a mover");
+    }
+    assert_eq!(world.job(id).await.expect("a job").state, "moving", "each saw the other's chunk open");
+    world.start_roles(&[Role::Mover, Role::Relay]).await;
+    assert_eq!(world.end_of(id).await.state, "completed");
+    assert_eq!(contacts_of(world, 101).await, 0);
 }
 
-#[test]
-fn what_a_host_inserts_in_a_transaction_that_is_open_when_the_finalizer_counts_is_counted() {
-    run(Setting::Servers, async |world| {
-        world.use_chunks_of(10);
-        world.hire(101, 20).await;
-        let id = open_by_hand(world, &give_all(101, 11)).await;
-        while world.job(id).await.expect("a job").state != "finalizing" {
-            mover::redeem(&world.context, id).await.expect("moved");
-        }
-        let host = world.store.begin("host").await.expect("a transaction");
-        let insert = "INSERT INTO contacts (org_id, owner_id, created_by, name) VALUES (1, 101, 1, 'Just in time')";
-        host.execute_unprepared(insert).await.expect("inserted");
-        let context = world.context.clone();
-        let finalizer = tokio::spawn(async move { finalizer::finalize(&context, id).await });
-        world.until("the finalizer waits", async || (waiting(world).await > 0).then_some(())).await;
-        assert_eq!(world.job(id).await.expect("a job").state, "finalizing");
-        host.commit().await.expect("committed");
-        finalizer.await.expect("the finalizer").expect("finalized");
-        assert_eq!(world.job(id).await.expect("a job").late_passes, 1);
-        world.start_worker().await;
-        let certificate = certificate_of(&world.end_of(id).await);
-        let contact = certificate.references.iter().find(|reference| reference.kind == "contact").expect("contacts");
-        assert_eq!((contact.found, contact.moved), (Some(21), Some(21)));
-        assert_eq!(world.orphans().await, 0);
-    });
+#[on_postgres]
+async fn finalizer_counts_rows_of_open_transactions(world: &mut World) {
+    world.use_chunks_of(10);
+    world.hire(101, 20).await;
+    let id = open_by_hand(world, &give_all(101, 11)).await;
+    while world.job(id).await.expect("a job").state != "finalizing" {
+        mover::redeem(&world.context, id).await.expect("moved");
+    }
+    let host = world.store.begin("host").await.expect("a transaction");
+    let insert = "INSERT INTO contacts (org_id, owner_id, created_by, name) VALUES (1, 101, 1, 'Just in time')";
+    host.execute_unprepared(insert).await.expect("inserted");
+    let context = world.context.clone();
+    let finalizer = tokio::spawn(async move { finalizer::finalize(&context, id).await });
+    world.until("the finalizer waits", async || (waiting(world).await > 0).then_some(())).await;
+    assert_eq!(world.job(id).await.expect("a job").state, "finalizing");
+    host.commit().await.expect("committed");
+    finalizer.await.expect("the finalizer").expect("finalized");
+    assert_eq!(world.job(id).await.expect("a job").late_passes, 1);
+    world.start_worker().await;
+    let certificate = certificate_of(&world.end_of(id).await);
+    let contact = certificate.references.iter().find(|reference| reference.kind == "contact").expect("contacts");
+    assert_eq!((contact.found, contact.moved), (Some(21), Some(21)));
+    assert_eq!(world.orphans().await, 0);
 }
 
 /// A host that goes on working: inserts for the leaver, edits, gives a record to somebody of its own choice, and gives
@@ -344,93 +323,87 @@ async fn host_works(world: &World, rounds: i64) -> BTreeMap<i64, i64> {
     placed
 }
 
-#[test]
-fn a_host_that_writes_during_every_stage_loses_nothing_and_keeps_its_own_choices() {
-    run(Setting::Servers, async |world| {
-        world.use_chunks_of(3);
-        world.context.limits.late_passes = 10_000;
-        let contacts = world.number("SELECT count(*) FROM contacts").await;
+#[on_postgres]
+async fn host_writes_during_every_stage_survive(world: &mut World) {
+    world.use_chunks_of(3);
+    world.context.limits.late_passes = 10_000;
+    let contacts = world.number("SELECT count(*) FROM contacts").await;
+    world.start_worker().await;
+    let id = world.send(&keap_request("large")).await;
+    let rounds = 120;
+    let placed = host_works(world, rounds).await;
+    assert_eq!(world.end_of(id).await.state, "completed");
+    world
+        .until("everything that came late is moved", async || {
+            let again = format!("UPDATE handover.jobs SET recount_at = requested_at WHERE id = {}", world.uuid(id));
+            world.meddle(&again).await;
+            (contacts_of(world, 53).await == 0).then_some(())
+        })
+        .await;
+    assert_eq!(world.number("SELECT count(*) FROM contacts").await, contacts + rounds);
+    for (contact, owner) in placed {
+        let now = world.number(&format!("SELECT owner_id FROM contacts WHERE id = {contact}")).await;
+        assert_eq!(now, owner, "the host has given the contact {contact} away");
+    }
+    assert_eq!(world.orphans().await, 0);
+}
+
+#[on_postgres]
+async fn concurrent_planners_keep_round_robin_exact(world: &mut World) {
+    let members = [15, 16, 17];
+    let mut before = Vec::new();
+    for member in members {
+        before.push(contacts_of(world, member).await);
+    }
+    let barrier = Arc::new(Barrier::new(20));
+    let mut planners = Vec::new();
+    for user in 101..=120 {
+        world.hire(user, 7).await;
+    }
+    for user in 101..=120 {
+        let mut request = give_all(user, 11);
+        let turn = json!([{ "round_robin": "West team", "amount": 7 }]);
+        request["reassign"]["contact"] = json!({ "logic": "hardcoded", "shares": turn });
+        let (context, barrier) = (world.context.clone(), barrier.clone());
+        planners.push(tokio::spawn(async move {
+            barrier.wait().await;
+            take(&context, &[&request]).await;
+        }));
+    }
+    for planner in planners {
+        planner.await.expect("a planner");
+    }
+    let mut received = Vec::new();
+    for (member, before) in members.into_iter().zip(before) {
+        received.push(contacts_of(world, member).await - before);
+    }
+    received.sort_unstable();
+    assert_eq!(received, [46, 47, 47]);
+    assert_eq!(world.orphans().await, 0);
+}
+
+#[on_postgres]
+async fn several_workers_run_each_job_once(world: &mut World) {
+    for user in 101..=140 {
+        world.hire(user, 3).await;
+    }
+    for _ in 0..3 {
         world.start_worker().await;
-        let id = world.send(&keap_request("large")).await;
-        let rounds = 120;
-        let placed = host_works(world, rounds).await;
-        assert_eq!(world.end_of(id).await.state, "completed");
-        world
-            .until("everything that came late is moved", async || {
-                let again = format!("UPDATE handover.jobs SET recount_at = requested_at WHERE id = {}", world.uuid(id));
-                world.meddle(&again).await;
-                (contacts_of(world, 53).await == 0).then_some(())
-            })
-            .await;
-        assert_eq!(world.number("SELECT count(*) FROM contacts").await, contacts + rounds);
-        for (contact, owner) in placed {
-            let now = world.number(&format!("SELECT owner_id FROM contacts WHERE id = {contact}")).await;
-            assert_eq!(now, owner, "the host has given the contact {contact} away");
-        }
-        assert_eq!(world.orphans().await, 0);
-    });
-}
-
-#[test]
-fn twenty_planners_over_one_round_robin_group_go_round_exactly() {
-    run(Setting::Servers, async |world| {
-        let members = [15, 16, 17];
-        let mut before = Vec::new();
-        for member in members {
-            before.push(contacts_of(world, member).await);
-        }
-        let barrier = Arc::new(Barrier::new(20));
-        let mut planners = Vec::new();
-        for user in 101..=120 {
-            world.hire(user, 7).await;
-        }
-        for user in 101..=120 {
-            let mut request = give_all(user, 11);
-            let turn = json!([{ "round_robin": "West team", "amount": 7 }]);
-            request["reassign"]["contact"] = json!({ "logic": "hardcoded", "shares": turn });
-            let (context, barrier) = (world.context.clone(), barrier.clone());
-            planners.push(tokio::spawn(async move {
-                barrier.wait().await;
-                take(&context, &[&request]).await;
-            }));
-        }
-        for planner in planners {
-            planner.await.expect("a planner");
-        }
-        let mut received = Vec::new();
-        for (member, before) in members.into_iter().zip(before) {
-            received.push(contacts_of(world, member).await - before);
-        }
-        received.sort_unstable();
-        assert_eq!(received, [46, 47, 47]);
-        assert_eq!(world.orphans().await, 0);
-    });
-}
-
-#[test]
-fn several_workers_on_one_queue_do_each_job_once() {
-    run(Setting::Servers, async |world| {
-        for user in 101..=140 {
-            world.hire(user, 3).await;
-        }
-        for _ in 0..3 {
-            world.start_worker().await;
-        }
-        let mut jobs = Vec::new();
-        for user in 101..=140 {
-            jobs.push(world.send(&give_all(user, 11)).await);
-        }
-        for job in &jobs {
-            assert_eq!(world.end_of(*job).await.state, "completed");
-            world.check_journal(*job).await;
-        }
-        world.until_all_is_carried().await;
-        let events = world.events().await;
-        for job in &jobs {
-            let types: Vec<&Value> = events[&job.to_string()].iter().map(|event| &event["type"]).collect();
-            assert_eq!(types, ["handover.deactivation.completed", "handover.records.assigned"]);
-        }
-        assert_eq!(world.number("SELECT count(*) FROM handover.journal WHERE kind = 'contact'").await, 40);
-        assert_eq!(world.orphans().await, 0);
-    });
+    }
+    let mut jobs = Vec::new();
+    for user in 101..=140 {
+        jobs.push(world.send(&give_all(user, 11)).await);
+    }
+    for job in &jobs {
+        assert_eq!(world.end_of(*job).await.state, "completed");
+        world.check_journal(*job).await;
+    }
+    world.until_all_is_carried().await;
+    let events = world.events().await;
+    for job in &jobs {
+        let types: Vec<&Value> = events[&job.to_string()].iter().map(|event| &event["type"]).collect();
+        assert_eq!(types, ["handover.deactivation.completed", "handover.records.assigned"]);
+    }
+    assert_eq!(world.number("SELECT count(*) FROM handover.journal WHERE kind = 'contact'").await, 40);
+    assert_eq!(world.orphans().await, 0);
 }

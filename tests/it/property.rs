@@ -31,7 +31,7 @@ use self::replay::{Entry, Gone, Replay, read_journal};
 use self::requests::{Asked, Asking};
 use self::shape::{Shape, hire, make};
 use self::tables::{Place, Rows, read_rows};
-use crate::support::{Setting, World, run};
+use crate::support::{Engine, World, every_engine, run};
 
 /// How many requests a story has.
 const REQUESTS: u64 = 14;
@@ -44,21 +44,16 @@ fn seeds() -> Vec<u64> {
     }
 }
 
-fn tell_stories(setting: Setting) {
+fn tell_stories(engine: Engine) {
     for seed in seeds() {
         println!("--- HANDOVER_PROPERTY_SEED={seed}");
-        run(setting, async |world| Story::begin(world, seed).await.go().await);
+        run(engine, async |world| Story::begin(world, seed).await.go().await);
     }
 }
 
-#[test]
-fn whatever_is_asked_for_in_whatever_order_nothing_is_lost_and_the_journal_is_true_embedded() {
-    tell_stories(Setting::Embedded);
-}
-
-#[test]
-fn whatever_is_asked_for_in_whatever_order_nothing_is_lost_and_the_journal_is_true_servers() {
-    tell_stories(Setting::Servers);
+#[every_engine]
+fn random_requests_lose_nothing_and_journal_the_truth(engine: Engine) {
+    tell_stories(engine);
 }
 
 /// One seed's world, and what is known of it.
@@ -213,8 +208,8 @@ impl Story<'_> {
             self.people.push(user);
             return;
         }
-        let setting = self.world.setting;
-        let edit = edit(&mut self.dice, setting, &self.people, &self.rows, &mut self.next_key);
+        let engine = self.world.engine;
+        let edit = edit(&mut self.dice, engine, &self.people, &self.rows, &mut self.next_key);
         let Some(edit) = edit else { return };
         println!("by hand: {}", edit.statement);
         self.world.sql(&edit.statement).await;
@@ -229,8 +224,8 @@ impl Story<'_> {
         let entries = read_journal(self.world, self.journal_end()).await;
         let after = read_rows(self.world, |table| self.shape.is_touched(table)).await;
         let mut expected = std::mem::take(&mut self.rows);
-        let (setting, shape, gone) = (self.world.setting, &self.shape, &mut self.gone);
-        let mut replay = Replay { setting, shape, rows: &mut expected, after: &after, gone };
+        let (engine, shape, gone) = (self.world.engine, &self.shape, &mut self.gone);
+        let mut replay = Replay { engine, shape, rows: &mut expected, after: &after, gone };
         entries.iter().for_each(|entry| replay.play(entry));
         let differs = |key: &&Place| expected.get(*key) != after.get(*key);
         let keys: BTreeSet<_> = expected.keys().chain(after.keys()).filter(differs).collect();

@@ -5,7 +5,7 @@ use handover::store::host;
 use serde_json::json;
 
 use crate::support::world::{catalog_source, keap_request};
-use crate::support::{Setting, World, on_both};
+use crate::support::{Engine, World, every_engine};
 
 async fn schema(world: &World) -> Schema {
     host::read_schema(&world.store.reader()).await.expect("the schema")
@@ -48,7 +48,8 @@ fn reference(kind: &str, table: &str, user: &str, rest: &str) -> String {
     format!("\n[[reference]]\nkind = \"{kind}\"\ntable = \"{table}\"\nuser = \"{user}\"\n{rest}\n")
 }
 
-on_both!(names_that_the_database_does_not_have_are_told_with_a_hint, |world| {
+#[every_engine]
+async fn unknown_names_are_reported_with_a_hint(world: &mut World) {
     let source = [
         "[users]",
         "table = \"users\"",
@@ -100,9 +101,10 @@ on_both!(names_that_the_database_does_not_have_are_told_with_a_hint, |world| {
         ("boats", &["the database has no table `boats`"]),
     ];
     assert_faults(&source, &faults(world, &source).await, expected);
-});
+}
 
-on_both!(what_a_reference_says_wrongly_is_told_all_at_once, |world| {
+#[every_engine]
+async fn all_faults_of_a_reference_are_reported(world: &mut World) {
     let references = [
         // The same kind twice.
         reference("contact", "contacts", "owner_id", "key = \"id\"\ndisposition = \"transfer\""),
@@ -183,9 +185,10 @@ on_both!(what_a_reference_says_wrongly_is_told_all_at_once, |world| {
         ("Bad Name", &["is not a plain name"]),
     ];
     assert_faults(&source, &faults(world, &source).await, expected);
-});
+}
 
-on_both!(the_users_section_is_checked_as_a_whole, |world| {
+#[every_engine]
+async fn users_section_is_checked_as_a_whole(world: &mut World) {
     let one = reference("contact", "contacts", "owner_id", "key = \"id\"\ndisposition = \"transfer\"");
     let missing = faults(world, &one).await;
     assert_eq!(missing.len(), 1, "{missing:?}");
@@ -219,9 +222,10 @@ on_both!(the_users_section_is_checked_as_a_whole, |world| {
 
     let same = with_references(&one).replace("inactive = \"inactive\"", "inactive = \"active\"");
     assert_faults(&same, &faults(world, &same).await, &[("status", &["are the same value"])]);
-});
+}
 
-on_both!(text_that_is_no_catalog_is_told_with_its_line, |world| {
+#[every_engine]
+async fn unparsable_catalog_is_reported_with_its_line(world: &mut World) {
     let keap = catalog_source("keap");
     let one =
         with_references(&reference("contact", "contacts", "owner_id", "key = \"id\"\ndisposition = \"transfer\""));
@@ -241,9 +245,10 @@ on_both!(text_that_is_no_catalog_is_told_with_its_line, |world| {
         let told = found.iter().find(|fault| fault.message.contains(part));
         assert!(told.is_some_and(|fault| fault.line > 1), "{part}: {found:?}");
     }
-});
+}
 
-on_both!(a_delete_that_takes_other_rows_with_it_must_name_their_tables, |world| {
+#[every_engine]
+async fn cascading_deletes_must_name_their_tables(world: &mut World) {
     world
         .sql(
             "CREATE TABLE session_pages (id bigint PRIMARY KEY, session_id text NOT NULL REFERENCES sessions (id) ON DELETE CASCADE)",
@@ -266,9 +271,10 @@ on_both!(a_delete_that_takes_other_rows_with_it_must_name_their_tables, |world| 
     let named = keap.replacen("at = \"start\"", "at = \"start\"\nwith = [\"session_pages\"]", 1);
     let named = named.replace("table = \"api_tokens\"", "table = \"api_tokens\"\nwith = [\"bookmarks\"]");
     assert_eq!(warnings(world, &named).await, []);
-});
+}
 
-on_both!(a_missing_index_and_rows_that_no_reference_takes_are_worth_a_warning, |world| {
+#[every_engine]
+async fn missing_index_and_uncovered_rows_warn(world: &mut World) {
     let keap = catalog_source("keap");
     assert_eq!(warnings(world, &keap).await, []);
     world.sql("DROP INDEX idx_contacts_owner_id_id").await;
@@ -285,9 +291,10 @@ on_both!(a_missing_index_and_rows_that_no_reference_takes_are_worth_a_warning, |
     let found = warnings(world, &uncovered).await;
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(found[0].message.contains("rows of tasks whose `owner_id` is the leaver"), "{found:?}");
-});
+}
 
-on_both!(the_scan_finds_what_the_catalog_forgot_and_only_that, |world| {
+#[every_engine]
+async fn scan_finds_only_forgotten_references(world: &mut World) {
     let keap = catalog_source("keap");
     let catalog = check("keap", &keap, &schema(world).await).expect("it holds").catalog;
     assert_eq!(scan(&catalog, &schema(world).await), []);
@@ -306,9 +313,10 @@ on_both!(the_scan_finds_what_the_catalog_forgot_and_only_that, |world| {
     let catalog = check("keap", &one_more, &schema(world).await).expect("it holds").catalog;
     let found = serde_json::to_value(scan(&catalog, &schema(world).await)).expect("JSON");
     assert_eq!(found, json!([{ "table": "badges", "column": "given_by" }]));
-});
+}
 
-on_both!(the_scan_tells_nothing_of_what_the_catalog_ignores, |world| {
+#[every_engine]
+async fn scan_skips_ignored_columns(world: &mut World) {
     world
         .sql("CREATE TABLE badges (id bigint PRIMARY KEY, holder_id bigint REFERENCES users (id), printed_by bigint)")
         .await;
@@ -326,9 +334,10 @@ on_both!(the_scan_tells_nothing_of_what_the_catalog_ignores, |world| {
     for told in ["badges has no column `printed`", "no table `bagdes`", "`printed_by` is no column"] {
         assert!(faults.contains(told), "{faults}");
     }
-});
+}
 
-on_both!(no_unique_index_of_a_table_is_told_twice, |world| {
+#[every_engine]
+async fn each_unique_index_is_reported_once(world: &mut World) {
     world.sql("CREATE TABLE pairs (a bigint, b bigint, c bigint UNIQUE, PRIMARY KEY (a, b))").await;
     for table in schema(world).await.tables {
         let mut uniques = table.uniques.clone();
@@ -336,17 +345,19 @@ on_both!(no_unique_index_of_a_table_is_told_twice, |world| {
         uniques.dedup();
         assert_eq!(uniques.len(), table.uniques.len(), "{}: {:?}", table.name, table.uniques);
     }
-});
+}
 
-on_both!(a_foreign_key_that_names_no_columns_of_its_target_is_found_too, |world| {
+#[every_engine]
+async fn foreign_key_without_target_columns_is_found(world: &mut World) {
     // Both engines then mean the primary key.
     world.sql("CREATE TABLE badges (id bigint PRIMARY KEY, holder_id bigint NOT NULL REFERENCES users)").await;
     let catalog = check("keap", &catalog_source("keap"), &schema(world).await).expect("it holds").catalog;
     assert_eq!(scan(&catalog, &schema(world).await).len(), 1);
-});
+}
 
-on_both!(a_catalog_names_tables_of_another_schema_in_full, |world| {
-    if world.setting == Setting::Embedded {
+#[every_engine]
+async fn tables_of_other_schemas_are_qualified(world: &mut World) {
+    if world.engine == Engine::Sqlite {
         return;
     }
     world.sql("CREATE SCHEMA sales").await;
@@ -364,4 +375,4 @@ on_both!(a_catalog_names_tables_of_another_schema_in_full, |world| {
     request["reassign"]["quote"] = json!({ "user": "12" });
     assert_eq!(world.hand_over(&request).await.state, "completed");
     assert_eq!(world.number("SELECT count(*) FROM sales.quotes WHERE owner_id = 12").await, 1);
-});
+}

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::support::people::{leave, owners, start};
 use crate::support::world::{catalog_source, certificate_of, result_of};
-use crate::support::{World, on_both};
+use crate::support::{World, every_engine};
 
 /// Runs a command of the binary on the world's database; its exit code and what it printed.
 fn handover(world: &World, catalog: &str, arguments: &[&str]) -> (i32, String) {
@@ -26,7 +26,8 @@ fn written(source: &str) -> (tempfile::TempDir, String) {
     (folder, name)
 }
 
-on_both!(the_scan_tells_columns_that_look_like_users_where_no_foreign_key_does, |world| {
+#[every_engine]
+async fn scan_suggests_columns_without_foreign_keys(world: &mut World) {
     world
         .sql(
             "CREATE TABLE stray (id bigint PRIMARY KEY, assignee bigint, approved_by text, reviewer_id bigint, amount bigint, \
@@ -50,9 +51,10 @@ on_both!(the_scan_tells_columns_that_look_like_users_where_no_foreign_key_does, 
     let (_, told) = handover(world, "keap", &["catalog", "scan"]);
     assert!(told.contains("stray.assignee may point at users: `assignee` in its name"), "{told}");
     assert!(told.contains("0 foreign keys are not covered, 4 columns look like it"), "{told}");
-});
+}
 
-on_both!(the_draft_for_the_reference_crm_holds_and_covers_every_foreign_key, |world| {
+#[every_engine]
+async fn draft_for_reference_crm_covers_foreign_keys(world: &mut World) {
     let (code, draft) = handover(world, "none", &["catalog", "draft"]);
     assert_eq!(code, 0, "{draft}");
     let (_folder, file) = written(&draft);
@@ -69,7 +71,7 @@ on_both!(the_draft_for_the_reference_crm_holds_and_covers_every_foreign_key, |wo
     assert!(about("contacts").contains("user = \"owner_id\"\n# guess: this is work"), "{draft}");
     assert!(draft.contains("[license]\ntable = \"licenses\""));
     assert!(draft.lines().filter(|line| line.starts_with("disposition")).count() > 20);
-});
+}
 
 /// An application without a single foreign key, where hardly anything is called as one would call it.
 const STRANGE: &str = r#"CREATE TABLE "Crew" ("crewNo" TEXT NOT NULL PRIMARY KEY, "Display Name" TEXT, "Mail" TEXT, active INTEGER NOT NULL);
@@ -82,7 +84,8 @@ const STRANGE: &str = r#"CREATE TABLE "Crew" ("crewNo" TEXT NOT NULL PRIMARY KEY
     CREATE TABLE heap (said_by TEXT, what TEXT); INSERT INTO heap VALUES ('k-9', 'hm');
     CREATE TABLE paint (no BIGINT NOT NULL PRIMARY KEY, mixed_by TEXT); INSERT INTO paint VALUES (1, 'a machine');"#;
 
-on_both!(the_draft_for_a_strange_schema_holds_and_hands_over, |world| {
+#[every_engine]
+async fn draft_for_a_strange_schema_works(world: &mut World) {
     world.sql(STRANGE).await;
     let (code, draft) = handover(world, "none", &["catalog", "draft", "--users", "Crew"]);
     assert_eq!(code, 0, "{draft}");
@@ -102,18 +105,20 @@ on_both!(the_draft_for_a_strange_schema_holds_and_hands_over, |world| {
     assert_eq!(world.number("SELECT count(*) FROM login_tokens WHERE \"user\" = 'k-9'").await, 0);
     assert_eq!(world.number("SELECT count(*) FROM \"Work Orders\" WHERE created_by = 'k-9'").await, 2, "it stays so");
     assert_eq!(world.number("SELECT active FROM \"Crew\" WHERE \"crewNo\" = 'k-9'").await, 0);
-});
+}
 
-on_both!(where_no_table_looks_like_users_the_draft_says_what_to_name, |world| {
+#[every_engine]
+async fn draft_without_users_table_explains_the_flag(world: &mut World) {
     let (code, told) = handover(world, "none", &["catalog", "draft", "--users", "nobody"]);
     assert_eq!(code, 1);
     assert!(told.contains("the database has no table `nobody`"), "{told}");
     let (code, told) = handover(world, "none", &["catalog", "draft", "--users", "notes"]);
     assert_eq!(code, 1);
     assert!(told.contains("say with --users where the users are"), "{told}");
-});
+}
 
-on_both!(a_column_that_is_no_unique_key_is_refused_with_what_to_write, |world| {
+#[every_engine]
+async fn non_unique_key_is_refused_with_hint(world: &mut World) {
     world.sql("CREATE TABLE heap (owner_id bigint, what text)").await;
     let schema = handover::store::host::read_schema(&world.store.reader()).await.expect("the schema");
     let heap = "\n[[reference]]\nkind = \"heap\"\ntable = \"heap\"\nkey = \"what\"\nuser = \"owner_id\"\ndisposition = \"transfer\"\n";
@@ -123,7 +128,7 @@ on_both!(a_column_that_is_no_unique_key_is_refused_with_what_to_write, |world| {
     assert!(faults.contains(expected), "{faults}");
     let (code, told) = handover(world, "keap", &["catalog", "scan"]);
     assert!(code == 1 && told.contains("heap.owner_id may point at users"), "it is not forgotten: {told}");
-});
+}
 
 /// Memberships under a partial and an expression index that are unique: Ben is an active member of 1 already, and has the
 /// code of 3 in other letters.
@@ -132,7 +137,8 @@ const PAIRS: &str = "CREATE TABLE members (id BIGINT NOT NULL PRIMARY KEY, doc B
      CREATE UNIQUE INDEX one_code ON members (owner, lower(code)); \
      INSERT INTO members VALUES (1, 1, 9, 'a', 0), (2, 2, 9, 'b', 0), (3, 3, 9, 'c', 0), (4, 4, 9, 'd', 1), (5, 1, 2, 'z', 0), (6, 6, 2, 'C', 0), (7, 4, 2, 'y', 1);";
 
-on_both!(what_a_partial_or_an_expression_index_refuses_is_told_and_the_others_move, |world| {
+#[every_engine]
+async fn rows_refused_by_special_indexes_are_reported(world: &mut World) {
     let reference =
         crate::support::people::reference("member", "members", "disposition = \"transfer\"\non_conflict = \"drop\"");
     start(world, PAIRS, &reference).await;
@@ -143,4 +149,4 @@ on_both!(what_a_partial_or_an_expression_index_refuses_is_told_and_the_others_mo
         reasons.iter().map(|reason| (reason.code.as_str(), reason.concerning.keys[0].as_str())).collect();
     assert_eq!(keys, [("row_refused", "1"), ("row_refused", "3")]);
     assert_eq!(owners(world, "members").await, ["1:9", "2:2", "3:9", "4:2", "5:2", "6:2", "7:2"]);
-});
+}

@@ -2,15 +2,16 @@
 
 use serde_json::{Value, json};
 
-use crate::support::on_both;
 use crate::support::process::on;
 use crate::support::world::{certificate_of, codes_of, keap_request};
+use crate::support::{World, every_engine};
 
 fn actions(entries: &[Value]) -> Vec<&str> {
     entries.iter().filter_map(|entry| entry["action"].as_str()).collect()
 }
 
-on_both!(the_audit_trail_tells_who_asked_for_what_why_and_what_became_of_it_newest_last, |world| {
+#[every_engine]
+async fn audit_lists_requests_reasons_and_outcomes(world: &mut World) {
     world.start_worker().await;
     let mut request = keap_request("r1");
     request["reason"] = json!("left\u{1b}[2J the company");
@@ -52,9 +53,10 @@ on_both!(the_audit_trail_tells_who_asked_for_what_why_and_what_became_of_it_newe
     assert!(plain.contains("because of requester_not_permitted") && plain.contains("came back"), "{plain}");
     assert!(!plain.contains('\u{1b}'), "a terminal gets no escapes from reasons");
     assert_eq!(plain.lines().count(), all.len());
-});
+}
 
-on_both!(who_set_a_user_up_is_found_under_the_new_users_id, |world| {
+#[every_engine]
+async fn audit_finds_who_created_a_user(world: &mut World) {
     world.start_worker().await;
     let invite = json!({ "type": "invite", "request_id": "r1", "org_id": "1", "requested_by": "1",
         "name": "Nicole", "email": "nicole@fun.example", "reason": "hired" });
@@ -62,9 +64,10 @@ on_both!(who_set_a_user_up_is_found_under_the_new_users_id, |world| {
     let found = on(world, &["audit", "--user", &user, "--action", "invite", "--json"]).expect(0).json_lines();
     assert_eq!(found.len(), 1);
     assert_eq!((&found[0]["actor"], &found[0]["reason"]), (&json!("1"), &json!("hired")));
-});
+}
 
-on_both!(a_long_trail_is_read_in_pages_without_a_gap_or_a_repetition, |world| {
+#[every_engine]
+async fn long_audit_trail_is_paged_completely(world: &mut World) {
     for n in 0..1203 {
         let values = format!("'2026-11-01 00:00:00+00', '1', 'a{n}', 'invite.completed', 'u', 'r{n}'");
         world
@@ -80,4 +83,4 @@ on_both!(a_long_trail_is_read_in_pages_without_a_gap_or_a_repetition, |world| {
     let expected: Vec<String> = (0..1203).map(|n| format!("a{n}")).collect();
     assert_eq!(actors(&[]), expected);
     assert_eq!(actors(&["--limit", "1001"]), expected[202..]);
-});
+}

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::process::{Ended, on, start_worker, text};
-use crate::support::{World, on_both, snapshot};
+use crate::support::{World, every_engine, snapshot};
 
 /// A file in a folder that is gone after the test.
 struct Sheet {
@@ -65,7 +65,8 @@ async fn nothing_was_sent(world: &World) {
 const MIXED: &str = "user_id,deactivated,successor,reason\n\
     53,y,11,left\n54,,11,stays\n31,yes,11,gone\n999,X,11,nobody\n";
 
-on_both!(every_row_is_judged_as_the_planner_would_and_nothing_is_sent_without_being_asked_for, |world| {
+#[every_engine]
+async fn dry_run_judges_rows_like_the_planner(world: &mut World) {
     let sheet = Sheet::of("leavers.csv", MIXED);
     let before = snapshot::of_host(world).await;
     let rows = sheet.rows(world, &[], 3);
@@ -78,9 +79,10 @@ on_both!(every_row_is_judged_as_the_planner_would_and_nothing_is_sent_without_be
     }
     assert_eq!(snapshot::of_host(world).await, before);
     nothing_was_sent(world).await;
-});
+}
 
-on_both!(nothing_is_done_of_a_bad_row_while_good_rows_go_on_and_sending_it_twice_does_nothing_twice, |world| {
+#[every_engine]
+async fn good_rows_run_and_bad_rows_fail(world: &mut World) {
     let worker = start_worker(world, &[]);
     let sheet = Sheet::of("leavers.csv", MIXED);
     let rows = sheet.rows(world, &["--submit"], 3);
@@ -104,9 +106,10 @@ on_both!(nothing_is_done_of_a_bad_row_while_good_rows_go_on_and_sending_it_twice
     std::fs::write(&sheet.file, MIXED.replace("left", "went")).expect("a file");
     assert_eq!(codes(&sheet.rows(world, &["--submit"], 3)[0]), ["conflict"]);
     tokio::task::block_in_place(|| worker.stop());
-});
+}
 
-on_both!(who_leaves_in_the_file_is_nobodys_successor_and_who_leaves_twice_does_not_leave, |world| {
+#[every_engine]
+async fn leavers_in_the_file_cannot_be_successors(world: &mut World) {
     world.sql("UPDATE users SET manager_id = 16 WHERE id = 15").await;
     world.sql("UPDATE users SET email = 'Seventeen@Example.com' WHERE id = 17").await;
     let sheet = Sheet::of(
@@ -131,9 +134,10 @@ on_both!(who_leaves_in_the_file_is_nobodys_successor_and_who_leaves_twice_does_n
     assert_eq!(codes(&rows[4]).len() as i64, in_group, "{}", rows[4]);
     assert_eq!(rows[5]["outcome"], "skipped");
     nothing_was_sent(world).await;
-});
+}
 
-on_both!(a_row_says_who_asks_when_and_under_which_name_and_a_bad_cell_is_told_with_its_column, |world| {
+#[every_engine]
+async fn rows_set_requester_time_and_id(world: &mut World) {
     let worker = start_worker(world, &[]);
     let sheet = Sheet::of(
         "leavers.csv",
@@ -159,7 +163,7 @@ on_both!(a_row_says_who_asks_when_and_under_which_name_and_a_bad_cell_is_told_wi
     let years = "SELECT substr(CAST(effective_at AS text), 1, 10) AS t FROM handover.jobs ORDER BY 1";
     assert_eq!(world.texts(years).await, ["2998-12-31", "2999-01-01"]);
     tokio::task::block_in_place(|| worker.stop());
-});
+}
 
 /// A spreadsheet as an office program saves it.
 fn workbook() -> Vec<u8> {
@@ -188,7 +192,8 @@ fn workbook() -> Vec<u8> {
     workbook.save_to_buffer().expect("a workbook")
 }
 
-on_both!(a_spreadsheets_numbers_days_and_formulas_are_read_as_they_are_meant, |world| {
+#[every_engine]
+async fn spreadsheet_numbers_dates_and_formulas_are_read(world: &mut World) {
     let worker = start_worker(world, &[]);
     let sheet = Sheet::of("Leavers.XLSX", workbook());
     let rows = sheet.rows(world, &["--submit"], 3);
@@ -205,9 +210,10 @@ on_both!(a_spreadsheets_numbers_days_and_formulas_are_read_as_they_are_meant, |w
         "SELECT substr(CAST(effective_at AS text), 1, 10) || coalesce(reason, '') AS t FROM handover.jobs ORDER BY 1";
     assert_eq!(world.texts(asked).await, ["2020-01-02left", "2999-01-02"]);
     tokio::task::block_in_place(|| worker.stop());
-});
+}
 
-on_both!(a_long_file_is_judged_in_batches_and_a_user_is_found_twice_across_them, |world| {
+#[every_engine]
+async fn duplicates_are_found_across_batches(world: &mut World) {
     let mut content = "user_id,deactivated,successor\n53,y,11\n".to_owned();
     (1000..1900).for_each(|user| content.push_str(&format!("{user},y,11\n")));
     content.push_str("53,y,11\n15,y,53\n");
@@ -220,4 +226,4 @@ on_both!(a_long_file_is_judged_in_batches_and_a_user_is_found_twice_across_them,
     assert!(codes(&rows[902]).contains(&"successor_leaves_in_file"), "{}", rows[902]);
     assert!(rows[1..901].iter().all(|row| codes(row) == ["unknown_user"]));
     assert_eq!(sheet.report().len(), 904);
-});
+}

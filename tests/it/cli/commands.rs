@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::process::{on, with_input};
 use crate::support::world::{certificate_of, keap_request, result_of};
-use crate::support::{World, on_both, on_every_path};
+use crate::support::{World, every_engine};
 
 async fn deactivated(world: &mut World) -> Job {
     world.start_worker().await;
@@ -21,7 +21,8 @@ fn id_of(printed: &str) -> JobId {
     JobId(first.parse().expect("a job's id"))
 }
 
-on_both!(revert_sends_the_order_under_the_jobs_organization_and_follows_it, |world| {
+#[every_engine]
+async fn revert_uses_the_jobs_organization(world: &mut World) {
     let job = deactivated(world).await;
     let id = job.id.to_string();
     let sent = on(world, &["revert", &id, "--by", "1", "--reason", "came back", "--wait"]).expect(0);
@@ -33,17 +34,19 @@ on_both!(revert_sends_the_order_under_the_jobs_organization_and_follows_it, |wor
     on(world, &["revert", &id]).expect(2);
     let unknown = on(world, &["revert", "00000000-0000-0000-0000-000000000000", "--by", "1"]).expect(1);
     assert!(unknown.err.contains("there is no job"), "{}", unknown.err);
-});
+}
 
-on_both!(an_order_under_the_same_request_id_is_done_once, |world| {
+#[every_engine]
+async fn command_with_same_request_id_runs_once(world: &mut World) {
     let job = deactivated(world).await;
     let order = ["revert", &job.id.to_string(), "--by", "1", "--request-id", "undo-1", "--wait"];
     let first = id_of(&on(world, &order).expect(0).out);
     assert_eq!(id_of(&on(world, &order).expect(0).out), first);
     assert_eq!(world.number("SELECT count(*) FROM handover.jobs WHERE kind = 'revert'").await, 1);
-});
+}
 
-on_both!(a_job_is_paused_amended_resumed_and_cancelled_from_the_command_line, |world| {
+#[every_engine]
+async fn job_is_paused_amended_resumed_and_cancelled(world: &mut World) {
     world.use_chunks_of(10);
     world.start_roles(&[Role::Planner]).await;
     let job = world.send(&keap_request("r1")).await;
@@ -75,14 +78,15 @@ on_both!(a_job_is_paused_amended_resumed_and_cancelled_from_the_command_line, |w
     world.until("the job waits", async || world.job(later).await.filter(|job| job.state == "scheduled")).await;
     on(world, &["cancel", &later.to_string(), "--by", "1", "--wait"]).expect(0);
     assert_eq!(world.job(later).await.expect("the job").state, "cancelled");
-});
+}
 
 /// What a preview, or a certificate, says of each kind that there is something of.
 fn counts(references: &Value) -> Vec<Value> {
     references.as_array().expect("references").clone()
 }
 
-on_every_path!(what_a_reverts_preview_counts_is_what_the_revert_then_does, 10, |world| {
+#[every_engine(also_in_chunks_of = 10)]
+async fn revert_preview_matches_the_revert(world: &mut World) {
     world.sql("DELETE FROM follows WHERE follower_id = 53").await;
     world.sql("INSERT INTO follows (follower_id, followed_id) VALUES (53, 11), (53, 12), (53, 13)").await;
     let job = deactivated(world).await;
@@ -114,9 +118,10 @@ on_every_path!(what_a_reverts_preview_counts_is_what_the_revert_then_does, 10, |
     assert_eq!(skipped("task"), [("gone".to_owned(), 1)].into());
     assert_eq!(result_of(&certificate, "completed_task").impossible, Some(1));
     assert_eq!(skipped("following"), [("occupied".to_owned(), 1), ("other_inactive".to_owned(), 1)].into());
-});
+}
 
-on_both!(a_reverts_preview_says_why_it_would_be_refused, |world| {
+#[every_engine]
+async fn revert_preview_explains_refusals(world: &mut World) {
     let job = deactivated(world).await;
     world.sql("DELETE FROM licenses WHERE user_id IS NULL").await;
     let id = job.id.to_string();
@@ -132,4 +137,4 @@ on_both!(a_reverts_preview_says_why_it_would_be_refused, |world| {
     world.sql("INSERT INTO licenses (org_id) VALUES (1)").await;
     on(world, &["revert", &id, "--by", "1", "--wait"]).expect(0);
     assert_eq!(codes("1"), ["wrong_state"]);
-});
+}

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::process::{Ended, binary, borrowed, finish, on, settings, signal};
 use crate::support::world::{catalog_source, keap_request, read};
-use crate::support::{Setting, World, on_both, run};
+use crate::support::{World, every_engine, on_postgres};
 
 /// Publishes a request under an id and with a header of its sender's own.
 async fn send(world: &World, id: uuid::Uuid, body: Vec<u8>) {
@@ -49,7 +49,8 @@ fn with_badges(request_id: &str) -> Value {
     request
 }
 
-on_both!(what_was_set_aside_is_listed_and_a_filter_says_which_is_shown_or_dropped, |world| {
+#[every_engine]
+async fn dead_letters_are_listed_and_dropped_by_filter(world: &mut World) {
     world.start_worker().await;
     let mut other = with_badges("of another");
     other["org_id"] = json!("2");
@@ -97,9 +98,10 @@ on_both!(what_was_set_aside_is_listed_and_a_filter_says_which_is_shown_or_droppe
         audited.iter().map(|entry| entry["request_id"].as_str().expect("an id")).collect::<Vec<_>>(),
         ["one", "two"]
     );
-});
+}
 
-on_both!(a_message_that_is_sent_back_keeps_its_identity_says_so_and_is_taken_as_if_it_were_new, |world| {
+#[every_engine]
+async fn replayed_message_keeps_its_identity(world: &mut World) {
     world.start_worker().await;
     let id = uuid::Uuid::new_v4();
     let request = with_badges("r1");
@@ -130,7 +132,7 @@ on_both!(a_message_that_is_sent_back_keeps_its_identity_says_so_and_is_taken_as_
     assert_eq!(list(world, &[]).len(), 0);
     let audited = on(world, &["audit", "--action", "dead.replay", "--json"]).expect(0).json_lines();
     assert_eq!(audited.len(), 3);
-});
+}
 
 /// Sets so many bodies aside, none of which is a request, in this order.
 async fn set_aside(world: &mut World, count: usize) {
@@ -146,7 +148,8 @@ fn ids(list: &[Value]) -> Vec<String> {
     list.iter().map(|shown| shown["id"].as_str().expect("an id").to_owned()).collect()
 }
 
-on_both!(what_does_not_match_goes_back_untouched_and_in_its_order, |world| {
+#[every_engine]
+async fn unmatched_dead_letters_keep_their_order(world: &mut World) {
     // More than the broker gives back in order at once.
     set_aside(world, 80).await;
     let before = ids(&list(world, &[]));
@@ -156,9 +159,10 @@ on_both!(what_does_not_match_goes_back_untouched_and_in_its_order, |world| {
     assert_eq!((&done["done"], &done["messages"]), (&json!(40), &json!(80)));
     let left: Vec<String> = before.iter().skip(1).step_by(2).cloned().collect();
     assert_eq!(ids(&list(world, &[])), left);
-});
+}
 
-on_both!(whoever_is_killed_while_sending_back_loses_no_message, |world| {
+#[every_engine]
+async fn killed_replay_loses_no_message(world: &mut World) {
     const COUNT: usize = 400;
     set_aside(world, COUNT).await;
     let settings = settings(world);
@@ -177,48 +181,44 @@ on_both!(whoever_is_killed_while_sending_back_loses_no_message, |world| {
         (bodies.len() == COUNT).then_some(())
     };
     world.until("every message is there", numbers).await;
-});
-
-#[test]
-fn a_message_that_the_broker_itself_gave_up_is_listed_and_can_be_sent_back() {
-    run(Setting::Servers, async |world| {
-        let request = keap_request("late");
-        let properties = BasicProperties::default()
-            .with_delivery_mode(2)
-            .with_message_id("the sender's own".into())
-            .with_expiration("1".into());
-        world.outside.send_with(request.to_string().into_bytes(), properties).await;
-        until_dead(world, 1).await;
-        let shown = list(world, &["--reason", "expired", "--queue", "requests", "--newer-than", "1h"]);
-        assert_eq!(requests(&shown), ["late"]);
-        assert_eq!((&shown[0]["by_broker"], &shown[0]["message_id"]), (&json!(true), &json!("the sender's own")));
-        world.start_worker().await;
-        assert_eq!(act(world, "replay", &["--all", "--yes"]).expect(0).json()["done"], 1);
-        assert_eq!(world.end_of(read(&request).job_id()).await.state, "completed");
-        assert_eq!(list(world, &[]).len(), 0);
-    });
 }
 
-#[test]
-fn what_came_from_no_queue_of_handovers_stays_and_is_told() {
-    run(Setting::Servers, async |world| {
-        let broker = world.broker().await;
-        let stray = Outgoing {
-            id: uuid::Uuid::new_v4(),
-            channel: Channel::Dead,
-            routing_key: String::new(),
-            content_type: "text/plain".into(),
-            headers: [("x-handover-reason", "made_up"), ("x-handover-queue", "somebody else's")]
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .into(),
-            body: b"\x1b[2Jhello".to_vec(),
-        };
-        assert!(broker.publish(&[stray]).await.iter().all(Result::is_ok));
-        broker.close().await;
-        let told = act(world, "replay", &["--all", "--yes"]).expect(1).json();
-        assert!(told["failed"][0]["why"].as_str().expect("why").contains("no queue of Handover's"), "{told}");
-        assert_eq!(list(world, &[]).len(), 1);
-        let plain = on(world, &["dead", "show"]).expect(0).out;
-        assert!(!plain.contains('\u{1b}') && plain.contains("hello"), "{plain:?}");
-    });
+#[on_postgres]
+async fn message_dropped_by_the_broker_is_replayable(world: &mut World) {
+    let request = keap_request("late");
+    let properties = BasicProperties::default()
+        .with_delivery_mode(2)
+        .with_message_id("the sender's own".into())
+        .with_expiration("1".into());
+    world.outside.send_with(request.to_string().into_bytes(), properties).await;
+    until_dead(world, 1).await;
+    let shown = list(world, &["--reason", "expired", "--queue", "requests", "--newer-than", "1h"]);
+    assert_eq!(requests(&shown), ["late"]);
+    assert_eq!((&shown[0]["by_broker"], &shown[0]["message_id"]), (&json!(true), &json!("the sender's own")));
+    world.start_worker().await;
+    assert_eq!(act(world, "replay", &["--all", "--yes"]).expect(0).json()["done"], 1);
+    assert_eq!(world.end_of(read(&request).job_id()).await.state, "completed");
+    assert_eq!(list(world, &[]).len(), 0);
+}
+
+#[on_postgres]
+async fn foreign_dead_letters_stay_and_are_reported(world: &mut World) {
+    let broker = world.broker().await;
+    let stray = Outgoing {
+        id: uuid::Uuid::new_v4(),
+        channel: Channel::Dead,
+        routing_key: String::new(),
+        content_type: "text/plain".into(),
+        headers: [("x-handover-reason", "made_up"), ("x-handover-queue", "somebody else's")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into(),
+        body: b"\x1b[2Jhello".to_vec(),
+    };
+    assert!(broker.publish(&[stray]).await.iter().all(Result::is_ok));
+    broker.close().await;
+    let told = act(world, "replay", &["--all", "--yes"]).expect(1).json();
+    assert!(told["failed"][0]["why"].as_str().expect("why").contains("no queue of Handover's"), "{told}");
+    assert_eq!(list(world, &[]).len(), 1);
+    let plain = on(world, &["dead", "show"]).expect(0).out;
+    assert!(!plain.contains('\u{1b}') && plain.contains("hello"), "{plain:?}");
 }

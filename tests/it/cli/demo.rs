@@ -28,22 +28,22 @@ fn the_demo_tells(catalog: &str) {
 }
 
 #[test]
-fn the_demo_shows_the_keap_pages_example_in_plain_lines_and_leaves_nothing_behind() {
+fn keap_demo_prints_lines_and_cleans_up() {
     the_demo_tells("keap");
 }
 
 #[test]
-fn the_demo_shows_the_agent_connect_pages_example() {
+fn agent_connect_demo_runs() {
     the_demo_tells("agent-connect");
 }
 
 #[test]
-fn the_demo_shows_the_apto_pages_example() {
+fn apto_demo_runs() {
     the_demo_tells("apto");
 }
 
 #[test]
-fn the_demo_as_data_has_the_plan_the_certificate_and_the_events() {
+fn json_demo_has_plan_certificate_and_events() {
     let demo = run(&[], &["demo", "--json"]).expect(0);
     assert_eq!(demo.err, "");
     let demo = demo.json();
@@ -65,7 +65,7 @@ fn the_demo_as_data_has_the_plan_the_certificate_and_the_events() {
 }
 
 #[test]
-fn a_larger_demo_is_worked_on_in_chunks_and_kept_where_it_is_asked_to() {
+fn large_demo_uses_chunks_and_is_kept() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("demo.db");
     let demo = run(&[], &["demo", "--records", "3000", "--keep", text(&file), "--json"]).expect(0).json();
@@ -103,7 +103,7 @@ fn a_larger_demo_is_worked_on_in_chunks_and_kept_where_it_is_asked_to() {
 }
 
 #[test]
-fn the_schemas_accept_what_is_sent_and_told_and_refuse_what_is_not() {
+fn schemas_accept_real_messages_and_refuse_others() {
     let request = schema("request");
     assert_valid(&request, &keap_request("r1"));
     let mut whole = keap_request("r2");

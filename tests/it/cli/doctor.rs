@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::support::database::WORKER;
 use crate::support::process::{as_owner, borrowed, on, run as run_process, settings};
-use crate::support::{Setting, World, on_both, run};
+use crate::support::{Engine, World, every_engine, on_postgres};
 
 /// The checks of a kind, each with its verdict, what was found and what to do.
 fn checks(told: &Value, kind: &str) -> Vec<(String, String, String)> {
@@ -21,9 +21,9 @@ async fn as_host(world: &World, statement: &str) {
 }
 
 fn migrations_of(world: &World) -> &'static str {
-    match world.setting {
-        Setting::Servers => "handover.handover_migrations",
-        Setting::Embedded => "handover_migrations",
+    match world.engine {
+        Engine::Postgres => "handover.handover_migrations",
+        Engine::Sqlite => "handover_migrations",
     }
 }
 
@@ -34,40 +34,40 @@ fn with(world: &World, changed: &[(&str, &str)], arguments: &[&str]) -> crate::s
     tokio::task::block_in_place(|| run_process(&environment, arguments))
 }
 
-on_both!(a_doctor_finds_nothing_wrong_where_a_worker_can_run_and_changes_nothing, |world| {
+#[every_engine]
+async fn doctor_passes_and_changes_nothing(world: &mut World) {
     let told = on(world, &["doctor", "--json"]).expect(0).json();
     assert_eq!(told["good"], true, "{told}");
     for kind in ["database", "clock", "ledger", "catalog", "rights", "broker"] {
         let checks = checks(&told, kind);
         assert!(!checks.is_empty() && checks.iter().all(|(verdict, ..)| verdict == "good"), "{kind}: {told}");
     }
-    if world.setting == Setting::Servers {
+    if world.engine == Engine::Postgres {
         assert_eq!(checks(&told, "queues").len(), 3, "{told}");
         assert_eq!(checks(&told, "exchanges").len(), 2, "{told}");
     }
     let plain = on(world, &["doctor"]).expect(0).out;
     assert!(plain.contains("0 faults, 0 warnings") && plain.contains("rights    good"), "{plain}");
     assert!(!plain.contains("handover:handover"), "no password: {plain}");
-});
-
-#[test]
-fn a_doctor_makes_nothing_on_the_broker() {
-    run(Setting::Servers, async |world| {
-        let prefix = format!("{}-none", world.prefix);
-        let told = with(world, &[("HANDOVER_BROKER__PREFIX", &prefix)], &["doctor", "--json"]).expect(0).json();
-        let again = with(world, &[("HANDOVER_BROKER__PREFIX", &prefix)], &["doctor", "--json"]).expect(0).json();
-        for told in [told, again] {
-            let queues = checks(&told, "queues");
-            assert_eq!(queues.len(), 3);
-            for (verdict, found, hint) in queues {
-                assert_eq!(verdict, "warning");
-                assert!(found.contains("there is no queue") && hint.contains("`handover run`"), "{found}: {hint}");
-            }
-        }
-    });
 }
 
-on_both!(a_ledger_that_is_older_or_newer_than_the_binary_is_refused_with_what_to_run, |world| {
+#[on_postgres]
+async fn doctor_declares_nothing_on_the_broker(world: &mut World) {
+    let prefix = format!("{}-none", world.prefix);
+    let told = with(world, &[("HANDOVER_BROKER__PREFIX", &prefix)], &["doctor", "--json"]).expect(0).json();
+    let again = with(world, &[("HANDOVER_BROKER__PREFIX", &prefix)], &["doctor", "--json"]).expect(0).json();
+    for told in [told, again] {
+        let queues = checks(&told, "queues");
+        assert_eq!(queues.len(), 3);
+        for (verdict, found, hint) in queues {
+            assert_eq!(verdict, "warning");
+            assert!(found.contains("there is no queue") && hint.contains("`handover run`"), "{found}: {hint}");
+        }
+    }
+}
+
+#[every_engine]
+async fn other_ledger_versions_are_refused_with_hint(world: &mut World) {
     let table = migrations_of(world);
     as_host(world, &format!("INSERT INTO {table} (version, applied_at) VALUES ('m20991231_000001_to_come', 0)")).await;
     for arguments in [&["run"][..], &["jobs"], &["audit"]] {
@@ -89,69 +89,64 @@ on_both!(a_ledger_that_is_older_or_newer_than_the_binary_is_refused_with_what_to
     as_host(world, &format!("DELETE FROM {table}")).await;
     let refused = on(world, &["run"]).expect(1);
     assert!(refused.err.contains("run `handover migrate`"), "{}", refused.err);
-});
-
-#[test]
-fn what_is_wrong_with_rights_queues_and_catalog_is_all_told_with_what_to_do() {
-    run(Setting::Servers, async |world| {
-        as_host(world, &format!("REVOKE UPDATE (status) ON users FROM {WORKER}")).await;
-        world.outside.make_queue_of_another_kind("steps").await;
-        let told = on(world, &["doctor", "--json"]).expect(1).json();
-        let rights = &checks(&told, "rights")[0];
-        assert!(
-            rights.1.contains("UPDATE on users (status)") && rights.2.contains("`handover catalog grants"),
-            "{rights:?}"
-        );
-        let queues = checks(&told, "queues");
-        let steps = queues.iter().find(|(_, found, _)| found.contains(".steps`")).expect("the queue of steps");
-        assert_eq!(steps.0, "fault");
-        assert!(steps.1.contains("not as Handover declares it") && steps.2.contains("delete the queue"), "{steps:?}");
-        assert_eq!(queues.iter().filter(|(verdict, ..)| verdict == "good").count(), 2, "{queues:?}");
-
-        world.sql("ALTER TABLE contacts RENAME COLUMN owner_id TO keeper_id").await;
-        let told = on(world, &["doctor", "--json"]).expect(1).json();
-        assert!(checks(&told, "catalog")[0].1.contains("owner_id"), "{told}");
-        assert_eq!(checks(&told, "rights")[0].0, "not_seen");
-    });
 }
 
-#[test]
-fn wrong_credentials_and_servers_that_are_away_are_one_clear_message_each_without_the_password() {
-    run(Setting::Servers, async |world| {
-        let mut database = url::Url::parse(world.worker_url()).expect("a URL");
-        database.set_password(Some("n0t-the-word")).expect("a password");
-        let mut broker = url::Url::parse(&crate::support::broker::amqp_url()).expect("a URL");
-        broker.set_password(Some("n0t-the-word")).expect("a password");
-        let quick = [("HANDOVER_DATABASE__ACQUIRE_TIMEOUT", "2s"), ("HANDOVER_BROKER__CONNECT_TIMEOUT", "2s")];
-        let wrong_database = [&quick[..], &[("HANDOVER_DATABASE__URL", database.as_str())]].concat();
-        let wrong_broker = [&quick[..], &[("HANDOVER_BROKER__URL", broker.as_str())]].concat();
-        let away = [&quick[..], &[("HANDOVER_BROKER__URL", "amqp://me:n0t-the-word@127.0.0.1:1/")]].concat();
-        let no_database =
-            [&quick[..], &[("HANDOVER_DATABASE__URL", "postgres://me:n0t-the-word@127.0.0.1:1/x")]].concat();
-        for (environment, parts) in [
-            (&wrong_database, ["password authentication failed for user", "check `database.url`"]),
-            (&no_database, ["127.0.0.1:1/", "check `database.url`"]),
-            (&wrong_broker, ["refuses the login of the user `handover`", "`broker.url`"]),
-            (&away, ["amqp://127.0.0.1:1", "refused"]),
-        ] {
-            let ended = with(world, environment, &["run"]).expect(1);
-            for part in parts {
-                assert!(ended.err.contains(part), "{part} is missing in: {}", ended.err);
-            }
-            let last = ended.err.lines().filter(|line| line.starts_with("handover: ")).count();
-            assert_eq!(last, 1, "one message: {}", ended.err);
-            let told = with(world, environment, &["doctor", "--json"]).expect(1);
-            for text in [&ended.err, &told.err, &told.out] {
-                assert!(!text.contains("n0t-the-word"), "{text}");
-            }
-            let faults = told.json()["checks"]
-                .as_array()
-                .expect("checks")
-                .iter()
-                .filter(|check| check["verdict"] == "fault")
-                .count();
-            assert_eq!(faults, 1, "{}", told.out);
+#[on_postgres]
+async fn doctor_reports_every_fault_with_a_hint(world: &mut World) {
+    as_host(world, &format!("REVOKE UPDATE (status) ON users FROM {WORKER}")).await;
+    world.outside.make_queue_of_another_kind("steps").await;
+    let told = on(world, &["doctor", "--json"]).expect(1).json();
+    let rights = &checks(&told, "rights")[0];
+    assert!(
+        rights.1.contains("UPDATE on users (status)") && rights.2.contains("`handover catalog grants"),
+        "{rights:?}"
+    );
+    let queues = checks(&told, "queues");
+    let steps = queues.iter().find(|(_, found, _)| found.contains(".steps`")).expect("the queue of steps");
+    assert_eq!(steps.0, "fault");
+    assert!(steps.1.contains("not as Handover declares it") && steps.2.contains("delete the queue"), "{steps:?}");
+    assert_eq!(queues.iter().filter(|(verdict, ..)| verdict == "good").count(), 2, "{queues:?}");
+
+    world.sql("ALTER TABLE contacts RENAME COLUMN owner_id TO keeper_id").await;
+    let told = on(world, &["doctor", "--json"]).expect(1).json();
+    assert!(checks(&told, "catalog")[0].1.contains("owner_id"), "{told}");
+    assert_eq!(checks(&told, "rights")[0].0, "not_seen");
+}
+
+#[on_postgres]
+async fn connection_faults_are_clear_and_hide_passwords(world: &mut World) {
+    let mut database = url::Url::parse(world.worker_url()).expect("a URL");
+    database.set_password(Some("n0t-the-word")).expect("a password");
+    let mut broker = url::Url::parse(&crate::support::broker::amqp_url()).expect("a URL");
+    broker.set_password(Some("n0t-the-word")).expect("a password");
+    let quick = [("HANDOVER_DATABASE__ACQUIRE_TIMEOUT", "2s"), ("HANDOVER_BROKER__CONNECT_TIMEOUT", "2s")];
+    let wrong_database = [&quick[..], &[("HANDOVER_DATABASE__URL", database.as_str())]].concat();
+    let wrong_broker = [&quick[..], &[("HANDOVER_BROKER__URL", broker.as_str())]].concat();
+    let away = [&quick[..], &[("HANDOVER_BROKER__URL", "amqp://me:n0t-the-word@127.0.0.1:1/")]].concat();
+    let no_database = [&quick[..], &[("HANDOVER_DATABASE__URL", "postgres://me:n0t-the-word@127.0.0.1:1/x")]].concat();
+    for (environment, parts) in [
+        (&wrong_database, ["password authentication failed for user", "check `database.url`"]),
+        (&no_database, ["127.0.0.1:1/", "check `database.url`"]),
+        (&wrong_broker, ["refuses the login of the user `handover`", "`broker.url`"]),
+        (&away, ["amqp://127.0.0.1:1", "refused"]),
+    ] {
+        let ended = with(world, environment, &["run"]).expect(1);
+        for part in parts {
+            assert!(ended.err.contains(part), "{part} is missing in: {}", ended.err);
         }
-        assert_eq!(world.number("SELECT count(*) FROM handover.jobs").await, 0);
-    });
+        let last = ended.err.lines().filter(|line| line.starts_with("handover: ")).count();
+        assert_eq!(last, 1, "one message: {}", ended.err);
+        let told = with(world, environment, &["doctor", "--json"]).expect(1);
+        for text in [&ended.err, &told.err, &told.out] {
+            assert!(!text.contains("n0t-the-word"), "{text}");
+        }
+        let faults = told.json()["checks"]
+            .as_array()
+            .expect("checks")
+            .iter()
+            .filter(|check| check["verdict"] == "fault")
+            .count();
+        assert_eq!(faults, 1, "{}", told.out);
+    }
+    assert_eq!(world.number("SELECT count(*) FROM handover.jobs").await, 0);
 }

@@ -21,7 +21,7 @@ fn answering(answer: &'static str) -> (String, std::thread::JoinHandle<String>) 
 }
 
 #[test]
-fn health_tells_by_its_exit_code_whether_a_worker_is_ready_and_why_not() {
+fn health_exit_code_reports_readiness() {
     let (address, asked) = answering("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nready");
     let ready = run(&[("HANDOVER_HTTP__LISTEN", &address)], &["health"]).expect(0);
     assert_eq!((ready.out.as_str(), asked.join().expect("asked").as_str()), ("ready\n", "GET /readyz HTTP/1.1"));

@@ -3,11 +3,12 @@
 use handover::store::ledger::audit::MOST_FAILED;
 use serde_json::json;
 
-use crate::support::on_both;
 use crate::support::people::{leave, reference, start};
 use crate::support::process::on;
+use crate::support::{World, every_engine};
 
-on_both!(a_jobs_story_goes_from_the_request_to_the_certificate_with_every_failed_attempt_and_every_order, |world| {
+#[every_engine]
+async fn job_history_shows_every_attempt_and_command(world: &mut World) {
     world.use_chunks_of(2);
     let tables = "CREATE TABLE docs (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT); \
                   INSERT INTO docs VALUES (1, 9), (2, 9), (3, 9), (4, 9), (5, 9);";
@@ -49,9 +50,10 @@ on_both!(a_jobs_story_goes_from_the_request_to_the_certificate_with_every_failed
     for part in ["failed  ", "attempt 1", "resume by 1", "deactivate.completed"] {
         assert!(plain.contains(part), "{part} is missing in:\n{plain}");
     }
-});
+}
 
-on_both!(a_job_whose_every_row_is_refused_tells_so_many_attempts_and_no_more, |world| {
+#[every_engine]
+async fn job_history_limits_the_listed_attempts(world: &mut World) {
     world.use_chunks_of(2);
     let tables = "CREATE TABLE docs (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT CHECK (owner <> 2)); \
                   INSERT INTO docs VALUES (1, 9), (2, 9), (3, 9), (4, 9), (5, 9);";
@@ -86,4 +88,4 @@ on_both!(a_job_whose_every_row_is_refused_tells_so_many_attempts_and_no_more, |w
     let plain = on(world, &["job", &id]).expect(0).out;
     assert!(plain.contains("failed attempts: 1001; the first 20 are here"), "{plain}");
     assert!(plain.lines().count() < 100, "a person can read it: {plain}");
-});
+}

@@ -4,9 +4,10 @@ use serde_json::json;
 
 use crate::support::process::{borrowed, on, run, settings, text, with_input};
 use crate::support::world::{keap_request, read};
-use crate::support::{on_both, snapshot};
+use crate::support::{World, every_engine, snapshot};
 
-on_both!(users_are_listed_by_status_with_what_they_own, |world| {
+#[every_engine]
+async fn users_are_listed_by_status_with_records(world: &mut World) {
     let ids = |status: &str| -> Vec<String> {
         let listed = on(world, &["users", "--status", status, "--json"]).expect(0).json_lines();
         listed.iter().map(|user| user["id"].as_str().expect("an id").to_owned()).collect()
@@ -26,9 +27,10 @@ on_both!(users_are_listed_by_status_with_what_they_own, |world| {
     assert!(plain.contains("104 contact, 92 lead, 12 task"), "{plain}");
     assert_eq!(plain.lines().count(), 14);
     on(world, &["users", "--status", "asleep"]).expect(2);
-});
+}
 
-on_both!(the_catalog_is_checked_shown_and_scanned, |world| {
+#[every_engine]
+async fn catalog_is_checked_shown_and_scanned(world: &mut World) {
     let checked = on(world, &["catalog", "check"]).expect(0);
     assert!(checked.out.contains("the catalog keap holds: 0 faults, 0 warnings"), "{}", checked.out);
     let checked = on(world, &["catalog", "check", "--json"]).expect(0).json();
@@ -60,9 +62,10 @@ on_both!(the_catalog_is_checked_shown_and_scanned, |world| {
     settings.push(("HANDOVER_CATALOG".into(), "no-such-file.toml".into()));
     let missing = tokio::task::block_in_place(|| run(&borrowed(&settings), &["catalog", "check"])).expect(1);
     assert!(missing.err.contains("no-such-file.toml") && missing.err.contains("keap"), "{}", missing.err);
-});
+}
 
-on_both!(a_preview_says_what_would_be_done_or_why_not_and_changes_nothing, |world| {
+#[every_engine]
+async fn preview_explains_the_plan_and_changes_nothing(world: &mut World) {
     let before = snapshot::of_host(world).await;
     let good = keap_request("r1");
     let preview = with_input(world, &["preview", "--json"], good.to_string().as_bytes()).expect(0).json();
@@ -97,4 +100,4 @@ on_both!(a_preview_says_what_would_be_done_or_why_not_and_changes_nothing, |worl
     for table in ["jobs", "requests", "outbox", "audit"] {
         assert_eq!(world.number(&format!("SELECT count(*) FROM handover.{table}")).await, 0, "{table}");
     }
-});
+}

@@ -1,10 +1,10 @@
-//! Setting up: the ledger, the configuration, and what is wrong with them.
+//! Engine up: the ledger, the configuration, and what is wrong with them.
 
 use crate::support::process::{as_owner, run, text};
-use crate::support::{Setting, on_both};
+use crate::support::{Engine, World, every_engine};
 
 #[test]
-fn a_database_without_a_ledger_is_told_what_to_do_and_migrating_twice_is_fine() {
+fn missing_ledger_hints_at_migrate() {
     let folder = tempfile::tempdir().expect("a folder");
     let url = format!("sqlite://{}?mode=rwc", folder.path().join("new.db").display());
     let new = [("HANDOVER_DATABASE__URL", url.as_str())];
@@ -24,8 +24,9 @@ fn a_database_without_a_ledger_is_told_what_to_do_and_migrating_twice_is_fine() 
     assert!(run(&new, &["catalog", "scan"]).expect(0).out.contains("0 foreign keys"));
 }
 
-on_both!(the_reference_crm_can_come_after_the_ledger, |world| {
-    if world.setting == Setting::Embedded {
+#[every_engine]
+async fn reference_crm_can_follow_the_ledger(world: &mut World) {
+    if world.engine == Engine::Sqlite {
         return;
     }
     // A role that is called like the ledger's schema, as in `deploy/services`.
@@ -36,10 +37,10 @@ on_both!(the_reference_crm_can_come_after_the_ledger, |world| {
     as_owner(world, &["migrate"]).expect(0);
     as_owner(world, &["migrate", "--reference-crm"]).expect(0);
     assert!(as_owner(world, &["catalog", "check"]).expect(0).out.contains("0 faults"));
-});
+}
 
 #[test]
-fn everything_that_is_wrong_with_the_configuration_is_told_at_once_and_no_password() {
+fn all_configuration_faults_are_reported_without_passwords() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("handover.toml");
     std::fs::write(
@@ -73,7 +74,7 @@ fn everything_that_is_wrong_with_the_configuration_is_told_at_once_and_no_passwo
 }
 
 #[test]
-fn a_password_is_never_printed() {
+fn password_is_never_printed() {
     // Nothing listens on port 1.
     let postgres = ("HANDOVER_DATABASE__URL", "postgres://me:s3cret-word@127.0.0.1:1/crm");
     let quick = ("HANDOVER_DATABASE__ACQUIRE_TIMEOUT", "1s");
@@ -93,7 +94,7 @@ fn a_password_is_never_printed() {
 }
 
 #[test]
-fn what_is_no_command_is_a_matter_of_usage() {
+fn unknown_command_is_a_usage_error() {
     for arguments in [
         &["fly"][..],
         &[],

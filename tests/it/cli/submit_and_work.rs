@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::process::{WorkerProcess, borrowed, on, run, settings, start_worker, text, with_input};
 use crate::support::world::{keap_request, read};
-use crate::support::{Setting, on_both};
+use crate::support::{Engine, World, every_engine};
 
 /// A request that hands everything of a user to 11.
 fn leaves(user: &str) -> Value {
@@ -19,7 +19,8 @@ fn leaves(user: &str) -> Value {
     })
 }
 
-on_both!(requests_are_sent_from_a_file_from_lines_and_from_standard_input, |world| {
+#[every_engine]
+async fn submit_reads_files_lines_and_standard_input(world: &mut World) {
     let folder = tempfile::tempdir().expect("a folder");
     let (one, lines) = (folder.path().join("one.json"), folder.path().join("lines.jsonl"));
     std::fs::write(&one, serde_json::to_string_pretty(&leaves("53")).expect("JSON")).expect("a file");
@@ -34,9 +35,10 @@ on_both!(requests_are_sent_from_a_file_from_lines_and_from_standard_input, |worl
         assert_eq!(world.end_of(id(user)).await.state, "completed", "{user}");
     }
     assert_eq!(tokio::task::block_in_place(|| worker.stop()), 0);
-});
+}
 
-on_both!(submit_waits_for_the_end_and_tells_it_by_its_exit_code, |world| {
+#[every_engine]
+async fn submit_waits_and_exits_by_outcome(world: &mut World) {
     let worker = start_worker(world, &[]);
     let done = with_input(world, &["submit", "--wait"], leaves("53").to_string().as_bytes()).expect(0).out;
     assert!(done.contains("completed") && done.contains("104 moved"), "{done}");
@@ -51,9 +53,10 @@ on_both!(submit_waits_for_the_end_and_tells_it_by_its_exit_code, |world| {
     let conflict = with_input(world, &["submit", "--wait"], conflict.to_string().as_bytes()).expect(1);
     assert!(conflict.err.contains("was used before with another body"), "{}", conflict.err);
     assert_eq!(tokio::task::block_in_place(|| worker.stop()), 0);
-});
+}
 
-on_both!(where_one_request_of_a_file_cannot_be_read_nothing_is_sent, |world| {
+#[every_engine]
+async fn one_unreadable_request_sends_nothing(world: &mut World) {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("requests.jsonl");
     let mut wrong = leaves("15");
@@ -70,9 +73,10 @@ on_both!(where_one_request_of_a_file_cannot_be_read_nothing_is_sent, |world| {
     assert_eq!(world.number("SELECT count(*) FROM handover.jobs").await, 1);
     assert!(on(world, &["submit", "no-such-file"]).expect(1).err.contains("no-such-file cannot be read"));
     assert!(on(world, &["submit"]).expect(1).err.contains("holds no request"));
-});
+}
 
-on_both!(a_worker_that_is_told_to_stop_finishes_what_it_holds_and_another_completes_the_job, |world| {
+#[every_engine]
+async fn stopped_worker_drains_and_another_completes(world: &mut World) {
     world
         .sql(
             "INSERT INTO contacts (id, org_id, owner_id, created_by, name) \
@@ -97,9 +101,10 @@ on_both!(a_worker_that_is_told_to_stop_finishes_what_it_holds_and_another_comple
     assert_eq!((contact.found, contact.moved), (Some(3104), Some(3104)));
     assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await, 0);
     assert_eq!(tokio::task::block_in_place(|| worker.stop()), 0);
-});
+}
 
-on_both!(a_worker_that_is_told_to_stop_twice_ends_at_once_and_another_completes_the_job, |world| {
+#[every_engine]
+async fn second_stop_signal_ends_at_once(world: &mut World) {
     let folder = tempfile::tempdir().expect("a folder");
     let log = folder.path().join("log");
     let patient = [
@@ -108,7 +113,7 @@ on_both!(a_worker_that_is_told_to_stop_twice_ends_at_once_and_another_completes_
         ("HANDOVER_WORKER__GRACE", "50s"),
         ("HANDOVER_WORKER__SWEEP_EVERY", "10ms"),
         // On SQLite nobody else would come to write between chunks, before the end.
-        ("HANDOVER_WORKER__PACE", if world.setting == Setting::Embedded { "0.2" } else { "default" }),
+        ("HANDOVER_WORKER__PACE", if world.engine == Engine::Sqlite { "0.2" } else { "default" }),
     ];
     let settings = settings(world);
     let environment = [borrowed(&settings), patient.to_vec()].concat();
@@ -118,7 +123,7 @@ on_both!(a_worker_that_is_told_to_stop_twice_ends_at_once_and_another_completes_
     world.until("some chunks are done", async || (world.number(closed).await > 5).then_some(())).await;
     // What it holds now, it cannot finish.
     let held = world.store.begin("host").await.expect("a transaction");
-    if world.setting == Setting::Servers {
+    if world.engine == Engine::Postgres {
         held.execute_unprepared("LOCK TABLE contacts, opportunities IN ACCESS EXCLUSIVE MODE").await.expect("a lock");
     }
     worker.signal("TERM");
@@ -136,9 +141,10 @@ on_both!(a_worker_that_is_told_to_stop_twice_ends_at_once_and_another_completes_
     world.check_journal(job).await;
     assert_eq!(world.orphans().await, 0);
     assert_eq!(tokio::task::block_in_place(|| worker.stop()), 0);
-});
+}
 
-on_both!(an_idle_worker_stops_at_once, |world| {
+#[every_engine]
+async fn idle_worker_stops_at_once(world: &mut World) {
     let worker = start_worker(world, &[]);
     let settings = settings(world);
     let job = JobId(world.end_of(world.send(&leaves("999")).await).await.id);
@@ -147,4 +153,4 @@ on_both!(an_idle_worker_stops_at_once, |world| {
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     let seen = tokio::task::block_in_place(|| run(&borrowed(&settings), &["job", &job.to_string()])).expect(0);
     assert!(seen.out.contains("unknown_user"), "{}", seen.out);
-});
+}

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::support::process::{WorkerProcess, borrowed, settings, start_worker};
 use crate::support::world::{LIMIT, read};
-use crate::support::{Setting, World, on_both, run};
+use crate::support::{World, every_engine, on_postgres};
 
 /// How many requests: 10,000 is the promise, and takes minutes without optimization.
 fn size() -> usize {
@@ -60,39 +60,35 @@ async fn until_all_are_answered(world: &mut World, requests: usize) {
     assert!(answers.values().all(|events| events.len() == 1), "a request was answered twice");
 }
 
-#[test]
-fn of_thousands_of_requests_at_once_every_one_is_answered_once_in_bounded_memory() {
-    run(Setting::Servers, async |world| {
-        let (duplicates, poison) = (size() / 10, size() / 100);
-        let users = size() - duplicates - poison;
-        hire(world, 10_000, users).await;
-        let bodies: Vec<Vec<u8>> = (0..size())
-            .map(|n| match n % 100 {
-                // As many good ones stand before each poisonous one as the repetitions behind it repeat.
-                0 => format!("{{\"request_id\": \"poison {n}\"").into_bytes(),
-                place => leaves(10_000 + good(n, place)).to_string().into_bytes(),
-            })
-            .collect();
-        world.outside.send_all(&bodies).await;
-        let worker = start_worker(world, &[]);
+#[on_postgres]
+async fn thousands_of_requests_are_answered_once(world: &mut World) {
+    let (duplicates, poison) = (size() / 10, size() / 100);
+    let users = size() - duplicates - poison;
+    hire(world, 10_000, users).await;
+    let bodies: Vec<Vec<u8>> = (0..size())
+        .map(|n| match n % 100 {
+            // As many good ones stand before each poisonous one as the repetitions behind it repeat.
+            0 => format!("{{\"request_id\": \"poison {n}\"").into_bytes(),
+            place => leaves(10_000 + good(n, place)).to_string().into_bytes(),
+        })
+        .collect();
+    world.outside.send_all(&bodies).await;
+    let worker = start_worker(world, &[]);
 
-        until_all_are_answered(world, users).await;
-        for _ in 0..poison {
-            world.next_dead_letter().await;
-        }
-        world
-            .until("the queue is drained", async || (world.outside.waiting("requests").await == 0).then_some(()))
-            .await;
-        let memory = worker.most_memory();
-        assert!(memory < MEMORY, "the worker had {} MiB", memory >> 20);
-        assert_eq!(tokio::task::block_in_place(|| worker.stop()), 0);
-        // What a worker has taken and not acknowledged would have come back by now.
-        assert_eq!(world.outside.waiting("requests").await, 0);
-        assert!(world.outside.next_dead_letter(Duration::from_millis(100)).await.is_none(), "nothing more is parked");
-        assert_eq!(world.number("SELECT count(*) FROM handover.jobs WHERE state = 'completed'").await, users as i64);
-        assert_eq!(world.orphans().await, 0);
-        assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id >= 10000").await, 0);
-    });
+    until_all_are_answered(world, users).await;
+    for _ in 0..poison {
+        world.next_dead_letter().await;
+    }
+    world.until("the queue is drained", async || (world.outside.waiting("requests").await == 0).then_some(())).await;
+    let memory = worker.most_memory();
+    assert!(memory < MEMORY, "the worker had {} MiB", memory >> 20);
+    assert_eq!(tokio::task::block_in_place(|| worker.stop()), 0);
+    // What a worker has taken and not acknowledged would have come back by now.
+    assert_eq!(world.outside.waiting("requests").await, 0);
+    assert!(world.outside.next_dead_letter(Duration::from_millis(100)).await.is_none(), "nothing more is parked");
+    assert_eq!(world.number("SELECT count(*) FROM handover.jobs WHERE state = 'completed'").await, users as i64);
+    assert_eq!(world.orphans().await, 0);
+    assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id >= 10000").await, 0);
 }
 
 /// A worker that takes a few requests at a time, and whose log goes to a file.
@@ -107,53 +103,51 @@ fn start_slow(world: &World, log: &Path) -> WorkerProcess {
     WorkerProcess::start_with_log(&[borrowed(&settings), more.to_vec()].concat(), File::create(log).expect("a file"))
 }
 
-#[test]
-fn told_to_stop_under_load_once_or_twice_a_worker_ends_in_time_and_the_next_answers_every_request_once() {
-    run(Setting::Servers, async |world| {
-        let users = 600;
-        hire(world, 10_000, users).await;
-        let bodies: Vec<Vec<u8>> = (10_000..10_000 + users).map(|user| leaves(user).to_string().into_bytes()).collect();
-        world.outside.send_all(&bodies).await;
-        let folder = tempfile::tempdir().expect("a folder");
-        let log = folder.path().join("log");
-        let done = "SELECT count(*) FROM handover.jobs";
-        let until_done = async |world: &World, jobs: i64| {
-            world.until("it is in the midst", async || (world.number(done).await >= jobs).then_some(())).await;
-        };
+#[on_postgres]
+async fn stopping_under_load_answers_every_request_once(world: &mut World) {
+    let users = 600;
+    hire(world, 10_000, users).await;
+    let bodies: Vec<Vec<u8>> = (10_000..10_000 + users).map(|user| leaves(user).to_string().into_bytes()).collect();
+    world.outside.send_all(&bodies).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let log = folder.path().join("log");
+    let done = "SELECT count(*) FROM handover.jobs";
+    let until_done = async |world: &World, jobs: i64| {
+        world.until("it is in the midst", async || (world.number(done).await >= jobs).then_some(())).await;
+    };
 
-        let worker = start_slow(world, &log);
-        until_done(world, 20).await;
-        let began = Instant::now();
-        assert_eq!(tokio::task::block_in_place(|| worker.stop()), 0);
-        assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
-        let before = world.number(done).await;
-        assert!(before < users as i64, "all {before} were done already");
+    let worker = start_slow(world, &log);
+    until_done(world, 20).await;
+    let began = Instant::now();
+    assert_eq!(tokio::task::block_in_place(|| worker.stop()), 0);
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    let before = world.number(done).await;
+    assert!(before < users as i64, "all {before} were done already");
 
-        let worker = start_slow(world, &log);
-        until_done(world, before + 20).await;
-        // What it holds now, it cannot finish.
-        let held = world.store.begin("host").await.expect("a transaction");
-        held.execute_unprepared("LOCK TABLE public.contacts IN ACCESS EXCLUSIVE MODE").await.expect("a lock");
-        worker.signal("TERM");
-        let drains = || std::fs::read_to_string(&log).expect("a log").contains("finishes what it holds");
-        world.until("it drains", async || drains().then_some(())).await;
-        let again = Instant::now();
-        assert_eq!(tokio::task::block_in_place(|| worker.stop()), 1);
-        assert!(again.elapsed() < Duration::from_secs(5), "{:?}", again.elapsed());
-        drop(held);
-        let before = world.number(done).await;
-        assert!(before < users as i64, "all {before} were done already");
+    let worker = start_slow(world, &log);
+    until_done(world, before + 20).await;
+    // What it holds now, it cannot finish.
+    let held = world.store.begin("host").await.expect("a transaction");
+    held.execute_unprepared("LOCK TABLE public.contacts IN ACCESS EXCLUSIVE MODE").await.expect("a lock");
+    worker.signal("TERM");
+    let drains = || std::fs::read_to_string(&log).expect("a log").contains("finishes what it holds");
+    world.until("it drains", async || drains().then_some(())).await;
+    let again = Instant::now();
+    assert_eq!(tokio::task::block_in_place(|| worker.stop()), 1);
+    assert!(again.elapsed() < Duration::from_secs(5), "{:?}", again.elapsed());
+    drop(held);
+    let before = world.number(done).await;
+    assert!(before < users as i64, "all {before} were done already");
 
-        let worker = start_worker(world, &[]);
-        until_all_are_answered(world, users).await;
-        assert_eq!(tokio::task::block_in_place(|| worker.stop()), 0);
-        assert_eq!(world.outside.waiting("requests").await, 0);
-        assert!(world.outside.next_dead_letter(Duration::from_millis(100)).await.is_none(), "nothing is parked");
-        assert_eq!(world.number("SELECT count(*) FROM handover.jobs WHERE state = 'completed'").await, users as i64);
-        assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id >= 10000").await, 0);
-        let moved = "SELECT sum(records) FROM handover.journal WHERE action = 'moved'";
-        assert_eq!(world.number(moved).await, 2 * users as i64, "each record has moved once");
-    });
+    let worker = start_worker(world, &[]);
+    until_all_are_answered(world, users).await;
+    assert_eq!(tokio::task::block_in_place(|| worker.stop()), 0);
+    assert_eq!(world.outside.waiting("requests").await, 0);
+    assert!(world.outside.next_dead_letter(Duration::from_millis(100)).await.is_none(), "nothing is parked");
+    assert_eq!(world.number("SELECT count(*) FROM handover.jobs WHERE state = 'completed'").await, users as i64);
+    assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id >= 10000").await, 0);
+    let moved = "SELECT sum(records) FROM handover.journal WHERE action = 'moved'";
+    assert_eq!(world.number(moved).await, 2 * users as i64, "each record has moved once");
 }
 
 /// The good request at a place of a hundred: 89 are new, and the last ten repeat the first of their hundred.
@@ -162,7 +156,8 @@ fn good(n: usize, place: usize) -> usize {
     n / 100 * 89 + of_hundred
 }
 
-on_both!(a_small_job_is_done_while_a_giant_is_still_under_way, |world| {
+#[every_engine]
+async fn small_job_finishes_during_a_giant(world: &mut World) {
     hire(world, 10_000, 5).await;
     world
         .sql(
@@ -189,4 +184,4 @@ on_both!(a_small_job_is_done_while_a_giant_is_still_under_way, |world| {
     }
     let state = world.job(giant).await.expect("a job").state().expect("a state");
     assert!(!state.is_final() && !state.is_held(), "the giant is {state}");
-});
+}

@@ -7,30 +7,28 @@ fn spawn(context: &Context, request: &Value) -> JoinHandle<Outcome> {
     tokio::spawn(async move { planner::take(&context, &[message]).await.expect("taken").remove(0) })
 }
 
-#[test]
-fn of_two_bodies_under_one_id_in_two_planners_at_once_one_is_done_and_the_other_is_parked_as_a_conflict() {
-    run(Setting::Servers, async |world| {
-        world.hire(101, 3).await;
-        world.hire(102, 3).await;
-        let first = give_all(101, 11);
-        // Nobody whom both concern but who asks: no lock of a user keeps them apart.
-        let mut second = give_all(102, 12);
-        second["request_id"] = first["request_id"].clone();
-        // The first use of a catalog is written down, and whoever comes second waits for that: not what is tested here.
-        take(&world.context, &[&give_all(15, 11)]).await;
-        let gate = Gate::before_commit_of(planner::PLAN);
-        let context = gated(world, &gate);
-        let one = spawn(&context, &first);
-        world.until("the first is planned", async || (gate.arrived() == 1).then_some(())).await;
-        let other = spawn(&context, &second);
-        world.until("the second waits for the first", async || (waiting(world).await > 0).then_some(())).await;
-        gate.open();
-        assert!(matches!(one.await.expect("the first planner"), Outcome::Answered(_)));
-        match other.await.expect("the second planner") {
-            Outcome::DeadLetter(reason) => assert_eq!(reason.code, "conflict", "{reason:?}"),
-            outcome => panic!("{outcome:?}"),
-        }
-        assert_eq!((contacts_of(world, 101).await, contacts_of(world, 102).await), (0, 3));
-        assert_eq!(world.number("SELECT count(*) FROM users WHERE id = 102 AND status = 'active'").await, 1);
-    });
+#[on_postgres]
+async fn one_of_two_bodies_with_one_id_wins(world: &mut World) {
+    world.hire(101, 3).await;
+    world.hire(102, 3).await;
+    let first = give_all(101, 11);
+    // Nobody whom both concern but who asks: no lock of a user keeps them apart.
+    let mut second = give_all(102, 12);
+    second["request_id"] = first["request_id"].clone();
+    // The first use of a catalog is written down, and whoever comes second waits for that: not what is tested here.
+    take(&world.context, &[&give_all(15, 11)]).await;
+    let gate = Gate::before_commit_of(planner::PLAN);
+    let context = gated(world, &gate);
+    let one = spawn(&context, &first);
+    world.until("the first is planned", async || (gate.arrived() == 1).then_some(())).await;
+    let other = spawn(&context, &second);
+    world.until("the second waits for the first", async || (waiting(world).await > 0).then_some(())).await;
+    gate.open();
+    assert!(matches!(one.await.expect("the first planner"), Outcome::Answered(_)));
+    match other.await.expect("the second planner") {
+        Outcome::DeadLetter(reason) => assert_eq!(reason.code, "conflict", "{reason:?}"),
+        outcome => panic!("{outcome:?}"),
+    }
+    assert_eq!((contacts_of(world, 101).await, contacts_of(world, 102).await), (0, 3));
+    assert_eq!(world.number("SELECT count(*) FROM users WHERE id = 102 AND status = 'active'").await, 1);
 }

@@ -15,7 +15,7 @@ use time::format_description::well_known::Rfc3339;
 use crate::support::broker::amqp_url;
 use crate::support::process::{Ended, borrowed, finish, run as run_process, settings, text};
 use crate::support::world::{LIMIT, keap_request};
-use crate::support::{Setting, World, run};
+use crate::support::{Engine, World, on_postgres, run};
 
 /// The document, as a world's settings make it.
 fn asyncapi(world: &World) -> Value {
@@ -39,21 +39,19 @@ fn run_client(mut command: Command, input: &[u8]) -> Ended {
     })
 }
 
-#[test]
-fn the_asyncapi_document_is_one_by_the_official_parser() {
-    run(Setting::Servers, async |world| {
-        let document = asyncapi(world);
-        let folder = clients().join("asyncapi");
-        let validate = |document: &Value| {
-            let mut node = Command::new("node");
-            node.arg(folder.join("validate.mjs"));
-            run_client(node, document.to_string().as_bytes())
-        };
-        validate(&document).expect(0);
-        let mut wrong = document.clone();
-        wrong["channels"]["requests"]["messages"]["request"]["$ref"] = json!("#/components/messages/nothing");
-        validate(&wrong).expect(1);
-    });
+#[on_postgres]
+async fn official_parser_accepts_the_asyncapi_document(world: &mut World) {
+    let document = asyncapi(world);
+    let folder = clients().join("asyncapi");
+    let validate = |document: &Value| {
+        let mut node = Command::new("node");
+        node.arg(folder.join("validate.mjs"));
+        run_client(node, document.to_string().as_bytes())
+    };
+    validate(&document).expect(0);
+    let mut wrong = document.clone();
+    wrong["channels"]["requests"]["messages"]["request"]["$ref"] = json!("#/components/messages/nothing");
+    validate(&wrong).expect(1);
 }
 
 /// Values that differ from run to run: times.
@@ -80,39 +78,37 @@ async fn ask(channel: &lapin::Channel, replies: &mut lapin::Consumer, world: &Wo
     serde_json::from_slice(&reply.expect("a reply").expect("a delivery").data).expect("JSON")
 }
 
-#[test]
-fn every_example_of_the_contract_is_what_is_really_sent_answered_and_told() {
-    run(Setting::Servers, async |world| {
-        let file = std::fs::read_to_string("src/cli/schema/examples.json").expect("the examples");
-        let examples: Value = serde_json::from_str(&file).expect("JSON");
-        world.start_worker().await;
-        let connection = Connection::connect(&amqp_url(), ConnectionProperties::default()).await.expect("RabbitMQ");
-        let channel = connection.create_channel().await.expect("a channel");
-        let consume = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
-        let replies = channel.basic_consume("amq.rabbitmq.reply-to".into(), "".into(), consume, FieldTable::default());
-        let mut replies = replies.await.expect("consuming");
-        let mut exchanges = Vec::new();
-        for exchange in examples["exchanges"].as_array().expect("exchanges") {
-            let reply = ask(&channel, &mut replies, world, &exchange["request"]).await;
-            if let Some(job) = reply["job_id"].as_str().and_then(|job| job.parse().ok()) {
-                world.end_of(handover::contract::JobId(job)).await;
-            }
-            exchanges.push(json!({ "name": exchange["name"], "request": exchange["request"], "reply": reply }));
+#[on_postgres]
+async fn contract_examples_match_real_messages(world: &mut World) {
+    let file = std::fs::read_to_string("src/cli/schema/examples.json").expect("the examples");
+    let examples: Value = serde_json::from_str(&file).expect("JSON");
+    world.start_worker().await;
+    let connection = Connection::connect(&amqp_url(), ConnectionProperties::default()).await.expect("RabbitMQ");
+    let channel = connection.create_channel().await.expect("a channel");
+    let consume = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
+    let replies = channel.basic_consume("amq.rabbitmq.reply-to".into(), "".into(), consume, FieldTable::default());
+    let mut replies = replies.await.expect("consuming");
+    let mut exchanges = Vec::new();
+    for exchange in examples["exchanges"].as_array().expect("exchanges") {
+        let reply = ask(&channel, &mut replies, world, &exchange["request"]).await;
+        if let Some(job) = reply["job_id"].as_str().and_then(|job| job.parse().ok()) {
+            world.end_of(handover::contract::JobId(job)).await;
         }
-        world.until_all_is_carried().await;
-        let mut events = Map::new();
-        for event in world.events().await.into_values().flatten() {
-            let kind = event["type"].as_str().expect("a type").to_owned();
-            events.entry(kind).or_insert(event);
-        }
-        let seen = json!({ "exchanges": exchanges, "events": events });
-        if timeless(&seen) != timeless(&examples) {
-            let kept = "target/contract-examples.json";
-            std::fs::write(kept, serde_json::to_string_pretty(&seen).expect("JSON")).expect(kept);
-            panic!("the examples are not what was seen, which is in {kept}");
-        }
-        fits_its_schemas(&asyncapi(world), &seen);
-    });
+        exchanges.push(json!({ "name": exchange["name"], "request": exchange["request"], "reply": reply }));
+    }
+    world.until_all_is_carried().await;
+    let mut events = Map::new();
+    for event in world.events().await.into_values().flatten() {
+        let kind = event["type"].as_str().expect("a type").to_owned();
+        events.entry(kind).or_insert(event);
+    }
+    let seen = json!({ "exchanges": exchanges, "events": events });
+    if timeless(&seen) != timeless(&examples) {
+        let kept = "target/contract-examples.json";
+        std::fs::write(kept, serde_json::to_string_pretty(&seen).expect("JSON")).expect(kept);
+        panic!("the examples are not what was seen, which is in {kept}");
+    }
+    fits_its_schemas(&asyncapi(world), &seen);
 }
 
 /// What was seen fits the schemas that the document gives of it.
@@ -136,50 +132,41 @@ fn fits_its_schemas(document: &Value, seen: &Value) {
     }
 }
 
-#[test]
-fn every_queue_exchange_and_header_of_the_document_is_there() {
-    run(Setting::Servers, async |world| {
-        let document = asyncapi(world);
-        let connection = Connection::connect(&amqp_url(), ConnectionProperties::default()).await.expect("RabbitMQ");
-        let mut queues = 0;
-        for channel in document["channels"].as_object().expect("channels").values() {
-            let amqp = &channel["bindings"]["amqp"];
-            let passive = connection.create_channel().await.expect("a channel");
-            if let Some(queue) = amqp["queue"]["name"].as_str() {
-                let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-                passive.queue_declare(queue.into(), options, FieldTable::default()).await.expect(queue);
-                queues += 1;
-            }
-            if let Some(exchange) = amqp["exchange"]["name"].as_str() {
-                let options = lapin::options::ExchangeDeclareOptions { passive: true, ..Default::default() };
-                let declared = passive.exchange_declare(
-                    exchange.into(),
-                    lapin::ExchangeKind::Topic,
-                    options,
-                    FieldTable::default(),
-                );
-                declared.await.expect(exchange);
-            }
+#[on_postgres]
+async fn document_lists_every_queue_exchange_and_header(world: &mut World) {
+    let document = asyncapi(world);
+    let connection = Connection::connect(&amqp_url(), ConnectionProperties::default()).await.expect("RabbitMQ");
+    let mut queues = 0;
+    for channel in document["channels"].as_object().expect("channels").values() {
+        let amqp = &channel["bindings"]["amqp"];
+        let passive = connection.create_channel().await.expect("a channel");
+        if let Some(queue) = amqp["queue"]["name"].as_str() {
+            let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+            passive.queue_declare(queue.into(), options, FieldTable::default()).await.expect(queue);
+            queues += 1;
         }
-        assert_eq!(queues, 3);
-        world.start_worker().await;
-        let properties = BasicProperties::default()
-            .with_delivery_mode(2)
-            .with_reply_to("nowhere".into())
-            .with_message_id("m".into());
-        world.outside.send_with(b"no request".to_vec(), properties.with_correlation_id("c".into())).await;
-        let parked: BTreeMap<String, String> = world.next_dead_letter().await.headers;
-        let documented =
-            document["components"]["messages"]["dead"]["headers"]["properties"].as_object().expect("headers");
-        for name in parked.keys() {
-            assert!(documented.contains_key(name), "{name} is not documented");
+        if let Some(exchange) = amqp["exchange"]["name"].as_str() {
+            let options = lapin::options::ExchangeDeclareOptions { passive: true, ..Default::default() };
+            let declared =
+                passive.exchange_declare(exchange.into(), lapin::ExchangeKind::Topic, options, FieldTable::default());
+            declared.await.expect(exchange);
         }
-        assert!(parked.len() >= 9, "{parked:?}");
-    });
+    }
+    assert_eq!(queues, 3);
+    world.start_worker().await;
+    let properties =
+        BasicProperties::default().with_delivery_mode(2).with_reply_to("nowhere".into()).with_message_id("m".into());
+    world.outside.send_with(b"no request".to_vec(), properties.with_correlation_id("c".into())).await;
+    let parked: BTreeMap<String, String> = world.next_dead_letter().await.headers;
+    let documented = document["components"]["messages"]["dead"]["headers"]["properties"].as_object().expect("headers");
+    for name in parked.keys() {
+        assert!(documented.contains_key(name), "{name} is not documented");
+    }
+    assert!(parked.len() >= 9, "{parked:?}");
 }
 
 #[test]
-fn the_schemas_of_replies_and_catalogs_are_json_schemas_that_what_there_is_fits() {
+fn reply_and_catalog_schemas_accept_real_ones() {
     let schema = |of: &str| {
         let schema = run_process(&[], &["schema", of]).expect(0).json();
         jsonschema::meta::validate(&schema).unwrap_or_else(|error| panic!("no JSON Schema: {error}"));
@@ -209,7 +196,7 @@ fn the_schemas_of_replies_and_catalogs_are_json_schemas_that_what_there_is_fits(
 }
 
 #[test]
-fn the_schema_of_catalogs_says_of_every_field_what_it_is_for() {
+fn catalog_schema_describes_every_field() {
     let schema = run_process(&[], &["schema", "catalog"]).expect(0).json();
     let mut objects: Vec<(&str, &Value)> = vec![("Catalog", &schema)];
     objects.extend(schema["$defs"].as_object().expect("definitions").iter().map(|(name, of)| (name.as_str(), of)));
@@ -243,7 +230,7 @@ fn hand_over(world: &World, mut command: Command, name: &str) {
 
 /// A worker of the binary's own, on the world.
 fn with_worker(test: impl AsyncFnOnce(&mut World)) {
-    run(Setting::Servers, async |world| {
+    run(Engine::Postgres, async |world| {
         let worker = crate::support::process::start_worker(world, &[]);
         test(world).await;
         assert_eq!(tokio::task::block_in_place(|| worker.stop()), 0);
@@ -251,7 +238,7 @@ fn with_worker(test: impl AsyncFnOnce(&mut World)) {
 }
 
 #[test]
-fn the_python_example_hands_a_user_over() {
+fn python_example_runs() {
     with_worker(async |world| {
         let folder = clients().join("python");
         let mut python = Command::new(folder.join("venv/bin/python"));
@@ -261,7 +248,7 @@ fn the_python_example_hands_a_user_over() {
 }
 
 #[test]
-fn the_node_example_hands_a_user_over() {
+fn node_example_runs() {
     with_worker(async |world| {
         let mut node = Command::new("node");
         node.arg(clients().join("node").join("hand_over.mjs"));
@@ -270,7 +257,7 @@ fn the_node_example_hands_a_user_over() {
 }
 
 #[test]
-fn the_rust_example_hands_a_user_over() {
+fn rust_example_runs() {
     with_worker(async |world| {
         // Built beside this test by whoever tests the whole workspace, as `make test` does.
         let example = Path::new(env!("CARGO_BIN_EXE_handover")).with_file_name("handover-example");

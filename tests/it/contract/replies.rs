@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::support::broker::amqp_url;
 use crate::support::world::{LIMIT, keap_request, read};
-use crate::support::{Setting, World, run};
+use crate::support::{World, on_postgres};
 
 /// A client that waits for replies, with a connection of its own.
 struct Client {
@@ -121,60 +121,52 @@ async fn is_told_every_outcome(world: &mut World, client: &mut Client) {
     assert_eq!((order.outcome, codes(&order)), (ReplyOutcome::Rejected, vec!["wrong_state"]));
 }
 
-#[test]
-fn whoever_asks_for_a_reply_is_told_at_once_what_became_of_the_request() {
-    run(Setting::Servers, async |world| {
-        let mut client = Client::with_a_queue(world).await;
-        is_told_every_outcome(world, &mut client).await;
-    });
+#[on_postgres]
+async fn reply_reports_the_outcome_at_once(world: &mut World) {
+    let mut client = Client::with_a_queue(world).await;
+    is_told_every_outcome(world, &mut client).await;
 }
 
-#[test]
-fn rabbitmqs_direct_reply_to_works_as_a_queue_does() {
-    run(Setting::Servers, async |world| {
-        let mut client = Client::directly(world).await;
-        is_told_every_outcome(world, &mut client).await;
-    });
+#[on_postgres]
+async fn direct_reply_to_works_like_a_queue(world: &mut World) {
+    let mut client = Client::directly(world).await;
+    is_told_every_outcome(world, &mut client).await;
 }
 
-#[test]
-fn a_reply_that_nobody_can_have_holds_nothing_up_and_no_reply_goes_to_a_queue_of_handovers_own() {
-    run(Setting::Servers, async |world| {
-        let mut client = Client::with_a_queue(world).await;
-        let nowhere = ["no-such-queue".to_owned(), "amq.rabbitmq.reply-to.gone".to_owned(), "x".repeat(255)];
-        let ours = ["requests", "steps", "dead"].map(|queue| format!("{}.{queue}", world.prefix));
-        for (place, to) in nowhere.iter().chain(&ours).enumerate() {
-            let mut request = keap_request(&format!("lost {place}"));
-            request["user_id"] = json!("999");
-            client.send_to(to, &body(&request), "lost").await;
-        }
-        world.start_worker().await;
-        // In the same group or behind it.
-        assert_eq!(client.ask(&body(&keap_request("r1")), "heard").await.outcome, ReplyOutcome::Accepted);
-        world
-            .until("every request is taken", async || {
-                (world.number("SELECT count(*) FROM handover.jobs").await == 7).then_some(())
-            })
-            .await;
-        let all_settled = async || (world.outside.waiting("requests").await == 0).then_some(());
-        world.until("nothing waits", all_settled).await;
-        assert!(
-            world.outside.next_dead_letter(Duration::from_millis(200)).await.is_none(),
-            "a reply came back as a message"
-        );
-    });
+#[on_postgres]
+async fn undeliverable_replies_delay_nothing(world: &mut World) {
+    let mut client = Client::with_a_queue(world).await;
+    let nowhere = ["no-such-queue".to_owned(), "amq.rabbitmq.reply-to.gone".to_owned(), "x".repeat(255)];
+    let ours = ["requests", "steps", "dead"].map(|queue| format!("{}.{queue}", world.prefix));
+    for (place, to) in nowhere.iter().chain(&ours).enumerate() {
+        let mut request = keap_request(&format!("lost {place}"));
+        request["user_id"] = json!("999");
+        client.send_to(to, &body(&request), "lost").await;
+    }
+    world.start_worker().await;
+    // In the same group or behind it.
+    assert_eq!(client.ask(&body(&keap_request("r1")), "heard").await.outcome, ReplyOutcome::Accepted);
+    world
+        .until("every request is taken", async || {
+            (world.number("SELECT count(*) FROM handover.jobs").await == 7).then_some(())
+        })
+        .await;
+    let all_settled = async || (world.outside.waiting("requests").await == 0).then_some(());
+    world.until("nothing waits", all_settled).await;
+    assert!(
+        world.outside.next_dead_letter(Duration::from_millis(200)).await.is_none(),
+        "a reply came back as a message"
+    );
 }
 
-#[test]
-fn a_worker_that_dies_between_the_outcome_and_the_reply_answers_when_the_request_comes_again() {
-    run(Setting::Servers, async |world| {
-        // What the first worker has committed, and not answered.
-        let request = keap_request("r1");
-        let message = handover::stages::planner::Message { body: body(&request), traceparent: None };
-        handover::stages::planner::take(&world.context, &[message]).await.expect("taken");
-        let mut client = Client::with_a_queue(world).await;
-        world.start_worker().await;
-        let reply = client.ask(&body(&request), "again").await;
-        assert_eq!((reply.outcome, reply.first_outcome.as_deref()), (ReplyOutcome::Duplicate, Some("accepted")));
-    });
+#[on_postgres]
+async fn redelivered_request_is_answered_after_crash(world: &mut World) {
+    // What the first worker has committed, and not answered.
+    let request = keap_request("r1");
+    let message = handover::stages::planner::Message { body: body(&request), traceparent: None };
+    handover::stages::planner::take(&world.context, &[message]).await.expect("taken");
+    let mut client = Client::with_a_queue(world).await;
+    world.start_worker().await;
+    let reply = client.ask(&body(&request), "again").await;
+    assert_eq!((reply.outcome, reply.first_outcome.as_deref()), (ReplyOutcome::Duplicate, Some("accepted")));
 }

@@ -3,12 +3,13 @@
 use serde_json::json;
 
 use super::{HOST, leave, owners, reference, table};
-use crate::support::on_every_path;
 use crate::support::world::{codes_of, counts, reasons_of, result_of, successors_of};
+use crate::support::{World, every_engine};
 
 const BLOCK: &str = "disposition = \"block\"";
 
-on_every_path!(a_user_may_not_leave_while_a_blocking_row_exists, 2, |world| {
+#[every_engine(also_in_chunks_of = 2)]
+async fn blocking_row_prevents_leaving(world: &mut World) {
     HOST.start(world, &table("docs"), &reference("doc", "docs", BLOCK)).await;
     let job = world.hand_over(&leave(json!({}))).await;
     assert_eq!((job.state.as_str(), codes_of(&job)), ("rejected", vec!["blocked".to_owned()]));
@@ -19,9 +20,10 @@ on_every_path!(a_user_may_not_leave_while_a_blocking_row_exists, 2, |world| {
     let mut request = leave(json!({}));
     request["request_id"] = json!("r2");
     world.certificate(&request).await;
-});
+}
 
-on_every_path!(a_block_that_may_be_resolved_is_transferred_to_whom_the_request_names, 2, |world| {
+#[every_engine(also_in_chunks_of = 2)]
+async fn resolvable_block_is_transferred(world: &mut World) {
     HOST.start(world, &table("docs"), &reference("doc", "docs", "disposition = \"block\"\nresolve = true")).await;
     assert_eq!(codes_of(&world.hand_over(&leave(json!({}))).await), ["blocked"]);
     let mut request = leave(json!({ "doc": { "each": { "2": "3" }, "rest": { "user": "2" } } }));
@@ -29,7 +31,7 @@ on_every_path!(a_block_that_may_be_resolved_is_transferred_to_whom_the_request_n
     let certificate = world.certificate(&request).await;
     assert_eq!(successors_of(&certificate, "doc"), counts([(2, 4), (3, 1)]));
     assert_eq!(owners(world, "docs").await, ["1:2", "2:3", "3:2", "4:2", "5:2", "6:2"]);
-});
+}
 
 /// Who is told of an alert. 1: the leaver alone; 2: with user 2; 3: with one who has left; 4: others.
 const RECIPIENTS: &str = "CREATE TABLE recipients (alert BIGINT NOT NULL, owner BIGINT NOT NULL, PRIMARY KEY (alert, owner)); \
@@ -43,7 +45,8 @@ fn recipients(resolve: &str) -> String {
     [sole, of("recipient", "disposition = \"detach\"")].concat()
 }
 
-on_every_path!(only_the_last_active_one_of_a_group_is_held, 2, |world| {
+#[every_engine(also_in_chunks_of = 2)]
+async fn only_the_last_active_member_is_blocked(world: &mut World) {
     HOST.start(world, RECIPIENTS, &recipients("")).await;
     let job = world.hand_over(&leave(json!({}))).await;
     assert_eq!(codes_of(&job), ["blocked"]);
@@ -55,9 +58,10 @@ on_every_path!(only_the_last_active_one_of_a_group_is_held, 2, |world| {
     assert_eq!(result_of(&certificate, "recipient").removed, Some(4));
     assert_eq!(world.number("SELECT count(*) FROM recipients WHERE owner = 9").await, 0);
     assert_eq!(world.number("SELECT count(*) FROM recipients").await, 7);
-});
+}
 
-on_every_path!(the_last_one_of_a_group_is_handed_on_where_the_request_says_to_whom, 1, |world| {
+#[every_engine(also_in_chunks_of = 1)]
+async fn last_member_leaves_once_successor_is_named(world: &mut World) {
     HOST.start(world, RECIPIENTS, &recipients("resolve = true")).await;
     let certificate = world.certificate(&leave(json!({ "sole_recipient": { "user": "2" } }))).await;
     let rows = world
@@ -66,9 +70,10 @@ on_every_path!(the_last_one_of_a_group_is_handed_on_where_the_request_says_to_wh
     assert_eq!(rows, ["1:2", "2:2", "3:2", "3:4", "4:2", "4:3", "5:3"]);
     assert_eq!(result_of(&certificate, "sole_recipient").moved, Some(2));
     assert_eq!(result_of(&certificate, "recipient").removed, Some(2));
-});
+}
 
-on_every_path!(what_a_block_hands_on_is_not_what_a_later_reference_removes, 1, |world| {
+#[every_engine(also_in_chunks_of = 1)]
+async fn resolved_block_is_not_removed_later(world: &mut World) {
     let references = [
         reference("split", "docs", "where = { note = { null = false } }\ndisposition = \"block\"\nresolve = true"),
         reference("member", "docs", "disposition = \"detach\""),
@@ -81,4 +86,4 @@ on_every_path!(what_a_block_hands_on_is_not_what_a_later_reference_removes, 1, |
     assert_eq!(result_of(&certificate, "member").removed, Some(2));
     let cut = "SELECT COALESCE(sum(records), 0) FROM handover.chunks WHERE position = 1";
     assert!(world.number(cut).await <= 2, "nobody else may take them");
-});
+}

@@ -4,14 +4,15 @@ use handover::contract::Certificate;
 use serde_json::json;
 
 use super::{HOST, leave, owners, reference, table};
-use crate::support::on_every_path;
 use crate::support::world::{codes_of, reasons_of, result_of};
+use crate::support::{World, every_engine};
 
 const ITEMS: &str = "CREATE TABLE items (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT, stage TEXT, archived TEXT, urgent BOOLEAN); \
     INSERT INTO items VALUES (1, 9, 'new', NULL, TRUE), (2, 9, 'open', NULL, FALSE), (3, 9, 'open', 'yes', TRUE), \
     (4, 9, 'closed', NULL, NULL), (5, 9, NULL, NULL, TRUE), (6, 9, 'closed', 'yes', TRUE), (7, 2, 'new', NULL, TRUE), (8, 9, NULL, 'yes', FALSE);";
 
-on_every_path!(where_takes_lists_and_nulls_and_the_first_of_overlapping_references_wins, 2, |world| {
+#[every_engine(also_in_chunks_of = 2)]
+async fn where_accepts_lists_and_nulls(world: &mut World) {
     let references = [
         reference(
             "open",
@@ -27,9 +28,10 @@ on_every_path!(where_takes_lists_and_nulls_and_the_first_of_overlapping_referenc
     assert_eq!(result_of(&certificate, "open").moved, Some(2));
     assert_eq!(result_of(&certificate, "archived").kept, Some(3));
     assert_eq!(result_of(&certificate, "rest").removed, Some(2));
-});
+}
 
-on_every_path!(where_takes_booleans, 2, |world| {
+#[every_engine(also_in_chunks_of = 2)]
+async fn where_accepts_booleans(world: &mut World) {
     let references = [
         reference("urgent", "items", "where = { urgent = true }\ndisposition = \"transfer\""),
         reference("other", "items", "disposition = \"purge\""),
@@ -38,9 +40,10 @@ on_every_path!(where_takes_booleans, 2, |world| {
     let certificate = world.certificate(&leave(json!({ "urgent": { "user": "3" } }))).await;
     assert_eq!(owners(world, "items").await, ["1:3", "3:3", "5:3", "6:3", "7:2"]);
     assert_eq!(result_of(&certificate, "other").purged, Some(3));
-});
+}
 
-on_every_path!(when_a_reference_counts_only_for_some_leavers_it_leaves_others_alone, 2, |world| {
+#[every_engine(also_in_chunks_of = 2)]
+async fn conditional_reference_skips_other_leavers(world: &mut World) {
     let references = [
         reference("led", "docs", "when = { column = \"can_lead\", equals = true }\ndisposition = \"detach\""),
         reference("other", "docs", "when = { column = \"can_lead\", equals = false }\ndisposition = \"keep\""),
@@ -55,9 +58,10 @@ on_every_path!(when_a_reference_counts_only_for_some_leavers_it_leaves_others_al
     let certificate = world.certificate(&request).await;
     assert_eq!(kinds(&certificate), ["other"]);
     assert_eq!(owners(world, "docs").await, ["6:2", "7:3"]);
-});
+}
 
-on_every_path!(a_row_belongs_to_the_first_reference_that_counts_for_its_leaver, 2, |world| {
+#[every_engine(also_in_chunks_of = 2)]
+async fn row_belongs_to_first_matching_reference(world: &mut World) {
     let references = [
         reference("led", "docs", "when = { column = \"can_lead\", equals = true }\ndisposition = \"transfer\""),
         reference("other", "docs", "disposition = \"purge\""),
@@ -71,9 +75,10 @@ on_every_path!(a_row_belongs_to_the_first_reference_that_counts_for_its_leaver, 
         0,
         "nobody else may take them"
     );
-});
+}
 
-on_every_path!(rows_that_no_reference_covers_keep_a_job_from_completing, 2, |world| {
+#[every_engine(also_in_chunks_of = 2)]
+async fn uncovered_rows_prevent_completion(world: &mut World) {
     // Two with no stage, one closed: a third value, and NULL.
     let references = [
         reference("open", "items", "where = { stage = [\"new\", \"open\"] }\ndisposition = \"transfer\""),
@@ -88,7 +93,7 @@ on_every_path!(rows_that_no_reference_covers_keep_a_job_from_completing, 2, |wor
     assert!(job.certificate.is_none());
     assert_eq!(world.number("SELECT count(*) FROM seats WHERE holder = 9").await, 1, "nothing is claimed");
     assert_eq!(owners(world, "items").await, ["1:2", "2:2", "3:2", "4:9", "5:9", "6:9", "7:2", "8:9"]);
-});
+}
 
 /// The kinds that a certificate speaks of.
 fn kinds(certificate: &Certificate) -> Vec<&str> {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{HOST, Host, MEMBERS, copies, journaled, leave, members, owners, reference};
 use crate::support::world::{counts, successors_of};
-use crate::support::{World, on_every_path};
+use crate::support::{World, every_engine};
 
 /// Moves, removes and purges rows with keys of one type; in order, the last is somebody else's.
 async fn keys_serve(world: &mut World, sql_type: &str, keys: [&str; 6]) {
@@ -46,13 +46,15 @@ async fn keys_serve(world: &mut World, sql_type: &str, keys: [&str; 6]) {
     assert_eq!(world.number("SELECT count(*) FROM set_rows WHERE note = 'gone' AND owner = 9").await, 5);
 }
 
-on_every_path!(keys_may_be_integers, 2, |world| {
+#[every_engine(also_in_chunks_of = 2)]
+async fn keys_may_be_integers(world: &mut World) {
     // In the order of numbers, not of their texts.
     keys_serve(world, "BIGINT", ["-3", "2", "10", "9007199254740993", "9223372036854775806", "9223372036854775807"])
         .await;
-});
+}
 
-on_every_path!(keys_may_be_uuids, 2, |world| {
+#[every_engine(also_in_chunks_of = 2)]
+async fn keys_may_be_uuids(world: &mut World) {
     keys_serve(
         world,
         "UUID",
@@ -66,13 +68,15 @@ on_every_path!(keys_may_be_uuids, 2, |world| {
         ],
     )
     .await;
-});
+}
 
-on_every_path!(keys_may_be_text, 2, |world| {
+#[every_engine(also_in_chunks_of = 2)]
+async fn keys_may_be_text(world: &mut World) {
     keys_serve(world, "TEXT", ["001", "a, b", "b\"{}\\", "c'd", "e e", "f"]).await;
-});
+}
 
-on_every_path!(keys_may_have_several_columns, 2, |world| {
+#[every_engine(also_in_chunks_of = 2)]
+async fn keys_may_have_several_columns(world: &mut World) {
     let create = |name: &str| {
         format!(
             "CREATE TABLE {name} (place TEXT NOT NULL, number INTEGER NOT NULL, owner BIGINT NOT NULL, PRIMARY KEY (place, number)); \
@@ -100,9 +104,10 @@ on_every_path!(keys_may_have_several_columns, 2, |world| {
         assert_eq!(world.number(&format!("SELECT count(*) FROM {kind}_rows")).await, 1);
         assert_eq!(copies(world, kind).await.len(), 5);
     }
-});
+}
 
-on_every_path!(the_user_may_be_part_of_the_key, 2, |world| {
+#[every_engine(also_in_chunks_of = 2)]
+async fn the_user_may_be_part_of_the_key(world: &mut World) {
     HOST.start(world, MEMBERS, &members("")).await;
     world.sql("DELETE FROM members WHERE owner <> 9").await;
     let certificate = world.certificate(&leave(json!({ "member": { "user": "2" } }))).await;
@@ -114,9 +119,10 @@ on_every_path!(the_user_may_be_part_of_the_key, 2, |world| {
     // The journal names a record by the key that it had when it was the leaver's.
     let keys = [json!(["1", "9"]), json!(["2", "9"]), json!(["3", "9"])];
     assert_eq!(journaled(world, "member").await, keys);
-});
+}
 
-on_every_path!(users_may_be_known_by_uuids, 2, |world| {
+#[every_engine(also_in_chunks_of = 2)]
+async fn users_may_be_known_by_uuids(world: &mut World) {
     let host = Host {
         ids: [
             "00000000-0000-4000-8000-000000000001",
@@ -129,12 +135,13 @@ on_every_path!(users_may_be_known_by_uuids, 2, |world| {
         ..HOST
     };
     users_serve(world, &host).await;
-});
+}
 
-on_every_path!(users_may_be_known_by_text, 2, |world| {
+#[every_engine(also_in_chunks_of = 2)]
+async fn users_may_be_known_by_text(world: &mut World) {
     let host = Host { ids: ["ann", "ben", "cleo", "dan", "zo\u{eb}, \"z\\"], key: "TEXT", ..HOST };
     users_serve(world, &host).await;
-});
+}
 
 async fn users_serve(world: &mut World, host: &Host) {
     let rows: Vec<String> = (1..=5).map(|id| format!("({id}, '{}')", host.ids[4])).collect();

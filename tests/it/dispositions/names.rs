@@ -4,9 +4,10 @@ use serde_json::json;
 
 use super::{DRAFTS, HOST, Host, copies, leave, owners, reference, table};
 use crate::support::world::{counts, result_of, successors_of};
-use crate::support::{Setting, on_every_path, run};
+use crate::support::{Engine, World, every_engine, on_postgres};
 
-on_every_path!(names_may_need_quotes, 2, |world| {
+#[every_engine(also_in_chunks_of = 2)]
+async fn names_may_need_quotes(world: &mut World) {
     let create = |name: &str| {
         format!(
             "CREATE TABLE \"{name}\" (\"line no\" BIGINT NOT NULL PRIMARY KEY, \"owner id\" BIGINT, \"order\" TEXT, \"it's \"\"so\"\"\" TEXT); \
@@ -40,42 +41,43 @@ on_every_path!(names_may_need_quotes, 2, |world| {
     );
     let old = copies(world, "mark").await;
     assert!(old.contains(&json!({ "line no": "1", "order": "a", "it's \"so\"": "x" })), "{old:?}");
-});
+}
 
-on_every_path!(a_table_may_be_called_like_one_of_the_ledgers, 2, |world| {
+#[every_engine(also_in_chunks_of = 2)]
+async fn a_table_may_be_called_like_one_of_the_ledgers(world: &mut World) {
     HOST.start(world, &table("jobs"), &reference("job", "jobs", "disposition = \"transfer\"")).await;
     let certificate = world.certificate(&leave(json!({ "job": { "user": "2" } }))).await;
     assert_eq!(result_of(&certificate, "job").moved, Some(5));
-    let jobs = if world.setting == Setting::Servers { "public.jobs" } else { "jobs" };
+    let jobs = if world.engine == Engine::Postgres { "public.jobs" } else { "jobs" };
     assert_eq!(owners(world, jobs).await, ["1:2", "2:2", "3:2", "4:2", "5:2", "6:2"]);
-});
+}
 
-#[test]
-fn tables_may_stand_in_a_schema_of_their_own() {
-    run(Setting::Servers, async |world| {
-        for rows in [1000, 2] {
-            world.stop_workers().await;
-            world.sql("DROP SCHEMA IF EXISTS shop CASCADE; CREATE SCHEMA shop; CREATE TABLE IF NOT EXISTS docs (id BIGINT)").await;
-            world.use_chunks_of(rows);
-            let host = Host { schema: "shop.", ..HOST };
-            let references = [
-                reference("doc", "shop.docs", "disposition = \"transfer\""),
-                reference("share", "shop.shares", "disposition = \"detach\""),
-                reference("draft", "shop.drafts", "disposition = \"purge\"\nwith = [\"shop.lines\", \"shop.remarks\"]"),
-            ];
-            let drafts = DRAFTS
-                .replace("TABLE ", "TABLE shop.")
-                .replace("INTO ", "INTO shop.")
-                .replace("REFERENCES ", "REFERENCES shop.");
-            let tables = [table("shop.docs"), table("shop.shares"), drafts];
-            host.start(world, &tables.concat(), &references.concat()).await;
-            let mut request = leave(json!({ "doc": { "user": "2" } }));
-            request["request_id"] = json!(format!("r{rows}"));
-            let certificate = world.certificate(&request).await;
-            assert_eq!(result_of(&certificate, "doc").moved, Some(5));
-            assert_eq!(owners(world, "shop.docs").await, ["1:2", "2:2", "3:2", "4:2", "5:2", "6:2"]);
-            assert_eq!(owners(world, "shop.shares").await, ["6:2"]);
-            assert_eq!(world.number("SELECT count(*) FROM shop.remarks").await, 1);
-        }
-    });
+#[on_postgres]
+async fn tables_may_be_in_another_schema(world: &mut World) {
+    for rows in [1000, 2] {
+        world.stop_workers().await;
+        world
+            .sql("DROP SCHEMA IF EXISTS shop CASCADE; CREATE SCHEMA shop; CREATE TABLE IF NOT EXISTS docs (id BIGINT)")
+            .await;
+        world.use_chunks_of(rows);
+        let host = Host { schema: "shop.", ..HOST };
+        let references = [
+            reference("doc", "shop.docs", "disposition = \"transfer\""),
+            reference("share", "shop.shares", "disposition = \"detach\""),
+            reference("draft", "shop.drafts", "disposition = \"purge\"\nwith = [\"shop.lines\", \"shop.remarks\"]"),
+        ];
+        let drafts = DRAFTS
+            .replace("TABLE ", "TABLE shop.")
+            .replace("INTO ", "INTO shop.")
+            .replace("REFERENCES ", "REFERENCES shop.");
+        let tables = [table("shop.docs"), table("shop.shares"), drafts];
+        host.start(world, &tables.concat(), &references.concat()).await;
+        let mut request = leave(json!({ "doc": { "user": "2" } }));
+        request["request_id"] = json!(format!("r{rows}"));
+        let certificate = world.certificate(&request).await;
+        assert_eq!(result_of(&certificate, "doc").moved, Some(5));
+        assert_eq!(owners(world, "shop.docs").await, ["1:2", "2:2", "3:2", "4:2", "5:2", "6:2"]);
+        assert_eq!(owners(world, "shop.shares").await, ["6:2"]);
+        assert_eq!(world.number("SELECT count(*) FROM shop.remarks").await, 1);
+    }
 }

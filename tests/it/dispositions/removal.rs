@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 
 use super::{DRAFTS, HOST, copies, journaled, leave, owners, reference, table};
 use crate::support::world::{certificate_of, result_of};
-use crate::support::{Setting, World, on_both, on_every_path};
+use crate::support::{Engine, World, every_engine};
 
-on_both!(what_is_done_at_the_start_is_done_before_any_record_moves, |world| {
+#[every_engine]
+async fn access_ends_before_any_record_moves(world: &mut World) {
     world.use_chunks_of(2);
     let references = [
         reference("doc", "docs", "disposition = \"transfer\""),
@@ -32,7 +33,7 @@ on_both!(what_is_done_at_the_start_is_done_before_any_record_moves, |world| {
     assert_eq!(result_of(&certificate, "key").removed, Some(5));
     assert_eq!(result_of(&certificate, "access").set, Some(5));
     assert_eq!(result_of(&certificate, "doc").moved, Some(5));
-});
+}
 
 async fn children_go(world: &mut World, disposition: &str) -> Certificate {
     let with = format!("disposition = \"{disposition}\"\nwith = [\"lines\", \"remarks\"]");
@@ -44,7 +45,8 @@ async fn children_go(world: &mut World, disposition: &str) -> Certificate {
     certificate
 }
 
-on_every_path!(rows_of_other_tables_go_with_purged_ones_and_are_copied, 2, |world| {
+#[every_engine(also_in_chunks_of = 2)]
+async fn purge_snapshots_cascaded_rows(world: &mut World) {
     let certificate = children_go(world, "purge").await;
     assert_eq!(result_of(&certificate, "draft").purged, Some(3));
     let copies = copies(world, "draft").await;
@@ -53,33 +55,37 @@ on_every_path!(rows_of_other_tables_go_with_purged_ones_and_are_copied, 2, |worl
     assert_eq!((of("name", json!("a")), of("draft", json!("1")), of("line", json!("12"))), (1, 2, 1));
     let until = world.number("SELECT count(*) FROM handover.row_snapshots WHERE keep_until > at").await;
     assert_eq!(until, 8);
-});
+}
 
-on_every_path!(rows_of_other_tables_go_with_detached_ones_and_are_copied, 2, |world| {
+#[every_engine(also_in_chunks_of = 2)]
+async fn detach_snapshots_cascaded_rows(world: &mut World) {
     let certificate = children_go(world, "detach").await;
     assert_eq!(result_of(&certificate, "draft").removed, Some(3));
     assert_eq!(copies(world, "draft").await.len(), 8);
     assert_eq!(world.number("SELECT count(*) FROM handover.row_snapshots WHERE keep_until IS NOT NULL").await, 0);
-});
+}
 
-on_every_path!(a_copy_that_is_not_kept_is_not_made, 2, |world| {
+#[every_engine(also_in_chunks_of = 2)]
+async fn purge_without_keep_copy_makes_no_snapshot(world: &mut World) {
     HOST.start(world, &table("docs"), &reference("doc", "docs", "disposition = \"purge\"\nkeep_copy = \"0d\"")).await;
     let certificate = world.certificate(&leave(json!({}))).await;
     assert_eq!(result_of(&certificate, "doc").purged, Some(5));
     assert_eq!(owners(world, "docs").await, ["6:2"]);
     assert_eq!(world.number("SELECT count(*) FROM handover.row_snapshots").await, 0);
     assert_eq!(journaled(world, "doc").await.len(), 5);
-});
+}
 
-on_every_path!(rows_with_children_whose_copies_are_not_kept_are_not_copied, 2, |world| {
+#[every_engine(also_in_chunks_of = 2)]
+async fn cascade_without_keep_copy_makes_no_snapshot(world: &mut World) {
     let gone = "disposition = \"purge\"\nkeep_copy = \"0d\"\nwith = [\"lines\", \"remarks\"]";
     HOST.start(world, DRAFTS, &reference("draft", "drafts", gone)).await;
     world.certificate(&leave(json!({}))).await;
     assert_eq!(world.number("SELECT count(*) FROM remarks").await, 1);
     assert_eq!(world.number("SELECT count(*) FROM handover.row_snapshots").await, 0);
-});
+}
 
-on_every_path!(set_keeps_the_old_values, 2, |world| {
+#[every_engine(also_in_chunks_of = 2)]
+async fn set_keeps_the_old_values(world: &mut World) {
     let set = "disposition = \"set\"\nset = { note = \"frozen\" }\nrestore = true";
     HOST.start(world, &table("docs"), &reference("doc", "docs", set)).await;
     world.sql("UPDATE docs SET note = NULL WHERE id = 2").await;
@@ -95,10 +101,11 @@ on_every_path!(set_keeps_the_old_values, 2, |world| {
     copies.sort_by_key(|copy| copy["id"].to_string());
     let old = |id: i64, note: Value| json!({ "id": id.to_string(), "note": note });
     assert_eq!(copies, [old(1, json!("a")), old(2, Value::Null), old(4, json!("d")), old(5, json!("e"))]);
-});
+}
 
-on_every_path!(set_takes_now_numbers_and_booleans, 2, |world| {
-    let time = if world.setting == Setting::Embedded { "TEXT" } else { "TIMESTAMPTZ" };
+#[every_engine(also_in_chunks_of = 2)]
+async fn set_takes_now_numbers_and_booleans(world: &mut World) {
+    let time = if world.engine == Engine::Sqlite { "TEXT" } else { "TIMESTAMPTZ" };
     let tables = format!(
         "CREATE TABLE docs (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT, frozen {time}, level INTEGER, open BOOLEAN); \
          INSERT INTO docs VALUES (1, 9, NULL, 5, TRUE), (2, 9, '2001-02-03 04:05:06', 0, FALSE), (3, 9, NULL, NULL, NULL), (4, 2, NULL, 5, TRUE);"
@@ -118,11 +125,12 @@ on_every_path!(set_takes_now_numbers_and_booleans, 2, |world| {
         world.number("SELECT count(*) FROM docs WHERE id = 4 AND frozen IS NULL AND level = 5 AND open").await,
         1
     );
-});
+}
 
-on_every_path!(detached_rows_that_are_to_be_restored_are_copied_for_good, 2, |world| {
+#[every_engine(also_in_chunks_of = 2)]
+async fn restorable_detached_rows_keep_their_snapshots(world: &mut World) {
     HOST.start(world, &table("docs"), &reference("doc", "docs", "disposition = \"detach\"\nrestore = true")).await;
     world.certificate(&leave(json!({}))).await;
     assert!(copies(world, "doc").await.contains(&json!({ "id": "1", "owner": "9", "note": "a" })));
     assert_eq!(world.number("SELECT count(*) FROM handover.row_snapshots WHERE keep_until IS NULL").await, 5);
-});
+}

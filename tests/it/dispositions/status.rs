@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{HOST, Host, leave, reference, table};
 use crate::support::world::codes_of;
-use crate::support::{World, on_both, on_every_path};
+use crate::support::{World, every_engine};
 
 async fn status_serves(world: &mut World, status: (&'static str, &'static str, &'static str)) {
     let host = Host { status, ..HOST };
@@ -23,12 +23,22 @@ async fn status_serves(world: &mut World, status: (&'static str, &'static str, &
     assert_eq!(codes_of(&world.hand_over(&request).await), ["already_inactive"]);
 }
 
-on_every_path!(a_status_may_be_text, 2, |world| { status_serves(world, ("TEXT", "'on'", "'off'")).await });
-on_every_path!(a_status_may_be_a_number, 2, |world| { status_serves(world, ("INTEGER", "1", "0")).await });
-on_every_path!(a_status_may_be_a_boolean, 2, |world| { status_serves(world, ("BOOLEAN", "TRUE", "FALSE")).await });
+#[every_engine(also_in_chunks_of = 2)]
+async fn a_status_may_be_text(world: &mut World) {
+    status_serves(world, ("TEXT", "'on'", "'off'")).await;
+}
+#[every_engine(also_in_chunks_of = 2)]
+async fn a_status_may_be_a_number(world: &mut World) {
+    status_serves(world, ("INTEGER", "1", "0")).await;
+}
+#[every_engine(also_in_chunks_of = 2)]
+async fn a_status_may_be_a_boolean(world: &mut World) {
+    status_serves(world, ("BOOLEAN", "TRUE", "FALSE")).await;
+}
 
-on_both!(a_status_that_the_catalog_does_not_name_is_rejected, |world| {
+#[every_engine]
+async fn unknown_status_is_rejected(world: &mut World) {
     HOST.start(world, &table("docs"), &reference("doc", "docs", "disposition = \"transfer\"")).await;
     world.sql("UPDATE people SET status = NULL WHERE id = 9").await;
     assert_eq!(codes_of(&world.hand_over(&leave(json!({ "doc": { "user": "2" } }))).await), ["not_active"]);
-});
+}

@@ -4,24 +4,27 @@ use serde_json::json;
 
 use super::{HOST, MEMBERS, copies, leave, members, owners, reference, table};
 use crate::support::world::{codes_of, reasons_of, result_of};
-use crate::support::{Setting, on_every_path};
+use crate::support::{Engine, World, every_engine};
 
-on_every_path!(what_need_not_be_allotted_may_stay, 2, |world| {
+#[every_engine(also_in_chunks_of = 2)]
+async fn optional_allotment_may_be_omitted(world: &mut World) {
     HOST.start(world, &table("docs"), &reference("doc", "docs", "disposition = \"transfer\"\nrequired = false")).await;
     let certificate = world.certificate(&leave(json!({}))).await;
     let doc = result_of(&certificate, "doc");
     assert_eq!((doc.found, doc.moved, doc.left_behind), (Some(5), Some(0), Some(5)));
     assert_eq!(owners(world, "docs").await, ["1:9", "2:9", "3:9", "4:9", "5:9", "6:2"]);
-});
+}
 
-on_every_path!(what_need_not_be_allotted_moves_where_the_request_allots_it, 2, |world| {
+#[every_engine(also_in_chunks_of = 2)]
+async fn optional_allotment_moves_when_given(world: &mut World) {
     HOST.start(world, &table("docs"), &reference("doc", "docs", "disposition = \"transfer\"\nrequired = false")).await;
     let certificate = world.certificate(&leave(json!({ "doc": { "user": "3" } }))).await;
     let doc = result_of(&certificate, "doc");
     assert_eq!((doc.moved, doc.left_behind), (Some(5), Some(0)));
-});
+}
 
-on_every_path!(only_users_with_a_value_in_a_column_are_eligible, 2, |world| {
+#[every_engine(also_in_chunks_of = 2)]
+async fn eligibility_may_depend_on_a_column(world: &mut World) {
     let eligible = "disposition = \"transfer\"\neligible = { column = \"can_lead\", equals = true }";
     HOST.start(world, &table("docs"), &reference("doc", "docs", eligible)).await;
     let job = world.hand_over(&leave(json!({ "doc": { "user": "3" } }))).await;
@@ -29,9 +32,10 @@ on_every_path!(only_users_with_a_value_in_a_column_are_eligible, 2, |world| {
     let mut request = leave(json!({ "doc": { "user": "2" } }));
     request["request_id"] = json!("r2");
     assert_eq!(result_of(&world.certificate(&request).await, "doc").moved, Some(5));
-});
+}
 
-on_every_path!(on_conflict_drop_lets_the_leavers_row_go_where_the_successor_has_the_record, 2, |world| {
+#[every_engine(also_in_chunks_of = 2)]
+async fn drop_on_conflict_removes_the_leavers_row(world: &mut World) {
     HOST.start(world, MEMBERS, &members("on_conflict = \"drop\"")).await;
     let certificate = world.certificate(&leave(json!({ "member": { "user": "2" } }))).await;
     let member = result_of(&certificate, "member");
@@ -41,9 +45,10 @@ on_every_path!(on_conflict_drop_lets_the_leavers_row_go_where_the_successor_has_
         .await;
     assert_eq!(rows, ["1:2y", "2:2x", "3:2x", "3:3z", "4:2y"]);
     assert_eq!(copies(world, "member").await, [json!({ "doc": "1", "owner": "9", "since": "x" })]);
-});
+}
 
-on_every_path!(on_conflict_drop_looks_at_the_successor_of_each_record, 2, |world| {
+#[every_engine(also_in_chunks_of = 2)]
+async fn drop_on_conflict_checks_each_records_successor(world: &mut World) {
     HOST.start(world, MEMBERS, &members("on_conflict = \"drop\"")).await;
     let shares = json!([{ "user": "3", "amount": 2 }, { "user": "2", "amount": 1 }]);
     let certificate = world.certificate(&leave(json!({ "member": { "logic": "ratio", "shares": shares } }))).await;
@@ -54,19 +59,21 @@ on_every_path!(on_conflict_drop_looks_at_the_successor_of_each_record, 2, |world
         .texts("SELECT CAST(doc AS text) || ':' || CAST(owner AS text) AS t FROM members ORDER BY doc, owner")
         .await;
     assert_eq!(rows, ["1:2", "1:3", "2:3", "3:2", "3:3", "4:2"]);
-});
+}
 
-on_every_path!(without_on_conflict_an_occupied_record_needs_attention_and_the_others_move, 1, |world| {
+#[every_engine(also_in_chunks_of = 1)]
+async fn conflict_without_rule_needs_attention(world: &mut World) {
     HOST.start(world, MEMBERS, &members("")).await;
     let job = world.hand_over(&leave(json!({ "member": { "user": "2" } }))).await;
     assert_eq!((job.state.as_str(), codes_of(&job)), ("needs_attention", vec!["row_refused".to_owned()]));
     assert_eq!(reasons_of(&job)[0].concerning.kind.as_deref(), Some("member"));
     assert_eq!(world.number("SELECT count(*) FROM members WHERE owner = 9 AND doc = 1").await, 1);
     assert_eq!(world.number("SELECT count(*) FROM members WHERE owner = 2 AND since = 'y'").await, 2);
-});
+}
 
-on_every_path!(touch_sets_the_time_of_the_move, 2, |world| {
-    let time = if world.setting == Setting::Embedded { "TEXT" } else { "TIMESTAMPTZ" };
+#[every_engine(also_in_chunks_of = 2)]
+async fn touch_sets_the_time_of_the_move(world: &mut World) {
+    let time = if world.engine == Engine::Sqlite { "TEXT" } else { "TIMESTAMPTZ" };
     let tables = format!(
         "CREATE TABLE docs (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT, changed {time} NOT NULL); \
          INSERT INTO docs VALUES (1, 9, '2001-02-03 04:05:06'), (2, 9, '2001-02-03 04:05:06'), (3, 9, '2001-02-03 04:05:06'), (4, 2, '2001-02-03 04:05:06');"
@@ -74,4 +81,4 @@ on_every_path!(touch_sets_the_time_of_the_move, 2, |world| {
     HOST.start(world, &tables, &reference("doc", "docs", "disposition = \"transfer\"\ntouch = \"changed\"")).await;
     world.certificate(&leave(json!({ "doc": { "user": "2" } }))).await;
     assert_eq!(world.texts("SELECT CAST(id AS text) AS t FROM docs WHERE changed < '2020-01-01'").await, ["4"]);
-});
+}

@@ -8,7 +8,7 @@ use crate::support::gate::Gate;
 use crate::support::http::Told;
 use crate::support::rabbitmq::RabbitMq;
 use crate::support::world::{certificate_of, keap_request};
-use crate::support::{Setting, World, run};
+use crate::support::{World, on_postgres};
 
 /// Handover looks on for 20 to 40 seconds, with pauses between its attempts.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -69,63 +69,59 @@ async fn until_under_way(world: &World) {
     world.until("some chunks are done", async || (world.number(CLOSED).await > 3).then_some(())).await;
 }
 
-#[test]
-fn a_hollow_queue_of_steps_is_made_anew_by_itself_while_requests_are_taken_and_the_job_ends() {
-    run(Setting::Servers, async |world| {
-        let Some(rabbitmq) = world.use_rabbitmq_of_its_own("hollow queues", "").await else { return };
-        let scene = Scene::set(world).await;
-        let job = world.send(&keap_request("r1")).await;
-        until_under_way(world).await;
-        scene.hollow_out(world, &rabbitmq, "steps").await;
-        let told = async || scene.readiness().1.contains("INTERNAL_ERROR").then_some(());
-        world.until("it says that it cannot take steps", told).await;
-        let mut other = keap_request("r2");
-        other["user_id"] = "31".into();
-        assert_eq!(world.hand_over(&other).await.state, "rejected");
-        assert!(!world.job(job).await.expect("a job").state().expect("a state").is_final());
-        let ended = async || world.job(job).await.filter(|job| job.state == "completed");
-        let ended = world.until_within(PATIENCE, "the job ends", ended).await;
-        let moved: u64 = certificate_of(&ended).references.iter().filter_map(|found| found.moved).sum();
-        assert_eq!(moved, 104 + 92 + 12);
-        world.check_journal(job).await;
-        assert_eq!(world.orphans().await, 0);
-        scene.until_ready(world).await;
-        assert!(scene.has_logged("it was deleted, and its steps come again from the ledger"));
-        assert!(scene.reconnects("steps") >= 5.0);
-        assert_eq!(scene.reconnects("requests"), 1.0, "nobody else is disturbed");
-        assert!(world.outside.next_dead_letter(Duration::from_millis(100)).await.is_none(), "nothing is parked");
-        assert_eq!(tokio::task::block_in_place(|| scene.told.worker.stop()), 0);
-    });
+#[on_postgres]
+async fn broken_step_queue_is_recreated_by_itself(world: &mut World) {
+    let Some(rabbitmq) = world.use_rabbitmq_of_its_own("hollow queues", "").await else { return };
+    let scene = Scene::set(world).await;
+    let job = world.send(&keap_request("r1")).await;
+    until_under_way(world).await;
+    scene.hollow_out(world, &rabbitmq, "steps").await;
+    let told = async || scene.readiness().1.contains("INTERNAL_ERROR").then_some(());
+    world.until("it says that it cannot take steps", told).await;
+    let mut other = keap_request("r2");
+    other["user_id"] = "31".into();
+    assert_eq!(world.hand_over(&other).await.state, "rejected");
+    assert!(!world.job(job).await.expect("a job").state().expect("a state").is_final());
+    let ended = async || world.job(job).await.filter(|job| job.state == "completed");
+    let ended = world.until_within(PATIENCE, "the job ends", ended).await;
+    let moved: u64 = certificate_of(&ended).references.iter().filter_map(|found| found.moved).sum();
+    assert_eq!(moved, 104 + 92 + 12);
+    world.check_journal(job).await;
+    assert_eq!(world.orphans().await, 0);
+    scene.until_ready(world).await;
+    assert!(scene.has_logged("it was deleted, and its steps come again from the ledger"));
+    assert!(scene.reconnects("steps") >= 5.0);
+    assert_eq!(scene.reconnects("requests"), 1.0, "nobody else is disturbed");
+    assert!(world.outside.next_dead_letter(Duration::from_millis(100)).await.is_none(), "nothing is parked");
+    assert_eq!(tokio::task::block_in_place(|| scene.told.worker.stop()), 0);
 }
 
-#[test]
-fn of_a_hollow_queue_of_requests_readiness_says_what_to_do_and_once_it_is_done_the_worker_goes_on_by_itself() {
-    run(Setting::Servers, async |world| {
-        let Some(rabbitmq) = world.use_rabbitmq_of_its_own("hollow queues", "").await else { return };
-        let scene = Scene::set(world).await;
-        let job = world.send(&keap_request("r1")).await;
-        until_under_way(world).await;
-        scene.hollow_out(world, &rabbitmq, "requests").await;
-        let queue = format!("{}.requests", world.prefix);
-        let says = format!("`{queue}` is not consumed: RabbitMQ fails over it (INTERNAL_ERROR)");
-        let told = async || {
-            let (status, reason) = scene.readiness();
-            (status == 503 && reason.contains(&says) && reason.contains("delete the queue")).then_some(())
-        };
-        world.until_within(PATIENCE, "it says what to do", told).await;
-        assert!(scene.has_logged("a queue cannot be consumed"));
-        // Steps are taken all the while.
-        let ended = world.end_of(job).await;
-        assert_eq!(ended.state, "completed", "{:?}", ended.reasons);
-        assert_eq!(scene.reconnects("steps"), 1.0, "nobody else is disturbed");
+#[on_postgres]
+async fn broken_request_queue_is_reported_by_readiness(world: &mut World) {
+    let Some(rabbitmq) = world.use_rabbitmq_of_its_own("hollow queues", "").await else { return };
+    let scene = Scene::set(world).await;
+    let job = world.send(&keap_request("r1")).await;
+    until_under_way(world).await;
+    scene.hollow_out(world, &rabbitmq, "requests").await;
+    let queue = format!("{}.requests", world.prefix);
+    let says = format!("`{queue}` is not consumed: RabbitMQ fails over it (INTERNAL_ERROR)");
+    let told = async || {
+        let (status, reason) = scene.readiness();
+        (status == 503 && reason.contains(&says) && reason.contains("delete the queue")).then_some(())
+    };
+    world.until_within(PATIENCE, "it says what to do", told).await;
+    assert!(scene.has_logged("a queue cannot be consumed"));
+    // Steps are taken all the while.
+    let ended = world.end_of(job).await;
+    assert_eq!(ended.state, "completed", "{:?}", ended.reasons);
+    assert_eq!(scene.reconnects("steps"), 1.0, "nobody else is disturbed");
 
-        rabbitmq.control(&["delete_queue", &queue]);
-        scene.until_ready(world).await;
-        // RabbitMQ keeps back what comes on a channel from before: a server that was killed has ended those.
-        world.outside = Outside::amqp(&world.broker_url(), &world.prefix).await;
-        let mut other = keap_request("r2");
-        other["user_id"] = "31".into();
-        assert_eq!(world.hand_over(&other).await.state, "rejected");
-        assert_eq!(tokio::task::block_in_place(|| scene.told.worker.stop()), 0);
-    });
+    rabbitmq.control(&["delete_queue", &queue]);
+    scene.until_ready(world).await;
+    // RabbitMQ keeps back what comes on a channel from before: a server that was killed has ended those.
+    world.outside = Outside::amqp(&world.broker_url(), &world.prefix).await;
+    let mut other = keap_request("r2");
+    other["user_id"] = "31".into();
+    assert_eq!(world.hand_over(&other).await.state, "rejected");
+    assert_eq!(tokio::task::block_in_place(|| scene.told.worker.stop()), 0);
 }

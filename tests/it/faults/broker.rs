@@ -14,7 +14,7 @@ use handover::worker::Role;
 use crate::support::process::on;
 use crate::support::proxy::{End, Proxy};
 use crate::support::world::{certificate_of, keap_request};
-use crate::support::{Setting, World, run};
+use crate::support::{World, on_postgres};
 
 /// Opens a large job and waits until so many of its chunks are done.
 async fn until_closed(world: &World, chunks: i64) {
@@ -37,75 +37,67 @@ async fn ended_well(world: &mut World, job: JobId) {
     assert!(world.outside.next_dead_letter(Duration::from_millis(100)).await.is_none(), "nothing is parked");
 }
 
-#[test]
-fn connections_that_end_in_the_midst_of_a_job_lose_nothing_and_double_nothing() {
-    run(Setting::Servers, async |world| {
-        world.use_chunks_of(2);
-        let proxy = Proxy::start().await;
-        let broker = AmqpBroker::connect(AmqpSettings::new(proxy.url(), &world.prefix)).await.expect("RabbitMQ");
-        world.start_roles_on(&Role::ALL, Arc::new(broker));
-        let job = world.send(&keap_request("r1")).await;
-        for (chunks, how) in [(3, End::Forced), (20, End::Cut), (40, End::Forced)] {
-            until_closed(world, chunks).await;
-            let before = proxy.accepted();
-            proxy.end(how);
-            // Three of them: for requests, for steps, and to publish.
-            let all_are_back = async || (proxy.accepted() >= before + 3).then_some(());
-            world.until("the worker has connected again", all_are_back).await;
-        }
-        assert!(!world.job(job).await.expect("a job").state().expect("a state").is_final());
-        ended_well(world, job).await;
-    });
+#[on_postgres]
+async fn dropped_connections_lose_and_double_nothing(world: &mut World) {
+    world.use_chunks_of(2);
+    let proxy = Proxy::start().await;
+    let broker = AmqpBroker::connect(AmqpSettings::new(proxy.url(), &world.prefix)).await.expect("RabbitMQ");
+    world.start_roles_on(&Role::ALL, Arc::new(broker));
+    let job = world.send(&keap_request("r1")).await;
+    for (chunks, how) in [(3, End::Forced), (20, End::Cut), (40, End::Forced)] {
+        until_closed(world, chunks).await;
+        let before = proxy.accepted();
+        proxy.end(how);
+        // Three of them: for requests, for steps, and to publish.
+        let all_are_back = async || (proxy.accepted() >= before + 3).then_some(());
+        world.until("the worker has connected again", all_are_back).await;
+    }
+    assert!(!world.job(job).await.expect("a job").state().expect("a state").is_final());
+    ended_well(world, job).await;
 }
 
-#[test]
-fn a_queue_of_steps_that_is_deleted_while_a_worker_runs_comes_back_and_the_job_ends() {
-    run(Setting::Servers, async |world| {
-        world.use_chunks_of(2);
-        world.start_worker().await;
-        let job = world.send(&keap_request("r1")).await;
-        until_closed(world, 3).await;
-        let lost = world.outside.delete_queue("steps").await;
-        let state = world.job(job).await.expect("a job").state().expect("a state");
-        assert!([State::Cutting, State::Moving].contains(&state), "{state} with {lost} steps");
-        ended_well(world, job).await;
-        let left = async || (world.outside.waiting("steps").await == 0).then_some(());
-        world.until("the queue stands and is empty", left).await;
-    });
+#[on_postgres]
+async fn deleted_step_queue_is_declared_again(world: &mut World) {
+    world.use_chunks_of(2);
+    world.start_worker().await;
+    let job = world.send(&keap_request("r1")).await;
+    until_closed(world, 3).await;
+    let lost = world.outside.delete_queue("steps").await;
+    let state = world.job(job).await.expect("a job").state().expect("a state");
+    assert!([State::Cutting, State::Moving].contains(&state), "{state} with {lost} steps");
+    ended_well(world, job).await;
+    let left = async || (world.outside.waiting("steps").await == 0).then_some(());
+    world.until("the queue stands and is empty", left).await;
 }
 
-#[test]
-fn a_queue_of_requests_that_is_deleted_while_a_worker_runs_comes_back_and_takes_requests() {
-    run(Setting::Servers, async |world| {
-        world.start_worker().await;
-        assert_eq!(world.hand_over(&keap_request("r1")).await.state, "completed");
-        // The relay declares every queue before it first publishes; here it is the consumer that has to notice.
-        world.until_all_is_carried().await;
-        world.outside.delete_queue("requests").await;
-        // What is published to an exchange without a queue is lost to whoever does not ask: this one comes again.
-        let mut again = keap_request("r2");
-        again["user_id"] = "31".into();
-        let job = world
-            .until("a request is taken", async || {
-                let job = world.send(&again).await;
-                world.job(job).await.map(|_| job)
-            })
-            .await;
-        assert_eq!(world.end_of(job).await.state, "rejected");
-    });
+#[on_postgres]
+async fn deleted_request_queue_is_declared_again(world: &mut World) {
+    world.start_worker().await;
+    assert_eq!(world.hand_over(&keap_request("r1")).await.state, "completed");
+    // The relay declares every queue before it first publishes; here it is the consumer that has to notice.
+    world.until_all_is_carried().await;
+    world.outside.delete_queue("requests").await;
+    // What is published to an exchange without a queue is lost to whoever does not ask: this one comes again.
+    let mut again = keap_request("r2");
+    again["user_id"] = "31".into();
+    let job = world
+        .until("a request is taken", async || {
+            let job = world.send(&again).await;
+            world.job(job).await.map(|_| job)
+        })
+        .await;
+    assert_eq!(world.end_of(job).await.state, "rejected");
 }
 
-#[test]
-fn a_queue_that_is_not_as_handover_declares_it_ends_the_worker_which_names_it_and_says_what_to_do() {
-    run(Setting::Servers, async |world| {
-        world.outside.make_queue_of_another_kind("requests").await;
-        let ended = on(world, &["run"]).expect(1);
-        let queue = format!("`{}.requests`", world.prefix);
-        for part in [queue.as_str(), "not as Handover declares it", "delete the queue", "`broker.prefix`"] {
-            assert!(ended.err.contains(part), "{part} is missing in: {}", ended.err);
-        }
-        assert!(!ended.err.contains("handover:handover"), "no password: {}", ended.err);
-    });
+#[on_postgres]
+async fn wrongly_declared_queue_stops_the_worker(world: &mut World) {
+    world.outside.make_queue_of_another_kind("requests").await;
+    let ended = on(world, &["run"]).expect(1);
+    let queue = format!("`{}.requests`", world.prefix);
+    for part in [queue.as_str(), "not as Handover declares it", "delete the queue", "`broker.prefix`"] {
+        assert!(ended.err.contains(part), "{part} is missing in: {}", ended.err);
+    }
+    assert!(!ended.err.contains("handover:handover"), "no password: {}", ended.err);
 }
 
 /// A broker that is away, and notes when somebody tries.
@@ -156,19 +148,17 @@ impl Broker for Away {
     async fn close(&self) {}
 }
 
-#[test]
-fn while_the_broker_is_away_the_relay_leaves_the_outbox_alone_for_longer_and_longer() {
-    run(Setting::Servers, async |world| {
-        let letter = "INSERT INTO handover.outbox (message_id, channel, routing_key, content_type, headers, body, created_at, due_at) \
-                      SELECT gen_random_uuid(), 'events', 'test', 'text/plain', '{}', '', now(), now() FROM generate_series(1, 2000)";
-        world.meddle(letter).await;
-        let broker = Arc::new(Away::default());
-        world.start_roles_on(&[Role::Relay], broker.clone());
-        // Each try finds other messages: without a pause there would be one after another.
-        world.until("it has tried five times", async || (broker.tries().len() >= 5).then_some(())).await;
-        let tries = broker.tries();
-        // Half of each pause is chance: at the least they are 50, 100, 200 and 400 milliseconds.
-        let passed = tries[4] - tries[0];
-        assert!(passed >= Duration::from_millis(700), "five tries within {passed:?}");
-    });
+#[on_postgres]
+async fn relay_backs_off_while_broker_is_down(world: &mut World) {
+    let letter = "INSERT INTO handover.outbox (message_id, channel, routing_key, content_type, headers, body, created_at, due_at) \
+                  SELECT gen_random_uuid(), 'events', 'test', 'text/plain', '{}', '', now(), now() FROM generate_series(1, 2000)";
+    world.meddle(letter).await;
+    let broker = Arc::new(Away::default());
+    world.start_roles_on(&[Role::Relay], broker.clone());
+    // Each try finds other messages: without a pause there would be one after another.
+    world.until("it has tried five times", async || (broker.tries().len() >= 5).then_some(())).await;
+    let tries = broker.tries();
+    // Half of each pause is chance: at the least they are 50, 100, 200 and 400 milliseconds.
+    let passed = tries[4] - tries[0];
+    assert!(passed >= Duration::from_millis(700), "five tries within {passed:?}");
 }

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::support::process::{WorkerProcess, start_worker};
 use crate::support::world::{LIMIT, certificate_of, keap_request, read};
-use crate::support::{Setting, World, run};
+use crate::support::{World, on_postgres};
 use nodes::Cluster;
 
 const PASSWORD: &str = "s3cret-word";
@@ -84,56 +84,55 @@ async fn events_of(connection: &Connection, job: &str, count: usize) -> BTreeMap
     seen
 }
 
-#[test]
-fn a_queue_that_loses_its_leader_in_the_midst_of_a_job_loses_nothing() {
-    run(Setting::Servers, async |world| {
-        let Some(cluster) = tokio::task::block_in_place(Cluster::start) else { return };
-        tokio::task::block_in_place(|| cluster.define(&["handover", "handover-app"], PASSWORD));
-        let url = cluster.url("handover", PASSWORD);
-        let workers = [start(world, &url), start(world, &url)];
-        let outside = cluster.url("handover-app", PASSWORD);
-        let connection = connect(&outside).await;
-        let channel = confirming(&connection).await;
-        listen(&channel).await;
-        let request = keap_request("r1");
-        // The job cannot end before the leader has: somebody holds a record of the leaver's.
-        let held = world.store.begin("host").await.expect("a transaction");
-        let hold = "SELECT 1 FROM public.contacts WHERE id = (SELECT max(id) FROM public.contacts WHERE owner_id = 53) FOR UPDATE";
-        held.execute_unprepared(hold).await.expect("held");
-        publish(&channel, "request.deactivate", &request).await.expect("the application may ask");
-        let job = read(&request).job_id();
+#[on_postgres]
+async fn queue_leader_change_loses_nothing(world: &mut World) {
+    let Some(cluster) = tokio::task::block_in_place(Cluster::start) else { return };
+    tokio::task::block_in_place(|| cluster.define(&["handover", "handover-app"], PASSWORD));
+    let url = cluster.url("handover", PASSWORD);
+    let workers = [start(world, &url), start(world, &url)];
+    let outside = cluster.url("handover-app", PASSWORD);
+    let connection = connect(&outside).await;
+    let channel = confirming(&connection).await;
+    listen(&channel).await;
+    let request = keap_request("r1");
+    // The job cannot end before the leader has: somebody holds a record of the leaver's.
+    let held = world.store.begin("host").await.expect("a transaction");
+    let hold =
+        "SELECT 1 FROM public.contacts WHERE id = (SELECT max(id) FROM public.contacts WHERE owner_id = 53) FOR UPDATE";
+    held.execute_unprepared(hold).await.expect("held");
+    publish(&channel, "request.deactivate", &request).await.expect("the application may ask");
+    let job = read(&request).job_id();
 
-        let leader = tokio::task::block_in_place(|| cluster.leader_of("handover.steps"));
-        let closed = "SELECT count(*) FROM handover.chunks WHERE state = 'closed'";
-        world.until("some chunks are done", async || (world.number(closed).await >= 10).then_some(())).await;
-        cluster.kill(leader);
-        assert!(!world.job(job).await.expect("a job").state().expect("a state").is_final());
-        held.commit().await.expect("let go");
+    let leader = tokio::task::block_in_place(|| cluster.leader_of("handover.steps"));
+    let closed = "SELECT count(*) FROM handover.chunks WHERE state = 'closed'";
+    world.until("some chunks are done", async || (world.number(closed).await >= 10).then_some(())).await;
+    cluster.kill(leader);
+    assert!(!world.job(job).await.expect("a job").state().expect("a state").is_final());
+    held.commit().await.expect("let go");
 
-        let ended = world.end_of(job).await;
-        let moved: u64 = certificate_of(&ended).references.iter().filter_map(|found| found.moved).sum();
-        assert_eq!(moved, 104 + 92 + 12);
-        world.check_journal(job).await;
-        assert_eq!(world.orphans().await, 0);
-        let connection = connect(&outside).await;
-        let events = events_of(&connection, &job.to_string(), ended.sequence as usize).await;
-        let sequences: BTreeSet<i64> = events.values().filter_map(|event| event["sequence"].as_i64()).collect();
-        assert_eq!(sequences, (1..=ended.sequence).collect(), "{events:#?}");
+    let ended = world.end_of(job).await;
+    let moved: u64 = certificate_of(&ended).references.iter().filter_map(|found| found.moved).sum();
+    assert_eq!(moved, 104 + 92 + 12);
+    world.check_journal(job).await;
+    assert_eq!(world.orphans().await, 0);
+    let connection = connect(&outside).await;
+    let events = events_of(&connection, &job.to_string(), ended.sequence as usize).await;
+    let sequences: BTreeSet<i64> = events.values().filter_map(|event| event["sequence"].as_i64()).collect();
+    assert_eq!(sequences, (1..=ended.sequence).collect(), "{events:#?}");
 
-        // Two nodes are a majority: they go on.
-        let mut next = keap_request("r2");
-        next["user_id"] = "999".into();
-        publish(&confirming(&connection).await, "request.deactivate", &next).await.expect("taken");
-        assert_eq!(world.end_of(read(&next).job_id()).await.state, "rejected");
-        for worker in workers {
-            assert_eq!(tokio::task::block_in_place(|| worker.stop()), 0);
-        }
-        // The application may ask, and nothing else in our name.
-        let forged = publish(&confirming(&connection).await, "step.finalize", &request).await.expect_err("refused");
-        assert!(forged.to_string().contains("ACCESS_REFUSED") || forged.to_string().contains("access"), "{forged}");
-        let channel = connection.create_channel().await.expect("a channel");
-        let options = BasicConsumeOptions::default();
-        let stolen = channel.basic_consume("handover.requests".into(), "".into(), options, FieldTable::default()).await;
-        assert!(stolen.is_err());
-    });
+    // Two nodes are a majority: they go on.
+    let mut next = keap_request("r2");
+    next["user_id"] = "999".into();
+    publish(&confirming(&connection).await, "request.deactivate", &next).await.expect("taken");
+    assert_eq!(world.end_of(read(&next).job_id()).await.state, "rejected");
+    for worker in workers {
+        assert_eq!(tokio::task::block_in_place(|| worker.stop()), 0);
+    }
+    // The application may ask, and nothing else in our name.
+    let forged = publish(&confirming(&connection).await, "step.finalize", &request).await.expect_err("refused");
+    assert!(forged.to_string().contains("ACCESS_REFUSED") || forged.to_string().contains("access"), "{forged}");
+    let channel = connection.create_channel().await.expect("a channel");
+    let options = BasicConsumeOptions::default();
+    let stolen = channel.basic_consume("handover.requests".into(), "".into(), options, FieldTable::default()).await;
+    assert!(stolen.is_err());
 }

@@ -10,7 +10,7 @@ use crate::support::database::{administer, settings as database_settings};
 use crate::support::process::{WorkerProcess, borrowed, settings};
 use crate::support::silence::Silence;
 use crate::support::world::{certificate_of, keap_request};
-use crate::support::{Setting, World, run};
+use crate::support::{World, on_postgres, on_sqlite};
 
 const CLOSED: &str = "SELECT count(*) FROM handover.chunks WHERE state = 'closed'";
 
@@ -23,125 +23,117 @@ fn impatient(world: &World, proxy: &Silence) -> Settings {
     }
 }
 
-#[test]
-fn a_call_whose_answer_never_comes_ends_by_its_time_limit_and_gives_its_connection_up() {
-    run(Setting::Servers, async |world| {
-        let proxy = Silence::before(world.worker_url()).await;
-        let store = Store::open(&Settings { max_connections: 1, ..impatient(world, &proxy) }).await.expect("a store");
-        // A statement of a transaction, a commit, and a statement of its own.
-        for call in ["statement", "commit", "reader"] {
-            let session = store.begin("test").await.expect("the one connection is free again");
-            session.execute_unprepared("SELECT 1").await.expect("an answer");
-            let began = Instant::now();
-            let error = match call {
-                "statement" => {
+#[on_postgres]
+async fn unanswered_call_times_out_and_drops_connection(world: &mut World) {
+    let proxy = Silence::before(world.worker_url()).await;
+    let store = Store::open(&Settings { max_connections: 1, ..impatient(world, &proxy) }).await.expect("a store");
+    // A statement of a transaction, a commit, and a statement of its own.
+    for call in ["statement", "commit", "reader"] {
+        let session = store.begin("test").await.expect("the one connection is free again");
+        session.execute_unprepared("SELECT 1").await.expect("an answer");
+        let began = Instant::now();
+        let error = match call {
+            "statement" => {
+                proxy.fall();
+                let answer = session.run("asking", session.sql("SELECT 1")).await;
+                drop(session);
+                answer.expect_err("no answer")
+            }
+            "commit" => {
+                proxy.fall();
+                session.commit().await.expect_err("no answer")
+            }
+            _ => {
+                session.commit().await.expect("committed");
+                let reader = store.reader();
+                let asking = reader.run("asking", reader.sql("SELECT pg_sleep(1)"));
+                let asked = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(1)%' \
+                             AND state = 'active' AND datname = current_database()";
+                let falls = async {
+                    world.until("it is asked", async || (world.number(asked).await > 0).then_some(())).await;
                     proxy.fall();
-                    let answer = session.run("asking", session.sql("SELECT 1")).await;
-                    drop(session);
-                    answer.expect_err("no answer")
-                }
-                "commit" => {
-                    proxy.fall();
-                    session.commit().await.expect_err("no answer")
-                }
-                _ => {
-                    session.commit().await.expect("committed");
-                    let reader = store.reader();
-                    let asking = reader.run("asking", reader.sql("SELECT pg_sleep(1)"));
-                    let asked = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(1)%' \
-                                 AND state = 'active' AND datname = current_database()";
-                    let falls = async {
-                        world.until("it is asked", async || (world.number(asked).await > 0).then_some(())).await;
-                        proxy.fall();
-                    };
-                    tokio::join!(asking, falls).0.expect_err("no answer")
-                }
-            };
-            assert!(error.is_away(), "{call}: {error}");
-            assert!(began.elapsed() < Duration::from_secs(15), "{call}: {:?}", began.elapsed());
-            // Whoever waits for a connection waits until the dead one's place is free, which takes a moment.
-            world.until("a connection can be had", async || store.begin("test").await.ok().map(drop)).await;
-        }
-        store.close().await;
-    });
+                };
+                tokio::join!(asking, falls).0.expect_err("no answer")
+            }
+        };
+        assert!(error.is_away(), "{call}: {error}");
+        assert!(began.elapsed() < Duration::from_secs(15), "{call}: {:?}", began.elapsed());
+        // Whoever waits for a connection waits until the dead one's place is free, which takes a moment.
+        world.until("a connection can be had", async || store.begin("test").await.ok().map(drop)).await;
+    }
+    store.close().await;
 }
 
-#[test]
-fn a_job_whose_database_falls_silent_again_and_again_ends_and_moves_each_record_once() {
-    run(Setting::Servers, async |world| {
-        let proxy = Silence::before(world.worker_url()).await;
-        world.use_chunks_of(2);
-        let direct = world.context.store.clone();
-        world.context.store = Store::open(&impatient(world, &proxy)).await.expect("a store");
-        world.start_worker().await;
-        let job = world.send(&keap_request("r1")).await;
-        for chunks in [3, 30] {
-            world.until("some chunks are done", async || (world.number(CLOSED).await >= chunks).then_some(())).await;
-            proxy.fall();
-        }
-        let certificate = certificate_of(&world.end_of(job).await);
-        let moved: u64 = certificate.references.iter().filter_map(|found| found.moved).sum();
-        assert_eq!(moved, 104 + 92 + 12, "{certificate:?}");
-        world.check_journal(job).await;
-        assert_eq!(world.orphans().await, 0);
-        world.stop_workers().await;
-        direct.close().await;
-    });
+#[on_postgres]
+async fn silent_database_still_moves_each_record_once(world: &mut World) {
+    let proxy = Silence::before(world.worker_url()).await;
+    world.use_chunks_of(2);
+    let direct = world.context.store.clone();
+    world.context.store = Store::open(&impatient(world, &proxy)).await.expect("a store");
+    world.start_worker().await;
+    let job = world.send(&keap_request("r1")).await;
+    for chunks in [3, 30] {
+        world.until("some chunks are done", async || (world.number(CLOSED).await >= chunks).then_some(())).await;
+        proxy.fall();
+    }
+    let certificate = certificate_of(&world.end_of(job).await);
+    let moved: u64 = certificate.references.iter().filter_map(|found| found.moved).sum();
+    assert_eq!(moved, 104 + 92 + 12, "{certificate:?}");
+    world.check_journal(job).await;
+    assert_eq!(world.orphans().await, 0);
+    world.stop_workers().await;
+    direct.close().await;
 }
 
-#[test]
-fn while_the_database_has_no_connection_free_the_worker_waits_says_so_and_goes_on_by_itself() {
-    run(Setting::Servers, async |world| {
-        let folder = tempfile::tempdir().expect("a folder");
-        let log = folder.path().join("log");
-        let settings = settings(world);
-        let more = [("HANDOVER_LIMITS__CHUNK_ROWS", "2"), ("HANDOVER_DATABASE__ACQUIRE_TIMEOUT", "1s")];
-        let environment = [borrowed(&settings), more.to_vec()].concat();
-        let worker = WorkerProcess::start_with_log(&environment, File::create(&log).expect("a file"));
-        let job = world.send(&keap_request("r1")).await;
-        world.until("some chunks are done", async || (world.number(CLOSED).await > 3).then_some(())).await;
+#[on_postgres]
+async fn worker_waits_for_a_free_connection(world: &mut World) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let log = folder.path().join("log");
+    let settings = settings(world);
+    let more = [("HANDOVER_LIMITS__CHUNK_ROWS", "2"), ("HANDOVER_DATABASE__ACQUIRE_TIMEOUT", "1s")];
+    let environment = [borrowed(&settings), more.to_vec()].concat();
+    let worker = WorkerProcess::start_with_log(&environment, File::create(&log).expect("a file"));
+    let job = world.send(&keap_request("r1")).await;
+    world.until("some chunks are done", async || (world.number(CLOSED).await > 3).then_some(())).await;
 
-        // The limit of a database binds whoever is no superuser, as the server's own does.
-        let database = world.texts("SELECT CAST(current_database() AS text) AS t").await.remove(0);
-        administer(&format!("ALTER DATABASE {database} CONNECTION LIMIT 0")).await;
-        administer(&format!(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}' AND usename <> current_user"
-        ))
-        .await;
-        let told = || std::fs::read_to_string(&log).expect("a log").contains("failed, trying again");
-        world.until("the worker says that it waits", async || told().then_some(())).await;
-        assert!(!world.job(job).await.expect("a job").state().expect("a state").is_final());
-        administer(&format!("ALTER DATABASE {database} CONNECTION LIMIT -1")).await;
+    // The limit of a database binds whoever is no superuser, as the server's own does.
+    let database = world.texts("SELECT CAST(current_database() AS text) AS t").await.remove(0);
+    administer(&format!("ALTER DATABASE {database} CONNECTION LIMIT 0")).await;
+    administer(&format!(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}' AND usename <> current_user"
+    ))
+    .await;
+    let told = || std::fs::read_to_string(&log).expect("a log").contains("failed, trying again");
+    world.until("the worker says that it waits", async || told().then_some(())).await;
+    assert!(!world.job(job).await.expect("a job").state().expect("a state").is_final());
+    administer(&format!("ALTER DATABASE {database} CONNECTION LIMIT -1")).await;
 
-        let ended = world.end_of(job).await;
-        assert_eq!(ended.state, "completed", "{:?}", ended.reasons);
-        world.check_journal(job).await;
-        assert_eq!(tokio::task::block_in_place(|| worker.stop()), 0);
-        let parked = world.outside.next_dead_letter(Duration::from_millis(100)).await;
-        assert!(parked.is_none(), "nothing is parked");
-    });
+    let ended = world.end_of(job).await;
+    assert_eq!(ended.state, "completed", "{:?}", ended.reasons);
+    world.check_journal(job).await;
+    assert_eq!(tokio::task::block_in_place(|| worker.stop()), 0);
+    let parked = world.outside.next_dead_letter(Duration::from_millis(100)).await;
+    assert!(parked.is_none(), "nothing is parked");
 }
 
-#[test]
-fn a_full_disk_of_sqlite_loses_nothing_and_the_worker_goes_on_when_there_is_room() {
-    run(Setting::Embedded, async |world| {
-        world.use_chunks_of(2);
-        hold_to(world, world.number("SELECT page_count FROM pragma_page_count()").await).await;
-        let fill = "CREATE TABLE filler AS SELECT zeroblob(1000000) AS bytes";
-        let session = world.context.store.begin("test").await.expect("a transaction");
-        let error = session.run("filling the disk", session.sql(fill)).await.expect_err("no room");
-        drop(session);
-        assert!(error.is_away(), "{error}");
+#[on_sqlite]
+async fn full_disk_loses_nothing(world: &mut World) {
+    world.use_chunks_of(2);
+    hold_to(world, world.number("SELECT page_count FROM pragma_page_count()").await).await;
+    let fill = "CREATE TABLE filler AS SELECT zeroblob(1000000) AS bytes";
+    let session = world.context.store.begin("test").await.expect("a transaction");
+    let error = session.run("filling the disk", session.sql(fill)).await.expect_err("no room");
+    drop(session);
+    assert!(error.is_away(), "{error}");
 
-        // Whoever sends has room: it is the worker's disk.
-        let job = world.send(&keap_request("r1")).await;
-        world.start_worker().await;
-        hold_to(world, 1 << 30).await;
-        let ended = world.end_of(job).await;
-        assert_eq!(ended.state, "completed", "{:?}", ended.reasons);
-        world.check_journal(job).await;
-        assert_eq!(world.number("SELECT count(*) FROM handover.outbox WHERE channel = 'dead'").await, 0);
-    });
+    // Whoever sends has room: it is the worker's disk.
+    let job = world.send(&keap_request("r1")).await;
+    world.start_worker().await;
+    hold_to(world, 1 << 30).await;
+    let ended = world.end_of(job).await;
+    assert_eq!(ended.state, "completed", "{:?}", ended.reasons);
+    world.check_journal(job).await;
+    assert_eq!(world.number("SELECT count(*) FROM handover.outbox WHERE channel = 'dead'").await, 0);
 }
 
 /// The writing connection of the workers may make the file so many pages long.

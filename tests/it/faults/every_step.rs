@@ -17,7 +17,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::support::disturb::{Disturbance, Disturbed, Faults, Notes};
 use crate::support::world::keap_request;
-use crate::support::{Setting, World, run};
+use crate::support::{Engine, World, every_engine, run};
 
 /// A day with everything that makes the stages take a step.
 struct Day {
@@ -63,8 +63,8 @@ async fn prepare(world: &World) {
     }
     let late = "INSERT INTO contacts (id, org_id, owner_id, created_by, name) VALUES (0, 1, 53, 53, 'Late')";
     let refuse = |user: u32| format!("task of {user} is locked");
-    match world.setting {
-        Setting::Embedded => {
+    match world.engine {
+        Engine::Sqlite => {
             let moved = "WHEN OLD.id = 1 AND OLD.owner_id = 53 AND NEW.owner_id <> 53";
             world.sql(&format!("CREATE TRIGGER host_writes AFTER UPDATE ON contacts {moved} BEGIN {late}; END")).await;
             for user in [53, STUCK] {
@@ -77,7 +77,7 @@ async fn prepare(world: &World) {
                     .await;
             }
         }
-        Setting::Servers => {
+        Engine::Postgres => {
             world
                 .sql(&format!(
                     "CREATE FUNCTION host_writes() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN {late}; RETURN NULL; END $$; \
@@ -100,7 +100,7 @@ async fn prepare(world: &World) {
 }
 
 async fn relent(world: &World) {
-    let on = if world.setting == Setting::Servers { " ON tasks" } else { "" };
+    let on = if world.engine == Engine::Postgres { " ON tasks" } else { "" };
     world.sql(&format!("DROP TRIGGER refuses_53{on}")).await;
 }
 
@@ -139,9 +139,9 @@ async fn live(world: &mut World, faults: Arc<Faults>, how: Disturbance) -> Day {
     world.meddle("UPDATE handover.row_snapshots SET keep_until = at WHERE keep_until IS NOT NULL").await;
     let expired = "SELECT count(*) FROM handover.row_snapshots WHERE keep_until = at";
     until_aging(world, "expired copies are purged", async |world| world.number(expired).await == 0).await;
-    let waiting = match world.setting {
-        Setting::Embedded => "SELECT count(*) FROM handover.outbox WHERE channel IN ('requests', 'steps')",
-        Setting::Servers => "SELECT count(*) FROM handover.outbox",
+    let waiting = match world.engine {
+        Engine::Sqlite => "SELECT count(*) FROM handover.outbox WHERE channel IN ('requests', 'steps')",
+        Engine::Postgres => "SELECT count(*) FROM handover.outbox",
     };
     until_aging(world, "everything is carried", async |world| world.number(waiting).await == 0).await;
     world.stop_workers().await;
@@ -185,7 +185,7 @@ async fn recount(world: &World, large: JobId) {
 async fn until_aging(world: &World, what: &str, reached: impl AsyncFn(&World) -> bool) {
     world
         .until(what, async || {
-            if world.setting == Setting::Servers {
+            if world.engine == Engine::Postgres {
                 let old = "leased_until < now() + interval '59 seconds'";
                 world.meddle(&format!("UPDATE handover.outbox SET leased_until = NULL WHERE {old}")).await;
             }
@@ -236,12 +236,12 @@ async fn outcome(world: &mut World, day: &Day) -> Value {
     })
 }
 
-/// How the day ends when nothing disturbs it, on whichever setting.
+/// How the day ends when nothing disturbs it, on whichever engine.
 fn undisturbed() -> &'static Value {
     static OUTCOME: OnceLock<Value> = OnceLock::new();
     OUTCOME.get_or_init(|| {
         let mut result = Value::Null;
-        run(Setting::Embedded, async |world| {
+        run(Engine::Sqlite, async |world| {
             let day = live(world, Faults::none(), Disturbance::None).await;
             result = outcome(world, &day).await;
         });
@@ -249,25 +249,25 @@ fn undisturbed() -> &'static Value {
     })
 }
 
-/// The steps that a setting has: without a broker there is nothing to relay.
-fn steps(setting: Setting) -> BTreeSet<String> {
+/// The steps that a engine has: without a broker there is nothing to relay.
+fn steps(engine: Engine) -> BTreeSet<String> {
     let relays = [relay::CLAIM, relay::DELIVERED];
-    let has = |step: &&str| setting == Setting::Servers || !relays.contains(step);
+    let has = |step: &&str| engine == Engine::Postgres || !relays.contains(step);
     STEPS.iter().copied().filter(has).map(str::to_owned).collect()
 }
 
-fn fail_everything(setting: Setting, point: Point) {
+fn fail_everything(engine: Engine, point: Point) {
     let expected = undisturbed();
-    run(setting, async |world| {
+    run(engine, async |world| {
         let day = live(world, Faults::at(point), Disturbance::None).await;
-        assert_eq!(day.faults.failed(), steps(setting), "every step of the list is failed");
+        assert_eq!(day.faults.failed(), steps(engine), "every step of the list is failed");
         pretty_assert(&outcome(world, &day).await, expected);
     });
 }
 
-fn lose_acknowledgements(setting: Setting) {
+fn lose_acknowledgements(engine: Engine) {
     let expected = undisturbed();
-    run(setting, async |world| {
+    run(engine, async |world| {
         let day = live(world, Faults::none(), Disturbance::LostAck).await;
         let kinds = StepKind::ALL.map(StepKind::routing_key).map(str::to_owned).into_iter();
         let requests = ["deactivate", "revert", "reactivate"].map(|kind| format!("request.{kind}"));
@@ -277,11 +277,11 @@ fn lose_acknowledgements(setting: Setting) {
     });
 }
 
-fn repeat_everything(setting: Setting) {
+fn repeat_everything(engine: Engine) {
     let expected = undisturbed();
-    run(setting, async |world| {
+    run(engine, async |world| {
         let day = live(world, Faults::none(), Disturbance::Twice).await;
-        assert_eq!(day.faults.reached(), steps(setting), "every step of the list is taken");
+        assert_eq!(day.faults.reached(), steps(engine), "every step of the list is taken");
         pretty_assert(&outcome(world, &day).await, expected);
         let before = world.everything().await;
         take_all_again(world, &day).await;
@@ -308,8 +308,8 @@ async fn take_all_again(world: &World, day: &Day) {
         }
     }
     sweeper::sweep(&world.context).await.expect("swept");
-    sweeper::purge(&world.context, world.setting == Setting::Embedded).await.expect("purged");
-    if world.setting == Setting::Servers {
+    sweeper::purge(&world.context, world.engine == Engine::Sqlite).await.expect("purged");
+    if world.engine == Engine::Postgres {
         let broker = world.broker().await;
         let carried = relay::carry(&world.context, broker.as_ref(), 100).await.expect("carried");
         assert_eq!(carried.found, 0, "messages are left");
@@ -350,35 +350,32 @@ fn differ(path: &str, got: &Value, expected: &Value, differences: &mut Vec<Strin
     }
 }
 
-macro_rules! on_both_settings {
-    ($name:ident, $body:expr) => {
-        mod $name {
-            use super::*;
-
-            #[test]
-            fn embedded() {
-                $body(Setting::Embedded);
-            }
-
-            #[test]
-            fn servers() {
-                $body(Setting::Servers);
-            }
-        }
-    };
+#[every_engine]
+fn repeating_any_step_changes_nothing(engine: Engine) {
+    repeat_everything(engine);
 }
 
-on_both_settings!(every_step_taken_twice_changes_nothing_the_second_time, repeat_everything);
-on_both_settings!(every_step_failed_before_its_commit_has_not_happened, |s| fail_everything(s, Point::BeforeCommit));
-on_both_settings!(every_step_whose_commit_was_not_answered_has_happened, |s| fail_everything(s, Point::AfterCommit));
-on_both_settings!(every_step_committed_and_not_acknowledged_comes_again, lose_acknowledgements);
+#[every_engine]
+fn step_failing_before_commit_has_no_effect(engine: Engine) {
+    fail_everything(engine, Point::BeforeCommit);
+}
+
+#[every_engine]
+fn step_with_unanswered_commit_has_happened(engine: Engine) {
+    fail_everything(engine, Point::AfterCommit);
+}
+
+#[every_engine]
+fn unacknowledged_step_is_redelivered(engine: Engine) {
+    lose_acknowledgements(engine);
+}
 
 #[test]
-fn the_day_comes_to_every_step_and_ends_as_it_should() {
+fn scenario_reaches_every_step() {
     let expected = undisturbed();
-    run(Setting::Servers, async |world| {
+    run(Engine::Postgres, async |world| {
         let day = live(world, Faults::none(), Disturbance::None).await;
-        assert_eq!(day.faults.reached(), steps(Setting::Servers));
+        assert_eq!(day.faults.reached(), steps(Engine::Postgres));
         pretty_assert(&outcome(world, &day).await, expected);
     });
     let story = |user: &str| &expected["jobs"][user];

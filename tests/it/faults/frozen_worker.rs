@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::support::process::{WorkerProcess, start_worker};
 use crate::support::world::{certificate_of, result_of};
-use crate::support::{Setting, World, run};
+use crate::support::{World, on_postgres};
 
 /// What holds of the sessions of this database, but for those of its owner.
 async fn sessions(world: &World, test: &str) -> i64 {
@@ -31,61 +31,59 @@ fn start(world: &World, heartbeat: &str) -> WorkerProcess {
     start_worker(world, &settings)
 }
 
-#[test]
-fn a_worker_that_stands_still_past_the_consumer_time_out_or_the_heartbeat_does_no_harm_when_it_goes_on() {
-    run(Setting::Servers, async |world| {
-        let tested = "RabbitMQ's consumer time-out";
-        let Some(rabbitmq) = world.use_rabbitmq_of_its_own(tested, "consumer_timeout = 4000").await else { return };
-        // How often a channel looks at it.
-        rabbitmq.control(&["eval", "application:set_env(rabbit, channel_tick_interval, 1000)."]);
-        // By the time-out RabbitMQ closes the channel, which only a worker that goes on answers; without a heartbeat it ends
-        // the connection.
-        for (user, heartbeat, by_time_out) in [(101, "60s", true), (102, "1s", false)] {
-            world.hire(user, 45).await;
-            let stopped = start(world, heartbeat);
-            let last = format!("SELECT max(id) AS n FROM contacts WHERE owner_id = {user}");
-            let last = world.number(&last).await;
-            let held = world.store.begin("host").await.expect("a transaction");
-            let hold = format!("SELECT 1 FROM public.contacts WHERE id = {last} FOR UPDATE");
-            held.execute_unprepared(&hold).await.expect("held");
-            let request = json!({
-                "request_id": format!("{user} leaves"), "org_id": "1", "user_id": user.to_string(), "requested_by": "1",
-                "reassign": { "contact": { "user": "11" } },
-            });
-            let job = world.send(&request).await;
-            let waits = async || (sessions(world, "wait_event_type = 'Lock'").await > 0).then_some(());
-            world.until("it is in the midst of the last chunk", waits).await;
-            world.until_all_is_carried().await;
-            let ready = world.outside.waiting("steps").await;
+#[on_postgres]
+async fn frozen_worker_does_no_harm_when_resumed(world: &mut World) {
+    let tested = "RabbitMQ's consumer time-out";
+    let Some(rabbitmq) = world.use_rabbitmq_of_its_own(tested, "consumer_timeout = 4000").await else { return };
+    // How often a channel looks at it.
+    rabbitmq.control(&["eval", "application:set_env(rabbit, channel_tick_interval, 1000)."]);
+    // By the time-out RabbitMQ closes the channel, which only a worker that goes on answers; without a heartbeat it ends
+    // the connection.
+    for (user, heartbeat, by_time_out) in [(101, "60s", true), (102, "1s", false)] {
+        world.hire(user, 45).await;
+        let stopped = start(world, heartbeat);
+        let last = format!("SELECT max(id) AS n FROM contacts WHERE owner_id = {user}");
+        let last = world.number(&last).await;
+        let held = world.store.begin("host").await.expect("a transaction");
+        let hold = format!("SELECT 1 FROM public.contacts WHERE id = {last} FOR UPDATE");
+        held.execute_unprepared(&hold).await.expect("held");
+        let request = json!({
+            "request_id": format!("{user} leaves"), "org_id": "1", "user_id": user.to_string(), "requested_by": "1",
+            "reassign": { "contact": { "user": "11" } },
+        });
+        let job = world.send(&request).await;
+        let waits = async || (sessions(world, "wait_event_type = 'Lock'").await > 0).then_some(());
+        world.until("it is in the midst of the last chunk", waits).await;
+        world.until_all_is_carried().await;
+        let ready = world.outside.waiting("steps").await;
 
-            stopped.signal("STOP");
-            held.commit().await.expect("let go");
-            let gone = async || (sessions(world, "xact_start IS NOT NULL").await == 0).then_some(());
-            world.until("the database has ended its transaction", gone).await;
-            let given_up = async || match by_time_out {
-                true => rabbitmq.log().contains("timed out waiting for").then_some(()),
-                false => (world.outside.waiting("steps").await == ready + 1).then_some(()),
-            };
-            world.until("RabbitMQ has given it up", given_up).await;
+        stopped.signal("STOP");
+        held.commit().await.expect("let go");
+        let gone = async || (sessions(world, "xact_start IS NOT NULL").await == 0).then_some(());
+        world.until("the database has ended its transaction", gone).await;
+        let given_up = async || match by_time_out {
+            true => rabbitmq.log().contains("timed out waiting for").then_some(()),
+            false => (world.outside.waiting("steps").await == ready + 1).then_some(()),
+        };
+        world.until("RabbitMQ has given it up", given_up).await;
 
-            let other = start(world, "10s");
-            let ended = world.end_of(job).await;
-            assert_eq!(ended.state, "completed", "{:?}", ended.reasons);
-            assert_eq!(result_of(&certificate_of(&ended), "contact").moved, Some(45));
-            assert_eq!(tokio::task::block_in_place(|| other.stop()), 0);
+        let other = start(world, "10s");
+        let ended = world.end_of(job).await;
+        assert_eq!(ended.state, "completed", "{:?}", ended.reasons);
+        assert_eq!(result_of(&certificate_of(&ended), "contact").moved, Some(45));
+        assert_eq!(tokio::task::block_in_place(|| other.stop()), 0);
 
-            stopped.signal("CONT");
-            let mut again = request.clone();
-            again["user_id"] = "31".into();
-            again["request_id"] = format!("behind {user}").into();
-            assert_eq!(world.hand_over(&again).await.state, "rejected", "it works again");
-            let drained = async || (world.outside.waiting("steps").await == 0).then_some(());
-            world.until("every step is taken", drained).await;
-            assert_eq!(tokio::task::block_in_place(|| stopped.stop()), 0);
-            world.check_journal(job).await;
-            assert_eq!(world.number(&format!("SELECT count(*) FROM contacts WHERE owner_id = {user}")).await, 0);
-            assert_eq!(world.job(job).await.map(|job| job.certificate), Some(ended.certificate), "nothing has changed");
-        }
-        assert!(world.outside.next_dead_letter(Duration::from_millis(200)).await.is_none(), "nothing is parked");
-    });
+        stopped.signal("CONT");
+        let mut again = request.clone();
+        again["user_id"] = "31".into();
+        again["request_id"] = format!("behind {user}").into();
+        assert_eq!(world.hand_over(&again).await.state, "rejected", "it works again");
+        let drained = async || (world.outside.waiting("steps").await == 0).then_some(());
+        world.until("every step is taken", drained).await;
+        assert_eq!(tokio::task::block_in_place(|| stopped.stop()), 0);
+        world.check_journal(job).await;
+        assert_eq!(world.number(&format!("SELECT count(*) FROM contacts WHERE owner_id = {user}")).await, 0);
+        assert_eq!(world.job(job).await.map(|job| job.certificate), Some(ended.certificate), "nothing has changed");
+    }
+    assert!(world.outside.next_dead_letter(Duration::from_millis(200)).await.is_none(), "nothing is parked");
 }

@@ -64,7 +64,7 @@ async fn fall_behind(owner: &Store) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn movers_back_off_while_a_standby_falls_behind_and_the_doctor_says_where_they_cannot_see_it() {
+async fn movers_back_off_while_a_standby_lags() {
     let Some(pair) = Pair::start() else { return };
     let owner = pair.owner().await;
     fill(&owner, 3000).await;

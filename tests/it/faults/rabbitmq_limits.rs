@@ -9,7 +9,7 @@ use crate::support::database::{come_back, go_away};
 use crate::support::gate::Gate;
 use crate::support::http::Told;
 use crate::support::world::{certificate_of, keap_request};
-use crate::support::{Setting, World, run};
+use crate::support::{World, on_postgres};
 
 const CLOSED: &str = "SELECT count(*) FROM handover.chunks WHERE state = 'closed'";
 
@@ -45,100 +45,93 @@ fn already_left(request_id: &str) -> Value {
     request
 }
 
-#[test]
-fn while_rabbitmq_has_no_memory_and_blocks_publishers_the_worker_waits_says_so_and_goes_on_by_itself() {
-    run(Setting::Servers, async |world| {
-        let Some(rabbitmq) = world.use_rabbitmq_of_its_own("a RabbitMQ without memory", "").await else { return };
-        let folder = tempfile::tempdir().expect("a folder");
-        let slowly = [
-            ("HANDOVER_LIMITS__CHUNK_ROWS", "4"),
-            ("HANDOVER_LIMITS__CHUNK_TIME", "1h"),
-            ("HANDOVER_WORKER__PACE", "0.05"),
-        ];
-        let told = tokio::task::block_in_place(|| Told::start(world, folder.path(), &slowly));
-        let job = world.send(&keap_request("r1")).await;
-        world.until("some chunks are done", async || (world.number(CLOSED).await > 3).then_some(())).await;
-        rabbitmq.control(&["set_vm_memory_high_watermark", "0.0001"]);
-        until_unready(world, &told, &["RabbitMQ blocks publishers", "memory"]).await;
-        assert!(has_logged(&told, |line| line["message"] == "RabbitMQ blocks publishers: waiting until it does not"));
-        // What it has taken is acknowledged all the same: that goes another way than what is published.
-        let held = || rabbitmq.control(&["--silent", "list_queues", "name", "messages_unacknowledged"]);
-        let none = async || held().lines().all(|line| line.ends_with("\t0")).then_some(());
-        world.until("nothing is held", none).await;
-        let waits =
-            || told.metric("handover_outbox_messages{channel=\"steps\"}").is_some_and(|messages| messages > 0.0);
-        world.until("the outbox fills", async || tokio::task::block_in_place(waits).then_some(())).await;
-        assert!(!world.job(job).await.expect("a job").state().expect("a state").is_final());
+#[on_postgres]
+async fn worker_waits_while_publishers_are_blocked(world: &mut World) {
+    let Some(rabbitmq) = world.use_rabbitmq_of_its_own("a RabbitMQ without memory", "").await else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let slowly = [
+        ("HANDOVER_LIMITS__CHUNK_ROWS", "4"),
+        ("HANDOVER_LIMITS__CHUNK_TIME", "1h"),
+        ("HANDOVER_WORKER__PACE", "0.05"),
+    ];
+    let told = tokio::task::block_in_place(|| Told::start(world, folder.path(), &slowly));
+    let job = world.send(&keap_request("r1")).await;
+    world.until("some chunks are done", async || (world.number(CLOSED).await > 3).then_some(())).await;
+    rabbitmq.control(&["set_vm_memory_high_watermark", "0.0001"]);
+    until_unready(world, &told, &["RabbitMQ blocks publishers", "memory"]).await;
+    assert!(has_logged(&told, |line| line["message"] == "RabbitMQ blocks publishers: waiting until it does not"));
+    // What it has taken is acknowledged all the same: that goes another way than what is published.
+    let held = || rabbitmq.control(&["--silent", "list_queues", "name", "messages_unacknowledged"]);
+    let none = async || held().lines().all(|line| line.ends_with("\t0")).then_some(());
+    world.until("nothing is held", none).await;
+    let waits = || told.metric("handover_outbox_messages{channel=\"steps\"}").is_some_and(|messages| messages > 0.0);
+    world.until("the outbox fills", async || tokio::task::block_in_place(waits).then_some(())).await;
+    assert!(!world.job(job).await.expect("a job").state().expect("a state").is_final());
 
-        rabbitmq.control(&["set_vm_memory_high_watermark", "0.4"]);
+    rabbitmq.control(&["set_vm_memory_high_watermark", "0.4"]);
+    until_ready(world, &told).await;
+    assert!(has_logged(&told, |line| line["message"] == "RabbitMQ takes messages again"));
+    let ended = world.end_of(job).await;
+    let moved: u64 = certificate_of(&ended).references.iter().filter_map(|found| found.moved).sum();
+    assert_eq!(moved, 104 + 92 + 12);
+    world.check_journal(job).await;
+    world.until_all_is_carried().await;
+    assert_eq!(world.events().await[&job.to_string()].len(), ended.sequence as usize);
+    assert_eq!(tokio::task::block_in_place(|| told.worker.stop()), 0);
+}
+
+#[on_postgres]
+async fn worker_recovers_once_the_queue_is_fixed(world: &mut World) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let gate = Gate::before(&world.broker_url()).await;
+    let url = gate.through(&world.broker_url());
+    let settings = [("HANDOVER_BROKER__URL", url.as_str())];
+    let told = tokio::task::block_in_place(|| Told::start(world, folder.path(), &settings));
+    for queue in ["requests", "steps"] {
         until_ready(world, &told).await;
-        assert!(has_logged(&told, |line| line["message"] == "RabbitMQ takes messages again"));
+        // While it is away for a moment: as long as it consumes a queue, it declares it again before anybody else can.
+        gate.shut();
+        until_unready(world, &told, &["not connected"]).await;
+        world.outside.make_queue_of_another_kind(queue).await;
+        gate.open();
+        let name = format!("`{}.{queue}`", world.prefix);
+        until_unready(world, &told, &[&name, "not as Handover declares it", "delete the queue"]).await;
+        world.outside.delete_queue(queue).await;
+        until_ready(world, &told).await;
+        assert_eq!(world.hand_over(&already_left(queue)).await.state, "rejected");
+    }
+    assert_eq!(tokio::task::block_in_place(|| told.worker.stop()), 0);
+}
+
+#[on_postgres]
+async fn database_outage_uses_no_delivery_attempts(world: &mut World) {
+    let Some(rabbitmq) = world.use_rabbitmq_of_its_own("RabbitMQ's delivery limit", "").await else { return };
+    rabbitmq.control(&["set_policy", "limit", ".*", "{\"delivery-limit\": 3}", "--apply-to", "queues"]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let impatient = [("HANDOVER_DATABASE__ACQUIRE_TIMEOUT", "1s"), ("HANDOVER_LIMITS__CHUNK_ROWS", "2")];
+    let told = tokio::task::block_in_place(|| Told::start(world, folder.path(), &impatient));
+    let database = world.texts("SELECT CAST(current_database() AS text) AS t").await.remove(0);
+    let mut jobs = vec![world.send(&keap_request("large")).await];
+    world.until("the job is under way", async || (world.number(CLOSED).await > 3).then_some(())).await;
+
+    go_away(&database).await;
+    for n in 0..60 {
+        jobs.push(world.send(&already_left(&format!("small {n}"))).await);
+    }
+    // More often than RabbitMQ would deliver a message.
+    let tried = |of: &[&str]| {
+        let is_one = |line: &&Value| of.iter().any(|what| line["what"] == *what);
+        told.log().iter().filter(is_one).count() > 4
+    };
+    let requests = ["reading whom requests concern", "planning requests", "taking requests"];
+    let both = async || (tried(&requests) && tried(&["taking a step"])).then_some(());
+    world.until("both stages have tried again and again", both).await;
+    come_back(&database).await;
+    for job in jobs {
         let ended = world.end_of(job).await;
-        let moved: u64 = certificate_of(&ended).references.iter().filter_map(|found| found.moved).sum();
-        assert_eq!(moved, 104 + 92 + 12);
+        assert!(["completed", "rejected"].contains(&ended.state.as_str()), "{:?}", ended.reasons);
         world.check_journal(job).await;
-        world.until_all_is_carried().await;
-        assert_eq!(world.events().await[&job.to_string()].len(), ended.sequence as usize);
-        assert_eq!(tokio::task::block_in_place(|| told.worker.stop()), 0);
-    });
-}
-
-#[test]
-fn while_a_queue_is_not_as_handover_declares_it_a_worker_that_runs_names_it_and_goes_on_once_it_is_right() {
-    run(Setting::Servers, async |world| {
-        let folder = tempfile::tempdir().expect("a folder");
-        let gate = Gate::before(&world.broker_url()).await;
-        let url = gate.through(&world.broker_url());
-        let settings = [("HANDOVER_BROKER__URL", url.as_str())];
-        let told = tokio::task::block_in_place(|| Told::start(world, folder.path(), &settings));
-        for queue in ["requests", "steps"] {
-            until_ready(world, &told).await;
-            // While it is away for a moment: as long as it consumes a queue, it declares it again before anybody else can.
-            gate.shut();
-            until_unready(world, &told, &["not connected"]).await;
-            world.outside.make_queue_of_another_kind(queue).await;
-            gate.open();
-            let name = format!("`{}.{queue}`", world.prefix);
-            until_unready(world, &told, &[&name, "not as Handover declares it", "delete the queue"]).await;
-            world.outside.delete_queue(queue).await;
-            until_ready(world, &told).await;
-            assert_eq!(world.hand_over(&already_left(queue)).await.state, "rejected");
-        }
-        assert_eq!(tokio::task::block_in_place(|| told.worker.stop()), 0);
-    });
-}
-
-#[test]
-fn a_long_outage_of_the_database_uses_up_no_delivery_limit_and_every_request_is_answered() {
-    run(Setting::Servers, async |world| {
-        let Some(rabbitmq) = world.use_rabbitmq_of_its_own("RabbitMQ's delivery limit", "").await else { return };
-        rabbitmq.control(&["set_policy", "limit", ".*", "{\"delivery-limit\": 3}", "--apply-to", "queues"]);
-        let folder = tempfile::tempdir().expect("a folder");
-        let impatient = [("HANDOVER_DATABASE__ACQUIRE_TIMEOUT", "1s"), ("HANDOVER_LIMITS__CHUNK_ROWS", "2")];
-        let told = tokio::task::block_in_place(|| Told::start(world, folder.path(), &impatient));
-        let database = world.texts("SELECT CAST(current_database() AS text) AS t").await.remove(0);
-        let mut jobs = vec![world.send(&keap_request("large")).await];
-        world.until("the job is under way", async || (world.number(CLOSED).await > 3).then_some(())).await;
-
-        go_away(&database).await;
-        for n in 0..60 {
-            jobs.push(world.send(&already_left(&format!("small {n}"))).await);
-        }
-        // More often than RabbitMQ would deliver a message.
-        let tried = |of: &[&str]| {
-            let is_one = |line: &&Value| of.iter().any(|what| line["what"] == *what);
-            told.log().iter().filter(is_one).count() > 4
-        };
-        let requests = ["reading whom requests concern", "planning requests", "taking requests"];
-        let both = async || (tried(&requests) && tried(&["taking a step"])).then_some(());
-        world.until("both stages have tried again and again", both).await;
-        come_back(&database).await;
-        for job in jobs {
-            let ended = world.end_of(job).await;
-            assert!(["completed", "rejected"].contains(&ended.state.as_str()), "{:?}", ended.reasons);
-            world.check_journal(job).await;
-        }
-        assert!(world.outside.next_dead_letter(Duration::from_millis(200)).await.is_none(), "nothing was given up");
-        assert_eq!(tokio::task::block_in_place(|| told.worker.stop()), 0);
-    });
+    }
+    assert!(world.outside.next_dead_letter(Duration::from_millis(200)).await.is_none(), "nothing was given up");
+    assert_eq!(tokio::task::block_in_place(|| told.worker.stop()), 0);
 }

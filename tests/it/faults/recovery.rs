@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::support::database::{come_back, go_away};
 use crate::support::world::{certificate_of, keap_request, read};
-use crate::support::{Setting, World, on_both, run};
+use crate::support::{Engine, World, every_engine, on_postgres};
 
 async fn take(world: &World, request: &Value) -> JobId {
     let message = planner::Message { body: request.to_string().into_bytes(), traceparent: None };
@@ -57,7 +57,8 @@ fn step(kind: StepKind, job: JobId) -> Outgoing {
     }
 }
 
-on_both!(a_job_whose_messages_are_all_lost_is_found_by_the_sweeper, |world| {
+#[every_engine]
+pub async fn sweeper_finds_jobs_with_lost_messages(world: &mut World) {
     // Lost while it is cut, while it is moved and before it is finalized.
     for lost_after in ["planning", "cutting", "moving", "everything"] {
         let user =
@@ -92,9 +93,10 @@ on_both!(a_job_whose_messages_are_all_lost_is_found_by_the_sweeper, |world| {
         world.stop_workers().await;
     }
     assert_eq!(world.orphans().await, 0);
-});
+}
 
-on_both!(yesterdays_messages_change_nothing, |world| {
+#[every_engine]
+async fn outdated_messages_change_nothing(world: &mut World) {
     let request = keap_request("large");
     world.use_chunks_of(10);
     world.start_worker().await;
@@ -127,7 +129,7 @@ on_both!(yesterdays_messages_change_nothing, |world| {
     world.stop_workers().await;
     let after = world.everything().await;
     for table in ["contacts", "opportunities", "tasks", "licenses"] {
-        let name = if world.setting == Setting::Servers { format!("public.{table}") } else { table.to_owned() };
+        let name = if world.engine == Engine::Postgres { format!("public.{table}") } else { table.to_owned() };
         assert_eq!(before[&name].len(), after[&name].len(), "{table}");
     }
     let changed = before.iter().filter(|(table, rows)| {
@@ -138,9 +140,10 @@ on_both!(yesterdays_messages_change_nothing, |world| {
     assert!(changed.is_empty(), "rows have changed in {changed:?}");
     assert_eq!(world.number("SELECT count(*) FROM handover.outbox WHERE channel = 'dead'").await, 0);
     assert!(world.outside.next_dead_letter(Duration::from_millis(100)).await.is_none(), "nothing is parked");
-});
+}
 
-on_both!(when_a_successor_is_made_inactive_in_the_midst_nothing_more_goes_to_anybody, |world| {
+#[every_engine]
+async fn deactivated_successor_stops_further_moves(world: &mut World) {
     let id = open_by_hand(world).await;
     for _ in 0..3 {
         mover::redeem(&world.context, id).await.expect("moved");
@@ -164,17 +167,18 @@ on_both!(when_a_successor_is_made_inactive_in_the_midst_nothing_more_goes_to_any
     };
     assert_eq!(event["data"]["reasons"][0]["code"], "successor_gone");
     assert_eq!(world.number("SELECT count(*) FROM licenses WHERE user_id = 53").await, 1, "no license is freed yet");
-});
+}
 
-on_both!(a_row_that_the_host_never_lets_go_is_given_up_and_the_others_are_done, |world| {
+#[every_engine]
+async fn row_locked_forever_is_given_up(world: &mut World) {
     world.context.limits.chunk_attempts = 2;
-    let refuses = match world.setting {
-        Setting::Embedded => {
+    let refuses = match world.engine {
+        Engine::Sqlite => {
             "CREATE TRIGGER refuses BEFORE UPDATE OF owner_id ON contacts WHEN OLD.id = 50 \
              BEGIN SELECT RAISE(ABORT, 'this one is locked'); END"
         }
         // A constraint that says so with the commit.
-        Setting::Servers => {
+        Engine::Postgres => {
             "CREATE FUNCTION refuses() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'this one is locked'; END $$; \
              CREATE CONSTRAINT TRIGGER refuses AFTER UPDATE ON contacts DEFERRABLE INITIALLY DEFERRED FOR EACH ROW \
              WHEN (OLD.id = 50) EXECUTE FUNCTION refuses()"
@@ -197,7 +201,7 @@ on_both!(a_row_that_the_host_never_lets_go_is_given_up_and_the_others_are_done, 
     world.check_journal(id).await;
 
     // The host lets go, and somebody has the job tried again.
-    let on = if world.setting == Setting::Servers { " ON contacts" } else { "" };
+    let on = if world.engine == Engine::Postgres { " ON contacts" } else { "" };
     world.sql(&format!("DROP TRIGGER refuses{on}")).await;
     let resume = serde_json::json!({
         "type": "resume", "request_id": "again", "org_id": "1", "requested_by": "1", "job_id": id
@@ -206,15 +210,16 @@ on_both!(a_row_that_the_host_never_lets_go_is_given_up_and_the_others_are_done, 
     world.until("the job is completed", async || world.job(id).await.filter(|job| job.state == "completed")).await;
     assert_eq!(owned_by_53(world).await, 0);
     world.check_journal(id).await;
-});
+}
 
-on_both!(a_check_that_many_moved_records_fail_stops_the_job_and_frees_nothing, |world| {
-    let refuses = match world.setting {
-        Setting::Embedded => {
+#[every_engine]
+async fn failed_check_stops_the_job(world: &mut World) {
+    let refuses = match world.engine {
+        Engine::Sqlite => {
             "CREATE TRIGGER refuses BEFORE UPDATE OF owner_id ON contacts WHEN NEW.owner_id = 14 \
              BEGIN SELECT RAISE(ABORT, 'not to 14'); END"
         }
-        Setting::Servers => {
+        Engine::Postgres => {
             "ALTER TABLE contacts ADD CONSTRAINT refuses CHECK (owner_id <> 14 OR id % 9 = 0) NOT VALID"
         }
     };
@@ -236,40 +241,38 @@ on_both!(a_check_that_many_moved_records_fail_stops_the_job_and_frees_nothing, |
     assert_eq!((codes[0], codes.len(), codes[20]), ("row_refused", 21, "more_failed"), "{reasons}");
     assert_eq!(reasons[20]["concerning"]["count"], refused, "the others are counted");
     assert_eq!(world.number("SELECT count(*) FROM licenses WHERE user_id = 53").await, 1);
-});
+}
 
-#[test]
-fn while_the_database_is_away_no_request_is_lost_and_none_is_parked() {
-    run(Setting::Servers, async |world| {
-        for user in 101..=105 {
-            world.hire(user, 3).await;
-        }
-        world.use_chunks_of(3);
-        let database = world.texts("SELECT CAST(current_database() AS text) AS t").await.remove(0);
-        world.start_worker().await;
-        let mut jobs = vec![world.send(&keap_request("large")).await];
-        let closed = "SELECT count(*) FROM handover.chunks WHERE state = 'closed'";
-        world.until("the job is under way", async || (world.number(closed).await > 0).then_some(())).await;
+#[on_postgres]
+async fn database_outage_loses_no_request(world: &mut World) {
+    for user in 101..=105 {
+        world.hire(user, 3).await;
+    }
+    world.use_chunks_of(3);
+    let database = world.texts("SELECT CAST(current_database() AS text) AS t").await.remove(0);
+    world.start_worker().await;
+    let mut jobs = vec![world.send(&keap_request("large")).await];
+    let closed = "SELECT count(*) FROM handover.chunks WHERE state = 'closed'";
+    world.until("the job is under way", async || (world.number(closed).await > 0).then_some(())).await;
 
-        go_away(&database).await;
-        for user in 101..=105 {
-            let request = json!({
-                "request_id": format!("{user} leaves"), "org_id": "1", "user_id": user.to_string(), "requested_by": "1",
-                "reassign": { "contact": { "user": "11" } },
-            });
-            jobs.push(world.send(&request).await);
-        }
-        // The worker has taken them all and finds no database.
-        let waiting = async || world.outside.waiting("requests").await;
-        world.until("the requests are taken", async || (waiting().await == 0).then_some(())).await;
-        come_back(&database).await;
+    go_away(&database).await;
+    for user in 101..=105 {
+        let request = json!({
+            "request_id": format!("{user} leaves"), "org_id": "1", "user_id": user.to_string(), "requested_by": "1",
+            "reassign": { "contact": { "user": "11" } },
+        });
+        jobs.push(world.send(&request).await);
+    }
+    // The worker has taken them all and finds no database.
+    let waiting = async || world.outside.waiting("requests").await;
+    world.until("the requests are taken", async || (waiting().await == 0).then_some(())).await;
+    come_back(&database).await;
 
-        for job in jobs {
-            let end = world.end_of(job).await;
-            assert_eq!(end.state, "completed", "{:?}", end.reasons);
-            world.check_journal(job).await;
-        }
-        assert!(world.outside.next_dead_letter(Duration::from_millis(200)).await.is_none(), "nothing is parked");
-        assert_eq!(world.orphans().await, 0);
-    });
+    for job in jobs {
+        let end = world.end_of(job).await;
+        assert_eq!(end.state, "completed", "{:?}", end.reasons);
+        world.check_journal(job).await;
+    }
+    assert!(world.outside.next_dead_letter(Duration::from_millis(200)).await.is_none(), "nothing is parked");
+    assert_eq!(world.orphans().await, 0);
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::people::{leave, owners, reference, reverted, start};
 use crate::support::world::{certificate_of, codes_of, reasons_of, result_of};
-use crate::support::{Setting, on_both, on_every_path, run};
+use crate::support::{Engine, World, every_engine, run};
 
 /// The keys of refused rows that a job's reasons tell, in their order.
 fn refused(job: &handover::store::ledger::jobs::Job) -> Vec<String> {
@@ -26,7 +26,8 @@ fn documents(constraint: &str) -> String {
     )
 }
 
-on_every_path!(rows_that_a_check_refuses_are_told_by_their_keys_and_the_others_keep_their_successors, 4, |world| {
+#[every_engine(also_in_chunks_of = 4)]
+async fn rows_refused_by_checks_are_reported(world: &mut World) {
     let tables = documents("CHECK (owner = 9 OR id NOT IN (4, 7))");
     start(world, &tables, &reference("doc", "docs", "disposition = \"transfer\"")).await;
     let job = world.hand_over(&leave("9", json!({ "doc": even() }))).await;
@@ -39,11 +40,11 @@ on_every_path!(rows_that_a_check_refuses_are_told_by_their_keys_and_the_others_k
     assert_eq!(owners(world, "docs").await, expected, "as if nothing had been refused");
     let journaled = "SELECT CAST(sum(records) AS bigint) FROM handover.journal";
     assert_eq!(world.number(journaled).await, 7, "each once");
-});
+}
 
 /// SQLite's RAISE(IGNORE) makes a row stay as it was, and no error of it.
 fn a_row_that_a_trigger_keeps(chunks: Option<u64>, reassign: Value) {
-    run(Setting::Embedded, async |world| {
+    run(Engine::Sqlite, async |world| {
         if let Some(rows) = chunks {
             world.use_chunks_of(rows);
         }
@@ -59,7 +60,7 @@ fn a_row_that_a_trigger_keeps(chunks: Option<u64>, reassign: Value) {
 }
 
 #[test]
-fn a_row_that_a_trigger_keeps_silently_is_told_and_not_journaled() {
+fn row_kept_by_trigger_is_not_journaled() {
     for chunks in [None, Some(4)] {
         a_row_that_a_trigger_keeps(chunks, json!({ "user": "2" }));
         a_row_that_a_trigger_keeps(chunks, even());
@@ -67,10 +68,10 @@ fn a_row_that_a_trigger_keeps_silently_is_told_and_not_journaled() {
 }
 
 #[test]
-fn a_row_that_a_trigger_keeps_from_going_or_being_set_is_told_and_not_journaled() {
+fn trigger_may_refuse_removal_and_set() {
     let ways = [("disposition = \"detach\"", "DELETE"), ("disposition = \"set\"\nset = { size = 1 }", "UPDATE")];
     for ((disposition, event), chunks) in ways.into_iter().flat_map(|way| [(way, None), (way, Some(4))]) {
-        run(Setting::Embedded, async |world| {
+        run(Engine::Sqlite, async |world| {
             if let Some(rows) = chunks {
                 world.use_chunks_of(rows);
             }
@@ -88,7 +89,8 @@ fn a_row_that_a_trigger_keeps_from_going_or_being_set_is_told_and_not_journaled(
     }
 }
 
-on_every_path!(rows_that_go_with_one_another_are_each_journaled, 4, |world| {
+#[every_engine(also_in_chunks_of = 4)]
+async fn cascading_rows_are_each_journaled(world: &mut World) {
     let above = "above BIGINT REFERENCES docs (id) ON DELETE CASCADE";
     let tables = format!("{} UPDATE docs SET above = id - 1 WHERE id > 1;", documents("CHECK (size > 0)"))
         .replace("size BIGINT NOT NULL,", &format!("size BIGINT NOT NULL, {above},"))
@@ -97,9 +99,10 @@ on_every_path!(rows_that_go_with_one_another_are_each_journaled, 4, |world| {
     let job = world.hand_over(&leave("9", json!({}))).await;
     assert_eq!(job.state, "completed");
     assert_eq!(world.number("SELECT count(*) FROM docs").await, 0);
-});
+}
 
-on_every_path!(rows_that_the_commit_refuses_are_found_too, 4, |world| {
+#[every_engine(also_in_chunks_of = 4)]
+async fn rows_refused_at_commit_are_found(world: &mut World) {
     let seats = "CREATE TABLE seats (owner BIGINT NOT NULL, size BIGINT NOT NULL, PRIMARY KEY (owner, size)); \
                  INSERT INTO seats SELECT 9, 10 UNION SELECT 9, 20 UNION SELECT 9, 30 UNION SELECT 9, 40 UNION SELECT 9, 50 UNION \
                    SELECT 9, 60 UNION SELECT 9, 70 UNION SELECT 9, 80 UNION SELECT 9, 90; \
@@ -112,18 +115,20 @@ on_every_path!(rows_that_the_commit_refuses_are_found_too, 4, |world| {
     let job = world.hand_over(&leave("9", json!({ "doc": { "user": "2" } }))).await;
     assert_eq!((job.state.as_str(), refused(&job)), ("needs_attention", vec!["6".to_owned()]));
     assert_eq!(world.number("SELECT count(*) FROM docs WHERE owner = 2").await, 8);
-});
+}
 
-on_every_path!(a_row_that_is_named_and_refused_is_told_and_the_others_named_move, 4, |world| {
+#[every_engine(also_in_chunks_of = 4)]
+async fn refused_named_row_does_not_stop_others(world: &mut World) {
     let tables = documents("CHECK (owner = 9 OR id <> 3)");
     start(world, &tables, &reference("doc", "docs", "disposition = \"transfer\"")).await;
     let each: serde_json::Map<String, Value> = (1..=7).map(|id| (id.to_string(), json!("3"))).collect();
     let job = world.hand_over(&leave("9", json!({ "doc": { "each": each, "rest": { "user": "2" } } }))).await;
     assert_eq!((job.state.as_str(), refused(&job)), ("needs_attention", vec!["3".to_owned()]));
     assert_eq!(owners(world, "docs").await, ["1:3", "2:3", "3:9", "4:3", "5:3", "6:3", "7:3", "8:2", "9:2"]);
-});
+}
 
-on_every_path!(a_row_that_cannot_be_removed_is_told_and_the_others_go, 4, |world| {
+#[every_engine(also_in_chunks_of = 4)]
+async fn unremovable_row_does_not_stop_others(world: &mut World) {
     let tables = format!(
         "{} CREATE TABLE pins (id BIGINT NOT NULL PRIMARY KEY, doc BIGINT REFERENCES docs (id)); INSERT INTO pins VALUES (1, 5);",
         documents("CHECK (size > 0)")
@@ -132,9 +137,10 @@ on_every_path!(a_row_that_cannot_be_removed_is_told_and_the_others_go, 4, |world
     let job = world.hand_over(&leave("9", json!({}))).await;
     assert_eq!((job.state.as_str(), refused(&job)), ("needs_attention", vec!["5".to_owned()]));
     assert_eq!(owners(world, "docs").await, ["5:9"]);
-});
+}
 
-on_every_path!(a_row_that_cannot_go_at_the_start_is_told_and_the_user_is_out_all_the_same, 4, |world| {
+#[every_engine(also_in_chunks_of = 4)]
+async fn refused_row_does_not_keep_access(world: &mut World) {
     let tables = format!(
         "{} CREATE TABLE pins (id BIGINT NOT NULL PRIMARY KEY, doc BIGINT REFERENCES docs (id)); INSERT INTO pins VALUES (1, 5);",
         documents("CHECK (size > 0)")
@@ -144,9 +150,10 @@ on_every_path!(a_row_that_cannot_go_at_the_start_is_told_and_the_user_is_out_all
     assert_eq!((job.state.as_str(), refused(&job)), ("needs_attention", vec!["5".to_owned()]));
     assert_eq!(owners(world, "docs").await, ["5:9"]);
     assert_eq!(world.number("SELECT count(*) FROM people WHERE id = 9 AND status = 'active'").await, 0);
-});
+}
 
-on_both!(a_scheduled_job_whose_row_is_refused_moves_the_others, |world| {
+#[every_engine]
+async fn refused_row_does_not_stop_scheduled_job(world: &mut World) {
     let tables = documents("CHECK (owner = 9 OR id <> 4)");
     start(world, &tables, &reference("doc", "docs", "disposition = \"transfer\"")).await;
     let soon = time::OffsetDateTime::now_utc() + std::time::Duration::from_secs(1);
@@ -155,9 +162,10 @@ on_both!(a_scheduled_job_whose_row_is_refused_moves_the_others, |world| {
     let job = world.hand_over(&request).await;
     assert_eq!((job.state.as_str(), refused(&job)), ("needs_attention", vec!["4".to_owned()]));
     assert_eq!(world.number("SELECT count(*) FROM docs WHERE owner = 2").await, 8);
-});
+}
 
-on_both!(of_many_refused_rows_the_first_are_told_and_all_are_counted, |world| {
+#[every_engine]
+async fn many_refused_rows_are_counted_completely(world: &mut World) {
     let rows: Vec<String> = (1..=60).map(|id| format!("({id}, 9)")).collect();
     let tables = format!(
         "CREATE TABLE docs (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT, CHECK (owner = 9 OR id % 2 = 0)); INSERT INTO docs VALUES {};",
@@ -171,9 +179,10 @@ on_both!(of_many_refused_rows_the_first_are_told_and_all_are_counted, |world| {
     assert_eq!(refused(&job), first);
     assert_eq!(codes_of(&job).last().map(String::as_str), Some("more_failed"));
     assert_eq!(reasons_of(&job).last().and_then(|reason| reason.concerning.count), Some(30));
-});
+}
 
-on_both!(a_chunk_is_halved_only_after_its_attempts_and_its_halves_at_once, |world| {
+#[every_engine]
+async fn chunk_is_split_only_after_all_attempts(world: &mut World) {
     let tables = documents("CHECK (owner = 9 OR id <> 9)");
     start(world, &tables, &reference("doc", "docs", "disposition = \"transfer\"")).await;
     world.stop_workers().await;
@@ -185,7 +194,7 @@ on_both!(a_chunk_is_halved_only_after_its_attempts_and_its_halves_at_once, |worl
     assert_eq!(refused(&job), ["9"]);
     assert_eq!(world.number("SELECT count(*) FROM handover.chunks WHERE state = 'closed' AND attempts = 0").await, 1);
     assert_eq!(world.number("SELECT count(*) FROM handover.chunks WHERE state = 'failed' AND attempts = 2").await, 1);
-});
+}
 
 /// Nine documents that go at the start, of which one is pinned; and letters that somebody has to receive.
 async fn start_with_pinned(world: &mut crate::support::World, pin: &str) {
@@ -212,7 +221,8 @@ async fn is_out(world: &crate::support::World) -> bool {
     world.number("SELECT count(*) FROM people WHERE id = 9 AND status = 'active'").await == 0
 }
 
-on_both!(who_is_dismissed_is_out_though_a_row_that_goes_at_the_start_is_refused, |world| {
+#[every_engine]
+async fn lock_out_survives_a_refused_row(world: &mut World) {
     start_with_pinned(world, "").await;
     let job = world.hand_over(&dismissed()).await;
     assert_eq!(job.state, "needs_attention");
@@ -229,18 +239,19 @@ on_both!(who_is_dismissed_is_out_though_a_row_that_goes_at_the_start_is_refused,
     assert_eq!(result_of(&certificate, "doc").removed, Some(9));
     let undone = reverted(world, &job).await;
     assert_eq!(result_of(&undone, "doc").restored, Some(9));
-});
+}
 
-on_both!(who_is_dismissed_is_out_though_the_commit_refuses_what_goes_at_the_start, |world| {
+#[every_engine]
+async fn lock_out_survives_a_refused_commit(world: &mut World) {
     start_with_pinned(world, " DEFERRABLE INITIALLY DEFERRED").await;
     let job = world.hand_over(&dismissed()).await;
     assert_eq!(job.state, "needs_attention");
     assert!(is_out(world).await);
-    match world.setting {
-        Setting::Servers => {
+    match world.engine {
+        Engine::Postgres => {
             assert_eq!((codes_of(&job)[1].as_str(), refused(&job)), ("row_refused", vec!["5".to_owned()]))
         }
         // Its commit names no row, so all of them wait for the job to go on.
-        Setting::Embedded => assert_eq!(codes_of(&job), ["allotment_missing", "access_remains"]),
+        Engine::Sqlite => assert_eq!(codes_of(&job), ["allotment_missing", "access_remains"]),
     }
-});
+}

@@ -2,10 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::support::on_both;
 use crate::support::people::{USERS, leave, owners, reference};
 use crate::support::world::{certificate_of, codes_of, reasons_of};
-use crate::support::{Setting, World, run};
+use crate::support::{World, every_engine, on_postgres};
 
 /// Ann (1) asks and administers firm b, as Dan (4) does; Ben (2) and Cleo (3) administer firm a, Zoe (9) works there.
 const FIRMS: &str = "CREATE TABLE people (id BIGINT NOT NULL PRIMARY KEY, full_name TEXT, mail TEXT, status TEXT, role TEXT, firm TEXT); \
@@ -27,7 +26,8 @@ fn to_nine() -> Value {
     json!({ "doc": { "user": "9" } })
 }
 
-on_both!(the_last_active_administrator_is_held_and_of_two_one_may_go, |world| {
+#[every_engine]
+async fn last_active_administrator_cannot_leave(world: &mut World) {
     prepare(world).await;
     world.start_worker().await;
     certificate_of(&world.hand_over(&leave("2", to_nine())).await);
@@ -37,18 +37,20 @@ on_both!(the_last_active_administrator_is_held_and_of_two_one_may_go, |world| {
     assert_eq!((reason.concerning.kind.as_deref(), reason.concerning.keys), (Some("last_admin"), vec!["3".to_owned()]));
     assert_eq!(owners(world, "docs").await, ["1:9", "2:3", "3:9"]);
     assert_eq!(world.number("SELECT count(*) FROM people WHERE id = 3 AND status = 'active'").await, 1);
-});
+}
 
-on_both!(who_administers_nothing_is_not_held_and_their_own_row_is_no_orphan, |world| {
+#[every_engine]
+async fn non_administrator_may_leave(world: &mut World) {
     prepare(world).await;
     world.sql("UPDATE people SET status = 'inactive' WHERE id = 3").await;
     world.start_worker().await;
     let certificate = certificate_of(&world.hand_over(&leave("9", json!({ "doc": { "user": "2" } }))).await);
     assert_eq!(certificate.orphans, 0);
     assert_eq!(owners(world, "docs").await, ["1:2", "2:3", "3:2"]);
-});
+}
 
-on_both!(of_two_last_administrators_who_leave_at_once_exactly_one_goes, |world| {
+#[every_engine]
+async fn one_of_two_last_administrators_leaves(world: &mut World) {
     prepare(world).await;
     let jobs = [world.send(&leave("2", to_nine())).await, world.send(&leave("3", to_nine())).await];
     world.start_worker().await;
@@ -59,35 +61,32 @@ on_both!(of_two_last_administrators_who_leave_at_once_exactly_one_goes, |world| 
         world.number("SELECT count(*) FROM people WHERE role = 'admin' AND firm = 'a' AND status = 'active'").await,
         1
     );
-});
-
-/// Many pairs over many planners, each pair in two transactions at once as often as not.
-#[test]
-fn of_two_last_administrators_in_two_transactions_exactly_one_goes() {
-    run(Setting::Servers, async |world| {
-        prepare(world).await;
-        world.context.limits.group = 1;
-        for firm in 0..20 {
-            let person = |id: i64| format!("({id}, 'P', 'p@example.com', 'active', 'admin', 'f{firm}')");
-            world
-                .sql(&format!("INSERT INTO people VALUES {}, {}", person(100 + 2 * firm), person(101 + 2 * firm)))
-                .await;
-        }
-        let mut jobs = Vec::new();
-        for id in 100..140 {
-            jobs.push(world.send(&leave(&id.to_string(), json!({}))).await);
-        }
-        world.start_worker().await;
-        world.start_worker().await;
-        for job in jobs {
-            world.end_of(job).await;
-        }
-        let left = "SELECT CAST(firm AS text) AS t FROM people WHERE id >= 100 AND status = 'active' GROUP BY firm HAVING count(*) = 1";
-        assert_eq!(world.texts(left).await.len(), 20);
-    });
 }
 
-on_both!(the_users_own_row_can_only_block, |world| {
+/// Many pairs over many planners, each pair in two transactions at once as often as not.
+#[on_postgres]
+async fn concurrent_last_administrators_cannot_both_leave(world: &mut World) {
+    prepare(world).await;
+    world.context.limits.group = 1;
+    for firm in 0..20 {
+        let person = |id: i64| format!("({id}, 'P', 'p@example.com', 'active', 'admin', 'f{firm}')");
+        world.sql(&format!("INSERT INTO people VALUES {}, {}", person(100 + 2 * firm), person(101 + 2 * firm))).await;
+    }
+    let mut jobs = Vec::new();
+    for id in 100..140 {
+        jobs.push(world.send(&leave(&id.to_string(), json!({}))).await);
+    }
+    world.start_worker().await;
+    world.start_worker().await;
+    for job in jobs {
+        world.end_of(job).await;
+    }
+    let left = "SELECT CAST(firm AS text) AS t FROM people WHERE id >= 100 AND status = 'active' GROUP BY firm HAVING count(*) = 1";
+    assert_eq!(world.texts(left).await.len(), 20);
+}
+
+#[every_engine]
+async fn users_own_row_can_only_block(world: &mut World) {
     world.sql(FIRMS).await;
     let schema = handover::store::host::read_schema(&world.store.reader()).await.expect("the schema");
     let check = |last: &str| handover::catalog::check("test", &format!("{USERS}{last}"), &schema);
@@ -98,4 +97,4 @@ on_both!(the_users_own_row_can_only_block, |world| {
         let faults = check(&wrong).expect_err("a fault").to_string();
         assert!(faults.contains("only a `block` without `resolve` goes with it"), "{faults}");
     }
-});
+}

@@ -5,7 +5,7 @@ use handover::store::host;
 use serde_json::{Value, json};
 
 use crate::support::world::{codes_of, counts, reasons_of, result_of, successors_of};
-use crate::support::{World, on_both, on_every_path};
+use crate::support::{World, every_engine};
 
 /// Users of four roles. 1 is a head and 2 a helper, who may see to guests only; 3 and 4 work; 8 and 9 are about to leave,
 /// 8 as a guest. What a role may do stands in a table of its own.
@@ -69,7 +69,8 @@ async fn faults(world: &World, users: &str, references: &str) -> Vec<String> {
 
 // --- Who may ask ------------------------------------------------------------------------------------------------------
 
-on_both!(who_may_ask_is_looked_up_over_a_table_of_permissions, |world| {
+#[every_engine]
+async fn requester_is_checked_in_permissions_table(world: &mut World) {
     let keep = share("share", "disposition = \"keep\"");
     start(world, &format!("may = {{ deactivate = {MAY_MANAGE} }}"), &keep).await;
     let job = world.hand_over(&request("r1", 9, 3, json!({}))).await;
@@ -79,9 +80,10 @@ on_both!(who_may_ask_is_looked_up_over_a_table_of_permissions, |world| {
     // The permission is looked up, not remembered.
     world.sql("UPDATE rights SET thing = 'rest' WHERE thing = 'manage'").await;
     assert_eq!(codes_of(&world.hand_over(&request("r3", 8, 1, json!({}))).await), ["requester_not_permitted"]);
-});
+}
 
-on_both!(a_permission_may_have_alternatives_and_be_for_some_leavers_only, |world| {
+#[every_engine]
+async fn permissions_may_be_alternative_and_conditional(world: &mut World) {
     let guests =
         MAY_MANAGE.replace("manage", "guests").replace("} } }", "} }, of = { column = \"guest\", equals = true } }");
     let keep = share("share", "disposition = \"keep\"");
@@ -89,9 +91,10 @@ on_both!(a_permission_may_have_alternatives_and_be_for_some_leavers_only, |world
     assert_eq!(codes_of(&world.hand_over(&request("r1", 9, 2, json!({}))).await), ["requester_not_permitted"]);
     assert_eq!(world.hand_over(&request("r2", 8, 2, json!({}))).await.state, "completed");
     assert_eq!(world.hand_over(&request("r3", 9, 1, json!({}))).await.state, "completed");
-});
+}
 
-on_both!(who_may_receive_and_whom_a_reference_counts_for_are_looked_up_too, |world| {
+#[every_engine]
+async fn eligibility_and_conditions_use_lookups(world: &mut World) {
     let owns = MAY_MANAGE.replace("manage", "own");
     let references = [
         share("workers_share", &format!("disposition = \"transfer\"\neligible = {owns}\nwhen = {owns}")),
@@ -106,7 +109,7 @@ on_both!(who_may_receive_and_whom_a_reference_counts_for_are_looked_up_too, |wor
     assert_eq!(successors_of(&moved, "workers_share"), counts([(1, 5)]));
     let removed = world.certificate(&request("r3", 8, 1, json!({}))).await;
     assert_eq!(result_of(&removed, "share").removed, Some(1), "a visitor's shares go");
-});
+}
 
 // --- When a reference counts ------------------------------------------------------------------------------------------
 
@@ -114,7 +117,8 @@ on_both!(who_may_receive_and_whom_a_reference_counts_for_are_looked_up_too, |wor
 const NO_WORKERS_IN_BULK: &str = "[[reference]]\nkind = \"worker_in_bulk\"\ntable = \"people\"\nkey = \"id\"\nuser = \"id\"\n\
     where = { job = \"worker\" }\ndisposition = \"block\"\nwhen = { bulk = true }\nhint = \"send it by itself\"\n";
 
-on_every_path!(a_guard_may_hold_only_what_comes_in_bulk, 2, |world| {
+#[every_engine(also_in_chunks_of = 2)]
+async fn guard_may_apply_to_bulk_only(world: &mut World) {
     let references = [NO_WORKERS_IN_BULK, &share("share", "disposition = \"keep\"")].concat();
     start(world, "", &references).await;
     let job = world.hand_over(&request("r1", 9, 1, json!({ "bulk": true }))).await;
@@ -127,15 +131,16 @@ on_every_path!(a_guard_may_hold_only_what_comes_in_bulk, 2, |world| {
     assert_eq!(world.hand_over(&request("r2", 8, 1, json!({ "bulk": true }))).await.state, "completed", "no worker");
     let certificate = world.certificate(&request("r3", 9, 1, json!({}))).await;
     assert!(!certificate.references.iter().any(|reference| reference.kind == "worker_in_bulk"));
-});
+}
 
-on_every_path!(a_guard_on_the_leavers_own_row_lets_go_whom_it_does_not_hold, 2, |world| {
+#[every_engine(also_in_chunks_of = 2)]
+async fn own_row_guard_passes_other_leavers(world: &mut World) {
     let guard = NO_WORKERS_IN_BULK.replace("when = { bulk = true }\n", "");
     start(world, "", &[guard.as_str(), &share("share", "disposition = \"keep\"")].concat()).await;
     assert_eq!(codes_of(&world.hand_over(&request("r1", 9, 1, json!({}))).await), ["blocked"]);
     world.sql("UPDATE people SET job = 'visitor' WHERE id = 9").await;
     assert_eq!(world.certificate(&request("r2", 9, 1, json!({}))).await.orphans, 0);
-});
+}
 
 /// What is removed where the request asks for it and the requester may; and how the rest is told.
 fn on_request() -> String {
@@ -151,14 +156,16 @@ fn on_request() -> String {
     .concat()
 }
 
-on_every_path!(what_is_removed_on_request_stays_where_nobody_asks, 2, |world| {
+#[every_engine(also_in_chunks_of = 2)]
+async fn optional_removal_is_off_by_default(world: &mut World) {
     start(world, "", &on_request()).await;
     let certificate = world.certificate(&request("r1", 9, 1, json!({}))).await;
     assert_eq!(result_of(&certificate, "share").kept, Some(5));
     assert_eq!(world.number("SELECT count(*) FROM shares WHERE owner = 9").await, 5);
-});
+}
 
-on_every_path!(what_is_removed_on_request_goes_where_the_request_says_so, 2, |world| {
+#[every_engine(also_in_chunks_of = 2)]
+async fn optional_removal_runs_when_requested(world: &mut World) {
     start(world, "", &on_request()).await;
     let also = json!(["part"]);
     let job = world.hand_over(&request("r1", 9, 1, json!({ "also": also }))).await;
@@ -169,17 +176,19 @@ on_every_path!(what_is_removed_on_request_goes_where_the_request_says_so, 2, |wo
     assert_eq!(result_of(&certificate, "part").removed, Some(1));
     assert_eq!(result_of(&certificate, "split").moved, Some(4));
     assert_eq!(world.number("SELECT count(*) FROM shares WHERE owner = 9").await, 0);
-});
+}
 
-on_every_path!(who_names_a_successor_asks_for_it, 2, |world| {
+#[every_engine(also_in_chunks_of = 2)]
+async fn naming_a_successor_requests_the_transfer(world: &mut World) {
     start(world, "", &on_request()).await;
     let certificate =
         world.certificate(&request("r1", 9, 1, json!({ "reassign": { "split": { "user": "2" } } }))).await;
     assert_eq!(result_of(&certificate, "split").moved, Some(4));
     assert_eq!(result_of(&certificate, "share").kept, Some(1));
-});
+}
 
-on_every_path!(what_the_requester_has_no_say_in_is_left_out_and_told, 2, |world| {
+#[every_engine(also_in_chunks_of = 2)]
+async fn unpermitted_parts_are_omitted_and_reported(world: &mut World) {
     start(world, "", &on_request()).await;
     world.sql("UPDATE shares SET share = NULL WHERE owner = 9").await;
     let certificate = world.certificate(&request("r1", 9, 2, json!({ "also": ["part"] }))).await;
@@ -187,14 +196,15 @@ on_every_path!(what_the_requester_has_no_say_in_is_left_out_and_told, 2, |world|
     assert_eq!(result_of(&certificate, "left_out").kept, Some(5));
     assert_eq!(result_of(&certificate, "share").kept, Some(0));
     assert_eq!(world.number("SELECT count(*) FROM shares WHERE owner = 9").await, 5);
-});
+}
 
-on_both!(what_nothing_in_the_catalog_waits_for_is_parked_with_its_path, |world| {
+#[every_engine]
+async fn unknown_kind_is_dead_lettered_with_path(world: &mut World) {
     start(world, "", &on_request()).await;
     world.outside.send(request("r1", 9, 1, json!({ "also": ["part", "whole"] })).to_string().into_bytes()).await;
     let parked = world.next_dead_letter().await;
     assert_eq!((parked.reason(), parked.path()), ("unknown_kind", "also[1]"));
-});
+}
 
 // --- Records that the successor has already ---------------------------------------------------------------------------
 
@@ -203,7 +213,8 @@ fn added_up() -> String {
     share("share", "disposition = \"transfer\"\non_conflict = { add = [\"share\"] }")
 }
 
-on_every_path!(what_the_successor_has_already_is_added_up, 2, |world| {
+#[every_engine(also_in_chunks_of = 2)]
+async fn merge_adds_to_the_successors_row(world: &mut World) {
     start(world, "", &added_up()).await;
     let certificate =
         world.certificate(&request("r1", 9, 1, json!({ "reassign": { "share": { "user": "3" } } }))).await;
@@ -212,9 +223,10 @@ on_every_path!(what_the_successor_has_already_is_added_up, 2, |world| {
     assert_eq!(share.successors, counts([(3, 5)]));
     // 1: 50 and 30. 3: nothing was added to 40. 4: 10 to nothing. 2 and 5 were not there.
     assert_eq!(shares(world).await, ["1:3:8000", "2:3:2000", "3:3:4000", "4:3:1000", "5:3:1500", "5:4:8000"]);
-});
+}
 
-on_every_path!(what_was_added_is_kept_with_what_was_there_before, 2, |world| {
+#[every_engine(also_in_chunks_of = 2)]
+async fn journal_keeps_the_value_before_merging(world: &mut World) {
     start(world, "", &added_up()).await;
     world.certificate(&request("r1", 9, 1, json!({ "reassign": { "share": { "user": "3" } } }))).await;
     let query =
@@ -235,9 +247,10 @@ on_every_path!(what_was_added_is_kept_with_what_was_there_before, 2, |world| {
     let merged =
         "SELECT sum(records) FROM handover.journal WHERE action = 'merged' AND from_user = '9' AND to_user = '3'";
     assert_eq!(world.number(merged).await, 3);
-});
+}
 
-on_every_path!(several_leavers_add_up_in_one_row, 2, |world| {
+#[every_engine(also_in_chunks_of = 2)]
+async fn several_leavers_merge_into_one_row(world: &mut World) {
     start(world, "", &added_up()).await;
     world.sql("INSERT INTO shares VALUES (1, 8, 7), (2, 8, 3)").await;
     let to_3 = json!({ "reassign": { "share": { "user": "3" } } });
@@ -248,9 +261,10 @@ on_every_path!(several_leavers_add_up_in_one_row, 2, |world| {
     }
     assert_eq!(shares(world).await[..2], ["1:3:8700", "2:3:2300"]);
     assert_eq!(world.number("SELECT count(*) FROM shares WHERE owner IN (8, 9)").await, 0);
-});
+}
 
-on_both!(a_sum_that_the_database_refuses_is_reported_and_the_others_move, |world| {
+#[every_engine]
+async fn refused_sum_is_reported_and_others_move(world: &mut World) {
     world.use_chunks_of(1);
     start(world, "", &added_up()).await;
     world.sql("UPDATE shares SET share = 90 WHERE doc = 5 AND owner = 4").await;
@@ -260,9 +274,10 @@ on_both!(a_sum_that_the_database_refuses_is_reported_and_the_others_move, |world
     let rows = shares(world).await;
     assert_eq!(rows.iter().filter(|row| row.starts_with("5:")).collect::<Vec<_>>(), ["5:4:9000", "5:9:1500"]);
     assert_eq!(world.number("SELECT count(*) FROM shares WHERE owner = 9").await, 1, "{rows:?}");
-});
+}
 
-on_both!(a_row_that_is_added_to_is_touched, |world| {
+#[every_engine]
+async fn merged_row_is_touched(world: &mut World) {
     let touched = added_up().replace("on_conflict", "touch = \"changed\"\non_conflict");
     world.sql(&format!("{PEOPLE} {SHARES} ALTER TABLE shares ADD COLUMN changed TIMESTAMP")).await;
     world.use_catalog(&catalog("", &touched)).await;
@@ -270,9 +285,10 @@ on_both!(a_row_that_is_added_to_is_touched, |world| {
     world.certificate(&request("r1", 9, 1, json!({ "reassign": { "share": { "user": "3" } } }))).await;
     assert_eq!(world.number("SELECT count(*) FROM shares WHERE owner = 3 AND changed IS NULL").await, 0);
     assert_eq!(world.number("SELECT count(*) FROM shares WHERE owner = 4 AND changed IS NOT NULL").await, 0);
-});
+}
 
-on_both!(a_block_that_is_resolved_adds_up_too, |world| {
+#[every_engine]
+async fn resolved_block_merges(world: &mut World) {
     let split = "where = { share = { null = false } }\ndisposition = \"block\"\nresolve = true\non_conflict = { add = [\"share\"] }";
     start(world, "", &[share("split", split), share("share", "disposition = \"keep\"")].concat()).await;
     let certificate =
@@ -281,11 +297,12 @@ on_both!(a_block_that_is_resolved_adds_up_too, |world| {
     assert_eq!((split.moved, split.merged), (Some(2), Some(2)));
     assert_eq!(result_of(&certificate, "share").kept, Some(1));
     assert_eq!(shares(world).await, ["1:3:8000", "2:3:2000", "3:3:4000", "3:9:", "4:3:1000", "5:3:1500", "5:4:8000"]);
-});
+}
 
 // --- What a catalog may not say ---------------------------------------------------------------------------------------
 
-on_both!(rules_that_cannot_hold_are_faults, |world| {
+#[every_engine]
+async fn impossible_merge_rules_are_faults(world: &mut World) {
     world.sql(&format!("{PEOPLE} {SHARES}")).await;
     world
         .sql("CREATE TABLE seats (number BIGINT NOT NULL, holder BIGINT, UNIQUE (holder)); CREATE TABLE notes2 (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT, n BIGINT);")
@@ -327,4 +344,4 @@ on_both!(rules_that_cannot_hold_are_faults, |world| {
         let faults = faults(world, users, &references).await;
         assert!(faults.iter().any(|fault| fault.contains(expected)), "{expected:?} is not in {faults:?}");
     }
-});
+}

@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::support::database::settings as database_settings;
 use crate::support::people::{leave, owners, reference, start};
 use crate::support::world::reasons_of;
-use crate::support::{Setting, World, on_both, run};
+use crate::support::{Engine, World, every_engine, on_postgres};
 
 /// Documents of the leaver's, numbered from 1.
 fn documents(count: u32) -> String {
@@ -21,13 +21,13 @@ fn documents(count: u32) -> String {
 }
 
 /// Has each row that moves take its time.
-fn slow_trigger(setting: Setting) -> &'static str {
-    match setting {
-        Setting::Servers => {
+fn slow_trigger(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Postgres => {
             "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.002); RETURN NEW; END $$; \
              CREATE TRIGGER slow BEFORE UPDATE ON docs FOR EACH ROW EXECUTE FUNCTION slow();"
         }
-        Setting::Embedded => {
+        Engine::Sqlite => {
             "CREATE TRIGGER slow BEFORE UPDATE ON docs BEGIN \
                SELECT (WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) SELECT count(*) FROM n); END;"
         }
@@ -38,11 +38,12 @@ fn slow_trigger(setting: Setting) -> &'static str {
 async fn slow_documents(world: &mut World) {
     world.use_chunks_of(200);
     world.context.limits.chunk_time = Duration::from_millis(10);
-    let tables = documents(500) + slow_trigger(world.setting);
+    let tables = documents(500) + slow_trigger(world.engine);
     start(world, &tables, &reference("doc", "docs", "disposition = \"transfer\"")).await;
 }
 
-on_both!(chunks_that_take_too_long_shrink_and_everybody_receives_what_they_would_have, |world| {
+#[every_engine]
+async fn slow_chunks_shrink_and_shares_stay(world: &mut World) {
     slow_documents(world).await;
     let even = json!({ "logic": "ratio", "shares": [{ "user": "2", "amount": 1 }, { "user": "3", "amount": 1 }] });
     let job = world.hand_over(&leave("9", json!({ "doc": even }))).await;
@@ -53,9 +54,10 @@ on_both!(chunks_that_take_too_long_shrink_and_everybody_receives_what_they_would
     assert_eq!(owners(world, "docs").await, expected, "ranks are kept");
     assert_eq!(world.number("SELECT CAST(sum(records) AS bigint) FROM handover.journal").await, 500, "each once");
     assert_eq!(world.number("SELECT CAST(sum(done) AS bigint) FROM handover.chunks").await, 500);
-});
+}
 
-on_both!(what_a_worker_has_learned_shapes_the_chunks_of_its_next_job, |world| {
+#[every_engine]
+async fn next_job_reuses_the_learned_chunk_size(world: &mut World) {
     slow_documents(world).await;
     world
         .sql("INSERT INTO docs SELECT 1000 + id, 8 FROM docs; INSERT INTO people VALUES (8, 'Yan', 'y', 'active')")
@@ -66,20 +68,21 @@ on_both!(what_a_worker_has_learned_shapes_the_chunks_of_its_next_job, |world| {
     let largest =
         "SELECT max(c.records) FROM handover.chunks c JOIN handover.jobs j ON j.id = c.job_id WHERE j.user_id = '8'";
     assert!(world.number(largest).await < 200, "it was cut as if nothing was known");
-});
+}
 
 /// Asks for a job to be undone.
 fn revert(job: &Job) -> serde_json::Value {
     json!({ "type": "revert", "request_id": "back", "requested_by": "1", "job_id": job.id })
 }
 
-on_both!(chunks_of_an_undo_that_take_too_long_shrink_too, |world| {
+#[every_engine]
+async fn slow_undo_chunks_shrink(world: &mut World) {
     world.use_chunks_of(200);
     world.context.limits.chunk_time = Duration::from_millis(10);
     start(world, &documents(500), &reference("doc", "docs", "disposition = \"transfer\"")).await;
     let job = world.hand_over(&leave("9", json!({ "doc": { "user": "2" } }))).await;
     assert_eq!(job.state, "completed");
-    world.sql(slow_trigger(world.setting)).await;
+    world.sql(slow_trigger(world.engine)).await;
     let undo = world.hand_over(&revert(&job)).await;
     assert_eq!(undo.state, "completed");
     let of_the_undo = "FROM handover.chunks WHERE journal_id IS NOT NULL";
@@ -87,7 +90,7 @@ on_both!(chunks_of_an_undo_that_take_too_long_shrink_too, |world| {
     assert_eq!(world.number(&format!("SELECT CAST(sum(done) AS bigint) {of_the_undo}")).await, 500, "each once");
     let expected: Vec<String> = (1..=500).map(|id| format!("{id}:9")).collect();
     assert_eq!(owners(world, "docs").await, expected);
-});
+}
 
 /// A worker whose statements wait this long for a lock and take no longer than twice that, on documents in chunks of twenty.
 async fn start_impatient(world: &mut World, attempts: i32, more: &str) {
@@ -129,76 +132,65 @@ fn expected_but(kept: u32) -> Vec<String> {
     (1..=60).map(|id| format!("{id}:{}", if id == kept { 9 } else { 3 - id % 2 })).collect()
 }
 
-#[test]
-fn a_row_that_the_host_holds_is_left_for_later_and_everything_else_moves_meanwhile() {
-    run(Setting::Servers, async |world| {
-        start_impatient(world, 100, "").await;
-        let held = begun(world, "UPDATE docs SET id = id WHERE id = 25").await;
-        let job = world.send(&dealt()).await;
-        let others = expected_but(25);
-        world.until("the others are moved", async || (owners(world, "docs").await == others).then_some(())).await;
-        held.rollback().await.expect("given up");
-        assert_eq!(world.end_of(job).await.state, "completed");
-        assert_eq!(owners(world, "docs").await, expected_but(0), "it has kept its rank");
-    });
+#[on_postgres]
+async fn locked_row_waits_while_others_move(world: &mut World) {
+    start_impatient(world, 100, "").await;
+    let held = begun(world, "UPDATE docs SET id = id WHERE id = 25").await;
+    let job = world.send(&dealt()).await;
+    let others = expected_but(25);
+    world.until("the others are moved", async || (owners(world, "docs").await == others).then_some(())).await;
+    held.rollback().await.expect("given up");
+    assert_eq!(world.end_of(job).await.state, "completed");
+    assert_eq!(owners(world, "docs").await, expected_but(0), "it has kept its rank");
 }
 
-#[test]
-fn a_row_that_is_held_for_too_long_is_told_and_moves_when_the_job_is_resumed() {
-    run(Setting::Servers, async |world| {
-        start_impatient(world, 2, "").await;
-        let held = begun(world, "UPDATE docs SET id = id WHERE id = 25").await;
-        let job = world.hand_over(&dealt()).await;
-        assert_eq!(job.state, "needs_attention");
-        let keys: Vec<String> = reasons_of(&job).into_iter().flat_map(|reason| reason.concerning.keys).collect();
-        assert_eq!((owners(world, "docs").await, keys), (expected_but(25), vec!["25".to_owned()]));
-        held.rollback().await.expect("given up");
-        let resume = json!({ "type": "resume", "request_id": "on", "requested_by": "1", "job_id": job.id });
-        world.send(&resume).await;
-        let completed =
-            async || (world.job(handover::contract::JobId(job.id)).await?.state == "completed").then_some(());
-        world.until("the job is completed", completed).await;
-        assert_eq!(owners(world, "docs").await, expected_but(0));
-    });
+#[on_postgres]
+async fn row_locked_too_long_moves_on_resume(world: &mut World) {
+    start_impatient(world, 2, "").await;
+    let held = begun(world, "UPDATE docs SET id = id WHERE id = 25").await;
+    let job = world.hand_over(&dealt()).await;
+    assert_eq!(job.state, "needs_attention");
+    let keys: Vec<String> = reasons_of(&job).into_iter().flat_map(|reason| reason.concerning.keys).collect();
+    assert_eq!((owners(world, "docs").await, keys), (expected_but(25), vec!["25".to_owned()]));
+    held.rollback().await.expect("given up");
+    let resume = json!({ "type": "resume", "request_id": "on", "requested_by": "1", "job_id": job.id });
+    world.send(&resume).await;
+    let completed = async || (world.job(handover::contract::JobId(job.id)).await?.state == "completed").then_some(());
+    world.until("the job is completed", completed).await;
+    assert_eq!(owners(world, "docs").await, expected_but(0));
 }
 
-#[test]
-fn chunks_that_wait_for_another_lock_than_their_rows_are_not_cut_for_it() {
-    run(Setting::Servers, async |world| {
-        let constraint =
-            "ALTER TABLE people ADD UNIQUE (id); ALTER TABLE docs ADD FOREIGN KEY (owner) REFERENCES people (id);";
-        start_impatient(world, 1, constraint).await;
-        // Every document that goes to them waits for this.
-        let held = begun(world, "SELECT 1 FROM people WHERE id = 2 FOR UPDATE").await;
-        let job = world.send(&dealt()).await;
-        let tried = "SELECT count(*) FROM handover.chunks WHERE attempts > 1";
-        world.until("a chunk was tried twice", async || (world.number(tried).await > 0).then_some(())).await;
-        held.rollback().await.expect("given up");
-        assert_eq!(world.end_of(job).await.state, "completed");
-        assert_eq!(world.number("SELECT count(*) FROM handover.chunks").await, 3);
-    });
+#[on_postgres]
+async fn chunks_are_not_split_for_table_locks(world: &mut World) {
+    let constraint =
+        "ALTER TABLE people ADD UNIQUE (id); ALTER TABLE docs ADD FOREIGN KEY (owner) REFERENCES people (id);";
+    start_impatient(world, 1, constraint).await;
+    // Every document that goes to them waits for this.
+    let held = begun(world, "SELECT 1 FROM people WHERE id = 2 FOR UPDATE").await;
+    let job = world.send(&dealt()).await;
+    let tried = "SELECT count(*) FROM handover.chunks WHERE attempts > 1";
+    world.until("a chunk was tried twice", async || (world.number(tried).await > 0).then_some(())).await;
+    held.rollback().await.expect("given up");
+    assert_eq!(world.end_of(job).await.state, "completed");
+    assert_eq!(world.number("SELECT count(*) FROM handover.chunks").await, 3);
 }
 
-#[test]
-fn a_row_that_takes_longer_than_a_statement_may_is_found_and_told_and_the_others_move() {
-    run(Setting::Servers, async |world| {
-        start_impatient(world, 2, STUCK).await;
-        let job = world.hand_over(&dealt()).await;
-        assert_eq!(job.state, "needs_attention");
-        let keys: Vec<String> = reasons_of(&job).into_iter().flat_map(|reason| reason.concerning.keys).collect();
-        assert_eq!((owners(world, "docs").await, keys), (expected_but(25), vec!["25".to_owned()]));
-    });
+#[on_postgres]
+async fn row_exceeding_statement_timeout_is_isolated(world: &mut World) {
+    start_impatient(world, 2, STUCK).await;
+    let job = world.hand_over(&dealt()).await;
+    assert_eq!(job.state, "needs_attention");
+    let keys: Vec<String> = reasons_of(&job).into_iter().flat_map(|reason| reason.concerning.keys).collect();
+    assert_eq!((owners(world, "docs").await, keys), (expected_but(25), vec!["25".to_owned()]));
 }
 
-#[test]
-fn on_the_way_back_a_row_that_takes_longer_than_a_statement_may_is_left_and_the_others_come_back() {
-    run(Setting::Servers, async |world| {
-        start_impatient(world, 2, "").await;
-        let job = world.hand_over(&leave("9", json!({ "doc": { "user": "2" } }))).await;
-        assert_eq!(job.state, "completed");
-        world.sql(STUCK).await;
-        assert_eq!(world.hand_over(&revert(&job)).await.state, "needs_attention");
-        let expected: Vec<String> = (1..=60).map(|id| format!("{id}:{}", if id == 25 { 2 } else { 9 })).collect();
-        assert_eq!(owners(world, "docs").await, expected);
-    });
+#[on_postgres]
+async fn undo_skips_rows_exceeding_statement_timeout(world: &mut World) {
+    start_impatient(world, 2, "").await;
+    let job = world.hand_over(&leave("9", json!({ "doc": { "user": "2" } }))).await;
+    assert_eq!(job.state, "completed");
+    world.sql(STUCK).await;
+    assert_eq!(world.hand_over(&revert(&job)).await.state, "needs_attention");
+    let expected: Vec<String> = (1..=60).map(|id| format!("{id}:{}", if id == 25 { 2 } else { 9 })).collect();
+    assert_eq!(owners(world, "docs").await, expected);
 }

@@ -9,10 +9,11 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::support::world::{certificate_of, codes_of, keap_request, result_of};
-use crate::support::{on_both, on_every_path, snapshot};
+use crate::support::{World, every_engine, snapshot};
 use crate::undo::revert::{host, order, state_of, until_state};
 
-on_both!(a_scheduled_job_that_is_cancelled_never_runs, |world| {
+#[every_engine]
+async fn cancelled_scheduled_job_never_runs(world: &mut World) {
     world.start_worker().await;
     let before = snapshot::of_host(world).await;
     let mut request = keap_request("r1");
@@ -25,9 +26,10 @@ on_both!(a_scheduled_job_that_is_cancelled_never_runs, |world| {
     assert_eq!(snapshot::of_host(world).await, before);
     // The way is free for another request.
     certificate_of(&world.hand_over(&keap_request("r3")).await);
-});
+}
 
-on_both!(a_job_cancelled_in_the_midst_stops_and_what_moved_goes_back, |world| {
+#[every_engine]
+async fn cancelling_a_running_job_moves_records_back(world: &mut World) {
     let before = host(world).await;
     world.use_chunks_of(10);
     world.start_roles(&[Role::Planner]).await;
@@ -46,9 +48,10 @@ on_both!(a_job_cancelled_in_the_midst_stops_and_what_moved_goes_back, |world| {
     let events = world.events().await;
     let told: Vec<&str> = events[&job.to_string()].iter().filter_map(|event| event["type"].as_str()).collect();
     assert_eq!(told.last(), Some(&"handover.deactivation.cancelled"));
-});
+}
 
-on_both!(a_paused_job_stands_still_until_it_is_resumed, |world| {
+#[every_engine]
+async fn paused_job_waits_until_resumed(world: &mut World) {
     world.use_chunks_of(10);
     world.start_roles(&[Role::Planner]).await;
     let job = world.send(&keap_request("r1")).await;
@@ -63,9 +66,10 @@ on_both!(a_paused_job_stands_still_until_it_is_resumed, |world| {
     assert_eq!(world.hand_over(&order("resume", "r4", job)).await.state, "completed");
     let job = until_state(world, job, "completed").await;
     assert_eq!(result_of(&certificate_of(&job), "contact").moved, Some(104));
-});
+}
 
-on_both!(a_job_whose_successor_left_takes_another_by_an_amendment_and_goes_on, |world| {
+#[every_engine]
+async fn amendment_replaces_a_successor_who_left(world: &mut World) {
     world.use_chunks_of(10);
     world.start_roles(&[Role::Planner]).await;
     let job = world.send(&keap_request("r1")).await;
@@ -90,9 +94,10 @@ on_both!(a_job_whose_successor_left_takes_another_by_an_amendment_and_goes_on, |
         contact.successors.get("12").copied().unwrap_or(0) + own,
         world.number("SELECT count(*) FROM contacts WHERE owner_id = 12").await as u64
     );
-});
+}
 
-on_both!(a_dismissed_user_is_locked_out_before_anyone_has_decided_who_receives_what, |world| {
+#[every_engine]
+async fn lock_out_precedes_the_handover_decision(world: &mut World) {
     world.start_worker().await;
     let mut request = keap_request("r1");
     request["lock_out"] = json!(true);
@@ -114,9 +119,10 @@ on_both!(a_dismissed_user_is_locked_out_before_anyone_has_decided_who_receives_w
     // And all of it can be undone, with the access.
     certificate_of(&world.hand_over(&order("revert", "r3", JobId(job.id))).await);
     assert_eq!(world.number("SELECT count(*) FROM sessions WHERE user_id = 53").await, 2);
-});
+}
 
-on_both!(a_lock_out_that_other_guards_forbid_changes_nothing, |world| {
+#[every_engine]
+async fn lock_out_refused_by_access_guards_changes_nothing(world: &mut World) {
     world.start_worker().await;
     let before = snapshot::of_host(world).await;
     let mut request = keap_request("r1");
@@ -126,9 +132,10 @@ on_both!(a_lock_out_that_other_guards_forbid_changes_nothing, |world| {
     let job = world.hand_over(&request).await;
     assert_eq!(job.state, "rejected");
     assert_eq!(snapshot::of_host(world).await, before);
-});
+}
 
-on_every_path!(who_is_on_leave_comes_back_by_themselves_on_the_day, 10, |world| {
+#[every_engine(also_in_chunks_of = 10)]
+async fn user_on_leave_returns_on_the_day(world: &mut World) {
     let before = host(world).await;
     world.start_worker().await;
     let mut request = keap_request("r1");
@@ -146,9 +153,10 @@ on_every_path!(who_is_on_leave_comes_back_by_themselves_on_the_day, 10, |world| 
         .await;
     until_state(world, job, "reverted").await;
     assert_eq!(host(world).await, before);
-});
+}
 
-on_both!(who_comes_back_early_is_not_brought_back_again, |world| {
+#[every_engine]
+async fn early_return_prevents_the_scheduled_return(world: &mut World) {
     world.start_worker().await;
     let mut request = keap_request("r1");
     let day = OffsetDateTime::now_utc() + Duration::from_secs(86_400);
@@ -157,4 +165,4 @@ on_both!(who_comes_back_early_is_not_brought_back_again, |world| {
     certificate_of(&world.hand_over(&order("revert", "r2", job)).await);
     assert_eq!(world.number("SELECT count(*) FROM handover.jobs WHERE state = 'scheduled'").await, 0);
     assert_eq!(world.number("SELECT count(*) FROM handover.jobs WHERE state = 'cancelled'").await, 1);
-});
+}

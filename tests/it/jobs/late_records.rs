@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use crate::support::world::{certificate_of, codes_of, counts, keap_request, reasons_of, result_of, successors_of};
-use crate::support::{Setting, World, on_both, on_every_path};
+use crate::support::{Engine, World, every_engine};
 
-on_both!(a_record_inserted_after_cutting_is_moved_with_the_next_rank_and_counted, |world| {
+#[every_engine]
+pub async fn record_inserted_after_cutting_gets_next_rank(world: &mut World) {
     let id = cut_everything(world, &keap_request("r1")).await;
     world.sql("INSERT INTO contacts (org_id, owner_id, created_by, name) VALUES (1, 53, 53, 'a'), (1, 53, 1, 'b'), (1, 53, 53, 'c')").await;
     world.start_worker().await;
@@ -23,9 +24,10 @@ on_both!(a_record_inserted_after_cutting_is_moved_with_the_next_rank_and_counted
     assert_eq!(world.number("SELECT count(*) FROM contacts WHERE name IN ('a', 'b', 'c') AND owner_id = 11").await, 3);
     assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await, 0);
     assert_eq!((job.late_passes, certificate.license.name()), (1, "freed"));
-});
+}
 
-on_both!(a_record_that_comes_in_front_of_the_first_key_or_between_two_is_moved, |world| {
+#[every_engine]
+async fn record_inserted_before_or_between_keys_is_moved(world: &mut World) {
     let id = cut_everything(world, &keap_request("r1")).await;
     // 9 stands within the first chunk, and was somebody else's when it was cut.
     world.sql("UPDATE contacts SET owner_id = 53 WHERE id = 9").await;
@@ -37,9 +39,10 @@ on_both!(a_record_that_comes_in_front_of_the_first_key_or_between_two_is_moved, 
     assert_eq!(result_of(&certificate, "contact").moved, Some(106));
     assert_eq!(successors_of(&certificate, "contact"), counts([(11, 7), (12, 50), (13, 20), (14, 29)]));
     assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await, 0);
-});
+}
 
-on_both!(a_record_that_the_host_takes_away_meanwhile_stays_with_whom_it_was_given_to, |world| {
+#[every_engine]
+async fn record_reassigned_by_the_host_stays(world: &mut World) {
     let id = cut_everything(world, &keap_request("r1")).await;
     world.sql("UPDATE contacts SET owner_id = 17 WHERE id IN (1, 50)").await;
     world.start_worker().await;
@@ -48,9 +51,10 @@ on_both!(a_record_that_the_host_takes_away_meanwhile_stays_with_whom_it_was_give
     assert_eq!((contact.found, contact.moved, contact.changed_meanwhile), (Some(104), Some(102), Some(2)));
     assert_eq!(world.number("SELECT count(*) FROM contacts WHERE id IN (1, 50) AND owner_id = 17").await, 2);
     assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await, 0);
-});
+}
 
-on_both!(late_records_beyond_hardcoded_amounts_are_left_behind, |world| {
+#[every_engine]
+async fn late_records_beyond_hardcoded_amounts_are_left_behind(world: &mut World) {
     let mut request = keap_request("r1");
     request["reassign"]["contact"] = json!({ "logic": "hardcoded", "shares": [
         { "user": "11", "amount": 100 }, { "user": "12", "amount": 6 } ] });
@@ -62,9 +66,10 @@ on_both!(late_records_beyond_hardcoded_amounts_are_left_behind, |world| {
     assert_eq!((contact.moved, contact.left_behind), (Some(106), Some(1)));
     assert_eq!(contact.successors, counts([(11, 100), (12, 6)]));
     assert_eq!(world.texts("SELECT name AS t FROM contacts WHERE owner_id = 53").await, ["c"]);
-});
+}
 
-on_both!(late_sessions_and_completed_tasks_go_too, |world| {
+#[every_engine]
+async fn late_sessions_and_completed_tasks_are_removed(world: &mut World) {
     let id = cut_everything(world, &keap_request("r1")).await;
     world.sql("INSERT INTO sessions (id, user_id) VALUES ('late', 53)").await;
     world
@@ -76,9 +81,10 @@ on_both!(late_sessions_and_completed_tasks_go_too, |world| {
     assert_eq!(result_of(&certificate, "completed_task").purged, Some(41));
     assert_eq!(world.number("SELECT count(*) FROM sessions WHERE user_id = 53").await, 0);
     assert_eq!(world.number("SELECT count(*) FROM tasks WHERE owner_id = 53").await, 0);
-});
+}
 
-on_every_path!(records_that_keep_coming_end_in_needs_attention_and_not_in_a_loop, 10, |world| {
+#[every_engine(also_in_chunks_of = 10)]
+async fn endless_new_records_end_in_needs_attention(world: &mut World) {
     bring_contacts_back(world).await;
     world.start_worker().await;
     let job = world.hand_over(&keap_request("r1")).await;
@@ -90,9 +96,10 @@ on_every_path!(records_that_keep_coming_end_in_needs_attention_and_not_in_a_loop
     assert_eq!(reason.concerning.kind.as_deref(), Some("contact"));
     let left = world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await;
     assert_eq!(reason.concerning.count, Some(left as u64), "the reason tells how many");
-});
+}
 
-on_every_path!(a_count_after_the_end_moves_what_still_came_and_certifies_it_anew, 10, |world| {
+#[every_engine(also_in_chunks_of = 10)]
+pub async fn recount_moves_and_certifies_late_records(world: &mut World) {
     world.start_worker().await;
     let first = world.certificate(&keap_request("r1")).await;
     world
@@ -114,50 +121,50 @@ on_every_path!(a_count_after_the_end_moves_what_still_came_and_certifies_it_anew
     let event = supplement_event(world, first.job_id).await;
     assert_eq!(event["type"], "handover.deactivation.completed");
     assert_eq!(event["data"]["references"], serde_json::to_value(&again).expect("JSON")["references"]);
-});
+}
 
-on_every_path!(the_sweeper_counts_again_when_it_is_time, 10, |world| {
+#[every_engine(also_in_chunks_of = 10)]
+async fn sweeper_recounts_when_due(world: &mut World) {
     world.start_worker().await;
     let first = world.certificate(&keap_request("r1")).await;
     world
         .sql("INSERT INTO tasks (org_id, owner_id, created_by, title, status) VALUES (1, 53, 53, 'late', 'pending')")
         .await;
-    let jobs = if world.setting == Setting::Embedded { "handover_jobs" } else { "handover.jobs" };
+    let jobs = if world.engine == Engine::Sqlite { "handover_jobs" } else { "handover.jobs" };
     world.sql(&format!("UPDATE {jobs} SET recount_at = requested_at")).await;
     let event = supplement_event(world, first.job_id).await;
     assert_eq!(event["data"]["license"], "freed");
     assert_eq!(world.number("SELECT count(*) FROM tasks WHERE owner_id = 53").await, 0);
     assert_eq!(world.number("SELECT count(*) FROM tasks WHERE title = 'late' AND owner_id = 11").await, 1);
-});
+}
 
-on_both!(
-    a_count_that_nobody_makes_is_asked_for_again_later_and_later_and_is_made_as_often_as_before_once_somebody_does,
-    |world| {
-        world.start_worker().await;
-        let job = world.certificate(&keap_request("r1")).await.job_id;
-        world.stop_workers().await;
-        let every = world.context.limits.recount_every;
-        let next = async |world: &World| world.job(job).await.expect("the job").recount_at;
-        let jobs = if world.setting == Setting::Embedded { "handover_jobs" } else { "handover.jobs" };
-        for doublings in [1, 2] {
-            world.sql(&format!("UPDATE {jobs} SET recount_at = requested_at")).await;
-            let before = OffsetDateTime::now_utc();
-            sweeper::sweep(&world.context).await.expect("a look");
-            assert!(next(world).await >= Some(before + every * 2u32.pow(doublings)), "asked for {doublings} times");
-            sweeper::sweep(&world.context).await.expect("a look");
-        }
-        let asked = "SELECT count(*) FROM handover.outbox WHERE routing_key = 'step.recount'";
-        assert_eq!(world.number(asked).await, 2, "once for each time");
-        finalizer::recount(&world.context, job).await.expect("a count");
-        assert!(next(world).await <= Some(OffsetDateTime::now_utc() + every));
-        // Not beyond the end of its time, and there it is made once more.
-        world.sql(&format!("UPDATE {jobs} SET recount_at = requested_at, redispatches = 100")).await;
+#[every_engine]
+async fn missed_recount_is_requested_with_backoff(world: &mut World) {
+    world.start_worker().await;
+    let job = world.certificate(&keap_request("r1")).await.job_id;
+    world.stop_workers().await;
+    let every = world.context.limits.recount_every;
+    let next = async |world: &World| world.job(job).await.expect("the job").recount_at;
+    let jobs = if world.engine == Engine::Sqlite { "handover_jobs" } else { "handover.jobs" };
+    for doublings in [1, 2] {
+        world.sql(&format!("UPDATE {jobs} SET recount_at = requested_at")).await;
+        let before = OffsetDateTime::now_utc();
         sweeper::sweep(&world.context).await.expect("a look");
-        assert_eq!(next(world).await, world.job(job).await.expect("the job").recount_until);
+        assert!(next(world).await >= Some(before + every * 2u32.pow(doublings)), "asked for {doublings} times");
+        sweeper::sweep(&world.context).await.expect("a look");
     }
-);
+    let asked = "SELECT count(*) FROM handover.outbox WHERE routing_key = 'step.recount'";
+    assert_eq!(world.number(asked).await, 2, "once for each time");
+    finalizer::recount(&world.context, job).await.expect("a count");
+    assert!(next(world).await <= Some(OffsetDateTime::now_utc() + every));
+    // Not beyond the end of its time, and there it is made once more.
+    world.sql(&format!("UPDATE {jobs} SET recount_at = requested_at, redispatches = 100")).await;
+    sweeper::sweep(&world.context).await.expect("a look");
+    assert_eq!(next(world).await, world.job(job).await.expect("the job").recount_until);
+}
 
-on_both!(more_than_a_chunk_of_late_records_is_moved_in_several_steps, |world| {
+#[every_engine]
+async fn many_late_records_are_moved_in_steps(world: &mut World) {
     world.use_chunks_of(10);
     world.start_worker().await;
     let first = world.certificate(&keap_request("r1")).await;
@@ -168,18 +175,20 @@ on_both!(more_than_a_chunk_of_late_records_is_moved_in_several_steps, |world| {
     let again = certificate_of(&world.job(first.job_id).await.expect("the job"));
     assert_eq!(event["data"]["supplement"], json!(again.supplement));
     assert_eq!(result_of(&again, "contact").moved, Some(139));
-});
+}
 
-on_both!(a_count_that_finds_nothing_publishes_nothing, |world| {
+#[every_engine]
+async fn recount_without_findings_publishes_nothing(world: &mut World) {
     world.start_worker().await;
     let first = world.certificate(&keap_request("r1")).await;
     let before = world.job(first.job_id).await.expect("the job").sequence;
     finalizer::recount(&world.context, first.job_id).await.expect("a count");
     let job = world.job(first.job_id).await.expect("the job");
     assert_eq!((job.sequence, certificate_of(&job)), (before, first));
-});
+}
 
-on_both!(late_records_never_go_to_a_successor_who_has_left_since, |world| {
+#[every_engine]
+async fn late_records_skip_successors_who_left(world: &mut World) {
     world.start_worker().await;
     let mut request = keap_request("r1");
     request["reassign"]["contact"] = json!({ "user": "14" });
@@ -194,7 +203,7 @@ on_both!(late_records_never_go_to_a_successor_who_has_left_since, |world| {
     finalizer::recount(&world.context, first.job_id).await.expect("a count");
     assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 14").await, 0);
     assert_eq!(certificate_of(&world.job(first.job_id).await.expect("the job")), first, "nothing is claimed");
-});
+}
 
 /// Sends a request with a planner only, and cuts its job to the end; no chunk is moved yet.
 async fn cut_everything(world: &mut World, request: &Value) -> JobId {
@@ -214,12 +223,12 @@ async fn cut_everything(world: &mut World, request: &Value) -> JobId {
 async fn bring_contacts_back(world: &World) {
     let insert = "INSERT INTO contacts (org_id, owner_id, created_by, name) VALUES (1, 53, 53, 'again');";
     let condition = "WHEN (OLD.owner_id = 53 AND NEW.owner_id <> 53)";
-    match world.setting {
-        Setting::Embedded => {
+    match world.engine {
+        Engine::Sqlite => {
             let trigger = "CREATE TRIGGER again AFTER UPDATE OF owner_id ON contacts FOR EACH ROW";
             world.sql(&format!("{trigger} {condition} BEGIN {insert} END")).await;
         }
-        Setting::Servers => {
+        Engine::Postgres => {
             let function = "CREATE FUNCTION again() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS";
             world.sql(&format!("{function} $$ BEGIN {insert} RETURN NULL; END $$")).await;
             let trigger = "CREATE TRIGGER again AFTER UPDATE OF owner_id ON contacts FOR EACH ROW";

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::people::{PEOPLE, USERS, leave, reference, start};
 use crate::support::world::{certificate_of, counts, result_of};
-use crate::support::{Setting, World, on_both, on_every_path, process, run};
+use crate::support::{Engine, World, every_engine, on_postgres, process};
 
 /// A preview by the binary, of a request by a catalog.
 fn preview(world: &World, catalog: &str, request: &Value) -> Value {
@@ -31,7 +31,8 @@ fn found(references: &Value) -> BTreeMap<String, u64> {
     references.filter_map(one).collect()
 }
 
-on_every_path!(what_a_guard_hands_on_is_not_counted_again_where_the_others_go, 2, |world| {
+#[every_engine(also_in_chunks_of = 2)]
+async fn guard_transfers_are_not_counted_twice(world: &mut World) {
     let tables = "CREATE TABLE alerted (alert BIGINT NOT NULL, owner BIGINT NOT NULL, note TEXT, PRIMARY KEY (alert, owner)); \
          INSERT INTO alerted VALUES (1, 9, 'alone'), (2, 9, 'a'), (2, 2, 'b'), (3, 9, 'alone'), (4, 9, 'c'), (4, 3, 'd'), (5, 9, 'e'), (5, 1, 'f');";
     let alerted = |kind: &str, rest: &str| {
@@ -48,9 +49,10 @@ on_every_path!(what_a_guard_hands_on_is_not_counted_again_where_the_others_go, 2
     let certificate = serde_json::to_value(certificate_of(&job)).expect("JSON");
     let expected = BTreeMap::from([("sole_alerted".to_owned(), 2), ("alerted".to_owned(), 3)]);
     assert_eq!((found(&previewed["references"]), found(&certificate["references"])), (expected.clone(), expected));
-});
+}
 
-on_both!(a_preview_tells_of_successors_for_what_does_not_count_for_the_leaver, |world| {
+#[every_engine]
+async fn preview_warns_about_unneeded_successors(world: &mut World) {
     let tables = "ALTER TABLE people ADD COLUMN sells INTEGER; UPDATE people SET sells = 0; UPDATE people SET sells = 1 WHERE id = 3; \
          CREATE TABLE quotas (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT); INSERT INTO quotas VALUES (1, 3); \
          CREATE TABLE docs (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT); INSERT INTO docs VALUES (1, 9), (2, 3);";
@@ -63,9 +65,10 @@ on_both!(a_preview_tells_of_successors_for_what_does_not_count_for_the_leaver, |
     assert_eq!(of_who_sells_not["accepted"], true, "it is told, and in nobody's way");
     assert_eq!(of_who_sells_not["without_effect"], json!(["quota"]));
     assert_eq!(preview(world, &catalog.concat(), &leave("3", both))["without_effect"], json!([]));
-});
+}
 
-on_every_path!(a_certificate_tells_of_successors_who_received_nothing_as_the_preview_does, 1, |world| {
+#[every_engine(also_in_chunks_of = 1)]
+async fn certificate_lists_successors_who_received_nothing(world: &mut World) {
     let tables = "ALTER TABLE people ADD COLUMN sells INTEGER; UPDATE people SET sells = 0; \
          CREATE TABLE quotas (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT); INSERT INTO quotas VALUES (1, 3); \
          CREATE TABLE deals (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT); INSERT INTO deals VALUES (1, 3); \
@@ -96,28 +99,27 @@ on_every_path!(a_certificate_tells_of_successors_who_received_nothing_as_the_pre
     let events = world.events().await.remove(&job.id.to_string()).expect("events");
     let completed = events.iter().find(|event| event["type"] == "handover.deactivation.completed").expect("its end");
     assert_eq!(completed["data"]["without_effect"], json!(["deal", "quota"]));
-});
-
-#[test]
-fn while_the_host_is_at_work_an_estimate_is_of_movers_who_make_room_for_it() {
-    run(Setting::Servers, async |world| {
-        let tables = "CREATE TABLE docs (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT); \
-             INSERT INTO docs SELECT i, 9 FROM generate_series(1, 20000) AS s(i);";
-        let catalog = reference("doc", "docs", "disposition = \"transfer\"");
-        start(world, tables, &catalog).await;
-        let catalog = format!("{USERS}{catalog}");
-        let preview = || preview(world, &catalog, &leave("9", json!({ "doc": { "user": "2" } })));
-        let alone = preview();
-        let host = world.host_at_work().await;
-        let beside = preview();
-        host.abort();
-        let estimates = [alone, beside].map(|previewed| previewed["estimate_ms"].as_u64().expect("an estimate"));
-        // Two movers, twenty chunks of 25 ms and 5 around each; one mover, two hundred chunks, two thirds of the time.
-        assert_eq!(estimates, [10 + 300, 10 + 2_250]);
-    });
 }
 
-on_both!(an_estimate_goes_by_what_chunks_of_the_kind_took_on_this_database, |world| {
+#[on_postgres]
+async fn estimate_considers_host_activity(world: &mut World) {
+    let tables = "CREATE TABLE docs (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT); \
+         INSERT INTO docs SELECT i, 9 FROM generate_series(1, 20000) AS s(i);";
+    let catalog = reference("doc", "docs", "disposition = \"transfer\"");
+    start(world, tables, &catalog).await;
+    let catalog = format!("{USERS}{catalog}");
+    let preview = || preview(world, &catalog, &leave("9", json!({ "doc": { "user": "2" } })));
+    let alone = preview();
+    let host = world.host_at_work().await;
+    let beside = preview();
+    host.abort();
+    let estimates = [alone, beside].map(|previewed| previewed["estimate_ms"].as_u64().expect("an estimate"));
+    // Two movers, twenty chunks of 25 ms and 5 around each; one mover, two hundred chunks, two thirds of the time.
+    assert_eq!(estimates, [10 + 300, 10 + 2_250]);
+}
+
+#[every_engine]
+async fn estimate_uses_measured_chunk_times(world: &mut World) {
     let tables = "CREATE TABLE docs (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT); \
          INSERT INTO docs WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200) SELECT i, 9 FROM n; \
          INSERT INTO docs SELECT 1000 + id, 3 FROM docs;";
@@ -132,8 +134,8 @@ on_both!(an_estimate_goes_by_what_chunks_of_the_kind_took_on_this_database, |wor
     let guessed = estimate(world);
     assert!((1..1_000).contains(&guessed), "nothing was done yet, and 200 rows are not much: {guessed} ms");
     assert_eq!(world.hand_over(&leave("9", json!({ "doc": { "user": "2" } }))).await.state, "completed");
-    let chunks = if world.setting == Setting::Servers { "handover.chunks" } else { "handover_chunks" };
+    let chunks = if world.engine == Engine::Postgres { "handover.chunks" } else { "handover_chunks" };
     world.sql(&format!("UPDATE {chunks} SET duration_ms = 20000")).await;
     let measured = estimate(world);
     assert!((200_000..201_000).contains(&measured), "twenty rows took twenty seconds: {measured} ms");
-});
+}

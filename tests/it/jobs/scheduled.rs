@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::support::world::{certificate_of, keap_request};
-use crate::support::{World, on_both, snapshot};
+use crate::support::{World, every_engine, snapshot};
 
 /// How far ahead a job is scheduled that a test waits for: long enough to change something before it is due.
 const SOON: Duration = Duration::from_secs(3);
@@ -29,7 +29,8 @@ async fn schedule_soon(world: &mut World) -> (JobId, OffsetDateTime) {
     (job, due)
 }
 
-on_both!(a_job_of_a_later_time_is_scheduled_and_touches_nothing, |world| {
+#[every_engine]
+async fn future_job_is_scheduled_without_changes(world: &mut World) {
     world.start_worker().await;
     let before = snapshot::of_host(world).await;
     let request = at(&keap_request("r1"), OffsetDateTime::now_utc() + Duration::from_secs(3600));
@@ -55,15 +56,17 @@ on_both!(a_job_of_a_later_time_is_scheduled_and_touches_nothing, |world| {
     let found = world.job(job).await.expect("a job");
     assert_eq!((found.state.as_str(), found.started_at), ("scheduled", None));
     assert_eq!(snapshot::of_host(world).await, before);
-});
+}
 
-on_both!(a_job_of_a_past_time_starts_at_once, |world| {
+#[every_engine]
+async fn past_time_starts_at_once(world: &mut World) {
     world.start_worker().await;
     let request = at(&keap_request("r1"), OffsetDateTime::now_utc() - Duration::from_secs(3600));
     assert_eq!(world.hand_over(&request).await.state, "completed");
-});
+}
 
-on_both!(a_scheduled_job_runs_when_it_is_due_and_not_before, |world| {
+#[every_engine]
+async fn scheduled_job_runs_when_due(world: &mut World) {
     world.start_worker().await;
     let (job, due) = schedule_soon(world).await;
     let ended = world.end_of(job).await;
@@ -76,9 +79,10 @@ on_both!(a_scheduled_job_runs_when_it_is_due_and_not_before, |world| {
         last = world.next_event_of(job).await;
     }
     assert_eq!(last["data"]["state"], "completed");
-});
+}
 
-on_both!(a_scheduled_job_that_came_due_while_no_worker_ran_is_done_by_the_next_one, |world| {
+#[every_engine]
+async fn overdue_job_runs_with_the_next_worker(world: &mut World) {
     world.start_worker().await;
     let (job, due) = schedule_soon(world).await;
     world.stop_workers().await;
@@ -86,9 +90,10 @@ on_both!(a_scheduled_job_that_came_due_while_no_worker_ran_is_done_by_the_next_o
     assert_eq!(world.job(job).await.expect("a job").state, "scheduled");
     world.start_worker().await;
     assert_eq!(world.end_of(job).await.state, "completed");
-});
+}
 
-on_both!(a_scheduled_job_whose_guards_fail_by_then_needs_attention_and_changes_nothing, |world| {
+#[every_engine]
+async fn failed_guards_at_start_need_attention(world: &mut World) {
     world.start_worker().await;
     let (job, _) = schedule_soon(world).await;
     world.sql("UPDATE users SET status = 'inactive' WHERE id = 13").await;
@@ -104,9 +109,10 @@ on_both!(a_scheduled_job_whose_guards_fail_by_then_needs_attention_and_changes_n
     assert_eq!(codes, ["incomplete_profile", "successor_inactive"]);
     assert_eq!(ended.reasons.as_ref(), Some(&event["data"]["reasons"]));
     assert_eq!(snapshot::of_host(world).await, before);
-});
+}
 
-on_both!(who_receives_records_leaves_only_after_the_job_that_gives_them, |world| {
+#[every_engine]
+async fn successor_leaves_after_the_giving_job(world: &mut World) {
     // Only planned and not worked on: the first job stays under way for as long as the test wants.
     world.use_chunks_of(5);
     world.start_roles(&[Role::Planner, Role::Relay]).await;
@@ -141,4 +147,4 @@ on_both!(who_receives_records_leaves_only_after_the_job_that_gives_them, |world|
         let orphans = world.number(&format!("SELECT count(*) FROM {table} WHERE owner_id IN (11, 53)")).await;
         assert_eq!(orphans, 0, "{table}");
     }
-});
+}

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::support::people::{USERS, leave, reference};
 use crate::support::process::{WorkerProcess, borrowed, settings};
 use crate::support::world::read;
-use crate::support::{Setting, World, on_both, run};
+use crate::support::{World, every_engine, on_postgres};
 
 const CLOSED: &str = "SELECT count(*) FROM handover.chunks WHERE state = 'closed'";
 
@@ -51,7 +51,8 @@ fn giant() -> Value {
         "reassign": { "contact": to, "lead": to, "task": to } })
 }
 
-on_both!(gentle_movers_rest_after_each_chunk_and_full_ones_never, |world| {
+#[every_engine]
+async fn only_gentle_movers_pause_after_chunks(world: &mut World) {
     let worker =
         Logged::start(world, "keap", &[("HANDOVER_WORKER__PACE", "gentle"), ("HANDOVER_LIMITS__CHUNK_ROWS", "10")]);
     assert_eq!(world.hand_over(&giant()).await.state, "completed");
@@ -67,7 +68,7 @@ on_both!(gentle_movers_rest_after_each_chunk_and_full_ones_never, |world| {
     assert_eq!(world.hand_over(&back).await.state, "completed");
     assert!(world.number(CLOSED).await > closed, "there was work");
     assert_eq!(said(&worker.stop(), "the movers rested"), Vec::<Value>::new());
-});
+}
 
 /// Documents of the leaver's, and a trigger that takes its time over each that moves.
 fn slow(documents: u32, milliseconds: u32) -> String {
@@ -93,117 +94,102 @@ async fn slow_host(world: &mut World, documents: u32, milliseconds: u32) -> temp
     file
 }
 
-#[test]
-fn while_movers_rest_a_small_job_is_done_and_draining_does_not_wait_for_them() {
-    run(Setting::Servers, async |world| {
-        let catalog = slow_host(world, 400, 20).await;
-        let more = [
-            ("HANDOVER_WORKER__PACE", "0.01"),
-            ("HANDOVER_WORKER__GRACE", "5s"),
-            ("HANDOVER_WORKER__MOVERS", "1"),
-            ("HANDOVER_LIMITS__CHUNK_ROWS", "20"),
-        ];
-        let worker = Logged::start(world, catalog.path().to_str().expect("UTF-8"), &more);
-        let giant = world.send(&leave("9", json!({ "doc": { "user": "2" } }))).await;
-        // The mover rests for ten seconds after a chunk that took four tenths of one.
-        world.until("a chunk is moved", async || (world.number(CLOSED).await > 0).then_some(())).await;
-        let closed = world.number(CLOSED).await;
-        let small = world.hand_over(&leave("8", json!({ "doc": { "user": "2" } }))).await;
-        assert_eq!(small.state, "completed");
-        assert!(world.number(CLOSED).await <= closed + 1, "the giant's mover rested meanwhile");
-        let log = worker.stop();
-        assert_eq!(said(&log, "the movers rested").len(), 1, "{log}");
-        assert_eq!(
-            said(&log, "the grace is over: what is not finished will be done again elsewhere"),
-            Vec::<Value>::new()
-        );
-        assert_eq!(world.job(giant).await.expect("a job").state, "moving");
-    });
+#[on_postgres]
+async fn pausing_movers_delay_no_small_job(world: &mut World) {
+    let catalog = slow_host(world, 400, 20).await;
+    let more = [
+        ("HANDOVER_WORKER__PACE", "0.01"),
+        ("HANDOVER_WORKER__GRACE", "5s"),
+        ("HANDOVER_WORKER__MOVERS", "1"),
+        ("HANDOVER_LIMITS__CHUNK_ROWS", "20"),
+    ];
+    let worker = Logged::start(world, catalog.path().to_str().expect("UTF-8"), &more);
+    let giant = world.send(&leave("9", json!({ "doc": { "user": "2" } }))).await;
+    // The mover rests for ten seconds after a chunk that took four tenths of one.
+    world.until("a chunk is moved", async || (world.number(CLOSED).await > 0).then_some(())).await;
+    let closed = world.number(CLOSED).await;
+    let small = world.hand_over(&leave("8", json!({ "doc": { "user": "2" } }))).await;
+    assert_eq!(small.state, "completed");
+    assert!(world.number(CLOSED).await <= closed + 1, "the giant's mover rested meanwhile");
+    let log = worker.stop();
+    assert_eq!(said(&log, "the movers rested").len(), 1, "{log}");
+    assert_eq!(said(&log, "the grace is over: what is not finished will be done again elsewhere"), Vec::<Value>::new());
+    assert_eq!(world.job(giant).await.expect("a job").state, "moving");
 }
 
-#[test]
-fn movers_back_off_while_the_host_waits_for_their_locks_say_why_and_come_back() {
-    run(Setting::Servers, async |world| {
-        let catalog = slow_host(world, 600, 10).await;
-        let more = [
-            ("HANDOVER_LIMITS__CHUNK_ROWS", "300"),
-            ("HANDOVER_LIMITS__CHUNK_TIME", "1h"),
-            ("HANDOVER_LOG__FILTER", "debug"),
-        ];
-        let worker = Logged::start(world, catalog.path().to_str().expect("UTF-8"), &more);
-        world.send(&leave("9", json!({ "doc": { "user": "2" } }))).await;
-        // The first row of each chunk, which the host gets when the chunk is done.
-        let url = format!("{}?application_name=host", world.database_url());
-        let host = sea_orm::Database::connect(url).await.expect("a connection of the host's");
-        world
-            .until("the movers back off", async || {
-                let wants = "SELECT id FROM docs WHERE id IN (1, 301) FOR NO KEY UPDATE";
-                host.execute_unprepared(wants).await.expect("the rows, in the end");
-                (!worker.said("the movers back off").is_empty()).then_some(())
-            })
-            .await;
-        world
-            .until("they come back", async || {
-                (!worker.said("the movers are back at their pace").is_empty()).then_some(())
-            })
-            .await;
-        host.close().await.expect("closed");
-        let said = said(&worker.stop(), "the movers back off");
-        assert!(said[0]["reasons"].as_str().is_some_and(|why| why.contains("wait for locks of ours")), "{said:?}");
-    });
+#[on_postgres]
+async fn movers_back_off_while_host_waits(world: &mut World) {
+    let catalog = slow_host(world, 600, 10).await;
+    let more = [
+        ("HANDOVER_LIMITS__CHUNK_ROWS", "300"),
+        ("HANDOVER_LIMITS__CHUNK_TIME", "1h"),
+        ("HANDOVER_LOG__FILTER", "debug"),
+    ];
+    let worker = Logged::start(world, catalog.path().to_str().expect("UTF-8"), &more);
+    world.send(&leave("9", json!({ "doc": { "user": "2" } }))).await;
+    // The first row of each chunk, which the host gets when the chunk is done.
+    let url = format!("{}?application_name=host", world.database_url());
+    let host = sea_orm::Database::connect(url).await.expect("a connection of the host's");
+    world
+        .until("the movers back off", async || {
+            let wants = "SELECT id FROM docs WHERE id IN (1, 301) FOR NO KEY UPDATE";
+            host.execute_unprepared(wants).await.expect("the rows, in the end");
+            (!worker.said("the movers back off").is_empty()).then_some(())
+        })
+        .await;
+    world
+        .until("they come back", async || (!worker.said("the movers are back at their pace").is_empty()).then_some(()))
+        .await;
+    host.close().await.expect("closed");
+    let said = said(&worker.stop(), "the movers back off");
+    assert!(said[0]["reasons"].as_str().is_some_and(|why| why.contains("wait for locks of ours")), "{said:?}");
 }
 
 /// Movers at work in the documents at this moment.
 const AT_WORK: &str = "SELECT count(DISTINCT l.pid) FROM pg_locks l JOIN pg_stat_activity o ON o.pid = l.pid \
      WHERE l.relation = CAST('docs' AS regclass) AND l.mode = 'RowExclusiveLock' AND o.application_name = 'handover'";
 
-#[test]
-fn while_the_host_is_at_work_movers_go_one_at_a_time_and_a_few_records_each() {
-    run(Setting::Servers, async |world| {
-        let catalog = slow_host(world, 3000, 1).await;
-        let more = [("HANDOVER_LIMITS__CHUNK_TIME", "1h"), ("HANDOVER_LOG__FILTER", "debug")];
-        let worker = Logged::start(world, catalog.path().to_str().expect("UTF-8"), &more);
-        let job = world.send(&leave("9", json!({ "doc": { "user": "2" } }))).await;
-        let host = world.host_at_work().await;
-        world
-            .until("the host is seen", async || {
-                (!worker.said("the host is at work: movers go one at a time, a few records each").is_empty())
-                    .then_some(())
-            })
-            .await;
-        let large = "SELECT count(*) FROM handover.chunks WHERE records > 100 AND state = 'open'";
-        world.until("what was begun before is done", async || (world.number(large).await == 0).then_some(())).await;
-        let mut most = 0;
-        while world.job(job).await.is_none_or(|job| job.state != "completed") {
-            most = most.max(world.number(AT_WORK).await);
-        }
-        assert_eq!(most, 1, "movers at work at the same time");
-        let few = "SELECT count(*) FROM handover.chunks WHERE records BETWEEN 1 AND 100";
-        assert!(world.number(few).await >= 10, "of three chunks two were begun before");
-        assert_eq!(world.number("SELECT CAST(sum(done) AS bigint) FROM handover.chunks").await, 3000);
-        host.abort();
-        world
-            .until("the host rests", async || {
-                (!worker.said("movers go side by side again: the host rests, or they have done").is_empty())
-                    .then_some(())
-            })
-            .await;
-        assert!(!worker.said("a mover rested").is_empty(), "behind a chunk");
-        worker.stop();
-    });
+#[on_postgres]
+async fn movers_slow_down_while_host_is_active(world: &mut World) {
+    let catalog = slow_host(world, 3000, 1).await;
+    let more = [("HANDOVER_LIMITS__CHUNK_TIME", "1h"), ("HANDOVER_LOG__FILTER", "debug")];
+    let worker = Logged::start(world, catalog.path().to_str().expect("UTF-8"), &more);
+    let job = world.send(&leave("9", json!({ "doc": { "user": "2" } }))).await;
+    let host = world.host_at_work().await;
+    world
+        .until("the host is seen", async || {
+            (!worker.said("the host is at work: movers go one at a time, a few records each").is_empty()).then_some(())
+        })
+        .await;
+    let large = "SELECT count(*) FROM handover.chunks WHERE records > 100 AND state = 'open'";
+    world.until("what was begun before is done", async || (world.number(large).await == 0).then_some(())).await;
+    let mut most = 0;
+    while world.job(job).await.is_none_or(|job| job.state != "completed") {
+        most = most.max(world.number(AT_WORK).await);
+    }
+    assert_eq!(most, 1, "movers at work at the same time");
+    let few = "SELECT count(*) FROM handover.chunks WHERE records BETWEEN 1 AND 100";
+    assert!(world.number(few).await >= 10, "of three chunks two were begun before");
+    assert_eq!(world.number("SELECT CAST(sum(done) AS bigint) FROM handover.chunks").await, 3000);
+    host.abort();
+    world
+        .until("the host rests", async || {
+            (!worker.said("movers go side by side again: the host rests, or they have done").is_empty()).then_some(())
+        })
+        .await;
+    assert!(!worker.said("a mover rested").is_empty(), "behind a chunk");
+    worker.stop();
 }
 
-#[test]
-fn at_full_pace_movers_make_no_room_for_the_host() {
-    run(Setting::Servers, async |world| {
-        let catalog = slow_host(world, 2000, 1).await;
-        let more = [("HANDOVER_LIMITS__CHUNK_TIME", "1h"), ("HANDOVER_WORKER__PACE", "full")];
-        let worker = Logged::start(world, catalog.path().to_str().expect("UTF-8"), &more);
-        let host = world.host_at_work().await;
-        let ended = world.hand_over(&leave("9", json!({ "doc": { "user": "2" } }))).await;
-        assert_eq!(ended.state, "completed");
-        host.abort();
-        assert_eq!(world.number("SELECT count(*) FROM handover.chunks WHERE records = 1000").await, 2);
-        assert!(!worker.stop().contains("the host is at work"));
-    });
+#[on_postgres]
+async fn full_speed_ignores_host_activity(world: &mut World) {
+    let catalog = slow_host(world, 2000, 1).await;
+    let more = [("HANDOVER_LIMITS__CHUNK_TIME", "1h"), ("HANDOVER_WORKER__PACE", "full")];
+    let worker = Logged::start(world, catalog.path().to_str().expect("UTF-8"), &more);
+    let host = world.host_at_work().await;
+    let ended = world.hand_over(&leave("9", json!({ "doc": { "user": "2" } }))).await;
+    assert_eq!(ended.state, "completed");
+    host.abort();
+    assert_eq!(world.number("SELECT count(*) FROM handover.chunks WHERE records = 1000").await, 2);
+    assert!(!worker.stop().contains("the host is at work"));
 }

@@ -9,7 +9,7 @@ use handover::cli::Cli;
 use handover::{config, metrics};
 
 #[test]
-fn docs_metrics_md_is_the_table_of_the_list() {
+fn docs_metrics_md_matches_the_metrics() {
     let file = "docs/metrics.md";
     let kept = std::fs::read_to_string(file).unwrap_or_default();
     let head = kept.split("| metric |").next().unwrap_or_default();
@@ -55,7 +55,7 @@ fn settings() -> BTreeSet<String> {
 }
 
 #[test]
-fn every_setting_that_is_written_about_is_one() {
+fn documented_settings_exist() {
     let settings = settings();
     assert!(["database.url", "broker.ca_file", "telemetry.otlp.endpoint"].iter().all(|name| settings.contains(*name)));
     let sections: BTreeSet<&str> = settings.iter().filter_map(|name| Some(name.split_once('.')?.0)).collect();
@@ -149,7 +149,7 @@ fn fault(line: &str, is_whole: bool) -> Option<String> {
 }
 
 #[test]
-fn every_command_line_that_is_written_down_is_one_of_the_binary() {
+fn documented_command_lines_parse() {
     let mut faults = Vec::new();
     let mut whole = 0;
     for (file, text) in written() {

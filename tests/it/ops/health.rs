@@ -8,9 +8,10 @@ use crate::support::http::{Told, get};
 use crate::support::process::{run as run_binary, text};
 use crate::support::server::until;
 use crate::support::world::keap_request;
-use crate::support::{Setting, on_both, run};
+use crate::support::{World, every_engine, on_postgres};
 
-on_both!(a_worker_says_that_it_lives_is_ready_and_which_version_it_is, |world| {
+#[every_engine]
+async fn worker_reports_liveness_readiness_and_version(world: &mut World) {
     let folder = tempfile::tempdir().expect("a folder");
     let told = Told::start(world, folder.path(), &[]);
     assert_eq!(told.get("/livez").0, 200);
@@ -31,97 +32,87 @@ on_both!(a_worker_says_that_it_lives_is_ready_and_which_version_it_is, |world| {
     let address = told.address.clone();
     assert_eq!(tokio::task::block_in_place(|| told.worker.stop()), 0);
     assert!(get(&address, "/livez").is_none(), "nobody listens any more");
-});
-
-#[test]
-fn while_the_broker_or_the_database_is_away_a_worker_is_not_ready_says_why_and_is_ready_again_by_itself() {
-    run(Setting::Servers, async |world| {
-        let folder = tempfile::tempdir().expect("a folder");
-        let (broker, database) = (Gate::before(&amqp_url()).await, Gate::before(world.worker_url()).await);
-        let more = [
-            ("HANDOVER_BROKER__URL", broker.through(&amqp_url())),
-            ("HANDOVER_DATABASE__URL", database.through(world.worker_url())),
-        ];
-        let more: Vec<(&str, &str)> = more.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        tokio::task::block_in_place(|| {
-            let told = Told::start(world, folder.path(), &more);
-            let is = |part: &str, ready: bool| {
-                let (status, found) = told.json("/readyz");
-                let gauge = told.metric(&format!("handover_ready{{part=\"{part}\"}}"));
-                let others = ["database", "broker"].into_iter().filter(|other| *other != part);
-                status == if ready { 200 } else { 503 }
-                    && found[part]["ready"] == ready
-                    && (ready || found[part]["reason"].as_str().is_some_and(|reason| !reason.is_empty()))
-                    && others.into_iter().all(|other| found[other]["ready"] == true)
-                    && gauge == Some(f64::from(u8::from(ready)))
-            };
-            for (part, gate) in [("broker", &broker), ("database", &database)] {
-                until("it is ready", || is(part, true));
-                gate.shut();
-                until(&format!("it says that the {part} is away"), || is(part, false));
-                assert_eq!(told.get("/livez").0, 200, "to start it again would fix nothing");
-                gate.open();
-                until("it is ready again", || is(part, true));
-            }
-        });
-    });
 }
 
-#[test]
-fn a_ledger_that_is_newer_than_the_binary_or_not_migrated_is_told_and_not_worked_on() {
-    run(Setting::Servers, async |world| {
-        let folder = tempfile::tempdir().expect("a folder");
-        let told = Told::start(world, folder.path(), &[]);
-        for (statement, says) in [
-            (
-                "INSERT INTO handover.handover_migrations (version, applied_at) VALUES ('m99990101_000001_x', 0)",
-                "newer",
-            ),
-            // With one migration in all, who lacks it has none.
-            ("DELETE FROM handover.handover_migrations", "run `handover migrate`"),
-        ] {
-            world.meddle(statement).await;
-            tokio::task::block_in_place(|| {
-                until("it says so", || {
-                    let (status, ready) = told.json("/readyz");
-                    status == 503 && ready["migrations"]["reason"].as_str().is_some_and(|reason| reason.contains(says))
-                });
-            });
-            let ended = crate::support::process::on(world, &["run"]).expect(1);
-            assert!(ended.err.contains(says), "{}", ended.err);
+#[on_postgres]
+async fn worker_is_not_ready_during_outages(world: &mut World) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (broker, database) = (Gate::before(&amqp_url()).await, Gate::before(world.worker_url()).await);
+    let more = [
+        ("HANDOVER_BROKER__URL", broker.through(&amqp_url())),
+        ("HANDOVER_DATABASE__URL", database.through(world.worker_url())),
+    ];
+    let more: Vec<(&str, &str)> = more.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    tokio::task::block_in_place(|| {
+        let told = Told::start(world, folder.path(), &more);
+        let is = |part: &str, ready: bool| {
+            let (status, found) = told.json("/readyz");
+            let gauge = told.metric(&format!("handover_ready{{part=\"{part}\"}}"));
+            let others = ["database", "broker"].into_iter().filter(|other| *other != part);
+            status == if ready { 200 } else { 503 }
+                && found[part]["ready"] == ready
+                && (ready || found[part]["reason"].as_str().is_some_and(|reason| !reason.is_empty()))
+                && others.into_iter().all(|other| found[other]["ready"] == true)
+                && gauge == Some(f64::from(u8::from(ready)))
+        };
+        for (part, gate) in [("broker", &broker), ("database", &database)] {
+            until("it is ready", || is(part, true));
+            gate.shut();
+            until(&format!("it says that the {part} is away"), || is(part, false));
+            assert_eq!(told.get("/livez").0, 200, "to start it again would fix nothing");
+            gate.open();
+            until("it is ready again", || is(part, true));
         }
     });
 }
 
-#[test]
-fn a_worker_that_finishes_what_it_holds_is_not_ready_and_tells_so_until_its_end() {
-    run(Setting::Servers, async |world| {
-        let folder = tempfile::tempdir().expect("a folder");
-        let told = Told::start(world, folder.path(), &[("HANDOVER_DATABASE__LOCK_TIMEOUT", "30s")]);
-        let holding = world.store.begin("test").await.expect("a transaction");
-        holding
-            .run("holding a user", holding.sql("SELECT 1 FROM public.users WHERE id = 53 FOR UPDATE"))
-            .await
-            .expect("held");
-        world.send(&keap_request("r1")).await;
-        let waits =
-            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
-        world.until("the worker waits for the user", async || (world.number(waits).await > 0).then_some(())).await;
-        told.worker.signal("TERM");
+#[on_postgres]
+async fn worker_refuses_other_ledger_versions(world: &mut World) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let told = Told::start(world, folder.path(), &[]);
+    for (statement, says) in [
+        ("INSERT INTO handover.handover_migrations (version, applied_at) VALUES ('m99990101_000001_x', 0)", "newer"),
+        // With one migration in all, who lacks it has none.
+        ("DELETE FROM handover.handover_migrations", "run `handover migrate`"),
+    ] {
+        world.meddle(statement).await;
         tokio::task::block_in_place(|| {
-            until("it is draining", || {
+            until("it says so", || {
                 let (status, ready) = told.json("/readyz");
-                status == 503 && ready["draining"] == true
+                status == 503 && ready["migrations"]["reason"].as_str().is_some_and(|reason| reason.contains(says))
             });
-            assert_eq!(told.get("/livez").0, 200);
         });
-        holding.commit().await.expect("let go");
-        tokio::task::block_in_place(|| assert_eq!(told.worker.end(), 0));
+        let ended = crate::support::process::on(world, &["run"]).expect(1);
+        assert!(ended.err.contains(says), "{}", ended.err);
+    }
+}
+
+#[on_postgres]
+async fn draining_worker_is_not_ready(world: &mut World) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let told = Told::start(world, folder.path(), &[("HANDOVER_DATABASE__LOCK_TIMEOUT", "30s")]);
+    let holding = world.store.begin("test").await.expect("a transaction");
+    holding
+        .run("holding a user", holding.sql("SELECT 1 FROM public.users WHERE id = 53 FOR UPDATE"))
+        .await
+        .expect("held");
+    world.send(&keap_request("r1")).await;
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+    world.until("the worker waits for the user", async || (world.number(waits).await > 0).then_some(())).await;
+    told.worker.signal("TERM");
+    tokio::task::block_in_place(|| {
+        until("it is draining", || {
+            let (status, ready) = told.json("/readyz");
+            status == 503 && ready["draining"] == true
+        });
+        assert_eq!(told.get("/livez").0, 200);
     });
+    holding.commit().await.expect("let go");
+    tokio::task::block_in_place(|| assert_eq!(told.worker.end(), 0));
 }
 
 #[test]
-fn of_two_workers_with_one_address_the_second_says_which_setting_and_has_begun_nothing() {
+fn second_worker_on_one_address_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("an address").to_string();

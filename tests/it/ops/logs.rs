@@ -5,16 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use crate::support::http::Told;
-use crate::support::on_both;
 use crate::support::server::until;
 use crate::support::world::keap_request;
+use crate::support::{World, every_engine};
 
 /// A field of a line.
 fn text(line: &Value, field: &str) -> String {
     line[field].as_str().unwrap_or_else(|| panic!("no {field}: {line}")).to_owned()
 }
 
-on_both!(a_workers_log_has_a_line_a_step_with_its_job_chunk_and_outcome_and_says_nothing_of_people_but_ids, |world| {
+#[every_engine]
+async fn log_has_one_line_per_step(world: &mut World) {
     let folder = tempfile::tempdir().expect("a folder");
     let told = Told::start(world, folder.path(), &[("HANDOVER_LIMITS__CHUNK_ROWS", "50")]);
     let mut request = keap_request("r1");
@@ -85,4 +86,4 @@ on_both!(a_workers_log_has_a_line_a_step_with_its_job_chunk_and_outcome_and_says
             assert!(!text.contains(person.as_str()), "{person} stands in the log: {text}");
         }
     }
-});
+}

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::support::http::Told;
 use crate::support::server::until;
 use crate::support::world::{keap_request, reasons_of};
-use crate::support::{Setting, on_both, run};
+use crate::support::{World, every_engine, on_postgres};
 
 /// Fails the commit of every transaction that gives a certain contact to somebody else: what was done of it is undone.
 const REFUSAL: &str = "
@@ -18,36 +18,35 @@ const REFUSAL: &str = "
     CREATE CONSTRAINT TRIGGER refusal AFTER UPDATE ON contacts DEFERRABLE INITIALLY DEFERRED
         FOR EACH ROW WHEN (old.id = {one}) EXECUTE FUNCTION refuse();";
 
-#[test]
-fn records_are_counted_once_they_are_committed_and_an_attempt_that_was_rolled_back_is_not() {
-    run(Setting::Servers, async |world| {
-        let folder = tempfile::tempdir().expect("a folder");
-        let one = world.number("SELECT max(id) FROM contacts WHERE owner_id = 53").await;
-        let session = world.store.begin("test").await.expect("a transaction");
-        session.execute_unprepared("SET LOCAL search_path TO public").await.expect("the host's own tables");
-        session.execute_unprepared(&REFUSAL.replace("{one}", &one.to_string())).await.expect("a trigger");
-        session.commit().await.expect("committed");
-        let more = [("HANDOVER_LIMITS__CHUNK_ROWS", "40"), ("HANDOVER_LIMITS__CHUNK_ATTEMPTS", "1")];
-        let told = Told::start(world, folder.path(), &more);
-        let job = world.hand_over(&keap_request("r1")).await;
-        assert_eq!(reasons_of(&job).len(), 1, "the one record is left");
-        let journaled = world.number("SELECT sum(records) FROM handover.journal WHERE kind = 'contact'").await;
-        assert_eq!(journaled, 103);
-        tokio::task::block_in_place(|| {
-            let is = |series: &str| told.metric(series).unwrap_or_default();
-            until("everything is counted", || {
-                is("handover_jobs_total{outcome=\"needs_attention\",type=\"deactivate\"}") == 1.0
-            });
-            assert_eq!(is("handover_records_total{disposition=\"transfer\",kind=\"contact\"}"), 103.0);
-            assert_eq!(is("handover_records_total{disposition=\"transfer\",kind=\"lead\"}"), 92.0);
-            assert!(is("handover_chunk_failures_total") >= 1.0);
-            assert!(is("handover_chunk_duration_seconds_count") >= 5.0);
-            until("the job is seen to wait for a person", || is("handover_jobs{state=\"needs_attention\"}") == 1.0);
+#[on_postgres]
+async fn records_are_counted_at_commit_only(world: &mut World) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let one = world.number("SELECT max(id) FROM contacts WHERE owner_id = 53").await;
+    let session = world.store.begin("test").await.expect("a transaction");
+    session.execute_unprepared("SET LOCAL search_path TO public").await.expect("the host's own tables");
+    session.execute_unprepared(&REFUSAL.replace("{one}", &one.to_string())).await.expect("a trigger");
+    session.commit().await.expect("committed");
+    let more = [("HANDOVER_LIMITS__CHUNK_ROWS", "40"), ("HANDOVER_LIMITS__CHUNK_ATTEMPTS", "1")];
+    let told = Told::start(world, folder.path(), &more);
+    let job = world.hand_over(&keap_request("r1")).await;
+    assert_eq!(reasons_of(&job).len(), 1, "the one record is left");
+    let journaled = world.number("SELECT sum(records) FROM handover.journal WHERE kind = 'contact'").await;
+    assert_eq!(journaled, 103);
+    tokio::task::block_in_place(|| {
+        let is = |series: &str| told.metric(series).unwrap_or_default();
+        until("everything is counted", || {
+            is("handover_jobs_total{outcome=\"needs_attention\",type=\"deactivate\"}") == 1.0
         });
+        assert_eq!(is("handover_records_total{disposition=\"transfer\",kind=\"contact\"}"), 103.0);
+        assert_eq!(is("handover_records_total{disposition=\"transfer\",kind=\"lead\"}"), 92.0);
+        assert!(is("handover_chunk_failures_total") >= 1.0);
+        assert!(is("handover_chunk_duration_seconds_count") >= 5.0);
+        until("the job is seen to wait for a person", || is("handover_jobs{state=\"needs_attention\"}") == 1.0);
     });
 }
 
-on_both!(jobs_messages_and_what_is_parked_are_counted_and_nothing_is_told_of_anybody, |world| {
+#[every_engine]
+async fn metrics_count_jobs_messages_and_dead_letters(world: &mut World) {
     let folder = tempfile::tempdir().expect("a folder");
     let told = Told::start(world, folder.path(), &[]);
     let job = world.send(&keap_request("r1")).await;
@@ -73,7 +72,7 @@ on_both!(jobs_messages_and_what_is_parked_are_counted_and_nothing_is_told_of_any
         }
         is_as_listed(&scrape);
     });
-});
+}
 
 /// Names, kinds, help and labels of a scrape are those of the list.
 fn is_as_listed(scrape: &str) {

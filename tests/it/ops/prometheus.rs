@@ -14,7 +14,7 @@ use crate::support::process::text;
 use crate::support::proxy::{End, Proxy};
 use crate::support::server::{Process, free_port, until};
 use crate::support::world::keap_request;
-use crate::support::{Setting, run};
+use crate::support::{Engine, run};
 
 const RULES: &str = "deploy/prometheus/rules.yml";
 
@@ -93,11 +93,11 @@ fn encoded(query: &str) -> String {
 }
 
 #[test]
-fn a_prometheus_that_scrapes_a_worker_has_every_metric_of_the_list_the_dashboard_and_the_alerts() {
+fn prometheus_scrapes_every_documented_metric() {
     if !is_here("prometheus") {
         return;
     }
-    run(Setting::Servers, async |world| {
+    run(Engine::Postgres, async |world| {
         let folder = tempfile::tempdir().expect("a folder");
         let proxy = Proxy::start().await;
         let url = proxy.url();
@@ -149,7 +149,7 @@ fn a_prometheus_that_scrapes_a_worker_has_every_metric_of_the_list_the_dashboard
 }
 
 #[test]
-fn the_alerts_fire_when_they_should_and_each_leads_to_its_entry_in_the_runbook() {
+fn alerts_fire_and_link_to_the_runbook() {
     if !is_here("promtool") {
         return;
     }

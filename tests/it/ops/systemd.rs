@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::support::process::{WorkerProcess, borrowed, run, settings, start_worker, text};
 use crate::support::world::{LIMIT, keap_request};
-use crate::support::{World, on_both};
+use crate::support::{World, every_engine};
 
 /// What a service manager hears.
 struct Manager(UnixDatagram);
@@ -33,7 +33,8 @@ fn start(world: &World, socket: &Path) -> WorkerProcess {
     start_worker(world, &[("NOTIFY_SOCKET", text(socket)), ("WATCHDOG_USEC", "100000")])
 }
 
-on_both!(systemd_is_told_when_a_worker_takes_messages_that_it_lives_and_that_it_stops, |world| {
+#[every_engine]
+async fn worker_notifies_systemd(world: &mut World) {
     let folder = tempfile::tempdir().expect("a folder");
     let socket = folder.path().join("notify");
     let manager = Manager::listen(&socket);
@@ -46,9 +47,10 @@ on_both!(systemd_is_told_when_a_worker_takes_messages_that_it_lives_and_that_it_
     let words = std::iter::repeat_with(|| manager.hears()).find(|word| word != "WATCHDOG=1");
     assert_eq!(words.as_deref(), Some("STOPPING=1"));
     assert_eq!(stopping.join().expect("an end"), 0);
-});
+}
 
-on_both!(a_worker_that_cannot_start_is_never_told_to_be_ready, |world| {
+#[every_engine]
+async fn failed_start_never_reports_ready(world: &mut World) {
     let folder = tempfile::tempdir().expect("a folder");
     let socket = folder.path().join("notify");
     let manager = Manager::listen(&socket);
@@ -56,4 +58,4 @@ on_both!(a_worker_that_cannot_start_is_never_told_to_be_ready, |world| {
     let wrong = [("NOTIFY_SOCKET", text(&socket)), ("HANDOVER_CATALOG", "no-such-catalog")];
     tokio::task::block_in_place(|| run(&[borrowed(&settings), wrong.to_vec()].concat(), &["run"])).expect(1);
     assert!(manager.hears_nothing());
-});
+}

@@ -15,7 +15,7 @@ use crate::support::broker::Outside;
 use crate::support::collector::{Collector, Taken};
 use crate::support::process::{WorkerProcess, borrowed, settings, text};
 use crate::support::world::{LIMIT, keap_request, read};
-use crate::support::{Setting, World, on_both, run};
+use crate::support::{World, every_engine, on_postgres};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const SENDER: &str = "b7ad6b7169203331";
@@ -66,79 +66,76 @@ fn named<'a>(spans: &'a [Taken], name: &str) -> Vec<&'a Taken> {
     spans.iter().filter(|span| span.name == name).collect()
 }
 
-#[test]
-fn a_large_jobs_spans_of_two_worker_processes_and_its_events_stand_in_the_trace_of_its_request() {
-    run(Setting::Servers, async |world| {
-        let folder = tempfile::tempdir().expect("a folder");
-        let log = folder.path().join("log");
-        let collector = Collector::start().await;
-        let planner = start(world, &collector.endpoint(), &["planner", "relay"], &log);
-        let mover = start(world, &collector.endpoint(), &["mover", "relay"], &log);
-        let mut request = keap_request("traced");
-        request["reason"] = "left the company".into();
-        let mut headers = FieldTable::default();
-        let context = format!("00-{TRACE}-{SENDER}-01");
-        headers.insert("traceparent".into(), AMQPValue::LongString(context.into()));
-        let properties = BasicProperties::default().with_message_id("from outside".into()).with_headers(headers);
-        world.outside.send_with(request.to_string().into_bytes(), properties).await;
-        let job = read(&request).job_id();
-        assert_eq!(world.end_of(job).await.state, "completed");
-        let events = events_until_completed(world).await;
-        stop(planner);
-        stop(mover);
+#[on_postgres]
+async fn spans_and_events_join_the_requests_trace(world: &mut World) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let log = folder.path().join("log");
+    let collector = Collector::start().await;
+    let planner = start(world, &collector.endpoint(), &["planner", "relay"], &log);
+    let mover = start(world, &collector.endpoint(), &["mover", "relay"], &log);
+    let mut request = keap_request("traced");
+    request["reason"] = "left the company".into();
+    let mut headers = FieldTable::default();
+    let context = format!("00-{TRACE}-{SENDER}-01");
+    headers.insert("traceparent".into(), AMQPValue::LongString(context.into()));
+    let properties = BasicProperties::default().with_message_id("from outside".into()).with_headers(headers);
+    world.outside.send_with(request.to_string().into_bytes(), properties).await;
+    let job = read(&request).job_id();
+    assert_eq!(world.end_of(job).await.state, "completed");
+    let events = events_until_completed(world).await;
+    stop(planner);
+    stop(mover);
 
-        let spans = collector.taken();
-        let elsewhere: Vec<_> = spans.iter().filter(|span| span.trace != TRACE).collect();
-        assert!(elsewhere.is_empty(), "{elsewhere:#?}");
-        let name = |operation: &str, place: &str| format!("{operation} {}{place}", world.prefix);
-        let plan = named(&spans, &name("plan", ".requests"));
-        assert_eq!(plan.iter().map(|span| span.parent.as_str()).collect::<Vec<_>>(), [SENDER]);
-        let key = "request.deactivate";
-        assert_eq!(
-            plan[0].attributes,
-            BTreeMap::from([
-                ("handover.job.id", job.to_string()),
-                ("messaging.destination.name", format!("{0}:{key}:{0}.requests", world.prefix)),
-                ("messaging.message.body.size", request.to_string().len().to_string()),
-                ("messaging.message.id", "from outside".into()),
-                ("messaging.operation.name", "plan".into()),
-                ("messaging.operation.type", "process".into()),
-                ("messaging.rabbitmq.destination.routing_key", key.into()),
-                ("messaging.system", "rabbitmq".into()),
-            ])
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect()
-        );
-        let is_sent_by = |span: &Taken, id: &str| {
-            span.parent == plan[0].id
-                && span.attributes["messaging.message.id"] == id
-                && span.name.starts_with("publish")
-        };
-        let by_id: BTreeMap<_, _> = spans.iter().map(|span| (span.id.as_str(), span)).collect();
-        for (operation, at_least) in [("cut", 2), ("move", 12), ("finalize", 1)] {
-            let steps = named(&spans, &name(operation, ".steps"));
-            assert!(steps.len() >= at_least, "{operation}: {steps:#?}");
-            for step in steps {
-                assert_ne!(step.process, plan[0].process);
-                assert_eq!(step.attributes["handover.job.id"], job.to_string());
-                assert!(is_sent_by(by_id[step.parent.as_str()], &step.attributes["messaging.message.id"]), "{step:#?}");
-            }
+    let spans = collector.taken();
+    let elsewhere: Vec<_> = spans.iter().filter(|span| span.trace != TRACE).collect();
+    assert!(elsewhere.is_empty(), "{elsewhere:#?}");
+    let name = |operation: &str, place: &str| format!("{operation} {}{place}", world.prefix);
+    let plan = named(&spans, &name("plan", ".requests"));
+    assert_eq!(plan.iter().map(|span| span.parent.as_str()).collect::<Vec<_>>(), [SENDER]);
+    let key = "request.deactivate";
+    assert_eq!(
+        plan[0].attributes,
+        BTreeMap::from([
+            ("handover.job.id", job.to_string()),
+            ("messaging.destination.name", format!("{0}:{key}:{0}.requests", world.prefix)),
+            ("messaging.message.body.size", request.to_string().len().to_string()),
+            ("messaging.message.id", "from outside".into()),
+            ("messaging.operation.name", "plan".into()),
+            ("messaging.operation.type", "process".into()),
+            ("messaging.rabbitmq.destination.routing_key", key.into()),
+            ("messaging.system", "rabbitmq".into()),
+        ])
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
+    );
+    let is_sent_by = |span: &Taken, id: &str| {
+        span.parent == plan[0].id && span.attributes["messaging.message.id"] == id && span.name.starts_with("publish")
+    };
+    let by_id: BTreeMap<_, _> = spans.iter().map(|span| (span.id.as_str(), span)).collect();
+    for (operation, at_least) in [("cut", 2), ("move", 12), ("finalize", 1)] {
+        let steps = named(&spans, &name(operation, ".steps"));
+        assert!(steps.len() >= at_least, "{operation}: {steps:#?}");
+        for step in steps {
+            assert_ne!(step.process, plan[0].process);
+            assert_eq!(step.attributes["handover.job.id"], job.to_string());
+            assert!(is_sent_by(by_id[step.parent.as_str()], &step.attributes["messaging.message.id"]), "{step:#?}");
         }
-        for (context, event) in &events {
-            let parts: Vec<&str> = context.split('-').collect();
-            assert_eq!(parts[1], TRACE);
-            let sent = by_id[parts[2]];
-            assert!(is_sent_by(sent, event["id"].as_str().expect("an id")), "{event} {sent:#?}");
-            assert_eq!(sent.name, name("publish", ".events"));
-            assert_eq!(event["traceparent"], format!("00-{TRACE}-{}-01", plan[0].id));
-        }
-        let said: BTreeSet<&str> = spans.iter().flat_map(|span| span.attributes.keys().map(String::as_str)).collect();
-        assert_eq!(said, BTreeSet::from(ATTRIBUTES));
-    });
+    }
+    for (context, event) in &events {
+        let parts: Vec<&str> = context.split('-').collect();
+        assert_eq!(parts[1], TRACE);
+        let sent = by_id[parts[2]];
+        assert!(is_sent_by(sent, event["id"].as_str().expect("an id")), "{event} {sent:#?}");
+        assert_eq!(sent.name, name("publish", ".events"));
+        assert_eq!(event["traceparent"], format!("00-{TRACE}-{}-01", plan[0].id));
+    }
+    let said: BTreeSet<&str> = spans.iter().flat_map(|span| span.attributes.keys().map(String::as_str)).collect();
+    assert_eq!(said, BTreeSet::from(ATTRIBUTES));
 }
 
-on_both!(a_request_without_a_trace_begins_one_of_its_own, |world| {
+#[every_engine]
+async fn request_without_trace_starts_one(world: &mut World) {
     let folder = tempfile::tempdir().expect("a folder");
     let collector = Collector::start().await;
     let worker = start(world, &collector.endpoint(), &[], &folder.path().join("log"));
@@ -157,9 +154,10 @@ on_both!(a_request_without_a_trace_begins_one_of_its_own, |world| {
     assert!(began.iter().all(|span| span.name.starts_with("plan ")), "{began:#?}");
     assert_eq!(spans.iter().map(|span| span.trace.clone()).collect::<BTreeSet<_>>(), traces);
     assert!(spans.iter().any(|span| span.name.starts_with("finalize ")), "{spans:#?}");
-});
+}
 
-on_both!(a_collector_that_is_away_or_silent_holds_nothing_up_and_is_told_once, |world| {
+#[every_engine]
+async fn unavailable_collector_delays_nothing(world: &mut World) {
     // Whoever connects waits for an answer without end.
     let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
     let nobody = crate::support::server::free_port();
@@ -178,9 +176,10 @@ on_both!(a_collector_that_is_away_or_silent_holds_nothing_up_and_is_told_once, |
         assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
         assert_eq!(said(), 1);
     }
-});
+}
 
-on_both!(without_a_collector_a_trace_passes_through_and_what_is_none_is_ignored, |world| {
+#[every_engine]
+async fn trace_passes_through_without_a_collector(world: &mut World) {
     world.start_worker().await;
     for (name, came, kept) in [
         ("good", format!("00-{TRACE}-{SENDER}-01"), Some(format!("00-{TRACE}-{SENDER}-01"))),
@@ -200,4 +199,4 @@ on_both!(without_a_collector_a_trace_passes_through_and_what_is_none_is_ignored,
         assert_eq!(world.end_of(read(&request).job_id()).await.traceparent, kept);
         broker.close().await;
     }
-});
+}

@@ -8,7 +8,7 @@ use handover::worker::Role;
 use serde_json::{Value, json};
 
 use crate::support::world::{catalog_source, certificate_of, codes_of, counts, reasons_of, result_of, successors_of};
-use crate::support::{World, on_both, on_every_path};
+use crate::support::{World, every_engine};
 
 async fn start(world: &mut World) {
     world.use_product("agent-connect", 5).await;
@@ -38,14 +38,16 @@ async fn managers(world: &World, of: &str) -> Vec<String> {
     world.texts(&format!("SELECT {row} AS t FROM users WHERE id IN ({of}) ORDER BY id")).await
 }
 
-on_both!(the_catalog_holds_without_a_warning_and_forgets_no_reference, |world| {
+#[every_engine]
+async fn catalog_passes_and_covers_every_reference(world: &mut World) {
     let schema = host::read_schema(&world.store.reader()).await.expect("the schema");
     let checked = check("agent-connect", &catalog_source("agent-connect"), &schema).expect("it holds");
     assert_eq!(checked.warnings, []);
     assert_eq!(scan(&checked.catalog, &schema), []);
-});
+}
 
-on_both!(only_users_in_roles_who_are_granted_the_ability_to_manage_users_can_deactivate, |world| {
+#[every_engine]
+async fn only_roles_that_manage_users_can_deactivate(world: &mut World) {
     start(world).await;
     let mut request = leave("r1", 312, json!({ "requested_by": "304" }));
     let job = world.hand_over(&request).await;
@@ -55,17 +57,19 @@ on_both!(only_users_in_roles_who_are_granted_the_ability_to_manage_users_can_dea
     world.sql("INSERT INTO role_permissions (role, permission) VALUES ('manager', 'manage_users')").await;
     request["request_id"] = json!("r2");
     assert_eq!(world.hand_over(&request).await.state, "completed");
-});
+}
 
-on_every_path!(once_selected_the_users_profile_status_will_update_automatically_to_deactivated, 2, |world| {
+#[every_engine(also_in_chunks_of = 2)]
+async fn profile_status_becomes_deactivated(world: &mut World) {
     start(world).await;
     let certificate = world.certificate(&leave("r1", 312, json!({}))).await;
     assert_eq!((status(world, 312).await.as_str(), certificate.orphans), ("inactive", 0));
     assert_eq!(result_of(&certificate, "session").removed, Some(1));
     assert_eq!(certificate.license.name(), "freed");
-});
+}
 
-on_both!(access_ends_when_the_request_is_accepted, |world| {
+#[every_engine]
+async fn access_ends_when_the_request_is_accepted(world: &mut World) {
     world.use_product("agent-connect", 5).await;
     world.use_chunks_of(1);
     world.start_roles(&[Role::Planner]).await;
@@ -78,9 +82,10 @@ on_both!(access_ends_when_the_request_is_accepted, |world| {
     assert_eq!(world.number("SELECT count(*) FROM api_tokens WHERE user_id = 303").await, 0);
     world.start_worker().await;
     certificate_of(&world.end_of(id).await);
-});
+}
 
-on_every_path!(bulk_update_is_useful_to_deactivate_multiple_user_profiles_at_once, 2, |world| {
+#[every_engine(also_in_chunks_of = 2)]
+pub async fn bulk_update_deactivates_multiple_profiles(world: &mut World) {
     start(world).await;
     let mut jobs = Vec::new();
     for user in [306, 307, 312] {
@@ -89,9 +94,10 @@ on_every_path!(bulk_update_is_useful_to_deactivate_multiple_user_profiles_at_onc
     for job in jobs {
         assert_eq!(world.end_of(job).await.state, "completed");
     }
-});
+}
 
-on_both!(users_who_can_manage_a_team_cannot_be_deactivated_through_the_bulk_process, |world| {
+#[every_engine]
+async fn bulk_update_refuses_users_who_manage_teams(world: &mut World) {
     start(world).await;
     let mut more = reports(json!({ "user": "304" }));
     more["bulk"] = json!(true);
@@ -103,9 +109,10 @@ on_both!(users_who_can_manage_a_team_cannot_be_deactivated_through_the_bulk_proc
     // "Team Leaders and Admins": whoever has the setting, with reports or without.
     assert_eq!(codes_of(&world.hand_over(&leave("r2", 302, json!({ "bulk": true }))).await), ["blocked"]);
     assert_eq!((status(world, 303).await, status(world, 302).await), ("active".into(), "active".into()));
-});
+}
 
-on_every_path!(you_complete_their_deactivation_manually_after_all_direct_reports_have_been_reassigned, 2, |world| {
+#[every_engine(also_in_chunks_of = 2)]
+async fn manager_leaves_after_reports_are_reassigned(world: &mut World) {
     start(world).await;
     let job = world.hand_over(&leave("r1", 303, json!({}))).await;
     assert_eq!(codes_of(&job), ["allotment_missing"]);
@@ -114,9 +121,10 @@ on_every_path!(you_complete_their_deactivation_manually_after_all_direct_reports
     // Reassigned in the application: nothing is left to be said.
     world.sql("UPDATE users SET manager_id = 305 WHERE manager_id = 303").await;
     assert_eq!(world.hand_over(&leave("r2", 303, json!({}))).await.state, "completed");
-});
+}
 
-on_every_path!(all_team_members_are_reassigned_to_a_single_new_team_lead, 2, |world| {
+#[every_engine(also_in_chunks_of = 2)]
+pub async fn all_team_members_get_one_new_lead(world: &mut World) {
     start(world).await;
     let certificate = world.certificate(&leave("r1", 303, reports(json!({ "user": "304" })))).await;
     assert_eq!(successors_of(&certificate, "direct_report"), counts([(304, 4)]));
@@ -126,24 +134,27 @@ on_every_path!(all_team_members_are_reassigned_to_a_single_new_team_lead, 2, |wo
     );
     // What the page does not speak of stays, and is told.
     assert_eq!(result_of(&certificate, "contact").left_behind, Some(5));
-});
+}
 
-on_every_path!(team_members_can_be_reassigned_individually, 2, |world| {
+#[every_engine(also_in_chunks_of = 2)]
+async fn team_members_can_be_reassigned_individually(world: &mut World) {
     start(world).await;
     let each = json!({ "each": { "306": "304", "307": "305" }, "rest": { "user": "302" } });
     let certificate = world.certificate(&leave("r1", 303, reports(each))).await;
     assert_eq!(successors_of(&certificate, "direct_report"), counts([(302, 2), (304, 1), (305, 1)]));
     assert_eq!(managers(world, "306, 307, 308, 309").await, ["306:304", "307:305", "308:302", "309:302"]);
-});
+}
 
-on_both!(a_new_team_leader_is_somebody_who_can_manage_a_team, |world| {
+#[every_engine]
+async fn new_team_lead_can_manage_a_team(world: &mut World) {
     start(world).await;
     let job = world.hand_over(&leave("r1", 303, reports(json!({ "user": "312" })))).await;
     assert_eq!(codes_of(&job), ["successor_not_eligible"]);
     assert_eq!(reasons_of(&job)[0].concerning.user_id.as_deref(), Some("312"));
-});
+}
 
-on_both!(nobody_comes_to_report_to_themselves_or_in_a_circle, |world| {
+#[every_engine]
+async fn nobody_reports_to_themselves_or_in_circles(world: &mut World) {
     start(world).await;
     // 309 may lead a team and reports to the leaver.
     let job = world.hand_over(&leave("r1", 303, reports(json!({ "user": "309" })))).await;
@@ -158,9 +169,10 @@ on_both!(nobody_comes_to_report_to_themselves_or_in_a_circle, |world| {
     let certificate = world.certificate(&leave("r3", 303, reports(each))).await;
     assert_eq!(successors_of(&certificate, "direct_report"), counts([(304, 1), (309, 3)]));
     assert_eq!(managers(world, "306, 309, 310").await, ["306:309", "309:304", "310:309"]);
-});
+}
 
-on_both!(the_primary_company_admin_leaves_when_the_request_names_the_next_one, |world| {
+#[every_engine]
+async fn primary_admin_leaves_once_successor_is_named(world: &mut World) {
     start(world).await;
     let ask = |id: &str, mut reassign: Value| {
         // 302 reports to 301, and is the next one: to nobody but another.
@@ -177,9 +189,10 @@ on_both!(the_primary_company_admin_leaves_when_the_request_names_the_next_one, |
     let certificate = world.certificate(&ask("r3", json!({ "primary_administrator": { "user": "302" } }))).await;
     assert_eq!(successors_of(&certificate, "primary_administrator"), counts([(302, 1)]));
     assert_eq!(world.number("SELECT user_id FROM primary_administrators WHERE org_id = 3").await, 302);
-});
+}
 
-on_both!(if_the_profile_is_incomplete_you_need_to_fill_in_the_required_fields_before, |world| {
+#[every_engine]
+async fn incomplete_profile_cannot_be_deactivated(world: &mut World) {
     start(world).await;
     world.sql("UPDATE users SET username = ' ' WHERE id = 311").await;
     let job = world.hand_over(&leave("r1", 311, json!({}))).await;
@@ -189,13 +202,14 @@ on_both!(if_the_profile_is_incomplete_you_need_to_fill_in_the_required_fields_be
     assert!(reason.hint.contains("dummy"), "\"You can simply apply dummy information\": {reason:?}");
     world.sql("UPDATE users SET username = 'dummy', email = 'dummy@evergreen.example' WHERE id = 311").await;
     assert_eq!(world.hand_over(&leave("r2", 311, json!({}))).await.state, "completed");
-});
+}
 
 fn back(id: &str, user: u32, by: &str) -> Value {
     json!({ "type": "reactivate", "request_id": id, "org_id": "3", "user_id": user.to_string(), "requested_by": by })
 }
 
-on_every_path!(if_you_need_to_reactivate_a_profile_deselect_the_deactivated_checkbox, 2, |world| {
+#[every_engine(also_in_chunks_of = 2)]
+pub async fn reactivation_restores_the_profile(world: &mut World) {
     start(world).await;
     world.certificate(&leave("r1", 312, json!({}))).await;
     let listed = "SELECT CAST(id AS text) AS t FROM users WHERE org_id = 3 AND status = 'inactive' AND id = 312";
@@ -203,9 +217,10 @@ on_every_path!(if_you_need_to_reactivate_a_profile_deselect_the_deactivated_chec
     certificate_of(&world.hand_over(&back("r2", 312, "301")).await);
     assert_eq!(status(world, 312).await, "active");
     assert_eq!(world.number("SELECT count(*) FROM licenses WHERE user_id = 312").await, 1);
-});
+}
 
-on_both!(an_incomplete_profile_cannot_be_reactivated_until_the_fields_are_filled_in, |world| {
+#[every_engine]
+async fn incomplete_profile_cannot_be_reactivated(world: &mut World) {
     start(world).await;
     world.certificate(&leave("r1", 312, json!({}))).await;
     world.sql("UPDATE users SET email = NULL WHERE id = 312").await;
@@ -213,11 +228,12 @@ on_both!(an_incomplete_profile_cannot_be_reactivated_until_the_fields_are_filled
     assert_eq!((job.state.as_str(), codes_of(&job)), ("rejected", vec!["incomplete_profile".to_owned()]));
     assert_eq!(reasons_of(&job)[0].concerning.fields, ["email"]);
     assert_eq!(status(world, 312).await, "inactive");
-});
+}
 
-on_both!(only_users_in_roles_who_are_granted_the_ability_to_manage_users_can_reactivate, |world| {
+#[every_engine]
+async fn only_roles_that_manage_users_can_reactivate(world: &mut World) {
     start(world).await;
     world.certificate(&leave("r1", 312, json!({}))).await;
     let job = world.hand_over(&back("r2", 312, "304")).await;
     assert_eq!((job.state.as_str(), codes_of(&job)), ("rejected", vec!["requester_not_permitted".to_owned()]));
-});
+}

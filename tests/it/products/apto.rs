@@ -7,7 +7,7 @@ use handover::worker::Role;
 use serde_json::{Value, json};
 
 use crate::support::world::{catalog_source, certificate_of, codes_of, counts, reasons_of, result_of, successors_of};
-use crate::support::{World, on_both, on_every_path};
+use crate::support::{World, every_engine};
 
 async fn start(world: &mut World) {
     world.use_product("apto", 5).await;
@@ -42,14 +42,16 @@ async fn teams(world: &World) -> Vec<String> {
     world.texts(&query).await
 }
 
-on_both!(the_catalog_holds_without_a_warning_and_forgets_no_reference, |world| {
+#[every_engine]
+async fn catalog_passes_and_covers_every_reference(world: &mut World) {
     let schema = host::read_schema(&world.store.reader()).await.expect("the schema");
     let checked = check("apto", &catalog_source("apto"), &schema).expect("it holds");
     assert_eq!(checked.warnings, []);
     assert_eq!(scan(&checked.catalog, &schema), []);
-});
+}
 
-on_both!(a_deactivated_user_can_no_longer_log_in_from_the_moment_the_request_is_accepted, |world| {
+#[every_engine]
+async fn deactivated_user_cannot_log_in_once_accepted(world: &mut World) {
     world.use_product("apto", 5).await;
     world.use_chunks_of(1);
     world.start_roles(&[Role::Planner]).await;
@@ -61,9 +63,10 @@ on_both!(a_deactivated_user_can_no_longer_log_in_from_the_moment_the_request_is_
     assert_eq!(world.number("SELECT count(*) FROM api_tokens WHERE user_id = 404").await, 0);
     world.start_worker().await;
     assert_eq!(certificate_of(&world.end_of(id).await).orphans, 0);
-});
+}
 
-on_every_path!(they_lose_access_to_records_shared_manually_or_as_team_members, 1, |world| {
+#[every_engine(also_in_chunks_of = 1)]
+async fn leaver_loses_manual_and_team_shares(world: &mut World) {
     start(world).await;
     let certificate = world.certificate(&leave("r1", json!({}))).await;
     assert_eq!(result_of(&certificate, "record_share").removed, Some(2));
@@ -73,9 +76,10 @@ on_every_path!(they_lose_access_to_records_shared_manually_or_as_team_members, 1
         1,
         "what they gave stays"
     );
-});
+}
 
-on_every_path!(you_can_still_transfer_their_data_to_other_users_and_view_their_names, 2, |world| {
+#[every_engine(also_in_chunks_of = 2)]
+async fn data_transfers_and_names_stay_visible(world: &mut World) {
     start(world).await;
     let reassign = json!({ "reassign": { "contact": { "user": "405" }, "task": { "user": "405" }, "account": { "user": "403" } } });
     let certificate = world.certificate(&leave("r1", reassign)).await;
@@ -83,9 +87,10 @@ on_every_path!(you_can_still_transfer_their_data_to_other_users_and_view_their_n
         assert_eq!(successors_of(&certificate, kind), counts([(user, count)]), "{kind}");
     }
     assert_eq!(world.texts("SELECT name AS t FROM users WHERE id = 404").await, ["Colin Bright"]);
-});
+}
 
-on_every_path!(they_are_removed_from_others_default_teams_and_their_own_are_not_removed, 1, |world| {
+#[every_engine(also_in_chunks_of = 1)]
+async fn leaver_leaves_others_default_teams_only(world: &mut World) {
     start(world).await;
     let certificate = world.certificate(&leave("r1", json!({}))).await;
     for team in ["account", "opportunity"] {
@@ -95,9 +100,10 @@ on_every_path!(they_are_removed_from_others_default_teams_and_their_own_are_not_
         assert_eq!(world.number(&format!("{teams} WHERE member_id = 404")).await, 0);
         assert_eq!(world.number(&format!("{teams} WHERE user_id = 404")).await, 1);
     }
-});
+}
 
-on_every_path!(read_write_access_on_an_account_team_becomes_read_only, 1, |world| {
+#[every_engine(also_in_chunks_of = 1)]
+pub async fn account_team_access_becomes_read_only(world: &mut World) {
     start(world).await;
     let certificate = world.certificate(&leave("r1", json!({}))).await;
     assert_eq!(
@@ -110,65 +116,73 @@ on_every_path!(read_write_access_on_an_account_team_becomes_read_only, 1, |world
     assert_eq!(world.texts(&access).await, vec!["read_only".repeat(4); 2]);
     let others = format!("SELECT {ALL} AS t FROM account_team_members WHERE user_id = 405");
     assert_eq!(world.texts(&others).await, ["read_write".repeat(4)]);
-});
+}
 
-on_every_path!(deactivated_users_continue_to_own_opportunities, 1, |world| {
+#[every_engine(also_in_chunks_of = 1)]
+async fn deactivated_users_continue_to_own_opportunities(world: &mut World) {
     start(world).await;
     let certificate = world.certificate(&leave("r1", json!({}))).await;
     let opportunity = result_of(&certificate, "opportunity");
     assert_eq!((opportunity.moved, opportunity.left_behind), (Some(0), Some(2)));
     assert_eq!(certificate.license.name(), "freed", "what may stay does not hold the license");
     assert_eq!(world.number("SELECT count(*) FROM opportunities WHERE owner_id = 404").await, 2);
-});
+}
 
-on_every_path!(unless_they_are_reassigned, 1, |world| {
+#[every_engine(also_in_chunks_of = 1)]
+async fn opportunities_move_if_reassigned(world: &mut World) {
     start(world).await;
     let certificate =
         world.certificate(&leave("r1", json!({ "reassign": { "opportunity": { "user": "405" } } }))).await;
     assert_eq!(successors_of(&certificate, "opportunity"), counts([(405, 2)]));
-});
+}
 
-on_every_path!(they_appear_in_forecasts_and_their_overrides_are_frozen, 1, |world| {
+#[every_engine(also_in_chunks_of = 1)]
+pub async fn forecast_overrides_are_frozen(world: &mut World) {
     start(world).await;
     let certificate = world.certificate(&leave("r1", json!({}))).await;
     assert_eq!(result_of(&certificate, "forecast_override").set, Some(3));
     let open = "SELECT kind || ':' || CAST(subject_id AS text) AS t FROM forecast_overrides WHERE org_id = 4 AND frozen_at IS NULL";
     assert_eq!(world.texts(open).await, ["managers_choice:404"], "only the manager's own is not frozen");
     assert_eq!(world.number("SELECT count(*) FROM forecast_overrides WHERE owner_id = 404").await, 3);
-});
+}
 
-on_both!(the_manager_can_apply_managers_choice_overrides_to_that_users_forecasts, |world| {
+#[every_engine]
+async fn manager_can_override_the_leavers_forecasts(world: &mut World) {
     start(world).await;
     let job = world.hand_over(&leave("r1", json!({}))).await;
     let forecast = result_of(&certificate_of(&job), "forecast_subject");
     assert_eq!((forecast.disposition.as_str(), forecast.kept), ("keep", Some(3)));
     world.sql("UPDATE forecast_overrides SET amount = 1 WHERE owner_id = 403 AND subject_id = 404").await;
     assert_eq!(world.number("SELECT manager_id FROM users WHERE id = 404").await, 403);
-});
+}
 
-on_every_path!(if_allow_forecasting_is_disabled_the_user_is_removed_from_any_territories, 1, |world| {
+#[every_engine(also_in_chunks_of = 1)]
+async fn leaver_without_forecasting_leaves_territories(world: &mut World) {
     start(world).await;
     let certificate = world.certificate(&request("r1", 406, 401, json!({}))).await;
     assert_eq!(result_of(&certificate, "territory_without_forecasting").removed, Some(2));
     assert_eq!(world.number("SELECT count(*) FROM territory_members WHERE user_id = 406").await, 0);
-});
+}
 
-on_every_path!(otherwise_they_appear_in_territories, 1, |world| {
+#[every_engine(also_in_chunks_of = 1)]
+async fn leaver_with_forecasting_stays_in_territories(world: &mut World) {
     start(world).await;
     let certificate = world.certificate(&leave("r1", json!({}))).await;
     assert_eq!(result_of(&certificate, "territory_member").kept, Some(1));
     assert_eq!(world.number("SELECT count(*) FROM territory_members WHERE user_id = 404").await, 1);
-});
+}
 
-on_both!(a_license_is_available_again_and_the_billed_count_is_not_reduced, |world| {
+#[every_engine]
+async fn license_is_freed_and_billed_count_stays(world: &mut World) {
     start(world).await;
     let seats = world.number("SELECT count(*) FROM licenses WHERE org_id = 4").await;
     assert_eq!(world.certificate(&leave("r1", json!({}))).await.license.name(), "freed");
     assert_eq!(world.number("SELECT count(*) FROM licenses WHERE org_id = 4").await, seats);
     assert_eq!(world.number("SELECT count(*) FROM licenses WHERE org_id = 4 AND user_id IS NULL").await, 1);
-});
+}
 
-on_both!(you_cannot_deactivate_a_user_selected_as_a_portal_administrator, |world| {
+#[every_engine]
+async fn portal_administrator_cannot_be_deactivated(world: &mut World) {
     start(world).await;
     let alert = json!({ "sole_alert_recipient": { "user": "405" } });
     let job = world.hand_over(&request("r1", 404, 401, json!({ "reassign": alert }))).await;
@@ -178,9 +192,10 @@ on_both!(you_cannot_deactivate_a_user_selected_as_a_portal_administrator, |world
     assert!(reason.hint.contains("reassign.portal_administrator"), "{reason:?}");
     let certificate = world.certificate(&leave("r2", json!({}))).await;
     assert_eq!(successors_of(&certificate, "portal_administrator"), counts([(402, 1)]));
-});
+}
 
-on_both!(you_cannot_deactivate_a_user_selected_in_a_hierarchy_field_until_it_is_erased, |world| {
+#[every_engine]
+async fn user_in_hierarchy_field_cannot_be_deactivated(world: &mut World) {
     start(world).await;
     // The field is deleted already.
     let job = world.hand_over(&request("r1", 409, 401, json!({}))).await;
@@ -191,7 +206,7 @@ on_both!(you_cannot_deactivate_a_user_selected_in_a_hierarchy_field_until_it_is_
     world.sql("UPDATE custom_hierarchy_fields SET erased_at = CURRENT_TIMESTAMP WHERE id = 401").await;
     world.sql("UPDATE custom_hierarchy_values SET chosen_user_id = NULL WHERE field_id = 401").await;
     assert_eq!(world.hand_over(&request("r2", 409, 401, json!({}))).await.state, "completed");
-});
+}
 
 const TEAMS: [&str; 5] = [
     "Mill ColumnArray, lease:408:",
@@ -201,7 +216,8 @@ const TEAMS: [&str; 5] = [
     "Quayside, floor 5:404:",
 ];
 
-on_every_path!(a_delegated_administrator_has_no_option_to_remove_a_portal_user_from_teams, 1, |world| {
+#[every_engine(also_in_chunks_of = 1)]
+async fn delegated_administrator_cannot_remove_portal_user(world: &mut World) {
     start(world).await;
     assert_eq!(
         codes_of(&world.hand_over(&request("r1", 406, 407, json!({}))).await),
@@ -213,32 +229,36 @@ on_every_path!(a_delegated_administrator_has_no_option_to_remove_a_portal_user_f
     assert!(!certificate.references.iter().any(|reference| reference.kind == "opportunity_team_member"));
     assert_eq!(teams(world).await, TEAMS);
     assert_eq!(world.texts("SELECT status AS t FROM users WHERE id = 408").await, ["inactive"]);
-});
+}
 
-on_every_path!(an_administrator_has_the_option_to_remove_a_portal_user_from_teams, 1, |world| {
+#[every_engine(also_in_chunks_of = 1)]
+async fn administrator_may_remove_portal_user_from_teams(world: &mut World) {
     start(world).await;
     let certificate = world.certificate(&request("r1", 408, 401, json!({ "also": ["opportunity_team_member"] }))).await;
     assert_eq!(result_of(&certificate, "opportunity_team_member").removed, Some(1));
     assert_eq!(teams(world).await, TEAMS[1..]);
-});
+}
 
-on_every_path!(a_user_is_not_removed_from_teams_on_which_they_are_assigned_a_split_percentage, 1, |world| {
+#[every_engine(also_in_chunks_of = 1)]
+async fn user_with_split_stays_on_team(world: &mut World) {
     start(world).await;
     let certificate = world.certificate(&leave("r1", json!({}))).await;
     assert_eq!(result_of(&certificate, "opportunity_team_membership").kept, Some(3));
     assert_eq!(teams(world).await, TEAMS);
-});
+}
 
-on_both!(to_remove_the_user_from_the_team_you_must_first_reassign_the_split, |world| {
+#[every_engine]
+async fn removal_needs_the_split_reassigned_first(world: &mut World) {
     start(world).await;
     let job = world.hand_over(&leave("r1", json!({ "also": ["opportunity_team_member"] }))).await;
     assert_eq!(codes_of(&job), ["blocked"]);
     let concerning = &reasons_of(&job)[0].concerning;
     assert_eq!((concerning.kind.as_deref(), concerning.count), (Some("opportunity_split"), Some(2)));
     assert_eq!(teams(world).await, TEAMS);
-});
+}
 
-on_every_path!(the_split_goes_to_whom_the_request_names_on_top_of_their_own, 1, |world| {
+#[every_engine(also_in_chunks_of = 1)]
+pub async fn split_is_added_to_the_successors_own(world: &mut World) {
     start(world).await;
     let more = json!({ "also": ["opportunity_team_member"], "reassign": { "opportunity_split": { "user": "405" } } });
     let certificate = world.certificate(&leave("r1", more)).await;
@@ -249,18 +269,20 @@ on_every_path!(the_split_goes_to_whom_the_request_names_on_top_of_their_own, 1, 
         teams(world).await,
         ["Mill ColumnArray, lease:408:", "Quayside, floor 3:405:80", "Quayside, floor 4:405:20"]
     );
-});
+}
 
-on_every_path!(the_user_is_removed_from_following_and_followers_lists, 1, |world| {
+#[every_engine(also_in_chunks_of = 1)]
+async fn leaver_is_removed_from_follow_lists(world: &mut World) {
     start(world).await;
     let certificate = world.certificate(&leave("r1", json!({}))).await;
     assert_eq!(result_of(&certificate, "following").removed, Some(2));
     assert_eq!(result_of(&certificate, "follower").removed, Some(1));
     assert_eq!(world.number("SELECT count(*) FROM follows WHERE follower_id = 404 OR followed_id = 404").await, 0);
     assert_eq!(world.number("SELECT count(*) FROM follows WHERE follower_id = 405 AND followed_id = 403").await, 1);
-});
+}
 
-on_every_path!(inactive_users_are_listed_as_created_by_and_are_no_orphans, 1, |world| {
+#[every_engine(also_in_chunks_of = 1)]
+async fn created_by_stays_and_is_no_orphan(world: &mut World) {
     start(world).await;
     let certificate = world.certificate(&leave("r1", json!({ "reassign": { "contact": { "user": "405" } } }))).await;
     for (kind, count) in [("opportunity", 4), ("account", 2), ("contact", 5), ("task", 2)] {
@@ -268,9 +290,10 @@ on_every_path!(inactive_users_are_listed_as_created_by_and_are_no_orphans, 1, |w
     }
     assert_eq!(certificate.orphans, 0);
     assert_eq!(world.number("SELECT count(*) FROM contacts WHERE created_by = 404").await, 5);
-});
+}
 
-on_both!(you_cannot_deactivate_the_sole_recipient_of_a_workflow_alert, |world| {
+#[every_engine]
+async fn sole_alert_recipient_cannot_be_deactivated(world: &mut World) {
     start(world).await;
     let portal = json!({ "portal_administrator": { "user": "402" } });
     let job = world.hand_over(&request("r1", 404, 401, json!({ "reassign": portal }))).await;
@@ -282,7 +305,7 @@ on_both!(you_cannot_deactivate_the_sole_recipient_of_a_workflow_alert, |world| {
     assert_eq!(result_of(&certificate, "alert_recipient").removed, Some(1), "where they were one of several");
     let recipients = "SELECT CAST(alert_id AS text) || ':' || CAST(user_id AS text) AS t FROM workflow_alert_recipients WHERE alert_id > 400 ORDER BY alert_id";
     assert_eq!(world.texts(recipients).await, ["401:405", "402:405"]);
-});
+}
 
 // --- "If a deactivated user is later reactivated" ---------------------------------------------------------------------
 
@@ -292,7 +315,8 @@ fn back(id: &str) -> Value {
     request
 }
 
-on_every_path!(following_and_followers_lists_are_restored_if_you_reactivate_the_user, 1, |world| {
+#[every_engine(also_in_chunks_of = 1)]
+pub async fn reactivation_restores_follow_lists(world: &mut World) {
     start(world).await;
     let follows = "SELECT CAST(follower_id AS text) || '>' || CAST(followed_id AS text) AS t FROM follows ORDER BY 1";
     let before = world.texts(follows).await;
@@ -301,18 +325,20 @@ on_every_path!(following_and_followers_lists_are_restored_if_you_reactivate_the_
     let certificate = certificate_of(&world.hand_over(&back("r2")).await);
     assert_eq!(result_of(&certificate, "following").restored, Some(2));
     assert_eq!(world.texts(follows).await, before);
-});
+}
 
-on_every_path!(the_access_will_default_to_read_only_if_the_user_is_reactivated, 1, |world| {
+#[every_engine(also_in_chunks_of = 1)]
+async fn reactivation_leaves_access_read_only(world: &mut World) {
     start(world).await;
     world.certificate(&leave("r1", json!({}))).await;
     certificate_of(&world.hand_over(&back("r2")).await);
     let access = "SELECT account_access AS t FROM account_team_members WHERE user_id = 404";
     assert_eq!(world.texts(access).await, ["read_only", "read_only"]);
     assert_eq!(world.number("SELECT count(*) FROM record_shares WHERE user_id = 404").await, 0, "shares are lost");
-});
+}
 
-on_every_path!(if_later_reactivated_the_user_can_resume_normal_work_as_before, 1, |world| {
+#[every_engine(also_in_chunks_of = 1)]
+async fn reactivated_user_resumes_work(world: &mut World) {
     start(world).await;
     world.certificate(&leave("r1", json!({}))).await;
     let certificate = certificate_of(&world.hand_over(&back("r2")).await);
@@ -321,9 +347,10 @@ on_every_path!(if_later_reactivated_the_user_can_resume_normal_work_as_before, 1
     assert_eq!(world.number(frozen).await, 0);
     assert_eq!(world.number("SELECT count(*) FROM opportunities WHERE owner_id = 404").await, 2);
     assert_eq!(world.number("SELECT count(*) FROM licenses WHERE user_id = 404").await, 1);
-});
+}
 
-on_every_path!(a_split_that_was_added_to_anothers_is_taken_out_of_it_by_a_revert, 1, |world| {
+#[every_engine(also_in_chunks_of = 1)]
+pub async fn revert_subtracts_an_added_split(world: &mut World) {
     start(world).await;
     let more = json!({ "also": ["opportunity_team_member"], "reassign": { "opportunity_split": { "user": "405" } } });
     let job = world.hand_over(&leave("r1", more)).await;
@@ -334,4 +361,4 @@ on_every_path!(a_split_that_was_added_to_anothers_is_taken_out_of_it_by_a_revert
     let certificate = certificate_of(&world.hand_over(&revert).await);
     assert_eq!(result_of(&certificate, "opportunity_split").restored, Some(2));
     assert_eq!(teams(world).await, TEAMS);
-});
+}

@@ -10,9 +10,10 @@ use handover::worker::Role;
 use serde_json::{Value, json};
 
 use crate::support::world::{certificate_of, codes_of, counts, keap_request, reasons_of, result_of, successors_of};
-use crate::support::{World, on_both, on_every_path};
+use crate::support::{World, every_engine};
 
-on_both!(deactivation_needs_an_admin, |world| {
+#[every_engine]
+async fn deactivation_needs_an_admin(world: &mut World) {
     world.start_worker().await;
     let mut request = keap_request("r1");
     request["requested_by"] = json!("12");
@@ -20,9 +21,10 @@ on_both!(deactivation_needs_an_admin, |world| {
     assert_eq!((job.state.as_str(), codes_of(&job)), ("rejected", vec!["requester_not_permitted".to_owned()]));
     assert_eq!(world.texts("SELECT status AS t FROM users WHERE id = 53").await, ["active"]);
     assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await, 104);
-});
+}
 
-on_every_path!(it_is_not_possible_to_delete_user_profiles_but_you_can_deactivate_them, 10, |world| {
+#[every_engine(also_in_chunks_of = 10)]
+async fn profiles_are_deactivated_and_never_deleted(world: &mut World) {
     const PROFILE: &str = "SELECT name || ' ' || username || ' ' || email || ' ' || role AS t FROM users WHERE id = 53";
     let (users, profile) = (world.number("SELECT count(*) FROM users").await, world.texts(PROFILE).await);
     world.start_worker().await;
@@ -30,10 +32,11 @@ on_every_path!(it_is_not_possible_to_delete_user_profiles_but_you_can_deactivate
     assert_eq!(world.texts("SELECT status AS t FROM users WHERE id = 53").await, ["inactive"]);
     assert_eq!(world.number("SELECT count(*) FROM users").await, users);
     assert_eq!(world.texts(PROFILE).await, profile);
-});
+}
 
 // "They will not be able to log in": not hours later, when the last record has moved, but when the request is accepted.
-on_both!(deactivation_removes_access_before_any_record_has_moved, |world| {
+#[every_engine]
+pub async fn deactivation_removes_access_before_any_record_has_moved(world: &mut World) {
     world.use_chunks_of(10);
     world.start_roles(&[Role::Planner]).await;
     let id = world.send(&keap_request("r1")).await;
@@ -52,9 +55,10 @@ on_both!(deactivation_removes_access_before_any_record_has_moved, |world| {
     assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await, 0);
     assert_eq!(world.number("SELECT count(*) FROM sessions").await, 1, "another's session stays");
     assert_eq!(world.number("SELECT count(*) FROM api_tokens").await, 1, "another's token stays");
-});
+}
 
-on_every_path!(the_users_contacts_leads_and_pending_tasks_are_reassigned, 10, |world| {
+#[every_engine(also_in_chunks_of = 10)]
+async fn contacts_leads_and_pending_tasks_are_reassigned(world: &mut World) {
     world.start_worker().await;
     let certificate = world.certificate(&keap_request("r1")).await;
     for (kind, count) in [("contact", 104), ("lead", 92), ("task", 12)] {
@@ -64,9 +68,10 @@ on_every_path!(the_users_contacts_leads_and_pending_tasks_are_reassigned, 10, |w
     for table in ["contacts", "opportunities", "tasks"] {
         assert_eq!(world.number(&format!("SELECT count(*) FROM {table} WHERE owner_id = 53")).await, 0, "{table}");
     }
-});
+}
 
-on_both!(before_doing_so_reassign_the_users_active_accounts, |world| {
+#[every_engine]
+async fn active_accounts_must_be_reassigned_first(world: &mut World) {
     world.start_worker().await;
     let mut request = keap_request("r1");
     request["reassign"] = json!({});
@@ -79,34 +84,38 @@ on_both!(before_doing_so_reassign_the_users_active_accounts, |world| {
     assert_eq!(missing, BTreeMap::from([("contact".into(), 104), ("lead".into(), 92), ("task".into(), 12)]));
     assert_eq!(world.texts("SELECT status AS t FROM users WHERE id = 53").await, ["active"]);
     assert_eq!(world.number("SELECT count(*) FROM sessions WHERE user_id = 53").await, 2);
-});
+}
 
-on_every_path!(when_all_contacts_are_accounted_for_104_of_104, 10, |world| {
+#[every_engine(also_in_chunks_of = 10)]
+pub async fn all_104_contacts_are_accounted_for(world: &mut World) {
     world.start_worker().await;
     let certificate = world.certificate(&keap_request("r1")).await;
     assert_eq!(successors_of(&certificate, "contact"), counts([(11, 5), (12, 50), (13, 20), (14, 29)]));
     // Who has how many now, less what was theirs before: two of the twelve others for most of them.
     let received = "SELECT CAST(count(*) AS text) AS t FROM contacts WHERE id % 9 <> 0 AND org_id = 1 GROUP BY owner_id ORDER BY owner_id";
     assert_eq!(world.texts(received).await, ["5", "50", "20", "29"]);
-});
+}
 
-on_every_path!(ratio_each_user_gets_up_to_the_amount_specified_the_process_repeats_for_extras_208, 10, |world| {
+#[every_engine(also_in_chunks_of = 10)]
+async fn ratio_repeats_exactly_for_208_contacts(world: &mut World) {
     more_contacts(world, 104).await;
     world.start_worker().await;
     let certificate = world.certificate(&keap_request("r1")).await;
     assert_eq!(successors_of(&certificate, "contact"), counts([(11, 10), (12, 100), (13, 40), (14, 58)]));
     assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await, 0);
-});
+}
 
-on_every_path!(ratio_each_user_gets_up_to_the_amount_specified_the_process_repeats_for_extras_110, 10, |world| {
+#[every_engine(also_in_chunks_of = 10)]
+pub async fn ratio_repeats_for_six_extra_contacts(world: &mut World) {
     more_contacts(world, 6).await;
     world.start_worker().await;
     let certificate = world.certificate(&keap_request("r1")).await;
     assert_eq!(successors_of(&certificate, "contact"), counts([(11, 10), (12, 51), (13, 20), (14, 29)]));
     assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await, 0);
-});
+}
 
-on_every_path!(hardcoded_each_user_gets_up_to_the_amount_specified_extras_are_not_reassigned_at_all, 3, |world| {
+#[every_engine(also_in_chunks_of = 3)]
+pub async fn hardcoded_does_not_reassign_extras(world: &mut World) {
     keep_twelve_leads(world).await;
     world.start_worker().await;
     let certificate = world
@@ -122,9 +131,10 @@ on_every_path!(hardcoded_each_user_gets_up_to_the_amount_specified_extras_are_no
     assert_eq!(world.number("SELECT count(*) FROM opportunities WHERE owner_id = 53").await, 4);
     assert_eq!(certificate.license.name(), "freed", "what may stay does not hold the license");
     assert_eq!(world.number("SELECT count(*) FROM licenses WHERE user_id = 53").await, 0);
-});
+}
 
-on_every_path!(extras_that_are_to_be_rejected_are_a_reason_to_refuse, 3, |world| {
+#[every_engine(also_in_chunks_of = 3)]
+pub async fn hardcoded_can_reject_extras(world: &mut World) {
     keep_twelve_leads(world).await;
     world.start_worker().await;
     let job = world
@@ -144,9 +154,10 @@ on_every_path!(extras_that_are_to_be_rejected_are_a_reason_to_refuse, 3, |world|
         ))
         .await;
     assert_eq!(successors_of(&certificate, "lead"), counts([(11, 5), (12, 7)]));
-});
+}
 
-on_every_path!(round_robin_goes_on_with_whose_turn_it_is_in_the_next_job, 10, |world| {
+#[every_engine(also_in_chunks_of = 10)]
+pub async fn round_robin_continues_in_the_next_job(world: &mut World) {
     world.start_worker().await;
     let certificate = world.certificate(&keap_request("r1")).await;
     // 92 in turn to 15, 16 and 17: the last one served is 16.
@@ -163,9 +174,10 @@ on_every_path!(round_robin_goes_on_with_whose_turn_it_is_in_the_next_job, 10, |w
         }))
         .await;
     assert_eq!(successors_of(&certificate, "lead"), counts([(15, 1), (17, 1)]), "17 is next, then 15");
-});
+}
 
-on_every_path!(this_action_frees_up_a_user_license_that_you_can_assign_to_someone_else, 10, |world| {
+#[every_engine(also_in_chunks_of = 10)]
+pub async fn license_is_freed_for_someone_else(world: &mut World) {
     world.start_worker().await;
     let free = world.number("SELECT count(*) FROM licenses WHERE user_id IS NULL").await;
     let certificate = world.certificate(&keap_request("r1")).await;
@@ -173,9 +185,10 @@ on_every_path!(this_action_frees_up_a_user_license_that_you_can_assign_to_someon
     assert_eq!(world.number("SELECT count(*) FROM licenses WHERE user_id = 53").await, 0);
     assert_eq!(world.number("SELECT count(*) FROM licenses WHERE user_id IS NULL").await, free + 1);
     world.sql("UPDATE licenses SET user_id = 21 WHERE id = (SELECT min(id) FROM licenses WHERE user_id IS NULL)").await;
-});
+}
 
-on_every_path!(the_only_exception_is_when_partners_are_deactivated, 1, |world| {
+#[every_engine(also_in_chunks_of = 1)]
+async fn deactivating_partners_frees_no_license(world: &mut World) {
     world
         .sql("INSERT INTO contacts (org_id, owner_id, created_by, name) VALUES (1, 54, 54, 'One'), (1, 54, 54, 'Two')")
         .await;
@@ -192,16 +205,18 @@ on_every_path!(the_only_exception_is_when_partners_are_deactivated, 1, |world| {
     assert_eq!(certificate.license.name(), "exempt");
     assert_eq!(world.texts(licenses).await, before);
     assert_eq!(world.number("SELECT count(*) FROM users WHERE id = 54 AND status = 'inactive'").await, 1);
-});
+}
 
-on_both!(it_frees_up_the_license_and_the_billed_count_is_unchanged, |world| {
+#[every_engine]
+async fn billed_license_count_is_unchanged(world: &mut World) {
     world.start_worker().await;
     let seats = world.number("SELECT count(*) FROM licenses").await;
     world.certificate(&keap_request("r1")).await;
     assert_eq!(world.number("SELECT count(*) FROM licenses").await, seats);
-});
+}
 
-on_both!(who_is_not_listed_for_leads_needs_to_be_added_to_the_sales_rep_group, |world| {
+#[every_engine]
+async fn lead_successor_must_be_a_sales_rep(world: &mut World) {
     world.start_worker().await;
     let mut request = with_leads("r1", json!({ "user": "14" }));
     let job = world.hand_over(&request).await;
@@ -211,9 +226,10 @@ on_both!(who_is_not_listed_for_leads_needs_to_be_added_to_the_sales_rep_group, |
     request["request_id"] = json!("r2");
     let certificate = world.certificate(&request).await;
     assert_eq!(successors_of(&certificate, "lead"), counts([(14, 92)]));
-});
+}
 
-on_every_path!(when_you_deactivate_a_user_completed_tasks_are_removed, 10, |world| {
+#[every_engine(also_in_chunks_of = 10)]
+pub async fn completed_tasks_are_removed(world: &mut World) {
     world.start_worker().await;
     let others = world.number("SELECT count(*) FROM tasks WHERE status = 'completed' AND owner_id <> 53").await;
     assert!(others > 0);
@@ -229,9 +245,10 @@ on_every_path!(when_you_deactivate_a_user_completed_tasks_are_removed, 10, |worl
             .await,
         40
     );
-});
+}
 
-on_every_path!(you_will_be_asked_only_who_to_assign_the_pending_tasks_to, 10, |world| {
+#[every_engine(also_in_chunks_of = 10)]
+async fn only_pending_tasks_need_a_successor(world: &mut World) {
     world.start_worker().await;
     let titles = "SELECT title AS t FROM tasks WHERE status = 'pending' AND owner_id IN (53, 11) ORDER BY title";
     let before = world.texts(titles).await;
@@ -239,18 +256,20 @@ on_every_path!(you_will_be_asked_only_who_to_assign_the_pending_tasks_to, 10, |w
     assert_eq!(successors_of(&certificate, "task"), counts([(11, 12)]));
     assert_eq!(world.texts(titles).await, before);
     assert_eq!(world.number("SELECT count(*) FROM tasks WHERE owner_id = 53").await, 0);
-});
+}
 
-on_every_path!(notes_are_not_affected_when_you_deactivate_a_user, 10, |world| {
+#[every_engine(also_in_chunks_of = 10)]
+async fn notes_are_not_affected(world: &mut World) {
     world.start_worker().await;
     let notes = "SELECT CAST(id AS text) || ' ' || CAST(user_id AS text) || ' ' || CAST(contact_id AS text) || ' ' || body AS t FROM notes ORDER BY id";
     let before = world.texts(notes).await;
     let certificate = world.certificate(&keap_request("r1")).await;
     assert_eq!(result_of(&certificate, "note").kept, Some(17));
     assert_eq!(world.texts(notes).await, before);
-});
+}
 
-on_every_path!(nobody_elses_records_are_touched, 10, |world| {
+#[every_engine(also_in_chunks_of = 10)]
+pub async fn records_of_others_are_untouched(world: &mut World) {
     // Every row that is not the leaver's, whole.
     const OTHERS: [(&str, &str); 12] = [
         ("contacts", "owner_id <> 53"),
@@ -277,9 +296,10 @@ on_every_path!(nobody_elses_records_are_touched, 10, |world| {
         let changed: Vec<&String> = before.iter().filter(|row| !after.contains(row)).collect();
         assert!(changed.is_empty() && !before.is_empty(), "{table}: {changed:?}");
     }
-});
+}
 
-on_every_path!(followers_are_removed_in_both_directions_and_journaled, 2, |world| {
+#[every_engine(also_in_chunks_of = 2)]
+pub async fn followers_are_removed_both_ways_and_journaled(world: &mut World) {
     world.start_worker().await;
     let certificate = world.certificate(&keap_request("r1")).await;
     assert_eq!(result_of(&certificate, "following").removed, Some(3));
@@ -294,7 +314,7 @@ on_every_path!(followers_are_removed_in_both_directions_and_journaled, 2, |world
             format!("SELECT count(*) FROM handover.row_snapshots WHERE table_name LIKE '%follows' AND kind = '{kind}'");
         assert_eq!(world.number(&copied).await, count);
     }
-});
+}
 
 /// What a handover of the help page's example does with each kind that has any rows.
 const EXAMPLE: [(&str, &str, u64); 21] = [
@@ -321,7 +341,8 @@ const EXAMPLE: [(&str, &str, u64); 21] = [
     ("account_created_by", "kept", 1),
 ];
 
-on_every_path!(the_certificate_says_the_same_of_a_job_done_at_once_and_of_one_done_in_chunks, 10, |world| {
+#[every_engine(also_in_chunks_of = 10)]
+async fn certificate_does_not_depend_on_chunking(world: &mut World) {
     world.start_worker().await;
     let certificate = world.certificate(&keap_request("r1")).await;
     for (kind, word, count) in EXAMPLE {
@@ -332,18 +353,20 @@ on_every_path!(the_certificate_says_the_same_of_a_job_done_at_once_and_of_one_do
     let chunks = world.number("SELECT count(*) FROM handover.chunks WHERE state = 'closed'").await;
     assert_eq!(chunks > 0, world.context.limits.chunk_rows == 10, "{chunks} chunks");
     assert_eq!(world.number("SELECT count(*) FROM handover.chunks WHERE state <> 'closed'").await, 0);
-});
+}
 
-on_both!(a_job_done_at_once_says_so_in_one_event_and_one_digest_for_each_successor, |world| {
+#[every_engine]
+async fn small_job_publishes_completion_and_digests(world: &mut World) {
     world.start_worker().await;
     let request = keap_request("r1");
     let certificate = world.certificate(&request).await;
     let events = events_of(world, &certificate, 8).await;
     assert_eq!(events[0]["type"], "handover.deactivation.completed");
     assert_told(&events, &certificate, 1);
-});
+}
 
-on_both!(a_job_done_in_chunks_says_first_that_it_has_started, |world| {
+#[every_engine]
+async fn chunked_job_publishes_started_first(world: &mut World) {
     world.use_chunks_of(10);
     world.start_worker().await;
     let certificate = world.certificate(&keap_request("r1")).await;
@@ -352,7 +375,7 @@ on_both!(a_job_done_in_chunks_says_first_that_it_has_started, |world| {
     assert_eq!(events[0]["data"]["state"], "cutting");
     assert_eq!(events[1]["type"], "handover.deactivation.completed");
     assert_told(&events[1..], &certificate, 2);
-});
+}
 
 /// The events of a finished job in their order; there are no more than `count`.
 async fn events_of(world: &mut World, certificate: &Certificate, count: usize) -> Vec<Value> {

@@ -3,7 +3,7 @@
 use super::dice::Dice;
 use super::shape::{STRANGERS, badge};
 use super::tables::{Place, Rows, TABLES, Table, user_of};
-use crate::support::Setting;
+use crate::support::Engine;
 
 /// What a user of the application does.
 pub struct Edit {
@@ -12,12 +12,12 @@ pub struct Edit {
     pub rows: Vec<Place>,
 }
 
-fn values(dice: &mut Dice, setting: Setting) -> String {
+fn values(dice: &mut Dice, engine: Engine) -> String {
     let bodies = ["NULL", "'it''s'", "'\"{}\\'", "'\u{fc}, x'", "''", "'two\nlines'", "'12'"];
     let mut pick = |some: &[&'static str]| *dice.pick(some).expect("a value");
-    let (zone, json) = match setting {
-        Setting::Embedded => ("", ""),
-        Setting::Servers => ("TIMESTAMPTZ ", "::jsonb"),
+    let (zone, json) = match engine {
+        Engine::Sqlite => ("", ""),
+        Engine::Postgres => ("TIMESTAMPTZ ", "::jsonb"),
     };
     let (changed, body) = ("'2026-01-02 03:04:05'", pick(&bodies));
     let (level, state) = (pick(&["NULL", "0", "1", "7", "9007199254740993"]), pick(&["'open'", "'done'"]));
@@ -32,7 +32,7 @@ fn values(dice: &mut Dice, setting: Setting) -> String {
 /// A new row of a user; of a table whose rows belong to others, of one of these badges.
 pub fn insert(
     dice: &mut Dice,
-    setting: Setting,
+    engine: Engine,
     table: &'static Table,
     owner: i64,
     people: &[i64],
@@ -60,7 +60,7 @@ pub fn insert(
         written.push(owner.to_string());
     }
     names.extend(table.columns());
-    written.push(values(dice, setting));
+    written.push(values(dice, engine));
     if table.parent.is_some() {
         written.push(format!("'{}'", dice.pick(badges)?.replace('\'', "''")));
     }
@@ -69,14 +69,14 @@ pub fn insert(
 }
 
 /// One edit of the application's own, to rows of our organization.
-pub fn edit(dice: &mut Dice, setting: Setting, people: &[i64], rows: &Rows, next: &mut i64) -> Option<Edit> {
+pub fn edit(dice: &mut Dice, engine: Engine, people: &[i64], rows: &Rows, next: &mut i64) -> Option<Edit> {
     let owner = *dice.pick(people)?;
     let is_ours = |place: &&Place| user_of(rows, place).is_none_or(|user| !STRANGERS.contains(&user));
     let ours: Vec<Place> = rows.keys().filter(is_ours).cloned().collect();
     if dice.percent(35) {
         let table = dice.pick(&TABLES)?;
         let badges: Vec<String> = ours.iter().filter_map(badge).collect();
-        let edit = insert(dice, setting, table, owner, people, &badges, next)?;
+        let edit = insert(dice, engine, table, owner, people, &badges, next)?;
         return (!rows.contains_key(&edit.rows[0])).then_some(edit);
     }
     let (name, key) = dice.pick(&ours)?.clone();

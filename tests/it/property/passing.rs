@@ -69,9 +69,9 @@ impl Story<'_> {
         self.world.meddle(past).await;
         let kept = "SELECT count(*) FROM handover.row_snapshots WHERE kind = 'done_chore' AND outcome IS NULL";
         for asked in &mut self.asked {
-            let of_job = match self.world.setting {
-                crate::support::Setting::Embedded => format!("lower(hex(job_id)) = '{}'", asked.id.0.simple()),
-                crate::support::Setting::Servers => format!("job_id = '{}'", asked.id),
+            let of_job = match self.world.engine {
+                crate::support::Engine::Sqlite => format!("lower(hex(job_id)) = '{}'", asked.id.0.simple()),
+                crate::support::Engine::Postgres => format!("job_id = '{}'", asked.id),
             };
             asked.expired += self.world.number(&format!("{kept} AND {of_job}")).await as u64;
             let purged = self.journal.iter().filter(|entry| entry.kind == "done_chore" && entry.action == "purged");

@@ -78,7 +78,7 @@ impl Story<'_> {
     /// What a user has of a kind, that the kind would do something about.
     pub(super) fn left(&self, kind: &Kind, leaver: i64) -> u64 {
         let is_set =
-            |row: &Row| set_values(self.world.setting).iter().all(|(place, value)| row.columns[*place] == *value);
+            |row: &Row| set_values(self.world.engine).iter().all(|(place, value)| row.columns[*place] == *value);
         let of_kind = |((table, key), row): &(&Place, &Row)| {
             let owner = if kind.name == "watcher" { key[1].parse().expect("a user") } else { row.owner };
             *table == kind.table

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::shape::{Shape, kind_named};
 use super::sums::{add, take_out};
 use super::tables::{Key, PARENT, Place, Row, Rows, Table, set_values};
-use crate::support::{Setting, World};
+use crate::support::{Engine, World};
 
 /// A row of the journal, and of what an undo journals the row that it took back.
 #[derive(Debug, Clone)]
@@ -38,9 +38,9 @@ impl Entry {
 
 /// The journal behind a row of it.
 pub async fn read_journal(world: &World, after: i64) -> Vec<Entry> {
-    let job = |alias: &str| match world.setting {
-        Setting::Embedded => format!("lower(hex({alias}.job_id))"),
-        Setting::Servers => format!("replace(CAST({alias}.job_id AS text), '-', '')"),
+    let job = |alias: &str| match world.engine {
+        Engine::Sqlite => format!("lower(hex({alias}.job_id))"),
+        Engine::Postgres => format!("replace(CAST({alias}.job_id AS text), '-', '')"),
     };
     let or_none = |text: &str| format!("COALESCE({text}, '')");
     let fields = [
@@ -132,7 +132,7 @@ fn is_from(entry: &Entry, taken: &Taken) -> bool {
 
 /// What the journal is played onto.
 pub struct Replay<'r> {
-    pub setting: Setting,
+    pub engine: Engine,
     pub shape: &'r Shape,
     pub rows: &'r mut Rows,
     /// What is there now.
@@ -190,7 +190,7 @@ impl Replay<'_> {
     fn merge(&mut self, entry: &Entry, key: &Key) {
         let row = self.take(entry, key, entry.from);
         let mut held = self.take(entry, key, entry.to.expect("a receiver"));
-        let empty = add(self.setting, &mut held, &row);
+        let empty = add(self.engine, &mut held, &row);
         self.counted(entry, &mut held);
         self.rows.insert(place_of(entry, key, held.owner), held);
         self.gone.keep(entry, &entry.kind, key, row, empty);
@@ -199,7 +199,7 @@ impl Replay<'_> {
     fn unmerge(&mut self, entry: &Entry, key: &Key, holder: i64) {
         let taken = self.put_back(entry, key);
         let mut held = self.take(entry, key, holder);
-        take_out(self.setting, &mut held, &taken.row, &taken.empty);
+        take_out(self.engine, &mut held, &taken.row, &taken.empty);
         self.counted(entry, &mut held);
         self.rows.insert(place_of(entry, key, holder), held);
     }
@@ -245,7 +245,7 @@ impl Replay<'_> {
         let mut row = self.rows.get(&place).unwrap_or_else(|| panic!("{entry:?}: no row {key:?}")).clone();
         assert_eq!(row.owner, entry.from, "{entry:?}: {key:?}");
         self.gone.keep(entry, &entry.kind, key, row.clone(), Vec::new());
-        for (column, value) in set_values(self.setting) {
+        for (column, value) in set_values(self.engine) {
             row.columns[column] = value.into();
         }
         self.counted(entry, &mut row);
@@ -255,7 +255,7 @@ impl Replay<'_> {
     fn set_back(&mut self, entry: &Entry, key: &Key) {
         let place = place_of(entry, key, entry.from);
         let after = self.after.get(&place).expect("a row that was set back");
-        let columns = set_values(self.setting).map(|(column, _)| column);
+        let columns = set_values(self.engine).map(|(column, _)| column);
         let is_it = |row: &Row| columns.iter().all(|column| row.columns[*column] == after.columns[*column]);
         let taken = self.gone.give_back(entry, key, is_it);
         let mut row = self.rows.get(&place).expect("a row to set back").clone();

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::dice::Dice;
 use super::edits::insert;
 use super::tables::{Place, TABLES, Table};
-use crate::support::{Setting, World};
+use crate::support::{Engine, World};
 
 /// A kind of the catalogs that may come out, with its table and what becomes of it.
 pub struct Kind {
@@ -168,7 +168,7 @@ pub async fn make(world: &mut World, dice: &mut Dice, shape: &Shape) {
             .to_owned(),
         "CREATE TABLE p_groups (name TEXT NOT NULL, member BIGINT NOT NULL, PRIMARY KEY (name, member));".to_owned(),
     ];
-    statements.extend(TABLES.iter().map(|table| table.create(world.setting)));
+    statements.extend(TABLES.iter().map(|table| table.create(world.engine)));
     let ours: Vec<i64> = (1..=6).collect();
     let strangers: &[i64] = if shape.has_orgs { &STRANGERS } else { &[] };
     for user in ours.iter().chain(strangers) {
@@ -183,7 +183,7 @@ pub async fn make(world: &mut World, dice: &mut Dice, shape: &Shape) {
     for (name, members) in &shape.groups {
         statements.extend(members.iter().map(|member| format!("INSERT INTO p_groups VALUES ('{name}', {member});")));
     }
-    fill(dice, world.setting, [&ours, strangers], &mut statements);
+    fill(dice, world.engine, [&ours, strangers], &mut statements);
     world.sql(&statements.concat()).await;
     world.use_catalog(&shape.catalog()).await;
     world.use_chunks_of(shape.chunk_rows);
@@ -201,7 +201,7 @@ fn org_of(user: i64) -> i64 {
     if STRANGERS.contains(&user) { 2 } else { 1 }
 }
 
-fn fill(dice: &mut Dice, setting: Setting, organizations: [&[i64]; 2], statements: &mut Vec<String>) {
+fn fill(dice: &mut Dice, engine: Engine, organizations: [&[i64]; 2], statements: &mut Vec<String>) {
     let mut next = 0;
     for people in organizations {
         let mut rows: BTreeSet<Place> = BTreeSet::new();
@@ -211,7 +211,7 @@ fn fill(dice: &mut Dice, setting: Setting, organizations: [&[i64]; 2], statement
                 let most = if table.name == "p_locks" { 1 + u64::from(dice.percent(15)) } else { 8 };
                 for _ in 0..dice.below(most) {
                     let badges: Vec<String> = rows.iter().filter_map(badge).collect();
-                    let Some(edit) = insert(dice, setting, table, *user, people, &badges, &mut next) else { continue };
+                    let Some(edit) = insert(dice, engine, table, *user, people, &badges, &mut next) else { continue };
                     if rows.insert(edit.rows[0].clone()) {
                         statements.push(edit.statement);
                     }

@@ -1,7 +1,7 @@
 //! What adding a row to another makes of it, in whole numbers: a model that shares nothing with the statements under test.
 
 use super::tables::{AMOUNT, LEVEL, Row};
-use crate::support::Setting;
+use crate::support::Engine;
 
 /// The columns that are added up, and how many of their units make a one.
 const ADDED: [(usize, i64); 2] = [(LEVEL, 1), (AMOUNT, 100)];
@@ -14,36 +14,36 @@ fn read(text: &str, units: i64) -> Option<i64> {
     Some(whole * units + if units > 1 { sign * part } else { 0 })
 }
 
-fn spell(setting: Setting, number: Option<i64>, units: i64) -> String {
+fn spell(engine: Engine, number: Option<i64>, units: i64) -> String {
     let Some(number) = number else { return "NULL".into() };
     let sign = if number < 0 { "-" } else { "" };
     let (whole, part) = (number.abs() / units, number.abs() % units);
-    match (setting, units) {
+    match (engine, units) {
         (_, 1) => number.to_string(),
-        (Setting::Servers, _) => format!("{sign}{whole}.{part:02}"),
-        (Setting::Embedded, _) if part == 0 => format!("{sign}{whole}"),
-        (Setting::Embedded, _) => format!("{sign}{whole}.{part:02}").trim_end_matches('0').to_owned(),
+        (Engine::Postgres, _) => format!("{sign}{whole}.{part:02}"),
+        (Engine::Sqlite, _) if part == 0 => format!("{sign}{whole}"),
+        (Engine::Sqlite, _) => format!("{sign}{whole}.{part:02}").trim_end_matches('0').to_owned(),
     }
 }
 
 /// Adds a row to the one that somebody has; which columns of theirs were empty.
-pub fn add(setting: Setting, held: &mut Row, added: &Row) -> Vec<bool> {
+pub fn add(engine: Engine, held: &mut Row, added: &Row) -> Vec<bool> {
     let mut empty = Vec::new();
     for (column, units) in ADDED {
         let (own, more) = (read(&held.columns[column], units), read(&added.columns[column], units));
         let sum = own.map_or(more, |own| Some(own + more.unwrap_or(0)));
-        held.columns[column] = spell(setting, sum, units);
+        held.columns[column] = spell(engine, sum, units);
         empty.push(own.is_none());
     }
     empty
 }
 
 /// Takes out what was added: a column that was empty, and holds no more than that, is empty again.
-pub fn take_out(setting: Setting, held: &mut Row, added: &Row, empty: &[bool]) {
+pub fn take_out(engine: Engine, held: &mut Row, added: &Row, empty: &[bool]) {
     for ((column, units), was_empty) in ADDED.into_iter().zip(empty) {
         let Some(more) = read(&added.columns[column], units) else { continue };
         let now = read(&held.columns[column], units);
         let left = now.map(|now| now - more).filter(|left| *left != 0 || !was_empty);
-        held.columns[column] = spell(setting, left, units);
+        held.columns[column] = spell(engine, left, units);
     }
 }

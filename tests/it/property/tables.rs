@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::support::{Setting, World};
+use crate::support::{Engine, World};
 
 /// What a key's column holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,10 +91,10 @@ impl Table {
         COLUMNS.into_iter().chain(self.parent.map(|(column, _)| column)).collect()
     }
 
-    pub fn create(&self, setting: Setting) -> String {
-        let (uuid, json) = match setting {
-            Setting::Embedded => ("TEXT", "TEXT"),
-            Setting::Servers => ("UUID", "JSONB"),
+    pub fn create(&self, engine: Engine) -> String {
+        let (uuid, json) = match engine {
+            Engine::Sqlite => ("TEXT", "TEXT"),
+            Engine::Postgres => ("UUID", "JSONB"),
         };
         let kind = |kind: KeyType| match kind {
             Number => "BIGINT",
@@ -120,11 +120,11 @@ impl Table {
     }
 
     /// The query of every row as a text.
-    fn select(&self, setting: Setting) -> String {
-        let exact = |column: &&str| match setting {
+    fn select(&self, engine: Engine) -> String {
+        let exact = |column: &&str| match engine {
             // A text that looks like a number is told from the number.
-            Setting::Embedded => format!("quote({column})"),
-            Setting::Servers => format!("COALESCE(CAST({column} AS text), 'NULL')"),
+            Engine::Sqlite => format!("quote({column})"),
+            Engine::Postgres => format!("COALESCE(CAST({column} AS text), 'NULL')"),
         };
         let keys: Vec<String> = self.key_names().iter().map(|column| format!("CAST({column} AS text)")).collect();
         let columns: Vec<String> = self.columns().iter().map(exact).collect();
@@ -177,10 +177,10 @@ impl Row {
 }
 
 /// What the kind `score` sets, and what that looks like.
-pub fn set_values(setting: Setting) -> [(usize, &'static str); 2] {
-    match setting {
-        Setting::Embedded => [(LEVEL, "0"), (FLAG, "0")],
-        Setting::Servers => [(LEVEL, "0"), (FLAG, "false")],
+pub fn set_values(engine: Engine) -> [(usize, &'static str); 2] {
+    match engine {
+        Engine::Sqlite => [(LEVEL, "0"), (FLAG, "0")],
+        Engine::Postgres => [(LEVEL, "0"), (FLAG, "false")],
     }
 }
 
@@ -189,7 +189,7 @@ pub type Rows = BTreeMap<Place, Row>;
 
 /// Reads every row. The column that moves touch is left out where they do.
 pub async fn read_rows(world: &World, is_touched: impl Fn(&str) -> bool) -> Rows {
-    let all: Vec<String> = TABLES.iter().map(|table| table.select(world.setting)).collect();
+    let all: Vec<String> = TABLES.iter().map(|table| table.select(world.engine)).collect();
     let mut rows = Rows::new();
     for text in world.texts(&all.join(" UNION ALL ")).await {
         let mut fields = text.split('|');

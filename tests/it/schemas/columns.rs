@@ -5,9 +5,10 @@ use serde_json::json;
 
 use crate::support::people::{PEOPLE, USERS, host, leave, owners, reference, reverted, reverts_to, start};
 use crate::support::world::{certificate_of, codes_of, counts, result_of, successors_of};
-use crate::support::{Setting, World, on_both, on_every_path};
+use crate::support::{Engine, World, every_engine};
 
-on_every_path!(a_version_is_counted_up_by_every_move_and_set, 2, |world| {
+#[every_engine(also_in_chunks_of = 2)]
+async fn version_increases_on_move_and_set(world: &mut World) {
     let tables = "CREATE TABLE docs (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT, lock_version INTEGER); \
                   INSERT INTO docs VALUES (1, 9, 0), (2, 9, 7), (3, 9, NULL), (4, 2, 5); \
                   CREATE TABLE seats (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT, access TEXT, version BIGINT NOT NULL); \
@@ -29,10 +30,11 @@ on_every_path!(a_version_is_counted_up_by_every_move_and_set, 2, |world| {
     assert_eq!(world.texts(docs).await, ["1:9:2", "2:9:9", "3:9:2", "4:2:5"]);
     assert_eq!(world.texts(seats).await, ["1:3", "2:1", "3:6", "4:1"]);
     assert_eq!(world.number("SELECT count(*) FROM seats WHERE access = 'full'").await, 3);
-});
+}
 
-on_every_path!(the_time_of_a_move_is_noted_on_the_way_back_too, 2, |world| {
-    let time = if world.setting == Setting::Embedded { "TEXT" } else { "TIMESTAMPTZ" };
+#[every_engine(also_in_chunks_of = 2)]
+async fn touch_applies_on_revert(world: &mut World) {
+    let time = if world.engine == Engine::Sqlite { "TEXT" } else { "TIMESTAMPTZ" };
     let tables = format!(
         "CREATE TABLE docs (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT, moved_at {time}); \
          INSERT INTO docs VALUES (1, 9, NULL), (2, 9, '2001-02-03 04:05:06'), (3, 9, NULL), (4, 2, '2001-02-03 04:05:06');"
@@ -46,17 +48,19 @@ on_every_path!(the_time_of_a_move_is_noted_on_the_way_back_too, 2, |world| {
     reverted(world, &job).await;
     assert_eq!(owners(world, "docs").await, ["1:9", "2:9", "3:9", "4:2"]);
     assert_eq!(world.number(touched).await, 3, "going back is a move, too");
-});
+}
 
-on_every_path!(a_version_is_counted_up_where_one_successor_takes_everything, 2, |world| {
+#[every_engine(also_in_chunks_of = 2)]
+async fn version_increases_for_a_single_successor(world: &mut World) {
     let tables = "CREATE TABLE docs (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT, lock_version INTEGER NOT NULL); \
                   INSERT INTO docs VALUES (1, 9, 0), (2, 9, 7), (3, 9, 0);";
     start(world, tables, &reference("doc", "docs", "disposition = \"transfer\"\nbump = \"lock_version\"")).await;
     certificate_of(&world.hand_over(&leave("9", json!({ "doc": { "user": "2" } }))).await);
     assert_eq!(world.number("SELECT sum(lock_version) FROM docs WHERE owner = 2").await, 10);
-});
+}
 
-on_every_path!(ids_may_be_kept_as_text, 2, |world| {
+#[every_engine(also_in_chunks_of = 2)]
+async fn ids_may_be_kept_as_text(world: &mut World) {
     let tables = "CREATE TABLE docs (id BIGINT NOT NULL PRIMARY KEY, owner TEXT, team TEXT); \
                   INSERT INTO docs VALUES (1, '9', 'a'), (2, '9', 'a'), (3, '9', 'b'), (4, '99', 'a'), (5, '', 'a'), (6, 'nobody', 'a'), (7, NULL, 'a'); \
                   CREATE TABLE watched (id BIGINT NOT NULL PRIMARY KEY, owner TEXT); INSERT INTO watched VALUES (1, '9'), (2, ''); \
@@ -77,9 +81,10 @@ on_every_path!(ids_may_be_kept_as_text, 2, |world| {
     assert_eq!(owners(world, "docs").await, ["1:2", "2:3", "3:2", "4:99", "5:", "6:nobody", "7:"]);
     assert_eq!(owners(world, "watched").await, ["2:"]);
     reverts_to(world, &job, &before).await;
-});
+}
 
-on_both!(of_a_group_whose_ids_are_text_the_last_active_one_is_held, |world| {
+#[every_engine]
+async fn last_member_with_text_id_is_blocked(world: &mut World) {
     let tables = "CREATE TABLE leads_of (id BIGINT NOT NULL PRIMARY KEY, owner TEXT, team TEXT); \
                   INSERT INTO leads_of VALUES (1, '9', 'a'), (2, '', 'a'), (3, 'x', 'a'), (4, '0', 'a');";
     let references = [
@@ -89,9 +94,10 @@ on_both!(of_a_group_whose_ids_are_text_the_last_active_one_is_held, |world| {
     start(world, tables, &references.concat()).await;
     let job = world.hand_over(&leave("9", json!({}))).await;
     assert_eq!(codes_of(&job), ["blocked"], "no user stands behind the other rows");
-});
+}
 
-on_every_path!(what_a_row_points_at_may_stand_in_a_column_beside, 2, |world| {
+#[every_engine(also_in_chunks_of = 2)]
+async fn target_table_may_be_in_another_column(world: &mut World) {
     let tables = "CREATE TABLE files (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT, owner_type TEXT); \
                   INSERT INTO files VALUES (1, 9, 'User'), (2, 9, 'Company'), (3, 9, 'User'), (4, 9, NULL), (5, 2, 'User'), (6, 9, 'User');";
     let references = [
@@ -104,7 +110,7 @@ on_every_path!(what_a_row_points_at_may_stand_in_a_column_beside, 2, |world| {
     assert_eq!(result_of(&certificate_of(&job), "file").moved, Some(3));
     assert_eq!(owners(world, "files").await, ["1:3", "2:9", "3:3", "4:9", "5:2", "6:3"]);
     reverts_to(world, &job, &before).await;
-});
+}
 
 /// Seats that nobody holds have a 0 there, as have teams' empty places and the boss of who has none.
 async fn start_with_zeros(world: &mut World, nobody: &str, free: &str) {
@@ -152,26 +158,29 @@ async fn nobody_gives_way(world: &World, job: &Job) {
     assert_eq!(world.number("SELECT count(*) FROM people WHERE status = 'active'").await, 4);
 }
 
-on_both!(a_zero_may_mean_nobody, |world| {
+#[every_engine]
+async fn a_zero_may_mean_nobody(world: &mut World) {
     start_with_zeros(world, "0", "free = 0").await;
     let job = nobody_is_nobody(world).await;
     assert_eq!(world.number("SELECT count(*) FROM seats WHERE holder = 0").await, 2);
     assert_eq!(owners(world, "docs").await, ["1:2", "2:0", "3:2"]);
     nobody_gives_way(world, &job).await;
-});
+}
 
-on_both!(an_empty_text_may_mean_nobody, |world| {
+#[every_engine]
+async fn an_empty_text_may_mean_nobody(world: &mut World) {
     start_with_zeros(world, "''", "free = \"\"").await;
     let job = nobody_is_nobody(world).await;
     assert_eq!(world.number("SELECT count(*) FROM seats WHERE holder = ''").await, 2);
     assert_eq!(owners(world, "docs").await, ["1:2", "2:", "3:2"]);
     nobody_gives_way(world, &job).await;
-});
+}
 
-on_both!(a_license_that_cannot_be_freed_is_a_fault_that_says_what_to_add, |world| {
+#[every_engine]
+async fn unfreeable_license_is_a_fault_with_hint(world: &mut World) {
     world.sql(&format!("{PEOPLE} CREATE TABLE seats (id BIGINT PRIMARY KEY, holder BIGINT NOT NULL);")).await;
     let schema = handover::store::host::read_schema(&world.store.reader()).await.expect("the schema");
     let source = format!("{USERS}[license]\ntable = \"seats\"\nuser = \"holder\"\n");
     let faults = handover::catalog::check("test", &source, &schema).expect_err("a fault").to_string();
     assert!(faults.contains("say with `free`"), "{faults}");
-});
+}

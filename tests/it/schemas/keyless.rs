@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::support::disturb::{Disturbance, Disturbed, Faults};
 use crate::support::people::{PEOPLE, USERS, host, leave, revert, reverted, reverts_to, start};
 use crate::support::world::{certificate_of, codes_of, reasons_of, result_of};
-use crate::support::{Setting, World, on_both, on_every_path, run};
+use crate::support::{Engine, World, every_engine, on_postgres, on_sqlite, run};
 
 /// Eleven rows of the leaver's, three of them equal, two of nothing but NULLs, two told apart only by the blanks in their
 /// JSON or by the spelling of a number; Ben has one that equals three of the leaver's but for its owner.
@@ -47,7 +47,8 @@ fn told(result: &ReferenceResult) -> (Option<u64>, Vec<(&str, u64)>) {
     (result.restored, result.skipped.iter().map(|(reason, count)| (reason.as_str(), *count)).collect())
 }
 
-on_every_path!(rows_without_a_key_go_to_one_successor_and_come_back_to_the_last_column, 3, |world| {
+#[every_engine(also_in_chunks_of = 3)]
+async fn one_successor_and_back_to_every_column(world: &mut World) {
     start(world, HEAP, &transfer()).await;
     let before = host(world).await;
     let job = world.hand_over(&to_ben()).await;
@@ -58,9 +59,10 @@ on_every_path!(rows_without_a_key_go_to_one_successor_and_come_back_to_the_last_
     let keys = "SELECT count(*) FROM handover.journal WHERE keys IS NOT NULL";
     assert_eq!(world.number(keys).await, 0, "where a row is kept is written down nowhere");
     reverts_to(world, &job, &before).await;
-});
+}
 
-on_every_path!(rows_without_a_key_are_dealt_in_a_ratio_and_come_back, 3, |world| {
+#[every_engine(also_in_chunks_of = 3)]
+async fn ratio_and_back(world: &mut World) {
     start(world, HEAP, &transfer()).await;
     let before = host(world).await;
     let ratio = json!({ "logic": "ratio", "shares": [{ "user": "2", "amount": 1 }, { "user": "3", "amount": 2 }] });
@@ -69,9 +71,10 @@ on_every_path!(rows_without_a_key_are_dealt_in_a_ratio_and_come_back, 3, |world|
     assert_eq!(result_of(&certificate_of(&job), "heap").successors, expected);
     assert_eq!((count(world, 9).await, count(world, 2).await, count(world, 3).await), (0, 5, 8));
     reverts_to(world, &job, &before).await;
-});
+}
 
-on_every_path!(of_rows_without_a_key_so_many_are_dealt_as_the_request_says_and_the_others_stay, 3, |world| {
+#[every_engine(also_in_chunks_of = 3)]
+async fn hardcoded_amounts_leave_the_extras(world: &mut World) {
     start(world, HEAP, &transfer()).await;
     let before = host(world).await;
     let some = json!({ "logic": "hardcoded", "shares": [{ "user": "2", "amount": 2 }, { "user": "3", "amount": 3 }] });
@@ -80,9 +83,10 @@ on_every_path!(of_rows_without_a_key_so_many_are_dealt_as_the_request_says_and_t
     assert_eq!((result.moved, result.left_behind), (Some(5), Some(6)));
     assert_eq!((count(world, 9).await, count(world, 2).await, count(world, 3).await), (6, 3, 4));
     reverts_to(world, &job, &before).await;
-});
+}
 
-on_both!(many_equal_rows_are_each_moved_once_though_two_movers_are_at_work, |world| {
+#[every_engine]
+async fn equal_rows_move_once_with_two_movers(world: &mut World) {
     let rows = vec!["(9, 'same')"; 200].join(", ");
     world.use_chunks_of(7);
     let tables = format!("CREATE TABLE heap (owner BIGINT, what TEXT); INSERT INTO heap VALUES {rows};");
@@ -95,12 +99,13 @@ on_both!(many_equal_rows_are_each_moved_once_though_two_movers_are_at_work, |wor
     assert_eq!((count(world, 2).await, count(world, 3).await), (50, 150));
     assert_eq!(job.late_passes, 0, "no chunk came away with less than it was cut for");
     reverts_to(world, &job, &before).await;
-});
+}
 
-on_every_path!(rows_that_are_not_as_they_were_left_are_left_alone_and_told, 3, |world| {
+#[every_engine(also_in_chunks_of = 3)]
+async fn revert_skips_rows_changed_since(world: &mut World) {
     start(world, HEAP, &transfer()).await;
     let job = world.hand_over(&to_ben()).await;
-    let place = if world.setting == Setting::Embedded { "rowid" } else { "ctid" };
+    let place = if world.engine == Engine::Sqlite { "rowid" } else { "ctid" };
     // One of four equal rows (one was Ben's own) is edited, one given on, one edited, one deleted.
     let one = format!("(SELECT min({place}) FROM heap WHERE what = 'a' AND CAST(extra AS text) = '{{\"x\": 1}}')");
     world.sql(&format!("UPDATE heap SET what = 'mine' WHERE {place} = {one}")).await;
@@ -118,9 +123,10 @@ on_every_path!(rows_that_are_not_as_they_were_left_are_left_alone_and_told, 3, |
     let alone = "SELECT CAST(keys AS text) AS t FROM handover.journal WHERE action = 'skipped_changed'";
     let alone = world.texts(alone).await;
     assert!(alone.len() == 1 && alone[0].contains("1999-12-31"), "what it looked like is told: {alone:?}");
-});
+}
 
-on_every_path!(rows_without_a_key_go_and_come_back, 3, |world| {
+#[every_engine(also_in_chunks_of = 3)]
+async fn detached_rows_are_restored(world: &mut World) {
     start(world, HEAP, &heap("disposition = \"detach\"")).await;
     let before = host(world).await;
     let job = world.hand_over(&leave("9", json!({}))).await;
@@ -135,9 +141,10 @@ on_every_path!(rows_without_a_key_go_and_come_back, 3, |world| {
     assert_eq!(after.len(), before.values().find(|rows| rows.len() == 14).expect("the heap").len());
     assert_eq!(after.iter().filter(|row| row.starts_with("9 a 1 2026-01-02 03:04:05.678")).count(), 4);
     assert_eq!(after.iter().filter(|row| *row == "9 - - -").count(), 2);
-});
+}
 
-on_every_path!(rows_without_a_key_are_purged_and_come_back_while_their_copies_are_kept, 3, |world| {
+#[every_engine(also_in_chunks_of = 3)]
+async fn purged_rows_are_restored_while_snapshots_last(world: &mut World) {
     start(world, HEAP, &heap("disposition = \"purge\"\nwhere = { what = [\"a\", \"d\"] }")).await;
     world
         .use_catalog(&format!(
@@ -153,7 +160,7 @@ on_every_path!(rows_without_a_key_are_purged_and_come_back_while_their_copies_ar
     assert_eq!((count(world, 9).await, world.number("SELECT count(*) FROM handover.row_snapshots").await), (6, 5));
     assert_eq!(told(&result_of(&reverted(world, &job).await, "heap")), (Some(5), vec![]));
     assert_eq!(world.number("SELECT count(*) FROM heap WHERE owner = 9 AND what = 'a'").await, 4);
-});
+}
 
 fn keep() -> &'static str {
     "[[reference]]\nkind = \"rest\"\ntable = \"heap\"\nkey = []\nuser = \"owner\"\ndisposition = \"keep\"\n"
@@ -164,7 +171,8 @@ const ACCESS: &str = "CREATE TABLE heap (owner BIGINT, access TEXT, level INTEGE
      INSERT INTO heap VALUES (9, 'full', 3, NULL, 1), (9, 'full', 3, NULL, 1), (9, NULL, NULL, NULL, NULL), \
      (9, 'read', 3, '2026-01-01 00:00:00', 1), (9, '', 0, NULL, 7), (2, 'full', 3, NULL, 1);";
 
-on_every_path!(rows_without_a_key_are_set_and_set_back_to_the_last_column, 2, |world| {
+#[every_engine(also_in_chunks_of = 2)]
+async fn set_rows_are_restored_to_every_column(world: &mut World) {
     let set = heap("disposition = \"set\"\nset = { access = \"read\", level = 1, since = { now = true } }");
     start(world, ACCESS, &set).await;
     let before = host(world).await;
@@ -173,9 +181,10 @@ on_every_path!(rows_without_a_key_are_set_and_set_back_to_the_last_column, 2, |w
     let done = "SELECT count(*) FROM heap WHERE owner = 9 AND access = 'read' AND level = 1 AND since IS NOT NULL";
     assert_eq!(world.number(done).await, 5);
     reverts_to(world, &job, &before).await;
-});
+}
 
-on_every_path!(a_row_that_was_set_and_has_changed_since_is_left_alone, 2, |world| {
+#[every_engine(also_in_chunks_of = 2)]
+async fn revert_skips_set_rows_changed_since(world: &mut World) {
     start(world, ACCESS, &heap("disposition = \"set\"\nset = { access = \"none\" }\nbump = \"version\"")).await;
     let job = world.hand_over(&leave("9", json!({}))).await;
     world.sql("UPDATE heap SET access = 'theirs' WHERE version = 8").await;
@@ -183,9 +192,10 @@ on_every_path!(a_row_that_was_set_and_has_changed_since_is_left_alone, 2, |world
     assert_eq!(told(&result_of(&reverted(world, &job).await, "heap")), (Some(3), vec![("changed", 1), ("gone", 1)]));
     let rows = "SELECT access || ':' || CAST(version AS text) AS t FROM heap WHERE owner = 9 ORDER BY 1";
     assert_eq!(world.texts(rows).await, ["full:3", "full:3", "read:3", "theirs:8"], "each change counts one up");
-});
+}
 
-on_every_path!(a_row_without_a_key_that_is_refused_is_told_by_what_it_is_and_the_others_move, 3, |world| {
+#[every_engine(also_in_chunks_of = 3)]
+async fn refused_row_is_reported_by_content(world: &mut World) {
     let tables = "CREATE TABLE heap (owner BIGINT, what TEXT, CHECK (owner = 9 OR what <> 'stone')); \
          INSERT INTO heap VALUES (9, 'stone'), (9, 'a'), (9, 'a'), (9, 'b'), (9, 'rock'), (9, 'c'), (9, 'stone'), (9, 'd'), (9, 'e');";
     start(world, tables, &transfer()).await;
@@ -195,14 +205,14 @@ on_every_path!(a_row_without_a_key_that_is_refused_is_told_by_what_it_is_and_the
     let refused: Vec<_> = reasons_of(&job).into_iter().filter(|reason| reason.code == "row_refused").collect();
     assert!(!refused.is_empty() && refused[0].concerning.keys[0].contains("stone"), "{refused:?}");
     assert_eq!((count(world, 2).await, count(world, 9).await), (7, 2));
-    match world.setting {
-        Setting::Embedded => {
+    match world.engine {
+        Engine::Sqlite => {
             // A setting of the connection: of the one that the worker writes on.
             let session = world.context.store.begin("host").await.expect("a transaction");
             session.execute_unprepared("PRAGMA ignore_check_constraints = ON").await.expect("a pragma");
             session.commit().await.expect("committed");
         }
-        Setting::Servers => world.sql("ALTER TABLE heap DROP CONSTRAINT heap_check").await,
+        Engine::Postgres => world.sql("ALTER TABLE heap DROP CONSTRAINT heap_check").await,
     }
     let resume = json!({ "type": "resume", "request_id": "on", "requested_by": "1", "job_id": job.id });
     world.send(&resume).await;
@@ -213,9 +223,10 @@ on_every_path!(a_row_without_a_key_that_is_refused_is_told_by_what_it_is_and_the
     let job = ended.await;
     assert_eq!(result_of(&certificate_of(&job), "heap").moved, Some(9));
     reverts_to(world, &job, &before).await;
-});
+}
 
-on_every_path!(a_guard_over_rows_without_a_key_counts_them_and_hands_them_on, 3, |world| {
+#[every_engine(also_in_chunks_of = 3)]
+async fn guard_counts_and_transfers_keyless_rows(world: &mut World) {
     start(world, HEAP, &heap("disposition = \"block\"\nresolve = true")).await;
     let before = host(world).await;
     let job = world.hand_over(&leave("9", json!({}))).await;
@@ -227,21 +238,23 @@ on_every_path!(a_guard_over_rows_without_a_key_counts_them_and_hands_them_on, 3,
     let job = world.hand_over(&request).await;
     assert_eq!(result_of(&certificate_of(&job), "heap").moved, Some(11));
     reverts_to(world, &job, &before).await;
-});
+}
 
-on_both!(rows_without_a_key_cannot_be_named_one_by_one, |world| {
+#[every_engine]
+async fn keyless_rows_cannot_be_named(world: &mut World) {
     start(world, HEAP, &transfer()).await;
     world.outside.send(leave("9", json!({ "heap": { "each": { "1": "2" } } })).to_string().into_bytes()).await;
     let parked = world.next_dead_letter().await;
     assert!(format!("{parked:?}").contains("needs a reference with a key of one column"), "{parked:?}");
-});
+}
 
-on_both!(rows_that_arrive_late_are_found_and_moved_too, |world| {
-    let trigger = match world.setting {
-        Setting::Embedded => {
+#[every_engine]
+async fn late_rows_are_moved(world: &mut World) {
+    let trigger = match world.engine {
+        Engine::Sqlite => {
             "CREATE TRIGGER late AFTER UPDATE ON heap WHEN OLD.what = 'd' AND OLD.owner = 9 BEGIN INSERT INTO heap (owner, what) VALUES (9, 'late'); END;"
         }
-        Setting::Servers => {
+        Engine::Postgres => {
             "CREATE FUNCTION late() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN INSERT INTO heap (owner, what) VALUES (9, 'late'); RETURN NULL; END $$; \
              CREATE TRIGGER late AFTER UPDATE ON heap FOR EACH ROW WHEN (OLD.what = 'd' AND OLD.owner = 9) EXECUTE FUNCTION late();"
         }
@@ -258,9 +271,10 @@ on_both!(rows_that_arrive_late_are_found_and_moved_too, |world| {
     world.until("it is counted again", async || (count(world, 2).await == 15).then_some(())).await;
     let restored = result_of(&reverted(world, &job).await, "heap");
     assert_eq!((told(&restored), count(world, 9).await), ((Some(14), vec![]), 14));
-});
+}
 
-on_both!(a_column_that_the_host_adds_or_drops_does_not_keep_rows_from_coming_back, |world| {
+#[every_engine]
+async fn added_or_dropped_columns_allow_restoring(world: &mut World) {
     world.use_chunks_of(4);
     start(world, HEAP, &transfer()).await;
     let job = world.hand_over(&to_ben()).await;
@@ -271,11 +285,11 @@ on_both!(a_column_that_the_host_adds_or_drops_does_not_keep_rows_from_coming_bac
     world.start_worker().await;
     assert_eq!(told(&result_of(&reverted(world, &job).await, "heap")), (Some(11), vec![]));
     assert_eq!((count(world, 9).await, count(world, 2).await), (11, 1));
-});
+}
 
 /// A hand-over and its revert while every other transaction of each step fails, or every message comes twice.
-fn disturbed(setting: Setting, point: Option<Point>, how: Disturbance) {
-    run(setting, async |world| {
+fn disturbed(engine: Engine, point: Option<Point>, how: Disturbance) {
+    run(engine, async |world| {
         world.sql(&format!("{PEOPLE} {HEAP}")).await;
         world.use_catalog(&format!("{USERS}{}", transfer())).await;
         world.use_chunks_of(3);
@@ -301,7 +315,7 @@ fn disturbed(setting: Setting, point: Option<Point>, how: Disturbance) {
 /// Waits for the end of a job, while a relay's claims do not hold for a minute.
 async fn ended(world: &World, id: handover::contract::JobId) -> handover::store::ledger::jobs::Job {
     let job = world.until("the job ends", async || {
-        if world.setting == Setting::Servers {
+        if world.engine == Engine::Postgres {
             let old = "leased_until < now() + interval '59 seconds'";
             world.meddle(&format!("UPDATE handover.outbox SET leased_until = NULL WHERE {old}")).await;
         }
@@ -312,27 +326,20 @@ async fn ended(world: &World, id: handover::contract::JobId) -> handover::store:
     job.await
 }
 
-macro_rules! disturbed {
-    ($name:ident, $point:expr, $how:expr) => {
-        mod $name {
-            use super::*;
-
-            #[test]
-            fn embedded() {
-                disturbed(Setting::Embedded, $point, $how);
-            }
-
-            #[test]
-            fn servers() {
-                disturbed(Setting::Servers, $point, $how);
-            }
-        }
-    };
+#[every_engine]
+fn step_failing_before_commit_loses_nothing(engine: Engine) {
+    disturbed(engine, Some(Point::BeforeCommit), Disturbance::None);
 }
 
-disturbed!(steps_that_fail_before_their_commit_lose_and_double_nothing, Some(Point::BeforeCommit), Disturbance::None);
-disturbed!(steps_whose_commit_was_not_answered_lose_and_double_nothing, Some(Point::AfterCommit), Disturbance::None);
-disturbed!(steps_that_are_taken_twice_lose_and_double_nothing, None, Disturbance::Twice);
+#[every_engine]
+fn step_with_unanswered_commit_loses_nothing(engine: Engine) {
+    disturbed(engine, Some(Point::AfterCommit), Disturbance::None);
+}
+
+#[every_engine]
+fn repeated_step_doubles_nothing(engine: Engine) {
+    disturbed(engine, None, Disturbance::Twice);
+}
 
 async fn faults_of(world: &World, references: &str) -> String {
     let schema = read_schema(&world.store.reader()).await.expect("the schema");
@@ -346,7 +353,8 @@ async fn faults_of(world: &World, references: &str) -> String {
     )
 }
 
-on_both!(a_catalog_says_that_a_table_has_no_key_and_only_where_it_has_none, |world| {
+#[every_engine]
+async fn catalog_must_declare_keyless_tables(world: &mut World) {
     world.sql(&format!("{PEOPLE} {HEAP}")).await;
     world.sql("CREATE TABLE pairs (a BIGINT NOT NULL, owner BIGINT NOT NULL, PRIMARY KEY (a, owner))").await;
     let told = faults_of(world, &transfer()).await;
@@ -365,42 +373,39 @@ on_both!(a_catalog_says_that_a_table_has_no_key_and_only_where_it_has_none, |wor
         let told = faults_of(world, &heap(rest)).await;
         assert!(told.contains(&format!("{field} needs a table whose rows have a key")), "{told}");
     }
-});
-
-#[test]
-fn rows_in_the_parts_of_a_partitioned_table_are_told_apart() {
-    run(Setting::Servers, async |world| {
-        // The first row of each part is kept in the same place of it.
-        let tables = "CREATE TABLE heap (owner BIGINT, part INTEGER, what TEXT) PARTITION BY LIST (part); \
-             CREATE TABLE heap_1 PARTITION OF heap FOR VALUES IN (1); CREATE TABLE heap_2 PARTITION OF heap FOR VALUES IN (2); \
-             INSERT INTO heap SELECT 9, n % 2 + 1, 'same' FROM generate_series(1, 10) n; INSERT INTO heap VALUES (2, 1, 'own');";
-        world.use_chunks_of(4);
-        start(world, tables, &transfer()).await;
-        let before = host(world).await;
-        let job = world.hand_over(&to_ben()).await;
-        assert_eq!((count(world, 9).await, count(world, 2).await), (0, 11));
-        reverts_to(world, &job, &before).await;
-    });
 }
 
-#[test]
-fn rows_whose_columns_are_called_like_the_places_of_rows_are_handed_over_too() {
-    run(Setting::Embedded, async |world| {
-        let tables = "CREATE TABLE heap (owner BIGINT, rowid TEXT, oid TEXT, ctid TEXT); \
-             INSERT INTO heap VALUES (9, 'same', '1', 'x'), (9, 'same', '1', 'x'), (9, NULL, NULL, NULL);";
-        world.use_chunks_of(2);
-        start(world, tables, &transfer()).await;
-        let before = host(world).await;
-        let job = world.hand_over(&to_ben()).await;
-        assert_eq!(count(world, 2).await, 3);
-        reverts_to(world, &job, &before).await;
-        world.sql("CREATE TABLE hidden (owner BIGINT, rowid TEXT, oid TEXT, _ROWID_ TEXT)").await;
-        let told = faults_of(world, &transfer().replace("\"heap\"\nkey", "\"hidden\"\nkey")).await;
-        assert!(told.contains("the columns of hidden hide where its rows are kept: add a unique key"), "{told}");
-    });
+#[on_postgres]
+async fn rows_of_partitions_are_distinguished(world: &mut World) {
+    // The first row of each part is kept in the same place of it.
+    let tables = "CREATE TABLE heap (owner BIGINT, part INTEGER, what TEXT) PARTITION BY LIST (part); \
+         CREATE TABLE heap_1 PARTITION OF heap FOR VALUES IN (1); CREATE TABLE heap_2 PARTITION OF heap FOR VALUES IN (2); \
+         INSERT INTO heap SELECT 9, n % 2 + 1, 'same' FROM generate_series(1, 10) n; INSERT INTO heap VALUES (2, 1, 'own');";
+    world.use_chunks_of(4);
+    start(world, tables, &transfer()).await;
+    let before = host(world).await;
+    let job = world.hand_over(&to_ben()).await;
+    assert_eq!((count(world, 9).await, count(world, 2).await), (0, 11));
+    reverts_to(world, &job, &before).await;
 }
 
-on_both!(two_that_undo_the_same_find_each_row_once, |world| {
+#[on_sqlite]
+async fn columns_named_like_row_addresses_work(world: &mut World) {
+    let tables = "CREATE TABLE heap (owner BIGINT, rowid TEXT, oid TEXT, ctid TEXT); \
+         INSERT INTO heap VALUES (9, 'same', '1', 'x'), (9, 'same', '1', 'x'), (9, NULL, NULL, NULL);";
+    world.use_chunks_of(2);
+    start(world, tables, &transfer()).await;
+    let before = host(world).await;
+    let job = world.hand_over(&to_ben()).await;
+    assert_eq!(count(world, 2).await, 3);
+    reverts_to(world, &job, &before).await;
+    world.sql("CREATE TABLE hidden (owner BIGINT, rowid TEXT, oid TEXT, _ROWID_ TEXT)").await;
+    let told = faults_of(world, &transfer().replace("\"heap\"\nkey", "\"hidden\"\nkey")).await;
+    assert!(told.contains("the columns of hidden hide where its rows are kept: add a unique key"), "{told}");
+}
+
+#[every_engine]
+async fn concurrent_undos_find_each_row_once(world: &mut World) {
     // Rows that a job moved at once and rows that its recounts moved are undone at the same time, from the same copies.
     start(world, HEAP, &heap("disposition = \"detach\"")).await;
     let job = world.hand_over(&leave("9", json!({}))).await;
@@ -415,4 +420,4 @@ on_both!(two_that_undo_the_same_find_each_row_once, |world| {
     let undone = world.hand_over(&revert(&job)).await;
     assert!(undone.reasons.is_none(), "{:?}", codes_of(&undone));
     assert_eq!(count(world, 9).await, 19, "each came back once");
-});
+}

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::people::{host, owners, reverted, reverts_to};
 use crate::support::world::{certificate_of, codes_of, counts, result_of, successors_of};
-use crate::support::{World, on_both, on_every_path};
+use crate::support::{World, every_engine};
 
 /// Ann (1) asks, Zoe (9) leaves and Ben (2) stays, in both organizations; Cleo (3) is of b alone. Zoe has documents 1 to 4
 /// in a and 5 to 8 in b, a seat in each, and shares the team's lead with Ben in a, with nobody in b.
@@ -102,7 +102,8 @@ async fn memberships(world: &World) -> Vec<String> {
     world.texts(&format!("SELECT {row} AS t FROM memberships ORDER BY person, firm")).await
 }
 
-on_every_path!(of_two_memberships_one_ends_and_the_other_is_untouched, 2, |world| {
+#[every_engine(also_in_chunks_of = 2)]
+async fn ending_one_membership_keeps_the_other(world: &mut World) {
     start(world).await;
     let before = host(world).await;
     let reassign = json!({ "doc": { "manager": true }, "report": { "user": "2" } });
@@ -118,9 +119,10 @@ on_every_path!(of_two_memberships_one_ends_and_the_other_is_untouched, 2, |world
     assert_eq!(result_of(&certificate, "doc").found, Some(4), "what is theirs elsewhere is not counted");
     assert_eq!(world.texts("SELECT firm AS t FROM seats WHERE holder = 9").await, ["b"]);
     reverts_to(world, &job, &before).await;
-});
+}
 
-on_every_path!(both_memberships_may_end_at_once_each_with_its_own_successors, 2, |world| {
+#[every_engine(also_in_chunks_of = 2)]
+async fn both_memberships_may_end_at_once(world: &mut World) {
     start(world).await;
     let turns = json!({ "logic": "ratio", "shares": [{ "round_robin": "west", "amount": 1 }] });
     let both = json!({ "doc": turns, "report": { "user": "2" } });
@@ -142,9 +144,10 @@ on_every_path!(both_memberships_may_end_at_once_each_with_its_own_successors, 2,
     reverted(world, &ended[0]).await;
     assert_eq!(owners(world, "docs").await, ["1:9", "2:9", "3:9", "4:9", "5:3", "6:3", "7:3", "8:3"]);
     reverts_to(world, &ended[1], &before).await;
-});
+}
 
-on_both!(who_is_of_another_organization_only_receives_nothing_and_guards_look_no_further, |world| {
+#[every_engine]
+async fn members_of_other_organizations_receive_nothing(world: &mut World) {
     start(world).await;
     let job = world.hand_over(&leave("a", json!({ "doc": { "user": "3" }, "report": { "user": "2" } }))).await;
     assert_eq!(codes_of(&job), ["unknown_successor"]);
@@ -152,9 +155,10 @@ on_both!(who_is_of_another_organization_only_receives_nothing_and_guards_look_no
     let job = world.hand_over(&leave("b", json!({ "doc": { "user": "3" }, "report": { "user": "2" } }))).await;
     assert_eq!(codes_of(&job), ["blocked"]);
     assert_eq!(memberships(world).await.iter().filter(|member| member.contains("inactive")).count(), 0);
-});
+}
 
-on_both!(each_place_says_which_column_is_the_organization, |world| {
+#[every_engine]
+async fn every_reference_declares_its_organization_column(world: &mut World) {
     world.sql(TABLES).await;
     let schema = handover::store::host::read_schema(&world.store.reader()).await.expect("the schema");
     let check =
@@ -169,4 +173,4 @@ on_both!(each_place_says_which_column_is_the_organization, |world| {
     assert!(check(&without).is_err_and(|told| told.contains("[license] needs `org`")));
     let without = CATALOG.replace("key = \"person\"\norg = \"firm\"", "key = \"person\"");
     assert!(check(&without).is_err_and(|told| told.contains("neither alone nor together")));
-});
+}

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::support::people::{USERS, host, leave, owners, reference, reverted, reverts_to, start};
 use crate::support::world::{certificate_of, codes_of, result_of};
-use crate::support::{on_both, on_every_path};
+use crate::support::{World, every_engine};
 
 /// Leads, open but for 2 and 5, and the leaver's calls on each; call 8 has no lead.
 const LEADS: &str = "CREATE TABLE leads (id BIGINT NOT NULL PRIMARY KEY, stage TEXT NOT NULL); \
@@ -20,7 +20,8 @@ fn of_leads(kind: &str, stage: &str, rest: &str) -> String {
     reference(kind, "calls", &format!("{parent}\n{rest}"))
 }
 
-on_every_path!(a_row_moves_only_while_its_parent_passes, 2, |world| {
+#[every_engine(also_in_chunks_of = 2)]
+async fn row_moves_only_if_parent_matches(world: &mut World) {
     let rest = reference("other_call", "calls", "disposition = \"keep\"");
     start(world, LEADS, &(of_leads("call", "open", "disposition = \"transfer\"") + &rest)).await;
     let before = host(world).await;
@@ -35,9 +36,10 @@ on_every_path!(a_row_moves_only_while_its_parent_passes, 2, |world| {
     assert_eq!(result_of(&reverted(world, &job).await, "call").restored, Some(4));
     world.sql("UPDATE leads SET stage = 'open' WHERE id = 3").await;
     assert_eq!(host(world).await, before);
-});
+}
 
-on_every_path!(what_becomes_of_a_row_may_hang_on_its_parent, 2, |world| {
+#[every_engine(also_in_chunks_of = 2)]
+async fn disposition_may_depend_on_the_parent(world: &mut World) {
     let references = [
         of_leads("open_call", "open", "disposition = \"transfer\""),
         of_leads("lost_call", "lost", "disposition = \"purge\""),
@@ -57,16 +59,18 @@ on_every_path!(what_becomes_of_a_row_may_hang_on_its_parent, 2, |world| {
         "what the earlier ones take is not its own"
     );
     reverts_to(world, &job, &before).await;
-});
+}
 
-on_every_path!(a_row_whose_parent_passes_no_test_and_that_no_rule_covers_is_an_orphan, 2, |world| {
+#[every_engine(also_in_chunks_of = 2)]
+async fn row_with_unmatched_parent_is_an_orphan(world: &mut World) {
     start(world, LEADS, &of_leads("call", "open", "disposition = \"transfer\"")).await;
     let job = world.hand_over(&leave("9", json!({ "call": { "user": "2" } }))).await;
     assert_eq!((job.state.as_str(), codes_of(&job)), ("needs_attention", vec!["orphans_left".to_owned()]));
     assert_eq!(world.number("SELECT count(*) FROM calls WHERE owner = 9").await, 3);
-});
+}
 
-on_both!(a_user_is_held_only_by_rows_whose_parent_passes, |world| {
+#[every_engine]
+async fn only_rows_with_matching_parent_block(world: &mut World) {
     let rest = reference("other_call", "calls", "disposition = \"keep\"");
     start(world, LEADS, &(of_leads("call", "lost", "disposition = \"block\"") + &rest)).await;
     let job = world.hand_over(&leave("9", json!({}))).await;
@@ -78,9 +82,10 @@ on_both!(a_user_is_held_only_by_rows_whose_parent_passes, |world| {
     let mut again = leave("9", json!({}));
     again["request_id"] = json!("again");
     certificate_of(&world.hand_over(&again).await);
-});
+}
 
-on_both!(a_catalog_says_where_a_parent_cannot_be_found, |world| {
+#[every_engine]
+async fn unknown_parent_is_a_catalog_fault(world: &mut World) {
     world.sql(&format!("{} {LEADS}", crate::support::people::PEOPLE)).await;
     let schema = handover::store::host::read_schema(&world.store.reader()).await.expect("the schema");
     let check = |parent: &str| {
@@ -100,4 +105,4 @@ on_both!(a_catalog_says_where_a_parent_cannot_be_found, |world| {
         let faults = check(&good.replace(from, to)).expect_err(says);
         assert!(faults.contains(says), "{faults}");
     }
-});
+}

@@ -11,7 +11,7 @@ use crate::support::database::settings;
 use crate::support::people::{host as rows, reverted, reverts_to};
 use crate::support::process::{binary, borrowed, finish, settings as settings_of, text};
 use crate::support::world::{certificate_of, codes_of, result_of};
-use crate::support::{Setting, World, run};
+use crate::support::{World, on_postgres};
 
 const USERS: &str = "[users]\ntable = \"people\"\nkey = \"id\"\norg = \"org\"\nname = \"full_name\"\nemail = \"mail\"\n\
      status = { column = \"status\", active = \"active\", inactive = \"inactive\" }\n";
@@ -126,87 +126,77 @@ async fn each_organization_is_worked_on_by_itself(world: &mut World) {
     tenant.end(world).await;
 }
 
-#[test]
-fn with_the_session_setting_each_organization_is_worked_on_by_itself() {
-    run(Setting::Servers, each_organization_is_worked_on_by_itself);
+#[on_postgres]
+async fn session_setting_limits_work_to_one_organization(world: &mut World) {
+    each_organization_is_worked_on_by_itself(world).await;
 }
 
-#[test]
-fn with_the_session_setting_chunks_are_worked_on_too() {
-    run(Setting::Servers, async |world| {
-        world.use_chunks_of(3);
-        each_organization_is_worked_on_by_itself(world).await;
-    });
+#[on_postgres]
+async fn session_setting_works_with_chunks(world: &mut World) {
+    world.use_chunks_of(3);
+    each_organization_is_worked_on_by_itself(world).await;
 }
 
-#[test]
-fn without_the_session_setting_a_catalog_over_hidden_rows_is_refused() {
-    run(Setting::Servers, async |world| {
-        let tenant = Tenant::new(world).await;
-        let source = format!("{USERS}{DOC}");
-        assert!(tenant.check(&source).await.is_ok(), "nothing is hidden yet");
-        hide(world).await;
-        let faults = tenant.check(&source).await.expect_err("a fault").to_string();
-        for says in ["hides rows of people", "hides rows of docs", "[session]", "BYPASSRLS"] {
-            assert!(faults.contains(says), "{faults}");
-        }
-        assert!(tenant.check(&format!("{USERS}{SESSION}{DOC}")).await.is_ok());
-        tenant.end(world).await;
-    });
+#[on_postgres]
+async fn catalog_over_hidden_rows_needs_session_setting(world: &mut World) {
+    let tenant = Tenant::new(world).await;
+    let source = format!("{USERS}{DOC}");
+    assert!(tenant.check(&source).await.is_ok(), "nothing is hidden yet");
+    hide(world).await;
+    let faults = tenant.check(&source).await.expect_err("a fault").to_string();
+    for says in ["hides rows of people", "hides rows of docs", "[session]", "BYPASSRLS"] {
+        assert!(faults.contains(says), "{faults}");
+    }
+    assert!(tenant.check(&format!("{USERS}{SESSION}{DOC}")).await.is_ok());
+    tenant.end(world).await;
 }
 
-#[test]
-fn rows_that_are_hidden_after_the_start_are_never_certified_away() {
-    run(Setting::Servers, async |world| {
-        let tenant = Tenant::new(world).await;
-        tenant.start(world, &format!("{USERS}{DOC}")).await;
-        // Only the documents: the users are seen, and of their documents none would be.
-        world.sql("ALTER TABLE docs ENABLE ROW LEVEL SECURITY; ALTER TABLE docs FORCE ROW LEVEL SECURITY").await;
-        world.send(&leave("a", "9", "2")).await;
-        let parked = world.next_dead_letter().await;
-        assert!(parked.headers["x-handover-detail"].contains("row-level security"), "{:?}", parked.headers);
-        assert_eq!(world.number("SELECT count(*) FROM docs WHERE owner = 9").await, 10);
-        assert_eq!(world.number("SELECT count(*) FROM people WHERE id = 9 AND status = 'active'").await, 1);
-        tenant.end(world).await;
-    });
+#[on_postgres]
+async fn rows_hidden_later_are_not_certified(world: &mut World) {
+    let tenant = Tenant::new(world).await;
+    tenant.start(world, &format!("{USERS}{DOC}")).await;
+    // Only the documents: the users are seen, and of their documents none would be.
+    world.sql("ALTER TABLE docs ENABLE ROW LEVEL SECURITY; ALTER TABLE docs FORCE ROW LEVEL SECURITY").await;
+    world.send(&leave("a", "9", "2")).await;
+    let parked = world.next_dead_letter().await;
+    assert!(parked.headers["x-handover-detail"].contains("row-level security"), "{:?}", parked.headers);
+    assert_eq!(world.number("SELECT count(*) FROM docs WHERE owner = 9").await, 10);
+    assert_eq!(world.number("SELECT count(*) FROM people WHERE id = 9 AND status = 'active'").await, 1);
+    tenant.end(world).await;
 }
 
-#[test]
-fn settings_that_cannot_be_are_faults() {
-    run(Setting::Servers, async |world| {
-        let tenant = Tenant::new(world).await;
-        let own = SESSION.replace("app.org", "search_path");
-        let faults = tenant.check(&format!("{USERS}{own}{DOC}")).await.expect_err("a fault").to_string();
-        assert!(faults.contains("its name has a dot"), "{faults}");
-        let orgless = USERS.replace("org = \"org\"\n", "");
-        let faults = tenant.check(&format!("{orgless}{SESSION}{DOC}")).await.expect_err("a fault").to_string();
-        assert!(faults.contains("names no column `org`"), "{faults}");
-        tenant.end(world).await;
-    });
+#[on_postgres]
+async fn impossible_session_settings_are_faults(world: &mut World) {
+    let tenant = Tenant::new(world).await;
+    let own = SESSION.replace("app.org", "search_path");
+    let faults = tenant.check(&format!("{USERS}{own}{DOC}")).await.expect_err("a fault").to_string();
+    assert!(faults.contains("its name has a dot"), "{faults}");
+    let orgless = USERS.replace("org = \"org\"\n", "");
+    let faults = tenant.check(&format!("{orgless}{SESSION}{DOC}")).await.expect_err("a fault").to_string();
+    assert!(faults.contains("names no column `org`"), "{faults}");
+    tenant.end(world).await;
 }
 
-#[test]
-fn addresses_in_a_bulk_file_are_looked_up_inside_their_organization() {
-    run(Setting::Servers, async |world| {
-        let tenant = Tenant::new(world).await;
-        world.sql("UPDATE people SET mail = 'p' || CAST(id % 10 AS text) || '@example.com'").await;
-        hide(world).await;
-        let folder = tempfile::tempdir().expect("a folder");
-        let (catalog, file) = (folder.path().join("catalog.toml"), folder.path().join("leavers.csv"));
-        std::fs::write(&catalog, format!("{USERS}{SESSION}{DOC}")).expect("a catalog");
-        let rows = "org_id,email,deactivated,requested_by,successor\n\
-            a,p9@example.com,y,p1@example.com,p2@example.com\nb,P9@example.com,y,11,p2@example.com\n";
-        std::fs::write(&file, rows).expect("a file");
-        let mut settings = settings_of(world);
-        settings.retain(|(name, _)| name != "HANDOVER_DATABASE__URL");
-        settings.push(("HANDOVER_DATABASE__URL".into(), tenant.url.clone()));
-        settings.push(("HANDOVER_CATALOG".into(), text(&catalog).into()));
-        let child = binary(&borrowed(&settings), &["bulk", text(&file), "--json"]).spawn().expect("the binary");
-        let ended = tokio::task::block_in_place(|| finish(child, b"")).expect(0).json_lines();
-        // The same addresses are other people there.
-        let told = |row: &Value| (row["user"].clone(), row["outcome"].clone(), row["records"].clone());
-        assert_eq!(told(&ended[0]), (json!("9"), json!("ok"), json!(10)));
-        assert_eq!(told(&ended[1]), (json!("19"), json!("ok"), json!(10)));
-        tenant.end(world).await;
-    });
+#[on_postgres]
+async fn bulk_addresses_are_resolved_within_their_organization(world: &mut World) {
+    let tenant = Tenant::new(world).await;
+    world.sql("UPDATE people SET mail = 'p' || CAST(id % 10 AS text) || '@example.com'").await;
+    hide(world).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let (catalog, file) = (folder.path().join("catalog.toml"), folder.path().join("leavers.csv"));
+    std::fs::write(&catalog, format!("{USERS}{SESSION}{DOC}")).expect("a catalog");
+    let rows = "org_id,email,deactivated,requested_by,successor\n\
+        a,p9@example.com,y,p1@example.com,p2@example.com\nb,P9@example.com,y,11,p2@example.com\n";
+    std::fs::write(&file, rows).expect("a file");
+    let mut settings = settings_of(world);
+    settings.retain(|(name, _)| name != "HANDOVER_DATABASE__URL");
+    settings.push(("HANDOVER_DATABASE__URL".into(), tenant.url.clone()));
+    settings.push(("HANDOVER_CATALOG".into(), text(&catalog).into()));
+    let child = binary(&borrowed(&settings), &["bulk", text(&file), "--json"]).spawn().expect("the binary");
+    let ended = tokio::task::block_in_place(|| finish(child, b"")).expect(0).json_lines();
+    // The same addresses are other people there.
+    let told = |row: &Value| (row["user"].clone(), row["outcome"].clone(), row["records"].clone());
+    assert_eq!(told(&ended[0]), (json!("9"), json!("ok"), json!(10)));
+    assert_eq!(told(&ended[1]), (json!("19"), json!("ok"), json!(10)));
+    tenant.end(world).await;
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::support::people::{host, leave, reference, reverted, reverts_to, start};
 use crate::support::world::{certificate_of, result_of};
-use crate::support::{Setting, World, run};
+use crate::support::{Engine, World, on_postgres, run};
 
 /// Rows of the leaver's: one that lacks every value, one that has them all, one that lacks one of them, one that is as
 /// empty as can be. And one that is not theirs.
@@ -55,9 +55,9 @@ async fn under_way(world: &mut World) -> handover::contract::JobId {
 }
 
 #[test]
-fn what_cannot_be_compared_is_set_and_comes_back_to_the_last_column() {
+fn uncomparable_columns_are_set_and_restored() {
     for rows in [100, 1] {
-        run(Setting::Servers, async |world| {
+        run(Engine::Postgres, async |world| {
             world.use_chunks_of(rows);
             start(world, &tables(), &references()).await;
             let before = host(world).await;
@@ -73,40 +73,38 @@ fn what_cannot_be_compared_is_set_and_comes_back_to_the_last_column() {
     }
 }
 
-#[test]
-fn what_cannot_be_compared_and_comes_late_is_set_too_and_what_was_changed_since_is_left_alone() {
-    run(Setting::Servers, async |world| {
-        world.use_chunks_of(1);
-        start(world, &tables(), &references()).await;
-        let id = under_way(world).await;
-        world.sql("INSERT INTO prefs (id, owner, options) VALUES (0, 9, '[0]'); INSERT INTO heap (id, owner, options) VALUES (7, 9, '[7]')").await;
-        world.start_worker().await;
-        let job = world.end_of(id).await;
-        let certificate = certificate_of(&job);
-        assert_eq!((result_of(&certificate, "pref").set, result_of(&certificate, "heap").set), (Some(4), Some(4)));
-        world.sql("UPDATE prefs SET options = '{\"mail\": null}' WHERE id = 1; UPDATE heap SET page = '<own/>' WHERE id = 4").await;
-        let undone = reverted(world, &job).await;
-        for kind in ["pref", "heap"] {
-            let result = result_of(&undone, kind);
-            assert_eq!((result.restored, result.skipped.get("changed")), (Some(3), Some(&1)), "{kind}: {result:?}");
-        }
-        assert_eq!(
-            world.texts("SELECT options::text AS t FROM prefs WHERE id IN (0, 1) ORDER BY id").await,
-            ["[0]", "{\"mail\": null}"]
-        );
-    });
+#[on_postgres]
+async fn late_uncomparable_columns_are_set(world: &mut World) {
+    world.use_chunks_of(1);
+    start(world, &tables(), &references()).await;
+    let id = under_way(world).await;
+    world.sql("INSERT INTO prefs (id, owner, options) VALUES (0, 9, '[0]'); INSERT INTO heap (id, owner, options) VALUES (7, 9, '[7]')").await;
+    world.start_worker().await;
+    let job = world.end_of(id).await;
+    let certificate = certificate_of(&job);
+    assert_eq!((result_of(&certificate, "pref").set, result_of(&certificate, "heap").set), (Some(4), Some(4)));
+    world
+        .sql("UPDATE prefs SET options = '{\"mail\": null}' WHERE id = 1; UPDATE heap SET page = '<own/>' WHERE id = 4")
+        .await;
+    let undone = reverted(world, &job).await;
+    for kind in ["pref", "heap"] {
+        let result = result_of(&undone, kind);
+        assert_eq!((result.restored, result.skipped.get("changed")), (Some(3), Some(&1)), "{kind}: {result:?}");
+    }
+    assert_eq!(
+        world.texts("SELECT options::text AS t FROM prefs WHERE id IN (0, 1) ORDER BY id").await,
+        ["[0]", "{\"mail\": null}"]
+    );
 }
 
-#[test]
-fn what_cannot_be_compared_is_restored_when_the_user_is_reactivated() {
-    run(Setting::Servers, async |world| {
-        start(world, &tables(), &references()).await;
-        let options = "SELECT COALESCE(options::text, '') || COALESCE(place::text, '') AS t FROM prefs ORDER BY id";
-        let before = world.texts(options).await;
-        certificate_of(&world.hand_over(&leave("9", json!({ "layout": { "user": "2" } }))).await);
-        assert_ne!(world.texts(options).await, before);
-        let back = json!({ "type": "reactivate", "request_id": "back", "user_id": "9", "requested_by": "1" });
-        certificate_of(&world.hand_over(&back).await);
-        assert_eq!(world.texts(options).await, before);
-    });
+#[on_postgres]
+async fn uncomparable_columns_are_restored_on_reactivation(world: &mut World) {
+    start(world, &tables(), &references()).await;
+    let options = "SELECT COALESCE(options::text, '') || COALESCE(place::text, '') AS t FROM prefs ORDER BY id";
+    let before = world.texts(options).await;
+    certificate_of(&world.hand_over(&leave("9", json!({ "layout": { "user": "2" } }))).await);
+    assert_ne!(world.texts(options).await, before);
+    let back = json!({ "type": "reactivate", "request_id": "back", "user_id": "9", "requested_by": "1" });
+    certificate_of(&world.hand_over(&back).await);
+    assert_eq!(world.texts(options).await, before);
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::support::process::{as_owner, on};
 use crate::support::world::{certificate_of, codes_of, keap_request, result_of};
-use crate::support::{Setting, World, on_both, on_every_path};
+use crate::support::{Engine, World, every_engine};
 
 /// Ends the time in which completed jobs are counted again.
 async fn end_recounts(world: &World) {
@@ -14,7 +14,7 @@ async fn end_recounts(world: &World) {
 
 /// Behind a broker, events wait for the relay.
 async fn until_events_are_published(world: &World) {
-    if world.setting == Setting::Servers {
+    if world.engine == Engine::Postgres {
         let waiting = "SELECT count(*) FROM handover.outbox WHERE channel = 'events'";
         world.until("events are published", async || (world.number(waiting).await == 0).then_some(())).await;
     }
@@ -34,7 +34,8 @@ async fn rows_with(world: &World, text: &str) -> Vec<String> {
     rows.filter(|row| row.contains(text)).collect()
 }
 
-on_every_path!(of_whoever_left_nothing_stays_but_the_counts_and_nothing_comes_back, 10, |world| {
+#[every_engine(also_in_chunks_of = 10)]
+async fn forgotten_leaver_leaves_only_counts(world: &mut World) {
     world.start_worker().await;
     // Somebody whose name nothing else has, and who has rows together with others.
     world.sql("UPDATE users SET name = 'Zuzana Q', email = 'zuzana@example.com' WHERE id = 53").await;
@@ -75,9 +76,10 @@ on_every_path!(of_whoever_left_nothing_stays_but_the_counts_and_nothing_comes_ba
     until_events_are_published(world).await;
     let again = forget(world, "53");
     assert_eq!(again["jobs"], json!(0), "nothing is left: {again}");
-});
+}
 
-on_both!(of_whoever_received_and_asked_the_name_goes_and_what_others_did_can_still_be_undone, |world| {
+#[every_engine]
+async fn forgotten_successor_does_not_prevent_undo(world: &mut World) {
     world.start_worker().await;
     world.sql("UPDATE users SET role = 'admin' WHERE id = 12").await;
     let mut request = keap_request("r1");
@@ -99,9 +101,10 @@ on_both!(of_whoever_received_and_asked_the_name_goes_and_what_others_did_can_sti
     let undone = certificate_of(&world.hand_over(&revert).await);
     let contacts = result_of(&undone, "contact");
     assert_eq!((contacts.restored, contacts.skipped["changed"]), (Some(54), 50), "what 12 received stays with 12");
-});
+}
 
-on_both!(a_user_of_an_open_job_is_not_forgotten_and_a_worker_may_not_forget, |world| {
+#[every_engine]
+async fn open_jobs_and_workers_cannot_forget(world: &mut World) {
     world.start_worker().await;
     let mut later = keap_request("later");
     later["effective_at"] = json!("2126-01-01T00:00:00Z");
@@ -113,8 +116,8 @@ on_both!(a_user_of_an_open_job_is_not_forgotten_and_a_worker_may_not_forget, |wo
         let refused = as_owner(world, &by).expect(1);
         assert!(refused.err.contains("is scheduled"), "{user}: {}", refused.err);
     }
-    if world.setting == Setting::Servers {
+    if world.engine == Engine::Postgres {
         let refused = on(world, &["forget", "31", "--org", "1", "--by", "14"]).expect(1);
         assert!(refused.err.contains("as the owner of the ledger"), "{}", refused.err);
     }
-});
+}

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use self::neighbors::{Neighbours, settle_in, start_handing_over};
 use crate::support::world::{certificate_of, codes_of, keap_request, result_of};
-use crate::support::{Setting, World, on_both, on_every_path, people, process, run};
+use crate::support::{World, every_engine, on_postgres, people, process};
 
 /// Fields of a request that carry an id, of whatever.
 const IDS: [&str; 7] = ["org_id", "user_id", "requested_by", "job_id", "user", "each", "round_robin"];
@@ -51,7 +51,7 @@ const REFUSALS: [&str; 6] = [
 ];
 
 #[test]
-fn every_field_of_a_request_is_known_to_carry_an_id_or_none() {
+fn every_request_field_is_classified() {
     let schema = process::run(&[], &["schema", "request"]).expect(0).json();
     let mut fields = BTreeSet::new();
     properties(&schema, &mut fields);
@@ -168,7 +168,8 @@ async fn all_refused(world: &World, requests: Vec<Value>) {
     }
 }
 
-on_both!(no_field_of_any_request_reaches_another_organizations_rows, |world| {
+#[every_engine]
+pub async fn no_request_field_reaches_other_organizations(world: &mut World) {
     let neighbours = settle_in(world).await;
     world.start_worker().await;
     let neighbours = start_handing_over(world, neighbours).await;
@@ -186,9 +187,10 @@ on_both!(no_field_of_any_request_reaches_another_organizations_rows, |world| {
     assert!(reaching.len() > 100, "{}", reaching.len());
     all_refused(world, reaching).await;
     neighbours.jobs_stand(world).await;
-});
+}
 
-on_both!(an_administrator_reaches_no_neighbour_from_their_own_organization_either, |world| {
+#[every_engine]
+async fn administrator_cannot_reach_other_organizations(world: &mut World) {
     settle_in(world).await;
     world.start_worker().await;
     let mine = json!({ "type": "deactivate", "request_id": "mine", "org_id": "1", "user_id": "15", "requested_by": "1",
@@ -213,7 +215,7 @@ on_both!(an_administrator_reaches_no_neighbour_from_their_own_organization_eithe
         json!({ "org_id": "1", "user_id": "13", "requested_by": "1", "reassign": { "contact": round_robin } });
     requests.extend([accept, to_manager, to_group]);
     all_refused(world, requests).await;
-});
+}
 
 /// What each product's demo hands over: catalog, and the request.
 fn stories() -> [(&'static str, Value); 3] {
@@ -228,7 +230,8 @@ fn stories() -> [(&'static str, Value); 3] {
     [("keap", keap_request("story")), ("agent-connect", agent_connect), ("apto", apto)]
 }
 
-on_every_path!(through_no_reference_of_any_catalog_is_another_organizations_row_touched, 9, |world| {
+#[every_engine(also_in_chunks_of = 9)]
+async fn no_reference_reaches_other_organizations(world: &mut World) {
     let neighbours = settle_in(world).await;
     for (product, story) in stories() {
         if product != "keap" {
@@ -248,23 +251,21 @@ on_every_path!(through_no_reference_of_any_catalog_is_another_organizations_row_
         assert_eq!(neighbours.rows(world).await, before, "{product}: undone");
         world.stop_workers().await;
     }
-});
+}
 
 /// PostgreSQL alone: in SQLite nobody writes while somebody else does.
-#[test]
-fn the_right_to_ask_is_looked_at_in_the_planners_own_transaction() {
-    run(Setting::Servers, async |world| {
-        let revoking = world.store.begin("revoking").await.expect("a transaction");
-        let leaver = UserId::try_from("53".to_owned()).expect("an id");
-        lock_users(&revoking, &[("1", &leaver)], &[]).await.expect("a lock");
-        world.start_worker().await;
-        let id = world.send(&keap_request("r1")).await;
-        // The planner has begun and read whom the request concerns, and waits for the leaver.
-        world.until_somebody_waits_for_a_user().await;
-        let revoke = revoking.sql("UPDATE users SET role = 'member' WHERE id = 1");
-        revoking.run("revoking", revoke).await.expect("revoked");
-        revoking.commit().await.expect("committed");
-        assert_eq!(codes_of(&world.end_of(id).await), ["requester_not_permitted"]);
-        assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await, 104);
-    });
+#[on_postgres]
+async fn permission_is_checked_in_the_planners_transaction(world: &mut World) {
+    let revoking = world.store.begin("revoking").await.expect("a transaction");
+    let leaver = UserId::try_from("53".to_owned()).expect("an id");
+    lock_users(&revoking, &[("1", &leaver)], &[]).await.expect("a lock");
+    world.start_worker().await;
+    let id = world.send(&keap_request("r1")).await;
+    // The planner has begun and read whom the request concerns, and waits for the leaver.
+    world.until_somebody_waits_for_a_user().await;
+    let revoke = revoking.sql("UPDATE users SET role = 'member' WHERE id = 1");
+    revoking.run("revoking", revoke).await.expect("revoked");
+    revoking.commit().await.expect("committed");
+    assert_eq!(codes_of(&world.end_of(id).await), ["requester_not_permitted"]);
+    assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await, 104);
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::support::process::{WorkerProcess, binary, borrowed, finish, run, settings, text};
 use crate::support::server::{address_of, until};
 use crate::support::world::keap_request;
-use crate::support::{Setting, World, run as in_a_world, secrets};
+use crate::support::{Engine, World, run as in_a_world, secrets};
 
 /// Runs a command with everything logged; what it wrote is looked through.
 fn looked_through(secrets: &[String], settings: &[(&str, &str)], arguments: &[&str], input: &[u8]) -> i32 {
@@ -28,8 +28,8 @@ async fn cut_connections(world: &World) {
 }
 
 #[test]
-fn nothing_that_commands_and_a_worker_with_faults_write_holds_a_password() {
-    in_a_world(Setting::Servers, async |world| {
+fn failing_commands_and_workers_write_no_password() {
+    in_a_world(Engine::Postgres, async |world| {
         let folder = tempfile::tempdir().expect("a folder");
         let all = settings(world);
         let settings = borrowed(&all);
@@ -99,8 +99,8 @@ fn slow_way_to(world: &World) -> u16 {
 }
 
 #[test]
-fn what_is_logged_while_a_connection_is_made_holds_no_password() {
-    in_a_world(Setting::Servers, async |world| {
+fn connection_logs_hold_no_password() {
+    in_a_world(Engine::Postgres, async |world| {
         let secrets = secrets::of(&settings(world));
         let mut slow = url::Url::parse(world.worker_url()).expect("a URL");
         slow.set_port(Some(slow_way_to(world))).expect("a port");
@@ -114,7 +114,7 @@ fn what_is_logged_while_a_connection_is_made_holds_no_password() {
 }
 
 #[test]
-fn settings_that_cannot_be_read_or_lead_nowhere_are_told_without_their_passwords() {
+fn settings_faults_hold_no_password() {
     let folder = tempfile::tempdir().expect("a folder");
     let secrets = ["s3cret-word".to_owned()];
     let file = folder.path().join("handover.toml");
@@ -139,7 +139,7 @@ fn settings_that_cannot_be_read_or_lead_nowhere_are_told_without_their_passwords
 }
 
 #[test]
-fn a_password_that_was_written_anywhere_below_a_folder_is_found() {
+fn finder_detects_password_in_files() {
     let folder = tempfile::tempdir().expect("a folder");
     let (secrets, below) = (["s3cret-word".to_owned()], folder.path().join("below"));
     std::fs::create_dir(&below).expect("a folder");
@@ -151,7 +151,7 @@ fn a_password_that_was_written_anywhere_below_a_folder_is_found() {
 }
 
 #[test]
-fn a_password_on_a_command_line_is_found() {
+fn finder_detects_password_on_command_lines() {
     let secrets = [uuid::Uuid::new_v4().simple().to_string()];
     secrets::are_not_in_the_process_list(&secrets).expect("nothing is found");
     let mut shell = std::process::Command::new("sh");

@@ -70,7 +70,7 @@ fn is_told_or_cut_off(told: &str, says: &str) -> bool {
 }
 
 #[test]
-fn postgresql_is_reached_by_tls_alone_and_with_the_right_certificates_alone() {
+fn postgresql_requires_the_right_certificates() {
     let folder = tempfile::tempdir().expect("a folder");
     let (ours, strangers) = (Authority::new("Ours"), Authority::new("Strangers"));
     let trusted = ours.write(&folder.path().join("ours.pem"));
@@ -103,7 +103,7 @@ fn postgresql_is_reached_by_tls_alone_and_with_the_right_certificates_alone() {
 }
 
 #[test]
-fn rabbitmq_is_reached_by_tls_with_the_right_certificates_alone() {
+fn rabbitmq_requires_the_right_certificates() {
     let folder = tempfile::tempdir().expect("a folder");
     let (ours, strangers) = (Authority::new("Ours"), Authority::new("Strangers"));
     let trusted = ours.write(&folder.path().join("ours.pem"));
@@ -151,7 +151,7 @@ fn carries_a_request(client: &Client<'_>, port: u16, database: &str) {
 }
 
 #[test]
-fn files_that_would_not_be_used_are_a_fault() {
+fn unused_certificate_files_are_a_fault() {
     let plain = [("HANDOVER_BROKER__URL", "amqp://127.0.0.1:1"), ("HANDOVER_BROKER__CERT_FILE", "/nowhere.pem")];
     let ended = run(&plain, &["jobs"]).expect(1);
     for says in ["begins with `amqps:`", "`broker.cert_file` and `broker.key_file` need each other"] {

@@ -7,7 +7,7 @@ use handover::catalog::{EMBEDDED, Rights, check};
 use handover::store::{Settings, Store, grants, host};
 use tokio::sync::OnceCell;
 
-use super::Setting;
+use super::Engine;
 
 /// The role that workers connect as on PostgreSQL: it was granted what `handover catalog grants` prints, and nothing else.
 pub const WORKER: &str = "handover_worker_of_tests";
@@ -21,21 +21,21 @@ pub struct Database {
     pub settings: Settings,
     /// As a worker reaches it.
     pub worker: Settings,
-    setting: Setting,
+    engine: Engine,
     name: String,
     _folder: Option<tempfile::TempDir>,
 }
 
 impl Database {
-    pub async fn create(setting: Setting) -> Database {
-        match setting {
-            Setting::Embedded => create_sqlite().await,
-            Setting::Servers => create_postgres().await,
+    pub async fn create(engine: Engine) -> Database {
+        match engine {
+            Engine::Sqlite => create_sqlite().await,
+            Engine::Postgres => create_postgres().await,
         }
     }
 
     pub async fn drop_it(&self) {
-        if self.setting == Setting::Servers {
+        if self.engine == Engine::Postgres {
             administer(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name)).await;
         }
     }
@@ -77,7 +77,7 @@ async fn create_sqlite() -> Database {
     std::fs::copy(template, &file).expect("a copy of the template");
     let settings = settings(format!("sqlite://{}?mode=rwc", file.display()));
     let worker = settings.clone();
-    Database { settings, worker, setting: Setting::Embedded, name: String::new(), _folder: Some(folder) }
+    Database { settings, worker, engine: Engine::Sqlite, name: String::new(), _folder: Some(folder) }
 }
 
 async fn create_postgres() -> Database {
@@ -89,7 +89,7 @@ async fn create_postgres() -> Database {
     worker.set_username(WORKER).expect("a name");
     worker.set_password(Some(PASSWORD)).expect("a password");
     let (settings, worker) = (settings(url_of(&name)), settings(worker.to_string()));
-    Database { settings, worker, setting: Setting::Servers, name, _folder: None }
+    Database { settings, worker, engine: Engine::Postgres, name, _folder: None }
 }
 
 /// The template that fits this build, made once for all runs: its name tells what it was made of.

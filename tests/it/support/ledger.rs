@@ -6,7 +6,7 @@ use std::time::Duration;
 use handover::contract::JobId;
 use serde_json::{Value, json};
 
-use super::{Setting, World};
+use super::{Engine, World};
 
 impl World {
     /// Changes the ledger as only time, or somebody with a database client, does.
@@ -27,11 +27,11 @@ impl World {
     }
 
     async fn tables(&self) -> Vec<String> {
-        self.texts(match self.setting {
-            Setting::Embedded => {
+        self.texts(match self.engine {
+            Engine::Sqlite => {
                 "SELECT name AS t FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '%outbox' AND name NOT LIKE 'sqlite%' ORDER BY 1"
             }
-            Setting::Servers => {
+            Engine::Postgres => {
                 "SELECT quote_ident(table_schema) || '.' || quote_ident(table_name) AS t FROM information_schema.tables \
                  WHERE table_schema IN ('public', 'handover') AND table_name <> 'outbox' ORDER BY 1"
             }
@@ -41,9 +41,9 @@ impl World {
 
     /// Every row of a table that passes a test, as text.
     pub async fn rows_where(&self, table: &str, test: &str) -> Vec<String> {
-        let query = match self.setting {
-            Setting::Servers => format!("SELECT CAST(x AS text) AS t FROM {table} x WHERE {test} ORDER BY 1"),
-            Setting::Embedded => {
+        let query = match self.engine {
+            Engine::Postgres => format!("SELECT CAST(x AS text) AS t FROM {table} x WHERE {test} ORDER BY 1"),
+            Engine::Sqlite => {
                 let columns = format!("SELECT name AS t FROM pragma_table_xinfo('{}')", table.replace('\'', "''"));
                 let columns = self.texts(&columns).await;
                 // A text that is not plain is told by its bytes: it may end in its middle, or be no text at all.
@@ -70,9 +70,9 @@ impl World {
     /// Waits until no message is on its way any more.
     pub async fn until_all_is_carried(&self) {
         let waiting = "SELECT count(*) FROM handover.outbox WHERE channel IN ('requests', 'steps')";
-        let waiting = match self.setting {
-            Setting::Embedded => waiting,
-            Setting::Servers => "SELECT count(*) FROM handover.outbox",
+        let waiting = match self.engine {
+            Engine::Sqlite => waiting,
+            Engine::Postgres => "SELECT count(*) FROM handover.outbox",
         };
         self.until("everything is carried", async || (self.number(waiting).await == 0).then_some(())).await;
     }
@@ -160,9 +160,9 @@ impl World {
 
     /// A job's id as a literal.
     pub fn uuid(&self, job: JobId) -> String {
-        match self.setting {
-            Setting::Embedded => format!("X'{}'", job.0.simple()),
-            Setting::Servers => format!("CAST('{job}' AS uuid)"),
+        match self.engine {
+            Engine::Sqlite => format!("X'{}'", job.0.simple()),
+            Engine::Postgres => format!("CAST('{job}' AS uuid)"),
         }
     }
 

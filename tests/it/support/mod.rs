@@ -18,62 +18,15 @@ pub mod server;
 pub mod silence;
 pub mod world;
 
+pub use handover_test_macros::{every_engine, on_postgres, on_sqlite};
+
 pub use world::{World, run};
 
-/// The two settings that every rule is proved on.
+/// The engines that the tests run on, each with the broker that goes with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Setting {
-    /// SQLite, and the outbox as the queue.
-    Embedded,
-    /// PostgreSQL and RabbitMQ.
-    Servers,
+pub enum Engine {
+    /// SQLite, with the outbox as the queue.
+    Sqlite,
+    /// PostgreSQL, with RabbitMQ.
+    Postgres,
 }
-
-/// Writes a test for both settings: `on_both!(name, |world| { … })`, with a `&mut World`.
-macro_rules! on_both {
-    ($(#[$doc:meta])* $name:ident, |$world:ident| $body:block) => {
-        pub(crate) mod $name {
-            #[allow(unused_imports)]
-            use super::*;
-
-            /// The story itself, to be told in another world too.
-            pub(crate) async fn body($world: &mut $crate::support::World) $body
-
-            $(#[$doc])*
-            #[test]
-            fn embedded() {
-                $crate::support::run($crate::support::Setting::Embedded, async |world| body(world).await);
-            }
-
-            $(#[$doc])*
-            #[test]
-            fn servers() {
-                $crate::support::run($crate::support::Setting::Servers, async |world| body(world).await);
-            }
-        }
-    };
-}
-
-pub(crate) use on_both;
-
-/// Writes a test for both settings and both ways through the stages: `small`, done at once in the planner's
-/// transaction, and `large`, cut into chunks of so few rows: `on_every_path!(name, 10, |world| { … })`.
-macro_rules! on_every_path {
-    ($(#[$doc:meta])* $name:ident, $rows:literal, |$world:ident| $body:block) => {
-        pub(crate) mod $name {
-            #[allow(unused_imports)]
-            use super::*;
-
-            pub(crate) async fn story($world: &mut $crate::support::World) $body
-
-            $crate::support::on_both!($(#[$doc])* small, |world| { story(world).await });
-
-            $crate::support::on_both!($(#[$doc])* large, |world| {
-                world.use_chunks_of($rows);
-                story(world).await
-            });
-        }
-    };
-}
-
-pub(crate) use on_every_path;

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::Value;
 
 use super::world::LIMIT;
-use super::{Setting, World};
+use super::{Engine, World};
 
 /// A process that ended.
 pub struct Ended {
@@ -133,7 +133,7 @@ impl Drop for WorkerProcess {
 
 /// The settings of a process that works on a test's world.
 pub fn settings(world: &World) -> Vec<(String, String)> {
-    let broker = if world.setting == Setting::Servers { world.broker_url() } else { "local".into() };
+    let broker = if world.engine == Engine::Postgres { world.broker_url() } else { "local".into() };
     [
         ("HANDOVER_DATABASE__URL", world.worker_url().to_owned()),
         ("HANDOVER_BROKER__URL", broker),

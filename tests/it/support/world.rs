@@ -20,7 +20,7 @@ use serde_json::Value;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::Setting;
+use super::Engine;
 use super::broker::{self, DeadMessage, Outside, amqp_url};
 use super::database::{self, Database};
 use super::rabbitmq::RabbitMq;
@@ -30,7 +30,7 @@ pub const LIMIT: Duration = Duration::from_secs(60);
 
 /// An application with the reference CRM and the demo's data, Handover's ledger beside it, and a broker.
 pub struct World {
-    pub setting: Setting,
+    pub engine: Engine,
     /// The database as the application has it, its owner.
     pub store: Store,
     /// What workers have: their store's role may do no more than its grants say.
@@ -45,11 +45,11 @@ pub struct World {
 }
 
 /// Runs a test in a world of its own, which is cleaned up whether the test passes or not.
-pub fn run(setting: Setting, test: impl AsyncFnOnce(&mut World)) {
+pub fn run(engine: Engine, test: impl AsyncFnOnce(&mut World)) {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        let mut world = World::new(setting).await;
+        let mut world = World::new(engine).await;
         let passed = AssertUnwindSafe(test(&mut world)).catch_unwind().await;
         world.end().await;
         if let Err(panic) = passed {
@@ -59,13 +59,13 @@ pub fn run(setting: Setting, test: impl AsyncFnOnce(&mut World)) {
 }
 
 impl World {
-    async fn new(setting: Setting) -> World {
-        let database = Database::create(setting).await;
+    async fn new(engine: Engine) -> World {
+        let database = Database::create(engine).await;
         let store = Store::open(&database.settings).await.expect("the database");
         let prefix = format!("test-{}", uuid::Uuid::new_v4().simple());
-        let outside = match setting {
-            Setting::Embedded => Outside::local(&store).await,
-            Setting::Servers => {
+        let outside = match engine {
+            Engine::Sqlite => Outside::local(&store).await,
+            Engine::Postgres => {
                 // The first worker declares the topology; so does this one, which takes nothing.
                 broker::amqp(&amqp_url(), &prefix).await.close().await;
                 Outside::amqp(&amqp_url(), &prefix).await
@@ -74,7 +74,7 @@ impl World {
         let worker = Store::open(&database.worker).await.expect("the database");
         let context = context(&worker, &catalog_source("keap")).await;
         let rights = Rights::of(&context.catalogs.current());
-        World { setting, store, context, rights, outside, prefix, database, rabbitmq: None, workers: Vec::new() }
+        World { engine, store, context, rights, outside, prefix, database, rabbitmq: None, workers: Vec::new() }
     }
 
     async fn end(&mut self) {
@@ -121,7 +121,7 @@ impl World {
     /// Grants the workers what the catalog needs by now, beside what earlier ones did.
     pub async fn grant_more(&mut self) {
         self.rights.add(&self.context.catalogs.current());
-        if self.setting == Setting::Servers {
+        if self.engine == Engine::Postgres {
             database::grant(&self.store, &self.rights).await;
         }
     }
@@ -131,7 +131,7 @@ impl World {
         let found = handover_migrations::SEEDS.into_iter().find(|(seed, _)| *seed == name);
         let seed = found.expect("a seed").1.replace("{records}", &records.to_string());
         self.store.run_script("adding a company", &seed).await.expect("the seed");
-        if self.setting == Setting::Servers {
+        if self.engine == Engine::Postgres {
             let sequences = include_str!("../../../migrations/seed/postgres_sequences.sql");
             self.store.run_script("moving sequences on", sequences).await.expect("sequences");
         }
@@ -145,9 +145,9 @@ impl World {
 
     /// A broker as a worker has it.
     pub async fn broker(&self) -> Arc<dyn Broker> {
-        match self.setting {
-            Setting::Embedded => broker::local(&self.store).await,
-            Setting::Servers => broker::amqp(&self.broker_url(), &self.prefix).await,
+        match self.engine {
+            Engine::Sqlite => broker::local(&self.store).await,
+            Engine::Postgres => broker::amqp(&self.broker_url(), &self.prefix).await,
         }
     }
 
@@ -253,7 +253,7 @@ impl World {
     /// Does what the host application does: runs a statement on its tables.
     pub async fn sql(&self, statement: &str) {
         let session = self.store.begin("host").await.expect("a transaction");
-        if self.setting == Setting::Servers {
+        if self.engine == Engine::Postgres {
             // The servers' role is called like the ledger's schema, which so comes first on its search path.
             session.execute_unprepared("SET LOCAL search_path TO public").await.expect("the host's own tables");
         }
@@ -282,7 +282,7 @@ impl World {
     pub async fn number(&self, query: &str) -> i64 {
         let session = self.store.reader();
         let sql = session.sql(&format!("SELECT CAST(q.n AS bigint) AS n FROM ({query}) AS q(n)"));
-        let sql = if self.setting == Setting::Embedded {
+        let sql = if self.engine == Engine::Sqlite {
             session.sql(&format!("SELECT CAST(({query}) AS bigint) AS n"))
         } else {
             sql

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::support::people::{USERS, leave, reference, reverted, start};
 use crate::support::world::{certificate_of, result_of};
-use crate::support::{World, on_both, on_every_path};
+use crate::support::{World, every_engine};
 
 /// Four tables of the same rows, one for each way of leaving; one row holds nothing in `what`.
 fn tables() -> String {
@@ -78,7 +78,8 @@ fn told(certificate: &Certificate, kind: &str) -> (Option<u64>, Option<u64>) {
     (result.restored, result.skipped.get("table_changed").copied())
 }
 
-on_every_path!(rows_come_back_to_tables_with_new_columns_which_take_their_defaults, 1, |world| {
+#[every_engine(also_in_chunks_of = 1)]
+async fn new_columns_take_their_defaults(world: &mut World) {
     for is_read_anew in [false, true] {
         let job = match is_read_anew {
             false => left(world).await,
@@ -101,13 +102,14 @@ on_every_path!(rows_come_back_to_tables_with_new_columns_which_take_their_defaul
         }
         assert_eq!(told(&undone, "moved"), (Some(2), None));
     }
-});
+}
 
 /// Built anew with a column that must be filled, and that has no default.
 const REBUILT: &str = "CREATE TABLE {table}2 (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT, what TEXT, size BIGINT, must TEXT NOT NULL); \
      INSERT INTO {table}2 SELECT id, owner, what, size, 'x' FROM {table}; DROP TABLE {table}; ALTER TABLE {table}2 RENAME TO {table};";
 
-on_every_path!(rows_stay_away_whose_table_has_a_column_that_must_be_filled_and_all_else_comes_back, 1, |world| {
+#[every_engine(also_in_chunks_of = 1)]
+async fn new_required_column_prevents_restoring(world: &mut World) {
     let job = left(world).await;
     world.sql(&REBUILT.replace("{table}", "gone")).await;
     world.grant_more().await;
@@ -117,7 +119,7 @@ on_every_path!(rows_stay_away_whose_table_has_a_column_that_must_be_filled_and_a
         assert_eq!(told(&undone, table), (Some(2), None), "{table}");
     }
     assert_eq!(world.number("SELECT count(*) FROM people WHERE id = 9 AND status = 'active'").await, 1);
-});
+}
 
 async fn nothing_goes_into_a_column_that_is_gone(world: &mut World, change_to: &str, is_read_anew: bool) {
     let job = left(world).await;
@@ -138,15 +140,18 @@ async fn nothing_goes_into_a_column_that_is_gone(world: &mut World, change_to: &
     }
 }
 
-on_every_path!(rows_stay_away_that_hold_what_a_column_held_that_was_dropped, 1, |world| {
+#[every_engine(also_in_chunks_of = 1)]
+async fn dropped_column_prevents_restoring(world: &mut World) {
     nothing_goes_into_a_column_that_is_gone(world, "ALTER TABLE {table} DROP COLUMN what", false).await;
-});
+}
 
-on_both!(rows_stay_away_that_hold_what_a_column_held_that_is_called_otherwise_now, |world| {
+#[every_engine]
+async fn renamed_column_prevents_restoring(world: &mut World) {
     nothing_goes_into_a_column_that_is_gone(world, "ALTER TABLE {table} RENAME COLUMN what TO said", true).await;
-});
+}
 
-on_every_path!(what_was_set_or_moved_by_a_column_that_is_gone_stays_and_all_else_comes_back, 1, |world| {
+#[every_engine(also_in_chunks_of = 1)]
+async fn dropped_user_column_leaves_rows_as_they_are(world: &mut World) {
     let job = left(world).await;
     world.sql("ALTER TABLE frozen DROP COLUMN what; ALTER TABLE moved RENAME COLUMN owner TO holder").await;
     let undone = foreseen_and_reverted(world, &job).await;
@@ -156,4 +161,4 @@ on_every_path!(what_was_set_or_moved_by_a_column_that_is_gone_stays_and_all_else
     for table in ["gone", "done", "heap"] {
         assert_eq!(told(&undone, table), (Some(2), None), "{table}");
     }
-});
+}

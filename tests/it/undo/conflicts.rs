@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::support::people::{PEOPLE, USERS, host, leave, owners, reference, reverted, reverts_to, start};
 use crate::support::world::{certificate_of, codes_of, result_of};
-use crate::support::{Setting, World, on_both, on_every_path, run};
+use crate::support::{Engine, World, every_engine, on_postgres};
 
 /// User 9 leaves, and Ben (2) takes whatever there is of these kinds.
 async fn leaves(world: &World, kinds: &[&str]) -> Job {
@@ -29,15 +29,17 @@ const WATCHED: &str = "CREATE TABLE watched (doc BIGINT NOT NULL, owner BIGINT N
 const WATCH: &str = "[[reference]]\nkind = \"watch\"\ntable = \"watched\"\nkey = [\"doc\", \"owner\"]\nuser = \"owner\"\n\
      disposition = \"transfer\"\non_conflict = \"drop\"\n";
 
-on_every_path!(a_row_that_was_dropped_for_the_successors_own_comes_back, 2, |world| {
+#[every_engine(also_in_chunks_of = 2)]
+async fn row_dropped_on_conflict_is_restored(world: &mut World) {
     start(world, WATCHED, WATCH).await;
     let before = host(world).await;
     let job = leaves(world, &["watch"]).await;
     assert_eq!(world.number("SELECT count(*) FROM watched").await, 5);
     reverts_to(world, &job, &before).await;
-});
+}
 
-on_every_path!(a_pair_that_is_there_again_is_occupied_and_the_others_come_back, 2, |world| {
+#[every_engine(also_in_chunks_of = 2)]
+async fn occupied_pair_is_skipped(world: &mut World) {
     start(world, WATCHED, WATCH).await;
     let job = leaves(world, &["watch"]).await;
     // Both the pair that was dropped and one that moved.
@@ -46,9 +48,10 @@ on_every_path!(a_pair_that_is_there_again_is_occupied_and_the_others_come_back, 
     assert_eq!(told(&watch), (Some(2), vec![("occupied", 2)]));
     let rows = "SELECT CAST(doc AS text) || ':' || CAST(owner AS text) || ':' || note AS t FROM watched ORDER BY 1";
     assert_eq!(world.texts(rows).await, ["1:2:his", "1:9:new", "2:9:b", "3:2:c", "3:9:new", "4:9:d", "7:2:g"]);
-});
+}
 
-on_every_path!(what_a_partial_or_an_expression_index_refuses_is_occupied_and_the_others_come_back, 2, |world| {
+#[every_engine(also_in_chunks_of = 2)]
+async fn rows_refused_by_special_indexes_are_occupied(world: &mut World) {
     let tables = "CREATE TABLE members (id BIGINT NOT NULL PRIMARY KEY, doc BIGINT NOT NULL, owner BIGINT NOT NULL, code TEXT, ended INTEGER NOT NULL); \
          CREATE UNIQUE INDEX one_active ON members (doc, owner) WHERE ended = 0; \
          CREATE UNIQUE INDEX one_code ON members (owner, lower(code)); \
@@ -59,9 +62,10 @@ on_every_path!(what_a_partial_or_an_expression_index_refuses_is_occupied_and_the
     let member = result_of(&reverted(world, &job).await, "member");
     assert_eq!(told(&member), (Some(3), vec![("occupied", 2)]), "an ended membership is in nobody's way");
     assert_eq!(owners(world, "members").await, ["1:2", "2:9", "3:2", "4:9", "5:9", "11:9", "13:9", "14:9"]);
-});
+}
 
-on_every_path!(what_a_check_refuses_is_told_and_the_others_come_back, 3, |world| {
+#[every_engine(also_in_chunks_of = 3)]
+async fn rows_refused_by_checks_are_reported(world: &mut World) {
     let tables = "CREATE TABLE docs (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT, size BIGINT, CHECK (owner <> 9 OR size > 0)); \
          INSERT INTO docs VALUES (1, 9, 1), (2, 9, 2), (3, 9, 3), (4, 9, 4), (5, 9, 5);";
     start(world, tables, &reference("doc", "docs", "disposition = \"transfer\"")).await;
@@ -69,9 +73,10 @@ on_every_path!(what_a_check_refuses_is_told_and_the_others_come_back, 3, |world|
     world.sql("UPDATE docs SET size = 0 WHERE id IN (2, 5)").await;
     assert_eq!(told(&result_of(&reverted(world, &job).await, "doc")), (Some(3), vec![("refused", 2)]));
     assert_eq!(owners(world, "docs").await, ["1:9", "2:2", "3:9", "4:9", "5:2"]);
-});
+}
 
-on_every_path!(what_a_trigger_keeps_silently_is_told_as_refused_and_the_others_come_back, 3, |world| {
+#[every_engine(also_in_chunks_of = 3)]
+async fn rows_kept_by_triggers_are_refused(world: &mut World) {
     let tables = "CREATE TABLE docs (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT); \
          INSERT INTO docs VALUES (1, 9), (2, 9), (3, 9), (4, 9), (5, 9); \
          CREATE TABLE flags (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT, size BIGINT); \
@@ -80,11 +85,11 @@ on_every_path!(what_a_trigger_keeps_silently_is_told_as_refused_and_the_others_c
     start(world, tables, &[reference("doc", "docs", "disposition = \"transfer\""), flags].concat()).await;
     let job = leaves(world, &["doc"]).await;
     for (table, place) in [("docs", 0), ("flags", 1)] {
-        let kept = match world.setting {
-            Setting::Embedded => format!(
+        let kept = match world.engine {
+            Engine::Sqlite => format!(
                 "CREATE TRIGGER kept{place} BEFORE UPDATE ON {table} WHEN OLD.id = 2 BEGIN SELECT RAISE(IGNORE); END;"
             ),
-            Setting::Servers => format!(
+            Engine::Postgres => format!(
                 "CREATE FUNCTION kept{place}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
                    IF OLD.id = 2 THEN RETURN NULL; END IF; RETURN NEW; END $$; \
                  CREATE TRIGGER kept BEFORE UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION kept{place}();"
@@ -97,7 +102,7 @@ on_every_path!(what_a_trigger_keeps_silently_is_told_as_refused_and_the_others_c
     assert_eq!(told(&result_of(&certificate, "flag")), (Some(3), vec![("refused", 1)]));
     assert_eq!(owners(world, "docs").await, ["1:9", "2:2", "3:9", "4:9", "5:9"]);
     assert_eq!(world.number("SELECT CAST(sum(size) AS bigint) FROM flags").await, 21);
-});
+}
 
 /// A unique constraint, a foreign key and a trigger that all wait for the commit.
 async fn what_would_be_refused_at_the_commit(world: &mut World) {
@@ -123,20 +128,19 @@ async fn what_would_be_refused_at_the_commit(world: &mut World) {
     assert_eq!(world.number("SELECT count(*) FROM tags WHERE id <> 6").await, 7);
 }
 
-#[test]
-fn what_a_deferred_constraint_refuses_is_told_row_by_row() {
-    run(Setting::Servers, what_would_be_refused_at_the_commit);
+#[on_postgres]
+async fn rows_refused_at_commit_are_reported(world: &mut World) {
+    what_would_be_refused_at_the_commit(world).await;
 }
 
-#[test]
-fn what_a_deferred_constraint_refuses_is_told_row_by_row_in_chunks_too() {
-    run(Setting::Servers, async |world| {
-        world.use_chunks_of(3);
-        what_would_be_refused_at_the_commit(world).await;
-    });
+#[on_postgres]
+async fn rows_refused_at_commit_are_reported_in_chunks(world: &mut World) {
+    world.use_chunks_of(3);
+    what_would_be_refused_at_the_commit(world).await;
 }
 
-on_every_path!(a_set_column_that_has_changed_since_is_left_alone, 2, |world| {
+#[every_engine(also_in_chunks_of = 2)]
+async fn set_column_changed_since_is_skipped(world: &mut World) {
     let tables = "CREATE TABLE seats (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT, access TEXT, note TEXT); \
          INSERT INTO seats VALUES (1, 9, 'full', 'a'), (2, 9, NULL, 'b'), (3, 9, '', 'c'), (4, 9, 'full', 'd'), (5, 2, 'read', 'e');";
     start(world, tables, &reference("seat", "seats", "disposition = \"set\"\nset = { access = \"read\" }")).await;
@@ -147,7 +151,7 @@ on_every_path!(a_set_column_that_has_changed_since_is_left_alone, 2, |world| {
     assert_eq!(told(&result_of(&reverted(world, &job).await, "seat")), (Some(2), vec![("changed", 1), ("gone", 1)]));
     let rows = "SELECT CAST(id AS text) || ':' || COALESCE(access, 'NULL') || ':' || note AS t FROM seats ORDER BY id";
     assert_eq!(world.texts(rows).await, ["1:none:theirs", "2:NULL:b", "3::new", "5:read:e"]);
-});
+}
 
 /// Orders with lines, the lines with remarks; folders in folders.
 const TREES: &str = "CREATE TABLE orders (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT); \
@@ -158,7 +162,8 @@ const TREES: &str = "CREATE TABLE orders (id BIGINT NOT NULL PRIMARY KEY, owner 
      INSERT INTO lines VALUES (10, 1, NULL, 1), (11, 1, 10, 2), (12, 1, 11, 3), (20, 2, NULL, 4), (30, 3, NULL, 5), (19, 2, 20, 6); \
      INSERT INTO remarks VALUES (1, 10, 'a'), (2, 12, 'b'), (3, 19, ''), (4, 30, 'd'), (5, NULL, 'e');";
 
-on_every_path!(rows_that_went_along_two_levels_deep_come_back_behind_their_parents, 1, |world| {
+#[every_engine(also_in_chunks_of = 1)]
+async fn cascaded_rows_return_after_their_parents(world: &mut World) {
     let with = "disposition = \"detach\"\nwith = [\"lines\", \"remarks\"]";
     start(world, TREES, &reference("order", "orders", with)).await;
     let before = host(world).await;
@@ -166,9 +171,10 @@ on_every_path!(rows_that_went_along_two_levels_deep_come_back_behind_their_paren
     assert_eq!(world.number("SELECT count(*) FROM lines").await, 1);
     assert_eq!(world.number("SELECT count(*) FROM remarks").await, 2);
     reverts_to(world, &job, &before).await;
-});
+}
 
-on_both!(of_a_tree_in_one_table_what_is_refused_keeps_only_its_own_branch_away, |world| {
+#[every_engine]
+async fn refused_tree_row_skips_only_its_branch(world: &mut World) {
     let tables = "CREATE TABLE folders (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT, parent BIGINT REFERENCES folders (id), code TEXT UNIQUE); \
          INSERT INTO folders VALUES (1, 9, NULL, 'a'), (2, 9, 1, 'b'), (3, 9, 2, 'c'), (4, 9, 3, 'd'), (5, 9, 4, 'e'), (6, 9, 5, 'f'), \
            (7, 9, 1, 'g'), (8, 9, 7, 'h'), (9, 2, NULL, 'i');";
@@ -186,7 +192,7 @@ on_both!(of_a_tree_in_one_table_what_is_refused_keeps_only_its_own_branch_away, 
     let folder = result_of(&reverted(world, &job).await, "folder");
     assert_eq!(told(&folder), (Some(5), vec![("occupied", 2), ("parent_gone", 1)]));
     assert_eq!(owners(world, "folders").await, ["1:9", "2:9", "3:9", "4:9", "5:9", "9:2", "16:2", "17:2"]);
-});
+}
 
 /// Zoe (9) and Cleo (3) are each other's manager; each has two documents.
 async fn prepare_managers(world: &mut World) {
@@ -222,15 +228,17 @@ async fn nobody_hands_to_who_leaves(world: &World, jobs: [handover::contract::Jo
     assert_eq!(world.number("SELECT count(*) FROM people WHERE status <> 'active'").await, completed);
 }
 
-on_both!(of_two_who_manage_each_other_not_both_hand_to_their_manager, |world| {
+#[every_engine]
+async fn mutual_managers_cannot_both_use_manager(world: &mut World) {
     prepare_managers(world).await;
     let manager = json!({ "doc": { "manager": true } });
     let jobs = [world.send(&leave("9", manager.clone())).await, world.send(&leave("3", manager)).await];
     world.start_worker().await;
     nobody_hands_to_who_leaves(world, jobs).await;
-});
+}
 
-on_every_path!(of_two_who_manage_each_other_the_second_is_refused_behind_the_first, 1, |world| {
+#[every_engine(also_in_chunks_of = 1)]
+async fn second_of_mutual_managers_is_refused(world: &mut World) {
     prepare_managers(world).await;
     world.start_worker().await;
     let manager = json!({ "doc": { "manager": true } });
@@ -238,37 +246,35 @@ on_every_path!(of_two_who_manage_each_other_the_second_is_refused_behind_the_fir
     let second = world.hand_over(&leave("3", manager)).await;
     assert_eq!((second.state.as_str(), codes_of(&second)), ("rejected", vec!["successor_inactive".to_owned()]));
     assert_eq!(owners(world, "docs").await, ["1:3", "2:3", "3:3", "4:3"]);
-});
+}
 
-#[test]
-fn of_two_who_manage_each_other_in_two_transactions_neither_waits_for_ever() {
-    run(Setting::Servers, async |world| {
-        prepare_managers(world).await;
-        world.context.limits.group = 1;
-        for pair in 0..15 {
-            let (one, other) = (100 + 2 * pair, 101 + 2 * pair);
-            world
-                .sql(&format!(
-                    "INSERT INTO people VALUES ({one}, 'P', 'p@example.com', 'active', {other}), ({other}, 'P', 'p@example.com', 'active', {one}); \
-                     INSERT INTO docs VALUES ({one}, {one}), ({other}, {other});"
-                ))
-                .await;
+#[on_postgres]
+async fn mutual_managers_in_two_transactions_never_deadlock(world: &mut World) {
+    prepare_managers(world).await;
+    world.context.limits.group = 1;
+    for pair in 0..15 {
+        let (one, other) = (100 + 2 * pair, 101 + 2 * pair);
+        world
+            .sql(&format!(
+                "INSERT INTO people VALUES ({one}, 'P', 'p@example.com', 'active', {other}), ({other}, 'P', 'p@example.com', 'active', {one}); \
+                 INSERT INTO docs VALUES ({one}, {one}), ({other}, {other});"
+            ))
+            .await;
+    }
+    let mut jobs = Vec::new();
+    for id in 100..130 {
+        jobs.push(world.send(&leave(&id.to_string(), json!({ "doc": { "manager": true } }))).await);
+    }
+    world.start_worker().await;
+    world.start_worker().await;
+    for pair in jobs.chunks(2) {
+        for job in pair {
+            let state = world.end_of(*job).await.state;
+            assert!(["completed", "rejected"].contains(&state.as_str()), "{state}");
         }
-        let mut jobs = Vec::new();
-        for id in 100..130 {
-            jobs.push(world.send(&leave(&id.to_string(), json!({ "doc": { "manager": true } }))).await);
-        }
-        world.start_worker().await;
-        world.start_worker().await;
-        for pair in jobs.chunks(2) {
-            for job in pair {
-                let state = world.end_of(*job).await.state;
-                assert!(["completed", "rejected"].contains(&state.as_str()), "{state}");
-            }
-        }
-        let left = "SELECT count(*) FROM docs WHERE owner IN (SELECT id FROM people WHERE status <> 'active')";
-        assert_eq!(world.number(left).await, 0);
-        let pairs = "SELECT count(*) FROM people p JOIN people q ON q.id = p.boss WHERE p.status <> 'active' AND q.status <> 'active'";
-        assert_eq!(world.number(pairs).await, 0, "of each two at least one is still there");
-    });
+    }
+    let left = "SELECT count(*) FROM docs WHERE owner IN (SELECT id FROM people WHERE status <> 'active')";
+    assert_eq!(world.number(left).await, 0);
+    let pairs = "SELECT count(*) FROM people p JOIN people q ON q.id = p.boss WHERE p.status <> 'active' AND q.status <> 'active'";
+    assert_eq!(world.number(pairs).await, 0, "of each two at least one is still there");
 }

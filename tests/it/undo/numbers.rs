@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::property::dice::Dice;
 use crate::support::people::{leave, reference, reverted, start};
 use crate::support::world::certificate_of;
-use crate::support::{World, on_both};
+use crate::support::{World, every_engine};
 
 const TABLES: [&str; 5] = ["gone", "done", "frozen", "loose", "cold"];
 
@@ -73,7 +73,8 @@ fn others<'b>(found: &'b [String], expected: &'b [String]) -> Vec<(&'b String, &
     found.iter().zip(expected).filter(|(found, expected)| found != expected).collect()
 }
 
-on_both!(the_hardest_numbers_come_back_bit_by_bit, |world| {
+#[every_engine]
+async fn hardest_numbers_are_restored_exactly(world: &mut World) {
     let keyed = "(id BIGINT NOT NULL PRIMARY KEY, owner BIGINT, measure DOUBLE PRECISION);";
     let keyless = "(id BIGINT, owner BIGINT, measure DOUBLE PRECISION);";
     let tables = TABLES
@@ -100,4 +101,4 @@ on_both!(the_hardest_numbers_come_back_bit_by_bit, |world| {
         assert!(skipped.is_some_and(|skipped| skipped.is_empty()), "{table}: {skipped:?}");
         assert_eq!(others(&bits(world, table).await, &expected), NONE, "{table}");
     }
-});
+}

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::support::people::{host, leave, owners, reference, reverted, reverts_to, start};
 use crate::support::world::{certificate_of, result_of};
-use crate::support::{Setting, World, on_every_path};
+use crate::support::{Engine, World, every_engine};
 
 /// What came back of a kind, and what was skipped for which reason.
 fn told(result: &ReferenceResult) -> (Option<u64>, Vec<(&str, u64)>) {
@@ -16,9 +16,9 @@ fn told(result: &ReferenceResult) -> (Option<u64>, Vec<(&str, u64)>) {
 /// order has a line of product 7.
 fn orders(world: &World) -> String {
     let cover = "FOREIGN KEY (cover) REFERENCES lines (id) DEFERRABLE INITIALLY DEFERRED";
-    let (within, later) = match world.setting {
-        Setting::Embedded => (format!(", {cover}"), String::new()),
-        Setting::Servers => (String::new(), format!("ALTER TABLE orders ADD {cover};")),
+    let (within, later) = match world.engine {
+        Engine::Sqlite => (format!(", {cover}"), String::new()),
+        Engine::Postgres => (String::new(), format!("ALTER TABLE orders ADD {cover};")),
     };
     format!(
         "CREATE TABLE products (id BIGINT NOT NULL PRIMARY KEY); INSERT INTO products VALUES (7), (8); \
@@ -33,7 +33,8 @@ fn orders(world: &World) -> String {
 
 const ORDER: &str = "disposition = \"detach\"\nwith = [\"lines\"]";
 
-on_every_path!(parents_and_children_that_point_at_each_other_come_back_together, 1, |world| {
+#[every_engine(also_in_chunks_of = 1)]
+async fn circular_parents_and_children_return_together(world: &mut World) {
     let tables = orders(world);
     start(world, &tables, &reference("order", "orders", ORDER)).await;
     let before = host(world).await;
@@ -41,9 +42,10 @@ on_every_path!(parents_and_children_that_point_at_each_other_come_back_together,
     certificate_of(&job);
     assert_eq!(world.number("SELECT count(*) FROM lines").await, 1);
     reverts_to(world, &job, &before).await;
-});
+}
 
-on_every_path!(of_those_that_point_at_each_other_only_whoever_hangs_on_what_is_gone_stays_away, 1, |world| {
+#[every_engine(also_in_chunks_of = 1)]
+async fn circular_rows_without_parent_are_skipped(world: &mut World) {
     let tables = orders(world);
     start(world, &tables, &reference("order", "orders", ORDER)).await;
     let job = world.hand_over(&leave("9", json!({}))).await;
@@ -58,9 +60,10 @@ on_every_path!(of_those_that_point_at_each_other_only_whoever_hangs_on_what_is_g
     assert_eq!(owners(world, "orders").await, ["2:9", "3:2", "4:9", "5:9"]);
     let lines = "SELECT CAST(id AS text) || ':' || CAST(order_id AS text) AS t FROM lines ORDER BY id";
     assert_eq!(world.texts(lines).await, ["20:2", "21:2"]);
-});
+}
 
-on_every_path!(what_has_lost_its_parent_is_told_though_the_database_waits_for_the_commit, 5, |world| {
+#[every_engine(also_in_chunks_of = 5)]
+async fn missing_parent_is_reported_despite_deferred_checks(world: &mut World) {
     let wait = "DEFERRABLE INITIALLY DEFERRED";
     // Two of the tags follow each other: they go, and come back, in one transaction.
     let tables = format!(
@@ -91,4 +94,4 @@ on_every_path!(what_has_lost_its_parent_is_told_though_the_database_waits_for_th
     // The third hangs on the second.
     assert_eq!(told(&result_of(&certificate, "tag")), (Some(3), vec![("parent_gone", 2)]));
     assert_eq!(owners(world, "tags").await, ["1:9", "4:9", "5:9"]);
-});
+}

@@ -7,7 +7,7 @@ use handover::store::ledger::jobs::Job;
 use serde_json::{Value, json};
 
 use crate::support::world::{certificate_of, codes_of, keap_request, result_of};
-use crate::support::{World, on_both, on_every_path, process, snapshot};
+use crate::support::{World, every_engine, process, snapshot};
 
 /// A request about a job.
 pub fn order(kind: &str, request_id: &str, job: JobId) -> Value {
@@ -45,7 +45,8 @@ pub async fn host(world: &World) -> BTreeMap<String, Vec<String>> {
     tables
 }
 
-on_every_path!(a_reverted_job_leaves_every_row_as_it_was, 10, |world| {
+#[every_engine(also_in_chunks_of = 10)]
+pub async fn revert_restores_every_row(world: &mut World) {
     let before = host(world).await;
     world.start_worker().await;
     let job = deactivated(world).await;
@@ -63,9 +64,10 @@ on_every_path!(a_reverted_job_leaves_every_row_as_it_was, 10, |world| {
     let events = world.events().await;
     let told: Vec<&str> = events[&job.to_string()].iter().filter_map(|event| event["type"].as_str()).collect();
     assert_eq!(told.last(), Some(&"handover.deactivation.reverted"));
-});
+}
 
-on_both!(what_was_changed_since_is_left_alone_and_listed, |world| {
+#[every_engine]
+async fn revert_skips_rows_changed_since(world: &mut World) {
     world.start_worker().await;
     let others = world.number("SELECT count(*) FROM contacts WHERE owner_id = 15").await;
     let job = deactivated(world).await;
@@ -88,9 +90,10 @@ on_both!(what_was_changed_since_is_left_alone_and_listed, |world| {
     assert_eq!(listed[0]["keys"].as_array().map(Vec::len), Some(1), "{listed}");
     assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 15").await, others + 1);
     assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await, 103);
-});
+}
 
-on_both!(a_revert_takes_a_license_or_is_refused_before_anything_is_touched, |world| {
+#[every_engine]
+async fn revert_needs_a_free_license(world: &mut World) {
     world.start_worker().await;
     let job = deactivated(world).await;
     world.sql("DELETE FROM licenses WHERE user_id IS NULL AND org_id = 1").await;
@@ -106,9 +109,10 @@ on_both!(a_revert_takes_a_license_or_is_refused_before_anything_is_touched, |wor
     world.sql("INSERT INTO licenses (org_id) VALUES (1)").await;
     certificate_of(&world.hand_over(&order("revert", "r4", job)).await);
     assert_eq!(world.number("SELECT count(*) FROM licenses WHERE user_id = 53").await, 1);
-});
+}
 
-on_both!(who_was_reactivated_since_takes_no_second_license_by_a_revert, |world| {
+#[every_engine]
+async fn revert_after_reactivation_takes_no_license(world: &mut World) {
     world.start_worker().await;
     let job = deactivated(world).await;
     certificate_of(&world.hand_over(&about("reactivate", "r2", "53")).await);
@@ -120,9 +124,10 @@ on_both!(who_was_reactivated_since_takes_no_second_license_by_a_revert, |world| 
     assert_eq!(memberships.skipped.get("back_already"), memberships.found.as_ref());
     assert_eq!(world.number("SELECT count(*) FROM licenses WHERE user_id IS NOT NULL").await, seats);
     assert_eq!(world.number("SELECT count(*) FROM licenses WHERE user_id = 53").await, 1);
-});
+}
 
-on_both!(reverting_twice_does_nothing, |world| {
+#[every_engine]
+async fn reverting_twice_does_nothing(world: &mut World) {
     world.start_worker().await;
     let job = deactivated(world).await;
     certificate_of(&world.hand_over(&order("revert", "r2", job)).await);
@@ -130,9 +135,10 @@ on_both!(reverting_twice_does_nothing, |world| {
     let again = world.hand_over(&order("revert", "r3", job)).await;
     assert_eq!((again.state.as_str(), codes_of(&again)), ("rejected", vec!["wrong_state".to_owned()]));
     assert_eq!(snapshot::of_host(world).await, before);
-});
+}
 
-on_both!(who_left_again_is_reverted_from_the_last_job_on, |world| {
+#[every_engine]
+async fn only_the_latest_job_is_reverted(world: &mut World) {
     world.start_worker().await;
     let first = deactivated(world).await;
     certificate_of(&world.hand_over(&about("reactivate", "r2", "53")).await);
@@ -152,9 +158,10 @@ on_both!(who_left_again_is_reverted_from_the_last_job_on, |world| {
         "twenty were given back by hand"
     );
     assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await, 104 + own);
-});
+}
 
-on_both!(purged_rows_return_while_their_copies_are_kept, |world| {
+#[every_engine]
+pub async fn purged_rows_return_while_snapshots_last(world: &mut World) {
     world.start_worker().await;
     let purged = world.number("SELECT count(*) FROM tasks WHERE owner_id = 53 AND status = 'completed'").await as u64;
     let job = deactivated(world).await;
@@ -164,9 +171,10 @@ on_both!(purged_rows_return_while_their_copies_are_kept, |world| {
     let certificate = certificate_of(&world.hand_over(&order("revert", "r2", job)).await);
     let result = result_of(&certificate, "completed_task");
     assert_eq!((result.restored, result.impossible), (Some(0), Some(purged)));
-});
+}
 
-on_both!(a_row_whose_place_is_taken_or_whose_parent_is_gone_is_skipped_and_the_others_return, |world| {
+#[every_engine]
+async fn occupied_or_parentless_rows_are_skipped(world: &mut World) {
     world.start_worker().await;
     let completed =
         world.number("SELECT count(*) FROM tasks WHERE owner_id = 53 AND status = 'completed'").await as u64;
@@ -188,9 +196,10 @@ on_both!(a_row_whose_place_is_taken_or_whose_parent_is_gone_is_skipped_and_the_o
     let result = result_of(&certificate, "completed_task");
     assert_eq!(result.restored, Some(completed - 2));
     assert_eq!((result.skipped.get("occupied"), result.skipped.get("parent_gone")), (Some(&1), Some(&1)));
-});
+}
 
-on_both!(reactivation_lets_a_user_in_and_leaves_ownership_where_it_went, |world| {
+#[every_engine]
+async fn reactivation_does_not_move_ownership_back(world: &mut World) {
     world.start_worker().await;
     let groups = world.number("SELECT count(*) FROM group_members WHERE user_id = 53").await;
     let follows = world.number("SELECT count(*) FROM follows WHERE follower_id = 53 OR followed_id = 53").await;
@@ -214,7 +223,7 @@ on_both!(reactivation_lets_a_user_in_and_leaves_ownership_where_it_went, |world|
     // And what was left behind comes later, by hand.
     let again = world.hand_over(&about("reactivate", "r3", "53")).await;
     assert_eq!(codes_of(&again), ["already_active"]);
-});
+}
 
 async fn leave(world: &mut World, request_id: &str, user: &str) {
     let request = json!({ "request_id": request_id, "org_id": "1", "user_id": user, "requested_by": "1",
@@ -224,7 +233,8 @@ async fn leave(world: &mut World, request_id: &str, user: &str) {
     assert_eq!(job.state, "completed", "{:?}", job.reasons);
 }
 
-on_both!(a_follow_between_two_who_left_comes_back_when_both_are_back_in_whichever_order, |world| {
+#[every_engine]
+async fn follow_returns_once_both_users_return(world: &mut World) {
     world.start_worker().await;
     world.sql("DELETE FROM follows").await;
     let between = "SELECT count(*) FROM follows WHERE follower_id IN (15, 16) AND followed_id IN (15, 16)";
@@ -242,9 +252,10 @@ on_both!(a_follow_between_two_who_left_comes_back_when_both_are_back_in_whicheve
         assert_eq!(world.number(between).await, 2, "{first_out} left first, {first_back} came back first");
         world.sql("DELETE FROM follows").await;
     }
-});
+}
 
-on_every_path!(what_was_left_behind_is_moved_later_from_an_inactive_user_too, 10, |world| {
+#[every_engine(also_in_chunks_of = 10)]
+pub async fn records_left_behind_can_move_later(world: &mut World) {
     world.start_worker().await;
     let mut request = keap_request("r1");
     request["reassign"]["lead"] = json!({ "logic": "hardcoded", "shares": [{ "user": "11", "amount": 5 }] });
@@ -262,9 +273,10 @@ on_every_path!(what_was_left_behind_is_moved_later_from_an_inactive_user_too, 10
     certificate_of(&world.hand_over(&onward).await);
     assert_eq!(world.texts("SELECT status AS t FROM users WHERE id = 12").await, ["active"]);
     assert_eq!(world.number("SELECT count(*) FROM licenses WHERE user_id = 12").await, 1);
-});
+}
 
-on_both!(an_order_about_a_job_of_another_organization_finds_none, |world| {
+#[every_engine]
+async fn command_cannot_reach_another_organizations_job(world: &mut World) {
     world.start_worker().await;
     let job = deactivated(world).await;
     let before = snapshot::of_host(world).await;
@@ -274,4 +286,4 @@ on_both!(an_order_about_a_job_of_another_organization_finds_none, |world| {
     stranger["requested_by"] = json!("12");
     assert_eq!(codes_of(&world.hand_over(&stranger).await), ["requester_not_permitted"]);
     assert_eq!(snapshot::of_host(world).await, before);
-});
+}

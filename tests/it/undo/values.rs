@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::support::people::{host, leave, reference, revert, reverts_to, start};
 use crate::support::world::certificate_of;
-use crate::support::{Setting, on_both, on_every_path, run};
+use crate::support::{Engine, World, every_engine, run};
 
 /// A table with a column of every type that SQLite knows, generated ones, and one without a type.
 fn of_sqlite(table: &str) -> String {
@@ -40,9 +40,9 @@ fn of_postgres(table: &str) -> String {
 }
 
 #[test]
-fn values_that_json_has_no_room_for_come_back_to_the_last_bit() {
+fn values_without_json_form_are_restored_exactly() {
     for rows in [100, 2] {
-        run(Setting::Servers, async |world| {
+        run(Engine::Postgres, async |world| {
             world.use_chunks_of(rows);
             let frozen = "disposition = \"set\"\nset = { exact = 2, measure = 0, said = \"x\", tree = \"7\", \
                  mood = \"calm\", pair = \"(7,7)\", code = \"x\", padded = \"x\", below = \"{1}\", deep = \"{{1,2},{3,4}}\", bit = \"1010\", \
@@ -64,8 +64,9 @@ fn values_that_json_has_no_room_for_come_back_to_the_last_bit() {
     }
 }
 
-on_every_path!(values_of_every_type_come_back_to_the_last_bit, 100, |world| {
-    let table = if world.setting == Setting::Servers { of_postgres } else { of_sqlite };
+#[every_engine(also_in_chunks_of = 100)]
+async fn values_of_every_type_are_restored_exactly(world: &mut World) {
+    let table = if world.engine == Engine::Postgres { of_postgres } else { of_sqlite };
     let references = [
         reference("gone", "gone", "disposition = \"detach\""),
         reference("done", "done", "disposition = \"purge\"\nkeep_copy = \"30d\""),
@@ -78,7 +79,7 @@ on_every_path!(values_of_every_type_come_back_to_the_last_bit, 100, |world| {
     certificate_of(&job);
     assert_eq!(world.number("SELECT count(*) FROM gone WHERE owner = 9").await, 0);
     reverts_to(world, &job, &before).await;
-});
+}
 
 /// A table whose names all need quotes, and some more.
 fn strangely_named(table: &str) -> String {
@@ -90,7 +91,8 @@ fn strangely_named(table: &str) -> String {
     )
 }
 
-on_every_path!(columns_come_back_whatever_they_are_called, 1, |world| {
+#[every_engine(also_in_chunks_of = 1)]
+async fn columns_with_any_name_are_restored(world: &mut World) {
     let named = |kind: &str, table: &str, rest: &str| {
         format!("[[reference]]\nkind = \"{kind}\"\ntable = \"{table}\"\nkey = \"Key\"\nuser = \"Who Owns\"\n{rest}\n")
     };
@@ -110,9 +112,10 @@ set = { 'a"b' = "x", "it's" = "x", "Mixed Case" = "x", "$price" = "x", "[0]" = "
     assert_eq!(world.number(r#"SELECT count(*) FROM "Gone Things" WHERE "Who Owns" = 9"#).await, 0);
     assert_eq!(world.number(r#"SELECT count(*) FROM "Frozen" WHERE "a""b" = 'x' AND "$" = 'x'"#).await, 2);
     reverts_to(world, &job, &before).await;
-});
+}
 
-on_both!(sums_are_taken_apart_again_whatever_their_column_is_called, |world| {
+#[every_engine]
+async fn merged_columns_with_any_name_are_subtracted(world: &mut World) {
     let tables = r#"CREATE TABLE splits (deal BIGINT NOT NULL, owner BIGINT NOT NULL, "$a""b's" BIGINT, PRIMARY KEY (deal, owner));
          INSERT INTO splits VALUES (1, 9, 30), (1, 2, 20), (2, 9, 5), (3, 9, 7), (3, 2, NULL);"#;
     let reference = "[[reference]]\nkind = \"split\"\ntable = \"splits\"\nkey = [\"deal\", \"owner\"]\nuser = \"owner\"\n\
@@ -123,9 +126,10 @@ on_both!(sums_are_taken_apart_again_whatever_their_column_is_called, |world| {
     certificate_of(&job);
     assert_eq!(world.number(r#"SELECT sum("$a""b's") FROM splits WHERE owner = 2"#).await, 62);
     reverts_to(world, &job, &before).await;
-});
+}
 
-on_both!(a_row_that_is_added_to_is_counted_up_and_touched_like_one_that_moves, |world| {
+#[every_engine]
+async fn merged_row_gets_new_version_and_time(world: &mut World) {
     let tables = "CREATE TABLE splits (deal BIGINT NOT NULL, owner BIGINT NOT NULL, part BIGINT, version BIGINT, changed TIMESTAMP, \
          PRIMARY KEY (deal, owner)); \
          INSERT INTO splits VALUES (1, 9, 30, 4, '2000-01-01 00:00:00'), (1, 2, 20, 7, '2000-01-01 00:00:00'), (2, 9, 5, 1, '2000-01-01 00:00:00');";
@@ -145,4 +149,4 @@ on_both!(a_row_that_is_added_to_is_counted_up_and_touched_like_one_that_moves, |
     assert_eq!(rows().await, ["1 2 50 8 now", "2 2 5 2 now"]);
     certificate_of(&world.hand_over(&revert(&job)).await);
     assert_eq!(rows().await, ["1 2 20 9 now", "1 9 30 4 long ago", "2 9 5 3 now"]);
-});
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Sheet, outcomes};
 use crate::support::database::{come_back, go_away};
 use crate::support::process::{binary, borrowed, finish, settings, start_worker, text};
-use crate::support::{Setting, World, on_both, run};
+use crate::support::{World, every_engine, on_postgres};
 
 /// Three who can go, one who is gone already.
 const LEAVERS: &str = "user_id,deactivated,successor\n53,y,11\n31,y,11\n54,y,11\n16,y,11\n";
@@ -30,7 +30,8 @@ impl Sheet {
     }
 }
 
-on_both!(the_report_of_a_run_that_is_cut_off_says_which_rows_were_sent, |world| {
+#[every_engine]
+async fn interrupted_run_reports_which_rows_were_sent(world: &mut World) {
     let sheet = Sheet::of("leavers.csv", LEAVERS);
     // No worker runs: what was sent waits.
     let mut child = sheet.submit(world);
@@ -44,26 +45,24 @@ on_both!(the_report_of_a_run_that_is_cut_off_says_which_rows_were_sent, |world| 
     assert_eq!(sheet.reported(), outcomes(&rows), "nothing is left of what was only noted");
     assert_eq!(world.number("SELECT count(*) FROM handover.jobs").await, 3, "nothing was done twice");
     tokio::task::block_in_place(|| worker.stop());
-});
+}
 
-#[test]
-fn while_the_database_is_away_a_bulk_run_waits_and_then_reports_every_row() {
-    run(Setting::Servers, async |world| {
-        let sheet = Sheet::of("leavers.csv", LEAVERS);
-        let database = world.texts("SELECT CAST(current_database() AS text) AS t").await.remove(0);
-        let mut child = sheet.submit(world);
-        sheet.until_sent(world).await;
-        go_away(&database).await;
-        // Longer than it looks again.
-        let began = std::time::Instant::now();
-        let waits = async || (began.elapsed() > Duration::from_secs(1)).then_some(());
-        world.until("it has looked for the database", waits).await;
-        assert!(child.try_wait().expect("a process").is_none(), "it has given up");
-        come_back(&database).await;
-        let worker = start_worker(world, &[]);
-        let ended = tokio::task::block_in_place(|| finish(child, b"")).expect(3);
-        assert!(ended.err.contains("Waiting for the database"), "{}", ended.err);
-        assert_eq!(sheet.reported(), ["completed", "rejected", "completed", "completed"]);
-        tokio::task::block_in_place(|| worker.stop());
-    });
+#[on_postgres]
+async fn bulk_run_waits_for_the_database(world: &mut World) {
+    let sheet = Sheet::of("leavers.csv", LEAVERS);
+    let database = world.texts("SELECT CAST(current_database() AS text) AS t").await.remove(0);
+    let mut child = sheet.submit(world);
+    sheet.until_sent(world).await;
+    go_away(&database).await;
+    // Longer than it looks again.
+    let began = std::time::Instant::now();
+    let waits = async || (began.elapsed() > Duration::from_secs(1)).then_some(());
+    world.until("it has looked for the database", waits).await;
+    assert!(child.try_wait().expect("a process").is_none(), "it has given up");
+    come_back(&database).await;
+    let worker = start_worker(world, &[]);
+    let ended = tokio::task::block_in_place(|| finish(child, b"")).expect(3);
+    assert!(ended.err.contains("Waiting for the database"), "{}", ended.err);
+    assert_eq!(sheet.reported(), ["completed", "rejected", "completed", "completed"]);
+    tokio::task::block_in_place(|| worker.stop());
 }

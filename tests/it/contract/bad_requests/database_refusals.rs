@@ -6,11 +6,12 @@ use serde_json::{Value, json};
 
 use super::allotting;
 use crate::support::world::{LIMIT, keap_request, read};
-use crate::support::{Setting, World, on_both};
+use crate::support::{Engine, World, every_engine};
 
-on_both!(a_request_that_the_database_itself_refuses_is_parked_and_takes_no_neighbour_with_it, |world| {
+#[every_engine]
+async fn request_refused_by_database_fails_alone(world: &mut World) {
     // What stands behind a type of the host's own, and so that this id is too large for it, only the database can tell.
-    if world.setting == Setting::Embedded {
+    if world.engine == Engine::Sqlite {
         return;
     }
     world
@@ -32,7 +33,7 @@ on_both!(a_request_that_the_database_itself_refuses_is_parked_and_takes_no_neigh
     );
     assert!(matches!(outcomes[1], Outcome::Answered(_)), "{outcomes:?}");
     assert_eq!(world.job(read(&good).job_id()).await.expect("a job").state, "completed");
-});
+}
 
 /// A host whose ids are smaller than a request's may be.
 const STAFF: &str = r#"
@@ -66,7 +67,8 @@ async fn employ(world: &mut World, id: &str) {
     world.start_worker().await;
 }
 
-on_both!(an_id_that_is_too_large_for_its_column_is_parked_with_its_path_and_the_largest_is_not, |world| {
+#[every_engine]
+async fn id_too_large_is_dead_lettered(world: &mut World) {
     employ(world, "integer").await;
     let leaves = |user: &str, item: Value| {
         json!({ "request_id": format!("{user} {item}"), "user_id": user, "requested_by": "1",
@@ -81,10 +83,10 @@ on_both!(an_id_that_is_too_large_for_its_column_is_parked_with_its_path_and_the_
     ];
     for (request, path) in cases {
         let job = world.send(&request).await;
-        match world.setting {
+        match world.engine {
             // All whole numbers have 64 bits there: this one is nobody's, as any other.
-            Setting::Embedded => assert_eq!(world.end_of(job).await.state, "rejected", "{request}"),
-            Setting::Servers => {
+            Engine::Sqlite => assert_eq!(world.end_of(job).await.state, "rejected", "{request}"),
+            Engine::Postgres => {
                 let parked = world.next_dead_letter().await;
                 assert_eq!((parked.reason(), parked.path()), ("invalid_id", path), "{:?}", parked.headers);
             }
@@ -93,10 +95,11 @@ on_both!(an_id_that_is_too_large_for_its_column_is_parked_with_its_path_and_the_
     for largest in [leaves("2147483647", to_3), leaves("2", json!({ "each": { "32767": "3" } }))] {
         assert_eq!(world.hand_over(&largest).await.state, "rejected", "{largest}");
     }
-});
+}
 
-on_both!(a_request_that_the_database_cannot_even_look_up_is_parked_and_takes_no_neighbour_with_it, |world| {
-    if world.setting == Setting::Servers {
+#[every_engine]
+async fn request_that_cannot_be_looked_up_fails_alone(world: &mut World) {
+    if world.engine == Engine::Postgres {
         world.sql("CREATE DOMAIN staff_id AS integer").await;
         employ(world, "staff_id").await;
     } else {
@@ -109,10 +112,10 @@ on_both!(a_request_that_the_database_cannot_even_look_up_is_parked_and_takes_no_
     let (bad, good) = (leaves("3000000000"), leaves("2"));
     let bad_job = world.send(&bad).await;
     assert_eq!(world.hand_over(&good).await.state, "completed");
-    match world.setting {
+    match world.engine {
         // A whole number like any other, which is nobody's.
-        Setting::Embedded => assert_eq!(world.end_of(bad_job).await.state, "rejected"),
-        Setting::Servers => {
+        Engine::Sqlite => assert_eq!(world.end_of(bad_job).await.state, "rejected"),
+        Engine::Postgres => {
             let parked = world.next_dead_letter().await;
             assert_eq!(parked.reason(), "failed");
             assert!(parked.headers["x-handover-detail"].contains("out of range"), "{:?}", parked.headers);
@@ -120,4 +123,4 @@ on_both!(a_request_that_the_database_cannot_even_look_up_is_parked_and_takes_no_
         }
     }
     assert_eq!(world.number("SELECT count(*) FROM items WHERE holder = 1").await, 2);
-});
+}

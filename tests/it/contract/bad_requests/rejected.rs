@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{allotting, changed};
 use crate::support::world::{keap_request, read};
-use crate::support::{World, on_both, snapshot};
+use crate::support::{World, every_engine, snapshot};
 
 /// Sends a request that must be rejected: its reasons, which the event tells too; nothing else has changed.
 async fn reasons_of(world: &mut World, request: &Value) -> Vec<Value> {
@@ -41,7 +41,8 @@ async fn assert_reason(world: &mut World, request: &Value, code: &str, concernin
     assert_eq!((&reason["code"], &reason["concerning"]), (&json!(code), &concerning), "{reason}");
 }
 
-on_both!(a_leaver_must_exist_be_active_and_of_the_requests_organization, |world| {
+#[every_engine]
+async fn leaver_must_be_active_in_the_organization(world: &mut World) {
     world.start_worker().await;
     for (user, code) in
         [("999", "unknown_user"), ("201", "other_organization"), ("31", "already_inactive"), ("21", "invited")]
@@ -49,18 +50,20 @@ on_both!(a_leaver_must_exist_be_active_and_of_the_requests_organization, |world|
         let request = changed(&format!("leaver {user}"), "user_id", json!(user));
         assert_reason(world, &request, code, json!({ "user_id": user })).await;
     }
-});
+}
 
-on_both!(a_status_that_the_catalog_does_not_name_is_told, |world| {
+#[every_engine]
+async fn unknown_status_is_reported(world: &mut World) {
     let source = crate::support::world::catalog_source("keap").replace(", invited = \"invited\"", "");
     world.use_catalog(&source).await;
     world.start_worker().await;
     let reason = reason_of(world, &changed("r1", "user_id", json!("21"))).await;
     assert_eq!(reason["code"], "not_active");
     assert!(reason["message"].as_str().expect("text").contains("\"invited\""), "{reason}");
-});
+}
 
-on_both!(an_incomplete_profile_is_told_with_its_fields, |world| {
+#[every_engine]
+async fn incomplete_profile_lists_missing_fields(world: &mut World) {
     world.start_worker().await;
     world.sql("UPDATE users SET email = '' WHERE id = 53").await;
     assert_reason(world, &keap_request("r1"), "incomplete_profile", json!({ "user_id": "53", "fields": ["email"] }))
@@ -68,9 +71,10 @@ on_both!(an_incomplete_profile_is_told_with_its_fields, |world| {
     world.sql("UPDATE users SET email = '  ', name = NULL WHERE id = 53").await;
     let concerning = json!({ "user_id": "53", "fields": ["name", "email"] });
     assert_reason(world, &keap_request("r2"), "incomplete_profile", concerning).await;
-});
+}
 
-on_both!(only_an_active_administrator_of_the_organization_may_ask_and_not_for_themselves, |world| {
+#[every_engine]
+async fn requester_must_be_another_active_administrator(world: &mut World) {
     world.start_worker().await;
     world.sql("UPDATE users SET role = 'admin' WHERE id IN (31, 53)").await;
     for (requester, why) in
@@ -83,9 +87,10 @@ on_both!(only_an_active_administrator_of_the_organization_may_ask_and_not_for_th
     }
     let own = changed("by themselves", "requested_by", json!("53"));
     assert_reason(world, &own, "requester_is_leaver", json!({ "user_id": "53" })).await;
-});
+}
 
-on_both!(a_reference_without_an_allotment_is_told_with_its_count, |world| {
+#[every_engine]
+async fn missing_allotment_is_reported_with_count(world: &mut World) {
     world.start_worker().await;
     let concerning = |kind: &str, count: i64| json!({ "kind": kind, "count": count });
     for (kind, count) in [("contact", 104), ("lead", 92), ("task", 12)] {
@@ -100,9 +105,10 @@ on_both!(a_reference_without_an_allotment_is_told_with_its_count, |world| {
     request["reassign"]["lead"] = json!({ "user": "11" });
     let reason = reason_of(world, &request).await;
     assert!(reason["message"].as_str().expect("text").contains("at least 1"), "{reason}");
-});
+}
 
-on_both!(a_successor_must_exist_be_active_eligible_and_of_the_same_organization, |world| {
+#[every_engine]
+async fn successor_must_be_eligible_in_the_organization(world: &mut World) {
     world.start_worker().await;
     for (kind, user, code) in [
         ("task", "999", "unknown_successor"),
@@ -120,9 +126,10 @@ on_both!(a_successor_must_exist_be_active_eligible_and_of_the_same_organization,
         let request = allotting(&format!("a share of {kind} to {user}"), kind, share);
         assert_reason(world, &request, code, concerning).await;
     }
-});
+}
 
-on_both!(a_group_without_a_fit_member_and_a_leaver_without_a_manager_are_told, |world| {
+#[every_engine]
+async fn group_and_manager_must_yield_a_successor(world: &mut World) {
     world.start_worker().await;
     let to_group = |group: &str| json!({ "logic": "ratio", "shares": [{ "round_robin": group, "amount": 1 }] });
     let nobody = allotting("a group that is not there", "lead", to_group("Nobody"));
@@ -134,18 +141,20 @@ on_both!(a_group_without_a_fit_member_and_a_leaver_without_a_manager_are_told, |
     let mut unmanaged = allotting("nobody above", "task", json!({ "manager": true }));
     unmanaged["reassign"]["lead"] = json!({ "user": "11" });
     assert_reason(world, &unmanaged, "no_manager", json!({ "kind": "task", "user_id": "53" })).await;
-});
+}
 
-on_both!(extras_that_the_request_refuses_are_told_with_their_count, |world| {
+#[every_engine]
+async fn rejected_extras_are_reported_with_count(world: &mut World) {
     world.start_worker().await;
     let hardcoded = |amount: u64| json!({ "logic": "hardcoded", "extras": "reject", "shares": [{ "user": "11", "amount": amount }] });
     let request = allotting("r1", "contact", hardcoded(100));
     assert_reason(world, &request, "extras_rejected", json!({ "kind": "contact", "count": 4 })).await;
     let enough = allotting("r2", "contact", hardcoded(104));
     assert_eq!(world.hand_over(&enough).await.state, "completed");
-});
+}
 
-on_both!(a_portal_administrator_is_held_until_the_request_names_who_takes_over, |world| {
+#[every_engine]
+async fn portal_administrator_needs_a_successor(world: &mut World) {
     world.start_worker().await;
     world.sql("UPDATE portals SET administrator_id = 53").await;
     let reason = reason_of(world, &keap_request("r1")).await;
@@ -155,9 +164,10 @@ on_both!(a_portal_administrator_is_held_until_the_request_names_who_takes_over, 
     let resolved = allotting("r2", "portal_administrator", json!({ "user": "12" }));
     assert_eq!(world.hand_over(&resolved).await.state, "completed");
     assert_eq!(world.number("SELECT administrator_id FROM portals").await, 12);
-});
+}
 
-on_both!(a_hierarchy_choice_and_a_sole_recipient_of_an_alert_hold_a_user, |world| {
+#[every_engine]
+async fn hierarchy_and_sole_alert_recipient_block(world: &mut World) {
     world.start_worker().await;
     world.sql("UPDATE custom_hierarchy_values SET chosen_user_id = 53 WHERE user_id = 15").await;
     world.sql("DELETE FROM workflow_alert_recipients WHERE user_id = 12").await;
@@ -172,9 +182,10 @@ on_both!(a_hierarchy_choice_and_a_sole_recipient_of_an_alert_hold_a_user, |world
         assert_eq!(reason["concerning"]["count"], 1, "{reason}");
         assert_eq!(reason["concerning"]["keys"].as_array().expect("keys").len(), 1, "{reason}");
     }
-});
+}
 
-on_both!(named_records_must_be_the_leavers_and_nobody_comes_to_report_to_themselves, |world| {
+#[every_engine]
+async fn named_records_must_belong_to_the_leaver(world: &mut World) {
     world.start_worker().await;
     let each = json!({ "each": { "9": "11", "1": "12", "999999": "12" }, "rest": { "user": "13" } });
     let request = allotting("r1", "contact", each);
@@ -191,9 +202,10 @@ on_both!(named_records_must_be_the_leavers_and_nobody_comes_to_report_to_themsel
         let concerning = json!({ "kind": "direct_report", "user_id": successor, "keys": ["13"] });
         assert_reason(world, &request, "reporting_cycle", concerning).await;
     }
-});
+}
 
-on_both!(a_second_job_for_the_same_user_and_records_for_a_user_who_waits_to_leave_are_refused, |world| {
+#[every_engine]
+async fn conflicting_jobs_are_rejected(world: &mut World) {
     world.start_worker().await;
     let first = changed("first", "effective_at", json!("2999-01-01T00:00:00Z"));
     let job = world.send(&first).await;
@@ -206,7 +218,7 @@ on_both!(a_second_job_for_the_same_user_and_records_for_a_user_who_waits_to_leav
     to_leaver["reassign"] = json!({ "contact": { "user": "53" }, "lead": { "user": "11" }, "task": { "user": "11" } });
     let concerning = json!({ "kind": "contact", "user_id": "53", "job_id": job.to_string() });
     assert_reason(world, &to_leaver, "successor_leaving", concerning).await;
-});
+}
 
 /// The plan token that a preview gives.
 async fn token(world: &World, request: &Value) -> String {
@@ -222,7 +234,8 @@ async fn token(world: &World, request: &Value) -> String {
     }
 }
 
-on_both!(a_stale_plan_is_refused_with_the_drift_explained_unless_the_request_allows_it, |world| {
+#[every_engine]
+async fn changed_plan_is_rejected_unless_allowed(world: &mut World) {
     world.start_worker().await;
     let expect = token(world, &keap_request("r1")).await;
     world
@@ -245,15 +258,17 @@ on_both!(a_stale_plan_is_refused_with_the_drift_explained_unless_the_request_all
     request["drift"] = json!("allow");
     let certificate = world.certificate(&request).await;
     assert_eq!(certificate.references.iter().find(|found| found.kind == "contact").expect("contacts").moved, Some(105));
-});
+}
 
-on_both!(a_plan_that_has_not_changed_goes_on, |world| {
+#[every_engine]
+async fn unchanged_plan_is_accepted(world: &mut World) {
     world.start_worker().await;
     let expect = token(world, &keap_request("r1")).await;
     assert_eq!(world.hand_over(&changed("r1", "expect", json!(expect))).await.state, "completed");
-});
+}
 
-on_both!(all_reasons_are_told_at_once, |world| {
+#[every_engine]
+async fn all_reasons_are_reported_at_once(world: &mut World) {
     world.start_worker().await;
     world.sql("UPDATE users SET email = NULL WHERE id = 53").await;
     world.sql("UPDATE portals SET administrator_id = 53").await;
@@ -285,4 +300,4 @@ on_both!(all_reasons_are_told_at_once, |world| {
     ];
     expected.sort_unstable();
     assert_eq!(codes, expected, "{reasons:?}");
-});
+}

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::changed;
 use super::rejected::reason_of;
 use crate::support::world::{LIMIT, keap_request, read};
-use crate::support::{World, on_both, snapshot};
+use crate::support::{World, every_engine, snapshot};
 
 /// Everything that a repetition could add to.
 async fn ledger_counts(world: &World) -> Vec<i64> {
@@ -35,7 +35,8 @@ async fn events_until(world: &mut World, job: JobId, kind: &str) -> Vec<Value> {
     }
 }
 
-on_both!(the_same_request_twice_is_the_same_job_and_runs_nothing_again, |world| {
+#[every_engine]
+async fn same_request_twice_is_one_job(world: &mut World) {
     world.start_worker().await;
     let request = keap_request("r1");
     let job = world.hand_over(&request).await;
@@ -70,9 +71,10 @@ on_both!(the_same_request_twice_is_the_same_job_and_runs_nothing_again, |world| 
     // The marker is one request, one job and one line of the audit trail more.
     let expected: Vec<i64> = ledger.iter().zip([1, 1, 0, 0, 1]).map(|(count, more)| count + more).collect();
     assert_eq!(ledger_counts(world).await, expected);
-});
+}
 
-on_both!(the_same_request_id_with_another_body_is_a_conflict_and_the_job_is_untouched, |world| {
+#[every_engine]
+async fn same_id_with_another_body_conflicts(world: &mut World) {
     world.start_worker().await;
     let job = world.hand_over(&keap_request("r1")).await;
     let (before, ledger) = (snapshot::of_host(world).await, ledger_counts(world).await);
@@ -85,9 +87,10 @@ on_both!(the_same_request_id_with_another_body_is_a_conflict_and_the_job_is_unto
     assert_eq!(world.job(JobId(job.id)).await, Some(job));
     assert_eq!(snapshot::of_host(world).await, before);
     assert_eq!(ledger_counts(world).await, ledger);
-});
+}
 
-on_both!(a_rejected_request_stays_rejected_when_it_comes_again, |world| {
+#[every_engine]
+async fn rejected_request_stays_rejected_when_repeated(world: &mut World) {
     world.start_worker().await;
     world.sql("UPDATE users SET email = NULL WHERE id = 53").await;
     let request = keap_request("r1");
@@ -99,9 +102,10 @@ on_both!(a_rejected_request_stays_rejected_when_it_comes_again, |world| {
     assert_eq!(take(&world.context, &[message]).await.expect("taken"), [duplicate]);
     assert_eq!(world.job(read(&request).job_id()).await.expect("a job").state, "rejected");
     assert_eq!(world.hand_over(&keap_request("r2")).await.state, "completed");
-});
+}
 
-on_both!(of_a_group_only_the_bad_are_refused_and_the_others_go_on, |world| {
+#[every_engine]
+async fn bad_requests_do_not_affect_their_group(world: &mut World) {
     let take_all = json!({ "user": "11" });
     let everything = json!({ "contact": take_all, "lead": take_all, "task": take_all });
     let leaver = |id: &str| json!({ "request_id": format!("leaver {id}"), "org_id": "1", "user_id": id, "requested_by": "1", "reassign": everything });
@@ -128,4 +132,4 @@ on_both!(of_a_group_only_the_bad_are_refused_and_the_others_go_on, |world| {
     reasons.sort();
     assert_eq!(reasons, ["conflict", "not_json"]);
     assert_eq!(world.number("SELECT count(*) FROM handover.jobs").await, 5);
-});
+}

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{allotting, changed};
 use crate::support::world::keap_request;
-use crate::support::{Setting, World, on_both, snapshot};
+use crate::support::{Engine, World, every_engine, snapshot};
 
 /// A request with one allotment for contacts.
 fn with_contact(allotment: Value) -> Vec<u8> {
@@ -192,7 +192,8 @@ fn wrong_allotments() -> Vec<Case> {
     ]
 }
 
-on_both!(what_cannot_be_read_is_parked_with_its_reason_and_the_path_to_the_field, |world| {
+#[every_engine]
+async fn unreadable_message_names_reason_and_path(world: &mut World) {
     let cases = [not_requests(), wrong_fields(), wrong_ids(), wrong_amounts(), wrong_allotments()].concat();
     let before = snapshot::of_host(world).await;
     for (body, ..) in &cases {
@@ -220,11 +221,11 @@ on_both!(what_cannot_be_read_is_parked_with_its_reason_and_the_path_to_the_field
     assert_eq!(snapshot::of_host(world).await, before);
     // The worker goes on.
     assert_eq!(world.hand_over(&keap_request("good")).await.state, "completed");
-});
+}
 
 fn has_origin(world: &World, headers: &BTreeMap<String, String>) {
     let header = |name: &str| headers.get(name).map_or("", String::as_str);
-    let exchange = if world.setting == Setting::Servers { world.prefix.as_str() } else { "" };
+    let exchange = if world.engine == Engine::Postgres { world.prefix.as_str() } else { "" };
     assert_eq!(header("x-handover-exchange"), exchange, "{headers:?}");
     assert_eq!(header("x-handover-routing-key"), "request.deactivate", "{headers:?}");
     assert_eq!(header("x-handover-queue"), "requests", "{headers:?}");
@@ -233,7 +234,8 @@ fn has_origin(world: &World, headers: &BTreeMap<String, String>) {
     assert!(header("x-handover-parked-at").ends_with('Z'), "{headers:?}");
 }
 
-on_both!(a_message_whose_headers_leave_no_room_for_the_reason_is_parked_all_the_same, |world| {
+#[every_engine]
+async fn dead_lettering_survives_full_headers(world: &mut World) {
     world.start_worker().await;
     let long = allotting("r", &"k".repeat(200_000), json!({ "user": "11" })).to_string().into_bytes();
     world.outside.send(long.clone()).await;
@@ -255,4 +257,4 @@ on_both!(a_message_whose_headers_leave_no_room_for_the_reason_is_parked_all_the_
     assert_eq!((parked.reason(), parked.body.as_slice()), ("not_json", b"no request".as_slice()));
     assert_eq!(parked.headers["x-handover-headers"], "left out: 65006 bytes");
     assert_eq!(world.hand_over(&keap_request("good")).await.state, "completed");
-});
+}

@@ -3,8 +3,8 @@
 use handover::contract::JobId;
 use serde_json::{Value, json};
 
-use crate::support::on_both;
 use crate::support::world::codes_of;
+use crate::support::{World, every_engine};
 
 /// A request about a user.
 fn about(kind: &str, request_id: &str, user: &str, requested_by: &str) -> Value {
@@ -15,7 +15,8 @@ fn invite(request_id: &str, email: &str) -> Value {
     json!({ "type": "invite", "request_id": request_id, "org_id": "1", "requested_by": "1", "name": "Nicole", "email": email })
 }
 
-on_both!(enter_their_first_name_and_email_address_and_send_an_invitation, |world| {
+#[every_engine]
+async fn invitation_needs_a_first_name_and_email(world: &mut World) {
     world.start_worker().await;
     let job = world.hand_over(&invite("r1", "nicole@fun.example")).await;
     assert_eq!(job.state, "completed");
@@ -29,9 +30,10 @@ on_both!(enter_their_first_name_and_email_address_and_send_an_invitation, |world
     assert_eq!(world.number(&format!("SELECT count(*) FROM licenses WHERE user_id = {user}")).await, 0);
     // Nobody is added twice.
     assert_eq!(codes_of(&world.hand_over(&invite("r2", "Nicole@Fun.example")).await), ["email_taken"]);
-});
+}
 
-on_both!(an_invitation_can_be_sent_again, |world| {
+#[every_engine]
+async fn an_invitation_can_be_sent_again(world: &mut World) {
     world.start_worker().await;
     world.sql("UPDATE invitations SET sent_at = '2001-01-01 00:00:00+00' WHERE user_id = 21").await;
     let job = world.hand_over(&about("resend_invitation", "r1", "21", "1")).await;
@@ -47,9 +49,10 @@ on_both!(an_invitation_can_be_sent_again, |world| {
         1
     );
     assert_eq!(codes_of(&world.hand_over(&about("resend_invitation", "r2", "53", "1")).await), ["not_invited"]);
-});
+}
 
-on_both!(who_creates_their_account_takes_a_license_and_is_refused_when_none_is_free, |world| {
+#[every_engine]
+async fn creating_an_account_takes_a_license(world: &mut World) {
     world.start_worker().await;
     world.sql("DELETE FROM licenses WHERE user_id IS NULL").await;
     let accept = |request_id: &str| about("accept_invitation", request_id, "21", "21");
@@ -67,9 +70,10 @@ on_both!(who_creates_their_account_takes_a_license_and_is_refused_when_none_is_f
     assert_eq!(world.texts("SELECT status AS t FROM users WHERE id = 21").await, ["active"]);
     assert_eq!(world.number("SELECT count(*) FROM licenses WHERE user_id = 21").await, 1);
     assert_eq!(world.texts("SELECT status AS t FROM invitations WHERE user_id = 21").await, ["accepted"]);
-});
+}
 
-on_both!(an_invitation_can_be_cancelled_and_only_an_invitation, |world| {
+#[every_engine]
+async fn only_an_invitation_can_be_cancelled(world: &mut World) {
     world.start_worker().await;
     let job = world.hand_over(&about("cancel_invitation", "r1", "21", "1")).await;
     assert_eq!(world.next_event_of(JobId(job.id)).await["type"], "handover.invitation.cancelled");
@@ -78,4 +82,4 @@ on_both!(an_invitation_can_be_cancelled_and_only_an_invitation, |world| {
     let active = world.hand_over(&about("cancel_invitation", "r2", "53", "1")).await;
     assert_eq!((active.state.as_str(), codes_of(&active)), ("rejected", vec!["not_invited".to_owned()]));
     assert_eq!(world.texts("SELECT status AS t FROM users WHERE id = 53").await, ["active"]);
-});
+}

@@ -3,7 +3,7 @@
 use super::{hidden, shown};
 use crate::support::process::{borrowed, run, settings, text};
 use crate::support::world::catalog_source;
-use crate::support::{on_both, snapshot};
+use crate::support::{World, every_engine, snapshot};
 
 /// The `keap` catalog with one text in the place of another.
 fn instead(of: &str, other: &str) -> Vec<u8> {
@@ -46,7 +46,8 @@ fn rows() -> Vec<(Vec<u8>, &'static str)> {
     ]
 }
 
-on_both!(a_hostile_catalog_is_told_with_its_lines_and_not_taken, |world| {
+#[every_engine]
+async fn hostile_catalog_is_refused_with_its_lines(world: &mut World) {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("hostile.toml");
     let before = snapshot::of_host(world).await;
@@ -65,4 +66,4 @@ on_both!(a_hostile_catalog_is_told_with_its_lines_and_not_taken, |world| {
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
     assert_eq!(snapshot::of_host(world).await, before);
-});
+}

@@ -1,8 +1,8 @@
 //! Command lines with hostile values: a matter of usage, or an answer, and never a crash.
 
 use super::hidden;
-use crate::support::on_both;
 use crate::support::process::on;
+use crate::support::{World, every_engine};
 
 /// The command, its exit code, and words of what is told.
 const ROWS: [(&[&str], i32, &str); 16] = [
@@ -24,7 +24,8 @@ const ROWS: [(&[&str], i32, &str); 16] = [
     (&["bulk", "no\u{202e}such.csv", "--by", "1", "--org", "1"], 1, "cannot be read"),
 ];
 
-on_both!(a_hostile_command_line_is_answered_and_never_a_crash, |world| {
+#[every_engine]
+async fn hostile_command_line_never_crashes(world: &mut World) {
     let mut wrong = Vec::new();
     for (command, code, words) in ROWS {
         let ended = on(world, command);
@@ -36,4 +37,4 @@ on_both!(a_hostile_command_line_is_answered_and_never_a_crash, |world| {
         }
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
-});
+}

@@ -43,7 +43,7 @@ fn files() -> Vec<(Vec<u8>, &'static str)> {
 }
 
 #[test]
-fn a_hostile_configuration_is_told_and_nothing_starts() {
+fn hostile_configuration_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("hostile.toml");
     let mut wrong = Vec::new();

@@ -14,7 +14,7 @@ use super::{but, goes_on, to};
 use crate::support::broker::amqp_url;
 use crate::support::process::start_worker;
 use crate::support::world::{LIMIT, read};
-use crate::support::{Setting, on_both, snapshot};
+use crate::support::{Engine, World, every_engine, snapshot};
 
 /// Headers as text, as every broker has them.
 fn forged() -> BTreeMap<String, String> {
@@ -28,7 +28,8 @@ fn forged() -> BTreeMap<String, String> {
     headers
 }
 
-on_both!(headers_forged_in_our_name_are_not_believed_and_not_kept, |world| {
+#[every_engine]
+async fn forged_headers_are_ignored_and_dropped(world: &mut World) {
     world.start_worker().await;
     let broker = world.broker().await;
     let sent = |body: Vec<u8>| Outgoing {
@@ -59,7 +60,7 @@ on_both!(headers_forged_in_our_name_are_not_believed_and_not_kept, |world| {
     assert_eq!(world.end_of(job).await.state, "completed");
     broker.close().await;
     goes_on(world).await;
-});
+}
 
 /// A table within a table, so deep.
 fn nested(depth: usize) -> FieldTable {
@@ -100,8 +101,9 @@ fn properties() -> Vec<BasicProperties> {
     ]
 }
 
-on_both!(properties_and_headers_of_any_kind_change_nothing_of_what_a_body_asks_for, |world| {
-    if world.setting == Setting::Embedded {
+#[every_engine]
+async fn properties_and_headers_never_change_the_request(world: &mut World) {
+    if world.engine == Engine::Sqlite {
         return;
     }
     world.start_worker().await;
@@ -116,10 +118,11 @@ on_both!(properties_and_headers_of_any_kind_change_nothing_of_what_a_body_asks_f
         assert_eq!((parked.reason(), parked.body.as_slice()), ("not_json", b"no request".as_slice()), "{properties:?}");
     }
     goes_on(world).await;
-});
+}
 
-on_both!(headers_nested_as_deep_as_a_frame_allows_do_not_end_a_worker, |world| {
-    if world.setting == Setting::Embedded {
+#[every_engine]
+async fn deeply_nested_headers_do_not_stop_workers(world: &mut World) {
+    if world.engine == Engine::Sqlite {
         return;
     }
     let worker = start_worker(world, &[]);
@@ -130,7 +133,7 @@ on_both!(headers_nested_as_deep_as_a_frame_allows_do_not_end_a_worker, |world| {
     }
     goes_on(world).await;
     assert_eq!(tokio::task::block_in_place(|| worker.stop()), 0);
-});
+}
 
 /// Bytes with their length before them, as AMQP has long strings and tables.
 fn long(bytes: &[u8]) -> Vec<u8> {

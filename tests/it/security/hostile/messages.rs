@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{but, goes_on, hidden, shown};
 use crate::support::process::{WorkerProcess, borrowed, settings, with_input};
-use crate::support::{World, on_both, snapshot};
+use crate::support::{World, every_engine, snapshot};
 
 /// Who finds it: whoever reads the message, so that `handover submit` does too, or the worker, who has the catalog.
 #[derive(Clone, Copy, PartialEq)]
@@ -142,7 +142,8 @@ fn rows() -> Vec<Row> {
     [bombs(), texts(), numbers_and_times()].concat()
 }
 
-on_both!(a_hostile_message_is_parked_with_its_code_and_nothing_of_it_stands_raw_in_the_log, |world| {
+#[every_engine]
+async fn hostile_message_is_dead_lettered_and_escaped(world: &mut World) {
     assert!(rows().len() >= 60);
     let before = snapshot::of_host(world).await;
     for format in ["text", "json"] {
@@ -157,7 +158,7 @@ on_both!(a_hostile_message_is_parked_with_its_code_and_nothing_of_it_stands_raw_
     assert_eq!(snapshot::of_host(world).await, before);
     world.start_worker().await;
     goes_on(world).await;
-});
+}
 
 /// Sends them all at once, and compares how each is parked.
 async fn are_parked(world: &World, rows: Vec<Row>) {
@@ -193,7 +194,8 @@ fn start_worker_with_log(world: &World, format: &str) -> (WorkerProcess, tempfil
     (worker, log)
 }
 
-on_both!(submit_refuses_what_the_worker_would_park_and_sends_nothing, |world| {
+#[every_engine]
+async fn submit_refuses_what_workers_would_dead_letter(world: &mut World) {
     let mut wrong = Vec::new();
     for (body, by, code, path, words) in rows() {
         // What has several lines is several requests there, and what is none ends at the first.
@@ -210,4 +212,4 @@ on_both!(submit_refuses_what_the_worker_would_park_and_sends_nothing, |world| {
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
     assert_eq!(world.number("SELECT count(*) FROM handover.outbox").await, 0);
     assert_eq!(world.outside.waiting("requests").await, 0);
-});
+}

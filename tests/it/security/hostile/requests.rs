@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{but, goes_on, hidden, to};
 use crate::support::world::{LIMIT, codes_of, keap_request, reasons_of};
-use crate::support::{on_both, snapshot};
+use crate::support::{World, every_engine, snapshot};
 
 /// What is changed in the example; the code, and words of the message.
 type Row = (Value, &'static str, &'static str);
@@ -42,7 +42,8 @@ fn shares(group: &str) -> Value {
     json!({ "logic": "ratio", "shares": [{ "round_robin": group, "amount": 1 }] })
 }
 
-on_both!(a_hostile_request_is_rejected_with_its_code_and_changes_nothing, |world| {
+#[every_engine]
+async fn hostile_request_is_rejected_without_changes(world: &mut World) {
     world.start_worker().await;
     let before = snapshot::of_host(world).await;
     let mut wrong = Vec::new();
@@ -60,9 +61,10 @@ on_both!(a_hostile_request_is_rejected_with_its_code_and_changes_nothing, |world
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
     assert_eq!(snapshot::of_host(world).await, before);
     goes_on(world).await;
-});
+}
 
-on_both!(a_request_that_names_thousands_who_are_not_there_is_answered_within_bounds_and_soon, |world| {
+#[every_engine]
+async fn thousands_of_unknown_users_are_answered_quickly(world: &mut World) {
     world.start_worker().await;
     let named = |first: usize| -> Value {
         (first..first + 10_000)
@@ -82,9 +84,10 @@ on_both!(a_request_that_names_thousands_who_are_not_there_is_answered_within_bou
     let event = world.next_event_of(handover::contract::JobId(job.id)).await;
     assert_eq!(event["data"]["reasons"].as_array().map(Vec::len), Some(1_001));
     goes_on(world).await;
-});
+}
 
-on_both!(a_thousand_shares_of_one_group_are_dealt_as_one, |world| {
+#[every_engine]
+async fn thousand_shares_of_one_group_count_once(world: &mut World) {
     world.start_worker().await;
     let shares: Vec<Value> = (0..1_000).map(|_| json!({ "round_robin": "West team", "amount": 1 })).collect();
     let mut request = keap_request("shares");
@@ -93,9 +96,10 @@ on_both!(a_thousand_shares_of_one_group_are_dealt_as_one, |world| {
     let leads = crate::support::world::successors_of(&certificate, "lead");
     assert_eq!(leads.values().sum::<u64>(), 92);
     assert!(leads.values().max().zip(leads.values().min()).is_some_and(|(most, least)| most - least <= 1), "{leads:?}");
-});
+}
 
-on_both!(odd_texts_that_are_allowed_are_kept_as_they_are_and_harm_nothing, |world| {
+#[every_engine]
+async fn odd_but_allowed_texts_are_kept(world: &mut World) {
     world.start_worker().await;
     let texts = [
         "Robert'); DROP TABLE users;--",
@@ -119,4 +123,4 @@ on_both!(odd_texts_that_are_allowed_are_kept_as_they_are_and_harm_nothing, |worl
     // A leap second that was is the end of its minute; a day long gone is now.
     let leap = but("leap", json!({ "effective_at": "2016-12-31T23:59:60Z" }));
     assert_eq!(world.hand_over(&leap).await.state, "completed");
-});
+}

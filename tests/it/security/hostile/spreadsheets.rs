@@ -8,7 +8,7 @@ use zip::{ZipArchive, ZipWriter};
 
 use super::{hidden, shown};
 use crate::support::process::{on, text};
-use crate::support::{on_both, snapshot};
+use crate::support::{World, every_engine, snapshot};
 
 /// A file's name and content, the exit code, and words of what is told or reported.
 type Row = (&'static str, Vec<u8>, i32, &'static str);
@@ -122,7 +122,8 @@ fn cells() -> Vec<Row> {
     ]
 }
 
-on_both!(a_hostile_spreadsheet_is_told_and_nothing_of_it_is_done, |world| {
+#[every_engine]
+async fn hostile_spreadsheet_is_refused(world: &mut World) {
     let before = snapshot::of_host(world).await;
     let mut wrong = Vec::new();
     for (name, content, code, words) in [files(), bombs(), cells()].concat() {
@@ -141,4 +142,4 @@ on_both!(a_hostile_spreadsheet_is_told_and_nothing_of_it_is_done, |world| {
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
     assert_eq!(snapshot::of_host(world).await, before);
     assert_eq!(world.number("SELECT count(*) FROM handover.outbox").await, 0);
-});
+}

@@ -3,14 +3,15 @@
 use serde_json::{Value, json};
 
 use super::{but, hidden, to};
-use crate::support::on_both;
 use crate::support::process::{on, with_input};
 use crate::support::world::read;
+use crate::support::{World, every_engine};
 
 /// Clears the screen, sets a title, turns what follows around, and begins a line that looks like another user's.
 const NAME: &str = "Dana\u{1b}[2J\u{1b}]0;owned\u{7}\u{202e}\u{7f}\u{85}\u{9b}31m\r\n99  Forged  admin";
 
-on_both!(no_command_shows_a_name_or_a_reason_as_an_order_to_the_terminal, |world| {
+#[every_engine]
+async fn commands_escape_names_and_reasons(world: &mut World) {
     world.sql(&format!("UPDATE users SET name = '{NAME}', email = id || '{NAME}' WHERE id IN (53, 16)")).await;
     world.sql(&format!("INSERT INTO groups (org_id, name) VALUES (1, '{NAME}')")).await;
     world.sql(&format!("UPDATE group_members SET group_name = '{NAME}' WHERE group_name = 'West team'")).await;
@@ -53,9 +54,10 @@ on_both!(no_command_shows_a_name_or_a_reason_as_an_order_to_the_terminal, |world
     let users = on(world, &["users", "--status", "all", "--json"]).expect(0).json_lines();
     let dana: Vec<&Value> = users.iter().filter(|user| user["name"] == NAME).collect();
     assert_eq!(dana.len(), 2);
-});
+}
 
-on_both!(no_table_or_column_of_the_host_gives_orders_to_the_terminal, |world| {
+#[every_engine]
+async fn commands_escape_table_and_column_names(world: &mut World) {
     let table = "evil\u{1b}[2J\u{202e}\ntable";
     world
         .sql(&format!(
@@ -67,4 +69,4 @@ on_both!(no_table_or_column_of_the_host_gives_orders_to_the_terminal, |world| {
         let told = ended.out + &ended.err;
         assert!(hidden(&told).is_empty(), "{command:?}: {told}");
     }
-});
+}
