@@ -1,0 +1,200 @@
+//! Checks the architecture: data flows from top to bottom, nothing imports upward, and no files import each other.
+//!
+//! These files need nothing but the standard library, so they also run alone, in a second:
+//! `rustc --edition 2024 --test tests/it/layers/mod.rs -o target/layers && target/layers`.
+
+mod circles;
+mod imports;
+mod source;
+
+use std::fs;
+
+use circles::{circles, reachable, show};
+use imports::imports;
+use source::{File, Token, read_crate, tokens};
+
+/// The modules of the crate, in the order in which data flows. Each may use those before it, and itself.
+const LAYERS: [&str; 15] = [
+    "metrics",
+    "retry",
+    "trace",
+    "contract",
+    "catalog",
+    "job",
+    "plan",
+    "store",
+    "broker",
+    "stages",
+    "worker",
+    "http",
+    "config",
+    "telemetry",
+    "cli",
+];
+
+/// The modules that do no I/O.
+const PURE: [&str; 4] = ["contract", "catalog", "job", "plan"];
+
+/// The stages: each runs when a message or the clock says so. What they share is in other files of `src/stages`.
+const STAGES: [&str; 7] = ["planner", "cutter", "mover", "finalizer", "scheduled", "relay", "sweeper"];
+
+/// How many stages reach another one. It may only shrink.
+const STAGE_CALLS: usize = 30;
+
+/// How many files are in a circle. It may only shrink.
+const FILES_IN_CIRCLES: usize = 99;
+
+/// How many times a file outside the dialect and the driver names an engine. It may only shrink.
+const ENGINES_OUTSIDE: usize = 116;
+
+#[test]
+fn nothing_imports_upward() {
+    let place = |file: &str| {
+        let module = module_of(file);
+        let place = LAYERS.iter().position(|layer| *layer == module);
+        place.unwrap_or_else(|| panic!("{file}: `{module}` is not listed in LAYERS"))
+    };
+    let mut wrong = Vec::new();
+    for (from, used) in imports(&source_files()) {
+        for (to, names) in used.iter().filter(|(to, _)| *to != "src/lib.rs") {
+            if place(to) > place(&from) {
+                wrong.push(format!("{from} uses {to} ({names:?}), which is in a layer below it"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn lib_lists_modules_in_layer_order() {
+    let library = fs::read_to_string("src/lib.rs").expect("src/lib.rs");
+    let declared: Vec<&str> =
+        library.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')).collect();
+    assert_eq!(declared, LAYERS, "src/lib.rs lists the modules in the order in which data flows");
+}
+
+#[test]
+fn no_files_import_each_other() {
+    let imports = imports(&source_files());
+    let circles = circles(&imports);
+    let files = circles.iter().map(|circle| circle.len()).sum::<usize>();
+    let shown = show(&imports, &circles);
+    println!("{files} files in {} circles\n{shown}", circles.len());
+    assert!(files <= FILES_IN_CIRCLES, "{files} files import each other:\n{shown}");
+}
+
+#[test]
+fn stages_never_call_each_other() {
+    let imports = imports(&source_files());
+    let stage_of = |file: &str| {
+        let path = file.strip_prefix("src/stages/")?.strip_suffix(".rs")?;
+        STAGES.into_iter().find(|stage| path.rsplit('/').next() == Some(stage))
+    };
+    let mut calls = Vec::new();
+    for (from, stage) in imports.keys().filter_map(|file| Some((file, stage_of(file)?))) {
+        let reached = reachable(&imports, from);
+        let others = reached.iter().filter_map(|file| stage_of(file)).filter(|other| *other != stage);
+        calls.extend(others.map(|other| format!("{stage} reaches {other}")));
+    }
+    println!("{} times a stage reaches another one: {calls:#?}", calls.len());
+    assert!(calls.len() <= STAGE_CALLS, "stages call each other: {calls:#?}");
+}
+
+#[test]
+fn engines_are_named_only_in_the_store() {
+    let mut found = Vec::new();
+    for file in source_files() {
+        if file.path.starts_with("src/store/dialect") || file.path.starts_with("src/store/driver") {
+            continue;
+        }
+        let named = file.tokens.windows(2).filter(|pair| pair[0].word() == Some("Engine") && pair[1] == Token::Path);
+        found.extend(named.map(|_| file.path.clone()));
+    }
+    let count = found.len();
+    found.dedup();
+    println!("{count} times `Engine::` outside dialect and driver: {found:#?}");
+    assert!(count <= ENGINES_OUTSIDE, "`Engine::` is named {count} times outside dialect and driver: {found:#?}");
+}
+
+#[test]
+fn each_technique_stays_in_its_module() {
+    let mut wrong = Vec::new();
+    let mut check = |file: &str, what: &str, is_found: bool, homes: &[&str]| {
+        if is_found && !homes.iter().any(|home| file.starts_with(home)) {
+            wrong.push(format!("{file}: {what} outside {}", homes.join(", ")));
+        }
+    };
+    for File { path, tokens, .. } in source_files() {
+        let is_used = |name: &str| tokens.windows(2).any(|pair| pair[0].word() == Some(name) && pair[1] == Token::Path);
+        check(&path, "lapin", is_used("lapin"), &["src/broker/amqp"]);
+        check(&path, "backoff", is_used("backoff"), &["src/retry.rs"]);
+        for library in ["opentelemetry", "opentelemetry_sdk", "opentelemetry_otlp", "opentelemetry_http"] {
+            check(&path, library, is_used(library), &["src/trace", "src/telemetry"]);
+        }
+        check(&path, "SQL", has_sql(&path), &["src/store"]);
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Returns true if a line that is not a comment holds a statement of SQL.
+fn has_sql(file: &str) -> bool {
+    let text = fs::read_to_string(file).expect("a source file");
+    let code = text.lines().map(str::trim_start).filter(|line| !line.starts_with("//"));
+    let words = ["SELECT ", "INSERT INTO ", "UPDATE ", "DELETE FROM "];
+    code.into_iter().any(|line| words.iter().any(|word| line.contains(word)))
+}
+
+#[test]
+fn pure_modules_do_no_io() {
+    let mut wrong = Vec::new();
+    for File { path, tokens, .. } in source_files() {
+        if !PURE.contains(&module_of(&path)) {
+            continue;
+        }
+        for forbidden in ["async", "await", "tokio", "sea_orm", "std::fs", "std::net", "std::process"] {
+            let forbidden = self::tokens(forbidden);
+            if tokens.windows(forbidden.len()).any(|window| window == forbidden) {
+                wrong.push(format!("{path}: its module does no I/O, but it says {forbidden:?}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn braces_parents_and_aliases_are_followed() {
+    let file = |path: &str, text: &str| {
+        let module = path.trim_start_matches("src/").trim_end_matches(".rs");
+        let module = module.split('/').filter(|name| *name != "lib").map(str::to_owned).collect();
+        File { path: path.into(), module, tokens: tokens(text) }
+    };
+    let files = [
+        file("src/lib.rs", "mod a; mod b; mod c; mod d;"),
+        file("src/a.rs", "use crate::{b::{self, Deep as Other}, d}; fn f() { b::g(); d::inner::h(); }"),
+        file("src/b.rs", "pub use super::c::Deep; pub fn g() {}"),
+        file("src/c.rs", "pub struct Deep; // use crate::a::f;\nconst TEXT: &str = r#\"use crate::a::f;\"#;"),
+        file("src/d.rs", "pub mod inner { pub fn h<'a>(_: &'a str) { super::super::a::f(); } }"),
+    ];
+    let imports = imports(&files);
+    let used = |from: &str| imports.get(from).into_iter().flat_map(|used| used.keys()).cloned().collect::<Vec<_>>();
+    assert_eq!(used("src/a.rs"), ["src/b.rs", "src/c.rs", "src/d.rs"]);
+    assert_eq!(used("src/b.rs"), [""; 0], "a re-export alone uses nothing");
+    assert_eq!(used("src/c.rs"), [""; 0], "comments and texts are not code");
+    assert_eq!(used("src/d.rs"), ["src/a.rs"]);
+    let found = circles(&imports);
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].iter().collect::<Vec<_>>(), ["src/a.rs", "src/d.rs"]);
+    assert!(reachable(&imports, "src/d.rs").contains("src/c.rs"));
+}
+
+fn source_files() -> Vec<File> {
+    let files = read_crate("src");
+    assert!(files.len() > 100, "the sources are in src/");
+    files
+}
+
+/// The layer that a file is in, such as `store` for `src/store/session.rs`.
+fn module_of(file: &str) -> &str {
+    let path = file.trim_start_matches("src/");
+    path.split(['/', '.']).next().unwrap_or(path)
+}
