@@ -153,7 +153,7 @@ async fn scan_schema(settings: &Settings, json: bool) -> Result<Ended> {
 /// What speaks for a candidate, with what its values say; nothing where they speak against it.
 async fn proven(session: &Session, users: &Table, key: &str, candidate: &Candidate<'_>) -> Result<Option<String>> {
     let place = (&candidate.table.name, candidate.column.name.as_str());
-    let (seen, known) = match host::known_values(session, (&users.name, key), place).await {
+    let (seen, known) = match host::count_known_values(session, (&users.name, key), place).await {
         // What this role may not read it cannot look into; the name still says what it says.
         Err(error) if error.is_refused() => (0, 0),
         counted => counted?,
@@ -176,7 +176,7 @@ async fn write_draft(settings: &Settings, named: Option<&str>) -> Result<Ended> 
         None => anyhow!("no table looks like the users': say with --users which it is"),
     })?;
     let statuses = match guess::status_column(users) {
-        Some(column) => host::few_values(&session, &users.name, &column.name).await?,
+        Some(column) => host::sample_values(&session, &users.name, &column.name).await?,
         None => Vec::new(),
     };
     let pointing = points_at_users(&session, &schema, users).await?;

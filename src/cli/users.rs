@@ -10,7 +10,7 @@ use super::{Ended, open, output};
 use crate::catalog::{Catalog, Disposition, Status};
 use crate::config::Settings;
 use crate::contract::UserId;
-use crate::store::host::{self, Listed};
+use crate::store::host::{self, UserListing};
 
 /// Users of one page: what they own is counted for all of them at once.
 const PAGE: u64 = 200;
@@ -55,7 +55,7 @@ impl Which {
 #[derive(Debug, Serialize)]
 struct Shown {
     #[serde(flatten)]
-    user: Listed,
+    user: UserListing,
     owns: BTreeMap<String, u64>,
 }
 
@@ -94,13 +94,17 @@ pub async fn run(arguments: Arguments, settings: Settings) -> Result<Ended> {
     Ok(Ended::Done)
 }
 
-async fn with_possessions(session: &crate::store::Session, catalog: &Catalog, page: Vec<Listed>) -> Result<Vec<Shown>> {
+async fn with_possessions(
+    session: &crate::store::Session,
+    catalog: &Catalog,
+    page: Vec<UserListing>,
+) -> Result<Vec<Shown>> {
     let ids: Vec<UserId> = page.iter().filter_map(|user| UserId::try_from(user.id.clone()).ok()).collect();
     let ids: Vec<&UserId> = ids.iter().collect();
     let counts = host::counts(session, catalog, &ids, u64::MAX).await?;
     let transferred = catalog.references.iter().filter(|r| matches!(r.disposition, Disposition::Transfer { .. }));
     let transferred: Vec<(usize, &str)> = transferred.map(|r| (r.position, r.kind.as_str())).collect();
-    let owns = |user: &Listed| {
+    let owns = |user: &UserListing| {
         let count = |(position, kind): &(usize, &str)| {
             let count = counts.get(&(user.id.clone(), *position))?;
             (count.rows > 0).then(|| ((*kind).to_owned(), count.rows))

@@ -148,7 +148,8 @@ async fn look_closer(
             found.not_owned.insert(position, host::not_owned(session, reference, &request.user_id, keys).await?);
         }
         if reference.of_users {
-            let above = host::reports_above(session, catalog, reference, &request.user_id, &allotment.users()).await?;
+            let above =
+                host::direct_reports_above(session, catalog, reference, &request.user_id, &allotment.users()).await?;
             found.reports_above.extend(above);
         }
     }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::catalog::{Catalog, Disposition, Reference};
 use crate::contract::{Allotment, Certificate, JobId, LicenseOutcome, Reason, ReferenceResult, RequestType, UserId};
 use crate::job::{State, reason};
-use crate::store::host::Place;
+use crate::store::host::RowCategory;
 use crate::store::ledger::chunks;
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::journal::{self, Tally};
@@ -59,7 +59,7 @@ pub async fn conclude(
         return Ok(HashMap::new());
     }
     let leavers: Vec<&UserId> = closings.iter().map(|closing| closing.leaver).collect();
-    host::lock_rows(session, catalog, &leavers).await?;
+    host::lock_leaver_rows(session, catalog, &leavers).await?;
     let census = take_census(session, catalog, closings).await?;
     // Jobs that begin and end in this transaction have no chunks, and tell what they did.
     let earlier = closings.iter().filter(|closing| closing.tallies.is_none());
@@ -96,7 +96,7 @@ pub async fn conclude(
     Ok(conclusions)
 }
 
-type Census = HashMap<(String, Place), u64>;
+type Census = HashMap<(String, RowCategory), u64>;
 
 /// One count for all leavers whose jobs have the same references.
 async fn take_census(session: &Session, catalog: &Catalog, closings: &[Closing<'_>]) -> Result<Census> {
@@ -120,7 +120,7 @@ struct Left<'c> {
 }
 
 impl Left<'_> {
-    fn rows(&self, place: Place) -> u64 {
+    fn rows(&self, place: RowCategory) -> u64 {
         self.census.get(&(self.leaver.to_owned(), place)).copied().unwrap_or(0)
     }
 
@@ -129,7 +129,7 @@ impl Left<'_> {
         let mut more = BTreeMap::new();
         let mut orphans = Vec::new();
         for course in courses {
-            let rows = self.rows(Place::Remaining(course.position));
+            let rows = self.rows(RowCategory::Remaining(course.position));
             let reference = &self.catalog.references[course.position];
             match after(reference, course) {
                 _ if rows == 0 => {}
@@ -141,7 +141,7 @@ impl Left<'_> {
             }
         }
         for reference in &self.catalog.references {
-            let rows = self.rows(Place::Uncovered(reference.position));
+            let rows = self.rows(RowCategory::Uncovered(reference.position));
             if rows > 0 {
                 let place = format!("{}.{}", reference.table, reference.user.name);
                 orphans.push(reason::orphans_left(None, &place, rows));
@@ -172,13 +172,13 @@ impl Left<'_> {
                 ..ReferenceResult::default()
             };
             match &reference.disposition {
-                Disposition::Keep => result.kept = Some(self.rows(Place::Settled(course.position))),
+                Disposition::Keep => result.kept = Some(self.rows(RowCategory::Handled(course.position))),
                 Disposition::Detach { .. } => (result.found, result.removed) = both(sum("detached")),
                 Disposition::Purge { .. } => (result.found, result.purged) = both(sum("purged")),
                 Disposition::Set { .. } => (result.found, result.set) = both(sum("set")),
                 Disposition::Transfer { .. } | Disposition::Block { .. } => {
                     let (moved, merged, dropped) = (sum("moved"), sum("merged"), sum("dropped"));
-                    let left_behind = self.rows(Place::Remaining(course.position));
+                    let left_behind = self.rows(RowCategory::Remaining(course.position));
                     let changed = changed(course.position);
                     result.found = Some(moved + merged + dropped + left_behind + changed);
                     result.moved = Some(moved);

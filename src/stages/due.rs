@@ -53,7 +53,7 @@ async fn start_scheduled(context: &Context, id: JobId, reach: Reach) -> Result<(
     }
     let catalog = context.enter(&session, &job).await?;
     for reference in &catalog.references {
-        host::lock_siblings(&session, reference, &[&request.user_id]).await?;
+        host::lock_group_rows(&session, reference, &[&request.user_id]).await?;
     }
     let counting = Counting::UpTo(context.limits.chunk_rows);
     let assessment = assess(&session, &catalog, &[&request], &[&parties], counting).await?;

@@ -15,7 +15,7 @@ use super::{Context, Limits, cutter, letters, now, pause_after, revert, undone};
 use crate::catalog::{Catalog, Disposition, Reference};
 use crate::contract::{Certificate, Change, JobId, Reason, RequestType, UserId};
 use crate::job::{State, StepKind, Transition};
-use crate::store::host::{Hand, Part, Range};
+use crate::store::host::{Assignment, RowRange, WorkItem};
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::outbox::OutboxMessage;
 use crate::store::ledger::references::ReferenceProgress;
@@ -161,7 +161,7 @@ pub async fn recount(context: &Context, id: JobId) -> Result<()> {
         job.recount_at = job.recount_at.and_then(|_| next_count(&job, context.limits, now));
     }
     // Who has come back by another way keeps what is theirs.
-    if host::fitness_now(&session, &catalog, &[&job.user()?]).await?.is_empty() {
+    if host::inactive_among(&session, &catalog, &[&job.user()?]).await?.is_empty() {
         job.recount_at = None;
         jobs::update(&session, State::Completed, job).await?;
         return session.commit().await;
@@ -216,21 +216,21 @@ async fn move_late(
     let leaver = job.user()?;
     let rows = context.limits.chunk_rows;
     let Some((range, records)) = next_rows(session, reference, &leaver, rows).await? else { return Ok(0) };
-    let hand = match &reference.disposition {
+    let assignment = match &reference.disposition {
         Disposition::Transfer { .. } | Disposition::Block { .. } => {
             let ranks = course.next_rank..course.next_rank + records;
             let successors = ranks.map(|rank| course.deal.successor(rank).cloned()).collect();
-            Hand::Dealt { successors, except: Vec::new() }
+            Assignment::Dealt { successors, except: Vec::new() }
         }
-        _ => Hand::None,
+        _ => Assignment::None,
     };
-    let part = Part { job: job.id, chunk: None, leaver, range, hand, at: now };
-    let gone = gone_successors(session, catalog, course, &part).await?;
+    let item = WorkItem { job: job.id, chunk: None, leaver, range, assignment, at: now };
+    let gone = gone_successors(session, catalog, course, &item).await?;
     if !gone.is_empty() {
         tracing::warn!(job = %job.id, kind = course.kind, ?gone, "late records stay: give them to somebody in the application");
         return Ok(0);
     }
-    host::work(session, catalog, reference, &[part]).await?;
+    host::apply(session, catalog, reference, &[item]).await?;
     course.next_rank += records;
     references::update(session, course.clone()).await?;
     Ok(records)
@@ -242,11 +242,11 @@ async fn next_rows(
     reference: &Reference,
     leaver: &UserId,
     rows: u64,
-) -> Result<Option<(Range, u64)>> {
+) -> Result<Option<(RowRange, u64)>> {
     if reference.keyless {
         let rows = host::count_next(session, reference, leaver.as_str(), rows).await?;
-        return Ok((rows > 0).then_some((Range::Next { rows, but: Vec::new() }, rows)));
+        return Ok((rows > 0).then_some((RowRange::Next { rows, but: Vec::new() }, rows)));
     }
     let cuts = host::cut(session, reference, leaver.as_str(), None, &[], 1, rows).await?;
-    Ok(cuts.into_iter().next().map(|cut| (Range::Keys { first: cut.first, last: cut.last }, cut.records)))
+    Ok(cuts.into_iter().next().map(|cut| (RowRange::Keys { first: cut.first, last: cut.last }, cut.records)))
 }

@@ -15,7 +15,7 @@ use crate::catalog::{Catalog, Disposition};
 use crate::contract::{JobId, Reason, ReferenceResult, RequestType, UserId};
 use crate::job::reason;
 use crate::plan::{AccessQuery, Facts, UserFacts, check_requester, is_license_exempt};
-use crate::store::host::Returned;
+use crate::store::host::RestoreOutcome;
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::journal::{self, Entry, RESTORED, SKIPPED, Tally};
 use crate::store::ledger::row_snapshots::{self, PendingSnapshot, Restorable};
@@ -161,13 +161,13 @@ impl Foreseeing<'_> {
         let (leaver, holder) = (user(&entry.from_user)?, user(entry.to_user.as_deref().unwrap_or_default())?);
         if reference.keyless {
             let ids: Vec<i64> = undo::copies_of_moved(self.session, entry).await?.iter().map(|copy| copy.id).collect();
-            let returned = host::foresee_give_back(self.session, reference, &leaver, &ids).await?;
+            let returned = host::preview_give_back(self.session, reference, &leaver, &ids).await?;
             self.count(&entry.kind, &returned);
             return Ok(());
         }
         let keys = undo::read_keys(entry)?;
         let locking = Locking::Unlocked;
-        let returned = host::foresee_move_back(self.session, reference, &holder, &leaver, &keys, locking).await?;
+        let returned = host::preview_move_back(self.session, reference, &holder, &leaver, &keys, locking).await?;
         self.count(&entry.kind, &returned);
         Ok(())
     }
@@ -177,7 +177,7 @@ impl Foreseeing<'_> {
         let Some((holder, theirs)) = undo::read_merged(self.session, reference, entry).await? else { return Ok(()) };
         let Some(merged) = undo::merged_by(reference, &holder) else { return Ok(()) };
         let ids: Vec<i64> = theirs.iter().map(|copy| copy.id).collect();
-        let returned = host::foresee_unmerge(self.session, &merged, &ids, Locking::Unlocked).await?;
+        let returned = host::preview_unmerge(self.session, &merged, &ids, Locking::Unlocked).await?;
         self.count(&entry.kind, &returned);
         Ok(())
     }
@@ -207,20 +207,20 @@ impl Foreseeing<'_> {
             let returned = match &batch.reference.disposition {
                 Disposition::Set { values, .. } => {
                     let locking = Locking::Unlocked;
-                    host::foresee_set_back(self.session, batch.reference, values, &ids, locking).await?
+                    host::preview_set_back(self.session, batch.reference, values, &ids, locking).await?
                 }
                 _ if batch.kind == batch.reference.kind => {
-                    host::foresee_put_back(self.session, batch.reference, &ids).await?
+                    host::preview_restore(self.session, batch.reference, &ids).await?
                 }
                 // Rows that went along come back with those that they belong to.
-                _ => Returned { restored: (0..ids.len()).collect(), ..Returned::default() },
+                _ => RestoreOutcome { restored: (0..ids.len()).collect(), ..RestoreOutcome::default() },
             };
             self.count(&batch.kind, &returned);
         }
         Ok(())
     }
 
-    fn count(&mut self, kind: &str, returned: &Returned) {
+    fn count(&mut self, kind: &str, returned: &RestoreOutcome) {
         self.add(kind, RESTORED.to_owned(), returned.restored.len());
         for (reason, places) in &returned.skipped {
             self.add(kind, format!("{SKIPPED}{reason}"), places.len());

@@ -9,7 +9,7 @@ use crate::contract::{
 };
 use crate::job::reason;
 use crate::plan::UserStatus;
-use crate::store::host::{Answered, Invited};
+use crate::store::host::{InvitationUpdate, Invitee};
 use crate::store::{Error, Result, host};
 
 /// Adds a user, who is invited until they accept.
@@ -23,7 +23,7 @@ pub async fn invite(acting: &mut Acting<'_>, invite: &InviteCommand) -> Result<V
     if let Some(user) = host::user_with_email(session, catalog, &org, email).await? {
         return Ok(vec![reason::email_taken(email, &user)]);
     }
-    let invited = Invited { org: &org, name, email, invited_by: invite.requested_by.as_str() };
+    let invited = Invitee { org: &org, name, email, invited_by: invite.requested_by.as_str() };
     let user = host::add_invited(session, catalog, invited).await?;
     let invitation = host::invite(session, catalog, &user, invited).await?;
     acting.job.user_id = user.to_string();
@@ -46,9 +46,9 @@ pub async fn answer(acting: &mut Acting<'_>, asked: &UserCommand) -> Result<Vec<
     }
     let mut license = None;
     let (answer, answered) = match asked.kind {
-        RequestType::AcceptInvitation => (InvitationChange::Accepted, Answered::Accepted),
-        RequestType::CancelInvitation => (InvitationChange::Cancelled, Answered::Cancelled),
-        _ => (InvitationChange::Resent, Answered::Resent),
+        RequestType::AcceptInvitation => (InvitationChange::Accepted, InvitationUpdate::Accepted),
+        RequestType::CancelInvitation => (InvitationChange::Cancelled, InvitationUpdate::Cancelled),
+        _ => (InvitationChange::Resent, InvitationUpdate::Resent),
     };
     if answer == InvitationChange::Accepted {
         match take_license(session, catalog, found).await? {

@@ -5,7 +5,7 @@ use super::Context;
 use crate::catalog::Reference;
 use crate::contract::Reason;
 use crate::job::reason;
-use crate::store::host::{Cut, Key, Range};
+use crate::store::host::{Key, KeyRange, RowRange};
 use crate::store::ledger::chunks::{self, Chunk};
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::references::ReferenceProgress;
@@ -54,7 +54,7 @@ pub async fn halve(session: &Session, context: &Context, job: &Job, chunk: &mut 
 
 /// Gives a chunk's records, and their ranks, to the ranges that it is cut into: it keeps the first, and these are chunks of
 /// the others. Records that are in no range any more count as the last one's.
-pub fn share_out(chunk: &mut Chunk, ranges: Vec<Cut>, next_number: i32) -> Vec<Chunk> {
+pub fn share_out(chunk: &mut Chunk, ranges: Vec<KeyRange>, next_number: i32) -> Vec<Chunk> {
     let (mut left, mut rank) = (chunk.records, chunk.first_rank);
     let last = ranges.len().saturating_sub(1);
     let mut others = Vec::with_capacity(last);
@@ -110,12 +110,12 @@ pub fn is_unbounded(chunk: &Chunk) -> bool {
 }
 
 /// Which rows a chunk of a table without keys takes: the next ones, or one that was set aside for it.
-pub async fn unbounded(session: &Session, chunk: &Chunk) -> Result<Range> {
+pub async fn unbounded(session: &Session, chunk: &Chunk) -> Result<RowRange> {
     if !is_unbounded(chunk) {
-        return Ok(Range::Like(range_of(chunk)?.0.concat()));
+        return Ok(RowRange::Like(range_of(chunk)?.0.concat()));
     }
     let but = chunks::isolated_rows(session, chunk.job_id, chunk.position).await?;
-    Ok(Range::Next { rows: chunk.records.max(0) as u64, but })
+    Ok(RowRange::Next { rows: chunk.records.max(0) as u64, but })
 }
 
 /// What a chunk holds now, in ranges of so many rows as is said of their number.
@@ -126,7 +126,7 @@ pub async fn ranges_of(
     course: &ReferenceProgress,
     chunk: &Chunk,
     rows: impl FnOnce(u64) -> u64,
-) -> Result<Vec<Cut>> {
+) -> Result<Vec<KeyRange>> {
     let (first, last) = range_of(chunk)?;
     if !chunk.named {
         let except: Vec<String> = course.named.keys().cloned().collect();
@@ -136,7 +136,7 @@ pub async fn ranges_of(
     let keys: Vec<&String> = named.keys().collect();
     let cut = |keys: &[&String]| {
         let end = |key: Option<&&String>| key.map(|key| vec![(*key).clone()]);
-        Some(Cut { first: end(keys.first())?, last: end(keys.last())?, records: keys.len() as u64 })
+        Some(KeyRange { first: end(keys.first())?, last: end(keys.last())?, records: keys.len() as u64 })
     };
     let rows = rows(keys.len() as u64).max(1) as usize;
     Ok(keys.chunks(rows).filter_map(cut).collect())

@@ -6,11 +6,11 @@
 use time::OffsetDateTime;
 
 use super::finalizer::get_stuck;
-use super::start::{Begun, Reach, Ready, part_of, shut_out};
+use super::start::{Begun, Reach, Ready, item_of, shut_out};
 use crate::catalog::{Catalog, Disposition, Reference};
 use crate::contract::Reason;
 use crate::job::reason;
-use crate::store::host::{Part, Range};
+use crate::store::host::{RowRange, WorkItem};
 use crate::store::{Error, Result, Session, host};
 
 /// Rows of a reference that are found and told one by one; where more are refused, it is not for what these rows hold.
@@ -33,23 +33,23 @@ pub async fn lock_out(
         session.check_constraints_at_once().await?;
     }
     for reference in catalog.references.iter().filter(|reference| ends_access(reference)) {
-        let part = |ready: &Ready<'_>| part_of(reference, ready, now);
+        let item = |ready: &Ready<'_>| item_of(reference, ready, now);
         match reach {
             Reach::Whole => {
-                let parts: Vec<Part> = locked_out.iter().filter_map(|(ready, _)| part(ready)).collect();
-                if !parts.is_empty() {
-                    host::work(session, catalog, reference, &parts).await?;
+                let items: Vec<WorkItem> = locked_out.iter().filter_map(|(ready, _)| item(ready)).collect();
+                if !items.is_empty() {
+                    host::apply(session, catalog, reference, &items).await?;
                 }
             }
             Reach::Start => {
                 for (ready, reasons) in &mut locked_out {
-                    if let Some(part) = part(ready) {
-                        reasons.extend(end_what_can(session, catalog, reference, part).await?);
+                    if let Some(item) = item(ready) {
+                        reasons.extend(end_what_can(session, catalog, reference, item).await?);
                     }
                 }
             }
             Reach::Status => {
-                let remains = |ready: &Ready<'_>| part(ready).map(|_| reason::access_remains(&reference.kind));
+                let remains = |ready: &Ready<'_>| item(ready).map(|_| reason::access_remains(&reference.kind));
                 locked_out.iter_mut().for_each(|(ready, reasons)| reasons.extend(remains(ready)));
             }
         }
@@ -74,12 +74,17 @@ fn ends_access(reference: &Reference) -> bool {
 }
 
 /// Lets all rows go that the database lets go; why the others do not.
-async fn end_what_can(session: &Session, catalog: &Catalog, reference: &Reference, part: Part) -> Result<Vec<Reason>> {
+async fn end_what_can(
+    session: &Session,
+    catalog: &Catalog,
+    reference: &Reference,
+    item: WorkItem,
+) -> Result<Vec<Reason>> {
     let mut reasons = Vec::new();
-    let mut open = vec![part];
-    while let Some(part) = open.pop() {
+    let mut open = vec![item];
+    while let Some(item) = open.pop() {
         session.savepoint().await?;
-        let error = match host::work(session, catalog, reference, std::slice::from_ref(&part)).await {
+        let error = match host::apply(session, catalog, reference, std::slice::from_ref(&item)).await {
             Ok(_) => {
                 session.forget_savepoint().await?;
                 continue;
@@ -92,11 +97,11 @@ async fn end_what_can(session: &Session, catalog: &Catalog, reference: &Referenc
             reasons.push(reason::access_remains(&reference.kind));
             break;
         }
-        let mut halves = halves(session, reference, &part).await?;
+        let mut halves = halves(session, reference, &item).await?;
         // What is one row was refused for itself.
-        match (halves.len(), &part.range) {
+        match (halves.len(), &item.range) {
             (0, _) => {}
-            (1, Range::Keys { first, last }) if first == last => reasons.push(refused(reference, first, &error)),
+            (1, RowRange::Keys { first, last }) if first == last => reasons.push(refused(reference, first, &error)),
             _ => open.append(&mut halves),
         }
     }
@@ -108,14 +113,15 @@ fn refused(reference: &Reference, key: &host::Key, error: &Error) -> Reason {
 }
 
 /// The same part in two, the first half last; all its rows between their keys, where it has no bounds yet.
-async fn halves(session: &Session, reference: &Reference, part: &Part) -> Result<Vec<Part>> {
-    let leaver = part.leaver.as_str();
-    let cuts = match &part.range {
-        Range::Keys { first, last } => {
+async fn halves(session: &Session, reference: &Reference, item: &WorkItem) -> Result<Vec<WorkItem>> {
+    let leaver = item.leaver.as_str();
+    let cuts = match &item.range {
+        RowRange::Keys { first, last } => {
             host::cut_between(session, reference, leaver, (first, last), &[], |rows| rows.div_ceil(2)).await?
         }
         _ => host::cut(session, reference, leaver, None, &[], 1, u64::from(u32::MAX)).await?,
     };
-    let bounded = |cut: host::Cut| Part { range: Range::Keys { first: cut.first, last: cut.last }, ..part.clone() };
+    let bounded =
+        |cut: host::KeyRange| WorkItem { range: RowRange::Keys { first: cut.first, last: cut.last }, ..item.clone() };
     Ok(cuts.into_iter().rev().map(bounded).collect())
 }

@@ -19,7 +19,7 @@ use crate::catalog::{Catalog, Disposition};
 use crate::contract::{JobId, Reason, UserId};
 use crate::job::{State, StepKind, Transition, next, reason};
 use crate::metrics::Observation;
-use crate::store::host::{Hand, Part, Range};
+use crate::store::host::{Assignment, RowRange, WorkItem};
 use crate::store::ledger::chunks::{self, Chunk, ClaimedChunk};
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::references::ReferenceProgress;
@@ -179,19 +179,21 @@ async fn move_chunk(
     let course = course.as_ref().ok_or_else(|| {
         Error::unexpected("moving a chunk", format!("the job {} has no reference {position}", job.id))
     })?;
-    let part = part_of(session, &catalog, job, course, chunk, now).await?;
-    let gone = gone_successors(session, &catalog, course, &part).await?;
+    let item = item_of(session, &catalog, job, course, chunk, now).await?;
+    let gone = gone_successors(session, &catalog, course, &item).await?;
     if !gone.is_empty() {
         return Ok(gone);
     }
     let reference = &catalog.references[position];
     let asked = Instant::now();
-    let done = host::work(session, &catalog, reference, std::slice::from_ref(&part)).await.map_err(with_chunk)?;
+    let done = host::apply(session, &catalog, reference, std::slice::from_ref(&item)).await.map_err(with_chunk)?;
     let done = done.first().map_or(0, |done| done.rows);
     // Without the way there and back, which is the same for any number of rows.
     context.speeds.note(&smaller::way(job), position, done, asked.elapsed().saturating_sub(answer));
-    let dealt_to_nobody = match &part.hand {
-        Hand::Dealt { successors, .. } => successors.iter().filter(|successor| successor.is_none()).count() as i64,
+    let dealt_to_nobody = match &item.assignment {
+        Assignment::Dealt { successors, .. } => {
+            successors.iter().filter(|successor| successor.is_none()).count() as i64
+        }
         _ => 0,
     };
     close(session, chunk.clone(), Counts { done, dealt_to_nobody }, began, now).await?;
@@ -229,45 +231,45 @@ struct Counts {
     dealt_to_nobody: i64,
 }
 
-async fn part_of(
+async fn item_of(
     session: &Session,
     catalog: &Catalog,
     job: &Job,
     course: &ReferenceProgress,
     chunk: &Chunk,
     now: OffsetDateTime,
-) -> Result<Part> {
+) -> Result<WorkItem> {
     let leaver = UserId::try_from(job.user_id.clone()).map_err(|what| Error::unexpected("reading a chunk", what))?;
     let range = match catalog.references[course.position].keyless {
         true => isolate::unbounded(session, chunk).await?,
         false => {
             let (first, last) = isolate::range_of(chunk)?;
-            Range::Keys { first, last }
+            RowRange::Keys { first, last }
         }
     };
-    let hand = hand_of(catalog, course, chunk, &range);
-    let range = if chunk.named { Range::Whole } else { range };
-    Ok(Part { job: job.id, chunk: Some(chunk.number), leaver, range, hand, at: now })
+    let assignment = assignment_of(catalog, course, chunk, &range);
+    let range = if chunk.named { RowRange::Whole } else { range };
+    Ok(WorkItem { job: job.id, chunk: Some(chunk.number), leaver, range, assignment, at: now })
 }
 
-fn hand_of(catalog: &Catalog, course: &ReferenceProgress, chunk: &Chunk, range: &Range) -> Hand {
+fn assignment_of(catalog: &Catalog, course: &ReferenceProgress, chunk: &Chunk, range: &RowRange) -> Assignment {
     let moves = matches!(
         catalog.references[course.position].disposition,
         Disposition::Transfer { .. } | Disposition::Block { .. }
     );
     if !moves {
-        return Hand::None;
+        return Assignment::None;
     }
-    if let (true, Range::Keys { first, last }) = (chunk.named, range) {
-        return Hand::Named(cutter::named_slice(course, &first.concat(), &last.concat()));
+    if let (true, RowRange::Keys { first, last }) = (chunk.named, range) {
+        return Assignment::Named(cutter::named_slice(course, &first.concat(), &last.concat()));
     }
     if let Some(successor) = course.deal.sole()
         && course.named.is_empty()
     {
-        return Hand::Sole(successor.clone());
+        return Assignment::Sole(successor.clone());
     }
     let ranks = chunk.first_rank as u64..(chunk.first_rank + chunk.records) as u64;
-    Hand::Dealt {
+    Assignment::Dealt {
         successors: ranks.map(|rank| course.deal.successor(rank).cloned()).collect(),
         except: course.named.keys().cloned().collect(),
     }
@@ -278,16 +280,16 @@ pub async fn gone_successors(
     session: &Session,
     catalog: &Catalog,
     course: &ReferenceProgress,
-    part: &Part,
+    item: &WorkItem,
 ) -> Result<Vec<Reason>> {
-    let successors: BTreeSet<&UserId> = match &part.hand {
-        Hand::None => return Ok(Vec::new()),
-        Hand::Sole(successor) => BTreeSet::from([successor]),
-        Hand::Dealt { successors, .. } => successors.iter().flatten().collect(),
-        Hand::Named(named) => named.values().collect(),
+    let successors: BTreeSet<&UserId> = match &item.assignment {
+        Assignment::None => return Ok(Vec::new()),
+        Assignment::Sole(successor) => BTreeSet::from([successor]),
+        Assignment::Dealt { successors, .. } => successors.iter().flatten().collect(),
+        Assignment::Named(named) => named.values().collect(),
     };
     let successors: Vec<&UserId> = successors.into_iter().collect();
-    let gone = host::fitness_now(session, catalog, &successors).await?;
+    let gone = host::inactive_among(session, catalog, &successors).await?;
     Ok(gone.iter().map(|user| reason::successor_gone(&course.kind, user.as_str())).collect())
 }
 

@@ -231,7 +231,7 @@ async fn plan(context: &Context, catalog: &Catalog, group: &[&Asked], reach: Rea
     let catalog = &*catalog.within(first.request.org());
     for reference in &catalog.references {
         let leavers: Vec<&UserId> = fresh.iter().map(|asked| &asked.request.user_id).collect();
-        host::lock_siblings(&session, reference, &leavers).await?;
+        host::lock_group_rows(&session, reference, &leavers).await?;
     }
     let requests: Vec<&HandoverRequest> = fresh.iter().map(|asked| &asked.request).collect();
     let parties: Vec<&Parties> = fresh.iter().map(|asked| &asked.parties).collect();

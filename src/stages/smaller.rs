@@ -13,7 +13,7 @@ use super::mover::rest_after;
 use super::{Context, isolate, letters, undo};
 use crate::catalog::Reference;
 use crate::job::StepKind;
-use crate::store::host::Run;
+use crate::store::host::LockRun;
 use crate::store::ledger::chunks::{self, Chunk};
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::references::ReferenceProgress;
@@ -99,7 +99,7 @@ pub async fn out_of_time(
     }
     let runs = runs(session, context, job, chunk).await?;
     let (is_any_held, are_all_held) = match &runs {
-        Some(runs) => (runs.iter().any(|run| run.is_held), runs.iter().all(|run| run.is_held)),
+        Some(runs) => (runs.iter().any(|run| run.is_locked), runs.iter().all(|run| run.is_locked)),
         None => (true, true),
     };
     match runs {
@@ -174,7 +174,7 @@ fn slices(chunk: &mut Chunk, next_number: i32, rows: u64) -> Vec<Chunk> {
 }
 
 /// A chunk's rows by whether somebody holds them just now; nothing where that cannot be seen.
-async fn runs(session: &Session, context: &Context, job: &Job, chunk: &Chunk) -> Result<Option<Vec<Run>>> {
+async fn runs(session: &Session, context: &Context, job: &Job, chunk: &Chunk) -> Result<Option<Vec<LockRun>>> {
     let catalog = context.enter(session, job).await?;
     let found = what_of(session, &catalog.references, job, chunk).await?;
     let Some((reference, course)) = found.filter(|_| !chunk.named) else { return Ok(None) };
@@ -182,7 +182,7 @@ async fn runs(session: &Session, context: &Context, job: &Job, chunk: &Chunk) ->
     let except: Vec<String> = course.named.keys().cloned().collect();
     // A role that may only delete rows may not lock them, and an error would end the transaction.
     session.savepoint().await?;
-    match host::runs(session, reference, &job.user_id, (&first, &last), &except).await {
+    match host::lock_runs(session, reference, &job.user_id, (&first, &last), &except).await {
         Ok(runs) => session.forget_savepoint().await.map(|()| Some(runs)),
         Err(error) if error.is_forbidden() => session.back_to_savepoint().await.map(|()| None),
         // The whole table is held: no row of it is to blame.
@@ -205,13 +205,13 @@ async fn what_of<'c>(
 }
 
 /// Cuts a chunk into its runs. Those that are held rest until then, with the attempts that they have had; the others begin anew.
-fn set_apart(chunk: &mut Chunk, runs: Vec<Run>, next_number: i32, due: OffsetDateTime) -> Vec<Chunk> {
+fn set_apart(chunk: &mut Chunk, runs: Vec<LockRun>, next_number: i32, due: OffsetDateTime) -> Vec<Chunk> {
     let attempts = chunk.attempts;
-    let held: Vec<bool> = runs.iter().map(|run| run.is_held).collect();
+    let held: Vec<bool> = runs.iter().map(|run| run.is_locked).collect();
     let mut parts = isolate::share_out(chunk, runs.into_iter().map(|run| run.range).collect(), next_number);
-    for (part, is_held) in std::iter::once(chunk).chain(&mut parts).zip(held) {
-        part.attempts = if is_held { attempts } else { 0 };
-        part.not_before = is_held.then_some(due);
+    for (part, is_locked) in std::iter::once(chunk).chain(&mut parts).zip(held) {
+        part.attempts = if is_locked { attempts } else { 0 };
+        part.not_before = is_locked.then_some(due);
     }
     parts
 }

@@ -13,7 +13,7 @@ use crate::contract::{Change, HandoverRequest, RequestType, UserId};
 use crate::job::{State, StepKind, Transition, next};
 use crate::plan::deal::key_order;
 use crate::plan::{Plan, Planned};
-use crate::store::host::{Hand, Part, Range};
+use crate::store::host::{Assignment, RowRange, WorkItem};
 use crate::store::ledger::jobs::{Job, Successor};
 use crate::store::ledger::journal::Tally;
 use crate::store::ledger::outbox::OutboxMessage;
@@ -99,12 +99,12 @@ pub async fn start(
     for reference in &catalog.references {
         let due =
             || ready.iter().zip(&small).filter(|(_, small)| reach.starts(reference) || **small).map(|(ready, _)| ready);
-        let dealt: Vec<Part> = due().filter_map(|ready| part_of(reference, ready, now)).collect();
-        let named: Vec<Part> = due().filter_map(|ready| named_part(reference, ready, now)).collect();
-        for parts in [dealt, named] {
-            if !parts.is_empty() {
-                let done = host::work(session, catalog, reference, &parts).await?;
-                (parts.iter().zip(done)).for_each(|(part, done)| did.entry(part.job).or_default().extend(done.tallies));
+        let dealt: Vec<WorkItem> = due().filter_map(|ready| item_of(reference, ready, now)).collect();
+        let named: Vec<WorkItem> = due().filter_map(|ready| named_item(reference, ready, now)).collect();
+        for items in [dealt, named] {
+            if !items.is_empty() {
+                let done = host::apply(session, catalog, reference, &items).await?;
+                (items.iter().zip(done)).for_each(|(item, done)| did.entry(item.job).or_default().extend(done.tallies));
             }
         }
     }
@@ -122,7 +122,7 @@ pub async fn shut_out<'r>(
     let leavers: Vec<&UserId> = ready.filter(|ready| ready.shut_out).map(|ready| &ready.request.user_id).collect();
     match leavers.is_empty() {
         true => Ok(()),
-        false => host::shut_out(session, catalog, &leavers).await,
+        false => host::lock_out(session, catalog, &leavers).await,
     }
 }
 
@@ -149,33 +149,40 @@ fn rows_of(catalog: &Catalog, plan: &Plan, reach: Reach) -> u64 {
 }
 
 /// The part of a job's plan that is this reference's, for all its rows at once.
-pub fn part_of(reference: &Reference, ready: &Ready<'_>, now: OffsetDateTime) -> Option<Part> {
+pub fn item_of(reference: &Reference, ready: &Ready<'_>, now: OffsetDateTime) -> Option<WorkItem> {
     let planned = ready.plan.references.iter().find(|planned| planned.position == reference.position)?;
     if planned.count.rows == 0 {
         return None;
     }
-    let hand = match (&reference.disposition, planned.transfers) {
+    let assignment = match (&reference.disposition, planned.transfers) {
         (Disposition::Keep, _) | (Disposition::Transfer { .. } | Disposition::Block { .. }, false) => return None,
-        (Disposition::Transfer { .. } | Disposition::Block { .. }, true) => hand(planned),
-        _ => Hand::None,
+        (Disposition::Transfer { .. } | Disposition::Block { .. }, true) => assignment(planned),
+        _ => Assignment::None,
     };
-    Some(part(ready, hand, now))
+    Some(item(ready, assignment, now))
 }
 
 /// The records of a reference that the request names one by one.
-fn named_part(reference: &Reference, ready: &Ready<'_>, now: OffsetDateTime) -> Option<Part> {
+fn named_item(reference: &Reference, ready: &Ready<'_>, now: OffsetDateTime) -> Option<WorkItem> {
     let planned = ready.plan.references.iter().find(|planned| planned.position == reference.position)?;
-    (!planned.named.is_empty()).then(|| part(ready, Hand::Named(planned.named.clone()), now))
+    (!planned.named.is_empty()).then(|| item(ready, Assignment::Named(planned.named.clone()), now))
 }
 
-fn part(ready: &Ready<'_>, hand: Hand, at: OffsetDateTime) -> Part {
-    Part { job: ready.job.id, chunk: None, leaver: ready.request.user_id.clone(), range: Range::Whole, hand, at }
+fn item(ready: &Ready<'_>, assignment: Assignment, at: OffsetDateTime) -> WorkItem {
+    WorkItem {
+        job: ready.job.id,
+        chunk: None,
+        leaver: ready.request.user_id.clone(),
+        range: RowRange::Whole,
+        assignment,
+        at,
+    }
 }
 
-fn hand(planned: &Planned) -> Hand {
+fn assignment(planned: &Planned) -> Assignment {
     match planned.deal.sole() {
-        Some(successor) if planned.named.is_empty() => Hand::Sole(successor.clone()),
-        _ => Hand::Dealt {
+        Some(successor) if planned.named.is_empty() => Assignment::Sole(successor.clone()),
+        _ => Assignment::Dealt {
             successors: (0..planned.ranked()).map(|rank| planned.deal.successor(rank).cloned()).collect(),
             except: planned.named.keys().cloned().collect(),
         },

@@ -15,7 +15,7 @@ use crate::catalog::{Catalog, Column, Disposition, ForeignKey, OnConflict, Refer
 use crate::contract::UserId;
 use crate::metrics::Observation;
 use crate::plan::UserStatus;
-use crate::store::host::{Key, Merged, Returned};
+use crate::store::host::{Key, MergedRows, RestoreOutcome};
 use crate::store::ledger::chunks::Chunk;
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::journal::{self, Entry, RESTORED, SKIPPED};
@@ -232,8 +232,8 @@ impl Undoing<'_> {
         let pending = row_snapshots::lock(self.session, pending).await?;
         let pending = self.set_aside_those_of_the_absent(catalog, pending).await?;
         let (set, removed): (Vec<Batch>, Vec<Batch>) = by_table(catalog, &pending).into_iter().partition(Batch::is_set);
-        let rows: Vec<host::Rows> = removed.iter().map(Batch::rows).collect();
-        let returned = host::put_back(self.session, &rows).await?;
+        let rows: Vec<host::RowsToRestore> = removed.iter().map(Batch::rows).collect();
+        let returned = host::restore_rows(self.session, &rows).await?;
         for (batch, returned) in removed.iter().zip(&returned) {
             self.settle(batch.reference, &batch.kind, &batch.copies, returned).await?;
         }
@@ -266,7 +266,7 @@ impl Undoing<'_> {
         reference: &Reference,
         kind: &str,
         pending: &[&PendingSnapshot],
-        returned: &Returned,
+        returned: &RestoreOutcome,
     ) -> Result<()> {
         let skipped = returned.skipped.iter().map(|(reason, places)| (*reason, format!("{SKIPPED}{reason}"), places));
         let all = [(row_snapshots::RESTORED, RESTORED.to_owned(), &returned.restored)].into_iter().chain(skipped);
@@ -276,7 +276,7 @@ impl Undoing<'_> {
             // What has come back and has no key is told by its number.
             let is_told = !reference.keyless || outcome != row_snapshots::RESTORED;
             let keys = match kind == reference.kind && is_told {
-                true => host::copied_keys(self.session, reference, &ids).await?,
+                true => host::snapshot_keys(self.session, reference, &ids).await?,
                 false => Vec::new(),
             };
             self.push(kind, &action, ids.len(), keys);
@@ -330,8 +330,13 @@ impl Batch<'_> {
         matches!(self.reference.disposition, Disposition::Set { .. })
     }
 
-    fn rows(&self) -> host::Rows<'_> {
-        host::Rows { table: self.table, columns: self.columns, deferrable: self.deferrable, copies: self.ids() }
+    fn rows(&self) -> host::RowsToRestore<'_> {
+        host::RowsToRestore {
+            table: self.table,
+            columns: self.columns,
+            deferrable: self.deferrable,
+            copies: self.ids(),
+        }
     }
 }
 
@@ -387,7 +392,7 @@ pub async fn read_merged(
     let keys = read_keys(entry)?;
     let pending = row_snapshots::of_chunk(session, entry.job_id, entry.chunk, &entry.kind).await?;
     let ids: Vec<i64> = pending.iter().map(|copy| copy.id).collect();
-    let copied = host::copied_keys(session, reference, &ids).await?;
+    let copied = host::snapshot_keys(session, reference, &ids).await?;
     let theirs = pending.into_iter().zip(&copied).filter(|(_, key)| keys.contains(key)).map(|(copy, _)| copy).collect();
     Ok(Some((holder, theirs)))
 }
@@ -400,13 +405,13 @@ pub async fn copies_of_moved(session: &Session, entry: &Entry) -> Result<Vec<Pen
 }
 
 /// What a reference adds up, of a successor's rows.
-pub fn merged_by<'a>(reference: &'a Reference, holder: &'a UserId) -> Option<Merged<'a>> {
+pub fn merged_by<'a>(reference: &'a Reference, holder: &'a UserId) -> Option<MergedRows<'a>> {
     let (Disposition::Transfer { on_conflict, .. } | Disposition::Block { on_conflict, .. }) = &reference.disposition
     else {
         return None;
     };
     let OnConflict::Add { occupied, columns } = on_conflict else { return None };
-    Some(Merged { reference, holder, occupied, columns })
+    Some(MergedRows { reference, holder, occupied, columns })
 }
 
 /// A key as the journal has it: a text, or an array of texts where it has several columns.

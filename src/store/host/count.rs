@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use sea_orm::{DbErr, QueryResult};
 
-use super::rows::{as_text, bare_filter, filter, inside, is_sole, is_user, key_columns, tests, unset, user_column};
+use super::predicates::{
+    as_text, bare_filter, filter, inside, is_sole, is_user, key_columns, tests, unset, user_column,
+};
 use super::users::leaver_array;
 use crate::catalog::{Catalog, Disposition, Engine, Reference};
 use crate::contract::UserId;
@@ -34,7 +36,7 @@ pub async fn counts(
         if let Disposition::Block { sole_in: Some(sole_in), .. } = &reference.disposition {
             tests.push_str(&is_sole(&mut sql, catalog, reference, sole_in, "t", &leaving));
         }
-        tests.push_str(&not_handed_on(&mut sql, catalog, reference, &leaving));
+        tests.push_str(&not_handed_over(&mut sql, catalog, reference, &leaving));
         branches.push(format!(
             "SELECT {position} AS position, p.leaver AS leaver, \
              (SELECT count(*) FROM (SELECT 1 FROM {host} t WHERE t.{user} = {leaver}{tests} LIMIT {limit_bound}) s) AS n FROM p",
@@ -58,7 +60,7 @@ pub async fn counts(
 }
 
 /// That no guard over the last of a group hands a row on before this reference is come to: it is counted there.
-fn not_handed_on(sql: &mut Sql, catalog: &Catalog, reference: &Reference, leaving: &[String]) -> String {
+fn not_handed_over(sql: &mut Sql, catalog: &Catalog, reference: &Reference, leaving: &[String]) -> String {
     let mut text = String::new();
     for guard in catalog.references.iter().filter(|guard| guard.position != reference.position) {
         let Disposition::Block { sole_in: Some(sole_in), resolve: true, .. } = &guard.disposition else { continue };
@@ -83,11 +85,11 @@ fn read_number(row: &QueryResult, column: &str) -> std::result::Result<i64, DbEr
 
 /// Where a row that points at a leaver belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Place {
+pub enum RowCategory {
     /// To a reference that still has to deal with it: late, or left behind.
     Remaining(usize),
     /// To a reference whose rows stay, or that has dealt with it where it stands (`keep`, `set`).
-    Settled(usize),
+    Handled(usize),
     /// To no reference of a user column; the number is the first reference's of that column.
     Uncovered(usize),
 }
@@ -99,12 +101,12 @@ pub async fn census(
     catalog: &Catalog,
     positions: &[usize],
     leavers: &[&UserId],
-) -> Result<HashMap<(String, Place), u64>> {
+) -> Result<HashMap<(String, RowCategory), u64>> {
     let doing = "counting what is left";
     let mut sql = session.sql("WITH p AS (SELECT * FROM ");
     let array = leaver_array(&mut sql, leavers);
     let mut branches = Vec::new();
-    let mut places_of: HashMap<usize, Vec<Place>> = HashMap::new();
+    let mut places_of: HashMap<usize, Vec<RowCategory>> = HashMap::new();
     for site in sites(catalog, positions) {
         let (branch, places) = census_of_site(&mut sql, &site);
         places_of.insert(site.0.position, places);
@@ -150,10 +152,10 @@ fn sites<'c>(catalog: &'c Catalog, positions: &[usize]) -> Vec<(&'c Reference, V
 
 /// The statement for one user column, and the places whose counts it gives, side by side: counting this way, nothing is
 /// sorted, and memory does not grow with the rows.
-fn census_of_site(sql: &mut Sql, (first, references): &(&Reference, Vec<&Reference>)) -> (String, Vec<Place>) {
+fn census_of_site(sql: &mut Sql, (first, references): &(&Reference, Vec<&Reference>)) -> (String, Vec<RowCategory>) {
     let mut places = Vec::new();
     let mut cases = String::new();
-    let mut case = |test: String, place: Place| {
+    let mut case = |test: String, place: RowCategory| {
         cases.push_str(&format!(" WHEN {test} THEN {}", places.len()));
         places.push(place);
     };
@@ -161,18 +163,18 @@ fn census_of_site(sql: &mut Sql, (first, references): &(&Reference, Vec<&Referen
         let filter = bare_filter(sql, &reference.filter, "t");
         let position = reference.position;
         match &reference.disposition {
-            Disposition::Keep => case(filter, Place::Settled(position)),
+            Disposition::Keep => case(filter, RowCategory::Handled(position)),
             Disposition::Set { values, .. } => {
                 let unset = unset(sql, values, "t");
-                case(format!("{filter} AND ({unset})"), Place::Remaining(position));
-                case(filter, Place::Settled(position));
+                case(format!("{filter} AND ({unset})"), RowCategory::Remaining(position));
+                case(filter, RowCategory::Handled(position));
             }
             // A guard over the last of a group says nothing of the other rows: a later reference does.
             Disposition::Block { sole_in: Some(_), .. } => {}
-            _ => case(filter, Place::Remaining(position)),
+            _ => case(filter, RowCategory::Remaining(position)),
         }
     }
-    places.push(Place::Uncovered(first.position));
+    places.push(RowCategory::Uncovered(first.position));
     let uncovered = places.len() - 1;
     let place = match cases.is_empty() {
         true => uncovered.to_string(),
@@ -223,7 +225,7 @@ pub async fn blocking_keys(
 
 /// Locks the rows of everybody who shares a group with a leaver, in key order, where a guard asks whether the leaver is
 /// the last of it: of two who leave at once, the second waits here, and then finds the first one gone.
-pub async fn lock_siblings(session: &Session, reference: &Reference, leavers: &[&UserId]) -> Result<()> {
+pub async fn lock_group_rows(session: &Session, reference: &Reference, leavers: &[&UserId]) -> Result<()> {
     let Disposition::Block { sole_in: Some(sole_in), .. } = &reference.disposition else {
         return Ok(());
     };
@@ -278,7 +280,7 @@ pub async fn not_owned<'k>(
 
 /// For each of these users who stands below the leaver in the hierarchy of a reference on the users' own table: the
 /// leaver's direct report above them, or they themselves. A hierarchy that runs in a circle ends where it repeats.
-pub async fn reports_above(
+pub async fn direct_reports_above(
     session: &Session,
     catalog: &Catalog,
     reference: &Reference,

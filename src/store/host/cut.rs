@@ -4,14 +4,14 @@ use std::collections::HashSet;
 
 use sea_orm::{DbErr, QueryResult};
 
-use super::rows::{Key, behind, between, key_columns, tests};
+use super::predicates::{Key, behind, between, key_columns, tests};
 use crate::catalog::{Column, Engine, Reference};
 use crate::store::dialect::sql::{Sql, as_texts, cast, column, table};
 use crate::store::{Error, Result, Session};
 
 /// A range of keys and how many of the leaver's rows it holds now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cut {
+pub struct KeyRange {
     /// The first key.
     pub first: Key,
     /// The last key.
@@ -33,7 +33,7 @@ pub async fn cut(
     except: &[String],
     chunks: u64,
     rows: u64,
-) -> Result<Vec<Cut>> {
+) -> Result<Vec<KeyRange>> {
     let mut cuts = match session.engine() {
         Engine::Postgres => Vec::new(),
         Engine::Sqlite => full_ranges(session, reference, leaver, after, except, (chunks, rows)).await?,
@@ -53,7 +53,7 @@ fn tests_behind(sql: &mut Sql, reference: &Reference, after: Option<&Key>, excep
     if let Some(after) = after {
         tests.push_str(&behind(sql, reference, "t", after));
     }
-    tests + &no_other_way(sql, reference, except)
+    tests + &not_excepted(sql, reference, except)
 }
 
 /// SQLite: the ranges that are full, found from end to end by steps in the index, where the key is of one column and an index
@@ -65,7 +65,7 @@ async fn full_ranges(
     after: Option<&Key>,
     except: &[String],
     (chunks, rows): (u64, u64),
-) -> Result<Vec<Cut>> {
+) -> Result<Vec<KeyRange>> {
     let [key] = reference.key.as_slice() else { return Ok(Vec::new()) };
     let doing = format!("cutting {}", reference.kind);
     let ranges = |sql: Sql| ranges_in_order(sql, reference, key, leaver, after, except, (chunks, rows));
@@ -76,7 +76,7 @@ async fn full_ranges(
     let found = session.all(&doing, ranges(session.sql(""))).await?;
     let ends = found.iter().map(read).collect::<std::result::Result<Vec<(String, String)>, _>>();
     let ends = ends.map_err(|error| Error::unexpected(&doing, error.to_string()))?;
-    Ok(ends.into_iter().map(|(first, last)| Cut { first: vec![first], last: vec![last], records: rows }).collect())
+    Ok(ends.into_iter().map(|(first, last)| KeyRange { first: vec![first], last: vec![last], records: rows }).collect())
 }
 
 /// Whether a statement that SQLite explains would sort rows.
@@ -108,7 +108,7 @@ fn ranges_in_order(
             "(SELECT {key} FROM {table} t WHERE t.{column} = {user}{tests}{behind} ORDER BY {key} LIMIT 1 OFFSET {offset})",
             key = column("t", &key.name),
             table = table(&reference.table),
-            column = super::rows::user_column(reference),
+            column = super::predicates::user_column(reference),
         )
     };
     let behind = format!(" AND {} > r.l", column("t", &key.name));
@@ -133,7 +133,7 @@ pub async fn cut_between(
     (first, last): (&Key, &Key),
     except: &[String],
     rows: impl FnOnce(u64) -> u64,
-) -> Result<Vec<Cut>> {
+) -> Result<Vec<KeyRange>> {
     let doing = format!("cutting a chunk of {}", reference.kind);
     let mut sql = session.sql("");
     let inside = inside_range(&mut sql, reference, (first, last), except);
@@ -141,7 +141,7 @@ pub async fn cut_between(
     sql.add(&format!(
         "SELECT count(*) AS n FROM {table} t WHERE t.{column} = {user}{inside}",
         table = table(&reference.table),
-        column = super::rows::user_column(reference),
+        column = super::predicates::user_column(reference),
     ));
     let row = session.one(&doing, sql).await?;
     let found: Option<i64> = row
@@ -157,22 +157,22 @@ pub async fn cut_between(
 
 /// Rows next to each other in key order, all of which somebody else holds locked, or none.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Run {
+pub struct LockRun {
     /// The rows.
-    pub range: Cut,
+    pub range: KeyRange,
     /// Whether they are locked.
-    pub is_held: bool,
+    pub is_locked: bool,
 }
 
 /// PostgreSQL: what a range holds now, by which rows others hold locked. The rest is locked by this until its transaction
 /// ends. Reads the keys of a chunk.
-pub async fn runs(
+pub async fn lock_runs(
     session: &Session,
     reference: &Reference,
     leaver: &str,
     (first, last): (&Key, &Key),
     except: &[String],
-) -> Result<Vec<Run>> {
+) -> Result<Vec<LockRun>> {
     let doing = format!("looking for locked rows of {}", reference.kind);
     let mut keys = [Vec::new(), Vec::new()];
     for (keys, locking) in keys.iter_mut().zip(["FOR NO KEY UPDATE OF t SKIP LOCKED", ""]) {
@@ -183,7 +183,7 @@ pub async fn runs(
             "SELECT {texts} FROM {table} t WHERE t.{column} = {user}{inside} ORDER BY {order} {locking}",
             texts = as_texts(&reference.key, "t"),
             table = table(&reference.table),
-            column = super::rows::user_column(reference),
+            column = super::predicates::user_column(reference),
             order = key_columns(reference, "t"),
         ));
         for row in session.all(&doing, sql).await? {
@@ -192,29 +192,31 @@ pub async fn runs(
     }
     let [free, all] = keys;
     let free: HashSet<Key> = free.into_iter().collect();
-    let mut runs: Vec<Run> = Vec::new();
+    let mut lock_runs: Vec<LockRun> = Vec::new();
     for key in all {
-        let is_held = !free.contains(&key);
-        match runs.last_mut().filter(|run| run.is_held == is_held) {
+        let is_locked = !free.contains(&key);
+        match lock_runs.last_mut().filter(|run| run.is_locked == is_locked) {
             Some(run) => {
                 run.range.records += 1;
                 run.range.last = key;
             }
-            None => runs.push(Run { range: Cut { first: key.clone(), last: key, records: 1 }, is_held }),
+            None => {
+                lock_runs.push(LockRun { range: KeyRange { first: key.clone(), last: key, records: 1 }, is_locked })
+            }
         }
     }
-    Ok(runs)
+    Ok(lock_runs)
 }
 
 fn inside_range(sql: &mut Sql, reference: &Reference, (first, last): (&Key, &Key), except: &[String]) -> String {
     let mut tests = tests(sql, reference, "t");
     tests.push_str(&between(sql, reference, "t", first, last));
-    tests.push_str(&no_other_way(sql, reference, except));
+    tests.push_str(&not_excepted(sql, reference, except));
     tests
 }
 
 /// That a row is not one of those that go another way.
-fn no_other_way(sql: &mut Sql, reference: &Reference, except: &[String]) -> String {
+fn not_excepted(sql: &mut Sql, reference: &Reference, except: &[String]) -> String {
     match (reference.key.as_slice(), except.is_empty()) {
         ([key], false) => {
             let list = sql.host_list(key, except.iter().map(String::as_str));
@@ -232,7 +234,7 @@ async fn cut_rows(
     tests: &str,
     chunks: u64,
     rows: u64,
-) -> Result<Vec<Cut>> {
+) -> Result<Vec<KeyRange>> {
     let doing = format!("cutting {}", reference.kind);
     let leaver = sql.host(&reference.user, leaver);
     let keys = key_columns(reference, "t");
@@ -245,14 +247,14 @@ async fn cut_rows(
          SELECT {texts}, s.n AS n FROM s \
          WHERE s.n % {rows_each} = 0 OR (s.n - 1) % {rows_each} = 0 OR s.n = (SELECT max(n) FROM s) ORDER BY s.n",
         table = table(&reference.table),
-        user = super::rows::user_column(reference),
+        user = super::predicates::user_column(reference),
     ));
     let ends = session.all(&doing, sql).await?;
     pair_up(&doing, reference, &ends, rows)
 }
 
 /// Pairs the ranges' ends: a row that begins a range, and the next that ends it (the same, in a range of one).
-fn pair_up(doing: &str, reference: &Reference, ends: &[QueryResult], rows: u64) -> Result<Vec<Cut>> {
+fn pair_up(doing: &str, reference: &Reference, ends: &[QueryResult], rows: u64) -> Result<Vec<KeyRange>> {
     let mut cuts = Vec::new();
     let mut first: Option<(Key, u64)> = None;
     for (index, end) in ends.iter().enumerate() {
@@ -261,7 +263,7 @@ fn pair_up(doing: &str, reference: &Reference, ends: &[QueryResult], rows: u64) 
         let key = read_key(doing, reference, end)?;
         let (start, start_number) = first.take().unwrap_or_else(|| (key.clone(), number));
         if number.is_multiple_of(rows) || index + 1 == ends.len() {
-            cuts.push(Cut { first: start, last: key, records: number - start_number + 1 });
+            cuts.push(KeyRange { first: start, last: key, records: number - start_number + 1 });
         } else {
             first = Some((start, start_number));
         }
@@ -291,7 +293,7 @@ mod tests {
          [[reference]]\nkind = \"doc\"\ntable = \"docs\"\nkey = \"id\"\nuser = \"owner\"\ndisposition = \"transfer\"\n";
 
     /// Ten documents of somebody's; the ranges of three, and whether they were found by steps.
-    async fn cut_threes(key: &str, index: &str) -> (Vec<Cut>, bool) {
+    async fn cut_threes(key: &str, index: &str) -> (Vec<KeyRange>, bool) {
         let folder = tempfile::tempdir().expect("a folder");
         let limit = Duration::from_secs(30);
         let settings = Settings {
@@ -322,7 +324,7 @@ mod tests {
 
     #[tokio::test]
     async fn ranges_are_found_by_steps_only_where_an_index_gives_the_keys_in_order() {
-        let range = |(first, last, records): (i32, i32, u64)| Cut {
+        let range = |(first, last, records): (i32, i32, u64)| KeyRange {
             first: vec![first.to_string()],
             last: vec![last.to_string()],
             records,

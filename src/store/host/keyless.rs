@@ -9,11 +9,11 @@
 
 use sea_orm::DbErr;
 
-use super::copied::row_json;
-use super::journaled::journal_rows;
-use super::remove::{Keep, copy_insert};
-use super::rows::{has_key, key_columns, tests, user_column};
-use super::work::{Part, Range};
+use super::apply::{RowRange, WorkItem};
+use super::journal_write::journal_rows;
+use super::predicates::{has_key, key_columns, tests, user_column};
+use super::remove::{Retention, copy_insert};
+use super::row_codec::row_json;
 use crate::catalog::{Column, Engine, Family, Reference};
 use crate::store::dialect::sql::{Sql, column, quoted, table};
 use crate::store::{Error, Result, Session};
@@ -31,14 +31,14 @@ fn images<'i>(sql: &mut Sql, images: impl IntoIterator<Item = &'i str>) -> Strin
 }
 
 /// The rows of a part that has no bounds, as a table `picked`; nothing for other parts.
-pub fn picked(sql: &mut Sql, reference: &Reference, part: &Part, tests: &str) -> Option<String> {
+pub fn picked(sql: &mut Sql, reference: &Reference, part: &WorkItem, tests: &str) -> Option<String> {
     let (rows, looks) = match &part.range {
-        Range::Next { rows, but } => (*rows, unlike(sql, reference, but)),
-        Range::Like(one) => {
+        RowRange::Next { rows, but } => (*rows, unlike(sql, reference, but)),
+        RowRange::Like(one) => {
             let one = images(sql, [one.as_str()]);
             (1, format!(" AND {} IN {one}", whole(sql.engine(), reference, "t")))
         }
-        Range::Whole | Range::Keys { .. } => return None,
+        RowRange::Whole | RowRange::Keys { .. } => return None,
     };
     let (leaver, rows) = (sql.host(&reference.user, part.leaver.as_str()), sql.bind(rows as i64));
     let lock = if sql.engine() == Engine::Postgres { " FOR UPDATE OF t" } else { "" };
@@ -101,26 +101,31 @@ pub async fn image_of_next(
 
 /// PostgreSQL: copies of rows that a statement has `moved`, as they are now: what it returns beside their keys, and the
 /// table of its WITH list that keeps it. Nothing where rows have keys.
-pub fn copy_moved(sql: &mut Sql, reference: &Reference, parts: &[&Part]) -> (String, String) {
+pub fn copy_moved(sql: &mut Sql, reference: &Reference, parts: &[&WorkItem]) -> (String, String) {
     if !reference.keyless {
         return (String::new(), String::new());
     }
     let select = "SELECT p.job, p.chunk, CAST(p.leaver AS text), m.content, CAST(m.successor AS text)";
     let from = "FROM moved m JOIN part p ON p.part = m.part";
-    let insert = copy_insert(sql, reference, parts, &reference.table, Keep::Always, select, from);
+    let insert = copy_insert(sql, reference, parts, &reference.table, Retention::Always, select, from);
     let image = whole(Engine::Postgres, reference, "t");
     (format!(", {image} AS content"), format!(", copied AS ({insert})"))
 }
 
 /// SQLite: copies the rows that the journal names as moved, as they are now.
-pub async fn copy_journaled(session: &Session, reference: &Reference, parts: &[&Part], ids: (i64, i64)) -> Result<()> {
+pub async fn copy_journaled(
+    session: &Session,
+    reference: &Reference,
+    parts: &[&WorkItem],
+    ids: (i64, i64),
+) -> Result<()> {
     let mut sql = session.sql("");
     let rows = journal_rows(&mut sql, reference, ids);
     let image = whole(Engine::Sqlite, reference, "t");
     let select = format!("SELECT x.job_id, x.chunk, x.from_user, {image}, x.to_user");
     let has_key = has_key(reference, "t", "x");
     let from = format!("FROM {rows} JOIN {host} t ON {has_key}", host = table(&reference.table));
-    let insert = copy_insert(&mut sql, reference, parts, &reference.table, Keep::Always, &select, &from);
+    let insert = copy_insert(&mut sql, reference, parts, &reference.table, Retention::Always, &select, &from);
     sql.add(&insert);
     session.run(&format!("copying {}", reference.kind), sql).await?;
     Ok(())
@@ -148,7 +153,7 @@ pub fn content_before(engine: Engine, reference: &Reference, old: &str) -> Strin
 }
 
 /// SQLite: puts what rows look like that were set in the place of where they are.
-pub async fn note_how_set(session: &Session, reference: &Reference, parts: &[&Part]) -> Result<()> {
+pub async fn note_how_set(session: &Session, reference: &Reference, parts: &[&WorkItem]) -> Result<()> {
     let ([place], true) = (reference.key.as_slice(), reference.keyless) else { return Ok(()) };
     let mut sql = session.sql("");
     let kind = sql.bind(reference.kind.as_str());

@@ -8,13 +8,13 @@
 
 use std::collections::BTreeMap;
 
-use super::copied::{columns_json, row_json};
-use super::journaled::{Line, journal_insert, journal_rows, journal_selected, run_journaled};
-use super::remove::{Keep, copy_insert, delete_journaled};
-use super::rows::{Key, has_key, key_json, tests, user_column};
+use super::apply::WorkItem;
+use super::journal_write::{JournalRow, journal_insert, journal_rows, journal_selected, run_journaled};
+use super::predicates::{Key, has_key, key_json, tests, user_column};
+use super::remove::{Retention, copy_insert, delete_journaled};
+use super::row_codec::{columns_json, row_json};
 use super::selection::{Selected, selection};
 use super::transfer::touch;
-use super::work::Part;
 use crate::catalog::{Column, Engine, Occupied, Reference};
 use crate::contract::UserId;
 use crate::store::dialect::sql::{cast, column, quoted, table};
@@ -25,7 +25,7 @@ pub struct Merging<'m> {
     /// The reference.
     pub reference: &'m Reference,
     /// The part that they are of.
-    pub part: &'m Part,
+    pub part: &'m WorkItem,
     /// For each key its successor.
     pub pairs: &'m BTreeMap<Key, UserId>,
     /// What tells the successor's row, beside the user.
@@ -37,7 +37,7 @@ pub struct Merging<'m> {
 const ACTION: &str = "merged";
 
 /// Adds what the successors have already: what was journaled of it.
-pub async fn merge(session: &Session, merging: &Merging<'_>) -> Result<Vec<Line>> {
+pub async fn merge(session: &Session, merging: &Merging<'_>) -> Result<Vec<JournalRow>> {
     match session.engine() {
         Engine::Postgres => merge_at_once(session, merging).await,
         Engine::Sqlite => merge_in_steps(session, merging).await,
@@ -45,7 +45,7 @@ pub async fn merge(session: &Session, merging: &Merging<'_>) -> Result<Vec<Line>
 }
 
 /// PostgreSQL: one statement. Whatever is added was read under the locks of both rows, and only what was added goes.
-async fn merge_at_once(session: &Session, merging: &Merging<'_>) -> Result<Vec<Line>> {
+async fn merge_at_once(session: &Session, merging: &Merging<'_>) -> Result<Vec<JournalRow>> {
     let Merging { reference, part, pairs, occupied, columns } = merging;
     let engine = Engine::Postgres;
     let mut sql = session.sql("");
@@ -55,7 +55,7 @@ async fn merge_at_once(session: &Session, merging: &Merging<'_>) -> Result<Vec<L
     let journal = journal_insert(&mut sql, engine, reference, &[part], ACTION, "gone");
     let select = "SELECT p.job, p.chunk, CAST(p.leaver AS text), m.content, CAST(NULL AS text)";
     let from = "FROM gone m JOIN part p ON p.part = m.part";
-    let copied = copy_insert(&mut sql, reference, &[part], &reference.table, Keep::Always, select, from);
+    let copied = copy_insert(&mut sql, reference, &[part], &reference.table, Retention::Always, select, from);
     sql.add(&format!(
         "WITH {selection}, \
          pair AS (SELECT x.*, {read}, {content} || jsonb_build_object('$before', {before}) AS content \
@@ -81,7 +81,7 @@ async fn merge_at_once(session: &Session, merging: &Merging<'_>) -> Result<Vec<L
 }
 
 /// SQLite: journal, copies, sums and deletes one after the other; nobody writes in between.
-async fn merge_in_steps(session: &Session, merging: &Merging<'_>) -> Result<Vec<Line>> {
+async fn merge_in_steps(session: &Session, merging: &Merging<'_>) -> Result<Vec<JournalRow>> {
     let Merging { reference, part, pairs, occupied, columns } = merging;
     let (engine, doing) = (Engine::Sqlite, doing(reference));
     let mut sql = session.sql("");
@@ -98,7 +98,7 @@ async fn merge_in_steps(session: &Session, merging: &Merging<'_>) -> Result<Vec<
     let before = columns_json(engine, &columns.iter().collect::<Vec<_>>(), "o");
     let select = format!("SELECT x.job_id, x.chunk, x.from_user, json_set({content}, '$.\"$before\"', {before}), NULL");
     let from = format!("FROM {rows} JOIN {host} t ON {has_key} JOIN {host} o ON {theirs}");
-    let insert = copy_insert(&mut sql, reference, &[part], &reference.table, Keep::Always, &select, &from);
+    let insert = copy_insert(&mut sql, reference, &[part], &reference.table, Retention::Always, &select, &from);
     sql.add(&insert);
     session.run(&doing, sql).await?;
 

@@ -19,18 +19,18 @@
 //! | `keyless`, `recognized` | what is different where a table has no unique key: there, and back |
 //! | `selection`, `journaled` | how these begin, and what they leave in the journal |
 
-mod arrivals;
-mod copied;
+mod user_status;
+mod row_codec;
 mod count;
 mod cut;
-mod journaled;
+mod journal_write;
 mod keyless;
-mod live;
+mod current_columns;
 mod merge;
-mod parents;
-mod recognized;
+mod restore_rows;
+mod content_match;
 mod remove;
-mod rows;
+mod predicates;
 mod sample;
 mod schema;
 mod selection;
@@ -40,24 +40,26 @@ mod transfer;
 mod undo;
 mod unmerge;
 mod users;
-mod work;
+mod apply;
 
-pub use arrivals::{
-    Answered, Invited, add_invited, answer_invitation, can_take_license, invite, name_and_email, set_status,
-    take_license, user_with_email, users_with_emails,
-};
-pub use count::{Place, blocking_keys, census, counts, lock_siblings, not_owned, reports_above};
-pub use cut::{Cut, Run, cut, cut_between, runs};
+pub use apply::{Applied, Assignment, Key, RowRange, WorkItem, apply};
+pub use content_match::{give_back, preview_give_back};
+pub use count::{RowCategory, blocking_keys, census, counts, direct_reports_above, lock_group_rows, not_owned};
+pub use cut::{KeyRange, LockRun, cut, cut_between, lock_runs};
 pub use keyless::{count_next, image_of_next};
-pub use parents::{Rows, put_back};
-pub use recognized::{foresee_give_back, give_back};
-pub use sample::{few_values, known_values};
+pub use restore_rows::{RowsToRestore, restore_rows};
+pub use sample::{count_known_values, sample_values};
 pub use schema::read_schema;
 pub use tenant::enter;
-pub use undo::{Returned, copied_keys, foresee_move_back, foresee_put_back, foresee_set_back, move_back, set_back};
-pub use unmerge::{Merged, foresee_unmerge, unmerge};
-pub use users::{
-    Listed, fitness_now, free_licenses, group_members, list_users, lock_rows, lock_users, managers, read_users,
-    shut_out,
+pub use undo::{
+    RestoreOutcome, move_back, preview_move_back, preview_restore, preview_set_back, set_back, snapshot_keys,
 };
-pub use work::{Done, Hand, Key, Part, Range, work};
+pub use unmerge::{MergedRows, preview_unmerge, unmerge};
+pub use user_status::{
+    InvitationUpdate, Invitee, add_invited, answer_invitation, can_take_license, invite, name_and_email, set_status,
+    take_license, user_with_email, users_with_emails,
+};
+pub use users::{
+    UserListing, free_licenses, group_members, inactive_among, list_users, lock_leaver_rows, lock_out, lock_users,
+    managers, read_users,
+};

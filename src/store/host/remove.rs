@@ -6,20 +6,22 @@
 
 use std::time::Duration;
 
-use super::copied::row_json;
-use super::journaled::{Journaled, Line, forget_keys, journal_insert, journal_rows, journal_selected, run_journaled};
-use super::rows::{as_text, has_key, key_columns, key_json, tests, user_column};
+use super::apply::{RowRange, WorkItem};
+use super::journal_write::{
+    JournalRow, Journaled, forget_keys, journal_insert, journal_rows, journal_selected, run_journaled,
+};
+use super::predicates::{as_text, has_key, key_columns, key_json, tests, user_column};
+use super::row_codec::row_json;
 use super::selection::{Selected, part_table, picked_keys, range_test, selection};
-use super::work::{Part, Range};
 use crate::catalog::{Child, Disposition, Engine, Reference, TableName};
 use crate::store::dialect::sql::{Sql, column, table};
 use crate::store::{Result, Session};
 
 /// Removes the rows of every part: what was journaled of it.
-pub async fn remove(session: &Session, reference: &Reference, parts: &[&Part]) -> Result<Vec<Line>> {
+pub async fn remove(session: &Session, reference: &Reference, parts: &[&WorkItem]) -> Result<Vec<JournalRow>> {
     let (action, keep) = match &reference.disposition {
-        Disposition::Purge { keep_copy, .. } => ("purged", Keep::For(*keep_copy)),
-        _ => ("detached", Keep::Always),
+        Disposition::Purge { keep_copy, .. } => ("purged", Retention::For(*keep_copy)),
+        _ => ("detached", Retention::Always),
     };
     for part in parts {
         for child in (0..reference.disposition.children().len()).rev() {
@@ -31,16 +33,16 @@ pub async fn remove(session: &Session, reference: &Reference, parts: &[&Part]) -
 
 /// How long copies of removed rows are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Keep {
+pub enum Retention {
     /// As long as the journal.
     Always,
     /// For a while; none at all where it is zero.
     For(Duration),
 }
 
-impl Keep {
+impl Retention {
     fn copies(self) -> bool {
-        self != Keep::For(Duration::ZERO)
+        self != Retention::For(Duration::ZERO)
     }
 }
 
@@ -48,11 +50,11 @@ impl Keep {
 pub async fn remove_selected(
     session: &Session,
     reference: &Reference,
-    parts: &[&Part],
+    parts: &[&WorkItem],
     selected: &Selected<'_>,
     action: &str,
-    keep: Keep,
-) -> Result<Vec<Line>> {
+    keep: Retention,
+) -> Result<Vec<JournalRow>> {
     let engine = session.engine();
     let doing = format!("removing {}", reference.kind);
     let mut sql = session.sql("");
@@ -110,8 +112,8 @@ struct Which {
 }
 
 /// All rows of the parts are told by their user alone: then nothing is joined but the parts.
-fn which(sql: &mut Sql, reference: &Reference, parts: &[&Part], selected: &Selected<'_>) -> Which {
-    let whole = |part: &&Part| part.range == Range::Whole;
+fn which(sql: &mut Sql, reference: &Reference, parts: &[&WorkItem], selected: &Selected<'_>) -> Which {
+    let whole = |part: &&WorkItem| part.range == RowRange::Whole;
     match selected {
         Selected::All if !reference.keyless && parts.iter().all(whole) => Which {
             rows: part_table(sql, reference, parts),
@@ -137,9 +139,9 @@ fn other_user(reference: &Reference, alias: &str) -> String {
 pub fn copy_insert(
     sql: &mut Sql,
     reference: &Reference,
-    parts: &[&Part],
+    parts: &[&WorkItem],
     of: &TableName,
-    keep: Keep,
+    keep: Retention,
     select: &str,
     from: &str,
 ) -> String {
@@ -147,8 +149,8 @@ pub fn copy_insert(
     let name = sql.bind(of.to_string());
     let at = parts.first().map(|part| part.at);
     let until = match keep {
-        Keep::Always => None,
-        Keep::For(while_) => at.map(|at| at + while_),
+        Retention::Always => None,
+        Retention::For(while_) => at.map(|at| at + while_),
     };
     let (at, until) = (sql.bind(at), sql.bind(until));
     format!(
@@ -161,9 +163,9 @@ pub fn copy_insert(
 async fn copy_journaled(
     session: &Session,
     reference: &Reference,
-    parts: &[&Part],
+    parts: &[&WorkItem],
     ids: (i64, i64),
-    keep: Keep,
+    keep: Retention,
 ) -> Result<()> {
     let mut sql = session.sql("");
     let rows = journal_rows(&mut sql, reference, ids);
@@ -214,9 +216,9 @@ pub async fn delete_journaled(
 async fn remove_children(
     session: &Session,
     reference: &Reference,
-    part: &Part,
+    part: &WorkItem,
     child: usize,
-    keep: Keep,
+    keep: Retention,
 ) -> Result<()> {
     let children = reference.disposition.children();
     let this = &children[child];
@@ -265,7 +267,7 @@ async fn remove_children(
 }
 
 /// That a row `c` of a child table points, over its parents, at a row of the part.
-fn points_at(sql: &mut Sql, reference: &Reference, part: &Part, children: &[Child], child: usize) -> String {
+fn points_at(sql: &mut Sql, reference: &Reference, part: &WorkItem, children: &[Child], child: usize) -> String {
     let this = &children[child];
     let listed = |alias: &str, names: &[String]| -> String {
         names.iter().map(|name| column(alias, name)).collect::<Vec<_>>().join(", ")

@@ -1,6 +1,6 @@
 //! Looks into a few values of the host's columns, to tell what they may be. For a person who writes a catalog.
 
-use super::rows::as_text;
+use super::predicates::as_text;
 use crate::catalog::TableName;
 use crate::store::dialect::sql::{column, table};
 use crate::store::{Error, Result, Session};
@@ -13,7 +13,7 @@ const VALUES: i64 = 20;
 
 /// How many different values a column's first rows hold, and how many of these are keys of users. An empty text and a
 /// zero are no values.
-pub async fn known_values(
+pub async fn count_known_values(
     session: &Session,
     (users, key): (&TableName, &str),
     (of, name): (&TableName, &str),
@@ -39,7 +39,7 @@ pub async fn known_values(
 }
 
 /// A few different values that a column holds, the most frequent of its first rows first.
-pub async fn few_values(session: &Session, of: &TableName, name: &str) -> Result<Vec<String>> {
+pub async fn sample_values(session: &Session, of: &TableName, name: &str) -> Result<Vec<String>> {
     let doing = "looking into a column";
     let mut sql = session.sql("");
     let (rows, values) = (sql.bind(ROWS), sql.bind(VALUES));

@@ -4,9 +4,9 @@
 
 use std::collections::BTreeMap;
 
+use super::apply::{Assignment, RowRange, WorkItem};
 use super::keyless;
-use super::rows::{between, has_key, key_columns, keys_as, tests, user_column};
-use super::work::{Hand, Part, Range};
+use super::predicates::{between, has_key, key_columns, keys_as, tests, user_column};
 use crate::catalog::{Engine, Occupied, Reference};
 use crate::contract::UserId;
 use crate::store::dialect::sql::{ColumnArray, Sql, array_cast, array_text, column, table};
@@ -24,7 +24,7 @@ pub enum Selected<'a> {
 }
 
 /// The WITH list that ends in `part` and `x`.
-pub fn selection(sql: &mut Sql, reference: &Reference, parts: &[&Part], selected: &Selected<'_>) -> String {
+pub fn selection(sql: &mut Sql, reference: &Reference, parts: &[&WorkItem], selected: &Selected<'_>) -> String {
     let part_rows = part_table(sql, reference, parts);
     let tests = tests(sql, reference, "t");
     let host = table(&reference.table);
@@ -69,9 +69,9 @@ pub fn selection(sql: &mut Sql, reference: &Reference, parts: &[&Part], selected
 }
 
 /// Who leaves, and to whom their rows go where that is one, as a table `part` of the WITH list.
-pub fn part_table(sql: &mut Sql, reference: &Reference, parts: &[&Part]) -> String {
-    let sole = parts.iter().map(|part| match &part.hand {
-        Hand::Sole(successor) => Some(successor.to_string()),
+pub fn part_table(sql: &mut Sql, reference: &Reference, parts: &[&WorkItem]) -> String {
+    let sole = parts.iter().map(|part| match &part.assignment {
+        Assignment::Sole(successor) => Some(successor.to_string()),
         _ => None,
     });
     let arrays = vec![
@@ -96,7 +96,7 @@ struct Deal {
 
 /// PostgreSQL gets a part's successors as an array, and a row takes its own by its place. A join with a row for each place it
 /// would run as a loop within a loop: it knows no number of them when it plans, and takes them to be few.
-fn deal(sql: &mut Sql, reference: &Reference, parts: &[&Part]) -> Deal {
+fn deal(sql: &mut Sql, reference: &Reference, parts: &[&WorkItem]) -> Deal {
     if sql.engine() == Engine::Sqlite {
         let dealt = format!("SELECT * FROM {}", deal_table(sql, reference, parts));
         return Deal { dealt, joined: "d.part = r.part AND d.n = r.n", successor: "d.successor" };
@@ -116,15 +116,15 @@ fn deal(sql: &mut Sql, reference: &Reference, parts: &[&Part]) -> Deal {
     Deal { dealt, joined: "d.part = r.part", successor: "d.successors[r.n]" }
 }
 
-fn dealt_of(part: &Part) -> Option<&[Option<UserId>]> {
-    match &part.hand {
-        Hand::Dealt { successors, .. } => Some(successors),
+fn dealt_of(part: &WorkItem) -> Option<&[Option<UserId>]> {
+    match &part.assignment {
+        Assignment::Dealt { successors, .. } => Some(successors),
         _ => None,
     }
 }
 
 /// SQLite: a row for each place that somebody receives.
-fn deal_table(sql: &mut Sql, reference: &Reference, parts: &[&Part]) -> String {
+fn deal_table(sql: &mut Sql, reference: &Reference, parts: &[&WorkItem]) -> String {
     let (mut part_array, mut place_array, mut successors) = (Vec::new(), Vec::new(), Vec::new());
     for (place, part) in parts.iter().enumerate() {
         for (index, successor) in dealt_of(part).into_iter().flatten().enumerate() {
@@ -159,7 +159,7 @@ struct Source {
 }
 
 /// Parts that are whole share one statement; a range is of a single part.
-fn source(sql: &mut Sql, reference: &Reference, parts: &[&Part], tests: &str) -> Source {
+fn source(sql: &mut Sql, reference: &Reference, parts: &[&WorkItem], tests: &str) -> Source {
     if let [part] = parts
         && let Some(picked) = keyless::picked(sql, reference, part, tests)
     {
@@ -174,17 +174,17 @@ fn source(sql: &mut Sql, reference: &Reference, parts: &[&Part], tests: &str) ->
 }
 
 /// That a row lies in a range of keys. Rows without keys are picked instead.
-pub fn range_test(sql: &mut Sql, reference: &Reference, range: &Range) -> String {
+pub fn range_test(sql: &mut Sql, reference: &Reference, range: &RowRange) -> String {
     match range {
-        Range::Keys { first, last } => between(sql, reference, "t", first, last),
-        Range::Whole | Range::Next { .. } | Range::Like(_) => String::new(),
+        RowRange::Keys { first, last } => between(sql, reference, "t", first, last),
+        RowRange::Whole | RowRange::Next { .. } | RowRange::Like(_) => String::new(),
     }
 }
 
 /// Rows of a single part that go another way and take no place.
-fn except_test(sql: &mut Sql, reference: &Reference, parts: &[&Part]) -> String {
+fn except_test(sql: &mut Sql, reference: &Reference, parts: &[&WorkItem]) -> String {
     match (parts, reference.key.as_slice()) {
-        ([Part { hand: Hand::Dealt { except, .. }, .. }], [key]) if !except.is_empty() => {
+        ([WorkItem { assignment: Assignment::Dealt { except, .. }, .. }], [key]) if !except.is_empty() => {
             let list = sql.host_list(key, except.iter().map(String::as_str));
             format!(" AND {} NOT IN {list}", column("t", &key.name))
         }

@@ -2,13 +2,13 @@
 //!
 //! Locks: row locks on the rows set, until the caller commits.
 
-use super::copied::columns_json;
-use super::journaled::{Line, forget_keys, journal_insert, journal_rows, journal_selected, run_journaled};
+use super::apply::WorkItem;
+use super::journal_write::{JournalRow, forget_keys, journal_insert, journal_rows, journal_selected, run_journaled};
 use super::keyless;
-use super::remove::{Keep, copy_insert};
-use super::rows::{has_key, key_json, now, raise_version, tests, user_column};
+use super::predicates::{has_key, key_json, now, raise_version, tests, user_column};
+use super::remove::{Retention, copy_insert};
+use super::row_codec::columns_json;
 use super::selection::{Selected, selection};
-use super::work::Part;
 use crate::catalog::{Column, Engine, Reference, SetValue};
 use crate::store::dialect::sql::{Sql, quoted, table};
 use crate::store::{Result, Session};
@@ -18,8 +18,8 @@ pub async fn set(
     session: &Session,
     reference: &Reference,
     values: &[(Column, SetValue)],
-    parts: &[&Part],
-) -> Result<Vec<Line>> {
+    parts: &[&WorkItem],
+) -> Result<Vec<JournalRow>> {
     let engine = session.engine();
     let doing = format!("setting {}", reference.kind);
     let (host, user) = (table(&reference.table), user_column(reference));
@@ -35,7 +35,7 @@ pub async fn set(
             let rows = journal_rows(&mut sql, reference, ids);
             let from = format!("FROM {rows} JOIN {host} t ON {}", has_key(reference, "t", "x"));
             let select = format!("SELECT x.job_id, x.chunk, x.from_user, {content}, NULL");
-            let insert = copy_insert(&mut sql, reference, parts, &reference.table, Keep::Always, &select, &from);
+            let insert = copy_insert(&mut sql, reference, parts, &reference.table, Retention::Always, &select, &from);
             sql.add(&insert);
             session.run(&doing, sql).await?;
             let mut sql = session.sql("");
@@ -54,7 +54,7 @@ pub async fn set(
     let journal = journal_insert(&mut sql, engine, reference, parts, "set", "changed");
     let select = "SELECT p.job, p.chunk, CAST(p.leaver AS text), m.content, CAST(NULL AS text)";
     let from = "FROM changed m JOIN part p ON p.part = m.part";
-    let copied = copy_insert(&mut sql, reference, parts, &reference.table, Keep::Always, select, from);
+    let copied = copy_insert(&mut sql, reference, parts, &reference.table, Retention::Always, select, from);
     // The old values are read under the rows' locks: an UPDATE returns only the new ones before PostgreSQL 18.
     sql.add(&format!(
         "WITH {selection}, \

@@ -9,17 +9,19 @@
 
 use std::collections::BTreeMap;
 
+use super::apply::{Assignment, RowRange, WorkItem};
 use super::cut::read_key;
-use super::journaled::{Line, RETURNED, forget_keys, journal_insert, journal_rows, journal_selected, run_journaled};
+use super::journal_write::{
+    JournalRow, RETURNED, forget_keys, journal_insert, journal_rows, journal_selected, run_journaled,
+};
 use super::keyless;
 use super::merge::{Merging, merge};
-use super::remove::{Keep, remove_selected};
-use super::rows::{
+use super::predicates::{
     Key, has_key, is_sole, key_columns, key_has_user, key_json, keys_aggregate, now, picked_key_json, raise_version,
     tests, user_column,
 };
+use super::remove::{Retention, remove_selected};
 use super::selection::{Selected, part_table, range_test, selection};
-use super::work::{Hand, Part, Range};
 use crate::catalog::{Catalog, Disposition, Engine, OnConflict, Reference};
 use crate::contract::UserId;
 use crate::store::dialect::sql::{Sql, as_texts, cast, quoted, table};
@@ -30,29 +32,34 @@ pub async fn transfer(
     session: &Session,
     catalog: &Catalog,
     reference: &Reference,
-    parts: &[&Part],
-) -> Result<Vec<Line>> {
+    parts: &[&WorkItem],
+) -> Result<Vec<JournalRow>> {
     match parts {
         [part] => transfer_part(session, catalog, reference, part).await,
-        parts if session.engine() == Engine::Postgres && is_told_by_user(reference, parts) => {
+        parts if session.engine() == Engine::Postgres && matches_by_user(reference, parts) => {
             move_parts(session, reference, parts).await
         }
         parts => move_selected(session, reference, parts, &Selected::Dealt).await,
     }
 }
 
-async fn transfer_part(session: &Session, catalog: &Catalog, reference: &Reference, part: &Part) -> Result<Vec<Line>> {
-    match &part.hand {
-        Hand::None => Ok(Vec::new()),
-        Hand::Named(named) => {
+async fn transfer_part(
+    session: &Session,
+    catalog: &Catalog,
+    reference: &Reference,
+    part: &WorkItem,
+) -> Result<Vec<JournalRow>> {
+    match &part.assignment {
+        Assignment::None => Ok(Vec::new()),
+        Assignment::Named(named) => {
             let pairs = named.iter().map(|(key, user)| (vec![key.clone()], user.clone())).collect();
             move_pairs(session, reference, part, &pairs).await
         }
-        _ if goes_in_pairs(reference) => {
-            let pairs = deal_here(session, catalog, reference, part).await?;
+        _ if needs_pairs(reference) => {
+            let pairs = deal_rows(session, catalog, reference, part).await?;
             move_pairs(session, reference, part, &pairs).await
         }
-        Hand::Sole(successor) if !key_has_user(reference) && !reference.keyless => {
+        Assignment::Sole(successor) if !key_has_user(reference) && !reference.keyless => {
             move_range(session, reference, part, successor).await
         }
         _ => move_selected(session, reference, &[part], &Selected::Dealt).await,
@@ -61,7 +68,7 @@ async fn transfer_part(session: &Session, catalog: &Catalog, reference: &Referen
 
 /// Whether who receives which row must be known before the statement: where rows may be dropped, and where the test of
 /// a row looks at its neighbours, which the statement itself is changing.
-pub fn goes_in_pairs(reference: &Reference) -> bool {
+pub fn needs_pairs(reference: &Reference) -> bool {
     let looks_around = matches!(reference.disposition, Disposition::Block { .. }) && !reference.keyless;
     *on_conflict(reference) != OnConflict::Fail || looks_around
 }
@@ -75,7 +82,12 @@ fn on_conflict(reference: &Reference) -> &OnConflict {
 
 /// Everything of a range to one successor: no deal and no join, as fast as a bare UPDATE; in SQLite by two
 /// statements: one writes the journal, the other changes rows by the same test.
-async fn move_range(session: &Session, reference: &Reference, part: &Part, successor: &UserId) -> Result<Vec<Line>> {
+async fn move_range(
+    session: &Session,
+    reference: &Reference,
+    part: &WorkItem,
+    successor: &UserId,
+) -> Result<Vec<JournalRow>> {
     let (doing, engine) = (doing(reference), session.engine());
     let (host, key) = (table(&reference.table), key_json(engine, reference, "t"));
     let mut sql = session.sql("");
@@ -104,7 +116,7 @@ async fn move_range(session: &Session, reference: &Reference, part: &Part, succe
     }
 }
 
-fn update_range(sql: &mut Sql, reference: &Reference, part: &Part, successor: &UserId) -> String {
+fn update_range(sql: &mut Sql, reference: &Reference, part: &WorkItem, successor: &UserId) -> String {
     let to = sql.host(&reference.user, successor.as_str());
     format!(
         "UPDATE {host} AS t SET {user} = {to}{touch} WHERE {in_range}",
@@ -116,7 +128,7 @@ fn update_range(sql: &mut Sql, reference: &Reference, part: &Part, successor: &U
 }
 
 /// Which rows of `t` are the leaver's, in the part's range, and pass the reference's tests.
-fn in_range(sql: &mut Sql, reference: &Reference, part: &Part) -> String {
+fn in_range(sql: &mut Sql, reference: &Reference, part: &WorkItem) -> String {
     let from = sql.host(&reference.user, part.leaver.as_str());
     let range = range_test(sql, reference, &part.range);
     format!("t.{} = {from}{range}{}", user_column(reference), tests(sql, reference, "t"))
@@ -126,7 +138,7 @@ fn in_range(sql: &mut Sql, reference: &Reference, part: &Part) -> String {
 fn journal_range(
     sql: &mut Sql,
     reference: &Reference,
-    part: &Part,
+    part: &WorkItem,
     successor: &UserId,
     keys: &str,
     rows: &str,
@@ -143,13 +155,13 @@ fn journal_range(
 }
 
 /// Whether all rows of each part go to one successor, and the row that is returned still tells its key.
-fn is_told_by_user(reference: &Reference, parts: &[&Part]) -> bool {
-    let has_one = |part: &&Part| matches!(part.hand, Hand::Sole(_)) && part.range == Range::Whole;
+fn matches_by_user(reference: &Reference, parts: &[&WorkItem]) -> bool {
+    let has_one = |part: &&WorkItem| matches!(part.assignment, Assignment::Sole(_)) && part.range == RowRange::Whole;
     parts.iter().all(has_one) && !key_has_user(reference) && !reference.keyless
 }
 
 /// Everything of each part to its one successor: no deal, and no join but with the parts.
-async fn move_parts(session: &Session, reference: &Reference, parts: &[&Part]) -> Result<Vec<Line>> {
+async fn move_parts(session: &Session, reference: &Reference, parts: &[&WorkItem]) -> Result<Vec<JournalRow>> {
     let mut sql = session.sql("");
     let part = part_table(&mut sql, reference, parts);
     let tests = tests(&mut sql, reference, "t");
@@ -171,9 +183,9 @@ async fn move_parts(session: &Session, reference: &Reference, parts: &[&Part]) -
 async fn move_selected(
     session: &Session,
     reference: &Reference,
-    parts: &[&Part],
+    parts: &[&WorkItem],
     selected: &Selected<'_>,
-) -> Result<Vec<Line>> {
+) -> Result<Vec<JournalRow>> {
     let doing = doing(reference);
     let engine = session.engine();
     let mut sql = session.sql("");
@@ -221,9 +233,9 @@ async fn move_selected(
 async fn move_pairs(
     session: &Session,
     reference: &Reference,
-    part: &Part,
+    part: &WorkItem,
     pairs: &BTreeMap<Key, UserId>,
-) -> Result<Vec<Line>> {
+) -> Result<Vec<JournalRow>> {
     if pairs.is_empty() {
         return Ok(Vec::new());
     }
@@ -232,7 +244,7 @@ async fn move_pairs(
         OnConflict::Fail => {}
         OnConflict::Drop(occupied) => {
             let selected = Selected::OccupiedPairs(pairs, occupied);
-            done.extend(remove_selected(session, reference, &[part], &selected, "dropped", Keep::Always).await?);
+            done.extend(remove_selected(session, reference, &[part], &selected, "dropped", Retention::Always).await?);
         }
         OnConflict::Add { occupied, columns } => {
             let merging = Merging { reference, part, pairs, occupied, columns };
@@ -244,11 +256,11 @@ async fn move_pairs(
 }
 
 /// Deals a part's rows as they are now: for each key, its successor.
-async fn deal_here(
+async fn deal_rows(
     session: &Session,
     catalog: &Catalog,
     reference: &Reference,
-    part: &Part,
+    part: &WorkItem,
 ) -> Result<BTreeMap<Key, UserId>> {
     let doing = format!("reading {}", reference.kind);
     let mut sql = session.sql("");
@@ -269,11 +281,13 @@ async fn deal_here(
     let mut place = 0;
     for row in session.all(&doing, sql).await? {
         let key = read_key(&doing, reference, &row)?;
-        let successor = match &part.hand {
-            Hand::Sole(successor) => Some(successor.clone()),
-            Hand::Dealt { except, .. } if key.first().is_some_and(|key| except.contains(key)) => continue,
-            Hand::Dealt { successors, .. } => successors.get(place).cloned().flatten(),
-            Hand::None | Hand::Named(_) => return Err(Error::unexpected(doing, "these rows are dealt to nobody")),
+        let successor = match &part.assignment {
+            Assignment::Sole(successor) => Some(successor.clone()),
+            Assignment::Dealt { except, .. } if key.first().is_some_and(|key| except.contains(key)) => continue,
+            Assignment::Dealt { successors, .. } => successors.get(place).cloned().flatten(),
+            Assignment::None | Assignment::Named(_) => {
+                return Err(Error::unexpected(doing, "these rows are dealt to nobody"));
+            }
         };
         place += 1;
         if let Some(successor) = successor {

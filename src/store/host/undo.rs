@@ -8,15 +8,15 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::copied::copied_rows;
+use super::content_match::{ContentMatch, Found, images};
+use super::current_columns::{CurrentColumns, TABLE_CHANGED, skip_all_if_changed};
 use super::cut::read_key;
-use super::live::{Live, TABLE_CHANGED, all_skipped};
-use super::parents::Rows;
-use super::recognized::{Found, Sought, images};
-use super::rows::{Key, key_has_user, raise_version, unset, user_column};
+use super::predicates::{Key, key_has_user, raise_version, unset, user_column};
+use super::restore_rows::RowsToRestore;
+use super::row_codec::copied_rows;
 use super::set::kept_columns;
 use super::transfer::touch;
-use super::unmerge::Merged;
+use super::unmerge::MergedRows;
 use crate::catalog::{Column, Engine, Reference, SetValue};
 use crate::contract::UserId;
 use crate::store::dialect::sql::{ColumnArray, Sql, cast, column, quoted, table};
@@ -24,16 +24,16 @@ use crate::store::{Cause, Error, Locking, Result, Session};
 
 /// What became of things that were to come back, each by its place in what was asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Returned {
+pub struct RestoreOutcome {
     /// Those that are back.
     pub restored: Vec<usize>,
     /// Those that were left alone, by reason.
     pub skipped: BTreeMap<&'static str, Vec<usize>>,
 }
 
-impl Returned {
+impl RestoreOutcome {
     /// Adds what became of others.
-    pub fn add(&mut self, others: Returned) {
+    pub fn add(&mut self, others: RestoreOutcome) {
         self.restored.extend(others.restored);
         self.restored.sort_unstable();
         for (reason, places) in others.skipped {
@@ -54,30 +54,30 @@ pub async fn move_back(
     holder: &UserId,
     leaver: &UserId,
     keys: &[Key],
-) -> Result<Returned> {
-    let mut returned = foresee_move_back(session, reference, holder, leaver, keys, Locking::Locked).await?;
+) -> Result<RestoreOutcome> {
+    let mut returned = preview_move_back(session, reference, holder, leaver, keys, Locking::Locked).await?;
     let there = std::mem::take(&mut returned.restored);
-    let act = Act::Records { reference, holder, leaver, keys };
+    let act = RestoreWrite::Records { reference, holder, leaver, keys };
     act.isolated(session, there, &mut returned).await?;
     Ok(returned)
 }
 
 /// Which records could go back, as they stand now.
-pub async fn foresee_move_back(
+pub async fn preview_move_back(
     session: &Session,
     reference: &Reference,
     holder: &UserId,
     leaver: &UserId,
     keys: &[Key],
     locking: Locking,
-) -> Result<Returned> {
-    let mut returned = Returned::default();
+) -> Result<RestoreOutcome> {
+    let mut returned = RestoreOutcome::default();
     if holder.is_pseudonym() {
         // Who held them then was forgotten: whoever holds them now is somebody else, as far as anybody knows.
         (0..keys.len()).for_each(|place| returned.skip("changed", place));
         return Ok(returned);
     }
-    if let Some(all) = all_skipped(session, reference, [], keys.len()).await? {
+    if let Some(all) = skip_all_if_changed(session, reference, [], keys.len()).await? {
         return Ok(all);
     }
     let holders = read_holders(session, reference, holder, keys, locking).await?;
@@ -98,32 +98,34 @@ pub async fn set_back(
     reference: &Reference,
     values: &[(Column, SetValue)],
     copies: &[i64],
-) -> Result<Returned> {
+) -> Result<RestoreOutcome> {
     if reference.keyless {
-        return Sought::set(reference, values, copies).bring_back(session).await;
+        return ContentMatch::set(reference, values, copies).restore(session).await;
     }
-    let mut returned = foresee_set_back(session, reference, values, copies, Locking::Locked).await?;
+    let mut returned = preview_set_back(session, reference, values, copies, Locking::Locked).await?;
     let there = std::mem::take(&mut returned.restored);
-    let act = Act::Values { reference, values, copies };
+    let act = RestoreWrite::Values { reference, values, copies };
     act.isolated(session, there, &mut returned).await?;
     Ok(returned)
 }
 
 /// Which rows could be set back, as they stand now.
-pub async fn foresee_set_back(
+pub async fn preview_set_back(
     session: &Session,
     reference: &Reference,
     values: &[(Column, SetValue)],
     copies: &[i64],
     locking: Locking,
-) -> Result<Returned> {
+) -> Result<RestoreOutcome> {
     if reference.keyless {
-        return Sought::set(reference, values, copies).foresee(session).await;
+        return ContentMatch::set(reference, values, copies).preview(session).await;
     }
-    if let Some(all) = all_skipped(session, reference, values.iter().map(|(column, _)| column), copies.len()).await? {
+    if let Some(all) =
+        skip_all_if_changed(session, reference, values.iter().map(|(column, _)| column), copies.len()).await?
+    {
         return Ok(all);
     }
-    let mut returned = Returned::default();
+    let mut returned = RestoreOutcome::default();
     let standing = read_set(session, reference, values, copies, locking).await?;
     for (place, copy) in copies.iter().enumerate() {
         match standing.get(copy) {
@@ -137,16 +139,16 @@ pub async fn foresee_set_back(
 
 /// Which of a reference's rows could be put back, as its table stands now: those whose key is free. What else the database
 /// would refuse, only trying tells.
-pub async fn foresee_put_back(session: &Session, reference: &Reference, copies: &[i64]) -> Result<Returned> {
-    if let Some(all) = all_skipped(session, reference, [], copies.len()).await? {
+pub async fn preview_restore(session: &Session, reference: &Reference, copies: &[i64]) -> Result<RestoreOutcome> {
+    if let Some(all) = skip_all_if_changed(session, reference, [], copies.len()).await? {
         return Ok(all);
     }
-    let unfit = Live::of(session, &reference.table).await?.fits(session, copies).await?.unfit;
+    let unfit = CurrentColumns::of(session, &reference.table).await?.fits(session, copies).await?.unfit;
     let taken = match reference.keyless {
         true => HashSet::new(),
         false => read_taken(session, reference, copies).await?,
     };
-    let mut returned = Returned::default();
+    let mut returned = RestoreOutcome::default();
     for (place, copy) in copies.iter().enumerate() {
         match (unfit.contains(copy), taken.contains(copy)) {
             (true, _) => returned.skip(TABLE_CHANGED, place),
@@ -175,18 +177,18 @@ async fn read_taken(session: &Session, reference: &Reference, copies: &[i64]) ->
 }
 
 /// One of them, on some of what was asked for.
-pub enum Act<'a> {
-    Sums { merged: &'a Merged<'a>, copies: &'a [i64] },
+pub enum RestoreWrite<'a> {
+    Sums { merged: &'a MergedRows<'a>, copies: &'a [i64] },
     Records { reference: &'a Reference, holder: &'a UserId, leaver: &'a UserId, keys: &'a [Key] },
-    Rows { rows: &'a Rows<'a>, columns: &'a [Column] },
+    Rows { rows: &'a RowsToRestore<'a>, columns: &'a [Column] },
     Values { reference: &'a Reference, values: &'a [(Column, SetValue)], copies: &'a [i64] },
-    Recognized { sought: &'a Sought<'a>, found: &'a Found },
+    Recognized { sought: &'a ContentMatch<'a>, found: &'a Found },
 }
 
-impl Act<'_> {
+impl RestoreWrite<'_> {
     /// Acts on all that the database allows. What lacks a parent is tried again after others have come back: the parent may
     /// be among them.
-    pub async fn isolated(&self, session: &Session, places: Vec<usize>, returned: &mut Returned) -> Result<()> {
+    pub async fn isolated(&self, session: &Session, places: Vec<usize>, returned: &mut RestoreOutcome) -> Result<()> {
         let mut waiting = places;
         while !waiting.is_empty() {
             let before = returned.restored.len();
@@ -201,7 +203,7 @@ impl Act<'_> {
     }
 
     /// Acts on all at once where the database allows it; else on halves, down to those that it refuses.
-    async fn halved(&self, session: &Session, places: Vec<usize>, returned: &mut Returned) -> Result<()> {
+    async fn halved(&self, session: &Session, places: Vec<usize>, returned: &mut RestoreOutcome) -> Result<()> {
         let mut open = vec![places];
         while let Some(places) = open.pop() {
             if places.is_empty() {
@@ -240,28 +242,28 @@ impl Act<'_> {
     /// Whether a trigger of the host has kept rows as they were, without an error. Of rows that are put back one may have put
     /// them elsewhere instead, as triggers of partitions do.
     fn is_ignored(&self, changed: u64, places: usize) -> bool {
-        matches!(self, Act::Records { .. } | Act::Values { .. }) && changed < places as u64
+        matches!(self, RestoreWrite::Records { .. } | RestoreWrite::Values { .. }) && changed < places as u64
     }
 
     fn doing(&self) -> &'static str {
         match self {
-            Act::Sums { .. } => "taking out what was added",
-            Act::Records { .. } => "moving records back",
-            Act::Rows { .. } => "putting rows back",
-            Act::Values { .. } => "setting values back",
-            Act::Recognized { .. } => "bringing back what was recognized",
+            RestoreWrite::Sums { .. } => "taking out what was added",
+            RestoreWrite::Records { .. } => "moving records back",
+            RestoreWrite::Rows { .. } => "putting rows back",
+            RestoreWrite::Values { .. } => "setting values back",
+            RestoreWrite::Recognized { .. } => "bringing back what was recognized",
         }
     }
 
     fn statement(&self, session: &Session, places: &[usize]) -> Sql {
         let mut sql = session.sql("");
         match self {
-            Act::Sums { merged, copies } => {
+            RestoreWrite::Sums { merged, copies } => {
                 let ids: Vec<i64> = places.iter().map(|place| copies[*place]).collect();
                 return merged.take_out(session, &ids);
             }
-            Act::Recognized { sought, found } => return sought.back(session, found, places),
-            Act::Records { reference, holder, leaver, keys } => {
+            RestoreWrite::Recognized { sought, found } => return sought.back(session, found, places),
+            RestoreWrite::Records { reference, holder, leaver, keys } => {
                 let keys = key_table(&mut sql, reference, keys, places);
                 let (to, from) =
                     (sql.host(&reference.user, leaver.as_str()), sql.host(&reference.user, holder.as_str()));
@@ -273,7 +275,7 @@ impl Act<'_> {
                     same = same_key(reference),
                 ));
             }
-            Act::Rows { rows: Rows { table: host, copies, .. }, columns } => {
+            RestoreWrite::Rows { rows: RowsToRestore { table: host, copies, .. }, columns } => {
                 let host = table(host);
                 let ids: Vec<i64> = places.iter().map(|place| copies[*place]).collect();
                 let rows = copied_rows(&mut sql, &columns.iter().collect::<Vec<_>>(), &ids);
@@ -290,7 +292,7 @@ impl Act<'_> {
                     picked.join(", "),
                 ));
             }
-            Act::Values { reference, values, copies } => {
+            RestoreWrite::Values { reference, values, copies } => {
                 let host = table(&reference.table);
                 let ids: Vec<i64> = places.iter().map(|place| copies[*place]).collect();
                 let rows = copied_rows(&mut sql, &kept_columns(reference, values), &ids);
@@ -413,7 +415,7 @@ async fn read_set(
 }
 
 /// The keys of the rows that copies hold, in the order of the copies; of rows without a key, what they looked like.
-pub async fn copied_keys(session: &Session, reference: &Reference, copies: &[i64]) -> Result<Vec<Key>> {
+pub async fn snapshot_keys(session: &Session, reference: &Reference, copies: &[i64]) -> Result<Vec<Key>> {
     if copies.is_empty() {
         return Ok(Vec::new());
     }

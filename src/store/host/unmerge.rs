@@ -4,19 +4,19 @@
 
 use std::collections::HashSet;
 
-use super::copied::{copied_rows, json_path};
-use super::live::all_skipped;
-use super::parents::{Rows, put_back};
-use super::rows::user_column;
+use super::current_columns::skip_all_if_changed;
+use super::predicates::user_column;
+use super::restore_rows::{RowsToRestore, restore_rows};
+use super::row_codec::{copied_rows, json_path};
 use super::transfer::touch;
-use super::undo::{Act, Returned};
+use super::undo::{RestoreOutcome, RestoreWrite};
 use crate::catalog::{Column, Engine, Occupied, Reference};
 use crate::contract::UserId;
 use crate::store::dialect::sql::{ColumnArray, Sql, column, quoted, table};
 use crate::store::{Error, Locking, Result, Session};
 
 /// What is to be taken back of rows that were added to those of a successor.
-pub struct Merged<'a> {
+pub struct MergedRows<'a> {
     /// The reference.
     pub reference: &'a Reference,
     /// Whose rows were added to.
@@ -28,13 +28,13 @@ pub struct Merged<'a> {
 }
 
 /// Takes what was added from the successor's rows again, and puts the leaver's rows back.
-pub async fn unmerge(session: &Session, merged: &Merged<'_>, copies: &[i64]) -> Result<Returned> {
-    let mut returned = foresee_unmerge(session, merged, copies, Locking::Locked).await?;
+pub async fn unmerge(session: &Session, merged: &MergedRows<'_>, copies: &[i64]) -> Result<RestoreOutcome> {
+    let mut returned = preview_unmerge(session, merged, copies, Locking::Locked).await?;
     let there = std::mem::take(&mut returned.restored);
-    Act::Sums { merged, copies }.isolated(session, there, &mut returned).await?;
+    RestoreWrite::Sums { merged, copies }.isolated(session, there, &mut returned).await?;
     let back: Vec<i64> = returned.restored.iter().map(|place| copies[*place]).collect();
     let Reference { table, columns, deferrable, .. } = merged.reference;
-    let put = put_back(session, &[Rows { table, columns, deferrable, copies: back }]).await?;
+    let put = restore_rows(session, &[RowsToRestore { table, columns, deferrable, copies: back }]).await?;
     match put.iter().all(|put| put.skipped.is_empty()) {
         true => Ok(returned),
         // What was taken out would be nowhere: the chunk fails as a whole, and a person sees why.
@@ -43,18 +43,18 @@ pub async fn unmerge(session: &Session, merged: &Merged<'_>, copies: &[i64]) -> 
 }
 
 /// Which rows could be taken out again, as the successor's rows stand now.
-pub async fn foresee_unmerge(
+pub async fn preview_unmerge(
     session: &Session,
-    merged: &Merged<'_>,
+    merged: &MergedRows<'_>,
     copies: &[i64],
     locking: Locking,
-) -> Result<Returned> {
-    let mut returned = Returned::default();
+) -> Result<RestoreOutcome> {
+    let mut returned = RestoreOutcome::default();
     if merged.holder.is_pseudonym() {
         (0..copies.len()).for_each(|place| returned.skip("changed", place));
         return Ok(returned);
     }
-    if let Some(all) = all_skipped(session, merged.reference, merged.columns, copies.len()).await? {
+    if let Some(all) = skip_all_if_changed(session, merged.reference, merged.columns, copies.len()).await? {
         return Ok(all);
     }
     let there = read_merged(session, merged, copies, locking).await?;
@@ -67,7 +67,7 @@ pub async fn foresee_unmerge(
     Ok(returned)
 }
 
-impl Merged<'_> {
+impl MergedRows<'_> {
     /// The statement that takes out what these copies were added.
     pub fn take_out(&self, session: &Session, copies: &[i64]) -> Sql {
         let mut sql = session.sql("");
@@ -112,7 +112,7 @@ impl Merged<'_> {
 }
 
 /// Which columns of the successors' rows were empty before, by copy, as a table `b`: `empty0`, `empty1` and so on.
-fn before_columns(sql: &mut Sql, merged: &Merged<'_>, ids: &[i64]) -> String {
+fn before_columns(sql: &mut Sql, merged: &MergedRows<'_>, ids: &[i64]) -> String {
     let ids = sql.table("i", vec![ColumnArray::cast_to("bigint", "id", ids.iter().map(Some))]);
     let engine = sql.engine();
     let empty = merged.columns.iter().enumerate().map(|(index, add)| {
@@ -129,7 +129,12 @@ fn before_columns(sql: &mut Sql, merged: &Merged<'_>, ids: &[i64]) -> String {
 }
 
 /// Copies whose rows are still added to one of the successor's, with that row locked.
-async fn read_merged(session: &Session, merged: &Merged<'_>, copies: &[i64], locking: Locking) -> Result<HashSet<i64>> {
+async fn read_merged(
+    session: &Session,
+    merged: &MergedRows<'_>,
+    copies: &[i64],
+    locking: Locking,
+) -> Result<HashSet<i64>> {
     let doing = "looking for rows that were added to";
     let mut sql = session.sql("");
     let host = table(&merged.reference.table);

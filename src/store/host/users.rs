@@ -6,7 +6,7 @@ use sea_orm::{DbErr, QueryResult};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::rows::{LEAVES, as_text, inside, meets, open_states, org_of, same_type, state_list};
+use super::predicates::{LEAVES, as_text, inside, meets, open_states, org_of, same_type, state_list};
 use crate::catalog::{Catalog, Column, Condition, Engine, Family};
 use crate::contract::{JobId, UserId};
 use crate::job::State;
@@ -123,7 +123,7 @@ fn read_user(
         id: user_id(row.try_get("", "id")?)?,
         org: row.try_get("", "org")?,
         status: standing(catalog, row.try_get("", "status")?),
-        manager: manager.and_then(|manager| somebody(catalog, manager)),
+        manager: manager.and_then(|manager| parse_user(catalog, manager)),
         columns,
         listed,
         under_way: job("under_way")?,
@@ -138,7 +138,7 @@ fn user_id(text: String) -> std::result::Result<UserId, DbErr> {
 }
 
 /// Whom a host's column means, where it means somebody: an empty text, or what no user's key can be, is nobody.
-fn somebody(catalog: &Catalog, text: String) -> Option<UserId> {
+fn parse_user(catalog: &Catalog, text: String) -> Option<UserId> {
     let text = match catalog.users.key.family {
         Family::Integer { .. } => text.trim().parse::<i64>().ok()?.to_string(),
         Family::Uuid => text.trim().parse::<Uuid>().ok()?.to_string(),
@@ -200,7 +200,7 @@ pub async fn group_members<'g>(
         let read = || Ok((row.try_get("", "name")?, row.try_get("", "member")?));
         let (name, member): (String, String) =
             read().map_err(|error: DbErr| Error::unexpected(doing, error.to_string()))?;
-        let Some(member) = somebody(catalog, member) else { continue };
+        let Some(member) = parse_user(catalog, member) else { continue };
         let group = members.entry(name).or_default();
         // The same name may stand for groups of several organizations: who is in two of them is one member.
         if group.last() != Some(&member) {
@@ -212,7 +212,7 @@ pub async fn group_members<'g>(
 
 /// Ends the leavers' access: from active to inactive, in key order. Fewer rows than leavers mean that the host was
 /// faster: the transaction must not go on.
-pub async fn shut_out(session: &Session, catalog: &Catalog, leavers: &[&UserId]) -> Result<()> {
+pub async fn lock_out(session: &Session, catalog: &Catalog, leavers: &[&UserId]) -> Result<()> {
     let users = &catalog.users;
     let doing = "shutting out the leavers";
     let mut sql = session.sql("");
@@ -236,7 +236,7 @@ pub fn contention(message: &str) -> crate::store::Cause {
 
 /// Locks the leavers' own rows, which waits for inserts of the host that hold a foreign key to them: what they insert is
 /// there to be counted afterwards. SQLite has one writer anyhow.
-pub async fn lock_rows(session: &Session, catalog: &Catalog, leavers: &[&UserId]) -> Result<()> {
+pub async fn lock_leaver_rows(session: &Session, catalog: &Catalog, leavers: &[&UserId]) -> Result<()> {
     if session.engine() == Engine::Sqlite {
         return Ok(());
     }
@@ -287,7 +287,7 @@ pub async fn free_licenses(session: &Session, catalog: &Catalog, leavers: &[&Use
 }
 
 /// Which of these users are not active now.
-pub async fn fitness_now(session: &Session, catalog: &Catalog, users: &[&UserId]) -> Result<Vec<UserId>> {
+pub async fn inactive_among(session: &Session, catalog: &Catalog, users: &[&UserId]) -> Result<Vec<UserId>> {
     let facts = read_standing(session, catalog, users).await?;
     let fit = |user: &&&UserId| facts.get(user.as_str()).is_some_and(|standing| *standing == UserStatus::Active);
     Ok(users.iter().filter(|user| !fit(user)).map(|user| (*user).clone()).collect())
@@ -314,7 +314,7 @@ async fn read_standing(session: &Session, catalog: &Catalog, ids: &[&UserId]) ->
 
 /// A user as `handover users` shows them.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Listed {
+pub struct UserListing {
     /// The id.
     pub id: String,
     /// The organization; empty where the host has none.
@@ -336,7 +336,7 @@ pub async fn list_users(
     statuses: &[&str],
     after: Option<&str>,
     limit: u64,
-) -> Result<Vec<Listed>> {
+) -> Result<Vec<UserListing>> {
     let doing = "listing users";
     let users = &catalog.users;
     let mut sql = session.sql("");
@@ -370,11 +370,12 @@ pub async fn list_users(
         key = column("u", &users.key.name),
     ));
     let rows = session.all(doing, sql).await?;
-    let listed: std::result::Result<Vec<Listed>, DbErr> = rows.iter().map(|row| read_listed(row, catalog)).collect();
+    let listed: std::result::Result<Vec<UserListing>, DbErr> =
+        rows.iter().map(|row| read_listed(row, catalog)).collect();
     listed.map_err(|error| Error::unexpected(doing, error.to_string()))
 }
 
-fn read_listed(row: &QueryResult, catalog: &Catalog) -> std::result::Result<Listed, DbErr> {
+fn read_listed(row: &QueryResult, catalog: &Catalog) -> std::result::Result<UserListing, DbErr> {
     let text = |column: &str| row.try_get::<Option<String>>("", column).map(Option::unwrap_or_default);
     let status = match standing(catalog, row.try_get("", "status")?) {
         UserStatus::Active => "active".to_owned(),
@@ -383,7 +384,7 @@ fn read_listed(row: &QueryResult, catalog: &Catalog) -> std::result::Result<List
         UserStatus::Other(status) => status,
     };
     let license: i64 = row.try_get("", "license")?;
-    Ok(Listed {
+    Ok(UserListing {
         id: text("id")?,
         org: text("org")?,
         name: text("name")?,

@@ -8,17 +8,17 @@
 
 use std::collections::HashSet;
 
-use super::copied::copied_rows;
-use super::live::{Live, TABLE_CHANGED};
-use super::rows::user_column;
+use super::current_columns::{CurrentColumns, TABLE_CHANGED};
+use super::predicates::user_column;
+use super::row_codec::copied_rows;
 use super::set::kept_columns;
-use super::undo::{Act, PARENT_GONE, Returned, key_table, same_copied_key, same_key};
+use super::undo::{PARENT_GONE, RestoreOutcome, RestoreWrite, key_table, same_copied_key, same_key};
 use crate::catalog::{Column, Engine, ForeignKey, TableName};
 use crate::store::dialect::sql::{Sql, column, quoted, table};
 use crate::store::{Error, Result, Session};
 
 /// Rows of one table that are to be put back from their copies.
-pub struct Rows<'a> {
+pub struct RowsToRestore<'a> {
     /// The table.
     pub table: &'a TableName,
     /// Its columns.
@@ -31,7 +31,7 @@ pub struct Rows<'a> {
 
 /// Puts rows back, table by table in this order; what became of each table's copies. Columns that a copy does not know take
 /// their defaults.
-pub async fn put_back(session: &Session, tables: &[Rows<'_>]) -> Result<Vec<Returned>> {
+pub async fn restore_rows(session: &Session, tables: &[RowsToRestore<'_>]) -> Result<Vec<RestoreOutcome>> {
     let mut orphans: Vec<HashSet<usize>> = tables.iter().map(|_| HashSet::new()).collect();
     if tables.iter().all(|rows| rows.deferrable.is_empty()) {
         return put_back_but(session, tables, &orphans).await;
@@ -59,12 +59,16 @@ pub async fn put_back(session: &Session, tables: &[Rows<'_>]) -> Result<Vec<Retu
     }
 }
 
-async fn put_back_but(session: &Session, tables: &[Rows<'_>], orphans: &[HashSet<usize>]) -> Result<Vec<Returned>> {
+async fn put_back_but(
+    session: &Session,
+    tables: &[RowsToRestore<'_>],
+    orphans: &[HashSet<usize>],
+) -> Result<Vec<RestoreOutcome>> {
     let mut all = Vec::new();
     for (rows, orphans) in tables.iter().zip(orphans) {
-        let live = Live::of(session, rows.table).await?;
+        let live = CurrentColumns::of(session, rows.table).await?;
         let fits = live.fits(session, &rows.copies).await?;
-        let mut returned = Returned::default();
+        let mut returned = RestoreOutcome::default();
         let of = |some: &HashSet<i64>| -> Vec<usize> {
             let is_one = |place: &usize| !orphans.contains(place) && some.contains(&rows.copies[*place]);
             (0..rows.copies.len()).filter(is_one).collect()
@@ -72,8 +76,8 @@ async fn put_back_but(session: &Session, tables: &[Rows<'_>], orphans: &[HashSet
         of(&fits.unfit).into_iter().for_each(|place| returned.skip(TABLE_CHANGED, place));
         for (lacks, some) in &fits.lacking {
             let columns = live.known(lacks);
-            let act = Act::Rows { rows, columns: &columns };
-            let mut back = Returned::default();
+            let act = RestoreWrite::Rows { rows, columns: &columns };
+            let mut back = RestoreOutcome::default();
             act.isolated(session, of(some), &mut back).await?;
             returned.add(back);
         }
@@ -83,8 +87,8 @@ async fn put_back_but(session: &Session, tables: &[Rows<'_>], orphans: &[HashSet
 }
 
 /// The constraints' names, quoted, with the schemas of their tables.
-fn names(tables: &[Rows<'_>]) -> Vec<String> {
-    let of = |rows: &Rows<'_>, key: &ForeignKey| {
+fn names(tables: &[RowsToRestore<'_>]) -> Vec<String> {
+    let of = |rows: &RowsToRestore<'_>, key: &ForeignKey| {
         let name = key.name.clone()?;
         Some(table(&TableName { schema: rows.table.schema.clone(), name }))
     };
@@ -92,7 +96,7 @@ fn names(tables: &[Rows<'_>]) -> Vec<String> {
 }
 
 /// Which of the rows put back point at a parent that is not there.
-async fn lacking(session: &Session, rows: &Rows<'_>, places: &[usize]) -> Result<Vec<usize>> {
+async fn lacking(session: &Session, rows: &RowsToRestore<'_>, places: &[usize]) -> Result<Vec<usize>> {
     if rows.deferrable.is_empty() || places.is_empty() {
         return Ok(Vec::new());
     }
@@ -107,30 +111,34 @@ async fn lacking(session: &Session, rows: &Rows<'_>, places: &[usize]) -> Result
     Ok(places.iter().copied().filter(|place| found.contains(&rows.copies[*place])).collect())
 }
 
-impl Act<'_> {
+impl RestoreWrite<'_> {
     /// SQLite: which of them now point at a parent that is gone, by a foreign key that the commit would refuse. Where the
     /// rows of several tables come back together, that is asked when all of them are there.
     pub async fn lacking(&self, session: &Session, places: &[usize]) -> Result<HashSet<usize>> {
         let reference = match self {
-            Act::Records { reference, .. } | Act::Values { reference, .. } => reference,
-            Act::Sums { .. } | Act::Rows { .. } | Act::Recognized { .. } => return Ok(HashSet::new()),
+            RestoreWrite::Records { reference, .. } | RestoreWrite::Values { reference, .. } => reference,
+            RestoreWrite::Sums { .. } | RestoreWrite::Rows { .. } | RestoreWrite::Recognized { .. } => {
+                return Ok(HashSet::new());
+            }
         };
         if session.engine() == Engine::Postgres || reference.deferrable.is_empty() {
             return Ok(HashSet::new());
         }
         let mut sql = session.sql("");
         let (place, rows, same) = match self {
-            Act::Values { values, copies, .. } => {
+            RestoreWrite::Values { values, copies, .. } => {
                 let ids: Vec<i64> = places.iter().map(|place| copies[*place]).collect();
                 let rows = copied_rows(&mut sql, &kept_columns(reference, values), &ids);
                 ("r.copy_id", rows, same_copied_key(reference))
             }
-            Act::Records { leaver, keys, .. } => {
+            RestoreWrite::Records { leaver, keys, .. } => {
                 let rows = key_table(&mut sql, reference, keys, places);
                 let to = sql.host(&reference.user, leaver.as_str());
                 ("x.n", rows, format!("{}t.{} = {to}", same_key(reference), user_column(reference)))
             }
-            Act::Sums { .. } | Act::Rows { .. } | Act::Recognized { .. } => return Ok(HashSet::new()),
+            RestoreWrite::Sums { .. } | RestoreWrite::Rows { .. } | RestoreWrite::Recognized { .. } => {
+                return Ok(HashSet::new());
+            }
         };
         let orphaned = orphaned(&reference.deferrable, "t");
         sql.add(&format!(
@@ -139,7 +147,7 @@ impl Act<'_> {
         ));
         let found = read_numbers(session, sql).await?;
         Ok(match self {
-            Act::Values { copies, .. } => {
+            RestoreWrite::Values { copies, .. } => {
                 places.iter().copied().filter(|place| found.contains(&copies[*place])).collect()
             }
             _ => found.into_iter().map(|place| place as usize).collect(),

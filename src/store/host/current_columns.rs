@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::copied::path_of;
-use super::undo::Returned;
+use super::row_codec::path_of;
+use super::undo::RestoreOutcome;
 use crate::catalog::{Column, Disposition, Engine, Family, Reference, TableName};
 use crate::store::dialect::sql::{ColumnArray, Sql, table};
 use crate::store::{Error, Result, Session};
@@ -14,15 +14,15 @@ pub const TABLE_CHANGED: &str = "table_changed";
 const DOING: &str = "reading what columns a table has";
 
 /// The columns of a table as they are now.
-pub struct Live {
+pub struct CurrentColumns {
     /// Those that somebody writes.
     pub written: Vec<Column>,
     generated: Vec<String>,
 }
 
-impl Live {
+impl CurrentColumns {
     /// Reads them; of a table that is gone, none.
-    pub async fn of(session: &Session, name: &TableName) -> Result<Live> {
+    pub async fn of(session: &Session, name: &TableName) -> Result<CurrentColumns> {
         let (text, called) = match session.engine() {
             Engine::Postgres => (
                 "SELECT a.attname::text AS name, format_type(a.atttypid, -1) AS type, CAST(a.attgenerated <> '' AS int)::bigint AS generated \
@@ -34,7 +34,7 @@ impl Live {
                 name.name.clone(),
             ),
         };
-        let mut live = Live { written: Vec::new(), generated: Vec::new() };
+        let mut live = CurrentColumns { written: Vec::new(), generated: Vec::new() };
         for row in session.all(DOING, session.sql(text).with([called.into()])).await? {
             let read = || -> std::result::Result<_, sea_orm::DbErr> {
                 Ok((row.try_get("", "name")?, row.try_get("", "type")?, row.try_get::<i64>("", "generated")?))
@@ -116,13 +116,13 @@ pub struct Fits {
 }
 
 /// Everything left alone, where a column is gone that the reference needs to bring any of it back.
-pub async fn all_skipped<'r>(
+pub async fn skip_all_if_changed<'r>(
     session: &Session,
     reference: &'r Reference,
     more: impl IntoIterator<Item = &'r Column>,
     count: usize,
-) -> Result<Option<Returned>> {
-    let live = Live::of(session, &reference.table).await?;
+) -> Result<Option<RestoreOutcome>> {
+    let live = CurrentColumns::of(session, &reference.table).await?;
     let names: HashSet<&str> = live.names().collect();
     let touch = match &reference.disposition {
         Disposition::Transfer { touch, .. } => touch.as_ref(),
@@ -133,7 +133,7 @@ pub async fn all_skipped<'r>(
     if needed.all(|column| names.contains(column.name.as_str())) {
         return Ok(None);
     }
-    let mut returned = Returned::default();
+    let mut returned = RestoreOutcome::default();
     (0..count).for_each(|place| returned.skip(TABLE_CHANGED, place));
     Ok(Some(returned))
 }

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use sea_orm::{DbErr, QueryResult};
 
-use super::rows::{as_text, inside, now};
+use super::predicates::{as_text, inside, now};
 use super::users::contention;
 use crate::catalog::{Catalog, Column, Engine, InvitationStatus, Invitations, License, Status};
 use crate::contract::UserId;
@@ -108,7 +108,7 @@ fn of_org(sql: &mut Sql, column: Option<&Column>, org: &str) -> String {
 
 /// Somebody who is to come.
 #[derive(Debug, Clone, Copy)]
-pub struct Invited<'i> {
+pub struct Invitee<'i> {
     /// The organization.
     pub org: &'i str,
     /// The name.
@@ -169,7 +169,7 @@ pub async fn users_with_emails(
 }
 
 /// Adds a user with the status `invited`.
-pub async fn add_invited(session: &Session, catalog: &Catalog, invited: Invited<'_>) -> Result<UserId> {
+pub async fn add_invited(session: &Session, catalog: &Catalog, invited: Invitee<'_>) -> Result<UserId> {
     let doing = "adding a user";
     let users = &catalog.users;
     let mut sql = session.sql("");
@@ -205,7 +205,7 @@ pub async fn invite(
     session: &Session,
     catalog: &Catalog,
     user: &UserId,
-    invited: Invited<'_>,
+    invited: Invitee<'_>,
 ) -> Result<Option<String>> {
     let Some(invitations) = &catalog.invitations else { return Ok(None) };
     let mut sql = session.sql("");
@@ -243,7 +243,7 @@ pub async fn invite(
 
 /// What becomes of an invitation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answered {
+pub enum InvitationUpdate {
     /// It is sent again.
     Resent,
     /// The user comes.
@@ -257,7 +257,7 @@ pub async fn answer_invitation(
     session: &Session,
     catalog: &Catalog,
     user: &UserId,
-    answered: Answered,
+    answered: InvitationUpdate,
 ) -> Result<Option<String>> {
     let Some(invitations) = &catalog.invitations else { return Ok(None) };
     let mut sql = session.sql("");
@@ -278,11 +278,11 @@ pub async fn answer_invitation(
     first_text(session, "answering an invitation", sql).await
 }
 
-fn assignments(sql: &mut Sql, engine: Engine, invitations: &Invitations, answered: Answered) -> String {
+fn assignments(sql: &mut Sql, engine: Engine, invitations: &Invitations, answered: InvitationUpdate) -> String {
     let word = |status: &InvitationStatus| match answered {
-        Answered::Resent => status.open.clone(),
-        Answered::Accepted => status.accepted.clone(),
-        Answered::Cancelled => status.cancelled.clone(),
+        InvitationUpdate::Resent => status.open.clone(),
+        InvitationUpdate::Accepted => status.accepted.clone(),
+        InvitationUpdate::Cancelled => status.cancelled.clone(),
     };
     let mut assignments = Vec::new();
     if let Some(status) = &invitations.status {
@@ -290,8 +290,8 @@ fn assignments(sql: &mut Sql, engine: Engine, invitations: &Invitations, answere
         assignments.push(format!("{} = {word}", quoted(&status.column.name)));
     }
     let time = match answered {
-        Answered::Resent => &invitations.sent_at,
-        Answered::Accepted | Answered::Cancelled => &invitations.answered_at,
+        InvitationUpdate::Resent => &invitations.sent_at,
+        InvitationUpdate::Accepted | InvitationUpdate::Cancelled => &invitations.answered_at,
     };
     if let Some(time) = time {
         assignments.push(format!("{} = {}", quoted(&time.name), now(engine, time)));

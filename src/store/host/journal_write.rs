@@ -7,8 +7,8 @@
 use sea_orm::QueryResult;
 use uuid::Uuid;
 
-use super::rows::{keys_aggregate, picked_key_json};
-use super::work::Part;
+use super::apply::WorkItem;
+use super::predicates::{keys_aggregate, picked_key_json};
 use crate::catalog::{Engine, Reference};
 use crate::store::dialect::sql::{Sql, cast};
 use crate::store::{Error, Result, Session};
@@ -21,7 +21,7 @@ pub fn journal_insert(
     sql: &mut Sql,
     engine: Engine,
     reference: &Reference,
-    parts: &[&Part],
+    parts: &[&WorkItem],
     action: &str,
     from: &str,
 ) -> String {
@@ -42,7 +42,7 @@ pub fn journal_insert(
 
 /// A row of the journal that was written: how many rows of a part, and who received them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Line {
+pub struct JournalRow {
     /// The part's place.
     pub place: usize,
     /// What was done to them.
@@ -57,7 +57,7 @@ pub struct Line {
 #[derive(Debug, Default)]
 pub struct Journaled {
     /// The journal's rows.
-    pub lines: Vec<Line>,
+    pub lines: Vec<JournalRow>,
     /// The first and the last id of the journal's rows, where there are any.
     pub ids: Option<(i64, i64)>,
 }
@@ -75,22 +75,23 @@ impl Journaled {
 }
 
 /// Runs a statement that ends in [`journal_insert`].
-pub async fn run_journaled(session: &Session, doing: &str, sql: Sql, parts: &[&Part]) -> Result<Journaled> {
+pub async fn run_journaled(session: &Session, doing: &str, sql: Sql, parts: &[&WorkItem]) -> Result<Journaled> {
     let mut journaled = Journaled::default();
     for row in session.all(doing, sql).await? {
         let (id, job, line) = read_row(&row).map_err(|error| Error::unexpected(doing, error.to_string()))?;
         // A group has each job once, and a chunk stands alone: the job tells the part.
         if let Some(place) = parts.iter().position(|part| part.job == job) {
-            journaled.lines.push(Line { place, ..line });
+            journaled.lines.push(JournalRow { place, ..line });
         }
         journaled.ids = Some(journaled.ids.map_or((id, id), |(first, last): (i64, i64)| (first.min(id), last.max(id))));
     }
     Ok(journaled)
 }
 
-fn read_row(row: &QueryResult) -> std::result::Result<(i64, Uuid, Line), sea_orm::DbErr> {
+fn read_row(row: &QueryResult) -> std::result::Result<(i64, Uuid, JournalRow), sea_orm::DbErr> {
     let records = row.try_get::<i64>("", "records")? as u64;
-    let line = Line { place: 0, action: row.try_get("", "action")?, to_user: row.try_get("", "to_user")?, records };
+    let line =
+        JournalRow { place: 0, action: row.try_get("", "action")?, to_user: row.try_get("", "to_user")?, records };
     Ok((row.try_get("", "id")?, row.try_get("", "job_id")?, line))
 }
 
@@ -98,7 +99,7 @@ fn read_row(row: &QueryResult) -> std::result::Result<(i64, Uuid, Line), sea_orm
 pub async fn journal_selected(
     session: &Session,
     reference: &Reference,
-    parts: &[&Part],
+    parts: &[&WorkItem],
     mut sql: Sql,
     selection: &str,
     action: &str,

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::journaled::Line;
-pub use super::rows::Key;
+use super::journal_write::JournalRow;
+pub use super::predicates::Key;
 use super::{remove, set, transfer};
 use crate::catalog::{Catalog, Disposition, Reference};
 use crate::contract::UserId;
@@ -20,7 +20,7 @@ use crate::store::{Result, Session};
 
 /// A part of the work: rows of one leaver, for one job.
 #[derive(Debug, Clone)]
-pub struct Part {
+pub struct WorkItem {
     /// The job, for the journal.
     pub job: Uuid,
     /// The chunk, for the journal; none for work that was not cut.
@@ -28,16 +28,16 @@ pub struct Part {
     /// Whose rows.
     pub leaver: UserId,
     /// Which of them.
-    pub range: Range,
+    pub range: RowRange,
     /// Who receives them; nobody where the disposition moves nothing.
-    pub hand: Hand,
+    pub assignment: Assignment,
     /// When the work is done, for the journal.
     pub at: OffsetDateTime,
 }
 
 /// Which of a leaver's rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Range {
+pub enum RowRange {
     /// All of them.
     Whole,
     /// Those between two keys, both included, but for some that go another way.
@@ -60,7 +60,7 @@ pub enum Range {
 
 /// Who receives rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Hand {
+pub enum Assignment {
     /// Nobody: the rows are not moved but removed or set.
     None,
     /// Everything to one successor.
@@ -78,7 +78,7 @@ pub enum Hand {
 
 /// What was done of a part.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Done {
+pub struct Applied {
     /// Rows moved, removed or set.
     pub rows: u64,
     /// The same, as the journal has it.
@@ -87,14 +87,19 @@ pub struct Done {
 
 /// Does the work of a reference for every part; what was done of each, in their order. A reference whose rows stay is
 /// not to be asked for.
-pub async fn work(session: &Session, catalog: &Catalog, reference: &Reference, parts: &[Part]) -> Result<Vec<Done>> {
-    let mut done = vec![Done::default(); parts.len()];
+pub async fn apply(
+    session: &Session,
+    catalog: &Catalog,
+    reference: &Reference,
+    parts: &[WorkItem],
+) -> Result<Vec<Applied>> {
+    let mut done = vec![Applied::default(); parts.len()];
     let (whole, ranges): (Vec<usize>, Vec<usize>) = (0..parts.len())
-        .partition(|index| parts[*index].range == Range::Whole && !stands_alone(reference, &parts[*index]));
+        .partition(|index| parts[*index].range == RowRange::Whole && !needs_own_statement(reference, &parts[*index]));
     let together = (!whole.is_empty()).then_some(whole);
     let batches = together.into_iter().chain(ranges.into_iter().map(|index| vec![index]));
     for batch in batches {
-        let batch_parts: Vec<&Part> = batch.iter().map(|index| &parts[*index]).collect();
+        let batch_parts: Vec<&WorkItem> = batch.iter().map(|index| &parts[*index]).collect();
         let lines = match &reference.disposition {
             Disposition::Transfer { .. } | Disposition::Block { .. } => {
                 transfer::transfer(session, catalog, reference, &batch_parts).await?
@@ -105,7 +110,7 @@ pub async fn work(session: &Session, catalog: &Catalog, reference: &Reference, p
             Disposition::Set { values, .. } => set::set(session, reference, values, &batch_parts).await?,
             Disposition::Keep => Vec::new(),
         };
-        for Line { place, action, to_user, records } in lines {
+        for JournalRow { place, action, to_user, records } in lines {
             let done = &mut done[batch[place]];
             done.rows += records;
             done.tallies.push(Tally { kind: reference.kind.clone(), action, to_user, records });
@@ -118,7 +123,7 @@ pub async fn work(session: &Session, catalog: &Catalog, reference: &Reference, p
 }
 
 /// Whether a part needs statements of its own.
-fn stands_alone(reference: &Reference, part: &Part) -> bool {
-    let excepts = matches!(&part.hand, Hand::Dealt { except, .. } if !except.is_empty());
-    excepts || matches!(part.hand, Hand::Named(_)) || transfer::goes_in_pairs(reference)
+fn needs_own_statement(reference: &Reference, part: &WorkItem) -> bool {
+    let excepts = matches!(&part.assignment, Assignment::Dealt { except, .. } if !except.is_empty());
+    excepts || matches!(part.assignment, Assignment::Named(_)) || transfer::needs_pairs(reference)
 }

@@ -9,34 +9,39 @@ use std::collections::{BTreeSet, HashMap};
 
 use sea_orm::{DbErr, QueryResult};
 
-use super::copied::{columns_json, copied_value, json_path};
-use super::live::{Live, all_skipped};
-use super::rows::{Key, as_text, has_key, key_columns, keys_as, raise_version, user_column};
+use super::current_columns::{CurrentColumns, skip_all_if_changed};
+use super::predicates::{Key, as_text, has_key, key_columns, keys_as, raise_version, user_column};
+use super::row_codec::{columns_json, copied_value, json_path};
 use super::selection::picked_keys;
 use super::transfer::touch;
-use super::undo::{Act, Returned};
+use super::undo::{RestoreOutcome, RestoreWrite};
 use crate::catalog::{Column, Disposition, Engine, Reference, SetValue};
 use crate::contract::UserId;
 use crate::store::dialect::sql::{ColumnArray, Sql, cast, quoted, table};
 use crate::store::{Error, Locking, Result, Session};
 
 /// Gives rows that were moved back to the leaver, by their copies.
-pub async fn give_back(session: &Session, reference: &Reference, leaver: &UserId, copies: &[i64]) -> Result<Returned> {
-    Sought::moved(reference, leaver, copies).bring_back(session).await
-}
-
-/// Which rows could be given back, as they stand now.
-pub async fn foresee_give_back(
+pub async fn give_back(
     session: &Session,
     reference: &Reference,
     leaver: &UserId,
     copies: &[i64],
-) -> Result<Returned> {
-    Sought::moved(reference, leaver, copies).foresee(session).await
+) -> Result<RestoreOutcome> {
+    ContentMatch::moved(reference, leaver, copies).restore(session).await
+}
+
+/// Which rows could be given back, as they stand now.
+pub async fn preview_give_back(
+    session: &Session,
+    reference: &Reference,
+    leaver: &UserId,
+    copies: &[i64],
+) -> Result<RestoreOutcome> {
+    ContentMatch::moved(reference, leaver, copies).preview(session).await
 }
 
 /// Rows that are looked for, by their copies, and what is taken back of them.
-pub struct Sought<'a> {
+pub struct ContentMatch<'a> {
     reference: &'a Reference,
     copies: &'a [i64],
     what: What<'a>,
@@ -52,19 +57,19 @@ enum What<'a> {
 /// Where rows are that were recognized, by the numbers of their copies: good for this transaction.
 pub type Found = HashMap<i64, Key>;
 
-impl<'a> Sought<'a> {
+impl<'a> ContentMatch<'a> {
     fn moved(reference: &'a Reference, leaver: &'a UserId, copies: &'a [i64]) -> Self {
-        Sought { reference, copies, what: What::User(leaver) }
+        ContentMatch { reference, copies, what: What::User(leaver) }
     }
 
     /// Rows that were set.
     pub fn set(reference: &'a Reference, values: &'a [(Column, SetValue)], copies: &'a [i64]) -> Self {
-        Sought { reference, copies, what: What::Values(values) }
+        ContentMatch { reference, copies, what: What::Values(values) }
     }
 
     /// Takes back what is recognized.
-    pub async fn bring_back(&self, session: &Session) -> Result<Returned> {
-        if let Some(all) = all_skipped(session, self.reference, self.values(), self.copies.len()).await? {
+    pub async fn restore(&self, session: &Session) -> Result<RestoreOutcome> {
+        if let Some(all) = skip_all_if_changed(session, self.reference, self.values(), self.copies.len()).await? {
             return Ok(all);
         }
         let looks = self.looks(session).await?;
@@ -81,13 +86,13 @@ impl<'a> Sought<'a> {
         }
         let mut returned = self.told(session, &looks, &found).await?;
         let there = std::mem::take(&mut returned.restored);
-        Act::Recognized { sought: self, found: &found }.isolated(session, there, &mut returned).await?;
+        RestoreWrite::Recognized { sought: self, found: &found }.isolated(session, there, &mut returned).await?;
         Ok(returned)
     }
 
     /// What could be taken back, as it stands now.
-    pub async fn foresee(&self, session: &Session) -> Result<Returned> {
-        if let Some(all) = all_skipped(session, self.reference, self.values(), self.copies.len()).await? {
+    pub async fn preview(&self, session: &Session) -> Result<RestoreOutcome> {
+        if let Some(all) = skip_all_if_changed(session, self.reference, self.values(), self.copies.len()).await? {
             return Ok(all);
         }
         let looks = self.looks(session).await?;
@@ -133,7 +138,7 @@ impl<'a> Sought<'a> {
     }
 
     /// The columns to compare: where the host has added or dropped one since, the others.
-    async fn looks(&self, session: &Session) -> Result<Looks> {
+    async fn looks(&self, session: &Session) -> Result<ComparedColumns> {
         let doing = "reading what a row looked like";
         let mut sql = session.sql("");
         let first = sql.bind(self.copies.first().copied());
@@ -144,10 +149,10 @@ impl<'a> Sought<'a> {
         let kept: serde_json::Map<String, serde_json::Value> = text
             .map_or(Ok(serde_json::Map::new()), |text| serde_json::from_str(&text))
             .map_err(|error| Error::unexpected(doing, error.to_string()))?;
-        let now = Live::of(session, &self.reference.table).await?.written;
+        let now = CurrentColumns::of(session, &self.reference.table).await?.written;
         let shared = now.iter().filter(|column| kept.contains_key(&column.name)).cloned().collect();
         let dropped = kept.keys().filter(|name| !now.iter().any(|column| column.name == **name)).cloned().collect();
-        Ok(Looks { shared, dropped })
+        Ok(ComparedColumns { shared, dropped })
     }
 
     /// What a copy says its row looked like.
@@ -180,7 +185,7 @@ impl<'a> Sought<'a> {
     }
 
     /// Where rows are that look as copies say, each once; rows that are found already are passed over.
-    async fn look(&self, session: &Session, looks: &Looks, copies: &[i64], found: &Found) -> Result<Found> {
+    async fn look(&self, session: &Session, looks: &ComparedColumns, copies: &[i64], found: &Found) -> Result<Found> {
         let doing = "looking for rows by what they look like";
         if copies.is_empty() {
             return Ok(Found::new());
@@ -214,7 +219,7 @@ impl<'a> Sought<'a> {
     }
 
     /// Locks rows that still look so; the numbers of their copies. SQLite has one writer.
-    async fn lock(&self, session: &Session, looks: &Looks, seen: &Found) -> Result<BTreeSet<i64>> {
+    async fn lock(&self, session: &Session, looks: &ComparedColumns, seen: &Found) -> Result<BTreeSet<i64>> {
         let doing = "locking rows that were recognized";
         let engine = session.engine();
         if seen.is_empty() || !Locking::Locked.applies(engine) {
@@ -237,10 +242,10 @@ impl<'a> Sought<'a> {
 
     /// What is recognized, and the others by why they were not: one that looks the same but for what was changed has been
     /// changed again; else nothing is left that looks like it.
-    async fn told(&self, session: &Session, looks: &Looks, found: &Found) -> Result<Returned> {
+    async fn told(&self, session: &Session, looks: &ComparedColumns, found: &Found) -> Result<RestoreOutcome> {
         let missing: Vec<i64> = self.copies.iter().copied().filter(|copy| !found.contains_key(copy)).collect();
         let changed = self.changed_since(session, looks, &missing, found).await?;
-        let mut returned = Returned::default();
+        let mut returned = RestoreOutcome::default();
         for (place, copy) in self.copies.iter().enumerate() {
             match (found.contains_key(copy), changed.contains(copy)) {
                 (true, _) => returned.restored.push(place),
@@ -254,7 +259,7 @@ impl<'a> Sought<'a> {
     async fn changed_since(
         &self,
         session: &Session,
-        looks: &Looks,
+        looks: &ComparedColumns,
         missing: &[i64],
         found: &Found,
     ) -> Result<BTreeSet<i64>> {
@@ -287,12 +292,12 @@ impl<'a> Sought<'a> {
 }
 
 /// The columns that copies and rows have in common, and those that only copies have.
-struct Looks {
+struct ComparedColumns {
     shared: Vec<Column>,
     dropped: Vec<String>,
 }
 
-impl Looks {
+impl ComparedColumns {
     /// What a row `t` looks like now, but for some columns.
     fn of_row(&self, engine: Engine, but: &[String]) -> String {
         let columns: Vec<&Column> = self.shared.iter().filter(|column| !but.contains(&column.name)).collect();
