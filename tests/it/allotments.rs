@@ -2,6 +2,10 @@
 
 use serde_json::{Value, json};
 
+use crate::support::keap::{
+    AMANDA, GERALDINE, INGRID, LEAVER, LUCAS, MATHEW, PRIYA, SUPPORT, WEST, group, hardcoded, leaver, ratio, share, to,
+    to_manager,
+};
 use crate::support::world::{codes_of, counts, reasons_of, result_of, successors_of};
 use crate::support::{World, every_engine};
 
@@ -9,34 +13,34 @@ use crate::support::{World, every_engine};
 async fn a_single_user_receives_everything(world: &mut World) {
     let contacts = contacts_of_leaver(world).await;
     world.start_worker().await;
-    let certificate = world.certificate(&contacts_by(json!({ "user": "15" }))).await;
-    assert_eq!(successors_of(&certificate, "contact"), counts([(15, 104)]));
-    assert_eq!(owners(world, &contacts).await, vec!["15"; 104]);
+    let certificate = world.certificate(&leaver().contacts(to(PRIYA))).await;
+    assert_eq!(successors_of(&certificate, "contact"), counts([(PRIYA, 104)]));
+    assert_eq!(owners(world, &contacts).await, vec![PRIYA; 104]);
 }
 
 #[every_engine(also_in_chunks_of = 10)]
 async fn the_manager_receives_everything(world: &mut World) {
     let contacts = contacts_of_leaver(world).await;
     world.start_worker().await;
-    let certificate = world.certificate(&contacts_by(json!({ "manager": true }))).await;
-    assert_eq!(successors_of(&certificate, "contact"), counts([(12, 104)]));
-    assert_eq!(owners(world, &contacts).await, vec!["12"; 104]);
+    let certificate = world.certificate(&leaver().contacts(to_manager())).await;
+    assert_eq!(successors_of(&certificate, "contact"), counts([(AMANDA, 104)]));
+    assert_eq!(owners(world, &contacts).await, vec![AMANDA; 104]);
 }
 
 #[every_engine]
 async fn a_leaver_without_a_manager_is_rejected(world: &mut World) {
     world.sql("UPDATE users SET manager_id = NULL WHERE id = 53").await;
     world.start_worker().await;
-    let job = world.hand_over(&contacts_by(json!({ "manager": true }))).await;
+    let job = world.hand_over(&leaver().contacts(to_manager())).await;
     assert_eq!((job.state.as_str(), codes_of(&job)), ("rejected", vec!["no_manager".to_owned()]));
-    assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await, 104);
+    assert_eq!(world.owned_by(LEAVER, "contacts").await, 104);
 }
 
 #[every_engine]
 async fn a_manager_who_is_not_active_is_rejected(world: &mut World) {
     world.sql("UPDATE users SET manager_id = 31 WHERE id = 53").await;
     world.start_worker().await;
-    let job = world.hand_over(&contacts_by(json!({ "manager": true }))).await;
+    let job = world.hand_over(&leaver().contacts(to_manager())).await;
     assert_eq!((job.state.as_str(), codes_of(&job)), ("rejected", vec!["successor_inactive".to_owned()]));
 }
 
@@ -44,62 +48,66 @@ async fn a_manager_who_is_not_active_is_rejected(world: &mut World) {
 async fn records_go_to_shares_in_key_order(world: &mut World) {
     let contacts = contacts_of_leaver(world).await;
     world.start_worker().await;
-    let shares = json!([{ "user": "13", "amount": 3 }, { "user": "11", "amount": 2 }]);
-    world.certificate(&contacts_by(json!({ "logic": "ratio", "shares": shares }))).await;
-    let expected: Vec<&str> = (0..104).map(|rank| if rank % 5 < 3 { "13" } else { "11" }).collect();
+    let shares = [share(GERALDINE, 3), share(SUPPORT, 2)];
+    world.certificate(&leaver().contacts(ratio(shares))).await;
+    let expected: Vec<&str> = (0..104).map(|rank| if rank % 5 < 3 { GERALDINE } else { SUPPORT }).collect();
     assert_eq!(owners(world, &contacts).await, expected);
 }
 
 #[every_engine(also_in_chunks_of = 10)]
 async fn named_records_take_no_rank_from_others(world: &mut World) {
     let contacts = contacts_of_leaver(world).await;
-    let named = [(0, "13"), (1, "15"), (50, "13"), (103, "16")];
+    let named = [(0, GERALDINE), (1, PRIYA), (50, GERALDINE), (103, LUCAS)];
     let each: serde_json::Map<String, Value> =
         named.iter().map(|(place, user)| (contacts[*place].clone(), json!(user))).collect();
     world.start_worker().await;
-    let rest = json!({ "logic": "ratio", "shares": [{ "user": "11", "amount": 1 }, { "user": "12", "amount": 1 }] });
-    let certificate = world.certificate(&contacts_by(json!({ "each": each, "rest": rest }))).await;
-    assert_eq!(successors_of(&certificate, "contact"), counts([(11, 50), (12, 50), (13, 2), (15, 1), (16, 1)]));
+    let rest = ratio([share(SUPPORT, 1), share(AMANDA, 1)]);
+    let certificate = world.certificate(&leaver().contacts(json!({ "each": each, "rest": rest }))).await;
+    assert_eq!(
+        successors_of(&certificate, "contact"),
+        counts([(SUPPORT, 50), (AMANDA, 50), (GERALDINE, 2), (PRIYA, 1), (LUCAS, 1)])
+    );
     let owners = owners(world, &contacts).await;
     let rest: Vec<&String> =
         (0..104).filter(|place| named.iter().all(|(at, _)| at != place)).map(|at| &owners[at]).collect();
     for (place, user) in named {
         assert_eq!(owners[place], user);
     }
-    assert!(rest.iter().enumerate().all(|(rank, owner)| *owner == ["11", "12"][rank % 2]), "{rest:?}");
+    assert!(rest.iter().enumerate().all(|(rank, owner)| *owner == [SUPPORT, AMANDA][rank % 2]), "{rest:?}");
 }
 
 #[every_engine(also_in_chunks_of = 10)]
 async fn each_with_a_single_user_for_the_rest(world: &mut World) {
     let contacts = contacts_of_leaver(world).await;
     world.start_worker().await;
-    let each = json!({ contacts[7].clone(): "13" });
-    let certificate = world.certificate(&contacts_by(json!({ "each": each, "rest": { "user": "11" } }))).await;
-    assert_eq!(successors_of(&certificate, "contact"), counts([(11, 103), (13, 1)]));
-    assert_eq!(owners(world, &contacts).await[7], "13");
+    let each = json!({ contacts[7].clone(): GERALDINE });
+    let certificate = world.certificate(&leaver().contacts(json!({ "each": each, "rest": to(SUPPORT) }))).await;
+    assert_eq!(successors_of(&certificate, "contact"), counts([(SUPPORT, 103), (GERALDINE, 1)]));
+    assert_eq!(owners(world, &contacts).await[7], GERALDINE);
 }
 
 #[every_engine(also_in_chunks_of = 10)]
 async fn each_without_a_rest_leaves_the_rest_behind(world: &mut World) {
     let contacts = contacts_of_leaver(world).await;
     world.start_worker().await;
-    let each = json!({ contacts[3].clone(): "13", contacts[4].clone(): "14" });
-    let certificate = world.certificate(&contacts_by(json!({ "each": each }))).await;
+    let each = json!({ contacts[3].clone(): GERALDINE, contacts[4].clone(): MATHEW });
+    let certificate = world.certificate(&leaver().contacts(json!({ "each": each }))).await;
     let contact = result_of(&certificate, "contact");
     assert_eq!((contact.found, contact.moved, contact.left_behind), (Some(104), Some(2), Some(102)));
-    assert_eq!(contact.successors, counts([(13, 1), (14, 1)]));
+    assert_eq!(contact.successors, counts([(GERALDINE, 1), (MATHEW, 1)]));
     assert_eq!(certificate.license.name(), "freed");
 }
 
 #[every_engine(also_in_chunks_of = 10)]
 async fn each_naming_more_records_than_a_chunk_holds(world: &mut World) {
     let contacts = contacts_of_leaver(world).await;
-    let each: serde_json::Map<String, Value> = contacts[..37].iter().map(|key| (key.clone(), json!("13"))).collect();
+    let each: serde_json::Map<String, Value> =
+        contacts[..37].iter().map(|key| (key.clone(), json!(GERALDINE))).collect();
     world.start_worker().await;
-    let certificate = world.certificate(&contacts_by(json!({ "each": each, "rest": { "user": "11" } }))).await;
-    assert_eq!(successors_of(&certificate, "contact"), counts([(11, 67), (13, 37)]));
+    let certificate = world.certificate(&leaver().contacts(json!({ "each": each, "rest": to(SUPPORT) }))).await;
+    assert_eq!(successors_of(&certificate, "contact"), counts([(SUPPORT, 67), (GERALDINE, 37)]));
     let owners = owners(world, &contacts).await;
-    assert!(owners[..37].iter().all(|owner| owner == "13") && owners[37..].iter().all(|owner| owner == "11"));
+    assert!(owners[..37].iter().all(|owner| owner == GERALDINE) && owners[37..].iter().all(|owner| owner == SUPPORT));
 }
 
 #[every_engine(also_in_chunks_of = 10)]
@@ -107,38 +115,40 @@ async fn naming_records_of_others_is_rejected(world: &mut World) {
     // 9 belongs to somebody else, 99999 to nobody.
     world.start_worker().await;
     let each = json!({ "1": "13", "9": "13", "99999": "13" });
-    let job = world.hand_over(&contacts_by(json!({ "each": each, "rest": { "user": "11" } }))).await;
+    let job = world.hand_over(&leaver().contacts(json!({ "each": each, "rest": to(SUPPORT) }))).await;
     assert_eq!((job.state.as_str(), codes_of(&job)), ("rejected", vec!["record_not_owned".to_owned()]));
     assert_eq!(reasons_of(&job)[0].concerning.keys, ["9", "99999"]);
-    assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await, 104);
+    assert_eq!(world.owned_by(LEAVER, "contacts").await, 104);
 }
 
 #[every_engine(also_in_chunks_of = 10)]
 async fn shares_may_mix_users_and_groups(world: &mut World) {
     world.start_worker().await;
-    let shares = json!([
-        { "user": "11", "amount": 2 }, { "round_robin": "West team", "amount": 3 }, { "user": "12", "amount": 1 } ]);
-    let certificate = world.certificate(&contacts_by(json!({ "logic": "ratio", "shares": shares }))).await;
+    let shares = [share(SUPPORT, 2), group(WEST, 3), share(AMANDA, 1)];
+    let certificate = world.certificate(&leaver().contacts(ratio(shares))).await;
     // Seventeen rounds of six, and two more for the first share.
-    assert_eq!(successors_of(&certificate, "contact"), counts([(11, 36), (12, 17), (15, 17), (16, 17), (17, 17)]));
-    assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await, 0);
+    assert_eq!(
+        successors_of(&certificate, "contact"),
+        counts([(SUPPORT, 36), (AMANDA, 17), (PRIYA, 17), (LUCAS, 17), (INGRID, 17)])
+    );
+    assert_eq!(world.owned_by(LEAVER, "contacts").await, 0);
 }
 
 #[every_engine(also_in_chunks_of = 10)]
 async fn ineligible_group_member_has_no_turn(world: &mut World) {
     world.sql("UPDATE users SET status = 'inactive' WHERE id = 16").await;
     world.start_worker().await;
-    let shares = json!([{ "round_robin": "West team", "amount": 1 }]);
-    let certificate = world.certificate(&contacts_by(json!({ "logic": "ratio", "shares": shares }))).await;
-    assert_eq!(successors_of(&certificate, "contact"), counts([(15, 52), (17, 52)]));
+    let shares = [group(WEST, 1)];
+    let certificate = world.certificate(&leaver().contacts(ratio(shares))).await;
+    assert_eq!(successors_of(&certificate, "contact"), counts([(PRIYA, 52), (INGRID, 52)]));
 }
 
 #[every_engine]
 async fn group_without_eligible_member_is_rejected(world: &mut World) {
     world.sql("UPDATE users SET status = 'inactive' WHERE id IN (15, 16, 17)").await;
     world.start_worker().await;
-    let shares = json!([{ "round_robin": "West team", "amount": 1 }]);
-    let job = world.hand_over(&contacts_by(json!({ "logic": "ratio", "shares": shares }))).await;
+    let shares = [group(WEST, 1)];
+    let job = world.hand_over(&leaver().contacts(ratio(shares))).await;
     assert_eq!(job.state, "rejected");
     assert!(codes_of(&job).contains(&"no_fit_member".to_owned()), "{:?}", codes_of(&job));
 }
@@ -146,32 +156,28 @@ async fn group_without_eligible_member_is_rejected(world: &mut World) {
 #[every_engine(also_in_chunks_of = 10)]
 async fn an_amount_of_zero_receives_nothing(world: &mut World) {
     world.start_worker().await;
-    let shares = json!([
-        { "user": "11", "amount": 0 }, { "user": "12", "amount": 3 }, { "user": "13", "amount": 0 },
-        { "user": "14", "amount": 1 }, { "round_robin": "West team", "amount": 0 } ]);
-    let certificate = world.certificate(&contacts_by(json!({ "logic": "ratio", "shares": shares }))).await;
-    assert_eq!(successors_of(&certificate, "contact"), counts([(12, 78), (14, 26)]));
+    let shares = [share(SUPPORT, 0), share(AMANDA, 3), share(GERALDINE, 0), share(MATHEW, 1), group(WEST, 0)];
+    let certificate = world.certificate(&leaver().contacts(ratio(shares))).await;
+    assert_eq!(successors_of(&certificate, "contact"), counts([(AMANDA, 78), (MATHEW, 26)]));
 }
 
 #[every_engine(also_in_chunks_of = 10)]
 async fn user_may_appear_in_several_shares(world: &mut World) {
     let contacts = contacts_of_leaver(world).await;
     world.start_worker().await;
-    let shares = json!([
-        { "user": "11", "amount": 1 }, { "user": "12", "amount": 1 }, { "user": "11", "amount": 2 } ]);
-    let certificate = world.certificate(&contacts_by(json!({ "logic": "ratio", "shares": shares }))).await;
-    assert_eq!(successors_of(&certificate, "contact"), counts([(11, 78), (12, 26)]));
-    let expected: Vec<&str> = (0..104).map(|rank| if rank % 4 == 1 { "12" } else { "11" }).collect();
+    let shares = [share(SUPPORT, 1), share(AMANDA, 1), share(SUPPORT, 2)];
+    let certificate = world.certificate(&leaver().contacts(ratio(shares))).await;
+    assert_eq!(successors_of(&certificate, "contact"), counts([(SUPPORT, 78), (AMANDA, 26)]));
+    let expected: Vec<&str> = (0..104).map(|rank| if rank % 4 == 1 { AMANDA } else { SUPPORT }).collect();
     assert_eq!(owners(world, &contacts).await, expected);
 }
 
 #[every_engine(also_in_chunks_of = 10)]
 async fn hardcoded_amounts_may_exceed_the_records(world: &mut World) {
     world.start_worker().await;
-    let shares = json!([
-        { "user": "11", "amount": 100 }, { "user": "12", "amount": 100 }, { "user": "13", "amount": 100 } ]);
-    let certificate = world.certificate(&contacts_by(json!({ "logic": "hardcoded", "shares": shares }))).await;
-    assert_eq!(successors_of(&certificate, "contact"), counts([(11, 100), (12, 4)]));
+    let shares = [share(SUPPORT, 100), share(AMANDA, 100), share(GERALDINE, 100)];
+    let certificate = world.certificate(&leaver().contacts(hardcoded(shares))).await;
+    assert_eq!(successors_of(&certificate, "contact"), counts([(SUPPORT, 100), (AMANDA, 4)]));
 }
 
 /// The contacts of the leaver, in key order, by their ids.
@@ -183,12 +189,4 @@ async fn contacts_of_leaver(world: &World) -> Vec<String> {
 async fn owners(world: &World, contacts: &[String]) -> Vec<String> {
     let ids = contacts.join(", ");
     world.texts(&format!("SELECT CAST(owner_id AS text) AS t FROM contacts WHERE id IN ({ids}) ORDER BY id")).await
-}
-
-/// User 53 leaves, the contacts by an allotment of the test's own.
-fn contacts_by(allotment: Value) -> Value {
-    json!({
-        "request_id": "r1", "org_id": "1", "user_id": "53", "requested_by": "1",
-        "reassign": { "contact": allotment, "lead": { "user": "12" }, "task": { "user": "11" } },
-    })
 }

@@ -5,6 +5,7 @@ use handover::store::ledger::jobs::Job;
 use handover::worker::Role;
 use serde_json::{Value, json};
 
+use crate::support::keap::{LEAVER, MATHEW, SUPPORT, to};
 use crate::support::process::{on, with_input};
 use crate::support::world::{certificate_of, keap_request, result_of};
 use crate::support::{World, every_engine};
@@ -28,7 +29,7 @@ async fn revert_uses_the_jobs_organization(world: &mut World) {
     let sent = on(world, &["revert", &id, "--by", "1", "--reason", "came back", "--wait"]).expect(0);
     let undo = world.job(id_of(&sent.out)).await.expect("the order's job");
     assert_eq!((undo.org.as_str(), undo.reason.as_deref()), ("1", Some("came back")));
-    assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await, 104);
+    assert_eq!(world.owned_by(LEAVER, "contacts").await, 104);
     let again = on(world, &["revert", &id, "--by", "1", "--wait", "--json"]).expect(3).json_lines();
     assert_eq!(again.last().expect("a line")["state"], "rejected");
     on(world, &["revert", &id]).expect(2);
@@ -57,9 +58,9 @@ async fn job_is_paused_amended_resumed_and_cancelled(world: &mut World) {
     on(world, &["pause", &id, "--by", "1", "--wait"]).expect(3);
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("successors.json");
-    std::fs::write(&file, r#"{ "contact": { "user": "14" } }"#).expect("a file");
+    std::fs::write(&file, r#"{ "contact": to(MATHEW) }"#).expect("a file");
     let file = file.to_str().expect("UTF-8");
-    for bad in [r#"{ "contact": { "user": "14" }, "contact": { "user": "13" } }"#, r#"[]"#, "}", r#"{}, "job_id": 1"#] {
+    for bad in [r#"{ "contact": to(MATHEW), "contact": to(GERALDINE) }"#, r#"[]"#, "}", r#"{}, "job_id": 1"#] {
         let refused = with_input(world, &["amend", &id, "--by", "1", "--reassign", "-"], bad.as_bytes()).expect(1);
         assert_eq!(refused.out, "", "{bad}");
     }
@@ -72,8 +73,8 @@ async fn job_is_paused_amended_resumed_and_cancelled(world: &mut World) {
     let mut later = keap_request("r2");
     later["user_id"] = json!("54");
     later["effective_at"] = json!("2999-01-01T00:00:00Z");
-    later["reassign"] = json!({ "contact": { "user": "14" }, "lead": { "user": "11" }, "task": { "user": "14" },
-        "account": { "user": "14" }, "direct_report": { "user": "14" } });
+    later["reassign"] = json!({ "contact": to(MATHEW), "lead": to(SUPPORT), "task": to(MATHEW),
+        "account": to(MATHEW), "direct_report": to(MATHEW) });
     let later = world.send(&later).await;
     world.until("the job waits", async || world.job(later).await.filter(|job| job.state == "scheduled")).await;
     on(world, &["cancel", &later.to_string(), "--by", "1", "--wait"]).expect(0);

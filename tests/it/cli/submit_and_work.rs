@@ -6,15 +6,16 @@ use handover::contract::JobId;
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 
+use crate::support::keap::{ADMIN, LEAVER, SUPPORT, to};
 use crate::support::process::{WorkerProcess, borrowed, on, run, settings, start_worker, text, with_input};
 use crate::support::world::{keap_request, read};
 use crate::support::{Engine, World, every_engine};
 
 /// A request that hands everything of a user to 11.
 fn leaves(user: &str) -> Value {
-    let everything = json!({ "user": "11" });
+    let everything = to(SUPPORT);
     json!({
-        "request_id": format!("leaver {user}"), "org_id": "1", "user_id": user, "requested_by": "1",
+        "request_id": format!("leaver {user}"), "org_id": "1", "user_id": user, "requested_by": ADMIN,
         "reassign": { "contact": everything, "lead": everything, "task": everything },
     })
 }
@@ -99,7 +100,7 @@ async fn stopped_worker_drains_and_another_completes(world: &mut World) {
     let certificate = crate::support::world::certificate_of(&ended);
     let contact = certificate.references.iter().find(|found| found.kind == "contact").expect("contacts");
     assert_eq!((contact.found, contact.moved), (Some(3104), Some(3104)));
-    assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await, 0);
+    assert_eq!(world.owned_by(LEAVER, "contacts").await, 0);
     assert_eq!(tokio::task::block_in_place(|| worker.stop()), 0);
 }
 

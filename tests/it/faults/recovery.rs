@@ -11,6 +11,7 @@ use handover::worker::Role;
 use serde_json::{Value, json};
 
 use crate::support::database::{come_back, go_away};
+use crate::support::keap::{ADMIN, AMANDA, LEAVER, SUPPORT, to};
 use crate::support::world::{certificate_of, keap_request, read};
 use crate::support::{Engine, World, every_engine, on_postgres};
 
@@ -43,7 +44,7 @@ async fn moved_to(world: &World, user: u32) -> i64 {
 }
 
 async fn owned_by_53(world: &World) -> i64 {
-    world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await
+    world.owned_by(LEAVER, "contacts").await
 }
 
 fn step(kind: StepKind, job: JobId) -> Outgoing {
@@ -67,8 +68,8 @@ pub async fn sweeper_finds_jobs_with_lost_messages(world: &mut World) {
         world.use_chunks_of(10);
         world.context.limits.chunks_per_cut = 2;
         let request = json!({
-            "request_id": lost_after, "org_id": "1", "user_id": user.to_string(), "requested_by": "1",
-            "reassign": { "contact": { "user": "11" } },
+            "request_id": lost_after, "org_id": "1", "user_id": user.to_string(), "requested_by": ADMIN,
+            "reassign": { "contact": to(SUPPORT) },
         });
         let id = take(world, &request).await;
         let state = async |world: &World| world.job(id).await.expect("a job").state().expect("a state");
@@ -156,7 +157,7 @@ async fn deactivated_successor_stops_further_moves(world: &mut World) {
     assert_eq!(job.state, "needs_attention");
     let reasons = job.reasons.expect("reasons");
     assert_eq!(reasons[0]["code"], "successor_gone");
-    assert_eq!(reasons[0]["concerning"]["user_id"], "12");
+    assert_eq!(reasons[0]["concerning"]["user_id"], AMANDA);
     assert_eq!(moved_to(world, 12).await, given, "they receive nothing any more");
     world.check_journal(id).await;
     let event = loop {
@@ -166,7 +167,7 @@ async fn deactivated_successor_stops_further_moves(world: &mut World) {
         }
     };
     assert_eq!(event["data"]["reasons"][0]["code"], "successor_gone");
-    assert_eq!(world.number("SELECT count(*) FROM licenses WHERE user_id = 53").await, 1, "no license is freed yet");
+    assert_eq!(world.held_by(LEAVER, "licenses").await, 1, "no license is freed yet");
 }
 
 #[every_engine]
@@ -195,16 +196,16 @@ async fn row_locked_forever_is_given_up(world: &mut World) {
     assert_eq!(reasons[0]["concerning"]["keys"], serde_json::json!(["50"]));
     assert!(reasons[0]["message"].as_str().is_some_and(|message| message.contains("this one is locked")), "{reasons}");
     assert_eq!(owned_by_53(world).await, 1, "itself, and no other");
-    assert_eq!(world.number("SELECT count(*) FROM opportunities WHERE owner_id = 53").await, 0);
+    assert_eq!(world.owned_by(LEAVER, "opportunities").await, 0);
     assert_eq!(world.number("SELECT count(*) FROM handover.chunks WHERE state = 'failed' AND attempts = 2").await, 1);
-    assert_eq!(world.number("SELECT count(*) FROM licenses WHERE user_id = 53").await, 1);
+    assert_eq!(world.held_by(LEAVER, "licenses").await, 1);
     world.check_journal(id).await;
 
     // The host lets go, and somebody has the job tried again.
     let on = if world.engine == Engine::Postgres { " ON contacts" } else { "" };
     world.sql(&format!("DROP TRIGGER refuses{on}")).await;
     let resume = serde_json::json!({
-        "type": "resume", "request_id": "again", "org_id": "1", "requested_by": "1", "job_id": id
+        "type": "resume", "request_id": "again", "org_id": "1", "requested_by": ADMIN, "job_id": id
     });
     assert_eq!(world.hand_over(&resume).await.state, "completed");
     world.until("the job is completed", async || world.job(id).await.filter(|job| job.state == "completed")).await;
@@ -240,7 +241,7 @@ async fn failed_check_stops_the_job(world: &mut World) {
         reasons.as_array().into_iter().flatten().filter_map(|reason| reason["code"].as_str()).collect();
     assert_eq!((codes[0], codes.len(), codes[20]), ("row_refused", 21, "more_failed"), "{reasons}");
     assert_eq!(reasons[20]["concerning"]["count"], refused, "the others are counted");
-    assert_eq!(world.number("SELECT count(*) FROM licenses WHERE user_id = 53").await, 1);
+    assert_eq!(world.held_by(LEAVER, "licenses").await, 1);
 }
 
 #[on_postgres]
@@ -258,8 +259,8 @@ async fn database_outage_loses_no_request(world: &mut World) {
     go_away(&database).await;
     for user in 101..=105 {
         let request = json!({
-            "request_id": format!("{user} leaves"), "org_id": "1", "user_id": user.to_string(), "requested_by": "1",
-            "reassign": { "contact": { "user": "11" } },
+            "request_id": format!("{user} leaves"), "org_id": "1", "user_id": user.to_string(), "requested_by": ADMIN,
+            "reassign": { "contact": to(SUPPORT) },
         });
         jobs.push(world.send(&request).await);
     }

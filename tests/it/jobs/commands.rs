@@ -8,6 +8,7 @@ use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::support::keap::{AMANDA, LEAVER, MATHEW, to};
 use crate::support::world::{certificate_of, codes_of, keap_request, result_of};
 use crate::support::{World, every_engine, snapshot};
 use crate::undo::revert::{host, order, state_of, until_state};
@@ -60,7 +61,7 @@ async fn paused_job_waits_until_resumed(world: &mut World) {
     assert_eq!(state_of(world, job).await, "paused");
     world.start_worker().await;
     world.until_all_is_carried().await;
-    assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await, 104);
+    assert_eq!(world.owned_by(LEAVER, "contacts").await, 104);
     let again = world.hand_over(&order("pause", "r3", job)).await;
     assert_eq!(codes_of(&again), ["wrong_state"]);
     assert_eq!(world.hand_over(&order("resume", "r4", job)).await.state, "completed");
@@ -74,25 +75,25 @@ async fn amendment_replaces_a_successor_who_left(world: &mut World) {
     world.start_roles(&[Role::Planner]).await;
     let job = world.send(&keap_request("r1")).await;
     until_state(world, job, "cutting").await;
-    let own = world.number("SELECT count(*) FROM contacts WHERE owner_id = 12").await as u64;
+    let own = world.owned_by(AMANDA, "contacts").await as u64;
     world.sql("UPDATE users SET status = 'inactive' WHERE id = 12").await;
     world.start_worker().await;
     let stuck = world.end_of(job).await;
     assert_eq!((stuck.state.as_str(), codes_of(&stuck)), ("needs_attention", vec!["successor_gone".to_owned()]));
     let mut amend = order("amend", "r2", job);
-    amend["reassign"] = json!({ "contact": { "user": "12" } });
+    amend["reassign"] = json!({ "contact": to(AMANDA) });
     let refused = world.hand_over(&amend).await;
     assert_eq!(codes_of(&refused), ["successor_inactive"]);
     amend["request_id"] = json!("r3");
-    amend["reassign"] = json!({ "contact": { "user": "14" } });
+    amend["reassign"] = json!({ "contact": to(MATHEW) });
     assert_eq!(world.hand_over(&amend).await.state, "completed");
     let job = until_state(world, job, "completed").await;
     let contact = result_of(&certificate_of(&job), "contact");
     assert_eq!(contact.moved, Some(104));
-    assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await, 0);
+    assert_eq!(world.owned_by(LEAVER, "contacts").await, 0);
     assert_eq!(
-        contact.successors.get("12").copied().unwrap_or(0) + own,
-        world.number("SELECT count(*) FROM contacts WHERE owner_id = 12").await as u64
+        contact.successors.get(AMANDA).copied().unwrap_or(0) + own,
+        world.owned_by(AMANDA, "contacts").await as u64
     );
 }
 
@@ -105,10 +106,10 @@ async fn lock_out_precedes_the_handover_decision(world: &mut World) {
     let job = world.hand_over(&request).await;
     assert_eq!(job.state, "needs_attention");
     assert_eq!(codes_of(&job), ["allotment_missing"; 3]);
-    assert_eq!(world.texts("SELECT status AS t FROM users WHERE id = 53").await, ["inactive"]);
-    assert_eq!(world.number("SELECT count(*) FROM sessions WHERE user_id = 53").await, 0);
-    assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await, 104);
-    assert_eq!(world.number("SELECT count(*) FROM licenses WHERE user_id = 53").await, 1);
+    assert_eq!(world.status_of(LEAVER).await, "inactive");
+    assert_eq!(world.held_by(LEAVER, "sessions").await, 0);
+    assert_eq!(world.owned_by(LEAVER, "contacts").await, 104);
+    assert_eq!(world.held_by(LEAVER, "licenses").await, 1);
     let mut amend = order("amend", "r2", JobId(job.id));
     amend["reassign"] = keap_request("r1")["reassign"].clone();
     assert_eq!(world.hand_over(&amend).await.state, "completed");
@@ -118,7 +119,7 @@ async fn lock_out_precedes_the_handover_decision(world: &mut World) {
     assert_eq!(result_of(&certificate, "session").removed, Some(2));
     // And all of it can be undone, with the access.
     certificate_of(&world.hand_over(&order("revert", "r3", JobId(job.id))).await);
-    assert_eq!(world.number("SELECT count(*) FROM sessions WHERE user_id = 53").await, 2);
+    assert_eq!(world.held_by(LEAVER, "sessions").await, 2);
 }
 
 #[every_engine]
@@ -127,7 +128,7 @@ async fn lock_out_refused_by_access_guards_changes_nothing(world: &mut World) {
     let before = snapshot::of_host(world).await;
     let mut request = keap_request("r1");
     request["lock_out"] = json!(true);
-    request["requested_by"] = json!("12");
+    request["requested_by"] = json!(AMANDA);
     request["reassign"] = json!({});
     let job = world.hand_over(&request).await;
     assert_eq!(job.state, "rejected");
@@ -142,7 +143,7 @@ async fn user_on_leave_returns_on_the_day(world: &mut World) {
     let day = OffsetDateTime::now_utc() + Duration::from_secs(86_400);
     request["return_at"] = json!(day.format(&Rfc3339).expect("a time"));
     let job = JobId(world.hand_over(&request).await.id);
-    assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await, 0);
+    assert_eq!(world.owned_by(LEAVER, "contacts").await, 0);
     assert_eq!(
         world.number("SELECT count(*) FROM handover.jobs WHERE kind = 'revert' AND state = 'scheduled'").await,
         1

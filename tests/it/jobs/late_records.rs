@@ -7,6 +7,7 @@ use handover::worker::Role;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
+use crate::support::keap::{ADMIN, AMANDA, GERALDINE, LEAVER, MATHEW, SUPPORT, hardcoded, share, to};
 use crate::support::world::{certificate_of, codes_of, counts, keap_request, reasons_of, result_of, successors_of};
 use crate::support::{Engine, World, every_engine};
 
@@ -20,9 +21,9 @@ pub async fn record_inserted_after_cutting_gets_next_rank(world: &mut World) {
     let contact = result_of(&certificate, "contact");
     assert_eq!((contact.found, contact.moved, contact.left_behind), (Some(107), Some(107), Some(0)));
     // The ranks 104, 105 and 106 are the first three of the second round.
-    assert_eq!(contact.successors, counts([(11, 8), (12, 50), (13, 20), (14, 29)]));
+    assert_eq!(contact.successors, counts([(SUPPORT, 8), (AMANDA, 50), (GERALDINE, 20), (MATHEW, 29)]));
     assert_eq!(world.number("SELECT count(*) FROM contacts WHERE name IN ('a', 'b', 'c') AND owner_id = 11").await, 3);
-    assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await, 0);
+    assert_eq!(world.owned_by(LEAVER, "contacts").await, 0);
     assert_eq!((job.late_passes, certificate.license.name()), (1, "freed"));
 }
 
@@ -37,8 +38,11 @@ async fn record_inserted_before_or_between_keys_is_moved(world: &mut World) {
     world.start_worker().await;
     let certificate = certificate_of(&world.end_of(id).await);
     assert_eq!(result_of(&certificate, "contact").moved, Some(106));
-    assert_eq!(successors_of(&certificate, "contact"), counts([(11, 7), (12, 50), (13, 20), (14, 29)]));
-    assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await, 0);
+    assert_eq!(
+        successors_of(&certificate, "contact"),
+        counts([(SUPPORT, 7), (AMANDA, 50), (GERALDINE, 20), (MATHEW, 29)])
+    );
+    assert_eq!(world.owned_by(LEAVER, "contacts").await, 0);
 }
 
 #[every_engine]
@@ -50,21 +54,20 @@ async fn record_reassigned_by_the_host_stays(world: &mut World) {
     let contact = result_of(&certificate, "contact");
     assert_eq!((contact.found, contact.moved, contact.changed_meanwhile), (Some(104), Some(102), Some(2)));
     assert_eq!(world.number("SELECT count(*) FROM contacts WHERE id IN (1, 50) AND owner_id = 17").await, 2);
-    assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await, 0);
+    assert_eq!(world.owned_by(LEAVER, "contacts").await, 0);
 }
 
 #[every_engine]
 async fn late_records_beyond_hardcoded_amounts_are_left_behind(world: &mut World) {
     let mut request = keap_request("r1");
-    request["reassign"]["contact"] = json!({ "logic": "hardcoded", "shares": [
-        { "user": "11", "amount": 100 }, { "user": "12", "amount": 6 } ] });
+    request["reassign"]["contact"] = hardcoded([share(SUPPORT, 100), share(AMANDA, 6)]);
     let id = cut_everything(world, &request).await;
     world.sql("INSERT INTO contacts (org_id, owner_id, created_by, name) VALUES (1, 53, 53, 'a'), (1, 53, 53, 'b'), (1, 53, 53, 'c')").await;
     world.start_worker().await;
     let certificate = certificate_of(&world.end_of(id).await);
     let contact = result_of(&certificate, "contact");
     assert_eq!((contact.moved, contact.left_behind), (Some(106), Some(1)));
-    assert_eq!(contact.successors, counts([(11, 100), (12, 6)]));
+    assert_eq!(contact.successors, counts([(SUPPORT, 100), (AMANDA, 6)]));
     assert_eq!(world.texts("SELECT name AS t FROM contacts WHERE owner_id = 53").await, ["c"]);
 }
 
@@ -79,8 +82,8 @@ async fn late_sessions_and_completed_tasks_are_removed(world: &mut World) {
     let certificate = certificate_of(&world.end_of(id).await);
     assert_eq!(result_of(&certificate, "session").removed, Some(3));
     assert_eq!(result_of(&certificate, "completed_task").purged, Some(41));
-    assert_eq!(world.number("SELECT count(*) FROM sessions WHERE user_id = 53").await, 0);
-    assert_eq!(world.number("SELECT count(*) FROM tasks WHERE owner_id = 53").await, 0);
+    assert_eq!(world.held_by(LEAVER, "sessions").await, 0);
+    assert_eq!(world.owned_by(LEAVER, "tasks").await, 0);
 }
 
 #[every_engine(also_in_chunks_of = 10)]
@@ -91,10 +94,10 @@ async fn endless_new_records_end_in_needs_attention(world: &mut World) {
     assert_eq!((job.state.as_str(), codes_of(&job)), ("needs_attention", vec!["orphans_left".to_owned()]));
     assert_eq!(job.late_passes, world.context.limits.late_passes);
     assert!(job.certificate.is_none());
-    assert_eq!(world.number("SELECT count(*) FROM licenses WHERE user_id = 53").await, 1, "nothing is claimed");
+    assert_eq!(world.held_by(LEAVER, "licenses").await, 1, "nothing is claimed");
     let reason = &reasons_of(&job)[0];
     assert_eq!(reason.concerning.kind.as_deref(), Some("contact"));
-    let left = world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await;
+    let left = world.owned_by(LEAVER, "contacts").await;
     assert_eq!(reason.concerning.count, Some(left as u64), "the reason tells how many");
 }
 
@@ -111,12 +114,12 @@ pub async fn recount_moves_and_certifies_late_records(world: &mut World) {
     let again = certificate_of(&world.job(first.job_id).await.expect("the job"));
     assert_eq!((first.supplement, again.supplement), (0, 1));
     assert_eq!(result_of(&again, "contact").moved, Some(106));
-    assert_eq!(successors_of(&again, "contact"), counts([(11, 7), (12, 50), (13, 20), (14, 29)]));
+    assert_eq!(successors_of(&again, "contact"), counts([(SUPPORT, 7), (AMANDA, 50), (GERALDINE, 20), (MATHEW, 29)]));
     assert_eq!(result_of(&again, "session").removed, Some(3));
     assert_eq!((again.license.name(), again.completed_at), ("freed", first.completed_at));
     assert!(again.counted_at > first.counted_at);
-    assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await, 0);
-    assert_eq!(world.number("SELECT count(*) FROM sessions WHERE user_id = 53").await, 0);
+    assert_eq!(world.owned_by(LEAVER, "contacts").await, 0);
+    assert_eq!(world.held_by(LEAVER, "sessions").await, 0);
 
     let event = supplement_event(world, first.job_id).await;
     assert_eq!(event["type"], "handover.deactivation.completed");
@@ -134,7 +137,7 @@ async fn sweeper_recounts_when_due(world: &mut World) {
     world.sql(&format!("UPDATE {jobs} SET recount_at = requested_at")).await;
     let event = supplement_event(world, first.job_id).await;
     assert_eq!(event["data"]["license"], "freed");
-    assert_eq!(world.number("SELECT count(*) FROM tasks WHERE owner_id = 53").await, 0);
+    assert_eq!(world.owned_by(LEAVER, "tasks").await, 0);
     assert_eq!(world.number("SELECT count(*) FROM tasks WHERE title = 'late' AND owner_id = 11").await, 1);
 }
 
@@ -171,7 +174,7 @@ async fn many_late_records_are_moved_in_steps(world: &mut World) {
     world.sql("INSERT INTO contacts (org_id, owner_id, created_by, name) SELECT 1, 53, 53, name FROM contacts WHERE org_id = 1 ORDER BY id LIMIT 35").await;
     finalizer::recount(&world.context, first.job_id).await.expect("a count");
     let event = supplement_event(world, first.job_id).await;
-    assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await, 0);
+    assert_eq!(world.owned_by(LEAVER, "contacts").await, 0);
     let again = certificate_of(&world.job(first.job_id).await.expect("the job"));
     assert_eq!(event["data"]["supplement"], json!(again.supplement));
     assert_eq!(result_of(&again, "contact").moved, Some(139));
@@ -191,17 +194,17 @@ async fn recount_without_findings_publishes_nothing(world: &mut World) {
 async fn late_records_skip_successors_who_left(world: &mut World) {
     world.start_worker().await;
     let mut request = keap_request("r1");
-    request["reassign"]["contact"] = json!({ "user": "14" });
+    request["reassign"]["contact"] = to(MATHEW);
     let first = world.certificate(&request).await;
     world
         .certificate(&json!({
-            "request_id": "r2", "org_id": "1", "user_id": "14", "requested_by": "1",
-            "reassign": { "contact": { "user": "11" }, "lead": { "user": "11" }, "task": { "user": "11" } },
+            "request_id": "r2", "org_id": "1", "user_id": MATHEW, "requested_by": ADMIN,
+            "reassign": { "contact": to(SUPPORT), "lead": to(SUPPORT), "task": to(SUPPORT) },
         }))
         .await;
     world.sql("INSERT INTO contacts (org_id, owner_id, created_by, name) VALUES (1, 53, 53, 'a')").await;
     finalizer::recount(&world.context, first.job_id).await.expect("a count");
-    assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 14").await, 0);
+    assert_eq!(world.owned_by(MATHEW, "contacts").await, 0);
     assert_eq!(certificate_of(&world.job(first.job_id).await.expect("the job")), first, "nothing is claimed");
 }
 

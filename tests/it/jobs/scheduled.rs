@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::support::keap::{ADMIN, AMANDA, PRIYA, SUPPORT, to};
 use crate::support::world::{certificate_of, keap_request};
 use crate::support::{World, every_engine, snapshot};
 
@@ -44,9 +45,9 @@ async fn future_job_is_scheduled_without_changes(world: &mut World) {
     assert_eq!(told.unix_timestamp(), asked.unix_timestamp());
     // When another has come due, the sweeper has looked more than once, and longer than the pause after which a job
     // counts as standing still. That one changes nothing either: by then its leaver's profile is incomplete.
-    let to_11 = json!({ "user": "11" });
+    let to_11 = to(SUPPORT);
     let another = json!({
-        "request_id": "another", "org_id": "1", "user_id": "15", "requested_by": "1",
+        "request_id": "another", "org_id": "1", "user_id": PRIYA, "requested_by": ADMIN,
         "reassign": { "contact": to_11, "lead": to_11, "task": to_11 },
     });
     let another = world.send(&at(&another, OffsetDateTime::now_utc() + SOON)).await;
@@ -119,10 +120,10 @@ async fn successor_leaves_after_the_giving_job(world: &mut World) {
     let giving = world.send(&keap_request("giving")).await;
     assert_eq!(world.next_event_of(giving).await["type"], "handover.deactivation.started");
 
-    let to_amanda = json!({ "user": "12" });
+    let to_amanda = to(AMANDA);
     let leaving = world
         .send(&json!({
-            "request_id": "leaving", "org_id": "1", "user_id": "11", "requested_by": "1",
+            "request_id": "leaving", "org_id": "1", "user_id": SUPPORT, "requested_by": ADMIN,
             "reassign": { "contact": to_amanda, "lead": to_amanda, "task": to_amanda },
         }))
         .await;

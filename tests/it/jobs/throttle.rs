@@ -3,6 +3,7 @@
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 
+use crate::support::keap::{ADMIN, LEAVER, SUPPORT, to};
 use crate::support::people::{USERS, leave, reference};
 use crate::support::process::{WorkerProcess, borrowed, settings};
 use crate::support::world::read;
@@ -46,8 +47,8 @@ fn said(log: &str, message: &str) -> Vec<Value> {
 
 /// Everything of the demo's leaver to one successor.
 fn giant() -> Value {
-    let to = json!({ "user": "11" });
-    json!({ "request_id": "giant", "org_id": "1", "user_id": "53", "requested_by": "1",
+    let to = to(SUPPORT);
+    json!({ "request_id": "giant", "org_id": "1", "user_id": LEAVER, "requested_by": ADMIN,
         "reassign": { "contact": to, "lead": to, "task": to } })
 }
 
@@ -63,7 +64,7 @@ async fn only_gentle_movers_pause_after_chunks(world: &mut World) {
 
     let worker =
         Logged::start(world, "keap", &[("HANDOVER_WORKER__PACE", "full"), ("HANDOVER_LIMITS__CHUNK_ROWS", "10")]);
-    let back = json!({ "request_id": "back", "org_id": "1", "requested_by": "1", "type": "revert",
+    let back = json!({ "request_id": "back", "org_id": "1", "requested_by": ADMIN, "type": "revert",
         "job_id": read(&giant()).job_id() });
     assert_eq!(world.hand_over(&back).await.state, "completed");
     assert!(world.number(CLOSED).await > closed, "there was work");

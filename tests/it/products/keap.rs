@@ -9,18 +9,21 @@ use handover::job::State;
 use handover::worker::Role;
 use serde_json::{Value, json};
 
-use crate::support::world::{certificate_of, codes_of, counts, keap_request, reasons_of, result_of, successors_of};
+use crate::support::keap::{
+    AMANDA, GERALDINE, INGRID, LEAVER, LUCAS, MATHEW, PARTNER, PRIYA, SUPPORT, WEST, deactivation, example, group,
+    hardcoded, hardcoded_without_extras, ratio, share, to,
+};
+use crate::support::world::{certificate_of, codes_of, counts, reasons_of, result_of, successors_of};
 use crate::support::{World, every_engine};
 
 #[every_engine]
 async fn deactivation_needs_an_admin(world: &mut World) {
     world.start_worker().await;
-    let mut request = keap_request("r1");
-    request["requested_by"] = json!("12");
+    let request = example("r1").requested_by(AMANDA);
     let job = world.hand_over(&request).await;
     assert_eq!((job.state.as_str(), codes_of(&job)), ("rejected", vec!["requester_not_permitted".to_owned()]));
-    assert_eq!(world.texts("SELECT status AS t FROM users WHERE id = 53").await, ["active"]);
-    assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await, 104);
+    assert_eq!(world.status_of(LEAVER).await, "active");
+    assert_eq!(world.owned_by(LEAVER, "contacts").await, 104);
 }
 
 #[every_engine(also_in_chunks_of = 10)]
@@ -28,8 +31,8 @@ async fn profiles_are_deactivated_and_never_deleted(world: &mut World) {
     const PROFILE: &str = "SELECT name || ' ' || username || ' ' || email || ' ' || role AS t FROM users WHERE id = 53";
     let (users, profile) = (world.number("SELECT count(*) FROM users").await, world.texts(PROFILE).await);
     world.start_worker().await;
-    world.certificate(&keap_request("r1")).await;
-    assert_eq!(world.texts("SELECT status AS t FROM users WHERE id = 53").await, ["inactive"]);
+    world.certificate(&example("r1")).await;
+    assert_eq!(world.status_of(LEAVER).await, "inactive");
     assert_eq!(world.number("SELECT count(*) FROM users").await, users);
     assert_eq!(world.texts(PROFILE).await, profile);
 }
@@ -39,20 +42,20 @@ async fn profiles_are_deactivated_and_never_deleted(world: &mut World) {
 pub async fn deactivation_removes_access_before_any_record_has_moved(world: &mut World) {
     world.use_chunks_of(10);
     world.start_roles(&[Role::Planner]).await;
-    let id = world.send(&keap_request("r1")).await;
+    let id = world.send(&example("r1")).await;
     let job = world.until("the request is accepted", async || world.job(id).await).await;
     assert_eq!(job.state().expect("a state"), State::Cutting);
-    assert_eq!(world.texts("SELECT status AS t FROM users WHERE id = 53").await, ["inactive"]);
-    assert_eq!(world.number("SELECT count(*) FROM sessions WHERE user_id = 53").await, 0);
-    assert_eq!(world.number("SELECT count(*) FROM api_tokens WHERE user_id = 53").await, 0);
-    assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await, 104);
-    assert_eq!(world.number("SELECT count(*) FROM licenses WHERE user_id = 53").await, 1);
+    assert_eq!(world.status_of(LEAVER).await, "inactive");
+    assert_eq!(world.held_by(LEAVER, "sessions").await, 0);
+    assert_eq!(world.held_by(LEAVER, "api_tokens").await, 0);
+    assert_eq!(world.owned_by(LEAVER, "contacts").await, 104);
+    assert_eq!(world.held_by(LEAVER, "licenses").await, 1);
 
     world.start_worker().await;
     let certificate = certificate_of(&world.end_of(id).await);
     assert_eq!(result_of(&certificate, "session").removed, Some(2));
     assert_eq!(result_of(&certificate, "api_token").removed, Some(1));
-    assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await, 0);
+    assert_eq!(world.owned_by(LEAVER, "contacts").await, 0);
     assert_eq!(world.number("SELECT count(*) FROM sessions").await, 1, "another's session stays");
     assert_eq!(world.number("SELECT count(*) FROM api_tokens").await, 1, "another's token stays");
 }
@@ -60,21 +63,20 @@ pub async fn deactivation_removes_access_before_any_record_has_moved(world: &mut
 #[every_engine(also_in_chunks_of = 10)]
 async fn contacts_leads_and_pending_tasks_are_reassigned(world: &mut World) {
     world.start_worker().await;
-    let certificate = world.certificate(&keap_request("r1")).await;
+    let certificate = world.certificate(&example("r1")).await;
     for (kind, count) in [("contact", 104), ("lead", 92), ("task", 12)] {
         let result = result_of(&certificate, kind);
         assert_eq!((result.found, result.moved, result.left_behind), (Some(count), Some(count), Some(0)), "{kind}");
     }
     for table in ["contacts", "opportunities", "tasks"] {
-        assert_eq!(world.number(&format!("SELECT count(*) FROM {table} WHERE owner_id = 53")).await, 0, "{table}");
+        assert_eq!(world.owned_by(LEAVER, table).await, 0, "{table}");
     }
 }
 
 #[every_engine]
 async fn active_accounts_must_be_reassigned_first(world: &mut World) {
     world.start_worker().await;
-    let mut request = keap_request("r1");
-    request["reassign"] = json!({});
+    let request = example("r1").without_allotments();
     let job = world.hand_over(&request).await;
     assert_eq!(job.state, "rejected");
     let missing: BTreeMap<String, u64> = (reasons_of(&job).into_iter())
@@ -82,15 +84,18 @@ async fn active_accounts_must_be_reassigned_first(world: &mut World) {
         .map(|reason| (reason.concerning.kind.expect("a kind"), reason.concerning.count.expect("a count")))
         .collect();
     assert_eq!(missing, BTreeMap::from([("contact".into(), 104), ("lead".into(), 92), ("task".into(), 12)]));
-    assert_eq!(world.texts("SELECT status AS t FROM users WHERE id = 53").await, ["active"]);
-    assert_eq!(world.number("SELECT count(*) FROM sessions WHERE user_id = 53").await, 2);
+    assert_eq!(world.status_of(LEAVER).await, "active");
+    assert_eq!(world.held_by(LEAVER, "sessions").await, 2);
 }
 
 #[every_engine(also_in_chunks_of = 10)]
 pub async fn all_104_contacts_are_accounted_for(world: &mut World) {
     world.start_worker().await;
-    let certificate = world.certificate(&keap_request("r1")).await;
-    assert_eq!(successors_of(&certificate, "contact"), counts([(11, 5), (12, 50), (13, 20), (14, 29)]));
+    let certificate = world.certificate(&example("r1")).await;
+    assert_eq!(
+        successors_of(&certificate, "contact"),
+        counts([(SUPPORT, 5), (AMANDA, 50), (GERALDINE, 20), (MATHEW, 29)])
+    );
     // Who has how many now, less what was theirs before: two of the twelve others for most of them.
     let received = "SELECT CAST(count(*) AS text) AS t FROM contacts WHERE id % 9 <> 0 AND org_id = 1 GROUP BY owner_id ORDER BY owner_id";
     assert_eq!(world.texts(received).await, ["5", "50", "20", "29"]);
@@ -100,89 +105,74 @@ pub async fn all_104_contacts_are_accounted_for(world: &mut World) {
 async fn ratio_repeats_exactly_for_208_contacts(world: &mut World) {
     more_contacts(world, 104).await;
     world.start_worker().await;
-    let certificate = world.certificate(&keap_request("r1")).await;
-    assert_eq!(successors_of(&certificate, "contact"), counts([(11, 10), (12, 100), (13, 40), (14, 58)]));
-    assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await, 0);
+    let certificate = world.certificate(&example("r1")).await;
+    assert_eq!(
+        successors_of(&certificate, "contact"),
+        counts([(SUPPORT, 10), (AMANDA, 100), (GERALDINE, 40), (MATHEW, 58)])
+    );
+    assert_eq!(world.owned_by(LEAVER, "contacts").await, 0);
 }
 
 #[every_engine(also_in_chunks_of = 10)]
 pub async fn ratio_repeats_for_six_extra_contacts(world: &mut World) {
     more_contacts(world, 6).await;
     world.start_worker().await;
-    let certificate = world.certificate(&keap_request("r1")).await;
-    assert_eq!(successors_of(&certificate, "contact"), counts([(11, 10), (12, 51), (13, 20), (14, 29)]));
-    assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await, 0);
+    let certificate = world.certificate(&example("r1")).await;
+    assert_eq!(
+        successors_of(&certificate, "contact"),
+        counts([(SUPPORT, 10), (AMANDA, 51), (GERALDINE, 20), (MATHEW, 29)])
+    );
+    assert_eq!(world.owned_by(LEAVER, "contacts").await, 0);
 }
 
 #[every_engine(also_in_chunks_of = 3)]
 pub async fn hardcoded_does_not_reassign_extras(world: &mut World) {
     keep_twelve_leads(world).await;
     world.start_worker().await;
-    let certificate = world
-        .certificate(&with_leads(
-            "r1",
-            json!({ "logic": "hardcoded", "shares": [
-        { "user": "11", "amount": 5 }, { "user": "12", "amount": 3 } ] }),
-        ))
-        .await;
+    let certificate = world.certificate(&example("r1").leads(hardcoded([share(SUPPORT, 5), share(AMANDA, 3)]))).await;
     let lead = result_of(&certificate, "lead");
     assert_eq!((lead.found, lead.moved, lead.left_behind), (Some(12), Some(8), Some(4)));
-    assert_eq!(lead.successors, counts([(11, 5), (12, 3)]));
-    assert_eq!(world.number("SELECT count(*) FROM opportunities WHERE owner_id = 53").await, 4);
+    assert_eq!(lead.successors, counts([(SUPPORT, 5), (AMANDA, 3)]));
+    assert_eq!(world.owned_by(LEAVER, "opportunities").await, 4);
     assert_eq!(certificate.license.name(), "freed", "what may stay does not hold the license");
-    assert_eq!(world.number("SELECT count(*) FROM licenses WHERE user_id = 53").await, 0);
+    assert_eq!(world.held_by(LEAVER, "licenses").await, 0);
 }
 
 #[every_engine(also_in_chunks_of = 3)]
 pub async fn hardcoded_can_reject_extras(world: &mut World) {
     keep_twelve_leads(world).await;
     world.start_worker().await;
-    let job = world
-        .hand_over(&with_leads(
-            "r1",
-            json!({ "logic": "hardcoded", "extras": "reject", "shares": [
-        { "user": "11", "amount": 5 }, { "user": "12", "amount": 3 } ] }),
-        ))
-        .await;
+    let job =
+        world.hand_over(&example("r1").leads(hardcoded_without_extras([share(SUPPORT, 5), share(AMANDA, 3)]))).await;
     assert_eq!((job.state.as_str(), codes_of(&job)), ("rejected", vec!["extras_rejected".to_owned()]));
-    assert_eq!(world.number("SELECT count(*) FROM opportunities WHERE owner_id = 53").await, 12);
-    let certificate = world
-        .certificate(&with_leads(
-            "r2",
-            json!({ "logic": "hardcoded", "extras": "reject", "shares": [
-        { "user": "11", "amount": 5 }, { "user": "12", "amount": 7 } ] }),
-        ))
-        .await;
-    assert_eq!(successors_of(&certificate, "lead"), counts([(11, 5), (12, 7)]));
+    assert_eq!(world.owned_by(LEAVER, "opportunities").await, 12);
+    let certificate =
+        world.certificate(&example("r2").leads(hardcoded_without_extras([share(SUPPORT, 5), share(AMANDA, 7)]))).await;
+    assert_eq!(successors_of(&certificate, "lead"), counts([(SUPPORT, 5), (AMANDA, 7)]));
 }
 
 #[every_engine(also_in_chunks_of = 10)]
 pub async fn round_robin_continues_in_the_next_job(world: &mut World) {
     world.start_worker().await;
-    let certificate = world.certificate(&keap_request("r1")).await;
-    // 92 in turn to 15, 16 and 17: the last one served is 16.
-    assert_eq!(successors_of(&certificate, "lead"), counts([(15, 31), (16, 31), (17, 30)]));
-    assert_eq!(world.number("SELECT count(*) FROM opportunities WHERE owner_id = 14").await, 2);
+    let certificate = world.certificate(&example("r1")).await;
+    // The group has three members, and 92 is one short of a full round: Lucas is served last.
+    assert_eq!(successors_of(&certificate, "lead"), counts([(PRIYA, 31), (LUCAS, 31), (INGRID, 30)]));
+    assert_eq!(world.owned_by(MATHEW, "opportunities").await, 2);
     let certificate = world
-        .certificate(&json!({
-            "request_id": "r2", "org_id": "1", "user_id": "14", "requested_by": "1",
-            "reassign": {
-                "contact": { "user": "11" },
-                "lead": { "logic": "ratio", "shares": [{ "round_robin": "West team", "amount": 1 }] },
-                "task": { "user": "11" },
-            },
-        }))
+        .certificate(
+            &deactivation("r2", MATHEW).contacts(to(SUPPORT)).leads(ratio([group(WEST, 1)])).tasks(to(SUPPORT)),
+        )
         .await;
-    assert_eq!(successors_of(&certificate, "lead"), counts([(15, 1), (17, 1)]), "17 is next, then 15");
+    assert_eq!(successors_of(&certificate, "lead"), counts([(PRIYA, 1), (INGRID, 1)]), "Ingrid is next, then Priya");
 }
 
 #[every_engine(also_in_chunks_of = 10)]
 pub async fn license_is_freed_for_someone_else(world: &mut World) {
     world.start_worker().await;
     let free = world.number("SELECT count(*) FROM licenses WHERE user_id IS NULL").await;
-    let certificate = world.certificate(&keap_request("r1")).await;
+    let certificate = world.certificate(&example("r1")).await;
     assert_eq!(certificate.license.name(), "freed");
-    assert_eq!(world.number("SELECT count(*) FROM licenses WHERE user_id = 53").await, 0);
+    assert_eq!(world.held_by(LEAVER, "licenses").await, 0);
     assert_eq!(world.number("SELECT count(*) FROM licenses WHERE user_id IS NULL").await, free + 1);
     world.sql("UPDATE licenses SET user_id = 21 WHERE id = (SELECT min(id) FROM licenses WHERE user_id IS NULL)").await;
 }
@@ -196,12 +186,7 @@ async fn deactivating_partners_frees_no_license(world: &mut World) {
     let licenses =
         "SELECT CAST(id AS text) || ':' || COALESCE(CAST(user_id AS text), '') AS t FROM licenses ORDER BY id";
     let before = world.texts(licenses).await;
-    let certificate = world
-        .certificate(&json!({
-            "request_id": "r1", "org_id": "1", "user_id": "54", "requested_by": "1",
-            "reassign": { "contact": { "user": "11" } },
-        }))
-        .await;
+    let certificate = world.certificate(&deactivation("r1", PARTNER).contacts(to(SUPPORT))).await;
     assert_eq!(certificate.license.name(), "exempt");
     assert_eq!(world.texts(licenses).await, before);
     assert_eq!(world.number("SELECT count(*) FROM users WHERE id = 54 AND status = 'inactive'").await, 1);
@@ -211,21 +196,21 @@ async fn deactivating_partners_frees_no_license(world: &mut World) {
 async fn billed_license_count_is_unchanged(world: &mut World) {
     world.start_worker().await;
     let seats = world.number("SELECT count(*) FROM licenses").await;
-    world.certificate(&keap_request("r1")).await;
+    world.certificate(&example("r1")).await;
     assert_eq!(world.number("SELECT count(*) FROM licenses").await, seats);
 }
 
 #[every_engine]
 async fn lead_successor_must_be_a_sales_rep(world: &mut World) {
     world.start_worker().await;
-    let mut request = with_leads("r1", json!({ "user": "14" }));
+    let mut request = example("r1").leads(to(MATHEW));
     let job = world.hand_over(&request).await;
     assert_eq!((job.state.as_str(), codes_of(&job)), ("rejected", vec!["successor_not_eligible".to_owned()]));
     assert_eq!(reasons_of(&job)[0].concerning.user_id.as_deref(), Some("14"));
     world.sql("INSERT INTO group_members (org_id, group_name, user_id) VALUES (1, 'Sales Rep', 14)").await;
     request["request_id"] = json!("r2");
     let certificate = world.certificate(&request).await;
-    assert_eq!(successors_of(&certificate, "lead"), counts([(14, 92)]));
+    assert_eq!(successors_of(&certificate, "lead"), counts([(MATHEW, 92)]));
 }
 
 #[every_engine(also_in_chunks_of = 10)]
@@ -233,7 +218,7 @@ pub async fn completed_tasks_are_removed(world: &mut World) {
     world.start_worker().await;
     let others = world.number("SELECT count(*) FROM tasks WHERE status = 'completed' AND owner_id <> 53").await;
     assert!(others > 0);
-    let certificate = world.certificate(&keap_request("r1")).await;
+    let certificate = world.certificate(&example("r1")).await;
     assert_eq!(result_of(&certificate, "completed_task").purged, Some(40));
     assert_eq!(world.number("SELECT count(*) FROM tasks WHERE status = 'completed'").await, others);
     // "This cannot be undone" there; here a copy of each is kept for a while.
@@ -252,10 +237,10 @@ async fn only_pending_tasks_need_a_successor(world: &mut World) {
     world.start_worker().await;
     let titles = "SELECT title AS t FROM tasks WHERE status = 'pending' AND owner_id IN (53, 11) ORDER BY title";
     let before = world.texts(titles).await;
-    let certificate = world.certificate(&keap_request("r1")).await;
-    assert_eq!(successors_of(&certificate, "task"), counts([(11, 12)]));
+    let certificate = world.certificate(&example("r1")).await;
+    assert_eq!(successors_of(&certificate, "task"), counts([(SUPPORT, 12)]));
     assert_eq!(world.texts(titles).await, before);
-    assert_eq!(world.number("SELECT count(*) FROM tasks WHERE owner_id = 53").await, 0);
+    assert_eq!(world.owned_by(LEAVER, "tasks").await, 0);
 }
 
 #[every_engine(also_in_chunks_of = 10)]
@@ -263,7 +248,7 @@ async fn notes_are_not_affected(world: &mut World) {
     world.start_worker().await;
     let notes = "SELECT CAST(id AS text) || ' ' || CAST(user_id AS text) || ' ' || CAST(contact_id AS text) || ' ' || body AS t FROM notes ORDER BY id";
     let before = world.texts(notes).await;
-    let certificate = world.certificate(&keap_request("r1")).await;
+    let certificate = world.certificate(&example("r1")).await;
     assert_eq!(result_of(&certificate, "note").kept, Some(17));
     assert_eq!(world.texts(notes).await, before);
 }
@@ -290,7 +275,7 @@ pub async fn records_of_others_are_untouched(world: &mut World) {
         before.push(rows(world, table, others).await);
     }
     world.start_worker().await;
-    world.certificate(&keap_request("r1")).await;
+    world.certificate(&example("r1")).await;
     for ((table, others), before) in OTHERS.into_iter().zip(before) {
         let after = rows(world, table, others).await;
         let changed: Vec<&String> = before.iter().filter(|row| !after.contains(row)).collect();
@@ -301,7 +286,7 @@ pub async fn records_of_others_are_untouched(world: &mut World) {
 #[every_engine(also_in_chunks_of = 2)]
 pub async fn followers_are_removed_both_ways_and_journaled(world: &mut World) {
     world.start_worker().await;
-    let certificate = world.certificate(&keap_request("r1")).await;
+    let certificate = world.certificate(&example("r1")).await;
     assert_eq!(result_of(&certificate, "following").removed, Some(3));
     assert_eq!(result_of(&certificate, "follower").removed, Some(4));
     assert_eq!(world.number("SELECT count(*) FROM follows WHERE follower_id = 53 OR followed_id = 53").await, 0);
@@ -344,7 +329,7 @@ const EXAMPLE: [(&str, &str, u64); 21] = [
 #[every_engine(also_in_chunks_of = 10)]
 async fn certificate_does_not_depend_on_chunking(world: &mut World) {
     world.start_worker().await;
-    let certificate = world.certificate(&keap_request("r1")).await;
+    let certificate = world.certificate(&example("r1")).await;
     for (kind, word, count) in EXAMPLE {
         let result = serde_json::to_value(result_of(&certificate, kind)).expect("JSON");
         assert_eq!(result[word], json!(count), "{kind}");
@@ -358,7 +343,7 @@ async fn certificate_does_not_depend_on_chunking(world: &mut World) {
 #[every_engine]
 async fn small_job_publishes_completion_and_digests(world: &mut World) {
     world.start_worker().await;
-    let request = keap_request("r1");
+    let request = example("r1");
     let certificate = world.certificate(&request).await;
     let events = events_of(world, &certificate, 8).await;
     assert_eq!(events[0]["type"], "handover.deactivation.completed");
@@ -369,7 +354,7 @@ async fn small_job_publishes_completion_and_digests(world: &mut World) {
 async fn chunked_job_publishes_started_first(world: &mut World) {
     world.use_chunks_of(10);
     world.start_worker().await;
-    let certificate = world.certificate(&keap_request("r1")).await;
+    let certificate = world.certificate(&example("r1")).await;
     let events = events_of(world, &certificate, 9).await;
     assert_eq!(events[0]["type"], "handover.deactivation.started");
     assert_eq!(events[0]["data"]["state"], "cutting");
@@ -405,13 +390,13 @@ fn assert_told(events: &[Value], certificate: &Certificate, first: i64) {
         .map(|event| (event["data"]["user_id"].as_str().expect("a user").to_owned(), event["data"]["records"].clone()))
         .collect();
     let expected = [
-        ("11", json!({ "contact": 5, "task": 12 })),
-        ("12", json!({ "contact": 50 })),
-        ("13", json!({ "contact": 20 })),
-        ("14", json!({ "contact": 29 })),
-        ("15", json!({ "lead": 31 })),
-        ("16", json!({ "lead": 31 })),
-        ("17", json!({ "lead": 30 })),
+        (SUPPORT, json!({ "contact": 5, "task": 12 })),
+        (AMANDA, json!({ "contact": 50 })),
+        (GERALDINE, json!({ "contact": 20 })),
+        (MATHEW, json!({ "contact": 29 })),
+        (PRIYA, json!({ "lead": 31 })),
+        (LUCAS, json!({ "lead": 31 })),
+        (INGRID, json!({ "lead": 30 })),
     ];
     assert_eq!(digests, expected.into_iter().map(|(user, records)| (user.to_owned(), records)).collect());
 }
@@ -427,13 +412,6 @@ async fn more_contacts(world: &World, count: u64) {
 async fn keep_twelve_leads(world: &World) {
     let kept = "SELECT id FROM opportunities WHERE owner_id = 53 ORDER BY id LIMIT 12";
     world.sql(&format!("DELETE FROM opportunities WHERE owner_id = 53 AND id NOT IN ({kept})")).await;
-}
-
-/// The example, its leads by another allotment.
-fn with_leads(request_id: &str, allotment: Value) -> Value {
-    let mut request = keap_request(request_id);
-    request["reassign"]["lead"] = allotment;
-    request
 }
 
 /// Every column of some rows, as text.

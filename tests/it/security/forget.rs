@@ -3,6 +3,7 @@
 use handover::contract::JobId;
 use serde_json::{Value, json};
 
+use crate::support::keap::{ADMIN, AMANDA};
 use crate::support::process::{as_owner, on};
 use crate::support::world::{certificate_of, codes_of, keap_request, result_of};
 use crate::support::{Engine, World, every_engine};
@@ -71,7 +72,7 @@ async fn forgotten_leaver_leaves_only_counts(world: &mut World) {
     assert_eq!((trail.len(), &trail[0]["actor"]), (1, &json!("1")));
     assert_eq!(trail[0]["user_id"], json!(after.user_id), "one pseudonym stands for them everywhere");
 
-    let revert = json!({ "type": "revert", "request_id": "back", "org_id": "1", "requested_by": "1", "job_id": job.id.to_string() });
+    let revert = json!({ "type": "revert", "request_id": "back", "org_id": "1", "requested_by": ADMIN, "job_id": job.id.to_string() });
     assert_eq!(codes_of(&world.hand_over(&revert).await), ["forgotten"]);
     until_events_are_published(world).await;
     let again = forget(world, "53");
@@ -83,7 +84,7 @@ async fn forgotten_successor_does_not_prevent_undo(world: &mut World) {
     world.start_worker().await;
     world.sql("UPDATE users SET role = 'admin' WHERE id = 12").await;
     let mut request = keap_request("r1");
-    request["requested_by"] = json!("12");
+    request["requested_by"] = json!(AMANDA);
     let job = world.hand_over(&request).await;
     certificate_of(&job);
     until_events_are_published(world).await;
@@ -97,7 +98,7 @@ async fn forgotten_successor_does_not_prevent_undo(world: &mut World) {
     {
         assert_eq!(world.number(&format!("SELECT count(*) FROM handover.{place} = '12'")).await, 0, "{place}");
     }
-    let revert = json!({ "type": "revert", "request_id": "back", "org_id": "1", "requested_by": "1", "job_id": job.id.to_string() });
+    let revert = json!({ "type": "revert", "request_id": "back", "org_id": "1", "requested_by": ADMIN, "job_id": job.id.to_string() });
     let undone = certificate_of(&world.hand_over(&revert).await);
     let contacts = result_of(&undone, "contact");
     assert_eq!((contacts.restored, contacts.skipped["changed"]), (Some(54), 50), "what 12 received stays with 12");

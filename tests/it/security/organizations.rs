@@ -10,6 +10,9 @@ use handover::store::host::lock_users;
 use serde_json::{Value, json};
 
 use self::neighbors::{Neighbours, settle_in, start_handing_over};
+use crate::support::keap::{
+    ADMIN, AMANDA, GERALDINE, LEAVER, PRIYA, SUPPORT, WEST, group, hardcoded, ratio, share, to,
+};
 use crate::support::world::{certificate_of, codes_of, keap_request, result_of};
 use crate::support::{World, every_engine, on_postgres, people, process};
 
@@ -73,22 +76,22 @@ fn properties(schema: &Value, fields: &mut BTreeSet<String>) {
 /// A request of each type that organization 1 may well make.
 fn requests(completed: &str, waiting: &str) -> Vec<Value> {
     let everything = json!({
-        "contact": { "logic": "ratio", "shares": [{ "user": "11", "amount": 5 }, { "user": "12", "amount": 50 }] },
-        "lead": { "logic": "hardcoded", "shares": [{ "round_robin": "West team", "amount": 92 }] },
-        "task": { "each": { "1": "13" }, "rest": { "user": "11" } },
-        "account": { "user": "12" },
-        "direct_report": { "user": "1" },
-        "portal_administrator": { "user": "1" },
-        "primary_administrator": { "user": "1" },
-        "sole_alert_recipient": { "user": "12" },
-        "opportunity_split": { "user": "12" },
+        "contact": ratio([share(SUPPORT, 5), share(AMANDA, 50)]),
+        "lead": hardcoded([group(WEST, 92)]),
+        "task": { "each": { "1": "13" }, "rest": to(SUPPORT) },
+        "account": to(AMANDA),
+        "direct_report": to(ADMIN),
+        "portal_administrator": to(ADMIN),
+        "primary_administrator": to(ADMIN),
+        "sole_alert_recipient": to(AMANDA),
+        "opportunity_split": to(AMANDA),
     });
     RequestType::ALL
         .into_iter()
         .map(|kind| {
-            let mut request = json!({ "type": kind.name(), "org_id": "1", "requested_by": "1" });
+            let mut request = json!({ "type": kind.name(), "org_id": "1", "requested_by": ADMIN });
             let fields = match kind {
-                RequestType::Deactivate | RequestType::Reassign => json!({ "user_id": "53", "reassign": everything }),
+                RequestType::Deactivate | RequestType::Reassign => json!({ "user_id": LEAVER, "reassign": everything }),
                 RequestType::Reactivate => json!({ "user_id": "31" }),
                 RequestType::Invite => json!({ "name": "New", "email": "new@example.com" }),
                 RequestType::AcceptInvitation => json!({ "user_id": "21", "requested_by": "21" }),
@@ -173,8 +176,8 @@ pub async fn no_request_field_reaches_other_organizations(world: &mut World) {
     let neighbours = settle_in(world).await;
     world.start_worker().await;
     let neighbours = start_handing_over(world, neighbours).await;
-    let mine = json!({ "type": "deactivate", "request_id": "mine", "org_id": "1", "user_id": "15", "requested_by": "1",
-        "reassign": { "contact": { "user": "11" }, "lead": { "user": "11" }, "task": { "user": "11" } } });
+    let mine = json!({ "type": "deactivate", "request_id": "mine", "org_id": "1", "user_id": PRIYA, "requested_by": ADMIN,
+        "reassign": { "contact": to(SUPPORT), "lead": to(SUPPORT), "task": to(SUPPORT) } });
     let completed = world.hand_over(&mine).await;
     certificate_of(&completed);
     let mut later = keap_request("later");
@@ -193,8 +196,8 @@ pub async fn no_request_field_reaches_other_organizations(world: &mut World) {
 async fn administrator_cannot_reach_other_organizations(world: &mut World) {
     settle_in(world).await;
     world.start_worker().await;
-    let mine = json!({ "type": "deactivate", "request_id": "mine", "org_id": "1", "user_id": "15", "requested_by": "1",
-        "reassign": { "contact": { "user": "11" }, "lead": { "user": "11" }, "task": { "user": "11" } } });
+    let mine = json!({ "type": "deactivate", "request_id": "mine", "org_id": "1", "user_id": PRIYA, "requested_by": ADMIN,
+        "reassign": { "contact": to(SUPPORT), "lead": to(SUPPORT), "task": to(SUPPORT) } });
     let completed = world.hand_over(&mine).await;
     let mut requests = requests(&completed.id.to_string(), &completed.id.to_string());
     // Whoever is invited is a user of the organization that asks.
@@ -207,12 +210,11 @@ async fn administrator_cannot_reach_other_organizations(world: &mut World) {
     let accept = json!({ "type": "accept_invitation", "org_id": "1", "user_id": "203", "requested_by": "203" });
     // The leaver's manager is somebody else's user.
     world.sql("UPDATE users SET manager_id = 201 WHERE id = 13").await;
-    let to_manager =
-        json!({ "org_id": "1", "user_id": "13", "requested_by": "1", "reassign": { "contact": { "manager": true } } });
+    let to_manager = json!({ "org_id": "1", "user_id": GERALDINE, "requested_by": ADMIN, "reassign": { "contact": { "manager": true } } });
     // A group of the same name, whose only member is a neighbour.
     let round_robin = json!({ "logic": "ratio", "shares": [{ "round_robin": "East team", "amount": 1 }] });
     let to_group =
-        json!({ "org_id": "1", "user_id": "13", "requested_by": "1", "reassign": { "contact": round_robin } });
+        json!({ "org_id": "1", "user_id": GERALDINE, "requested_by": ADMIN, "reassign": { "contact": round_robin } });
     requests.extend([accept, to_manager, to_group]);
     all_refused(world, requests).await;
 }
@@ -267,5 +269,5 @@ async fn permission_is_checked_in_the_planners_transaction(world: &mut World) {
     revoking.run("revoking", revoke).await.expect("revoked");
     revoking.commit().await.expect("committed");
     assert_eq!(codes_of(&world.end_of(id).await), ["requester_not_permitted"]);
-    assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await, 104);
+    assert_eq!(world.owned_by(LEAVER, "contacts").await, 104);
 }

@@ -7,6 +7,7 @@ pub mod snapshot;
 pub mod disturb;
 pub mod gate;
 pub mod http;
+pub mod keap;
 pub mod ledger;
 pub mod people;
 pub mod postgres;

@@ -318,7 +318,7 @@ pub fn successors_of(certificate: &Certificate, kind: &str) -> BTreeMap<String, 
 }
 
 /// Counts by user, to compare with a certificate's.
-pub fn counts<const N: usize>(expected: [(i64, u64); N]) -> BTreeMap<String, u64> {
+pub fn counts<U: ToString, const N: usize>(expected: [(U, u64); N]) -> BTreeMap<String, u64> {
     expected.into_iter().map(|(user, count)| (user.to_string(), count)).collect()
 }
 
@@ -333,18 +333,9 @@ pub fn reasons_of(job: &Job) -> Vec<Reason> {
     serde_json::from_value(reasons).expect("reasons")
 }
 
-/// The request of the Keap help page's example, as the demo sends it.
+/// Returns the request of the Keap help page's example.
 pub fn keap_request(request_id: &str) -> Value {
-    serde_json::json!({
-        "request_id": request_id, "org_id": "1", "user_id": "53", "requested_by": "1",
-        "reassign": {
-            "contact": { "logic": "ratio", "shares": [
-                { "user": "11", "amount": 5 }, { "user": "12", "amount": 50 },
-                { "user": "13", "amount": 20 }, { "user": "14", "amount": 29 } ] },
-            "lead": { "logic": "hardcoded", "shares": [{ "round_robin": "West team", "amount": 92 }] },
-            "task": { "user": "11" },
-        },
-    })
+    super::keap::example(request_id).clone()
 }
 
 /// A request, read as the planner reads it.

@@ -6,17 +6,18 @@ use handover::contract::JobId;
 use handover::store::ledger::jobs::Job;
 use serde_json::{Value, json};
 
+use crate::support::keap::{ADMIN, AMANDA, GERALDINE, LEAVER, MATHEW, PRIYA, SUPPORT, hardcoded, share, to};
 use crate::support::world::{certificate_of, codes_of, keap_request, result_of};
 use crate::support::{World, every_engine, process, snapshot};
 
 /// A request about a job.
 pub fn order(kind: &str, request_id: &str, job: JobId) -> Value {
-    json!({ "type": kind, "request_id": request_id, "org_id": "1", "requested_by": "1", "job_id": job })
+    json!({ "type": kind, "request_id": request_id, "org_id": "1", "requested_by": ADMIN, "job_id": job })
 }
 
 /// A request about a user.
 fn about(kind: &str, request_id: &str, user: &str) -> Value {
-    json!({ "type": kind, "request_id": request_id, "org_id": "1", "requested_by": "1", "user_id": user })
+    json!({ "type": kind, "request_id": request_id, "org_id": "1", "requested_by": ADMIN, "user_id": user })
 }
 
 async fn deactivated(world: &mut World) -> JobId {
@@ -69,7 +70,7 @@ pub async fn revert_restores_every_row(world: &mut World) {
 #[every_engine]
 async fn revert_skips_rows_changed_since(world: &mut World) {
     world.start_worker().await;
-    let others = world.number("SELECT count(*) FROM contacts WHERE owner_id = 15").await;
+    let others = world.owned_by(PRIYA, "contacts").await;
     let job = deactivated(world).await;
     world.sql("UPDATE contacts SET owner_id = 15 WHERE id = (SELECT min(id) FROM contacts WHERE owner_id = 12)").await;
     world
@@ -88,8 +89,8 @@ async fn revert_skips_rows_changed_since(world: &mut World) {
     told.sort_by_key(|(kind, _)| kind.to_string());
     assert_eq!(told, [(&json!("contact"), &json!("changed")), (&json!("task"), &json!("gone"))]);
     assert_eq!(listed[0]["keys"].as_array().map(Vec::len), Some(1), "{listed}");
-    assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 15").await, others + 1);
-    assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await, 103);
+    assert_eq!(world.owned_by(PRIYA, "contacts").await, others + 1);
+    assert_eq!(world.owned_by(LEAVER, "contacts").await, 103);
 }
 
 #[every_engine]
@@ -108,14 +109,14 @@ async fn revert_needs_a_free_license(world: &mut World) {
     assert_eq!(codes_of(&refused), ["no_license_free"]);
     world.sql("INSERT INTO licenses (org_id) VALUES (1)").await;
     certificate_of(&world.hand_over(&order("revert", "r4", job)).await);
-    assert_eq!(world.number("SELECT count(*) FROM licenses WHERE user_id = 53").await, 1);
+    assert_eq!(world.held_by(LEAVER, "licenses").await, 1);
 }
 
 #[every_engine]
 async fn revert_after_reactivation_takes_no_license(world: &mut World) {
     world.start_worker().await;
     let job = deactivated(world).await;
-    certificate_of(&world.hand_over(&about("reactivate", "r2", "53")).await);
+    certificate_of(&world.hand_over(&about("reactivate", "r2", LEAVER)).await);
     let seats = world.number("SELECT count(*) FROM licenses WHERE user_id IS NOT NULL").await;
     let certificate = certificate_of(&world.hand_over(&order("revert", "r3", job)).await);
     assert_eq!(result_of(&certificate, "contact").restored, Some(104));
@@ -123,7 +124,7 @@ async fn revert_after_reactivation_takes_no_license(world: &mut World) {
     assert_eq!(memberships.restored.unwrap_or(0), 0, "they are back already: {memberships:?}");
     assert_eq!(memberships.skipped.get("back_already"), memberships.found.as_ref());
     assert_eq!(world.number("SELECT count(*) FROM licenses WHERE user_id IS NOT NULL").await, seats);
-    assert_eq!(world.number("SELECT count(*) FROM licenses WHERE user_id = 53").await, 1);
+    assert_eq!(world.held_by(LEAVER, "licenses").await, 1);
 }
 
 #[every_engine]
@@ -141,11 +142,11 @@ async fn reverting_twice_does_nothing(world: &mut World) {
 async fn only_the_latest_job_is_reverted(world: &mut World) {
     world.start_worker().await;
     let first = deactivated(world).await;
-    certificate_of(&world.hand_over(&about("reactivate", "r2", "53")).await);
-    let own = world.number("SELECT count(*) FROM contacts WHERE owner_id = 13").await - 20;
+    certificate_of(&world.hand_over(&about("reactivate", "r2", LEAVER)).await);
+    let own = world.owned_by(GERALDINE, "contacts").await - 20;
     world.sql("UPDATE contacts SET owner_id = 53 WHERE owner_id = 13").await;
     let mut request = keap_request("r3");
-    request["reassign"] = json!({ "contact": { "user": "14" } });
+    request["reassign"] = json!({ "contact": to(MATHEW) });
     let second = JobId(world.hand_over(&request).await.id);
     let refused = world.hand_over(&order("revert", "r4", first)).await;
     assert_eq!(codes_of(&refused), ["later_job"]);
@@ -157,7 +158,7 @@ async fn only_the_latest_job_is_reverted(world: &mut World) {
         (Some(84), Some(&20)),
         "twenty were given back by hand"
     );
-    assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await, 104 + own);
+    assert_eq!(world.owned_by(LEAVER, "contacts").await, 104 + own);
 }
 
 #[every_engine]
@@ -201,34 +202,30 @@ async fn occupied_or_parentless_rows_are_skipped(world: &mut World) {
 #[every_engine]
 async fn reactivation_does_not_move_ownership_back(world: &mut World) {
     world.start_worker().await;
-    let groups = world.number("SELECT count(*) FROM group_members WHERE user_id = 53").await;
+    let groups = world.held_by(LEAVER, "group_members").await;
     let follows = world.number("SELECT count(*) FROM follows WHERE follower_id = 53 OR followed_id = 53").await;
     deactivated(world).await;
     assert_eq!(world.number("SELECT count(*) FROM follows WHERE follower_id = 53 OR followed_id = 53").await, 0);
-    let job = world.hand_over(&about("reactivate", "r2", "53")).await;
+    let job = world.hand_over(&about("reactivate", "r2", LEAVER)).await;
     let certificate = certificate_of(&job);
-    assert_eq!(world.texts("SELECT status AS t FROM users WHERE id = 53").await, ["active"]);
-    assert_eq!(world.number("SELECT count(*) FROM licenses WHERE user_id = 53").await, 1);
-    assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id = 53").await, 0);
-    assert_eq!(
-        world.number("SELECT count(*) FROM sessions WHERE user_id = 53").await,
-        0,
-        "what is not restored stays away"
-    );
-    assert_eq!(world.number("SELECT count(*) FROM group_members WHERE user_id = 53").await, groups);
+    assert_eq!(world.status_of(LEAVER).await, "active");
+    assert_eq!(world.held_by(LEAVER, "licenses").await, 1);
+    assert_eq!(world.owned_by(LEAVER, "contacts").await, 0);
+    assert_eq!(world.held_by(LEAVER, "sessions").await, 0, "what is not restored stays away");
+    assert_eq!(world.held_by(LEAVER, "group_members").await, groups);
     assert_eq!(world.number("SELECT count(*) FROM follows WHERE follower_id = 53 OR followed_id = 53").await, follows);
     assert_eq!(result_of(&certificate, "group_membership").restored, Some(groups as u64));
     let event = world.next_event_of(JobId(job.id)).await;
     assert_eq!(event["type"], "handover.user.reactivated");
     // And what was left behind comes later, by hand.
-    let again = world.hand_over(&about("reactivate", "r3", "53")).await;
+    let again = world.hand_over(&about("reactivate", "r3", LEAVER)).await;
     assert_eq!(codes_of(&again), ["already_active"]);
 }
 
 async fn leave(world: &mut World, request_id: &str, user: &str) {
-    let request = json!({ "request_id": request_id, "org_id": "1", "user_id": user, "requested_by": "1",
-        "reassign": { "contact": { "user": "12" }, "lead": { "user": "12" }, "task": { "user": "12" }, "account": { "user": "12" },
-            "direct_report": { "user": "1" } } });
+    let request = json!({ "request_id": request_id, "org_id": "1", "user_id": user, "requested_by": ADMIN,
+        "reassign": { "contact": to(AMANDA), "lead": to(AMANDA), "task": to(AMANDA), "account": to(AMANDA),
+            "direct_report": to(ADMIN) } });
     let job = world.hand_over(&request).await;
     assert_eq!(job.state, "completed", "{:?}", job.reasons);
 }
@@ -258,21 +255,21 @@ async fn follow_returns_once_both_users_return(world: &mut World) {
 pub async fn records_left_behind_can_move_later(world: &mut World) {
     world.start_worker().await;
     let mut request = keap_request("r1");
-    request["reassign"]["lead"] = json!({ "logic": "hardcoded", "shares": [{ "user": "11", "amount": 5 }] });
+    request["reassign"]["lead"] = hardcoded([share(SUPPORT, 5)]);
     certificate_of(&world.hand_over(&request).await);
-    assert_eq!(world.number("SELECT count(*) FROM opportunities WHERE owner_id = 53").await, 87);
-    let reassign = json!({ "type": "reassign", "request_id": "r2", "org_id": "1", "user_id": "53", "requested_by": "1",
-        "reassign": { "lead": { "user": "12" } } });
+    assert_eq!(world.owned_by(LEAVER, "opportunities").await, 87);
+    let reassign = json!({ "type": "reassign", "request_id": "r2", "org_id": "1", "user_id": LEAVER, "requested_by": ADMIN,
+        "reassign": { "lead": to(AMANDA) } });
     let certificate = certificate_of(&world.hand_over(&reassign).await);
     assert_eq!(result_of(&certificate, "lead").moved, Some(87));
     assert_eq!(certificate.references.len(), 1, "nothing else is touched");
-    assert_eq!(world.number("SELECT count(*) FROM opportunities WHERE owner_id = 53").await, 0);
+    assert_eq!(world.owned_by(LEAVER, "opportunities").await, 0);
     // It went to the wrong user, who is active: it moves on.
-    let onward = json!({ "type": "reassign", "request_id": "r3", "org_id": "1", "user_id": "12", "requested_by": "1",
-        "reassign": { "lead": { "user": "13" } } });
+    let onward = json!({ "type": "reassign", "request_id": "r3", "org_id": "1", "user_id": AMANDA, "requested_by": ADMIN,
+        "reassign": { "lead": to(GERALDINE) } });
     certificate_of(&world.hand_over(&onward).await);
-    assert_eq!(world.texts("SELECT status AS t FROM users WHERE id = 12").await, ["active"]);
-    assert_eq!(world.number("SELECT count(*) FROM licenses WHERE user_id = 12").await, 1);
+    assert_eq!(world.status_of(AMANDA).await, "active");
+    assert_eq!(world.held_by(AMANDA, "licenses").await, 1);
 }
 
 #[every_engine]
@@ -283,7 +280,7 @@ async fn command_cannot_reach_another_organizations_job(world: &mut World) {
     let foreign = json!({ "type": "revert", "request_id": "r2", "org_id": "2", "requested_by": "201", "job_id": job });
     assert_eq!(codes_of(&world.hand_over(&foreign).await), ["unknown_job"]);
     let mut stranger = order("revert", "r3", job);
-    stranger["requested_by"] = json!("12");
+    stranger["requested_by"] = json!(AMANDA);
     assert_eq!(codes_of(&world.hand_over(&stranger).await), ["requester_not_permitted"]);
     assert_eq!(snapshot::of_host(world).await, before);
 }

@@ -7,6 +7,7 @@ use handover::stages::assess::{Counting, assess, parties};
 use serde_json::{Value, json};
 
 use super::{allotting, changed};
+use crate::support::keap::{AMANDA, GERALDINE, LEAVER, MATHEW, SUPPORT, share, to, to_manager};
 use crate::support::world::{keap_request, read};
 use crate::support::{World, every_engine, snapshot};
 
@@ -66,10 +67,10 @@ async fn unknown_status_is_reported(world: &mut World) {
 async fn incomplete_profile_lists_missing_fields(world: &mut World) {
     world.start_worker().await;
     world.sql("UPDATE users SET email = '' WHERE id = 53").await;
-    assert_reason(world, &keap_request("r1"), "incomplete_profile", json!({ "user_id": "53", "fields": ["email"] }))
+    assert_reason(world, &keap_request("r1"), "incomplete_profile", json!({ "user_id": LEAVER, "fields": ["email"] }))
         .await;
     world.sql("UPDATE users SET email = '  ', name = NULL WHERE id = 53").await;
-    let concerning = json!({ "user_id": "53", "fields": ["name", "email"] });
+    let concerning = json!({ "user_id": LEAVER, "fields": ["name", "email"] });
     assert_reason(world, &keap_request("r2"), "incomplete_profile", concerning).await;
 }
 
@@ -86,7 +87,7 @@ async fn requester_must_be_another_active_administrator(world: &mut World) {
         assert!(reason["message"].as_str().expect("text").contains(why), "{reason}");
     }
     let own = changed("by themselves", "requested_by", json!("53"));
-    assert_reason(world, &own, "requester_is_leaver", json!({ "user_id": "53" })).await;
+    assert_reason(world, &own, "requester_is_leaver", json!({ "user_id": LEAVER })).await;
 }
 
 #[every_engine]
@@ -102,7 +103,7 @@ async fn missing_allotment_is_reported_with_count(world: &mut World) {
     world.use_chunks_of(10);
     world.start_worker().await;
     let mut request = allotting("not counted to the end", "contact", Value::Null);
-    request["reassign"]["lead"] = json!({ "user": "11" });
+    request["reassign"]["lead"] = to(SUPPORT);
     let reason = reason_of(world, &request).await;
     assert!(reason["message"].as_str().expect("text").contains("at least 1"), "{reason}");
 }
@@ -121,8 +122,7 @@ async fn successor_must_be_eligible_in_the_organization(world: &mut World) {
         let concerning = json!({ "kind": kind, "user_id": user });
         let request = allotting(&format!("{kind} to {user}"), kind, json!({ "user": user }));
         assert_reason(world, &request, code, concerning.clone()).await;
-        let share =
-            json!({ "logic": "ratio", "shares": [{ "user": "11", "amount": 1 }, { "user": user, "amount": 1 }] });
+        let share = json!({ "logic": "ratio", "shares": [share(SUPPORT, 1), { "user": user, "amount": 1 }] });
         let request = allotting(&format!("a share of {kind} to {user}"), kind, share);
         assert_reason(world, &request, code, concerning).await;
     }
@@ -138,9 +138,9 @@ async fn group_and_manager_must_yield_a_successor(world: &mut World) {
     let gone = keap_request("everybody is gone");
     assert_reason(world, &gone, "no_fit_member", json!({ "kind": "lead", "group": "West team" })).await;
     world.sql("UPDATE users SET manager_id = NULL WHERE id = 53").await;
-    let mut unmanaged = allotting("nobody above", "task", json!({ "manager": true }));
-    unmanaged["reassign"]["lead"] = json!({ "user": "11" });
-    assert_reason(world, &unmanaged, "no_manager", json!({ "kind": "task", "user_id": "53" })).await;
+    let mut unmanaged = allotting("nobody above", "task", to_manager());
+    unmanaged["reassign"]["lead"] = to(SUPPORT);
+    assert_reason(world, &unmanaged, "no_manager", json!({ "kind": "task", "user_id": LEAVER })).await;
 }
 
 #[every_engine]
@@ -161,7 +161,7 @@ async fn portal_administrator_needs_a_successor(world: &mut World) {
     assert_eq!(reason["code"], "blocked");
     assert_eq!(reason["concerning"], json!({ "kind": "portal_administrator", "count": 1, "keys": ["1"] }));
     assert!(reason["hint"].as_str().expect("text").contains("reassign.portal_administrator"), "{reason}");
-    let resolved = allotting("r2", "portal_administrator", json!({ "user": "12" }));
+    let resolved = allotting("r2", "portal_administrator", to(AMANDA));
     assert_eq!(world.hand_over(&resolved).await.state, "completed");
     assert_eq!(world.number("SELECT administrator_id FROM portals").await, 12);
 }
@@ -187,7 +187,7 @@ async fn hierarchy_and_sole_alert_recipient_block(world: &mut World) {
 #[every_engine]
 async fn named_records_must_belong_to_the_leaver(world: &mut World) {
     world.start_worker().await;
-    let each = json!({ "each": { "9": "11", "1": "12", "999999": "12" }, "rest": { "user": "13" } });
+    let each = json!({ "each": { "9": "11", "1": "12", "999999": "12" }, "rest": to(GERALDINE) });
     let request = allotting("r1", "contact", each);
     let reason = reason_of(world, &request).await;
     assert_eq!(reason["code"], "record_not_owned");
@@ -211,12 +211,12 @@ async fn conflicting_jobs_are_rejected(world: &mut World) {
     let job = world.send(&first).await;
     let scheduled = world.next_event_of(job).await;
     assert_eq!(scheduled["type"], "handover.deactivation.scheduled");
-    let concerning = json!({ "user_id": "53", "job_id": job.to_string() });
+    let concerning = json!({ "user_id": LEAVER, "job_id": job.to_string() });
     assert_reason(world, &keap_request("second"), "job_under_way", concerning).await;
     let mut to_leaver = keap_request("to a leaver");
     to_leaver["user_id"] = json!("17");
-    to_leaver["reassign"] = json!({ "contact": { "user": "53" }, "lead": { "user": "11" }, "task": { "user": "11" } });
-    let concerning = json!({ "kind": "contact", "user_id": "53", "job_id": job.to_string() });
+    to_leaver["reassign"] = json!({ "contact": to(LEAVER), "lead": to(SUPPORT), "task": to(SUPPORT) });
+    let concerning = json!({ "kind": "contact", "user_id": LEAVER, "job_id": job.to_string() });
     assert_reason(world, &to_leaver, "successor_leaving", concerning).await;
 }
 
@@ -273,13 +273,13 @@ async fn all_reasons_are_reported_at_once(world: &mut World) {
     world.sql("UPDATE users SET email = NULL WHERE id = 53").await;
     world.sql("UPDATE portals SET administrator_id = 53").await;
     let mut request = keap_request("r1");
-    request["requested_by"] = json!("13");
+    request["requested_by"] = json!(GERALDINE);
     request["expect"] = json!("p1.nonsense");
     request["reassign"] = json!({
         "lead": { "logic": "hardcoded", "extras": "reject", "shares": [
-            { "user": "14", "amount": 1 }, { "user": "999", "amount": 1 }, { "round_robin": "Nobody", "amount": 1 } ] },
+            share(MATHEW, 1), { "user": "999", "amount": 1 }, { "round_robin": "Nobody", "amount": 1 } ] },
         "task": { "logic": "ratio", "shares": [
-            { "user": "31", "amount": 1 }, { "user": "53", "amount": 1 }, { "user": "201", "amount": 1 } ] },
+            { "user": "31", "amount": 1 }, share(LEAVER, 1), { "user": "201", "amount": 1 } ] },
     });
     let reasons = reasons_of(world, &request).await;
     let mut codes: Vec<&str> = reasons.iter().filter_map(|reason| reason["code"].as_str()).collect();

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::changed;
 use super::rejected::reason_of;
+use crate::support::keap::{ADMIN, SUPPORT, to};
 use crate::support::world::{LIMIT, keap_request, read};
 use crate::support::{World, every_engine, snapshot};
 
@@ -106,9 +107,9 @@ async fn rejected_request_stays_rejected_when_repeated(world: &mut World) {
 
 #[every_engine]
 async fn bad_requests_do_not_affect_their_group(world: &mut World) {
-    let take_all = json!({ "user": "11" });
+    let take_all = to(SUPPORT);
     let everything = json!({ "contact": take_all, "lead": take_all, "task": take_all });
-    let leaver = |id: &str| json!({ "request_id": format!("leaver {id}"), "org_id": "1", "user_id": id, "requested_by": "1", "reassign": everything });
+    let leaver = |id: &str| json!({ "request_id": format!("leaver {id}"), "org_id": "1", "user_id": id, "requested_by": ADMIN, "reassign": everything });
     let good = [leaver("16"), leaver("53"), leaver("17")];
     let rejected = [leaver("31"), leaver("999")];
     let mut conflict = leaver("16");
