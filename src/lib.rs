@@ -27,13 +27,13 @@
 //!
 //! # How a request flows
 //!
-//! A message only says *look here*; all truth is in the ledger. The [planner](stages::planner) takes what waits in
+//! A message only says *look here*; all truth is in the ledger. The [planner](stages::handover::planner) takes what waits in
 //! `handover.requests`, up to a group, and in one transaction locks the users, asks every guard, shuts the leavers out and
 //! writes every outcome. A job that fits one chunk is moved and proved there and then. A larger one is opened: the
-//! [cutter](stages::cutter) cuts its references into key ranges, a bounded number a step; each ticket lets a
-//! [mover](stages::mover) take any open chunk, deal and move its records, journal them and close it, in one transaction, and
+//! [cutter](stages::handover::cutter) cuts its references into key ranges, a bounded number a step; each ticket lets a
+//! [mover](stages::handover::mover) take any open chunk, deal and move its records, journal them and close it, in one transaction, and
 //! go on with the next one for a moment, once everything is cut;
-//! the [finalizer](stages::finalizer) locks the leaver's row, counts what is left, and writes the certificate. Messages and
+//! the [finalizer](stages::handover::finalizer) locks the leaver's row, counts what is left, and writes the certificate. Messages and
 //! events leave by the outbox, in the transaction that they tell of; the [relay](stages::relay) publishes them with
 //! confirms. What stands still is found by the [sweeper](stages::sweeper).
 //!
@@ -41,7 +41,7 @@
 //! before the request is acknowledged. What cannot be read or done is set aside in the dead queue; a person lists it, sends it
 //! back or drops it ([`broker::DeadLetterQueue`]).
 //!
-//! Requests about a job, about a user who comes back, and about invitations are [orders](stages::orders): one transaction
+//! Requests about a job, about a user who comes back, and about invitations are [orders](stages::commands): one transaction
 //! each, beside the planner's groups. What they begin to undo is a job like any other, which the same steps cut and work on:
 //! a chunk of it is a row of the journal, read from its end, or a slice of one.
 //!
@@ -58,7 +58,7 @@
 //! * In SQLite the ledger's tables carry the prefix `handover_`: there are no schemas there ([`store::Session`]).
 //! * A chunk that the database refuses after its attempts is halved, down to the row to blame: that row fails alone and is
 //!   told by its key, and everything around it moves. One that runs out of time is cut smaller too, at once; rows that
-//!   somebody else holds are set apart and tried later ([`stages::mover`]).
+//!   somebody else holds are set apart and tried later ([`stages::handover::mover`]).
 //! * Chunks are cut ahead of time, so a mover that expects one to take too long cuts it again, by what rows of its reference
 //!   took in this process: a hint that is nowhere kept, for it is learned anew from one chunk. On the way back, too: there a
 //!   chunk is a slice of the keys that a row of the journal tells of.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::stages::speed::rows_while_host_active;
+use crate::stages::throughput::rows_while_host_active;
 use crate::store::ledger::chunks::ChunkTimes;
 use crate::worker::host_activity;
 use crate::worker::throttle::Pace;

@@ -77,7 +77,7 @@ pub async fn context(settings: &Settings, store: Store) -> Result<Context> {
         store,
         catalogs: Arc::new(Catalogs::new(checked.catalog)),
         limits: settings.limits,
-        speeds: Arc::default(),
+        throughput: Arc::default(),
     })
 }
 

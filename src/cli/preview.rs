@@ -16,7 +16,7 @@ use crate::contract::{HandoverRequest, JobId, Reason, Request};
 use crate::plan::token::PlanToken;
 use crate::plan::{Decision, Plan, Planned, normalize_handover};
 use crate::stages::Context;
-use crate::stages::assess::{Counting, assess, parties};
+use crate::stages::handover::evaluate::{Counting, evaluate, parties};
 use crate::store::host;
 use crate::store::ledger::chunks;
 use crate::worker::{self, host_activity};
@@ -103,7 +103,7 @@ pub async fn preview(context: &Context, worker: worker::Settings, request: Hando
     let catalog = catalog.within(request.org());
     let parties = parties(&session, &catalog, &[&request]).await?;
     let parties: Vec<_> = parties.iter().collect();
-    let assessment = assess(&session, &catalog, &[&request], &parties, Counting::Exactly).await?;
+    let evaluation = evaluate(&session, &catalog, &[&request], &parties, Counting::Exactly).await?;
     let recently = chunks::recent_times(&session).await?;
     let movers = match context.store.engine() {
         Engine::Postgres => worker.movers.min(context.limits.window as usize),
@@ -113,7 +113,7 @@ pub async fn preview(context: &Context, worker: worker::Settings, request: Hando
     drop(session);
     let chunk_rows = context.limits.chunk_rows;
     let estimator = Estimator { recently, chunk_rows, movers, pace: worker.pace, is_host_active: false };
-    let verdict = assessment.verdicts.into_iter().next().ok_or_else(|| anyhow!("there is no verdict"))?;
+    let verdict = evaluation.verdicts.into_iter().next().ok_or_else(|| anyhow!("there is no verdict"))?;
     let mut preview = Preview {
         job_id: request.job_id(),
         user_id: request.user_id.to_string(),
@@ -134,7 +134,7 @@ pub async fn preview(context: &Context, worker: worker::Settings, request: Hando
         Decision::Accepted(plan) => {
             preview.references = plan.references.iter().map(|planned| previewed(&catalog, planned)).collect();
             (preview.chunks, preview.estimate_ms) = size(context, estimator, &catalog, &plan).await?;
-            preview.token = Some(PlanToken::of(&catalog, &request, &assessment.facts, &plan).token());
+            preview.token = Some(PlanToken::of(&catalog, &request, &evaluation.facts, &plan).token());
             preview.wait_for = plan.wait_for;
             preview.without_effect = plan.without_effect;
         }

@@ -6,14 +6,14 @@ use uuid::Uuid;
 use super::{Ended, open, order, output};
 use crate::config::Settings;
 use crate::contract::{ReferenceResult, UserId};
-use crate::stages::foresee::{self, Foreseen, LicenseForeseen};
+use crate::stages::undo::preview::{self, LicensePreview, RevertPreview};
 
 pub async fn run(job: Uuid, by: String, json: bool, settings: Settings) -> Result<Ended> {
     let requester = UserId::try_from(by).map_err(|what| anyhow!("--by: {what}"))?;
     let store = open::ledger(&settings).await?;
     let target = order::target(&store, job).await?;
     let context = open::context(&settings, store).await?;
-    let foreseen = foresee::revert(&context, &target, &requester).await?;
+    let foreseen = preview::revert(&context, &target, &requester).await?;
     match json {
         true => output::json_line(&foreseen)?,
         false => print(&foreseen)?,
@@ -21,7 +21,7 @@ pub async fn run(job: Uuid, by: String, json: bool, settings: Settings) -> Resul
     Ok(if foreseen.accepted { Ended::Done } else { Ended::Rejected })
 }
 
-fn print(foreseen: &Foreseen) -> Result<()> {
+fn print(foreseen: &RevertPreview) -> Result<()> {
     output::line(format!("user {}, job {}", foreseen.user_id, foreseen.job_id))?;
     if !foreseen.accepted {
         output::line("would be rejected:")?;
@@ -32,9 +32,9 @@ fn print(foreseen: &Foreseen) -> Result<()> {
         output::table(&["kind", "found", "would go back", "left alone"], &rows)?;
     }
     output::line(match foreseen.license {
-        LicenseForeseen::NotNeeded => "license: the revert takes none",
-        LicenseForeseen::Free => "license: one is free",
-        LicenseForeseen::NoneFree => "license: none is free",
+        LicensePreview::NotNeeded => "license: the revert takes none",
+        LicensePreview::Free => "license: one is free",
+        LicensePreview::NoneFree => "license: none is free",
     })
 }
 

@@ -3,7 +3,7 @@
 //! Copies and the journal first, a bounded number of rows a transaction; the jobs, the requests and the audit trail last,
 //! all in one. Killed in between, it is run again and finds the rest. What was forgotten cannot be undone any more.
 
-use super::now;
+use crate::stages::now;
 use crate::store::ledger::audit;
 use crate::store::ledger::forget::{Person, PersonalData};
 use crate::store::ledger::jobs::Job;

@@ -6,8 +6,8 @@
 //! | stage | takes | leaves |
 //! |---|---|---|
 //! | [`planner`] | requests to hand over, in groups | finished small jobs; large ones opened |
-//! | [`orders`] | requests about a job, a user who comes back, an invitation | what is small done; an undo opened |
-//! | [`due`] | scheduled jobs that are due | as the planner |
+//! | [`commands`] | requests about a job, a user who comes back, an invitation | what is small done; an undo opened |
+//! | [`scheduled`] | scheduled jobs that are due | as the planner |
 //! | [`cutter`] | a job | chunks, and tickets for them |
 //! | [`mover`] | a ticket | a chunk's records moved and journaled |
 //! | [`finalizer`] | a job | its certificate, or one more pass for what arrived late |
@@ -16,34 +16,19 @@
 //!
 //! [`forget`] is nobody's step: a person's command, which erases what the ledger holds of a user.
 //!
-//! [`assess`] is what the planner and a preview have in common: it asks every guard and changes nothing. [`foresee`] is the
+//! [`evaluate`](handover::evaluate) is what the planner and a preview have in common: it asks every guard and changes nothing. [`preview`](undo::preview) is the
 //! same for a revert.
 
-mod amend;
-pub mod assess;
-mod certify;
-pub mod cutter;
-pub mod due;
-pub mod finalizer;
-pub mod foresee;
+mod changes;
+pub mod commands;
 pub mod forget;
-mod invitations;
-mod isolate;
-mod letters;
-mod lock_out;
-pub mod mover;
-pub mod orders;
-pub mod planner;
+pub mod handover;
+mod messages;
 pub mod relay;
 pub mod reply;
-mod revert;
-mod smaller;
-pub mod speed;
-mod start;
 pub mod sweeper;
-mod undo;
-mod undone;
-mod writing;
+pub mod throughput;
+pub mod undo;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -54,7 +39,8 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::sync::RwLock;
 
-pub use self::speed::Speeds;
+use self::handover::{cutter, finalizer, mover, planner, scheduled};
+pub use self::throughput::Throughput;
 use crate::catalog::{Catalog, check};
 use crate::contract::{JobId, Reason};
 use crate::store::ledger::catalogs;
@@ -65,8 +51,8 @@ use crate::store::{Error, Result, Session, Store, host};
 /// not in this list is not tested so, and `tests/it` says it.
 pub const STEPS: [&str; 12] = [
     planner::PLAN,
-    orders::ORDER,
-    due::START,
+    commands::COMMAND,
+    scheduled::START,
     cutter::CUT,
     mover::MOVE,
     mover::GIVE_UP,
@@ -88,7 +74,7 @@ pub struct Context {
     /// Sizes and times.
     pub limits: Limits,
     /// How long rows take here.
-    pub speeds: Arc<Speeds>,
+    pub throughput: Arc<Throughput>,
 }
 
 impl Context {

@@ -5,9 +5,9 @@
 
 use std::time::Duration;
 
-use super::{Context, now};
 use crate::broker::{Broker, BrokerError, Channel, Outgoing};
 use crate::metrics;
+use crate::stages::{Context, now};
 use crate::store::Result;
 use crate::store::ledger::outbox::{self, OutboxMessage};
 

@@ -5,8 +5,8 @@
 
 use serde::Deserialize;
 
-use super::{Answer, Context, DeadLetterReason, Outcome};
 use crate::contract::{Reason, Reply, ReplyOutcome};
+use crate::stages::{Answer, Context, DeadLetterReason, Outcome};
 use crate::store::Result;
 use crate::store::ledger::jobs;
 

@@ -3,9 +3,10 @@
 
 use time::OffsetDateTime;
 
-use super::{Context, finalizer, letters, now, pause_after};
 use crate::broker::Channel;
 use crate::job::{State, StepKind};
+use crate::stages::handover::finalizer;
+use crate::stages::{Context, messages, now, pause_after};
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::outbox::OutboxMessage;
 use crate::store::ledger::{chunks, jobs, outbox, references, row_snapshots};
@@ -34,7 +35,7 @@ pub async fn sweep(context: &Context) -> Result<usize> {
     for mut job in jobs::lock_recounts(&session, now, BATCH).await? {
         job.redispatches += 1;
         job.recount_at = finalizer::next_count(&job, context.limits, now);
-        outbox::insert(&session, vec![letters::step(StepKind::Recount, &job, now)]).await?;
+        outbox::insert(&session, vec![messages::step(StepKind::Recount, &job, now)]).await?;
         jobs::update(&session, State::Completed, job).await?;
     }
     session.commit().await?;
@@ -63,12 +64,12 @@ async fn look_at(
     job.wake_at = Some(now + pause_after(context.limits.stalled_after, job.redispatches));
     job.redispatches += 1;
     let window = context.limits.window.min(standing.open.max(1));
-    let tickets = || (0..window).map(|_| letters::step(StepKind::Ticket, job, now)).collect::<Vec<_>>();
+    let tickets = || (0..window).map(|_| messages::step(StepKind::Ticket, job, now)).collect::<Vec<_>>();
     let left = match state {
-        State::Scheduled => vec![letters::step(StepKind::Start, job, now)],
-        State::Cutting => [vec![letters::step(StepKind::Cut, job, now)], tickets()].concat(),
+        State::Scheduled => vec![messages::step(StepKind::Start, job, now)],
+        State::Cutting => [vec![messages::step(StepKind::Cut, job, now)], tickets()].concat(),
         State::Moving => tickets(),
-        State::Finalizing => vec![letters::step(StepKind::Finalize, job, now)],
+        State::Finalizing => vec![messages::step(StepKind::Finalize, job, now)],
         State::Completed
         | State::Rejected
         | State::NeedsAttention

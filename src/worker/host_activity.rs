@@ -189,7 +189,7 @@ impl HostActivity {
                     self.state().under_way = None;
                 }
             }
-            context.speeds.set_host_active(self.state().is_active);
+            context.throughput.set_host_active(self.state().is_active);
             if pause.is_none() {
                 self.begins.notified().await;
             }

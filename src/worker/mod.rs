@@ -24,8 +24,9 @@ use crate::broker::{Broker, Channel, Consumer, Incoming, Outgoing};
 use crate::job::{Step, StepKind, reason};
 use crate::metrics;
 use crate::retry::RetryPolicy;
-use crate::stages::mover::AfterChunk;
-use crate::stages::{Context, DeadLetterReason, Outcome, cutter, due, finalizer, mover, planner, sweeper};
+use crate::stages::handover::mover::AfterChunk;
+use crate::stages::handover::{cutter, finalizer, mover, planner, scheduled};
+use crate::stages::{Context, DeadLetterReason, Outcome, sweeper};
 use crate::store::{Cause, Error};
 use crate::trace::Span;
 
@@ -391,9 +392,9 @@ async fn dispatch(
     behind: impl FnMut(Duration) -> AfterChunk + Send,
 ) -> crate::store::Result<()> {
     match step.step {
-        StepKind::Start => due::start_due(context, step.job_id).await,
+        StepKind::Start => scheduled::start_due(context, step.job_id).await,
         StepKind::Cut => cutter::cut(context, step.job_id).await,
-        StepKind::Ticket => mover::redeem_while(context, step.job_id, behind).await,
+        StepKind::Ticket => mover::run_ticket_while(context, step.job_id, behind).await,
         StepKind::Finalize => finalizer::finalize(context, step.job_id).await,
         StepKind::Recount => finalizer::recount(context, step.job_id).await,
     }

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use handover::contract::JobId;
 use handover::job::State;
-use handover::stages::{Context, Outcome, cutter, due, finalizer, mover, planner};
+use handover::stages::handover::{cutter, finalizer, mover, planner, scheduled};
+use handover::stages::{Context, Outcome};
 use handover::store::Cause;
 use handover::store::ledger::jobs;
 use handover::worker::Role;
@@ -176,7 +177,7 @@ async fn checking_a_waiting_job_is_not_audited(world: &mut World) {
     take(&world.context, &[&first]).await;
     take(&world.context, &[&second]).await;
     for _ in 0..3 {
-        due::start_due(&world.context, id_of(&second)).await.expect("looked at");
+        scheduled::start_due(&world.context, id_of(&second)).await.expect("looked at");
     }
     assert_eq!(states(world, &[&first, &second]).await, ["cutting", "scheduled"]);
     let trail = format!("SELECT count(*) FROM handover.audit WHERE job_id = {}", world.uuid(id_of(&second)));
@@ -260,11 +261,11 @@ async fn closing_last_chunks_together_still_finalizes(world: &mut World) {
     world.meddle("DELETE FROM handover.outbox WHERE channel = 'steps'").await;
     let gate = Gate::before_commit_of(mover::MOVE);
     let context = gated(world, &gate);
-    let redeem = || {
+    let run_ticket = || {
         let context = context.clone();
-        tokio::spawn(async move { mover::redeem(&context, id).await.expect("moved") })
+        tokio::spawn(async move { mover::run_ticket(&context, id).await.expect("moved") })
     };
-    let movers = [redeem(), redeem()];
+    let movers = [run_ticket(), run_ticket()];
     world.until("both have moved", async || (gate.arrived() == 2).then_some(())).await;
     gate.open();
     for mover in movers {
@@ -282,7 +283,7 @@ async fn finalizer_counts_rows_of_open_transactions(world: &mut World) {
     world.hire(101, 20).await;
     let id = open_by_hand(world, &give_all(101, 11)).await;
     while world.job(id).await.expect("a job").state != "finalizing" {
-        mover::redeem(&world.context, id).await.expect("moved");
+        mover::run_ticket(&world.context, id).await.expect("moved");
     }
     let host = world.store.begin("host").await.expect("a transaction");
     let insert = "INSERT INTO contacts (org_id, owner_id, created_by, name) VALUES (1, 101, 1, 'Just in time')";

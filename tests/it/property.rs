@@ -21,8 +21,9 @@ mod tables;
 use std::collections::{BTreeMap, BTreeSet};
 
 use handover::contract::{JobId, read_request};
-use handover::stages::planner::Message;
-use handover::stages::{Outcome, cutter, due, finalizer, mover, planner};
+use handover::stages::Outcome;
+use handover::stages::handover::planner::Message;
+use handover::stages::handover::{cutter, finalizer, mover, planner, scheduled};
 use serde_json::Value;
 
 use self::dice::Dice;
@@ -184,10 +185,10 @@ impl Story<'_> {
             let Some((id, state)) = self.dice.pick(&ready).cloned() else { return };
             let context = &self.world.context;
             match state.as_str() {
-                "scheduled" => due::start_due(context, id).await.expect("started"),
+                "scheduled" => scheduled::start_due(context, id).await.expect("started"),
                 "finalizing" => finalizer::finalize(context, id).await.expect("finalized"),
                 "cutting" if self.dice.percent(50) => cutter::cut(context, id).await.expect("cut"),
-                _ => mover::redeem(context, id).await.expect("moved"),
+                _ => mover::run_ticket(context, id).await.expect("moved"),
             }
             self.observe().await;
             match self.state_of(id) == "scheduled" {

@@ -11,7 +11,7 @@ use crate::contract::{HandoverRequest, JobId, Reason, Request, UserId};
 use crate::job::reason;
 use crate::plan::{Decision, Plan};
 use crate::stages::Context;
-use crate::stages::assess::{Counting, assess, parties};
+use crate::stages::handover::evaluate::{Counting, evaluate, parties};
 use crate::store::{Session, host, ledger::requests};
 
 /// What rows are judged with.
@@ -169,8 +169,8 @@ impl Judge<'_> {
         let catalog = &*catalog.within(org);
         let parties = parties(&session, catalog, requests).await?;
         let parties: Vec<_> = parties.iter().collect();
-        let assessment = assess(&session, catalog, requests, &parties, Counting::Exactly).await?;
-        let found = requests.iter().zip(assessment.verdicts).map(|(request, verdict)| {
+        let evaluation = evaluate(&session, catalog, requests, &parties, Counting::Exactly).await?;
+        let found = requests.iter().zip(evaluation.verdicts).map(|(request, verdict)| {
             let (plan, mut reasons) = match verdict {
                 Decision::Accepted(plan) => (plan, Vec::new()),
                 Decision::Rejected(reasons) => (Plan::default(), reasons),

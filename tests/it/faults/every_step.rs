@@ -8,7 +8,8 @@ use std::time::Duration;
 use handover::broker::Channel;
 use handover::contract::JobId;
 use handover::job::{State, Step, StepKind};
-use handover::stages::{STEPS, cutter, due, finalizer, mover, planner, relay, sweeper};
+use handover::stages::handover::{cutter, finalizer, mover, planner, scheduled};
+use handover::stages::{STEPS, relay, sweeper};
 use handover::store::failpoint::Point;
 use handover::worker::Role;
 use serde_json::{Value, json};
@@ -320,9 +321,9 @@ async fn take_all_again(world: &World, day: &Day) {
 async fn take_step(world: &World, step: Step) {
     let (context, job) = (&world.context, step.job_id);
     let taken = match step.step {
-        StepKind::Start => due::start_due(context, job).await,
+        StepKind::Start => scheduled::start_due(context, job).await,
         StepKind::Cut => cutter::cut(context, job).await,
-        StepKind::Ticket => mover::redeem(context, job).await,
+        StepKind::Ticket => mover::run_ticket(context, job).await,
         StepKind::Finalize => finalizer::finalize(context, job).await,
         StepKind::Recount => finalizer::recount(context, job).await,
     };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use handover::broker::{Channel, Outgoing};
 use handover::contract::{JobId, RequestId};
 use handover::job::{State, Step, StepKind};
-use handover::stages::{cutter, mover, planner};
+use handover::stages::handover::{cutter, mover, planner};
 use handover::worker::Role;
 use serde_json::{Value, json};
 
@@ -80,10 +80,10 @@ pub async fn sweeper_finds_jobs_with_lost_messages(world: &mut World) {
             cutter::cut(&world.context, id).await.expect("cut");
         }
         if lost_after != "planning" {
-            mover::redeem(&world.context, id).await.expect("moved");
+            mover::run_ticket(&world.context, id).await.expect("moved");
         }
         while lost_after == "everything" && state(world).await == State::Moving {
-            mover::redeem(&world.context, id).await.expect("moved");
+            mover::run_ticket(&world.context, id).await.expect("moved");
         }
         lose_everything(world).await;
         world.start_worker().await;
@@ -147,7 +147,7 @@ async fn outdated_messages_change_nothing(world: &mut World) {
 async fn deactivated_successor_stops_further_moves(world: &mut World) {
     let id = open_by_hand(world).await;
     for _ in 0..3 {
-        mover::redeem(&world.context, id).await.expect("moved");
+        mover::run_ticket(&world.context, id).await.expect("moved");
     }
     world.sql("UPDATE users SET status = 'inactive' WHERE id = 12").await;
     let (given, left) = (moved_to(world, 12).await, owned_by_53(world).await);

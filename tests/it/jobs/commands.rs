@@ -36,9 +36,9 @@ async fn cancelling_a_running_job_moves_records_back(world: &mut World) {
     world.start_roles(&[Role::Planner]).await;
     let job = world.send(&keap_request("r1")).await;
     until_state(world, job, "cutting").await;
-    handover::stages::cutter::cut(&world.context, job).await.expect("cut");
+    handover::stages::handover::cutter::cut(&world.context, job).await.expect("cut");
     for _ in 0..4 {
-        handover::stages::mover::redeem(&world.context, job).await.expect("moved");
+        handover::stages::handover::mover::run_ticket(&world.context, job).await.expect("moved");
     }
     assert!(world.number("SELECT count(*) FROM handover.chunks WHERE state = 'closed'").await >= 4);
     world.start_worker().await;

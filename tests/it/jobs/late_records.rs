@@ -2,7 +2,8 @@
 
 use handover::contract::JobId;
 use handover::job::State;
-use handover::stages::{cutter, finalizer, sweeper};
+use handover::stages::handover::{cutter, finalizer};
+use handover::stages::sweeper;
 use handover::worker::Role;
 use serde_json::{Value, json};
 use time::OffsetDateTime;

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use handover::contract::JobId;
-use handover::stages::{finalizer, sweeper};
+use handover::stages::handover::finalizer;
+use handover::stages::sweeper;
 use serde_json::json;
 use uuid::Uuid;
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use handover::contract::ReferenceResult;
-use handover::stages::foresee;
+use handover::stages::undo::preview;
 use handover::store::failpoint::Point;
 use handover::store::host::read_schema;
 use handover::worker::Role;
@@ -112,7 +112,7 @@ async fn revert_skips_rows_changed_since(world: &mut World) {
     world.sql("UPDATE heap SET owner = 3 WHERE what = 'b'").await;
     world.sql("UPDATE heap SET size = 8 WHERE what = 'c'").await;
     world.sql("DELETE FROM heap WHERE what = 'd'").await;
-    let foreseen = foresee::revert(&world.context, &job, &"1".to_owned().try_into().expect("an id")).await;
+    let foreseen = preview::revert(&world.context, &job, &"1".to_owned().try_into().expect("an id")).await;
     let foreseen = foreseen.expect("a preview").references;
     let certificate = reverted(world, &job).await;
     let result = result_of(&certificate, "heap");

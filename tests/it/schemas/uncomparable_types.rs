@@ -2,7 +2,7 @@
 //! filtered by, and taken back like all others.
 
 use handover::job::State;
-use handover::stages::cutter;
+use handover::stages::handover::cutter;
 use handover::worker::Role;
 use serde_json::json;
 

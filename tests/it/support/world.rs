@@ -354,7 +354,7 @@ async fn context(store: &Store, source: &str) -> Context {
     let schema = host::read_schema(&store.reader()).await.expect("the schema");
     let checked = check("test", source, &schema).unwrap_or_else(|faults| panic!("{faults}"));
     let catalogs = Arc::new(Catalogs::new(checked.catalog));
-    Context { store: store.clone(), catalogs, limits: limits(), speeds: Arc::default() }
+    Context { store: store.clone(), catalogs, limits: limits(), throughput: Arc::default() }
 }
 
 fn limits() -> Limits {

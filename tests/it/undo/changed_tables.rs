@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use handover::contract::{Certificate, ReferenceResult};
-use handover::stages::foresee;
+use handover::stages::undo::preview;
 use handover::store::ledger::jobs::Job;
 use serde_json::json;
 
@@ -58,7 +58,7 @@ async fn start_anew(world: &mut World) {
 
 /// What the undo would do, and what it then does: both are the same.
 async fn foreseen_and_reverted(world: &World, job: &Job) -> Certificate {
-    let foreseen = foresee::revert(&world.context, job, &"1".to_owned().try_into().expect("an id")).await;
+    let foreseen = preview::revert(&world.context, job, &"1".to_owned().try_into().expect("an id")).await;
     let undone = reverted(world, job).await;
     let told = |results: &[ReferenceResult]| -> Vec<(String, Option<u64>, BTreeMap<String, u64>)> {
         results.iter().map(|result| (result.kind.clone(), result.restored, result.skipped.clone())).collect()

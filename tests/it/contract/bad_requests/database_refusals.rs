@@ -1,7 +1,7 @@
 //! Requests that can be read, and that the database has no room for or refuses.
 
 use handover::stages::Outcome;
-use handover::stages::planner::{Message, take};
+use handover::stages::handover::planner::{Message, take};
 use serde_json::{Value, json};
 
 use super::allotting;

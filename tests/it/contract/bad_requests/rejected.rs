@@ -3,7 +3,7 @@
 use handover::contract::JobId;
 use handover::plan::token::PlanToken;
 use handover::plan::{Decision, normalize_handover};
-use handover::stages::assess::{Counting, assess, parties};
+use handover::stages::handover::evaluate::{Counting, evaluate, parties};
 use serde_json::{Value, json};
 
 use super::{allotting, changed};
@@ -227,7 +227,7 @@ async fn token(world: &World, request: &Value) -> String {
     let session = world.store.snapshot().await.expect("a snapshot");
     let parties = parties(&session, &catalog, &[&request]).await.expect("whom it concerns");
     let parties: Vec<_> = parties.iter().collect();
-    let assessed = assess(&session, &catalog, &[&request], &parties, Counting::Exactly).await.expect("an assessment");
+    let assessed = evaluate(&session, &catalog, &[&request], &parties, Counting::Exactly).await.expect("an evaluation");
     match &assessed.verdicts[0] {
         Decision::Accepted(plan) => PlanToken::of(&catalog, &request, &assessed.facts, plan).token(),
         Decision::Rejected(reasons) | Decision::LockedOut(_, reasons) => panic!("{reasons:?}"),

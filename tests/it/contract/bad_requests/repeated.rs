@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use handover::contract::JobId;
-use handover::stages::planner::{Message, take};
+use handover::stages::handover::planner::{Message, take};
 use handover::stages::{Answer, Outcome};
 use serde_json::{Value, json};
 use uuid::Uuid;

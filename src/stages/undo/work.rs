@@ -10,11 +10,11 @@ use std::collections::{BTreeMap, HashSet};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::Context;
 use crate::catalog::{Catalog, Column, Disposition, ForeignKey, OnConflict, Reference, TableName};
 use crate::contract::UserId;
 use crate::metrics::Observation;
 use crate::plan::UserStatus;
+use crate::stages::Context;
 use crate::store::host::{Key, MergedRows, RestoreOutcome};
 use crate::store::ledger::chunks::Chunk;
 use crate::store::ledger::jobs::Job;

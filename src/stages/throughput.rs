@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::Limits;
+use crate::stages::Limits;
 
 /// So many times fewer rows has a chunk while the host is at work: a commit of the host's waits until what we have written
 /// before it is on the disk, too.
@@ -25,33 +25,33 @@ pub fn rows_while_host_active(chunk_rows: u64) -> u64 {
 
 /// What rows of each reference took, by the catalog's hash and the reference's position in it.
 #[derive(Debug, Default)]
-pub struct Speeds {
-    known: Mutex<HashMap<(String, usize), Speed>>,
+pub struct Throughput {
+    known: Mutex<HashMap<(String, usize), Rate>>,
     is_host_active: AtomicBool,
 }
 
 /// Rows and the time that they took, the latest counting most.
 #[derive(Debug, Clone, Copy)]
-struct Speed {
+struct Rate {
     rows: f64,
     seconds: f64,
 }
 
-impl Speed {
+impl Rate {
     /// A few rows, fast: so a first chunk of one row, which may have been held up by anything, says little.
-    const UNKNOWN: Speed = Speed { rows: 100.0, seconds: 0.001 };
+    const UNKNOWN: Rate = Rate { rows: 100.0, seconds: 0.001 };
 }
 
-impl Speeds {
+impl Throughput {
     /// Notes what a chunk's rows took.
     pub fn note(&self, catalog: &str, position: usize, rows: u64, took: Duration) {
         if rows == 0 {
             return;
         }
-        let mut speeds = self.speeds();
-        let speed = speeds.entry((catalog.to_owned(), position)).or_insert(Speed::UNKNOWN);
-        speed.rows = speed.rows / 2.0 + rows as f64;
-        speed.seconds = speed.seconds / 2.0 + took.as_secs_f64();
+        let mut rates = self.rates();
+        let rate = rates.entry((catalog.to_owned(), position)).or_insert(Rate::UNKNOWN);
+        rate.rows = rate.rows / 2.0 + rows as f64;
+        rate.seconds = rate.seconds / 2.0 + took.as_secs_f64();
     }
 
     /// Notes whether the host is at work just now.
@@ -69,12 +69,12 @@ impl Speeds {
 
     /// How many rows can be worked on in this time, at least one; nothing where none have been yet.
     fn rows_within(&self, catalog: &str, position: usize, time: Duration) -> Option<u64> {
-        let speed = *self.speeds().get(&(catalog.to_owned(), position))?;
+        let rate = *self.rates().get(&(catalog.to_owned(), position))?;
         // Beyond any number of rows the conversion stays at the largest.
-        Some((time.as_secs_f64() * speed.rows / speed.seconds) as u64).map(|rows| rows.max(1))
+        Some((time.as_secs_f64() * rate.rows / rate.seconds) as u64).map(|rows| rows.max(1))
     }
 
-    fn speeds(&self) -> MutexGuard<'_, HashMap<(String, usize), Speed>> {
+    fn rates(&self) -> MutexGuard<'_, HashMap<(String, usize), Rate>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -87,24 +87,24 @@ mod tests {
 
     #[test]
     fn a_slow_chunk_makes_the_next_ones_smaller_and_fast_ones_make_them_larger_again() {
-        let speeds = Speeds::default();
-        assert_eq!(speeds.rows_within("a", 0, TARGET), None);
-        speeds.note("a", 0, 1_000, Duration::from_secs(10));
-        let rows = speeds.rows_within("a", 0, TARGET).expect("it is known");
+        let throughput = Throughput::default();
+        assert_eq!(throughput.rows_within("a", 0, TARGET), None);
+        throughput.note("a", 0, 1_000, Duration::from_secs(10));
+        let rows = throughput.rows_within("a", 0, TARGET).expect("it is known");
         assert!((4..=6).contains(&rows), "{rows}");
-        assert_eq!(speeds.rows_within("a", 1, TARGET), None, "each reference has its own speed");
+        assert_eq!(throughput.rows_within("a", 1, TARGET), None, "each reference has its own speed");
         for _ in 0..20 {
-            speeds.note("a", 0, 1_000, Duration::from_millis(10));
+            throughput.note("a", 0, 1_000, Duration::from_millis(10));
         }
-        assert!(speeds.rows_within("a", 0, TARGET).expect("it is known") > 2_000);
+        assert!(throughput.rows_within("a", 0, TARGET).expect("it is known") > 2_000);
     }
 
     #[test]
     fn a_single_row_that_was_held_up_says_little() {
-        let speeds = Speeds::default();
-        speeds.note("a", 0, 1, Duration::from_millis(40));
-        assert!(speeds.rows_within("a", 0, TARGET).expect("it is known") > 50);
-        speeds.note("a", 0, 1_000, Duration::ZERO);
-        assert!(speeds.rows_within("a", 0, TARGET).expect("it is known") > 1_000);
+        let throughput = Throughput::default();
+        throughput.note("a", 0, 1, Duration::from_millis(40));
+        assert!(throughput.rows_within("a", 0, TARGET).expect("it is known") > 50);
+        throughput.note("a", 0, 1_000, Duration::ZERO);
+        assert!(throughput.rows_within("a", 0, TARGET).expect("it is known") > 1_000);
     }
 }

@@ -8,13 +8,14 @@ use std::collections::{BTreeMap, HashSet};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::undo;
-use super::undone::{Tallies, results_of};
-use super::{Context, enter, revert};
 use crate::catalog::{Catalog, Disposition};
 use crate::contract::{JobId, Reason, ReferenceResult, RequestType, UserId};
 use crate::job::reason;
 use crate::plan::{AccessQuery, Facts, UserFacts, check_requester, is_license_exempt};
+use crate::stages::undo::begin;
+use crate::stages::undo::finalize::{Tallies, results_of};
+use crate::stages::undo::work;
+use crate::stages::{Context, enter};
 use crate::store::host::RestoreOutcome;
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::journal::{self, Entry, RESTORED, SKIPPED, Tally};
@@ -26,7 +27,7 @@ const PAGE: u64 = 200;
 
 /// What a revert would do.
 #[derive(Debug, Clone, Serialize)]
-pub struct Foreseen {
+pub struct RevertPreview {
     /// The job that would be reverted.
     pub job_id: JobId,
     /// Its user.
@@ -36,7 +37,7 @@ pub struct Foreseen {
     /// Every reason why not.
     pub rejections: Vec<Reason>,
     /// Whether there is a license for the user.
-    pub license: LicenseForeseen,
+    pub license: LicensePreview,
     /// What would go back of each kind, and what would be left alone, as the revert's certificate would say it.
     pub references: Vec<ReferenceResult>,
 }
@@ -44,7 +45,7 @@ pub struct Foreseen {
 /// Whether there is a license for a user who comes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum LicenseForeseen {
+pub enum LicensePreview {
     /// The revert takes none.
     NotNeeded,
     /// One is free, or theirs already.
@@ -54,7 +55,7 @@ pub enum LicenseForeseen {
 }
 
 /// Foresees the revert of a job that `requester` asks for.
-pub async fn revert(context: &Context, target: &Job, requester: &UserId) -> Result<Foreseen> {
+pub async fn revert(context: &Context, target: &Job, requester: &UserId) -> Result<RevertPreview> {
     let session = context.store.snapshot().await?;
     let current = enter(&session, context.catalogs.current(), &target.org).await?;
     let catalog = context.enter(&session, target).await?;
@@ -63,23 +64,23 @@ pub async fn revert(context: &Context, target: &Job, requester: &UserId) -> Resu
     let facts = Facts { users, ..Facts::default() };
     let asks = AccessQuery { kind: RequestType::Revert, org: &target.org, requester, about: Some(&user) };
     let mut rejections = check_requester(&current, asks, &facts);
-    let judged = revert::judge_revert(&session, target, Locking::Unlocked).await?;
+    let judged = begin::judge_revert(&session, target, Locking::Unlocked).await?;
     let is_possible = judged.is_ok();
     rejections.extend(judged.err());
     let comes_in = match is_possible {
-        true => revert::who_comes_in(target, &facts)?,
+        true => begin::who_comes_in(target, &facts)?,
         false => Ok(None),
     };
     let coming = comes_in.as_ref().is_ok_and(Option::is_some).then_some(user.as_str());
     let license = match comes_in {
         Ok(Some(found)) => license(&session, &catalog, target, found).await?,
-        Ok(None) => LicenseForeseen::NotNeeded,
+        Ok(None) => LicensePreview::NotNeeded,
         Err(reason) => {
             rejections.push(reason);
-            LicenseForeseen::NotNeeded
+            LicensePreview::NotNeeded
         }
     };
-    if license == LicenseForeseen::NoneFree {
+    if license == LicensePreview::NoneFree {
         rejections.push(reason::no_license_free(user.as_str()));
     }
     let references = match is_possible {
@@ -88,7 +89,7 @@ pub async fn revert(context: &Context, target: &Job, requester: &UserId) -> Resu
         }
         false => Vec::new(),
     };
-    Ok(Foreseen {
+    Ok(RevertPreview {
         job_id: JobId(target.id),
         user_id: target.user_id.clone(),
         accepted: rejections.is_empty(),
@@ -98,13 +99,13 @@ pub async fn revert(context: &Context, target: &Job, requester: &UserId) -> Resu
     })
 }
 
-async fn license(session: &Session, catalog: &Catalog, target: &Job, coming: &UserFacts) -> Result<LicenseForeseen> {
-    if catalog.license.is_none() || !revert::freed_a_license(target) || is_license_exempt(catalog, coming) {
-        return Ok(LicenseForeseen::NotNeeded);
+async fn license(session: &Session, catalog: &Catalog, target: &Job, coming: &UserFacts) -> Result<LicensePreview> {
+    if catalog.license.is_none() || !begin::freed_a_license(target) || is_license_exempt(catalog, coming) {
+        return Ok(LicensePreview::NotNeeded);
     }
     Ok(match host::can_take_license(session, catalog, &coming.org, &coming.id).await? {
-        true => LicenseForeseen::Free,
-        false => LicenseForeseen::NoneFree,
+        true => LicensePreview::Free,
+        false => LicensePreview::NoneFree,
     })
 }
 
@@ -160,12 +161,12 @@ impl Foreseeing<'_> {
         let user = |text: &str| UserId::try_from(text.to_owned()).map_err(|what| Error::unexpected(doing, what));
         let (leaver, holder) = (user(&entry.from_user)?, user(entry.to_user.as_deref().unwrap_or_default())?);
         if reference.keyless {
-            let ids: Vec<i64> = undo::copies_of_moved(self.session, entry).await?.iter().map(|copy| copy.id).collect();
+            let ids: Vec<i64> = work::copies_of_moved(self.session, entry).await?.iter().map(|copy| copy.id).collect();
             let returned = host::preview_give_back(self.session, reference, &leaver, &ids).await?;
             self.count(&entry.kind, &returned);
             return Ok(());
         }
-        let keys = undo::read_keys(entry)?;
+        let keys = work::read_keys(entry)?;
         let locking = Locking::Unlocked;
         let returned = host::preview_move_back(self.session, reference, &holder, &leaver, &keys, locking).await?;
         self.count(&entry.kind, &returned);
@@ -174,8 +175,8 @@ impl Foreseeing<'_> {
 
     async fn merged(&mut self, entry: &Entry) -> Result<()> {
         let Some(reference) = self.catalog.reference(&entry.kind) else { return Ok(()) };
-        let Some((holder, theirs)) = undo::read_merged(self.session, reference, entry).await? else { return Ok(()) };
-        let Some(merged) = undo::merged_by(reference, &holder) else { return Ok(()) };
+        let Some((holder, theirs)) = work::read_merged(self.session, reference, entry).await? else { return Ok(()) };
+        let Some(merged) = work::merged_by(reference, &holder) else { return Ok(()) };
         let ids: Vec<i64> = theirs.iter().map(|copy| copy.id).collect();
         let returned = host::preview_unmerge(self.session, &merged, &ids, Locking::Unlocked).await?;
         self.count(&entry.kind, &returned);
@@ -184,7 +185,7 @@ impl Foreseeing<'_> {
 
     /// What waits for the user of other jobs' copies.
     async fn returning(&mut self) -> Result<()> {
-        let kinds = undo::restored_kinds(self.catalog);
+        let kinds = work::restored_kinds(self.catalog);
         let (org, user) = (self.target.org.as_str(), self.target.user_id.as_str());
         let returning = Restorable { org, user, kinds: &kinds, except: Some(self.target.id) };
         let mut before = None;
@@ -198,11 +199,11 @@ impl Foreseeing<'_> {
     }
 
     async fn copies(&mut self, pending: Vec<PendingSnapshot>) -> Result<()> {
-        let (here, absent) = undo::split_by_presence(self.session, self.catalog, pending, self.coming).await?;
+        let (here, absent) = work::split_by_presence(self.session, self.catalog, pending, self.coming).await?;
         for copy in absent {
             self.add(&copy.kind, format!("{SKIPPED}other_inactive"), 1);
         }
-        for batch in undo::by_table(self.catalog, &here) {
+        for batch in work::by_table(self.catalog, &here) {
             let ids = batch.ids();
             let returned = match &batch.reference.disposition {
                 Disposition::Set { values, .. } => {

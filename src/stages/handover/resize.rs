@@ -9,10 +9,12 @@ use std::borrow::Cow;
 
 use time::OffsetDateTime;
 
-use super::mover::rest_after;
-use super::{Context, isolate, letters, undo};
 use crate::catalog::Reference;
 use crate::job::StepKind;
+use crate::stages::handover::bisect;
+use crate::stages::handover::mover::rest_after;
+use crate::stages::undo::work;
+use crate::stages::{Context, messages};
 use crate::store::host::LockRun;
 use crate::store::ledger::chunks::{self, Chunk};
 use crate::store::ledger::jobs::Job;
@@ -25,26 +27,26 @@ const PARTS: u64 = 8;
 
 /// What becomes of a chunk that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
+pub enum FailureAction {
     /// It is tried again, after a rest.
-    Rests,
+    Retry,
     /// Smaller ones stand in its place.
-    Cut,
+    Split,
     /// It is given up.
-    GivenUp,
+    GiveUp,
 }
 
 /// Cuts a chunk of more rows than it should have just now; whether it did.
 pub async fn fit(session: &Session, context: &Context, job: &Job, chunk: &Chunk, now: OffsetDateTime) -> Result<bool> {
     let limits = &context.limits;
-    let rows = context.speeds.rows_of_a_chunk(&way(job), chunk.position as usize, limits);
+    let rows = context.throughput.rows_of_a_chunk(&way(job), chunk.position as usize, limits);
     // For less than half as much again the cutting, which reads the keys once more, is not worth it.
     let Some(rows) = rows.filter(|rows| rows.saturating_add(rows / 2) < chunk.records.max(0) as u64) else {
         return Ok(false);
     };
     let can_be_cut = match job.undoes() {
-        true => undo::can_be_cut(session, context, job, chunk).await?,
-        false => !isolate::is_unbounded(chunk),
+        true => work::can_be_cut(session, context, job, chunk).await?,
+        false => !bisect::is_unbounded(chunk),
     };
     if !can_be_cut {
         return Ok(false);
@@ -59,14 +61,14 @@ pub async fn fit(session: &Session, context: &Context, job: &Job, chunk: &Chunk,
     tracing::debug!(job = %job.id, chunk = chunk.number, parts = parts.len() + 1, "a chunk is too large just now: it is cut");
     // Of one chunk there is one ticket, and its parts may be worked on side by side.
     let tickets = limits.window.saturating_sub(open).min(parts.len() as u64);
-    let tickets = (0..tickets).map(|_| letters::step(StepKind::Ticket, job, now)).collect();
+    let tickets = (0..tickets).map(|_| messages::step(StepKind::Ticket, job, now)).collect();
     chunks::update(session, first).await?;
     chunks::insert(session, parts).await?;
     outbox::insert(session, tickets).await?;
     Ok(true)
 }
 
-/// Under which name rows' speeds are kept: back they may take another time than they took out.
+/// Under which name rows' throughput are kept: back they may take another time than they took out.
 pub fn way(job: &Job) -> Cow<'_, str> {
     match job.undoes() {
         true => format!("{} back", job.catalog_hash).into(),
@@ -83,17 +85,17 @@ pub async fn out_of_time(
     chunk: &mut Chunk,
     error: &Error,
     now: OffsetDateTime,
-) -> Result<Fate> {
+) -> Result<FailureAction> {
     let may_rest = chunk.attempts < context.limits.chunk_attempts;
-    let Some(next_number) = lock(session, job).await? else { return Ok(Fate::Rests) };
+    let Some(next_number) = lock(session, job).await? else { return Ok(FailureAction::Retry) };
     if !error.waited_for_a_lock() {
         let parts = cut(session, context, job, chunk, next_number, |rows| rows.div_ceil(PARTS)).await?;
         return match parts.is_empty() {
-            true if may_rest => Ok(Fate::Rests),
+            true if may_rest => Ok(FailureAction::Retry),
             true => cut_down(session, context, job, chunk).await,
             false => {
                 chunks::insert(session, parts).await?;
-                Ok(Fate::Cut)
+                Ok(FailureAction::Split)
             }
         };
     }
@@ -104,25 +106,25 @@ pub async fn out_of_time(
     };
     match runs {
         // Something else is locked, that every row needs: to wait is all that helps.
-        Some(_) if !is_any_held => Ok(Fate::Rests),
+        Some(_) if !is_any_held => Ok(FailureAction::Retry),
         Some(runs) if !are_all_held => {
             let due = now + rest_after(chunk.attempts);
             let parts = set_apart(chunk, runs, next_number, due);
             tracing::info!(job = %job.id, chunk = chunk.number, parts = parts.len() + 1, "rows that somebody holds are left for later");
             chunks::insert(session, parts).await?;
-            outbox::insert(session, vec![letters::step(StepKind::Ticket, job, due)]).await?;
-            Ok(Fate::Cut)
+            outbox::insert(session, vec![messages::step(StepKind::Ticket, job, due)]).await?;
+            Ok(FailureAction::Split)
         }
-        _ if may_rest => Ok(Fate::Rests),
+        _ if may_rest => Ok(FailureAction::Retry),
         _ => cut_down(session, context, job, chunk).await,
     }
 }
 
 /// The last resort of a chunk whose attempts are over: its halves have one each, and a single row is given up.
-async fn cut_down(session: &Session, context: &Context, job: &Job, chunk: &mut Chunk) -> Result<Fate> {
-    Ok(match !job.undoes() && isolate::halve(session, context, job, chunk).await? {
-        true => Fate::Cut,
-        false => Fate::GivenUp,
+async fn cut_down(session: &Session, context: &Context, job: &Job, chunk: &mut Chunk) -> Result<FailureAction> {
+    Ok(match !job.undoes() && bisect::halve(session, context, job, chunk).await? {
+        true => FailureAction::Split,
+        false => FailureAction::GiveUp,
     })
 }
 
@@ -145,7 +147,7 @@ async fn cut(
     rows: impl FnOnce(u64) -> u64,
 ) -> Result<Vec<Chunk>> {
     if job.undoes() {
-        return Ok(match undo::can_be_cut(session, context, job, chunk).await? {
+        return Ok(match work::can_be_cut(session, context, job, chunk).await? {
             true => slices(chunk, next_number, rows(chunk.records.max(0) as u64)),
             false => Vec::new(),
         });
@@ -154,8 +156,8 @@ async fn cut(
     let Some((reference, course)) = what_of(session, &catalog.references, job, chunk).await? else {
         return Ok(Vec::new());
     };
-    let ranges = isolate::ranges_of(session, reference, job, &course, chunk, rows).await?;
-    Ok(isolate::share_out(chunk, ranges, next_number))
+    let ranges = bisect::ranges_of(session, reference, job, &course, chunk, rows).await?;
+    Ok(bisect::share_out(chunk, ranges, next_number))
 }
 
 /// Cuts a chunk of an undo into slices of so many keys: it keeps the first, and these are the others.
@@ -178,7 +180,7 @@ async fn runs(session: &Session, context: &Context, job: &Job, chunk: &Chunk) ->
     let catalog = context.enter(session, job).await?;
     let found = what_of(session, &catalog.references, job, chunk).await?;
     let Some((reference, course)) = found.filter(|_| !chunk.named) else { return Ok(None) };
-    let (first, last) = isolate::range_of(chunk)?;
+    let (first, last) = bisect::range_of(chunk)?;
     let except: Vec<String> = course.named.keys().cloned().collect();
     // A role that may only delete rows may not lock them, and an error would end the transaction.
     session.savepoint().await?;
@@ -208,7 +210,7 @@ async fn what_of<'c>(
 fn set_apart(chunk: &mut Chunk, runs: Vec<LockRun>, next_number: i32, due: OffsetDateTime) -> Vec<Chunk> {
     let attempts = chunk.attempts;
     let held: Vec<bool> = runs.iter().map(|run| run.is_locked).collect();
-    let mut parts = isolate::share_out(chunk, runs.into_iter().map(|run| run.range).collect(), next_number);
+    let mut parts = bisect::share_out(chunk, runs.into_iter().map(|run| run.range).collect(), next_number);
     for (part, is_locked) in std::iter::once(chunk).chain(&mut parts).zip(held) {
         part.attempts = if is_locked { attempts } else { 0 };
         part.not_before = is_locked.then_some(due);

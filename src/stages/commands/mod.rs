@@ -3,27 +3,31 @@
 //! It locks the user concerned, then the job, asks the guards, does what is small at once and opens what is not, and
 //! writes the request down with its outcome. Run twice, it finds the request known; killed, nothing of it happened.
 
+mod amend;
+mod invitations;
+
 use std::sync::Arc;
 use std::time::Instant;
 
 use time::OffsetDateTime;
 
-use super::planner::{answer_known, dead_letter_failed};
-use super::start::settle;
-use super::writing::{Writing, audit_entry, new_job};
-use super::{Answer, Context, Outcome, amend, enter, invitations, letters, now, revert};
 use crate::catalog::Catalog;
 use crate::contract::{Change, JobCommand, JobId, Reason, Request, RequestType, UserId};
 use crate::job::{State, StepKind, Transition, next, reason};
 use crate::plan::{AccessQuery, Facts, check_requester};
 use crate::retry::RetryPolicy;
+use crate::stages::changes::{Writing, audit_entry, new_job};
+use crate::stages::handover::planner::{answer_known, dead_letter_failed};
+use crate::stages::handover::start::transition;
+use crate::stages::undo::begin;
+use crate::stages::{Answer, Context, Outcome, enter, messages, now};
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::outbox::OutboxMessage;
 use crate::store::ledger::{audit, chunks, jobs, references, requests};
 use crate::store::{Result, Session, host};
 
 /// The transaction of an order.
-pub const ORDER: &str = "order";
+pub const COMMAND: &str = "command";
 
 /// Takes an order, as often as it takes; one that the database refuses is parked with what it says.
 pub async fn take(
@@ -43,7 +47,7 @@ pub async fn take(
 }
 
 /// What an order is worked on with.
-pub struct Acting<'a> {
+pub struct CommandContext<'a> {
     /// Its transaction.
     pub session: &'a Session,
     /// Sizes and times.
@@ -55,7 +59,7 @@ pub struct Acting<'a> {
     /// The order's own job. Completed, unless something is left to be done.
     pub job: Job,
     /// What it leaves for others.
-    pub letters: Vec<OutboxMessage>,
+    pub messages: Vec<OutboxMessage>,
     /// When.
     pub now: OffsetDateTime,
 }
@@ -69,7 +73,7 @@ async fn take_once(
     let (began, now) = (Instant::now(), now());
     let head = request.header();
     let user = user_of(context, request).await?;
-    let session = context.store.begin(ORDER).await?;
+    let session = context.store.begin(COMMAND).await?;
     let catalog = &*enter(&session, catalog.clone(), head.org()).await?;
     let receivers = amend::receivers(&session, catalog, request).await?;
     let receivers: Vec<_> = receivers.iter().map(|user| (head.org(), user)).collect();
@@ -85,12 +89,12 @@ async fn take_once(
     job.state = State::Completed.name().into();
     job.started_at = Some(now);
     job.completed_at = Some(now);
-    let mut acting = Acting { session: &session, context, catalog, facts, job, letters: Vec::new(), now };
+    let mut acting = CommandContext { session: &session, context, catalog, facts, job, messages: Vec::new(), now };
     let mut reasons = judge_asker(&acting, request);
     if reasons.is_empty() {
         reasons = act(&mut acting, request).await?;
     }
-    let Acting { job, letters, .. } = acting;
+    let CommandContext { job, messages, .. } = acting;
     let answer = match reasons.is_empty() {
         true => Answer::Accepted(JobId(job.id)),
         false => Answer::Rejected(JobId(job.id), reasons.clone()),
@@ -99,7 +103,7 @@ async fn take_once(
     writing.request(request, &job, reasons.is_empty());
     match reasons.is_empty() {
         true => {
-            writing.letters(letters);
+            writing.messages(messages);
             writing.job(job);
         }
         false => writing.rejected(Job { started_at: None, ..job }, reasons, now),
@@ -109,7 +113,7 @@ async fn take_once(
     writing.write(&session).await?;
     session.commit().await?;
     context.catalogs.kept();
-    taken.log(ORDER, began.elapsed());
+    taken.log(COMMAND, began.elapsed());
     Ok(Outcome::Answered(answer))
 }
 
@@ -128,7 +132,7 @@ async fn user_of(context: &Context, request: &Request) -> Result<Option<UserId>>
     }
 }
 
-fn judge_asker(acting: &Acting<'_>, request: &Request) -> Vec<Reason> {
+fn judge_asker(acting: &CommandContext<'_>, request: &Request) -> Vec<Reason> {
     let head = request.header();
     // Who is invited comes by themselves.
     if let Request::User(asked) = request
@@ -143,13 +147,13 @@ fn judge_asker(acting: &Acting<'_>, request: &Request) -> Vec<Reason> {
 }
 
 /// Does what is asked for, or says every reason why not and changes nothing.
-async fn act(acting: &mut Acting<'_>, request: &Request) -> Result<Vec<Reason>> {
+async fn act(acting: &mut CommandContext<'_>, request: &Request) -> Result<Vec<Reason>> {
     match request {
         // The planner takes these, in groups.
         Request::Handover(_) => Ok(Vec::new()),
         Request::Invite(invite) => invitations::invite(acting, invite).await,
         Request::User(asked) => match asked.kind {
-            RequestType::Reactivate => revert::reactivate(acting, &asked.user_id).await,
+            RequestType::Reactivate => begin::reactivate(acting, &asked.user_id).await,
             _ => invitations::answer(acting, asked).await,
         },
         Request::Job(order) => {
@@ -166,7 +170,7 @@ async fn act(acting: &mut Acting<'_>, request: &Request) -> Result<Vec<Reason>> 
     }
 }
 
-async fn act_on(acting: &mut Acting<'_>, order: &JobCommand, target: Job) -> Result<Vec<Reason>> {
+async fn act_on(acting: &mut CommandContext<'_>, order: &JobCommand, target: Job) -> Result<Vec<Reason>> {
     match order.kind {
         RequestType::Pause => pause(acting, target).await,
         RequestType::Resume => match refusal(&target, &[State::Paused, State::NeedsAttention], "resumed") {
@@ -174,8 +178,8 @@ async fn act_on(acting: &mut Acting<'_>, order: &JobCommand, target: Job) -> Res
             None => resume(acting, target).await,
         },
         RequestType::Amend => amend::amend(acting, order, target).await,
-        RequestType::Cancel => revert::cancel(acting, target).await,
-        _ => revert::revert(acting, target).await,
+        RequestType::Cancel => begin::cancel(acting, target).await,
+        _ => begin::revert(acting, target).await,
     }
 }
 
@@ -189,21 +193,21 @@ pub fn refusal(target: &Job, states: &[State], wants: &str) -> Option<Reason> {
     Some(reason::wrong_state(JobId(target.id), &target.state, wants, &hint))
 }
 
-async fn pause(acting: &mut Acting<'_>, mut target: Job) -> Result<Vec<Reason>> {
+async fn pause(acting: &mut CommandContext<'_>, mut target: Job) -> Result<Vec<Reason>> {
     let from = target.state()?;
     if next(from, Transition::Paused).is_err() {
         let hint = "a job can be paused that waits or is under way";
         return Ok(vec![reason::wrong_state(JobId(target.id), from.name(), "paused", hint)]);
     }
-    target.state = settle(&target, Transition::Paused)?;
+    target.state = transition(&target, Transition::Paused)?;
     target.wake_at = None;
-    acting.letters.push(letters::news(&mut target, Change::Paused, Vec::new(), acting.now));
+    acting.messages.push(messages::news(&mut target, Change::Paused, Vec::new(), acting.now));
     acting.save(from, target).await?;
     Ok(Vec::new())
 }
 
 /// Lets a job go on from where it stands. What failed is tried again, as often as at first.
-pub async fn resume(acting: &mut Acting<'_>, mut target: Job) -> Result<Vec<Reason>> {
+pub async fn resume(acting: &mut CommandContext<'_>, mut target: Job) -> Result<Vec<Reason>> {
     let (session, now) = (acting.session, acting.now);
     let from = target.state()?;
     let courses = references::of_jobs(session, &[target.id]).await?;
@@ -215,24 +219,24 @@ pub async fn resume(acting: &mut Acting<'_>, mut target: Job) -> Result<Vec<Reas
     } else {
         (Transition::ResumedMoving, StepKind::Ticket)
     };
-    target.state = settle(&target, happening)?;
+    target.state = transition(&target, happening)?;
     target.late_passes = 0;
     target.redispatches = 0;
     target.reasons = None;
     let due = target.effective_at.filter(|at| happening == Transition::ResumedScheduled && *at > now).unwrap_or(now);
     target.wake_at = Some(due + acting.context.limits.stalled_after);
-    acting.letters.push(letters::step(step, &target, due));
+    acting.messages.push(messages::step(step, &target, due));
     if happening != Transition::ResumedScheduled {
         let open = chunks::counts_of_job(session, target.id).await?.open;
         let tickets = acting.context.limits.window.min(open).saturating_sub(u64::from(step == StepKind::Ticket));
-        acting.letters.extend((0..tickets).map(|_| letters::step(StepKind::Ticket, &target, now)));
+        acting.messages.extend((0..tickets).map(|_| messages::step(StepKind::Ticket, &target, now)));
     }
-    acting.letters.push(letters::news(&mut target, Change::Resumed, Vec::new(), now));
+    acting.messages.push(messages::news(&mut target, Change::Resumed, Vec::new(), now));
     acting.save(from, target).await?;
     Ok(Vec::new())
 }
 
-impl Acting<'_> {
+impl CommandContext<'_> {
     /// Writes the job back that the order is about, and who ordered it.
     pub async fn save(&self, from: State, target: Job) -> Result<()> {
         let entry = audit::Entry { actor: self.job.requested_by.clone(), ..audit_entry(&target) };

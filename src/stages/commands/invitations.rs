@@ -1,19 +1,19 @@
 //! Invitations: adding a user, sending the invitation again, accepting it, cancelling it. Each is one row or two, done at
 //! once; the event carries what whoever sends the mail needs.
 
-use super::letters;
-use super::orders::Acting;
-use super::revert::take_license;
 use crate::contract::{
     InvitationChange, InvitationData, InviteCommand, JobId, LicenseOutcome, Reason, RequestType, UserCommand, UserId,
 };
 use crate::job::reason;
 use crate::plan::UserStatus;
+use crate::stages::commands::CommandContext;
+use crate::stages::messages;
+use crate::stages::undo::begin::take_license;
 use crate::store::host::{InvitationUpdate, Invitee};
 use crate::store::{Error, Result, host};
 
 /// Adds a user, who is invited until they accept.
-pub async fn invite(acting: &mut Acting<'_>, invite: &InviteCommand) -> Result<Vec<Reason>> {
+pub async fn invite(acting: &mut CommandContext<'_>, invite: &InviteCommand) -> Result<Vec<Reason>> {
     let (session, catalog) = (acting.session, acting.catalog);
     if catalog.users.status.invited.is_none() {
         return Ok(vec![reason::no_invitations()]);
@@ -32,7 +32,7 @@ pub async fn invite(acting: &mut Acting<'_>, invite: &InviteCommand) -> Result<V
 }
 
 /// Sends an invitation again, accepts it, or cancels it.
-pub async fn answer(acting: &mut Acting<'_>, asked: &UserCommand) -> Result<Vec<Reason>> {
+pub async fn answer(acting: &mut CommandContext<'_>, asked: &UserCommand) -> Result<Vec<Reason>> {
     let (session, catalog) = (acting.session, acting.catalog);
     let user = &asked.user_id;
     let Some(found) = acting.facts.users.get(user.as_str()) else {
@@ -70,13 +70,13 @@ pub async fn answer(acting: &mut Acting<'_>, asked: &UserCommand) -> Result<Vec<
     Ok(Vec::new())
 }
 
-async fn name_and_email(acting: &Acting<'_>, user: &UserId) -> Result<(String, String)> {
+async fn name_and_email(acting: &CommandContext<'_>, user: &UserId) -> Result<(String, String)> {
     let profile = host::name_and_email(acting.session, acting.catalog, user).await?;
     profile.ok_or_else(|| Error::unexpected("reading a profile", format!("there is no user {user}")))
 }
 
 fn tell(
-    acting: &mut Acting<'_>,
+    acting: &mut CommandContext<'_>,
     answer: InvitationChange,
     name: &str,
     email: &str,
@@ -95,5 +95,5 @@ fn tell(
         invitation_id,
         license,
     };
-    acting.letters.push(letters::invitation(job, answer, news, acting.now));
+    acting.messages.push(messages::invitation(job, answer, news, acting.now));
 }

@@ -5,11 +5,11 @@
 
 use time::OffsetDateTime;
 
-use super::finalizer::get_stuck;
-use super::start::{Begun, Reach, Ready, item_of, shut_out};
 use crate::catalog::{Catalog, Disposition, Reference};
 use crate::contract::Reason;
 use crate::job::reason;
+use crate::stages::handover::finalizer::mark_needs_attention;
+use crate::stages::handover::start::{Begun, FastPath, Ready, item_of, lock_out_leavers};
 use crate::store::host::{RowRange, WorkItem};
 use crate::store::{Error, Result, Session, host};
 
@@ -22,33 +22,33 @@ pub async fn lock_out(
     session: &Session,
     catalog: &Catalog,
     mut locked_out: Vec<(Ready<'_>, Vec<Reason>)>,
-    reach: Reach,
+    fast_path: FastPath,
     now: OffsetDateTime,
 ) -> Result<Vec<Begun>> {
     if locked_out.is_empty() {
         return Ok(Vec::new());
     }
-    shut_out(session, catalog, locked_out.iter().map(|(ready, _)| ready)).await?;
-    if reach == Reach::Start {
+    lock_out_leavers(session, catalog, locked_out.iter().map(|(ready, _)| ready)).await?;
+    if fast_path == FastPath::Start {
         session.check_constraints_at_once().await?;
     }
     for reference in catalog.references.iter().filter(|reference| ends_access(reference)) {
         let item = |ready: &Ready<'_>| item_of(reference, ready, now);
-        match reach {
-            Reach::Whole => {
+        match fast_path {
+            FastPath::Whole => {
                 let items: Vec<WorkItem> = locked_out.iter().filter_map(|(ready, _)| item(ready)).collect();
                 if !items.is_empty() {
                     host::apply(session, catalog, reference, &items).await?;
                 }
             }
-            Reach::Start => {
+            FastPath::Start => {
                 for (ready, reasons) in &mut locked_out {
                     if let Some(item) = item(ready) {
                         reasons.extend(end_what_can(session, catalog, reference, item).await?);
                     }
                 }
             }
-            Reach::Status => {
+            FastPath::Status => {
                 let remains = |ready: &Ready<'_>| item(ready).map(|_| reason::access_remains(&reference.kind));
                 locked_out.iter_mut().for_each(|(ready, reasons)| reasons.extend(remains(ready)));
             }
@@ -59,8 +59,8 @@ pub async fn lock_out(
         let mut job = ready.job;
         job.license_exempt = ready.plan.license_exempt;
         job.started_at = Some(now);
-        let letters = get_stuck(&mut job, reasons, now)?;
-        begun.push(Begun { job, letters, follows: None, courses: Vec::new(), successors: Vec::new() });
+        let messages = mark_needs_attention(&mut job, reasons, now)?;
+        begun.push(Begun { job, messages, follows: None, courses: Vec::new(), successors: Vec::new() });
     }
     Ok(begun)
 }

@@ -11,14 +11,16 @@ use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
 
-use super::finalizer::get_stuck;
-use super::smaller::{self, Fate};
-use super::start::settle;
-use super::{Context, cutter, isolate, letters, now, undo};
 use crate::catalog::{Catalog, Disposition};
 use crate::contract::{JobId, Reason, UserId};
 use crate::job::{State, StepKind, Transition, next, reason};
 use crate::metrics::Observation;
+use crate::stages::handover::finalizer::mark_needs_attention;
+use crate::stages::handover::resize::{self, FailureAction};
+use crate::stages::handover::start::transition;
+use crate::stages::handover::{bisect, cutter};
+use crate::stages::undo::work;
+use crate::stages::{Context, messages, now};
 use crate::store::host::{Assignment, RowRange, WorkItem};
 use crate::store::ledger::chunks::{self, Chunk, ClaimedChunk};
 use crate::store::ledger::jobs::Job;
@@ -39,8 +41,8 @@ const MOST_DOUBLINGS: i32 = 6;
 
 /// Redeems a ticket for one chunk. A chunk that fails for a reason of its own is put aside for a while and tried again, a
 /// bounded number of times; other chunks go on.
-pub async fn redeem(context: &Context, id: JobId) -> Result<()> {
-    redeem_while(context, id, |_| AfterChunk::default()).await
+pub async fn run_ticket(context: &Context, id: JobId) -> Result<()> {
+    run_ticket_while(context, id, |_| AfterChunk::default()).await
 }
 
 /// What is to come behind a chunk.
@@ -54,7 +56,7 @@ pub struct AfterChunk {
 
 /// Redeems a ticket for one chunk, and for as many more as there are while `after_chunk`, which is told how long each one took,
 /// lets it.
-pub async fn redeem_while(
+pub async fn run_ticket_while(
     context: &Context,
     id: JobId,
     mut after_chunk: impl FnMut(Duration) -> AfterChunk + Send,
@@ -124,7 +126,7 @@ async fn move_one(
         true => Failure { error, chunk: Some(Box::new(taken.chunk.clone())), by_its_rows: true },
         false => Failure::from(error),
     };
-    if smaller::fit(&session, context, job, &taken.chunk, now).await.map_err(by_its_rows)? {
+    if resize::fit(&session, context, job, &taken.chunk, now).await.map_err(by_its_rows)? {
         session.commit().await?;
         return Ok(AfterChunk { goes_on: true, rest: Duration::ZERO });
     }
@@ -147,7 +149,7 @@ async fn move_one(
     }
     match chunks::any_open(&session, job.id).await? {
         true => {
-            outbox::insert(&session, vec![letters::step(StepKind::Ticket, job, now)]).await?;
+            outbox::insert(&session, vec![messages::step(StepKind::Ticket, job, now)]).await?;
             session.commit().await.map_err(with_chunk)?;
         }
         false => end_of_chunks(session, id, now).await.map_err(with_chunk)?,
@@ -189,7 +191,7 @@ async fn move_chunk(
     let done = host::apply(session, &catalog, reference, std::slice::from_ref(&item)).await.map_err(with_chunk)?;
     let done = done.first().map_or(0, |done| done.rows);
     // Without the way there and back, which is the same for any number of rows.
-    context.speeds.note(&smaller::way(job), position, done, asked.elapsed().saturating_sub(answer));
+    context.throughput.note(&resize::way(job), position, done, asked.elapsed().saturating_sub(answer));
     let dealt_to_nobody = match &item.assignment {
         Assignment::Dealt { successors, .. } => {
             successors.iter().filter(|successor| successor.is_none()).count() as i64
@@ -215,10 +217,10 @@ async fn undo_chunk(
         Failure { error, chunk: Some(Box::new(chunk.clone())), by_its_rows }
     };
     let asked = Instant::now();
-    let undo::Worked { restored, by_keys } = undo::work(session, context, job, chunk, now).await.map_err(failure)?;
+    let work::Worked { restored, by_keys } = work::work(session, context, job, chunk, now).await.map_err(failure)?;
     if by_keys {
         let took = asked.elapsed().saturating_sub(answer);
-        context.speeds.note(&smaller::way(job), chunk.position as usize, restored, took);
+        context.throughput.note(&resize::way(job), chunk.position as usize, restored, took);
     }
     // What did not come back is told by the journal.
     let counts = Counts { done: restored, dealt_to_nobody: chunk.records - restored as i64 };
@@ -241,9 +243,9 @@ async fn item_of(
 ) -> Result<WorkItem> {
     let leaver = UserId::try_from(job.user_id.clone()).map_err(|what| Error::unexpected("reading a chunk", what))?;
     let range = match catalog.references[course.position].keyless {
-        true => isolate::unbounded(session, chunk).await?,
+        true => bisect::unbounded(session, chunk).await?,
         false => {
-            let (first, last) = isolate::range_of(chunk)?;
+            let (first, last) = bisect::range_of(chunk)?;
             RowRange::Keys { first, last }
         }
     };
@@ -315,18 +317,18 @@ async fn end_of_chunks(session: Session, id: JobId, now: OffsetDateTime) -> Resu
     let from = job.state()?;
     if from == State::Moving && standing.open == 0 {
         if standing.failed > 0 {
-            let reasons = isolate::reasons(&session, &job, standing.failed).await?;
-            left = get_stuck(&mut job, reasons, now)?;
-            audit::append(&session, vec![super::writing::audit_entry(&job)]).await?;
+            let reasons = bisect::reasons(&session, &job, standing.failed).await?;
+            left = mark_needs_attention(&mut job, reasons, now)?;
+            audit::append(&session, vec![crate::stages::changes::audit_entry(&job)]).await?;
         } else {
-            job.state = settle(&job, Transition::MovedAll)?;
-            left.push(letters::step(StepKind::Finalize, &job, now));
+            job.state = transition(&job, Transition::MovedAll)?;
+            left.push(messages::step(StepKind::Finalize, &job, now));
         }
         jobs::update(&session, from, job).await?;
     } else if standing.open > 0 && matches!(from, State::Cutting | State::Moving) {
         // Somebody cut on meanwhile. Or others hold what is open, or it rests: they, or its own ticket, will see to it.
         if chunks::claim(&session, job.id, now).await?.is_some() {
-            left.push(letters::step(StepKind::Ticket, &job, now));
+            left.push(messages::step(StepKind::Ticket, &job, now));
         }
     }
     outbox::insert(&session, left).await?;
@@ -344,7 +346,7 @@ async fn give_up(context: &Context, id: JobId, failed: &Chunk, error: &Error) ->
     let Some(job) = jobs::get(&session, id.0).await? else { return Ok(()) };
     if chunk != *failed {
         // Somebody else took it meanwhile, and has noted their failure: ours may be about rows that it holds no more.
-        outbox::insert(&session, vec![letters::step(StepKind::Ticket, &job, now)]).await?;
+        outbox::insert(&session, vec![messages::step(StepKind::Ticket, &job, now)]).await?;
         return session.commit().await;
     }
     chunk.attempts += 1;
@@ -353,20 +355,20 @@ async fn give_up(context: &Context, id: JobId, failed: &Chunk, error: &Error) ->
     session.observe(Observation::ChunkFailed { number });
     let mut due = now;
     match fate(&session, context, &job, &mut chunk, error, now).await? {
-        Fate::Rests => {
+        FailureAction::Retry => {
             tracing::warn!(job = %id, chunk = number, attempts = chunk.attempts, %error, "a chunk failed and will be tried again");
             due = now + rest_after(chunk.attempts);
             chunk.not_before = Some(due);
         }
-        Fate::Cut => {}
-        Fate::GivenUp => {
+        FailureAction::Split => {}
+        FailureAction::GiveUp => {
             tracing::error!(job = %id, chunk = number, attempts = chunk.attempts, %error, "a chunk is given up");
             chunk.state = chunks::FAILED.into();
         }
     }
     append_failed(&session, &job, number, attempt, error).await?;
     chunks::update(&session, chunk).await?;
-    outbox::insert(&session, vec![letters::step(StepKind::Ticket, &job, due)]).await?;
+    outbox::insert(&session, vec![messages::step(StepKind::Ticket, &job, due)]).await?;
     session.commit().await
 }
 
@@ -378,18 +380,18 @@ async fn fate(
     chunk: &mut Chunk,
     error: &Error,
     now: OffsetDateTime,
-) -> Result<Fate> {
+) -> Result<FailureAction> {
     if error.is_out_of_time() {
-        return smaller::out_of_time(session, context, job, chunk, error, now).await;
+        return resize::out_of_time(session, context, job, chunk, error, now).await;
     }
     // Rows without bounds, one of which is refused, would be picked by every chunk: it is to be set aside first.
-    let spreads = error.is_refused() && !job.undoes() && isolate::is_unbounded(chunk);
+    let spreads = error.is_refused() && !job.undoes() && bisect::is_unbounded(chunk);
     if !spreads && chunk.attempts < context.limits.chunk_attempts {
-        return Ok(Fate::Rests);
+        return Ok(FailureAction::Retry);
     }
-    match error.is_refused() && !job.undoes() && isolate::halve(session, context, job, chunk).await? {
-        true => Ok(Fate::Cut),
-        false => Ok(Fate::GivenUp),
+    match error.is_refused() && !job.undoes() && bisect::halve(session, context, job, chunk).await? {
+        true => Ok(FailureAction::Split),
+        false => Ok(FailureAction::GiveUp),
     }
 }
 
@@ -406,7 +408,7 @@ async fn append_failed(session: &Session, job: &Job, chunk: i32, attempt: i32, e
     let more = format!("{} attempts have failed: more are told by their chunks only", audit::MOST_FAILED);
     let more = serde_json::json!([{ "code": "more_attempts_failed", "message": more, "hint": "" }]);
     let action = audit::CHUNK_FAILED.into();
-    let entry = audit::Entry { actor: "handover".into(), action, ..super::writing::audit_entry(job) };
+    let entry = audit::Entry { actor: "handover".into(), action, ..crate::stages::changes::audit_entry(job) };
     audit::append_failed(session, audit::Entry { detail: Some(told), ..entry }, more).await
 }
 
@@ -422,8 +424,8 @@ async fn stop_within(session: Session, id: JobId, reasons: Vec<Reason>, now: Off
     if next(from, Transition::NeedsAttention).is_err() {
         return Ok(());
     }
-    let left = get_stuck(&mut job, reasons, now)?;
-    audit::append(&session, vec![super::writing::audit_entry(&job)]).await?;
+    let left = mark_needs_attention(&mut job, reasons, now)?;
+    audit::append(&session, vec![crate::stages::changes::audit_entry(&job)]).await?;
     outbox::insert(&session, left).await?;
     jobs::update(&session, from, job).await?;
     session.commit().await

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::finalizer::wake_waiting;
-use super::start::settle;
-use super::writing::audit_entry;
-use super::{Context, letters};
 use crate::catalog::Catalog;
 use crate::contract::{Certificate, Change, EventType, JobId, LicenseOutcome, ReferenceResult, RequestType};
 use crate::job::{State, Transition};
+use crate::stages::changes::audit_entry;
+use crate::stages::handover::finalizer::wake_waiting;
+use crate::stages::handover::start::transition;
+use crate::stages::{Context, messages};
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::journal::{self, RESTORED, SKIPPED, Tally};
 use crate::store::ledger::outbox::OutboxMessage;
@@ -30,20 +30,20 @@ pub async fn finalize(
         None => None,
     };
     let references = results(session, context, job, target.as_ref()).await?;
-    job.state = settle(job, Transition::Proved)?;
+    job.state = transition(job, Transition::Proved)?;
     job.completed_at = Some(now);
     job.wake_at = None;
     let mut certificate = certificate(job, references, now);
     let mut left = Vec::new();
     match target {
-        None => left.push(letters::certified(job, EventType::Reactivated, &certificate, now)),
+        None => left.push(messages::certified(job, EventType::Reactivated, &certificate, now)),
         Some(mut target) => {
             let called_off = job.is(RequestType::Cancel);
             let (happening, change) = match called_off {
                 true => (Transition::UndoneOnCancel, Change::Cancelled),
                 false => (Transition::Undone, Change::Reverted),
             };
-            target.state = settle(&target, happening)?;
+            target.state = transition(&target, happening)?;
             target.completed_at = Some(target.completed_at.unwrap_or(now));
             certificate.state.clone_from(&target.state);
             let kind = RequestType::from_name(&target.kind).unwrap_or_default();
@@ -53,7 +53,7 @@ pub async fn finalize(
                 undone_by: Some(JobId(job.id)),
                 ..certificate.clone()
             };
-            left.push(letters::certified(&mut target, EventType::of(kind, change), &told, now));
+            left.push(messages::certified(&mut target, EventType::of(kind, change), &told, now));
             left.extend(wake_waiting(session, &target, now).await?);
             audit::append(session, vec![audit_entry(&target)]).await?;
             jobs::update(session, State::Reverting, target).await?;

@@ -3,13 +3,13 @@
 //! The request is judged again as it would be with them; what was cut for the old ones and not moved is forgotten and cut
 //! anew, from the first rank of the new deal. What was moved stays moved.
 
-use super::assess::{Counting, assess, parties};
-use super::orders::{Acting, refusal, resume};
-use super::start::{Ready, reserve_turns};
 use crate::catalog::Catalog;
 use crate::contract::{HandoverRequest, JobCommand, JobId, Reason, Request, RequestType, UserId};
 use crate::job::{State, reason};
 use crate::plan::{Decision, Plan};
+use crate::stages::commands::{CommandContext, refusal, resume};
+use crate::stages::handover::evaluate::{Counting, evaluate, parties};
+use crate::stages::handover::start::{Ready, reserve_turns};
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::references::ReferenceProgress;
 use crate::store::ledger::{chunks, jobs, references, requests};
@@ -45,7 +45,7 @@ async fn amended(session: &Session, order: &JobCommand, target: &Job) -> Result<
 }
 
 /// Amends a job that is held or has not begun, and lets a held one go on.
-pub async fn amend(acting: &mut Acting<'_>, order: &JobCommand, target: Job) -> Result<Vec<Reason>> {
+pub async fn amend(acting: &mut CommandContext<'_>, order: &JobCommand, target: Job) -> Result<Vec<Reason>> {
     let held = [State::Paused, State::NeedsAttention, State::Scheduled];
     if let Some(reason) = refusal(&target, &held, "amended") {
         return Ok(vec![reason]);
@@ -63,8 +63,8 @@ pub async fn amend(acting: &mut Acting<'_>, order: &JobCommand, target: Job) -> 
     let parties = parties(session, &catalog, &[&request]).await?;
     let parties: Vec<_> = parties.iter().collect();
     let counting = Counting::UpTo(acting.context.limits.chunk_rows);
-    let assessment = assess(session, &catalog, &[&judged], &parties, counting).await?;
-    let plan = match assessment.verdicts.into_iter().next() {
+    let evaluation = evaluate(session, &catalog, &[&judged], &parties, counting).await?;
+    let plan = match evaluation.verdicts.into_iter().next() {
         Some(Decision::Accepted(plan)) => plan,
         Some(Decision::LockedOut(plan, reasons))
             if !courses.is_empty() && reasons.iter().all(|reason| is_elsewhere(reason, order)) =>
@@ -94,7 +94,7 @@ fn is_elsewhere(reason: &Reason, order: &JobCommand) -> bool {
 
 /// Puts the new deals in the place of the old ones.
 async fn deal_anew(
-    acting: &Acting<'_>,
+    acting: &CommandContext<'_>,
     catalog: &Catalog,
     order: &JobCommand,
     request: &HandoverRequest,
@@ -107,7 +107,7 @@ async fn deal_anew(
         let reference = &catalog.references[planned.position];
         order.reassign.contains_key(&reference.kind) && !reference.at_start
     });
-    let mut ready = [Ready { request, job: target.clone(), plan, shut_out: false }];
+    let mut ready = [Ready { request, job: target.clone(), plan, locks_out: false }];
     reserve_turns(session, &mut ready).await?;
     let [Ready { plan, .. }] = ready;
     let positions: Vec<usize> = plan.references.iter().map(|planned| planned.position).collect();

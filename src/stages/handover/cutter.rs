@@ -8,11 +8,12 @@ use std::ops::Bound;
 
 use time::OffsetDateTime;
 
-use super::start::settle;
-use super::{Context, letters, now, undo};
 use crate::catalog::{Catalog, Reference};
 use crate::contract::{JobId, UserId};
 use crate::job::{State, StepKind, Transition};
+use crate::stages::handover::start::transition;
+use crate::stages::undo::work;
+use crate::stages::{Context, messages, now};
 use crate::store::ledger::chunks::{self, Chunk};
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::references::ReferenceProgress;
@@ -34,20 +35,20 @@ pub async fn cut(context: &Context, id: JobId) -> Result<()> {
     let open = chunks::open_up_to(&session, job.id, context.limits.window).await?;
     let next_number = chunks::next_number(&session, job.id).await?;
     let (added_chunks, is_all) = match job.undoes() {
-        true => undo::cut(&session, context, &job, next_number).await?,
+        true => work::cut(&session, context, &job, next_number).await?,
         false => cut_references(&session, context, &job, next_number).await?,
     };
     let added = added_chunks.len() as u64;
     chunks::insert(&session, added_chunks).await?;
     // Tickets on the queue are no more than open chunks, so this many may be added without passing the window.
     let tickets = context.limits.window.saturating_sub(open).min(added);
-    let mut left: Vec<_> = (0..tickets).map(|_| letters::step(StepKind::Ticket, &job, now)).collect();
+    let mut left: Vec<_> = (0..tickets).map(|_| messages::step(StepKind::Ticket, &job, now)).collect();
     if !is_all {
-        left.push(letters::step(StepKind::Cut, &job, now));
+        left.push(messages::step(StepKind::Cut, &job, now));
     } else {
-        job.state = settle(&job, Transition::CutAll)?;
+        job.state = transition(&job, Transition::CutAll)?;
         if open + added == 0 {
-            left.push(letters::step(StepKind::Ticket, &job, now));
+            left.push(messages::step(StepKind::Ticket, &job, now));
         }
     }
     outbox::insert(&session, left).await?;
@@ -91,8 +92,8 @@ impl Cutting<'_> {
 
     /// As many rows as are allowed, or as few as a chunk should have just now.
     fn rows_of_a_chunk(&self, course: &ReferenceProgress) -> u64 {
-        let Context { limits, speeds, .. } = self.context;
-        let rows = speeds.rows_of_a_chunk(&self.job.catalog_hash, course.position, limits);
+        let Context { limits, throughput, .. } = self.context;
+        let rows = throughput.rows_of_a_chunk(&self.job.catalog_hash, course.position, limits);
         limits.chunk_rows.min(rows.unwrap_or(u64::MAX)).max(1)
     }
 
@@ -200,12 +201,12 @@ pub async fn cut_again(
     is_late: impl Fn(usize) -> bool,
     now: OffsetDateTime,
 ) -> Result<Vec<outbox::OutboxMessage>> {
-    job.state = settle(job, Transition::FoundMore)?;
+    job.state = transition(job, Transition::FoundMore)?;
     job.late_passes += 1;
     for course in courses.iter_mut().filter(|course| is_late(course.position)) {
         course.cut = false;
         course.cursor = None;
         references::update(session, course.clone()).await?;
     }
-    Ok(vec![letters::step(StepKind::Cut, job, now)])
+    Ok(vec![messages::step(StepKind::Cut, job, now)])
 }

@@ -3,16 +3,17 @@
 //! Its transaction is the planner's, for one job that was accepted earlier: locks the users, asks every guard again, and
 //! begins. Run twice, it finds the job begun; killed, nothing of it happened.
 
-use super::assess::{Counting, assess};
-use super::finalizer::{get_stuck, wake_waiting};
-use super::planner::read_parties;
-use super::start::{Reach, Ready, settle, start};
-use super::writing::{audit_entry, schedule};
-use super::{Context, now, revert};
 use crate::contract::{HandoverRequest, JobId, RequestType};
 use crate::job::{State, Transition};
 use crate::plan::Decision;
 use crate::plan::group::Parties;
+use crate::stages::changes::{audit_entry, schedule};
+use crate::stages::handover::evaluate::{Counting, evaluate};
+use crate::stages::handover::finalizer::{mark_needs_attention, wake_waiting};
+use crate::stages::handover::planner::read_parties;
+use crate::stages::handover::start::{FastPath, Ready, start, transition};
+use crate::stages::undo::begin;
+use crate::stages::{Context, now};
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::{audit, jobs, outbox, references, requests};
 use crate::store::{Error, Result, host};
@@ -24,8 +25,8 @@ pub const START: &str = "start";
 /// row to blame.
 pub async fn start_due(context: &Context, id: JobId) -> Result<()> {
     let mut started = Ok(());
-    for reach in Reach::EACH {
-        started = start_scheduled(context, id, reach).await;
+    for fast_path in FastPath::EACH {
+        started = start_scheduled(context, id, fast_path).await;
         if !started.as_ref().is_err_and(Error::is_refused) {
             break;
         }
@@ -34,14 +35,14 @@ pub async fn start_due(context: &Context, id: JobId) -> Result<()> {
 }
 
 /// Its guards are asked again: where they fail now, a person has to decide.
-async fn start_scheduled(context: &Context, id: JobId, reach: Reach) -> Result<()> {
+async fn start_scheduled(context: &Context, id: JobId, fast_path: FastPath) -> Result<()> {
     let now = now();
     let Some(job) = jobs::get(&context.store.reader(), id.0).await? else { return Ok(()) };
     if job.state()? != State::Scheduled {
         return Ok(());
     }
     if job.target.is_some() {
-        return revert::start_due(context, job, now).await;
+        return begin::start_due(context, job, now).await;
     }
     let (request, parties) = read_scheduled(context, &job).await?;
     let session = context.store.begin(START).await?;
@@ -56,29 +57,29 @@ async fn start_scheduled(context: &Context, id: JobId, reach: Reach) -> Result<(
         host::lock_group_rows(&session, reference, &[&request.user_id]).await?;
     }
     let counting = Counting::UpTo(context.limits.chunk_rows);
-    let assessment = assess(&session, &catalog, &[&request], &[&parties], counting).await?;
+    let evaluation = evaluate(&session, &catalog, &[&request], &[&parties], counting).await?;
     let (mut left, mut follows) = (Vec::new(), None);
-    match assessment.verdicts.into_iter().next() {
+    match evaluation.verdicts.into_iter().next() {
         Some(Decision::Accepted(plan)) if plan.wait_for.is_some() => {
             schedule(context, &mut job, &plan, now);
         }
         Some(Decision::Accepted(plan)) => {
-            job.state = settle(&job, Transition::Started)?;
-            let user = assessment.facts.users.get(request.user_id.as_str());
+            job.state = transition(&job, Transition::Started)?;
+            let user = evaluation.facts.users.get(request.user_id.as_str());
             let is_out = user.is_some_and(|user| user.locked_out_by == Some(id));
-            let shut_out = request.kind == RequestType::Deactivate && !is_out;
-            let ready = vec![Ready { request: &request, job, plan, shut_out }];
-            let begun = start(&session, context, &catalog, ready, reach, now).await?.pop();
+            let locks_out = request.kind == RequestType::Deactivate && !is_out;
+            let ready = vec![Ready { request: &request, job, plan, locks_out }];
+            let begun = start(&session, context, &catalog, ready, fast_path, now).await?.pop();
             let begun = begun.ok_or_else(|| Error::unexpected("starting a job", "nothing has begun"))?;
             references::insert(&session, begun.courses).await?;
             jobs::insert_successors(&session, begun.successors).await?;
             job = begun.job;
             follows = begun.follows;
-            left = begun.letters;
+            left = begun.messages;
             left.extend(wake_waiting(&session, &job, now).await?);
         }
         Some(Decision::Rejected(reasons) | Decision::LockedOut(_, reasons)) => {
-            left = get_stuck(&mut job, reasons, now)?;
+            left = mark_needs_attention(&mut job, reasons, now)?;
         }
         None => return Ok(()),
     }

@@ -6,13 +6,13 @@ use std::collections::HashMap;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::certify::{Closing, Conclusion, conclude};
-use super::{Context, letters};
 use crate::catalog::{Catalog, Disposition, Reference};
 use crate::contract::{Change, HandoverRequest, RequestType, UserId};
 use crate::job::{State, StepKind, Transition, next};
 use crate::plan::deal::key_order;
 use crate::plan::{Plan, Planned};
+use crate::stages::handover::certify::{Closing, Conclusion, conclude};
+use crate::stages::{Context, messages};
 use crate::store::host::{Assignment, RowRange, WorkItem};
 use crate::store::ledger::jobs::{Job, Successor};
 use crate::store::ledger::journal::Tally;
@@ -30,14 +30,14 @@ pub struct Ready<'r> {
     /// What is to be done.
     pub plan: Plan,
     /// Whether the user's access has to be ended: not of one who is out already, nor where records only move.
-    pub shut_out: bool,
+    pub locks_out: bool,
 }
 
 impl<'r> Ready<'r> {
     /// A job whose user is still in.
     pub fn new(request: &'r HandoverRequest, job: Job, plan: Plan) -> Self {
-        let shut_out = request.kind == RequestType::Deactivate;
-        Ready { request, job, plan, shut_out }
+        let locks_out = request.kind == RequestType::Deactivate;
+        Ready { request, job, plan, locks_out }
     }
 }
 
@@ -46,7 +46,7 @@ pub struct Begun {
     /// The job in its new state.
     pub job: Job,
     /// Its messages and events.
-    pub letters: Vec<OutboxMessage>,
+    pub messages: Vec<OutboxMessage>,
     /// Of a leave that has begun and ended: the job that brings the user back.
     pub follows: Option<Job>,
     /// What it does with each reference.
@@ -57,7 +57,7 @@ pub struct Begun {
 
 /// How far the transaction that begins a job goes. Where the database refuses one, the next is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reach {
+pub enum FastPath {
     /// Jobs that fit one chunk are done whole.
     Whole,
     /// Jobs are only opened, and what goes at the start goes.
@@ -67,15 +67,15 @@ pub enum Reach {
     Status,
 }
 
-impl Reach {
+impl FastPath {
     /// All of them, the furthest first.
-    pub const EACH: [Reach; 3] = [Reach::Whole, Reach::Start, Reach::Status];
+    pub const EACH: [FastPath; 3] = [FastPath::Whole, FastPath::Start, FastPath::Status];
 
     /// Whether rows of a reference are dealt with here, whatever the size of the job. Those over the last of a group are: they
     /// are handed on under the guard's locks.
     fn starts(self, reference: &Reference) -> bool {
         let guards = matches!(reference.disposition, Disposition::Block { sole_in: Some(_), .. });
-        reference.at_start && (self != Reach::Status || guards)
+        reference.at_start && (self != FastPath::Status || guards)
     }
 }
 
@@ -85,7 +85,7 @@ pub async fn start(
     context: &Context,
     catalog: &Catalog,
     mut ready: Vec<Ready<'_>>,
-    reach: Reach,
+    fast_path: FastPath,
     now: OffsetDateTime,
 ) -> Result<Vec<Begun>> {
     if ready.is_empty() {
@@ -93,12 +93,13 @@ pub async fn start(
     }
     ready.iter_mut().for_each(|ready| ready.job.license_exempt = ready.plan.license_exempt);
     reserve_turns(session, &mut ready).await?;
-    shut_out(session, catalog, ready.iter()).await?;
-    let small = choose_small(context, catalog, &ready, reach);
+    lock_out_leavers(session, catalog, ready.iter()).await?;
+    let small = choose_small(context, catalog, &ready, fast_path);
     let mut did: HashMap<Uuid, Vec<Tally>> = HashMap::new();
     for reference in &catalog.references {
-        let due =
-            || ready.iter().zip(&small).filter(|(_, small)| reach.starts(reference) || **small).map(|(ready, _)| ready);
+        let due = || {
+            ready.iter().zip(&small).filter(|(_, small)| fast_path.starts(reference) || **small).map(|(ready, _)| ready)
+        };
         let dealt: Vec<WorkItem> = due().filter_map(|ready| item_of(reference, ready, now)).collect();
         let named: Vec<WorkItem> = due().filter_map(|ready| named_item(reference, ready, now)).collect();
         for items in [dealt, named] {
@@ -108,18 +109,18 @@ pub async fn start(
             }
         }
     }
-    let small = Small { is: &small, did, reach };
+    let small = Small { is: &small, did, fast_path };
     let conclusions = conclude_small(session, catalog, &ready, small, now).await?;
-    open(context, catalog, ready, conclusions, reach, now)
+    open(context, catalog, ready, conclusions, fast_path, now)
 }
 
 /// Makes leavers inactive whose access is to be ended.
-pub async fn shut_out<'r>(
+pub async fn lock_out_leavers<'r>(
     session: &Session,
     catalog: &Catalog,
     ready: impl Iterator<Item = &'r Ready<'r>>,
 ) -> Result<()> {
-    let leavers: Vec<&UserId> = ready.filter(|ready| ready.shut_out).map(|ready| &ready.request.user_id).collect();
+    let leavers: Vec<&UserId> = ready.filter(|ready| ready.locks_out).map(|ready| &ready.request.user_id).collect();
     match leavers.is_empty() {
         true => Ok(()),
         false => host::lock_out(session, catalog, &leavers).await,
@@ -130,12 +131,12 @@ pub async fn shut_out<'r>(
 const CHUNKS_OF_A_GROUP: u64 = 4;
 
 /// Which jobs are done at once: those that fit one chunk, as long as the group's transaction stays short.
-fn choose_small(context: &Context, catalog: &Catalog, ready: &[Ready<'_>], reach: Reach) -> Vec<bool> {
+fn choose_small(context: &Context, catalog: &Catalog, ready: &[Ready<'_>], fast_path: FastPath) -> Vec<bool> {
     let chunk = context.limits.chunk_rows;
     let mut room = chunk.saturating_mul(CHUNKS_OF_A_GROUP);
     let mut choose = |ready: &Ready<'_>| {
-        let rows = rows_of(catalog, &ready.plan, reach);
-        let fits = reach == Reach::Whole && rows <= chunk.min(room);
+        let rows = rows_of(catalog, &ready.plan, fast_path);
+        let fits = fast_path == FastPath::Whole && rows <= chunk.min(room);
         room -= if fits { rows } else { 0 };
         fits
     };
@@ -143,8 +144,9 @@ fn choose_small(context: &Context, catalog: &Catalog, ready: &[Ready<'_>], reach
 }
 
 /// Rows that the plan would move, remove or set, not counting what stays and what is done at the start anyhow.
-fn rows_of(catalog: &Catalog, plan: &Plan, reach: Reach) -> u64 {
-    let later = plan.references.iter().filter(|planned| is_cut(&catalog.references[planned.position], planned, reach));
+fn rows_of(catalog: &Catalog, plan: &Plan, fast_path: FastPath) -> u64 {
+    let later =
+        plan.references.iter().filter(|planned| is_cut(&catalog.references[planned.position], planned, fast_path));
     later.map(|planned| planned.count.rows.saturating_add(u64::from(!planned.count.exact))).sum()
 }
 
@@ -231,7 +233,7 @@ struct Small<'s> {
     is: &'s [bool],
     /// What each did.
     did: HashMap<Uuid, Vec<Tally>>,
-    reach: Reach,
+    fast_path: FastPath,
 }
 
 async fn conclude_small(
@@ -247,7 +249,7 @@ async fn conclude_small(
             job: &ready.job,
             leaver: &ready.request.user_id,
             reassign: Cow::Borrowed(&ready.request.reassign),
-            courses: courses(catalog, ready.job.id, &ready.plan, small.reach, true),
+            courses: courses(catalog, ready.job.id, &ready.plan, small.fast_path, true),
             started_at: now,
             supplement: 0,
             // One that was stopped at its start may have ended somebody's access already.
@@ -258,10 +260,10 @@ async fn conclude_small(
 }
 
 /// What a plan does with each reference, as the ledger keeps it.
-fn courses(catalog: &Catalog, job: Uuid, plan: &Plan, reach: Reach, cut: bool) -> Vec<ReferenceProgress> {
+fn courses(catalog: &Catalog, job: Uuid, plan: &Plan, fast_path: FastPath, cut: bool) -> Vec<ReferenceProgress> {
     let course = |planned: &Planned| {
         let reference = &catalog.references[planned.position];
-        ReferenceProgress::of(job, &reference.kind, planned, cut || !is_cut(reference, planned, reach))
+        ReferenceProgress::of(job, &reference.kind, planned, cut || !is_cut(reference, planned, fast_path))
     };
     plan.references.iter().map(course).collect()
 }
@@ -272,10 +274,10 @@ fn open_courses(
     catalog: &Catalog,
     job: Uuid,
     plan: &Plan,
-    reach: Reach,
+    fast_path: FastPath,
     conclusion: Option<Conclusion>,
 ) -> Vec<ReferenceProgress> {
-    let mut courses = courses(catalog, job, plan, reach, conclusion.is_some());
+    let mut courses = courses(catalog, job, plan, fast_path, conclusion.is_some());
     if let Some(Conclusion::More(late)) = conclusion {
         courses.iter_mut().for_each(|course| course.cut = !late.contains_key(&course.position));
     }
@@ -283,11 +285,13 @@ fn open_courses(
 }
 
 /// Whether a reference's rows are cut into chunks: what stays, and what was done at the start, is not.
-fn is_cut(reference: &Reference, planned: &Planned, reach: Reach) -> bool {
+fn is_cut(reference: &Reference, planned: &Planned, fast_path: FastPath) -> bool {
     match reference.disposition {
         Disposition::Keep => false,
-        Disposition::Transfer { .. } | Disposition::Block { .. } => planned.transfers && !reach.starts(reference),
-        Disposition::Detach { .. } | Disposition::Set { .. } | Disposition::Purge { .. } => !reach.starts(reference),
+        Disposition::Transfer { .. } | Disposition::Block { .. } => planned.transfers && !fast_path.starts(reference),
+        Disposition::Detach { .. } | Disposition::Set { .. } | Disposition::Purge { .. } => {
+            !fast_path.starts(reference)
+        }
     }
 }
 
@@ -297,7 +301,7 @@ fn open(
     catalog: &Catalog,
     ready: Vec<Ready<'_>>,
     mut conclusions: HashMap<Uuid, Conclusion>,
-    reach: Reach,
+    fast_path: FastPath,
     now: OffsetDateTime,
 ) -> Result<Vec<Begun>> {
     let mut begun = Vec::with_capacity(ready.len());
@@ -305,30 +309,30 @@ fn open(
         job.started_at = Some(job.started_at.unwrap_or(now));
         job.wait_for = None;
         let (mut follows, mut successors) = (None, Vec::new());
-        let (letters, courses) = match conclusions.remove(&job.id) {
+        let (messages, courses) = match conclusions.remove(&job.id) {
             Some(Conclusion::Proved(certificate)) => {
-                job.state = settle(&job, Transition::Proved)?;
-                let ended = super::finalizer::complete(&mut job, *certificate, context.limits, now);
+                job.state = transition(&job, Transition::Proved)?;
+                let ended = crate::stages::handover::finalizer::complete(&mut job, *certificate, context.limits, now);
                 follows = ended.follows;
-                (ended.letters, courses(catalog, job.id, &plan, reach, true))
+                (ended.messages, courses(catalog, job.id, &plan, fast_path, true))
             }
             // It is too large, or somebody still writes: the stages go on with it.
             conclusion => {
                 let receives = |user: &UserId| (job.id, request.org().to_owned(), user.clone());
                 successors = plan.successors().into_iter().map(receives).collect();
                 job.wake_at = Some(now + context.limits.stalled_after);
-                let started = letters::news(&mut job, Change::Started, Vec::new(), now);
-                let letters = vec![letters::step(StepKind::Cut, &job, now), started];
-                (letters, open_courses(catalog, job.id, &plan, reach, conclusion))
+                let started = messages::news(&mut job, Change::Started, Vec::new(), now);
+                let messages = vec![messages::step(StepKind::Cut, &job, now), started];
+                (messages, open_courses(catalog, job.id, &plan, fast_path, conclusion))
             }
         };
-        begun.push(Begun { job, letters, follows, courses, successors });
+        begun.push(Begun { job, messages, follows, courses, successors });
     }
     Ok(begun)
 }
 
 /// The name of the state that follows.
-pub fn settle(job: &Job, happening: Transition) -> Result<String> {
+pub fn transition(job: &Job, happening: Transition) -> Result<String> {
     let illegal = |error: crate::job::IllegalTransition| {
         Error::unexpected(format!("moving the job {} on", job.id), error.to_string())
     };

@@ -1,10 +1,10 @@
 //! Finds the row to blame: a chunk that the database refuses is halved, until one row is left that fails alone. Everything
 //! around it moves.
 
-use super::Context;
 use crate::catalog::Reference;
 use crate::contract::Reason;
 use crate::job::reason;
+use crate::stages::Context;
 use crate::store::host::{Key, KeyRange, RowRange};
 use crate::store::ledger::chunks::{self, Chunk};
 use crate::store::ledger::jobs::Job;
@@ -132,7 +132,7 @@ pub async fn ranges_of(
         let except: Vec<String> = course.named.keys().cloned().collect();
         return host::cut_between(session, reference, &job.user_id, (&first, &last), &except, rows).await;
     }
-    let named = super::cutter::named_slice(course, &first.concat(), &last.concat());
+    let named = crate::stages::handover::cutter::named_slice(course, &first.concat(), &last.concat());
     let keys: Vec<&String> = named.keys().collect();
     let cut = |keys: &[&String]| {
         let end = |key: Option<&&String>| key.map(|key| vec![(*key).clone()]);

@@ -5,12 +5,12 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::start::{BEGINNING, Begun};
-use super::{Context, letters, now};
 use crate::catalog::Catalog;
 use crate::contract::{Change, Reason, Request};
 use crate::job::{State, StepKind};
 use crate::plan::Plan;
+use crate::stages::handover::start::{BEGINNING, Begun};
+use crate::stages::{Context, messages, now};
 use crate::store::ledger::batch::LedgerBatch;
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::outbox::OutboxMessage;
@@ -42,7 +42,7 @@ impl Writing {
         job.state = State::Rejected.name().into();
         job.completed_at = Some(now);
         job.reasons = serde_json::to_value(&reasons).ok();
-        self.0.messages.push(letters::news(&mut job, Change::Rejected, reasons, now));
+        self.0.messages.push(messages::news(&mut job, Change::Rejected, reasons, now));
         self.job(job);
     }
 
@@ -50,14 +50,14 @@ impl Writing {
     pub fn scheduled(&mut self, context: &Context, mut job: Job, plan: &Plan, now: OffsetDateTime) {
         job.state = State::Scheduled.name().into();
         let at = schedule(context, &mut job, plan, now);
-        self.0.messages.push(letters::step(StepKind::Start, &job, at));
-        self.0.messages.push(letters::news(&mut job, Change::Scheduled, Vec::new(), now));
+        self.0.messages.push(messages::step(StepKind::Start, &job, at));
+        self.0.messages.push(messages::news(&mut job, Change::Scheduled, Vec::new(), now));
         self.job(job);
     }
 
     /// A job that has begun.
     pub fn begun(&mut self, begun: Begun) {
-        self.letters(begun.letters);
+        self.messages(begun.messages);
         self.0.progress.extend(begun.courses);
         self.0.successors.extend(begun.successors);
         self.job(begun.job);
@@ -71,8 +71,8 @@ impl Writing {
     }
 
     /// What goes out.
-    pub fn letters(&mut self, letters: impl IntoIterator<Item = OutboxMessage>) {
-        self.0.messages.extend(letters);
+    pub fn messages(&mut self, messages: impl IntoIterator<Item = OutboxMessage>) {
+        self.0.messages.extend(messages);
     }
 
     /// The jobs as they are written, for the log.

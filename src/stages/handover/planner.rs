@@ -9,16 +9,16 @@ use std::time::Instant;
 
 use time::OffsetDateTime;
 
-use super::assess::{Counting, assess, parties};
-use super::lock_out::lock_out;
-use super::start::{Reach, Ready, start};
-use super::writing::{Writing, new_job};
-use super::{Answer, Context, DeadLetterReason, Outcome, now, orders};
 use crate::catalog::{Catalog, Disposition};
 use crate::contract::{HandoverRequest, InvalidRequest, JobId, Reason, Request, UserId, read_request};
 use crate::plan::group::{Parties, groups};
 use crate::plan::{Decision, Plan, normalize};
 use crate::retry::RetryPolicy;
+use crate::stages::changes::{Writing, new_job};
+use crate::stages::handover::evaluate::{Counting, evaluate, parties};
+use crate::stages::handover::lock_out::lock_out;
+use crate::stages::handover::start::{FastPath, Ready, start};
+use crate::stages::{Answer, Context, DeadLetterReason, Outcome, commands, now};
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::{entity, requests};
 use crate::store::{Error, Result, Session, host};
@@ -64,7 +64,7 @@ pub async fn take(context: &Context, messages: &[Message]) -> Result<Vec<Outcome
             Ok(order) => {
                 // What came before it is done before it: a request and its cancellation may come together.
                 take_handovers(context, &catalog, std::mem::take(&mut handovers), &mut outcomes).await?;
-                outcomes[place] = orders::take(context, &catalog, &order, message.traceparent.as_deref()).await?;
+                outcomes[place] = commands::take(context, &catalog, &order, message.traceparent.as_deref()).await?;
             }
             Err(unreadable) => outcomes[place] = park(unreadable),
         }
@@ -166,7 +166,7 @@ pub async fn read_parties(context: &Context, catalog: &Catalog, requests: &[&Han
 /// Takes a group, together where that works, one by one where it does not.
 async fn take_group(context: &Context, catalog: &Catalog, group: Vec<Asked>) -> Result<Vec<(usize, Outcome)>> {
     let together: Vec<&Asked> = group.iter().collect();
-    let settled = match plan_persistently(context, catalog, &together, Reach::Whole).await {
+    let settled = match plan_persistently(context, catalog, &together, FastPath::Whole).await {
         Ok(settled) => settled,
         Err(error) if error.is_transient() => return Err(error),
         Err(error) => {
@@ -185,8 +185,8 @@ async fn take_group(context: &Context, catalog: &Catalog, group: Vec<Asked>) -> 
 /// be opened is parked with the database's reason.
 async fn take_alone(context: &Context, catalog: &Catalog, asked: &Asked) -> Result<Outcome> {
     let mut outcome = Outcome::Done;
-    for (attempts, reach) in (1..).zip(Reach::EACH) {
-        match plan_persistently(context, catalog, &[asked], reach).await {
+    for (attempts, fast_path) in (1..).zip(FastPath::EACH) {
+        match plan_persistently(context, catalog, &[asked], fast_path).await {
             Ok(settled) => {
                 return Ok(settled.outcomes.into_iter().next().map_or(Outcome::Done, |(_, outcome)| outcome));
             }
@@ -203,10 +203,15 @@ pub fn dead_letter_failed(job: JobId, error: &Error, attempts: u32) -> Outcome {
     Outcome::DeadLetter(DeadLetterReason { code: "failed".into(), path: None, detail: error.to_string(), attempts })
 }
 
-async fn plan_persistently(context: &Context, catalog: &Catalog, group: &[&Asked], reach: Reach) -> Result<Settled> {
+async fn plan_persistently(
+    context: &Context,
+    catalog: &Catalog,
+    group: &[&Asked],
+    fast_path: FastPath,
+) -> Result<Settled> {
     let mut retries = RetryPolicy::RECONNECT.start("planning requests");
     loop {
-        match plan(context, catalog, group, reach).await {
+        match plan(context, catalog, group, fast_path).await {
             Err(error) if error.is_transient() => retries.wait_after(&error).await,
             planned => return planned,
         }
@@ -221,7 +226,7 @@ struct Settled {
 }
 
 /// The group's one transaction.
-async fn plan(context: &Context, catalog: &Catalog, group: &[&Asked], reach: Reach) -> Result<Settled> {
+async fn plan(context: &Context, catalog: &Catalog, group: &[&Asked], fast_path: FastPath) -> Result<Settled> {
     let (began, now) = (Instant::now(), now());
     let session = context.store.begin(PLAN).await?;
     lock(&session, group).await?;
@@ -236,10 +241,10 @@ async fn plan(context: &Context, catalog: &Catalog, group: &[&Asked], reach: Rea
     let requests: Vec<&HandoverRequest> = fresh.iter().map(|asked| &asked.request).collect();
     let parties: Vec<&Parties> = fresh.iter().map(|asked| &asked.parties).collect();
     let counting = Counting::UpTo(context.limits.chunk_rows);
-    let assessment = assess(&session, catalog, &requests, &parties, counting).await?;
+    let evaluation = evaluate(&session, catalog, &requests, &parties, counting).await?;
     let mut writing = Writing::default();
     let (mut ready, mut locked_out) = (Vec::new(), Vec::new());
-    for (asked, verdict) in fresh.iter().zip(assessment.verdicts) {
+    for (asked, verdict) in fresh.iter().zip(evaluation.verdicts) {
         if fresh.len() > 1 && is_about_neighbours(catalog, &verdict) {
             settled.alone.insert(asked.place);
             continue;
@@ -261,8 +266,8 @@ async fn plan(context: &Context, catalog: &Catalog, group: &[&Asked], reach: Rea
         }
     }
     context.catalogs.keep(&session, now).await?;
-    let begun = start(&session, context, catalog, ready, reach, now).await?;
-    let locked_out = lock_out(&session, catalog, locked_out, reach, now).await?;
+    let begun = start(&session, context, catalog, ready, fast_path, now).await?;
+    let locked_out = lock_out(&session, catalog, locked_out, fast_path, now).await?;
     begun.into_iter().chain(locked_out).for_each(|begun| writing.begun(begun));
     let taken = writing.taken();
     writing.write(&session).await?;

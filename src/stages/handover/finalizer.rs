@@ -8,13 +8,15 @@ use std::borrow::Cow;
 
 use time::OffsetDateTime;
 
-use super::certify::{After, Closing, Conclusion, after, conclude};
-use super::mover::gone_successors;
-use super::start::settle;
-use super::{Context, Limits, cutter, letters, now, pause_after, revert, undone};
 use crate::catalog::{Catalog, Disposition, Reference};
 use crate::contract::{Certificate, Change, JobId, Reason, RequestType, UserId};
 use crate::job::{State, StepKind, Transition};
+use crate::stages::handover::certify::{After, Closing, Conclusion, after, conclude};
+use crate::stages::handover::cutter;
+use crate::stages::handover::mover::gone_successors;
+use crate::stages::handover::start::transition;
+use crate::stages::undo::{begin, finalize};
+use crate::stages::{Context, Limits, messages, now, pause_after};
 use crate::store::host::{Assignment, RowRange, WorkItem};
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::outbox::OutboxMessage;
@@ -37,10 +39,10 @@ pub async fn finalize(context: &Context, id: JobId) -> Result<()> {
     }
     let mut follows = None;
     let left = match job.undoes() {
-        true => undone::finalize(&session, context, &mut job, now).await?,
+        true => finalize::finalize(&session, context, &mut job, now).await?,
         false => conclude_one(&session, context, &mut job, &mut follows, now).await?,
     };
-    audit::append(&session, vec![super::writing::audit_entry(&job)]).await?;
+    audit::append(&session, vec![crate::stages::changes::audit_entry(&job)]).await?;
     outbox::insert(&session, left).await?;
     jobs::update(&session, State::Finalizing, job).await?;
     jobs::insert(&session, follows.into_iter().collect()).await?;
@@ -59,10 +61,10 @@ async fn conclude_one(
     let courses = references::of_jobs(session, &[job.id]).await?;
     match conclusion_of(session, &catalog, job, courses.clone(), 0, now).await? {
         Conclusion::Proved(certificate) => {
-            job.state = settle(job, Transition::Proved)?;
+            job.state = transition(job, Transition::Proved)?;
             let ended = complete(job, *certificate, context.limits, now);
             *follows = ended.follows;
-            let mut left = ended.letters;
+            let mut left = ended.messages;
             left.extend(wake_waiting(session, job, now).await?);
             Ok(left)
         }
@@ -74,9 +76,9 @@ async fn conclude_one(
                 let reference = &catalog.references[*position];
                 crate::job::reason::orphans_left(Some(&reference.kind), &reference.table.to_string(), *rows)
             };
-            get_stuck(job, late.iter().map(rejection).collect(), now)
+            mark_needs_attention(job, late.iter().map(rejection).collect(), now)
         }
-        Conclusion::Orphans(reasons) => get_stuck(job, reasons, now),
+        Conclusion::Orphans(reasons) => mark_needs_attention(job, reasons, now),
     }
 }
 
@@ -99,7 +101,7 @@ async fn conclusion_of(
 /// What the end of a job leaves.
 pub struct Ended {
     /// Its events, and what is to be looked at.
-    pub letters: Vec<OutboxMessage>,
+    pub messages: Vec<OutboxMessage>,
     /// Of a leave: the job that brings the user back, to be opened.
     pub follows: Option<Job>,
 }
@@ -113,10 +115,10 @@ pub fn complete(job: &mut Job, certificate: Certificate, limits: Limits, now: Of
         job.recount_until = Some(now + limits.recount_for);
         job.recount_at = next_count(job, limits, now);
     }
-    let mut letters = letters::completion(job, &certificate, now);
-    let (follows, steps) = revert::return_of(job, limits.stalled_after, now).unzip();
-    letters.extend(steps.into_iter().flatten());
-    Ended { letters, follows }
+    let mut messages = messages::completion(job, &certificate, now);
+    let (follows, steps) = begin::return_of(job, limits.stalled_after, now).unzip();
+    messages.extend(steps.into_iter().flatten());
+    Ended { messages, follows }
 }
 
 /// When a completed job is counted next, at the latest at the end of its time. A count that was asked for and not made may
@@ -132,16 +134,16 @@ pub async fn wake_waiting(session: &Session, job: &Job, now: OffsetDateTime) -> 
         return Ok(Vec::new());
     }
     let waiting = jobs::waiting_for(session, &[job.id]).await?;
-    Ok(waiting.iter().map(|waiting| letters::step(StepKind::Start, waiting, now)).collect())
+    Ok(waiting.iter().map(|waiting| messages::step(StepKind::Start, waiting, now)).collect())
 }
 
 /// Stops a job until a person decides; its event.
-pub fn get_stuck(job: &mut Job, reasons: Vec<Reason>, now: OffsetDateTime) -> Result<Vec<OutboxMessage>> {
-    job.state = settle(job, Transition::NeedsAttention)?;
+pub fn mark_needs_attention(job: &mut Job, reasons: Vec<Reason>, now: OffsetDateTime) -> Result<Vec<OutboxMessage>> {
+    job.state = transition(job, Transition::NeedsAttention)?;
     job.reasons = serde_json::to_value(&reasons).ok();
     job.wake_at = None;
     tracing::warn!(job = %job.id, reasons = reasons.len(), "a job needs attention");
-    Ok(vec![letters::news(job, Change::NeedsAttention, reasons, now)])
+    Ok(vec![messages::news(job, Change::NeedsAttention, reasons, now)])
 }
 
 /// Counts a completed job again. What arrived since is moved here, a chunk's worth at a time, and certified anew. What
@@ -177,9 +179,9 @@ pub async fn recount(context: &Context, id: JobId) -> Result<()> {
         match conclusion_of(&session, &catalog, &job, courses, supplement, now).await? {
             Conclusion::Proved(certificate) => {
                 job.certificate = serde_json::to_value(&certificate).ok();
-                left.extend(letters::completion(&mut job, &certificate, now));
+                left.extend(messages::completion(&mut job, &certificate, now));
             }
-            Conclusion::More(_) => left.push(letters::step(StepKind::Recount, &job, now)),
+            Conclusion::More(_) => left.push(messages::step(StepKind::Recount, &job, now)),
             Conclusion::Orphans(reasons) => {
                 tracing::warn!(job = %job.id, reasons = reasons.len(), "rows point at a leaver after the end of the job");
             }

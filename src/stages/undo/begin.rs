@@ -6,16 +6,17 @@
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::due::START;
-use super::finalizer::{get_stuck, wake_waiting};
-use super::orders::{Acting, refusal};
-use super::start::settle;
-use super::writing::audit_entry;
-use super::{Context, letters, undo};
 use crate::catalog::Catalog;
 use crate::contract::{Change, JobId, LicenseOutcome, Reason, RequestType, UserId};
 use crate::job::{State, StepKind, Transition, reason};
 use crate::plan::{Deal, Facts, UserFacts, UserStatus, is_license_exempt, missing_fields};
+use crate::stages::changes::audit_entry;
+use crate::stages::commands::{CommandContext, refusal};
+use crate::stages::handover::finalizer::{mark_needs_attention, wake_waiting};
+use crate::stages::handover::scheduled::START;
+use crate::stages::handover::start::transition;
+use crate::stages::undo::work;
+use crate::stages::{Context, messages};
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::outbox::OutboxMessage;
 use crate::store::ledger::references::ReferenceProgress;
@@ -23,16 +24,16 @@ use crate::store::ledger::{audit, jobs, outbox, references};
 use crate::store::{Locking, Result, Session, host};
 
 /// Reverts a completed job: what is still where it was put goes back, and the user is active again.
-pub async fn revert(acting: &mut Acting<'_>, target: Job) -> Result<Vec<Reason>> {
+pub async fn revert(acting: &mut CommandContext<'_>, target: Job) -> Result<Vec<Reason>> {
     // A return on a later day is this very undo, only earlier now.
     match judge_revert(acting.session, &target, Locking::Locked).await? {
         Err(reason) => return Ok(vec![reason]),
         Ok(None) => {}
         Ok(Some(mut later)) => {
-            later.state = settle(&later, Transition::Cancelled)?;
+            later.state = transition(&later, Transition::Cancelled)?;
             later.wake_at = None;
             later.completed_at = Some(acting.now);
-            acting.letters.push(letters::news(&mut later, Change::Cancelled, Vec::new(), acting.now));
+            acting.messages.push(messages::news(&mut later, Change::Cancelled, Vec::new(), acting.now));
             acting.save(State::Scheduled, later).await?;
         }
     }
@@ -69,7 +70,7 @@ pub async fn judge_revert(
 }
 
 /// Calls a job off before its end. One that has not begun is forgotten; of one under way, what it did is undone.
-pub async fn cancel(acting: &mut Acting<'_>, mut target: Job) -> Result<Vec<Reason>> {
+pub async fn cancel(acting: &mut CommandContext<'_>, mut target: Job) -> Result<Vec<Reason>> {
     if let Some(reason) = refusal(&target, &State::OPEN, "cancelled") {
         return Ok(vec![reason]);
     }
@@ -82,17 +83,17 @@ pub async fn cancel(acting: &mut Acting<'_>, mut target: Job) -> Result<Vec<Reas
         return begin(acting, target).await;
     }
     let from = target.state()?;
-    target.state = settle(&target, Transition::Cancelled)?;
+    target.state = transition(&target, Transition::Cancelled)?;
     target.wake_at = None;
     target.completed_at = Some(acting.now);
-    acting.letters.push(letters::news(&mut target, Change::Cancelled, Vec::new(), acting.now));
-    acting.letters.extend(wake_waiting(acting.session, &target, acting.now).await?);
+    acting.messages.push(messages::news(&mut target, Change::Cancelled, Vec::new(), acting.now));
+    acting.messages.extend(wake_waiting(acting.session, &target, acting.now).await?);
     acting.save(from, target).await?;
     Ok(Vec::new())
 }
 
 /// Lets a user in again who has left. Ownership stays where it went; what the catalog restores comes back.
-pub async fn reactivate(acting: &mut Acting<'_>, user: &UserId) -> Result<Vec<Reason>> {
+pub async fn reactivate(acting: &mut CommandContext<'_>, user: &UserId) -> Result<Vec<Reason>> {
     let mut reasons = Vec::new();
     let Some(found) = acting.facts.users.get(user.as_str()) else {
         return Ok(vec![reason::unknown_user(user.as_str())]);
@@ -123,27 +124,27 @@ pub async fn reactivate(acting: &mut Acting<'_>, user: &UserId) -> Result<Vec<Re
     host::set_status(acting.session, acting.catalog, user, UserStatus::Inactive, UserStatus::Active).await?;
     jobs::end_recounts(acting.session, &acting.job.org, user.as_str()).await?;
     acting.job.license_exempt = license == LicenseOutcome::Exempt;
-    let letters = open(acting.session, acting.context, &mut acting.job, acting.now).await?;
-    acting.letters.extend(letters);
+    let messages = open(acting.session, acting.context, &mut acting.job, acting.now).await?;
+    acting.messages.extend(messages);
     Ok(Vec::new())
 }
 
 /// Begins to undo a job by the order's own.
-async fn begin(acting: &mut Acting<'_>, mut target: Job) -> Result<Vec<Reason>> {
+async fn begin(acting: &mut CommandContext<'_>, mut target: Job) -> Result<Vec<Reason>> {
     let catalog = acting.context.enter(acting.session, &target).await?;
     if let Err(reason) = let_in(acting.session, &catalog, &target, &acting.facts).await? {
         return Ok(vec![reason]);
     }
     let from = target.state()?;
-    target.state = settle(&target, Transition::UndoStarted)?;
+    target.state = transition(&target, Transition::UndoStarted)?;
     (target.wake_at, target.recount_at) = (None, None);
     acting.job.catalog_hash.clone_from(&target.catalog_hash);
     acting.job.license_exempt = target.license_exempt;
     let id = target.id;
     acting.save(from, target).await?;
     acting.job.target = Some(id);
-    let letters = open(acting.session, acting.context, &mut acting.job, acting.now).await?;
-    acting.letters.extend(letters);
+    let messages = open(acting.session, acting.context, &mut acting.job, acting.now).await?;
+    acting.messages.extend(messages);
     Ok(Vec::new())
 }
 
@@ -225,9 +226,9 @@ async fn open(session: &Session, context: &Context, job: &mut Job, now: OffsetDa
         next_rank: 0,
     };
     let courses =
-        vec![course(undo::JOURNALED, "journaled", job.target.is_none()), course(undo::RETURNING, "returning", false)];
+        vec![course(work::JOURNALED, "journaled", job.target.is_none()), course(work::RETURNING, "returning", false)];
     references::insert(session, courses).await?;
-    Ok(vec![letters::step(StepKind::Cut, job, now)])
+    Ok(vec![messages::step(StepKind::Cut, job, now)])
 }
 
 /// The job that undoes a leave on the day of return.
@@ -260,8 +261,8 @@ pub fn return_of(
         recount_until: None,
         ..job.clone()
     };
-    let step = letters::step(StepKind::Start, &back, at.max(now));
-    let news = letters::news(&mut back, Change::Scheduled, Vec::new(), now);
+    let step = messages::step(StepKind::Start, &back, at.max(now));
+    let news = messages::news(&mut back, Change::Scheduled, Vec::new(), now);
     Some((back, vec![step, news]))
 }
 
@@ -285,9 +286,9 @@ pub async fn start_due(context: &Context, job: Job, now: OffsetDateTime) -> Resu
         None => let_in(&session, &catalog, &target, &facts).await?.err(),
     };
     match refused {
-        Some(reason) => left.extend(get_stuck(&mut job, vec![reason], now)?),
+        Some(reason) => left.extend(mark_needs_attention(&mut job, vec![reason], now)?),
         None => {
-            target.state = settle(&target, Transition::UndoStarted)?;
+            target.state = transition(&target, Transition::UndoStarted)?;
             (target.wake_at, target.recount_at) = (None, None);
             audit::append(&session, vec![audit_entry(&target)]).await?;
             jobs::update(&session, State::Completed, target).await?;

@@ -18,7 +18,7 @@ pub enum Counting {
 }
 
 /// What was found for a group of requests, and the verdict on each.
-pub struct Assessment {
+pub struct Evaluation {
     /// Who and which groups there are.
     pub facts: Facts,
     /// The verdicts, in the requests' order.
@@ -51,13 +51,13 @@ pub async fn parties(session: &Session, catalog: &Catalog, requests: &[&Handover
 }
 
 /// Judges requests that share a transaction. Their leavers all leave: none of them is somebody who stays for another.
-pub async fn assess(
+pub async fn evaluate(
     session: &Session,
     catalog: &Catalog,
     requests: &[&HandoverRequest],
     parties: &[&Parties],
     counting: Counting,
-) -> Result<Assessment> {
+) -> Result<Evaluation> {
     let facts = read_facts(session, catalog, requests, parties).await?;
     let leavers: Vec<&UserId> = requests.iter().map(|request| &request.user_id).collect();
     let leavers: Vec<&UserId> =
@@ -75,7 +75,7 @@ pub async fn assess(
         look_closer(session, catalog, request, &mut found).await?;
         verdicts.push(check_guards(catalog, request, &facts, &found));
     }
-    Ok(Assessment { facts, verdicts })
+    Ok(Evaluation { facts, verdicts })
 }
 
 async fn read_facts(

@@ -6,13 +6,13 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::now;
 use crate::broker::{Channel, Outgoing};
 use crate::contract::{
     Assigned, Certificate, Change, CloudEvent, Completion, EVENT_CONTENT_TYPE, EventType, InvitationChange,
     InvitationData, JobId, JobStatusData, Reason, RequestType,
 };
 use crate::job::{Step, StepKind};
+use crate::stages::now;
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::outbox::OutboxMessage;
 
