@@ -4,7 +4,7 @@
 mod check;
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -12,8 +12,8 @@ use config::{Config, Environment, File, FileFormat};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use self::check::{Faults, check_broker, check_database, check_http, check_limits, check_telemetry, check_worker};
-use crate::broker::amqp::AmqpSettings;
+use self::check::{Faults, check_database, check_http, check_limits, check_telemetry, check_worker};
+use crate::broker;
 use crate::stages::Limits;
 use crate::store;
 use crate::worker;
@@ -28,7 +28,7 @@ pub struct Settings {
     /// The database.
     pub database: store::Settings,
     /// The broker.
-    pub broker: Broker,
+    pub broker: broker::Settings,
     /// How much a worker does at a time, and how hard.
     pub worker: worker::Settings,
     /// Sizes and times of the stages.
@@ -46,14 +46,6 @@ pub struct Settings {
 pub struct Http {
     /// The address; none: nowhere.
     pub listen: Option<SocketAddr>,
-}
-
-/// Which broker.
-pub enum Broker {
-    /// None: the ledger's outbox is the queue.
-    Local,
-    /// RabbitMQ.
-    Amqp(AmqpSettings),
 }
 
 /// What is logged, and how.
@@ -112,22 +104,6 @@ struct DatabaseSection {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct BrokerSection {
-    url: String,
-    ca_file: Option<PathBuf>,
-    cert_file: Option<PathBuf>,
-    key_file: Option<PathBuf>,
-    prefix: String,
-    #[serde(with = "humantime_serde")]
-    publish_timeout: Duration,
-    #[serde(with = "humantime_serde")]
-    connect_timeout: Duration,
-    #[serde(with = "humantime_serde")]
-    heartbeat: Duration,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct HttpSection {
     listen: String,
 }
@@ -181,7 +157,7 @@ fn read(config: &Config, faults: &mut Faults) -> Option<Settings> {
     }
     let catalog: Option<String> = section(config, "catalog", faults);
     let database: Option<DatabaseSection> = section(config, "database", faults);
-    let broker: Option<BrokerSection> = section(config, "broker", faults);
+    let broker: Option<broker::Section> = section(config, "broker", faults);
     let worker: Option<worker::Settings> = section(config, "worker", faults);
     let limits: Option<Limits> = section(config, "limits", faults);
     let http: Option<HttpSection> = section(config, "http", faults);
@@ -200,7 +176,9 @@ fn read(config: &Config, faults: &mut Faults) -> Option<Settings> {
     Some(Settings {
         catalog: catalog?,
         database: check_database(database?, faults),
-        broker: check_broker(broker?, faults)?,
+        broker: broker::Settings::check(broker?)
+            .map_err(|all| all.into_iter().for_each(|fault| faults.add(fault)))
+            .ok()?,
         worker: worker?,
         limits: limits?,
         http: http?,

@@ -1,4 +1,4 @@
-//! Messages that were set aside: what is known of one, and the dead queue held still while somebody looks through it.
+//! Dead letters: messages set aside for a person, and the queue that holds them.
 
 use std::collections::BTreeMap;
 
@@ -7,55 +7,56 @@ use serde::Deserialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::{BrokerError, Channel};
+use super::error::BrokerError;
+use super::message::Channel;
 
-/// The header that says when a message was last sent back from the dead queue.
+/// The header with the time of the last replay.
 pub const REPLAYED_AT: &str = "x-handover-replayed-at";
 
-/// The header that says how often it was.
+/// The header with the number of replays.
 pub const REPLAYS: &str = "x-handover-replays";
 
-/// The dead queue. What has been taken from it is held for whoever looks, and nobody else sees it, until it is settled or
-/// released; a process that dies gives everything back.
+/// The dead-letter queue. A message read from it is held for this reader alone until it is replayed, removed or released.
+/// If the process dies, the broker returns every held message.
 #[async_trait]
 pub trait DeadLetterQueue: Send {
-    /// The next message of those that were there in the beginning, oldest first.
+    /// Returns the next message that was in the queue when it was opened, oldest first.
     async fn next(&mut self) -> Result<Option<DeadLetter>, BrokerError>;
-    /// Sends messages back to the queues that they came from, with their identity, and takes out each whose arrival there
-    /// is certain: one result for each, in their order.
-    async fn replay(&mut self, letters: &[DeadLetter], now: OffsetDateTime) -> Vec<Result<(), BrokerError>>;
-    /// Takes messages out for good: one result for each, in their order.
-    async fn remove(&mut self, letters: &[DeadLetter]) -> Vec<Result<(), BrokerError>>;
-    /// Gives back what is left, in its order as far as the broker keeps one.
+    /// Sends messages back to their original queues under their original ids. Removes each one whose arrival was confirmed.
+    /// Returns one result for each, in order.
+    async fn replay(&mut self, dead_letters: &[DeadLetter], now: OffsetDateTime) -> Vec<Result<(), BrokerError>>;
+    /// Removes messages for good. Returns one result for each, in order.
+    async fn remove(&mut self, dead_letters: &[DeadLetter]) -> Vec<Result<(), BrokerError>>;
+    /// Returns the held messages to the queue, in their order as far as the broker keeps one.
     async fn release(&mut self) -> Result<(), BrokerError>;
 }
 
-/// A message that was set aside, by a worker or by the broker itself.
+/// A message set aside by a worker or by the broker itself.
 #[derive(Debug, Clone)]
 pub struct DeadLetter {
-    /// By what the dead queue finds it again.
+    /// The key by which the dead-letter queue finds the message again.
     pub number: i64,
-    /// Its id in the dead queue.
+    /// The id in the dead-letter queue.
     pub id: Option<String>,
-    /// The id that it had before.
+    /// The original id.
     pub message_id: Option<String>,
-    /// Whether the broker gave it up by itself.
+    /// True if the broker gave the message up, not a worker.
     pub by_broker: bool,
-    /// The name of the queue that it came from.
+    /// The name of the original queue.
     pub queue: String,
-    /// When it was set aside, where that is known.
+    /// The time when it was set aside, if known.
     pub at: Option<OffsetDateTime>,
-    /// MIME type of the body.
+    /// The MIME type of the body.
     pub content_type: Option<String>,
-    /// Application headers, those of text and number types, as text.
+    /// The application headers of text and number types, as text.
     pub headers: BTreeMap<String, String>,
-    /// The body, as bytes.
+    /// The body.
     pub body: Vec<u8>,
 }
 
-/// What of a body tells who it is about, whatever else is wrong with it.
-#[derive(Debug, Default, Deserialize)]
-struct Named {
+/// The fields of a body that identify the request, whatever else is wrong with it.
+#[derive(Debug, Deserialize)]
+struct Identity {
     #[serde(default)]
     org_id: Option<serde_json::Value>,
     #[serde(default)]
@@ -63,7 +64,7 @@ struct Named {
 }
 
 impl DeadLetter {
-    /// Reads what a worker wrote when it parked the message, or RabbitMQ when it gave it up.
+    /// Reads the headers that a worker, or RabbitMQ, wrote when it set the message aside.
     pub fn read(number: i64, id: Option<String>, headers: BTreeMap<String, String>, body: Vec<u8>) -> DeadLetter {
         let header = |name: &str| headers.get(name).cloned();
         let by_broker = !headers.contains_key("x-handover-reason");
@@ -74,62 +75,68 @@ impl DeadLetter {
         DeadLetter { number, id, message_id, by_broker, queue, at, content_type: None, headers, body }
     }
 
-    /// Why it was set aside, in one word: a worker's code, or the broker's (`expired`, `rejected`, `maxlen`,
-    /// `delivery_limit`).
+    /// Returns the reason code: a worker's, or the broker's (`expired`, `rejected`, `maxlen`, `delivery_limit`).
     pub fn reason(&self) -> &str {
         let name = if self.by_broker { "x-first-death-reason" } else { "x-handover-reason" };
         self.headers.get(name).map_or("unknown", String::as_str)
     }
 
-    /// Why, for people.
+    /// Returns the reason as text.
     pub fn detail(&self) -> &str {
-        let given_up = if self.by_broker { "the broker gave it up by itself" } else { "" };
+        let given_up = if self.by_broker { "the broker gave up the message" } else { "" };
         self.headers.get("x-handover-detail").map_or(given_up, String::as_str)
     }
 
-    /// How often it was sent back before.
+    /// Returns the number of earlier replays.
     pub fn replays(&self) -> u32 {
         self.headers.get(REPLAYS).and_then(|count| count.parse().ok()).unwrap_or(0)
     }
 
-    /// Which of Handover's queues it came from, under this prefix.
+    /// Returns the original queue, if it is one of Handover's under this prefix.
     pub fn origin(&self, prefix: &str) -> Option<Channel> {
         let name = self.queue.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('.')).unwrap_or(&self.queue);
         Channel::from_name(name).filter(|channel| matches!(channel, Channel::Requests | Channel::Steps))
     }
 
-    /// The organization and the request's name that the body has, where it is one of Handover's requests, or nearly.
+    /// Returns the body's `org_id` and `request_id`, if the body is JSON and has them.
     pub fn names(&self) -> (Option<String>, Option<String>) {
-        let named: Named = serde_json::from_slice(&self.body).unwrap_or_default();
-        let text = |value: Option<serde_json::Value>| match value {
-            Some(serde_json::Value::String(text)) => Some(text),
-            Some(value @ serde_json::Value::Number(_)) => Some(value.to_string()),
-            _ => None,
-        };
-        (text(named.org_id), text(named.request_id))
+        // A body that cannot be read has no names; the dead letter's reason already says so.
+        let identity = serde_json::from_slice(&self.body).unwrap_or(Identity { org_id: None, request_id: None });
+        (scalar_text(identity.org_id), scalar_text(identity.request_id))
     }
 
-    /// The headers that it goes back with: its own, and that it does. What was written when it was set aside is gone, the
-    /// broker's deaths too: RabbitMQ drops a message that has died twice in one place.
-    pub fn headers_back(&self, now: OffsetDateTime) -> BTreeMap<String, String> {
+    /// Returns the headers for a replay: the original ones, and the replay marks. Everything written when the message was set
+    /// aside is removed. RabbitMQ's own `x-death` too: RabbitMQ drops a message that died twice in one queue.
+    pub fn replay_headers(&self, now: OffsetDateTime) -> BTreeMap<String, String> {
         let mut headers = self.headers.clone();
-        headers.retain(|name, _| !is_of_its_death(name));
-        headers.insert(REPLAYED_AT.into(), now.format(&Rfc3339).unwrap_or_default());
+        headers.retain(|name, _| !is_death_header(name));
+        headers.insert(REPLAYED_AT.into(), now.format(&Rfc3339).expect("the current year has four digits"));
         headers.insert(REPLAYS.into(), self.replays().saturating_add(1).to_string());
         headers
     }
 }
 
-/// Whether a header was written when a message was set aside.
-pub(super) fn is_of_its_death(name: &str) -> bool {
+fn scalar_text(value: Option<serde_json::Value>) -> Option<String> {
+    match value? {
+        serde_json::Value::String(text) => Some(text),
+        value @ serde_json::Value::Number(_) => Some(value.to_string()),
+        _ => None,
+    }
+}
+
+/// Returns true if the header was written when a message was set aside.
+pub(super) fn is_death_header(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     name.starts_with("x-handover-")
         || ["x-death", "x-first-death-", "x-last-death-", "x-delivery-count", "x-acquired-count"]
             .iter()
-            .any(|begin| name.starts_with(begin))
+            .any(|start| name.starts_with(start))
 }
 
-/// The answer to who wants to send back what came from none of Handover's queues.
-pub(super) fn nowhere(letter: &DeadLetter) -> BrokerError {
-    BrokerError::Refused(format!("it came from {:?}, which is no queue of Handover's that takes it back", letter.queue))
+/// Returns the error for replaying a message that came from none of Handover's queues.
+pub(super) fn no_origin(dead_letter: &DeadLetter) -> BrokerError {
+    let queue = &dead_letter.queue;
+    BrokerError::Refused(format!(
+        "it came from {queue:?}, which is not a queue that Handover can return it to; remove it instead"
+    ))
 }

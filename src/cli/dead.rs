@@ -13,7 +13,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::{Ended, open, output};
 use crate::broker::{Broker, BrokerError, DeadLetter, DeadLetterQueue, REPLAYED_AT};
-use crate::config::{self, Settings};
+use crate::config::Settings;
 use crate::store::Store;
 use crate::store::ledger::audit;
 
@@ -172,10 +172,7 @@ impl Shown {
 pub async fn run(arguments: Arguments, settings: Settings) -> Result<Ended> {
     let store = open::ledger(&settings).await?;
     let broker = open::broker(&settings, &store).await?;
-    let prefix = match &settings.broker {
-        config::Broker::Amqp(amqp) => amqp.prefix.as_str(),
-        config::Broker::Local => "",
-    };
+    let prefix = settings.broker.prefix();
     let ended = match arguments.command {
         Command::List(looking) => look(broker.as_ref(), prefix, &looking, false).await,
         Command::Show(looking) => look(broker.as_ref(), prefix, &looking, true).await,

@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 use self::story::Story;
 use super::{Ended, jobs as jobs_command, open, output, preview, submit};
 use crate::broker::local::LocalBroker;
-use crate::broker::{Broker, Channel};
-use crate::config::{self, Settings};
+use crate::broker::{self, Broker, Channel};
+use crate::config::Settings;
 use crate::contract::{Certificate, HandoverRequest, Request};
 use crate::stages::Context;
 use crate::store::ledger::outbox;
@@ -45,7 +45,7 @@ pub async fn run(arguments: Arguments, mut settings: Settings) -> Result<Ended> 
         bail!("{} exists already: the demo makes a new database, name another file", file.display());
     }
     settings.database.url = format!("sqlite://{}?mode=rwc", file.display());
-    settings.broker = config::Broker::Local;
+    settings.broker = broker::Settings::Embedded;
     let story = story::read(&arguments.catalog)?;
     settings.catalog = story.catalog.clone();
     say(&arguments, "creating a throw-away database with the reference CRM")?;

@@ -5,9 +5,9 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{Ended, open, output};
-use crate::broker::amqp::{AmqpSettings, Found, Standing, inspect};
+use crate::broker::{Finding, Status};
 use crate::catalog::{Catalog, Rights, check};
-use crate::config::{Broker, Settings};
+use crate::config::Settings;
 use crate::store::load::Standbys;
 use crate::store::{Store, clock, host};
 
@@ -62,6 +62,17 @@ impl Report {
         self.0.push(Check { check, verdict: Verdict::NotSeen, found: why.into(), hint: None });
     }
 
+    fn add(&mut self, finding: Finding) {
+        let Finding { check, status, found, hint } = finding;
+        let verdict = match status {
+            Status::Good => Verdict::Good,
+            Status::Warning => Verdict::Warning,
+            Status::Fault => Verdict::Fault,
+            Status::NotChecked => Verdict::NotSeen,
+        };
+        self.0.push(Check { check, verdict, found, hint });
+    }
+
     fn count(&self, verdict: Verdict) -> usize {
         self.0.iter().filter(|check| check.verdict == verdict).count()
     }
@@ -70,10 +81,7 @@ impl Report {
 pub async fn run(arguments: Arguments, settings: Settings) -> Result<Ended> {
     let mut report = Report::default();
     check_database(&mut report, &settings).await;
-    match &settings.broker {
-        Broker::Local => report.good("broker", "none: the ledger's outbox is the queue"),
-        Broker::Amqp(amqp) => check_broker(&mut report, amqp).await,
-    }
+    settings.broker.diagnose().await.into_iter().for_each(|finding| report.add(finding));
     let faults = report.count(Verdict::Fault);
     if arguments.json {
         output::json(&serde_json::json!({ "good": faults == 0, "checks": output::array(&report.0)? }))?;
@@ -188,45 +196,6 @@ async fn check_rights(report: &mut Report, store: &Store, catalog: &Catalog) {
             format!("run, as the owner of the tables, what `handover catalog grants --role {role}` prints"),
         ),
         Err(error) => report.fault("rights", error.to_string(), "see what the database's own log says"),
-    }
-}
-
-async fn check_broker(report: &mut Report, settings: &AmqpSettings) {
-    match inspect(settings).await {
-        Ok((place, found)) => {
-            report.good("broker", format!("RabbitMQ answers at {place}"));
-            found.into_iter().for_each(|found| judge(report, found));
-            report.not_seen(
-                "policies",
-                "AMQP does not tell them: `rabbitmqctl list_policies`, for what limits these queues",
-            );
-        }
-        Err(error) => {
-            report.fault("broker", error.to_string(), open::BROKER_HINT);
-            report.not_seen("queues", "the broker cannot be reached");
-        }
-    }
-}
-
-fn judge(report: &mut Report, found: Found) {
-    let Found { kind, name, standing } = found;
-    let check = if kind == "queue" { "queues" } else { "exchanges" };
-    match standing {
-        Standing::Right { messages, consumers } if kind == "queue" => {
-            report.good(check, format!("`{name}` is as it should be: {messages} messages wait, {consumers} consumers"));
-        }
-        Standing::Right { .. } => report.good(check, format!("`{name}` is as it should be")),
-        Standing::Missing => {
-            report.warning(
-                check,
-                format!("there is no {kind} `{name}` yet"),
-                "start a worker, which makes it: `handover run`",
-            );
-        }
-        Standing::Wrong(what) => {
-            let (found, hint) = what.rsplit_once("): ").unwrap_or((&what, "see what RabbitMQ's log says"));
-            report.fault(check, format!("{found})"), hint);
-        }
     }
 }
 

@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 
 use super::{Ended, open, output};
-use crate::config::{Broker, Settings};
+use crate::config::Settings;
 use crate::contract::UserId;
 use crate::stages::forget;
 use crate::store::ledger::forget::Person;
@@ -36,7 +36,7 @@ pub async fn run(arguments: Arguments, settings: Settings) -> Result<Ended> {
     }
     let store = open::ledger(&settings).await?;
     // Behind a broker, events are carried on by a worker: what is not yet told must be told first.
-    if matches!(settings.broker, Broker::Amqp(_)) && !outbox::list(&store.reader(), "events", 0, 1).await?.is_empty() {
+    if settings.broker.is_external() && !outbox::list(&store.reader(), "events", 0, 1).await?.is_empty() {
         bail!("there are events that were not published yet: let a worker publish them, and run this again");
     }
     let person = Person { org, user, pseudonym: UserId::pseudonym() };

@@ -11,7 +11,7 @@ use uuid::Uuid;
 pub use self::story::tell;
 use self::story::{print, story};
 use super::{Ended, open, output};
-use crate::config::{Broker, Settings};
+use crate::config::Settings;
 use crate::job::State;
 use crate::store::Session;
 use crate::store::ledger::chunks::{self, ChunkCounts};
@@ -71,7 +71,7 @@ pub async fn list(arguments: ListArguments, settings: Settings) -> Result<Ended>
 
 pub async fn show(arguments: ShowArguments, settings: Settings) -> Result<Ended> {
     let store = open::ledger(&settings).await?;
-    let carries_events = matches!(settings.broker, Broker::Amqp(_));
+    let carries_events = settings.broker.is_external();
     let Some(story) = story(&store, arguments.id, carries_events).await? else {
         bail!("there is no job {}: `handover jobs` lists those that there are", arguments.id);
     };

@@ -31,7 +31,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
-use crate::config::{self, Broker, Settings};
+use crate::config::{self, Settings};
 use crate::contract::{RequestType, printable_lines};
 use crate::telemetry;
 
@@ -130,7 +130,7 @@ fn run_to_end(cli: Cli) -> Result<Ended> {
     // A worker tells what it does; other commands tell it by their output, and log only what is wrong.
     let is_worker = matches!(cli.command, Command::Run(_));
     telemetry::start(&settings.log, if is_worker { "info" } else { "warn" })?;
-    if is_worker && matches!(settings.broker, Broker::Amqp(_)) {
+    if is_worker && settings.broker.is_external() {
         run::with_deep_stacks();
     }
     let runtime = tokio::runtime::Runtime::new().context("the runtime could not be started")?;

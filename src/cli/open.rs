@@ -4,11 +4,9 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::broker::amqp::AmqpBroker;
-use crate::broker::local::LocalBroker;
-use crate::broker::{Broker, BrokerError};
+use crate::broker::{self, Broker, BrokerError};
 use crate::catalog::{Checked, EMBEDDED, check};
-use crate::config::{self, Settings};
+use crate::config::Settings;
 use crate::stages::{Catalogs, Context};
 use crate::store::{Cause, Error, Store, host};
 
@@ -81,19 +79,12 @@ pub async fn context(settings: &Settings, store: Store) -> Result<Context> {
     })
 }
 
-/// What to do about a broker that does not answer.
-pub const BROKER_HINT: &str = "check `broker.url`, that RabbitMQ runs and may be reached from here";
-
-/// The broker.
+/// Opens the broker.
 pub async fn broker(settings: &Settings, store: &Store) -> Result<Arc<dyn Broker>> {
-    Ok(match &settings.broker {
-        config::Broker::Local => Arc::new(LocalBroker::new(store.clone())),
-        config::Broker::Amqp(amqp) => match AmqpBroker::connect(amqp.clone()).await {
-            Ok(broker) => Arc::new(broker),
-            Err(BrokerError::Unreachable(why)) => bail!("RabbitMQ cannot be reached: {why}: {BROKER_HINT}"),
-            Err(error) => return Err(error.into()),
-        },
-    })
+    match broker::open(&settings.broker, store).await {
+        Err(error @ BrokerError::Unreachable(_)) => bail!("{error}: {}", broker::CONNECT_HINT),
+        opened => Ok(opened?),
+    }
 }
 
 /// A URL as it may be shown.

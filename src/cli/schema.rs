@@ -9,7 +9,7 @@ use schemars::{JsonSchema, schema_for};
 
 use super::{Ended, output};
 use crate::catalog::CatalogFile;
-use crate::config::{Broker, Settings};
+use crate::config::Settings;
 use crate::contract::{Assigned, CloudEvent, Completion, InvitationData, JobStatusData, Reply, Request};
 
 #[derive(Debug, Args)]
@@ -52,11 +52,7 @@ pub fn run(arguments: Arguments, settings: &Settings) -> Result<Ended> {
         Of::Event => schema_for!(Event),
         Of::Catalog => schema_for!(CatalogFile),
         Of::Asyncapi => {
-            let prefix = match &settings.broker {
-                Broker::Amqp(amqp) => amqp.prefix.as_str(),
-                Broker::Local => "handover",
-            };
-            output::json(&asyncapi::document(prefix)?)?;
+            output::json(&asyncapi::document(settings.broker.prefix())?)?;
             return Ok(Ended::Done);
         }
     };

@@ -3,8 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use super::{Broker, BrokerSection, DatabaseSection, Http, HttpSection, Telemetry};
-use crate::broker::amqp::{AmqpSettings, TlsFiles};
+use super::{DatabaseSection, Http, HttpSection, Telemetry};
 use crate::stages::Limits;
 use crate::{store, worker};
 
@@ -93,34 +92,6 @@ pub(super) fn check_database(section: DatabaseSection, faults: &mut Faults) -> s
     }
 }
 
-pub(super) fn check_broker(section: BrokerSection, faults: &mut Faults) -> Option<Broker> {
-    let tls = check_tls(&section, faults);
-    if section.url == "local" {
-        return Some(Broker::Local);
-    }
-    if !section.url.starts_with("amqp://") && !section.url.starts_with("amqps://") {
-        faults.add("`broker.url` is `local`, or begins with `amqp:` or `amqps:`".into());
-        return None;
-    }
-    let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-    if section.prefix.is_empty() || section.prefix.len() > 100 || !section.prefix.chars().all(good) {
-        faults.add("`broker.prefix` is made of letters, digits, points, dashes and underscores, at most 100".into());
-    }
-    for (name, time) in [
-        ("broker.publish_timeout", section.publish_timeout),
-        ("broker.connect_timeout", section.connect_timeout),
-        ("broker.heartbeat", section.heartbeat),
-    ] {
-        check_longest(name, time, HOUR * 18, faults);
-    }
-    let mut settings = AmqpSettings::new(section.url, section.prefix);
-    settings.tls = tls;
-    settings.publish_timeout = section.publish_timeout;
-    settings.connect_timeout = section.connect_timeout;
-    settings.heartbeat = section.heartbeat;
-    Some(Broker::Amqp(settings))
-}
-
 pub(super) fn check_http(section: &HttpSection, faults: &mut Faults) -> Http {
     let address = section.listen.parse();
     if address.is_err() && !section.listen.is_empty() {
@@ -128,19 +99,6 @@ pub(super) fn check_http(section: &HttpSection, faults: &mut Faults) -> Http {
         faults.add(format!("`http.listen` is {form}; or empty, and nothing listens"));
     }
     Http { listen: address.ok() }
-}
-
-/// Files that would not be used are a fault: whoever names them counts on them.
-fn check_tls(section: &BrokerSection, faults: &mut Faults) -> TlsFiles {
-    let BrokerSection { url, ca_file, cert_file, key_file, .. } = section;
-    let is_named = ca_file.is_some() || cert_file.is_some() || key_file.is_some();
-    if is_named && !url.starts_with("amqps://") {
-        faults.add("`broker.ca_file`, `cert_file` and `key_file` need a `broker.url` that begins with `amqps:`".into());
-    }
-    if cert_file.is_some() != key_file.is_some() {
-        faults.add("`broker.cert_file` and `broker.key_file` need each other".into());
-    }
-    TlsFiles { authority: ca_file.clone(), identity: cert_file.clone().zip(key_file.clone()) }
 }
 
 pub(super) fn check_telemetry(telemetry: &Telemetry, faults: &mut Faults) {

@@ -96,7 +96,7 @@ pub async fn run(
     let stop = CancellationToken::new();
     let mut worker = Worker { context, broker: broker.clone(), settings, throttle, host_activity, stop };
     let mut tasks = JoinSet::new();
-    if roles.contains(&Role::Relay) && broker.needs_relay() {
+    if roles.contains(&Role::Relay) && broker.is_external() {
         // The relay's own store has no courier: it ends when everybody who could hand it something has.
         let relay = worker.clone();
         let (store, fresh) = worker.context.store.with_local_relay();
@@ -187,7 +187,7 @@ impl Worker {
             let outcomes = self.take_requests(&messages).await;
             for ((incoming, outcome), mut span) in incoming.iter().zip(&outcomes).zip(spans) {
                 if let Outcome::Answered(answer) = outcome {
-                    span.about(answer.job());
+                    span.set_job(answer.job());
                 }
                 self.set_aside(incoming, outcome, Some(span)).await;
             }
@@ -284,7 +284,7 @@ impl Worker {
             step_log::step_superseded(step, began.elapsed());
             return Outcome::Done;
         }
-        span.failed("step_failed");
+        span.set_failed("step_failed");
         let (job, name) = (step.job_id, step.step.name());
         tracing::error!(%job, step = name, %error, "a step fails for good: its job needs attention");
         self.stop_job(step, &error).await
@@ -322,7 +322,7 @@ impl Worker {
     }
 
     async fn sweep(self) {
-        let keeps_events = !self.broker.needs_relay();
+        let keeps_events = !self.broker.is_external();
         while !self.stop.is_cancelled() {
             let busy = metrics::busy(SWEEPER);
             let swept = async {
@@ -357,7 +357,7 @@ impl Worker {
         if let Outcome::DeadLetter(reason) = outcome {
             step_log::dead_lettered(incoming, &reason.code);
             if let Some(mut span) = span {
-                span.failed(&reason.code);
+                span.set_failed(&reason.code);
             }
             self.dead_letter(dead_letter::dead_letter(incoming, reason)).await;
             metrics::dead_lettered(&reason.code);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::broker::{Broker, Incoming, ReplyMessage};
 use crate::contract::{REPLY_CONTENT_TYPE, REPLY_TYPE};
 use crate::stages::{Context, Outcome, reply};
+use crate::trace::TRACEPARENT;
 
 /// How long replies may hold up the acknowledgement of their requests.
 const WITHIN: Duration = Duration::from_secs(5);
@@ -36,7 +37,7 @@ pub(super) async fn send(context: &Context, broker: &dyn Broker, incoming: &[Inc
 }
 
 fn message(incoming: &Incoming, to: &str, body: Vec<u8>) -> ReplyMessage {
-    let traceparent = incoming.headers.get("traceparent").map(|trace| ("traceparent".to_owned(), trace.clone()));
+    let traceparent = incoming.trace_context().map(|context| (TRACEPARENT.to_owned(), context.to_owned()));
     ReplyMessage {
         to: to.to_owned(),
         correlation_id: incoming.correlation_id.clone(),

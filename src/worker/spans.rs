@@ -1,40 +1,31 @@
-//! The spans of messages that a worker takes.
+//! Spans of the messages that a worker receives.
 
 use crate::broker::{Broker, Incoming};
 use crate::job::Step;
-use crate::trace::{self, Span, Subject, TRACEPARENT};
+use crate::trace::{self, Span};
 
-/// Of a request. Its job is known when it has been read.
+/// Starts the span of a request. Its job is known only after the request is read.
 pub(super) fn of_request(broker: &dyn Broker, incoming: &Incoming) -> Span {
-    of(broker, incoming, "plan")
+    start(broker, incoming, "plan")
 }
 
-/// Of a step; none where what came is no step.
+/// Starts the span of a step; without a step if the message could not be read as one.
 pub(super) fn of_step(broker: &dyn Broker, incoming: &Incoming, step: Option<&Step>) -> Span {
-    let mut span = of(broker, incoming, step.map_or("read", |step| step.step.name()));
+    let mut span = start(broker, incoming, step.map_or("read", |step| step.step.name()));
     if let Some(step) = step {
-        span.about(step.job_id);
+        span.set_job(step.job_id);
     }
     span
 }
 
-/// The trace context that a request's job keeps: of its span, or what it came with.
+/// Returns the trace context for a request's job: the span's, or else the message's own.
 pub(super) fn context(span: &Span, incoming: &Incoming) -> Option<String> {
-    span.traceparent().or_else(|| trace::checked(incoming.headers.get(TRACEPARENT)?))
+    span.traceparent().or_else(|| trace::validated(incoming.trace_context()?))
 }
 
-fn of(broker: &dyn Broker, incoming: &Incoming, operation: &'static str) -> Span {
+fn start(broker: &dyn Broker, incoming: &Incoming, operation: &'static str) -> Span {
     if !trace::is_enabled() {
         return Span::none();
     }
-    let queue = broker.queue(incoming.channel);
-    let subject = Subject {
-        system: queue.system,
-        exchange: &incoming.source,
-        routing_key: &incoming.routing_key,
-        queue: Some(&queue.name),
-        id: incoming.id.as_deref(),
-        bytes: incoming.body.len(),
-    };
-    Span::for_message(operation, subject, incoming.headers.get(TRACEPARENT).map(String::as_str))
+    Span::for_message(operation, &broker.trace_info(incoming), incoming.trace_context())
 }

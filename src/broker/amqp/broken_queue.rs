@@ -1,102 +1,117 @@
-//! Queues with nothing behind their name. Where RabbitMQ is killed while a quorum queue is made or deleted (3.10 at least), its
-//! name may stay: it is declared and bound, but nothing can be published to it, and whoever consumes it loses the connection.
-//! Each queue is consumed on a connection of its own: the one that ends again and again tells which queue it is.
+//! Queues that exist in name only. If RabbitMQ is killed while it creates or deletes a quorum queue (3.10 at least), the name
+//! may stay: the queue is declared and bound, but nothing can be published to it, and consuming it ends the connection.
+//! Each queue is consumed on its own connection, so a connection that keeps failures identifies the queue.
 //!
-//! Steps are in the ledger, so their queue is made anew; what waits in another nobody else has, and a person has to say that
-//! it is given up.
+//! Steps are in the ledger, so Handover recreates their queue. Messages in another queue exist nowhere else, so a person must
+//! decide to delete it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::health::{Health, Role};
+use super::dial::dial;
+use super::errors;
+use super::health::{Health, Purpose};
+use super::settings::AmqpSettings;
 use super::topology::Topology;
-use super::{AmqpSettings, BrokerError, Channel, connection, errors};
+use crate::broker::error::BrokerError;
+use crate::broker::message::Channel;
 
-/// For how long RabbitMQ must have failed, and how often, without anything else in between: a leader that changes and a server
-/// that starts fail too.
-const AFTER: Duration = Duration::from_secs(20);
-const TIMES: u32 = 5;
+/// The shortest time for which RabbitMQ must have failed, and how often, without another event in between. A change of leader
+/// and a starting server fail too, for a shorter time.
+const FAILING_FOR: Duration = Duration::from_secs(20);
+const FAILURES: u32 = 5;
 
-/// A connection that has lasted so long was good for something.
+/// A connection that lasted longer than this worked.
 const BRIEF: Duration = Duration::from_secs(10);
 
-const LOST: &str = "RabbitMQ fails over it (INTERNAL_ERROR): if it does after a restart of RabbitMQ too, delete the queue, which \
-                    Handover then declares again, and send again what waited in it";
+const HINT: &str = "RabbitMQ fails over it (INTERNAL_ERROR): if it still does after a restart of RabbitMQ, delete the queue, which \
+                    Handover then declares again, and resend the messages that waited in it";
 
-/// Watches how the connection ends on which a queue is consumed.
-pub(super) struct Watch {
-    pub(super) channel: Channel,
-    pub(super) settings: Arc<AmqpSettings>,
-    pub(super) topology: Arc<Topology>,
-    pub(super) health: Arc<Health>,
-    pub(super) failing: Failing,
+/// Watches how the connection ends that consumes a queue.
+pub(super) struct QueueWatch {
+    channel: Channel,
+    settings: Arc<AmqpSettings>,
+    topology: Arc<Topology>,
+    health: Arc<Health>,
+    failures: Failures,
 }
 
-impl Watch {
-    /// The connection has ended. Where RabbitMQ has failed with every one for long, does what can be done about it.
-    pub(super) async fn ended(&mut self, reason: &str, lasted: Duration) {
-        self.failing.note(reason, lasted);
-        if !self.failing.is_persistent() {
+impl QueueWatch {
+    pub(super) fn new(
+        channel: Channel,
+        settings: Arc<AmqpSettings>,
+        topology: Arc<Topology>,
+        health: Arc<Health>,
+    ) -> QueueWatch {
+        QueueWatch { channel, settings, topology, health, failures: Failures::new() }
+    }
+
+    /// Records the end of a connection. If RabbitMQ has failed persistently, recreates the queue or reports it.
+    pub(super) async fn connection_ended(&mut self, reason: &str, lasted: Duration) {
+        self.failures.record(reason, lasted);
+        if !self.failures.is_persistent() {
             return;
         }
-        self.failing.forget();
+        self.failures.reset();
         let queue = self.topology.queue(self.channel);
         if self.channel != Channel::Steps {
-            tracing::error!(queue, what = LOST, "a queue cannot be consumed");
-            self.health.consumer_unhealthy(&queue, Some(LOST.to_owned()));
+            tracing::error!(queue, reason = HINT, "queue cannot be consumed");
+            self.health.set_consumer_unhealthy(&queue, Some(HINT.to_owned()));
             return;
         }
         match self.delete().await {
             Ok(()) => tracing::warn!(
                 queue,
-                "RabbitMQ failed over this queue (INTERNAL_ERROR): it was deleted, and its steps come again from the ledger"
+                reason = "INTERNAL_ERROR",
+                "deleted a broken queue; its steps are redispatched from the ledger"
             ),
-            Err(error) => tracing::warn!(queue, %error, "a queue that RabbitMQ fails over could not be deleted"),
+            Err(error) => tracing::warn!(queue, %error, "cannot delete a broken queue"),
         }
     }
 
-    /// There is no server to connect to: that it failed before says nothing any more.
-    pub(super) fn away(&mut self) {
-        self.failing.forget();
+    /// Records that no server answers: earlier failures no longer count.
+    pub(super) fn server_away(&mut self) {
+        self.failures.reset();
     }
 
     async fn delete(&self) -> Result<(), BrokerError> {
-        let deleting = connection::dial(&self.settings, Role::Looking).await?;
-        let deleted = self.topology.delete_steps(&deleting, self.settings.connect_timeout).await;
-        deleting.close().await;
+        let connection = dial(&self.settings, Purpose::Inspecting).await?;
+        let deleted = self.topology.delete_steps(&connection, self.settings.connect_timeout).await;
+        connection.close().await;
         deleted
     }
 }
 
-/// Since when RabbitMQ has failed with each connection, and how often.
-pub(super) struct Failing {
+/// The uninterrupted failures of RabbitMQ.
+struct Failures {
     since: Option<Instant>,
-    times: u32,
+    count: u32,
     patience: Duration,
 }
 
-impl Failing {
-    /// Each process has a patience of its own: two that deleted and declared a queue at once could do harm themselves.
-    pub(super) fn new() -> Failing {
+impl Failures {
+    /// Creates a counter with a random patience. Two processes that delete and declare a queue at the same time could break it
+    /// again.
+    fn new() -> Failures {
         let share = (uuid::Uuid::new_v4().as_u128() % 1_000) as f64 / 1_000.0;
-        Failing { since: None, times: 0, patience: AFTER.mul_f64(1.0 + share) }
+        Failures { since: None, count: 0, patience: FAILING_FOR.mul_f64(1.0 + share) }
     }
 
-    fn note(&mut self, reason: &str, lasted: Duration) {
+    fn record(&mut self, reason: &str, lasted: Duration) {
         if errors::is_internal(reason) && lasted < BRIEF {
             self.since.get_or_insert_with(Instant::now);
-            self.times += 1;
+            self.count += 1;
         } else {
-            self.forget();
+            self.reset();
         }
     }
 
-    fn forget(&mut self) {
-        (self.since, self.times) = (None, 0);
+    fn reset(&mut self) {
+        (self.since, self.count) = (None, 0);
     }
 
     fn is_persistent(&self) -> bool {
-        self.times >= TIMES && self.since.is_some_and(|since| since.elapsed() >= self.patience)
+        self.count >= FAILURES && self.since.is_some_and(|since| since.elapsed() >= self.patience)
     }
 }
 
@@ -107,26 +122,26 @@ mod tests {
     const INTERNAL: &str = "INTERNAL_ERROR";
 
     #[test]
-    fn only_connections_that_fail_at_once_and_in_a_row_speak_against_a_queue() {
-        let mut failing = Failing { patience: Duration::ZERO, ..Failing::new() };
-        for _ in 0..TIMES {
-            assert!(!failing.is_persistent());
-            failing.note(INTERNAL, Duration::ZERO);
+    fn only_brief_consecutive_failures_count() {
+        let mut failures = Failures { patience: Duration::ZERO, ..Failures::new() };
+        for _ in 0..FAILURES {
+            assert!(!failures.is_persistent());
+            failures.record(INTERNAL, Duration::ZERO);
         }
-        assert!(failing.is_persistent());
+        assert!(failures.is_persistent());
         for (reason, lasted) in [("CONNECTION_FORCED", Duration::ZERO), (INTERNAL, BRIEF)] {
-            (0..TIMES).for_each(|_| failing.note(INTERNAL, Duration::ZERO));
-            failing.note(reason, lasted);
-            assert!(!failing.is_persistent(), "{reason} after {lasted:?}");
+            (0..FAILURES).for_each(|_| failures.record(INTERNAL, Duration::ZERO));
+            failures.record(reason, lasted);
+            assert!(!failures.is_persistent(), "{reason} after {lasted:?}");
         }
     }
 
     #[test]
-    fn a_queue_is_not_given_up_within_twenty_seconds() {
-        let mut failing = Failing::new();
-        (0..100).for_each(|_| failing.note(INTERNAL, Duration::ZERO));
-        assert!(!failing.is_persistent());
-        failing.since = Instant::now().checked_sub(AFTER * 2);
-        assert!(failing.is_persistent());
+    fn a_queue_is_kept_for_twenty_seconds() {
+        let mut failures = Failures::new();
+        (0..100).for_each(|_| failures.record(INTERNAL, Duration::ZERO));
+        assert!(!failures.is_persistent());
+        failures.since = Instant::now().checked_sub(FAILING_FOR * 2);
+        assert!(failures.is_persistent());
     }
 }

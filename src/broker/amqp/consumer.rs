@@ -1,5 +1,5 @@
-//! Messages in. A task for each consumer takes them from whichever connection there is and hands them on; the consumer
-//! itself never notices that a connection was lost, only that some messages come twice.
+//! Receives messages. Each consumer has a task that fetches messages from the current connection. The consumer never sees a
+//! lost connection, only that some messages arrive twice.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,54 +13,58 @@ use lapin::types::FieldTable;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::connection::{Link, Live};
+use super::dial::Connection;
 use super::health::Health;
+use super::managed_connection::ManagedConnection;
+use super::settings::AmqpSettings;
 use super::topology::Topology;
-use super::{AmqpSettings, BrokerError, Channel, Consumer, errors, message};
-use crate::broker::{Incoming, Receipt};
+use super::{errors, properties};
+use crate::broker::api::Consumer;
+use crate::broker::error::BrokerError;
+use crate::broker::message::{Channel, Incoming, Receipt};
 use crate::retry::RetryPolicy;
 
-/// A consumer that was given nothing for so long, and holds nothing, is started afresh. Where a queue is deleted and
-/// declared again at once, RabbitMQ (3.10 at least) may neither cancel the consumers of the old one nor serve them.
+/// A consumer that receives nothing for this long, and holds nothing, is restarted. If a queue is deleted and declared again at
+/// once, RabbitMQ (3.10 at least) may neither cancel the consumers of the old queue nor serve them.
 const RENEW_AFTER: Duration = Duration::from_secs(20);
 
-/// See the module. At most `prefetch` messages are on their way or unsettled: RabbitMQ counts them.
+/// A consumer of one queue. RabbitMQ limits its unacknowledged messages to `prefetch`.
 pub(super) struct AmqpConsumer {
     channel: Channel,
     fetched: mpsc::Receiver<Fetched>,
     stop: CancellationToken,
-    settle_within: Duration,
+    ack_timeout: Duration,
 }
 
 impl AmqpConsumer {
-    /// Starts the task. It ends with the token.
+    /// Starts the fetching task, which ends with the token.
     pub(super) fn start(
         channel: Channel,
         prefetch: u16,
-        link: Link,
+        connection: ManagedConnection,
         topology: Arc<Topology>,
         health: Arc<Health>,
         settings: Arc<AmqpSettings>,
         stop: CancellationToken,
     ) -> AmqpConsumer {
         let prefetch = prefetch.max(1);
-        let (hand_on, fetched) = mpsc::channel(usize::from(prefetch));
+        let (forward, fetched) = mpsc::channel(usize::from(prefetch));
         let fetcher = Fetcher {
             queue: topology.queue(channel),
             prefetch,
-            link,
+            connection,
             topology,
             health,
             settings: settings.clone(),
-            hand_on,
+            forward,
             stop: stop.clone(),
         };
         tokio::spawn(fetcher.run());
-        AmqpConsumer { channel, fetched, stop, settle_within: settings.publish_timeout }
+        AmqpConsumer { channel, fetched, stop, ack_timeout: settings.publish_timeout }
     }
 
     fn incoming(&self, fetched: Fetched) -> Incoming {
-        let headers = message::incoming_headers(&fetched.delivery);
+        let headers = properties::incoming_headers(&fetched.delivery);
         let Fetched { delivery, channel } = fetched;
         Incoming {
             id: delivery.properties.message_id().as_ref().map(ToString::to_string),
@@ -71,9 +75,9 @@ impl AmqpConsumer {
             content_type: delivery.properties.content_type().as_ref().map(ToString::to_string),
             reply_to: delivery.properties.reply_to().as_ref().map(ToString::to_string),
             correlation_id: delivery.properties.correlation_id().as_ref().map(ToString::to_string),
-            published: message::published(&delivery),
+            published: properties::published(&delivery),
             body: delivery.data,
-            receipt: Box::new(AmqpReceipt { acker: Some(delivery.acker), channel, within: self.settle_within }),
+            receipt: Box::new(AmqpReceipt { acker: Some(delivery.acker), channel, timeout: self.ack_timeout }),
         }
     }
 }
@@ -112,20 +116,20 @@ impl Drop for AmqpConsumer {
     }
 }
 
-/// A message that has arrived and has not been handed out. The channel stays open as long as somebody may settle.
+/// A message that arrived and was not returned yet. It keeps its channel open, so that it can be acknowledged.
 struct Fetched {
     delivery: Delivery,
     channel: Arc<lapin::Channel>,
 }
 
 impl Fetched {
-    /// Whether it can still be acknowledged. If its channel has gone, RabbitMQ delivers it again.
+    /// Returns true if the message can still be acknowledged. If its channel is gone, RabbitMQ redelivers it.
     fn is_current(&self) -> bool {
         self.delivery.acker.usable()
     }
 
     async fn requeue(self) {
-        // If this fails the channel has gone, and the message is back already.
+        // If this fails the channel is gone, and the message is back already.
         let _ = self.delivery.acker.nack(requeue_options()).await;
     }
 }
@@ -134,69 +138,76 @@ fn requeue_options() -> BasicNackOptions {
     BasicNackOptions { requeue: true, ..Default::default() }
 }
 
-/// The task's side of a consumer.
+/// The fetching task of a consumer.
 struct Fetcher {
     queue: String,
     prefetch: u16,
-    link: Link,
+    connection: ManagedConnection,
     topology: Arc<Topology>,
     health: Arc<Health>,
     settings: Arc<AmqpSettings>,
-    hand_on: mpsc::Sender<Fetched>,
+    forward: mpsc::Sender<Fetched>,
     stop: CancellationToken,
 }
 
-/// Why a consumer ended that could have gone on.
+/// The reason why a working consumer ended.
 enum Ended {
-    /// It was told to, or nobody listens any more.
-    Told,
-    /// Nothing came.
+    /// It was stopped or dropped.
+    Stopped,
+    /// No message arrived.
     Idle,
 }
 
 impl Fetcher {
     async fn run(self) {
         let mut retries = RetryPolicy::RECONNECT.start("taking messages from RabbitMQ");
-        while let Some(Some(live)) = self.stop.run_until_cancelled(self.link.connected()).await {
-            let begun = Instant::now();
-            let error = match self.fetch(&live).await {
-                Ok(Ended::Told) => break,
+        while let Some(Some(connection)) = self.stop.run_until_cancelled(self.connection.connected()).await {
+            let started = Instant::now();
+            let error = match self.fetch(&connection).await {
+                Ok(Ended::Stopped) => break,
                 Ok(Ended::Idle) => continue,
                 Err(error) => error,
             };
-            if !live.is_open() {
+            if !connection.is_open() {
                 continue;
             }
-            retries.reset_if_lasted(begun.elapsed());
+            retries.reset_if_lasted(started.elapsed());
             if self.stop.run_until_cancelled(retries.wait_after(&error)).await.is_none() {
                 break;
             }
         }
-        self.health.consumer_unhealthy(&self.queue, None);
+        self.health.set_consumer_unhealthy(&self.queue, None);
     }
 
-    /// Takes messages until told to stop, or until none come, or until the channel, the consumer or the connection ends.
-    async fn fetch(&self, live: &Live) -> Result<Ended, BrokerError> {
-        let Some(started) = self.stop.run_until_cancelled(self.start(live)).await else {
-            return Ok(Ended::Told);
+    /// Fetches messages until the consumer is stopped or idle, or until the channel, the consumer or the connection ends.
+    async fn fetch(&self, connection: &Connection) -> Result<Ended, BrokerError> {
+        let Some(started) = self.stop.run_until_cancelled(self.start(connection)).await else {
+            return Ok(Ended::Stopped);
         };
-        // A topology that is wrong is told by itself, a connection that has gone too.
+        // A wrong topology and a lost connection are reported elsewhere.
         match &started {
-            Ok(_) => self.health.consumer_unhealthy(&self.queue, None),
-            Err(error @ (BrokerError::Unreachable(_) | BrokerError::TimedOut(_))) if live.is_open() => {
-                self.health.consumer_unhealthy(&self.queue, Some(errors::reason(error)));
+            Ok(_) => self.health.set_consumer_unhealthy(&self.queue, None),
+            Err(error @ (BrokerError::Unreachable(_) | BrokerError::TimedOut(_))) if connection.is_open() => {
+                self.health.set_consumer_unhealthy(&self.queue, Some(errors::reason(error)));
             }
-            Err(_) => {}
+            Err(
+                BrokerError::Unreachable(_)
+                | BrokerError::TimedOut(_)
+                | BrokerError::Refused(_)
+                | BrokerError::Configuration(_)
+                | BrokerError::Topology(_)
+                | BrokerError::Outbox(_),
+            ) => {}
         }
         let (channel, mut deliveries) = started?;
-        let mut ended = Ended::Told;
+        let mut ended = Ended::Stopped;
         loop {
             let delivery = tokio::select! {
                 () = self.stop.cancelled() => break,
-                () = self.hand_on.closed() => break,
+                () = self.forward.closed() => break,
                 delivery = deliveries.next() => delivery,
                 () = tokio::time::sleep(RENEW_AFTER) => {
-                    // Each message that is not settled yet holds the channel too.
+                    // Each unacknowledged message holds the channel too.
                     if Arc::strong_count(&channel) > 1 {
                         continue;
                     }
@@ -206,13 +217,13 @@ impl Fetcher {
             };
             let fetched = match delivery {
                 Some(Ok(delivery)) => Fetched { delivery, channel: channel.clone() },
-                Some(Err(error)) => return Err(self.interrupted(live, errors::words(&error))),
-                None => return Err(self.interrupted(live, "RabbitMQ cancelled it: its queue was deleted".into())),
+                Some(Err(error)) => return Err(self.interrupted(connection, errors::message(&error))),
+                None => return Err(self.interrupted(connection, "RabbitMQ cancelled it: its queue was deleted".into())),
             };
-            // There is room for the prefetch, unless messages of an earlier connection still lie there.
+            // There is room for the prefetch, unless messages of an earlier connection are still unread.
             tokio::select! {
                 () = self.stop.cancelled() => { fetched.requeue().await; break }
-                room = self.hand_on.reserve() => match room {
+                room = self.forward.reserve() => match room {
                     Ok(room) => room.send(fetched),
                     Err(_) => { fetched.requeue().await; break }
                 }
@@ -222,18 +233,18 @@ impl Fetcher {
         Ok(ended)
     }
 
-    /// The end of a connection is logged by its supervisor; only what happened to this consumer alone is news.
-    fn interrupted(&self, live: &Live, reason: String) -> BrokerError {
-        if live.is_open() {
-            tracing::warn!(queue = self.queue, reason, "consumer interrupted, starting it again");
+    /// Logs an interruption of this consumer alone. The supervisor logs the end of a connection.
+    fn interrupted(&self, connection: &Connection, reason: String) -> BrokerError {
+        if connection.is_open() {
+            tracing::warn!(queue = self.queue, reason, "consumer interrupted; restarting");
         }
         BrokerError::Unreachable(reason)
     }
 
-    async fn start(&self, live: &Live) -> Result<(Arc<lapin::Channel>, lapin::Consumer), BrokerError> {
-        self.topology.declare(live, self.settings.connect_timeout).await?;
+    async fn start(&self, connection: &Connection) -> Result<(Arc<lapin::Channel>, lapin::Consumer), BrokerError> {
+        self.topology.declare(connection, self.settings.connect_timeout).await?;
         let started = tokio::time::timeout(self.settings.connect_timeout, async {
-            let channel = live.open_channel().await?;
+            let channel = connection.open_channel().await?;
             let qos = channel.basic_qos(self.prefetch, BasicQosOptions::default());
             qos.await.map_err(|error| errors::unreachable(&error))?;
             let queue = self.queue.as_str().into();
@@ -244,15 +255,18 @@ impl Fetcher {
         })
         .await
         .map_err(|_| {
-            BrokerError::Unreachable(format!("consuming was not answered within {:?}", self.settings.connect_timeout))
+            BrokerError::Unreachable(format!(
+                "starting the consumer timed out after {:?}",
+                self.settings.connect_timeout
+            ))
         })?;
         if started.is_ok() {
-            tracing::debug!(queue = self.queue, prefetch = self.prefetch, broker = live.place(), "consuming");
+            tracing::debug!(queue = self.queue, prefetch = self.prefetch, broker = connection.address(), "consuming");
         }
         started
     }
 
-    /// After the reply to the cancel nothing more comes; what came before it goes back.
+    /// Cancels the consumer. After the reply nothing more arrives; messages that arrived before it are requeued.
     async fn cancel(&self, channel: &lapin::Channel, mut deliveries: lapin::Consumer) {
         let cancel = async {
             channel.basic_cancel(deliveries.tag(), BasicCancelOptions::default()).await?;
@@ -262,32 +276,32 @@ impl Fetcher {
             Ok::<_, lapin::Error>(())
         };
         if let Ok(Err(error)) = tokio::time::timeout(self.settings.connect_timeout, cancel).await {
-            tracing::debug!(queue = self.queue, %error, "the consumer ended before it was cancelled");
+            tracing::debug!(queue = self.queue, %error, "consumer ended before it was cancelled");
         }
     }
 }
 
-/// Settles by the channel that the message came by, never by another. Dropped unsettled it gives the message back, so
-/// that a task that died does not hold its place in the prefetch for ever.
+/// Acknowledges on the channel that delivered the message, never on another. If it is dropped unused, it requeues the message,
+/// so that a failed task does not hold its place in the prefetch forever.
 struct AmqpReceipt {
     acker: Option<Acker>,
-    /// Held open: RabbitMQ takes messages back when their channel closes.
+    /// Kept open: RabbitMQ requeues messages when their channel closes.
     channel: Arc<lapin::Channel>,
-    within: Duration,
+    timeout: Duration,
 }
 
 #[async_trait]
 impl Receipt for AmqpReceipt {
     async fn ack(mut self: Box<Self>) -> Result<(), BrokerError> {
         match self.acker.take() {
-            Some(acker) => settled(self.within, acker.ack(BasicAckOptions::default())).await,
+            Some(acker) => sent(self.timeout, acker.ack(BasicAckOptions::default())).await,
             None => Ok(()),
         }
     }
 
     async fn requeue(mut self: Box<Self>) -> Result<(), BrokerError> {
         match self.acker.take() {
-            Some(acker) => settled(self.within, acker.nack(requeue_options())).await,
+            Some(acker) => sent(self.timeout, acker.nack(requeue_options())).await,
             None => Ok(()),
         }
     }
@@ -299,7 +313,7 @@ impl Drop for AmqpReceipt {
             return;
         };
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            tracing::debug!("a message was dropped unsettled: giving it back");
+            tracing::debug!("requeueing a message that was dropped without acknowledgement");
             let channel = self.channel.clone();
             runtime.spawn(async move {
                 let _ = acker.nack(requeue_options()).await;
@@ -309,12 +323,14 @@ impl Drop for AmqpReceipt {
     }
 }
 
-/// lapin answers `false`, not an error, if the channel ended before: the message was *not* settled.
-async fn settled(within: Duration, sent: impl Future<Output = lapin::Result<bool>>) -> Result<(), BrokerError> {
-    match tokio::time::timeout(within, sent).await {
+/// Waits until the acknowledgement is sent. lapin returns `false`, not an error, if the channel ended before that.
+async fn sent(timeout: Duration, settling: impl Future<Output = lapin::Result<bool>>) -> Result<(), BrokerError> {
+    match tokio::time::timeout(timeout, settling).await {
         Ok(Ok(true)) => Ok(()),
-        Ok(Ok(false)) => Err(BrokerError::Unreachable("the message's channel has gone; it will come again".into())),
+        Ok(Ok(false)) => {
+            Err(BrokerError::Unreachable("the channel of the message is gone; RabbitMQ redelivers it".into()))
+        }
         Ok(Err(error)) => Err(errors::unreachable(&error)),
-        Err(_) => Err(BrokerError::TimedOut(within)),
+        Err(_) => Err(BrokerError::TimedOut(timeout)),
     }
 }

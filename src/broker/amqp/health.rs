@@ -1,44 +1,44 @@
-//! Whether the broker can be used now, and what is the matter where it cannot.
+//! The health of the broker: the reasons why it is not usable now.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::Channel;
+use crate::broker::message::Channel;
 
-/// What a connection is for.
+/// The purpose of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
+pub(super) enum Purpose {
     Publishing,
-    /// Taking messages of one queue.
+    /// Consuming one queue.
     Consuming(Channel),
-    /// Looking at what stands there.
-    Looking,
+    /// Checking or repairing queues.
+    Inspecting,
 }
 
-impl Role {
-    /// As it stands in the log, in the metrics and in the connection's name on the broker.
+impl Purpose {
+    /// Returns the name in logs, metrics and the connection's name on the broker.
     pub(super) fn name(self) -> &'static str {
         match self {
-            Role::Publishing => "publishing",
-            Role::Consuming(channel) => channel.name(),
-            Role::Looking => "looking",
+            Purpose::Publishing => "publishing",
+            Purpose::Consuming(channel) => channel.name(),
+            Purpose::Inspecting => "inspecting",
         }
     }
 }
 
-/// What stands in the way now. Written by the supervisors and by whoever declares the topology.
+/// The current problems. Connections, consumers and topology declarations report them.
 #[derive(Default)]
-pub(super) struct Health(Mutex<Troubles>);
+pub(super) struct Health(Mutex<Problems>);
 
 #[derive(Default)]
-struct Troubles {
-    /// Connections that are away, by their roles' names.
+struct Problems {
+    /// Lost connections, by their purposes' names.
     lost: BTreeMap<&'static str, Lost>,
     blocked: Option<String>,
     topology: Option<String>,
-    /// Queues that are not consumed although somebody wants to, and why.
-    consumer_unhealthy: BTreeMap<String, String>,
+    /// Queues whose consumer does not work, with the reason.
+    unhealthy_consumers: BTreeMap<String, String>,
 }
 
 struct Lost {
@@ -47,63 +47,64 @@ struct Lost {
 }
 
 impl Health {
-    /// The reasons why not, together.
+    /// Returns `Ok`, or every reason why the broker is not usable.
     pub(super) fn check(&self) -> Result<(), String> {
-        let troubles = self.lock();
-        let away = |(role, lost): (&&str, &Lost)| {
-            format!("not connected for {role} for {} s: {}", lost.since.elapsed().as_secs(), lost.reason)
+        let problems = self.lock();
+        let lost = |(purpose, lost): (&&str, &Lost)| {
+            format!("not connected for {purpose} for {} s: {}", lost.since.elapsed().as_secs(), lost.reason)
         };
-        let mut reasons: Vec<String> = troubles.lost.iter().map(away).collect();
-        if let Some(reason) = &troubles.blocked {
+        let mut reasons: Vec<String> = problems.lost.iter().map(lost).collect();
+        if let Some(reason) = &problems.blocked {
             reasons.push(format!("RabbitMQ blocks publishers: {reason}"));
         }
-        reasons.extend(troubles.topology.clone());
-        reasons
-            .extend(troubles.consumer_unhealthy.iter().map(|(queue, why)| format!("`{queue}` is not consumed: {why}")));
+        reasons.extend(problems.topology.clone());
+        reasons.extend(
+            problems.unhealthy_consumers.iter().map(|(queue, why)| format!("`{queue}` is not consumed: {why}")),
+        );
         if reasons.is_empty() { Ok(()) } else { Err(reasons.join("; ")) }
     }
 
-    /// A connection was lost, or could not be rebuilt: the time of the loss stays, the reason is the latest.
-    pub(super) fn lost(&self, role: Role, reason: String) {
-        let mut troubles = self.lock();
-        let since = troubles.lost.get(role.name()).map_or_else(Instant::now, |lost| lost.since);
-        troubles.lost.insert(role.name(), Lost { since, reason });
+    /// Reports a lost connection, or a failed attempt to rebuild it. The time of the loss stays; the reason is replaced.
+    pub(super) fn connection_lost(&self, purpose: Purpose, reason: String) {
+        let mut problems = self.lock();
+        let since = problems.lost.get(purpose.name()).map_or_else(Instant::now, |lost| lost.since);
+        problems.lost.insert(purpose.name(), Lost { since, reason });
     }
 
-    /// A connection is there.
-    pub(super) fn connected(&self, role: Role) {
-        let mut troubles = self.lock();
-        troubles.lost.remove(role.name());
-        if role == Role::Publishing {
-            troubles.blocked = None;
+    /// Reports an open connection.
+    pub(super) fn connected(&self, purpose: Purpose) {
+        let mut problems = self.lock();
+        problems.lost.remove(purpose.name());
+        if purpose == Purpose::Publishing {
+            problems.blocked = None;
         }
     }
 
-    /// The broker blocks publishers, with its reason; or does so no longer.
-    pub(super) fn blocked(&self, reason: Option<String>) {
+    /// Reports that the broker blocks publishers, with its reason, or that it has stopped.
+    pub(super) fn set_blocked(&self, reason: Option<String>) {
         self.lock().blocked = reason;
     }
 
-    /// Why the broker blocks publishers.
-    pub(super) fn why_blocked(&self) -> String {
-        self.lock().blocked.clone().unwrap_or_else(|| "it does not say why".into())
+    /// Returns the broker's reason for blocking publishers.
+    pub(super) fn blocked_reason(&self) -> String {
+        self.lock().blocked.clone().unwrap_or_else(|| "no reason given".into())
     }
 
-    /// What was found when the topology was declared last.
-    pub(super) fn topology(&self, wrong: Option<String>) {
-        self.lock().topology = wrong;
+    /// Reports the fault that the last declaration of the topology found, or none.
+    pub(super) fn set_topology_fault(&self, fault: Option<String>) {
+        self.lock().topology = fault;
     }
 
-    /// A consumer could not be started although there is a connection; or it could, or is no longer wanted.
-    pub(super) fn consumer_unhealthy(&self, queue: &str, why: Option<String>) {
-        let mut troubles = self.lock();
-        match why {
-            Some(why) => troubles.consumer_unhealthy.insert(queue.to_owned(), why),
-            None => troubles.consumer_unhealthy.remove(queue),
+    /// Reports that a consumer cannot start although there is a connection, or that it started or stopped.
+    pub(super) fn set_consumer_unhealthy(&self, queue: &str, reason: Option<String>) {
+        let mut problems = self.lock();
+        match reason {
+            Some(reason) => problems.unhealthy_consumers.insert(queue.to_owned(), reason),
+            None => problems.unhealthy_consumers.remove(queue),
         };
     }
 
-    fn lock(&self) -> MutexGuard<'_, Troubles> {
+    fn lock(&self) -> MutexGuard<'_, Problems> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -113,19 +114,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_trouble_is_told_and_ends_by_itself() {
+    fn health_lists_every_current_problem() {
         let health = Health::default();
         assert_eq!(health.check(), Ok(()));
-        health.lost(Role::Publishing, "connection refused".into());
-        health.lost(Role::Consuming(Channel::Steps), "it ended".into());
-        health.topology(Some("queue `x` is not ours".into()));
-        let reasons = health.check().expect_err("three troubles");
+        health.connection_lost(Purpose::Publishing, "connection refused".into());
+        health.connection_lost(Purpose::Consuming(Channel::Steps), "it ended".into());
+        health.set_topology_fault(Some("queue `x` is not ours".into()));
+        let reasons = health.check().expect_err("three problems");
         assert!(reasons.contains("not connected for publishing for 0 s: connection refused"), "{reasons}");
         assert!(reasons.contains("not connected for steps for 0 s: it ended"), "{reasons}");
         assert!(reasons.contains("queue `x`"), "{reasons}");
-        health.connected(Role::Publishing);
-        health.connected(Role::Consuming(Channel::Steps));
-        health.topology(None);
+        health.connected(Purpose::Publishing);
+        health.connected(Purpose::Consuming(Channel::Steps));
+        health.set_topology_fault(None);
         assert_eq!(health.check(), Ok(()));
     }
 }

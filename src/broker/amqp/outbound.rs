@@ -1,14 +1,16 @@
-//! Messages as they are sent: where to, and with which properties.
+//! Messages with their destinations and properties, ready to send.
 
 use lapin::options::BasicPublishOptions;
 use lapin::types::ShortString;
 use lapin::{BasicProperties, Confirmation};
 use uuid::Uuid;
 
+use super::properties;
 use super::topology::Topology;
-use super::{BrokerError, Channel, Outgoing, ReplyMessage, message};
+use crate::broker::error::BrokerError;
+use crate::broker::message::{Channel, Outgoing, ReplyMessage};
 
-/// A message as it is sent.
+/// A message that is ready to send.
 pub(super) struct Outbound {
     pub(super) id: String,
     pub(super) exchange: ShortString,
@@ -18,68 +20,68 @@ pub(super) struct Outbound {
     body: Vec<u8>,
 }
 
-/// A message that goes back to a queue as it was.
-pub(super) struct Returned {
+/// A message to return to a queue unchanged.
+pub(super) struct Requeued {
     pub(super) queue: String,
     pub(super) properties: BasicProperties,
     pub(super) body: Vec<u8>,
 }
 
 impl Outbound {
-    /// A message of ours.
-    pub(super) fn of(topology: &Topology, message: &Outgoing) -> Result<Outbound, BrokerError> {
+    /// Prepares a message.
+    pub(super) fn new(topology: &Topology, message: &Outgoing) -> Result<Outbound, BrokerError> {
         let (exchange, routing_key) = topology.route(message.channel, &message.routing_key);
         Ok(Outbound {
             id: message.id.to_string(),
-            exchange: message::short("exchange", &exchange)?,
-            routing_key: message::short("routing key", &routing_key)?,
-            // Nobody needs to listen to events; all else must find its queue.
+            exchange: properties::short("exchange", &exchange)?,
+            routing_key: properties::short("routing key", &routing_key)?,
+            // Events need no subscriber; everything else must reach its queue.
             mandatory: message.channel != Channel::Events,
-            properties: message::properties(message)?,
+            properties: properties::of_message(message)?,
             body: message.body.clone(),
         })
     }
 
-    /// A reply, through the default exchange, which leads to the queue of that name. Ours are not open to whoever may send
-    /// requests.
-    pub(super) fn of_reply(topology: &Topology, reply: &ReplyMessage) -> Result<Outbound, BrokerError> {
+    /// Prepares a reply. The default exchange routes it to the queue of that name. Handover's own queues are refused: a
+    /// requester may not write to them.
+    pub(super) fn for_reply(topology: &Topology, reply: &ReplyMessage) -> Result<Outbound, BrokerError> {
         if topology.is_ours(&reply.to) {
-            return Err(BrokerError::Refused(format!("`{}` is a queue of Handover's own", reply.to)));
+            return Err(BrokerError::Refused(format!("`{}` is one of Handover's own queues", reply.to)));
         }
         let id = Uuid::new_v4().to_string();
         Ok(Outbound {
-            properties: message::reply_properties(reply, &id)?,
+            properties: properties::of_reply(reply, &id)?,
             id,
             exchange: ShortString::default(),
-            routing_key: message::short("reply_to", &reply.to)?,
+            routing_key: properties::short("reply_to", &reply.to)?,
             mandatory: false,
             body: reply.body.clone(),
         })
     }
 
-    /// What goes back, to its queue alone: others that are bound where it was published first have had it.
-    pub(super) fn of_back(_: &Topology, back: &Result<Returned, BrokerError>) -> Result<Outbound, BrokerError> {
-        let back = back.as_ref().map_err(Clone::clone)?;
-        let id = back.properties.message_id().as_ref().map(ToString::to_string);
+    /// Prepares a message for its original queue alone. Other queues bound to its exchange have already received it.
+    pub(super) fn for_requeue(_: &Topology, requeued: &Result<Requeued, BrokerError>) -> Result<Outbound, BrokerError> {
+        let requeued = requeued.as_ref().map_err(Clone::clone)?;
+        let id = requeued.properties.message_id().as_ref().map(ToString::to_string);
         Ok(Outbound {
             id: id.unwrap_or_default(),
             exchange: ShortString::default(),
-            routing_key: message::short("queue's name", &back.queue)?,
+            routing_key: properties::short("queue name", &requeued.queue)?,
             mandatory: true,
-            properties: back.properties.clone(),
-            body: back.body.clone(),
+            properties: requeued.properties.clone(),
+            body: requeued.body.clone(),
         })
     }
 
-    /// Sends it and waits for its confirm. lapin numbers the message and queues it in the first poll, in one step, so
-    /// one task may have many of these under way on a channel (and two tasks may not share one).
-    pub(super) async fn send(self, place: usize, channel: lapin::Channel) -> (usize, lapin::Result<Confirmation>) {
+    /// Sends the message and waits for its confirm. lapin numbers and queues the message in one step, in the first poll. So one
+    /// task may have many of these in flight on a channel, but two tasks must not share a channel.
+    pub(super) async fn send(self, index: usize, channel: lapin::Channel) -> (usize, lapin::Result<Confirmation>) {
         let options = BasicPublishOptions { mandatory: self.mandatory, immediate: false };
         let publish = channel.basic_publish(self.exchange, self.routing_key, options, &self.body, self.properties);
         let outcome = match publish.await {
             Ok(confirm) => confirm.await,
             Err(error) => Err(error),
         };
-        (place, outcome)
+        (index, outcome)
     }
 }

@@ -1,38 +1,63 @@
-//! The spans of messages that are published, and the context that they carry on.
+//! Spans of AMQP messages, by OpenTelemetry's conventions for RabbitMQ.
 
 use super::topology::Topology;
-use super::{BrokerError, Outgoing, SYSTEM};
-use crate::trace::{Span, Subject, TRACEPARENT};
+use crate::broker::error::BrokerError;
+use crate::broker::message::{Incoming, Outgoing};
+use crate::trace::{self, MessageInfo, Span};
 
-/// A message's span, and the message as it leaves: whoever takes it stands under that span.
-pub(super) fn of(topology: &Topology, message: &Outgoing) -> (Span, Outgoing) {
+/// The broker's name in traces.
+pub(super) const SYSTEM: &str = "rabbitmq";
+
+const ROUTING_KEY: &str = "messaging.rabbitmq.destination.routing_key";
+
+/// Describes a received message.
+pub(super) fn received<'m>(topology: &Topology, incoming: &'m Incoming) -> MessageInfo<'m> {
+    let queue = topology.queue(incoming.channel);
+    let destination = trace::destination(&[exchange_name(&incoming.source), &incoming.routing_key, &queue]);
+    MessageInfo {
+        system: SYSTEM,
+        target: queue,
+        destination,
+        routing_attribute: Some((ROUTING_KEY, &incoming.routing_key)),
+        id: incoming.id.as_deref(),
+        bytes: incoming.body.len(),
+    }
+}
+
+/// Starts the span of a message to publish. Returns it with the message, which now carries the span's context.
+pub(super) fn publishing(topology: &Topology, message: &Outgoing) -> (Span, Outgoing) {
     let (exchange, routing_key) = topology.route(message.channel, &message.routing_key);
     let id = message.id.to_string();
-    let subject = Subject {
+    let info = MessageInfo {
         system: SYSTEM,
-        exchange: &exchange,
-        routing_key: &routing_key,
-        queue: None,
+        target: exchange_name(&exchange).to_owned(),
+        destination: trace::destination(&[exchange_name(&exchange), &routing_key]),
+        routing_attribute: Some((ROUTING_KEY, &routing_key)),
         id: Some(&id),
         bytes: message.body.len(),
     };
-    let span = Span::for_publish(subject, message.headers.get(TRACEPARENT).map(String::as_str));
+    let span = Span::for_publish(&info, message.trace_context());
     let mut message = message.clone();
     if let Some(context) = span.traceparent() {
-        message.headers.insert(TRACEPARENT.into(), context);
+        message.set_trace_context(context);
     }
     (span, message)
 }
 
-/// Ends a message's span.
-pub(super) fn end(mut span: Span, sent: &Result<(), BrokerError>) {
-    match sent {
+/// Ends the span of a published message.
+pub(super) fn end(mut span: Span, published: &Result<(), BrokerError>) {
+    match published {
         Ok(()) => {}
-        Err(BrokerError::TimedOut(_)) => span.failed("timeout"),
-        Err(BrokerError::Refused(_)) => span.failed("refused"),
-        Err(BrokerError::Topology(_)) => span.failed("topology"),
+        Err(BrokerError::TimedOut(_)) => span.set_failed("timeout"),
+        Err(BrokerError::Refused(_)) => span.set_failed("refused"),
+        Err(BrokerError::Topology(_)) => span.set_failed("topology"),
         Err(BrokerError::Unreachable(_) | BrokerError::Configuration(_) | BrokerError::Outbox(_)) => {
-            span.failed("unreachable");
+            span.set_failed("unreachable");
         }
     }
+}
+
+/// Returns the exchange's name in traces. The default exchange has an empty name on the wire.
+fn exchange_name(exchange: &str) -> &str {
+    if exchange.is_empty() { "amq.default" } else { exchange }
 }

@@ -1,4 +1,4 @@
-//! TLS to RabbitMQ, with rustls: whom we trust, and who we are.
+//! TLS to RabbitMQ, with rustls: the trusted authority and our own certificate.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,20 +7,18 @@ use lapin::tcp::{RustlsConnector, RustlsConnectorConfig};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::BrokerError;
+use crate::broker::error::BrokerError;
 
-/// Files for a connection by `amqps`, in PEM form. They are read for each connection, so that they can be renewed while
-/// a worker runs.
+/// PEM files for a connection by `amqps`. They are read for each connection, so you can renew them while a worker runs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TlsFiles {
-    /// The authority whose certificates are trusted, and no other; without it, those that the system trusts.
+    /// The only authority to trust. Without it, the system's authorities are trusted.
     pub authority: Option<PathBuf>,
-    /// Our own certificate, with those between it and its authority, and its key.
+    /// Our certificate, with the intermediate ones, and its key.
     pub identity: Option<(PathBuf, PathBuf)>,
 }
 
-/// What makes a connection one by TLS. lapin's part of it installs ring as the process's crypto provider, unless another
-/// was installed before.
+/// Creates a TLS connector. lapin installs ring as the process's crypto provider, unless another is installed already.
 pub(super) async fn connector(files: &TlsFiles) -> Result<RustlsConnector, BrokerError> {
     let failed = |error: io::Error| BrokerError::Configuration(format!("no TLS to RabbitMQ: {error}"));
     let config = match &files.authority {
@@ -58,5 +56,5 @@ async fn read(file: &Path) -> Result<Vec<u8>, BrokerError> {
 }
 
 fn unreadable(file: &Path, why: &str) -> BrokerError {
-    BrokerError::Configuration(format!("the file {} cannot be used for TLS to RabbitMQ: {why}", file.display()))
+    BrokerError::Configuration(format!("cannot use the file {} for TLS to RabbitMQ: {why}", file.display()))
 }

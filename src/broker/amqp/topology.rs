@@ -1,7 +1,7 @@
-//! Exchanges, queues and bindings: what they are called, what they are made of, and declaring them.
+//! Exchanges, queues and bindings: their names, their arguments, and declaring them.
 //!
-//! Declaring is idempotent, and done again before each use of a fresh connection and after each sign that something is
-//! missing: a queue that was deleted comes back, one that was changed is reported.
+//! Declaring is idempotent. Handover declares again before each use of a new connection, and after each sign that something
+//! is missing: a deleted queue comes back, a changed one is reported.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,16 +10,18 @@ use lapin::ExchangeKind;
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions};
 use lapin::types::{AMQPValue, FieldTable};
 
-use super::connection::Live;
+use super::dial::Connection;
 use super::errors::{self, code};
 use super::health::Health;
-use super::{BrokerError, Channel, Depth};
+use crate::broker::api::Depth;
+use crate::broker::error::BrokerError;
+use crate::broker::message::Channel;
 
-/// RabbitMQ counts deliveries and gives a message up at this number; from 4.0 on its default is 20, which a database
-/// that is down for a minute would use up. Attempts are counted in the ledger, so this is high enough to mean never.
+/// RabbitMQ gives a message up after this many deliveries. Since 4.0 its default is 20, which one minute without a database
+/// would use up. The ledger counts attempts, so this is high enough to mean never.
 const DELIVERY_LIMIT: i32 = 1_000_000;
 
-/// The names under one prefix.
+/// The exchanges and queues of one prefix.
 pub(super) struct Topology {
     /// The topic exchange of requests and steps: the prefix itself.
     exchange: String,
@@ -33,61 +35,66 @@ impl Topology {
         Topology { exchange: prefix.to_owned(), events: format!("{prefix}.events"), health }
     }
 
-    /// The exchange and the routing key that bring a message there.
+    /// Returns the exchange and the routing key for a channel.
     pub(super) fn route(&self, channel: Channel, routing_key: &str) -> (String, String) {
         match channel {
             Channel::Requests | Channel::Steps => (self.exchange.clone(), routing_key.to_owned()),
             Channel::Events => (self.events.clone(), routing_key.to_owned()),
-            // Through the default exchange, which needs no binding that could be missing.
+            // The default exchange needs no binding that could be missing.
             Channel::Dead => (String::new(), self.queue(Channel::Dead)),
         }
     }
 
-    /// The queue's name.
+    /// Returns the queue's name.
     pub(super) fn queue(&self, channel: Channel) -> String {
         format!("{}.{}", self.exchange, channel.name())
     }
 
-    /// Whether a queue is one of ours, by its name.
+    /// Returns true if this is the name of one of Handover's queues.
     pub(super) fn is_ours(&self, queue: &str) -> bool {
-        [Channel::Requests, Channel::Steps, Channel::Dead].into_iter().any(|channel| self.queue(channel) == queue)
+        Channel::QUEUES.into_iter().any(|channel| self.queue(channel) == queue)
     }
 
-    /// Declares everything, within the time limit, and tells [`Health`] whether it is right.
-    pub(super) async fn declare(&self, live: &Live, limit: Duration) -> Result<(), BrokerError> {
-        let declared = tokio::time::timeout(limit, self.declare_all(live)).await;
-        let declared = declared.unwrap_or_else(|_| {
-            Err(BrokerError::Unreachable(format!("declaring queues was not answered within {limit:?}")))
-        });
+    /// Declares everything within the time limit, and reports a faulty topology to [`Health`].
+    pub(super) async fn declare(&self, connection: &Connection, limit: Duration) -> Result<(), BrokerError> {
+        let declared = tokio::time::timeout(limit, self.declare_all(connection)).await;
+        let declared = declared
+            .unwrap_or_else(|_| Err(BrokerError::Unreachable(format!("declaring queues timed out after {limit:?}"))));
         match &declared {
-            Ok(()) => self.health.topology(None),
-            Err(BrokerError::Topology(wrong)) => self.health.topology(Some(wrong.clone())),
-            Err(_) => {}
+            Ok(()) => self.health.set_topology_fault(None),
+            Err(BrokerError::Topology(fault)) => self.health.set_topology_fault(Some(fault.clone())),
+            Err(
+                BrokerError::Unreachable(_)
+                | BrokerError::TimedOut(_)
+                | BrokerError::Refused(_)
+                | BrokerError::Configuration(_)
+                | BrokerError::Outbox(_),
+            ) => {}
         }
         declared
     }
 
-    /// Deletes the queue of steps, with what it holds: all of that stands in the ledger too.
-    pub(super) async fn delete_steps(&self, live: &Live, limit: Duration) -> Result<(), BrokerError> {
+    /// Deletes the queue of steps with its messages. The ledger has every step too.
+    pub(super) async fn delete_steps(&self, connection: &Connection, limit: Duration) -> Result<(), BrokerError> {
         let name = self.queue(Channel::Steps);
         let deleted = tokio::time::timeout(limit, async {
-            let channel = live.open_channel().await?;
+            let channel = connection.open_channel().await?;
             let deleted = channel.queue_delete(name.as_str().into(), QueueDeleteOptions::default()).await;
-            deleted.map(drop).map_err(|error| self.refused("queue", &name, live, &error))
+            deleted.map(drop).map_err(|error| self.declare_error("queue", &name, connection, &error))
         });
-        deleted.await.map_err(|_| BrokerError::Unreachable(format!("deleting `{name}` was not answered")))?
+        deleted.await.map_err(|_| BrokerError::Unreachable(format!("deleting `{name}` timed out")))?
     }
 
-    async fn declare_all(&self, live: &Live) -> Result<(), BrokerError> {
-        let channel = live.open_channel().await?;
+    async fn declare_all(&self, connection: &Connection) -> Result<(), BrokerError> {
+        let channel = connection.open_channel().await?;
         for exchange in self.exchanges() {
             let declared = self.declare_exchange(&channel, exchange).await;
-            declared.map_err(|error| self.refused("exchange", exchange, live, &error))?;
+            declared.map_err(|error| self.declare_error("exchange", exchange, connection, &error))?;
         }
-        // The dead queue first: dead letters of the others go there.
+        // The dead-letter queue first: the others refer to it.
         for queue in [Channel::Dead, Channel::Requests, Channel::Steps] {
             let declared = self.declare_queue(&channel, queue).await;
-            declared.map_err(|error| self.refused("queue", &self.queue(queue), live, &error))?;
+            declared.map_err(|error| self.declare_error("queue", &self.queue(queue), connection, &error))?;
         }
         for (queue, pattern) in [(Channel::Requests, "request.#"), (Channel::Steps, "step.#")] {
             let (name, exchange) = (self.queue(queue), self.exchange.as_str());
@@ -100,17 +107,17 @@ impl Topology {
                     FieldTable::default(),
                 )
                 .await
-                .map_err(|error| self.refused("queue", &name, live, &error))?;
+                .map_err(|error| self.declare_error("queue", &name, connection, &error))?;
         }
         channel.close(200, "declared".into()).await.map_err(|error| errors::unreachable(&error))
     }
 
-    /// What all names begin with.
+    /// Returns the prefix of all names.
     pub(super) fn prefix(&self) -> &str {
         &self.exchange
     }
 
-    /// The exchanges' names.
+    /// Returns the exchanges' names.
     pub(super) fn exchanges(&self) -> [&str; 2] {
         [&self.exchange, &self.events]
     }
@@ -125,29 +132,29 @@ impl Topology {
         channel.queue_declare(name.into(), QueueDeclareOptions::durable(), self.arguments(queue)).await
     }
 
-    /// What waits on each queue, within the time limit. A channel of its own: one that asks for a queue that was deleted is
-    /// closed by the broker.
-    pub(super) async fn depths(&self, live: &Live, limit: Duration) -> Result<Vec<Depth>, BrokerError> {
-        let depths = tokio::time::timeout(limit, self.ask_for_depths(live)).await;
+    /// Returns how many messages wait on each queue, within the time limit. Uses its own channel, because the broker closes a
+    /// channel that asks for a deleted queue.
+    pub(super) async fn depths(&self, connection: &Connection, limit: Duration) -> Result<Vec<Depth>, BrokerError> {
+        let depths = tokio::time::timeout(limit, self.query_depths(connection)).await;
         depths.unwrap_or(Err(BrokerError::TimedOut(limit)))
     }
 
-    async fn ask_for_depths(&self, live: &Live) -> Result<Vec<Depth>, BrokerError> {
-        let asking = live.open_channel().await?;
+    async fn query_depths(&self, connection: &Connection) -> Result<Vec<Depth>, BrokerError> {
+        let query = connection.open_channel().await?;
         let mut depths = Vec::new();
         for channel in Channel::QUEUES {
             let options = QueueDeclareOptions { passive: true, ..Default::default() };
-            let declared = asking.queue_declare(self.queue(channel).as_str().into(), options, FieldTable::default());
+            let declared = query.queue_declare(self.queue(channel).as_str().into(), options, FieldTable::default());
             let queue = declared.await.map_err(|error| errors::unreachable(&error))?;
             let (messages, consumers) = (u64::from(queue.message_count()), u64::from(queue.consumer_count()));
             depths.push(Depth { channel, messages, oldest: None, consumers: Some(consumers) });
         }
-        asking.close(200, "asked".into()).await.map_err(|error| errors::unreachable(&error))?;
+        query.close(200, "asked".into()).await.map_err(|error| errors::unreachable(&error))?;
         Ok(depths)
     }
 
-    /// Quorum queues: replicated and never lost. What the broker gives up by itself goes to the dead queue, at least
-    /// once, which needs `reject-publish`.
+    /// Returns the arguments of a queue. Quorum queues are replicated. Messages that the broker gives up go to the dead-letter
+    /// queue at least once, which requires `reject-publish`.
     fn arguments(&self, queue: Channel) -> FieldTable {
         let text = |value: &str| AMQPValue::LongString(value.as_bytes().into());
         let mut arguments = FieldTable::default();
@@ -162,22 +169,29 @@ impl Topology {
         arguments
     }
 
-    /// Tells a topology that needs a person from a broker that is not ready yet (a queue without its leader is "not found").
-    pub(super) fn refused(&self, kind: &str, name: &str, live: &Live, error: &lapin::Error) -> BrokerError {
-        let place = live.place();
-        match errors::said_by_broker(error) {
-            Some((code::PRECONDITION_FAILED | code::RESOURCE_LOCKED | code::NOT_ALLOWED, words)) => {
+    /// Converts an error of a declaration. Separates a topology that a person must fix from a broker that is not ready yet: a
+    /// queue without its leader is "not found".
+    pub(super) fn declare_error(
+        &self,
+        kind: &str,
+        name: &str,
+        connection: &Connection,
+        error: &lapin::Error,
+    ) -> BrokerError {
+        let address = connection.address();
+        match errors::reply(error) {
+            Some((code::PRECONDITION_FAILED | code::RESOURCE_LOCKED | code::NOT_ALLOWED, text)) => {
                 let hint = match kind {
                     "queue" => "delete the queue once it is empty",
                     _ => "delete the exchange",
                 };
                 BrokerError::Topology(format!(
-                    "the {kind} `{name}` on {place} is not as Handover declares it ({words}): {hint}, or choose another \
+                    "the {kind} `{name}` on {address} is not as Handover declares it ({text}): {hint}, or choose another \
                      `broker.prefix`"
                 ))
             }
-            Some((code::ACCESS_REFUSED, words)) => BrokerError::Topology(format!(
-                "the {kind} `{name}` on {place} may not be declared ({words}): give the user the permissions to configure, \
+            Some((code::ACCESS_REFUSED, text)) => BrokerError::Topology(format!(
+                "no permission to declare the {kind} `{name}` on {address} ({text}): give the user the permissions to configure, \
                  write and read it"
             )),
             _ => errors::unreachable(error),

@@ -1,27 +1,30 @@
-//! The embedded dead queue: rows of the outbox, read a page at a time. One is sent back, or taken out, in a transaction.
+//! The embedded dead-letter queue: rows of the outbox, read a page at a time. Each replay or removal is a transaction.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use async_trait::async_trait;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::broker::{BrokerError, Channel, DeadLetter, DeadLetterQueue, Outgoing, dead_letter};
+use crate::broker::dead_letter::{DeadLetter, DeadLetterQueue, no_origin};
+use crate::broker::error::BrokerError;
+use crate::broker::message::{Channel, Outgoing, text_headers};
 use crate::store::ledger::outbox::{self, OutboxMessage};
 use crate::store::{Result, Store};
 
 /// Rows read at a time.
 const PAGE: u64 = 200;
 
-/// The transaction that settles them.
+/// The transaction that replays or removes a message.
 const SETTLE: &str = "local_dead";
 
-/// See the module.
+/// The dead letters of the outbox table.
 pub(super) struct LocalDeadLetters {
     store: Store,
     page: VecDeque<OutboxMessage>,
-    /// The last row that was read, and the last one that was there in the beginning.
+    /// The last row read.
     read: i64,
+    /// The last row at the time of the first read; later ones are not read.
     end: Option<i64>,
 }
 
@@ -45,28 +48,29 @@ impl LocalDeadLetters {
         Ok(next)
     }
 
-    /// One transaction: the row goes, and with it the same message comes back where it was.
-    async fn settle(&self, letter: &DeadLetter, back: Option<Outgoing>) -> Result<()> {
+    /// Deletes the row and, in the same transaction, inserts the replayed message.
+    async fn settle(&self, dead_letter: &DeadLetter, replayed: Option<Outgoing>) -> Result<()> {
         let session = self.store.begin(SETTLE).await?;
-        // Gone already: somebody else has settled it.
-        if outbox::delete(&session, &[letter.number]).await? == 1 {
-            let back = back.map(|back| back.to_outbox_message(OffsetDateTime::now_utc()));
-            outbox::insert(&session, back.into_iter().collect()).await?;
+        // If the row is gone, another process has replayed or removed it.
+        if outbox::delete(&session, &[dead_letter.number]).await? == 1 {
+            let replayed = replayed.map(|message| message.to_outbox_message(OffsetDateTime::now_utc()));
+            outbox::insert(&session, replayed.into_iter().collect()).await?;
         }
         session.commit().await
     }
 }
 
-fn back(letter: &DeadLetter, now: OffsetDateTime) -> Option<Outgoing> {
-    let id = letter.message_id.as_deref().and_then(|id| Uuid::parse_str(id).ok());
-    let routing_key = letter.headers.get("x-handover-routing-key").cloned();
+/// Builds the message to replay. Returns `None` if its original queue is unknown.
+fn replayed(dead_letter: &DeadLetter, now: OffsetDateTime) -> Option<Outgoing> {
+    let id = dead_letter.message_id.as_deref().and_then(|id| Uuid::parse_str(id).ok());
+    let routing_key = dead_letter.headers.get("x-handover-routing-key").cloned();
     Some(Outgoing {
         id: id.unwrap_or_else(Uuid::new_v4),
-        channel: letter.origin("")?,
+        channel: dead_letter.origin("")?,
         routing_key: routing_key.unwrap_or_default(),
-        content_type: letter.content_type.clone().unwrap_or_default(),
-        headers: letter.headers_back(now),
-        body: letter.body.clone(),
+        content_type: dead_letter.content_type.clone().unwrap_or_default(),
+        headers: dead_letter.replay_headers(now),
+        body: dead_letter.body.clone(),
     })
 }
 
@@ -78,37 +82,37 @@ fn failed(error: crate::store::Error) -> BrokerError {
 impl DeadLetterQueue for LocalDeadLetters {
     async fn next(&mut self) -> std::result::Result<Option<DeadLetter>, BrokerError> {
         let Some(row) = self.fetch().await.map_err(failed)? else { return Ok(None) };
-        let headers: BTreeMap<String, String> = serde_json::from_value(row.headers).unwrap_or_default();
-        let mut letter = DeadLetter::read(row.id, Some(row.message_id.to_string()), headers, row.body);
-        letter.at = letter.at.or(Some(row.created_at));
-        letter.content_type = Some(row.content_type);
-        Ok(Some(letter))
+        let headers = text_headers(&row.headers);
+        let mut dead_letter = DeadLetter::read(row.id, Some(row.message_id.to_string()), headers, row.body);
+        dead_letter.at = dead_letter.at.or(Some(row.created_at));
+        dead_letter.content_type = Some(row.content_type);
+        Ok(Some(dead_letter))
     }
 
     async fn replay(
         &mut self,
-        letters: &[DeadLetter],
+        dead_letters: &[DeadLetter],
         now: OffsetDateTime,
     ) -> Vec<std::result::Result<(), BrokerError>> {
-        let mut results = Vec::with_capacity(letters.len());
-        for letter in letters {
-            results.push(match back(letter, now) {
-                Some(back) => self.settle(letter, Some(back)).await.map_err(failed),
-                None => Err(dead_letter::nowhere(letter)),
+        let mut results = Vec::with_capacity(dead_letters.len());
+        for dead_letter in dead_letters {
+            results.push(match replayed(dead_letter, now) {
+                Some(message) => self.settle(dead_letter, Some(message)).await.map_err(failed),
+                None => Err(no_origin(dead_letter)),
             });
         }
         results
     }
 
-    async fn remove(&mut self, letters: &[DeadLetter]) -> Vec<std::result::Result<(), BrokerError>> {
-        let mut results = Vec::with_capacity(letters.len());
-        for letter in letters {
-            results.push(self.settle(letter, None).await.map_err(failed));
+    async fn remove(&mut self, dead_letters: &[DeadLetter]) -> Vec<std::result::Result<(), BrokerError>> {
+        let mut results = Vec::with_capacity(dead_letters.len());
+        for dead_letter in dead_letters {
+            results.push(self.settle(dead_letter, None).await.map_err(failed));
         }
         results
     }
 
-    /// Rows were only read.
+    /// Does nothing: rows are only read, never held.
     async fn release(&mut self) -> std::result::Result<(), BrokerError> {
         Ok(())
     }

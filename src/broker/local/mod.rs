@@ -1,9 +1,8 @@
-//! The embedded default: no broker. The outbox table itself is the queue; a message is claimed by a lease and deleted when
-//! it is acknowledged. Parked messages and events stay in the table, where they can be read.
+//! The embedded default: the outbox table itself is the queue. A message is claimed by a lease and deleted when it is
+//! acknowledged. Dead letters and events stay in the table, where you can read them.
 
 mod dead_letters;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,26 +12,30 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use self::dead_letters::LocalDeadLetters;
-use super::{
-    Broker, BrokerError, Channel, Consumer, DeadLetterQueue, Depth, Incoming, Outgoing, Receipt, ReplyMessage,
-};
+use super::api::{Broker, Consumer, Depth};
+use super::dead_letter::DeadLetterQueue;
+use super::error::BrokerError;
+use super::message::{Channel, Incoming, Outgoing, Receipt, ReplyMessage, text_headers};
 use crate::retry::RetryPolicy;
 use crate::store::ledger::outbox::{self, OutboxMessage};
 use crate::store::{Error, Store};
-use crate::trace::Queue;
+use crate::trace::{self, MessageInfo};
 
 /// The transaction that claims messages.
 const CLAIM: &str = "local_claim";
-/// The transaction that settles one.
+/// The transaction that acknowledges or requeues one.
 const SETTLE: &str = "local_settle";
 /// The transaction that adds messages.
 const PUBLISH: &str = "local_publish";
 
-/// How long a claim holds. A step that takes longer is handed out again, which changes nothing.
+/// How long a claim holds. A step that takes longer is delivered again, which changes nothing.
 const LEASE: Duration = Duration::from_secs(120);
 
-/// How often the table is looked at for what other processes left in it, and for what has become due.
+/// How often to look for messages of other processes, and for messages that have become due.
 const POLL: Duration = Duration::from_millis(250);
+
+/// The name in traces and logs.
+const KIND: &str = "handover";
 
 /// The outbox table as a broker.
 pub struct LocalBroker {
@@ -41,7 +44,7 @@ pub struct LocalBroker {
 }
 
 impl LocalBroker {
-    /// On this database.
+    /// Creates a broker on this database.
     pub fn new(store: Store) -> LocalBroker {
         LocalBroker { store, closing: CancellationToken::new() }
     }
@@ -56,6 +59,14 @@ impl LocalBroker {
 
 #[async_trait]
 impl Broker for LocalBroker {
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+
+    fn is_external(&self) -> bool {
+        false
+    }
+
     async fn publish(&self, messages: &[Outgoing]) -> Vec<Result<(), BrokerError>> {
         let result = self.add(messages).await.map_err(|error| BrokerError::Outbox(error.to_string()));
         vec![result; messages.len()]
@@ -78,16 +89,20 @@ impl Broker for LocalBroker {
         Ok(Box::new(LocalDeadLetters::new(self.store.clone())))
     }
 
-    fn needs_relay(&self) -> bool {
-        false
-    }
-
     fn health(&self) -> Result<(), String> {
         Ok(())
     }
 
-    fn queue(&self, channel: Channel) -> Queue {
-        Queue { system: "handover", name: channel.name().into() }
+    fn trace_info<'m>(&self, incoming: &'m Incoming) -> MessageInfo<'m> {
+        let queue = incoming.channel.name();
+        MessageInfo {
+            system: KIND,
+            target: queue.into(),
+            destination: trace::destination(&[&incoming.routing_key, queue]),
+            routing_attribute: None,
+            id: incoming.id.as_deref(),
+            bytes: incoming.body.len(),
+        }
     }
 
     async fn depths(&self) -> Result<Vec<Depth>, BrokerError> {
@@ -108,7 +123,7 @@ impl Broker for LocalBroker {
     }
 }
 
-/// Claims messages and hands them out, no more than the prefetch at a time.
+/// Claims messages and delivers them, at most the prefetch at a time.
 struct Feed {
     store: Store,
     channel: Channel,
@@ -120,13 +135,13 @@ impl Feed {
     async fn run(self) {
         let mut retries = RetryPolicy::RECONNECT.start("claiming messages of the outbox");
         loop {
-            // Listening begins before looking: what is left in between rings as well.
-            let filled = self.store.handoff.notified();
-            tokio::pin!(filled);
-            filled.as_mut().enable();
-            match self.hand_out().await {
+            // Subscribe before looking, so that a message written in between wakes this task as well.
+            let notified = self.store.handoff.notified();
+            tokio::pin!(notified);
+            notified.as_mut().enable();
+            match self.deliver().await {
                 Ok(0) => {
-                    let _ = tokio::time::timeout(POLL, filled).await;
+                    let _ = tokio::time::timeout(POLL, notified).await;
                 }
                 Ok(_) => retries.reset(),
                 Err(error) => {
@@ -136,7 +151,7 @@ impl Feed {
         }
     }
 
-    async fn hand_out(&self) -> Result<usize, Error> {
+    async fn deliver(&self) -> Result<usize, Error> {
         let Ok(first) = self.free.clone().acquire_owned().await else { return Ok(0) };
         let mut permits = vec![first];
         while let Ok(permit) = self.free.clone().try_acquire_owned() {
@@ -148,20 +163,19 @@ impl Feed {
         session.commit().await?;
         let count = letters.len();
         for (letter, permit) in letters.into_iter().zip(permits) {
-            // Nobody listens any more: the lease ends by itself.
+            // If the consumer is gone, the lease expires on its own.
             let _ = self.sender.send(self.incoming(letter, permit)).await;
         }
         Ok(count)
     }
 
     fn incoming(&self, letter: OutboxMessage, permit: OwnedSemaphorePermit) -> Incoming {
-        let headers: BTreeMap<String, String> = serde_json::from_value(letter.headers).unwrap_or_default();
         Incoming {
             id: Some(letter.message_id.to_string()),
             source: String::new(),
             routing_key: letter.routing_key,
             channel: self.channel,
-            headers,
+            headers: text_headers(&letter.headers),
             content_type: Some(letter.content_type),
             reply_to: None,
             correlation_id: None,
@@ -175,7 +189,7 @@ impl Feed {
 struct LocalReceipt {
     store: Store,
     row: i64,
-    /// Room for one more message, once this one is settled.
+    /// Room for one more message, once this one is acknowledged or requeued.
     _permit: OwnedSemaphorePermit,
 }
 
@@ -191,12 +205,12 @@ impl Receipt for LocalReceipt {
     }
 
     async fn requeue(self: Box<Self>) -> Result<(), BrokerError> {
-        let given_back = async {
+        let requeued = async {
             let session = self.store.begin(SETTLE).await?;
             outbox::release(&session, &[self.row], OffsetDateTime::now_utc()).await?;
             session.commit().await
         };
-        given_back.await.map_err(|error: Error| BrokerError::Outbox(error.to_string()))
+        requeued.await.map_err(|error: Error| BrokerError::Outbox(error.to_string()))
     }
 }
 
@@ -219,7 +233,7 @@ impl Consumer for LocalConsumer {
         self.stop.cancel();
         while let Some(incoming) = self.receiver.recv().await {
             if let Err(error) = incoming.receipt.requeue().await {
-                tracing::debug!(%error, "a message could not be given back: its lease will end");
+                tracing::debug!(%error, "requeue failed; the message returns when its lease expires");
             }
         }
     }

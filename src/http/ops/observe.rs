@@ -61,7 +61,7 @@ impl Observer {
 
     /// Without a broker the outbox is the queues, and is told as those.
     async fn count_outbox(&self) -> Result<Vec<Waiting>> {
-        if !self.parts.broker.needs_relay() {
+        if !self.parts.broker.is_external() {
             return Ok(Vec::new());
         }
         let now = OffsetDateTime::now_utc();

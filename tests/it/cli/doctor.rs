@@ -127,7 +127,7 @@ async fn connection_faults_are_clear_and_hide_passwords(world: &mut World) {
     for (environment, parts) in [
         (&wrong_database, ["password authentication failed for user", "check `database.url`"]),
         (&no_database, ["127.0.0.1:1/", "check `database.url`"]),
-        (&wrong_broker, ["refuses the login of the user `handover`", "`broker.url`"]),
+        (&wrong_broker, ["refused the login of user `handover`", "`broker.url`"]),
         (&away, ["amqp://127.0.0.1:1", "refused"]),
     ] {
         let ended = with(world, environment, &["run"]).expect(1);

@@ -89,7 +89,7 @@ async fn broken_step_queue_is_recreated_by_itself(world: &mut World) {
     world.check_journal(job).await;
     assert_eq!(world.orphans().await, 0);
     scene.until_ready(world).await;
-    assert!(scene.has_logged("it was deleted, and its steps come again from the ledger"));
+    assert!(scene.has_logged("deleted a broken queue; its steps are redispatched from the ledger"));
     assert!(scene.reconnects("steps") >= 5.0);
     assert_eq!(scene.reconnects("requests"), 1.0, "nobody else is disturbed");
     assert!(world.outside.next_dead_letter(Duration::from_millis(100)).await.is_none(), "nothing is parked");

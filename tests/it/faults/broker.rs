@@ -5,10 +5,12 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use handover::broker::amqp::{AmqpBroker, AmqpSettings};
-use handover::broker::{Broker, BrokerError, Channel, Consumer, DeadLetterQueue, Depth, Outgoing, ReplyMessage};
+use handover::broker::{
+    Broker, BrokerError, Channel, Consumer, DeadLetterQueue, Depth, Incoming, Outgoing, ReplyMessage,
+};
 use handover::contract::JobId;
 use handover::job::State;
-use handover::trace::Queue;
+use handover::trace::MessageInfo;
 use handover::worker::Role;
 
 use crate::support::process::on;
@@ -129,7 +131,7 @@ impl Broker for Away {
         Err(BrokerError::Unreachable("away".into()))
     }
 
-    fn needs_relay(&self) -> bool {
+    fn is_external(&self) -> bool {
         true
     }
 
@@ -137,8 +139,12 @@ impl Broker for Away {
         Err("away".into())
     }
 
-    fn queue(&self, channel: Channel) -> Queue {
-        Queue { system: "away", name: channel.name().into() }
+    fn trace_info<'m>(&self, _: &'m Incoming) -> MessageInfo<'m> {
+        unreachable!("nothing is received")
+    }
+
+    fn kind(&self) -> &'static str {
+        "away"
     }
 
     async fn depths(&self) -> Result<Vec<Depth>, BrokerError> {

@@ -154,7 +154,7 @@ fn carries_a_request(client: &Client<'_>, port: u16, database: &str) {
 fn unused_certificate_files_are_a_fault() {
     let plain = [("HANDOVER_BROKER__URL", "amqp://127.0.0.1:1"), ("HANDOVER_BROKER__CERT_FILE", "/nowhere.pem")];
     let ended = run(&plain, &["jobs"]).expect(1);
-    for says in ["begins with `amqps:`", "`broker.cert_file` and `broker.key_file` need each other"] {
+    for says in ["starts with `amqps:`", "`broker.cert_file` and `broker.key_file` require each other"] {
         assert!(ended.err.contains(says), "{}", ended.err);
     }
 }

@@ -11,7 +11,7 @@ use handover::broker::{
 use handover::stages::STEPS;
 use handover::store::failpoint::{Failpoints, Point};
 use handover::store::{Cause, Error, Result};
-use handover::trace::Queue;
+use handover::trace::MessageInfo;
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -170,16 +170,20 @@ impl Broker for Disturbed {
         self.inner.dead_letters().await
     }
 
-    fn needs_relay(&self) -> bool {
-        self.inner.needs_relay()
+    fn is_external(&self) -> bool {
+        self.inner.is_external()
     }
 
     fn health(&self) -> std::result::Result<(), String> {
         self.inner.health()
     }
 
-    fn queue(&self, channel: Channel) -> Queue {
-        self.inner.queue(channel)
+    fn trace_info<'m>(&self, incoming: &'m Incoming) -> MessageInfo<'m> {
+        self.inner.trace_info(incoming)
+    }
+
+    fn kind(&self) -> &'static str {
+        self.inner.kind()
     }
 
     async fn depths(&self) -> std::result::Result<Vec<Depth>, BrokerError> {

@@ -35,7 +35,7 @@ fn files() -> Vec<(Vec<u8>, &'static str)> {
         (b"[limits]\ncolour = \"red\"".to_vec(),                        "colour"),
         (b"[database]\nlock_timeout = \"500y\"".to_vec(),               "`database.lock_timeout` is at most 1day"),
         (b"[database]\nurl = \"\\u001b[2J\"".to_vec(),                  "`database.url` begins with"),
-        (b"[broker]\nurl = \"amqp://x\"\nprefix = \"a\\u001b[2J\"".to_vec(), "`broker.prefix` is made of"),
+        (b"[broker]\nurl = \"amqp://x\"\nprefix = \"a\\u001b[2J\"".to_vec(), "`broker.prefix` must have"),
         (b"[broker]\nurl = \"amqp://x\"\nheartbeat = \"500y\"".to_vec(), "`broker.heartbeat` is at most"),
         (b"[log]\nfilter = \"\\u001b[2J=\\u202e\"".to_vec(),            "`log.filter` is wrong"),
         (b"\"a\\u001b[2J\\nb\" = 1".to_vec(),                           "is no section"),

@@ -1,4 +1,4 @@
-//! Our messages as AMQP properties, and back.
+//! Conversions between messages and AMQP properties.
 
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -8,18 +8,19 @@ use lapin::message::Delivery;
 use lapin::types::{AMQPValue, DecimalValue, FieldTable, ShortString};
 use time::OffsetDateTime;
 
-use super::{BrokerError, Outgoing, ReplyMessage};
+use crate::broker::error::BrokerError;
+use crate::broker::message::{Outgoing, ReplyMessage};
 
-/// AMQP's delivery mode of a message that outlives a restart of the broker.
+/// The delivery mode of a message that survives a restart of the broker.
 pub(super) const PERSISTENT: u8 = 2;
 
-/// All properties travel in one frame, and RabbitMQ ends the connection over one that is too large (131,072 bytes by
-/// default). So a message with more is refused here, alone.
-const MOST_HEADER_BYTES: usize = 64 * 1024;
+/// All properties travel in one frame, and RabbitMQ closes the connection over a frame that is too large (131,072 bytes by
+/// default). So a message with larger headers is refused here, on its own.
+const MAX_HEADER_BYTES: usize = 64 * 1024;
 
-/// The properties of a message. [`BrokerError::Refused`] if AMQP has no room for it: keys, types and header names of
-/// more than 255 bytes, headers of more than 64 KiB.
-pub(super) fn properties(message: &Outgoing) -> Result<BasicProperties, BrokerError> {
+/// Returns the properties of a message. Fails with [`BrokerError::Refused`] if they exceed AMQP's limits: 255 bytes for keys,
+/// types and header names, 64 KiB for all headers.
+pub(super) fn of_message(message: &Outgoing) -> Result<BasicProperties, BrokerError> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     Ok(BasicProperties::default()
         .with_message_id(short("message_id", &message.id.to_string())?)
@@ -29,8 +30,8 @@ pub(super) fn properties(message: &Outgoing) -> Result<BasicProperties, BrokerEr
         .with_headers(outgoing_headers(&message.headers)?))
 }
 
-/// The properties of a reply. It is not persistent: whoever waits for it does so now.
-pub(super) fn reply_properties(reply: &ReplyMessage, id: &str) -> Result<BasicProperties, BrokerError> {
+/// Returns the properties of a reply. It is not persistent, because the requester waits for it now.
+pub(super) fn of_reply(reply: &ReplyMessage, id: &str) -> Result<BasicProperties, BrokerError> {
     let properties = BasicProperties::default()
         .with_message_id(short("message_id", id)?)
         .with_type(short("type", &reply.kind)?)
@@ -42,25 +43,27 @@ pub(super) fn reply_properties(reply: &ReplyMessage, id: &str) -> Result<BasicPr
     }
 }
 
-/// A name in AMQP's short form, of at most 255 bytes; lapin's own conversion panics on a longer one.
-pub(super) fn short(what: &str, value: &str) -> Result<ShortString, BrokerError> {
+/// Converts a text to AMQP's short form of at most 255 bytes. lapin's own conversion panics on a longer text.
+pub(super) fn short(field: &str, value: &str) -> Result<ShortString, BrokerError> {
     ShortString::try_new(value)
-        .map_err(|_| BrokerError::Refused(format!("its {what} has {} bytes; AMQP allows 255", value.len())))
+        .map_err(|_| BrokerError::Refused(format!("its {field} has {} bytes; AMQP allows 255", value.len())))
 }
 
 fn outgoing_headers(headers: &BTreeMap<String, String>) -> Result<FieldTable, BrokerError> {
     let bytes: usize = headers.iter().map(|(name, value)| name.len() + value.len()).sum();
-    if bytes > MOST_HEADER_BYTES {
-        return Err(BrokerError::Refused(format!("its headers have {bytes} bytes; {MOST_HEADER_BYTES} fit")));
+    if bytes > MAX_HEADER_BYTES {
+        return Err(BrokerError::Refused(format!(
+            "its headers have {bytes} bytes; at most {MAX_HEADER_BYTES} are allowed"
+        )));
     }
     let mut table = FieldTable::default();
     for (name, value) in headers.iter().filter(|(_, value)| !value.is_empty()) {
-        table.insert(short("header's name", name)?, AMQPValue::LongString(value.as_bytes().into()));
+        table.insert(short("header name", name)?, AMQPValue::LongString(value.as_bytes().into()));
     }
     Ok(table)
 }
 
-/// The headers of a message that arrived, as far as they are text or numbers.
+/// Returns the headers of a received message that are text or numbers, as text.
 pub(super) fn incoming_headers(delivery: &Delivery) -> BTreeMap<String, String> {
     let Some(table) = delivery.properties.headers() else {
         return BTreeMap::new();
@@ -68,7 +71,7 @@ pub(super) fn incoming_headers(delivery: &Delivery) -> BTreeMap<String, String> 
     table.into_iter().filter_map(|(name, value)| Some((name.to_string(), as_text(value)?))).collect()
 }
 
-/// When a message was published, as its publisher says: seconds, which is all that AMQP has.
+/// Returns the publisher's timestamp. AMQP has only whole seconds.
 pub(super) fn published(delivery: &Delivery) -> Option<OffsetDateTime> {
     let seconds = i64::try_from((*delivery.properties.timestamp())?).ok()?;
     OffsetDateTime::from_unix_timestamp(seconds).ok()
@@ -101,8 +104,8 @@ fn as_text(value: &AMQPValue) -> Option<String> {
 mod tests {
     use uuid::Uuid;
 
-    use super::super::Channel;
     use super::*;
+    use crate::broker::message::Channel;
 
     fn message() -> Outgoing {
         Outgoing {
@@ -116,15 +119,15 @@ mod tests {
     }
 
     #[test]
-    fn headers_survive_and_one_of_no_value_is_left_out() {
+    fn empty_headers_are_not_sent() {
         let mut delivery = Delivery::mock(1, "".into(), "".into(), false, Vec::new());
-        delivery.properties = properties(&message()).expect("fits");
+        delivery.properties = of_message(&message()).expect("fits");
         assert_eq!(incoming_headers(&delivery), BTreeMap::from([("tried".to_owned(), "3".to_owned())]));
         assert_eq!(delivery.properties.delivery_mode(), &Some(PERSISTENT));
     }
 
     #[test]
-    fn headers_of_text_and_numbers_arrive_and_others_do_not() {
+    fn only_text_and_number_headers_are_received() {
         let mut table = FieldTable::default();
         table.insert("text".into(), AMQPValue::LongString("é".into()));
         table.insert("number".into(), AMQPValue::LongLongInt(-7));
@@ -142,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn what_amqp_has_no_room_for_is_refused_and_does_not_panic() {
+    fn properties_over_amqp_limits_are_refused() {
         for spoil in [
             |message: &mut Outgoing| message.content_type = "x".repeat(256),
             |message: &mut Outgoing| drop(message.headers.insert("x".repeat(256), "1".into())),
@@ -150,7 +153,7 @@ mod tests {
         ] {
             let mut message = message();
             spoil(&mut message);
-            assert!(matches!(properties(&message), Err(BrokerError::Refused(_))));
+            assert!(matches!(of_message(&message), Err(BrokerError::Refused(_))));
         }
     }
 }

@@ -1,0 +1,145 @@
+//! The `[broker]` settings: checking them, and opening the broker that they describe.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::amqp::{self, AmqpBroker, AmqpSettings, TlsFiles};
+use super::api::Broker;
+use super::diagnosis::Finding;
+use super::error::BrokerError;
+use super::local::LocalBroker;
+use crate::store::Store;
+
+/// The hint for a broker that does not answer.
+pub const CONNECT_HINT: &str = "check `broker.url`, and that the broker runs and is reachable from this machine";
+
+/// The prefix of the default settings.
+const DEFAULT_PREFIX: &str = "handover";
+
+/// The longest name prefix, in characters.
+const LONGEST_PREFIX: usize = 100;
+
+/// A longer time limit is a mistake, and a heartbeat must fit 16 bits of seconds.
+const LONGEST_TIME: Duration = Duration::from_secs(18 * 3600);
+
+/// The `[broker]` section as written.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Section {
+    url: String,
+    ca_file: Option<PathBuf>,
+    cert_file: Option<PathBuf>,
+    key_file: Option<PathBuf>,
+    prefix: String,
+    #[serde(with = "humantime_serde")]
+    publish_timeout: Duration,
+    #[serde(with = "humantime_serde")]
+    connect_timeout: Duration,
+    #[serde(with = "humantime_serde")]
+    heartbeat: Duration,
+}
+
+/// The configured broker.
+#[derive(Debug, Clone)]
+pub enum Settings {
+    /// No broker: the ledger's outbox is the queue.
+    Embedded,
+    /// RabbitMQ.
+    Amqp(AmqpSettings),
+}
+
+/// Opens the configured broker. Connects once; retrying is up to the caller.
+pub async fn open(settings: &Settings, store: &Store) -> Result<Arc<dyn Broker>, BrokerError> {
+    Ok(match settings {
+        Settings::Embedded => Arc::new(LocalBroker::new(store.clone())),
+        Settings::Amqp(amqp) => Arc::new(AmqpBroker::connect(amqp.clone()).await?),
+    })
+}
+
+impl Settings {
+    /// Checks the section. Returns every fault at once.
+    pub fn check(section: Section) -> Result<Settings, Vec<String>> {
+        let mut faults = Vec::new();
+        let tls = check_tls(&section, &mut faults);
+        let is_amqp = section.url.starts_with("amqp://") || section.url.starts_with("amqps://");
+        let settings = match section.url.as_str() {
+            "local" => Some(Settings::Embedded),
+            _ if is_amqp => Some(check_amqp(section, tls, &mut faults)),
+            _ => {
+                faults.push("`broker.url` must be `local`, or start with `amqp://` or `amqps://`".into());
+                None
+            }
+        };
+        settings.filter(|_| faults.is_empty()).ok_or(faults)
+    }
+
+    /// Returns true if messages leave the database.
+    pub fn is_external(&self) -> bool {
+        match self {
+            Settings::Embedded => false,
+            Settings::Amqp(_) => true,
+        }
+    }
+
+    /// Returns the prefix of the names of queues and exchanges.
+    pub fn prefix(&self) -> &str {
+        match self {
+            Settings::Embedded => DEFAULT_PREFIX,
+            Settings::Amqp(amqp) => &amqp.prefix,
+        }
+    }
+
+    /// Checks that the broker answers and that its queues are as Handover declares them. Changes nothing.
+    pub async fn diagnose(&self) -> Vec<Finding> {
+        match self {
+            Settings::Embedded => vec![Finding::good("broker", "none: the ledger's outbox is the queue")],
+            Settings::Amqp(amqp) => amqp::diagnose(amqp).await,
+        }
+    }
+}
+
+fn check_amqp(section: Section, tls: TlsFiles, faults: &mut Vec<String>) -> Settings {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    let prefix = &section.prefix;
+    if prefix.is_empty() || prefix.len() > LONGEST_PREFIX || !prefix.chars().all(allowed) {
+        faults.push(format!(
+            "`broker.prefix` must have 1 to {LONGEST_PREFIX} letters, digits, points, dashes or underscores"
+        ));
+    }
+    for (name, time) in [
+        ("publish_timeout", section.publish_timeout),
+        ("connect_timeout", section.connect_timeout),
+        ("heartbeat", section.heartbeat),
+    ] {
+        if time > LONGEST_TIME {
+            let longest = humantime::format_duration(LONGEST_TIME);
+            faults.push(format!("`broker.{name}` must be at most {longest}"));
+        }
+    }
+    Settings::Amqp(AmqpSettings {
+        url: section.url,
+        tls,
+        prefix: section.prefix,
+        publish_timeout: section.publish_timeout,
+        connect_timeout: section.connect_timeout,
+        heartbeat: section.heartbeat,
+    })
+}
+
+/// Checks the TLS files. A file that would not be used is a fault: its author relies on it.
+fn check_tls(section: &Section, faults: &mut Vec<String>) -> TlsFiles {
+    let Section { url, ca_file, cert_file, key_file, .. } = section;
+    let is_named = ca_file.is_some() || cert_file.is_some() || key_file.is_some();
+    if is_named && !url.starts_with("amqps://") {
+        faults.push(
+            "`broker.ca_file`, `cert_file` and `key_file` require a `broker.url` that starts with `amqps:`".into(),
+        );
+    }
+    if cert_file.is_some() != key_file.is_some() {
+        faults.push("`broker.cert_file` and `broker.key_file` require each other".into());
+    }
+    TlsFiles { authority: ca_file.clone(), identity: cert_file.clone().zip(key_file.clone()) }
+}
