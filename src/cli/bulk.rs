@@ -9,6 +9,7 @@ pub mod columns;
 mod judge;
 mod patience;
 mod quotes;
+mod reason;
 mod report;
 pub mod row;
 mod send;

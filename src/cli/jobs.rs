@@ -41,7 +41,7 @@ pub struct ShowArguments {
 }
 
 fn parse_state(text: &str) -> Result<State, String> {
-    State::from_name(text).ok_or_else(|| format!("one of {}", State::ALL.map(State::name).join(", ")))
+    text.parse().map_err(|_| format!("one of {}", State::ALL.map(State::name).join(", ")))
 }
 
 pub async fn list(arguments: ListArguments, settings: Settings) -> Result<Ended> {

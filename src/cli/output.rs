@@ -1,5 +1,6 @@
 //! Printing: tables and lines for people, JSON for programs.
 
+use std::fmt::Display;
 use std::io::{self, Write};
 
 use anyhow::Result;
@@ -66,7 +67,7 @@ pub fn table(head: &[&str], rows: &[Vec<String>]) -> Result<()> {
 }
 
 /// Prints why something may not be done, and how to fix it.
-pub fn reasons(reasons: &[Reason]) -> Result<()> {
+pub fn reasons<C: Display>(reasons: &[Reason<C>]) -> Result<()> {
     for reason in reasons {
         line(format!("  {}: {}", reason.code, reason.message))?;
         line(format!("    to fix it: {}", reason.hint))?;

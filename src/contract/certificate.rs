@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::JobId;
+use super::named::named_enum;
 
 /// What a finished job did, and that nothing was orphaned. The heart of the completed event, of `handover job` and of the demo.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -113,28 +114,16 @@ pub struct ReferenceResult {
     pub received_nothing: Vec<String>,
 }
 
-/// What became of the leaver's license.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum LicenseOutcome {
-    /// It is free for somebody else; the billed count is unchanged.
-    Freed,
-    /// The user, who is back, holds one.
-    Taken,
-    /// The leaver needs none (Keap: "partners do not require a user license").
-    Exempt,
-    /// The leaver held none, or the catalog has no `[license]`.
-    None,
-}
-
-impl LicenseOutcome {
-    /// The word that stands in certificates.
-    pub fn name(self) -> &'static str {
-        match self {
-            LicenseOutcome::Freed => "freed",
-            LicenseOutcome::Taken => "taken",
-            LicenseOutcome::Exempt => "exempt",
-            LicenseOutcome::None => "none",
-        }
+named_enum! {
+    /// What happened to the user's license.
+    pub enum LicenseOutcome: "license outcome" {
+        /// The license is free; the billed count is unchanged.
+        Freed = "freed",
+        /// The user is active again and holds a license.
+        Taken = "taken",
+        /// The user needs none (Keap: "partners do not require a user license").
+        Exempt = "exempt",
+        /// The user held none, or the catalog has no `[license]`.
+        None = "none",
     }
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::named::named_enum;
 use super::{Certificate, JobId, LicenseOutcome, Reason, RequestType, event_id};
 
 /// The MIME type of every event.
@@ -32,81 +33,41 @@ pub enum EventType {
     Assigned,
 }
 
-/// What has happened to a job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Change {
-    /// Accepted, and waits for its time or for another job.
-    Scheduled,
-    /// Accepted and under way. A job that is done at once says only that it is completed.
-    Started,
-    /// Done: `data` is the certificate.
-    Completed,
-    /// Refused: `data` holds every reason.
-    Rejected,
-    /// Stopped until a person decides: `data` says why.
-    NeedsAttention,
-    /// Stopped because somebody asked for it.
-    Paused,
-    /// Goes on.
-    Resumed,
-    /// Called off before its end; what it had moved is back.
-    Cancelled,
-    /// Undone: `data` is the certificate of what came back.
-    Reverted,
-}
-
-/// What has happened to an invitation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum InvitationChange {
-    /// There is one: a mail is to be sent.
-    Created,
-    /// A mail is to be sent again.
-    Resent,
-    /// The user has come.
-    Accepted,
-    /// The user is not to come any more.
-    Cancelled,
-}
-
-impl Change {
-    const ALL: [Change; 9] = [
-        Change::Scheduled,
-        Change::Started,
-        Change::Completed,
-        Change::Rejected,
-        Change::NeedsAttention,
-        Change::Paused,
-        Change::Resumed,
-        Change::Cancelled,
-        Change::Reverted,
-    ];
-
-    fn name(self) -> &'static str {
-        match self {
-            Change::Scheduled => "scheduled",
-            Change::Started => "started",
-            Change::Completed => "completed",
-            Change::Rejected => "rejected",
-            Change::NeedsAttention => "needs_attention",
-            Change::Paused => "paused",
-            Change::Resumed => "resumed",
-            Change::Cancelled => "cancelled",
-            Change::Reverted => "reverted",
-        }
+named_enum! {
+    /// A change of a job that an event reports.
+    pub enum Change: "job change" {
+        /// The job is accepted, and waits for its time or for another job.
+        Scheduled = "scheduled",
+        /// The job is accepted and under way. A job that is done at once publishes only `completed`.
+        Started = "started",
+        /// The job is done: `data` is the certificate.
+        Completed = "completed",
+        /// The request is refused: `data` holds every reason.
+        Rejected = "rejected",
+        /// The job waits for a decision: `data` holds the reasons.
+        NeedsAttention = "needs_attention",
+        /// The job was paused on request.
+        Paused = "paused",
+        /// The job continues.
+        Resumed = "resumed",
+        /// The job ended early; what it had moved is back.
+        Cancelled = "cancelled",
+        /// The job was undone: `data` is the certificate of the undo.
+        Reverted = "reverted",
     }
 }
 
-impl InvitationChange {
-    const ALL: [InvitationChange; 4] =
-        [InvitationChange::Created, InvitationChange::Resent, InvitationChange::Accepted, InvitationChange::Cancelled];
-
-    fn name(self) -> &'static str {
-        match self {
-            InvitationChange::Created => "created",
-            InvitationChange::Resent => "resent",
-            InvitationChange::Accepted => "accepted",
-            InvitationChange::Cancelled => "cancelled",
-        }
+named_enum! {
+    /// A change of an invitation that an event reports.
+    pub enum InvitationChange: "invitation change" {
+        /// The user is invited: send the mail.
+        Created = "created",
+        /// Send the mail again.
+        Resent = "resent",
+        /// The user accepted.
+        Accepted = "accepted",
+        /// The invitation was withdrawn.
+        Cancelled = "cancelled",
     }
 }
 

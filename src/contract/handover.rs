@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+use super::named::named_enum;
 use super::{Allotment, JobId, OrgId, RequestId, UserId, unique};
 
 /// A request to hand over what a user owns, as published to `handover.requests`: `deactivate`, or `reassign`, which only
@@ -58,35 +59,36 @@ pub struct HandoverRequest {
     pub drift: Drift,
 }
 
-/// What can be asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum RequestType {
-    /// Hand over what the user has, then free the license.
-    #[default]
-    Deactivate,
-    /// Only move records, from anyone: what was left behind, or went to the wrong user.
-    Reassign,
-    /// Let a user in again: license, status, and what the catalog restores. Ownership stays where it went.
-    Reactivate,
-    /// Add a user, who is invited until they accept.
-    Invite,
-    /// Send an invitation again.
-    ResendInvitation,
-    /// An invited user comes: takes a license and is active.
-    AcceptInvitation,
-    /// An invited user is not to come any more.
-    CancelInvitation,
-    /// Undo a completed job: what is still where it was put goes back.
-    Revert,
-    /// End a job that has not: a scheduled one is forgotten, one under way is stopped and undone.
-    Cancel,
-    /// Stop a job until it is resumed.
-    Pause,
-    /// Let a job go on that was paused, or that needed attention.
-    Resume,
-    /// Name other successors for what a job has not moved yet, and let it go on.
-    Amend,
+named_enum! {
+    /// What can be asked for.
+    #[derive(Default)]
+    pub enum RequestType: "request type" {
+        /// Hand over what the user owns, then free the license.
+        #[default]
+        Deactivate = "deactivate",
+        /// Only move records, from anyone: what was left behind, or went to the wrong user.
+        Reassign = "reassign",
+        /// Let a user in again: license, status, and what the catalog restores. Ownership stays where it went.
+        Reactivate = "reactivate",
+        /// Add a user, who is invited until they accept.
+        Invite = "invite",
+        /// Send an invitation again.
+        ResendInvitation = "resend_invitation",
+        /// Accept an invitation: the user takes a license and is active.
+        AcceptInvitation = "accept_invitation",
+        /// Withdraw an invitation.
+        CancelInvitation = "cancel_invitation",
+        /// Undo a completed job: records that are still where it put them go back.
+        Revert = "revert",
+        /// End a job early: a scheduled one is dropped, one under way is stopped and undone.
+        Cancel = "cancel",
+        /// Stop a job until it is resumed.
+        Pause = "pause",
+        /// Continue a job that was paused, or that needs attention.
+        Resume = "resume",
+        /// Name other successors for what a job has not moved yet, and continue it.
+        Amend = "amend",
+    }
 }
 
 /// What the fields of a request are.
@@ -99,45 +101,6 @@ pub(super) enum Form {
 }
 
 impl RequestType {
-    /// Every type.
-    pub const ALL: [RequestType; 12] = [
-        RequestType::Deactivate,
-        RequestType::Reassign,
-        RequestType::Reactivate,
-        RequestType::Invite,
-        RequestType::ResendInvitation,
-        RequestType::AcceptInvitation,
-        RequestType::CancelInvitation,
-        RequestType::Revert,
-        RequestType::Cancel,
-        RequestType::Pause,
-        RequestType::Resume,
-        RequestType::Amend,
-    ];
-
-    /// The word that stands in requests, routing keys and catalogs.
-    pub fn name(self) -> &'static str {
-        match self {
-            RequestType::Deactivate => "deactivate",
-            RequestType::Reassign => "reassign",
-            RequestType::Reactivate => "reactivate",
-            RequestType::Invite => "invite",
-            RequestType::ResendInvitation => "resend_invitation",
-            RequestType::AcceptInvitation => "accept_invitation",
-            RequestType::CancelInvitation => "cancel_invitation",
-            RequestType::Revert => "revert",
-            RequestType::Cancel => "cancel",
-            RequestType::Pause => "pause",
-            RequestType::Resume => "resume",
-            RequestType::Amend => "amend",
-        }
-    }
-
-    /// The type of that name.
-    pub fn from_name(name: &str) -> Option<RequestType> {
-        RequestType::ALL.into_iter().find(|kind| kind.name() == name)
-    }
-
     pub(super) fn form(self) -> Form {
         match self {
             RequestType::Deactivate | RequestType::Reassign => Form::Handover,

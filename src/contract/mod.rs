@@ -6,25 +6,32 @@
 mod allotment;
 mod handover;
 mod certificate;
+mod dead_letter_code;
 mod event;
 mod ids;
+mod named;
 mod printable;
 mod read;
 mod reason;
+mod reason_code;
 mod reply;
 mod request;
 mod unique;
 
 pub use allotment::{Allotment, Extras, Recipient, Share};
 pub use certificate::{Certificate, LicenseOutcome, ReferenceResult};
+pub use dead_letter_code::DeadLetterCode;
 pub use event::{
     Assigned, Change, CloudEvent, Completion, EVENT_CONTENT_TYPE, EventType, InvitationChange, InvitationData,
     JobStatusData,
 };
 pub use handover::{Drift, HandoverRequest, RequestType};
 pub use ids::{JOB_NAMESPACE, JobId, OrgId, RequestId, UserId, event_id};
+pub use named::UnknownName;
+pub(crate) use named::named_enum;
 pub use printable::{printable, printable_json, printable_lines};
 pub use read::{InvalidRequest, MAX_REQUEST_BYTES, read_request};
 pub use reason::{Reason, Subject};
-pub use reply::{REPLY_CONTENT_TYPE, REPLY_TYPE, Reply, ReplyOutcome};
+pub use reason_code::{GuardClass, ReasonCode};
+pub use reply::{REPLY_CONTENT_TYPE, REPLY_TYPE, Reply, ReplyCode, ReplyOutcome};
 pub use request::{InviteCommand, JobCommand, Request, RequestHeader, UserCommand, hex};

@@ -6,7 +6,7 @@ use serde_json::Value;
 use time::{OffsetDateTime, UtcOffset};
 
 use super::handover::Form;
-use super::{HandoverRequest, JobCommand, Request, RequestType, printable};
+use super::{DeadLetterCode, HandoverRequest, JobCommand, Request, RequestType, printable};
 
 /// Longest message body that is read, in bytes: room for an `each` of ten thousand records.
 pub const MAX_REQUEST_BYTES: usize = 1 << 20;
@@ -26,7 +26,7 @@ const LONGEST_EMAIL: usize = 320;
 #[error("{code} at `{path}`: {detail}")]
 pub struct InvalidRequest {
     /// What is wrong, one word for programs.
-    pub code: String,
+    pub code: DeadLetterCode,
     /// The path to the field: `reassign.contact.shares[0].amount`; `.` for the whole message.
     pub path: String,
     /// What is wrong and how to fix it, for people.
@@ -36,10 +36,10 @@ pub struct InvalidRequest {
 impl InvalidRequest {
     /// A message that is wrong at one field. Path and detail may quote it at any length and go into headers and logs, so
     /// they are shortened, and hidden characters are spelled out.
-    pub fn new(code: &str, path: impl AsRef<str>, detail: impl AsRef<str>) -> InvalidRequest {
+    pub fn new(code: DeadLetterCode, path: impl AsRef<str>, detail: impl AsRef<str>) -> InvalidRequest {
         // A field may be called nothing, and a header of nothing is none.
         let path = Some(path.as_ref()).filter(|path| !path.is_empty()).unwrap_or(".");
-        InvalidRequest { code: code.into(), path: told(path), detail: told(detail.as_ref()) }
+        InvalidRequest { code, path: told(path), detail: told(detail.as_ref()) }
     }
 }
 
@@ -54,13 +54,13 @@ fn told(text: &str) -> String {
 pub fn read_request(body: &[u8]) -> Result<Request, InvalidRequest> {
     if body.len() > MAX_REQUEST_BYTES {
         let detail = format!("the message has {} bytes; at most {MAX_REQUEST_BYTES} are read", body.len());
-        return Err(InvalidRequest::new("too_large", ".", detail));
+        return Err(InvalidRequest::new(DeadLetterCode::TooLarge, ".", detail));
     }
     let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
     if first != Some(&b'{') {
         return match serde_json::from_slice::<IgnoredAny>(body) {
-            Ok(_) => Err(InvalidRequest::new("not_an_object", ".", "a request is a JSON object")),
-            Err(error) => Err(InvalidRequest::new("not_json", ".", error.to_string())),
+            Ok(_) => Err(InvalidRequest::new(DeadLetterCode::NotAnObject, ".", "a request is a JSON object")),
+            Err(error) => Err(InvalidRequest::new(DeadLetterCode::NotJson, ".", error.to_string())),
         };
     }
     let request = match read::<Typed>(body)?.kind.form() {
@@ -84,7 +84,7 @@ struct Typed {
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, InvalidRequest> {
     let mut json = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| explain(body, error))?;
-    json.end().map_err(|error| InvalidRequest::new("not_json", ".", error.to_string()))?;
+    json.end().map_err(|error| InvalidRequest::new(DeadLetterCode::NotJson, ".", error.to_string()))?;
     Ok(value)
 }
 
@@ -92,17 +92,25 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, InvalidRequest> {
 fn check_handover(request: HandoverRequest) -> Result<HandoverRequest, InvalidRequest> {
     if request.kind == RequestType::Reassign {
         if request.reassign.is_empty() {
-            return Err(InvalidRequest::new("missing_field", "reassign", "say for at least one kind who receives it"));
+            return Err(InvalidRequest::new(
+                DeadLetterCode::MissingField,
+                "reassign",
+                "say for at least one kind who receives it",
+            ));
         }
         let misplaced = [("return_at", request.return_at.is_some()), ("lock_out", request.lock_out)];
         if let Some((field, _)) = misplaced.into_iter().find(|(_, there)| *there) {
-            return Err(InvalidRequest::new("unknown_field", field, "a `reassign` only moves records: leave it out"));
+            return Err(InvalidRequest::new(
+                DeadLetterCode::UnknownField,
+                field,
+                "a `reassign` only moves records: leave it out",
+            ));
         }
     }
     for (field, at) in [("effective_at", request.effective_at), ("return_at", request.return_at)] {
         if !at.is_none_or(is_kept_by_databases) {
             return Err(InvalidRequest::new(
-                "invalid_field",
+                DeadLetterCode::InvalidField,
                 field,
                 "a time lies between the years 1 and 9998, in UTC",
             ));
@@ -112,7 +120,7 @@ fn check_handover(request: HandoverRequest) -> Result<HandoverRequest, InvalidRe
         && returns <= leaves
     {
         return Err(InvalidRequest::new(
-            "invalid_field",
+            DeadLetterCode::InvalidField,
             "return_at",
             "nobody returns before they leave (`effective_at`)",
         ));
@@ -128,25 +136,27 @@ fn is_kept_by_databases(at: OffsetDateTime) -> bool {
 fn check_order(order: JobCommand) -> Result<JobCommand, InvalidRequest> {
     match (order.kind, order.reassign.is_empty()) {
         (RequestType::Amend, true) => Err(InvalidRequest::new(
-            "missing_field",
+            DeadLetterCode::MissingField,
             "reassign",
             "say for at least one kind who receives it from now on",
         )),
         (RequestType::Amend, false) | (_, true) => Ok(order),
-        (_, false) => Err(InvalidRequest::new("unknown_field", "reassign", "only an `amend` names successors")),
+        (_, false) => {
+            Err(InvalidRequest::new(DeadLetterCode::UnknownField, "reassign", "only an `amend` names successors"))
+        }
     }
 }
 
 fn check_texts(request: &Request) -> Result<(), InvalidRequest> {
     if request.header().reason.is_some_and(|reason| reason.chars().count() > LONGEST_REASON) {
         let detail = format!("a reason has at most {LONGEST_REASON} characters");
-        return Err(InvalidRequest::new("invalid_field", "reason", detail));
+        return Err(InvalidRequest::new(DeadLetterCode::InvalidField, "reason", detail));
     }
     let Request::Invite(invite) = request else { return Ok(()) };
     for (field, text, longest) in [("name", &invite.name, LONGEST_NAME), ("email", &invite.email, LONGEST_EMAIL)] {
         if text.trim().is_empty() || text.chars().count() > longest || text.chars().any(char::is_control) {
             let detail = format!("it has 1 to {longest} characters and none that is a control character");
-            return Err(InvalidRequest::new("invalid_field", field, detail));
+            return Err(InvalidRequest::new(DeadLetterCode::InvalidField, field, detail));
         }
     }
     let parts: Vec<&str> = invite.email.split('@').collect();
@@ -154,7 +164,11 @@ fn check_texts(request: &Request) -> Result<(), InvalidRequest> {
         [local, domain] if !local.is_empty() && !domain.is_empty() && !invite.email.contains(char::is_whitespace) => {
             Ok(())
         }
-        _ => Err(InvalidRequest::new("invalid_field", "email", "this is no address: it has the form name@domain")),
+        _ => Err(InvalidRequest::new(
+            DeadLetterCode::InvalidField,
+            "email",
+            "this is no address: it has the form name@domain",
+        )),
     }
 }
 
@@ -166,7 +180,9 @@ fn refuse_nul(body: &[u8], request: &Request) -> Result<(), InvalidRequest> {
     }
     match find_nul(&request.canonical(), "") {
         None => Ok(()),
-        Some(path) => Err(InvalidRequest::new("invalid_field", path, "a text may not hold the character NUL")),
+        Some(path) => {
+            Err(InvalidRequest::new(DeadLetterCode::InvalidField, path, "a text may not hold the character NUL"))
+        }
     }
 }
 
@@ -192,14 +208,18 @@ fn explain(body: &[u8], error: serde_path_to_error::Error<serde_json::Error>) ->
     let text = std::str::from_utf8(body).unwrap_or_default();
     let is_json = serde_json::from_str::<IgnoredAny>(text).is_ok();
     if !is_json && (inner.is_syntax() || inner.is_eof()) {
-        return InvalidRequest::new("not_json", ".", inner.to_string());
+        return InvalidRequest::new(DeadLetterCode::NotJson, ".", inner.to_string());
     }
     let text = inner.to_string();
     // Our own checks say their code in brackets: serde carries nothing but text.
-    if let Some((code, detail)) = text.strip_prefix('[').and_then(|rest| rest.split_once("] ")) {
+    if let Some((code, detail)) = text.strip_prefix('[').and_then(|rest| rest.split_once("] "))
+        && let Ok(code) = code.parse()
+    {
         return InvalidRequest::new(code, path, detail);
     }
-    for (words, code) in [("missing field `", "missing_field"), ("duplicate field `", "duplicate_field")] {
+    for (words, code) in
+        [("missing field `", DeadLetterCode::MissingField), ("duplicate field `", DeadLetterCode::DuplicateField)]
+    {
         if let Some(field) = text.strip_prefix(words).and_then(|rest| rest.split('`').next()) {
             let path = if path == "." { field.to_owned() } else { format!("{path}.{field}") };
             return InvalidRequest::new(code, path, text);
@@ -209,17 +229,17 @@ fn explain(body: &[u8], error: serde_path_to_error::Error<serde_json::Error>) ->
 }
 
 /// The code of an error in serde's own words.
-fn serde_code(text: &str, path: &str) -> &'static str {
+fn serde_code(text: &str, path: &str) -> DeadLetterCode {
     if text.starts_with("unknown field") {
-        "unknown_field"
+        DeadLetterCode::UnknownField
     } else if path == "type" {
-        "unknown_type"
+        DeadLetterCode::UnknownType
     } else if path.ends_with("amount") {
-        "invalid_amount"
+        DeadLetterCode::InvalidAmount
     } else if path.ends_with("_id") || path == "requested_by" {
-        "invalid_id"
+        DeadLetterCode::InvalidId
     } else {
-        "invalid_field"
+        DeadLetterCode::InvalidField
     }
 }
 
@@ -229,7 +249,7 @@ mod tests {
 
     fn fault(body: &str) -> (String, String) {
         let unreadable = read_request(body.as_bytes()).expect_err(body);
-        (unreadable.code, unreadable.path)
+        (unreadable.code.name().to_owned(), unreadable.path)
     }
 
     fn with_contact(allotment: &str) -> String {

@@ -1,23 +1,34 @@
-//! Why a readable request may not be done, as it is told to the outside.
+//! A reason: why a request is refused, why a job needs attention, or why a message is set aside.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// One reason. A rejected request is answered with all of them at once.
+use super::ReasonCode;
+
+/// One reason. A refused request is answered with all of its reasons at once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Reason {
-    /// What is wrong, one word for programs.
-    pub code: String,
-    /// What it concerns.
-    #[serde(default, skip_serializing_if = "Subject::is_empty")]
+pub struct Reason<C = ReasonCode> {
+    /// The cause, as one word for programs.
+    pub code: C,
+    /// The user, kind, group or job that the reason concerns.
+    #[serde(default = "Subject::default", skip_serializing_if = "Subject::is_empty")]
     pub concerning: Subject,
-    /// What is wrong, for people.
+    /// The cause, as a sentence for people.
     pub message: String,
     /// How to fix it.
+    // Dead letters that were written before the field was renamed are still read.
+    #[serde(alias = "mend")]
     pub hint: String,
 }
 
-/// What a rejection concerns; only what applies is there.
+impl<C> Reason<C> {
+    /// Returns the same reason with its code in a larger set of codes.
+    pub fn widen<D: From<C>>(self) -> Reason<D> {
+        Reason { code: D::from(self.code), concerning: self.concerning, message: self.message, hint: self.hint }
+    }
+}
+
+/// What a reason concerns. Fields that do not apply are absent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Subject {
     /// A kind of the catalog.
@@ -32,10 +43,10 @@ pub struct Subject {
     /// Another job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job_id: Option<String>,
-    /// How many records.
+    /// The number of records.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
-    /// A few of their keys.
+    /// The keys of the first few records.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keys: Vec<String>,
     /// Fields of the user's profile.
@@ -46,5 +57,25 @@ pub struct Subject {
 impl Subject {
     fn is_empty(&self) -> bool {
         *self == Subject::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_dead_letters_stay_readable() {
+        let json = r#"{"code":"no_manager","concerning":{"user_id":"53"},"message":"m","mend":"name a user"}"#;
+        let reason: Reason = serde_json::from_str(json).expect("a reason with the old field");
+        assert_eq!((reason.code, reason.hint.as_str()), (ReasonCode::NoManager, "name a user"));
+        let written = serde_json::to_value(&reason).expect("JSON");
+        assert_eq!((written["hint"].as_str(), written.get("mend")), (Some("name a user"), None));
+    }
+
+    #[test]
+    fn unknown_codes_are_refused() {
+        let json = r#"{"code":"bad_weather","message":"m","hint":"h"}"#;
+        assert!(serde_json::from_str::<Reason>(json).is_err());
     }
 }

@@ -1,9 +1,12 @@
-//! What is answered at once to whoever asks for it: a request that came with AMQP's `reply_to`.
+//! Replies: the immediate answer to a request that came with AMQP's `reply_to`.
+
+use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{JobId, Reason};
+use super::named::named_enum;
+use super::{DeadLetterCode, JobId, Reason, ReasonCode};
 
 /// The message type (AMQP's `type`) of every reply.
 pub const REPLY_TYPE: &str = "handover.reply";
@@ -11,39 +14,77 @@ pub const REPLY_TYPE: &str = "handover.reply";
 /// The MIME type of every reply.
 pub const REPLY_CONTENT_TYPE: &str = "application/json";
 
-/// What became of a request. It is sent once that is committed, and again whenever the request comes again.
+/// The outcome of a request. It is sent after the outcome is committed, and again whenever the request is repeated.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Reply {
-    /// What became of it.
+    /// The outcome.
     pub outcome: ReplyOutcome,
-    /// The sender's name for the request, where it could be read.
+    /// The sender's id of the request, if it can be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
-    /// The job that the request makes: absent where the request is parked, which makes none.
+    /// The job that the request makes. A request that is set aside makes none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job_id: Option<JobId>,
-    /// Of a duplicate: what became of the request when it came first.
+    /// Of a duplicate: the outcome of the first request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("enum" = ["accepted", "rejected"]))]
     pub first_outcome: Option<String>,
-    /// Why it is rejected, every reason at once; or why it is parked. A duplicate of a rejected request has them again.
+    /// Every reason why the request is rejected, or the reason why it is set aside. A duplicate repeats the reasons.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub reasons: Vec<Reason>,
-    /// Of a parked request: the path to the field that is to blame, where it is about one.
+    pub reasons: Vec<Reason<ReplyCode>>,
+    /// Of a request that is set aside: the path to the faulty field, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
 }
 
-/// How a request was received.
+named_enum! {
+    /// The outcome of a request.
+    pub enum ReplyOutcome: "reply outcome" {
+        /// The job is under way, done or scheduled; events report its progress.
+        Accepted = "accepted",
+        /// The request was received before; nothing was done again.
+        Duplicate = "duplicate",
+        /// The request is refused, for good under this id.
+        Rejected = "rejected",
+        /// The message is in the dead-letter queue, for a person.
+        Parked = "parked",
+    }
+}
+
+/// The code of a reply's reason: of a request that is refused, or of a message that is set aside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ReplyOutcome {
-    /// It is being done, is done already, or waits for its time: events tell how it goes on.
-    Accepted,
-    /// It came before, and nothing was done again.
-    Duplicate,
-    /// It may not be done, and never will under this id.
-    Rejected,
-    /// It is set aside in the dead queue, for a person.
-    Parked,
+#[serde(untagged)]
+pub enum ReplyCode {
+    /// Why the request is refused.
+    Refused(ReasonCode),
+    /// Why the message is set aside.
+    SetAside(DeadLetterCode),
+}
+
+impl ReplyCode {
+    /// Returns the name that replies use.
+    pub fn name(self) -> &'static str {
+        match self {
+            ReplyCode::Refused(code) => code.name(),
+            ReplyCode::SetAside(code) => code.name(),
+        }
+    }
+}
+
+impl fmt::Display for ReplyCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl From<ReasonCode> for ReplyCode {
+    fn from(code: ReasonCode) -> ReplyCode {
+        ReplyCode::Refused(code)
+    }
+}
+
+impl From<DeadLetterCode> for ReplyCode {
+    fn from(code: DeadLetterCode) -> ReplyCode {
+        ReplyCode::SetAside(code)
+    }
 }

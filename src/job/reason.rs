@@ -1,9 +1,9 @@
 //! The reasons why a readable request may not be done: each with a code, what it concerns and how to fix it.
 
-use crate::contract::{JobId, Reason, Subject};
+use crate::contract::{JobId, Reason, ReasonCode, Subject};
 
-fn reason(code: &str, concerning: Subject, message: String, hint: impl Into<String>) -> Reason {
-    Reason { code: code.into(), concerning, message, hint: hint.into() }
+fn reason(code: ReasonCode, concerning: Subject, message: String, hint: impl Into<String>) -> Reason {
+    Reason { code, concerning, message, hint: hint.into() }
 }
 
 fn of_user(user: &str) -> Subject {
@@ -21,44 +21,54 @@ fn of_kind_and_user(kind: &str, user: &str) -> Subject {
 /// There is no such user.
 pub fn unknown_user(user: &str) -> Reason {
     let message = format!("there is no user {user}");
-    reason("unknown_user", of_user(user), message, "check `user_id`; `handover users` lists who there is")
+    reason(ReasonCode::UnknownUser, of_user(user), message, "check `user_id`; `handover users` lists who there is")
 }
 
 /// The user belongs to another organization than the request.
 pub fn other_organization(user: &str) -> Reason {
     let message = format!("the user {user} does not belong to the organization of the request");
-    reason("other_organization", of_user(user), message, "send the request for the user's own organization")
+    reason(ReasonCode::OtherOrganization, of_user(user), message, "send the request for the user's own organization")
 }
 
 /// The user has left already.
 pub fn already_inactive(user: &str) -> Reason {
-    reason("already_inactive", of_user(user), format!("the user {user} is inactive already"), "nothing is left to do")
+    reason(
+        ReasonCode::AlreadyInactive,
+        of_user(user),
+        format!("the user {user} is inactive already"),
+        "nothing is left to do",
+    )
 }
 
 /// The user was invited and has not come yet.
 pub fn invited(user: &str) -> Reason {
     let message = format!("the user {user} has been invited and owns nothing yet");
-    reason("invited", of_user(user), message, "cancel the invitation instead")
+    reason(ReasonCode::Invited, of_user(user), message, "cancel the invitation instead")
 }
 
 /// The user's status is none that the catalog names.
 pub fn not_active(user: &str, status: &str) -> Reason {
     let message = format!("the user {user} has the status {status:?}, which the catalog does not name");
-    reason("not_active", of_user(user), message, "name the status in the catalog's [users], or fix the user's row")
+    reason(
+        ReasonCode::NotActive,
+        of_user(user),
+        message,
+        "name the status in the catalog's [users], or fix the user's row",
+    )
 }
 
 /// Required fields of the profile are empty.
 pub fn incomplete_profile(user: &str, fields: Vec<String>) -> Reason {
     let message = format!("the profile of user {user} lacks {}", fields.join(", "));
     let concerning = Subject { fields, ..of_user(user) };
-    reason("incomplete_profile", concerning, message, "fill the fields in, with dummy values if need be")
+    reason(ReasonCode::IncompleteProfile, concerning, message, "fill the fields in, with dummy values if need be")
 }
 
 /// The requester is nobody who may ask for this.
 pub fn requester_not_permitted(requester: &str, why: &str) -> Reason {
     let message = format!("the requester {requester} may not ask for this: {why}");
     reason(
-        "requester_not_permitted",
+        ReasonCode::RequesterNotPermitted,
         of_user(requester),
         message,
         "have somebody send it whom the catalog's `may` permits",
@@ -68,14 +78,14 @@ pub fn requester_not_permitted(requester: &str, why: &str) -> Reason {
 /// Nobody deactivates themselves.
 pub fn requester_is_leaver(user: &str) -> Reason {
     let message = format!("the user {user} asks for their own deactivation");
-    reason("requester_is_leaver", of_user(user), message, "have another permitted user send it")
+    reason(ReasonCode::RequesterIsLeaver, of_user(user), message, "have another permitted user send it")
 }
 
 /// Another job of the same leaver has not ended.
 pub fn job_under_way(user: &str, job: JobId) -> Reason {
     let message = format!("the job {job} of user {user} has not ended yet");
     let concerning = Subject { job_id: Some(job.to_string()), ..of_user(user) };
-    reason("job_under_way", concerning, message, format!("wait for it: `handover watch {job}`"))
+    reason(ReasonCode::JobUnderWay, concerning, message, format!("wait for it: `handover watch {job}`"))
 }
 
 /// Records need a successor and the request names none.
@@ -84,7 +94,7 @@ pub fn allotment_missing(kind: &str, count: u64, exact: bool) -> Reason {
     let message =
         format!("the leaver has {more}{count} records of kind `{kind}` and the request does not say who receives them");
     let concerning = Subject { count: Some(count), ..of_kind(kind) };
-    reason("allotment_missing", concerning, message, format!("add `reassign.{kind}` to the request"))
+    reason(ReasonCode::AllotmentMissing, concerning, message, format!("add `reassign.{kind}` to the request"))
 }
 
 /// A hardcoded allotment with `"extras": "reject"` is too small.
@@ -92,7 +102,7 @@ pub fn extras_rejected(kind: &str, extras: u64) -> Reason {
     let message = format!("{extras} records of kind `{kind}` are beyond the amounts, and the request refuses extras");
     let concerning = Subject { count: Some(extras), ..of_kind(kind) };
     reason(
-        "extras_rejected",
+        ReasonCode::ExtrasRejected,
         concerning,
         message,
         "raise the amounts, use the logic `ratio`, or leave the extras behind",
@@ -102,14 +112,14 @@ pub fn extras_rejected(kind: &str, extras: u64) -> Reason {
 /// A successor does not exist.
 pub fn unknown_successor(kind: &str, user: &str) -> Reason {
     let message = format!("there is no user {user}, named as successor for `{kind}`");
-    reason("unknown_successor", of_kind_and_user(kind, user), message, "name a user who exists")
+    reason(ReasonCode::UnknownSuccessor, of_kind_and_user(kind, user), message, "name a user who exists")
 }
 
 /// A successor belongs to another organization.
 pub fn successor_of_other_organization(kind: &str, user: &str) -> Reason {
     let message = format!("the successor {user} for `{kind}` does not belong to the leaver's organization");
     reason(
-        "successor_of_other_organization",
+        ReasonCode::SuccessorOfOtherOrganization,
         of_kind_and_user(kind, user),
         message,
         "name a user of the same organization",
@@ -119,21 +129,21 @@ pub fn successor_of_other_organization(kind: &str, user: &str) -> Reason {
 /// A successor is not active.
 pub fn successor_inactive(kind: &str, user: &str) -> Reason {
     let message = format!("the successor {user} for `{kind}` is not active");
-    reason("successor_inactive", of_kind_and_user(kind, user), message, "name an active user")
+    reason(ReasonCode::SuccessorInactive, of_kind_and_user(kind, user), message, "name an active user")
 }
 
 /// A successor is leaving too, or waits to.
 pub fn successor_leaving(kind: &str, user: &str, job: JobId) -> Reason {
     let message = format!("the successor {user} for `{kind}` is leaving too, by the job {job}");
     let concerning = Subject { job_id: Some(job.to_string()), ..of_kind_and_user(kind, user) };
-    reason("successor_leaving", concerning, message, "name a user who stays")
+    reason(ReasonCode::SuccessorLeaving, concerning, message, "name a user who stays")
 }
 
 /// A successor lacks what the catalog asks of who receives this kind.
 pub fn successor_not_eligible(kind: &str, user: &str, wants: &str) -> Reason {
     let message = format!("the successor {user} may not receive `{kind}`: {wants}");
     reason(
-        "successor_not_eligible",
+        ReasonCode::SuccessorNotEligible,
         of_kind_and_user(kind, user),
         message,
         format!("name a user who is eligible, or make {user} so"),
@@ -143,20 +153,20 @@ pub fn successor_not_eligible(kind: &str, user: &str, wants: &str) -> Reason {
 /// The leaver stands among their own successors.
 pub fn leaver_is_successor(kind: &str, user: &str) -> Reason {
     let message = format!("the leaver {user} is named as successor for `{kind}`");
-    reason("leaver_is_successor", of_kind_and_user(kind, user), message, "name somebody else")
+    reason(ReasonCode::LeaverIsSuccessor, of_kind_and_user(kind, user), message, "name somebody else")
 }
 
 /// A round-robin group has no member who could receive.
 pub fn no_fit_member(kind: &str, group: &str) -> Reason {
     let message = format!("the round-robin group {group:?} has no active, eligible member who stays, for `{kind}`");
     let concerning = Subject { group: Some(group.into()), ..of_kind(kind) };
-    reason("no_fit_member", concerning, message, "add a member to the group, or name users")
+    reason(ReasonCode::NoFitMember, concerning, message, "add a member to the group, or name users")
 }
 
 /// The leaver has no manager.
 pub fn no_manager(kind: &str, user: &str) -> Reason {
     let message = format!("the user {user} has no manager to receive `{kind}`");
-    reason("no_manager", of_kind_and_user(kind, user), message, "name a user instead of the manager")
+    reason(ReasonCode::NoManager, of_kind_and_user(kind, user), message, "name a user instead of the manager")
 }
 
 /// A guard of the catalog holds the leaver back.
@@ -169,7 +179,7 @@ pub fn blocked(kind: &str, count: u64, keys: Vec<String>, resolvable: bool, hint
         (None, true) => format!("name who takes over: add `reassign.{kind}` to the request"),
         (None, false) => "give these rows to somebody else in the application first".to_owned(),
     };
-    reason("blocked", concerning, message, hint)
+    reason(ReasonCode::Blocked, concerning, message, hint)
 }
 
 /// Records named one by one are not the leaver's.
@@ -177,21 +187,21 @@ pub fn record_not_owned(kind: &str, keys: Vec<String>) -> Reason {
     let message = format!("records of kind `{kind}` that `each` names are not the leaver's");
     let concerning =
         Subject { count: Some(keys.len() as u64), keys: keys.into_iter().take(5).collect(), ..of_kind(kind) };
-    reason("record_not_owned", concerning, message, "take them out of `each`")
+    reason(ReasonCode::RecordNotOwned, concerning, message, "take them out of `each`")
 }
 
 /// Somebody would report to themselves, or to somebody who reports to them.
 pub fn reporting_cycle(kind: &str, report: &str, successor: &str) -> Reason {
     let message = format!("the user {report} would report to {successor}, who is the same or reports to them");
     let concerning = Subject { keys: vec![report.into()], ..of_kind_and_user(kind, successor) };
-    reason("reporting_cycle", concerning, message, format!("name somebody else for {report}, with `each`"))
+    reason(ReasonCode::ReportingCycle, concerning, message, format!("name somebody else for {report}, with `each`"))
 }
 
 /// What a preview saw has changed since.
 pub fn stale_plan(drift: &[String]) -> Reason {
     let message = format!("the plan has changed since its preview: {}", drift.join("; "));
     reason(
-        "stale_plan",
+        ReasonCode::StalePlan,
         Subject::default(),
         message,
         "preview again and send the new token, or allow it with \"drift\": \"allow\"",
@@ -202,7 +212,7 @@ pub fn stale_plan(drift: &[String]) -> Reason {
 pub fn successor_gone(kind: &str, user: &str) -> Reason {
     let message = format!("the successor {user} for `{kind}` is not active any more");
     reason(
-        "successor_gone",
+        ReasonCode::SuccessorGone,
         of_kind_and_user(kind, user),
         message,
         "make the user active again, or name another successor",
@@ -212,14 +222,14 @@ pub fn successor_gone(kind: &str, user: &str) -> Reason {
 /// A chunk could not be moved after every attempt: of a job that needs attention.
 pub fn chunk_failed(kind: &str, chunk: i32, error: &str) -> Reason {
     let message = format!("chunk {chunk} of kind `{kind}` cannot be worked on: {error}");
-    reason("chunk_failed", of_kind(kind), message, "fix what the database says, then resume the job")
+    reason(ReasonCode::ChunkFailed, of_kind(kind), message, "fix what the database says, then resume the job")
 }
 
 /// The database refuses a row, whatever is around it: of a job that needs attention.
 pub fn row_refused(kind: &str, key: &str, error: &str) -> Reason {
     let message = format!("the row {key} of kind `{kind}` cannot be worked on: {error}");
     let concerning = Subject { count: Some(1), keys: vec![key.into()], ..of_kind(kind) };
-    reason("row_refused", concerning, message, "fix the row, or what refuses it, then resume the job")
+    reason(ReasonCode::RowRefused, concerning, message, "fix the row, or what refuses it, then resume the job")
 }
 
 /// Rows that go at the start are still there, though their user is locked out.
@@ -228,7 +238,7 @@ pub fn access_remains(kind: &str) -> Reason {
         "rows of kind `{kind}` that end with the user's access are still there: the database refuses to let them go"
     );
     reason(
-        "access_remains",
+        ReasonCode::AccessRemains,
         of_kind(kind),
         message,
         "fix what refuses them, or end that access by hand; they are tried again when the job goes on",
@@ -239,13 +249,13 @@ pub fn access_remains(kind: &str) -> Reason {
 pub fn more_failed(failed: u64, told: u64) -> Reason {
     let message = format!("{failed} rows or chunks in all cannot be worked on; the first {told} are told");
     let concerning = Subject { count: Some(failed), ..Subject::default() };
-    reason("more_failed", concerning, message, "fix what the database says of those, then resume the job")
+    reason(ReasonCode::MoreFailed, concerning, message, "fix what the database says of those, then resume the job")
 }
 
 /// A step of a job fails, and will fail again: of a job that needs attention.
 pub fn step_failed(step: &str, error: &str) -> Reason {
     let message = format!("the step {step} fails: {error}");
-    reason("step_failed", Subject::default(), message, "fix what the database says, then resume the job")
+    reason(ReasonCode::StepFailed, Subject::default(), message, "fix what the database says, then resume the job")
 }
 
 /// Rows keep coming, or match no rule: of a job that needs attention.
@@ -253,102 +263,82 @@ pub fn orphans_left(kind: Option<&str>, place: &str, count: u64) -> Reason {
     let message =
         format!("{count} rows of {place} still point at the leaver and no rule of the catalog allows them to stay");
     let concerning = Subject { kind: kind.map(str::to_owned), count: Some(count), ..Subject::default() };
-    reason("orphans_left", concerning, message, "find out who still writes them, or cover them in the catalog")
+    reason(ReasonCode::OrphansLeft, concerning, message, "find out who still writes them, or cover them in the catalog")
 }
 
 /// More speaks against a request than is told one by one.
 pub fn more_reasons(more: u64) -> Reason {
     let concerning = Subject { count: Some(more), ..Subject::default() };
     let message = format!("{more} more reasons of the same kinds are not told one by one");
-    reason("more_reasons", concerning, message, "fix these, then look again: `handover preview`")
+    reason(ReasonCode::MoreReasons, concerning, message, "fix these, then look again: `handover preview`")
 }
 
 /// There is no such job in the organization.
 pub fn unknown_job(job: JobId) -> Reason {
     let concerning = Subject { job_id: Some(job.to_string()), ..Subject::default() };
-    reason("unknown_job", concerning, format!("there is no job {job}"), "`handover jobs` lists those that there are")
+    reason(
+        ReasonCode::UnknownJob,
+        concerning,
+        format!("there is no job {job}"),
+        "`handover jobs` lists those that there are",
+    )
 }
 
 /// The job is in a state in which this cannot be done.
 pub fn wrong_state(job: JobId, state: &str, wants: &str, hint: &str) -> Reason {
     let concerning = Subject { job_id: Some(job.to_string()), ..Subject::default() };
-    reason("wrong_state", concerning, format!("the job {job} is {state}, and cannot be {wants}"), hint)
+    reason(ReasonCode::WrongState, concerning, format!("the job {job} is {state}, and cannot be {wants}"), hint)
 }
 
 /// Whose job it was is forgotten.
 pub fn forgotten(job: JobId) -> Reason {
     let concerning = Subject { job_id: Some(job.to_string()), ..Subject::default() };
     let message = format!("the user of the job {job} was forgotten, and with them what an undo would need");
-    reason("forgotten", concerning, message, "move records with a request of type `reassign`")
+    reason(ReasonCode::Forgotten, concerning, message, "move records with a request of type `reassign`")
 }
 
 /// The user handed something over again since: that comes back first.
 pub fn later_job(job: JobId, later: JobId) -> Reason {
     let concerning = Subject { job_id: Some(later.to_string()), ..Subject::default() };
     let message = format!("the job {job} is not the user's last one: {later} came later");
-    reason("later_job", concerning, message, format!("revert {later} first"))
+    reason(ReasonCode::LaterJob, concerning, message, format!("revert {later} first"))
 }
 
 /// Every license is taken.
 pub fn no_license_free(user: &str) -> Reason {
     let message = format!("the user {user} needs a license and none is free");
-    reason("no_license_free", of_user(user), message, "free a license, or buy one, and send the request under a new id")
+    reason(
+        ReasonCode::NoLicenseFree,
+        of_user(user),
+        message,
+        "free a license, or buy one, and send the request under a new id",
+    )
 }
 
 /// The user is active already.
 pub fn already_active(user: &str) -> Reason {
-    reason("already_active", of_user(user), format!("the user {user} is active already"), "nothing is left to do")
+    reason(
+        ReasonCode::AlreadyActive,
+        of_user(user),
+        format!("the user {user} is active already"),
+        "nothing is left to do",
+    )
 }
 
 /// The user is not invited.
 pub fn not_invited(user: &str) -> Reason {
     let message = format!("the user {user} is not invited");
-    reason("not_invited", of_user(user), message, "`handover users --status invited` lists who is")
+    reason(ReasonCode::NotInvited, of_user(user), message, "`handover users --status invited` lists who is")
 }
 
 /// The host knows no invited users, or the catalog does not say how.
 pub fn no_invitations() -> Reason {
     let message = "the catalog does not say what an invited user is".to_owned();
-    reason("no_invitations", Subject::default(), message, "give [users] a status `invited`")
+    reason(ReasonCode::NoInvitations, Subject::default(), message, "give [users] a status `invited`")
 }
 
 /// Somebody has this address already.
 pub fn email_taken(email: &str, user: &str) -> Reason {
     let message = format!("the user {user} has the address {email} already");
-    reason("email_taken", of_user(user), message, "reactivate that user, or use another address")
-}
-
-/// A cell of a bulk file cannot be read as what its column wants.
-pub fn cell(code: &str, column: &str, what: &str, hint: &str) -> Reason {
-    reason(code, Subject::default(), format!("column `{column}`: {what}"), hint)
-}
-
-/// A row of a bulk file has cells that no column stands over.
-pub fn too_many_cells(count: usize, columns: usize) -> Reason {
-    let message = format!("the row has {count} cells and the file {columns} columns");
-    reason("too_many_cells", Subject::default(), message, "put quotation marks around a cell that holds the separator")
-}
-
-/// A user stands in several rows of a bulk file: none of them is done.
-pub fn duplicate_user(user: &str, rows: u64) -> Reason {
-    let message = format!("the user {user} leaves in {rows} rows of the file");
-    reason("duplicate_user", of_user(user), message, "leave one of the rows")
-}
-
-/// A successor leaves in the same bulk file.
-pub fn successor_leaves_in_file(kind: &str, user: &str) -> Reason {
-    let message = format!("the successor {user} for `{kind}` leaves in the same file");
-    reason("successor_leaves_in_file", of_kind_and_user(kind, user), message, "name a user who stays")
-}
-
-/// A request id belongs to another request.
-pub fn request_id_taken(request_id: &str, job: JobId) -> Reason {
-    let message = format!("the request id {request_id} was used before for another request, which made the job {job}");
-    let concerning = Subject { job_id: Some(job.to_string()), ..Subject::default() };
-    reason("conflict", concerning, message, "give the row a `request_id` of its own, or the file another name")
-}
-
-/// A request could not be looked into, or not be sent.
-pub fn failed(what: &str) -> Reason {
-    reason("failed", Subject::default(), what.to_owned(), "fix what it says and run the command again")
+    reason(ReasonCode::EmailTaken, of_user(user), message, "reactivate that user, or use another address")
 }

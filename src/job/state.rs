@@ -1,35 +1,33 @@
 //! The states of a job and the one table of its transitions.
 
-use std::fmt;
+use crate::contract::named_enum;
 
-use serde::{Deserialize, Serialize};
-
-/// Where a job stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum State {
-    /// Accepted; waits for its time or for another job. Nothing has been touched.
-    Scheduled,
-    /// The leaver is shut out; the references are being cut into chunks, and chunks are moved meanwhile.
-    Cutting,
-    /// Everything is cut; chunks are moved.
-    Moving,
-    /// Every chunk is closed; the count is due.
-    Finalizing,
-    /// Done, with a certificate.
-    Completed,
-    /// Refused, with every reason. Final: fix the request and send it under a new id.
-    Rejected,
-    /// Stopped until a person decides; what was moved stays moved.
-    NeedsAttention,
-    /// Stopped because somebody asked for it, until somebody asks for it to go on.
-    Paused,
-    /// Another job undoes what this one did.
-    Reverting,
-    /// Undone after its end.
-    Reverted,
-    /// Called off before its end; what it had moved is back.
-    Cancelled,
+named_enum! {
+    /// The state of a job.
+    pub enum State: "job state" {
+        /// Accepted; waits for its time or for another job. Nothing has changed yet.
+        Scheduled = "scheduled",
+        /// The leaver is locked out. References are being cut into chunks, and chunks are being moved.
+        Cutting = "cutting",
+        /// Every reference is cut; chunks are being moved.
+        Moving = "moving",
+        /// Every chunk is closed; the count is due.
+        Finalizing = "finalizing",
+        /// Done, with a certificate.
+        Completed = "completed",
+        /// Refused, with every reason. Final: fix the request and send it under a new id.
+        Rejected = "rejected",
+        /// Stopped until a person decides. What was moved stays moved.
+        NeedsAttention = "needs_attention",
+        /// Stopped on request, until it is resumed.
+        Paused = "paused",
+        /// Being undone by another job.
+        Reverting = "reverting",
+        /// Undone after its end.
+        Reverted = "reverted",
+        /// Ended early; what it had moved is back.
+        Cancelled = "cancelled",
+    }
 }
 
 /// What happens to a job.
@@ -110,21 +108,6 @@ pub fn next(state: State, transition: Transition) -> Result<State, IllegalTransi
 }
 
 impl State {
-    /// Every state, in the order of a job's life.
-    pub const ALL: [State; 11] = [
-        State::Scheduled,
-        State::Cutting,
-        State::Moving,
-        State::Finalizing,
-        State::Completed,
-        State::Rejected,
-        State::NeedsAttention,
-        State::Paused,
-        State::Reverting,
-        State::Reverted,
-        State::Cancelled,
-    ];
-
     /// States of a job that has begun and not ended: its leaver is leaving, its successors must stay.
     pub const UNDER_WAY: [State; 5] =
         [State::Cutting, State::Moving, State::Finalizing, State::NeedsAttention, State::Paused];
@@ -134,28 +117,6 @@ impl State {
     pub const OPEN: [State; 6] =
         [State::Scheduled, State::Cutting, State::Moving, State::Finalizing, State::NeedsAttention, State::Paused];
 
-    /// The word that stands in the ledger and in every output.
-    pub fn name(self) -> &'static str {
-        match self {
-            State::Scheduled => "scheduled",
-            State::Cutting => "cutting",
-            State::Moving => "moving",
-            State::Finalizing => "finalizing",
-            State::Completed => "completed",
-            State::Rejected => "rejected",
-            State::NeedsAttention => "needs_attention",
-            State::Paused => "paused",
-            State::Reverting => "reverting",
-            State::Reverted => "reverted",
-            State::Cancelled => "cancelled",
-        }
-    }
-
-    /// The state of that name.
-    pub fn from_name(name: &str) -> Option<State> {
-        State::ALL.into_iter().find(|state| state.name() == name)
-    }
-
     /// Whether nothing more happens to the job by itself.
     pub fn is_final(self) -> bool {
         matches!(self, State::Completed | State::Rejected | State::Reverted | State::Cancelled)
@@ -164,12 +125,6 @@ impl State {
     /// Whether the job waits for a person.
     pub fn is_held(self) -> bool {
         matches!(self, State::NeedsAttention | State::Paused)
-    }
-}
-
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
     }
 }
 
@@ -227,12 +182,5 @@ mod tests {
         let twice = round.iter().chain(&round).chain(&[Transition::CutAll, Transition::MovedAll, Transition::Proved]);
         let end = twice.fold(State::Cutting, |state, transition| next(state, *transition).expect("legal"));
         assert_eq!(end, State::Completed);
-    }
-
-    #[test]
-    fn names_are_read_back() {
-        for state in State::ALL {
-            assert_eq!(State::from_name(state.name()), Some(state));
-        }
     }
 }

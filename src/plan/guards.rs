@@ -5,7 +5,7 @@ mod allotments;
 use std::collections::{BTreeMap, HashMap};
 
 use crate::catalog::{Catalog, Disposition, Permission, Reference, When};
-use crate::contract::{Allotment, Drift, Extras, HandoverRequest, JobId, Reason, RequestType, UserId};
+use crate::contract::{Allotment, Drift, Extras, HandoverRequest, JobId, Reason, ReasonCode, RequestType, UserId};
 use crate::job::reason;
 
 use self::allotments::allot;
@@ -146,7 +146,7 @@ fn lacks_successor(catalog: &Catalog, reason: &Reason) -> bool {
         let reference = reason.concerning.kind.as_deref().and_then(|kind| catalog.reference(kind));
         reference.is_some_and(|reference| matches!(reference.disposition, Disposition::Block { resolve: true, .. }))
     };
-    reason.code == "allotment_missing" || reason.code == "blocked" && resolvable()
+    reason.code == ReasonCode::AllotmentMissing || reason.code == ReasonCode::Blocked && resolvable()
 }
 
 /// Whether a reference counts for this leaver and this request. Who names a successor for it asks for it, too.

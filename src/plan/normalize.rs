@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 use crate::catalog::{Catalog, Column, Family, Reference};
-use crate::contract::{Allotment, HandoverRequest, InvalidRequest, OrgId, Request, UserId};
+use crate::contract::{Allotment, DeadLetterCode, HandoverRequest, InvalidRequest, OrgId, Request, UserId};
 
 /// Checks ids and kinds against the catalog, and brings ids into the form in which the database writes them, so that
 /// two spellings of a user are one user.
@@ -46,11 +46,13 @@ pub fn normalize_handover(catalog: &Catalog, mut request: HandoverRequest) -> Re
 pub fn check_org(catalog: &Catalog, org: Option<&OrgId>) -> Result<(), InvalidRequest> {
     match (&catalog.users.org, org) {
         (Some(_), None) => {
-            Err(InvalidRequest::new("missing_field", "org_id", "the catalog has organizations: say which"))
+            Err(InvalidRequest::new(DeadLetterCode::MissingField, "org_id", "the catalog has organizations: say which"))
         }
-        (None, Some(_)) => {
-            Err(InvalidRequest::new("unknown_field", "org_id", "the catalog has no organizations: leave it out"))
-        }
+        (None, Some(_)) => Err(InvalidRequest::new(
+            DeadLetterCode::UnknownField,
+            "org_id",
+            "the catalog has no organizations: leave it out",
+        )),
         (Some(column), Some(org)) => check_shape(column, org.as_str(), "org_id"),
         (None, None) => Ok(()),
     }
@@ -74,7 +76,7 @@ fn normalize_also(catalog: &Catalog, request: &HandoverRequest) -> Result<(), In
         Some(index) => {
             let known: Vec<&str> = known.into_iter().collect();
             let detail = format!("the catalog does nothing of that name on request; it has: {}", known.join(", "));
-            Err(InvalidRequest::new("unknown_kind", format!("also[{index}]"), detail))
+            Err(InvalidRequest::new(DeadLetterCode::UnknownKind, format!("also[{index}]"), detail))
         }
     }
 }
@@ -85,7 +87,7 @@ fn allotted<'c>(catalog: &'c Catalog, kind: &str, path: &str) -> Result<&'c Refe
         let kinds = catalog.references.iter().filter(|reference| reference.disposition.is_allotted());
         let kinds: Vec<&str> = kinds.map(|reference| reference.kind.as_str()).collect();
         let detail = format!("the catalog transfers no kind `{kind}`; it has: {}", kinds.join(", "));
-        InvalidRequest::new("unknown_kind", path, detail)
+        InvalidRequest::new(DeadLetterCode::UnknownKind, path, detail)
     })
 }
 
@@ -98,7 +100,7 @@ fn normalize_allotment(
     let key = &catalog.users.key;
     if !allotment.groups().is_empty() && catalog.groups.is_none() {
         return Err(InvalidRequest::new(
-            "invalid_field",
+            DeadLetterCode::InvalidField,
             path,
             "the catalog has no [groups], so there is no round robin",
         ));
@@ -113,14 +115,16 @@ fn normalize_allotment(
             Ok(())
         }
         Allotment::User(user) => normalize_user(key, user, || format!("{path}.user")),
-        Allotment::Manager if catalog.users.manager.is_none() => {
-            Err(InvalidRequest::new("invalid_field", path, "the catalog's [users] names no `manager` column"))
-        }
+        Allotment::Manager if catalog.users.manager.is_none() => Err(InvalidRequest::new(
+            DeadLetterCode::InvalidField,
+            path,
+            "the catalog's [users] names no `manager` column",
+        )),
         Allotment::Manager => Ok(()),
         Allotment::Each(each, rest) => {
             let ([record_key], false) = (reference.key.as_slice(), reference.keyless) else {
                 let detail = "`each` needs a reference with a key of one column";
-                return Err(InvalidRequest::new("invalid_field", format!("{path}.each"), detail));
+                return Err(InvalidRequest::new(DeadLetterCode::InvalidField, format!("{path}.each"), detail));
             };
             for (record, user) in each.iter_mut() {
                 check_shape(record_key, record, &format!("{path}.each.{record}"))?;
@@ -155,7 +159,7 @@ fn check_shape(column: &Column, text: &str, path: &str) -> Result<(), InvalidReq
     match fits {
         true => Ok(()),
         false => Err(InvalidRequest::new(
-            "invalid_id",
+            DeadLetterCode::InvalidId,
             path,
             format!("`{}` holds {wants}, written as text; this is {text:?}", column.name),
         )),

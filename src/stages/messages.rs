@@ -76,7 +76,7 @@ pub fn invitation(job: &mut Job, answer: InvitationChange, data: InvitationData,
 
 /// What the ledger holds was written by [`RequestType::name`].
 fn kind_of(job: &Job) -> RequestType {
-    RequestType::from_name(&job.kind).unwrap_or_default()
+    job.kind.parse::<RequestType>().unwrap_or_default()
 }
 
 fn digests(certificate: &Certificate) -> BTreeMap<String, BTreeMap<String, u64>> {

@@ -42,7 +42,7 @@ use tokio::sync::RwLock;
 use self::handover::{cutter, finalizer, mover, planner, scheduled};
 pub use self::throughput::Throughput;
 use crate::catalog::{Catalog, check};
-use crate::contract::{JobId, Reason};
+use crate::contract::{DeadLetterCode, JobId, Reason};
 use crate::store::ledger::catalogs;
 use crate::store::ledger::jobs::Job;
 use crate::store::{Error, Result, Session, Store, host};
@@ -229,8 +229,8 @@ impl Answer {
 /// Why a message is parked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetterReason {
-    /// One word for programs.
-    pub code: String,
+    /// The cause, as one word for programs.
+    pub code: DeadLetterCode,
     /// The path to the field, where it is about one.
     pub path: Option<String>,
     /// For people.

@@ -5,7 +5,7 @@
 
 use serde::Deserialize;
 
-use crate::contract::{Reason, Reply, ReplyOutcome};
+use crate::contract::{DeadLetterCode, Reason, Reply, ReplyCode, ReplyOutcome};
 use crate::stages::{Answer, Context, DeadLetterReason, Outcome};
 use crate::store::Result;
 use crate::store::ledger::jobs;
@@ -23,9 +23,12 @@ pub async fn reply(context: &Context, body: &[u8], outcome: &Outcome) -> Result<
     let reply = match outcome {
         Outcome::Done => return Ok(None),
         Outcome::Answered(Answer::Accepted(job)) => Reply { job_id: Some(*job), ..nothing },
-        Outcome::Answered(Answer::Rejected(job, reasons)) => {
-            Reply { outcome: ReplyOutcome::Rejected, job_id: Some(*job), reasons: reasons.clone(), ..nothing }
-        }
+        Outcome::Answered(Answer::Rejected(job, reasons)) => Reply {
+            outcome: ReplyOutcome::Rejected,
+            job_id: Some(*job),
+            reasons: reasons.iter().cloned().map(Reason::widen).collect(),
+            ..nothing
+        },
         Outcome::Answered(Answer::Duplicate(job, first)) => {
             let known = jobs::get(&context.store.reader(), job.0).await?;
             let reasons = known.filter(|_| first == "rejected").and_then(|job| job.reasons);
@@ -41,17 +44,32 @@ pub async fn reply(context: &Context, body: &[u8], outcome: &Outcome) -> Result<
     Ok(Some(reply))
 }
 
-fn dead_letter_reason(reason: &DeadLetterReason) -> Reason {
-    let hint = match reason.code.as_str() {
-        "conflict" => "send this request under a new id",
-        "failed" => "a person has to look: `handover dead list`",
-        _ => "fix the request and send it again",
-    };
+fn dead_letter_reason(reason: &DeadLetterReason) -> Reason<ReplyCode> {
     Reason {
-        code: reason.code.clone(),
+        code: reason.code.into(),
         concerning: Default::default(),
         message: reason.detail.clone(),
-        hint: hint.into(),
+        hint: hint(reason.code).into(),
+    }
+}
+
+fn hint(code: DeadLetterCode) -> &'static str {
+    match code {
+        DeadLetterCode::Conflict => "send this request under a new id",
+        DeadLetterCode::Failed => "a person has to look: `handover dead list`",
+        DeadLetterCode::NotJson
+        | DeadLetterCode::NotAnObject
+        | DeadLetterCode::TooLarge
+        | DeadLetterCode::UnknownType
+        | DeadLetterCode::MissingField
+        | DeadLetterCode::UnknownField
+        | DeadLetterCode::DuplicateField
+        | DeadLetterCode::InvalidField
+        | DeadLetterCode::InvalidId
+        | DeadLetterCode::InvalidAmount
+        | DeadLetterCode::EmptyShares
+        | DeadLetterCode::UnknownKind
+        | DeadLetterCode::NotAStep => "fix the request and send it again",
     }
 }
 

@@ -20,7 +20,7 @@ pub(super) fn dead_letter(incoming: &Incoming, reason: &DeadLetterReason) -> Out
     let mut headers = kept_headers(&incoming.headers);
     let time = now().format(&Rfc3339).unwrap_or_default();
     let ours = [
-        ("x-handover-reason", Some(reason.code.clone())),
+        ("x-handover-reason", Some(reason.code.to_string())),
         ("x-handover-path", reason.path.as_deref().map(shortened)),
         ("x-handover-detail", Some(shortened(&reason.detail))),
         ("x-handover-attempts", Some(reason.attempts.to_string())),

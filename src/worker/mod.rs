@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use self::host_activity::HostActivity;
 use self::throttle::{Pace, Throttle};
 use crate::broker::{Broker, Channel, Consumer, Incoming, Outgoing};
+use crate::contract::DeadLetterCode;
 use crate::job::{Step, StepKind, reason};
 use crate::metrics;
 use crate::retry::RetryPolicy;
@@ -210,7 +211,7 @@ impl Worker {
             let outcome = match step {
                 Ok(step) => self.take_step(step, &mut used, &mut span).await,
                 Err(error) => Outcome::DeadLetter(DeadLetterReason {
-                    code: "not_a_step".into(),
+                    code: DeadLetterCode::NotAStep,
                     path: None,
                     detail: error.to_string(),
                     attempts: 1,
@@ -311,7 +312,7 @@ impl Worker {
                 }
                 Err(error) => {
                     return Outcome::DeadLetter(DeadLetterReason {
-                        code: "failed".into(),
+                        code: DeadLetterCode::Failed,
                         path: None,
                         detail: error.to_string(),
                         attempts: 1,
@@ -355,12 +356,12 @@ impl Worker {
     /// Parks a message that cannot be taken. Its span ends here.
     async fn set_aside(&self, incoming: &Incoming, outcome: &Outcome, span: Option<Span>) {
         if let Outcome::DeadLetter(reason) = outcome {
-            step_log::dead_lettered(incoming, &reason.code);
+            step_log::dead_lettered(incoming, reason.code.name());
             if let Some(mut span) = span {
-                span.set_failed(&reason.code);
+                span.set_failed(reason.code.name());
             }
             self.dead_letter(dead_letter::dead_letter(incoming, reason)).await;
-            metrics::dead_lettered(&reason.code);
+            metrics::dead_lettered(reason.code.name());
         }
     }
 }

@@ -4,11 +4,11 @@ use std::collections::{BTreeSet, HashMap};
 
 use anyhow::Result;
 
+use super::reason::{self, RowReason};
 use super::report::Line;
 use super::row::Reading;
 use super::table::Row;
 use crate::contract::{HandoverRequest, JobId, Reason, Request, UserId};
-use crate::job::reason;
 use crate::plan::{Decision, Plan};
 use crate::stages::Context;
 use crate::stages::handover::evaluate::{Counting, evaluate, parties};
@@ -39,7 +39,7 @@ pub enum Finding {
     /// Nothing: it does not ask for it.
     Skipped,
     /// Nothing: every reason why.
-    Bad(Vec<Reason>),
+    Bad(Vec<RowReason>),
     /// This very request was sent before.
     Known(Box<Request>),
     /// It can be done, and would move so many records.
@@ -98,7 +98,7 @@ impl Judge<'_> {
         Ok(judged)
     }
 
-    fn duplicate(&self, user: &UserId) -> Option<Reason> {
+    fn duplicate(&self, user: &UserId) -> Option<RowReason> {
         let rows = self.leavers.get(user).copied().filter(|rows| *rows > 1)?;
         Some(reason::duplicate_user(user.as_str(), rows))
     }
@@ -171,11 +171,12 @@ impl Judge<'_> {
         let parties: Vec<_> = parties.iter().collect();
         let evaluation = evaluate(&session, catalog, requests, &parties, Counting::Exactly).await?;
         let found = requests.iter().zip(evaluation.verdicts).map(|(request, verdict)| {
-            let (plan, mut reasons) = match verdict {
+            let (plan, reasons) = match verdict {
                 Decision::Accepted(plan) => (plan, Vec::new()),
                 Decision::Rejected(reasons) => (Plan::default(), reasons),
                 Decision::LockedOut(plan, reasons) => (plan, reasons),
             };
+            let mut reasons: Vec<RowReason> = reasons.into_iter().map(Reason::widen).collect();
             reasons.extend(self.leaving_in_file(request, &plan));
             match reasons.is_empty() {
                 true => {
@@ -189,7 +190,7 @@ impl Judge<'_> {
     }
 
     /// Successors who leave in the same file: those that the request names, and those that a manager or a group comes to.
-    fn leaving_in_file(&self, request: &HandoverRequest, plan: &Plan) -> Vec<Reason> {
+    fn leaving_in_file(&self, request: &HandoverRequest, plan: &Plan) -> Vec<RowReason> {
         let named = request.reassign.iter();
         let named = named.flat_map(|(kind, allotment)| allotment.users().into_iter().map(|user| (kind.as_str(), user)));
         let dealt = plan.references.iter().flat_map(|planned| {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde::Serialize;
 
+use super::reason::RowReason;
 use crate::cli::{Ended, output};
 use crate::contract::{JobId, Reason, printable};
 
@@ -23,7 +24,7 @@ pub struct Line {
     /// what became of it is not known here.
     pub outcome: String,
     /// Every reason why it was not done.
-    pub reasons: Vec<Reason>,
+    pub reasons: Vec<RowReason>,
     /// The job, where there is one, or would be.
     pub job_id: Option<JobId>,
     /// Records that went to successors; of a row that is only judged: that would.
@@ -135,17 +136,17 @@ fn print(line: &Line) -> Result<()> {
         return Ok(());
     }
     output::line(format!("row {}, user {}: {}", line.row, printable(&line.user), line.outcome))?;
-    let told = |reason: &Reason| Reason { message: printable(&reason.message), ..reason.clone() };
+    let told = |reason: &RowReason| Reason { message: printable(&reason.message), ..reason.clone() };
     output::reasons(&line.reasons.iter().map(told).collect::<Vec<_>>())
 }
 
 fn cells(line: &Line) -> [String; 8] {
-    let joined = |text: fn(&Reason) -> &str| line.reasons.iter().map(text).collect::<Vec<&str>>().join("; ");
+    let joined = |text: fn(&RowReason) -> &str| line.reasons.iter().map(text).collect::<Vec<&str>>().join("; ");
     [
         line.row.to_string(),
         line.user.clone(),
         line.outcome.clone(),
-        joined(|reason| &reason.code),
+        joined(|reason| reason.code.name()),
         joined(|reason| &reason.message),
         joined(|reason| &reason.hint),
         line.job_id.map(|job| job.to_string()).unwrap_or_default(),

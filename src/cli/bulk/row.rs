@@ -9,13 +9,13 @@ use time::{Date, Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use super::columns::Column;
+use super::reason::{self, FileCode, RowCode, RowReason};
 use super::table::{CellFault, Row};
 use crate::catalog::{Catalog, Disposition, Family};
 use crate::contract::{
-    Allotment, HandoverRequest, JOB_NAMESPACE, OrgId, Reason, Recipient, Request, RequestId, RequestType, Share,
-    UserId, read_request,
+    Allotment, DeadLetterCode, HandoverRequest, JOB_NAMESPACE, OrgId, Recipient, Request, RequestId, RequestType,
+    Share, UserId, read_request,
 };
-use crate::job::reason;
 use crate::plan::{check_org, normalize_handover};
 use crate::store::{Store, host};
 
@@ -36,7 +36,7 @@ pub struct Reading<'r> {
 /// Users by organization and address in lower case.
 pub type People = HashMap<(String, String), Vec<UserId>>;
 
-type Read<T> = std::result::Result<T, Box<Reason>>;
+type Read<T> = std::result::Result<T, Box<RowReason>>;
 
 impl Reading<'_> {
     /// Whether a row is to be done. One that cannot be read is not passed over in silence.
@@ -78,7 +78,7 @@ impl Reading<'_> {
         let email = self.cell(row, &Column::Email)?;
         if id.is_empty() && email.is_empty() {
             let hint = "fill in who leaves";
-            return Err(cell("missing_cell", "user_id", "it is empty, and so is `email`", hint));
+            return Err(cell(FileCode::MissingCell, "user_id", "it is empty, and so is `email`", hint));
         }
         if id.is_empty() {
             return self.person(&org, "email", &email, people);
@@ -87,15 +87,15 @@ impl Reading<'_> {
         if !email.is_empty() && self.person(&org, "email", &email, people)? != user {
             let what = format!("{email} is not the address of user {user}");
             let hint = "correct `user_id` or `email`, or leave one of them out";
-            return Err(cell("other_user", "email", &what, hint));
+            return Err(cell(FileCode::OtherUser, "email", &what, hint));
         }
         Ok(user)
     }
 
     /// The request that a row makes, as the planner would read it.
-    pub fn request(&self, row: &Row, people: &People) -> std::result::Result<HandoverRequest, Vec<Reason>> {
+    pub fn request(&self, row: &Row, people: &People) -> std::result::Result<HandoverRequest, Vec<RowReason>> {
         let mut reasons = self.faults(row);
-        let mut keep = |reason: Box<Reason>| {
+        let mut keep = |reason: Box<RowReason>| {
             if !reasons.contains(&reason) {
                 reasons.push(*reason);
             }
@@ -135,11 +135,11 @@ impl Reading<'_> {
     fn read_back(&self, request: HandoverRequest) -> Read<HandoverRequest> {
         let body = Request::Handover(request.clone()).canonical().to_string();
         let read = read_request(body.as_bytes()).and_then(|_| normalize_handover(self.catalog, request));
-        read.map_err(|fault| cell(&fault.code, &fault.path, &fault.detail, "correct the cell"))
+        read.map_err(|fault| cell(fault.code, &fault.path, &fault.detail, "correct the cell"))
     }
 
     /// Cells that cannot be read at all, and cells under no column.
-    fn faults(&self, row: &Row) -> Vec<Reason> {
+    fn faults(&self, row: &Row) -> Vec<RowReason> {
         let mut reasons = Vec::new();
         let used = row.cells.iter().rposition(|cell| cell.as_ref() != Ok(&String::new())).map_or(0, |last| last + 1);
         if used > self.columns.len() {
@@ -175,7 +175,7 @@ impl Reading<'_> {
             false => Some(OrgId::try_from(written).map_err(|what| bad_id("org_id", &what))?),
         };
         let fits = check_org(self.catalog, org.as_ref());
-        fits.map_err(|fault| cell(&fault.code, "org_id", &fault.detail, "correct the organization"))?;
+        fits.map_err(|fault| cell(fault.code, "org_id", &fault.detail, "correct the organization"))?;
         Ok(org)
     }
 
@@ -184,7 +184,7 @@ impl Reading<'_> {
         let written = if written.is_empty() { self.by.clone().unwrap_or_default() } else { written };
         if written.is_empty() {
             let hint = "fill in who asks, or say it for all rows with --by";
-            return Err(cell("missing_cell", "requested_by", "it is empty", hint));
+            return Err(cell(FileCode::MissingCell, "requested_by", "it is empty", hint));
         }
         self.person(org, "requested_by", &written, people)
     }
@@ -200,13 +200,13 @@ impl Reading<'_> {
             Some(users) => {
                 let ids: Vec<&str> = users.iter().map(UserId::as_str).collect();
                 let what = format!("{written} is the address of several users: {}", ids.join(", "));
-                Err(cell("ambiguous_address", column, &what, "write the user's id"))
+                Err(cell(FileCode::AmbiguousAddress, column, &what, "write the user's id"))
             }
             // Where ids are texts, one may look like an address.
             None if column != "email" && self.catalog.users.key.family == Family::Text => self.id(column, written),
             None => {
                 let what = format!("nobody of the organization has the address {written}");
-                Err(cell("unknown_address", column, &what, "correct the address, or write the user's id"))
+                Err(cell(FileCode::UnknownAddress, column, &what, "correct the address, or write the user's id"))
             }
         }
     }
@@ -232,7 +232,7 @@ impl Reading<'_> {
         let at = at.or_else(|| Some(day()?.midnight().assume_utc())).or_else(|| of_serial(&written));
         let what = format!("{written:?} is no time");
         let hint = "write it like 2026-12-01 or 2026-12-01T08:00:00Z";
-        at.map(Some).ok_or_else(|| cell("invalid_time", "effective_at", &what, hint))
+        at.map(Some).ok_or_else(|| cell(FileCode::InvalidTime, "effective_at", &what, hint))
     }
 
     /// The same row of the same file is the same request, however often it is sent.
@@ -253,7 +253,7 @@ impl Reading<'_> {
         row: &Row,
         org: &Option<OrgId>,
         people: &People,
-        keep: &mut impl FnMut(Box<Reason>),
+        keep: &mut impl FnMut(Box<RowReason>),
     ) -> BTreeMap<String, Allotment> {
         let mut reassign = BTreeMap::new();
         let mut allot = |column: &Column| match self.cell(row, column) {
@@ -309,30 +309,30 @@ fn name(column: &Column) -> String {
     .to_owned()
 }
 
-fn cell(code: &str, column: &str, what: &str, hint: &str) -> Box<Reason> {
+fn cell(code: impl Into<RowCode>, column: &str, what: &str, hint: &str) -> Box<RowReason> {
     Box::new(reason::cell(code, column, what, hint))
 }
 
-fn of_cell(column: &str, fault: &CellFault) -> Box<Reason> {
+fn of_cell(column: &str, fault: &CellFault) -> Box<RowReason> {
     match fault {
         CellFault::Formula(place) => {
             let what = format!("cell {place} holds a formula whose value was not saved");
-            cell("formula_without_value", column, &what, "paste the value in the formula's place")
+            cell(FileCode::FormulaWithoutValue, column, &what, "paste the value in the formula's place")
         }
         CellFault::Error(error) => {
-            cell("cell_error", column, &format!("it holds the error {error}"), "fix the formula")
+            cell(FileCode::CellError, column, &format!("it holds the error {error}"), "fix the formula")
         }
         CellFault::Inexact => {
             let what = "a spreadsheet does not keep all digits of so large a number";
-            cell("inexact_number", column, what, "format the column as text and write the number again")
+            cell(FileCode::InexactNumber, column, what, "format the column as text and write the number again")
         }
     }
 }
 
 /// The message of an id that is none begins with its code.
-fn bad_id(column: &str, what: &str) -> Box<Reason> {
+fn bad_id(column: &str, what: &str) -> Box<RowReason> {
     let what = what.trim_start_matches("[invalid_id] ");
-    cell("invalid_id", column, what, "correct the cell")
+    cell(DeadLetterCode::InvalidId, column, what, "correct the cell")
 }
 
 /// A time as spreadsheets keep it: days since the end of 1899, UTC.

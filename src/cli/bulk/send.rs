@@ -9,12 +9,13 @@ use uuid::Uuid;
 
 use super::judge::{Finding, Judged};
 use super::patience::patiently;
+use super::reason::{self, RowReason};
 use super::report::{Line, Report};
 use crate::broker::{Broker, Outgoing};
 use crate::cli::submit;
 use crate::cli::watch::{EVERY, PATIENCE};
-use crate::contract::{Certificate, Reason, Request};
-use crate::job::{State, reason};
+use crate::contract::{Certificate, Request};
+use crate::job::State;
 use crate::store::Store;
 use crate::store::ledger::jobs::{self, Job};
 use crate::store::ledger::requests;
@@ -40,7 +41,7 @@ pub async fn send(store: &Store, broker: &dyn Broker, judged: &[Judged], report:
 }
 
 /// How rows stand before it is known what becomes of those that are under way.
-fn standing(judged: &[Judged], under_way: &str, unsent: &HashMap<u64, Reason>) -> Vec<Line> {
+fn standing(judged: &[Judged], under_way: &str, unsent: &HashMap<u64, RowReason>) -> Vec<Line> {
     let line = |one: &Judged| match (&one.finding, unsent.get(&one.row)) {
         (_, Some(reason)) => Line { reasons: vec![reason.clone()], outcome: "failed".into(), ..one.line() },
         (Finding::Good(..), None) => Line { outcome: under_way.into(), records: None, ..one.line() },
@@ -57,7 +58,7 @@ fn request(judged: &Judged) -> Option<&Request> {
 }
 
 /// Publishes the rows that are good; those that did not arrive, by their place in the file.
-async fn publish(broker: &dyn Broker, judged: &[Judged]) -> HashMap<u64, Reason> {
+async fn publish(broker: &dyn Broker, judged: &[Judged]) -> HashMap<u64, RowReason> {
     let good = |one: &Judged| matches!(one.finding, Finding::Good(..));
     let good: Vec<(u64, &Request)> =
         judged.iter().filter(|one| good(one)).filter_map(|one| Some((one.row, request(one)?))).collect();

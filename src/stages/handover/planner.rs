@@ -10,7 +10,9 @@ use std::time::Instant;
 use time::OffsetDateTime;
 
 use crate::catalog::{Catalog, Disposition};
-use crate::contract::{HandoverRequest, InvalidRequest, JobId, Reason, Request, UserId, read_request};
+use crate::contract::{
+    DeadLetterCode, HandoverRequest, InvalidRequest, JobId, Reason, ReasonCode, Request, UserId, read_request,
+};
 use crate::plan::group::{Parties, groups};
 use crate::plan::{Decision, Plan, normalize};
 use crate::retry::RetryPolicy;
@@ -200,7 +202,12 @@ async fn take_alone(context: &Context, catalog: &Catalog, asked: &Asked) -> Resu
 /// Parks a request that the database refuses, with what it says.
 pub fn dead_letter_failed(job: JobId, error: &Error, attempts: u32) -> Outcome {
     tracing::error!(%job, attempts, %error, "a request cannot be taken");
-    Outcome::DeadLetter(DeadLetterReason { code: "failed".into(), path: None, detail: error.to_string(), attempts })
+    Outcome::DeadLetter(DeadLetterReason {
+        code: DeadLetterCode::Failed,
+        path: None,
+        detail: error.to_string(),
+        attempts,
+    })
 }
 
 async fn plan_persistently(
@@ -320,7 +327,7 @@ pub fn answer_known(earlier: &entity::requests::Model, request: &Request) -> Out
         earlier.request_id, earlier.job_id
     );
     Outcome::DeadLetter(DeadLetterReason {
-        code: "conflict".into(),
+        code: DeadLetterCode::Conflict,
         path: Some("request_id".into()),
         detail,
         attempts: 1,
@@ -335,7 +342,7 @@ fn is_about_neighbours(catalog: &Catalog, verdict: &Decision) -> bool {
         let reference = reason.concerning.kind.as_deref().and_then(|kind| catalog.reference(kind));
         let guards = reference
             .is_some_and(|reference| matches!(reference.disposition, Disposition::Block { sole_in: Some(_), .. }));
-        guards && reason.code == "blocked"
+        guards && reason.code == ReasonCode::Blocked
     };
     reasons.iter().any(sole)
 }

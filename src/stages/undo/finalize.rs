@@ -46,7 +46,7 @@ pub async fn finalize(
             target.state = transition(&target, happening)?;
             target.completed_at = Some(target.completed_at.unwrap_or(now));
             certificate.state.clone_from(&target.state);
-            let kind = RequestType::from_name(&target.kind).unwrap_or_default();
+            let kind = target.kind.parse::<RequestType>().unwrap_or_default();
             let told = Certificate {
                 job_id: JobId(target.id),
                 undoes: None,

@@ -11,7 +11,7 @@ use super::bulk_insert::add;
 use super::entity::{job_successors, jobs};
 use super::failed;
 use crate::catalog::Engine;
-use crate::contract::{RequestType, UserId};
+use crate::contract::{RequestType, UnknownName, UserId};
 use crate::job::State;
 use crate::metrics::Observation;
 use crate::store::error::Error;
@@ -22,9 +22,8 @@ pub use super::entity::jobs::Model as Job;
 impl Job {
     /// Its state. What the ledger holds was written by [`State::name`].
     pub fn state(&self) -> Result<State> {
-        let unknown =
-            || Error::unexpected("reading a job", format!("the job {} has the unknown state {}", self.id, self.state));
-        State::from_name(&self.state).ok_or_else(unknown)
+        let unknown = |error: UnknownName| Error::unexpected("reading a job", format!("{error}: the job {}", self.id));
+        self.state.parse().map_err(unknown)
     }
 }
 
@@ -121,7 +120,7 @@ pub async fn update(session: &Session, from: State, job: Job) -> Result<()> {
 
 /// Notes what has become of a job, to be counted.
 fn observe(session: &Session, from: Option<State>, job: &Job) {
-    let Some(state) = State::from_name(&job.state).filter(|state| Some(*state) != from) else { return };
+    let Some(state) = job.state().ok().filter(|state| Some(*state) != from) else { return };
     let kind = || job.kind.clone();
     if let (None | Some(State::Scheduled), Some(started_at)) = (from, job.started_at) {
         let could_begin = job.effective_at.map_or(job.requested_at, |at| at.max(job.requested_at));

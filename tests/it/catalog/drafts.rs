@@ -146,7 +146,7 @@ async fn rows_refused_by_special_indexes_are_reported(world: &mut World) {
     assert_eq!(job.state, "needs_attention");
     let reasons = crate::support::world::reasons_of(&job);
     let keys: Vec<(&str, &str)> =
-        reasons.iter().map(|reason| (reason.code.as_str(), reason.concerning.keys[0].as_str())).collect();
+        reasons.iter().map(|reason| (reason.code.name(), reason.concerning.keys[0].as_str())).collect();
     assert_eq!(keys, [("row_refused", "1"), ("row_refused", "3")]);
     assert_eq!(owners(world, "members").await, ["1:9", "2:2", "3:9", "4:2", "5:2", "6:2", "7:2"]);
 }

@@ -82,7 +82,7 @@ fn body(request: &Value) -> Vec<u8> {
 }
 
 fn codes(reply: &Reply) -> Vec<&str> {
-    reply.reasons.iter().map(|reason| reason.code.as_str()).collect()
+    reply.reasons.iter().map(|reason| reason.code.name()).collect()
 }
 
 async fn is_told_every_outcome(world: &mut World, client: &mut Client) {

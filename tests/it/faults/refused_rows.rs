@@ -1,5 +1,6 @@
 //! Rows that the host's database does not let go: each is found and told, and everything around it moves.
 
+use handover::contract::ReasonCode;
 use serde_json::{Value, json};
 
 use crate::support::people::{leave, owners, reference, reverted, start};
@@ -8,7 +9,7 @@ use crate::support::{Engine, World, every_engine, run};
 
 /// The keys of refused rows that a job's reasons tell, in their order.
 fn refused(job: &handover::store::ledger::jobs::Job) -> Vec<String> {
-    let refused = reasons_of(job).into_iter().filter(|reason| reason.code == "row_refused");
+    let refused = reasons_of(job).into_iter().filter(|reason| reason.code == ReasonCode::RowRefused);
     refused.flat_map(|reason| reason.concerning.keys).collect()
 }
 

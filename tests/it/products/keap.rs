@@ -4,7 +4,7 @@ mod users;
 
 use std::collections::BTreeMap;
 
-use handover::contract::{Certificate, event_id};
+use handover::contract::{Certificate, ReasonCode, event_id};
 use handover::job::State;
 use handover::worker::Role;
 use serde_json::{Value, json};
@@ -80,7 +80,7 @@ async fn active_accounts_must_be_reassigned_first(world: &mut World) {
     let job = world.hand_over(&request).await;
     assert_eq!(job.state, "rejected");
     let missing: BTreeMap<String, u64> = (reasons_of(&job).into_iter())
-        .filter(|reason| reason.code == "allotment_missing")
+        .filter(|reason| reason.code == ReasonCode::AllotmentMissing)
         .map(|reason| (reason.concerning.kind.expect("a kind"), reason.concerning.count.expect("a count")))
         .collect();
     assert_eq!(missing, BTreeMap::from([("contact".into(), 104), ("lead".into(), 92), ("task".into(), 12)]));

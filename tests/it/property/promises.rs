@@ -177,7 +177,7 @@ impl Story<'_> {
 
     /// Users whom some job that has not ended is about.
     pub(super) fn open_users(&self) -> BTreeSet<i64> {
-        let is_open = |asked: &&Asked| State::from_name(&asked.state).is_some_and(|state| !state.is_final());
+        let is_open = |asked: &&Asked| asked.state.parse().is_ok_and(|state: State| !state.is_final());
         self.asked.iter().filter(is_open).map(|asked| self.concerned(asked)).collect()
     }
 

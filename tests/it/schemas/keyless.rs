@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use handover::contract::ReferenceResult;
+use handover::contract::{ReasonCode, ReferenceResult};
 use handover::stages::undo::preview;
 use handover::store::failpoint::Point;
 use handover::store::host::read_schema;
@@ -202,7 +202,7 @@ async fn refused_row_is_reported_by_content(world: &mut World) {
     let before = host(world).await;
     let job = world.hand_over(&to_ben()).await;
     assert_eq!(job.state, "needs_attention");
-    let refused: Vec<_> = reasons_of(&job).into_iter().filter(|reason| reason.code == "row_refused").collect();
+    let refused: Vec<_> = reasons_of(&job).into_iter().filter(|reason| reason.code == ReasonCode::RowRefused).collect();
     assert!(!refused.is_empty() && refused[0].concerning.keys[0].contains("stone"), "{refused:?}");
     assert_eq!((count(world, 2).await, count(world, 9).await), (7, 2));
     match world.engine {

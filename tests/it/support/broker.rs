@@ -62,7 +62,7 @@ pub async fn amqp(url: &str, prefix: &str) -> Arc<dyn Broker> {
 /// The key that a sender publishes a request with; of what is none, that of the default.
 fn routing_key(body: &[u8]) -> String {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
-    let kind = body["type"].as_str().and_then(RequestType::from_name).unwrap_or_default();
+    let kind = body["type"].as_str().and_then(|kind| kind.parse::<RequestType>().ok()).unwrap_or_default();
     format!("request.{}", kind.name())
 }
 

@@ -324,7 +324,7 @@ pub fn counts<U: ToString, const N: usize>(expected: [(U, u64); N]) -> BTreeMap<
 
 /// The codes of a job's reasons.
 pub fn codes_of(job: &Job) -> Vec<String> {
-    reasons_of(job).into_iter().map(|reason| reason.code).collect()
+    reasons_of(job).into_iter().map(|reason| reason.code.to_string()).collect()
 }
 
 /// Why a job was rejected or needs attention.

@@ -1,5 +1,6 @@
 //! Requests that can be read, and that the database has no room for or refuses.
 
+use handover::contract::DeadLetterCode;
 use handover::stages::Outcome;
 use handover::stages::handover::planner::{Message, take};
 use serde_json::{Value, json};
@@ -28,7 +29,7 @@ async fn request_refused_by_database_fails_alone(world: &mut World) {
     let messages = [&bad, &good].map(|request| Message { body: request.to_string().into_bytes(), traceparent: None });
     let outcomes = tokio::time::timeout(LIMIT, take(&world.context, &messages)).await.expect("an end").expect("taken");
     assert!(
-        matches!(&outcomes[0], Outcome::DeadLetter(reason) if reason.code == "failed" && reason.attempts == 3),
+        matches!(&outcomes[0], Outcome::DeadLetter(reason) if reason.code == DeadLetterCode::Failed && reason.attempts == 3),
         "{outcomes:?}"
     );
     assert!(matches!(outcomes[1], Outcome::Answered(_)), "{outcomes:?}");

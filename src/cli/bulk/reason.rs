@@ -1,0 +1,129 @@
+//! Why a row of a bulk file is not done: a fault of the file, or the reason that its request gets.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::contract::{DeadLetterCode, JobId, Reason, ReasonCode, Subject, named_enum};
+
+/// Why a row is not done.
+pub type RowReason = Reason<RowCode>;
+
+/// The code of a row's reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum RowCode {
+    /// The row is faulty.
+    Row(FileCode),
+    /// The row makes a request that cannot be read.
+    Unreadable(DeadLetterCode),
+    /// The row makes a request that is refused.
+    Refused(ReasonCode),
+}
+
+named_enum! {
+    /// A fault of a row or a cell.
+    pub enum FileCode: "code of a bulk file" {
+        /// A required cell is empty.
+        MissingCell = "missing_cell",
+        /// The email address belongs to another user than the id.
+        OtherUser = "other_user",
+        /// The email address belongs to several users.
+        AmbiguousAddress = "ambiguous_address",
+        /// The email address belongs to nobody.
+        UnknownAddress = "unknown_address",
+        /// The cell holds no time.
+        InvalidTime = "invalid_time",
+        /// The cell holds a formula whose value is not stored.
+        FormulaWithoutValue = "formula_without_value",
+        /// The cell holds an error.
+        CellError = "cell_error",
+        /// The cell holds a number that the spreadsheet has rounded.
+        InexactNumber = "inexact_number",
+        /// The row has more cells than the file has columns.
+        TooManyCells = "too_many_cells",
+        /// Several rows name the same leaver.
+        DuplicateUser = "duplicate_user",
+        /// A successor leaves in the same file.
+        SuccessorLeavesInFile = "successor_leaves_in_file",
+    }
+}
+
+impl RowCode {
+    /// Returns the name that reports use.
+    pub fn name(self) -> &'static str {
+        match self {
+            RowCode::Row(code) => code.name(),
+            RowCode::Unreadable(code) => code.name(),
+            RowCode::Refused(code) => code.name(),
+        }
+    }
+}
+
+impl fmt::Display for RowCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl From<FileCode> for RowCode {
+    fn from(code: FileCode) -> RowCode {
+        RowCode::Row(code)
+    }
+}
+
+impl From<DeadLetterCode> for RowCode {
+    fn from(code: DeadLetterCode) -> RowCode {
+        RowCode::Unreadable(code)
+    }
+}
+
+impl From<ReasonCode> for RowCode {
+    fn from(code: ReasonCode) -> RowCode {
+        RowCode::Refused(code)
+    }
+}
+
+fn reason(code: impl Into<RowCode>, concerning: Subject, message: String, hint: impl Into<String>) -> RowReason {
+    Reason { code: code.into(), concerning, message, hint: hint.into() }
+}
+
+/// A cell does not hold what its column needs.
+pub fn cell(code: impl Into<RowCode>, column: &str, cause: &str, hint: &str) -> RowReason {
+    reason(code, Subject::default(), format!("column `{column}`: {cause}"), hint)
+}
+
+/// A row has more cells than the file has columns.
+pub fn too_many_cells(count: usize, columns: usize) -> RowReason {
+    let message = format!("the row has {count} cells and the file {columns} columns");
+    let hint = "put quotation marks around a cell that holds the separator";
+    reason(FileCode::TooManyCells, Subject::default(), message, hint)
+}
+
+/// Several rows name the same leaver; none of them is done.
+pub fn duplicate_user(user: &str, rows: u64) -> RowReason {
+    let concerning = Subject { user_id: Some(user.into()), ..Subject::default() };
+    let message = format!("the user {user} leaves in {rows} rows of the file");
+    reason(FileCode::DuplicateUser, concerning, message, "leave one of the rows")
+}
+
+/// A successor leaves in the same file.
+pub fn successor_leaves_in_file(kind: &str, user: &str) -> RowReason {
+    let concerning = Subject { kind: Some(kind.into()), user_id: Some(user.into()), ..Subject::default() };
+    let message = format!("the successor {user} for `{kind}` leaves in the same file");
+    reason(FileCode::SuccessorLeavesInFile, concerning, message, "name a user who stays")
+}
+
+/// The request id was used for another request.
+pub fn request_id_taken(request_id: &str, job: JobId) -> RowReason {
+    let concerning = Subject { job_id: Some(job.to_string()), ..Subject::default() };
+    let message = format!("the request id {request_id} was used before for another request, which made the job {job}");
+    let hint = "give the row a `request_id` of its own, or the file another name";
+    reason(DeadLetterCode::Conflict, concerning, message, hint)
+}
+
+/// The request could not be checked or sent.
+pub fn failed(error: &str) -> RowReason {
+    let hint = "fix what it says and run the command again";
+    reason(DeadLetterCode::Failed, Subject::default(), error.to_owned(), hint)
+}
