@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sea_orm::DbErr;
 
+use super::dialect::Type;
 use super::dialect::sql::{ColumnArray, quoted, table};
 use super::error::{Error, Result};
 use super::{Session, Store};
@@ -103,8 +104,8 @@ async fn sequences(session: &Session, rights: &Rights) -> Result<Vec<String>> {
         rights.0.iter().filter_map(|(name, rights)| Some((name, rights.numbered.as_ref()?))).collect();
     let mut sql = session.sql("");
     let arrays = vec![
-        ColumnArray::cast_to("text", "host", keys.iter().map(|(name, _)| Some(table(name)))),
-        ColumnArray::cast_to("name", "key", keys.iter().map(|(_, key)| Some(key))),
+        ColumnArray::new(Type::Text, "host", keys.iter().map(|(name, _)| Some(table(name)))),
+        ColumnArray::new(Type::Host("name".into()), "key", keys.iter().map(|(_, key)| Some(key))),
     ];
     let keys = sql.table("k", arrays);
     sql.add(&format!(
@@ -141,10 +142,10 @@ impl Store {
         let session = self.reader();
         let mut sql = session.sql("");
         let arrays = vec![
-            ColumnArray::cast_to("name", "schema", asked.iter().map(|(schema, ..)| Some(schema))),
-            ColumnArray::cast_to("name", "host", asked.iter().map(|(_, name, ..)| Some(name))),
-            ColumnArray::cast_to("text", "col", asked.iter().map(|(_, _, column, _)| column.as_ref())),
-            ColumnArray::cast_to("text", "privilege", asked.iter().map(|(.., privilege)| Some(privilege))),
+            ColumnArray::new(Type::Host("name".into()), "schema", asked.iter().map(|(schema, ..)| Some(schema))),
+            ColumnArray::new(Type::Host("name".into()), "host", asked.iter().map(|(_, name, ..)| Some(name))),
+            ColumnArray::new(Type::Text, "col", asked.iter().map(|(_, _, column, _)| column.as_ref())),
+            ColumnArray::new(Type::Text, "privilege", asked.iter().map(|(.., privilege)| Some(privilege))),
         ];
         let asked = sql.table("g", arrays);
         sql.add(&format!(

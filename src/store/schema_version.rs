@@ -1,6 +1,6 @@
 //! Whether the ledger and this binary are of one age: a worker that does not know a column must not write rows.
 
-use super::{Error, Result, Session};
+use super::{Error, Result, Row, Session};
 use crate::catalog::Engine;
 
 /// The migrations that the ledger has been through.
@@ -11,7 +11,7 @@ pub(super) async fn applied(session: &Session) -> Result<Vec<String>> {
         Engine::Sqlite => "handover_migrations",
     };
     let rows = session.all(doing, session.sql(&format!("SELECT version FROM {table} ORDER BY version"))).await?;
-    let read = |row: &sea_orm::QueryResult| row.try_get("", "version");
+    let read = |row: &Row| row.try_get("", "version");
     let versions: std::result::Result<Vec<String>, _> = rows.iter().map(read).collect();
     versions.map_err(|error| Error::unexpected(doing, error.to_string()))
 }

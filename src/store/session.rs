@@ -9,9 +9,11 @@ use sea_orm::{
 };
 
 use super::dialect::sql::Sql;
+use super::dialect::{Capabilities, Postgres, SharedDialect, Sqlite};
 use super::error::{Error, Result};
 use super::failpoint::{Failpoints, Point};
 use super::outbox_handoff::{OutboxHandoff, PendingMessages};
+use super::row::Row;
 use super::timeout::CallTimeout;
 use crate::catalog::Engine;
 use crate::metrics::{self, Observation};
@@ -35,16 +37,16 @@ pub struct Session {
 /// Whether rows that are read are locked until the transaction ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Locking {
-    /// They are. SQLite has one writer anyhow.
+    /// Locks them, to change them or what depends on them.
     Locked,
-    /// They are not: nothing is to be changed.
+    /// Only reads them.
     Unlocked,
 }
 
 impl Locking {
-    /// Whether a statement has to say it.
-    pub fn applies(self, engine: Engine) -> bool {
-        self == Locking::Locked && engine == Engine::Postgres
+    /// True if a statement must lock rows one by one.
+    pub fn applies(self, capabilities: &Capabilities) -> bool {
+        self == Locking::Locked && capabilities.row_locks
     }
 }
 
@@ -84,22 +86,37 @@ impl Session {
         self.engine
     }
 
-    /// An empty statement for this engine.
+    /// Returns the database's dialect.
+    pub fn dialect(&self) -> SharedDialect {
+        match self.engine {
+            Engine::Postgres => &Postgres,
+            Engine::Sqlite => &Sqlite,
+        }
+    }
+
+    /// Returns what the database can do.
+    pub fn capabilities(&self) -> &'static Capabilities {
+        self.dialect().capabilities()
+    }
+
+    /// Begins a statement.
     pub fn sql(&self, text: &str) -> Sql {
-        Sql::new(self.engine, text)
+        Sql::new(self.dialect(), text)
     }
 
-    /// Every row of a statement.
-    pub async fn all(&self, doing: &str, sql: Sql) -> Result<Vec<QueryResult>> {
-        self.query_all_raw(sql.statement()).await.map_err(|error| Error::of(doing, &error))
+    /// Returns every row of a statement.
+    pub async fn all(&self, doing: &str, sql: Sql) -> Result<Vec<Row>> {
+        let rows = self.query_all_raw(sql.statement()).await.map_err(|error| Error::of(doing, &error))?;
+        Ok(Row::all(doing, rows))
     }
 
-    /// The first row of a statement.
-    pub async fn one(&self, doing: &str, sql: Sql) -> Result<Option<QueryResult>> {
-        self.query_one_raw(sql.statement()).await.map_err(|error| Error::of(doing, &error))
+    /// Returns the first row of a statement.
+    pub async fn one(&self, doing: &str, sql: Sql) -> Result<Option<Row>> {
+        let row = self.query_one_raw(sql.statement()).await.map_err(|error| Error::of(doing, &error))?;
+        Ok(Row::all(doing, row.into_iter().collect()).pop())
     }
 
-    /// Runs a statement; how many rows it touched.
+    /// Runs a statement and returns how many rows it touched.
     pub async fn run(&self, doing: &str, sql: Sql) -> Result<u64> {
         let result = self.execute_raw(sql.statement()).await.map_err(|error| Error::of(doing, &error))?;
         Ok(result.rows_affected())

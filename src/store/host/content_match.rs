@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use sea_orm::{DbErr, QueryResult};
+use sea_orm::DbErr;
 
 use super::current_columns::{CurrentColumns, skip_all_if_changed};
 use super::predicates::{Key, as_text, has_key, key_columns, keys_as, raise_version, user_column};
@@ -17,8 +17,9 @@ use super::transfer::touch;
 use super::undo::{RestoreOutcome, RestoreWrite};
 use crate::catalog::{Column, Disposition, Engine, Reference, SetValue};
 use crate::contract::UserId;
+use crate::store::dialect::Type;
 use crate::store::dialect::sql::{ColumnArray, Sql, cast, quoted, table};
-use crate::store::{Error, Locking, Result, Session};
+use crate::store::{Error, Locking, Result, Row, Session};
 
 /// Gives rows that were moved back to the leaver, by their copies.
 pub async fn give_back(
@@ -192,7 +193,7 @@ impl<'a> ContentMatch<'a> {
         }
         let (reference, engine) = (self.reference, session.engine());
         let mut sql = session.sql("");
-        let ids = sql.table("i", vec![ColumnArray::cast_to("bigint", "id", copies.iter().map(Some))]);
+        let ids = sql.table("i", vec![ColumnArray::new(Type::Int64, "id", copies.iter().map(Some))]);
         let others = others(&mut sql, reference, found);
         let then = looks.of_copy(engine, &self.kept("c"), &[]);
         let now = looks.of_row(engine, &[]);
@@ -222,7 +223,7 @@ impl<'a> ContentMatch<'a> {
     async fn lock(&self, session: &Session, looks: &ComparedColumns, seen: &Found) -> Result<BTreeSet<i64>> {
         let doing = "locking rows that were recognized";
         let engine = session.engine();
-        if seen.is_empty() || !Locking::Locked.applies(engine) {
+        if seen.is_empty() || !Locking::Locked.applies(session.capabilities()) {
             return Ok(seen.keys().copied().collect());
         }
         let reference = self.reference;
@@ -269,7 +270,7 @@ impl<'a> ContentMatch<'a> {
         }
         let (reference, engine) = (self.reference, session.engine());
         let mut sql = session.sql("");
-        let ids = sql.table("i", vec![ColumnArray::cast_to("bigint", "id", missing.iter().map(Some))]);
+        let ids = sql.table("i", vec![ColumnArray::new(Type::Int64, "id", missing.iter().map(Some))]);
         let others = others(&mut sql, reference, found);
         let but = self.changed_columns();
         // What is the leaver's again is theirs, whoever gave it back.
@@ -326,7 +327,7 @@ impl ComparedColumns {
 /// Rows that were recognized as a table `x`: the number of the copy, and where the row is.
 fn row_table<'f>(sql: &mut Sql, reference: &Reference, found: impl IntoIterator<Item = (&'f i64, &'f Key)>) -> String {
     let (ids, places): (Vec<&i64>, Vec<&Key>) = found.into_iter().unzip();
-    let mut arrays = vec![ColumnArray::cast_to("bigint", "copy_id", ids.into_iter().map(Some))];
+    let mut arrays = vec![ColumnArray::new(Type::Int64, "copy_id", ids.into_iter().map(Some))];
     for (index, key) in reference.key.iter().enumerate() {
         let values: Vec<Option<String>> = places.iter().map(|place| place.get(index).cloned()).collect();
         arrays.push(ColumnArray::of_some(&format!("k{index}"), key, values));
@@ -347,7 +348,7 @@ fn others(sql: &mut Sql, reference: &Reference, found: &Found) -> String {
 pub async fn images(session: &Session, copies: &[i64]) -> Result<Vec<Key>> {
     let doing = "reading what rows looked like";
     let mut sql = session.sql("");
-    let ids = sql.table("i", vec![ColumnArray::cast_to("bigint", "id", copies.iter().map(Some))]);
+    let ids = sql.table("i", vec![ColumnArray::new(Type::Int64, "id", copies.iter().map(Some))]);
     sql.add(&format!(
         "SELECT CAST(c.id AS bigint) AS copy_id, CAST(c.content AS text) AS k0 FROM {ids} \
          JOIN handover.row_snapshots c ON c.id = i.id"
@@ -358,7 +359,7 @@ pub async fn images(session: &Session, copies: &[i64]) -> Result<Vec<Key>> {
     Ok(copies.iter().filter_map(|copy| found.remove(copy)).collect())
 }
 
-fn read_found(row: &QueryResult, columns: usize) -> std::result::Result<(i64, Key), DbErr> {
+fn read_found(row: &Row, columns: usize) -> std::result::Result<(i64, Key), DbErr> {
     let key: std::result::Result<Key, DbErr> =
         (0..columns).map(|index| row.try_get("", &format!("k{index}"))).collect();
     Ok((row.try_get("", "copy_id")?, key?))

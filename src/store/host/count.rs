@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use sea_orm::{DbErr, QueryResult};
+use sea_orm::DbErr;
 
 use super::predicates::{
     as_text, bare_filter, filter, inside, is_sole, is_user, key_columns, tests, unset, user_column,
@@ -12,7 +12,7 @@ use crate::catalog::{Catalog, Disposition, Engine, Reference};
 use crate::contract::UserId;
 use crate::plan::Count;
 use crate::store::dialect::sql::{Sql, as_texts, cast, column, table};
-use crate::store::{Error, Result, Session};
+use crate::store::{Error, Result, Row, Session};
 
 /// Counts each leaver's rows of each reference, at most `limit` of each: one statement for all of them. What is found,
 /// by leaver and position. References that stay are not counted.
@@ -74,12 +74,12 @@ fn not_handed_over(sql: &mut Sql, catalog: &Catalog, reference: &Reference, leav
     text
 }
 
-fn read_count(row: &QueryResult) -> std::result::Result<(usize, String, u64), DbErr> {
+fn read_count(row: &Row) -> std::result::Result<(usize, String, u64), DbErr> {
     Ok((read_number(row, "position")? as usize, row.try_get("", "leaver")?, read_number(row, "n")? as u64))
 }
 
 /// A whole number, whichever width the engine gives it.
-fn read_number(row: &QueryResult, column: &str) -> std::result::Result<i64, DbErr> {
+fn read_number(row: &Row, column: &str) -> std::result::Result<i64, DbErr> {
     row.try_get::<i64>("", column).or_else(|_| row.try_get::<i32>("", column).map(i64::from))
 }
 

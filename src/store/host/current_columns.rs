@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use super::row_codec::path_of;
 use super::undo::RestoreOutcome;
 use crate::catalog::{Column, Disposition, Engine, Family, Reference, TableName};
+use crate::store::dialect::Type;
 use crate::store::dialect::sql::{ColumnArray, Sql, table};
 use crate::store::{Error, Result, Session};
 
@@ -76,12 +77,12 @@ impl CurrentColumns {
     fn asked(&self, sql: &mut Sql, names: &[&str], copies: &[i64]) -> String {
         let paths = names.iter().map(|name| Some(path_of(name)));
         let arrays = vec![
-            ColumnArray::cast_to("text", "name", names.iter().map(Some)),
-            ColumnArray::cast_to("text", "path", paths),
+            ColumnArray::new(Type::Text, "name", names.iter().map(Some)),
+            ColumnArray::new(Type::Text, "path", paths),
         ];
         let (names, ids) = (
             sql.table("n", arrays),
-            sql.table("i", vec![ColumnArray::cast_to("bigint", "id", copies.iter().map(Some))]),
+            sql.table("i", vec![ColumnArray::new(Type::Int64, "id", copies.iter().map(Some))]),
         );
         let (list, is_known, each) = match sql.engine() {
             Engine::Postgres => ("jsonb_agg(n.name)", "jsonb_exists(c.content, n.name)", "jsonb_each_text(c.content)"),

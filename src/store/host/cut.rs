@@ -2,12 +2,12 @@
 
 use std::collections::HashSet;
 
-use sea_orm::{DbErr, QueryResult};
+use sea_orm::DbErr;
 
 use super::predicates::{Key, behind, between, key_columns, tests};
 use crate::catalog::{Column, Engine, Reference};
 use crate::store::dialect::sql::{Sql, as_texts, cast, column, table};
-use crate::store::{Error, Result, Session};
+use crate::store::{Error, Result, Row, Session};
 
 /// A range of keys and how many of the leaver's rows it holds now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,7 +72,7 @@ async fn full_ranges(
     if sorts(session, &doing, ranges(session.sql("EXPLAIN QUERY PLAN "))).await? {
         return Ok(Vec::new());
     }
-    let read = |row: &QueryResult| Ok::<_, DbErr>((row.try_get("", "f")?, row.try_get("", "l")?));
+    let read = |row: &Row| Ok::<_, DbErr>((row.try_get("", "f")?, row.try_get("", "l")?));
     let found = session.all(&doing, ranges(session.sql(""))).await?;
     let ends = found.iter().map(read).collect::<std::result::Result<Vec<(String, String)>, _>>();
     let ends = ends.map_err(|error| Error::unexpected(&doing, error.to_string()))?;
@@ -254,7 +254,7 @@ async fn cut_rows(
 }
 
 /// Pairs the ranges' ends: a row that begins a range, and the next that ends it (the same, in a range of one).
-fn pair_up(doing: &str, reference: &Reference, ends: &[QueryResult], rows: u64) -> Result<Vec<KeyRange>> {
+fn pair_up(doing: &str, reference: &Reference, ends: &[Row], rows: u64) -> Result<Vec<KeyRange>> {
     let mut cuts = Vec::new();
     let mut first: Option<(Key, u64)> = None;
     for (index, end) in ends.iter().enumerate() {
@@ -272,7 +272,7 @@ fn pair_up(doing: &str, reference: &Reference, ends: &[QueryResult], rows: u64) 
 }
 
 /// The key of a row that was selected with [`as_texts`].
-pub fn read_key(doing: &str, reference: &Reference, row: &QueryResult) -> Result<Key> {
+pub fn read_key(doing: &str, reference: &Reference, row: &Row) -> Result<Key> {
     let read = |index: usize| -> Result<String> {
         row.try_get("", &format!("k{index}")).map_err(|error| Error::unexpected(doing, error.to_string()))
     };

@@ -4,14 +4,13 @@
 //! within statements, and one writer at a time: there the journal is written first, and the change is made to the rows
 //! that it names, or that pass the same test.
 
-use sea_orm::QueryResult;
 use uuid::Uuid;
 
 use super::apply::WorkItem;
 use super::predicates::{keys_aggregate, picked_key_json};
 use crate::catalog::{Engine, Reference};
 use crate::store::dialect::sql::{Sql, cast};
-use crate::store::{Error, Result, Session};
+use crate::store::{Error, Result, Row, Session};
 
 /// What a statement that journals returns of each row of the journal, for [`run_journaled`].
 pub const RETURNED: &str = "id, job_id, action, to_user, records";
@@ -88,7 +87,7 @@ pub async fn run_journaled(session: &Session, doing: &str, sql: Sql, parts: &[&W
     Ok(journaled)
 }
 
-fn read_row(row: &QueryResult) -> std::result::Result<(i64, Uuid, JournalRow), sea_orm::DbErr> {
+fn read_row(row: &Row) -> std::result::Result<(i64, Uuid, JournalRow), sea_orm::DbErr> {
     let records = row.try_get::<i64>("", "records")? as u64;
     let line =
         JournalRow { place: 0, action: row.try_get("", "action")?, to_user: row.try_get("", "to_user")?, records };

@@ -1,6 +1,7 @@
 //! What copies keep of rows, written so that they come back to the last bit: whole rows, or some of their columns, as JSON objects.
 
 use crate::catalog::{Column, Engine};
+use crate::store::dialect::Type;
 use crate::store::dialect::sql::{ColumnArray, Sql, cast, column, quoted};
 
 /// A whole row as a JSON object.
@@ -90,7 +91,7 @@ pub fn path_of(name: &str) -> String {
 
 /// Rows as copies hold them, as a table `r` with these columns of the host's own types, and `copy_id`.
 pub fn copied_rows(sql: &mut Sql, columns: &[&Column], ids: &[i64]) -> String {
-    let array = ColumnArray::cast_to("bigint", "id", ids.iter().map(Some));
+    let array = ColumnArray::new(Type::Int64, "id", ids.iter().map(Some));
     let (ids, engine) = (sql.table("i", vec![array]), sql.engine());
     let picked = |of: &&Column| format!(", {} AS {}", copied_value(engine, "c.content", of), quoted(&of.name));
     let picked: String = columns.iter().map(picked).collect();

@@ -3,7 +3,7 @@
 use super::predicates::as_text;
 use crate::catalog::TableName;
 use crate::store::dialect::sql::{column, table};
-use crate::store::{Error, Result, Session};
+use crate::store::{Error, Result, Row, Session};
 
 /// Rows that are looked at, at most.
 const ROWS: i64 = 1000;
@@ -51,7 +51,7 @@ pub async fn sample_values(session: &Session, of: &TableName, name: &str) -> Res
         column = column("t", name),
     ));
     let rows = session.all(doing, sql).await?;
-    let read = |row: &sea_orm::QueryResult| row.try_get("", "v");
+    let read = |row: &Row| row.try_get("", "v");
     let values: std::result::Result<Vec<String>, _> = rows.iter().map(read).collect();
     values.map_err(|error| Error::unexpected(doing, error.to_string()))
 }

@@ -9,6 +9,7 @@ use super::keyless;
 use super::predicates::{between, has_key, key_columns, keys_as, tests, user_column};
 use crate::catalog::{Engine, Occupied, Reference};
 use crate::contract::UserId;
+use crate::store::dialect::Type;
 use crate::store::dialect::sql::{ColumnArray, Sql, array_cast, array_text, column, table};
 
 /// Which of the parts' rows.
@@ -75,9 +76,9 @@ pub fn part_table(sql: &mut Sql, reference: &Reference, parts: &[&WorkItem]) -> 
         _ => None,
     });
     let arrays = vec![
-        ColumnArray::cast_to("bigint", "part", (0..parts.len()).map(Some)),
-        ColumnArray::cast_to("uuid", "job", parts.iter().map(|part| Some(part.job))),
-        ColumnArray::cast_to("integer", "chunk", parts.iter().map(|part| part.chunk)),
+        ColumnArray::new(Type::Int64, "part", (0..parts.len()).map(Some)),
+        ColumnArray::new(Type::Uuid, "job", parts.iter().map(|part| Some(part.job))),
+        ColumnArray::new(Type::Int32, "chunk", parts.iter().map(|part| part.chunk)),
         ColumnArray::of("leaver", &reference.user, parts.iter().map(|part| part.leaver.as_str())),
         ColumnArray::of_some("sole", &reference.user, sole),
     ];
@@ -109,7 +110,7 @@ fn deal(sql: &mut Sql, reference: &Reference, parts: &[&WorkItem]) -> Deal {
         })
         .unzip();
     let arrays =
-        vec![ColumnArray::cast_to("bigint", "part", places), ColumnArray::cast_to("text", "successors", successors)];
+        vec![ColumnArray::new(Type::Int64, "part", places), ColumnArray::new(Type::Text, "successors", successors)];
     let table = sql.small_table("d", arrays);
     let array = array_cast("d.successors", &reference.user.cast);
     let dealt = format!("SELECT d.part, {array} AS successors FROM {table}");
@@ -136,8 +137,8 @@ fn deal_table(sql: &mut Sql, reference: &Reference, parts: &[&WorkItem]) -> Stri
         }
     }
     let arrays = vec![
-        ColumnArray::cast_to("bigint", "part", part_array),
-        ColumnArray::cast_to("bigint", "n", place_array),
+        ColumnArray::new(Type::Int64, "part", part_array),
+        ColumnArray::new(Type::Int64, "n", place_array),
         ColumnArray::of_some("successor", &reference.user, successors),
     ];
     sql.table("d", arrays)

@@ -19,6 +19,7 @@ use super::transfer::touch;
 use super::unmerge::MergedRows;
 use crate::catalog::{Column, Engine, Reference, SetValue};
 use crate::contract::UserId;
+use crate::store::dialect::Type;
 use crate::store::dialect::sql::{ColumnArray, Sql, cast, column, quoted, table};
 use crate::store::{Cause, Error, Locking, Result, Session};
 
@@ -328,7 +329,7 @@ fn reason_of(code: &str) -> &'static str {
 
 /// Keys as a table `x`: `n`, their place, and `k0`, `k1` and so on.
 pub fn key_table(sql: &mut Sql, reference: &Reference, keys: &[Key], places: &[usize]) -> String {
-    let mut arrays = vec![ColumnArray::cast_to("bigint", "n", places.iter().map(Some))];
+    let mut arrays = vec![ColumnArray::new(Type::Int64, "n", places.iter().map(Some))];
     for (index, key) in reference.key.iter().enumerate() {
         let values: Vec<Option<String>> = places.iter().map(|place| keys[*place].get(index).cloned()).collect();
         arrays.push(ColumnArray::of_some(&format!("k{index}"), key, values));
@@ -366,7 +367,7 @@ async fn read_holders(
         true => format!("t.{user} = {}", sql.host(&reference.user, holder.as_str())),
         false => "TRUE".to_owned(),
     };
-    let lock = if locking.applies(session.engine()) { " FOR UPDATE OF t" } else { "" };
+    let lock = if locking.applies(session.capabilities()) { " FOR UPDATE OF t" } else { "" };
     sql.add(&format!(
         "SELECT CAST(x.n AS bigint) AS n, {text} AS holder FROM {keys} JOIN {host} t ON {same}{holders}{lock}",
         text = cast(&format!("t.{user}"), "text"),
@@ -397,7 +398,7 @@ async fn read_set(
     let host = table(&reference.table);
     let rows = copied_rows(&mut sql, &kept_columns(reference, values), copies);
     let unset = unset(&mut sql, values, "t");
-    let lock = if locking.applies(session.engine()) { " FOR UPDATE OF t" } else { "" };
+    let lock = if locking.applies(session.capabilities()) { " FOR UPDATE OF t" } else { "" };
     sql.add(&format!(
         "SELECT CAST(r.copy_id AS bigint) AS copy_id, CAST(CASE WHEN {unset} THEN 0 ELSE 1 END AS bigint) AS stands \
          FROM {rows} JOIN {host} t ON {}{lock}",

@@ -12,8 +12,9 @@ use super::transfer::touch;
 use super::undo::{RestoreOutcome, RestoreWrite};
 use crate::catalog::{Column, Engine, Occupied, Reference};
 use crate::contract::UserId;
+use crate::store::dialect::Type;
 use crate::store::dialect::sql::{ColumnArray, Sql, column, quoted, table};
-use crate::store::{Error, Locking, Result, Session};
+use crate::store::{Error, Locking, Result, Row, Session};
 
 /// What is to be taken back of rows that were added to those of a successor.
 pub struct MergedRows<'a> {
@@ -113,7 +114,7 @@ impl MergedRows<'_> {
 
 /// Which columns of the successors' rows were empty before, by copy, as a table `b`: `empty0`, `empty1` and so on.
 fn before_columns(sql: &mut Sql, merged: &MergedRows<'_>, ids: &[i64]) -> String {
-    let ids = sql.table("i", vec![ColumnArray::cast_to("bigint", "id", ids.iter().map(Some))]);
+    let ids = sql.table("i", vec![ColumnArray::new(Type::Int64, "id", ids.iter().map(Some))]);
     let engine = sql.engine();
     let empty = merged.columns.iter().enumerate().map(|(index, add)| {
         let before = match engine {
@@ -140,13 +141,13 @@ async fn read_merged(
     let host = table(&merged.reference.table);
     let rows = copied_rows(&mut sql, &merged.copied_columns(), copies);
     let from = sql.host(&merged.reference.user, merged.holder.as_str());
-    let lock = if locking.applies(session.engine()) { " FOR UPDATE OF t" } else { "" };
+    let lock = if locking.applies(session.capabilities()) { " FOR UPDATE OF t" } else { "" };
     sql.add(&format!(
         "SELECT CAST(r.copy_id AS bigint) AS copy_id FROM {rows} JOIN {host} t ON t.{user} = {from}{same}{lock}",
         user = user_column(merged.reference),
         same = merged.same(),
     ));
-    let read = |row: &sea_orm::QueryResult| row.try_get::<i64>("", "copy_id");
+    let read = |row: &Row| row.try_get::<i64>("", "copy_id");
     let found: std::result::Result<HashSet<i64>, sea_orm::DbErr> =
         session.all(doing, sql).await?.iter().map(read).collect();
     found.map_err(|error| Error::unexpected(doing, error.to_string()))

@@ -4,15 +4,16 @@
 
 use std::collections::HashMap;
 
-use sea_orm::{DbErr, QueryResult};
+use sea_orm::DbErr;
 
 use super::predicates::{as_text, inside, now};
 use super::users::contention;
 use crate::catalog::{Catalog, Column, Engine, InvitationStatus, Invitations, License, Status};
 use crate::contract::UserId;
 use crate::plan::UserStatus;
+use crate::store::dialect::Type;
 use crate::store::dialect::sql::{ColumnArray, Sql, column, quoted, table};
-use crate::store::{Error, Result, Session};
+use crate::store::{Error, Result, Row, Session};
 
 /// Gives a user another status. Where it is not the one that was expected, the host was faster, and the transaction must
 /// not go on.
@@ -148,7 +149,7 @@ pub async fn users_with_emails(
         Some(of) => format!(" AND {} = {}", column("u", &of.name), sql.host(of, org)),
         None => String::new(),
     };
-    let array = ColumnArray::cast_to("text", "email", emails.iter().map(Some));
+    let array = ColumnArray::new(Type::Text, "email", emails.iter().map(Some));
     let asked = sql.table("a", vec![array]);
     sql.add(&format!(
         "SELECT a.email AS email, {id} AS id FROM {asked} JOIN {host} u ON lower({address}) = lower(a.email){of_org}",
@@ -313,7 +314,7 @@ pub async fn name_and_email(session: &Session, catalog: &Catalog, user: &UserId)
         column = column("u", &users.key.name),
     ));
     let Some(row) = session.one(doing, sql).await? else { return Ok(None) };
-    let text = |row: &QueryResult, name: &str| row.try_get::<Option<String>>("", name).map(Option::unwrap_or_default);
+    let text = |row: &Row, name: &str| row.try_get::<Option<String>>("", name).map(Option::unwrap_or_default);
     let read = || Ok((text(&row, "name")?, text(&row, "email")?));
     read().map(Some).map_err(|error: sea_orm::DbErr| Error::unexpected(doing, error.to_string()))
 }

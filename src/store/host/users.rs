@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use sea_orm::{DbErr, QueryResult};
+use sea_orm::DbErr;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -11,8 +11,9 @@ use crate::catalog::{Catalog, Column, Condition, Engine, Family};
 use crate::contract::{JobId, UserId};
 use crate::job::State;
 use crate::plan::{UserFacts, UserStatus};
+use crate::store::dialect::Type;
 use crate::store::dialect::sql::{ColumnArray, Sql, column, quoted, table};
-use crate::store::{Error, Result, Session};
+use crate::store::{Error, Result, Row, Session};
 
 /// Locks users for the transaction, all in one statement and in one order, so that no two transactions wait for each
 /// other: leavers alone, receivers together with others who receive. The lock is PostgreSQL's advisory one on a hash of
@@ -32,8 +33,8 @@ pub async fn lock_users(session: &Session, leavers: &[(&str, &UserId)], receiver
     locks.sort_unstable();
     let mut sql = session.sql("");
     let arrays = vec![
-        ColumnArray::cast_to("bigint", "key", locks.iter().map(|(key, _)| Some(key))),
-        ColumnArray::cast_to("boolean", "alone", locks.iter().map(|(_, alone)| Some(alone))),
+        ColumnArray::new(Type::Int64, "key", locks.iter().map(|(key, _)| Some(key))),
+        ColumnArray::new(Type::Bool, "alone", locks.iter().map(|(_, alone)| Some(alone))),
     ];
     let locks = sql.small_table("l", arrays);
     sql.add(&format!(
@@ -95,14 +96,14 @@ pub async fn read_users<'u>(
         key = column("u", &users.key.name),
     ));
     let rows = session.all(doing, sql).await?;
-    let read = |row: &QueryResult| read_user(row, catalog, &asked, &listings);
+    let read = |row: &Row| read_user(row, catalog, &asked, &listings);
     let users: std::result::Result<Vec<UserFacts>, DbErr> = rows.iter().map(read).collect();
     let users = users.map_err(|error| Error::unexpected(doing, error.to_string()))?;
     Ok(users.into_iter().map(|user| (user.id.to_string(), user)).collect())
 }
 
 fn read_user(
-    row: &QueryResult,
+    row: &Row,
     catalog: &Catalog,
     asked: &[&Column],
     listings: &[&Condition],
@@ -307,7 +308,7 @@ async fn read_standing(session: &Session, catalog: &Catalog, ids: &[&UserId]) ->
         key = column("u", &users.key.name),
     ));
     let rows = session.all(doing, sql).await?;
-    let read = |row: &QueryResult| Ok((row.try_get("", "id")?, standing(catalog, row.try_get("", "status")?)));
+    let read = |row: &Row| Ok((row.try_get("", "id")?, standing(catalog, row.try_get("", "status")?)));
     let standing: std::result::Result<HashMap<String, UserStatus>, DbErr> = rows.iter().map(read).collect();
     standing.map_err(|error| Error::unexpected(doing, error.to_string()))
 }
@@ -375,7 +376,7 @@ pub async fn list_users(
     listed.map_err(|error| Error::unexpected(doing, error.to_string()))
 }
 
-fn read_listed(row: &QueryResult, catalog: &Catalog) -> std::result::Result<UserListing, DbErr> {
+fn read_listed(row: &Row, catalog: &Catalog) -> std::result::Result<UserListing, DbErr> {
     let text = |column: &str| row.try_get::<Option<String>>("", column).map(Option::unwrap_or_default);
     let status = match standing(catalog, row.try_get("", "status")?) {
         UserStatus::Active => "active".to_owned(),
@@ -396,6 +397,6 @@ fn read_listed(row: &QueryResult, catalog: &Catalog) -> std::result::Result<User
 
 /// Statements elsewhere that only need the leaver as the user column holds them.
 pub fn leaver_array(sql: &mut Sql, leavers: &[&UserId]) -> String {
-    let arrays = vec![ColumnArray::cast_to("text", "leaver", leavers.iter().map(Some))];
+    let arrays = vec![ColumnArray::new(Type::Text, "leaver", leavers.iter().map(Some))];
     sql.small_table("p", arrays)
 }

@@ -6,18 +6,18 @@
 
 use std::collections::HashMap;
 
-use sea_orm::{DbErr, QueryResult};
+use sea_orm::DbErr;
 use uuid::Uuid;
 
 use super::audit::{self, Entry};
-use super::bulk_insert::insertion_into;
+use super::bulk_insert::insertion;
 use super::entity::requests::{ActiveModel, Model};
 use super::jobs::{self, Job, Successor};
 use super::outbox::{self, OutboxMessage};
 use super::references::{self, ReferenceProgress};
 use super::{failed, requests};
 use crate::catalog::Engine;
-use crate::store::{Result, Session};
+use crate::store::{Result, Row, Session};
 
 const DOING: &str = "writing down what became of requests";
 
@@ -65,28 +65,28 @@ impl LedgerBatch {
         if !self.requests.is_empty() {
             let rows: Vec<ActiveModel> = self.requests.into_iter().map(ActiveModel::from).collect();
             let once = format!("{} RETURNING 1", requests::ONCE);
-            with.push(format!("requests AS ({})", insertion_into(&mut sql, DOING, rows, &once)?));
+            with.push(format!("requests AS ({})", insertion(&mut sql, DOING, rows, &once)?));
             accepted = "(SELECT count(*) FROM requests)";
         }
         if !self.jobs.is_empty() {
             let rows = jobs::rows(session, self.jobs);
-            with.push(format!("jobs AS ({})", insertion_into(&mut sql, DOING, rows, "")?));
+            with.push(format!("jobs AS ({})", insertion(&mut sql, DOING, rows, "")?));
         }
         if !self.progress.is_empty() {
             let rows = references::rows(self.progress);
-            with.push(format!("courses AS ({})", insertion_into(&mut sql, DOING, rows, "")?));
+            with.push(format!("courses AS ({})", insertion(&mut sql, DOING, rows, "")?));
         }
         if !self.successors.is_empty() {
             let rows = jobs::successor_rows(self.successors);
-            with.push(format!("successors AS ({})", insertion_into(&mut sql, DOING, rows, jobs::NOTED)?));
+            with.push(format!("successors AS ({})", insertion(&mut sql, DOING, rows, jobs::NOTED)?));
         }
         if !self.audit.is_empty() {
             let rows = audit::rows(self.audit);
-            with.push(format!("audit AS ({})", insertion_into(&mut sql, DOING, rows, "")?));
+            with.push(format!("audit AS ({})", insertion(&mut sql, DOING, rows, "")?));
         }
         let any_letters = !letters.is_empty();
         if any_letters {
-            with.push(format!("outbox AS ({})", insertion_into(&mut sql, DOING, letters, outbox::NUMBERED)?));
+            with.push(format!("outbox AS ({})", insertion(&mut sql, DOING, letters, outbox::NUMBERED)?));
             numbered = "outbox";
         }
         if with.is_empty() {
@@ -105,7 +105,7 @@ impl LedgerBatch {
 }
 
 /// How many requests were accepted, and the messages' numbers.
-fn read(rows: &[QueryResult]) -> std::result::Result<(u64, HashMap<Uuid, i64>), DbErr> {
+fn read(rows: &[Row]) -> std::result::Result<(u64, HashMap<Uuid, i64>), DbErr> {
     let (mut accepted, mut numbers) = (0, HashMap::new());
     for row in rows {
         accepted = row.try_get::<i64>("", "accepted")? as u64;

@@ -4,8 +4,7 @@ use std::collections::HashMap;
 
 use sea_orm::sea_query::{Alias, Expr, LockBehavior, LockType};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, Condition, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
-    QueryResult, QuerySelect,
+    ActiveModelTrait, ColumnTrait, Condition, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
 };
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -17,8 +16,10 @@ use super::failed;
 use super::jobs::Job;
 use super::references::ReferenceProgress;
 use crate::catalog::Engine;
+use crate::store::dialect::Type;
+use crate::store::dialect::sql::ColumnArray;
 use crate::store::error::Error;
-use crate::store::{Result, Session};
+use crate::store::{Result, Row, Session};
 
 pub use super::entity::chunks::Model as Chunk;
 
@@ -127,8 +128,7 @@ pub struct ChunkCounts {
 pub async fn counts(session: &Session, jobs: &[Uuid]) -> Result<HashMap<(Uuid, usize), ChunkCounts>> {
     let doing = "counting chunks";
     let mut sql = session.sql("");
-    let array = crate::store::dialect::sql::ColumnArray::cast_to("uuid", "id", jobs.iter().map(Some));
-    let jobs = sql.small_table("j", vec![array]);
+    let jobs = sql.small_table("j", vec![ColumnArray::new(Type::Uuid, "id", jobs.iter().map(Some))]);
     sql.add(&format!(
         "SELECT c.job_id AS job_id, CAST(c.position AS bigint) AS position, c.state AS state, count(*) AS n, \
          CAST(sum(c.records) AS bigint) AS records, CAST(sum(c.done) AS bigint) AS done, \
@@ -254,7 +254,7 @@ pub async fn recent_times(session: &Session) -> Result<HashMap<String, ChunkTime
            WHERE duration_ms IS NOT NULL AND journal_id IS NULL ORDER BY closed_at DESC LIMIT {most}) c \
          JOIN handover.job_references r ON r.job_id = c.job_id AND r.position = c.position GROUP BY r.kind"
     ));
-    let read = |row: &QueryResult| -> std::result::Result<_, DbErr> {
+    let read = |row: &Row| -> std::result::Result<_, DbErr> {
         let number = |column: &str| row.try_get::<i64>("", column).map(|number| number as u64);
         let took = ChunkTimes { chunks: number("n")?, records: number("records")?, milliseconds: number("took")? };
         Ok((row.try_get::<String>("", "kind")?, took))

@@ -1,4 +1,4 @@
-//! What the ledger's tables hold, as sea-orm entities. The migrations crate says what each column is for.
+//! The rows of the ledger's tables, as sea-orm entities. The migrations crate says what each column is for.
 //!
 //! They name the schema `handover`; a session puts SQLite's names in their place.
 
@@ -7,8 +7,16 @@
 
 use sea_orm::{EntityTrait, Related, RelationDef};
 
+use crate::store::dialect::LedgerTable;
+
+/// An entity of the ledger.
+pub trait LedgerEntity: EntityTrait {
+    /// The table that holds its rows.
+    const TABLE: LedgerTable;
+}
+
 macro_rules! entity {
-    ($module:ident, $table:literal, { $($fields:tt)* }) => {
+    ($module:ident, $table:literal, $variant:ident, { $($fields:tt)* }) => {
         pub mod $module {
             use sea_orm::entity::prelude::*;
 
@@ -20,11 +28,15 @@ macro_rules! entity {
             pub enum Relation {}
 
             impl ActiveModelBehavior for ActiveModel {}
+
+            impl super::LedgerEntity for Entity {
+                const TABLE: crate::store::dialect::LedgerTable = crate::store::dialect::LedgerTable::$variant;
+            }
         }
     };
 }
 
-entity!(catalogs, "catalogs", {
+entity!(catalogs, "catalogs", Catalogs, {
     #[sea_orm(primary_key, auto_increment = false)]
     pub hash: String,
     pub name: String,
@@ -32,7 +44,7 @@ entity!(catalogs, "catalogs", {
     pub first_used_at: TimeDateTimeWithTimeZone,
 });
 
-entity!(requests, "requests", {
+entity!(requests, "requests", Requests, {
     #[sea_orm(primary_key, auto_increment = false)]
     pub org: String,
     #[sea_orm(primary_key, auto_increment = false)]
@@ -47,7 +59,7 @@ entity!(requests, "requests", {
     pub received_at: TimeDateTimeWithTimeZone,
 });
 
-entity!(jobs, "jobs", {
+entity!(jobs, "jobs", Jobs, {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
     pub kind: String,
@@ -86,7 +98,7 @@ entity!(jobs, "jobs", {
     pub recount_until: Option<TimeDateTimeWithTimeZone>,
 });
 
-entity!(job_references, "job_references", {
+entity!(job_references, "job_references", JobReferences, {
     #[sea_orm(primary_key, auto_increment = false)]
     pub job_id: Uuid,
     #[sea_orm(primary_key, auto_increment = false)]
@@ -101,7 +113,7 @@ entity!(job_references, "job_references", {
     pub next_rank: i64,
 });
 
-entity!(job_successors, "job_successors", {
+entity!(job_successors, "job_successors", JobSuccessors, {
     #[sea_orm(primary_key, auto_increment = false)]
     pub job_id: Uuid,
     pub org: String,
@@ -109,7 +121,7 @@ entity!(job_successors, "job_successors", {
     pub user_id: String,
 });
 
-entity!(chunks, "chunks", {
+entity!(chunks, "chunks", Chunks, {
     #[sea_orm(primary_key, auto_increment = false)]
     pub job_id: Uuid,
     #[sea_orm(primary_key, auto_increment = false)]
@@ -136,7 +148,7 @@ entity!(chunks, "chunks", {
     pub duration_ms: Option<i32>,
 });
 
-entity!(outbox, "outbox", {
+entity!(outbox, "outbox", Outbox, {
     #[sea_orm(primary_key)]
     pub id: i64,
     pub message_id: Uuid,
@@ -151,7 +163,7 @@ entity!(outbox, "outbox", {
     pub leased_until: Option<TimeDateTimeWithTimeZone>,
 });
 
-entity!(round_robin, "round_robin", {
+entity!(round_robin, "round_robin", RoundRobin, {
     #[sea_orm(primary_key, auto_increment = false)]
     pub org: String,
     #[sea_orm(primary_key, auto_increment = false)]
@@ -159,7 +171,7 @@ entity!(round_robin, "round_robin", {
     pub last_user: String,
 });
 
-entity!(audit, "audit", {
+entity!(audit, "audit", Audit, {
     #[sea_orm(primary_key)]
     pub id: i64,
     pub at: TimeDateTimeWithTimeZone,
@@ -186,7 +198,7 @@ impl Related<job_references::Entity> for chunks::Entity {
     }
 }
 
-entity!(journal, "journal", {
+entity!(journal, "journal", Journal, {
     #[sea_orm(primary_key)]
     pub id: i64,
     pub job_id: Uuid,
@@ -200,7 +212,7 @@ entity!(journal, "journal", {
     pub at: TimeDateTimeWithTimeZone,
 });
 
-entity!(row_snapshots, "row_snapshots", {
+entity!(row_snapshots, "row_snapshots", RowSnapshots, {
     #[sea_orm(primary_key)]
     pub id: i64,
     pub job_id: Uuid,

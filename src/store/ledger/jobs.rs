@@ -156,7 +156,7 @@ pub async fn last_handover(session: &Session, org: &str, user: &str, locking: Lo
     let mut find = jobs::Entity::find().filter(jobs::Column::Org.eq(org)).filter(jobs::Column::UserId.eq(user));
     find = find.filter(jobs::Column::Kind.is_in(kinds)).filter(jobs::Column::State.eq(State::Completed.name()));
     find = find.order_by_desc(jobs::Column::RequestedAt).limit(1);
-    if locking.applies(session.engine()) {
+    if locking.applies(session.capabilities()) {
         find = find.lock(LockType::Update);
     }
     find.one(session).await.map_err(failed("looking for a user's last job"))
@@ -166,7 +166,7 @@ pub async fn last_handover(session: &Session, org: &str, user: &str, locking: Lo
 pub async fn open(session: &Session, org: &str, user: &str, locking: Locking) -> Result<Option<Job>> {
     let mut find = jobs::Entity::find().filter(jobs::Column::Org.eq(org)).filter(jobs::Column::UserId.eq(user));
     find = find.filter(jobs::Column::State.is_in(State::OPEN.map(State::name)));
-    if locking.applies(session.engine()) {
+    if locking.applies(session.capabilities()) {
         find = find.lock(LockType::Update);
     }
     find.one(session).await.map_err(failed("looking for a user's open job"))

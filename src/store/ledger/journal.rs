@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::bulk_insert::add;
 use super::entity::journal::{ActiveModel, Column, Entity};
 use super::failed;
+use crate::store::dialect::Type;
 use crate::store::dialect::sql::ColumnArray;
 use crate::store::error::Error;
 use crate::store::{Result, Session};
@@ -29,7 +30,7 @@ pub struct Tally {
 pub async fn tallies(session: &Session, jobs: &[Uuid]) -> Result<HashMap<Uuid, Vec<Tally>>> {
     let doing = "adding the journal up";
     let mut sql = session.sql("");
-    let jobs = sql.small_table("i", vec![ColumnArray::cast_to("uuid", "id", jobs.iter().map(Some))]);
+    let jobs = sql.small_table("i", vec![ColumnArray::new(Type::Uuid, "id", jobs.iter().map(Some))]);
     sql.add(&format!(
         "SELECT j.job_id AS job_id, j.kind AS kind, j.action AS action, j.to_user AS to_user, \
          CAST(sum(j.records) AS bigint) AS records FROM handover.journal j JOIN {jobs} ON i.id = j.job_id \

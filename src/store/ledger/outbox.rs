@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use sea_orm::sea_query::{Expr, LockBehavior, LockType};
 use sea_orm::{
-    ActiveValue, ColumnTrait, Condition, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QueryResult,
-    QuerySelect,
+    ActiveValue, ColumnTrait, Condition, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
 };
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -15,9 +14,10 @@ use super::bulk_insert::add_returning;
 use super::entity::outbox::{ActiveModel, Column, Entity};
 use super::failed;
 use crate::catalog::Engine;
+use crate::store::dialect::Type;
 use crate::store::dialect::sql::ColumnArray;
 use crate::store::outbox_handoff::FIRST_LEASE;
-use crate::store::{Result, Session};
+use crate::store::{Result, Row, Session};
 
 pub use super::entity::outbox::Model as OutboxMessage;
 
@@ -29,7 +29,7 @@ pub async fn insert(session: &Session, letters: Vec<OutboxMessage>) -> Result<()
     let doing = "writing to the outbox";
     let (rows, leaving) = outgoing(session, letters);
     let rows = add_returning(session, doing, rows, NUMBERED).await?;
-    let read = |row: &QueryResult| Ok((row.try_get("", "message_id")?, row.try_get("", "id")?));
+    let read = |row: &Row| Ok((row.try_get("", "message_id")?, row.try_get("", "id")?));
     let numbers = rows.iter().map(read).collect::<std::result::Result<_, DbErr>>().map_err(failed(doing))?;
     leave(session, leaving, &numbers);
     Ok(())
@@ -116,9 +116,8 @@ pub async fn backlog(session: &Session, channels: &[&str], now: OffsetDateTime) 
         ));
     }
     sql.add(" ORDER BY place");
-    let read = |row: &QueryResult| {
-        Ok(Backlog { messages: row.try_get::<i64>("", "n")? as u64, oldest: row.try_get("", "oldest")? })
-    };
+    let read =
+        |row: &Row| Ok(Backlog { messages: row.try_get::<i64>("", "n")? as u64, oldest: row.try_get("", "oldest")? });
     let rows = session.all(doing, sql).await?;
     rows.iter().map(read).collect::<std::result::Result<_, DbErr>>().map_err(failed(doing))
 }
@@ -126,7 +125,7 @@ pub async fn backlog(session: &Session, channels: &[&str], now: OffsetDateTime) 
 /// Deletes messages that have been delivered; how many were there.
 pub async fn delete(session: &Session, ids: &[i64]) -> Result<u64> {
     let mut sql = session.sql("");
-    let delivered = sql.small_table("d", vec![ColumnArray::cast_to("bigint", "id", ids.iter().map(Some))]);
+    let delivered = sql.small_table("d", vec![ColumnArray::new(Type::Int64, "id", ids.iter().map(Some))]);
     sql.add(&format!("DELETE FROM handover.outbox WHERE id IN (SELECT d.id FROM {delivered})"));
     session.run("emptying the outbox", sql).await
 }

@@ -10,6 +10,7 @@ use super::entity::requests::{ActiveModel, Column, Entity, Model};
 use super::failed;
 use super::jobs::Job;
 use crate::contract::{Allotment, HandoverRequest};
+use crate::store::dialect::Type;
 use crate::store::dialect::sql::ColumnArray;
 use crate::store::error::{Cause, Error};
 use crate::store::{Result, Session};
@@ -17,7 +18,7 @@ use crate::store::{Result, Session};
 /// The requests of these (organization, request id) that are known already.
 pub async fn known(session: &Session, ids: &[(&str, &str)]) -> Result<HashMap<(String, String), Model>> {
     let mut sql = session.sql("");
-    let array = |name, values: Vec<&str>| ColumnArray::cast_to("text", name, values.into_iter().map(Some));
+    let array = |name, values: Vec<&str>| ColumnArray::new(Type::Text, name, values.into_iter().map(Some));
     let arrays = vec![
         array("org", ids.iter().map(|(org, _)| *org).collect()),
         array("request_id", ids.iter().map(|(_, request_id)| *request_id).collect()),

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use sea_orm::{DbErr, QueryResult};
+use sea_orm::DbErr;
 
 use super::listed_values;
 use crate::catalog::{Family, ForeignKey, OnDelete, SchemaColumn, Table, TableName};
-use crate::store::{Error, Result, Session};
+use crate::store::{Error, Result, Row, Session};
 
 const DOING: &str = "reading the schema";
 
@@ -34,7 +34,7 @@ pub async fn read_tables(session: &Session) -> Result<Vec<Table>> {
     Ok(tables.into_values().collect())
 }
 
-async fn rows(session: &Session, text: &str) -> Result<Vec<QueryResult>> {
+async fn rows(session: &Session, text: &str) -> Result<Vec<Row>> {
     session.all(DOING, session.sql(&text.replace("{ours}", OURS).replace("{opaque}", OPAQUE))).await
 }
 
@@ -42,7 +42,7 @@ fn failed(error: DbErr) -> Error {
     Error::unexpected(DOING, error.to_string())
 }
 
-fn table_of<'t>(tables: &'t mut Tables, row: &QueryResult) -> Result<Option<&'t mut Table>> {
+fn table_of<'t>(tables: &'t mut Tables, row: &Row) -> Result<Option<&'t mut Table>> {
     let schema: String = row.try_get("", "schema").map_err(failed)?;
     let name: String = row.try_get("", "table").map_err(failed)?;
     Ok(tables.get_mut(&(schema, name)))
@@ -160,7 +160,7 @@ async fn read_constraints(session: &Session, tables: &mut Tables) -> Result<()> 
     Ok(())
 }
 
-fn foreign_key(row: &QueryResult, columns: Vec<String>) -> std::result::Result<ForeignKey, DbErr> {
+fn foreign_key(row: &Row, columns: Vec<String>) -> std::result::Result<ForeignKey, DbErr> {
     let on_delete = match row.try_get::<String>("", "on_delete")?.as_str() {
         "c" => OnDelete::Cascade,
         "n" | "d" => OnDelete::Forget,

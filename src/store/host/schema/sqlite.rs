@@ -1,10 +1,10 @@
 //! SQLite's schema, from its pragmas and the text of its CREATE statements.
 
-use sea_orm::{DbErr, QueryResult};
+use sea_orm::DbErr;
 
 use super::listed_values;
 use crate::catalog::{Family, ForeignKey, OnDelete, SchemaColumn, Table, TableName};
-use crate::store::{Error, Result, Session};
+use crate::store::{Error, Result, Row, Session};
 
 const DOING: &str = "reading the schema";
 
@@ -36,11 +36,11 @@ pub async fn read_tables(session: &Session) -> Result<Vec<Table>> {
     Ok(tables)
 }
 
-async fn rows(session: &Session, text: &str) -> Result<Vec<QueryResult>> {
+async fn rows(session: &Session, text: &str) -> Result<Vec<Row>> {
     session.all(DOING, session.sql(&text.replace("{ours}", OURS))).await
 }
 
-async fn rows_of(session: &Session, text: &str, table: &str) -> Result<Vec<QueryResult>> {
+async fn rows_of(session: &Session, text: &str, table: &str) -> Result<Vec<Row>> {
     session.all(DOING, session.sql(text).with([table.into()])).await
 }
 

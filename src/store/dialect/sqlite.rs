@@ -1,0 +1,143 @@
+//! SQLite's dialect.
+
+use sea_orm::DbBackend;
+
+use super::sql::{ColumnArray, Sql};
+use super::{Capabilities, Dialect, LedgerTable, RowAddress, RowLock, TableSize, Type};
+
+/// The syntax of SQLite 3.41 and newer.
+#[derive(Debug)]
+pub struct Sqlite;
+
+const CAPABILITIES: Capabilities = Capabilities {
+    writable_ctes: false,
+    returning: true,
+    row_locks: false,
+    skip_locked: false,
+    advisory_locks: false,
+    arrays: false,
+    transactional_ddl: true,
+    deferrable_constraints: false,
+    row_addresses: &[
+        RowAddress { columns: &[("rowid", "INTEGER")] },
+        RowAddress { columns: &[("_rowid_", "INTEGER")] },
+        RowAddress { columns: &[("oid", "INTEGER")] },
+    ],
+    schemas: false,
+    roles: false,
+    session_settings: false,
+    sees_activity: false,
+    is_server: false,
+    max_concurrent_writers: Some(1),
+    booleans_are_integers: true,
+};
+
+impl Dialect for Sqlite {
+    fn name(&self) -> &'static str {
+        "SQLite"
+    }
+
+    fn capabilities(&self) -> &'static Capabilities {
+        &CAPABILITIES
+    }
+
+    fn backend(&self) -> DbBackend {
+        DbBackend::Sqlite
+    }
+
+    fn placeholder(&self, number: usize) -> String {
+        format!("?{number}")
+    }
+
+    /// SQLite has no schemas: a prefix keeps the ledger's names apart from the host's.
+    fn ledger_table(&self, table: LedgerTable) -> (Option<&'static str>, String) {
+        (None, format!("handover_{}", table.name()))
+    }
+
+    /// A declared type decides a value's affinity. Times and JSON are texts.
+    fn type_name<'t>(&self, of: &'t Type) -> &'t str {
+        match of {
+            Type::Any => "",
+            Type::Bool | Type::Int32 | Type::Int64 => "integer",
+            Type::Text | Type::Json | Type::Timestamp => "text",
+            Type::Uuid | Type::Bytes => "blob",
+            Type::Host(name) => name,
+        }
+    }
+
+    /// Binds one JSON text that holds the rows.
+    fn value_table(&self, sql: &mut Sql, alias: &str, columns: Vec<ColumnArray>, _: TableSize) -> String {
+        let rows = columns.first().map_or(0, |column| column.values.len());
+        let rows: Vec<serde_json::Value> =
+            (0..rows).map(|row| columns.iter().map(|column| serde_json::json!(column.values[row])).collect()).collect();
+        let columns: Vec<String> = (columns.iter().enumerate())
+            .map(|(index, column)| {
+                format!("{} AS {}", self.element(&format!("value ->> {index}"), &column.of), column.name)
+            })
+            .collect();
+        let json = sql.bind(serde_json::Value::from(rows).to_string());
+        format!("(SELECT {} FROM json_each({json})) AS {alias}", columns.join(", "))
+    }
+
+    fn in_list(&self, sql: &mut Sql, of: &Type, values: &[Option<String>]) -> String {
+        let json = sql.bind(serde_json::json!(values).to_string());
+        format!("(SELECT {} FROM json_each({json}))", self.element("value", of))
+    }
+
+    fn row_lock(&self, _: RowLock, _: Option<&str>) -> String {
+        String::new()
+    }
+
+    fn now(&self, _: &Type) -> String {
+        "CURRENT_TIMESTAMP".to_owned()
+    }
+
+    fn boolean(&self, value: bool) -> &'static str {
+        if value { "1" } else { "0" }
+    }
+
+    fn json_array(&self, values: &[String]) -> String {
+        format!("json_array({})", values.join(", "))
+    }
+
+    fn json_array_of_texts(&self, text: &str) -> String {
+        format!("json_group_array({text})")
+    }
+
+    /// JSON that comes out of a subquery is a mere text: it is parsed again.
+    fn json_array_of_json(&self, json: &str) -> String {
+        format!("json_group_array(json({json}))")
+    }
+
+    fn json_text(&self, json: &str, names: &[&str]) -> String {
+        let (last, outer) = names.split_last().map_or(("", &[][..]), |(last, outer)| (*last, outer));
+        let outer: String = outer.iter().map(|name| format!(" -> {}", path(name))).collect();
+        format!("{json}{outer} ->> {}", path(last))
+    }
+
+    fn contains(&self, text: &str, part: &str) -> String {
+        format!("instr({text}, {part}) > 0")
+    }
+
+    fn overriding_identity(&self) -> &'static str {
+        ""
+    }
+}
+
+impl Sqlite {
+    /// Reads an element of a JSON array. The ledger keeps UUIDs as bytes, and a truth value comes as `true` or `false`.
+    fn element(&self, value: &str, of: &Type) -> String {
+        match of {
+            Type::Uuid => format!("unhex(replace({value}, '-', ''))"),
+            Type::Bool => format!("({value} = 'true')"),
+            Type::Bytes => format!("unhex({value})"),
+            other => self.cast(value, other),
+        }
+    }
+}
+
+/// The path of a name as a constant. A bare name that begins like a path would be read as one.
+fn path(name: &str) -> String {
+    let path = format!("$.\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""));
+    format!("'{}'", path.replace('\'', "''"))
+}
