@@ -209,7 +209,7 @@ async fn user_in_hierarchy_field_cannot_be_deactivated(world: &mut World) {
 }
 
 const TEAMS: [&str; 5] = [
-    "Mill ColumnArray, lease:408:",
+    "Mill Lane, lease:408:",
     "Quayside, floor 3:404:30",
     "Quayside, floor 3:405:50",
     "Quayside, floor 4:404:20",
@@ -267,7 +267,7 @@ pub async fn split_is_added_to_the_successors_own(world: &mut World) {
     assert_eq!(result_of(&certificate, "opportunity_team_member").removed, Some(1));
     assert_eq!(
         teams(world).await,
-        ["Mill ColumnArray, lease:408:", "Quayside, floor 3:405:80", "Quayside, floor 4:405:20"]
+        ["Mill Lane, lease:408:", "Quayside, floor 3:405:80", "Quayside, floor 4:405:20"]
     );
 }
 

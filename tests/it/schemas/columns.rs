@@ -14,8 +14,8 @@ async fn version_increases_on_move_and_set(world: &mut World) {
                   CREATE TABLE seats (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT, access TEXT, version BIGINT NOT NULL); \
                   INSERT INTO seats VALUES (1, 9, 'full', 1), (2, 9, 'read', 1), (3, 9, 'full', 4), (4, 2, 'full', 1);";
     let references = [
-        reference("doc", "docs", "disposition = \"transfer\"\nbump = \"lock_version\""),
-        reference("seat", "seats", "disposition = \"set\"\nset = { access = \"read\" }\nbump = \"version\""),
+        reference("doc", "docs", "disposition = \"transfer\"\nversion_column = \"lock_version\""),
+        reference("seat", "seats", "disposition = \"set\"\nset = { access = \"read\" }\nversion_column = \"version\""),
     ];
     start(world, tables, &references.concat()).await;
     let shares = json!([{ "user": "2", "amount": 1 }, { "user": "3", "amount": 1 }]);
@@ -54,7 +54,7 @@ async fn touch_applies_on_revert(world: &mut World) {
 async fn version_increases_for_a_single_successor(world: &mut World) {
     let tables = "CREATE TABLE docs (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT, lock_version INTEGER NOT NULL); \
                   INSERT INTO docs VALUES (1, 9, 0), (2, 9, 7), (3, 9, 0);";
-    start(world, tables, &reference("doc", "docs", "disposition = \"transfer\"\nbump = \"lock_version\"")).await;
+    start(world, tables, &reference("doc", "docs", "disposition = \"transfer\"\nversion_column = \"lock_version\"")).await;
     certificate_of(&world.hand_over(&leave("9", json!({ "doc": { "user": "2" } }))).await);
     assert_eq!(world.number("SELECT sum(lock_version) FROM docs WHERE owner = 2").await, 10);
 }

@@ -185,7 +185,7 @@ async fn set_rows_are_restored_to_every_column(world: &mut World) {
 
 #[every_engine(also_in_chunks_of = 2)]
 async fn revert_skips_set_rows_changed_since(world: &mut World) {
-    start(world, ACCESS, &heap("disposition = \"set\"\nset = { access = \"none\" }\nbump = \"version\"")).await;
+    start(world, ACCESS, &heap("disposition = \"set\"\nset = { access = \"none\" }\nversion_column = \"version\"")).await;
     let job = world.hand_over(&leave("9", json!({}))).await;
     world.sql("UPDATE heap SET access = 'theirs' WHERE version = 8").await;
     world.sql("DELETE FROM heap WHERE level IS NULL").await;

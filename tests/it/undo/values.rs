@@ -134,7 +134,7 @@ async fn merged_row_gets_new_version_and_time(world: &mut World) {
          PRIMARY KEY (deal, owner)); \
          INSERT INTO splits VALUES (1, 9, 30, 4, '2000-01-01 00:00:00'), (1, 2, 20, 7, '2000-01-01 00:00:00'), (2, 9, 5, 1, '2000-01-01 00:00:00');";
     let reference = "[[reference]]\nkind = \"split\"\ntable = \"splits\"\nkey = [\"deal\", \"owner\"]\nuser = \"owner\"\n\
-         disposition = \"transfer\"\non_conflict = { add = [\"part\"] }\nbump = \"version\"\ntouch = \"changed\"\n";
+         disposition = \"transfer\"\non_conflict = { add = [\"part\"] }\nversion_column = \"version\"\ntouch = \"changed\"\n";
     start(world, tables, reference).await;
     let rows = async || {
         let changed = "CASE WHEN changed < '2001-01-01' THEN 'long ago' ELSE 'now' END";
