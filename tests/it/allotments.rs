@@ -1,4 +1,4 @@
-//! Who receives which record, for every way in which a request may say it, by both ways through the stages.
+//! Tests every kind of allotment, both for small jobs and in chunks.
 
 use serde_json::{Value, json};
 
@@ -112,7 +112,7 @@ async fn each_naming_more_records_than_a_chunk_holds(world: &mut World) {
 
 #[every_engine(also_in_chunks_of = 10)]
 async fn naming_records_of_others_is_rejected(world: &mut World) {
-    // 9 belongs to somebody else, 99999 to nobody.
+    // Contact 9 belongs to someone else; 99999 does not exist.
     world.start_worker().await;
     let each = json!({ "1": "13", "9": "13", "99999": "13" });
     let job = world.hand_over(&leaver().contacts(json!({ "each": each, "rest": to(SUPPORT) }))).await;
@@ -126,7 +126,7 @@ async fn shares_may_mix_users_and_groups(world: &mut World) {
     world.start_worker().await;
     let shares = [share(SUPPORT, 2), group(WEST, 3), share(AMANDA, 1)];
     let certificate = world.certificate(&leaver().contacts(ratio(shares))).await;
-    // Seventeen rounds of six, and two more for the first share.
+    // Seventeen rounds of six, plus two for the first share.
     assert_eq!(
         successors_of(&certificate, "contact"),
         counts([(SUPPORT, 36), (AMANDA, 17), (PRIYA, 17), (LUCAS, 17), (INGRID, 17)])
@@ -180,12 +180,12 @@ async fn hardcoded_amounts_may_exceed_the_records(world: &mut World) {
     assert_eq!(successors_of(&certificate, "contact"), counts([(SUPPORT, 100), (AMANDA, 4)]));
 }
 
-/// The contacts of the leaver, in key order, by their ids.
+/// Returns the ids of the leaver's contacts in key order.
 async fn contacts_of_leaver(world: &World) -> Vec<String> {
     world.texts("SELECT CAST(id AS text) AS t FROM contacts WHERE owner_id = 53 ORDER BY id").await
 }
 
-/// Who owns each of these contacts now.
+/// Returns the current owner of each contact.
 async fn owners(world: &World, contacts: &[String]) -> Vec<String> {
     let ids = contacts.join(", ");
     world.texts(&format!("SELECT CAST(owner_id AS text) AS t FROM contacts WHERE id IN ({ids}) ORDER BY id")).await

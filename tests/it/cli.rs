@@ -1,4 +1,4 @@
-//! The command line, through the binary itself: what it prints, what it answers, and how it ends.
+//! The command line, through the binary: output, replies and exit codes.
 
 mod audit;
 mod bulk;
@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use crate::support::process::run;
 
-/// What every event's schema is, from the binary.
+/// Returns a validator for one of the binary's schemas.
 fn schema(of: &str) -> Validator {
     let schema = run(&[], &["schema", of]).expect(0).json();
     jsonschema::meta::validate(&schema).unwrap_or_else(|error| panic!("no JSON Schema: {error}"));

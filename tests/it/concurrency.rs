@@ -1,4 +1,4 @@
-//! Who meets whom, on PostgreSQL: gates hold one transaction until the other stands where the test wants it.
+//! Races on PostgreSQL. Gates hold one transaction until the other reaches the point that the test needs.
 
 mod load;
 mod recounts;
@@ -63,7 +63,7 @@ async fn contacts_of(world: &World, user: u32) -> i64 {
     world.number(&format!("SELECT count(*) FROM contacts WHERE owner_id = {user}")).await
 }
 
-/// How many sessions of this database wait for a lock.
+/// Counts the sessions of this database that wait for a lock.
 async fn waiting(world: &World) -> i64 {
     let waiting =
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
@@ -79,9 +79,11 @@ fn spawn_take(context: &Context, request: &Value) -> JoinHandle<()> {
     tokio::spawn(async move { take(&context, &[&request]).await })
 }
 
-/// Two planners at once: the first stands before its commit until the second stands there too, or waits for it.
-async fn take_at_once(world: &World, first: &Value, second: &Value) {
-    // The first use of a catalog is written down, and whoever comes second waits for that: not what is tested here.
+/// Runs two planners at once. The first waits before its commit until the second reaches its own commit or waits for
+/// the first.
+async fn take_concurrently(world: &World, first: &Value, second: &Value) {
+    // The first use of a catalog stores it, and a concurrent first use waits for that. This test is about something
+    // else.
     world.hire(199, 1).await;
     take(&world.context, &[&give_all(199, 11)]).await;
     let gate = Gate::before_commit_of(planner::PLAN);
@@ -96,7 +98,7 @@ async fn take_at_once(world: &World, first: &Value, second: &Value) {
     second.await.expect("the second planner");
 }
 
-/// A large job, opened and cut into its chunks by hand: nobody else works on it.
+/// Opens a large job and cuts it into chunks by hand. No worker runs.
 async fn open_by_hand(world: &World, request: &Value) -> JobId {
     take(&world.context, &[request]).await;
     let id = id_of(request);
@@ -134,7 +136,7 @@ async fn successor_leaving_in_other_planner_passes_records_on(world: &mut World)
     world.hire(101, 5).await;
     world.hire(102, 5).await;
     let (first, second) = (give_all(101, 102), give_all(102, 11));
-    take_at_once(world, &first, &second).await;
+    take_concurrently(world, &first, &second).await;
     assert_eq!(states(world, &[&first, &second]).await, ["completed", "completed"]);
     assert_eq!(contacts_of(world, 102).await, 0);
     assert_eq!(world.orphans().await, 0);
@@ -145,7 +147,7 @@ async fn nobody_receives_while_being_deactivated_elsewhere(world: &mut World) {
     world.hire(101, 5).await;
     world.hire(102, 5).await;
     let (first, second) = (give_all(102, 11), give_all(101, 102));
-    take_at_once(world, &first, &second).await;
+    take_concurrently(world, &first, &second).await;
     assert_eq!(states(world, &[&first, &second]).await, ["completed", "rejected"]);
     assert_eq!(reasons(world, &second).await, ["successor_inactive"]);
     assert_eq!(world.orphans().await, 0);
@@ -208,7 +210,7 @@ async fn mutual_successors_cannot_both_leave(world: &mut World) {
     take(&world.context, &[&first, &second]).await;
     assert_eq!(states(world, &[&first, &second]).await, ["completed", "rejected"]);
     let (first, second) = (give_all(103, 104), give_all(104, 103));
-    take_at_once(world, &first, &second).await;
+    take_concurrently(world, &first, &second).await;
     assert_eq!(states(world, &[&first, &second]).await, ["completed", "rejected"]);
     assert_eq!(contacts_of(world, 102).await + contacts_of(world, 104).await, 20);
     assert_eq!(world.orphans().await, 0);
@@ -247,7 +249,7 @@ async fn last_alert_recipient_stays_within_a_group(world: &mut World) {
 #[on_postgres]
 async fn last_alert_recipient_stays_across_planners(world: &mut World) {
     let (first, second) = share_an_alert(world).await;
-    take_at_once(world, &first, &second).await;
+    take_concurrently(world, &first, &second).await;
     one_of_two_left(world, [&first, &second]).await;
 }
 
@@ -257,8 +259,8 @@ async fn closing_last_chunks_together_still_finalizes(world: &mut World) {
     world.context.limits.stalled_after = Duration::from_secs(3600);
     world.hire(101, 20).await;
     let id = open_by_hand(world, &give_all(101, 11)).await;
-    world.outside.lose_steps().await;
-    world.meddle("DELETE FROM handover.outbox WHERE channel = 'steps'").await;
+    world.client.lose_steps().await;
+    world.change_ledger("DELETE FROM handover.outbox WHERE channel = 'steps'").await;
     let gate = Gate::before_commit_of(mover::MOVE);
     let context = gated(world, &gate);
     let run_ticket = || {
@@ -302,8 +304,8 @@ async fn finalizer_counts_rows_of_open_transactions(world: &mut World) {
     assert_eq!(world.orphans().await, 0);
 }
 
-/// A host that goes on working: inserts for the leaver, edits, gives a record to somebody of its own choice, and gives
-/// one back that was moved already. Who it gave records to.
+/// Simulates a busy host: it inserts records for the leaver, edits some, gives one to a user of its choice, and gives
+/// a moved one back. Returns the users who received records.
 async fn host_works(world: &World, rounds: i64) -> BTreeMap<i64, i64> {
     let mut placed = BTreeMap::new();
     for round in 1..=rounds {
@@ -337,14 +339,14 @@ async fn host_writes_during_every_stage_survive(world: &mut World) {
     world
         .until("everything that came late is moved", async || {
             let again = format!("UPDATE handover.jobs SET recount_at = requested_at WHERE id = {}", world.uuid(id));
-            world.meddle(&again).await;
+            world.change_ledger(&again).await;
             (contacts_of(world, 53).await == 0).then_some(())
         })
         .await;
     assert_eq!(world.number("SELECT count(*) FROM contacts").await, contacts + rounds);
     for (contact, owner) in placed {
         let now = world.number(&format!("SELECT owner_id FROM contacts WHERE id = {contact}")).await;
-        assert_eq!(now, owner, "the host has given the contact {contact} away");
+        assert_eq!(now, owner, "the host reassigned contact {contact}");
     }
     assert_eq!(world.orphans().await, 0);
 }
@@ -399,7 +401,7 @@ async fn several_workers_run_each_job_once(world: &mut World) {
         assert_eq!(world.end_of(*job).await.state, "completed");
         world.check_journal(*job).await;
     }
-    world.until_all_is_carried().await;
+    world.until_all_is_published().await;
     let events = world.events().await;
     for job in &jobs {
         let types: Vec<&Value> = events[&job.to_string()].iter().map(|event| &event["type"]).collect();

@@ -1,4 +1,4 @@
-//! The rules of a catalog, each over a small application of the test's own and proved by looking at its tables.
+//! Dispositions and other rules of a catalog, each over a small application of the test.
 
 mod block;
 mod conditions;
@@ -12,15 +12,16 @@ use serde_json::{Value, json};
 
 use crate::support::World;
 
-/// An application: its users' table, and whatever a test adds. User 1 asks, 9 leaves, 2 and 3 stay, 4 has left.
+/// An application with a users table and the test's own tables. User 1 sends requests, 9 leaves, 2 and 3 stay, 4 has
+/// left.
 struct Host {
     /// The users' ids, in the order 1, 2, 3, 4, 9.
     ids: [&'static str; 5],
-    /// Their type in SQL.
+    /// The SQL type of the ids.
     key: &'static str,
-    /// The type of the status, and its values in SQL; TOML writes them alike but for quotes.
+    /// The SQL type of the status and its two values. TOML writes the values the same, except for quotes.
     status: (&'static str, &'static str, &'static str),
-    /// A schema, with the dot, in front of every table.
+    /// The schema prefix of every table, with its dot.
     schema: &'static str,
 }
 
@@ -28,7 +29,7 @@ const HOST: Host =
     Host { ids: ["1", "2", "3", "4", "9"], key: "BIGINT", status: ("TEXT", "'active'", "'inactive'"), schema: "" };
 
 impl Host {
-    /// Creates the users and the test's own tables, uses a catalog of these references and starts a worker.
+    /// Creates the users and the test's tables, uses a catalog of these references and starts a worker.
     async fn start(&self, world: &mut World, tables: &str, references: &str) {
         self.create(world, tables, references).await;
         world.start_worker().await;
@@ -60,7 +61,7 @@ impl Host {
             .await;
     }
 
-    /// The leaver leaves.
+    /// Returns a request to deactivate the leaver.
     fn leave(&self, reassign: Value) -> Value {
         json!({ "request_id": "r1", "user_id": self.ids[4], "requested_by": self.ids[0], "reassign": reassign })
     }
@@ -70,12 +71,12 @@ fn leave(reassign: Value) -> Value {
     HOST.leave(reassign)
 }
 
-/// A reference of the leaver's rows of a table: `owner` has the user, `id` is the key.
+/// Returns a reference to the leaver's rows: `owner` holds the user, `id` is the key.
 fn reference(kind: &str, table: &str, rest: &str) -> String {
     format!("[[reference]]\nkind = \"{kind}\"\ntable = \"{table}\"\nkey = \"id\"\nuser = \"owner\"\n{rest}\n")
 }
 
-/// A table of numbered rows with an owner: five of the leaver's, one of user 2.
+/// Returns a table of numbered rows with an owner: five of the leaver, one of user 2.
 fn table(name: &str) -> String {
     format!(
         "CREATE TABLE {name} (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT, note TEXT); \
@@ -83,13 +84,14 @@ fn table(name: &str) -> String {
     )
 }
 
-/// Each row of a table with an owner, as `id:owner`.
+/// Returns each row of a table with an owner, as `id:owner`.
 async fn owners(world: &World, table: &str) -> Vec<String> {
     let row = "CAST(id AS text) || ':' || COALESCE(CAST(owner AS text), '')";
     world.texts(&format!("SELECT {row} AS t FROM {table} ORDER BY id")).await
 }
 
-/// What was copied of a kind's rows, in no order: several movers write at once. Numbers as texts, as PostgreSQL copies them.
+/// Returns the snapshots of a kind's rows, unordered because several movers write at once. Numbers become texts, as in
+/// PostgreSQL's snapshots.
 async fn copies(world: &World, kind: &str) -> Vec<Value> {
     let query =
         format!("SELECT CAST(content AS text) AS t FROM handover.row_snapshots WHERE kind = '{kind}' ORDER BY id");
@@ -103,7 +105,7 @@ async fn copies(world: &World, kind: &str) -> Vec<Value> {
     copies
 }
 
-/// The keys that the journal has of a kind, in order.
+/// Returns the journaled keys of a kind, sorted.
 async fn journaled(world: &World, kind: &str) -> Vec<Value> {
     let query = format!("SELECT CAST(keys AS text) AS t FROM handover.journal WHERE kind = '{kind}' ORDER BY id");
     let lists = world.texts(&query).await;
@@ -113,7 +115,7 @@ async fn journaled(world: &World, kind: &str) -> Vec<Value> {
     keys
 }
 
-/// Who has which document in common with whom.
+/// Documents and their members.
 const MEMBERS: &str = "CREATE TABLE members (doc BIGINT NOT NULL, owner BIGINT NOT NULL, since TEXT, PRIMARY KEY (doc, owner)); \
     INSERT INTO members VALUES (1, 9, 'x'), (2, 9, 'x'), (3, 9, 'x'), (1, 2, 'y'), (4, 2, 'y'), (3, 3, 'z');";
 
@@ -122,7 +124,7 @@ fn members(rest: &str) -> String {
         .replace("key = \"id\"", "key = [\"doc\", \"owner\"]")
 }
 
-/// Drafts with lines, and remarks on the lines, which the database would delete behind our back.
+/// Drafts with lines, and remarks on the lines. Foreign keys delete both by cascade.
 const DRAFTS: &str = "CREATE TABLE drafts (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT, name TEXT); \
     CREATE TABLE lines (id BIGINT NOT NULL PRIMARY KEY, draft BIGINT NOT NULL REFERENCES drafts (id) ON DELETE CASCADE, body TEXT); \
     CREATE TABLE remarks (id BIGINT NOT NULL PRIMARY KEY, line BIGINT NOT NULL REFERENCES lines (id) ON DELETE CASCADE, body TEXT); \

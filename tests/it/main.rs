@@ -1,6 +1,6 @@
-//! The tests that talk to real servers and go through the public doors: the queue, the binary, the file.
+//! Integration tests through the public interfaces: the queue, the binary and files, on real servers.
 //!
-//! Each test has a database and a queue prefix of its own, and says in its name which promise it proves.
+//! Each test has its own database and queue prefix, and its name states the behavior that it proves.
 
 mod allotments;
 mod catalog;

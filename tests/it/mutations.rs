@@ -1,5 +1,5 @@
-//! The storm's checker is tested with mistakes that `tests/storm/mutate` makes in the source. That takes too long for every
-//! run; that each of them can still be made does not.
+//! Mutation tests of the storm's checker: `tests/storm/mutate` applies each patch and runs a storm, which takes too
+//! long for every run. Here each patch must still apply.
 
 use std::path::Path;
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! What those see who operate it: health, metrics, logs, and what is made of them.
+//! Operations: health, metrics, logs, traces, and their documentation.
 
 mod documents;
 mod health;

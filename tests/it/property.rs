@@ -1,11 +1,10 @@
-//! Random requests about random people of a random application, with its own users busy in between.
+//! Property tests: random requests about random users of a random application, while its own users keep writing.
 //!
-//! After every single transaction the journal is played onto the rows as they were before: nothing else may have changed,
-//! to the last column. So no record is lost or comes from nowhere, and the journal tells the truth. What must hold of
-//! people, licenses, completed and undone jobs is asked by statements of its own, and who receives what is worked out with a
-//! pencil.
+//! After each transaction a model replays the journal onto the earlier rows. The result must equal the actual rows in
+//! every column, so no record is lost and the journal is true. Separate queries check users, licenses, and completed
+//! and undone jobs. A simple model works out who receives what.
 //!
-//! `HANDOVER_PROPERTY_SEEDS=200` tries that many seeds; `HANDOVER_PROPERTY_SEED=17` repeats one.
+//! `HANDOVER_PROPERTY_SEEDS=200` runs that many seeds; `HANDOVER_PROPERTY_SEED=17` repeats one.
 
 mod dealt;
 pub mod dice;
@@ -34,7 +33,7 @@ use self::shape::{Shape, hire, make};
 use self::tables::{Place, Rows, read_rows};
 use crate::support::{Engine, World, every_engine, run};
 
-/// How many requests a story has.
+/// The number of requests in a run.
 const REQUESTS: u64 = 14;
 
 fn seeds() -> Vec<u64> {
@@ -45,43 +44,43 @@ fn seeds() -> Vec<u64> {
     }
 }
 
-fn tell_stories(engine: Engine) {
+fn run_seeds(engine: Engine) {
     for seed in seeds() {
         println!("--- HANDOVER_PROPERTY_SEED={seed}");
-        run(engine, async |world| Story::begin(world, seed).await.go().await);
+        run(engine, async |world| Run::begin(world, seed).await.go().await);
     }
 }
 
 #[every_engine]
 fn random_requests_lose_nothing_and_journal_the_truth(engine: Engine) {
-    tell_stories(engine);
+    run_seeds(engine);
 }
 
-/// One seed's world, and what is known of it.
-struct Story<'w> {
+/// The world of one seed, and the model's knowledge about it.
+struct Run<'w> {
     world: &'w mut World,
     dice: Dice,
     shape: Shape,
     people: Vec<i64>,
     rows: Rows,
-    /// What another organization has.
+    /// The rows of another organization.
     strangers: Rows,
     next_key: i64,
     journal: Vec<Entry>,
     gone: Gone,
     asked: Vec<Asked>,
-    /// Who was served last in each round-robin group.
+    /// The member of each round-robin group that was served last.
     turns: BTreeMap<String, i64>,
 }
 
-impl Story<'_> {
-    async fn begin(world: &mut World, seed: u64) -> Story<'_> {
+impl Run<'_> {
+    async fn begin(world: &mut World, seed: u64) -> Run<'_> {
         let mut dice = Dice::new(seed);
         let shape = Shape::new(&mut dice);
         make(world, &mut dice, &shape).await;
         println!("chunks of {}, {} a cut\n{}", shape.chunk_rows, shape.chunks_per_cut, shape.catalog());
         let rows = read_rows(world, |table| shape.is_touched(table)).await;
-        let mut story = Story {
+        let mut run = Run {
             world,
             dice,
             shape,
@@ -94,14 +93,14 @@ impl Story<'_> {
             asked: Vec::new(),
             turns: BTreeMap::new(),
         };
-        story.strangers = story.of_strangers();
-        story
+        run.strangers = run.of_strangers();
+        run
     }
 
     async fn go(mut self) {
         for number in 1..=REQUESTS {
             self.ask(number).await;
-            // Some requests are worked on to their end, many are caught in the midst by the next.
+            // Some requests run to their end; the next one interrupts many.
             let steps = if self.dice.percent(30) { u64::MAX } else { self.dice.below(5) };
             self.work(steps).await;
             for _ in 0..self.dice.below(4) {
@@ -129,7 +128,7 @@ impl Story<'_> {
         let state = self.state_of(id);
         println!("{state}: {body}");
         if state == "rejected" {
-            assert_eq!(self.people_and_seats().await, people, "a request that is refused changes nothing");
+            assert_eq!(self.people_and_seats().await, people, "a rejected request changes nothing");
         } else if body["type"] == "amend" {
             self.amended(&body);
         }
@@ -153,13 +152,14 @@ impl Story<'_> {
         assert!(matches!(outcomes[..], [Outcome::Answered(_)]), "{outcomes:?}");
     }
 
-    /// What an amended job has to do from now on.
-    fn amended(&mut self, order: &Value) {
-        let target = self.asked.iter_mut().find(|asked| asked.id.to_string() == order["job_id"].as_str().unwrap_or(""));
+    /// Updates the model for an amended job.
+    fn amended(&mut self, command: &Value) {
+        let target =
+            self.asked.iter_mut().find(|asked| asked.id.to_string() == command["job_id"].as_str().unwrap_or(""));
         let target = target.expect("a job");
         target.is_plain = false;
         let reassign = target.body["reassign"].as_object_mut().expect("allotments");
-        reassign.extend(order["reassign"].as_object().expect("allotments").clone());
+        reassign.extend(command["reassign"].as_object().expect("allotments").clone());
     }
 
     fn state_of(&self, id: JobId) -> String {
@@ -170,11 +170,11 @@ impl Story<'_> {
         self.journal.last().map_or(0, |entry| entry.id)
     }
 
-    /// Takes steps of whatever jobs have some to take, in no order.
+    /// Takes steps of random jobs in random order.
     async fn work(&mut self, most: u64) {
         let mut waited = BTreeSet::new();
         for step in 0..most {
-            assert!(step < 5000, "the jobs come to no end");
+            assert!(step < 5000, "the jobs do not end");
             let ready = |asked: &&Asked| {
                 let state = asked.state.as_str();
                 ["cutting", "moving", "finalizing"].contains(&state)
@@ -198,7 +198,7 @@ impl Story<'_> {
         }
     }
 
-    /// The application's own users do something; sometimes they hire somebody.
+    /// Makes one edit of the application's own users, or adds a user.
     async fn edit(&mut self) {
         if self.dice.percent(10) {
             let user = self.people.len() as i64 + 1;
@@ -212,7 +212,7 @@ impl Story<'_> {
         let engine = self.world.engine;
         let edit = edit(&mut self.dice, engine, &self.people, &self.rows, &mut self.next_key);
         let Some(edit) = edit else { return };
-        println!("by hand: {}", edit.statement);
+        println!("edit: {}", edit.statement);
         self.world.sql(&edit.statement).await;
         self.rows = read_rows(self.world, |table| self.shape.is_touched(table)).await;
         for asked in &mut self.asked {
@@ -220,7 +220,8 @@ impl Story<'_> {
         }
     }
 
-    /// After each transaction: the journal explains every difference, and what has ended keeps its promises.
+    /// After each transaction, asserts that the journal explains every difference and that finished jobs keep their
+    /// promises.
     async fn observe(&mut self) {
         let entries = read_journal(self.world, self.journal_end()).await;
         let after = read_rows(self.world, |table| self.shape.is_touched(table)).await;
@@ -230,8 +231,8 @@ impl Story<'_> {
         entries.iter().for_each(|entry| replay.play(entry));
         let differs = |key: &&Place| expected.get(*key) != after.get(*key);
         let keys: BTreeSet<_> = expected.keys().chain(after.keys()).filter(differs).collect();
-        let told: Vec<_> = keys.iter().map(|key| (key, expected.get(*key), after.get(*key))).collect();
-        assert!(told.is_empty(), "the journal says the first, the table the second: {told:?}\n{entries:?}");
+        let reported: Vec<_> = keys.iter().map(|key| (key, expected.get(*key), after.get(*key))).collect();
+        assert!(reported.is_empty(), "journal and table disagree (journal first): {reported:?}\n{entries:?}");
         self.rows = after;
         self.note_touched(&entries);
         self.journal.extend(entries);
@@ -241,7 +242,7 @@ impl Story<'_> {
         self.check_licenses().await;
     }
 
-    /// A job's rows are touched by every other job, but for the one that undoes it.
+    /// Marks rows as touched for every other job, except the one that undoes this job.
     fn note_touched(&mut self, entries: &[Entry]) {
         for entry in entries.iter().filter(|entry| !entry.action.starts_with("skipped_")) {
             let undone = entry.undone.as_ref().map(|(job, _, _)| job.clone());

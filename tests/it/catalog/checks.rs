@@ -1,4 +1,4 @@
-//! A catalog is checked against the live schema: all faults at once, each with its line and how to fix it.
+//! The check of a catalog against the live schema. It reports all faults at once, each with its line and a hint.
 
 use handover::catalog::{Fault, Schema, check, scan, scan_names};
 use handover::store::host;
@@ -11,7 +11,7 @@ async fn schema(world: &World) -> Schema {
     host::read_schema(&world.store.reader()).await.expect("the schema")
 }
 
-/// The faults of a catalog.
+/// Returns the faults of a catalog.
 async fn faults(world: &World, source: &str) -> Vec<Fault> {
     match check("test", source, &schema(world).await) {
         Err(faults) => faults.faults,
@@ -19,24 +19,24 @@ async fn faults(world: &World, source: &str) -> Vec<Fault> {
     }
 }
 
-/// The warnings of a catalog that holds.
+/// Returns the warnings of a valid catalog.
 async fn warnings(world: &World, source: &str) -> Vec<Fault> {
     check("test", source, &schema(world).await).unwrap_or_else(|faults| panic!("{faults}")).warnings
 }
 
-/// Compares faults with those expected: each by a text of its line, and parts of its message.
+/// Compares faults with the expected ones, each given by a text on its line and parts of its message.
 fn assert_faults(source: &str, faults: &[Fault], expected: &[(&str, &[&str])]) {
-    let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    let reported: Vec<String> = faults.iter().map(ToString::to_string).collect();
     for (on_line, parts) in expected {
         let line = source.lines().position(|line| line.contains(on_line)).expect(on_line) + 1;
         let fits = |fault: &&Fault| fault.line == line && parts.iter().all(|part| fault.message.contains(part));
-        assert!(faults.iter().any(|fault| fits(&fault)), "line {line} ({on_line}): {parts:?} is not in {told:#?}");
+        assert!(faults.iter().any(|fault| fits(&fault)), "line {line} ({on_line}): {parts:?} is not in {reported:#?}");
     }
-    assert_eq!(faults.len(), expected.len(), "{told:#?}");
-    assert!(faults.is_sorted(), "{told:#?}");
+    assert_eq!(faults.len(), expected.len(), "{reported:#?}");
+    assert!(faults.is_sorted(), "{reported:#?}");
 }
 
-/// The users' section, and references after it.
+/// Returns the users section, followed by references.
 fn with_references(references: &str) -> String {
     format!(
         "[users]\ntable = \"users\"\nkey = \"id\"\norg = \"org_id\"\nname = \"name\"\nemail = \"email\"\n\
@@ -106,15 +106,15 @@ async fn unknown_names_are_reported_with_a_hint(world: &mut World) {
 #[every_engine]
 async fn all_faults_of_a_reference_are_reported(world: &mut World) {
     let references = [
-        // The same kind twice.
+        // A duplicate kind.
         reference("contact", "contacts", "owner_id", "key = \"id\"\ndisposition = \"transfer\""),
         "# the second contact".into(),
         reference("contact", "contacts", "created_by", "key = \"id\"\ndisposition = \"keep\""),
-        // Keys that are none.
+        // Invalid keys.
         reference("not_unique", "tasks", "owner_id", "key = \"contact_id\" # not unique\ndisposition = \"keep\""),
         reference("half_a_key", "follows", "follower_id", "key = [\"follower_id\"] # half\ndisposition = \"detach\""),
         reference("nullable", "licenses", "user_id", "key = \"user_id\" # nullable\ndisposition = \"detach\""),
-        // Fields that do nothing with their disposition.
+        // Fields that do not apply to the disposition.
         reference(
             "idle",
             "notes",
@@ -140,7 +140,7 @@ async fn all_faults_of_a_reference_are_reported(world: &mut World) {
             "created_by",
             "key = \"id\"\ndisposition = \"keep\"\nwhere = { title = [\"a\", 5] }",
         ),
-        // What a disposition needs.
+        // Fields that a disposition requires.
         reference(
             "bad_copy",
             "api_tokens",
@@ -163,7 +163,7 @@ async fn all_faults_of_a_reference_are_reported(world: &mut World) {
         reference("Bad Name", "sessions", "user_id", "key = \"id\"\ndisposition = \"detach\""),
     ];
     let source = with_references(&references.concat());
-    // The faults of a reference as a whole stand at its first line.
+    // A fault of the whole reference is reported at its first line.
     let source = source.replace("[[reference]]\nkind = \"no_set\"", "[[reference]] # no set\nkind = \"no_set\"");
     let source = source.replace("# the second contact\n[[reference]]", "[[reference]] # the second contact");
     let expected: &[(&str, &[&str])] = &[
@@ -201,7 +201,7 @@ async fn users_section_is_checked_as_a_whole(world: &mut World) {
         "{nothing:?}"
     );
 
-    // What is there and has a fault is not missing as well.
+    // A field with a fault is not reported as missing too.
     let unread = with_references(&one).replace("name = \"name\"", "nickname = \"name\"");
     assert_faults(&unread, &faults(world, &unread).await, &[("nickname", &["unknown field `nickname`"])]);
     let unread = with_references(&one).replace("kind = \"contact\"", "sort = \"contact\"");
@@ -242,8 +242,8 @@ async fn unparsable_catalog_is_reported_with_its_line(world: &mut World) {
         (one.replace("[[reference]]", "[reference]"), "with two brackets"),
     ] {
         let found = faults(world, &wrong).await;
-        let told = found.iter().find(|fault| fault.message.contains(part));
-        assert!(told.is_some_and(|fault| fault.line > 1), "{part}: {found:?}");
+        let reported = found.iter().find(|fault| fault.message.contains(part));
+        assert!(reported.is_some_and(|fault| fault.line > 1), "{part}: {found:?}");
     }
 }
 
@@ -259,10 +259,13 @@ async fn cascading_deletes_must_name_their_tables(world: &mut World) {
         .await;
     let keap = catalog_source("keap");
     let found = faults(world, &keap).await;
-    let told: Vec<String> = found.iter().map(ToString::to_string).collect();
-    assert_eq!(found.len(), 2, "{told:?}");
-    assert!(told[0].contains("also deletes rows of session_pages") && told[0].contains("`with`"), "{told:?}");
-    assert!(told[1].contains("also changes rows of bookmarks") && told[1].contains("`with`"), "{told:?}");
+    let reported: Vec<String> = found.iter().map(ToString::to_string).collect();
+    assert_eq!(found.len(), 2, "{reported:?}");
+    assert!(
+        reported[0].contains("also deletes rows of session_pages") && reported[0].contains("`with`"),
+        "{reported:?}"
+    );
+    assert!(reported[1].contains("also changes rows of bookmarks") && reported[1].contains("`with`"), "{reported:?}");
 
     let unrelated = keap.replacen("at = \"start\"", "at = \"start\"\nwith = [\"notes\"]", 1);
     let found = faults(world, &unrelated).await;
@@ -296,7 +299,7 @@ async fn missing_index_and_uncovered_rows_warn(world: &mut World) {
 #[every_engine]
 async fn scan_finds_only_forgotten_references(world: &mut World) {
     let keap = catalog_source("keap");
-    let catalog = check("keap", &keap, &schema(world).await).expect("it holds").catalog;
+    let catalog = check("keap", &keap, &schema(world).await).expect("it is valid").catalog;
     assert_eq!(scan(&catalog, &schema(world).await), []);
     world
         .sql(
@@ -310,7 +313,7 @@ async fn scan_finds_only_forgotten_references(world: &mut World) {
     assert_eq!(places, [("badges", "given_by"), ("badges", "holder_id")]);
 
     let one_more = keap + &reference("badge", "badges", "holder_id", "key = \"id\"\ndisposition = \"keep\"");
-    let catalog = check("keap", &one_more, &schema(world).await).expect("it holds").catalog;
+    let catalog = check("keap", &one_more, &schema(world).await).expect("it is valid").catalog;
     let found = serde_json::to_value(scan(&catalog, &schema(world).await)).expect("JSON");
     assert_eq!(found, json!([{ "table": "badges", "column": "given_by" }]));
 }
@@ -321,7 +324,7 @@ async fn scan_skips_ignored_columns(world: &mut World) {
         .sql("CREATE TABLE badges (id bigint PRIMARY KEY, holder_id bigint REFERENCES users (id), printed_by bigint)")
         .await;
     let found = |source: String, schema: Schema| {
-        let catalog = check("keap", &source, &schema).expect("it holds").catalog;
+        let catalog = check("keap", &source, &schema).expect("it is valid").catalog;
         let named = scan_names(&catalog, &schema).into_iter().map(|found| found.column.name.clone());
         scan(&catalog, &schema).into_iter().map(|found| found.column).chain(named).collect::<Vec<_>>()
     };
@@ -331,8 +334,8 @@ async fn scan_skips_ignored_columns(world: &mut World) {
     assert_eq!(found(ignoring, schema(world).await), ["holder_id"]);
     let wrong = keap + "\n[scan]\nignore = [\"badges.printed\", \"bagdes.printed_by\", \"printed_by\"]\n";
     let faults = check("keap", &wrong, &schema(world).await).expect_err("faults").to_string();
-    for told in ["badges has no column `printed`", "no table `bagdes`", "`printed_by` is no column"] {
-        assert!(faults.contains(told), "{faults}");
+    for reported in ["badges has no column `printed`", "no table `bagdes`", "`printed_by` is no column"] {
+        assert!(faults.contains(reported), "{faults}");
     }
 }
 
@@ -349,9 +352,9 @@ async fn each_unique_index_is_reported_once(world: &mut World) {
 
 #[every_engine]
 async fn foreign_key_without_target_columns_is_found(world: &mut World) {
-    // Both engines then mean the primary key.
+    // Both engines then use the primary key.
     world.sql("CREATE TABLE badges (id bigint PRIMARY KEY, holder_id bigint NOT NULL REFERENCES users)").await;
-    let catalog = check("keap", &catalog_source("keap"), &schema(world).await).expect("it holds").catalog;
+    let catalog = check("keap", &catalog_source("keap"), &schema(world).await).expect("it is valid").catalog;
     assert_eq!(scan(&catalog, &schema(world).await).len(), 1);
 }
 

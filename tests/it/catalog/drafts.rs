@@ -1,4 +1,4 @@
-//! From an unknown database to a working catalog: what the scan finds where no foreign key says anything, and the draft.
+//! From an unknown database to a working catalog: the scan without foreign keys, and the draft.
 
 use std::process::{Command, Output};
 
@@ -8,16 +8,16 @@ use crate::support::people::{leave, owners, start};
 use crate::support::world::{catalog_source, certificate_of, result_of};
 use crate::support::{World, every_engine};
 
-/// Runs a command of the binary on the world's database; its exit code and what it printed.
+/// Runs a command of the binary on the world's database and returns its exit code and output.
 fn handover(world: &World, catalog: &str, arguments: &[&str]) -> (i32, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_handover"));
     command.args(arguments).env("HANDOVER_DATABASE__URL", world.database_url()).env("HANDOVER_CATALOG", catalog);
     let Output { status, stdout, stderr } = tokio::task::block_in_place(|| command.output()).expect("the binary");
-    let told = [String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr)].concat();
-    (status.code().expect("a code"), told)
+    let reported = [String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr)].concat();
+    (status.code().expect("a code"), reported)
 }
 
-/// A file with a catalog.
+/// Writes a catalog to a file.
 fn written(source: &str) -> (tempfile::TempDir, String) {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("catalog.toml");
@@ -36,21 +36,21 @@ async fn scan_suggests_columns_without_foreign_keys(world: &mut World) {
              CREATE TABLE walls (id bigint PRIMARY KEY, painted_by bigint); INSERT INTO walls VALUES (1, 999999);",
         )
         .await;
-    let (code, told) = handover(world, "keap", &["catalog", "scan", "--json"]);
-    let found: Vec<serde_json::Value> = serde_json::from_str(&told).expect(&told);
+    let (code, reported) = handover(world, "keap", &["catalog", "scan", "--json"]);
+    let found: Vec<serde_json::Value> = serde_json::from_str(&reported).expect(&reported);
     let why = |column: &str| {
         let found = found.iter().find(|found| found["table"] == "stray" && found["column"] == column);
         found.and_then(|found| found["why"].as_str()).unwrap_or("").to_owned()
     };
     assert_eq!(code, 1);
-    assert_eq!(found.len(), 4, "{told}");
+    assert_eq!(found.len(), 4, "{reported}");
     assert_eq!(why("assignee"), "`assignee` in its name, 2 of 2 values are users");
     assert_eq!(why("approved_by"), "`by` in its name, ids perhaps kept as text, 1 of 2 values are users");
     assert_eq!(why("reviewer_id"), "`reviewer` in its name, no values yet");
-    assert!(why("owner_id").ends_with("`owner_type` may say what it points at"), "{told}");
-    let (_, told) = handover(world, "keap", &["catalog", "scan"]);
-    assert!(told.contains("stray.assignee may point at users: `assignee` in its name"), "{told}");
-    assert!(told.contains("0 foreign keys are not covered, 4 columns look like it"), "{told}");
+    assert!(why("owner_id").ends_with("`owner_type` may say what it points at"), "{reported}");
+    let (_, reported) = handover(world, "keap", &["catalog", "scan"]);
+    assert!(reported.contains("stray.assignee may point at users: `assignee` in its name"), "{reported}");
+    assert!(reported.contains("0 foreign keys are not covered, 4 columns look like it"), "{reported}");
 }
 
 #[every_engine]
@@ -58,13 +58,13 @@ async fn draft_for_reference_crm_covers_foreign_keys(world: &mut World) {
     let (code, draft) = handover(world, "none", &["catalog", "draft"]);
     assert_eq!(code, 0, "{draft}");
     let (_folder, file) = written(&draft);
-    let (code, told) = handover(world, &file, &["catalog", "check"]);
-    assert_eq!(code, 0, "{told}\n{draft}");
-    let (_, told) = handover(world, &file, &["catalog", "scan"]);
-    assert!(told.contains("0 foreign keys are not covered, 0 columns"), "{told}");
+    let (code, reported) = handover(world, &file, &["catalog", "check"]);
+    assert_eq!(code, 0, "{reported}\n{draft}");
+    let (_, reported) = handover(world, &file, &["catalog", "scan"]);
+    assert!(reported.contains("0 foreign keys are not covered, 0 columns"), "{reported}");
     let about = |table: &str| {
         let of_table = draft.split("[[reference]]").find(|part| part.contains(&format!("table = \"{table}\"\n")));
-        of_table.unwrap_or_else(|| panic!("nothing of {table}: {draft}")).to_owned()
+        of_table.unwrap_or_else(|| panic!("{table} is missing in: {draft}")).to_owned()
     };
     assert!(about("users").contains("status = { column = \"status\", active = \"active\", inactive = \"inactive\" }"));
     assert!(about("sessions").contains("disposition = \"detach\"\nat = \"start\""));
@@ -73,7 +73,7 @@ async fn draft_for_reference_crm_covers_foreign_keys(world: &mut World) {
     assert!(draft.lines().filter(|line| line.starts_with("disposition")).count() > 20);
 }
 
-/// An application without a single foreign key, where hardly anything is called as one would call it.
+/// An application without foreign keys, and with unusual names.
 const STRANGE: &str = r#"CREATE TABLE "Crew" ("crewNo" TEXT NOT NULL PRIMARY KEY, "Display Name" TEXT, "Mail" TEXT, active INTEGER NOT NULL);
     INSERT INTO "Crew" VALUES ('k-1', 'Ann', 'a@example.com', 1), ('k-2', 'Ben', 'b@example.com', 1), ('k-9', 'Zoe', 'z@example.com', 1), ('k-4', 'Dan', 'd@example.com', 0);
     CREATE TABLE "Work Orders" (no BIGINT NOT NULL PRIMARY KEY, "assignedTo" TEXT, created_by TEXT, say TEXT);
@@ -91,10 +91,10 @@ async fn draft_for_a_strange_schema_works(world: &mut World) {
     assert_eq!(code, 0, "{draft}");
     let heap = "table = \"heap\"\n# guess: no unique columns that are never NULL.";
     assert!(draft.contains(heap) && draft.contains("\nkey = []\nuser = \"said_by\""), "{draft}");
-    assert!(!draft.contains("paint"), "its values are no users: {draft}");
+    assert!(!draft.contains("paint"), "its values are not users: {draft}");
     let (_folder, file) = written(&draft);
-    let (code, told) = handover(world, &file, &["catalog", "check"]);
-    assert_eq!(code, 0, "{told}\n{draft}");
+    let (code, reported) = handover(world, &file, &["catalog", "check"]);
+    assert_eq!(code, 0, "{reported}\n{draft}");
 
     world.use_catalog(&draft).await;
     world.start_worker().await;
@@ -103,18 +103,22 @@ async fn draft_for_a_strange_schema_works(world: &mut World) {
     assert_eq!(result_of(&certificate, "work_order").moved, Some(2));
     assert_eq!(world.number("SELECT count(*) FROM \"Work Orders\" WHERE \"assignedTo\" = 'k-2'").await, 3);
     assert_eq!(world.number("SELECT count(*) FROM login_tokens WHERE \"user\" = 'k-9'").await, 0);
-    assert_eq!(world.number("SELECT count(*) FROM \"Work Orders\" WHERE created_by = 'k-9'").await, 2, "it stays so");
+    assert_eq!(
+        world.number("SELECT count(*) FROM \"Work Orders\" WHERE created_by = 'k-9'").await,
+        2,
+        "it does not change"
+    );
     assert_eq!(world.number("SELECT active FROM \"Crew\" WHERE \"crewNo\" = 'k-9'").await, 0);
 }
 
 #[every_engine]
 async fn draft_without_users_table_explains_the_flag(world: &mut World) {
-    let (code, told) = handover(world, "none", &["catalog", "draft", "--users", "nobody"]);
+    let (code, reported) = handover(world, "none", &["catalog", "draft", "--users", "nobody"]);
     assert_eq!(code, 1);
-    assert!(told.contains("the database has no table `nobody`"), "{told}");
-    let (code, told) = handover(world, "none", &["catalog", "draft", "--users", "notes"]);
+    assert!(reported.contains("the database has no table `nobody`"), "{reported}");
+    let (code, reported) = handover(world, "none", &["catalog", "draft", "--users", "notes"]);
     assert_eq!(code, 1);
-    assert!(told.contains("say with --users where the users are"), "{told}");
+    assert!(reported.contains("say with --users where the users are"), "{reported}");
 }
 
 #[every_engine]
@@ -126,12 +130,15 @@ async fn non_unique_key_is_refused_with_hint(world: &mut World) {
     let faults = handover::catalog::check("test", &source, &schema).expect_err("a fault").to_string();
     let expected = "heap has no unique index over columns that are never NULL: add one and name its columns, or say that there is none, key = []";
     assert!(faults.contains(expected), "{faults}");
-    let (code, told) = handover(world, "keap", &["catalog", "scan"]);
-    assert!(code == 1 && told.contains("heap.owner_id may point at users"), "it is not forgotten: {told}");
+    let (code, reported) = handover(world, "keap", &["catalog", "scan"]);
+    assert!(
+        code == 1 && reported.contains("heap.owner_id may point at users"),
+        "it is not reported as forgotten: {reported}"
+    );
 }
 
-/// Memberships under a partial and an expression index that are unique: Ben is an active member of 1 already, and has the
-/// code of 3 in other letters.
+/// Memberships with a partial and an expression index, both unique. Ben is already an active member of 1, and has the
+/// code of 3 in other letter case.
 const PAIRS: &str = "CREATE TABLE members (id BIGINT NOT NULL PRIMARY KEY, doc BIGINT NOT NULL, owner BIGINT NOT NULL, code TEXT, ended INTEGER NOT NULL); \
      CREATE UNIQUE INDEX one_active ON members (doc, owner) WHERE ended = 0; \
      CREATE UNIQUE INDEX one_code ON members (owner, lower(code)); \

@@ -1,4 +1,4 @@
-//! The audit trail, as people read it.
+//! The audit trail as people read it.
 
 use serde_json::{Value, json};
 
@@ -43,7 +43,7 @@ async fn audit_lists_requests_reasons_and_outcomes(world: &mut World) {
     assert_eq!(listed(&["--user", "53", "--org", "1"]).len(), all.len());
     assert_eq!(listed(&["--org", "2"]).len(), 0);
     assert!(actions(&listed(&["--action", "deactivate.re"])).iter().all(|action| action.starts_with("deactivate.re")));
-    assert_eq!(listed(&["--action", "deactivate_"]).len(), 0, "a prefix means what it says");
+    assert_eq!(listed(&["--action", "deactivate_"]).len(), 0, "a prefix matches only actions that start with it");
     assert_eq!(listed(&["--limit", "2"]), all[all.len() - 2..], "the last ones");
     assert_eq!(listed(&["--limit", "10000"]), all);
     assert_eq!(listed(&["--since", "2999-01-01"]).len(), 0);
@@ -71,7 +71,7 @@ async fn long_audit_trail_is_paged_completely(world: &mut World) {
     for n in 0..1203 {
         let values = format!("'2026-11-01 00:00:00+00', '1', 'a{n}', 'invite.completed', 'u', 'r{n}'");
         world
-            .meddle(&format!(
+            .change_ledger(&format!(
                 "INSERT INTO handover.audit (at, org, actor, action, user_id, request_id) VALUES ({values})"
             ))
             .await;

@@ -1,4 +1,4 @@
-//! Bulk files, through the binary: what is refused, what is done, what is reported.
+//! Bulk files, through the binary: refused files, executed rows and reports.
 
 mod files;
 mod sending;
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use crate::support::process::{Ended, on, start_worker, text};
 use crate::support::{World, every_engine, snapshot};
 
-/// A file in a folder that is gone after the test.
+/// A file in a folder that is removed after the test.
 struct Sheet {
     file: PathBuf,
     _folder: TempDir,
@@ -31,7 +31,7 @@ impl Sheet {
         on(world, &[&given[..], more].concat())
     }
 
-    /// The rows that are printed, without the summary.
+    /// Returns the printed rows without the summary.
     fn rows(&self, world: &World, more: &[&str], code: i32) -> Vec<Value> {
         let mut lines = self.bulk(world, &[&["--json"], more].concat()).expect(code).json_lines();
         assert!(lines.pop().expect("a summary")["summary"].is_object());
@@ -61,7 +61,7 @@ async fn nothing_was_sent(world: &World) {
     }
 }
 
-/// One who can go, one whom the file does not ask for, one who is gone already, one who is nobody.
+/// Four users: two can leave, but the file requests only one of them; one has left; one does not exist.
 const MIXED: &str = "user_id,deactivated,successor,reason\n\
     53,y,11,left\n54,,11,stays\n31,yes,11,gone\n999,X,11,nobody\n";
 
@@ -102,7 +102,7 @@ async fn good_rows_run_and_bad_rows_fail(world: &mut World) {
     assert_eq!(outcomes(&sheet.rows(world, &[], 3))[0], "sent_before");
     assert_eq!(world.number("SELECT count(*) FROM handover.jobs").await, 1);
     assert_eq!(snapshot::of_host(world).await, before);
-    // The same row with other words under the same name is another request.
+    // The same row with another body under the same id is another request.
     std::fs::write(&sheet.file, MIXED.replace("left", "went")).expect("a file");
     assert_eq!(codes(&sheet.rows(world, &["--submit"], 3)[0]), ["conflict"]);
     tokio::task::block_in_place(|| worker.stop());
@@ -169,7 +169,7 @@ async fn rows_set_requester_time_and_id(world: &mut World) {
 fn workbook() -> Vec<u8> {
     let mut workbook = Workbook::new();
     let sheet = workbook.add_worksheet();
-    // As a program that never worked the formulas out.
+    // As written by a program that never evaluated the formulas.
     sheet.set_formula_result_default("");
     let day = Format::new().set_num_format("yyyy-mm-dd");
     let written: Result<(), rust_xlsxwriter::XlsxError> = (|| {
@@ -179,7 +179,7 @@ fn workbook() -> Vec<u8> {
         sheet.write(1, 0, 53)?.write(1, 1, true)?.write(1, 2, 11)?;
         sheet.write_with_format(1, 3, ExcelDateTime::from_ymd(2020, 1, 2)?, &day)?;
         sheet.write(1, 4, Formula::new("=\"le\"&\"ft\"").set_result("left"))?;
-        // A row of spaces is no row.
+        // A row of spaces does not count as a row.
         sheet.write(2, 0, " ")?;
         sheet.write(3, 0, 54)?.write(3, 1, "y")?.write(3, 2, Formula::new("=C2"))?;
         sheet.write(4, 0, 1e17)?.write(4, 1, 1)?.write(4, 2, 11)?;
@@ -204,7 +204,7 @@ async fn spreadsheet_numbers_dates_and_formulas_are_read(world: &mut World) {
     let message = rows[1]["reasons"][0]["message"].as_str().expect("a message");
     assert!(message.contains("cell C4 holds a formula"), "{message}");
     assert_eq!(codes(&rows[2]), ["inexact_number"]);
-    assert_eq!(codes(&rows[3]), ["formula_without_value"], "a row that cannot be read is not passed over");
+    assert_eq!(codes(&rows[3]), ["formula_without_value"], "an unreadable row is not skipped");
     assert_eq!(rows[4]["outcome"], "scheduled");
     let asked =
         "SELECT substr(CAST(effective_at AS text), 1, 10) || coalesce(reason, '') AS t FROM handover.jobs ORDER BY 1";

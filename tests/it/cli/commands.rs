@@ -1,4 +1,4 @@
-//! Orders about a job: revert and its preview, cancel, pause, resume, amend.
+//! Commands about a job: revert and its preview, cancel, pause, resume, amend.
 
 use handover::contract::JobId;
 use handover::store::ledger::jobs::Job;
@@ -40,9 +40,9 @@ async fn revert_uses_the_jobs_organization(world: &mut World) {
 #[every_engine]
 async fn command_with_same_request_id_runs_once(world: &mut World) {
     let job = deactivated(world).await;
-    let order = ["revert", &job.id.to_string(), "--by", "1", "--request-id", "undo-1", "--wait"];
-    let first = id_of(&on(world, &order).expect(0).out);
-    assert_eq!(id_of(&on(world, &order).expect(0).out), first);
+    let command = ["revert", &job.id.to_string(), "--by", "1", "--request-id", "undo-1", "--wait"];
+    let first = id_of(&on(world, &command).expect(0).out);
+    assert_eq!(id_of(&on(world, &command).expect(0).out), first);
     assert_eq!(world.number("SELECT count(*) FROM handover.jobs WHERE kind = 'revert'").await, 1);
 }
 
@@ -81,7 +81,7 @@ async fn job_is_paused_amended_resumed_and_cancelled(world: &mut World) {
     assert_eq!(world.job(later).await.expect("the job").state, "cancelled");
 }
 
-/// What a preview, or a certificate, says of each kind that there is something of.
+/// Returns the nonempty counts of a preview or certificate, by kind.
 fn counts(references: &Value) -> Vec<Value> {
     references.as_array().expect("references").clone()
 }
@@ -95,11 +95,11 @@ async fn revert_preview_matches_the_revert(world: &mut World) {
     world.sql("UPDATE contacts SET owner_id = 53 WHERE id = (SELECT max(id) FROM contacts WHERE owner_id = 13)").await;
     let moved = "SELECT min(id) FROM tasks WHERE owner_id = 11 AND status = 'pending'";
     world.sql(&format!("DELETE FROM tasks WHERE id = ({moved})")).await;
-    // A row whose other user has left since, one whose place is taken, and one of which no copy is kept.
+    // One row whose other user has left since, one whose key is taken, and one without a snapshot.
     world.sql("UPDATE users SET status = 'inactive' WHERE id = 12").await;
     world.sql("INSERT INTO follows (follower_id, followed_id) VALUES (53, 11)").await;
     let one = "SELECT min(id) FROM handover.row_snapshots WHERE kind = 'completed_task'";
-    world.meddle(&format!("DELETE FROM handover.row_snapshots WHERE id = ({one})")).await;
+    world.change_ledger(&format!("DELETE FROM handover.row_snapshots WHERE id = ({one})")).await;
     let before = world.everything().await;
     let id = job.id.to_string();
     let preview = on(world, &["revert", &id, "--by", "1", "--preview", "--json"]).expect(0).json();

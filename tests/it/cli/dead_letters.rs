@@ -1,4 +1,4 @@
-//! `handover dead`: what was set aside is listed, sent back and dropped by a filter, and nothing is lost on the way.
+//! `handover dead`: dead letters are listed, replayed and dropped by a filter, and none is lost.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::support::process::{Ended, binary, borrowed, finish, on, settings, sig
 use crate::support::world::{catalog_source, keap_request, read};
 use crate::support::{World, every_engine, on_postgres};
 
-/// Publishes a request under an id and with a header of its sender's own.
+/// Publishes a request under an id, with a header of the sender.
 async fn send(world: &World, id: uuid::Uuid, body: Vec<u8>) {
     let broker = world.broker().await;
     let message = Outgoing {
@@ -26,8 +26,8 @@ async fn send(world: &World, id: uuid::Uuid, body: Vec<u8>) {
 }
 
 async fn until_dead(world: &World, count: usize) {
-    let all = async || (world.outside.waiting("dead").await == count).then_some(());
-    world.until(&format!("{count} messages are set aside"), all).await;
+    let all = async || (world.client.waiting("dead").await == count).then_some(());
+    world.until(&format!("{count} messages are dead-lettered"), all).await;
 }
 
 fn list(world: &World, filter: &[&str]) -> Vec<Value> {
@@ -42,7 +42,7 @@ fn requests(list: &[Value]) -> Vec<&str> {
     list.iter().map(|shown| shown["request_id"].as_str().unwrap_or("-")).collect()
 }
 
-/// A kind that the catalog does not have yet.
+/// A kind that the catalog does not know yet.
 fn with_badges(request_id: &str) -> Value {
     let mut request = keap_request(request_id);
     request["reassign"]["badge"] = json!({ "user": "11" });
@@ -57,7 +57,7 @@ async fn dead_letters_are_listed_and_dropped_by_filter(world: &mut World) {
     let bodies =
         [with_badges("one").to_string(), "no request".into(), other.to_string(), with_badges("two").to_string()];
     for (sent, body) in bodies.iter().enumerate() {
-        world.outside.send(body.clone().into_bytes()).await;
+        world.client.send(body.clone().into_bytes()).await;
         until_dead(world, sent + 1).await;
     }
     let all = list(world, &[]);
@@ -107,11 +107,11 @@ async fn replayed_message_keeps_its_identity(world: &mut World) {
     let request = with_badges("r1");
     send(world, id, request.to_string().into_bytes()).await;
     until_dead(world, 1).await;
-    // It fails again, and tells how often.
+    // It fails again, and the count of replays says so.
     for replays in 1..=2 {
         assert_eq!(act(world, "replay", &["--all", "--yes"]).expect(0).json()["done"], 1);
         let again = async || list(world, &[]).first().is_some_and(|shown| shown["replays"] == replays).then_some(());
-        world.until("it is set aside again", again).await;
+        world.until("it is dead-lettered again", again).await;
     }
     let shown = on(world, &["dead", "show", "--json", &id.to_string()]).expect(0).json();
     assert_eq!(shown["message_id"], id.to_string());
@@ -120,7 +120,7 @@ async fn replayed_message_keeps_its_identity(world: &mut World) {
     assert_eq!(shown["headers"]["x-handover-replays"], "2");
     assert!(shown["headers"]["x-handover-replayed-at"].as_str().expect("a time").ends_with('Z'), "{shown}");
 
-    // The catalog learns the kind, and the message is taken.
+    // Once the catalog knows the kind, the message is accepted.
     world.stop_workers().await;
     world.sql("CREATE TABLE badges (id bigint PRIMARY KEY, holder_id bigint NOT NULL REFERENCES users (id))").await;
     world.sql("INSERT INTO badges VALUES (1, 53)").await;
@@ -134,11 +134,11 @@ async fn replayed_message_keeps_its_identity(world: &mut World) {
     assert_eq!(audited.len(), 3);
 }
 
-/// Sets so many bodies aside, none of which is a request, in this order.
+/// Dead-letters this many bodies, none of them a request, in order.
 async fn set_aside(world: &mut World, count: usize) {
     world.start_worker().await;
     for number in 0..count {
-        world.outside.send(format!("not {number}").into_bytes()).await;
+        world.client.send(format!("not {number}").into_bytes()).await;
     }
     until_dead(world, count).await;
     world.stop_workers().await;
@@ -150,7 +150,7 @@ fn ids(list: &[Value]) -> Vec<String> {
 
 #[every_engine]
 async fn unmatched_dead_letters_keep_their_order(world: &mut World) {
-    // More than the broker gives back in order at once.
+    // More than the broker returns in order at once.
     set_aside(world, 80).await;
     let before = ids(&list(world, &[]));
     assert_eq!(ids(&list(world, &[])), before);
@@ -169,18 +169,18 @@ async fn killed_replay_loses_no_message(world: &mut World) {
     let arguments = ["dead", "replay", "--all", "--yes", "--by", "ops"];
     let child = binary(&borrowed(&settings), &arguments).spawn().expect("the binary");
     let process = child.id();
-    let some = async || (world.outside.waiting("requests").await > 0).then_some(());
-    world.until("some are sent back", some).await;
+    let some = async || (world.client.waiting("requests").await > 0).then_some(());
+    world.until("some are replayed", some).await;
     signal(process, "KILL");
     tokio::task::block_in_place(|| finish(child, b""));
-    // Those that came back are set aside again; a broker may have kept a message in both places.
+    // Replayed messages are dead-lettered again; the broker may keep a message in both queues.
     world.start_worker().await;
     let numbers = async || {
         let shown = on(world, &["dead", "show", "--json"]).expect(0).json_lines();
         let bodies: BTreeSet<String> = shown.iter().map(|shown| shown["body"].to_string()).collect();
         (bodies.len() == COUNT).then_some(())
     };
-    world.until("every message is there", numbers).await;
+    world.until("no message is missing", numbers).await;
 }
 
 #[on_postgres]
@@ -190,7 +190,7 @@ async fn message_dropped_by_the_broker_is_replayable(world: &mut World) {
         .with_delivery_mode(2)
         .with_message_id("the sender's own".into())
         .with_expiration("1".into());
-    world.outside.send_with(request.to_string().into_bytes(), properties).await;
+    world.client.send_with(request.to_string().into_bytes(), properties).await;
     until_dead(world, 1).await;
     let shown = list(world, &["--reason", "expired", "--queue", "requests", "--newer-than", "1h"]);
     assert_eq!(requests(&shown), ["late"]);
@@ -216,8 +216,8 @@ async fn foreign_dead_letters_stay_and_are_reported(world: &mut World) {
     };
     assert!(broker.publish(&[stray]).await.iter().all(Result::is_ok));
     broker.close().await;
-    let told = act(world, "replay", &["--all", "--yes"]).expect(1).json();
-    assert!(told["failed"][0]["why"].as_str().expect("why").contains("no queue of Handover's"), "{told}");
+    let reported = act(world, "replay", &["--all", "--yes"]).expect(1).json();
+    assert!(reported["failed"][0]["why"].as_str().expect("why").contains("no queue of Handover's"), "{reported}");
     assert_eq!(list(world, &[]).len(), 1);
     let plain = on(world, &["dead", "show"]).expect(0).out;
     assert!(!plain.contains('\u{1b}') && plain.contains("hello"), "{plain:?}");

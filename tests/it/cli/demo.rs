@@ -7,20 +7,20 @@ use super::{assert_valid, schema};
 use crate::support::process::{run, text};
 use crate::support::world::keap_request;
 
-/// Plays a story of the demo: every part that it expects is told.
-fn the_demo_tells(catalog: &str) {
+/// Runs a demo and asserts that its output has every expected part.
+fn assert_demo_prints(catalog: &str) {
     let file = format!("{}/config/stories/{catalog}.toml", env!("CARGO_MANIFEST_DIR"));
-    let story: toml::Table = toml::from_str(&std::fs::read_to_string(file).expect("a story")).expect("TOML");
+    let script: toml::Table = toml::from_str(&std::fs::read_to_string(file).expect("a story")).expect("TOML");
     let folder = tempfile::tempdir().expect("a folder");
     let demo = run(&[("TMPDIR", text(folder.path()))], &["demo", "--catalog", catalog]).expect(0);
     assert_eq!(demo.err, "");
-    let mut told = demo.out.as_str();
-    for chapter in story["chapter"].as_array().expect("chapters") {
+    let mut reported = demo.out.as_str();
+    for chapter in script["chapter"].as_array().expect("chapters") {
         let says = chapter["says"].as_str().expect("a sentence");
-        told = told.split_once(says).unwrap_or_else(|| panic!("{says:?} is missing in:\n{}", demo.out)).1;
+        reported = reported.split_once(says).unwrap_or_else(|| panic!("{says:?} is missing in:\n{}", demo.out)).1;
         for part in chapter["expects"].as_array().expect("parts") {
             let part = part.as_str().expect("a text");
-            assert!(told.contains(part), "{part:?} is missing after {says:?} in:\n{}", demo.out);
+            assert!(reported.contains(part), "{part:?} is missing after {says:?} in:\n{}", demo.out);
         }
     }
     assert!(!demo.out.contains(['\u{1b}', '\r']), "{:?}", demo.out);
@@ -29,17 +29,17 @@ fn the_demo_tells(catalog: &str) {
 
 #[test]
 fn keap_demo_prints_lines_and_cleans_up() {
-    the_demo_tells("keap");
+    assert_demo_prints("keap");
 }
 
 #[test]
 fn agent_connect_demo_runs() {
-    the_demo_tells("agent-connect");
+    assert_demo_prints("agent-connect");
 }
 
 #[test]
 fn apto_demo_runs() {
-    the_demo_tells("apto");
+    assert_demo_prints("apto");
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn json_demo_has_plan_certificate_and_events() {
     assert_eq!((contact.found, contact.moved, contact.left_behind), (Some(104), Some(104), Some(0)));
     let events = demo["events"].as_array().expect("events");
     let event = schema("event");
-    events.iter().for_each(|told| assert_valid(&event, told));
+    events.iter().for_each(|reported| assert_valid(&event, reported));
     let sequences: Vec<i64> = events.iter().filter_map(|event| event["sequence"].as_i64()).collect();
     assert_eq!(sequences, (1..=events.len() as i64).collect::<Vec<_>>());
     let completed = events.iter().find(|event| event["type"] == "handover.deactivation.completed").expect("the end");
@@ -74,7 +74,7 @@ fn large_demo_uses_chunks_and_is_kept() {
     assert_eq!((&contact["found"], &contact["moved"]), (&json!(3000), &json!(3000)));
     assert!(demo["preview"]["chunks"].as_u64().expect("chunks") >= 3);
     let event = schema("event");
-    demo["events"].as_array().expect("events").iter().for_each(|told| assert_valid(&event, told));
+    demo["events"].as_array().expect("events").iter().for_each(|reported| assert_valid(&event, reported));
 
     let again = run(&[], &["demo", "--keep", text(&file)]).expect(1);
     assert!(again.err.contains("exists already"), "{}", again.err);

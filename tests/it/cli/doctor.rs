@@ -7,10 +7,10 @@ use crate::support::database::WORKER;
 use crate::support::process::{as_owner, borrowed, on, run as run_process, settings};
 use crate::support::{Engine, World, every_engine, on_postgres};
 
-/// The checks of a kind, each with its verdict, what was found and what to do.
-fn checks(told: &Value, kind: &str) -> Vec<(String, String, String)> {
+/// Returns the checks of one kind, each with its verdict, finding and hint.
+fn checks(reported: &Value, kind: &str) -> Vec<(String, String, String)> {
     let text = |check: &Value, name: &str| check[name].as_str().unwrap_or("").to_owned();
-    let all = told["checks"].as_array().expect("checks").iter().filter(|check| check["check"] == kind);
+    let all = reported["checks"].as_array().expect("checks").iter().filter(|check| check["check"] == kind);
     all.map(|check| (text(check, "verdict"), text(check, "found"), text(check, "hint"))).collect()
 }
 
@@ -36,15 +36,15 @@ fn with(world: &World, changed: &[(&str, &str)], arguments: &[&str]) -> crate::s
 
 #[every_engine]
 async fn doctor_passes_and_changes_nothing(world: &mut World) {
-    let told = on(world, &["doctor", "--json"]).expect(0).json();
-    assert_eq!(told["good"], true, "{told}");
+    let reported = on(world, &["doctor", "--json"]).expect(0).json();
+    assert_eq!(reported["good"], true, "{reported}");
     for kind in ["database", "clock", "ledger", "catalog", "rights", "broker"] {
-        let checks = checks(&told, kind);
-        assert!(!checks.is_empty() && checks.iter().all(|(verdict, ..)| verdict == "good"), "{kind}: {told}");
+        let checks = checks(&reported, kind);
+        assert!(!checks.is_empty() && checks.iter().all(|(verdict, ..)| verdict == "good"), "{kind}: {reported}");
     }
     if world.engine == Engine::Postgres {
-        assert_eq!(checks(&told, "queues").len(), 3, "{told}");
-        assert_eq!(checks(&told, "exchanges").len(), 2, "{told}");
+        assert_eq!(checks(&reported, "queues").len(), 3, "{reported}");
+        assert_eq!(checks(&reported, "exchanges").len(), 2, "{reported}");
     }
     let plain = on(world, &["doctor"]).expect(0).out;
     assert!(plain.contains("0 faults, 0 warnings") && plain.contains("rights    good"), "{plain}");
@@ -54,10 +54,10 @@ async fn doctor_passes_and_changes_nothing(world: &mut World) {
 #[on_postgres]
 async fn doctor_declares_nothing_on_the_broker(world: &mut World) {
     let prefix = format!("{}-none", world.prefix);
-    let told = with(world, &[("HANDOVER_BROKER__PREFIX", &prefix)], &["doctor", "--json"]).expect(0).json();
+    let reported = with(world, &[("HANDOVER_BROKER__PREFIX", &prefix)], &["doctor", "--json"]).expect(0).json();
     let again = with(world, &[("HANDOVER_BROKER__PREFIX", &prefix)], &["doctor", "--json"]).expect(0).json();
-    for told in [told, again] {
-        let queues = checks(&told, "queues");
+    for reported in [reported, again] {
+        let queues = checks(&reported, "queues");
         assert_eq!(queues.len(), 3);
         for (verdict, found, hint) in queues {
             assert_eq!(verdict, "warning");
@@ -77,15 +77,15 @@ async fn other_ledger_versions_are_refused_with_hint(world: &mut World) {
     }
     let refused = as_owner(world, &["migrate"]).expect(1);
     assert!(refused.err.contains("newer than this binary"), "{}", refused.err);
-    let told = on(world, &["doctor", "--json"]).expect(1).json();
-    let ledger = &checks(&told, "ledger")[0];
+    let reported = on(world, &["doctor", "--json"]).expect(1).json();
+    let ledger = &checks(&reported, "ledger")[0];
     assert_eq!(ledger.0, "fault");
     assert!(ledger.2.contains("newer"), "{ledger:?}");
-    // Every other check runs all the same.
-    assert_eq!(checks(&told, "rights")[0].0, "good");
-    assert_eq!(checks(&told, "broker")[0].0, "good");
+    // Every other check still runs.
+    assert_eq!(checks(&reported, "rights")[0].0, "good");
+    assert_eq!(checks(&reported, "broker")[0].0, "good");
 
-    // As a binary with one more migration finds it, which is tested where ages are compared.
+    // This is what a binary with one more migration sees; the version comparison has its own test.
     as_host(world, &format!("DELETE FROM {table}")).await;
     let refused = on(world, &["run"]).expect(1);
     assert!(refused.err.contains("run `handover migrate`"), "{}", refused.err);
@@ -94,23 +94,23 @@ async fn other_ledger_versions_are_refused_with_hint(world: &mut World) {
 #[on_postgres]
 async fn doctor_reports_every_fault_with_a_hint(world: &mut World) {
     as_host(world, &format!("REVOKE UPDATE (status) ON users FROM {WORKER}")).await;
-    world.outside.make_queue_of_another_kind("steps").await;
-    let told = on(world, &["doctor", "--json"]).expect(1).json();
-    let rights = &checks(&told, "rights")[0];
+    world.client.make_queue_of_another_kind("steps").await;
+    let reported = on(world, &["doctor", "--json"]).expect(1).json();
+    let rights = &checks(&reported, "rights")[0];
     assert!(
         rights.1.contains("UPDATE on users (status)") && rights.2.contains("`handover catalog grants"),
         "{rights:?}"
     );
-    let queues = checks(&told, "queues");
+    let queues = checks(&reported, "queues");
     let steps = queues.iter().find(|(_, found, _)| found.contains(".steps`")).expect("the queue of steps");
     assert_eq!(steps.0, "fault");
     assert!(steps.1.contains("not as Handover declares it") && steps.2.contains("delete the queue"), "{steps:?}");
     assert_eq!(queues.iter().filter(|(verdict, ..)| verdict == "good").count(), 2, "{queues:?}");
 
     world.sql("ALTER TABLE contacts RENAME COLUMN owner_id TO keeper_id").await;
-    let told = on(world, &["doctor", "--json"]).expect(1).json();
-    assert!(checks(&told, "catalog")[0].1.contains("owner_id"), "{told}");
-    assert_eq!(checks(&told, "rights")[0].0, "not_seen");
+    let reported = on(world, &["doctor", "--json"]).expect(1).json();
+    assert!(checks(&reported, "catalog")[0].1.contains("owner_id"), "{reported}");
+    assert_eq!(checks(&reported, "rights")[0].0, "not_seen");
 }
 
 #[on_postgres]
@@ -136,17 +136,17 @@ async fn connection_faults_are_clear_and_hide_passwords(world: &mut World) {
         }
         let last = ended.err.lines().filter(|line| line.starts_with("handover: ")).count();
         assert_eq!(last, 1, "one message: {}", ended.err);
-        let told = with(world, environment, &["doctor", "--json"]).expect(1);
-        for text in [&ended.err, &told.err, &told.out] {
+        let reported = with(world, environment, &["doctor", "--json"]).expect(1);
+        for text in [&ended.err, &reported.err, &reported.out] {
             assert!(!text.contains("n0t-the-word"), "{text}");
         }
-        let faults = told.json()["checks"]
+        let faults = reported.json()["checks"]
             .as_array()
             .expect("checks")
             .iter()
             .filter(|check| check["verdict"] == "fault")
             .count();
-        assert_eq!(faults, 1, "{}", told.out);
+        assert_eq!(faults, 1, "{}", reported.out);
     }
     assert_eq!(world.number("SELECT count(*) FROM handover.jobs").await, 0);
 }

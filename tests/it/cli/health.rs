@@ -1,4 +1,4 @@
-//! `handover health`, which images without a shell are asked by.
+//! `handover health`, the probe for images without a shell.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use crate::support::process::run;
 use crate::support::server::free_port;
 
-/// Answers one request with this, and gives back what it was asked.
+/// Answers one request with this response and returns the request.
 fn answering(answer: &'static str) -> (String, std::thread::JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address").to_string();

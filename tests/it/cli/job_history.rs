@@ -1,4 +1,4 @@
-//! `handover job ID`: the whole story of a job.
+//! `handover job ID`: the whole history of a job.
 
 use handover::store::ledger::audit::MOST_FAILED;
 use serde_json::json;
@@ -13,7 +13,7 @@ async fn job_history_shows_every_attempt_and_command(world: &mut World) {
     let tables = "CREATE TABLE docs (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT); \
                   INSERT INTO docs VALUES (1, 9), (2, 9), (3, 9), (4, 9), (5, 9);";
     start(world, tables, &reference("doc", "docs", "disposition = \"transfer\"")).await;
-    // The database refuses one row, until a person fixes it.
+    // The database refuses one row until someone fixes it.
     world.sql("CREATE UNIQUE INDEX docs_two ON docs (owner) WHERE owner = 2 AND id IN (2, 4)").await;
     let request = leave("9", json!({ "doc": { "user": "2" } }));
     let job = world.hand_over(&request).await;
@@ -24,25 +24,32 @@ async fn job_history_shows_every_attempt_and_command(world: &mut World) {
     let ended = world.end_of(handover::contract::JobId(job.id)).await;
     assert_eq!(ended.state, "completed", "{:?}", ended.reasons);
 
-    let told = on(world, &["job", &id, "--json"]).expect(0).json();
-    assert_eq!(told["request"]["body"]["request_id"], request["request_id"]);
-    assert_eq!(told["request"]["outcome"], "accepted");
-    let failed = told["failed_attempts"].as_array().expect("attempts");
-    assert!(!failed.is_empty(), "{told}");
+    let reported = on(world, &["job", &id, "--json"]).expect(0).json();
+    assert_eq!(reported["request"]["body"]["request_id"], request["request_id"]);
+    assert_eq!(reported["request"]["outcome"], "accepted");
+    let failed = reported["failed_attempts"].as_array().expect("attempts");
+    assert!(!failed.is_empty(), "{reported}");
     for attempt in failed {
         let message = attempt["detail"][0]["message"].as_str().expect("a message").to_lowercase();
         assert!(message.contains("unique"), "the database's own words: {message}");
     }
-    assert_eq!(told["orders"][0]["type"], "resume");
-    assert_eq!((&told["orders"][0]["requested_by"], &told["orders"][0]["reason"]), (&json!("1"), &json!("fixed")));
+    assert_eq!(reported["orders"][0]["type"], "resume");
+    assert_eq!(
+        (&reported["orders"][0]["requested_by"], &reported["orders"][0]["reason"]),
+        (&json!("1"), &json!("fixed"))
+    );
     let moved: u64 =
-        told["journal"].as_array().expect("a journal").iter().filter_map(|done| done["records"].as_u64()).sum();
-    assert_eq!(moved, 5, "{told}");
-    assert_eq!(told["orphans"], 0);
-    let history: Vec<&str> =
-        told["history"].as_array().expect("a history").iter().filter_map(|entry| entry["action"].as_str()).collect();
+        reported["journal"].as_array().expect("a journal").iter().filter_map(|done| done["records"].as_u64()).sum();
+    assert_eq!(moved, 5, "{reported}");
+    assert_eq!(reported["orphans"], 0);
+    let history: Vec<&str> = reported["history"]
+        .as_array()
+        .expect("a history")
+        .iter()
+        .filter_map(|entry| entry["action"].as_str())
+        .collect();
     let place = |action: &str| {
-        history.iter().position(|told| *told == action).unwrap_or_else(|| panic!("{action}: {history:?}"))
+        history.iter().position(|reported| *reported == action).unwrap_or_else(|| panic!("{action}: {history:?}"))
     };
     assert!(place("deactivate.needs_attention") < place("deactivate.completed"), "{history:?}");
     assert!(!history.contains(&"chunk.failed"), "{history:?}");
@@ -62,16 +69,16 @@ async fn job_history_limits_the_listed_attempts(world: &mut World) {
     assert_eq!(job.state, "needs_attention", "{:?}", job.reasons);
     let id = job.id.to_string();
     let attempts = async || {
-        let told = on(world, &["job", &id, "--json"]).expect(0).json();
-        told["failed_attempts"].as_array().expect("attempts").clone()
+        let reported = on(world, &["job", &id, "--json"]).expect(0).json();
+        reported["failed_attempts"].as_array().expect("attempts").clone()
     };
     let before = attempts().await;
     assert!(before.len() > 5, "{before:?}");
-    // As if it had gone on so for long.
+    // As if this had gone on for a long time.
     let columns = "at, org, actor, action, user_id, job_id, request_id, detail";
     let rest = MOST_FAILED - 1 - before.len() as u64;
     world
-        .meddle(&format!(
+        .change_ledger(&format!(
             "INSERT INTO handover.audit ({columns}) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rest}) \
              SELECT {columns} FROM n CROSS JOIN (SELECT {columns} FROM handover.audit WHERE action = 'chunk.failed' LIMIT 1) one"
         ))
@@ -87,5 +94,5 @@ async fn job_history_limits_the_listed_attempts(world: &mut World) {
     assert_eq!(count as u64, MOST_FAILED + 1);
     let plain = on(world, &["job", &id]).expect(0).out;
     assert!(plain.contains("failed attempts: 1001; the first 20 are here"), "{plain}");
-    assert!(plain.lines().count() < 100, "a person can read it: {plain}");
+    assert!(plain.lines().count() < 100, "the output is readable: {plain}");
 }

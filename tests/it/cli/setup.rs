@@ -1,4 +1,4 @@
-//! Engine up: the ledger, the configuration, and what is wrong with them.
+//! Setup: the ledger, the configuration, and their faults.
 
 use crate::support::process::{as_owner, run, text};
 use crate::support::{Engine, World, every_engine};
@@ -15,7 +15,7 @@ fn missing_ledger_hints_at_migrate() {
     run(&new, &["migrate"]).expect(0);
     run(&new, &["migrate"]).expect(0);
     assert_eq!(run(&new, &["jobs", "--json"]).expect(0).out, "");
-    // The catalog's tables are not there yet.
+    // The catalog's tables do not exist yet.
     assert!(run(&new, &["users"]).expect(1).err.contains("the database has no table `users`"));
     run(&new, &["migrate", "--reference-crm"]).expect(0);
     let migrated = run(&new, &["migrate", "--reference-crm"]).expect(0);
@@ -29,7 +29,7 @@ async fn reference_crm_can_follow_the_ledger(world: &mut World) {
     if world.engine == Engine::Sqlite {
         return;
     }
-    // A role that is called like the ledger's schema, as in `deploy/services`.
+    // A role with the same name as the ledger's schema, as in `deploy/services`.
     let role = world.texts("SELECT current_user::text AS t").await;
     assert_eq!(role, ["handover"]);
     world.sql("DROP SCHEMA public CASCADE").await;

@@ -1,4 +1,4 @@
-//! Sending requests, and the worker.
+//! Submitting requests, and the worker process.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use crate::support::process::{WorkerProcess, borrowed, on, run, settings, start_
 use crate::support::world::{keap_request, read};
 use crate::support::{Engine, World, every_engine};
 
-/// A request that hands everything of a user to 11.
+/// Returns a request that gives a user's records to [`SUPPORT`].
 fn leaves(user: &str) -> Value {
     let everything = to(SUPPORT);
     json!({
@@ -113,7 +113,7 @@ async fn second_stop_signal_ends_at_once(world: &mut World) {
         ("HANDOVER_DATABASE__LOCK_TIMEOUT", "25s"),
         ("HANDOVER_WORKER__GRACE", "50s"),
         ("HANDOVER_WORKER__SWEEP_EVERY", "10ms"),
-        // On SQLite nobody else would come to write between chunks, before the end.
+        // On SQLite no one else could write between the chunks.
         ("HANDOVER_WORKER__PACE", if world.engine == Engine::Sqlite { "0.2" } else { "default" }),
     ];
     let settings = settings(world);
@@ -122,7 +122,7 @@ async fn second_stop_signal_ends_at_once(world: &mut World) {
     let job = world.send(&keap_request("r1")).await;
     let closed = "SELECT count(*) FROM handover.chunks WHERE state = 'closed'";
     world.until("some chunks are done", async || (world.number(closed).await > 5).then_some(())).await;
-    // What it holds now, it cannot finish.
+    // It cannot finish the work that it holds now.
     let held = world.store.begin("host").await.expect("a transaction");
     if world.engine == Engine::Postgres {
         held.execute_unprepared("LOCK TABLE contacts, opportunities IN ACCESS EXCLUSIVE MODE").await.expect("a lock");

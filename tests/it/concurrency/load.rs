@@ -1,4 +1,4 @@
-//! Many requests at once, and small ones beside a giant.
+//! Many requests at once, and small jobs during a giant one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -13,13 +13,13 @@ use crate::support::process::{WorkerProcess, borrowed, settings, start_worker};
 use crate::support::world::{LIMIT, read};
 use crate::support::{World, every_engine, on_postgres};
 
-/// How many requests: 10,000 is the promise, and takes minutes without optimization.
+/// The number of requests. The documented promise is 10,000, which takes minutes without optimization.
 fn size() -> usize {
     let asked = std::env::var("HANDOVER_TEST_LOAD").ok();
     asked.map_or(2_000, |asked| asked.parse().expect("HANDOVER_TEST_LOAD is a number"))
 }
 
-/// What a worker's process may take, in bytes.
+/// The memory limit of a worker process, in bytes.
 const MEMORY: u64 = 128 << 20;
 
 fn leaves(user: usize) -> Value {
@@ -29,7 +29,7 @@ fn leaves(user: usize) -> Value {
     })
 }
 
-/// So many users from this id on, with two contacts each.
+/// Inserts this many users, starting at an id, with two contacts each.
 async fn hire(world: &World, first: usize, users: usize) {
     let last = first + users - 1;
     let all = format!("WITH RECURSIVE n (i) AS (SELECT {first} UNION ALL SELECT i + 1 FROM n WHERE i < {last})");
@@ -46,11 +46,11 @@ async fn hire(world: &World, first: usize, users: usize) {
     }
 }
 
-/// Each of so many requests is answered once: an event may come again, under the same id.
+/// Asserts that each request is answered once. An event may be repeated under the same id.
 async fn until_all_are_answered(world: &mut World, requests: usize) {
     let mut answers: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     while answers.len() < requests {
-        let event = world.outside.next_event(LIMIT).await;
+        let event = world.client.next_event(LIMIT).await;
         let event = event.unwrap_or_else(|| panic!("{} of {requests} are answered", answers.len()));
         if event["type"] == "handover.deactivation.completed" {
             let text = |value: &Value| value.as_str().expect("a text").to_owned();
@@ -67,31 +67,31 @@ async fn thousands_of_requests_are_answered_once(world: &mut World) {
     hire(world, 10_000, users).await;
     let bodies: Vec<Vec<u8>> = (0..size())
         .map(|n| match n % 100 {
-            // As many good ones stand before each poisonous one as the repetitions behind it repeat.
+            // The number of good requests before each poisonous one equals the number of repeats after it.
             0 => format!("{{\"request_id\": \"poison {n}\"").into_bytes(),
             place => leaves(10_000 + good(n, place)).to_string().into_bytes(),
         })
         .collect();
-    world.outside.send_all(&bodies).await;
+    world.client.send_all(&bodies).await;
     let worker = start_worker(world, &[]);
 
     until_all_are_answered(world, users).await;
     for _ in 0..poison {
         world.next_dead_letter().await;
     }
-    world.until("the queue is drained", async || (world.outside.waiting("requests").await == 0).then_some(())).await;
+    world.until("the queue is drained", async || (world.client.waiting("requests").await == 0).then_some(())).await;
     let memory = worker.most_memory();
     assert!(memory < MEMORY, "the worker had {} MiB", memory >> 20);
     assert_eq!(tokio::task::block_in_place(|| worker.stop()), 0);
-    // What a worker has taken and not acknowledged would have come back by now.
-    assert_eq!(world.outside.waiting("requests").await, 0);
-    assert!(world.outside.next_dead_letter(Duration::from_millis(100)).await.is_none(), "nothing more is parked");
+    // Messages that a worker took but did not acknowledge have been redelivered by now.
+    assert_eq!(world.client.waiting("requests").await, 0);
+    assert!(world.client.next_dead_letter(Duration::from_millis(100)).await.is_none(), "no more dead letters");
     assert_eq!(world.number("SELECT count(*) FROM handover.jobs WHERE state = 'completed'").await, users as i64);
     assert_eq!(world.orphans().await, 0);
     assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id >= 10000").await, 0);
 }
 
-/// A worker that takes a few requests at a time, and whose log goes to a file.
+/// A worker that takes few requests at a time and logs to a file.
 fn start_slow(world: &World, log: &Path) -> WorkerProcess {
     let settings = settings(world);
     let more = [
@@ -108,7 +108,7 @@ async fn stopping_under_load_answers_every_request_once(world: &mut World) {
     let users = 600;
     hire(world, 10_000, users).await;
     let bodies: Vec<Vec<u8>> = (10_000..10_000 + users).map(|user| leaves(user).to_string().into_bytes()).collect();
-    world.outside.send_all(&bodies).await;
+    world.client.send_all(&bodies).await;
     let folder = tempfile::tempdir().expect("a folder");
     let log = folder.path().join("log");
     let done = "SELECT count(*) FROM handover.jobs";
@@ -122,11 +122,11 @@ async fn stopping_under_load_answers_every_request_once(world: &mut World) {
     assert_eq!(tokio::task::block_in_place(|| worker.stop()), 0);
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     let before = world.number(done).await;
-    assert!(before < users as i64, "all {before} were done already");
+    assert!(before < users as i64, "all {before} were done before");
 
     let worker = start_slow(world, &log);
     until_done(world, before + 20).await;
-    // What it holds now, it cannot finish.
+    // It cannot finish the work that it holds now.
     let held = world.store.begin("host").await.expect("a transaction");
     held.execute_unprepared("LOCK TABLE public.contacts IN ACCESS EXCLUSIVE MODE").await.expect("a lock");
     worker.signal("TERM");
@@ -137,20 +137,20 @@ async fn stopping_under_load_answers_every_request_once(world: &mut World) {
     assert!(again.elapsed() < Duration::from_secs(5), "{:?}", again.elapsed());
     drop(held);
     let before = world.number(done).await;
-    assert!(before < users as i64, "all {before} were done already");
+    assert!(before < users as i64, "all {before} were done before");
 
     let worker = start_worker(world, &[]);
     until_all_are_answered(world, users).await;
     assert_eq!(tokio::task::block_in_place(|| worker.stop()), 0);
-    assert_eq!(world.outside.waiting("requests").await, 0);
-    assert!(world.outside.next_dead_letter(Duration::from_millis(100)).await.is_none(), "nothing is parked");
+    assert_eq!(world.client.waiting("requests").await, 0);
+    assert!(world.client.next_dead_letter(Duration::from_millis(100)).await.is_none(), "no dead letters");
     assert_eq!(world.number("SELECT count(*) FROM handover.jobs WHERE state = 'completed'").await, users as i64);
     assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id >= 10000").await, 0);
     let moved = "SELECT sum(records) FROM handover.journal WHERE action = 'moved'";
-    assert_eq!(world.number(moved).await, 2 * users as i64, "each record has moved once");
+    assert_eq!(world.number(moved).await, 2 * users as i64, "each record moved once");
 }
 
-/// The good request at a place of a hundred: 89 are new, and the last ten repeat the first of their hundred.
+/// Returns the good request at an index: in each hundred, 89 are new and the last ten repeat the first ten.
 fn good(n: usize, place: usize) -> usize {
     let of_hundred = if place < 90 { place - 1 } else { place - 90 };
     n / 100 * 89 + of_hundred

@@ -1,4 +1,4 @@
-//! Counts that are repeated while successors leave.
+//! Recounts while successors leave.
 
 use super::*;
 
@@ -10,8 +10,8 @@ async fn recount_skips_successors_who_left(world: &mut World) {
     take(&world.context, &[&first, &second]).await;
     world.sql("INSERT INTO contacts (org_id, owner_id, created_by, name) VALUES (1, 101, 1, 'Late')").await;
     finalizer::recount(&world.context, id_of(&first)).await.expect("counted");
-    assert_eq!(contacts_of(world, 102).await, 0, "102 has left");
-    assert_eq!(contacts_of(world, 101).await, 1, "it stays where it is, and somebody is told");
+    assert_eq!(contacts_of(world, 102).await, 0, "user 102 has left");
+    assert_eq!(contacts_of(world, 101).await, 1, "it stays, and the job reports it");
 }
 
 #[on_postgres]

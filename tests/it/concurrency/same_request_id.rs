@@ -1,4 +1,4 @@
-//! One request id, two bodies, two planners.
+//! One request id with two bodies in two planners.
 
 use super::*;
 use handover::contract::DeadLetterCode;
@@ -13,10 +13,11 @@ async fn one_of_two_bodies_with_one_id_wins(world: &mut World) {
     world.hire(101, 3).await;
     world.hire(102, 3).await;
     let first = give_all(101, 11);
-    // Nobody whom both concern but who asks: no lock of a user keeps them apart.
+    // The two share only the requester, so no user lock separates them.
     let mut second = give_all(102, 12);
     second["request_id"] = first["request_id"].clone();
-    // The first use of a catalog is written down, and whoever comes second waits for that: not what is tested here.
+    // The first use of a catalog stores it, and a concurrent first use waits for that. This test is about something
+    // else.
     take(&world.context, &[&give_all(15, 11)]).await;
     let gate = Gate::before_commit_of(planner::PLAN);
     let context = gated(world, &gate);

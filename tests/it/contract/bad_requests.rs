@@ -1,5 +1,6 @@
-//! What cannot be read is parked with its reason; what can be read and may not be done is rejected with all reasons at
-//! once. Neither changes anything, and the worker goes on.
+//! Unreadable messages are dead-lettered with their reason; unpermitted requests are rejected with all reasons at
+//! once.
+//! Neither changes anything, and the worker continues.
 
 mod database_refusals;
 mod rejected;
@@ -10,7 +11,7 @@ use serde_json::Value;
 
 use crate::support::world::keap_request;
 
-/// The example's request with one field changed or, by null, taken away.
+/// Returns the example's request with one field changed or, by null, removed.
 fn changed(request_id: &str, field: &str, value: Value) -> Value {
     let mut request = keap_request(request_id);
     match value {
@@ -20,7 +21,7 @@ fn changed(request_id: &str, field: &str, value: Value) -> Value {
     request
 }
 
-/// The example's request with another allotment of one kind or, by null, with none.
+/// Returns the example's request with the allotment of one kind changed or, by null, removed.
 fn allotting(request_id: &str, kind: &str, allotment: Value) -> Value {
     let mut request = keap_request(request_id);
     match allotment {

@@ -1,4 +1,4 @@
-//! The contract for the applications that enqueue: its document, its examples, and programs that go by it.
+//! The contract for applications that send requests: its document, its examples, and client programs.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,13 +17,13 @@ use crate::support::process::{Ended, borrowed, finish, run as run_process, setti
 use crate::support::world::{LIMIT, keap_request};
 use crate::support::{Engine, World, on_postgres, run};
 
-/// The document, as a world's settings make it.
+/// Returns the document for a world's settings.
 fn asyncapi(world: &World) -> Value {
     let settings = settings(world);
     tokio::task::block_in_place(|| run_process(&borrowed(&settings), &["schema", "asyncapi"])).expect(0).json()
 }
 
-/// Where the programs of other languages are set up.
+/// Returns the folder of the client programs.
 fn clients() -> PathBuf {
     let set_up = Command::new("deploy/clients").output().expect("deploy/clients");
     let said = String::from_utf8_lossy(&set_up.stderr);
@@ -31,7 +31,7 @@ fn clients() -> PathBuf {
     PathBuf::from(String::from_utf8(set_up.stdout).expect("UTF-8").trim())
 }
 
-/// Runs a program of another language to its end.
+/// Runs a client program to its end.
 fn run_client(mut command: Command, input: &[u8]) -> Ended {
     command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
     tokio::task::block_in_place(|| {
@@ -54,7 +54,7 @@ async fn official_parser_accepts_the_asyncapi_document(world: &mut World) {
     validate(&wrong).expect(1);
 }
 
-/// Values that differ from run to run: times.
+/// Masks values that differ between runs: times.
 fn timeless(value: &Value) -> Value {
     match value {
         Value::String(text) if OffsetDateTime::parse(text, &Rfc3339).is_ok() => json!("a time"),
@@ -96,7 +96,7 @@ async fn contract_examples_match_real_messages(world: &mut World) {
         }
         exchanges.push(json!({ "name": exchange["name"], "request": exchange["request"], "reply": reply }));
     }
-    world.until_all_is_carried().await;
+    world.until_all_is_published().await;
     let mut events = Map::new();
     for event in world.events().await.into_values().flatten() {
         let kind = event["type"].as_str().expect("a type").to_owned();
@@ -106,12 +106,12 @@ async fn contract_examples_match_real_messages(world: &mut World) {
     if timeless(&seen) != timeless(&examples) {
         let kept = "target/contract-examples.json";
         std::fs::write(kept, serde_json::to_string_pretty(&seen).expect("JSON")).expect(kept);
-        panic!("the examples are not what was seen, which is in {kept}");
+        panic!("the examples differ from the observed messages, which are in {kept}");
     }
     fits_its_schemas(&asyncapi(world), &seen);
 }
 
-/// What was seen fits the schemas that the document gives of it.
+/// Asserts that the observed messages match the document's schemas.
 fn fits_its_schemas(document: &Value, seen: &Value) {
     let check = |message: &str, value: &Value| {
         let mut schema = document["components"]["messages"][message]["payload"].clone();
@@ -156,7 +156,7 @@ async fn document_lists_every_queue_exchange_and_header(world: &mut World) {
     world.start_worker().await;
     let properties =
         BasicProperties::default().with_delivery_mode(2).with_reply_to("nowhere".into()).with_message_id("m".into());
-    world.outside.send_with(b"no request".to_vec(), properties.with_correlation_id("c".into())).await;
+    world.client.send_with(b"no request".to_vec(), properties.with_correlation_id("c".into())).await;
     let parked: BTreeMap<String, String> = world.next_dead_letter().await.headers;
     let documented = document["components"]["messages"]["dead"]["headers"]["properties"].as_object().expect("headers");
     for name in parked.keys() {
@@ -211,7 +211,7 @@ fn catalog_schema_describes_every_field() {
     assert_eq!(silent, Vec::<String>::new());
 }
 
-/// Runs an example on a request, against the binary: the reply and the event that it prints.
+/// Runs an example program on a request, and checks the reply and the event that it prints.
 fn hand_over(world: &World, mut command: Command, name: &str) {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("request.json");
@@ -222,13 +222,13 @@ fn hand_over(world: &World, mut command: Command, name: &str) {
     let mut request = keap_request(name);
     request["reason"] = json!(name);
     work(&mut command, &request);
-    let told = run_client(command, b"").expect(0).json_lines();
-    assert_eq!((told.len(), &told[0]["outcome"]), (2, &json!("accepted")), "{told:?}");
-    assert_eq!(told[1]["type"], "handover.deactivation.completed");
-    assert_eq!((&told[1]["data"]["request_id"], &told[1]["data"]["orphans"]), (&json!(name), &json!(0)));
+    let reported = run_client(command, b"").expect(0).json_lines();
+    assert_eq!((reported.len(), &reported[0]["outcome"]), (2, &json!("accepted")), "{reported:?}");
+    assert_eq!(reported[1]["type"], "handover.deactivation.completed");
+    assert_eq!((&reported[1]["data"]["request_id"], &reported[1]["data"]["orphans"]), (&json!(name), &json!(0)));
 }
 
-/// A worker of the binary's own, on the world.
+/// Runs a test with a worker process on the world.
 fn with_worker(test: impl AsyncFnOnce(&mut World)) {
     run(Engine::Postgres, async |world| {
         let worker = crate::support::process::start_worker(world, &[]);
@@ -259,7 +259,7 @@ fn node_example_runs() {
 #[test]
 fn rust_example_runs() {
     with_worker(async |world| {
-        // Built beside this test by whoever tests the whole workspace, as `make test` does.
+        // A test of the whole workspace, such as `make test`, builds it.
         let example = Path::new(env!("CARGO_BIN_EXE_handover")).with_file_name("handover-example");
         assert!(example.exists(), "{} is missing: cargo test --workspace --no-run", example.display());
         hand_over(world, Command::new(example), "from Rust");

@@ -1,4 +1,4 @@
-//! Replies: who sends a request with AMQP's `reply_to` is told at once what became of it.
+//! Replies: a sender that sets AMQP's `reply_to` receives the outcome of its request at once.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::support::broker::amqp_url;
 use crate::support::world::{LIMIT, keap_request, read};
 use crate::support::{World, on_postgres};
 
-/// A client that waits for replies, with a connection of its own.
+/// A client that waits for replies on a connection of its own.
 struct Client {
     _connection: Connection,
     channel: lapin::Channel,
@@ -24,7 +24,7 @@ struct Client {
 }
 
 impl Client {
-    /// On a queue of its own.
+    /// Opens a client with a queue of its own.
     async fn with_a_queue(world: &World) -> Client {
         let connection = Connection::connect(&amqp_url(), ConnectionProperties::default()).await.expect("RabbitMQ");
         let channel = connection.create_channel().await.expect("a channel");
@@ -34,7 +34,7 @@ impl Client {
         Client::on(world, connection, channel, queue).await
     }
 
-    /// On RabbitMQ's pseudo-queue, which is none.
+    /// Opens a client on RabbitMQ's direct reply-to pseudo-queue.
     async fn directly(world: &World) -> Client {
         let connection = Connection::connect(&amqp_url(), ConnectionProperties::default()).await.expect("RabbitMQ");
         let channel = connection.create_channel().await.expect("a channel");
@@ -85,7 +85,7 @@ fn codes(reply: &Reply) -> Vec<&str> {
     reply.reasons.iter().map(|reason| reason.code.name()).collect()
 }
 
-async fn is_told_every_outcome(world: &mut World, client: &mut Client) {
+async fn is_rejected_by_the_server(world: &mut World, client: &mut Client) {
     world.start_worker().await;
     let good = keap_request("r1");
     let id = read(&good).job_id();
@@ -93,7 +93,7 @@ async fn is_told_every_outcome(world: &mut World, client: &mut Client) {
     let accepted = client.ask(&body(&good), "a").await;
     assert_eq!((accepted.outcome, accepted.job_id), (ReplyOutcome::Accepted, job));
     assert_eq!((accepted.request_id.as_deref(), accepted.reasons.len()), (Some("r1"), 0));
-    assert!(world.job(id).await.is_some(), "what is answered is committed");
+    assert!(world.job(id).await.is_some(), "the outcome is committed before the reply");
 
     let again = client.ask(&body(&good), "b").await;
     assert_eq!((again.outcome, again.job_id), (ReplyOutcome::Duplicate, job));
@@ -116,21 +116,21 @@ async fn is_told_every_outcome(world: &mut World, client: &mut Client) {
     let parked = client.ask(b"no request", "f").await;
     assert_eq!((parked.outcome, parked.job_id, codes(&parked)), (ReplyOutcome::Parked, None, vec!["not_json"]));
 
-    let order = json!({ "type": "pause", "request_id": "o1", "org_id": "1", "requested_by": "1", "job_id": job });
-    let order = client.ask(&body(&order), "g").await;
-    assert_eq!((order.outcome, codes(&order)), (ReplyOutcome::Rejected, vec!["wrong_state"]));
+    let command = json!({ "type": "pause", "request_id": "o1", "org_id": "1", "requested_by": "1", "job_id": job });
+    let command = client.ask(&body(&command), "g").await;
+    assert_eq!((command.outcome, codes(&command)), (ReplyOutcome::Rejected, vec!["wrong_state"]));
 }
 
 #[on_postgres]
 async fn reply_reports_the_outcome_at_once(world: &mut World) {
     let mut client = Client::with_a_queue(world).await;
-    is_told_every_outcome(world, &mut client).await;
+    is_rejected_by_the_server(world, &mut client).await;
 }
 
 #[on_postgres]
 async fn direct_reply_to_works_like_a_queue(world: &mut World) {
     let mut client = Client::directly(world).await;
-    is_told_every_outcome(world, &mut client).await;
+    is_rejected_by_the_server(world, &mut client).await;
 }
 
 #[on_postgres]
@@ -144,24 +144,24 @@ async fn undeliverable_replies_delay_nothing(world: &mut World) {
         client.send_to(to, &body(&request), "lost").await;
     }
     world.start_worker().await;
-    // In the same group or behind it.
+    // In the same group, or after it.
     assert_eq!(client.ask(&body(&keap_request("r1")), "heard").await.outcome, ReplyOutcome::Accepted);
     world
         .until("every request is taken", async || {
             (world.number("SELECT count(*) FROM handover.jobs").await == 7).then_some(())
         })
         .await;
-    let all_settled = async || (world.outside.waiting("requests").await == 0).then_some(());
-    world.until("nothing waits", all_settled).await;
+    let all_settled = async || (world.client.waiting("requests").await == 0).then_some(());
+    world.until("no message is waiting", all_settled).await;
     assert!(
-        world.outside.next_dead_letter(Duration::from_millis(200)).await.is_none(),
+        world.client.next_dead_letter(Duration::from_millis(200)).await.is_none(),
         "a reply came back as a message"
     );
 }
 
 #[on_postgres]
 async fn redelivered_request_is_answered_after_crash(world: &mut World) {
-    // What the first worker has committed, and not answered.
+    // The first worker has committed this but not answered.
     let request = keap_request("r1");
     let message = handover::stages::handover::planner::Message { body: body(&request), traceparent: None };
     handover::stages::handover::planner::take(&world.context, &[message]).await.expect("taken");

@@ -1,4 +1,4 @@
-//! Block: what holds a user.
+//! Block: a row that keeps its user from leaving.
 
 use serde_json::json;
 
@@ -33,7 +33,7 @@ async fn resolvable_block_is_transferred(world: &mut World) {
     assert_eq!(owners(world, "docs").await, ["1:2", "2:3", "3:2", "4:2", "5:2", "6:2"]);
 }
 
-/// Who is told of an alert. 1: the leaver alone; 2: with user 2; 3: with one who has left; 4: others.
+/// The recipients of alerts. 1: the leaver alone; 2: with user 2; 3: with a user who has left; 4: others.
 const RECIPIENTS: &str = "CREATE TABLE recipients (alert BIGINT NOT NULL, owner BIGINT NOT NULL, PRIMARY KEY (alert, owner)); \
     INSERT INTO recipients VALUES (1, 9), (2, 9), (2, 2), (3, 9), (3, 4), (4, 2), (4, 3), (5, 9), (5, 3);";
 
@@ -85,5 +85,5 @@ async fn resolved_block_is_not_removed_later(world: &mut World) {
     assert_eq!(result_of(&certificate, "split").moved, Some(3));
     assert_eq!(result_of(&certificate, "member").removed, Some(2));
     let cut = "SELECT COALESCE(sum(records), 0) FROM handover.chunks WHERE position = 1";
-    assert!(world.number(cut).await <= 2, "nobody else may take them");
+    assert!(world.number(cut).await <= 2, "no one else may receive them");
 }

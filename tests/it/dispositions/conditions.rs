@@ -1,4 +1,4 @@
-//! Which rows a reference takes, and for whom.
+//! Which rows a reference covers, and for which leavers.
 
 use handover::contract::Certificate;
 use serde_json::json;
@@ -73,13 +73,13 @@ async fn row_belongs_to_first_matching_reference(world: &mut World) {
     assert_eq!(
         world.number("SELECT count(*) FROM handover.chunks WHERE position = 1").await,
         0,
-        "nobody else may take them"
+        "no one else may receive them"
     );
 }
 
 #[every_engine(also_in_chunks_of = 2)]
 async fn uncovered_rows_prevent_completion(world: &mut World) {
-    // Two with no stage, one closed: a third value, and NULL.
+    // Two rows with a NULL stage and one that is closed.
     let references = [
         reference("open", "items", "where = { stage = [\"new\", \"open\"] }\ndisposition = \"transfer\""),
         "[license]\ntable = \"seats\"\nuser = \"holder\"\n".to_owned(),
@@ -95,7 +95,7 @@ async fn uncovered_rows_prevent_completion(world: &mut World) {
     assert_eq!(owners(world, "items").await, ["1:2", "2:2", "3:2", "4:9", "5:9", "6:9", "7:2", "8:9"]);
 }
 
-/// The kinds that a certificate speaks of.
+/// Returns the kinds in a certificate.
 fn kinds(certificate: &Certificate) -> Vec<&str> {
     certificate.references.iter().map(|reference| reference.kind.as_str()).collect()
 }

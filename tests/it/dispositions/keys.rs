@@ -1,4 +1,4 @@
-//! Keys, of records and of users.
+//! Keys of records and of users.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use super::{HOST, Host, MEMBERS, copies, journaled, leave, members, owners, refe
 use crate::support::world::{counts, successors_of};
 use crate::support::{World, every_engine};
 
-/// Moves, removes and purges rows with keys of one type; in order, the last is somebody else's.
+/// Moves, detaches and purges rows with keys of one type. The last row in key order belongs to someone else.
 async fn keys_serve(world: &mut World, sql_type: &str, keys: [&str; 6]) {
     let quote = if sql_type == "BIGINT" { "" } else { "'" };
     let rows: Vec<String> = (keys.iter().enumerate())
@@ -48,7 +48,7 @@ async fn keys_serve(world: &mut World, sql_type: &str, keys: [&str; 6]) {
 
 #[every_engine(also_in_chunks_of = 2)]
 async fn keys_may_be_integers(world: &mut World) {
-    // In the order of numbers, not of their texts.
+    // In numeric order, not in the order of the texts.
     keys_serve(world, "BIGINT", ["-3", "2", "10", "9007199254740993", "9223372036854775806", "9223372036854775807"])
         .await;
 }
@@ -116,7 +116,7 @@ async fn the_user_may_be_part_of_the_key(world: &mut World) {
         world.texts("SELECT CAST(doc AS text) AS t FROM members WHERE owner = 2 ORDER BY doc").await,
         ["1", "2", "3"]
     );
-    // The journal names a record by the key that it had when it was the leaver's.
+    // The journal uses the key that the record had while the leaver owned it.
     let keys = [json!(["1", "9"]), json!(["2", "9"]), json!(["3", "9"])];
     assert_eq!(journaled(world, "member").await, keys);
 }

@@ -44,7 +44,7 @@ async fn names_may_need_quotes(world: &mut World) {
 }
 
 #[every_engine(also_in_chunks_of = 2)]
-async fn a_table_may_be_called_like_one_of_the_ledgers(world: &mut World) {
+async fn table_may_share_a_name_with_the_ledger(world: &mut World) {
     HOST.start(world, &table("jobs"), &reference("job", "jobs", "disposition = \"transfer\"")).await;
     let certificate = world.certificate(&leave(json!({ "job": { "user": "2" } }))).await;
     assert_eq!(result_of(&certificate, "job").moved, Some(5));

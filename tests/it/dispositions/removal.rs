@@ -1,4 +1,4 @@
-//! Detach, purge and set: what goes, or takes a value.
+//! Detach, purge and set.
 
 use handover::contract::Certificate;
 use handover::job::State;
@@ -91,7 +91,7 @@ async fn set_keeps_the_old_values(world: &mut World) {
     world.sql("UPDATE docs SET note = NULL WHERE id = 2").await;
     world.sql("UPDATE docs SET note = 'frozen' WHERE id = 3").await;
     let certificate = world.certificate(&leave(json!({}))).await;
-    assert_eq!(result_of(&certificate, "doc").set, Some(4), "one was so already");
+    assert_eq!(result_of(&certificate, "doc").set, Some(4), "one had the value already");
     assert_eq!(
         world.texts("SELECT note AS t FROM docs ORDER BY id").await,
         ["frozen", "frozen", "frozen", "frozen", "frozen", "f"]
@@ -113,7 +113,7 @@ async fn set_takes_now_numbers_and_booleans(world: &mut World) {
     let set = "disposition = \"set\"\nset = { frozen = { now = true }, level = 0, open = false }";
     HOST.start(world, &tables, &reference("doc", "docs", set)).await;
     let certificate = world.certificate(&leave(json!({}))).await;
-    assert_eq!(result_of(&certificate, "doc").set, Some(2), "the second was so already");
+    assert_eq!(result_of(&certificate, "doc").set, Some(2), "the second had the value already");
     assert_eq!(
         world
             .number("SELECT count(*) FROM docs WHERE owner = 9 AND frozen IS NOT NULL AND level = 0 AND NOT open")

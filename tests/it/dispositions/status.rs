@@ -1,4 +1,4 @@
-//! The status that says who is active.
+//! The column and values that define an active user.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Transfer: what goes to successors.
+//! Transfer: records that go to successors.
 
 use serde_json::json;
 
@@ -53,7 +53,7 @@ async fn drop_on_conflict_checks_each_records_successor(world: &mut World) {
     let shares = json!([{ "user": "3", "amount": 2 }, { "user": "2", "amount": 1 }]);
     let certificate = world.certificate(&leave(json!({ "member": { "logic": "ratio", "shares": shares } }))).await;
     let member = result_of(&certificate, "member");
-    // 1 and 2 go to user 3, who has neither; 3 to user 2, who has not.
+    // 1 and 2 go to user 3, who has neither; 3 goes to user 2, who does not have it.
     assert_eq!((member.moved, member.dropped), (Some(3), None));
     let rows = world
         .texts("SELECT CAST(doc AS text) || ':' || CAST(owner AS text) AS t FROM members ORDER BY doc, owner")

@@ -1,4 +1,4 @@
-//! Faults of the broker: connections that end, queues that go or are not ours. RabbitMQ itself, so servers only.
+//! Faults of the broker: connections that end, and queues that disappear or belong to others. RabbitMQ only.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -18,13 +18,13 @@ use crate::support::proxy::{End, Proxy};
 use crate::support::world::{certificate_of, keap_request};
 use crate::support::{World, on_postgres};
 
-/// Opens a large job and waits until so many of its chunks are done.
+/// Opens a large job and waits until this many of its chunks are closed.
 async fn until_closed(world: &World, chunks: i64) {
     let closed = "SELECT count(*) FROM handover.chunks WHERE state = 'closed'";
     world.until("some chunks are done", async || (world.number(closed).await >= chunks).then_some(())).await;
 }
 
-/// The job has ended, each record was moved once, and each event tells of another step of it.
+/// Asserts that the job completed, each record moved once, and each event reports another transition.
 async fn ended_well(world: &mut World, job: JobId) {
     let ended = world.end_of(job).await;
     let certificate = certificate_of(&ended);
@@ -32,11 +32,11 @@ async fn ended_well(world: &mut World, job: JobId) {
     assert_eq!(moved.iter().sum::<u64>(), 104 + 92 + 12, "{certificate:?}");
     world.check_journal(job).await;
     assert_eq!(world.orphans().await, 0);
-    world.until_all_is_carried().await;
+    world.until_all_is_published().await;
     let events = world.events().await;
     let kinds: Vec<_> = events[&job.to_string()].iter().map(|event| event["type"].to_string()).collect();
     assert_eq!(kinds.iter().filter(|kind| kind.contains("completed")).count(), 1, "{kinds:?}");
-    assert!(world.outside.next_dead_letter(Duration::from_millis(100)).await.is_none(), "nothing is parked");
+    assert!(world.client.next_dead_letter(Duration::from_millis(100)).await.is_none(), "no dead letters");
 }
 
 #[on_postgres]
@@ -50,7 +50,7 @@ async fn dropped_connections_lose_and_double_nothing(world: &mut World) {
         until_closed(world, chunks).await;
         let before = proxy.accepted();
         proxy.end(how);
-        // Three of them: for requests, for steps, and to publish.
+        // Three connections: for requests, for steps, and to publish.
         let all_are_back = async || (proxy.accepted() >= before + 3).then_some(());
         world.until("the worker has connected again", all_are_back).await;
     }
@@ -64,22 +64,22 @@ async fn deleted_step_queue_is_declared_again(world: &mut World) {
     world.start_worker().await;
     let job = world.send(&keap_request("r1")).await;
     until_closed(world, 3).await;
-    let lost = world.outside.delete_queue("steps").await;
+    let lost = world.client.delete_queue("steps").await;
     let state = world.job(job).await.expect("a job").state().expect("a state");
-    assert!([State::Cutting, State::Moving].contains(&state), "{state} with {lost} steps");
+    assert!([State::Cutting, State::Moving].contains(&state), "the job is {state} with {lost} steps lost");
     ended_well(world, job).await;
-    let left = async || (world.outside.waiting("steps").await == 0).then_some(());
-    world.until("the queue stands and is empty", left).await;
+    let left = async || (world.client.waiting("steps").await == 0).then_some(());
+    world.until("the queue exists and is empty", left).await;
 }
 
 #[on_postgres]
 async fn deleted_request_queue_is_declared_again(world: &mut World) {
     world.start_worker().await;
     assert_eq!(world.hand_over(&keap_request("r1")).await.state, "completed");
-    // The relay declares every queue before it first publishes; here it is the consumer that has to notice.
-    world.until_all_is_carried().await;
-    world.outside.delete_queue("requests").await;
-    // What is published to an exchange without a queue is lost to whoever does not ask: this one comes again.
+    // The relay declares every queue before it first publishes. Here the consumer has to notice.
+    world.until_all_is_published().await;
+    world.client.delete_queue("requests").await;
+    // A publish to an exchange without a queue is lost unless the publisher asks. This message is sent again.
     let mut again = keap_request("r2");
     again["user_id"] = "31".into();
     let job = world
@@ -93,7 +93,7 @@ async fn deleted_request_queue_is_declared_again(world: &mut World) {
 
 #[on_postgres]
 async fn wrongly_declared_queue_stops_the_worker(world: &mut World) {
-    world.outside.make_queue_of_another_kind("requests").await;
+    world.client.make_queue_of_another_kind("requests").await;
     let ended = on(world, &["run"]).expect(1);
     let queue = format!("`{}.requests`", world.prefix);
     for part in [queue.as_str(), "not as Handover declares it", "delete the queue", "`broker.prefix`"] {
@@ -102,7 +102,7 @@ async fn wrongly_declared_queue_stops_the_worker(world: &mut World) {
     assert!(!ended.err.contains("handover:handover"), "no password: {}", ended.err);
 }
 
-/// A broker that is away, and notes when somebody tries.
+/// A broker that is down and records each attempt.
 #[derive(Default)]
 struct Away(Mutex<Vec<Instant>>);
 
@@ -158,13 +158,13 @@ impl Broker for Away {
 async fn relay_backs_off_while_broker_is_down(world: &mut World) {
     let letter = "INSERT INTO handover.outbox (message_id, channel, routing_key, content_type, headers, body, created_at, due_at) \
                   SELECT gen_random_uuid(), 'events', 'test', 'text/plain', '{}', '', now(), now() FROM generate_series(1, 2000)";
-    world.meddle(letter).await;
+    world.change_ledger(letter).await;
     let broker = Arc::new(Away::default());
     world.start_roles_on(&[Role::Relay], broker.clone());
-    // Each try finds other messages: without a pause there would be one after another.
+    // Each attempt finds other messages; without a pause the attempts would follow each other directly.
     world.until("it has tried five times", async || (broker.tries().len() >= 5).then_some(())).await;
     let tries = broker.tries();
-    // Half of each pause is chance: at the least they are 50, 100, 200 and 400 milliseconds.
+    // Half of each pause is random: the minimum is 50, 100, 200 and 400 milliseconds.
     let passed = tries[4] - tries[0];
-    assert!(passed >= Duration::from_millis(700), "five tries within {passed:?}");
+    assert!(passed >= Duration::from_millis(700), "five attempts within {passed:?}");
 }

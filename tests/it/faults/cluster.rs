@@ -1,5 +1,5 @@
-//! A cluster of three RabbitMQ nodes, as `deploy/rabbitmq/definitions.json` sets it up, and workers and an application that
-//! have no more rights than these give.
+//! A cluster of three RabbitMQ nodes, set up by `deploy/rabbitmq/definitions.json`. Workers and the application have
+//! only the permissions that this file grants.
 
 mod nodes;
 
@@ -33,17 +33,17 @@ fn start(world: &World, url: &str) -> WorkerProcess {
     start_worker(world, &settings)
 }
 
-/// Connects as the application to whichever node lets it in.
+/// Connects as the application to the first node that accepts.
 async fn connect(url: &str) -> Connection {
     for url in url.split(',') {
         if let Ok(connection) = Connection::connect(url, ConnectionProperties::default()).await {
             return connection;
         }
     }
-    panic!("no node lets the application in");
+    panic!("no node accepts the application");
 }
 
-/// Publishes with a confirm; what the broker says where it does not take it.
+/// Publishes with a confirm. Returns the broker's error if it refuses.
 async fn publish(channel: &Channel, key: &str, body: &Value) -> lapin::Result<()> {
     let (properties, body) = (BasicProperties::default().with_delivery_mode(2), body.to_string());
     let options = BasicPublishOptions::default();
@@ -57,7 +57,7 @@ async fn confirming(connection: &Connection) -> Channel {
     channel
 }
 
-/// Binds a queue of the application's own to the events; a queue that outlives its node and its connection.
+/// Binds a queue of the application to the events. The queue survives its node and its connection.
 async fn listen(channel: &Channel) {
     let mut quorum = FieldTable::default();
     quorum.insert("x-queue-type".into(), lapin::types::AMQPValue::LongString("quorum".into()));
@@ -67,7 +67,7 @@ async fn listen(channel: &Channel) {
     bound.await.expect("bound");
 }
 
-/// So many events of a job, each once however often it comes.
+/// Waits for this many events of a job and ignores repeats.
 async fn events_of(connection: &Connection, job: &str, count: usize) -> BTreeMap<String, Value> {
     let channel = connection.create_channel().await.expect("a channel");
     let options = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
@@ -95,7 +95,7 @@ async fn queue_leader_change_loses_nothing(world: &mut World) {
     let channel = confirming(&connection).await;
     listen(&channel).await;
     let request = keap_request("r1");
-    // The job cannot end before the leader has: somebody holds a record of the leaver's.
+    // The job cannot end before the leader does: a lock holds one of the leaver's records.
     let held = world.store.begin("host").await.expect("a transaction");
     let hold =
         "SELECT 1 FROM public.contacts WHERE id = (SELECT max(id) FROM public.contacts WHERE owner_id = 53) FOR UPDATE";
@@ -120,7 +120,7 @@ async fn queue_leader_change_loses_nothing(world: &mut World) {
     let sequences: BTreeSet<i64> = events.values().filter_map(|event| event["sequence"].as_i64()).collect();
     assert_eq!(sequences, (1..=ended.sequence).collect(), "{events:#?}");
 
-    // Two nodes are a majority: they go on.
+    // Two nodes are a majority and continue.
     let mut next = keap_request("r2");
     next["user_id"] = "999".into();
     publish(&confirming(&connection).await, "request.deactivate", &next).await.expect("taken");
@@ -128,7 +128,7 @@ async fn queue_leader_change_loses_nothing(world: &mut World) {
     for worker in workers {
         assert_eq!(tokio::task::block_in_place(|| worker.stop()), 0);
     }
-    // The application may ask, and nothing else in our name.
+    // The application may send requests, but nothing in Handover's name.
     let forged = publish(&confirming(&connection).await, "step.finalize", &request).await.expect_err("refused");
     assert!(forged.to_string().contains("ACCESS_REFUSED") || forged.to_string().contains("access"), "{forged}");
     let channel = connection.create_channel().await.expect("a channel");

@@ -1,4 +1,4 @@
-//! A database that is there and does not do its part: no answer, no connection, no room.
+//! A database that is up but fails to serve: no answer, no connection, no space.
 
 use std::fs::File;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use crate::support::{World, on_postgres, on_sqlite};
 
 const CLOSED: &str = "SELECT count(*) FROM handover.chunks WHERE state = 'closed'";
 
-/// A worker's database, through a proxy, with limits that a test can wait for.
+/// A worker's database behind a proxy, with short timeouts.
 fn impatient(world: &World, proxy: &Silence) -> Settings {
     Settings {
         statement_timeout: Duration::from_secs(2),
@@ -27,7 +27,7 @@ fn impatient(world: &World, proxy: &Silence) -> Settings {
 async fn unanswered_call_times_out_and_drops_connection(world: &mut World) {
     let proxy = Silence::before(world.worker_url()).await;
     let store = Store::open(&Settings { max_connections: 1, ..impatient(world, &proxy) }).await.expect("a store");
-    // A statement of a transaction, a commit, and a statement of its own.
+    // A statement of a transaction, a commit, and a standalone statement.
     for call in ["statement", "commit", "reader"] {
         let session = store.begin("test").await.expect("the one connection is free again");
         session.execute_unprepared("SELECT 1").await.expect("an answer");
@@ -58,7 +58,7 @@ async fn unanswered_call_times_out_and_drops_connection(world: &mut World) {
         };
         assert!(error.is_away(), "{call}: {error}");
         assert!(began.elapsed() < Duration::from_secs(15), "{call}: {:?}", began.elapsed());
-        // Whoever waits for a connection waits until the dead one's place is free, which takes a moment.
+        // A caller waits until the pool replaces the dead connection, which takes a moment.
         world.until("a connection can be had", async || store.begin("test").await.ok().map(drop)).await;
     }
     store.close().await;
@@ -96,15 +96,15 @@ async fn worker_waits_for_a_free_connection(world: &mut World) {
     let job = world.send(&keap_request("r1")).await;
     world.until("some chunks are done", async || (world.number(CLOSED).await > 3).then_some(())).await;
 
-    // The limit of a database binds whoever is no superuser, as the server's own does.
+    // The connection limit of a database binds everyone but superusers, like the server's own limit.
     let database = world.texts("SELECT CAST(current_database() AS text) AS t").await.remove(0);
     administer(&format!("ALTER DATABASE {database} CONNECTION LIMIT 0")).await;
     administer(&format!(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}' AND usename <> current_user"
     ))
     .await;
-    let told = || std::fs::read_to_string(&log).expect("a log").contains("failed, trying again");
-    world.until("the worker says that it waits", async || told().then_some(())).await;
+    let reported = || std::fs::read_to_string(&log).expect("a log").contains("failed, trying again");
+    world.until("the worker says that it waits", async || reported().then_some(())).await;
     assert!(!world.job(job).await.expect("a job").state().expect("a state").is_final());
     administer(&format!("ALTER DATABASE {database} CONNECTION LIMIT -1")).await;
 
@@ -112,8 +112,8 @@ async fn worker_waits_for_a_free_connection(world: &mut World) {
     assert_eq!(ended.state, "completed", "{:?}", ended.reasons);
     world.check_journal(job).await;
     assert_eq!(tokio::task::block_in_place(|| worker.stop()), 0);
-    let parked = world.outside.next_dead_letter(Duration::from_millis(100)).await;
-    assert!(parked.is_none(), "nothing is parked");
+    let parked = world.client.next_dead_letter(Duration::from_millis(100)).await;
+    assert!(parked.is_none(), "no dead letters");
 }
 
 #[on_sqlite]
@@ -126,7 +126,7 @@ async fn full_disk_loses_nothing(world: &mut World) {
     drop(session);
     assert!(error.is_away(), "{error}");
 
-    // Whoever sends has room: it is the worker's disk.
+    // The sender has space: only the worker's disk is full.
     let job = world.send(&keap_request("r1")).await;
     world.start_worker().await;
     hold_to(world, 1 << 30).await;
@@ -136,7 +136,7 @@ async fn full_disk_loses_nothing(world: &mut World) {
     assert_eq!(world.number("SELECT count(*) FROM handover.outbox WHERE channel = 'dead'").await, 0);
 }
 
-/// The writing connection of the workers may make the file so many pages long.
+/// Limits the database file to this many pages for the workers' writing connection.
 async fn hold_to(world: &World, pages: i64) {
     let session = world.context.store.begin("test").await.expect("a transaction");
     session.execute_unprepared(&format!("PRAGMA max_page_count = {pages}")).await.expect("a limit");

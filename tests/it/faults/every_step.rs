@@ -1,5 +1,6 @@
-//! Every step repeated, and every step failed at each of its points: afterwards everything stands as after a day on which
-//! nothing happened. The steps are those of [`STEPS`]: a test fails when the day does not come to one of them.
+//! Every step repeated, and every step failed at each of its points. The outcome must equal that of an undisturbed
+//! run.
+//! The steps are those of [`STEPS`]: a test fails if the scenario does not reach one of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
@@ -20,22 +21,22 @@ use crate::support::disturb::{Disturbance, Disturbed, Faults, Notes};
 use crate::support::world::keap_request;
 use crate::support::{Engine, World, every_engine, run};
 
-/// A day with everything that makes the stages take a step.
-struct Day {
+/// A run of the scenario that makes the stages take every step.
+struct Scenario {
     faults: Arc<Faults>,
     notes: Arc<Notes>,
     jobs: BTreeMap<String, JobId>,
 }
 
-/// Leavers of small jobs, which make one group.
+/// Leavers of small jobs, which form one group.
 const SMALL: [u32; 6] = [101, 102, 103, 104, 105, 106];
-/// Leaves when its time comes.
+/// Leaves at a scheduled time.
 const SCHEDULED: u32 = 111;
-/// Leaves, and everything is taken back.
+/// Leaves, and the job is reverted.
 const REVERTED: u32 = 107;
-/// Leaves, and comes back.
+/// Leaves and is reactivated.
 const REACTIVATED: u32 = 108;
-/// Has a task that the host never lets go.
+/// Has a task that the host never releases.
 const STUCK: u32 = 112;
 
 fn small_request(user: u32) -> Value {
@@ -45,8 +46,8 @@ fn small_request(user: u32) -> Value {
     })
 }
 
-/// What the host has of these users, and its triggers: one that writes a record for the leaver while its records are
-/// moved, one that refuses to let the leaver's tasks go for a while, and one that refuses for good.
+/// Creates the users' records and three triggers: one inserts a record for the leaver during the moves, one refuses
+/// the leaver's tasks for a while, and one refuses for good.
 async fn prepare(world: &World) {
     let users: Vec<u32> = SMALL.into_iter().chain([SCHEDULED, STUCK, REVERTED, REACTIVATED]).collect();
     for user in users {
@@ -100,13 +101,13 @@ async fn prepare(world: &World) {
     }
 }
 
-async fn relent(world: &World) {
+async fn stop_refusing(world: &World) {
     let on = if world.engine == Engine::Postgres { " ON tasks" } else { "" };
     world.sql(&format!("DROP TRIGGER refuses_53{on}")).await;
 }
 
-/// Lives the day, and waits until everything is done that will be done.
-async fn live(world: &mut World, faults: Arc<Faults>, how: Disturbance) -> Day {
+/// Runs the scenario and waits until no work is left.
+async fn run_scenario(world: &mut World, faults: Arc<Faults>, how: Disturbance) -> Scenario {
     prepare(world).await;
     world.use_chunks_of(10);
     world.context.store = world.context.store.clone().with_failpoints(faults.clone());
@@ -122,22 +123,22 @@ async fn live(world: &mut World, faults: Arc<Faults>, how: Disturbance) -> Day {
     let (broker, notes) = Disturbed::new(world.broker().await, how);
     world.start_roles_on(&Role::ALL, broker);
 
-    come_due(world, jobs[&SCHEDULED.to_string()]).await;
+    make_due(world, jobs[&SCHEDULED.to_string()]).await;
     let large = jobs["53"];
     let tried = format!("SELECT count(*) FROM handover.chunks WHERE attempts > 0 AND job_id = {}", world.uuid(large));
     until_aging(world, "a chunk has failed", async |world| world.number(&tried).await > 0).await;
-    relent(world).await;
+    stop_refusing(world).await;
     jobs.insert(STUCK.to_string(), world.send(&small_request(STUCK)).await);
     until_ended(world, jobs.values()).await;
-    let order = |kind: &str| json!({ "type": kind, "request_id": kind, "org_id": "1", "requested_by": "1" });
-    let (mut revert, mut reactivate) = (order("revert"), order("reactivate"));
+    let command = |kind: &str| json!({ "type": kind, "request_id": kind, "org_id": "1", "requested_by": "1" });
+    let (mut revert, mut reactivate) = (command("revert"), command("reactivate"));
     revert["job_id"] = json!(jobs[&REVERTED.to_string()]);
     reactivate["user_id"] = json!(REACTIVATED.to_string());
     jobs.insert("revert".into(), world.send(&revert).await);
     jobs.insert("reactivate".into(), world.send(&reactivate).await);
     until_ended(world, jobs.values()).await;
     recount(world, large).await;
-    world.meddle("UPDATE handover.row_snapshots SET keep_until = at WHERE keep_until IS NOT NULL").await;
+    world.change_ledger("UPDATE handover.row_snapshots SET keep_until = at WHERE keep_until IS NOT NULL").await;
     let expired = "SELECT count(*) FROM handover.row_snapshots WHERE keep_until = at";
     until_aging(world, "expired copies are purged", async |world| world.number(expired).await == 0).await;
     let waiting = match world.engine {
@@ -146,18 +147,18 @@ async fn live(world: &mut World, faults: Arc<Faults>, how: Disturbance) -> Day {
     };
     until_aging(world, "everything is carried", async |world| world.number(waiting).await == 0).await;
     world.stop_workers().await;
-    Day { faults, notes, jobs }
+    Scenario { faults, notes, jobs }
 }
 
-/// A scheduled job's time has come.
-async fn come_due(world: &World, job: JobId) {
+/// Makes a scheduled job due.
+async fn make_due(world: &World, job: JobId) {
     until_aging(world, "the job is scheduled", async |world| {
         world.job(job).await.is_some_and(|job| job.state == "scheduled")
     })
     .await;
     let id = world.uuid(job);
-    world.meddle(&format!("UPDATE handover.jobs SET effective_at = requested_at WHERE id = {id}")).await;
-    world.meddle(&format!("UPDATE handover.outbox SET due_at = created_at WHERE job_id = {id}")).await;
+    world.change_ledger(&format!("UPDATE handover.jobs SET effective_at = requested_at WHERE id = {id}")).await;
+    world.change_ledger(&format!("UPDATE handover.outbox SET due_at = created_at WHERE job_id = {id}")).await;
 }
 
 async fn until_ended(world: &World, jobs: impl Iterator<Item = &JobId>) {
@@ -170,10 +171,12 @@ async fn until_ended(world: &World, jobs: impl Iterator<Item = &JobId>) {
     }
 }
 
-/// A record comes after the end, and the count is due again.
+/// Inserts a record after the end and makes the recount due.
 async fn recount(world: &World, large: JobId) {
     world.sql("INSERT INTO contacts (org_id, owner_id, created_by, name) VALUES (1, 53, 53, 'After the end')").await;
-    world.meddle(&format!("UPDATE handover.jobs SET recount_at = requested_at WHERE id = {}", world.uuid(large))).await;
+    world
+        .change_ledger(&format!("UPDATE handover.jobs SET recount_at = requested_at WHERE id = {}", world.uuid(large)))
+        .await;
     until_aging(world, "the job is counted again", async |world| {
         let certificate = world.job(large).await.and_then(|job| job.certificate);
         certificate.is_some_and(|certificate| certificate["supplement"] == 1)
@@ -181,25 +184,25 @@ async fn recount(world: &World, large: JobId) {
     .await;
 }
 
-/// Waits, while the minute that the relay's claims hold is over within a second: a relay that died with one leaves its
-/// messages to the next.
+/// Waits while the relay's one-minute leases expire within a second, so that another relay takes over the messages of
+/// a dead one.
 async fn until_aging(world: &World, what: &str, reached: impl AsyncFn(&World) -> bool) {
     world
         .until(what, async || {
             if world.engine == Engine::Postgres {
                 let old = "leased_until < now() + interval '59 seconds'";
-                world.meddle(&format!("UPDATE handover.outbox SET leased_until = NULL WHERE {old}")).await;
+                world.change_ledger(&format!("UPDATE handover.outbox SET leased_until = NULL WHERE {old}")).await;
             }
             reached(world).await.then_some(())
         })
         .await;
 }
 
-/// What is to be the same however the day went: what became of the jobs, who owns what, what was told.
-async fn outcome(world: &mut World, day: &Day) -> Value {
+/// Returns everything that must not depend on faults: outcomes of jobs, owners of records, events.
+async fn outcome(world: &mut World, scenario: &Scenario) -> Value {
     let mut events = world.events().await;
     let mut jobs = BTreeMap::new();
-    for (user, id) in &day.jobs {
+    for (user, id) in &scenario.jobs {
         world.check_journal(*id).await;
         let job = world.job(*id).await.expect("a job");
         let mut certificate = job.certificate.clone().unwrap_or_default();
@@ -211,20 +214,19 @@ async fn outcome(world: &mut World, day: &Day) -> Value {
             .as_ref()
             .and_then(Value::as_array)
             .map(|all| all.iter().map(|one| one["code"].clone()).collect());
-        let told: Vec<Value> =
+        let reported: Vec<Value> =
             events.remove(&id.to_string()).unwrap_or_default().iter().map(|event| event["type"].clone()).collect();
         let audit = world
-            // How often a chunk was tried is no outcome.
+            // The number of attempts is not part of the outcome.
             .texts(&format!(
                 "SELECT action AS t FROM handover.audit WHERE job_id = {} AND action <> 'chunk.failed' ORDER BY id",
                 world.uuid(*id)
             ))
             .await;
-        let story =
-            json!({ "state": job.state, "certificate": certificate, "reasons": codes, "events": told, "audit": audit });
-        jobs.insert(user.clone(), story);
+        let outcome_of = json!({ "state": job.state, "certificate": certificate, "reasons": codes, "events": reported, "audit": audit });
+        jobs.insert(user.clone(), outcome_of);
     }
-    assert!(events.is_empty(), "events of jobs that nobody asked for: {events:?}");
+    assert!(events.is_empty(), "events of unknown jobs: {events:?}");
     json!({
         "jobs": jobs,
         "owners": world.owners().await,
@@ -237,20 +239,20 @@ async fn outcome(world: &mut World, day: &Day) -> Value {
     })
 }
 
-/// How the day ends when nothing disturbs it, on whichever engine.
+/// Returns the outcome of an undisturbed run, which is the same on every engine.
 fn undisturbed() -> &'static Value {
     static OUTCOME: OnceLock<Value> = OnceLock::new();
     OUTCOME.get_or_init(|| {
         let mut result = Value::Null;
         run(Engine::Sqlite, async |world| {
-            let day = live(world, Faults::none(), Disturbance::None).await;
-            result = outcome(world, &day).await;
+            let scenario = run_scenario(world, Faults::none(), Disturbance::None).await;
+            result = outcome(world, &scenario).await;
         });
         result
     })
 }
 
-/// The steps that a engine has: without a broker there is nothing to relay.
+/// Returns the steps of an engine. SQLite has no broker, so nothing is relayed.
 fn steps(engine: Engine) -> BTreeSet<String> {
     let relays = [relay::CLAIM, relay::DELIVERED];
     let has = |step: &&str| engine == Engine::Postgres || !relays.contains(step);
@@ -260,43 +262,43 @@ fn steps(engine: Engine) -> BTreeSet<String> {
 fn fail_everything(engine: Engine, point: Point) {
     let expected = undisturbed();
     run(engine, async |world| {
-        let day = live(world, Faults::at(point), Disturbance::None).await;
-        assert_eq!(day.faults.failed(), steps(engine), "every step of the list is failed");
-        pretty_assert(&outcome(world, &day).await, expected);
+        let scenario = run_scenario(world, Faults::at(point), Disturbance::None).await;
+        assert_eq!(scenario.faults.failed(), steps(engine), "every listed step failed once");
+        assert_same_outcome(&outcome(world, &scenario).await, expected);
     });
 }
 
 fn lose_acknowledgements(engine: Engine) {
     let expected = undisturbed();
     run(engine, async |world| {
-        let day = live(world, Faults::none(), Disturbance::LostAck).await;
+        let scenario = run_scenario(world, Faults::none(), Disturbance::LostAck).await;
         let kinds = StepKind::ALL.map(StepKind::routing_key).map(str::to_owned).into_iter();
         let requests = ["deactivate", "revert", "reactivate"].map(|kind| format!("request.{kind}"));
         let kinds: BTreeSet<String> = kinds.chain(requests).collect();
-        assert_eq!(day.notes.lost_keys(), kinds, "a message of every kind comes again");
-        pretty_assert(&outcome(world, &day).await, expected);
+        assert_eq!(scenario.notes.lost_keys(), kinds, "a message of every kind comes again");
+        assert_same_outcome(&outcome(world, &scenario).await, expected);
     });
 }
 
 fn repeat_everything(engine: Engine) {
     let expected = undisturbed();
     run(engine, async |world| {
-        let day = live(world, Faults::none(), Disturbance::Twice).await;
-        assert_eq!(day.faults.reached(), steps(engine), "every step of the list is taken");
-        pretty_assert(&outcome(world, &day).await, expected);
+        let scenario = run_scenario(world, Faults::none(), Disturbance::Twice).await;
+        assert_eq!(scenario.faults.reached(), steps(engine), "every listed step was taken");
+        assert_same_outcome(&outcome(world, &scenario).await, expected);
         let before = world.everything().await;
-        take_all_again(world, &day).await;
+        repeat_all_messages(world, &scenario).await;
         let after = world.everything().await;
         for (table, rows) in &before {
             assert_eq!(rows, &after[table], "{table} has changed");
         }
-        assert!(world.events().await.is_empty(), "something is told again");
+        assert!(world.events().await.is_empty(), "an event was published again");
     });
 }
 
-/// Takes every message of the day once more, in its order, and looks at the clock once more.
-async fn take_all_again(world: &World, day: &Day) {
-    for (channel, body) in day.notes.taken() {
+/// Processes every message of the run once more, in order, and runs the sweeper once more.
+async fn repeat_all_messages(world: &World, scenario: &Scenario) {
+    for (channel, body) in scenario.notes.taken() {
         match channel {
             Channel::Requests => {
                 let message = planner::Message { body, traceparent: None };
@@ -313,7 +315,7 @@ async fn take_all_again(world: &World, day: &Day) {
     if world.engine == Engine::Postgres {
         let broker = world.broker().await;
         let carried = relay::carry(&world.context, broker.as_ref(), 100).await.expect("carried");
-        assert_eq!(carried.found, 0, "messages are left");
+        assert_eq!(carried.found, 0, "messages remain");
         broker.close().await;
     }
 }
@@ -327,14 +329,14 @@ async fn take_step(world: &World, step: Step) {
         StepKind::Finalize => finalizer::finalize(context, job).await,
         StepKind::Recount => finalizer::recount(context, job).await,
     };
-    taken.expect("the step is taken");
+    taken.expect("the step succeeds");
 }
 
-/// Tells what differs, and not the whole day twice.
-fn pretty_assert(got: &Value, expected: &Value) {
+/// Reports only the differences.
+fn assert_same_outcome(got: &Value, expected: &Value) {
     let mut differences = Vec::new();
     differ("", got, expected, &mut differences);
-    assert!(differences.is_empty(), "the day ended otherwise:\n{}", differences.join("\n"));
+    assert!(differences.is_empty(), "the outcome differs:\n{}", differences.join("\n"));
 }
 
 fn differ(path: &str, got: &Value, expected: &Value, differences: &mut Vec<String>) {
@@ -375,28 +377,28 @@ fn unacknowledged_step_is_redelivered(engine: Engine) {
 fn scenario_reaches_every_step() {
     let expected = undisturbed();
     run(Engine::Postgres, async |world| {
-        let day = live(world, Faults::none(), Disturbance::None).await;
-        assert_eq!(day.faults.reached(), steps(Engine::Postgres));
-        pretty_assert(&outcome(world, &day).await, expected);
+        let scenario = run_scenario(world, Faults::none(), Disturbance::None).await;
+        assert_eq!(scenario.faults.reached(), steps(Engine::Postgres));
+        assert_same_outcome(&outcome(world, &scenario).await, expected);
     });
-    let story = |user: &str| &expected["jobs"][user];
+    let outcome_of = |user: &str| &expected["jobs"][user];
     let contact = |user: &str| {
-        let references = story(user)["certificate"]["references"].as_array().cloned().unwrap_or_default();
+        let references = outcome_of(user)["certificate"]["references"].as_array().cloned().unwrap_or_default();
         references.into_iter().find(|reference| reference["kind"] == "contact").unwrap_or_default()
     };
-    assert_eq!(contact("53")["moved"], 106, "104, one that came late, one that came after the end");
-    assert_eq!(story("53")["certificate"]["supplement"], 1);
-    assert_eq!(story("53")["certificate"]["license"], "freed");
+    assert_eq!(contact("53")["moved"], 106, "104, one late record, and one after the end");
+    assert_eq!(outcome_of("53")["certificate"]["supplement"], 1);
+    assert_eq!(outcome_of("53")["certificate"]["license"], "freed");
     for user in SMALL.into_iter().chain([SCHEDULED]) {
-        assert_eq!(contact(&user.to_string())["moved"], 3, "{}", story(&user.to_string()));
-        assert_eq!(story(&user.to_string())["state"], "completed");
+        assert_eq!(contact(&user.to_string())["moved"], 3, "{}", outcome_of(&user.to_string()));
+        assert_eq!(outcome_of(&user.to_string())["state"], "completed");
     }
-    assert_eq!(story(&REVERTED.to_string())["state"], "reverted");
-    let restored = story("revert")["certificate"]["references"].as_array().cloned().unwrap_or_default();
+    assert_eq!(outcome_of(&REVERTED.to_string())["state"], "reverted");
+    let restored = outcome_of("revert")["certificate"]["references"].as_array().cloned().unwrap_or_default();
     let restored = restored.into_iter().find(|reference| reference["kind"] == "contact").unwrap_or_default();
     assert_eq!((&restored["found"], &restored["restored"]), (&json!(25), &json!(25)));
-    assert_eq!(story(&REACTIVATED.to_string())["state"], "completed");
-    assert_eq!(story("reactivate")["state"], "completed");
-    assert_eq!(story("112")["state"], "needs_attention");
-    assert_eq!(story("112")["reasons"], json!(["row_refused", "row_refused"]));
+    assert_eq!(outcome_of(&REACTIVATED.to_string())["state"], "completed");
+    assert_eq!(outcome_of("reactivate")["state"], "completed");
+    assert_eq!(outcome_of("112")["state"], "needs_attention");
+    assert_eq!(outcome_of("112")["reasons"], json!(["row_refused", "row_refused"]));
 }

@@ -1,5 +1,5 @@
-//! A worker that stands still for so long that RabbitMQ gives it up, in the midst of a chunk: somebody else does its work, and
-//! when it goes on it does no harm.
+//! A worker that freezes in the middle of a chunk until RabbitMQ gives up on it. Another worker does its work, and it
+//! does no harm when it continues.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use crate::support::process::{WorkerProcess, start_worker};
 use crate::support::world::{certificate_of, result_of};
 use crate::support::{World, on_postgres};
 
-/// What holds of the sessions of this database, but for those of its owner.
+/// Returns the locks and transactions of this database's sessions, except those of its owner.
 async fn sessions(world: &World, test: &str) -> i64 {
     let all = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND usename <> current_user";
     world.number(&format!("{all} AND {test}")).await
 }
 
-/// One that cuts chunks of ten, and whose transactions end when it says nothing for two seconds. Nobody is nudged: what it
-/// held comes from RabbitMQ alone.
+/// Starts a worker with chunks of ten whose idle transactions end after two seconds. Redispatch is off, so only
+/// RabbitMQ returns the held messages.
 fn start(world: &World, heartbeat: &str) -> WorkerProcess {
     let settings = [
         ("HANDOVER_BROKER__HEARTBEAT", heartbeat),
@@ -34,11 +34,11 @@ fn start(world: &World, heartbeat: &str) -> WorkerProcess {
 #[on_postgres]
 async fn frozen_worker_does_no_harm_when_resumed(world: &mut World) {
     let tested = "RabbitMQ's consumer time-out";
-    let Some(rabbitmq) = world.use_rabbitmq_of_its_own(tested, "consumer_timeout = 4000").await else { return };
-    // How often a channel looks at it.
+    let Some(rabbitmq) = world.use_own_rabbitmq(tested, "consumer_timeout = 4000").await else { return };
+    // The interval at which RabbitMQ checks a channel.
     rabbitmq.control(&["eval", "application:set_env(rabbit, channel_tick_interval, 1000)."]);
-    // By the time-out RabbitMQ closes the channel, which only a worker that goes on answers; without a heartbeat it ends
-    // the connection.
+    // After the timeout RabbitMQ closes the channel, which only a running worker can confirm. Without heartbeats it
+    // ends the connection.
     for (user, heartbeat, by_time_out) in [(101, "60s", true), (102, "1s", false)] {
         world.hire(user, 45).await;
         let stopped = start(world, heartbeat);
@@ -53,19 +53,19 @@ async fn frozen_worker_does_no_harm_when_resumed(world: &mut World) {
         });
         let job = world.send(&request).await;
         let waits = async || (sessions(world, "wait_event_type = 'Lock'").await > 0).then_some(());
-        world.until("it is in the midst of the last chunk", waits).await;
-        world.until_all_is_carried().await;
-        let ready = world.outside.waiting("steps").await;
+        world.until("the worker is in the middle of the last chunk", waits).await;
+        world.until_all_is_published().await;
+        let ready = world.client.waiting("steps").await;
 
         stopped.signal("STOP");
         held.commit().await.expect("let go");
         let gone = async || (sessions(world, "xact_start IS NOT NULL").await == 0).then_some(());
-        world.until("the database has ended its transaction", gone).await;
+        world.until("the database ended its transaction", gone).await;
         let given_up = async || match by_time_out {
             true => rabbitmq.log().contains("timed out waiting for").then_some(()),
-            false => (world.outside.waiting("steps").await == ready + 1).then_some(()),
+            false => (world.client.waiting("steps").await == ready + 1).then_some(()),
         };
-        world.until("RabbitMQ has given it up", given_up).await;
+        world.until("RabbitMQ closed its channel", given_up).await;
 
         let other = start(world, "10s");
         let ended = world.end_of(job).await;
@@ -77,13 +77,13 @@ async fn frozen_worker_does_no_harm_when_resumed(world: &mut World) {
         let mut again = request.clone();
         again["user_id"] = "31".into();
         again["request_id"] = format!("behind {user}").into();
-        assert_eq!(world.hand_over(&again).await.state, "rejected", "it works again");
-        let drained = async || (world.outside.waiting("steps").await == 0).then_some(());
+        assert_eq!(world.hand_over(&again).await.state, "rejected", "the worker consumes again");
+        let drained = async || (world.client.waiting("steps").await == 0).then_some(());
         world.until("every step is taken", drained).await;
         assert_eq!(tokio::task::block_in_place(|| stopped.stop()), 0);
         world.check_journal(job).await;
         assert_eq!(world.number(&format!("SELECT count(*) FROM contacts WHERE owner_id = {user}")).await, 0);
         assert_eq!(world.job(job).await.map(|job| job.certificate), Some(ended.certificate), "nothing has changed");
     }
-    assert!(world.outside.next_dead_letter(Duration::from_millis(200)).await.is_none(), "nothing is parked");
+    assert!(world.client.next_dead_letter(Duration::from_millis(200)).await.is_none(), "no dead letters");
 }

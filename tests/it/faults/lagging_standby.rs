@@ -1,4 +1,4 @@
-//! Standbys of the host's database: movers give one that falls behind time, where their role may see that it does.
+//! Standbys of the host's database: movers slow down while a standby lags, if their role may see the lag.
 
 use handover::store::{Settings, Store};
 use sea_orm::ConnectionTrait;
@@ -10,7 +10,7 @@ use crate::support::postgres::{Programs, Server};
 use crate::support::process::{WorkerProcess, binary, finish, run};
 use crate::support::world::LIMIT;
 
-/// A server, and a standby that applies nothing of what is committed. The standby ends first.
+/// A server with a standby that applies nothing. The standby ends first.
 struct Pair {
     _standby: Server,
     primary: Server,
@@ -42,14 +42,14 @@ impl Pair {
     }
 }
 
-/// What the doctor says of standbys, to a worker's role.
+/// Returns the doctor's findings about standbys for a worker's role.
 fn diagnosis(environment: &[(&str, &str)]) -> Value {
-    let told = run(environment, &["doctor", "--json"]).expect(0).json();
-    let checks = told["checks"].as_array().expect("checks");
+    let reported = run(environment, &["doctor", "--json"]).expect(0).json();
+    let checks = reported["checks"].as_array().expect("checks");
     checks.iter().find(|check| check["check"] == "standbys").expect("a check of standbys").clone()
 }
 
-async fn fall_behind(owner: &Store) {
+async fn lag(owner: &Store) {
     let behind = "SELECT COALESCE(max(replay_lag) > '6 s', false) AS is_behind FROM pg_stat_replication";
     let deadline = tokio::time::Instant::now() + LIMIT;
     loop {
@@ -58,7 +58,7 @@ async fn fall_behind(owner: &Store) {
         if row.try_get("", "is_behind").expect("a boolean") {
             return;
         }
-        assert!(tokio::time::Instant::now() < deadline, "the standby does not fall behind");
+        assert!(tokio::time::Instant::now() < deadline, "the standby lags");
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
 }
@@ -78,7 +78,7 @@ async fn movers_back_off_while_a_standby_lags() {
         ("HANDOVER_LIMITS__CHUNK_ROWS", "10"),
         ("HANDOVER_LOG__FORMAT", "json"),
     ];
-    fall_behind(&owner).await;
+    lag(&owner).await;
     let unseen = diagnosis(&environment);
     assert_eq!(unseen["verdict"], "warning", "{unseen}");
     assert!(unseen["hint"].as_str().expect("a hint").contains("GRANT pg_read_all_stats"), "{unseen}");

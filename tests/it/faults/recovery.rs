@@ -1,4 +1,4 @@
-//! What is lost, late or away: jobs end all the same, or say why not.
+//! Lost, late and unavailable things: every job still ends, or reports why not.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,7 +22,7 @@ async fn take(world: &World, request: &Value) -> JobId {
     read(request).job_id()
 }
 
-/// Opens the help page's job in chunks of ten and cuts it, by hand: nobody works on it.
+/// Opens the help page's job in chunks of ten and cuts it by hand. No worker runs.
 async fn open_by_hand(world: &mut World) -> JobId {
     world.use_chunks_of(10);
     let id = take(world, &keap_request("large")).await;
@@ -32,10 +32,10 @@ async fn open_by_hand(world: &mut World) -> JobId {
     id
 }
 
-/// Loses every step, on the broker and in the outbox.
-async fn lose_everything(world: &World) {
-    world.outside.lose_steps().await;
-    world.meddle("DELETE FROM handover.outbox WHERE channel = 'steps'").await;
+/// Deletes every step from the broker and the outbox.
+async fn lose_all_steps(world: &World) {
+    world.client.lose_steps().await;
+    world.change_ledger("DELETE FROM handover.outbox WHERE channel = 'steps'").await;
 }
 
 async fn moved_to(world: &World, user: u32) -> i64 {
@@ -60,7 +60,7 @@ fn step(kind: StepKind, job: JobId) -> Outgoing {
 
 #[every_engine]
 pub async fn sweeper_finds_jobs_with_lost_messages(world: &mut World) {
-    // Lost while it is cut, while it is moved and before it is finalized.
+    // Lost while the job is cut, while it moves, and before it is finalized.
     for lost_after in ["planning", "cutting", "moving", "everything"] {
         let user =
             101 + ["planning", "cutting", "moving", "everything"].iter().position(|it| *it == lost_after).unwrap_or(0);
@@ -85,7 +85,7 @@ pub async fn sweeper_finds_jobs_with_lost_messages(world: &mut World) {
         while lost_after == "everything" && state(world).await == State::Moving {
             mover::run_ticket(&world.context, id).await.expect("moved");
         }
-        lose_everything(world).await;
+        lose_all_steps(world).await;
         world.start_worker().await;
         let certificate = certificate_of(&world.end_of(id).await);
         let contact = certificate.references.iter().find(|reference| reference.kind == "contact").expect("contacts");
@@ -103,7 +103,7 @@ async fn outdated_messages_change_nothing(world: &mut World) {
     world.start_worker().await;
     let id = world.send(&request).await;
     assert_eq!(world.end_of(id).await.state, "completed");
-    world.until_all_is_carried().await;
+    world.until_all_is_published().await;
     world.events().await;
     world.stop_workers().await;
 
@@ -118,15 +118,15 @@ async fn outdated_messages_change_nothing(world: &mut World) {
     }
     broker.close().await;
     world.send(&request).await;
-    // The last message behind them all: when its job has ended, they have been taken.
+    // This message is queued last: once its job has ended, all others have been processed.
     world.start_roles(&[Role::Planner, Role::Mover, Role::Relay]).await;
     let mut last = keap_request("last");
     last["user_id"] = json!("31");
     let refused = world.send(&last).await;
     assert_eq!(world.end_of(refused).await.state, "rejected");
-    world.until_all_is_carried().await;
-    // The steps are on a queue of their own; what was taken of it is finished before the worker stops.
-    world.until("every step is taken", async || (world.outside.waiting("steps").await == 0).then_some(())).await;
+    world.until_all_is_published().await;
+    // Steps have a queue of their own. The worker finishes what it took before it stops.
+    world.until("every step is taken", async || (world.client.waiting("steps").await == 0).then_some(())).await;
     world.stop_workers().await;
     let after = world.everything().await;
     for table in ["contacts", "opportunities", "tasks", "licenses"] {
@@ -140,7 +140,7 @@ async fn outdated_messages_change_nothing(world: &mut World) {
     let changed: Vec<&String> = changed.map(|(table, _)| table).collect();
     assert!(changed.is_empty(), "rows have changed in {changed:?}");
     assert_eq!(world.number("SELECT count(*) FROM handover.outbox WHERE channel = 'dead'").await, 0);
-    assert!(world.outside.next_dead_letter(Duration::from_millis(100)).await.is_none(), "nothing is parked");
+    assert!(world.client.next_dead_letter(Duration::from_millis(100)).await.is_none(), "no dead letters");
 }
 
 #[every_engine]
@@ -158,7 +158,7 @@ async fn deactivated_successor_stops_further_moves(world: &mut World) {
     let reasons = job.reasons.expect("reasons");
     assert_eq!(reasons[0]["code"], "successor_gone");
     assert_eq!(reasons[0]["concerning"]["user_id"], AMANDA);
-    assert_eq!(moved_to(world, 12).await, given, "they receive nothing any more");
+    assert_eq!(moved_to(world, 12).await, given, "they receive nothing more");
     world.check_journal(id).await;
     let event = loop {
         let event = world.next_event_of(id).await;
@@ -178,7 +178,7 @@ async fn row_locked_forever_is_given_up(world: &mut World) {
             "CREATE TRIGGER refuses BEFORE UPDATE OF owner_id ON contacts WHEN OLD.id = 50 \
              BEGIN SELECT RAISE(ABORT, 'this one is locked'); END"
         }
-        // A constraint that says so with the commit.
+        // A deferred constraint fails only at commit.
         Engine::Postgres => {
             "CREATE FUNCTION refuses() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'this one is locked'; END $$; \
              CREATE CONSTRAINT TRIGGER refuses AFTER UPDATE ON contacts DEFERRABLE INITIALLY DEFERRED FOR EACH ROW \
@@ -195,13 +195,13 @@ async fn row_locked_forever_is_given_up(world: &mut World) {
     assert_eq!(reasons[0]["code"], "row_refused");
     assert_eq!(reasons[0]["concerning"]["keys"], serde_json::json!(["50"]));
     assert!(reasons[0]["message"].as_str().is_some_and(|message| message.contains("this one is locked")), "{reasons}");
-    assert_eq!(owned_by_53(world).await, 1, "itself, and no other");
+    assert_eq!(owned_by_53(world).await, 1, "only its own row");
     assert_eq!(world.owned_by(LEAVER, "opportunities").await, 0);
     assert_eq!(world.number("SELECT count(*) FROM handover.chunks WHERE state = 'failed' AND attempts = 2").await, 1);
     assert_eq!(world.held_by(LEAVER, "licenses").await, 1);
     world.check_journal(id).await;
 
-    // The host lets go, and somebody has the job tried again.
+    // The host releases the row, and someone resumes the job.
     let on = if world.engine == Engine::Postgres { " ON contacts" } else { "" };
     world.sql(&format!("DROP TRIGGER refuses{on}")).await;
     let resume = serde_json::json!({
@@ -227,7 +227,8 @@ async fn failed_check_stops_the_job(world: &mut World) {
     world.sql(refuses).await;
     world.context.limits.chunk_attempts = 1;
     world.start_worker().await;
-    // Small enough to be done at once: the planner fails, opens the job, and the mover finds the chunk to blame.
+    // Small enough for the planner's transaction: the planner fails and opens the job, and a mover finds the chunk to
+    // blame.
     let job = world.hand_over(&keap_request("small")).await;
     assert_eq!(job.state, "needs_attention");
     let refused = owned_by_53(world).await;
@@ -264,8 +265,8 @@ async fn database_outage_loses_no_request(world: &mut World) {
         });
         jobs.push(world.send(&request).await);
     }
-    // The worker has taken them all and finds no database.
-    let waiting = async || world.outside.waiting("requests").await;
+    // The worker has taken all requests and finds no database.
+    let waiting = async || world.client.waiting("requests").await;
     world.until("the requests are taken", async || (waiting().await == 0).then_some(())).await;
     come_back(&database).await;
 
@@ -274,6 +275,6 @@ async fn database_outage_loses_no_request(world: &mut World) {
         assert_eq!(end.state, "completed", "{:?}", end.reasons);
         world.check_journal(job).await;
     }
-    assert!(world.outside.next_dead_letter(Duration::from_millis(200)).await.is_none(), "nothing is parked");
+    assert!(world.client.next_dead_letter(Duration::from_millis(200)).await.is_none(), "no dead letters");
     assert_eq!(world.orphans().await, 0);
 }

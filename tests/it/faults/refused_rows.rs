@@ -1,4 +1,4 @@
-//! Rows that the host's database does not let go: each is found and told, and everything around it moves.
+//! Rows that the host's database refuses to change. Each is found and reported, and everything else moves.
 
 use handover::contract::ReasonCode;
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use crate::support::people::{leave, owners, reference, reverted, start};
 use crate::support::world::{certificate_of, codes_of, reasons_of, result_of};
 use crate::support::{Engine, World, every_engine, run};
 
-/// The keys of refused rows that a job's reasons tell, in their order.
+/// Returns the keys of refused rows in a job's reasons, in order.
 fn refused(job: &handover::store::ledger::jobs::Job) -> Vec<String> {
     let refused = reasons_of(job).into_iter().filter(|reason| reason.code == ReasonCode::RowRefused);
     refused.flat_map(|reason| reason.concerning.keys).collect()
@@ -17,7 +17,7 @@ fn even() -> Value {
     json!({ "logic": "ratio", "shares": [{ "user": "2", "amount": 1 }, { "user": "3", "amount": 1 }] })
 }
 
-/// Nine documents of the leaver's under a constraint.
+/// Nine documents of the leaver with a constraint.
 fn documents(constraint: &str) -> String {
     let rows: Vec<String> = (1..=9).map(|id| format!("({id}, 9, {})", id * 10)).collect();
     format!(
@@ -38,13 +38,13 @@ async fn rows_refused_by_checks_are_reported(world: &mut World) {
     assert_eq!(reason.concerning.kind.as_deref(), Some("doc"));
     assert!(reason.message.to_lowercase().contains("check"), "the database's own words: {}", reason.message);
     let expected = ["1:2", "2:3", "3:2", "4:9", "5:2", "6:3", "7:9", "8:3", "9:2"];
-    assert_eq!(owners(world, "docs").await, expected, "as if nothing had been refused");
+    assert_eq!(owners(world, "docs").await, expected, "the deal is the same as without refused rows");
     let journaled = "SELECT CAST(sum(records) AS bigint) FROM handover.journal";
     assert_eq!(world.number(journaled).await, 7, "each once");
 }
 
-/// SQLite's RAISE(IGNORE) makes a row stay as it was, and no error of it.
-fn a_row_that_a_trigger_keeps(chunks: Option<u64>, reassign: Value) {
+/// Runs a job while SQLite's RAISE(IGNORE) keeps a row unchanged without an error.
+fn run_with_a_row_kept_by_trigger(chunks: Option<u64>, reassign: Value) {
     run(Engine::Sqlite, async |world| {
         if let Some(rows) = chunks {
             world.use_chunks_of(rows);
@@ -56,15 +56,15 @@ fn a_row_that_a_trigger_keeps(chunks: Option<u64>, reassign: Value) {
         assert_eq!((job.state.as_str(), refused(&job)), ("needs_attention", vec!["5".to_owned()]));
         assert_eq!(world.number("SELECT count(*) FROM docs WHERE owner <> 9").await, 8);
         let journaled = "SELECT CAST(sum(records) AS bigint) FROM handover.journal";
-        assert_eq!(world.number(journaled).await, 8, "no word of the row that stayed");
+        assert_eq!(world.number(journaled).await, 8, "the row that stayed is not journaled");
     });
 }
 
 #[test]
 fn row_kept_by_trigger_is_not_journaled() {
     for chunks in [None, Some(4)] {
-        a_row_that_a_trigger_keeps(chunks, json!({ "user": "2" }));
-        a_row_that_a_trigger_keeps(chunks, even());
+        run_with_a_row_kept_by_trigger(chunks, json!({ "user": "2" }));
+        run_with_a_row_kept_by_trigger(chunks, even());
     }
 }
 
@@ -84,8 +84,12 @@ fn trigger_may_refuse_removal_and_set() {
             assert_eq!((job.state.as_str(), refused(&job)), ("needs_attention", vec!["5".to_owned()]), "{event}");
             assert_eq!(world.texts("SELECT CAST(size AS text) AS t FROM docs WHERE id = 5").await, ["50"], "{event}");
             let journaled = "SELECT CAST(sum(records) AS bigint) FROM handover.journal";
-            assert_eq!(world.number(journaled).await, 8, "{event}: no word of the row that stayed");
-            assert_eq!(world.number("SELECT count(*) FROM handover.row_snapshots").await, 8, "{event}: nor a copy");
+            assert_eq!(world.number(journaled).await, 8, "{event}: the row that stayed is not journaled");
+            assert_eq!(
+                world.number("SELECT count(*) FROM handover.row_snapshots").await,
+                8,
+                "{event}: the row that stayed has no snapshot"
+            );
         });
     }
 }
@@ -175,7 +179,7 @@ async fn many_refused_rows_are_counted_completely(world: &mut World) {
     world.use_chunks_of(20);
     start(world, &tables, &reference("doc", "docs", "disposition = \"transfer\"")).await;
     let job = world.hand_over(&leave("9", json!({ "doc": { "user": "2" } }))).await;
-    assert_eq!(world.number("SELECT count(*) FROM docs WHERE owner = 2 AND id % 2 = 0").await, 30, "all that could");
+    assert_eq!(world.number("SELECT count(*) FROM docs WHERE owner = 2 AND id % 2 = 0").await, 30, "all that can move");
     let first: Vec<String> = (0..20).map(|n| (2 * n + 1).to_string()).collect();
     assert_eq!(refused(&job), first);
     assert_eq!(codes_of(&job).last().map(String::as_str), Some("more_failed"));
@@ -197,7 +201,7 @@ async fn chunk_is_split_only_after_all_attempts(world: &mut World) {
     assert_eq!(world.number("SELECT count(*) FROM handover.chunks WHERE state = 'failed' AND attempts = 2").await, 1);
 }
 
-/// Nine documents that go at the start, of which one is pinned; and letters that somebody has to receive.
+/// Nine documents that are removed at the start, one of them pinned, and letters that need a successor.
 async fn start_with_pinned(world: &mut crate::support::World, pin: &str) {
     let tables = format!(
         "{} CREATE TABLE pins (id BIGINT NOT NULL PRIMARY KEY, doc BIGINT REFERENCES docs (id){pin}); INSERT INTO pins VALUES (1, 5); \
@@ -211,8 +215,8 @@ async fn start_with_pinned(world: &mut crate::support::World, pin: &str) {
     start(world, &tables, &references.concat()).await;
 }
 
-/// Somebody is dismissed before anyone has decided who receives the letters.
-fn dismissed() -> Value {
+/// Locks a user out before anyone has decided who receives the letters.
+fn locked_out() -> Value {
     let mut request = leave("9", json!({}));
     request["lock_out"] = json!(true);
     request
@@ -225,12 +229,12 @@ async fn is_out(world: &crate::support::World) -> bool {
 #[every_engine]
 async fn lock_out_survives_a_refused_row(world: &mut World) {
     start_with_pinned(world, "").await;
-    let job = world.hand_over(&dismissed()).await;
+    let job = world.hand_over(&locked_out()).await;
     assert_eq!(job.state, "needs_attention");
     assert_eq!(codes_of(&job), ["allotment_missing", "row_refused"]);
     assert_eq!((refused(&job), owners(world, "docs").await), (vec!["5".to_owned()], vec!["5:9".to_owned()]));
     assert!(is_out(world).await);
-    // With the pin gone, the job goes on to its end, and all of it can be taken back.
+    // Once the pin is gone, the job completes and can be reverted.
     world.sql("DELETE FROM pins").await;
     let amend = json!({ "type": "amend", "request_id": "letters", "requested_by": "1", "job_id": job.id, "reassign": { "letter": { "user": "2" } } });
     assert_eq!(world.hand_over(&amend).await.state, "completed");
@@ -245,14 +249,14 @@ async fn lock_out_survives_a_refused_row(world: &mut World) {
 #[every_engine]
 async fn lock_out_survives_a_refused_commit(world: &mut World) {
     start_with_pinned(world, " DEFERRABLE INITIALLY DEFERRED").await;
-    let job = world.hand_over(&dismissed()).await;
+    let job = world.hand_over(&locked_out()).await;
     assert_eq!(job.state, "needs_attention");
     assert!(is_out(world).await);
     match world.engine {
         Engine::Postgres => {
             assert_eq!((codes_of(&job)[1].as_str(), refused(&job)), ("row_refused", vec!["5".to_owned()]))
         }
-        // Its commit names no row, so all of them wait for the job to go on.
+        // The failed commit names no row, so all rows wait until the job continues.
         Engine::Sqlite => assert_eq!(codes_of(&job), ["allotment_missing", "access_remains"]),
     }
 }

@@ -1,4 +1,4 @@
-//! Never the last of them: guards over the users' own rows.
+//! Guards over the users' own rows: the last administrator cannot leave.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,8 @@ use crate::support::people::{USERS, leave, owners, reference};
 use crate::support::world::{certificate_of, codes_of, reasons_of};
 use crate::support::{World, every_engine, on_postgres};
 
-/// Ann (1) asks and administers firm b, as Dan (4) does; Ben (2) and Cleo (3) administer firm a, Zoe (9) works there.
+/// Ann (1) sends requests and administers firm b, like Dan (4). Ben (2) and Cleo (3) administer firm a. Zoe (9) works
+/// there.
 const FIRMS: &str = "CREATE TABLE people (id BIGINT NOT NULL PRIMARY KEY, full_name TEXT, mail TEXT, status TEXT, role TEXT, firm TEXT); \
      INSERT INTO people VALUES (1, 'Ann', 'a@example.com', 'active', 'admin', 'b'), (2, 'Ben', 'b@example.com', 'active', 'admin', 'a'), \
      (3, 'Cleo', 'c@example.com', 'active', 'admin', 'a'), (4, 'Dan', 'd@example.com', 'inactive', 'admin', 'b'), \
@@ -63,7 +64,7 @@ async fn one_of_two_last_administrators_leaves(world: &mut World) {
     );
 }
 
-/// Many pairs over many planners, each pair in two transactions at once as often as not.
+/// Runs many pairs over many planners. About half of the pairs are split over two transactions.
 #[on_postgres]
 async fn concurrent_last_administrators_cannot_both_leave(world: &mut World) {
     prepare(world).await;
@@ -90,7 +91,7 @@ async fn users_own_row_can_only_block(world: &mut World) {
     world.sql(FIRMS).await;
     let schema = handover::store::host::read_schema(&world.store.reader()).await.expect("the schema");
     let check = |last: &str| handover::catalog::check("test", &format!("{USERS}{last}"), &schema);
-    assert!(check(LAST).expect("it holds").warnings.is_empty());
+    assert!(check(LAST).expect("it is valid").warnings.is_empty());
     let moved = LAST.replace("\"block\"\nsole_in = \"firm\"", "\"transfer\"");
     let resolved = format!("{LAST}resolve = true\n");
     for wrong in [moved, resolved] {

@@ -1,4 +1,4 @@
-//! Rules of a catalog that look at who asks, how, and for what; and what becomes of records that a successor has already.
+//! Rules that depend on the requester, on the origin and on the request, and records that the successor already has.
 
 use handover::catalog::check;
 use handover::store::host;
@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use crate::support::world::{codes_of, counts, reasons_of, result_of, successors_of};
 use crate::support::{World, every_engine};
 
-/// Users of four roles. 1 is a head and 2 a helper, who may see to guests only; 3 and 4 work; 8 and 9 are about to leave,
-/// 8 as a guest. What a role may do stands in a table of its own.
+/// Users of four roles: 1 is a head; 2 is a helper, who may handle guests only; 3 and 4 work; 8 (a guest) and 9 are
+/// about to leave. A table holds the permissions of each role.
 const PEOPLE: &str = "CREATE TABLE people (id BIGINT NOT NULL PRIMARY KEY, full_name TEXT, mail TEXT, status TEXT, job TEXT, guest BOOLEAN NOT NULL); \
     INSERT INTO people VALUES (1, 'Ann', 'a@x', 'active', 'head', FALSE), (2, 'Ben', 'b@x', 'active', 'helper', FALSE), \
       (3, 'Cleo', 'c@x', 'active', 'worker', FALSE), (4, 'Dan', 'd@x', 'active', 'worker', FALSE), \
@@ -16,7 +16,7 @@ const PEOPLE: &str = "CREATE TABLE people (id BIGINT NOT NULL PRIMARY KEY, full_
     CREATE TABLE rights (job TEXT NOT NULL, thing TEXT NOT NULL, PRIMARY KEY (job, thing)); \
     INSERT INTO rights VALUES ('head', 'manage'), ('head', 'own'), ('helper', 'guests'), ('worker', 'own');";
 
-/// Documents and who works on them, some with a share of the profit.
+/// Documents and their workers, some with a share of the profit.
 const SHARES: &str = "CREATE TABLE shares (doc BIGINT NOT NULL, owner BIGINT NOT NULL, share NUMERIC(5, 2) CHECK (share > 0 AND share <= 100), \
       PRIMARY KEY (doc, owner)); \
     INSERT INTO shares VALUES (1, 9, 30), (2, 9, 20), (3, 9, NULL), (4, 9, 10), (5, 9, 15), (1, 3, 50), (3, 3, 40), (4, 3, NULL), (5, 4, 80);";
@@ -51,14 +51,14 @@ fn request(id: &str, user: u32, by: u32, more: Value) -> Value {
     request
 }
 
-/// Every row as `doc:owner:share`, shares in hundredths.
+/// Returns every row as `doc:owner:share`, with shares in hundredths.
 async fn shares(world: &World) -> Vec<String> {
     let share = "COALESCE(CAST(CAST(share * 100 AS bigint) AS text), '')";
     let row = format!("CAST(doc AS text) || ':' || CAST(owner AS text) || ':' || {share}");
     world.texts(&format!("SELECT {row} AS t FROM shares ORDER BY doc, owner")).await
 }
 
-/// The faults of a catalog over these tables.
+/// Returns the faults of a catalog over these tables.
 async fn faults(world: &World, users: &str, references: &str) -> Vec<String> {
     let schema = host::read_schema(&world.store.reader()).await.expect("the schema");
     match check("test", &catalog(users, references), &schema) {
@@ -67,7 +67,7 @@ async fn faults(world: &World, users: &str, references: &str) -> Vec<String> {
     }
 }
 
-// --- Who may ask ------------------------------------------------------------------------------------------------------
+// --- The requester ----------------------------------------------------------------------------------------------------
 
 #[every_engine]
 async fn requester_is_checked_in_permissions_table(world: &mut World) {
@@ -77,7 +77,7 @@ async fn requester_is_checked_in_permissions_table(world: &mut World) {
     assert_eq!((job.state.as_str(), codes_of(&job)), ("rejected", vec!["requester_not_permitted".to_owned()]));
     assert!(reasons_of(&job)[0].message.contains("`job` of rights (`thing` = \"manage\")"), "{:?}", reasons_of(&job));
     assert_eq!(world.hand_over(&request("r2", 9, 1, json!({}))).await.state, "completed");
-    // The permission is looked up, not remembered.
+    // The permission is looked up each time, not cached.
     world.sql("UPDATE rights SET thing = 'rest' WHERE thing = 'manage'").await;
     assert_eq!(codes_of(&world.hand_over(&request("r3", 8, 1, json!({}))).await), ["requester_not_permitted"]);
 }
@@ -111,7 +111,7 @@ async fn eligibility_and_conditions_use_lookups(world: &mut World) {
     assert_eq!(result_of(&removed, "share").removed, Some(1), "a visitor's shares go");
 }
 
-// --- When a reference counts ------------------------------------------------------------------------------------------
+// --- When a reference applies -----------------------------------------------------------------------------------------
 
 /// A guard on the leaver's own row.
 const NO_WORKERS_IN_BULK: &str = "[[reference]]\nkind = \"worker_in_bulk\"\ntable = \"people\"\nkey = \"id\"\nuser = \"id\"\n\
@@ -142,7 +142,7 @@ async fn own_row_guard_passes_other_leavers(world: &mut World) {
     assert_eq!(world.certificate(&request("r2", 9, 1, json!({}))).await.orphans, 0);
 }
 
-/// What is removed where the request asks for it and the requester may; and how the rest is told.
+/// A removal that the request must ask for and the requester may order, and the report about omitted parts.
 fn on_request() -> String {
     [
         share("split", "where = { share = { null = false } }\ndisposition = \"block\"\nresolve = true\nwhen = { also = \"part\" }"),
@@ -169,7 +169,7 @@ async fn optional_removal_runs_when_requested(world: &mut World) {
     start(world, "", &on_request()).await;
     let also = json!(["part"]);
     let job = world.hand_over(&request("r1", 9, 1, json!({ "also": also }))).await;
-    assert_eq!(codes_of(&job), ["blocked"], "the guard holds, now that it counts");
+    assert_eq!(codes_of(&job), ["blocked"], "the guard applies now");
     assert_eq!(reasons_of(&job)[0].concerning.kind.as_deref(), Some("split"));
     let resolved = json!({ "also": also, "reassign": { "split": { "user": "2" } } });
     let certificate = world.certificate(&request("r2", 9, 1, resolved)).await;
@@ -201,14 +201,14 @@ async fn unpermitted_parts_are_omitted_and_reported(world: &mut World) {
 #[every_engine]
 async fn unknown_kind_is_dead_lettered_with_path(world: &mut World) {
     start(world, "", &on_request()).await;
-    world.outside.send(request("r1", 9, 1, json!({ "also": ["part", "whole"] })).to_string().into_bytes()).await;
+    world.client.send(request("r1", 9, 1, json!({ "also": ["part", "whole"] })).to_string().into_bytes()).await;
     let parked = world.next_dead_letter().await;
     assert_eq!((parked.reason(), parked.path()), ("unknown_kind", "also[1]"));
 }
 
-// --- Records that the successor has already ---------------------------------------------------------------------------
+// --- Records that the successor already has ---------------------------------------------------------------------------
 
-/// All shares go, added up where the successor has one.
+/// Moves all shares and adds them up where the successor has one.
 fn added_up() -> String {
     share("share", "disposition = \"transfer\"\non_conflict = { add = [\"share\"] }")
 }
@@ -221,7 +221,7 @@ async fn merge_adds_to_the_successors_row(world: &mut World) {
     let share = result_of(&certificate, "share");
     assert_eq!((share.found, share.moved, share.merged, share.left_behind), (Some(5), Some(2), Some(3), Some(0)));
     assert_eq!(share.successors, counts([(3, 5)]));
-    // 1: 50 and 30. 3: nothing was added to 40. 4: 10 to nothing. 2 and 5 were not there.
+    // 1: 50 and 30. 3: nothing was added to 40. 4: 10 to nothing. 2 and 5 did not exist.
     assert_eq!(shares(world).await, ["1:3:8000", "2:3:2000", "3:3:4000", "4:3:1000", "5:3:1500", "5:4:8000"]);
 }
 
@@ -233,17 +233,20 @@ async fn journal_keeps_the_value_before_merging(world: &mut World) {
         "SELECT CAST(content AS text) AS t FROM handover.row_snapshots WHERE kind = 'share' AND keep_until IS NULL";
     let mut copies: Vec<Value> =
         world.texts(query).await.iter().map(|text| serde_json::from_str(text).expect("JSON")).collect();
-    // PostgreSQL copies numbers as texts.
+    // PostgreSQL's snapshots hold numbers as texts.
     let number = |value: &Value| value.as_f64().or_else(|| value.as_str()?.parse().ok());
     copies.sort_by_key(|copy| copy["doc"].to_string());
-    let told: Vec<(f64, f64, Option<f64>, Option<f64>)> = (copies.iter())
+    let reported: Vec<(f64, f64, Option<f64>, Option<f64>)> = (copies.iter())
         .map(|copy| {
             let whole = |name: &str| number(&copy[name]).expect("a number");
-            assert!(copy["$before"].as_object().expect("what was there").contains_key("share"));
+            assert!(copy["$before"].as_object().expect("the value before").contains_key("share"));
             (whole("doc"), whole("owner"), number(&copy["share"]), number(&copy["$before"]["share"]))
         })
         .collect();
-    assert_eq!(told, [(1.0, 9.0, Some(30.0), Some(50.0)), (3.0, 9.0, None, Some(40.0)), (4.0, 9.0, Some(10.0), None)]);
+    assert_eq!(
+        reported,
+        [(1.0, 9.0, Some(30.0), Some(50.0)), (3.0, 9.0, None, Some(40.0)), (4.0, 9.0, Some(10.0), None)]
+    );
     let merged =
         "SELECT sum(records) FROM handover.journal WHERE action = 'merged' AND from_user = '9' AND to_user = '3'";
     assert_eq!(world.number(merged).await, 3);
@@ -299,7 +302,7 @@ async fn resolved_block_merges(world: &mut World) {
     assert_eq!(shares(world).await, ["1:3:8000", "2:3:2000", "3:3:4000", "3:9:", "4:3:1000", "5:3:1500", "5:4:8000"]);
 }
 
-// --- What a catalog may not say ---------------------------------------------------------------------------------------
+// --- Rules that a catalog must not have -------------------------------------------------------------------------------
 
 #[every_engine]
 async fn impossible_merge_rules_are_faults(world: &mut World) {

@@ -1,4 +1,4 @@
-//! Chunks that take too long, and rows that somebody else holds.
+//! Slow chunks, and rows that another session has locked.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::support::people::{leave, owners, reference, start};
 use crate::support::world::reasons_of;
 use crate::support::{Engine, World, every_engine, on_postgres};
 
-/// Documents of the leaver's, numbered from 1.
+/// Documents of the leaver, numbered from 1.
 fn documents(count: u32) -> String {
     format!(
         "CREATE TABLE docs (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT); \
@@ -20,7 +20,7 @@ fn documents(count: u32) -> String {
     )
 }
 
-/// Has each row that moves take its time.
+/// Creates a trigger that delays each row that moves.
 fn slow_trigger(engine: Engine) -> &'static str {
     match engine {
         Engine::Postgres => {
@@ -34,7 +34,7 @@ fn slow_trigger(engine: Engine) -> &'static str {
     }
 }
 
-/// Five hundred slow documents dealt to two in turn, in chunks of two hundred that may take ten milliseconds.
+/// Five hundred slow documents for two successors in turn, in chunks of two hundred with a target of ten milliseconds.
 async fn slow_documents(world: &mut World) {
     world.use_chunks_of(200);
     world.context.limits.chunk_time = Duration::from_millis(10);
@@ -51,7 +51,7 @@ async fn slow_chunks_shrink_and_shares_stay(world: &mut World) {
     let smallest = "SELECT min(records) FROM handover.chunks WHERE state = 'closed'";
     assert!(world.number(smallest).await < 100, "no chunk was made smaller");
     let expected: Vec<String> = (1..=500).map(|id| format!("{id}:{}", 3 - id % 2)).collect();
-    assert_eq!(owners(world, "docs").await, expected, "ranks are kept");
+    assert_eq!(owners(world, "docs").await, expected, "ranks are unchanged");
     assert_eq!(world.number("SELECT CAST(sum(records) AS bigint) FROM handover.journal").await, 500, "each once");
     assert_eq!(world.number("SELECT CAST(sum(done) AS bigint) FROM handover.chunks").await, 500);
 }
@@ -67,10 +67,10 @@ async fn next_job_reuses_the_learned_chunk_size(world: &mut World) {
     }
     let largest =
         "SELECT max(c.records) FROM handover.chunks c JOIN handover.jobs j ON j.id = c.job_id WHERE j.user_id = '8'";
-    assert!(world.number(largest).await < 200, "it was cut as if nothing was known");
+    assert!(world.number(largest).await < 200, "it was cut without any estimate");
 }
 
-/// Asks for a job to be undone.
+/// Returns a request to revert a job.
 fn revert(job: &Job) -> serde_json::Value {
     json!({ "type": "revert", "request_id": "back", "requested_by": "1", "job_id": job.id })
 }
@@ -92,7 +92,7 @@ async fn slow_undo_chunks_shrink(world: &mut World) {
     assert_eq!(owners(world, "docs").await, expected);
 }
 
-/// A worker whose statements wait this long for a lock and take no longer than twice that, on documents in chunks of twenty.
+/// Starts a worker with this lock timeout and twice that as statement timeout, on documents in chunks of twenty.
 async fn start_impatient(world: &mut World, attempts: i32, more: &str) {
     let patience = Duration::from_millis(400);
     let settings = Settings {
@@ -109,14 +109,14 @@ async fn start_impatient(world: &mut World, attempts: i32, more: &str) {
     world.start_worker().await;
 }
 
-/// Has one row take longer than any statement may.
+/// Delays one row for longer than the statement timeout.
 const STUCK: &str = "CREATE FUNCTION stuck() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(60); RETURN NEW; END $$; \
              CREATE TRIGGER stuck BEFORE UPDATE ON docs FOR EACH ROW WHEN (OLD.id = 25) EXECUTE FUNCTION stuck();";
 
-/// Runs a statement as a host does that forgets to commit.
+/// Runs a statement like a host that forgets to commit.
 async fn begun(world: &World, statement: &str) -> sea_orm::DatabaseTransaction {
     let url = format!("{}?application_name=host", world.database_url());
-    let host = sea_orm::Database::connect(url).await.expect("a connection of the host's");
+    let host = sea_orm::Database::connect(url).await.expect("a connection of the host");
     let begun = host.begin().await.expect("a transaction");
     begun.execute_unprepared(statement).await.expect(statement);
     begun
@@ -127,7 +127,7 @@ fn dealt() -> serde_json::Value {
     leave("9", json!({ "doc": { "logic": "ratio", "shares": shares } }))
 }
 
-/// Who has each of the sixty documents, but for one that stays the leaver's.
+/// Returns the owner of each of the sixty documents except one that the leaver keeps.
 fn expected_but(kept: u32) -> Vec<String> {
     (1..=60).map(|id| format!("{id}:{}", if id == kept { 9 } else { 3 - id % 2 })).collect()
 }
@@ -141,7 +141,7 @@ async fn locked_row_waits_while_others_move(world: &mut World) {
     world.until("the others are moved", async || (owners(world, "docs").await == others).then_some(())).await;
     held.rollback().await.expect("given up");
     assert_eq!(world.end_of(job).await.state, "completed");
-    assert_eq!(owners(world, "docs").await, expected_but(0), "it has kept its rank");
+    assert_eq!(owners(world, "docs").await, expected_but(0), "it kept its rank");
 }
 
 #[on_postgres]
@@ -165,7 +165,7 @@ async fn chunks_are_not_split_for_table_locks(world: &mut World) {
     let constraint =
         "ALTER TABLE people ADD UNIQUE (id); ALTER TABLE docs ADD FOREIGN KEY (owner) REFERENCES people (id);";
     start_impatient(world, 1, constraint).await;
-    // Every document that goes to them waits for this.
+    // Every document for this successor waits for this lock.
     let held = begun(world, "SELECT 1 FROM people WHERE id = 2 FOR UPDATE").await;
     let job = world.send(&dealt()).await;
     let tried = "SELECT count(*) FROM handover.chunks WHERE attempts > 1";

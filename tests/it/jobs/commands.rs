@@ -1,4 +1,4 @@
-//! Jobs that are called off, paused, amended, or that end by themselves on a day.
+//! Jobs that are cancelled, paused or amended, and jobs with a return date.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use time::format_description::well_known::Rfc3339;
 use crate::support::keap::{AMANDA, LEAVER, MATHEW, to};
 use crate::support::world::{certificate_of, codes_of, keap_request, result_of};
 use crate::support::{World, every_engine, snapshot};
-use crate::undo::revert::{host, order, state_of, until_state};
+use crate::undo::revert::{command, host, state_of, until_state};
 
 #[every_engine]
 async fn cancelled_scheduled_job_never_runs(world: &mut World) {
@@ -22,10 +22,10 @@ async fn cancelled_scheduled_job_never_runs(world: &mut World) {
     request["effective_at"] = json!(tomorrow.format(&Rfc3339).expect("a time"));
     let job = world.send(&request).await;
     until_state(world, job, "scheduled").await;
-    assert_eq!(world.hand_over(&order("cancel", "r2", job)).await.state, "completed");
+    assert_eq!(world.hand_over(&command("cancel", "r2", job)).await.state, "completed");
     assert_eq!(state_of(world, job).await, "cancelled");
     assert_eq!(snapshot::of_host(world).await, before);
-    // The way is free for another request.
+    // Another request is possible now.
     certificate_of(&world.hand_over(&keap_request("r3")).await);
 }
 
@@ -42,13 +42,13 @@ async fn cancelling_a_running_job_moves_records_back(world: &mut World) {
     }
     assert!(world.number("SELECT count(*) FROM handover.chunks WHERE state = 'closed'").await >= 4);
     world.start_worker().await;
-    let cancel = order("cancel", "r2", job);
+    let cancel = command("cancel", "r2", job);
     world.send(&cancel).await;
     until_state(world, job, "cancelled").await;
     assert_eq!(host(world).await, before);
     let events = world.events().await;
-    let told: Vec<&str> = events[&job.to_string()].iter().filter_map(|event| event["type"].as_str()).collect();
-    assert_eq!(told.last(), Some(&"handover.deactivation.cancelled"));
+    let reported: Vec<&str> = events[&job.to_string()].iter().filter_map(|event| event["type"].as_str()).collect();
+    assert_eq!(reported.last(), Some(&"handover.deactivation.cancelled"));
 }
 
 #[every_engine]
@@ -57,14 +57,14 @@ async fn paused_job_waits_until_resumed(world: &mut World) {
     world.start_roles(&[Role::Planner]).await;
     let job = world.send(&keap_request("r1")).await;
     until_state(world, job, "cutting").await;
-    assert_eq!(world.hand_over(&order("pause", "r2", job)).await.state, "completed");
+    assert_eq!(world.hand_over(&command("pause", "r2", job)).await.state, "completed");
     assert_eq!(state_of(world, job).await, "paused");
     world.start_worker().await;
-    world.until_all_is_carried().await;
+    world.until_all_is_published().await;
     assert_eq!(world.owned_by(LEAVER, "contacts").await, 104);
-    let again = world.hand_over(&order("pause", "r3", job)).await;
+    let again = world.hand_over(&command("pause", "r3", job)).await;
     assert_eq!(codes_of(&again), ["wrong_state"]);
-    assert_eq!(world.hand_over(&order("resume", "r4", job)).await.state, "completed");
+    assert_eq!(world.hand_over(&command("resume", "r4", job)).await.state, "completed");
     let job = until_state(world, job, "completed").await;
     assert_eq!(result_of(&certificate_of(&job), "contact").moved, Some(104));
 }
@@ -80,7 +80,7 @@ async fn amendment_replaces_a_successor_who_left(world: &mut World) {
     world.start_worker().await;
     let stuck = world.end_of(job).await;
     assert_eq!((stuck.state.as_str(), codes_of(&stuck)), ("needs_attention", vec!["successor_gone".to_owned()]));
-    let mut amend = order("amend", "r2", job);
+    let mut amend = command("amend", "r2", job);
     amend["reassign"] = json!({ "contact": to(AMANDA) });
     let refused = world.hand_over(&amend).await;
     assert_eq!(codes_of(&refused), ["successor_inactive"]);
@@ -110,15 +110,15 @@ async fn lock_out_precedes_the_handover_decision(world: &mut World) {
     assert_eq!(world.held_by(LEAVER, "sessions").await, 0);
     assert_eq!(world.owned_by(LEAVER, "contacts").await, 104);
     assert_eq!(world.held_by(LEAVER, "licenses").await, 1);
-    let mut amend = order("amend", "r2", JobId(job.id));
+    let mut amend = command("amend", "r2", JobId(job.id));
     amend["reassign"] = keap_request("r1")["reassign"].clone();
     assert_eq!(world.hand_over(&amend).await.state, "completed");
     let job = until_state(world, JobId(job.id), "completed").await;
     let certificate = certificate_of(&job);
     assert_eq!(result_of(&certificate, "contact").moved, Some(104));
     assert_eq!(result_of(&certificate, "session").removed, Some(2));
-    // And all of it can be undone, with the access.
-    certificate_of(&world.hand_over(&order("revert", "r3", JobId(job.id))).await);
+    // All of it can be reverted, access included.
+    certificate_of(&world.hand_over(&command("revert", "r3", JobId(job.id))).await);
     assert_eq!(world.held_by(LEAVER, "sessions").await, 2);
 }
 
@@ -150,7 +150,9 @@ async fn user_on_leave_returns_on_the_day(world: &mut World) {
     );
     // The day has come.
     world
-        .meddle("UPDATE handover.jobs SET effective_at = requested_at, wake_at = requested_at WHERE kind = 'revert'")
+        .change_ledger(
+            "UPDATE handover.jobs SET effective_at = requested_at, wake_at = requested_at WHERE kind = 'revert'",
+        )
         .await;
     until_state(world, job, "reverted").await;
     assert_eq!(host(world).await, before);
@@ -163,7 +165,7 @@ async fn early_return_prevents_the_scheduled_return(world: &mut World) {
     let day = OffsetDateTime::now_utc() + Duration::from_secs(86_400);
     request["return_at"] = json!(day.format(&Rfc3339).expect("a time"));
     let job = JobId(world.hand_over(&request).await.id);
-    certificate_of(&world.hand_over(&order("revert", "r2", job)).await);
+    certificate_of(&world.hand_over(&command("revert", "r2", job)).await);
     assert_eq!(world.number("SELECT count(*) FROM handover.jobs WHERE state = 'scheduled'").await, 0);
     assert_eq!(world.number("SELECT count(*) FROM handover.jobs WHERE state = 'cancelled'").await, 1);
 }

@@ -1,4 +1,4 @@
-//! Records that come while a job is under way, or after its end: nobody tells the application's users to wait.
+//! Records that arrive while a job runs, or after its end: the application keeps running.
 
 use handover::contract::JobId;
 use handover::job::State;
@@ -14,7 +14,7 @@ use crate::support::{Engine, World, every_engine};
 
 #[every_engine]
 pub async fn record_inserted_after_cutting_gets_next_rank(world: &mut World) {
-    let id = cut_everything(world, &keap_request("r1")).await;
+    let id = cut_completely(world, &keap_request("r1")).await;
     world.sql("INSERT INTO contacts (org_id, owner_id, created_by, name) VALUES (1, 53, 53, 'a'), (1, 53, 1, 'b'), (1, 53, 53, 'c')").await;
     world.start_worker().await;
     let job = world.end_of(id).await;
@@ -30,8 +30,8 @@ pub async fn record_inserted_after_cutting_gets_next_rank(world: &mut World) {
 
 #[every_engine]
 async fn record_inserted_before_or_between_keys_is_moved(world: &mut World) {
-    let id = cut_everything(world, &keap_request("r1")).await;
-    // 9 stands within the first chunk, and was somebody else's when it was cut.
+    let id = cut_completely(world, &keap_request("r1")).await;
+    // Contact 9 lies within the first chunk, and belonged to someone else when that was cut.
     world.sql("UPDATE contacts SET owner_id = 53 WHERE id = 9").await;
     world
         .sql("INSERT INTO contacts (id, org_id, owner_id, created_by, name) VALUES (-5, 1, 53, 53, 'first of all')")
@@ -48,7 +48,7 @@ async fn record_inserted_before_or_between_keys_is_moved(world: &mut World) {
 
 #[every_engine]
 async fn record_reassigned_by_the_host_stays(world: &mut World) {
-    let id = cut_everything(world, &keap_request("r1")).await;
+    let id = cut_completely(world, &keap_request("r1")).await;
     world.sql("UPDATE contacts SET owner_id = 17 WHERE id IN (1, 50)").await;
     world.start_worker().await;
     let certificate = certificate_of(&world.end_of(id).await);
@@ -62,7 +62,7 @@ async fn record_reassigned_by_the_host_stays(world: &mut World) {
 async fn late_records_beyond_hardcoded_amounts_are_left_behind(world: &mut World) {
     let mut request = keap_request("r1");
     request["reassign"]["contact"] = hardcoded([share(SUPPORT, 100), share(AMANDA, 6)]);
-    let id = cut_everything(world, &request).await;
+    let id = cut_completely(world, &request).await;
     world.sql("INSERT INTO contacts (org_id, owner_id, created_by, name) VALUES (1, 53, 53, 'a'), (1, 53, 53, 'b'), (1, 53, 53, 'c')").await;
     world.start_worker().await;
     let certificate = certificate_of(&world.end_of(id).await);
@@ -74,7 +74,7 @@ async fn late_records_beyond_hardcoded_amounts_are_left_behind(world: &mut World
 
 #[every_engine]
 async fn late_sessions_and_completed_tasks_are_removed(world: &mut World) {
-    let id = cut_everything(world, &keap_request("r1")).await;
+    let id = cut_completely(world, &keap_request("r1")).await;
     world.sql("INSERT INTO sessions (id, user_id) VALUES ('late', 53)").await;
     world
         .sql("INSERT INTO tasks (org_id, owner_id, created_by, title, status) VALUES (1, 53, 53, 'late', 'completed')")
@@ -99,7 +99,7 @@ async fn endless_new_records_end_in_needs_attention(world: &mut World) {
     let reason = &reasons_of(&job)[0];
     assert_eq!(reason.concerning.kind.as_deref(), Some("contact"));
     let left = world.owned_by(LEAVER, "contacts").await;
-    assert_eq!(reason.concerning.count, Some(left as u64), "the reason tells how many");
+    assert_eq!(reason.concerning.count, Some(left as u64), "the reason has the count");
 }
 
 #[every_engine(also_in_chunks_of = 10)]
@@ -154,14 +154,14 @@ async fn missed_recount_is_requested_with_backoff(world: &mut World) {
         world.sql(&format!("UPDATE {jobs} SET recount_at = requested_at")).await;
         let before = OffsetDateTime::now_utc();
         sweeper::sweep(&world.context).await.expect("a look");
-        assert!(next(world).await >= Some(before + every * 2u32.pow(doublings)), "asked for {doublings} times");
+        assert!(next(world).await >= Some(before + every * 2u32.pow(doublings)), "requested {doublings} times");
         sweeper::sweep(&world.context).await.expect("a look");
     }
     let asked = "SELECT count(*) FROM handover.outbox WHERE routing_key = 'step.recount'";
-    assert_eq!(world.number(asked).await, 2, "once for each time");
+    assert_eq!(world.number(asked).await, 2, "one message for each request");
     finalizer::recount(&world.context, job).await.expect("a count");
     assert!(next(world).await <= Some(OffsetDateTime::now_utc() + every));
-    // Not beyond the end of its time, and there it is made once more.
+    // Never after the end of the recount period, and once more exactly there.
     world.sql(&format!("UPDATE {jobs} SET recount_at = requested_at, redispatches = 100")).await;
     sweeper::sweep(&world.context).await.expect("a look");
     assert_eq!(next(world).await, world.job(job).await.expect("the job").recount_until);
@@ -209,8 +209,8 @@ async fn late_records_skip_successors_who_left(world: &mut World) {
     assert_eq!(certificate_of(&world.job(first.job_id).await.expect("the job")), first, "nothing is claimed");
 }
 
-/// Sends a request with a planner only, and cuts its job to the end; no chunk is moved yet.
-async fn cut_everything(world: &mut World, request: &Value) -> JobId {
+/// Sends a request with a planner only, and cuts its job completely. No chunk is moved yet.
+async fn cut_completely(world: &mut World, request: &Value) -> JobId {
     world.use_chunks_of(10);
     world.start_roles(&[Role::Planner]).await;
     let id = world.send(request).await;
@@ -223,7 +223,7 @@ async fn cut_everything(world: &mut World, request: &Value) -> JobId {
     id
 }
 
-/// The application gives the leaver a new contact for each that goes.
+/// Creates a trigger that gives the leaver a new contact for each one that moves.
 async fn bring_contacts_back(world: &World) {
     let insert = "INSERT INTO contacts (org_id, owner_id, created_by, name) VALUES (1, 53, 53, 'again');";
     let condition = "WHEN (OLD.owner_id = 53 AND NEW.owner_id <> 53)";
@@ -241,7 +241,7 @@ async fn bring_contacts_back(world: &World) {
     }
 }
 
-/// The completed event of a supplementary certificate.
+/// Waits for the completed event of a supplementary certificate.
 async fn supplement_event(world: &mut World, job: JobId) -> Value {
     loop {
         let event = world.next_event_of(job).await;

@@ -1,4 +1,4 @@
-//! What a preview says is what the job then does.
+//! A preview counts exactly what the job then does.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use crate::support::people::{PEOPLE, USERS, leave, reference, start};
 use crate::support::world::{certificate_of, counts, result_of};
 use crate::support::{Engine, World, every_engine, on_postgres, process};
 
-/// A preview by the binary, of a request by a catalog.
+/// Runs a preview by the binary, of a request against a catalog.
 fn preview(world: &World, catalog: &str, request: &Value) -> Value {
     let folder = tempfile::tempdir().expect("a folder");
     let write = |name: &str, text: &str| {
@@ -24,7 +24,7 @@ fn preview(world: &World, catalog: &str, request: &Value) -> Value {
     serde_json::from_slice(&output.stdout).expect("a preview")
 }
 
-/// What a preview, or a certificate, has found of each kind.
+/// Returns the found counts of a preview or certificate, by kind.
 fn found(references: &Value) -> BTreeMap<String, u64> {
     let references = references.as_array().expect("references").iter();
     let one = |reference: &Value| Some((reference["kind"].as_str()?.to_owned(), reference["found"].as_u64()?));
@@ -62,7 +62,7 @@ async fn preview_warns_about_unneeded_successors(world: &mut World) {
         [USERS, &reference("quota", "quotas", quota), &reference("doc", "docs", "disposition = \"transfer\"")];
     let both = json!({ "quota": { "user": "2" }, "doc": { "user": "2" } });
     let of_who_sells_not = preview(world, &catalog.concat(), &leave("9", both.clone()));
-    assert_eq!(of_who_sells_not["accepted"], true, "it is told, and in nobody's way");
+    assert_eq!(of_who_sells_not["accepted"], true, "it is reported and does not block the job");
     assert_eq!(of_who_sells_not["without_effect"], json!(["quota"]));
     assert_eq!(preview(world, &catalog.concat(), &leave("3", both))["without_effect"], json!([]));
 }
@@ -94,8 +94,8 @@ async fn certificate_lists_successors_who_received_nothing(world: &mut World) {
     assert_eq!(previewed["without_effect"], json!(certificate.without_effect));
     let doc = result_of(&certificate, "doc");
     assert_eq!((doc.successors, doc.received_nothing), (counts([(2, 2)]), vec!["1".to_owned(), "3".to_owned()]));
-    let told = process::on(world, &["job", &job.id.to_string()]).expect(0).out;
-    assert!(told.contains("nothing of `quota`") && told.contains("3: none"), "{told}");
+    let reported = process::on(world, &["job", &job.id.to_string()]).expect(0).out;
+    assert!(reported.contains("nothing of `quota`") && reported.contains("3: none"), "{reported}");
     let events = world.events().await.remove(&job.id.to_string()).expect("events");
     let completed = events.iter().find(|event| event["type"] == "handover.deactivation.completed").expect("its end");
     assert_eq!(completed["data"]["without_effect"], json!(["deal", "quota"]));
@@ -114,7 +114,8 @@ async fn estimate_considers_host_activity(world: &mut World) {
     let beside = preview();
     host.abort();
     let estimates = [alone, beside].map(|previewed| previewed["estimate_ms"].as_u64().expect("an estimate"));
-    // Two movers, twenty chunks of 25 ms and 5 around each; one mover, two hundred chunks, two thirds of the time.
+    // Two movers with twenty chunks of 25 ms plus 5 ms each; one mover with two hundred chunks, active two thirds of
+    // the time.
     assert_eq!(estimates, [10 + 300, 10 + 2_250]);
 }
 
@@ -132,7 +133,7 @@ async fn estimate_uses_measured_chunk_times(world: &mut World) {
         previewed["estimate_ms"].as_u64().expect("an estimate")
     };
     let guessed = estimate(world);
-    assert!((1..1_000).contains(&guessed), "nothing was done yet, and 200 rows are not much: {guessed} ms");
+    assert!((1..1_000).contains(&guessed), "without measurements, 200 rows are expected to be fast: {guessed} ms");
     assert_eq!(world.hand_over(&leave("9", json!({ "doc": { "user": "2" } }))).await.state, "completed");
     let chunks = if world.engine == Engine::Postgres { "handover.chunks" } else { "handover_chunks" };
     world.sql(&format!("UPDATE {chunks} SET duration_ms = 20000")).await;

@@ -1,4 +1,4 @@
-//! Jobs that start later: at their time, or when the job that gives the leaver records has ended.
+//! Jobs that start later: at a given time, or after the job that gives records to the leaver.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::support::keap::{ADMIN, AMANDA, PRIYA, SUPPORT, to};
 use crate::support::world::{certificate_of, keap_request};
 use crate::support::{World, every_engine, snapshot};
 
-/// How far ahead a job is scheduled that a test waits for: long enough to change something before it is due.
+/// The delay of a scheduled job that a test waits for: long enough to change something before it is due.
 const SOON: Duration = Duration::from_secs(3);
 
 fn at(request: &Value, time: OffsetDateTime) -> Value {
@@ -21,7 +21,7 @@ fn at(request: &Value, time: OffsetDateTime) -> Value {
     request
 }
 
-/// Schedules the example's job and waits until that is told.
+/// Schedules the example's job and waits for its event.
 async fn schedule_soon(world: &mut World) -> (JobId, OffsetDateTime) {
     let due = OffsetDateTime::now_utc() + SOON;
     let job = world.send(&at(&keap_request("r1"), due)).await;
@@ -39,12 +39,12 @@ async fn future_job_is_scheduled_without_changes(world: &mut World) {
     let event = world.next_event_of(job).await;
     assert_eq!(event["type"], "handover.deactivation.scheduled");
     assert_eq!(event["data"]["state"], "scheduled");
-    let told =
+    let reported =
         OffsetDateTime::parse(event["data"]["effective_at"].as_str().expect("a time"), &Rfc3339).expect("a time");
     let asked = OffsetDateTime::parse(request["effective_at"].as_str().expect("a time"), &Rfc3339).expect("a time");
-    assert_eq!(told.unix_timestamp(), asked.unix_timestamp());
-    // When another has come due, the sweeper has looked more than once, and longer than the pause after which a job
-    // counts as standing still. That one changes nothing either: by then its leaver's profile is incomplete.
+    assert_eq!(reported.unix_timestamp(), asked.unix_timestamp());
+    // Once another job has come due, the sweeper has run more than once, for longer than the stall limit. This job
+    // still changes nothing, because its leaver's profile is incomplete by then.
     let to_11 = to(SUPPORT);
     let another = json!({
         "request_id": "another", "org_id": "1", "user_id": PRIYA, "requested_by": ADMIN,
@@ -114,7 +114,7 @@ async fn failed_guards_at_start_need_attention(world: &mut World) {
 
 #[every_engine]
 async fn successor_leaves_after_the_giving_job(world: &mut World) {
-    // Only planned and not worked on: the first job stays under way for as long as the test wants.
+    // Only a planner runs: the first job stays active for as long as the test needs.
     world.use_chunks_of(5);
     world.start_roles(&[Role::Planner, Role::Relay]).await;
     let giving = world.send(&keap_request("giving")).await;
@@ -139,7 +139,7 @@ async fn successor_leaves_after_the_giving_job(world: &mut World) {
     let (given, left) = (world.end_of(giving).await, world.end_of(leaving).await);
     assert_eq!((given.state.as_str(), left.state.as_str()), ("completed", "completed"), "{:?}", left.reasons);
     assert!(left.started_at.expect("a start") >= given.completed_at.expect("an end"), "{given:?} {left:?}");
-    // What came to 11 by the first job went on to 12 by the second: the five contacts and all twelve tasks.
+    // The first job's five contacts and twelve tasks of user 11 moved on to user 12 by the second job.
     let moved =
         |kind: &str| certificate_of(&left).references.iter().find(|found| found.kind == kind).and_then(|f| f.moved);
     assert!(moved("contact").expect("contacts") >= 5, "{left:?}");

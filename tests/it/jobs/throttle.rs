@@ -1,4 +1,4 @@
-//! How hard a worker works: movers rest, and stand in nobody's way.
+//! The pace of the movers: they pause, and never hold up the host.
 
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use crate::support::{World, every_engine, on_postgres};
 
 const CLOSED: &str = "SELECT count(*) FROM handover.chunks WHERE state = 'closed'";
 
-/// A worker process whose log can be read.
+/// A worker process with a readable log.
 struct Logged {
     worker: WorkerProcess,
     log: tempfile::NamedTempFile,
@@ -27,25 +27,25 @@ impl Logged {
         Logged { worker, log }
     }
 
-    /// The lines that say this.
+    /// Returns the lines with this message.
     fn said(&self, message: &str) -> Vec<Value> {
         said(&std::fs::read_to_string(self.log.path()).expect("a log"), message)
     }
 
-    /// Drains the worker; its whole log.
+    /// Drains the worker and returns its whole log.
     fn stop(self) -> String {
         assert_eq!(tokio::task::block_in_place(|| self.worker.stop()), 0);
         std::fs::read_to_string(self.log.path()).expect("a log")
     }
 }
 
-/// The lines of a log that say this. Another may be half written.
+/// Returns the log lines with this message. The last line may be incomplete.
 fn said(log: &str, message: &str) -> Vec<Value> {
     let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     lines.filter(|line| line["message"] == message).collect()
 }
 
-/// Everything of the demo's leaver to one successor.
+/// Returns a request that gives everything of the demo's leaver to one successor.
 fn giant() -> Value {
     let to = to(SUPPORT);
     json!({ "request_id": "giant", "org_id": "1", "user_id": LEAVER, "requested_by": ADMIN,
@@ -58,9 +58,9 @@ async fn only_gentle_movers_pause_after_chunks(world: &mut World) {
         Logged::start(world, "keap", &[("HANDOVER_WORKER__PACE", "gentle"), ("HANDOVER_LIMITS__CHUNK_ROWS", "10")]);
     assert_eq!(world.hand_over(&giant()).await.state, "completed");
     let closed = world.number(CLOSED).await;
-    let rested = said(&worker.stop(), "the movers rested");
+    let rested = said(&worker.stop(), "the movers paused");
     assert!(closed > 10, "{closed} chunks");
-    assert!(rested[0]["times"].as_i64() >= Some(closed), "{rested:?} after {closed} chunks");
+    assert!(rested[0]["times"].as_i64() >= Some(closed), "pauses {rested:?} after {closed} chunks");
 
     let worker =
         Logged::start(world, "keap", &[("HANDOVER_WORKER__PACE", "full"), ("HANDOVER_LIMITS__CHUNK_ROWS", "10")]);
@@ -68,10 +68,10 @@ async fn only_gentle_movers_pause_after_chunks(world: &mut World) {
         "job_id": read(&giant()).job_id() });
     assert_eq!(world.hand_over(&back).await.state, "completed");
     assert!(world.number(CLOSED).await > closed, "there was work");
-    assert_eq!(said(&worker.stop(), "the movers rested"), Vec::<Value>::new());
+    assert_eq!(said(&worker.stop(), "the movers paused"), Vec::<Value>::new());
 }
 
-/// Documents of the leaver's, and a trigger that takes its time over each that moves.
+/// Documents of the leaver, and a trigger that delays each one that moves.
 fn slow(documents: u32, milliseconds: u32) -> String {
     format!(
         "CREATE TABLE people (id BIGINT PRIMARY KEY, full_name TEXT, mail TEXT, status TEXT); \
@@ -84,7 +84,7 @@ fn slow(documents: u32, milliseconds: u32) -> String {
     )
 }
 
-/// The catalog for them, as a file that lasts as long as the test.
+/// Writes the catalog for them to a file that lasts as long as the test.
 async fn slow_host(world: &mut World, documents: u32, milliseconds: u32) -> tempfile::NamedTempFile {
     world.sql(&slow(documents, milliseconds)).await;
     let references = reference("doc", "docs", "disposition = \"transfer\"");
@@ -106,14 +106,14 @@ async fn pausing_movers_delay_no_small_job(world: &mut World) {
     ];
     let worker = Logged::start(world, catalog.path().to_str().expect("UTF-8"), &more);
     let giant = world.send(&leave("9", json!({ "doc": { "user": "2" } }))).await;
-    // The mover rests for ten seconds after a chunk that took four tenths of one.
+    // The mover pauses for ten seconds after a chunk that took 0.4 seconds.
     world.until("a chunk is moved", async || (world.number(CLOSED).await > 0).then_some(())).await;
     let closed = world.number(CLOSED).await;
     let small = world.hand_over(&leave("8", json!({ "doc": { "user": "2" } }))).await;
     assert_eq!(small.state, "completed");
-    assert!(world.number(CLOSED).await <= closed + 1, "the giant's mover rested meanwhile");
+    assert!(world.number(CLOSED).await <= closed + 1, "the giant's mover paused meanwhile");
     let log = worker.stop();
-    assert_eq!(said(&log, "the movers rested").len(), 1, "{log}");
+    assert_eq!(said(&log, "the movers paused").len(), 1, "{log}");
     assert_eq!(said(&log, "the grace is over: what is not finished will be done again elsewhere"), Vec::<Value>::new());
     assert_eq!(world.job(giant).await.expect("a job").state, "moving");
 }
@@ -128,13 +128,13 @@ async fn movers_back_off_while_host_waits(world: &mut World) {
     ];
     let worker = Logged::start(world, catalog.path().to_str().expect("UTF-8"), &more);
     world.send(&leave("9", json!({ "doc": { "user": "2" } }))).await;
-    // The first row of each chunk, which the host gets when the chunk is done.
+    // The host waits for the first row of each chunk and gets it when the chunk is closed.
     let url = format!("{}?application_name=host", world.database_url());
-    let host = sea_orm::Database::connect(url).await.expect("a connection of the host's");
+    let host = sea_orm::Database::connect(url).await.expect("a connection of the host");
     world
         .until("the movers back off", async || {
             let wants = "SELECT id FROM docs WHERE id IN (1, 301) FOR NO KEY UPDATE";
-            host.execute_unprepared(wants).await.expect("the rows, in the end");
+            host.execute_unprepared(wants).await.expect("the rows, at the end");
             (!worker.said("the movers back off").is_empty()).then_some(())
         })
         .await;
@@ -146,7 +146,7 @@ async fn movers_back_off_while_host_waits(world: &mut World) {
     assert!(said[0]["reasons"].as_str().is_some_and(|why| why.contains("wait for locks of ours")), "{said:?}");
 }
 
-/// Movers at work in the documents at this moment.
+/// Counts the movers that are working on the documents now.
 const AT_WORK: &str = "SELECT count(DISTINCT l.pid) FROM pg_locks l JOIN pg_stat_activity o ON o.pid = l.pid \
      WHERE l.relation = CAST('docs' AS regclass) AND l.mode = 'RowExclusiveLock' AND o.application_name = 'handover'";
 
@@ -168,9 +168,9 @@ async fn movers_slow_down_while_host_is_active(world: &mut World) {
     while world.job(job).await.is_none_or(|job| job.state != "completed") {
         most = most.max(world.number(AT_WORK).await);
     }
-    assert_eq!(most, 1, "movers at work at the same time");
+    assert_eq!(most, 1, "concurrent movers");
     let few = "SELECT count(*) FROM handover.chunks WHERE records BETWEEN 1 AND 100";
-    assert!(world.number(few).await >= 10, "of three chunks two were begun before");
+    assert!(world.number(few).await >= 10, "two of the three chunks had started before");
     assert_eq!(world.number("SELECT CAST(sum(done) AS bigint) FROM handover.chunks").await, 3000);
     host.abort();
     world
@@ -178,7 +178,7 @@ async fn movers_slow_down_while_host_is_active(world: &mut World) {
             (!worker.said("movers go side by side again: the host rests, or they have done").is_empty()).then_some(())
         })
         .await;
-    assert!(!worker.said("a mover rested").is_empty(), "behind a chunk");
+    assert!(!worker.said("a mover rested").is_empty(), "after a chunk");
     worker.stop();
 }
 

@@ -1,4 +1,4 @@
-//! What is written for those who operate it, held against what there is.
+//! Documentation for operators, compared with the code.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ fn docs_metrics_md_matches_the_metrics() {
     }
 }
 
-/// Every file that people read, or that deploys Handover, with its text.
+/// Returns every file that people read or that deploys Handover, with its text.
 fn written() -> Vec<(PathBuf, String)> {
     let mut files: Vec<PathBuf> = ["README.md", "SECURITY.md", "CHANGELOG.md", "Makefile"].map(PathBuf::from).into();
     let mut folders: Vec<PathBuf> = ["docs", "deploy", "config"].map(PathBuf::from).into();
@@ -33,11 +33,11 @@ fn written() -> Vec<(PathBuf, String)> {
             }
         }
     }
-    // Not everything below deploy/ need be text.
+    // Some files below deploy/ may be binary.
     files.into_iter().filter_map(|file| Some((file.clone(), std::fs::read_to_string(file).ok()?))).collect()
 }
 
-/// The settings that there are, as `section.name`: those that stand in the defaults, the commented ones too.
+/// Returns the settings in the defaults as `section.name`, including commented ones.
 fn settings() -> BTreeSet<String> {
     let mut section = String::new();
     let mut names = BTreeSet::from(["catalog".to_owned()]);
@@ -68,7 +68,7 @@ fn documented_settings_exist() {
         let variables = variables.map(|name| name.to_lowercase().replace("__", "."));
         let quoted = text.split('`').filter(|quoted| {
             let is_name = quoted.chars().all(|c| c.is_ascii_lowercase() || c == '_' || c == '.');
-            // A file's name has a section's name in front of it, too.
+            // A file name can follow a section name, too.
             is_name && quoted.split_once('.').is_some_and(|(section, name)| sections.contains(section) && name != "rs")
         });
         for name in variables.chain(quoted.map(str::to_owned)) {
@@ -82,8 +82,8 @@ fn documented_settings_exist() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
-/// The command lines of a document: those in blocks, which are whole, and those within a sentence, which may leave out who
-/// asks.
+/// Returns the command lines of a document: complete ones in code blocks, and inline ones, which may omit the
+/// requester.
 fn command_lines(text: &str) -> Vec<(bool, String)> {
     let mut found = Vec::new();
     let mut prose = String::new();
@@ -107,7 +107,7 @@ fn command_lines(text: &str) -> Vec<(bool, String)> {
     found
 }
 
-/// The command lines of what runs Handover: images, Kubernetes, Compose, systemd.
+/// Returns the command lines that run Handover: images, Kubernetes, Compose, systemd.
 fn started(file: &Path, text: &str) -> Vec<(bool, String)> {
     let lists = text.lines().filter_map(|line| {
         let line = line.trim();
@@ -115,7 +115,7 @@ fn started(file: &Path, text: &str) -> Vec<(bool, String)> {
         let (_, list) = line.split_once('[').filter(|_| begins)?;
         let words: Vec<&str> = list.trim_end_matches(']').split(", ").map(|word| word.trim_matches('"')).collect();
         let words = words.join(" ").replace("/usr/local/bin/handover ", "");
-        // Compose starts a server, too.
+        // Compose also starts a server.
         (!words.starts_with("postgres")).then(|| format!("handover {words}"))
     });
     let unit = text.lines().filter_map(|line| line.strip_prefix("ExecStart="));
@@ -124,14 +124,14 @@ fn started(file: &Path, text: &str) -> Vec<(bool, String)> {
     if is_deployed && !file.ends_with("services.yaml") { all.map(|line| (true, line)).collect() } else { Vec::new() }
 }
 
-/// What is wrong with a command line; nothing with one that stands in a sentence and only leaves something out.
+/// Returns the fault of a command line. An inline one may be incomplete.
 fn fault(line: &str, is_whole: bool) -> Option<String> {
-    // What is quoted is one word, whatever it says.
+    // A quoted text is one word.
     let unquoted: String = (line.split('"').enumerate())
         .map(|(place, part)| if place % 2 == 0 { part.to_owned() } else { "quoted".to_owned() })
         .collect();
     let words = unquoted.split_whitespace();
-    // Names in capitals stand for what everybody puts there.
+    // Names in capitals are placeholders.
     let words = words.map(|word| match word {
         "ID" | "JOB" => "6b0c0000-0000-5000-8000-000000000000",
         word => word,

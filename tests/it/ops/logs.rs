@@ -1,15 +1,15 @@
-//! What a worker logs where nobody sits at a terminal.
+//! The log of a worker without a terminal.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use crate::support::http::Told;
+use crate::support::http::ObservedWorker;
 use crate::support::server::until;
 use crate::support::world::keap_request;
 use crate::support::{World, every_engine};
 
-/// A field of a line.
+/// Returns a field of a log line.
 fn text(line: &Value, field: &str) -> String {
     line[field].as_str().unwrap_or_else(|| panic!("no {field}: {line}")).to_owned()
 }
@@ -17,7 +17,7 @@ fn text(line: &Value, field: &str) -> String {
 #[every_engine]
 async fn log_has_one_line_per_step(world: &mut World) {
     let folder = tempfile::tempdir().expect("a folder");
-    let told = Told::start(world, folder.path(), &[("HANDOVER_LIMITS__CHUNK_ROWS", "50")]);
+    let reported = ObservedWorker::start(world, folder.path(), &[("HANDOVER_LIMITS__CHUNK_ROWS", "50")]);
     let mut request = keap_request("r1");
     request["reason"] = json!("left with Zaphod Beeblebrox");
     let job = world.send(&request).await;
@@ -29,14 +29,14 @@ async fn log_has_one_line_per_step(world: &mut World) {
     (little["user_id"], little["reassign"]) =
         (json!("54"), json!({ "contact": { "user": "11" }, "lead": { "user": "12" }, "task": { "user": "11" } }));
     let small = world.hand_over(&little).await.id;
-    // Whatever stands where something else should: what is wrong with it is told by quoting it.
+    // Invalid values everywhere: the error messages quote them.
     for body in [
         json!({ "request_id": "r3", "Zaphod Beeblebrox": "zaphod@example.org" }),
         json!({ "request_id": "r4", "org_id": "1", "user_id": "zaphod@example.org", "requested_by": "1" }),
         json!({ "request_id": "r5", "org_id": "1", "user_id": "53", "requested_by": "1", "reassign": "Zaphod Beeblebrox" }),
         json!({ "request_id": "r1", "org_id": "1", "user_id": "54", "requested_by": "1" }),
     ] {
-        world.outside.send(body.to_string().into_bytes()).await;
+        world.client.send(body.to_string().into_bytes()).await;
     }
     let parked = |lines: &[Value]| {
         lines
@@ -44,9 +44,9 @@ async fn log_has_one_line_per_step(world: &mut World) {
             .filter(|line| line["message"].as_str().is_some_and(|text| text.starts_with("a message is parked")))
             .count()
     };
-    tokio::task::block_in_place(|| until("four messages are parked", || parked(&told.log()) == 4));
+    tokio::task::block_in_place(|| until("four messages are parked", || parked(&reported.log()) == 4));
 
-    let lines = told.log();
+    let lines = reported.log();
     for line in &lines {
         for field in ["timestamp", "level", "target", "message"] {
             assert!(line[field].is_string(), "{line}");
@@ -75,7 +75,7 @@ async fn log_has_one_line_per_step(world: &mut World) {
         assert!(line["kind"] == "deactivate" && line["duration_ms"].is_u64(), "{line}");
     }
     let conflict = lines.iter().find(|line| line["code"] == "conflict").expect("a line");
-    assert_eq!(text(conflict, "job"), job.to_string(), "what can be read tells its job");
+    assert_eq!(text(conflict, "job"), job.to_string(), "readable messages have a job id");
 
     let mut people = world.texts("SELECT name AS t FROM users").await;
     people.extend(world.texts("SELECT email AS t FROM users").await);
@@ -83,7 +83,7 @@ async fn log_has_one_line_per_step(world: &mut World) {
     for line in &lines {
         let text = line.to_string();
         for person in &people {
-            assert!(!text.contains(person.as_str()), "{person} stands in the log: {text}");
+            assert!(!text.contains(person.as_str()), "{person} appears in the log: {text}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a worker counts, as it tells it.
+//! The metrics of a worker.
 
 use std::collections::BTreeSet;
 
@@ -6,12 +6,13 @@ use handover::metrics::ALL;
 use sea_orm::ConnectionTrait;
 use serde_json::json;
 
-use crate::support::http::Told;
+use crate::support::http::ObservedWorker;
 use crate::support::server::until;
 use crate::support::world::{keap_request, reasons_of};
 use crate::support::{World, every_engine, on_postgres};
 
-/// Fails the commit of every transaction that gives a certain contact to somebody else: what was done of it is undone.
+/// Fails the commit of every transaction that gives a certain contact to another user, so that its work is rolled
+/// back.
 const REFUSAL: &str = "
     CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN RAISE EXCEPTION 'not this one' USING ERRCODE = 'check_violation'; END $$;
@@ -27,13 +28,13 @@ async fn records_are_counted_at_commit_only(world: &mut World) {
     session.execute_unprepared(&REFUSAL.replace("{one}", &one.to_string())).await.expect("a trigger");
     session.commit().await.expect("committed");
     let more = [("HANDOVER_LIMITS__CHUNK_ROWS", "40"), ("HANDOVER_LIMITS__CHUNK_ATTEMPTS", "1")];
-    let told = Told::start(world, folder.path(), &more);
+    let reported = ObservedWorker::start(world, folder.path(), &more);
     let job = world.hand_over(&keap_request("r1")).await;
-    assert_eq!(reasons_of(&job).len(), 1, "the one record is left");
+    assert_eq!(reasons_of(&job).len(), 1, "only that record remains");
     let journaled = world.number("SELECT sum(records) FROM handover.journal WHERE kind = 'contact'").await;
     assert_eq!(journaled, 103);
     tokio::task::block_in_place(|| {
-        let is = |series: &str| told.metric(series).unwrap_or_default();
+        let is = |series: &str| reported.metric(series).unwrap_or_default();
         until("everything is counted", || {
             is("handover_jobs_total{outcome=\"needs_attention\",type=\"deactivate\"}") == 1.0
         });
@@ -48,16 +49,16 @@ async fn records_are_counted_at_commit_only(world: &mut World) {
 #[every_engine]
 async fn metrics_count_jobs_messages_and_dead_letters(world: &mut World) {
     let folder = tempfile::tempdir().expect("a folder");
-    let told = Told::start(world, folder.path(), &[]);
+    let reported = ObservedWorker::start(world, folder.path(), &[]);
     let job = world.send(&keap_request("r1")).await;
     world.end_of(job).await;
     let mut refused = keap_request("r2");
     refused["user_id"] = json!("99999");
     world.hand_over(&refused).await;
-    world.outside.send(b"nothing that can be read".to_vec()).await;
+    world.client.send(b"nothing that can be read".to_vec()).await;
     world.next_dead_letter().await;
     tokio::task::block_in_place(|| {
-        let is = |series: &str| told.metric(series).unwrap_or_default();
+        let is = |series: &str| reported.metric(series).unwrap_or_default();
         until("everything is counted", || is("handover_messages_parked_total{reason=\"not_json\"}") == 1.0);
         assert_eq!(is("handover_jobs_total{outcome=\"completed\",type=\"deactivate\"}"), 1.0);
         assert_eq!(is("handover_jobs_total{outcome=\"rejected\",type=\"deactivate\"}"), 1.0);
@@ -66,15 +67,15 @@ async fn metrics_count_jobs_messages_and_dead_letters(world: &mut World) {
         assert!(is("handover_busy_seconds_total{role=\"planner\"}") > 0.0);
         assert_eq!(is("handover_tasks{role=\"planner\"}"), 2.0);
         assert!(is("process_resident_memory_bytes") > 1e6 && is("process_open_fds") > 5.0);
-        let (_, scrape) = told.get("/metrics");
+        let (_, scrape) = reported.get("/metrics");
         for person in ["53", "99999", "11", &job.to_string(), "r1"] {
-            assert!(!scrape.contains(&format!("=\"{person}\"")), "{person} stands in a label");
+            assert!(!scrape.contains(&format!("=\"{person}\"")), "{person} appears in a label");
         }
         is_as_listed(&scrape);
     });
 }
 
-/// Names, kinds, help and labels of a scrape are those of the list.
+/// Asserts that the names, types, help texts and labels of a scrape match the list.
 fn is_as_listed(scrape: &str) {
     for line in scrape.lines().filter(|line| !line.is_empty()) {
         if let Some(comment) = line.strip_prefix("# ") {

@@ -1,5 +1,6 @@
-//! PgBouncer between Handover and PostgreSQL: a pool that does not give each connection a session of its own is refused at
-//! the start, and through one that does everything is as it is without. The pools are the test's own; where PgBouncer is not on this machine, the tests say that they skip.
+//! PgBouncer between Handover and PostgreSQL. A pool without session pooling is refused at start; with session pooling
+//! everything works as without a pool.
+//! The tests start their own pools and are skipped with a message if PgBouncer is not installed.
 
 use std::net::TcpStream;
 use std::path::Path;
@@ -22,10 +23,10 @@ struct PgBouncer {
 }
 
 impl PgBouncer {
-    /// Starts one before the world's PostgreSQL, as Debian's package configures it but for its mode.
+    /// Starts a pool before the world's PostgreSQL with Debian's configuration, except for the pool mode.
     fn start(world: &World, mode: &str, more: &str) -> Option<PgBouncer> {
         if !Path::new(PGBOUNCER).exists() {
-            eprintln!("skipped: PgBouncer is not on this machine, so nothing was tested of pools");
+            eprintln!("skipped: PgBouncer is not installed, so pools were not tested");
             return None;
         }
         let folder = tempfile::tempdir().expect("a folder");
@@ -55,7 +56,7 @@ impl PgBouncer {
     }
 }
 
-/// Every command that opens the database is refused by it, and says what to set.
+/// Asserts that every command that opens the database is refused, with a hint at the setting.
 fn is_refused(world: &World, url: &str, because: &str) {
     let settings = settings_of(world);
     let environment = [borrowed(&settings), vec![("HANDOVER_DATABASE__URL", url)]].concat();
@@ -70,7 +71,7 @@ fn is_refused(world: &World, url: &str, because: &str) {
 
 #[on_postgres]
 async fn transaction_pooling_is_refused_at_start(world: &mut World) {
-    // As it comes; with one session at most; and one that hands its sessions round.
+    // The default; with at most one session; and one that rotates its sessions.
     for more in ["", "default_pool_size = 1", "server_round_robin = 1\nmin_pool_size = 3"] {
         let Some(pool) = PgBouncer::start(world, "transaction", more) else { return };
         is_refused(world, &pool.url(world), "for a transaction only");
@@ -87,7 +88,7 @@ async fn refused_startup_options_are_reported_with_hint(world: &mut World) {
 
 #[on_postgres]
 async fn session_pooling_keeps_timeouts_and_completes(world: &mut World) {
-    // Even where it would swallow what it does not know.
+    // Even if the pool would ignore unknown parameters.
     for more in ["", "ignore_startup_parameters = options, extra_float_digits"] {
         let Some(pool) = PgBouncer::start(world, "session", more) else { return };
         let store = Store::open(&settings(pool.url(world))).await.expect("a session");
@@ -110,27 +111,27 @@ async fn session_pooling_keeps_timeouts_and_completes(world: &mut World) {
     assert_eq!(tokio::task::block_in_place(|| worker.stop()), 0);
 }
 
-/// Tells a story of other tests to a world whose workers reach PostgreSQL through a pool in session mode.
+/// Runs other tests in a world whose workers reach PostgreSQL through a pool in session mode.
 macro_rules! through_a_pool {
-    ($($area:ident :: $subject:ident :: $story:ident)*) => {
+    ($($area:ident :: $subject:ident :: $test:ident)*) => {
         mod through_a_pool_in_session_mode {
             $(
                 #[test]
-                fn $story() {
-                    super::tell(async |world| crate::$area::$subject::$story(world).await);
+                fn $test() {
+                    super::run_through_a_pool(async |world| crate::$area::$subject::$test(world).await);
                 }
             )*
         }
     };
 }
 
-fn tell(story: impl AsyncFnOnce(&mut World)) {
+fn run_through_a_pool(test: impl AsyncFnOnce(&mut World)) {
     run(Engine::Postgres, async |world| {
         let Some(pool) = PgBouncer::start(world, "session", "") else { return };
-        world.reach_the_database_by(pool.url(world)).await;
+        world.use_database_url(pool.url(world)).await;
         world.use_chunks_of(2);
-        story(world).await;
-        // The pool waits for its clients when it is told to end.
+        test(world).await;
+        // The pool waits for its clients when it stops.
         world.stop_workers().await;
         world.context.store.clone().close().await;
     });

@@ -1,5 +1,5 @@
-//! A real Prometheus, Debian's, with the rules and the dashboard that are in `deploy/`: it scrapes a real worker. Where it is
-//! not on this machine, the tests say that they skip.
+//! Debian's Prometheus scrapes a real worker with the rules and the dashboard of `deploy/`. The tests are skipped with
+//! a message if it is not installed.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -9,7 +9,7 @@ use handover::metrics::{ALL, Kind};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::http::{Told, get};
+use crate::support::http::{ObservedWorker, get};
 use crate::support::process::text;
 use crate::support::proxy::{End, Proxy};
 use crate::support::server::{Process, free_port, until};
@@ -18,12 +18,12 @@ use crate::support::{Engine, run};
 
 const RULES: &str = "deploy/prometheus/rules.yml";
 
-fn is_here(program: &str) -> bool {
-    let is_here = Path::new("/usr/bin").join(program).exists();
-    if !is_here {
-        eprintln!("skipped: {program} is not on this machine, so nothing was tested of alerts and dashboard");
+fn is_installed(program: &str) -> bool {
+    let is_installed = Path::new("/usr/bin").join(program).exists();
+    if !is_installed {
+        eprintln!("skipped: {program} is not installed, so alerts and dashboard were not tested");
     }
-    is_here
+    is_installed
 }
 
 struct Prometheus {
@@ -33,7 +33,7 @@ struct Prometheus {
 }
 
 impl Prometheus {
-    /// Starts one that scrapes a worker every second, and knows our rules.
+    /// Starts a Prometheus that scrapes a worker every second and loads our rules.
     fn start(worker: &str) -> Prometheus {
         let folder = tempfile::tempdir().expect("a folder");
         let rules = std::fs::canonicalize(RULES).expect("the rules");
@@ -54,7 +54,7 @@ impl Prometheus {
         Prometheus { address, _process: process, _folder: folder }
     }
 
-    /// What its API answers, which must be well.
+    /// Returns a successful answer of its API.
     fn ask(&self, path: &str) -> Value {
         let (status, body) = get(&self.address, path).expect("an answer");
         let body: Value = serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error}: {body}"));
@@ -62,14 +62,14 @@ impl Prometheus {
         body["data"].clone()
     }
 
-    /// The names of all series that it has.
+    /// Returns the names of all series.
     fn names(&self) -> BTreeSet<String> {
         let names = self.ask("/api/v1/label/__name__/values");
         names.as_array().expect("names").iter().filter_map(|name| Some(name.as_str()?.to_owned())).collect()
     }
 }
 
-/// The queries of the dashboard, as Grafana would send them.
+/// Returns the queries of the dashboard as Grafana sends them.
 fn dashboard() -> Vec<String> {
     let text = std::fs::read_to_string("deploy/grafana/handover.json").expect("the dashboard");
     let dashboard: Value = serde_json::from_str(&text).expect("JSON");
@@ -79,7 +79,7 @@ fn dashboard() -> Vec<String> {
     expressions.map(|expression| expression.replace("$__rate_interval", "1m")).collect()
 }
 
-/// The names of metrics that a query holds: words that are followed by neither a bracket nor a comparison of a label.
+/// Returns the metric names in a query: words not followed by a bracket or a label comparison.
 fn names_in(query: &str) -> BTreeSet<String> {
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let words = query
@@ -94,7 +94,7 @@ fn encoded(query: &str) -> String {
 
 #[test]
 fn prometheus_scrapes_every_documented_metric() {
-    if !is_here("prometheus") {
+    if !is_installed("prometheus") {
         return;
     }
     run(Engine::Postgres, async |world| {
@@ -102,15 +102,15 @@ fn prometheus_scrapes_every_documented_metric() {
         let proxy = Proxy::start().await;
         let url = proxy.url();
         let more = [("HANDOVER_BROKER__URL", url.as_str()), ("HANDOVER_LIMITS__CHUNK_ROWS", "10")];
-        let told = Told::start(world, folder.path(), &more);
-        // A connection that is lost and comes back, a job in chunks, and what cannot be read: each metric has a reason to be.
+        let reported = ObservedWorker::start(world, folder.path(), &more);
+        // A reconnect, a chunked job and an unreadable message: every metric gets a value.
         proxy.end(End::Cut);
         let job = world.send(&keap_request("r1")).await;
         world.end_of(job).await;
-        world.outside.send(b"nothing that can be read".to_vec()).await;
+        world.client.send(b"nothing that can be read".to_vec()).await;
         tokio::task::block_in_place(|| {
-            until("it is parked", || told.metric("handover_queue_messages{queue=\"dead\"}") == Some(1.0));
-            let prometheus = Prometheus::start(&told.address);
+            until("it is parked", || reported.metric("handover_queue_messages{queue=\"dead\"}") == Some(1.0));
+            let prometheus = Prometheus::start(&reported.address);
             let wanted: BTreeSet<String> = ALL
                 .iter()
                 .map(|about| match about.kind {
@@ -135,7 +135,7 @@ fn prometheus_scrapes_every_documented_metric() {
                 }
                 prometheus.ask(&format!("/api/v1/query?query={}", encoded(&query)));
             }
-            // A message is parked: the alert that says so is on its way, and no other of those that page.
+            // A dead letter: its alert is pending, and no other paging alert is.
             until("the parked message is noticed", || {
                 let rules = prometheus.ask("/api/v1/rules");
                 let rules = rules["groups"][0]["rules"].as_array().expect("rules").clone();
@@ -150,7 +150,7 @@ fn prometheus_scrapes_every_documented_metric() {
 
 #[test]
 fn alerts_fire_and_link_to_the_runbook() {
-    if !is_here("promtool") {
+    if !is_installed("promtool") {
         return;
     }
     for arguments in
@@ -165,7 +165,7 @@ fn alerts_fire_and_link_to_the_runbook() {
     let (rules, tests, runbook) = (read(RULES), read("deploy/prometheus/rules_test.yml"), read("deploy/runbook.md"));
     let alerts: Vec<&str> = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
     let entries: Vec<&str> = runbook.lines().filter_map(|line| line.strip_prefix("## ")).collect();
-    assert_eq!(alerts, entries, "an entry an alert, in their order");
+    assert_eq!(alerts, entries, "one runbook entry per alert, in order");
     for alert in alerts {
         let link = format!("deploy/runbook.md#{}", alert.to_lowercase());
         assert!(rules.contains(&format!("runbook_url: '{link}'")), "{link}");

@@ -1,4 +1,4 @@
-//! What systemd is told of a worker, on a socket of the test's own.
+//! The notifications that a worker sends to systemd, on a socket of the test.
 
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
@@ -7,7 +7,7 @@ use crate::support::process::{WorkerProcess, borrowed, run, settings, start_work
 use crate::support::world::{LIMIT, keap_request};
 use crate::support::{World, every_engine};
 
-/// What a service manager hears.
+/// The notifications that a service manager received.
 struct Manager(UnixDatagram);
 
 impl Manager {
@@ -19,7 +19,7 @@ impl Manager {
 
     fn hears(&self) -> String {
         let mut buffer = [0; 512];
-        let bytes = tokio::task::block_in_place(|| self.0.recv(&mut buffer)).expect("a word within the limit");
+        let bytes = tokio::task::block_in_place(|| self.0.recv(&mut buffer)).expect("a notification within the limit");
         String::from_utf8_lossy(&buffer[..bytes]).trim_end().to_owned()
     }
 
@@ -42,7 +42,7 @@ async fn worker_notifies_systemd(world: &mut World) {
     assert_eq!(manager.hears(), "READY=1");
     assert_eq!((manager.hears().as_str(), manager.hears().as_str()), ("WATCHDOG=1", "WATCHDOG=1"));
     assert_eq!(world.hand_over(&keap_request("r1")).await.state, "completed");
-    // A manager that does not listen would hold the worker up.
+    // A manager that does not read would block the worker.
     let stopping = std::thread::spawn(|| worker.stop());
     let words = std::iter::repeat_with(|| manager.hears()).find(|word| word != "WATCHDOG=1");
     assert_eq!(words.as_deref(), Some("STOPPING=1"));

@@ -1,5 +1,4 @@
-//! Traces: a job's spans stand in the trace of its request, whichever process made them, and a collector that is away
-//! holds nothing up.
+//! Traces: all spans of a job join the trace of its request, in any process. An unavailable collector delays nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -11,7 +10,7 @@ use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable};
 use serde_json::Value;
 
-use crate::support::broker::Outside;
+use crate::support::broker::BrokerClient;
 use crate::support::collector::{Collector, Taken};
 use crate::support::process::{WorkerProcess, borrowed, settings, text};
 use crate::support::world::{LIMIT, keap_request, read};
@@ -20,7 +19,7 @@ use crate::support::{World, every_engine, on_postgres};
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const SENDER: &str = "b7ad6b7169203331";
 
-/// All that a span may hold: whatever is added must be nothing of people.
+/// The allowed attributes of a span. None may hold personal data.
 const ATTRIBUTES: [&str; 8] = [
     "handover.job.id",
     "messaging.destination.name",
@@ -32,7 +31,7 @@ const ATTRIBUTES: [&str; 8] = [
     "messaging.system",
 ];
 
-/// Starts a worker process that cuts small chunks and sends its spans there.
+/// Starts a worker process that cuts small chunks and sends its spans to a collector.
 fn start(world: &World, endpoint: &str, stages: &[&str], log: &std::path::Path) -> WorkerProcess {
     let settings = settings(world);
     let more = [
@@ -49,9 +48,9 @@ fn stop(worker: WorkerProcess) {
     assert_eq!(tokio::task::block_in_place(|| worker.stop()), 0);
 }
 
-/// The events until the completed one: the trace context of the message, and the event.
+/// Returns the events up to the completed one, each with the trace context of its message.
 async fn events_until_completed(world: &mut World) -> Vec<(String, Value)> {
-    let Outside::Amqp { events, .. } = &mut world.outside else { panic!("there is no broker") };
+    let BrokerClient::Amqp { events, .. } = &mut world.client else { panic!("there is no broker") };
     let mut seen: Vec<(String, Value)> = Vec::new();
     while !seen.iter().any(|(_, event)| event["type"] == "handover.deactivation.completed") {
         let delivery = tokio::time::timeout(LIMIT, events.next()).await.expect("in time").expect("one").expect("whole");
@@ -79,7 +78,7 @@ async fn spans_and_events_join_the_requests_trace(world: &mut World) {
     let context = format!("00-{TRACE}-{SENDER}-01");
     headers.insert("traceparent".into(), AMQPValue::LongString(context.into()));
     let properties = BasicProperties::default().with_message_id("from outside".into()).with_headers(headers);
-    world.outside.send_with(request.to_string().into_bytes(), properties).await;
+    world.client.send_with(request.to_string().into_bytes(), properties).await;
     let job = read(&request).job_id();
     assert_eq!(world.end_of(job).await.state, "completed");
     let events = events_until_completed(world).await;
@@ -158,7 +157,7 @@ async fn request_without_trace_starts_one(world: &mut World) {
 
 #[every_engine]
 async fn unavailable_collector_delays_nothing(world: &mut World) {
-    // Whoever connects waits for an answer without end.
+    // A client that connects waits forever for an answer.
     let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
     let nobody = crate::support::server::free_port();
     for (name, port) in [("away", nobody), ("silent", silent.local_addr().expect("an address").port())] {
@@ -168,7 +167,7 @@ async fn unavailable_collector_delays_nothing(world: &mut World) {
         let job = world.send(&keap_request(name)).await;
         assert!(world.end_of(job).await.state().expect("a state").is_final());
         let said = || std::fs::read_to_string(text(&log)).expect("a log").matches("does not take spans").count();
-        // The last of what is exported comes with the stop: there is a second batch then.
+        // The worker exports the rest when it stops, as a second batch.
         world.until("it is told", async || (said() > 0).then_some(())).await;
         let _ = world.end_of(world.send(&keap_request(&format!("{name} again"))).await).await;
         let began = Instant::now();

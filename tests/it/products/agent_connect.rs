@@ -1,5 +1,4 @@
-//! The Agent Connect help page "Deactivating or Reactivating User Profiles", from top to bottom: a test for each sentence,
-//! named after it.
+//! The Agent Connect help page "Deactivating or Reactivating User Profiles", with a test for each sentence.
 
 use handover::catalog::{check, scan};
 use handover::job::State;
@@ -15,7 +14,7 @@ async fn start(world: &mut World) {
     world.start_worker().await;
 }
 
-/// 301 asks; 303 leads a team of four, 312 is an agent.
+/// 301 sends requests; 303 leads a team of four; 312 is an agent.
 fn leave(id: &str, user: u32, more: Value) -> Value {
     let mut request = json!({ "request_id": id, "org_id": "3", "user_id": user.to_string(), "requested_by": "301" });
     for (field, value) in more.as_object().expect("fields") {
@@ -32,7 +31,7 @@ async fn status(world: &World, user: u32) -> String {
     world.texts(&format!("SELECT status AS t FROM users WHERE id = {user}")).await.remove(0)
 }
 
-/// Who of the organization reports to whom.
+/// Returns who reports to whom in the organization.
 async fn managers(world: &World, of: &str) -> Vec<String> {
     let row = "CAST(id AS text) || ':' || CAST(manager_id AS text)";
     world.texts(&format!("SELECT {row} AS t FROM users WHERE id IN ({of}) ORDER BY id")).await
@@ -41,7 +40,7 @@ async fn managers(world: &World, of: &str) -> Vec<String> {
 #[every_engine]
 async fn catalog_passes_and_covers_every_reference(world: &mut World) {
     let schema = host::read_schema(&world.store.reader()).await.expect("the schema");
-    let checked = check("agent-connect", &catalog_source("agent-connect"), &schema).expect("it holds");
+    let checked = check("agent-connect", &catalog_source("agent-connect"), &schema).expect("it is valid");
     assert_eq!(checked.warnings, []);
     assert_eq!(scan(&checked.catalog, &schema), []);
 }
@@ -53,7 +52,7 @@ async fn only_roles_that_manage_users_can_deactivate(world: &mut World) {
     let job = world.hand_over(&request).await;
     assert_eq!((job.state.as_str(), codes_of(&job)), ("rejected", vec!["requester_not_permitted".to_owned()]));
     assert_eq!(status(world, 312).await, "active");
-    // It is the role's permission that counts, whatever the role is called.
+    // The role's permission counts, not its name.
     world.sql("INSERT INTO role_permissions (role, permission) VALUES ('manager', 'manage_users')").await;
     request["request_id"] = json!("r2");
     assert_eq!(world.hand_over(&request).await.state, "completed");
@@ -106,7 +105,7 @@ async fn bulk_update_refuses_users_who_manage_teams(world: &mut World) {
     let reason = &reasons_of(&job)[0];
     assert_eq!(reason.concerning.kind.as_deref(), Some("team_manager_in_bulk"));
     assert!(reason.hint.contains("by itself"), "{reason:?}");
-    // "Team Leaders and Admins": whoever has the setting, with reports or without.
+    // "Team Leaders and Admins": every user with the setting, with or without reports.
     assert_eq!(codes_of(&world.hand_over(&leave("r2", 302, json!({ "bulk": true }))).await), ["blocked"]);
     assert_eq!((status(world, 303).await, status(world, 302).await), ("active".into(), "active".into()));
 }
@@ -118,7 +117,7 @@ async fn manager_leaves_after_reports_are_reassigned(world: &mut World) {
     assert_eq!(codes_of(&job), ["allotment_missing"]);
     let concerning = &reasons_of(&job)[0].concerning;
     assert_eq!(concerning.kind.as_deref(), Some("direct_report"));
-    // Reassigned in the application: nothing is left to be said.
+    // The application has reassigned them, so nothing needs a successor.
     world.sql("UPDATE users SET manager_id = 305 WHERE manager_id = 303").await;
     assert_eq!(world.hand_over(&leave("r2", 303, json!({}))).await.state, "completed");
 }
@@ -132,7 +131,7 @@ pub async fn all_team_members_get_one_new_lead(world: &mut World) {
         managers(world, "306, 307, 308, 309, 310").await,
         ["306:304", "307:304", "308:304", "309:304", "310:309"]
     );
-    // What the page does not speak of stays, and is told.
+    // The page does not mention these records. They stay and are reported.
     assert_eq!(result_of(&certificate, "contact").left_behind, Some(5));
 }
 
@@ -159,7 +158,7 @@ async fn nobody_reports_to_themselves_or_in_circles(world: &mut World) {
     // 309 may lead a team and reports to the leaver.
     let job = world.hand_over(&leave("r1", 303, reports(json!({ "user": "309" })))).await;
     assert_eq!(codes_of(&job), ["reporting_cycle"]);
-    // 310 reports to 309: below the leaver, too.
+    // 310 reports to 309, so it is below the leaver too.
     world.sql("UPDATE users SET can_manage_team = TRUE WHERE id = 310").await;
     let job = world
         .hand_over(&leave("r2", 303, reports(json!({ "each": { "309": "310" }, "rest": { "user": "304" } }))))
@@ -175,7 +174,7 @@ async fn nobody_reports_to_themselves_or_in_circles(world: &mut World) {
 async fn primary_admin_leaves_once_successor_is_named(world: &mut World) {
     start(world).await;
     let ask = |id: &str, mut reassign: Value| {
-        // 302 reports to 301, and is the next one: to nobody but another.
+        // 302 reports to 301 and becomes the next primary admin, who reports to no one else.
         reassign["direct_report"] = json!({ "each": { "302": "304" }, "rest": { "user": "302" } });
         leave(id, 301, json!({ "requested_by": "302", "reassign": reassign }))
     };
@@ -183,7 +182,7 @@ async fn primary_admin_leaves_once_successor_is_named(world: &mut World) {
     let job = world.hand_over(&ask("r1", json!({}))).await;
     assert_eq!(codes_of(&job), ["blocked"]);
     assert!(reasons_of(&job)[0].hint.contains("reassign.primary_administrator"), "{:?}", reasons_of(&job));
-    // "which Admin we should make the new primary Company Admin": nobody else.
+    // "which Admin we should make the new primary Company Admin": no one else qualifies.
     let job = world.hand_over(&ask("r2", json!({ "primary_administrator": { "user": "304" } }))).await;
     assert_eq!(codes_of(&job), ["successor_not_eligible"]);
     let certificate = world.certificate(&ask("r3", json!({ "primary_administrator": { "user": "302" } }))).await;
@@ -213,7 +212,7 @@ pub async fn reactivation_restores_the_profile(world: &mut World) {
     start(world).await;
     world.certificate(&leave("r1", 312, json!({}))).await;
     let listed = "SELECT CAST(id AS text) AS t FROM users WHERE org_id = 3 AND status = 'inactive' AND id = 312";
-    assert_eq!(world.texts(listed).await, ["312"], "the list of deactivated users has them");
+    assert_eq!(world.texts(listed).await, ["312"], "the list of deactivated users includes them");
     certificate_of(&world.hand_over(&back("r2", 312, "301")).await);
     assert_eq!(status(world, 312).await, "active");
     assert_eq!(world.number("SELECT count(*) FROM licenses WHERE user_id = 312").await, 1);

@@ -1,4 +1,4 @@
-//! The Apto help page "Deactivating a User (Lightning)", from top to bottom: a test for each sentence, named after it.
+//! The Apto help page "Deactivating a User (Lightning)", with a test for each sentence.
 
 use handover::catalog::{check, scan};
 use handover::job::State;
@@ -23,7 +23,7 @@ fn request(id: &str, user: u32, by: u32, more: Value) -> Value {
     request
 }
 
-/// The broker 404 leaves; 405 hears of the expired leases from now on, 402 sees to the portal.
+/// The broker 404 leaves. 405 receives the alerts about expired leases; 402 administers the portal.
 fn leave(id: &str, more: Value) -> Value {
     let mut more = more;
     more["reassign"]["sole_alert_recipient"] = json!({ "user": "405" });
@@ -31,7 +31,7 @@ fn leave(id: &str, more: Value) -> Value {
     request(id, 404, 401, more)
 }
 
-/// Every opportunity's team as `opportunity:user:split`.
+/// Returns every opportunity's team as `opportunity:user:split`.
 async fn teams(world: &World) -> Vec<String> {
     let split = "COALESCE(CAST(CAST(m.split_percentage AS bigint) AS text), '')";
     let row = format!("o.name || ':' || CAST(m.user_id AS text) || ':' || {split}");
@@ -45,7 +45,7 @@ async fn teams(world: &World) -> Vec<String> {
 #[every_engine]
 async fn catalog_passes_and_covers_every_reference(world: &mut World) {
     let schema = host::read_schema(&world.store.reader()).await.expect("the schema");
-    let checked = check("apto", &catalog_source("apto"), &schema).expect("it holds");
+    let checked = check("apto", &catalog_source("apto"), &schema).expect("it is valid");
     assert_eq!(checked.warnings, []);
     assert_eq!(scan(&checked.catalog, &schema), []);
 }
@@ -74,7 +74,7 @@ async fn leaver_loses_manual_and_team_shares(world: &mut World) {
     assert_eq!(
         world.number("SELECT count(*) FROM record_shares WHERE granted_by = 404").await,
         1,
-        "what they gave stays"
+        "the rights that they granted stay"
     );
 }
 
@@ -109,7 +109,7 @@ pub async fn account_team_access_becomes_read_only(world: &mut World) {
     assert_eq!(
         result_of(&certificate, "account_team_member").set,
         Some(1),
-        "on the other team it was read only before"
+        "access to the other team was read-only before"
     );
     const ALL: &str = "account_access || contact_access || opportunity_access || case_access";
     let access = format!("SELECT {ALL} AS t FROM account_team_members WHERE user_id = 404 ORDER BY account_id");
@@ -124,7 +124,7 @@ async fn deactivated_users_continue_to_own_opportunities(world: &mut World) {
     let certificate = world.certificate(&leave("r1", json!({}))).await;
     let opportunity = result_of(&certificate, "opportunity");
     assert_eq!((opportunity.moved, opportunity.left_behind), (Some(0), Some(2)));
-    assert_eq!(certificate.license.name(), "freed", "what may stay does not hold the license");
+    assert_eq!(certificate.license.name(), "freed", "records that may stay do not hold the license");
     assert_eq!(world.number("SELECT count(*) FROM opportunities WHERE owner_id = 404").await, 2);
 }
 
@@ -142,7 +142,7 @@ pub async fn forecast_overrides_are_frozen(world: &mut World) {
     let certificate = world.certificate(&leave("r1", json!({}))).await;
     assert_eq!(result_of(&certificate, "forecast_override").set, Some(3));
     let open = "SELECT kind || ':' || CAST(subject_id AS text) AS t FROM forecast_overrides WHERE org_id = 4 AND frozen_at IS NULL";
-    assert_eq!(world.texts(open).await, ["managers_choice:404"], "only the manager's own is not frozen");
+    assert_eq!(world.texts(open).await, ["managers_choice:404"], "only the manager's own override is not frozen");
     assert_eq!(world.number("SELECT count(*) FROM forecast_overrides WHERE owner_id = 404").await, 3);
 }
 
@@ -197,7 +197,7 @@ async fn portal_administrator_cannot_be_deactivated(world: &mut World) {
 #[every_engine]
 async fn user_in_hierarchy_field_cannot_be_deactivated(world: &mut World) {
     start(world).await;
-    // The field is deleted already.
+    // The field was erased before.
     let job = world.hand_over(&request("r1", 409, 401, json!({}))).await;
     assert_eq!(codes_of(&job), ["blocked"]);
     let reason = &reasons_of(&job)[0];
@@ -222,10 +222,10 @@ async fn delegated_administrator_cannot_remove_portal_user(world: &mut World) {
     assert_eq!(
         codes_of(&world.hand_over(&request("r1", 406, 407, json!({}))).await),
         ["requester_not_permitted"],
-        "of portal users only"
+        "for portal users only"
     );
     let certificate = world.certificate(&request("r2", 408, 407, json!({ "also": ["opportunity_team_member"] }))).await;
-    assert_eq!(result_of(&certificate, "opportunity_team_member_left_out").kept, Some(1), "the certificate says so");
+    assert_eq!(result_of(&certificate, "opportunity_team_member_left_out").kept, Some(1), "the certificate reports it");
     assert!(!certificate.references.iter().any(|reference| reference.kind == "opportunity_team_member"));
     assert_eq!(teams(world).await, TEAMS);
     assert_eq!(world.texts("SELECT status AS t FROM users WHERE id = 408").await, ["inactive"]);
@@ -265,10 +265,7 @@ pub async fn split_is_added_to_the_successors_own(world: &mut World) {
     let split = result_of(&certificate, "opportunity_split");
     assert_eq!((split.moved, split.merged), (Some(1), Some(1)));
     assert_eq!(result_of(&certificate, "opportunity_team_member").removed, Some(1));
-    assert_eq!(
-        teams(world).await,
-        ["Mill Lane, lease:408:", "Quayside, floor 3:405:80", "Quayside, floor 4:405:20"]
-    );
+    assert_eq!(teams(world).await, ["Mill Lane, lease:408:", "Quayside, floor 3:405:80", "Quayside, floor 4:405:20"]);
 }
 
 #[every_engine(also_in_chunks_of = 1)]
@@ -302,7 +299,11 @@ async fn sole_alert_recipient_cannot_be_deactivated(world: &mut World) {
     assert_eq!((concerning.kind.as_deref(), concerning.count), (Some("sole_alert_recipient"), Some(1)));
     let certificate = world.certificate(&leave("r2", json!({}))).await;
     assert_eq!(successors_of(&certificate, "sole_alert_recipient"), counts([(405, 1)]));
-    assert_eq!(result_of(&certificate, "alert_recipient").removed, Some(1), "where they were one of several");
+    assert_eq!(
+        result_of(&certificate, "alert_recipient").removed,
+        Some(1),
+        "where they were one of several recipients"
+    );
     let recipients = "SELECT CAST(alert_id AS text) || ':' || CAST(user_id AS text) AS t FROM workflow_alert_recipients WHERE alert_id > 400 ORDER BY alert_id";
     assert_eq!(world.texts(recipients).await, ["401:405", "402:405"]);
 }
@@ -334,7 +335,7 @@ async fn reactivation_leaves_access_read_only(world: &mut World) {
     certificate_of(&world.hand_over(&back("r2")).await);
     let access = "SELECT account_access AS t FROM account_team_members WHERE user_id = 404";
     assert_eq!(world.texts(access).await, ["read_only", "read_only"]);
-    assert_eq!(world.number("SELECT count(*) FROM record_shares WHERE user_id = 404").await, 0, "shares are lost");
+    assert_eq!(world.number("SELECT count(*) FROM record_shares WHERE user_id = 404").await, 0, "the shares add up");
 }
 
 #[every_engine(also_in_chunks_of = 1)]

@@ -1,4 +1,4 @@
-//! The Keap help page, from top to bottom: a test for each sentence, named after it.
+//! The Keap help page, with a test for each sentence.
 
 mod users;
 
@@ -37,7 +37,7 @@ async fn profiles_are_deactivated_and_never_deleted(world: &mut World) {
     assert_eq!(world.texts(PROFILE).await, profile);
 }
 
-// "They will not be able to log in": not hours later, when the last record has moved, but when the request is accepted.
+// "They will not be able to log in": from the moment the request is accepted, not after the last move.
 #[every_engine]
 pub async fn deactivation_removes_access_before_any_record_has_moved(world: &mut World) {
     world.use_chunks_of(10);
@@ -56,8 +56,8 @@ pub async fn deactivation_removes_access_before_any_record_has_moved(world: &mut
     assert_eq!(result_of(&certificate, "session").removed, Some(2));
     assert_eq!(result_of(&certificate, "api_token").removed, Some(1));
     assert_eq!(world.owned_by(LEAVER, "contacts").await, 0);
-    assert_eq!(world.number("SELECT count(*) FROM sessions").await, 1, "another's session stays");
-    assert_eq!(world.number("SELECT count(*) FROM api_tokens").await, 1, "another's token stays");
+    assert_eq!(world.number("SELECT count(*) FROM sessions").await, 1, "the session of another user stays");
+    assert_eq!(world.number("SELECT count(*) FROM api_tokens").await, 1, "the token of another user stays");
 }
 
 #[every_engine(also_in_chunks_of = 10)]
@@ -96,7 +96,7 @@ pub async fn all_104_contacts_are_accounted_for(world: &mut World) {
         successors_of(&certificate, "contact"),
         counts([(SUPPORT, 5), (AMANDA, 50), (GERALDINE, 20), (MATHEW, 29)])
     );
-    // Who has how many now, less what was theirs before: two of the twelve others for most of them.
+    // Contacts received by each user, without the seed's own contacts (every ninth one).
     let received = "SELECT CAST(count(*) AS text) AS t FROM contacts WHERE id % 9 <> 0 AND org_id = 1 GROUP BY owner_id ORDER BY owner_id";
     assert_eq!(world.texts(received).await, ["5", "50", "20", "29"]);
 }
@@ -127,20 +127,20 @@ pub async fn ratio_repeats_for_six_extra_contacts(world: &mut World) {
 
 #[every_engine(also_in_chunks_of = 3)]
 pub async fn hardcoded_does_not_reassign_extras(world: &mut World) {
-    keep_twelve_leads(world).await;
+    keep_only_twelve_leads(world).await;
     world.start_worker().await;
     let certificate = world.certificate(&example("r1").leads(hardcoded([share(SUPPORT, 5), share(AMANDA, 3)]))).await;
     let lead = result_of(&certificate, "lead");
     assert_eq!((lead.found, lead.moved, lead.left_behind), (Some(12), Some(8), Some(4)));
     assert_eq!(lead.successors, counts([(SUPPORT, 5), (AMANDA, 3)]));
     assert_eq!(world.owned_by(LEAVER, "opportunities").await, 4);
-    assert_eq!(certificate.license.name(), "freed", "what may stay does not hold the license");
+    assert_eq!(certificate.license.name(), "freed", "records that may stay do not hold the license");
     assert_eq!(world.held_by(LEAVER, "licenses").await, 0);
 }
 
 #[every_engine(also_in_chunks_of = 3)]
 pub async fn hardcoded_can_reject_extras(world: &mut World) {
-    keep_twelve_leads(world).await;
+    keep_only_twelve_leads(world).await;
     world.start_worker().await;
     let job =
         world.hand_over(&example("r1").leads(hardcoded_without_extras([share(SUPPORT, 5), share(AMANDA, 3)]))).await;
@@ -221,7 +221,7 @@ pub async fn completed_tasks_are_removed(world: &mut World) {
     let certificate = world.certificate(&example("r1")).await;
     assert_eq!(result_of(&certificate, "completed_task").purged, Some(40));
     assert_eq!(world.number("SELECT count(*) FROM tasks WHERE status = 'completed'").await, others);
-    // "This cannot be undone" there; here a copy of each is kept for a while.
+    // "This cannot be undone" on the page. Here snapshots are kept for a while.
     assert_eq!(
         world
             .number(
@@ -255,7 +255,7 @@ async fn notes_are_not_affected(world: &mut World) {
 
 #[every_engine(also_in_chunks_of = 10)]
 pub async fn records_of_others_are_untouched(world: &mut World) {
-    // Every row that is not the leaver's, whole.
+    // Every column of every row that is not the leaver's.
     const OTHERS: [(&str, &str); 12] = [
         ("contacts", "owner_id <> 53"),
         ("opportunities", "owner_id <> 53"),
@@ -301,7 +301,7 @@ pub async fn followers_are_removed_both_ways_and_journaled(world: &mut World) {
     }
 }
 
-/// What a handover of the help page's example does with each kind that has any rows.
+/// The result of the help page's example for each kind that has any rows.
 const EXAMPLE: [(&str, &str, u64); 21] = [
     ("session", "removed", 2),
     ("api_token", "removed", 1),
@@ -347,7 +347,7 @@ async fn small_job_publishes_completion_and_digests(world: &mut World) {
     let certificate = world.certificate(&request).await;
     let events = events_of(world, &certificate, 8).await;
     assert_eq!(events[0]["type"], "handover.deactivation.completed");
-    assert_told(&events, &certificate, 1);
+    assert_completion_events(&events, &certificate, 1);
 }
 
 #[every_engine]
@@ -359,16 +359,16 @@ async fn chunked_job_publishes_started_first(world: &mut World) {
     assert_eq!(events[0]["type"], "handover.deactivation.started");
     assert_eq!(events[0]["data"]["state"], "cutting");
     assert_eq!(events[1]["type"], "handover.deactivation.completed");
-    assert_told(&events[1..], &certificate, 2);
+    assert_completion_events(&events[1..], &certificate, 2);
 }
 
-/// The events of a finished job in their order; there are no more than `count`.
+/// Returns the events of a finished job in order, and asserts that there are exactly `count`.
 async fn events_of(world: &mut World, certificate: &Certificate, count: usize) -> Vec<Value> {
     let mut events = Vec::new();
     for _ in 0..count {
         events.push(world.next_event_of(certificate.job_id).await);
     }
-    assert_eq!(world.outside.next_event(std::time::Duration::from_millis(300)).await, None);
+    assert_eq!(world.client.next_event(std::time::Duration::from_millis(300)).await, None);
     events.sort_by_key(|event| event["sequence"].as_i64());
     for (index, event) in events.iter().enumerate() {
         let sequence = index as i64 + 1;
@@ -379,11 +379,11 @@ async fn events_of(world: &mut World, certificate: &Certificate, count: usize) -
     events
 }
 
-/// A completed event that carries the certificate, then a digest for each of the seven successors.
-fn assert_told(events: &[Value], certificate: &Certificate, first: i64) {
+/// Asserts a completed event with the certificate, then a digest for each of the seven successors.
+fn assert_completion_events(events: &[Value], certificate: &Certificate, first: i64) {
     assert_eq!(events[0]["sequence"], json!(first));
-    let told: Certificate = serde_json::from_value(events[0]["data"].clone()).expect("a certificate");
-    assert_eq!(&told, certificate);
+    let reported: Certificate = serde_json::from_value(events[0]["data"].clone()).expect("a certificate");
+    assert_eq!(&reported, certificate);
     assert_eq!(events[0]["data"]["request_id"], "r1");
     let digests: BTreeMap<String, Value> = (events[1..].iter())
         .inspect(|event| assert_eq!(event["type"], "handover.records.assigned"))
@@ -401,20 +401,20 @@ fn assert_told(events: &[Value], certificate: &Certificate, first: i64) {
     assert_eq!(digests, expected.into_iter().map(|(user, records)| (user.to_owned(), records)).collect());
 }
 
-/// The application's users go on working: the leaver gets more contacts.
+/// Inserts more contacts for the leaver, as the application's users do.
 async fn more_contacts(world: &World, count: u64) {
     let more = "INSERT INTO contacts (org_id, owner_id, created_by, name) \
                 SELECT org_id, owner_id, created_by, 'More: ' || name FROM contacts WHERE owner_id = 53 ORDER BY id LIMIT";
     world.sql(&format!("{more} {count}")).await;
 }
 
-/// The leaver has twelve leads instead of 92.
-async fn keep_twelve_leads(world: &World) {
+/// Deletes all but twelve of the leaver's 92 leads.
+async fn keep_only_twelve_leads(world: &World) {
     let kept = "SELECT id FROM opportunities WHERE owner_id = 53 ORDER BY id LIMIT 12";
     world.sql(&format!("DELETE FROM opportunities WHERE owner_id = 53 AND id NOT IN ({kept})")).await;
 }
 
-/// Every column of some rows, as text.
+/// Returns every column of some rows, as text.
 async fn rows(world: &World, table: &str, which: &str) -> Vec<String> {
     let key = |name: &str| ["id", "follower_id", "group_name"].contains(&name);
     let schema = handover::store::host::read_schema(&world.store.reader()).await.expect("the schema");

@@ -1,4 +1,4 @@
-//! Who should receive what: the deal, worked out record by record as a person would with a pencil.
+//! A model of the deal: works out the successor of each record, one by one.
 
 use std::collections::BTreeMap;
 
@@ -7,14 +7,14 @@ use serde_json::Value;
 use super::shape::{Kind, Shape};
 use super::tables::{Key, Rows};
 
-/// Whom each record of a kind should go to, where it goes to anybody.
+/// The successor of each record of a kind, if any.
 pub type Dealt = BTreeMap<(&'static str, Key), Option<i64>>;
 
-/// What is known of the round-robin groups.
+/// The model of the round-robin groups.
 pub struct Groups<'g> {
-    /// Who of each group may receive something, in order.
+    /// The eligible members of each group, in order.
     pub fit: BTreeMap<&'g str, Vec<i64>>,
-    /// Who was served last in each; 0: nobody yet.
+    /// The member of each group that was served last; 0 if none.
     pub last: &'g mut BTreeMap<String, i64>,
 }
 
@@ -30,7 +30,7 @@ impl Groups<'_> {
     }
 }
 
-/// Deals what a leaver has, as an accepted request says. Kinds come in the catalog's order, records in that of their keys.
+/// Deals a leaver's records by an accepted request. Kinds come in the catalog's order, records in key order.
 pub fn deal(shape: &Shape, reassign: &Value, leaver: i64, rows: &Rows, groups: &mut Groups<'_>) -> Dealt {
     let mut dealt = Dealt::new();
     for kind in shape.kinds.iter().filter(|kind| kind.is_transfer()) {
@@ -59,7 +59,7 @@ fn user(text: &Value) -> i64 {
     text.as_str().and_then(|text| text.parse().ok()).expect("a user")
 }
 
-/// The records of a leaver, in the order of their keys.
+/// Returns the records of a leaver in key order.
 fn records_of(kind: &Kind, leaver: i64, rows: &Rows) -> Vec<Key> {
     let of_kind = rows.iter().filter(|((table, _), row)| *table == kind.table && row.owner == leaver);
     let mut records: Vec<Key> = of_kind
@@ -71,7 +71,7 @@ fn records_of(kind: &Kind, leaver: i64, rows: &Rows) -> Vec<Key> {
     records
 }
 
-/// Whom the record of a rank goes to. Of a record that goes to a group, the next of it takes a turn.
+/// Returns the successor of the record with a rank. A share of a group takes the group's next turn.
 fn successor(allotment: &Value, rank: u64, only: Option<&[i64]>, groups: &mut Groups<'_>) -> Option<i64> {
     if let Some(to) = allotment.get("user") {
         return Some(user(to));

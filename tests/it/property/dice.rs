@@ -1,4 +1,4 @@
-//! Chance from a seed, the same for ever (splitmix64).
+//! Deterministic random numbers from a seed (splitmix64).
 
 pub struct Dice(u64);
 

@@ -1,14 +1,14 @@
-//! What users of the application do by hand: write a row, hand one on, change one, delete one.
+//! Edits by the application's own users: insert, reassign, change and delete a row.
 
 use super::dice::Dice;
 use super::shape::{STRANGERS, badge};
 use super::tables::{Place, Rows, TABLES, Table, user_of};
 use crate::support::Engine;
 
-/// What a user of the application does.
+/// An edit by a user of the application.
 pub struct Edit {
     pub statement: String,
-    /// The rows that are no longer as they were.
+    /// The rows that the edit changes.
     pub rows: Vec<Place>,
 }
 
@@ -29,7 +29,7 @@ fn values(dice: &mut Dice, engine: Engine) -> String {
     format!("{changed}, {body}, {level}, {state}, {flag}, {amount}, {seen}, {extra}, {}", pick(&["NULL", "1", "41"]))
 }
 
-/// A new row of a user; of a table whose rows belong to others, of one of these badges.
+/// Returns a new row for a user, or for one of these badges if the table's rows belong to badges.
 pub fn insert(
     dice: &mut Dice,
     engine: Engine,
@@ -40,7 +40,7 @@ pub fn insert(
     next: &mut i64,
 ) -> Option<Edit> {
     *next += 1;
-    // Areas are an organization's own.
+    // Each area belongs to one organization.
     let side = if STRANGERS.contains(&owner) { "far" } else { "near" };
     let key = match table.name {
         "p_members" | "p_shares" => vec![(1 + dice.below(6)).to_string(), owner.to_string()],
@@ -68,7 +68,7 @@ pub fn insert(
     Some(Edit { statement, rows: vec![(table.name, key)] })
 }
 
-/// One edit of the application's own, to rows of our organization.
+/// Returns one edit of rows in our organization.
 pub fn edit(dice: &mut Dice, engine: Engine, people: &[i64], rows: &Rows, next: &mut i64) -> Option<Edit> {
     let owner = *dice.pick(people)?;
     let is_ours = |place: &&Place| user_of(rows, place).is_none_or(|user| !STRANGERS.contains(&user));

@@ -1,5 +1,4 @@
-//! What time brings: records that arrive late, copies that expire, people who come back from a leave; and who should have
-//! received what.
+//! The passing of time: late records, expired snapshots and returns from leave; and who must receive what.
 
 use std::collections::BTreeMap;
 
@@ -9,13 +8,13 @@ use handover::stages::sweeper;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::Story;
+use super::Run;
 use super::dealt::{Dealt, Groups, deal};
 use super::requests::Asked;
 use crate::support::world::certificate_of;
 
-impl Story<'_> {
-    /// Sometimes certificates are counted again, sometimes what was kept is past its keeping, sometimes a day has come.
+impl Run<'_> {
+    /// Sometimes recounts certificates, expires snapshots, or lets a day pass.
     pub(super) async fn pass_time(&mut self) {
         if self.dice.percent(25) {
             self.recount().await;
@@ -28,7 +27,7 @@ impl Story<'_> {
         }
     }
 
-    /// Counts users' last deactivations again: what came late to somebody who has left does not stay with them.
+    /// Recounts users' latest deactivations. A late record does not stay with a user who has left.
     async fn recount(&mut self) {
         let mut last: BTreeMap<i64, usize> = BTreeMap::new();
         let done = |asked: &Asked| asked.kind() == "deactivate" && asked.state == "completed";
@@ -59,15 +58,15 @@ impl Story<'_> {
                     |to: i64| statuses.get(&to).is_some_and(|status| status == "active") && !open.contains(&to);
                 let stays = kind.rest.contains("keep\"") || kind.is_transfer() && !to.is_some_and(is_fit);
                 let may_not = kind.name == "deal" && self.shape.deals_go_west;
-                assert!(stays || may_not || self.left(kind, leaver) == 0, "late {} of {leaver} stay", kind.name);
+                assert!(stays || may_not || self.left(kind, leaver) == 0, "late {} of {leaver} remain", kind.name);
             }
         }
     }
 
-    /// What is kept for a while is past its keeping.
+    /// Expires snapshots with a retention time.
     async fn expire(&mut self) {
         let past = "UPDATE handover.row_snapshots SET keep_until = at WHERE keep_until IS NOT NULL";
-        self.world.meddle(past).await;
+        self.world.change_ledger(past).await;
         let kept = "SELECT count(*) FROM handover.row_snapshots WHERE kind = 'done_chore' AND outcome IS NULL";
         for asked in &mut self.asked {
             let of_job = match self.world.engine {
@@ -81,10 +80,10 @@ impl Story<'_> {
             asked.touch(&rows);
         }
         sweeper::purge(&self.world.context, false).await.expect("purged");
-        assert_eq!(self.world.number(kept).await, 0, "copies past their keeping");
+        assert_eq!(self.world.number(kept).await, 0, "expired snapshots");
     }
 
-    /// A leave that was completed has its return scheduled.
+    /// Asserts that the return from a completed leave is scheduled.
     pub(super) async fn look_for_returns(&mut self) {
         for place in 0..self.asked.len() {
             let asked = &self.asked[place];
@@ -99,14 +98,14 @@ impl Story<'_> {
         }
     }
 
-    /// The day has come for everybody who is on leave.
+    /// Makes the return of every user on leave due.
     pub(super) async fn come_back(&mut self) {
         let due = "UPDATE handover.jobs SET effective_at = requested_at, wake_at = requested_at \
                    WHERE kind = 'revert' AND state = 'scheduled'";
-        self.world.meddle(due).await;
+        self.world.change_ledger(due).await;
     }
 
-    /// Who should receive what of a request that is begun at once; nothing where the test cannot tell.
+    /// Returns the expected deal of a request that starts at once, or nothing if the model cannot tell.
     pub(super) async fn expect_deal(&mut self, id: JobId, statuses: &BTreeMap<i64, String>) -> Option<Dealt> {
         let job = self.world.job(id).await?;
         let asked = self.asked.last()?;
@@ -129,25 +128,25 @@ impl Story<'_> {
         Some(deal(&self.shape, &asked.body["reassign"], leaver, &asked.before, &mut groups))
     }
 
-    /// What was done at once was dealt as it should be; whose turn it is next is what the deal has left.
+    /// Asserts that a small job was dealt as expected, and updates the groups' turns.
     pub(super) async fn check_deal(&mut self, id: JobId, dealt: Option<Dealt>) {
         let Some(dealt) = dealt.filter(|_| self.state_of(id) == "completed") else { return self.read_turns().await };
         let job = id.0.simple().to_string();
         let mut received: Dealt = dealt.keys().map(|key| (key.clone(), None)).collect();
-        // What somebody has already is dropped: it goes to whose turn it was, and they do not have it twice.
+        // A record that the member has already is dropped, but still uses up the member's turn.
         let is_dealt = |action: &str| ["moved", "merged", "dropped"].contains(&action);
         for entry in self.journal.iter().filter(|entry| entry.job == job && is_dealt(&entry.action)) {
             let kind = super::shape::kind_named(&entry.kind).name;
             received.extend(entry.keys.iter().map(|key| ((kind, key.clone()), entry.to)));
         }
         received.retain(|(kind, _), _| *kind != "sole_admin");
-        assert_eq!(received, dealt, "who received what, and who should have");
+        assert_eq!(received, dealt, "actual and expected deal");
         let turns = self.turns.clone();
         self.read_turns().await;
-        assert_eq!(self.turns, turns, "whose turn it is");
+        assert_eq!(self.turns, turns, "the next turns");
     }
 
-    /// Whose turn it is, as the ledger has it: for where the test cannot tell.
+    /// Reads the groups' turns from the ledger, for cases that the model cannot tell.
     async fn read_turns(&mut self) {
         let turns = "SELECT group_name || ' ' || last_user AS t FROM handover.round_robin WHERE last_user <> ''";
         let texts = self.world.texts(turns).await;

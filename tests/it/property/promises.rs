@@ -1,4 +1,4 @@
-//! What must hold of people, licenses, completed and undone jobs, asked of the rows and of the application itself.
+//! Promises about users, licenses, and completed and undone jobs, checked on the rows and through the application.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,14 +7,14 @@ use handover::job::State;
 use handover::store::ledger::jobs::Job;
 use serde_json::Value;
 
-use super::Story;
+use super::Run;
 use super::requests::{Asked, covers};
 use super::shape::{Kind, STRANGERS};
 use super::tables::{Place, Row, Rows, TABLES, set_values, user_of};
 use crate::support::world::certificate_of;
 
-impl Story<'_> {
-    /// Looks at jobs whose state has changed.
+impl Run<'_> {
+    /// Checks jobs whose state has changed.
     pub(super) async fn check_jobs(&mut self) {
         for place in 0..self.asked.len() {
             let Some(job) = self.world.job(self.asked[place].id).await else { continue };
@@ -44,7 +44,7 @@ impl Story<'_> {
         }
     }
 
-    /// A certificate says what the journal says.
+    /// Asserts that a certificate equals the journal.
     pub(super) fn check_told(&self, asked: &Asked, certificate: &Certificate) {
         let id = asked.id.0.simple().to_string();
         for result in &certificate.references {
@@ -57,14 +57,14 @@ impl Story<'_> {
         }
     }
 
-    /// Who has left owns nothing but what was left behind by rule.
+    /// Asserts that a leaver owns only what the rules leave behind.
     async fn check_left(&self, asked: &Asked, certificate: &Certificate) {
         let leaver = asked.user();
         assert_eq!(certificate.orphans, 0);
         for kind in self.shape.kinds.iter().filter(|kind| !["remark", "sole_admin"].contains(&kind.name)) {
             let left = self.left(kind, leaver);
-            let told = certificate.references.iter().find(|reference| reference.kind == kind.name);
-            let left_behind = told.and_then(|told| told.left_behind).unwrap_or(0);
+            let reported = certificate.references.iter().find(|reference| reference.kind == kind.name);
+            let left_behind = reported.and_then(|reported| reported.left_behind).unwrap_or(0);
             assert_eq!(left, left_behind, "{} of {leaver}", kind.name);
             let allotment = asked.body["reassign"].get(kind.name);
             let may_stay = kind.is_transfer() && !allotment.is_some_and(covers);
@@ -75,7 +75,7 @@ impl Story<'_> {
         assert_eq!(self.statuses().await[&leaver], "inactive");
     }
 
-    /// What a user has of a kind, that the kind would do something about.
+    /// Returns a user's rows of a kind that the kind would act on.
     pub(super) fn left(&self, kind: &Kind, leaver: i64) -> u64 {
         let is_set =
             |row: &Row| set_values(self.world.engine).iter().all(|(place, value)| row.columns[*place] == *value);
@@ -89,7 +89,7 @@ impl Story<'_> {
         self.rows.iter().filter(|row| row.0.0 == kind.table).filter(of_kind).count() as u64
     }
 
-    /// An area that the leaver looked after still has somebody who does.
+    /// Asserts that each of the leaver's areas still has someone in charge.
     async fn check_areas(&self, asked: &Asked) {
         if !self.shape.has("sole_admin") {
             return;
@@ -99,11 +99,11 @@ impl Story<'_> {
             let here = |((table, key), row): (&Place, &Row)| {
                 *table == "p_admins" && key[0] == place.1[0] && statuses[&row.owner] == "active"
             };
-            assert!(asked.is_touched(place) || self.rows.iter().any(here), "nobody is left in {place:?}");
+            assert!(asked.is_touched(place) || self.rows.iter().any(here), "no one is left in {place:?}");
         }
     }
 
-    /// Nobody begins to leave who may not: rows that block are theirs, or an area is theirs alone.
+    /// Asserts that no blocked user starts to leave: one with blocking rows, or alone in charge of an area.
     pub(super) async fn check_guards(&self, asked: &Asked, before: &Rows, statuses: &BTreeMap<i64, String>) {
         let went = !["rejected", "scheduled", "needs_attention"].contains(&asked.state.as_str());
         if asked.kind() != "deactivate" || !went {
@@ -122,29 +122,33 @@ impl Story<'_> {
                 && self.shape.has("sole_admin")
                 && others.iter().all(|row| open.contains(&row.owner))
             {
-                assert!(asked.body["reassign"].get("sole_admin").is_some(), "{key:?} is theirs alone: {}", asked.body);
+                assert!(
+                    asked.body["reassign"].get("sole_admin").is_some(),
+                    "only they are in charge of {key:?}: {}",
+                    asked.body
+                );
             }
         }
     }
 
-    /// Of what no copy is kept any more, an undo says so.
-    fn check_impossible(&self, order: &Asked, job: &Job) {
-        let target = self.asked.iter().find(|asked| order.body["job_id"] == asked.id.to_string());
+    /// Asserts that an undo reports rows whose snapshots have expired.
+    fn check_impossible(&self, command: &Asked, job: &Job) {
+        let target = self.asked.iter().find(|asked| command.body["job_id"] == asked.id.to_string());
         let Some(target) = target else { return };
         let certificate = certificate_of(job);
-        let told = |kind: &str| certificate.references.iter().find(|result| result.kind == kind);
-        let impossible = told("done_chore").and_then(|result| result.impossible).unwrap_or(0);
-        assert_eq!(impossible, target.expired, "{}", order.body);
+        let reported = |kind: &str| certificate.references.iter().find(|result| result.kind == kind);
+        let impossible = reported("done_chore").and_then(|result| result.impossible).unwrap_or(0);
+        assert_eq!(impossible, target.expired, "{}", command.body);
     }
 
-    /// Every row of the leaver's is as it was before the job, but for those that somebody else touched since.
+    /// Asserts that every row of the leaver is as before the job, except rows that others touched since.
     async fn check_undone(&self, asked: &Asked) {
         let (statuses, open) = (self.statuses().await, self.open_users());
         for place in asked.before.keys() {
             let watches = place.0 == "p_watches";
             let is_theirs = user_of(&asked.before, place) == Some(asked.user())
                 || watches && place.1[1] == asked.user().to_string();
-            // A row between two comes back when both are here, and the return of the other may still be under way.
+            // A row between two users returns when both are active; the other's return may still be running.
             let is_here = |user: i64| statuses[&user] == "active" && (user == asked.user() || !open.contains(&user));
             let waits = watches && !place.1.iter().all(|user| is_here(user.parse().expect("a user")));
             let row = &asked.before[place];
@@ -175,19 +179,19 @@ impl Story<'_> {
             .await
     }
 
-    /// Users whom some job that has not ended is about.
+    /// Returns the users of open jobs.
     pub(super) fn open_users(&self) -> BTreeSet<i64> {
         let is_open = |asked: &&Asked| asked.state.parse().is_ok_and(|state: State| !state.is_final());
         self.asked.iter().filter(is_open).map(|asked| self.concerned(asked)).collect()
     }
 
-    /// The user whom a request is about; of an order, the user of its job.
+    /// Returns the user of a request; for a command, the user of its job.
     pub(super) fn concerned(&self, asked: &Asked) -> i64 {
         let target = self.asked.iter().find(|target| asked.body["job_id"] == target.id.to_string());
         target.map_or(asked.user(), Asked::user)
     }
 
-    /// Nobody owns what nobody may, and nobody who is here waits for what comes back to them.
+    /// Asserts that owners are permitted, and that no active user lacks rows that must have returned.
     pub(super) async fn check_people(&self) {
         for table in &TABLES {
             let Some(user) = table.user else { continue };
@@ -203,10 +207,14 @@ impl Story<'_> {
              AND from_user IN {active} AND (other_user IS NULL OR other_user IN {active}) \
              AND from_user NOT IN ({busy}) AND COALESCE(other_user, '') NOT IN ({busy})"
         );
-        assert_eq!(self.world.texts(&waiting).await, Vec::<String>::new(), "they are back, and these are not");
+        assert_eq!(
+            self.world.texts(&waiting).await,
+            Vec::<String>::new(),
+            "the user is active, but these rows did not return"
+        );
     }
 
-    /// Licenses are neither made nor lost: who is here has one, who has left has none.
+    /// Asserts that every active user has one license and every leaver none.
     pub(super) async fn check_licenses(&self) {
         if !self.shape.has_license {
             return;
@@ -226,10 +234,10 @@ impl Story<'_> {
             assert_eq!(fields[3], expected, "licenses of {text}");
         }
         let seats = self.world.number("SELECT count(*) FROM p_seats WHERE org_id = 1").await;
-        assert!([5, 6].contains(&seats), "a license was made or lost");
+        assert!([5, 6].contains(&seats), "a license was created or lost");
     }
 
-    /// What belongs to another organization.
+    /// Returns the rows of another organization.
     pub(super) fn of_strangers(&self) -> Rows {
         let is_theirs = |place: &&Place| user_of(&self.rows, place).is_some_and(|user| STRANGERS.contains(&user));
         self.rows.keys().filter(is_theirs).map(|place| (place.clone(), self.rows[place].clone())).collect()

@@ -1,4 +1,4 @@
-//! Plays the journal onto what was there before a step: it must give what is there after it, to the last column.
+//! Replays the journal onto the rows before a step. The result must equal the rows after it, in every column.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::sums::{add, take_out};
 use super::tables::{Key, PARENT, Place, Row, Rows, Table, set_values};
 use crate::support::{Engine, World};
 
-/// A row of the journal, and of what an undo journals the row that it took back.
+/// A journal row. An undo's row also has the row that it undid.
 #[derive(Debug, Clone)]
 pub struct Entry {
     pub id: i64,
@@ -20,12 +20,12 @@ pub struct Entry {
     pub to: Option<i64>,
     pub records: usize,
     pub keys: Vec<Key>,
-    /// The job, the action and the receiver that were taken back; none where copies came back by themselves.
+    /// The undone job, action and successor; none if snapshots were restored without a job.
     pub undone: Option<(String, String, Option<i64>)>,
 }
 
 impl Entry {
-    /// The rows that it tells of, as they were the leaver's.
+    /// Returns the places of its rows while the leaver owned them.
     pub fn rows(&self) -> Vec<Place> {
         let table = kind_named(&self.kind).table;
         self.keys.iter().map(|key| (table, key.clone())).collect()
@@ -36,7 +36,7 @@ impl Entry {
     }
 }
 
-/// The journal behind a row of it.
+/// Returns the journal rows after a row of it.
 pub async fn read_journal(world: &World, after: i64) -> Vec<Entry> {
     let job = |alias: &str| match world.engine {
         Engine::Sqlite => format!("lower(hex({alias}.job_id))"),
@@ -89,7 +89,7 @@ fn read_entry(text: &str) -> Entry {
     }
 }
 
-/// A row that a job has removed or set: as it was, and which of the columns that it was added to were empty.
+/// A removed or changed row: its former values, and which columns were empty before a merge.
 #[derive(Debug)]
 struct Taken {
     job: String,
@@ -97,7 +97,7 @@ struct Taken {
     empty: Vec<bool>,
 }
 
-/// Rows that jobs have removed or set, and not given back: by kind and key.
+/// Rows that jobs removed or changed and did not return yet, by kind and key.
 #[derive(Default)]
 pub struct Gone(BTreeMap<(String, Key), Vec<Taken>>);
 
@@ -106,15 +106,15 @@ impl Gone {
         self.0.entry((kind.to_owned(), key.clone())).or_default().push(Taken { job: entry.job.clone(), row, empty });
     }
 
-    /// Takes out what came back: a row that some job (this one, if it is known) took, and that is as `is_it` says.
+    /// Takes out a returned row that some job (or this one) removed and that satisfies `is_it`.
     fn give_back(&mut self, entry: &Entry, key: &Key, is_it: impl Fn(&Row) -> bool) -> Taken {
         let kept = self.0.get_mut(&(entry.kind.clone(), key.clone()));
-        let kept = kept.unwrap_or_else(|| panic!("{entry:?}: never taken"));
+        let kept = kept.unwrap_or_else(|| panic!("{entry:?}: the row was never removed"));
         let place = kept.iter().rposition(|taken| is_from(entry, taken) && is_it(&taken.row));
-        kept.remove(place.unwrap_or_else(|| panic!("{entry:?}: {key:?} came back as it never was: {kept:?}")))
+        kept.remove(place.unwrap_or_else(|| panic!("{entry:?}: {key:?} returned with other values: {kept:?}")))
     }
 
-    /// The rows that went along with others, and could come back by this entry, among those that are there.
+    /// Returns the cascaded rows that this entry can restore, among those that exist.
     fn came_along(&self, entry: &Entry, table: &'static str, rows: &Rows, after: &Rows) -> Vec<Key> {
         let of_kind = self.0.iter().filter(|((kind, _), _)| *kind == entry.kind);
         let is_back = |key: &Key, taken: &Taken| {
@@ -130,18 +130,18 @@ fn is_from(entry: &Entry, taken: &Taken) -> bool {
     entry.undone.as_ref().is_none_or(|(job, _, _)| *job == taken.job)
 }
 
-/// What the journal is played onto.
+/// The state that the journal is replayed onto.
 pub struct Replay<'r> {
     pub engine: Engine,
     pub shape: &'r Shape,
     pub rows: &'r mut Rows,
-    /// What is there now.
+    /// The rows that exist now.
     pub after: &'r Rows,
     pub gone: &'r mut Gone,
 }
 
 impl Replay<'_> {
-    /// What a row of the journal makes of the rows before it.
+    /// Applies a journal row.
     pub fn play(&mut self, entry: &Entry) {
         if entry.action.starts_with("skipped_") {
             return;
@@ -171,12 +171,12 @@ impl Replay<'_> {
         }
     }
 
-    /// Gives the row that had this key when it was the leaver's from one user to another.
+    /// Moves the row with this key, as the leaver owned it, from one user to another.
     fn give(&mut self, entry: &Entry, key: &Key, from: i64, to: i64) {
         let mut row = self.take(entry, key, from);
         self.counted(entry, &mut row);
         let place = place_of(entry, key, to);
-        assert!(self.rows.insert(place, Row { owner: to, ..row }).is_none(), "{entry:?}: {key:?} was there");
+        assert!(self.rows.insert(place, Row { owner: to, ..row }).is_none(), "{entry:?}: {key:?} existed already");
     }
 
     fn take(&mut self, entry: &Entry, key: &Key, from: i64) -> Row {
@@ -204,7 +204,7 @@ impl Replay<'_> {
         self.rows.insert(place_of(entry, key, holder), held);
     }
 
-    /// A row goes, and with it what belongs to it.
+    /// Removes a row and its children.
     fn remove(&mut self, entry: &Entry, key: &Key) {
         let row = self.take(entry, key, entry.from);
         self.gone.keep(entry, &entry.kind, key, row, Vec::new());
@@ -221,17 +221,17 @@ impl Replay<'_> {
 
     fn put_back(&mut self, entry: &Entry, key: &Key) -> Taken {
         let here = (kind_named(&entry.kind).table, key.clone());
-        let row = self.after.get(&here).unwrap_or_else(|| panic!("{entry:?}: {key:?} is not back"));
+        let row = self.after.get(&here).unwrap_or_else(|| panic!("{entry:?}: {key:?} did not return"));
         let taken = self.gone.give_back(entry, key, |gone| gone == row);
-        assert!(self.rows.insert(here, row.clone()).is_none(), "{entry:?}: {key:?} was there");
+        assert!(self.rows.insert(here, row.clone()).is_none(), "{entry:?}: {key:?} existed already");
         taken
     }
 
-    /// Rows that went along come back: so many of them as the journal says.
+    /// Restores as many cascaded rows as the journal says.
     fn come_along(&mut self, entry: &Entry, table: &'static str) {
         let entry = &Entry { kind: format!("badge/{table}"), ..entry.clone() };
         let keys = self.gone.came_along(entry, table, self.rows, self.after);
-        assert!(keys.len() >= entry.records, "{entry:?}: only {keys:?} are back");
+        assert!(keys.len() >= entry.records, "{entry:?}: only {keys:?} returned");
         for key in keys.into_iter().take(entry.records) {
             let row = self.after[&(table, key.clone())].clone();
             assert!(row.columns.len() > PARENT);
@@ -254,11 +254,11 @@ impl Replay<'_> {
 
     fn set_back(&mut self, entry: &Entry, key: &Key) {
         let place = place_of(entry, key, entry.from);
-        let after = self.after.get(&place).expect("a row that was set back");
+        let after = self.after.get(&place).expect("a restored row");
         let columns = set_values(self.engine).map(|(column, _)| column);
         let is_it = |row: &Row| columns.iter().all(|column| row.columns[*column] == after.columns[*column]);
         let taken = self.gone.give_back(entry, key, is_it);
-        let mut row = self.rows.get(&place).expect("a row to set back").clone();
+        let mut row = self.rows.get(&place).expect("a row to restore").clone();
         for column in columns {
             row.columns[column].clone_from(&taken.row.columns[column]);
         }
@@ -267,7 +267,7 @@ impl Replay<'_> {
     }
 }
 
-/// Where the row with this key stands when it is somebody's.
+/// Returns the place of the row with this key under another owner.
 fn place_of(entry: &Entry, key: &Key, owner: i64) -> Place {
     let table = Table::named(kind_named(&entry.kind).table);
     let mut key = key.clone();

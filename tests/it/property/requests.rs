@@ -1,4 +1,4 @@
-//! Requests that dice have made: most make sense, some do not.
+//! Random requests: most are valid, some are not.
 
 use std::collections::BTreeSet;
 
@@ -9,19 +9,19 @@ use super::dice::Dice;
 use super::shape::{STRANGERS, Shape};
 use super::tables::{Place, Rows};
 
-/// A request that was sent, and what is known of its job.
+/// A request that was sent, and the model's knowledge about its job.
 pub struct Asked {
     pub id: JobId,
-    /// As it was sent, and amended since.
+    /// The request as sent, with later amendments.
     pub body: Value,
     pub state: String,
-    /// The rows before it.
+    /// The rows before the job.
     pub before: Rows,
-    /// What others have done to these rows since.
+    /// Changes to these rows by others since.
     pub touched: BTreeSet<Place>,
-    /// Whether what it has to do was said once, and begun at once: then the test can tell who receives what.
+    /// True if the work was defined once and started at once, so that the model can tell who receives what.
     pub is_plain: bool,
-    /// How many purged rows no copy is kept of any more.
+    /// The number of purged rows whose snapshots have expired.
     pub expired: u64,
 }
 
@@ -35,7 +35,7 @@ impl Asked {
         self.body["type"].as_str().expect("a type")
     }
 
-    /// The user concerned; 0 where it is about a job.
+    /// The user concerned; 0 if the request is about a job.
     pub fn user(&self) -> i64 {
         self.body["user_id"].as_str().map_or(0, |user| user.parse().expect("a number"))
     }
@@ -48,25 +48,25 @@ impl Asked {
         self.touched.contains(&known_by(place))
     }
 
-    /// Whether it hands records on.
+    /// True if the request transfers records.
     pub fn is_handover(&self) -> bool {
         matches!(self.kind(), "deactivate" | "reassign")
     }
 }
 
-/// A row whose user is part of its key changes that when it moves: it is known by the rest.
+/// Returns the part of a key without the user. A row whose key contains its user changes that part when it moves.
 fn known_by((table, key): &Place) -> Place {
     let is_moving = ["p_members", "p_shares", "p_admins"].contains(table);
     (table, if is_moving { vec![key[0].clone()] } else { key.clone() })
 }
 
-/// Whether an allotment leaves nothing with the leaver.
+/// True if an allotment leaves nothing with the leaver.
 pub fn covers(allotment: &Value) -> bool {
     let is_ratio = || allotment["logic"] == "ratio";
     allotment.get("user").is_some() || is_ratio() || allotment.get("rest").is_some_and(covers)
 }
 
-/// What requests are made from.
+/// The input for random requests.
 pub struct Asking<'a> {
     pub dice: &'a mut Dice,
     pub shape: &'a Shape,
@@ -74,7 +74,7 @@ pub struct Asking<'a> {
     pub rows: &'a Rows,
 }
 
-/// What may be asked for: how often, and of an order the states of jobs that it makes sense for.
+/// The types of requests with their weights, and for commands the states of jobs that they apply to.
 const CHOICES: [(u64, &str, &[&str]); 8] = [
     (7, "deactivate", &[]),
     (2, "reassign", &[]),
@@ -87,7 +87,7 @@ const CHOICES: [(u64, &str, &[&str]); 8] = [
 ];
 
 impl Asking<'_> {
-    /// The next request. Orders are mostly about jobs that stand as they should for it.
+    /// Returns the next request. Commands mostly target jobs in a suitable state.
     pub fn request(&mut self, asked: &[Asked], number: u64) -> Value {
         let all: Vec<_> = CHOICES.iter().flat_map(|choice| vec![choice; choice.0 as usize]).collect();
         loop {
@@ -130,7 +130,7 @@ impl Asking<'_> {
         if self.dice.percent(15) {
             body["return_at"] = json!("2999-01-01T00:00:00Z");
         }
-        // Who asks for another organization reaches nobody of ours.
+        // A request for another organization reaches no user of ours.
         if self.shape.has_orgs && self.dice.percent(4) {
             (body["org_id"], body["requested_by"]) = (json!("2"), json!(STRANGERS[0].to_string()));
         }
@@ -138,7 +138,7 @@ impl Asking<'_> {
 
     fn allotments(&mut self, leaver: i64, percent: u64) -> Value {
         let mut all = Map::new();
-        // Who reassigns or amends has to name something.
+        // A reassignment or amendment must name a kind.
         while all.is_empty() {
             for kind in self.shape.allotted() {
                 let percent = if kind.is_transfer() && kind.name != "deal" { percent } else { percent / 2 };

@@ -1,4 +1,4 @@
-//! What the dice make of the application: its catalog, its people, its rows.
+//! Random applications: catalog, users and rows.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use super::edits::insert;
 use super::tables::{Place, TABLES, Table};
 use crate::support::{Engine, World};
 
-/// A kind of the catalogs that may come out, with its table and what becomes of it.
+/// A kind that random catalogs may contain, with its table and disposition.
 pub struct Kind {
     pub name: &'static str,
     pub table: &'static str,
@@ -15,7 +15,7 @@ pub struct Kind {
 }
 
 impl Kind {
-    /// Whether a request says who receives it.
+    /// True if a request names its successors.
     pub fn is_allotted(&self) -> bool {
         self.rest.contains("transfer") || self.rest.contains("resolve")
     }
@@ -29,7 +29,7 @@ const fn kind(name: &'static str, table: &'static str, rest: &'static str) -> Ki
     Kind { name, table, rest }
 }
 
-/// What stands in a catalog together or not at all: the references of one table's columns cover all its rows.
+/// References that appear together or not at all: those of one table cover all its rows.
 const KINDS: [&[Kind]; 12] = [
     &[kind("login", "p_logins", "disposition = \"detach\"\nat = \"start\"")],
     &[
@@ -54,27 +54,27 @@ const KINDS: [&[Kind]; 12] = [
     &[kind("remark", "p_remarks", "disposition = \"keep\"")],
 ];
 
-/// The kind of this name; rows that went along with others bear the kind of those.
+/// Returns the kind with this name. Cascaded rows have the kind of their parents.
 pub fn kind_named(name: &str) -> &'static Kind {
     let name = name.split('/').next().unwrap_or(name);
     KINDS.iter().flat_map(|kinds| kinds.iter()).find(|kind| kind.name == name).expect("a kind")
 }
 
-/// People of another organization, with their rows. Nobody who asks in ours may ever touch them.
+/// Users of another organization with rows. No request of ours may touch them.
 pub const STRANGERS: [i64; 2] = [101, 102];
 
-/// What the dice have made of the application.
+/// A random application.
 pub struct Shape {
     pub kinds: Vec<&'static Kind>,
-    /// Whether moves touch a column.
+    /// True if moves touch a time column.
     touches: bool,
-    /// Whether moves count a column up.
+    /// True if moves increase a version column.
     bumps: bool,
     pub has_license: bool,
     pub has_orgs: bool,
-    /// Only members of the west team may receive deals.
+    /// True if only members of the west team are eligible.
     pub deals_go_west: bool,
-    /// Round-robin groups and their members.
+    /// The round-robin groups and their members.
     pub groups: Vec<(&'static str, Vec<i64>)>,
     pub chunk_rows: u64,
     pub chunks_per_cut: u64,
@@ -104,7 +104,7 @@ impl Shape {
         }
     }
 
-    /// The kinds whose receivers a request names.
+    /// Returns the kinds whose successors a request names.
     pub fn allotted(&self) -> Vec<&'static Kind> {
         self.kinds.iter().copied().filter(|kind| kind.is_allotted()).collect()
     }
@@ -117,13 +117,13 @@ impl Shape {
         self.touches && self.kinds.iter().any(|kind| kind.is_transfer() && kind.table == table)
     }
 
-    /// Whether a change of these rows is counted.
+    /// True if changes of these rows increase a version.
     pub fn is_counted(&self, kind: &str) -> bool {
         let rest = kind_named(kind).rest;
         self.bumps && (rest.contains("transfer") || rest.contains("\"set\""))
     }
 
-    /// The organization of a request; the same as the name of its people's.
+    /// Returns the organization of a request, which is also the value in the users' column.
     pub fn org(&self) -> Option<&'static str> {
         self.has_orgs.then_some("1")
     }
@@ -157,8 +157,8 @@ impl Shape {
     }
 }
 
-/// Makes the application: people 1 to 6, the last of them a partner, seats for them and perhaps one more, and rows; and the
-/// people of another organization, where there are any, with rows of their own.
+/// Creates the application: users 1 to 6 (6 is a partner), their seats and perhaps a spare one, and rows. There may be
+/// users and rows of another organization.
 pub async fn make(world: &mut World, dice: &mut Dice, shape: &Shape) {
     let mut statements = vec![
         "CREATE TABLE people (id BIGINT NOT NULL PRIMARY KEY, org_id BIGINT, full_name TEXT, mail TEXT, status TEXT, \
@@ -191,7 +191,7 @@ pub async fn make(world: &mut World, dice: &mut Dice, shape: &Shape) {
     world.context.limits.chunk_attempts = 1;
 }
 
-/// Adds a person to their organization.
+/// Adds a user to their organization.
 pub fn hire(user: i64, is_partner: bool) -> String {
     let org = org_of(user);
     format!("INSERT INTO people VALUES ({user}, {org}, 'U{user}', 'u{user}@x.org', 'active', {is_partner});")
@@ -207,7 +207,7 @@ fn fill(dice: &mut Dice, engine: Engine, organizations: [&[i64]; 2], statements:
         let mut rows: BTreeSet<Place> = BTreeSet::new();
         for table in &TABLES {
             for user in people {
-                // Few have what keeps them from leaving.
+                // Few users have a blocking row.
                 let most = if table.name == "p_locks" { 1 + u64::from(dice.percent(15)) } else { 8 };
                 for _ in 0..dice.below(most) {
                     let badges: Vec<String> = rows.iter().filter_map(badge).collect();
@@ -221,7 +221,7 @@ fn fill(dice: &mut Dice, engine: Engine, organizations: [&[i64]; 2], statements:
     }
 }
 
-/// The key of a badge.
+/// Returns the key of a badge.
 pub fn badge((table, key): &Place) -> Option<String> {
     (*table == "p_badges").then(|| key[0].clone())
 }

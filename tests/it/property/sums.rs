@@ -1,9 +1,9 @@
-//! What adding a row to another makes of it, in whole numbers: a model that shares nothing with the statements under test.
+//! A model of merging rows in integers, independent of the statements under test.
 
 use super::tables::{AMOUNT, LEVEL, Row};
 use crate::support::Engine;
 
-/// The columns that are added up, and how many of their units make a one.
+/// The columns that are added up, and how many units make one.
 const ADDED: [(usize, i64); 2] = [(LEVEL, 1), (AMOUNT, 100)];
 
 fn read(text: &str, units: i64) -> Option<i64> {
@@ -26,7 +26,7 @@ fn spell(engine: Engine, number: Option<i64>, units: i64) -> String {
     }
 }
 
-/// Adds a row to the one that somebody has; which columns of theirs were empty.
+/// Adds a row to a user's row. Returns which columns of that row were empty.
 pub fn add(engine: Engine, held: &mut Row, added: &Row) -> Vec<bool> {
     let mut empty = Vec::new();
     for (column, units) in ADDED {
@@ -38,7 +38,7 @@ pub fn add(engine: Engine, held: &mut Row, added: &Row) -> Vec<bool> {
     empty
 }
 
-/// Takes out what was added: a column that was empty, and holds no more than that, is empty again.
+/// Subtracts an added row. A column that was empty becomes empty again if nothing else was added.
 pub fn take_out(engine: Engine, held: &mut Row, added: &Row, empty: &[bool]) {
     for ((column, units), was_empty) in ADDED.into_iter().zip(empty) {
         let Some(more) = read(&added.columns[column], units) else { continue };

@@ -1,10 +1,10 @@
-//! The tables of a small application: keys and values of every type, on either engine.
+//! The tables of a small application: keys and values of every type, on both engines.
 
 use std::collections::BTreeMap;
 
 use crate::support::{Engine, World};
 
-/// What a key's column holds.
+/// The type of a key column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyType {
     Number,
@@ -12,17 +12,17 @@ pub enum KeyType {
     Uuid,
 }
 
-/// A table of the application. Beside its key and its user, each has the same columns.
+/// A table of the application. Apart from key and user, all tables have the same columns.
 pub struct Table {
     pub name: &'static str,
     pub key: &'static [(&'static str, KeyType)],
-    /// The column of the user; none where the row belongs to another row.
+    /// The user column; none if the row belongs to another row.
     pub user: Option<&'static str>,
-    /// The column that points at another table, with that table: its rows go with those.
+    /// The column that references a parent table, and that table. Rows are deleted with their parents.
     pub parent: Option<(&'static str, &'static str)>,
 }
 
-/// The columns beside the key and the user, in the order of [`Row::columns`].
+/// The columns apart from key and user, in the order of [`Row::columns`].
 const COLUMNS: [&str; 9] = ["changed", "body", "level", "state", "flag", "amount", "seen", "extra", "version"];
 pub const CHANGED: usize = 0;
 pub const LEVEL: usize = 2;
@@ -30,7 +30,7 @@ const STATE: usize = 3;
 const FLAG: usize = 4;
 pub const AMOUNT: usize = 5;
 pub const VERSION: usize = 8;
-/// Behind them, where there is one, the column that points at a parent.
+/// The column that references a parent, if any, comes last.
 pub const PARENT: usize = 9;
 
 use KeyType::{Number, Text, Uuid};
@@ -66,12 +66,12 @@ impl Table {
         self.key.iter().map(|(name, _)| *name).collect()
     }
 
-    /// Where the user stands in the key.
+    /// The position of the user in the key.
     pub fn user_in_key(&self) -> Option<usize> {
         self.key.iter().position(|(column, _)| Some(*column) == self.user)
     }
 
-    /// The values of a key, as SQL.
+    /// Returns the values of a key as SQL.
     pub fn literals(&self, key: &[String]) -> Vec<String> {
         let literal = |((_, kind), value): (&(&str, KeyType), &String)| match kind {
             Number => value.clone(),
@@ -80,13 +80,13 @@ impl Table {
         self.key.iter().zip(key).map(literal).collect()
     }
 
-    /// That a row is the one with this key.
+    /// Returns the condition for the row with this key.
     pub fn is(&self, key: &[String]) -> String {
         let equal = self.key.iter().zip(self.literals(key)).map(|((column, _), value)| format!("{column} = {value}"));
         equal.collect::<Vec<_>>().join(" AND ")
     }
 
-    /// The columns beside the key and the user.
+    /// Returns the columns apart from key and user.
     pub fn columns(&self) -> Vec<&'static str> {
         COLUMNS.into_iter().chain(self.parent.map(|(column, _)| column)).collect()
     }
@@ -119,10 +119,10 @@ impl Table {
         )
     }
 
-    /// The query of every row as a text.
+    /// Returns a query for every row as text.
     fn select(&self, engine: Engine) -> String {
         let exact = |column: &&str| match engine {
-            // A text that looks like a number is told from the number.
+            // Distinguishes a numeric-looking text from a number.
             Engine::Sqlite => format!("quote({column})"),
             Engine::Postgres => format!("COALESCE(CAST({column} AS text), 'NULL')"),
         };
@@ -139,18 +139,18 @@ impl Table {
     }
 }
 
-/// What a table knows its rows by.
+/// The key of a row.
 pub type Key = Vec<String>;
 
-/// A row of the application, by its table and its key.
+/// A row's table and key.
 pub type Place = (&'static str, Key);
 
-/// A row, but for its key.
+/// A row without its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
-    /// The user; 0 where it belongs to another row.
+    /// The user; 0 if the row belongs to another row.
     pub owner: i64,
-    /// Its values, spelled as the database does.
+    /// The values, spelled as the database does.
     pub columns: Vec<String>,
 }
 
@@ -163,7 +163,7 @@ impl Row {
         self.columns.get(PARENT).is_some_and(|badge| badge.trim_matches('\'').replace("''", "'") == parent[0])
     }
 
-    /// The row, but for the column that moves count up.
+    /// Returns the row without its version column.
     pub fn uncounted(&self) -> Row {
         let mut row = self.clone();
         row.columns[VERSION].clear();
@@ -176,7 +176,7 @@ impl Row {
     }
 }
 
-/// What the kind `score` sets, and what that looks like.
+/// Returns the values that the kind `score` sets, and their spelling.
 pub fn set_values(engine: Engine) -> [(usize, &'static str); 2] {
     match engine {
         Engine::Sqlite => [(LEVEL, "0"), (FLAG, "0")],
@@ -187,7 +187,7 @@ pub fn set_values(engine: Engine) -> [(usize, &'static str); 2] {
 /// Every row of every table, by table and key.
 pub type Rows = BTreeMap<Place, Row>;
 
-/// Reads every row. The column that moves touch is left out where they do.
+/// Reads every row, without the time column if moves touch it.
 pub async fn read_rows(world: &World, is_touched: impl Fn(&str) -> bool) -> Rows {
     let all: Vec<String> = TABLES.iter().map(|table| table.select(world.engine)).collect();
     let mut rows = Rows::new();
@@ -200,12 +200,12 @@ pub async fn read_rows(world: &World, is_touched: impl Fn(&str) -> bool) -> Rows
         if is_touched(table.name) {
             columns[CHANGED].clear();
         }
-        assert!(rows.insert((table.name, key), Row { owner, columns }).is_none(), "{text} is there twice");
+        assert!(rows.insert((table.name, key), Row { owner, columns }).is_none(), "{text} occurs twice");
     }
     rows
 }
 
-/// Whose a row is: of one that belongs to another row, the user of that.
+/// Returns the user of a row; for a child row, the user of its parent.
 pub fn user_of(rows: &Rows, place: &Place) -> Option<i64> {
     let row = rows.get(place)?;
     let parent = || rows.iter().find(|((table, key), _)| *table == "p_badges" && row.is_child_of(key));

@@ -1,4 +1,4 @@
-//! Columns of hosts that are not as one would make them: version counters, ids kept as text, values that mean nobody.
+//! Unusual columns: version counters, ids as text, and values that mean "no one".
 
 use handover::store::ledger::jobs::Job;
 use serde_json::json;
@@ -24,8 +24,8 @@ async fn version_increases_on_move_and_set(world: &mut World) {
     let docs = "SELECT CAST(id AS text) || ':' || CAST(owner AS text) || ':' || CAST(lock_version AS text) AS t FROM docs ORDER BY id";
     assert_eq!(world.texts(docs).await, ["1:2:1", "2:3:8", "3:2:1", "4:2:5"]);
     let seats = "SELECT CAST(id AS text) || ':' || CAST(version AS text) AS t FROM seats ORDER BY id";
-    assert_eq!(world.texts(seats).await, ["1:2", "2:1", "3:5", "4:1"], "what was so already has not changed");
-    // The way back counts up as well: it is a change like any other.
+    assert_eq!(world.texts(seats).await, ["1:2", "2:1", "3:5", "4:1"], "rows that had the value are unchanged");
+    // A revert increases the version too, like any other change.
     reverted(world, &job).await;
     assert_eq!(world.texts(docs).await, ["1:9:2", "2:9:9", "3:9:2", "4:2:5"]);
     assert_eq!(world.texts(seats).await, ["1:3", "2:1", "3:6", "4:1"]);
@@ -47,14 +47,15 @@ async fn touch_applies_on_revert(world: &mut World) {
     world.sql("UPDATE docs SET moved_at = '2001-02-03 04:05:06'").await;
     reverted(world, &job).await;
     assert_eq!(owners(world, "docs").await, ["1:9", "2:9", "3:9", "4:2"]);
-    assert_eq!(world.number(touched).await, 3, "going back is a move, too");
+    assert_eq!(world.number(touched).await, 3, "a revert counts as a move");
 }
 
 #[every_engine(also_in_chunks_of = 2)]
 async fn version_increases_for_a_single_successor(world: &mut World) {
     let tables = "CREATE TABLE docs (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT, lock_version INTEGER NOT NULL); \
                   INSERT INTO docs VALUES (1, 9, 0), (2, 9, 7), (3, 9, 0);";
-    start(world, tables, &reference("doc", "docs", "disposition = \"transfer\"\nversion_column = \"lock_version\"")).await;
+    start(world, tables, &reference("doc", "docs", "disposition = \"transfer\"\nversion_column = \"lock_version\""))
+        .await;
     certificate_of(&world.hand_over(&leave("9", json!({ "doc": { "user": "2" } }))).await);
     assert_eq!(world.number("SELECT sum(lock_version) FROM docs WHERE owner = 2").await, 10);
 }
@@ -93,7 +94,7 @@ async fn last_member_with_text_id_is_blocked(world: &mut World) {
     ];
     start(world, tables, &references.concat()).await;
     let job = world.hand_over(&leave("9", json!({}))).await;
-    assert_eq!(codes_of(&job), ["blocked"], "no user stands behind the other rows");
+    assert_eq!(codes_of(&job), ["blocked"], "the other rows have no user");
 }
 
 #[every_engine(also_in_chunks_of = 2)]
@@ -112,7 +113,7 @@ async fn target_table_may_be_in_another_column(world: &mut World) {
     reverts_to(world, &job, &before).await;
 }
 
-/// Seats that nobody holds have a 0 there, as have teams' empty places and the boss of who has none.
+/// Free seats, empty team places and missing bosses are stored as 0.
 async fn start_with_zeros(world: &mut World, nobody: &str, free: &str) {
     let sql_type = if nobody.starts_with('\'') { "TEXT" } else { "BIGINT" };
     world
@@ -144,13 +145,13 @@ async fn nobody_is_nobody(world: &mut World) -> Job {
     again["request_id"] = json!("again");
     let job = world.hand_over(&again).await;
     let certificate = certificate_of(&job);
-    assert_eq!(successors_of(&certificate, "doc"), counts([(2, 2)]), "whoever is nobody receives nothing");
+    assert_eq!(successors_of(&certificate, "doc"), counts([(2, 2)]), "a placeholder user receives nothing");
     assert_eq!(certificate.license, handover::contract::LicenseOutcome::Freed);
     job
 }
 
-/// Whoever comes back takes one of the seats that nobody holds, and their documents with them.
-async fn nobody_gives_way(world: &World, job: &Job) {
+/// Asserts that a returning user gets one of the free seats and their documents.
+async fn assert_no_slowdown(world: &World, job: &Job) {
     reverted(world, job).await;
     let seats = "SELECT CAST(holder AS text) AS t FROM seats WHERE CAST(holder AS text) IN ('2', '9') ORDER BY 1";
     assert_eq!(world.texts(seats).await, ["2", "9"]);
@@ -164,7 +165,7 @@ async fn a_zero_may_mean_nobody(world: &mut World) {
     let job = nobody_is_nobody(world).await;
     assert_eq!(world.number("SELECT count(*) FROM seats WHERE holder = 0").await, 2);
     assert_eq!(owners(world, "docs").await, ["1:2", "2:0", "3:2"]);
-    nobody_gives_way(world, &job).await;
+    assert_no_slowdown(world, &job).await;
 }
 
 #[every_engine]
@@ -173,7 +174,7 @@ async fn an_empty_text_may_mean_nobody(world: &mut World) {
     let job = nobody_is_nobody(world).await;
     assert_eq!(world.number("SELECT count(*) FROM seats WHERE holder = ''").await, 2);
     assert_eq!(owners(world, "docs").await, ["1:2", "2:", "3:2"]);
-    nobody_gives_way(world, &job).await;
+    assert_no_slowdown(world, &job).await;
 }
 
 #[every_engine]

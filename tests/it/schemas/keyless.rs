@@ -1,5 +1,5 @@
-//! Tables without any unique key: handed over, proved and taken back to the last column, though nothing tells a row from
-//! another but what it looks like.
+//! Tables without a unique key: transferred, certified and restored in every column, although only their contents
+//! distinguish rows.
 
 use std::collections::BTreeMap;
 
@@ -16,8 +16,8 @@ use crate::support::people::{PEOPLE, USERS, host, leave, revert, reverted, rever
 use crate::support::world::{certificate_of, codes_of, reasons_of, result_of};
 use crate::support::{Engine, World, every_engine, on_postgres, on_sqlite, run};
 
-/// Eleven rows of the leaver's, three of them equal, two of nothing but NULLs, two told apart only by the blanks in their
-/// JSON or by the spelling of a number; Ben has one that equals three of the leaver's but for its owner.
+/// Eleven rows of the leaver: three are equal, two hold only NULLs, and two differ only in JSON whitespace or in the
+/// spelling of a number. Ben has one that differs from three of the leaver's rows only in its owner.
 const HEAP: &str = r#"CREATE TABLE heap (owner BIGINT, what TEXT, size NUMERIC, at TIMESTAMP, extra JSON);
     INSERT INTO heap VALUES
       (9, 'a', 1, '2026-01-02 03:04:05.678', '{"x": 1}'), (9, 'a', 1, '2026-01-02 03:04:05.678', '{"x": 1}'),
@@ -43,7 +43,7 @@ async fn count(world: &World, owner: u64) -> i64 {
     world.number(&format!("SELECT count(*) FROM heap WHERE owner = {owner}")).await
 }
 
-fn told(result: &ReferenceResult) -> (Option<u64>, Vec<(&str, u64)>) {
+fn reported(result: &ReferenceResult) -> (Option<u64>, Vec<(&str, u64)>) {
     (result.restored, result.skipped.iter().map(|(reason, count)| (reason.as_str(), *count)).collect())
 }
 
@@ -57,7 +57,7 @@ async fn one_successor_and_back_to_every_column(world: &mut World) {
     assert_eq!((result.found, result.moved), (Some(11), Some(11)));
     assert_eq!((certificate.orphans, count(world, 9).await, count(world, 2).await), (0, 0, 12));
     let keys = "SELECT count(*) FROM handover.journal WHERE keys IS NOT NULL";
-    assert_eq!(world.number(keys).await, 0, "where a row is kept is written down nowhere");
+    assert_eq!(world.number(keys).await, 0, "no row address is stored");
     reverts_to(world, &job, &before).await;
 }
 
@@ -97,7 +97,7 @@ async fn equal_rows_move_once_with_two_movers(world: &mut World) {
     let expected: BTreeMap<String, u64> = [("2".to_owned(), 50), ("3".to_owned(), 150)].into();
     assert_eq!(result_of(&certificate_of(&job), "heap").successors, expected);
     assert_eq!((count(world, 2).await, count(world, 3).await), (50, 150));
-    assert_eq!(job.late_passes, 0, "no chunk came away with less than it was cut for");
+    assert_eq!(job.late_passes, 0, "every chunk moved all rows that it was cut for");
     reverts_to(world, &job, &before).await;
 }
 
@@ -106,7 +106,7 @@ async fn revert_skips_rows_changed_since(world: &mut World) {
     start(world, HEAP, &transfer()).await;
     let job = world.hand_over(&to_ben()).await;
     let place = if world.engine == Engine::Sqlite { "rowid" } else { "ctid" };
-    // One of four equal rows (one was Ben's own) is edited, one given on, one edited, one deleted.
+    // Of four equal rows (one was Ben's own) two are edited, one is reassigned, one is deleted.
     let one = format!("(SELECT min({place}) FROM heap WHERE what = 'a' AND CAST(extra AS text) = '{{\"x\": 1}}')");
     world.sql(&format!("UPDATE heap SET what = 'mine' WHERE {place} = {one}")).await;
     world.sql("UPDATE heap SET owner = 3 WHERE what = 'b'").await;
@@ -116,13 +116,17 @@ async fn revert_skips_rows_changed_since(world: &mut World) {
     let foreseen = foreseen.expect("a preview").references;
     let certificate = reverted(world, &job).await;
     let result = result_of(&certificate, "heap");
-    assert_eq!(told(&result), (Some(8), vec![("changed", 1), ("gone", 2)]), "an edited row is like none that was left");
+    assert_eq!(
+        reported(&result),
+        (Some(8), vec![("changed", 1), ("gone", 2)]),
+        "an edited row matches no journaled row"
+    );
     assert_eq!((result.found, count(world, 9).await), (Some(11), 8));
     let foreseen = foreseen.iter().find(|reference| reference.kind == "heap").expect("the heap");
-    assert_eq!(told(foreseen), told(&result), "as the preview said");
+    assert_eq!(reported(foreseen), reported(&result), "as the preview said");
     let alone = "SELECT CAST(keys AS text) AS t FROM handover.journal WHERE action = 'skipped_changed'";
     let alone = world.texts(alone).await;
-    assert!(alone.len() == 1 && alone[0].contains("1999-12-31"), "what it looked like is told: {alone:?}");
+    assert!(alone.len() == 1 && alone[0].contains("1999-12-31"), "its content is reported: {alone:?}");
 }
 
 #[every_engine(also_in_chunks_of = 3)]
@@ -134,7 +138,7 @@ async fn detached_rows_are_restored(world: &mut World) {
     assert_eq!((count(world, 9).await, world.number("SELECT count(*) FROM heap").await), (0, 3));
     assert_eq!(world.number("SELECT count(*) FROM handover.journal WHERE keys IS NOT NULL").await, 0);
     let certificate = reverted(world, &job).await;
-    assert_eq!(told(&result_of(&certificate, "heap")), (Some(11), vec![]));
+    assert_eq!(reported(&result_of(&certificate, "heap")), (Some(11), vec![]));
     let columns = "SELECT COALESCE(CAST(owner AS text), '-') || ' ' || COALESCE(what, '-') || ' ' || COALESCE(CAST(size AS text), '-') \
                    || ' ' || COALESCE(CAST(at AS text), '-') AS t FROM heap ORDER BY 1";
     let after = world.texts(columns).await;
@@ -158,7 +162,7 @@ async fn purged_rows_are_restored_while_snapshots_last(world: &mut World) {
     let job = world.hand_over(&leave("9", json!({}))).await;
     assert_eq!(result_of(&certificate_of(&job), "heap").purged, Some(5));
     assert_eq!((count(world, 9).await, world.number("SELECT count(*) FROM handover.row_snapshots").await), (6, 5));
-    assert_eq!(told(&result_of(&reverted(world, &job).await, "heap")), (Some(5), vec![]));
+    assert_eq!(reported(&result_of(&reverted(world, &job).await, "heap")), (Some(5), vec![]));
     assert_eq!(world.number("SELECT count(*) FROM heap WHERE owner = 9 AND what = 'a'").await, 4);
 }
 
@@ -166,7 +170,7 @@ fn keep() -> &'static str {
     "[[reference]]\nkind = \"rest\"\ntable = \"heap\"\nkey = []\nuser = \"owner\"\ndisposition = \"keep\"\n"
 }
 
-/// Rows with an access, two of them equal, one that needs no change.
+/// Rows with an access level: two are equal, and one needs no change.
 const ACCESS: &str = "CREATE TABLE heap (owner BIGINT, access TEXT, level INTEGER, since TIMESTAMP, version INTEGER); \
      INSERT INTO heap VALUES (9, 'full', 3, NULL, 1), (9, 'full', 3, NULL, 1), (9, NULL, NULL, NULL, NULL), \
      (9, 'read', 3, '2026-01-01 00:00:00', 1), (9, '', 0, NULL, 7), (2, 'full', 3, NULL, 1);";
@@ -185,13 +189,21 @@ async fn set_rows_are_restored_to_every_column(world: &mut World) {
 
 #[every_engine(also_in_chunks_of = 2)]
 async fn revert_skips_set_rows_changed_since(world: &mut World) {
-    start(world, ACCESS, &heap("disposition = \"set\"\nset = { access = \"none\" }\nversion_column = \"version\"")).await;
+    start(world, ACCESS, &heap("disposition = \"set\"\nset = { access = \"none\" }\nversion_column = \"version\""))
+        .await;
     let job = world.hand_over(&leave("9", json!({}))).await;
     world.sql("UPDATE heap SET access = 'theirs' WHERE version = 8").await;
     world.sql("DELETE FROM heap WHERE level IS NULL").await;
-    assert_eq!(told(&result_of(&reverted(world, &job).await, "heap")), (Some(3), vec![("changed", 1), ("gone", 1)]));
+    assert_eq!(
+        reported(&result_of(&reverted(world, &job).await, "heap")),
+        (Some(3), vec![("changed", 1), ("gone", 1)])
+    );
     let rows = "SELECT access || ':' || CAST(version AS text) AS t FROM heap WHERE owner = 9 ORDER BY 1";
-    assert_eq!(world.texts(rows).await, ["full:3", "full:3", "read:3", "theirs:8"], "each change counts one up");
+    assert_eq!(
+        world.texts(rows).await,
+        ["full:3", "full:3", "read:3", "theirs:8"],
+        "each change increases the version by one"
+    );
 }
 
 #[every_engine(also_in_chunks_of = 3)]
@@ -207,7 +219,7 @@ async fn refused_row_is_reported_by_content(world: &mut World) {
     assert_eq!((count(world, 2).await, count(world, 9).await), (7, 2));
     match world.engine {
         Engine::Sqlite => {
-            // A setting of the connection: of the one that the worker writes on.
+            // This setting belongs to one connection: the worker's writing one.
             let session = world.context.store.begin("host").await.expect("a transaction");
             session.execute_unprepared("PRAGMA ignore_check_constraints = ON").await.expect("a pragma");
             session.commit().await.expect("committed");
@@ -243,7 +255,7 @@ async fn guard_counts_and_transfers_keyless_rows(world: &mut World) {
 #[every_engine]
 async fn keyless_rows_cannot_be_named(world: &mut World) {
     start(world, HEAP, &transfer()).await;
-    world.outside.send(leave("9", json!({ "heap": { "each": { "1": "2" } } })).to_string().into_bytes()).await;
+    world.client.send(leave("9", json!({ "heap": { "each": { "1": "2" } } })).to_string().into_bytes()).await;
     let parked = world.next_dead_letter().await;
     assert!(format!("{parked:?}").contains("needs a reference with a key of one column"), "{parked:?}");
 }
@@ -264,13 +276,13 @@ async fn late_rows_are_moved(world: &mut World) {
     let job = world.hand_over(&to_ben()).await;
     assert_eq!(result_of(&certificate_of(&job), "heap").moved, Some(12));
     assert_eq!((count(world, 9).await, count(world, 2).await), (0, 13));
-    // And after the end: what still comes is moved by the recount, and comes back with the rest.
+    // After the end, the recount moves late rows, and the revert returns them with the rest.
     world.sql("INSERT INTO heap (owner, what) VALUES (9, 'after'), (9, 'after')").await;
     let id = world.uuid(handover::contract::JobId(job.id));
-    world.meddle(&format!("UPDATE handover.jobs SET recount_at = requested_at WHERE id = {id}")).await;
+    world.change_ledger(&format!("UPDATE handover.jobs SET recount_at = requested_at WHERE id = {id}")).await;
     world.until("it is counted again", async || (count(world, 2).await == 15).then_some(())).await;
     let restored = result_of(&reverted(world, &job).await, "heap");
-    assert_eq!((told(&restored), count(world, 9).await), ((Some(14), vec![]), 14));
+    assert_eq!((reported(&restored), count(world, 9).await), ((Some(14), vec![]), 14));
 }
 
 #[every_engine]
@@ -283,11 +295,11 @@ async fn added_or_dropped_columns_allow_restoring(world: &mut World) {
     world.sql("ALTER TABLE heap DROP COLUMN size").await;
     world.use_catalog(&format!("{USERS}{}", transfer())).await;
     world.start_worker().await;
-    assert_eq!(told(&result_of(&reverted(world, &job).await, "heap")), (Some(11), vec![]));
+    assert_eq!(reported(&result_of(&reverted(world, &job).await, "heap")), (Some(11), vec![]));
     assert_eq!((count(world, 9).await, count(world, 2).await), (11, 1));
 }
 
-/// A hand-over and its revert while every other transaction of each step fails, or every message comes twice.
+/// Runs a handover and its revert while every other transaction of each step fails, or every message is repeated.
 fn disturbed(engine: Engine, point: Option<Point>, how: Disturbance) {
     run(engine, async |world| {
         world.sql(&format!("{PEOPLE} {HEAP}")).await;
@@ -303,21 +315,21 @@ fn disturbed(engine: Engine, point: Option<Point>, how: Disturbance) {
         let job = ended(world, id).await;
         let expected: BTreeMap<String, u64> = [("2".to_owned(), 4), ("3".to_owned(), 7)].into();
         assert_eq!(result_of(&certificate_of(&job), "heap").successors, expected);
-        assert_eq!(world.number("SELECT count(*) FROM handover.row_snapshots").await, 11, "each is copied once");
+        assert_eq!(world.number("SELECT count(*) FROM handover.row_snapshots").await, 11, "each has one snapshot");
         let undo = ended(world, world.send(&revert(&job)).await).await;
-        assert_eq!(told(&result_of(&certificate_of(&undo), "heap")), (Some(11), vec![]));
+        assert_eq!(reported(&result_of(&certificate_of(&undo), "heap")), (Some(11), vec![]));
         for (table, rows) in host(world).await {
             assert_eq!(rows, before[&table], "{table}");
         }
     });
 }
 
-/// Waits for the end of a job, while a relay's claims do not hold for a minute.
+/// Waits for the end of a job while the relay's one-minute leases are cut short.
 async fn ended(world: &World, id: handover::contract::JobId) -> handover::store::ledger::jobs::Job {
     let job = world.until("the job ends", async || {
         if world.engine == Engine::Postgres {
             let old = "leased_until < now() + interval '59 seconds'";
-            world.meddle(&format!("UPDATE handover.outbox SET leased_until = NULL WHERE {old}")).await;
+            world.change_ledger(&format!("UPDATE handover.outbox SET leased_until = NULL WHERE {old}")).await;
         }
         let job = world.job(id).await?;
         let state = job.state().ok()?;
@@ -357,27 +369,33 @@ async fn faults_of(world: &World, references: &str) -> String {
 async fn catalog_must_declare_keyless_tables(world: &mut World) {
     world.sql(&format!("{PEOPLE} {HEAP}")).await;
     world.sql("CREATE TABLE pairs (a BIGINT NOT NULL, owner BIGINT NOT NULL, PRIMARY KEY (a, owner))").await;
-    let told = faults_of(world, &transfer()).await;
-    assert!(told.starts_with("holds; ") && told.contains("heap has no unique key: rows that are equal"), "{told}");
-    let told = faults_of(world, &transfer().replace("key = []\n", "")).await;
-    assert!(told.contains("missing field `key`: heap has no unique key, which is written as key = []"), "{told}");
-    let told = faults_of(world, &transfer().replace("\"heap\"\nkey", "\"pairs\"\nkey")).await;
-    assert!(told.contains("the rows of pairs have a key: name it, key = [\"a\", \"owner\"]"), "{told}");
-    let told = faults_of(world, &transfer().replace("\"heap\"\nkey = []", "\"people\"")).await;
-    assert!(told.contains("missing field `key`, what a row of people is known by: key = \"id\""), "{told}");
+    let reported = faults_of(world, &transfer()).await;
+    assert!(
+        reported.starts_with("holds; ") && reported.contains("heap has no unique key: rows that are equal"),
+        "{reported}"
+    );
+    let reported = faults_of(world, &transfer().replace("key = []\n", "")).await;
+    assert!(
+        reported.contains("missing field `key`: heap has no unique key, which is written as key = []"),
+        "{reported}"
+    );
+    let reported = faults_of(world, &transfer().replace("\"heap\"\nkey", "\"pairs\"\nkey")).await;
+    assert!(reported.contains("the rows of pairs have a key: name it, key = [\"a\", \"owner\"]"), "{reported}");
+    let reported = faults_of(world, &transfer().replace("\"heap\"\nkey = []", "\"people\"")).await;
+    assert!(reported.contains("missing field `key`, what a row of people is known by: key = \"id\""), "{reported}");
     for (rest, field) in [
         ("disposition = \"transfer\"\non_conflict = \"drop\"", "`on_conflict`"),
         ("disposition = \"detach\"\nwith = [\"pairs\"]", "`with`"),
         ("disposition = \"block\"\nsole_in = \"what\"\nresolve = true", "`sole_in` with `resolve`"),
     ] {
-        let told = faults_of(world, &heap(rest)).await;
-        assert!(told.contains(&format!("{field} needs a table whose rows have a key")), "{told}");
+        let reported = faults_of(world, &heap(rest)).await;
+        assert!(reported.contains(&format!("{field} needs a table whose rows have a key")), "{reported}");
     }
 }
 
 #[on_postgres]
 async fn rows_of_partitions_are_distinguished(world: &mut World) {
-    // The first row of each part is kept in the same place of it.
+    // The first rows of all partitions have the same row address within their partition.
     let tables = "CREATE TABLE heap (owner BIGINT, part INTEGER, what TEXT) PARTITION BY LIST (part); \
          CREATE TABLE heap_1 PARTITION OF heap FOR VALUES IN (1); CREATE TABLE heap_2 PARTITION OF heap FOR VALUES IN (2); \
          INSERT INTO heap SELECT 9, n % 2 + 1, 'same' FROM generate_series(1, 10) n; INSERT INTO heap VALUES (2, 1, 'own');";
@@ -400,24 +418,24 @@ async fn columns_named_like_row_addresses_work(world: &mut World) {
     assert_eq!(count(world, 2).await, 3);
     reverts_to(world, &job, &before).await;
     world.sql("CREATE TABLE hidden (owner BIGINT, rowid TEXT, oid TEXT, _ROWID_ TEXT)").await;
-    let told = faults_of(world, &transfer().replace("\"heap\"\nkey", "\"hidden\"\nkey")).await;
-    assert!(told.contains("the columns of hidden hide where its rows are kept: add a unique key"), "{told}");
+    let reported = faults_of(world, &transfer().replace("\"heap\"\nkey", "\"hidden\"\nkey")).await;
+    assert!(reported.contains("the columns of hidden hide where its rows are kept: add a unique key"), "{reported}");
 }
 
 #[every_engine]
 async fn concurrent_undos_find_each_row_once(world: &mut World) {
-    // Rows that a job moved at once and rows that its recounts moved are undone at the same time, from the same copies.
+    // Rows that a job and its recounts moved are undone concurrently, from the same journal.
     start(world, HEAP, &heap("disposition = \"detach\"")).await;
     let job = world.hand_over(&leave("9", json!({}))).await;
     let id = world.uuid(handover::contract::JobId(job.id));
     for time in 1..=4 {
         world.sql("INSERT INTO heap (owner, what) VALUES (9, 'late'), (9, 'late')").await;
-        world.meddle(&format!("UPDATE handover.jobs SET recount_at = requested_at WHERE id = {id}")).await;
+        world.change_ledger(&format!("UPDATE handover.jobs SET recount_at = requested_at WHERE id = {id}")).await;
         let copies = "SELECT count(*) FROM handover.row_snapshots";
         let expected = 11 + 2 * time;
         world.until("they are gone too", async || (world.number(copies).await == expected).then_some(())).await;
     }
     let undone = world.hand_over(&revert(&job)).await;
     assert!(undone.reasons.is_none(), "{:?}", codes_of(&undone));
-    assert_eq!(count(world, 9).await, 19, "each came back once");
+    assert_eq!(count(world, 9).await, 19, "each was restored once");
 }

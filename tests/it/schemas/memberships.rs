@@ -1,5 +1,4 @@
-//! Users that are a person and a membership of each organization: of two memberships one ends, and the other knows nothing
-//! of it.
+//! Users as a person plus a membership in each organization: one membership ends, and the other is untouched.
 
 use handover::contract::LicenseOutcome;
 use serde_json::{Value, json};
@@ -8,8 +7,8 @@ use crate::support::people::{host, owners, reverted, reverts_to};
 use crate::support::world::{certificate_of, codes_of, counts, result_of, successors_of};
 use crate::support::{World, every_engine};
 
-/// Ann (1) asks, Zoe (9) leaves and Ben (2) stays, in both organizations; Cleo (3) is of b alone. Zoe has documents 1 to 4
-/// in a and 5 to 8 in b, a seat in each, and shares the team's lead with Ben in a, with nobody in b.
+/// In both organizations Ann (1) sends requests, Zoe (9) leaves and Ben (2) stays; Cleo (3) belongs to b only. Zoe has
+/// documents 1 to 4 in a and 5 to 8 in b, and a seat in each. She leads the team with Ben in a, and alone in b.
 const TABLES: &str = "CREATE TABLE memberships (person BIGINT NOT NULL, firm TEXT NOT NULL, name TEXT, mail TEXT, status TEXT, boss BIGINT, PRIMARY KEY (person, firm)); \
      INSERT INTO memberships VALUES (1, 'a', 'Ann', 'a@example.com', 'active', 9), (1, 'b', 'Ann', 'a@example.com', 'active', 9), \
      (2, 'a', 'Ben', 'b@example.com', 'active', NULL), (2, 'b', 'Ben', 'b@example.com', 'active', NULL), (3, 'b', 'Cleo', 'c@example.com', 'active', 9), \
@@ -116,7 +115,7 @@ async fn ending_one_membership_keeps_the_other(world: &mut World) {
         ["1a:active:2", "1b:active:9", "2a:active:", "2b:active:", "3b:active:9", "9a:inactive:2", "9b:active:3"];
     assert_eq!(memberships(world).await, expected);
     assert_eq!((certificate.orphans, certificate.license), (0, LicenseOutcome::Freed));
-    assert_eq!(result_of(&certificate, "doc").found, Some(4), "what is theirs elsewhere is not counted");
+    assert_eq!(result_of(&certificate, "doc").found, Some(4), "their rows in other organizations are not counted");
     assert_eq!(world.texts("SELECT firm AS t FROM seats WHERE holder = 9").await, ["b"]);
     reverts_to(world, &job, &before).await;
 }
@@ -135,12 +134,16 @@ async fn both_memberships_may_end_at_once(world: &mut World) {
         let job = world.end_of(job).await;
         let certificate = certificate_of(&job);
         ended.push(job);
-        assert_eq!(successors_of(&certificate, "doc"), counts([(successor, 4)]), "a group of the same name is another");
+        assert_eq!(
+            successors_of(&certificate, "doc"),
+            counts([(successor, 4)]),
+            "a group of the same name in another organization is separate"
+        );
     }
     assert_eq!(owners(world, "leads_of").await, ["2:2", "3:3"]);
     assert_eq!(world.number("SELECT count(*) FROM memberships WHERE status = 'inactive' AND person = 9").await, 2);
     assert_eq!(world.number("SELECT count(*) FROM seats WHERE holder IS NULL").await, 2);
-    // Of two who came back, one in each organization, each took the seat of its own.
+    // Two returned, one in each organization, and each took a seat of its organization.
     reverted(world, &ended[0]).await;
     assert_eq!(owners(world, "docs").await, ["1:9", "2:9", "3:9", "4:9", "5:3", "6:3", "7:3", "8:3"]);
     reverts_to(world, &ended[1], &before).await;
@@ -168,9 +171,9 @@ async fn every_reference_declares_its_organization_column(world: &mut World) {
         "user = \"owner\"\norg = \"firm\"\ndisposition = \"transfer\"",
         "user = \"owner\"\ndisposition = \"transfer\"",
     );
-    assert!(check(&without).is_err_and(|told| told.contains("the reference `doc` needs `org`")));
+    assert!(check(&without).is_err_and(|reported| reported.contains("the reference `doc` needs `org`")));
     let without = CATALOG.replace("user = \"holder\"\norg = \"firm\"", "user = \"holder\"");
-    assert!(check(&without).is_err_and(|told| told.contains("[license] needs `org`")));
+    assert!(check(&without).is_err_and(|reported| reported.contains("[license] needs `org`")));
     let without = CATALOG.replace("key = \"person\"\norg = \"firm\"", "key = \"person\"");
-    assert!(check(&without).is_err_and(|told| told.contains("neither alone nor together")));
+    assert!(check(&without).is_err_and(|reported| reported.contains("neither alone nor together")));
 }

@@ -1,4 +1,4 @@
-//! Rows that count only while the row they belong to is of some kind.
+//! References whose rows count only if their parent row matches a condition.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use crate::support::people::{USERS, host, leave, owners, reference, reverted, re
 use crate::support::world::{certificate_of, codes_of, result_of};
 use crate::support::{World, every_engine};
 
-/// Leads, open but for 2 and 5, and the leaver's calls on each; call 8 has no lead.
+/// Leads, all open except 2 and 5, and the leaver's calls on each. Call 8 has no lead.
 const LEADS: &str = "CREATE TABLE leads (id BIGINT NOT NULL PRIMARY KEY, stage TEXT NOT NULL); \
      INSERT INTO leads VALUES (1, 'open'), (2, 'lost'), (3, 'open'), (4, 'open'), (5, 'lost'); \
      CREATE TABLE calls (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT, lead_id TEXT); \
@@ -31,7 +31,7 @@ async fn row_moves_only_if_parent_matches(world: &mut World) {
     let call = result_of(&certificate, "call");
     assert_eq!((call.found, call.moved, call.left_behind), (Some(4), Some(4), Some(0)));
     assert_eq!(result_of(&certificate, "other_call").kept, Some(3));
-    // What went while its parent passed comes back although it passes no longer.
+    // A row that moved while its parent matched returns although the parent no longer does.
     world.sql("UPDATE leads SET stage = 'won' WHERE id = 3").await;
     assert_eq!(result_of(&reverted(world, &job).await, "call").restored, Some(4));
     world.sql("UPDATE leads SET stage = 'open' WHERE id = 3").await;
@@ -56,7 +56,7 @@ async fn disposition_may_depend_on_the_parent(world: &mut World) {
     assert_eq!(
         result_of(&certificate, "call_of_nothing").removed,
         Some(1),
-        "what the earlier ones take is not its own"
+        "rows of earlier references are not counted again"
     );
     reverts_to(world, &job, &before).await;
 }

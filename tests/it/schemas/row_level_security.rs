@@ -1,4 +1,4 @@
-//! Row-level security, forced: with the setting that its policies look at, and without it. PostgreSQL only.
+//! Forced row-level security, with and without the session setting that its policies read. PostgreSQL only.
 
 use std::sync::Arc;
 
@@ -21,14 +21,14 @@ const SESSION: &str = "[session]\nsettings = { \"app.org\" = \"{org}\" }\n";
 const DOC: &str =
     "[[reference]]\nkind = \"doc\"\ntable = \"docs\"\nkey = \"id\"\nuser = \"owner\"\ndisposition = \"transfer\"\n";
 
-/// Two organizations; in each one asks (1, 11), one leaves (9, 19) and one stays (2, 12). Policies show an
-/// organization's own rows, to the owner of the tables too.
+/// Two organizations, each with a requester (1, 11), a leaver (9, 19) and a user who stays (2, 12). Policies show only
+/// an organization's own rows, even to the owner of the tables.
 const TABLES: &str = "CREATE TABLE people (id BIGINT NOT NULL PRIMARY KEY, org TEXT NOT NULL, full_name TEXT, mail TEXT, status TEXT); \
      INSERT INTO people SELECT n, CASE WHEN n < 10 THEN 'a' ELSE 'b' END, 'P', 'p@example.com', 'active' FROM unnest(ARRAY[1, 2, 9, 11, 12, 19]) n; \
      CREATE TABLE docs (id BIGINT NOT NULL PRIMARY KEY, org TEXT NOT NULL, owner BIGINT REFERENCES people (id)); \
      INSERT INTO docs SELECT n, CASE WHEN n % 2 = 0 THEN 'a' ELSE 'b' END, CASE WHEN n % 2 = 0 THEN 9 ELSE 19 END FROM generate_series(1, 20) n;";
 
-/// A role of the test's own that owns the tables, and sees no more than the policies show.
+/// A role of the test that owns the tables and sees only what the policies show.
 struct Tenant {
     role: String,
     url: String,
@@ -69,7 +69,7 @@ impl Tenant {
         check("test", source, &schema)
     }
 
-    /// Works as this role from here on.
+    /// Connects as this role from here on.
     async fn start(&self, world: &mut World, source: &str) {
         let checked = self.check(source).await.unwrap_or_else(|faults| panic!("{faults}"));
         let catalogs = Arc::new(Catalogs::new(checked.catalog));
@@ -95,7 +95,7 @@ fn leave(org: &str, user: &str, to: &str) -> Value {
     json!({ "request_id": "leaves", "org_id": org, "user_id": user, "requested_by": asks, "reassign": { "doc": { "user": to } } })
 }
 
-/// Leavers of both organizations at once, done at once or in chunks.
+/// Deactivates users of both organizations at once, as small or chunked jobs.
 async fn each_organization_is_worked_on_by_itself(world: &mut World) {
     let tenant = Tenant::new(world).await;
     hide(world).await;
@@ -111,7 +111,7 @@ async fn each_organization_is_worked_on_by_itself(world: &mut World) {
     }
     assert_eq!(world.number("SELECT count(*) FROM docs WHERE owner = CASE org WHEN 'a' THEN 2 ELSE 12 END").await, 20);
     assert_eq!(world.number("SELECT count(*) FROM people WHERE status = 'inactive'").await, 2);
-    // Nobody of the one is there for the other.
+    // Users of one organization do not exist for the other.
     let mut across = leave("a", "2", "12");
     across["request_id"] = json!("across");
     assert_eq!(codes_of(&world.hand_over(&across).await), ["unknown_successor"]);
@@ -120,7 +120,7 @@ async fn each_organization_is_worked_on_by_itself(world: &mut World) {
     assert_eq!(
         world.number("SELECT count(*) FROM docs WHERE owner = 12").await,
         10,
-        "what another organization did stands"
+        "the other organization's job is unaffected"
     );
     reverts_to(world, &ended[1], &before).await;
     tenant.end(world).await;
@@ -155,7 +155,7 @@ async fn catalog_over_hidden_rows_needs_session_setting(world: &mut World) {
 async fn rows_hidden_later_are_not_certified(world: &mut World) {
     let tenant = Tenant::new(world).await;
     tenant.start(world, &format!("{USERS}{DOC}")).await;
-    // Only the documents: the users are seen, and of their documents none would be.
+    // Only the documents: users are visible, but none of their documents would be.
     world.sql("ALTER TABLE docs ENABLE ROW LEVEL SECURITY; ALTER TABLE docs FORCE ROW LEVEL SECURITY").await;
     world.send(&leave("a", "9", "2")).await;
     let parked = world.next_dead_letter().await;
@@ -194,9 +194,9 @@ async fn bulk_addresses_are_resolved_within_their_organization(world: &mut World
     settings.push(("HANDOVER_CATALOG".into(), text(&catalog).into()));
     let child = binary(&borrowed(&settings), &["bulk", text(&file), "--json"]).spawn().expect("the binary");
     let ended = tokio::task::block_in_place(|| finish(child, b"")).expect(0).json_lines();
-    // The same addresses are other people there.
-    let told = |row: &Value| (row["user"].clone(), row["outcome"].clone(), row["records"].clone());
-    assert_eq!(told(&ended[0]), (json!("9"), json!("ok"), json!(10)));
-    assert_eq!(told(&ended[1]), (json!("19"), json!("ok"), json!(10)));
+    // The same addresses belong to other users there.
+    let reported = |row: &Value| (row["user"].clone(), row["outcome"].clone(), row["records"].clone());
+    assert_eq!(reported(&ended[0]), (json!("9"), json!("ok"), json!(10)));
+    assert_eq!(reported(&ended[1]), (json!("19"), json!("ok"), json!(10)));
     tenant.end(world).await;
 }

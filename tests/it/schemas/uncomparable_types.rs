@@ -1,5 +1,5 @@
-//! PostgreSQL: columns of types that the database does not compare (JSON, XML, shapes, and what is made of them) are set,
-//! filtered by, and taken back like all others.
+//! PostgreSQL column types without equality (such as JSON, XML, points, and types built on them): set, filtered and
+//! restored like others.
 
 use handover::job::State;
 use handover::stages::handover::cutter;
@@ -10,8 +10,7 @@ use crate::support::people::{host, leave, reference, reverted, reverts_to, start
 use crate::support::world::{certificate_of, result_of};
 use crate::support::{Engine, World, on_postgres, run};
 
-/// Rows of the leaver's: one that lacks every value, one that has them all, one that lacks one of them, one that is as
-/// empty as can be. And one that is not theirs.
+/// Rows of the leaver with no values, all values, one value missing, and empty values; and a row of someone else.
 const ROWS: &str = "(1, 9, '{\"mail\": true}', '<on/>', '(0,0)', ARRAY['1'::json], NULL, '((0,0),(1,1))'), \
      (2, 9, '{\"mail\": false}', '<off/>', '(1,2)', ARRAY['{}'::json, NULL], ROW('[]', 1), '((0,0),(2,2))'), \
      (3, 9, '{\"mail\":false}', '<off/>', '(1,2)', ARRAY['{}'::json, NULL], ROW('[]', 1), '((0,0),(2,2))'), \

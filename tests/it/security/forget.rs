@@ -1,4 +1,4 @@
-//! Forgetting a person: nothing of the ledger holds them any more, and the counts stay.
+//! Forgetting a person: the ledger keeps counts but no personal data.
 
 use handover::contract::JobId;
 use serde_json::{Value, json};
@@ -8,12 +8,12 @@ use crate::support::process::{as_owner, on};
 use crate::support::world::{certificate_of, codes_of, keap_request, result_of};
 use crate::support::{Engine, World, every_engine};
 
-/// Ends the time in which completed jobs are counted again.
+/// Ends the period in which completed jobs are recounted.
 async fn end_recounts(world: &World) {
-    world.meddle("UPDATE handover.jobs SET recount_at = NULL").await;
+    world.change_ledger("UPDATE handover.jobs SET recount_at = NULL").await;
 }
 
-/// Behind a broker, events wait for the relay.
+/// Waits until the relay has published all events. SQLite has no relay.
 async fn until_events_are_published(world: &World) {
     if world.engine == Engine::Postgres {
         let waiting = "SELECT count(*) FROM handover.outbox WHERE channel = 'events'";
@@ -27,18 +27,18 @@ fn forget(world: &World, user: &str) -> Value {
     erased["held"].clone()
 }
 
-/// Rows of the ledger that hold a text.
+/// Counts the ledger's rows that contain a text.
 async fn rows_with(world: &World, text: &str) -> Vec<String> {
     let ledger = world.everything().await.into_iter().filter(|(table, _)| table.contains("handover"));
-    let told = ledger.filter(|(table, _)| !table.contains("catalogs") && !table.contains("migrations"));
-    let rows = told.flat_map(|(table, rows)| rows.into_iter().map(move |row| format!("{table}: {row}")));
+    let reported = ledger.filter(|(table, _)| !table.contains("catalogs") && !table.contains("migrations"));
+    let rows = reported.flat_map(|(table, rows)| rows.into_iter().map(move |row| format!("{table}: {row}")));
     rows.filter(|row| row.contains(text)).collect()
 }
 
 #[every_engine(also_in_chunks_of = 10)]
 async fn forgotten_leaver_leaves_only_counts(world: &mut World) {
     world.start_worker().await;
-    // Somebody whose name nothing else has, and who has rows together with others.
+    // A user with a unique name who shares rows with others.
     world.sql("UPDATE users SET name = 'Zuzana Q', email = 'zuzana@example.com' WHERE id = 53").await;
     let mut request = keap_request("offboarding of zuzana");
     request["reason"] = json!("zuzana was dismissed");
@@ -70,13 +70,13 @@ async fn forgotten_leaver_leaves_only_counts(world: &mut World) {
     assert_eq!(world.number("SELECT sum(records) FROM handover.journal WHERE kind = 'contact'").await, 104);
     let trail = on(world, &["audit", "--action", "forgotten", "--json"]).expect(0).json_lines();
     assert_eq!((trail.len(), &trail[0]["actor"]), (1, &json!("1")));
-    assert_eq!(trail[0]["user_id"], json!(after.user_id), "one pseudonym stands for them everywhere");
+    assert_eq!(trail[0]["user_id"], json!(after.user_id), "the same pseudonym replaces them everywhere");
 
     let revert = json!({ "type": "revert", "request_id": "back", "org_id": "1", "requested_by": ADMIN, "job_id": job.id.to_string() });
     assert_eq!(codes_of(&world.hand_over(&revert).await), ["forgotten"]);
     until_events_are_published(world).await;
     let again = forget(world, "53");
-    assert_eq!(again["jobs"], json!(0), "nothing is left: {again}");
+    assert_eq!(again["jobs"], json!(0), "nothing remains: {again}");
 }
 
 #[every_engine]
@@ -101,7 +101,7 @@ async fn forgotten_successor_does_not_prevent_undo(world: &mut World) {
     let revert = json!({ "type": "revert", "request_id": "back", "org_id": "1", "requested_by": ADMIN, "job_id": job.id.to_string() });
     let undone = certificate_of(&world.hand_over(&revert).await);
     let contacts = result_of(&undone, "contact");
-    assert_eq!((contacts.restored, contacts.skipped["changed"]), (Some(54), 50), "what 12 received stays with 12");
+    assert_eq!((contacts.restored, contacts.skipped["changed"]), (Some(54), 50), "Amanda keeps what she received");
 }
 
 #[every_engine]

@@ -1,5 +1,5 @@
-//! The worker's role on PostgreSQL. That the grants are enough is shown by every other test on servers: their workers
-//! connect as that role. Here: that they are no more than that, and what is said where one is missing.
+//! The worker's role on PostgreSQL. Every other test connects its workers as that role, which proves that the grants
+//! suffice. Here: they grant no more, and a missing one is reported.
 
 use sea_orm::ConnectionTrait;
 
@@ -15,7 +15,7 @@ async fn deploy_grants_sql_matches_the_command(world: &mut World) {
     assert_eq!(printed, kept, "handover catalog grants > deploy/grants.sql");
 }
 
-/// Whether the worker's role may not run a statement.
+/// Returns true if the worker's role may not run a statement.
 async fn is_forbidden(world: &World, statement: &str) -> bool {
     let session = world.context.store.begin("test").await.expect("a transaction");
     let ran = session.run("trying", session.sql(statement)).await;
@@ -50,7 +50,7 @@ async fn worker_role_may_only_append_to_audit(world: &mut World) {
     ] {
         assert!(is_forbidden(world, statement).await, "{statement}");
     }
-    // Copies expire: they are a table of their own, and rows of it go.
+    // Snapshots expire: they have their own table, and its rows are deleted.
     assert!(!is_forbidden(world, "DELETE FROM handover.row_snapshots").await);
 }
 

@@ -1,5 +1,5 @@
-//! Hostile and broken input, as tables: a row is what comes in, and the code and the words that it is answered with. Every
-//! row goes through the public door, and after it nothing of the host has changed and good work is done as before.
+//! Hostile and broken input, as tables of inputs with the expected code and words.
+//! Each input uses a public interface. Afterwards the host is unchanged and good requests still work.
 
 mod catalogs;
 mod commands;
@@ -15,18 +15,18 @@ use serde_json::{Value, json};
 use crate::support::World;
 use crate::support::world::keap_request;
 
-/// Characters that must never reach a log or a terminal as they are.
+/// Returns true for characters that must never reach a log or terminal unescaped.
 fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
-/// The hidden characters of a text, apart from the ends of its lines.
+/// Returns the hidden characters of a text, except line ends.
 fn hidden(text: &str) -> Vec<char> {
     text.chars().filter(|c| is_hidden(*c) && *c != '\n').collect()
 }
 
-/// The example's request with some of its fields replaced.
+/// Returns the example's request with some fields replaced.
 fn but(request_id: &str, fields: Value) -> Value {
     let mut request = keap_request(request_id);
     for (name, value) in fields.as_object().expect("fields") {
@@ -35,17 +35,17 @@ fn but(request_id: &str, fields: Value) -> Value {
     request
 }
 
-/// The worker goes on: a good request is done.
-async fn goes_on(world: &World) {
+/// Asserts that the worker continues: it completes a good request.
+async fn assert_worker_continues(world: &World) {
     assert_eq!(world.hand_over(&keap_request("good")).await.state, "completed");
 }
 
-/// The start of a text, to name a row that is wrong.
+/// Returns the start of a text, to identify a failed row.
 fn shown(input: &[u8]) -> String {
     String::from_utf8_lossy(input).chars().take(200).flat_map(char::escape_debug).collect()
 }
 
-/// Everything to one user.
+/// Allots everything to one user.
 fn to(user: &str) -> Value {
     json!({ "user": user })
 }

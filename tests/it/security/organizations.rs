@@ -1,5 +1,5 @@
-//! An organization can never touch another's rows: through no field of any request that can carry an id, and through no
-//! reference of any catalog.
+//! Isolation of organizations: no request field with an id and no reference of any catalog reaches another
+//! organization's rows.
 
 mod neighbors;
 
@@ -9,17 +9,17 @@ use handover::contract::{RequestType, UserId};
 use handover::store::host::lock_users;
 use serde_json::{Value, json};
 
-use self::neighbors::{Neighbours, settle_in, start_handing_over};
+use self::neighbors::{Neighbors, create_organization, start_handing_over};
 use crate::support::keap::{
     ADMIN, AMANDA, GERALDINE, LEAVER, PRIYA, SUPPORT, WEST, group, hardcoded, ratio, share, to,
 };
 use crate::support::world::{certificate_of, codes_of, keap_request, result_of};
 use crate::support::{World, every_engine, on_postgres, people, process};
 
-/// Fields of a request that carry an id, of whatever.
+/// Request fields that carry an id of any kind.
 const IDS: [&str; 7] = ["org_id", "user_id", "requested_by", "job_id", "user", "each", "round_robin"];
 
-/// Fields that carry none.
+/// Request fields that carry no id.
 const NO_IDS: [&str; 17] = [
     "type",
     "request_id",
@@ -40,10 +40,10 @@ const NO_IDS: [&str; 17] = [
     "manager",
 ];
 
-/// Fields of somebody who is invited: an address is a person's, and may be known to both organizations.
+/// Fields about an invited person. An address may be known to both organizations.
 const OF_INVITED: [&str; 2] = ["name", "email"];
 
-/// What a request is refused with that reaches for somebody else's rows.
+/// The reason codes of requests that reach for another organization's rows.
 const REFUSALS: [&str; 6] = [
     "requester_not_permitted",
     "other_organization",
@@ -73,7 +73,7 @@ fn properties(schema: &Value, fields: &mut BTreeSet<String>) {
     }
 }
 
-/// A request of each type that organization 1 may well make.
+/// Returns a valid request of each type for organization 1.
 fn requests(completed: &str, waiting: &str) -> Vec<Value> {
     let everything = json!({
         "contact": ratio([share(SUPPORT, 5), share(AMANDA, 50)]),
@@ -108,16 +108,16 @@ fn requests(completed: &str, waiting: &str) -> Vec<Value> {
         .collect()
 }
 
-/// The request with each id in it put in turn for one of the neighbours' own.
-fn reaching(request: &Value, neighbours: &Neighbours) -> Vec<Value> {
+/// Returns the request with each id in turn replaced by one of the neighbors.
+fn reaching(request: &Value, neighbors: &Neighbors) -> Vec<Value> {
     let mut found = Vec::new();
-    reach(request, "", neighbours, &mut |changed| found.push(changed));
+    reach(request, "", neighbors, &mut |changed| found.push(changed));
     found
 }
 
-/// Tells each way in which `value`, the content of `field`, can be changed in one place.
-fn reach(value: &Value, field: &str, neighbours: &Neighbours, tell: &mut dyn FnMut(Value)) {
-    for id in neighbours.in_place_of(field) {
+/// Calls back with each way to change `value`, the content of `field`, in one place.
+fn reach(value: &Value, field: &str, neighbors: &Neighbors, tell: &mut dyn FnMut(Value)) {
+    for id in neighbors.in_place_of(field) {
         tell(json!(id));
     }
     match value {
@@ -131,9 +131,9 @@ fn reach(value: &Value, field: &str, neighbours: &Neighbours, tell: &mut dyn FnM
                 };
                 // The keys of `each` are records, its values users.
                 let inner = if in_each { "user" } else { name };
-                reach(entry, inner, neighbours, &mut |changed| tell(with(changed)));
+                reach(entry, inner, neighbors, &mut |changed| tell(with(changed)));
                 if in_each {
-                    tell(json!({ neighbours.task: entry }));
+                    tell(json!({ neighbors.task: entry }));
                 }
             }
         }
@@ -144,14 +144,14 @@ fn reach(value: &Value, field: &str, neighbours: &Neighbours, tell: &mut dyn FnM
                     all[place] = changed;
                     Value::Array(all)
                 };
-                reach(entry, field, neighbours, &mut |changed| tell(with(changed)));
+                reach(entry, field, neighbors, &mut |changed| tell(with(changed)));
             }
         }
         _ => {}
     }
 }
 
-/// Everything that is refused for reaching out, and that nothing of the application has changed.
+/// Asserts that every attempt is refused and that the application is unchanged.
 async fn all_refused(world: &World, requests: Vec<Value>) {
     let before = people::host(world).await;
     let mut jobs = Vec::new();
@@ -173,9 +173,9 @@ async fn all_refused(world: &World, requests: Vec<Value>) {
 
 #[every_engine]
 pub async fn no_request_field_reaches_other_organizations(world: &mut World) {
-    let neighbours = settle_in(world).await;
+    let neighbors = create_organization(world).await;
     world.start_worker().await;
-    let neighbours = start_handing_over(world, neighbours).await;
+    let neighbors = start_handing_over(world, neighbors).await;
     let mine = json!({ "type": "deactivate", "request_id": "mine", "org_id": "1", "user_id": PRIYA, "requested_by": ADMIN,
         "reassign": { "contact": to(SUPPORT), "lead": to(SUPPORT), "task": to(SUPPORT) } });
     let completed = world.hand_over(&mine).await;
@@ -186,32 +186,32 @@ pub async fn no_request_field_reaches_other_organizations(world: &mut World) {
     let waiting = world.send(&later).await;
     world.until("the job is scheduled", async || world.job(waiting).await).await;
     let templates = requests(&completed.id.to_string(), &waiting.to_string());
-    let reaching: Vec<Value> = templates.iter().flat_map(|request| reaching(request, &neighbours)).collect();
+    let reaching: Vec<Value> = templates.iter().flat_map(|request| reaching(request, &neighbors)).collect();
     assert!(reaching.len() > 100, "{}", reaching.len());
     all_refused(world, reaching).await;
-    neighbours.jobs_stand(world).await;
+    neighbors.assert_jobs_unchanged(world).await;
 }
 
 #[every_engine]
 async fn administrator_cannot_reach_other_organizations(world: &mut World) {
-    settle_in(world).await;
+    create_organization(world).await;
     world.start_worker().await;
     let mine = json!({ "type": "deactivate", "request_id": "mine", "org_id": "1", "user_id": PRIYA, "requested_by": ADMIN,
         "reassign": { "contact": to(SUPPORT), "lead": to(SUPPORT), "task": to(SUPPORT) } });
     let completed = world.hand_over(&mine).await;
     let mut requests = requests(&completed.id.to_string(), &completed.id.to_string());
-    // Whoever is invited is a user of the organization that asks.
+    // An invited person becomes a user of the requesting organization.
     requests.retain(|request| request["type"] != "invite");
     for request in &mut requests {
         request["org_id"] = json!("2");
         request["requested_by"] = json!("201");
     }
-    // The invited user accepts by themselves, for another organization than theirs.
+    // The invited user accepts the invitation, but for another organization.
     let accept = json!({ "type": "accept_invitation", "org_id": "1", "user_id": "203", "requested_by": "203" });
-    // The leaver's manager is somebody else's user.
+    // The leaver's manager belongs to the other organization.
     world.sql("UPDATE users SET manager_id = 201 WHERE id = 13").await;
     let to_manager = json!({ "org_id": "1", "user_id": GERALDINE, "requested_by": ADMIN, "reassign": { "contact": { "manager": true } } });
-    // A group of the same name, whose only member is a neighbour.
+    // A group of the same name whose only member is a neighbor.
     let round_robin = json!({ "logic": "ratio", "shares": [{ "round_robin": "East team", "amount": 1 }] });
     let to_group =
         json!({ "org_id": "1", "user_id": GERALDINE, "requested_by": ADMIN, "reassign": { "contact": round_robin } });
@@ -219,8 +219,8 @@ async fn administrator_cannot_reach_other_organizations(world: &mut World) {
     all_refused(world, requests).await;
 }
 
-/// What each product's demo hands over: catalog, and the request.
-fn stories() -> [(&'static str, Value); 3] {
+/// The catalog and request of each product's demo.
+fn demo_requests() -> [(&'static str, Value); 3] {
     let agent_connect = json!({ "request_id": "story", "org_id": "3", "user_id": "303", "requested_by": "301", "reassign": {
         "direct_report": { "each": { "306": "305", "307": "302" }, "rest": { "user": "304" } },
         "contact": { "user": "304" } } });
@@ -234,28 +234,28 @@ fn stories() -> [(&'static str, Value); 3] {
 
 #[every_engine(also_in_chunks_of = 9)]
 async fn no_reference_reaches_other_organizations(world: &mut World) {
-    let neighbours = settle_in(world).await;
-    for (product, story) in stories() {
+    let neighbors = create_organization(world).await;
+    for (product, request) in demo_requests() {
         if product != "keap" {
             world.use_product(product, 10).await;
         }
-        neighbours.have_rows_of_every_reference(world).await;
-        let before = neighbours.rows(world).await;
+        neighbors.have_rows_of_every_reference(world).await;
+        let before = neighbors.rows(world).await;
         world.start_worker().await;
-        let job = world.hand_over(&story).await;
+        let job = world.hand_over(&request).await;
         let certificate = certificate_of(&job);
-        // Groups of theirs have the names of ours: none of their members took a turn.
+        // Groups of both organizations share names. No neighbor took a turn.
         let successors = certificate.references.iter().flat_map(|result| result.successors.keys());
         assert!(successors.clone().all(|user| !user.starts_with("20")), "{certificate:?}");
         assert!(result_of(&certificate, "contact").moved > Some(0));
-        assert_eq!(neighbours.rows(world).await, before, "{product}: handed over");
+        assert_eq!(neighbors.rows(world).await, before, "{product}: handed over");
         certificate_of(&world.hand_over(&people::revert(&job)).await);
-        assert_eq!(neighbours.rows(world).await, before, "{product}: undone");
+        assert_eq!(neighbors.rows(world).await, before, "{product}: undone");
         world.stop_workers().await;
     }
 }
 
-/// PostgreSQL alone: in SQLite nobody writes while somebody else does.
+/// PostgreSQL only: SQLite has no concurrent writers.
 #[on_postgres]
 async fn permission_is_checked_in_the_planners_transaction(world: &mut World) {
     let revoking = world.store.begin("revoking").await.expect("a transaction");
@@ -263,8 +263,8 @@ async fn permission_is_checked_in_the_planners_transaction(world: &mut World) {
     lock_users(&revoking, &[("1", &leaver)], &[]).await.expect("a lock");
     world.start_worker().await;
     let id = world.send(&keap_request("r1")).await;
-    // The planner has begun and read whom the request concerns, and waits for the leaver.
-    world.until_somebody_waits_for_a_user().await;
+    // The planner has read the users of the request and waits for the leaver's lock.
+    world.until_user_lock_is_awaited().await;
     let revoke = revoking.sql("UPDATE users SET role = 'member' WHERE id = 1");
     revoking.run("revoking", revoke).await.expect("revoked");
     revoking.commit().await.expect("committed");

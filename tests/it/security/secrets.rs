@@ -1,5 +1,5 @@
-//! Passwords stand in no log, error, JSON, panic or process list: everything that commands and a worker write is looked
-//! through, on good days and bad ones.
+//! Passwords: none appears in any log, error, JSON, panic or process list. The tests search everything that commands
+//! and workers write, with and without faults.
 
 use std::fs::File;
 use std::net::{TcpListener, TcpStream};
@@ -10,8 +10,8 @@ use crate::support::server::{address_of, until};
 use crate::support::world::keap_request;
 use crate::support::{Engine, World, run as in_a_world, secrets};
 
-/// Runs a command with everything logged; what it wrote is looked through.
-fn looked_through(secrets: &[String], settings: &[(&str, &str)], arguments: &[&str], input: &[u8]) -> i32 {
+/// Runs a command with full logging and searches its output.
+fn searched_for_passwords(secrets: &[String], settings: &[(&str, &str)], arguments: &[&str], input: &[u8]) -> i32 {
     let loud = [("HANDOVER_LOG__FILTER", "trace"), ("RUST_BACKTRACE", "1")];
     let child = binary(&[settings, &loud].concat(), arguments).spawn().expect("the binary");
     let ended = tokio::task::block_in_place(|| finish(child, input));
@@ -20,7 +20,7 @@ fn looked_through(secrets: &[String], settings: &[(&str, &str)], arguments: &[&s
     ended.code
 }
 
-/// Ends the workers' connections in their midst.
+/// Ends the workers' connections abruptly.
 async fn cut_connections(world: &World) {
     let ended = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
          WHERE datname = current_database() AND usename = 'handover_worker_of_tests'";
@@ -40,7 +40,7 @@ fn failing_commands_and_workers_write_no_password() {
         let worker = WorkerProcess::start_with_log(&[settings.clone(), loud.to_vec()].concat(), log);
         let request = keap_request("r1");
         let id = crate::support::world::read(&request).job_id();
-        assert_eq!(looked_through(&secrets, &settings, &["submit"], request.to_string().as_bytes()), 0);
+        assert_eq!(searched_for_passwords(&secrets, &settings, &["submit"], request.to_string().as_bytes()), 0);
         world.until("the job is there", async || world.job(id).await).await;
         secrets::are_not_in_the_process_list(&secrets).expect("no password");
         cut_connections(world).await;
@@ -70,7 +70,7 @@ fn failing_commands_and_workers_write_no_password() {
             &["submit", "no such file"],
             &["no such command"],
         ] {
-            looked_through(&secrets, &settings, arguments, b"");
+            searched_for_passwords(&secrets, &settings, arguments, b"");
         }
         assert_eq!(tokio::task::block_in_place(|| worker.stop()), 0);
         assert!(std::fs::metadata(folder.path().join("worker.log")).expect("a log").len() > 0);
@@ -78,7 +78,7 @@ fn failing_commands_and_workers_write_no_password() {
     });
 }
 
-/// Leads to the test's PostgreSQL, and takes longer to answer than sqlx thinks is normal, which it logs; its port.
+/// Opens a slow proxy to the test's PostgreSQL, so that sqlx logs a slow connection. Returns its port.
 fn slow_way_to(world: &World) -> u16 {
     let server = address_of(world.worker_url());
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
@@ -90,7 +90,7 @@ fn slow_way_to(world: &World) -> u16 {
             let ways = [(client.try_clone(), server.try_clone()), (Ok(server), Ok(client))];
             for (from, to) in ways {
                 let (mut from, mut to) = (from.expect("a stream"), to.expect("a stream"));
-                // Either side may end it.
+                // Either side may close the connection.
                 std::thread::spawn(move || std::io::copy(&mut from, &mut to));
             }
         }
@@ -107,7 +107,7 @@ fn connection_logs_hold_no_password() {
         for filter in ["trace", "sea_orm=trace,sqlx=trace"] {
             let environment = [("HANDOVER_DATABASE__URL", slow.as_str()), ("HANDOVER_LOG__FILTER", filter)];
             let ended = tokio::task::block_in_place(|| run(&environment, &["jobs"])).expect(0);
-            assert!(ended.err.contains("slow threshold"), "nothing was logged meanwhile: {}", ended.err);
+            assert!(ended.err.contains("slow threshold"), "nothing was logged: {}", ended.err);
             secrets::are_not_in(&secrets, filter, &ended.err).expect("no password");
         }
     });
@@ -157,9 +157,9 @@ fn finder_detects_password_on_command_lines() {
     let mut shell = std::process::Command::new("sh");
     shell.args(["-c", "read line", &format!("--password={}", secrets[0])]).stdin(std::process::Stdio::piped());
     let mut child = shell.spawn().expect("a shell");
-    // Its command line stands there a moment after it was started.
+    // The command line is visible only a moment after the start.
     until("it is found", || secrets::are_not_in_the_process_list(&secrets).is_err());
-    // Its input ends, and it with it.
+    // The process ends when its input ends.
     drop(child.stdin.take());
     child.wait().expect("it ends");
 }

@@ -1,5 +1,6 @@
-//! TLS to real servers, with an authority and certificates made here: what is right gets in, and whatever is wrong is
-//! refused. The servers are the test's own, from the programs that `deploy/services` uses.
+//! TLS to real servers, with an authority and certificates of the test: right certificates are accepted, all others
+//! refused.
+//! The test starts its own servers from the programs that `deploy/services` uses.
 
 mod authority;
 mod servers;
@@ -13,7 +14,7 @@ use self::servers::{Postgres, RabbitMq};
 use crate::support::process::{Ended, WorkerProcess, binary, finish, run, text};
 use crate::support::server::until;
 
-/// A client's view: which authority it trusts, and who it says that it is.
+/// A client's TLS settings: the authority that it trusts and its own certificate.
 struct Client<'f> {
     host: &'f str,
     authority: &'f Path,
@@ -52,7 +53,7 @@ impl Client<'_> {
         settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
-    /// What a worker says that does not get in.
+    /// Returns the error of a worker that cannot connect.
     fn is_refused_by_rabbitmq(&self, port: u16, database: &str) -> String {
         let settings = self.settings(port, database);
         let settings: Vec<(&str, &str)> =
@@ -63,10 +64,11 @@ impl Client<'_> {
     }
 }
 
-/// Whether it was told why the server does not want the client's certificate. In TLS 1.3 the client's side is done by then:
-/// what it has sent on to a closed line may overtake the alert, and then it only knows that the line was cut.
-fn is_told_or_cut_off(told: &str, says: &str) -> bool {
-    [says, "Connection reset by peer", "Broken pipe"].iter().any(|words| told.contains(words))
+/// Returns true if the error explains why the server refused the client's certificate. In TLS 1.3 the client's
+/// handshake is complete by then: data sent on the closed connection may overtake the alert, and the client sees only
+/// a reset.
+fn is_told_or_cut_off(reported: &str, says: &str) -> bool {
+    [says, "Connection reset by peer", "Broken pipe"].iter().any(|words| reported.contains(words))
 }
 
 #[test]
@@ -114,12 +116,12 @@ fn rabbitmq_requires_the_right_certificates() {
     carries_a_request(&right, server.port, &database);
 
     let refused = |client: &Client<'_>, says: &str| {
-        let told = client.is_refused_by_rabbitmq(server.port, &database);
-        assert!(told.contains(says), "{says:?} is missing in: {told}");
+        let reported = client.is_refused_by_rabbitmq(server.port, &database);
+        assert!(reported.contains(says), "{says:?} is missing in: {reported}");
     };
     let unwanted = |client: &Client<'_>, says: &str| {
-        let told = client.is_refused_by_rabbitmq(server.port, &database);
-        assert!(is_told_or_cut_off(&told, says), "{says:?} is missing in: {told}");
+        let reported = client.is_refused_by_rabbitmq(server.port, &database);
+        assert!(is_told_or_cut_off(&reported, says), "{says:?} is missing in: {reported}");
     };
     unwanted(&Client { identity: None, ..right }, "CertificateRequired");
     let theirs = strangers.issue(Of::Client("handover")).write(folder.path(), "stranger");
@@ -132,11 +134,11 @@ fn rabbitmq_requires_the_right_certificates() {
     let none = Files { certificate: folder.path().join("none.pem"), key: client.key.clone() };
     refused(&Client { identity: Some(&none), ..right }, "none.pem");
     server.present(&ours.issue(Of::ExpiredServer("localhost")));
-    let told = right.is_refused_by_rabbitmq(server.port, &database);
-    assert!(told.contains("expired"), "{told}");
+    let reported = right.is_refused_by_rabbitmq(server.port, &database);
+    assert!(reported.contains("expired"), "{reported}");
 }
 
-/// Migrates a database of the demo's, and sends a request to a worker: both talk to RabbitMQ by TLS.
+/// Migrates a demo database and sends a request to a worker. Both connect to RabbitMQ by TLS.
 fn carries_a_request(client: &Client<'_>, port: u16, database: &str) {
     let settings = client.settings(port, database);
     let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
@@ -144,7 +146,7 @@ fn carries_a_request(client: &Client<'_>, port: u16, database: &str) {
     let worker = WorkerProcess::start(&settings);
     let request = json!({ "request_id": "r1", "org_id": "1", "user_id": "53", "requested_by": "1" });
     let child = binary(&settings, &["submit", "-", "--wait"]).spawn().expect("the binary");
-    // Nobody of that name is there: the answer has gone there and back.
+    // No user has that name: the request and its answer both passed.
     let ended = finish(child, request.to_string().as_bytes()).expect(3);
     assert!(ended.out.contains("unknown_user"), "{}{}", ended.out, ended.err);
     assert_eq!(worker.stop(), 0);

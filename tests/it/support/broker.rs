@@ -1,4 +1,4 @@
-//! The outside's view of the broker: sends messages, receives events, reads the dead queue.
+//! A client's view of the broker: sends messages, receives events, and reads dead letters.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,15 +19,15 @@ use lapin::types::FieldTable;
 use lapin::{BasicProperties, Connection, ConnectionProperties};
 use serde_json::Value;
 
-/// What the outside holds of the broker.
-pub enum Outside {
-    /// The outbox table.
+/// A client's connection to the broker.
+pub enum BrokerClient {
+    /// SQLite: the outbox table.
     Local { store: Store, seen: i64 },
-    /// A connection of a client's own to RabbitMQ, with a queue of events.
+    /// RabbitMQ: a client's connection with a queue of events.
     Amqp { connection: Box<Connection>, channel: lapin::Channel, events: lapin::Consumer, prefix: String },
 }
 
-/// A message that was parked.
+/// A dead letter.
 #[derive(Debug, Clone)]
 pub struct DeadMessage {
     pub body: Vec<u8>,
@@ -59,20 +59,20 @@ pub async fn amqp(url: &str, prefix: &str) -> Arc<dyn Broker> {
     Arc::new(AmqpBroker::connect(AmqpSettings::new(url, prefix)).await.expect("RabbitMQ"))
 }
 
-/// The key that a sender publishes a request with; of what is none, that of the default.
+/// Returns the routing key of a request, or the default key if the body is not a request.
 fn routing_key(body: &[u8]) -> String {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
     let kind = body["type"].as_str().and_then(|kind| kind.parse::<RequestType>().ok()).unwrap_or_default();
     format!("request.{}", kind.name())
 }
 
-impl Outside {
-    pub async fn local(store: &Store) -> Outside {
-        Outside::Local { store: store.clone(), seen: 0 }
+impl BrokerClient {
+    pub async fn local(store: &Store) -> BrokerClient {
+        BrokerClient::Local { store: store.clone(), seen: 0 }
     }
 
-    /// Connects as any client would. The topology must stand already.
-    pub async fn amqp(url: &str, prefix: &str) -> Outside {
+    /// Connects like any client. The topology must exist.
+    pub async fn amqp(url: &str, prefix: &str) -> BrokerClient {
         let connection = Connection::connect(url, ConnectionProperties::default()).await.expect("RabbitMQ");
         let channel = connection.create_channel().await.expect("a channel");
         let options = QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() };
@@ -88,13 +88,13 @@ impl Outside {
             .basic_consume(queue.name().clone(), "".into(), consume, FieldTable::default())
             .await
             .expect("consuming");
-        Outside::Amqp { connection: Box::new(connection), channel, events, prefix: prefix.to_owned() }
+        BrokerClient::Amqp { connection: Box::new(connection), channel, events, prefix: prefix.to_owned() }
     }
 
-    /// Sends a body as a request, whatever it is.
+    /// Sends any body as a request.
     pub async fn send(&self, body: Vec<u8>) {
         match self {
-            Outside::Local { store, .. } => {
+            BrokerClient::Local { store, .. } => {
                 let message = Outgoing {
                     id: uuid::Uuid::new_v4(),
                     channel: Channel::Requests,
@@ -106,7 +106,7 @@ impl Outside {
                 let sent = LocalBroker::new(store.clone()).publish(&[message]).await;
                 assert!(sent.iter().all(Result::is_ok), "{sent:?}");
             }
-            Outside::Amqp { channel, prefix, .. } => {
+            BrokerClient::Amqp { channel, prefix, .. } => {
                 let properties =
                     BasicProperties::default().with_delivery_mode(2).with_content_type("application/json".into());
                 publish(channel, prefix, &body, properties).await;
@@ -114,9 +114,9 @@ impl Outside {
         }
     }
 
-    /// Sends many bodies as requests to RabbitMQ at once, and then waits for every confirm.
+    /// Sends many bodies as requests to RabbitMQ at once, then waits for every confirm.
     pub async fn send_all(&self, bodies: &[Vec<u8>]) {
-        let Outside::Amqp { channel, prefix, .. } = self else { panic!("there is no broker") };
+        let BrokerClient::Amqp { channel, prefix, .. } = self else { panic!("there is no broker") };
         channel.confirm_select(ConfirmSelectOptions::default()).await.expect("confirms");
         let mut confirms = Vec::with_capacity(bodies.len());
         for body in bodies {
@@ -130,16 +130,16 @@ impl Outside {
         }
     }
 
-    /// Sends a body with properties of its own to RabbitMQ.
+    /// Sends a body with custom properties to RabbitMQ.
     pub async fn send_with(&self, body: Vec<u8>, properties: BasicProperties) {
-        let Outside::Amqp { channel, prefix, .. } = self else { panic!("there is no broker") };
+        let BrokerClient::Amqp { channel, prefix, .. } = self else { panic!("there is no broker") };
         publish(channel, prefix, &body, properties).await;
     }
 
-    /// The next event, within a time limit.
+    /// Returns the next event, within a time limit.
     pub async fn next_event(&mut self, limit: Duration) -> Option<Value> {
         match self {
-            Outside::Local { store, seen } => {
+            BrokerClient::Local { store, seen } => {
                 let deadline = tokio::time::Instant::now() + limit;
                 loop {
                     let letters = outbox::list(&store.reader(), "events", *seen, 1).await.expect("the outbox");
@@ -153,19 +153,19 @@ impl Outside {
                     tokio::time::sleep(Duration::from_millis(10)).await;
                 }
             }
-            Outside::Amqp { events, .. } => {
+            BrokerClient::Amqp { events, .. } => {
                 let delivery = tokio::time::timeout(limit, events.next()).await.ok()??.expect("a delivery");
                 Some(serde_json::from_slice(&delivery.data).expect("an event is JSON"))
             }
         }
     }
 
-    /// The next parked message, within a time limit; it is taken out of the dead queue.
+    /// Takes the next dead letter from its queue, within a time limit.
     pub async fn next_dead_letter(&self, limit: Duration) -> Option<DeadMessage> {
         let deadline = tokio::time::Instant::now() + limit;
         loop {
             let parked = match self {
-                Outside::Local { store, .. } => {
+                BrokerClient::Local { store, .. } => {
                     let letters = outbox::list(&store.reader(), "dead", 0, 1).await.expect("the outbox");
                     let letter = letters.into_iter().next();
                     if let Some(letter) = &letter {
@@ -178,7 +178,7 @@ impl Outside {
                         headers: serde_json::from_value(letter.headers).expect("headers are text"),
                     })
                 }
-                Outside::Amqp { channel, prefix, .. } => {
+                BrokerClient::Amqp { channel, prefix, .. } => {
                     let queue = format!("{prefix}.dead");
                     let got =
                         channel.basic_get(queue.into(), BasicGetOptions::default()).await.expect("the dead queue");
@@ -201,11 +201,11 @@ impl Outside {
         }
     }
 
-    /// How many messages of a queue wait: those that were handed out are not counted.
+    /// Counts the waiting messages of a queue, without delivered ones.
     pub async fn waiting(&self, queue: &str) -> usize {
         match self {
-            Outside::Local { store, .. } => outbox::list(&store.reader(), queue, 0, 1000).await.expect("it").len(),
-            Outside::Amqp { channel, prefix, .. } => {
+            BrokerClient::Local { store, .. } => outbox::list(&store.reader(), queue, 0, 1000).await.expect("it").len(),
+            BrokerClient::Amqp { channel, prefix, .. } => {
                 let name = format!("{prefix}.{queue}");
                 let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
                 let found = channel.queue_declare(name.into(), options, FieldTable::default()).await;
@@ -214,41 +214,41 @@ impl Outside {
         }
     }
 
-    /// Deletes a queue of the broker; how many messages waited there.
+    /// Deletes a queue of the broker and returns how many messages waited there.
     pub async fn delete_queue(&self, queue: &str) -> u32 {
-        let Outside::Amqp { channel, prefix, .. } = self else { panic!("there is no broker") };
+        let BrokerClient::Amqp { channel, prefix, .. } = self else { panic!("there is no broker") };
         let name = format!("{prefix}.{queue}");
         channel.queue_delete(name.into(), QueueDeleteOptions::default()).await.expect("deleted")
     }
 
-    /// Puts a classic queue where one of ours stands. No worker may be connected: it would declare its own again.
+    /// Replaces one of our queues with a classic queue. A connected worker would declare its own again.
     pub async fn make_queue_of_another_kind(&self, queue: &str) {
         self.delete_queue(queue).await;
-        let Outside::Amqp { channel, prefix, .. } = self else { panic!("there is no broker") };
+        let BrokerClient::Amqp { channel, prefix, .. } = self else { panic!("there is no broker") };
         let name = format!("{prefix}.{queue}");
         let declared = channel.queue_declare(name.into(), QueueDeclareOptions::durable(), FieldTable::default()).await;
         declared.expect("declared");
     }
 
-    /// Loses every step that waits on the queue.
+    /// Purges the queue of steps.
     pub async fn lose_steps(&self) {
         match self {
-            Outside::Local { store, .. } => {
+            BrokerClient::Local { store, .. } => {
                 let session = store.begin("test").await.expect("a transaction");
                 let steps = session.sql("DELETE FROM handover.outbox WHERE channel = 'steps'");
                 session.run("losing the steps", steps).await.expect("deleted");
                 session.commit().await.expect("committed");
             }
-            Outside::Amqp { channel, prefix, .. } => {
+            BrokerClient::Amqp { channel, prefix, .. } => {
                 let queue = format!("{prefix}.steps");
                 channel.queue_purge(queue.into(), QueuePurgeOptions::default()).await.expect("purged");
             }
         }
     }
 
-    /// Removes what a test left on the broker.
+    /// Removes everything that a test left on the broker.
     pub async fn clean_up(&self) {
-        if let Outside::Amqp { connection, channel, prefix, .. } = self {
+        if let BrokerClient::Amqp { connection, channel, prefix, .. } = self {
             for queue in ["requests", "steps", "dead"] {
                 let name = format!("{prefix}.{queue}");
                 channel.queue_delete(name.into(), QueueDeleteOptions::default()).await.expect("deleted");

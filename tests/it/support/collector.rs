@@ -1,4 +1,4 @@
-//! An OpenTelemetry collector of a test's own: takes spans by HTTP, and keeps them.
+//! An OpenTelemetry collector for one test: receives spans over HTTP and keeps them.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -12,19 +12,19 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-/// A span, and the process that it is of.
+/// A span and its process.
 #[derive(Debug, Clone)]
 pub struct Taken {
     pub process: String,
     pub trace: String,
     pub id: String,
-    /// Empty of one that begins its trace.
+    /// The parent's id; empty for a root span.
     pub parent: String,
     pub name: String,
     pub attributes: BTreeMap<String, String>,
 }
 
-/// The collector; it ends when it is dropped.
+/// The collector, which stops when dropped.
 pub struct Collector {
     address: SocketAddr,
     taken: Arc<Mutex<Vec<Taken>>>,
@@ -45,7 +45,7 @@ impl Collector {
         format!("http://{}", self.address)
     }
 
-    /// What has come so far.
+    /// Returns the spans received so far.
     pub fn taken(&self) -> Vec<Taken> {
         self.taken.lock().expect("a lock").clone()
     }
@@ -58,7 +58,7 @@ async fn accept(listener: TcpListener, taken: Arc<Mutex<Vec<Taken>>>) {
     }
 }
 
-/// Answers requests of HTTP 1.1 until the connection ends.
+/// Answers HTTP 1.1 requests until the connection ends.
 async fn serve(stream: TcpStream, taken: Arc<Mutex<Vec<Taken>>>) {
     let mut stream = BufReader::new(stream);
     while let Some((head, length)) = read_head(&mut stream).await {
@@ -78,7 +78,7 @@ async fn serve(stream: TcpStream, taken: Arc<Mutex<Vec<Taken>>>) {
     }
 }
 
-/// The lines above a body, and how long that is.
+/// Returns the header lines and the length of the body.
 async fn read_head(stream: &mut BufReader<TcpStream>) -> Option<(String, usize)> {
     let (mut head, mut length) = (String::new(), 0);
     loop {

@@ -1,4 +1,4 @@
-//! A database of its own for each test, made from a template that has the reference CRM, the ledger and the demo's data.
+//! A database for each test, copied from a template with the reference CRM, the ledger and the demo's data.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,17 +9,17 @@ use tokio::sync::OnceCell;
 
 use super::Engine;
 
-/// The role that workers connect as on PostgreSQL: it was granted what `handover catalog grants` prints, and nothing else.
+/// The role of the workers on PostgreSQL. It has exactly the grants that `handover catalog grants` prints.
 pub const WORKER: &str = "handover_worker_of_tests";
 
-/// Its password, which stands nowhere else: where it is found, it was written down.
+/// The role's password. It appears nowhere else, so that any occurrence is a leak.
 pub const PASSWORD: &str = "w0rker s3cret/word";
 
-/// A test's database; dropped by [`Database::drop_it`].
+/// A test's database, dropped by [`Database::drop_it`].
 pub struct Database {
-    /// As its owner.
+    /// The settings of its owner.
     pub settings: Settings,
-    /// As a worker reaches it.
+    /// The settings of a worker.
     pub worker: Settings,
     engine: Engine,
     name: String,
@@ -34,7 +34,7 @@ impl Database {
         }
     }
 
-    pub async fn drop_it(&self) {
+    pub async fn remove(&self) {
         if self.engine == Engine::Postgres {
             administer(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name)).await;
         }
@@ -52,7 +52,7 @@ pub fn settings(url: String) -> Settings {
     }
 }
 
-/// Makes the reference CRM and the ledger, with the demo's leaver, who has so many contacts.
+/// Creates the reference CRM and the ledger. The demo's leaver gets this many contacts.
 pub async fn fill(store: &Store, records: u32) {
     store.migrate_reference_crm().await.expect("the reference CRM");
     store.migrate().await.expect("the ledger");
@@ -107,7 +107,7 @@ async fn copying() -> &'static str {
     if *is_by_file { "STRATEGY FILE_COPY" } else { "" }
 }
 
-/// The template that fits this build, made once for all runs: its name tells what it was made of.
+/// Returns the template for this build, created once for all runs. Its name is a hash of its sources.
 async fn postgres_template() -> String {
     use std::hash::{DefaultHasher, Hash, Hasher};
     let sequences = include_str!("../../../migrations/seed/postgres_sequences.sql");
@@ -134,17 +134,17 @@ async fn postgres_template() -> String {
     template
 }
 
-/// Another run may be making it at the same moment.
+/// Another run may create it at the same time.
 const CREATE_WORKER: &str = "DO $$ BEGIN CREATE ROLE {worker} LOGIN PASSWORD '{password}'; \
      EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$";
 
-/// Grants the workers' role what these rights say, and takes everything else from it.
+/// Grants these rights to the workers' role and revokes all others.
 pub async fn grant(store: &Store, rights: &Rights) {
     let script = grants::script(&store.reader(), rights, WORKER).await.expect("grants");
     store.run_script("granting", &script).await.expect("granted");
 }
 
-/// What the reference CRM is made of.
+/// The sources of the reference CRM.
 const CRM_SOURCES: [&str; 6] = [
     include_str!("../../../migrations/src/crm.rs"),
     include_str!("../../../migrations/src/crm/administration.rs"),
@@ -175,7 +175,8 @@ fn url_of(database: &str) -> String {
     url.to_string()
 }
 
-/// Runs a statement on the server's own database. Databases are made one at a time: a template may not be in use.
+/// Runs a statement on the server's own database. Databases are created one at a time, because a template must not be
+/// in use.
 pub async fn administer(statement: &str) {
     use sea_orm::ConnectionTrait;
     static ONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
@@ -185,14 +186,14 @@ pub async fn administer(statement: &str) {
     connection.close().await.expect("closing");
 }
 
-/// Ends every connection to a database, and lets none in.
+/// Ends every connection to a database and refuses new ones.
 pub async fn go_away(database: &str) {
     administer(&format!("ALTER DATABASE {database} ALLOW_CONNECTIONS false")).await;
     let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname";
     administer(&format!("{end} = '{database}'")).await;
 }
 
-/// Lets connections in again.
+/// Accepts connections again.
 pub async fn come_back(database: &str) {
     administer(&format!("ALTER DATABASE {database} ALLOW_CONNECTIONS true")).await;
 }

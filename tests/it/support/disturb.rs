@@ -1,4 +1,5 @@
-//! What disturbs a worker: probes that fail its steps or hold them, and a broker that repeats messages or loses acknowledgements.
+//! Faults for a worker: failpoints that fail or hold its steps, and a broker that repeats messages or loses
+//! acknowledgements.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -17,7 +18,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Fails every other transaction of each step at a point, beginning with the first; notes which steps came by.
+/// Fails every other transaction of each step at a point, starting with the first, and records the steps.
 #[derive(Default)]
 pub struct Faults {
     point: Option<Point>,
@@ -34,12 +35,12 @@ impl Faults {
         Arc::new(Faults { point: Some(point), ..Faults::default() })
     }
 
-    /// The steps that reached their commit.
+    /// Returns the steps that reached their commit.
     pub fn reached(&self) -> BTreeSet<String> {
         locked(&self.passed).keys().cloned().collect()
     }
 
-    /// The steps that were failed.
+    /// Returns the steps that failed.
     pub fn failed(&self) -> BTreeSet<String> {
         locked(&self.failed).clone()
     }
@@ -63,14 +64,14 @@ impl Failpoints for Faults {
     }
 }
 
-/// Holds every transaction of a step before its commit until it is opened.
+/// Holds every transaction of a step before its commit until the gate opens.
 pub struct Gate {
     step: &'static str,
     state: Mutex<(u64, bool)>,
     opened: Condvar,
 }
 
-/// A gate that nobody opens lets through, so that a failing test ends.
+/// A gate that is never opened times out, so that a failing test ends.
 const NOBODY_CAME: Duration = Duration::from_secs(50);
 
 impl Gate {
@@ -78,7 +79,7 @@ impl Gate {
         Arc::new(Gate { step, state: Mutex::default(), opened: Condvar::new() })
     }
 
-    /// How many stand or stood before it.
+    /// Counts the transactions that have reached the gate.
     pub fn arrived(&self) -> u64 {
         locked(&self.state).0
     }
@@ -103,24 +104,24 @@ impl Failpoints for Gate {
     }
 }
 
-/// What happens to every message on its way.
+/// A disturbance of every message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Disturbance {
     None,
-    /// It is handed out twice, and published twice.
+    /// Delivered twice and published twice.
     Twice,
-    /// Its first acknowledgement is lost: it comes again.
+    /// The first acknowledgement is lost, so the message is redelivered.
     LostAck,
 }
 
-/// A real broker, disturbed.
+/// A real broker with disturbances.
 pub struct Disturbed {
     inner: Arc<dyn Broker>,
     how: Disturbance,
     notes: Arc<Notes>,
 }
 
-/// What came by.
+/// A record of all messages.
 #[derive(Default)]
 pub struct Notes {
     taken: Mutex<Vec<(Channel, Vec<u8>)>>,
@@ -129,12 +130,12 @@ pub struct Notes {
 }
 
 impl Notes {
-    /// Every message that was handed out.
+    /// Returns every delivered message.
     pub fn taken(&self) -> Vec<(Channel, Vec<u8>)> {
         locked(&self.taken).clone()
     }
 
-    /// The routing keys of those whose acknowledgement was lost.
+    /// Returns the routing keys of messages whose acknowledgement was lost.
     pub fn lost_keys(&self) -> BTreeSet<String> {
         locked(&self.lost_keys).clone()
     }
@@ -242,7 +243,7 @@ impl Consumer for DisturbedConsumer {
 
     async fn stop(&mut self) {
         for incoming in self.again.drain(..) {
-            incoming.receipt.requeue().await.expect("given back");
+            incoming.receipt.requeue().await.expect("requeued");
         }
         self.inner.stop().await;
     }
@@ -264,7 +265,7 @@ fn copy_of(incoming: &Incoming) -> Incoming {
     }
 }
 
-/// Of a copy: the original will be settled.
+/// Acknowledges nothing: this is a copy, and the original will be acknowledged.
 struct NoReceipt;
 
 #[async_trait]
@@ -278,7 +279,7 @@ impl Receipt for NoReceipt {
     }
 }
 
-/// Loses the first acknowledgement of each message: the worker dies between its commit and the acknowledgement.
+/// Loses the first acknowledgement of each message, as if the worker died between commit and acknowledgement.
 struct LosingReceipt {
     inner: Box<dyn Receipt>,
     name: String,

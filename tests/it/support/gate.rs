@@ -1,4 +1,4 @@
-//! Stands before a server and is open or shut: shut, it ends every connection and takes none.
+//! A gate before a server. A shut gate ends every connection and accepts none.
 
 use std::net::SocketAddr;
 
@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 use super::server::{address_of, at};
 
-/// The gate; it ends when it is dropped.
+/// The gate, which stops when dropped.
 pub struct Gate {
     address: SocketAddr,
     is_open: watch::Sender<bool>,
@@ -16,7 +16,7 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// Stands, open, before the server of a URL.
+    /// Opens a gate before the server of a URL.
     pub async fn before(url: &str) -> Gate {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
@@ -26,7 +26,7 @@ impl Gate {
         Gate { address, is_open, _tasks: tasks }
     }
 
-    /// The same URL, through the gate.
+    /// Returns the same URL through the gate.
     pub fn through(&self, url: &str) -> String {
         at(self.address, url)
     }
@@ -45,7 +45,7 @@ async fn accept(listener: TcpListener, server: (String, u16), mut is_open: watch
     loop {
         tokio::select! {
             Ok((mut client, _)) = listener.accept() => {
-                // The server may be full, or gone: then the client is told by the end of its connection.
+                // The server may be full or gone. The client then sees its connection end.
                 let Ok(mut server) = TcpStream::connect((server.0.as_str(), server.1)).await else { continue };
                 if *is_open.borrow() {
                     connections.spawn(async move {

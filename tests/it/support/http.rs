@@ -1,4 +1,4 @@
-//! A plain HTTP client, for what a worker and Prometheus tell.
+//! A plain HTTP client for the endpoints of workers and Prometheus.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -12,7 +12,7 @@ use super::process::{WorkerProcess, borrowed, settings};
 use super::server::until;
 use super::world::LIMIT;
 
-/// Asks for a path; the status and the body, or nothing where nobody answers.
+/// Requests a path. Returns status and body, or nothing if no one answers.
 pub fn get(address: &str, path: &str) -> Option<(u16, String)> {
     let mut line = TcpStream::connect(address).ok()?;
     line.set_read_timeout(Some(LIMIT)).ok()?;
@@ -24,16 +24,16 @@ pub fn get(address: &str, path: &str) -> Option<(u16, String)> {
     Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
 }
 
-/// A worker of a test's own that tells how it is, and what it logs.
-pub struct Told {
+/// A worker process with HTTP endpoints and a log file.
+pub struct ObservedWorker {
     pub worker: WorkerProcess,
     pub address: String,
     log: PathBuf,
 }
 
-impl Told {
-    /// Starts one on any free port, with more settings; its log goes to a file of the folder.
-    pub fn start(world: &World, folder: &Path, more: &[(&str, &str)]) -> Told {
+impl ObservedWorker {
+    /// Starts a worker on a free port with more settings. It logs to a file in the folder.
+    pub fn start(world: &World, folder: &Path, more: &[(&str, &str)]) -> ObservedWorker {
         let log = folder.join("worker.log");
         let file = std::fs::File::create(&log).expect("a log");
         let settings = settings(world);
@@ -44,27 +44,27 @@ impl Told {
             address().is_some() && line_of(&log, "the worker runs").is_some()
         });
         let address = address().expect("an address");
-        Told { worker, address, log }
+        ObservedWorker { worker, address, log }
     }
 
-    /// What it answers.
+    /// Returns the answer to a path.
     pub fn get(&self, path: &str) -> (u16, String) {
         get(&self.address, path).expect("an answer")
     }
 
-    /// What it answers, as JSON.
+    /// Returns the answer to a path as JSON.
     pub fn json(&self, path: &str) -> (u16, Value) {
         let (status, body) = self.get(path);
         (status, serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error}: {body}")))
     }
 
-    /// The value of a metric with its labels, as they stand in a scrape: `handover_jobs{state="moving"}`.
+    /// Returns the value of a metric with its labels, as in a scrape: `handover_jobs{state="moving"}`.
     pub fn metric(&self, series: &str) -> Option<f64> {
         let (_, body) = self.get("/metrics");
         body.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
     }
 
-    /// What it has logged so far.
+    /// Returns the log so far.
     pub fn log(&self) -> Vec<Value> {
         lines(&self.log)
     }
@@ -72,7 +72,7 @@ impl Told {
 
 fn lines(log: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(log).expect("a log");
-    // The last one may be in the writing.
+    // The last line may be incomplete.
     text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 

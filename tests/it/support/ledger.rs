@@ -1,4 +1,4 @@
-//! Reads what the database says of jobs, and holds it against the invariants. Knows nothing of how it came about.
+//! Reads jobs from the database and checks the invariants, independently of the code under test.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 use super::{Engine, World};
 
 impl World {
-    /// Changes the ledger as only time, or somebody with a database client, does.
-    pub async fn meddle(&self, statement: &str) {
+    /// Changes the ledger as only time or a database client does.
+    pub async fn change_ledger(&self, statement: &str) {
         let session = self.store.begin("test").await.expect("a transaction");
         session.run("meddling", session.sql(statement)).await.expect(statement);
         session.commit().await.expect("committed");
     }
 
-    /// Every row of every table but the outbox, as text.
+    /// Returns every row of every table except the outbox, as text.
     pub async fn everything(&self) -> BTreeMap<String, Vec<String>> {
         let mut all = BTreeMap::new();
         for table in self.tables().await {
@@ -39,14 +39,14 @@ impl World {
         .await
     }
 
-    /// Every row of a table that passes a test, as text.
+    /// Returns the rows of a table that satisfy a condition, as text.
     pub async fn rows_where(&self, table: &str, test: &str) -> Vec<String> {
         let query = match self.engine {
             Engine::Postgres => format!("SELECT CAST(x AS text) AS t FROM {table} x WHERE {test} ORDER BY 1"),
             Engine::Sqlite => {
                 let columns = format!("SELECT name AS t FROM pragma_table_xinfo('{}')", table.replace('\'', "''"));
                 let columns = self.texts(&columns).await;
-                // A text that is not plain is told by its bytes: it may end in its middle, or be no text at all.
+                // Unusual texts are compared by their bytes: they may contain a NUL or be invalid.
                 let columns: Vec<String> = (columns.iter())
                     .map(|name| format!("\"{}\"", name.replace('"', "\"\"")))
                     .map(|c| {
@@ -60,15 +60,15 @@ impl World {
         self.texts(&query).await
     }
 
-    /// PostgreSQL: waits until somebody waits for the lock on a user.
-    pub async fn until_somebody_waits_for_a_user(&self) {
+    /// PostgreSQL: waits until a session waits for the lock on a user.
+    pub async fn until_user_lock_is_awaited(&self) {
         let waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted \
              AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
         self.until("somebody waits", async || (self.number(waiting).await > 0).then_some(())).await;
     }
 
-    /// Waits until no message is on its way any more.
-    pub async fn until_all_is_carried(&self) {
+    /// Waits until no message is in transit.
+    pub async fn until_all_is_published(&self) {
         let waiting = "SELECT count(*) FROM handover.outbox WHERE channel IN ('requests', 'steps')";
         let waiting = match self.engine {
             Engine::Sqlite => waiting,
@@ -77,11 +77,11 @@ impl World {
         self.until("everything is carried", async || (self.number(waiting).await == 0).then_some(())).await;
     }
 
-    /// Every event that was published and not yet read here, by job and sequence: what a consumer sees that deduplicates
-    /// by id. Fails where one id has two bodies, or where a job's sequence has a gap.
+    /// Returns every published and unread event, by job and sequence, deduplicated by id. Fails if one id has two
+    /// bodies or a sequence has a gap.
     pub async fn events(&mut self) -> BTreeMap<String, Vec<Value>> {
         let mut by_id: BTreeMap<String, Value> = BTreeMap::new();
-        while let Some(event) = self.outside.next_event(Duration::from_millis(500)).await {
+        while let Some(event) = self.client.next_event(Duration::from_millis(500)).await {
             let id = event["id"].as_str().expect("an id").to_owned();
             if let Some(earlier) = by_id.insert(id.clone(), event.clone()) {
                 assert_eq!(earlier, event, "the event id {id} has two bodies");
@@ -102,7 +102,7 @@ impl World {
         by_job.into_iter().map(|(job, events)| (job, events.into_values().collect())).collect()
     }
 
-    /// Holds a job's journal against the host's tables and the certificate.
+    /// Checks a job's journal against the host's tables and the certificate.
     pub async fn check_journal(&self, job: JobId) {
         let row = self.job(job).await.expect("a job");
         let mut journaled: BTreeMap<String, i64> = BTreeMap::new();
@@ -122,7 +122,7 @@ impl World {
             assert_eq!(keys.len() as i64, records.parse::<i64>().expect("a number"), "{text}");
             *journaled.entry(kind.to_owned()).or_default() += keys.len() as i64;
             for key in keys {
-                assert!(seen.insert((kind.to_owned(), key.to_string())), "{kind} {key} was moved twice");
+                assert!(seen.insert((kind.to_owned(), key.to_string())), "{kind} {key} moved twice");
                 let table = match kind {
                     "contact" => "contacts",
                     "lead" => "opportunities",
@@ -132,7 +132,7 @@ impl World {
                 let key = key.as_str().map_or_else(|| key.to_string(), str::to_owned);
                 let owner = self.number(&format!("SELECT owner_id FROM {table} WHERE id = {key}")).await;
                 let expected = if row.state == "reverted" { &row.user_id } else { to };
-                assert_eq!(owner.to_string(), expected, "the journal says who has {kind} {key}");
+                assert_eq!(owner.to_string(), expected, "the journal agrees with the owner of {kind} {key}");
             }
         }
         let Some(certificate) = row.certificate else { return };
@@ -144,7 +144,7 @@ impl World {
         }
     }
 
-    /// A user who owns contacts, as the host makes one.
+    /// Inserts a user with contacts, as the host does.
     pub async fn hire(&self, user: u32, contacts: u32) {
         self.sql(&format!(
             "INSERT INTO users (id, org_id, name, email, status, role) \
@@ -158,7 +158,7 @@ impl World {
         }
     }
 
-    /// A job's id as a literal.
+    /// Returns a job's id as an SQL literal.
     pub fn uuid(&self, job: JobId) -> String {
         match self.engine {
             Engine::Sqlite => format!("X'{}'", job.0.simple()),
@@ -166,7 +166,7 @@ impl World {
         }
     }
 
-    /// Records whose owner is inactive: none, after the last job has ended.
+    /// Counts the records whose owner is inactive. There are none after the last job.
     pub async fn orphans(&self) -> i64 {
         let owned = ["contacts", "opportunities", "tasks", "accounts"].map(|table| {
             format!("SELECT r.id FROM {table} r JOIN users u ON u.id = r.owner_id WHERE u.status = 'inactive'")
@@ -175,7 +175,7 @@ impl World {
         self.number(&format!("SELECT count(*) FROM ({owned}) o")).await
     }
 
-    /// How many records each user owns, by table.
+    /// Counts the records of each user, by table.
     pub async fn owners(&self) -> Value {
         let mut owners = BTreeMap::new();
         for table in ["contacts", "opportunities", "tasks"] {

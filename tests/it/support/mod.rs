@@ -1,4 +1,4 @@
-//! A world for each test: an application with its database, a broker, and a worker that can be started.
+//! A world for each test: an application with its database, a broker, and workers.
 
 pub mod broker;
 pub mod collector;

@@ -1,4 +1,4 @@
-//! The binary as processes of their own: what they print, what they answer, and how they end.
+//! The binary as processes: output, replies and exit codes.
 
 use std::io::Write;
 use std::path::Path;
@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::world::LIMIT;
 use super::{Engine, World};
 
-/// A process that ended.
+/// A finished process.
 pub struct Ended {
     pub code: i32,
     pub out: String,
@@ -32,40 +32,40 @@ impl Ended {
     }
 }
 
-/// The binary with an environment of its own: nothing of ours is set but what is given.
+/// Returns the binary with a clean environment: only the given settings apply.
 pub fn binary(environment: &[(&str, &str)], arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_handover"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("HANDOVER_")) {
         command.env_remove(name);
     }
-    // Many workers run at a time: one that is to be asked says where.
+    // Many workers run at a time. A test that needs the address sets its own.
     command.env("HANDOVER_HTTP__LISTEN", "");
     command.args(arguments).envs(environment.iter().copied());
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
-/// Runs a command to its end, which must come within the limit.
+/// Runs a command to its end, within the time limit.
 pub fn finish(mut child: Child, input: &[u8]) -> Ended {
     let id = child.id();
     let mut stdin = child.stdin.take().expect("standard input");
     let input = input.to_vec();
     std::thread::spawn(move || {
-        // A command that reads nothing closes it.
+        // A command that reads no input closes it.
         let _ = stdin.write_all(&input);
     });
     let (sender, receiver) = std::sync::mpsc::channel();
     std::thread::spawn(move || sender.send(child.wait_with_output()));
     let Ok(output) = receiver.recv_timeout(LIMIT) else {
         signal(id, "KILL");
-        panic!("the command has not ended within {LIMIT:?}");
+        panic!("the command did not end within {LIMIT:?}");
     };
     let output = output.expect("an end");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
     Ended { code: output.status.code().unwrap_or(-1), out: text(output.stdout), err: text(output.stderr) }
 }
 
-/// Runs a command with nothing to read.
+/// Runs a command without input.
 pub fn run(environment: &[(&str, &str)], arguments: &[&str]) -> Ended {
     finish(binary(environment, arguments).spawn().expect("the binary"), b"")
 }
@@ -76,12 +76,12 @@ pub fn signal(process: u32, name: &str) {
     assert!(sent.expect("kill").success());
 }
 
-/// A worker process; killed if a test fails before it is stopped.
+/// A worker process, killed if a test fails before it stops.
 pub struct WorkerProcess(Option<Child>);
 
 impl WorkerProcess {
     pub fn start(environment: &[(&str, &str)]) -> WorkerProcess {
-        // Nobody reads what it logs until its end.
+        // The log is read only at the end.
         WorkerProcess::start_with_log(environment, Stdio::null())
     }
 
@@ -89,7 +89,7 @@ impl WorkerProcess {
         WorkerProcess::start_stages(environment, &[], log)
     }
 
-    /// Starts one that runs some stages only; all, where none is named.
+    /// Starts a worker with some stages, or all if none is named.
     pub fn start_stages(environment: &[(&str, &str)], stages: &[&str], log: impl Into<Stdio>) -> WorkerProcess {
         let stages = stages.iter().map(|stage| format!("--stage={stage}")).collect::<Vec<_>>();
         let mut command = binary(environment, &["run"]);
@@ -101,22 +101,22 @@ impl WorkerProcess {
         signal(self.0.as_ref().expect("a process").id(), name);
     }
 
-    /// The most memory that it has had so far, in bytes.
+    /// Returns the peak memory of the process, in bytes.
     pub fn most_memory(&self) -> u64 {
         let id = self.0.as_ref().expect("a process").id();
-        let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("Linux's view of a process");
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("the process's status file");
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("its high-water mark");
         let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
         kibibytes * 1024
     }
 
-    /// Tells it to stop; its exit code.
+    /// Sends SIGTERM and returns the exit code.
     pub fn stop(self) -> i32 {
         self.signal("TERM");
         self.end()
     }
 
-    /// Waits until it has ended; its exit code.
+    /// Waits for the end and returns the exit code.
     pub fn end(mut self) -> i32 {
         finish(self.0.take().expect("a process"), b"").code
     }
@@ -131,7 +131,7 @@ impl Drop for WorkerProcess {
     }
 }
 
-/// The settings of a process that works on a test's world.
+/// Returns the settings of a process on a test's world.
 pub fn settings(world: &World) -> Vec<(String, String)> {
     let broker = if world.engine == Engine::Postgres { world.broker_url() } else { "local".into() };
     [
@@ -146,7 +146,7 @@ pub fn settings(world: &World) -> Vec<(String, String)> {
     .to_vec()
 }
 
-/// Settings as they are handed to a process.
+/// Returns settings in the form that a process takes.
 pub fn borrowed(settings: &[(String, String)]) -> Vec<(&str, &str)> {
     settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
 }
@@ -156,7 +156,7 @@ pub fn on(world: &World, arguments: &[&str]) -> Ended {
     with_input(world, arguments, b"")
 }
 
-/// Runs a command on the world as the owner of its tables, not as a worker.
+/// Runs a command on the world as the owner of its tables instead of a worker.
 pub fn as_owner(world: &World, arguments: &[&str]) -> Ended {
     let owner = ("HANDOVER_DATABASE__URL", world.database_url());
     let settings = settings(world);
@@ -164,20 +164,20 @@ pub fn as_owner(world: &World, arguments: &[&str]) -> Ended {
     tokio::task::block_in_place(|| finish(child, b""))
 }
 
-/// Runs a command on the world, with something to read.
+/// Runs a command on the world with input.
 pub fn with_input(world: &World, arguments: &[&str], input: &[u8]) -> Ended {
     let settings = settings(world);
     let child = binary(&borrowed(&settings), arguments).spawn().expect("the binary");
     tokio::task::block_in_place(|| finish(child, input))
 }
 
-/// Starts a worker process on the world, with more settings.
+/// Starts a worker process on the world with more settings.
 pub fn start_worker(world: &World, more: &[(&str, &str)]) -> WorkerProcess {
     let settings = settings(world);
     WorkerProcess::start(&[borrowed(&settings), more.to_vec()].concat())
 }
 
-/// A path as an argument.
+/// Returns a path as an argument.
 pub fn text(path: &Path) -> &str {
     path.to_str().expect("UTF-8")
 }

@@ -1,4 +1,4 @@
-//! Stands between a worker and RabbitMQ, and ends its connections as a broker or a network does.
+//! A proxy between a worker and RabbitMQ that ends connections like a broker or a network.
 
 use std::net::SocketAddr;
 
@@ -10,16 +10,16 @@ use tokio::task::JoinSet;
 
 use super::broker::amqp_url;
 
-/// How a connection ends.
+/// The way in which a connection ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// The broker closes it, as when an operator tells it to (320, CONNECTION_FORCED).
+    /// The broker closes it, as if an operator asked for it (320, CONNECTION_FORCED).
     Forced,
-    /// The line is cut.
+    /// The connection is cut.
     Cut,
 }
 
-/// The proxy; it ends when it is dropped.
+/// The proxy, which stops when dropped.
 pub struct Proxy {
     address: SocketAddr,
     ends: broadcast::Sender<End>,
@@ -38,7 +38,7 @@ impl Proxy {
         Proxy { address, ends, accepted, _tasks: tasks }
     }
 
-    /// The broker's address, through the proxy.
+    /// Returns the broker's address through the proxy.
     pub fn url(&self) -> String {
         let mut url = url::Url::parse(&amqp_url()).expect("a URL");
         url.set_ip_host(self.address.ip()).expect("a host");
@@ -46,14 +46,14 @@ impl Proxy {
         url.to_string()
     }
 
-    /// How many connections there have been.
+    /// Counts all connections so far.
     pub fn accepted(&self) -> usize {
         *self.accepted.borrow()
     }
 
-    /// Ends every connection that there is.
+    /// Ends every open connection.
     pub fn end(&self, how: End) {
-        // Nobody listens if there is none.
+        // There is no receiver without a connection.
         let _ = self.ends.send(how);
     }
 }
@@ -79,7 +79,7 @@ async fn carry(client: TcpStream, server: TcpStream, mut ends: broadcast::Receiv
     }
 }
 
-/// Carries what the server says, frame by frame, so that a word of ours can stand between two of its own.
+/// Forwards the server's frames one by one, so that a frame of ours can be inserted between two.
 async fn inwards(
     server: &mut OwnedReadHalf,
     client: &mut OwnedWriteHalf,
@@ -106,14 +106,14 @@ async fn inwards(
     }
 }
 
-/// The length of the first frame, once all of it is here: type, channel, size, as many bytes, and an end mark.
+/// Returns the length of the first complete frame: type, channel, size, payload, and end mark.
 fn whole_frame(bytes: &[u8]) -> Option<usize> {
     let size: [u8; 4] = bytes.get(3..7)?.try_into().ok()?;
     let length = 7 + u32::from_be_bytes(size) as usize + 1;
     (bytes.len() >= length).then_some(length)
 }
 
-/// `connection.close`, as RabbitMQ sends it.
+/// Returns `connection.close` as RabbitMQ sends it.
 fn forced_close() -> Vec<u8> {
     let text = b"CONNECTION_FORCED - ended by a test";
     let mut method = vec![0, 10, 0, 50, 1, 64, text.len() as u8];

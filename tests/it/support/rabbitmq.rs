@@ -1,5 +1,5 @@
-//! RabbitMQ of a test's own, to be hurt, joined to a cluster or set up otherwise. Run from the programs of the machine; where
-//! these are not there, for the servers are somebody else's or in containers, a test says that it skips.
+//! RabbitMQ nodes for one test, which it can break, cluster or configure. They run from installed programs.
+//! Tests are skipped with a message if these are missing because the servers run elsewhere or in containers.
 
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
@@ -12,22 +12,22 @@ use tempfile::TempDir;
 use super::process::{signal, text};
 use super::server::{Process, as_user, free_port, give};
 
-/// The user that a server of its own is run as, and has.
+/// The name of the system user that runs a test's server, and of the server's only user.
 pub const USER: &str = "rabbitmq";
 
 const PROGRAMS: &str = "/usr/lib/rabbitmq/bin";
 
-/// How long nodes may take to start: up to three Erlang machines at once, on a busy machine.
+/// The start limit of nodes: up to three Erlang machines at once on a busy machine.
 const START: Duration = Duration::from_secs(180);
 
-/// What the nodes of a test share: a folder, which goes with them, and the directory by which they find each other.
+/// The shared state of a test's nodes: a folder, removed at the end, and their discovery directory.
 pub struct Nodes {
     directory_port: u16,
     folder: TempDir,
     _directory: Process,
 }
 
-/// One node, which may end at once: its data goes too.
+/// A node. It is killed when dropped, since its data is removed too.
 pub struct Node {
     pub name: String,
     pub port: u16,
@@ -35,22 +35,22 @@ pub struct Node {
 }
 
 impl Node {
-    /// Ends it as a power cut does.
+    /// Kills the node like a power failure.
     pub fn kill(&self) {
         signal(self.process.id(), "KILL");
     }
 }
 
 impl Nodes {
-    /// None, which it says, where there are no programs: then this was not tested.
+    /// Returns nothing and prints that the test is skipped if the programs are missing.
     pub fn prepare(tested: &str) -> Option<Nodes> {
         if !Path::new(PROGRAMS).join("rabbitmq-server").exists() {
-            eprintln!("skipped: RabbitMQ's programs are not on this machine, so nothing was tested of {tested}");
+            eprintln!("skipped: RabbitMQ's programs are not installed, so {tested} was not tested");
             return None;
         }
         let folder = tempfile::tempdir().expect("a folder");
         let home = folder.path();
-        // What lets nodes speak with each other, and the control program with them.
+        // The Erlang cookie, for the nodes and the control program.
         let cookie = home.join(".erlang.cookie");
         std::fs::write(&cookie, uuid::Uuid::new_v4().simple().to_string()).expect("a file");
         std::fs::set_permissions(&cookie, std::fs::Permissions::from_mode(0o400)).expect("permissions");
@@ -68,7 +68,7 @@ impl Nodes {
         self.folder.path()
     }
 
-    /// Starts a node with the settings that it has for a port, as they stand in `rabbitmq.conf`.
+    /// Starts a node with settings for its port, in the format of `rabbitmq.conf`.
     pub fn start(&self, settings: impl Fn(u16) -> String) -> Node {
         let (home, port) = (self.folder(), free_port());
         let name = format!("node-{port}@localhost");
@@ -79,12 +79,12 @@ impl Nodes {
         Node { name, port, process: Process::start(&mut command, "KILL") }
     }
 
-    /// Waits until nodes take connections.
+    /// Waits until nodes accept connections.
     pub fn await_listening(&self, nodes: &[&Node]) {
         until("all nodes listen", || nodes.iter().all(|node| listens(node.port)));
     }
 
-    /// Runs the control program on a node; what it says.
+    /// Runs the control program on a node and returns its output.
     pub fn control(&self, node: &Node, arguments: &[&str]) -> String {
         let mut command = as_user(USER, self.folder(), &Path::new(PROGRAMS).join("rabbitmqctl"));
         self.environment(&mut command, &node.name);
@@ -118,20 +118,20 @@ impl Nodes {
     }
 }
 
-/// The settings of a node that listens in plain.
+/// Returns the settings of a node without TLS.
 pub fn plain(port: u16) -> String {
     format!("listeners.tcp.local = 127.0.0.1:{port}\n")
 }
 
-/// A single node in plain.
+/// A single node without TLS.
 pub struct RabbitMq {
-    // In this order: the node ends before its directory.
+    // Drop order: the node ends before its directory.
     node: Node,
     nodes: Nodes,
 }
 
 impl RabbitMq {
-    /// Starts one, with more settings than where it listens.
+    /// Starts a node with additional settings.
     pub fn start(tested: &str, settings: &str) -> Option<RabbitMq> {
         let nodes = Nodes::prepare(tested)?;
         let node = nodes.start(|port| format!("{}{settings}\n", plain(port)));
@@ -139,18 +139,18 @@ impl RabbitMq {
         Some(RabbitMq { node, nodes })
     }
 
-    /// Its address, as the user that it lets in from this machine.
+    /// Returns its address with the local default user.
     pub fn url(&self) -> String {
         format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.node.port)
     }
 
-    /// What it has logged so far.
+    /// Returns its log so far.
     pub fn log(&self) -> String {
         let file = self.nodes.folder().join(format!("{}.log", self.node.name));
         String::from_utf8_lossy(&std::fs::read(file).expect("a log")).into_owned()
     }
 
-    /// Runs the control program; what it says.
+    /// Runs the control program and returns its output.
     pub fn control(&self, arguments: &[&str]) -> String {
         tokio::task::block_in_place(|| self.nodes.control(&self.node, arguments))
     }
@@ -163,7 +163,7 @@ fn listens(port: u16) -> bool {
 fn until(what: &str, done: impl Fn() -> bool) {
     let deadline = Instant::now() + START;
     while !done() {
-        assert!(Instant::now() < deadline, "waited too long until {what}");
+        assert!(Instant::now() < deadline, "timed out waiting until {what}");
         std::thread::sleep(Duration::from_millis(100));
     }
 }

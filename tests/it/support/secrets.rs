@@ -1,8 +1,8 @@
-//! Passwords, and that nothing which was written holds one. The storm looks through what it wrote with this, too.
+//! Searches output for passwords. The storm uses it too.
 
 use std::path::Path;
 
-/// The passwords in settings, each as it is and as a URL writes it. One that is also the user's name says nothing.
+/// Returns the passwords in settings, as they are and URL-encoded. A password that equals the user name is skipped.
 pub fn of(settings: &[(String, String)]) -> Vec<String> {
     let mut secrets = Vec::new();
     for url in settings.iter().filter_map(|(_, value)| url::Url::parse(value).ok()) {
@@ -17,7 +17,7 @@ pub fn of(settings: &[(String, String)]) -> Vec<String> {
     secrets
 }
 
-/// Looks for the secrets in a text; where it holds one, says so, with the line.
+/// Searches a text for the secrets, and reports the line of a hit.
 pub fn are_not_in(secrets: &[String], what: &str, text: &str) -> Result<(), String> {
     match secrets.iter().find(|secret| text.contains(secret.as_str())) {
         Some(secret) => Err(format!("{what} holds a password: {}", around(text, secret))),
@@ -25,7 +25,7 @@ pub fn are_not_in(secrets: &[String], what: &str, text: &str) -> Result<(), Stri
     }
 }
 
-/// Looks for them in every file of a folder: what a worker logged, what a storm wrote.
+/// Searches every file of a folder, such as the logs of workers or of a storm.
 pub fn are_not_in_files(secrets: &[String], folder: &Path) -> Result<(), String> {
     for entry in std::fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();
@@ -40,10 +40,10 @@ pub fn are_not_in_files(secrets: &[String], folder: &Path) -> Result<(), String>
     Ok(())
 }
 
-/// Looks for them in the command lines of all processes.
+/// Searches the command lines of all processes.
 pub fn are_not_in_the_process_list(secrets: &[String]) -> Result<(), String> {
     for process in std::fs::read_dir("/proc").expect("/proc").flatten() {
-        // A process may have ended meanwhile.
+        // A process may have ended since.
         let command = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
         are_not_in(secrets, "the process list", &String::from_utf8_lossy(&command))?;
     }

@@ -1,4 +1,4 @@
-//! Servers of a test's own, run from the programs of the machine.
+//! Server processes for one test, from installed programs.
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::MetadataExt;
@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 use super::process::signal;
 use super::world::LIMIT;
 
-/// A server's process; told to end when it is dropped.
+/// A server's process, stopped when dropped.
 pub struct Process {
     child: Child,
     end: &'static str,
 }
 
 impl Process {
-    /// Starts it; `end` is the signal that ends it.
+    /// Starts the process; `end` is the signal that stops it.
     pub fn start(command: &mut Command, end: &'static str) -> Process {
         Process { child: command.spawn().expect("a server's program"), end }
     }
@@ -39,14 +39,14 @@ impl Drop for Process {
     }
 }
 
-/// Where the server of a URL listens.
+/// Returns the address of a URL's server.
 pub fn address_of(url: &str) -> (String, u16) {
     let url = url::Url::parse(url).expect("a URL");
     let usual = if url.scheme().starts_with("amqp") { 5672 } else { 5432 };
     (url.host_str().expect("a host").to_owned(), url.port().unwrap_or(usual))
 }
 
-/// The same URL, by another address: that of something which stands before the server.
+/// Returns the same URL with another address, such as that of a proxy.
 pub fn at(address: SocketAddr, url: &str) -> String {
     let mut url = url::Url::parse(url).expect("a URL");
     url.set_ip_host(address.ip()).expect("a host");
@@ -58,7 +58,7 @@ pub fn free_port() -> u16 {
     TcpListener::bind(("127.0.0.1", 0)).expect("a port").local_addr().expect("an address").port()
 }
 
-/// A command of a server's user, with a clean environment, in its folder.
+/// Returns a command for a server's user with a clean environment, in its folder.
 pub fn as_user(user: &str, folder: &Path, program: &Path) -> Command {
     let mut command = match is_root() {
         true => {
@@ -73,9 +73,9 @@ pub fn as_user(user: &str, folder: &Path, program: &Path) -> Command {
     command
 }
 
-/// Hands a folder over to the server's user.
+/// Gives a folder to the server's user.
 pub fn give(user: &str, folder: &Path) {
-    // Nobody but root can, and nobody else has to.
+    // Only root can do this, and only root needs to.
     if is_root() {
         let given = Command::new("chown").args(["-R", &format!("{user}:")]).arg(folder).status().expect("chown");
         assert!(given.success(), "chown failed");
@@ -86,11 +86,11 @@ fn is_root() -> bool {
     std::fs::metadata("/proc/self").is_ok_and(|about| about.uid() == 0)
 }
 
-/// Waits for a condition, with a limit.
+/// Waits for a condition, within the limit.
 pub fn until(what: &str, done: impl Fn() -> bool) {
     let deadline = Instant::now() + LIMIT;
     while !done() {
-        assert!(Instant::now() < deadline, "waited too long until {what}");
+        assert!(Instant::now() < deadline, "timed out waiting until {what}");
         std::thread::sleep(Duration::from_millis(50));
     }
 }

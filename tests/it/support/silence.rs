@@ -1,4 +1,4 @@
-//! Stands between a worker and PostgreSQL, and swallows what the server answers: the line stands, and nothing comes.
+//! A proxy between a worker and PostgreSQL that swallows the server's answers while the connections stay open.
 
 use std::net::SocketAddr;
 
@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use super::server::{address_of, at};
 
-/// The proxy; it ends when it is dropped.
+/// The proxy, which stops when dropped.
 pub struct Silence {
     address: SocketAddr,
     falls: watch::Sender<()>,
@@ -18,7 +18,7 @@ pub struct Silence {
 }
 
 impl Silence {
-    /// Stands before the server of a URL.
+    /// Opens a proxy to the server of a URL.
     pub async fn before(url: &str) -> Silence {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
@@ -28,12 +28,12 @@ impl Silence {
         Silence { address, falls, _tasks: tasks }
     }
 
-    /// The same URL, through the proxy.
+    /// Returns the same URL through the proxy.
     pub fn through(&self, url: &str) -> String {
         at(self.address, url)
     }
 
-    /// From now on nothing is heard on the connections that there are; new ones are well.
+    /// Silences all open connections. New ones work.
     pub fn fall(&self) {
         self.falls.send_replace(());
     }
@@ -42,7 +42,7 @@ impl Silence {
 async fn accept(listener: TcpListener, server: (String, u16), fallen: watch::Receiver<()>) {
     let mut connections = JoinSet::new();
     while let Ok((client, _)) = listener.accept().await {
-        // The server may be full, or gone: then the client is told by the end of its connection.
+        // The server may be full or gone. The client then sees its connection end.
         let Ok(server) = TcpStream::connect((server.0.as_str(), server.1)).await else { continue };
         let mut fallen = fallen.clone();
         fallen.mark_unchanged();
@@ -70,7 +70,7 @@ async fn inwards(
         let read = server.read(&mut bytes).await?;
         let is_silent = fallen.has_changed().unwrap_or(true);
         match read {
-            // Not even the end is heard.
+            // Even the end of the connection is swallowed.
             0 if is_silent => std::future::pending().await,
             0 => return Ok(()),
             _ if is_silent => {}

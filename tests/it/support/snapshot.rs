@@ -1,4 +1,4 @@
-//! What the host's tables hold, as far as a hand-over could change it: two snapshots that are equal say that nothing was
+//! Snapshots of the host's tables, as far as a handover could change them. Equal snapshots prove that nothing was
 //! touched.
 
 use std::collections::BTreeMap;
@@ -7,7 +7,8 @@ use handover::store::host;
 
 use super::World;
 
-/// Counts of every table, who owns how many rows of each reference, everybody's status, and what a `set` would change.
+/// Counts the rows of every table and of each reference by user, with every user's status and the columns of each
+/// `set`.
 pub async fn of_host(world: &World) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     let schema = host::read_schema(&world.store.reader()).await.expect("the schema");
@@ -31,7 +32,7 @@ pub async fn of_host(world: &World) -> BTreeMap<String, String> {
     found
 }
 
-/// Rows whose user is NULL belong to nobody: their line would be NULL.
+/// Rows without a user would make their line NULL.
 async fn some_texts(world: &World, query: &str, user: &str) -> String {
     let query = query.replace(" GROUP BY", &format!(" WHERE {user} IS NOT NULL GROUP BY"));
     world.texts(&query).await.join(", ")

@@ -1,4 +1,4 @@
-//! A test's world.
+//! The world of one test.
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
@@ -21,30 +21,30 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::Engine;
-use super::broker::{self, DeadMessage, Outside, amqp_url};
+use super::broker::{self, BrokerClient, DeadMessage, amqp_url};
 use super::database::{self, Database};
 use super::rabbitmq::RabbitMq;
 
-/// How long anything may take before a test gives up on it.
+/// The time limit for every wait in a test.
 pub const LIMIT: Duration = Duration::from_secs(60);
 
-/// An application with the reference CRM and the demo's data, Handover's ledger beside it, and a broker.
+/// An application with the reference CRM and the demo's data, Handover's ledger, and a broker.
 pub struct World {
     pub engine: Engine,
-    /// The database as the application has it, its owner.
+    /// The database as its owner sees it.
     pub store: Store,
-    /// What workers have: their store's role may do no more than its grants say.
+    /// The context of the workers. Their role has exactly the grants that it needs.
     pub context: Context,
     rights: Rights,
-    pub outside: Outside,
+    pub client: BrokerClient,
     pub prefix: String,
     database: Database,
-    /// RabbitMQ of the test's own, where the one of all tests will not do.
+    /// RabbitMQ of this test, if the shared server does not suffice.
     rabbitmq: Option<Arc<RabbitMq>>,
     workers: Vec<(CancellationToken, JoinHandle<anyhow::Result<()>>)>,
 }
 
-/// Runs a test in a world of its own, which is cleaned up whether the test passes or not.
+/// Runs a test in its own world, and cleans up even if the test fails.
 pub fn run(engine: Engine, test: impl AsyncFnOnce(&mut World)) {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
@@ -63,54 +63,54 @@ impl World {
         let database = Database::create(engine).await;
         let store = Store::open(&database.settings).await.expect("the database");
         let prefix = format!("test-{}", uuid::Uuid::new_v4().simple());
-        let outside = match engine {
-            Engine::Sqlite => Outside::local(&store).await,
+        let client = match engine {
+            Engine::Sqlite => BrokerClient::local(&store).await,
             Engine::Postgres => {
-                // The first worker declares the topology; so does this one, which takes nothing.
+                // The first worker declares the topology. This broker does the same and consumes nothing.
                 broker::amqp(&amqp_url(), &prefix).await.close().await;
-                Outside::amqp(&amqp_url(), &prefix).await
+                BrokerClient::amqp(&amqp_url(), &prefix).await
             }
         };
         let worker = Store::open(&database.worker).await.expect("the database");
         let context = context(&worker, &catalog_source("keap")).await;
         let rights = Rights::of(&context.catalogs.current());
-        World { engine, store, context, rights, outside, prefix, database, rabbitmq: None, workers: Vec::new() }
+        World { engine, store, context, rights, client, prefix, database, rabbitmq: None, workers: Vec::new() }
     }
 
     async fn end(&mut self) {
         self.stop_workers().await;
         if self.rabbitmq.is_none() {
-            self.outside.clean_up().await;
+            self.client.clean_up().await;
         }
         self.context.store.clone().close().await;
         self.store.clone().close().await;
-        self.database.drop_it().await;
+        self.database.remove().await;
     }
 
-    /// Uses RabbitMQ of the test's own from here on, with these settings, and hands it over to be hurt. None where it cannot be
-    /// started here, which it says.
-    pub async fn use_rabbitmq_of_its_own(&mut self, tested: &str, settings: &str) -> Option<Arc<RabbitMq>> {
+    /// Switches to a RabbitMQ server of the test with these settings, which the test may break. Returns nothing, and
+    /// prints a message, if it cannot be started here.
+    pub async fn use_own_rabbitmq(&mut self, tested: &str, settings: &str) -> Option<Arc<RabbitMq>> {
         let rabbitmq = Arc::new(tokio::task::block_in_place(|| RabbitMq::start(tested, settings))?);
-        self.outside.clean_up().await;
+        self.client.clean_up().await;
         self.rabbitmq = Some(rabbitmq.clone());
         self.broker().await.close().await;
-        self.outside = Outside::amqp(&self.broker_url(), &self.prefix).await;
+        self.client = BrokerClient::amqp(&self.broker_url(), &self.prefix).await;
         Some(rabbitmq)
     }
 
-    /// Has workers reach the database by another address from here on.
-    pub async fn reach_the_database_by(&mut self, url: String) {
+    /// Makes workers use another database address from here on.
+    pub async fn use_database_url(&mut self, url: String) {
         self.database.worker.url = url;
         let store = Store::open(&self.database.worker).await.expect("the database");
         std::mem::replace(&mut self.context.store, store).close().await;
     }
 
-    /// RabbitMQ's address.
+    /// Returns RabbitMQ's address.
     pub fn broker_url(&self) -> String {
         self.rabbitmq.as_ref().map_or_else(amqp_url, |rabbitmq| rabbitmq.url())
     }
 
-    /// Uses another catalog from here on: TOML over the tables of this database.
+    /// Switches to another catalog over the tables of this database.
     pub async fn use_catalog(&mut self, source: &str) {
         let limits = self.context.limits;
         self.context = context(&self.context.store, source).await;
@@ -118,7 +118,7 @@ impl World {
         self.grant_more().await;
     }
 
-    /// Grants the workers what the catalog needs by now, beside what earlier ones did.
+    /// Grants the workers what the current catalog needs, in addition to earlier grants.
     pub async fn grant_more(&mut self) {
         self.rights.add(&self.context.catalogs.current());
         if self.engine == Engine::Postgres {
@@ -126,7 +126,7 @@ impl World {
         }
     }
 
-    /// Adds a company to the application: one of the demo's seeds, and the catalog of the same name.
+    /// Adds a company to the application: one of the demo's seeds, with the catalog of the same name.
     pub async fn use_product(&mut self, name: &str, records: u32) {
         let found = handover_migrations::SEEDS.into_iter().find(|(seed, _)| *seed == name);
         let seed = found.expect("a seed").1.replace("{records}", &records.to_string());
@@ -138,12 +138,12 @@ impl World {
         self.use_catalog(&catalog_source(name)).await;
     }
 
-    /// Chunks of so few rows that small jobs are large ones.
+    /// Sets the size of chunks, so that small jobs become chunked ones.
     pub fn use_chunks_of(&mut self, rows: u64) {
         self.context.limits.chunk_rows = rows;
     }
 
-    /// A broker as a worker has it.
+    /// Opens a broker as a worker does.
     pub async fn broker(&self) -> Arc<dyn Broker> {
         match self.engine {
             Engine::Sqlite => broker::local(&self.store).await,
@@ -156,13 +156,13 @@ impl World {
         self.start_roles(&Role::ALL).await;
     }
 
-    /// Starts a worker.
+    /// Starts a worker with some roles.
     pub async fn start_roles(&mut self, roles: &[Role]) {
         let broker = self.broker().await;
         self.start_roles_on(roles, broker);
     }
 
-    /// Starts a worker on a broker of the test's own.
+    /// Starts a worker on a broker of the test.
     pub fn start_roles_on(&mut self, roles: &[Role], broker: Arc<dyn Broker>) {
         let (context, roles) = (self.context.clone(), roles.to_vec());
         let stop = CancellationToken::new();
@@ -175,36 +175,36 @@ impl World {
     pub async fn stop_workers(&mut self) {
         for (stop, task) in self.workers.drain(..) {
             stop.cancel();
-            task.await.expect("the worker").expect("the worker ends well");
+            task.await.expect("the worker").expect("the worker ends without an error");
         }
     }
 
-    /// Sends a request to the queue; the id of its job.
+    /// Sends a request to the queue and returns the id of its job.
     pub async fn send(&self, request: &Value) -> JobId {
         let body = request.to_string().into_bytes();
         let id = read_request(&body).expect("a readable request").job_id();
-        self.outside.send(body).await;
+        self.client.send(body).await;
         id
     }
 
-    /// Sends a request and follows its job until nothing more happens to it by itself. Needs a worker.
+    /// Sends a request and waits until its job ends or is held. Needs a worker.
     pub async fn hand_over(&self, request: &Value) -> Job {
         let id = self.send(request).await;
         self.end_of(id).await
     }
 
-    /// The certificate of a job that is expected to complete.
+    /// Sends a request and returns the certificate of its completed job.
     pub async fn certificate(&self, request: &Value) -> Certificate {
         let job = self.hand_over(request).await;
         certificate_of(&job)
     }
 
-    /// Waits until nothing more happens to a job by itself.
+    /// Waits until a job ends or is held.
     pub async fn end_of(&self, id: JobId) -> Job {
         let ended = |state: State| state.is_final() || state.is_held();
         self.until(&format!("the job {id} ends"), async || {
             let job = match jobs::get(&self.store.reader(), id.0).await {
-                // The database was away: the next connection is another one.
+                // After an outage the next attempt uses a new connection.
                 Err(error) if error.is_transient() => None,
                 job => job.expect("the ledger"),
             }?;
@@ -213,72 +213,73 @@ impl World {
         .await
     }
 
-    /// A job, as it is now.
+    /// Returns a job as it is now.
     pub async fn job(&self, id: JobId) -> Option<Job> {
         jobs::get(&self.store.reader(), id.0).await.expect("the ledger")
     }
 
-    /// Waits for a condition, with a limit.
+    /// Waits for a condition, within the limit.
     pub async fn until<T>(&self, what: &str, condition: impl AsyncFn() -> Option<T>) -> T {
         self.until_within(LIMIT, what, condition).await
     }
 
-    /// Waits for a condition that may take longer than most.
+    /// Waits for a condition with a longer limit.
     pub async fn until_within<T>(&self, limit: Duration, what: &str, condition: impl AsyncFn() -> Option<T>) -> T {
         let deadline = tokio::time::Instant::now() + limit;
         loop {
             if let Some(value) = condition().await {
                 return value;
             }
-            assert!(tokio::time::Instant::now() < deadline, "waited too long until {what}");
+            assert!(tokio::time::Instant::now() < deadline, "timed out waiting until {what}");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 
-    /// The next event of the job, whatever others are published.
+    /// Returns the next event of a job, and skips others.
     pub async fn next_event_of(&mut self, job: JobId) -> Value {
         loop {
-            let event = self.outside.next_event(LIMIT).await.expect("an event within the limit");
+            let event = self.client.next_event(LIMIT).await.expect("an event within the limit");
             if event["data"]["job_id"] == job.to_string() {
                 return event;
             }
         }
     }
 
-    /// The next parked message.
+    /// Takes the next dead letter.
     pub async fn next_dead_letter(&self) -> DeadMessage {
-        self.outside.next_dead_letter(LIMIT).await.expect("a parked message within the limit")
+        self.client.next_dead_letter(LIMIT).await.expect("a dead letter within the limit")
     }
 
-    /// Does what the host application does: runs a statement on its tables.
+    /// Runs a statement on the host's tables, as the application does.
     pub async fn sql(&self, statement: &str) {
         let session = self.store.begin("host").await.expect("a transaction");
         if self.engine == Engine::Postgres {
-            // The servers' role is called like the ledger's schema, which so comes first on its search path.
+            // On PostgreSQL the role and the ledger's schema share a name, so that schema comes first on the search
+            // path.
             session.execute_unprepared("SET LOCAL search_path TO public").await.expect("the host's own tables");
         }
         session.execute_unprepared(statement).await.expect(statement);
         session.commit().await.expect("committed");
     }
 
-    /// The database's address as its owner reaches it.
+    /// Returns the database's address for its owner.
     pub fn database_url(&self) -> &str {
         &self.database.settings.url
     }
 
-    /// The database's address as a worker reaches it.
+    /// Returns the database's address for a worker.
     pub fn worker_url(&self) -> &str {
         &self.database.worker.url
     }
 
-    /// A host at work on PostgreSQL: one transaction after the other, until this is ended.
+    /// Simulates an active host on PostgreSQL: runs transactions without pause until aborted.
     pub async fn host_at_work(&self) -> JoinHandle<()> {
         let url = format!("{}?application_name=host", self.database_url());
-        let host = sea_orm::Database::connect(url).await.expect("a connection of the host's");
+        let host = sea_orm::Database::connect(url).await.expect("a connection of the host");
         tokio::spawn(async move { while host.execute_unprepared("SELECT pg_sleep(0.05)").await.is_ok() {} })
     }
 
-    /// The number that a query of one column and one row gives.
+    /// Returns the number of a query with one column and one row.
     pub async fn number(&self, query: &str) -> i64 {
         let session = self.store.reader();
         let sql = session.sql(&format!("SELECT CAST(q.n AS bigint) AS n FROM ({query}) AS q(n)"));
@@ -291,7 +292,7 @@ impl World {
         row.try_get("", "n").expect("a number")
     }
 
-    /// The texts of a query of one column, cast to text by the query itself and named `t`.
+    /// Returns the texts of a query with one column, cast to text and named `t`.
     pub async fn texts(&self, query: &str) -> Vec<String> {
         let session = self.store.reader();
         let rows = session.all("reading", session.sql(query)).await.expect(query);
@@ -299,35 +300,35 @@ impl World {
     }
 }
 
-/// The certificate of a completed job.
+/// Returns the certificate of a completed job.
 pub fn certificate_of(job: &Job) -> Certificate {
     let certificate = job.certificate.clone();
     let certificate = certificate.unwrap_or_else(|| panic!("the job is {}: {:?}", job.state, job.reasons));
     serde_json::from_value(certificate).expect("a certificate")
 }
 
-/// What a certificate says of a kind.
+/// Returns a certificate's result for a kind.
 pub fn result_of(certificate: &Certificate, kind: &str) -> ReferenceResult {
     let found = certificate.references.iter().find(|reference| reference.kind == kind);
-    found.unwrap_or_else(|| panic!("the certificate says nothing of {kind}")).clone()
+    found.unwrap_or_else(|| panic!("the certificate has no result for {kind}")).clone()
 }
 
-/// Who received how many of a kind.
+/// Returns how many records of a kind each successor received.
 pub fn successors_of(certificate: &Certificate, kind: &str) -> BTreeMap<String, u64> {
     result_of(certificate, kind).successors
 }
 
-/// Counts by user, to compare with a certificate's.
+/// Returns counts by user, to compare with a certificate's.
 pub fn counts<U: ToString, const N: usize>(expected: [(U, u64); N]) -> BTreeMap<String, u64> {
     expected.into_iter().map(|(user, count)| (user.to_string(), count)).collect()
 }
 
-/// The codes of a job's reasons.
+/// Returns the codes of a job's reasons.
 pub fn codes_of(job: &Job) -> Vec<String> {
     reasons_of(job).into_iter().map(|reason| reason.code.to_string()).collect()
 }
 
-/// Why a job was rejected or needs attention.
+/// Returns the reasons of a rejected or held job.
 pub fn reasons_of(job: &Job) -> Vec<Reason> {
     let reasons = job.reasons.clone().unwrap_or_else(|| panic!("the job is {}, without a reason", job.state));
     serde_json::from_value(reasons).expect("reasons")
@@ -338,13 +339,13 @@ pub fn keap_request(request_id: &str) -> Value {
     super::keap::example(request_id).clone()
 }
 
-/// A request, read as the planner reads it.
+/// Reads a request as the planner does.
 pub fn read(request: &Value) -> HandoverRequest {
     let read = read_request(request.to_string().as_bytes()).expect("a readable request");
-    read.into_handover().expect("a request to hand something over")
+    read.into_handover().expect("a handover request")
 }
 
-/// The text of a catalog of the binary.
+/// Returns the text of an embedded catalog.
 pub fn catalog_source(name: &str) -> String {
     let found = handover::catalog::EMBEDDED.into_iter().find(|(embedded, _)| *embedded == name);
     found.expect("an embedded catalog").1.to_owned()
@@ -361,7 +362,7 @@ fn limits() -> Limits {
     Limits {
         group: 50,
         chunk_rows: 1000,
-        // Chunks are as a test cuts them, however busy the machine is.
+        // The test alone decides the chunk size, however busy the machine is.
         chunk_time: Duration::from_secs(3600),
         chunks_per_cut: 7,
         window: 3,

@@ -1,4 +1,4 @@
-//! The application goes on being built between a farewell and its undo: columns come, go, and are called otherwise.
+//! Undo after the application changed its tables: columns were added, dropped or renamed.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::support::people::{USERS, leave, reference, reverted, start};
 use crate::support::world::{certificate_of, result_of};
 use crate::support::{World, every_engine};
 
-/// Four tables of the same rows, one for each way of leaving; one row holds nothing in `what`.
+/// Four tables with the same rows, one for each disposition. One row has no value in `what`.
 fn tables() -> String {
     let columns = "owner BIGINT, what TEXT, size BIGINT";
     let table = |name: &str, key: &str| {
@@ -41,7 +41,7 @@ async fn left(world: &mut World) -> Job {
     job
 }
 
-/// Every table is changed in this way.
+/// Applies a change to every table.
 async fn change(world: &mut World, statements: &str) {
     for table in ["gone", "done", "frozen", "moved", "heap"] {
         world.sql(&statements.replace("{table}", table)).await;
@@ -49,21 +49,21 @@ async fn change(world: &mut World, statements: &str) {
     world.grant_more().await;
 }
 
-/// A worker that has read the catalog before the tables were changed, or one that reads it now.
+/// A worker that read the catalog before the change, or one that reads it now.
 async fn start_anew(world: &mut World) {
     world.stop_workers().await;
     world.use_catalog(&format!("{USERS}{}", references())).await;
     world.start_worker().await;
 }
 
-/// What the undo would do, and what it then does: both are the same.
-async fn foreseen_and_reverted(world: &World, job: &Job) -> Certificate {
+/// Previews and runs the undo, and asserts that both agree.
+async fn previewed_and_reverted(world: &World, job: &Job) -> Certificate {
     let foreseen = preview::revert(&world.context, job, &"1".to_owned().try_into().expect("an id")).await;
     let undone = reverted(world, job).await;
-    let told = |results: &[ReferenceResult]| -> Vec<(String, Option<u64>, BTreeMap<String, u64>)> {
+    let reported = |results: &[ReferenceResult]| -> Vec<(String, Option<u64>, BTreeMap<String, u64>)> {
         results.iter().map(|result| (result.kind.clone(), result.restored, result.skipped.clone())).collect()
     };
-    assert_eq!(told(&foreseen.expect("a preview").references), told(&undone.references));
+    assert_eq!(reported(&foreseen.expect("a preview").references), reported(&undone.references));
     undone
 }
 
@@ -73,7 +73,7 @@ async fn rows(world: &World, table: &str, columns: &str) -> Vec<String> {
     world.texts(&format!("SELECT {row} AS t FROM {table} WHERE owner = 9 ORDER BY id")).await
 }
 
-fn told(certificate: &Certificate, kind: &str) -> (Option<u64>, Option<u64>) {
+fn reported(certificate: &Certificate, kind: &str) -> (Option<u64>, Option<u64>) {
     let result = result_of(certificate, kind);
     (result.restored, result.skipped.get("table_changed").copied())
 }
@@ -94,17 +94,17 @@ async fn new_columns_take_their_defaults(world: &mut World) {
         if is_read_anew {
             start_anew(world).await;
         }
-        let undone = foreseen_and_reverted(world, &job).await;
+        let undone = previewed_and_reverted(world, &job).await;
         for table in ["gone", "done", "frozen", "heap"] {
-            assert_eq!(told(&undone, table), (Some(2), None), "{table}");
+            assert_eq!(reported(&undone, table), (Some(2), None), "{table}");
             let columns = format!("id, what, size, wide, {name}");
             assert_eq!(rows(world, table, &columns).await, ["1 a 10 7 7", "2 - 20 7 7"], "{table}");
         }
-        assert_eq!(told(&undone, "moved"), (Some(2), None));
+        assert_eq!(reported(&undone, "moved"), (Some(2), None));
     }
 }
 
-/// Built anew with a column that must be filled, and that has no default.
+/// Recreates the table with a required column that has no default.
 const REBUILT: &str = "CREATE TABLE {table}2 (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT, what TEXT, size BIGINT, must TEXT NOT NULL); \
      INSERT INTO {table}2 SELECT id, owner, what, size, 'x' FROM {table}; DROP TABLE {table}; ALTER TABLE {table}2 RENAME TO {table};";
 
@@ -114,9 +114,9 @@ async fn new_required_column_prevents_restoring(world: &mut World) {
     world.sql(&REBUILT.replace("{table}", "gone")).await;
     world.grant_more().await;
     let undone = reverted(world, &job).await;
-    assert_eq!(told(&undone, "gone"), (Some(0), Some(2)));
+    assert_eq!(reported(&undone, "gone"), (Some(0), Some(2)));
     for table in ["done", "frozen", "moved", "heap"] {
-        assert_eq!(told(&undone, table), (Some(2), None), "{table}");
+        assert_eq!(reported(&undone, table), (Some(2), None), "{table}");
     }
     assert_eq!(world.number("SELECT count(*) FROM people WHERE id = 9 AND status = 'active'").await, 1);
 }
@@ -130,13 +130,13 @@ async fn nothing_goes_into_a_column_that_is_gone(world: &mut World, change_to: &
     if is_read_anew {
         start_anew(world).await;
     }
-    let undone = foreseen_and_reverted(world, &job).await;
+    let undone = previewed_and_reverted(world, &job).await;
     for table in ["gone", "done", "heap"] {
-        assert_eq!(told(&undone, table), (Some(1), Some(1)), "{table}");
-        assert_eq!(rows(world, table, "id, size").await, ["2 20"], "the one that held nothing there");
+        assert_eq!(reported(&undone, table), (Some(1), Some(1)), "{table}");
+        assert_eq!(rows(world, table, "id, size").await, ["2 20"], "the row without a value there");
     }
     for table in ["frozen", "moved"] {
-        assert_eq!(told(&undone, table), (Some(2), None), "{table}");
+        assert_eq!(reported(&undone, table), (Some(2), None), "{table}");
     }
 }
 
@@ -154,11 +154,11 @@ async fn renamed_column_prevents_restoring(world: &mut World) {
 async fn dropped_user_column_leaves_rows_as_they_are(world: &mut World) {
     let job = left(world).await;
     world.sql("ALTER TABLE frozen DROP COLUMN what; ALTER TABLE moved RENAME COLUMN owner TO holder").await;
-    let undone = foreseen_and_reverted(world, &job).await;
+    let undone = previewed_and_reverted(world, &job).await;
     for table in ["frozen", "moved"] {
-        assert_eq!(told(&undone, table), (Some(0), Some(2)), "{table}");
+        assert_eq!(reported(&undone, table), (Some(0), Some(2)), "{table}");
     }
     for table in ["gone", "done", "heap"] {
-        assert_eq!(told(&undone, table), (Some(2), None), "{table}");
+        assert_eq!(reported(&undone, table), (Some(2), None), "{table}");
     }
 }

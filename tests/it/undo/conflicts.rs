@@ -1,4 +1,4 @@
-//! Undo where the database, or the host, has something against it: what cannot come back is told, and the rest returns.
+//! Undo against resistance of the database or the host: what cannot return is reported, and the rest returns.
 
 use handover::contract::ReferenceResult;
 use handover::store::ledger::jobs::Job;
@@ -8,7 +8,7 @@ use crate::support::people::{PEOPLE, USERS, host, leave, owners, reference, reve
 use crate::support::world::{certificate_of, codes_of, result_of};
 use crate::support::{Engine, World, every_engine, on_postgres};
 
-/// User 9 leaves, and Ben (2) takes whatever there is of these kinds.
+/// Deactivates user 9; Ben (2) receives all records of these kinds.
 async fn leaves(world: &World, kinds: &[&str]) -> Job {
     let reassign: serde_json::Map<_, _> =
         kinds.iter().map(|kind| ((*kind).to_owned(), json!({ "user": "2" }))).collect();
@@ -17,12 +17,12 @@ async fn leaves(world: &World, kinds: &[&str]) -> Job {
     job
 }
 
-/// What came back of a kind, and what was skipped for which reason.
-fn told(result: &ReferenceResult) -> (Option<u64>, Vec<(&str, u64)>) {
+/// Returns the restored count of a kind, and the skipped counts by reason.
+fn reported(result: &ReferenceResult) -> (Option<u64>, Vec<(&str, u64)>) {
     (result.restored, result.skipped.iter().map(|(reason, count)| (reason.as_str(), *count)).collect())
 }
 
-/// Documents of which each watcher watches one once; Ben watches the first already.
+/// Documents, each watched by a user at most once. Ben already watches the first.
 const WATCHED: &str = "CREATE TABLE watched (doc BIGINT NOT NULL, owner BIGINT NOT NULL, note TEXT, PRIMARY KEY (doc, owner)); \
      INSERT INTO watched VALUES (1, 9, 'mine'), (2, 9, 'b'), (3, 9, 'c'), (4, 9, 'd'), (1, 2, 'his'), (7, 2, 'g');";
 
@@ -42,10 +42,10 @@ async fn row_dropped_on_conflict_is_restored(world: &mut World) {
 async fn occupied_pair_is_skipped(world: &mut World) {
     start(world, WATCHED, WATCH).await;
     let job = leaves(world, &["watch"]).await;
-    // Both the pair that was dropped and one that moved.
+    // Both the dropped pair and one that moved.
     world.sql("INSERT INTO watched VALUES (1, 9, 'new'), (3, 9, 'new')").await;
     let watch = result_of(&reverted(world, &job).await, "watch");
-    assert_eq!(told(&watch), (Some(2), vec![("occupied", 2)]));
+    assert_eq!(reported(&watch), (Some(2), vec![("occupied", 2)]));
     let rows = "SELECT CAST(doc AS text) || ':' || CAST(owner AS text) || ':' || note AS t FROM watched ORDER BY 1";
     assert_eq!(world.texts(rows).await, ["1:2:his", "1:9:new", "2:9:b", "3:2:c", "3:9:new", "4:9:d", "7:2:g"]);
 }
@@ -60,7 +60,7 @@ async fn rows_refused_by_special_indexes_are_occupied(world: &mut World) {
     let job = leaves(world, &["member"]).await;
     world.sql("INSERT INTO members VALUES (11, 1, 9, 'x', 0), (13, 13, 9, 'c', 0), (14, 4, 9, 'z', 0)").await;
     let member = result_of(&reverted(world, &job).await, "member");
-    assert_eq!(told(&member), (Some(3), vec![("occupied", 2)]), "an ended membership is in nobody's way");
+    assert_eq!(reported(&member), (Some(3), vec![("occupied", 2)]), "an ended membership occupies nothing");
     assert_eq!(owners(world, "members").await, ["1:2", "2:9", "3:2", "4:9", "5:9", "11:9", "13:9", "14:9"]);
 }
 
@@ -71,7 +71,7 @@ async fn rows_refused_by_checks_are_reported(world: &mut World) {
     start(world, tables, &reference("doc", "docs", "disposition = \"transfer\"")).await;
     let job = leaves(world, &["doc"]).await;
     world.sql("UPDATE docs SET size = 0 WHERE id IN (2, 5)").await;
-    assert_eq!(told(&result_of(&reverted(world, &job).await, "doc")), (Some(3), vec![("refused", 2)]));
+    assert_eq!(reported(&result_of(&reverted(world, &job).await, "doc")), (Some(3), vec![("refused", 2)]));
     assert_eq!(owners(world, "docs").await, ["1:9", "2:2", "3:9", "4:9", "5:2"]);
 }
 
@@ -98,14 +98,14 @@ async fn rows_kept_by_triggers_are_refused(world: &mut World) {
         world.sql(&kept).await;
     }
     let certificate = reverted(world, &job).await;
-    assert_eq!(told(&result_of(&certificate, "doc")), (Some(4), vec![("refused", 1)]));
-    assert_eq!(told(&result_of(&certificate, "flag")), (Some(3), vec![("refused", 1)]));
+    assert_eq!(reported(&result_of(&certificate, "doc")), (Some(4), vec![("refused", 1)]));
+    assert_eq!(reported(&result_of(&certificate, "flag")), (Some(3), vec![("refused", 1)]));
     assert_eq!(owners(world, "docs").await, ["1:9", "2:2", "3:9", "4:9", "5:9"]);
     assert_eq!(world.number("SELECT CAST(sum(size) AS bigint) FROM flags").await, 21);
 }
 
-/// A unique constraint, a foreign key and a trigger that all wait for the commit.
-async fn what_would_be_refused_at_the_commit(world: &mut World) {
+/// A unique constraint, a foreign key and a trigger, all deferred to the commit.
+async fn rows_refused_at_commit(world: &mut World) {
     let tables = "CREATE TABLE shelves (id BIGINT PRIMARY KEY, keeper BIGINT, UNIQUE (id, keeper)); \
          INSERT INTO shelves SELECT n, 9 FROM generate_series(1, 8) n; INSERT INTO shelves SELECT n, 2 FROM generate_series(11, 18) n; \
          CREATE TABLE docs (id BIGINT PRIMARY KEY, owner BIGINT, slot BIGINT, UNIQUE (owner, slot) DEFERRABLE INITIALLY DEFERRED); \
@@ -122,21 +122,21 @@ async fn what_would_be_refused_at_the_commit(world: &mut World) {
     world.sql("UPDATE docs SET slot = 0 WHERE id = 4").await;
     world.sql("DELETE FROM shelves WHERE id = 6").await;
     let certificate = reverted(world, &job).await;
-    assert_eq!(told(&result_of(&certificate, "doc")), (Some(6), vec![("occupied", 1), ("refused", 1)]));
-    assert_eq!(told(&result_of(&certificate, "tag")), (Some(7), vec![("parent_gone", 1)]));
+    assert_eq!(reported(&result_of(&certificate, "doc")), (Some(6), vec![("occupied", 1), ("refused", 1)]));
+    assert_eq!(reported(&result_of(&certificate, "tag")), (Some(7), vec![("parent_gone", 1)]));
     assert_eq!(owners(world, "docs").await, ["1:9", "2:2", "3:9", "4:2", "5:9", "6:9", "7:9", "8:9", "20:9"]);
     assert_eq!(world.number("SELECT count(*) FROM tags WHERE id <> 6").await, 7);
 }
 
 #[on_postgres]
 async fn rows_refused_at_commit_are_reported(world: &mut World) {
-    what_would_be_refused_at_the_commit(world).await;
+    rows_refused_at_commit(world).await;
 }
 
 #[on_postgres]
 async fn rows_refused_at_commit_are_reported_in_chunks(world: &mut World) {
     world.use_chunks_of(3);
-    what_would_be_refused_at_the_commit(world).await;
+    rows_refused_at_commit(world).await;
 }
 
 #[every_engine(also_in_chunks_of = 2)]
@@ -148,12 +148,15 @@ async fn set_column_changed_since_is_skipped(world: &mut World) {
     world.sql("UPDATE seats SET access = 'none', note = 'theirs' WHERE id = 1").await;
     world.sql("UPDATE seats SET note = 'new' WHERE id = 3").await;
     world.sql("DELETE FROM seats WHERE id = 4").await;
-    assert_eq!(told(&result_of(&reverted(world, &job).await, "seat")), (Some(2), vec![("changed", 1), ("gone", 1)]));
+    assert_eq!(
+        reported(&result_of(&reverted(world, &job).await, "seat")),
+        (Some(2), vec![("changed", 1), ("gone", 1)])
+    );
     let rows = "SELECT CAST(id AS text) || ':' || COALESCE(access, 'NULL') || ':' || note AS t FROM seats ORDER BY id";
     assert_eq!(world.texts(rows).await, ["1:none:theirs", "2:NULL:b", "3::new", "5:read:e"]);
 }
 
-/// Orders with lines, the lines with remarks; folders in folders.
+/// Orders with lines, lines with remarks, and folders within folders.
 const TREES: &str = "CREATE TABLE orders (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT); \
      CREATE TABLE lines (id BIGINT NOT NULL PRIMARY KEY, order_id BIGINT NOT NULL REFERENCES orders (id) ON DELETE CASCADE, \
        after BIGINT REFERENCES lines (id), size BIGINT); \
@@ -187,14 +190,14 @@ async fn refused_tree_row_skips_only_its_branch(world: &mut World) {
     reverts_to(world, &job, &before).await;
     let job = world.hand_over(&again).await;
     certificate_of(&job);
-    // Somebody took the codes of two: one has nothing below it, one a folder.
+    // Someone took the codes of two folders: one has no children, one has a folder.
     world.sql("INSERT INTO folders VALUES (16, 2, NULL, 'f'), (17, 2, NULL, 'g')").await;
     let folder = result_of(&reverted(world, &job).await, "folder");
-    assert_eq!(told(&folder), (Some(5), vec![("occupied", 2), ("parent_gone", 1)]));
+    assert_eq!(reported(&folder), (Some(5), vec![("occupied", 2), ("parent_gone", 1)]));
     assert_eq!(owners(world, "folders").await, ["1:9", "2:9", "3:9", "4:9", "5:9", "9:2", "16:2", "17:2"]);
 }
 
-/// Zoe (9) and Cleo (3) are each other's manager; each has two documents.
+/// Zoe (9) and Cleo (3) manage each other, and each has two documents.
 async fn prepare_managers(world: &mut World) {
     world
         .sql(&format!(
@@ -209,8 +212,8 @@ async fn prepare_managers(world: &mut World) {
     world.use_catalog(&format!("{users}{doc}{boss}")).await;
 }
 
-/// Whichever of them goes, nobody who has gone has documents, and whoever was refused knows why.
-async fn nobody_hands_to_who_leaves(world: &World, jobs: [handover::contract::JobId; 2]) {
+/// Asserts that no leaver keeps documents, and that a rejected job has its reason.
+async fn assert_no_leaver_keeps_documents(world: &World, jobs: [handover::contract::JobId; 2]) {
     let mut completed = 0;
     for job in jobs {
         let job = world.end_of(job).await;
@@ -222,7 +225,7 @@ async fn nobody_hands_to_who_leaves(world: &World, jobs: [handover::contract::Jo
             state => panic!("{state}: {:?}", job.reasons),
         }
     }
-    assert!(completed < 2, "the second has nobody to hand to");
+    assert!(completed < 2, "the second has no successor");
     let left = "SELECT count(*) FROM docs WHERE owner IN (SELECT id FROM people WHERE status <> 'active')";
     assert_eq!(world.number(left).await, 0);
     assert_eq!(world.number("SELECT count(*) FROM people WHERE status <> 'active'").await, completed);
@@ -234,7 +237,7 @@ async fn mutual_managers_cannot_both_use_manager(world: &mut World) {
     let manager = json!({ "doc": { "manager": true } });
     let jobs = [world.send(&leave("9", manager.clone())).await, world.send(&leave("3", manager)).await];
     world.start_worker().await;
-    nobody_hands_to_who_leaves(world, jobs).await;
+    assert_no_leaver_keeps_documents(world, jobs).await;
 }
 
 #[every_engine(also_in_chunks_of = 1)]
@@ -276,5 +279,5 @@ async fn mutual_managers_in_two_transactions_never_deadlock(world: &mut World) {
     let left = "SELECT count(*) FROM docs WHERE owner IN (SELECT id FROM people WHERE status <> 'active')";
     assert_eq!(world.number(left).await, 0);
     let pairs = "SELECT count(*) FROM people p JOIN people q ON q.id = p.boss WHERE p.status <> 'active' AND q.status <> 'active'";
-    assert_eq!(world.number(pairs).await, 0, "of each two at least one is still there");
+    assert_eq!(world.number(pairs).await, 0, "of each pair at least one remains");
 }

@@ -1,4 +1,4 @@
-//! Numbers that are hard to write down and to read again come back bit by bit.
+//! Numbers that are hard to print and parse are restored bit by bit.
 
 use serde_json::json;
 
@@ -9,13 +9,13 @@ use crate::support::{World, every_engine};
 
 const TABLES: [&str; 5] = ["gone", "done", "frozen", "loose", "cold"];
 
-/// The smallest and the largest (but no negative zero: SQLite keeps none in a column of numbers), neighbours of powers of two
-/// and of ten, halfway cases, and any pattern of bits.
+/// The smallest and largest numbers, neighbors of powers of two and ten, halfway cases, and random bit patterns.
+/// SQLite stores no negative zero in numeric columns.
 fn hardest() -> Vec<f64> {
     let mut dice = Dice::new(7);
     let mut numbers =
         vec![f64::INFINITY, f64::NEG_INFINITY, f64::MAX, f64::MIN, f64::MIN_POSITIVE, 0.0, 0.1 + 0.2, 5e-324];
-    // Numbers that are known for being read as a neighbour.
+    // Numbers that parsers are known to round to a neighbor.
     let known = [
         "2.2250738585072011e-308",
         "8.5e-323",
@@ -24,11 +24,11 @@ fn hardest() -> Vec<f64> {
         "6.631236846766476e-316",
     ];
     numbers.extend(known.iter().map(|text| text.parse::<f64>().expect("a number")));
-    let neighbours = |number: f64| [number.next_down(), number, number.next_up()];
+    let neighbors = |number: f64| [number.next_down(), number, number.next_up()];
     numbers.extend((0..63).map(|bit| f64::from_bits(1 << bit)));
-    numbers.extend((-1070..1020).step_by(37).flat_map(|power| neighbours(2f64.powi(power))));
-    numbers.extend((-320..308).step_by(7).flat_map(|power| neighbours(10f64.powi(power))));
-    // Subnormal ones, the largest, everyday ones, and all between.
+    numbers.extend((-1070..1020).step_by(37).flat_map(|power| neighbors(2f64.powi(power))));
+    numbers.extend((-320..308).step_by(7).flat_map(|power| neighbors(10f64.powi(power))));
+    // Subnormal numbers, the largest, common ones, and everything between.
     let any = |dice: &mut Dice| (dice.below(1 << 32) << 32) | dice.below(1 << 32);
     let sign_and_fraction = 0x800f_ffff_ffff_ffff;
     for exponents in [0..3, 2043..2047, 1003..1043, 0..2047] {
@@ -41,7 +41,7 @@ fn hardest() -> Vec<f64> {
     numbers
 }
 
-/// Fills every table with rows of the leaver's.
+/// Fills every table with rows of the leaver.
 async fn fill(world: &World, numbers: &[f64]) {
     let session = world.store.begin("test").await.expect("a transaction");
     for table in TABLES {
@@ -57,7 +57,7 @@ async fn fill(world: &World, numbers: &[f64]) {
     session.commit().await.expect("committed");
 }
 
-/// The bits of every number of a table.
+/// Returns the bits of every number of a table.
 async fn bits(world: &World, table: &str) -> Vec<String> {
     let session = world.store.reader();
     let sql = session.sql(&format!("SELECT measure FROM {table} WHERE owner = 9 ORDER BY id"));
@@ -67,7 +67,7 @@ async fn bits(world: &World, table: &str) -> Vec<String> {
 
 const NONE: [(&String, &String); 0] = [];
 
-/// What is not as expected, beside what was.
+/// Returns the differences from the expected bits.
 fn others<'b>(found: &'b [String], expected: &'b [String]) -> Vec<(&'b String, &'b String)> {
     assert_eq!(found.len(), expected.len());
     found.iter().zip(expected).filter(|(found, expected)| found != expected).collect()

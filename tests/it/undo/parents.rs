@@ -1,4 +1,4 @@
-//! Undo where foreign keys wait for the commit: what is back has its parent, and what has none is told row by row.
+//! Undo with deferred foreign keys: restored rows have their parents, and rows without one are reported.
 
 use handover::contract::ReferenceResult;
 use serde_json::json;
@@ -7,13 +7,13 @@ use crate::support::people::{host, leave, owners, reference, reverted, reverts_t
 use crate::support::world::{certificate_of, result_of};
 use crate::support::{Engine, World, every_engine};
 
-/// What came back of a kind, and what was skipped for which reason.
-fn told(result: &ReferenceResult) -> (Option<u64>, Vec<(&str, u64)>) {
+/// Returns the restored count of a kind, and the skipped counts by reason.
+fn reported(result: &ReferenceResult) -> (Option<u64>, Vec<(&str, u64)>) {
     (result.restored, result.skipped.iter().map(|(reason, count)| (reason.as_str(), *count)).collect())
 }
 
-/// Orders with lines, of which each order has one as its cover: they point at each other. A line is of a product. The first
-/// order has a line of product 7.
+/// Orders with lines. Each order references one of its lines as its cover, so the two reference each other. A line has
+/// a product; the first order has a line of product 7.
 fn orders(world: &World) -> String {
     let cover = "FOREIGN KEY (cover) REFERENCES lines (id) DEFERRABLE INITIALLY DEFERRED";
     let (within, later) = match world.engine {
@@ -54,9 +54,9 @@ async fn circular_rows_without_parent_are_skipped(world: &mut World) {
         .sql("DELETE FROM lines; UPDATE orders SET cover = NULL WHERE id = 3; DELETE FROM products WHERE id = 7")
         .await;
     let certificate = reverted(world, &job).await;
-    // The first order hangs on its cover, and its other line on the order; the fifth only loses its line.
-    assert_eq!(told(&result_of(&certificate, "order")), (Some(3), vec![("parent_gone", 1)]));
-    assert_eq!(told(&result_of(&certificate, "order/lines")), (Some(2), vec![("parent_gone", 3)]));
+    // The first order depends on its cover, and its other line on the order. The fifth loses only its line.
+    assert_eq!(reported(&result_of(&certificate, "order")), (Some(3), vec![("parent_gone", 1)]));
+    assert_eq!(reported(&result_of(&certificate, "order/lines")), (Some(2), vec![("parent_gone", 3)]));
     assert_eq!(owners(world, "orders").await, ["2:9", "3:2", "4:9", "5:9"]);
     let lines = "SELECT CAST(id AS text) || ':' || CAST(order_id AS text) AS t FROM lines ORDER BY id";
     assert_eq!(world.texts(lines).await, ["20:2", "21:2"]);
@@ -65,7 +65,7 @@ async fn circular_rows_without_parent_are_skipped(world: &mut World) {
 #[every_engine(also_in_chunks_of = 5)]
 async fn missing_parent_is_reported_despite_deferred_checks(world: &mut World) {
     let wait = "DEFERRABLE INITIALLY DEFERRED";
-    // Two of the tags follow each other: they go, and come back, in one transaction.
+    // Two tags follow each other: they are removed and restored in one transaction.
     let tables = format!(
         "CREATE TABLE places (room BIGINT, person BIGINT, PRIMARY KEY (room, person)); INSERT INTO places VALUES (1, 9), (2, 9), (1, 2), (2, 2); \
          CREATE TABLE docs (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT, room BIGINT, FOREIGN KEY (room, owner) REFERENCES places (room, person) {wait}); \
@@ -88,10 +88,10 @@ async fn missing_parent_is_reported_despite_deferred_checks(world: &mut World) {
     world.sql("DELETE FROM places WHERE room = 2 AND person = 9").await;
     world.sql("DELETE FROM levels WHERE name = 'full'").await;
     let certificate = reverted(world, &job).await;
-    assert_eq!(told(&result_of(&certificate, "doc")), (Some(3), vec![("parent_gone", 1)]));
+    assert_eq!(reported(&result_of(&certificate, "doc")), (Some(3), vec![("parent_gone", 1)]));
     assert_eq!(owners(world, "docs").await, ["1:9", "2:2", "3:9", "4:9"]);
-    assert_eq!(told(&result_of(&certificate, "seat")), (Some(2), vec![("parent_gone", 2)]));
-    // The third hangs on the second.
-    assert_eq!(told(&result_of(&certificate, "tag")), (Some(3), vec![("parent_gone", 2)]));
+    assert_eq!(reported(&result_of(&certificate, "seat")), (Some(2), vec![("parent_gone", 2)]));
+    // The third depends on the second.
+    assert_eq!(reported(&result_of(&certificate, "tag")), (Some(3), vec![("parent_gone", 2)]));
     assert_eq!(owners(world, "tags").await, ["1:9", "4:9", "5:9"]);
 }

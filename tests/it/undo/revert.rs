@@ -1,4 +1,4 @@
-//! The way back: reverting, reactivating, moving on what was left behind.
+//! Reverting, reactivating, and moving records that were left behind.
 
 use std::collections::BTreeMap;
 
@@ -10,12 +10,12 @@ use crate::support::keap::{ADMIN, AMANDA, GERALDINE, LEAVER, MATHEW, PRIYA, SUPP
 use crate::support::world::{certificate_of, codes_of, keap_request, result_of};
 use crate::support::{World, every_engine, process, snapshot};
 
-/// A request about a job.
-pub fn order(kind: &str, request_id: &str, job: JobId) -> Value {
+/// Returns a request about a job.
+pub fn command(kind: &str, request_id: &str, job: JobId) -> Value {
     json!({ "type": kind, "request_id": request_id, "org_id": "1", "requested_by": ADMIN, "job_id": job })
 }
 
-/// A request about a user.
+/// Returns a request about a user.
 fn about(kind: &str, request_id: &str, user: &str) -> Value {
     json!({ "type": kind, "request_id": request_id, "org_id": "1", "requested_by": ADMIN, "user_id": user })
 }
@@ -34,7 +34,7 @@ pub async fn until_state(world: &World, job: JobId, state: &str) -> Job {
     world.until(&format!("the job is {state}"), async || world.job(job).await.filter(|job| job.state == state)).await
 }
 
-/// Every row of the host, to the last column, but the times that moves touch, and which seat somebody sits on.
+/// Returns every row of the host in every column, except touched times and the assignment of seats.
 pub async fn host(world: &World) -> BTreeMap<String, Vec<String>> {
     world.sql("UPDATE contacts SET updated_at = created_at").await;
     world.sql("UPDATE opportunities SET updated_at = created_at").await;
@@ -51,7 +51,7 @@ pub async fn revert_restores_every_row(world: &mut World) {
     let before = host(world).await;
     world.start_worker().await;
     let job = deactivated(world).await;
-    let undo = world.hand_over(&order("revert", "r2", job)).await;
+    let undo = world.hand_over(&command("revert", "r2", job)).await;
     let certificate = certificate_of(&undo);
     assert_eq!(certificate.undoes, Some(job));
     assert_eq!(certificate.state, "reverted");
@@ -63,8 +63,8 @@ pub async fn revert_restores_every_row(world: &mut World) {
     assert_eq!(state_of(world, job).await, "reverted");
     assert_eq!(host(world).await, before);
     let events = world.events().await;
-    let told: Vec<&str> = events[&job.to_string()].iter().filter_map(|event| event["type"].as_str()).collect();
-    assert_eq!(told.last(), Some(&"handover.deactivation.reverted"));
+    let reported: Vec<&str> = events[&job.to_string()].iter().filter_map(|event| event["type"].as_str()).collect();
+    assert_eq!(reported.last(), Some(&"handover.deactivation.reverted"));
 }
 
 #[every_engine]
@@ -76,18 +76,18 @@ async fn revert_skips_rows_changed_since(world: &mut World) {
     world
         .sql("DELETE FROM tasks WHERE id = (SELECT min(id) FROM tasks WHERE owner_id = 11 AND status = 'pending')")
         .await;
-    let undo = world.hand_over(&order("revert", "r2", job)).await;
+    let undo = world.hand_over(&command("revert", "r2", job)).await;
     let certificate = certificate_of(&undo);
     let contact = result_of(&certificate, "contact");
     assert_eq!((contact.restored, contact.skipped.get("changed")), (Some(103), Some(&1)));
     let task = result_of(&certificate, "task");
     assert_eq!((task.restored, task.skipped.get("gone")), (Some(11), Some(&1)));
-    let story = process::with_input(world, &["job", &undo.id.to_string(), "--json"], b"");
-    let listed = story.expect(0).json()["left_alone"].clone();
-    let mut told: Vec<_> =
+    let history = process::with_input(world, &["job", &undo.id.to_string(), "--json"], b"");
+    let listed = history.expect(0).json()["left_alone"].clone();
+    let mut reported: Vec<_> =
         listed.as_array().expect("a list").iter().map(|one| (&one["kind"], &one["reason"])).collect();
-    told.sort_by_key(|(kind, _)| kind.to_string());
-    assert_eq!(told, [(&json!("contact"), &json!("changed")), (&json!("task"), &json!("gone"))]);
+    reported.sort_by_key(|(kind, _)| kind.to_string());
+    assert_eq!(reported, [(&json!("contact"), &json!("changed")), (&json!("task"), &json!("gone"))]);
     assert_eq!(listed[0]["keys"].as_array().map(Vec::len), Some(1), "{listed}");
     assert_eq!(world.owned_by(PRIYA, "contacts").await, others + 1);
     assert_eq!(world.owned_by(LEAVER, "contacts").await, 103);
@@ -99,16 +99,16 @@ async fn revert_needs_a_free_license(world: &mut World) {
     let job = deactivated(world).await;
     world.sql("DELETE FROM licenses WHERE user_id IS NULL AND org_id = 1").await;
     let before = snapshot::of_host(world).await;
-    let refused = world.hand_over(&order("revert", "r2", job)).await;
+    let refused = world.hand_over(&command("revert", "r2", job)).await;
     assert_eq!((refused.state.as_str(), codes_of(&refused)), ("rejected", vec!["no_license_free".to_owned()]));
     assert_eq!(snapshot::of_host(world).await, before);
     assert_eq!(state_of(world, job).await, "completed");
-    // A seat of another organization is not theirs.
+    // A seat of another organization does not count.
     world.sql("INSERT INTO licenses (org_id) VALUES (2)").await;
-    let refused = world.hand_over(&order("revert", "r3", job)).await;
+    let refused = world.hand_over(&command("revert", "r3", job)).await;
     assert_eq!(codes_of(&refused), ["no_license_free"]);
     world.sql("INSERT INTO licenses (org_id) VALUES (1)").await;
-    certificate_of(&world.hand_over(&order("revert", "r4", job)).await);
+    certificate_of(&world.hand_over(&command("revert", "r4", job)).await);
     assert_eq!(world.held_by(LEAVER, "licenses").await, 1);
 }
 
@@ -118,10 +118,10 @@ async fn revert_after_reactivation_takes_no_license(world: &mut World) {
     let job = deactivated(world).await;
     certificate_of(&world.hand_over(&about("reactivate", "r2", LEAVER)).await);
     let seats = world.number("SELECT count(*) FROM licenses WHERE user_id IS NOT NULL").await;
-    let certificate = certificate_of(&world.hand_over(&order("revert", "r3", job)).await);
+    let certificate = certificate_of(&world.hand_over(&command("revert", "r3", job)).await);
     assert_eq!(result_of(&certificate, "contact").restored, Some(104));
     let memberships = result_of(&certificate, "group_membership");
-    assert_eq!(memberships.restored.unwrap_or(0), 0, "they are back already: {memberships:?}");
+    assert_eq!(memberships.restored.unwrap_or(0), 0, "the memberships are back already: {memberships:?}");
     assert_eq!(memberships.skipped.get("back_already"), memberships.found.as_ref());
     assert_eq!(world.number("SELECT count(*) FROM licenses WHERE user_id IS NOT NULL").await, seats);
     assert_eq!(world.held_by(LEAVER, "licenses").await, 1);
@@ -131,9 +131,9 @@ async fn revert_after_reactivation_takes_no_license(world: &mut World) {
 async fn reverting_twice_does_nothing(world: &mut World) {
     world.start_worker().await;
     let job = deactivated(world).await;
-    certificate_of(&world.hand_over(&order("revert", "r2", job)).await);
+    certificate_of(&world.hand_over(&command("revert", "r2", job)).await);
     let before = snapshot::of_host(world).await;
-    let again = world.hand_over(&order("revert", "r3", job)).await;
+    let again = world.hand_over(&command("revert", "r3", job)).await;
     assert_eq!((again.state.as_str(), codes_of(&again)), ("rejected", vec!["wrong_state".to_owned()]));
     assert_eq!(snapshot::of_host(world).await, before);
 }
@@ -148,15 +148,15 @@ async fn only_the_latest_job_is_reverted(world: &mut World) {
     let mut request = keap_request("r3");
     request["reassign"] = json!({ "contact": to(MATHEW) });
     let second = JobId(world.hand_over(&request).await.id);
-    let refused = world.hand_over(&order("revert", "r4", first)).await;
+    let refused = world.hand_over(&command("revert", "r4", first)).await;
     assert_eq!(codes_of(&refused), ["later_job"]);
-    certificate_of(&world.hand_over(&order("revert", "r5", second)).await);
-    let certificate = certificate_of(&world.hand_over(&order("revert", "r6", first)).await);
+    certificate_of(&world.hand_over(&command("revert", "r5", second)).await);
+    let certificate = certificate_of(&world.hand_over(&command("revert", "r6", first)).await);
     let contact = result_of(&certificate, "contact");
     assert_eq!(
         (contact.restored, contact.skipped.get("back_already")),
         (Some(84), Some(&20)),
-        "twenty were given back by hand"
+        "twenty were returned by hand"
     );
     assert_eq!(world.owned_by(LEAVER, "contacts").await, 104 + own);
 }
@@ -166,10 +166,10 @@ pub async fn purged_rows_return_while_snapshots_last(world: &mut World) {
     world.start_worker().await;
     let purged = world.number("SELECT count(*) FROM tasks WHERE owner_id = 53 AND status = 'completed'").await as u64;
     let job = deactivated(world).await;
-    world.meddle("UPDATE handover.row_snapshots SET keep_until = at WHERE keep_until IS NOT NULL").await;
+    world.change_ledger("UPDATE handover.row_snapshots SET keep_until = at WHERE keep_until IS NOT NULL").await;
     let expired = "SELECT count(*) FROM handover.row_snapshots WHERE keep_until IS NOT NULL";
     world.until("the copies are purged", async || (world.number(expired).await == 0).then_some(())).await;
-    let certificate = certificate_of(&world.hand_over(&order("revert", "r2", job)).await);
+    let certificate = certificate_of(&world.hand_over(&command("revert", "r2", job)).await);
     let result = result_of(&certificate, "completed_task");
     assert_eq!((result.restored, result.impossible), (Some(0), Some(purged)));
 }
@@ -193,7 +193,7 @@ async fn occupied_or_parentless_rows_are_skipped(world: &mut World) {
     );
     world.sql(&taken).await;
     world.sql("DELETE FROM contacts WHERE id = 900001").await;
-    let certificate = certificate_of(&world.hand_over(&order("revert", "r2", job)).await);
+    let certificate = certificate_of(&world.hand_over(&command("revert", "r2", job)).await);
     let result = result_of(&certificate, "completed_task");
     assert_eq!(result.restored, Some(completed - 2));
     assert_eq!((result.skipped.get("occupied"), result.skipped.get("parent_gone")), (Some(&1), Some(&1)));
@@ -211,13 +211,13 @@ async fn reactivation_does_not_move_ownership_back(world: &mut World) {
     assert_eq!(world.status_of(LEAVER).await, "active");
     assert_eq!(world.held_by(LEAVER, "licenses").await, 1);
     assert_eq!(world.owned_by(LEAVER, "contacts").await, 0);
-    assert_eq!(world.held_by(LEAVER, "sessions").await, 0, "what is not restored stays away");
+    assert_eq!(world.held_by(LEAVER, "sessions").await, 0, "rows without restore do not return");
     assert_eq!(world.held_by(LEAVER, "group_members").await, groups);
     assert_eq!(world.number("SELECT count(*) FROM follows WHERE follower_id = 53 OR followed_id = 53").await, follows);
     assert_eq!(result_of(&certificate, "group_membership").restored, Some(groups as u64));
     let event = world.next_event_of(JobId(job.id)).await;
     assert_eq!(event["type"], "handover.user.reactivated");
-    // And what was left behind comes later, by hand.
+    // A later reactivation is rejected.
     let again = world.hand_over(&about("reactivate", "r3", LEAVER)).await;
     assert_eq!(codes_of(&again), ["already_active"]);
 }
@@ -244,7 +244,7 @@ async fn follow_returns_once_both_users_return(world: &mut World) {
         leave(world, &format!("out-{round}-1"), first_out).await;
         leave(world, &format!("out-{round}-2"), other(first_out)).await;
         certificate_of(&world.hand_over(&about("reactivate", &format!("back-{round}-1"), first_back)).await);
-        assert_eq!(world.number(between).await, 0, "one of them is still away");
+        assert_eq!(world.number(between).await, 0, "one of the users is still inactive");
         certificate_of(&world.hand_over(&about("reactivate", &format!("back-{round}-2"), other(first_back))).await);
         assert_eq!(world.number(between).await, 2, "{first_out} left first, {first_back} came back first");
         world.sql("DELETE FROM follows").await;
@@ -264,7 +264,7 @@ pub async fn records_left_behind_can_move_later(world: &mut World) {
     assert_eq!(result_of(&certificate, "lead").moved, Some(87));
     assert_eq!(certificate.references.len(), 1, "nothing else is touched");
     assert_eq!(world.owned_by(LEAVER, "opportunities").await, 0);
-    // It went to the wrong user, who is active: it moves on.
+    // The records went to the wrong user, who is active, and move on.
     let onward = json!({ "type": "reassign", "request_id": "r3", "org_id": "1", "user_id": AMANDA, "requested_by": ADMIN,
         "reassign": { "lead": to(GERALDINE) } });
     certificate_of(&world.hand_over(&onward).await);
@@ -279,7 +279,7 @@ async fn command_cannot_reach_another_organizations_job(world: &mut World) {
     let before = snapshot::of_host(world).await;
     let foreign = json!({ "type": "revert", "request_id": "r2", "org_id": "2", "requested_by": "201", "job_id": job });
     assert_eq!(codes_of(&world.hand_over(&foreign).await), ["unknown_job"]);
-    let mut stranger = order("revert", "r3", job);
+    let mut stranger = command("revert", "r3", job);
     stranger["requested_by"] = json!(AMANDA);
     assert_eq!(codes_of(&world.hand_over(&stranger).await), ["requester_not_permitted"]);
     assert_eq!(snapshot::of_host(world).await, before);

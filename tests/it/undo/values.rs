@@ -1,4 +1,4 @@
-//! Whatever a row holds, and whatever its columns are called: what was copied comes back to the last bit.
+//! Every value of every column type is restored exactly, whatever the columns are called.
 
 use serde_json::json;
 
@@ -6,7 +6,7 @@ use crate::support::people::{host, leave, reference, revert, reverts_to, start};
 use crate::support::world::certificate_of;
 use crate::support::{Engine, World, every_engine, run};
 
-/// A table with a column of every type that SQLite knows, generated ones, and one without a type.
+/// A table with a column of every SQLite type, a generated column, and one without a type.
 fn of_sqlite(table: &str) -> String {
     format!(
         "CREATE TABLE {table} (id INTEGER NOT NULL PRIMARY KEY, owner BIGINT, bytes BLOB, exact NUMERIC, measure REAL, count INTEGER, \
@@ -22,7 +22,7 @@ fn of_sqlite(table: &str) -> String {
     )
 }
 
-/// A table with a column of many of PostgreSQL's types.
+/// A table with columns of many PostgreSQL types.
 fn of_postgres(table: &str) -> String {
     format!(
         "CREATE TABLE {table} (id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, owner BIGINT, bytes BYTEA, exact NUMERIC, measure DOUBLE PRECISION, \
@@ -81,7 +81,7 @@ async fn values_of_every_type_are_restored_exactly(world: &mut World) {
     reverts_to(world, &job, &before).await;
 }
 
-/// A table whose names all need quotes, and some more.
+/// A table whose names need quotes, among other oddities.
 fn strangely_named(table: &str) -> String {
     format!(
         r#"CREATE TABLE "{table}" ("Key" BIGINT NOT NULL PRIMARY KEY, "Who Owns" BIGINT, "a""b" TEXT, "it's" TEXT, "Mixed Case" TEXT, "$price" TEXT,

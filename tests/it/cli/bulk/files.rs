@@ -1,4 +1,4 @@
-//! What a bulk file may look like, and what it may not.
+//! Valid and invalid formats of bulk files.
 
 use rust_xlsxwriter::Workbook;
 
@@ -56,7 +56,7 @@ async fn unclosed_quote_is_reported_with_its_line(world: &mut World) {
     assert_eq!(outcomes(&closed.rows(world, &[], 0)), ["ok", "ok"]);
 }
 
-/// A workbook with rows of texts; it may begin anywhere in its sheet.
+/// A workbook with rows of text, starting at any cell.
 fn workbook(top: u32, left: u16, rows: &[&[&str]]) -> Vec<u8> {
     let mut workbook = Workbook::new();
     let sheet = workbook.add_worksheet();

@@ -1,4 +1,4 @@
-//! Following what was sent: a database that goes away, a run that is cut off.
+//! Following a bulk run: database outages and interruptions.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::support::database::{come_back, go_away};
 use crate::support::process::{binary, borrowed, finish, settings, start_worker, text};
 use crate::support::{World, every_engine, on_postgres};
 
-/// Three who can go, one who is gone already.
+/// Four users: three can leave, one has left already.
 const LEAVERS: &str = "user_id,deactivated,successor\n53,y,11\n31,y,11\n54,y,11\n16,y,11\n";
 
 impl Sheet {
@@ -16,7 +16,7 @@ impl Sheet {
         binary(&borrowed(&settings(world)), &given).spawn().expect("the binary")
     }
 
-    /// The outcomes that the report on the disk tells, without its head.
+    /// Returns the outcomes in the report on disk, without its header.
     fn reported(&self) -> Vec<String> {
         match std::fs::exists(format!("{}.report.csv", text(&self.file))) {
             Ok(true) => self.report().into_iter().skip(1).map(|row| row[2].clone()).collect(),
@@ -33,7 +33,7 @@ impl Sheet {
 #[every_engine]
 async fn interrupted_run_reports_which_rows_were_sent(world: &mut World) {
     let sheet = Sheet::of("leavers.csv", LEAVERS);
-    // No worker runs: what was sent waits.
+    // No worker runs, so the sent requests wait.
     let mut child = sheet.submit(world);
     sheet.until_sent(world).await;
     child.kill().expect("killed");
@@ -42,7 +42,7 @@ async fn interrupted_run_reports_which_rows_were_sent(world: &mut World) {
     let worker = start_worker(world, &[]);
     let rows = sheet.rows(world, &["--submit"], 3);
     assert_eq!(outcomes(&rows), ["completed", "rejected", "completed", "completed"]);
-    assert_eq!(sheet.reported(), outcomes(&rows), "nothing is left of what was only noted");
+    assert_eq!(sheet.reported(), outcomes(&rows), "no row is only noted");
     assert_eq!(world.number("SELECT count(*) FROM handover.jobs").await, 3, "nothing was done twice");
     tokio::task::block_in_place(|| worker.stop());
 }
@@ -54,11 +54,11 @@ async fn bulk_run_waits_for_the_database(world: &mut World) {
     let mut child = sheet.submit(world);
     sheet.until_sent(world).await;
     go_away(&database).await;
-    // Longer than it looks again.
+    // Longer than the polling interval.
     let began = std::time::Instant::now();
     let waits = async || (began.elapsed() > Duration::from_secs(1)).then_some(());
-    world.until("it has looked for the database", waits).await;
-    assert!(child.try_wait().expect("a process").is_none(), "it has given up");
+    world.until("it has tried to reach the database", waits).await;
+    assert!(child.try_wait().expect("a process").is_none(), "it gave up");
     come_back(&database).await;
     let worker = start_worker(world, &[]);
     let ended = tokio::task::block_in_place(|| finish(child, b"")).expect(3);

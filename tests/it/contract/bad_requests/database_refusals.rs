@@ -1,4 +1,4 @@
-//! Requests that can be read, and that the database has no room for or refuses.
+//! Readable requests that the database refuses.
 
 use handover::contract::DeadLetterCode;
 use handover::stages::Outcome;
@@ -11,7 +11,7 @@ use crate::support::{Engine, World, every_engine};
 
 #[every_engine]
 async fn request_refused_by_database_fails_alone(world: &mut World) {
-    // What stands behind a type of the host's own, and so that this id is too large for it, only the database can tell.
+    // The host's own type hides the range of the column. Only the database can tell that this id is too large.
     if world.engine == Engine::Sqlite {
         return;
     }
@@ -36,7 +36,7 @@ async fn request_refused_by_database_fails_alone(world: &mut World) {
     assert_eq!(world.job(read(&good).job_id()).await.expect("a job").state, "completed");
 }
 
-/// A host whose ids are smaller than a request's may be.
+/// A host whose id range is smaller than that of a request.
 const STAFF: &str = r#"
 [users]
 table = "staff"
@@ -54,7 +54,7 @@ user = "holder"
 disposition = "transfer"
 "#;
 
-/// The staff and their items, with ids of that type, and a worker.
+/// Creates the staff and their items with ids of that type, and starts a worker.
 async fn employ(world: &mut World, id: &str) {
     world
         .sql(&format!(
@@ -85,7 +85,7 @@ async fn id_too_large_is_dead_lettered(world: &mut World) {
     for (request, path) in cases {
         let job = world.send(&request).await;
         match world.engine {
-            // All whole numbers have 64 bits there: this one is nobody's, as any other.
+            // All integers have 64 bits there, so this id is valid and belongs to no one.
             Engine::Sqlite => assert_eq!(world.end_of(job).await.state, "rejected", "{request}"),
             Engine::Postgres => {
                 let parked = world.next_dead_letter().await;
@@ -114,7 +114,7 @@ async fn request_that_cannot_be_looked_up_fails_alone(world: &mut World) {
     let bad_job = world.send(&bad).await;
     assert_eq!(world.hand_over(&good).await.state, "completed");
     match world.engine {
-        // A whole number like any other, which is nobody's.
+        // A valid integer that belongs to no one.
         Engine::Sqlite => assert_eq!(world.end_of(bad_job).await.state, "rejected"),
         Engine::Postgres => {
             let parked = world.next_dead_letter().await;

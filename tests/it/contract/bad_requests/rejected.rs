@@ -1,4 +1,4 @@
-//! Requests that may not be done.
+//! Requests that are not permitted.
 
 use handover::contract::JobId;
 use handover::plan::token::PlanToken;
@@ -11,7 +11,8 @@ use crate::support::keap::{AMANDA, GERALDINE, LEAVER, MATHEW, SUPPORT, share, to
 use crate::support::world::{keap_request, read};
 use crate::support::{World, every_engine, snapshot};
 
-/// Sends a request that must be rejected: its reasons, which the event tells too; nothing else has changed.
+/// Sends a request that must be rejected. Returns its reasons, which the event repeats, and asserts that nothing else
+/// changed.
 async fn reasons_of(world: &mut World, request: &Value) -> Vec<Value> {
     let before = snapshot::of_host(world).await;
     let job = world.hand_over(request).await;
@@ -98,7 +99,7 @@ async fn missing_allotment_is_reported_with_count(world: &mut World) {
         let request = allotting(&format!("without {kind}"), kind, Value::Null);
         assert_reason(world, &request, "allotment_missing", concerning(kind, count)).await;
     }
-    // What is not counted to the end is said to be more.
+    // A count that stops at its limit is reported as a minimum.
     world.stop_workers().await;
     world.use_chunks_of(10);
     world.start_worker().await;
@@ -172,12 +173,12 @@ async fn hierarchy_and_sole_alert_recipient_block(world: &mut World) {
     world.sql("UPDATE custom_hierarchy_values SET chosen_user_id = 53 WHERE user_id = 15").await;
     world.sql("DELETE FROM workflow_alert_recipients WHERE user_id = 12").await;
     let reasons = reasons_of(world, &keap_request("r1")).await;
-    let told: Vec<(&str, &str)> = (reasons.iter())
+    let reported: Vec<(&str, &str)> = (reasons.iter())
         .map(|reason| {
             (reason["code"].as_str().expect("a code"), reason["concerning"]["kind"].as_str().expect("a kind"))
         })
         .collect();
-    assert_eq!(told, [("blocked", "hierarchy_choice"), ("blocked", "sole_alert_recipient")]);
+    assert_eq!(reported, [("blocked", "hierarchy_choice"), ("blocked", "sole_alert_recipient")]);
     for reason in &reasons {
         assert_eq!(reason["concerning"]["count"], 1, "{reason}");
         assert_eq!(reason["concerning"]["keys"].as_array().expect("keys").len(), 1, "{reason}");
@@ -220,12 +221,12 @@ async fn conflicting_jobs_are_rejected(world: &mut World) {
     assert_reason(world, &to_leaver, "successor_leaving", concerning).await;
 }
 
-/// The plan token that a preview gives.
+/// Returns the plan token of a preview.
 async fn token(world: &World, request: &Value) -> String {
     let catalog = world.context.catalogs.current();
-    let request = normalize_handover(&catalog, read(request)).expect("a request that fits");
+    let request = normalize_handover(&catalog, read(request)).expect("a valid request");
     let session = world.store.snapshot().await.expect("a snapshot");
-    let parties = parties(&session, &catalog, &[&request]).await.expect("whom it concerns");
+    let parties = parties(&session, &catalog, &[&request]).await.expect("its users");
     let parties: Vec<_> = parties.iter().collect();
     let assessed = evaluate(&session, &catalog, &[&request], &parties, Counting::Exactly).await.expect("an evaluation");
     match &assessed.verdicts[0] {

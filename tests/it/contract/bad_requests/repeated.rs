@@ -1,4 +1,4 @@
-//! The same request twice, and good ones among bad ones.
+//! Repeated requests, and good requests among bad ones.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::support::keap::{ADMIN, SUPPORT, to};
 use crate::support::world::{LIMIT, keap_request, read};
 use crate::support::{World, every_engine, snapshot};
 
-/// Everything that a repetition could add to.
+/// Counts everything that a repeated request could add to.
 async fn ledger_counts(world: &World) -> Vec<i64> {
     let mut counts = Vec::new();
     for table in ["requests", "jobs", "chunks", "journal", "audit"] {
@@ -23,11 +23,11 @@ async fn ledger_counts(world: &World) -> Vec<i64> {
     counts
 }
 
-/// Every event up to the one that says so of this job, by type.
+/// Returns the types of all events up to the job's own outcome.
 async fn events_until(world: &mut World, job: JobId, kind: &str) -> Vec<Value> {
     let mut events = Vec::new();
     loop {
-        let event = world.outside.next_event(LIMIT).await.expect("an event within the limit");
+        let event = world.client.next_event(LIMIT).await.expect("an event within the limit");
         let last = event["data"]["job_id"] == job.to_string() && event["type"] == kind;
         events.push(event);
         if last {
@@ -65,11 +65,11 @@ async fn same_request_twice_is_one_job(world: &mut World) {
     let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
     of_job.for_each(|event| *kinds.entry(event["type"].as_str().expect("a type")).or_default() += 1);
     assert_eq!(kinds["handover.deactivation.completed"], 1, "{kinds:?}");
-    // 11, 12, 13 and 14 get contacts; 15, 16 and 17 leads.
+    // Users 11 to 14 receive contacts, 15 to 17 leads.
     assert_eq!(kinds["handover.records.assigned"], 7, "{kinds:?}");
     assert_eq!(kinds.len(), 2, "{kinds:?}");
     assert_eq!(snapshot::of_host(world).await, before);
-    // The marker is one request, one job and one line of the audit trail more.
+    // The marker adds one request, one job and one audit entry.
     let expected: Vec<i64> = ledger.iter().zip([1, 1, 0, 0, 1]).map(|(count, more)| count + more).collect();
     assert_eq!(ledger_counts(world).await, expected);
 }
@@ -96,7 +96,7 @@ async fn rejected_request_stays_rejected_when_repeated(world: &mut World) {
     world.sql("UPDATE users SET email = NULL WHERE id = 53").await;
     let request = keap_request("r1");
     reason_of(world, &request).await;
-    // Rejected is final: fix it and send it under a new id.
+    // A rejection is final. Fix the request and send it under a new id.
     world.sql("UPDATE users SET email = 'dana@example.com' WHERE id = 53").await;
     let message = Message { body: request.to_string().into_bytes(), traceparent: None };
     let duplicate = Outcome::Answered(Answer::Duplicate(read(&request).job_id(), "rejected".into()));
@@ -117,7 +117,7 @@ async fn bad_requests_do_not_affect_their_group(world: &mut World) {
     for body in [&good[0], &rejected[0], &good[1]] {
         world.send(body).await;
     }
-    world.outside.send(b"no request at all".to_vec()).await;
+    world.client.send(b"no request at all".to_vec()).await;
     for body in [&conflict, &rejected[1], &good[2]] {
         world.send(body).await;
     }

@@ -10,18 +10,18 @@ use super::{allotting, changed};
 use crate::support::world::keap_request;
 use crate::support::{Engine, World, every_engine, snapshot};
 
-/// A request with one allotment for contacts.
+/// Returns a request with one allotment for contacts.
 fn with_contact(allotment: Value) -> Vec<u8> {
     let request = json!({ "request_id": "r", "org_id": "1", "user_id": "53", "requested_by": "1", "reassign": { "contact": allotment } });
     request.to_string().into_bytes()
 }
 
-/// The example's request with one field changed, as a message.
+/// Returns the example's request with one field changed, as a message.
 fn with_field(field: &str, value: Value) -> Vec<u8> {
     changed("r", field, value).to_string().into_bytes()
 }
 
-/// The example's request with one allotment changed, as a message.
+/// Returns the example's request with one allotment changed, as a message.
 fn with_kind(kind: &str, allotment: Value) -> Vec<u8> {
     allotting("r", kind, allotment).to_string().into_bytes()
 }
@@ -30,7 +30,7 @@ fn shares(shares: Value) -> Vec<u8> {
     with_contact(json!({ "logic": "ratio", "shares": shares }))
 }
 
-/// A message body, and the reason code and path that it is parked with.
+/// A message body, and the reason code and path of its dead letter.
 type Case = (Vec<u8>, &'static str, &'static str);
 
 fn not_requests() -> Vec<Case> {
@@ -197,7 +197,7 @@ async fn unreadable_message_names_reason_and_path(world: &mut World) {
     let cases = [not_requests(), wrong_fields(), wrong_ids(), wrong_amounts(), wrong_allotments()].concat();
     let before = snapshot::of_host(world).await;
     for (body, ..) in &cases {
-        world.outside.send(body.clone()).await;
+        world.client.send(body.clone()).await;
     }
     world.start_worker().await;
     let mut parked = BTreeMap::new();
@@ -219,7 +219,7 @@ async fn unreadable_message_names_reason_and_path(world: &mut World) {
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
     assert_eq!(world.number("SELECT count(*) FROM handover.jobs").await, 0);
     assert_eq!(snapshot::of_host(world).await, before);
-    // The worker goes on.
+    // The worker continues.
     assert_eq!(world.hand_over(&keap_request("good")).await.state, "completed");
 }
 
@@ -230,7 +230,7 @@ fn has_origin(world: &World, headers: &BTreeMap<String, String>) {
     assert_eq!(header("x-handover-routing-key"), "request.deactivate", "{headers:?}");
     assert_eq!(header("x-handover-queue"), "requests", "{headers:?}");
     assert!(!header("x-handover-detail").is_empty(), "{headers:?}");
-    assert_eq!(header("x-handover-attempts"), "1", "it is never tried again");
+    assert_eq!(header("x-handover-attempts"), "1", "it is never retried");
     assert!(header("x-handover-parked-at").ends_with('Z'), "{headers:?}");
 }
 
@@ -238,7 +238,7 @@ fn has_origin(world: &World, headers: &BTreeMap<String, String>) {
 async fn dead_lettering_survives_full_headers(world: &mut World) {
     world.start_worker().await;
     let long = allotting("r", &"k".repeat(200_000), json!({ "user": "11" })).to_string().into_bytes();
-    world.outside.send(long.clone()).await;
+    world.client.send(long.clone()).await;
     let parked = world.next_dead_letter().await;
     assert_eq!((parked.reason(), parked.body == long), ("unknown_kind", true));
     assert!(parked.path().starts_with("reassign.kkk") && parked.path().len() < 2_100, "{}", parked.path().len());

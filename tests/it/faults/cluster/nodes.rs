@@ -1,4 +1,4 @@
-//! Three RabbitMQ nodes of a test's own, which are one cluster.
+//! A cluster of three RabbitMQ nodes that belongs to one test.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use crate::support::process::text;
 use crate::support::rabbitmq::{Node, Nodes, plain};
 
 pub struct Cluster {
-    // In this order: the nodes end before what they share.
+    // Drop order: the nodes end before the state that they share.
     members: Vec<Node>,
     nodes: Nodes,
 }
@@ -26,7 +26,7 @@ impl Cluster {
         Some(Cluster { members, nodes })
     }
 
-    /// Has the definitions of `deploy/`, and lets its users in by this password.
+    /// Writes the definitions of `deploy/`, with this password for their users.
     pub fn define(&self, users: &[&str], password: &str) {
         let definitions = self.nodes.folder().join("definitions.json");
         self.control(&["import_definitions", text(&definitions)]);
@@ -35,24 +35,27 @@ impl Cluster {
         }
     }
 
-    /// Every node's address, as `broker.url` takes them.
+    /// Returns every node's address in the format of `broker.url`.
     pub fn url(&self, user: &str, password: &str) -> String {
         let address = |node: &Node| format!("amqp://{user}:{password}@127.0.0.1:{}/%2f", node.port);
         self.members.iter().map(address).collect::<Vec<_>>().join(",")
     }
 
-    /// Which node leads a queue.
+    /// Returns the node that leads a queue.
     pub fn leader_of(&self, queue: &str) -> usize {
         let listed = self.control(&["--silent", "list_queues", "name", "leader", "members"]);
         let line = listed.lines().find(|line| line.split('\t').next() == Some(queue)).expect("the queue");
         let mut columns = line.split('\t').skip(1);
         let leader = columns.next().expect("its leader");
         let members = columns.next().expect("its members");
-        assert!(self.members.iter().all(|node| members.contains(&node.name)), "it stands on all nodes: {line}");
-        self.members.iter().position(|node| node.name == leader).expect("one of ours")
+        assert!(
+            self.members.iter().all(|node| members.contains(&node.name)),
+            "the queue has members on all nodes: {line}"
+        );
+        self.members.iter().position(|node| node.name == leader).expect("one of the test's nodes")
     }
 
-    /// Ends a node as a power cut does.
+    /// Kills a node like a power failure.
     pub fn kill(&self, node: usize) {
         self.members[node].kill();
     }

@@ -1,4 +1,4 @@
-//! Keap's page "Add a User": a test for each sentence, named after it.
+//! Keap's help page "Add a User", with a test for each sentence.
 
 use handover::contract::JobId;
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use crate::support::keap::{ADMIN, LEAVER};
 use crate::support::world::codes_of;
 use crate::support::{World, every_engine};
 
-/// A request about a user.
+/// Returns a request about a user.
 fn about(kind: &str, request_id: &str, user: &str, requested_by: &str) -> Value {
     json!({ "type": kind, "request_id": request_id, "org_id": "1", "requested_by": requested_by, "user_id": user })
 }
@@ -29,7 +29,7 @@ async fn invitation_needs_a_first_name_and_email(world: &mut World) {
     let open = format!("SELECT email || ' ' || status AS t FROM invitations WHERE user_id = {user} AND invited_by = 1");
     assert_eq!(world.texts(&open).await, ["nicole@fun.example open"]);
     assert_eq!(world.number(&format!("SELECT count(*) FROM licenses WHERE user_id = {user}")).await, 0);
-    // Nobody is added twice.
+    // No one is added twice.
     assert_eq!(codes_of(&world.hand_over(&invite("r2", "Nicole@Fun.example")).await), ["email_taken"]);
 }
 

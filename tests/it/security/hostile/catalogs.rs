@@ -1,18 +1,18 @@
-//! Catalogs that are none, through `handover catalog check`.
+//! Invalid catalogs, through `handover catalog check`.
 
 use super::{hidden, shown};
 use crate::support::process::{borrowed, run, settings, text};
 use crate::support::world::catalog_source;
 use crate::support::{World, every_engine, snapshot};
 
-/// The `keap` catalog with one text in the place of another.
+/// Returns the `keap` catalog with one text replaced.
 fn instead(of: &str, other: &str) -> Vec<u8> {
     let source = catalog_source("keap");
     assert!(source.contains(of), "{of}");
     source.replacen(of, other, 1).into_bytes()
 }
 
-/// What the file holds, and words of what is told.
+/// The content of the file, and words of the message.
 #[rustfmt::skip]
 fn rows() -> Vec<(Vec<u8>, &'static str)> {
     vec![
@@ -57,10 +57,10 @@ async fn hostile_catalog_is_refused_with_its_lines(world: &mut World) {
         let settings = [settings(world), vec![("HANDOVER_CATALOG".into(), text(&file).into())]].concat();
         for command in [&["catalog", "check"][..], &["run"]] {
             let ended = tokio::task::block_in_place(|| run(&borrowed(&settings), command));
-            let told = ended.out + &ended.err;
-            if ended.code != 1 || !told.contains(words) || !hidden(&told).is_empty() {
-                let told: String = told.chars().take(600).collect();
-                wrong.push(format!("{command:?} {}\n    {words} expected: {} {told}", shown(&source), ended.code));
+            let reported = ended.out + &ended.err;
+            if ended.code != 1 || !reported.contains(words) || !hidden(&reported).is_empty() {
+                let reported: String = reported.chars().take(600).collect();
+                wrong.push(format!("{command:?} {}\n    {words} expected: {} {reported}", shown(&source), ended.code));
             }
         }
     }

@@ -1,10 +1,10 @@
-//! Command lines with hostile values: a matter of usage, or an answer, and never a crash.
+//! Command lines with hostile values: a usage error or an answer, never a crash.
 
 use super::hidden;
 use crate::support::process::on;
 use crate::support::{World, every_engine};
 
-/// The command, its exit code, and words of what is told.
+/// The command, its exit code, and words of its output.
 const ROWS: [(&[&str], i32, &str); 16] = [
     (&["job", "not-a-job"], 2, "invalid value"),
     (&["job", "00000000-0000-0000-0000-000000000000"], 1, "there is no job"),
@@ -29,11 +29,11 @@ async fn hostile_command_line_never_crashes(world: &mut World) {
     let mut wrong = Vec::new();
     for (command, code, words) in ROWS {
         let ended = on(world, command);
-        let told = ended.out + &ended.err;
-        // What usage itself quotes is the command line that somebody typed.
-        let is_clean = code == 2 || hidden(&told).is_empty();
-        if ended.code != code || !told.contains(words) || !is_clean {
-            wrong.push(format!("{command:?}\n    {code} ({words}) expected: {} {told}", ended.code));
+        let reported = ended.out + &ended.err;
+        // A usage error quotes only the command line that the user typed.
+        let is_clean = code == 2 || hidden(&reported).is_empty();
+        if ended.code != code || !reported.contains(words) || !is_clean {
+            wrong.push(format!("{command:?}\n    {code} ({words}) expected: {} {reported}", ended.code));
         }
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));

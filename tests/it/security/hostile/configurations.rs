@@ -1,9 +1,9 @@
-//! Configurations that are none: told at once, before anything starts.
+//! Invalid configurations: reported at once, before anything starts.
 
 use super::{hidden, shown};
 use crate::support::process::{run, text};
 
-/// What the file holds, and words of what is told.
+/// The content of the file, and words of the message.
 #[rustfmt::skip]
 fn files() -> Vec<(Vec<u8>, &'static str)> {
     vec![
@@ -51,8 +51,8 @@ fn hostile_configuration_is_refused() {
         std::fs::write(&file, &source).expect("a file");
         let ended = run(&[], &["run", "--config", text(&file)]);
         if ended.code != 1 || !ended.err.contains(words) || !hidden(&ended.err).is_empty() {
-            let told: String = ended.err.chars().take(600).collect();
-            wrong.push(format!("{}\n    {words} expected: {} {told}", shown(&source), ended.code));
+            let reported: String = ended.err.chars().take(600).collect();
+            wrong.push(format!("{}\n    {words} expected: {} {reported}", shown(&source), ended.code));
         }
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));

@@ -1,4 +1,4 @@
-//! What stands around a message: forged, absurd or broken, it changes nothing of what the body asks for.
+//! Forged, absurd or broken headers and properties: they change nothing about the body's request.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -10,13 +10,13 @@ use lapin::types::{AMQPValue, FieldArray, FieldTable};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{but, goes_on, to};
+use super::{assert_worker_continues, but, to};
 use crate::support::broker::amqp_url;
 use crate::support::process::start_worker;
 use crate::support::world::{LIMIT, read};
 use crate::support::{Engine, World, every_engine, snapshot};
 
-/// Headers as text, as every broker has them.
+/// Returns headers with text values, which every broker supports.
 fn forged() -> BTreeMap<String, String> {
     let names =
         ["reason", "path", "detail", "attempts", "exchange", "queue", "message-id", "parked-at", "headers", "else"];
@@ -24,7 +24,7 @@ fn forged() -> BTreeMap<String, String> {
         names.iter().map(|name| (format!("x-handover-{name}"), "forged\u{1b}[2J".to_owned())).collect();
     headers.insert("X-Handover-Reason".into(), "forged".into());
     headers.insert("traceparent".into(), "00-\u{1b}[2J-zz".into());
-    headers.insert("kept".into(), "as it is".into());
+    headers.insert("kept".into(), "unchanged".into());
     headers
 }
 
@@ -44,7 +44,7 @@ async fn forged_headers_are_ignored_and_dropped(world: &mut World) {
     for (body, reason) in [(b"no request".to_vec(), "not_json"), (b"{}".to_vec(), "missing_field")] {
         assert!(broker.publish(&[sent(body)]).await.iter().all(Result::is_ok));
         let parked = world.next_dead_letter().await;
-        assert_eq!((parked.reason(), parked.headers["kept"].as_str()), (reason, "as it is"));
+        assert_eq!((parked.reason(), parked.headers["kept"].as_str()), (reason, "unchanged"));
         assert_eq!(parked.headers["x-handover-queue"], "requests");
         let ours = parked.headers.iter().filter(|(name, _)| name.to_lowercase().starts_with("x-handover-"));
         let forged: Vec<_> = ours.filter(|(_, value)| value.contains("forged")).collect();
@@ -59,10 +59,10 @@ async fn forged_headers_are_ignored_and_dropped(world: &mut World) {
     let job = read(&good).job_id();
     assert_eq!(world.end_of(job).await.state, "completed");
     broker.close().await;
-    goes_on(world).await;
+    assert_worker_continues(world).await;
 }
 
-/// A table within a table, so deep.
+/// Returns a table nested this deep.
 fn nested(depth: usize) -> FieldTable {
     (0..depth).fold(FieldTable::default(), |inner, _| {
         let mut outer = FieldTable::default();
@@ -110,14 +110,14 @@ async fn properties_and_headers_never_change_the_request(world: &mut World) {
     let many = properties();
     for (place, properties) in many.iter().enumerate() {
         let request = but(&format!("asked {place}"), json!({ "user_id": "31" }));
-        world.outside.send_with(request.to_string().into_bytes(), properties.clone()).await;
+        world.client.send_with(request.to_string().into_bytes(), properties.clone()).await;
         let job = world.end_of(read(&request).job_id()).await;
         assert_eq!(job.state, "rejected", "{properties:?}");
-        world.outside.send_with(b"no request".to_vec(), properties.clone()).await;
+        world.client.send_with(b"no request".to_vec(), properties.clone()).await;
         let parked = world.next_dead_letter().await;
         assert_eq!((parked.reason(), parked.body.as_slice()), ("not_json", b"no request".as_slice()), "{properties:?}");
     }
-    goes_on(world).await;
+    assert_worker_continues(world).await;
 }
 
 #[every_engine]
@@ -131,11 +131,11 @@ async fn deeply_nested_headers_do_not_stop_workers(world: &mut World) {
         tokio::task::block_in_place(|| publish(&world.prefix, &table, b"no request"));
         assert_eq!(world.next_dead_letter().await.reason(), "not_json");
     }
-    goes_on(world).await;
+    assert_worker_continues(world).await;
     assert_eq!(tokio::task::block_in_place(|| worker.stop()), 0);
 }
 
-/// Bytes with their length before them, as AMQP has long strings and tables.
+/// Returns bytes with their length prefix, as in AMQP's long strings and tables.
 fn long(bytes: &[u8]) -> Vec<u8> {
     [&(bytes.len() as u32).to_be_bytes(), bytes].concat()
 }
@@ -144,8 +144,8 @@ fn short(text: &str) -> Vec<u8> {
     [&[text.len() as u8], text.as_bytes()].concat()
 }
 
-/// Publishes as no library would: byte by byte, with such a table of headers. All is said at once, and what RabbitMQ answers
-/// is only looked through for its confirm.
+/// Publishes raw bytes with such a table of headers, as no library would. Sends everything at once and only searches
+/// RabbitMQ's answer for the confirm.
 fn publish(exchange: &str, table: &[u8], body: &[u8]) {
     const CONFIRM: [u8; 4] = [0, 60, 0, 80];
     let url = url::Url::parse(&amqp_url()).expect("an address");
@@ -166,7 +166,7 @@ fn publish(exchange: &str, table: &[u8], body: &[u8]) {
         frame(1, 1, &method(20, 10, &[0])),
         frame(1, 1, &method(85, 10, &[0])),
         frame(1, 1, &method(60, 40, &place)),
-        // Of the properties there are headers and a delivery mode.
+        // The property flags: headers and delivery mode.
         frame(2, 1, &[&[0, 60, 0, 0][..], &(body.len() as u64).to_be_bytes(), &[0x30, 0], &long(table), &[2]].concat()),
         frame(3, 1, body),
     ];

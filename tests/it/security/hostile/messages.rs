@@ -1,15 +1,17 @@
-//! Messages that cannot be read, beside those of `bad_input`: parked by the worker, and refused by `handover submit`.
+//! Unreadable messages, in addition to `contract::bad_requests`: dead-lettered by the worker and refused by `handover
+//! submit`.
 
 use std::collections::BTreeMap;
 use std::process::Stdio;
 
 use serde_json::{Value, json};
 
-use super::{but, goes_on, hidden, shown};
+use super::{assert_worker_continues, but, hidden, shown};
 use crate::support::process::{WorkerProcess, borrowed, settings, with_input};
 use crate::support::{World, every_engine, snapshot};
 
-/// Who finds it: whoever reads the message, so that `handover submit` does too, or the worker, who has the catalog.
+/// Where the fault is found: while parsing, so `handover submit` finds it too, or by the worker, which knows the
+/// catalog.
 #[derive(Clone, Copy, PartialEq)]
 enum By {
     Reader,
@@ -17,20 +19,20 @@ enum By {
 }
 use By::{Catalog, Reader};
 
-/// What comes in; who finds it; the code, the path, and words of the detail.
+/// The message; where the fault is found; the code, the path, and words of the detail.
 type Row = (Vec<u8>, By, &'static str, &'static str, &'static str);
 
-/// A request with these fields, written as they are.
+/// Returns a request with these fields, verbatim.
 fn raw(fields: &str) -> Vec<u8> {
     format!(r#"{{"request_id":"raw","org_id":"1","user_id":"53","requested_by":"1",{fields}}}"#).into_bytes()
 }
 
-/// A request with one share of so much.
+/// Returns a request with one share of this amount.
 fn amount(amount: &str) -> Vec<u8> {
     contact(&format!(r#"{{"logic":"ratio","shares":[{{"user":"11","amount":{amount}}}]}}"#))
 }
 
-/// A request with an allotment of contacts, written as it is.
+/// Returns a request with an allotment of contacts, verbatim.
 fn contact(allotment: &str) -> Vec<u8> {
     raw(&format!(r#""reassign":{{"contact":{allotment}}}"#))
 }
@@ -43,7 +45,7 @@ fn at(time: &str) -> Vec<u8> {
     raw(&format!(r#""effective_at":"{time}""#))
 }
 
-/// `count` pieces, with commas between.
+/// Returns `count` pieces separated by commas.
 fn many(count: usize, piece: impl Fn(usize) -> String) -> String {
     (0..count).map(piece).collect::<Vec<String>>().join(",")
 }
@@ -148,22 +150,22 @@ async fn hostile_message_is_dead_lettered_and_escaped(world: &mut World) {
     let before = snapshot::of_host(world).await;
     for format in ["text", "json"] {
         let (worker, log) = start_worker_with_log(world, format);
-        are_parked(world, rows()).await;
+        are_dead_lettered(world, rows()).await;
         assert_eq!(tokio::task::block_in_place(|| worker.stop()), 0);
-        let log = std::fs::read_to_string(log.path()).expect("a log of UTF-8");
+        let log = std::fs::read_to_string(log.path()).expect("a UTF-8 log");
         assert!(log.contains("a message is parked") && hidden(&log).is_empty(), "{:?}", hidden(&log));
         assert!(log.lines().all(|line| line.starts_with(['{', '2']) && line.len() < 20_000), "{log}");
     }
     assert_eq!(world.number("SELECT count(*) FROM handover.jobs").await, 0);
     assert_eq!(snapshot::of_host(world).await, before);
     world.start_worker().await;
-    goes_on(world).await;
+    assert_worker_continues(world).await;
 }
 
-/// Sends them all at once, and compares how each is parked.
-async fn are_parked(world: &World, rows: Vec<Row>) {
+/// Sends all messages at once and compares their dead letters.
+async fn are_dead_lettered(world: &World, rows: Vec<Row>) {
     for (body, ..) in &rows {
-        world.outside.send(body.clone()).await;
+        world.client.send(body.clone()).await;
     }
     let mut parked = BTreeMap::new();
     for _ in &rows {
@@ -180,8 +182,8 @@ async fn are_parked(world: &World, rows: Vec<Row>) {
         let fits = message.reason() == *code && message.path().starts_with(path) && detail.contains(words);
         let is_short = message.path().len() + detail.len() < 10_000;
         if !fits || !is_short || !hidden(detail).is_empty() || message.headers["x-handover-attempts"] != "1" {
-            let told: String = format!("{:?}", message.headers).chars().take(600).collect();
-            wrong.push(format!("{}\n    {code} at {path} ({words}) expected: {told}", shown(body)));
+            let reported: String = format!("{:?}", message.headers).chars().take(600).collect();
+            wrong.push(format!("{}\n    {code} at {path} ({words}) expected: {reported}", shown(body)));
         }
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
@@ -198,18 +200,18 @@ fn start_worker_with_log(world: &World, format: &str) -> (WorkerProcess, tempfil
 async fn submit_refuses_what_workers_would_dead_letter(world: &mut World) {
     let mut wrong = Vec::new();
     for (body, by, code, path, words) in rows() {
-        // What has several lines is several requests there, and what is none ends at the first.
+        // Submit treats several lines as several requests, and stops at the first unreadable one.
         if by == Catalog || body.contains(&b'\n') {
             continue;
         }
         let ended = with_input(world, &["submit"], &body);
         let fits = [code, path, words, "nothing was sent"].iter().all(|part| ended.err.contains(part));
         if ended.code != 1 || !fits || !hidden(&ended.err).is_empty() || ended.err.len() > 10_000 {
-            let told: String = ended.err.chars().take(600).collect();
-            wrong.push(format!("{}\n    {code} at {path} ({words}) expected: {} {told}", shown(&body), ended.code));
+            let reported: String = ended.err.chars().take(600).collect();
+            wrong.push(format!("{}\n    {code} at {path} ({words}) expected: {} {reported}", shown(&body), ended.code));
         }
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
     assert_eq!(world.number("SELECT count(*) FROM handover.outbox").await, 0);
-    assert_eq!(world.outside.waiting("requests").await, 0);
+    assert_eq!(world.client.waiting("requests").await, 0);
 }

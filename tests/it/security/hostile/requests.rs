@@ -1,12 +1,12 @@
-//! Requests that can be read, and are hostile or odd all the same: each has a job, with the reasons that it must have.
+//! Readable requests that are hostile or odd: each has a job with the expected reasons.
 
 use serde_json::{Value, json};
 
-use super::{but, goes_on, hidden, to};
+use super::{assert_worker_continues, but, hidden, to};
 use crate::support::world::{LIMIT, codes_of, keap_request, reasons_of};
 use crate::support::{World, every_engine, snapshot};
 
-/// What is changed in the example; the code, and words of the message.
+/// The changed fields of the example; the code, and words of the message.
 type Row = (Value, &'static str, &'static str);
 
 #[rustfmt::skip]
@@ -48,7 +48,7 @@ async fn hostile_request_is_rejected_without_changes(world: &mut World) {
     let before = snapshot::of_host(world).await;
     let mut wrong = Vec::new();
     for (row, (fields, code, words)) in rows().into_iter().enumerate() {
-        // As hostile as ids may be: it names the job all over the ledger.
+        // An id as hostile as ids may be. It appears all over the ledger.
         let id = format!("'; DROP TABLE users; -- \"$1 %s {{}} \\ \u{202e} {row}");
         let job = world.hand_over(&but(&id, fields.clone())).await;
         let reasons = if job.state == "rejected" { reasons_of(&job) } else { Vec::new() };
@@ -60,7 +60,7 @@ async fn hostile_request_is_rejected_without_changes(world: &mut World) {
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
     assert_eq!(snapshot::of_host(world).await, before);
-    goes_on(world).await;
+    assert_worker_continues(world).await;
 }
 
 #[every_engine]
@@ -83,7 +83,7 @@ async fn thousands_of_unknown_users_are_answered_quickly(world: &mut World) {
     assert_eq!((last.code.name(), last.concerning.count), ("more_reasons", Some(29_003)));
     let event = world.next_event_of(handover::contract::JobId(job.id)).await;
     assert_eq!(event["data"]["reasons"].as_array().map(Vec::len), Some(1_001));
-    goes_on(world).await;
+    assert_worker_continues(world).await;
 }
 
 #[every_engine]
@@ -115,12 +115,12 @@ async fn odd_but_allowed_texts_are_kept(world: &mut World) {
         let job = world.hand_over(&but(&format!("odd {place} e\u{301}"), leaver)).await;
         assert_eq!((codes_of(&job), job.reason.as_deref()), (vec!["already_inactive".into()], Some(text)));
     }
-    // Two spellings of an é are two ids.
+    // Two Unicode spellings of é are two ids.
     let other = world.hand_over(&but("odd 0 é", json!({ "user_id": "31" }))).await;
     assert_eq!(codes_of(&other), ["already_inactive"]);
     let plain = crate::support::process::on(world, &["audit"]).expect(0).out;
     assert!(hidden(&plain).is_empty() && plain.lines().count() == texts.len() + 1, "{plain}");
-    // A leap second that was is the end of its minute; a day long gone is now.
+    // A past leap second counts as the end of its minute; a time long ago counts as now.
     let leap = but("leap", json!({ "effective_at": "2016-12-31T23:59:60Z" }));
     assert_eq!(world.hand_over(&leap).await.state, "completed");
 }

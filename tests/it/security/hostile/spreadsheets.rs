@@ -1,4 +1,4 @@
-//! Spreadsheets that are none, and rows with hostile cells, through `handover bulk --submit`.
+//! Invalid spreadsheets, and rows with hostile cells, through `handover bulk --submit`.
 
 use std::io::{Cursor, Write};
 
@@ -10,10 +10,10 @@ use super::{hidden, shown};
 use crate::support::process::{on, text};
 use crate::support::{World, every_engine, snapshot};
 
-/// A file's name and content, the exit code, and words of what is told or reported.
+/// The file's name and content, the exit code, and words of the message or report.
 type Row = (&'static str, Vec<u8>, i32, &'static str);
 
-/// A file with a head and a row.
+/// Returns a file with a header and a row.
 fn csv(head: &str, row: &str) -> Vec<u8> {
     format!("{head}\n{row}\n").into_bytes()
 }
@@ -22,7 +22,7 @@ fn leaver(cells: &str) -> Vec<u8> {
     csv("user_id,deactivated,successor,reason,effective_at,request_id", cells)
 }
 
-/// A workbook with texts at places.
+/// Returns a workbook with texts at cells.
 fn workbook(cells: &[(u32, u16, &str)]) -> Vec<u8> {
     let mut workbook = Workbook::new();
     let sheet = workbook.add_worksheet();
@@ -32,7 +32,7 @@ fn workbook(cells: &[(u32, u16, &str)]) -> Vec<u8> {
     workbook.save_to_buffer().expect("a workbook")
 }
 
-/// A workbook one part of which is another than it was.
+/// Returns a workbook with one part replaced.
 fn repacked(workbook: &[u8], part: &str, content: &[u8]) -> Vec<u8> {
     let mut old = ZipArchive::new(Cursor::new(workbook)).expect("a workbook");
     let mut new = ZipWriter::new(Cursor::new(Vec::new()));
@@ -48,7 +48,7 @@ fn repacked(workbook: &[u8], part: &str, content: &[u8]) -> Vec<u8> {
     new.finish().expect("a workbook").into_inner()
 }
 
-/// Small files that unpack to far more, or say that there is room to be made for far more.
+/// Returns small files that unpack to far more data, or claim to need far more memory.
 #[rustfmt::skip]
 fn bombs() -> Vec<Row> {
     let good = workbook(&[(0, 0, "user_id"), (0, 1, "deactivated"), (1, 0, "999"), (1, 1, "y")]);
@@ -61,7 +61,7 @@ fn bombs() -> Vec<Row> {
         ("a.xlsx", repacked(&good, "xl/worksheets/sheet1.xml", one_tag.as_bytes()),               1, "a tag or a text of it is longer than 1 MiB"),
         ("a.xlsx", repacked(&good, "xl/sharedStrings.xml", texts("9999999999999").as_bytes()),    1, "more texts than there is room for"),
         ("a.xlsx", repacked(&good, "xl/sharedStrings.xml", texts(&"9".repeat(30)).as_bytes()),    1, "more texts than there is room for"),
-        // Packed anew and no bomb, it is read.
+        // Repacked without the bomb, the file is read.
         ("a.xlsx", repacked(&good, "none", b""),                                                  3, "unknown_user"),
     ]
 }
@@ -132,11 +132,11 @@ async fn hostile_spreadsheet_is_refused(world: &mut World) {
         std::fs::write(&file, &content).expect("a file");
         let ended = on(world, &["bulk", text(&file), "--by", "1", "--org", "1", "--submit"]);
         let report = std::fs::read_to_string(format!("{}.report.csv", text(&file))).unwrap_or_default();
-        let told = ended.out + &ended.err;
-        let is_clean = hidden(&told).is_empty() && hidden(&report).is_empty();
-        if ended.code != code || !(told.contains(words) || report.contains(words)) || !is_clean {
-            let told: String = (told + &report).chars().take(600).collect();
-            wrong.push(format!("{name} {}\n    {code} ({words}) expected: {} {told}", shown(&content), ended.code));
+        let reported = ended.out + &ended.err;
+        let is_clean = hidden(&reported).is_empty() && hidden(&report).is_empty();
+        if ended.code != code || !(reported.contains(words) || report.contains(words)) || !is_clean {
+            let reported: String = (reported + &report).chars().take(600).collect();
+            wrong.push(format!("{name} {}\n    {code} ({words}) expected: {} {reported}", shown(&content), ended.code));
         }
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));

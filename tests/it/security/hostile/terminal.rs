@@ -1,4 +1,4 @@
-//! Names and texts of the host with orders to a terminal in them: no command shows one as it is.
+//! Names and texts of the host that contain terminal escape sequences: no command prints them unescaped.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::support::process::{on, with_input};
 use crate::support::world::read;
 use crate::support::{World, every_engine};
 
-/// Clears the screen, sets a title, turns what follows around, and begins a line that looks like another user's.
+/// Clears the screen, sets the title, reverses the text direction, and starts a line that imitates another user's.
 const NAME: &str = "Dana\u{1b}[2J\u{1b}]0;owned\u{7}\u{202e}\u{7f}\u{85}\u{9b}31m\r\n99  Forged  admin";
 
 #[every_engine]
@@ -30,27 +30,27 @@ async fn commands_escape_names_and_reasons(world: &mut World) {
         json!({ "user_id": "16", "reason": NAME, "reassign": {
         "lead": { "logic": "ratio", "shares": [{ "round_robin": NAME.to_owned() + "?", "amount": 1 }] } } }),
     );
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     for (request, code) in [(&request, 0), (&refused, 3)] {
         let body = request.to_string();
-        told.push(with_input(world, &["preview"], body.as_bytes()).expect(code).out);
-        told.push(with_input(world, &["submit", "--wait"], body.as_bytes()).expect(code).out);
+        reported.push(with_input(world, &["preview"], body.as_bytes()).expect(code).out);
+        reported.push(with_input(world, &["submit", "--wait"], body.as_bytes()).expect(code).out);
         let job = read(request).job_id().to_string();
-        told.push(on(world, &["watch", &job]).expect(code).out);
-        told.push(on(world, &["job", &job]).expect(0).out);
-        told.push(on(world, &["revert", &job, "--by", "1", "--preview"]).expect(if code == 0 { 0 } else { 3 }).out);
+        reported.push(on(world, &["watch", &job]).expect(code).out);
+        reported.push(on(world, &["job", &job]).expect(0).out);
+        reported.push(on(world, &["revert", &job, "--by", "1", "--preview"]).expect(if code == 0 { 0 } else { 3 }).out);
     }
     for command in [&["jobs"][..], &["audit"], &["users", "--status", "all"]] {
-        told.push(on(world, command).expect(0).out);
+        reported.push(on(world, command).expect(0).out);
         let json = on(world, &[command, &["--json"]].concat()).expect(0);
         assert!(hidden(&json.out).is_empty(), "{}", json.out);
         assert!(!json.json_lines().is_empty());
     }
-    for text in &told {
+    for text in &reported {
         assert!(hidden(text).is_empty(), "{:?} in {text}", hidden(text));
         assert!(!text.lines().any(|line| line.starts_with("99  Forged")), "{text}");
     }
-    // As JSON they are what they are.
+    // JSON output keeps them as data.
     let users = on(world, &["users", "--status", "all", "--json"]).expect(0).json_lines();
     let dana: Vec<&Value> = users.iter().filter(|user| user["name"] == NAME).collect();
     assert_eq!(dana.len(), 2);
@@ -66,7 +66,7 @@ async fn commands_escape_table_and_column_names(world: &mut World) {
         .await;
     for command in [&["catalog", "scan"][..], &["catalog", "draft", "--users", "users"], &["catalog", "check"]] {
         let ended = on(world, command);
-        let told = ended.out + &ended.err;
-        assert!(hidden(&told).is_empty(), "{command:?}: {told}");
+        let reported = ended.out + &ended.err;
+        assert!(hidden(&reported).is_empty(), "{command:?}: {reported}");
     }
 }

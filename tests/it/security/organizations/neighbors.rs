@@ -1,5 +1,5 @@
-//! Organization 2, beside the demo's: it has users of every status, a row for every reference of every catalog, groups of
-//! the same names as organization 1, a job that has ended and one that waits.
+//! Organization 2, the neighbor of the demo's organization. It has users of every status, a row for every reference of
+//! every catalog, groups with the same names, a finished job and a waiting one.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::support::World;
 use crate::support::world::certificate_of;
 
-/// Everybody of organization 2.
+/// The users of organization 2.
 const THEIRS: &str = "(SELECT id FROM users WHERE org_id = 2)";
 
 const USERS: &str = "\
@@ -54,22 +54,22 @@ const RECORDS: &str = "\
     INSERT INTO territories (id, org_id, name) VALUES (90001, 2, 'North');\n\
     INSERT INTO territory_members (territory_id, user_id) VALUES (90001, 202);\n";
 
-/// What organization 2 has, as far as others may try to reach it.
-pub struct Neighbours {
+/// The records of organization 2 that others might try to reach.
+pub struct Neighbors {
     /// A task.
     pub task: &'static str,
     jobs: Vec<(JobId, String)>,
 }
 
-/// Moves organization 2 in.
-pub async fn settle_in(world: &World) -> Neighbours {
+/// Creates organization 2.
+pub async fn create_organization(world: &World) -> Neighbors {
     world.store.run_script("settling in", USERS).await.expect("users");
     world.store.run_script("settling in", RECORDS).await.expect("records");
-    Neighbours { task: "90001", jobs: Vec::new() }
+    Neighbors { task: "90001", jobs: Vec::new() }
 }
 
-/// Gives organization 2 a job that has ended and one that waits. Needs a worker.
-pub async fn start_handing_over(world: &World, mut neighbours: Neighbours) -> Neighbours {
+/// Gives organization 2 a finished job and a waiting one. Needs a worker.
+pub async fn start_handing_over(world: &World, mut neighbors: Neighbors) -> Neighbors {
     let request = |id: &str, user: &str| {
         json!({ "request_id": id, "org_id": "2", "user_id": user, "requested_by": "201",
             "reassign": { "contact": { "user": "202" } } })
@@ -82,13 +82,13 @@ pub async fn start_handing_over(world: &World, mut neighbours: Neighbours) -> Ne
     world.until("the job is scheduled", async || world.job(waiting).await).await;
     for id in [JobId(ended.id), waiting] {
         let state = world.job(id).await.expect("a job").state;
-        neighbours.jobs.push((id, state));
+        neighbors.jobs.push((id, state));
     }
-    neighbours
+    neighbors
 }
 
-impl Neighbours {
-    /// What can be put in the place of what a field of a request holds.
+impl Neighbors {
+    /// Returns the neighbors' ids that can replace the content of a request's field.
     pub fn in_place_of(&self, field: &str) -> Vec<String> {
         let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
         match field {
@@ -100,23 +100,23 @@ impl Neighbours {
         }
     }
 
-    /// Their jobs stand where they stood.
-    pub async fn jobs_stand(&self, world: &World) {
+    /// Asserts that their jobs have not changed.
+    pub async fn assert_jobs_unchanged(&self, world: &World) {
         for (id, state) in &self.jobs {
             assert_eq!(world.job(*id).await.expect("a job").state, *state);
         }
     }
 
-    /// Each reference of the catalog has rows that point at them: what is not there cannot be touched.
+    /// Asserts that every reference of the catalog has rows of theirs; otherwise the test would prove nothing.
     pub async fn have_rows_of_every_reference(&self, world: &World) {
         for reference in &world.context.catalogs.current().references {
             let (table, user) = (&reference.table, &reference.user.name);
             let rows = world.number(&format!("SELECT count(*) FROM {table} WHERE {user} IN {THEIRS}")).await;
-            assert!(rows > 0, "no row of {} is theirs", reference.kind);
+            assert!(rows > 0, "no row of {} belongs to them", reference.kind);
         }
     }
 
-    /// Every row of theirs, to the last column.
+    /// Returns every row of theirs, in every column.
     pub async fn rows(&self, world: &World) -> BTreeMap<String, Vec<String>> {
         let mut rows = BTreeMap::new();
         for table in ["users", "licenses", "invitations", "group_members"] {

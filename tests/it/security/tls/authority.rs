@@ -1,4 +1,4 @@
-//! A private authority and what it issues.
+//! A private certificate authority.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
 }
 
-/// Whom a certificate is for.
+/// The subject of a certificate.
 pub enum Of<'n> {
     Server(&'n str),
     ExpiredServer(&'n str),
@@ -26,7 +26,7 @@ pub struct Issued {
     pub key: String,
 }
 
-/// The same as files.
+/// A certificate and its key as files.
 pub struct Files {
     pub certificate: PathBuf,
     pub key: PathBuf,

@@ -1,5 +1,5 @@
-//! A PostgreSQL and a RabbitMQ that talk TLS only, and ask for a client certificate. Run from the programs of the machine;
-//! where these are not there, for the servers are somebody else's or in containers, the tests say that they skip.
+//! PostgreSQL and RabbitMQ servers that accept only TLS with a client certificate, from installed programs.
+//! Tests are skipped with a message if these are missing because the servers run elsewhere or in containers.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -47,7 +47,7 @@ impl Postgres {
         Some(Postgres { port: server.port, server, folder })
     }
 
-    /// Shows another certificate from some moment on.
+    /// Replaces the server's certificate.
     pub fn present(&mut self, issued: &Issued) {
         put("postgres", self.folder.path(), issued);
         signal(self.server.id(), "HUP");
@@ -56,7 +56,7 @@ impl Postgres {
 
 pub struct RabbitMq {
     pub port: u16,
-    // In this order: the node ends before its directory.
+    // Drop order: the node ends before its directory.
     node: Node,
     nodes: Nodes,
 }
@@ -71,7 +71,7 @@ impl RabbitMq {
         Some(RabbitMq { port: node.port, node, nodes })
     }
 
-    /// Shows another certificate from now on.
+    /// Replaces the server's certificate.
     pub fn present(&mut self, issued: &Issued) {
         put(rabbitmq::USER, self.nodes.folder(), issued);
         self.nodes.control(&self.node, &["eval", "ssl:clear_pem_cache()."]);
