@@ -81,6 +81,7 @@ pub mod plan;
 pub mod store;
 pub mod broker;
 pub mod stages;
+pub mod app;
 pub mod worker;
 pub mod http;
 pub mod config;

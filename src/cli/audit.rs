@@ -8,7 +8,8 @@ use time::macros::format_description;
 use time::{Date, OffsetDateTime, UtcOffset};
 use uuid::Uuid;
 
-use super::{Ended, open, output};
+use super::exit::Exit;
+use super::{open, output};
 use crate::config::Settings;
 use crate::store::ledger::audit::{AuditFilter, AuditRecord};
 
@@ -72,7 +73,7 @@ struct Shown {
     detail: Option<serde_json::Value>,
 }
 
-pub async fn run(arguments: Arguments, settings: Settings) -> Result<Ended> {
+pub async fn run(arguments: Arguments, settings: Settings) -> Result<Exit> {
     let store = open::ledger(&settings).await?;
     let session = store.reader();
     let Arguments { user, org, job, actor, action, since, limit, json } = arguments;
@@ -90,7 +91,7 @@ pub async fn run(arguments: Arguments, settings: Settings) -> Result<Ended> {
             false => print(&entry),
         })?;
     }
-    Ok(Ended::Done)
+    Ok(Exit::Done)
 }
 
 fn shown(told: AuditRecord) -> Shown {

@@ -30,7 +30,8 @@ use self::patience::patiently;
 use self::report::Report;
 use self::row::Reading;
 use self::table::{Row, Table};
-use super::{Ended, open};
+use super::exit::Exit;
+use super::open;
 use crate::config::Settings;
 use crate::contract::UserId;
 use crate::store::Store;
@@ -56,7 +57,7 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-pub(super) async fn run(arguments: Arguments, settings: Settings) -> Result<Ended> {
+pub(super) async fn run(arguments: Arguments, settings: Settings) -> Result<Exit> {
     let Arguments { file, by, org, submit, json } = arguments;
     let table = Table::open(&file)?;
     let store = open::ledger(&settings).await?;

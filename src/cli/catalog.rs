@@ -6,7 +6,8 @@ use anyhow::{Result, anyhow};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::{Ended, open, output};
+use super::exit::Exit;
+use super::{open, output};
 use crate::catalog::guess::{self, Candidate};
 use crate::catalog::{Pointing, Schema, Table, check, draft, pointing_columns, scan, scan_names};
 use crate::config::Settings;
@@ -52,7 +53,7 @@ enum Command {
     },
 }
 
-pub async fn run(arguments: Arguments, settings: Settings) -> Result<Ended> {
+pub async fn run(arguments: Arguments, settings: Settings) -> Result<Exit> {
     match arguments.command {
         Command::Check { json } => check_catalog(&settings, json).await,
         Command::Show { json } => show(&settings, json).await,
@@ -62,7 +63,7 @@ pub async fn run(arguments: Arguments, settings: Settings) -> Result<Ended> {
     }
 }
 
-async fn check_catalog(settings: &Settings, json: bool) -> Result<Ended> {
+async fn check_catalog(settings: &Settings, json: bool) -> Result<Exit> {
     let (name, source) = open::catalog_source(&settings.catalog)?;
     let store = open::store(settings).await?;
     let schema = host::read_schema(&store.reader()).await?;
@@ -70,7 +71,7 @@ async fn check_catalog(settings: &Settings, json: bool) -> Result<Ended> {
         Ok(checked) => (Vec::new(), checked.warnings),
         Err(faults) => (faults.faults, Vec::new()),
     };
-    let ended = if faults.is_empty() { Ended::Done } else { Ended::Failed };
+    let ended = if faults.is_empty() { Exit::Done } else { Exit::Failed };
     if json {
         output::json(&serde_json::json!({ "catalog": name, "faults": faults, "warnings": warnings }))?;
         return Ok(ended);
@@ -82,11 +83,11 @@ async fn check_catalog(settings: &Settings, json: bool) -> Result<Ended> {
     Ok(ended)
 }
 
-async fn show(settings: &Settings, json: bool) -> Result<Ended> {
+async fn show(settings: &Settings, json: bool) -> Result<Exit> {
     if !json {
         let (_, source) = open::catalog_source(&settings.catalog)?;
         output::lines(source.trim_end())?;
-        return Ok(Ended::Done);
+        return Ok(Exit::Done);
     }
     let store = open::store(settings).await?;
     let catalog = open::catalog(settings, &store).await?.catalog;
@@ -105,7 +106,7 @@ async fn show(settings: &Settings, json: bool) -> Result<Ended> {
         })
         .collect();
     output::json(&serde_json::json!({ "name": catalog.name, "hash": catalog.hash, "references": references }))?;
-    Ok(Ended::Done)
+    Ok(Exit::Done)
 }
 
 /// A column that looks as if it held users.
@@ -116,7 +117,7 @@ struct Guessed {
     why: String,
 }
 
-async fn scan_schema(settings: &Settings, json: bool) -> Result<Ended> {
+async fn scan_schema(settings: &Settings, json: bool) -> Result<Exit> {
     let store = open::store(settings).await?;
     let session = store.reader();
     let schema = host::read_schema(&session).await?;
@@ -147,7 +148,7 @@ async fn scan_schema(settings: &Settings, json: bool) -> Result<Ended> {
             guessed.len()
         ))?;
     }
-    Ok(if uncovered.is_empty() && guessed.is_empty() { Ended::Done } else { Ended::Failed })
+    Ok(if uncovered.is_empty() && guessed.is_empty() { Exit::Done } else { Exit::Failed })
 }
 
 /// What speaks for a candidate, with what its values say; nothing where they speak against it.
@@ -167,7 +168,7 @@ async fn proven(session: &Session, users: &Table, key: &str, candidate: &Candida
     })
 }
 
-async fn write_draft(settings: &Settings, named: Option<&str>) -> Result<Ended> {
+async fn write_draft(settings: &Settings, named: Option<&str>) -> Result<Exit> {
     let store = open::store(settings).await?;
     let session = store.reader();
     let schema = host::read_schema(&session).await?;
@@ -181,7 +182,7 @@ async fn write_draft(settings: &Settings, named: Option<&str>) -> Result<Ended> 
     };
     let pointing = points_at_users(&session, &schema, users).await?;
     output::lines(draft(&schema, users, &statuses, &pointing).map_err(|missing| anyhow!(missing))?.trim_end())?;
-    Ok(Ended::Done)
+    Ok(Exit::Done)
 }
 
 /// Everything that points at the users: what the foreign keys say, then what names and values say.

@@ -11,7 +11,8 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::{Ended, open, output};
+use super::exit::Exit;
+use super::{open, output};
 use crate::broker::{Broker, BrokerError, DeadLetter, DeadLetterQueue, REPLAYED_AT};
 use crate::config::Settings;
 use crate::store::Store;
@@ -169,7 +170,7 @@ impl Shown {
     }
 }
 
-pub async fn run(arguments: Arguments, settings: Settings) -> Result<Ended> {
+pub async fn run(arguments: Arguments, settings: Settings) -> Result<Exit> {
     let store = open::ledger(&settings).await?;
     let broker = open::broker(&settings, &store).await?;
     let prefix = settings.broker.prefix();
@@ -183,7 +184,7 @@ pub async fn run(arguments: Arguments, settings: Settings) -> Result<Ended> {
     ended
 }
 
-async fn look(broker: &dyn Broker, prefix: &str, looking: &Looking, is_whole: bool) -> Result<Ended> {
+async fn look(broker: &dyn Broker, prefix: &str, looking: &Looking, is_whole: bool) -> Result<Exit> {
     let mut queue = broker.dead_letters().await?;
     let now = crate::stages::now();
     let mut shown = Vec::new();
@@ -199,7 +200,7 @@ async fn look(broker: &dyn Broker, prefix: &str, looking: &Looking, is_whole: bo
         (false, true) => shown.iter().try_for_each(print_whole)?,
         (false, false) => print_list(&shown)?,
     }
-    Ok(Ended::Done)
+    Ok(Exit::Done)
 }
 
 fn print_list(shown: &[Shown]) -> Result<()> {
@@ -232,7 +233,7 @@ fn print_whole(shown: &Shown) -> Result<()> {
     output::line("")
 }
 
-async fn act(store: &Store, broker: &dyn Broker, prefix: &str, deed: Deed, acting: &Acting) -> Result<Ended> {
+async fn act(store: &Store, broker: &dyn Broker, prefix: &str, deed: Deed, acting: &Acting) -> Result<Exit> {
     if acting.filter.is_empty() != acting.all {
         bail!("say which messages: by ids, --reason, --queue, --org, --older-than or --newer-than; or --all of them");
     }
@@ -325,7 +326,7 @@ fn tell(
     matching: &[DeadLetter],
     seen: usize,
     done: Option<&[std::result::Result<(), BrokerError>]>,
-) -> Result<Ended> {
+) -> Result<Exit> {
     let results = done.unwrap_or_default();
     let failures: Vec<_> = (matching.iter().zip(results))
         .filter_map(|(letter, result)| Some((letter, result.as_ref().err()?)))
@@ -349,5 +350,5 @@ fn tell(
             output::line(format!("not {what}: {}: {}", failure["id"], failure["why"].as_str().unwrap_or_default()))?;
         }
     }
-    Ok(if failures.is_empty() { Ended::Done } else { Ended::Failed })
+    Ok(if failures.is_empty() { Exit::Done } else { Exit::Failed })
 }

@@ -12,7 +12,10 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use self::story::Story;
-use super::{Ended, jobs as jobs_command, open, output, preview, submit};
+use super::exit::Exit;
+use super::{jobs as jobs_command, open, output, preview};
+use crate::app::preview::{Preview, PreviewedReference};
+use crate::app::submit;
 use crate::broker::local::LocalBroker;
 use crate::broker::{self, Broker, Channel};
 use crate::config::Settings;
@@ -38,7 +41,7 @@ pub struct Arguments {
     json: bool,
 }
 
-pub async fn run(arguments: Arguments, mut settings: Settings) -> Result<Ended> {
+pub async fn run(arguments: Arguments, mut settings: Settings) -> Result<Exit> {
     let folder = Scratch::new()?;
     let file = arguments.keep.clone().unwrap_or_else(|| folder.0.join("demo.db"));
     if file.exists() {
@@ -73,7 +76,7 @@ pub async fn run(arguments: Arguments, mut settings: Settings) -> Result<Ended> 
         false => tell_end(&arguments, &request, &certificate, &events)?,
     }
     store.close().await;
-    Ok(Ended::Done)
+    Ok(Exit::Done)
 }
 
 /// A folder of its own for the throw-away database, gone when the demo ends.
@@ -110,7 +113,7 @@ async fn show_refused(
     worker: worker::Settings,
     context: &Context,
     story: &Story,
-) -> Result<Vec<preview::Preview>> {
+) -> Result<Vec<Preview>> {
     let mut refused = Vec::with_capacity(story.refused.len());
     for chapter in &story.refused {
         let previewed = preview::preview(context, worker, chapter.request.clone()).await?;
@@ -132,14 +135,14 @@ async fn hand_over(
     settings: &Settings,
     context: Context,
     request: &HandoverRequest,
-    previewed: &preview::Preview,
+    previewed: &Preview,
 ) -> Result<Certificate> {
     let store = context.store.clone();
     let broker: Arc<dyn Broker> = Arc::new(LocalBroker::new(store.clone()));
     let stop = CancellationToken::new();
     let worker =
         tokio::spawn(worker::run(context, broker.clone(), &Role::ALL, settings.worker, stop.clone().cancelled_owned()));
-    for sent in broker.publish(&[submit::message(&Request::Handover(request.clone()))]).await {
+    for sent in submit::publish(broker.as_ref(), &[Request::Handover(request.clone())]).await {
         sent.context("the demo's request could not be sent")?;
     }
     let job = progress::follow(&store, request.job_id().0, previewed, arguments.json).await?;
@@ -162,11 +165,11 @@ fn say(arguments: &Arguments, text: &str) -> Result<()> {
     }
 }
 
-fn tell_preview(previewed: &preview::Preview) -> Result<()> {
+fn tell_preview(previewed: &Preview) -> Result<()> {
     output::line("")?;
     output::line("You are about to deactivate a user.")?;
     let allotted = previewed.references.iter().filter(|reference| reference.assigned.is_some() && reference.found > 0);
-    let row = |reference: &preview::PreviewedReference| {
+    let row = |reference: &PreviewedReference| {
         vec![format!("  {}", reference.kind), format!("0/{} assigned", reference.found)]
     };
     output::table(&["  kind", "before"], &allotted.map(row).collect::<Vec<_>>())?;

@@ -4,7 +4,8 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
-use super::{Ended, open, output};
+use super::exit::Exit;
+use super::{open, output};
 use crate::broker::{Finding, Status};
 use crate::catalog::{Catalog, Rights, check};
 use crate::config::Settings;
@@ -78,7 +79,7 @@ impl Report {
     }
 }
 
-pub async fn run(arguments: Arguments, settings: Settings) -> Result<Ended> {
+pub async fn run(arguments: Arguments, settings: Settings) -> Result<Exit> {
     let mut report = Report::default();
     check_database(&mut report, &settings).await;
     settings.broker.diagnose().await.into_iter().for_each(|finding| report.add(finding));
@@ -88,13 +89,13 @@ pub async fn run(arguments: Arguments, settings: Settings) -> Result<Ended> {
     } else {
         print(&report)?;
     }
-    Ok(if faults == 0 { Ended::Done } else { Ended::Failed })
+    Ok(if faults == 0 { Exit::Done } else { Exit::Failed })
 }
 
 async fn check_database(report: &mut Report, settings: &Settings) {
     let store = match open::store(settings).await {
         Ok(store) => store,
-        Err(open::Closed { found, hint }) => {
+        Err(open::DatabaseUnavailable { found, hint }) => {
             report.fault("database", found, hint);
             ["clock", "standbys", "ledger", "catalog", "rights"]
                 .into_iter()

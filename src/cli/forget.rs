@@ -3,7 +3,8 @@
 use anyhow::{Result, bail};
 use clap::Args;
 
-use super::{Ended, open, output};
+use super::exit::Exit;
+use super::{open, output};
 use crate::config::Settings;
 use crate::contract::UserId;
 use crate::stages::forget;
@@ -28,7 +29,7 @@ pub struct Arguments {
     json: bool,
 }
 
-pub async fn run(arguments: Arguments, settings: Settings) -> Result<Ended> {
+pub async fn run(arguments: Arguments, settings: Settings) -> Result<Exit> {
     let Arguments { user, org, by, dry_run, json } = arguments;
     let user = UserId::try_from(user).map_err(anyhow::Error::msg)?;
     if by == user.as_str() {
@@ -69,5 +70,5 @@ pub async fn run(arguments: Arguments, settings: Settings) -> Result<Ended> {
             held.audit
         ))?,
     }
-    Ok(Ended::Done)
+    Ok(Exit::Done)
 }

@@ -9,7 +9,8 @@ use http_body_util::{BodyExt, Empty, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 
-use super::{Ended, output};
+use super::exit::Exit;
+use super::output;
 use crate::config::Settings;
 
 /// How long a worker may take to answer.
@@ -28,14 +29,14 @@ pub struct Arguments {
     live: bool,
 }
 
-pub async fn run(arguments: Arguments, settings: &Settings) -> Result<Ended> {
+pub async fn run(arguments: Arguments, settings: &Settings) -> Result<Exit> {
     let path = if arguments.live { "livez" } else { "readyz" };
     let listen = arguments.listen.or(settings.http.listen);
     let listen = listen.context("`http.listen` is empty: the worker listens nowhere and cannot be asked")?;
     let url = format!("http://{}/{path}", reachable(listen));
     let asked = tokio::time::timeout(LIMIT, ask(&url)).await;
     output::line(asked.with_context(|| format!("{url} does not answer within {LIMIT:?}"))??)?;
-    Ok(Ended::Done)
+    Ok(Exit::Done)
 }
 
 async fn ask(url: &str) -> Result<String> {

@@ -3,7 +3,8 @@
 use anyhow::{Context, Result};
 use clap::Args;
 
-use super::{Ended, open, output};
+use super::exit::Exit;
+use super::{open, output};
 use crate::config::Settings;
 
 #[derive(Debug, Args)]
@@ -13,7 +14,7 @@ pub struct Arguments {
     reference_crm: bool,
 }
 
-pub async fn run(arguments: Arguments, settings: Settings) -> Result<Ended> {
+pub async fn run(arguments: Arguments, settings: Settings) -> Result<Exit> {
     let store = open::store(&settings).await?;
     if arguments.reference_crm {
         store.migrate_reference_crm().await?;
@@ -29,5 +30,5 @@ pub async fn run(arguments: Arguments, settings: Settings) -> Result<Ended> {
     }
     output::line("the ledger is up to date")?;
     store.close().await;
-    Ok(Ended::Done)
+    Ok(Exit::Done)
 }

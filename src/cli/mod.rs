@@ -8,20 +8,20 @@ mod catalog;
 mod dead;
 mod demo;
 mod doctor;
-mod estimate;
+mod exit;
 mod forget;
 mod health;
 mod jobs;
+mod job_commands;
 mod migrate;
-mod notify;
 mod open;
-mod order;
 mod output;
 mod preview;
-mod revert_preview;
+mod revert;
 mod run;
 mod schema;
 mod submit;
+mod systemd;
 mod users;
 mod watch;
 
@@ -31,6 +31,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
+use self::exit::Exit;
 use crate::config::{self, Settings};
 use crate::contract::{RequestType, printable_lines};
 use crate::telemetry;
@@ -63,15 +64,15 @@ enum Command {
     /// Judge a file with a leaver on each row, and send those that can be done.
     Bulk(bulk::Arguments),
     /// Undo a completed job: what is still where it was put goes back.
-    Revert(order::RevertArguments),
+    Revert(revert::Arguments),
     /// Call a job off that has not ended: what it has done is undone.
-    Cancel(order::Arguments),
+    Cancel(job_commands::Arguments),
     /// Stop a job until it is resumed.
-    Pause(order::Arguments),
+    Pause(job_commands::Arguments),
     /// Let a job go on that was paused, or that needed attention.
-    Resume(order::Arguments),
+    Resume(job_commands::Arguments),
     /// Name other successors for what a job has not moved yet.
-    Amend(order::AmendArguments),
+    Amend(job_commands::AmendArguments),
     /// List jobs, newest first.
     Jobs(jobs::ListArguments),
     /// Show a job: its references, chunks and certificate.
@@ -94,24 +95,6 @@ enum Command {
     Schema(schema::Arguments),
 }
 
-/// How a command ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ended {
-    Done,
-    Failed,
-    Rejected,
-}
-
-impl From<Ended> for ExitCode {
-    fn from(ended: Ended) -> ExitCode {
-        ExitCode::from(match ended {
-            Ended::Done => 0,
-            Ended::Failed => 1,
-            Ended::Rejected => 3,
-        })
-    }
-}
-
 /// Runs a command to its exit code. The boundary at which an error is told, once, with its whole chain.
 pub fn main(cli: Cli) -> ExitCode {
     match run_to_end(cli) {
@@ -125,7 +108,7 @@ pub fn main(cli: Cli) -> ExitCode {
     }
 }
 
-fn run_to_end(cli: Cli) -> Result<Ended> {
+fn run_to_end(cli: Cli) -> Result<Exit> {
     let settings = config::load(cli.config.as_deref())?;
     // A worker tells what it does; other commands tell it by their output, and log only what is wrong.
     let is_worker = matches!(cli.command, Command::Run(_));
@@ -140,7 +123,7 @@ fn run_to_end(cli: Cli) -> Result<Ended> {
     ended
 }
 
-async fn dispatch(command: Command, settings: Settings) -> Result<Ended> {
+async fn dispatch(command: Command, settings: Settings) -> Result<Exit> {
     match command {
         Command::Demo(arguments) => demo::run(arguments, settings).await,
         Command::Run(arguments) => run::run(arguments, settings).await,
@@ -149,11 +132,11 @@ async fn dispatch(command: Command, settings: Settings) -> Result<Ended> {
         Command::Submit(arguments) => submit::run(arguments, settings).await,
         Command::Preview(arguments) => preview::run(arguments, settings).await,
         Command::Bulk(arguments) => bulk::run(arguments, settings).await,
-        Command::Revert(arguments) => order::revert(arguments, settings).await,
-        Command::Cancel(arguments) => order::run(RequestType::Cancel, arguments, settings).await,
-        Command::Pause(arguments) => order::run(RequestType::Pause, arguments, settings).await,
-        Command::Resume(arguments) => order::run(RequestType::Resume, arguments, settings).await,
-        Command::Amend(arguments) => order::amend(arguments, settings).await,
+        Command::Revert(arguments) => revert::run(arguments, settings).await,
+        Command::Cancel(arguments) => job_commands::run(RequestType::Cancel, arguments, settings).await,
+        Command::Pause(arguments) => job_commands::run(RequestType::Pause, arguments, settings).await,
+        Command::Resume(arguments) => job_commands::run(RequestType::Resume, arguments, settings).await,
+        Command::Amend(arguments) => job_commands::amend(arguments, settings).await,
         Command::Jobs(arguments) => jobs::list(arguments, settings).await,
         Command::Job(arguments) => jobs::show(arguments, settings).await,
         Command::Watch(arguments) => watch::run(arguments, settings).await,

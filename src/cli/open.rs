@@ -1,27 +1,30 @@
-//! What commands begin with: the database, the catalog, the broker.
+//! Opens what commands need: the database, the catalog, the broker, a job.
 
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
+use uuid::Uuid;
 
+use crate::app::jobs;
 use crate::broker::{self, Broker, BrokerError};
 use crate::catalog::{Checked, EMBEDDED, check};
 use crate::config::Settings;
 use crate::stages::{Catalogs, Context};
+use crate::store::ledger::jobs::Job;
 use crate::store::{Cause, Error, Store, host};
 
-/// Why the database cannot be opened, and what to do.
+/// The database cannot be opened.
 #[derive(Debug, thiserror::Error)]
 #[error("{found}: {hint}")]
-pub struct Closed {
-    /// What was found.
+pub struct DatabaseUnavailable {
+    /// The cause.
     pub found: String,
     /// How to fix it.
     pub hint: &'static str,
 }
 
-/// The database.
-pub async fn store(settings: &Settings) -> std::result::Result<Store, Closed> {
+/// Opens the database.
+pub async fn store(settings: &Settings) -> std::result::Result<Store, DatabaseUnavailable> {
     let Settings { database, .. } = settings;
     Store::open(database).await.map_err(|Error { cause, .. }| {
         let why = match cause {
@@ -30,14 +33,14 @@ pub async fn store(settings: &Settings) -> std::result::Result<Store, Closed> {
         };
         let found = format!("the database {} cannot be opened: {why}", without_password(&database.url));
         let hint = match database.url.starts_with("sqlite") {
-            true => "check `database.url`: the file, its folder, and who may write there",
-            false => "check `database.url`: that the server runs and may be reached from here, the name of the database, the role and its password",
+            true => "check `database.url`: the file, its folder, and their permissions",
+            false => "check `database.url`: that the server runs and is reachable, the name of the database, the role and its password",
         };
-        Closed { found, hint }
+        DatabaseUnavailable { found, hint }
     })
 }
 
-/// The database, with its ledger.
+/// Opens the database and checks its ledger.
 pub async fn ledger(settings: &Settings) -> Result<Store> {
     let store = store(settings).await?;
     if let Err(what) = store.check_ledger().await? {
@@ -46,26 +49,26 @@ pub async fn ledger(settings: &Settings) -> Result<Store> {
     Ok(store)
 }
 
-/// The catalog of the settings, checked against the database.
+/// Reads the catalog and checks it against the database.
 pub async fn catalog(settings: &Settings, store: &Store) -> Result<Checked> {
     let (name, source) = catalog_source(&settings.catalog)?;
     let schema = host::read_schema(&store.reader()).await?;
     Ok(check(&name, &source, &schema)?)
 }
 
-/// A catalog's text: embedded under a name, or in a file.
+/// Reads a catalog's text: an embedded one by name, or a file.
 pub fn catalog_source(name: &str) -> Result<(String, String)> {
     if let Some((name, source)) = EMBEDDED.into_iter().find(|(embedded, _)| *embedded == name) {
         return Ok((name.to_owned(), source.to_owned()));
     }
     let source = std::fs::read_to_string(name).with_context(|| {
         let names = EMBEDDED.map(|(name, _)| name).join(", ");
-        format!("the catalog {name} cannot be read: it is a file, or one of those in the binary ({names})")
+        format!("the catalog {name} cannot be read: name a file, or an embedded catalog ({names})")
     })?;
     Ok((name.to_owned(), source))
 }
 
-/// What the stages work with.
+/// Builds the context of the stages.
 pub async fn context(settings: &Settings, store: Store) -> Result<Context> {
     let checked = catalog(settings, &store).await?;
     for warning in &checked.warnings {
@@ -87,7 +90,17 @@ pub async fn broker(settings: &Settings, store: &Store) -> Result<Arc<dyn Broker
     }
 }
 
-/// A URL as it may be shown.
+/// Returns a job.
+pub async fn job(store: &Store, id: Uuid) -> Result<Job> {
+    jobs::find(store, id).await?.ok_or_else(|| unknown_job(id))
+}
+
+/// Returns the error for a job that does not exist.
+pub fn unknown_job(id: Uuid) -> anyhow::Error {
+    anyhow!("there is no job {id}: `handover jobs` lists all jobs")
+}
+
+/// Hides the password of a URL.
 fn without_password(url: &str) -> String {
     match url::Url::parse(url) {
         Ok(mut parsed) => {
@@ -111,7 +124,7 @@ mod tests {
     use super::without_password;
 
     #[test]
-    fn a_password_is_never_shown() {
+    fn passwords_are_hidden() {
         assert_eq!(without_password("postgres://me:secret@db/crm"), "postgres://me:***@db/crm");
         assert_eq!(without_password("sqlite://handover.db?mode=rwc"), "sqlite://handover.db?mode=rwc");
         assert!(!without_password("postgres://me:se cret@[db/crm").contains("cret"));

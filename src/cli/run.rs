@@ -8,7 +8,8 @@ use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::{Ended, notify, open};
+use super::exit::Exit;
+use super::{open, systemd};
 use crate::catalog::Rights;
 use crate::config::{Http, Settings};
 use crate::http::ops::{Listener, Parts};
@@ -45,7 +46,7 @@ pub fn with_deep_stacks() {
     tracing::warn!(%error, "the worker has shallow stacks: a message with deeply nested headers can end it");
 }
 
-pub async fn run(arguments: Arguments, settings: Settings) -> Result<Ended> {
+pub async fn run(arguments: Arguments, settings: Settings) -> Result<Exit> {
     // Listened for from the beginning: a signal that comes while connecting ends the worker too.
     let mut signals = Signals::listen()?;
     let stop = CancellationToken::new();
@@ -59,12 +60,12 @@ pub async fn run(arguments: Arguments, settings: Settings) -> Result<Ended> {
         // As after a crash: what was not committed is undone, and what was not acknowledged comes again.
         () = told_twice => {
             tracing::warn!("told to stop a second time: what is not finished will be done again elsewhere");
-            Ok(Ended::Failed)
+            Ok(Exit::Failed)
         }
     }
 }
 
-async fn work(arguments: Arguments, settings: Settings, stop: CancellationToken) -> Result<Ended> {
+async fn work(arguments: Arguments, settings: Settings, stop: CancellationToken) -> Result<Exit> {
     let export = otlp::start(&settings.telemetry.otlp)?;
     let ended = serve(arguments, settings, stop).await;
     if let Some(export) = export {
@@ -73,7 +74,7 @@ async fn work(arguments: Arguments, settings: Settings, stop: CancellationToken)
     ended
 }
 
-async fn serve(arguments: Arguments, settings: Settings, stop: CancellationToken) -> Result<Ended> {
+async fn serve(arguments: Arguments, settings: Settings, stop: CancellationToken) -> Result<Exit> {
     let listener = listener(settings.http).await?;
     let store = open::ledger(&settings).await?;
     let context = open::context(&settings, store.clone()).await?;
@@ -82,10 +83,10 @@ async fn serve(arguments: Arguments, settings: Settings, stop: CancellationToken
     let roles = if arguments.stages.is_empty() { Role::ALL.to_vec() } else { arguments.stages };
     let parts = Parts { store: store.clone(), broker: broker.clone(), draining: stop.clone() };
     let _serving = listener.map(|listener| listener.serve(parts));
-    worker::run(context, broker, &roles, settings.worker, notify::until(stop.cancelled())).await?;
+    worker::run(context, broker, &roles, settings.worker, systemd::until(stop.cancelled())).await?;
     store.close().await;
     tracing::info!("the worker has stopped");
-    Ok(Ended::Done)
+    Ok(Exit::Done)
 }
 
 /// Taken before anything else: of two workers with one address the second must not begin to work.

@@ -7,7 +7,8 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 use schemars::{JsonSchema, schema_for};
 
-use super::{Ended, output};
+use super::exit::Exit;
+use super::output;
 use crate::catalog::CatalogFile;
 use crate::config::Settings;
 use crate::contract::{Assigned, CloudEvent, Completion, InvitationData, JobStatusData, Reply, Request};
@@ -45,7 +46,7 @@ enum Event {
     News(CloudEvent<JobStatusData>),
 }
 
-pub fn run(arguments: Arguments, settings: &Settings) -> Result<Ended> {
+pub fn run(arguments: Arguments, settings: &Settings) -> Result<Exit> {
     let schema = match arguments.of {
         Of::Request => schema_for!(Request),
         Of::Reply => schema_for!(Reply),
@@ -53,9 +54,9 @@ pub fn run(arguments: Arguments, settings: &Settings) -> Result<Ended> {
         Of::Catalog => schema_for!(CatalogFile),
         Of::Asyncapi => {
             output::json(&asyncapi::document(settings.broker.prefix())?)?;
-            return Ok(Ended::Done);
+            return Ok(Exit::Done);
         }
     };
     output::json(&schema)?;
-    Ok(Ended::Done)
+    Ok(Exit::Done)
 }

@@ -1,43 +1,42 @@
 //! `handover submit`: sends requests to the queue.
 
-use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use uuid::Uuid;
 
-use super::{Ended, open, output, watch};
-use crate::broker::{Broker, Channel, Outgoing};
+use super::exit::Exit;
+use super::{open, output, watch};
+use crate::app::submit;
+use crate::broker::Broker;
 use crate::config::Settings;
 use crate::contract::{Request, read_request};
 use crate::store::Store;
 
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// A file with a request, or with one on each line; `-` is standard input.
+    /// A file with one request, or one per line; `-` is standard input.
     #[arg(default_value = "-")]
     file: PathBuf,
-    /// Follow the jobs to their end: exit code 3 where one is rejected, 1 where one needs attention.
+    /// Follow the jobs to their end. Exit code 3 if one is rejected, 1 if one needs attention.
     #[arg(long)]
     wait: bool,
-    /// Print the job ids as JSON, a line each.
+    /// Print the job ids as JSON, one per line.
     #[arg(long)]
     json: bool,
 }
 
-pub async fn run(arguments: Arguments, settings: Settings) -> Result<Ended> {
+pub async fn run(arguments: Arguments, settings: Settings) -> Result<Exit> {
     let requests = read_requests(&arguments.file)?;
     let store = open::ledger(&settings).await?;
     let broker = open::broker(&settings, &store).await?;
     send(&store, broker.as_ref(), &requests, arguments.wait, arguments.json).await
 }
 
-/// Sends requests and prints the ids of their jobs; follows these to their end where that is asked for.
-pub async fn send(store: &Store, broker: &dyn Broker, requests: &[Request], wait: bool, json: bool) -> Result<Ended> {
-    let messages: Vec<Outgoing> = requests.iter().map(message).collect();
-    for (request, result) in requests.iter().zip(broker.publish(&messages).await) {
+/// Sends requests, prints the ids of their jobs, and follows the jobs to their end if `wait` is true.
+pub async fn send(store: &Store, broker: &dyn Broker, requests: &[Request], wait: bool, json: bool) -> Result<Exit> {
+    for (request, result) in requests.iter().zip(submit::publish(broker, requests).await) {
         let request_id = request.header().request_id;
         result.with_context(|| format!("the request {request_id} could not be sent"))?;
         let job = request.job_id();
@@ -49,16 +48,16 @@ pub async fn send(store: &Store, broker: &dyn Broker, requests: &[Request], wait
     broker.close().await;
     match wait {
         true => watch::wait_for_requests(store, requests, json).await,
-        false => Ok(Ended::Done),
+        false => Ok(Exit::Done),
     }
 }
 
-/// Requests of a file: one JSON value over any number of lines, or one on each line. Nothing is sent where one of them
-/// cannot be read.
+/// Reads the requests of a file: one JSON value over any number of lines, or one per line. One faulty request fails the
+/// whole file.
 pub fn read_requests(file: &Path) -> Result<Vec<Request>> {
     let text = read_file(file)?;
-    let whole = serde_json::from_str::<serde_json::Value>(&text).is_ok();
-    let pieces: Vec<(usize, &str)> = match whole {
+    let is_one_value = serde_json::from_str::<serde_json::Value>(&text).is_ok();
+    let pieces: Vec<(usize, &str)> = match is_one_value {
         true => vec![(1, text.as_str())],
         false => text.lines().enumerate().map(|(index, line)| (index + 1, line)).collect(),
     };
@@ -72,7 +71,7 @@ pub fn read_requests(file: &Path) -> Result<Vec<Request>> {
     pieces.iter().map(read).collect()
 }
 
-/// A file's text; `-` is standard input.
+/// Reads a file's text; `-` is standard input.
 pub fn read_file(file: &Path) -> Result<String> {
     if file != Path::new("-") {
         return std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()));
@@ -80,16 +79,4 @@ pub fn read_file(file: &Path) -> Result<String> {
     let mut text = String::new();
     std::io::stdin().read_to_string(&mut text).context("standard input cannot be read")?;
     Ok(text)
-}
-
-/// A request as it goes to the queue.
-pub fn message(request: &Request) -> Outgoing {
-    Outgoing {
-        id: Uuid::new_v4(),
-        channel: Channel::Requests,
-        routing_key: format!("request.{}", request.header().kind.name()),
-        content_type: "application/json".into(),
-        headers: BTreeMap::new(),
-        body: request.canonical().to_string().into_bytes(),
-    }
 }

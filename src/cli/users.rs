@@ -6,7 +6,8 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::{Ended, open, output};
+use super::exit::Exit;
+use super::{open, output};
 use crate::catalog::{Catalog, Disposition, Status};
 use crate::config::Settings;
 use crate::contract::UserId;
@@ -59,7 +60,7 @@ struct Shown {
     owns: BTreeMap<String, u64>,
 }
 
-pub async fn run(arguments: Arguments, settings: Settings) -> Result<Ended> {
+pub async fn run(arguments: Arguments, settings: Settings) -> Result<Exit> {
     let store = open::ledger(&settings).await?;
     let catalog = open::catalog(&settings, &store).await?.catalog;
     let session = store.snapshot().await?;
@@ -73,7 +74,7 @@ pub async fn run(arguments: Arguments, settings: Settings) -> Result<Ended> {
     };
     let statuses = arguments.status.values(&catalog.users.status);
     if arguments.status == Which::Invited && catalog.users.status.invited.is_none() {
-        return Ok(Ended::Done);
+        return Ok(Exit::Done);
     }
     let mut after: Option<String> = None;
     let mut rows = Vec::new();
@@ -91,7 +92,7 @@ pub async fn run(arguments: Arguments, settings: Settings) -> Result<Ended> {
     if !arguments.json {
         output::table(&["id", "name", "email", "status", "license", "owns"], &rows)?;
     }
-    Ok(Ended::Done)
+    Ok(Exit::Done)
 }
 
 async fn with_possessions(

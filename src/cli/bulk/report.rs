@@ -9,7 +9,8 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 use super::reason::RowReason;
-use crate::cli::{Ended, output};
+use crate::cli::exit::Exit;
+use crate::cli::output;
 use crate::contract::{JobId, Reason, printable};
 
 /// What became of a row.
@@ -33,11 +34,11 @@ pub struct Line {
 
 impl Line {
     /// How bad it is.
-    pub fn ended(&self) -> Ended {
+    pub fn ended(&self) -> Exit {
         match self.outcome.as_str() {
-            "rejected" => Ended::Rejected,
-            "failed" | "needs_attention" | "paused" => Ended::Failed,
-            _ => Ended::Done,
+            "rejected" => Exit::Rejected,
+            "failed" | "needs_attention" | "paused" => Exit::Failed,
+            _ => Exit::Done,
         }
     }
 }
@@ -51,7 +52,7 @@ pub struct Report {
     sent: bool,
     json: bool,
     counts: BTreeMap<String, u64>,
-    worst: Ended,
+    worst: Exit,
 }
 
 impl Report {
@@ -65,7 +66,7 @@ impl Report {
         let records = if sent { "records_moved" } else { "records_to_move" };
         writer.write_record(["row", "user", "outcome", "codes", "messages", "to_fix_it", "job_id", records])?;
         writer.flush()?;
-        Ok(Report { file, writer, notes_begin: None, sent, json, counts: BTreeMap::new(), worst: Ended::Done })
+        Ok(Report { file, writer, notes_begin: None, sent, json, counts: BTreeMap::new(), worst: Exit::Done })
     }
 
     /// Notes how rows stand that are under way, for whoever finds the report of a run that was cut off. What is noted or
@@ -101,9 +102,9 @@ impl Report {
         for line in lines {
             *self.counts.entry(line.outcome.clone()).or_default() += 1;
             self.worst = match (self.worst, line.ended()) {
-                (Ended::Failed, _) | (_, Ended::Failed) => Ended::Failed,
-                (Ended::Rejected, _) | (_, Ended::Rejected) => Ended::Rejected,
-                _ => Ended::Done,
+                (Exit::Failed, _) | (_, Exit::Failed) => Exit::Failed,
+                (Exit::Rejected, _) | (_, Exit::Rejected) => Exit::Rejected,
+                _ => Exit::Done,
             };
             match self.json {
                 true => output::json_line(line)?,
@@ -114,7 +115,7 @@ impl Report {
     }
 
     /// Tells how it ended.
-    pub fn end(self) -> Result<Ended> {
+    pub fn end(self) -> Result<Exit> {
         if self.json {
             let file = self.file.display().to_string();
             output::json_line(&serde_json::json!({ "summary": self.counts, "report": file }))?;

@@ -11,11 +11,12 @@ use super::judge::{Finding, Judged};
 use super::patience::patiently;
 use super::reason::{self, RowReason};
 use super::report::{Line, Report};
-use crate::broker::{Broker, Outgoing};
-use crate::cli::submit;
-use crate::cli::watch::{EVERY, PATIENCE};
+use crate::app::submit;
+use crate::broker::Broker;
 use crate::contract::{Certificate, Request};
 use crate::job::State;
+const EVERY: std::time::Duration = std::time::Duration::from_millis(200);
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
 use crate::store::Store;
 use crate::store::ledger::jobs::{self, Job};
 use crate::store::ledger::requests;
@@ -62,8 +63,7 @@ async fn publish(broker: &dyn Broker, judged: &[Judged]) -> HashMap<u64, RowReas
     let good = |one: &Judged| matches!(one.finding, Finding::Good(..));
     let good: Vec<(u64, &Request)> =
         judged.iter().filter(|one| good(one)).filter_map(|one| Some((one.row, request(one)?))).collect();
-    let messages: Vec<Outgoing> = good.iter().map(|(_, request)| submit::message(request)).collect();
-    let results = broker.publish(&messages).await;
+    let results = submit::publish(broker, good.iter().map(|(_, request)| *request)).await;
     let failed = good.iter().zip(results).filter_map(|((row, _), result)| Some((*row, result.err()?)));
     failed.map(|(row, error)| (row, reason::failed(&format!("the request could not be sent: {error}")))).collect()
 }

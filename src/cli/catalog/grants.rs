@@ -3,12 +3,13 @@
 use anyhow::Result;
 
 use crate::catalog::{Rights, check};
-use crate::cli::{Ended, open, output};
+use crate::cli::exit::Exit;
+use crate::cli::{open, output};
 use crate::config::Settings;
 use crate::store::ledger::catalogs;
 use crate::store::{Store, grants, host};
 
-pub async fn print(settings: &Settings, role: &str) -> Result<Ended> {
+pub async fn print(settings: &Settings, role: &str) -> Result<Exit> {
     let store = open::store(settings).await?;
     let catalog = open::catalog(settings, &store).await?.catalog;
     let mut rights = Rights::of(&catalog);
@@ -24,7 +25,7 @@ pub async fn print(settings: &Settings, role: &str) -> Result<Ended> {
         catalog.name
     ))?;
     output::lines(script.trim_end())?;
-    Ok(Ended::Done)
+    Ok(Exit::Done)
 }
 
 /// Jobs go on, and are undone, with the catalog that they were planned with. One that the schema has outgrown no longer

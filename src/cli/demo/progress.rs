@@ -8,9 +8,9 @@ use anyhow::Result;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use uuid::Uuid;
 
-use crate::cli::jobs::progress;
+use crate::app::jobs::progress;
+use crate::app::preview::Preview;
 use crate::cli::output;
-use crate::cli::preview::Preview;
 use crate::job::State;
 use crate::store::Store;
 use crate::store::ledger::jobs::{self, Job};
@@ -31,7 +31,7 @@ pub async fn follow(store: &Store, id: Uuid, previewed: &Preview, quiet: bool) -
             Some(job) => job.state()?.is_final() || job.state()? == State::NeedsAttention,
             None => false,
         };
-        for (kind, standing) in progress(&session, id).await? {
+        for (kind, standing) in progress(store, id).await? {
             shown.update(&kind, standing.done, standing.records)?;
         }
         if let Some(job) = job.filter(|_| ended) {

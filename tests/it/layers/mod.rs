@@ -14,7 +14,7 @@ use imports::imports;
 use source::{File, Token, read_crate, tokens};
 
 /// The modules of the crate, in the order in which data flows. Each may use those before it, and itself.
-const LAYERS: [&str; 15] = [
+const LAYERS: [&str; 16] = [
     "metrics",
     "retry",
     "trace",
@@ -25,6 +25,7 @@ const LAYERS: [&str; 15] = [
     "store",
     "broker",
     "stages",
+    "app",
     "worker",
     "http",
     "config",

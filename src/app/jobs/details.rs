@@ -1,0 +1,277 @@
+//! Reads everything that the ledger knows about one job, from the request to the certificate.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use uuid::Uuid;
+
+use super::progress::progress;
+use super::summary::Summary;
+use crate::app::error::{Error, Result};
+use crate::store::ledger::chunks::{self, ChunkCounts};
+use crate::store::ledger::jobs::{self, Job};
+use crate::store::ledger::{audit, journal, outbox, requests};
+use crate::store::{Session, Store};
+
+/// Outbox messages that the details list, at most.
+const MAX_WAITING: u64 = 1000;
+
+/// Skipped journal rows that the details list, at most.
+const MAX_SKIPPED: u64 = 1000;
+
+/// Everything that the ledger knows about a job. The certificate's fields come first.
+#[derive(Debug, Serialize)]
+pub struct Details {
+    /// The certificate's fields, if the job has one.
+    #[serde(flatten)]
+    pub certificate: Map<String, Value>,
+    /// The fields that the certificate lacks.
+    #[serde(flatten)]
+    pub job: Map<String, Value>,
+    /// The request as it was sent, with its last amendment.
+    pub request: Option<ReceivedRequest>,
+    /// The totals of the journal.
+    pub journal: Vec<JournalTotal>,
+    /// The chunks of each reference; empty for a job that was done at once.
+    pub progress: BTreeMap<String, ChunkCounts>,
+    /// The chunks that failed or were retried.
+    #[serde(rename = "troubled_chunks")]
+    pub failed_chunks: Vec<FailedChunk>,
+    /// The failed attempts at chunks, in order.
+    pub failed_attempts: Vec<FailedAttempt>,
+    /// The job's messages that are still in the outbox: steps and, if a broker carries them, events.
+    pub waiting_messages: Vec<WaitingMessage>,
+    /// The commands about this job, in order.
+    #[serde(rename = "orders")]
+    pub commands: Vec<Command>,
+    /// The records that an undo skipped, each with the reason.
+    #[serde(rename = "left_alone", skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<Skipped>,
+    /// The audit trail, in order.
+    pub history: Vec<HistoryEntry>,
+}
+
+/// A request as it was received.
+#[derive(Debug, Serialize)]
+pub struct ReceivedRequest {
+    #[serde(with = "time::serde::rfc3339")]
+    received_at: OffsetDateTime,
+    outcome: String,
+    body: Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    amended: Option<Value>,
+}
+
+/// The number of records with one action, by kind and successor.
+#[derive(Debug, Serialize)]
+pub struct JournalTotal {
+    kind: String,
+    action: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to_user: Option<String>,
+    records: u64,
+}
+
+/// A message that is still in the outbox.
+#[derive(Debug, Serialize)]
+pub struct WaitingMessage {
+    /// The id of the message.
+    pub message_id: Uuid,
+    /// The name of its channel.
+    pub channel: String,
+    /// Its routing key.
+    pub routing_key: String,
+    /// The time at which it was written.
+    #[serde(with = "time::serde::rfc3339")]
+    pub created_at: OffsetDateTime,
+    /// The time from which it may be published.
+    #[serde(with = "time::serde::rfc3339")]
+    pub due_at: OffsetDateTime,
+}
+
+/// A command about a job.
+#[derive(Debug, Serialize)]
+pub struct Command {
+    /// The job of the command itself.
+    pub job_id: Uuid,
+    /// The type of the command.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The state of the command's job.
+    pub state: String,
+    /// The user who asked.
+    pub requested_by: String,
+    /// The time of the command.
+    #[serde(with = "time::serde::rfc3339")]
+    pub requested_at: OffsetDateTime,
+    /// The reason that the request gives.
+    pub reason: Option<String>,
+}
+
+/// A chunk that failed or was retried.
+#[derive(Debug, Serialize)]
+pub struct FailedChunk {
+    /// The chunk's number.
+    pub number: i32,
+    /// Its state.
+    pub state: String,
+    /// The number of failed attempts.
+    pub attempts: i32,
+    /// The last error.
+    pub error: Option<String>,
+}
+
+/// Records that an undo skipped.
+#[derive(Debug, Serialize)]
+pub struct Skipped {
+    /// The kind of the records.
+    pub kind: String,
+    /// The reason.
+    pub reason: String,
+    /// The number of records.
+    pub records: i64,
+    /// Their keys, if the records are of the reference's own table.
+    pub keys: Value,
+}
+
+/// An entry of the audit trail.
+#[derive(Debug, Serialize)]
+pub struct HistoryEntry {
+    /// The time.
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
+    /// The user or the part of Handover that acted.
+    pub actor: String,
+    /// The action.
+    pub action: String,
+    /// Reasons and figures.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<Value>,
+}
+
+/// An entry of the audit trail about a failed attempt.
+pub type FailedAttempt = HistoryEntry;
+
+/// Reads a job's details. `carries_events`: true if events leave by a broker; otherwise they stay in the outbox.
+pub async fn details(store: &Store, id: Uuid, carries_events: bool) -> Result<Option<Details>> {
+    let session = store.reader();
+    let Some(job) = jobs::get(&session, id).await? else { return Ok(None) };
+    Ok(Some(Details {
+        certificate: fields_of(job.certificate.clone()),
+        job: job_fields(&job)?,
+        request: request(&session, &job).await?,
+        journal: journal_totals(&session, id).await?,
+        progress: progress(store, id).await?.into_iter().collect(),
+        failed_chunks: failed_chunks(&session, id).await?,
+        failed_attempts: history(audit::failed_of_job(&session, id).await?),
+        waiting_messages: waiting_messages(&session, id, carries_events).await?,
+        commands: commands(&session, id).await?,
+        skipped: skipped(&session, &job).await?,
+        history: history(audit::of_job(&session, id).await?),
+    }))
+}
+
+/// Returns the fields that the certificate lacks, or lacks until the job ends.
+fn job_fields(job: &Job) -> Result<Map<String, Value>> {
+    let summary = serde_json::to_value(Summary::of(job)).map_err(Error::json("a job's summary"))?;
+    let mut fields = fields_of(Some(summary));
+    fields.insert("reason".into(), job.reason.clone().into());
+    fields.insert("catalog".into(), job.catalog_hash.clone().into());
+    fields.insert("wait_for".into(), job.wait_for.map(|job| job.to_string()).into());
+    fields.insert("effective_at".into(), job.effective_at.and_then(|at| at.format(&Rfc3339).ok()).into());
+    fields.insert("reasons".into(), job.reasons.clone().unwrap_or(Value::Null));
+    if job.certificate.is_some() {
+        for field in ["job_id", "state", "org_id", "user_id", "requested_by", "requested_at", "completed_at"] {
+            fields.remove(field);
+        }
+    }
+    Ok(fields)
+}
+
+fn fields_of(value: Option<Value>) -> Map<String, Value> {
+    if let Some(Value::Object(fields)) = value { fields } else { Map::new() }
+}
+
+async fn request(session: &Session, job: &Job) -> Result<Option<ReceivedRequest>> {
+    let request = requests::get(session, &job.org, &job.request_id).await?;
+    Ok(request.map(|request| ReceivedRequest {
+        received_at: request.received_at,
+        outcome: request.outcome,
+        body: request.body,
+        amended: request.amended,
+    }))
+}
+
+async fn journal_totals(session: &Session, job: Uuid) -> Result<Vec<JournalTotal>> {
+    let tallies = journal::tallies(session, &[job]).await?.remove(&job).unwrap_or_default();
+    let total = |tally: journal::Tally| JournalTotal {
+        kind: tally.kind,
+        action: tally.action,
+        to_user: tally.to_user,
+        records: tally.records,
+    };
+    Ok(tallies.into_iter().map(total).collect())
+}
+
+async fn failed_chunks(session: &Session, job: Uuid) -> Result<Vec<FailedChunk>> {
+    let failed = |chunk: chunks::Chunk| FailedChunk {
+        number: chunk.number,
+        state: chunk.state,
+        attempts: chunk.attempts,
+        error: chunk.error,
+    };
+    Ok(chunks::failed_or_retried(session, job).await?.into_iter().map(failed).collect())
+}
+
+async fn waiting_messages(session: &Session, job: Uuid, carries_events: bool) -> Result<Vec<WaitingMessage>> {
+    let messages = outbox::of_job(session, job, MAX_WAITING).await?;
+    // Without a broker, subscribers read events in the outbox: these never leave.
+    let leaves = |message: &outbox::OutboxMessage| carries_events || message.channel != "events";
+    let waiting = |message: outbox::OutboxMessage| WaitingMessage {
+        message_id: message.message_id,
+        channel: message.channel,
+        routing_key: message.routing_key,
+        created_at: message.created_at,
+        due_at: message.due_at,
+    };
+    Ok(messages.into_iter().filter(leaves).map(waiting).collect())
+}
+
+async fn commands(session: &Session, job: Uuid) -> Result<Vec<Command>> {
+    let command = |command: Job| Command {
+        job_id: command.id,
+        kind: command.kind,
+        state: command.state,
+        requested_by: command.requested_by,
+        requested_at: command.requested_at,
+        reason: command.reason,
+    };
+    Ok(jobs::about(session, job).await?.into_iter().map(command).collect())
+}
+
+/// Returns the records that an undo skipped, in the order of the undo.
+async fn skipped(session: &Session, job: &Job) -> Result<Vec<Skipped>> {
+    if !job.undoes() {
+        return Ok(Vec::new());
+    }
+    let skipped = |entry: journal::Entry| Skipped {
+        reason: entry.action.trim_start_matches(journal::SKIPPED).to_owned(),
+        kind: entry.kind,
+        records: entry.records,
+        keys: entry.keys.unwrap_or(Value::Null),
+    };
+    Ok(journal::skipped(session, job.id, MAX_SKIPPED).await?.into_iter().map(skipped).collect())
+}
+
+fn history(entries: Vec<audit::Entry>) -> Vec<HistoryEntry> {
+    let entry = |entry: audit::Entry| HistoryEntry {
+        at: entry.at,
+        actor: entry.actor,
+        action: entry.action,
+        detail: entry.detail,
+    };
+    entries.into_iter().map(entry).collect()
+}

@@ -1,0 +1,199 @@
+//! Previews a request: runs the planner's guards in a read-only snapshot, without locks.
+
+mod estimate;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use self::estimate::Estimator;
+use super::error::Result;
+use crate::catalog::{Catalog, Disposition, Engine};
+use crate::contract::{HandoverRequest, JobId, Reason};
+use crate::plan::token::PlanToken;
+use crate::plan::{Decision, Facts, Plan, Planned, normalize_handover};
+use crate::stages::Context;
+use crate::stages::handover::evaluate::{Counting, evaluate, parties};
+use crate::store::ledger::chunks;
+use crate::store::{Error, host};
+
+/// What a request would do.
+#[derive(Debug, Clone, Serialize)]
+pub struct Preview {
+    /// The job that the request would create.
+    pub job_id: JobId,
+    /// The leaver.
+    pub user_id: String,
+    /// True if the request would be accepted.
+    pub accepted: bool,
+    /// Every reason against it.
+    pub rejections: Vec<Reason>,
+    /// The effect on each reference.
+    pub references: Vec<PreviewedReference>,
+    /// Kinds that the request names successors for and that have no record to move.
+    pub without_effect: Vec<String>,
+    /// The number of chunks; 0 if the job would be done at once.
+    pub chunks: u64,
+    /// A rough duration in milliseconds, for one worker with nothing else to do.
+    pub estimate_ms: u64,
+    /// The plan token. A request with this token in `expect` is rejected if the plan has changed.
+    pub token: Option<String>,
+    /// A job that this one would wait for.
+    pub wait_for: Option<JobId>,
+}
+
+/// The effect on one reference.
+#[derive(Debug, Clone, Serialize)]
+pub struct PreviewedReference {
+    /// The catalog's name for it.
+    pub kind: String,
+    /// The catalog's disposition.
+    pub disposition: &'static str,
+    /// Rows found.
+    pub found: u64,
+    /// Rows with a successor, if the reference is transferred or resolved by the request.
+    pub assigned: Option<u64>,
+    /// The number of rows per successor.
+    pub successors: BTreeMap<String, u64>,
+}
+
+/// The capacity of the worker that an estimate assumes.
+#[derive(Debug, Clone, Copy)]
+pub struct Capacity {
+    /// Chunks that it moves at the same time.
+    pub movers: usize,
+    /// The share of its time that a mover works.
+    pub share: f64,
+    /// The share of the time that all movers together work while the host is active. `None` if they do not yield to it.
+    pub shared_with_host: Option<f64>,
+}
+
+/// Previews a request. `is_host_active` is called only if the answer changes the estimate.
+pub async fn preview(
+    context: &Context,
+    capacity: Capacity,
+    request: HandoverRequest,
+    is_host_active: impl AsyncFn() -> bool,
+) -> Result<Preview> {
+    let catalog = context.catalogs.current();
+    let request = normalize_handover(&catalog, request)?;
+    let session = context.store.snapshot().await?;
+    host::enter(&session, &catalog, request.org()).await?;
+    let catalog = catalog.within(request.org());
+    let parties = parties(&session, &catalog, &[&request]).await?;
+    let parties: Vec<_> = parties.iter().collect();
+    let evaluation = evaluate(&session, &catalog, &[&request], &parties, Counting::Exactly).await?;
+    let recent = chunks::recent_times(&session).await?;
+    drop(session);
+    let verdict = evaluation.verdicts.into_iter().next();
+    let verdict = verdict.ok_or_else(|| Error::unexpected("previewing a request", "it has no verdict"))?;
+    match verdict {
+        Decision::Rejected(reasons) | Decision::LockedOut(_, reasons) => Ok(Preview::rejected(&request, reasons)),
+        Decision::Accepted(plan) => {
+            let mut preview = Preview::accepted(&catalog, &request, &evaluation.facts, &plan);
+            let size = Size::of(&catalog, &plan, context.limits.chunk_rows);
+            let yields = capacity.shared_with_host.filter(|_| !size.at_once && sees_host_activity(context));
+            let shared_with_host = match yields {
+                Some(share) if is_host_active().await => Some(share),
+                Some(_) | None => None,
+            };
+            let estimator = Estimator {
+                recent,
+                chunk_rows: context.limits.chunk_rows,
+                movers: movers(context, capacity),
+                share: capacity.share,
+                shared_with_host,
+            };
+            preview.chunks = size.chunks;
+            preview.estimate_ms = estimator.milliseconds(&size.rows, size.at_once);
+            Ok(preview)
+        }
+    }
+}
+
+impl Preview {
+    fn rejected(request: &HandoverRequest, rejections: Vec<Reason>) -> Preview {
+        Preview { accepted: false, rejections, ..Preview::empty(request) }
+    }
+
+    fn accepted(catalog: &Catalog, request: &HandoverRequest, facts: &Facts, plan: &Plan) -> Preview {
+        Preview {
+            references: plan.references.iter().map(|planned| PreviewedReference::of(catalog, planned)).collect(),
+            token: Some(PlanToken::of(catalog, request, facts, plan).token()),
+            wait_for: plan.wait_for,
+            without_effect: plan.without_effect.clone(),
+            ..Preview::empty(request)
+        }
+    }
+
+    fn empty(request: &HandoverRequest) -> Preview {
+        Preview {
+            job_id: request.job_id(),
+            user_id: request.user_id.to_string(),
+            accepted: true,
+            rejections: Vec::new(),
+            references: Vec::new(),
+            without_effect: Vec::new(),
+            chunks: 0,
+            estimate_ms: 0,
+            token: None,
+            wait_for: None,
+        }
+    }
+}
+
+impl PreviewedReference {
+    fn of(catalog: &Catalog, planned: &Planned) -> PreviewedReference {
+        let reference = &catalog.references[planned.position];
+        let totals = planned.totals();
+        let moves = planned.transfers || matches!(reference.disposition, Disposition::Transfer { .. });
+        PreviewedReference {
+            kind: reference.kind.clone(),
+            disposition: reference.disposition.name(),
+            found: planned.count.rows,
+            assigned: moves.then(|| totals.values().sum()),
+            successors: totals.into_iter().map(|(user, count)| (user.into(), count)).collect(),
+        }
+    }
+}
+
+/// The amount of work in a plan.
+struct Size<'c> {
+    /// Rows by kind, of the references that chunks are cut from.
+    rows: Vec<(&'c str, u64)>,
+    /// True if the job fits one chunk, and so is done at once.
+    at_once: bool,
+    chunks: u64,
+}
+
+impl Size<'_> {
+    fn of<'c>(catalog: &'c Catalog, plan: &Plan, chunk_rows: u64) -> Size<'c> {
+        let is_cut = |planned: &&Planned| {
+            let reference = &catalog.references[planned.position];
+            !reference.at_start && !matches!(reference.disposition, Disposition::Keep)
+        };
+        let kind = |planned: &Planned| catalog.references[planned.position].kind.as_str();
+        let cut = plan.references.iter().filter(is_cut);
+        let rows: Vec<(&str, u64)> = cut.map(|planned| (kind(planned), planned.count.rows)).collect();
+        let at_once = rows.iter().map(|(_, rows)| rows).sum::<u64>() <= chunk_rows;
+        let chunks = if at_once { 0 } else { rows.iter().map(|(_, rows)| rows.div_ceil(chunk_rows)).sum() };
+        Size { rows, at_once, chunks }
+    }
+}
+
+/// Returns the number of chunks of one job that move at the same time.
+fn movers(context: &Context, capacity: Capacity) -> usize {
+    match context.store.engine() {
+        Engine::Postgres => capacity.movers.min(context.limits.window as usize),
+        // SQLite has one writer at a time.
+        Engine::Sqlite => 1,
+    }
+}
+
+/// Returns true if the database shows whether the host is active.
+fn sees_host_activity(context: &Context) -> bool {
+    match context.store.engine() {
+        Engine::Postgres => true,
+        Engine::Sqlite => false,
+    }
+}

@@ -1,0 +1,68 @@
+//! `handover cancel`, `pause`, `resume` and `amend`: commands about a job, sent to the queue as `submit` sends requests.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use serde::de::IgnoredAny;
+use uuid::Uuid;
+
+use super::exit::Exit;
+use super::{open, submit};
+use crate::app::submit::JobCommand;
+use crate::config::Settings;
+use crate::contract::RequestType;
+
+/// The arguments of every command about a job.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// The job.
+    pub job: Uuid,
+    /// The user who asks.
+    #[arg(long, value_name = "USER")]
+    pub by: String,
+    /// The reason, for the audit trail.
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    /// The idempotency key: a command sent twice with the same key is done once. Default: a new one.
+    #[arg(long, value_name = "ID")]
+    request_id: Option<String>,
+    /// Follow the command to its end. Exit code 3 if it is rejected, 1 if it needs attention.
+    #[arg(long)]
+    wait: bool,
+    /// Print as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct AmendArguments {
+    #[command(flatten)]
+    command: Arguments,
+    /// A file with the new allotments, as in a request's `reassign`: {"contact": {"user": "11"}}; `-` is standard input.
+    #[arg(long, value_name = "FILE")]
+    reassign: PathBuf,
+}
+
+/// Sends an amendment with its new allotments.
+pub async fn amend(arguments: AmendArguments, settings: Settings) -> Result<Exit> {
+    let text = submit::read_file(&arguments.reassign)?;
+    serde_json::from_str::<IgnoredAny>(&text)
+        .with_context(|| format!("{} holds no allotments", arguments.reassign.display()))?;
+    send(RequestType::Amend, arguments.command, Some(text), settings).await
+}
+
+/// Sends a command.
+pub async fn run(kind: RequestType, arguments: Arguments, settings: Settings) -> Result<Exit> {
+    send(kind, arguments, None, settings).await
+}
+
+async fn send(kind: RequestType, arguments: Arguments, reassign: Option<String>, settings: Settings) -> Result<Exit> {
+    let store = open::ledger(&settings).await?;
+    let target = open::job(&store, arguments.job).await?;
+    let Arguments { by: requested_by, reason, request_id, wait, json, .. } = arguments;
+    let command = JobCommand { kind, requested_by, reason, request_id, reassign };
+    let request = command.about(&target).context("nothing was sent")?;
+    let broker = open::broker(&settings, &store).await?;
+    submit::send(&store, broker.as_ref(), &[request], wait, json).await
+}
