@@ -42,7 +42,7 @@ pub async fn run(arguments: Arguments, settings: Settings) -> Result<Exit> {
     }
     let person = Person { org, user, pseudonym: UserId::pseudonym() };
     let done = match dry_run {
-        true => forget::foresee(&store, &person).await,
+        true => forget::preview(&store, &person).await,
         false => forget::forget(&store, &person, &by).await,
     };
     let held = match done {

@@ -34,4 +34,4 @@ pub use read::{InvalidRequest, MAX_REQUEST_BYTES, read_request};
 pub use reason::{Reason, Subject};
 pub use reason_code::{GuardClass, ReasonCode};
 pub use reply::{REPLY_CONTENT_TYPE, REPLY_TYPE, Reply, ReplyCode, ReplyOutcome};
-pub use request::{InviteCommand, JobCommand, Request, RequestHeader, UserCommand, hex};
+pub use request::{InviteCommand, JobCommand, Request, RequestHeader, UserCommand, hash_of, hex};

@@ -138,11 +138,18 @@ macro_rules! header {
     };
 }
 
+impl HandoverRequest {
+    /// Returns what every request has.
+    pub fn header(&self) -> RequestHeader<'_> {
+        header!(self)
+    }
+}
+
 impl Request {
     /// What every request has.
     pub fn header(&self) -> RequestHeader<'_> {
         match self {
-            Request::Handover(request) => header!(request),
+            Request::Handover(request) => request.header(),
             Request::User(request) => header!(request),
             Request::Invite(request) => header!(request),
             Request::Job(request) => header!(request),
@@ -169,8 +176,13 @@ impl Request {
 
     /// SHA-256 over the canonical form, in hexadecimal: two bodies that mean the same have the same hash.
     pub fn body_hash(&self) -> String {
-        hex(&Sha256::digest(self.canonical().to_string()))
+        hash_of(&self.canonical())
     }
+}
+
+/// Returns the SHA-256 hash of a request's canonical form, in hexadecimal.
+pub fn hash_of(canonical: &serde_json::Value) -> String {
+    hex(&Sha256::digest(canonical.to_string()))
 }
 
 /// Lower-case hexadecimal.

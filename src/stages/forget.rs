@@ -1,18 +1,19 @@
-//! Forgetting a person: what the ledger holds of them is erased, and the counts stay.
+//! Forgetting a person: erases what the ledger holds of them. The counts stay.
 //!
-//! Copies and the journal first, a bounded number of rows a transaction; the jobs, the requests and the audit trail last,
-//! all in one. Killed in between, it is run again and finds the rest. What was forgotten cannot be undone any more.
+//! Snapshots and the journal are erased first, a bounded number of rows a transaction; then the jobs, the requests and the audit
+//! trail, all in one. After a crash, run it again: it finds the rest. A forgotten person's jobs cannot be undone.
 
-use crate::stages::now;
+use crate::stages::changes::LedgerChanges;
+use crate::stages::context::now;
 use crate::store::ledger::audit;
 use crate::store::ledger::forget::{Person, PersonalData};
 use crate::store::ledger::jobs::Job;
 use crate::store::{Result, Session, Store, host};
 
-/// The transaction of some of the erasing.
+/// The transaction that erases some of the rows.
 const FORGET: &str = "forget";
 
-/// What was erased; or the job that still needs to know the person, and nothing was.
+/// Erases a person, and returns what was erased. Erases nothing if a job still needs to know the person, and returns that job.
 pub async fn forget(store: &Store, person: &Person, by: &str) -> Result<std::result::Result<PersonalData, Job>> {
     let mut held = None;
     loop {
@@ -27,7 +28,9 @@ pub async fn forget(store: &Store, person: &Person, by: &str) -> Result<std::res
         let is_more = person.erase_some(&session).await?;
         if !is_more {
             person.erase_rest(&session).await?;
-            audit::append(&session, vec![entry(person, by)]).await?;
+            let mut changes = LedgerChanges::default();
+            changes.audit(entry(person, by));
+            changes.write(&session).await?;
         }
         session.commit().await?;
         if !is_more {
@@ -36,8 +39,8 @@ pub async fn forget(store: &Store, person: &Person, by: &str) -> Result<std::res
     }
 }
 
-/// What would be erased; or the job that still needs to know the person.
-pub async fn foresee(store: &Store, person: &Person) -> Result<std::result::Result<PersonalData, Job>> {
+/// Returns what would be erased, or the job that still needs to know the person.
+pub async fn preview(store: &Store, person: &Person) -> Result<std::result::Result<PersonalData, Job>> {
     let session = store.snapshot().await?;
     match person.needed_by(&session).await? {
         Some(job) => Ok(Err(job)),
@@ -45,14 +48,14 @@ pub async fn foresee(store: &Store, person: &Person) -> Result<std::result::Resu
     }
 }
 
-/// No request about the person begins or receives anything meanwhile.
+/// Begins a transaction in which no request about the person begins or gives them anything.
 async fn begin(store: &Store, person: &Person) -> Result<Session> {
     let session = store.begin(FORGET).await?;
     host::lock_users(&session, &[(&person.org, &person.user)], &[]).await?;
     Ok(session)
 }
 
-/// That somebody was forgotten, and not who.
+/// Returns the audit entry, which says that somebody was forgotten, and not who.
 fn entry(person: &Person, by: &str) -> audit::Entry {
     audit::Entry {
         id: 0,

@@ -1,4 +1,4 @@
-//! What stages leave in the outbox: steps for each other, events for the outside.
+//! The messages that stages leave in the outbox: steps for other stages, and events for subscribers.
 
 use std::collections::BTreeMap;
 
@@ -6,30 +6,38 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::broker::{Channel, Outgoing};
+use crate::broker::Channel;
 use crate::contract::{
     Assigned, Certificate, Change, CloudEvent, Completion, EVENT_CONTENT_TYPE, EventType, InvitationChange,
-    InvitationData, JobId, JobStatusData, Reason, RequestType,
+    InvitationData, JobId, JobStatusData, Reason,
 };
 use crate::job::{Step, StepKind};
-use crate::stages::now;
+use crate::stages::context::now;
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::outbox::OutboxMessage;
+use crate::store::{Error, Result};
 
-/// A step of a job, due at a time.
-pub fn step(kind: StepKind, job: &Job, due: OffsetDateTime) -> OutboxMessage {
+/// Creates a step of a job that is due at a time.
+pub fn step(kind: StepKind, job: &Job, due: OffsetDateTime) -> Result<OutboxMessage> {
     let step = Step { step: kind, job_id: JobId(job.id) };
-    let body = serde_json::to_vec(&step).unwrap_or_default();
-    let mut letter = letter(Channel::Steps, Uuid::new_v4(), kind.routing_key(), "application/json", body);
-    letter.due_at = due;
-    letter.job_id = Some(job.id);
-    letter.headers = headers(job.traceparent.as_deref());
-    letter
+    let message = Draft {
+        id: Uuid::new_v4(),
+        channel: Channel::Steps,
+        routing_key: kind.routing_key().into(),
+        content_type: "application/json",
+        body: to_json(&step)?,
+    };
+    Ok(message.of_job(job, due))
 }
 
-/// The event of a transition that is no completion. Counts the job's sequence up.
-pub fn news(job: &mut Job, change: Change, reasons: Vec<Reason>, now: OffsetDateTime) -> OutboxMessage {
-    let kind = EventType::of(kind_of(job), change);
+/// Creates tickets of a job that are due at a time.
+pub fn tickets(count: u64, job: &Job, due: OffsetDateTime) -> Result<Vec<OutboxMessage>> {
+    (0..count).map(|_| step(StepKind::Ticket, job, due)).collect()
+}
+
+/// Creates the event of a job's new state, and increments the job's sequence.
+pub fn job_status(job: &mut Job, change: Change, reasons: Vec<Reason>, now: OffsetDateTime) -> Result<OutboxMessage> {
+    let kind = EventType::of(job.request_type()?, change);
     let data = JobStatusData {
         job_id: JobId(job.id),
         request_id: job.request_id.clone(),
@@ -44,10 +52,10 @@ pub fn news(job: &mut Job, change: Change, reasons: Vec<Reason>, now: OffsetDate
     event(job, kind, data, now)
 }
 
-/// The completed event and, on the first certificate, one digest for each successor.
-pub fn completion(job: &mut Job, certificate: &Certificate, now: OffsetDateTime) -> Vec<OutboxMessage> {
-    let completed = EventType::of(kind_of(job), Change::Completed);
-    let mut letters = vec![certified(job, completed, certificate, now)];
+/// Creates the event of completion and, with the first certificate, one digest for each successor.
+pub fn completion(job: &mut Job, certificate: &Certificate, now: OffsetDateTime) -> Result<Vec<OutboxMessage>> {
+    let completed = EventType::of(job.request_type()?, Change::Completed);
+    let mut messages = vec![certified(job, completed, certificate, now)?];
     if certificate.supplement == 0 {
         for (user, records) in digests(certificate) {
             let data = Assigned {
@@ -57,28 +65,34 @@ pub fn completion(job: &mut Job, certificate: &Certificate, now: OffsetDateTime)
                 user_id: user,
                 records,
             };
-            letters.push(event(job, EventType::Assigned, data, now));
+            messages.push(event(job, EventType::Assigned, data, now)?);
         }
     }
-    letters
+    Ok(messages)
 }
 
-/// An event whose data is a certificate.
-pub fn certified(job: &mut Job, kind: EventType, certificate: &Certificate, now: OffsetDateTime) -> OutboxMessage {
+/// Creates an event whose data is a certificate.
+pub fn certified(
+    job: &mut Job,
+    kind: EventType,
+    certificate: &Certificate,
+    now: OffsetDateTime,
+) -> Result<OutboxMessage> {
     let data = Completion { request_id: job.request_id.clone(), certificate: certificate.clone() };
     event(job, kind, data, now)
 }
 
-/// The event of an invitation.
-pub fn invitation(job: &mut Job, answer: InvitationChange, data: InvitationData, now: OffsetDateTime) -> OutboxMessage {
-    event(job, EventType::Invitation(answer), data, now)
+/// Creates the event of an invitation.
+pub fn invitation(
+    job: &mut Job,
+    change: InvitationChange,
+    data: InvitationData,
+    now: OffsetDateTime,
+) -> Result<OutboxMessage> {
+    event(job, EventType::Invitation(change), data, now)
 }
 
-/// What the ledger holds was written by [`RequestType::name`].
-fn kind_of(job: &Job) -> RequestType {
-    job.kind.parse::<RequestType>().unwrap_or_default()
-}
-
+/// Counts by successor what the certificate counts by reference.
 fn digests(certificate: &Certificate) -> BTreeMap<String, BTreeMap<String, u64>> {
     let mut digests: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
     for reference in &certificate.references {
@@ -89,34 +103,53 @@ fn digests(certificate: &Certificate) -> BTreeMap<String, BTreeMap<String, u64>>
     digests
 }
 
-fn event<T: Serialize>(job: &mut Job, kind: EventType, data: T, now: OffsetDateTime) -> OutboxMessage {
+fn event<T: Serialize>(job: &mut Job, kind: EventType, data: T, time: OffsetDateTime) -> Result<OutboxMessage> {
     job.sequence += 1;
-    let mut event = CloudEvent::of(JobId(job.id), job.sequence, kind, &job.user_id, now, data);
+    let mut event = CloudEvent::of(JobId(job.id), job.sequence, kind, &job.user_id, time, data);
     event.traceparent.clone_from(&job.traceparent);
-    let body = serde_json::to_vec(&event).unwrap_or_default();
-    let mut letter = letter(Channel::Events, event.id, &kind.name(), EVENT_CONTENT_TYPE, body);
-    letter.job_id = Some(job.id);
-    letter.headers = headers(job.traceparent.as_deref());
-    letter
-}
-
-fn headers(traceparent: Option<&str>) -> serde_json::Value {
-    match traceparent {
-        Some(traceparent) => serde_json::json!({ "traceparent": traceparent }),
-        None => serde_json::json!({}),
-    }
-}
-
-fn letter(channel: Channel, id: Uuid, routing_key: &str, content_type: &str, body: Vec<u8>) -> OutboxMessage {
-    let message = Outgoing {
-        id,
-        channel,
-        routing_key: routing_key.into(),
-        content_type: content_type.into(),
-        headers: BTreeMap::new(),
-        body,
+    let message = Draft {
+        id: event.id,
+        channel: Channel::Events,
+        routing_key: kind.name(),
+        content_type: EVENT_CONTENT_TYPE,
+        body: to_json(&event)?,
     };
-    message.to_outbox_message(now())
+    Ok(message.of_job(job, now()))
+}
+
+fn to_json<T: Serialize>(body: &T) -> Result<Vec<u8>> {
+    serde_json::to_vec(body).map_err(|error| Error::unexpected("writing a message", error.to_string()))
+}
+
+/// A message before it belongs to a job.
+struct Draft {
+    id: Uuid,
+    channel: Channel,
+    routing_key: String,
+    content_type: &'static str,
+    body: Vec<u8>,
+}
+
+impl Draft {
+    fn of_job(self, job: &Job, due_at: OffsetDateTime) -> OutboxMessage {
+        let headers = match &job.traceparent {
+            Some(traceparent) => serde_json::json!({ "traceparent": traceparent }),
+            None => serde_json::json!({}),
+        };
+        OutboxMessage {
+            id: 0,
+            message_id: self.id,
+            channel: self.channel.name().into(),
+            routing_key: self.routing_key,
+            content_type: self.content_type.into(),
+            headers,
+            body: self.body,
+            job_id: Some(job.id),
+            created_at: now(),
+            due_at,
+            leased_until: None,
+        }
+    }
 }
 
 #[cfg(test)]

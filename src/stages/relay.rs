@@ -1,37 +1,38 @@
-//! The relay: carries the outbox to the broker. What a commit of this process left is handed to it; what others left, and
-//! what has become due, it claims by a short lease. It publishes with confirms, and deletes what was confirmed; no transaction
-//! is open while it waits for the broker. Run twice, or killed between, a message is published twice under the same id, which
-//! changes nothing.
+//! The relay: publishes the outbox to the broker.
+//!
+//! It is handed the messages that this process commits, and claims all others that are due by a short lease. It publishes with
+//! confirms and deletes what was confirmed; no transaction is open while it waits for the broker. If it is run twice or
+//! crashes in between, a message is published twice under the same id, which changes nothing.
 
 use std::time::Duration;
 
 use crate::broker::{Broker, BrokerError, Channel, Outgoing};
 use crate::metrics;
-use crate::stages::{Context, now};
+use crate::stages::context::{Context, now};
 use crate::store::Result;
 use crate::store::ledger::outbox::{self, OutboxMessage};
 
 /// The transaction that claims.
 pub const CLAIM: &str = "relay_claim";
-/// The transaction that deletes what was delivered.
+/// The transaction that deletes delivered messages.
 pub const DELIVERED: &str = "relay_delivered";
 
-/// How long a claim holds: longer than a publish may take.
+/// The time for which a claim holds. A publish takes less.
 const LEASE: Duration = Duration::from_secs(60);
 
-/// How long a message rests that the broker did not take.
+/// The pause of a message that the broker refused.
 const REST: Duration = Duration::from_secs(1);
 
-/// What became of a batch.
+/// The result of a batch.
 #[derive(Debug, Default)]
 pub struct Carried {
-    /// How many messages it found.
+    /// The number of messages found.
     pub found: usize,
-    /// Why the broker took none of them, where that was for nothing that they are: it has to come back first.
+    /// The error if the broker took no message because it is unavailable.
     pub away: Option<BrokerError>,
 }
 
-/// Claims one batch and carries it.
+/// Claims one batch and publishes it.
 pub async fn carry(context: &Context, broker: &dyn Broker, batch: u64) -> Result<Carried> {
     let claimed_at = now();
     let session = context.store.begin(CLAIM).await?;
@@ -41,7 +42,7 @@ pub async fn carry(context: &Context, broker: &dyn Broker, batch: u64) -> Result
     deliver(context, broker, &letters).await
 }
 
-/// Carries messages that are this process's by a lease.
+/// Publishes messages that this process holds by a lease.
 pub async fn deliver(context: &Context, broker: &dyn Broker, letters: &[OutboxMessage]) -> Result<Carried> {
     if letters.is_empty() {
         return Ok(Carried::default());
@@ -50,7 +51,7 @@ pub async fn deliver(context: &Context, broker: &dyn Broker, letters: &[OutboxMe
     for letter in letters {
         messages.push(
             Outgoing::from_outbox_message(letter)
-                .map_err(|error| crate::store::Error::unexpected("carrying the outbox", error.to_string()))?,
+                .map_err(|error| crate::store::Error::unexpected("publishing the outbox", error.to_string()))?,
         );
     }
     let results = broker.publish(&messages).await;
@@ -66,9 +67,9 @@ pub async fn deliver(context: &Context, broker: &dyn Broker, letters: &[OutboxMe
                 match error {
                     BrokerError::Refused(why) => {
                         let job = letter.job_id.map(tracing::field::display);
-                        tracing::warn!(message_id = %letter.message_id, job, key = letter.routing_key, why, "a message stays in the outbox");
+                        tracing::warn!(message_id = %letter.message_id, job, key = letter.routing_key, why, "message refused; it stays in the outbox");
                     }
-                    // The same of each of them: it is told once, by whoever tries again.
+                    // Each message has the same error. The caller logs it once.
                     error => away = Some(error),
                 }
             }

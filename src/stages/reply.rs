@@ -1,16 +1,17 @@
-//! Replies: what is answered at once to whoever asks for it with AMQP's `reply_to`.
+//! Replies to requests that ask for one by AMQP's `reply_to`.
 //!
-//! A reply is sent when its request's outcome is committed and before the request is acknowledged. So it needs no row of
-//! the outbox: a worker that dies in between is given the request again, finds it known, and answers.
+//! A reply is sent once its request's outcome is committed and before the request is acknowledged. It needs no outbox row: if a
+//! worker crashes in between, the request is delivered again, is found known, and is answered.
 
 use serde::Deserialize;
 
 use crate::contract::{DeadLetterCode, Reason, Reply, ReplyCode, ReplyOutcome};
-use crate::stages::{Answer, Context, DeadLetterReason, Outcome};
+use crate::stages::context::Context;
+use crate::stages::outcome::{Answer, DeadLetterReason, Outcome};
 use crate::store::Result;
 use crate::store::ledger::jobs;
 
-/// The reply to a request, by its body and what became of it; none to what is no request.
+/// Returns the reply to a request, if its outcome has one.
 pub async fn reply(context: &Context, body: &[u8], outcome: &Outcome) -> Result<Option<Reply>> {
     let nothing = Reply {
         outcome: ReplyOutcome::Accepted,
@@ -73,7 +74,7 @@ fn hint(code: DeadLetterCode) -> &'static str {
     }
 }
 
-/// The sender's name for a request that may be none.
+/// Returns the sender's id of a request that may be invalid.
 fn request_id(body: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     struct Named {

@@ -1,29 +1,28 @@
-//! How many rows a chunk should have: by how long a row takes, by reference, so that chunks take no longer than they should;
-//! and fewer while the host is at work.
+//! The size of chunks by the measured throughput of each reference, so that chunks keep to their target time. They are smaller
+//! while the host is active.
 //!
-//! A hint and no truth, so it is this process's own and is not kept: a worker that knows nothing yet takes its first chunk
-//! as it was cut, and learns.
+//! The measurement is a hint. It is kept in memory only: a new worker takes its first chunk as it was cut, and learns from it.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::stages::Limits;
+use crate::stages::limits::Limits;
 
-/// So many times fewer rows has a chunk while the host is at work: a commit of the host's waits until what we have written
-/// before it is on the disk, too.
+/// The factor by which chunks are smaller while the host is active. A commit of the host waits until our earlier writes are on
+/// disk, too.
 const FEWER: u64 = 10;
 
-/// Fewer rows than these are not worth a transaction of their own.
+/// The fewest rows that are worth a transaction of their own.
 const FEW: u64 = 100;
 
-/// How many rows a chunk has while the host is at work, where it has so many else.
+/// Returns the size of a chunk while the host is active, from its usual size.
 pub fn rows_while_host_active(chunk_rows: u64) -> u64 {
     (chunk_rows / FEWER).max(FEW).min(chunk_rows)
 }
 
-/// What rows of each reference took, by the catalog's hash and the reference's position in it.
+/// The measured throughput of each reference, by the catalog's hash and the reference's position.
 #[derive(Debug, Default)]
 pub struct Throughput {
     known: Mutex<HashMap<(String, usize), Rate>>,

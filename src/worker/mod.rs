@@ -26,7 +26,8 @@ use crate::job::{Step, StepKind, reason};
 use crate::metrics;
 use crate::retry::RetryPolicy;
 use crate::stages::handover::mover::AfterChunk;
-use crate::stages::handover::{cutter, finalizer, mover, planner, scheduled};
+use crate::stages::handover::{cutter, failure, finalizer, mover, scheduled};
+use crate::stages::intake;
 use crate::stages::{Context, DeadLetterReason, Outcome, sweeper};
 use crate::store::{Cause, Error};
 use crate::trace::Span;
@@ -179,10 +180,12 @@ impl Worker {
             incoming.iter().for_each(tell_taken);
             let spans: Vec<Span> =
                 incoming.iter().map(|incoming| spans::of_request(self.broker.as_ref(), incoming)).collect();
-            let messages: Vec<planner::Message> = (incoming.iter().zip(&spans))
-                .map(|(incoming, span)| planner::Message {
-                    body: incoming.body.clone(),
-                    traceparent: spans::context(span, incoming),
+            let traceparents: Vec<Option<String>> =
+                incoming.iter().zip(&spans).map(|(incoming, span)| spans::context(span, incoming)).collect();
+            let messages: Vec<intake::Message<'_>> = (incoming.iter().zip(&traceparents))
+                .map(|(incoming, traceparent)| intake::Message {
+                    body: incoming.body.as_slice().into(),
+                    traceparent: traceparent.as_deref(),
                 })
                 .collect();
             let outcomes = self.take_requests(&messages).await;
@@ -233,10 +236,10 @@ impl Worker {
     }
 
     /// What fails here is nothing that a request is to blame for: it is tried until it works.
-    async fn take_requests(&self, messages: &[planner::Message]) -> Vec<Outcome> {
+    async fn take_requests(&self, messages: &[intake::Message<'_>]) -> Vec<Outcome> {
         let mut retries = RetryPolicy::RECONNECT.start("taking requests");
         loop {
-            match planner::take(&self.context, messages).await {
+            match intake::take(&self.context, messages).await {
                 Ok(outcomes) => return outcomes,
                 Err(error) => {
                     retries.wait_after(&error).await;
@@ -305,7 +308,7 @@ impl Worker {
         let mut retries = RetryPolicy::RECONNECT.start("stopping a job").for_job(step.job_id.0);
         loop {
             let reason = reason::step_failed(step.step.routing_key(), &error.to_string());
-            match mover::stop(&self.context, step.job_id, vec![reason]).await {
+            match failure::stop(&self.context, step.job_id, vec![reason]).await {
                 Ok(()) => return Outcome::Done,
                 Err(error) if error.is_transient() => {
                     retries.wait_after(&error).await;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use handover::contract::JobId;
 use handover::job::State;
 use handover::stages::handover::{cutter, finalizer, mover, planner, scheduled};
+use handover::stages::intake;
 use handover::stages::{Context, Outcome};
 use handover::store::Cause;
 use handover::store::ledger::jobs;
@@ -31,8 +32,8 @@ fn give_all(leaver: u32, successor: u32) -> Value {
     })
 }
 
-fn message(request: &Value) -> planner::Message {
-    planner::Message { body: request.to_string().into_bytes(), traceparent: None }
+fn message(request: &Value) -> intake::Message<'static> {
+    intake::Message { body: request.to_string().into_bytes().into(), traceparent: None }
 }
 
 fn id_of(request: &Value) -> JobId {
@@ -40,8 +41,8 @@ fn id_of(request: &Value) -> JobId {
 }
 
 async fn take(context: &Context, requests: &[&Value]) {
-    let messages: Vec<planner::Message> = requests.iter().map(|request| message(request)).collect();
-    let outcomes = planner::take(context, &messages).await.expect("taken");
+    let messages: Vec<intake::Message> = requests.iter().map(|request| message(request)).collect();
+    let outcomes = intake::take(context, &messages).await.expect("taken");
     assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Answered(_))), "{outcomes:?}");
 }
 

@@ -21,8 +21,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use handover::contract::{JobId, read_request};
 use handover::stages::Outcome;
-use handover::stages::handover::planner::Message;
-use handover::stages::handover::{cutter, finalizer, mover, planner, scheduled};
+use handover::stages::handover::{cutter, finalizer, mover, scheduled};
+use handover::stages::intake::{self, Message};
 use serde_json::Value;
 
 use self::dice::Dice;
@@ -147,8 +147,8 @@ impl Run<'_> {
     }
 
     async fn take(&self, body: &Value) {
-        let message = Message { body: body.to_string().into_bytes(), traceparent: None };
-        let outcomes = planner::take(&self.world.context, &[message]).await.expect("taken");
+        let message = Message { body: body.to_string().into_bytes().into(), traceparent: None };
+        let outcomes = intake::take(&self.world.context, &[message]).await.expect("taken");
         assert!(matches!(outcomes[..], [Outcome::Answered(_)]), "{outcomes:?}");
     }
 

@@ -1,31 +1,34 @@
-//! Amending: other successors for what a job has not moved yet.
+//! Amending a job: other successors for what it has not moved yet.
 //!
-//! The request is judged again as it would be with them; what was cut for the old ones and not moved is forgotten and cut
-//! anew, from the first rank of the new deal. What was moved stays moved.
+//! The request is evaluated again with the new successors. What was cut for the old ones and not moved is deleted and cut anew,
+//! from the first rank of the new deal. What was moved stays moved.
 
 use crate::catalog::Catalog;
 use crate::contract::{HandoverRequest, JobCommand, JobId, Reason, Request, RequestType, UserId};
 use crate::job::{State, reason};
 use crate::plan::{Decision, Plan};
-use crate::stages::commands::{CommandContext, refusal, resume};
+use crate::stages::commands::context::CommandContext;
+use crate::stages::commands::resume::go_on;
 use crate::stages::handover::evaluate::{Counting, evaluate, parties};
-use crate::stages::handover::start::{Ready, reserve_turns};
+use crate::stages::handover::turns::reserve_turns;
+use crate::stages::lifecycle::JobChange;
+use crate::stages::refusal::refusal;
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::references::ReferenceProgress;
 use crate::store::ledger::{chunks, jobs, references, requests};
 use crate::store::{Result, Session};
 
-/// Whom an amendment may give something; nobody of any other order.
+/// Returns the users to whom an amendment may give something. Other commands give nobody anything.
 pub async fn receivers(session: &Session, catalog: &Catalog, request: &Request) -> Result<Vec<UserId>> {
-    let Request::Job(order) = request else { return Ok(Vec::new()) };
-    if order.kind != RequestType::Amend {
+    let Request::Job(asked) = request else { return Ok(Vec::new()) };
+    if asked.kind != RequestType::Amend {
         return Ok(Vec::new());
     }
-    let target = jobs::get(session, order.job_id.0).await?;
+    let target = jobs::get(session, asked.job_id.0).await?;
     let Some(target) = target.filter(|target| target.org == request.header().org() && hands_over(target)) else {
         return Ok(Vec::new());
     };
-    let amended = amended(session, order, &target).await?;
+    let amended = amended(session, asked, &target).await?;
     let parties = parties(session, catalog, &[&amended]).await?;
     Ok(parties.into_iter().flat_map(|parties| parties.receivers).collect())
 }
@@ -34,92 +37,104 @@ fn hands_over(job: &Job) -> bool {
     job.is(RequestType::Deactivate) || job.is(RequestType::Reassign)
 }
 
-/// The request of a job as it is with the amendment. Who amends it answers for it from now on.
-async fn amended(session: &Session, order: &JobCommand, target: &Job) -> Result<HandoverRequest> {
+/// Returns the request of a job with the amendment. The requester of the amendment is its requester from now on.
+async fn amended(session: &Session, asked: &JobCommand, target: &Job) -> Result<HandoverRequest> {
     let mut request = requests::of_job(session, target).await?;
-    request.reassign.extend(order.reassign.clone());
-    request.requested_by.clone_from(&order.requested_by);
-    // A plan token holds for the plan as it was.
+    request.reassign.extend(asked.reassign.clone());
+    request.requested_by.clone_from(&asked.requested_by);
+    // A plan token is about the earlier plan.
     request.expect = None;
     Ok(request)
 }
 
-/// Amends a job that is held or has not begun, and lets a held one go on.
-pub async fn amend(acting: &mut CommandContext<'_>, order: &JobCommand, target: Job) -> Result<Vec<Reason>> {
+/// Amends a job that is held or has not begun. A held job goes on.
+pub async fn amend(command: &mut CommandContext<'_>, asked: &JobCommand, target: JobChange) -> Result<Vec<Reason>> {
     let held = [State::Paused, State::NeedsAttention, State::Scheduled];
-    if let Some(reason) = refusal(&target, &held, "amended") {
+    if let Some(reason) = refusal(&target.job, &held, "amended") {
         return Ok(vec![reason]);
     }
-    if !hands_over(&target) {
+    if !hands_over(&target.job) {
         let hint = "only a deactivation or a reassignment has successors";
-        return Ok(vec![reason::wrong_state(JobId(target.id), &target.kind, "amended", hint)]);
+        return Ok(vec![reason::wrong_state(JobId(target.job.id), &target.job.kind, "amended", hint)]);
     }
-    let session = acting.session;
-    let request = amended(session, order, &target).await?;
-    let courses = references::of_jobs(session, &[target.id]).await?;
-    // Of a job that is planned the other guards have held: what has come up since is told at its end.
-    let judged = HandoverRequest { lock_out: !courses.is_empty(), ..request.clone() };
-    let catalog = acting.context.enter(session, &target).await?;
-    let parties = parties(session, &catalog, &[&request]).await?;
-    let parties: Vec<_> = parties.iter().collect();
-    let counting = Counting::UpTo(acting.context.limits.chunk_rows);
-    let evaluation = evaluate(session, &catalog, &[&judged], &parties, counting).await?;
-    let plan = match evaluation.verdicts.into_iter().next() {
-        Some(Decision::Accepted(plan)) => plan,
-        Some(Decision::LockedOut(plan, reasons))
-            if !courses.is_empty() && reasons.iter().all(|reason| is_elsewhere(reason, order)) =>
-        {
-            plan
-        }
-        Some(Decision::Rejected(mut reasons) | Decision::LockedOut(_, mut reasons)) => {
-            reasons.retain(|reason| courses.is_empty() || !is_elsewhere(reason, order));
-            return Ok(reasons);
-        }
-        None => return Ok(Vec::new()),
+    let session = command.session;
+    let request = amended(session, asked, &target.job).await?;
+    let progress = references::of_jobs(session, &[target.job.id]).await?;
+    let catalog = command.context.enter(session, &target.job).await?;
+    let plan = match plan_anew(command, &catalog, asked, &request, &progress).await? {
+        Ok(plan) => plan,
+        Err(reasons) => return Ok(reasons),
     };
     requests::amend(session, &request).await?;
-    if !courses.is_empty() {
-        deal_anew(acting, &catalog, order, &request, &target, plan, courses).await?;
+    if !progress.is_empty() {
+        deal_anew(session, &catalog, asked, &request, &target.job, plan, progress).await?;
     }
-    match target.state()? {
-        State::Scheduled => Ok(Vec::new()),
-        _ => resume(acting, target).await,
+    if target.state()? != State::Scheduled {
+        go_on(command, target).await?;
     }
+    Ok(Vec::new())
 }
 
-/// Whether a reason is about a kind that the order does not name.
-fn is_elsewhere(reason: &Reason, order: &JobCommand) -> bool {
-    reason.concerning.kind.as_ref().is_some_and(|kind| !order.reassign.contains_key(kind))
-}
-
-/// Puts the new deals in the place of the old ones.
-async fn deal_anew(
-    acting: &CommandContext<'_>,
+/// Evaluates an amended request. The result is its plan, or every reason why it is rejected.
+async fn plan_anew(
+    command: &CommandContext<'_>,
     catalog: &Catalog,
-    order: &JobCommand,
+    asked: &JobCommand,
+    request: &HandoverRequest,
+    progress: &[ReferenceProgress],
+) -> Result<std::result::Result<Plan, Vec<Reason>>> {
+    let is_planned = !progress.is_empty();
+    // The other guards of a planned job have passed; what has come up since is reported at its end.
+    let evaluated = HandoverRequest { lock_out: is_planned, ..request.clone() };
+    let parties = parties(command.session, catalog, &[request]).await?;
+    let parties: Vec<_> = parties.iter().collect();
+    let counting = Counting::UpTo(command.context.limits.chunk_rows);
+    let evaluation = evaluate(command.session, catalog, &[&evaluated], &parties, counting).await?;
+    Ok(match evaluation.verdicts.into_iter().next() {
+        Some(Decision::Accepted(plan)) => Ok(plan),
+        Some(Decision::LockedOut(plan, reasons))
+            if is_planned && reasons.iter().all(|reason| is_elsewhere(reason, asked)) =>
+        {
+            Ok(plan)
+        }
+        Some(Decision::Rejected(mut reasons) | Decision::LockedOut(_, mut reasons)) => {
+            reasons.retain(|reason| !is_planned || !is_elsewhere(reason, asked));
+            Err(reasons)
+        }
+        None => Err(Vec::new()),
+    })
+}
+
+/// Returns true if a reason is about a kind that the amendment does not name.
+fn is_elsewhere(reason: &Reason, asked: &JobCommand) -> bool {
+    reason.concerning.kind.as_ref().is_some_and(|kind| !asked.reassign.contains_key(kind))
+}
+
+/// Replaces the old deals by the new ones.
+async fn deal_anew(
+    session: &Session,
+    catalog: &Catalog,
+    asked: &JobCommand,
     request: &HandoverRequest,
     target: &Job,
     mut plan: Plan,
-    courses: Vec<ReferenceProgress>,
+    old: Vec<ReferenceProgress>,
 ) -> Result<()> {
-    let session = acting.session;
     plan.references.retain(|planned| {
         let reference = &catalog.references[planned.position];
-        order.reassign.contains_key(&reference.kind) && !reference.at_start
+        asked.reassign.contains_key(&reference.kind) && !reference.at_start
     });
-    let mut ready = [Ready { request, job: target.clone(), plan, locks_out: false }];
-    reserve_turns(session, &mut ready).await?;
-    let [Ready { plan, .. }] = ready;
+    reserve_turns(session, &mut [(request.org(), &mut plan)]).await?;
     let positions: Vec<usize> = plan.references.iter().map(|planned| planned.position).collect();
     chunks::delete_unclosed(session, target.id, Some(&positions)).await?;
     let successors = plan.successors().into_iter().map(|user| (target.id, target.org.clone(), user.clone())).collect();
     jobs::insert_successors(session, successors).await?;
     for planned in &plan.references {
         let kind = &catalog.references[planned.position].kind;
-        let course = ReferenceProgress::of(target.id, kind, planned, false);
-        match courses.iter().any(|course| course.position == planned.position) {
-            true => references::update(session, course).await?,
-            false => references::insert(session, vec![course]).await?,
+        let new = ReferenceProgress::of(target.id, kind, planned, false);
+        match old.iter().any(|old| old.position == planned.position) {
+            true => references::update(session, new).await?,
+            false => references::insert(session, vec![new]).await?,
         }
     }
     Ok(())

@@ -1,246 +1,189 @@
-//! Orders: requests about a job, about a user who is to come back, about invitations. One transaction each.
+//! Commands: requests about a job, about a user who comes back, and about invitations.
 //!
-//! It locks the user concerned, then the job, asks the guards, does what is small at once and opens what is not, and
-//! writes the request down with its outcome. Run twice, it finds the request known; killed, nothing of it happened.
+//! One transaction each: it locks the user concerned, then the job, checks the guards, does what is small at once and opens
+//! what is not, and records the request with its outcome. Run twice, it finds the request known. A crash leaves nothing.
 
 mod amend;
+mod context;
 mod invitations;
+mod pause;
+mod reactivate;
+mod resume;
+mod revert;
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use time::OffsetDateTime;
-
 use crate::catalog::Catalog;
-use crate::contract::{Change, JobCommand, JobId, Reason, Request, RequestType, UserId};
-use crate::job::{State, StepKind, Transition, next, reason};
+use crate::contract::{JobCommand, JobId, Reason, Request, RequestType, UserId};
+use crate::job::reason;
 use crate::plan::{AccessQuery, Facts, check_requester};
 use crate::retry::RetryPolicy;
-use crate::stages::changes::{Writing, audit_entry, new_job};
-use crate::stages::handover::planner::{answer_known, dead_letter_failed};
-use crate::stages::handover::start::transition;
-use crate::stages::undo::begin;
-use crate::stages::{Answer, Context, Outcome, enter, messages, now};
-use crate::store::ledger::jobs::Job;
-use crate::store::ledger::outbox::OutboxMessage;
-use crate::store::ledger::{audit, chunks, jobs, references, requests};
-use crate::store::{Result, Session, host};
+use crate::stages::accepted::Accepted;
+use crate::stages::changes::LedgerChanges;
+use crate::stages::context::{Context, enter, now};
+use crate::stages::lifecycle::{Dates, JobChange, new_job};
+use crate::stages::outcome::{Answer, Outcome, answer_known, failed};
+use crate::stages::retry::until_permanent;
+use crate::store::ledger::{jobs, requests};
+use crate::store::{Error, Result, Session, host};
 
-/// The transaction of an order.
+use self::context::CommandContext;
+
+/// The transaction of a command.
 pub const COMMAND: &str = "command";
 
-/// Takes an order, as often as it takes; one that the database refuses is parked with what it says.
+/// Takes a command. One that the database refuses is a dead letter with the database's error.
 pub async fn take(
     context: &Context,
     catalog: &Arc<Catalog>,
-    request: &Request,
+    accepted: &Accepted<Request>,
     traceparent: Option<&str>,
-) -> Result<Outcome> {
-    let mut retries = RetryPolicy::RECONNECT.start("taking an order").for_job(request.job_id().0);
-    loop {
-        match take_once(context, catalog, request, traceparent).await {
-            Err(error) if error.is_transient() || error.is_superseded() => retries.wait_after(&error).await,
-            Err(error) => return Ok(dead_letter_failed(request.job_id(), &error, 1)),
-            taken => return taken,
-        }
-    }
-}
-
-/// What an order is worked on with.
-pub struct CommandContext<'a> {
-    /// Its transaction.
-    pub session: &'a Session,
-    /// Sizes and times.
-    pub context: &'a Context,
-    /// The catalog of new jobs.
-    pub catalog: &'a Catalog,
-    /// Who asks, and the user concerned.
-    pub facts: Facts,
-    /// The order's own job. Completed, unless something is left to be done.
-    pub job: Job,
-    /// What it leaves for others.
-    pub messages: Vec<OutboxMessage>,
-    /// When.
-    pub now: OffsetDateTime,
+) -> Outcome {
+    let job = accepted.request.job_id();
+    let retries = RetryPolicy::RECONNECT.start("taking a command").for_job(job.0);
+    let taken = until_permanent(retries, || take_once(context, catalog, accepted, traceparent)).await;
+    taken.unwrap_or_else(|error| failed(job, &error, 1))
 }
 
 async fn take_once(
     context: &Context,
     catalog: &Arc<Catalog>,
-    request: &Request,
+    accepted: &Accepted<Request>,
     traceparent: Option<&str>,
 ) -> Result<Outcome> {
     let (began, now) = (Instant::now(), now());
-    let head = request.header();
+    let request = &accepted.request;
+    let header = request.header();
     let user = user_of(context, request).await?;
     let session = context.store.begin(COMMAND).await?;
-    let catalog = &*enter(&session, catalog.clone(), head.org()).await?;
-    let receivers = amend::receivers(&session, catalog, request).await?;
-    let receivers: Vec<_> = receivers.iter().map(|user| (head.org(), user)).collect();
-    let concerned: Vec<_> = user.iter().map(|user| (head.org(), user)).collect();
-    host::lock_users(&session, &concerned, &receivers).await?;
-    let known = requests::known(&session, &[(head.org(), head.request_id.as_str())]).await?;
+    let catalog = &*enter(&session, catalog.clone(), header.org()).await?;
+    lock(&session, catalog, request, user.as_ref()).await?;
+    let known = requests::known(&session, &[(header.org(), header.request_id.as_str())]).await?;
     if let Some(earlier) = known.into_values().next() {
-        return Ok(answer_known(&earlier, request));
+        return Ok(answer_known(&earlier, &accepted.body_hash));
     }
-    let users = host::read_users(&session, catalog, user.iter().chain([head.requested_by])).await?;
+    let users = host::read_users(&session, catalog, user.iter().chain([header.requested_by])).await?;
     let facts = Facts { users, ..Facts::default() };
-    let mut job = new_job(catalog, request, user.as_ref().map_or("", UserId::as_str), traceparent, now);
-    job.state = State::Completed.name().into();
-    job.started_at = Some(now);
-    job.completed_at = Some(now);
-    let mut acting = CommandContext { session: &session, context, catalog, facts, job, messages: Vec::new(), now };
-    let mut reasons = judge_asker(&acting, request);
+    let user_id = user.as_ref().map_or("", UserId::as_str);
+    let mut own = JobChange::of_new(new_job(catalog, header, user_id, Dates::default(), traceparent, now));
+    own.complete_command(now);
+    let changes = LedgerChanges::default();
+    let mut command = CommandContext { session: &session, context, catalog, facts, own, changes, now };
+    let mut reasons = check_asker(&command, request);
     if reasons.is_empty() {
-        reasons = act(&mut acting, request).await?;
+        reasons = act(&mut command, request).await?;
     }
-    let CommandContext { job, messages, .. } = acting;
+    let CommandContext { mut own, mut changes, .. } = command;
+    let job = JobId(own.job.id);
     let answer = match reasons.is_empty() {
-        true => Answer::Accepted(JobId(job.id)),
-        false => Answer::Rejected(JobId(job.id), reasons.clone()),
-    };
-    let mut writing = Writing::default();
-    writing.request(request, &job, reasons.is_empty());
-    match reasons.is_empty() {
-        true => {
-            writing.messages(messages);
-            writing.job(job);
+        true => Answer::Accepted(job),
+        false => {
+            // A guard that fails changes nothing, whatever was prepared before it.
+            changes = LedgerChanges::default();
+            own.reject(reasons.clone(), now)?;
+            Answer::Rejected(job, reasons)
         }
-        false => writing.rejected(Job { started_at: None, ..job }, reasons, now),
-    }
+    };
+    changes.request(accepted, &own.job, matches!(answer, Answer::Accepted(_)));
+    own.save(&mut changes);
     context.catalogs.keep(&session, now).await?;
-    let taken = writing.taken();
-    writing.write(&session).await?;
+    let new_jobs = changes.new_jobs();
+    changes.write(&session).await?;
     session.commit().await?;
     context.catalogs.kept();
-    taken.log(COMMAND, began.elapsed());
+    new_jobs.log(COMMAND, began.elapsed());
     Ok(Outcome::Answered(answer))
 }
 
-/// The user whom an order concerns: nobody is locked for a job that there is not, for a user who was forgotten, or for
-/// somebody who is to come.
+/// Returns the user whom a command concerns. Nobody is locked for an unknown job, a forgotten user, or a user who is invited.
 async fn user_of(context: &Context, request: &Request) -> Result<Option<UserId>> {
     match request {
         Request::Handover(request) => Ok(Some(request.user_id.clone())),
         Request::User(request) => Ok(Some(request.user_id.clone())),
         Request::Invite(_) => Ok(None),
-        Request::Job(order) => {
-            let target = jobs::get(&context.store.reader(), order.job_id.0).await?;
+        Request::Job(command) => {
+            let target = jobs::get(&context.store.reader(), command.job_id.0).await?;
             let target = target.filter(|target| target.org == request.header().org() && !target.is_forgotten());
             target.map(|target| target.user()).transpose()
         }
     }
 }
 
-fn judge_asker(acting: &CommandContext<'_>, request: &Request) -> Vec<Reason> {
-    let head = request.header();
-    // Who is invited comes by themselves.
+/// Locks the user concerned, and the users to whom an amendment gives something.
+async fn lock(session: &Session, catalog: &Catalog, request: &Request, user: Option<&UserId>) -> Result<()> {
+    let header = request.header();
+    let receivers = amend::receivers(session, catalog, request).await?;
+    let receivers: Vec<_> = receivers.iter().map(|user| (header.org(), user)).collect();
+    let concerned: Vec<_> = user.iter().map(|user| (header.org(), *user)).collect();
+    host::lock_users(session, &concerned, &receivers).await
+}
+
+fn check_asker(command: &CommandContext<'_>, request: &Request) -> Vec<Reason> {
+    let header = request.header();
+    // An invited user accepts their own invitation.
     if let Request::User(asked) = request
         && asked.kind == RequestType::AcceptInvitation
         && asked.requested_by == asked.user_id
     {
         return Vec::new();
     }
-    let about = UserId::try_from(acting.job.user_id.clone()).ok();
-    let asks = AccessQuery { kind: head.kind, org: head.org(), requester: head.requested_by, about: about.as_ref() };
-    check_requester(acting.catalog, asks, &acting.facts)
+    let about = UserId::try_from(command.own.job.user_id.clone()).ok();
+    let query =
+        AccessQuery { kind: header.kind, org: header.org(), requester: header.requested_by, about: about.as_ref() };
+    check_requester(command.catalog, query, &command.facts)
 }
 
-/// Does what is asked for, or says every reason why not and changes nothing.
-async fn act(acting: &mut CommandContext<'_>, request: &Request) -> Result<Vec<Reason>> {
+/// Does what a command asks for, or returns every reason why not.
+async fn act(command: &mut CommandContext<'_>, request: &Request) -> Result<Vec<Reason>> {
     match request {
         // The planner takes these, in groups.
         Request::Handover(_) => Ok(Vec::new()),
-        Request::Invite(invite) => invitations::invite(acting, invite).await,
+        Request::Invite(invite) => invitations::invite(command, invite).await,
         Request::User(asked) => match asked.kind {
-            RequestType::Reactivate => begin::reactivate(acting, &asked.user_id).await,
-            _ => invitations::answer(acting, asked).await,
-        },
-        Request::Job(order) => {
-            let target = jobs::lock(acting.session, order.job_id.0).await?;
-            let Some(target) = target.filter(|target| target.org == acting.job.org) else {
-                return Ok(vec![reason::unknown_job(order.job_id)]);
-            };
-            if target.is_forgotten() {
-                return Ok(vec![reason::forgotten(order.job_id)]);
+            RequestType::Reactivate => reactivate::reactivate(command, &asked.user_id).await,
+            RequestType::ResendInvitation | RequestType::AcceptInvitation | RequestType::CancelInvitation => {
+                invitations::answer(command, asked).await
             }
-            acting.job.target = Some(target.id);
-            act_on(acting, order, target).await
-        }
-    }
-}
-
-async fn act_on(acting: &mut CommandContext<'_>, order: &JobCommand, target: Job) -> Result<Vec<Reason>> {
-    match order.kind {
-        RequestType::Pause => pause(acting, target).await,
-        RequestType::Resume => match refusal(&target, &[State::Paused, State::NeedsAttention], "resumed") {
-            Some(reason) => Ok(vec![reason]),
-            None => resume(acting, target).await,
+            RequestType::Deactivate
+            | RequestType::Reassign
+            | RequestType::Invite
+            | RequestType::Revert
+            | RequestType::Cancel
+            | RequestType::Pause
+            | RequestType::Resume
+            | RequestType::Amend => Err(unexpected(asked.kind, "a user")),
         },
-        RequestType::Amend => amend::amend(acting, order, target).await,
-        RequestType::Cancel => begin::cancel(acting, target).await,
-        _ => begin::revert(acting, target).await,
+        Request::Job(asked) => act_on_job(command, asked).await,
     }
 }
 
-/// Why a job cannot take something, where it is in none of these states.
-pub fn refusal(target: &Job, states: &[State], wants: &str) -> Option<Reason> {
-    if states.iter().any(|state| target.state == state.name()) {
-        return None;
-    }
-    let names: Vec<&str> = states.iter().map(|state| state.name()).collect();
-    let hint = format!("a job can be {wants} that is {}", names.join(" or "));
-    Some(reason::wrong_state(JobId(target.id), &target.state, wants, &hint))
-}
-
-async fn pause(acting: &mut CommandContext<'_>, mut target: Job) -> Result<Vec<Reason>> {
-    let from = target.state()?;
-    if next(from, Transition::Paused).is_err() {
-        let hint = "a job can be paused that waits or is under way";
-        return Ok(vec![reason::wrong_state(JobId(target.id), from.name(), "paused", hint)]);
-    }
-    target.state = transition(&target, Transition::Paused)?;
-    target.wake_at = None;
-    acting.messages.push(messages::news(&mut target, Change::Paused, Vec::new(), acting.now));
-    acting.save(from, target).await?;
-    Ok(Vec::new())
-}
-
-/// Lets a job go on from where it stands. What failed is tried again, as often as at first.
-pub async fn resume(acting: &mut CommandContext<'_>, mut target: Job) -> Result<Vec<Reason>> {
-    let (session, now) = (acting.session, acting.now);
-    let from = target.state()?;
-    let courses = references::of_jobs(session, &[target.id]).await?;
-    chunks::reopen_failed(session, target.id).await?;
-    let (happening, step) = if courses.is_empty() {
-        (Transition::ResumedScheduled, StepKind::Start)
-    } else if courses.iter().any(|course| !course.cut) {
-        (Transition::ResumedCutting, StepKind::Cut)
-    } else {
-        (Transition::ResumedMoving, StepKind::Ticket)
+async fn act_on_job(command: &mut CommandContext<'_>, asked: &JobCommand) -> Result<Vec<Reason>> {
+    let target = JobChange::lock(command.session, asked.job_id.0).await?;
+    let Some(target) = target.filter(|target| target.job.org == command.own.job.org) else {
+        return Ok(vec![reason::unknown_job(asked.job_id)]);
     };
-    target.state = transition(&target, happening)?;
-    target.late_passes = 0;
-    target.redispatches = 0;
-    target.reasons = None;
-    let due = target.effective_at.filter(|at| happening == Transition::ResumedScheduled && *at > now).unwrap_or(now);
-    target.wake_at = Some(due + acting.context.limits.stalled_after);
-    acting.messages.push(messages::step(step, &target, due));
-    if happening != Transition::ResumedScheduled {
-        let open = chunks::counts_of_job(session, target.id).await?.open;
-        let tickets = acting.context.limits.window.min(open).saturating_sub(u64::from(step == StepKind::Ticket));
-        acting.messages.extend((0..tickets).map(|_| messages::step(StepKind::Ticket, &target, now)));
+    if target.job.is_forgotten() {
+        return Ok(vec![reason::forgotten(asked.job_id)]);
     }
-    acting.messages.push(messages::news(&mut target, Change::Resumed, Vec::new(), now));
-    acting.save(from, target).await?;
-    Ok(Vec::new())
+    command.own.job.target = Some(target.job.id);
+    match asked.kind {
+        RequestType::Pause => pause::pause(command, target),
+        RequestType::Resume => resume::resume(command, target).await,
+        RequestType::Amend => amend::amend(command, asked, target).await,
+        RequestType::Cancel => revert::cancel(command, target).await,
+        RequestType::Revert => revert::revert(command, target).await,
+        RequestType::Deactivate
+        | RequestType::Reassign
+        | RequestType::Reactivate
+        | RequestType::Invite
+        | RequestType::ResendInvitation
+        | RequestType::AcceptInvitation
+        | RequestType::CancelInvitation => Err(unexpected(asked.kind, "a job")),
+    }
 }
 
-impl CommandContext<'_> {
-    /// Writes the job back that the order is about, and who ordered it.
-    pub async fn save(&self, from: State, target: Job) -> Result<()> {
-        let entry = audit::Entry { actor: self.job.requested_by.clone(), ..audit_entry(&target) };
-        audit::append(self.session, vec![entry]).await?;
-        jobs::update(self.session, from, target).await
-    }
+/// A request of another form than its type: reading a request excludes it.
+fn unexpected(kind: RequestType, about: &str) -> Error {
+    Error::unexpected("taking a command", format!("`{}` is not a command about {about}", kind.name()))
 }

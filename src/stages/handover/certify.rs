@@ -1,4 +1,4 @@
-//! The end of a job: counts what is left, and writes the certificate or says what is missing. Written once for many.
+//! The final count of jobs, for many at once: the certificate, or what is missing for it.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -10,11 +10,11 @@ use crate::catalog::{Catalog, Disposition, Reference};
 use crate::contract::{Allotment, Certificate, JobId, LicenseOutcome, Reason, ReferenceResult, RequestType, UserId};
 use crate::job::{State, reason};
 use crate::store::host::RowCategory;
-use crate::store::ledger::chunks;
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::journal::{self, Tally};
 use crate::store::ledger::references::ReferenceProgress;
-use crate::store::{Result, Session, host};
+use crate::store::ledger::{chunks, requests};
+use crate::store::{Error, Result, Session, host};
 
 /// A job that may be at its end.
 pub struct Closing<'j> {
@@ -22,31 +22,33 @@ pub struct Closing<'j> {
     pub job: &'j Job,
     /// The leaver.
     pub leaver: &'j UserId,
-    /// Whom its request names, by kind.
+    /// The allotments of its request, by kind.
     pub reassign: Cow<'j, BTreeMap<String, Allotment>>,
-    /// What it did with each reference.
-    pub courses: Vec<ReferenceProgress>,
-    /// When it began.
+    /// What the job did with each reference.
+    pub progress: &'j [ReferenceProgress],
+    /// When the job began.
     pub started_at: OffsetDateTime,
-    /// Which certificate this would be: 0 the first, then supplements.
+    /// The number of this certificate: 0 for the first, then supplements.
     pub supplement: u32,
-    /// What it did, where all of it was done in this transaction; otherwise the journal is read.
+    /// What the job did, if it did all of it in this transaction. Otherwise the journal is read.
     pub tallies: Option<Vec<Tally>>,
 }
 
-/// What the count says of a job.
+/// The result of the final count of a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Conclusion {
     /// Nothing is left that should not be.
     Proved(Box<Certificate>),
-    /// Records arrived late: these references, by position, have so many more to do.
+    /// Records arrived late: their number by the reference's position.
     More(BTreeMap<usize, u64>),
-    /// Rows point at the leaver that no rule allows to stay and no reference deals with.
+    /// Rows point at the leaver that may not stay, and that no reference handles.
     Orphans(Vec<Reason>),
 }
 
-/// Counts, with the leavers' rows locked first: that waits for inserts of the host which hold a foreign key to them, and
-/// the count, a statement of its own, sees what they wrote. Frees the licenses of those whose jobs are proved.
+/// Counts what is left of the leavers' rows, and frees the licenses of those whose jobs are proved.
+///
+/// The leavers' rows are locked first: the lock waits for inserts of the application that reference them by a foreign key.
+/// The count is a later statement, so it sees what they wrote.
 ///
 /// Locks: the leavers' rows, in key order; then the rows of their licenses.
 pub async fn conclude(
@@ -61,7 +63,7 @@ pub async fn conclude(
     let leavers: Vec<&UserId> = closings.iter().map(|closing| closing.leaver).collect();
     host::lock_leaver_rows(session, catalog, &leavers).await?;
     let census = take_census(session, catalog, closings).await?;
-    // Jobs that begin and end in this transaction have no chunks, and tell what they did.
+    // Jobs that begin and end in this transaction have no chunks, and bring their tallies.
     let earlier = closings.iter().filter(|closing| closing.tallies.is_none());
     let earlier: Vec<Uuid> = earlier.map(|closing| closing.job.id).collect();
     let (mut journaled, standing) = match earlier.is_empty() {
@@ -71,24 +73,24 @@ pub async fn conclude(
     let mut conclusions = HashMap::new();
     let mut proved: Vec<(&Closing<'_>, Vec<ReferenceResult>)> = Vec::new();
     for closing in closings {
-        let left = Left { catalog, leaver: closing.leaver.as_str(), census: &census };
+        let rows = LeaverRows { catalog, leaver: closing.leaver.as_str(), census: &census };
         let read = journaled.remove(&closing.job.id).unwrap_or_default();
         let tallies = closing.tallies.as_ref().unwrap_or(&read);
         let changed =
             |position: usize| standing.get(&(closing.job.id, position)).map_or(0, |standing| standing.changed);
-        // Who only moves records says nothing of what stays.
-        let verdict = match closing.job.is(RequestType::Reassign) {
+        // A reassignment only moves records; what stays is not its concern.
+        let obstacle = match closing.job.is(RequestType::Reassign) {
             true => None,
-            false => left.verdict(&closing.courses),
+            false => rows.obstacle(closing.progress),
         };
-        match verdict {
+        match obstacle {
             Some(conclusion) => drop(conclusions.insert(closing.job.id, conclusion)),
-            None => proved.push((closing, left.results(&closing.courses, tallies, changed))),
+            None => proved.push((closing, rows.results(closing.progress, tallies, changed))),
         }
     }
     let mut licenses = free_licenses(session, catalog, &proved).await?;
     for (closing, mut references) in proved {
-        let without_effect = note_what_had_no_effect(&closing.reassign, &mut references);
+        let without_effect = note_without_effect(&closing.reassign, &mut references);
         let license = licenses.remove(&closing.job.id).unwrap_or(LicenseOutcome::None);
         let certificate = Certificate { without_effect, ..certificate(closing, references, license, now) };
         conclusions.insert(closing.job.id, Conclusion::Proved(Box::new(certificate)));
@@ -96,13 +98,30 @@ pub async fn conclude(
     Ok(conclusions)
 }
 
+/// Counts what is left of one job that has chunks.
+pub async fn conclude_one(
+    session: &Session,
+    catalog: &Catalog,
+    job: &Job,
+    progress: &[ReferenceProgress],
+    supplement: u32,
+    now: OffsetDateTime,
+) -> Result<Conclusion> {
+    let leaver = job.user()?;
+    let started_at = job.started_at.unwrap_or(job.requested_at);
+    let reassign = Cow::Owned(requests::named_by(session, job).await?);
+    let closing = Closing { job, leaver: &leaver, reassign, progress, started_at, supplement, tallies: None };
+    let mut conclusions = conclude(session, catalog, &[closing], now).await?;
+    conclusions.remove(&job.id).ok_or_else(|| Error::unexpected("counting what is left", "there is no conclusion"))
+}
+
 type Census = HashMap<(String, RowCategory), u64>;
 
-/// One count for all leavers whose jobs have the same references.
+/// Counts the rows of all leavers, in one statement for those whose jobs have the same references.
 async fn take_census(session: &Session, catalog: &Catalog, closings: &[Closing<'_>]) -> Result<Census> {
     let mut alike: BTreeMap<Vec<usize>, Vec<&UserId>> = BTreeMap::new();
     for closing in closings {
-        let positions = closing.courses.iter().map(|course| course.position).collect();
+        let positions = closing.progress.iter().map(|progress| progress.position).collect();
         alike.entry(positions).or_default().push(closing.leaver);
     }
     let mut census = Census::new();
@@ -112,31 +131,31 @@ async fn take_census(session: &Session, catalog: &Catalog, closings: &[Closing<'
     Ok(census)
 }
 
-/// What is left of one leaver's rows.
-struct Left<'c> {
+/// The rows that one leaver still has.
+struct LeaverRows<'c> {
     catalog: &'c Catalog,
     leaver: &'c str,
     census: &'c Census,
 }
 
-impl Left<'_> {
+impl LeaverRows<'_> {
     fn rows(&self, place: RowCategory) -> u64 {
         self.census.get(&(self.leaver.to_owned(), place)).copied().unwrap_or(0)
     }
 
-    /// What stands against a certificate, or nothing.
-    fn verdict(&self, courses: &[ReferenceProgress]) -> Option<Conclusion> {
+    /// Returns what prevents a certificate, if anything does.
+    fn obstacle(&self, all: &[ReferenceProgress]) -> Option<Conclusion> {
         let mut more = BTreeMap::new();
         let mut orphans = Vec::new();
-        for course in courses {
-            let rows = self.rows(RowCategory::Remaining(course.position));
-            let reference = &self.catalog.references[course.position];
-            match after(reference, course) {
+        for progress in all {
+            let rows = self.rows(RowCategory::Remaining(progress.position));
+            let reference = &self.catalog.references[progress.position];
+            match remaining(reference, progress) {
                 _ if rows == 0 => {}
-                After::Stays => {}
-                After::Late => drop(more.insert(course.position, rows)),
-                After::Orphan => {
-                    orphans.push(reason::orphans_left(Some(&course.kind), &reference.table.to_string(), rows));
+                Remaining::Stays => {}
+                Remaining::Late => drop(more.insert(progress.position, rows)),
+                Remaining::Orphan => {
+                    orphans.push(reason::orphans_left(Some(&progress.kind), &reference.table.to_string(), rows));
                 }
             }
         }
@@ -156,30 +175,30 @@ impl Left<'_> {
 
     fn results(
         &self,
-        courses: &[ReferenceProgress],
+        all: &[ReferenceProgress],
         tallies: &[Tally],
         changed: impl Fn(usize) -> u64,
     ) -> Vec<ReferenceResult> {
-        let result = |course: &ReferenceProgress| {
-            let reference = &self.catalog.references[course.position];
-            let mine: Vec<&Tally> = tallies.iter().filter(|tally| tally.kind == course.kind).collect();
+        let result = |progress: &ReferenceProgress| {
+            let reference = &self.catalog.references[progress.position];
+            let mine: Vec<&Tally> = tallies.iter().filter(|tally| tally.kind == progress.kind).collect();
             let sum = |action: &str| {
                 mine.iter().filter(|tally| tally.action == action).map(|tally| tally.records).sum::<u64>()
             };
             let mut result = ReferenceResult {
-                kind: course.kind.clone(),
+                kind: progress.kind.clone(),
                 disposition: reference.disposition.name().into(),
                 ..ReferenceResult::default()
             };
             match &reference.disposition {
-                Disposition::Keep => result.kept = Some(self.rows(RowCategory::Handled(course.position))),
+                Disposition::Keep => result.kept = Some(self.rows(RowCategory::Handled(progress.position))),
                 Disposition::Detach { .. } => (result.found, result.removed) = both(sum("detached")),
                 Disposition::Purge { .. } => (result.found, result.purged) = both(sum("purged")),
                 Disposition::Set { .. } => (result.found, result.set) = both(sum("set")),
                 Disposition::Transfer { .. } | Disposition::Block { .. } => {
                     let (moved, merged, dropped) = (sum("moved"), sum("merged"), sum("dropped"));
-                    let left_behind = self.rows(RowCategory::Remaining(course.position));
-                    let changed = changed(course.position);
+                    let left_behind = self.rows(RowCategory::Remaining(progress.position));
+                    let changed = changed(progress.position);
                     result.found = Some(moved + merged + dropped + left_behind + changed);
                     result.moved = Some(moved);
                     result.merged = (merged > 0).then_some(merged);
@@ -194,13 +213,13 @@ impl Left<'_> {
             }
             result
         };
-        courses.iter().map(result).collect()
+        all.iter().map(result).collect()
     }
 }
 
-/// What a request says of successors and that came to nothing: whole kinds, and of the others those whom it names and who
+/// Returns the kinds of the request whose allotment had no effect. In the other kinds' results, records the named users who
 /// received nothing.
-fn note_what_had_no_effect(reassign: &BTreeMap<String, Allotment>, references: &mut [ReferenceResult]) -> Vec<String> {
+fn note_without_effect(reassign: &BTreeMap<String, Allotment>, references: &mut [ReferenceResult]) -> Vec<String> {
     let mut without_effect = Vec::new();
     for (kind, allotment) in reassign {
         let result = references.iter_mut().find(|result| result.kind == *kind);
@@ -220,30 +239,30 @@ fn both(count: u64) -> (Option<u64>, Option<u64>) {
     (Some(count), Some(count))
 }
 
-/// What a row is that a reference has not dealt with when the job is at its end.
+/// The meaning of a row that a reference has left when the job is at its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum After {
-    /// It may stay, and is reported: it was dealt to nobody, or need not be allotted.
+pub enum Remaining {
+    /// It may stay and is reported: the deal gives it to nobody, or it need not be allotted.
     Stays,
-    /// It came late: one more pass.
+    /// It arrived late and needs one more pass.
     Late,
     /// Nobody can receive it, and it may not stay.
     Orphan,
 }
 
-/// What a reference's remaining rows are.
-pub fn after(reference: &Reference, course: &ReferenceProgress) -> After {
+/// Returns the meaning of a reference's remaining rows.
+pub fn remaining(reference: &Reference, progress: &ReferenceProgress) -> Remaining {
     match &reference.disposition {
-        Disposition::Keep => After::Stays,
-        Disposition::Detach { .. } | Disposition::Purge { .. } | Disposition::Set { .. } => After::Late,
-        Disposition::Transfer { .. } | Disposition::Block { .. } if course.transfers => {
-            match course.deal.is_exhausted(course.next_rank) {
-                true => After::Stays,
-                false => After::Late,
+        Disposition::Keep => Remaining::Stays,
+        Disposition::Detach { .. } | Disposition::Purge { .. } | Disposition::Set { .. } => Remaining::Late,
+        Disposition::Transfer { .. } | Disposition::Block { .. } if progress.transfers => {
+            match progress.deal.is_exhausted(progress.next_rank) {
+                true => Remaining::Stays,
+                false => Remaining::Late,
             }
         }
-        Disposition::Transfer { required: false, .. } => After::Stays,
-        Disposition::Transfer { .. } | Disposition::Block { .. } => After::Orphan,
+        Disposition::Transfer { required: false, .. } => Remaining::Stays,
+        Disposition::Transfer { .. } | Disposition::Block { .. } => Remaining::Orphan,
     }
 }
 
@@ -263,7 +282,7 @@ async fn free_licenses(
         if catalog.license.is_some() && closing.job.license_exempt {
             return LicenseOutcome::Exempt;
         }
-        // A supplement repeats what the first certificate said: the license is free by now.
+        // A supplement repeats the first certificate: the license is already free.
         match earlier_license(closing.job) {
             Some(earlier) => earlier,
             None if freed.contains(closing.leaver) => LicenseOutcome::Freed,
@@ -297,7 +316,7 @@ fn certificate(
         references,
         without_effect: Vec::new(),
         license,
-        // Anything else would have been a conclusion of its own.
+        // Orphans are a conclusion of their own.
         orphans: 0,
         requested_at: job.requested_at,
         started_at: closing.started_at,

@@ -1,4 +1,4 @@
-//! What the planner and a preview have in common: reads what is there, asks every guard, and changes nothing.
+//! Evaluation of requests, for the planner and for previews: reads the facts, checks every guard, and changes nothing.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,22 +11,23 @@ use crate::store::{Result, Session, host};
 /// How far rows are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Counting {
-    /// No further than tells a small job from a large one, where the request does not ask for more.
+    /// Far enough to tell a small job from a large one, unless the request needs more.
     UpTo(u64),
-    /// All of them.
+    /// All rows.
     Exactly,
 }
 
-/// What was found for a group of requests, and the verdict on each.
+/// The facts about a group of requests, and the decision on each.
 pub struct Evaluation {
-    /// Who and which groups there are.
+    /// The users and groups concerned.
     pub facts: Facts,
-    /// The verdicts, in the requests' order.
+    /// The decisions, in the requests' order.
     pub verdicts: Vec<Decision>,
 }
 
-/// Whom requests concern: the leaver, and everybody who may receive something. Read before any lock, to know the locks;
-/// who joins a group later receives nothing this time.
+/// Returns the users whom requests concern: the leaver, and everybody who may receive something.
+///
+/// Called before any lock, to know the locks. A user who joins a group later receives nothing this time.
 pub async fn parties(session: &Session, catalog: &Catalog, requests: &[&HandoverRequest]) -> Result<Vec<Parties>> {
     let asks_for_manager = |request: &&&HandoverRequest| request.reassign.values().any(Allotment::names_manager);
     let with_managers: Vec<&UserId> =
@@ -42,7 +43,7 @@ pub async fn parties(session: &Session, catalog: &Catalog, requests: &[&Handover
         let manager = managers.get(&request.user_id).cloned().filter(|_| asks_for_manager(&request));
         let in_groups = request.groups().flat_map(|group| members.get(group).into_iter().flatten().cloned());
         let mut receivers: HashSet<UserId> = named.chain(manager).chain(in_groups).collect();
-        // Who names the leaver among the successors is refused for it, and must not collide with themselves.
+        // A request that names its own leaver as a successor is rejected by a guard; it must not collide with itself.
         receivers.remove(&request.user_id);
         let org = catalog.is_org_isolated().then(|| request.org().to_owned());
         Parties { leaver: Some(request.user_id.clone()), receivers, job: Some(request.job_id()), org }
@@ -50,7 +51,7 @@ pub async fn parties(session: &Session, catalog: &Catalog, requests: &[&Handover
     Ok(requests.iter().map(of_request).collect())
 }
 
-/// Judges requests that share a transaction. Their leavers all leave: none of them is somebody who stays for another.
+/// Checks the guards of requests that share a transaction. All their leavers leave: none of them can receive from another.
 pub async fn evaluate(
     session: &Session,
     catalog: &Catalog,
@@ -101,12 +102,17 @@ fn eligible_group(reference: &Reference) -> Option<&str> {
     match &reference.disposition {
         Disposition::Transfer { eligible: Some(Eligible::Group(group)), .. }
         | Disposition::Block { eligible: Some(Eligible::Group(group)), .. } => Some(group),
-        _ => None,
+        Disposition::Transfer { .. }
+        | Disposition::Block { .. }
+        | Disposition::Detach { .. }
+        | Disposition::Set { .. }
+        | Disposition::Purge { .. }
+        | Disposition::Keep => None,
     }
 }
 
-/// How far rows must be counted for the group: a token, a group's turn and what is handed on at the start need exact
-/// counts, a guard over extras needs one more than the amounts.
+/// Returns how far rows must be counted for the group. A plan token, a group's turn and a reference that is handed on at the
+/// start need exact counts; a guard over extras needs one more than the amounts.
 fn counting_limit(catalog: &Catalog, requests: &[&HandoverRequest], counting: Counting) -> u64 {
     let Counting::UpTo(limit) = counting else { return u64::MAX };
     let at_start = |kind: &String| catalog.reference(kind).is_some_and(|reference| reference.at_start);
@@ -123,12 +129,16 @@ fn extras_limit(allotment: &Allotment) -> u64 {
     match allotment {
         Allotment::Hardcoded(shares, Extras::Reject) => shares.iter().map(|share| share.amount).sum::<u64>() + 1,
         Allotment::Each(each, Some(rest)) => extras_limit(rest).saturating_add(each.len() as u64),
-        _ => 0,
+        Allotment::Hardcoded(_, Extras::Leave)
+        | Allotment::Ratio(_)
+        | Allotment::User(_)
+        | Allotment::Manager
+        | Allotment::Each(_, None) => 0,
     }
 }
 
-/// What only some requests need to know: which rows hold the leaver back, whether named records are theirs, who stands
-/// below them.
+/// Reads what only some requests need: the rows that block the leaver, named records that are not theirs, and reports who
+/// are above a successor.
 async fn look_closer(
     session: &Session,
     catalog: &Catalog,

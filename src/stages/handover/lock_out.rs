@@ -1,40 +1,40 @@
-//! Ending access before anyone has decided who receives what: a dismissed user is out at once, and the job waits for a person.
+//! Lock-out: ends access before anyone has decided who receives what. The job then waits for a person.
 //!
-//! Nothing that the host's database refuses keeps the user in. Rows that it refuses are found by halving, within savepoints,
-//! and told; the others go. They are tried again, in chunks, when the job goes on.
+//! Nothing that the host's database refuses keeps the user in. Refused rows are found by bisection within savepoints, and
+//! reported; all others go. The refused rows are tried again, in chunks, once the job is resumed.
 
 use time::OffsetDateTime;
 
 use crate::catalog::{Catalog, Disposition, Reference};
 use crate::contract::Reason;
 use crate::job::reason;
-use crate::stages::handover::finalizer::mark_needs_attention;
-use crate::stages::handover::start::{Begun, FastPath, Ready, item_of, lock_out_leavers};
+use crate::stages::changes::LedgerChanges;
+use crate::stages::handover::start::{FastPath, Ready, item_of, lock_out_leavers};
 use crate::store::host::{RowRange, WorkItem};
 use crate::store::{Error, Result, Session, host};
 
-/// Rows of a reference that are found and told one by one; where more are refused, it is not for what these rows hold.
-const MOST_TOLD: usize = 20;
+/// The most refused rows of a reference that are reported one by one. If more are refused, the cause is not in the rows.
+const MOST_REPORTED: usize = 20;
 
-/// Ends the access of users whose successors are still to be named: their status, and what goes at the start. Where that is
-/// refused, what can go of it; and where the commit refuses that too, the status alone.
+/// Ends the access of users whose successors are still to be named: sets their status, and removes what goes at the start.
+/// The next path removes only the rows that the database lets go, and the last one only sets the status.
 pub async fn lock_out(
     session: &Session,
     catalog: &Catalog,
     mut locked_out: Vec<(Ready<'_>, Vec<Reason>)>,
-    fast_path: FastPath,
+    path: FastPath,
     now: OffsetDateTime,
-) -> Result<Vec<Begun>> {
+) -> Result<LedgerChanges> {
     if locked_out.is_empty() {
-        return Ok(Vec::new());
+        return Ok(LedgerChanges::default());
     }
     lock_out_leavers(session, catalog, locked_out.iter().map(|(ready, _)| ready)).await?;
-    if fast_path == FastPath::Start {
+    if path == FastPath::Start {
         session.check_constraints_at_once().await?;
     }
     for reference in catalog.references.iter().filter(|reference| ends_access(reference)) {
         let item = |ready: &Ready<'_>| item_of(reference, ready, now);
-        match fast_path {
+        match path {
             FastPath::Whole => {
                 let items: Vec<WorkItem> = locked_out.iter().filter_map(|(ready, _)| item(ready)).collect();
                 if !items.is_empty() {
@@ -44,7 +44,7 @@ pub async fn lock_out(
             FastPath::Start => {
                 for (ready, reasons) in &mut locked_out {
                     if let Some(item) = item(ready) {
-                        reasons.extend(end_what_can(session, catalog, reference, item).await?);
+                        reasons.extend(remove_what_can_go(session, catalog, reference, item).await?);
                     }
                 }
             }
@@ -54,15 +54,14 @@ pub async fn lock_out(
             }
         }
     }
-    let mut begun = Vec::with_capacity(locked_out.len());
-    for (ready, reasons) in locked_out {
-        let mut job = ready.job;
-        job.license_exempt = ready.plan.license_exempt;
-        job.started_at = Some(now);
-        let messages = mark_needs_attention(&mut job, reasons, now)?;
-        begun.push(Begun { job, messages, follows: None, courses: Vec::new(), successors: Vec::new() });
+    let mut changes = LedgerChanges::default();
+    for (Ready { mut change, plan, .. }, reasons) in locked_out {
+        change.job.license_exempt = plan.license_exempt;
+        change.job.started_at = Some(now);
+        change.mark_needs_attention(reasons, now)?;
+        change.save(&mut changes);
     }
-    Ok(begun)
+    Ok(changes)
 }
 
 fn ends_access(reference: &Reference) -> bool {
@@ -73,8 +72,8 @@ fn ends_access(reference: &Reference) -> bool {
     reference.at_start && goes
 }
 
-/// Lets all rows go that the database lets go; why the others do not.
-async fn end_what_can(
+/// Removes every row that the database lets go. Returns why the others stay.
+async fn remove_what_can_go(
     session: &Session,
     catalog: &Catalog,
     reference: &Reference,
@@ -93,12 +92,12 @@ async fn end_what_can(
             Err(error) => return Err(error),
         };
         session.back_to_savepoint().await?;
-        if reference.keyless || reasons.len() >= MOST_TOLD {
+        if reference.keyless || reasons.len() >= MOST_REPORTED {
             reasons.push(reason::access_remains(&reference.kind));
             break;
         }
         let mut halves = halves(session, reference, &item).await?;
-        // What is one row was refused for itself.
+        // A range of one row was refused for that row.
         match (halves.len(), &item.range) {
             (0, _) => {}
             (1, RowRange::Keys { first, last }) if first == last => reasons.push(refused(reference, first, &error)),
@@ -112,14 +111,16 @@ fn refused(reference: &Reference, key: &host::Key, error: &Error) -> Reason {
     reason::row_refused(&reference.kind, &key.join(","), &error.to_string())
 }
 
-/// The same part in two, the first half last; all its rows between their keys, where it has no bounds yet.
+/// Splits work in two, the first half last. Work without bounds becomes one range over all its rows.
 async fn halves(session: &Session, reference: &Reference, item: &WorkItem) -> Result<Vec<WorkItem>> {
     let leaver = item.leaver.as_str();
     let cuts = match &item.range {
         RowRange::Keys { first, last } => {
             host::cut_between(session, reference, leaver, (first, last), &[], |rows| rows.div_ceil(2)).await?
         }
-        _ => host::cut(session, reference, leaver, None, &[], 1, u64::from(u32::MAX)).await?,
+        RowRange::Whole | RowRange::Next { .. } | RowRange::Like(_) => {
+            host::cut(session, reference, leaver, None, &[], 1, u64::from(u32::MAX)).await?
+        }
     };
     let bounded =
         |cut: host::KeyRange| WorkItem { range: RowRange::Keys { first: cut.first, last: cut.last }, ..item.clone() };

@@ -1,61 +1,52 @@
 //! The mover: takes any open chunk of a job, moves its records, journals them and closes it, in one transaction.
 //!
-//! Once everything is cut a ticket may be good for several chunks, one after the other, each in a transaction of its own: until
-//! it is acknowledged it comes again, so none has to be left for the chunks behind.
+//! Once everything is cut, one ticket may serve several chunks, one after the other, each in a transaction of its own. The
+//! ticket is delivered again until it is acknowledged, so no further ticket is needed.
 //!
-//! The lock on the chunk's row and its state are the fence: a worker that was thought dead finds its session gone, or its
-//! chunk closed. Run twice, it takes another chunk or finds none; killed, nothing of it happened.
+//! The lock on the chunk's row and its state are the fence: a worker that was taken for dead finds its session gone, or its
+//! chunk closed. Run twice, the mover takes another chunk or finds none. A crash leaves nothing.
 
-use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
 
 use crate::catalog::{Catalog, Disposition};
-use crate::contract::{JobId, Reason, UserId};
-use crate::job::{State, StepKind, Transition, next, reason};
+use crate::contract::{JobId, Reason};
+use crate::job::{State, StepKind, Transition};
 use crate::metrics::Observation;
-use crate::stages::handover::finalizer::mark_needs_attention;
-use crate::stages::handover::resize::{self, FailureAction};
-use crate::stages::handover::start::transition;
-use crate::stages::handover::{bisect, cutter};
+use crate::stages::changes::LedgerChanges;
+use crate::stages::context::{Context, now};
+use crate::stages::handover::chunk::{gone_successors, named_slice, range_of, rows_without_keys, throughput_key};
+use crate::stages::handover::failure::{reasons_of_failed, record_failure, stop_in};
+use crate::stages::handover::resize;
+use crate::stages::lifecycle::JobChange;
+use crate::stages::messages;
 use crate::stages::undo::work;
-use crate::stages::{Context, messages, now};
 use crate::store::host::{Assignment, RowRange, WorkItem};
 use crate::store::ledger::chunks::{self, Chunk, ClaimedChunk};
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::references::ReferenceProgress;
-use crate::store::ledger::{audit, jobs, outbox};
 use crate::store::{Error, Result, Session, host};
 
 /// The transaction of a chunk.
 pub const MOVE: &str = "move";
-/// The transaction that notes a chunk's failure.
-pub const GIVE_UP: &str = "give_up";
 
-/// How long a chunk rests after its first failure; then twice as long each time.
-const FIRST_REST: Duration = Duration::from_secs(1);
-
-/// What waits for somebody's lock may fail often, and is looked after every half minute then.
-const MOST_DOUBLINGS: i32 = 6;
-
-/// Redeems a ticket for one chunk. A chunk that fails for a reason of its own is put aside for a while and tried again, a
-/// bounded number of times; other chunks go on.
+/// Works on one chunk of a job. A chunk that fails for a reason of its own is tried again later, a bounded number of times;
+/// other chunks go on.
 pub async fn run_ticket(context: &Context, id: JobId) -> Result<()> {
     run_ticket_while(context, id, |_| AfterChunk::default()).await
 }
 
-/// What is to come behind a chunk.
+/// What a ticket does after a chunk.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct AfterChunk {
-    /// Whether the ticket is good for another one.
+    /// True if the ticket takes another chunk.
     pub goes_on: bool,
-    /// For how long to rest, before that or before the ticket is given back.
+    /// The pause before that, or before the ticket is acknowledged.
     pub rest: Duration,
 }
 
-/// Redeems a ticket for one chunk, and for as many more as there are while `after_chunk`, which is told how long each one took,
-/// lets it.
+/// Works on chunks of a job as long as there are any and `after_chunk` continues. It gets the time that each chunk took.
 pub async fn run_ticket_while(
     context: &Context,
     id: JobId,
@@ -72,18 +63,18 @@ pub async fn run_ticket_while(
             Err(failure) => break failure,
         }
     };
-    put_aside(context, id, failure).await
+    handle_failure(context, id, failure).await
 }
 
-/// What becomes of a chunk that failed.
-async fn put_aside(context: &Context, id: JobId, failure: Failure) -> Result<()> {
+/// Records the failure of a chunk, or returns an error that is not about the chunk.
+async fn handle_failure(context: &Context, id: JobId, failure: Failure) -> Result<()> {
     match failure {
-        Failure { error, chunk: Some(chunk), by_its_rows: true } if error.is_out_of_time() => {
-            give_up(context, id, &chunk, &error).await
+        Failure { error, chunk: Some(chunk), in_host_rows: true } if error.is_out_of_time() => {
+            record_failure(context, id, &chunk, &error).await
         }
         Failure { error, .. } if error.is_transient() || error.is_superseded() => Err(error),
         Failure { error, chunk: None, .. } => Err(error),
-        Failure { error, chunk: Some(chunk), .. } => give_up(context, id, &chunk, &error).await,
+        Failure { error, chunk: Some(chunk), .. } => record_failure(context, id, &chunk, &error).await,
     }
 }
 
@@ -91,17 +82,17 @@ async fn put_aside(context: &Context, id: JobId, failure: Failure) -> Result<()>
 struct Failure {
     error: Error,
     chunk: Option<Box<Chunk>>,
-    /// Whether it was the host's rows that were worked on just then.
-    by_its_rows: bool,
+    /// True if the host's rows were being changed.
+    in_host_rows: bool,
 }
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
-        Failure { error, chunk: None, by_its_rows: false }
+        Failure { error, chunk: None, in_host_rows: false }
     }
 }
 
-/// Works on a chunk, or finds that there is none; a chunk that is too large it cuts, and goes on with its parts.
+/// Works on a chunk, or finds that there is none. A chunk that is too large is cut, and its parts come next.
 async fn move_one(
     context: &Context,
     id: JobId,
@@ -111,37 +102,37 @@ async fn move_one(
     let now = now();
     let session = context.store.begin(MOVE).await?;
     let asked = Instant::now();
-    let Some(taken) = chunks::claim(&session, id.0, now).await? else {
+    let Some(claimed) = chunks::claim(&session, id.0, now).await? else {
         end_of_chunks(session, id, now).await?;
         return Ok(AfterChunk::default());
     };
     let answer = asked.elapsed();
-    let job = &taken.job;
-    let with_chunk = |error| Failure { error, chunk: Some(Box::new(taken.chunk.clone())), by_its_rows: false };
+    let job = &claimed.job;
+    let with_chunk = |error| Failure { error, chunk: Some(Box::new(claimed.chunk.clone())), in_host_rows: false };
     if !matches!(job.state()?, State::Cutting | State::Moving) {
         return Ok(AfterChunk::default());
     }
-    // Who holds the host's rows up holds up their count, too.
-    let by_its_rows = |error: Error| match error.is_out_of_time() {
-        true => Failure { error, chunk: Some(Box::new(taken.chunk.clone())), by_its_rows: true },
+    // A lock on the host's rows delays counting them, too.
+    let in_host_rows = |error: Error| match error.is_out_of_time() {
+        true => Failure { error, chunk: Some(Box::new(claimed.chunk.clone())), in_host_rows: true },
         false => Failure::from(error),
     };
-    if resize::fit(&session, context, job, &taken.chunk, now).await.map_err(by_its_rows)? {
+    if resize::shrink_to_fit(&session, context, job, &claimed.chunk, now).await.map_err(in_host_rows)? {
         session.commit().await?;
         return Ok(AfterChunk { goes_on: true, rest: Duration::ZERO });
     }
     if job.undoes() {
-        undo_chunk(&session, context, &taken, Clock { began, answer, now }).await?;
+        undo_chunk(&session, context, &claimed, Clock { began, answer, now }).await?;
     } else {
-        let gone = move_chunk(&session, context, &taken, Clock { began, answer, now }).await?;
+        let gone = move_chunk(&session, context, &claimed, Clock { began, answer, now }).await?;
         if !gone.is_empty() {
-            // In this transaction: whoever names other successors waits for it, and is not stopped for the old ones.
-            stop_within(session, id, gone, now).await?;
+            // In this transaction: an amendment with other successors waits for it, and is not stopped for the old ones.
+            stop_in(session, id, gone, now).await?;
             return Ok(AfterChunk::default());
         }
     }
-    // Not while the job is still cut: movers must not outrun the cutter, whose step waits on the queue that tickets wait on,
-    // or a host whose records keep coming would never let it end.
+    // Not while the job is still being cut: the cutter's step waits on the same queue as the tickets. Movers that outran it
+    // would never end with an application that keeps adding records.
     let AfterChunk { goes_on, rest } = after_chunk(began.elapsed());
     if job.state()? == State::Moving && goes_on {
         session.commit().await.map_err(with_chunk)?;
@@ -149,7 +140,9 @@ async fn move_one(
     }
     match chunks::any_open(&session, job.id).await? {
         true => {
-            outbox::insert(&session, vec![messages::step(StepKind::Ticket, job, now)]).await?;
+            let mut changes = LedgerChanges::default();
+            changes.messages([messages::step(StepKind::Ticket, job, now)?]);
+            changes.write(&session).await?;
             session.commit().await.map_err(with_chunk)?;
         }
         false => end_of_chunks(session, id, now).await.map_err(with_chunk)?,
@@ -161,21 +154,21 @@ async fn move_one(
 #[derive(Clone, Copy)]
 struct Clock {
     began: Instant,
-    /// What the database took to answer a statement that is about no rows to speak of.
+    /// The time of a statement that hardly touches any rows.
     answer: Duration,
     now: OffsetDateTime,
 }
 
-/// Moves the records of a chunk and closes it; or tells which successors are gone, and does nothing.
+/// Moves the records of a chunk and closes it. If successors are gone, returns them and does nothing.
 async fn move_chunk(
     session: &Session,
     context: &Context,
-    taken: &ClaimedChunk,
+    claimed: &ClaimedChunk,
     clock: Clock,
 ) -> std::result::Result<Vec<Reason>, Failure> {
     let Clock { began, answer, now } = clock;
-    let ClaimedChunk { chunk, job, course } = taken;
-    let with_chunk = |error| Failure { error, chunk: Some(Box::new(chunk.clone())), by_its_rows: true };
+    let ClaimedChunk { chunk, job, course } = claimed;
+    let with_chunk = |error| Failure { error, chunk: Some(Box::new(chunk.clone())), in_host_rows: true };
     let catalog = context.enter(session, job).await?;
     let position = chunk.position as usize;
     let course = course.as_ref().ok_or_else(|| {
@@ -190,44 +183,44 @@ async fn move_chunk(
     let asked = Instant::now();
     let done = host::apply(session, &catalog, reference, std::slice::from_ref(&item)).await.map_err(with_chunk)?;
     let done = done.first().map_or(0, |done| done.rows);
-    // Without the way there and back, which is the same for any number of rows.
-    context.throughput.note(&resize::way(job), position, done, asked.elapsed().saturating_sub(answer));
+    // Without the round trip, which does not depend on the number of rows.
+    context.throughput.note(&throughput_key(job), position, done, asked.elapsed().saturating_sub(answer));
     let dealt_to_nobody = match &item.assignment {
         Assignment::Dealt { successors, .. } => {
             successors.iter().filter(|successor| successor.is_none()).count() as i64
         }
-        _ => 0,
+        Assignment::None | Assignment::Sole(_) | Assignment::Named(_) => 0,
     };
     close(session, chunk.clone(), Counts { done, dealt_to_nobody }, began, now).await?;
     Ok(Vec::new())
 }
 
-/// Undoes what a chunk is of, and closes it.
+/// Undoes the work that a chunk stands for, and closes it.
 async fn undo_chunk(
     session: &Session,
     context: &Context,
-    taken: &ClaimedChunk,
+    claimed: &ClaimedChunk,
     clock: Clock,
 ) -> std::result::Result<(), Failure> {
     let Clock { began, answer, now } = clock;
-    let ClaimedChunk { chunk, job, .. } = taken;
-    // Who waits for a lock on the way back goes on waiting: a row that somebody holds is nothing to be skipped.
+    let ClaimedChunk { chunk, job, .. } = claimed;
+    // An undo that waits for a lock goes on waiting: a locked row is not skipped.
     let failure = |error: Error| {
-        let by_its_rows = !error.waited_for_a_lock();
-        Failure { error, chunk: Some(Box::new(chunk.clone())), by_its_rows }
+        let in_host_rows = !error.waited_for_a_lock();
+        Failure { error, chunk: Some(Box::new(chunk.clone())), in_host_rows }
     };
     let asked = Instant::now();
     let work::Worked { restored, by_keys } = work::work(session, context, job, chunk, now).await.map_err(failure)?;
     if by_keys {
         let took = asked.elapsed().saturating_sub(answer);
-        context.throughput.note(&resize::way(job), chunk.position as usize, restored, took);
+        context.throughput.note(&throughput_key(job), chunk.position as usize, restored, took);
     }
-    // What did not come back is told by the journal.
+    // The journal lists what did not come back.
     let counts = Counts { done: restored, dealt_to_nobody: chunk.records - restored as i64 };
     Ok(close(session, chunk.clone(), counts, began, now).await?)
 }
 
-/// What became of a chunk's records.
+/// The counts of a chunk's records.
 struct Counts {
     done: u64,
     dealt_to_nobody: i64,
@@ -241,11 +234,11 @@ async fn item_of(
     chunk: &Chunk,
     now: OffsetDateTime,
 ) -> Result<WorkItem> {
-    let leaver = UserId::try_from(job.user_id.clone()).map_err(|what| Error::unexpected("reading a chunk", what))?;
+    let leaver = job.user()?;
     let range = match catalog.references[course.position].keyless {
-        true => bisect::unbounded(session, chunk).await?,
+        true => rows_without_keys(session, chunk).await?,
         false => {
-            let (first, last) = bisect::range_of(chunk)?;
+            let (first, last) = range_of(chunk)?;
             RowRange::Keys { first, last }
         }
     };
@@ -263,7 +256,7 @@ fn assignment_of(catalog: &Catalog, course: &ReferenceProgress, chunk: &Chunk, r
         return Assignment::None;
     }
     if let (true, RowRange::Keys { first, last }) = (chunk.named, range) {
-        return Assignment::Named(cutter::named_slice(course, &first.concat(), &last.concat()));
+        return Assignment::Named(named_slice(course, &first.concat(), &last.concat()));
     }
     if let Some(successor) = course.deal.sole()
         && course.named.is_empty()
@@ -275,24 +268,6 @@ fn assignment_of(catalog: &Catalog, course: &ReferenceProgress, chunk: &Chunk, r
         successors: ranks.map(|rank| course.deal.successor(rank).cloned()).collect(),
         except: course.named.keys().cloned().collect(),
     }
-}
-
-/// Successors of these records who are not active any more: nobody receives records after they have left.
-pub async fn gone_successors(
-    session: &Session,
-    catalog: &Catalog,
-    course: &ReferenceProgress,
-    item: &WorkItem,
-) -> Result<Vec<Reason>> {
-    let successors: BTreeSet<&UserId> = match &item.assignment {
-        Assignment::None => return Ok(Vec::new()),
-        Assignment::Sole(successor) => BTreeSet::from([successor]),
-        Assignment::Dealt { successors, .. } => successors.iter().flatten().collect(),
-        Assignment::Named(named) => named.values().collect(),
-    };
-    let successors: Vec<&UserId> = successors.into_iter().collect();
-    let gone = host::inactive_among(session, catalog, &successors).await?;
-    Ok(gone.iter().map(|user| reason::successor_gone(&course.kind, user.as_str())).collect())
 }
 
 async fn close(session: &Session, mut chunk: Chunk, counts: Counts, began: Instant, now: OffsetDateTime) -> Result<()> {
@@ -307,126 +282,31 @@ async fn close(session: &Session, mut chunk: Chunk, counts: Counts, began: Insta
     chunks::update(session, chunk).await
 }
 
-/// No open chunk is left that this transaction could see. Under the job's lock, and so behind every cut that was
-/// committed, it looks again: whoever closes the last chunk of a job that is cut hands it to the finalizer. Of two who
-/// close the last two chunks at once, the second waits for the first here, or finds its own to be the last.
+/// Ends a ticket that found no open chunk.
+///
+/// Under the job's lock, and so after every committed cut, it looks again: the transaction that closes the last chunk of a job
+/// which is cut hands it to the finalizer. If two close the last two chunks at once, the second one waits here for the first, or
+/// finds that its own is the last.
 async fn end_of_chunks(session: Session, id: JobId, now: OffsetDateTime) -> Result<()> {
-    let Some(mut job) = jobs::lock(&session, id.0).await? else { return Ok(()) };
-    let standing = chunks::counts_of_job(&session, job.id).await?;
-    let mut left = Vec::new();
-    let from = job.state()?;
-    if from == State::Moving && standing.open == 0 {
-        if standing.failed > 0 {
-            let reasons = bisect::reasons(&session, &job, standing.failed).await?;
-            left = mark_needs_attention(&mut job, reasons, now)?;
-            audit::append(&session, vec![crate::stages::changes::audit_entry(&job)]).await?;
+    let Some(mut change) = JobChange::lock(&session, id.0).await? else { return Ok(()) };
+    let counts = chunks::counts_of_job(&session, id.0).await?;
+    let state = change.state()?;
+    if state == State::Moving && counts.open == 0 {
+        if counts.failed > 0 {
+            let reasons = reasons_of_failed(&session, &change.job, counts.failed).await?;
+            change.mark_needs_attention(reasons, now)?;
         } else {
-            job.state = transition(&job, Transition::MovedAll)?;
-            left.push(messages::step(StepKind::Finalize, &job, now));
+            change.transition(Transition::MovedAll)?;
+            change.step(StepKind::Finalize, now)?;
         }
-        jobs::update(&session, from, job).await?;
-    } else if standing.open > 0 && matches!(from, State::Cutting | State::Moving) {
-        // Somebody cut on meanwhile. Or others hold what is open, or it rests: they, or its own ticket, will see to it.
-        if chunks::claim(&session, job.id, now).await?.is_some() {
-            left.push(messages::step(StepKind::Ticket, &job, now));
-        }
-    }
-    outbox::insert(&session, left).await?;
-    session.commit().await
-}
-
-/// Notes that a chunk failed. It rests, and comes again by a ticket of its own. After the last attempt a chunk that the
-/// database refuses is halved, down to the row to blame; what cannot be halved is given up, and the job will need
-/// attention when everything else is done.
-async fn give_up(context: &Context, id: JobId, failed: &Chunk, error: &Error) -> Result<()> {
-    let now = now();
-    let session = context.store.begin(GIVE_UP).await?;
-    let number = failed.number;
-    let Some(mut chunk) = chunks::lock(&session, id.0, number).await? else { return Ok(()) };
-    let Some(job) = jobs::get(&session, id.0).await? else { return Ok(()) };
-    if chunk != *failed {
-        // Somebody else took it meanwhile, and has noted their failure: ours may be about rows that it holds no more.
-        outbox::insert(&session, vec![messages::step(StepKind::Ticket, &job, now)]).await?;
-        return session.commit().await;
-    }
-    chunk.attempts += 1;
-    let attempt = chunk.attempts;
-    chunk.error = Some(error.to_string());
-    session.observe(Observation::ChunkFailed { number });
-    let mut due = now;
-    match fate(&session, context, &job, &mut chunk, error, now).await? {
-        FailureAction::Retry => {
-            tracing::warn!(job = %id, chunk = number, attempts = chunk.attempts, %error, "a chunk failed and will be tried again");
-            due = now + rest_after(chunk.attempts);
-            chunk.not_before = Some(due);
-        }
-        FailureAction::Split => {}
-        FailureAction::GiveUp => {
-            tracing::error!(job = %id, chunk = number, attempts = chunk.attempts, %error, "a chunk is given up");
-            chunk.state = chunks::FAILED.into();
+        change.write(&session).await?;
+    } else if counts.open > 0 && matches!(state, State::Cutting | State::Moving) {
+        // More was cut meanwhile. Or the open chunks are locked or pause: their holders, or their own tickets, come back to them.
+        if chunks::claim(&session, id.0, now).await?.is_some() {
+            let mut changes = LedgerChanges::default();
+            changes.messages([messages::step(StepKind::Ticket, &change.job, now)?]);
+            changes.write(&session).await?;
         }
     }
-    append_failed(&session, &job, number, attempt, error).await?;
-    chunks::update(&session, chunk).await?;
-    outbox::insert(&session, vec![messages::step(StepKind::Ticket, &job, due)]).await?;
-    session.commit().await
-}
-
-/// What becomes of a chunk that failed.
-async fn fate(
-    session: &Session,
-    context: &Context,
-    job: &Job,
-    chunk: &mut Chunk,
-    error: &Error,
-    now: OffsetDateTime,
-) -> Result<FailureAction> {
-    if error.is_out_of_time() {
-        return resize::out_of_time(session, context, job, chunk, error, now).await;
-    }
-    // Rows without bounds, one of which is refused, would be picked by every chunk: it is to be set aside first.
-    let spreads = error.is_refused() && !job.undoes() && bisect::is_unbounded(chunk);
-    if !spreads && chunk.attempts < context.limits.chunk_attempts {
-        return Ok(FailureAction::Retry);
-    }
-    match error.is_refused() && !job.undoes() && bisect::halve(session, context, job, chunk).await? {
-        true => Ok(FailureAction::Split),
-        false => Ok(FailureAction::GiveUp),
-    }
-}
-
-/// How long a chunk rests after so many failures.
-pub fn rest_after(attempts: i32) -> Duration {
-    FIRST_REST * 2u32.pow(attempts.clamp(1, MOST_DOUBLINGS) as u32 - 1)
-}
-
-/// What the audit trail keeps of a failed attempt: the chunk itself forgets it once it is closed.
-async fn append_failed(session: &Session, job: &Job, chunk: i32, attempt: i32, error: &Error) -> Result<()> {
-    let told = serde_json::json!([{
-        "code": "attempt_failed", "message": error.to_string(), "hint": "", "chunk": chunk, "attempt": attempt,
-    }]);
-    let more = format!("{} attempts have failed: more are told by their chunks only", audit::MOST_FAILED);
-    let more = serde_json::json!([{ "code": "more_attempts_failed", "message": more, "hint": "" }]);
-    let action = audit::CHUNK_FAILED.into();
-    let entry = audit::Entry { actor: "handover".into(), action, ..crate::stages::changes::audit_entry(job) };
-    audit::append_failed(session, audit::Entry { detail: Some(told), ..entry }, more).await
-}
-
-/// Stops a job that cannot go on, such as one whose successors are gone: what was moved stays moved, and a person decides.
-pub async fn stop(context: &Context, id: JobId, reasons: Vec<Reason>) -> Result<()> {
-    let session = context.store.begin(GIVE_UP).await?;
-    stop_within(session, id, reasons, now()).await
-}
-
-async fn stop_within(session: Session, id: JobId, reasons: Vec<Reason>, now: OffsetDateTime) -> Result<()> {
-    let Some(mut job) = jobs::lock(&session, id.0).await? else { return Ok(()) };
-    let from = job.state()?;
-    if next(from, Transition::NeedsAttention).is_err() {
-        return Ok(());
-    }
-    let left = mark_needs_attention(&mut job, reasons, now)?;
-    audit::append(&session, vec![crate::stages::changes::audit_entry(&job)]).await?;
-    outbox::insert(&session, left).await?;
-    jobs::update(&session, from, job).await?;
     session.commit().await
 }

@@ -1,4 +1,4 @@
-//! The end of an undo: its certificate, and what becomes of the job that it has undone.
+//! The end of an undo: its certificate, and the end of the job that it has undone.
 
 use std::collections::BTreeMap;
 
@@ -8,67 +8,59 @@ use uuid::Uuid;
 use crate::catalog::Catalog;
 use crate::contract::{Certificate, Change, EventType, JobId, LicenseOutcome, ReferenceResult, RequestType};
 use crate::job::{State, Transition};
-use crate::stages::changes::audit_entry;
-use crate::stages::handover::finalizer::wake_waiting;
-use crate::stages::handover::start::transition;
-use crate::stages::{Context, messages};
+use crate::stages::changes::LedgerChanges;
+use crate::stages::context::Context;
+use crate::stages::lifecycle::JobChange;
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::journal::{self, RESTORED, SKIPPED, Tally};
-use crate::store::ledger::outbox::OutboxMessage;
-use crate::store::ledger::{audit, jobs, row_snapshots};
+use crate::store::ledger::row_snapshots;
 use crate::store::{Result, Session};
 
-/// Ends an undo whose chunks are all closed, and with it the job that it has undone.
+/// Ends an undo whose chunks are all closed, and the job that it has undone. Returns the changes of the latter.
 pub async fn finalize(
     session: &Session,
     context: &Context,
-    job: &mut Job,
+    undo: &mut JobChange,
     now: OffsetDateTime,
-) -> Result<Vec<OutboxMessage>> {
-    let target = match job.target {
-        Some(target) => jobs::lock(session, target).await?,
+) -> Result<LedgerChanges> {
+    let target = match undo.job.target {
+        Some(target) => JobChange::lock(session, target).await?,
         None => None,
     };
-    let references = results(session, context, job, target.as_ref()).await?;
-    job.state = transition(job, Transition::Proved)?;
-    job.completed_at = Some(now);
-    job.wake_at = None;
-    let mut certificate = certificate(job, references, now);
-    let mut left = Vec::new();
+    let references = results(session, context, &undo.job, target.as_ref().map(|target| &target.job)).await?;
+    undo.complete_undo(now)?;
+    let mut certificate = certificate(&undo.job, references, now);
+    let mut changes = LedgerChanges::default();
     match target {
-        None => left.push(messages::certified(job, EventType::Reactivated, &certificate, now)),
+        None => undo.certify(EventType::Reactivated, &certificate, now)?,
         Some(mut target) => {
-            let called_off = job.is(RequestType::Cancel);
-            let (happening, change) = match called_off {
+            let (transition, change) = match undo.job.is(RequestType::Cancel) {
                 true => (Transition::UndoneOnCancel, Change::Cancelled),
                 false => (Transition::Undone, Change::Reverted),
             };
-            target.state = transition(&target, happening)?;
-            target.completed_at = Some(target.completed_at.unwrap_or(now));
-            certificate.state.clone_from(&target.state);
-            let kind = target.kind.parse::<RequestType>().unwrap_or_default();
-            let told = Certificate {
-                job_id: JobId(target.id),
+            target.end_undo(transition, now)?;
+            certificate.state.clone_from(&target.job.state);
+            let kind = EventType::of(target.job.request_type()?, change);
+            let of_target = Certificate {
+                job_id: JobId(target.job.id),
                 undoes: None,
-                undone_by: Some(JobId(job.id)),
+                undone_by: Some(JobId(undo.job.id)),
                 ..certificate.clone()
             };
-            left.push(messages::certified(&mut target, EventType::of(kind, change), &told, now));
-            left.extend(wake_waiting(session, &target, now).await?);
-            audit::append(session, vec![audit_entry(&target)]).await?;
-            jobs::update(session, State::Reverting, target).await?;
+            target.certify(kind, &of_target, now)?;
+            target.save(&mut changes);
         }
     }
-    job.certificate = serde_json::to_value(&certificate).ok();
-    Ok(left)
+    undo.set_certificate(&certificate)?;
+    Ok(changes)
 }
 
-/// What an undo did, and what the job to be undone had done.
+/// The counts of an undo, and of the job to be undone.
 #[derive(Default)]
 pub struct Tallies {
     /// What came back and what did not.
     pub undone: Vec<Tally>,
-    /// What there was to come back.
+    /// What the job to be undone had done.
     pub did: Vec<Tally>,
 }
 
@@ -88,7 +80,7 @@ async fn results(
     results_of(session, &catalog, tallies, job.id, target).await
 }
 
-/// What came back of each kind by a job. Of a revert, every record that the job to be undone had journaled is among it.
+/// Returns what came back of each kind. The result of a revert covers every record that the job to be undone had journaled.
 pub async fn results_of(
     session: &Session,
     catalog: &Catalog,
@@ -98,7 +90,7 @@ pub async fn results_of(
 ) -> Result<Vec<ReferenceResult>> {
     let Tallies { undone, did } = tallies;
     let mut kinds: Vec<&str> = catalog.references.iter().map(|reference| reference.kind.as_str()).collect();
-    // Rows of other tables that went along come behind.
+    // Rows of other tables that were removed with them follow.
     let mut along: Vec<&str> =
         undone.iter().map(|tally| tally.kind.as_str()).filter(|kind| kind.contains('/')).collect();
     along.sort_unstable();

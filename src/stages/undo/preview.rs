@@ -1,7 +1,7 @@
-//! What a revert would do: the undo's own reading of the journal and the copies, in a snapshot, without locks.
+//! The preview of a revert: the undo's own reading of the journal and the snapshots, in a database snapshot, without locks.
 //!
-//! It goes through what the undo goes through, in pages, and changes nothing. What only trying tells (a parent that is gone,
-//! a value that the database refuses) it cannot foresee.
+//! It goes through what the undo goes through, in pages, and changes nothing. It cannot foresee what only the attempt shows: a
+//! parent that is gone, or a value that the database refuses.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -12,49 +12,51 @@ use crate::catalog::{Catalog, Disposition};
 use crate::contract::{JobId, Reason, ReferenceResult, RequestType, UserId};
 use crate::job::reason;
 use crate::plan::{AccessQuery, Facts, UserFacts, check_requester, is_license_exempt};
-use crate::stages::undo::begin;
+use crate::stages::context::{Context, enter};
+use crate::stages::license::freed_a_license;
+use crate::stages::undo::begin::{check_revert, user_to_let_in};
 use crate::stages::undo::finalize::{Tallies, results_of};
-use crate::stages::undo::work;
-use crate::stages::{Context, enter};
+use crate::stages::undo::journaled::{copies_of_moved, merged_by, read_keys, read_merged};
+use crate::stages::undo::snapshots::{by_table, restored_kinds, split_by_presence};
 use crate::store::host::RestoreOutcome;
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::journal::{self, Entry, RESTORED, SKIPPED, Tally};
 use crate::store::ledger::row_snapshots::{self, PendingSnapshot, Restorable};
 use crate::store::{Error, Locking, Result, Session, host};
 
-/// Rows of the journal, and copies, read at a time.
+/// The number of journal rows, or of snapshots, that are read at a time.
 const PAGE: u64 = 200;
 
-/// What a revert would do.
+/// The preview of a revert.
 #[derive(Debug, Clone, Serialize)]
 pub struct RevertPreview {
     /// The job that would be reverted.
     pub job_id: JobId,
     /// Its user.
     pub user_id: String,
-    /// Whether the revert would be accepted.
+    /// True if the revert would be accepted.
     pub accepted: bool,
-    /// Every reason why not.
+    /// Every reason why it would be rejected.
     pub rejections: Vec<Reason>,
-    /// Whether there is a license for the user.
+    /// The license for the user.
     pub license: LicensePreview,
-    /// What would go back of each kind, and what would be left alone, as the revert's certificate would say it.
+    /// What would go back of each kind, and what would be skipped, as in the revert's certificate.
     pub references: Vec<ReferenceResult>,
 }
 
-/// Whether there is a license for a user who comes back.
+/// The license for a user who comes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LicensePreview {
     /// The revert takes none.
     NotNeeded,
-    /// One is free, or theirs already.
+    /// One is free, or the user holds one already.
     Free,
-    /// None is free: the revert would be refused.
+    /// None is free: the revert would be rejected.
     NoneFree,
 }
 
-/// Foresees the revert of a job that `requester` asks for.
+/// Previews the revert of a job that `requester` asks for.
 pub async fn revert(context: &Context, target: &Job, requester: &UserId) -> Result<RevertPreview> {
     let session = context.store.snapshot().await?;
     let current = enter(&session, context.catalogs.current(), &target.org).await?;
@@ -64,11 +66,11 @@ pub async fn revert(context: &Context, target: &Job, requester: &UserId) -> Resu
     let facts = Facts { users, ..Facts::default() };
     let asks = AccessQuery { kind: RequestType::Revert, org: &target.org, requester, about: Some(&user) };
     let mut rejections = check_requester(&current, asks, &facts);
-    let judged = begin::judge_revert(&session, target, Locking::Unlocked).await?;
+    let judged = check_revert(&session, target, Locking::Unlocked).await?;
     let is_possible = judged.is_ok();
     rejections.extend(judged.err());
     let comes_in = match is_possible {
-        true => begin::who_comes_in(target, &facts)?,
+        true => user_to_let_in(target, &facts)?,
         false => Ok(None),
     };
     let coming = comes_in.as_ref().is_ok_and(Option::is_some).then_some(user.as_str());
@@ -85,7 +87,7 @@ pub async fn revert(context: &Context, target: &Job, requester: &UserId) -> Resu
     }
     let references = match is_possible {
         true => {
-            Foreseeing { session: &session, catalog: &catalog, target, coming, counts: BTreeMap::new() }.all().await?
+            RevertCounts { session: &session, catalog: &catalog, target, coming, counts: BTreeMap::new() }.all().await?
         }
         false => Vec::new(),
     };
@@ -100,7 +102,7 @@ pub async fn revert(context: &Context, target: &Job, requester: &UserId) -> Resu
 }
 
 async fn license(session: &Session, catalog: &Catalog, target: &Job, coming: &UserFacts) -> Result<LicensePreview> {
-    if catalog.license.is_none() || !begin::freed_a_license(target) || is_license_exempt(catalog, coming) {
+    if catalog.license.is_none() || !freed_a_license(target) || is_license_exempt(catalog, coming) {
         return Ok(LicensePreview::NotNeeded);
     }
     Ok(match host::can_take_license(session, catalog, &coming.org, &coming.id).await? {
@@ -109,18 +111,18 @@ async fn license(session: &Session, catalog: &Catalog, target: &Job, coming: &Us
     })
 }
 
-struct Foreseeing<'f> {
+struct RevertCounts<'f> {
     session: &'f Session,
     catalog: &'f Catalog,
     target: &'f Job,
     /// The user, where the revert lets them in.
     coming: Option<&'f str>,
-    /// By kind and by what would be journaled of it.
+    /// The counts by kind and by what would be journaled.
     counts: BTreeMap<(String, String), u64>,
 }
 
-impl Foreseeing<'_> {
-    /// What would become of everything, by kind, as the undo's certificate counts it.
+impl RevertCounts<'_> {
+    /// Counts everything by kind, as the undo's certificate does.
     async fn all(mut self) -> Result<Vec<ReferenceResult>> {
         self.journaled().await?;
         self.returning().await?;
@@ -130,9 +132,9 @@ impl Foreseeing<'_> {
         results_of(session, catalog, tallies, Uuid::nil(), Some(target)).await
     }
 
-    /// What the job has journaled, from its end.
+    /// Counts what the job has journaled, from its end.
     async fn journaled(&mut self) -> Result<()> {
-        // A chunk's copies come back with the first of its rows of the journal, whatever others there are.
+        // A chunk's snapshots come back with the first of its journal rows that the undo reads.
         let mut seen: HashSet<(Option<i32>, String)> = HashSet::new();
         let mut before = None;
         loop {
@@ -147,26 +149,27 @@ impl Foreseeing<'_> {
                     self.merged(&entry).await?;
                 } else if seen.insert((entry.chunk, entry.kind.clone())) {
                     let pending = row_snapshots::of_chunk(self.session, entry.job_id, entry.chunk, &entry.kind).await?;
-                    self.copies(pending).await?;
+                    self.snapshots(pending).await?;
                 }
             }
         }
     }
 
     async fn moved(&mut self, entry: &Entry) -> Result<()> {
-        let doing = "foreseeing what goes back";
+        let doing = "previewing an undo";
         let Some(reference) = self.catalog.reference(&entry.kind) else {
             return Err(Error::unexpected(doing, format!("the catalog has no kind {}", entry.kind)));
         };
         let user = |text: &str| UserId::try_from(text.to_owned()).map_err(|what| Error::unexpected(doing, what));
         let (leaver, holder) = (user(&entry.from_user)?, user(entry.to_user.as_deref().unwrap_or_default())?);
         if reference.keyless {
-            let ids: Vec<i64> = work::copies_of_moved(self.session, entry).await?.iter().map(|copy| copy.id).collect();
+            let ids: Vec<i64> =
+                copies_of_moved(self.session, entry).await?.iter().map(|snapshot| snapshot.id).collect();
             let returned = host::preview_give_back(self.session, reference, &leaver, &ids).await?;
             self.count(&entry.kind, &returned);
             return Ok(());
         }
-        let keys = work::read_keys(entry)?;
+        let keys = read_keys(entry)?;
         let locking = Locking::Unlocked;
         let returned = host::preview_move_back(self.session, reference, &holder, &leaver, &keys, locking).await?;
         self.count(&entry.kind, &returned);
@@ -175,17 +178,17 @@ impl Foreseeing<'_> {
 
     async fn merged(&mut self, entry: &Entry) -> Result<()> {
         let Some(reference) = self.catalog.reference(&entry.kind) else { return Ok(()) };
-        let Some((holder, theirs)) = work::read_merged(self.session, reference, entry).await? else { return Ok(()) };
-        let Some(merged) = work::merged_by(reference, &holder) else { return Ok(()) };
-        let ids: Vec<i64> = theirs.iter().map(|copy| copy.id).collect();
+        let Some((holder, theirs)) = read_merged(self.session, reference, entry).await? else { return Ok(()) };
+        let Some(merged) = merged_by(reference, &holder) else { return Ok(()) };
+        let ids: Vec<i64> = theirs.iter().map(|snapshot| snapshot.id).collect();
         let returned = host::preview_unmerge(self.session, &merged, &ids, Locking::Unlocked).await?;
         self.count(&entry.kind, &returned);
         Ok(())
     }
 
-    /// What waits for the user of other jobs' copies.
+    /// Counts the snapshots of other jobs that wait for the user.
     async fn returning(&mut self) -> Result<()> {
-        let kinds = work::restored_kinds(self.catalog);
+        let kinds = restored_kinds(self.catalog);
         let (org, user) = (self.target.org.as_str(), self.target.user_id.as_str());
         let returning = Restorable { org, user, kinds: &kinds, except: Some(self.target.id) };
         let mut before = None;
@@ -194,16 +197,16 @@ impl Foreseeing<'_> {
             let (Some(first), Some(last)) = (ids.first(), ids.last()) else { return Ok(()) };
             before = Some(*last);
             let pending = returning.between(self.session, *last, *first).await?;
-            self.copies(pending).await?;
+            self.snapshots(pending).await?;
         }
     }
 
-    async fn copies(&mut self, pending: Vec<PendingSnapshot>) -> Result<()> {
-        let (here, absent) = work::split_by_presence(self.session, self.catalog, pending, self.coming).await?;
-        for copy in absent {
-            self.add(&copy.kind, format!("{SKIPPED}other_inactive"), 1);
+    async fn snapshots(&mut self, pending: Vec<PendingSnapshot>) -> Result<()> {
+        let (here, absent) = split_by_presence(self.session, self.catalog, pending, self.coming).await?;
+        for snapshot in absent {
+            self.add(&snapshot.kind, format!("{SKIPPED}other_inactive"), 1);
         }
-        for batch in work::by_table(self.catalog, &here) {
+        for batch in by_table(self.catalog, &here) {
             let ids = batch.ids();
             let returned = match &batch.reference.disposition {
                 Disposition::Set { values, .. } => {
@@ -213,7 +216,7 @@ impl Foreseeing<'_> {
                 _ if batch.kind == batch.reference.kind => {
                     host::preview_restore(self.session, batch.reference, &ids).await?
                 }
-                // Rows that went along come back with those that they belong to.
+                // Rows that were removed with others come back with them.
                 _ => RestoreOutcome { restored: (0..ids.len()).collect(), ..RestoreOutcome::default() },
             };
             self.count(&batch.kind, &returned);

@@ -28,6 +28,12 @@ impl Job {
 }
 
 impl Job {
+    /// Returns the type of the request that made it.
+    pub fn request_type(&self) -> Result<RequestType> {
+        let unknown = |error: crate::contract::UnknownName| Error::unexpected("reading a job", error.to_string());
+        self.kind.parse().map_err(unknown)
+    }
+
     /// Whether a request of this type made it.
     pub fn is(&self, kind: RequestType) -> bool {
         self.kind == kind.name()

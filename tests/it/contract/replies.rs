@@ -163,8 +163,8 @@ async fn undeliverable_replies_delay_nothing(world: &mut World) {
 async fn redelivered_request_is_answered_after_crash(world: &mut World) {
     // The first worker has committed this but not answered.
     let request = keap_request("r1");
-    let message = handover::stages::handover::planner::Message { body: body(&request), traceparent: None };
-    handover::stages::handover::planner::take(&world.context, &[message]).await.expect("taken");
+    let message = handover::stages::intake::Message { body: body(&request).into(), traceparent: None };
+    handover::stages::intake::take(&world.context, &[message]).await.expect("taken");
     let mut client = Client::with_a_queue(world).await;
     world.start_worker().await;
     let reply = client.ask(&body(&request), "again").await;

@@ -9,7 +9,8 @@ use std::time::Duration;
 use handover::broker::Channel;
 use handover::contract::JobId;
 use handover::job::{State, Step, StepKind};
-use handover::stages::handover::{cutter, finalizer, mover, planner, scheduled};
+use handover::stages::handover::{cutter, finalizer, mover, scheduled};
+use handover::stages::intake;
 use handover::stages::{STEPS, relay, sweeper};
 use handover::store::failpoint::Point;
 use handover::worker::Role;
@@ -301,8 +302,8 @@ async fn repeat_all_messages(world: &World, scenario: &Scenario) {
     for (channel, body) in scenario.notes.taken() {
         match channel {
             Channel::Requests => {
-                let message = planner::Message { body, traceparent: None };
-                planner::take(&world.context, &[message]).await.expect("taken");
+                let message = intake::Message { body: body.into(), traceparent: None };
+                intake::take(&world.context, &[message]).await.expect("taken");
             }
             _ => {
                 let step: Step = serde_json::from_slice(&body).expect("a step");

@@ -6,7 +6,8 @@ use std::time::Duration;
 use handover::broker::{Channel, Outgoing};
 use handover::contract::{JobId, RequestId};
 use handover::job::{State, Step, StepKind};
-use handover::stages::handover::{cutter, mover, planner};
+use handover::stages::handover::{cutter, mover};
+use handover::stages::intake;
 use handover::worker::Role;
 use serde_json::{Value, json};
 
@@ -16,8 +17,8 @@ use crate::support::world::{certificate_of, keap_request, read};
 use crate::support::{Engine, World, every_engine, on_postgres};
 
 async fn take(world: &World, request: &Value) -> JobId {
-    let message = planner::Message { body: request.to_string().into_bytes(), traceparent: None };
-    let outcomes = planner::take(&world.context, &[message]).await.expect("taken");
+    let message = intake::Message { body: request.to_string().into_bytes().into(), traceparent: None };
+    let outcomes = intake::take(&world.context, &[message]).await.expect("taken");
     assert!(matches!(outcomes[..], [handover::stages::Outcome::Answered(_)]), "{outcomes:?}");
     read(request).job_id()
 }

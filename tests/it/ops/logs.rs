@@ -69,7 +69,7 @@ async fn log_has_one_line_per_step(world: &mut World) {
     assert!(outcomes["cut"].iter().all(|outcome| outcome == "done"), "{outcomes:?}");
     assert_eq!(outcomes["finalize"].iter().filter(|outcome| *outcome == "completed").count(), 1, "{outcomes:?}");
     for (id, outcome) in [(job.0, "cutting"), (refused.id, "rejected"), (small, "completed")] {
-        let is = |line: &&Value| line["message"] == "a request is taken" && line["job"] == id.to_string().as_str();
+        let is = |line: &&Value| line["message"] == "request taken" && line["job"] == id.to_string().as_str();
         let line = lines.iter().find(is).unwrap_or_else(|| panic!("{id} is not in the log"));
         assert_eq!((&*text(line, "step"), &*text(line, "outcome")), ("plan", outcome), "{line}");
         assert!(line["kind"] == "deactivate" && line["duration_ms"].is_u64(), "{line}");

@@ -2,7 +2,7 @@
 
 use handover::contract::DeadLetterCode;
 use handover::stages::Outcome;
-use handover::stages::handover::planner::{Message, take};
+use handover::stages::intake::{Message, take};
 use serde_json::{Value, json};
 
 use super::allotting;
@@ -26,7 +26,8 @@ async fn request_refused_by_database_fails_alone(world: &mut World) {
     world.use_catalog(&source).await;
     let bad = allotting("bad", "small", json!({ "each": { "70000": "11" } }));
     let good = keap_request("good");
-    let messages = [&bad, &good].map(|request| Message { body: request.to_string().into_bytes(), traceparent: None });
+    let messages =
+        [&bad, &good].map(|request| Message { body: request.to_string().into_bytes().into(), traceparent: None });
     let outcomes = tokio::time::timeout(LIMIT, take(&world.context, &messages)).await.expect("an end").expect("taken");
     assert!(
         matches!(&outcomes[0], Outcome::DeadLetter(reason) if reason.code == DeadLetterCode::Failed && reason.attempts == 3),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use handover::contract::JobId;
-use handover::stages::handover::planner::{Message, take};
+use handover::stages::intake::{Message, take};
 use handover::stages::{Answer, Outcome};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -52,8 +52,8 @@ async fn same_request_twice_is_one_job(world: &mut World) {
          \"type\":\"deactivate\", \"request_id\":\"r1\" }}\n",
         serde_json::to_string_pretty(&request["reassign"]).expect("JSON")
     );
-    let message = Message { body: reformatted.into_bytes(), traceparent: None };
-    let again = [Message { body: request.to_string().into_bytes(), traceparent: None }, message];
+    let message = Message { body: reformatted.into_bytes().into(), traceparent: None };
+    let again = [Message { body: request.to_string().into_bytes().into(), traceparent: None }, message];
     let duplicate = Outcome::Answered(Answer::Duplicate(JobId(job.id), "accepted".into()));
     assert_eq!(take(&world.context, &again).await.expect("taken"), [duplicate.clone(), duplicate]);
 
@@ -98,7 +98,7 @@ async fn rejected_request_stays_rejected_when_repeated(world: &mut World) {
     reason_of(world, &request).await;
     // A rejection is final. Fix the request and send it under a new id.
     world.sql("UPDATE users SET email = 'dana@example.com' WHERE id = 53").await;
-    let message = Message { body: request.to_string().into_bytes(), traceparent: None };
+    let message = Message { body: request.to_string().into_bytes().into(), traceparent: None };
     let duplicate = Outcome::Answered(Answer::Duplicate(read(&request).job_id(), "rejected".into()));
     assert_eq!(take(&world.context, &[message]).await.expect("taken"), [duplicate]);
     assert_eq!(world.job(read(&request).job_id()).await.expect("a job").state, "rejected");

@@ -1,0 +1,137 @@
+//! Failed chunks: each is tried again, split, or given up. And jobs that stop because they cannot go on.
+
+use time::OffsetDateTime;
+
+use crate::contract::{JobId, Reason};
+use crate::job::{StepKind, Transition, next, reason};
+use crate::metrics::Observation;
+use crate::stages::changes::LedgerChanges;
+use crate::stages::context::{Context, now};
+use crate::stages::handover::chunk::{FailureAction, is_unbounded, pause_after_failures, range_of};
+use crate::stages::handover::{bisect, resize};
+use crate::stages::lifecycle::{JobChange, audit_entry};
+use crate::stages::messages;
+use crate::store::ledger::chunks::{self, Chunk};
+use crate::store::ledger::jobs::Job;
+use crate::store::ledger::{audit, jobs, references};
+use crate::store::{Error, Result, Session};
+
+/// The transaction that records a chunk's failure, or stops a job.
+pub const GIVE_UP: &str = "give_up";
+
+/// The most failures that a job's reasons report one by one.
+const MOST_REPORTED: u64 = 20;
+
+/// Records that a chunk failed. It comes again after a pause, by a ticket of its own.
+///
+/// After the last attempt, a chunk that the database refuses is bisected down to the row to blame. What cannot be bisected is
+/// given up, and the job needs attention once everything else is done.
+pub async fn record_failure(context: &Context, id: JobId, failed: &Chunk, error: &Error) -> Result<()> {
+    let now = now();
+    let session = context.store.begin(GIVE_UP).await?;
+    let number = failed.number;
+    let Some(mut chunk) = chunks::lock(&session, id.0, number).await? else { return Ok(()) };
+    let Some(job) = jobs::get(&session, id.0).await? else { return Ok(()) };
+    if chunk != *failed {
+        // Another worker took it meanwhile and recorded its own failure: ours may be about rows that it no longer holds.
+        return leave_ticket(session, &job, now).await;
+    }
+    chunk.attempts += 1;
+    let attempt = chunk.attempts;
+    chunk.error = Some(error.to_string());
+    session.observe(Observation::ChunkFailed { number });
+    let mut due = now;
+    match action_after(&session, context, &job, &mut chunk, error, now).await? {
+        FailureAction::Retry => {
+            tracing::warn!(job = %id, chunk = number, attempts = chunk.attempts, %error, "chunk failed; it will be retried");
+            due = now + pause_after_failures(chunk.attempts);
+            chunk.not_before = Some(due);
+        }
+        FailureAction::Split => {}
+        FailureAction::GiveUp => {
+            tracing::error!(job = %id, chunk = number, attempts = chunk.attempts, %error, "chunk given up");
+            chunk.state = chunks::FAILED.into();
+        }
+    }
+    audit_attempt(&session, &job, number, attempt, error).await?;
+    chunks::update(&session, chunk).await?;
+    leave_ticket(session, &job, due).await
+}
+
+async fn leave_ticket(session: Session, job: &Job, due: OffsetDateTime) -> Result<()> {
+    let mut changes = LedgerChanges::default();
+    changes.messages([messages::step(StepKind::Ticket, job, due)?]);
+    changes.write(&session).await?;
+    session.commit().await
+}
+
+/// Decides what is done about a chunk that failed, and splits it if that is the decision.
+async fn action_after(
+    session: &Session,
+    context: &Context,
+    job: &Job,
+    chunk: &mut Chunk,
+    error: &Error,
+    now: OffsetDateTime,
+) -> Result<FailureAction> {
+    if error.is_out_of_time() {
+        return resize::after_timeout(session, context, job, chunk, error, now).await;
+    }
+    // Every chunk without bounds would pick the refused row again, so that row must be isolated first.
+    let spreads = error.is_refused() && !job.undoes() && is_unbounded(chunk);
+    if !spreads && chunk.attempts < context.limits.chunk_attempts {
+        return Ok(FailureAction::Retry);
+    }
+    match error.is_refused() && !job.undoes() && bisect::halve(session, context, job, chunk).await? {
+        true => Ok(FailureAction::Split),
+        false => Ok(FailureAction::GiveUp),
+    }
+}
+
+/// Appends a failed attempt to the audit trail: the chunk itself loses it once it is closed.
+async fn audit_attempt(session: &Session, job: &Job, chunk: i32, attempt: i32, error: &Error) -> Result<()> {
+    let detail = serde_json::json!([{
+        "code": "attempt_failed", "message": error.to_string(), "hint": "", "chunk": chunk, "attempt": attempt,
+    }]);
+    let more = format!("{} attempts have failed; later ones are recorded with their chunks only", audit::MOST_FAILED);
+    let more = serde_json::json!([{ "code": "more_attempts_failed", "message": more, "hint": "" }]);
+    let action = audit::CHUNK_FAILED.into();
+    let entry = audit::Entry { actor: "handover".into(), action, ..audit_entry(job) };
+    audit::append_failed(session, audit::Entry { detail: Some(detail), ..entry }, more).await
+}
+
+/// Returns why a job needs attention whose other chunks are done: each row that was refused, and chunks that failed whole.
+pub async fn reasons_of_failed(session: &Session, job: &Job, failed: u64) -> Result<Vec<Reason>> {
+    let progress = references::of_jobs(session, &[job.id]).await?;
+    let mut reasons = Vec::new();
+    for chunk in chunks::first_failed(session, job.id, MOST_REPORTED).await? {
+        let of_chunk = progress.iter().find(|progress| progress.position == chunk.position as usize);
+        let kind = of_chunk.map_or("", |progress| &progress.kind);
+        let error = chunk.error.as_deref().unwrap_or("unknown");
+        reasons.push(match range_of(&chunk) {
+            Ok((first, last)) if first == last => reason::row_refused(kind, &first.join(","), error),
+            _ => reason::chunk_failed(kind, chunk.number, error),
+        });
+    }
+    if failed > MOST_REPORTED {
+        reasons.push(reason::more_failed(failed, MOST_REPORTED));
+    }
+    Ok(reasons)
+}
+
+/// Stops a job that cannot go on. What was moved stays moved, and a person decides.
+pub async fn stop(context: &Context, id: JobId, reasons: Vec<Reason>) -> Result<()> {
+    let session = context.store.begin(GIVE_UP).await?;
+    stop_in(session, id, reasons, now()).await
+}
+
+/// Stops a job in a transaction that has begun, and commits it.
+pub async fn stop_in(session: Session, id: JobId, reasons: Vec<Reason>, now: OffsetDateTime) -> Result<()> {
+    let Some(mut change) = JobChange::lock(&session, id.0).await? else { return Ok(()) };
+    if next(change.state()?, Transition::NeedsAttention).is_err() {
+        return Ok(());
+    }
+    change.mark_needs_attention(reasons, now)?;
+    change.write(&session).await?;
+    session.commit().await
+}

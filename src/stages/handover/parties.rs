@@ -1,0 +1,48 @@
+//! The users whom a request concerns.
+
+use crate::catalog::Catalog;
+use crate::contract::HandoverRequest;
+use crate::plan::group::Parties;
+use crate::retry::RetryPolicy;
+use crate::stages::context::Context;
+use crate::stages::handover::evaluate::parties;
+use crate::stages::retry::until_permanent;
+use crate::store::{Result, host};
+
+/// Returns the users whom requests concern, read outside of any transaction, in the requests' order.
+///
+/// The requests are looked up together, and one by one if that fails or if the host shows a transaction only one organization.
+/// A transient failure is retried until it ends; any other one is the result of its request alone.
+pub async fn lookup_parties(
+    context: &Context,
+    catalog: &Catalog,
+    requests: &[&HandoverRequest],
+) -> Vec<Result<Parties>> {
+    if !catalog.is_org_isolated() {
+        match lookup_together(context, catalog, requests).await {
+            Ok(parties) => return parties.into_iter().map(Ok).collect(),
+            Err(error) => tracing::warn!(%error, "looking up the users of requests one by one"),
+        }
+    }
+    let mut found = Vec::with_capacity(requests.len());
+    for request in requests {
+        let parties = lookup_together(context, catalog, &[request]).await;
+        found.push(parties.map(|mut parties| parties.pop().unwrap_or_default()));
+    }
+    found
+}
+
+async fn lookup_together(context: &Context, catalog: &Catalog, requests: &[&HandoverRequest]) -> Result<Vec<Parties>> {
+    let retries = RetryPolicy::RECONNECT.start("looking up the users of requests");
+    until_permanent(retries, || async {
+        match requests {
+            [request, ..] if catalog.is_org_isolated() => {
+                let session = context.store.snapshot().await?;
+                host::enter(&session, catalog, request.org()).await?;
+                parties(&session, &catalog.within(request.org()), requests).await
+            }
+            _ => parties(&context.store.reader(), catalog, requests).await,
+        }
+    })
+    .await
+}

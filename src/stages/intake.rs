@@ -1,0 +1,90 @@
+//! The intake of requests: reads each message and gives it to the stage that takes it, in their order.
+
+use std::borrow::Cow;
+
+use crate::catalog::Catalog;
+use crate::contract::{HandoverRequest, InvalidRequest};
+use crate::plan::group::groups;
+use crate::stages::accepted::{Accepted, read};
+use crate::stages::commands;
+use crate::stages::context::Context;
+use crate::stages::handover::parties::lookup_parties;
+use crate::stages::handover::planner::{self, Asked};
+use crate::stages::outcome::{DeadLetterReason, Outcome, failed};
+use crate::store::Result;
+
+/// A request as it came from the queue.
+#[derive(Debug, Clone)]
+pub struct Message<'m> {
+    /// The body.
+    pub body: Cow<'m, [u8]>,
+    /// The W3C trace context that came with it.
+    pub traceparent: Option<&'m str>,
+}
+
+/// Takes requests, and returns one outcome for each, in their order.
+///
+/// Requests to hand over are planned in groups. Any other request waits for those before it: a request and its cancellation
+/// may come together.
+pub async fn take(context: &Context, messages: &[Message<'_>]) -> Result<Vec<Outcome>> {
+    let catalog = context.catalogs.current();
+    let mut outcomes = vec![Outcome::Done; messages.len()];
+    let mut handovers = Vec::new();
+    for (place, message) in messages.iter().enumerate() {
+        let accepted = match read(&catalog, &message.body) {
+            Ok(accepted) => accepted,
+            Err(invalid) => {
+                outcomes[place] = dead_letter(invalid);
+                continue;
+            }
+        };
+        match accepted.into_handover() {
+            Ok(accepted) => handovers.push(Readable { place, accepted, traceparent: message.traceparent }),
+            Err(accepted) => {
+                plan(context, &catalog, std::mem::take(&mut handovers), &mut outcomes).await?;
+                outcomes[place] = commands::take(context, &catalog, &accepted, message.traceparent).await;
+            }
+        }
+    }
+    plan(context, &catalog, handovers, &mut outcomes).await?;
+    Ok(outcomes)
+}
+
+/// A request to hand over, and its place among the messages.
+struct Readable<'m> {
+    place: usize,
+    accepted: Accepted<HandoverRequest>,
+    traceparent: Option<&'m str>,
+}
+
+/// Gives requests to the planner, in groups that may share a transaction.
+async fn plan(
+    context: &Context,
+    catalog: &Catalog,
+    readable: Vec<Readable<'_>>,
+    outcomes: &mut [Outcome],
+) -> Result<()> {
+    if readable.is_empty() {
+        return Ok(());
+    }
+    let requests: Vec<&HandoverRequest> = readable.iter().map(|readable| &readable.accepted.request).collect();
+    let found = lookup_parties(context, catalog, &requests).await;
+    let mut asked = Vec::with_capacity(readable.len());
+    for (Readable { place, accepted, traceparent }, parties) in readable.into_iter().zip(found) {
+        match parties {
+            Ok(parties) => asked.push(Asked { place, accepted, traceparent, parties }),
+            Err(error) => outcomes[place] = failed(accepted.request.job_id(), &error, 1),
+        }
+    }
+    for group in groups(asked, context.limits.group, |asked| asked.parties.clone()) {
+        for (place, outcome) in planner::take_group(context, catalog, group).await? {
+            outcomes[place] = outcome;
+        }
+    }
+    Ok(())
+}
+
+fn dead_letter(invalid: InvalidRequest) -> Outcome {
+    let InvalidRequest { code, path, detail } = invalid;
+    Outcome::DeadLetter(DeadLetterReason { code, path: Some(path), detail, attempts: 1 })
+}

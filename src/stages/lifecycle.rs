@@ -1,0 +1,405 @@
+//! Changes of a job: its row, its audit entry and its messages, in one call.
+//!
+//! A stage that changes a job takes a [`JobChange`], calls what happens to the job, and saves it. Saving writes the row with
+//! the state that it had, the entry of the audit trail and every message, so that none of them can be forgotten. A change
+//! that is dropped writes nothing.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::catalog::Catalog;
+use crate::contract::{Certificate, Change, EventType, Reason, RequestHeader, RequestType};
+use crate::job::{IllegalTransition, State, StepKind, Transition, next};
+use crate::stages::changes::LedgerChanges;
+use crate::stages::context::{now, pause_after};
+use crate::stages::limits::Limits;
+use crate::stages::messages;
+use crate::store::ledger::audit::Entry;
+use crate::store::ledger::jobs::{self, Job};
+use crate::store::ledger::outbox::OutboxMessage;
+use crate::store::{Error, Result, Session};
+
+/// The state of a new job until its first transition. A job that begins at once continues from it.
+const BEGINNING: State = State::Cutting;
+
+/// A job that a transaction changes, and what the change leaves.
+#[must_use = "a change that is not saved writes nothing"]
+pub struct JobChange {
+    /// The job. Its state changes only by the methods of this type.
+    pub job: Job,
+    /// The state in the ledger; `None` for a new job.
+    from: Option<State>,
+    is_audited: bool,
+    /// The user who asked for the change, if it was not who asked for the job.
+    actor: Option<String>,
+    messages: Vec<OutboxMessage>,
+    /// The job that brings the user back, once a leave has ended.
+    return_job: Option<Box<JobChange>>,
+}
+
+impl JobChange {
+    /// Locks a job until the transaction ends.
+    pub async fn lock(session: &Session, id: Uuid) -> Result<Option<JobChange>> {
+        jobs::lock(session, id).await?.map(JobChange::of).transpose()
+    }
+
+    /// Begins to change a job that is locked.
+    pub fn of(job: Job) -> Result<JobChange> {
+        let from = Some(job.state()?);
+        Ok(JobChange { job, from, is_audited: false, actor: None, messages: Vec::new(), return_job: None })
+    }
+
+    /// Begins to change a new job.
+    pub fn of_new(job: Job) -> JobChange {
+        JobChange { job, from: None, is_audited: true, actor: None, messages: Vec::new(), return_job: None }
+    }
+
+    /// Names the user who asked for the change in the audit trail.
+    pub fn by(mut self, actor: &str) -> JobChange {
+        self.actor = Some(actor.to_owned());
+        self
+    }
+
+    /// Returns the job's state, with the transitions of this change.
+    pub fn state(&self) -> Result<State> {
+        self.job.state()
+    }
+
+    /// Applies a transition, or fails if the table does not have it.
+    pub fn transition(&mut self, transition: Transition) -> Result<()> {
+        let id = self.job.id;
+        let illegal = |error: IllegalTransition| Error::unexpected(format!("changing the job {id}"), error.to_string());
+        let state = next(self.job.state()?, transition).map_err(illegal)?;
+        self.job.state = state.name().into();
+        self.is_audited |= is_audited(transition);
+        Ok(())
+    }
+
+    /// Leaves a step that is due at a time.
+    pub fn step(&mut self, kind: StepKind, due: OffsetDateTime) -> Result<()> {
+        self.messages.push(messages::step(kind, &self.job, due)?);
+        Ok(())
+    }
+
+    /// Leaves tickets for the job's chunks.
+    pub fn tickets(&mut self, count: u64, due: OffsetDateTime) -> Result<()> {
+        self.messages.extend(messages::tickets(count, &self.job, due)?);
+        Ok(())
+    }
+
+    /// Leaves an event that is made of the job. Making it increments the job's sequence.
+    pub fn event(&mut self, make: impl FnOnce(&mut Job) -> Result<OutboxMessage>) -> Result<()> {
+        self.messages.push(make(&mut self.job)?);
+        Ok(())
+    }
+
+    /// Leaves the event of the job's new state.
+    fn status(&mut self, change: Change, reasons: Vec<Reason>, now: OffsetDateTime) -> Result<()> {
+        self.event(|job| messages::job_status(job, change, reasons, now))
+    }
+
+    /// Returns true if the change leaves messages.
+    pub fn has_messages(&self) -> bool {
+        !self.messages.is_empty()
+    }
+
+    /// Adds the change to those that the transaction writes.
+    pub fn save(self, changes: &mut LedgerChanges) {
+        let mut change = Some(Box::new(self));
+        while let Some(saved) = change {
+            let JobChange { job, from, is_audited, actor, messages, return_job } = *saved;
+            let entry = is_audited.then(|| entry_of(&job, actor));
+            changes.job(from, job, entry, messages);
+            change = return_job;
+        }
+    }
+
+    /// Writes the change alone.
+    pub async fn write(self, session: &Session) -> Result<()> {
+        let mut changes = LedgerChanges::default();
+        self.save(&mut changes);
+        changes.write(session).await
+    }
+}
+
+/// What happens to a job, with the events that it leaves.
+impl JobChange {
+    /// Rejects a new job. Messages that were left before are dropped.
+    pub fn reject(&mut self, reasons: Vec<Reason>, now: OffsetDateTime) -> Result<()> {
+        self.messages.clear();
+        self.job.started_at = None;
+        self.job.state = State::Rejected.name().into();
+        self.job.completed_at = Some(now);
+        self.job.reasons = Some(to_value(&reasons)?);
+        self.status(Change::Rejected, reasons, now)
+    }
+
+    /// Completes the job of a command, which is done at once.
+    pub fn complete_command(&mut self, now: OffsetDateTime) {
+        self.job.state = State::Completed.name().into();
+        (self.job.started_at, self.job.completed_at) = (Some(now), Some(now));
+    }
+
+    /// Schedules a new job, to be looked at when it is due.
+    pub fn schedule(&mut self, due: OffsetDateTime, now: OffsetDateTime) -> Result<()> {
+        self.job.state = State::Scheduled.name().into();
+        self.step(StepKind::Start, due)?;
+        self.status(Change::Scheduled, Vec::new(), now)
+    }
+
+    /// Opens a job for the stages: the cutter is next.
+    pub fn open(&mut self, limits: Limits, now: OffsetDateTime) -> Result<()> {
+        self.job.wake_at = Some(now + limits.stalled_after);
+        self.step(StepKind::Cut, now)?;
+        self.status(Change::Started, Vec::new(), now)
+    }
+
+    /// Opens a job that undoes others. Its events are those of the job that it undoes.
+    pub fn open_undo(&mut self, limits: Limits, now: OffsetDateTime) -> Result<()> {
+        match self.from {
+            None => self.job.state = BEGINNING.name().into(),
+            Some(_) => self.transition(Transition::Started)?,
+        }
+        self.job.started_at = Some(now);
+        self.job.completed_at = None;
+        self.job.wake_at = Some(now + limits.stalled_after);
+        self.step(StepKind::Cut, now)
+    }
+
+    /// Stops a job until a person decides.
+    pub fn mark_needs_attention(&mut self, reasons: Vec<Reason>, now: OffsetDateTime) -> Result<()> {
+        self.transition(Transition::NeedsAttention)?;
+        self.job.reasons = Some(to_value(&reasons)?);
+        self.job.wake_at = None;
+        tracing::warn!(job = %self.job.id, reasons = reasons.len(), "job needs attention");
+        self.status(Change::NeedsAttention, reasons, now)
+    }
+
+    /// Pauses a job.
+    pub fn pause(&mut self, now: OffsetDateTime) -> Result<()> {
+        self.transition(Transition::Paused)?;
+        self.job.wake_at = None;
+        self.status(Change::Paused, Vec::new(), now)
+    }
+
+    /// Resumes a held job with a step that is due at a time. Late passes and redispatches count from zero again.
+    pub fn resume(
+        &mut self,
+        transition: Transition,
+        step: StepKind,
+        due: OffsetDateTime,
+        limits: Limits,
+    ) -> Result<()> {
+        self.transition(transition)?;
+        (self.job.late_passes, self.job.redispatches) = (0, 0);
+        self.job.reasons = None;
+        self.job.wake_at = Some(due + limits.stalled_after);
+        self.step(step, due)
+    }
+
+    /// Leaves the event that a job has resumed.
+    pub fn resumed(&mut self, now: OffsetDateTime) -> Result<()> {
+        self.status(Change::Resumed, Vec::new(), now)
+    }
+
+    /// Cancels a job of which nothing is to be undone.
+    pub fn cancel(&mut self, now: OffsetDateTime) -> Result<()> {
+        self.transition(Transition::Cancelled)?;
+        self.job.wake_at = None;
+        self.job.completed_at = Some(now);
+        self.status(Change::Cancelled, Vec::new(), now)
+    }
+
+    /// Begins one more pass over references where records arrived late.
+    pub fn cut_again(&mut self, now: OffsetDateTime) -> Result<()> {
+        self.transition(Transition::FoundMore)?;
+        self.job.late_passes += 1;
+        self.step(StepKind::Cut, now)
+    }
+
+    /// Completes a job with its certificate. A leave also gets the job that brings the user back.
+    pub fn complete(&mut self, certificate: &Certificate, limits: Limits, now: OffsetDateTime) -> Result<()> {
+        self.transition(Transition::Proved)?;
+        let job = &mut self.job;
+        job.completed_at = Some(now);
+        job.certificate = Some(to_value(certificate)?);
+        (job.wake_at, job.redispatches) = (None, 0);
+        if job.is(RequestType::Deactivate) {
+            job.recount_until = Some(now + limits.recount_for);
+            job.recount_at = next_count(job, limits, now);
+        }
+        self.messages.extend(messages::completion(job, certificate, now)?);
+        self.return_job = return_of(&self.job, limits.stalled_after, now)?.map(Box::new);
+        Ok(())
+    }
+
+    /// Records the certificate of a repeated count.
+    pub fn supplement(&mut self, certificate: &Certificate, now: OffsetDateTime) -> Result<()> {
+        self.job.certificate = Some(to_value(certificate)?);
+        self.messages.extend(messages::completion(&mut self.job, certificate, now)?);
+        Ok(())
+    }
+
+    /// Marks a job as being undone by another one. It is counted no more.
+    pub fn begin_undo(&mut self) -> Result<()> {
+        self.transition(Transition::UndoStarted)?;
+        (self.job.wake_at, self.job.recount_at) = (None, None);
+        Ok(())
+    }
+
+    /// Marks a job as undone. The caller leaves the event, which holds the certificate of the undo.
+    pub fn end_undo(&mut self, transition: Transition, now: OffsetDateTime) -> Result<()> {
+        self.transition(transition)?;
+        self.job.completed_at = Some(self.job.completed_at.unwrap_or(now));
+        Ok(())
+    }
+
+    /// Completes a job that undoes others. Its certificate follows by [`JobChange::set_certificate`].
+    pub fn complete_undo(&mut self, now: OffsetDateTime) -> Result<()> {
+        self.transition(Transition::Proved)?;
+        self.job.completed_at = Some(now);
+        self.job.wake_at = None;
+        Ok(())
+    }
+
+    /// Records a certificate without an event.
+    pub fn set_certificate(&mut self, certificate: &Certificate) -> Result<()> {
+        self.job.certificate = Some(to_value(certificate)?);
+        Ok(())
+    }
+
+    /// Leaves an event whose data is a certificate.
+    pub fn certify(&mut self, kind: EventType, certificate: &Certificate, now: OffsetDateTime) -> Result<()> {
+        self.event(|job| messages::certified(job, kind, certificate, now))
+    }
+}
+
+/// The dates that a request names for its job.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Dates {
+    /// The start, if it is not now.
+    pub effective_at: Option<OffsetDateTime>,
+    /// The day on which the user returns.
+    pub return_at: Option<OffsetDateTime>,
+}
+
+/// Creates the job of a request about a user, before anything is done for it.
+pub fn new_job(
+    catalog: &Catalog,
+    header: RequestHeader<'_>,
+    user: &str,
+    dates: Dates,
+    traceparent: Option<&str>,
+    now: OffsetDateTime,
+) -> Job {
+    Job {
+        id: header.job_id().0,
+        kind: header.kind.name().into(),
+        org: header.org().into(),
+        user_id: user.into(),
+        request_id: header.request_id.to_string(),
+        requested_by: header.requested_by.to_string(),
+        reason: header.reason.map(str::to_owned),
+        state: BEGINNING.name().into(),
+        catalog_hash: catalog.hash.clone(),
+        license_exempt: false,
+        sequence: 0,
+        reasons: None,
+        certificate: None,
+        wait_for: None,
+        target: None,
+        late_passes: 0,
+        traceparent: traceparent.map(str::to_owned),
+        effective_at: dates.effective_at,
+        return_at: dates.return_at,
+        requested_at: now,
+        started_at: None,
+        completed_at: None,
+        wake_at: None,
+        redispatches: 0,
+        progress: 0,
+        recount_at: None,
+        recount_until: None,
+    }
+}
+
+/// Returns when a completed job is counted next, at the latest at the end of its time. A count that was asked for and not
+/// made may wait on its queue or be lost, so the pause grows with every redispatch.
+pub fn next_count(job: &Job, limits: Limits, now: OffsetDateTime) -> Option<OffsetDateTime> {
+    let until = job.recount_until.filter(|until| now < *until)?;
+    Some(until.min(now + pause_after(limits.recount_every, job.redispatches)))
+}
+
+/// Returns the audit entry of a job's present state.
+pub fn audit_entry(job: &Job) -> Entry {
+    entry_of(job, None)
+}
+
+fn entry_of(job: &Job, actor: Option<String>) -> Entry {
+    Entry {
+        id: 0,
+        at: now(),
+        org: job.org.clone(),
+        actor: actor.unwrap_or_else(|| job.requested_by.clone()),
+        action: format!("{}.{}", job.kind, job.state),
+        user_id: job.user_id.clone(),
+        job_id: Some(job.id),
+        request_id: job.request_id.clone(),
+        detail: job.reasons.clone(),
+    }
+}
+
+/// Returns true if the audit trail has an entry for a transition. It has none for the progress of a job.
+fn is_audited(transition: Transition) -> bool {
+    match transition {
+        Transition::CutAll | Transition::MovedAll => false,
+        Transition::Started
+        | Transition::FoundMore
+        | Transition::Proved
+        | Transition::NeedsAttention
+        | Transition::Paused
+        | Transition::ResumedScheduled
+        | Transition::ResumedCutting
+        | Transition::ResumedMoving
+        | Transition::Cancelled
+        | Transition::UndoStarted
+        | Transition::Undone
+        | Transition::UndoneOnCancel => true,
+    }
+}
+
+/// Creates the job that undoes a leave on the day of return.
+fn return_of(job: &Job, stalled_after: Duration, now: OffsetDateTime) -> Result<Option<JobChange>> {
+    let Some(at) = job.return_at else { return Ok(None) };
+    let back = Job {
+        id: Uuid::new_v5(&job.id, b"return"),
+        kind: RequestType::Revert.name().into(),
+        target: Some(job.id),
+        sequence: 0,
+        reasons: None,
+        certificate: None,
+        wait_for: None,
+        late_passes: 0,
+        effective_at: Some(at),
+        return_at: None,
+        requested_at: now,
+        started_at: None,
+        completed_at: None,
+        wake_at: Some(at.max(now) + stalled_after),
+        redispatches: 0,
+        progress: 0,
+        recount_at: None,
+        recount_until: None,
+        ..job.clone()
+    };
+    let mut back = JobChange::of_new(back);
+    back.schedule(at.max(now), now)?;
+    Ok(Some(back))
+}
+
+fn to_value<T: Serialize>(what: &T) -> Result<serde_json::Value> {
+    serde_json::to_value(what).map_err(|error| Error::unexpected("writing a job", error.to_string()))
+}

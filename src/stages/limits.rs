@@ -1,0 +1,36 @@
+//! Sizes and times of the stages.
+
+use std::time::Duration;
+
+/// Sizes and times of the stages. `config/default.toml` documents each setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// The most requests that share a transaction.
+    pub group: usize,
+    /// The most records of a chunk. A job with no more records in all is done at once.
+    pub chunk_rows: u64,
+    /// The target time of a chunk. Chunks that take longer are cut smaller.
+    #[serde(with = "humantime_serde")]
+    pub chunk_time: Duration,
+    /// The number of chunks that one step cuts.
+    pub chunks_per_cut: u64,
+    /// The most tickets of a job on the queue.
+    pub window: u64,
+    /// The number of attempts at a chunk before it is given up.
+    pub chunk_attempts: i32,
+    /// How many times the final count may find late records before a person has to look.
+    pub late_passes: i32,
+    /// How long a job may make no progress before it is dispatched again.
+    #[serde(with = "humantime_serde")]
+    pub stalled_after: Duration,
+    /// How long after its end a job is counted again.
+    #[serde(with = "humantime_serde")]
+    pub recount_for: Duration,
+    /// The interval of these counts.
+    #[serde(with = "humantime_serde")]
+    pub recount_every: Duration,
+    /// How long the embedded broker keeps its events.
+    #[serde(with = "humantime_serde")]
+    pub keep_events: Duration,
+}

@@ -1,0 +1,78 @@
+//! The outcome of a message that a stage took.
+
+use crate::contract::{DeadLetterCode, JobId, Reason};
+use crate::store::Error;
+use crate::store::ledger::entity;
+
+/// The outcome of a message that a stage took.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The effect is committed, or there was nothing to do.
+    Done,
+    /// The answer to a request is committed.
+    Answered(Answer),
+    /// The message goes to the dead-letter queue, for a person.
+    DeadLetter(DeadLetterReason),
+}
+
+/// The answer to a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// The request created this job.
+    Accepted(JobId),
+    /// The request is rejected for these reasons.
+    Rejected(JobId, Vec<Reason>),
+    /// The request is known: its job, and the outcome that the ledger has recorded.
+    Duplicate(JobId, String),
+}
+
+impl Answer {
+    /// Returns the request's job.
+    pub fn job(&self) -> JobId {
+        match self {
+            Answer::Accepted(job) | Answer::Rejected(job, _) | Answer::Duplicate(job, _) => *job,
+        }
+    }
+}
+
+/// Why a message is a dead letter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetterReason {
+    /// The code, for programs.
+    pub code: DeadLetterCode,
+    /// The path to the field that is to blame, if one is.
+    pub path: Option<String>,
+    /// The text, for people.
+    pub detail: String,
+    /// The number of attempts on this message alone. A message that cannot be read is tried once.
+    pub attempts: u32,
+}
+
+/// Answers a request whose id is known: the same body is a duplicate, another one is a conflict.
+pub fn answer_known(earlier: &entity::requests::Model, body_hash: &str) -> Outcome {
+    if earlier.body_hash == body_hash {
+        tracing::info!(job = %earlier.job_id, "duplicate request answered from the ledger");
+        return Outcome::Answered(Answer::Duplicate(JobId(earlier.job_id), earlier.outcome.clone()));
+    }
+    let detail = format!(
+        "the request id {:?} belongs to the job {} with another body; that job is unchanged: send this request under a new id",
+        earlier.request_id, earlier.job_id
+    );
+    Outcome::DeadLetter(DeadLetterReason {
+        code: DeadLetterCode::Conflict,
+        path: Some("request_id".into()),
+        detail,
+        attempts: 1,
+    })
+}
+
+/// Returns the outcome of a request that the database refuses: a dead letter with the database's error.
+pub fn failed(job: JobId, error: &Error, attempts: u32) -> Outcome {
+    tracing::error!(%job, attempts, %error, "request failed");
+    Outcome::DeadLetter(DeadLetterReason {
+        code: DeadLetterCode::Failed,
+        path: None,
+        detail: error.to_string(),
+        attempts,
+    })
+}
