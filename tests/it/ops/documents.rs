@@ -21,9 +21,12 @@ fn docs_metrics_md_matches_the_metrics() {
     }
 }
 
+/// The documents at the root of the project.
+const DOCUMENTS: [&str; 5] = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"];
+
 /// Returns every file that people read or that deploys Handover, with its text.
 fn written() -> Vec<(PathBuf, String)> {
-    let mut files: Vec<PathBuf> = ["README.md", "SECURITY.md", "CHANGELOG.md", "Makefile"].map(PathBuf::from).into();
+    let mut files: Vec<PathBuf> = DOCUMENTS.into_iter().chain(["Makefile"]).map(PathBuf::from).collect();
     let mut folders: Vec<PathBuf> = ["docs", "deploy", "config"].map(PathBuf::from).into();
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(&folder).expect("a folder").map(|entry| entry.expect("an entry").path()) {
@@ -35,6 +38,30 @@ fn written() -> Vec<(PathBuf, String)> {
     }
     // Some files below deploy/ may be binary.
     files.into_iter().filter_map(|file| Some((file.clone(), std::fs::read_to_string(file).ok()?))).collect()
+}
+
+#[test]
+fn documented_files_exist() {
+    let folders = ["src", "tests", "docs", "deploy", "config", "migrations", "benches", "fuzz", ".github"];
+    let is_path = |quoted: &&str| {
+        let characters = quoted.chars().all(|c| c.is_ascii_alphanumeric() || "._-/".contains(c));
+        // Names in capitals stand for what is still to be named.
+        let is_placeholder = quoted.contains("NAME");
+        characters && !is_placeholder && quoted.split_once('/').is_some_and(|(folder, _)| folders.contains(&folder))
+    };
+    let mut faults = Vec::new();
+    for (file, text) in written() {
+        if file.extension().is_none_or(|kind| kind != "md") {
+            continue;
+        }
+        let quoted = text.split('`').filter(is_path).map(PathBuf::from);
+        let folder = file.parent().unwrap_or(Path::new(""));
+        let links = text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
+        let links = links.filter(|link| !link.contains(':') && !link.is_empty()).map(|link| folder.join(link));
+        let missing = quoted.chain(links).filter(|path| !path.exists());
+        faults.extend(missing.map(|path| format!("{}: there is no {}", file.display(), path.display())));
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
 /// Returns the settings in the defaults as `section.name`, including commented ones.
