@@ -119,7 +119,7 @@ impl Preview {
     fn accepted(catalog: &Catalog, request: &HandoverRequest, facts: &Facts, plan: &Plan) -> Preview {
         Preview {
             references: plan.references.iter().map(|planned| PreviewedReference::of(catalog, planned)).collect(),
-            token: Some(PlanToken::of(catalog, request, facts, plan).token()),
+            token: Some(PlanToken::of(catalog, request, facts, plan).write()),
             wait_for: plan.wait_for,
             without_effect: plan.without_effect.clone(),
             ..Preview::empty(request)

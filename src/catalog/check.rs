@@ -1,5 +1,6 @@
-//! Brings a catalog's text and the live schema together: a [`Catalog`], or every fault at once.
+//! Checks a catalog's text against the live schema: the result is a [`Catalog`], or every fault at once.
 
+mod conditions;
 mod disposition;
 mod key;
 mod reference;
@@ -18,22 +19,71 @@ use self::reference::check_reference;
 use self::resolve::Resolver;
 use self::sections::{check_groups, check_invitations, check_license, check_scan, check_session, check_users};
 use super::condition::{Condition, SomeUsers};
+use super::disposition::Disposition;
 use super::fault::{Fault, Faults};
 use super::file::{GroupsEntry, InvitationsEntry, LicenseEntry, ReferenceEntry, ScanEntry, SessionEntry, UsersEntry};
 use super::model::{Catalog, Users};
-use super::reference::{ClaimedRows, Disposition, Reference};
+use super::reference::{ClaimedRows, Reference};
 use super::schema::Schema;
 
-/// A catalog that holds, with what is worth a warning.
+/// A catalog without faults, and warnings about it.
 #[derive(Debug)]
 pub struct Checked {
     /// The catalog.
     pub catalog: Catalog,
-    /// What does not stop it and may still be wrong: a missing index, rows that no reference covers.
+    /// Possible mistakes that do not make it unusable: a missing index, rows that no reference covers.
     pub warnings: Vec<Fault>,
 }
 
 /// Checks a catalog's text against the live schema. All faults are reported at once, each with its line.
+///
+/// ```
+/// use handover::catalog::{Family, Schema, SchemaColumn, SchemaTraits, Table, TableName, check};
+///
+/// let column = |name: &&str| SchemaColumn {
+///     name: (*name).into(),
+///     cast: "text".into(),
+///     family: Family::Text,
+///     generated: false,
+///     nullable: false,
+///     values: None,
+/// };
+/// let table = |name: &str, columns: &[&str]| Table {
+///     name: TableName { schema: None, name: name.into() },
+///     visible: true,
+///     columns: columns.iter().map(column).collect(),
+///     uniques: vec![vec!["id".into()]],
+///     indexes: vec![vec!["owner".into()]],
+///     foreign_keys: Vec::new(),
+///     row_security: false,
+///     row_address: None,
+/// };
+/// let schema = Schema {
+///     traits: SchemaTraits { booleans_are_integers: false, has_session_settings: true },
+///     tables: vec![table("users", &["id", "name", "email", "status"]), table("contacts", &["id", "owner"])],
+/// };
+/// let source = r#"
+/// [users]
+/// table = "users"
+/// key = "id"
+/// name = "name"
+/// email = "email"
+/// status = { column = "status", active = "active", inactive = "inactive" }
+///
+/// [[reference]]
+/// kind = "contact"
+/// table = "contacts"
+/// key = "id"
+/// user = "owner"
+/// disposition = "transfer"
+/// "#;
+/// let catalog = check("example", source, &schema).expect("no faults").catalog;
+/// assert_eq!(catalog.references[0].kind, "contact");
+///
+/// let wrong = source.replace("user = \"owner\"", "user = \"boss\"");
+/// let faults = check("example", &wrong, &schema).expect_err("a fault");
+/// assert_eq!(faults.faults[0].to_string(), "line 13: the table contacts has no column `boss`");
+/// ```
 pub fn check(name: &str, source: &str, schema: &Schema) -> Result<Checked, Faults> {
     let mut resolver = Resolver::new(source, schema);
     let catalog = read(&mut resolver, name, source);
@@ -46,7 +96,7 @@ pub fn check(name: &str, source: &str, schema: &Schema) -> Result<Checked, Fault
     }
 }
 
-/// The parts of the file that could be read at all.
+/// The sections of the file that can be read.
 #[derive(Default)]
 struct Entries {
     users: Option<UsersEntry>,
@@ -60,7 +110,7 @@ struct Entries {
 
 fn read(resolver: &mut Resolver<'_>, name: &str, source: &str) -> Option<Catalog> {
     let entries = read_entries(resolver, source)?;
-    // Without the users nothing else can be checked; what was found so far is reported.
+    // Without the users nothing else can be checked; the faults so far are reported.
     let users_entry = entries.users?;
     resolver.has_session = entries.session.is_some();
     let session = entries.session.as_ref().map_or(Vec::new(), |entry| check_session(resolver, &users_entry, entry));
@@ -76,14 +126,13 @@ fn read(resolver: &mut Resolver<'_>, name: &str, source: &str) -> Option<Catalog
     for entry in &entries.references {
         let kind = entry.get_ref().kind.get_ref();
         if !kinds.insert(kind.clone()) {
-            resolver
-                .fault(entry.span().start, format!("the kind `{kind}` is there twice: give one of them another name"));
+            resolver.fault(entry.span().start, format!("the kind `{kind}` occurs twice: rename one of them"));
         }
         references.push(check_reference(resolver, users_table, has_groups, entry));
     }
     let mut references: Vec<Reference> = references.into_iter().collect::<Option<_>>()?;
     let users = users?;
-    // A seat may belong to an organization though users are known without it.
+    // A license may belong to an organization although users are known without one.
     let seats = entries.license.as_ref().filter(|_| users.per_org);
     let sections = [
         seats.map(|entry| (entry.table.span().start, "[license]".to_owned(), entry.org.is_some())),
@@ -94,10 +143,10 @@ fn read(resolver: &mut Resolver<'_>, name: &str, source: &str) -> Option<Catalog
         (byte, format!("the reference `{}`", entry.kind.get_ref()), entry.org.is_some())
     });
     check_orgs(resolver, &users, sections.into_iter().flatten().chain(kinds));
-    settle_own_rows(resolver, &entries.references, &mut references, &users);
-    settle_overlaps(&mut references, &users);
-    settle_pairs(&mut references);
-    refuse_doubtful_overlaps(resolver, &references);
+    mark_own_rows(resolver, &entries.references, &mut references, &users);
+    claim_overlaps(&mut references, &users);
+    link_pairs(&mut references);
+    refuse_ambiguous_overlaps(resolver, &references);
     warn_of_uncovered(resolver, &references);
     Some(Catalog {
         name: name.into(),
@@ -113,7 +162,7 @@ fn read(resolver: &mut Resolver<'_>, name: &str, source: &str) -> Option<Catalog
     })
 }
 
-/// SHA-256 of a catalog's text, in hexadecimal.
+/// Returns the SHA-256 of a catalog's text, in hexadecimal.
 fn hash_of(source: &str) -> String {
     Sha256::digest(source).iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
@@ -151,14 +200,14 @@ fn read_entries(resolver: &mut Resolver<'_>, source: &str) -> Option<Entries> {
     Some(entries)
 }
 
-/// What is there and cannot be read has a fault of its own.
+/// Adds a fault for each required section that is missing. A section that cannot be read has a fault of its own.
 fn report_missing(resolver: &mut Resolver<'_>, document: &DeTable<'_>) {
     if !document.contains_key("users") {
-        resolver.fault(0, "[users] is missing: it names the users' table, its key and its status");
+        resolver.fault(0, "[users] is missing: it names the users' table, its key and its status column");
     }
     let references = document.get("reference").map(Spanned::get_ref);
     if references.is_none_or(|references| references.as_array().is_some_and(|array| array.is_empty())) {
-        resolver.fault(0, "there is no [[reference]]: `handover catalog scan` lists what points at the users");
+        resolver.fault(0, "there is no [[reference]]: `handover catalog scan` lists the columns that point at users");
     }
 }
 
@@ -184,25 +233,25 @@ fn read_section<'de, T: Deserialize<'de>>(resolver: &mut Resolver<'_>, value: Sp
         .ok()
 }
 
-/// Where users are known only together with their organization, everything that points at them says which it is.
+/// If users are known only together with their organization, every place that points at them needs a column for it.
 fn check_orgs(resolver: &mut Resolver<'_>, users: &Users, places: impl Iterator<Item = (usize, String, bool)>) {
     for (byte, what, has_org) in places {
         let message = match (users.per_org, has_org) {
             (true, false) => {
                 format!(
-                    "a user is known by `{}` only together with the organization: {what} needs `org`, the column that holds it",
+                    "`{}` identifies a user only together with the organization: {what} needs `org`, the column that holds it",
                     users.key.name
                 )
             }
-            (false, true) => format!("`org` does nothing in {what}: users are known by `{}` alone", users.key.name),
-            _ => continue,
+            (false, true) => format!("`org` has no effect in {what}: `{}` alone identifies a user", users.key.name),
+            (true, true) | (false, false) => continue,
         };
         resolver.fault(byte, message);
     }
 }
 
-/// A reference over the key of the users' own table is about the leaver's own row: it may hold them, and do nothing else.
-fn settle_own_rows(
+/// Marks references over the key of the users' own table: they concern the leaver's own row, which they can only block.
+fn mark_own_rows(
     resolver: &mut Resolver<'_>,
     entries: &[Spanned<ReferenceEntry>],
     references: &mut [Reference],
@@ -212,15 +261,15 @@ fn settle_own_rows(
         reference.own_row = reference.table == users.table && reference.user.name == users.key.name;
         if reference.own_row && !matches!(reference.disposition, Disposition::Block { resolve: false, .. }) {
             let message =
-                format!("`{}` is the leaver's own row: only a `block` without `resolve` goes with it", reference.kind);
+                format!("`{}` is the leaver's own row, which allows only a `block` without `resolve`", reference.kind);
             resolver.fault(entry.span().start, message);
         }
     }
 }
 
-/// A row belongs to the first reference of its user column whose filter it passes: later ones leave it alone.
-/// References that never meet need no such exclusion, and their statements stay simple.
-fn settle_overlaps(references: &mut [Reference], users: &Users) {
+/// Lets each reference exclude the rows that earlier ones claim: a row belongs to the first reference whose filter it passes.
+/// References that cannot overlap need no exclusion, so their statements stay simple.
+fn claim_overlaps(references: &mut [Reference], users: &Users) {
     let of = |condition: &Condition| SomeUsers {
         table: users.table.clone(),
         key: users.key.clone(),
@@ -238,8 +287,8 @@ fn settle_overlaps(references: &mut [Reference], users: &Users) {
     }
 }
 
-/// Tells each reference whose rows come back by themselves of the one that holds the same rows for another user.
-fn settle_pairs(references: &mut [Reference]) {
+/// Links each reference whose rows are restored to the reference that holds the same rows for another user.
+fn link_pairs(references: &mut [Reference]) {
     for position in 0..references.len() {
         let this = &references[position];
         let is_pair = |other: &&Reference| {
@@ -253,19 +302,19 @@ fn settle_pairs(references: &mut [Reference]) {
     }
 }
 
-/// Whose rows are meant must not hang on the request: what a reference takes in one job, and leaves alone in another, may
-/// only stay then.
-fn refuse_doubtful_overlaps(resolver: &mut Resolver<'_>, references: &[Reference]) {
+/// Adds a fault if the owner of a row would depend on the request. Rows that a reference claims in one job and not in another
+/// may only be kept by a later one.
+fn refuse_ambiguous_overlaps(resolver: &mut Resolver<'_>, references: &[Reference]) {
     for (position, reference) in references.iter().enumerate() {
         if !reference.covers_rows() || !reference.when.is_of_request() {
             continue;
         }
         let stays = |other: &Reference| matches!(other.disposition, Disposition::Keep);
-        let doubtful = references[position + 1..].iter().find(|other| reference.may_overlap(other) && !stays(other));
-        if let Some(other) = doubtful {
+        let ambiguous = references[position + 1..].iter().find(|other| reference.may_overlap(other) && !stays(other));
+        if let Some(other) = ambiguous {
             let message = format!(
-                "`{}` counts only for some requests, so `{}`, which may have rows of it, must not be a `{}`: tell their rows \
-                 apart by `where`, or let the later one be a `keep`",
+                "`{}` counts only for some requests, so `{}`, which may claim the same rows, must not be a `{}`: separate \
+                 their rows by `where`, or make the later one a `keep`",
                 reference.kind,
                 other.kind,
                 other.disposition.name()
@@ -275,7 +324,7 @@ fn refuse_doubtful_overlaps(resolver: &mut Resolver<'_>, references: &[Reference
     }
 }
 
-/// Warns of rows that no reference takes: they would be orphans, and keep every job of such a leaver from completing.
+/// Warns about rows that no reference claims. They would be orphans, so no job of such a leaver would complete.
 fn warn_of_uncovered(resolver: &mut Resolver<'_>, references: &[Reference]) {
     let mut seen = HashSet::new();
     for reference in references.iter().filter(|reference| !reference.own_row) {

@@ -1,5 +1,4 @@
-//! Writes a first catalog for a schema that nobody has described yet: every guess is marked as one, with its reason, for a
-//! person to confirm or to change.
+//! Writes a first catalog for an unknown schema. Every guess is marked, with its reason, for a person to confirm or change.
 
 use std::collections::HashSet;
 use std::fmt::Write;
@@ -7,24 +6,24 @@ use std::fmt::Write;
 use super::guess::{column_like, key_of, status_column, words_of};
 use super::schema::{Family, OnDelete, Schema, SchemaColumn, Table, TableName};
 
-/// A place that points at the users, as far as it is known or guessed.
+/// A column that points at the users, or probably does.
 #[derive(Debug, Clone)]
 pub struct Pointing<'s> {
     /// The table.
     pub table: &'s Table,
-    /// Its column.
+    /// The column.
     pub column: &'s SchemaColumn,
-    /// How it is known.
+    /// Why it is listed.
     pub why: String,
-    /// A column beside it that may say what kind of thing it points at.
+    /// A column of the same table that may hold the type of what it points at.
     pub type_column: Option<&'s str>,
 }
 
-/// Writes the draft, or says what is missing for one. `statuses` are values that the status column holds now.
+/// Writes the draft, or returns what is missing for one. `statuses` are the current values of the status column.
 pub fn draft(schema: &Schema, users: &Table, statuses: &[String], pointing: &[Pointing<'_>]) -> Result<String, String> {
     let mut text = String::from(
-        "# A first draft. Each line with \"guess\" wants to be looked at: change it where it is wrong, then delete the mark.\n\
-         # `handover catalog check` says what does not fit, `handover catalog scan` what is still missing.\n\n",
+        "# A first draft. Review each line marked \"guess\": correct it if it is wrong, then delete the mark.\n\
+         # `handover catalog check` lists faults, `handover catalog scan` lists missing references.\n\n",
     );
     write_users(&mut text, users, statuses)?;
     let license = pointing.iter().find(|place| is_license(place) && place.column.nullable);
@@ -32,14 +31,14 @@ pub fn draft(schema: &Schema, users: &Table, statuses: &[String], pointing: &[Po
         let (table, user) = (quoted(&license.table.name.to_string()), quoted(&license.column.name));
         let _ = write!(
             text,
-            "# guess: a table called so holds the licenses; a license is free when nobody is in its column.\n\
+            "# guess: the table's name suggests licenses; a license is free when its column is NULL.\n\
              [license]\ntable = {table}\nuser = {user}\n\n"
         );
     }
     if let Some(org) = org_column(users).filter(|_| pointing.iter().any(|place| place.table.row_security)) {
         let _ = write!(
             text,
-            "# guess: row-level security hides rows from this role. What do the policies look at? (`\\d+` in psql shows them.)\n\
+            "# guess: row-level security hides rows from this role. Which setting do the policies read? (`\\d+` in psql shows them.)\n\
              [session]\nsettings = {{ {} = \"{{org}}\" }}\n\n",
             quoted(&format!("app.{}", org.name))
         );
@@ -47,12 +46,12 @@ pub fn draft(schema: &Schema, users: &Table, statuses: &[String], pointing: &[Po
     let mut kinds = HashSet::new();
     let others = pointing.iter().filter(|place| license.is_none_or(|license| !std::ptr::eq(*place, license)));
     let mut others: Vec<&Pointing<'_>> = others.collect();
-    // Access first, then work, then what goes, then what stays: so they are worked, and so a table's work has its name.
+    // The order of work: access, transfers, removals, rows that stay. So the first reference of a table gets its name.
     others.sort_by_key(|place| match disposition_of(users, place).0 {
         "transfer" => 1,
         "detach" => 2,
         "keep" => 3,
-        _ => 0,
+        _at_start => 0,
     });
     for place in others {
         write_reference(&mut text, schema, users, place, &mut kinds);
@@ -84,7 +83,7 @@ fn write_users(text: &mut String, users: &Table, statuses: &[String]) -> Result<
     let status = status_column(users).ok_or_else(|| missing("column that says whether a user is active"))?;
     let _ = write!(
         text,
-        "[users]\n# guess: by its name, its columns and what points at it.\ntable = {}\nkey = {}\n",
+        "[users]\n# guess: by its name, its columns and its references.\ntable = {}\nkey = {}\n",
         quoted(&users.name.to_string()),
         quoted(key)
     );
@@ -112,14 +111,14 @@ fn write_users(text: &mut String, users: &Table, statuses: &[String]) -> Result<
     Ok(())
 }
 
-/// The values of a status column for who is active and who has left, as TOML writes them.
+/// Returns the status values of active users and of users who have left, in TOML.
 fn status_values(column: &SchemaColumn, seen: &[String]) -> (String, String) {
     let name = column.name.to_lowercase();
     let says_left = ["disabled", "deactivated", "deleted", "inactive"].iter().any(|word| name.contains(word));
     match column.family {
         Family::Boolean => ((!says_left).to_string(), says_left.to_string()),
         Family::Integer { .. } | Family::Number => (u8::from(!says_left).to_string(), u8::from(says_left).to_string()),
-        _ => {
+        Family::Text | Family::Uuid | Family::Time | Family::Other | Family::Opaque => {
             let all: Vec<&String> = column.values.iter().flatten().chain(seen).collect();
             let pick = |words: &[&str]| {
                 words
@@ -149,32 +148,32 @@ fn status_values(column: &SchemaColumn, seen: &[String]) -> (String, String) {
     }
 }
 
-/// What the names of a table and a column make of a reference: lines of TOML, and the reason.
+/// Guesses a disposition from the names of a table and a column: TOML, and the reason.
 fn disposition_of(users: &Table, place: &Pointing<'_>) -> (&'static str, &'static str) {
     let table = words_of(&place.table.name.name);
     let column = words_of(&place.column.name);
-    let speaks_of = |words: &[&str]| table.iter().any(|part| words.iter().any(|word| part.starts_with(word)));
+    let suggests = |words: &[&str]| table.iter().any(|part| words.iter().any(|word| part.starts_with(word)));
     let column_has = |words: &[&str]| column.iter().any(|part| words.contains(&part.as_str()));
     match () {
         () if place.type_column.is_some() => ("keep", "it may point at other things than users"),
         () if column_has(&["by", "author", "creator"]) => {
-            ("keep", "who did something has done it, whoever works here now")
+            ("keep", "it records who did something, which does not change")
         }
-        () if place.table.name == users.name => ("transfer", "people who report to the leaver report to somebody else"),
-        () if speaks_of(&["session", "token", "device", "login", "credential", "key"]) => {
-            ("detach\"\nat = \"start", "this is how somebody gets in: it ends at once")
+        () if place.table.name == users.name => ("transfer", "direct reports get another manager"),
+        () if suggests(&["session", "token", "device", "login", "credential", "key"]) => {
+            ("detach\"\nat = \"start", "this gives access, which ends at once")
         }
-        () if speaks_of(&["log", "audit", "histor", "event", "activit", "version"]) => {
-            ("keep", "what happened has happened")
+        () if suggests(&["log", "audit", "histor", "event", "activit", "version"]) => {
+            ("keep", "this is history, which does not change")
         }
-        () if speaks_of(&[
+        () if suggests(&[
             "follow", "member", "watch", "subscri", "favo", "share", "team", "like", "notif", "pref", "setting",
             "invit",
         ]) =>
         {
-            ("detach", "this is the leaver's own, and nobody needs it afterwards")
+            ("detach", "this belongs to the leaver alone, and nobody else needs it")
         }
-        () => ("transfer", "this is work: somebody goes on with it"),
+        () => ("transfer", "this is work that somebody else continues"),
     }
 }
 
@@ -189,7 +188,7 @@ fn write_reference(
     let key = key_of(place.table).map_or(&[][..], Vec::as_slice);
     let (mut word, mut because) = disposition_of(users, place);
     if word == "transfer" && matches!(key, [only] if *only == place.column.name) {
-        (word, because) = ("keep", "there is one row a user: it says something of them");
+        (word, because) = ("keep", "there is one row for each user, which describes them");
     }
     let kind = kind_of(users, place, kinds);
     let keys: Vec<String> = key.iter().map(|name| quoted(name)).collect();
@@ -202,12 +201,12 @@ fn write_reference(
     if let Some(type_column) = place.type_column {
         let _ = writeln!(
             text,
-            "# {} may say what it points at: add `where`, and after this a reference of the same column that keeps the rest.",
+            "# {} may hold the type of what it points at: add `where` here, and a second reference of this column that keeps the rest.",
             quoted(type_column)
         );
     }
     let keyless = match keys.is_empty() {
-        true => "# guess: no unique columns that are never NULL. Is there really nothing that tells its rows apart?\n",
+        true => "# guess: no unique columns that are never NULL. Does nothing else identify its rows?\n",
         false => "",
     };
     let _ = write!(
@@ -219,13 +218,16 @@ fn write_reference(
         if word.starts_with("detach") && !keys.is_empty() { cascades(schema, &place.table.name) } else { Vec::new() };
     if !with.is_empty() {
         let with: Vec<String> = with.iter().map(|name| quoted(&name.to_string())).collect();
-        let _ =
-            writeln!(text, "# These rows go with them, and are kept in the journal too.\nwith = [{}]", with.join(", "));
+        let _ = writeln!(
+            text,
+            "# These rows are removed with them, and the journal keeps them too.\nwith = [{}]",
+            with.join(", ")
+        );
     }
     text.push('\n');
 }
 
-/// A name for the reference: the table's in the singular; with the column's where the table has been named already.
+/// Returns a kind for the reference: the table's name in the singular, with the column's name if that kind is taken.
 fn kind_of(users: &Table, place: &Pointing<'_>, kinds: &mut HashSet<String>) -> String {
     let plain = |words: Vec<String>| {
         let text = words.join("_");
@@ -246,7 +248,7 @@ fn kind_of(users: &Table, place: &Pointing<'_>, kinds: &mut HashSet<String>) -> 
     name
 }
 
-/// Tables whose rows a delete takes along or changes, parents first.
+/// Lists the tables whose rows a delete also deletes or changes, parents first.
 fn cascades(schema: &Schema, of: &TableName) -> Vec<TableName> {
     let mut found: Vec<TableName> = vec![of.clone()];
     let mut next = 0;

@@ -1,4 +1,4 @@
-//! What is wrong with a catalog: all of it at once, each with its line and how to fix it.
+//! Faults of a catalog: reported all at once, each with its line and a hint.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use serde::Serialize;
 pub struct Fault {
     /// The line of the file, from 1.
     pub line: usize,
-    /// What is wrong, and how to fix it.
+    /// The fault and how to fix it.
     pub message: String,
 }
 
@@ -19,12 +19,12 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Every fault of a catalog, in the order of its lines.
+/// Every fault of a catalog, in the order of lines.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct Faults {
     /// The catalog's name or path.
     pub catalog: String,
-    /// What is wrong.
+    /// The faults.
     pub faults: Vec<Fault>,
 }
 
@@ -36,15 +36,16 @@ impl fmt::Display for Faults {
     }
 }
 
-/// Where the lines of a text end, to tell the line of a byte: a hundred thousand faults must not each count a long file's.
+/// The ends of a text's lines, in bytes. Computed once, so that a hundred thousand faults do not each scan a long file.
 pub(super) struct Lines(Vec<usize>);
 
 impl Lines {
+    /// Finds the ends of the lines.
     pub fn of(text: &str) -> Lines {
         Lines(text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(place, _)| place).collect())
     }
 
-    /// The line, from 1, at which a byte stands.
+    /// Returns the line, from 1, that holds a byte.
     pub fn line_of(&self, byte: usize) -> usize {
         1 + self.0.partition_point(|end| *end < byte)
     }

@@ -1,9 +1,9 @@
-//! What the names and types of a schema nobody has described yet make likely: where its users are, and what points at
-//! them. Only for a person to look at: nothing is ever moved on a guess.
+//! Guesses, from names and types, which table of an unknown schema holds users and which columns point at them. A person
+//! confirms every guess; no record is ever moved on one.
 
 use super::schema::{Family, Schema, SchemaColumn, Table};
 
-/// Names of the tables in which applications keep their users, likeliest first.
+/// The usual names of users' tables, the likeliest first.
 const USERS_TABLES: [&str; 12] = [
     "users",
     "user",
@@ -19,7 +19,7 @@ const USERS_TABLES: [&str; 12] = [
     "profiles",
 ];
 
-/// Words in the names of columns that hold a person.
+/// Words in the names of columns that hold a user.
 const PERSON_WORDS: [&str; 20] = [
     "user",
     "owner",
@@ -43,23 +43,23 @@ const PERSON_WORDS: [&str; 20] = [
     "follower",
 ];
 
-/// The last words of columns that hold who did something.
+/// The last words of columns that hold the user who did something.
 const DOER_WORDS: [&str; 3] = ["by", "rep", "to"];
 
-/// A column that looks as if it held users, though no foreign key says so.
+/// A column that probably holds users, although no foreign key says so.
 #[derive(Debug, Clone)]
 pub struct Candidate<'s> {
-    /// Its table.
+    /// The table.
     pub table: &'s Table,
     /// The column.
     pub column: &'s SchemaColumn,
-    /// What makes it likely.
+    /// Why it is likely.
     pub why: String,
-    /// A column beside it that may say what kind of thing it points at.
+    /// A column of the same table that may hold the type of what it points at.
     pub type_column: Option<&'s str>,
 }
 
-/// The table that holds the users: the one named so, else the likeliest by its name, its columns and what points at it.
+/// Returns the users' table: the named one, or else the likeliest by name, columns and references.
 pub fn users_table<'s>(schema: &'s Schema, named: Option<&str>) -> Option<&'s Table> {
     if let Some(named) = named {
         return schema.table(named);
@@ -77,21 +77,21 @@ pub fn users_table<'s>(schema: &'s Schema, named: Option<&str>) -> Option<&'s Ta
     likely.max_by_key(score).filter(|table| score(table) >= 15)
 }
 
-/// What a table's rows are known by: unique columns that are never NULL, as few as there are.
+/// Returns the key of a table: the fewest unique columns that are never NULL.
 pub fn key_of(table: &Table) -> Option<&Vec<String>> {
     let never_null = |name: &String| table.column(name).is_some_and(|column| !column.nullable);
     let keys = table.uniques.iter().filter(|unique| unique.iter().all(never_null));
     keys.min_by_key(|key| (key.len(), key.first().is_none_or(|first| first != "id")))
 }
 
-/// The first column with one of these names, then the first that contains one of them.
+/// Returns the first column with one of these names, or else the first whose name contains one.
 pub fn column_like<'t>(table: &'t Table, names: &[&str]) -> Option<&'t SchemaColumn> {
     let folded = |column: &SchemaColumn| column.name.to_lowercase();
     let exact = names.iter().find_map(|name| table.columns.iter().find(|column| folded(column) == *name));
     exact.or_else(|| names.iter().find_map(|name| table.columns.iter().find(|column| folded(column).contains(name))))
 }
 
-/// The column that says whether a user is active.
+/// Returns the column that says if a user is active.
 pub fn status_column(table: &Table) -> Option<&SchemaColumn> {
     let names =
         ["status", "state", "is_active", "active", "enabled", "disabled", "deactivated", "is_deleted", "deleted"];
@@ -107,7 +107,7 @@ pub fn status_column(table: &Table) -> Option<&SchemaColumn> {
     names.iter().find_map(find).or_else(near)
 }
 
-/// Columns that are called as if they held users and could hold their ids, and that no foreign key explains.
+/// Lists columns whose names suggest users, whose types fit users' ids, and that have no foreign key.
 pub fn candidates<'s>(schema: &'s Schema, users: &Table, key: &SchemaColumn) -> Vec<Candidate<'s>> {
     let mut found = Vec::new();
     for table in &schema.tables {
@@ -116,10 +116,10 @@ pub fn candidates<'s>(schema: &'s Schema, users: &Table, key: &SchemaColumn) -> 
             let explained = table.foreign_keys.iter().any(|foreign| foreign.columns.contains(&column.name));
             let fits = column.family == key.family || column.family == Family::Text;
             if let Some(word) = person_word(&column.name).filter(|_| fits && !is_key && !explained) {
-                let type_column = type_beside(table, &column.name);
+                let type_column = type_column_of(table, &column.name);
                 let mut why = format!("`{word}` in its name");
                 if column.family != key.family {
-                    why.push_str(", ids perhaps kept as text");
+                    why.push_str(", ids perhaps stored as text");
                 }
                 found.push(Candidate { table, column, why, type_column });
             }
@@ -128,10 +128,10 @@ pub fn candidates<'s>(schema: &'s Schema, users: &Table, key: &SchemaColumn) -> 
     found
 }
 
-/// The word of a column's name that speaks of a person.
+/// Returns the word of a column's name that suggests a user.
 fn person_word(name: &str) -> Option<&'static str> {
     let words = words_of(name);
-    // `user_name`, `owner_type`, `assigned_at` tell something of a person, and do not point at one.
+    // `user_name`, `owner_type` and `assigned_at` describe a user and do not point at one.
     let about =
         ["name", "email", "mail", "type", "at", "on", "role", "count", "status", "agent_string", "kind", "title"];
     if words.last().is_some_and(|last| about.contains(&last.as_str())) {
@@ -141,7 +141,7 @@ fn person_word(name: &str) -> Option<&'static str> {
     doer.or_else(|| PERSON_WORDS.iter().find(|word| words.iter().any(|part| part == *word))).copied()
 }
 
-/// The words of a name: `AssignedTo_id` is assigned, to, id.
+/// Splits a name into words: `AssignedTo_id` into assigned, to and id.
 pub fn words_of(name: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut after_lower = false;
@@ -158,7 +158,7 @@ pub fn words_of(name: &str) -> Vec<String> {
     words
 }
 
-fn type_beside<'t>(table: &'t Table, name: &str) -> Option<&'t str> {
+fn type_column_of<'t>(table: &'t Table, name: &str) -> Option<&'t str> {
     let stem = name.strip_suffix("_id").unwrap_or(name);
     table.columns.iter().map(|column| column.name.as_str()).find(|other| *other == format!("{stem}_type"))
 }
@@ -168,13 +168,13 @@ mod tests {
     use super::{person_word, words_of};
 
     #[test]
-    fn names_fall_into_words() {
+    fn names_are_split_into_words() {
         assert_eq!(words_of("AssignedTo_id"), ["assigned", "to", "id"]);
         assert_eq!(words_of("owner_id"), ["owner", "id"]);
     }
 
     #[test]
-    fn a_column_that_holds_a_person_is_told_from_one_that_says_something_of_them() {
+    fn columns_of_users_are_recognized() {
         for name in ["owner_id", "created_by", "assignedTo", "UserId", "sales_rep", "author"] {
             assert!(person_word(name).is_some(), "{name}");
         }

@@ -1,56 +1,39 @@
-//! The catalog as everything else works with it: every table, column and type was found in the live schema.
+//! The checked catalog: every table, column and type exists in the live schema.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use super::SchemaColumn;
 use super::condition::{Condition, Holds, Permission};
-use super::reference::{Disposition, Eligible, Reference};
-use super::{Family, TableName};
+use super::disposition::Eligible;
+use super::filter::OrgScope;
+use super::reference::Reference;
+use super::schema::{Column, TableName};
 use crate::contract::RequestType;
 
 /// The references of one host and their dispositions, checked against its schema.
 #[derive(Debug, Clone)]
 pub struct Catalog {
-    /// Its name, or the path it was read from.
+    /// The name, or the path of the file.
     pub name: String,
-    /// SHA-256 of its text: jobs name the catalog they were planned with by it.
+    /// SHA-256 of the text. A job names the catalog of its plan by it.
     pub hash: String,
-    /// Its text, as the ledger keeps it.
+    /// The text, as stored in the ledger.
     pub source: String,
     /// The users' table.
     pub users: Users,
-    /// Where licenses are.
+    /// The licenses' table.
     pub license: Option<License>,
-    /// Where invitations are.
+    /// The invitations' table.
     pub invitations: Option<Invitations>,
-    /// Where round-robin groups and eligibility are.
+    /// The table of round-robin groups and of eligibility.
     pub groups: Option<Groups>,
-    /// Every reference, in the order in which they are worked on.
+    /// Every reference, in the order of work.
     pub references: Vec<Reference>,
-    /// What the host's row-level security looks at: settings of a transaction, each with its value; `{org}` in it stands
-    /// for the organization.
+    /// The settings of a transaction that the host's row-level security reads, with their values. `{org}` in a value is
+    /// replaced by the organization.
     pub session: Vec<(String, String)>,
-    /// Columns that a scan does not tell of: they only look as if they held users.
+    /// Columns that a scan ignores because they only look as if they held users.
     pub ignored: Vec<(TableName, String)>,
-}
-
-/// A column of a host's table. Values travel as text and are cast to the column's own type in SQL, so a key may be a
-/// number, a UUID, text or anything else that has a textual form.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Column {
-    /// Its name, unquoted.
-    pub name: String,
-    /// The type that bound text is cast to; empty: no cast.
-    pub cast: String,
-    /// What kind of values it holds: an id of another shape cannot stand in it.
-    pub family: Family,
-}
-
-impl From<&SchemaColumn> for Column {
-    fn from(column: &SchemaColumn) -> Column {
-        Column { name: column.name.clone(), cast: column.cast.clone(), family: column.family }
-    }
 }
 
 /// The users' table and its columns.
@@ -58,131 +41,122 @@ impl From<&SchemaColumn> for Column {
 pub struct Users {
     /// The table.
     pub table: TableName,
-    /// What users are known by.
+    /// The key.
     pub key: Column,
-    /// The organization, where the host has them.
+    /// The organization, if the host has organizations.
     pub org: Option<Column>,
-    /// Whether a key is unique only together with the organization: a row is then one person's membership of one.
+    /// True if the key is unique only together with the organization: a row is then a person's membership of one.
     pub per_org: bool,
-    /// The organization that everything is bounded by.
+    /// The organization that bounds every statement.
     pub within: Option<OrgScope>,
-    /// A person's name.
+    /// The person's name.
     pub name: Column,
-    /// A person's address.
+    /// The person's email address.
     pub email: Column,
     /// The user's manager.
     pub manager: Option<Column>,
-    /// Whether a user is active.
+    /// The column that says if a user is active.
     pub status: Status,
-    /// Columns without which a profile is incomplete.
+    /// Columns that a complete profile fills.
     pub required: Vec<Column>,
-    /// What a user who is invited has in other columns.
+    /// The values of other columns for an invited user.
     pub new: Vec<(Column, String)>,
-    /// Who may ask for what: whoever has one of the permissions. A request type that is not here takes the rule of
-    /// `deactivate`; without one, it is open to every active user of the organization.
+    /// The permissions for each request type, any of which suffices. A type that is absent takes the rule of
+    /// `deactivate`; without one, every active user of the organization may ask.
     pub may: BTreeMap<RequestType, Vec<Permission>>,
 }
 
-/// The column that says whether a user is active, and its values.
+/// The column that says if a user is active, and its values.
 #[derive(Debug, Clone)]
 pub struct Status {
     /// The column.
     pub column: Column,
-    /// Its value for users who are active.
+    /// The value of active users.
     pub active: String,
-    /// Its value for users who have left.
+    /// The value of users who have left.
     pub inactive: String,
-    /// Its value for users who have not accepted their invitation yet.
+    /// The value of users who have not accepted their invitation yet.
     pub invited: Option<String>,
 }
 
-/// The organization that a statement is bounded by, where users are known only together with it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OrgScope {
-    /// The column that holds it.
-    pub column: Column,
-    /// The organization.
-    pub org: String,
-}
-
-/// Where licenses are: one row each, pointing at who holds it or at nobody.
+/// The licenses' table: one row for each license, which points at its holder or at nobody.
 #[derive(Debug, Clone)]
 pub struct License {
     /// The table.
     pub table: TableName,
-    /// What its rows are known by: one seat among those that are free.
+    /// The key, which identifies one free license among others.
     pub key: Vec<Column>,
-    /// The organization that pays for the seat, where seats belong to organizations.
+    /// The organization that pays for the license, if licenses belong to organizations.
     pub org: Option<Column>,
     /// The column that points at the holder.
     pub user: Column,
-    /// What it holds when nobody holds the license; NULL where nothing is said.
+    /// The value of that column for a free license; nothing for NULL.
     pub free: Option<String>,
-    /// Users who need none.
+    /// The condition of users who need no license.
     pub exempt: Option<Condition>,
-    /// The organization that everything is bounded by.
+    /// The organization that bounds every statement.
     pub within: Option<OrgScope>,
 }
 
-/// Where invitations are: one row each.
+/// The invitations' table: one row for each invitation.
 #[derive(Debug, Clone)]
 pub struct Invitations {
     /// The table.
     pub table: TableName,
-    /// What an invitation is known by.
+    /// The key.
     pub key: Column,
-    /// Who is invited.
+    /// The invited user.
     pub user: Column,
-    /// Who asked for it.
+    /// The user who asked for the invitation.
     pub invited_by: Option<Column>,
-    /// The address that it goes to.
+    /// The address of the mail.
     pub email: Option<Column>,
     /// The organization.
     pub org: Option<Column>,
-    /// When it was sent last.
+    /// The time of the last mail.
     pub sent_at: Option<Column>,
-    /// When it was accepted or cancelled.
+    /// The time when it was accepted or withdrawn.
     pub answered_at: Option<Column>,
-    /// What became of it.
+    /// The column of the invitation's status.
     pub status: Option<InvitationStatus>,
 }
 
-/// The column that says what became of an invitation, and its values.
+/// The column of an invitation's status, and its values.
 #[derive(Debug, Clone)]
 pub struct InvitationStatus {
     /// The column.
     pub column: Column,
-    /// Neither accepted nor cancelled.
+    /// The value while it is neither accepted nor withdrawn.
     pub open: String,
-    /// The user has come.
+    /// The value after the user accepted.
     pub accepted: String,
-    /// The user is not to come.
+    /// The value after it was withdrawn.
     pub cancelled: String,
 }
 
-/// Which users are in which group.
+/// The table of groups and their members.
 #[derive(Debug, Clone)]
 pub struct Groups {
-    /// The table, one row a member.
+    /// The table, with one row for each member.
     pub table: TableName,
     /// The group's name.
     pub group: Column,
     /// The member.
     pub user: Column,
-    /// The column that holds the organization, where users are known only together with it.
+    /// The column that holds the organization, if users are known only together with it.
     pub org: Option<Column>,
-    /// The organization that everything is bounded by.
+    /// The organization that bounds every statement.
     pub within: Option<OrgScope>,
 }
 
 impl Catalog {
-    /// Whether a transaction works for one organization alone.
+    /// True if a transaction works for one organization only.
     pub fn is_org_isolated(&self) -> bool {
         self.users.per_org || !self.session.is_empty()
     }
 
-    /// The same catalog for one organization: where users are known only together with it, every statement is bounded by
-    /// it.
+    /// Returns the catalog for one organization. If users are known only together with their organization, it bounds every
+    /// statement.
     pub fn within(&self, org: &str) -> Cow<'_, Catalog> {
         if !self.users.per_org {
             return Cow::Borrowed(self);
@@ -201,26 +175,12 @@ impl Catalog {
         Cow::Owned(catalog)
     }
 
-    /// The reference of that kind.
+    /// Returns the reference of this kind.
     pub fn reference(&self, kind: &str) -> Option<&Reference> {
         self.references.iter().find(|reference| reference.kind == kind)
     }
 
-    /// Every condition on a user that a rule asks for.
-    fn conditions(&self) -> impl Iterator<Item = &Condition> {
-        let permissions = self.users.may.values().flatten();
-        let may = permissions.flat_map(|permission| std::iter::once(&permission.requester).chain(&permission.of));
-        let when = self.references.iter().flat_map(|reference| reference.when.conditions());
-        let exempt = self.license.iter().filter_map(|license| license.exempt.as_ref());
-        let eligible = self.references.iter().filter_map(|reference| match &reference.disposition {
-            Disposition::Transfer { eligible: Some(Eligible::Users(condition)), .. }
-            | Disposition::Block { eligible: Some(Eligible::Users(condition)), .. } => Some(condition),
-            _ => None,
-        });
-        may.chain(when).chain(exempt).chain(eligible)
-    }
-
-    /// Columns of the users' table that rules ask for, beside the key, the organization and the status: each once.
+    /// Lists the columns of the users' table that rules read, except key, organization and status: each once.
     pub fn rule_columns(&self) -> Vec<&Column> {
         let of_value = self.conditions().filter(|condition| matches!(condition.holds, Holds::Value(_)));
         let mut columns: Vec<&Column> = self.users.required.iter().collect();
@@ -230,7 +190,7 @@ impl Catalog {
         columns
     }
 
-    /// Conditions that rules ask for and that look at other tables: each once.
+    /// Lists the conditions of rules that read other tables: each once.
     pub fn rule_listings(&self) -> Vec<&Condition> {
         let mut listings: Vec<&Condition> = Vec::new();
         for condition in self.conditions().filter(|condition| matches!(condition.holds, Holds::ListedIn(_))) {
@@ -239,5 +199,18 @@ impl Catalog {
             }
         }
         listings
+    }
+
+    /// Lists every condition on a user that a rule has.
+    fn conditions(&self) -> impl Iterator<Item = &Condition> {
+        let permissions = self.users.may.values().flatten();
+        let may = permissions.flat_map(|permission| std::iter::once(&permission.requester).chain(&permission.of));
+        let when = self.references.iter().flat_map(|reference| reference.when.conditions());
+        let exempt = self.license.iter().filter_map(|license| license.exempt.as_ref());
+        let eligible = self.references.iter().filter_map(|reference| match reference.disposition.eligible()? {
+            Eligible::Users(condition) => Some(condition),
+            Eligible::Group(_) => None,
+        });
+        may.chain(when).chain(exempt).chain(eligible)
     }
 }

@@ -1,37 +1,39 @@
-//! What a database role needs to work by a catalog, column by column, and nothing more.
+//! The least rights, column by column, that a database role needs for a catalog.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::TableName;
 use super::condition::{Condition, Holds};
-use super::model::{Catalog, Column, Invitations, License, Users};
-use super::reference::{Disposition, Filter, OnConflict, Reference, Test};
+use super::disposition::{Disposition, OnConflict, Retention};
+use super::filter::{Filter, Test};
+use super::model::{Catalog, Invitations, License, Users};
+use super::reference::Reference;
+use super::schema::{Column, TableName};
 
-/// What is needed of each table of the host.
+/// The rights on each table of the host.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rights(pub BTreeMap<TableName, TableRights>);
 
-/// What is needed of one table.
+/// The rights on one table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TableRights {
-    /// What is read.
+    /// The columns that are read.
     pub select: Columns,
-    /// What is written of rows that are there. To lock a row takes this right on one of its columns, too.
+    /// The columns that are updated. Locking a row needs this right on one column, too.
     pub update: BTreeSet<String>,
-    /// What is written of new rows.
+    /// The columns of inserted rows.
     pub insert: Columns,
-    /// Whether rows are deleted.
+    /// True if rows are deleted.
     pub delete: bool,
-    /// The key that the database numbers, where rows are added without one.
+    /// The key that the database numbers, if rows are inserted without one.
     pub numbered: Option<String>,
 }
 
 /// Columns of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Columns {
-    /// These.
+    /// These columns.
     Some(BTreeSet<String>),
-    /// Whichever there are: a whole row is copied, or put back.
+    /// All columns, because whole rows are copied or restored.
     All,
 }
 
@@ -54,14 +56,14 @@ impl Columns {
 }
 
 impl Rights {
-    /// What a catalog needs.
+    /// Returns the rights that a catalog needs.
     pub fn of(catalog: &Catalog) -> Rights {
         let mut rights = Rights::default();
         rights.add(catalog);
         rights
     }
 
-    /// Adds what another catalog needs: jobs go on with the one that they were planned with.
+    /// Adds the rights that another catalog needs: a job keeps the catalog that it was planned with.
     pub fn add(&mut self, catalog: &Catalog) {
         self.add_users(&catalog.users);
         let users = self.table(&catalog.users.table);
@@ -143,9 +145,9 @@ impl Rights {
         let table = self.table(&reference.table);
         let Reference { key, user, org, other_user, version_column, .. } = reference;
         table.select.extend(key.iter().filter(|_| !reference.keyless).chain([user]).chain(org).chain(other_user));
-        let changes = !matches!(reference.disposition, Disposition::Keep);
+        let changes = reference.disposition.journals_as().is_some();
         if reference.keyless && changes {
-            // Its rows are told by all their columns, and locked where they are picked.
+            // Without a key, rows are identified by all their columns, and locked when they are selected.
             table.select = Columns::All;
             table.update.insert(user.name.clone());
         }
@@ -156,32 +158,33 @@ impl Rights {
         match &reference.disposition {
             Disposition::Transfer { touch, on_conflict, .. } => {
                 table.update.extend([user].into_iter().chain(touch).map(|column| column.name.clone()));
-                table.settle_conflicts(on_conflict);
+                table.resolve_conflicts(on_conflict);
             }
             Disposition::Block { sole_in, resolve, on_conflict, .. } => {
                 table.select.extend(sole_in);
-                // Whoever leaves together with the last but one waits for a lock on these rows.
+                // Two last users who leave together wait for each other by a lock on these rows.
                 if (*resolve || sole_in.is_some()) && !reference.own_row {
                     table.update.insert(user.name.clone());
                 }
                 if *resolve {
-                    table.settle_conflicts(on_conflict);
+                    table.resolve_conflicts(on_conflict);
                 }
             }
             Disposition::Set { values, .. } => {
                 table.select.extend(values.iter().map(|(column, _)| column));
                 table.update.extend(values.iter().map(|(column, _)| column.name.clone()));
             }
-            Disposition::Detach { .. } => table.remove_rows(true),
-            Disposition::Purge { keep_copy, .. } => table.remove_rows(!keep_copy.is_zero()),
-            Disposition::Keep => {}
+            Disposition::Detach { .. } | Disposition::Purge { .. } | Disposition::Keep => {}
         }
-        let come_back = !matches!(reference.disposition, Disposition::Purge { keep_copy, .. } if keep_copy.is_zero());
-        for child in reference.disposition.children() {
-            self.table(&child.table).remove_rows(come_back);
+        if let Some(retention) = reference.disposition.retention() {
+            let is_restorable = !matches!(retention, Retention::For(time) if time.is_zero());
+            self.table(&reference.table).remove_rows(is_restorable);
+            for child in reference.disposition.children() {
+                self.table(&child.table).remove_rows(is_restorable);
+            }
         }
         if changes {
-            // What comes back is asked for its parents, where the database itself would ask only at the commit.
+            // An undo looks up the parents of restored rows if the database would check them only at the commit.
             let of_children = reference.disposition.children().iter().flat_map(|child| &child.deferrable);
             for key in reference.deferrable.iter().chain(of_children) {
                 self.table(&key.table).select.extend_names(&key.target);
@@ -191,16 +194,16 @@ impl Rights {
 }
 
 impl TableRights {
-    /// Rows are copied whole and deleted; what comes back is inserted whole.
-    fn remove_rows(&mut self, come_back: bool) {
+    /// Adds the rights to copy whole rows and delete them, and to insert them again.
+    fn remove_rows(&mut self, is_restorable: bool) {
         self.select = Columns::All;
         self.delete = true;
-        if come_back {
+        if is_restorable {
             self.insert = Columns::All;
         }
     }
 
-    fn settle_conflicts(&mut self, on_conflict: &OnConflict) {
+    fn resolve_conflicts(&mut self, on_conflict: &OnConflict) {
         match on_conflict {
             OnConflict::Fail => {}
             OnConflict::Drop(_) => self.remove_rows(true),

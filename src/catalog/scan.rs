@@ -1,22 +1,21 @@
-//! Finds what a catalog forgot: foreign keys to the users' table that no reference covers, and columns that are called as
-//! if they held users though no foreign key says so.
+//! Finds references that a catalog lacks: foreign keys to the users' table, and columns whose names suggest users.
 
 use serde::Serialize;
 
 use super::guess::{Candidate, candidates};
 use super::model::Catalog;
-use super::schema::{Schema, TableName};
+use super::schema::{ForeignKey, Schema, TableName};
 
-/// A foreign key to the users' table that the catalog says nothing of.
+/// A foreign key to the users' table that the catalog does not cover.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Uncovered {
     /// The table that points.
     pub table: String,
-    /// Its column.
+    /// The column that points.
     pub column: String,
 }
 
-/// Lists the foreign keys to the users' table that neither a reference nor `[license]` covers, in the schema's order.
+/// Lists the foreign keys to the users' table that neither a reference nor a section covers, in the schema's order.
 pub fn scan(catalog: &Catalog, schema: &Schema) -> Vec<Uncovered> {
     let mut uncovered = Vec::new();
     for (table, key) in schema.inbound(&catalog.users.table) {
@@ -29,7 +28,7 @@ pub fn scan(catalog: &Catalog, schema: &Schema) -> Vec<Uncovered> {
     uncovered
 }
 
-/// Lists columns that look as if they held users and that the catalog says nothing of. Whether they do, their values tell.
+/// Lists columns whose names suggest users and that the catalog does not cover. Only their values show if they hold users.
 pub fn scan_names<'s>(catalog: &Catalog, schema: &'s Schema) -> Vec<Candidate<'s>> {
     let users = &catalog.users;
     let key = schema.named(&users.table).and_then(|table| Some((table, table.column(&users.key.name)?)));
@@ -38,7 +37,13 @@ pub fn scan_names<'s>(catalog: &Catalog, schema: &'s Schema) -> Vec<Candidate<'s
     found.filter(|candidate| !covers(catalog, &candidate.table.name, &candidate.column.name)).collect()
 }
 
-/// Whether the catalog says anything of a column, be it that the scan is to ignore it.
+/// Lists the columns of a foreign key that point at the users' key. A composite key points with that column only.
+pub fn pointing_columns<'k>(key: &'k ForeignKey, users_key: &str) -> Vec<&'k str> {
+    let at_key = key.columns.iter().zip(&key.target).filter(|(_, target)| *target == users_key);
+    at_key.map(|(column, _)| column.as_str()).collect()
+}
+
+/// True if the catalog mentions a column, even if only to ignore it.
 fn covers(catalog: &Catalog, table: &TableName, column: &str) -> bool {
     let by_reference = catalog.references.iter().any(|r| r.table == *table && r.user.name == column);
     let by_license = catalog.license.iter().any(|l| l.table == *table && l.user.name == column);
@@ -46,10 +51,4 @@ fn covers(catalog: &Catalog, table: &TableName, column: &str) -> bool {
     let by_manager = catalog.users.table == *table && catalog.users.manager.iter().any(|m| m.name == column);
     let is_ignored = catalog.ignored.iter().any(|(of, name)| of == table && name == column);
     by_reference || by_license || by_group || by_manager || is_ignored
-}
-
-/// The columns of a foreign key that point at the users' key; a composite one points with that column only.
-pub fn pointing_columns<'k>(key: &'k super::ForeignKey, users_key: &str) -> Vec<&'k str> {
-    let at_key = key.columns.iter().zip(&key.target).filter(|(_, target)| *target == users_key);
-    at_key.map(|(column, _)| column.as_str()).collect()
 }

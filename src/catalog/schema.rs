@@ -1,8 +1,8 @@
-//! What the live database has, as far as a catalog needs to know it.
+//! The live database, as far as a catalog is checked against it.
 
 use std::fmt;
 
-/// The database engine a schema was read from.
+/// The database engine of a schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Engine {
     /// PostgreSQL.
@@ -11,19 +11,28 @@ pub enum Engine {
     Sqlite,
 }
 
-/// The tables of a database.
+/// The tables of a database, and what the database can do.
 #[derive(Debug, Clone)]
 pub struct Schema {
-    /// Where it was read from.
-    pub engine: Engine,
-    /// Every table that is not the ledger's own.
+    /// What the database can do.
+    pub traits: SchemaTraits,
+    /// Every table except the ledger's.
     pub tables: Vec<Table>,
 }
 
-/// A table's name, with its schema where the engine has schemas.
+/// What the database can do, as far as checking a catalog depends on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SchemaTraits {
+    /// True if the database has no boolean type: a flag is 0 or 1.
+    pub booleans_are_integers: bool,
+    /// True if a transaction can have settings, which row-level security policies read.
+    pub has_session_settings: bool,
+}
+
+/// A table's name, with its schema if the database has schemas.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TableName {
-    /// The schema, in PostgreSQL.
+    /// The schema, if the database has schemas.
     pub schema: Option<String>,
     /// The table.
     pub name: String,
@@ -41,43 +50,66 @@ impl fmt::Display for TableName {
 /// A table.
 #[derive(Debug, Clone)]
 pub struct Table {
-    /// Its name.
+    /// The name.
     pub name: TableName,
-    /// Whether its bare name finds it (it is on the search path).
+    /// True if the bare name finds the table (it is on the search path).
     pub visible: bool,
-    /// Its columns, in their order.
+    /// The columns, in order.
     pub columns: Vec<SchemaColumn>,
     /// The columns of each unique index without a condition, the primary key first.
     pub uniques: Vec<Vec<String>>,
     /// The leading columns of each index, unique or not.
     pub indexes: Vec<Vec<String>>,
-    /// Its foreign keys.
+    /// The foreign keys.
     pub foreign_keys: Vec<ForeignKey>,
-    /// Whether row-level security hides rows of it from us.
+    /// True if row-level security hides rows from the database role.
     pub row_security: bool,
+    /// The columns that hold the physical address of a row, if the database has such columns and the table does not hide
+    /// them. An address is valid for one transaction.
+    pub row_address: Option<Vec<Column>>,
 }
 
-/// A column.
+/// A column of a table.
 #[derive(Debug, Clone)]
 pub struct SchemaColumn {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// The type that text is cast to before it is compared with the column or written to it; empty: no cast.
+    /// The type that text is cast to before it is compared with the column or written to it. Empty: no cast.
     pub cast: String,
-    /// What kind of values it holds.
+    /// The kind of its values.
     pub family: Family,
-    /// Whether the database works its values out, so that nobody writes them.
+    /// True if the database computes the values, so that no statement writes them.
     pub generated: bool,
-    /// Whether it can be NULL.
+    /// True if the column can be NULL.
     pub nullable: bool,
-    /// Every value it can hold, where the schema says so (an enumeration, a boolean, a check on a list).
+    /// Every possible value, if the schema lists them (an enumeration, a boolean, a check on a list).
     pub values: Option<Vec<String>>,
 }
 
-/// Kinds of column types, as far as a catalog's literals and a request's ids are checked against them.
+/// A column of a host's table.
+///
+/// Values travel as text and are cast to the column's type in SQL. So a key may be a number, a UUID, text or any other type
+/// with a textual form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    /// The name, unquoted.
+    pub name: String,
+    /// The type that bound text is cast to. Empty: no cast.
+    pub cast: String,
+    /// The kind of its values: an id of another shape cannot be in the column.
+    pub family: Family,
+}
+
+impl From<&SchemaColumn> for Column {
+    fn from(column: &SchemaColumn) -> Column {
+        Column { name: column.name.clone(), cast: column.cast.clone(), family: column.family }
+    }
+}
+
+/// The kind of a column's values. A catalog's literals and a request's ids are checked against it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Family {
-    /// Whole numbers, of so many bits and with a sign.
+    /// Whole numbers with a sign.
     Integer {
         /// 16, 32 or 64.
         bits: u32,
@@ -92,16 +124,16 @@ pub enum Family {
     Uuid,
     /// Dates and times.
     Time,
-    /// Anything else.
+    /// Any other values that can be compared.
     Other,
-    /// What the database does not compare (JSON, XML, shapes): two such values are the same when their texts are.
+    /// Values that the database cannot compare (JSON, XML, shapes). Two of them are equal if their texts are.
     Opaque,
 }
 
 /// A foreign key.
 #[derive(Debug, Clone)]
 pub struct ForeignKey {
-    /// How the database calls it, where it has a name.
+    /// The constraint's name, if it has one.
     pub name: Option<String>,
     /// The columns that point.
     pub columns: Vec<String>,
@@ -109,25 +141,25 @@ pub struct ForeignKey {
     pub table: TableName,
     /// The columns pointed at.
     pub target: Vec<String>,
-    /// What a delete of the row pointed at does here.
+    /// The effect here when the row pointed at is deleted.
     pub on_delete: OnDelete,
-    /// Whether it can wait for the commit before it is checked.
+    /// True if it can be checked at the commit instead of at once.
     pub is_deferrable: bool,
 }
 
-/// What a delete of the row pointed at does to the row that points.
+/// The effect of a delete on rows that point at the deleted row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnDelete {
     /// The delete fails.
     Refuse,
-    /// The row that points goes too.
+    /// The row that points is deleted too.
     Cascade,
-    /// The column that points takes NULL or its default.
+    /// The column that points becomes NULL or takes its default.
     Forget,
 }
 
 impl Schema {
-    /// The table that a catalog means: `table`, or `schema.table`.
+    /// Returns the table that a catalog names as `table` or `schema.table`.
     pub fn table(&self, written: &str) -> Option<&Table> {
         let bare = self.tables.iter().find(|table| table.visible && table.name.name == written);
         bare.or_else(|| {
@@ -136,12 +168,12 @@ impl Schema {
         })
     }
 
-    /// The table of that resolved name.
+    /// Returns the table with this resolved name.
     pub fn named(&self, name: &TableName) -> Option<&Table> {
         self.tables.iter().find(|table| table.name == *name)
     }
 
-    /// Foreign keys of any table that point at this one.
+    /// Lists the foreign keys of any table that point at this one.
     pub fn inbound<'a>(&'a self, target: &'a TableName) -> impl Iterator<Item = (&'a Table, &'a ForeignKey)> {
         (self.tables.iter())
             .flat_map(|table| table.foreign_keys.iter().map(move |key| (table, key)))
@@ -150,27 +182,27 @@ impl Schema {
 }
 
 impl Table {
-    /// The columns that somebody writes: what a copy of a row is made of.
+    /// Lists the columns that statements write: a snapshot of a row holds exactly these.
     pub fn written_columns(&self) -> impl Iterator<Item = &SchemaColumn> {
         self.columns.iter().filter(|column| !column.generated)
     }
 
-    /// Its foreign keys that can wait for the commit.
+    /// Lists the foreign keys that can be checked at the commit.
     pub fn deferrable_keys(&self) -> Vec<ForeignKey> {
         self.foreign_keys.iter().filter(|key| key.is_deferrable).cloned().collect()
     }
 
-    /// The column of that name.
+    /// Returns the column with this name.
     pub fn column(&self, name: &str) -> Option<&SchemaColumn> {
         self.columns.iter().find(|column| column.name == name)
     }
 
-    /// Whether these columns together are unique, by an index over just them or fewer of them.
+    /// True if these columns together are unique, by an index over them or some of them.
     pub fn is_unique(&self, columns: &[&str]) -> bool {
         self.uniques.iter().any(|unique| unique.iter().all(|column| columns.contains(&column.as_str())))
     }
 
-    /// Whether an index leads with this column.
+    /// True if an index leads with this column.
     pub fn has_index_on(&self, column: &str) -> bool {
         self.indexes.iter().any(|index| index.first().is_some_and(|first| first == column))
     }

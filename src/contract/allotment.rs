@@ -1,4 +1,4 @@
-//! Who receives how much of a reference, as the request says it.
+//! Allotments: who receives how much of a reference, as the request says.
 
 use std::collections::BTreeMap;
 
@@ -7,65 +7,65 @@ use serde::{Deserialize, Serialize};
 
 use super::{UserId, unique};
 
-/// Most shares of an allotment. A deal is worked out, kept and passed on share by share, and each share of a group holds the
+/// The maximum number of shares. A deal is computed, stored and sent share by share, and each share of a group contains the
 /// group's members.
 const MOST_SHARES: usize = 1_000;
 
-/// Most records that an `each` names.
+/// The maximum number of records that an `each` names.
 const MOST_NAMED: usize = 10_000;
 
-/// Longest name of a round-robin group, in characters.
+/// The maximum length of a round-robin group's name, in characters.
 const LONGEST_GROUP: usize = 200;
 
-/// Who receives a reference's records. The two logics are the Keap help page's: "Ratio - Each user gets up to the amount
+/// An allotment of a reference's records. The two logics are those of Keap's help page: "Ratio - Each user gets up to the amount
 /// specified; the process repeats for extras. Hardcoded - Each user gets up to the amount specified; extras are not
 /// reassigned at all."
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "WrittenAllotment", into = "WrittenAllotment")]
 pub enum Allotment {
-    /// Shares in turn, over and over.
+    /// Shares that repeat for extras.
     Ratio(Vec<Share>),
-    /// Shares once; what is beyond them stays, or is a reason to refuse.
+    /// Shares that do not repeat. Extras stay, or are a reason to refuse.
     Hardcoded(Vec<Share>, Extras),
     /// Everything to one successor.
     User(UserId),
     /// Everything to the leaver's manager.
     Manager,
-    /// Named records to named successors, the rest by another allotment; without one, the rest stays.
+    /// Named records to named successors, and the rest by another allotment. Without one, the rest stays.
     Each(BTreeMap<String, UserId>, Option<Box<Allotment>>),
 }
 
-/// One successor's (or one group's) part in a round.
+/// The share of one successor or one group in a round.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Share {
-    /// Who receives it.
+    /// The recipient.
     pub to: Recipient,
-    /// How many records of each round; zero is allowed, and receives nothing.
+    /// The number of records in each round. Zero is allowed and receives nothing.
     pub amount: u64,
 }
 
-/// Who a share goes to.
+/// The recipient of a share.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Recipient {
     /// A user.
     User(UserId),
-    /// The fit members of a group, in turn; the last one served is remembered between jobs.
+    /// The members of a group who can receive records, in turn. The member served last is remembered between jobs.
     RoundRobin(String),
 }
 
-/// What becomes of records beyond a hardcoded allotment.
+/// What happens to records beyond a hardcoded allotment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Extras {
     /// They stay with the leaver and are reported.
     #[default]
     Leave,
-    /// They are a guard: the request is rejected.
+    /// They are a reason to refuse the request.
     Reject,
 }
 
 impl Allotment {
-    /// Every user whom the allotment names.
+    /// Lists the users whom the allotment names.
     pub fn users(&self) -> Vec<&UserId> {
         match self {
             Allotment::Ratio(shares) | Allotment::Hardcoded(shares, _) => {
@@ -77,7 +77,7 @@ impl Allotment {
         }
     }
 
-    /// Every round-robin group that the allotment names.
+    /// Lists the round-robin groups that the allotment names.
     pub fn groups(&self) -> Vec<&str> {
         match self {
             Allotment::Ratio(shares) | Allotment::Hardcoded(shares, _) => {
@@ -88,12 +88,12 @@ impl Allotment {
         }
     }
 
-    /// Whether the leaver's manager is asked for.
+    /// True if the allotment names the leaver's manager.
     pub fn names_manager(&self) -> bool {
         match self {
             Allotment::Manager => true,
             Allotment::Each(_, Some(rest)) => rest.names_manager(),
-            _ => false,
+            Allotment::Each(_, None) | Allotment::Ratio(_) | Allotment::Hardcoded(..) | Allotment::User(_) => false,
         }
     }
 }
@@ -124,19 +124,19 @@ impl JsonSchema for Allotment {
     }
 }
 
-/// An allotment as it is written: exactly one of `logic`, `user`, `manager` and `each` says which kind it is.
+/// An allotment in JSON: exactly one of `logic`, `user`, `manager` and `each` is present.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Allotment")]
 struct WrittenAllotment {
-    /// `ratio`: shares in turn, over and over; `hardcoded`: shares once.
+    /// `ratio`: the shares repeat for extras. `hardcoded`: they do not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     logic: Option<Logic>,
-    /// With `logic`: who receives how many of each round.
+    /// With `logic`: who receives how many records of each round.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("maxItems" = 1000))]
     shares: Option<Vec<WrittenShare>>,
-    /// With `hardcoded`: what becomes of records beyond the shares.
+    /// With `hardcoded`: what happens to records beyond the shares.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     extras: Option<Extras>,
     /// Everything to this user.
@@ -145,7 +145,7 @@ struct WrittenAllotment {
     /// `true`: everything to the leaver's manager.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     manager: Option<bool>,
-    /// Named records (by key) to named users.
+    /// Named records, by key, to named users.
     #[serde(default, deserialize_with = "unique::some_map", skip_serializing_if = "Option::is_none")]
     #[schemars(extend("maxProperties" = 10_000))]
     each: Option<BTreeMap<String, UserId>>,
@@ -161,7 +161,7 @@ enum Logic {
     Hardcoded,
 }
 
-/// A share as it is written: `user` or `round_robin`, and an amount.
+/// A share in JSON: `user` or `round_robin`, and an amount.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Share")]
@@ -181,9 +181,11 @@ impl TryFrom<WrittenAllotment> for Allotment {
         let WrittenAllotment { logic, shares, extras, user, manager, each, rest } = written;
         let ways = [logic.is_some(), user.is_some(), manager.is_some(), each.is_some()];
         if ways.into_iter().filter(|way| *way).count() != 1 {
-            return Err("[invalid_field] an allotment has exactly one of `logic`, `user`, `manager` and `each`".into());
+            return Err(
+                "[invalid_field] an allotment needs exactly one of `logic`, `user`, `manager` and `each`".into()
+            );
         }
-        let only_with = |field: &str, with: &str| Err(format!("[invalid_field] `{field}` goes only with `{with}`"));
+        let only_with = |field: &str, with: &str| Err(format!("[invalid_field] `{field}` is valid only with `{with}`"));
         if shares.is_some() && logic.is_none() {
             return only_with("shares", "logic");
         }
@@ -199,7 +201,7 @@ impl TryFrom<WrittenAllotment> for Allotment {
         if let Some(manager) = manager {
             return match manager {
                 true => Ok(Allotment::Manager),
-                false => Err("[invalid_field] `manager` is true or absent".into()),
+                false => Err("[invalid_field] `manager` must be true or absent".into()),
             };
         }
         if let Some(each) = each {
@@ -208,7 +210,7 @@ impl TryFrom<WrittenAllotment> for Allotment {
         let shares = read_shares(shares.unwrap_or_default())?;
         Ok(match logic {
             Some(Logic::Hardcoded) => Allotment::Hardcoded(shares, extras.unwrap_or_default()),
-            _ => Allotment::Ratio(shares),
+            Some(Logic::Ratio) | None => Allotment::Ratio(shares),
         })
     }
 }
@@ -218,11 +220,11 @@ fn read_each(each: BTreeMap<String, UserId>, rest: Option<Box<WrittenAllotment>>
         return Err("[empty_shares] `each` names no record".into());
     }
     if each.len() > MOST_NAMED {
-        return Err(format!("[too_large] `each` names {} records; at most {MOST_NAMED} are read", each.len()));
+        return Err(format!("[too_large] `each` names {} records; the maximum is {MOST_NAMED}", each.len()));
     }
     let rest = rest.map(|rest| Allotment::try_from(*rest)).transpose()?;
     if matches!(rest, Some(Allotment::Each(..))) {
-        return Err("[invalid_field] `rest` may not be another `each`".into());
+        return Err("[invalid_field] `rest` cannot be another `each`".into());
     }
     Ok(Allotment::Each(each, rest.map(Box::new)))
 }
@@ -232,7 +234,7 @@ fn read_shares(written: Vec<WrittenShare>) -> Result<Vec<Share>, String> {
         return Err("[empty_shares] `shares` is empty: name at least one user or round-robin group".into());
     }
     if written.len() > MOST_SHARES {
-        return Err(format!("[too_large] there are {} shares; at most {MOST_SHARES} are read", written.len()));
+        return Err(format!("[too_large] there are {} shares; the maximum is {MOST_SHARES}", written.len()));
     }
     let mut total: u64 = 0;
     let mut shares = Vec::with_capacity(written.len());
@@ -240,19 +242,21 @@ fn read_shares(written: Vec<WrittenShare>) -> Result<Vec<Share>, String> {
         let to = match (share.user, share.round_robin) {
             (Some(user), None) => Recipient::User(user),
             (None, Some(group)) if group.chars().count() > LONGEST_GROUP => {
-                return Err(format!("[invalid_field] the name of a group has at most {LONGEST_GROUP} characters"));
+                return Err(format!("[invalid_field] the name of the group exceeds {LONGEST_GROUP} characters"));
             }
             (None, Some(group)) if !group.is_empty() => Recipient::RoundRobin(group),
-            _ => return Err("[invalid_field] a share has exactly one of `user` and `round_robin`".into()),
+            (Some(_) | None, Some(_) | None) => {
+                return Err("[invalid_field] a share needs exactly one of `user` and `round_robin`".into());
+            }
         };
-        // Ranks and amounts are kept in signed 64-bit columns.
+        // Ranks and amounts are stored in signed 64-bit columns.
         total = (total.checked_add(share.amount))
             .filter(|total| i64::try_from(*total).is_ok())
             .ok_or("[invalid_amount] the amounts add up to more than 9223372036854775807")?;
         shares.push(Share { to, amount: share.amount });
     }
     if total == 0 {
-        return Err("[invalid_amount] the amounts add up to nothing: give at least one share an amount".into());
+        return Err("[invalid_amount] the amounts add up to zero: give at least one share an amount".into());
     }
     Ok(shares)
 }

@@ -1,4 +1,4 @@
-//! What Handover tells the outside: CloudEvents 1.0 in structured JSON.
+//! Events: CloudEvents 1.0 in structured JSON.
 
 use std::collections::BTreeMap;
 
@@ -13,23 +13,23 @@ use super::{Certificate, JobId, LicenseOutcome, Reason, RequestType, event_id};
 /// The MIME type of every event.
 pub const EVENT_CONTENT_TYPE: &str = "application/cloudevents+json";
 
-/// The types of events; each is also its routing key on the topic exchange of events.
+/// The type of an event, which is also its routing key on the topic exchange of events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum EventType {
-    /// `handover.deactivation.<change>`
+    /// `handover.deactivation.<change>`: of a `deactivate`.
     Deactivation(Change),
     /// `handover.reassignment.<change>`: of a `reassign`.
     Reassignment(Change),
-    /// `handover.undo.<change>`: of a job that undoes another or restores what a reactivation brings back.
+    /// `handover.undo.<change>`: of a job that undoes another, or restores rows for a reactivation.
     Undo(Change),
-    /// `handover.request.rejected`: of a request that is neither a deactivation nor a reassignment.
+    /// `handover.request.rejected`: of any other request that is refused.
     RequestRejected,
-    /// `handover.user.reactivated`
+    /// `handover.user.reactivated`: of a `reactivate`.
     Reactivated,
-    /// `handover.invitation.<answer>`
+    /// `handover.invitation.<change>`: of a request about an invitation.
     Invitation(InvitationChange),
-    /// `handover.records.assigned`: one digest a job and successor, how many of what, from whom.
+    /// `handover.records.assigned`: for each successor of a job, the number of records of each kind.
     Assigned,
 }
 
@@ -72,17 +72,28 @@ named_enum! {
 }
 
 impl EventType {
-    /// The event of a change to a job that a request of this type made.
+    /// Returns the event of a change of a job, by the type of its request.
     pub fn of(kind: RequestType, change: Change) -> EventType {
-        match (kind, change) {
-            (RequestType::Deactivate, change) => EventType::Deactivation(change),
-            (RequestType::Reassign, change) => EventType::Reassignment(change),
-            (_, Change::Rejected) => EventType::RequestRejected,
-            (_, change) => EventType::Undo(change),
+        match kind {
+            RequestType::Deactivate => EventType::Deactivation(change),
+            RequestType::Reassign => EventType::Reassignment(change),
+            RequestType::Reactivate
+            | RequestType::Invite
+            | RequestType::ResendInvitation
+            | RequestType::AcceptInvitation
+            | RequestType::CancelInvitation
+            | RequestType::Revert
+            | RequestType::Cancel
+            | RequestType::Pause
+            | RequestType::Resume
+            | RequestType::Amend => match change == Change::Rejected {
+                true => EventType::RequestRejected,
+                false => EventType::Undo(change),
+            },
         }
     }
 
-    /// Every type that is published.
+    /// Lists every type that is published.
     pub fn all() -> Vec<EventType> {
         let deactivations = Change::ALL.map(EventType::Deactivation);
         let reassignments = Change::ALL.map(EventType::Reassignment);
@@ -93,7 +104,7 @@ impl EventType {
         deactivations.into_iter().chain(reassignments).chain(undos).chain(invitations).chain(others).collect()
     }
 
-    /// The type's name.
+    /// Returns the name of the type.
     pub fn name(self) -> String {
         match self {
             EventType::Deactivation(change) => format!("handover.deactivation.{}", change.name()),
@@ -118,7 +129,7 @@ impl TryFrom<String> for EventType {
 
     fn try_from(name: String) -> Result<Self, String> {
         let found = EventType::all().into_iter().find(|kind| kind.name() == name);
-        found.ok_or_else(|| format!("there is no event of the type {name:?}"))
+        found.ok_or_else(|| format!("{name:?} is not a known event type"))
     }
 }
 
@@ -138,32 +149,32 @@ impl JsonSchema for EventType {
 pub struct CloudEvent<T> {
     /// Always `1.0`.
     pub specversion: String,
-    /// Stable: the same event is always published under the same id.
+    /// The id, which is the same whenever the same event is published again.
     pub id: Uuid,
     /// Always `/handover`.
     pub source: String,
-    /// What happened.
+    /// The type of the event.
     #[serde(rename = "type")]
     pub kind: EventType,
     /// The leaver's id.
     pub subject: String,
-    /// When it happened.
+    /// The time of the change.
     #[serde(with = "time::serde::rfc3339")]
     #[schemars(with = "String", extend("format" = "date-time"))]
     pub time: OffsetDateTime,
     /// Always `application/json`.
     pub datacontenttype: String,
-    /// The order of a job's events, from 1.
+    /// The position among the job's events, from 1.
     pub sequence: i64,
-    /// W3C trace context of the request: what it came with or, where traces are exported, the span of taking it.
+    /// The W3C trace context of the request or, if traces are exported, of the span that took it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
-    /// What is told.
+    /// The content of the event.
     pub data: T,
 }
 
 impl<T> CloudEvent<T> {
-    /// The event of a job's `sequence`-th transition.
+    /// Creates the event of a job's `sequence`-th transition.
     pub fn of(job: JobId, sequence: i64, kind: EventType, subject: &str, time: OffsetDateTime, data: T) -> Self {
         CloudEvent {
             specversion: "1.0".into(),
@@ -180,25 +191,25 @@ impl<T> CloudEvent<T> {
     }
 }
 
-/// The `data` of an event about a job that tells no certificate.
+/// The `data` of an event about a job, unless it is a certificate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct JobStatusData {
     /// The job.
     pub job_id: JobId,
-    /// The sender's name for the request.
+    /// The sender's id of the request.
     pub request_id: String,
-    /// The organization; empty where the host has none.
+    /// The organization; empty if the host has none.
     pub org_id: String,
-    /// What was asked for.
+    /// The request type.
     pub request_type: String,
-    /// The user: of a deactivation the leaver.
+    /// The user; of a deactivation, the leaver.
     pub user_id: String,
-    /// The state that the job is in now.
+    /// The state of the job.
     pub state: String,
-    /// Of a rejected job: every reason. Of one that needs attention: what a person has to decide.
+    /// Every reason why the job was refused, or why it needs attention.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<Reason>,
-    /// Of a scheduled job: when it starts.
+    /// Of a scheduled job: its start.
     #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub effective_at: Option<OffsetDateTime>,
@@ -207,12 +218,12 @@ pub struct JobStatusData {
     pub wait_for: Option<JobId>,
 }
 
-/// The `data` of `handover.deactivation.completed`: the certificate, and the sender's name for the request.
+/// The `data` of `handover.deactivation.completed`: the certificate, and the sender's id of the request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Completion {
-    /// The sender's name for the request.
+    /// The sender's id of the request.
     pub request_id: String,
-    /// What the job proves.
+    /// The certificate.
     #[serde(flatten)]
     pub certificate: Certificate,
 }
@@ -222,37 +233,37 @@ pub struct Completion {
 pub struct Assigned {
     /// The job.
     pub job_id: JobId,
-    /// The organization; empty where the host has none.
+    /// The organization; empty if the host has none.
     pub org_id: String,
-    /// Who left.
+    /// The leaver.
     pub from_user_id: String,
-    /// Who received.
+    /// The successor.
     pub user_id: String,
-    /// How many of each kind.
+    /// The number of records of each kind.
     pub records: BTreeMap<String, u64>,
 }
 
-/// The `data` of `handover.invitation.*`: what whoever sends the mail needs.
+/// The `data` of `handover.invitation.*`: everything that the mail needs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct InvitationData {
     /// The job.
     pub job_id: JobId,
-    /// The sender's name for the request.
+    /// The sender's id of the request.
     pub request_id: String,
-    /// The organization; empty where the host has none.
+    /// The organization; empty if the host has none.
     pub org_id: String,
-    /// Who is invited.
+    /// The invited user.
     pub user_id: String,
-    /// Their name.
+    /// The person's name.
     pub name: String,
-    /// Their address.
+    /// The person's email address.
     pub email: String,
-    /// Who asked for it.
+    /// The requester.
     pub requested_by: String,
-    /// The invitation's own key, where the host keeps invitations.
+    /// The invitation's key, if the host stores invitations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub invitation_id: Option<String>,
-    /// Of an accepted one: what became of the license.
+    /// Of an accepted invitation: the license.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub license: Option<LicenseOutcome>,
 }

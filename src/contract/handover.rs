@@ -1,4 +1,4 @@
-//! What a request may say.
+//! The request to hand over what a user owns, and the types of requests.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,51 +10,51 @@ use super::named::named_enum;
 use super::{Allotment, JobId, OrgId, RequestId, UserId, unique};
 
 /// A request to hand over what a user owns, as published to `handover.requests`: `deactivate`, or `reassign`, which only
-/// moves. Unknown fields are refused.
+/// moves records. Unknown fields are refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HandoverRequest {
-    /// What is asked for.
+    /// The request type.
     #[serde(rename = "type", default)]
     #[schemars(extend("enum" = ["deactivate", "reassign"]))]
     pub kind: RequestType,
-    /// The sender's name for this request. The same id with the same body is the same job; with another body it is a conflict.
+    /// The sender's id of this request. The same id with the same body is the same job; with another body it is a conflict.
     pub request_id: RequestId,
-    /// The organization; absent where the host has none.
+    /// The organization; absent if the host has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub org_id: Option<OrgId>,
     /// The leaver.
     pub user_id: UserId,
-    /// Who asks: must be allowed to by the catalog's `may`.
+    /// The requester, whom the catalog's `may` must permit.
     pub requested_by: UserId,
-    /// Why, for the audit trail.
+    /// The cause, for the audit trail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("maxLength" = 2000))]
     pub reason: Option<String>,
-    /// When to start; at once where absent or past. RFC 3339.
+    /// When to start; at once if absent or past. RFC 3339.
     #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub effective_at: Option<OffsetDateTime>,
-    /// A leave, not a farewell: on that day the job is reverted by itself. RFC 3339.
+    /// When the user returns from a leave: the job is then reverted automatically. RFC 3339.
     #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub return_at: Option<OffsetDateTime>,
-    /// End the user's access at once, even where an allotment is missing: the job then waits until an `amend` names it.
+    /// End the user's access at once, even if an allotment is missing. The job then waits for an `amend` that adds it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub lock_out: bool,
-    /// For each kind of the catalog that is transferred: who receives how much.
+    /// For each transferred kind of the catalog: who receives how much.
     #[serde(default, deserialize_with = "unique::map", skip_serializing_if = "BTreeMap::is_empty")]
     pub reassign: BTreeMap<String, Allotment>,
-    /// What is to be done beside what is always done: names that the catalog's `also` conditions have.
+    /// Optional work to do as well: names from the catalog's `also` conditions.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub also: BTreeSet<String>,
-    /// Whether the request is a row of a bulk file: a catalog may refuse in bulk what it allows one by one.
+    /// True if the request is a row of a bulk file. A catalog may refuse in bulk what it allows one by one.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub bulk: bool,
-    /// The plan token of a preview: the request is refused when what it saw has changed.
+    /// The plan token of a preview: the request is refused if the plan has changed since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expect: Option<String>,
-    /// Whether drift from `expect` is allowed.
+    /// What happens if the plan differs from `expect`.
     #[serde(default, skip_serializing_if = "Drift::is_refused")]
     pub drift: Drift,
 }
@@ -91,7 +91,7 @@ named_enum! {
     }
 }
 
-/// What the fields of a request are.
+/// The form of a request: its set of fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
     Handover,
@@ -118,14 +118,14 @@ impl RequestType {
     }
 }
 
-/// Whether a plan may differ from the preview that it names.
+/// What happens if a plan differs from the preview that the request names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Drift {
-    /// A plan that has changed is rejected, and the rejection says what changed.
+    /// The request is refused, and the reason lists the differences.
     #[default]
     Refuse,
-    /// A plan that has changed goes on.
+    /// The request is accepted with the changed plan.
     Allow,
 }
 
@@ -136,22 +136,22 @@ impl Drift {
 }
 
 impl HandoverRequest {
-    /// The organization as the ledger keeps it: empty where the host has none.
+    /// Returns the organization as the ledger stores it: empty if the host has none.
     pub fn org(&self) -> &str {
         self.org_id.as_ref().map_or("", OrgId::as_str)
     }
 
-    /// The job that this request makes.
+    /// Returns the id of the job that this request makes.
     pub fn job_id(&self) -> JobId {
         JobId::of(self.org(), &self.request_id)
     }
 
-    /// The successors that the request names, in every allotment.
+    /// Lists the successors that the allotments name.
     pub fn successors(&self) -> impl Iterator<Item = &UserId> {
         self.reassign.values().flat_map(Allotment::users)
     }
 
-    /// The round-robin groups that the request names.
+    /// Lists the round-robin groups that the allotments name.
     pub fn groups(&self) -> impl Iterator<Item = &str> {
         self.reassign.values().flat_map(Allotment::groups)
     }

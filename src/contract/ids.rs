@@ -1,4 +1,4 @@
-//! Ids: text from outside that was checked once, and the ids that Handover derives from it.
+//! Ids: text from requests that is checked once, and the ids that Handover derives from it.
 
 use std::fmt;
 
@@ -6,10 +6,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// The namespace of job ids. Published, so that a client can work out a job's id before the worker has seen the request.
+/// The namespace of job ids. It is public, so that a client can compute a job's id before the worker has read the request.
 pub const JOB_NAMESPACE: Uuid = Uuid::from_u128(0x6d7f_1c52_9f0e_5b1a_8a3c_4e21_70d9_5b66);
 
-/// Longest id accepted, in characters.
+/// The maximum length of an id, in characters.
 const LONGEST: usize = 200;
 
 macro_rules! text_id {
@@ -21,7 +21,7 @@ macro_rules! text_id {
         pub struct $name(String);
 
         impl $name {
-            /// The id as text.
+            /// Returns the id as text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -51,28 +51,28 @@ macro_rules! text_id {
 }
 
 text_id! {
-    /// An organization of the host, as text whatever its column's type.
+    /// An organization of the host, as text, for any column type.
     OrgId
 }
 text_id! {
-    /// A user of the host, as text whatever its column's type.
+    /// A user of the host, as text, for any column type.
     UserId
 }
 text_id! {
-    /// The sender's name for a request: its idempotency key within the organization.
+    /// The sender's id of a request: its idempotency key within the organization.
     RequestId
 }
 
-/// How an id begins that stands for a user who was forgotten.
+/// The prefix of an id that replaces a forgotten user.
 const FORGOTTEN: &str = "forgotten:";
 
 impl UserId {
-    /// A new id that stands for a user who is forgotten, and cannot be led back to them.
+    /// Creates an id that replaces a forgotten user and cannot be traced back to them.
     pub fn pseudonym() -> UserId {
         UserId(format!("{FORGOTTEN}{}", Uuid::new_v4()))
     }
 
-    /// Whether it stands for a user who was forgotten.
+    /// True if the id replaces a forgotten user.
     pub fn is_pseudonym(&self) -> bool {
         self.0.strip_prefix(FORGOTTEN).is_some_and(|rest| Uuid::try_parse(rest).is_ok())
     }
@@ -81,13 +81,13 @@ impl UserId {
 fn check_id(text: &str) -> Result<(), String> {
     let length = text.chars().count();
     if length == 0 {
-        return Err("[invalid_id] an id may not be empty".into());
+        return Err("[invalid_id] the id is empty".into());
     }
     if length > LONGEST {
-        return Err(format!("[invalid_id] an id has at most {LONGEST} characters, this one has {length}"));
+        return Err(format!("[invalid_id] the id has {length} characters; the maximum is {LONGEST}"));
     }
     if text.chars().any(char::is_control) {
-        return Err("[invalid_id] an id may not hold control characters".into());
+        return Err("[invalid_id] the id contains control characters".into());
     }
     Ok(())
 }
@@ -98,9 +98,21 @@ fn check_id(text: &str) -> Result<(), String> {
 pub struct JobId(pub Uuid);
 
 impl JobId {
-    /// The id of the job that this request makes. The name hashed is `<length>:<org>,<length>:<request_id>,`, each
-    /// length counted in bytes (two netstrings), so that no two pairs share a name; a host without organizations has
-    /// the empty one.
+    /// Returns the id of the job that a request makes.
+    ///
+    /// The hashed name is `<length>:<org>,<length>:<request_id>,` with lengths in bytes (two netstrings), so that no two
+    /// pairs share a name. A host without organizations has the empty organization.
+    ///
+    /// ```
+    /// use handover::contract::{JobId, RequestId};
+    ///
+    /// let request = RequestId::try_from("offboard-53".to_owned())?;
+    /// let job = JobId::of("1", &request);
+    /// // The same request is the same job; the same id in another organization is another job.
+    /// assert_eq!(job, JobId::of("1", &request));
+    /// assert_ne!(job, JobId::of("2", &request));
+    /// # Ok::<(), String>(())
+    /// ```
     pub fn of(org: &str, request_id: &RequestId) -> JobId {
         let request_id = request_id.as_str();
         let name = format!("{}:{org},{}:{request_id},", org.len(), request_id.len());
@@ -114,7 +126,7 @@ impl fmt::Display for JobId {
     }
 }
 
-/// The id of a job's `sequence`-th event: stable, so that a consumer that deduplicates by id sees each exactly once.
+/// Returns the id of a job's `sequence`-th event. It is stable, so that a consumer can deduplicate events by their ids.
 pub fn event_id(job: JobId, sequence: i64) -> Uuid {
     Uuid::new_v5(&job.0, format!("event:{sequence}").as_bytes())
 }
@@ -128,13 +140,13 @@ mod tests {
     }
 
     #[test]
-    fn a_job_id_depends_on_where_the_organization_ends() {
+    fn job_ids_separate_organization_and_request() {
         assert_ne!(JobId::of("1", &request_id("1x")), JobId::of("11", &request_id("x")));
         assert_eq!(JobId::of("1", &request_id("x")), JobId::of("1", &request_id("x")));
     }
 
     #[test]
-    fn an_id_is_short_printable_text() {
+    fn ids_are_short_printable_text() {
         for bad in [String::new(), "a\u{0}b".into(), "x".repeat(201)] {
             assert!(UserId::try_from(bad).is_err());
         }

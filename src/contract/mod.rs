@@ -1,7 +1,9 @@
-//! The outside's words: what a request may say, what an event tells, and the ids both use.
+//! The public contract: requests, commands, replies, events, certificates, and the ids that they use.
 //!
-//! Everything here is data with serde and a JSON Schema; nothing does I/O. What can be constructed is well formed:
-//! the inside never checks an id's shape or an amount's range again.
+//! Everything here is data with serde and a JSON Schema; nothing does I/O. Every value is well formed once it is constructed:
+//! no other module checks the shape of an id or the range of an amount again.
+
+#![deny(clippy::wildcard_enum_match_arm)]
 
 mod allotment;
 mod handover;

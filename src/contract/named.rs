@@ -29,6 +29,7 @@ macro_rules! named_enum {
 
         impl $Enum {
             /// Every value, in the order of declaration.
+            #[allow(dead_code, reason = "not every enum is listed")]
             pub const ALL: [$Enum; [$($name),+].len()] = [$($Enum::$Value),+];
 
             /// Returns the name that JSON, the ledger and outputs use.

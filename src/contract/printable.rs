@@ -1,18 +1,18 @@
-//! Text from outside as it may stand in a log line, a header or on a terminal.
+//! Escapes untrusted text before it reaches logs, headers or a terminal.
 
-/// Text with its hidden characters spelled out: control characters, so that no name clears a screen or begins a line of its
-/// own, and those that change the order or the look of what stands around them.
+/// Escapes hidden characters. Control characters could clear a screen or start a line; others change the order or the look of
+/// the text around them.
 pub fn printable(text: &str) -> String {
     spelled(text, |c, spelled| spelled.extend(c.escape_unicode()), |_| false)
 }
 
-/// As [`printable`], for text of several lines: these stay.
+/// Escapes hidden characters except line breaks and tabs.
 pub fn printable_lines(text: &str) -> String {
     spelled(text, |c, spelled| spelled.extend(c.escape_unicode()), |c| matches!(c, '\n' | '\t'))
 }
 
-/// JSON text with the hidden characters of its strings spelled out as JSON spells them: it means the same. What stands
-/// between the strings stays.
+/// Escapes the hidden characters of JSON text in JSON's own way, so that its meaning stays the same. Line breaks and tabs
+/// between its strings stay.
 pub fn printable_json(json: &str) -> String {
     let spell = |c: char, spelled: &mut String| {
         for unit in c.encode_utf16(&mut [0; 2]) {
@@ -33,7 +33,7 @@ fn spelled(text: &str, spell: impl Fn(char, &mut String), stays: impl Fn(char) -
     spelled
 }
 
-/// Joiners are hidden too, and stay: names of many scripts are written with them.
+/// True for characters that are escaped. Joiners are hidden too but stay, because names in many scripts need them.
 fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -46,14 +46,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_text_gives_orders_to_a_terminal_or_begins_a_line_or_turns_what_follows() {
+    fn hidden_characters_are_escaped() {
         assert_eq!(printable("a\u{1b}[2J\r\n\u{202e}b\u{9b}"), "a\\u{1b}[2J\\u{d}\\u{a}\\u{202e}b\\u{9b}");
         assert_eq!(printable("Zoë 名 می‌خواهم 👩‍👧"), "Zoë 名 می‌خواهم 👩‍👧");
         assert_eq!(printable_lines("a\n\tb\u{7}"), "a\n\tb\\u{7}");
     }
 
     #[test]
-    fn json_means_the_same_when_its_hidden_characters_are_spelled_out() {
+    fn escaped_json_means_the_same() {
         let value = serde_json::json!({ "name": "\u{7f}\u{85}\u{202e}\u{e0041}\n" });
         for text in [value.to_string(), serde_json::to_string_pretty(&value).expect("JSON")] {
             let spelled = printable_json(&text);

@@ -1,4 +1,4 @@
-//! Reading a message into a request, or into the reason why it cannot be read.
+//! Reads a message as a request, or finds the reason why it is invalid.
 
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
@@ -8,58 +8,58 @@ use time::{OffsetDateTime, UtcOffset};
 use super::handover::Form;
 use super::{DeadLetterCode, HandoverRequest, JobCommand, Request, RequestType, printable};
 
-/// Longest message body that is read, in bytes: room for an `each` of ten thousand records.
+/// The maximum size of a message body, in bytes: enough for an `each` of ten thousand records.
 pub const MAX_REQUEST_BYTES: usize = 1 << 20;
 
-/// Longest `reason` accepted, in characters.
+/// The maximum length of `reason`, in characters.
 const LONGEST_REASON: usize = 2_000;
 
-/// Longest path and detail of what cannot be read, in characters of the message.
-const LONGEST_TOLD: usize = 1_000;
+/// The maximum length of path and detail in an error, in characters of the message.
+const LONGEST_QUOTE: usize = 1_000;
 
-/// Longest name and address of somebody who is invited, in characters (RFC 5321 allows an address 64 + 1 + 255).
+/// The maximum lengths of an invited user's name and address, in characters (RFC 5321 allows an address 64 + 1 + 255).
 const LONGEST_NAME: usize = 200;
 const LONGEST_EMAIL: usize = 320;
 
-/// Why a message cannot be read as a request. Such a message is parked, never retried.
+/// The reason why a message is not a valid request. Such a message becomes a dead letter and is never retried.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{code} at `{path}`: {detail}")]
 pub struct InvalidRequest {
-    /// What is wrong, one word for programs.
+    /// The cause, as one word for programs.
     pub code: DeadLetterCode,
-    /// The path to the field: `reassign.contact.shares[0].amount`; `.` for the whole message.
+    /// The path to the field: `reassign.contact.shares[0].amount`, or `.` for the whole message.
     pub path: String,
-    /// What is wrong and how to fix it, for people.
+    /// The cause and how to fix it, for people.
     pub detail: String,
 }
 
 impl InvalidRequest {
-    /// A message that is wrong at one field. Path and detail may quote it at any length and go into headers and logs, so
-    /// they are shortened, and hidden characters are spelled out.
+    /// Creates the reason. Path and detail may quote the message at any length and are written to headers and logs, so they
+    /// are shortened and escaped.
     pub fn new(code: DeadLetterCode, path: impl AsRef<str>, detail: impl AsRef<str>) -> InvalidRequest {
-        // A field may be called nothing, and a header of nothing is none.
+        // A field name may be empty, but a header may not.
         let path = Some(path.as_ref()).filter(|path| !path.is_empty()).unwrap_or(".");
-        InvalidRequest { code, path: told(path), detail: told(detail.as_ref()) }
+        InvalidRequest { code, path: shorten(path), detail: shorten(detail.as_ref()) }
     }
 }
 
-fn told(text: &str) -> String {
-    match text.char_indices().nth(LONGEST_TOLD) {
+fn shorten(text: &str) -> String {
+    match text.char_indices().nth(LONGEST_QUOTE) {
         Some((end, _)) => printable(&text[..end]) + "…",
         None => printable(text),
     }
 }
 
-/// Reads a message body. What only the catalog can tell (an unknown kind, an id of the wrong shape) is checked after this.
+/// Reads a message body. Faults that only the catalog shows (an unknown kind, an id of the wrong shape) are found later.
 pub fn read_request(body: &[u8]) -> Result<Request, InvalidRequest> {
     if body.len() > MAX_REQUEST_BYTES {
-        let detail = format!("the message has {} bytes; at most {MAX_REQUEST_BYTES} are read", body.len());
+        let detail = format!("the message has {} bytes; the maximum is {MAX_REQUEST_BYTES}", body.len());
         return Err(InvalidRequest::new(DeadLetterCode::TooLarge, ".", detail));
     }
     let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
     if first != Some(&b'{') {
         return match serde_json::from_slice::<IgnoredAny>(body) {
-            Ok(_) => Err(InvalidRequest::new(DeadLetterCode::NotAnObject, ".", "a request is a JSON object")),
+            Ok(_) => Err(InvalidRequest::new(DeadLetterCode::NotAnObject, ".", "a request must be a JSON object")),
             Err(error) => Err(InvalidRequest::new(DeadLetterCode::NotJson, ".", error.to_string())),
         };
     }
@@ -67,14 +67,14 @@ pub fn read_request(body: &[u8]) -> Result<Request, InvalidRequest> {
         Form::Handover => Request::Handover(check_handover(read(body)?)?),
         Form::User => Request::User(read(body)?),
         Form::Invite => Request::Invite(read(body)?),
-        Form::Job => Request::Job(check_order(read(body)?)?),
+        Form::Job => Request::Job(check_job_command(read(body)?)?),
     };
     check_texts(&request)?;
     refuse_nul(body, &request)?;
     Ok(request)
 }
 
-/// The type of a request, whatever else it holds.
+/// The type of a request, without its other fields.
 #[derive(Deserialize)]
 struct Typed {
     #[serde(rename = "type", default)]
@@ -88,14 +88,14 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, InvalidRequest> {
     Ok(value)
 }
 
-/// Fields that only one of the types has which share a form.
+/// Checks the fields that only one of the types with this form has.
 fn check_handover(request: HandoverRequest) -> Result<HandoverRequest, InvalidRequest> {
     if request.kind == RequestType::Reassign {
         if request.reassign.is_empty() {
             return Err(InvalidRequest::new(
                 DeadLetterCode::MissingField,
                 "reassign",
-                "say for at least one kind who receives it",
+                "name a successor for at least one kind",
             ));
         }
         let misplaced = [("return_at", request.return_at.is_some()), ("lock_out", request.lock_out)];
@@ -103,16 +103,16 @@ fn check_handover(request: HandoverRequest) -> Result<HandoverRequest, InvalidRe
             return Err(InvalidRequest::new(
                 DeadLetterCode::UnknownField,
                 field,
-                "a `reassign` only moves records: leave it out",
+                "a `reassign` only moves records: remove the field",
             ));
         }
     }
     for (field, at) in [("effective_at", request.effective_at), ("return_at", request.return_at)] {
-        if !at.is_none_or(is_kept_by_databases) {
+        if !at.is_none_or(fits_databases) {
             return Err(InvalidRequest::new(
                 DeadLetterCode::InvalidField,
                 field,
-                "a time lies between the years 1 and 9998, in UTC",
+                "the time must be between the years 1 and 9998, in UTC",
             ));
         }
     }
@@ -122,40 +122,39 @@ fn check_handover(request: HandoverRequest) -> Result<HandoverRequest, InvalidRe
         return Err(InvalidRequest::new(
             DeadLetterCode::InvalidField,
             "return_at",
-            "nobody returns before they leave (`effective_at`)",
+            "it must be later than `effective_at`",
         ));
     }
     Ok(request)
 }
 
-/// Whether a time can be brought to UTC, and written with four digits of a year wherever it is read, also some time later.
-fn is_kept_by_databases(at: OffsetDateTime) -> bool {
+/// True if a time can be converted to UTC and has a year of four digits in every time zone, also a while later.
+fn fits_databases(at: OffsetDateTime) -> bool {
     at.checked_to_offset(UtcOffset::UTC).is_some_and(|at| (1..=9998).contains(&at.year()))
 }
 
-fn check_order(order: JobCommand) -> Result<JobCommand, InvalidRequest> {
-    match (order.kind, order.reassign.is_empty()) {
-        (RequestType::Amend, true) => Err(InvalidRequest::new(
-            DeadLetterCode::MissingField,
-            "reassign",
-            "say for at least one kind who receives it from now on",
-        )),
-        (RequestType::Amend, false) | (_, true) => Ok(order),
-        (_, false) => {
+fn check_job_command(command: JobCommand) -> Result<JobCommand, InvalidRequest> {
+    match (command.kind == RequestType::Amend, command.reassign.is_empty()) {
+        (true, true) => {
+            let detail = "name a new successor for at least one kind";
+            Err(InvalidRequest::new(DeadLetterCode::MissingField, "reassign", detail))
+        }
+        (false, false) => {
             Err(InvalidRequest::new(DeadLetterCode::UnknownField, "reassign", "only an `amend` names successors"))
         }
+        (true, false) | (false, true) => Ok(command),
     }
 }
 
 fn check_texts(request: &Request) -> Result<(), InvalidRequest> {
     if request.header().reason.is_some_and(|reason| reason.chars().count() > LONGEST_REASON) {
-        let detail = format!("a reason has at most {LONGEST_REASON} characters");
+        let detail = format!("the reason exceeds {LONGEST_REASON} characters");
         return Err(InvalidRequest::new(DeadLetterCode::InvalidField, "reason", detail));
     }
     let Request::Invite(invite) = request else { return Ok(()) };
     for (field, text, longest) in [("name", &invite.name, LONGEST_NAME), ("email", &invite.email, LONGEST_EMAIL)] {
         if text.trim().is_empty() || text.chars().count() > longest || text.chars().any(char::is_control) {
-            let detail = format!("it has 1 to {longest} characters and none that is a control character");
+            let detail = format!("it must have 1 to {longest} characters and no control characters");
             return Err(InvalidRequest::new(DeadLetterCode::InvalidField, field, detail));
         }
     }
@@ -167,12 +166,12 @@ fn check_texts(request: &Request) -> Result<(), InvalidRequest> {
         _ => Err(InvalidRequest::new(
             DeadLetterCode::InvalidField,
             "email",
-            "this is no address: it has the form name@domain",
+            "it must be an address of the form name@domain",
         )),
     }
 }
 
-/// PostgreSQL's text holds every character but NUL, so a request with one could be neither asked about nor kept.
+/// Refuses NUL: PostgreSQL's text cannot hold it, so such a request could be neither looked up nor stored.
 fn refuse_nul(body: &[u8], request: &Request) -> Result<(), InvalidRequest> {
     let escape = br"\u0000";
     if !body.windows(escape.len()).any(|part| part == escape) {
@@ -181,12 +180,12 @@ fn refuse_nul(body: &[u8], request: &Request) -> Result<(), InvalidRequest> {
     match find_nul(&request.canonical(), "") {
         None => Ok(()),
         Some(path) => {
-            Err(InvalidRequest::new(DeadLetterCode::InvalidField, path, "a text may not hold the character NUL"))
+            Err(InvalidRequest::new(DeadLetterCode::InvalidField, path, "the text contains the character NUL"))
         }
     }
 }
 
-/// The path to the first text with a NUL in it.
+/// Returns the path to the first text that contains NUL.
 fn find_nul(value: &Value, path: &str) -> Option<String> {
     match value {
         Value::String(text) => text.contains('\0').then(|| path.to_owned()),
@@ -197,21 +196,21 @@ fn find_nul(value: &Value, path: &str) -> Option<String> {
             let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
             if name.contains('\0') { Some(path) } else { find_nul(value, &path) }
         }),
-        _ => None,
+        Value::Null | Value::Bool(_) | Value::Number(_) => None,
     }
 }
 
 fn explain(body: &[u8], error: serde_path_to_error::Error<serde_json::Error>) -> InvalidRequest {
     let path = error.path().to_string();
     let inner = error.inner();
-    // A value that no enumeration takes (`"type": 7`) counts as syntax, too.
+    // serde reports a value of the wrong type for an enum (`"type": 7`) as a syntax error, too.
     let text = std::str::from_utf8(body).unwrap_or_default();
     let is_json = serde_json::from_str::<IgnoredAny>(text).is_ok();
     if !is_json && (inner.is_syntax() || inner.is_eof()) {
         return InvalidRequest::new(DeadLetterCode::NotJson, ".", inner.to_string());
     }
     let text = inner.to_string();
-    // Our own checks say their code in brackets: serde carries nothing but text.
+    // Checks of this module put their code in brackets, because a serde error carries only text.
     if let Some((code, detail)) = text.strip_prefix('[').and_then(|rest| rest.split_once("] "))
         && let Ok(code) = code.parse()
     {
@@ -228,7 +227,7 @@ fn explain(body: &[u8], error: serde_path_to_error::Error<serde_json::Error>) ->
     InvalidRequest::new(serde_code(&text, &path), path, text)
 }
 
-/// The code of an error in serde's own words.
+/// Returns the code of an error that serde words itself.
 fn serde_code(text: &str, path: &str) -> DeadLetterCode {
     if text.starts_with("unknown field") {
         DeadLetterCode::UnknownField
@@ -248,8 +247,8 @@ mod tests {
     use super::*;
 
     fn fault(body: &str) -> (String, String) {
-        let unreadable = read_request(body.as_bytes()).expect_err(body);
-        (unreadable.code.name().to_owned(), unreadable.path)
+        let invalid = read_request(body.as_bytes()).expect_err(body);
+        (invalid.code.name().to_owned(), invalid.path)
     }
 
     fn with_contact(allotment: &str) -> String {
@@ -259,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn each_fault_has_a_code_and_the_path_to_its_field() {
+    fn faults_have_a_code_and_a_path() {
         let cases = [
             ("", "not_json", "."),
             ("{", "not_json", "."),
@@ -297,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn bodies_that_mean_the_same_have_the_same_hash() {
+    fn equivalent_bodies_have_one_hash() {
         let short = with_contact(r#"{"user":"11"}"#);
         let long = r#"{ "reassign": {"contact":{"user":"11"}}, "type": "deactivate", "drift": "refuse",
             "requested_by":"1", "user_id":"53", "org_id":"1", "request_id":"r" }"#;

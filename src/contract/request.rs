@@ -1,4 +1,4 @@
-//! Every request there is, and what all of them have.
+//! Requests of every type, and the fields that all of them have.
 
 use std::collections::BTreeMap;
 
@@ -13,13 +13,13 @@ use super::{Allotment, HandoverRequest, JobId, OrgId, RequestId, RequestType, Us
 #[serde(untagged)]
 #[schemars(title = "Request")]
 pub enum Request {
-    /// About what a user owns.
+    /// Hands over what a user owns.
     Handover(HandoverRequest),
-    /// About a user who is there.
+    /// Acts on an existing user.
     User(UserCommand),
-    /// About one who is to come.
+    /// Invites a user.
     Invite(InviteCommand),
-    /// About a job.
+    /// Acts on a job.
     Job(JobCommand),
 }
 
@@ -27,47 +27,47 @@ pub enum Request {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UserCommand {
-    /// What is asked for.
+    /// The request type.
     #[serde(rename = "type")]
     #[schemars(extend("enum" = ["reactivate", "resend_invitation", "accept_invitation", "cancel_invitation"]))]
     pub kind: RequestType,
-    /// The sender's name for this request.
+    /// The sender's id of this request.
     pub request_id: RequestId,
-    /// The organization; absent where the host has none.
+    /// The organization; absent if the host has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub org_id: Option<OrgId>,
     /// The user.
     pub user_id: UserId,
-    /// Who asks. An invited user accepts by themselves.
+    /// The requester. An invited user accepts for themselves.
     pub requested_by: UserId,
-    /// Why, for the audit trail.
+    /// The cause, for the audit trail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("maxLength" = 2000))]
     pub reason: Option<String>,
 }
 
-/// A request to invite somebody.
+/// A request to invite a user: `invite`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct InviteCommand {
-    /// What is asked for.
+    /// The request type.
     #[serde(rename = "type")]
     #[schemars(extend("enum" = ["invite"]))]
     pub kind: RequestType,
-    /// The sender's name for this request.
+    /// The sender's id of this request.
     pub request_id: RequestId,
-    /// The organization; absent where the host has none.
+    /// The organization; absent if the host has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub org_id: Option<OrgId>,
-    /// Their name.
+    /// The person's name.
     #[schemars(extend("minLength" = 1, "maxLength" = 200))]
     pub name: String,
-    /// Their address.
+    /// The person's email address.
     #[schemars(extend("minLength" = 3, "maxLength" = 320))]
     pub email: String,
-    /// Who asks.
+    /// The requester.
     pub requested_by: UserId,
-    /// Why, for the audit trail.
+    /// The cause, for the audit trail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("maxLength" = 2000))]
     pub reason: Option<String>,
@@ -77,50 +77,50 @@ pub struct InviteCommand {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct JobCommand {
-    /// What is asked for.
+    /// The request type.
     #[serde(rename = "type")]
     #[schemars(extend("enum" = ["revert", "cancel", "pause", "resume", "amend"]))]
     pub kind: RequestType,
-    /// The sender's name for this request.
+    /// The sender's id of this request.
     pub request_id: RequestId,
-    /// The organization; absent where the host has none.
+    /// The organization; absent if the host has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub org_id: Option<OrgId>,
     /// The job.
     pub job_id: JobId,
-    /// Who asks.
+    /// The requester.
     pub requested_by: UserId,
-    /// Why, for the audit trail.
+    /// The cause, for the audit trail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("maxLength" = 2000))]
     pub reason: Option<String>,
-    /// Of `amend`: for each kind, who receives from now on.
+    /// Of `amend`: for each kind, who receives the remaining records.
     #[serde(default, deserialize_with = "unique::map", skip_serializing_if = "BTreeMap::is_empty")]
     pub reassign: BTreeMap<String, Allotment>,
 }
 
-/// What every request has.
+/// The fields that every request has.
 #[derive(Debug, Clone, Copy)]
 pub struct RequestHeader<'r> {
-    /// What is asked for.
+    /// The request type.
     pub kind: RequestType,
-    /// The sender's name for it.
+    /// The sender's id of the request.
     pub request_id: &'r RequestId,
     /// The organization.
     pub org_id: Option<&'r OrgId>,
-    /// Who asks.
+    /// The requester.
     pub requested_by: &'r UserId,
-    /// Why.
+    /// The cause.
     pub reason: Option<&'r str>,
 }
 
 impl RequestHeader<'_> {
-    /// The organization as the ledger keeps it: empty where the host has none.
+    /// Returns the organization as the ledger stores it: empty if the host has none.
     pub fn org(&self) -> &str {
         self.org_id.map_or("", OrgId::as_str)
     }
 
-    /// The job that the request makes.
+    /// Returns the id of the job that the request makes.
     pub fn job_id(&self) -> JobId {
         JobId::of(self.org(), self.request_id)
     }
@@ -139,14 +139,14 @@ macro_rules! header {
 }
 
 impl HandoverRequest {
-    /// Returns what every request has.
+    /// Returns the fields that every request has.
     pub fn header(&self) -> RequestHeader<'_> {
         header!(self)
     }
 }
 
 impl Request {
-    /// What every request has.
+    /// Returns the fields that every request has.
     pub fn header(&self) -> RequestHeader<'_> {
         match self {
             Request::Handover(request) => request.header(),
@@ -156,25 +156,25 @@ impl Request {
         }
     }
 
-    /// The job that the request makes.
+    /// Returns the id of the job that the request makes.
     pub fn job_id(&self) -> JobId {
         self.header().job_id()
     }
 
-    /// The request, where it is to hand over what a user owns.
+    /// Returns the request if it hands over what a user owns.
     pub fn into_handover(self) -> Option<HandoverRequest> {
         match self {
             Request::Handover(request) => Some(request),
-            _ => None,
+            Request::User(_) | Request::Invite(_) | Request::Job(_) => None,
         }
     }
 
-    /// The request in its canonical form: fields in their documented order, defaults left out, map keys sorted.
+    /// Returns the request in its canonical form: defaults are left out, and keys are sorted.
     pub fn canonical(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
+        serde_json::to_value(self).expect("a request is serializable")
     }
 
-    /// SHA-256 over the canonical form, in hexadecimal: two bodies that mean the same have the same hash.
+    /// Returns the SHA-256 of the canonical form, in hexadecimal. Two bodies that mean the same have the same hash.
     pub fn body_hash(&self) -> String {
         hash_of(&self.canonical())
     }
@@ -185,7 +185,7 @@ pub fn hash_of(canonical: &serde_json::Value) -> String {
     hex(&Sha256::digest(canonical.to_string()))
 }
 
-/// Lower-case hexadecimal.
+/// Writes bytes in lower-case hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
     const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
     bytes.iter().flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]).collect()

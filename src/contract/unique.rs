@@ -1,5 +1,5 @@
-//! Maps whose keys come once. JSON allows a key to come twice, and readers differ in which one counts: for who receives
-//! records that must not be left to chance.
+//! Maps that refuse duplicate keys. JSON allows them, and readers differ in which one they take; that must not decide who
+//! receives records.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -9,12 +9,12 @@ use std::marker::PhantomData;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 
-/// Reads a map and refuses a key that comes twice.
+/// Reads a map and refuses duplicate keys.
 pub fn map<'de, D: Deserializer<'de>, V: Deserialize<'de>>(from: D) -> Result<BTreeMap<String, V>, D::Error> {
     from.deserialize_map(Unique(PhantomData))
 }
 
-/// As [`map`], for a field that may be absent.
+/// Reads a map as [`map`] does, for a field that may be absent.
 pub fn some_map<'de, D: Deserializer<'de>, V: Deserialize<'de>>(
     from: D,
 ) -> Result<Option<BTreeMap<String, V>>, D::Error> {
@@ -34,7 +34,7 @@ impl<'de, V: Deserialize<'de>> Visitor<'de> for Unique<V> {
         let mut map = BTreeMap::new();
         while let Some(key) = access.next_key::<String>()? {
             match map.entry(key) {
-                // Told while the value is read: the path to it is known then.
+                // The error is raised while the value is read, when the path to it is known.
                 Entry::Occupied(there) => access.next_value_seed(Twice(there.key()))?,
                 Entry::Vacant(free) => {
                     free.insert(access.next_value()?);
@@ -45,13 +45,13 @@ impl<'de, V: Deserialize<'de>> Visitor<'de> for Unique<V> {
     }
 }
 
-/// The value of a key that was there already.
+/// The value of a duplicate key.
 struct Twice<'k>(&'k str);
 
 impl<'de> DeserializeSeed<'de> for Twice<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, _: D) -> Result<(), D::Error> {
-        Err(D::Error::custom(format!("[duplicate_field] `{}` is there twice", self.0)))
+        Err(D::Error::custom(format!("[duplicate_field] `{}` occurs twice", self.0)))
     }
 }

@@ -1,4 +1,6 @@
-//! A job's life, without I/O: its states and the one table of transitions, and the reasons why it is refused.
+//! The life of a job, without I/O: its states, the one table of transitions, its steps, and the reasons why it stops.
+
+#![deny(clippy::wildcard_enum_match_arm)]
 
 pub mod reason;
 mod state;

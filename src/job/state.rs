@@ -1,4 +1,4 @@
-//! The states of a job and the one table of its transitions.
+//! The states of a job, and the one table of its transitions.
 
 use crate::contract::named_enum;
 
@@ -30,36 +30,36 @@ named_enum! {
     }
 }
 
-/// What happens to a job.
+/// A transition of a job from one state to the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Transition {
     /// Its time has come, and its guards hold.
     Started,
-    /// Its last reference was cut.
+    /// Its last reference is cut.
     CutAll,
-    /// Its last chunk was closed.
+    /// Its last chunk is closed.
     MovedAll,
-    /// The count came upon records that arrived late.
+    /// The count found records that arrived late.
     FoundMore,
-    /// The count proved that nothing is left that should not be.
+    /// The count proved that nothing is left that must not be.
     Proved,
-    /// Something happened that a person has to decide.
+    /// A person has to decide.
     NeedsAttention,
-    /// Somebody asked for it to stop.
+    /// It is paused on request.
     Paused,
-    /// Somebody asked for it to go on: it has not begun.
+    /// It is resumed; it has not started yet.
     ResumedScheduled,
-    /// Somebody asked for it to go on: not everything is cut.
+    /// It is resumed; not every reference is cut.
     ResumedCutting,
-    /// Somebody asked for it to go on: everything is cut.
+    /// It is resumed; every reference is cut.
     ResumedMoving,
-    /// Somebody called it off, and nothing is to be undone.
+    /// It is cancelled, and there is nothing to undo.
     Cancelled,
-    /// A job begins to undo it.
+    /// Another job starts to undo it.
     UndoStarted,
-    /// What it did after its end is undone.
+    /// It was undone after its end.
     Undone,
-    /// What it did before it was called off is undone.
+    /// It was cancelled, and what it had done is undone.
     UndoneOnCancel,
 }
 
@@ -67,62 +67,71 @@ pub enum Transition {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a job that is {state} cannot take `{transition:?}`")]
 pub struct IllegalTransition {
-    /// Where the job stands.
+    /// The state of the job.
     pub state: State,
-    /// What was to happen to it.
+    /// The transition.
     pub transition: Transition,
 }
 
-/// The state that follows, or that there is none. Every update of a job's state goes through here and names the state
-/// that it expects: no row updated means that somebody else was faster.
+/// Returns the state after a transition, or an error if the table does not have it.
+///
+/// Every change of a job's state uses this table, and its update names the expected state: if no row is updated, another
+/// worker was faster.
+///
+/// ```
+/// use handover::job::{State, Transition, next};
+///
+/// assert_eq!(next(State::Moving, Transition::MovedAll)?, State::Finalizing);
+/// assert!(next(State::Completed, Transition::Paused).is_err());
+/// # Ok::<(), handover::job::IllegalTransition>(())
+/// ```
 pub fn next(state: State, transition: Transition) -> Result<State, IllegalTransition> {
-    use Transition::*;
-    match (state, transition) {
-        (State::Scheduled, Started) => Ok(State::Cutting),
-        (State::Cutting, CutAll) => Ok(State::Moving),
-        (State::Moving, MovedAll) => Ok(State::Finalizing),
-        (State::Finalizing, FoundMore) => Ok(State::Cutting),
+    let after = match transition {
+        Transition::Started => (state == State::Scheduled).then_some(State::Cutting),
+        Transition::CutAll => (state == State::Cutting).then_some(State::Moving),
+        Transition::MovedAll => (state == State::Moving).then_some(State::Finalizing),
+        Transition::FoundMore => (state == State::Finalizing).then_some(State::Cutting),
         // A job that fits one chunk is planned, moved and proved in one transaction.
-        (State::Cutting | State::Finalizing, Proved) => Ok(State::Completed),
-        (State::Scheduled | State::Cutting | State::Moving | State::Finalizing, NeedsAttention) => {
-            Ok(State::NeedsAttention)
-        }
-        (State::Scheduled | State::Cutting | State::Moving | State::Finalizing, Paused) => Ok(State::Paused),
-        (State::Paused | State::NeedsAttention, ResumedScheduled) => Ok(State::Scheduled),
-        (State::Paused | State::NeedsAttention, ResumedCutting) => Ok(State::Cutting),
-        (State::Paused | State::NeedsAttention, ResumedMoving) => Ok(State::Moving),
-        (State::Scheduled | State::Paused | State::NeedsAttention, Cancelled) => Ok(State::Cancelled),
-        (
-            State::Cutting
-            | State::Moving
-            | State::Finalizing
-            | State::Paused
-            | State::NeedsAttention
-            | State::Completed,
-            UndoStarted,
-        ) => Ok(State::Reverting),
-        (State::Reverting, Undone) => Ok(State::Reverted),
-        (State::Reverting, UndoneOnCancel) => Ok(State::Cancelled),
-        _ => Err(IllegalTransition { state, transition }),
-    }
+        Transition::Proved => matches!(state, State::Cutting | State::Finalizing).then_some(State::Completed),
+        Transition::NeedsAttention => is_active(state).then_some(State::NeedsAttention),
+        Transition::Paused => is_active(state).then_some(State::Paused),
+        Transition::ResumedScheduled => state.is_held().then_some(State::Scheduled),
+        Transition::ResumedCutting => state.is_held().then_some(State::Cutting),
+        Transition::ResumedMoving => state.is_held().then_some(State::Moving),
+        Transition::Cancelled => (state == State::Scheduled || state.is_held()).then_some(State::Cancelled),
+        Transition::UndoStarted => can_be_undone(state).then_some(State::Reverting),
+        Transition::Undone => (state == State::Reverting).then_some(State::Reverted),
+        Transition::UndoneOnCancel => (state == State::Reverting).then_some(State::Cancelled),
+    };
+    after.ok_or(IllegalTransition { state, transition })
+}
+
+/// True if the job goes on by itself.
+fn is_active(state: State) -> bool {
+    matches!(state, State::Scheduled | State::Cutting | State::Moving | State::Finalizing)
+}
+
+/// True if the job may have changed something that can be undone.
+fn can_be_undone(state: State) -> bool {
+    state == State::Completed || State::UNDER_WAY.contains(&state)
 }
 
 impl State {
-    /// States of a job that has begun and not ended: its leaver is leaving, its successors must stay.
+    /// States of a job that has started and not ended. Its leaver is leaving, and its successors must stay.
     pub const UNDER_WAY: [State; 5] =
         [State::Cutting, State::Moving, State::Finalizing, State::NeedsAttention, State::Paused];
 
-    /// States of a job that has not ended, of which a user has one at most. One that is being undone has: the job that
-    /// undoes it has not.
+    /// States of a job that has not ended. A user has at most one such job. A job that is being undone counts as ended; the
+    /// job that undoes it does not.
     pub const OPEN: [State; 6] =
         [State::Scheduled, State::Cutting, State::Moving, State::Finalizing, State::NeedsAttention, State::Paused];
 
-    /// Whether nothing more happens to the job by itself.
+    /// True if the job does not change any more by itself.
     pub fn is_final(self) -> bool {
         matches!(self, State::Completed | State::Rejected | State::Reverted | State::Cancelled)
     }
 
-    /// Whether the job waits for a person.
+    /// True if the job waits for a person.
     pub fn is_held(self) -> bool {
         matches!(self, State::NeedsAttention | State::Paused)
     }
@@ -150,7 +159,7 @@ mod tests {
     ];
 
     #[test]
-    fn nothing_leaves_a_final_state_but_a_completed_one_to_be_undone() {
+    fn only_completed_jobs_leave_a_final_state() {
         for state in State::ALL.into_iter().filter(|state| state.is_final()) {
             for transition in TRANSITIONS {
                 let undone = (state, transition) == (State::Completed, Transition::UndoStarted);
@@ -160,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn every_state_under_way_can_get_stuck_or_be_paused_once() {
+    fn states_under_way_can_be_stopped_once() {
         for state in State::UNDER_WAY {
             for transition in [Transition::NeedsAttention, Transition::Paused] {
                 assert_eq!(next(state, transition).is_ok(), !state.is_held(), "{state} {transition:?}");
@@ -169,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_has_not_ended_can_be_called_off() {
+    fn open_jobs_can_be_cancelled() {
         for state in State::OPEN {
             let undone = next(state, Transition::UndoStarted).and_then(|state| next(state, Transition::UndoneOnCancel));
             assert_eq!(undone.or(next(state, Transition::Cancelled)), Ok(State::Cancelled), "{state}");
@@ -177,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_that_finds_late_records_goes_round_again_and_ends() {
+    fn late_records_are_cut_again_before_the_end() {
         let round = [Transition::CutAll, Transition::MovedAll, Transition::FoundMore];
         let twice = round.iter().chain(&round).chain(&[Transition::CutAll, Transition::MovedAll, Transition::Proved]);
         let end = twice.fold(State::Cutting, |state, transition| next(state, *transition).expect("legal"));

@@ -1,23 +1,23 @@
-//! The steps that stages leave for each other: messages that only say *look here*.
+//! Steps: the messages between stages. A step only says *look here*; all truth is in the ledger.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::contract::JobId;
 
-/// What is to be looked at.
+/// The kind of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StepKind {
     /// A scheduled job is due.
     Start,
-    /// A job has references that are not cut yet.
+    /// A job has references that are not completely cut.
     Cut,
-    /// A job has open chunks: take any of them.
+    /// A job has open chunks: claim any of them.
     Ticket,
-    /// A job's chunks are all closed.
+    /// Every chunk of a job is closed.
     Finalize,
-    /// A completed job is to be counted again.
+    /// A completed job is due to be counted again.
     Recount,
 }
 
@@ -25,18 +25,18 @@ pub enum StepKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Step {
-    /// What to do.
+    /// The kind.
     pub step: StepKind,
     /// The job.
     pub job_id: JobId,
 }
 
 impl StepKind {
-    /// Every kind, in the order in which a job comes to them.
+    /// Every kind, in the order of a job's life.
     pub const ALL: [StepKind; 5] =
         [StepKind::Start, StepKind::Cut, StepKind::Ticket, StepKind::Finalize, StepKind::Recount];
 
-    /// What its work is called in logs, traces and metrics.
+    /// Returns the name of the work in logs, traces and metrics.
     pub fn name(self) -> &'static str {
         match self {
             StepKind::Start => "start",
@@ -47,7 +47,7 @@ impl StepKind {
         }
     }
 
-    /// The routing key on the broker.
+    /// Returns the routing key on the broker.
     pub fn routing_key(self) -> &'static str {
         match self {
             StepKind::Start => "step.start",

@@ -1,4 +1,4 @@
-//! Who gets the n-th record.
+//! Deals records to successors: a deal is a function from a record's rank to its successor.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -7,55 +7,76 @@ use serde::{Deserialize, Serialize};
 
 use crate::contract::UserId;
 
-/// An allotment worked out: for each rank, from 0, its successor or nobody. Found by binary search over the shares, without a list.
+/// An allotment with its successors: for each rank, from 0, the successor or nobody.
+///
+/// A look-up is a binary search over the shares; no list of records is needed.
+///
+/// ```
+/// use handover::contract::UserId;
+/// use handover::plan::deal::{Deal, Receiver, Slots};
+///
+/// let user = |id: &str| UserId::try_from(id.to_owned()).expect("an id");
+/// // Five records of each round go to user 11, three to user 12.
+/// let deal = Deal::Rounds {
+///     shares: vec![
+///         Slots { end: 5, to: Receiver::User(user("11")) },
+///         Slots { end: 8, to: Receiver::User(user("12")) },
+///     ],
+///     repeats: true,
+/// };
+/// assert_eq!(deal.successor(4), Some(&user("11")));
+/// assert_eq!(deal.successor(5), Some(&user("12")));
+/// assert_eq!(deal.successor(8), Some(&user("11")));
+/// assert_eq!(deal.totals(12)[&user("11")], 9);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Deal {
     /// Every rank goes to this user.
     Everything(UserId),
-    /// Ranks go through the shares; then again from the first, or to nobody.
+    /// Ranks go through the shares, then again from the first share or to nobody.
     Rounds {
-        /// The shares, none of them empty, at least one.
+        /// The shares: at least one, and none of them empty.
         shares: Vec<Slots>,
-        /// Whether the shares repeat for extras (`ratio`) or not (`hardcoded`).
+        /// True if the shares repeat for extras (`ratio`), false if not (`hardcoded`).
         repeats: bool,
     },
-    /// No rank goes to anybody.
+    /// No rank goes to a successor.
     Nobody,
 }
 
 /// One share of a round: the ranks `[end of the share before, end)` of each round.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Slots {
-    /// The first position of the round that is not this share's.
+    /// The first position of the round after this share.
     pub end: u64,
-    /// Who receives it.
+    /// The receiver.
     pub to: Receiver,
 }
 
-/// Who receives a share, worked out.
+/// The receiver of a share.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Receiver {
     /// A user.
     User(UserId),
-    /// A group's fit members in turn.
+    /// The members of a group who can receive records, in turn.
     Turn {
         /// The group.
         group: String,
-        /// Its fit members, in the order of their keys; at least one.
+        /// The members who can receive records, in key order; at least one.
         members: Vec<UserId>,
-        /// Which member the group's first slot of the first round goes to.
+        /// The member, by position, who gets the group's first slot of the first round.
         start: u64,
-        /// How many slots of each round the group has in shares before this one.
+        /// The number of the group's slots in each round before this share.
         before: u64,
-        /// How many slots of each round the group has in all.
+        /// The number of the group's slots in each round.
         per_round: u64,
     },
 }
 
 impl Deal {
-    /// The successor of the record with this rank, or nobody.
+    /// Returns the successor of the record with this rank, or nobody.
     pub fn successor(&self, rank: u64) -> Option<&UserId> {
         match self {
             Deal::Everything(user) => Some(user),
@@ -74,7 +95,7 @@ impl Deal {
         }
     }
 
-    /// The one successor whom every rank from here on goes to, where there is just one.
+    /// Returns the successor who gets every rank, if there is just one.
     pub fn sole(&self) -> Option<&UserId> {
         match self {
             Deal::Everything(user) => Some(user),
@@ -82,11 +103,11 @@ impl Deal {
                 [Slots { to: Receiver::User(user), .. }] => Some(user),
                 _ => None,
             },
-            _ => None,
+            Deal::Rounds { repeats: false, .. } | Deal::Nobody => None,
         }
     }
 
-    /// Whether no rank from this one on goes to anybody: what is left then is left behind, not late.
+    /// True if no rank from this one on has a successor: records beyond it are left behind, not late.
     pub fn is_exhausted(&self, rank: u64) -> bool {
         match self {
             Deal::Everything(_) => false,
@@ -95,7 +116,7 @@ impl Deal {
         }
     }
 
-    /// How many of `count` records go to nobody.
+    /// Counts the records, of `count`, that go to nobody.
     pub fn extras(&self, count: u64) -> u64 {
         match self {
             Deal::Everything(_) => 0,
@@ -105,7 +126,7 @@ impl Deal {
         }
     }
 
-    /// How many of `count` records each successor receives, worked out without going through them.
+    /// Counts the records, of `count`, that each successor receives, without a pass over the records.
     pub fn totals(&self, count: u64) -> BTreeMap<UserId, u64> {
         let mut totals = BTreeMap::new();
         match self {
@@ -121,7 +142,7 @@ impl Deal {
         totals
     }
 
-    /// How many slots of each round-robin group `count` records use: where the group's turn stands afterwards.
+    /// Counts the slots of each round-robin group that `count` records use. They move the group's turn on.
     pub fn turns_used(&self, count: u64) -> BTreeMap<String, u64> {
         let mut used = BTreeMap::new();
         if let Deal::Rounds { shares, .. } = self {
@@ -134,11 +155,11 @@ impl Deal {
         used
     }
 
-    /// The round-robin groups that take part.
+    /// Lists the round-robin groups of the deal.
     pub fn groups(&self) -> impl Iterator<Item = &str> {
         let shares = match self {
             Deal::Rounds { shares, .. } => shares.as_slice(),
-            _ => &[],
+            Deal::Everything(_) | Deal::Nobody => &[],
         };
         shares.iter().filter_map(|share| match &share.to {
             Receiver::Turn { group, .. } => Some(group.as_str()),
@@ -146,8 +167,8 @@ impl Deal {
         })
     }
 
-    /// Begins a group's turn behind the member served last (the empty text: nobody yet), and tells who is the last one
-    /// served when `count` records have been dealt; nobody, where the group takes no part or receives nothing.
+    /// Starts a group's turn after the member served last (the empty text: nobody yet). Returns the member served last after
+    /// `count` records, or nobody if the group receives nothing.
     pub fn take_turn(
         &mut self,
         of_group: &str,
@@ -162,9 +183,9 @@ impl Deal {
             if let Receiver::Turn { group, members, start, .. } = &mut share.to
                 && group == of_group
             {
-                let behind = members.iter().position(|member| order(member.as_str(), last_served) == Ordering::Greater);
+                let next = members.iter().position(|member| order(member.as_str(), last_served) == Ordering::Greater);
                 let place = members.iter().position(|member| member.as_str() == last_served);
-                let first = place.map_or(behind.unwrap_or(0), |place| (place + 1) % members.len());
+                let first = place.map_or(next.unwrap_or(0), |place| (place + 1) % members.len());
                 *start = first as u64;
                 last = used.map(|used| members[((*start + used - 1) % members.len() as u64) as usize].clone());
             }
@@ -172,7 +193,7 @@ impl Deal {
         last
     }
 
-    /// Everybody who may receive something.
+    /// Lists the users who may receive something: each once.
     pub fn successors(&self) -> Vec<&UserId> {
         match self {
             Deal::Everything(user) => vec![user],
@@ -186,7 +207,7 @@ impl Deal {
         }
     }
 
-    /// What each share receives of `count` records: full rounds, and its part of the last one.
+    /// Counts the records, of `count`, that each share receives: full rounds, and a part of the last one.
     fn received<'d>(&self, shares: &'d [Slots], count: u64) -> Vec<(&'d Slots, u64)> {
         let total = round_length(shares);
         let count = count - self.extras(count);
@@ -202,7 +223,7 @@ impl Deal {
             .collect()
     }
 
-    /// Gives each group's slots to its members: a group's slots are one sequence over all its shares, so they are counted together.
+    /// Adds each group's slots to its members. A group's slots are one sequence over all its shares, so they are counted together.
     fn spread_turns(&self, shares: &[Slots], count: u64, totals: &mut BTreeMap<UserId, u64>) {
         let used = self.turns_used(count);
         let mut done = Vec::new();
@@ -248,11 +269,11 @@ impl Receiver {
     }
 }
 
-/// The order of keys: as numbers where they are, else as text.
+/// Compares keys: as numbers if both are, otherwise as text.
 pub fn key_order(one: &str, other: &str) -> Ordering {
     match (one.parse::<i128>(), other.parse::<i128>()) {
         (Ok(one), Ok(other)) => one.cmp(&other),
-        _ => one.cmp(other),
+        (Ok(_) | Err(_), Ok(_) | Err(_)) => one.cmp(other),
     }
 }
 
@@ -262,7 +283,7 @@ fn add(totals: &mut BTreeMap<UserId, u64>, user: &UserId, count: u64) {
     }
 }
 
-/// Positions in a round; a deal is built with at least one slot.
+/// Returns the number of positions in a round. A deal has at least one slot.
 fn round_length(shares: &[Slots]) -> u64 {
     shares.last().map_or(1, |share| share.end)
 }

@@ -1,81 +1,81 @@
-//! What was found in the host and the ledger: what the guards look at.
+//! The facts about users and records that the guards evaluate, read from the host and the ledger.
 
 use std::collections::HashMap;
 
 use crate::catalog::{Condition, Holds};
 use crate::contract::{JobId, UserId};
 
-/// Everything found for a group of requests.
+/// The facts for a group of requests.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
-    /// Everybody whom the requests concern and who exists, by id.
+    /// The users whom the requests concern and who exist, by id.
     pub users: HashMap<String, UserFacts>,
-    /// Members of the groups that the requests or the catalog name, in the order of their keys.
+    /// The members of the groups that the requests or the catalog name, in key order.
     pub groups: HashMap<String, Vec<UserId>>,
 }
 
-/// A user, as the host and the ledger have them.
+/// A user, as recorded in the host and the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserFacts {
     /// The id, in the host's own text form.
     pub id: UserId,
-    /// The organization; empty where the host has none.
+    /// The organization; empty if the host has none.
     pub org: String,
-    /// Whether they are active.
+    /// The status.
     pub status: UserStatus,
-    /// Their manager.
+    /// The manager.
     pub manager: Option<UserId>,
-    /// The columns that rules ask for, by name.
+    /// The columns that rules read, by name.
     pub columns: HashMap<String, Option<String>>,
-    /// The conditions they meet of those that look at other tables.
+    /// The conditions on other tables that the user meets.
     pub listed: Vec<Condition>,
-    /// The job about them that has not ended.
+    /// The user's job that has not ended.
     pub under_way: Option<JobId>,
-    /// That job, if by it they are leaving or wait to.
+    /// That job, if the user leaves by it, now or later.
     pub leaving: Option<JobId>,
-    /// That job, if it has ended their access already.
+    /// That job, if it has ended the user's access already.
     pub locked_out_by: Option<JobId>,
-    /// A job under way that gives them records: who receives may not leave before it ends.
+    /// A job under way that gives the user records. They cannot leave before it ends.
     pub receives_from: Option<JobId>,
 }
 
-/// A user's status, as the catalog reads it.
+/// The status of a user, in the catalog's terms.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UserStatus {
-    /// Active.
+    /// The user is active.
     Active,
-    /// Has left.
+    /// The user has left.
     Inactive,
-    /// Invited, and has not come yet.
+    /// The user is invited and has not accepted yet.
     Invited,
     /// A status that the catalog does not name.
     Other(String),
 }
 
-/// What was found of one leaver's records.
+/// The facts about one leaver's records.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LeaverFindings {
-    /// How many rows each reference has, by its position.
+    /// The number of rows of each reference, by its position.
     pub counts: HashMap<usize, Count>,
-    /// Keys of the first few rows that hold the leaver back, by position.
+    /// The keys of the first few rows that block the leaver, by position.
     pub blocking: HashMap<usize, Vec<String>>,
-    /// Records that an `each` names and that are not the leaver's, by position.
+    /// Records that an `each` names and that do not belong to the leaver, by position.
     pub not_owned: HashMap<usize, Vec<String>>,
-    /// Of successors below the leaver in the hierarchy: the leaver's direct report above them (or they themselves).
+    /// For each successor below the leaver in the hierarchy: the leaver's direct report above them, or they themselves.
     pub reports_above: HashMap<UserId, String>,
 }
 
-/// A count that may have been stopped at a limit.
+/// A count that may stop at a limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Count {
-    /// How many.
+    /// The number of rows counted.
     pub rows: u64,
-    /// Whether there are no more.
+    /// True if there are no more.
     pub exact: bool,
 }
 
 impl UserFacts {
-    /// Whether they meet a condition.
+    /// True if the user meets a condition.
     pub fn meets(&self, condition: &Condition) -> bool {
         match &condition.holds {
             Holds::Value(value) => {
@@ -87,7 +87,7 @@ impl UserFacts {
 }
 
 impl Facts {
-    /// Whether a user is in a group.
+    /// True if a user is a member of a group.
     pub fn is_member(&self, group: &str, user: &UserId) -> bool {
         self.groups.get(group).is_some_and(|members| members.contains(user))
     }

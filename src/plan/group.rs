@@ -1,30 +1,32 @@
-//! Which requests share a transaction.
+//! Groups requests that can share a transaction.
 
 use std::collections::HashSet;
 
 use crate::contract::{JobId, UserId};
 
-/// Whom a request concerns.
+/// The users, job and organization that a request concerns.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Parties {
     /// The leaver.
     pub leaver: Option<UserId>,
-    /// Everybody who may receive something: named successors, the manager where asked for, the members of round-robin groups.
+    /// The users who may receive something: named successors, the manager if asked for, members of round-robin groups.
     pub receivers: HashSet<UserId>,
     /// The job.
     pub job: Option<JobId>,
-    /// The organization, where a transaction works for one alone: requests of others do not share it.
+    /// The organization, if a transaction works for one only: requests of others do not share it.
     pub org: Option<String>,
 }
 
-/// Splits requests into groups, in their order. Within a group a leaver stands once, and nowhere among the receivers: the
-/// later request goes to a later group, and sees what the earlier one did. Receivers may be shared: they are locked in
-/// shared mode, and whole teams are handed to one person.
+/// Splits requests into groups, in their order.
+///
+/// Within a group a leaver occurs once, and never among the receivers: the later request goes to a later group, and sees the
+/// effect of the earlier one. Requests may share receivers, who are locked in shared mode: whole teams are handed over to one
+/// person.
 pub fn groups<T>(requests: Vec<T>, most: usize, parties_of: impl Fn(&T) -> Parties) -> Vec<Vec<T>> {
     let mut groups: Vec<(Vec<T>, GroupParties)> = Vec::new();
     for item in requests {
         let parties = parties_of(&item);
-        // Never before a group that it collides with: requests of one user stay in their order.
+        // Never before a group that it collides with, so that requests of one user keep their order.
         let earliest = groups.iter().rposition(|(_, members)| members.collides(&parties)).map_or(0, |last| last + 1);
         let has_room =
             |(group, members): &(Vec<T>, GroupParties)| group.len() < most.max(1) && members.org == parties.org;
@@ -81,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_leaver_stands_in_a_group_once_and_never_as_a_receiver() {
+    fn leavers_occur_once_and_never_as_receivers() {
         assert_eq!(split(&[("1", "9"), ("2", "9")]), [vec!["1-9", "2-9"]]);
         assert_eq!(split(&[("1", "2"), ("2", "9")]), [vec!["1-2"], vec!["2-9"]]);
         assert_eq!(split(&[("1", "2"), ("2", "1")]), [vec!["1-2"], vec!["2-1"]]);
@@ -89,19 +91,19 @@ mod tests {
     }
 
     #[test]
-    fn requests_that_collide_keep_their_order() {
+    fn colliding_requests_keep_their_order() {
         let split = split(&[("1", "2"), ("2", "3"), ("3", "1"), ("4", "9")]);
         assert_eq!(split, [vec!["1-2", "4-9"], vec!["2-3"], vec!["3-1"]]);
     }
 
     #[test]
-    fn organizations_that_stay_apart_share_no_group() {
+    fn isolated_organizations_share_no_group() {
         let parties = |org: &&str| Parties { org: Some((*org).to_owned()), ..Parties::default() };
         assert_eq!(groups(vec!["a", "b", "a", "c", "b"], 50, parties), [vec!["a", "a"], vec!["b", "b"], vec!["c"]]);
     }
 
     #[test]
-    fn a_group_has_a_limit() {
+    fn groups_have_a_limit() {
         let many: Vec<u32> = (0..7).collect();
         let sizes: Vec<usize> = groups(many, 3, |_| Parties::default()).iter().map(Vec::len).collect();
         assert_eq!(sizes, [3, 3, 1]);

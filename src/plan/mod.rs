@@ -1,18 +1,22 @@
-//! Planning, without I/O: what is asked and what was found go in, a plan or every reason against it comes out.
+//! Planning, without I/O: a request and the facts go in; a plan, or every reason against it, comes out.
 //!
-//! [`deal`] says who gets the n-th record, [`mod@guards`] holds the guards, [`group`] says which requests share a
-//! transaction, [`token`] what a preview promises.
+//! [`deal`] finds the successor of the n-th record, [`guards`] decides on a request, [`group`] finds requests that can share a
+//! transaction, and [`token`] ties a request to its preview.
+
+#![deny(clippy::wildcard_enum_match_arm)]
 
 pub mod deal;
 pub mod facts;
-mod normalize;
 pub mod group;
 pub mod guards;
+mod normalize;
+mod planned;
+mod requester;
 pub mod token;
 
 pub use deal::Deal;
 pub use facts::{Count, Facts, LeaverFindings, UserFacts, UserStatus};
-pub use guards::{
-    AccessQuery, Decision, Plan, Planned, check_guards, check_requester, is_license_exempt, missing_fields,
-};
+pub use guards::{check_guards, is_license_exempt, missing_fields};
 pub use normalize::{check_org, normalize, normalize_handover};
+pub use planned::{Decision, Plan, Planned};
+pub use requester::{AccessQuery, check_requester};

@@ -1,4 +1,4 @@
-//! Fits a request to the catalog: what only the catalog can tell to be unreadable.
+//! Normalizes a request against the catalog: finds what is invalid only there, and brings ids into one form.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,8 +7,8 @@ use uuid::Uuid;
 use crate::catalog::{Catalog, Column, Family, Reference};
 use crate::contract::{Allotment, DeadLetterCode, HandoverRequest, InvalidRequest, OrgId, Request, UserId};
 
-/// Checks ids and kinds against the catalog, and brings ids into the form in which the database writes them, so that
-/// two spellings of a user are one user.
+/// Checks ids and kinds against the catalog, and brings ids into the form that the database writes. So two spellings of an id
+/// are one user.
 pub fn normalize(catalog: &Catalog, request: Request) -> Result<Request, InvalidRequest> {
     check_org(catalog, request.header().org_id)?;
     let key = &catalog.users.key;
@@ -31,7 +31,7 @@ pub fn normalize(catalog: &Catalog, request: Request) -> Result<Request, Invalid
     })
 }
 
-/// As [`normalize`], for a request to hand over what a user owns.
+/// Normalizes a request to hand over, as [`normalize`] does.
 pub fn normalize_handover(catalog: &Catalog, mut request: HandoverRequest) -> Result<HandoverRequest, InvalidRequest> {
     check_org(catalog, request.org_id.as_ref())?;
     let key = &catalog.users.key;
@@ -45,13 +45,15 @@ pub fn normalize_handover(catalog: &Catalog, mut request: HandoverRequest) -> Re
 /// Checks an organization against the catalog.
 pub fn check_org(catalog: &Catalog, org: Option<&OrgId>) -> Result<(), InvalidRequest> {
     match (&catalog.users.org, org) {
-        (Some(_), None) => {
-            Err(InvalidRequest::new(DeadLetterCode::MissingField, "org_id", "the catalog has organizations: say which"))
-        }
+        (Some(_), None) => Err(InvalidRequest::new(
+            DeadLetterCode::MissingField,
+            "org_id",
+            "it is required, because the catalog has organizations",
+        )),
         (None, Some(_)) => Err(InvalidRequest::new(
             DeadLetterCode::UnknownField,
             "org_id",
-            "the catalog has no organizations: leave it out",
+            "the catalog has no organizations: remove the field",
         )),
         (Some(column), Some(org)) => check_shape(column, org.as_str(), "org_id"),
         (None, None) => Ok(()),
@@ -67,7 +69,7 @@ fn normalize_reassign(catalog: &Catalog, reassign: &mut BTreeMap<String, Allotme
     Ok(())
 }
 
-/// What a request may ask for beside the rest is what some reference waits for.
+/// Checks the request's `also`: each name must be one that a reference of the catalog has.
 fn normalize_also(catalog: &Catalog, request: &HandoverRequest) -> Result<(), InvalidRequest> {
     let known: BTreeSet<&str> =
         catalog.references.iter().filter_map(|reference| reference.when.also.as_deref()).collect();
@@ -75,7 +77,7 @@ fn normalize_also(catalog: &Catalog, request: &HandoverRequest) -> Result<(), In
         None => Ok(()),
         Some(index) => {
             let known: Vec<&str> = known.into_iter().collect();
-            let detail = format!("the catalog does nothing of that name on request; it has: {}", known.join(", "));
+            let detail = format!("the catalog has no such `also`; it has: {}", known.join(", "));
             Err(InvalidRequest::new(DeadLetterCode::UnknownKind, format!("also[{index}]"), detail))
         }
     }
@@ -102,7 +104,7 @@ fn normalize_allotment(
         return Err(InvalidRequest::new(
             DeadLetterCode::InvalidField,
             path,
-            "the catalog has no [groups], so there is no round robin",
+            "the catalog has no [groups], so `round_robin` is not available",
         ));
     }
     match allotment {
@@ -123,7 +125,7 @@ fn normalize_allotment(
         Allotment::Manager => Ok(()),
         Allotment::Each(each, rest) => {
             let ([record_key], false) = (reference.key.as_slice(), reference.keyless) else {
-                let detail = "`each` needs a reference with a key of one column";
+                let detail = "`each` needs a kind whose records have a key of one column";
                 return Err(InvalidRequest::new(DeadLetterCode::InvalidField, format!("{path}.each"), detail));
             };
             for (record, user) in each.iter_mut() {
@@ -138,7 +140,7 @@ fn normalize_allotment(
     }
 }
 
-/// Brings a user's id into the database's own text form.
+/// Brings a user's id into the form that the database writes.
 fn normalize_user(key: &Column, user: &mut UserId, path: impl Fn() -> String) -> Result<(), InvalidRequest> {
     check_shape(key, user.as_str(), &path())?;
     if key.family == Family::Uuid
@@ -154,19 +156,21 @@ fn check_shape(column: &Column, text: &str, path: &str) -> Result<(), InvalidReq
     let (fits, wants) = match column.family {
         Family::Integer { bits } => (is_whole(text, bits), format!("a whole number of {bits} bits")),
         Family::Uuid => (Uuid::parse_str(text).is_ok(), "a UUID".to_owned()),
-        _ => return Ok(()),
+        Family::Number | Family::Boolean | Family::Text | Family::Time | Family::Other | Family::Opaque => {
+            return Ok(());
+        }
     };
     match fits {
         true => Ok(()),
         false => Err(InvalidRequest::new(
             DeadLetterCode::InvalidId,
             path,
-            format!("`{}` holds {wants}, written as text; this is {text:?}", column.name),
+            format!("`{}` holds {wants}, written as text; {text:?} is not one", column.name),
         )),
     }
 }
 
-/// Whether it is a number as the database itself writes it, and has room in so many bits, one of them its sign.
+/// True if the text is a number as the database writes it, and fits into so many bits, including the sign.
 fn is_whole(text: &str, bits: u32) -> bool {
     let number = text.parse::<i64>().ok().filter(|number| number.to_string() == text);
     number.is_some_and(|number| matches!(number >> (bits - 1), 0 | -1))

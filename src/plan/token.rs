@@ -1,4 +1,4 @@
-//! The plan token: what a preview saw, so that a plan can be held to it and drift can be explained.
+//! The plan token: a summary of the plan that a preview showed. A request that carries it is refused if the plan has changed.
 
 use std::collections::BTreeMap;
 
@@ -7,31 +7,30 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::facts::Facts;
+use super::planned::Plan;
 use crate::catalog::Catalog;
 use crate::contract::{HandoverRequest, UserId};
 
-use super::Facts;
-use super::guards::Plan;
-
-/// What a preview saw. Not a secret and no permission: it only says what the sender has seen.
+/// The plan that a preview showed. It is neither a secret nor a permission.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlanToken {
     /// The catalog's hash, shortened.
     catalog: String,
-    /// A hash of who, and of who receives what.
+    /// A hash of the leaver, the allotments and `also`.
     allotment: String,
-    /// How many records of each kind.
+    /// The number of records of each kind.
     counts: BTreeMap<String, u64>,
-    /// The fit members of each round-robin group.
+    /// The members of each round-robin group.
     groups: BTreeMap<String, Vec<String>>,
 }
 
 const VERSION: &str = "p1.";
 
 impl PlanToken {
-    /// What a plan with exact counts sees.
+    /// Summarizes a plan with exact counts.
     pub fn of(catalog: &Catalog, request: &HandoverRequest, facts: &Facts, plan: &Plan) -> PlanToken {
-        let who = serde_json::json!([request.org(), request.user_id, request.reassign, request.also]).to_string();
+        let asked = serde_json::json!([request.org(), request.user_id, request.reassign, request.also]).to_string();
         let counts = (plan.references.iter().filter(|planned| planned.count.rows > 0))
             .map(|planned| (catalog.references[planned.position].kind.clone(), planned.count.rows))
             .collect();
@@ -41,26 +40,26 @@ impl PlanToken {
                 (group.to_owned(), members.map(UserId::to_string).collect())
             })
             .collect();
-        PlanToken { catalog: catalog.hash.chars().take(16).collect(), allotment: short_hash(&who), counts, groups }
+        PlanToken { catalog: catalog.hash.chars().take(16).collect(), allotment: short_hash(&asked), counts, groups }
     }
 
-    /// The token: `p1.` and the fields in URL-safe base64.
-    pub fn token(&self) -> String {
-        let json = serde_json::to_vec(self).unwrap_or_default();
+    /// Writes the token: `p1.` and its fields in URL-safe base64.
+    pub fn write(&self) -> String {
+        let json = serde_json::to_vec(self).expect("a plan token is serializable");
         format!("{VERSION}{}", URL_SAFE_NO_PAD.encode(json))
     }
 
-    /// Reads a token; nothing where it is none of ours.
-    pub fn from_token(token: &str) -> Option<PlanToken> {
+    /// Reads a token, or nothing if it is not one that a preview gives.
+    pub fn read(token: &str) -> Option<PlanToken> {
         let json = URL_SAFE_NO_PAD.decode(token.strip_prefix(VERSION)?).ok()?;
         serde_json::from_slice(&json).ok()
     }
 
-    /// What has changed since, for people; nothing where all is as it was.
+    /// Describes the changes since the preview; empty if there are none.
     pub fn drift_to(&self, now: &PlanToken) -> Vec<String> {
         let mut drift = Vec::new();
         if self.catalog != now.catalog {
-            drift.push("the catalog is another one".to_owned());
+            drift.push("the catalog has changed".to_owned());
         }
         if self.allotment != now.allotment {
             drift.push("the request names another user or other allotments".to_owned());

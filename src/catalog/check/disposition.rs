@@ -1,20 +1,21 @@
-//! Checks what a reference's disposition needs.
+//! Checks the fields that a reference's disposition needs.
 
 use std::time::Duration;
 
 use toml::Spanned;
 
+use super::conditions::check_condition;
 use super::resolve::Resolver;
+use crate::catalog::disposition::{Child, Disposition, Eligible, Occupied, OnConflict, SetValue};
 use crate::catalog::file::{
-    AddEntry, EligibleEntry, Name, NowEntry, OnConflictEntry, OnConflictWord, ReferenceEntry, SetEntry, Word,
+    AddEntry, DispositionName, EligibleEntry, Name, NowEntry, OnConflictEntry, OnConflictWord, ReferenceEntry, SetEntry,
 };
-use crate::catalog::model::Column;
-use crate::catalog::reference::{Child, Disposition, Eligible, Occupied, OnConflict, SetValue};
-use crate::catalog::schema::{Family, OnDelete, Table};
+use crate::catalog::schema::{Column, Family, OnDelete, Table};
 
-/// How long copies of deleted rows are kept where the catalog does not say.
+/// The default time for which snapshots of deleted rows are kept.
 const KEEP_COPY: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
+/// Checks the disposition of a reference.
 pub fn check_disposition(
     resolver: &mut Resolver<'_>,
     users: Option<&Table>,
@@ -29,21 +30,23 @@ pub fn check_disposition(
     };
     let restore = entry.restore.as_ref().is_some_and(|restore| *restore.get_ref());
     match entry.disposition.get_ref() {
-        Word::Transfer => {
+        DispositionName::Transfer => {
             let touch = resolver.optional_column(table, entry.touch.as_ref());
             let required = entry.required.as_ref().is_none_or(|required| *required.get_ref());
             let on_conflict = check_on_conflict(resolver, table, entry);
             Some(Disposition::Transfer { required, eligible: eligible?, touch: touch?, on_conflict: on_conflict? })
         }
-        Word::Detach => Some(Disposition::Detach { restore, with: check_children(resolver, table, entry, start)? }),
-        Word::Set => Some(Disposition::Set { values: check_set(resolver, table, entry, start)?, restore }),
-        Word::Purge => {
+        DispositionName::Detach => {
+            Some(Disposition::Detach { restore, with: check_children(resolver, table, entry, start)? })
+        }
+        DispositionName::Set => Some(Disposition::Set { values: check_set(resolver, table, entry, start)?, restore }),
+        DispositionName::Purge => {
             let keep_copy = entry.keep_copy.as_ref().map_or(Some(KEEP_COPY), |text| check_keep_copy(resolver, text));
             let with = check_children(resolver, table, entry, start);
             Some(Disposition::Purge { keep_copy: keep_copy?, with: with? })
         }
-        Word::Block => check_block(resolver, table, entry, eligible),
-        Word::Keep => Some(Disposition::Keep),
+        DispositionName::Block => check_block(resolver, table, entry, eligible),
+        DispositionName::Keep => Some(Disposition::Keep),
     }
 }
 
@@ -57,7 +60,7 @@ fn check_block(
     let resolve = entry.resolve.as_ref().is_some_and(|resolve| *resolve.get_ref());
     let on_conflict = check_on_conflict(resolver, table, entry);
     if let Some(written) = entry.on_conflict.as_ref().filter(|_| !resolve) {
-        resolver.fault(written.span().start, "`on_conflict` does nothing here: nothing moves without `resolve = true`");
+        resolver.fault(written.span().start, "`on_conflict` has no effect without `resolve = true`: no row moves");
     }
     let hint = entry.hint.as_ref().map(|hint| hint.get_ref().clone());
     Some(Disposition::Block { sole_in: sole_in?, resolve, eligible: eligible?, on_conflict: on_conflict?, hint })
@@ -79,7 +82,7 @@ fn check_eligible(
             Some(Eligible::Group(group.clone()))
         }
         EligibleEntry { group: None, column: Some(column), equals, listed } if equals.is_some() != listed.is_some() => {
-            resolver.condition_of(users?, column, equals.as_ref(), listed.as_ref()).map(Eligible::Users)
+            check_condition(resolver, users?, column, equals.as_ref(), listed.as_ref()).map(Eligible::Users)
         }
         _ => {
             let message = "`eligible` is { group = \"...\" }, { column = \"...\", equals = ... } or { column = \"...\", in = { ... } }";
@@ -94,7 +97,7 @@ fn check_on_conflict(resolver: &mut Resolver<'_>, table: &Table, entry: &Referen
     let byte = written.span().start;
     let mut occupied = occupied(table, entry.user.get_ref());
     let AddEntry { add } = match written.get_ref() {
-        // Without an index that a plain look can ask, what is there already shows only when the database refuses.
+        // Without an index to look up, a conflict shows only when the database refuses the move.
         OnConflictEntry::Word(OnConflictWord::Drop) if occupied.is_empty() => return Some(OnConflict::Fail),
         OnConflictEntry::Word(OnConflictWord::Drop) => return Some(OnConflict::Drop(occupied)),
         OnConflictEntry::Add(add) => add,
@@ -103,14 +106,14 @@ fn check_on_conflict(resolver: &mut Resolver<'_>, table: &Table, entry: &Referen
     let columns: Vec<Column> = columns.into_iter().collect::<Option<_>>()?;
     let adds_up = |column: &Column| matches!(column.family, Family::Integer { .. } | Family::Number);
     if columns.is_empty() || !columns.iter().all(adds_up) {
-        resolver.fault(byte, "`on_conflict` adds up columns that hold numbers: { add = [\"percentage\"] }");
+        resolver.fault(byte, "`on_conflict` adds columns that hold numbers: { add = [\"percentage\"] }");
         return None;
     }
     match (occupied.pop(), occupied.is_empty()) {
         (Some(occupied), true) => Some(OnConflict::Add { occupied, columns }),
         _ => {
             let message = format!(
-                "{} needs exactly one unique index over `{}`, which tells the row that is added to",
+                "{} needs exactly one unique index over `{}`, which identifies the row that is added to",
                 table.name,
                 entry.user.get_ref()
             );
@@ -120,13 +123,13 @@ fn check_on_conflict(resolver: &mut Resolver<'_>, table: &Table, entry: &Referen
     }
 }
 
-/// Unique indexes over the user column: where the successor has a row with the same other columns, theirs is the record.
+/// Returns the unique indexes over the user column. A successor has the record if their row has the same other columns.
 fn occupied(table: &Table, user: &str) -> Vec<Occupied> {
     let over_user = table.uniques.iter().filter(|unique| unique.iter().any(|column| column == user));
     let others = |unique: &Vec<String>| unique.iter().filter(|column| *column != user).cloned().collect();
     let mut occupied: Vec<Occupied> = Vec::new();
     for other in over_user.map(|unique| Occupied(others(unique))) {
-        // An engine may tell of one key twice: as such, and as the index behind it.
+        // A database may report one key twice: as a constraint and as its index.
         if !occupied.contains(&other) {
             occupied.push(other);
         }
@@ -141,7 +144,10 @@ fn check_set(
     start: usize,
 ) -> Option<Vec<(Column, SetValue)>> {
     let Some(set) = entry.set.as_ref().filter(|set| !set.get_ref().is_empty()) else {
-        resolver.fault(start, "a `set` says what: set = { access = \"read_only\" }, or { frozen_at = { now = true } }");
+        resolver.fault(
+            start,
+            "a `set` needs its values: set = { access = \"read_only\" }, or { frozen_at = { now = true } }",
+        );
         return None;
     };
     let mut values = Vec::new();
@@ -161,7 +167,8 @@ fn check_set(
     values.into_iter().collect()
 }
 
-/// The tables that go with deleted rows. A foreign key that would delete or forget rows behind our back must be among them.
+/// Checks the tables whose rows are removed with the rows. Every foreign key that would delete or change rows must be among
+/// them, because the journal would miss those rows.
 fn check_children(
     resolver: &mut Resolver<'_>,
     table: &Table,
@@ -196,9 +203,9 @@ fn check_children(
         for (other, key) in schema.inbound(&deleted.name) {
             let listed = parents.iter().any(|(_, parent)| parent.name == other.name);
             if !listed && key.on_delete != OnDelete::Refuse {
-                let fate = if key.on_delete == OnDelete::Cascade { "deletes" } else { "changes" };
+                let effect = if key.on_delete == OnDelete::Cascade { "deletes" } else { "changes" };
                 let message = format!(
-                    "deleting from {} also {fate} rows of {} (foreign key on {}), unseen by the journal: add it to `with`",
+                    "deleting from {} also {effect} rows of {} (foreign key on {}), which the journal would miss: add it to `with`",
                     deleted.name,
                     other.name,
                     key.columns.join(", ")
@@ -210,12 +217,12 @@ fn check_children(
     Some(children)
 }
 
-/// How long copies are kept. Beyond a hundred years it is a slip, and no time that can be added to others.
+/// Reads how long snapshots are kept. More than a hundred years is a slip, and overflows when it is added to a time.
 fn check_keep_copy(resolver: &mut Resolver<'_>, text: &Name) -> Option<Duration> {
     const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
     let fault = match humantime::parse_duration(text.get_ref()) {
         Ok(time) if time <= LONGEST => return Some(time),
-        Ok(_) => "it is longer than a hundred years".to_owned(),
+        Ok(_) => "it exceeds a hundred years".to_owned(),
         Err(error) => error.to_string(),
     };
     resolver.fault(text.span().start, format!("`keep_copy` is a length of time such as \"30d\": {fault}"));

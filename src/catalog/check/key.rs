@@ -1,14 +1,13 @@
-//! Checks what a reference's rows are known by; or, where nothing tells them from each other, that nothing needs it.
+//! Checks the key of a reference; for a table without a unique key, checks that nothing needs one.
 
 use toml::Spanned;
 
 use super::resolve::Resolver;
 use crate::catalog::file::{OneOrMore, ReferenceEntry};
 use crate::catalog::guess::key_of;
-use crate::catalog::model::Column;
-use crate::catalog::schema::{Engine, Family, Table};
+use crate::catalog::schema::{Column, Table};
 
-/// The columns of a reference's key, and whether they are only where the database keeps the row.
+/// Returns the columns of a reference's key, and true if they are only the physical address of the row.
 pub fn check_key_of(
     resolver: &mut Resolver<'_>,
     table: &Table,
@@ -19,17 +18,17 @@ pub fn check_key_of(
         (Some(written), None) if written.get_ref().names().is_empty() => {
             refuse_what_needs_a_key(resolver, entry);
             let message = format!(
-                "{} has no unique key: rows that are equal in every column cannot be told apart, a request cannot name them one \
-                 by one (`each`), each one moved is kept in the journal whole, and an undo leaves alone what was changed since",
+                "{} has no unique key: rows that are equal in every column cannot be distinguished, a request cannot name them \
+                 one by one (`each`), the journal keeps a snapshot of each moved row, and an undo skips rows changed since",
                 table.name
             );
             resolver.warn(written.span().start, message);
-            let place = place_of(resolver.schema.engine, table);
-            if place.is_none() {
-                let message = format!("the columns of {} hide where its rows are kept: add a unique key", table.name);
+            if table.row_address.is_none() {
+                let message =
+                    format!("the rows of {} have no address that a statement can use: add a unique key", table.name);
                 resolver.fault(written.span().start, message);
             }
-            Some((place?, true))
+            Some((table.row_address.clone()?, true))
         }
         (Some(written), Some(key)) if written.get_ref().names().is_empty() => {
             let message = format!("the rows of {} have a key: name it, {}", table.name, as_toml(key));
@@ -39,8 +38,8 @@ pub fn check_key_of(
         (Some(written), _) => Some((check_key(resolver, table, written)?, false)),
         (None, key) => {
             let message = match key {
-                Some(key) => format!("missing field `key`, what a row of {} is known by: {}", table.name, as_toml(key)),
-                None => format!("missing field `key`: {} has no unique key, which is written as key = []", table.name),
+                Some(key) => format!("missing field `key`, the unique key of {}: {}", table.name, as_toml(key)),
+                None => format!("missing field `key`: {} has no unique key; write key = []", table.name),
             };
             resolver.fault(start, message);
             None
@@ -55,7 +54,7 @@ fn as_toml(key: &[String]) -> String {
     }
 }
 
-/// What works on rows one by one, over several statements, or finds others by them.
+/// Adds a fault for each field that needs a key: it works on single rows over several statements.
 fn refuse_what_needs_a_key(resolver: &mut Resolver<'_>, entry: &ReferenceEntry) {
     let hands_on_the_last = entry.sole_in.as_ref().filter(|_| entry.resolve.is_some());
     let fields = [
@@ -70,20 +69,7 @@ fn refuse_what_needs_a_key(resolver: &mut Resolver<'_>, entry: &ReferenceEntry) 
     }
 }
 
-/// Where the database keeps a row. A partitioned table has the same places in each of its parts.
-fn place_of(engine: Engine, table: &Table) -> Option<Vec<Column>> {
-    let column = |name: &str, cast: &str| Column { name: name.into(), cast: cast.into(), family: Family::Other };
-    match engine {
-        Engine::Postgres => Some(vec![column("tableoid", "oid"), column("ctid", "tid")]),
-        Engine::Sqlite => {
-            let is_taken = |name: &&str| table.columns.iter().any(|taken| taken.name.eq_ignore_ascii_case(name));
-            let name = ["rowid", "_rowid_", "oid"].into_iter().find(|name| !is_taken(name))?;
-            Some(vec![column(name, "INTEGER")])
-        }
-    }
-}
-
-/// The columns of a key: unique together, and never NULL.
+/// Returns the columns of a key, which are unique together and never NULL, or adds a fault.
 pub fn check_key(resolver: &mut Resolver<'_>, table: &Table, entry: &Spanned<OneOrMore>) -> Option<Vec<Column>> {
     let names = entry.get_ref().names();
     let byte = entry.span().start;

@@ -1,19 +1,18 @@
 //! Checks one reference: its table and columns, and its tests.
 
-use std::collections::BTreeMap;
-
 use toml::Spanned;
 
+use super::conditions::{check_condition, check_optional_condition, check_tests};
 use super::disposition::check_disposition;
 use super::key::check_key_of;
 use super::resolve::Resolver;
-use super::sections::optional_condition;
 use crate::catalog::condition::When;
-use crate::catalog::file::{ParentEntry, ReferenceEntry, TestEntry, WhenEntry, Word};
-use crate::catalog::model::Column;
-use crate::catalog::reference::{Filter, Parent, Reference, Test};
-use crate::catalog::schema::{Family, Table};
+use crate::catalog::file::{DispositionName, ParentEntry, ReferenceEntry, WhenEntry};
+use crate::catalog::filter::{Filter, Parent, Test};
+use crate::catalog::reference::Reference;
+use crate::catalog::schema::{Column, Family, Table};
 
+/// Checks one `[[reference]]`.
 pub fn check_reference(
     resolver: &mut Resolver<'_>,
     users: Option<&Table>,
@@ -32,8 +31,8 @@ pub fn check_reference(
     let org = resolver.optional_column(table, entry.org.as_ref());
     let version_column = check_version_column(resolver, table, entry);
     let disposition = check_disposition(resolver, users, has_groups, table, entry, start);
-    // Who is the last of a group is the last at the moment the guard is asked: that is when what is theirs is handed on.
-    let is_handed_on_at_once = entry.sole_in.is_some();
+    // A user is the last of a group when the guard is evaluated, so their rows are handed over then.
+    let is_handed_over_at_once = entry.sole_in.is_some();
     if !table.has_index_on(entry.user.get_ref()) {
         let key = entry.key.iter().flat_map(|key| key.get_ref().names());
         let columns: Vec<&str> = std::iter::once(entry.user.get_ref()).chain(key).map(String::as_str).collect();
@@ -61,7 +60,7 @@ pub fn check_reference(
         filter: filter?,
         claimed: Vec::new(),
         when: when?,
-        at_start: entry.at.is_some() || is_handed_on_at_once,
+        at_start: entry.at.is_some() || is_handed_over_at_once,
         of_users: users.is_some_and(|users| users.name == table.name),
         version_column: version_column?,
         own_row: false,
@@ -84,15 +83,15 @@ fn check_when(resolver: &mut Resolver<'_>, users: &Table, entry: Option<&Spanned
     let Some(entry) = entry else { return Some(When::default()) };
     let WhenEntry { column, equals, listed, requester, bulk, also } = entry.get_ref();
     let leaver = match column {
-        Some(column) => resolver.condition_of(users, column, equals.as_ref(), listed.as_ref()).map(Some),
+        Some(column) => check_condition(resolver, users, column, equals.as_ref(), listed.as_ref()).map(Some),
         None => Some(None),
     };
-    let requester = optional_condition(resolver, users, requester.as_ref());
+    let requester = check_optional_condition(resolver, users, requester.as_ref());
     let also = also.as_ref().map(|also| also.get_ref().clone());
     let when = When { leaver: leaver?, requester: requester?, bulk: *bulk, also };
     let dangles = column.is_none() && (equals.is_some() || listed.is_some());
     if when.is_always() || dangles {
-        let message = "`when` says for whom the reference counts: { column = \"...\", equals = ... }, \
+        let message = "`when` is { column = \"...\", equals = ... }, \
                        { requester = { ... } }, { bulk = true }, { also = \"...\" }, or several of them";
         resolver.fault(entry.span().start, message);
         return None;
@@ -100,10 +99,10 @@ fn check_when(resolver: &mut Resolver<'_>, users: &Table, entry: Option<&Spanned
     Some(when)
 }
 
-/// A field that does nothing with the reference's disposition is a misunderstanding, and a fault.
+/// Adds a fault for each field that has no effect with the reference's disposition.
 fn refuse_idle_fields(resolver: &mut Resolver<'_>, entry: &ReferenceEntry) {
-    use Word::{Block, Detach, Purge, Set, Transfer};
-    let word = *entry.disposition.get_ref();
+    use DispositionName::{Block, Detach, Purge, Set, Transfer};
+    let name = *entry.disposition.get_ref();
     let fields = [
         ("at", entry.at.as_ref().map(Spanned::span), &[Detach, Set, Purge][..]),
         ("required", entry.required.as_ref().map(Spanned::span), &[Transfer][..]),
@@ -119,12 +118,12 @@ fn refuse_idle_fields(resolver: &mut Resolver<'_>, entry: &ReferenceEntry) {
         ("keep_copy", entry.keep_copy.as_ref().map(Spanned::span), &[Purge][..]),
         ("with", entry.with.first().map(Spanned::span), &[Detach, Purge][..]),
     ];
-    for (field, span, words) in fields {
+    for (field, span, names) in fields {
         if let Some(span) = span
-            && !words.contains(&word)
+            && !names.contains(&name)
         {
-            let with: Vec<String> = words.iter().map(|word| format!("{word:?}").to_lowercase()).collect();
-            let message = format!("`{field}` does nothing here: it goes with the disposition {}", with.join(" or "));
+            let with: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+            let message = format!("`{field}` is not valid with `{name}`; it applies to {}", with.join(" and "));
             resolver.fault(span.start, message);
         }
     }
@@ -136,11 +135,11 @@ fn check_version_column(resolver: &mut Resolver<'_>, table: &Table, entry: &Refe
         (Some(column), Some(name)) if !matches!(column.family, Family::Integer { .. } | Family::Number) => {
             resolver.fault(
                 name.span().start,
-                format!("`version_column` counts a column up, and `{}` holds no numbers", column.name),
+                format!("`version_column` needs a column of numbers, and `{}` holds none", column.name),
             );
             None
         }
-        _ => Some(version_column),
+        (Some(_), Some(_)) | (Some(_), None) | (None, _) => Some(version_column),
     }
 }
 
@@ -153,40 +152,17 @@ fn check_filter(resolver: &mut Resolver<'_>, table: &Table, entry: &ReferenceEnt
     Some(filter)
 }
 
-/// The tests of a row's own columns.
-pub fn check_tests(
-    resolver: &mut Resolver<'_>,
-    table: &Table,
-    entries: &BTreeMap<String, Spanned<TestEntry>>,
-) -> Option<Filter> {
-    let mut tests = Vec::new();
-    for (name, test) in entries {
-        let byte = test.span().start;
-        let column = resolver.column_at(table, name, byte);
-        tests.push(match test.get_ref() {
-            TestEntry::One(value) => {
-                let value = resolver.literal_at(table, name, value, byte);
-                column.zip(value).map(|(column, value)| Test::OneOf(column, vec![value]))
-            }
-            TestEntry::OneOf(values) => {
-                let values: Vec<_> = values.iter().map(|value| resolver.literal_at(table, name, value, byte)).collect();
-                let values: Option<Vec<String>> = values.into_iter().collect();
-                column.zip(values).map(|(column, values)| Test::OneOf(column, values))
-            }
-            TestEntry::Null(entry) => column.map(|column| Test::Null(column, entry.null)),
-        });
-    }
-    tests.into_iter().collect::<Option<_>>().map(Filter)
-}
-
-/// The row that a row belongs to: how it is found, and its tests.
+/// Checks the parent of a row: the columns that find it, and its tests.
 fn check_parent(resolver: &mut Resolver<'_>, table: &Table, entry: &Spanned<ParentEntry>) -> Option<Parent> {
     let byte = entry.span().start;
     let entry = entry.get_ref();
     let above = resolver.table(&entry.table)?;
     if entry.on.is_empty() || entry.filter.is_empty() {
         let example = "parent = { table = \"leads\", on = { lead_id = \"id\" }, where = { status = \"open\" } }";
-        resolver.fault(byte, format!("`parent` says how its row is found and what it must be like: {example}"));
+        resolver.fault(
+            byte,
+            format!("`parent` needs the columns that find its row (`on`) and tests of it (`where`): {example}"),
+        );
         return None;
     }
     let mut on = Vec::new();

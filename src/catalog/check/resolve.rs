@@ -1,27 +1,27 @@
-//! Looks names and literals up in the live schema, and collects what is wrong with them.
+//! Looks up names and literals in the live schema, and collects faults.
 
 use toml::Spanned;
 
-use super::reference::check_tests;
-use crate::catalog::condition::{Condition, Holds, Listing};
 use crate::catalog::fault::{Fault, Lines};
-use crate::catalog::file::{ConditionEntry, ListingEntry, Name, Scalar};
-use crate::catalog::model::Column;
-use crate::catalog::reference::{Reference, Test};
-use crate::catalog::schema::{Engine, Family, Schema, SchemaColumn, Table, TableName};
+use crate::catalog::file::{Name, Scalar};
+use crate::catalog::filter::Test;
+use crate::catalog::reference::Reference;
+use crate::catalog::schema::{Column, Family, Schema, SchemaColumn, SchemaTraits, Table, TableName};
 
-/// A catalog's text and its lines, the schema it is checked against, and what was found so far.
+/// A catalog's text, the schema that it is checked against, and the findings so far.
 pub struct Resolver<'a> {
     source: &'a str,
     lines: Lines,
+    /// The live schema.
     pub schema: &'a Schema,
-    /// Whether the catalog says what row-level security looks at.
+    /// True if the catalog has a `[session]`, which row-level security reads.
     pub has_session: bool,
     faults: Vec<Fault>,
     warnings: Vec<Fault>,
 }
 
 impl<'a> Resolver<'a> {
+    /// Starts without findings.
     pub fn new(source: &'a str, schema: &'a Schema) -> Self {
         Resolver {
             source,
@@ -33,18 +33,22 @@ impl<'a> Resolver<'a> {
         }
     }
 
+    /// Returns the faults and the warnings.
     pub fn into_findings(self) -> (Vec<Fault>, Vec<Fault>) {
         (self.faults, self.warnings)
     }
 
+    /// Adds a fault at a byte of the text.
     pub fn fault(&mut self, byte: usize, message: impl Into<String>) {
         self.faults.push(Fault { line: self.lines.line_of(byte), message: message.into() });
     }
 
+    /// Adds a warning at a byte of the text.
     pub fn warn(&mut self, byte: usize, message: impl Into<String>) {
         self.warnings.push(Fault { line: self.lines.line_of(byte), message: message.into() });
     }
 
+    /// Returns the table with this name, or adds a fault. A table whose rows are hidden is a fault, too.
     pub fn table(&mut self, name: &Name) -> Option<&'a Table> {
         let schema = self.schema;
         let table = schema.table(name.get_ref());
@@ -54,8 +58,8 @@ impl<'a> Resolver<'a> {
         }
         if let Some(table) = table.filter(|table| table.row_security && !self.has_session) {
             let message = format!(
-                "row-level security hides rows of {} from this role, and what cannot be seen cannot be proved: give the role \
-                 BYPASSRLS, or say what the policies look at: [session] settings = {{ \"app.org_id\" = \"{{org}}\" }}",
+                "row-level security hides rows of {} from this role, so nothing can be proved about them: give the role \
+                 BYPASSRLS, or set what the policies read: [session] settings = {{ \"app.org_id\" = \"{{org}}\" }}",
                 table.name
             );
             self.fault(name.span().start, message);
@@ -63,10 +67,12 @@ impl<'a> Resolver<'a> {
         table
     }
 
+    /// Returns the column with this name, or adds a fault.
     pub fn column(&mut self, table: &Table, name: &Name) -> Option<Column> {
         self.column_at(table, name.get_ref(), name.span().start)
     }
 
+    /// Returns the column with this name, or adds a fault at a byte of the text.
     pub fn column_at(&mut self, table: &Table, name: &str, byte: usize) -> Option<Column> {
         let Some(column) = table.column(name) else {
             let near = nearest(name, table.columns.iter().map(|column| column.name.as_str()));
@@ -76,7 +82,7 @@ impl<'a> Resolver<'a> {
         Some(column.into())
     }
 
-    /// A column that may be absent: `Some(None)` where it is.
+    /// Returns a column that may be absent: `Some(None)` if it is.
     pub fn optional_column(&mut self, table: &Table, name: Option<&Name>) -> Option<Option<Column>> {
         match name {
             None => Some(None),
@@ -84,51 +90,18 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    pub fn condition(&mut self, users: &Table, entry: &ConditionEntry) -> Option<Condition> {
-        self.condition_of(users, &entry.column, entry.equals.as_ref(), entry.listed.as_ref())
-    }
-
-    /// A condition on a column of the users' table, as every entry that has one spells it.
-    pub fn condition_of(
-        &mut self,
-        users: &Table,
-        column: &Name,
-        equals: Option<&Spanned<Scalar>>,
-        listed: Option<&ListingEntry>,
-    ) -> Option<Condition> {
-        let resolved = self.column(users, column);
-        let holds = match (equals, listed) {
-            (Some(equals), None) => self.literal(users, column.get_ref(), equals).map(Holds::Value),
-            (None, Some(listed)) => self.listing(listed).map(Holds::ListedIn),
-            _ => {
-                let message = "a condition is { column = \"...\", equals = ... }, or \
-                               { column = \"...\", in = { table = \"...\", column = \"...\", where = { ... } } }";
-                self.fault(column.span().start, message);
-                None
-            }
-        };
-        Some(Condition { column: resolved?, holds: holds? })
-    }
-
-    fn listing(&mut self, entry: &ListingEntry) -> Option<Listing> {
-        let table = self.table(&entry.table)?;
-        let column = self.column(table, &entry.column);
-        let filter = check_tests(self, table, &entry.filter);
-        Some(Listing { table: table.name.clone(), column: column?, filter: filter? })
-    }
-
+    /// Returns the text of a literal in the column's own text form, or adds a fault.
     pub fn literal(&mut self, table: &Table, column: &str, value: &Spanned<Scalar>) -> Option<String> {
         self.literal_at(table, column, value.get_ref(), value.span().start)
     }
 
-    /// The text of a literal, as the column's own text form has it.
+    /// Returns the text of a literal in the column's own text form, or adds a fault at a byte of the text.
     pub fn literal_at(&mut self, table: &Table, column: &str, value: &Scalar, byte: usize) -> Option<String> {
-        // A column that does not exist was reported where it was looked up.
+        // The look-up of the column reports that it does not exist.
         let column = table.column(column)?;
         let fits = match (column.family, value) {
             (Family::Integer { .. }, Scalar::Integer(_)) | (Family::Boolean, Scalar::Boolean(_)) => true,
-            // SQLite has no booleans of its own: a flag is a number there.
-            (Family::Integer { .. } | Family::Number, Scalar::Boolean(_)) => self.schema.engine == Engine::Sqlite,
+            (Family::Integer { .. } | Family::Number, Scalar::Boolean(_)) => self.schema.traits.booleans_are_integers,
             (Family::Number, Scalar::Integer(_) | Scalar::Number(_)) => true,
             (Family::Integer { .. } | Family::Number | Family::Boolean, _) => false,
             (_, Scalar::Text(_)) => true,
@@ -140,26 +113,26 @@ impl<'a> Resolver<'a> {
             let wants = family_name(column.family);
             self.fault(
                 byte,
-                format!("the column `{}` of {} holds {wants}, this value does not", column.name, table.name),
+                format!("the value does not fit the column `{}` of {}, which holds {wants}", column.name, table.name),
             );
             return None;
         }
-        let text = literal_text(value, self.schema.engine);
+        let text = literal_text(value, self.schema.traits);
         if let Some(values) = &column.values
             && !values.contains(&text)
         {
             let allowed = values.join(", ");
             self.fault(
                 byte,
-                format!("the column `{}` of {} never holds this value; it has: {allowed}", column.name, table.name),
+                format!("the column `{}` of {} never holds this value; it allows: {allowed}", column.name, table.name),
             );
             return None;
         }
         Some(text)
     }
 
-    /// Whether every row of the table passes one of the filters, as far as the schema can tell: one has no tests, or
-    /// together they name every value of a column that may not be NULL.
+    /// True if the schema shows that every row of the table passes one of the filters. Either one has no tests, or together
+    /// they name every value of a column that cannot be NULL.
     pub fn filters_cover(&self, table: &TableName, references: &[&Reference]) -> bool {
         if references.iter().any(|reference| reference.filter.0.is_empty()) {
             return true;
@@ -168,17 +141,18 @@ impl<'a> Resolver<'a> {
         table.columns.iter().any(|column| single_tests_cover(column, references))
     }
 
+    /// Warns that rows of the leaver may pass no filter.
     pub fn warn_uncovered(&mut self, reference: &Reference) {
         let message = format!(
-            "rows of {} whose `{}` is the leaver and that pass no reference's `where` (another value, a NULL) count as orphans \
-             and keep the job from completing: add a reference without `where` after the others, `keep` if they may stay",
+            "rows of {} whose `{}` is the leaver and that pass no reference's `where` (another value, a NULL) count as orphans, \
+             so the job does not complete: add a reference without `where` after the others, with `keep` if they may stay",
             reference.table, reference.user.name
         );
         let byte = self.place_of(reference);
         self.warn(byte, message);
     }
 
-    /// A fault of a reference that was read already.
+    /// Adds a fault at a reference that was read before.
     pub fn fault_of(&mut self, reference: &Reference, message: String) {
         let byte = self.place_of(reference);
         self.fault(byte, message);
@@ -203,13 +177,13 @@ fn single_tests_cover(column: &SchemaColumn, references: &[&Reference]) -> bool 
     null && values.iter().all(|value| named.contains(&value))
 }
 
-fn literal_text(value: &Scalar, engine: Engine) -> String {
-    match (value, engine) {
-        (Scalar::Boolean(flag), Engine::Postgres) => flag.to_string(),
-        (Scalar::Boolean(flag), Engine::Sqlite) => u8::from(*flag).to_string(),
-        (Scalar::Integer(number), _) => number.to_string(),
-        (Scalar::Number(number), _) => number.to_string(),
-        (Scalar::Text(text), _) => text.clone(),
+fn literal_text(value: &Scalar, traits: SchemaTraits) -> String {
+    match value {
+        Scalar::Boolean(flag) if traits.booleans_are_integers => u8::from(*flag).to_string(),
+        Scalar::Boolean(flag) => flag.to_string(),
+        Scalar::Integer(number) => number.to_string(),
+        Scalar::Number(number) => number.to_string(),
+        Scalar::Text(text) => text.clone(),
     }
 }
 
@@ -225,7 +199,7 @@ fn family_name(family: Family) -> &'static str {
     }
 }
 
-/// A hint at a name that is nearly the one written, or nothing.
+/// Returns a hint at the name that is most like the one written, or an empty text.
 fn nearest<'n>(written: &str, names: impl Iterator<Item = &'n str>) -> String {
     let folded = |name: &str| name.to_lowercase().replace('_', "");
     let wanted = folded(written);

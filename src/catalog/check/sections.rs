@@ -1,15 +1,17 @@
-//! Checks the sections of a catalog: users, license, invitations, groups, session, scan.
+//! Checks the sections of a catalog: users, license, invitations, groups, session and scan.
 
+use super::conditions::{check_condition, check_optional_condition};
 use super::key::check_key;
 use super::resolve::Resolver;
-use crate::catalog::condition::{Condition, Permission};
+use crate::catalog::condition::Permission;
 use crate::catalog::file::{
-    AnyOf, ConditionEntry, GroupsEntry, InvitationStatusEntry, InvitationsEntry, LicenseEntry, Name, PermissionEntry,
-    ScanEntry, SessionEntry, UsersEntry,
+    AnyOf, GroupsEntry, InvitationStatusEntry, InvitationsEntry, LicenseEntry, Name, PermissionEntry, ScanEntry,
+    SessionEntry, UsersEntry,
 };
-use crate::catalog::model::{Column, Groups, InvitationStatus, Invitations, License, Status, Users};
-use crate::catalog::schema::{Engine, Table, TableName};
+use crate::catalog::model::{Groups, InvitationStatus, Invitations, License, Status, Users};
+use crate::catalog::schema::{Column, Table, TableName};
 
+/// Checks `[users]`.
 pub fn check_users(resolver: &mut Resolver<'_>, table: &Table, entry: &UsersEntry) -> Option<Users> {
     let key = resolver.column(table, &entry.key);
     let org = resolver.optional_column(table, entry.org.as_ref());
@@ -49,12 +51,13 @@ pub fn check_users(resolver: &mut Resolver<'_>, table: &Table, entry: &UsersEntr
     })
 }
 
-/// Every alternative is looked at, so that all faults are told.
+/// Checks every alternative, so that all faults are reported.
 fn check_may(resolver: &mut Resolver<'_>, users: &Table, any: &AnyOf<PermissionEntry>) -> Option<Vec<Permission>> {
     let permissions: Vec<_> = (any.0.iter())
         .map(|entry| {
-            let requester = resolver.condition_of(users, &entry.column, entry.equals.as_ref(), entry.listed.as_ref());
-            let of = optional_condition(resolver, users, entry.of.as_ref());
+            let requester =
+                check_condition(resolver, users, &entry.column, entry.equals.as_ref(), entry.listed.as_ref());
+            let of = check_optional_condition(resolver, users, entry.of.as_ref());
             Some(Permission { requester: requester?, of: of? })
         })
         .collect();
@@ -78,6 +81,7 @@ fn check_status(resolver: &mut Resolver<'_>, table: &Table, entry: &UsersEntry) 
     })
 }
 
+/// Checks `[license]`.
 pub fn check_license(resolver: &mut Resolver<'_>, users: Option<&Table>, entry: &LicenseEntry) -> Option<License> {
     let table = resolver.table(&entry.table)?;
     let user = resolver.column(table, &entry.user);
@@ -85,7 +89,7 @@ pub fn check_license(resolver: &mut Resolver<'_>, users: Option<&Table>, entry: 
     let free = free.map_or(Some(None), |free| free.map(Some));
     if entry.free.is_none() && table.column(entry.user.get_ref()).is_some_and(|column| !column.nullable) {
         let message = format!(
-            "`{}` of {} may not be NULL, so a license cannot be freed: say with `free` what it holds when nobody has it",
+            "`{}` of {} cannot be NULL, so a license cannot be freed: set `free` to the value of a free license",
             entry.user.get_ref(),
             table.name
         );
@@ -96,7 +100,7 @@ pub fn check_license(resolver: &mut Resolver<'_>, users: Option<&Table>, entry: 
         None => default_key(resolver, table, &entry.table),
     };
     let org = resolver.optional_column(table, entry.org.as_ref());
-    let exempt = optional_condition(resolver, users?, entry.exempt.as_ref());
+    let exempt = check_optional_condition(resolver, users?, entry.exempt.as_ref());
     Some(License {
         table: table.name.clone(),
         key: key?,
@@ -108,7 +112,7 @@ pub fn check_license(resolver: &mut Resolver<'_>, users: Option<&Table>, entry: 
     })
 }
 
-/// The primary key, or else the first unique index whose columns are never NULL.
+/// Returns the primary key, or else the first unique index whose columns are never NULL.
 fn default_key(resolver: &mut Resolver<'_>, table: &Table, written: &Name) -> Option<Vec<Column>> {
     let never_null = |name: &String| table.column(name).is_some_and(|column| !column.nullable);
     match table.uniques.iter().find(|unique| unique.iter().all(never_null)) {
@@ -121,6 +125,7 @@ fn default_key(resolver: &mut Resolver<'_>, table: &Table, written: &Name) -> Op
     }
 }
 
+/// Checks `[invitations]`.
 pub fn check_invitations(resolver: &mut Resolver<'_>, entry: &InvitationsEntry) -> Option<Invitations> {
     let table = resolver.table(&entry.table)?;
     let key = resolver.column(table, &entry.key);
@@ -153,6 +158,7 @@ fn check_invitation_status(
     Some(InvitationStatus { column: column?, open: open?, accepted: accepted?, cancelled: cancelled? })
 }
 
+/// Checks `[groups]`.
 pub fn check_groups(resolver: &mut Resolver<'_>, entry: &GroupsEntry) -> Option<Groups> {
     let table = resolver.table(&entry.table)?;
     let group = resolver.column(table, &entry.group);
@@ -161,13 +167,13 @@ pub fn check_groups(resolver: &mut Resolver<'_>, entry: &GroupsEntry) -> Option<
     Some(Groups { table: table.name.clone(), group: group?, user: user?, org, within: None })
 }
 
-/// Columns that the scan is not to tell of, each by its table and its name.
+/// Returns the columns that a scan ignores, each by its table and its name.
 pub fn check_scan(resolver: &mut Resolver<'_>, entry: &ScanEntry) -> Vec<(TableName, String)> {
     let mut ignored = Vec::new();
     for written in &entry.ignore {
         let (name, byte) = (written.get_ref(), written.span().start);
         let Some((table, column)) = name.rsplit_once('.') else {
-            resolver.fault(byte, format!("`{name}` is no column: write its table before it, `table.column`"));
+            resolver.fault(byte, format!("`{name}` has no table: write `table.column`"));
             continue;
         };
         let Some(table) = resolver.schema.table(table) else {
@@ -181,33 +187,25 @@ pub fn check_scan(resolver: &mut Resolver<'_>, entry: &ScanEntry) -> Vec<(TableN
     ignored
 }
 
+/// Checks `[session]`.
 pub fn check_session(resolver: &mut Resolver<'_>, users: &UsersEntry, entry: &SessionEntry) -> Vec<(String, String)> {
     for (name, value) in &entry.settings {
         let byte = value.span().start;
-        if resolver.schema.engine == Engine::Sqlite {
-            resolver.fault(byte, "SQLite has no settings and no row-level security: leave [session] out");
-        } else if !name.contains('.') {
-            // Without a dot it is a setting of PostgreSQL's own.
+        if !resolver.schema.traits.has_session_settings {
             resolver.fault(
                 byte,
-                format!("`{name}` is no setting of an application: its name has a dot, as \"app.org_id\""),
+                "the database has no settings of a transaction and no row-level security: remove [session]",
+            );
+        } else if !name.contains('.') {
+            // A name without a dot is a setting of the database itself.
+            resolver.fault(
+                byte,
+                format!("`{name}` is not a setting of an application: such a name has a dot, as \"app.org_id\" has"),
             );
         }
         if value.get_ref().contains("{org}") && users.org.is_none() {
-            resolver.fault(byte, "`{org}` is the organization, and [users] names no column `org`");
+            resolver.fault(byte, "`{org}` is the organization, but [users] has no column `org`");
         }
     }
     entry.settings.iter().map(|(name, value)| (name.clone(), value.get_ref().clone())).collect()
-}
-
-/// A condition that may be absent: `Some(None)` where it is.
-pub fn optional_condition(
-    resolver: &mut Resolver<'_>,
-    users: &Table,
-    entry: Option<&ConditionEntry>,
-) -> Option<Option<Condition>> {
-    match entry {
-        None => Some(None),
-        Some(entry) => resolver.condition(users, entry).map(Some),
-    }
 }

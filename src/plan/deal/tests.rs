@@ -22,7 +22,7 @@ fn counts(deal: &Deal, count: u64) -> Vec<u64> {
 }
 
 #[test]
-fn the_help_pages_example() {
+fn deals_match_the_help_page() {
     let ratio = rounds(&[5, 50, 20, 29], true);
     assert_eq!(counts(&ratio, 104), [5, 50, 20, 29]);
     assert_eq!(counts(&ratio, 208), [10, 100, 40, 58]);
@@ -33,7 +33,7 @@ fn the_help_pages_example() {
 }
 
 #[test]
-fn a_groups_turn_begins_behind_the_member_served_last() {
+fn turn_starts_after_the_member_served_last() {
     let members = vec![user(9), user(10), user(12)];
     let deal = |amount| {
         let to = Receiver::Turn { group: "g".into(), members: members.clone(), start: 0, before: 0, per_round: amount };
@@ -43,12 +43,12 @@ fn a_groups_turn_begins_behind_the_member_served_last() {
     assert_eq!(served_last("", 1), Some(user(9)));
     assert_eq!(served_last("9", 1), Some(user(10)));
     assert_eq!(served_last("12", 2), Some(user(10)));
-    // The member served last is in the group no more: the next in order follows.
+    // The member served last has left the group: the next in order follows.
     assert_eq!(served_last("11", 1), Some(user(12)));
     assert_eq!(served_last("9", 0), None);
 }
 
-/// Any list of users and groups, with a group that may stand in it several times.
+/// Any list of users and groups, in which a group may occur several times.
 fn deals() -> impl Strategy<Value = Deal> {
     let share = (1..20u64, prop_oneof![(0..4usize).prop_map(Ok), (0..2usize).prop_map(Err)]);
     (prop::collection::vec(share, 1..7), any::<bool>(), 0..9u64, 1..4usize).prop_map(
@@ -96,7 +96,7 @@ proptest! {
     }
 
     #[test]
-    fn nobody_gets_more_than_their_amount_in_a_round(deal in deals(), round in 0..4u64) {
+    fn successors_get_at_most_their_amount_a_round(deal in deals(), round in 0..4u64) {
         let Deal::Rounds { shares, repeats } = &deal else { unreachable!("deals() makes rounds") };
         let total = round_length(shares);
         let mut received = BTreeMap::new();

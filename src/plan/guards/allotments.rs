@@ -1,15 +1,16 @@
-//! Works an allotment out into a deal, and says who of it cannot receive.
+//! Turns an allotment into a deal, and finds successors who cannot receive records.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::catalog::{Catalog, Disposition, Eligible, Reference};
+use crate::catalog::{Catalog, Eligible, Reference};
 use crate::contract::{Allotment, HandoverRequest, Reason, Recipient, Share, UserId};
 use crate::job::reason;
 use crate::plan::deal::{Deal, Receiver, Slots};
 use crate::plan::facts::{Facts, UserFacts, UserStatus};
 
-/// The deal of an allotment and the records it names one by one; whoever cannot receive is added to the reasons.
-pub fn allot(
+/// Returns the deal of an allotment, and the records that it names one by one. Adds a reason for each successor who cannot
+/// receive records.
+pub fn deal_allotment(
     catalog: &Catalog,
     request: &HandoverRequest,
     facts: &Facts,
@@ -18,19 +19,19 @@ pub fn allot(
     allotment: &Allotment,
     reasons: &mut Vec<Reason>,
 ) -> (Deal, BTreeMap<String, UserId>) {
-    let mut fitness = Fitness { catalog, request, facts, leaver, reference, reasons, checked: BTreeSet::new() };
+    let mut dealer = Dealer { catalog, request, facts, leaver, reference, reasons, checked: BTreeSet::new() };
     match allotment {
         Allotment::Each(each, rest) => {
-            each.values().for_each(|user| fitness.require(user));
-            let deal = rest.as_ref().map_or(Deal::Nobody, |rest| fitness.deal(rest));
+            each.values().for_each(|user| dealer.require(user));
+            let deal = rest.as_ref().map_or(Deal::Nobody, |rest| dealer.deal(rest));
             (deal, each.clone())
         }
-        other => (fitness.deal(other), BTreeMap::new()),
+        other => (dealer.deal(other), BTreeMap::new()),
     }
 }
 
-/// Who can receive a reference's records, and who was found not to.
-struct Fitness<'a> {
+/// Deals one reference's records, and checks each successor once.
+struct Dealer<'a> {
     catalog: &'a Catalog,
     request: &'a HandoverRequest,
     facts: &'a Facts,
@@ -40,14 +41,14 @@ struct Fitness<'a> {
     checked: BTreeSet<UserId>,
 }
 
-impl Fitness<'_> {
+impl Dealer<'_> {
     fn deal(&mut self, allotment: &Allotment) -> Deal {
         match allotment {
             Allotment::User(user) => {
                 self.require(user);
                 Deal::Everything(user.clone())
             }
-            // A column that means nobody may hold a 0: whom no user's row is behind is no manager.
+            // Some hosts store 0 for "no manager"; an id without a user counts as none.
             Allotment::Manager => match self.leaver.manager.clone().filter(|manager| self.exists(manager)) {
                 Some(manager) => {
                     self.require(&manager);
@@ -60,7 +61,7 @@ impl Fitness<'_> {
             },
             Allotment::Ratio(shares) => self.rounds(shares, true),
             Allotment::Hardcoded(shares, _) => self.rounds(shares, false),
-            // Refused when read: a rest is no `each`.
+            // Refused when the request is read: a rest cannot be an `each`.
             Allotment::Each(..) => Deal::Nobody,
         }
     }
@@ -91,7 +92,7 @@ impl Fitness<'_> {
 
     fn turn(&mut self, group: &str, shares: &[Share], index: usize) -> Option<Receiver> {
         let members = self.facts.groups.get(group).map_or(&[][..], Vec::as_slice);
-        let members: Vec<UserId> = members.iter().filter(|member| self.unfit(member).is_none()).cloned().collect();
+        let members: Vec<UserId> = members.iter().filter(|member| self.refusal(member).is_none()).cloned().collect();
         if members.is_empty() {
             self.reasons.push(reason::no_fit_member(&self.reference.kind, group));
             return None;
@@ -108,15 +109,15 @@ impl Fitness<'_> {
         self.facts.users.contains_key(user.as_str())
     }
 
-    /// A named successor must be fit; each is told of once.
+    /// Adds the reason, if a named successor cannot receive records. Each is reported once.
     fn require(&mut self, user: &UserId) {
         if self.checked.insert(user.clone()) {
-            self.reasons.extend(self.unfit(user));
+            self.reasons.extend(self.refusal(user));
         }
     }
 
-    /// Why a user cannot receive these records, or nothing.
-    fn unfit(&self, user: &UserId) -> Option<Reason> {
+    /// Returns the reason why a user cannot receive these records, if there is one.
+    fn refusal(&self, user: &UserId) -> Option<Reason> {
         let (kind, id) = (self.reference.kind.as_str(), user.as_str());
         if *user == self.leaver.id {
             return Some(reason::leaver_is_successor(kind, id));
@@ -138,19 +139,14 @@ impl Fitness<'_> {
     }
 
     fn not_eligible(&self, user: &UserFacts) -> Option<String> {
-        let (Disposition::Transfer { eligible, .. } | Disposition::Block { eligible, .. }) =
-            &self.reference.disposition
-        else {
-            return None;
-        };
-        match eligible.as_ref()? {
+        match self.reference.disposition.eligible()? {
             Eligible::Group(group) if !self.facts.is_member(group, &user.id) => {
                 Some(format!("only members of the group {group:?} may"))
             }
             Eligible::Users(condition) if !user.meets(condition) => {
                 Some(format!("only users with {} in {} may", condition.describe(), self.catalog.users.table))
             }
-            _ => None,
+            Eligible::Group(_) | Eligible::Users(_) => None,
         }
     }
 }

@@ -3,16 +3,38 @@
 mod postgres;
 mod sqlite;
 
-use crate::catalog::{Engine, Schema};
+use crate::catalog::{Column, Engine, Family, Schema, SchemaTraits, Table};
+use crate::store::dialect::Capabilities;
 use crate::store::{Result, Session};
 
-/// Reads the live schema, all of it but the ledger's own part.
+/// Reads the live schema, except the ledger's tables.
 pub async fn read_schema(session: &Session) -> Result<Schema> {
-    let tables = match session.engine() {
+    let mut tables = match session.engine() {
         Engine::Postgres => postgres::read_tables(session).await?,
         Engine::Sqlite => sqlite::read_tables(session).await?,
     };
-    Ok(Schema { engine: session.engine(), tables })
+    let capabilities = session.capabilities();
+    for table in &mut tables {
+        table.row_address = row_address(capabilities, table);
+    }
+    let traits = SchemaTraits {
+        booleans_are_integers: capabilities.booleans_are_integers,
+        has_session_settings: capabilities.session_settings,
+    };
+    Ok(Schema { traits, tables })
+}
+
+/// Returns the first address of rows whose columns hide no column of the table.
+fn row_address(capabilities: &Capabilities, table: &Table) -> Option<Vec<Column>> {
+    let hides = |name: &str| table.columns.iter().any(|column| column.name.eq_ignore_ascii_case(name));
+    let mut addresses = capabilities.row_addresses.iter();
+    let address = addresses.find(|address| address.columns.iter().all(|(name, _)| !hides(name)))?;
+    let column = |(name, cast): &(&str, &str)| Column {
+        name: (*name).to_owned(),
+        cast: (*cast).to_owned(),
+        family: Family::Other,
+    };
+    Some(address.columns.iter().map(column).collect())
 }
 
 /// The texts that a check on a list allows: `CHECK (status IN ('a', 'b'))`, or PostgreSQL's rendering of it. Nothing

@@ -167,19 +167,19 @@ async fn all_faults_of_a_reference_are_reported(world: &mut World) {
     let source = source.replace("[[reference]]\nkind = \"no_set\"", "[[reference]] # no set\nkind = \"no_set\"");
     let source = source.replace("# the second contact\n[[reference]]", "[[reference]] # the second contact");
     let expected: &[(&str, &[&str])] = &[
-        ("# the second contact", &["`contact` is there twice"]),
+        ("# the second contact", &["`contact` occurs twice"]),
         ("# not unique", &["(contact_id) is not unique in tasks"]),
         ("# half", &["(follower_id) is not unique in follows"]),
         ("# nullable", &["`user_id` may be NULL in licenses"]),
-        ("touch = \"created_at\"", &["`touch` does nothing here", "transfer"]),
-        ("sole_in", &["`sole_in` does nothing here", "block"]),
-        ("keep_copy = \"30d\"", &["`keep_copy` does nothing here", "purge"]),
-        ("at = \"start\"", &["`at` does nothing here", "detach or set or purge"]),
-        ("id = \"one\"", &["`id` of contacts holds whole numbers"]),
+        ("touch = \"created_at\"", &["`touch` is not valid with", "transfer"]),
+        ("sole_in", &["`sole_in` is not valid with", "block"]),
+        ("keep_copy = \"30d\"", &["`keep_copy` is not valid with", "purge"]),
+        ("at = \"start\"", &["`at` is not valid with", "`detach` and `set` and `purge`"]),
+        ("id = \"one\"", &["`id` of contacts, which holds whole numbers"]),
         ("\"done\"", &["`status` of tasks never holds this value", "pending, completed"]),
-        ("title = ", &["`title` of tasks holds text"]),
+        ("title = ", &["`title` of tasks, which holds text"]),
         ("a month", &["`keep_copy` is a length of time such as \"30d\""]),
-        ("# no set", &["a `set` says what"]),
+        ("# no set", &["a `set` needs its values"]),
         ("group = \"Sales Rep\"", &["the catalog has no [groups]"]),
         ("eligible = { column", &["`eligible` is { group"]),
         ("Bad Name", &["is not a plain name"]),
@@ -214,8 +214,8 @@ async fn users_section_is_checked_as_a_whole(world: &mut World) {
     let expected: &[(&str, &[&str])] = &[
         ("# the key", &["`org_id` is not unique in users"]),
         ("gone", &["`status` of users never holds this value", "active, invited, inactive"]),
-        ("# the license", &["`user_id` of sessions may not be NULL, so a license cannot be freed"]),
-        ("exempt", &["`is_partner` of users holds true or false"]),
+        ("# the license", &["`user_id` of sessions cannot be NULL, so a license cannot be freed"]),
+        ("exempt", &["`is_partner` of users, which holds true or false"]),
         ("[surprise]", &["unknown section `surprise`"]),
     ];
     assert_faults(&wrong, &faults(world, &wrong).await, expected);

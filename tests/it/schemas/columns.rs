@@ -183,5 +183,5 @@ async fn unfreeable_license_is_a_fault_with_hint(world: &mut World) {
     let schema = handover::store::host::read_schema(&world.store.reader()).await.expect("the schema");
     let source = format!("{USERS}[license]\ntable = \"seats\"\nuser = \"holder\"\n");
     let faults = handover::catalog::check("test", &source, &schema).expect_err("a fault").to_string();
-    assert!(faults.contains("say with `free`"), "{faults}");
+    assert!(faults.contains("set `free`"), "{faults}");
 }

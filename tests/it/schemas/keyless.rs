@@ -257,7 +257,7 @@ async fn keyless_rows_cannot_be_named(world: &mut World) {
     start(world, HEAP, &transfer()).await;
     world.client.send(leave("9", json!({ "heap": { "each": { "1": "2" } } })).to_string().into_bytes()).await;
     let parked = world.next_dead_letter().await;
-    assert!(format!("{parked:?}").contains("needs a reference with a key of one column"), "{parked:?}");
+    assert!(format!("{parked:?}").contains("needs a kind whose records have a key of one column"), "{parked:?}");
 }
 
 #[every_engine]
@@ -370,19 +370,13 @@ async fn catalog_must_declare_keyless_tables(world: &mut World) {
     world.sql(&format!("{PEOPLE} {HEAP}")).await;
     world.sql("CREATE TABLE pairs (a BIGINT NOT NULL, owner BIGINT NOT NULL, PRIMARY KEY (a, owner))").await;
     let reported = faults_of(world, &transfer()).await;
-    assert!(
-        reported.starts_with("holds; ") && reported.contains("heap has no unique key: rows that are equal"),
-        "{reported}"
-    );
+    assert!(reported.starts_with("holds; ") && reported.contains("heap has no unique key: rows that are equal"), "{reported}");
     let reported = faults_of(world, &transfer().replace("key = []\n", "")).await;
-    assert!(
-        reported.contains("missing field `key`: heap has no unique key, which is written as key = []"),
-        "{reported}"
-    );
+    assert!(reported.contains("missing field `key`: heap has no unique key; write key = []"), "{reported}");
     let reported = faults_of(world, &transfer().replace("\"heap\"\nkey", "\"pairs\"\nkey")).await;
     assert!(reported.contains("the rows of pairs have a key: name it, key = [\"a\", \"owner\"]"), "{reported}");
     let reported = faults_of(world, &transfer().replace("\"heap\"\nkey = []", "\"people\"")).await;
-    assert!(reported.contains("missing field `key`, what a row of people is known by: key = \"id\""), "{reported}");
+    assert!(reported.contains("missing field `key`, the unique key of people: key = \"id\""), "{reported}");
     for (rest, field) in [
         ("disposition = \"transfer\"\non_conflict = \"drop\"", "`on_conflict`"),
         ("disposition = \"detach\"\nwith = [\"pairs\"]", "`with`"),
@@ -419,7 +413,7 @@ async fn columns_named_like_row_addresses_work(world: &mut World) {
     reverts_to(world, &job, &before).await;
     world.sql("CREATE TABLE hidden (owner BIGINT, rowid TEXT, oid TEXT, _ROWID_ TEXT)").await;
     let reported = faults_of(world, &transfer().replace("\"heap\"\nkey", "\"hidden\"\nkey")).await;
-    assert!(reported.contains("the columns of hidden hide where its rows are kept: add a unique key"), "{reported}");
+    assert!(reported.contains("the rows of hidden have no address that a statement can use: add a unique key"), "{reported}");
 }
 
 #[every_engine]

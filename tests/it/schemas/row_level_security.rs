@@ -173,7 +173,7 @@ async fn impossible_session_settings_are_faults(world: &mut World) {
     assert!(faults.contains("its name has a dot"), "{faults}");
     let orgless = USERS.replace("org = \"org\"\n", "");
     let faults = tenant.check(&format!("{orgless}{SESSION}{DOC}")).await.expect_err("a fault").to_string();
-    assert!(faults.contains("names no column `org`"), "{faults}");
+    assert!(faults.contains("has no column `org`"), "{faults}");
     tenant.end(world).await;
 }
 

@@ -86,6 +86,7 @@ async fn read_columns(session: &Session, tables: &mut Tables) -> Result<()> {
             indexes: Vec::new(),
             foreign_keys: Vec::new(),
             row_security,
+            row_address: None,
         });
         table.columns.push(column);
     }

@@ -27,6 +27,7 @@ pub async fn read_tables(session: &Session) -> Result<Vec<Table>> {
             indexes: Vec::new(),
             foreign_keys: read_foreign_keys(session, &name, is_deferrable(&sql)).await?,
             row_security: false,
+            row_address: None,
         });
     }
     for table in &mut tables {

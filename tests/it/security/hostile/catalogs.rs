@@ -39,7 +39,7 @@ fn rows() -> Vec<(Vec<u8>, &'static str)> {
         (instead("[users]", "[users]\nname = \"name\"\nname = \"email\""),         "duplicate key"),
         (instead("[users]", "[users]\n__proto__ = 1"),                             "unknown field `__proto__`"),
         (instead("[users]", "[[users]]"),                                          "line"),
-        (instead("kind = \"contact\"", "kind = \"lead\""),                         "`lead` is there twice"),
+        (instead("kind = \"contact\"", "kind = \"lead\""),                         "`lead` occurs twice"),
         (instead("kind = \"contact\"", "kind = \"\""),                             "kind"),
         (instead("kind = \"contact\"", "kind = \"a\\u001b[2J\\nb\""),              "kind"),
         (instead("kind = \"contact\"", &format!("kind = \"{}\"", "k".repeat(1_000_000))), "kind"),

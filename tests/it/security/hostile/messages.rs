@@ -59,17 +59,17 @@ fn bombs() -> Vec<Row> {
         (raw(&format!("\"reason\":{}", nested("[", "", "]", 100_000))),            Reader, "invalid_field",   "reason",     "expected a string"),
         (raw(&format!("\"x\":{}", nested("[", "", "]", 400_000))),                 Reader, "unknown_field",   "x",          "unknown field `x`"),
         (contact(&nested("{\"each\":{\"1\":\"11\"},\"rest\":", "{}", "}", 20_000)), Reader, "invalid_field", "reassign.contact.rest.rest", "recursion limit"),
-        (contact(&nested("{\"each\":{\"1\":\"11\"},\"rest\":", "{\"user\":\"1\"}", "}", 100)), Reader, "invalid_field", path, "may not be another `each`"),
+        (contact(&nested("{\"each\":{\"1\":\"11\"},\"rest\":", "{\"user\":\"1\"}", "}", 100)), Reader, "invalid_field", path, "cannot be another `each`"),
         (raw(&format!("\"reassign\":{{{}}}", many(60_000, |_| "\"task\":{}".into()))), Reader, "invalid_field", "reassign.task", "exactly one of"),
         (raw(&many(60_000, |_| "\"bulk\":true".into())),                           Reader, "duplicate_field", "bulk",       "duplicate field `bulk`"),
         (raw(&many(60_000, |at| format!("\"f{at}\":1"))),                          Reader, "unknown_field",   "f0",         "unknown field `f0`"),
-        (contact(&format!("{{\"each\":{{{}}}}}", many(100_000, |at| format!("\"{at}\":\"11\"")))), Reader, "too_large", ".", "at most 1048576"),
+        (contact(&format!("{{\"each\":{{{}}}}}", many(100_000, |at| format!("\"{at}\":\"11\"")))), Reader, "too_large", ".", "the maximum is 1048576"),
         (contact(&format!("{{\"each\":{{{}}}}}", many(60_000, |at| format!("\"{at}\":\"11\"")))), Reader, "too_large", path, "names 60000 records"),
         (contact(&format!("{{\"logic\":\"ratio\",\"shares\":[{}]}}", many(20_000, |at| format!("{{\"user\":\"{at}\",\"amount\":1}}")))), Reader, "too_large", path, "20000 shares"),
-        (contact(&format!("{{\"logic\":\"ratio\",\"shares\":[{}]}}", many(20_000, |_| "{\"round_robin\":\"West team\",\"amount\":1}".into()))), Reader, "too_large", path, "at most 1000"),
+        (contact(&format!("{{\"logic\":\"ratio\",\"shares\":[{}]}}", many(20_000, |_| "{\"round_robin\":\"West team\",\"amount\":1}".into()))), Reader, "too_large", path, "the maximum is 1000"),
         (with(json!({ "type": "x".repeat(1_000_000) })),                           Reader, "unknown_type",    "type",       "unknown variant `xxx"),
         (with(json!({ "k".repeat(1_000_000): 1 })),                                Reader, "unknown_field",   "kkkk",       "unknown field `kkk"),
-        (with(json!({ "reason": "r".repeat(1_000_000) })),                         Reader, "invalid_field",   "reason",     "at most 2000 characters"),
+        (with(json!({ "reason": "r".repeat(1_000_000) })),                         Reader, "invalid_field",   "reason",     "exceeds 2000 characters"),
         (with(json!({ "reassign": { "\u{1b}[2J".repeat(50_000): { "user": "11" } } })), Catalog, "unknown_kind", "reassign.\\u{1b}[2J", "transfers no kind"),
     ]
 }
@@ -77,8 +77,8 @@ fn bombs() -> Vec<Row> {
 #[rustfmt::skip]
 fn texts() -> Vec<Row> {
     vec![
-        (with(json!({ "request_id": "x".repeat(10_000) })),          Reader,  "invalid_id",    "request_id",   "this one has 10000"),
-        (with(json!({ "request_id": "名".repeat(201) })),            Reader,  "invalid_id",    "request_id",   "at most 200 characters"),
+        (with(json!({ "request_id": "x".repeat(10_000) })),          Reader,  "invalid_id",    "request_id",   "the id has 10000"),
+        (with(json!({ "request_id": "名".repeat(201) })),            Reader,  "invalid_id",    "request_id",   "the maximum is 200"),
         (with(json!({ "request_id": "a\u{7f}b" })),                  Reader,  "invalid_id",    "request_id",   "control characters"),
         (with(json!({ "request_id": "a\u{9b}31mb" })),               Reader,  "invalid_id",    "request_id",   "control characters"),
         (with(json!({ "org_id": "1\r\nx-injected: 1" })),            Reader,  "invalid_id",    "org_id",       "control characters"),
@@ -102,8 +102,8 @@ fn texts() -> Vec<Row> {
         (with(json!({ "org_id": "1\" OR \"\"=\"" })),                Catalog, "invalid_id",    "org_id",       "whole number"),
         (with(json!({ "requested_by": "1e0" })),                     Catalog, "invalid_id",    "requested_by", "whole number"),
         (with(json!({ "reassign": { "task\"; --": { "user": "11" } } })), Catalog, "unknown_kind", "reassign.task\"; --", "transfers no kind"),
-        (with(json!({ "also": ["\u{1b}c"] })),                       Catalog, "unknown_kind",  "also[0]",      "nothing of that name"),
-        (contact(&format!(r#"{{"logic":"ratio","shares":[{{"round_robin":"{}","amount":1}}]}}"#, "g".repeat(500_000))), Reader, "invalid_field", "reassign.contact", "at most 200 characters"),
+        (with(json!({ "also": ["\u{1b}c"] })),                       Catalog, "unknown_kind",  "also[0]",      "no such `also`"),
+        (contact(&format!(r#"{{"logic":"ratio","shares":[{{"round_robin":"{}","amount":1}}]}}"#, "g".repeat(500_000))), Reader, "invalid_field", "reassign.contact", "exceeds 200 characters"),
     ]
 }
 

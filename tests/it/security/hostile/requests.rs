@@ -24,7 +24,7 @@ fn rows() -> Vec<Row> {
         (json!({ "reassign": { "contact": to("11"), "task": to("11"), "lead": shares("West team' OR '1'='1") } }), "no_fit_member", "West team' OR '1'='1"),
         (json!({ "reassign": { "contact": to("11"), "task": to("11"), "lead": shares("\u{1b}[31mWest team") } }),  "no_fit_member", "\\u{1b}[31mWest team"),
         (json!({ "reassign": { "contact": to("11"), "task": to("11"), "lead": shares("West team\u{200b}") } }),    "no_fit_member", "West team\\u{200b}"),
-        (json!({ "reassign": { "contact": { "each": { "9223372036854775807": "11" }, "rest": to("11") }, "lead": to("11"), "task": to("11") } }), "record_not_owned", "not the leaver's"),
+        (json!({ "reassign": { "contact": { "each": { "9223372036854775807": "11" }, "rest": to("11") }, "lead": to("11"), "task": to("11") } }), "record_not_owned", "do not belong to the leaver"),
         (token(""),                                           "stale_plan",              "not one that a preview gives"),
         (token("p1.!!!"),                                     "stale_plan",              "not one that a preview gives"),
         (token("p2.e30"),                                     "stale_plan",              "not one that a preview gives"),

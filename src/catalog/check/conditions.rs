@@ -1,0 +1,80 @@
+//! Checks conditions on users, and tests of rows.
+
+use std::collections::BTreeMap;
+
+use toml::Spanned;
+
+use super::resolve::Resolver;
+use crate::catalog::condition::{Condition, Holds, Listing};
+use crate::catalog::file::{ConditionEntry, ListingEntry, Name, Scalar, TestEntry};
+use crate::catalog::filter::{Filter, Test};
+use crate::catalog::schema::Table;
+
+/// Checks a condition that may be absent: the result is `Some(None)` if it is.
+pub fn check_optional_condition(
+    resolver: &mut Resolver<'_>,
+    users: &Table,
+    entry: Option<&ConditionEntry>,
+) -> Option<Option<Condition>> {
+    match entry {
+        None => Some(None),
+        Some(ConditionEntry { column, equals, listed }) => {
+            check_condition(resolver, users, column, equals.as_ref(), listed.as_ref()).map(Some)
+        }
+    }
+}
+
+/// Checks a condition on a column of the users' table.
+pub fn check_condition(
+    resolver: &mut Resolver<'_>,
+    users: &Table,
+    column: &Name,
+    equals: Option<&Spanned<Scalar>>,
+    listed: Option<&ListingEntry>,
+) -> Option<Condition> {
+    let resolved = resolver.column(users, column);
+    let holds = match (equals, listed) {
+        (Some(equals), None) => resolver.literal(users, column.get_ref(), equals).map(Holds::Value),
+        (None, Some(listed)) => check_listing(resolver, listed).map(Holds::ListedIn),
+        (Some(_), Some(_)) | (None, None) => {
+            let message = "a condition is { column = \"...\", equals = ... }, or \
+                           { column = \"...\", in = { table = \"...\", column = \"...\", where = { ... } } }";
+            resolver.fault(column.span().start, message);
+            None
+        }
+    };
+    Some(Condition { column: resolved?, holds: holds? })
+}
+
+/// Checks the tests of a row's own columns.
+pub fn check_tests(
+    resolver: &mut Resolver<'_>,
+    table: &Table,
+    entries: &BTreeMap<String, Spanned<TestEntry>>,
+) -> Option<Filter> {
+    let mut tests = Vec::new();
+    for (name, test) in entries {
+        let byte = test.span().start;
+        let column = resolver.column_at(table, name, byte);
+        tests.push(match test.get_ref() {
+            TestEntry::One(value) => {
+                let value = resolver.literal_at(table, name, value, byte);
+                column.zip(value).map(|(column, value)| Test::OneOf(column, vec![value]))
+            }
+            TestEntry::OneOf(values) => {
+                let values: Vec<_> = values.iter().map(|value| resolver.literal_at(table, name, value, byte)).collect();
+                let values: Option<Vec<String>> = values.into_iter().collect();
+                column.zip(values).map(|(column, values)| Test::OneOf(column, values))
+            }
+            TestEntry::Null(entry) => column.map(|column| Test::Null(column, entry.null)),
+        });
+    }
+    tests.into_iter().collect::<Option<_>>().map(Filter)
+}
+
+fn check_listing(resolver: &mut Resolver<'_>, entry: &ListingEntry) -> Option<Listing> {
+    let table = resolver.table(&entry.table)?;
+    let column = resolver.column(table, &entry.column);
+    let filter = check_tests(resolver, table, &entry.filter);
+    Some(Listing { table: table.name.clone(), column: column?, filter: filter? })
+}

@@ -1,0 +1,56 @@
+//! The guard on the requester: who may ask for what.
+
+use super::facts::{Facts, UserFacts, UserStatus};
+use crate::catalog::{Catalog, Permission};
+use crate::contract::{Reason, RequestType, UserId};
+use crate::job::reason;
+
+/// A question of access: may this requester ask for this?
+#[derive(Debug, Clone, Copy)]
+pub struct AccessQuery<'r> {
+    /// The request type.
+    pub kind: RequestType,
+    /// The organization of the request.
+    pub org: &'r str,
+    /// The requester.
+    pub requester: &'r UserId,
+    /// The user whom the request concerns.
+    pub about: Option<&'r UserId>,
+}
+
+/// Checks that the requester may ask for this. A request type that the catalog's `may` does not name takes the rule of
+/// `deactivate`.
+pub fn check_requester(catalog: &Catalog, query: AccessQuery<'_>, facts: &Facts) -> Vec<Reason> {
+    let refuse = |cause: &str| vec![reason::requester_not_permitted(query.requester.as_str(), cause)];
+    let Some(requester) = facts.users.get(query.requester.as_str()) else {
+        return refuse("there is no such user");
+    };
+    if requester.org != query.org {
+        return refuse("they do not belong to the organization of the request");
+    }
+    if requester.status != UserStatus::Active {
+        return refuse("they are not active");
+    }
+    let about = query.about.and_then(|user| facts.users.get(user.as_str()));
+    let may = &catalog.users.may;
+    match may.get(&query.kind).or_else(|| may.get(&RequestType::Deactivate)) {
+        Some(permissions) if !permissions.iter().any(|permission| permits(permission, requester, about)) => {
+            let wants: Vec<String> = permissions.iter().map(describe).collect();
+            refuse(&format!("they need {}", wants.join(", or ")))
+        }
+        Some(_) | None => Vec::new(),
+    }
+}
+
+fn permits(permission: &Permission, requester: &UserFacts, leaver: Option<&UserFacts>) -> bool {
+    let of = permission.of.as_ref();
+    requester.meets(&permission.requester)
+        && of.is_none_or(|condition| leaver.is_some_and(|leaver| leaver.meets(condition)))
+}
+
+fn describe(permission: &Permission) -> String {
+    match &permission.of {
+        None => permission.requester.describe(),
+        Some(of) => format!("{} (for users with {} only)", permission.requester.describe(), of.describe()),
+    }
+}
