@@ -41,14 +41,14 @@ pub struct Permission {
     pub of: Option<Condition>,
 }
 
-/// When a reference counts. Every condition that is present must hold.
+/// The conditions under which a reference counts. Each one that is present must hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct When {
     /// The condition that the leaver must meet.
     pub leaver: Option<Condition>,
     /// The condition that the requester must meet.
     pub requester: Option<Condition>,
-    /// Whether the request must have come in bulk, or must not.
+    /// True if the request must have come in bulk, false if it must not.
     pub bulk: Option<bool>,
     /// The name that the request must list in its `also`.
     pub also: Option<String>,

@@ -6,7 +6,7 @@ use super::condition::Condition;
 use super::schema::{Column, ForeignKey, TableName};
 use crate::contract::named_enum;
 
-/// What happens to a reference's rows when their user leaves.
+/// The effect on a reference's rows when their user leaves.
 #[derive(Debug, Clone)]
 pub enum Disposition {
     /// Records go to successors.
@@ -17,7 +17,7 @@ pub enum Disposition {
         eligible: Option<Eligible>,
         /// A column that takes the time of the move.
         touch: Option<Column>,
-        /// What happens if the successor already has the record.
+        /// The effect if the successor already has the record.
         on_conflict: OnConflict,
     },
     /// Rows are removed; the journal keeps a snapshot.
@@ -36,7 +36,7 @@ pub enum Disposition {
     },
     /// Rows are deleted; the journal keeps a snapshot for a while.
     Purge {
-        /// How long; zero for no snapshot at all.
+        /// The time for which snapshots are kept; zero for none.
         keep_copy: Duration,
         /// Tables whose rows are removed with them.
         with: Vec<Child>,
@@ -49,7 +49,7 @@ pub enum Disposition {
         resolve: bool,
         /// The users who may be named.
         eligible: Option<Eligible>,
-        /// What happens if the successor already has the record.
+        /// The effect if the successor already has the record.
         on_conflict: OnConflict,
         /// The catalog's own hint.
         hint: Option<String>,
@@ -67,7 +67,7 @@ pub enum Eligible {
     Users(Condition),
 }
 
-/// What happens to a record that the successor already has.
+/// The effect on a record that the successor already has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OnConflict {
     /// The move fails.
@@ -114,7 +114,7 @@ pub struct Child {
 }
 
 named_enum! {
-    /// What was done to a record, as the journal says.
+    /// A change of a record that the journal records.
     pub enum JournalAction: "journal action" {
         /// It went to a successor.
         Moved = "moved",
@@ -131,7 +131,7 @@ named_enum! {
     }
 }
 
-/// How long snapshots of removed rows are kept.
+/// The time for which snapshots of removed rows are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retention {
     /// As long as the journal.

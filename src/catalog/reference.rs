@@ -47,7 +47,7 @@ pub struct Reference {
     pub version_column: Option<Column>,
     /// True if the row is the leaver's own in the users' table: a guard on the leaver, not a reference to them.
     pub own_row: bool,
-    /// What happens to the rows.
+    /// The effect on the rows.
     pub disposition: Disposition,
 }
 

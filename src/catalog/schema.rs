@@ -14,13 +14,13 @@ pub enum Engine {
 /// The tables of a database, and what the database can do.
 #[derive(Debug, Clone)]
 pub struct Schema {
-    /// What the database can do.
+    /// The abilities of the database.
     pub traits: SchemaTraits,
     /// Every table except the ledger's.
     pub tables: Vec<Table>,
 }
 
-/// What the database can do, as far as checking a catalog depends on it.
+/// The abilities of a database that the check of a catalog depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SchemaTraits {
     /// True if the database has no boolean type: a flag is 0 or 1.

@@ -53,7 +53,7 @@ pub enum Recipient {
     RoundRobin(String),
 }
 
-/// What happens to records beyond a hardcoded allotment.
+/// The treatment of records beyond a hardcoded allotment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Extras {
@@ -132,11 +132,11 @@ struct WrittenAllotment {
     /// `ratio`: the shares repeat for extras. `hardcoded`: they do not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     logic: Option<Logic>,
-    /// With `logic`: who receives how many records of each round.
+    /// With `logic`: the shares of each round.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("maxItems" = 1000))]
     shares: Option<Vec<WrittenShare>>,
-    /// With `hardcoded`: what happens to records beyond the shares.
+    /// With `hardcoded`: the treatment of records beyond the shares.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     extras: Option<Extras>,
     /// Everything to this user.

@@ -35,7 +35,7 @@ pub struct Certificate {
     /// Kinds for which the request names successors without effect, because there was nothing to receive.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub without_effect: Vec<String>,
-    /// What happened to the license.
+    /// The outcome for the license.
     pub license: LicenseOutcome,
     /// Rows that point at the leaver against the catalog. A completed job has none.
     pub orphans: u64,
@@ -117,7 +117,7 @@ pub struct ReferenceResult {
 }
 
 named_enum! {
-    /// What happened to the user's license.
+    /// The outcome for the user's license.
     pub enum LicenseOutcome: "license outcome" {
         /// The license is free; the billed count is unchanged.
         Freed = "freed",

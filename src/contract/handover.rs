@@ -31,18 +31,18 @@ pub struct HandoverRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("maxLength" = 2000))]
     pub reason: Option<String>,
-    /// When to start; at once if absent or past. RFC 3339.
+    /// The start; at once if absent or past. RFC 3339.
     #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub effective_at: Option<OffsetDateTime>,
-    /// When the user returns from a leave: the job is then reverted automatically. RFC 3339.
+    /// The end of a leave: the job is then reverted automatically. RFC 3339.
     #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub return_at: Option<OffsetDateTime>,
     /// End the user's access at once, even if an allotment is missing. The job then waits for an `amend` that adds it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub lock_out: bool,
-    /// For each transferred kind of the catalog: who receives how much.
+    /// For each transferred kind of the catalog: its allotment.
     #[serde(default, deserialize_with = "unique::map", skip_serializing_if = "BTreeMap::is_empty")]
     pub reassign: BTreeMap<String, Allotment>,
     /// Optional work to do as well: names from the catalog's `also` conditions.
@@ -54,13 +54,13 @@ pub struct HandoverRequest {
     /// The plan token of a preview: the request is refused if the plan has changed since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expect: Option<String>,
-    /// What happens if the plan differs from `expect`.
+    /// The reaction if the plan differs from `expect`.
     #[serde(default, skip_serializing_if = "Drift::is_refused")]
     pub drift: Drift,
 }
 
 named_enum! {
-    /// What can be asked for.
+    /// The type of a request.
     #[derive(Default)]
     pub enum RequestType: "request type" {
         /// Hand over what the user owns, then free the license.
@@ -118,7 +118,7 @@ impl RequestType {
     }
 }
 
-/// What happens if a plan differs from the preview that the request names.
+/// The reaction if a plan differs from the preview that the request names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Drift {

@@ -15,7 +15,7 @@ pub struct Reason<C = ReasonCode> {
     pub concerning: Subject,
     /// The cause, as a sentence for people.
     pub message: String,
-    /// How to fix it.
+    /// The fix, as a sentence for people.
     // Dead letters that were written before the field was renamed are still read.
     #[serde(alias = "mend")]
     pub hint: String,
@@ -28,7 +28,7 @@ impl<C> Reason<C> {
     }
 }
 
-/// What a reason concerns. Fields that do not apply are absent.
+/// The subject of a reason. Fields that do not apply are absent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Subject {
     /// A kind of the catalog.

@@ -2,7 +2,7 @@
 
 use super::named::named_enum;
 
-/// Which requests a guard binds.
+/// The requests that a guard binds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum GuardClass {
     /// The guard binds every request: without it the request is refused.

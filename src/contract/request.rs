@@ -94,7 +94,7 @@ pub struct JobCommand {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("maxLength" = 2000))]
     pub reason: Option<String>,
-    /// Of `amend`: for each kind, who receives the remaining records.
+    /// Of `amend`: for each kind, the allotment of the remaining records.
     #[serde(default, deserialize_with = "unique::map", skip_serializing_if = "BTreeMap::is_empty")]
     pub reassign: BTreeMap<String, Allotment>,
 }

@@ -31,9 +31,9 @@ pub struct UserFacts {
     pub listed: Vec<Condition>,
     /// The user's job that has not ended.
     pub under_way: Option<JobId>,
-    /// That job, if the user leaves by it, now or later.
+    /// The same job, if the user leaves by it, now or later.
     pub leaving: Option<JobId>,
-    /// That job, if it has ended the user's access already.
+    /// The same job, if it has ended the user's access already.
     pub locked_out_by: Option<JobId>,
     /// A job under way that gives the user records. They cannot leave before it ends.
     pub receives_from: Option<JobId>,

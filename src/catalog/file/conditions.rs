@@ -71,7 +71,7 @@ pub struct WhenEntry {
     pub listed: Option<ListingEntry>,
     /// The condition that the requester must meet.
     pub requester: Option<ConditionEntry>,
-    /// Whether the request must say `"bulk": true`, or must not.
+    /// `true` if the request must say `"bulk": true`, `false` if it must not.
     pub bulk: Option<bool>,
     /// A name that the request must list in its `also`. Naming a successor for this kind has the same effect.
     #[schemars(with = "Option<String>")]

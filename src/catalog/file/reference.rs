@@ -30,7 +30,7 @@ pub struct ReferenceEntry {
     /// The column of the organization, if users are known only together with it.
     #[schemars(with = "Option<String>")]
     pub org: Option<Name>,
-    /// What happens to its rows when the user leaves.
+    /// The effect on its rows when the user leaves.
     #[schemars(with = "DispositionName")]
     pub disposition: Spanned<DispositionName>,
     /// Tests by column: the rows that count. A row belongs to the first reference of its user column whose tests it
@@ -54,7 +54,7 @@ pub struct ReferenceEntry {
     /// With `transfer` and `block`: the users who may receive its records.
     #[schemars(with = "Option<EligibleEntry>")]
     pub eligible: Option<Spanned<EligibleEntry>>,
-    /// With `transfer` and `block`: what happens to a record that the successor already has. By default, the move of that
+    /// With `transfer` and `block`: the effect on a record that the successor already has. By default, the move of that
     /// record fails.
     #[schemars(with = "Option<OnConflictEntry>")]
     pub on_conflict: Option<Spanned<OnConflictEntry>>,
@@ -79,7 +79,7 @@ pub struct ReferenceEntry {
     /// With `set`: the columns and their new values.
     #[schemars(with = "Option<BTreeMap<String, SetEntry>>")]
     pub set: Option<Spanned<BTreeMap<String, Spanned<SetEntry>>>>,
-    /// With `purge`: how long snapshots of the rows are kept for an undo; `30d` by default, `0s` for none.
+    /// With `purge`: the time for which snapshots of the rows are kept for an undo; `30d` by default, `0s` for none.
     #[schemars(with = "Option<String>")]
     pub keep_copy: Option<Name>,
     /// With `detach` and `purge`: tables whose rows are removed with these rows.
@@ -105,7 +105,7 @@ pub struct ParentEntry {
 }
 
 named_enum! {
-    /// What happens to the rows of a user who leaves.
+    /// The effect on the rows of a user who leaves.
     pub enum DispositionName: "disposition" {
         /// They go to successors.
         Transfer = "transfer",
@@ -122,15 +122,15 @@ named_enum! {
     }
 }
 
-/// When the rows are changed, if not with the other work.
+/// The time of the change, if it is not with the other work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum At {
-    /// When the request is accepted.
+    /// At the acceptance of the request.
     Start,
 }
 
-/// What happens to a record that the successor already has.
+/// The effect on a record that the successor already has.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum OnConflictEntry {
@@ -138,7 +138,7 @@ pub enum OnConflictEntry {
     Add(AddEntry),
 }
 
-/// What happens to the leaver's row.
+/// The effect on the leaver's row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnConflictWord {

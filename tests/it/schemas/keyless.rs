@@ -370,7 +370,10 @@ async fn catalog_must_declare_keyless_tables(world: &mut World) {
     world.sql(&format!("{PEOPLE} {HEAP}")).await;
     world.sql("CREATE TABLE pairs (a BIGINT NOT NULL, owner BIGINT NOT NULL, PRIMARY KEY (a, owner))").await;
     let reported = faults_of(world, &transfer()).await;
-    assert!(reported.starts_with("holds; ") && reported.contains("heap has no unique key: rows that are equal"), "{reported}");
+    assert!(
+        reported.starts_with("holds; ") && reported.contains("heap has no unique key: rows that are equal"),
+        "{reported}"
+    );
     let reported = faults_of(world, &transfer().replace("key = []\n", "")).await;
     assert!(reported.contains("missing field `key`: heap has no unique key; write key = []"), "{reported}");
     let reported = faults_of(world, &transfer().replace("\"heap\"\nkey", "\"pairs\"\nkey")).await;
@@ -413,7 +416,10 @@ async fn columns_named_like_row_addresses_work(world: &mut World) {
     reverts_to(world, &job, &before).await;
     world.sql("CREATE TABLE hidden (owner BIGINT, rowid TEXT, oid TEXT, _ROWID_ TEXT)").await;
     let reported = faults_of(world, &transfer().replace("\"heap\"\nkey", "\"hidden\"\nkey")).await;
-    assert!(reported.contains("the rows of hidden have no address that a statement can use: add a unique key"), "{reported}");
+    assert!(
+        reported.contains("the rows of hidden have no address that a statement can use: add a unique key"),
+        "{reported}"
+    );
 }
 
 #[every_engine]
