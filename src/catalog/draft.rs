@@ -173,7 +173,7 @@ fn disposition_of(users: &Table, place: &Pointing<'_>) -> (&'static str, &'stati
         {
             ("detach", "this belongs to the leaver alone, and nobody else needs it")
         }
-        () => ("transfer", "this is work that somebody else continues"),
+        () => ("transfer", "this is work that another user continues"),
     }
 }
 

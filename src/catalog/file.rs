@@ -32,7 +32,7 @@ pub struct CatalogFile {
     invitations: Option<InvitationsEntry>,
     /// Round-robin groups.
     groups: Option<GroupsEntry>,
-    /// The settings of a transaction that tell the database its organization.
+    /// The settings of a transaction that give the database its organization.
     session: Option<SessionEntry>,
     /// The columns that `catalog scan` ignores.
     scan: Option<ScanEntry>,

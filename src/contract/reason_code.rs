@@ -56,7 +56,7 @@ named_enum! {
         Blocked = "blocked",
         /// Records that the request names one by one do not belong to the leaver.
         RecordNotOwned = "record_not_owned",
-        /// A user would report to themselves, or to somebody who reports to them.
+        /// A user would report to themselves, or to a user who reports to them.
         ReportingCycle = "reporting_cycle",
         /// The plan has changed since its preview.
         StalePlan = "stale_plan",

@@ -155,7 +155,7 @@ pub fn record_not_owned(kind: &str, keys: Vec<String>) -> Reason {
     reason(ReasonCode::RecordNotOwned, concerning, message, "remove them from `each`")
 }
 
-/// A user would report to themselves, or to somebody who reports to them.
+/// A user would report to themselves, or to a user who reports to them.
 pub fn reporting_cycle(kind: &str, report: &str, successor: &str) -> Reason {
     let message = format!("the user {report} would report to {successor}, who is the same user or reports to them");
     let concerning = Subject { keys: vec![report.into()], ..of_kind_and_user(kind, successor) };
