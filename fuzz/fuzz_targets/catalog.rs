@@ -1,4 +1,4 @@
-//! Any text as a catalog, against the reference CRM's schema: it is one, or every fault has a line of the file.
+//! Checks any text as a catalog against the reference CRM's schema: the result is a catalog, or faults with a line each.
 #![no_main]
 
 use handover::catalog::check;

@@ -1,4 +1,4 @@
-//! Any deal, at any rank: it never panics, and what is worked out without a list is what a list says.
+//! Evaluates any deal at any rank: it never panics, and its totals equal those of a list.
 #![no_main]
 
 use std::collections::BTreeMap;
@@ -20,14 +20,14 @@ struct Input {
     last_served: u8,
 }
 
-/// Amounts are mostly small: only then a list goes round.
+/// Amounts are mostly small, so that a list has several rounds.
 #[derive(Debug, Arbitrary)]
 enum Amount {
     Small(u8),
     Any(u64),
 }
 
-/// What the planner never builds, and the contract never lets through: no share, shares of more than an `i64`.
+/// Builds a deal, except those that the contract refuses: without a share, or with more records than an `i64` holds.
 fn deal(input: &Input) -> Option<Deal> {
     let amounts: Vec<u64> = (input.shares.iter())
         .map(|(amount, ..)| match amount {
@@ -82,7 +82,7 @@ fuzz_target!(|input: Input| {
     let Some(mut deal) = deal(&input) else { return };
     let count = u64::from(input.count % 512);
     assert_eq!(counted(&deal, count), (deal.totals(count), deal.extras(count)));
-    // Any number of records is dealt to the last one, and a rank has a successor exactly where the deal is not exhausted.
+    // The totals add up to any number of records, and a rank has a successor unless the deal is exhausted.
     let records = input.rank >> 1;
     let totals = deal.totals(records).values().map(|count| u128::from(*count)).sum::<u128>();
     assert_eq!(totals + u128::from(deal.extras(records)), u128::from(records));

@@ -1,4 +1,4 @@
-//! What the targets share: the reference CRM's schema, read once from a database of its own.
+//! Shared by the targets: the reference CRM's schema, read once from a new database.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use handover::catalog::{Catalog, EMBEDDED, Schema, check};
 use handover::store::{Settings, Store, host};
 
-/// The reference CRM's schema, as SQLite has it.
+/// The reference CRM's schema in SQLite.
 pub static SCHEMA: LazyLock<Schema> = LazyLock::new(read_schema);
 
 /// The `keap` catalog on that schema.
