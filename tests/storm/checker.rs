@@ -1,28 +1,29 @@
-//! Holds the database and the events against the promises. It reads only what is there: the host's tables, the log that
-//! the host's triggers wrote in whatever transaction changed an owner, the ledger, and the events that came. Its statements
-//! are its own. That two things happened together is told by `xmin`, the transaction that wrote a row.
+//! Checks the database and the events against the promises. It reads only what exists: the host's tables, the log that
+//! the host's triggers wrote in each transaction that changed an owner, the ledger, and the received events. Its
+//! statements share no code with Handover. Two changes belong together if `xmin`, the transaction that wrote a row, is
+//! equal.
 
 use sea_orm::sqlx::{Error, PgConnection};
 
 use crate::sql;
 
-/// A promise, and a query for what breaks it, a text each.
+/// A promise, and a query that returns each violation as a text.
 pub struct Promise {
     pub name: &'static str,
     pub broken: &'static str,
 }
 
-/// How many of those who break a promise are told.
-const MOST_TOLD: usize = 8;
+/// The number of violations of one promise that are reported.
+const MOST_REPORTED: usize = 8;
 
-/// Every promise that is broken, with who breaks it.
+/// Returns every broken promise with its violations.
 pub async fn check(database: &mut PgConnection) -> Result<Vec<(&'static str, Vec<String>)>, Error> {
     let mut broken = Vec::new();
     for promise in &PROMISES {
         let mut found = sql::texts(&mut *database, promise.broken).await?;
         if !found.is_empty() {
-            let more = found.len().saturating_sub(MOST_TOLD);
-            found.truncate(MOST_TOLD);
+            let more = found.len().saturating_sub(MOST_REPORTED);
+            found.truncate(MOST_REPORTED);
             found.extend((more > 0).then(|| format!("and {more} more")));
             broken.push((promise.name, found));
         }
@@ -37,7 +38,7 @@ pub const VIEWS: &str = "
         UNION ALL SELECT 'opportunities', id, owner_id FROM opportunities
         UNION ALL SELECT 'tasks', id, owner_id FROM tasks
         UNION ALL SELECT 'accounts', id, owner_id FROM accounts;
-    CREATE VIEW storm.told AS
+    CREATE VIEW storm.journaled AS
         SELECT j.job_id, j.chunk, j.kind, j.action, k.tab, CAST(key AS bigint) AS record, CAST(j.from_user AS bigint) AS f,
                CAST(j.to_user AS bigint) AS t, CAST(j.xmin AS text) AS x
         FROM handover.journal j JOIN storm.kinds k ON k.kind = j.kind, jsonb_array_elements_text(j.keys) AS key
@@ -58,8 +59,8 @@ pub const VIEWS: &str = "
         LEFT JOIN storm.kinds k ON k.kind = r.reference ->> 'kind'
         WHERE j.kind = 'deactivate' AND j.state = 'completed';";
 
-/// The promises. A savepoint, which an undo works in, is a transaction of its own to `xmin`; only an undo gives to leavers,
-/// who are numbered from 101.
+/// The promises. A savepoint, which an undo uses, has its own `xmin`. Only an undo gives records to leavers, whose ids
+/// start at 101.
 pub const PROMISES: [Promise; 19] = [
     Promise {
         name: "every request has its outcome, and every job has ended",
@@ -73,9 +74,9 @@ pub const PROMISES: [Promise; 19] = [
                 AND j.state IN ('completed', 'reverted'))",
     },
     Promise {
-        name: "a request is acknowledged when its outcome stands",
-        broken: "SELECT request_id FROM storm.acknowledged WHERE NOT stands
-                 UNION ALL SELECT 'not one was looked at' WHERE NOT EXISTS (SELECT 1 FROM storm.acknowledged)",
+        name: "a request is acknowledged only after its outcome is committed",
+        broken: "SELECT request_id FROM storm.acknowledged WHERE NOT is_committed
+                 UNION ALL SELECT 'no acknowledgement was checked' WHERE NOT EXISTS (SELECT 1 FROM storm.acknowledged)",
     },
     Promise {
         name: "a request is taken once",
@@ -112,10 +113,10 @@ pub const PROMISES: [Promise; 19] = [
                 SELECT 1 FROM storm.results r WHERE r.leaver = u.id AND r.tab = o.tab AND r.left_behind > 0)",
     },
     Promise {
-        name: "as many are left behind as the certificate says",
+        name: "certificates count what is left behind",
         broken: "
             WITH counted AS (
-                SELECT leaver, tab, max(counted_at) - interval '15 seconds' AS at, sum(left_behind) AS told,
+                SELECT leaver, tab, max(counted_at) - interval '15 seconds' AS at, sum(left_behind) AS reported,
                        (SELECT count(*) FROM storm.owned o WHERE o.tab = r.tab AND o.owner = r.leaver) AS there
                 FROM storm.results r WHERE tab IS NOT NULL GROUP BY leaver, tab),
             edited AS (
@@ -123,33 +124,33 @@ pub const PROMISES: [Promise; 19] = [
                              AND l.to_user = c.leaver) AS given,
                             (SELECT count(*) FROM storm.log l WHERE l.actor <> 'handover' AND l.tab = c.tab AND l.at > c.at
                              AND l.from_user = c.leaver) AS taken
-                FROM counted c WHERE told <> there)
-            SELECT concat_ws(' ', tab, 'of', leaver || ':', told, 'told,', there, 'there,', given, 'given and', taken, 'taken since')
-            FROM edited WHERE there > told + given OR there < told - taken",
+                FROM counted c WHERE reported <> there)
+            SELECT concat_ws(' ', tab, 'of', leaver || ':', reported, 'reported,', there, 'there,', given, 'given and', taken, 'taken since')
+            FROM edited WHERE there > reported + given OR there < reported - taken",
     },
     Promise {
         name: "the journal equals the moves, in the transactions that made them",
         broken: "
-            WITH told AS (SELECT tab, record, f, t, CASE WHEN action <> 'restored' THEN x END FROM storm.told),
+            WITH journaled AS (SELECT tab, record, f, t, CASE WHEN action <> 'restored' THEN x END FROM storm.journaled),
             made AS (SELECT tab, record, from_user, to_user, CASE WHEN to_user > 100 THEN NULL ELSE CAST(xmin AS text) END
                      FROM storm.log WHERE actor = 'handover')
-            SELECT concat_ws(' ', 'only in the journal:', tab, record, f, '->', t) FROM (SELECT * FROM told EXCEPT ALL SELECT * FROM made) d
+            SELECT concat_ws(' ', 'only in the journal:', tab, record, f, '->', t) FROM (SELECT * FROM journaled EXCEPT ALL SELECT * FROM made) d
             UNION ALL SELECT concat_ws(' ', 'not in the journal:', tab, record, from_user, '->', to_user)
-                FROM (SELECT * FROM made EXCEPT ALL SELECT * FROM told) d",
+                FROM (SELECT * FROM made EXCEPT ALL SELECT * FROM journaled) d",
     },
     Promise {
         name: "a record is moved at most once a chunk",
         broken: "
-            SELECT concat_ws(' ', tab, record, count(*), 'times by chunk', chunk, 'of', job_id) FROM storm.told
+            SELECT concat_ws(' ', tab, record, count(*), 'times by chunk', chunk, 'of', job_id) FROM storm.journaled
             WHERE action <> 'restored' GROUP BY tab, record, job_id, chunk, CASE WHEN chunk IS NULL THEN x END HAVING count(*) > 1",
     },
     Promise {
-        name: "a record is moved again only where the host had given it back",
+        name: "a record is moved again only if the host returned it",
         broken: "
             SELECT concat_ws(' ', tab, record, from_user, '->', to_user, 'after', before) FROM (
                 SELECT *, lag(actor) OVER (PARTITION BY tab, record ORDER BY id) AS before FROM storm.log) l
             WHERE actor = 'handover' AND before = 'handover' AND NOT EXISTS (
-                SELECT 1 FROM storm.told t WHERE t.action = 'restored' AND t.tab = l.tab AND t.record = l.record)",
+                SELECT 1 FROM storm.journaled t WHERE t.action = 'restored' AND t.tab = l.tab AND t.record = l.record)",
     },
     Promise {
         name: "a chunk is closed in the transaction that moved its records, and holds what it moved",
@@ -172,16 +173,16 @@ pub const PROMISES: [Promise; 19] = [
                            sum(records) FILTER (WHERE action = 'purged') AS purged
                     FROM handover.journal j WHERE j.job_id = r.job AND j.kind = r.kind) j ON true
                 WHERE COALESCE(r.moved, 0) <> COALESCE(j.moved, 0) OR COALESCE(r.purged, 0) <> COALESCE(j.purged, 0)
-            UNION ALL SELECT concat_ws(' ', r.kind, 'of', r.job, 'to', s.user_id || ':', s.told, 'and the journal', j.records)
-                FROM storm.results r, jsonb_each_text(COALESCE(r.successors, '{}')) AS s (user_id, told), LATERAL (
+            UNION ALL SELECT concat_ws(' ', r.kind, 'of', r.job, 'to', s.user_id || ':', s.reported, 'and the journal', j.records)
+                FROM storm.results r, jsonb_each_text(COALESCE(r.successors, '{}')) AS s (user_id, reported), LATERAL (
                     SELECT COALESCE(sum(records), 0) AS records FROM handover.journal j
                     WHERE j.job_id = r.job AND j.kind = r.kind AND j.to_user = s.user_id) j
-                WHERE CAST(s.told AS bigint) <> j.records
+                WHERE CAST(s.reported AS bigint) <> j.records
             UNION ALL SELECT concat_ws(' ', 'orphans of', id, certificate -> 'orphans') FROM handover.jobs
                 WHERE state = 'completed' AND certificate ->> 'orphans' <> '0'",
     },
     Promise {
-        name: "who has left is out, and who is back is in",
+        name: "leavers are inactive, and reverted users are active",
         broken: "
             SELECT concat_ws(' ', 'user', u.id, 'is', u.status, 'and the job', j.state) FROM handover.jobs j
                 JOIN users u ON CAST(u.id AS text) = j.user_id
@@ -203,12 +204,12 @@ pub const PROMISES: [Promise; 19] = [
     Promise {
         name: "each job's events are numbered without a gap, one id each, as far as the ledger has counted",
         broken: "
-            SELECT concat_ws(' ', 'job', j.id, 'counts', j.sequence, 'and told', string_agg(CAST(e.sequence AS text), ',' ORDER BY e.sequence))
+            SELECT concat_ws(' ', 'job', j.id, 'counts', j.sequence, 'and reported', string_agg(CAST(e.sequence AS text), ',' ORDER BY e.sequence))
             FROM handover.jobs j LEFT JOIN storm.events e ON e.job = j.id GROUP BY j.id, j.sequence
             HAVING count(e.id) <> j.sequence OR count(DISTINCT e.sequence) <> j.sequence OR COALESCE(max(e.sequence), 0) <> j.sequence",
     },
     Promise {
-        name: "every event is of a job that there is",
+        name: "every event belongs to an existing job",
         broken: "SELECT concat_ws(' ', 'event', id, type, 'of', job) FROM storm.events e
                  WHERE NOT EXISTS (SELECT 1 FROM handover.jobs j WHERE j.id = e.job)",
     },
@@ -217,12 +218,12 @@ pub const PROMISES: [Promise; 19] = [
         broken: "
             WITH counted AS (
                 SELECT j.id, j.request_id, w.word, COALESCE(CAST(j.certificate ->> 'supplement' AS bigint), 0) AS supplement,
-                    (SELECT count(*) FROM storm.events e WHERE e.job = j.id AND e.type = 'handover.deactivation.' || w.word) AS told,
+                    (SELECT count(*) FROM storm.events e WHERE e.job = j.id AND e.type = 'handover.deactivation.' || w.word) AS reported,
                     (SELECT count(*) FROM handover.audit a WHERE a.job_id = j.id AND a.action = 'deactivate.' || w.word) AS made
                 FROM handover.jobs j, unnest(ARRAY['completed', 'rejected', 'needs_attention', 'reverted', 'paused']) AS w (word)
                 WHERE j.kind = 'deactivate')
-            SELECT concat_ws(' ', request_id, word || ':', made, 'made,', told, 'told,', supplement, 'supplements') FROM counted
-            WHERE told <> made + CASE word WHEN 'completed' THEN supplement ELSE 0 END
+            SELECT concat_ws(' ', request_id, word || ':', made, 'made,', reported, 'reported,', supplement, 'supplements') FROM counted
+            WHERE reported <> made + CASE word WHEN 'completed' THEN supplement ELSE 0 END
                OR word IN ('completed', 'rejected', 'reverted') AND made > 1",
     },
     Promise {

@@ -1,4 +1,4 @@
-//! The application and its own users, busy all the while with the very records that are moving.
+//! The application's own users, who keep changing the records that are moving.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,13 +7,13 @@ use crate::plan::Dice;
 use crate::site::{OWNED, STAYERS, Site};
 use crate::sql;
 
-/// Edits records until it is calm.
+/// Edits records until the faults end.
 pub async fn work(site: Arc<Site>, dice: Dice) {
     let mut dice = dice.apart(site.name).apart("host");
-    while !site.is_calm() {
+    while !site.is_over() {
         tokio::time::sleep(dice.up_to(Duration::from_millis(160))).await;
         let Some(statements) = edit(&site, &mut dice) else { continue };
-        // Locks, restarts and killed sessions hit the application as well; it tries something else then.
+        // Locks, restarts and ended sessions also hit the application, which then tries another edit.
         match sql::run(&site.pool, &statements).await {
             Ok(_) => site.tally.count("edits of the host"),
             Err(_) => tokio::time::sleep(Duration::from_millis(200)).await,
@@ -21,7 +21,7 @@ pub async fn work(site: Arc<Site>, dice: Dice) {
     }
 }
 
-/// A leaver of the last few: of whom nobody knows whether they are gone already.
+/// Returns an edit of one of the latest leavers, who may or may not have left already.
 fn edit(site: &Site, dice: &mut Dice) -> Option<String> {
     let asked = site.asked();
     let recent = &asked[asked.len().saturating_sub(12)..];
@@ -34,7 +34,7 @@ fn edit(site: &Site, dice: &mut Dice) -> Option<String> {
     let one = |user: u64, skip: u64| {
         format!("(SELECT id FROM {table} WHERE owner_id = {user} ORDER BY id OFFSET {skip} LIMIT 1)")
     };
-    // While the job is open, or before it is; a little later at most, as an application's slow request would.
+    // Before or during the job, or slightly later, like a slow request of an application.
     let is_here = format!(
         "NOT EXISTS (SELECT 1 FROM handover.jobs WHERE user_id = '{leaver}' AND state IN ('completed', 'reverting', 'reverted'))"
     );
@@ -51,7 +51,7 @@ fn edit(site: &Site, dice: &mut Dice) -> Option<String> {
         ),
         4 | 5 => insert(table, leaver, &is_here),
         6 => format!("DELETE FROM {table} WHERE id = {} AND {is_here}", one(leaver, skip)),
-        // Locks for longer than a worker waits, and in the order in which it does not take them.
+        // Locks rows longer than a worker waits, and in the opposite order.
         7 => {
             let rows = format!("(SELECT id FROM {table} WHERE owner_id = {leaver} ORDER BY id OFFSET {skip} LIMIT 4)");
             let last = format!("(SELECT max(id) FROM {rows} r)");
@@ -77,10 +77,10 @@ fn insert(table: &str, leaver: u64, is_here: &str) -> String {
     )
 }
 
-/// Makes successors inactive for a while, one at a time, until it is calm.
+/// Deactivates successors for a while, one at a time, until the faults end.
 pub async fn absences(site: Arc<Site>, dice: Dice) {
     let mut dice = dice.apart(site.name).apart("absences");
-    while !site.is_calm() {
+    while !site.is_over() {
         tokio::time::sleep(Duration::from_secs(4) + dice.up_to(Duration::from_secs(8))).await;
         let stayer = *dice.pick(&STAYERS.collect::<Vec<_>>());
         let set = |status: &str| format!("UPDATE users SET status = '{status}' WHERE id = {stayer}");

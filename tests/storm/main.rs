@@ -1,37 +1,38 @@
-//! The storm: many jobs of all sizes, of three catalogs, on a PostgreSQL and a RabbitMQ of its own, with several worker
-//! processes, while everything is disturbed that can be. When it has blown over, a checker reads the database and the events,
-//! and nothing else.
+//! The storm: many jobs of all sizes and of three catalogs, on its own PostgreSQL and RabbitMQ with several worker
+//! processes, while faults of every kind are injected. Afterwards a checker reads only the database and the events.
 //!
-//! `cargo test` runs a short one; `make storm` twenty times as much. HANDOVER_STORM_SEED repeats one: the people, what they
-//! own, what is asked for, and the deck of disturbances are the same then (what meets what is the machine's choice).
-//! HANDOVER_STORM_SCALE is its size, in multiples of the short one; HANDOVER_STORM_MINUTES when it has to be over.
+//! `cargo test` runs a short storm; `make storm` runs one twenty times as long. HANDOVER_STORM_SEED repeats a storm:
+//! users, records, requests and the sequence of faults are the same (their interleaving is not). HANDOVER_STORM_SCALE
+//! is the size in multiples of the short storm, HANDOVER_STORM_MINUTES the time limit.
 //!
-//! `tests/storm/mutate` makes mistakes in the source and runs a short storm each time. Seen with the seed 7, on 2026-11-22:
+//! `tests/storm/mutate` makes mistakes in the source and runs a short storm for each. Results with seed 7, on
+//! 2026-11-22:
 //!
-//! | mistake | what the storm said |
+//! | mistake | what the storm reported |
 //! |---|---|
-//! | a chunk is closed before its moves, in a transaction of its own | 147 times at one site: "was closed apart from its moves" |
-//! | a request is acknowledged before its outcome is committed | 16 times at one site that its outcome did not stand |
-//! | a job's state is not asked for when it is ended | nine jobs were completed two to four times, with an event each |
+//! | a chunk is closed before its moves, in a separate transaction | 147 times at one site: "was closed apart from its moves" |
+//! | a request is acknowledged before its outcome is committed | 16 times at one site: its outcome was not committed |
+//! | a job's state is not checked at its end | nine jobs completed two to four times, with an event each |
 //!
-//! | file | is |
+//! | file | content |
 //! |---|---|
-//! | [`plan`] | its size, and chance from a seed |
-//! | [`servers`] | the two servers, ended and started as it likes |
-//! | [`site`] | an application: its tables, people, records, and the log of who owned what when |
-//! | [`worker`], [`proxy`], [`wire`] | worker processes, and what stands between them and the servers |
-//! | [`witness`] | whether what is acknowledged stands |
+//! | [`plan`] | size and random numbers |
+//! | [`servers`] | the two servers, which the storm stops and starts |
+//! | [`site`] | an application: tables, users, records, and the log of owners |
+//! | [`worker`], [`proxy`], [`wire`] | worker processes, and the proxies before the servers |
+//! | [`acknowledgements`] | checks that acknowledged requests have committed outcomes |
 //! | [`host`] | the application's own users |
-//! | [`outside`], [`line`] | who asks, listens, and repeats |
-//! | [`weather`] | the disturbances |
+//! | [`traffic`], [`client`] | the requester, listener and operator |
+//! | [`faults`] | the injected faults |
 //! | [`checker`] | the promises |
-//! | [`tampering`] | the checker's own test |
-//! | [`secrets`] | what nothing that is written may hold |
+//! | [`tampering`] | tests the checker |
+//! | [`secrets`] | searches all output for passwords |
 
+mod acknowledgements;
 mod checker;
+mod client;
+mod faults;
 mod host;
-mod line;
-mod outside;
 mod plan;
 mod proxy;
 #[path = "../it/support/secrets.rs"]
@@ -41,9 +42,8 @@ mod site;
 mod sql;
 mod tally;
 mod tampering;
-mod weather;
+mod traffic;
 mod wire;
-mod witness;
 mod worker;
 
 use std::path::PathBuf;
@@ -54,16 +54,16 @@ use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::line::Line;
-use crate::outside::{Events, Handle, Outside};
+use crate::client::Client;
+use crate::faults::Faults;
 use crate::plan::{Dice, Plan};
 use crate::servers::Servers;
 use crate::site::{CATALOGS, Site};
 use crate::tally::Tally;
-use crate::weather::Weather;
+use crate::traffic::{Events, Handle, Traffic};
 use crate::worker::{Slot, lock};
 
-/// Worker processes of a site.
+/// The number of worker processes of a site.
 const WORKERS: usize = 2;
 
 fn main() -> ExitCode {
@@ -71,12 +71,14 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     if servers::are_containers() {
-        println!("storm: SKIPPED: PostgreSQL and RabbitMQ are containers here, and it restarts servers of its own");
+        println!(
+            "storm: SKIPPED: PostgreSQL and RabbitMQ run in containers here, but the storm restarts its own servers"
+        );
         return ExitCode::SUCCESS;
     }
     let plan = Plan::read();
     println!("storm: HANDOVER_STORM_SEED={} HANDOVER_STORM_SCALE={}", plan.seed, plan.scale);
-    println!("storm: what the processes say is in {}", plan.logs().display());
+    println!("storm: the logs of all processes are in {}", plan.logs().display());
     std::fs::create_dir_all(plan.logs()).expect("a folder");
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.expect("a runtime");
@@ -89,10 +91,10 @@ fn main() -> ExitCode {
         tokio::select! {
             ended = storm(&plan, &dice, &stage, &tally) => ended,
             () = interrupted() => Err("interrupted".into()),
-            () = tokio::time::sleep(plan.limit) => Err(format!("it is not over after {:?}", plan.limit)),
+            () = tokio::time::sleep(plan.limit) => Err(format!("not finished after {:?}", plan.limit)),
         }
     });
-    // What the servers said is there once they are down.
+    // The servers' logs are complete once the servers are down.
     drop(stage);
     let ended = ended.and_then(|()| secrets::are_not_in_files(&servers.secrets(), &plan.logs()));
     tally.lines().iter().for_each(|line| println!("storm: {line}"));
@@ -109,7 +111,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// `cargo test` hands every test binary its filter and flags.
+/// Returns true if this run includes the storm: `cargo test` passes its filters and flags to every test binary.
 fn is_asked_for() -> bool {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let filters: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
@@ -126,7 +128,7 @@ async fn interrupted() {
     }
 }
 
-/// Every process that was started; all of them end with this, however it ends.
+/// Every started process. Dropping it ends all of them.
 struct Stage {
     servers: Arc<Servers>,
     slots: Arc<Mutex<Vec<Arc<Slot>>>>,
@@ -148,15 +150,15 @@ async fn storm(plan: &Plan, dice: &Dice, stage: &Stage, tally: &Arc<Tally>) -> R
     for place in 0..CATALOGS.len() {
         sites.push(Arc::new(Site::make(place, plan, dice, &stage.servers, tally).await?));
     }
-    let (mut outsides, mut edits) = (Vec::new(), Vec::new());
+    let (mut handles, mut edits) = (Vec::new(), Vec::new());
     for site in &sites {
         tally.add("leavers", site.leavers.len() as u64);
-        tally.add("records of leavers when it began", site.leavers.iter().flat_map(|(_, records)| records).sum());
-        // Before the first event is published, its listener is there.
-        Line::open(&url, site.name).await.map_err(|error| error.to_string())?.close().await;
-        let (outside, handle) = Outside::new(site, url.clone(), dice);
-        tokio::spawn(outside.work());
-        outsides.push(handle);
+        tally.add("records of leavers at the start", site.leavers.iter().flat_map(|(_, records)| records).sum());
+        // The listener exists before the first event is published.
+        Client::open(&url, site.name).await.map_err(|error| error.to_string())?.close().await;
+        let (traffic, handle) = Traffic::new(site, url.clone(), dice);
+        tokio::spawn(traffic.work());
+        handles.push(handle);
         edits.push(tokio::spawn(host::work(site.clone(), dice.clone())));
         edits.push(tokio::spawn(host::absences(site.clone(), dice.clone())));
         for number in 1..=WORKERS {
@@ -164,39 +166,40 @@ async fn storm(plan: &Plan, dice: &Dice, stage: &Stage, tally: &Arc<Tally>) -> R
             lock(&stage.slots).push(slot);
         }
     }
-    let weather = Weather {
+    let faults = Faults {
         sites: sites.clone(),
-        outsides: outsides.clone(),
+        handles: handles.clone(),
         slots: lock(&stage.slots).clone(),
         servers: stage.servers.clone(),
         tally: tally.clone(),
+        // The name seeds the random numbers: another name means other faults.
         dice: dice.apart("weather"),
     };
-    weather.rage(plan).await?;
+    faults.inject_all(plan).await?;
     secrets::are_not_in_the_process_list(&stage.servers.secrets())?;
-    println!("storm: it has blown over after {} s", began.elapsed().as_secs());
-    sites.iter().for_each(|site| site.is_calm.store(true, Ordering::Relaxed));
+    println!("storm: the last fault was injected after {} s", began.elapsed().as_secs());
+    sites.iter().for_each(|site| site.is_over.store(true, Ordering::Relaxed));
     for edit in edits {
         edit.await.map_err(|error| error.to_string())?;
     }
-    look_back(&sites, &outsides, stage, tally, &url).await
+    wait_and_check(&sites, &handles, stage, tally, &url).await
 }
 
-/// Waits until everything has ended, and holds what is there against the promises.
-async fn look_back(
+/// Waits until every job has ended, then checks the promises.
+async fn wait_and_check(
     sites: &[Arc<Site>],
-    outsides: &[Handle],
+    handles: &[Handle],
     stage: &Stage,
     tally: &Arc<Tally>,
     url: &str,
 ) -> Result<(), String> {
     for site in sites {
-        settle(site, false).await?;
+        wait_until_done(site, false).await?;
     }
     drain(sites, stage, tally, url).await?;
     let mut broken = Vec::new();
-    for (site, handle) in sites.iter().zip(outsides) {
-        broken.extend(judge(site, handle, url).await?);
+    for (site, handle) in sites.iter().zip(handles) {
+        broken.extend(broken_promises(site, handle, url).await?);
     }
     match broken.is_empty() {
         true => Ok(()),
@@ -204,11 +207,11 @@ async fn look_back(
     }
 }
 
-/// How long nothing may come to its end, once the storm is over: longer than any pause between two looks at a job.
+/// The time without progress after which a storm fails: longer than any interval between two checks of a job.
 const STUCK: Duration = Duration::from_secs(240);
 
-/// What a site still waits for.
-const UNSETTLED: &str = "
+/// The unfinished work of a site.
+const UNFINISHED: &str = "
     SELECT concat_ws(' ', 'the leaver', p.id) FROM storm.people p WHERE p.id > 100 AND NOT EXISTS (
         SELECT 1 FROM handover.jobs j WHERE j.kind = 'deactivate' AND j.user_id = CAST(p.id AS text)
         AND j.state IN ('completed', 'reverted'))
@@ -221,21 +224,21 @@ const UNSETTLED: &str = "
         WHERE u.status <> 'active' AND NOT EXISTS (
             SELECT 1 FROM storm.results r WHERE r.leaver = u.id AND r.tab = o.tab AND r.left_behind > 0) GROUP BY 1, 2) late";
 
-/// Waits until everything has ended, or nothing waits in the outbox either.
-async fn settle(site: &Site, also_outbox: bool) -> Result<(), String> {
-    let told = |error: sea_orm::sqlx::Error| format!("{}: {error}", site.name);
+/// Waits until every job has ended and, optionally, until the outbox is empty.
+async fn wait_until_done(site: &Site, also_outbox: bool) -> Result<(), String> {
+    let failed = |error: sea_orm::sqlx::Error| format!("{}: {error}", site.name);
     if !also_outbox {
-        sql::run(&site.pool, checker::VIEWS).await.map_err(told)?;
-        sql::run(&site.pool, "DELETE FROM storm.answers").await.map_err(told)?;
+        sql::run(&site.pool, checker::VIEWS).await.map_err(failed)?;
+        sql::run(&site.pool, "DELETE FROM storm.answers").await.map_err(failed)?;
     }
     let query =
-        if also_outbox { "SELECT concat_ws(' ', channel, routing_key) FROM handover.outbox" } else { UNSETTLED };
+        if also_outbox { "SELECT concat_ws(' ', channel, routing_key) FROM handover.outbox" } else { UNFINISHED };
     let (mut progress, mut left) = (Instant::now(), usize::MAX);
     loop {
-        // A relay that was killed holds its messages for a minute. It has been longer than a publish may take.
+        // A killed relay's leases last a minute, which is longer than a publish may take. They are cut short here.
         let aged = "UPDATE handover.outbox SET leased_until = NULL WHERE leased_until < now() + interval '45 seconds'";
-        sql::run(&site.pool, aged).await.map_err(told)?;
-        let waits = sql::texts(&site.pool, query).await.map_err(told)?;
+        sql::run(&site.pool, aged).await.map_err(failed)?;
+        let waits = sql::texts(&site.pool, query).await.map_err(failed)?;
         if waits.is_empty() {
             return Ok(());
         }
@@ -244,13 +247,13 @@ async fn settle(site: &Site, also_outbox: bool) -> Result<(), String> {
         }
         if progress.elapsed() > STUCK {
             let some = waits.iter().take(10).cloned().collect::<Vec<_>>().join("\n  ");
-            return Err(format!("{} waits for {} things for ever:\n  {some}", site.name, waits.len()));
+            return Err(format!("{} makes no progress; {} things are unfinished:\n  {some}", site.name, waits.len()));
         }
         tokio::time::sleep(Duration::from_millis(300)).await;
     }
 }
 
-/// Stops the workers, and has others finish what is left on the queues, with nobody to start anything new.
+/// Stops the workers. Others finish what is left on the queues, and nothing new starts.
 async fn drain(sites: &[Arc<Site>], stage: &Stage, tally: &Arc<Tally>, url: &str) -> Result<(), String> {
     close(stage).await?;
     for site in sites {
@@ -259,57 +262,57 @@ async fn drain(sites: &[Arc<Site>], stage: &Stage, tally: &Arc<Tally>, url: &str
         lock(&stage.slots).push(slot);
     }
     for site in sites {
-        settle(site, true).await?;
-        let line = Line::open(url, site.name).await.map_err(|error| error.to_string())?;
+        wait_until_done(site, true).await?;
+        let client = Client::open(url, site.name).await.map_err(|error| error.to_string())?;
         let began = Instant::now();
         for queue in ["requests", "steps"] {
-            while line.waiting(queue).await.map_err(|error| error.to_string())? > 0 {
+            while client.waiting(queue).await.map_err(|error| error.to_string())? > 0 {
                 if began.elapsed() > Duration::from_secs(60) {
-                    return Err(format!("messages wait on the queue of {queue} of {} for ever", site.name));
+                    return Err(format!("messages remain on the queue {queue} of {}", site.name));
                 }
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
-        line.close().await;
+        client.close().await;
     }
     close(stage).await
 }
 
-/// Tells every worker to finish. Afterwards nothing is unacknowledged any more: it would be back on its queue.
+/// Stops every worker gracefully. Afterwards no message is unacknowledged; otherwise it would be back on its queue.
 async fn close(stage: &Stage) -> Result<(), String> {
     let slots: Vec<Arc<Slot>> = lock(&stage.slots).drain(..).collect();
     for slot in slots {
         if !slot.close().await {
-            return Err(format!("the worker {} did not end well when it was told to", slot.name));
+            return Err(format!("the worker {} did not stop gracefully", slot.name));
         }
     }
     Ok(())
 }
 
-/// Holds a site against the promises; what is broken.
-async fn judge(site: &Site, handle: &Handle, url: &str) -> Result<Vec<String>, String> {
-    let told = |error: sea_orm::sqlx::Error| format!("{}: {error}", site.name);
+/// Checks the promises on a site and returns the broken ones.
+async fn broken_promises(site: &Site, handle: &Handle, url: &str) -> Result<Vec<String>, String> {
+    let failed = |error: sea_orm::sqlx::Error| format!("{}: {error}", site.name);
     let mut broken = Vec::new();
-    let line = Line::open(url, site.name).await.map_err(|error| error.to_string())?;
+    let client = Client::open(url, site.name).await.map_err(|error| error.to_string())?;
     for queue in ["requests", "steps", "dead"] {
-        let waiting = line.waiting(queue).await.map_err(|error| error.to_string())?;
+        let waiting = client.waiting(queue).await.map_err(|error| error.to_string())?;
         if waiting > 0 {
             broken.push(format!("{}: {waiting} messages wait on the queue {queue}", site.name));
         }
     }
-    line.close().await;
-    // The listener reads the last events.
+    client.close().await;
+    // The listener receives the last events.
     tokio::time::sleep(Duration::from_secs(2)).await;
     let rows = rows_of(&lock(&handle.events), &mut broken);
-    sql::run(&site.pool, &format!("INSERT INTO storm.events VALUES {}", rows.join(", "))).await.map_err(told)?;
-    let mut connection = site.pool.acquire().await.map_err(told)?;
-    for (promise, by) in checker::check(&mut connection).await.map_err(told)? {
+    sql::run(&site.pool, &format!("INSERT INTO storm.events VALUES {}", rows.join(", "))).await.map_err(failed)?;
+    let mut connection = site.pool.acquire().await.map_err(failed)?;
+    for (promise, by) in checker::check(&mut connection).await.map_err(failed)? {
         broken.push(format!("{}: {promise}\n    {}", site.name, by.join("\n    ")));
     }
     drop(connection);
     if broken.is_empty() {
-        let unseen = tampering::unseen(&site.pool).await.map_err(told)?;
-        broken.extend(unseen.into_iter().map(|mistake| format!("{}: the checker does not see: {mistake}", site.name)));
+        let unseen = tampering::unseen(&site.pool).await.map_err(failed)?;
+        broken.extend(unseen.into_iter().map(|mistake| format!("{}: the checker missed: {mistake}", site.name)));
     }
     Ok(broken)
 }

@@ -1,9 +1,9 @@
-//! What a storm is made of: numbers, and chance from a seed.
+//! The size of a storm, and random numbers from a seed.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Chance from a seed, the same for ever (splitmix64).
+/// Deterministic random numbers from a seed (splitmix64).
 #[derive(Clone)]
 pub struct Dice(u64);
 
@@ -12,7 +12,7 @@ impl Dice {
         Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15))
     }
 
-    /// Dice of one task's own: what others throw does not change what it throws.
+    /// Returns independent random numbers for one task.
     pub fn apart(&self, name: &str) -> Dice {
         Dice(name.bytes().fold(self.0, |seed, byte| (seed ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)))
     }
@@ -39,26 +39,26 @@ impl Dice {
         }
     }
 
-    /// A time up to this one.
+    /// Returns a random duration up to this one.
     pub fn up_to(&mut self, longest: Duration) -> Duration {
         Duration::from_millis(self.below(longest.as_millis() as u64 + 1))
     }
 }
 
-/// The seed of the short storm: whoever changes something is to be told of what they changed, and not of other weather.
+/// The seed of the short storm. It is fixed, so that a failure is due to a change of the code and not to other faults.
 const SHORT_SEED: u64 = 7;
 
-/// The storm's size. Everything in it is counted in multiples of [`Plan::scale`]: 1 is what `cargo test` runs.
+/// The storm's size. All numbers are multiples of [`Plan::scale`]; `cargo test` runs 1.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
     pub seed: u64,
     pub scale: u64,
-    /// When the storm must be over, and everything must have ended.
+    /// The time limit for the storm and all of its jobs.
     pub limit: Duration,
 }
 
 impl Plan {
-    /// As the environment says: HANDOVER_STORM_SEED, HANDOVER_STORM_SCALE, HANDOVER_STORM_MINUTES.
+    /// Reads the plan from the environment: HANDOVER_STORM_SEED, HANDOVER_STORM_SCALE, HANDOVER_STORM_MINUTES.
     pub fn read() -> Plan {
         let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect(name));
         let clock = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
@@ -71,7 +71,7 @@ impl Plan {
         Plan { seed, scale, limit: Duration::from_secs(60 * minutes) }
     }
 
-    /// Where the logs of all processes go.
+    /// Returns the folder for the logs of all processes.
     pub fn logs(&self) -> PathBuf {
         PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("storm-{}", self.seed))
     }
@@ -80,7 +80,7 @@ impl Plan {
         27 * self.scale
     }
 
-    /// Records that leavers own when it begins.
+    /// Returns the number of the leavers' records at the start.
     pub fn records(&self) -> u64 {
         5_000 * self.scale
     }

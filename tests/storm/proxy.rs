@@ -1,4 +1,4 @@
-//! Stands between a worker and its two servers, and does to the line, or to the worker, what it was told to do at a point.
+//! A proxy between a worker and its servers that applies a fault to the connection or the worker at a given point.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,48 +7,48 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::acknowledgements::Requests;
 use crate::wire::{Broker, From, Scanner};
-use crate::witness::Requests;
 use crate::worker::Slot;
 
-/// What happens at a point.
+/// The fault at a point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Act {
-    /// The worker is killed, and what it said is not heard.
+pub enum ConnectionFault {
+    /// The worker is killed, and its data is not delivered.
     Kill,
-    /// It is heard, and the worker is killed.
-    KillBehind,
-    /// The worker stands still for longer than every time-out.
+    /// The data is delivered, and the worker is killed.
+    KillAfter,
+    /// The worker is stopped for longer than every timeout.
     Stop,
-    /// The line is cut; what was said is not heard.
+    /// The connection is cut, and the data is not delivered.
     Cut,
-    /// It is heard, and the line is cut.
-    CutBehind,
-    /// Nothing is heard any more in this direction, while the line seems to stand.
+    /// The data is delivered, and the connection is cut.
+    CutAfter,
+    /// Nothing is delivered in this direction any more, while the connection stays open.
     Mute,
-    /// This direction of the line is closed; the other one stays.
+    /// This direction of the connection is closed; the other stays open.
     HalfClose,
-    /// It takes long.
+    /// The data is delivered late.
     Delay,
 }
 
-/// How long a worker stands still, or a line is mute: longer than every time-out.
+/// How long a worker is stopped or a connection is mute: longer than every timeout.
 pub const LONG: Duration = Duration::from_secs(13);
 
-/// Which server a line leads to.
+/// The server of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wire {
     Database,
     Broker,
 }
 
-/// Opens a port that leads to a server's, for one worker; its number.
+/// Opens a proxy to a server for one worker and returns its port.
 pub async fn open(slot: Arc<Slot>, wire: Wire, server: u16) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("an address").port();
     tokio::spawn(async move {
         loop {
-            // A server that is away refuses the worker, too.
+            // If the server is down, the proxy closes the worker's connection too.
             let Ok((client, _)) = listener.accept().await else { continue };
             let Ok(server) = TcpStream::connect(("127.0.0.1", server)).await else { continue };
             let _ = (client.set_nodelay(true), server.set_nodelay(true));
@@ -72,7 +72,7 @@ async fn carry(slot: Arc<Slot>, wire: Wire, client: TcpStream, server: TcpStream
     }
 }
 
-/// Carries what one side says, until the connection is to end.
+/// Forwards one direction until the connection ends.
 async fn pump(slot: &Arc<Slot>, mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut scanner: Scanner) {
     let mut buffer = vec![0; 64 * 1024];
     loop {
@@ -81,37 +81,37 @@ async fn pump(slot: &Arc<Slot>, mut from: OwnedReadHalf, mut to: OwnedWriteHalf,
             return;
         }
         let bytes = &buffer[..read];
-        let reached = scanner.hear(bytes);
+        let reached = scanner.scan(bytes);
         if !reached.requests.is_empty() {
-            slot.look_at(&reached.requests).await;
+            slot.check_outcomes(&reached.requests).await;
         }
-        let act = reached.points.into_iter().find_map(|point| slot.spring(point));
-        if let Some(Act::KillBehind | Act::CutBehind) | None = act
+        let fault = reached.points.into_iter().find_map(|point| slot.trigger(point));
+        if let Some(ConnectionFault::KillAfter | ConnectionFault::CutAfter) | None = fault
             && to.write_all(bytes).await.is_err()
         {
             return;
         }
-        match act {
+        match fault {
             None => {}
-            Some(Act::Delay) => {
+            Some(ConnectionFault::Delay) => {
                 tokio::time::sleep(Duration::from_millis(2_500)).await;
                 if to.write_all(bytes).await.is_err() {
                     return;
                 }
             }
-            Some(Act::Stop) => {
-                slot.stand_still(LONG);
+            Some(ConnectionFault::Stop) => {
+                slot.freeze(LONG);
                 if to.write_all(bytes).await.is_err() {
                     return;
                 }
             }
-            Some(Act::Kill | Act::KillBehind) => {
+            Some(ConnectionFault::Kill | ConnectionFault::KillAfter) => {
                 slot.kill();
                 return;
             }
-            Some(Act::Cut | Act::CutBehind) => return,
-            Some(Act::Mute) => return tokio::time::sleep(LONG).await,
-            Some(Act::HalfClose) => {
+            Some(ConnectionFault::Cut | ConnectionFault::CutAfter) => return,
+            Some(ConnectionFault::Mute) => return tokio::time::sleep(LONG).await,
+            Some(ConnectionFault::HalfClose) => {
                 let _ = to.shutdown().await;
                 return tokio::time::sleep(LONG).await;
             }

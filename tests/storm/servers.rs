@@ -1,5 +1,5 @@
-//! A PostgreSQL and a RabbitMQ of the storm's own, which it ends and starts again as it likes. `deploy/services` starts them,
-//! in a folder that goes with them.
+//! The storm's own PostgreSQL and RabbitMQ. `deploy/services` starts them in a temporary folder, and the storm
+//! restarts them.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::plan::Dice;
 use crate::secrets;
 
-/// One of the two.
+/// One of the two servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Server {
     Database,
@@ -24,7 +24,7 @@ impl Server {
         }
     }
 
-    /// How it ends: told to, or at once as in a power cut.
+    /// Returns the signals that stop it: gracefully, or at once like a power failure.
     pub fn ends(self) -> [&'static str; 3] {
         match self {
             Server::Database => ["INT", "QUIT", "KILL"],
@@ -36,17 +36,17 @@ impl Server {
 /// The servers, and the folder of their state.
 pub struct Servers {
     folder: PathBuf,
-    /// Of both of them: one that stands nowhere else, so that it can be looked for in whatever is written.
+    /// The password of both servers. It appears nowhere else, so that any occurrence is a leak.
     password: String,
     pub database_port: u16,
     pub broker_port: u16,
 }
 
 impl Servers {
-    /// A place for them. Nothing runs yet: [`Servers::up`] starts them.
+    /// Prepares folder and ports. [`Servers::up`] starts the servers.
     pub fn new(dice: &Dice) -> Servers {
         let folder = tempfile::Builder::new().prefix("handover-storm-").tempdir().expect("a folder").keep();
-        // The servers run as users of their own, who have to get in here.
+        // The servers run as other users, who must be able to enter the folder.
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         std::fs::set_permissions(&folder, open).expect("permissions");
         let mut dice = dice.apart(&std::process::id().to_string());
@@ -62,13 +62,13 @@ impl Servers {
         format!("amqp://handover:{}@127.0.0.1:{port}/%2f?heartbeat=10", self.password)
     }
 
-    /// What nobody may write down.
+    /// Returns the texts that no output may contain.
     pub fn secrets(&self) -> Vec<String> {
         let url = |url: String| ("URL".to_owned(), url);
         secrets::of(&[url(self.database_url(self.database_port, "")), url(self.broker_url(self.broker_port))])
     }
 
-    /// Starts what does not run, and waits until it answers.
+    /// Starts the servers that are down, and waits until they answer.
     pub fn up(&self) -> Result<(), String> {
         let up = self.script("up").stdin(Stdio::null()).output().map_err(|error| error.to_string())?;
         match up.status.success() {
@@ -87,7 +87,7 @@ impl Servers {
         script
     }
 
-    /// Ends a server by a signal, leaves it away for a while, and starts it again.
+    /// Stops a server with a signal and starts it again after a while.
     pub fn restart(&self, server: Server, signal: &str, away: Duration) -> Result<(), String> {
         let pid = self.process_of(server);
         crate::worker::signal(pid, signal);
@@ -102,12 +102,12 @@ impl Servers {
         self.up()
     }
 
-    /// Ends them, and removes their state but for what they said.
+    /// Stops the servers and removes their state except their logs.
     pub fn down(&self, logs: &Path) {
         let ended = self.script("down").stdout(Stdio::null()).stdin(Stdio::null()).status();
         for server in [Server::Database, Server::Broker] {
             let log = format!("{}.log", server.name());
-            // There is none of one that never started.
+            // A server that never started has no log.
             let _ = std::fs::copy(self.folder.join(&log), logs.join(&log));
         }
         if !ended.is_ok_and(|status| status.success()) || std::fs::remove_dir_all(&self.folder).is_err() {
@@ -126,7 +126,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Whether the project's servers are containers: then their programs need not be on this machine.
+/// Returns true if the project's servers run in containers, so that their programs may be missing here.
 pub fn are_containers() -> bool {
     let postgres = std::fs::read_dir("/usr/lib/postgresql").is_ok_and(|mut versions| versions.next().is_some());
     let rabbitmq = PathBuf::from("/usr/lib/rabbitmq/bin/rabbitmq-server").exists();
@@ -139,7 +139,7 @@ fn is_alive(pid: u32) -> bool {
     state != "Z"
 }
 
-/// The first of so many ports in a row that are free, below those that the system gives away by itself.
+/// Returns the first of this many free consecutive ports, below the ephemeral range.
 fn free_ports(dice: &mut Dice, count: u16) -> u16 {
     loop {
         let first = 20_000 + dice.below(12_000) as u16;

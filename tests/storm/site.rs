@@ -1,4 +1,4 @@
-//! A site: an application with a catalog of the binary, in a database of its own, with its people and what they own.
+//! A site: an application with one of the embedded catalogs, its own database, users and records.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,12 +19,12 @@ pub const CATALOGS: [(&str, &str); 3] = [
     ("apto", include_str!("../../config/catalogs/apto.toml")),
 ];
 
-/// The tables whose records have an owner, by `owner_id`; every change of an owner is logged.
+/// The tables whose records have an owner in `owner_id`. Every change of an owner is logged.
 pub const OWNED: [&str; 4] = ["contacts", "opportunities", "tasks", "accounts"];
 
-/// Those who stay; user 1 asks for everything.
+/// The users who stay. User 1 sends the requests.
 pub const STAYERS: std::ops::Range<u64> = 11..19;
-/// The first of those who leave.
+/// The first user who leaves.
 const FIRST_LEAVER: u64 = 101;
 
 /// A site.
@@ -33,19 +33,19 @@ pub struct Site {
     pub database: String,
     pub pool: PgPool,
     pub logs: PathBuf,
-    /// How many contacts, leads, tasks and accounts each leaver has.
+    /// The numbers of contacts, leads, tasks and accounts of each leaver.
     pub leavers: Vec<(u64, [u64; 4])>,
-    /// How many of a thousand have been asked to leave by now.
+    /// The share of leavers, in thousandths, whose requests may be sent by now.
     pub progress: AtomicU64,
-    /// Whether the storm has blown over.
-    pub is_calm: AtomicBool,
+    /// True once no more faults are injected.
+    pub is_over: AtomicBool,
     pub tally: Arc<Tally>,
     dice: Dice,
     recount_every: u64,
 }
 
 impl Site {
-    /// Makes the application: its tables, its people, its records, and the log of who owned what when.
+    /// Creates the application: tables, users, records, and the log of owners.
     pub async fn make(
         place: usize,
         plan: &Plan,
@@ -56,9 +56,9 @@ impl Site {
         let (name, catalog) = CATALOGS[place];
         let database = format!("storm_{}", name.replace('-', "_"));
         let url = servers.database_url(servers.database_port, &database);
-        let told = |error: sea_orm::sqlx::Error| format!("making the site {name}: {error}");
+        let failed = |error: sea_orm::sqlx::Error| format!("making the site {name}: {error}");
         let server = sql::pool(&servers.database_url(servers.database_port, "handover"));
-        sql::run(&server, &format!("CREATE DATABASE {database}")).await.map_err(told)?;
+        sql::run(&server, &format!("CREATE DATABASE {database}")).await.map_err(failed)?;
         server.close().await;
         let dice = dice.apart(name);
         let site = Site {
@@ -68,7 +68,7 @@ impl Site {
             logs: plan.logs(),
             leavers: leavers(&mut dice.clone(), plan),
             progress: AtomicU64::new(0),
-            is_calm: AtomicBool::new(false),
+            is_over: AtomicBool::new(false),
             tally: tally.clone(),
             dice,
             recount_every: 20 + 5 * plan.scale,
@@ -79,13 +79,13 @@ impl Site {
         if !migrated.status.success() {
             return Err(String::from_utf8_lossy(&migrated.stderr).into_owned());
         }
-        sql::run(&site.pool, LOG).await.map_err(told)?;
-        sql::run(&site.pool, &site.people()).await.map_err(told)?;
-        sql::run(&site.pool, &kinds(catalog)?).await.map_err(told)?;
+        sql::run(&site.pool, LOG).await.map_err(failed)?;
+        sql::run(&site.pool, &site.people()).await.map_err(failed)?;
+        sql::run(&site.pool, &kinds(catalog)?).await.map_err(failed)?;
         Ok(site)
     }
 
-    /// The settings of a worker: a production's, but for times that are short.
+    /// Returns the settings of a worker, as in production but with short intervals.
     pub fn settings(&self, database: &str, broker: &str) -> Vec<(String, String)> {
         let recount_every = format!("{}s", self.recount_every);
         let settings = [
@@ -115,14 +115,14 @@ impl Site {
         settings.map(|(name, value)| (format!("HANDOVER_{name}"), value.to_owned())).to_vec()
     }
 
-    /// Those who have been asked to leave by now.
+    /// Returns the leavers whose requests may be sent by now.
     pub fn asked(&self) -> &[(u64, [u64; 4])] {
         let asked = (self.leavers.len() as u64 * self.progress.load(Ordering::Relaxed)).div_ceil(1000);
         &self.leavers[..self.leavers.len().min(asked as usize)]
     }
 
-    pub fn is_calm(&self) -> bool {
-        self.is_calm.load(Ordering::Relaxed)
+    pub fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Relaxed)
     }
 
     fn people(&self) -> String {
@@ -135,7 +135,7 @@ impl Site {
         PEOPLE.replace("{people}", &[all, leaving].concat().join(", "))
     }
 
-    /// What is asked for a leaver, in all the ways in which an allotment can be written.
+    /// Returns the request of a leaver. Together the requests use every kind of allotment.
     pub fn request(&self, leaver: u64, records: [u64; 4], attempt: u32) -> Value {
         let mut dice = self.dice.apart(&format!("{leaver}"));
         let lead = if self.name == "apto" { "opportunity" } else { "lead" };
@@ -159,13 +159,13 @@ fn allotment(dice: &mut Dice, count: u64) -> Value {
         0 => json!({ "user": stayers[0].to_string() }),
         1 => json!({ "logic": "ratio", "shares": [share(stayers[0], 1 + dice.below(5)), share(stayers[1], 3)] }),
         2 => json!({ "logic": "ratio", "shares": [{ "round_robin": "West team", "amount": 1 + dice.below(9) }] }),
-        // Some stay, and are told.
+        // Some records stay and are reported.
         3 => json!({ "logic": "hardcoded", "shares": [share(stayers[0], count / 2), share(stayers[1], count / 4)] }),
         _ => json!({ "logic": "ratio", "shares": stayers[..4].iter().map(|user| share(*user, 2)).collect::<Vec<_>>() }),
     }
 }
 
-/// Many own little, some much, a few very much; together they own what the plan says.
+/// Returns the leavers: most own few records, some own many, a few very many. The sum is the plan's.
 fn leavers(dice: &mut Dice, plan: &Plan) -> Vec<(u64, [u64; 4])> {
     let sites = CATALOGS.len() as u64;
     let weight = |dice: &mut Dice| match dice.below(10) {
@@ -183,7 +183,7 @@ fn leavers(dice: &mut Dice, plan: &Plan) -> Vec<(u64, [u64; 4])> {
     weights.iter().enumerate().map(of).collect()
 }
 
-/// Which kinds of the catalog are records with an owner, and where.
+/// Returns the kinds of the catalog whose records have an owner, with their tables.
 fn kinds(catalog: &str) -> Result<String, String> {
     let catalog: toml::Table = catalog.parse().map_err(|error: toml::de::Error| error.to_string())?;
     let references = catalog["reference"].as_array().ok_or("a catalog has references")?;
@@ -195,14 +195,14 @@ fn kinds(catalog: &str) -> Result<String, String> {
     Ok(format!("INSERT INTO storm.kinds VALUES {}", rows.join(", ")))
 }
 
-/// What the storm keeps beside the application: who owned what when and by whom it was changed, written by triggers in
-/// whatever transaction changed it; and what the database is to answer instead of what it would.
+/// The storm's own tables: the log of owners, written by triggers in each transaction that changes one, and the errors
+/// that the database raises on purpose.
 const LOG: &str = "
     CREATE SCHEMA storm;
     CREATE TABLE storm.kinds (kind text PRIMARY KEY, tab text NOT NULL);
     CREATE TABLE storm.people (id bigint PRIMARY KEY, contacts int, leads int, tasks int, accounts int);
     CREATE TABLE storm.asked (request_id text PRIMARY KEY);
-    CREATE TABLE storm.acknowledged (request_id text NOT NULL, stands boolean NOT NULL);
+    CREATE TABLE storm.acknowledged (request_id text NOT NULL, is_committed boolean NOT NULL);
     CREATE TABLE storm.events (id text PRIMARY KEY, job uuid NOT NULL, sequence bigint NOT NULL, type text NOT NULL);
     CREATE TABLE storm.answers (code text NOT NULL, chance float8 NOT NULL, until timestamptz NOT NULL);
     CREATE TABLE storm.log (
@@ -228,7 +228,7 @@ const LOG: &str = "
         IF current_setting('application_name') = 'handover' THEN
             SELECT code INTO found FROM storm.answers WHERE until > clock_timestamp() AND random() < chance LIMIT 1;
             IF found IS NOT NULL THEN
-                RAISE EXCEPTION 'the storm answers %', found USING ERRCODE = found;
+                RAISE EXCEPTION 'the storm raises %', found USING ERRCODE = found;
             END IF;
         END IF;
         RETURN NULL;
@@ -244,7 +244,7 @@ const LOG: &str = "
         END LOOP;
     END $$;";
 
-/// People, seats, groups, and records whose ids alternate between their owners.
+/// Users, seats, groups, and records whose ids alternate between their owners.
 const PEOPLE: &str = "
     INSERT INTO storm.people VALUES {people};
     INSERT INTO organizations (id, name) VALUES (1, 'Stormy');

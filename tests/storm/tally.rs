@@ -1,11 +1,11 @@
-//! Counts what happened.
+//! Counters of what happened.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use crate::worker::lock;
 
-/// How often each thing has happened.
+/// The number of occurrences of each event.
 #[derive(Default)]
 pub struct Tally(Mutex<BTreeMap<String, u64>>);
 

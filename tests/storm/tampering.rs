@@ -1,12 +1,12 @@
-//! The checker's own test: evidence of a storm that went well is tampered with in the way in which each mistake would leave
-//! it, in a transaction that is undone, and the checker must say so.
+//! Tests the checker: changes the evidence of a successful storm as each mistake would, in a transaction that is
+//! rolled back. The checker must report it.
 
 use sea_orm::sqlx::{Error, PgPool};
 
 use crate::checker;
 use crate::sql;
 
-/// A mistake, what it would leave, and the promise that it breaks.
+/// A mistake, its traces, and the promise that it breaks.
 struct Mistake {
     name: &'static str,
     leaves: &'static str,
@@ -23,8 +23,8 @@ const MISTAKES: [Mistake; 13] = [
     Mistake {
         name: "a chunk is closed, and its worker dies before the moves",
         leaves: "
-            CREATE TEMP TABLE lost ON COMMIT DROP AS SELECT * FROM storm.told WHERE action = 'moved' AND (job_id, chunk) IN (
-                SELECT t.job_id, t.chunk FROM storm.told t JOIN handover.jobs j ON j.id = t.job_id
+            CREATE TEMP TABLE lost ON COMMIT DROP AS SELECT * FROM storm.journaled WHERE action = 'moved' AND (job_id, chunk) IN (
+                SELECT t.job_id, t.chunk FROM storm.journaled t JOIN handover.jobs j ON j.id = t.job_id
                 WHERE t.chunk IS NOT NULL AND t.tab = 'contacts' AND j.state = 'completed' LIMIT 1);
             UPDATE contacts c SET owner_id = l.f FROM lost l WHERE c.id = l.record;
             DELETE FROM storm.log g USING lost l WHERE g.tab = l.tab AND g.record = l.record AND g.to_user = l.t;
@@ -34,7 +34,7 @@ const MISTAKES: [Mistake; 13] = [
     Mistake {
         name: "a request is acknowledged before its outcome is committed",
         leaves: "INSERT INTO storm.acknowledged SELECT request_id, false FROM storm.asked LIMIT 1",
-        breaks: "a request is acknowledged when its outcome stands",
+        breaks: "a request is acknowledged only after its outcome is committed",
     },
     Mistake {
         name: "a request is acknowledged before its outcome is committed, and its worker dies",
@@ -42,7 +42,7 @@ const MISTAKES: [Mistake; 13] = [
         breaks: "every request has its outcome, and every job has ended",
     },
     Mistake {
-        name: "a job is completed twice, for nobody asks for its state",
+        name: "a job is completed twice because its state is not checked",
         leaves: "
             INSERT INTO handover.audit (at, org, actor, action, user_id, job_id, request_id)
                 SELECT at, org, actor, action, user_id, job_id, request_id FROM handover.audit
@@ -53,18 +53,18 @@ const MISTAKES: [Mistake; 13] = [
         breaks: "each transition has exactly one event",
     },
     Mistake {
-        name: "a chunk is worked on twice, for nobody asks for its state",
+        name: "a chunk is processed twice because its state is not checked",
         leaves: "UPDATE handover.chunks SET done = 0 WHERE (job_id, number) IN (
                      SELECT job_id, number FROM handover.chunks WHERE done > 0 LIMIT 1)",
         breaks: "a chunk is closed in the transaction that moved its records, and holds what it moved",
     },
     Mistake {
-        name: "a record is moved without a word in the journal",
+        name: "a record is moved without a journal row",
         leaves: "DELETE FROM handover.journal WHERE id = (SELECT min(id) FROM handover.journal WHERE action = 'moved' AND kind = 'contact')",
         breaks: "the journal equals the moves, in the transactions that made them",
     },
     Mistake {
-        name: "the journal tells of a move twice",
+        name: "the journal has a move twice",
         leaves: "
             INSERT INTO handover.journal (job_id, chunk, kind, action, from_user, to_user, records, keys, at)
             SELECT job_id, chunk, kind, action, from_user, to_user, records, keys, at FROM handover.journal
@@ -82,12 +82,12 @@ const MISTAKES: [Mistake; 13] = [
             INSERT INTO storm.log (actor, tab, record, from_user, to_user)
                 SELECT actor, tab, record, to_user, to_user FROM storm.log l WHERE actor = 'handover' AND to_user IS NOT NULL
                 AND id = (SELECT max(id) FROM storm.log m WHERE m.tab = l.tab AND m.record = l.record)
-                AND NOT EXISTS (SELECT 1 FROM storm.told t WHERE t.action = 'restored' AND t.tab = l.tab AND t.record = l.record)
+                AND NOT EXISTS (SELECT 1 FROM storm.journaled t WHERE t.action = 'restored' AND t.tab = l.tab AND t.record = l.record)
                 LIMIT 1",
-        breaks: "a record is moved again only where the host had given it back",
+        breaks: "a record is moved again only if the host returned it",
     },
     Mistake {
-        name: "a record arrives after the last count, and nobody looks again",
+        name: "a record arrives after the last count, and no recount finds it",
         leaves: "
             INSERT INTO contacts (org_id, owner_id, created_by, name) SELECT 1, user_id, 1, 'late' FROM (
                 SELECT CAST(user_id AS bigint) AS user_id FROM handover.jobs j WHERE kind = 'deactivate' AND state = 'completed'
@@ -106,7 +106,7 @@ const MISTAKES: [Mistake; 13] = [
     },
 ];
 
-/// Makes every mistake; those that the checker does not see.
+/// Makes every mistake and returns those that the checker misses.
 pub async fn unseen(database: &PgPool) -> Result<Vec<String>, Error> {
     let mut unseen = Vec::new();
     for mistake in &MISTAKES {
@@ -116,8 +116,8 @@ pub async fn unseen(database: &PgPool) -> Result<Vec<String>, Error> {
         let broken = checker::check(&mut tampering).await?;
         tampering.rollback().await?;
         if !broken.iter().any(|(promise, _)| *promise == mistake.breaks) {
-            let told: Vec<&str> = broken.iter().map(|(promise, _)| *promise).collect();
-            unseen.push(format!("{}: broken is only {told:?}", mistake.name));
+            let reported: Vec<&str> = broken.iter().map(|(promise, _)| *promise).collect();
+            unseen.push(format!("{}: it reports only {reported:?}", mistake.name));
         }
     }
     Ok(unseen)

@@ -1,25 +1,25 @@
-//! What goes over a worker's connections, as far as a disturbance or the witness waits for it.
+//! Parses the protocols on a worker's connections, as far as faults and the acknowledgement check need it.
 
 use std::collections::BTreeMap;
 
-use crate::witness::{Channel, Requests};
+use crate::acknowledgements::{Channel, Requests};
 
-/// The moments of a worker's life that can be told by its wires.
+/// The points of a worker's life that are visible on its connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Point {
     /// A transaction's commit is on its way to the database.
     Commit,
-    /// It has happened, and the answer is on its way back.
+    /// The commit succeeded, and the answer is on its way back.
     Committed,
     /// A message is on its way to the broker.
     Publish,
-    /// The broker has it, and the confirm is on its way back.
+    /// The broker has the message, and the confirm is on its way back.
     Confirm,
     /// A message is on its way to the worker.
     Delivery,
     /// The acknowledgement of a step is on its way to the broker.
     Acknowledgement,
-    /// The same of requests, which nobody else has: their outcomes must stand by now.
+    /// The acknowledgement of a request. No one else has the request, so its outcome must be committed by now.
     Answer,
 }
 
@@ -35,7 +35,7 @@ impl Point {
     ];
 }
 
-/// Whose words they are.
+/// The sender of data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum From {
     Worker,
@@ -44,21 +44,21 @@ pub enum From {
 
 /// Finds the points in one direction of a connection.
 pub enum Scanner {
-    /// PostgreSQL: the statement and the tag of its answer are the same word, with a zero behind it.
+    /// PostgreSQL: both the statement and its completion tag are the same word, followed by a zero byte.
     Database(From),
     Broker(Broker),
 }
 
-/// What is reached by what was said.
+/// The points and requests found in data.
 #[derive(Default)]
 pub struct Reached {
     pub points: Vec<Point>,
-    /// The requests that were acknowledged.
+    /// The acknowledged requests.
     pub requests: Vec<String>,
 }
 
 impl Scanner {
-    pub fn hear(&mut self, bytes: &[u8]) -> Reached {
+    pub fn scan(&mut self, bytes: &[u8]) -> Reached {
         match self {
             Scanner::Database(from) => {
                 let word = b"COMMIT\0";
@@ -66,18 +66,18 @@ impl Scanner {
                 let point = if *from == From::Worker { Point::Commit } else { Point::Committed };
                 Reached { points: Vec::from_iter(is_there.then_some(point)), requests: Vec::new() }
             }
-            Scanner::Broker(broker) => broker.hear(bytes),
+            Scanner::Broker(broker) => broker.scan(bytes),
         }
     }
 }
 
-/// AMQP 0-9-1: a frame is a type, a channel, a size, as many bytes, and an end mark.
+/// AMQP 0-9-1: a frame is type, channel, size, payload, and end mark.
 pub struct Broker {
     from: From,
     requests: Requests,
-    /// The beginning of a frame.
+    /// The start of an incomplete frame.
     rest: Vec<u8>,
-    /// The message that is being delivered, by channel.
+    /// The message being delivered on each channel.
     messages: BTreeMap<Channel, Message>,
 }
 
@@ -93,12 +93,12 @@ impl Broker {
         Broker { from, requests: requests.clone(), rest: Vec::new(), messages: BTreeMap::new() }
     }
 
-    fn hear(&mut self, bytes: &[u8]) -> Reached {
+    fn scan(&mut self, bytes: &[u8]) -> Reached {
         self.rest.extend_from_slice(bytes);
         let mut reached = Reached::default();
         while let Some(length) = whole_frame(&self.rest) {
             let frame: Vec<u8> = self.rest.drain(..length).collect();
-            // Before the first frame a client says which protocol it speaks, which is as long as a frame without a word.
+            // A client first sends a protocol header, which has the length of an empty frame.
             let (kind, channel, words) = (frame[0], [frame[1], frame[2]], &frame[7..length - 1]);
             match (self.from, kind, words) {
                 (From::Worker, METHOD, [0, 60, 0, 40, ..]) => reached.points.push(Point::Publish),
@@ -136,7 +136,7 @@ const METHOD: u8 = 1;
 const HEADER: u8 = 2;
 const BODY: u8 = 3;
 
-/// The length of the first frame, once all of it is here.
+/// Returns the length of the first frame once it is complete.
 fn whole_frame(bytes: &[u8]) -> Option<usize> {
     if bytes.starts_with(b"AMQP") {
         return (bytes.len() >= 8).then_some(8);
@@ -146,7 +146,7 @@ fn whole_frame(bytes: &[u8]) -> Option<usize> {
     (bytes.len() >= length).then_some(length)
 }
 
-/// The number of eight bytes that these begin with.
+/// Returns the number in the first eight bytes.
 fn number(bytes: &[u8]) -> u64 {
     bytes.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
 }

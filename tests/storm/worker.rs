@@ -1,4 +1,4 @@
-//! Worker processes: the real binary, each behind a proxy of its own. One that has ended is started again.
+//! Worker processes: the real binary, each behind its own proxies. A process that ends is started again.
 
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,20 +7,20 @@ use std::time::{Duration, Instant};
 
 use sea_orm::sqlx::PgPool;
 
-use crate::proxy::{self, Act, Wire};
+use crate::acknowledgements;
+use crate::proxy::{self, ConnectionFault, Wire};
 use crate::servers::Servers;
 use crate::site::Site;
 use crate::tally::Tally;
 use crate::wire::Point;
-use crate::witness;
 
-/// Sends a signal to a process of ours.
+/// Sends a signal to one of our processes.
 pub fn signal(process: u32, name: &str) {
-    // It may have ended by itself.
+    // The process may have ended already.
     let _ = Command::new("kill").arg(format!("-{name}")).arg(process.to_string()).stderr(Stdio::null()).status();
 }
 
-/// The binary, with nothing of our environment's settings.
+/// Returns the binary without our environment's settings.
 pub fn binary(settings: &[(String, String)], arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_handover"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("HANDOVER_")) {
@@ -31,13 +31,13 @@ pub fn binary(settings: &[(String, String)], arguments: &[&str]) -> Command {
     command
 }
 
-/// A place for a worker process, which has one most of the time.
+/// A place for a worker process, which is occupied most of the time.
 pub struct Slot {
     pub name: String,
     arguments: &'static [&'static str],
     settings: Mutex<Vec<(String, String)>>,
     process: Mutex<Option<Child>>,
-    trap: Mutex<Option<(Point, Act)>>,
+    trap: Mutex<Option<(Point, ConnectionFault)>>,
     tally: Arc<Tally>,
     database: PgPool,
     is_open: AtomicBool,
@@ -45,7 +45,7 @@ pub struct Slot {
 }
 
 impl Slot {
-    /// A place with its two lines, and its first process.
+    /// Opens a place with its two proxies and its first process.
     pub async fn open(
         site: &Site,
         number: usize,
@@ -80,34 +80,34 @@ impl Slot {
         command.stdout(Stdio::null()).stderr(log).spawn().expect("the binary")
     }
 
-    /// What is to happen once a point is reached, in place of what was to happen before.
-    pub fn set_trap(&self, point: Point, act: Act) {
-        *lock(&self.trap) = Some((point, act));
+    /// Sets the fault for a point and replaces an earlier trap.
+    pub fn set_trap(&self, point: Point, fault: ConnectionFault) {
+        *lock(&self.trap) = Some((point, fault));
     }
 
-    /// Takes a trap away that has not sprung; what it was to do.
-    pub fn take_trap(&self) -> Option<Act> {
-        lock(&self.trap).take().map(|(_, act)| act)
+    /// Removes a trap that has not been triggered, and returns its fault.
+    pub fn take_trap(&self) -> Option<ConnectionFault> {
+        lock(&self.trap).take().map(|(_, fault)| fault)
     }
 
     pub fn has_trap(&self) -> bool {
         lock(&self.trap).is_some()
     }
 
-    /// What is to happen now.
-    pub fn spring(&self, point: Point) -> Option<Act> {
+    /// Returns the fault for this point, if a trap is set.
+    pub fn trigger(&self, point: Point) -> Option<ConnectionFault> {
         let mut trap = lock(&self.trap);
-        let (_, act) = trap.take_if(|(at, _)| *at == point)?;
-        self.tally.count(&format!("{act:?} at {point:?}"));
-        Some(act)
+        let (_, fault) = trap.take_if(|(at, _)| *at == point)?;
+        self.tally.count(&format!("{fault:?} at {point:?}"));
+        Some(fault)
     }
 
-    /// Holds the acknowledgement of these requests until it is known whether their outcomes stand.
-    pub async fn look_at(&self, requests: &[String]) {
-        witness::look(&self.database, &self.tally, requests).await;
+    /// Holds the acknowledgement of these requests until their outcomes are checked.
+    pub async fn check_outcomes(&self, requests: &[String]) {
+        acknowledgements::check(&self.database, &self.tally, requests).await;
     }
 
-    /// Kills the process as it is; whether there was one.
+    /// Kills the process. Returns true if it was running.
     pub fn kill(&self) -> bool {
         let mut process = lock(&self.process);
         let killed = process.as_mut().is_some_and(|child| {
@@ -120,8 +120,8 @@ impl Slot {
         killed
     }
 
-    /// Stops the process for a while. It is not told, and finds itself in the future.
-    pub fn stand_still(self: &Arc<Self>, time: Duration) {
+    /// Freezes the process for a while. It is not notified and finds itself in the future.
+    pub fn freeze(self: &Arc<Self>, time: Duration) {
         let Some(process) = lock(&self.process).as_ref().map(Child::id) else { return };
         signal(process, "STOP");
         self.tally.count("stopped and resumed");
@@ -131,7 +131,7 @@ impl Slot {
         });
     }
 
-    /// Tells the worker to finish, for good; whether it ended well.
+    /// Stops the worker gracefully for good. Returns true if it succeeded.
     pub async fn close(&self) -> bool {
         self.is_open.store(false, Ordering::Relaxed);
         let Some(mut child) = lock(&self.process).take() else { return true };
@@ -149,7 +149,7 @@ impl Slot {
         }
     }
 
-    /// Ends the process at once, for good.
+    /// Kills the process for good.
     pub fn end(&self) {
         self.is_open.store(false, Ordering::Relaxed);
         if let Some(mut child) = lock(&self.process).take() {
@@ -158,7 +158,7 @@ impl Slot {
     }
 }
 
-/// Starts the process again whenever it has ended, as whatever supervises it in production does.
+/// Restarts the process whenever it ends, like a supervisor in production.
 async fn keep(slot: Arc<Slot>) {
     while slot.is_open.load(Ordering::Relaxed) {
         {

@@ -1,4 +1,4 @@
-//! A client's own connection to the broker: publishing, fetching, and what an operator does to queues.
+//! A client's connection to the broker: publishes, consumes, and changes queues like an operator.
 
 use std::time::Duration;
 
@@ -11,14 +11,14 @@ use lapin::options::{
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, Consumer, ExchangeKind, Result};
 
-/// Messages of each listener that are on their way to us, at most.
+/// The maximum number of unacknowledged messages of each consumer.
 const PREFETCH: u16 = 500;
 
-/// How our own copies are told from what Handover publishes.
+/// The application id that distinguishes our copies from Handover's messages.
 const OURS: &str = "storm";
 
-/// A connection, as long as it lasts, and the site's names on the broker.
-pub struct Line {
+/// A connection and the names of the site's queues on the broker.
+pub struct Client {
     connection: Connection,
     channel: Channel,
     events: Consumer,
@@ -26,19 +26,19 @@ pub struct Line {
     prefix: String,
 }
 
-impl Line {
-    /// Connects, and sets up what listens: a queue of events that loses nothing, and one of copies of the steps.
-    pub async fn open(url: &str, prefix: &str) -> Result<Line> {
+impl Client {
+    /// Connects and declares two queues: a durable one of events, and one with copies of the steps.
+    pub async fn open(url: &str, prefix: &str) -> Result<Client> {
         let connection = Connection::connect(url, ConnectionProperties::default()).await?;
         let channel = connection.create_channel().await?;
         channel.confirm_select(ConfirmSelectOptions::default()).await?;
         channel.basic_qos(PREFETCH, BasicQosOptions::default()).await?;
         let events = listen(&channel, prefix, "events", &format!("{prefix}.events"), "#").await?;
         let copies = listen(&channel, prefix, "copies", prefix, "step.#").await?;
-        Ok(Line { connection, channel, events, copies, prefix: prefix.to_owned() })
+        Ok(Client { connection, channel, events, copies, prefix: prefix.to_owned() })
     }
 
-    /// Publishes to the site's exchange. Whether a queue has it for certain.
+    /// Publishes to the site's exchange. Returns true if a queue has confirmed it.
     pub async fn publish(&self, routing_key: &str, body: &[u8]) -> Result<bool> {
         let properties = BasicProperties::default().with_delivery_mode(2).with_app_id(OURS.into());
         let options = BasicPublishOptions { mandatory: true, immediate: false };
@@ -47,17 +47,17 @@ impl Line {
         Ok(matches!(confirm, Confirmation::Ack(None)))
     }
 
-    /// The events that have come since.
+    /// Returns the events received since the last call.
     pub async fn events(&mut self) -> Result<Vec<Delivery>> {
         here(&mut self.events).await
     }
 
-    /// Events up to this one are read.
+    /// Acknowledges events up to this one.
     pub async fn keep(&self, tag: u64) -> Result<()> {
         self.channel.basic_ack(tag, BasicAckOptions { multiple: true }).await
     }
 
-    /// Copies of the steps that Handover has published since, with their keys.
+    /// Returns copies of the steps that Handover has published since the last call, with their routing keys.
     pub async fn copies(&mut self) -> Result<Vec<(String, Vec<u8>)>> {
         let copies = here(&mut self.copies).await?;
         if let Some(last) = copies.last() {
@@ -78,7 +78,7 @@ impl Line {
         self.channel.queue_delete(name.into(), QueueDeleteOptions::default()).await.map(drop)
     }
 
-    /// How many messages wait on one of Handover's queues.
+    /// Counts the messages on one of Handover's queues.
     pub async fn waiting(&self, queue: &str) -> Result<u32> {
         let name = format!("{}.{queue}", self.prefix);
         let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
@@ -86,13 +86,13 @@ impl Line {
         Ok(found.message_count())
     }
 
-    /// Says goodbye, where anybody listens.
+    /// Closes the connection if the broker still answers.
     pub async fn close(self) {
         let _ = tokio::time::timeout(Duration::from_secs(5), self.connection.close(200, "done".into())).await;
     }
 }
 
-/// A queue of our own that listens to an exchange, on the broker as long as it stands.
+/// Declares a queue of ours that receives messages of an exchange, and consumes it.
 async fn listen(channel: &Channel, prefix: &str, what: &str, exchange: &str, pattern: &str) -> Result<Consumer> {
     let durable = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
     let none = FieldTable::default();
@@ -106,7 +106,7 @@ async fn listen(channel: &Channel, prefix: &str, what: &str, exchange: &str, pat
     channel.basic_consume(queue.into(), what.into(), BasicConsumeOptions::default(), none).await
 }
 
-/// What is here already, without waiting for more.
+/// Returns the deliveries that have arrived, without waiting for more.
 async fn here(consumer: &mut Consumer) -> Result<Vec<Delivery>> {
     let mut deliveries = Vec::new();
     while let Some(next) = consumer.next().now_or_never().flatten() {

@@ -1,5 +1,4 @@
-//! The outside of a site: asks for what is to be done, once and again, listens to every event, and sends copies of what
-//! Handover tells itself.
+//! The traffic of a site: sends requests (often repeatedly), receives every event, and repeats Handover's own steps.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -7,169 +6,169 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::line::Line;
+use crate::client::Client;
 use crate::plan::Dice;
 use crate::site::Site;
 use crate::sql;
 use crate::worker::lock;
 
-/// What an operator does to a queue, by its name, and what comes again.
+/// An operator's command about a queue, or a replay of old messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
+pub enum QueueCommand {
     Purge(&'static str),
     Delete(&'static str),
-    /// Messages of long ago, in no order.
+    /// Sends old messages in random order.
     Replay,
 }
 
-/// What is asked of whom, and how far it has come.
+/// A request and its progress.
 #[derive(Default)]
 struct Asked {
     body: Value,
-    /// Whether the queue has it for certain, and nobody has emptied the queue since.
+    /// True if the queue has confirmed the request and was not emptied since.
     is_sent: bool,
 }
 
-/// The outside of a site.
-pub struct Outside {
+/// The traffic of a site.
+pub struct Traffic {
     site: Arc<Site>,
     url: String,
     dice: Dice,
-    line: Option<Line>,
+    client: Option<Client>,
     asked: BTreeMap<String, Asked>,
     steps: Vec<(String, Vec<u8>)>,
     known: BTreeMap<String, Known>,
-    orders: Arc<Mutex<Vec<Order>>>,
+    commands: Arc<Mutex<Vec<QueueCommand>>>,
     events: Arc<Mutex<Events>>,
 }
 
-/// A job as the ledger has it.
+/// A job in the ledger.
 struct Known {
     state: String,
     id: String,
     sequence: String,
 }
 
-/// The events that were published, by id, and what was wrong with them.
+/// The received events by id, and what is wrong with them.
 #[derive(Default)]
 pub struct Events {
     pub by_id: BTreeMap<String, Value>,
     pub wrong: Vec<String>,
 }
 
-/// What others hold of an outside.
+/// The shared handle to a site's traffic.
 #[derive(Clone)]
 pub struct Handle {
-    pub orders: Arc<Mutex<Vec<Order>>>,
+    pub commands: Arc<Mutex<Vec<QueueCommand>>>,
     pub events: Arc<Mutex<Events>>,
 }
 
-impl Outside {
-    pub fn new(site: &Arc<Site>, url: String, dice: &Dice) -> (Outside, Handle) {
-        let handle = Handle { orders: Arc::default(), events: Arc::default() };
-        let outside = Outside {
+impl Traffic {
+    pub fn new(site: &Arc<Site>, url: String, dice: &Dice) -> (Traffic, Handle) {
+        let handle = Handle { commands: Arc::default(), events: Arc::default() };
+        let traffic = Traffic {
             site: site.clone(),
             url,
             dice: dice.apart(site.name).apart("outside"),
-            line: None,
+            client: None,
             asked: BTreeMap::new(),
             steps: Vec::new(),
             known: BTreeMap::new(),
-            orders: handle.orders.clone(),
+            commands: handle.commands.clone(),
             events: handle.events.clone(),
         };
-        (outside, handle)
+        (traffic, handle)
     }
 
-    /// Goes on until it is dropped. What fails is tried again on a new connection.
+    /// Runs until it is dropped. After an error it continues on a new connection.
     pub async fn work(mut self) {
         loop {
             tokio::time::sleep(Duration::from_millis(250)).await;
-            match tokio::time::timeout(Duration::from_secs(20), self.turn()).await {
+            match tokio::time::timeout(Duration::from_secs(20), self.run_turn()).await {
                 Ok(Ok(())) => {}
-                _ => self.line = None,
+                _ => self.client = None,
             }
         }
     }
 
-    async fn turn(&mut self) -> lapin::Result<()> {
-        let mut line = match self.line.take() {
-            Some(line) => line,
-            None => Line::open(&self.url, self.site.name).await?,
+    async fn run_turn(&mut self) -> lapin::Result<()> {
+        let mut client = match self.client.take() {
+            Some(client) => client,
+            None => Client::open(&self.url, self.site.name).await?,
         };
-        self.listen(&mut line).await?;
-        self.repeat_steps(&mut line).await?;
-        self.obey(&line).await?;
+        self.listen(&mut client).await?;
+        self.repeat_steps(&mut client).await?;
+        self.run_commands(&client).await?;
         if self.look().await.is_ok() {
-            self.ask(&line).await?;
+            self.ask(&client).await?;
         }
-        if self.site.is_calm() {
-            // Tried again in the next turn, where the database is away.
-            let _ = self.tell().await;
+        if self.site.is_over() {
+            // If the database is down, the next turn tries again.
+            let _ = self.record_requests().await;
         }
-        self.line = Some(line);
+        self.client = Some(client);
         Ok(())
     }
 
-    async fn listen(&mut self, line: &mut Line) -> lapin::Result<()> {
-        let events = line.events().await?;
+    async fn listen(&mut self, client: &mut Client) -> lapin::Result<()> {
+        let events = client.events().await?;
         let Some(last) = events.last().map(|event| event.delivery_tag) else { return Ok(()) };
         {
             let mut known = lock(&self.events);
             events.iter().for_each(|event| known.note(&event.data));
         }
-        line.keep(last).await
+        client.keep(last).await
     }
 
-    /// Every step comes twice, the second time later and in another order.
-    async fn repeat_steps(&mut self, line: &mut Line) -> lapin::Result<()> {
-        let mut copies = line.copies().await?;
-        if self.site.is_calm() {
+    /// Sends every step a second time, later and in another order.
+    async fn repeat_steps(&mut self, client: &mut Client) -> lapin::Result<()> {
+        let mut copies = client.copies().await?;
+        if self.site.is_over() {
             return Ok(());
         }
         self.dice.shuffle(&mut copies);
         for (key, body) in &copies {
-            line.publish(key, body).await?;
+            client.publish(key, body).await?;
         }
         self.site.tally.add("steps sent a second time", copies.len() as u64);
         self.steps.extend(copies);
         Ok(())
     }
 
-    async fn obey(&mut self, line: &Line) -> lapin::Result<()> {
-        let orders: Vec<Order> = lock(&self.orders).drain(..).collect();
-        for order in orders {
-            match order {
-                Order::Purge(queue) => line.purge(queue).await?,
-                Order::Delete(queue) => line.delete(queue).await?,
-                Order::Replay => self.replay(line).await?,
+    async fn run_commands(&mut self, client: &Client) -> lapin::Result<()> {
+        let commands: Vec<QueueCommand> = lock(&self.commands).drain(..).collect();
+        for command in commands {
+            match command {
+                QueueCommand::Purge(queue) => client.purge(queue).await?,
+                QueueCommand::Delete(queue) => client.delete(queue).await?,
+                QueueCommand::Replay => self.replay(client).await?,
             }
-            // Whoever empties the queue of requests tells their senders.
-            if let Order::Purge("requests") | Order::Delete("requests") = order {
+            // An operator who empties the queue of requests informs their senders.
+            if let QueueCommand::Purge("requests") | QueueCommand::Delete("requests") = command {
                 self.asked.values_mut().for_each(|asked| asked.is_sent = false);
             }
-            let what = format!("{order:?}").replace(['(', ')', '"'], " ");
+            let what = format!("{command:?}").replace(['(', ')', '"'], " ");
             self.site.tally.count(&format!("queues: {}", what.trim().to_lowercase()));
         }
         Ok(())
     }
 
-    /// Steps of any time, and requests that were answered.
-    async fn replay(&mut self, line: &Line) -> lapin::Result<()> {
+    /// Sends old steps and already answered requests.
+    async fn replay(&mut self, client: &Client) -> lapin::Result<()> {
         for _ in 0..40.min(self.steps.len()) {
             let (key, body) = self.dice.pick(&self.steps).clone();
-            line.publish(&key, &body).await?;
+            client.publish(&key, &body).await?;
         }
         let answered: Vec<String> = self.known.keys().cloned().collect();
         for _ in 0..10.min(answered.len()) {
             if let Some(asked) = self.asked.get(self.dice.pick(&answered)) {
-                line.publish(&key_of(&asked.body), asked.body.to_string().as_bytes()).await?;
+                client.publish(&key_of(&asked.body), asked.body.to_string().as_bytes()).await?;
             }
         }
         Ok(())
     }
 
-    /// Reads how far everything has come.
+    /// Reads the progress of all jobs.
     async fn look(&mut self) -> Result<(), sea_orm::sqlx::Error> {
         let query = "SELECT concat_ws(' ', request_id, state, id, sequence) FROM handover.jobs";
         let rows = sql::texts(&self.site.pool, query).await?;
@@ -183,9 +182,9 @@ impl Outside {
         Ok(())
     }
 
-    /// Asks for what is to be done next: of each leaver to leave, anew where it was refused; a job that got stuck, to go
-    /// on; and of some, that all of it be taken back.
-    async fn ask(&mut self, line: &Line) -> lapin::Result<()> {
+    /// Sends the next requests: each leaver leaves (again after a rejection), stuck jobs are resumed, and some jobs
+    /// are reverted.
+    async fn ask(&mut self, client: &Client) -> lapin::Result<()> {
         for (leaver, records) in self.site.asked().to_vec() {
             let refused = (1..).take_while(|attempt| self.state(&format!("leave-{leaver}-{attempt}")) == "rejected");
             let attempt = refused.count() as u32 + 1;
@@ -195,13 +194,13 @@ impl Outside {
             if let Some(known) = self.known.get(&id).filter(|known| known.state == "completed")
                 && leaver % 10 == 7
             {
-                let body = order("revert", &format!("revert-{leaver}"), &known.id);
+                let body = command("revert", &format!("revert-{leaver}"), &known.id);
                 self.asked.entry(format!("revert-{leaver}")).or_insert_with(|| Asked { body, is_sent: false });
             }
         }
         for known in self.known.values().filter(|known| known.state == "needs_attention") {
             let id = format!("resume-{}-{}", known.id, known.sequence);
-            let body = order("resume", &id, &known.id);
+            let body = command("resume", &id, &known.id);
             self.asked.entry(id).or_insert_with(|| Asked { body, is_sent: false });
         }
         let mut unsent: Vec<String> = (self.asked.iter())
@@ -213,16 +212,16 @@ impl Outside {
             let Some(asked) = self.asked.get_mut(&id) else { continue };
             let (key, body) = (key_of(&asked.body), asked.body.to_string());
             for _ in 0..1 + self.dice.below(2) {
-                asked.is_sent = line.publish(&key, body.as_bytes()).await? || asked.is_sent;
+                asked.is_sent = client.publish(&key, body.as_bytes()).await? || asked.is_sent;
                 self.site.tally.count("requests sent");
             }
         }
         Ok(())
     }
 
-    /// Tells the checker what was asked for.
-    async fn tell(&self) -> Result<u64, sea_orm::sqlx::Error> {
-        // What was answered counts, although its queue was emptied since.
+    /// Records for the checker which requests were sent.
+    async fn record_requests(&self) -> Result<u64, sea_orm::sqlx::Error> {
+        // An answered request counts even if its queue was emptied since.
         let sent = self.asked.iter().filter(|(id, asked)| asked.is_sent || self.known.contains_key(*id));
         let rows: Vec<String> = sent.map(|(id, _)| format!("('{id}')")).collect();
         let insert = format!("INSERT INTO storm.asked VALUES {} ON CONFLICT DO NOTHING", rows.join(", "));
@@ -234,7 +233,7 @@ impl Outside {
     }
 }
 
-fn order(kind: &str, id: &str, job: &str) -> Value {
+fn command(kind: &str, id: &str, job: &str) -> Value {
     json!({ "type": kind, "request_id": id, "org_id": "1", "requested_by": "1", "job_id": job })
 }
 
