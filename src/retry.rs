@@ -1,9 +1,9 @@
-//! Trying again: every reconnect and every retry of the house goes through here.
+//! Retries: every reconnect and every retry uses this module.
 //!
-//! The only file that names the `backoff` crate (it is unmaintained, RUSTSEC-2025-0012): to replace it is to change
-//! this file. The caller says which errors are transient; this file says how long to wait, with jitter.
+//! It is the only file that uses the `backoff` crate, which is unmaintained (RUSTSEC-2025-0012); replacing the crate changes
+//! only this file. The caller decides which errors are transient; this file decides how long to wait, with jitter.
 //!
-//! Nothing here knows of shutting down. A pause may be dropped at any time, so a caller wraps it:
+//! Retries do not know about shutdown. A pause may be dropped at any time, so a caller wraps it:
 //! `shutdown.run_until_cancelled(retries.wait_after(…))`.
 
 use std::fmt::Display;
@@ -15,12 +15,11 @@ use uuid::Uuid;
 
 use crate::metrics;
 
-/// A retry whose pause is at least this long is worth a warning; a shorter one is a blip, told at debug level.
-const WORTH_A_WARNING: Duration = Duration::from_secs(1);
+/// Retries with a pause of at least this are logged as warnings, shorter ones at debug level.
+const WARN_FROM: Duration = Duration::from_secs(1);
 
-/// How long to wait between attempts, of which there is no end: the caller goes on until it works, or until it is dropped.
-/// RetryPolicy double from the first to the longest, each of them spread by half either way, so that those who failed together
-/// do not come back together.
+/// The pauses between attempts. Their number is unlimited: the caller continues until it succeeds or is dropped. Pauses double
+/// from the first to the longest, each with a jitter of 50 % either way, so that clients that failed together spread out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryPolicy {
     first: Duration,
@@ -28,13 +27,13 @@ pub struct RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// For a server that is away, or turns us away: from a tenth of a second to five seconds.
+    /// The policy for a server that is unavailable or rejects us: from a tenth of a second to five seconds.
     pub const RECONNECT: RetryPolicy =
         RetryPolicy { first: Duration::from_millis(100), longest: Duration::from_secs(5) };
 
-    /// Starts counting: `what` names the thing attempted in the log ("connecting to RabbitMQ").
+    /// Starts counting. `what` names the operation in logs and metrics ("connecting to RabbitMQ").
     pub fn start(self, what: &'static str) -> Retries {
-        Retries { what, schedule: self.schedule(), pauses: self, failures: 0, job: None }
+        Retries { what, schedule: self.schedule(), policy: self, failures: 0, job: None }
     }
 
     fn schedule(self) -> ExponentialBackoff {
@@ -48,23 +47,23 @@ impl RetryPolicy {
     }
 }
 
-/// The retries of one thing.
+/// The retries of one operation.
 #[derive(Debug)]
 pub struct Retries {
     what: &'static str,
-    pauses: RetryPolicy,
+    policy: RetryPolicy,
     schedule: ExponentialBackoff,
     failures: u32,
     job: Option<Uuid>,
 }
 
 impl Retries {
-    /// Names the job that it is tried for in the log, too.
+    /// Adds the job to the log lines.
     pub fn for_job(self, job: Uuid) -> Retries {
         Retries { job: Some(job), ..self }
     }
 
-    /// Logs the failure, then waits.
+    /// Logs and counts the failure, then waits.
     pub fn wait_after(&mut self, error: &dyn Display) -> impl Future<Output = ()> + Send + use<> {
         let pause = self.next_pause();
         metrics::retried(self.what);
@@ -72,16 +71,16 @@ impl Retries {
         tokio::time::sleep(pause)
     }
 
-    /// It worked: the next failure starts again with the first pause.
+    /// Records a success: the next failure starts again with the first pause.
     pub fn reset(&mut self) {
         self.failures = 0;
         self.schedule.reset();
     }
 
-    /// It worked for that long. Only what lasted longer than the longest pause counts as a success: something that
-    /// comes and goes must not be tried ever faster.
+    /// Records a success of this duration. It counts only if it lasted longer than the longest pause, so that a connection that
+    /// keeps breaking is not retried ever faster.
     pub fn reset_if_lasted(&mut self, lasted: Duration) {
-        if lasted > self.pauses.longest {
+        if lasted > self.policy.longest {
             self.reset();
         }
     }
@@ -89,16 +88,16 @@ impl Retries {
     fn log(&self, error: &dyn Display, pause: Duration) {
         let (what, attempt, pause_ms) = (self.what, self.failures, pause.as_millis() as u64);
         let job = self.job.map(tracing::field::display);
-        if pause < WORTH_A_WARNING {
-            tracing::debug!(what, job, attempt, pause_ms, %error, "failed, trying again");
+        if pause < WARN_FROM {
+            tracing::debug!(what, job, attempt, pause_ms, %error, "failed; retrying");
         } else {
-            tracing::warn!(what, job, attempt, pause_ms, %error, "failed, trying again");
+            tracing::warn!(what, job, attempt, pause_ms, %error, "failed; retrying");
         }
     }
 
     fn next_pause(&mut self) -> Duration {
         self.failures = self.failures.saturating_add(1);
-        self.schedule.next_backoff().unwrap_or(self.pauses.longest)
+        self.schedule.next_backoff().unwrap_or(self.policy.longest)
     }
 }
 
@@ -107,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_grow_to_the_longest_within_their_jitter_and_never_end() {
+    fn pauses_grow_to_the_longest_with_jitter() {
         let mut retries = RetryPolicy::RECONNECT.start("a test");
         for n in 0..50 {
             let middle = RetryPolicy::RECONNECT.longest.min(RetryPolicy::RECONNECT.first * 2u32.pow(n.min(10)));
@@ -117,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_success_that_lasted_pauses_start_small_again() {
+    fn lasting_success_resets_pauses() {
         let mut retries = RetryPolicy::RECONNECT.start("a test");
         for _ in 0..20 {
             retries.next_pause();

@@ -58,7 +58,7 @@ impl Worker {
         let mut said = Vec::new();
         loop {
             match lines.next().transpose()? {
-                Some(line) if line.contains("the worker runs") => break,
+                Some(line) if line.contains("worker started") => break,
                 Some(line) => said.push(line),
                 None => bail!("the worker did not start: {}", said.join("\n")),
             }

@@ -136,7 +136,5 @@ pub(super) fn is_death_header(name: &str) -> bool {
 /// Returns the error for replaying a message that came from none of Handover's queues.
 pub(super) fn no_origin(dead_letter: &DeadLetter) -> BrokerError {
     let queue = &dead_letter.queue;
-    BrokerError::Refused(format!(
-        "it came from {queue:?}, which is not a queue that Handover can return it to; remove it instead"
-    ))
+    BrokerError::Refused(format!("it came from {queue:?}, which is not one of Handover's queues: drop it instead"))
 }

@@ -1,9 +1,8 @@
-//! What a worker counts, for whoever operates it. [`ALL`] is the list of everything; here stands, a function each, what
-//! the house tells it.
+//! The metrics of a worker. [`ALL`] lists them; here is a function for each event that changes one.
 //!
-//! There is one set of numbers a process. No label ever holds a user, an organization or a job: labels are words of the
-//! code, or kinds of the catalog. What a transaction did is noted on its session as an [`Observation`], and counted once
-//! it has committed: what is rolled back has not happened.
+//! There is one set of metrics per process. No label holds a user, an organization or a job: labels are constants of the code,
+//! or kinds of the catalog. A transaction collects its [`Observation`]s on its session, and they are counted only once it
+//! commits.
 
 mod list;
 mod process;
@@ -17,54 +16,54 @@ use prometheus::{Encoder, TextEncoder};
 use time::OffsetDateTime;
 
 use list::METRICS;
-pub use list::{ALL, About, Kind, table};
+pub use list::{ALL, Kind, MetricInfo, table};
 
-/// The format of [`render`].
+/// The content type of [`render`].
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
 
-/// Older than this, the time of a message is a slip of whoever sent it.
-const OLDEST_MESSAGE: time::Duration = time::Duration::days(365);
+/// An older timestamp is a mistake of the publisher.
+const MAX_MESSAGE_AGE: time::Duration = time::Duration::days(365);
 
-/// What a transaction did, to be counted when it has committed.
+/// An effect of a transaction, counted when it has committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Observation {
-    /// A job was accepted and has begun.
+    /// A job started.
     JobStarted {
         /// The request's type.
         kind: String,
-        /// From when it could have begun until it did.
+        /// The time from its earliest start to its start.
         waited: time::Duration,
     },
     /// A job was completed, rejected, cancelled or reverted, or needs attention.
     JobEnded {
         /// The request's type.
         kind: String,
-        /// The state that it came to.
+        /// The new state.
         outcome: &'static str,
-        /// Of one that is completed: when it began.
+        /// The start time, for a completed job.
         began: Option<OffsetDateTime>,
     },
     /// A chunk was closed.
     ChunkClosed {
-        /// Its number, which only the log tells.
+        /// The chunk's number, for the log only.
         number: i32,
-        /// Records of it that were dealt with.
+        /// The number of its records.
         records: u64,
-        /// How long it took.
+        /// The duration.
         took: Duration,
     },
     /// An attempt at a chunk failed.
     ChunkFailed {
-        /// Its number, which only the log tells.
+        /// The chunk's number, for the log only.
         number: i32,
     },
-    /// Records were dealt with.
+    /// Records were moved, removed or restored.
     Records {
         /// The catalog's kind.
         kind: String,
-        /// Its disposition; of an undo, `restored` or `skipped`.
+        /// The disposition; for an undo, `restored` or `skipped`.
         disposition: &'static str,
-        /// How many.
+        /// The number of records.
         records: u64,
     },
 }
@@ -73,18 +72,18 @@ tokio::task_local! {
     static OBSERVED: RefCell<Vec<Observation>>;
 }
 
-/// Does some work, and tells what was counted of it: for the line that the log has of it.
+/// Runs some work and returns the observations that it committed, for its log line.
 pub async fn with_observations<T>(work: impl Future<Output = T>) -> (T, Vec<Observation>) {
-    let listening = async {
+    let recording = async {
         let done = work.await;
         (done, OBSERVED.with(RefCell::take))
     };
-    OBSERVED.scope(RefCell::default(), listening).await
+    OBSERVED.scope(RefCell::default(), recording).await
 }
 
-/// Counts what has happened.
+/// Counts an observation.
 pub fn count(observation: Observation) {
-    // Mostly somebody listens; who sweeps or gives a command does not.
+    // The sweeper and the command line do not record observations.
     let _ = OBSERVED.try_with(|observed| observed.borrow_mut().push(observation.clone()));
     match observation {
         Observation::JobStarted { kind, waited } => {
@@ -109,102 +108,102 @@ pub fn count(observation: Observation) {
 
 const NONE: &[&str] = &[];
 
-/// A transaction of a step has committed.
+/// Counts a committed transaction of a step.
 pub fn transaction_committed(step: &'static str, took: Duration) {
     METRICS.transaction_duration.with_label_values(&[step]).observe(took.as_secs_f64());
 }
 
-/// A message was taken from a queue; when it was published, where its publisher says so.
+/// Counts a received message, with its timestamp if it has one.
 pub fn message_received(queue: &'static str, published: Option<OffsetDateTime>) {
     METRICS.messages.with_label_values(&[queue]).inc();
     let Some(published) = published else { return };
     let wait = OffsetDateTime::now_utc() - published;
-    // Clocks differ; and whoever publishes may write anything.
-    if wait.abs() < OLDEST_MESSAGE {
+    // Clocks differ, and a publisher may write anything.
+    if wait.abs() < MAX_MESSAGE_AGE {
         METRICS.message_wait.with_label_values(&[queue]).observe(wait.as_seconds_f64().max(0.0));
-        last().insert(queue, published);
+        last_published().insert(queue, published);
     }
 }
 
-/// When the message was published that was taken last from a queue.
+/// Returns the timestamp of the message that was received last from a queue.
 pub fn last_received(queue: &'static str) -> Option<OffsetDateTime> {
-    last().get(queue).copied()
+    last_published().get(queue).copied()
 }
 
-fn last() -> MutexGuard<'static, BTreeMap<&'static str, OffsetDateTime>> {
+fn last_published() -> MutexGuard<'static, BTreeMap<&'static str, OffsetDateTime>> {
     static LAST: Mutex<BTreeMap<&'static str, OffsetDateTime>> = Mutex::new(BTreeMap::new());
     LAST.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A message was set aside.
+/// Counts a dead letter.
 pub fn dead_lettered(reason: &str) {
     METRICS.dead_lettered.with_label_values(&[reason]).inc();
 }
 
-/// The broker has taken a message of the outbox.
+/// Counts an outbox message that the broker confirmed.
 pub fn published(channel: &str) {
     METRICS.published.with_label_values(&[channel]).inc();
 }
 
-/// Something failed and is tried again.
+/// Counts a failure that is retried.
 pub fn retried(what: &'static str) {
     METRICS.retries.with_label_values(&[what]).inc();
 }
 
-/// A connection to the broker was lost and is there again.
+/// Counts a rebuilt connection to the broker.
 pub fn reconnected(connection: &'static str) {
     METRICS.reconnects.with_label_values(&[connection]).inc();
 }
 
-/// A worker slept to spare the database.
+/// Counts a rest of a mover.
 pub fn throttled(slept: Duration) {
     METRICS.throttle_sleep.with_label_values(NONE).inc_by(slept.as_secs_f64());
 }
 
-/// The host is at work, or is not any more.
-pub fn host_active(is_at_work: bool) {
-    METRICS.host_active.with_label_values(NONE).set(f64::from(u8::from(is_at_work)));
+/// Sets whether the host is active.
+pub fn host_active(is_active: bool) {
+    METRICS.host_active.with_label_values(NONE).set(f64::from(u8::from(is_active)));
 }
 
-/// So many tasks of a role can be busy at the same time.
+/// Sets how many tasks of a role can be busy at the same time.
 pub fn tasks(role: &'static str, tasks: usize) {
     METRICS.tasks.with_label_values(&[role]).set(tasks as f64);
     METRICS.busy.with_label_values(&[role]).inc_by(0.0);
 }
 
-/// A task of a role is busy until this is dropped.
+/// Starts the busy time of a task. It ends when the guard is dropped.
 pub fn busy(role: &'static str) -> Busy {
-    Busy { role, since: Instant::now(), rested: Duration::ZERO }
+    Busy { role, since: Instant::now(), excluded: Duration::ZERO }
 }
 
-/// See [`busy`].
+/// Measures the busy time of a task; see [`busy`].
 #[must_use]
 pub struct Busy {
     role: &'static str,
     since: Instant,
-    rested: Duration,
+    excluded: Duration,
 }
 
 impl Busy {
-    /// For so long it was not, for it made room for others.
-    pub fn rested(&mut self, time: Duration) {
-        self.rested += time;
+    /// Excludes time in which the task rested.
+    pub fn exclude(&mut self, time: Duration) {
+        self.excluded += time;
     }
 }
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        let busy = self.since.elapsed().saturating_sub(self.rested);
+        let busy = self.since.elapsed().saturating_sub(self.excluded);
         METRICS.busy.with_label_values(&[self.role]).inc_by(busy.as_secs_f64());
     }
 }
 
-/// Whether a part that the worker needs can be used.
+/// Sets whether a part that the worker needs is usable.
 pub fn ready(part: &'static str, is_ready: bool) {
     METRICS.ready.with_label_values(&[part]).set(f64::from(u8::from(is_ready)));
 }
 
-/// How many jobs stand in each state, or that it is not known just now.
+/// Sets the number of jobs in each state; `None` if unknown.
 pub fn jobs(by_state: Option<Vec<(&'static str, u64)>>) {
     METRICS.jobs.reset();
     for (state, jobs) in by_state.into_iter().flatten() {
@@ -212,20 +211,20 @@ pub fn jobs(by_state: Option<Vec<(&'static str, u64)>>) {
     }
 }
 
-/// What waits in one place.
+/// The messages that wait in one place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Waiting {
     /// The queue or the channel.
     pub name: &'static str,
-    /// Messages.
+    /// The number of messages.
     pub messages: u64,
-    /// How long the oldest of them has waited, where that is known.
+    /// The age of the oldest, if known.
     pub oldest: Option<Duration>,
-    /// Who takes them, where that is known.
+    /// The number of consumers, if known.
     pub consumers: Option<u64>,
 }
 
-/// What waits in the outbox, or that it is not known just now.
+/// Sets the messages that wait in the outbox; `None` if unknown.
 pub fn outbox(waiting: Option<Vec<Waiting>>) {
     METRICS.outbox_messages.reset();
     METRICS.outbox_oldest.reset();
@@ -235,7 +234,7 @@ pub fn outbox(waiting: Option<Vec<Waiting>>) {
     }
 }
 
-/// What waits on the queues, or that it is not known just now.
+/// Sets the messages that wait on the queues; `None` if unknown.
 pub fn queues(waiting: Option<Vec<Waiting>>) {
     METRICS.queue_messages.reset();
     METRICS.queue_oldest.reset();
@@ -255,12 +254,11 @@ fn seconds(age: Option<Duration>) -> f64 {
     age.map_or(0.0, |age| age.as_secs_f64())
 }
 
-/// Everything as it is now, in Prometheus' text format.
+/// Returns all metrics in Prometheus' text format.
 pub fn render() -> String {
     METRICS.build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1.0);
     process::measure(&METRICS);
     let mut text = Vec::new();
-    // It writes into memory, and every family has a name: there is nothing that could fail.
-    let _ = TextEncoder::new().encode(&METRICS.registry.gather(), &mut text);
-    String::from_utf8(text).unwrap_or_default()
+    TextEncoder::new().encode(&METRICS.registry.gather(), &mut text).expect("memory takes every named metric");
+    String::from_utf8(text).expect("the text format is UTF-8")
 }

@@ -1,4 +1,4 @@
-//! The process itself, as Linux sees it; elsewhere nothing is told.
+//! Metrics of the process itself, on Linux only.
 
 use std::fs;
 use std::sync::LazyLock;
@@ -6,11 +6,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::list::Metrics;
 
-/// When the process began to count, which it does as it starts.
+/// The time of the first measurement, which is taken at start-up.
 static STARTED: LazyLock<f64> =
     LazyLock::new(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64()));
 
-/// Puts down what it takes just now.
+/// Updates the metrics of the process.
 pub fn measure(metrics: &Metrics) {
     metrics.process_start.with_label_values(super::NONE).set(*STARTED);
     if let Some(bytes) = resident_bytes() {

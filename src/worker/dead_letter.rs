@@ -1,4 +1,4 @@
-//! A message as it is set aside for a person.
+//! Builds dead letters: the message with its origin and the reason in headers.
 
 use std::collections::BTreeMap;
 
@@ -8,17 +8,17 @@ use time::format_description::well_known::Rfc3339;
 use crate::broker::{Channel, Incoming, Outgoing, REPLAYED_AT, REPLAYS};
 use crate::stages::{DeadLetterReason, now};
 
-/// Longest text of a reason in a header, in characters: a reason may quote what is wrong, at any length.
-const LONGEST_HEADER: usize = 2_000;
+/// The longest text of a reason in a header, in characters. A reason may quote input of any length.
+const MAX_HEADER_CHARS: usize = 2_000;
 
-/// Headers of its own that a message keeps when it is parked, in bytes. A broker limits them, and a message that could not
-/// be parked would hold up those behind it for ever.
-const MOST_KEPT_HEADERS: usize = 32 * 1024;
+/// The size of original headers that a dead letter keeps, in bytes. Brokers limit headers, and a message that cannot be
+/// dead-lettered would block the queue forever.
+const MAX_KEPT_BYTES: usize = 32 * 1024;
 
-/// A message as it is parked: its body untouched, its origin and the reason in headers.
+/// Builds the dead letter of a message. The body stays unchanged.
 pub(super) fn dead_letter(incoming: &Incoming, reason: &DeadLetterReason) -> Outgoing {
     let mut headers = kept_headers(&incoming.headers);
-    let time = now().format(&Rfc3339).unwrap_or_default();
+    let time = now().format(&Rfc3339).expect("the current year has four digits");
     let ours = [
         ("x-handover-reason", Some(reason.code.to_string())),
         ("x-handover-path", reason.path.as_deref().map(shortened)),
@@ -32,7 +32,7 @@ pub(super) fn dead_letter(incoming: &Incoming, reason: &DeadLetterReason) -> Out
         ("x-handover-correlation-id", incoming.correlation_id.clone()),
         ("x-handover-parked-at", Some(time)),
     ];
-    headers.extend(replayed(&incoming.headers));
+    headers.extend(replay_marks(&incoming.headers));
     headers.extend(ours.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
     Outgoing {
         id: uuid::Uuid::new_v4(),
@@ -44,8 +44,8 @@ pub(super) fn dead_letter(incoming: &Incoming, reason: &DeadLetterReason) -> Out
     }
 }
 
-/// That a message was sent back from the dead queue, and how often: only what can be that is believed.
-fn replayed(headers: &BTreeMap<String, String>) -> Vec<(String, String)> {
+/// Returns the valid replay marks among the headers. A sender may have written anything there.
+fn replay_marks(headers: &BTreeMap<String, String>) -> Vec<(String, String)> {
     let count = headers.get(REPLAYS).filter(|count| count.parse::<u32>().is_ok());
     let time = |at: &&String| OffsetDateTime::parse(at, &Rfc3339).is_ok();
     let at = headers.get(REPLAYED_AT).filter(time);
@@ -53,20 +53,20 @@ fn replayed(headers: &BTreeMap<String, String>) -> Vec<(String, String)> {
     marks.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.clone()))).collect()
 }
 
-/// Whoever sent it may have written anything into them, but nothing in our name.
+/// Returns the original headers, except those with our prefix, which a sender must not forge. Leaves all out if too large.
 fn kept_headers(headers: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let is_ours = |name: &str| name.to_ascii_lowercase().starts_with("x-handover-");
     let headers: BTreeMap<String, String> =
         headers.iter().filter(|(name, _)| !is_ours(name)).map(|(name, value)| (name.clone(), value.clone())).collect();
     let bytes: usize = headers.iter().map(|(name, value)| name.len() + value.len()).sum();
     match bytes {
-        0..=MOST_KEPT_HEADERS => headers,
+        0..=MAX_KEPT_BYTES => headers,
         _ => BTreeMap::from([("x-handover-headers".to_owned(), format!("left out: {bytes} bytes"))]),
     }
 }
 
 fn shortened(text: &str) -> String {
-    match text.char_indices().nth(LONGEST_HEADER) {
+    match text.char_indices().nth(MAX_HEADER_CHARS) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
     }

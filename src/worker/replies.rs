@@ -1,5 +1,5 @@
-//! Sends replies to those who asked for them. A courtesy: what cannot be delivered is dropped, and holds nothing up; whoever
-//! misses it sends the request again.
+//! Sends replies to requesters who asked for one. A reply that cannot be delivered is dropped and delays nothing; the requester
+//! can send the request again.
 
 use std::time::Duration;
 
@@ -8,32 +8,37 @@ use crate::contract::{REPLY_CONTENT_TYPE, REPLY_TYPE};
 use crate::stages::{Context, Outcome, reply};
 use crate::trace::TRACEPARENT;
 
-/// How long replies may hold up the acknowledgement of their requests.
-const WITHIN: Duration = Duration::from_secs(5);
+/// How long replies may delay the acknowledgement of their requests.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Tells what became of requests. Costs those nothing that ask for no reply.
+/// Sends the outcomes of requests whose sender asked for a reply.
 pub(super) async fn send(context: &Context, broker: &dyn Broker, incoming: &[Incoming], outcomes: &[Outcome]) {
     let mut replies = Vec::new();
     for (incoming, outcome) in incoming.iter().zip(outcomes) {
         let Some(to) = &incoming.reply_to else { continue };
-        match reply::reply(context, &incoming.body, outcome).await {
-            Ok(Some(reply)) => replies.push(message(incoming, to, serde_json::to_vec(&reply).unwrap_or_default())),
+        match body(context, incoming, outcome).await {
+            Ok(Some(body)) => replies.push(message(incoming, to, body)),
             Ok(None) => {}
-            Err(error) => tracing::warn!(to, %error, "a reply is dropped"),
+            Err(error) => tracing::warn!(to, %error, "reply dropped"),
         }
     }
     if replies.is_empty() {
         return;
     }
-    let Ok(results) = tokio::time::timeout(WITHIN, broker.reply(&replies)).await else {
-        tracing::warn!(replies = replies.len(), "replies are dropped: the broker did not confirm them in time");
+    let Ok(results) = tokio::time::timeout(TIMEOUT, broker.reply(&replies)).await else {
+        tracing::warn!(replies = replies.len(), timeout = ?TIMEOUT, "replies dropped: not confirmed in time");
         return;
     };
     for (reply, result) in replies.iter().zip(results) {
         if let Err(error) = result {
-            tracing::warn!(to = reply.to, %error, "a reply is dropped");
+            tracing::warn!(to = reply.to, %error, "reply dropped");
         }
     }
+}
+
+async fn body(context: &Context, incoming: &Incoming, outcome: &Outcome) -> anyhow::Result<Option<Vec<u8>>> {
+    let reply = reply::reply(context, &incoming.body, outcome).await?;
+    Ok(reply.map(|reply| serde_json::to_vec(&reply)).transpose()?)
 }
 
 fn message(incoming: &Incoming, to: &str, body: Vec<u8>) -> ReplyMessage {

@@ -1,4 +1,4 @@
-//! What the log says of messages: a line a step, with its job, what became of it and how long it took.
+//! Log lines about messages: one for each step, with its job, outcome and duration.
 
 use std::time::Duration;
 
@@ -9,53 +9,54 @@ use crate::contract::read_request;
 use crate::job::Step;
 use crate::metrics::Observation;
 
-/// Says what became of each chunk that a step has worked on; whether there was one.
+/// Logs the outcome of each chunk that a step worked on. Returns true if there was one.
 pub(super) fn chunks(step: Step, committed: &[Observation], took: Duration) -> bool {
     let mut any = false;
     for observation in committed {
         match observation {
             Observation::ChunkClosed { number, records, took } => {
-                tell(step, Some(*number), Some(*records), "moved", *took)
+                log(step, Some(*number), Some(*records), "moved", *took)
             }
-            Observation::ChunkFailed { number } => tell(step, Some(*number), None, "failed", took),
-            _ => continue,
+            Observation::ChunkFailed { number } => log(step, Some(*number), None, "failed", took),
+            Observation::JobStarted { .. } | Observation::JobEnded { .. } | Observation::Records { .. } => continue,
         }
         any = true;
     }
     any
 }
 
-/// Says what a step without a chunk has done, by what it committed.
-pub(super) fn step_done(step: Step, committed: &[Observation], took: Duration) {
+/// Logs a step without chunks, with the outcome that it committed.
+pub(super) fn done(step: Step, committed: &[Observation], took: Duration) {
     let outcome = committed.iter().fold("done", |outcome, observation| match observation {
         Observation::JobStarted { .. } => "begun",
         Observation::JobEnded { outcome, .. } => outcome,
-        _ => outcome,
+        Observation::ChunkClosed { .. } | Observation::ChunkFailed { .. } | Observation::Records { .. } => outcome,
     });
-    tell(step, None, None, outcome, took);
+    log(step, None, None, outcome, took);
 }
 
-/// Says that a step was somebody else's by now.
-pub(super) fn step_superseded(step: Step, took: Duration) {
-    tell(step, None, None, "superseded", took);
+/// Logs a step that another worker has finished meanwhile.
+pub(super) fn superseded(step: Step, took: Duration) {
+    log(step, None, None, "superseded", took);
 }
 
-fn tell(step: Step, chunk: Option<i32>, records: Option<u64>, outcome: &str, took: Duration) {
+fn log(step: Step, chunk: Option<i32>, records: Option<u64>, outcome: &str, took: Duration) {
     let (job, step, duration_ms) = (step.job_id, step.step.name(), took.as_millis() as u64);
-    tracing::info!(%job, step, chunk, records, outcome, duration_ms, "a step is done");
+    tracing::info!(%job, step, chunk, records, outcome, duration_ms, "step done");
 }
 
-/// Says that a message is set aside. Not what it says: path and detail may quote it, and so name people. They are in its
-/// headers.
+/// Logs a dead letter by its code alone. Path and detail may quote the message, and so personal data; the headers have them.
 pub(super) fn dead_lettered(incoming: &Incoming, code: &str) {
     let (queue, job) = (incoming.channel.name(), job_of(incoming).map(tracing::field::display));
-    tracing::warn!(queue, job, message_id = incoming.id, code, "a message is parked: its headers say why");
+    tracing::warn!(queue, job, message_id = incoming.id, code, "message dead-lettered; its headers give the reason");
 }
 
-/// The job that a message is about, as far as it can be read.
+/// Returns the job of a message, if the message can be read.
 fn job_of(incoming: &Incoming) -> Option<Uuid> {
     match incoming.channel {
         Channel::Requests => read_request(&incoming.body).ok().map(|request| request.job_id().0),
-        _ => serde_json::from_slice::<Step>(&incoming.body).ok().map(|step| step.job_id.0),
+        Channel::Steps | Channel::Dead | Channel::Events => {
+            serde_json::from_slice::<Step>(&incoming.body).ok().map(|step| step.job_id.0)
+        }
     }
 }

@@ -1,9 +1,8 @@
-//! How hard a worker works: after each step on chunks a mover rests in proportion to what it did, and for longer while the
-//! host is under strain.
+//! The throttle: after work on chunks a mover rests in proportion to it, and longer while the host is under load.
 //!
-//! It rests between steps, each of which is one chunk then: no transaction is open, no connection held, and no message kept
-//! from its acknowledgement. (Rests behind chunks beside a host at work, which [`host_activity`](super::host_activity) asks for, are short and
-//! counted here.) What the planner does at once never waits.
+//! It rests between steps, so that no transaction is open, no connection is held and no message is unacknowledged. The short
+//! rests between chunks, which [`host_activity`](super::host_activity) requests, are counted here too. Jobs that the planner
+//! completes at once never wait.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,87 +14,87 @@ use crate::metrics;
 use crate::store::Store;
 use crate::store::load::HostLoad;
 
-/// The share of its time that a mover works, and whether it makes room for the host at work, and more of it under strain.
+/// The share of its time that a mover works, and whether it yields to the host. The settings call it `pace`.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
-#[serde(try_from = "Written")]
+#[serde(try_from = "PaceSetting")]
 pub struct Pace {
     share: f64,
     backs_off: bool,
 }
 
 impl Pace {
-    /// Never rests.
+    /// Movers never rest.
     pub const FULL: Pace = Pace { share: 1.0, backs_off: false };
-    /// Rests only while the host is under strain. While it is at work, movers go one at a time: see [`super::host_activity`].
+    /// Movers rest only while the host is under load. While the host is active they take turns: see [`super::host_activity`].
     pub const DEFAULT: Pace = Pace { share: 1.0, backs_off: true };
-    /// Works a twentieth of the time at most. An application's people notice the slowest answer in twenty: it comes hardly
-    /// later only where movers are at work for little more than a twentieth of the time, all of them together.
+    /// Each mover works at most a twentieth of the time. Users notice the slowest response in twenty. It hardly slows down only
+    /// if all movers together work for little more than a twentieth of the time.
     pub const GENTLE: Pace = Pace { share: 0.05, backs_off: true };
 
-    /// The share of its time that a mover works where nothing is in the way.
+    /// Returns the share of its time that a mover works while the host is not under load.
     pub fn share(self) -> f64 {
         self.share
     }
 
-    /// Whether movers make room for the host.
+    /// Returns true if movers yield to the host.
     pub fn backs_off(self) -> bool {
         self.backs_off
     }
 }
 
-/// The smallest share: less is a pause, and for that there is a request.
-const LEAST_SHARE: f64 = 0.01;
+/// The smallest share. To stop movers altogether, pause their jobs.
+const MIN_SHARE: f64 = 0.01;
 
-/// A pace as it stands in the settings.
+/// A pace as the settings write it.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Written {
+enum PaceSetting {
     Share(f64),
     Word(String),
 }
 
-impl TryFrom<Written> for Pace {
+impl TryFrom<PaceSetting> for Pace {
     type Error = String;
 
-    fn try_from(written: Written) -> Result<Pace, String> {
-        let share = match written {
-            Written::Word(word) => match word.as_str() {
+    fn try_from(setting: PaceSetting) -> Result<Pace, String> {
+        let share = match setting {
+            PaceSetting::Word(word) => match word.as_str() {
                 "full" => return Ok(Pace::FULL),
                 "default" => return Ok(Pace::DEFAULT),
                 "gentle" => return Ok(Pace::GENTLE),
                 text => text.parse().unwrap_or(f64::NAN),
             },
-            Written::Share(share) => share,
+            PaceSetting::Share(share) => share,
         };
-        match (LEAST_SHARE..=1.0).contains(&share) {
+        match (MIN_SHARE..=1.0).contains(&share) {
             true => Ok(Pace { share, backs_off: true }),
-            false => Err(format!("`pace` is full, default, gentle, or a share of the time from {LEAST_SHARE} to 1")),
+            false => Err(format!("`pace` must be full, default, gentle, or a share of the time from {MIN_SHARE} to 1")),
         }
     }
 }
 
-/// The longest rest: well below the time after which a job counts as standing still.
-const LONGEST_REST: Duration = Duration::from_secs(10);
+/// The longest rest: well below the time after which a job counts as stalled.
+const MAX_REST: Duration = Duration::from_secs(10);
 
-/// How often the host is looked at, while there is work.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How often to query the load of the host while there is work.
+const POLL: Duration = Duration::from_millis(500);
 
-/// How often the share is halved, at most.
-const MOST_HALVINGS: u32 = 3;
+/// The largest number of halvings of the share.
+const MAX_HALVINGS: u32 = 3;
 
-/// Looks without strain until the share is doubled again.
-const CALM_LOOKS: u32 = 4;
+/// Polls without load before the share is doubled again.
+const CALM_POLLS: u32 = 4;
 
-/// How far a standby may fall behind.
-const MOST_LAG: Duration = Duration::from_secs(5);
+/// The replay lag that a standby may have.
+const MAX_LAG: Duration = Duration::from_secs(5);
 
-/// Answers to next to nothing that take this long, and so many times as long as usual, come from a database with too much
-/// to do; a single one says nothing.
-const SLOW_ANSWER: Duration = Duration::from_millis(20);
-const TIMES_AS_LONG: u32 = 5;
+/// A trivial query that takes this long, and several times as long as usual, indicates an overloaded database. It must happen
+/// more than once in a row.
+const SLOW_RESPONSE: Duration = Duration::from_millis(20);
+const SLOW_FACTOR: u32 = 5;
 const SLOW_IN_A_ROW: u32 = 2;
 
-/// The pace of one worker's movers, and how they keep it.
+/// The throttle of one worker's movers.
 pub struct Throttle {
     pace: Pace,
     state: Mutex<State>,
@@ -103,34 +102,34 @@ pub struct Throttle {
 
 #[derive(Default)]
 struct State {
-    /// How often the share is halved.
+    /// The number of times the share is halved.
     halvings: u32,
-    /// Looks without strain since the last change.
+    /// Polls without load since the last change.
     calm: u32,
     last_worked: Option<Instant>,
-    /// The shortest answers of late.
-    usual_answer: Option<Duration>,
-    /// Slow answers in a row.
-    slow_answers: u32,
+    /// The shortest recent response time.
+    usual_response: Option<Duration>,
+    /// Slow responses in a row.
+    slow_responses: u32,
     rested: Rested,
 }
 
-/// How often and for how long movers have rested.
+/// The rests of all movers so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Rested {
-    /// How often.
+    /// The number of rests.
     pub times: u64,
-    /// For how long, together.
+    /// Their total duration.
     pub total: Duration,
 }
 
 impl Throttle {
-    /// Of a worker that begins.
+    /// Creates a throttle without load.
     pub fn new(pace: Pace) -> Throttle {
         Throttle { pace, state: Mutex::default() }
     }
 
-    /// Rests as long as is fit after so much work; no longer than until `stop`.
+    /// Rests in proportion to the work, until `stop` at the latest.
     pub async fn rest(&self, worked: Duration, stop: &CancellationToken) {
         let rest = self.rest_after(worked);
         if rest.is_zero() {
@@ -138,29 +137,29 @@ impl Throttle {
         }
         let began = Instant::now();
         let _ = stop.run_until_cancelled(tokio::time::sleep(rest)).await;
-        self.note(began.elapsed());
+        self.record_rest(began.elapsed());
     }
 
-    /// Every rest comes by here: whoever counts them counts here.
-    pub fn note(&self, rest: Duration) {
+    /// Counts a rest.
+    pub fn record_rest(&self, rest: Duration) {
         metrics::throttled(rest);
         let mut state = self.state();
         state.rested.times += 1;
         state.rested.total += rest;
-        tracing::debug!(rest_ms = rest.as_millis() as u64, halvings = state.halvings, "a mover rested");
+        tracing::debug!(rest_ms = rest.as_millis() as u64, halvings = state.halvings, "mover rested");
     }
 
-    /// How often and for how long movers have rested so far.
+    /// Returns the rests so far.
     pub fn rested(&self) -> Rested {
         self.state().rested
     }
 
-    /// Whether movers rest after their steps just now.
+    /// Returns true if movers now rest after their steps.
     pub fn rests(&self) -> bool {
         self.share(&self.state()) < 1.0
     }
 
-    /// The share of its time that a mover works just now.
+    /// Returns the share of its time that a mover works now.
     fn share(&self, state: &State) -> f64 {
         self.pace.share / f64::from(2u32.pow(state.halvings))
     }
@@ -169,43 +168,43 @@ impl Throttle {
         let mut state = self.state();
         state.last_worked = Some(Instant::now());
         let share = self.share(&state);
-        worked.mul_f64(1.0 / share - 1.0).min(LONGEST_REST)
+        worked.mul_f64(1.0 / share - 1.0).min(MAX_REST)
     }
 
-    /// Looks at the host now and then while there is work, until `stop`.
+    /// Polls the load of the host while there is work, until `stop`.
     pub async fn watch(&self, store: &Store, stop: &CancellationToken) {
-        while stop.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_some() {
-            let works = self.state().last_worked.is_some_and(|when| when.elapsed() < LONGEST_REST);
-            let strain = match works && self.pace.backs_off() {
+        while stop.run_until_cancelled(tokio::time::sleep(POLL)).await.is_some() {
+            let is_working = self.state().last_worked.is_some_and(|when| when.elapsed() < MAX_REST);
+            let load = match is_working && self.pace.backs_off() {
                 true => store.host_load().await,
                 false => Ok(HostLoad::default()),
             };
-            match strain {
-                Ok(strain) => self.adapt(&strain),
-                Err(error) => tracing::debug!(%error, "the host's strain cannot be read"),
+            match load {
+                Ok(load) => self.adapt(&load),
+                Err(error) => tracing::debug!(%error, "cannot read the load of the host"),
             }
         }
     }
 
-    /// Halves the share under strain, and doubles it again after a while without. Tells of the first and the last of it.
-    fn adapt(&self, strain: &HostLoad) {
+    /// Halves the share under load, and doubles it again after a while without. Logs the start and the end.
+    fn adapt(&self, load: &HostLoad) {
         let mut state = self.state();
-        let reasons = state.reasons(strain);
+        let reasons = state.reasons(load);
         if !reasons.is_empty() {
             state.calm = 0;
-            state.halvings = (state.halvings + 1).min(MOST_HALVINGS);
+            state.halvings = (state.halvings + 1).min(MAX_HALVINGS);
             if state.halvings == 1 {
-                tracing::info!(reasons = reasons.join("; "), "the movers back off");
+                tracing::info!(reasons = reasons.join("; "), "movers back off");
             } else {
-                tracing::debug!(reasons = reasons.join("; "), halvings = state.halvings, "the movers back off");
+                tracing::debug!(reasons = reasons.join("; "), halvings = state.halvings, "movers back off");
             }
         } else if state.halvings > 0 {
             state.calm += 1;
-            if state.calm == CALM_LOOKS {
+            if state.calm == CALM_POLLS {
                 (state.calm, state.halvings) = (0, state.halvings - 1);
             }
             if state.halvings == 0 {
-                tracing::info!("the movers are back at their pace");
+                tracing::info!("movers stopped backing off");
             }
         }
     }
@@ -216,23 +215,23 @@ impl Throttle {
 }
 
 impl State {
-    /// What speaks for working less.
-    fn reasons(&mut self, strain: &HostLoad) -> Vec<String> {
+    /// Returns the reasons to work less.
+    fn reasons(&mut self, load: &HostLoad) -> Vec<String> {
         let mut reasons = Vec::new();
-        if strain.waiting > 0 {
-            reasons.push(format!("{} sessions of the host wait for locks of ours", strain.waiting));
+        if load.waiting > 0 {
+            reasons.push(format!("{} sessions of the host wait for our locks", load.waiting));
         }
-        if let Some(lag) = strain.replay_lag.filter(|lag| *lag > MOST_LAG) {
-            reasons.push(format!("a standby is {lag:.1?} behind"));
+        if let Some(lag) = load.replay_lag.filter(|lag| *lag > MAX_LAG) {
+            reasons.push(format!("a standby lags by {lag:.1?}"));
         }
-        if let Some(answer) = strain.answer {
-            // What is usual may rise, but slowly.
-            let usual = self.usual_answer.map_or(answer, |usual| answer.min(usual + usual / 50));
-            self.usual_answer = Some(usual);
-            let is_slow = answer > SLOW_ANSWER.max(usual * TIMES_AS_LONG);
-            self.slow_answers = if is_slow { self.slow_answers + 1 } else { 0 };
-            if self.slow_answers >= SLOW_IN_A_ROW {
-                reasons.push(format!("the database answers in {answer:.1?}, usually in {usual:.1?}"));
+        if let Some(answer) = load.answer {
+            // The usual time may rise, but slowly.
+            let usual = self.usual_response.map_or(answer, |usual| answer.min(usual + usual / 50));
+            self.usual_response = Some(usual);
+            let is_slow = answer > SLOW_RESPONSE.max(usual * SLOW_FACTOR);
+            self.slow_responses = if is_slow { self.slow_responses + 1 } else { 0 };
+            if self.slow_responses >= SLOW_IN_A_ROW {
+                reasons.push(format!("the database responds in {answer:.1?}, usually in {usual:.1?}"));
             }
         }
         reasons
@@ -243,44 +242,44 @@ impl State {
 mod tests {
     use super::*;
 
-    fn written(value: serde_json::Value) -> Result<Pace, String> {
+    fn parsed(value: serde_json::Value) -> Result<Pace, String> {
         serde_json::from_value(value).map_err(|error| error.to_string())
     }
 
     #[test]
-    fn a_pace_is_a_word_or_a_share() {
-        assert_eq!(written("full".into()), Ok(Pace::FULL));
-        assert_eq!(written("gentle".into()), Ok(Pace::GENTLE));
-        assert_eq!(written(0.3.into()), Ok(Pace { share: 0.3, backs_off: true }));
-        assert_eq!(written(1.into()), Ok(Pace::DEFAULT));
+    fn pace_is_a_word_or_a_share() {
+        assert_eq!(parsed("full".into()), Ok(Pace::FULL));
+        assert_eq!(parsed("gentle".into()), Ok(Pace::GENTLE));
+        assert_eq!(parsed(0.3.into()), Ok(Pace { share: 0.3, backs_off: true }));
+        assert_eq!(parsed(1.into()), Ok(Pace::DEFAULT));
         for wrong in [serde_json::json!("fast"), 0.into(), 1.5.into(), (-1).into()] {
-            assert!(written(wrong.clone()).is_err(), "{wrong}");
+            assert!(parsed(wrong.clone()).is_err(), "{wrong}");
         }
     }
 
     #[test]
-    fn a_rest_is_in_proportion_to_the_work() {
+    fn rests_are_proportional_to_work() {
         let worked = Duration::from_millis(50);
         for (pace, rest) in [(Pace::FULL, 0), (Pace::DEFAULT, 0), (Pace::GENTLE, 950)] {
             assert_eq!(Throttle::new(pace).rest_after(worked), Duration::from_millis(rest), "{pace:?}");
         }
-        assert_eq!(Throttle::new(Pace::GENTLE).rest_after(Duration::from_secs(60)), LONGEST_REST);
+        assert_eq!(Throttle::new(Pace::GENTLE).rest_after(Duration::from_secs(60)), MAX_REST);
     }
 
     #[test]
-    fn under_strain_rests_grow_to_a_limit_and_end_after_a_while_of_calm() {
+    fn rests_grow_under_load_and_end_after_calm() {
         let throttle = Throttle::new(Pace::DEFAULT);
         let worked = Duration::from_millis(10);
-        let strains = [
+        let loads = [
             HostLoad { waiting: 1, ..HostLoad::default() },
             HostLoad { replay_lag: Some(Duration::from_secs(60)), ..HostLoad::default() },
         ];
         let rests = [10, 30, 70, 70].map(Duration::from_millis);
         for (n, rest) in rests.into_iter().enumerate() {
-            throttle.adapt(&strains[n % 2]);
+            throttle.adapt(&loads[n % 2]);
             assert_eq!(throttle.rest_after(worked), rest);
         }
-        for _ in 0..MOST_HALVINGS * CALM_LOOKS {
+        for _ in 0..MAX_HALVINGS * CALM_POLLS {
             assert!(!throttle.rest_after(worked).is_zero());
             throttle.adapt(&HostLoad::default());
         }
@@ -288,12 +287,12 @@ mod tests {
     }
 
     #[test]
-    fn answers_count_as_slow_beside_what_is_usual_and_not_alone() {
+    fn only_repeated_slow_responses_count() {
         let throttle = Throttle::new(Pace::DEFAULT);
-        let answered = |ms| HostLoad { answer: Some(Duration::from_millis(ms)), ..HostLoad::default() };
-        for (ms, strained) in [(8, false), (60, false), (9, false), (60, false), (60, true), (9, false)] {
-            let reasons = throttle.state().reasons(&answered(ms));
-            assert_eq!(!reasons.is_empty(), strained, "{ms} ms: {reasons:?}");
+        let response = |ms| HostLoad { answer: Some(Duration::from_millis(ms)), ..HostLoad::default() };
+        for (ms, under_load) in [(8, false), (60, false), (9, false), (60, false), (60, true), (9, false)] {
+            let reasons = throttle.state().reasons(&response(ms));
+            assert_eq!(!reasons.is_empty(), under_load, "{ms} ms: {reasons:?}");
         }
     }
 }

@@ -217,7 +217,7 @@ async fn foreign_dead_letters_stay_and_are_reported(world: &mut World) {
     assert!(broker.publish(&[stray]).await.iter().all(Result::is_ok));
     broker.close().await;
     let reported = act(world, "replay", &["--all", "--yes"]).expect(1).json();
-    assert!(reported["failed"][0]["why"].as_str().expect("why").contains("no queue of Handover's"), "{reported}");
+    assert!(reported["failed"][0]["why"].as_str().expect("why").contains("not one of Handover's queues"), "{reported}");
     assert_eq!(list(world, &[]).len(), 1);
     let plain = on(world, &["dead", "show"]).expect(0).out;
     assert!(!plain.contains('\u{1b}') && plain.contains("hello"), "{plain:?}");

@@ -103,7 +103,7 @@ async fn worker_waits_for_a_free_connection(world: &mut World) {
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}' AND usename <> current_user"
     ))
     .await;
-    let reported = || std::fs::read_to_string(&log).expect("a log").contains("failed, trying again");
+    let reported = || std::fs::read_to_string(&log).expect("a log").contains("failed; retrying");
     world.until("the worker says that it waits", async || reported().then_some(())).await;
     assert!(!world.job(job).await.expect("a job").state().expect("a state").is_final());
     administer(&format!("ALTER DATABASE {database} CONNECTION LIMIT -1")).await;

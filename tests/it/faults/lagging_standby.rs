@@ -97,7 +97,10 @@ async fn movers_back_off_while_a_standby_lags() {
     let log = std::fs::read_to_string(log.path()).expect("a log");
     let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let reasons: Vec<Value> =
-        lines.filter(|line| line["message"] == "the movers back off").map(|line| line["reasons"].clone()).collect();
-    assert!(reasons.iter().any(|reasons| reasons.as_str().is_some_and(|why| why.contains("a standby is "))), "{log}");
+        lines.filter(|line| line["message"] == "movers back off").map(|line| line["reasons"].clone()).collect();
+    assert!(
+        reasons.iter().any(|reasons| reasons.as_str().is_some_and(|why| why.contains("a standby lags by "))),
+        "{log}"
+    );
     owner.close().await;
 }

@@ -72,7 +72,7 @@ async fn worker_waits_while_publishers_are_blocked(world: &mut World) {
 
     rabbitmq.control(&["set_vm_memory_high_watermark", "0.4"]);
     until_ready(world, &reported).await;
-    assert!(has_logged(&reported, |line| line["message"] == "RabbitMQ takes messages again"));
+    assert!(has_logged(&reported, |line| line["message"] == "RabbitMQ accepts messages again"));
     let ended = world.end_of(job).await;
     let moved: u64 = certificate_of(&ended).references.iter().filter_map(|found| found.moved).sum();
     assert_eq!(moved, 104 + 92 + 12);

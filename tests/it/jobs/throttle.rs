@@ -58,7 +58,7 @@ async fn only_gentle_movers_pause_after_chunks(world: &mut World) {
         Logged::start(world, "keap", &[("HANDOVER_WORKER__PACE", "gentle"), ("HANDOVER_LIMITS__CHUNK_ROWS", "10")]);
     assert_eq!(world.hand_over(&giant()).await.state, "completed");
     let closed = world.number(CLOSED).await;
-    let rested = said(&worker.stop(), "the movers paused");
+    let rested = said(&worker.stop(), "movers rested");
     assert!(closed > 10, "{closed} chunks");
     assert!(rested[0]["times"].as_i64() >= Some(closed), "pauses {rested:?} after {closed} chunks");
 
@@ -68,7 +68,7 @@ async fn only_gentle_movers_pause_after_chunks(world: &mut World) {
         "job_id": read(&giant()).job_id() });
     assert_eq!(world.hand_over(&back).await.state, "completed");
     assert!(world.number(CLOSED).await > closed, "there was work");
-    assert_eq!(said(&worker.stop(), "the movers paused"), Vec::<Value>::new());
+    assert_eq!(said(&worker.stop(), "movers rested"), Vec::<Value>::new());
 }
 
 /// Documents of the leaver, and a trigger that delays each one that moves.
@@ -113,8 +113,8 @@ async fn pausing_movers_delay_no_small_job(world: &mut World) {
     assert_eq!(small.state, "completed");
     assert!(world.number(CLOSED).await <= closed + 1, "the giant's mover paused meanwhile");
     let log = worker.stop();
-    assert_eq!(said(&log, "the movers paused").len(), 1, "{log}");
-    assert_eq!(said(&log, "the grace is over: what is not finished will be done again elsewhere"), Vec::<Value>::new());
+    assert_eq!(said(&log, "movers rested").len(), 1, "{log}");
+    assert_eq!(said(&log, "grace period exceeded; unfinished work will be redelivered"), Vec::<Value>::new());
     assert_eq!(world.job(giant).await.expect("a job").state, "moving");
 }
 
@@ -132,18 +132,16 @@ async fn movers_back_off_while_host_waits(world: &mut World) {
     let url = format!("{}?application_name=host", world.database_url());
     let host = sea_orm::Database::connect(url).await.expect("a connection of the host");
     world
-        .until("the movers back off", async || {
+        .until("movers back off", async || {
             let wants = "SELECT id FROM docs WHERE id IN (1, 301) FOR NO KEY UPDATE";
             host.execute_unprepared(wants).await.expect("the rows, at the end");
-            (!worker.said("the movers back off").is_empty()).then_some(())
+            (!worker.said("movers back off").is_empty()).then_some(())
         })
         .await;
-    world
-        .until("they come back", async || (!worker.said("the movers are back at their pace").is_empty()).then_some(()))
-        .await;
+    world.until("they come back", async || (!worker.said("movers stopped backing off").is_empty()).then_some(())).await;
     host.close().await.expect("closed");
-    let said = said(&worker.stop(), "the movers back off");
-    assert!(said[0]["reasons"].as_str().is_some_and(|why| why.contains("wait for locks of ours")), "{said:?}");
+    let said = said(&worker.stop(), "movers back off");
+    assert!(said[0]["reasons"].as_str().is_some_and(|why| why.contains("wait for our locks")), "{said:?}");
 }
 
 /// Counts the movers that are working on the documents now.
@@ -159,7 +157,8 @@ async fn movers_slow_down_while_host_is_active(world: &mut World) {
     let host = world.host_at_work().await;
     world
         .until("the host is seen", async || {
-            (!worker.said("the host is at work: movers go one at a time, a few records each").is_empty()).then_some(())
+            (!worker.said("host is active; movers take turns and move fewer records at a time").is_empty())
+                .then_some(())
         })
         .await;
     let large = "SELECT count(*) FROM handover.chunks WHERE records > 100 AND state = 'open'";
@@ -175,10 +174,10 @@ async fn movers_slow_down_while_host_is_active(world: &mut World) {
     host.abort();
     world
         .until("the host rests", async || {
-            (!worker.said("movers go side by side again: the host rests, or they have done").is_empty()).then_some(())
+            (!worker.said("host is idle or movers are done; movers run in parallel again").is_empty()).then_some(())
         })
         .await;
-    assert!(!worker.said("a mover rested").is_empty(), "after a chunk");
+    assert!(!worker.said("mover rested").is_empty(), "after a chunk");
     worker.stop();
 }
 
@@ -192,5 +191,5 @@ async fn full_speed_ignores_host_activity(world: &mut World) {
     assert_eq!(ended.state, "completed");
     host.abort();
     assert_eq!(world.number("SELECT count(*) FROM handover.chunks WHERE records = 1000").await, 2);
-    assert!(!worker.stop().contains("the host is at work"));
+    assert!(!worker.stop().contains("host is active"));
 }

@@ -41,10 +41,10 @@ async fn log_has_one_line_per_step(world: &mut World) {
     let parked = |lines: &[Value]| {
         lines
             .iter()
-            .filter(|line| line["message"].as_str().is_some_and(|text| text.starts_with("a message is parked")))
+            .filter(|line| line["message"].as_str().is_some_and(|text| text.starts_with("message dead-lettered")))
             .count()
     };
-    tokio::task::block_in_place(|| until("four messages are parked", || parked(&reported.log()) == 4));
+    tokio::task::block_in_place(|| until("four messages are dead-lettered", || parked(&reported.log()) == 4));
 
     let lines = reported.log();
     for line in &lines {
@@ -54,7 +54,7 @@ async fn log_has_one_line_per_step(world: &mut World) {
     }
     let mut chunks = BTreeSet::new();
     let mut outcomes: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for line in lines.iter().filter(|line| line["message"] == "a step is done") {
+    for line in lines.iter().filter(|line| line["message"] == "step done") {
         assert_eq!((line["job"].as_str(), line["level"].as_str()), (Some(&*job.to_string()), Some("INFO")), "{line}");
         assert!(line["duration_ms"].is_u64(), "{line}");
         let (step, outcome) = (text(line, "step"), text(line, "outcome"));

@@ -41,7 +41,7 @@ impl ObservedWorker {
         let worker = WorkerProcess::start_with_log(&environment, file);
         let address = || Some(line_of(&log, "metrics and health are served")?["address"].as_str()?.to_owned());
         until("the worker says where it listens and that it runs", || {
-            address().is_some() && line_of(&log, "the worker runs").is_some()
+            address().is_some() && line_of(&log, "worker started").is_some()
         });
         let address = address().expect("an address");
         ObservedWorker { worker, address, log }

@@ -153,7 +153,7 @@ async fn hostile_message_is_dead_lettered_and_escaped(world: &mut World) {
         are_dead_lettered(world, rows()).await;
         assert_eq!(tokio::task::block_in_place(|| worker.stop()), 0);
         let log = std::fs::read_to_string(log.path()).expect("a UTF-8 log");
-        assert!(log.contains("a message is parked") && hidden(&log).is_empty(), "{:?}", hidden(&log));
+        assert!(log.contains("message dead-lettered") && hidden(&log).is_empty(), "{:?}", hidden(&log));
         assert!(log.lines().all(|line| line.starts_with(['{', '2']) && line.len() < 20_000), "{log}");
     }
     assert_eq!(world.number("SELECT count(*) FROM handover.jobs").await, 0);

@@ -1,0 +1,60 @@
+//! The roles of a worker, and its settings.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::throttle::Pace;
+
+/// A part that a worker can run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, clap::ValueEnum)]
+pub enum Role {
+    /// Takes requests.
+    Planner,
+    /// Takes steps: cuts, moves and finalizes. All steps share one queue, so a mover finalizes too.
+    Mover,
+    /// Takes steps, like the mover.
+    Finalizer,
+    /// Publishes the outbox to the broker.
+    Relay,
+    /// Finds work that has stalled, is due, or has expired.
+    Sweeper,
+}
+
+impl Role {
+    /// Every role.
+    pub const ALL: [Role; 5] = [Role::Planner, Role::Mover, Role::Finalizer, Role::Relay, Role::Sweeper];
+
+    /// Returns the role's label in metrics. Mover and finalizer share one, since they run the same loop.
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            Role::Planner => "planner",
+            Role::Mover | Role::Finalizer => "mover",
+            Role::Relay => "relay",
+            Role::Sweeper => "sweeper",
+        }
+    }
+}
+
+/// The sizes and intervals of a worker; `config/default.toml` documents each one.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Groups of requests planned at the same time.
+    pub planners: usize,
+    /// Steps worked on at the same time.
+    pub movers: usize,
+    /// The share of the time that movers work.
+    pub pace: Pace,
+    /// Messages that the relay publishes at a time.
+    pub relay_batch: u64,
+    /// How often the relay looks for messages of other processes.
+    #[serde(with = "humantime_serde")]
+    pub poll: Duration,
+    /// How often the sweeper looks.
+    #[serde(with = "humantime_serde")]
+    pub sweep_every: Duration,
+    /// How long a stopped worker may take to finish its current work.
+    #[serde(with = "humantime_serde")]
+    pub grace: Duration,
+}
