@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sea_orm::{ColIdx, FromQueryResult, QueryResult, TryGetable};
+use sea_orm::{ColIdx, FromQueryResult, QueryResult, TryGetable, TryGetableMany};
 
 use super::error::{Error, Result};
 
@@ -33,6 +33,11 @@ impl Row {
     /// Returns the row as an entity whose columns have this prefix.
     pub fn entity<M: FromQueryResult>(&self, prefix: &str) -> Result<M> {
         M::from_query_result(&self.row, prefix).map_err(|error| Error::of(&self.doing, &error))
+    }
+
+    /// Returns the values of the columns, by their places.
+    pub fn tuple<T: TryGetableMany>(&self) -> Result<T> {
+        T::try_get_many_by_index(&self.row).map_err(|error| Error::unexpected(&*self.doing, format!("{error:?}")))
     }
 
     /// Returns the row as an entity whose columns have this prefix, if it is there: of an outer join it may be missing.

@@ -106,7 +106,11 @@ impl Session {
 
     /// Returns every row of a statement.
     pub async fn all(&self, doing: &str, sql: Sql) -> Result<Vec<Row>> {
-        let rows = self.query_all_raw(sql.statement()).await.map_err(|error| Error::of(doing, &error))?;
+        self.all_of(doing, sql.statement()).await
+    }
+
+    pub(super) async fn all_of(&self, doing: &str, statement: Statement) -> Result<Vec<Row>> {
+        let rows = self.query_all_raw(statement).await.map_err(|error| Error::of(doing, &error))?;
         Ok(Row::all(doing, rows))
     }
 
@@ -118,7 +122,11 @@ impl Session {
 
     /// Runs a statement and returns how many rows it touched.
     pub async fn run(&self, doing: &str, sql: Sql) -> Result<u64> {
-        let result = self.execute_raw(sql.statement()).await.map_err(|error| Error::of(doing, &error))?;
+        self.run_statement(doing, sql.statement()).await
+    }
+
+    pub(super) async fn run_statement(&self, doing: &str, statement: Statement) -> Result<u64> {
+        let result = self.execute_raw(statement).await.map_err(|error| Error::of(doing, &error))?;
         Ok(result.rows_affected())
     }
 

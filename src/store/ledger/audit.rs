@@ -1,4 +1,4 @@
-//! The audit trail: who asked for what, when, and what became of it. Only ever appended to.
+//! The audit trail: who asked for what, when, and with what outcome. Rows are only ever appended.
 
 use std::collections::HashMap;
 
@@ -10,60 +10,60 @@ use uuid::Uuid;
 use super::bulk_insert::add;
 use super::entity::audit::{ActiveModel, Column, Entity};
 use super::entity::jobs;
-use super::failed;
+use super::query;
 use crate::store::{Result, Session};
 
 pub use super::entity::audit::Model as Entry;
 
-/// The action of an entry that tells of an attempt at a chunk that failed: what it says stays when a later one succeeds.
+/// The action of an entry about a failed attempt at a chunk. The entry stays when a later attempt succeeds.
 pub const CHUNK_FAILED: &str = "chunk.failed";
 
-/// Appends entries; their ids are given here.
+/// Appends entries; the database numbers them.
 pub async fn append(session: &Session, entries: Vec<Entry>) -> Result<()> {
     add(session, "appending to the audit trail", rows(entries), "").await?;
     Ok(())
 }
 
-/// Failed attempts of one job that the trail tells one by one. Where the application refuses every row of a million there
-/// are millions, and whoever looks has seen the reason long before.
+/// Failed attempts of one job that the trail lists one by one. If the application refuses every row of a million, there are
+/// millions of attempts with the same few reasons.
 pub const MOST_FAILED: u64 = 1_000;
 
-/// Appends what it says of an attempt that failed, `left_out` after the last that is told, and then nothing: those are told
-/// by their chunks.
+/// Appends an entry about a failed attempt. After the last that the trail lists it appends `left_out`, and then nothing:
+/// the chunks show the rest.
 pub async fn append_failed(session: &Session, entry: Entry, left_out: serde_json::Value) -> Result<()> {
     let Some(job) = entry.job_id else { return append(session, vec![entry]).await };
-    let told = of_action(job).limit(MOST_FAILED + 1).select_only().column(Column::Id).into_tuple::<i64>();
-    let told = told.all(session).await.map_err(failed("counting failed attempts"))?.len() as u64;
-    match told {
+    let find = failed_attempts(job).limit(MOST_FAILED + 1).select_only().column(Column::Id);
+    let listed: Vec<i64> = query::tuples(session, "counting failed attempts", find).await?;
+    match listed.len() as u64 {
         ..MOST_FAILED => append(session, vec![entry]).await,
         MOST_FAILED => append(session, vec![Entry { detail: Some(left_out), ..entry }]).await,
         _ => Ok(()),
     }
 }
 
-fn of_action(job: Uuid) -> sea_orm::Select<Entity> {
+fn failed_attempts(job: Uuid) -> sea_orm::Select<Entity> {
     Entity::find().filter(Column::JobId.eq(job)).filter(Column::Action.eq(CHUNK_FAILED)).order_by_asc(Column::Id)
 }
 
-/// Entries as rows to be added.
+/// Returns entries as rows to add.
 pub(super) fn rows(entries: Vec<Entry>) -> Vec<ActiveModel> {
     let row = |entry: Entry| ActiveModel { id: ActiveValue::NotSet, ..entry.into_active_model() };
     entries.into_iter().map(row).collect()
 }
 
-/// The story of a job, but for its failed attempts.
+/// Returns the entries about a job, except failed attempts at chunks.
 pub async fn of_job(session: &Session, job: Uuid) -> Result<Vec<Entry>> {
     let find = Entity::find().filter(Column::JobId.eq(job)).filter(Column::Action.ne(CHUNK_FAILED));
-    find.order_by_asc(Column::Id).all(session).await.map_err(failed("reading the audit trail"))
+    query::all(session, "reading the audit trail", find.order_by_asc(Column::Id)).await
 }
 
-/// The attempts of a job that failed.
+/// Returns the entries about a job's failed attempts at chunks.
 pub async fn failed_of_job(session: &Session, job: Uuid) -> Result<Vec<Entry>> {
-    // With the entry that says that there are more.
-    of_action(job).limit(MOST_FAILED + 1).all(session).await.map_err(failed("reading the failed attempts of a job"))
+    // One more: the entry that says that the rest is left out.
+    query::all(session, "reading the failed attempts of a job", failed_attempts(job).limit(MOST_FAILED + 1)).await
 }
 
-/// Which entries are asked for: those that pass every test that is there.
+/// A filter of entries: an entry must pass every test that is present.
 #[derive(Debug, Clone, Default)]
 pub struct AuditFilter {
     /// About this user.
@@ -72,9 +72,9 @@ pub struct AuditFilter {
     pub org: Option<String>,
     /// Of this job.
     pub job: Option<Uuid>,
-    /// By whom.
+    /// By this actor.
     pub actor: Option<String>,
-    /// Actions that begin so.
+    /// With an action that begins with this.
     pub action: Option<String>,
     /// Not before this time.
     pub since: Option<OffsetDateTime>,
@@ -101,50 +101,50 @@ impl AuditFilter {
         find
     }
 
-    /// The number of the first of the last so many; none where there are not so many.
+    /// Returns the number of the first of the last `count` entries; nothing if there are fewer.
     pub async fn first_of_last(&self, session: &Session, count: u64) -> Result<Option<i64>> {
         let find = self.find().order_by_desc(Column::Id).offset(count.saturating_sub(1)).limit(1);
-        let find = find.select_only().column(Column::Id).into_tuple();
-        find.one(session).await.map_err(failed("looking where the audit trail is to begin"))
+        let find = find.select_only().column(Column::Id);
+        Ok(query::tuples(session, "finding the start of the audit trail", find).await?.pop())
     }
 
-    /// A page of them, oldest first, from a number on.
+    /// Returns a page of them, oldest first, from a number on.
     pub async fn from(&self, session: &Session, id: i64, limit: u64) -> Result<Vec<AuditRecord>> {
         let find = self.find().filter(Column::Id.gte(id)).order_by_asc(Column::Id).limit(limit);
-        let entries = find.all(session).await.map_err(failed("reading the audit trail"))?;
-        let jobs = why(session, entries.iter().filter_map(|entry| entry.job_id).collect()).await?;
-        let told = |entry: Entry| {
+        let entries = query::all(session, "reading the audit trail", find).await?;
+        let jobs = causes(session, entries.iter().filter_map(|entry| entry.job_id).collect()).await?;
+        let record = |entry: Entry| {
             let job = entry.job_id.and_then(|id| jobs.get(&id).cloned());
             let (reason, target) = job.unwrap_or_default();
             AuditRecord { entry, reason, target }
         };
-        Ok(entries.into_iter().map(told).collect())
+        Ok(entries.into_iter().map(record).collect())
     }
 }
 
-/// An entry, with what its job says of why and of what it was about.
+/// An entry, with its job's reason and target.
 #[derive(Debug, Clone)]
 pub struct AuditRecord {
     /// The entry.
     pub entry: Entry,
     /// The request's reason.
     pub reason: Option<String>,
-    /// Of a request about a job: that job.
+    /// The job that a command is about.
     pub target: Option<Uuid>,
 }
 
-type Why = (Option<String>, Option<Uuid>);
+type Cause = (Option<String>, Option<Uuid>);
 
-async fn why(session: &Session, ids: Vec<Uuid>) -> Result<HashMap<Uuid, Why>> {
+async fn causes(session: &Session, ids: Vec<Uuid>) -> Result<HashMap<Uuid, Cause>> {
     use jobs::Column as Job;
     let find = jobs::Entity::find().filter(Job::Id.is_in(ids)).select_only();
-    let find = find.columns([Job::Id, Job::Reason, Job::Target]).into_tuple();
+    let find = find.columns([Job::Id, Job::Reason, Job::Target]);
     let rows: Vec<(Uuid, Option<String>, Option<Uuid>)> =
-        find.all(session).await.map_err(failed("reading the reasons of requests"))?;
+        query::tuples(session, "reading the reasons of requests", find).await?;
     Ok(rows.into_iter().map(|(id, reason, target)| (id, (reason, target))).collect())
 }
 
-/// The prefix means what it says: `accept_invitation` has no character that stands for any.
+/// Returns the pattern of texts that begin with a prefix, which may hold `_` or `%` itself.
 fn begins_with(prefix: &str) -> LikeExpr {
     let escaped = prefix.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
     LikeExpr::new(format!("{escaped}%")).escape('\\')

@@ -1,12 +1,13 @@
-//! What a transaction that takes requests adds to the ledger: the requests, their jobs, what these do and for whom, the
-//! audit trail and the outbox.
+//! Everything that a transaction which takes requests adds to the ledger: the requests, their jobs, what these do and for
+//! whom, the audit trail and the outbox.
 //!
-//! PostgreSQL adds it all by one statement. Locks: none but the new rows' own; who accepts a request that somebody else is
-//! accepting waits for them, and then adds nothing.
+//! A database with writable CTEs adds it all by one statement.
+//!
+//! Locks: only the new rows' own. A transaction that accepts a request which another is accepting waits for it, and then
+//! adds nothing.
 
 use std::collections::HashMap;
 
-use sea_orm::DbErr;
 use uuid::Uuid;
 
 use super::audit::{self, Entry};
@@ -15,35 +16,35 @@ use super::entity::requests::{ActiveModel, Model};
 use super::jobs::{self, Job, Successor};
 use super::outbox::{self, OutboxMessage};
 use super::references::{self, ReferenceProgress};
-use super::{failed, requests};
-use crate::catalog::Engine;
+use super::requests;
+use crate::store::dialect::Type;
 use crate::store::{Result, Row, Session};
 
-const DOING: &str = "writing down what became of requests";
+const DOING: &str = "writing requests and their jobs";
 
-/// See the module.
+/// New rows of several tables of the ledger.
 #[derive(Default)]
 pub struct LedgerBatch {
     /// Requests, each for the first time.
     pub requests: Vec<Model>,
-    /// Jobs.
+    /// Their jobs.
     pub jobs: Vec<Job>,
-    /// What they do with each reference.
+    /// What the jobs do with each reference.
     pub progress: Vec<ReferenceProgress>,
-    /// Who receives something from those that go on.
+    /// The successors of jobs that have more to do.
     pub successors: Vec<Successor>,
-    /// What the audit trail says of them.
+    /// Entries of the audit trail.
     pub audit: Vec<Entry>,
-    /// What goes out.
+    /// Messages and events.
     pub messages: Vec<OutboxMessage>,
 }
 
 impl LedgerBatch {
     /// Adds everything.
     pub async fn write(self, session: &Session) -> Result<()> {
-        match session.engine() {
-            Engine::Postgres => self.write_at_once(session).await,
-            Engine::Sqlite => self.write_in_steps(session).await,
+        match session.capabilities().writable_ctes {
+            true => self.write_at_once(session).await,
+            false => self.write_in_steps(session).await,
         }
     }
 
@@ -58,23 +59,25 @@ impl LedgerBatch {
 
     async fn write_at_once(self, session: &Session) -> Result<()> {
         let mut sql = session.sql("");
+        let null = |of: Type| session.dialect().cast("NULL", &of);
         let mut with: Vec<String> = Vec::new();
         let count = self.requests.len() as u64;
-        let (letters, leaving) = outbox::outgoing(session, self.messages);
-        let (mut accepted, mut numbered) = ("0::bigint", "(SELECT NULL::bigint AS id, NULL::uuid AS message_id)");
+        let (messages, handed_over) = outbox::outgoing(session, self.messages);
+        let mut accepted = session.dialect().cast("0", &Type::Int64);
+        let mut numbered = format!("(SELECT {} AS id, {} AS message_id)", null(Type::Int64), null(Type::Uuid));
         if !self.requests.is_empty() {
             let rows: Vec<ActiveModel> = self.requests.into_iter().map(ActiveModel::from).collect();
             let once = format!("{} RETURNING 1", requests::ONCE);
             with.push(format!("requests AS ({})", insertion(&mut sql, DOING, rows, &once)?));
-            accepted = "(SELECT count(*) FROM requests)";
+            "(SELECT count(*) FROM requests)".clone_into(&mut accepted);
         }
         if !self.jobs.is_empty() {
             let rows = jobs::rows(session, self.jobs);
             with.push(format!("jobs AS ({})", insertion(&mut sql, DOING, rows, "")?));
         }
         if !self.progress.is_empty() {
-            let rows = references::rows(self.progress);
-            with.push(format!("courses AS ({})", insertion(&mut sql, DOING, rows, "")?));
+            let rows = references::rows(self.progress)?;
+            with.push(format!("progress AS ({})", insertion(&mut sql, DOING, rows, "")?));
         }
         if !self.successors.is_empty() {
             let rows = jobs::successor_rows(self.successors);
@@ -84,33 +87,32 @@ impl LedgerBatch {
             let rows = audit::rows(self.audit);
             with.push(format!("audit AS ({})", insertion(&mut sql, DOING, rows, "")?));
         }
-        let any_letters = !letters.is_empty();
-        if any_letters {
-            with.push(format!("outbox AS ({})", insertion(&mut sql, DOING, letters, outbox::NUMBERED)?));
-            numbered = "outbox";
+        let any_messages = !messages.is_empty();
+        if any_messages {
+            with.push(format!("outbox AS ({})", insertion(&mut sql, DOING, messages, outbox::NUMBERED)?));
+            "outbox".clone_into(&mut numbered);
         }
         if with.is_empty() {
             return Ok(());
         }
         let with = with.join(", ");
         sql.add(&format!("WITH {with} SELECT {accepted} AS accepted, o.id, o.message_id FROM {numbered} o"));
-        let rows = session.all(DOING, sql).await?;
-        let (accepted, numbers) = read(&rows).map_err(failed(DOING))?;
+        let (accepted, numbers) = read(&session.all(DOING, sql).await?)?;
         requests::all_accepted(count, accepted)?;
-        if any_letters {
-            outbox::leave(session, leaving, &numbers);
+        if any_messages {
+            outbox::hand_over(session, handed_over, &numbers);
         }
         Ok(())
     }
 }
 
-/// How many requests were accepted, and the messages' numbers.
-fn read(rows: &[Row]) -> std::result::Result<(u64, HashMap<Uuid, i64>), DbErr> {
+/// Returns how many requests were accepted, and the messages' numbers.
+fn read(rows: &[Row]) -> Result<(u64, HashMap<Uuid, i64>)> {
     let (mut accepted, mut numbers) = (0, HashMap::new());
     for row in rows {
-        accepted = row.try_get::<i64>("", "accepted")? as u64;
-        if let Some(id) = row.try_get::<Option<i64>>("", "id")? {
-            numbers.insert(row.try_get("", "message_id")?, id);
+        accepted = row.count("accepted")?;
+        if let Some(id) = row.get::<Option<i64>>("id")? {
+            numbers.insert(row.get("message_id")?, id);
         }
     }
     Ok((accepted, numbers))

@@ -1,15 +1,15 @@
-//! Catalogs that were used, by their hash.
+//! Catalogs that jobs have used, by their hash.
 
-use sea_orm::sea_query::OnConflict;
 use sea_orm::{EntityTrait, IntoActiveModel, QueryOrder};
 use time::OffsetDateTime;
 
+use super::bulk_insert::add;
 use super::entity::catalogs::{Column, Entity, Model};
-use super::failed;
+use super::query;
 use crate::catalog::Catalog;
 use crate::store::{Result, Session};
 
-/// Keeps a catalog's text, so that a job and its undo can use the one they were planned with.
+/// Keeps a catalog's text, so that a job and its undo use the catalog that the job was planned with.
 pub async fn remember(session: &Session, catalog: &Catalog, now: OffsetDateTime) -> Result<()> {
     let model = Model {
         hash: catalog.hash.clone(),
@@ -17,21 +17,20 @@ pub async fn remember(session: &Session, catalog: &Catalog, now: OffsetDateTime)
         source: catalog.source.clone(),
         first_used_at: now,
     };
-    let once = OnConflict::column(Column::Hash).do_nothing().to_owned();
-    let insert = Entity::insert_many([model.into_active_model()]).on_conflict(once);
-    insert.exec_without_returning(session).await.map_err(failed("keeping the catalog"))?;
+    let once = session.dialect().on_conflict_do_nothing(&["hash"]);
+    add(session, "keeping the catalog", vec![model.into_active_model()], &once).await?;
     Ok(())
 }
 
-/// The name and the text of a catalog.
+/// Returns the name and the text of a catalog.
 pub async fn get(session: &Session, hash: &str) -> Result<Option<(String, String)>> {
-    let found = Entity::find_by_id(hash).one(session).await.map_err(failed("looking for a catalog"))?;
+    let found = query::one(session, "reading a catalog", Entity::find_by_id(hash)).await?;
     Ok(found.map(|model| (model.name, model.source)))
 }
 
-/// The name and the text of every catalog that was used, in the order of their names and first use.
+/// Returns the name and the text of every catalog, ordered by name and first use.
 pub async fn all(session: &Session) -> Result<Vec<(String, String)>> {
     let find = Entity::find().order_by_asc(Column::Name).order_by_asc(Column::FirstUsedAt);
-    let found = find.all(session).await.map_err(failed("reading the catalogs that were used"))?;
+    let found = query::all(session, "reading the catalogs that jobs have used", find).await?;
     Ok(found.into_iter().map(|model| (model.name, model.source)).collect())
 }

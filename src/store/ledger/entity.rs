@@ -1,11 +1,11 @@
 //! The rows of the ledger's tables, as sea-orm entities. The migrations crate says what each column is for.
 //!
-//! They name the schema `handover`; a session puts SQLite's names in their place.
+//! An entity does not know its table's full name: `query` takes it from the dialect.
 
 // The derives write public items without documentation.
 #![allow(missing_docs)]
 
-use sea_orm::{EntityTrait, Related, RelationDef};
+use sea_orm::EntityTrait;
 
 use crate::store::dialect::LedgerTable;
 
@@ -21,7 +21,7 @@ macro_rules! entity {
             use sea_orm::entity::prelude::*;
 
             #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
-            #[sea_orm(schema_name = "handover", table_name = $table)]
+            #[sea_orm(table_name = $table)]
             pub struct Model { $($fields)* }
 
             #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -183,20 +183,6 @@ entity!(audit, "audit", Audit, {
     pub request_id: String,
     pub detail: Option<Json>,
 });
-
-impl Related<jobs::Entity> for chunks::Entity {
-    fn to() -> RelationDef {
-        chunks::Entity::belongs_to(jobs::Entity).from(chunks::Column::JobId).to(jobs::Column::Id).into()
-    }
-}
-
-impl Related<job_references::Entity> for chunks::Entity {
-    fn to() -> RelationDef {
-        let reference = (job_references::Column::JobId, job_references::Column::Position);
-        let of = (chunks::Column::JobId, chunks::Column::Position);
-        chunks::Entity::belongs_to(job_references::Entity).from(of).to(reference).into()
-    }
-}
 
 entity!(journal, "journal", Journal, {
     #[sea_orm(primary_key)]

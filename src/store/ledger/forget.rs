@@ -1,20 +1,21 @@
-//! Erasing what the ledger holds of one person. Counts stay, and so does that something was done; who it was does not.
+//! Erases what the ledger holds of one person. Counts stay, and so does the fact that something was done; the person's
+//! identity does not.
 //!
-//! To be done by the owner of the ledger: nobody else may alter the audit trail.
+//! Only the owner of the ledger can do this: the worker's role cannot alter the audit trail.
 
 use sea_orm::sea_query::Expr;
-use sea_orm::{ActiveModelTrait, ColumnTrait, Condition, EntityTrait, IntoActiveModel, QueryFilter};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, IntoActiveModel, QueryFilter};
 use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::entity::{audit, chunks, job_references, job_successors, jobs, outbox, requests, round_robin};
-use super::failed;
 use super::jobs::Job;
-use crate::catalog::Engine;
+use super::query;
 use crate::contract::UserId;
 use crate::job::State;
 use crate::store::dialect::sql::Sql;
+use crate::store::dialect::{AUDIT, JOB_SUCCESSORS, JOBS, JOURNAL, REQUESTS, ROW_SNAPSHOTS, Type};
 use crate::store::{Error, Result, Session};
 
 const DOING: &str = "forgetting a person";
@@ -55,20 +56,19 @@ impl Person {
 
     /// Of one row of another table: that its job is of the organization.
     fn of_org(org: &str) -> String {
-        format!("job_id IN (SELECT id FROM handover.jobs WHERE org = {org})")
+        format!("job_id IN (SELECT id FROM {JOBS} WHERE org = {org})")
     }
 
     /// That a job `j` about somebody else names the person. Ids stand in JSON as texts.
     fn names(&self, sql: &mut Sql, org: &str, user: &str) -> String {
         let quoted = sql.bind(json!(self.user.as_str()).to_string());
-        let holds = |column: &str| match sql.engine() {
-            Engine::Postgres => format!("strpos(COALESCE(CAST({column} AS text), ''), {quoted}) > 0"),
-            Engine::Sqlite => format!("instr(COALESCE(CAST({column} AS text), ''), {quoted}) > 0"),
-        };
+        let dialect = sql.dialect();
+        let holds =
+            |column: &str| dialect.contains(&format!("COALESCE({}, '')", dialect.cast(column, &Type::Text)), &quoted);
         format!(
             "j.org = {org} AND j.user_id <> {user} AND (j.requested_by = {user} OR {certificate} OR {reasons} \
-             OR j.id IN (SELECT s.job_id FROM handover.job_successors s WHERE s.org = {org} AND s.user_id = {user}) \
-             OR j.id IN (SELECT r.job_id FROM handover.requests r WHERE r.org = {org} AND ({body} OR {amended})))",
+             OR j.id IN (SELECT s.job_id FROM {JOB_SUCCESSORS} s WHERE s.org = {org} AND s.user_id = {user}) \
+             OR j.id IN (SELECT r.job_id FROM {REQUESTS} r WHERE r.org = {org} AND ({body} OR {amended})))",
             certificate = holds("j.certificate"),
             reasons = holds("j.reasons"),
             body = holds("r.body"),
@@ -82,23 +82,19 @@ impl Person {
         let (org, user) = self.bound(&mut sql);
         let (of_org, names) = (Person::of_org(&org), self.names(&mut sql, &org, &user));
         sql.add(&format!(
-            "SELECT (SELECT count(*) FROM handover.jobs WHERE org = {org} AND user_id = {user}) AS jobs, \
-             (SELECT count(*) FROM handover.jobs j WHERE {names}) AS named_in, \
-             (SELECT count(*) FROM handover.row_snapshots WHERE (from_user = {user} OR other_user = {user}) AND {of_org}) AS row_snapshots, \
-             (SELECT count(*) FROM handover.journal WHERE (from_user = {user} OR to_user = {user}) AND {of_org}) AS journal, \
-             (SELECT count(*) FROM handover.audit WHERE org = {org} AND (user_id = {user} OR actor = {user})) AS audit"
+            "SELECT (SELECT count(*) FROM {JOBS} WHERE org = {org} AND user_id = {user}) AS jobs, \
+             (SELECT count(*) FROM {JOBS} j WHERE {names}) AS named_in, \
+             (SELECT count(*) FROM {ROW_SNAPSHOTS} WHERE (from_user = {user} OR other_user = {user}) AND {of_org}) AS row_snapshots, \
+             (SELECT count(*) FROM {JOURNAL} WHERE (from_user = {user} OR to_user = {user}) AND {of_org}) AS journal, \
+             (SELECT count(*) FROM {AUDIT} WHERE org = {org} AND (user_id = {user} OR actor = {user})) AS audit"
         ));
         let row = session.one(DOING, sql).await?.ok_or_else(|| Error::unexpected(DOING, "nothing was counted"))?;
-        let count = |name: &str| {
-            let count = row.try_get::<i64>("", name).map(|count| count as u64);
-            count.map_err(|error| Error::unexpected(DOING, error.to_string()))
-        };
         Ok(PersonalData {
-            jobs: count("jobs")?,
-            named_in: count("named_in")?,
-            row_snapshots: count("row_snapshots")?,
-            journal: count("journal")?,
-            audit: count("audit")?,
+            jobs: row.count("jobs")?,
+            named_in: row.count("named_in")?,
+            row_snapshots: row.count("row_snapshots")?,
+            journal: row.count("journal")?,
+            audit: row.count("audit")?,
         })
     }
 
@@ -109,13 +105,12 @@ impl Person {
         let names = self.names(&mut sql, &org, &user);
         let open: Vec<String> = State::OPEN.into_iter().map(|state| format!("'{}'", state.name())).collect();
         sql.add(&format!(
-            "SELECT j.id AS id FROM handover.jobs j WHERE (j.state IN ({open}) OR j.recount_at IS NOT NULL) \
+            "SELECT j.id AS id FROM {JOBS} j WHERE (j.state IN ({open}) OR j.recount_at IS NOT NULL) \
              AND (j.org = {org} AND j.user_id = {user} OR {names}) ORDER BY j.requested_at LIMIT 1",
             open = open.join(", ")
         ));
         let Some(row) = session.one(DOING, sql).await? else { return Ok(None) };
-        let id: Uuid = row.try_get("", "id").map_err(|error| Error::unexpected(DOING, error.to_string()))?;
-        super::jobs::get(session, id).await
+        super::jobs::get(session, row.get("id")?).await
     }
 
     /// Erases some of what there may be as much of as of records; whether there may be more. The keys of rows that
@@ -124,30 +119,29 @@ impl Person {
         let mut sql = session.sql("");
         let (org, user) = self.bound(&mut sql);
         sql.add(&format!(
-            "UPDATE handover.journal SET keys = NULL WHERE keys IS NOT NULL AND (job_id, kind) IN \
-             (SELECT job_id, kind FROM handover.row_snapshots WHERE other_user = {user} AND {})",
+            "UPDATE {JOURNAL} SET keys = NULL WHERE keys IS NOT NULL AND (job_id, kind) IN \
+             (SELECT job_id, kind FROM {ROW_SNAPSHOTS} WHERE other_user = {user} AND {})",
             Person::of_org(&org)
         ));
         session.run(DOING, sql).await?;
         let mut erased = 0;
         let pseudonym = self.pseudonym.as_str();
         for (table, change, held_in) in [
-            ("row_snapshots", None, "from_user = {user} OR other_user = {user}"),
-            ("journal", Some("keys = NULL, from_user"), "from_user = {user}"),
-            ("journal", Some("to_user"), "to_user = {user}"),
+            (ROW_SNAPSHOTS, None, "from_user = {user} OR other_user = {user}"),
+            (JOURNAL, Some("keys = NULL, from_user"), "from_user = {user}"),
+            (JOURNAL, Some("to_user"), "to_user = {user}"),
         ] {
             let mut sql = session.sql("");
             let (org, user) = self.bound(&mut sql);
             let (of_org, held_in, batch) = (Person::of_org(&org), held_in.replace("{user}", &user), sql.bind(BATCH));
-            let some =
-                format!("WHERE id IN (SELECT id FROM handover.{table} WHERE ({held_in}) AND {of_org} LIMIT {batch})");
+            let some = format!("WHERE id IN (SELECT id FROM {table} WHERE ({held_in}) AND {of_org} LIMIT {batch})");
             match change {
                 Some(change) => {
                     let pseudonym = sql.bind(pseudonym);
-                    sql.add(&format!("UPDATE handover.{table} SET {change} = {pseudonym} {some}"));
+                    sql.add(&format!("UPDATE {table} SET {change} = {pseudonym} {some}"));
                 }
                 None => {
-                    sql.add(&format!("DELETE FROM handover.{table} {some}"));
+                    sql.add(&format!("DELETE FROM {table} {some}"));
                 }
             }
             erased += session.run(DOING, sql).await?;
@@ -159,7 +153,7 @@ impl Person {
     pub async fn erase_rest(&self, session: &Session) -> Result<()> {
         let of_user = jobs::Column::UserId.eq(self.user.as_str());
         let find = jobs::Entity::find().filter(jobs::Column::Org.eq(self.org.as_str())).filter(of_user);
-        for job in find.all(session).await.map_err(failed(DOING))? {
+        for job in query::all(session, DOING, find).await? {
             self.erase_job(session, job).await?;
         }
         for id in self.jobs_that_name_them(session).await? {
@@ -172,10 +166,9 @@ impl Person {
         let mut sql = session.sql("");
         let (org, user) = self.bound(&mut sql);
         let names = self.names(&mut sql, &org, &user);
-        sql.add(&format!("SELECT j.id AS id FROM handover.jobs j WHERE {names}"));
+        sql.add(&format!("SELECT j.id AS id FROM {JOBS} j WHERE {names}"));
         let rows = session.all(DOING, sql).await?;
-        let ids: std::result::Result<Vec<Uuid>, _> = rows.iter().map(|row| row.try_get("", "id")).collect();
-        ids.map_err(|error: sea_orm::DbErr| Error::unexpected(DOING, error.to_string()))
+        rows.iter().map(|row| row.get("id")).collect()
     }
 
     /// A job about them: what it counted stays.
@@ -188,7 +181,7 @@ impl Person {
             .col_expr(requests::Column::Body, Expr::value(json!({})))
             .col_expr(requests::Column::Amended, Expr::value(Option::<Value>::None))
             .col_expr(requests::Column::BodyHash, Expr::value(""));
-        request.filter(requests::Column::JobId.eq(id)).exec(session).await.map_err(failed(DOING))?;
+        query::update(session, DOING, request.filter(requests::Column::JobId.eq(id))).await?;
         let trail = audit::Entity::update_many()
             .col_expr(audit::Column::RequestId, Expr::value(request_id.as_str()))
             .col_expr(audit::Column::UserId, Expr::value(self.pseudonym.as_str()))
@@ -198,18 +191,18 @@ impl Person {
             .add(audit::Column::Org.eq(job.org.as_str()))
             .add(audit::Column::RequestId.eq(job.request_id.as_str()));
         let trail = trail.filter(Condition::any().add(audit::Column::JobId.eq(id)).add(of_request));
-        trail.exec(session).await.map_err(failed(DOING))?;
+        query::update(session, DOING, trail).await?;
         let cut = chunks::Entity::update_many()
             .col_expr(chunks::Column::FirstKey, Expr::value(Option::<Value>::None))
             .col_expr(chunks::Column::LastKey, Expr::value(Option::<Value>::None))
             .col_expr(chunks::Column::Error, Expr::value(Option::<String>::None));
-        cut.filter(chunks::Column::JobId.eq(id)).exec(session).await.map_err(failed(DOING))?;
+        query::update(session, DOING, cut.filter(chunks::Column::JobId.eq(id))).await?;
         let courses = job_references::Entity::update_many()
             .col_expr(job_references::Column::Named, Expr::value(json!({})))
             .col_expr(job_references::Column::Cursor, Expr::value(Option::<Value>::None));
-        courses.filter(job_references::Column::JobId.eq(id)).exec(session).await.map_err(failed(DOING))?;
-        let letters = outbox::Entity::delete_many().filter(outbox::Column::JobId.eq(id));
-        letters.exec(session).await.map_err(failed(DOING))?;
+        query::update(session, DOING, courses.filter(job_references::Column::JobId.eq(id))).await?;
+        let messages = outbox::Entity::delete_many().filter(outbox::Column::JobId.eq(id));
+        query::delete(session, DOING, messages).await?;
         job.user_id = self.pseudonym.to_string();
         job.request_id = request_id;
         job.reason = None;
@@ -227,25 +220,22 @@ impl Person {
             self.save(session, job).await?;
         }
         let find = requests::Entity::find().filter(requests::Column::JobId.eq(id));
-        for mut request in find.all(session).await.map_err(failed(DOING))? {
+        for mut request in query::all(session, DOING, find).await? {
             self.rename(&mut request.body);
             request.amended.iter_mut().for_each(|body| self.rename(body));
-            let changes = request.into_active_model().reset_all();
-            requests::Entity::update(changes).exec(session).await.map_err(failed(DOING))?;
+            query::save(session, DOING, request.into_active_model()).await?;
         }
         let find = job_references::Entity::find().filter(job_references::Column::JobId.eq(id));
-        for mut course in find.all(session).await.map_err(failed(DOING))? {
+        for mut course in query::all(session, DOING, find).await? {
             self.rename(&mut course.deal);
             self.rename(&mut course.named);
-            let changes = course.into_active_model().reset_all();
-            job_references::Entity::update(changes).exec(session).await.map_err(failed(DOING))?;
+            query::save(session, DOING, course.into_active_model()).await?;
         }
         let find =
             audit::Entity::find().filter(audit::Column::JobId.eq(id)).filter(audit::Column::Detail.is_not_null());
-        for mut entry in find.all(session).await.map_err(failed(DOING))? {
+        for mut entry in query::all(session, DOING, find).await? {
             entry.detail.iter_mut().for_each(|reasons| self.forget_reasons(reasons));
-            let changes = entry.into_active_model().reset_all();
-            audit::Entity::update(changes).exec(session).await.map_err(failed(DOING))?;
+            query::save(session, DOING, entry.into_active_model()).await?;
         }
         Ok(())
     }
@@ -256,20 +246,19 @@ impl Person {
             .col_expr(job_successors::Column::UserId, Expr::value(pseudonym))
             .filter(job_successors::Column::Org.eq(org))
             .filter(job_successors::Column::UserId.eq(user));
-        successors.exec(session).await.map_err(failed(DOING))?;
+        query::update(session, DOING, successors).await?;
         for column in [audit::Column::UserId, audit::Column::Actor] {
             let trail = audit::Entity::update_many().col_expr(column, Expr::value(pseudonym));
             let trail = trail.filter(audit::Column::Org.eq(org)).filter(column.eq(user));
-            trail.exec(session).await.map_err(failed(DOING))?;
+            query::update(session, DOING, trail).await?;
         }
         let served = round_robin::Entity::delete_many().filter(round_robin::Column::Org.eq(org));
-        served.filter(round_robin::Column::LastUser.eq(user)).exec(session).await.map_err(failed(DOING))?;
+        query::update(session, DOING, served.filter(round_robin::Column::LastUser.eq(user))).await?;
         Ok(())
     }
 
     async fn save(&self, session: &Session, job: Job) -> Result<()> {
-        jobs::Entity::update(job.into_active_model().reset_all()).exec(session).await.map_err(failed(DOING))?;
-        Ok(())
+        query::save(session, DOING, job.into_active_model()).await
     }
 
     fn rename_in_job(&self, job: &mut Job) {

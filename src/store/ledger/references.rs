@@ -1,17 +1,16 @@
-//! What a job does with each reference, and how far it has been cut.
+//! What a job does with each reference, and how far it has cut the reference into chunks.
 
 use std::collections::BTreeMap;
 
-use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder};
+use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder};
 use uuid::Uuid;
 
 use super::bulk_insert::add;
 use super::entity::job_references::{ActiveModel, Column, Entity, Model};
-use super::failed;
+use super::query;
 use crate::contract::UserId;
 use crate::plan::{Deal, Planned};
-use crate::store::error::Error;
-use crate::store::{Result, Session};
+use crate::store::{Error, Result, Session};
 
 /// What a job does with one reference.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,13 +21,13 @@ pub struct ReferenceProgress {
     pub position: usize,
     /// The catalog's name for it.
     pub kind: String,
-    /// Who receives which rank.
+    /// The successor of each rank.
     pub deal: Deal,
     /// Records that go to a successor of their own.
     pub named: BTreeMap<String, UserId>,
-    /// Whether records move to successors.
+    /// True if records move to successors.
     pub transfers: bool,
-    /// Whether everything is cut.
+    /// True if everything is cut.
     pub cut: bool,
     /// The last key that was cut.
     pub cursor: Option<Vec<String>>,
@@ -37,7 +36,7 @@ pub struct ReferenceProgress {
 }
 
 impl ReferenceProgress {
-    /// The course of a planned reference. What a group does in the planner's own transaction is cut already.
+    /// Returns the progress of a planned reference. Work that the planner's own transaction does is cut already.
     pub fn of(job: Uuid, kind: &str, planned: &Planned, cut: bool) -> ReferenceProgress {
         ReferenceProgress {
             job,
@@ -52,66 +51,66 @@ impl ReferenceProgress {
         }
     }
 
-    fn into_model(self) -> Model {
-        Model {
+    fn into_model(self, doing: &str) -> Result<Model> {
+        let failed = |error: serde_json::Error| Error::unexpected(doing, error.to_string());
+        Ok(Model {
             job_id: self.job,
             position: self.position as i32,
             kind: self.kind,
-            deal: serde_json::to_value(self.deal).unwrap_or_default(),
-            named: serde_json::to_value(self.named).unwrap_or_default(),
+            deal: serde_json::to_value(self.deal).map_err(failed)?,
+            named: serde_json::to_value(self.named).map_err(failed)?,
             transfers: self.transfers,
             cut: self.cut,
             cursor: self.cursor.map(serde_json::Value::from),
             next_rank: self.next_rank as i64,
-        }
+        })
     }
 
-    pub(super) fn from_model(model: Model) -> std::result::Result<ReferenceProgress, serde_json::Error> {
+    pub(super) fn from_model(doing: &str, model: Model) -> Result<ReferenceProgress> {
+        let failed = |error: serde_json::Error| Error::unexpected(doing, error.to_string());
         Ok(ReferenceProgress {
             job: model.job_id,
             position: model.position as usize,
             kind: model.kind,
-            deal: serde_json::from_value(model.deal)?,
-            named: serde_json::from_value(model.named)?,
+            deal: serde_json::from_value(model.deal).map_err(failed)?,
+            named: serde_json::from_value(model.named).map_err(failed)?,
             transfers: model.transfers,
             cut: model.cut,
-            cursor: model.cursor.map(serde_json::from_value).transpose()?,
+            cursor: model.cursor.map(serde_json::from_value).transpose().map_err(failed)?,
             next_rank: model.next_rank as u64,
         })
     }
 }
 
-/// Notes what jobs do.
-pub async fn insert(session: &Session, courses: Vec<ReferenceProgress>) -> Result<()> {
-    add(session, "noting what jobs do", rows(courses), "").await?;
+const ADDING: &str = "adding what jobs do with each reference";
+
+/// Adds what jobs do with each reference.
+pub async fn insert(session: &Session, progress: Vec<ReferenceProgress>) -> Result<()> {
+    add(session, ADDING, rows(progress)?, "").await?;
     Ok(())
 }
 
-/// What jobs do, as rows to be added.
-pub(super) fn rows(courses: Vec<ReferenceProgress>) -> Vec<ActiveModel> {
-    courses.into_iter().map(|course| course.into_model().into_active_model()).collect()
+/// Returns what jobs do as rows to add.
+pub(super) fn rows(progress: Vec<ReferenceProgress>) -> Result<Vec<ActiveModel>> {
+    progress.into_iter().map(|progress| progress.into_model(ADDING).map(Model::into_active_model)).collect()
 }
 
-/// What jobs do, in the catalog's order.
+/// Returns what jobs do, in the catalog's order.
 pub async fn of_jobs(session: &Session, jobs: &[Uuid]) -> Result<Vec<ReferenceProgress>> {
     let doing = "reading what jobs do";
     let find = Entity::find().filter(Column::JobId.is_in(jobs.iter().copied()));
-    let rows =
-        find.order_by_asc(Column::JobId).order_by_asc(Column::Position).all(session).await.map_err(failed(doing))?;
-    let read =
-        |model| ReferenceProgress::from_model(model).map_err(|error| Error::unexpected(doing, error.to_string()));
-    rows.into_iter().map(read).collect()
+    let rows = query::all(session, doing, find.order_by_asc(Column::JobId).order_by_asc(Column::Position)).await?;
+    rows.into_iter().map(|model| ReferenceProgress::from_model(doing, model)).collect()
 }
 
-/// Forgets what a job was to do: its plan is made anew.
+/// Deletes what a job was to do, so that a new plan can take its place.
 pub async fn forget(session: &Session, job: Uuid) -> Result<()> {
-    Entity::delete_many().filter(Column::JobId.eq(job)).exec(session).await.map_err(failed("forgetting a plan"))?;
+    query::delete(session, "deleting a plan", Entity::delete_many().filter(Column::JobId.eq(job))).await?;
     Ok(())
 }
 
-/// Writes back how far a reference has been cut. Whoever cuts holds the job's lock.
-pub async fn update(session: &Session, course: ReferenceProgress) -> Result<()> {
-    let changes = course.into_model().into_active_model().reset_all();
-    Entity::update(changes).exec(session).await.map_err(failed("noting how far a job is cut"))?;
-    Ok(())
+/// Writes back how far a reference has been cut. The caller holds the job's lock.
+pub async fn update(session: &Session, progress: ReferenceProgress) -> Result<()> {
+    let doing = "writing how far a job is cut";
+    query::save(session, doing, progress.into_model(doing)?.into_active_model()).await
 }

@@ -1,35 +1,32 @@
-//! Whose turn it is in each round-robin group, remembered between jobs.
+//! The member of each round-robin group who was served last, remembered between jobs.
 
-use sea_orm::sea_query::{LockType, OnConflict};
-use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder};
 
+use super::bulk_insert::add;
 use super::entity::round_robin::{Column, Entity, Model};
-use super::failed;
-use crate::catalog::Engine;
+use super::query;
+use crate::store::dialect::RowLock;
 use crate::store::{Result, Session};
 
-/// Locks the turns of groups of an organization, in order, and tells who was served last in each; the empty text where
-/// nobody was. The lock is held until the transaction ends, so it is taken after every guard has passed.
+/// Locks the turns of groups of an organization, in order, and returns who was served last in each: the empty text if
+/// nobody was.
+///
+/// Locks: the groups' rows until the transaction ends. Call it after every guard has passed.
 pub async fn lock(session: &Session, org: &str, groups: &[String]) -> Result<Vec<Model>> {
-    let doing = "taking the groups' turns";
+    let doing = "locking the turns of round-robin groups";
     let mut groups = groups.to_vec();
     groups.sort();
-    let rows = groups.iter().map(|group| {
+    let row = |group: &String| {
         Model { org: org.to_owned(), group_name: group.clone(), last_user: String::new() }.into_active_model()
-    });
-    let keep = OnConflict::columns([Column::Org, Column::GroupName]).do_nothing().to_owned();
-    let insert = Entity::insert_many(rows).on_conflict(keep);
-    insert.exec_without_returning(session).await.map_err(failed(doing))?;
-    let mut find = Entity::find().filter(Column::Org.eq(org)).filter(Column::GroupName.is_in(groups));
-    if session.engine() == Engine::Postgres {
-        find = find.lock(LockType::Update);
-    }
-    find.order_by_asc(Column::GroupName).all(session).await.map_err(failed(doing))
+    };
+    let once = session.dialect().on_conflict_do_nothing(&["org", "group_name"]);
+    add(session, doing, groups.iter().map(row).collect(), &once).await?;
+    let find = Entity::find().filter(Column::Org.eq(org)).filter(Column::GroupName.is_in(groups));
+    let find = find.order_by_asc(Column::GroupName);
+    query::all(session, doing, query::locked(session, find, RowLock::Wait)).await
 }
 
 /// Remembers who was served last.
 pub async fn remember(session: &Session, turn: Model) -> Result<()> {
-    let changes = turn.into_active_model().reset_all();
-    Entity::update(changes).exec(session).await.map_err(failed("remembering a group's turn"))?;
-    Ok(())
+    query::save(session, "remembering a round-robin group's turn", turn.into_active_model()).await
 }
