@@ -1,13 +1,20 @@
-//! The schema of Handover's ledger, and of the reference CRM that its demo and tests run on.
+//! The schemas of Handover's ledger and of the reference CRM, on which its demo and tests run.
 //!
-//! Two migrators, because they have two owners: [`Ledger`] is Handover's own, in PostgreSQL in a schema `handover`, in
-//! SQLite with the prefix `handover_`, so that no name of a host can collide; [`ReferenceCrm`] is a host like any other.
+//! There are two migrators because the schemas have two owners. [`Ledger`] is Handover's own: in PostgreSQL in a schema
+//! `handover`, in SQLite with the prefix `handover_`, so that no name of a host can collide. [`ReferenceCrm`] is a host like
+//! any other.
 
 mod crm;
 mod ledger;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::{DynIden, IntoIden, MigrationTrait};
+
+/// The format of the ledger. It changes when the initial migration is replaced.
+pub const LEDGER_FORMAT: u32 = 2;
+
+/// The initial migrations of former formats, which no migration leads on from.
+pub const FORMER_LEDGERS: [(&str, u32); 1] = [("m20261122_000001_ledger", 1)];
 
 /// The example of the Keap help page, for `{records}` contacts.
 pub const KEAP_SEED: &str = include_str!("../seed/keap.sql");

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use self::estimate::Estimator;
 use super::error::Result;
-use crate::catalog::{Catalog, Disposition, Engine};
+use crate::catalog::{Catalog, Disposition};
 use crate::contract::{HandoverRequest, JobId, Reason};
 use crate::plan::token::PlanToken;
 use crate::plan::{Decision, Facts, Plan, Planned, normalize_handover};
@@ -183,17 +183,11 @@ impl Size<'_> {
 
 /// Returns the number of chunks of one job that move at the same time.
 fn movers(context: &Context, capacity: Capacity) -> usize {
-    match context.store.engine() {
-        Engine::Postgres => capacity.movers.min(context.limits.window as usize),
-        // SQLite has one writer at a time.
-        Engine::Sqlite => 1,
-    }
+    let at_once = capacity.movers.min(context.limits.window as usize);
+    context.store.capabilities().max_concurrent_writers.map_or(at_once, |writers| at_once.min(writers))
 }
 
 /// Returns true if the database shows whether the host is active.
 fn sees_host_activity(context: &Context) -> bool {
-    match context.store.engine() {
-        Engine::Postgres => true,
-        Engine::Sqlite => false,
-    }
+    context.store.capabilities().sees_activity
 }

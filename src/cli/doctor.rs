@@ -9,7 +9,7 @@ use super::{open, output};
 use crate::broker::{Finding, Status};
 use crate::catalog::{Catalog, Rights, check};
 use crate::config::Settings;
-use crate::store::load::Standbys;
+use crate::store::Standbys;
 use crate::store::{Store, clock, host};
 
 #[derive(Debug, Args)]

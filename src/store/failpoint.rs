@@ -1,5 +1,4 @@
-//! Where a step can be made to fail: the points around its commit. Nothing stands here in production; the tests put a
-//! failpoints in that fails each step at each point, and find the job finished correctly afterwards.
+//! The points around a step's commit where tests make it fail. In production nothing is installed here.
 
 use super::error::Result;
 
@@ -12,8 +11,8 @@ pub enum Point {
     AfterCommit,
 }
 
-/// Decides at each point whether the step goes on.
+/// Decides at each point if the step goes on.
 pub trait Failpoints: Send + Sync {
-    /// An error fails the step there.
+    /// Returns an error to fail the step there.
     fn at(&self, step: &str, point: Point) -> Result<()>;
 }

@@ -1,35 +1,34 @@
-//! The only SQL: the ledger's tables and the host's, on PostgreSQL and SQLite.
+//! The only SQL: the ledger's tables and the host's.
 //!
-//! [`ledger`] is Handover's own bookkeeping, [`host`] the tables of the application. Both are worked on through a
-//! [`Session`], which is one transaction, or the reading pool. Every transaction is begun by [`Store::begin`] and named
-//! after the step that it is the transaction of.
+//! [`ledger`] is Handover's own bookkeeping, [`host`] the tables of the application. Both run on a [`Session`], which is one
+//! transaction or the reading pool. [`Store::begin`] begins every transaction and names it after its step.
+//!
+//! [`dialect`] and [`driver`] are the only modules that know the engines.
 
-mod schema_version;
 pub mod clock;
-mod connect;
-mod pooler;
+pub mod dialect;
+pub mod driver;
 pub mod error;
 pub mod failpoint;
 pub mod grants;
 pub mod host;
 pub mod ledger;
-mod timeout;
+mod ledger_format;
 pub mod outbox_handoff;
 pub mod row;
 mod session;
-pub mod dialect;
-pub mod load;
+mod timeout;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use handover_migrations::{Ledger, MigratorTrait, ReferenceCrm};
-use sea_orm::{
-    AccessMode, ConnectionTrait, Database, DatabaseConnection, IsolationLevel, SqliteTransactionMode,
-    TransactionOptions, TransactionTrait,
-};
+use handover_migrations::{MigratorTrait, ReferenceCrm};
+use sea_orm::{ConnectionTrait, TransactionTrait};
 use tokio::sync::mpsc;
 
-pub use self::connect::Settings;
+use self::dialect::{Capabilities, SharedDialect};
+use self::driver::{Driver, Pools};
+pub use self::driver::{HostLoad, Settings, Standbys};
 pub use self::error::{Cause, Error, Result};
 use self::failpoint::Failpoints;
 use self::ledger::outbox::OutboxMessage;
@@ -37,119 +36,86 @@ use self::outbox_handoff::OutboxHandoff;
 pub use self::row::Row;
 pub use self::session::{Locking, Session};
 use self::timeout::CallTimeout;
-use crate::catalog::Engine;
-
-const MAY_NOT_READ: &str =
-    "this role may not read the ledger: run, as the owner of the tables, what `handover catalog grants` prints";
+use crate::catalog::Rights;
 
 /// A database with the ledger and the host's tables.
 #[derive(Clone)]
 pub struct Store {
-    engine: Engine,
+    driver: &'static dyn Driver,
     settings: Settings,
-    write: DatabaseConnection,
-    read: DatabaseConnection,
-    /// Where commits put messages that leave.
+    pools: Pools,
+    /// Where commits hand over the messages that they leave in the outbox.
     pub handoff: OutboxHandoff,
     failpoints: Option<Arc<dyn Failpoints>>,
 }
 
 impl Store {
-    /// Connects. Nothing is created, but for SQLite's file where the URL allows it.
+    /// Connects. It creates nothing except SQLite's file, where the URL allows that.
     pub async fn open(settings: &Settings) -> Result<Store> {
-        let (engine, write, read) = connect::connect(settings).await?;
-        Ok(Store {
-            engine,
-            settings: settings.clone(),
-            write,
-            read,
-            handoff: OutboxHandoff::default(),
-            failpoints: None,
-        })
+        let driver = driver::of_url(&settings.url)?;
+        let pools = driver.connect(settings).await?;
+        Ok(Store { driver, settings: settings.clone(), pools, handoff: OutboxHandoff::default(), failpoints: None })
     }
 
-    /// The same store, with a failpoints at the points of every step.
+    /// Returns the same store, with failpoints around every step's commit.
     pub fn with_failpoints(mut self, failpoints: Arc<dyn Failpoints>) -> Store {
         self.failpoints = Some(failpoints);
         self
     }
 
-    /// The same store for a process whose relay is to receive what commits leave.
+    /// Returns the same store for a process whose relay receives the messages that commits leave.
     pub fn with_local_relay(&self) -> (Store, mpsc::Receiver<OutboxMessage>) {
         let (handoff, received) = self.handoff.with_local_relay();
         (Store { handoff, ..self.clone() }, received)
     }
 
-    /// The engine behind it.
-    pub fn engine(&self) -> Engine {
-        self.engine
+    /// Returns the database's dialect.
+    pub fn dialect(&self) -> SharedDialect {
+        self.driver.dialect()
     }
 
-    /// Begins the transaction of a step. Dropped without a commit, it is rolled back.
+    /// Returns what the database can do.
+    pub fn capabilities(&self) -> &'static Capabilities {
+        self.dialect().capabilities()
+    }
+
+    /// Begins the transaction of a step. It is rolled back if it is dropped without a commit.
     pub async fn begin(&self, step: &'static str) -> Result<Session> {
-        let options = TransactionOptions {
-            // SQLite: taking the write lock at once, instead of failing later when a reader would have to become a writer.
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-            ..TransactionOptions::default()
-        };
         let timeout = self.timeout();
-        let transaction = timeout.on(self.write.begin_with_options(options)).await;
+        let transaction = timeout.on(self.pools.write.begin_with_options(self.driver.write_options())).await;
         let transaction = transaction.map_err(|error| Error::of(&format!("beginning {step}"), &error))?;
-        Ok(Session::transaction(self.engine, timeout, transaction, step, self.failpoints.clone(), &self.handoff))
+        let failpoints = self.failpoints.clone();
+        Ok(Session::transaction(self.dialect(), timeout, transaction, step, failpoints, &self.handoff))
     }
 
-    /// Begins a snapshot that is only read: what it sees is of one moment.
+    /// Begins a snapshot that is only read: all its statements see the same moment.
     pub async fn snapshot(&self) -> Result<Session> {
-        let options = match self.engine {
-            Engine::Postgres => TransactionOptions {
-                isolation_level: Some(IsolationLevel::RepeatableRead),
-                access_mode: Some(AccessMode::ReadOnly),
-                ..TransactionOptions::default()
-            },
-            // A reading transaction of SQLite in WAL mode is a snapshot by itself.
-            Engine::Sqlite => TransactionOptions::default(),
-        };
         let timeout = self.timeout();
-        let transaction = timeout.on(self.read.begin_with_options(options)).await;
+        let transaction = timeout.on(self.pools.read.begin_with_options(self.driver.snapshot_options())).await;
         let transaction = transaction.map_err(|error| Error::of("beginning a snapshot", &error))?;
-        Ok(Session::transaction(self.engine, timeout, transaction, "snapshot", None, &self.handoff))
+        Ok(Session::transaction(self.dialect(), timeout, transaction, "snapshot", None, &self.handoff))
     }
 
-    /// The reading pool: each statement sees what is committed when it runs.
+    /// Returns the reading pool: each statement sees what is committed when it runs.
     pub fn reader(&self) -> Session {
-        Session::pool(self.engine, self.timeout(), self.read.clone())
+        Session::pool(self.dialect(), self.timeout(), self.pools.read.clone())
     }
 
     fn timeout(&self) -> CallTimeout {
-        CallTimeout::new(self.engine, &self.settings)
+        CallTimeout::new(self.capabilities(), &self.settings)
     }
 
-    /// Brings the ledger up to date.
+    /// Brings the ledger up to date. Fails if it has an older format or is newer than this binary.
     pub async fn migrate(&self) -> Result<()> {
-        let doing = "migrating the ledger";
-        if let Ok(applied) = schema_version::applied(&self.reader()).await
-            && let Some(what) = schema_version::newer(&applied, &Ledger::versions())
-        {
-            return Err(Error::unexpected(doing, what));
+        if let Ok(Some(why)) = ledger_format::cannot_migrate(&self.reader()).await {
+            return Err(Error::unexpected("migrating the ledger", why));
         }
-        let failed = |error| Error::of(doing, &error);
-        if self.engine == Engine::Postgres {
-            // The migrations' own table belongs into the ledger's schema as well: only this pool looks there first. No
-            // other may: a trigger of the host would find our tables under its own tables' names.
-            self.write.execute_unprepared("CREATE SCHEMA IF NOT EXISTS handover").await.map_err(failed)?;
-            let mut options = connect::postgres(&self.settings, "SET search_path = handover;");
-            options.max_connections(1);
-            let pool = Database::connect(options).await.map_err(failed)?;
-            let done = Ledger::up(&pool, None).await.map_err(failed);
-            let closed = pool.close().await.map_err(failed);
-            return done.and(closed);
-        }
-        Ledger::up(&self.write, None).await.map_err(failed)
+        self.driver.migrate(&self.settings, &self.pools.write).await
     }
 
-    /// Creates the reference CRM beside the ledger, or brings it up to date.
+    /// Creates the reference CRM in the same database, or brings it up to date.
     pub async fn migrate_reference_crm(&self) -> Result<()> {
-        let migrated = ReferenceCrm::up(&self.write, None).await;
+        let migrated = ReferenceCrm::up(&self.pools.write, None).await;
         migrated.map_err(|error| Error::of("migrating the reference CRM", &error))
     }
 
@@ -162,20 +128,39 @@ impl Store {
         session.commit().await
     }
 
-    /// Whether the ledger is there and of this binary's age; what to do where it is not.
+    /// Checks that the ledger exists and has the format of this binary. The inner error says what to do.
     pub async fn check_ledger(&self) -> Result<std::result::Result<(), String>> {
-        match schema_version::applied(&self.reader()).await {
-            Ok(applied) => Ok(schema_version::compare(&applied, &Ledger::versions())),
-            Err(error) if error.is_transient() => Err(error),
-            Err(error) if error.is_forbidden() => Ok(Err(MAY_NOT_READ.to_owned())),
-            Err(_) => Ok(Err("the database has no ledger yet: run `handover migrate`".to_owned())),
+        ledger_format::check(&self.reader()).await
+    }
+
+    /// Returns the role of this store's connections, and each right that it lacks.
+    pub async fn missing_rights(&self, rights: &Rights) -> Result<(String, Vec<String>)> {
+        grants::missing(&self.reader(), rights).await
+    }
+
+    /// Returns the names of transactions of others that are active now. No two ever have the same name.
+    pub async fn active_transactions(&self) -> Result<BTreeSet<String>> {
+        self.driver.active_transactions(&self.reader()).await
+    }
+
+    /// Returns the standbys that are connected, and how many hide their lag from this role.
+    pub async fn standbys(&self) -> Result<Standbys> {
+        self.driver.standbys(&self.reader()).await
+    }
+
+    /// Measures how busy the database is; nothing if it shows no activity.
+    pub async fn host_load(&self) -> Result<HostLoad> {
+        if !self.capabilities().sees_activity {
+            return Ok(HostLoad::default());
         }
+        // In a transaction: waiting for a connection of our own says nothing about the host.
+        self.driver.host_load(&self.begin("look").await?).await
     }
 
     /// Closes every connection.
     pub async fn close(self) {
-        for pool in [self.write, self.read] {
-            // Closing twice or late does no harm, and there is nobody to tell.
+        for pool in [self.pools.write, self.pools.read] {
+            // Closing twice or late does no harm.
             let _ = pool.close().await;
         }
     }

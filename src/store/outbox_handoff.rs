@@ -1,8 +1,10 @@
-//! From a commit to the relay. A transaction that leaves messages in the outbox rings when it commits; where the relay runs in
-//! the same process, the messages that are due are handed to it at once, so that it need not look for them.
+//! Hands messages from a commit to the relay.
 //!
-//! What is handed over stands in the outbox all the same, under a short lease: it is deleted when the broker has it, and
-//! where this process dies, or has its hands full, whoever looks next carries it.
+//! A transaction that leaves messages in the outbox notifies the relay when it commits. A relay in the same process receives
+//! due messages at once, so that it need not look for them.
+//!
+//! Such messages are in the outbox too, under a short lease. They are deleted when the broker has them. If this process dies or
+//! is too busy, the next relay that looks finds them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,13 +16,13 @@ use tokio::sync::{Notify, mpsc};
 
 use super::ledger::outbox::OutboxMessage;
 
-/// How long a message is the relay's of the process that wrote it. Carried twice it does no harm.
+/// How long a message belongs to the relay of the process that wrote it. Publishing it twice does no harm.
 pub const FIRST_LEASE: Duration = Duration::from_secs(5);
 
-/// Messages that may wait for the relay of this process; what comes beyond is found by looking.
+/// The most messages that wait for the relay of this process. It finds further ones by looking.
 const ROOM: usize = 2_000;
 
-/// Where commits put what leaves.
+/// Where commits hand over their messages.
 #[derive(Debug, Clone, Default)]
 pub struct OutboxHandoff {
     notify: Arc<Notify>,
@@ -28,24 +30,24 @@ pub struct OutboxHandoff {
 }
 
 impl OutboxHandoff {
-    /// The same notify, and a relay in this process: it receives what commits from here on.
+    /// Returns a handoff with a relay in this process, which receives the messages of commits from here on.
     pub fn with_local_relay(&self) -> (OutboxHandoff, mpsc::Receiver<OutboxMessage>) {
         let (relay, received) = mpsc::channel(ROOM);
         (OutboxHandoff { notify: self.notify.clone(), relay: Some(relay) }, received)
     }
 
-    /// Rings after a commit that left messages in the outbox. It carries nothing: who hears it looks.
+    /// Waits for a commit that left messages in the outbox. The signal carries no data: the relay looks.
     pub fn notified(&self) -> Notified<'_> {
         self.notify.notified()
     }
 }
 
-/// What a transaction is pending behind.
+/// The messages that a transaction leaves in the outbox.
 #[derive(Debug, Default)]
 pub(super) struct PendingMessages {
     handoff: OutboxHandoff,
     any: AtomicBool,
-    letters: Mutex<Vec<OutboxMessage>>,
+    messages: Mutex<Vec<OutboxMessage>>,
 }
 
 impl PendingMessages {
@@ -53,23 +55,23 @@ impl PendingMessages {
         PendingMessages { handoff: handoff.clone(), ..PendingMessages::default() }
     }
 
-    /// Whether a relay waits in this process.
+    /// True if a relay waits in this process.
     pub(super) fn has_local_relay(&self) -> bool {
         self.handoff.relay.is_some()
     }
 
-    /// Notes that something was written to the outbox, and what of it the relay gets when this is committed.
-    pub(super) fn note(&self, letters: Vec<OutboxMessage>) {
+    /// Notes that the transaction wrote to the outbox, and which messages the relay receives with the commit.
+    pub(super) fn note(&self, messages: Vec<OutboxMessage>) {
         self.any.store(true, Ordering::Relaxed);
-        self.letters.lock().unwrap_or_else(PoisonError::into_inner).extend(letters);
+        self.messages.lock().unwrap_or_else(PoisonError::into_inner).extend(messages);
     }
 
-    /// It is committed.
+    /// Hands the messages over, after the commit.
     pub(super) fn hand_over(self) {
         if let Some(relay) = &self.handoff.relay {
-            let letters = self.letters.into_inner().unwrap_or_else(PoisonError::into_inner);
-            // One that finds no room is carried when its lease has ended.
-            letters.into_iter().for_each(|letter| drop(relay.try_send(letter)));
+            let messages = self.messages.into_inner().unwrap_or_else(PoisonError::into_inner);
+            // A message that finds no room is published when its lease has ended.
+            messages.into_iter().for_each(|message| drop(relay.try_send(message)));
         }
         if self.any.into_inner() {
             self.handoff.notify.notify_waiters();

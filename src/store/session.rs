@@ -1,4 +1,4 @@
-//! Connections and transactions: one place for their settings, and for how the ledger's tables are called.
+//! Connections and transactions.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -9,7 +9,7 @@ use sea_orm::{
 };
 
 use super::dialect::sql::Sql;
-use super::dialect::{Capabilities, Postgres, SharedDialect, Sqlite};
+use super::dialect::{Capabilities, SharedDialect};
 use super::error::{Error, Result};
 use super::failpoint::{Failpoints, Point};
 use super::outbox_handoff::{OutboxHandoff, PendingMessages};
@@ -18,15 +18,12 @@ use super::timeout::CallTimeout;
 use crate::catalog::Engine;
 use crate::metrics::{self, Observation};
 
-/// Something statements run on: a transaction, or a connection of the reading pool.
-///
-/// The ledger's tables are written `handover.jobs` in every statement, ours and sea-orm's. SQLite has no schemas: there
-/// the table is `handover_jobs`, and this type puts the one name for the other.
+/// Something that runs statements: a transaction, or a connection of the reading pool.
 pub struct Session {
-    engine: Engine,
+    dialect: SharedDialect,
     timeout: CallTimeout,
     inner: Inner,
-    /// The step that this is the transaction of, for the log and for what tests make fail.
+    /// The step whose transaction this is, for the log and for failpoints.
     step: &'static str,
     failpoints: Option<Arc<dyn Failpoints>>,
     pending: PendingMessages,
@@ -57,7 +54,7 @@ enum Inner {
 
 impl Session {
     pub(super) fn transaction(
-        engine: Engine,
+        dialect: SharedDialect,
         timeout: CallTimeout,
         inner: DatabaseTransaction,
         step: &'static str,
@@ -68,40 +65,40 @@ impl Session {
             step,
             failpoints,
             pending: PendingMessages::new(handoff),
-            ..Session::of(engine, timeout, Inner::Transaction(inner))
+            ..Session::of(dialect, timeout, Inner::Transaction(inner))
         }
     }
 
-    pub(super) fn pool(engine: Engine, timeout: CallTimeout, inner: DatabaseConnection) -> Session {
-        Session::of(engine, timeout, Inner::Pool(inner))
+    pub(super) fn pool(dialect: SharedDialect, timeout: CallTimeout, inner: DatabaseConnection) -> Session {
+        Session::of(dialect, timeout, Inner::Pool(inner))
     }
 
-    fn of(engine: Engine, timeout: CallTimeout, inner: Inner) -> Session {
+    fn of(dialect: SharedDialect, timeout: CallTimeout, inner: Inner) -> Session {
         let (pending, observed) = (PendingMessages::default(), Mutex::default());
-        Session { engine, timeout, inner, step: "read", failpoints: None, pending, began: Instant::now(), observed }
+        Session { dialect, timeout, inner, step: "read", failpoints: None, pending, began: Instant::now(), observed }
     }
 
-    /// The engine behind it.
+    /// Returns the engine.
     pub fn engine(&self) -> Engine {
-        self.engine
+        match self.dialect.engine() {
+            super::dialect::Engine::Postgres => Engine::Postgres,
+            super::dialect::Engine::Sqlite => Engine::Sqlite,
+        }
     }
 
     /// Returns the database's dialect.
     pub fn dialect(&self) -> SharedDialect {
-        match self.engine {
-            Engine::Postgres => &Postgres,
-            Engine::Sqlite => &Sqlite,
-        }
+        self.dialect
     }
 
     /// Returns what the database can do.
     pub fn capabilities(&self) -> &'static Capabilities {
-        self.dialect().capabilities()
+        self.dialect.capabilities()
     }
 
     /// Begins a statement.
     pub fn sql(&self, text: &str) -> Sql {
-        Sql::new(self.dialect(), text)
+        Sql::new(self.dialect, text)
     }
 
     /// Returns every row of a statement.
@@ -130,18 +127,18 @@ impl Session {
         Ok(result.rows_affected())
     }
 
-    /// What this transaction leaves in the outbox.
+    /// Returns the messages that this transaction leaves in the outbox.
     pub(super) fn pending_messages(&self) -> &PendingMessages {
         &self.pending
     }
 
-    /// Notes what this transaction does, to be counted once it has committed.
+    /// Notes an observation of this transaction. It is counted once the transaction has committed.
     pub fn observe(&self, observation: Observation) {
         self.observed.lock().unwrap_or_else(PoisonError::into_inner).push(observation);
     }
 
-    /// Commits, where this is a transaction, and tells the relay of what it leaves in the outbox. An error leaves the
-    /// outcome unknown: what was done must be found by looking.
+    /// Commits a transaction, and hands the messages that it leaves in the outbox to the relay. An error leaves the outcome
+    /// unknown: the caller must look at what the database holds.
     pub async fn commit(self) -> Result<()> {
         let doing = format!("committing {}", self.step);
         self.check(Point::BeforeCommit)?;
@@ -159,12 +156,12 @@ impl Session {
         Ok(())
     }
 
-    /// Marks where [`Session::back_to_savepoint`] goes back to. One at a time.
+    /// Sets the savepoint to which [`Session::back_to_savepoint`] goes back. There is one at a time.
     pub async fn savepoint(&self) -> Result<()> {
         self.unprepared("marking a savepoint", "SAVEPOINT handover").await
     }
 
-    /// Undoes everything since the savepoint, an error too.
+    /// Undoes everything since the savepoint, including an error.
     pub async fn back_to_savepoint(&self) -> Result<()> {
         self.unprepared("going back to a savepoint", "ROLLBACK TO SAVEPOINT handover").await?;
         self.forget_savepoint().await
@@ -175,23 +172,21 @@ impl Session {
         self.unprepared("pending a savepoint", "RELEASE SAVEPOINT handover").await
     }
 
-    /// PostgreSQL: has deferred constraints checked by each statement from here on, and not only by the commit.
+    /// Has each statement check deferrable constraints from here on, and not only the commit. Does nothing where the
+    /// database has none.
     pub async fn check_constraints_at_once(&self) -> Result<()> {
-        match self.engine {
-            Engine::Postgres => self.unprepared("checking constraints at once", "SET CONSTRAINTS ALL IMMEDIATE").await,
-            Engine::Sqlite => Ok(()),
+        match self.capabilities().deferrable_constraints {
+            true => self.unprepared("checking constraints at once", "SET CONSTRAINTS ALL IMMEDIATE").await,
+            false => Ok(()),
         }
     }
 
-    /// PostgreSQL: has these constraints wait for the commit, or for [`Session::check_constraints_at_once`].
-    pub async fn let_constraints_wait(&self, names: &[String]) -> Result<()> {
-        match (self.engine, names.is_empty()) {
-            (Engine::Postgres, false) => {
-                let text = format!("SET CONSTRAINTS {} DEFERRED", names.join(", "));
-                self.unprepared("letting constraints wait", &text).await
-            }
-            _ => Ok(()),
+    /// Defers these constraints until the commit, or until [`Session::check_constraints_at_once`].
+    pub async fn defer_constraints(&self, names: &[String]) -> Result<()> {
+        if names.is_empty() || !self.capabilities().deferrable_constraints {
+            return Ok(());
         }
+        self.unprepared("deferring constraints", &format!("SET CONSTRAINTS {} DEFERRED", names.join(", "))).await
     }
 
     async fn unprepared(&self, doing: &str, sql: &str) -> Result<()> {
@@ -204,7 +199,7 @@ impl Session {
     }
 
     fn renamed(&self, mut statement: Statement) -> Statement {
-        if self.engine == Engine::Sqlite {
+        if !self.capabilities().schemas {
             statement.sql = sqlite_names(&statement.sql);
         }
         statement
@@ -231,10 +226,7 @@ fn sqlite_names(sql: &str) -> String {
 #[async_trait]
 impl ConnectionTrait for Session {
     fn get_database_backend(&self) -> DbBackend {
-        match self.engine {
-            Engine::Postgres => DbBackend::Postgres,
-            Engine::Sqlite => DbBackend::Sqlite,
-        }
+        self.dialect.backend()
     }
 
     async fn execute_raw(&self, statement: Statement) -> std::result::Result<ExecResult, DbErr> {

@@ -1,29 +1,30 @@
-//! The time timeout of our own: for an answer that never comes.
+//! Our own limit for calls of the database whose answer never comes.
 
 use std::time::Duration;
 
 use sea_orm::{DbErr, RuntimeErr};
 
-use super::connect::Settings;
-use crate::catalog::Engine;
+use super::dialect::Capabilities;
+use super::driver::Settings;
 
-/// How long a call of the database may take before we give up on the answer. PostgreSQL ends a statement that takes too
-/// long, but it cannot tell us so where the line is dead or the server's machine is gone: this timeout is a little longer than
-/// its own. SQLite is in our own process, and answers.
+/// How long a call of the database may take before we stop waiting for the answer.
+///
+/// A server ends a statement that takes too long, but it cannot notify us when the connection is dead: this limit is a
+/// little longer than the server's. A database in our own process always answers.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct CallTimeout(Option<Duration>);
 
 impl CallTimeout {
-    /// A statement's time, and that which it may take to get a connection for it.
-    pub(super) fn new(engine: Engine, settings: &Settings) -> CallTimeout {
-        let is_limited = engine == Engine::Postgres && !settings.statement_timeout.is_zero();
+    /// Allows a statement's time, and the time to get a connection for it.
+    pub(super) fn new(capabilities: &Capabilities, settings: &Settings) -> CallTimeout {
+        let is_limited = capabilities.is_server && !settings.statement_timeout.is_zero();
         CallTimeout(is_limited.then(|| settings.statement_timeout + settings.acquire_timeout))
     }
 
-    /// Waits for a call no longer than the timeout. Whether it was done nobody knows then: the connection is not used again.
+    /// Waits for a call no longer than the limit. After that its outcome is unknown, and the connection is not used again.
     pub(super) async fn on<T>(self, call: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
-        let Some(timeout) = self.0 else { return call.await };
-        let silent = |_| DbErr::Conn(RuntimeErr::Internal(format!("no answer within {timeout:?}")));
-        tokio::time::timeout(timeout, call).await.map_err(silent)?
+        let Some(limit) = self.0 else { return call.await };
+        let silent = |_| DbErr::Conn(RuntimeErr::Internal(format!("no answer within {limit:?}")));
+        tokio::time::timeout(limit, call).await.map_err(silent)?
     }
 }

@@ -11,8 +11,8 @@ use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics;
+use crate::store::HostLoad;
 use crate::store::Store;
-use crate::store::load::HostLoad;
 
 /// The share of its time that a mover works, and whether it yields to the host. The settings call it `pace`.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]

@@ -7,6 +7,15 @@ pub struct RowAddress {
     pub columns: &'static [(&'static str, &'static str)],
 }
 
+/// The database engines. Only a driver is chosen by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    /// PostgreSQL.
+    Postgres,
+    /// SQLite.
+    Sqlite,
+}
+
 /// The facts that decide how a statement or a transaction is built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capabilities {

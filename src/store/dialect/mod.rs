@@ -7,112 +7,23 @@
 //! common table expressions and window functions.
 
 mod capabilities;
+mod column_array;
+mod piece;
 mod postgres;
 pub mod sql;
 mod sqlite;
+mod syntax;
 mod tables;
+pub mod text;
 mod types;
 
-use std::fmt;
-
-use sea_orm::DbBackend;
-
-pub use self::capabilities::{Capabilities, RowAddress};
+pub use self::capabilities::{Capabilities, Engine, RowAddress};
+pub use self::column_array::ColumnArray;
 pub use self::postgres::Postgres;
-use self::sql::{ColumnArray, Sql};
 pub use self::sqlite::Sqlite;
+pub use self::syntax::{Bind, Dialect, RowLock, SharedDialect, TableSize};
 pub use self::tables::{
     AUDIT, CATALOGS, CHUNKS, JOB_REFERENCES, JOB_SUCCESSORS, JOBS, JOURNAL, LedgerTable, MIGRATIONS, OUTBOX, REQUESTS,
     ROUND_ROBIN, ROW_SNAPSHOTS,
 };
 pub use self::types::Type;
-
-/// A dialect, shared by every session and statement of a database.
-pub type SharedDialect = &'static dyn Dialect;
-
-/// How rows that a statement reads are locked until the transaction ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RowLock {
-    /// Waits for rows that another transaction has locked.
-    Wait,
-    /// Leaves out rows that another transaction has locked.
-    SkipLocked,
-}
-
-/// How many rows a table of bound values has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TableSize {
-    /// A few. The planner must not count them: a plan for any number serves them all.
-    Small,
-    /// Any number. The planner may count them.
-    Any,
-}
-
-/// The syntax of a database.
-pub trait Dialect: fmt::Debug + Send + Sync {
-    /// Returns the database's name, for people.
-    fn name(&self) -> &'static str;
-
-    /// Returns what the database can do.
-    fn capabilities(&self) -> &'static Capabilities;
-
-    /// Returns sea-orm's name for the database.
-    fn backend(&self) -> DbBackend;
-
-    /// Returns the placeholder of the value with this number, counted from 1.
-    ///
-    /// A dialect without numbers returns the same text for each, and the value is bound again at each place.
-    fn placeholder(&self, number: usize) -> String;
-
-    /// Returns the schema, if any, and the name of a table of the ledger.
-    fn ledger_table(&self, table: LedgerTable) -> (Option<&'static str>, String);
-
-    /// Returns the database's name of a type; empty where values of any type need no cast.
-    fn type_name<'t>(&self, of: &'t Type) -> &'t str;
-
-    /// Casts an expression. [`Type::Any`] casts nothing.
-    fn cast(&self, expression: &str, to: &Type) -> String {
-        sql::cast(expression, self.type_name(to))
-    }
-
-    /// Returns a table of bound values for a FROM: one row for each position in the arrays.
-    fn value_table(&self, sql: &mut Sql, alias: &str, columns: Vec<ColumnArray>, size: TableSize) -> String;
-
-    /// Returns the right side of an `IN`: bound values, cast to a type.
-    fn in_list(&self, sql: &mut Sql, of: &Type, values: &[Option<String>]) -> String;
-
-    /// Returns the clause that locks rows, with a blank before it; nothing where [`Capabilities::row_locks`] is false.
-    ///
-    /// `of` names the alias whose rows are locked; by default all are.
-    fn row_lock(&self, lock: RowLock, of: Option<&str>) -> String;
-
-    /// Returns the present time as a value of a column of this type.
-    fn now(&self, of: &Type) -> String;
-
-    /// Returns a literal.
-    fn boolean(&self, value: bool) -> &'static str;
-
-    /// Returns a JSON array of these expressions.
-    fn json_array(&self, values: &[String]) -> String;
-
-    /// Returns the JSON array of a text of every row of a group.
-    fn json_array_of_texts(&self, text: &str) -> String;
-
-    /// Returns the JSON array of a JSON value of every row of a group.
-    fn json_array_of_json(&self, json: &str) -> String;
-
-    /// Returns the text under a name, inside nested objects; NULL where it is missing.
-    fn json_text(&self, json: &str, names: &[&str]) -> String;
-
-    /// Tests if a text holds another.
-    fn contains(&self, text: &str, part: &str) -> String;
-
-    /// Returns the clause of an INSERT that may give values to a column which the database numbers, with a blank after
-    /// it.
-    fn overriding_identity(&self) -> &'static str;
-
-    /// Returns what follows an INSERT that leaves out rows which exist already, with a blank before it.
-    fn on_conflict_do_nothing(&self, columns: &[&str]) -> String {
-        format!(" ON CONFLICT ({}) DO NOTHING", columns.join(", "))
-    }
-}

@@ -2,8 +2,12 @@
 
 use sea_orm::DbBackend;
 
-use super::sql::{ColumnArray, Sql, array_cast, array_text};
-use super::{Capabilities, Dialect, LedgerTable, RowAddress, RowLock, TableSize, Type};
+use super::capabilities::{Capabilities, Engine, RowAddress};
+use super::column_array::ColumnArray;
+use super::syntax::{Bind, Dialect, RowLock, TableSize};
+use super::tables::LedgerTable;
+use super::text::{array_cast, array_text};
+use super::types::Type;
 
 /// The syntax of PostgreSQL 14 and newer.
 #[derive(Debug)]
@@ -30,6 +34,10 @@ const CAPABILITIES: Capabilities = Capabilities {
 };
 
 impl Dialect for Postgres {
+    fn engine(&self) -> Engine {
+        Engine::Postgres
+    }
+
     fn name(&self) -> &'static str {
         "PostgreSQL"
     }
@@ -70,11 +78,11 @@ impl Dialect for Postgres {
     }
 
     /// Binds one array for each column: the statement's text is the same for any number of rows.
-    fn value_table(&self, sql: &mut Sql, alias: &str, columns: Vec<ColumnArray>, size: TableSize) -> String {
+    fn value_table(&self, bind: Bind<'_>, alias: &str, columns: &[ColumnArray], size: TableSize) -> String {
         let names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
-        let arrays: Vec<String> = (columns.into_iter())
+        let arrays: Vec<String> = (columns.iter())
             .map(|column| {
-                let bound = sql.bind(array_text(&column.values));
+                let bound = bind(array_text(&column.values));
                 let array = array_cast(&bound, self.type_name(&column.of));
                 match size {
                     TableSize::Small => uncounted(&array),
@@ -85,8 +93,8 @@ impl Dialect for Postgres {
         format!("unnest({}) AS {alias}({})", arrays.join(", "), names.join(", "))
     }
 
-    fn in_list(&self, sql: &mut Sql, of: &Type, values: &[Option<String>]) -> String {
-        let bound = sql.bind(array_text(values));
+    fn in_list(&self, bind: Bind<'_>, of: &Type, values: &[Option<String>]) -> String {
+        let bound = bind(array_text(values));
         format!("(SELECT unnest({}))", uncounted(&array_cast(&bound, self.type_name(of))))
     }
 

@@ -2,8 +2,11 @@
 
 use sea_orm::DbBackend;
 
-use super::sql::{ColumnArray, Sql};
-use super::{Capabilities, Dialect, LedgerTable, RowAddress, RowLock, TableSize, Type};
+use super::capabilities::{Capabilities, Engine, RowAddress};
+use super::column_array::ColumnArray;
+use super::syntax::{Bind, Dialect, RowLock, TableSize};
+use super::tables::LedgerTable;
+use super::types::Type;
 
 /// The syntax of SQLite 3.41 and newer.
 #[derive(Debug)]
@@ -33,6 +36,10 @@ const CAPABILITIES: Capabilities = Capabilities {
 };
 
 impl Dialect for Sqlite {
+    fn engine(&self) -> Engine {
+        Engine::Sqlite
+    }
+
     fn name(&self) -> &'static str {
         "SQLite"
     }
@@ -66,7 +73,7 @@ impl Dialect for Sqlite {
     }
 
     /// Binds one JSON text that holds the rows.
-    fn value_table(&self, sql: &mut Sql, alias: &str, columns: Vec<ColumnArray>, _: TableSize) -> String {
+    fn value_table(&self, bind: Bind<'_>, alias: &str, columns: &[ColumnArray], _: TableSize) -> String {
         let rows = columns.first().map_or(0, |column| column.values.len());
         let rows: Vec<serde_json::Value> =
             (0..rows).map(|row| columns.iter().map(|column| serde_json::json!(column.values[row])).collect()).collect();
@@ -75,12 +82,12 @@ impl Dialect for Sqlite {
                 format!("{} AS {}", self.element(&format!("value ->> {index}"), &column.of), column.name)
             })
             .collect();
-        let json = sql.bind(serde_json::Value::from(rows).to_string());
+        let json = bind(serde_json::Value::from(rows).to_string());
         format!("(SELECT {} FROM json_each({json})) AS {alias}", columns.join(", "))
     }
 
-    fn in_list(&self, sql: &mut Sql, of: &Type, values: &[Option<String>]) -> String {
-        let json = sql.bind(serde_json::json!(values).to_string());
+    fn in_list(&self, bind: Bind<'_>, of: &Type, values: &[Option<String>]) -> String {
+        let json = bind(serde_json::json!(values).to_string());
         format!("(SELECT {} FROM json_each({json}))", self.element("value", of))
     }
 

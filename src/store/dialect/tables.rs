@@ -1,9 +1,5 @@
 //! The ledger's tables, as statements name them.
 
-use std::fmt;
-
-use super::sql::Piece;
-
 macro_rules! ledger_tables {
     ($($variant:ident $constant:ident $name:literal,)*) => {
         /// A table of the ledger. In a statement's text it is a piece: the dialect renders its name.
@@ -42,10 +38,4 @@ ledger_tables! {
     Requests REQUESTS "requests",
     RoundRobin ROUND_ROBIN "round_robin",
     RowSnapshots ROW_SNAPSHOTS "row_snapshots",
-}
-
-impl fmt::Display for LedgerTable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Piece::Table(*self).fmt(f)
-    }
 }

@@ -6,13 +6,12 @@ use super::row_codec::path_of;
 use super::undo::RestoreOutcome;
 use crate::catalog::{Column, Disposition, Engine, Family, Reference, TableName};
 use crate::store::dialect::Type;
-use crate::store::dialect::sql::{ColumnArray, Sql, table};
+use crate::store::dialect::sql::{ColumnArray, Sql};
+use crate::store::driver;
 use crate::store::{Error, Result, Session};
 
 /// Why a row does not come back that the table has no room for any more, or that has nothing for what it must hold now.
 pub const TABLE_CHANGED: &str = "table_changed";
-
-const DOING: &str = "reading what columns a table has";
 
 /// The columns of a table as they are now.
 pub struct CurrentColumns {
@@ -24,25 +23,14 @@ pub struct CurrentColumns {
 impl CurrentColumns {
     /// Reads them; of a table that is gone, none.
     pub async fn of(session: &Session, name: &TableName) -> Result<CurrentColumns> {
-        let (text, called) = match session.engine() {
-            Engine::Postgres => (
-                "SELECT a.attname::text AS name, format_type(a.atttypid, -1) AS type, CAST(a.attgenerated <> '' AS int)::bigint AS generated \
-                 FROM pg_attribute a WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
-                table(name),
-            ),
-            Engine::Sqlite => (
-                "SELECT name, '' AS type, hidden AS generated FROM pragma_table_xinfo($1) ORDER BY cid",
-                name.name.clone(),
-            ),
-        };
         let mut live = CurrentColumns { written: Vec::new(), generated: Vec::new() };
-        for row in session.all(DOING, session.sql(text).with([called.into()])).await? {
-            let read = || -> std::result::Result<_, sea_orm::DbErr> {
-                Ok((row.try_get("", "name")?, row.try_get("", "type")?, row.try_get::<i64>("", "generated")?))
-            };
-            match read().map_err(|error| Error::unexpected(DOING, error.to_string()))? {
-                (name, cast, 0) => live.written.push(Column { name, cast, family: Family::Other }),
-                (name, _, _) => live.generated.push(name),
+        for column in driver::current_columns(session, name).await? {
+            match column.is_generated {
+                true => live.generated.push(column.name),
+                false => {
+                    let (name, cast) = (column.name, column.cast);
+                    live.written.push(Column { name, cast, family: Family::Other });
+                }
             }
         }
         Ok(live)

@@ -2,7 +2,6 @@
 //!
 //! | file | does |
 //! |---|---|
-//! | `schema` | reads what the database has |
 //! | `users` | who there is, locks, status, license, groups |
 //! | `arrivals` | users who come, or come back |
 //! | `sample` | a few values of a column, for whoever writes a catalog |
@@ -32,7 +31,6 @@ mod content_match;
 mod remove;
 mod predicates;
 mod sample;
-mod schema;
 mod selection;
 mod set;
 mod tenant;
@@ -42,6 +40,7 @@ mod unmerge;
 mod users;
 mod apply;
 
+pub use crate::store::driver::read_schema;
 pub use apply::{Applied, Assignment, Key, RowRange, WorkItem, apply};
 pub use content_match::{give_back, preview_give_back};
 pub use count::{RowCategory, blocking_keys, census, counts, direct_reports_above, lock_group_rows, not_owned};
@@ -49,7 +48,6 @@ pub use cut::{KeyRange, LockRun, cut, cut_between, lock_runs};
 pub use keyless::{count_next, image_of_next};
 pub use restore_rows::{RowsToRestore, restore_rows};
 pub use sample::{count_known_values, sample_values};
-pub use schema::read_schema;
 pub use tenant::enter;
 pub use undo::{
     RestoreOutcome, move_back, preview_move_back, preview_restore, preview_set_back, set_back, snapshot_keys,

@@ -38,7 +38,7 @@ pub async fn restore_rows(session: &Session, tables: &[RowsToRestore<'_>]) -> Re
     }
     loop {
         session.savepoint().await?;
-        session.let_constraints_wait(&names(tables)).await?;
+        session.defer_constraints(&names(tables)).await?;
         let mut returned = put_back_but(session, tables, &orphans).await?;
         let mut found = 0;
         for ((rows, back), orphans) in tables.iter().zip(&returned).zip(&mut orphans) {

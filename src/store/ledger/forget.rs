@@ -253,7 +253,7 @@ impl Person {
             query::update(session, DOING, trail).await?;
         }
         let served = round_robin::Entity::delete_many().filter(round_robin::Column::Org.eq(org));
-        query::update(session, DOING, served.filter(round_robin::Column::LastUser.eq(user))).await?;
+        query::delete(session, DOING, served.filter(round_robin::Column::LastUser.eq(user))).await?;
         Ok(())
     }
 

@@ -69,7 +69,7 @@ async fn missing_right_is_reported_with_the_fix(world: &mut World) {
     lacks("UPDATE (status) ON users", &["UPDATE on users (status)", &run_this]).await;
     lacks("DELETE ON sessions", &["DELETE on sessions", "UPDATE on users (status)"]).await;
     lacks("INSERT ON handover.audit", &["INSERT on handover.audit", WORKER]).await;
-    lacks("USAGE ON SCHEMA handover", &["may not read the ledger", "`handover catalog grants`"]).await;
+    lacks("USAGE ON SCHEMA handover", &["cannot read the ledger", "`handover catalog grants`"]).await;
 }
 
 #[every_engine]

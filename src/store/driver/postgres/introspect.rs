@@ -2,20 +2,22 @@
 
 use std::collections::BTreeMap;
 
-use sea_orm::DbErr;
-
-use super::listed_values;
 use crate::catalog::{Family, ForeignKey, OnDelete, SchemaColumn, Table, TableName};
-use crate::store::{Error, Result, Row, Session};
+use crate::store::dialect::text::table;
+use crate::store::driver::interface::CurrentColumn;
+use crate::store::driver::listed_values::listed_values;
+use crate::store::error::Result;
+use crate::store::row::Row;
+use crate::store::session::Session;
 
 const DOING: &str = "reading the schema";
 
-/// Tables of anybody but the system and the ledger.
-const OURS: &str = "n.nspname NOT IN ('pg_catalog', 'information_schema', 'handover') AND n.nspname NOT LIKE 'pg_toast%' \
+/// Tables except those of the system and of the ledger.
+const OF_THE_HOST: &str = "n.nspname NOT IN ('pg_catalog', 'information_schema', 'handover') AND n.nspname NOT LIKE 'pg_toast%' \
                     AND n.nspname NOT LIKE 'pg_temp%'";
 
-/// Types that have no equality of their own, nor by what they are made of (a domain's base, an array's elements); and
-/// composite types, which have it only as far as their columns do.
+/// Types that have no equality, neither of their own nor by what they are made of (a domain's base, an array's elements);
+/// and composite types, which have it only as far as their columns do.
 const OPAQUE: &str = "made_of (type, root) AS (SELECT t.oid, t.oid FROM pg_type t UNION ALL \
        SELECT m.type, CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE t.typelem END FROM made_of m JOIN pg_type t ON t.oid = m.root \
        WHERE t.typtype = 'd' OR (t.typcategory = 'A' AND t.typelem <> 0)), \
@@ -26,6 +28,23 @@ const OPAQUE: &str = "made_of (type, root) AS (SELECT t.oid, t.oid FROM pg_type 
 
 type Tables = BTreeMap<(String, String), Table>;
 
+/// Reads the columns of a table as they are now.
+pub async fn current_columns(session: &Session, name: &TableName) -> Result<Vec<CurrentColumn>> {
+    let mut sql = session.sql("");
+    let name = sql.bind(table(name));
+    sql.add(&format!(
+        "SELECT a.attname::text AS name, format_type(a.atttypid, -1) AS type, a.attgenerated <> '' AS is_generated \
+         FROM pg_attribute a WHERE a.attrelid = to_regclass({name}) AND a.attnum > 0 AND NOT a.attisdropped \
+         ORDER BY a.attnum"
+    ));
+    let rows = session.all("reading what columns a table has", sql).await?;
+    let read = |row: &Row| {
+        Ok(CurrentColumn { name: row.get("name")?, cast: row.get("type")?, is_generated: row.get("is_generated")? })
+    };
+    rows.iter().map(read).collect()
+}
+
+/// Reads the tables, except the ledger's.
 pub async fn read_tables(session: &Session) -> Result<Vec<Table>> {
     let mut tables = Tables::new();
     read_columns(session, &mut tables).await?;
@@ -35,20 +54,16 @@ pub async fn read_tables(session: &Session) -> Result<Vec<Table>> {
 }
 
 async fn rows(session: &Session, text: &str) -> Result<Vec<Row>> {
-    session.all(DOING, session.sql(&text.replace("{ours}", OURS).replace("{opaque}", OPAQUE))).await
-}
-
-fn failed(error: DbErr) -> Error {
-    Error::unexpected(DOING, error.to_string())
+    session.all(DOING, session.sql(&text.replace("{host}", OF_THE_HOST).replace("{opaque}", OPAQUE))).await
 }
 
 fn table_of<'t>(tables: &'t mut Tables, row: &Row) -> Result<Option<&'t mut Table>> {
-    let schema: String = row.try_get("", "schema").map_err(failed)?;
-    let name: String = row.try_get("", "table").map_err(failed)?;
+    let schema: String = row.get("schema")?;
+    let name: String = row.get("table")?;
     Ok(tables.get_mut(&(schema, name)))
 }
 
-/// A type is written as it is without a length (`-1`): `character` alone would be one of a single character.
+/// Reads the columns. A type is written without its length (`-1`): `character` alone would mean a single character.
 async fn read_columns(session: &Session, tables: &mut Tables) -> Result<()> {
     let text = "WITH RECURSIVE {opaque} \
                 SELECT n.nspname::text AS schema, c.relname::text AS table, pg_table_is_visible(c.oid) AS visible, row_security_active(c.oid) AS row_security, \
@@ -57,24 +72,24 @@ async fn read_columns(session: &Session, tables: &mut Tables) -> Result<()> {
                 (SELECT array_agg(e.enumlabel::text ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = t.oid) AS labels \
                 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
                 JOIN pg_type t ON t.oid = a.atttypid \
-                WHERE c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped AND {ours} ORDER BY n.nspname, c.relname, a.attnum";
+                WHERE c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped AND {host} ORDER BY n.nspname, c.relname, a.attnum";
     for row in rows(session, text).await? {
-        let text = |column: &str| row.try_get::<String>("", column).map_err(failed);
+        let text = |column: &str| row.get::<String>(column);
         let name = TableName { schema: Some(text("schema")?), name: text("table")? };
-        let visible = row.try_get("", "visible").map_err(failed)?;
-        let row_security = row.try_get("", "row_security").map_err(failed)?;
-        let family = match row.try_get("", "opaque").map_err(failed)? {
+        let visible = row.get("visible")?;
+        let row_security = row.get("row_security")?;
+        let family = match row.get("opaque")? {
             true => Family::Opaque,
             false => family(&text("base")?, &text("category")?),
         };
-        let labels: Option<Vec<String>> = row.try_get("", "labels").map_err(failed)?;
+        let labels: Option<Vec<String>> = row.get("labels")?;
         let flags = (family == Family::Boolean).then(|| vec!["false".to_owned(), "true".to_owned()]);
         let column = SchemaColumn {
             name: text("column")?,
             cast: text("type")?,
             family,
-            generated: row.try_get("", "generated").map_err(failed)?,
-            nullable: !row.try_get::<bool>("", "not_null").map_err(failed)?,
+            generated: row.get("generated")?,
+            nullable: !row.get::<bool>("not_null")?,
             values: labels.or(flags),
         };
         let key = (text("schema")?, text("table")?);
@@ -116,11 +131,11 @@ async fn read_indexes(session: &Session, tables: &mut Tables) -> Result<()> {
                 (SELECT array_agg(a.attname::text ORDER BY k.place) FROM unnest(i.indkey::int2[]) WITH ORDINALITY k(number, place) \
                  JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.number WHERE k.place <= i.indnkeyatts) AS columns \
                 FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
-                WHERE i.indisvalid AND {ours} ORDER BY n.nspname, c.relname, i.indisprimary DESC, i.indexrelid";
+                WHERE i.indisvalid AND {host} ORDER BY n.nspname, c.relname, i.indisprimary DESC, i.indexrelid";
     for row in rows(session, text).await? {
-        let columns: Option<Vec<String>> = row.try_get("", "columns").map_err(failed)?;
-        let unique: bool = row.try_get("", "whole_unique").map_err(failed)?;
-        let whole: bool = row.try_get("", "whole").map_err(failed)?;
+        let columns: Option<Vec<String>> = row.get("columns")?;
+        let unique: bool = row.get("whole_unique")?;
+        let whole: bool = row.get("whole")?;
         if let (Some(table), Some(columns)) = (table_of(tables, &row)?, columns) {
             if unique {
                 table.uniques.push(columns.clone());
@@ -142,14 +157,14 @@ async fn read_constraints(session: &Session, tables: &mut Tables) -> Result<()> 
                  JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = o.number) AS target \
                 FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
                 LEFT JOIN pg_class f ON f.oid = k.confrelid LEFT JOIN pg_namespace fn ON fn.oid = f.relnamespace \
-                WHERE k.contype IN ('f', 'c') AND {ours} ORDER BY n.nspname, c.relname, k.conname";
+                WHERE k.contype IN ('f', 'c') AND {host} ORDER BY n.nspname, c.relname, k.conname";
     for row in rows(session, text).await? {
-        let columns: Option<Vec<String>> = row.try_get("", "columns").map_err(failed)?;
+        let columns: Option<Vec<String>> = row.get("columns")?;
         let (Some(table), Some(columns)) = (table_of(tables, &row)?, columns) else { continue };
-        match row.try_get::<String>("", "type").map_err(failed)?.as_str() {
-            "f" => table.foreign_keys.push(foreign_key(&row, columns).map_err(failed)?),
+        match row.get::<String>("type")?.as_str() {
+            "f" => table.foreign_keys.push(foreign_key(&row, columns)?),
             _ => {
-                let definition: String = row.try_get("", "definition").map_err(failed)?;
+                let definition: String = row.get("definition")?;
                 if let ([name], Some(values)) = (columns.as_slice(), listed_values(&definition))
                     && let Some(column) = table.columns.iter_mut().find(|column| column.name == *name)
                 {
@@ -161,13 +176,13 @@ async fn read_constraints(session: &Session, tables: &mut Tables) -> Result<()> 
     Ok(())
 }
 
-fn foreign_key(row: &Row, columns: Vec<String>) -> std::result::Result<ForeignKey, DbErr> {
-    let on_delete = match row.try_get::<String>("", "on_delete")?.as_str() {
+fn foreign_key(row: &Row, columns: Vec<String>) -> Result<ForeignKey> {
+    let on_delete = match row.get::<String>("on_delete")?.as_str() {
         "c" => OnDelete::Cascade,
         "n" | "d" => OnDelete::Forget,
         _ => OnDelete::Refuse,
     };
-    let table = TableName { schema: row.try_get("", "target_schema")?, name: row.try_get("", "target_table")? };
-    let (name, is_deferrable) = (Some(row.try_get("", "name")?), row.try_get("", "deferrable")?);
-    Ok(ForeignKey { name, columns, table, target: row.try_get("", "target")?, on_delete, is_deferrable })
+    let table = TableName { schema: row.get("target_schema")?, name: row.get("target_table")? };
+    let (name, is_deferrable) = (Some(row.get("name")?), row.get("deferrable")?);
+    Ok(ForeignKey { name, columns, table, target: row.get("target")?, on_delete, is_deferrable })
 }

@@ -1,5 +1,7 @@
-//! Whether each connection has a session of PostgreSQL's to itself. A pool in between may hand one session to several
-//! connections, a transaction each: time limits that one sets then hold for whoever comes next, and not for itself.
+//! Checks that each connection has a PostgreSQL session of its own.
+//!
+//! A pooler in between may lend one session to several connections, one transaction each. Time limits that one connection sets
+//! would then hold for the next one, and not for itself.
 
 use std::str::FromStr;
 
@@ -7,16 +9,17 @@ use sea_orm::sqlx::postgres::PgConnectOptions;
 use sea_orm::sqlx::{Connection, Executor, PgConnection, Row};
 use sea_orm::{DbErr, RuntimeErr, SqlxError};
 
-use super::connect::{self, Settings};
-use super::error::{Error, Result};
+use super::connect;
+use crate::store::driver::settings::Settings;
+use crate::store::error::{Error, Result};
 
 const DOING: &str = "connecting to the database";
 
 const WHAT_TO_SET: &str =
     "point `database.url` at PostgreSQL itself, or at a pool in session mode (PgBouncer: `pool_mode = session`)";
 
-/// Refuses a pool that does not give us sessions of our own: before anything is written, and not in the midst of a job.
-pub(super) async fn check(settings: &Settings) -> Result<()> {
+/// Rejects a pooler that does not give us sessions of our own, before anything is written.
+pub async fn check(settings: &Settings) -> Result<()> {
     let looked = tokio::time::timeout(settings.acquire_timeout, shares_sessions(settings)).await;
     match looked.unwrap_or(Err(SqlxError::PoolTimedOut)) {
         Ok(false) => Ok(()),
@@ -32,17 +35,17 @@ pub(super) async fn check(settings: &Settings) -> Result<()> {
     }
 }
 
-/// Whether one connection meets several sessions, or two connections one.
+/// True if one connection meets several sessions, or two connections meet one.
 async fn shares_sessions(settings: &Settings) -> std::result::Result<bool, SqlxError> {
     let options = connect::as_handover(PgConnectOptions::from_str(&settings.url)?);
     let mut one = PgConnection::connect_with(&options).await?;
     let mut other = PgConnection::connect_with(&options).await?;
     let ours = session_of(&mut one).await?;
-    // A pool that hands its sessions round gives the next one now; one that hands out the latest gives ours to the other.
+    // A pooler that rotates its sessions lends another one now. One that lends the latest gives ours to the other connection.
     let mut shared = session_of(&mut one).await? != ours;
     if !shared {
         other.execute("BEGIN").await?;
-        // What the other has cannot be had meanwhile. Where it has ours there may be no second: then we do not ask.
+        // The other's session is taken meanwhile. If it is ours, there may be no second one: then we do not ask for it.
         shared = session_of(&mut other).await? == ours || session_of(&mut one).await? != ours;
         other.execute("ROLLBACK").await?;
     }
@@ -51,7 +54,7 @@ async fn shares_sessions(settings: &Settings) -> std::result::Result<bool, SqlxE
     Ok(shared)
 }
 
-/// The process of the server that serves a connection at this moment. Asked without preparing it.
+/// Returns the server process that serves a connection now. The statement is not prepared.
 async fn session_of(connection: &mut PgConnection) -> std::result::Result<i32, SqlxError> {
     connection.fetch_one("SELECT pg_backend_pid()").await?.try_get(0)
 }

@@ -1,24 +1,36 @@
 //! SQLite's schema, from its pragmas and the text of its CREATE statements.
 
-use sea_orm::DbErr;
-
-use super::listed_values;
 use crate::catalog::{Family, ForeignKey, OnDelete, SchemaColumn, Table, TableName};
-use crate::store::{Error, Result, Row, Session};
+use crate::store::driver::interface::CurrentColumn;
+use crate::store::driver::listed_values::listed_values;
+use crate::store::error::Result;
+use crate::store::row::Row;
+use crate::store::session::Session;
 
 const DOING: &str = "reading the schema";
 
-/// Tables of anybody but SQLite itself and the ledger.
-const OURS: &str =
+/// Tables except those of SQLite itself and of the ledger.
+const OF_THE_HOST: &str =
     "m.type = 'table' AND m.name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND m.name NOT LIKE 'handover\\_%' ESCAPE '\\'";
 
+/// Reads the columns of a table as they are now.
+pub async fn current_columns(session: &Session, table: &TableName) -> Result<Vec<CurrentColumn>> {
+    let text = "SELECT name, hidden FROM pragma_table_xinfo({table}) ORDER BY cid";
+    let read = |row: &Row| {
+        let is_generated = row.get::<i64>("hidden")? != 0;
+        Ok(CurrentColumn { name: row.get("name")?, cast: String::new(), is_generated })
+    };
+    rows_of(session, text, &table.name).await?.iter().map(read).collect()
+}
+
+/// Reads the tables, except the ledger's.
 pub async fn read_tables(session: &Session) -> Result<Vec<Table>> {
     let mut tables = Vec::new();
     for row in
-        rows(session, "SELECT m.name AS name, m.sql AS sql FROM sqlite_master m WHERE {ours} ORDER BY m.rowid").await?
+        rows(session, "SELECT m.name AS name, m.sql AS sql FROM sqlite_master m WHERE {host} ORDER BY m.rowid").await?
     {
-        let name: String = row.try_get("", "name").map_err(failed)?;
-        let sql: String = row.try_get("", "sql").map_err(failed)?;
+        let name: String = row.get("name")?;
+        let sql: String = row.get("sql")?;
         tables.push(Table {
             name: TableName { schema: None, name: name.clone() },
             visible: true,
@@ -38,25 +50,24 @@ pub async fn read_tables(session: &Session) -> Result<Vec<Table>> {
 }
 
 async fn rows(session: &Session, text: &str) -> Result<Vec<Row>> {
-    session.all(DOING, session.sql(&text.replace("{ours}", OURS))).await
+    session.all(DOING, session.sql(&text.replace("{host}", OF_THE_HOST))).await
 }
 
 async fn rows_of(session: &Session, text: &str, table: &str) -> Result<Vec<Row>> {
-    session.all(DOING, session.sql(text).with([table.into()])).await
-}
-
-fn failed(error: DbErr) -> Error {
-    Error::unexpected(DOING, error.to_string())
+    let mut sql = session.sql("");
+    let table = sql.bind(table);
+    sql.add(&text.replace("{table}", &table));
+    session.all(DOING, sql).await
 }
 
 async fn read_columns(session: &Session, table: &str, create: &str) -> Result<Vec<SchemaColumn>> {
-    let text = "SELECT name, type, \"notnull\" AS not_null, pk FROM pragma_table_info($1) ORDER BY cid";
+    let text = "SELECT name, type, \"notnull\" AS not_null, pk FROM pragma_table_info({table}) ORDER BY cid";
     let mut columns = Vec::new();
     for row in rows_of(session, text, table).await? {
-        let name: String = row.try_get("", "name").map_err(failed)?;
-        let declared: String = row.try_get("", "type").map_err(failed)?;
-        let not_null: i64 = row.try_get("", "not_null").map_err(failed)?;
-        let part_of_key: i64 = row.try_get("", "pk").map_err(failed)?;
+        let name: String = row.get("name")?;
+        let declared: String = row.get("type")?;
+        let not_null: i64 = row.get("not_null")?;
+        let part_of_key: i64 = row.get("pk")?;
         let (family, cast) = family_and_cast(&declared);
         let flags = (family == Family::Boolean).then(|| vec!["0".to_owned(), "1".to_owned()]);
         columns.push(SchemaColumn {
@@ -73,8 +84,9 @@ async fn read_columns(session: &Session, table: &str, create: &str) -> Result<Ve
     Ok(columns)
 }
 
-/// SQLite's rules of affinity (<https://www.sqlite.org/datatype3.html>, 3.1), with what the declared name tells beyond
-/// them. Columns of NUMERIC affinity take text without a cast: it is converted where it is a number.
+/// Returns the family and the cast of a declared type, by SQLite's rules of affinity
+/// (<https://www.sqlite.org/datatype3.html>, 3.1) and by the words in it. Columns of NUMERIC affinity take text without a
+/// cast: SQLite converts it if it is a number.
 fn family_and_cast(declared: &str) -> (Family, &'static str) {
     let declared = declared.to_uppercase();
     let has = |part: &str| declared.contains(part);
@@ -90,7 +102,7 @@ fn family_and_cast(declared: &str) -> (Family, &'static str) {
     }
 }
 
-/// The values that a check of the CREATE statement allows for a column.
+/// Returns the values that a check of the CREATE statement allows for a column.
 fn checked_values(create: &str, column: &str) -> Option<Vec<String>> {
     let upper = create.to_uppercase();
     let checks = upper.match_indices("CHECK").filter_map(|(at, word)| balanced(&create[at + word.len()..]));
@@ -101,7 +113,7 @@ fn checked_values(create: &str, column: &str) -> Option<Vec<String>> {
     checks.filter(of_column).find_map(listed_values)
 }
 
-/// The parenthesis that a text begins with, up to its end.
+/// Returns the parenthesis that a text begins with, up to its end.
 fn balanced(text: &str) -> Option<&str> {
     let text = text.trim_start();
     let mut depth = 0;
@@ -120,29 +132,29 @@ fn balanced(text: &str) -> Option<&str> {
 
 async fn read_indexes(session: &Session, table: &mut Table) -> Result<()> {
     let text = "SELECT l.name AS name, l.\"unique\" AS is_unique, l.partial AS partial, i.name AS column \
-                FROM pragma_index_list($1) l, pragma_index_info(l.name) i ORDER BY l.seq, i.seqno";
+                FROM pragma_index_list({table}) l, pragma_index_info(l.name) i ORDER BY l.seq, i.seqno";
     let mut indexes: Vec<(String, bool, bool, Vec<Option<String>>)> = Vec::new();
     for row in rows_of(session, text, &table.name.name).await? {
-        let name: String = row.try_get("", "name").map_err(failed)?;
-        let column: Option<String> = row.try_get("", "column").map_err(failed)?;
+        let name: String = row.get("name")?;
+        let column: Option<String> = row.get("column")?;
         match indexes.last_mut() {
             Some((last, _, _, columns)) if *last == name => columns.push(column),
             _ => {
-                let flag = |column: &str| row.try_get::<i64>("", column).map(|flag| flag != 0).map_err(failed);
+                let flag = |column: &str| row.get::<i64>(column).map(|flag| flag != 0);
                 indexes.push((name, flag("is_unique")?, flag("partial")?, vec![column]));
             }
         }
     }
     let primary =
-        rows_of(session, "SELECT name FROM pragma_table_info($1) WHERE pk > 0 ORDER BY pk", &table.name.name).await?;
-    let primary: std::result::Result<Vec<String>, DbErr> = primary.iter().map(|row| row.try_get("", "name")).collect();
-    let primary = primary.map_err(failed)?;
+        rows_of(session, "SELECT name FROM pragma_table_info({table}) WHERE pk > 0 ORDER BY pk", &table.name.name)
+            .await?;
+    let primary: Vec<String> = primary.iter().map(|row| row.get("name")).collect::<Result<_>>()?;
     if !primary.is_empty() {
         table.uniques.push(primary.clone());
         table.indexes.push(primary);
     }
     for (_, unique, partial, columns) in indexes {
-        // An expression has no name there. What comes before it serves to find rows, and says nothing of their being unique.
+        // An expression has no name. The columns before it serve to find rows, but are not unique by themselves.
         let whole = columns.iter().all(Option::is_some);
         let columns: Vec<String> = columns.into_iter().map_while(|column| column).collect();
         if partial || columns.is_empty() {
@@ -158,7 +170,7 @@ async fn read_indexes(session: &Session, table: &mut Table) -> Result<()> {
     Ok(())
 }
 
-/// SQLite does not tell which foreign keys wait for the commit: where the text says so of one, each may.
+/// True if a foreign key may wait for the commit. SQLite does not report which one: if the text defers one, each may be.
 fn is_deferrable(create: &str) -> bool {
     let words: Vec<String> = create.split_whitespace().map(str::to_uppercase).collect();
     words.windows(2).any(|pair| pair[0] == "INITIALLY" && pair[1].starts_with("DEFERRED"))
@@ -166,19 +178,19 @@ fn is_deferrable(create: &str) -> bool {
 
 async fn read_foreign_keys(session: &Session, table: &str, is_deferrable: bool) -> Result<Vec<ForeignKey>> {
     let text = "SELECT id, \"table\" AS target_table, \"from\" AS column, \"to\" AS target, on_delete \
-                FROM pragma_foreign_key_list($1) ORDER BY id, seq";
+                FROM pragma_foreign_key_list({table}) ORDER BY id, seq";
     let mut keys: Vec<(i64, ForeignKey)> = Vec::new();
     for row in rows_of(session, text, table).await? {
-        let id: i64 = row.try_get("", "id").map_err(failed)?;
-        let column: String = row.try_get("", "column").map_err(failed)?;
-        let target: Option<String> = row.try_get("", "target").map_err(failed)?;
-        let on_delete = match row.try_get::<String>("", "on_delete").map_err(failed)?.as_str() {
+        let id: i64 = row.get("id")?;
+        let column: String = row.get("column")?;
+        let target: Option<String> = row.get("target")?;
+        let on_delete = match row.get::<String>("on_delete")?.as_str() {
             "CASCADE" => OnDelete::Cascade,
             "SET NULL" | "SET DEFAULT" => OnDelete::Forget,
             _ => OnDelete::Refuse,
         };
         if keys.last().is_none_or(|(last, _)| *last != id) {
-            let name: String = row.try_get("", "target_table").map_err(failed)?;
+            let name: String = row.get("target_table")?;
             let table = TableName { schema: None, name };
             let (columns, target) = (Vec::new(), Vec::new());
             keys.push((id, ForeignKey { name: None, columns, table, target, on_delete, is_deferrable }));
@@ -191,7 +203,7 @@ async fn read_foreign_keys(session: &Session, table: &str, is_deferrable: bool) 
     Ok(keys.into_iter().map(|(_, key)| key).collect())
 }
 
-/// A foreign key that names no columns points at the primary key.
+/// Fills in the columns of foreign keys that name none: they point at the primary key.
 fn fill_in_targets(tables: &mut [Table]) {
     let primaries: Vec<(TableName, Vec<String>)> =
         tables.iter().filter_map(|table| Some((table.name.clone(), table.uniques.first()?.clone()))).collect();

@@ -1,0 +1,31 @@
+//! Classifies the errors of the engines.
+
+use sea_orm::sqlx::error::DatabaseError;
+
+pub use super::error_class::ErrorClass;
+use super::postgres::errors as postgres;
+use super::sqlite::errors as sqlite;
+
+/// Classifies an error by the engine that it comes from.
+pub fn classify(error: &dyn DatabaseError) -> ErrorClass {
+    let class = postgres::classify(error).or_else(|| sqlite::classify(error));
+    class.unwrap_or(ErrorClass::Refused)
+}
+
+/// True if the code says that a statement's time was over.
+pub fn is_statement_timeout(code: &str) -> bool {
+    code == postgres::QUERY_CANCELED
+}
+
+/// True if the code says that a statement waited too long for a lock.
+pub fn is_lock_timeout(code: &str) -> bool {
+    code == postgres::LOCK_NOT_AVAILABLE
+}
+
+/// True if the code says that the role lacks a right.
+pub fn is_missing_right(code: &str) -> bool {
+    code == postgres::INSUFFICIENT_PRIVILEGE
+}
+
+/// The code of a row that a trigger refuses: SQLite's own code for it.
+pub const REFUSED_BY_TRIGGER: &str = sqlite::CONSTRAINT_TRIGGER;

@@ -1,0 +1,78 @@
+//! The interface of a driver.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use sea_orm::{DatabaseConnection, TransactionOptions};
+
+use super::activity::{HostLoad, Standbys};
+use super::settings::Settings;
+use crate::catalog::{Rights, Table, TableName};
+use crate::store::dialect::SharedDialect;
+use crate::store::error::Result;
+use crate::store::session::Session;
+
+/// The connections of a database.
+#[derive(Clone)]
+pub struct Pools {
+    /// Connections for transactions that write.
+    pub write: DatabaseConnection,
+    /// Connections for statements and snapshots that only read.
+    pub read: DatabaseConnection,
+}
+
+/// A column of a table as it is now.
+pub struct CurrentColumn {
+    /// Its name.
+    pub name: String,
+    /// The type that a text is cast to for it; empty: no cast.
+    pub cast: String,
+    /// True if the database computes its values.
+    pub is_generated: bool,
+}
+
+/// Everything about an engine except its syntax.
+#[async_trait]
+pub trait Driver: Send + Sync {
+    /// Returns the engine's syntax and capabilities.
+    fn dialect(&self) -> SharedDialect;
+
+    /// Connects. It creates nothing except SQLite's file, where the URL allows that.
+    async fn connect(&self, settings: &Settings) -> Result<Pools>;
+
+    /// Returns the options of a transaction that writes.
+    fn write_options(&self) -> TransactionOptions;
+
+    /// Returns the options of a snapshot that is only read.
+    fn snapshot_options(&self) -> TransactionOptions;
+
+    /// Brings the ledger up to date.
+    async fn migrate(&self, settings: &Settings, write: &DatabaseConnection) -> Result<()>;
+
+    /// Returns the database's own name and version, such as `PostgreSQL 15.14`.
+    async fn version(&self, session: &Session) -> Result<String>;
+
+    /// Returns by how many seconds the database's clock is ahead of ours; nothing if it uses ours.
+    async fn clock_offset(&self, session: &Session) -> Result<Option<f64>>;
+
+    /// Reads the tables, except the ledger's.
+    async fn read_tables(&self, session: &Session) -> Result<Vec<Table>>;
+
+    /// Reads the columns of a table as they are now; none if the table is gone.
+    async fn current_columns(&self, session: &Session, table: &TableName) -> Result<Vec<CurrentColumn>>;
+
+    /// Returns the names of transactions of others that are active now. No two ever have the same name.
+    async fn active_transactions(&self, session: &Session) -> Result<BTreeSet<String>>;
+
+    /// Returns the standbys that are connected, and how many hide their lag from this role.
+    async fn standbys(&self, session: &Session) -> Result<Standbys>;
+
+    /// Measures how busy the database is. The session is a transaction.
+    async fn host_load(&self, session: &Session) -> Result<HostLoad>;
+
+    /// Writes the statements that grant a role these rights and revoke any others in these schemas.
+    async fn grants(&self, session: &Session, rights: &Rights, role: &str) -> Result<String>;
+
+    /// Returns the role, and each right that it lacks, such as `SELECT on users (email)`.
+    async fn missing_rights(&self, session: &Session, rights: &Rights) -> Result<(String, Vec<String>)>;
+}

@@ -1,0 +1,80 @@
+//! The database drivers: how each engine is reached, classified, read and granted. One folder for each engine.
+//!
+//! [`of_url`] and [`of`] choose a driver. Nothing else in the crate asks which engine is in use.
+
+mod activity;
+mod error_class;
+pub mod errors;
+mod interface;
+mod listed_values;
+mod postgres;
+mod settings;
+mod sqlite;
+
+pub use self::activity::{HostLoad, Standbys};
+pub use self::interface::{CurrentColumn, Driver, Pools};
+use self::postgres::PostgresDriver;
+pub use self::settings::Settings;
+use self::sqlite::SqliteDriver;
+use super::dialect::{Capabilities, Engine};
+use super::error::{Error, Result};
+use super::session::Session;
+use crate::catalog::{Column, Family, Schema, SchemaTraits, Table, TableName};
+
+/// Returns the driver of a URL.
+pub fn of_url(url: &str) -> Result<&'static dyn Driver> {
+    match url.split_once(':') {
+        Some(("postgres" | "postgresql", _)) => Ok(of_engine(Engine::Postgres)),
+        Some(("sqlite", _)) => Ok(of_engine(Engine::Sqlite)),
+        // The URL may hold a password: the error names only its scheme.
+        other => {
+            let scheme = other.map_or("nothing", |(scheme, _)| scheme);
+            let what = format!("`database.url` begins with `postgres:` or `sqlite:`, not with `{scheme}`");
+            Err(Error::unexpected("connecting to the database", what))
+        }
+    }
+}
+
+/// Returns the driver of a session's database.
+pub fn of(session: &Session) -> &'static dyn Driver {
+    of_engine(session.dialect().engine())
+}
+
+fn of_engine(engine: Engine) -> &'static dyn Driver {
+    match engine {
+        Engine::Postgres => &PostgresDriver,
+        Engine::Sqlite => &SqliteDriver,
+    }
+}
+
+/// Reads the live schema, except the ledger's tables.
+pub async fn read_schema(session: &Session) -> Result<Schema> {
+    let capabilities = session.capabilities();
+    let mut tables = of(session).read_tables(session).await?;
+    for table in &mut tables {
+        table.row_address = row_address(capabilities, table);
+    }
+    let traits = SchemaTraits {
+        booleans_are_integers: capabilities.booleans_are_integers,
+        has_session_settings: capabilities.session_settings,
+    };
+    Ok(Schema { traits, tables })
+}
+
+/// Returns the first address of rows whose columns hide no column of the table.
+fn row_address(capabilities: &Capabilities, table: &Table) -> Option<Vec<Column>> {
+    let hides = |name: &str| table.columns.iter().any(|column| column.name.eq_ignore_ascii_case(name));
+    let mut addresses = capabilities.row_addresses.iter();
+    let address = addresses.find(|address| address.columns.iter().all(|(name, _)| !hides(name)))?;
+    let column = |(name, cast): &(&str, &str)| Column {
+        name: (*name).to_owned(),
+        cast: (*cast).to_owned(),
+        family: Family::Other,
+    };
+    Some(address.columns.iter().map(column).collect())
+}
+
+/// Reads the columns of a table as they are now; none if the table is gone.
+pub async fn current_columns(session: &Session, table: &TableName) -> Result<Vec<CurrentColumn>> {
+    of(session).current_columns(session, table).await
+}

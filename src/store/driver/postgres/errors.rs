@@ -1,0 +1,51 @@
+//! PostgreSQL's errors, by SQLSTATE (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
+
+use sea_orm::sqlx::error::DatabaseError;
+use sea_orm::sqlx::postgres::{PgDatabaseError, PgSeverity};
+
+use crate::store::driver::error_class::ErrorClass;
+
+pub const QUERY_CANCELED: &str = "57014";
+pub const LOCK_NOT_AVAILABLE: &str = "55P03";
+pub const INSUFFICIENT_PRIVILEGE: &str = "42501";
+
+/// Classifies an error; nothing if it is not PostgreSQL's.
+pub fn classify(error: &dyn DatabaseError) -> Option<ErrorClass> {
+    let error = error.try_downcast_ref::<PgDatabaseError>()?;
+    // Such an error ends the session, whatever its code.
+    if matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic) {
+        return Some(ErrorClass::Away);
+    }
+    Some(of_sqlstate(error.code()))
+}
+
+fn of_sqlstate(code: &str) -> ErrorClass {
+    match code {
+        // serialization_failure, deadlock_detected
+        "40001" | "40P01" | LOCK_NOT_AVAILABLE | QUERY_CANCELED => ErrorClass::Contention,
+        // admin_shutdown, crash_shutdown, cannot_connect_now, database_dropped, idle_in_transaction_session_timeout,
+        // read_only_sql_transaction (a standby answers while another server takes over)
+        "57P01" | "57P02" | "57P03" | "57P04" | "25P03" | "25006" => ErrorClass::Away,
+        // connection exceptions, insufficient resources (disk full, too many connections), system errors
+        _ if code.starts_with("08") || code.starts_with("53") || code.starts_with("58") => ErrorClass::Away,
+        _ => ErrorClass::Refused,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sqlstates_have_classes() {
+        for (code, class) in [
+            ("40P01", ErrorClass::Contention),
+            ("55P03", ErrorClass::Contention),
+            ("53100", ErrorClass::Away),
+            ("25006", ErrorClass::Away),
+            ("23505", ErrorClass::Refused),
+        ] {
+            assert_eq!(of_sqlstate(code), class, "{code}");
+        }
+    }
+}

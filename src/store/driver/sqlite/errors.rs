@@ -1,0 +1,43 @@
+//! SQLite's errors, by result code (<https://www.sqlite.org/rescode.html>). An extended code's low byte is its primary
+//! code.
+
+use sea_orm::sqlx::error::DatabaseError;
+use sea_orm::sqlx::sqlite::SqliteError;
+
+use crate::store::driver::error_class::ErrorClass;
+
+pub const CONSTRAINT_TRIGGER: &str = "1811";
+
+/// Classifies an error; nothing if it is not SQLite's.
+pub fn classify(error: &dyn DatabaseError) -> Option<ErrorClass> {
+    let error = error.try_downcast_ref::<SqliteError>()?;
+    Some(of_code(&error.code().unwrap_or_default()))
+}
+
+fn of_code(code: &str) -> ErrorClass {
+    match code.parse::<u32>().unwrap_or(0) & 0xff {
+        // SQLITE_BUSY, SQLITE_LOCKED
+        5 | 6 => ErrorClass::Contention,
+        // SQLITE_IOERR, SQLITE_FULL, SQLITE_CANTOPEN
+        10 | 13 | 14 => ErrorClass::Away,
+        _ => ErrorClass::Refused,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn extended_codes_have_their_primary_class() {
+        for (code, class) in [
+            ("5", ErrorClass::Contention),
+            ("517", ErrorClass::Contention),
+            ("13", ErrorClass::Away),
+            ("1555", ErrorClass::Refused),
+            (CONSTRAINT_TRIGGER, ErrorClass::Refused),
+        ] {
+            assert_eq!(of_code(code), class, "{code}");
+        }
+    }
+}

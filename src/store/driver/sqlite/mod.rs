@@ -1,0 +1,93 @@
+//! SQLite.
+
+mod connect;
+pub mod errors;
+mod introspect;
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use handover_migrations::{Ledger, MigratorTrait};
+use sea_orm::{DatabaseConnection, SqliteTransactionMode, TransactionOptions};
+
+use super::activity::{HostLoad, Standbys};
+use super::interface::{CurrentColumn, Driver, Pools};
+use super::settings::{self, Settings};
+use crate::catalog::{Rights, Table, TableName};
+use crate::store::dialect::{SharedDialect, Sqlite};
+use crate::store::error::{Error, Result};
+use crate::store::session::Session;
+
+/// The driver of SQLite, which runs in our own process.
+pub struct SqliteDriver;
+
+#[async_trait]
+impl Driver for SqliteDriver {
+    fn dialect(&self) -> SharedDialect {
+        &Sqlite
+    }
+
+    /// One connection writes: SQLite has one writer at a time, so none of ours ever waits for another in vain.
+    async fn connect(&self, settings: &Settings) -> Result<Pools> {
+        let write = settings::open(connect::options(settings, 1, connect::WRITER_CACHE)).await?;
+        let read = settings::open(connect::options(settings, settings.max_connections, connect::READER_CACHE)).await?;
+        Ok(Pools { write, read })
+    }
+
+    /// Takes the write lock at once, instead of failing later when a reader would have to become a writer.
+    fn write_options(&self) -> TransactionOptions {
+        TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        }
+    }
+
+    /// A reading transaction in WAL mode is a snapshot by itself.
+    fn snapshot_options(&self) -> TransactionOptions {
+        TransactionOptions::default()
+    }
+
+    async fn migrate(&self, _: &Settings, write: &DatabaseConnection) -> Result<()> {
+        Ledger::up(write, None).await.map_err(|error| Error::of("migrating the ledger", &error))
+    }
+
+    async fn version(&self, session: &Session) -> Result<String> {
+        let doing = "reading the database's version";
+        let row = session.one(doing, session.sql("SELECT 'SQLite ' || sqlite_version() AS version")).await?;
+        row.ok_or_else(|| Error::unexpected(doing, "the database returned no row"))?.get("version")
+    }
+
+    async fn clock_offset(&self, _: &Session) -> Result<Option<f64>> {
+        Ok(None)
+    }
+
+    async fn read_tables(&self, session: &Session) -> Result<Vec<Table>> {
+        introspect::read_tables(session).await
+    }
+
+    async fn current_columns(&self, session: &Session, table: &TableName) -> Result<Vec<CurrentColumn>> {
+        introspect::current_columns(session, table).await
+    }
+
+    async fn active_transactions(&self, _: &Session) -> Result<BTreeSet<String>> {
+        Ok(BTreeSet::new())
+    }
+
+    async fn standbys(&self, _: &Session) -> Result<Standbys> {
+        Ok(Standbys::default())
+    }
+
+    /// SQLite shows nothing of others: its one writer is free between transactions.
+    async fn host_load(&self, _: &Session) -> Result<HostLoad> {
+        Ok(HostLoad::default())
+    }
+
+    async fn grants(&self, _: &Session, _: &Rights, _: &str) -> Result<String> {
+        let what = "SQLite has no roles: a process that can write the file can do everything";
+        Err(Error::unexpected("writing grants", what))
+    }
+
+    async fn missing_rights(&self, _: &Session, _: &Rights) -> Result<(String, Vec<String>)> {
+        Ok((String::new(), Vec::new()))
+    }
+}
