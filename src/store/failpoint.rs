@@ -15,4 +15,7 @@ pub enum Point {
 pub trait Failpoints: Send + Sync {
     /// Returns an error to fail the step there.
     fn at(&self, step: &str, point: Point) -> Result<()>;
+
+    /// Sees the text of a statement before the step runs it.
+    fn statement(&self, _step: &str, _text: &str) {}
 }

@@ -199,6 +199,9 @@ impl Session {
     }
 
     fn renamed(&self, mut statement: Statement) -> Statement {
+        if let Some(failpoints) = &self.failpoints {
+            failpoints.statement(self.step, &statement.sql);
+        }
         if !self.capabilities().schemas {
             statement.sql = sqlite_names(&statement.sql);
         }

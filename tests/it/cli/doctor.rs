@@ -91,6 +91,22 @@ async fn other_ledger_versions_are_refused_with_hint(world: &mut World) {
     assert!(refused.err.contains("run `handover migrate`"), "{}", refused.err);
 }
 
+#[every_engine]
+async fn ledger_of_a_former_format_is_refused(world: &mut World) {
+    let table = migrations_of(world);
+    as_host(world, &format!("UPDATE {table} SET version = 'm20261122_000001_ledger'")).await;
+    for arguments in [&["run"][..], &["jobs"], &["audit"]] {
+        let refused = on(world, arguments).expect(1);
+        assert!(refused.err.contains("the ledger has format 1"), "{arguments:?}: {}", refused.err);
+    }
+    let refused = as_owner(world, &["migrate"]).expect(1);
+    for hint in ["the ledger has format 1", "finish or revert its jobs", "export", "drop its tables"] {
+        assert!(refused.err.contains(hint), "{hint}: {}", refused.err);
+    }
+    let ledger = &checks(&on(world, &["doctor", "--json"]).expect(1).json(), "ledger")[0];
+    assert!(ledger.0 == "fault" && ledger.2.contains("format 1"), "{ledger:?}");
+}
+
 #[on_postgres]
 async fn doctor_reports_every_fault_with_a_hint(world: &mut World) {
     as_host(world, &format!("REVOKE UPDATE (status) ON users FROM {WORKER}")).await;
