@@ -1,11 +1,11 @@
-//! The reference CRM: the host that the demo and the tests run on, and the example for hosts of one's own.
+//! The reference CRM: the host that the demo and the tests run on, and an example for your own host.
 //!
-//! It is large enough for the three help pages at once, and built like such schemas are: a `bigint` key a record, an
-//! owner and a creator beside it, join tables with composite keys, a foreign key wherever a row points at a user,
-//! and an index on (user, key) behind each of those. The same on PostgreSQL and SQLite.
+//! It is large enough for the three help pages, and has a usual shape: a `bigint` key for each record, an owner and a
+//! creator, join tables with composite keys, a foreign key wherever a row points at a user, and an index on (user, key) for
+//! each of those. It is the same on PostgreSQL and SQLite.
 //!
-//! [`people`] has who there is and how they get in, [`records`] what they own, [`teams`] with whom they work on it,
-//! [`administration`] what they are in charge of.
+//! [`people`] holds users and their access, [`records`] what they own, [`teams`] whom they work with, and
+//! [`administration`] their duties.
 
 mod administration;
 mod people;
@@ -16,7 +16,7 @@ mod teams;
 use sea_orm_migration::prelude::*;
 use table::CrmTable;
 
-/// Creates the reference CRM, empty but for its built-in roles; `seed/keap.sql` fills it for the demo.
+/// Creates the reference CRM, empty except for its built-in roles. `seed/keap.sql` fills it for the demo.
 pub struct Migration;
 
 impl MigrationName for Migration {
@@ -41,13 +41,13 @@ impl MigrationTrait for Migration {
         Ok(())
     }
 
-    /// On SQLite too, so that a failure halfway leaves no half of a schema.
+    /// Uses a transaction on SQLite too, so that a failure leaves no half of a schema.
     fn use_transaction(&self) -> Option<bool> {
         Some(true)
     }
 }
 
-/// Every table, each after those that it refers to.
+/// Returns every table, each after those that it refers to.
 fn tables() -> Vec<CrmTable> {
     [people::tables(), records::tables(), teams::tables(), administration::tables()].into_iter().flatten().collect()
 }

@@ -1,4 +1,4 @@
-//! The ledger: what was asked for, what is being done, what was done.
+//! The ledger: requests, the jobs that carry them out, and the record of what was done.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::*;
@@ -42,13 +42,13 @@ impl MigrationTrait for Migration {
         Ok(())
     }
 
-    /// On SQLite too, so that a failure halfway leaves no half of a ledger.
+    /// Uses a transaction on SQLite too, so that a failure leaves no half of a ledger.
     fn use_transaction(&self) -> Option<bool> {
         Some(true)
     }
 }
 
-/// How the ledger's tables are called on an engine.
+/// The names of the ledger's tables on an engine.
 struct Names {
     has_schema: bool,
 }
@@ -83,7 +83,7 @@ impl Names {
         ]
     }
 
-    /// Each catalog that was used, by its hash: a job and its undo use the one they were planned with.
+    /// Each catalog that was used, by its hash: a job and its undo use the catalog of the job's plan.
     fn catalogs(&self) -> TableCreateStatement {
         self.create("catalogs")
             .col(text("hash").primary_key())
@@ -93,7 +93,7 @@ impl Names {
             .to_owned()
     }
 
-    /// Each request that could be read, once.
+    /// Each readable request, once.
     fn requests(&self) -> TableCreateStatement {
         self.create("requests")
             .col(text("org"))
@@ -142,7 +142,7 @@ impl Names {
             .to_owned()
     }
 
-    /// What a job does with each reference, and how far it has cut it.
+    /// What a job does with each reference, and how far it has cut the reference into chunks.
     fn job_references(&self) -> TableCreateStatement {
         self.create("job_references")
             .col(uuid("job_id"))
@@ -158,7 +158,7 @@ impl Names {
             .to_owned()
     }
 
-    /// Who receives something from a job: they may not leave before it ends.
+    /// The successors of a job: they cannot leave before it ends.
     fn job_successors(&self) -> TableCreateStatement {
         self.create("job_successors")
             .col(uuid("job_id"))
@@ -192,7 +192,7 @@ impl Names {
             .to_owned()
     }
 
-    /// Which records went from whom to whom.
+    /// The records that went from one user to another.
     fn journal(&self) -> TableCreateStatement {
         self.create("journal")
             .col(pk_auto_big("id"))
@@ -208,7 +208,7 @@ impl Names {
             .to_owned()
     }
 
-    /// Copies of rows removed and of values replaced; they expire.
+    /// Copies of removed rows and of replaced values; they expire.
     fn row_snapshots(&self) -> TableCreateStatement {
         self.create("row_snapshots")
             .col(pk_auto_big("id"))
@@ -225,7 +225,7 @@ impl Names {
             .to_owned()
     }
 
-    /// Messages that leave with the transaction that wrote them; without a broker, the queue itself.
+    /// Messages that commit with the transaction that wrote them. Without a broker it is the queue itself.
     fn outbox(&self) -> TableCreateStatement {
         self.create("outbox")
             .col(pk_auto_big("id"))
@@ -242,7 +242,7 @@ impl Names {
             .to_owned()
     }
 
-    /// The member of each round-robin group who was served last.
+    /// The member of each round-robin group who received a record last.
     fn round_robin(&self) -> TableCreateStatement {
         self.create("round_robin")
             .col(text("org"))
@@ -252,7 +252,7 @@ impl Names {
             .to_owned()
     }
 
-    /// Who asked for what, when, and what became of it. Only ever appended to.
+    /// Who asked for what, when, and with what outcome. Rows are only appended.
     fn audit(&self) -> TableCreateStatement {
         self.create("audit")
             .col(pk_auto_big("id"))
@@ -276,7 +276,7 @@ impl Names {
         let (journal, snapshots, successors) = (table("journal"), table("row_snapshots"), table("job_successors"));
         let (audit, requests) = (table("audit"), table("requests"));
         vec![
-            // A user has one open job at most, whatever else goes wrong.
+            // A user has at most one open job, whatever else goes wrong.
             format!("CREATE UNIQUE INDEX handover_jobs_open ON {jobs} (org, user_id) WHERE {OPEN}"),
             format!("CREATE INDEX handover_jobs_wake_at ON {jobs} (wake_at) WHERE wake_at IS NOT NULL"),
             format!("CREATE INDEX handover_jobs_recount_at ON {jobs} (recount_at) WHERE recount_at IS NOT NULL"),
@@ -287,7 +287,7 @@ impl Names {
             format!("CREATE INDEX handover_chunks_open ON {chunks} (job_id, number) WHERE state = 'open'"),
             format!("CREATE INDEX handover_journal_job ON {journal} (job_id)"),
             format!("CREATE INDEX handover_row_snapshots_job ON {snapshots} (job_id)"),
-            // What can still come back, found by whoever left and by whom they had it with.
+            // Snapshots that can still be restored, by the user who left and by the other user of the row.
             format!("CREATE INDEX handover_row_snapshots_from ON {snapshots} (from_user, id) WHERE outcome IS NULL"),
             format!(
                 "CREATE INDEX handover_row_snapshots_other ON {snapshots} (other_user, id) WHERE outcome IS NULL AND other_user IS NOT NULL"
@@ -298,7 +298,7 @@ impl Names {
             ),
             format!("CREATE INDEX handover_outbox_due ON {outbox} (channel, id)"),
             format!("CREATE INDEX handover_audit_job ON {audit} (job_id)"),
-            // The trail of a user, of whoever asked, and of a time, each in the order in which it was written.
+            // The trail of a user, of an actor, and of a time, each in the order in which it was written.
             format!("CREATE INDEX handover_audit_user ON {audit} (user_id, id)"),
             format!("CREATE INDEX handover_audit_actor ON {audit} (actor, id)"),
             format!("CREATE INDEX handover_audit_at ON {audit} (at)"),
@@ -306,7 +306,7 @@ impl Names {
     }
 }
 
-/// A row number that is never given twice.
+/// Returns a row number that the database never gives twice.
 fn pk_auto_big(name: &'static str) -> ColumnDef {
     let mut column = ColumnDef::new(name);
     column.big_integer().not_null().auto_increment().primary_key();

@@ -1,4 +1,4 @@
-//! What users are in charge of, or chosen for: the places that hold a user fast.
+//! Duties and choices of users: the references that block a deactivation.
 
 use super::table::{CrmTable, numbered, table};
 
@@ -23,7 +23,7 @@ fn portals() -> CrmTable {
         .index(&["administrator_id", "id"])
 }
 
-/// Who sees to a portal's external users without being an administrator of the organization.
+/// The users who manage a portal's external users without being administrators of the organization.
 fn delegated_administrators() -> CrmTable {
     table("delegated_administrators")
         .refers("portal_id", "portals")
@@ -32,8 +32,8 @@ fn delegated_administrators() -> CrmTable {
         .index(&["user_id", "portal_id"])
 }
 
-/// A field that an organization gave its users, each value being another user ("mentor"). Deleting a field only sets
-/// `deleted_at`; erasing it sets `erased_at` and empties its values.
+/// A field that an organization defines for its users, whose values are other users ("mentor"). Deleting a field only sets
+/// `deleted_at`. Erasing it sets `erased_at` and empties its values.
 fn custom_hierarchy_fields() -> CrmTable {
     numbered("custom_hierarchy_fields")
         .refers("org_id", "organizations")
@@ -43,7 +43,7 @@ fn custom_hierarchy_fields() -> CrmTable {
         .index(&["org_id"])
 }
 
-/// In the field, `user_id` has `chosen_user_id`; null is an empty or an erased value.
+/// The value of the field for `user_id` is `chosen_user_id`; NULL is an empty or an erased value.
 fn custom_hierarchy_values() -> CrmTable {
     table("custom_hierarchy_values")
         .refers("field_id", "custom_hierarchy_fields")

@@ -1,10 +1,10 @@
-//! Who there is, what they may do, and how they get in.
+//! Users, their permissions, and how they sign in.
 
 use super::table::{CrmTable, numbered, table};
 use sea_orm_migration::{prelude::*, schema};
 
-/// The built-in roles and what each may do. Keap and Agent Connect make managing users and adding users permissions of
-/// their own; Apto lets delegated administrators see to portal users.
+/// The built-in roles and their permissions. In Keap and Agent Connect, managing users and adding users are permissions of
+/// their own. In Apto, delegated administrators manage portal users.
 const ROLES: [(&str, &[&str]); 4] = [
     ("admin", &["manage_users", "add_users", "reassign_records", "manage_portal_users"]),
     ("manager", &["reassign_records"]),
@@ -32,7 +32,7 @@ fn organizations() -> CrmTable {
     numbered("organizations").text("name").now("created_at")
 }
 
-/// Keyed by name: `users.role` is then both the plain text that Keap's rule reads and the way to the permissions.
+/// Keyed by name: `users.role` is both the plain text that Keap's rule reads and the key to the permissions.
 fn roles() -> CrmTable {
     table("roles").text("name").key(&["name"])
 }
@@ -51,7 +51,7 @@ fn role_permissions() -> CrmTable {
         .index(&["permission"])
 }
 
-/// `name` and `email` may be missing, because profiles are incomplete in real life, and that is a guard.
+/// `name` and `email` may be missing: real profiles are incomplete, and a guard checks that.
 fn users() -> CrmTable {
     numbered("users")
         .refers("org_id", "organizations")
@@ -78,7 +78,7 @@ fn users() -> CrmTable {
         .index(&["manager_id", "id"])
 }
 
-/// Who answers for the organization's account: one administrator each.
+/// The administrator who is responsible for each organization's account.
 fn primary_administrators() -> CrmTable {
     table("primary_administrators")
         .refers("org_id", "organizations")
@@ -87,7 +87,7 @@ fn primary_administrators() -> CrmTable {
         .index(&["user_id", "org_id"])
 }
 
-/// The only table whose key is a text: what the browser's cookie holds, hashed.
+/// The only table whose key is a text: the hash of the browser's cookie.
 fn sessions() -> CrmTable {
     table("sessions")
         .text("id")
@@ -110,7 +110,7 @@ fn api_tokens() -> CrmTable {
         .index(&["user_id", "id"])
 }
 
-/// A row is a seat that is billed, whether somebody sits in it or not.
+/// A row is a billed seat, assigned or free.
 fn licenses() -> CrmTable {
     numbered("licenses")
         .refers("org_id", "organizations")
@@ -120,7 +120,7 @@ fn licenses() -> CrmTable {
         .index(&["org_id"])
 }
 
-/// `user_id` is who is invited (a user of status `invited`), `invited_by` who asked for it.
+/// `user_id` is the invited user (of status `invited`), `invited_by` the user who invited them.
 fn invitations() -> CrmTable {
     numbered("invitations")
         .refers("org_id", "organizations")
@@ -135,7 +135,7 @@ fn invitations() -> CrmTable {
         .index(&["invited_by", "id"])
 }
 
-/// Part of the schema and not of the seed: no user can be there without a role.
+/// Inserts the roles with the schema and not with the seed: a user cannot exist without a role.
 pub(super) async fn insert_built_in_roles(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     let mut roles = insert("roles", &["name"]);
     let mut permissions = insert("permissions", &["name"]);

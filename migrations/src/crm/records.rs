@@ -1,4 +1,4 @@
-//! What users own, made, wrote and forecast: the large tables.
+//! Records that users own, made, wrote and forecast: the large tables.
 
 use super::table::{CrmTable, numbered};
 use sea_orm_migration::schema;
@@ -8,7 +8,7 @@ pub(super) fn tables() -> Vec<CrmTable> {
     vec![accounts(), contacts(), opportunities(), tasks(), notes(), record_shares(), forecast_overrides()]
 }
 
-/// What every record of an organization has: one owner, and a creator who may long be gone.
+/// Adds the columns of every record: one owner, and a creator who may have left long ago.
 fn owned(name: &'static str) -> CrmTable {
     numbered(name)
         .refers("org_id", "organizations")
@@ -70,8 +70,8 @@ fn notes() -> CrmTable {
         .index(&["contact_id"])
 }
 
-/// A record opened to a user who does not own it: by hand, or because they are on its team. The record is told by its
-/// type and id, so no foreign key holds it.
+/// A record shared with a user who does not own it: by hand, or because they are on its team. The record is identified by
+/// its type and id, so it has no foreign key.
 fn record_shares() -> CrmTable {
     numbered("record_shares")
         .refers("org_id", "organizations")
@@ -88,8 +88,8 @@ fn record_shares() -> CrmTable {
         .index(&["granted_by", "id"])
 }
 
-/// `owner_id` put another figure (of opportunities, of a total, or as a manager's choice) in the forecast of
-/// `subject_id`, who may be the same user. Once `frozen_at` is set it no longer changes.
+/// `owner_id` has replaced a figure (of opportunities, of a total, or as a manager's choice) in the forecast of `subject_id`,
+/// who may be the same user. Once `frozen_at` is set, the row no longer changes.
 fn forecast_overrides() -> CrmTable {
     numbered("forecast_overrides")
         .refers("org_id", "organizations")

@@ -1,84 +1,84 @@
-//! How the CRM's tables are written down: a table, its columns in order, and the indexes that its queries need.
+//! Builds the CRM's tables: the columns in order, and the indexes that queries need.
 
 use sea_orm_migration::{prelude::*, schema};
 
-/// A table in the making, with its indexes, which both engines create by statements of their own.
+/// A table in the making, with its indexes, which are created by statements of their own.
 pub(super) struct CrmTable {
     name: &'static str,
     table: TableCreateStatement,
     indexes: Vec<IndexCreateStatement>,
 }
 
-/// A table without a key as yet: give it [`CrmTable::key`].
+/// Begins a table without a key: add one with [`CrmTable::key`].
 pub(super) fn table(name: &'static str) -> CrmTable {
     CrmTable { name, table: Table::create().table(name).take(), indexes: Vec::new() }
 }
 
-/// A table whose rows are numbered by the database in the column `id`.
+/// Begins a table whose rows the database numbers in the column `id`.
 pub(super) fn numbered(name: &'static str) -> CrmTable {
     table(name).col(schema::big_pk_auto("id"))
 }
 
 impl CrmTable {
-    /// A column of any type.
+    /// Adds a column of any type.
     pub(super) fn col(mut self, column: ColumnDef) -> Self {
         self.table.col(column);
         self
     }
 
-    /// A text that is always there.
+    /// Adds a text that is never NULL.
     pub(super) fn text(self, column: &'static str) -> Self {
         self.col(schema::text(column))
     }
 
-    /// A text that may be missing.
+    /// Adds a text that may be NULL.
     pub(super) fn text_null(self, column: &'static str) -> Self {
         self.col(schema::text_null(column))
     }
 
-    /// A flag, and what it is unless somebody says otherwise.
+    /// Adds a flag with a default.
     pub(super) fn flag(self, column: &'static str, default: bool) -> Self {
         self.col(schema::boolean(column).default(default).take())
     }
 
-    /// A time that is now unless somebody says otherwise.
+    /// Adds a time that defaults to the present.
     pub(super) fn now(self, column: &'static str) -> Self {
         let time = schema::timestamp_with_time_zone(column).default(Expr::current_timestamp()).take();
         self.col(time)
     }
 
-    /// A time that may not have come.
+    /// Adds a time that may be NULL.
     pub(super) fn time_null(self, column: &'static str) -> Self {
         self.col(schema::timestamp_with_time_zone_null(column))
     }
 
-    /// A sum of money that may be unknown.
+    /// Adds a sum of money that may be NULL.
     pub(super) fn money_null(self, column: &'static str) -> Self {
         self.col(schema::decimal_len_null(column, 14, 2))
     }
 
-    /// A text out of a closed list, whose first is the default.
+    /// Adds a text of a closed list, whose first value is the default.
     pub(super) fn one_of(self, column: &'static str, values: &[&str]) -> Self {
         self.col(schema::text(column).default(values[0]).take()).check(Expr::col(column).is_in(values.iter().copied()))
     }
 
-    /// A condition on every row.
+    /// Adds a condition on every row.
     pub(super) fn check(mut self, condition: Expr) -> Self {
         self.table.check(condition);
         self
     }
 
-    /// A column with the `id` of a row of `parent`, which cannot be deleted while it is pointed at.
+    /// Adds a column with the `id` of a row of `parent`, which cannot be deleted while a row points at it.
     pub(super) fn refers(self, column: &'static str, parent: &'static str) -> Self {
         self.col(schema::big_integer(column)).foreign(&[column], parent, &["id"])
     }
 
-    /// As [`Self::refers`], or nothing.
+    /// Adds a column like [`Self::refers`] that may be NULL.
     pub(super) fn may_refer(self, column: &'static str, parent: &'static str) -> Self {
         self.col(schema::big_integer_null(column)).foreign(&[column], parent, &["id"])
     }
 
-    /// A foreign key over columns that are there already.
+    /// Adds a foreign key over columns that exist already.
     pub(super) fn foreign(
         mut self,
         columns: &[&'static str],
@@ -96,7 +96,7 @@ impl CrmTable {
         self
     }
 
-    /// The primary key of a table that is not [`numbered`].
+    /// Sets the primary key of a table that is not [`numbered`].
     pub(super) fn key(mut self, columns: &[&'static str]) -> Self {
         let mut key = Index::create();
         for column in columns {
@@ -106,13 +106,13 @@ impl CrmTable {
         self
     }
 
-    /// An index.
+    /// Adds an index.
     pub(super) fn index(mut self, columns: &[&'static str]) -> Self {
         self.indexes.push(self.index_on(columns));
         self
     }
 
-    /// An index over values that come once.
+    /// Adds a unique index.
     pub(super) fn unique(mut self, columns: &[&'static str]) -> Self {
         let mut index = self.index_on(columns);
         index.unique();
@@ -120,7 +120,7 @@ impl CrmTable {
         self
     }
 
-    /// SQLite has one name space for all tables' indexes, hence the table's name in it.
+    /// Names an index after its table too: SQLite has one name space for the indexes of all tables.
     fn index_on(&self, columns: &[&'static str]) -> IndexCreateStatement {
         let mut index = Index::create();
         index.name(format!("idx_{}_{}", self.name, columns.join("_"))).table(self.name);

@@ -1,5 +1,5 @@
-//! With whom users work on records: groups, followers, teams, territories. Join tables, keyed by their two ends; the
-//! primary key serves the one end, an index the other.
+//! The people whom users work with on records: groups, followers, teams, territories. These are join tables, keyed by their two
+//! ends: the primary key serves one end, an index the other.
 
 use super::table::{CrmTable, numbered, table};
 use sea_orm_migration::{prelude::*, schema};
@@ -19,7 +19,7 @@ pub(super) fn tables() -> Vec<CrmTable> {
     ]
 }
 
-/// A group is known by its name, as in Keap ("the Sales Rep group").
+/// A group is identified by its name, as in Keap ("the Sales Rep group").
 fn groups() -> CrmTable {
     table("groups").refers("org_id", "organizations").text("name").key(&["org_id", "name"])
 }
@@ -45,7 +45,7 @@ fn follows() -> CrmTable {
         .index(&["followed_id", "follower_id"])
 }
 
-/// Whom `user_id` wants on each new record's team.
+/// The users whom `user_id` wants on each new record's team.
 fn default_team(name: &'static str) -> CrmTable {
     table(name)
         .refers("user_id", "users")
@@ -70,7 +70,7 @@ fn account_team_members() -> CrmTable {
         .index(&["user_id", "account_id"])
 }
 
-/// Without a split `split_percentage` is null, so "is assigned a split" needs no comparison.
+/// Without a split, `split_percentage` is NULL, so that "is assigned a split" needs no comparison.
 fn opportunity_team_members() -> CrmTable {
     table("opportunity_team_members")
         .refers("opportunity_id", "opportunities")

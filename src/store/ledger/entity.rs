@@ -206,10 +206,10 @@ entity!(row_snapshots, "row_snapshots", RowSnapshots, {
     pub kind: String,
     pub table_name: String,
     pub from_user: String,
-    /// Who else the row stands between: it comes back only when both are there. Of a row that was moved, who received it.
+    /// The other user of a row between two, who must exist for it to come back. Of a moved row, the user who received it.
     pub other_user: Option<String>,
     pub content: Json,
-    /// What became of it when it was to come back; none while it has not been.
+    /// The outcome of the undo; none while there was none.
     pub outcome: Option<String>,
     pub at: TimeDateTimeWithTimeZone,
     pub keep_until: Option<TimeDateTimeWithTimeZone>,

@@ -20,30 +20,30 @@ use crate::store::{Error, Result, Session};
 
 const DOING: &str = "forgetting a person";
 
-/// Rows of one transaction, where there may be as many as records.
+/// Rows of one transaction, for tables that may have as many rows as there are records.
 const BATCH: i64 = 1000;
 
-/// A person of an organization, and what stands for them afterwards.
+/// A person of an organization, and their pseudonym.
 #[derive(Debug, Clone)]
 pub struct Person {
     /// The organization.
     pub org: String,
     /// The user's id.
     pub user: UserId,
-    /// What stands in its place.
+    /// The id that replaces it.
     pub pseudonym: UserId,
 }
 
-/// What the ledger holds of a person.
+/// How much the ledger holds of a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct PersonalData {
-    /// Jobs about them: their request, its reason and its reasons for a refusal are erased.
+    /// Jobs about them: the request, its reason and the reasons of a refusal are erased.
     pub jobs: u64,
-    /// Jobs about others that name them, as who asked or who receives.
+    /// Jobs about others that name them as requester or successor.
     pub named_in: u64,
-    /// Copies of rows of theirs, which are deleted.
+    /// Snapshots of their rows, which are deleted.
     pub row_snapshots: u64,
-    /// Rows of the journal.
+    /// Entries of the journal.
     pub journal: u64,
     /// Entries of the audit trail.
     pub audit: u64,
@@ -54,12 +54,12 @@ impl Person {
         (sql.bind(self.org.as_str()), sql.bind(self.user.as_str()))
     }
 
-    /// Of one row of another table: that its job is of the organization.
+    /// Tests if the job of a row is of the organization.
     fn of_org(org: &str) -> String {
         format!("job_id IN (SELECT id FROM {JOBS} WHERE org = {org})")
     }
 
-    /// That a job `j` about somebody else names the person. Ids stand in JSON as texts.
+    /// Tests if a job `j` about another user names the person. In JSON, ids are texts.
     fn names(&self, sql: &mut Sql, org: &str, user: &str) -> String {
         let quoted = sql.bind(json!(self.user.as_str()).to_string());
         let dialect = sql.dialect();
@@ -76,7 +76,7 @@ impl Person {
         )
     }
 
-    /// What is held of them.
+    /// Counts what the ledger holds of them.
     pub async fn personal_data(&self, session: &Session) -> Result<PersonalData> {
         let mut sql = session.sql("");
         let (org, user) = self.bound(&mut sql);
@@ -98,7 +98,7 @@ impl Person {
         })
     }
 
-    /// A job that still needs to know them: it has not ended, or is still counted again.
+    /// Returns a job that still needs to know them: it has not ended, or it will be counted again.
     pub async fn needed_by(&self, session: &Session) -> Result<Option<Job>> {
         let mut sql = session.sql("");
         let (org, user) = self.bound(&mut sql);
@@ -113,8 +113,8 @@ impl Person {
         super::jobs::get(session, row.get("id")?).await
     }
 
-    /// Erases some of what there may be as much of as of records; whether there may be more. The keys of rows that
-    /// stood between the person and another hold both.
+    /// Erases a batch of the rows that may be as many as records, and returns true if there may be more. The keys of rows
+    /// between the person and another user hold both ids.
     pub async fn erase_some(&self, session: &Session) -> Result<bool> {
         let mut sql = session.sql("");
         let (org, user) = self.bound(&mut sql);
@@ -149,7 +149,7 @@ impl Person {
         Ok(erased > 0)
     }
 
-    /// Erases the rest: what there is once a job.
+    /// Erases the rest: the rows of which each job has one.
     pub async fn erase_rest(&self, session: &Session) -> Result<()> {
         let of_user = jobs::Column::UserId.eq(self.user.as_str());
         let find = jobs::Entity::find().filter(jobs::Column::Org.eq(self.org.as_str())).filter(of_user);
@@ -171,10 +171,10 @@ impl Person {
         rows.iter().map(|row| row.get("id")).collect()
     }
 
-    /// A job about them: what it counted stays.
+    /// Erases a job about them. Its counts stay.
     async fn erase_job(&self, session: &Session, mut job: Job) -> Result<()> {
         let id = job.id;
-        // A request's name may hold a user's, and those of a bulk file do.
+        // A request id may hold a user's name, and those of a bulk file do.
         let request_id = UserId::pseudonym().to_string();
         let request = requests::Entity::update_many()
             .col_expr(requests::Column::RequestId, Expr::value(request_id.as_str()))
@@ -186,7 +186,7 @@ impl Person {
             .col_expr(audit::Column::RequestId, Expr::value(request_id.as_str()))
             .col_expr(audit::Column::UserId, Expr::value(self.pseudonym.as_str()))
             .col_expr(audit::Column::Detail, Expr::value(Option::<Value>::None));
-        // What was done by hand to messages of the request has no job.
+        // Entries about messages of the request that a person handled have no job.
         let of_request = Condition::all()
             .add(audit::Column::Org.eq(job.org.as_str()))
             .add(audit::Column::RequestId.eq(job.request_id.as_str()));
@@ -212,7 +212,7 @@ impl Person {
         self.save(session, job).await
     }
 
-    /// A job about somebody else, in which they asked or received.
+    /// Renames them in a job about another user, in which they are requester or successor.
     async fn rename_in(&self, session: &Session, id: Uuid) -> Result<()> {
         if let Some(mut job) = super::jobs::get(session, id).await? {
             job.reasons.iter_mut().for_each(|reasons| self.forget_reasons(reasons));
@@ -268,7 +268,7 @@ impl Person {
         job.certificate.iter_mut().for_each(|certificate| self.rename(certificate));
     }
 
-    /// Puts the pseudonym wherever the id stands as a text or as a name.
+    /// Replaces the id by the pseudonym, as a text or as a name.
     fn rename(&self, value: &mut Value) {
         match value {
             Value::String(text) if text == self.user.as_str() => *text = self.pseudonym.to_string(),
@@ -283,7 +283,7 @@ impl Person {
         }
     }
 
-    /// Of reasons that concern them, the code stays: the sentence holds who they are.
+    /// Erases the sentence of reasons that concern them, since it names them. The code stays.
     fn forget_reasons(&self, reasons: &mut Value) {
         for reason in reasons.as_array_mut().into_iter().flatten() {
             if reason["concerning"]["user_id"] == self.user.as_str() {
