@@ -2,17 +2,17 @@
 //! once, before anything starts.
 
 mod check;
+mod sections;
 
-use std::net::SocketAddr;
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use config::{Config, Environment, File, FileFormat};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use self::check::{Faults, check_database, check_http, check_limits, check_telemetry, check_worker};
+use self::sections::{DatabaseSection, HttpSection};
+pub use self::sections::{Http, Log, LogFormat, Otlp, Telemetry};
 use crate::broker;
 use crate::stages::Limits;
 use crate::store;
@@ -39,73 +39,6 @@ pub struct Settings {
     pub log: Log,
     /// Where spans go.
     pub telemetry: Telemetry,
-}
-
-/// Where a worker tells how it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Http {
-    /// The address; none: nowhere.
-    pub listen: Option<SocketAddr>,
-}
-
-/// What is logged, and how.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Log {
-    /// Which messages; what is usual for the command where there is none.
-    pub filter: Option<String>,
-    /// How they look.
-    pub format: LogFormat,
-}
-
-/// Where spans go.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Telemetry {
-    /// By OTLP.
-    #[serde(default)]
-    pub otlp: Otlp,
-}
-
-/// Where spans go by OTLP.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Otlp {
-    /// The collector's address, without a path: `http://127.0.0.1:4318`.
-    pub endpoint: Option<String>,
-}
-
-/// How log lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LogFormat {
-    /// Text on a terminal, JSON otherwise.
-    Auto,
-    /// Text.
-    Text,
-    /// JSON.
-    Json,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct DatabaseSection {
-    url: String,
-    max_connections: u32,
-    #[serde(with = "humantime_serde")]
-    lock_timeout: Duration,
-    #[serde(with = "humantime_serde")]
-    statement_timeout: Duration,
-    #[serde(with = "humantime_serde")]
-    idle_in_transaction_timeout: Duration,
-    #[serde(with = "humantime_serde")]
-    acquire_timeout: Duration,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct HttpSection {
-    listen: String,
 }
 
 const SECTIONS: [&str; 8] = ["catalog", "database", "broker", "worker", "limits", "http", "log", "telemetry"];

@@ -22,6 +22,7 @@
 //! | [`store`] | the database: `ledger` is our tables, `host` the application's |
 //! | [`broker`] | where messages come from and go to: RabbitMQ, or the outbox table itself |
 //! | [`stages`] | planner, cutter, mover, finalizer, commands, undo, relay, sweeper: one transaction each |
+//! | [`app`] | the use cases behind every door: submit, preview, jobs and more |
 //! | [`worker`] | runs the stages: consumes, retries, throttles, drains |
 //! | [`http`] | the HTTP listener: metrics and health |
 //! | [`config`], [`telemetry`] | settings; logs, and the export of spans |

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use super::{DatabaseSection, Http, HttpSection, Telemetry};
+use super::sections::{DatabaseSection, Http, HttpSection, Telemetry};
 use crate::stages::Limits;
 use crate::{store, worker};
 

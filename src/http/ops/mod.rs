@@ -4,6 +4,7 @@
 //! seconds, however often it is asked.
 
 mod observe;
+mod parts;
 mod ready;
 
 use std::io;
@@ -18,24 +19,11 @@ use axum::{Json, Router};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
-use crate::broker::Broker;
 use crate::metrics;
-use crate::store::Store;
 use observe::Observer;
+pub use parts::Parts;
 use ready::Readiness;
-
-/// What the listener tells of.
-#[derive(Clone)]
-pub struct Parts {
-    /// The database.
-    pub store: Store,
-    /// The broker.
-    pub broker: Arc<dyn Broker>,
-    /// Cancelled once the worker takes nothing more.
-    pub draining: CancellationToken,
-}
 
 /// An address that is ours, on which nothing is answered yet.
 pub struct Listener(TcpListener);

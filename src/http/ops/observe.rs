@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use time::OffsetDateTime;
 use tokio::sync::Mutex;
 
-use super::Parts;
+use super::parts::Parts;
 use crate::broker::{Channel, Depth};
 use crate::metrics::{self, Waiting};
 use crate::store::Result;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
-use super::Parts;
+use super::parts::Parts;
 use crate::metrics;
 
 /// How long a part may take to answer.
