@@ -85,7 +85,7 @@ pub async fn preview(
     let evaluation = evaluate(&session, &catalog, &[&request], &parties, Counting::Exactly).await?;
     let recent = chunks::recent_times(&session).await?;
     drop(session);
-    let verdict = evaluation.verdicts.into_iter().next();
+    let verdict = evaluation.decisions.into_iter().next();
     let verdict = verdict.ok_or_else(|| Error::unexpected("previewing a request", "it has no verdict"))?;
     match verdict {
         Decision::Rejected(reasons) | Decision::LockedOut(_, reasons) => Ok(Preview::rejected(&request, reasons)),

@@ -1,4 +1,4 @@
-//! What a transaction changes in the ledger: written at its end, in one call.
+//! The changes of a transaction in the ledger, written at its end in one call.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::store::ledger::references::ReferenceProgress;
 use crate::store::ledger::{entity, jobs};
 use crate::store::{Result, Session};
 
-/// What a transaction changes in the ledger.
+/// The changes of a transaction in the ledger.
 #[derive(Default)]
 pub struct LedgerChanges {
     batch: LedgerBatch,

@@ -1,4 +1,4 @@
-//! What every stage works with: the database, the catalogs, the limits and the clock.
+//! The context of every stage: the database, the catalogs, the limits and the clock.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::stages::throughput::Throughput;
 use crate::store::ledger::jobs::Job;
 use crate::store::{Result, Session, Store, host};
 
-/// What every stage works with.
+/// The context of every stage.
 #[derive(Clone)]
 pub struct Context {
     /// The database.

@@ -11,7 +11,6 @@ use crate::stages::context::Context;
 use crate::stages::handover::parties::lookup_parties;
 use crate::stages::handover::planner::{self, Asked};
 use crate::stages::outcome::{DeadLetterReason, Outcome, failed};
-use crate::store::Result;
 
 /// A request as it came from the queue.
 #[derive(Debug, Clone)]
@@ -26,7 +25,7 @@ pub struct Message<'m> {
 ///
 /// Requests to hand over are planned in groups. Any other request waits for those before it: a request and its cancellation
 /// may come together.
-pub async fn take(context: &Context, messages: &[Message<'_>]) -> Result<Vec<Outcome>> {
+pub async fn take(context: &Context, messages: &[Message<'_>]) -> Vec<Outcome> {
     let catalog = context.catalogs.current();
     let mut outcomes = vec![Outcome::Done; messages.len()];
     let mut handovers = Vec::new();
@@ -41,13 +40,13 @@ pub async fn take(context: &Context, messages: &[Message<'_>]) -> Result<Vec<Out
         match accepted.into_handover() {
             Ok(accepted) => handovers.push(Readable { place, accepted, traceparent: message.traceparent }),
             Err(accepted) => {
-                plan(context, &catalog, std::mem::take(&mut handovers), &mut outcomes).await?;
+                plan(context, &catalog, std::mem::take(&mut handovers), &mut outcomes).await;
                 outcomes[place] = commands::take(context, &catalog, &accepted, message.traceparent).await;
             }
         }
     }
-    plan(context, &catalog, handovers, &mut outcomes).await?;
-    Ok(outcomes)
+    plan(context, &catalog, handovers, &mut outcomes).await;
+    outcomes
 }
 
 /// A request to hand over, and its place among the messages.
@@ -58,14 +57,9 @@ struct Readable<'m> {
 }
 
 /// Gives requests to the planner, in groups that may share a transaction.
-async fn plan(
-    context: &Context,
-    catalog: &Catalog,
-    readable: Vec<Readable<'_>>,
-    outcomes: &mut [Outcome],
-) -> Result<()> {
+async fn plan(context: &Context, catalog: &Catalog, readable: Vec<Readable<'_>>, outcomes: &mut [Outcome]) {
     if readable.is_empty() {
-        return Ok(());
+        return;
     }
     let requests: Vec<&HandoverRequest> = readable.iter().map(|readable| &readable.accepted.request).collect();
     let found = lookup_parties(context, catalog, &requests).await;
@@ -77,11 +71,10 @@ async fn plan(
         }
     }
     for group in groups(asked, context.limits.group, |asked| asked.parties.clone()) {
-        for (place, outcome) in planner::take_group(context, catalog, group).await? {
+        for (place, outcome) in planner::take_group(context, catalog, group).await {
             outcomes[place] = outcome;
         }
     }
-    Ok(())
 }
 
 fn dead_letter(invalid: InvalidRequest) -> Outcome {

@@ -10,20 +10,17 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::catalog::Catalog;
-use crate::contract::{Certificate, Change, EventType, Reason, RequestHeader, RequestType};
+use crate::contract::{Certificate, Change, EventType, Reason, RequestType};
 use crate::job::{IllegalTransition, State, StepKind, Transition, next};
 use crate::stages::changes::LedgerChanges;
 use crate::stages::context::{now, pause_after};
 use crate::stages::limits::Limits;
 use crate::stages::messages;
+use crate::stages::new_job::BEGINNING;
 use crate::store::ledger::audit::Entry;
 use crate::store::ledger::jobs::{self, Job};
 use crate::store::ledger::outbox::OutboxMessage;
 use crate::store::{Error, Result, Session};
-
-/// The state of a new job until its first transition. A job that begins at once continues from it.
-const BEGINNING: State = State::Cutting;
 
 /// A job that a transaction changes, and what the change leaves.
 #[must_use = "a change that is not saved writes nothing"]
@@ -125,7 +122,7 @@ impl JobChange {
     }
 }
 
-/// What happens to a job, with the events that it leaves.
+/// The transitions of a job, with the events that they leave.
 impl JobChange {
     /// Rejects a new job. Messages that were left before are dropped.
     pub fn reject(&mut self, reasons: Vec<Reason>, now: OffsetDateTime) -> Result<()> {
@@ -274,55 +271,6 @@ impl JobChange {
     /// Leaves an event whose data is a certificate.
     pub fn certify(&mut self, kind: EventType, certificate: &Certificate, now: OffsetDateTime) -> Result<()> {
         self.event(|job| messages::certified(job, kind, certificate, now))
-    }
-}
-
-/// The dates that a request names for its job.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Dates {
-    /// The start, if it is not now.
-    pub effective_at: Option<OffsetDateTime>,
-    /// The day on which the user returns.
-    pub return_at: Option<OffsetDateTime>,
-}
-
-/// Creates the job of a request about a user, before anything is done for it.
-pub fn new_job(
-    catalog: &Catalog,
-    header: RequestHeader<'_>,
-    user: &str,
-    dates: Dates,
-    traceparent: Option<&str>,
-    now: OffsetDateTime,
-) -> Job {
-    Job {
-        id: header.job_id().0,
-        kind: header.kind.name().into(),
-        org: header.org().into(),
-        user_id: user.into(),
-        request_id: header.request_id.to_string(),
-        requested_by: header.requested_by.to_string(),
-        reason: header.reason.map(str::to_owned),
-        state: BEGINNING.name().into(),
-        catalog_hash: catalog.hash.clone(),
-        license_exempt: false,
-        sequence: 0,
-        reasons: None,
-        certificate: None,
-        wait_for: None,
-        target: None,
-        late_passes: 0,
-        traceparent: traceparent.map(str::to_owned),
-        effective_at: dates.effective_at,
-        return_at: dates.return_at,
-        requested_at: now,
-        started_at: None,
-        completed_at: None,
-        wake_at: None,
-        redispatches: 0,
-        progress: 0,
-        recount_at: None,
-        recount_until: None,
     }
 }
 

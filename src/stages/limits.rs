@@ -19,18 +19,18 @@ pub struct Limits {
     pub window: u64,
     /// The number of attempts at a chunk before it is given up.
     pub chunk_attempts: i32,
-    /// How many times the final count may find late records before a person has to look.
+    /// The most passes over late records before a person has to look.
     pub late_passes: i32,
-    /// How long a job may make no progress before it is dispatched again.
+    /// The time without progress after which a job is dispatched again.
     #[serde(with = "humantime_serde")]
     pub stalled_after: Duration,
-    /// How long after its end a job is counted again.
+    /// The time after its end during which a job is counted again.
     #[serde(with = "humantime_serde")]
     pub recount_for: Duration,
     /// The interval of these counts.
     #[serde(with = "humantime_serde")]
     pub recount_every: Duration,
-    /// How long the embedded broker keeps its events.
+    /// The time for which the embedded broker keeps its events.
     #[serde(with = "humantime_serde")]
     pub keep_events: Duration,
 }

@@ -20,9 +20,9 @@
 //!
 //! A stage imports shared files, and never another stage. `tests/it/layers` checks it.
 //!
-//! - `context`, `limits`, `catalogs`, `throughput`: what every stage works with.
+//! - `context`, `limits`, `catalogs`, `throughput`: the context of every stage.
 //! - `accepted`, `outcome`, `reply`: a request that could be read, and its answer.
-//! - `lifecycle`: a job's transition with its audit entry and its messages, in one call. `changes` writes what a transaction
+//! - `lifecycle`: a job's transition with its audit entry and its messages, in one call. `new_job` creates jobs, `changes` writes what a transaction
 //!   changes in the ledger, `messages` creates outbox messages.
 //! - `license`, `refusal`, `retry`: small helpers.
 //! - In [`handover`]: `evaluate`, `parties`, `start`, `lock_out`, `turns`, `wait` for the planner and the scheduled start;
@@ -43,6 +43,7 @@ mod license;
 mod lifecycle;
 mod limits;
 mod messages;
+mod new_job;
 mod outcome;
 mod refusal;
 pub mod relay;
@@ -56,7 +57,7 @@ pub use self::catalogs::Catalogs;
 pub use self::context::{Context, enter, now};
 use self::handover::{cutter, failure, finalizer, mover, planner, scheduled};
 pub use self::limits::Limits;
-pub use self::outcome::{Answer, DeadLetterReason, Outcome};
+pub use self::outcome::{Answer, AnswerResult, DeadLetterReason, Outcome};
 pub use self::throughput::Throughput;
 
 /// The names of the stages' transactions. Tests repeat and fail each of them; a transaction that is not listed fails the tests.

@@ -3,6 +3,7 @@
 use crate::contract::{DeadLetterCode, JobId, Reason};
 use crate::store::Error;
 use crate::store::ledger::entity;
+use crate::store::ledger::jobs::Job;
 
 /// The outcome of a message that a stage took.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,21 +18,30 @@ pub enum Outcome {
 
 /// The answer to a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
-    /// The request created this job.
-    Accepted(JobId),
+pub struct Answer {
+    /// The sender's id of the request.
+    pub request_id: String,
+    /// The request's job.
+    pub job: JobId,
+    /// The result.
+    pub result: AnswerResult,
+}
+
+/// The result of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AnswerResult {
+    /// The request created its job.
+    Accepted,
     /// The request is rejected for these reasons.
-    Rejected(JobId, Vec<Reason>),
-    /// The request is known: its job, and the outcome that the ledger has recorded.
-    Duplicate(JobId, String),
+    Rejected(Vec<Reason>),
+    /// The request is known, with the outcome that the ledger has recorded.
+    Duplicate(String),
 }
 
 impl Answer {
-    /// Returns the request's job.
-    pub fn job(&self) -> JobId {
-        match self {
-            Answer::Accepted(job) | Answer::Rejected(job, _) | Answer::Duplicate(job, _) => *job,
-        }
+    /// Creates the answer to the request of a job.
+    pub fn to(job: &Job, result: AnswerResult) -> Answer {
+        Answer { request_id: job.request_id.clone(), job: JobId(job.id), result }
     }
 }
 
@@ -52,7 +62,11 @@ pub struct DeadLetterReason {
 pub fn answer_known(earlier: &entity::requests::Model, body_hash: &str) -> Outcome {
     if earlier.body_hash == body_hash {
         tracing::info!(job = %earlier.job_id, "duplicate request answered from the ledger");
-        return Outcome::Answered(Answer::Duplicate(JobId(earlier.job_id), earlier.outcome.clone()));
+        return Outcome::Answered(Answer {
+            request_id: earlier.request_id.clone(),
+            job: JobId(earlier.job_id),
+            result: AnswerResult::Duplicate(earlier.outcome.clone()),
+        });
     }
     let detail = format!(
         "the request id {:?} belongs to the job {} with another body; that job is unchanged: send this request under a new id",

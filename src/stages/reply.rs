@@ -5,44 +5,59 @@
 
 use serde::Deserialize;
 
-use crate::contract::{DeadLetterCode, Reason, Reply, ReplyCode, ReplyOutcome};
+use crate::contract::{DeadLetterCode, JobId, Reason, Reply, ReplyCode, ReplyOutcome};
 use crate::stages::context::Context;
-use crate::stages::outcome::{Answer, DeadLetterReason, Outcome};
-use crate::store::Result;
+use crate::stages::outcome::{Answer, AnswerResult, DeadLetterReason, Outcome};
 use crate::store::ledger::jobs;
+use crate::store::{Error, Result};
 
-/// Returns the reply to a request, if its outcome has one.
+/// Returns the reply to a request, if its outcome has one. The body is read only if it is a dead letter.
 pub async fn reply(context: &Context, body: &[u8], outcome: &Outcome) -> Result<Option<Reply>> {
-    let nothing = Reply {
+    match outcome {
+        Outcome::Done => Ok(None),
+        Outcome::Answered(answer) => reply_to_answer(context, answer).await.map(Some),
+        Outcome::DeadLetter(reason) => Ok(Some(Reply {
+            outcome: ReplyOutcome::Parked,
+            request_id: request_id(body),
+            job_id: None,
+            first_outcome: None,
+            reasons: vec![dead_letter_reason(reason)],
+            path: reason.path.clone(),
+        })),
+    }
+}
+
+async fn reply_to_answer(context: &Context, answer: &Answer) -> Result<Reply> {
+    let accepted = Reply {
         outcome: ReplyOutcome::Accepted,
-        request_id: request_id(body),
-        job_id: None,
+        request_id: Some(answer.request_id.clone()),
+        job_id: Some(answer.job),
         first_outcome: None,
         reasons: Vec::new(),
         path: None,
     };
-    let reply = match outcome {
-        Outcome::Done => return Ok(None),
-        Outcome::Answered(Answer::Accepted(job)) => Reply { job_id: Some(*job), ..nothing },
-        Outcome::Answered(Answer::Rejected(job, reasons)) => Reply {
-            outcome: ReplyOutcome::Rejected,
-            job_id: Some(*job),
-            reasons: reasons.iter().cloned().map(Reason::widen).collect(),
-            ..nothing
-        },
-        Outcome::Answered(Answer::Duplicate(job, first)) => {
-            let known = jobs::get(&context.store.reader(), job.0).await?;
-            let reasons = known.filter(|_| first == "rejected").and_then(|job| job.reasons);
-            let reasons = reasons.and_then(|reasons| serde_json::from_value(reasons).ok()).unwrap_or_default();
-            let first_outcome = Some(first.clone());
-            Reply { outcome: ReplyOutcome::Duplicate, job_id: Some(*job), first_outcome, reasons, ..nothing }
+    Ok(match &answer.result {
+        AnswerResult::Accepted => accepted,
+        AnswerResult::Rejected(reasons) => {
+            let reasons = reasons.iter().cloned().map(Reason::widen).collect();
+            Reply { outcome: ReplyOutcome::Rejected, reasons, ..accepted }
         }
-        Outcome::DeadLetter(reason) => {
-            let path = reason.path.clone();
-            Reply { outcome: ReplyOutcome::Parked, reasons: vec![dead_letter_reason(reason)], path, ..nothing }
+        AnswerResult::Duplicate(first) => {
+            let reasons = match first == "rejected" {
+                true => reasons_of(context, answer.job).await?,
+                false => Vec::new(),
+            };
+            Reply { outcome: ReplyOutcome::Duplicate, first_outcome: Some(first.clone()), reasons, ..accepted }
         }
-    };
-    Ok(Some(reply))
+    })
+}
+
+/// Reads the reasons of a rejected job. The job of a person who was forgotten has none.
+async fn reasons_of(context: &Context, job: JobId) -> Result<Vec<Reason<ReplyCode>>> {
+    let job = jobs::get(&context.store.reader(), job.0).await?;
+    let Some(reasons) = job.and_then(|job| job.reasons) else { return Ok(Vec::new()) };
+    serde_json::from_value(reasons)
+        .map_err(|error| Error::unexpected("reading the reasons of a job", error.to_string()))
 }
 
 fn dead_letter_reason(reason: &DeadLetterReason) -> Reason<ReplyCode> {

@@ -29,7 +29,7 @@ pub struct Throughput {
     is_host_active: AtomicBool,
 }
 
-/// Rows and the time that they took, the latest counting most.
+/// Rows and the time that they took. The latest chunks count most.
 #[derive(Debug, Clone, Copy)]
 struct Rate {
     rows: f64,
@@ -37,12 +37,12 @@ struct Rate {
 }
 
 impl Rate {
-    /// A few rows, fast: so a first chunk of one row, which may have been held up by anything, says little.
+    /// A few fast rows, so that a first chunk of one slow row has little effect.
     const UNKNOWN: Rate = Rate { rows: 100.0, seconds: 0.001 };
 }
 
 impl Throughput {
-    /// Notes what a chunk's rows took.
+    /// Records the time that a chunk's rows took.
     pub fn note(&self, catalog: &str, position: usize, rows: u64, took: Duration) {
         if rows == 0 {
             return;
@@ -53,12 +53,12 @@ impl Throughput {
         rate.seconds = rate.seconds / 2.0 + took.as_secs_f64();
     }
 
-    /// Notes whether the host is at work just now.
+    /// Records whether the host is active now.
     pub fn set_host_active(&self, is_host_active: bool) {
         self.is_host_active.store(is_host_active, Ordering::Relaxed);
     }
 
-    /// How many rows a chunk should have, at least one; nothing where any number is as good as is known.
+    /// Returns the number of rows that a chunk should have, at least one. Returns nothing if there is no reason for a limit.
     pub fn rows_of_a_chunk(&self, catalog: &str, position: usize, limits: &Limits) -> Option<u64> {
         let in_time = self.rows_within(catalog, position, limits.chunk_time);
         let is_host_active = self.is_host_active.load(Ordering::Relaxed);
@@ -66,10 +66,10 @@ impl Throughput {
         in_time.into_iter().chain(few).min()
     }
 
-    /// How many rows can be worked on in this time, at least one; nothing where none have been yet.
+    /// Returns the number of rows that this time suffices for, at least one. Returns nothing before the first measurement.
     fn rows_within(&self, catalog: &str, position: usize, time: Duration) -> Option<u64> {
         let rate = *self.rates().get(&(catalog.to_owned(), position))?;
-        // Beyond any number of rows the conversion stays at the largest.
+        // The conversion saturates.
         Some((time.as_secs_f64() * rate.rows / rate.seconds) as u64).map(|rows| rows.max(1))
     }
 

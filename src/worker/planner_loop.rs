@@ -5,7 +5,6 @@ use super::shared::{Worker, acknowledge, count_received};
 use super::{replies, spans};
 use crate::broker::{Consumer, Incoming};
 use crate::metrics;
-use crate::retry::RetryPolicy;
 use crate::stages::{Outcome, intake};
 use crate::trace::Span;
 
@@ -43,27 +42,16 @@ impl Worker {
                 traceparent: traceparent.as_deref(),
             })
             .collect();
-        let outcomes = self.plan_persistently(&messages).await;
+        let outcomes = intake::take(&self.context, &messages).await;
         for ((incoming, outcome), mut span) in incoming.iter().zip(&outcomes).zip(spans) {
             if let Outcome::Answered(answer) = outcome {
-                span.set_job(answer.job());
+                span.set_job(answer.job);
             }
             self.dead_letter_if_refused(incoming, outcome, span).await;
         }
         replies::send(&self.context, self.broker.as_ref(), &incoming, &outcomes).await;
         for incoming in incoming {
             acknowledge(incoming).await;
-        }
-    }
-
-    /// Plans a group, as often as it takes. A failure here is never a request's fault.
-    async fn plan_persistently(&self, messages: &[intake::Message<'_>]) -> Vec<Outcome> {
-        let mut retries = RetryPolicy::RECONNECT.start("taking requests");
-        loop {
-            match intake::take(&self.context, messages).await {
-                Ok(outcomes) => return outcomes,
-                Err(error) => retries.wait_after(&error).await,
-            }
         }
     }
 }

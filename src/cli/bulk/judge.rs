@@ -170,7 +170,7 @@ impl Judge<'_> {
         let parties = parties(&session, catalog, requests).await?;
         let parties: Vec<_> = parties.iter().collect();
         let evaluation = evaluate(&session, catalog, requests, &parties, Counting::Exactly).await?;
-        let found = requests.iter().zip(evaluation.verdicts).map(|(request, verdict)| {
+        let found = requests.iter().zip(evaluation.decisions).map(|(request, verdict)| {
             let (plan, reasons) = match verdict {
                 Decision::Accepted(plan) => (plan, Vec::new()),
                 Decision::Rejected(reasons) => (Plan::default(), reasons),

@@ -90,7 +90,7 @@ async fn plan_anew(
     let parties: Vec<_> = parties.iter().collect();
     let counting = Counting::UpTo(command.context.limits.chunk_rows);
     let evaluation = evaluate(command.session, catalog, &[&evaluated], &parties, counting).await?;
-    Ok(match evaluation.verdicts.into_iter().next() {
+    Ok(match evaluation.decisions.into_iter().next() {
         Some(Decision::Accepted(plan)) => Ok(plan),
         Some(Decision::LockedOut(plan, reasons))
             if is_planned && reasons.iter().all(|reason| is_elsewhere(reason, asked)) =>

@@ -1,4 +1,4 @@
-//! What a command is worked on with.
+//! The context of a command.
 
 use time::OffsetDateTime;
 
@@ -9,7 +9,7 @@ use crate::stages::context::Context;
 use crate::stages::lifecycle::JobChange;
 use crate::store::Session;
 
-/// What a command is worked on with.
+/// The context of a command.
 pub struct CommandContext<'c> {
     /// The command's transaction.
     pub session: &'c Session,
@@ -21,7 +21,7 @@ pub struct CommandContext<'c> {
     pub facts: Facts,
     /// The command's own job. It is completed, unless the command opens it.
     pub own: JobChange,
-    /// What the command changes besides its own job. A rejected command changes nothing.
+    /// The command's changes besides its own job. A rejected command changes nothing.
     pub changes: LedgerChanges,
     /// The time of the command.
     pub now: OffsetDateTime,

@@ -62,7 +62,7 @@ pub async fn answer(command: &mut CommandContext<'_>, asked: &UserCommand) -> Re
     Ok(Vec::new())
 }
 
-/// What a command does to an invitation.
+/// The effect of a command on an invitation.
 struct Effect {
     /// The event.
     change: InvitationChange,

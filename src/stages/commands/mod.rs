@@ -15,15 +15,16 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::catalog::Catalog;
-use crate::contract::{JobCommand, JobId, Reason, Request, RequestType, UserId};
+use crate::contract::{JobCommand, Reason, Request, RequestType, UserId};
 use crate::job::reason;
 use crate::plan::{AccessQuery, Facts, check_requester};
 use crate::retry::RetryPolicy;
 use crate::stages::accepted::Accepted;
 use crate::stages::changes::LedgerChanges;
 use crate::stages::context::{Context, enter, now};
-use crate::stages::lifecycle::{Dates, JobChange, new_job};
-use crate::stages::outcome::{Answer, Outcome, answer_known, failed};
+use crate::stages::lifecycle::JobChange;
+use crate::stages::new_job::{Dates, new_job};
+use crate::stages::outcome::{Answer, AnswerResult, Outcome, answer_known, failed};
 use crate::stages::retry::until_permanent;
 use crate::store::ledger::{jobs, requests};
 use crate::store::{Error, Result, Session, host};
@@ -75,17 +76,18 @@ async fn take_once(
         reasons = act(&mut command, request).await?;
     }
     let CommandContext { mut own, mut changes, .. } = command;
-    let job = JobId(own.job.id);
-    let answer = match reasons.is_empty() {
-        true => Answer::Accepted(job),
+    let is_accepted = reasons.is_empty();
+    let result = match is_accepted {
+        true => AnswerResult::Accepted,
         false => {
             // A guard that fails changes nothing, whatever was prepared before it.
             changes = LedgerChanges::default();
             own.reject(reasons.clone(), now)?;
-            Answer::Rejected(job, reasons)
+            AnswerResult::Rejected(reasons)
         }
     };
-    changes.request(accepted, &own.job, matches!(answer, Answer::Accepted(_)));
+    changes.request(accepted, &own.job, is_accepted);
+    let answer = Answer::to(&own.job, result);
     own.save(&mut changes);
     context.catalogs.keep(&session, now).await?;
     let new_jobs = changes.new_jobs();
@@ -137,8 +139,7 @@ fn check_asker(command: &CommandContext<'_>, request: &Request) -> Vec<Reason> {
 /// Does what a command asks for, or returns every reason why not.
 async fn act(command: &mut CommandContext<'_>, request: &Request) -> Result<Vec<Reason>> {
     match request {
-        // The planner takes these, in groups.
-        Request::Handover(_) => Ok(Vec::new()),
+        Request::Handover(asked) => Err(unexpected(asked.kind, "a job or a user")),
         Request::Invite(invite) => invitations::invite(command, invite).await,
         Request::User(asked) => match asked.kind {
             RequestType::Reactivate => reactivate::reactivate(command, &asked.user_id).await,

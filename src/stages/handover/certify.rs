@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::catalog::{Catalog, Disposition, Reference};
+use crate::catalog::{Catalog, Disposition, JournalAction, Reference};
 use crate::contract::{Allotment, Certificate, JobId, LicenseOutcome, Reason, ReferenceResult, RequestType, UserId};
 use crate::job::{State, reason};
 use crate::store::host::RowCategory;
@@ -24,13 +24,13 @@ pub struct Closing<'j> {
     pub leaver: &'j UserId,
     /// The allotments of its request, by kind.
     pub reassign: Cow<'j, BTreeMap<String, Allotment>>,
-    /// What the job did with each reference.
+    /// The progress of the job in each reference.
     pub progress: &'j [ReferenceProgress],
     /// When the job began.
     pub started_at: OffsetDateTime,
     /// The number of this certificate: 0 for the first, then supplements.
     pub supplement: u32,
-    /// What the job did, if it did all of it in this transaction. Otherwise the journal is read.
+    /// The counts of the job, if it did everything in this transaction. Otherwise the journal is read.
     pub tallies: Option<Vec<Tally>>,
 }
 
@@ -182,8 +182,8 @@ impl LeaverRows<'_> {
         let result = |progress: &ReferenceProgress| {
             let reference = &self.catalog.references[progress.position];
             let mine: Vec<&Tally> = tallies.iter().filter(|tally| tally.kind == progress.kind).collect();
-            let sum = |action: &str| {
-                mine.iter().filter(|tally| tally.action == action).map(|tally| tally.records).sum::<u64>()
+            let sum = |action: JournalAction| {
+                mine.iter().filter(|tally| tally.action == action.name()).map(|tally| tally.records).sum::<u64>()
             };
             let mut result = ReferenceResult {
                 kind: progress.kind.clone(),
@@ -192,11 +192,12 @@ impl LeaverRows<'_> {
             };
             match &reference.disposition {
                 Disposition::Keep => result.kept = Some(self.rows(RowCategory::Handled(progress.position))),
-                Disposition::Detach { .. } => (result.found, result.removed) = both(sum("detached")),
-                Disposition::Purge { .. } => (result.found, result.purged) = both(sum("purged")),
-                Disposition::Set { .. } => (result.found, result.set) = both(sum("set")),
+                Disposition::Detach { .. } => (result.found, result.removed) = both(sum(JournalAction::Detached)),
+                Disposition::Purge { .. } => (result.found, result.purged) = both(sum(JournalAction::Purged)),
+                Disposition::Set { .. } => (result.found, result.set) = both(sum(JournalAction::Set)),
                 Disposition::Transfer { .. } | Disposition::Block { .. } => {
-                    let (moved, merged, dropped) = (sum("moved"), sum("merged"), sum("dropped"));
+                    let (moved, merged) = (sum(JournalAction::Moved), sum(JournalAction::Merged));
+                    let dropped = sum(JournalAction::Dropped);
                     let left_behind = self.rows(RowCategory::Remaining(progress.position));
                     let changed = changed(progress.position);
                     result.found = Some(moved + merged + dropped + left_behind + changed);
@@ -205,7 +206,8 @@ impl LeaverRows<'_> {
                     result.dropped = (dropped > 0).then_some(dropped);
                     result.left_behind = Some(left_behind);
                     result.changed_meanwhile = Some(changed);
-                    let received = mine.iter().filter(|tally| ["moved", "merged"].contains(&tally.action.as_str()));
+                    let received = [JournalAction::Moved.name(), JournalAction::Merged.name()];
+                    let received = mine.iter().filter(|tally| received.contains(&tally.action.as_str()));
                     for (user, records) in received.filter_map(|tally| Some((tally.to_user.clone()?, tally.records))) {
                         *result.successors.entry(user).or_default() += records;
                     }

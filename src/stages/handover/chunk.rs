@@ -84,7 +84,7 @@ pub fn throughput_key(job: &Job) -> Cow<'_, str> {
     }
 }
 
-/// What is done about a chunk that failed.
+/// The action after a chunk has failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailureAction {
     /// It is tried again after a pause.

@@ -8,7 +8,7 @@ use crate::plan::group::Parties;
 use crate::plan::{Decision, Facts, LeaverFindings, check_guards};
 use crate::store::{Result, Session, host};
 
-/// How far rows are counted.
+/// The limit of counting rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Counting {
     /// Far enough to tell a small job from a large one, unless the request needs more.
@@ -22,7 +22,7 @@ pub struct Evaluation {
     /// The users and groups concerned.
     pub facts: Facts,
     /// The decisions, in the requests' order.
-    pub verdicts: Vec<Decision>,
+    pub decisions: Vec<Decision>,
 }
 
 /// Returns the users whom requests concern: the leaver, and everybody who may receive something.
@@ -68,15 +68,15 @@ pub async fn evaluate(
         true => HashMap::new(),
         false => host::counts(session, catalog, &leavers, limit).await?,
     };
-    let mut verdicts = Vec::with_capacity(requests.len());
+    let mut decisions = Vec::with_capacity(requests.len());
     for request in requests {
         let mut found = LeaverFindings::default();
         let theirs = counts.iter().filter(|((leaver, _), _)| leaver == request.user_id.as_str());
         found.counts = theirs.map(|((_, position), count)| (*position, *count)).collect();
         look_closer(session, catalog, request, &mut found).await?;
-        verdicts.push(check_guards(catalog, request, &facts, &found));
+        decisions.push(check_guards(catalog, request, &facts, &found));
     }
-    Ok(Evaluation { facts, verdicts })
+    Ok(Evaluation { facts, decisions })
 }
 
 async fn read_facts(
@@ -99,15 +99,9 @@ async fn read_facts(
 }
 
 fn eligible_group(reference: &Reference) -> Option<&str> {
-    match &reference.disposition {
-        Disposition::Transfer { eligible: Some(Eligible::Group(group)), .. }
-        | Disposition::Block { eligible: Some(Eligible::Group(group)), .. } => Some(group),
-        Disposition::Transfer { .. }
-        | Disposition::Block { .. }
-        | Disposition::Detach { .. }
-        | Disposition::Set { .. }
-        | Disposition::Purge { .. }
-        | Disposition::Keep => None,
+    match reference.disposition.eligible()? {
+        Eligible::Group(group) => Some(group),
+        Eligible::Users(_) => None,
     }
 }
 

@@ -6,7 +6,7 @@
 
 use time::OffsetDateTime;
 
-use crate::catalog::{Catalog, Disposition, Reference};
+use crate::catalog::{Catalog, Reference};
 use crate::contract::{JobId, UserId};
 use crate::job::{State, StepKind, reason};
 use crate::stages::changes::LedgerChanges;
@@ -152,15 +152,13 @@ async fn move_late(
     let leaver = job.user()?;
     let rows = context.limits.chunk_rows;
     let Some((range, records)) = next_rows(session, reference, &leaver, rows).await? else { return Ok(0) };
-    let assignment = match &reference.disposition {
-        Disposition::Transfer { .. } | Disposition::Block { .. } => {
+    let assignment = match reference.disposition.moves() {
+        true => {
             let ranks = progress.next_rank..progress.next_rank + records;
             let successors = ranks.map(|rank| progress.deal.successor(rank).cloned()).collect();
             Assignment::Dealt { successors, except: Vec::new() }
         }
-        Disposition::Detach { .. } | Disposition::Set { .. } | Disposition::Purge { .. } | Disposition::Keep => {
-            Assignment::None
-        }
+        false => Assignment::None,
     };
     let item = WorkItem { job: job.id, chunk: None, leaver, range, assignment, at: now };
     let gone = gone_successors(session, catalog, progress, &item).await?;

@@ -5,7 +5,7 @@
 
 use time::OffsetDateTime;
 
-use crate::catalog::{Catalog, Disposition, Reference};
+use crate::catalog::{Catalog, Reference};
 use crate::contract::Reason;
 use crate::job::reason;
 use crate::stages::changes::LedgerChanges;
@@ -65,11 +65,7 @@ pub async fn lock_out(
 }
 
 fn ends_access(reference: &Reference) -> bool {
-    let goes = matches!(
-        reference.disposition,
-        Disposition::Detach { .. } | Disposition::Set { .. } | Disposition::Purge { .. }
-    );
-    reference.at_start && goes
+    reference.at_start && reference.disposition.ends_access()
 }
 
 /// Removes every row that the database lets go. Returns why the others stay.

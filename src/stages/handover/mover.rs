@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
 
-use crate::catalog::{Catalog, Disposition};
+use crate::catalog::Catalog;
 use crate::contract::{JobId, Reason};
 use crate::job::{State, StepKind, Transition};
 use crate::metrics::Observation;
@@ -37,7 +37,7 @@ pub async fn run_ticket(context: &Context, id: JobId) -> Result<()> {
     run_ticket_while(context, id, |_| AfterChunk::default()).await
 }
 
-/// What a ticket does after a chunk.
+/// The next action of a ticket after a chunk.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct AfterChunk {
     /// True if the ticket takes another chunk.
@@ -139,15 +139,17 @@ async fn move_one(
         return Ok(AfterChunk { goes_on, rest });
     }
     match chunks::any_open(&session, job.id).await? {
-        true => {
-            let mut changes = LedgerChanges::default();
-            changes.messages([messages::step(StepKind::Ticket, job, now)?]);
-            changes.write(&session).await?;
-            session.commit().await.map_err(with_chunk)?;
-        }
+        true => leave_ticket(session, job, now).await.map_err(with_chunk)?,
         false => end_of_chunks(session, id, now).await.map_err(with_chunk)?,
     }
     Ok(AfterChunk { goes_on: false, rest })
+}
+
+async fn leave_ticket(session: Session, job: &Job, now: OffsetDateTime) -> Result<()> {
+    let mut changes = LedgerChanges::default();
+    changes.messages(messages::tickets(1, job, now)?);
+    changes.write(&session).await?;
+    session.commit().await
 }
 
 /// The times of a chunk's transaction.
@@ -167,15 +169,15 @@ async fn move_chunk(
     clock: Clock,
 ) -> std::result::Result<Vec<Reason>, Failure> {
     let Clock { began, answer, now } = clock;
-    let ClaimedChunk { chunk, job, course } = claimed;
+    let ClaimedChunk { chunk, job, course: progress } = claimed;
     let with_chunk = |error| Failure { error, chunk: Some(Box::new(chunk.clone())), in_host_rows: true };
     let catalog = context.enter(session, job).await?;
     let position = chunk.position as usize;
-    let course = course.as_ref().ok_or_else(|| {
+    let progress = progress.as_ref().ok_or_else(|| {
         Error::unexpected("moving a chunk", format!("the job {} has no reference {position}", job.id))
     })?;
-    let item = item_of(session, &catalog, job, course, chunk, now).await?;
-    let gone = gone_successors(session, &catalog, course, &item).await?;
+    let item = item_of(session, &catalog, job, progress, chunk, now).await?;
+    let gone = gone_successors(session, &catalog, progress, &item).await?;
     if !gone.is_empty() {
         return Ok(gone);
     }
@@ -195,7 +197,7 @@ async fn move_chunk(
     Ok(Vec::new())
 }
 
-/// Undoes the work that a chunk stands for, and closes it.
+/// Undoes the journal row or the snapshots of a chunk, and closes it.
 async fn undo_chunk(
     session: &Session,
     context: &Context,
@@ -230,43 +232,39 @@ async fn item_of(
     session: &Session,
     catalog: &Catalog,
     job: &Job,
-    course: &ReferenceProgress,
+    progress: &ReferenceProgress,
     chunk: &Chunk,
     now: OffsetDateTime,
 ) -> Result<WorkItem> {
     let leaver = job.user()?;
-    let range = match catalog.references[course.position].keyless {
+    let range = match catalog.references[progress.position].keyless {
         true => rows_without_keys(session, chunk).await?,
         false => {
             let (first, last) = range_of(chunk)?;
             RowRange::Keys { first, last }
         }
     };
-    let assignment = assignment_of(catalog, course, chunk, &range);
+    let assignment = assignment_of(catalog, progress, chunk, &range);
     let range = if chunk.named { RowRange::Whole } else { range };
     Ok(WorkItem { job: job.id, chunk: Some(chunk.number), leaver, range, assignment, at: now })
 }
 
-fn assignment_of(catalog: &Catalog, course: &ReferenceProgress, chunk: &Chunk, range: &RowRange) -> Assignment {
-    let moves = matches!(
-        catalog.references[course.position].disposition,
-        Disposition::Transfer { .. } | Disposition::Block { .. }
-    );
-    if !moves {
+fn assignment_of(catalog: &Catalog, progress: &ReferenceProgress, chunk: &Chunk, range: &RowRange) -> Assignment {
+    if !catalog.references[progress.position].disposition.moves() {
         return Assignment::None;
     }
     if let (true, RowRange::Keys { first, last }) = (chunk.named, range) {
-        return Assignment::Named(named_slice(course, &first.concat(), &last.concat()));
+        return Assignment::Named(named_slice(progress, &first.concat(), &last.concat()));
     }
-    if let Some(successor) = course.deal.sole()
-        && course.named.is_empty()
+    if let Some(successor) = progress.deal.sole()
+        && progress.named.is_empty()
     {
         return Assignment::Sole(successor.clone());
     }
     let ranks = chunk.first_rank as u64..(chunk.first_rank + chunk.records) as u64;
     Assignment::Dealt {
-        successors: ranks.map(|rank| course.deal.successor(rank).cloned()).collect(),
-        except: course.named.keys().cloned().collect(),
+        successors: ranks.map(|rank| progress.deal.successor(rank).cloned()).collect(),
+        except: progress.named.keys().cloned().collect(),
     }
 }
 

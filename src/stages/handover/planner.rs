@@ -9,8 +9,8 @@ use std::time::Instant;
 
 use time::OffsetDateTime;
 
-use crate::catalog::{Catalog, Disposition};
-use crate::contract::{HandoverRequest, JobId, Reason, ReasonCode, UserId};
+use crate::catalog::Catalog;
+use crate::contract::{HandoverRequest, Reason, ReasonCode, UserId};
 use crate::plan::group::Parties;
 use crate::plan::{Decision, Plan};
 use crate::retry::RetryPolicy;
@@ -21,8 +21,9 @@ use crate::stages::handover::evaluate::{Counting, evaluate};
 use crate::stages::handover::lock_out::lock_out;
 use crate::stages::handover::start::{FastPath, Ready, start};
 use crate::stages::handover::wait::due_of;
-use crate::stages::lifecycle::{Dates, JobChange, new_job};
-use crate::stages::outcome::{Answer, Outcome, answer_known, failed};
+use crate::stages::lifecycle::JobChange;
+use crate::stages::new_job::{Dates, new_job};
+use crate::stages::outcome::{Answer, AnswerResult, Outcome, answer_known, failed};
 use crate::stages::retry::until_permanent;
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::requests;
@@ -50,7 +51,7 @@ impl Asked<'_> {
 }
 
 /// Takes a group of requests, together if that works, else one by one. Returns the outcomes by place.
-pub async fn take_group(context: &Context, catalog: &Catalog, group: Vec<Asked<'_>>) -> Result<Vec<(usize, Outcome)>> {
+pub async fn take_group(context: &Context, catalog: &Catalog, group: Vec<Asked<'_>>) -> Vec<(usize, Outcome)> {
     let together: Vec<&Asked<'_>> = group.iter().collect();
     let GroupOutcome { mut outcomes, alone } = match plan(context, catalog, &together, FastPath::Whole).await {
         Ok(outcome) => outcome,
@@ -63,7 +64,7 @@ pub async fn take_group(context: &Context, catalog: &Catalog, group: Vec<Asked<'
     for asked in group.iter().filter(|asked| alone.contains(&asked.place)) {
         outcomes.push((asked.place, take_alone(context, catalog, asked).await));
     }
-    Ok(outcomes)
+    outcomes
 }
 
 /// Takes one request by the first path that the database accepts. A later path opens the job for the other stages, which
@@ -104,7 +105,7 @@ async fn plan_once(context: &Context, catalog: &Catalog, group: &[&Asked<'_>], p
     let requests: Vec<&HandoverRequest> = fresh.iter().map(|asked| asked.request()).collect();
     let parties: Vec<&Parties> = fresh.iter().map(|asked| &asked.parties).collect();
     let counting = Counting::UpTo(context.limits.chunk_rows);
-    let decisions = evaluate(&session, catalog, &requests, &parties, counting).await?.verdicts;
+    let decisions = evaluate(&session, catalog, &requests, &parties, counting).await?.decisions;
     let mut decided = Decided::default();
     for (asked, decision) in fresh.iter().zip(decisions) {
         if fresh.len() > 1 && is_about_neighbors(catalog, &decision) {
@@ -164,8 +165,7 @@ fn is_about_neighbors(catalog: &Catalog, decision: &Decision) -> bool {
     let Decision::Rejected(reasons) = decision else { return false };
     let is_sole = |reason: &Reason| {
         let reference = reason.concerning.kind.as_deref().and_then(|kind| catalog.reference(kind));
-        let guards = reference
-            .is_some_and(|reference| matches!(reference.disposition, Disposition::Block { sole_in: Some(_), .. }));
+        let guards = reference.is_some_and(|reference| reference.disposition.sole_in().is_some());
         guards && reason.code == ReasonCode::Blocked
     };
     reasons.iter().any(is_sole)
@@ -230,8 +230,8 @@ impl<'g> Decided<'g> {
 
 fn answer(job: &Job, decision: &Decision) -> Answer {
     match decision {
-        Decision::Rejected(reasons) => Answer::Rejected(JobId(job.id), reasons.clone()),
-        Decision::Accepted(_) | Decision::LockedOut(..) => Answer::Accepted(JobId(job.id)),
+        Decision::Rejected(reasons) => Answer::to(job, AnswerResult::Rejected(reasons.clone())),
+        Decision::Accepted(_) | Decision::LockedOut(..) => Answer::to(job, AnswerResult::Accepted),
     }
 }
 

@@ -92,7 +92,7 @@ impl Scheduled<'_> {
         let counting = Counting::UpTo(context.limits.chunk_rows);
         let evaluation = evaluate(session, catalog, &[*request], &[*parties], counting).await?;
         let mut changes = LedgerChanges::default();
-        match evaluation.verdicts.into_iter().next() {
+        match evaluation.decisions.into_iter().next() {
             Some(Decision::Accepted(plan)) if plan.wait_for.is_some() => {
                 due_of(context, &mut change.job, &plan, *now);
                 change.save(&mut changes);

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::catalog::{Catalog, Disposition, Reference};
+use crate::catalog::{Catalog, Reference};
 use crate::contract::{HandoverRequest, RequestType, UserId};
 use crate::plan::{Plan, Planned};
 use crate::stages::changes::LedgerChanges;
@@ -43,7 +43,7 @@ impl<'r> Ready<'r> {
     }
 }
 
-/// How much the transaction that begins a job does. If the database refuses one path, the next is tried.
+/// The path of a transaction that begins a job. If the database refuses one path, the next is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FastPath {
     /// Jobs that fit one chunk are done whole.
@@ -62,8 +62,7 @@ impl FastPath {
     /// Returns true if this path handles a reference whatever the size of the job. Rows over the last member of a group always
     /// are: they are handed on under the guard's locks.
     fn starts(self, reference: &Reference) -> bool {
-        let guards = matches!(reference.disposition, Disposition::Block { sole_in: Some(_), .. });
-        reference.at_start && (self != FastPath::Status || guards)
+        reference.at_start && (self != FastPath::Status || reference.disposition.sole_in().is_some())
     }
 }
 
@@ -147,10 +146,12 @@ pub fn item_of(reference: &Reference, ready: &Ready<'_>, now: OffsetDateTime) ->
     if planned.count.rows == 0 {
         return None;
     }
-    let assignment = match (&reference.disposition, planned.transfers) {
-        (Disposition::Keep, _) | (Disposition::Transfer { .. } | Disposition::Block { .. }, false) => return None,
-        (Disposition::Transfer { .. } | Disposition::Block { .. }, true) => assignment(planned),
-        (Disposition::Detach { .. } | Disposition::Set { .. } | Disposition::Purge { .. }, _) => Assignment::None,
+    if !reference.disposition.changes_rows(planned.transfers) {
+        return None;
+    }
+    let assignment = match reference.disposition.moves() {
+        true => assignment(planned),
+        false => Assignment::None,
     };
     Some(item(ready, assignment, now))
 }
@@ -196,7 +197,7 @@ async fn conclude_small(
             progress: progress.get(&ready.id()).map_or(&[][..], Vec::as_slice),
             started_at: now,
             supplement: 0,
-            // A job that was stopped at its start may have ended somebody's access already.
+            // A job that was stopped at its start may have ended the user's access already.
             tallies: ready.change.job.started_at.is_none().then(|| tallies.remove(&ready.id()).unwrap_or_default()),
         })
         .collect();
@@ -225,11 +226,7 @@ fn progress_of(
 
 /// Returns true if a reference's rows are cut into chunks. Rows that stay, or are handled at the start, are not.
 fn is_cut(reference: &Reference, planned: &Planned, path: FastPath) -> bool {
-    match reference.disposition {
-        Disposition::Keep => false,
-        Disposition::Transfer { .. } | Disposition::Block { .. } => planned.transfers && !path.starts(reference),
-        Disposition::Detach { .. } | Disposition::Set { .. } | Disposition::Purge { .. } => !path.starts(reference),
-    }
+    reference.disposition.is_cut(planned.transfers, path.starts(reference))
 }
 
 /// Gives each job the state that it begins with, and collects what it does and for whom.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, JournalAction};
 use crate::contract::{Certificate, Change, EventType, JobId, LicenseOutcome, ReferenceResult, RequestType};
 use crate::job::{State, Transition};
 use crate::stages::changes::LedgerChanges;
@@ -58,9 +58,9 @@ pub async fn finalize(
 /// The counts of an undo, and of the job to be undone.
 #[derive(Default)]
 pub struct Tallies {
-    /// What came back and what did not.
+    /// The records that came back and those that did not.
     pub undone: Vec<Tally>,
-    /// What the job to be undone had done.
+    /// The records of the job to be undone.
     pub did: Vec<Tally>,
 }
 
@@ -91,18 +91,18 @@ pub async fn results_of(
     let Tallies { undone, did } = tallies;
     let mut kinds: Vec<&str> = catalog.references.iter().map(|reference| reference.kind.as_str()).collect();
     // Rows of other tables that were removed with them follow.
-    let mut along: Vec<&str> =
+    let mut children: Vec<&str> =
         undone.iter().map(|tally| tally.kind.as_str()).filter(|kind| kind.contains('/')).collect();
-    along.sort_unstable();
-    along.dedup();
-    kinds.extend(along);
+    children.sort_unstable();
+    children.dedup();
+    kinds.extend(children);
     let mut results = Vec::new();
     for kind in kinds {
         let mut result = result_of(kind, &undone);
         let reference = catalog.reference(kind);
         result.disposition = reference.map_or("detach", |reference| reference.disposition.name()).into();
-        let moved: u64 = sum(&did, kind, |action| action == "moved");
-        let removed: u64 = sum(&did, kind, |action| action != "moved");
+        let moved: u64 = sum(&did, kind, |action| action == JournalAction::Moved.name());
+        let removed: u64 = sum(&did, kind, |action| action != JournalAction::Moved.name());
         if let (Some(target), Some(reference), true) = (target, reference, removed > 0) {
             let table = reference.table.to_string();
             let (made, before) = row_snapshots::made(session, target.id, kind, &table, by).await?;

@@ -1,11 +1,22 @@
 //! Rows of the journal, as an undo reads them.
 
-use crate::catalog::{Catalog, Disposition, OnConflict, Reference};
-use crate::contract::UserId;
+use crate::catalog::{Catalog, JournalAction, OnConflict, Reference};
+use crate::contract::{UnknownName, UserId};
 use crate::store::host::{Key, MergedRows};
 use crate::store::ledger::journal::Entry;
 use crate::store::ledger::row_snapshots::{self, PendingSnapshot};
 use crate::store::{Error, Result, Session, host};
+
+/// Returns the action of a row of the journal of a job that hands over.
+pub fn action_of(entry: &Entry) -> Result<JournalAction> {
+    let unknown = |error: UnknownName| Error::unexpected("reading a row of the journal", error.to_string());
+    entry.action.parse().map_err(unknown)
+}
+
+/// Returns the snapshots that were made with a row of the journal.
+pub async fn of_entry(session: &Session, entry: &Entry) -> Result<Vec<PendingSnapshot>> {
+    row_snapshots::of_chunk(session, entry.job_id, entry.chunk, &entry.kind).await
+}
 
 /// Returns the successor whose rows a row of the journal was added to, and the snapshots of what was added. If a chunk was dealt
 /// to several successors, each row of the journal names the records of one.
@@ -16,7 +27,7 @@ pub async fn read_merged(
 ) -> Result<Option<(UserId, Vec<PendingSnapshot>)>> {
     let Some(holder) = entry.to_user.clone().and_then(|user| UserId::try_from(user).ok()) else { return Ok(None) };
     let keys = read_keys(entry)?;
-    let pending = row_snapshots::of_chunk(session, entry.job_id, entry.chunk, &entry.kind).await?;
+    let pending = of_entry(session, entry).await?;
     let ids: Vec<i64> = pending.iter().map(|snapshot| snapshot.id).collect();
     let copied = host::snapshot_keys(session, reference, &ids).await?;
     let theirs =
@@ -26,18 +37,14 @@ pub async fn read_merged(
 
 /// Returns the snapshots of rows without a key that a row of the journal has moved to its successor.
 pub async fn copies_of_moved(session: &Session, entry: &Entry) -> Result<Vec<PendingSnapshot>> {
-    let mut moved = row_snapshots::of_chunk(session, entry.job_id, entry.chunk, &entry.kind).await?;
+    let mut moved = of_entry(session, entry).await?;
     moved.retain(|snapshot| snapshot.other_user == entry.to_user);
     Ok(moved)
 }
 
 /// Returns how a reference adds rows up with those of a successor, if it does.
 pub fn merged_by<'a>(reference: &'a Reference, holder: &'a UserId) -> Option<MergedRows<'a>> {
-    let (Disposition::Transfer { on_conflict, .. } | Disposition::Block { on_conflict, .. }) = &reference.disposition
-    else {
-        return None;
-    };
-    let OnConflict::Add { occupied, columns } = on_conflict else { return None };
+    let OnConflict::Add { occupied, columns } = reference.disposition.on_conflict()? else { return None };
     Some(MergedRows { reference, holder, occupied, columns })
 }
 
@@ -57,12 +64,16 @@ pub fn read_keys(entry: &Entry) -> Result<Vec<Key>> {
     let read = |key: &serde_json::Value| match key {
         serde_json::Value::String(text) => Some(vec![text.clone()]),
         serde_json::Value::Array(texts) => texts.iter().map(|text| text.as_str().map(str::to_owned)).collect(),
-        _ => None,
+        serde_json::Value::Null
+        | serde_json::Value::Bool(_)
+        | serde_json::Value::Number(_)
+        | serde_json::Value::Object(_) => None,
     };
     keys.iter().map(|key| read(key).ok_or_else(faulty)).collect()
 }
 
 /// Returns true if a row of the journal names the keys of its records, so that its chunk can be cut.
 pub fn is_by_keys(catalog: &Catalog, entry: &Entry) -> bool {
-    entry.action == "moved" && catalog.reference(&entry.kind).is_some_and(|reference| !reference.keyless)
+    entry.action == JournalAction::Moved.name()
+        && catalog.reference(&entry.kind).is_some_and(|reference| !reference.keyless)
 }

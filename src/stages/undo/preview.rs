@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashSet};
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::catalog::{Catalog, Disposition};
+use crate::catalog::{Catalog, Disposition, JournalAction};
 use crate::contract::{JobId, Reason, ReferenceResult, RequestType, UserId};
 use crate::job::reason;
 use crate::plan::{AccessQuery, Facts, UserFacts, check_requester, is_license_exempt};
@@ -16,12 +16,12 @@ use crate::stages::context::{Context, enter};
 use crate::stages::license::freed_a_license;
 use crate::stages::undo::begin::{check_revert, user_to_let_in};
 use crate::stages::undo::finalize::{Tallies, results_of};
-use crate::stages::undo::journaled::{copies_of_moved, merged_by, read_keys, read_merged};
+use crate::stages::undo::journaled::{action_of, copies_of_moved, merged_by, of_entry, read_keys, read_merged};
 use crate::stages::undo::snapshots::{by_table, restored_kinds, split_by_presence};
 use crate::store::host::RestoreOutcome;
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::journal::{self, Entry, RESTORED, SKIPPED, Tally};
-use crate::store::ledger::row_snapshots::{self, PendingSnapshot, Restorable};
+use crate::store::ledger::row_snapshots::{PendingSnapshot, Restorable};
 use crate::store::{Error, Locking, Result, Session, host};
 
 /// The number of journal rows, or of snapshots, that are read at a time.
@@ -40,7 +40,7 @@ pub struct RevertPreview {
     pub rejections: Vec<Reason>,
     /// The license for the user.
     pub license: LicensePreview,
-    /// What would go back of each kind, and what would be skipped, as in the revert's certificate.
+    /// The records of each kind that would go back or be skipped, as in the revert's certificate.
     pub references: Vec<ReferenceResult>,
 }
 
@@ -143,13 +143,14 @@ impl RevertCounts<'_> {
             before = Some(*last);
             for (id, _, _) in page {
                 let Some(entry) = journal::get(self.session, id).await? else { continue };
-                if entry.action == "moved" {
-                    self.moved(&entry).await?;
-                } else if entry.action == "merged" {
-                    self.merged(&entry).await?;
-                } else if seen.insert((entry.chunk, entry.kind.clone())) {
-                    let pending = row_snapshots::of_chunk(self.session, entry.job_id, entry.chunk, &entry.kind).await?;
-                    self.snapshots(pending).await?;
+                match action_of(&entry)? {
+                    JournalAction::Moved => self.moved(&entry).await?,
+                    JournalAction::Merged => self.merged(&entry).await?,
+                    JournalAction::Dropped | JournalAction::Detached | JournalAction::Purged | JournalAction::Set => {
+                        if seen.insert((entry.chunk, entry.kind.clone())) {
+                            self.snapshots(of_entry(self.session, &entry).await?).await?;
+                        }
+                    }
                 }
             }
         }
@@ -208,16 +209,14 @@ impl RevertCounts<'_> {
         }
         for batch in by_table(self.catalog, &here) {
             let ids = batch.ids();
-            let returned = match &batch.reference.disposition {
-                Disposition::Set { values, .. } => {
-                    let locking = Locking::Unlocked;
-                    host::preview_set_back(self.session, batch.reference, values, &ids, locking).await?
-                }
-                _ if batch.kind == batch.reference.kind => {
-                    host::preview_restore(self.session, batch.reference, &ids).await?
-                }
+            let returned = if let Disposition::Set { values, .. } = &batch.reference.disposition {
+                let locking = Locking::Unlocked;
+                host::preview_set_back(self.session, batch.reference, values, &ids, locking).await?
+            } else if batch.kind == batch.reference.kind {
+                host::preview_restore(self.session, batch.reference, &ids).await?
+            } else {
                 // Rows that were removed with others come back with them.
-                _ => RestoreOutcome { restored: (0..ids.len()).collect(), ..RestoreOutcome::default() },
+                RestoreOutcome { restored: (0..ids.len()).collect(), ..RestoreOutcome::default() }
             };
             self.count(&batch.kind, &returned);
         }

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use time::OffsetDateTime;
 
-use crate::catalog::{Catalog, Disposition, Reference};
+use crate::catalog::{Catalog, Disposition, JournalAction, Reference};
 use crate::contract::UserId;
 use crate::metrics::Observation;
 use crate::stages::context::Context;
 use crate::stages::handover::chunk::range_of;
-use crate::stages::undo::journaled::{copies_of_moved, is_by_keys, key_value, merged_by, read_keys, read_merged};
+use crate::stages::undo::journaled::{
+    action_of, copies_of_moved, is_by_keys, key_value, merged_by, of_entry, read_keys, read_merged,
+};
 use crate::stages::undo::snapshots::{Batch, by_table, restored_kinds, returning, split_by_presence};
 use crate::store::host::{Key, RestoreOutcome};
 use crate::store::ledger::chunks::Chunk;
@@ -26,7 +28,7 @@ pub struct Worked {
     pub by_keys: bool,
 }
 
-/// Undoes what a chunk stands for, and journals it.
+/// Undoes the journal row or the snapshots of a chunk, and journals the result.
 pub async fn work(
     session: &Session,
     context: &Context,
@@ -91,14 +93,19 @@ impl Undoing<'_> {
         let Some(reference) = catalog.reference(&entry.kind) else {
             return Err(Error::unexpected(doing, format!("the catalog has no kind {}", entry.kind)));
         };
-        match entry.action.as_str() {
-            "moved" => {}
-            "merged" => return self.merged(reference, entry).await,
-            _ => {
-                let pending = row_snapshots::of_chunk(self.session, entry.job_id, entry.chunk, &entry.kind).await?;
-                return self.snapshots(catalog, pending).await;
+        match action_of(entry)? {
+            JournalAction::Moved => self.moved(reference, entry).await,
+            JournalAction::Merged => self.merged(reference, entry).await,
+            JournalAction::Dropped | JournalAction::Detached | JournalAction::Purged | JournalAction::Set => {
+                let pending = of_entry(self.session, entry).await?;
+                self.snapshots(catalog, pending).await
             }
         }
+    }
+
+    /// Gives records back that went to a successor.
+    async fn moved(&mut self, reference: &Reference, entry: &Entry) -> Result<()> {
+        let doing = "giving records back";
         let user = |text: &str| UserId::try_from(text.to_owned()).map_err(|what| Error::unexpected(doing, what));
         let (leaver, holder) = (user(&entry.from_user)?, user(entry.to_user.as_deref().unwrap_or_default())?);
         if reference.keyless {

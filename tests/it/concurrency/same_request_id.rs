@@ -5,7 +5,7 @@ use handover::contract::DeadLetterCode;
 
 fn spawn(context: &Context, request: &Value) -> JoinHandle<Outcome> {
     let (context, message) = (context.clone(), message(request));
-    tokio::spawn(async move { intake::take(&context, &[message]).await.expect("taken").remove(0) })
+    tokio::spawn(async move { intake::take(&context, &[message]).await.remove(0) })
 }
 
 #[on_postgres]

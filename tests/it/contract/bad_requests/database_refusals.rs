@@ -28,7 +28,7 @@ async fn request_refused_by_database_fails_alone(world: &mut World) {
     let good = keap_request("good");
     let messages =
         [&bad, &good].map(|request| Message { body: request.to_string().into_bytes().into(), traceparent: None });
-    let outcomes = tokio::time::timeout(LIMIT, take(&world.context, &messages)).await.expect("an end").expect("taken");
+    let outcomes = tokio::time::timeout(LIMIT, take(&world.context, &messages)).await.expect("an end");
     assert!(
         matches!(&outcomes[0], Outcome::DeadLetter(reason) if reason.code == DeadLetterCode::Failed && reason.attempts == 3),
         "{outcomes:?}"

@@ -229,7 +229,7 @@ async fn token(world: &World, request: &Value) -> String {
     let parties = parties(&session, &catalog, &[&request]).await.expect("its users");
     let parties: Vec<_> = parties.iter().collect();
     let assessed = evaluate(&session, &catalog, &[&request], &parties, Counting::Exactly).await.expect("an evaluation");
-    match &assessed.verdicts[0] {
+    match &assessed.decisions[0] {
         Decision::Accepted(plan) => PlanToken::of(&catalog, &request, &assessed.facts, plan).write(),
         Decision::Rejected(reasons) | Decision::LockedOut(_, reasons) => panic!("{reasons:?}"),
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use handover::contract::JobId;
 use handover::stages::intake::{Message, take};
-use handover::stages::{Answer, Outcome};
+use handover::stages::{Answer, AnswerResult, Outcome};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -54,8 +54,12 @@ async fn same_request_twice_is_one_job(world: &mut World) {
     );
     let message = Message { body: reformatted.into_bytes().into(), traceparent: None };
     let again = [Message { body: request.to_string().into_bytes().into(), traceparent: None }, message];
-    let duplicate = Outcome::Answered(Answer::Duplicate(JobId(job.id), "accepted".into()));
-    assert_eq!(take(&world.context, &again).await.expect("taken"), [duplicate.clone(), duplicate]);
+    let duplicate = Outcome::Answered(Answer {
+        request_id: "r1".into(),
+        job: JobId(job.id),
+        result: AnswerResult::Duplicate("accepted".into()),
+    });
+    assert_eq!(take(&world.context, &again).await, [duplicate.clone(), duplicate]);
 
     let marker = changed("marker", "user_id", json!("999"));
     let marker = JobId(world.hand_over(&marker).await.id);
@@ -99,8 +103,12 @@ async fn rejected_request_stays_rejected_when_repeated(world: &mut World) {
     // A rejection is final. Fix the request and send it under a new id.
     world.sql("UPDATE users SET email = 'dana@example.com' WHERE id = 53").await;
     let message = Message { body: request.to_string().into_bytes().into(), traceparent: None };
-    let duplicate = Outcome::Answered(Answer::Duplicate(read(&request).job_id(), "rejected".into()));
-    assert_eq!(take(&world.context, &[message]).await.expect("taken"), [duplicate]);
+    let duplicate = Outcome::Answered(Answer {
+        request_id: "r1".into(),
+        job: read(&request).job_id(),
+        result: AnswerResult::Duplicate("rejected".into()),
+    });
+    assert_eq!(take(&world.context, &[message]).await, [duplicate]);
     assert_eq!(world.job(read(&request).job_id()).await.expect("a job").state, "rejected");
     assert_eq!(world.hand_over(&keap_request("r2")).await.state, "completed");
 }
