@@ -6,6 +6,9 @@ use std::sync::LazyLock;
 
 use prometheus::{CounterVec, GaugeVec, HistogramOpts, HistogramVec, Opts, Registry};
 
+/// The values of a metric without labels.
+pub(super) const NONE: &[&str] = &[];
+
 /// The kind of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -143,11 +146,11 @@ metrics! {
 pub static METRICS: LazyLock<Metrics> = LazyLock::new(|| {
     let metrics = Metrics::new().expect("names and labels are valid and unique, which a test checks");
     // A metric without labels is reported from the start, as 0.
-    let _ = metrics.chunk_duration.with_label_values(super::NONE);
+    let _ = metrics.chunk_duration.with_label_values(NONE);
     for counter in [&metrics.chunk_failures, &metrics.throttle_sleep] {
-        let _ = counter.with_label_values(super::NONE);
+        let _ = counter.with_label_values(NONE);
     }
-    let _ = metrics.host_active.with_label_values(super::NONE);
+    let _ = metrics.host_active.with_label_values(NONE);
     metrics
 });
 

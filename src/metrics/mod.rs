@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 use prometheus::{Encoder, TextEncoder};
 use time::OffsetDateTime;
 
-use list::METRICS;
 pub use list::{ALL, Kind, MetricInfo, table};
+use list::{METRICS, NONE};
 
 /// The content type of [`render`].
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
@@ -105,8 +105,6 @@ pub fn count(observation: Observation) {
         }
     }
 }
-
-const NONE: &[&str] = &[];
 
 /// Counts a committed transaction of a step.
 pub fn transaction_committed(step: &'static str, took: Duration) {

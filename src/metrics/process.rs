@@ -4,7 +4,7 @@ use std::fs;
 use std::sync::LazyLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::list::Metrics;
+use super::list::{Metrics, NONE};
 
 /// The time of the first measurement, which is taken at start-up.
 static STARTED: LazyLock<f64> =
@@ -12,12 +12,12 @@ static STARTED: LazyLock<f64> =
 
 /// Updates the metrics of the process.
 pub fn measure(metrics: &Metrics) {
-    metrics.process_start.with_label_values(super::NONE).set(*STARTED);
+    metrics.process_start.with_label_values(NONE).set(*STARTED);
     if let Some(bytes) = resident_bytes() {
-        metrics.process_memory.with_label_values(super::NONE).set(bytes as f64);
+        metrics.process_memory.with_label_values(NONE).set(bytes as f64);
     }
     if let Ok(open) = fs::read_dir("/proc/self/fd") {
-        metrics.process_fds.with_label_values(super::NONE).set(open.count() as f64);
+        metrics.process_fds.with_label_values(NONE).set(open.count() as f64);
     }
 }
 
