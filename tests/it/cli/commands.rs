@@ -58,9 +58,9 @@ async fn job_is_paused_amended_resumed_and_cancelled(world: &mut World) {
     on(world, &["pause", &id, "--by", "1", "--wait"]).expect(3);
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("successors.json");
-    std::fs::write(&file, r#"{ "contact": to(MATHEW) }"#).expect("a file");
+    std::fs::write(&file, json!({ "contact": to(MATHEW) }).to_string()).expect("a file");
     let file = file.to_str().expect("UTF-8");
-    for bad in [r#"{ "contact": to(MATHEW), "contact": to(GERALDINE) }"#, r#"[]"#, "}", r#"{}, "job_id": 1"#] {
+    for bad in [r#"{ "contact": { "user": "14" }, "contact": { "user": "13" } }"#, r#"[]"#, "}", r#"{}, "job_id": 1"#] {
         let refused = with_input(world, &["amend", &id, "--by", "1", "--reassign", "-"], bad.as_bytes()).expect(1);
         assert_eq!(refused.out, "", "{bad}");
     }

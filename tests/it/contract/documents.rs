@@ -157,12 +157,12 @@ async fn document_lists_every_queue_exchange_and_header(world: &mut World) {
     let properties =
         BasicProperties::default().with_delivery_mode(2).with_reply_to("nowhere".into()).with_message_id("m".into());
     world.client.send_with(b"no request".to_vec(), properties.with_correlation_id("c".into())).await;
-    let parked: BTreeMap<String, String> = world.next_dead_letter().await.headers;
+    let dead_letter: BTreeMap<String, String> = world.next_dead_letter().await.headers;
     let documented = document["components"]["messages"]["dead"]["headers"]["properties"].as_object().expect("headers");
-    for name in parked.keys() {
+    for name in dead_letter.keys() {
         assert!(documented.contains_key(name), "{name} is not documented");
     }
-    assert!(parked.len() >= 9, "{parked:?}");
+    assert!(dead_letter.len() >= 9, "{dead_letter:?}");
 }
 
 #[test]

@@ -110,11 +110,14 @@ async fn is_rejected_by_the_server(world: &mut World, client: &mut Client) {
 
     let mut conflict = keap_request("r1");
     conflict["reason"] = json!("another body");
-    let parked = client.ask(&body(&conflict), "e").await;
-    assert_eq!((parked.outcome, parked.request_id.as_deref()), (ReplyOutcome::Parked, Some("r1")));
-    assert_eq!((codes(&parked), parked.path.as_deref()), (vec!["conflict"], Some("request_id")));
-    let parked = client.ask(b"no request", "f").await;
-    assert_eq!((parked.outcome, parked.job_id, codes(&parked)), (ReplyOutcome::Parked, None, vec!["not_json"]));
+    let dead_letter = client.ask(&body(&conflict), "e").await;
+    assert_eq!((dead_letter.outcome, dead_letter.request_id.as_deref()), (ReplyOutcome::Parked, Some("r1")));
+    assert_eq!((codes(&dead_letter), dead_letter.path.as_deref()), (vec!["conflict"], Some("request_id")));
+    let dead_letter = client.ask(b"no request", "f").await;
+    assert_eq!(
+        (dead_letter.outcome, dead_letter.job_id, codes(&dead_letter)),
+        (ReplyOutcome::Parked, None, vec!["not_json"])
+    );
 
     let command = json!({ "type": "pause", "request_id": "o1", "org_id": "1", "requested_by": "1", "job_id": job });
     let command = client.ask(&body(&command), "g").await;

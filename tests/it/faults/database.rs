@@ -112,8 +112,8 @@ async fn worker_waits_for_a_free_connection(world: &mut World) {
     assert_eq!(ended.state, "completed", "{:?}", ended.reasons);
     world.check_journal(job).await;
     assert_eq!(tokio::task::block_in_place(|| worker.stop()), 0);
-    let parked = world.client.next_dead_letter(Duration::from_millis(100)).await;
-    assert!(parked.is_none(), "no dead letters");
+    let dead_letter = world.client.next_dead_letter(Duration::from_millis(100)).await;
+    assert!(dead_letter.is_none(), "no dead letters");
 }
 
 #[on_sqlite]

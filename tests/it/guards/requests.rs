@@ -202,8 +202,8 @@ async fn unpermitted_parts_are_omitted_and_reported(world: &mut World) {
 async fn unknown_kind_is_dead_lettered_with_path(world: &mut World) {
     start(world, "", &on_request()).await;
     world.client.send(request("r1", 9, 1, json!({ "also": ["part", "whole"] })).to_string().into_bytes()).await;
-    let parked = world.next_dead_letter().await;
-    assert_eq!((parked.reason(), parked.path()), ("unknown_kind", "also[1]"));
+    let dead_letter = world.next_dead_letter().await;
+    assert_eq!((dead_letter.reason(), dead_letter.path()), ("unknown_kind", "also[1]"));
 }
 
 // --- Records that the successor already has ---------------------------------------------------------------------------

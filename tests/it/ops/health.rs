@@ -13,24 +13,24 @@ use crate::support::{World, every_engine, on_postgres};
 #[every_engine]
 async fn worker_reports_liveness_readiness_and_version(world: &mut World) {
     let folder = tempfile::tempdir().expect("a folder");
-    let reported = ObservedWorker::start(world, folder.path(), &[]);
-    assert_eq!(reported.get("/livez").0, 200);
-    let (status, version) = reported.json("/version");
+    let observed = ObservedWorker::start(world, folder.path(), &[]);
+    assert_eq!(observed.get("/livez").0, 200);
+    let (status, version) = observed.json("/version");
     assert_eq!((status, version["version"].as_str()), (200, Some(env!("CARGO_PKG_VERSION"))));
-    let (status, ready) = reported.json("/readyz");
+    let (status, ready) = observed.json("/readyz");
     assert_eq!(status, 200, "{ready}");
     for part in ["database", "migrations", "broker"] {
         assert_eq!(ready[part]["ready"], true, "{ready}");
     }
-    assert_eq!(reported.get("/metrics").0, 200);
-    assert_eq!(reported.get("/").0, 404);
+    assert_eq!(observed.get("/metrics").0, 200);
+    assert_eq!(observed.get("/").0, 404);
     let manifest = std::fs::read_to_string("deploy/kubernetes/worker.yaml").expect("the manifest");
     let probes: Vec<&str> =
         manifest.split("httpGet: { path: ").skip(1).filter_map(|rest| rest.split(',').next()).collect();
     assert_eq!(probes.len(), 3);
-    assert!(probes.iter().all(|path| reported.get(path).0 == 200), "{probes:?}");
-    let address = reported.address.clone();
-    assert_eq!(tokio::task::block_in_place(|| reported.worker.stop()), 0);
+    assert!(probes.iter().all(|path| observed.get(path).0 == 200), "{probes:?}");
+    let address = observed.address.clone();
+    assert_eq!(tokio::task::block_in_place(|| observed.worker.stop()), 0);
     assert!(get(&address, "/livez").is_none(), "no one listens any more");
 }
 
@@ -44,10 +44,10 @@ async fn worker_is_not_ready_during_outages(world: &mut World) {
     ];
     let more: Vec<(&str, &str)> = more.iter().map(|(name, value)| (*name, value.as_str())).collect();
     tokio::task::block_in_place(|| {
-        let reported = ObservedWorker::start(world, folder.path(), &more);
+        let observed = ObservedWorker::start(world, folder.path(), &more);
         let is = |part: &str, ready: bool| {
-            let (status, found) = reported.json("/readyz");
-            let gauge = reported.metric(&format!("handover_ready{{part=\"{part}\"}}"));
+            let (status, found) = observed.json("/readyz");
+            let gauge = observed.metric(&format!("handover_ready{{part=\"{part}\"}}"));
             let others = ["database", "broker"].into_iter().filter(|other| *other != part);
             status == if ready { 200 } else { 503 }
                 && found[part]["ready"] == ready
@@ -59,7 +59,7 @@ async fn worker_is_not_ready_during_outages(world: &mut World) {
             until("it is ready", || is(part, true));
             gate.shut();
             until(&format!("readiness reports that the {part} is unavailable"), || is(part, false));
-            assert_eq!(reported.get("/livez").0, 200, "a restart would fix nothing");
+            assert_eq!(observed.get("/livez").0, 200, "a restart would fix nothing");
             gate.open();
             until("it is ready again", || is(part, true));
         }
@@ -69,7 +69,7 @@ async fn worker_is_not_ready_during_outages(world: &mut World) {
 #[on_postgres]
 async fn worker_refuses_other_ledger_versions(world: &mut World) {
     let folder = tempfile::tempdir().expect("a folder");
-    let reported = ObservedWorker::start(world, folder.path(), &[]);
+    let observed = ObservedWorker::start(world, folder.path(), &[]);
     for (statement, says) in [
         ("INSERT INTO handover.handover_migrations (version, applied_at) VALUES ('m99990101_000001_x', 0)", "newer"),
         // There is only one migration, so a ledger without it has none.
@@ -78,7 +78,7 @@ async fn worker_refuses_other_ledger_versions(world: &mut World) {
         world.change_ledger(statement).await;
         tokio::task::block_in_place(|| {
             until("it says so", || {
-                let (status, ready) = reported.json("/readyz");
+                let (status, ready) = observed.json("/readyz");
                 status == 503 && ready["migrations"]["reason"].as_str().is_some_and(|reason| reason.contains(says))
             });
         });
@@ -90,7 +90,7 @@ async fn worker_refuses_other_ledger_versions(world: &mut World) {
 #[on_postgres]
 async fn draining_worker_is_not_ready(world: &mut World) {
     let folder = tempfile::tempdir().expect("a folder");
-    let reported = ObservedWorker::start(world, folder.path(), &[("HANDOVER_DATABASE__LOCK_TIMEOUT", "30s")]);
+    let observed = ObservedWorker::start(world, folder.path(), &[("HANDOVER_DATABASE__LOCK_TIMEOUT", "30s")]);
     let holding = world.store.begin("test").await.expect("a transaction");
     holding
         .run("holding a user", holding.sql("SELECT 1 FROM public.users WHERE id = 53 FOR UPDATE"))
@@ -99,16 +99,16 @@ async fn draining_worker_is_not_ready(world: &mut World) {
     world.send(&keap_request("r1")).await;
     let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
     world.until("the worker waits for the user", async || (world.number(waits).await > 0).then_some(())).await;
-    reported.worker.signal("TERM");
+    observed.worker.signal("TERM");
     tokio::task::block_in_place(|| {
         until("it is draining", || {
-            let (status, ready) = reported.json("/readyz");
+            let (status, ready) = observed.json("/readyz");
             status == 503 && ready["draining"] == true
         });
-        assert_eq!(reported.get("/livez").0, 200);
+        assert_eq!(observed.get("/livez").0, 200);
     });
     holding.commit().await.expect("let go");
-    tokio::task::block_in_place(|| assert_eq!(reported.worker.end(), 0));
+    tokio::task::block_in_place(|| assert_eq!(observed.worker.end(), 0));
 }
 
 #[test]

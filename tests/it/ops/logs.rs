@@ -17,7 +17,7 @@ fn text(line: &Value, field: &str) -> String {
 #[every_engine]
 async fn log_has_one_line_per_step(world: &mut World) {
     let folder = tempfile::tempdir().expect("a folder");
-    let reported = ObservedWorker::start(world, folder.path(), &[("HANDOVER_LIMITS__CHUNK_ROWS", "50")]);
+    let observed = ObservedWorker::start(world, folder.path(), &[("HANDOVER_LIMITS__CHUNK_ROWS", "50")]);
     let mut request = keap_request("r1");
     request["reason"] = json!("left with Zaphod Beeblebrox");
     let job = world.send(&request).await;
@@ -38,15 +38,15 @@ async fn log_has_one_line_per_step(world: &mut World) {
     ] {
         world.client.send(body.to_string().into_bytes()).await;
     }
-    let parked = |lines: &[Value]| {
+    let dead_lettered = |lines: &[Value]| {
         lines
             .iter()
             .filter(|line| line["message"].as_str().is_some_and(|text| text.starts_with("message dead-lettered")))
             .count()
     };
-    tokio::task::block_in_place(|| until("four messages are dead-lettered", || parked(&reported.log()) == 4));
+    tokio::task::block_in_place(|| until("four messages are dead-lettered", || dead_lettered(&observed.log()) == 4));
 
-    let lines = reported.log();
+    let lines = observed.log();
     for line in &lines {
         for field in ["timestamp", "level", "target", "message"] {
             assert!(line[field].is_string(), "{line}");

@@ -28,13 +28,13 @@ async fn records_are_counted_at_commit_only(world: &mut World) {
     session.execute_unprepared(&REFUSAL.replace("{one}", &one.to_string())).await.expect("a trigger");
     session.commit().await.expect("committed");
     let more = [("HANDOVER_LIMITS__CHUNK_ROWS", "40"), ("HANDOVER_LIMITS__CHUNK_ATTEMPTS", "1")];
-    let reported = ObservedWorker::start(world, folder.path(), &more);
+    let observed = ObservedWorker::start(world, folder.path(), &more);
     let job = world.hand_over(&keap_request("r1")).await;
     assert_eq!(reasons_of(&job).len(), 1, "only that record remains");
     let journaled = world.number("SELECT sum(records) FROM handover.journal WHERE kind = 'contact'").await;
     assert_eq!(journaled, 103);
     tokio::task::block_in_place(|| {
-        let is = |series: &str| reported.metric(series).unwrap_or_default();
+        let is = |series: &str| observed.metric(series).unwrap_or_default();
         until("everything is counted", || {
             is("handover_jobs_total{outcome=\"needs_attention\",type=\"deactivate\"}") == 1.0
         });
@@ -49,7 +49,7 @@ async fn records_are_counted_at_commit_only(world: &mut World) {
 #[every_engine]
 async fn metrics_count_jobs_messages_and_dead_letters(world: &mut World) {
     let folder = tempfile::tempdir().expect("a folder");
-    let reported = ObservedWorker::start(world, folder.path(), &[]);
+    let observed = ObservedWorker::start(world, folder.path(), &[]);
     let job = world.send(&keap_request("r1")).await;
     world.end_of(job).await;
     let mut refused = keap_request("r2");
@@ -58,7 +58,7 @@ async fn metrics_count_jobs_messages_and_dead_letters(world: &mut World) {
     world.client.send(b"nothing that can be read".to_vec()).await;
     world.next_dead_letter().await;
     tokio::task::block_in_place(|| {
-        let is = |series: &str| reported.metric(series).unwrap_or_default();
+        let is = |series: &str| observed.metric(series).unwrap_or_default();
         until("everything is counted", || is("handover_messages_parked_total{reason=\"not_json\"}") == 1.0);
         assert_eq!(is("handover_jobs_total{outcome=\"completed\",type=\"deactivate\"}"), 1.0);
         assert_eq!(is("handover_jobs_total{outcome=\"rejected\",type=\"deactivate\"}"), 1.0);
@@ -67,7 +67,7 @@ async fn metrics_count_jobs_messages_and_dead_letters(world: &mut World) {
         assert!(is("handover_busy_seconds_total{role=\"planner\"}") > 0.0);
         assert_eq!(is("handover_tasks{role=\"planner\"}"), 2.0);
         assert!(is("process_resident_memory_bytes") > 1e6 && is("process_open_fds") > 5.0);
-        let (_, scrape) = reported.get("/metrics");
+        let (_, scrape) = observed.get("/metrics");
         for person in ["53", "99999", "11", &job.to_string(), "r1"] {
             assert!(!scrape.contains(&format!("=\"{person}\"")), "{person} appears in a label");
         }

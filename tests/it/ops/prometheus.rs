@@ -102,15 +102,15 @@ fn prometheus_scrapes_every_documented_metric() {
         let proxy = Proxy::start().await;
         let url = proxy.url();
         let more = [("HANDOVER_BROKER__URL", url.as_str()), ("HANDOVER_LIMITS__CHUNK_ROWS", "10")];
-        let reported = ObservedWorker::start(world, folder.path(), &more);
+        let observed = ObservedWorker::start(world, folder.path(), &more);
         // A reconnect, a chunked job and an unreadable message: every metric gets a value.
         proxy.end(End::Cut);
         let job = world.send(&keap_request("r1")).await;
         world.end_of(job).await;
         world.client.send(b"nothing that can be read".to_vec()).await;
         tokio::task::block_in_place(|| {
-            until("it is parked", || reported.metric("handover_queue_messages{queue=\"dead\"}") == Some(1.0));
-            let prometheus = Prometheus::start(&reported.address);
+            until("it is dead-lettered", || observed.metric("handover_queue_messages{queue=\"dead\"}") == Some(1.0));
+            let prometheus = Prometheus::start(&observed.address);
             let wanted: BTreeSet<String> = ALL
                 .iter()
                 .map(|about| match about.kind {
@@ -136,7 +136,7 @@ fn prometheus_scrapes_every_documented_metric() {
                 prometheus.ask(&format!("/api/v1/query?query={}", encoded(&query)));
             }
             // A dead letter: its alert is pending, and no other paging alert is.
-            until("the parked message is noticed", || {
+            until("the dead letter is noticed", || {
                 let rules = prometheus.ask("/api/v1/rules");
                 let rules = rules["groups"][0]["rules"].as_array().expect("rules").clone();
                 let state = |rule: &Value| {

@@ -114,7 +114,7 @@ impl Asking<'_> {
     }
 
     fn about_a_user(&mut self, body: &mut Value) {
-        let leaver = if self.dice.percent(95) { *self.dice.pick(&self.people[1..]).expect("somebody") } else { 1 };
+        let leaver = if self.dice.percent(95) { *self.dice.pick(&self.people[1..]).expect("a user") } else { 1 };
         body["user_id"] = json!(leaver.to_string());
         if body["type"] != "reactivate" {
             let percent = if body["type"] == "reassign" { 60 } else { 97 };
@@ -156,7 +156,7 @@ impl Asking<'_> {
             0 => leaver.to_string(),
             1 => "77".into(),
             2 => STRANGERS[1].to_string(),
-            _ => self.dice.pick(&others).expect("somebody").to_string(),
+            _ => self.dice.pick(&others).expect("a user").to_string(),
         }
     }
 

@@ -256,8 +256,11 @@ async fn guard_counts_and_transfers_keyless_rows(world: &mut World) {
 async fn keyless_rows_cannot_be_named(world: &mut World) {
     start(world, HEAP, &transfer()).await;
     world.client.send(leave("9", json!({ "heap": { "each": { "1": "2" } } })).to_string().into_bytes()).await;
-    let parked = world.next_dead_letter().await;
-    assert!(format!("{parked:?}").contains("needs a kind whose records have a key of one column"), "{parked:?}");
+    let dead_letter = world.next_dead_letter().await;
+    assert!(
+        format!("{dead_letter:?}").contains("needs a kind whose records have a key of one column"),
+        "{dead_letter:?}"
+    );
 }
 
 #[every_engine]

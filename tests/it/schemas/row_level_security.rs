@@ -158,8 +158,8 @@ async fn rows_hidden_later_are_not_certified(world: &mut World) {
     // Only the documents: users are visible, but none of their documents would be.
     world.sql("ALTER TABLE docs ENABLE ROW LEVEL SECURITY; ALTER TABLE docs FORCE ROW LEVEL SECURITY").await;
     world.send(&leave("a", "9", "2")).await;
-    let parked = world.next_dead_letter().await;
-    assert!(parked.headers["x-handover-detail"].contains("row-level security"), "{:?}", parked.headers);
+    let dead_letter = world.next_dead_letter().await;
+    assert!(dead_letter.headers["x-handover-detail"].contains("row-level security"), "{:?}", dead_letter.headers);
     assert_eq!(world.number("SELECT count(*) FROM docs WHERE owner = 9").await, 10);
     assert_eq!(world.number("SELECT count(*) FROM people WHERE id = 9 AND status = 'active'").await, 1);
     tenant.end(world).await;

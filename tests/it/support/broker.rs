@@ -164,7 +164,7 @@ impl BrokerClient {
     pub async fn next_dead_letter(&self, limit: Duration) -> Option<DeadMessage> {
         let deadline = tokio::time::Instant::now() + limit;
         loop {
-            let parked = match self {
+            let dead_letter = match self {
                 BrokerClient::Local { store, .. } => {
                     let letters = outbox::list(&store.reader(), "dead", 0, 1).await.expect("the outbox");
                     let letter = letters.into_iter().next();
@@ -194,8 +194,8 @@ impl BrokerClient {
                     }
                 }
             };
-            if parked.is_some() || tokio::time::Instant::now() > deadline {
-                return parked;
+            if dead_letter.is_some() || tokio::time::Instant::now() > deadline {
+                return dead_letter;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }

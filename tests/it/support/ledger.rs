@@ -64,7 +64,7 @@ impl World {
     pub async fn until_user_lock_is_awaited(&self) {
         let waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted \
              AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
-        self.until("somebody waits", async || (self.number(waiting).await > 0).then_some(())).await;
+        self.until("a session waits for the lock", async || (self.number(waiting).await > 0).then_some(())).await;
     }
 
     /// Waits until no message is in transit.

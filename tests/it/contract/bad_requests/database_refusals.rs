@@ -89,8 +89,13 @@ async fn id_too_large_is_dead_lettered(world: &mut World) {
             // All integers have 64 bits there, so this id is valid and belongs to no one.
             Engine::Sqlite => assert_eq!(world.end_of(job).await.state, "rejected", "{request}"),
             Engine::Postgres => {
-                let parked = world.next_dead_letter().await;
-                assert_eq!((parked.reason(), parked.path()), ("invalid_id", path), "{:?}", parked.headers);
+                let dead_letter = world.next_dead_letter().await;
+                assert_eq!(
+                    (dead_letter.reason(), dead_letter.path()),
+                    ("invalid_id", path),
+                    "{:?}",
+                    dead_letter.headers
+                );
             }
         }
     }
@@ -118,10 +123,10 @@ async fn request_that_cannot_be_looked_up_fails_alone(world: &mut World) {
         // A valid integer that belongs to no one.
         Engine::Sqlite => assert_eq!(world.end_of(bad_job).await.state, "rejected"),
         Engine::Postgres => {
-            let parked = world.next_dead_letter().await;
-            assert_eq!(parked.reason(), "failed");
-            assert!(parked.headers["x-handover-detail"].contains("out of range"), "{:?}", parked.headers);
-            assert_eq!(parked.headers["x-handover-attempts"], "1");
+            let dead_letter = world.next_dead_letter().await;
+            assert_eq!(dead_letter.reason(), "failed");
+            assert!(dead_letter.headers["x-handover-detail"].contains("out of range"), "{:?}", dead_letter.headers);
+            assert_eq!(dead_letter.headers["x-handover-attempts"], "1");
         }
     }
     assert_eq!(world.number("SELECT count(*) FROM items WHERE holder = 1").await, 2);

@@ -85,10 +85,10 @@ async fn same_id_with_another_body_conflicts(world: &mut World) {
     let (before, ledger) = (snapshot::of_host(world).await, ledger_counts(world).await);
     let other = changed("r1", "user_id", json!("14"));
     world.send(&other).await;
-    let parked = world.next_dead_letter().await;
-    assert_eq!((parked.reason(), parked.path()), ("conflict", "request_id"));
-    assert_eq!(serde_json::from_slice::<Value>(&parked.body).expect("JSON"), other);
-    assert!(parked.headers["x-handover-detail"].contains(&job.id.to_string()), "{:?}", parked.headers);
+    let dead_letter = world.next_dead_letter().await;
+    assert_eq!((dead_letter.reason(), dead_letter.path()), ("conflict", "request_id"));
+    assert_eq!(serde_json::from_slice::<Value>(&dead_letter.body).expect("JSON"), other);
+    assert!(dead_letter.headers["x-handover-detail"].contains(&job.id.to_string()), "{:?}", dead_letter.headers);
     assert_eq!(world.job(JobId(job.id)).await, Some(job));
     assert_eq!(snapshot::of_host(world).await, before);
     assert_eq!(ledger_counts(world).await, ledger);
@@ -136,8 +136,8 @@ async fn bad_requests_do_not_affect_their_group(world: &mut World) {
             assert_eq!(job.state, state, "{request}: {:?}", job.reasons);
         }
     }
-    let mut reasons =
-        [world.next_dead_letter().await, world.next_dead_letter().await].map(|parked| parked.reason().to_owned());
+    let mut reasons = [world.next_dead_letter().await, world.next_dead_letter().await]
+        .map(|dead_letter| dead_letter.reason().to_owned());
     reasons.sort();
     assert_eq!(reasons, ["conflict", "not_json"]);
     assert_eq!(world.number("SELECT count(*) FROM handover.jobs").await, 5);

@@ -200,16 +200,16 @@ async fn unreadable_message_names_reason_and_path(world: &mut World) {
         world.client.send(body.clone()).await;
     }
     world.start_worker().await;
-    let mut parked = BTreeMap::new();
+    let mut dead_letter = BTreeMap::new();
     for _ in &cases {
         let message = world.next_dead_letter().await;
-        parked.insert(message.body.clone(), message);
+        dead_letter.insert(message.body.clone(), message);
     }
     let mut wrong = Vec::new();
     for (body, code, path) in &cases {
         let shown: String = String::from_utf8_lossy(body).chars().take(300).collect();
-        match parked.get(body) {
-            None => wrong.push(format!("{shown}\n    is not parked with its body untouched")),
+        match dead_letter.get(body) {
+            None => wrong.push(format!("{shown}\n    is not dead-lettered with its body unchanged")),
             Some(message) if (message.reason(), message.path()) != (*code, *path) => {
                 wrong.push(format!("{shown}\n    {code} at {path} expected: {:?}", message.headers));
             }
@@ -239,9 +239,13 @@ async fn dead_lettering_survives_full_headers(world: &mut World) {
     world.start_worker().await;
     let long = allotting("r", &"k".repeat(200_000), json!({ "user": "11" })).to_string().into_bytes();
     world.client.send(long.clone()).await;
-    let parked = world.next_dead_letter().await;
-    assert_eq!((parked.reason(), parked.body == long), ("unknown_kind", true));
-    assert!(parked.path().starts_with("reassign.kkk") && parked.path().len() < 2_100, "{}", parked.path().len());
+    let dead_letter = world.next_dead_letter().await;
+    assert_eq!((dead_letter.reason(), dead_letter.body == long), ("unknown_kind", true));
+    assert!(
+        dead_letter.path().starts_with("reassign.kkk") && dead_letter.path().len() < 2_100,
+        "{}",
+        dead_letter.path().len()
+    );
     let message = Outgoing {
         id: Uuid::new_v4(),
         channel: Channel::Requests,
@@ -253,8 +257,8 @@ async fn dead_lettering_survives_full_headers(world: &mut World) {
     let broker = world.broker().await;
     assert!(broker.publish(&[message]).await.iter().all(Result::is_ok));
     broker.close().await;
-    let parked = world.next_dead_letter().await;
-    assert_eq!((parked.reason(), parked.body.as_slice()), ("not_json", b"no request".as_slice()));
-    assert_eq!(parked.headers["x-handover-headers"], "left out: 65006 bytes");
+    let dead_letter = world.next_dead_letter().await;
+    assert_eq!((dead_letter.reason(), dead_letter.body.as_slice()), ("not_json", b"no request".as_slice()));
+    assert_eq!(dead_letter.headers["x-handover-headers"], "left out: 65006 bytes");
     assert_eq!(world.hand_over(&keap_request("good")).await.state, "completed");
 }

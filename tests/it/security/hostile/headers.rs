@@ -43,10 +43,10 @@ async fn forged_headers_are_ignored_and_dropped(world: &mut World) {
     let before = snapshot::of_host(world).await;
     for (body, reason) in [(b"no request".to_vec(), "not_json"), (b"{}".to_vec(), "missing_field")] {
         assert!(broker.publish(&[sent(body)]).await.iter().all(Result::is_ok));
-        let parked = world.next_dead_letter().await;
-        assert_eq!((parked.reason(), parked.headers["kept"].as_str()), (reason, "unchanged"));
-        assert_eq!(parked.headers["x-handover-queue"], "requests");
-        let ours = parked.headers.iter().filter(|(name, _)| name.to_lowercase().starts_with("x-handover-"));
+        let dead_letter = world.next_dead_letter().await;
+        assert_eq!((dead_letter.reason(), dead_letter.headers["kept"].as_str()), (reason, "unchanged"));
+        assert_eq!(dead_letter.headers["x-handover-queue"], "requests");
+        let ours = dead_letter.headers.iter().filter(|(name, _)| name.to_lowercase().starts_with("x-handover-"));
         let forged: Vec<_> = ours.filter(|(_, value)| value.contains("forged")).collect();
         assert!(forged.is_empty(), "{forged:?}");
     }
@@ -114,8 +114,12 @@ async fn properties_and_headers_never_change_the_request(world: &mut World) {
         let job = world.end_of(read(&request).job_id()).await;
         assert_eq!(job.state, "rejected", "{properties:?}");
         world.client.send_with(b"no request".to_vec(), properties.clone()).await;
-        let parked = world.next_dead_letter().await;
-        assert_eq!((parked.reason(), parked.body.as_slice()), ("not_json", b"no request".as_slice()), "{properties:?}");
+        let dead_letter = world.next_dead_letter().await;
+        assert_eq!(
+            (dead_letter.reason(), dead_letter.body.as_slice()),
+            ("not_json", b"no request".as_slice()),
+            "{properties:?}"
+        );
     }
     assert_worker_continues(world).await;
 }

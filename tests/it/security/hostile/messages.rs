@@ -167,15 +167,15 @@ async fn are_dead_lettered(world: &World, rows: Vec<Row>) {
     for (body, ..) in &rows {
         world.client.send(body.clone()).await;
     }
-    let mut parked = BTreeMap::new();
+    let mut dead_letter = BTreeMap::new();
     for _ in &rows {
         let message = world.next_dead_letter().await;
-        parked.insert(message.body.clone(), message);
+        dead_letter.insert(message.body.clone(), message);
     }
     let mut wrong = Vec::new();
     for (body, _, code, path, words) in &rows {
-        let Some(message) = parked.get(body) else {
-            wrong.push(format!("{}\n    is not parked with its body untouched", shown(body)));
+        let Some(message) = dead_letter.get(body) else {
+            wrong.push(format!("{}\n    is not dead-lettered with its body unchanged", shown(body)));
             continue;
         };
         let detail = &message.headers["x-handover-detail"];
