@@ -106,6 +106,30 @@ fn stages_never_call_each_other() {
     assert!(calls.is_empty(), "stages call each other: {calls:#?}");
 }
 
+/// A job's row, its audit entry and its messages are written together, so that no stage can forget one.
+#[test]
+fn stages_change_jobs_in_one_place() {
+    let writes = [("jobs", "insert"), ("jobs", "update"), ("outbox", "insert"), ("audit", "append")];
+    let mut wrong = Vec::new();
+    for File { path, tokens, .. } in source_files().into_iter().filter(|file| file.path.starts_with("src/stages/")) {
+        for (module, function) in writes {
+            let call = self::tokens(&format!("{module}::{function}("));
+            if path != "src/stages/changes.rs" && tokens.windows(call.len()).any(|window| window == call) {
+                wrong.push(format!("{path} calls {module}::{function}: change a job by stages::lifecycle"));
+            }
+        }
+        let is_lifecycle = ["src/stages/lifecycle.rs", "src/stages/new_job.rs"].contains(&path.as_str());
+        let sets_state = self::tokens("job.state =");
+        let mut assigns = tokens.windows(sets_state.len() + 1);
+        if !is_lifecycle
+            && assigns.any(|window| window.starts_with(&sets_state) && !window.ends_with(&[Token::Sign('=')]))
+        {
+            wrong.push(format!("{path} sets a job's state: use a transition of stages::lifecycle"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 #[test]
 fn engines_are_named_only_in_the_store() {
     let mut found = Vec::new();
