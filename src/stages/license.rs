@@ -1,11 +1,13 @@
 //! Licenses of users who come or come back.
 
+use serde::Deserialize;
+
 use crate::catalog::Catalog;
 use crate::contract::{LicenseOutcome, Reason};
 use crate::job::reason;
 use crate::plan::{UserFacts, is_license_exempt};
 use crate::store::ledger::jobs::Job;
-use crate::store::{Result, Session, host};
+use crate::store::{Error, Result, Session, host};
 
 /// Gives a user a license: one that they hold already, or a free one. Returns the reason if none is free.
 pub async fn take_license(
@@ -26,6 +28,13 @@ pub async fn take_license(
 }
 
 /// Returns true if a job has freed a license, which its undo takes again.
-pub fn freed_a_license(target: &Job) -> bool {
-    target.certificate.as_ref().is_some_and(|certificate| certificate["license"] == "freed")
+pub fn freed_a_license(target: &Job) -> Result<bool> {
+    Ok(certified_license(target)? == Some(LicenseOutcome::Freed))
+}
+
+/// Returns what a job's certificate says about the license, if it has one.
+pub fn certified_license(job: &Job) -> Result<Option<LicenseOutcome>> {
+    let Some(certificate) = &job.certificate else { return Ok(None) };
+    let unreadable = |error: serde_json::Error| Error::unexpected("reading a certificate", error.to_string());
+    LicenseOutcome::deserialize(&certificate["license"]).map(Some).map_err(unreadable)
 }

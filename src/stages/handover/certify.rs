@@ -9,6 +9,7 @@ use uuid::Uuid;
 use crate::catalog::{Catalog, Disposition, JournalAction, Reference};
 use crate::contract::{Allotment, Certificate, JobId, LicenseOutcome, Reason, ReferenceResult, RequestType, UserId};
 use crate::job::{State, reason};
+use crate::stages::license::certified_license;
 use crate::store::host::RowCategory;
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::journal::{self, Tally};
@@ -282,21 +283,16 @@ async fn free_licenses(
     let freed = host::free_licenses(session, catalog, &holders).await?;
     let outcome = |closing: &Closing<'_>| {
         if catalog.license.is_some() && closing.job.license_exempt {
-            return LicenseOutcome::Exempt;
+            return Ok(LicenseOutcome::Exempt);
         }
         // A supplement repeats the first certificate: the license is already free.
-        match earlier_license(closing.job) {
+        Ok(match certified_license(closing.job)? {
             Some(earlier) => earlier,
             None if freed.contains(closing.leaver) => LicenseOutcome::Freed,
             None => LicenseOutcome::None,
-        }
+        })
     };
-    Ok(proved.iter().map(|(closing, _)| (closing.job.id, outcome(closing))).collect())
-}
-
-fn earlier_license(job: &Job) -> Option<LicenseOutcome> {
-    let certificate = job.certificate.clone()?;
-    serde_json::from_value::<Certificate>(certificate).ok().map(|certificate| certificate.license)
+    proved.iter().map(|(closing, _)| Ok((closing.job.id, outcome(closing)?))).collect()
 }
 
 fn certificate(

@@ -78,7 +78,7 @@ pub async fn let_in(
         Ok(Some(found)) => found,
     };
     let user = &found.id;
-    if freed_a_license(target)
+    if freed_a_license(target)?
         && let Err(reason) = take_license(session, catalog, found).await?
     {
         return Ok(Err(reason));

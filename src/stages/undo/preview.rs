@@ -102,7 +102,7 @@ pub async fn revert(context: &Context, target: &Job, requester: &UserId) -> Resu
 }
 
 async fn license(session: &Session, catalog: &Catalog, target: &Job, coming: &UserFacts) -> Result<LicensePreview> {
-    if catalog.license.is_none() || !freed_a_license(target) || is_license_exempt(catalog, coming) {
+    if catalog.license.is_none() || !freed_a_license(target)? || is_license_exempt(catalog, coming) {
         return Ok(LicensePreview::NotNeeded);
     }
     Ok(match host::can_take_license(session, catalog, &coming.org, &coming.id).await? {
