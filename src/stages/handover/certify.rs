@@ -281,7 +281,7 @@ async fn free_licenses(
     let holders: Vec<&UserId> =
         proved.iter().filter(|(closing, _)| frees_license(closing.job)).map(|(closing, _)| closing.leaver).collect();
     let freed = host::free_licenses(session, catalog, &holders).await?;
-    let outcome = |closing: &Closing<'_>| {
+    let outcome = |closing: &Closing<'_>| -> Result<LicenseOutcome> {
         if catalog.license.is_some() && closing.job.license_exempt {
             return Ok(LicenseOutcome::Exempt);
         }
