@@ -21,6 +21,8 @@ pub struct Reference {
     pub keyless: bool,
     /// The column that holds the user.
     pub user: Column,
+    /// True if an index gives the rows of a user in key order.
+    pub has_ordered_index: bool,
     /// The column that holds the organization, if users are known only together with it.
     pub org: Option<Column>,
     /// The organization that bounds every statement.

@@ -202,6 +202,15 @@ impl Table {
         self.uniques.iter().any(|unique| unique.iter().all(|column| columns.contains(&column.as_str())))
     }
 
+    /// True if an index leads with the user column and the key's columns, in this order.
+    pub fn has_ordered_index(&self, user: &str, key: &[Column]) -> bool {
+        let wanted = || std::iter::once(user).chain(key.iter().map(|key| key.name.as_str()));
+        let leads = |index: &Vec<String>| {
+            index.len() > key.len() && index.iter().zip(wanted()).all(|(has, wants)| has == wants)
+        };
+        self.indexes.iter().any(leads)
+    }
+
     /// True if an index leads with this column.
     pub fn has_index_on(&self, column: &str) -> bool {
         self.indexes.iter().any(|index| index.first().is_some_and(|first| first == column))

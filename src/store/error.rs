@@ -2,6 +2,7 @@
 
 use sea_orm::{DbErr, RuntimeErr, SqlxError};
 
+pub use super::driver::errors::Violation;
 use super::driver::errors::{self, ErrorClass};
 
 /// An error of the database, with what was being done.
@@ -53,6 +54,11 @@ impl Error {
         Error { doing: doing.into(), cause: Cause::Unexpected(what.into()) }
     }
 
+    /// Returns the error of a change that another transaction got in the way of: a retry of the whole may help.
+    pub fn contention(doing: &str, message: &str) -> Error {
+        Error { doing: doing.into(), cause: Cause::Contention { code: "handover".into(), message: message.into() } }
+    }
+
     /// Returns the error of an update that expected another state.
     pub fn superseded(doing: impl Into<String>) -> Error {
         Error { doing: doing.into(), cause: Cause::Superseded }
@@ -94,6 +100,14 @@ impl Error {
     /// True if the database rejected a statement: of many rows, one may be the cause.
     pub fn is_refused(&self) -> bool {
         matches!(self.cause, Cause::Refused { .. })
+    }
+
+    /// Returns the constraint by which the database rejected a row, or nothing if it did not reject one.
+    pub fn violation(&self) -> Option<Violation> {
+        match &self.cause {
+            Cause::Refused { code, .. } => Some(errors::violation(code)),
+            Cause::Contention { .. } | Cause::Away(_) | Cause::Unexpected(_) | Cause::Superseded => None,
+        }
     }
 
     /// True if the role lacks a right.

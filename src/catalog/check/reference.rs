@@ -45,6 +45,7 @@ pub fn check_reference(
         resolver.warn(entry.user.span().start, message);
     }
     let (key, keyless) = key?;
+    let has_ordered_index = table.has_ordered_index(entry.user.get_ref(), &key);
     Some(Reference {
         position: 0,
         kind: entry.kind.get_ref().clone(),
@@ -52,6 +53,7 @@ pub fn check_reference(
         key,
         keyless,
         user: user?,
+        has_ordered_index,
         org: org?,
         within: None,
         columns: table.written_columns().map(Column::from).collect(),

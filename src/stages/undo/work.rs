@@ -172,7 +172,8 @@ impl Undoing<'_> {
         pending: &[&PendingSnapshot],
         returned: &RestoreOutcome,
     ) -> Result<()> {
-        let skipped = returned.skipped.iter().map(|(reason, places)| (*reason, format!("{SKIPPED}{reason}"), places));
+        let skipped =
+            returned.skipped.iter().map(|(reason, places)| (reason.name(), format!("{SKIPPED}{reason}"), places));
         let all = [(row_snapshots::RESTORED, RESTORED.to_owned(), &returned.restored)].into_iter().chain(skipped);
         for (outcome, action, places) in all.collect::<Vec<_>>() {
             let ids: Vec<i64> = places.iter().map(|place| pending[*place].id).collect();

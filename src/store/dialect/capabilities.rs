@@ -50,6 +50,8 @@ pub struct Capabilities {
     pub is_server: bool,
     /// Transactions that can write at the same time; any number if absent.
     pub max_concurrent_writers: Option<usize>,
+    /// `row_number()` in the order of an index reads only as many rows as the LIMIT asks for.
+    pub numbers_rows_lazily: bool,
     /// Truth values are the integers 0 and 1.
     pub booleans_are_integers: bool,
 }

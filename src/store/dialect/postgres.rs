@@ -30,6 +30,7 @@ const CAPABILITIES: Capabilities = Capabilities {
     sees_activity: true,
     is_server: true,
     max_concurrent_writers: None,
+    numbers_rows_lazily: true,
     booleans_are_integers: false,
 };
 
@@ -103,6 +104,7 @@ impl Dialect for Postgres {
         match lock {
             RowLock::Wait => format!(" FOR UPDATE{of}"),
             RowLock::SkipLocked => format!(" FOR UPDATE{of} SKIP LOCKED"),
+            RowLock::SkipChanging => format!(" FOR NO KEY UPDATE{of} SKIP LOCKED"),
         }
     }
 
@@ -130,6 +132,57 @@ impl Dialect for Postgres {
         let (last, outer) = names.split_last().map_or(("", &[][..]), |(last, outer)| (*last, outer));
         let outer: String = outer.iter().map(|name| format!(" -> {}", text(name))).collect();
         format!("{json}{outer} ->> {}", text(last))
+    }
+
+    fn advisory_lock(&self, number: &str, exclusive: &str) -> String {
+        format!(
+            "CASE WHEN {exclusive} THEN pg_advisory_xact_lock({number})::text \
+             ELSE pg_advisory_xact_lock_shared({number})::text END"
+        )
+    }
+
+    /// Keeps each value as the text that its type writes. A cast to text would be another function's text (`character` loses
+    /// its blanks); JSON's own types lose the spelling of numbers and the bounds of arrays.
+    fn snapshot_object(&self, columns: &[(&str, String)]) -> String {
+        let names: Vec<String> = columns.iter().map(|(name, _)| text(name)).collect();
+        // Unlike IS NOT NULL, this is true of a composite of nothing but NULLs.
+        let value = |value: &str| format!("CASE WHEN {value} IS DISTINCT FROM NULL THEN format('%s', {value}) END");
+        let values: Vec<String> = columns.iter().map(|(_, expression)| value(expression)).collect();
+        format!("jsonb_object(ARRAY[{}]::text[], ARRAY[{}]::text[])", names.join(", "), values.join(", "))
+    }
+
+    fn snapshot_value(&self, object: &str, name: &str, of: &Type) -> String {
+        self.cast(&format!("{object} ->> {}", text(name)), of)
+    }
+
+    fn json_object_of_json(&self, fields: &[(&str, &str)]) -> String {
+        let fields: Vec<String> = fields.iter().map(|(name, value)| format!("{}, {value}", text(name))).collect();
+        format!("jsonb_build_object({})", fields.join(", "))
+    }
+
+    fn json_with(&self, object: &str, name: &str, value: &str) -> String {
+        format!("{object} || jsonb_build_object({}, {value})", text(name))
+    }
+
+    fn json_without(&self, object: &str, names: &[&str]) -> String {
+        let names: Vec<String> = names.iter().map(|name| text(name)).collect();
+        format!("({object} - ARRAY[{}]::text[])", names.join(", "))
+    }
+
+    fn json_has(&self, object: &str, name: &str) -> String {
+        format!("jsonb_exists({object}, {name})")
+    }
+
+    fn json_fields(&self, object: &str, alias: &str) -> String {
+        format!("jsonb_each_text({object}) {alias}")
+    }
+
+    fn json_elements(&self, array: &str, alias: &str) -> String {
+        format!("jsonb_array_elements({array}) AS {alias}(value)")
+    }
+
+    fn json_element_text(&self, alias: &str) -> String {
+        format!("{alias}.value #>> '{{}}'")
     }
 
     fn contains(&self, text: &str, part: &str) -> String {

@@ -73,6 +73,13 @@ impl Sql {
         dialect.in_list(&mut |value| self.bind(value), &Type::of(column), &values)
     }
 
+    /// Binds texts as the right side of `IN`, cast to a type.
+    pub fn list_of<'v>(&mut self, of: &Type, texts: impl IntoIterator<Item = &'v str>) -> String {
+        let values: Vec<Option<String>> = texts.into_iter().map(|text| Some(text.to_owned())).collect();
+        let dialect = self.dialect;
+        dialect.in_list(&mut |value| self.bind(value), of, &values)
+    }
+
     /// Returns a table of bound values for a FROM: one row for each position in the arrays.
     pub fn table(&mut self, alias: &str, columns: Vec<ColumnArray>) -> String {
         self.value_table(alias, &columns, TableSize::Any)

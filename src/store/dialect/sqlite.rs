@@ -1,5 +1,7 @@
 //! SQLite's dialect.
 
+mod exact_real;
+
 use sea_orm::DbBackend;
 
 use super::capabilities::{Capabilities, Engine, RowAddress};
@@ -32,6 +34,7 @@ const CAPABILITIES: Capabilities = Capabilities {
     sees_activity: false,
     is_server: false,
     max_concurrent_writers: Some(1),
+    numbers_rows_lazily: false,
     booleans_are_integers: true,
 };
 
@@ -122,6 +125,67 @@ impl Dialect for Sqlite {
         format!("{json}{outer} ->> {}", path(last))
     }
 
+    /// SQLite has one writer.
+    fn advisory_lock(&self, _: &str, _: &str) -> String {
+        "NULL".to_owned()
+    }
+
+    /// JSON has no bytes, SQLite writes its numbers with 15 digits, and a text may hold a zero byte, which JSON does not give
+    /// back. Such a value is kept as an object whose only name says what it is.
+    fn snapshot_object(&self, columns: &[(&str, String)]) -> String {
+        let value = |value: &str| {
+            format!(
+                "CASE typeof({value}) WHEN 'blob' THEN json_object('hex', hex({value})) WHEN 'real' THEN {real} \
+                 WHEN 'text' THEN CASE WHEN CAST(json_array({value}) ->> 0 AS BLOB) = CAST({value} AS BLOB) THEN {value} \
+                 ELSE json_object('text', hex({value})) END ELSE {value} END",
+                real = exact_real::encode(value)
+            )
+        };
+        let fields: Vec<String> =
+            columns.iter().map(|(name, expression)| format!("{}, {}", text(name), value(expression))).collect();
+        format!("json_object({})", fields.join(", "))
+    }
+
+    fn snapshot_value(&self, object: &str, name: &str, _: &Type) -> String {
+        let path = path(name);
+        let value = format!("{object} -> {path}");
+        format!(
+            "CASE json_type({value}) WHEN 'object' THEN CASE {real} WHEN ({value}) ->> 'text' IS NOT NULL \
+             THEN CAST(unhex(({value}) ->> 'text') AS TEXT) ELSE unhex(({value}) ->> 'hex') END ELSE {object} ->> {path} END",
+            real = exact_real::decode(&value)
+        )
+    }
+
+    fn json_object_of_json(&self, fields: &[(&str, &str)]) -> String {
+        let fields: Vec<String> = fields.iter().map(|(name, value)| format!("{}, json({value})", text(name))).collect();
+        format!("json_object({})", fields.join(", "))
+    }
+
+    fn json_with(&self, object: &str, name: &str, value: &str) -> String {
+        format!("json_set({object}, {}, {value})", path(name))
+    }
+
+    fn json_without(&self, object: &str, names: &[&str]) -> String {
+        let paths: Vec<String> = names.iter().map(|name| path(name)).collect();
+        format!("json_remove({object}, {})", paths.join(", "))
+    }
+
+    fn json_has(&self, object: &str, name: &str) -> String {
+        format!("EXISTS (SELECT 1 FROM json_each({object}) f WHERE f.key = {name})")
+    }
+
+    fn json_fields(&self, object: &str, alias: &str) -> String {
+        format!("json_each({object}) {alias}")
+    }
+
+    fn json_elements(&self, array: &str, alias: &str) -> String {
+        format!("json_each({array}) {alias}")
+    }
+
+    fn json_element_text(&self, alias: &str) -> String {
+        format!("{alias}.value")
+    }
+
     fn contains(&self, text: &str, part: &str) -> String {
         format!("instr({text}, {part}) > 0")
     }
@@ -141,6 +205,10 @@ impl Sqlite {
             other => self.cast(value, other),
         }
     }
+}
+
+fn text(value: &str) -> String {
+    format!("'{}'", value.replace('\'', "''"))
 }
 
 /// The path of a name as a constant. A bare name that begins like a path would be read as one.

@@ -20,6 +20,8 @@ pub enum RowLock {
     Wait,
     /// Leaves out rows that another transaction has locked.
     SkipLocked,
+    /// Leaves out rows that another transaction changes. Foreign keys that point at a row do not count.
+    SkipChanging,
 }
 
 /// How many rows a table of bound values has.
@@ -92,6 +94,38 @@ pub trait Dialect: fmt::Debug + Send + Sync {
 
     /// Returns the text under a name, inside nested objects; NULL where it is missing.
     fn json_text(&self, json: &str, names: &[&str]) -> String;
+
+    /// Returns an expression that locks a number until the end of the transaction, exclusively if a test holds. Only with
+    /// [`Capabilities::advisory_locks`].
+    fn advisory_lock(&self, number: &str, exclusive: &str) -> String;
+
+    /// Returns the JSON object that a snapshot keeps of columns, as names and expressions. [`Dialect::snapshot_value`] gives
+    /// each value back exactly.
+    fn snapshot_object(&self, columns: &[(&str, String)]) -> String;
+
+    /// Returns the value of a column in a snapshot's object.
+    fn snapshot_value(&self, object: &str, name: &str, of: &Type) -> String;
+
+    /// Returns a JSON object of JSON values.
+    fn json_object_of_json(&self, fields: &[(&str, &str)]) -> String;
+
+    /// Returns a JSON object with a JSON value added under a name.
+    fn json_with(&self, object: &str, name: &str, value: &str) -> String;
+
+    /// Returns a JSON object without these names.
+    fn json_without(&self, object: &str, names: &[&str]) -> String;
+
+    /// Tests if a JSON object has the name that an expression holds.
+    fn json_has(&self, object: &str, name: &str) -> String;
+
+    /// Returns an item of a FROM: the fields of a JSON object, as `key` and `value`.
+    fn json_fields(&self, object: &str, alias: &str) -> String;
+
+    /// Returns an item of a FROM: the elements of a JSON array, as `value`.
+    fn json_elements(&self, array: &str, alias: &str) -> String;
+
+    /// Returns the text of an element of [`Dialect::json_elements`] that is a text.
+    fn json_element_text(&self, alias: &str) -> String;
 
     /// Tests if a text holds another.
     fn contains(&self, text: &str, part: &str) -> String;

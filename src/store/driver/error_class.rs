@@ -1,5 +1,18 @@
 //! The classes of errors.
 
+/// The constraint that a rejected row violates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Violation {
+    /// Another row has its key, or excludes it.
+    Unique,
+    /// A row that it points at is missing.
+    ForeignKey,
+    /// A column that must have a value has none, or does not exist.
+    Column,
+    /// Anything else: a check, a trigger, a missing right.
+    Other,
+}
+
 /// What an error of the database means for the transaction that met it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorClass {

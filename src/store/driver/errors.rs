@@ -2,7 +2,7 @@
 
 use sea_orm::sqlx::error::DatabaseError;
 
-pub use super::error_class::ErrorClass;
+pub use super::error_class::{ErrorClass, Violation};
 use super::postgres::errors as postgres;
 use super::sqlite::errors as sqlite;
 
@@ -25,6 +25,11 @@ pub fn is_lock_timeout(code: &str) -> bool {
 /// True if the code says that the role lacks a right.
 pub fn is_missing_right(code: &str) -> bool {
     code == postgres::INSUFFICIENT_PRIVILEGE
+}
+
+/// Returns the constraint that a rejected row violates, by the code of its error.
+pub fn violation(code: &str) -> Violation {
+    postgres::violation(code).or_else(|| sqlite::violation(code)).unwrap_or(Violation::Other)
 }
 
 /// The code of a row that a trigger refuses: SQLite's own code for it.

@@ -1,15 +1,17 @@
-//! Where chunks begin and end.
+//! The bounds of chunks.
+//!
+//! Takes no locks. If an index gives a user's rows in key order, at most as many of its entries are read as the chunks hold;
+//! otherwise the database sorts the rest of the rows once. Only the keys at the ranges' ends leave the database.
 
-use std::collections::HashSet;
-
-use sea_orm::DbErr;
-
-use super::predicates::{Key, behind, between, key_columns, tests};
-use crate::catalog::{Column, Engine, Reference};
+use super::item::Key;
+use super::keys::read_key;
+use super::predicates::{between, key_columns, row_tests, user_column};
+use super::selection::{not_excepted, rest_test};
+use crate::catalog::{Column, Reference};
 use crate::store::dialect::sql::{Sql, as_texts, cast, column, table};
-use crate::store::{Error, Result, Row, Session};
+use crate::store::{Result, Row, Session};
 
-/// A range of keys and how many of the leaver's rows it holds now.
+/// A range of keys, and how many of the leaver's rows it holds now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyRange {
     /// The first key.
@@ -20,11 +22,10 @@ pub struct KeyRange {
     pub records: u64,
 }
 
-/// Cuts the leaver's rows behind a key, in key order, into at most `chunks` ranges of `rows` rows. Records of `except`
-/// take no place. Fewer ranges than asked for, or a last one that is not full: nothing is behind it.
+/// Cuts the leaver's rows after a key, in key order, into at most `chunks` ranges of `rows` rows. Records of `except` are not
+/// counted.
 ///
-/// Takes no locks. Where an index gives the keys of a user in order, reads at most `chunks * rows` of its entries; where none
-/// does, the database sorts what is behind the key, once. Only the keys at the ranges' ends leave it.
+/// If fewer ranges come back than asked for, or the last one is not full, no row comes after them.
 pub async fn cut(
     session: &Session,
     reference: &Reference,
@@ -34,98 +35,71 @@ pub async fn cut(
     chunks: u64,
     rows: u64,
 ) -> Result<Vec<KeyRange>> {
-    let mut cuts = match session.engine() {
-        Engine::Postgres => Vec::new(),
-        Engine::Sqlite => full_ranges(session, reference, leaver, after, except, (chunks, rows)).await?,
-    };
-    let left = chunks - cuts.len() as u64;
+    let rest = Rest { reference, leaver, after, except };
+    let mut ranges = rest.full_ranges(session, chunks, rows).await?;
+    let left = chunks - ranges.len() as u64;
     if left > 0 {
-        let after = cuts.last().map(|cut| &cut.last).or(after);
+        let rest = Rest { after: ranges.last().map(|range| &range.last).or(after), ..rest };
         let mut sql = session.sql("");
-        let tests = tests_behind(&mut sql, reference, after, except);
-        cuts.extend(cut_rows(session, reference, leaver, sql, &tests, left, rows).await?);
+        let tests = rest_test(&mut sql, reference, rest.after, except);
+        ranges.extend(number_rows(session, reference, leaver, sql, &tests, left, rows).await?);
     }
-    Ok(cuts)
+    Ok(ranges)
 }
 
-fn tests_behind(sql: &mut Sql, reference: &Reference, after: Option<&Key>, except: &[String]) -> String {
-    let mut tests = tests(sql, reference, "t");
-    if let Some(after) = after {
-        tests.push_str(&behind(sql, reference, "t", after));
-    }
-    tests + &not_excepted(sql, reference, except)
+/// A leaver's rows that are not cut yet.
+struct Rest<'a> {
+    reference: &'a Reference,
+    leaver: &'a str,
+    after: Option<&'a Key>,
+    except: &'a [String],
 }
 
-/// SQLite: the ranges that are full, found from end to end by steps in the index, where the key is of one column and an index
-/// gives it in order: else each step would sort all rows anew. To number all rows takes it many times as long.
-async fn full_ranges(
-    session: &Session,
-    reference: &Reference,
-    leaver: &str,
-    after: Option<&Key>,
-    except: &[String],
-    (chunks, rows): (u64, u64),
-) -> Result<Vec<KeyRange>> {
-    let [key] = reference.key.as_slice() else { return Ok(Vec::new()) };
-    let doing = format!("cutting {}", reference.kind);
-    let ranges = |sql: Sql| ranges_in_order(sql, reference, key, leaver, after, except, (chunks, rows));
-    if sorts(session, &doing, ranges(session.sql("EXPLAIN QUERY PLAN "))).await? {
-        return Ok(Vec::new());
-    }
-    let read = |row: &Row| Ok::<_, DbErr>((row.try_get("", "f")?, row.try_get("", "l")?));
-    let found = session.all(&doing, ranges(session.sql(""))).await?;
-    let ends = found.iter().map(read).collect::<std::result::Result<Vec<(String, String)>, _>>();
-    let ends = ends.map_err(|error| Error::unexpected(&doing, error.to_string()))?;
-    Ok(ends.into_iter().map(|(first, last)| KeyRange { first: vec![first], last: vec![last], records: rows }).collect())
-}
-
-/// Whether a statement that SQLite explains would sort rows.
-async fn sorts(session: &Session, doing: &str, explained: Sql) -> Result<bool> {
-    for step in session.all(doing, explained).await? {
-        let step: String = step.try_get("", "detail").map_err(|error| Error::unexpected(doing, error.to_string()))?;
-        if step.contains("TEMP B-TREE") {
-            return Ok(true);
+impl Rest<'_> {
+    /// Finds the ranges that are full by steps in an index, from end to end. Where the database numbers all rows before it
+    /// stops at a limit, that takes a fraction of the time. Without an index in key order, each step would sort all rows.
+    async fn full_ranges(&self, session: &Session, chunks: u64, rows: u64) -> Result<Vec<KeyRange>> {
+        let [key] = self.reference.key.as_slice() else { return Ok(Vec::new()) };
+        if session.capabilities().numbers_rows_lazily || !self.reference.has_ordered_index {
+            return Ok(Vec::new());
         }
+        let sql = self.step_query(session, key, chunks, rows);
+        let ends = session.all(&format!("cutting {}", self.reference.kind), sql).await?;
+        let range = |end: &Row| Ok(KeyRange { first: vec![end.get("f")?], last: vec![end.get("l")?], records: rows });
+        ends.iter().map(range).collect()
     }
-    Ok(false)
+
+    /// Returns the query of the ends of full ranges, `f` and `l`, one range after the other.
+    fn step_query(&self, session: &Session, key: &Column, chunks: u64, rows: u64) -> Sql {
+        let mut sql = session.sql("");
+        let user = sql.host(&self.reference.user, self.leaver);
+        let tests = rest_test(&mut sql, self.reference, self.after, self.except);
+        let (chunks, to_the_last) = (sql.bind(chunks as i64), sql.bind(rows as i64 - 1));
+        let key_at = |after: &str, offset: &str| {
+            format!(
+                "(SELECT {key} FROM {table} t WHERE t.{column} = {user}{tests}{after} ORDER BY {key} LIMIT 1 OFFSET {offset})",
+                key = column("t", &key.name),
+                table = table(&self.reference.table),
+                column = user_column(self.reference),
+            )
+        };
+        let after_last = format!(" AND {} > r.l", column("t", &key.name));
+        sql.add(&format!(
+            "WITH RECURSIVE r(f, l) AS (SELECT {}, {} UNION ALL SELECT {}, {} FROM r WHERE r.l IS NOT NULL LIMIT {chunks}) \
+             SELECT {} AS f, {} AS l FROM r WHERE r.l IS NOT NULL",
+            key_at("", "0"),
+            key_at("", &to_the_last),
+            key_at(&after_last, "0"),
+            key_at(&after_last, &to_the_last),
+            cast("r.f", "text"),
+            cast("r.l", "text"),
+        ));
+        sql
+    }
 }
 
-/// Adds the query of the ends of full ranges, `f` and `l`, one range behind the other.
-fn ranges_in_order(
-    mut sql: Sql,
-    reference: &Reference,
-    key: &Column,
-    leaver: &str,
-    after: Option<&Key>,
-    except: &[String],
-    (chunks, rows): (u64, u64),
-) -> Sql {
-    let user = sql.host(&reference.user, leaver);
-    let tests = tests_behind(&mut sql, reference, after, except);
-    let (chunks, to_the_last) = (sql.bind(chunks as i64), sql.bind(rows as i64 - 1));
-    let of_theirs = |behind: &str, offset: &str| {
-        format!(
-            "(SELECT {key} FROM {table} t WHERE t.{column} = {user}{tests}{behind} ORDER BY {key} LIMIT 1 OFFSET {offset})",
-            key = column("t", &key.name),
-            table = table(&reference.table),
-            column = super::predicates::user_column(reference),
-        )
-    };
-    let behind = format!(" AND {} > r.l", column("t", &key.name));
-    sql.add(&format!(
-        "WITH RECURSIVE r(f, l) AS (SELECT {}, {} UNION ALL SELECT {}, {} FROM r WHERE r.l IS NOT NULL LIMIT {chunks}) \
-         SELECT {} AS f, {} AS l FROM r WHERE r.l IS NOT NULL",
-        of_theirs("", "0"),
-        of_theirs("", &to_the_last),
-        of_theirs(&behind, "0"),
-        of_theirs(&behind, &to_the_last),
-        cast("r.f", "text"),
-        cast("r.l", "text"),
-    ));
-    sql
-}
-
-/// Cuts what a range holds now into ranges of so many rows as is said of their number, at least one.
+/// Cuts the rows that a range holds now into smaller ranges. `rows` returns the size of these for a number of rows; it is at
+/// least one.
 pub async fn cut_between(
     session: &Session,
     reference: &Reference,
@@ -134,99 +108,31 @@ pub async fn cut_between(
     except: &[String],
     rows: impl FnOnce(u64) -> u64,
 ) -> Result<Vec<KeyRange>> {
-    let doing = format!("cutting a chunk of {}", reference.kind);
     let mut sql = session.sql("");
-    let inside = inside_range(&mut sql, reference, (first, last), except);
+    let in_range = range_tests(&mut sql, reference, (first, last), except);
     let user = sql.host(&reference.user, leaver);
     sql.add(&format!(
-        "SELECT count(*) AS n FROM {table} t WHERE t.{column} = {user}{inside}",
+        "SELECT count(*) AS n FROM {table} t WHERE t.{column} = {user}{in_range}",
         table = table(&reference.table),
-        column = super::predicates::user_column(reference),
+        column = user_column(reference),
     ));
-    let row = session.one(&doing, sql).await?;
-    let found: Option<i64> = row
-        .map(|row| row.try_get("", "n"))
-        .transpose()
-        .map_err(|error| Error::unexpected(&doing, error.to_string()))?;
-    let found = found.unwrap_or(0).max(0) as u64;
+    let row = session.one(&format!("cutting a chunk of {}", reference.kind), sql).await?;
+    let found = row.map_or(Ok(0), |row| row.count("n"))?;
     let rows = rows(found).max(1);
     let mut sql = session.sql("");
-    let tests = inside_range(&mut sql, reference, (first, last), except);
-    cut_rows(session, reference, leaver, sql, &tests, found.div_ceil(rows), rows).await
+    let tests = range_tests(&mut sql, reference, (first, last), except);
+    number_rows(session, reference, leaver, sql, &tests, found.div_ceil(rows), rows).await
 }
 
-/// Rows next to each other in key order, all of which somebody else holds locked, or none.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LockRun {
-    /// The rows.
-    pub range: KeyRange,
-    /// Whether they are locked.
-    pub is_locked: bool,
-}
-
-/// PostgreSQL: what a range holds now, by which rows others hold locked. The rest is locked by this until its transaction
-/// ends. Reads the keys of a chunk.
-pub async fn lock_runs(
-    session: &Session,
-    reference: &Reference,
-    leaver: &str,
-    (first, last): (&Key, &Key),
-    except: &[String],
-) -> Result<Vec<LockRun>> {
-    let doing = format!("looking for locked rows of {}", reference.kind);
-    let mut keys = [Vec::new(), Vec::new()];
-    for (keys, locking) in keys.iter_mut().zip(["FOR NO KEY UPDATE OF t SKIP LOCKED", ""]) {
-        let mut sql = session.sql("");
-        let inside = inside_range(&mut sql, reference, (first, last), except);
-        let user = sql.host(&reference.user, leaver);
-        sql.add(&format!(
-            "SELECT {texts} FROM {table} t WHERE t.{column} = {user}{inside} ORDER BY {order} {locking}",
-            texts = as_texts(&reference.key, "t"),
-            table = table(&reference.table),
-            column = super::predicates::user_column(reference),
-            order = key_columns(reference, "t"),
-        ));
-        for row in session.all(&doing, sql).await? {
-            keys.push(read_key(&doing, reference, &row)?);
-        }
-    }
-    let [free, all] = keys;
-    let free: HashSet<Key> = free.into_iter().collect();
-    let mut lock_runs: Vec<LockRun> = Vec::new();
-    for key in all {
-        let is_locked = !free.contains(&key);
-        match lock_runs.last_mut().filter(|run| run.is_locked == is_locked) {
-            Some(run) => {
-                run.range.records += 1;
-                run.range.last = key;
-            }
-            None => {
-                lock_runs.push(LockRun { range: KeyRange { first: key.clone(), last: key, records: 1 }, is_locked })
-            }
-        }
-    }
-    Ok(lock_runs)
-}
-
-fn inside_range(sql: &mut Sql, reference: &Reference, (first, last): (&Key, &Key), except: &[String]) -> String {
-    let mut tests = tests(sql, reference, "t");
+/// Tests that a row lies in a range, and is none of the excepted ones.
+pub fn range_tests(sql: &mut Sql, reference: &Reference, (first, last): (&Key, &Key), except: &[String]) -> String {
+    let mut tests = row_tests(sql, reference, "t");
     tests.push_str(&between(sql, reference, "t", first, last));
-    tests.push_str(&not_excepted(sql, reference, except));
-    tests
+    tests + &not_excepted(sql, reference, except)
 }
 
-/// That a row is not one of those that go another way.
-fn not_excepted(sql: &mut Sql, reference: &Reference, except: &[String]) -> String {
-    match (reference.key.as_slice(), except.is_empty()) {
-        ([key], false) => {
-            let list = sql.host_list(key, except.iter().map(String::as_str));
-            format!(" AND {} NOT IN {list}", column("t", &key.name))
-        }
-        _ => String::new(),
-    }
-}
-
-async fn cut_rows(
+/// Numbers the leaver's rows in key order, and returns the ranges between the numbers.
+async fn number_rows(
     session: &Session,
     reference: &Reference,
     leaver: &str,
@@ -235,7 +141,6 @@ async fn cut_rows(
     chunks: u64,
     rows: u64,
 ) -> Result<Vec<KeyRange>> {
-    let doing = format!("cutting {}", reference.kind);
     let leaver = sql.host(&reference.user, leaver);
     let keys = key_columns(reference, "t");
     let most = sql.bind((chunks * rows) as i64);
@@ -247,36 +152,27 @@ async fn cut_rows(
          SELECT {texts}, s.n AS n FROM s \
          WHERE s.n % {rows_each} = 0 OR (s.n - 1) % {rows_each} = 0 OR s.n = (SELECT max(n) FROM s) ORDER BY s.n",
         table = table(&reference.table),
-        user = super::predicates::user_column(reference),
+        user = user_column(reference),
     ));
-    let ends = session.all(&doing, sql).await?;
-    pair_up(&doing, reference, &ends, rows)
+    let ends = session.all(&format!("cutting {}", reference.kind), sql).await?;
+    pair_up(reference, &ends, rows)
 }
 
-/// Pairs the ranges' ends: a row that begins a range, and the next that ends it (the same, in a range of one).
-fn pair_up(doing: &str, reference: &Reference, ends: &[Row], rows: u64) -> Result<Vec<KeyRange>> {
-    let mut cuts = Vec::new();
+/// Pairs the ranges' ends: a row that begins a range with the next, which ends it. In a range of one, both are the same.
+fn pair_up(reference: &Reference, ends: &[Row], rows: u64) -> Result<Vec<KeyRange>> {
+    let mut ranges = Vec::new();
     let mut first: Option<(Key, u64)> = None;
     for (index, end) in ends.iter().enumerate() {
-        let number: i64 = end.try_get("", "n").map_err(|error| Error::unexpected(doing, error.to_string()))?;
-        let number = number as u64;
-        let key = read_key(doing, reference, end)?;
+        let number = end.count("n")?;
+        let key = read_key(reference, end)?;
         let (start, start_number) = first.take().unwrap_or_else(|| (key.clone(), number));
         if number.is_multiple_of(rows) || index + 1 == ends.len() {
-            cuts.push(KeyRange { first: start, last: key, records: number - start_number + 1 });
+            ranges.push(KeyRange { first: start, last: key, records: number - start_number + 1 });
         } else {
             first = Some((start, start_number));
         }
     }
-    Ok(cuts)
-}
-
-/// The key of a row that was selected with [`as_texts`].
-pub fn read_key(doing: &str, reference: &Reference, row: &Row) -> Result<Key> {
-    let read = |index: usize| -> Result<String> {
-        row.try_get("", &format!("k{index}")).map_err(|error| Error::unexpected(doing, error.to_string()))
-    };
-    (0..reference.key.len()).map(read).collect()
+    Ok(ranges)
 }
 
 #[cfg(test)]
@@ -292,7 +188,7 @@ mod tests {
          status = { column = \"status\", active = \"active\", inactive = \"inactive\" }\n\
          [[reference]]\nkind = \"doc\"\ntable = \"docs\"\nkey = \"id\"\nuser = \"owner\"\ndisposition = \"transfer\"\n";
 
-    /// Ten documents of somebody's; the ranges of three, and whether they were found by steps.
+    /// Cuts ten documents into ranges of three. Returns these, and true if they were found by steps.
     async fn cut_threes(key: &str, index: &str) -> (Vec<KeyRange>, bool) {
         let folder = tempfile::tempdir().expect("a folder");
         let limit = Duration::from_secs(30);
@@ -316,14 +212,17 @@ mod tests {
         let schema = host::read_schema(&session).await.expect("a schema");
         let catalog = check("a test's", CATALOG, &schema).expect("a catalog").catalog;
         let reference = &catalog.references[0];
-        let by_steps = full_ranges(&session, reference, "9", None, &[], (5, 3)).await.expect("ranges");
+        let by_steps = Rest { reference, leaver: "9", after: None, except: &[] }
+            .full_ranges(&session, 5, 3)
+            .await
+            .expect("ranges");
         let cuts = cut(&session, reference, "9", None, &[], 5, 3).await.expect("ranges");
         store.close().await;
         (cuts, !by_steps.is_empty())
     }
 
     #[tokio::test]
-    async fn ranges_are_found_by_steps_only_where_an_index_gives_the_keys_in_order() {
+    async fn steps_need_an_index_in_key_order() {
         let range = |(first, last, records): (i32, i32, u64)| KeyRange {
             first: vec![first.to_string()],
             last: vec![last.to_string()],

@@ -1,51 +1,50 @@
-//! Which rows a reference is about: the tests that every statement on it shares.
+//! The predicates of a reference's rows, which every statement on it shares, and the SQL of their keys.
 
+use super::item::Key;
 use crate::catalog::{
-    Catalog, Column, Condition, Disposition, Engine, Family, Filter, Holds, OrgScope, Parent, Reference, SetValue,
-    SomeUsers, Test,
+    Catalog, Column, Condition, Family, Filter, Holds, OrgScope, Parent, Reference, SetValue, SomeUsers, Test,
 };
 use crate::job::State;
 use crate::store::dialect::sql::{Sql, cast, column, quoted, table};
+use crate::store::dialect::{JOBS, SharedDialect, Type};
 
-/// The key of a row: a value for each of the reference's key columns, as text.
-pub type Key = Vec<String>;
-
-/// The tests of a row of `alias`, each with `AND` before it: the filter, rows that earlier references have taken, and
-/// for a `set`, that there is still something to set.
-pub fn tests(sql: &mut Sql, reference: &Reference, alias: &str) -> String {
-    let mut text = inside(sql, reference.within.as_ref(), alias) + &filter(sql, &reference.filter, alias);
+/// Returns the tests of a row of `alias`, each with `AND` before it: the filter; that no earlier reference claims the row;
+/// for a `set`, that a value still has to be set.
+pub fn row_tests(sql: &mut Sql, reference: &Reference, alias: &str) -> String {
+    let mut text = in_org(sql, reference.within.as_ref(), alias) + &filter(sql, &reference.filter, alias);
     for taken in &reference.claimed {
         let passes = bare_filter(sql, &taken.filter, alias);
         let of = taken.of.as_ref().map_or(String::new(), |of| is_one_of(sql, reference, of, alias));
         text.push_str(&format!(" AND ({passes}{of}) IS NOT TRUE"));
     }
-    if let Disposition::Set { values, .. } = &reference.disposition {
+    let values = reference.disposition.values();
+    if !values.is_empty() {
         let unset = unset(sql, values, alias);
         text.push_str(&format!(" AND ({unset})"));
     }
     text
 }
 
-/// That a row is of the organization that everything is bounded by, where there is one.
-pub fn inside(sql: &mut Sql, within: Option<&OrgScope>, alias: &str) -> String {
+/// Tests that a row is of the organization that bounds everything, if there is one.
+pub fn in_org(sql: &mut Sql, within: Option<&OrgScope>, alias: &str) -> String {
     within.map_or(String::new(), |within| {
         let org = sql.host(&within.column, &within.org);
         format!(" AND {} = {org}", column(alias, &within.column.name))
     })
 }
 
-/// That the row's user meets a condition.
+/// Tests that the row's user meets a condition.
 fn is_one_of(sql: &mut Sql, reference: &Reference, of: &SomeUsers, alias: &str) -> String {
     let meets = meets(sql, &of.condition, "w");
-    let inside = inside(sql, of.within.as_ref(), "w");
+    let in_org = in_org(sql, of.within.as_ref(), "w");
     format!(
-        " AND EXISTS (SELECT 1 FROM {users} w WHERE {is_user}{inside} AND {meets})",
+        " AND EXISTS (SELECT 1 FROM {users} w WHERE {is_user}{in_org} AND {meets})",
         users = table(&of.table),
         is_user = is_user(&column("w", &of.key.name), &of.key, &column(alias, &reference.user.name), &reference.user),
     )
 }
 
-/// That the user of `alias`, a row of the users' table, meets a condition.
+/// Tests that the user of `alias`, a row of the users' table, meets a condition.
 pub fn meets(sql: &mut Sql, condition: &Condition, alias: &str) -> String {
     let asked = column(alias, &condition.column.name);
     match &condition.holds {
@@ -62,12 +61,12 @@ pub fn meets(sql: &mut Sql, condition: &Condition, alias: &str) -> String {
     }
 }
 
-/// The filter alone, each test with `AND` before it.
+/// Returns the filter's tests, each with `AND` before it.
 pub fn filter(sql: &mut Sql, filter: &Filter, alias: &str) -> String {
     filter.0.iter().map(|test| format!(" AND {}", one_test(sql, test, alias))).collect()
 }
 
-/// The filter as one expression; `TRUE` where it has no test.
+/// Returns the filter as one expression; `TRUE` if it has no test.
 pub fn bare_filter(sql: &mut Sql, filter: &Filter, alias: &str) -> String {
     let tests: Vec<String> = filter.0.iter().map(|test| one_test(sql, test, alias)).collect();
     match tests.is_empty() {
@@ -95,21 +94,27 @@ fn one_test(sql: &mut Sql, test: &Test, alias: &str) -> String {
     }
 }
 
-/// That a column of `alias` holds a value.
+/// Tests that a column of `alias` holds a value.
 fn is_value(sql: &mut Sql, of: &Column, alias: &str, value: &str) -> String {
     let value = sql.host(of, value);
     format!("{} = {}", compared(&column(alias, &of.name), of), compared(&value, of))
 }
 
-/// An expression of a column's type as it is compared: as it is, or as text, where the database has no other way.
+/// Returns an expression in the form in which it is compared: as text, if the database cannot compare the type.
 fn compared(expression: &str, of: &Column) -> String {
     match of.family {
         Family::Opaque => as_text(expression),
-        _ => expression.to_owned(),
+        Family::Integer { .. }
+        | Family::Number
+        | Family::Boolean
+        | Family::Text
+        | Family::Uuid
+        | Family::Time
+        | Family::Other => expression.to_owned(),
     }
 }
 
-/// That a row's parent passes its tests.
+/// Tests that a row's parent passes its tests.
 fn parent_passes(sql: &mut Sql, parent: &Parent, alias: &str) -> String {
     let on: Vec<String> = (parent.on.iter())
         .map(|(points, target)| {
@@ -121,7 +126,7 @@ fn parent_passes(sql: &mut Sql, parent: &Parent, alias: &str) -> String {
     format!("EXISTS (SELECT 1 FROM {} above WHERE {}{filter})", table(&parent.table), on.join(" AND "))
 }
 
-/// Whether a row still lacks one of the values: a second pass finds nothing to do.
+/// Tests that a row still lacks one of the values. A second pass finds nothing to do.
 pub fn unset(sql: &mut Sql, values: &[(Column, SetValue)], alias: &str) -> String {
     let lacking = values.iter().map(|(set, value)| match value {
         SetValue::Text(text) => {
@@ -133,8 +138,9 @@ pub fn unset(sql: &mut Sql, values: &[(Column, SetValue)], alias: &str) -> Strin
     lacking.collect::<Vec<_>>().join(" OR ")
 }
 
-/// For a guard over the last of a group: that no other row of the group belongs to an active user who stays. Users of
-/// `leaving`, who leave in the same transaction, do not stay.
+/// Tests that no other row of the group belongs to an active user who stays, for a guard over the last of a group.
+///
+/// Users of `leaving` leave in the same transaction, and do not stay.
 pub fn is_sole(
     sql: &mut Sql,
     catalog: &Catalog,
@@ -148,14 +154,14 @@ pub fn is_sole(
         is_user(&column("u", &users.key.name), &users.key, &column("o", &reference.user.name), &reference.user);
     let same_group = format!("{} = {}", column("o", &sole_in.name), column(alias, &sole_in.name));
     let other = format!("{} <> {}", column("o", &reference.user.name), column(alias, &reference.user.name));
-    let filter = inside(sql, reference.within.as_ref(), "o") + &filter(sql, &reference.filter, "o");
-    let of_users = inside(sql, users.within.as_ref(), "u");
+    let filter = in_org(sql, reference.within.as_ref(), "o") + &filter(sql, &reference.filter, "o");
+    let of_users = in_org(sql, users.within.as_ref(), "u");
     let leaving = sql.host_list(&reference.user, leaving.iter().map(String::as_str));
     let active = sql.host(&users.status.column, &users.status.active);
     format!(
         " AND NOT EXISTS (SELECT 1 FROM {table} o JOIN {users_table} u ON {is_user}{of_users} \
          WHERE {same_group} AND {other}{filter} AND {other_column} NOT IN {leaving} AND {status} = {active} \
-         AND NOT EXISTS (SELECT 1 FROM handover.jobs j WHERE j.org = {org} AND j.user_id = {user_text} AND {LEAVES} AND j.state IN ({open})))",
+         AND NOT EXISTS (SELECT 1 FROM {JOBS} j WHERE j.org = {org} AND j.user_id = {user_text} AND {LEAVES} AND j.state IN ({open})))",
         table = table(&reference.table),
         users_table = table(&users.table),
         other_column = column("o", &reference.user.name),
@@ -166,7 +172,7 @@ pub fn is_sole(
     )
 }
 
-/// A user's organization as the ledger keeps it; the empty text where the host has none.
+/// Returns a user's organization as the ledger keeps it: an empty text if the host has none.
 pub fn org_of(catalog: &Catalog, alias: &str) -> String {
     match &catalog.users.org {
         Some(org) => format!("COALESCE({}, '')", as_text(&column(alias, &org.name))),
@@ -174,26 +180,26 @@ pub fn org_of(catalog: &Catalog, alias: &str) -> String {
     }
 }
 
-/// That a job `j` is one by which its user leaves.
+/// Tests that a user leaves by a job `j`.
 pub const LEAVES: &str = "j.kind = 'deactivate'";
 
-/// States of a job that has not ended, quoted: the same list as the ledger's unique index over open jobs.
+/// Returns the states of a job that has not ended, quoted: the list of the ledger's unique index over open jobs.
 pub fn open_states() -> String {
     state_list(State::OPEN)
 }
 
-/// States, quoted, for an `IN`.
+/// Returns states, quoted, for an `IN`.
 pub fn state_list(states: impl IntoIterator<Item = State>) -> String {
     let names: Vec<String> = states.into_iter().map(|state| format!("'{}'", state.name())).collect();
     names.join(", ")
 }
 
-/// An expression as text.
+/// Casts an expression to text.
 pub fn as_text(expression: &str) -> String {
     cast(expression, "text")
 }
 
-/// An expression of one column's type, to compare with a column of perhaps another.
+/// Casts an expression of one column's type to another's, if they differ.
 pub fn same_type(expression: &str, from: &Column, to: &Column) -> String {
     match from.cast == to.cast {
         true => expression.to_owned(),
@@ -201,55 +207,64 @@ pub fn same_type(expression: &str, from: &Column, to: &Column) -> String {
     }
 }
 
-/// That a user's key is what a column of the host holds. A column that keeps ids as text may hold what is no id: there the
-/// key is compared as text.
+/// Tests that a column of the host holds a user's key. A column of texts may hold values that are no ids: there the key is
+/// compared as text.
 pub fn is_user(key: &str, key_column: &Column, user: &str, user_column: &Column) -> String {
     match user_column.family {
         Family::Text => format!("{} = {user}", same_type(key, key_column, user_column)),
-        _ => format!("{key} = {}", same_type(user, user_column, key_column)),
+        Family::Integer { .. }
+        | Family::Number
+        | Family::Boolean
+        | Family::Uuid
+        | Family::Time
+        | Family::Other
+        | Family::Opaque => format!("{key} = {}", same_type(user, user_column, key_column)),
     }
 }
 
-/// The key columns of an alias, in order: `t."a", t."b"`.
+/// Returns the key columns of an alias, in order: `t."a", t."b"`.
 pub fn key_columns(reference: &Reference, alias: &str) -> String {
     let columns: Vec<String> = reference.key.iter().map(|key| column(alias, &key.name)).collect();
     columns.join(", ")
 }
 
-/// The key of a row as JSON text form: a text, or an array of texts where the key has several columns.
-pub fn key_json(engine: Engine, reference: &Reference, alias: &str) -> String {
-    json_of_key(engine, reference.key.iter().map(|key| as_text(&column(alias, &key.name))).collect())
+/// Returns the key of a row as the journal keeps it: a text, or a JSON array of texts if the key has several columns.
+pub fn key_json(dialect: SharedDialect, reference: &Reference, alias: &str) -> String {
+    json_of_key(dialect, reference.key.iter().map(|key| as_text(&column(alias, &key.name))).collect())
 }
 
-/// The key that `alias` holds as `k0`, `k1` …, in the same form.
-pub fn picked_key_json(engine: Engine, reference: &Reference, alias: &str) -> String {
-    json_of_key(engine, (0..reference.key.len()).map(|index| as_text(&format!("{alias}.k{index}"))).collect())
+/// Returns the key that `alias` holds as `k0`, `k1` and so on, in the same form.
+pub fn picked_key_json(dialect: SharedDialect, reference: &Reference, alias: &str) -> String {
+    json_of_key(dialect, (0..reference.key.len()).map(|index| as_text(&format!("{alias}.k{index}"))).collect())
 }
 
-fn json_of_key(engine: Engine, texts: Vec<String>) -> String {
-    match (texts.as_slice(), engine) {
-        ([one], _) => one.clone(),
-        (many, Engine::Postgres) => format!("jsonb_build_array({})", many.join(", ")),
-        (many, Engine::Sqlite) => format!("json_array({})", many.join(", ")),
+fn json_of_key(dialect: SharedDialect, texts: Vec<String>) -> String {
+    match texts.as_slice() {
+        [one] => one.clone(),
+        many => dialect.json_array(many),
     }
 }
 
-/// All rows' keys as one JSON array. In SQLite JSON that comes out of a subquery is a mere text: it is read again, so
-/// that a key of several columns stands there as an array on both engines.
-pub fn keys_aggregate(engine: Engine, reference: &Reference, key: &str) -> String {
-    match (engine, reference.key.len()) {
-        (Engine::Postgres, _) => format!("jsonb_agg({key})"),
-        (Engine::Sqlite, 1) => format!("json_group_array({key})"),
-        (Engine::Sqlite, _) => format!("json_group_array(json({key}))"),
+/// Returns the keys of all rows of a group as one JSON array.
+pub fn keys_aggregate(dialect: SharedDialect, reference: &Reference, key: &str) -> String {
+    match reference.key.len() {
+        1 => dialect.json_array_of_texts(key),
+        _ => dialect.json_array_of_json(key),
     }
 }
 
-/// Whether the key holds the user, so that a move changes it.
+/// Returns the keys that `alias` holds as `k0`, `k1` and so on.
+pub fn picked_keys(reference: &Reference, alias: &str) -> String {
+    let picked: Vec<String> = (0..reference.key.len()).map(|index| format!("{alias}.k{index}")).collect();
+    picked.join(", ")
+}
+
+/// True if the user is part of the key, so that a move changes it.
 pub fn key_has_user(reference: &Reference) -> bool {
     reference.key.iter().any(|key| key.name == reference.user.name)
 }
 
-/// The key columns of an alias under the names `k0`, `k1` and so on, which no column of the host can collide with.
+/// Returns the key columns of an alias under the names `k0`, `k1` and so on, which hide no column of the host.
 pub fn keys_as(reference: &Reference, alias: &str) -> String {
     let named: Vec<String> = reference
         .key
@@ -260,7 +275,7 @@ pub fn keys_as(reference: &Reference, alias: &str) -> String {
     named.join(", ")
 }
 
-/// That a row has the key which `other` holds as `k0`, `k1` and so on.
+/// Tests that a row has the key that `other` holds as `k0`, `k1` and so on.
 pub fn has_key(reference: &Reference, alias: &str, other: &str) -> String {
     let equal: Vec<String> = (reference.key.iter().enumerate())
         .map(|(index, key)| format!("{} = {other}.k{index}", column(alias, &key.name)))
@@ -268,15 +283,15 @@ pub fn has_key(reference: &Reference, alias: &str, other: &str) -> String {
     equal.join(" AND ")
 }
 
-/// That a row's key lies between two keys, both included. Written so that an index on (user, key) is read just there.
+/// Tests that a row's key lies between two keys, both included. An index on (user, key) is read only there.
 pub fn between(sql: &mut Sql, reference: &Reference, alias: &str, first: &Key, last: &Key) -> String {
     let from = compare(sql, reference, alias, ">=", first);
     let to = compare(sql, reference, alias, "<=", last);
     format!(" AND {from} AND {to}")
 }
 
-/// That a row's key lies behind another: `(t."a", t."b") > ($1, $2)`.
-pub fn behind(sql: &mut Sql, reference: &Reference, alias: &str, key: &Key) -> String {
+/// Tests that a row's key comes after another: `(t."a", t."b") > ($1, $2)`.
+pub fn after(sql: &mut Sql, reference: &Reference, alias: &str, key: &Key) -> String {
     format!(" AND {}", compare(sql, reference, alias, ">", key))
 }
 
@@ -288,22 +303,30 @@ fn compare(sql: &mut Sql, reference: &Reference, alias: &str, operator: &str, ke
     }
 }
 
-/// The time now, for a column of any type of time.
-pub fn now(engine: Engine, for_column: &Column) -> String {
-    match engine {
-        Engine::Postgres => cast("now()", &for_column.cast),
-        Engine::Sqlite => "CURRENT_TIMESTAMP".to_owned(),
-    }
+/// Returns the assignments that a move makes besides the user, each with a comma before it: the time of the move and the
+/// version, if the catalog names columns for them.
+pub fn touch(dialect: SharedDialect, reference: &Reference, alias: &str) -> String {
+    let touch = reference
+        .disposition
+        .touch()
+        .map_or(String::new(), |touch| format!(", {} = {}", quoted(&touch.name), dialect.now(&Type::of(touch))));
+    touch + &raise_version(reference, alias)
 }
 
-/// `, "lock_version" = …`: the column that counts changes, one up, where the catalog says which.
+/// Returns `, "lock_version" = …`, which increments the version column, if the catalog names one.
 pub fn raise_version(reference: &Reference, alias: &str) -> String {
     reference.version_column.as_ref().map_or(String::new(), |version| {
         format!(", {} = COALESCE({}, 0) + 1", quoted(&version.name), column(alias, &version.name))
     })
 }
 
-/// `"name"` of the user column, quoted.
+/// Returns the user column, quoted.
 pub fn user_column(reference: &Reference) -> String {
     quoted(&reference.user.name)
+}
+
+/// Tests a row of `alias` for a guard over the last of a group, if the disposition is one: see [`is_sole`].
+pub fn sole_test(sql: &mut Sql, catalog: &Catalog, reference: &Reference, alias: &str, leaving: &[String]) -> String {
+    let sole_in = reference.disposition.sole_in();
+    sole_in.map_or(String::new(), |sole_in| is_sole(sql, catalog, reference, sole_in, alias, leaving))
 }

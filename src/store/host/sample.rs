@@ -1,24 +1,25 @@
-//! Looks into a few values of the host's columns, to tell what they may be. For a person who writes a catalog.
+//! Samples of the host's columns, to guess what they hold. For a person who writes a catalog.
 
 use super::predicates::as_text;
 use crate::catalog::TableName;
 use crate::store::dialect::sql::{column, table};
-use crate::store::{Error, Result, Row, Session};
+use crate::store::{Result, Session};
 
-/// Rows that are looked at, at most.
+/// The most rows that are read.
 const ROWS: i64 = 1000;
 
-/// Different values that are told, at most.
+/// The most different values that are returned.
 const VALUES: i64 = 20;
 
-/// How many different values a column's first rows hold, and how many of these are keys of users. An empty text and a
-/// zero are no values.
+const SAMPLING: &str = "sampling a column";
+
+/// Counts the different values in a column's first rows, and those of them that are keys of users. An empty text and a zero
+/// are no values.
 pub async fn count_known_values(
     session: &Session,
     (users, key): (&TableName, &str),
     (of, name): (&TableName, &str),
 ) -> Result<(u64, u64)> {
-    let doing = "looking into a column";
     let mut sql = session.sql("");
     let rows = sql.bind(ROWS);
     sql.add(&format!(
@@ -31,16 +32,12 @@ pub async fn count_known_values(
         id = as_text(&column("w", key)),
         users = table(users),
     ));
-    let Some(row) = session.one(doing, sql).await? else { return Ok((0, 0)) };
-    let read = |name: &str| {
-        row.try_get::<i64>("", name).map(|n| n as u64).map_err(|error| Error::unexpected(doing, error.to_string()))
-    };
-    Ok((read("seen")?, read("known")?))
+    let row = session.one(SAMPLING, sql).await?;
+    row.map_or(Ok((0, 0)), |row| Ok((row.count("seen")?, row.count("known")?)))
 }
 
-/// A few different values that a column holds, the most frequent of its first rows first.
+/// Returns a few different values of a column, the most frequent of its first rows first.
 pub async fn sample_values(session: &Session, of: &TableName, name: &str) -> Result<Vec<String>> {
-    let doing = "looking into a column";
     let mut sql = session.sql("");
     let (rows, values) = (sql.bind(ROWS), sql.bind(VALUES));
     sql.add(&format!(
@@ -50,8 +47,5 @@ pub async fn sample_values(session: &Session, of: &TableName, name: &str) -> Res
         host = table(of),
         column = column("t", name),
     ));
-    let rows = session.all(doing, sql).await?;
-    let read = |row: &Row| row.try_get("", "v");
-    let values: std::result::Result<Vec<String>, _> = rows.iter().map(read).collect();
-    values.map_err(|error| Error::unexpected(doing, error.to_string()))
+    session.all(SAMPLING, sql).await?.iter().map(|row| row.get("v")).collect()
 }

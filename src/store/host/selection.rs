@@ -1,108 +1,123 @@
-//! The rows that a statement works on, as a table `x`: part, leaver, who receives the row, and its key as `k0`, `k1` …
+//! The rows that a statement works on, as a table `x`: item, leaver, successor, and the row's key as `k0`, `k1` and so on.
 //!
 //! Every statement that changes the host begins with it, so that moving, removing and setting differ only in what they do.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use super::apply::{Assignment, RowRange, WorkItem};
+use super::item::{Key, RowRange, WorkItem};
 use super::keyless;
-use super::predicates::{between, has_key, key_columns, keys_as, tests, user_column};
-use crate::catalog::{Engine, Occupied, Reference};
+use super::predicates::{after, between, has_key, key_columns, keys_as, picked_keys, row_tests, user_column};
+use crate::catalog::{Occupied, Reference};
 use crate::contract::UserId;
 use crate::store::dialect::Type;
 use crate::store::dialect::sql::{ColumnArray, Sql, array_cast, array_text, column, table};
 
-/// Which of the parts' rows.
+/// Which of the items' rows.
+#[derive(Debug, Clone)]
 pub enum Selected<'a> {
     /// Every row.
     All,
-    /// Rows that somebody receives, by their place in key order.
+    /// Every row that somebody receives, by its position in key order.
     Dealt,
-    /// Rows named one by one, of a single part.
-    Pairs(&'a BTreeMap<Vec<String>, UserId>),
-    /// Of such rows, those whose successor has a row already with the same values in one of these lists of columns.
-    OccupiedPairs(&'a BTreeMap<Vec<String>, UserId>, &'a [Occupied]),
+    /// Rows of a single item, named one by one.
+    Pairs(Arc<BTreeMap<Key, UserId>>),
+    /// Those of such rows whose successor already has a row with the same values in one of these lists of columns.
+    OccupiedPairs(Arc<BTreeMap<Key, UserId>>, &'a [Occupied]),
 }
 
-/// The WITH list that ends in `part` and `x`.
-pub fn selection(sql: &mut Sql, reference: &Reference, parts: &[&WorkItem], selected: &Selected<'_>) -> String {
-    let part_rows = part_table(sql, reference, parts);
-    let tests = tests(sql, reference, "t");
-    let host = table(&reference.table);
-    let user = user_column(reference);
+/// Returns the WITH list that ends in `item` and `x`.
+pub fn selection(sql: &mut Sql, reference: &Reference, items: &[&WorkItem], selected: &Selected<'_>) -> String {
+    let item_rows = item_table(sql, reference, items);
     match selected {
         Selected::All => {
-            let Source { picked, rows } = source(sql, reference, parts, &tests);
+            let Source { picked, rows } = source(sql, reference, items);
             let keys = keys_as(reference, "t");
             format!(
-                "{part_rows}{picked}, x AS (SELECT p.part, p.leaver, NULL AS successor, {keys} FROM part p JOIN {rows})"
+                "{item_rows}{picked}, x AS (SELECT i.item, i.leaver, NULL AS successor, {keys} FROM item i JOIN {rows})"
             )
         }
-        Selected::Dealt => {
-            let Source { picked, rows } = source(sql, reference, parts, &tests);
-            let except = except_test(sql, reference, parts);
-            let keys = keys_as(reference, "t");
-            let order = key_columns(reference, "t");
-            let Deal { dealt, joined, successor } = deal(sql, reference, parts);
-            let chosen = picked_keys(reference, "r");
-            format!(
-                "{part_rows}{picked}, deal AS MATERIALIZED ({dealt}), \
-                 r AS (SELECT p.part, p.leaver, p.sole, {keys}, row_number() OVER (PARTITION BY p.part ORDER BY {order}) AS n \
-                   FROM part p JOIN {rows}{except}), \
-                 x AS (SELECT r.part, r.leaver, COALESCE(r.sole, {successor}) AS successor, {chosen} \
-                   FROM r LEFT JOIN deal d ON {joined} WHERE COALESCE(r.sole, {successor}) IS NOT NULL)"
-            )
-        }
-        Selected::Pairs(pairs) | Selected::OccupiedPairs(pairs, _) => {
-            let pair = pair_table(sql, reference, pairs);
-            let matches = has_key(reference, "t", "d");
-            let picked = picked_keys(reference, "d");
-            let occupied = match selected {
-                Selected::OccupiedPairs(_, occupied) => occupied_test(reference, occupied),
-                _ => String::new(),
-            };
-            format!(
-                "{part_rows}, x AS (SELECT p.part, p.leaver, d.successor, {picked} \
-                 FROM part p CROSS JOIN {pair} JOIN {host} t ON {matches} AND t.{user} = p.leaver{tests}{occupied})"
-            )
+        Selected::Dealt => dealt_rows(sql, reference, items, &item_rows),
+        Selected::Pairs(pairs) => named_rows(sql, reference, &item_rows, pairs, ""),
+        Selected::OccupiedPairs(pairs, occupied) => {
+            named_rows(sql, reference, &item_rows, pairs, &occupied_test(reference, occupied))
         }
     }
 }
 
-/// Who leaves, and to whom their rows go where that is one, as a table `part` of the WITH list.
-pub fn part_table(sql: &mut Sql, reference: &Reference, parts: &[&WorkItem]) -> String {
-    let sole = parts.iter().map(|part| match &part.assignment {
-        Assignment::Sole(successor) => Some(successor.to_string()),
-        _ => None,
-    });
+/// Returns the items as a table `item` of the WITH list, each with its successor if one receives all of its rows.
+pub fn item_table(sql: &mut Sql, reference: &Reference, items: &[&WorkItem]) -> String {
+    let sole = items.iter().map(|item| item.assignment.sole().map(UserId::to_string));
     let arrays = vec![
-        ColumnArray::new(Type::Int64, "part", (0..parts.len()).map(Some)),
-        ColumnArray::new(Type::Uuid, "job", parts.iter().map(|part| Some(part.job))),
-        ColumnArray::new(Type::Int32, "chunk", parts.iter().map(|part| part.chunk)),
-        ColumnArray::of("leaver", &reference.user, parts.iter().map(|part| part.leaver.as_str())),
+        ColumnArray::new(Type::Int64, "item", (0..items.len()).map(Some)),
+        ColumnArray::new(Type::Uuid, "job", items.iter().map(|item| Some(item.job))),
+        ColumnArray::new(Type::Int32, "chunk", items.iter().map(|item| item.chunk)),
+        ColumnArray::of("leaver", &reference.user, items.iter().map(|item| item.leaver.as_str())),
         ColumnArray::of_some("sole", &reference.user, sole),
     ];
-    format!("part AS MATERIALIZED (SELECT * FROM {})", sql.small_table("p", arrays))
+    format!("item AS MATERIALIZED (SELECT * FROM {})", sql.small_table("i", arrays))
 }
 
-/// Who receives which of the parts' rows.
+/// Numbers each item's rows in key order, and gives the n-th row to the n-th successor.
+fn dealt_rows(sql: &mut Sql, reference: &Reference, items: &[&WorkItem], item_rows: &str) -> String {
+    let Source { picked, rows } = source(sql, reference, items);
+    let except = match items {
+        [item] => not_excepted(sql, reference, item.assignment.except()),
+        _ => String::new(),
+    };
+    let keys = keys_as(reference, "t");
+    let order = key_columns(reference, "t");
+    let Deal { dealt, joined, successor } = deal(sql, reference, items);
+    let chosen = picked_keys(reference, "r");
+    format!(
+        "{item_rows}{picked}, deal AS MATERIALIZED ({dealt}), \
+         r AS (SELECT i.item, i.leaver, i.sole, {keys}, row_number() OVER (PARTITION BY i.item ORDER BY {order}) AS n \
+           FROM item i JOIN {rows}{except}), \
+         x AS (SELECT r.item, r.leaver, COALESCE(r.sole, {successor}) AS successor, {chosen} \
+           FROM r LEFT JOIN deal d ON {joined} WHERE COALESCE(r.sole, {successor}) IS NOT NULL)"
+    )
+}
+
+/// Finds rows by their keys. Rows that are not the leaver's any more are left out.
+fn named_rows(
+    sql: &mut Sql,
+    reference: &Reference,
+    item_rows: &str,
+    pairs: &BTreeMap<Key, UserId>,
+    occupied: &str,
+) -> String {
+    let pair = pair_table(sql, reference, pairs);
+    let tests = row_tests(sql, reference, "t");
+    format!(
+        "{item_rows}, x AS (SELECT i.item, i.leaver, d.successor, {picked} \
+         FROM item i CROSS JOIN {pair} JOIN {host} t ON {matches} AND t.{user} = i.leaver{tests}{occupied})",
+        picked = picked_keys(reference, "d"),
+        host = table(&reference.table),
+        matches = has_key(reference, "t", "d"),
+        user = user_column(reference),
+    )
+}
+
+/// The successors of the items' rows.
 struct Deal {
-    /// The table that holds it.
+    /// The query of the table that holds them.
     dealt: String,
-    /// How a row `r` finds its part of it.
+    /// The join of a row `r` with its part of that table.
     joined: &'static str,
-    /// Who receives that row.
+    /// The successor of that row.
     successor: &'static str,
 }
 
-/// PostgreSQL gets a part's successors as an array, and a row takes its own by its place. A join with a row for each place it
-/// would run as a loop within a loop: it knows no number of them when it plans, and takes them to be few.
-fn deal(sql: &mut Sql, reference: &Reference, parts: &[&WorkItem]) -> Deal {
-    if sql.engine() == Engine::Sqlite {
-        let dealt = format!("SELECT * FROM {}", deal_table(sql, reference, parts));
-        return Deal { dealt, joined: "d.part = r.part AND d.n = r.n", successor: "d.successor" };
+/// Binds an item's successors as an array, of which a row takes the element at its position.
+///
+/// A join with a row for each position would run as a loop within a loop: the planner does not know their number, and
+/// assumes a few. Databases without arrays get the rows.
+fn deal(sql: &mut Sql, reference: &Reference, items: &[&WorkItem]) -> Deal {
+    if !sql.capabilities().arrays {
+        let dealt = format!("SELECT * FROM {}", deal_table(sql, reference, items));
+        return Deal { dealt, joined: "d.item = r.item AND d.n = r.n", successor: "d.successor" };
     }
-    let dealt = parts.iter().enumerate().filter_map(|(place, part)| Some((place, dealt_of(part)?)));
+    let dealt = items.iter().enumerate().filter_map(|(place, item)| Some((place, item.assignment.dealt()?)));
     let (places, successors): (Vec<_>, Vec<_>) = dealt
         .map(|(place, dealt)| {
             let texts: Vec<Option<String>> = dealt.iter().map(|user| user.as_ref().map(UserId::to_string)).collect();
@@ -110,41 +125,34 @@ fn deal(sql: &mut Sql, reference: &Reference, parts: &[&WorkItem]) -> Deal {
         })
         .unzip();
     let arrays =
-        vec![ColumnArray::new(Type::Int64, "part", places), ColumnArray::new(Type::Text, "successors", successors)];
+        vec![ColumnArray::new(Type::Int64, "item", places), ColumnArray::new(Type::Text, "successors", successors)];
     let table = sql.small_table("d", arrays);
     let array = array_cast("d.successors", &reference.user.cast);
-    let dealt = format!("SELECT d.part, {array} AS successors FROM {table}");
-    Deal { dealt, joined: "d.part = r.part", successor: "d.successors[r.n]" }
+    let dealt = format!("SELECT d.item, {array} AS successors FROM {table}");
+    Deal { dealt, joined: "d.item = r.item", successor: "d.successors[r.n]" }
 }
 
-fn dealt_of(part: &WorkItem) -> Option<&[Option<UserId>]> {
-    match &part.assignment {
-        Assignment::Dealt { successors, .. } => Some(successors),
-        _ => None,
-    }
-}
-
-/// SQLite: a row for each place that somebody receives.
-fn deal_table(sql: &mut Sql, reference: &Reference, parts: &[&WorkItem]) -> String {
-    let (mut part_array, mut place_array, mut successors) = (Vec::new(), Vec::new(), Vec::new());
-    for (place, part) in parts.iter().enumerate() {
-        for (index, successor) in dealt_of(part).into_iter().flatten().enumerate() {
+/// Returns a table with a row for each position that somebody receives.
+fn deal_table(sql: &mut Sql, reference: &Reference, items: &[&WorkItem]) -> String {
+    let (mut item_array, mut position_array, mut successors) = (Vec::new(), Vec::new(), Vec::new());
+    for (place, item) in items.iter().enumerate() {
+        for (index, successor) in item.assignment.dealt().into_iter().flatten().enumerate() {
             if let Some(successor) = successor {
-                part_array.push(Some(place));
-                place_array.push(Some(index + 1));
+                item_array.push(Some(place));
+                position_array.push(Some(index + 1));
                 successors.push(Some(successor.to_string()));
             }
         }
     }
     let arrays = vec![
-        ColumnArray::new(Type::Int64, "part", part_array),
-        ColumnArray::new(Type::Int64, "n", place_array),
+        ColumnArray::new(Type::Int64, "item", item_array),
+        ColumnArray::new(Type::Int64, "n", position_array),
         ColumnArray::of_some("successor", &reference.user, successors),
     ];
     sql.table("d", arrays)
 }
 
-fn pair_table(sql: &mut Sql, reference: &Reference, pairs: &BTreeMap<Vec<String>, UserId>) -> String {
+fn pair_table(sql: &mut Sql, reference: &Reference, pairs: &BTreeMap<Key, UserId>) -> String {
     let mut arrays = vec![ColumnArray::of("successor", &reference.user, pairs.values().map(UserId::as_str))];
     for (index, key) in reference.key.iter().enumerate() {
         let values = pairs.keys().map(|values| values.get(index).cloned());
@@ -153,28 +161,29 @@ fn pair_table(sql: &mut Sql, reference: &Reference, pairs: &BTreeMap<Vec<String>
     sql.table("d", arrays)
 }
 
-/// Where the parts' rows come from: what has to be picked before, and what is joined to `part`.
+/// Where the items' rows come from: a table to pick before, and the join with `item`.
 struct Source {
     picked: String,
     rows: String,
 }
 
-/// Parts that are whole share one statement; a range is of a single part.
-fn source(sql: &mut Sql, reference: &Reference, parts: &[&WorkItem], tests: &str) -> Source {
-    if let [part] = parts
-        && let Some(picked) = keyless::picked(sql, reference, part, tests)
+/// Items with all their rows share one statement. A range is of a single item.
+fn source(sql: &mut Sql, reference: &Reference, items: &[&WorkItem]) -> Source {
+    let tests = row_tests(sql, reference, "t");
+    if let [item] = items
+        && let Some(picked) = keyless::picked(sql, reference, item, &tests)
     {
         return Source { picked: format!(", {picked}"), rows: "picked t ON TRUE".to_owned() };
     }
-    let range = match parts {
-        [part] => range_test(sql, reference, &part.range),
+    let range = match items {
+        [item] => range_test(sql, reference, &item.range),
         _ => String::new(),
     };
     let (host, user) = (table(&reference.table), user_column(reference));
-    Source { picked: String::new(), rows: format!("{host} t ON t.{user} = p.leaver{range}{tests}") }
+    Source { picked: String::new(), rows: format!("{host} t ON t.{user} = i.leaver{range}{tests}") }
 }
 
-/// That a row lies in a range of keys. Rows without keys are picked instead.
+/// Tests that a row lies in a range of keys. Rows without keys are picked instead.
 pub fn range_test(sql: &mut Sql, reference: &Reference, range: &RowRange) -> String {
     match range {
         RowRange::Keys { first, last } => between(sql, reference, "t", first, last),
@@ -182,10 +191,26 @@ pub fn range_test(sql: &mut Sql, reference: &Reference, range: &RowRange) -> Str
     }
 }
 
-/// Rows of a single part that go another way and take no place.
-fn except_test(sql: &mut Sql, reference: &Reference, parts: &[&WorkItem]) -> String {
-    match (parts, reference.key.as_slice()) {
-        ([WorkItem { assignment: Assignment::Dealt { except, .. }, .. }], [key]) if !except.is_empty() => {
+/// Tests that a row is an item's: the leaver's, in the item's range, and of the reference.
+pub fn item_test(sql: &mut Sql, reference: &Reference, item: &WorkItem) -> String {
+    let leaver = sql.host(&reference.user, item.leaver.as_str());
+    let range = range_test(sql, reference, &item.range);
+    format!("t.{} = {leaver}{range}{}", user_column(reference), row_tests(sql, reference, "t"))
+}
+
+/// Tests that a row comes after a key, and is none of the excepted ones.
+pub fn rest_test(sql: &mut Sql, reference: &Reference, start: Option<&Key>, except: &[String]) -> String {
+    let mut tests = row_tests(sql, reference, "t");
+    if let Some(start) = start {
+        tests.push_str(&after(sql, reference, "t", start));
+    }
+    tests + &not_excepted(sql, reference, except)
+}
+
+/// Tests that a row is none of those that a request names one by one. Only references with a key of one column have some.
+pub fn not_excepted(sql: &mut Sql, reference: &Reference, except: &[String]) -> String {
+    match reference.key.as_slice() {
+        [key] if !except.is_empty() => {
             let list = sql.host_list(key, except.iter().map(String::as_str));
             format!(" AND {} NOT IN {list}", column("t", &key.name))
         }
@@ -203,10 +228,4 @@ fn occupied_test(reference: &Reference, occupied: &[Occupied]) -> String {
         })
         .collect();
     format!(" AND ({})", any.join(" OR "))
-}
-
-/// The keys that `alias` holds as `k0`, `k1` …
-pub fn picked_keys(reference: &Reference, alias: &str) -> String {
-    let picked: Vec<String> = (0..reference.key.len()).map(|index| format!("{alias}.k{index}")).collect();
-    picked.join(", ")
 }

@@ -1,11 +1,12 @@
-//! What the host's row-level security looks at: the settings of a transaction that say for whom it works.
+//! The settings that the host's row-level security reads.
 
 use crate::catalog::Catalog;
 use crate::store::{Result, Session};
 
-/// Says for which organization a transaction works, where the catalog has settings for it. To be called before the
-/// transaction touches the host: PostgreSQL hides no row from our connections in silence, it refuses instead, until this
-/// has been called.
+/// Sets the organization that a transaction works for, if the catalog names settings for it.
+///
+/// Call it before the transaction touches the host. PostgreSQL hides no row silently from our connections: until this call
+/// it refuses instead.
 pub async fn enter(session: &Session, catalog: &Catalog, org: &str) -> Result<()> {
     if catalog.session.is_empty() {
         return Ok(());
@@ -15,6 +16,6 @@ pub async fn enter(session: &Session, catalog: &Catalog, org: &str) -> Result<()
         let (name, value) = (sql.bind(name.as_str()), sql.bind(value.replace("{org}", org)));
         sql.add(&format!(", set_config({name}, {value}, true)"));
     }
-    session.one("entering an organization", sql).await?;
+    session.one("setting the organization", sql).await?;
     Ok(())
 }

@@ -75,6 +75,7 @@ pub(super) fn locked<E: LedgerEntity>(session: &Session, find: Select<E>, lock: 
     match lock {
         RowLock::Wait => find.lock(LockType::Update),
         RowLock::SkipLocked => find.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked),
+        RowLock::SkipChanging => find.lock_with_behavior(LockType::NoKeyUpdate, LockBehavior::SkipLocked),
     }
 }
 

@@ -3,11 +3,24 @@
 use sea_orm::sqlx::error::DatabaseError;
 use sea_orm::sqlx::postgres::{PgDatabaseError, PgSeverity};
 
-use crate::store::driver::error_class::ErrorClass;
+use crate::store::driver::error_class::{ErrorClass, Violation};
 
 pub const QUERY_CANCELED: &str = "57014";
 pub const LOCK_NOT_AVAILABLE: &str = "55P03";
 pub const INSUFFICIENT_PRIVILEGE: &str = "42501";
+
+/// Returns the constraint that a rejected row violates, if the code names one.
+pub fn violation(code: &str) -> Option<Violation> {
+    match code {
+        // unique_violation, exclusion_violation
+        "23505" | "23P01" => Some(Violation::Unique),
+        // foreign_key_violation
+        "23503" => Some(Violation::ForeignKey),
+        // not_null_violation, undefined_column
+        "23502" | "42703" => Some(Violation::Column),
+        _ => None,
+    }
+}
 
 /// Classifies an error; nothing if it is not PostgreSQL's.
 pub fn classify(error: &dyn DatabaseError) -> Option<ErrorClass> {

@@ -4,9 +4,22 @@
 use sea_orm::sqlx::error::DatabaseError;
 use sea_orm::sqlx::sqlite::SqliteError;
 
-use crate::store::driver::error_class::ErrorClass;
+use crate::store::driver::error_class::{ErrorClass, Violation};
 
 pub const CONSTRAINT_TRIGGER: &str = "1811";
+
+/// Returns the constraint that a rejected row violates, if the code names one.
+pub fn violation(code: &str) -> Option<Violation> {
+    match code {
+        // SQLITE_CONSTRAINT_PRIMARYKEY, _UNIQUE, _ROWID
+        "1555" | "2067" | "2579" => Some(Violation::Unique),
+        // SQLITE_CONSTRAINT_FOREIGNKEY
+        "787" => Some(Violation::ForeignKey),
+        // SQLITE_CONSTRAINT_NOTNULL
+        "1299" => Some(Violation::Column),
+        _ => None,
+    }
+}
 
 /// Classifies an error; nothing if it is not SQLite's.
 pub fn classify(error: &dyn DatabaseError) -> Option<ErrorClass> {

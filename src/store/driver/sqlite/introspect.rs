@@ -131,9 +131,11 @@ fn balanced(text: &str) -> Option<&str> {
 }
 
 async fn read_indexes(session: &Session, table: &mut Table) -> Result<()> {
-    let text = "SELECT l.name AS name, l.\"unique\" AS is_unique, l.partial AS partial, i.name AS column \
+    let text = "SELECT l.name AS name, l.\"unique\" AS is_unique, l.partial AS partial, l.origin = 'pk' AS is_primary, \
+                i.name AS column \
                 FROM pragma_index_list({table}) l, pragma_index_info(l.name) i ORDER BY l.seq, i.seqno";
     let mut indexes: Vec<(String, bool, bool, Vec<Option<String>>)> = Vec::new();
+    let mut primary_has_index = false;
     for row in rows_of(session, text, &table.name.name).await? {
         let name: String = row.get("name")?;
         let column: Option<String> = row.get("column")?;
@@ -141,6 +143,7 @@ async fn read_indexes(session: &Session, table: &mut Table) -> Result<()> {
             Some((last, _, _, columns)) if *last == name => columns.push(column),
             _ => {
                 let flag = |column: &str| row.get::<i64>(column).map(|flag| flag != 0);
+                primary_has_index |= flag("is_primary")?;
                 indexes.push((name, flag("is_unique")?, flag("partial")?, vec![column]));
             }
         }
@@ -151,7 +154,7 @@ async fn read_indexes(session: &Session, table: &mut Table) -> Result<()> {
     let primary: Vec<String> = primary.iter().map(|row| row.get("name")).collect::<Result<_>>()?;
     if !primary.is_empty() {
         table.uniques.push(primary.clone());
-        table.indexes.push(primary);
+        table.indexes.push(primary.clone());
     }
     for (_, unique, partial, columns) in indexes {
         // An expression has no name. The columns before it serve to find rows, but are not unique by themselves.
@@ -163,6 +166,12 @@ async fn read_indexes(session: &Session, table: &mut Table) -> Result<()> {
         if unique && whole && !table.uniques.contains(&columns) {
             table.uniques.push(columns.clone());
         }
+        // An INTEGER PRIMARY KEY is the row's number, and has no index of its own. Every other index ends with that number.
+        let ends_with_primary = whole && !primary_has_index && !primary.iter().any(|name| columns.contains(name));
+        let columns: Vec<String> = match ends_with_primary {
+            true => columns.into_iter().chain(primary.iter().cloned()).collect(),
+            false => columns,
+        };
         if !table.indexes.contains(&columns) {
             table.indexes.push(columns);
         }

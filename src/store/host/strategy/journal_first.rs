@@ -1,0 +1,294 @@
+//! Lock and journal the rows, take snapshots, change the rows, compare the counts: for databases that cannot do it in one
+//! statement.
+//!
+//! It is written for many writers. The statement that journals rows also locks them, so that between the journal and the
+//! change nobody else can change them; what follows works on the rows that the journal names. A database without row
+//! locks has one writer, and nothing to lock. If a count differs, the transaction must not go on.
+//!
+//! Locks: the rows that change, until the caller commits, in the order in which the selection finds them. Only the host
+//! competes for them, for the caller has locked the leavers.
+
+use super::fast_path::{sole_range, update_range};
+use super::journal_rows::{JournalIds, delete_journaled, forget_addresses, journal_rows, take_snapshots};
+use crate::catalog::{Column, Occupied, Retention, SetValue};
+use crate::contract::UserId;
+use crate::store::dialect::sql::{Sql, cast, column, quoted, table};
+use crate::store::dialect::{ROW_SNAPSHOTS, RowLock};
+use crate::store::host::item::WorkItem;
+use crate::store::host::journal_write::{JournalRow, Journaled, journal_insert, journal_range, run_journaled};
+use crate::store::host::keyless;
+use crate::store::host::predicates::{
+    has_key, key_json, keys_aggregate, picked_key_json, row_tests, touch, user_column,
+};
+use crate::store::host::row_codec::{row_json, snapshot_json};
+use crate::store::host::row_snapshots::{SnapshotSource, snapshot_insert};
+use crate::store::host::selection::{item_test, selection};
+use crate::store::host::statements::{
+    Effect, MergeColumns, RowChange, assignments, child_test, other_user, set_columns,
+};
+use crate::store::{Error, Result, Session};
+
+const NO_USER: &str = "CAST(NULL AS text)";
+
+/// Makes a change.
+pub async fn run(session: &Session, change: &RowChange<'_>) -> Result<Vec<JournalRow>> {
+    let has_one_writer = session.capabilities().max_concurrent_writers == Some(1);
+    if let Some((item, successor)) = sole_range(change).filter(|_| has_one_writer) {
+        return move_range(session, change, item, successor).await;
+    }
+    if let Effect::Delete(children) = &change.effect {
+        for item in change.items {
+            for child in (0..children.len()).rev() {
+                delete_children(session, change, item, child).await?;
+            }
+        }
+    }
+    let journaled = lock_and_journal(session, change).await?;
+    let Some(ids) = journaled.ids else { return Ok(journaled.rows) };
+    match &change.effect {
+        Effect::Move => move_journaled(session, change, &journaled, ids).await?,
+        Effect::Delete(_) => delete(session, change, &journaled, ids).await?,
+        Effect::Set(values) => set(session, change, values, &journaled, ids).await?,
+        Effect::Merge { occupied, columns } => merge(session, change, (occupied, columns), &journaled, ids).await?,
+    }
+    forget_addresses(session, change.reference, ids).await?;
+    Ok(journaled.rows)
+}
+
+/// Moves everything of a range to one successor, by two statements with the same test: one journals, the other changes.
+/// Only where nobody else can write in between.
+async fn move_range(
+    session: &Session,
+    change: &RowChange<'_>,
+    item: &WorkItem,
+    successor: &UserId,
+) -> Result<Vec<JournalRow>> {
+    let reference = change.reference;
+    let mut sql = session.sql("");
+    let rows = format!("{} AS t WHERE {}", table(&reference.table), item_test(&mut sql, reference, item));
+    let keys = keys_aggregate(sql.dialect(), reference, &key_json(sql.dialect(), reference, "t"));
+    let journal = journal_range(&mut sql, reference, item, (successor, change.action), (&keys, &rows));
+    sql.add(&journal);
+    let journaled = run_journaled(session, &change.doing(), sql, &[item]).await?;
+    if journaled.ids.is_some() {
+        let mut sql = session.sql("");
+        let update = update_range(&mut sql, change, item, successor);
+        sql.add(&update);
+        run_on_all(session, change, &journaled, sql).await?;
+    }
+    Ok(journaled.rows)
+}
+
+/// Journals the selected rows, and locks them in the same statement. Each is tested again under its lock.
+async fn lock_and_journal(session: &Session, change: &RowChange<'_>) -> Result<Journaled> {
+    let RowChange { reference, items, action, .. } = change;
+    let mut sql = session.sql("");
+    let selection = selection(&mut sql, reference, items, &change.rows);
+    let locked = match sql.capabilities().row_locks {
+        true => format!(", locked AS MATERIALIZED ({})", locked_rows(&mut sql, change)),
+        false => String::new(),
+    };
+    let from = if locked.is_empty() { "x" } else { "locked x" };
+    let journal = journal_insert(&mut sql, reference, items, *action, "chosen", true);
+    let key = picked_key_json(sql.dialect(), reference, "x");
+    sql.add(&format!(
+        "WITH {selection}{locked}, chosen AS (SELECT x.item, x.successor, {key} AS key FROM {from}) {journal}"
+    ));
+    run_journaled(session, &format!("journaling {}", reference.kind), sql, items).await
+}
+
+/// Returns the query of the selected rows that locks them; of a merge also the rows of the successors.
+fn locked_rows(sql: &mut Sql, change: &RowChange<'_>) -> String {
+    let reference = change.reference;
+    let host = table(&reference.table);
+    let tests = row_tests(sql, reference, "t");
+    let (joined, locked) = match &change.effect {
+        Effect::Merge { occupied, columns } => {
+            let theirs = MergeColumns { reference, occupied, columns }.is_same_record("x.successor");
+            (format!(" JOIN {host} o ON {theirs}"), "t, o")
+        }
+        Effect::Move | Effect::Delete(_) | Effect::Set(_) => (String::new(), "t"),
+    };
+    format!(
+        "SELECT x.* FROM x JOIN {host} t ON {has_key} AND t.{user} = x.leaver{tests}{joined}{lock}",
+        has_key = has_key(reference, "t", "x"),
+        user = user_column(reference),
+        lock = sql.dialect().row_lock(RowLock::Wait, Some(locked)),
+    )
+}
+
+async fn move_journaled(
+    session: &Session,
+    change: &RowChange<'_>,
+    journaled: &Journaled,
+    ids: JournalIds,
+) -> Result<()> {
+    let reference = change.reference;
+    let mut sql = session.sql("");
+    let rows = journal_rows(&mut sql, reference, ids);
+    sql.add(&format!(
+        "UPDATE {host} AS t SET {user} = {to}{touch} FROM {rows} WHERE {has_key}",
+        host = table(&reference.table),
+        user = user_column(reference),
+        to = cast("x.to_user", &reference.user.cast),
+        touch = touch(sql.dialect(), reference, "t"),
+        has_key = has_key(reference, "t", "x"),
+    ));
+    run_on_all(session, change, journaled, sql).await?;
+    // A snapshot of a moved row shows it as it is now: an undo finds it by that.
+    match change.kept() {
+        Some(retention) => {
+            let content = row_json(session.dialect(), &reference.columns, "t");
+            let taken = take_snapshots(session, change, (retention, ids), (&content, "x.to_user"), "").await?;
+            check_snapshots(change, journaled, taken)
+        }
+        None => Ok(()),
+    }
+}
+
+async fn delete(session: &Session, change: &RowChange<'_>, journaled: &Journaled, ids: JournalIds) -> Result<()> {
+    if let Some(retention) = change.kept() {
+        let content = row_json(session.dialect(), &change.reference.columns, "t");
+        let other = other_user(change.reference, "t");
+        let taken = take_snapshots(session, change, (retention, ids), (&content, &other), "").await?;
+        check_snapshots(change, journaled, taken)?;
+    }
+    delete_journaled(session, change, journaled, ids).await
+}
+
+async fn set(
+    session: &Session,
+    change: &RowChange<'_>,
+    values: &[(Column, SetValue)],
+    journaled: &Journaled,
+    ids: JournalIds,
+) -> Result<()> {
+    let (reference, dialect) = (change.reference, session.dialect());
+    let old = snapshot_json(dialect, &set_columns(reference, values), "t");
+    let content = match (reference.keyless, reference.key.as_slice()) {
+        // Until the row is set, the snapshot keeps where it is.
+        (true, [address]) => {
+            dialect.json_object_of_json(&[("row", column("t", &address.name).as_str()), ("was", old.as_str())])
+        }
+        _ => old,
+    };
+    let taken = take_snapshots(session, change, (Retention::Journal, ids), (&content, NO_USER), "").await?;
+    check_snapshots(change, journaled, taken)?;
+    let mut sql = session.sql("");
+    let rows = journal_rows(&mut sql, reference, ids);
+    let assignments = assignments(&mut sql, reference, values);
+    sql.add(&format!(
+        "UPDATE {host} AS t SET {assignments} FROM {rows} WHERE {has_key}",
+        host = table(&reference.table),
+        has_key = has_key(reference, "t", "x"),
+    ));
+    run_on_all(session, change, journaled, sql).await?;
+    note_set_images(session, change).await
+}
+
+/// Replaces the addresses of rows without keys, in snapshots of rows that were set, by what the rows look like now.
+async fn note_set_images(session: &Session, change: &RowChange<'_>) -> Result<()> {
+    let reference = change.reference;
+    let ([address], true) = (reference.key.as_slice(), reference.keyless) else { return Ok(()) };
+    let mut sql = session.sql("");
+    let kind = sql.bind(reference.kind.as_str());
+    let jobs: Vec<String> = change.items.iter().map(|item| sql.bind(item.job)).collect();
+    let image = format!(
+        "(SELECT {image} FROM {host} t WHERE t.{address} = content ->> 'row')",
+        image = row_json(sql.dialect(), &reference.columns, "t"),
+        host = table(&reference.table),
+        address = quoted(&address.name),
+    );
+    sql.add(&format!(
+        "UPDATE {ROW_SNAPSHOTS} SET content = {content} \
+         WHERE kind = {kind} AND job_id IN ({jobs}) AND content ->> 'row' IS NOT NULL",
+        content = keyless::set_content(sql.dialect(), &image, "content -> 'was'"),
+        jobs = jobs.join(", "),
+    ));
+    session.run(&format!("taking snapshots of {}", reference.kind), sql).await?;
+    Ok(())
+}
+
+/// Takes snapshots of both sides, adds the leaver's columns to the successor's row, and deletes the leaver's.
+async fn merge(
+    session: &Session,
+    change: &RowChange<'_>,
+    (occupied, columns): (&Occupied, &[Column]),
+    journaled: &Journaled,
+    ids: JournalIds,
+) -> Result<()> {
+    let (reference, dialect) = (change.reference, session.dialect());
+    let merge = MergeColumns { reference, occupied, columns };
+    let host = table(&reference.table);
+    let theirs = merge.is_same_record(&cast("x.to_user", &reference.user.cast));
+    let before = snapshot_json(dialect, &columns.iter().collect::<Vec<_>>(), "o");
+    let content = dialect.json_with(&row_json(dialect, &reference.columns, "t"), "$before", &before);
+    let joined = format!(" JOIN {host} o ON {theirs}");
+    let taken = take_snapshots(session, change, (Retention::Journal, ids), (&content, NO_USER), &joined).await?;
+    check_snapshots(change, journaled, taken)?;
+    let mut sql = session.sql("");
+    let rows = journal_rows(&mut sql, reference, ids);
+    sql.add(&format!(
+        "UPDATE {host} AS o SET {sums}{touch} \
+         FROM (SELECT x.*, {read} FROM {rows} JOIN {host} t ON {has_key}) pair WHERE {takes}",
+        sums = merge.sums("pair"),
+        touch = touch(dialect, reference, "o"),
+        read = merge.read(),
+        has_key = has_key(reference, "t", "x"),
+        takes = merge.takes("pair", &cast("pair.to_user", &reference.user.cast)),
+    ));
+    run_on_all(session, change, journaled, sql).await?;
+    delete_journaled(session, change, journaled, ids).await
+}
+
+/// Deletes rows of another table that point at the rows which are about to go.
+async fn delete_children(session: &Session, change: &RowChange<'_>, item: &WorkItem, child: usize) -> Result<()> {
+    let Effect::Delete(children) = change.effect else { return Ok(()) };
+    let (reference, this) = (change.reference, &children[child]);
+    let (host, doing) = (table(&this.table), format!("removing {} with {}", this.table, reference.kind));
+    if session.capabilities().row_locks {
+        let mut sql = session.sql("");
+        let points = child_test(&mut sql, reference, item, children, child);
+        let lock = sql.dialect().row_lock(RowLock::Wait, Some("c"));
+        sql.add(&format!("SELECT 1 AS n FROM {host} c WHERE {points}{lock}"));
+        session.all(&doing, sql).await?;
+    }
+    let mut taken = None;
+    if let Some(retention) = change.kept() {
+        let mut sql = session.sql("");
+        let points = child_test(&mut sql, reference, item, children, child);
+        let (job, chunk, leaver) = (sql.bind(item.job), sql.bind(item.chunk), sql.bind(item.leaver.as_str()));
+        let content = row_json(sql.dialect(), &this.columns, "c");
+        let select = format!("SELECT {job}, {chunk}, {leaver}, {content}, {NO_USER}");
+        let from = format!("FROM {host} c WHERE {points}");
+        let source = SnapshotSource { table: &this.table, select: &select, from: &from };
+        let insert = snapshot_insert(&mut sql, reference, &[item], retention, &source);
+        sql.add(&insert);
+        taken = Some(session.run(&doing, sql).await?);
+    }
+    let mut sql = session.sql("");
+    let points = child_test(&mut sql, reference, item, children, child);
+    sql.add(&format!("DELETE FROM {host} AS c WHERE {points}"));
+    let deleted = session.run(&doing, sql).await?;
+    match taken {
+        Some(taken) if deleted > taken => Err(Error::contention(&doing, "rows have been added meanwhile")),
+        _ => Ok(()),
+    }
+}
+
+/// Runs a change of the journaled rows, and checks that it has changed all of them. A trigger of the host can keep a row as
+/// it was without an error.
+async fn run_on_all(session: &Session, change: &RowChange<'_>, journaled: &Journaled, sql: Sql) -> Result<()> {
+    let doing = change.doing();
+    match session.run(&doing, sql).await? {
+        changed if changed == journaled.records() => Ok(()),
+        changed => Err(Error::ignored(&doing, changed, journaled.records())),
+    }
+}
+
+fn check_snapshots(change: &RowChange<'_>, journaled: &Journaled, taken: u64) -> Result<()> {
+    match taken == journaled.records() {
+        true => Ok(()),
+        false => Err(Error::contention(&change.doing(), "rows have changed meanwhile")),
+    }
+}

@@ -1,0 +1,52 @@
+//! How a database makes the changes that the statements describe.
+//!
+//! A strategy receives the changes of one table for a group of leavers, in order, so that it is free to combine them.
+
+mod fast_path;
+mod journal_first;
+mod journal_rows;
+mod single_statement;
+
+use super::journal_write::JournalRow;
+use super::statements::RowChange;
+use crate::store::{Result, Session};
+
+/// A way to make changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Strategy {
+    /// One statement changes the rows and writes journal and snapshots from what the change returned.
+    SingleStatement,
+    /// Rows are locked and journaled; snapshots are taken; rows are changed; the counts are compared.
+    JournalFirst,
+}
+
+impl Strategy {
+    /// Returns the strategy for a session's database.
+    pub fn of(session: &Session) -> Strategy {
+        match session.capabilities().writable_ctes {
+            true => Strategy::SingleStatement,
+            false => Strategy::JournalFirst,
+        }
+    }
+
+    /// Makes changes of one table, in order, and returns what was journaled of them.
+    pub async fn run(self, session: &Session, changes: &[RowChange<'_>]) -> Result<Vec<JournalRow>> {
+        let mut rows = Vec::new();
+        for change in changes {
+            rows.extend(match self.for_change(session, change) {
+                Strategy::SingleStatement => single_statement::run(session, change).await?,
+                Strategy::JournalFirst => journal_first::run(session, change).await?,
+            });
+        }
+        Ok(rows)
+    }
+
+    /// Returns the strategy for a change. Where a change moves a row, its address says nothing afterwards: rows without keys
+    /// are changed by one statement if the database can do that.
+    fn for_change(self, session: &Session, change: &RowChange<'_>) -> Strategy {
+        match change.reference.keyless && session.capabilities().writable_ctes {
+            true => Strategy::SingleStatement,
+            false => self,
+        }
+    }
+}

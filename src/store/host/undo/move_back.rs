@@ -1,0 +1,164 @@
+//! Moving records back to the leaver.
+
+use std::collections::{HashMap, HashSet};
+
+use async_trait::async_trait;
+
+use super::bisect_writes::{RestoreWrite, bisect};
+use super::current_columns::skip_all_if_changed;
+use super::orphans::{checks_late, is_orphan, read_numbers};
+use super::restored::{RestoreOutcome, SkipReason};
+use crate::catalog::Reference;
+use crate::contract::UserId;
+use crate::store::dialect::sql::{ColumnArray, Sql, cast, column, table};
+use crate::store::dialect::{RowLock, Type};
+use crate::store::host::item::Key;
+use crate::store::host::predicates::{key_has_user, touch, user_column};
+use crate::store::{Locking, Result, Session};
+
+/// Moves records from the successor who holds them back to the leaver.
+pub async fn move_back(
+    session: &Session,
+    reference: &Reference,
+    holder: &UserId,
+    leaver: &UserId,
+    keys: &[Key],
+) -> Result<RestoreOutcome> {
+    let mut outcome = preview_move_back(session, reference, holder, leaver, keys, Locking::Locked).await?;
+    let places = std::mem::take(&mut outcome.restored);
+    bisect(session, &MoveBack { reference, holder, leaver, keys }, places, &mut outcome).await?;
+    Ok(outcome)
+}
+
+/// Returns which records could move back now.
+pub async fn preview_move_back(
+    session: &Session,
+    reference: &Reference,
+    holder: &UserId,
+    leaver: &UserId,
+    keys: &[Key],
+    locking: Locking,
+) -> Result<RestoreOutcome> {
+    if holder.is_pseudonym() {
+        // The holder of that time was forgotten: the present holder counts as another user.
+        return Ok(RestoreOutcome::all_skipped(SkipReason::Changed, keys.len()));
+    }
+    if let Some(all) = skip_all_if_changed(session, reference, [], keys.len()).await? {
+        return Ok(all);
+    }
+    let holders = read_holders(session, reference, holder, keys, locking).await?;
+    let mut outcome = RestoreOutcome::default();
+    for place in 0..keys.len() {
+        match holders.get(&place) {
+            Some(found) if *found == holder.as_str() => outcome.restored.push(place),
+            Some(found) if *found == leaver.as_str() => outcome.skip(SkipReason::BackAlready, place),
+            Some(_) => outcome.skip(SkipReason::Changed, place),
+            None => outcome.skip(SkipReason::Gone, place),
+        }
+    }
+    Ok(outcome)
+}
+
+struct MoveBack<'a> {
+    reference: &'a Reference,
+    holder: &'a UserId,
+    leaver: &'a UserId,
+    keys: &'a [Key],
+}
+
+#[async_trait]
+impl RestoreWrite for MoveBack<'_> {
+    fn doing(&self) -> &'static str {
+        "moving records back"
+    }
+
+    fn statement(&self, session: &Session, places: &[usize]) -> Sql {
+        let MoveBack { reference, holder, leaver, keys } = self;
+        let mut sql = session.sql("");
+        let keys = key_table(&mut sql, reference, keys, places);
+        let (to, from) = (sql.host(&reference.user, leaver.as_str()), sql.host(&reference.user, holder.as_str()));
+        sql.add(&format!(
+            "UPDATE {host} AS t SET {user} = {to}{touch} FROM {keys} WHERE {same}t.{user} = {from}",
+            host = table(&reference.table),
+            user = user_column(reference),
+            touch = touch(sql.dialect(), reference, "t"),
+            same = same_key(reference),
+        ));
+        sql
+    }
+
+    fn changes_each(&self) -> bool {
+        true
+    }
+
+    async fn orphans(&self, session: &Session, places: &[usize]) -> Result<HashSet<usize>> {
+        let MoveBack { reference, leaver, keys, .. } = self;
+        if !checks_late(session, &reference.deferrable) {
+            return Ok(HashSet::new());
+        }
+        let mut sql = session.sql("");
+        let rows = key_table(&mut sql, reference, keys, places);
+        let to = sql.host(&reference.user, leaver.as_str());
+        sql.add(&format!(
+            "SELECT CAST(x.n AS bigint) AS n FROM {rows} JOIN {host} t ON {same}t.{user} = {to} WHERE {orphan}",
+            host = table(&reference.table),
+            same = same_key(reference),
+            user = user_column(reference),
+            orphan = is_orphan(&reference.deferrable, "t"),
+        ));
+        Ok(read_numbers(session, sql).await?.into_iter().map(|place| place as usize).collect())
+    }
+}
+
+/// Returns keys as a table `x`: `n`, their position, and `k0`, `k1` and so on.
+fn key_table(sql: &mut Sql, reference: &Reference, keys: &[Key], places: &[usize]) -> String {
+    let mut arrays = vec![ColumnArray::new(Type::Int64, "n", places.iter().map(Some))];
+    for (index, key) in reference.key.iter().enumerate() {
+        let values: Vec<Option<String>> = places.iter().map(|place| keys[*place].get(index).cloned()).collect();
+        arrays.push(ColumnArray::of_some(&format!("k{index}"), key, values));
+    }
+    sql.table("x", arrays)
+}
+
+/// Tests that a row has a journaled key, except the user in it, who has changed. Each test has `AND` after it.
+fn same_key(reference: &Reference) -> String {
+    let others = reference.key.iter().enumerate().filter(|(_, key)| key.name != reference.user.name);
+    others.map(|(index, key)| format!("{} = x.k{index} AND ", column("t", &key.name))).collect()
+}
+
+/// Returns the present holder of each record, by its position. Records that are gone are left out.
+async fn read_holders(
+    session: &Session,
+    reference: &Reference,
+    holder: &UserId,
+    keys: &[Key],
+    locking: Locking,
+) -> Result<HashMap<usize, String>> {
+    let mut sql = session.sql("");
+    let all: Vec<usize> = (0..keys.len()).collect();
+    let keys = key_table(&mut sql, reference, keys, &all);
+    let user = user_column(reference);
+    // If the user is part of the key, only the holder's own row is known to be the record.
+    let holders = match key_has_user(reference) {
+        true => format!("t.{user} = {}", sql.host(&reference.user, holder.as_str())),
+        false => "TRUE".to_owned(),
+    };
+    sql.add(&format!(
+        "SELECT CAST(x.n AS bigint) AS n, {text} AS holder FROM {keys} JOIN {host} t ON {same}{holders}{lock}",
+        text = cast(&format!("t.{user}"), "text"),
+        host = table(&reference.table),
+        same = same_key(reference),
+        lock = row_lock(session, locking),
+    ));
+    let rows = session.all("reading who holds records", sql).await?;
+    let holder = |row: &crate::store::Row| row.get::<Option<String>>("holder").map(Option::unwrap_or_default);
+    rows.iter().map(|row| Ok((row.count("n")? as usize, holder(row)?))).collect()
+}
+
+/// Returns the clause that locks the rows `t`, if they are to be locked.
+pub fn row_lock(session: &Session, locking: Locking) -> String {
+    match locking {
+        Locking::Locked => session.dialect().row_lock(RowLock::Wait, Some("t")),
+        Locking::Unlocked => String::new(),
+    }
+}

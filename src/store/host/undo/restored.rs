@@ -1,0 +1,57 @@
+//! What came back, and what was left alone.
+
+use std::collections::BTreeMap;
+
+use crate::contract::named_enum;
+
+/// What happened to things that were to come back. Each is known by its position among those asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RestoreOutcome {
+    /// Those that are back.
+    pub restored: Vec<usize>,
+    /// Those that were left alone, by reason.
+    pub skipped: BTreeMap<SkipReason, Vec<usize>>,
+}
+
+named_enum! {
+    /// Why something was left alone.
+    pub enum SkipReason: "skip reason" {
+        /// The leaver has it already.
+        BackAlready = "back_already",
+        /// It is not as the job left it.
+        Changed = "changed",
+        /// It does not exist any more.
+        Gone = "gone",
+        /// Another row has its place.
+        Occupied = "occupied",
+        /// A row that it points at does not exist any more.
+        ParentGone = "parent_gone",
+        /// The database refused it.
+        Refused = "refused",
+        /// Its table lacks a column that it needs, or has one that must have a value and that it lacks.
+        TableChanged = "table_changed",
+    }
+}
+
+impl RestoreOutcome {
+    /// Returns the outcome of so many things that are all left alone for one reason.
+    pub fn all_skipped(reason: SkipReason, count: usize) -> RestoreOutcome {
+        let mut outcome = RestoreOutcome::default();
+        (0..count).for_each(|place| outcome.skip(reason, place));
+        outcome
+    }
+
+    /// Adds the outcome of others.
+    pub fn add(&mut self, others: RestoreOutcome) {
+        self.restored.extend(others.restored);
+        self.restored.sort_unstable();
+        for (reason, places) in others.skipped {
+            self.skipped.entry(reason).or_default().extend(places);
+        }
+    }
+
+    /// Leaves one alone.
+    pub fn skip(&mut self, reason: SkipReason, place: usize) {
+        self.skipped.entry(reason).or_default().push(place);
+    }
+}

@@ -1,0 +1,87 @@
+//! Users' access: their status.
+//!
+//! Locks: the rows of the users whose status changes, until the caller commits.
+
+use std::collections::HashMap;
+
+use super::columns::{parse_status, status_value};
+use crate::catalog::Catalog;
+use crate::contract::UserId;
+use crate::plan::UserStatus;
+use crate::store::dialect::sql::{column, quoted, table};
+use crate::store::host::predicates::{as_text, in_org};
+use crate::store::{Error, Result, Session};
+
+/// Ends the leavers' access: sets them from active to inactive.
+///
+/// Fails with contention if one of them is not active any more, because the host has changed it. The transaction must
+/// not go on then.
+pub async fn lock_out(session: &Session, catalog: &Catalog, leavers: &[&UserId]) -> Result<()> {
+    let users = &catalog.users;
+    let doing = "locking the leavers out";
+    let mut sql = session.sql("");
+    let inactive = sql.host(&users.status.column, &users.status.inactive);
+    let active = sql.host(&users.status.column, &users.status.active);
+    let list = sql.host_list(&users.key, leavers.iter().map(|user| user.as_str()));
+    let in_org = in_org(&mut sql, users.within.as_ref(), "u");
+    let (host, key, status) = (table(&users.table), quoted(&users.key.name), quoted(&users.status.column.name));
+    sql.add(&format!(
+        "UPDATE {host} AS u SET {status} = {inactive} WHERE {key} IN {list}{in_org} AND {status} = {active}"
+    ));
+    match session.run(doing, sql).await? {
+        changed if changed == leavers.len() as u64 => Ok(()),
+        _ => Err(Error::contention(doing, "the status of a leaver has changed meanwhile")),
+    }
+}
+
+/// Sets a user from one status to another.
+///
+/// Fails with contention if the user does not have the expected status any more. The transaction must not go on then.
+pub async fn set_status(
+    session: &Session,
+    catalog: &Catalog,
+    user: &UserId,
+    from: UserStatus,
+    to: UserStatus,
+) -> Result<()> {
+    let doing = "setting a user's status";
+    let users = &catalog.users;
+    let mut sql = session.sql("");
+    let key = sql.host(&users.key, user.as_str());
+    let from = sql.host(&users.status.column, status_value(&users.status, &from)?);
+    let to = sql.host(&users.status.column, status_value(&users.status, &to)?);
+    let in_org = in_org(&mut sql, users.within.as_ref(), "u");
+    sql.add(&format!(
+        "UPDATE {host} AS u SET {status} = {to} WHERE {column} = {key} AND {status} = {from}{in_org}",
+        host = table(&users.table),
+        status = quoted(&users.status.column.name),
+        column = quoted(&users.key.name),
+    ));
+    match session.run(doing, sql).await? {
+        1 => Ok(()),
+        _ => Err(Error::contention(doing, "the status of a user has changed meanwhile")),
+    }
+}
+
+/// Returns those of these users who are not active now.
+pub async fn inactive_among(session: &Session, catalog: &Catalog, users: &[&UserId]) -> Result<Vec<UserId>> {
+    let statuses = read_statuses(session, catalog, users).await?;
+    let is_active = |user: &UserId| statuses.get(user.as_str()) == Some(&UserStatus::Active);
+    Ok(users.iter().filter(|user| !is_active(user)).map(|user| (*user).clone()).collect())
+}
+
+async fn read_statuses(session: &Session, catalog: &Catalog, ids: &[&UserId]) -> Result<HashMap<String, UserStatus>> {
+    let users = &catalog.users;
+    let mut sql = session.sql("");
+    let list = sql.host_list(&users.key, ids.iter().map(|user| user.as_str()));
+    let in_org = in_org(&mut sql, users.within.as_ref(), "u");
+    sql.add(&format!(
+        "SELECT {id} AS id, {status} AS status FROM {host} u WHERE {key} IN {list}{in_org}",
+        id = as_text(&column("u", &users.key.name)),
+        status = as_text(&column("u", &users.status.column.name)),
+        host = table(&users.table),
+        key = column("u", &users.key.name),
+    ));
+    let rows = session.all("reading the successors' statuses", sql).await?;
+    rows.iter().map(|row| Ok((row.get("id")?, parse_status(catalog, row.get("status")?)))).collect()
+}

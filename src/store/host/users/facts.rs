@@ -1,0 +1,98 @@
+//! What the guards need to know of users: the host's columns, and the ledger's jobs about them.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::columns::{parse_status, parse_user};
+use crate::catalog::{Catalog, Column, Condition};
+use crate::contract::{JobId, UserId};
+use crate::job::State;
+use crate::plan::UserFacts;
+use crate::store::dialect::sql::{column, table};
+use crate::store::dialect::{JOB_SUCCESSORS, JOBS};
+use crate::store::host::predicates::{LEAVES, as_text, in_org, meets, open_states, org_of, state_list};
+use crate::store::{Result, Row, Session};
+
+/// Reads users by their ids, with the jobs that concern them. Users who do not exist are left out.
+pub async fn read_users<'u>(
+    session: &Session,
+    catalog: &Catalog,
+    ids: impl IntoIterator<Item = &'u UserId>,
+) -> Result<HashMap<String, UserFacts>> {
+    let users = &catalog.users;
+    let ids: BTreeSet<&str> = ids.into_iter().map(UserId::as_str).collect();
+    let (columns, listings) = (catalog.rule_columns(), catalog.rule_listings());
+    let mut sql = session.sql("");
+    let list = sql.host_list(&users.key, ids);
+    let in_org = in_org(&mut sql, users.within.as_ref(), "u");
+    let id = as_text(&column("u", &users.key.name));
+    let org = org_of(catalog, "u");
+    let manager = users.manager.as_ref().map_or("NULL".to_owned(), |manager| as_text(&column("u", &manager.name)));
+    let mut asked: String = (columns.iter().enumerate())
+        .map(|(index, asked)| format!(", {} AS c{index}", as_text(&column("u", &asked.name))))
+        .collect();
+    for (index, listing) in listings.iter().enumerate() {
+        let meets = meets(&mut sql, listing, "u");
+        asked.push_str(&format!(", CAST(CASE WHEN {meets} THEN 1 ELSE 0 END AS bigint) AS m{index}"));
+    }
+    sql.add(&format!(
+        "SELECT {id} AS id, {org} AS org, {status} AS status, {manager} AS manager{asked}, \
+         (SELECT {open_job} LIMIT 1) AS under_way, \
+         (SELECT {open_job} AND {LEAVES} LIMIT 1) AS leaving, \
+         (SELECT {open_job} AND {LEAVES} AND j.started_at IS NOT NULL LIMIT 1) AS locked_out_by, \
+         (SELECT j.id FROM {JOB_SUCCESSORS} s JOIN {JOBS} j ON j.id = s.job_id \
+            WHERE s.org = {org} AND s.user_id = {id} AND j.state IN ({under_way}) AND j.user_id <> {id} \
+            ORDER BY j.requested_at, j.id LIMIT 1) AS receives_from \
+         FROM {host} u WHERE {key} IN {list}{in_org}",
+        status = as_text(&column("u", &users.status.column.name)),
+        open_job = format_args!(
+            "j.id FROM {JOBS} j WHERE j.org = {org} AND j.user_id = {id} AND j.state IN ({})",
+            open_states()
+        ),
+        under_way = state_list(State::UNDER_WAY),
+        host = table(&users.table),
+        key = column("u", &users.key.name),
+    ));
+    let rows = session.all("reading users", sql).await?;
+    let users = rows.iter().map(|row| {
+        let user = read_user(row, catalog, &columns, &listings)?;
+        Ok((user.id.to_string(), user))
+    });
+    users.collect()
+}
+
+fn read_user(row: &Row, catalog: &Catalog, asked: &[&Column], listings: &[&Condition]) -> Result<UserFacts> {
+    let job = |column: &str| row.get::<Option<uuid::Uuid>>(column).map(|id| id.map(JobId));
+    let mut columns = HashMap::new();
+    for (index, asked) in asked.iter().enumerate() {
+        columns.insert(asked.name.clone(), row.get(format!("c{index}").as_str())?);
+    }
+    let mut listed = Vec::new();
+    for (index, listing) in listings.iter().enumerate() {
+        if row.get::<i64>(format!("m{index}").as_str())? != 0 {
+            listed.push((*listing).clone());
+        }
+    }
+    let manager: Option<String> = row.get("manager")?;
+    Ok(UserFacts {
+        id: UserId::try_from(row.get::<String>("id")?).map_err(|what| row.invalid(what))?,
+        org: row.get("org")?,
+        status: parse_status(catalog, row.get("status")?),
+        manager: manager.and_then(|manager| parse_user(catalog, manager)),
+        columns,
+        listed,
+        under_way: job("under_way")?,
+        leaving: job("leaving")?,
+        locked_out_by: job("locked_out_by")?,
+        receives_from: job("receives_from")?,
+    })
+}
+
+/// Returns the managers of these users. Users without a manager are left out.
+pub async fn managers<'u>(
+    session: &Session,
+    catalog: &Catalog,
+    users: impl IntoIterator<Item = &'u UserId>,
+) -> Result<HashMap<UserId, UserId>> {
+    let facts = read_users(session, catalog, users).await?;
+    Ok(facts.into_values().filter_map(|user| Some((user.id, user.manager?))).collect())
+}

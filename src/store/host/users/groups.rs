@@ -1,0 +1,48 @@
+//! The host's groups of users.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::columns::parse_user;
+use crate::catalog::Catalog;
+use crate::contract::UserId;
+use crate::store::dialect::sql::{column, table};
+use crate::store::host::predicates::{as_text, in_org};
+use crate::store::{Result, Session};
+
+/// Returns the members of groups, in the order of the users' keys; only members of `among`, if it is given.
+pub async fn group_members<'g>(
+    session: &Session,
+    catalog: &Catalog,
+    groups: impl IntoIterator<Item = &'g str>,
+    among: Option<&[&UserId]>,
+) -> Result<HashMap<String, Vec<UserId>>> {
+    let names: BTreeSet<&str> = groups.into_iter().collect();
+    let Some(groups) = catalog.groups.as_ref().filter(|_| !names.is_empty()) else {
+        return Ok(HashMap::new());
+    };
+    let (group_column, user_column) = (column("m", &groups.group.name), column("m", &groups.user.name));
+    let mut sql = session.sql("");
+    let list = sql.host_list(&groups.group, names);
+    let among = among.map_or(String::new(), |among| {
+        let list = sql.host_list(&groups.user, among.iter().map(|user| user.as_str()));
+        format!(" AND {user_column} IN {list}")
+    });
+    let in_org = in_org(&mut sql, groups.within.as_ref(), "m");
+    sql.add(&format!(
+        "SELECT {group} AS name, {user} AS member FROM {host} m WHERE {group_column} IN {list}{among}{in_org} \
+         AND {user_column} IS NOT NULL AND {group_column} IS NOT NULL ORDER BY {group_column}, {user_column}",
+        group = as_text(&group_column),
+        user = as_text(&user_column),
+        host = table(&groups.table),
+    ));
+    let mut members: HashMap<String, Vec<UserId>> = HashMap::new();
+    for row in session.all("reading groups", sql).await? {
+        let Some(member) = parse_user(catalog, row.get("member")?) else { continue };
+        let group = members.entry(row.get("name")?).or_default();
+        // Groups of several organizations may share a name: a user who is in two of them is one member.
+        if group.last() != Some(&member) {
+            group.push(member);
+        }
+    }
+    Ok(members)
+}

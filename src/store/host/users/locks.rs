@@ -1,0 +1,67 @@
+//! Locks on users. They keep two jobs from planning with the same person at the same time.
+
+use std::collections::HashMap;
+
+use sha2::{Digest, Sha256};
+
+use crate::catalog::Catalog;
+use crate::contract::UserId;
+use crate::store::dialect::sql::{ColumnArray, quoted, table};
+use crate::store::dialect::{RowLock, Type};
+use crate::store::host::predicates::in_org;
+use crate::store::{Result, Session};
+
+/// Locks users until the transaction ends: leavers exclusively, receivers shared with other receivers.
+///
+/// Locks: a number for each user, a hash of organization and user. One statement takes all of them in ascending order, so no
+/// two transactions wait for each other. The host's own rows are not locked, and its inserts do not wait. A database
+/// without such locks has one writer, and needs none.
+pub async fn lock_users(session: &Session, leavers: &[(&str, &UserId)], receivers: &[(&str, &UserId)]) -> Result<()> {
+    if !session.capabilities().advisory_locks {
+        return Ok(());
+    }
+    let mut locks: HashMap<i64, bool> = HashMap::new();
+    for (org, user) in receivers {
+        locks.entry(lock_key(org, user)).or_insert(false);
+    }
+    for (org, user) in leavers {
+        locks.insert(lock_key(org, user), true);
+    }
+    let mut locks: Vec<(i64, bool)> = locks.into_iter().collect();
+    locks.sort_unstable();
+    let mut sql = session.sql("");
+    let arrays = vec![
+        ColumnArray::new(Type::Int64, "key", locks.iter().map(|(key, _)| Some(key))),
+        ColumnArray::new(Type::Bool, "exclusive", locks.iter().map(|(_, exclusive)| Some(exclusive))),
+    ];
+    let locks = sql.small_table("l", arrays);
+    sql.add(&format!("SELECT count({}) FROM {locks}", sql.dialect().advisory_lock("l.key", "l.exclusive")));
+    session.one("locking users", sql).await?;
+    Ok(())
+}
+
+fn lock_key(org: &str, user: &UserId) -> i64 {
+    let digest = Sha256::digest(format!("handover:{}:{org}:{user}", org.len()));
+    let mut key = [0; 8];
+    key.copy_from_slice(&digest[..8]);
+    i64::from_be_bytes(key)
+}
+
+/// Locks the leavers' own rows. The host's inserts that hold a foreign key to them finish first, so that what they insert
+/// is counted afterwards.
+///
+/// Locks: the leavers' rows in the users' table, in key order. A database without row locks has one writer, and needs none.
+pub async fn lock_leaver_rows(session: &Session, catalog: &Catalog, leavers: &[&UserId]) -> Result<()> {
+    if !session.capabilities().row_locks {
+        return Ok(());
+    }
+    let key = &catalog.users.key;
+    let mut sql = session.sql("");
+    let list = sql.host_list(key, leavers.iter().map(|user| user.as_str()));
+    let in_org = in_org(&mut sql, catalog.users.within.as_ref(), "u");
+    let (host, column) = (table(&catalog.users.table), quoted(&key.name));
+    let lock = sql.dialect().row_lock(RowLock::Wait, None);
+    sql.add(&format!("SELECT 1 FROM {host} u WHERE {column} IN {list}{in_org} ORDER BY {column}{lock}"));
+    session.all("locking the leavers' rows", sql).await?;
+    Ok(())
+}

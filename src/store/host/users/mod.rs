@@ -1,0 +1,22 @@
+//! The host's users: who they are, their status, groups, licenses and invitations, and locks on them.
+
+mod access;
+mod columns;
+mod facts;
+mod groups;
+mod invitations;
+mod licenses;
+mod listing;
+mod locks;
+
+pub use access::{inactive_among, lock_out, set_status};
+pub use columns::leaver_table;
+pub use facts::{managers, read_users};
+pub use groups::group_members;
+pub use invitations::{
+    InvitationUpdate, Invitee, add_invited, answer_invitation, invite, name_and_email, user_with_email,
+    users_with_emails,
+};
+pub use licenses::{can_take_license, free_licenses, take_license};
+pub use listing::{UserListing, list_users};
+pub use locks::{lock_leaver_rows, lock_users};
