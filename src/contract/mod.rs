@@ -35,5 +35,5 @@ pub use printable::{printable, printable_json, printable_lines};
 pub use read::{InvalidRequest, MAX_REQUEST_BYTES, read_request};
 pub use reason::{Reason, Subject};
 pub use reason_code::{GuardClass, ReasonCode};
-pub use reply::{REPLY_CONTENT_TYPE, REPLY_TYPE, Reply, ReplyCode, ReplyOutcome};
+pub use reply::{REPLY_CONTENT_TYPE, REPLY_TYPE, Reply, ReplyCode, ReplyOutcome, RequestOutcome};
 pub use request::{InviteCommand, JobCommand, Request, RequestHeader, UserCommand, hash_of, hex};

@@ -27,8 +27,7 @@ pub struct Reply {
     pub job_id: Option<JobId>,
     /// Of a duplicate: the outcome of the first request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("enum" = ["accepted", "rejected"]))]
-    pub first_outcome: Option<String>,
+    pub first_outcome: Option<RequestOutcome>,
     /// Every reason why the request is rejected, or the reason why it is set aside. A duplicate repeats the reasons.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<Reason<ReplyCode>>,
@@ -48,6 +47,16 @@ named_enum! {
         Rejected = "rejected",
         /// The message is in the dead-letter queue, for a person.
         Parked = "parked",
+    }
+}
+
+named_enum! {
+    /// The outcome of a request when it was first received.
+    pub enum RequestOutcome: "request outcome" {
+        /// It created its job.
+        Accepted = "accepted",
+        /// It was refused.
+        Rejected = "rejected",
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::contract::JobId;
+use crate::contract::{JobId, RequestOutcome};
 use crate::job::{State, StepKind};
 use crate::stages::accepted::Accepted;
 use crate::stages::context::now;
@@ -40,7 +40,7 @@ impl LedgerChanges {
     }
 
     /// Adds a request and its outcome.
-    pub fn request<R>(&mut self, accepted: &Accepted<R>, job: &Job, is_accepted: bool) {
+    pub fn request<R>(&mut self, accepted: &Accepted<R>, job: &Job, outcome: RequestOutcome) {
         self.batch.requests.push(entity::requests::Model {
             org: job.org.clone(),
             request_id: job.request_id.clone(),
@@ -49,7 +49,7 @@ impl LedgerChanges {
             body: accepted.canonical.clone(),
             amended: None,
             job_id: job.id,
-            outcome: if is_accepted { "accepted" } else { "rejected" }.into(),
+            outcome: outcome.name().into(),
             received_at: job.requested_at,
         });
     }

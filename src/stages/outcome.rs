@@ -1,9 +1,9 @@
 //! The outcome of a message that a stage took.
 
-use crate::contract::{DeadLetterCode, JobId, Reason};
-use crate::store::Error;
+use crate::contract::{DeadLetterCode, JobId, Reason, RequestOutcome, UnknownName};
 use crate::store::ledger::entity;
 use crate::store::ledger::jobs::Job;
+use crate::store::{Error, Result};
 
 /// The outcome of a message that a stage took.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub enum AnswerResult {
     /// The request is rejected for these reasons.
     Rejected(Vec<Reason>),
     /// The request is known, with the outcome that the ledger has recorded.
-    Duplicate(String),
+    Duplicate(RequestOutcome),
 }
 
 impl Answer {
@@ -59,25 +59,26 @@ pub struct DeadLetterReason {
 }
 
 /// Answers a request whose id is known: the same body is a duplicate, another one is a conflict.
-pub fn answer_known(earlier: &entity::requests::Model, body_hash: &str) -> Outcome {
+pub fn answer_known(earlier: &entity::requests::Model, body_hash: &str) -> Result<Outcome> {
     if earlier.body_hash == body_hash {
         tracing::info!(job = %earlier.job_id, "duplicate request answered from the ledger");
-        return Outcome::Answered(Answer {
+        let unknown = |error: UnknownName| Error::unexpected("reading a request", error.to_string());
+        return Ok(Outcome::Answered(Answer {
             request_id: earlier.request_id.clone(),
             job: JobId(earlier.job_id),
-            result: AnswerResult::Duplicate(earlier.outcome.clone()),
-        });
+            result: AnswerResult::Duplicate(earlier.outcome.parse().map_err(unknown)?),
+        }));
     }
     let detail = format!(
         "the request id {:?} belongs to the job {} with another body; that job is unchanged: send this request under a new id",
         earlier.request_id, earlier.job_id
     );
-    Outcome::DeadLetter(DeadLetterReason {
+    Ok(Outcome::DeadLetter(DeadLetterReason {
         code: DeadLetterCode::Conflict,
         path: Some("request_id".into()),
         detail,
         attempts: 1,
-    })
+    }))
 }
 
 /// Returns the outcome of a request that the database refuses: a dead letter with the database's error.

@@ -5,7 +5,7 @@
 
 use serde::Deserialize;
 
-use crate::contract::{DeadLetterCode, JobId, Reason, Reply, ReplyCode, ReplyOutcome};
+use crate::contract::{DeadLetterCode, JobId, Reason, Reply, ReplyCode, ReplyOutcome, RequestOutcome};
 use crate::stages::context::Context;
 use crate::stages::outcome::{Answer, AnswerResult, DeadLetterReason, Outcome};
 use crate::store::ledger::jobs;
@@ -43,11 +43,11 @@ async fn reply_to_answer(context: &Context, answer: &Answer) -> Result<Reply> {
             Reply { outcome: ReplyOutcome::Rejected, reasons, ..accepted }
         }
         AnswerResult::Duplicate(first) => {
-            let reasons = match first == "rejected" {
-                true => reasons_of(context, answer.job).await?,
-                false => Vec::new(),
+            let reasons = match first {
+                RequestOutcome::Rejected => reasons_of(context, answer.job).await?,
+                RequestOutcome::Accepted => Vec::new(),
             };
-            Reply { outcome: ReplyOutcome::Duplicate, first_outcome: Some(first.clone()), reasons, ..accepted }
+            Reply { outcome: ReplyOutcome::Duplicate, first_outcome: Some(*first), reasons, ..accepted }
         }
     })
 }

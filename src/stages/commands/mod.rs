@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::catalog::Catalog;
-use crate::contract::{JobCommand, Reason, Request, RequestType, UserId};
+use crate::contract::{JobCommand, Reason, Request, RequestOutcome, RequestType, UserId};
 use crate::job::reason;
 use crate::plan::{AccessQuery, Facts, check_requester};
 use crate::retry::RetryPolicy;
@@ -62,7 +62,7 @@ async fn take_once(
     lock(&session, catalog, request, user.as_ref()).await?;
     let known = requests::known(&session, &[(header.org(), header.request_id.as_str())]).await?;
     if let Some(earlier) = known.into_values().next() {
-        return Ok(answer_known(&earlier, &accepted.body_hash));
+        return answer_known(&earlier, &accepted.body_hash);
     }
     let users = host::read_users(&session, catalog, user.iter().chain([header.requested_by])).await?;
     let facts = Facts { users, ..Facts::default() };
@@ -76,17 +76,16 @@ async fn take_once(
         reasons = act(&mut command, request).await?;
     }
     let CommandContext { mut own, mut changes, .. } = command;
-    let is_accepted = reasons.is_empty();
-    let result = match is_accepted {
-        true => AnswerResult::Accepted,
+    let (result, outcome) = match reasons.is_empty() {
+        true => (AnswerResult::Accepted, RequestOutcome::Accepted),
         false => {
             // A guard that fails changes nothing, whatever was prepared before it.
             changes = LedgerChanges::default();
             own.reject(reasons.clone(), now)?;
-            AnswerResult::Rejected(reasons)
+            (AnswerResult::Rejected(reasons), RequestOutcome::Rejected)
         }
     };
-    changes.request(accepted, &own.job, is_accepted);
+    changes.request(accepted, &own.job, outcome);
     let answer = Answer::to(&own.job, result);
     own.save(&mut changes);
     context.catalogs.keep(&session, now).await?;

@@ -10,7 +10,7 @@ use std::time::Instant;
 use time::OffsetDateTime;
 
 use crate::catalog::Catalog;
-use crate::contract::{HandoverRequest, Reason, ReasonCode, UserId};
+use crate::contract::{HandoverRequest, Reason, ReasonCode, RequestOutcome, UserId};
 use crate::plan::group::Parties;
 use crate::plan::{Decision, Plan};
 use crate::retry::RetryPolicy;
@@ -153,7 +153,7 @@ async fn sort_out_known<'g, 'm>(
         let id = (asked.request().org().to_owned(), asked.request().request_id.to_string());
         match known.get(&id) {
             None => fresh.push(*asked),
-            Some(earlier) => outcome.outcomes.push((asked.place, answer_known(earlier, &asked.accepted.body_hash))),
+            Some(earlier) => outcome.outcomes.push((asked.place, answer_known(earlier, &asked.accepted.body_hash)?)),
         }
     }
     Ok((outcome, fresh))
@@ -192,7 +192,7 @@ impl<'g> Decided<'g> {
         let dates = Dates { effective_at: request.effective_at, return_at: request.return_at };
         let job = new_job(catalog, request.header(), request.user_id.as_str(), dates, asked.traceparent, now);
         let answer = answer(&job, &decision);
-        self.changes.request(&asked.accepted, &job, !matches!(decision, Decision::Rejected(_)));
+        self.changes.request(&asked.accepted, &job, outcome_of(&decision));
         let mut change = JobChange::of_new(job);
         match decision {
             Decision::Rejected(reasons) => {
@@ -232,6 +232,13 @@ fn answer(job: &Job, decision: &Decision) -> Answer {
     match decision {
         Decision::Rejected(reasons) => Answer::to(job, AnswerResult::Rejected(reasons.clone())),
         Decision::Accepted(_) | Decision::LockedOut(..) => Answer::to(job, AnswerResult::Accepted),
+    }
+}
+
+fn outcome_of(decision: &Decision) -> RequestOutcome {
+    match decision {
+        Decision::Rejected(_) => RequestOutcome::Rejected,
+        Decision::Accepted(_) | Decision::LockedOut(..) => RequestOutcome::Accepted,
     }
 }
 

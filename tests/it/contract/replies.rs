@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use handover::contract::{REPLY_TYPE, Reply, ReplyOutcome};
+use handover::contract::{REPLY_TYPE, Reply, ReplyOutcome, RequestOutcome};
 use lapin::message::Delivery;
 use lapin::options::{BasicConsumeOptions, BasicPublishOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
@@ -97,7 +97,7 @@ async fn is_rejected_by_the_server(world: &mut World, client: &mut Client) {
 
     let again = client.ask(&body(&good), "b").await;
     assert_eq!((again.outcome, again.job_id), (ReplyOutcome::Duplicate, job));
-    assert_eq!(again.first_outcome.as_deref(), Some("accepted"));
+    assert_eq!(again.first_outcome, Some(RequestOutcome::Accepted));
 
     let mut bad = keap_request("r2");
     bad["user_id"] = json!("999");
@@ -105,7 +105,7 @@ async fn is_rejected_by_the_server(world: &mut World, client: &mut Client) {
     assert_eq!((rejected.outcome, rejected.job_id), (ReplyOutcome::Rejected, Some(read(&bad).job_id())));
     assert_eq!(codes(&rejected), ["unknown_user"]);
     let again = client.ask(&body(&bad), "d").await;
-    assert_eq!((again.outcome, again.first_outcome.as_deref()), (ReplyOutcome::Duplicate, Some("rejected")));
+    assert_eq!((again.outcome, again.first_outcome), (ReplyOutcome::Duplicate, Some(RequestOutcome::Rejected)));
     assert_eq!(again.reasons, rejected.reasons);
 
     let mut conflict = keap_request("r1");
@@ -171,5 +171,5 @@ async fn redelivered_request_is_answered_after_crash(world: &mut World) {
     let mut client = Client::with_a_queue(world).await;
     world.start_worker().await;
     let reply = client.ask(&body(&request), "again").await;
-    assert_eq!((reply.outcome, reply.first_outcome.as_deref()), (ReplyOutcome::Duplicate, Some("accepted")));
+    assert_eq!((reply.outcome, reply.first_outcome), (ReplyOutcome::Duplicate, Some(RequestOutcome::Accepted)));
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use handover::contract::JobId;
+use handover::contract::{JobId, RequestOutcome};
 use handover::stages::intake::{Message, take};
 use handover::stages::{Answer, AnswerResult, Outcome};
 use serde_json::{Value, json};
@@ -57,7 +57,7 @@ async fn same_request_twice_is_one_job(world: &mut World) {
     let duplicate = Outcome::Answered(Answer {
         request_id: "r1".into(),
         job: JobId(job.id),
-        result: AnswerResult::Duplicate("accepted".into()),
+        result: AnswerResult::Duplicate(RequestOutcome::Accepted),
     });
     assert_eq!(take(&world.context, &again).await, [duplicate.clone(), duplicate]);
 
@@ -106,7 +106,7 @@ async fn rejected_request_stays_rejected_when_repeated(world: &mut World) {
     let duplicate = Outcome::Answered(Answer {
         request_id: "r1".into(),
         job: read(&request).job_id(),
-        result: AnswerResult::Duplicate("rejected".into()),
+        result: AnswerResult::Duplicate(RequestOutcome::Rejected),
     });
     assert_eq!(take(&world.context, &[message]).await, [duplicate]);
     assert_eq!(world.job(read(&request).job_id()).await.expect("a job").state, "rejected");
