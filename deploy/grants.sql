@@ -1,7 +1,7 @@
--- What Handover's worker needs for the catalog keap, and nothing more; made by `handover catalog grants`.
--- Run it as the owner of the tables, after `handover migrate` and whenever the catalog has changed. The role must be
--- there: CREATE ROLE handover_worker LOGIN PASSWORD '…'. Whatever else it was granted on these schemas' tables is taken from it.
--- To have movers rest while a standby falls behind, a superuser adds: GRANT pg_read_all_stats TO handover_worker;
+-- Rights of Handover's worker for the catalog keap, and nothing more. Written by `handover catalog grants`.
+-- Run it as the owner of the tables, after `handover migrate` and after every change of the catalog. The role must
+-- exist: CREATE ROLE handover_worker LOGIN PASSWORD '…'. Other grants on these tables are revoked from it.
+-- To let movers wait for standbys that fall behind, a superuser adds: GRANT pg_read_all_stats TO handover_worker;
 REVOKE ALL ON ALL TABLES IN SCHEMA "handover", "public" FROM "handover_worker";
 REVOKE ALL ON ALL SEQUENCES IN SCHEMA "handover", "public" FROM "handover_worker";
 GRANT USAGE ON SCHEMA "handover", "public" TO "handover_worker";

@@ -5,9 +5,9 @@
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-use handover::cli::bulk::columns::{self, Given};
-use handover::cli::bulk::row::{People, Reading};
-use handover::cli::bulk::table::Table;
+use handover::app::bulk::columns::{self, Defaults};
+use handover::app::bulk::row_reader::{Directory, RowReader};
+use handover::app::bulk::table::Table;
 use handover::contract::{Request, UserId, read_request};
 use handover_fuzz::CATALOG;
 use libfuzzer_sys::fuzz_target;
@@ -19,9 +19,9 @@ static FILE: LazyLock<PathBuf> = LazyLock::new(|| {
     folder.join(format!("handover-fuzz-{}.csv", std::process::id()))
 });
 
-static PEOPLE: LazyLock<People> = LazyLock::new(|| {
+static DIRECTORY: LazyLock<Directory> = LazyLock::new(|| {
     let user = |id: &str| UserId::try_from(id.to_owned()).expect("an id");
-    People::from([
+    Directory::from([
         (("1".to_owned(), "a@b".to_owned()), vec![user("53")]),
         (("1".to_owned(), "c@d".to_owned()), vec![user("11"), user("12")]),
     ])
@@ -30,20 +30,20 @@ static PEOPLE: LazyLock<People> = LazyLock::new(|| {
 fuzz_target!(|bytes: &[u8]| {
     std::fs::write(&*FILE, bytes).expect("written");
     let Ok(table) = Table::open(&FILE) else { return };
-    let given = Given { by: true, org: true };
-    let Ok(columns) = columns::read(&table.head, &CATALOG, given) else { return };
+    let defaults = Defaults { by: true, org: true };
+    let Ok(columns) = columns::read(&table.head, &CATALOG, defaults) else { return };
     let (by, org) = (Some("1".to_owned()), Some("1".to_owned()));
-    let reading = Reading { catalog: &CATALOG, columns, by, org, file_name: "leavers.csv".into() };
+    let reader = RowReader { catalog: &CATALOG, columns, by, org, file_name: "leavers.csv".into() };
     let Ok(rows) = table.rows() else { return };
     let mut before = 1;
     for row in rows {
         let Ok(row) = row else { break };
         assert!(row.number > before, "rows are numbered as a spreadsheet numbers them");
         before = row.number;
-        reading.is_to_be_done(&row);
-        match reading.request(&row, &PEOPLE) {
+        reader.is_requested(&row);
+        match reader.request(&row, &DIRECTORY) {
             Ok(request) => {
-                assert!(request.bulk && reading.leaver(&row, &PEOPLE).is_ok_and(|user| user == request.user_id));
+                assert!(request.bulk && reader.leaver(&row, &DIRECTORY).is_ok_and(|user| user == request.user_id));
                 let body = Request::Handover(request).canonical().to_string();
                 read_request(body.as_bytes()).expect("the planner can read it");
             }

@@ -3,9 +3,18 @@
 //! Every door (command line, HTTP) calls these functions. A use case takes typed values and returns typed results.
 //! It neither parses arguments nor prints.
 
+pub mod access;
+pub mod audit;
+pub mod bulk;
+pub mod catalogs;
+pub mod dead_letters;
+pub mod doctor;
 mod error;
+pub mod forget;
 pub mod jobs;
+pub mod open;
 pub mod preview;
 pub mod submit;
+pub mod users;
 
 pub use self::error::{Error, Result};

@@ -1,17 +1,12 @@
 //! `handover catalog`: draft, check, show, scan and grants.
 
-mod grants;
-
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use clap::{Args, Subcommand};
-use serde::Serialize;
 
 use super::exit::Exit;
 use super::{open, output};
-use crate::catalog::guess::{self, Candidate};
-use crate::catalog::{Pointing, Schema, Table, check, draft, pointing_columns, scan, scan_names};
+use crate::app::{self, catalogs};
 use crate::config::Settings;
-use crate::store::{Session, host};
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -27,25 +22,25 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Print the catalog: its TOML, or each reference and what becomes of it as JSON.
+    /// Print the catalog: its TOML, or each reference with its disposition as JSON.
     Show {
         /// Print as JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Write a first catalog for this database to standard output; every guess is marked, for a person to look at.
+    /// Draft a catalog for this database. Every guess is marked: check it.
     Draft {
-        /// The users' table, where it is not found by itself.
+        /// The users' table, if it is not found automatically.
         #[arg(long)]
         users: Option<String>,
     },
-    /// Print the statements that grant a role of PostgreSQL what this catalog needs, and nothing more.
+    /// Print the statements that grant a PostgreSQL role what this catalog needs, and nothing more.
     Grants {
         /// The role that the worker connects as.
         #[arg(long, default_value = "handover_worker")]
         role: String,
     },
-    /// List foreign keys to the users' table, and columns that look like them, that the catalog says nothing of.
+    /// List foreign keys to the users' table, and similar columns, that the catalog does not cover.
     Scan {
         /// Print as JSON.
         #[arg(long)]
@@ -55,38 +50,38 @@ enum Command {
 
 pub async fn run(arguments: Arguments, settings: Settings) -> Result<Exit> {
     match arguments.command {
-        Command::Check { json } => check_catalog(&settings, json).await,
+        Command::Check { json } => check(&settings, json).await,
         Command::Show { json } => show(&settings, json).await,
-        Command::Draft { users } => write_draft(&settings, users.as_deref()).await,
-        Command::Grants { role } => grants::print(&settings, &role).await,
-        Command::Scan { json } => scan_schema(&settings, json).await,
+        Command::Draft { users } => draft(&settings, users.as_deref()).await,
+        Command::Grants { role } => grants(&settings, &role).await,
+        Command::Scan { json } => scan(&settings, json).await,
     }
 }
 
-async fn check_catalog(settings: &Settings, json: bool) -> Result<Exit> {
-    let (name, source) = open::catalog_source(&settings.catalog)?;
+async fn check(settings: &Settings, json: bool) -> Result<Exit> {
+    let source = app::open::catalog_source(&settings.catalog)?;
     let store = open::store(settings).await?;
-    let schema = host::read_schema(&store.reader()).await?;
-    let (faults, warnings) = match check(&name, &source, &schema) {
+    let (faults, warnings) = match app::open::catalog(&store, &source).await {
         Ok(checked) => (Vec::new(), checked.warnings),
-        Err(faults) => (faults.faults, Vec::new()),
+        Err(app::Error::CatalogFaults(faults)) => (faults.faults, Vec::new()),
+        Err(error) => return Err(error.into()),
     };
-    let ended = if faults.is_empty() { Exit::Done } else { Exit::Failed };
+    let exit = if faults.is_empty() { Exit::Done } else { Exit::Failed };
+    let name = source.name;
     if json {
         output::json(&serde_json::json!({ "catalog": name, "faults": faults, "warnings": warnings }))?;
-        return Ok(ended);
+        return Ok(exit);
     }
     faults.iter().try_for_each(|fault| output::lines(format!("fault, {fault}")))?;
     warnings.iter().try_for_each(|warning| output::lines(format!("warning, {warning}")))?;
-    let verdict = if faults.is_empty() { "holds" } else { "does not hold" };
-    output::line(format!("the catalog {name} {verdict}: {} faults, {} warnings", faults.len(), warnings.len()))?;
-    Ok(ended)
+    let result = if faults.is_empty() { "is valid" } else { "is not valid" };
+    output::line(format!("the catalog {name} {result}: {} faults, {} warnings", faults.len(), warnings.len()))?;
+    Ok(exit)
 }
 
 async fn show(settings: &Settings, json: bool) -> Result<Exit> {
     if !json {
-        let (_, source) = open::catalog_source(&settings.catalog)?;
-        output::lines(source.trim_end())?;
+        output::lines(app::open::catalog_source(&settings.catalog)?.text.trim_end())?;
         return Ok(Exit::Done);
     }
     let store = open::store(settings).await?;
@@ -109,101 +104,52 @@ async fn show(settings: &Settings, json: bool) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// A column that looks as if it held users.
-#[derive(Debug, Serialize)]
-struct Guessed {
-    table: String,
-    column: String,
-    why: String,
-}
-
-async fn scan_schema(settings: &Settings, json: bool) -> Result<Exit> {
+async fn scan(settings: &Settings, json: bool) -> Result<Exit> {
     let store = open::store(settings).await?;
-    let session = store.reader();
-    let schema = host::read_schema(&session).await?;
     let catalog = open::catalog(settings, &store).await?.catalog;
-    let uncovered = scan(&catalog, &schema);
-    let users = schema.named(&catalog.users.table).ok_or_else(|| anyhow!("the users' table is gone"))?;
-    let mut guessed = Vec::new();
-    for candidate in scan_names(&catalog, &schema) {
-        if let Some(why) = proven(&session, users, &catalog.users.key.name, &candidate).await? {
-            let (table, column) = (candidate.table.name.to_string(), candidate.column.name.clone());
-            guessed.push(Guessed { table, column, why });
-        }
-    }
+    let catalogs::Scan { uncovered, suspected } = catalogs::scan(&store, &catalog).await?;
     if json {
         let mut found = output::array(&uncovered)?;
-        found.extend(output::array(&guessed)?);
+        found.extend(output::array(&suspected)?);
         output::json(&found)?;
     } else {
         for found in &uncovered {
             output::line(format!("{}.{} points at users, and no reference covers it", found.table, found.column))?;
         }
-        for found in &guessed {
-            output::line(format!("{}.{} may point at users: {}", found.table, found.column, found.why))?;
+        for found in &suspected {
+            output::line(format!("{}.{} may hold user ids: {}", found.table, found.column, found.why))?;
         }
-        output::line(format!(
-            "{} foreign keys are not covered, {} columns look like it",
-            uncovered.len(),
-            guessed.len()
-        ))?;
+        let (keys, columns) = (counted(uncovered.len(), "foreign key"), counted(suspected.len(), "column"));
+        output::line(format!("{keys} not covered, {columns} may hold user ids"))?;
     }
-    Ok(if uncovered.is_empty() && guessed.is_empty() { Exit::Done } else { Exit::Failed })
+    Ok(if uncovered.is_empty() && suspected.is_empty() { Exit::Done } else { Exit::Failed })
 }
 
-/// What speaks for a candidate, with what its values say; nothing where they speak against it.
-async fn proven(session: &Session, users: &Table, key: &str, candidate: &Candidate<'_>) -> Result<Option<String>> {
-    let place = (&candidate.table.name, candidate.column.name.as_str());
-    let (seen, known) = match host::count_known_values(session, (&users.name, key), place).await {
-        // What this role may not read it cannot look into; the name still says what it says.
-        Err(error) if error.is_refused() => (0, 0),
-        counted => counted?,
-    };
-    let type_column =
-        candidate.type_column.map_or(String::new(), |column| format!("; `{column}` may say what it points at"));
-    Ok(match (seen, known) {
-        (0, _) => Some(format!("{}, no values yet{type_column}", candidate.why)),
-        (_, 0) => None,
-        _ => Some(format!("{}, {known} of {seen} values are users{type_column}", candidate.why)),
-    })
+fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
-async fn write_draft(settings: &Settings, named: Option<&str>) -> Result<Exit> {
+async fn draft(settings: &Settings, users: Option<&str>) -> Result<Exit> {
     let store = open::store(settings).await?;
-    let session = store.reader();
-    let schema = host::read_schema(&session).await?;
-    let users = guess::users_table(&schema, named).ok_or_else(|| match named {
-        Some(named) => anyhow!("the database has no table `{named}`"),
-        None => anyhow!("no table looks like the users': say with --users which it is"),
-    })?;
-    let statuses = match guess::status_column(users) {
-        Some(column) => host::sample_values(&session, &users.name, &column.name).await?,
-        None => Vec::new(),
-    };
-    let pointing = points_at_users(&session, &schema, users).await?;
-    output::lines(draft(&schema, users, &statuses, &pointing).map_err(|missing| anyhow!(missing))?.trim_end())?;
+    output::lines(catalogs::draft(&store, users).await?.trim_end())?;
     Ok(Exit::Done)
 }
 
-/// Everything that points at the users: what the foreign keys say, then what names and values say.
-async fn points_at_users<'s>(session: &Session, schema: &'s Schema, users: &'s Table) -> Result<Vec<Pointing<'s>>> {
-    let mut pointing = Vec::new();
-    let Some(key) = guess::key_of(users).and_then(|key| users.column(key.first()?)) else { return Ok(pointing) };
-    for (table, foreign) in schema.inbound(&users.name) {
-        for name in pointing_columns(foreign, &key.name) {
-            let known = |place: &Pointing<'_>| place.table.name == table.name && place.column.name == name;
-            if let Some(column) = table.column(name).filter(|_| !pointing.iter().any(known)) {
-                let why = format!("{}.{} has a foreign key to the users.", table.name, column.name);
-                pointing.push(Pointing { table, column, why, type_column: None });
-            }
-        }
-    }
-    for candidate in guess::candidates(schema, users, key) {
-        if let Some(why) = proven(session, users, &key.name, &candidate).await? {
-            let Candidate { table, column, type_column, .. } = candidate;
-            let why = format!("guess: {}.{} points at users: {why}.", table.name, column.name);
-            pointing.push(Pointing { table, column, why, type_column });
-        }
-    }
-    Ok(pointing)
+async fn grants(settings: &Settings, role: &str) -> Result<Exit> {
+    let store = open::store(settings).await?;
+    let catalog = open::catalog(settings, &store).await?.catalog;
+    let catalogs::Grants { script, earlier_catalogs } = catalogs::grants(&store, &catalog, role).await?;
+    let earlier = match earlier_catalogs.is_empty() {
+        true => String::new(),
+        false => format!(", and for those of earlier jobs: {}", earlier_catalogs.join(", ")),
+    };
+    output::lines(format!(
+        "-- Rights of Handover's worker for the catalog {}{earlier}, and nothing more. Written by `handover catalog grants`.\n\
+         -- Run it as the owner of the tables, after `handover migrate` and after every change of the catalog. The role must\n\
+         -- exist: CREATE ROLE {role} LOGIN PASSWORD '…'. Other grants on these tables are revoked from it.\n\
+         -- To let movers wait for standbys that fall behind, a superuser adds: GRANT pg_read_all_stats TO {role};",
+        catalog.name
+    ))?;
+    output::lines(script.trim_end())?;
+    Ok(Exit::Done)
 }

@@ -1,4 +1,4 @@
-//! What became of each row: a file beside the one that was read, and a summary.
+//! The report of a bulk run: a file next to the one that was read, and a summary.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -6,58 +6,27 @@ use std::io::{Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use serde::Serialize;
 
-use super::reason::RowReason;
+use crate::app::bulk::{RowOutcome, RowReason, RowResult};
 use crate::cli::exit::Exit;
 use crate::cli::output;
-use crate::contract::{JobId, Reason, printable};
-
-/// What became of a row.
-#[derive(Debug, Clone, Serialize)]
-pub struct Line {
-    /// Where it stands in the file: the head is 1.
-    pub row: u64,
-    /// The user: the id where it is known, else what the row says.
-    pub user: String,
-    /// `ok`: it would be done; `skipped`: it does not ask for it; `sent_before`; `rejected`; `failed`; else the state that
-    /// the row's job is in. In the report of a run that was cut off: `sending`, it may have been sent; `sent`, it was, and
-    /// what became of it is not known here.
-    pub outcome: String,
-    /// Every reason why it was not done.
-    pub reasons: Vec<RowReason>,
-    /// The job, where there is one, or would be.
-    pub job_id: Option<JobId>,
-    /// Records that went to successors; of a row that is only judged: that would.
-    pub records: Option<u64>,
-}
-
-impl Line {
-    /// How bad it is.
-    pub fn ended(&self) -> Exit {
-        match self.outcome.as_str() {
-            "rejected" => Exit::Rejected,
-            "failed" | "needs_attention" | "paused" => Exit::Failed,
-            _ => Exit::Done,
-        }
-    }
-}
+use crate::contract::{Reason, printable};
 
 /// The report, written row by row.
 pub struct Report {
     file: PathBuf,
     writer: csv::Writer<File>,
-    /// Where what is only noted begins, if anything is.
+    /// The position of the notes, if there are any.
     notes_begin: Option<u64>,
     sent: bool,
     json: bool,
-    counts: BTreeMap<String, u64>,
+    counts: BTreeMap<&'static str, u64>,
     worst: Exit,
 }
 
 impl Report {
-    /// Begins a report beside the file that is read. `sent`: whether rows are sent, and not only judged.
-    pub fn beside(file: &Path, sent: bool, json: bool) -> Result<Report> {
+    /// Creates the report next to the file that is read. `sent`: true if rows are sent, not only evaluated.
+    pub fn create(file: &Path, sent: bool, json: bool) -> Result<Report> {
         let mut name = file.as_os_str().to_owned();
         name.push(".report.csv");
         let file = PathBuf::from(name);
@@ -69,22 +38,21 @@ impl Report {
         Ok(Report { file, writer, notes_begin: None, sent, json, counts: BTreeMap::new(), worst: Exit::Done })
     }
 
-    /// Notes how rows stand that are under way, for whoever finds the report of a run that was cut off. What is noted or
-    /// added next takes the place of it.
-    pub fn note(&mut self, lines: &[Line]) -> Result<()> {
-        self.forget_notes()?;
+    /// Notes the state of rows that are being processed, in case the run is cut off. The next note or addition replaces it.
+    pub fn note(&mut self, lines: &[RowResult]) -> Result<()> {
+        self.remove_notes()?;
         self.notes_begin = Some(self.writer.get_ref().stream_position().with_context(|| self.unwritable())?);
         self.write(lines)
     }
 
-    fn forget_notes(&mut self) -> Result<()> {
+    fn remove_notes(&mut self) -> Result<()> {
         let Some(begin) = self.notes_begin.take() else { return Ok(()) };
         let mut file = self.writer.get_ref();
-        let forgotten = file.set_len(begin).and_then(|()| file.seek(SeekFrom::Start(begin)));
-        forgotten.map(drop).with_context(|| self.unwritable())
+        let removed = file.set_len(begin).and_then(|()| file.seek(SeekFrom::Start(begin)));
+        removed.map(drop).with_context(|| self.unwritable())
     }
 
-    fn write(&mut self, lines: &[Line]) -> Result<()> {
+    fn write(&mut self, lines: &[RowResult]) -> Result<()> {
         for line in lines {
             self.writer.write_record(cells(line).map(|cell| harmless(&cell)))?;
         }
@@ -95,17 +63,13 @@ impl Report {
         format!("the report {} cannot be written", self.file.display())
     }
 
-    /// Adds rows, and has them on the disk before the next are worked on.
-    pub fn add(&mut self, lines: &[Line]) -> Result<()> {
-        self.forget_notes()?;
+    /// Adds the final results of rows, and writes them to disk.
+    pub fn add(&mut self, lines: &[RowResult]) -> Result<()> {
+        self.remove_notes()?;
         self.write(lines)?;
         for line in lines {
-            *self.counts.entry(line.outcome.clone()).or_default() += 1;
-            self.worst = match (self.worst, line.ended()) {
-                (Exit::Failed, _) | (_, Exit::Failed) => Exit::Failed,
-                (Exit::Rejected, _) | (_, Exit::Rejected) => Exit::Rejected,
-                _ => Exit::Done,
-            };
+            *self.counts.entry(line.outcome.name()).or_default() += 1;
+            self.worst = self.worst.max(exit(line.outcome));
             match self.json {
                 true => output::json_line(line)?,
                 false => print(line)?,
@@ -114,7 +78,7 @@ impl Report {
         Ok(())
     }
 
-    /// Tells how it ended.
+    /// Prints the summary.
     pub fn end(self) -> Result<Exit> {
         if self.json {
             let file = self.file.display().to_string();
@@ -131,22 +95,33 @@ impl Report {
     }
 }
 
-/// For people only what they have to look at.
-fn print(line: &Line) -> Result<()> {
+fn exit(outcome: RowOutcome) -> Exit {
+    match outcome {
+        RowOutcome::Rejected => Exit::Rejected,
+        RowOutcome::Failed => Exit::Failed,
+        RowOutcome::Job(state) => Exit::of_state(state),
+        RowOutcome::Ok | RowOutcome::Skipped | RowOutcome::SentBefore | RowOutcome::Sending | RowOutcome::Sent => {
+            Exit::Done
+        }
+    }
+}
+
+/// Prints a row for people, if it needs their attention.
+fn print(line: &RowResult) -> Result<()> {
     if line.reasons.is_empty() {
         return Ok(());
     }
-    output::line(format!("row {}, user {}: {}", line.row, printable(&line.user), line.outcome))?;
-    let told = |reason: &RowReason| Reason { message: printable(&reason.message), ..reason.clone() };
-    output::reasons(&line.reasons.iter().map(told).collect::<Vec<_>>())
+    output::line(format!("row {}, user {}: {}", line.row, printable(&line.user), line.outcome.name()))?;
+    let spelled = |reason: &RowReason| Reason { message: printable(&reason.message), ..reason.clone() };
+    output::reasons(&line.reasons.iter().map(spelled).collect::<Vec<_>>())
 }
 
-fn cells(line: &Line) -> [String; 8] {
+fn cells(line: &RowResult) -> [String; 8] {
     let joined = |text: fn(&RowReason) -> &str| line.reasons.iter().map(text).collect::<Vec<&str>>().join("; ");
     [
         line.row.to_string(),
         line.user.clone(),
-        line.outcome.clone(),
+        line.outcome.name().to_owned(),
         joined(|reason| reason.code.name()),
         joined(|reason| &reason.message),
         joined(|reason| &reason.hint),
@@ -155,10 +130,10 @@ fn cells(line: &Line) -> [String; 8] {
     ]
 }
 
-/// A cell that no spreadsheet takes for a formula, and no terminal for an order.
+/// Makes a cell harmless: no spreadsheet reads it as a formula, and no terminal as a control sequence.
 fn harmless(cell: &str) -> String {
     let spelled = printable(cell);
-    // The wide forms are taken for the others where Chinese or Japanese is written.
+    // Chinese and Japanese spreadsheets also accept the full-width forms.
     let begins = ['=', '+', '-', '@', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'];
     match spelled.starts_with(begins) {
         true => format!("'{spelled}"),

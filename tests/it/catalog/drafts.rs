@@ -49,8 +49,8 @@ async fn scan_suggests_columns_without_foreign_keys(world: &mut World) {
     assert_eq!(why("reviewer_id"), "`reviewer` in its name, no values yet");
     assert!(why("owner_id").ends_with("`owner_type` may say what it points at"), "{reported}");
     let (_, reported) = handover(world, "keap", &["catalog", "scan"]);
-    assert!(reported.contains("stray.assignee may point at users: `assignee` in its name"), "{reported}");
-    assert!(reported.contains("0 foreign keys are not covered, 4 columns look like it"), "{reported}");
+    assert!(reported.contains("stray.assignee may hold user ids: `assignee` in its name"), "{reported}");
+    assert!(reported.contains("0 foreign keys not covered, 4 columns may hold user ids"), "{reported}");
 }
 
 #[every_engine]
@@ -61,7 +61,7 @@ async fn draft_for_reference_crm_covers_foreign_keys(world: &mut World) {
     let (code, reported) = handover(world, &file, &["catalog", "check"]);
     assert_eq!(code, 0, "{reported}\n{draft}");
     let (_, reported) = handover(world, &file, &["catalog", "scan"]);
-    assert!(reported.contains("0 foreign keys are not covered, 0 columns"), "{reported}");
+    assert!(reported.contains("0 foreign keys not covered, 0 columns"), "{reported}");
     let about = |table: &str| {
         let of_table = draft.split("[[reference]]").find(|part| part.contains(&format!("table = \"{table}\"\n")));
         of_table.unwrap_or_else(|| panic!("{table} is missing in: {draft}")).to_owned()
@@ -132,7 +132,7 @@ async fn non_unique_key_is_refused_with_hint(world: &mut World) {
     assert!(faults.contains(expected), "{faults}");
     let (code, reported) = handover(world, "keap", &["catalog", "scan"]);
     assert!(
-        code == 1 && reported.contains("heap.owner_id may point at users"),
+        code == 1 && reported.contains("heap.owner_id may hold user ids"),
         "it is not reported as forgotten: {reported}"
     );
 }

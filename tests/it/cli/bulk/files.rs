@@ -30,9 +30,14 @@ async fn unreadable_file_is_refused_with_its_place(world: &mut World) {
     refused(world, "a.csv", b"\xfe\xff\0u\0s\0e\0r", &["line 1", "UTF-16, not UTF-8"]);
     refused(world, "a.csv", b"u\0s\0e\0r\0\n\0", &["UTF-16, not UTF-8"]);
     refused(world, "a.csv", b"name\n53\n", &["`user_id` or `email` is missing", "`deactivated` is missing"]);
-    refused(world, "a.csv", b"user_id,deactivate,contacts\n53,y,11\n", &["is it `deactivated`?", "is it `contact`?"]);
+    refused(
+        world,
+        "a.csv",
+        b"user_id,deactivate,contacts\n53,y,11\n",
+        &["did you mean `deactivated`?", "did you mean `contact`?"],
+    );
     refused(world, "a.csv", b"user_id,deactivated,\x1b[2Jcolour\n53,y,11\n", &["there is no column", "successor"]);
-    refused(world, "a.csv", b"user_id,deactivated,USER-ID\n53,y,53\n", &["`user_id` stands there twice"]);
+    refused(world, "a.csv", b"user_id,deactivated,USER-ID\n53,y,53\n", &["column `user_id` appears twice"]);
     refused(world, "a.csv", b"user_id,,deactivated\n53,,y\n", &["column 2 has no name"]);
     refused(world, "a.txt", b"user_id,deactivated\n53,y\n", &[".csv or .xlsx"]);
     refused(world, "a.xlsx", b"user_id,deactivated\n53,y\n", &["cannot be read as a spreadsheet"]);
@@ -78,12 +83,7 @@ async fn spreadsheet_may_begin_at_any_cell(world: &mut World) {
     refused(world, "a.xlsx", &workbook(0, 0, &[]), &["a.xlsx is empty"]);
     refused(world, "a.xlsx", &workbook(0, 0, &[head]), &["no row below its head"]);
     refused(world, "a.xlsx", &workbook(0, 0, &[&["user_id"], &["53"]]), &["`deactivated` is missing"]);
-    refused(
-        world,
-        "a.xlsx",
-        &workbook(0, 0, &[&["user_id", "User ID", "deactivated"], &["53"]]),
-        &["stands there twice"],
-    );
+    refused(world, "a.xlsx", &workbook(0, 0, &[&["user_id", "User ID", "deactivated"], &["53"]]), &["appears twice"]);
     let twice = Sheet::of("a.xlsx", workbook(0, 0, &[head, &["53", "y", "11"], &["53", "y", "11"]]));
     let rows = twice.rows(world, &[], 3);
     assert_eq!((codes(&rows[0]), codes(&rows[1])), (vec!["duplicate_user"], vec!["duplicate_user"]));

@@ -57,10 +57,10 @@ fn bombs() -> Vec<Row> {
     let one_text = format!("<sst xmlns=\"http://schemas.openxmlformats.org/spreadsheetml/2006/main\"><si><t>{blanks}</t></si></sst>");
     let one_tag = format!("<worksheet{blanks}/>");
     vec![
-        ("a.xlsx", repacked(&good, "xl/sharedStrings.xml", one_text.as_bytes()),                  1, "a tag or a text of it is longer than 1 MiB"),
-        ("a.xlsx", repacked(&good, "xl/worksheets/sheet1.xml", one_tag.as_bytes()),               1, "a tag or a text of it is longer than 1 MiB"),
-        ("a.xlsx", repacked(&good, "xl/sharedStrings.xml", texts("9999999999999").as_bytes()),    1, "more texts than there is room for"),
-        ("a.xlsx", repacked(&good, "xl/sharedStrings.xml", texts(&"9".repeat(30)).as_bytes()),    1, "more texts than there is room for"),
+        ("a.xlsx", repacked(&good, "xl/sharedStrings.xml", one_text.as_bytes()),                  1, "a tag or a text is longer than 1 MiB"),
+        ("a.xlsx", repacked(&good, "xl/worksheets/sheet1.xml", one_tag.as_bytes()),               1, "a tag or a text is longer than 1 MiB"),
+        ("a.xlsx", repacked(&good, "xl/sharedStrings.xml", texts("9999999999999").as_bytes()),    1, "more texts than the memory limit allows"),
+        ("a.xlsx", repacked(&good, "xl/sharedStrings.xml", texts(&"9".repeat(30)).as_bytes()),    1, "more texts than the memory limit allows"),
         // Repacked without the bomb, the file is read.
         ("a.xlsx", repacked(&good, "none", b""),                                                  3, "unknown_user"),
     ]
@@ -75,7 +75,7 @@ fn files() -> Vec<Row> {
         ("a.csv",  b"\xff\xfeu\0s\0e\0r\0".to_vec(),                      1, "not UTF-8"),
         ("a.csv",  b"user_id,deactivated\n\xff,y\n".to_vec(),             1, "not UTF-8"),
         ("a.csv",  b"user_id,deactivated\n".to_vec(),                     1, "no row below its head"),
-        ("a.csv",  csv("user_id,user id,deactivated", "1,1,y"),           1, "stands there twice"),
+        ("a.csv",  csv("user_id,user id,deactivated", "1,1,y"),           1, "appears twice"),
         ("a.csv",  csv("user_id,,deactivated", "1,,y"),                   1, "has no name"),
         ("a.csv",  csv("user_id,deactivated,\u{1b}[2J", "1,y,"),          1, "no column `\\u{1b}[2J`"),
         ("a.csv",  csv(&"u".repeat(1_000_000), "1"),                      1, "more than 100 characters"),

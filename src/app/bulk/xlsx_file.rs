@@ -1,8 +1,7 @@
-//! Reading the first sheet of an XLSX file, cell by cell.
+//! Reads the first sheet of an XLSX file, cell by cell.
 //!
-//! The reader borrows the workbook, so both live in a thread of their own, which hands rows over and waits when it is ahead
-//! of whoever takes them. What is held of the whole file is the table of its distinct texts, for that is how XLSX keeps them:
-//! `packed` has judged before how much that is.
+//! The reader borrows the workbook, so both live in a thread of their own. The thread sends rows through a bounded channel.
+//! Only the table of distinct texts is held in memory; `xlsx_limits` has checked its size.
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -10,22 +9,22 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use anyhow::{Context, Result, bail};
 use calamine::{Data, Reader, Xlsx, XlsxCellFormulaMetadataRecord, open_workbook};
 
-use super::table::{Cell, CellFault, Row, Rows};
+use super::cells::{Cell, CellFault, Row, Rows};
 
-/// Rows that are read ahead.
-const AHEAD: usize = 200;
+/// Rows that are read ahead, at most.
+const READ_AHEAD: usize = 200;
 
-/// Columns of a sheet that are read, at most: a cell in a far corner makes a row of a few bytes that stands for thousands.
-const MOST_COLUMNS: usize = 1_000;
+/// Columns of a sheet, at most. A single cell in a far column would otherwise allocate a huge row.
+const MAX_COLUMNS: usize = 1_000;
 
-/// The columns' names: the first row that has any.
+/// Reads the head: the first row that is not empty.
 pub fn head(file: &Path) -> Result<Vec<String>> {
     let Some(head) = all_rows(file).next() else { return Ok(Vec::new()) };
     let cells = head?.cells.into_iter();
     Ok(cells.map(Cell::unwrap_or_default).skip_while(String::is_empty).collect())
 }
 
-/// The rows below the head, with the cells below its first name and to the right of that.
+/// Reads the rows below the head, from the column of its first name on.
 pub fn rows(file: &Path) -> Result<Rows> {
     let mut rows = all_rows(file);
     let left = match rows.next() {
@@ -39,13 +38,13 @@ pub fn rows(file: &Path) -> Result<Rows> {
     })))
 }
 
-/// Every row that holds anything.
+/// Reads every row that holds a cell.
 fn all_rows(file: &Path) -> impl Iterator<Item = Result<Row>> + use<> {
-    let (sender, receiver) = sync_channel(AHEAD);
+    let (sender, receiver) = sync_channel(READ_AHEAD);
     let file = file.to_owned();
     std::thread::spawn(move || {
         if let Err(error) = send_rows(&file, &sender) {
-            // Nobody waits for it any more.
+            // The receiver has stopped reading.
             let _ = sender.send(Err(error));
         }
     });
@@ -68,8 +67,8 @@ fn send_rows(file: &PathBuf, sender: &SyncSender<Result<Row>>) -> Result<()> {
         }
         let read = read(cell);
         if read != Ok(String::new()) {
-            if column >= MOST_COLUMNS {
-                bail!("{}, line {place}: at most {MOST_COLUMNS} columns are read", file.display());
+            if column >= MAX_COLUMNS {
+                bail!("{}, line {place}: at most {MAX_COLUMNS} columns are read", file.display());
             }
             row.cells.resize(row.cells.len().max(column + 1), Ok(String::new()));
             row.cells[column] = read;
@@ -79,7 +78,7 @@ fn send_rows(file: &PathBuf, sender: &SyncSender<Result<Row>>) -> Result<()> {
     Ok(())
 }
 
-/// Hands a row over; false where nobody takes any more.
+/// Sends a row. Returns false if the receiver has stopped reading.
 fn is_sent(row: Row, sender: &SyncSender<Result<Row>>) -> bool {
     row.cells.is_empty() || sender.send(Ok(row)).is_ok()
 }
@@ -92,7 +91,7 @@ fn read(cell: XlsxCellFormulaMetadataRecord<'_>) -> Cell {
     }
 }
 
-/// What a spreadsheet calls a cell: `B7`.
+/// Returns a spreadsheet's name for a cell: `B7`.
 fn cell_name((row, column): (u32, u32)) -> String {
     let mut letters = Vec::new();
     let mut left = column + 1;
@@ -103,9 +102,9 @@ fn cell_name((row, column): (u32, u32)) -> String {
     format!("{}{}", letters.iter().rev().collect::<String>(), row + 1)
 }
 
-/// A value as it would be written into a CSV file. Dates are told in RFC 3339.
+/// Returns a value as a CSV file would have it. Dates are written in RFC 3339.
 fn cell_text(value: &Data) -> Cell {
-    /// From here on a spreadsheet's numbers have lost digits.
+    /// Spreadsheets lose digits of larger numbers.
     const EXACT: f64 = 1e15;
     match value {
         Data::Empty => Ok(String::new()),
@@ -127,7 +126,7 @@ mod tests {
     use super::cell_name;
 
     #[test]
-    fn a_cell_is_called_as_a_spreadsheet_does() {
+    fn cells_are_named_like_in_spreadsheets() {
         let names = [(0, 0), (6, 25), (9, 26), (0, 701), (0, 702)].map(cell_name);
         assert_eq!(names, ["A1", "Z7", "AA10", "ZZ1", "AAA1"]);
     }

@@ -1,4 +1,4 @@
-//! Reading CSV, as a stream.
+//! Reads a CSV file as a stream.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -6,10 +6,10 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
 
-use super::quotes::Watched;
-use super::table::{Row, Rows};
+use super::cells::{Row, Rows};
+use super::csv_guard::GuardedReader;
 
-/// The columns' names, and what stands between them.
+/// Reads the column names and the separator.
 pub fn head(file: &Path) -> Result<(Vec<String>, u8)> {
     let separator = separator(&first_line(file)?);
     let mut reader = reader(file, separator)?;
@@ -17,7 +17,7 @@ pub fn head(file: &Path) -> Result<(Vec<String>, u8)> {
     Ok((head.iter().map(|name| name.trim().to_owned()).collect(), separator))
 }
 
-/// The rows below the head.
+/// Reads the rows below the head.
 pub fn rows(file: &Path, separator: u8) -> Result<Rows> {
     let file = file.to_owned();
     let rows = reader(&file, separator)?.into_records();
@@ -28,16 +28,19 @@ pub fn rows(file: &Path, separator: u8) -> Result<Rows> {
     })))
 }
 
-fn reader(file: &Path, separator: u8) -> Result<csv::Reader<Watched<File>>> {
+fn reader(file: &Path, separator: u8) -> Result<csv::Reader<GuardedReader<File>>> {
     let content = File::open(file).with_context(|| unreadable(file))?;
-    Ok(csv::ReaderBuilder::new().delimiter(separator).flexible(true).from_reader(Watched::new(content, separator)))
+    Ok(csv::ReaderBuilder::new()
+        .delimiter(separator)
+        .flexible(true)
+        .from_reader(GuardedReader::new(content, separator)))
 }
 
 fn unreadable(file: &Path) -> String {
     format!("{} cannot be read", file.display())
 }
 
-/// The first line, or as much of it as a head may have. Refused where it is in another encoding by its looks.
+/// Reads the first line, up to the longest head. Refuses UTF-16.
 fn first_line(file: &Path) -> Result<Vec<u8>> {
     const LONGEST_HEAD: u64 = 1 << 16;
     let mut line = Vec::new();
@@ -51,7 +54,7 @@ fn first_line(file: &Path) -> Result<Vec<u8>> {
     }
 }
 
-/// The separator that stands most often in the head, outside of quotation marks: spreadsheets of many countries write
+/// Returns the most frequent separator of the head, outside quotation marks. Spreadsheets of many countries write
 /// semicolons.
 fn separator(head: &[u8]) -> u8 {
     let mut quoted = false;
@@ -61,12 +64,12 @@ fn separator(head: &[u8]) -> u8 {
         let count = counts.iter_mut().find(|(separator, _)| separator == byte && !quoted);
         count.into_iter().for_each(|(_, count)| *count += 1);
     }
-    // Of equally many the first: a head of one column has none.
+    // The first one wins a tie: a head of one column has no separator.
     let most = counts.iter().map(|(_, count)| *count).max().unwrap_or(0);
     counts.iter().find(|(_, count)| *count == most).map_or(b',', |(separator, _)| *separator)
 }
 
-/// Where a row stands as a spreadsheet counts, however its lines end and however many one of its cells has.
+/// Returns a row's number as a spreadsheet counts it, whatever line ends its cells contain.
 fn place(position: &csv::Position) -> u64 {
     position.record() + 1
 }
@@ -77,11 +80,11 @@ fn failed(file: &Path, error: csv::Error) -> anyhow::Error {
         csv::ErrorKind::Utf8 { pos, .. } => {
             let line = pos.as_ref().map_or(1, place);
             anyhow!(
-                "{file}, line {line}: this is not UTF-8 but Latin-1 or Windows-1252, by its looks; save the file as \
+                "{file}, line {line}: this is not UTF-8 but Latin-1 or Windows-1252, it seems; save the file as \
                  \"CSV UTF-8\""
             )
         }
-        // Says itself in which line.
+        // The message names the line.
         csv::ErrorKind::Io(error) => anyhow!("{file}, {error}"),
         kind => anyhow!("{file} cannot be read: {kind:?}"),
     }

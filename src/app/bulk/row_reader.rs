@@ -1,16 +1,16 @@
-//! A row becomes a request, or every reason why it is none.
+//! Reads the request of a row, or every reason why it has none.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use anyhow::Result;
 use time::format_description::well_known::Rfc3339;
 use time::macros::{datetime, format_description};
 use time::{Date, Duration, OffsetDateTime};
 use uuid::Uuid;
 
+use super::cells::{CellFault, Row};
 use super::columns::Column;
 use super::reason::{self, FileCode, RowCode, RowReason};
-use super::table::{CellFault, Row};
+use crate::app::error::Result;
 use crate::catalog::{Catalog, Disposition, Family};
 use crate::contract::{
     Allotment, DeadLetterCode, HandoverRequest, JOB_NAMESPACE, OrgId, Recipient, Request, RequestId, RequestType,
@@ -19,60 +19,60 @@ use crate::contract::{
 use crate::plan::{check_org, normalize_handover};
 use crate::store::{Store, host};
 
-/// What rows are read with.
-pub struct Reading<'r> {
+/// Reads requests from rows.
+pub struct RowReader<'r> {
     /// The catalog.
     pub catalog: &'r Catalog,
-    /// What the columns mean.
+    /// The meaning of each column.
     pub columns: Vec<Column>,
-    /// Who asks, where a row does not say it.
+    /// The requester of rows that name none.
     pub by: Option<String>,
-    /// The organization, where a row does not say it.
+    /// The organization of rows that name none.
     pub org: Option<String>,
-    /// The file's name, which request ids are derived from.
+    /// The file's name. Request ids are derived from it.
     pub file_name: String,
 }
 
-/// Users by organization and address in lower case.
-pub type People = HashMap<(String, String), Vec<UserId>>;
+/// Users by organization and lower-case email address.
+pub type Directory = HashMap<(String, String), Vec<UserId>>;
 
 type Read<T> = std::result::Result<T, Box<RowReason>>;
 
-impl Reading<'_> {
-    /// Whether a row is to be done. One that cannot be read is not passed over in silence.
-    pub fn is_to_be_done(&self, row: &Row) -> bool {
+impl RowReader<'_> {
+    /// Returns true if the row asks for a deactivation. A row whose answer cannot be read is not skipped silently.
+    pub fn is_requested(&self, row: &Row) -> bool {
         let yes = |says: String| ["y", "yes", "true", "1", "x"].contains(&says.to_lowercase().as_str());
         self.cell(row, &Column::Deactivated).map_or(true, yes)
     }
 
-    /// The leaver, as the row writes them.
-    pub fn written(&self, row: &Row) -> String {
-        let written = [Column::UserId, Column::Email].map(|column| self.text(row, &column).unwrap_or_default());
-        written.into_iter().find(|text| !text.is_empty()).unwrap_or_default()
+    /// Returns the leaver as written in the row.
+    pub fn user_text(&self, row: &Row) -> String {
+        let texts = [Column::UserId, Column::Email].map(|column| self.text(row, &column).unwrap_or_default());
+        texts.into_iter().find(|text| !text.is_empty()).unwrap_or_default()
     }
 
-    /// Looks the addresses of rows up, each inside its row's organization, in a transaction that works for it alone.
-    pub async fn people(&self, store: &Store, rows: &[Row]) -> Result<People> {
+    /// Looks up the email addresses of rows, each within the row's organization and in a transaction of its own.
+    pub async fn directory(&self, store: &Store, rows: &[Row]) -> Result<Directory> {
         let mut by_org: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        for row in rows.iter().filter(|row| self.is_to_be_done(row)) {
+        for row in rows.iter().filter(|row| self.is_requested(row)) {
             let Ok(org) = self.org(row) else { continue };
             let org = org.map(String::from).unwrap_or_default();
             let addresses = row.cells.iter().flatten().chain(&self.by).filter(|text| text.contains('@'));
             by_org.entry(org).or_default().extend(addresses.map(|text| text.to_lowercase()));
         }
-        let mut people = People::new();
+        let mut directory = Directory::new();
         for (org, addresses) in by_org.into_iter().filter(|(_, addresses)| !addresses.is_empty()) {
             let addresses: Vec<String> = addresses.into_iter().collect();
             let session = store.snapshot().await?;
             host::enter(&session, self.catalog, &org).await?;
             let found = host::users_with_emails(&session, &self.catalog.within(&org), &org, &addresses).await?;
-            people.extend(found.into_iter().map(|(email, users)| ((org.clone(), email), users)));
+            directory.extend(found.into_iter().map(|(email, users)| ((org.clone(), email), users)));
         }
-        Ok(people)
+        Ok(directory)
     }
 
-    /// The leaver of a row.
-    pub fn leaver(&self, row: &Row, people: &People) -> Read<UserId> {
+    /// Returns the leaver of a row.
+    pub fn leaver(&self, row: &Row, directory: &Directory) -> Read<UserId> {
         let org = self.org(row)?;
         let id = self.cell(row, &Column::UserId)?;
         let email = self.cell(row, &Column::Email)?;
@@ -81,10 +81,10 @@ impl Reading<'_> {
             return Err(cell(FileCode::MissingCell, "user_id", "it is empty, and so is `email`", hint));
         }
         if id.is_empty() {
-            return self.person(&org, "email", &email, people);
+            return self.person(&org, "email", &email, directory);
         }
         let user = self.id("user_id", &id)?;
-        if !email.is_empty() && self.person(&org, "email", &email, people)? != user {
+        if !email.is_empty() && self.person(&org, "email", &email, directory)? != user {
             let what = format!("{email} is not the address of user {user}");
             let hint = "correct `user_id` or `email`, or leave one of them out";
             return Err(cell(FileCode::OtherUser, "email", &what, hint));
@@ -92,8 +92,8 @@ impl Reading<'_> {
         Ok(user)
     }
 
-    /// The request that a row makes, as the planner would read it.
-    pub fn request(&self, row: &Row, people: &People) -> std::result::Result<HandoverRequest, Vec<RowReason>> {
+    /// Returns the request of a row, as the planner would read it.
+    pub fn request(&self, row: &Row, directory: &Directory) -> std::result::Result<HandoverRequest, Vec<RowReason>> {
         let mut reasons = self.faults(row);
         let mut keep = |reason: Box<RowReason>| {
             if !reasons.contains(&reason) {
@@ -101,10 +101,10 @@ impl Reading<'_> {
             }
         };
         let org = self.org(row).map_err(&mut keep).ok().flatten();
-        let user = self.leaver(row, people).map_err(&mut keep).ok();
-        let requested_by = self.requester(row, &org, people).map_err(&mut keep).ok();
+        let user = self.leaver(row, directory).map_err(&mut keep).ok();
+        let requested_by = self.requester(row, &org, directory).map_err(&mut keep).ok();
         let effective_at = self.effective_at(row).map_err(&mut keep).ok().flatten();
-        let reassign = self.reassign(row, &org, people, &mut keep);
+        let reassign = self.reassign(row, &org, directory, &mut keep);
         let request_id = user.as_ref().and_then(|user| self.request_id(row, user).map_err(&mut keep).ok());
         let reason = Some(self.text(row, &Column::Reason).unwrap_or_default()).filter(|text| !text.is_empty());
         let (Some(user_id), Some(requested_by), Some(request_id), true) =
@@ -131,14 +131,14 @@ impl Reading<'_> {
         self.read_back(request).map_err(|reason| vec![*reason])
     }
 
-    /// What is sent is what the planner can read.
+    /// Checks that the planner can read the request.
     fn read_back(&self, request: HandoverRequest) -> Read<HandoverRequest> {
         let body = Request::Handover(request.clone()).canonical().to_string();
         let read = read_request(body.as_bytes()).and_then(|_| normalize_handover(self.catalog, request));
         read.map_err(|fault| cell(fault.code, &fault.path, &fault.detail, "correct the cell"))
     }
 
-    /// Cells that cannot be read at all, and cells under no column.
+    /// Reports cells that cannot be read, and cells outside the columns.
     fn faults(&self, row: &Row) -> Vec<RowReason> {
         let mut reasons = Vec::new();
         let used = row.cells.iter().rposition(|cell| cell.as_ref() != Ok(&String::new())).map_or(0, |last| last + 1);
@@ -162,7 +162,7 @@ impl Reading<'_> {
         }
     }
 
-    /// A cell's text, where it has one; [`Reading::faults`] tells where it has not.
+    /// Returns a cell's text, if it can be read; [`RowReader::faults`] reports the others.
     fn text(&self, row: &Row, wanted: &Column) -> Option<String> {
         self.cell(row, wanted).ok()
     }
@@ -179,30 +179,30 @@ impl Reading<'_> {
         Ok(org)
     }
 
-    fn requester(&self, row: &Row, org: &Option<OrgId>, people: &People) -> Read<UserId> {
+    fn requester(&self, row: &Row, org: &Option<OrgId>, directory: &Directory) -> Read<UserId> {
         let written = self.cell(row, &Column::RequestedBy)?;
         let written = if written.is_empty() { self.by.clone().unwrap_or_default() } else { written };
         if written.is_empty() {
             let hint = "fill in who asks, or say it for all rows with --by";
             return Err(cell(FileCode::MissingCell, "requested_by", "it is empty", hint));
         }
-        self.person(org, "requested_by", &written, people)
+        self.person(org, "requested_by", &written, directory)
     }
 
-    /// A user, by id or by address.
-    fn person(&self, org: &Option<OrgId>, column: &str, written: &str, people: &People) -> Read<UserId> {
+    /// Returns a user, by id or by email address.
+    fn person(&self, org: &Option<OrgId>, column: &str, written: &str, directory: &Directory) -> Read<UserId> {
         if !written.contains('@') {
             return self.id(column, written);
         }
         let place = (org.as_ref().map_or(String::new(), OrgId::to_string), written.to_lowercase());
-        match people.get(&place).map(Vec::as_slice) {
+        match directory.get(&place).map(Vec::as_slice) {
             Some([user]) => Ok(user.clone()),
             Some(users) => {
                 let ids: Vec<&str> = users.iter().map(UserId::as_str).collect();
                 let what = format!("{written} is the address of several users: {}", ids.join(", "));
                 Err(cell(FileCode::AmbiguousAddress, column, &what, "write the user's id"))
             }
-            // Where ids are texts, one may look like an address.
+            // A text id may look like an email address.
             None if column != "email" && self.catalog.users.key.family == Family::Text => self.id(column, written),
             None => {
                 let what = format!("nobody of the organization has the address {written}");
@@ -211,7 +211,7 @@ impl Reading<'_> {
         }
     }
 
-    /// An id in the form in which the database writes it: two spellings of a user are one user.
+    /// Returns an id as the database writes it, so that two spellings are one user.
     fn id(&self, column: &str, written: &str) -> Read<UserId> {
         let mut id = written.to_owned();
         if self.catalog.users.key.family == Family::Uuid
@@ -235,7 +235,7 @@ impl Reading<'_> {
         at.map(Some).ok_or_else(|| cell(FileCode::InvalidTime, "effective_at", &what, hint))
     }
 
-    /// The same row of the same file is the same request, however often it is sent.
+    /// Returns the request id. The same row of the same file always has the same one.
     fn request_id(&self, row: &Row, user: &UserId) -> Read<RequestId> {
         let written = self.cell(row, &Column::RequestId)?;
         let written = match written.is_empty() {
@@ -252,14 +252,14 @@ impl Reading<'_> {
         &self,
         row: &Row,
         org: &Option<OrgId>,
-        people: &People,
+        directory: &Directory,
         keep: &mut impl FnMut(Box<RowReason>),
     ) -> BTreeMap<String, Allotment> {
         let mut reassign = BTreeMap::new();
         let mut allot = |column: &Column| match self.cell(row, column) {
             Ok(written) if written.is_empty() => None,
-            Ok(written) => self.allotment(org, &name(column), &written, people).map_err(&mut *keep).ok(),
-            // Told among the row's faults.
+            Ok(written) => self.allotment(org, &name(column), &written, directory).map_err(&mut *keep).ok(),
+            // Reported with the row's faults.
             Err(_) => None,
         };
         if let Some(everything) = allot(&Column::Successor) {
@@ -277,8 +277,8 @@ impl Reading<'_> {
         reassign
     }
 
-    /// Who receives: a user, `manager`, or `round_robin: GROUP`.
-    fn allotment(&self, org: &Option<OrgId>, column: &str, written: &str, people: &People) -> Read<Allotment> {
+    /// Reads an allotment: a user, `manager`, or `round_robin: GROUP`.
+    fn allotment(&self, org: &Option<OrgId>, column: &str, written: &str, directory: &Directory) -> Read<Allotment> {
         if written.eq_ignore_ascii_case("manager") {
             return Ok(Allotment::Manager);
         }
@@ -288,11 +288,11 @@ impl Reading<'_> {
             let to = Recipient::RoundRobin(group.trim().to_owned());
             return Ok(Allotment::Ratio(vec![Share { to, amount: 1 }]));
         }
-        self.person(org, column, written, people).map(Allotment::User)
+        self.person(org, column, written, directory).map(Allotment::User)
     }
 }
 
-/// What a column is called.
+/// Returns the name of a column.
 fn name(column: &Column) -> String {
     match column {
         Column::UserId => "user_id",
@@ -329,13 +329,13 @@ fn of_cell(column: &str, fault: &CellFault) -> Box<RowReason> {
     }
 }
 
-/// The message of an id that is none begins with its code.
+/// Returns the reason for an invalid id. The message begins with the code, which is removed.
 fn bad_id(column: &str, what: &str) -> Box<RowReason> {
     let what = what.trim_start_matches("[invalid_id] ");
     cell(DeadLetterCode::InvalidId, column, what, "correct the cell")
 }
 
-/// A time as spreadsheets keep it: days since the end of 1899, UTC.
+/// Reads a spreadsheet's time: days since the end of 1899, UTC.
 fn of_serial(written: &str) -> Option<OffsetDateTime> {
     const FIRST_OF_MARCH_1900: f64 = 61.0;
     const END_OF_9999: f64 = 2_958_466.0;

@@ -1,31 +1,31 @@
-//! What a file's columns mean.
+//! Reads a file's head: the meaning of each column.
 
 use anyhow::{Result, bail};
 
 use crate::catalog::Catalog;
 
-/// What a column holds.
+/// The meaning of a column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Column {
     /// The leaver's id.
     UserId,
     /// The leaver's address.
     Email,
-    /// Whether the row is to be done.
+    /// The answer that asks for the deactivation.
     Deactivated,
-    /// Who asks.
+    /// The requester.
     RequestedBy,
     /// The organization.
     OrgId,
-    /// Why.
+    /// The reason.
     Reason,
-    /// When to start.
+    /// The start.
     EffectiveAt,
-    /// The row's own name for its request.
+    /// The request id.
     RequestId,
-    /// Who receives everything that must be transferred.
+    /// The successor for every kind that must be transferred.
     Successor,
-    /// Who receives a kind of the catalog.
+    /// The successor for one kind.
     Kind(String),
 }
 
@@ -41,20 +41,20 @@ const FIXED: [(&str, Column); 9] = [
     ("successor", Column::Successor),
 ];
 
-/// What the command line says for every row.
+/// The values that the caller gives for every row.
 #[derive(Debug, Clone, Copy)]
-pub struct Given {
-    /// Who asks.
+pub struct Defaults {
+    /// True if the requester is given.
     pub by: bool,
-    /// The organization.
+    /// True if the organization is given.
     pub org: bool,
 }
 
-/// Longest name that is told and compared with those that there are: what is longer is no slip of somebody's hand, and takes long to compare.
+/// The longest name that is compared with known names, in characters. A longer one is no typing mistake, and slow to compare.
 const LONGEST_NAME: usize = 100;
 
-/// Reads a head. Every fault is told at once.
-pub fn read(head: &[String], catalog: &Catalog, given: Given) -> Result<Vec<Column>> {
+/// Reads a head. Reports every fault at once.
+pub fn read(head: &[String], catalog: &Catalog, defaults: Defaults) -> Result<Vec<Column>> {
     let kinds = catalog.references.iter().filter(|reference| reference.disposition.is_allotted());
     let kinds = kinds.map(|reference| (reference.kind.as_str(), Column::Kind(reference.kind.clone())));
     let known: Vec<(&str, Column)> = FIXED.into_iter().chain(kinds).collect();
@@ -63,7 +63,7 @@ pub fn read(head: &[String], catalog: &Catalog, given: Given) -> Result<Vec<Colu
     for (place, name) in head.iter().enumerate() {
         let folded = folded(name);
         match known.iter().find(|(known, _)| self::folded(known) == folded) {
-            Some((known, column)) if columns.contains(column) => faults.push(format!("`{known}` stands there twice")),
+            Some((known, column)) if columns.contains(column) => faults.push(format!("column `{known}` appears twice")),
             Some((_, column)) => columns.push(column.clone()),
             None if name.is_empty() => faults.push(format!("column {} has no name", place + 1)),
             None if name.chars().count() > LONGEST_NAME => {
@@ -72,26 +72,26 @@ pub fn read(head: &[String], catalog: &Catalog, given: Given) -> Result<Vec<Colu
             None => faults.push(format!("there is no column `{name}`{}", nearest(&folded, &known))),
         }
     }
-    faults.extend(missing(&columns, catalog, given));
+    faults.extend(missing(&columns, catalog, defaults));
     match faults.is_empty() {
         true => Ok(columns),
         false => bail!("the columns do not fit: {}", faults.join("; ")),
     }
 }
 
-fn missing(columns: &[Column], catalog: &Catalog, given: Given) -> Vec<String> {
+fn missing(columns: &[Column], catalog: &Catalog, defaults: Defaults) -> Vec<String> {
     let has = |column: Column| columns.contains(&column);
     let mut faults = Vec::new();
     if !has(Column::UserId) && !has(Column::Email) {
-        faults.push("a column `user_id` or `email` is missing: who leaves".to_owned());
+        faults.push("a column `user_id` or `email` is missing: it names the leaver".to_owned());
     }
     if !has(Column::Deactivated) {
         faults.push("the column `deactivated` is missing: only rows that say `y` in it are done".to_owned());
     }
-    if !has(Column::RequestedBy) && !given.by {
+    if !has(Column::RequestedBy) && !defaults.by {
         faults.push("who asks is missing: a column `requested_by`, or --by USER".to_owned());
     }
-    match (&catalog.users.org, has(Column::OrgId) || given.org) {
+    match (&catalog.users.org, has(Column::OrgId) || defaults.org) {
         (Some(_), false) => faults.push("the organization is missing: a column `org_id`, or --org ORG".to_owned()),
         (None, true) => {
             faults.push("the catalog has no organizations: leave `org_id` and --org out".to_owned());
@@ -105,16 +105,16 @@ fn folded(name: &str) -> String {
     name.to_lowercase().replace([' ', '-'], "_")
 }
 
-/// The known name that is most like the one written.
+/// Suggests the known name that is most similar, or lists all of them.
 fn nearest(written: &str, known: &[(&str, Column)]) -> String {
-    const ALIKE: f64 = 0.75;
-    let alike = known.iter().map(|(name, _)| (strsim::jaro_winkler(written, &folded(name)), *name));
-    let best = alike.max_by(|(one, _), (other, _)| one.total_cmp(other)).filter(|(how, _)| *how > ALIKE);
+    const SIMILAR: f64 = 0.75;
+    let scored = known.iter().map(|(name, _)| (strsim::jaro_winkler(written, &folded(name)), *name));
+    let best = scored.max_by(|(one, _), (other, _)| one.total_cmp(other)).filter(|(score, _)| *score > SIMILAR);
     match best {
-        Some((_, name)) => format!(" (is it `{name}`?)"),
+        Some((_, name)) => format!(" (did you mean `{name}`?)"),
         None => {
             let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
-            format!(" (there are: {})", names.join(", "))
+            format!(" (known columns: {})", names.join(", "))
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Why a row of a bulk file is not done: a fault of the file, or the reason that its request gets.
+//! The reasons why a row of a bulk file is not done: faults of the file, and reasons of its request.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::contract::{DeadLetterCode, JobId, Reason, ReasonCode, Subject, named_enum};
 
-/// Why a row is not done.
+/// The reason why a row is not done.
 pub type RowReason = Reason<RowCode>;
 
 /// The code of a row's reason.
@@ -124,6 +124,6 @@ pub fn request_id_taken(request_id: &str, job: JobId) -> RowReason {
 
 /// The request could not be checked or sent.
 pub fn failed(error: &str) -> RowReason {
-    let hint = "fix what it says and run the command again";
+    let hint = "fix the cause and run the command again";
     reason(DeadLetterCode::Failed, Subject::default(), error.to_owned(), hint)
 }

@@ -1,0 +1,88 @@
+//! Reads the audit trail.
+
+use serde::Serialize;
+use serde_json::Value;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::error::Result;
+use crate::store::ledger::audit::{AuditFilter, AuditRecord};
+use crate::store::{Session, Store};
+
+/// Entries per page.
+const PAGE: u64 = 500;
+
+/// An entry of the audit trail.
+#[derive(Debug, Serialize)]
+pub struct AuditEntry {
+    /// The time.
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
+    /// The organization; empty if the host has none.
+    pub org_id: String,
+    /// The user or the part of Handover that acted.
+    pub actor: String,
+    /// The action.
+    pub action: String,
+    /// The user concerned.
+    pub user_id: String,
+    /// The job.
+    pub job_id: Option<Uuid>,
+    /// The idempotency key of the request.
+    pub request_id: String,
+    /// The reason that the request gives.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The job that a command is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub about_job: Option<Uuid>,
+    /// The reasons of a rejection or of a job that needs attention.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<Value>,
+}
+
+/// The entries that pass a filter, read page by page, newest last.
+pub struct AuditPages {
+    session: Session,
+    filter: AuditFilter,
+    from: i64,
+}
+
+impl AuditPages {
+    /// Opens the trail: the last `limit` entries, or all of them.
+    pub async fn open(store: &Store, filter: AuditFilter, limit: Option<u64>) -> Result<AuditPages> {
+        let session = store.reader();
+        let from = match limit {
+            Some(limit) => filter.first_of_last(&session, limit).await?.unwrap_or(i64::MIN),
+            None => i64::MIN,
+        };
+        Ok(AuditPages { session, filter, from })
+    }
+
+    /// Reads the next page; an empty one is the end.
+    pub async fn next(&mut self) -> Result<Vec<AuditEntry>> {
+        let page = self.filter.from(&self.session, self.from, PAGE).await?;
+        if let Some(last) = page.last() {
+            self.from = last.entry.id + 1;
+        }
+        Ok(page.into_iter().map(AuditEntry::of).collect())
+    }
+}
+
+impl AuditEntry {
+    fn of(record: AuditRecord) -> AuditEntry {
+        let AuditRecord { entry, reason, target } = record;
+        AuditEntry {
+            at: entry.at,
+            org_id: entry.org,
+            actor: entry.actor,
+            action: entry.action,
+            user_id: entry.user_id,
+            job_id: entry.job_id,
+            request_id: entry.request_id,
+            reason,
+            about_job: target,
+            detail: entry.detail,
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! Deactivates users from a file with one leaver per row.
+//!
+//! The planner's own code evaluates every row. A caller reads the file twice: first for its [`Leavers`], then in batches,
+//! each of which is evaluated, submitted, followed to its end and reported. So memory does not grow with the file.
+
+mod cells;
+pub mod columns;
+mod csv_file;
+mod csv_guard;
+mod evaluate;
+mod leavers;
+mod outcome;
+mod reason;
+pub mod row_reader;
+mod submit;
+pub mod table;
+mod wait;
+mod xlsx_file;
+mod xlsx_limits;
+
+pub use self::cells::{Cell, CellFault, Row, Rows};
+pub use self::evaluate::{EvaluatedRow, Evaluator, RowDecision};
+pub use self::leavers::{Leavers, next_batch};
+pub use self::outcome::{RowOutcome, RowResult};
+pub use self::reason::{FileCode, RowCode, RowReason};
+pub use self::submit::{Submission, before_sending};
+pub use self::wait::{Notice, Notify, retry_while_unavailable};

@@ -1,0 +1,59 @@
+//! Counts the leavers of a file.
+
+use std::collections::HashMap;
+
+use anyhow::{Result, bail};
+
+use super::cells::{Row, Rows};
+use super::row_reader::RowReader;
+use super::table::Table;
+use crate::contract::UserId;
+use crate::store::Store;
+
+/// Rows per batch.
+const BATCH: usize = 200;
+
+/// The leavers of a file, with the number of their rows.
+#[derive(Debug, Default)]
+pub struct Leavers(HashMap<UserId, u64>);
+
+impl Leavers {
+    /// Reads a file's leavers. Fails if the file has no row.
+    pub async fn read(store: &Store, table: &Table, reader: &RowReader<'_>) -> Result<Leavers> {
+        let mut leavers: HashMap<UserId, u64> = HashMap::new();
+        let mut count = 0_usize;
+        let mut rows = table.rows()?;
+        loop {
+            let batch = next_batch(&mut rows)?;
+            if batch.is_empty() {
+                break;
+            }
+            count += batch.len();
+            let directory = reader.directory(store, &batch).await?;
+            for row in batch.iter().filter(|row| reader.is_requested(row)) {
+                if let Ok(user) = reader.leaver(row, &directory) {
+                    *leavers.entry(user).or_default() += 1;
+                }
+            }
+        }
+        if count == 0 {
+            bail!("the file holds no row below its head");
+        }
+        Ok(Leavers(leavers))
+    }
+
+    /// Returns true if a user leaves in the file.
+    pub(super) fn contains(&self, user: &UserId) -> bool {
+        self.0.contains_key(user)
+    }
+
+    /// Returns the number of rows in which a user leaves.
+    pub(super) fn rows(&self, user: &UserId) -> u64 {
+        self.0.get(user).copied().unwrap_or(0)
+    }
+}
+
+/// Reads the next batch of rows; an empty one is the end.
+pub fn next_batch(rows: &mut Rows) -> Result<Vec<Row>> {
+    rows.by_ref().take(BATCH).collect()
+}

@@ -1,0 +1,67 @@
+//! The outcome of each row.
+
+use serde::{Serialize, Serializer};
+
+use super::reason::RowReason;
+use crate::contract::JobId;
+use crate::job::State;
+
+/// The outcome of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowOutcome {
+    /// The row would be accepted.
+    Ok,
+    /// The row does not ask for a deactivation.
+    Skipped,
+    /// The same request was sent before.
+    SentBefore,
+    /// The row is rejected, or would be.
+    Rejected,
+    /// The request could not be sent, or its job is unknown.
+    Failed,
+    /// The request may have been sent: the run ended while sending it.
+    Sending,
+    /// The request was sent; the run ended before its job did.
+    Sent,
+    /// The request was sent, and its job is in this state.
+    Job(State),
+}
+
+/// A row of a report.
+#[derive(Debug, Clone, Serialize)]
+pub struct RowResult {
+    /// Its number in the file; the head is 1.
+    pub row: u64,
+    /// The user: the id if it is known, otherwise the text of the row.
+    pub user: String,
+    /// The outcome.
+    pub outcome: RowOutcome,
+    /// Every reason why the row was not done.
+    pub reasons: Vec<RowReason>,
+    /// The job, existing or future.
+    pub job_id: Option<JobId>,
+    /// Records that successors received, or would receive.
+    pub records: Option<u64>,
+}
+
+impl RowOutcome {
+    /// Returns the name that reports use.
+    pub fn name(self) -> &'static str {
+        match self {
+            RowOutcome::Ok => "ok",
+            RowOutcome::Skipped => "skipped",
+            RowOutcome::SentBefore => "sent_before",
+            RowOutcome::Rejected => "rejected",
+            RowOutcome::Failed => "failed",
+            RowOutcome::Sending => "sending",
+            RowOutcome::Sent => "sent",
+            RowOutcome::Job(state) => state.name(),
+        }
+    }
+}
+
+impl Serialize for RowOutcome {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}

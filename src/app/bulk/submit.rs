@@ -1,0 +1,135 @@
+//! Submits evaluated rows and follows their jobs.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::evaluate::{EvaluatedRow, RowDecision};
+use super::outcome::{RowOutcome, RowResult};
+use super::reason::{self, RowReason};
+use super::wait::{Notice, Notify, retry_while_unavailable};
+use crate::app::error::Result;
+use crate::app::{jobs, submit};
+use crate::broker::Broker;
+use crate::contract::{Reason, Request};
+use crate::job::State;
+use crate::store::Store;
+use crate::store::ledger::jobs::{Job, of_ids};
+
+/// How often the ledger is polled.
+const POLL: Duration = Duration::from_millis(200);
+
+/// How long no job may end before the caller is notified.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A batch of rows that was sent.
+pub struct Submission<'r> {
+    rows: &'r [EvaluatedRow],
+    /// The rows that did not arrive, each with the reason.
+    unsent: HashMap<u64, RowReason>,
+}
+
+/// Returns the results to report while a batch is being sent.
+pub fn before_sending(rows: &[EvaluatedRow]) -> Vec<RowResult> {
+    results(rows, RowOutcome::Sending, &HashMap::new())
+}
+
+impl Submission<'_> {
+    /// Publishes the requests of acceptable rows.
+    pub async fn send<'r>(broker: &dyn Broker, rows: &'r [EvaluatedRow]) -> Submission<'r> {
+        let accepted: Vec<(u64, &Request)> = rows.iter().filter_map(|row| Some((row.number, accepted(row)?))).collect();
+        let results = submit::publish(broker, accepted.iter().map(|(_, request)| *request)).await;
+        let unsent = accepted.iter().zip(results).filter_map(|((row, _), result)| Some((*row, result.err()?)));
+        let reason = |error| reason::failed(&format!("the request could not be sent: {error}"));
+        Submission { rows, unsent: unsent.map(|(row, error)| (row, reason(error))).collect() }
+    }
+
+    /// Returns the results to report while the jobs run.
+    pub fn sent(&self) -> Vec<RowResult> {
+        results(self.rows, RowOutcome::Sent, &self.unsent)
+    }
+
+    /// Follows the jobs until each ends, waits for a person, or waits for its date. Returns the final results.
+    pub async fn follow(&self, store: &Store, notify: Notify<'_>) -> Result<Vec<RowResult>> {
+        let followed = self.rows.iter().filter(|row| !self.unsent.contains_key(&row.number)).filter_map(request);
+        let jobs = follow(store, followed.map(|request| request.job_id().0).collect(), notify).await?;
+        let mut results = self.sent();
+        for (result, row) in results.iter_mut().zip(self.rows) {
+            if let Some(request) = request(row).filter(|_| !self.unsent.contains_key(&row.number)) {
+                let is_taken = async || jobs::is_request_id_taken(store, request).await;
+                let is_taken = retry_while_unavailable("reading the outcome of rows", notify, is_taken).await?;
+                *result = final_result(row, request, is_taken, jobs.get(&request.job_id().0))?;
+            }
+        }
+        Ok(results)
+    }
+}
+
+/// Returns the results of rows, with this outcome for those whose requests are being processed.
+fn results(rows: &[EvaluatedRow], pending: RowOutcome, unsent: &HashMap<u64, RowReason>) -> Vec<RowResult> {
+    let result = |row: &EvaluatedRow| match (&row.decision, unsent.get(&row.number)) {
+        (_, Some(reason)) => RowResult { reasons: vec![reason.clone()], outcome: RowOutcome::Failed, ..row.result() },
+        (RowDecision::Ok(..), None) => RowResult { outcome: pending, records: None, ..row.result() },
+        (RowDecision::Skipped | RowDecision::Rejected(_) | RowDecision::SentBefore(_), None) => row.result(),
+    };
+    rows.iter().map(result).collect()
+}
+
+/// Returns the request of a row that is to be sent.
+fn accepted(row: &EvaluatedRow) -> Option<&Request> {
+    match &row.decision {
+        RowDecision::Ok(request, _) => Some(request),
+        RowDecision::SentBefore(_) | RowDecision::Skipped | RowDecision::Rejected(_) => None,
+    }
+}
+
+/// Returns the request of a row that is or was sent.
+fn request(row: &EvaluatedRow) -> Option<&Request> {
+    match &row.decision {
+        RowDecision::Ok(request, _) | RowDecision::SentBefore(request) => Some(request),
+        RowDecision::Skipped | RowDecision::Rejected(_) => None,
+    }
+}
+
+async fn follow(store: &Store, mut ids: Vec<Uuid>, notify: Notify<'_>) -> Result<HashMap<Uuid, Job>> {
+    let began = Instant::now();
+    let mut ended = HashMap::new();
+    let mut is_notified = false;
+    loop {
+        let read = async || Ok(of_ids(&store.reader(), &ids).await?);
+        for job in retry_while_unavailable("following the jobs of rows", notify, read).await? {
+            let state = job.state()?;
+            let is_scheduled =
+                state == State::Scheduled && job.effective_at.is_some_and(|at| at > OffsetDateTime::now_utc());
+            if state.is_final() || state.is_held() || is_scheduled {
+                ended.insert(job.id, job);
+            }
+        }
+        ids.retain(|id| !ended.contains_key(id));
+        if ids.is_empty() {
+            return Ok(ended);
+        }
+        if ended.is_empty() && !is_notified && began.elapsed() > PATIENCE {
+            is_notified = true;
+            notify(Notice::NoProgress);
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+/// Returns the final result of a row whose request is or was sent. `is_taken`: its request id was used for another request.
+fn final_result(row: &EvaluatedRow, request: &Request, is_taken: bool, job: Option<&Job>) -> Result<RowResult> {
+    let job_id = request.job_id();
+    let failed = RowResult { outcome: RowOutcome::Failed, job_id: Some(job_id), records: None, ..row.result() };
+    if is_taken {
+        let reason = reason::request_id_taken(request.header().request_id.as_str(), job_id);
+        return Ok(RowResult { reasons: vec![reason], ..failed });
+    }
+    let Some(job) = job else { return Ok(failed) };
+    let reasons = jobs::reasons(job)?.into_iter().map(Reason::widen).collect();
+    let moved = jobs::certificate(job)?
+        .map(|certificate| certificate.references.iter().filter_map(|reference| reference.moved).sum::<u64>());
+    Ok(RowResult { outcome: RowOutcome::Job(job.state()?), reasons, records: moved, ..failed })
+}

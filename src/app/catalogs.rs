@@ -1,0 +1,10 @@
+//! Works with catalogs: checks one, scans the schema for gaps, drafts a new one, and collects the rights that it needs.
+
+mod draft;
+mod evidence;
+mod rights;
+mod scan;
+
+pub use self::draft::{DraftError, draft};
+pub use self::rights::{Grants, grants};
+pub use self::scan::{Scan, SuspectedColumn, scan};

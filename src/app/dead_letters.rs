@@ -1,0 +1,239 @@
+//! Lists dead letters, and replays or drops them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::json;
+use time::OffsetDateTime;
+
+use super::error::Result;
+use crate::broker::{Broker, BrokerError, DeadLetter, DeadLetterQueue, REPLAYED_AT};
+use crate::stages::now;
+use crate::store::Store;
+use crate::store::ledger::audit;
+
+/// Messages that are replayed or dropped at a time.
+const BATCH: usize = 100;
+
+/// A filter for dead letters: a message must pass every test that is set.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Ids in the dead-letter queue, or original ids.
+    pub ids: Vec<String>,
+    /// Reason codes.
+    pub reasons: Vec<String>,
+    /// The original queue.
+    pub queue: Option<String>,
+    /// The organization of the request.
+    pub org: Option<String>,
+    /// The minimum time since the message was set aside.
+    pub older_than: Option<Duration>,
+    /// The maximum time since the message was set aside.
+    pub newer_than: Option<Duration>,
+}
+
+/// A dead letter as it is shown.
+#[derive(Debug, Serialize)]
+pub struct DeadLetterView {
+    /// The id in the dead-letter queue.
+    pub id: Option<String>,
+    /// The original id.
+    pub message_id: Option<String>,
+    /// The reason code.
+    pub reason: String,
+    /// The reason as text.
+    pub detail: String,
+    /// The path of the faulty field.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// The original queue.
+    pub queue: String,
+    /// True if the broker gave the message up.
+    pub by_broker: bool,
+    /// The time when it was set aside.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub at: Option<OffsetDateTime>,
+    /// The organization of the request.
+    pub org_id: Option<String>,
+    /// The idempotency key of the request.
+    pub request_id: Option<String>,
+    /// The number of replays.
+    pub replays: u32,
+    /// The time of the last replay.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replayed_at: Option<String>,
+    /// The size of the body.
+    pub bytes: usize,
+    /// The MIME type of the body.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<String>,
+    /// The headers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub headers: Option<BTreeMap<String, String>>,
+    /// The body.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+}
+
+/// An action on dead letters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Send them back to their original queues.
+    Replay,
+    /// Remove them for good.
+    Drop,
+}
+
+/// Dead letters that pass a filter, held for the caller until they are worked on or released.
+pub struct Selection {
+    queue: Box<dyn DeadLetterQueue>,
+    /// The messages that pass.
+    pub matching: Vec<DeadLetter>,
+    /// The number of all messages in the queue.
+    pub total: usize,
+    /// The time of the selection.
+    now: OffsetDateTime,
+}
+
+/// A dead letter and the result of working on it.
+pub type Processed = (DeadLetter, std::result::Result<(), BrokerError>);
+
+impl Filter {
+    /// Returns true if every message passes.
+    pub fn is_empty(&self) -> bool {
+        *self == Filter::default()
+    }
+
+    fn passes(&self, message: &DeadLetter, prefix: &str, now: OffsetDateTime) -> bool {
+        let is_named = [&message.id, &message.message_id].into_iter().flatten().any(|id| self.ids.contains(id));
+        let queue = message.origin(prefix).map_or(message.queue.as_str(), |channel| channel.name());
+        let age = message.at.map(|at| now - at);
+        // A message of unknown time passes no test of its age.
+        let is_older = |than: &Duration| age.is_some_and(|age| age >= *than);
+        let is_newer = |than: &Duration| age.is_some_and(|age| age <= *than);
+        (self.ids.is_empty() || is_named)
+            && (self.reasons.is_empty() || self.reasons.iter().any(|reason| reason == message.reason()))
+            && self.queue.as_deref().is_none_or(|wanted| wanted == queue || wanted == message.queue)
+            && self.org.as_ref().is_none_or(|org| message.names().0.as_ref() == Some(org))
+            && self.older_than.iter().all(is_older)
+            && self.newer_than.iter().all(is_newer)
+    }
+}
+
+/// Lists the dead letters that pass a filter, oldest first. `prefix`: the prefix of queue names; `is_whole`: true to include
+/// headers and bodies. Releases the messages before it returns: a slow reader must not keep them from others.
+pub async fn list(broker: &dyn Broker, prefix: &str, filter: &Filter, is_whole: bool) -> Result<Vec<DeadLetterView>> {
+    let mut queue = broker.dead_letters().await?;
+    let now = now();
+    let mut views = Vec::new();
+    while let Some(message) = queue.next().await? {
+        if filter.passes(&message, prefix, now) {
+            views.push(DeadLetterView::of(&message, prefix, is_whole));
+        }
+    }
+    queue.release().await?;
+    Ok(views)
+}
+
+impl DeadLetterView {
+    fn of(message: &DeadLetter, prefix: &str, is_whole: bool) -> DeadLetterView {
+        let (org_id, request_id) = message.names();
+        DeadLetterView {
+            id: message.id.clone(),
+            message_id: message.message_id.clone(),
+            reason: message.reason().to_owned(),
+            detail: message.detail().to_owned(),
+            path: message.headers.get("x-handover-path").cloned(),
+            queue: message.origin(prefix).map_or(message.queue.clone(), |channel| channel.name().to_owned()),
+            by_broker: message.by_broker,
+            at: message.at,
+            org_id,
+            request_id,
+            replays: message.replays(),
+            replayed_at: message.headers.get(REPLAYED_AT).cloned(),
+            bytes: message.body.len(),
+            content_type: message.content_type.clone().filter(|_| is_whole),
+            headers: is_whole.then(|| message.headers.clone()),
+            body: is_whole.then(|| String::from_utf8_lossy(&message.body).into_owned()),
+        }
+    }
+}
+
+/// Selects the dead letters that pass a filter. `prefix`: the prefix of queue names.
+pub async fn select(broker: &dyn Broker, prefix: &str, filter: &Filter) -> Result<Selection> {
+    let mut queue = broker.dead_letters().await?;
+    let now = now();
+    let (mut matching, mut total) = (Vec::new(), 0);
+    while let Some(message) = queue.next().await? {
+        total += 1;
+        if filter.passes(&message, prefix, now) {
+            matching.push(message);
+        }
+    }
+    Ok(Selection { queue, matching, total, now })
+}
+
+impl Selection {
+    /// Returns the number of matching messages, by reason code.
+    pub fn counts(&self) -> BTreeMap<String, usize> {
+        let mut counts = BTreeMap::new();
+        self.matching.iter().for_each(|message| *counts.entry(message.reason().to_owned()).or_default() += 1);
+        counts
+    }
+
+    /// Returns the messages to the queue, untouched.
+    pub async fn release(mut self) -> Result<()> {
+        Ok(self.queue.release().await?)
+    }
+
+    /// Replays or drops the matching messages, batch by batch. Each batch enters the audit trail first: an action without
+    /// an entry is worse than an entry without an action.
+    pub async fn process(mut self, store: &Store, action: Action, by: &str) -> Result<Vec<Processed>> {
+        let mut processed = Vec::with_capacity(self.matching.len());
+        let matching = std::mem::take(&mut self.matching);
+        let mut failure = None;
+        for batch in matching.chunks(BATCH) {
+            if let Err(error) = self.audit(store, batch, action, by).await {
+                failure = Some(error);
+                break;
+            }
+            let results = match action {
+                Action::Replay => self.queue.replay(batch, self.now).await,
+                Action::Drop => self.queue.remove(batch).await,
+            };
+            processed.extend(batch.iter().cloned().zip(results));
+        }
+        self.queue.release().await?;
+        match failure {
+            Some(error) => Err(error),
+            None => Ok(processed),
+        }
+    }
+
+    async fn audit(&self, store: &Store, batch: &[DeadLetter], action: Action, by: &str) -> Result<()> {
+        let session = store.begin("dead").await?;
+        audit::append(&session, batch.iter().map(|message| entry(message, action, by, self.now)).collect()).await?;
+        Ok(session.commit().await?)
+    }
+}
+
+fn entry(message: &DeadLetter, action: Action, by: &str, now: OffsetDateTime) -> audit::Entry {
+    let (org, request_id) = message.names();
+    let action = match action {
+        Action::Replay => "dead.replay",
+        Action::Drop => "dead.drop",
+    };
+    let detail = json!([{ "code": message.reason(), "queue": message.queue, "message_id": message.message_id }]);
+    audit::Entry {
+        id: 0,
+        at: now,
+        org: org.unwrap_or_default(),
+        actor: by.to_owned(),
+        action: action.into(),
+        user_id: String::new(),
+        job_id: None,
+        request_id: request_id.unwrap_or_default(),
+        detail: Some(detail),
+    }
+}

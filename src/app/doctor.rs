@@ -1,0 +1,160 @@
+//! Checks everything that a worker needs. Changes nothing.
+
+use super::open::{self, DatabaseUnavailable};
+use crate::broker::{self, Finding};
+use crate::catalog::{Catalog, Rights, check};
+use crate::store::Standbys;
+use crate::store::{self, Store, clock, host};
+
+/// The largest clock difference that is not reported, in seconds. Beyond it, the times of ledger and logs do not match.
+const MAX_CLOCK_OFFSET: f64 = 5.0;
+
+const SEE_DATABASE_LOG: &str = "look into the database's log";
+
+/// Checks the database, the ledger, the catalog, the role's rights, and the broker.
+pub async fn diagnose(database: &store::Settings, catalog: &str, broker: &broker::Settings) -> Vec<Finding> {
+    let mut findings = check_database(database, catalog).await;
+    findings.extend(broker.diagnose().await);
+    findings
+}
+
+async fn check_database(settings: &store::Settings, catalog: &str) -> Vec<Finding> {
+    let store = match open::store(settings).await {
+        Ok(store) => store,
+        Err(DatabaseUnavailable { found, hint }) => {
+            let others = ["clock", "standbys", "ledger", "catalog", "rights"];
+            let skipped = others.map(|check| Finding::not_checked(check, "the database cannot be opened"));
+            return [Finding::fault("database", found, hint)].into_iter().chain(skipped).collect();
+        }
+    };
+    let mut findings = vec![
+        check_version(&store).await,
+        check_clock(&store).await,
+        check_standbys(&store).await,
+        check_ledger(&store).await,
+    ];
+    let (checked, catalog_findings) = check_catalog(&store, catalog).await;
+    findings.extend(catalog_findings);
+    findings.push(match checked {
+        Some(catalog) => check_rights(&store, &catalog).await,
+        None => Finding::not_checked("rights", "the catalog says which are needed, and it cannot be used"),
+    });
+    store.close().await;
+    findings
+}
+
+async fn check_version(store: &Store) -> Finding {
+    match clock::version(&store.reader()).await {
+        Ok(version) => Finding::good("database", version),
+        Err(error) => Finding::fault("database", error.to_string(), SEE_DATABASE_LOG),
+    }
+}
+
+async fn check_clock(store: &Store) -> Finding {
+    match clock::offset(&store.reader()).await {
+        Ok(None) => Finding::good("clock", "the database uses the clock of this machine"),
+        Ok(Some(offset)) => judge_clock(offset),
+        Err(error) => Finding::fault("clock", error.to_string(), SEE_DATABASE_LOG),
+    }
+}
+
+fn judge_clock(offset: f64) -> Finding {
+    let direction = if offset < 0.0 { "behind" } else { "ahead of" };
+    let found = format!("the database's is {:.1} s {direction} ours", offset.abs());
+    match offset.abs() > MAX_CLOCK_OFFSET {
+        true => Finding::warning("clock", found, "synchronize both machines with the same time servers (NTP)"),
+        false => Finding::good("clock", found),
+    }
+}
+
+/// Checks that the role sees how far standbys are behind: movers wait for them only then.
+async fn check_standbys(store: &Store) -> Finding {
+    match store.standbys().await {
+        Ok(Standbys { connected: 0, .. }) => Finding::good("standbys", "none is connected"),
+        Ok(Standbys { connected, hidden: 0 }) => {
+            Finding::good("standbys", format!("{connected} connected; this role sees how far each is behind"))
+        }
+        Ok(Standbys { connected, hidden }) => Finding::warning(
+            "standbys",
+            format!("this role does not see how far {hidden} of {connected} are behind: movers do not wait for them"),
+            "let a superuser grant it: GRANT pg_read_all_stats TO the worker's role",
+        ),
+        Err(error) => Finding::fault("standbys", error.to_string(), SEE_DATABASE_LOG),
+    }
+}
+
+async fn check_ledger(store: &Store) -> Finding {
+    match store.check_ledger().await {
+        Ok(Ok(())) => Finding::good("ledger", "it has the version of this binary"),
+        Ok(Err(what)) => {
+            let (found, hint) = what.split_once(": ").unwrap_or((&what, "run `handover migrate`"));
+            Finding::fault("ledger", found, hint)
+        }
+        Err(error) => Finding::fault("ledger", error.to_string(), SEE_DATABASE_LOG),
+    }
+}
+
+async fn check_catalog(store: &Store, name: &str) -> (Option<Catalog>, Vec<Finding>) {
+    let read = async {
+        let source = open::catalog_source(name)?;
+        super::Result::Ok((source, host::read_schema(&store.reader()).await?))
+    };
+    let (source, schema) = match read.await {
+        Ok(read) => read,
+        Err(error) => {
+            let found = format!("{:#}", anyhow::Error::from(error));
+            return (None, vec![Finding::fault("catalog", found, "check `catalog` in the settings")]);
+        }
+    };
+    match check(&source.name, &source.text, &schema) {
+        Ok(checked) => {
+            let warnings = checked.warnings.into_iter().map(|warning| {
+                let found = format!("{name}, line {}: {}", warning.line, warning.message);
+                Finding::warning("catalog", found, "see that this is meant, or fix it: `handover catalog check`")
+            });
+            let good = Finding::good("catalog", format!("{name} fits this database"));
+            (Some(checked.catalog), [good].into_iter().chain(warnings).collect())
+        }
+        Err(faults) => {
+            let finding = |fault: crate::catalog::Fault| {
+                let found = format!("{name}, line {}: {}", fault.line, fault.message);
+                Finding::fault("catalog", found, "fix the catalog, or the database's schema")
+            };
+            (None, faults.faults.into_iter().map(finding).collect())
+        }
+    }
+}
+
+async fn check_rights(store: &Store, catalog: &Catalog) -> Finding {
+    match store.missing_rights(&Rights::of(catalog)).await {
+        Ok((_, missing)) if missing.is_empty() => {
+            Finding::good("rights", "this role has every right that the catalog needs")
+        }
+        Ok((role, missing)) => Finding::fault(
+            "rights",
+            format!("the role {role} lacks {}", missing.join("; ")),
+            format!("run the output of `handover catalog grants --role {role}` as the owner of the tables"),
+        ),
+        Err(error) => Finding::fault("rights", error.to_string(), SEE_DATABASE_LOG),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::Status;
+
+    #[test]
+    fn large_clock_offset_is_a_warning() {
+        for (offset, status, says) in [
+            (0.2, Status::Good, "0.2 s ahead of ours"),
+            (-4.9, Status::Good, "4.9 s behind ours"),
+            (7.0, Status::Warning, "7.0 s ahead of ours"),
+            (-3600.0, Status::Warning, "3600.0 s behind ours"),
+        ] {
+            let finding = judge_clock(offset);
+            assert_eq!(finding.status, status);
+            assert!(finding.found.contains(says), "{}", finding.found);
+        }
+    }
+}

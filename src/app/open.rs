@@ -1,0 +1,108 @@
+//! Opens the database and the catalog, and says how to fix it if that fails.
+
+use std::sync::Arc;
+
+use super::error::{Error, Result};
+use crate::catalog::{Checked, EMBEDDED, check};
+use crate::stages::{Catalogs, Context, Limits};
+use crate::store::{self, Cause, Store, host};
+
+/// The database cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("{found}: {hint}")]
+pub struct DatabaseUnavailable {
+    /// The cause.
+    pub found: String,
+    /// How to fix it.
+    pub hint: &'static str,
+}
+
+/// A catalog's name and text.
+#[derive(Debug, Clone)]
+pub struct CatalogSource {
+    /// The name of an embedded catalog, or the path of a file.
+    pub name: String,
+    /// The text, in TOML.
+    pub text: String,
+}
+
+/// Opens the database.
+pub async fn store(settings: &store::Settings) -> std::result::Result<Store, DatabaseUnavailable> {
+    Store::open(settings).await.map_err(|store::Error { cause, .. }| {
+        let why = match cause {
+            Cause::Away(why) => why,
+            other => other.to_string(),
+        };
+        let found = format!("the database {} cannot be opened: {why}", without_password(&settings.url));
+        let hint = match settings.url.starts_with("sqlite") {
+            true => "check `database.url`: the file, its folder, and their permissions",
+            false => "check `database.url`: that the server runs and is reachable, the name of the database, the role and its password",
+        };
+        DatabaseUnavailable { found, hint }
+    })
+}
+
+/// Opens the database and checks its ledger.
+pub async fn ledger(settings: &store::Settings) -> Result<Store> {
+    let store = store(settings).await?;
+    store.check_ledger().await?.map_err(Error::Ledger)?;
+    Ok(store)
+}
+
+/// Reads a catalog's text: an embedded one by name, or a file.
+pub fn catalog_source(name: &str) -> Result<CatalogSource> {
+    let text = match EMBEDDED.into_iter().find(|(embedded, _)| *embedded == name) {
+        Some((_, text)) => text.to_owned(),
+        None => {
+            let embedded = EMBEDDED.map(|(name, _)| name).join(", ");
+            let unreadable = |error| Error::CatalogUnreadable { name: name.to_owned(), embedded, error };
+            std::fs::read_to_string(name).map_err(unreadable)?
+        }
+    };
+    Ok(CatalogSource { name: name.to_owned(), text })
+}
+
+/// Checks a catalog against the database.
+pub async fn catalog(store: &Store, source: &CatalogSource) -> Result<Checked> {
+    let schema = host::read_schema(&store.reader()).await?;
+    Ok(check(&source.name, &source.text, &schema)?)
+}
+
+/// Builds the context of the stages from a checked catalog. Logs the catalog's warnings.
+pub fn context(store: Store, checked: Checked, limits: Limits) -> Context {
+    for warning in &checked.warnings {
+        tracing::warn!(catalog = checked.catalog.name, line = warning.line, "{}", warning.message);
+    }
+    Context { store, catalogs: Arc::new(Catalogs::new(checked.catalog)), limits, throughput: Arc::default() }
+}
+
+/// Hides the password of a URL.
+fn without_password(url: &str) -> String {
+    let Ok(mut parsed) = url::Url::parse(url) else {
+        return url.split(':').next().unwrap_or_default().to_owned();
+    };
+    if parsed.password().is_some() {
+        // Fails only for URLs without a host, which have no password.
+        let _ = parsed.set_password(Some("***"));
+    }
+    if parsed.query_pairs().any(|(name, _)| name == "password") {
+        let pairs: Vec<(String, String)> = parsed.query_pairs().into_owned().collect();
+        let shown = pairs.iter().map(|(name, value)| (name, if name == "password" { "***" } else { value }));
+        parsed.query_pairs_mut().clear().extend_pairs(shown);
+    }
+    parsed.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_password;
+
+    #[test]
+    fn passwords_are_hidden() {
+        assert_eq!(without_password("postgres://me:secret@db/crm"), "postgres://me:***@db/crm");
+        assert_eq!(without_password("sqlite://handover.db?mode=rwc"), "sqlite://handover.db?mode=rwc");
+        assert!(!without_password("postgres://me:se cret@[db/crm").contains("cret"));
+        let in_query = "postgres://db/crm?user=me&password=secret&sslmode=verify-full";
+        assert_eq!(without_password(in_query), "postgres://db/crm?user=me&password=***&sslmode=verify-full");
+    }
+}
