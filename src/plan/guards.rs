@@ -64,9 +64,6 @@ pub fn missing_fields(catalog: &Catalog, user: &UserFacts) -> Vec<String> {
 }
 
 fn check_access(catalog: &Catalog, request: &HandoverRequest, facts: &Facts) -> Vec<Reason> {
-    if request.kind == RequestType::Deactivate && request.requested_by == request.user_id {
-        return vec![reason::requester_is_leaver(request.user_id.as_str())];
-    }
     let query = AccessQuery {
         kind: request.kind,
         org: request.org(),

@@ -19,8 +19,16 @@ pub struct AccessQuery<'r> {
 }
 
 /// Checks that the requester may ask for this. A request type that the catalog's `may` does not name takes the rule of
-/// `deactivate`.
+/// `deactivate`. The planner, the commands and `app::access` all call this function.
 pub fn check_requester(catalog: &Catalog, query: AccessQuery<'_>, facts: &Facts) -> Vec<Reason> {
+    let is_about_self = query.about == Some(query.requester);
+    if is_about_self && query.kind == RequestType::Deactivate {
+        return vec![reason::requester_is_leaver(query.requester.as_str())];
+    }
+    // Invited users are not active yet, and accept their own invitations.
+    if is_about_self && query.kind == RequestType::AcceptInvitation {
+        return Vec::new();
+    }
     let refuse = |cause: &str| vec![reason::requester_not_permitted(query.requester.as_str(), cause)];
     let Some(requester) = facts.users.get(query.requester.as_str()) else {
         return refuse("there is no such user");

@@ -122,13 +122,6 @@ async fn lock(session: &Session, catalog: &Catalog, request: &Request, user: Opt
 
 fn check_asker(command: &CommandContext<'_>, request: &Request) -> Vec<Reason> {
     let header = request.header();
-    // An invited user accepts their own invitation.
-    if let Request::User(asked) = request
-        && asked.kind == RequestType::AcceptInvitation
-        && asked.requested_by == asked.user_id
-    {
-        return Vec::new();
-    }
     let about = UserId::try_from(command.own.job.user_id.clone()).ok();
     let query =
         AccessQuery { kind: header.kind, org: header.org(), requester: header.requested_by, about: about.as_ref() };

@@ -1,6 +1,9 @@
 //! Rules that depend on the requester, on the origin and on the request, and records that the successor already has.
 
+use handover::app::access;
 use handover::catalog::check;
+use handover::contract::{RequestType, UserId};
+use handover::plan::AccessQuery;
 use handover::store::host;
 use serde_json::{Value, json};
 
@@ -80,6 +83,29 @@ async fn requester_is_checked_in_permissions_table(world: &mut World) {
     // The permission is looked up each time, not cached.
     world.sql("UPDATE rights SET thing = 'rest' WHERE thing = 'manage'").await;
     assert_eq!(codes_of(&world.hand_over(&request("r3", 8, 1, json!({}))).await), ["requester_not_permitted"]);
+}
+
+/// Returns the reason codes of the access use case, for a question about user 9.
+async fn access_codes(world: &World, kind: RequestType, by: &str) -> Vec<String> {
+    let user = |id: &str| UserId::try_from(id.to_owned()).expect("an id");
+    let (requester, about) = (user(by), user("9"));
+    let query = AccessQuery { kind, org: "", requester: &requester, about: Some(&about) };
+    let reasons = access::check(&world.context, query).await.expect("an answer");
+    reasons.iter().map(|reason| reason.code.to_string()).collect()
+}
+
+#[every_engine]
+async fn access_check_agrees_with_the_planner(world: &mut World) {
+    let keep = share("share", "disposition = \"keep\"");
+    start(world, &format!("may = {{ deactivate = {MAY_MANAGE} }}"), &keep).await;
+    assert!(access_codes(world, RequestType::Deactivate, "1").await.is_empty());
+    assert_eq!(access_codes(world, RequestType::Deactivate, "3").await, ["requester_not_permitted"]);
+    assert_eq!(access_codes(world, RequestType::Deactivate, "77").await, ["requester_not_permitted"]);
+    assert_eq!(access_codes(world, RequestType::Deactivate, "9").await, ["requester_is_leaver"]);
+    assert!(access_codes(world, RequestType::AcceptInvitation, "9").await.is_empty());
+    let own = world.hand_over(&request("r1", 9, 9, json!({}))).await;
+    assert_eq!(codes_of(&own), ["requester_is_leaver"]);
+    assert_eq!(codes_of(&world.hand_over(&request("r2", 9, 3, json!({}))).await), ["requester_not_permitted"]);
 }
 
 #[every_engine]
