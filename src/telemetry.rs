@@ -1,5 +1,5 @@
-//! Logs, and where spans go. Logs are text for people on a terminal, JSON otherwise, always on standard error. What comes from outside stands in them
-//! with its hidden characters spelled out, so that nobody's name writes a line of the log.
+//! Logs and the export of traces. Logs go to standard error: text on a terminal, JSON otherwise. Untrusted text is escaped,
+//! so that no name can forge a log line.
 
 pub mod otlp;
 
@@ -14,16 +14,15 @@ use tracing_subscriber::fmt::format::{Writer, debug_fn};
 use crate::config::{Log, LogFormat};
 use crate::contract::{printable, printable_json};
 
-/// What says too much, whatever the settings ask for. lapin logs bodies of returned messages, and what our own broker
-/// module tells anyhow. sea-orm's spans hold the database's URL, with its password: whatever is logged while it connects
-/// would show it.
+/// Log targets that are always off. lapin logs the bodies of returned messages, and what the broker module logs itself.
+/// sea-orm's spans contain the database's URL with its password.
 const SILENCED: [&str; 5] =
     ["lapin", "sea_orm", "sea_orm::database", "sea_orm::driver::sqlx_postgres", "sea_orm::driver::sqlx_sqlite"];
 
-/// Starts logging, by `usual` where the settings have no filter.
-pub fn start(log: &Log, usual: &str) -> Result<()> {
-    let filter = log.filter.as_deref().unwrap_or(usual);
-    let filter = EnvFilter::try_new(filter).with_context(|| format!("`log.filter` is wrong: {filter}"))?;
+/// Starts logging. `default`: the filter if the settings have none.
+pub fn start(log: &Log, default: &str) -> Result<()> {
+    let filter = log.filter.as_deref().unwrap_or(default);
+    let filter = EnvFilter::try_new(filter).with_context(|| format!("`log.filter` is invalid: {filter}"))?;
     let filter = SILENCED.into_iter().try_fold(filter, |filter, target| {
         let directive = format!("{target}=off").parse().with_context(|| format!("silencing {target}"))?;
         anyhow::Ok(filter.add_directive(directive))
@@ -36,29 +35,29 @@ pub fn start(log: &Log, usual: &str) -> Result<()> {
     };
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(is_terminal);
     let started = match json {
-        true => builder.json().flatten_event(true).with_writer(|| SpelledJson(io::stderr())).try_init(),
+        true => builder.json().flatten_event(true).with_writer(|| EscapedJson(io::stderr())).try_init(),
         false => {
             let fields = debug_fn(|writer, field, value| write_field(writer, field.name(), value)).delimited(" ");
             builder.with_target(false).fmt_fields(fields).with_writer(io::stderr).try_init()
         }
     };
-    started.map_err(|error| anyhow::anyhow!("logging could not be started: {error}"))
+    started.map_err(|error| anyhow::anyhow!("logging cannot be started: {error}"))
 }
 
 fn write_field(writer: &mut Writer<'_>, name: &str, value: &dyn Debug) -> fmt::Result {
     let value = printable(&format!("{value:?}"));
     match name {
         "message" => writer.write_str(&value),
-        // Where in another crate a record was made: not what it says.
+        // The source location of a record from another crate.
         name if name.starts_with("log.") => Ok(()),
         name => write!(writer, "{name}={value}"),
     }
 }
 
-/// Log lines of JSON, each written whole.
-struct SpelledJson<W>(W);
+/// Writes log lines of JSON, each at once.
+struct EscapedJson<W>(W);
 
-impl<W: io::Write> io::Write for SpelledJson<W> {
+impl<W: io::Write> io::Write for EscapedJson<W> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.0.write_all(printable_json(&String::from_utf8_lossy(line)).as_bytes())?;
         Ok(line.len())

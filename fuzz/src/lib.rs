@@ -21,7 +21,7 @@ fn read_schema() -> Schema {
         max_connections: 2,
         lock_timeout: Duration::from_secs(5),
         statement_timeout: Duration::from_secs(5),
-        idle_timeout: Duration::from_secs(5),
+        idle_in_transaction_timeout: Duration::from_secs(5),
         acquire_timeout: Duration::from_secs(5),
     };
     runtime.block_on(async {

@@ -1,7 +1,7 @@
-//! `handover demo`: a help page's own example, from the preview to the certificate, on a throw-away database.
+//! `handover demo`: runs a help page's example on a temporary database, from the preview to the certificate.
 
 mod progress;
-mod story;
+mod scenario;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use clap::Args;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use self::story::Story;
+use self::scenario::Scenario;
 use super::exit::Exit;
 use super::{jobs as jobs_command, open, output, preview};
 use crate::app::preview::{Preview, PreviewedReference};
@@ -27,13 +27,13 @@ use crate::worker::{self, Role};
 
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Whose rules to show: the name of a catalog in the binary.
-    #[arg(long, default_value = "keap", value_parser = story::names())]
+    /// The rules to show: the name of an embedded catalog.
+    #[arg(long, default_value = "keap", value_parser = scenario::names())]
     catalog: String,
-    /// Contacts of the leaver; everything else grows with them.
+    /// The leaver's contacts; other records grow with them.
     #[arg(long, default_value_t = 104, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     records: u64,
-    /// Keep the database in this file, to look at it afterwards.
+    /// Keep the database in this file.
     #[arg(long, value_name = "FILE")]
     keep: Option<PathBuf>,
     /// Print everything as one JSON value.
@@ -42,25 +42,25 @@ pub struct Arguments {
 }
 
 pub async fn run(arguments: Arguments, mut settings: Settings) -> Result<Exit> {
-    let folder = Scratch::new()?;
+    let folder = TemporaryFolder::new()?;
     let file = arguments.keep.clone().unwrap_or_else(|| folder.0.join("demo.db"));
     if file.exists() {
-        bail!("{} exists already: the demo makes a new database, name another file", file.display());
+        bail!("{} exists already: the demo creates a new database, name another file", file.display());
     }
     settings.database.url = format!("sqlite://{}?mode=rwc", file.display());
     settings.broker = broker::Settings::Embedded;
-    let story = story::read(&arguments.catalog)?;
-    settings.catalog = story.catalog.clone();
-    say(&arguments, "creating a throw-away database with the reference CRM")?;
-    let store = prepare(&settings, story.seed, arguments.records).await?;
+    let scenario = scenario::read(&arguments.catalog)?;
+    settings.catalog = scenario.catalog.clone();
+    say(&arguments, "creating a temporary database with the reference CRM")?;
+    let store = prepare(&settings, scenario.seed, arguments.records).await?;
     let context = open::context(&settings, store.clone()).await?;
-    let refused = show_refused(&arguments, settings.worker, &context, &story).await?;
-    let request = story.told.request;
+    let refused = show_refused(&arguments, settings.worker, &context, &scenario).await?;
+    let request = scenario.handover.request;
     say(&arguments, "")?;
-    say(&arguments, &story.told.says)?;
+    say(&arguments, &scenario.handover.caption)?;
     let previewed = preview::preview(&context, settings.worker, request.clone()).await?;
     if !arguments.json {
-        tell_preview(&previewed)?;
+        print_preview(&previewed)?;
     }
     if !previewed.accepted {
         bail!("the demo's own request is rejected: {:?}", previewed.rejections);
@@ -73,27 +73,27 @@ pub async fn run(arguments: Arguments, mut settings: Settings) -> Result<Exit> {
                 &json!({ "refused": refused, "preview": previewed, "certificate": certificate, "events": events }),
             )?;
         }
-        false => tell_end(&arguments, &request, &certificate, &events)?,
+        false => print_end(&arguments, &request, &certificate, &events)?,
     }
     store.close().await;
     Ok(Exit::Done)
 }
 
-/// A folder of its own for the throw-away database, gone when the demo ends.
-struct Scratch(PathBuf);
+/// A temporary folder, removed when the demo ends.
+struct TemporaryFolder(PathBuf);
 
-impl Scratch {
-    fn new() -> Result<Scratch> {
+impl TemporaryFolder {
+    fn new() -> Result<TemporaryFolder> {
         let folder = std::env::temp_dir().join(format!("handover-demo-{}", uuid::Uuid::new_v4()));
         std::fs::create_dir(&folder).with_context(|| format!("{} cannot be created", folder.display()))?;
-        Ok(Scratch(folder))
+        Ok(TemporaryFolder(folder))
     }
 }
 
-impl Drop for Scratch {
+impl Drop for TemporaryFolder {
     fn drop(&mut self) {
         if let Err(error) = std::fs::remove_dir_all(&self.0) {
-            tracing::warn!(folder = %self.0.display(), %error, "the throw-away database could not be removed");
+            tracing::warn!(folder = %self.0.display(), %error, "the temporary database could not be removed");
         }
     }
 }
@@ -107,22 +107,22 @@ async fn prepare(settings: &Settings, seed: &str, records: u64) -> Result<Store>
     Ok(store)
 }
 
-/// Shows what the catalog's rules refuse, and why.
+/// Shows the requests that the catalog's rules refuse, and why.
 async fn show_refused(
     arguments: &Arguments,
     worker: worker::Settings,
     context: &Context,
-    story: &Story,
+    scenario: &Scenario,
 ) -> Result<Vec<Preview>> {
-    let mut refused = Vec::with_capacity(story.refused.len());
-    for chapter in &story.refused {
-        let previewed = preview::preview(context, worker, chapter.request.clone()).await?;
+    let mut refused = Vec::with_capacity(scenario.refused.len());
+    for example in &scenario.refused {
+        let previewed = preview::preview(context, worker, example.request.clone()).await?;
         if previewed.accepted {
-            bail!("the demo's request {} is not refused", chapter.request.request_id);
+            bail!("the demo's request {} was accepted", example.request.request_id);
         }
         if !arguments.json {
             output::line("")?;
-            output::line(&chapter.says)?;
+            output::line(&example.caption)?;
             preview::print(&previewed)?;
         }
         refused.push(previewed);
@@ -153,9 +153,9 @@ async fn hand_over(
 }
 
 async fn events(store: &Store) -> Result<Vec<Value>> {
-    let letters: Vec<ledger::outbox::OutboxMessage> =
+    let messages: Vec<ledger::outbox::OutboxMessage> =
         outbox::list(&store.reader(), Channel::Events.name(), 0, 100).await?;
-    letters.iter().map(|letter| Ok(serde_json::from_slice(&letter.body)?)).collect()
+    messages.iter().map(|message| Ok(serde_json::from_slice(&message.body)?)).collect()
 }
 
 fn say(arguments: &Arguments, text: &str) -> Result<()> {
@@ -165,7 +165,7 @@ fn say(arguments: &Arguments, text: &str) -> Result<()> {
     }
 }
 
-fn tell_preview(previewed: &Preview) -> Result<()> {
+fn print_preview(previewed: &Preview) -> Result<()> {
     output::line("")?;
     output::line("You are about to deactivate a user.")?;
     let allotted = previewed.references.iter().filter(|reference| reference.assigned.is_some() && reference.found > 0);
@@ -179,7 +179,7 @@ fn tell_preview(previewed: &Preview) -> Result<()> {
     output::line("")
 }
 
-fn tell_end(
+fn print_end(
     arguments: &Arguments,
     request: &HandoverRequest,
     certificate: &Certificate,
@@ -192,8 +192,8 @@ fn tell_end(
     output::line("")?;
     output::line(format!("Published {} events:", events.len()))?;
     for event in events {
-        let whom = event["data"]["user_id"].as_str().unwrap_or_default();
-        output::line(format!("  {} #{} (user {whom})", event["type"].as_str().unwrap_or_default(), event["sequence"]))?;
+        let user = event["data"]["user_id"].as_str().unwrap_or_default();
+        output::line(format!("  {} #{} (user {user})", event["type"].as_str().unwrap_or_default(), event["sequence"]))?;
     }
     output::line("")?;
     output::line("What to try next:")?;

@@ -1,4 +1,4 @@
-//! `handover health`: asks a worker whether it is ready, for images without a program that could.
+//! `handover health`: checks whether a worker is ready, for container images without an HTTP client.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -13,18 +13,18 @@ use super::exit::Exit;
 use super::output;
 use crate::config::Settings;
 
-/// How long a worker may take to answer.
-const LIMIT: Duration = Duration::from_secs(5);
+/// The time limit for the answer.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What an answer may hold.
-const LONGEST_ANSWER: usize = 64 * 1024;
+/// The size of an answer, at most.
+const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Where the worker listens; without it, where the settings say (`http.listen`).
+    /// The worker's address. Default: `http.listen` in the settings.
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
-    /// Ask only whether the process lives, not whether it can work.
+    /// Check only whether the process is alive, not whether it is ready.
     #[arg(long)]
     live: bool,
 }
@@ -32,10 +32,10 @@ pub struct Arguments {
 pub async fn run(arguments: Arguments, settings: &Settings) -> Result<Exit> {
     let path = if arguments.live { "livez" } else { "readyz" };
     let listen = arguments.listen.or(settings.http.listen);
-    let listen = listen.context("`http.listen` is empty: the worker listens nowhere and cannot be asked")?;
+    let listen = listen.context("`http.listen` is empty: the worker does not listen on any address")?;
     let url = format!("http://{}/{path}", reachable(listen));
-    let asked = tokio::time::timeout(LIMIT, ask(&url)).await;
-    output::line(asked.with_context(|| format!("{url} does not answer within {LIMIT:?}"))??)?;
+    let asked = tokio::time::timeout(TIMEOUT, ask(&url)).await;
+    output::line(asked.with_context(|| format!("{url} does not answer within {TIMEOUT:?}"))??)?;
     Ok(Exit::Done)
 }
 
@@ -43,8 +43,8 @@ async fn ask(url: &str) -> Result<String> {
     let client = Client::builder(TokioExecutor::new()).build_http::<Empty<&'static [u8]>>();
     let answer = client.get(url.parse()?).await.with_context(|| format!("{url} does not answer"))?;
     let status = answer.status();
-    let body = Limited::new(answer.into_body(), LONGEST_ANSWER).collect().await;
-    let body = body.map_err(|error| anyhow!("{url} breaks off: {error}"))?.to_bytes();
+    let body = Limited::new(answer.into_body(), MAX_ANSWER_BYTES).collect().await;
+    let body = body.map_err(|error| anyhow!("reading the answer of {url} failed: {error}"))?.to_bytes();
     let body = String::from_utf8_lossy(&body).trim_end().to_owned();
     match status.is_success() {
         true => Ok(body),
@@ -52,7 +52,7 @@ async fn ask(url: &str) -> Result<String> {
     }
 }
 
-/// Who listens on every address is asked on the nearest one.
+/// Returns the loopback address for a worker that listens on every address.
 fn reachable(listen: SocketAddr) -> SocketAddr {
     let nearest = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_listens_everywhere_is_asked_nearby() {
+    fn unspecified_address_becomes_loopback() {
         let near = |listen: &str| reachable(listen.parse().expect("an address")).to_string();
         assert_eq!(near("0.0.0.0:9464"), "127.0.0.1:9464");
         assert_eq!(near("[::]:80"), "[::1]:80");

@@ -1,4 +1,4 @@
-//! `handover migrate`: brings the ledger up to date.
+//! `handover migrate`: creates or upgrades the ledger.
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -9,7 +9,7 @@ use crate::config::Settings;
 
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Create the reference CRM as well: a host to try things on.
+    /// Also create the reference CRM, a sample host.
     #[arg(long)]
     reference_crm: bool,
 }
@@ -23,7 +23,7 @@ pub async fn run(arguments: Arguments, settings: Settings) -> Result<Exit> {
     if let Err(error) = store.migrate().await {
         return match error.is_forbidden() {
             true => {
-                Err(error).context("a ledger is made and changed by the owner of the tables, not by a worker's role")
+                Err(error).context("only the owner of the tables may create or upgrade the ledger, not a worker's role")
             }
             false => Err(error.into()),
         };

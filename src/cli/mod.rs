@@ -1,6 +1,7 @@
-//! The command line: a file a command, each a thin face on what the library does.
+//! The command line: one file per command. A command parses its arguments, calls a use case of [`app`](crate::app), and
+//! prints the result.
 //!
-//! What reads the ledger, the queues or a request takes `--json`. Exit codes: 0 done, 1 failed, 2 usage, 3 rejected.
+//! Commands that read the ledger, the queues or a request accept `--json`. Exit codes: 0 done, 1 failed, 2 usage, 3 rejected.
 
 mod audit;
 pub mod bulk;
@@ -40,7 +41,7 @@ use crate::telemetry;
 #[derive(Debug, Parser)]
 #[command(name = "handover", version, about)]
 pub struct Cli {
-    /// A file with settings, over the defaults; the environment (HANDOVER_DATABASE__URL, …) goes over both.
+    /// A settings file. It overrides the defaults; the environment (HANDOVER_DATABASE__URL, …) overrides both.
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(subcommand)]
@@ -49,29 +50,29 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Show what Handover does, on a throw-away database: no server, no set-up.
+    /// Show what Handover does, on a temporary database: no server, no setup.
     Demo(demo::Arguments),
     /// Run the worker: all stages, or some.
     Run(run::Arguments),
-    /// Ask a worker whether it is ready: for health checks of images without a shell.
+    /// Check whether a worker is ready, for container images without a shell.
     Health(health::Arguments),
-    /// Bring the ledger up to date.
+    /// Create or upgrade the ledger.
     Migrate(migrate::Arguments),
     /// Send requests to the queue.
     Submit(submit::Arguments),
-    /// Show what requests would do, and change nothing.
+    /// Show what requests would do. Changes nothing.
     Preview(preview::Arguments),
-    /// Judge a file with a leaver on each row, and send those that can be done.
+    /// Evaluate a file with one leaver per row, and send the acceptable rows.
     Bulk(bulk::Arguments),
-    /// Undo a completed job: what is still where it was put goes back.
+    /// Undo a completed job: records return unless they changed since.
     Revert(revert::Arguments),
-    /// Call a job off that has not ended: what it has done is undone.
+    /// Cancel a job that has not ended, and undo what it did.
     Cancel(job_commands::Arguments),
     /// Stop a job until it is resumed.
     Pause(job_commands::Arguments),
-    /// Let a job go on that was paused, or that needed attention.
+    /// Resume a job that is paused or needs attention.
     Resume(job_commands::Arguments),
-    /// Name other successors for what a job has not moved yet.
+    /// Name other successors for the records that a job has not moved yet.
     Amend(job_commands::AmendArguments),
     /// List jobs, newest first.
     Jobs(jobs::ListArguments),
@@ -79,27 +80,27 @@ enum Command {
     Job(jobs::ShowArguments),
     /// Follow a job to its end.
     Watch(watch::Arguments),
-    /// List who asked for what, when, and what became of it.
+    /// Show who asked for what, when, and with which outcome.
     Audit(audit::Arguments),
-    /// Erase what the ledger holds of one person, and leave the counts.
+    /// Erase what the ledger holds of one person, and keep the counts.
     Forget(forget::Arguments),
     /// List users, what they own, and who holds a license.
     Users(users::Arguments),
-    /// Look at the catalog.
+    /// Draft, check, show or scan the catalog, or print the rights that it needs.
     Catalog(catalog::Arguments),
-    /// Look through the messages that were set aside, send them back or drop them.
+    /// List dead letters, and replay or drop them.
     Dead(dead::Arguments),
-    /// Look at everything that a worker needs, and say what to do about each fault.
+    /// Check everything that a worker needs, and say how to fix each fault.
     Doctor(doctor::Arguments),
     /// Print the contract: the JSON Schema of requests, replies, events or catalogs, or the AsyncAPI document.
     Schema(schema::Arguments),
 }
 
-/// Runs a command to its exit code. The boundary at which an error is told, once, with its whole chain.
+/// Runs a command and returns its exit code. Prints its error once, with all causes.
 pub fn main(cli: Cli) -> ExitCode {
     match run_to_end(cli) {
-        Ok(ended) => ended.into(),
-        // Whoever reads our output has closed it: `handover jobs | head` is no failure.
+        Ok(exit) => exit.into(),
+        // The reader of the output has closed it: `handover jobs | head` is not a failure.
         Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("handover: {}", printable_lines(&format!("{error:#}")));
@@ -110,17 +111,17 @@ pub fn main(cli: Cli) -> ExitCode {
 
 fn run_to_end(cli: Cli) -> Result<Exit> {
     let settings = config::load(cli.config.as_deref())?;
-    // A worker tells what it does; other commands tell it by their output, and log only what is wrong.
+    // A worker logs its progress. Other commands print it, and log only problems.
     let is_worker = matches!(cli.command, Command::Run(_));
     telemetry::start(&settings.log, if is_worker { "info" } else { "warn" })?;
     if is_worker && settings.broker.is_external() {
         run::with_deep_stacks();
     }
-    let runtime = tokio::runtime::Runtime::new().context("the runtime could not be started")?;
-    let ended = runtime.block_on(dispatch(cli.command, settings));
-    // Reading standard input cannot be interrupted: nothing waits for it.
+    let runtime = tokio::runtime::Runtime::new().context("the async runtime cannot be started")?;
+    let exit = runtime.block_on(dispatch(cli.command, settings));
+    // Do not wait for a blocking read of standard input: it cannot be interrupted.
     runtime.shutdown_background();
-    ended
+    exit
 }
 
 async fn dispatch(command: Command, settings: Settings) -> Result<Exit> {

@@ -1,4 +1,4 @@
-//! Printing: tables and lines for people, JSON for programs.
+//! Prints tables and lines for people, and JSON for programs.
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -8,13 +8,13 @@ use serde::Serialize;
 
 use crate::contract::{Reason, printable, printable_json, printable_lines};
 
-/// Prints a line, one whatever names stand in it. Output that nobody reads any more is an error, which ends the command in
-/// silence.
+/// Prints one line. Line breaks and other control characters in it are escaped. Closed output is an error that ends the
+/// command silently.
 pub fn line(text: impl AsRef<str>) -> Result<()> {
     print(&printable(text.as_ref()))
 }
 
-/// Prints text of several lines.
+/// Prints several lines.
 pub fn lines(text: impl AsRef<str>) -> Result<()> {
     print(&printable_lines(text.as_ref()))
 }
@@ -36,14 +36,14 @@ pub fn json(value: &impl Serialize) -> Result<()> {
     print(&printable_json(&serde_json::to_string_pretty(value)?))
 }
 
-/// Values as a list of JSON.
+/// Converts values to a list of JSON.
 pub fn array(values: &[impl Serialize]) -> Result<Vec<serde_json::Value>> {
     Ok(values.iter().map(serde_json::to_value).collect::<std::result::Result<_, _>>()?)
 }
 
-/// Prints rows under a head, each column as wide as it must be. Columns that hold only numbers stand to the right.
+/// Prints rows below a head, with aligned columns. Columns of numbers are aligned to the right.
 pub fn table(head: &[&str], rows: &[Vec<String>]) -> Result<()> {
-    // As wide as what is seen of them.
+    // The width counts the escaped text.
     let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| printable(cell)).collect()).collect();
     let width = |column: usize| {
         let cells = rows.iter().map(|row| row[column].chars().count());
@@ -66,7 +66,7 @@ pub fn table(head: &[&str], rows: &[Vec<String>]) -> Result<()> {
     rows.iter().try_for_each(|row| print_row(row.iter().map(String::as_str).collect()))
 }
 
-/// Prints why something may not be done, and how to fix it.
+/// Prints reasons, each with its hint.
 pub fn reasons<C: Display>(reasons: &[Reason<C>]) -> Result<()> {
     for reason in reasons {
         line(format!("  {}: {}", reason.code, reason.message))?;
@@ -75,7 +75,7 @@ pub fn reasons<C: Display>(reasons: &[Reason<C>]) -> Result<()> {
     Ok(())
 }
 
-/// Whether an error only says that our output was closed.
+/// Returns true if the error only says that the output was closed.
 pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let kind = |cause: &(dyn std::error::Error + 'static)| cause.downcast_ref::<io::Error>().map(io::Error::kind);
     error.chain().any(|cause| kind(cause) == Some(io::ErrorKind::BrokenPipe))

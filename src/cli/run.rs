@@ -1,4 +1,4 @@
-//! `handover run`: the worker.
+//! `handover run`: runs the worker.
 
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -11,7 +11,8 @@ use tokio_util::sync::CancellationToken;
 use super::exit::Exit;
 use super::{open, systemd};
 use crate::catalog::Rights;
-use crate::config::{Http, Settings};
+use crate::config::Settings;
+use crate::http;
 use crate::http::ops::{Listener, Parts};
 use crate::stages;
 use crate::telemetry::otlp;
@@ -19,22 +20,20 @@ use crate::worker::{self, Role};
 
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Stages to run; all of them where none is named. Mover and finalizer share the queue of steps: to run one of them
-    /// is to run both.
+    /// The stages to run. Default: all. Mover and finalizer share the queue of steps: naming one runs both.
     #[arg(long = "stage", value_enum, value_delimiter = ',')]
     stages: Vec<Role>,
 }
 
-/// How deep the stacks of a worker's threads are. A header table of a message may hold another, as deep as there is room in
-/// a frame (128 KiB, five bytes a level), and who reads AMQP goes down as deep: with the usual two megabytes a message of a
-/// few thousand bytes would end every worker that it is given to. Only what is used of a stack takes memory.
+/// The stack size of a worker's threads, in bytes. Header tables of AMQP messages nest as deep as a frame allows (128 KiB,
+/// five bytes a level), and the AMQP parser recurses. With the default of 2 MiB, a message of a few thousand bytes would
+/// crash every worker that receives it. Only the used part of a stack takes memory.
 const STACK: &str = "1073741824";
 
-/// Where Rust looks for that size, once, before the first thread begins.
+/// The variable from which Rust reads the stack size, once, before the first thread starts.
 const STACK_VARIABLE: &str = "RUST_MIN_STACK";
 
-/// Begins the worker's process again with deep stacks, as the same process. Comes back where it has them, and where it
-/// cannot have them.
+/// Restarts the worker's process in place, with deep stacks. Returns if the stacks are deep already, or cannot be.
 pub fn with_deep_stacks() {
     if std::env::var_os(STACK_VARIABLE).is_some() {
         return;
@@ -43,23 +42,23 @@ pub fn with_deep_stacks() {
     let mut again = Command::new(program);
     again.args(std::env::args_os().skip(1)).env(STACK_VARIABLE, STACK);
     let error = again.exec();
-    tracing::warn!(%error, "the worker has shallow stacks: a message with deeply nested headers can end it");
+    tracing::warn!(%error, "the worker has shallow stacks: a message with deeply nested headers can crash it");
 }
 
 pub async fn run(arguments: Arguments, settings: Settings) -> Result<Exit> {
-    // Listened for from the beginning: a signal that comes while connecting ends the worker too.
+    // Listen from the beginning: a signal during startup must stop the worker too.
     let mut signals = Signals::listen()?;
     let stop = CancellationToken::new();
-    let told_twice = async {
+    let signaled_twice = async {
         signals.next().await;
         stop.cancel();
         signals.next().await;
     };
     tokio::select! {
-        ended = work(arguments, settings, stop.clone()) => ended,
-        // As after a crash: what was not committed is undone, and what was not acknowledged comes again.
-        () = told_twice => {
-            tracing::warn!("told to stop a second time: what is not finished will be done again elsewhere");
+        exit = work(arguments, settings, stop.clone()) => exit,
+        // As after a crash: uncommitted work is rolled back, and unacknowledged messages are redelivered.
+        () = signaled_twice => {
+            tracing::warn!("second stop signal: unfinished work will be redelivered");
             Ok(Exit::Failed)
         }
     }
@@ -67,11 +66,11 @@ pub async fn run(arguments: Arguments, settings: Settings) -> Result<Exit> {
 
 async fn work(arguments: Arguments, settings: Settings, stop: CancellationToken) -> Result<Exit> {
     let export = otlp::start(&settings.telemetry.otlp)?;
-    let ended = serve(arguments, settings, stop).await;
+    let exit = serve(arguments, settings, stop).await;
     if let Some(export) = export {
         export.finish().await;
     }
-    ended
+    exit
 }
 
 async fn serve(arguments: Arguments, settings: Settings, stop: CancellationToken) -> Result<Exit> {
@@ -89,18 +88,18 @@ async fn serve(arguments: Arguments, settings: Settings, stop: CancellationToken
     Ok(Exit::Done)
 }
 
-/// Taken before anything else: of two workers with one address the second must not begin to work.
-async fn listener(http: Http) -> Result<Option<Listener>> {
+/// Binds the address before anything else: of two workers with one address, the second must not start.
+async fn listener(http: http::Settings) -> Result<Option<Listener>> {
     let Some(address) = http.listen else { return Ok(None) };
     let listener = Listener::bind(address).await.with_context(|| {
         format!(
-            "`http.listen` {address} cannot be listened on: set another address, port 0 for any free one, or an empty text"
+            "cannot listen on `http.listen` {address}: set another address, port 0 for a free one, or an empty text"
         )
     })?;
     Ok(Some(listener))
 }
 
-/// A right that is missing would only show in the midst of a job.
+/// Checks the role's rights: a missing one would otherwise show in the middle of a job.
 async fn check_rights(context: &stages::Context) -> Result<()> {
     let rights = Rights::of(&context.catalogs.current());
     let (role, missing) = context.store.missing_rights(&rights).await?;
@@ -108,12 +107,12 @@ async fn check_rights(context: &stages::Context) -> Result<()> {
         return Ok(());
     }
     bail!(
-        "the role {role} lacks {}; run, as the owner of the tables, what `handover catalog grants --role {role}` prints",
+        "the role {role} lacks {}; as the owner of the tables, run what `handover catalog grants --role {role}` prints",
         missing.join("; ")
     )
 }
 
-/// What tells a worker to stop.
+/// The signals that stop a worker.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,

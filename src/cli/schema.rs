@@ -1,5 +1,5 @@
-//! `handover schema`: the contract, generated from its types: JSON Schemas, and the AsyncAPI document that holds them
-//! together.
+//! `handover schema`: prints the contract, generated from its types: JSON Schemas, and the AsyncAPI document that combines
+//! them.
 
 mod asyncapi;
 
@@ -15,26 +15,26 @@ use crate::contract::{Assigned, CloudEvent, Completion, InvitationData, JobStatu
 
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Which.
+    /// The document.
     #[arg(value_enum)]
     of: Of,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Of {
-    /// What may be sent: JSON Schema.
+    /// Requests: JSON Schema.
     Request,
-    /// What is answered to a request with `reply_to`: JSON Schema.
+    /// Replies to requests with `reply_to`: JSON Schema.
     Reply,
-    /// What is told: JSON Schema.
+    /// Events: JSON Schema.
     Event,
-    /// What a catalog may say, written as JSON or TOML: JSON Schema.
+    /// Catalogs, in JSON or TOML: JSON Schema.
     Catalog,
     /// Every queue, exchange, message and header: AsyncAPI 3.0.
     Asyncapi,
 }
 
-/// Every event that is published.
+/// Every published event.
 #[derive(JsonSchema)]
 #[serde(untagged)]
 #[schemars(title = "Event")]

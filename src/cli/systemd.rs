@@ -1,27 +1,27 @@
-//! What systemd is told of a worker that it has started (`Type=notify`). Elsewhere nobody listens, and nothing is said.
+//! Notifies systemd about the state of a worker (`Type=notify`). Without systemd it does nothing.
 
 use sd_notify::NotifyState;
 
-/// Waits for the end of a worker that takes messages from now on, and tells both. The one who is told that the process
-/// lives hears it from a task: a runtime that hangs says nothing.
+/// Reports that the worker is ready, waits for the shutdown, and reports it. A task reports that the process is alive, so
+/// that a blocked runtime reports nothing.
 pub async fn until(shutdown: impl Future<Output = ()>) {
-    tell(NotifyState::Ready);
-    if let Some(patience) = sd_notify::watchdog_enabled() {
-        // Not awaited: draining is life too.
+    notify(NotifyState::Ready);
+    if let Some(interval) = sd_notify::watchdog_enabled() {
+        // Not awaited: the process is also alive while it drains.
         tokio::spawn(async move {
-            let mut beats = tokio::time::interval(patience / 2);
+            let mut ticks = tokio::time::interval(interval / 2);
             loop {
-                beats.tick().await;
-                tell(NotifyState::Watchdog);
+                ticks.tick().await;
+                notify(NotifyState::Watchdog);
             }
         });
     }
     shutdown.await;
-    tell(NotifyState::Stopping);
+    notify(NotifyState::Stopping);
 }
 
-fn tell(state: NotifyState<'_>) {
+fn notify(state: NotifyState<'_>) {
     if let Err(error) = sd_notify::notify(&[state]) {
-        tracing::debug!(%error, "systemd could not be told");
+        tracing::debug!(%error, "systemd could not be notified");
     }
 }

@@ -1,5 +1,5 @@
-//! Where the spans of [`trace`] go: an OpenTelemetry collector, over OTLP. Nothing waits for it: spans are handed to a thread
-//! of the exporter's own, and dropped where it does not keep up.
+//! Exports the spans of [`trace`] to an OpenTelemetry collector by OTLP. Nothing waits for it: the exporter has a thread of
+//! its own, and drops spans that it cannot send in time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,25 +23,25 @@ use tokio::runtime::Handle;
 use crate::config::Otlp;
 use crate::trace;
 
-/// Variables of OpenTelemetry's own that say where to; the exporter reads them by itself.
-const STANDARD: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
+/// OpenTelemetry's variables for the collector's address. The exporter reads them itself.
+const ENDPOINT_VARIABLES: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
 
-/// How long a collector may take to answer.
-const ANSWER: Duration = Duration::from_secs(10);
+/// The time limit for an answer of the collector.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long the end of the process may be held up by it.
-const GOODBYE: Duration = Duration::from_secs(5);
+/// The time limit for the last spans when the process ends.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What an answer may hold: a message about spans that were not taken.
-const LONGEST_ANSWER: usize = 64 * 1024;
+/// The size of an answer, at most: it may list rejected spans.
+const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
-/// What is exported, until its end.
+/// A running export.
 pub struct Export(SdkTracerProvider);
 
-/// Begins to export, where a collector is named. To be called inside the runtime.
+/// Starts the export if a collector is configured. Must be called inside the runtime.
 pub fn start(settings: &Otlp) -> Result<Option<Export>> {
     let is_named = |name: &str| std::env::var(name).is_ok_and(|value| !value.is_empty());
-    if settings.endpoint.is_none() && !STANDARD.into_iter().any(is_named) {
+    if settings.endpoint.is_none() && !ENDPOINT_VARIABLES.into_iter().any(is_named) {
         return Ok(None);
     }
     let mut exporter = SpanExporter::builder().with_http().with_protocol(Protocol::HttpBinary);
@@ -61,9 +61,9 @@ pub fn start(settings: &Otlp) -> Result<Option<Export>> {
 }
 
 impl Export {
-    /// Sends what has not been sent, as far as the collector takes it in time.
+    /// Sends the remaining spans, within the time limit.
     pub async fn finish(self) {
-        let finished = tokio::task::spawn_blocking(move || self.0.shutdown_with_timeout(GOODBYE)).await;
+        let finished = tokio::task::spawn_blocking(move || self.0.shutdown_with_timeout(SHUTDOWN_TIMEOUT)).await;
         if let Ok(Err(error)) = finished {
             tracing::debug!(%error, "the last spans were not exported");
         }
@@ -72,13 +72,13 @@ impl Export {
 
 type HttpsClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
-/// The collector, as the exporter's thread reaches it: by the worker's runtime.
+/// An HTTP client for the exporter's thread, which runs on the worker's runtime.
 #[derive(Debug)]
 struct Collector {
     client: HttpsClient,
     runtime: Handle,
-    /// Whether it has been told that the collector is away: once, and not for each batch.
-    away: Arc<AtomicBool>,
+    /// True if the log reports the collector as unavailable: once, not for each batch.
+    is_unavailable: Arc<AtomicBool>,
 }
 
 impl Collector {
@@ -86,7 +86,7 @@ impl Collector {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let tls = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
         let tls = tls.context("TLS to a collector")?;
-        // A machine that trusts nobody reaches a collector by http all the same, and is told of one by https.
+        // A machine without root certificates can use http; https then fails with an error.
         let tls = match tls.clone().with_native_roots() {
             Ok(tls) => tls,
             Err(_) => tls.with_root_certificates(RootCertStore::empty()),
@@ -94,17 +94,17 @@ impl Collector {
         let tls = tls.with_no_client_auth();
         let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().build();
         let client = Client::builder(TokioExecutor::new()).build(connector);
-        Ok(Collector { client, runtime: Handle::current(), away: Arc::new(AtomicBool::new(false)) })
+        Ok(Collector { client, runtime: Handle::current(), is_unavailable: Arc::new(AtomicBool::new(false)) })
     }
 
-    /// Tells that the collector is away, or back, when that changes.
-    fn note(&self, trouble: Option<&str>) {
-        match (trouble, self.away.swap(trouble.is_some(), Ordering::Relaxed)) {
+    /// Logs when the collector becomes unavailable or available.
+    fn report(&self, trouble: Option<&str>) {
+        match (trouble, self.is_unavailable.swap(trouble.is_some(), Ordering::Relaxed)) {
             (Some(reason), false) => {
-                tracing::warn!(reason, "the collector does not take spans: they are dropped until it does");
+                tracing::warn!(reason, "collector unavailable; spans are dropped");
             }
-            (None, true) => tracing::info!("the collector takes spans again"),
-            _ => {}
+            (None, true) => tracing::info!("collector available again"),
+            (Some(_), true) | (None, false) => {}
         }
     }
 }
@@ -113,17 +113,17 @@ impl Collector {
 impl HttpClient for Collector {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let sent = exchange(self.client.clone(), request);
-        // The limit too is made inside the runtime: this thread is none of its own.
-        let answer = self.runtime.spawn(async move { tokio::time::timeout(ANSWER, sent).await }).await;
+        // The timeout needs the runtime too, and this thread does not belong to it.
+        let answer = self.runtime.spawn(async move { tokio::time::timeout(TIMEOUT, sent).await }).await;
         let answer = match answer {
             Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => Err(format!("it does not answer within {ANSWER:?}").into()),
+            Ok(Err(_)) => Err(format!("no answer within {TIMEOUT:?}").into()),
             Err(_) => Err("the worker has stopped".into()),
         };
         match &answer {
-            Ok(answer) if answer.status().is_success() => self.note(None),
-            Ok(answer) => self.note(Some(&format!("it answers {}", answer.status()))),
-            Err(error) => self.note(Some(&with_causes(error.as_ref()))),
+            Ok(answer) if answer.status().is_success() => self.report(None),
+            Ok(answer) => self.report(Some(&format!("it answered {}", answer.status()))),
+            Err(error) => self.report(Some(&with_causes(error.as_ref()))),
         }
         answer
     }
@@ -131,11 +131,11 @@ impl HttpClient for Collector {
 
 async fn exchange(client: HttpsClient, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
     let (head, body) = client.request(request.map(Full::new)).await?.into_parts();
-    let body = Limited::new(body, LONGEST_ANSWER).collect().await?;
+    let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await?;
     Ok(Response::from_parts(head, body.to_bytes()))
 }
 
-/// What hyper says is in the cause, and not in the error.
+/// Joins an error and its causes: hyper reports details only in the cause.
 fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
     let causes: Vec<String> =
         std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect();

@@ -1,4 +1,4 @@
-//! Follows the demo's job: a bar for each reference on a terminal, plain lines elsewhere.
+//! Shows the progress of the demo's job: a bar per reference on a terminal, plain lines elsewhere.
 
 use std::collections::HashMap;
 use std::io::IsTerminal;
@@ -15,12 +15,13 @@ use crate::job::State;
 use crate::store::Store;
 use crate::store::ledger::jobs::{self, Job};
 
-const EVERY: Duration = Duration::from_millis(100);
+/// How often the ledger is polled.
+const POLL: Duration = Duration::from_millis(100);
 
-/// Follows a job until nothing more happens to it by itself.
+/// Follows a job until it ends or needs attention.
 pub async fn follow(store: &Store, id: Uuid, previewed: &Preview, quiet: bool) -> Result<Job> {
-    let mut shown: Box<dyn Shown> = match () {
-        () if quiet => Box::new(Silence),
+    let mut display: Box<dyn Display> = match () {
+        () if quiet => Box::new(Silent),
         () if std::io::stdout().is_terminal() => Box::new(Bars::new(previewed)),
         () => Box::new(Lines::default()),
     };
@@ -31,25 +32,25 @@ pub async fn follow(store: &Store, id: Uuid, previewed: &Preview, quiet: bool) -
             Some(job) => job.state()?.is_final() || job.state()? == State::NeedsAttention,
             None => false,
         };
-        for (kind, standing) in progress(store, id).await? {
-            shown.update(&kind, standing.done, standing.records)?;
+        for (kind, chunks) in progress(store, id).await? {
+            display.update(&kind, chunks.done, chunks.records)?;
         }
         if let Some(job) = job.filter(|_| ended) {
-            shown.finish()?;
+            display.finish()?;
             return Ok(job);
         }
-        tokio::time::sleep(EVERY).await;
+        tokio::time::sleep(POLL).await;
     }
 }
 
-trait Shown: Send {
+trait Display: Send {
     fn update(&mut self, kind: &str, done: u64, records: u64) -> Result<()>;
     fn finish(&mut self) -> Result<()>;
 }
 
-struct Silence;
+struct Silent;
 
-impl Shown for Silence {
+impl Display for Silent {
     fn update(&mut self, _: &str, _: u64, _: u64) -> Result<()> {
         Ok(())
     }
@@ -80,7 +81,7 @@ impl Bars {
     }
 }
 
-impl Shown for Bars {
+impl Display for Bars {
     fn update(&mut self, kind: &str, done: u64, _: u64) -> Result<()> {
         if let Some(bar) = self.bars.get(kind) {
             bar.set_position(done);
@@ -89,22 +90,22 @@ impl Shown for Bars {
     }
 
     fn finish(&mut self) -> Result<()> {
-        // A small job is done at once and leaves no chunks to count: its end is the whole way.
+        // A small job is done at once and has no chunks to count.
         self.bars.values().for_each(|bar| bar.finish());
         Ok(())
     }
 }
 
-/// A line for each tenth of the way.
+/// Prints a line per tenth of the work.
 #[derive(Default)]
 struct Lines {
     tenths: HashMap<String, u64>,
 }
 
-impl Shown for Lines {
+impl Display for Lines {
     fn update(&mut self, kind: &str, done: u64, records: u64) -> Result<()> {
         let tenth = (done * 10).checked_div(records).unwrap_or(0);
-        if self.tenths.get(kind).is_none_or(|told| *told < tenth) {
+        if self.tenths.get(kind).is_none_or(|printed| *printed < tenth) {
             self.tenths.insert(kind.to_owned(), tenth);
             output::line(format!("  {kind}: {done} of {records}"))?;
         }

@@ -1,4 +1,4 @@
-//! The contract as an AsyncAPI 3.0 document, made of the types that are sent and received.
+//! Generates the contract as an AsyncAPI 3.0 document from the types of messages.
 
 use anyhow::Result;
 use schemars::generate::SchemaSettings;
@@ -13,7 +13,7 @@ use crate::contract::{
 };
 use crate::job::{Step, StepKind};
 
-/// What was really sent and received: a test does it again and compares.
+/// Real messages: a test sends and receives them again and compares.
 const EXAMPLES: &str = include_str!("examples.json");
 
 #[derive(Deserialize)]
@@ -29,25 +29,25 @@ struct Exchange {
     reply: Value,
 }
 
-/// What stands in the headers of a message that was set aside, beside those that it came with.
+/// The headers that are added to a dead letter.
 const DEAD_HEADERS: [(&str, &str); 14] = [
-    ("x-handover-reason", "Why, one word for programs."),
-    ("x-handover-path", "The path to the field that is to blame, where it is about one."),
-    ("x-handover-detail", "Why, for people."),
-    ("x-handover-attempts", "How often it was tried."),
-    ("x-handover-exchange", "The exchange that it was published to."),
-    ("x-handover-routing-key", "The routing key that it was published with."),
-    ("x-handover-queue", "The queue that it came from: `requests` or `steps`."),
-    ("x-handover-message-id", "The id that it had."),
-    ("x-handover-reply-to", "Where its publisher waited for a reply."),
-    ("x-handover-correlation-id", "What the reply was to be known by."),
-    ("x-handover-parked-at", "When it was set aside, RFC 3339."),
-    ("x-handover-headers", "That its own headers were left out, because they were too large."),
-    (REPLAYS, "How often it was sent back from the dead queue."),
-    (REPLAYED_AT, "When it was last sent back, RFC 3339."),
+    ("x-handover-reason", "The reason code."),
+    ("x-handover-path", "The path of the faulty field, if there is one."),
+    ("x-handover-detail", "The reason as text."),
+    ("x-handover-attempts", "The number of attempts."),
+    ("x-handover-exchange", "The original exchange."),
+    ("x-handover-routing-key", "The original routing key."),
+    ("x-handover-queue", "The original queue: `requests` or `steps`."),
+    ("x-handover-message-id", "The original message id."),
+    ("x-handover-reply-to", "The original reply_to."),
+    ("x-handover-correlation-id", "The original correlation_id."),
+    ("x-handover-parked-at", "The time when it was set aside, RFC 3339."),
+    ("x-handover-headers", "Set if the original headers were too large and were removed."),
+    (REPLAYS, "The number of replays from the dead-letter queue."),
+    (REPLAYED_AT, "The time of the last replay, RFC 3339."),
 ];
 
-/// The document, for the names under a prefix.
+/// Generates the document for queue names with this prefix.
 pub fn document(prefix: &str) -> Result<Value> {
     let examples: Examples = serde_json::from_str(EXAMPLES)?;
     let settings = SchemaSettings::draft07().with(|settings| {
@@ -68,7 +68,7 @@ pub fn document(prefix: &str) -> Result<Value> {
         "info": {
             "title": "Handover",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "Publish requests; follow what becomes of them by replies and events. Steps and set-aside messages are Handover's own.",
+            "description": "Publish requests; follow their outcome by replies and events. Steps and dead letters are internal.",
             "license": { "name": env!("CARGO_PKG_LICENSE") },
         },
         "defaultContentType": "application/json",
@@ -86,7 +86,7 @@ fn channels(prefix: &str) -> Value {
     let mut replies = json!({
         "address": null,
         "title": "Replies",
-        "description": "The queue that a request names in AMQP's reply_to, through the default exchange. RabbitMQ's direct reply-to works too.",
+        "description": "The queue that a request names in AMQP's reply_to, reached by the default exchange. RabbitMQ's direct reply-to works too.",
     });
     replies["messages"] = references(&["reply"]);
     json!({
@@ -100,7 +100,7 @@ fn channels(prefix: &str) -> Value {
     })
 }
 
-/// A topic exchange.
+/// Describes a topic exchange.
 fn routed(exchange: &str, address: &str, parameter: &str, values: &[&str], messages: &[&str]) -> Value {
     json!({
         "address": address,
@@ -115,7 +115,7 @@ fn routed(exchange: &str, address: &str, parameter: &str, values: &[&str], messa
     })
 }
 
-/// A quorum queue.
+/// Describes a quorum queue.
 fn queue(prefix: &str, name: &str, message: &str) -> Value {
     let name = format!("{prefix}.{name}");
     json!({
@@ -135,10 +135,10 @@ fn references(messages: &[&str]) -> Value {
     Value::Object(messages.iter().map(reference).collect())
 }
 
-/// From Handover's side: what it receives is what others send.
+/// Describes the operations from Handover's side: it receives what others send.
 fn operations() -> Value {
     let does = |action: &str, channel: &str, summary: &str| json!({ "action": action, "channel": { "$ref": format!("#/channels/{channel}") }, "summary": summary });
-    let mut take = does("receive", "requests", "Takes requests, and answers those that ask for a reply.");
+    let mut take = does("receive", "requests", "Receives requests, and replies to those that ask for it.");
     take["reply"] = json!({
         "address": { "location": "$message.header#/reply_to" },
         "channel": { "$ref": "#/channels/replies" },
@@ -146,11 +146,11 @@ fn operations() -> Value {
     });
     json!({
         "takeRequest": take,
-        "fetchRequest": does("receive", "requestsQueue", "Where requests wait."),
-        "tellEvent": does("send", "events", "Tells what happened, once its transaction has committed."),
-        "sendStep": does("send", "steps", "Handover's own: says where to look."),
-        "fetchStep": does("receive", "stepsQueue", "Where steps wait."),
-        "setAside": does("send", "deadQueue", "Sets aside, for a person, what cannot be read or done: `handover dead`."),
+        "fetchRequest": does("receive", "requestsQueue", "The queue of requests."),
+        "tellEvent": does("send", "events", "Publishes an event after its transaction has committed."),
+        "sendStep": does("send", "steps", "Internal: names a job with work to do."),
+        "fetchStep": does("receive", "stepsQueue", "The queue of steps."),
+        "setAside": does("send", "deadQueue", "Sets aside messages that cannot be read or processed, for a person: `handover dead`."),
     })
 }
 
@@ -163,12 +163,12 @@ fn traceparent() -> Value {
 }
 
 fn request(generator: &mut SchemaGenerator, examples: &Examples) -> Value {
-    let mut told: Vec<&Value> = Vec::new();
+    let mut seen: Vec<&Value> = Vec::new();
     let mut list = Vec::new();
     for exchange in &examples.exchanges {
         let is_request = crate::contract::read_request(exchange.request.to_string().as_bytes()).is_ok();
-        if is_request && !told.contains(&&exchange.request) {
-            told.push(&exchange.request);
+        if is_request && !seen.contains(&&exchange.request) {
+            seen.push(&exchange.request);
             list.push(json!({ "name": exchange.name, "payload": exchange.request }));
         }
     }
@@ -187,7 +187,7 @@ fn reply(generator: &mut SchemaGenerator, examples: &Examples) -> Value {
     let example = |exchange: &Exchange| json!({ "name": exchange.name, "payload": exchange.reply });
     json!({
         "name": "reply",
-        "title": "What became of a request",
+        "title": "The outcome of a request",
         "contentType": REPLY_CONTENT_TYPE,
         "headers": { "type": "object", "properties": { "traceparent": traceparent() } },
         "correlationId": { "location": "$message.header#/correlation_id" },
@@ -201,7 +201,7 @@ fn step(generator: &mut SchemaGenerator) -> Value {
     let example = json!({ "step": "ticket", "job_id": "6b0c3e7e-3c5c-5f7c-9d0a-0c7d1f6c2a11" });
     json!({
         "name": "step",
-        "title": "Where to look",
+        "title": "A step",
         "contentType": "application/json",
         "headers": { "type": "object", "properties": { "traceparent": traceparent() } },
         "payload": payload::<Step>(generator),
@@ -214,7 +214,7 @@ fn dead() -> Value {
     let properties: Map<String, Value> = DEAD_HEADERS.into_iter().map(property).collect();
     json!({
         "name": "dead",
-        "title": "A message that was set aside, its body untouched",
+        "title": "A dead letter, with its original body",
         "contentType": "application/octet-stream",
         "headers": { "type": "object", "properties": properties, "required": ["x-handover-reason", "x-handover-queue"] },
         "payload": {},
@@ -229,7 +229,7 @@ fn event(generator: &mut SchemaGenerator, kind: EventType, examples: &Examples) 
         EventType::Reactivated => vec![payload::<CloudEvent<Completion>>(generator)],
         EventType::Deactivation(change) | EventType::Reassignment(change) | EventType::Undo(change) => match change {
             Change::Completed => vec![payload::<CloudEvent<Completion>>(generator)],
-            // With a certificate of what came back, where there was something to bring back.
+            // With a certificate if something was restored.
             Change::Cancelled | Change::Reverted => {
                 vec![payload::<CloudEvent<Completion>>(generator), payload::<CloudEvent<JobStatusData>>(generator)]
             }

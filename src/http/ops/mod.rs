@@ -1,7 +1,6 @@
-//! The HTTP listener for those who operate a worker: `/metrics`, `/livez`, `/readyz`, `/version`.
+//! The HTTP server for operators: `/metrics`, `/livez`, `/readyz`, `/version`.
 //!
-//! It only tells. What it tells of database and broker it asks them for when it is asked itself, and not again for some
-//! seconds, however often it is asked.
+//! Read-only. Database and broker state is queried on demand and cached for a few seconds.
 
 mod observe;
 mod parts;
@@ -20,40 +19,39 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::metrics;
-use observe::Observer;
-pub use parts::Parts;
-use ready::Readiness;
+use self::observe::Observer;
+pub use self::parts::Parts;
+use self::ready::Readiness;
 
-/// An address that is ours, on which nothing is answered yet.
+/// A bound address that serves nothing yet.
 pub struct Listener(TcpListener);
 
 impl Listener {
-    /// Takes the address; port 0 is any free one.
+    /// Binds the address; port 0 is any free port.
     pub async fn bind(address: SocketAddr) -> io::Result<Listener> {
         TcpListener::bind(address).await.map(Listener)
     }
 
-    /// Answers from now on, until what this returns is dropped.
+    /// Starts to serve, until the returned value is dropped.
     pub fn serve(self, parts: Parts) -> Serving {
         if let Ok(address) = self.0.local_addr() {
-            tracing::info!(%address, "metrics and health are served");
+            tracing::info!(%address, "serving metrics and health");
         }
-        let desk = Arc::new(Desk { observer: Observer::new(parts.clone()), readiness: Readiness::new(parts) });
+        let state = Arc::new(OpsState { observer: Observer::new(parts.clone()), readiness: Readiness::new(parts) });
         let router = Router::new()
-            .route("/metrics", get(tell_metrics))
+            .route("/metrics", get(metrics))
             .route("/livez", get(async || Json(json!({ "alive": true }))))
-            .route("/readyz", get(tell_readiness))
+            .route("/readyz", get(readiness))
             .route("/version", get(async || Json(json!({ "version": env!("CARGO_PKG_VERSION") }))))
-            .with_state(desk);
+            .with_state(state);
         Serving(tokio::spawn(async move {
-            // It goes on after every error of a single connection, and so never ends by itself.
+            // Never ends by itself: errors concern single connections only.
             let _ = axum::serve(self.0, router).await;
         }))
     }
 }
 
-/// The listener as long as it answers.
+/// The running server. Dropping it stops the server.
 pub struct Serving(JoinHandle<()>);
 
 impl Drop for Serving {
@@ -62,18 +60,18 @@ impl Drop for Serving {
     }
 }
 
-struct Desk {
+struct OpsState {
     observer: Observer,
     readiness: Readiness,
 }
 
-async fn tell_metrics(State(desk): State<Arc<Desk>>) -> impl IntoResponse {
-    tokio::join!(desk.observer.observe(), desk.readiness.look());
-    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::render())
+async fn metrics(State(state): State<Arc<OpsState>>) -> impl IntoResponse {
+    tokio::join!(state.observer.observe(), state.readiness.check());
+    ([(header::CONTENT_TYPE, crate::metrics::CONTENT_TYPE)], crate::metrics::render())
 }
 
-async fn tell_readiness(State(desk): State<Arc<Desk>>) -> impl IntoResponse {
-    let found = desk.readiness.look().await;
-    let status = if found.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(found.to_json()))
+async fn readiness(State(state): State<Arc<OpsState>>) -> impl IntoResponse {
+    let readiness = state.readiness.check().await;
+    let status = if readiness.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(readiness.to_json()))
 }

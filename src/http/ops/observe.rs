@@ -1,4 +1,4 @@
-//! What is counted where it lies, in the ledger and on the queues, when somebody asks for it.
+//! Counts open jobs, outbox messages and queue depths on demand.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -12,46 +12,46 @@ use crate::metrics::{self, Waiting};
 use crate::store::Result;
 use crate::store::ledger::{jobs, outbox};
 
-/// A count holds for so long, however often it is asked for.
-const HOLDS: Duration = Duration::from_secs(5);
+/// How long counts are cached.
+const CACHE_TIME: Duration = Duration::from_secs(5);
 
-/// How long a count may take. What cannot be counted is not told: a number that is not true any more is worse than none.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// The time limit for a count. A count that fails is left out: an outdated number is worse than none.
+const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Counts, at most so often.
+/// Counts, and caches the counts.
 pub struct Observer {
     parts: Parts,
-    state: Mutex<Seen>,
+    cache: Mutex<Cache>,
 }
 
 #[derive(Default)]
-struct Seen {
+struct Cache {
     last: Option<Instant>,
-    /// When each queue was last seen without a message that is ready.
+    /// The last time when each queue had no ready message.
     empty: BTreeMap<&'static str, OffsetDateTime>,
 }
 
 impl Observer {
     pub fn new(parts: Parts) -> Observer {
-        Observer { parts, state: Mutex::default() }
+        Observer { parts, cache: Mutex::default() }
     }
 
-    /// Puts down what waits and what is open just now.
+    /// Updates the gauges of open jobs, the outbox and the queues.
     pub async fn observe(&self) {
-        let mut seen = self.state.lock().await;
-        if seen.last.is_some_and(|at| at.elapsed() < HOLDS) {
+        let mut cache = self.cache.lock().await;
+        if cache.last.is_some_and(|at| at.elapsed() < CACHE_TIME) {
             return;
         }
         let (jobs, outbox, depths) = tokio::join!(
-            tokio::time::timeout(PATIENCE, self.count_jobs()),
-            tokio::time::timeout(PATIENCE, self.count_outbox()),
-            tokio::time::timeout(PATIENCE, self.parts.broker.depths()),
+            tokio::time::timeout(TIMEOUT, self.count_jobs()),
+            tokio::time::timeout(TIMEOUT, self.count_outbox()),
+            tokio::time::timeout(TIMEOUT, self.parts.broker.depths()),
         );
         metrics::jobs(jobs.ok().and_then(Result::ok));
         metrics::outbox(outbox.ok().and_then(Result::ok));
         let depths = depths.ok().and_then(std::result::Result::ok);
-        metrics::queues(depths.map(|depths| depths.into_iter().map(|depth| waiting(&mut seen, depth)).collect()));
-        seen.last = Some(Instant::now());
+        metrics::queues(depths.map(|depths| depths.into_iter().map(|depth| waiting(&mut cache, depth)).collect()));
+        cache.last = Some(Instant::now());
     }
 
     async fn count_jobs(&self) -> Result<Vec<(&'static str, u64)>> {
@@ -59,7 +59,7 @@ impl Observer {
         Ok(counts.into_iter().map(|(state, jobs)| (state.name(), jobs)).collect())
     }
 
-    /// Without a broker the outbox is the queues, and is told as those.
+    /// Counts the outbox. Without a broker it is the queue, and is reported as such.
     async fn count_outbox(&self) -> Result<Vec<Waiting>> {
         if !self.parts.broker.is_external() {
             return Ok(Vec::new());
@@ -75,14 +75,14 @@ impl Observer {
     }
 }
 
-/// What is known of a queue. Where the broker does not tell the age of the oldest message, it came after the one that was
-/// taken last, and after the queue was last seen empty: it is no older than that.
-fn waiting(seen: &mut Seen, depth: Depth) -> Waiting {
+/// Describes a queue. If the broker does not report the age of the oldest message, the age has an upper bound: the message
+/// arrived after the last one that was consumed, and after the queue was last empty.
+fn waiting(cache: &mut Cache, depth: Depth) -> Waiting {
     let (name, now) = (depth.channel.name(), OffsetDateTime::now_utc());
     if depth.messages == 0 {
-        seen.empty.insert(name, now);
+        cache.empty.insert(name, now);
     }
-    let bounds = [metrics::last_received(name), seen.empty.get(name).copied()];
+    let bounds = [metrics::last_received(name), cache.empty.get(name).copied()];
     let oldest = depth.oldest.or_else(|| bounds.into_iter().flatten().max());
     let oldest = oldest.filter(|_| depth.messages > 0).map(|oldest| age(oldest, now));
     Waiting { name, messages: depth.messages, oldest, consumers: depth.consumers }

@@ -1,4 +1,4 @@
-//! The parts of a worker that the listener reports on.
+//! The parts of a worker that the server reports on.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use crate::broker::Broker;
 use crate::store::Store;
 
-/// The parts of a worker that the listener reports on.
+/// The parts of a worker that the server reports on.
 #[derive(Clone)]
 pub struct Parts {
     /// The database.

@@ -1,4 +1,4 @@
-//! Whether a worker can do its work now, and why not.
+//! Checks whether a worker is ready, and if not, why.
 
 use std::time::{Duration, Instant};
 
@@ -8,24 +8,24 @@ use tokio::sync::Mutex;
 use super::parts::Parts;
 use crate::metrics;
 
-/// How long a part may take to answer.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// The time limit for an answer.
+const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// For how long an answer holds.
-const HOLDS: Duration = Duration::from_millis(500);
+/// How long an answer is cached.
+const CACHE_TIME: Duration = Duration::from_millis(500);
 
 type Answer = Result<(), String>;
 
-/// What was found.
+/// The readiness of each part.
 #[derive(Clone)]
-pub struct Found {
+pub struct Report {
     database: Answer,
     migrations: Answer,
     broker: Answer,
     is_draining: bool,
 }
 
-impl Found {
+impl Report {
     fn parts(&self) -> [(&'static str, &Answer); 3] {
         [("database", &self.database), ("migrations", &self.migrations), ("broker", &self.broker)]
     }
@@ -35,22 +35,22 @@ impl Found {
     }
 
     pub fn to_json(&self) -> Value {
-        let told = |answer: &Answer| match answer {
+        let part_json = |answer: &Answer| match answer {
             Ok(()) => json!({ "ready": true }),
             Err(reason) => json!({ "ready": false, "reason": reason }),
         };
         let mut all = json!({ "ready": self.is_ready(), "draining": self.is_draining });
         for (part, answer) in self.parts() {
-            all[part] = told(answer);
+            all[part] = part_json(answer);
         }
         all
     }
 }
 
-/// Looks, at most so often.
+/// Checks readiness, and caches the answer.
 pub struct Readiness {
     parts: Parts,
-    last: Mutex<Option<(Instant, Found)>>,
+    last: Mutex<Option<(Instant, Report)>>,
 }
 
 impl Readiness {
@@ -58,31 +58,31 @@ impl Readiness {
         Readiness { parts, last: Mutex::default() }
     }
 
-    /// What is found now, or was moments ago. Who asks meanwhile waits for the same answer.
-    pub async fn look(&self) -> Found {
+    /// Returns the current or cached answer. Concurrent callers wait for the same check.
+    pub async fn check(&self) -> Report {
         let mut last = self.last.lock().await;
-        if let Some((at, found)) = last.as_ref()
-            && at.elapsed() < HOLDS
-            && found.is_draining == self.parts.draining.is_cancelled()
+        if let Some((at, report)) = last.as_ref()
+            && at.elapsed() < CACHE_TIME
+            && report.is_draining == self.parts.draining.is_cancelled()
         {
-            return found.clone();
+            return report.clone();
         }
-        let found = self.ask().await;
-        for (part, answer) in found.parts() {
+        let report = self.check_parts().await;
+        for (part, answer) in report.parts() {
             metrics::ready(part, answer.is_ok());
         }
-        *last = Some((Instant::now(), found.clone()));
-        found
+        *last = Some((Instant::now(), report.clone()));
+        report
     }
 
-    async fn ask(&self) -> Found {
-        let unknown = || Err("the database is away: it is not known".to_owned());
-        let (database, migrations) = match tokio::time::timeout(PATIENCE, self.parts.store.check_ledger()).await {
+    async fn check_parts(&self) -> Report {
+        let unknown = || Err("unknown: the database is unavailable".to_owned());
+        let (database, migrations) = match tokio::time::timeout(TIMEOUT, self.parts.store.check_ledger()).await {
             Ok(Ok(migrations)) => (Ok(()), migrations),
             Ok(Err(error)) => (Err(error.to_string()), unknown()),
-            Err(_) => (Err(format!("it does not answer within {PATIENCE:?}")), unknown()),
+            Err(_) => (Err(format!("no answer within {TIMEOUT:?}")), unknown()),
         };
         let is_draining = self.parts.draining.is_cancelled();
-        Found { database, migrations, broker: self.parts.broker.health(), is_draining }
+        Report { database, migrations, broker: self.parts.broker.health(), is_draining }
     }
 }

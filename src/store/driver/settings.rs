@@ -3,23 +3,29 @@
 use std::time::Duration;
 
 use sea_orm::{ConnectOptions, Database, DatabaseConnection};
+use serde::Deserialize;
 
 use crate::store::error::{Error, Result};
 
 /// How a database is reached, and its time limits. Zero switches a limit off.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Settings {
     /// `postgres://…` or `sqlite://…`.
     pub url: String,
     /// The most connections of this process. SQLite has one more, which writes.
     pub max_connections: u32,
     /// How long a statement waits for a lock before its transaction is retried.
+    #[serde(with = "humantime_serde")]
     pub lock_timeout: Duration,
     /// How long a statement may take.
+    #[serde(with = "humantime_serde")]
     pub statement_timeout: Duration,
     /// How long a transaction may be idle before the database ends it: the fence against a worker thought dead.
-    pub idle_timeout: Duration,
+    #[serde(with = "humantime_serde")]
+    pub idle_in_transaction_timeout: Duration,
     /// How long to wait for a free connection.
+    #[serde(with = "humantime_serde")]
     pub acquire_timeout: Duration,
 }
 

@@ -197,7 +197,7 @@ mod tests {
             max_connections: 2,
             lock_timeout: limit,
             statement_timeout: limit,
-            idle_timeout: limit,
+            idle_in_transaction_timeout: limit,
             acquire_timeout: limit,
         };
         let store = Store::open(&settings).await.expect("SQLite");

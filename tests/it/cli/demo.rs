@@ -9,18 +9,18 @@ use crate::support::world::keap_request;
 
 /// Runs a demo and asserts that its output has every expected part.
 fn assert_demo_prints(catalog: &str) {
-    let file = format!("{}/config/stories/{catalog}.toml", env!("CARGO_MANIFEST_DIR"));
-    let script: toml::Table = toml::from_str(&std::fs::read_to_string(file).expect("a story")).expect("TOML");
+    let file = format!("{}/config/scenarios/{catalog}.toml", env!("CARGO_MANIFEST_DIR"));
+    let script: toml::Table = toml::from_str(&std::fs::read_to_string(file).expect("a scenario")).expect("TOML");
     let folder = tempfile::tempdir().expect("a folder");
     let demo = run(&[("TMPDIR", text(folder.path()))], &["demo", "--catalog", catalog]).expect(0);
     assert_eq!(demo.err, "");
     let mut reported = demo.out.as_str();
-    for chapter in script["chapter"].as_array().expect("chapters") {
-        let says = chapter["says"].as_str().expect("a sentence");
-        reported = reported.split_once(says).unwrap_or_else(|| panic!("{says:?} is missing in:\n{}", demo.out)).1;
-        for part in chapter["expects"].as_array().expect("parts") {
+    for example in script["example"].as_array().expect("examples") {
+        let caption = example["caption"].as_str().expect("a caption");
+        reported = reported.split_once(caption).unwrap_or_else(|| panic!("{caption:?} is missing in:\n{}", demo.out)).1;
+        for part in example["expects"].as_array().expect("parts") {
             let part = part.as_str().expect("a text");
-            assert!(reported.contains(part), "{part:?} is missing after {says:?} in:\n{}", demo.out);
+            assert!(reported.contains(part), "{part:?} is missing after {caption:?} in:\n{}", demo.out);
         }
     }
     assert!(!demo.out.contains(['\u{1b}', '\r']), "{:?}", demo.out);

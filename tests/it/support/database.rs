@@ -47,7 +47,7 @@ pub fn settings(url: String) -> Settings {
         max_connections: 8,
         lock_timeout: Duration::from_secs(5),
         statement_timeout: Duration::from_secs(30),
-        idle_timeout: Duration::from_secs(30),
+        idle_in_transaction_timeout: Duration::from_secs(30),
         acquire_timeout: Duration::from_secs(20),
     }
 }

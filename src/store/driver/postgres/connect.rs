@@ -45,7 +45,7 @@ fn session_settings(settings: &Settings) -> String {
     let limits = [
         ("lock_timeout", settings.lock_timeout),
         ("statement_timeout", settings.statement_timeout),
-        ("idle_in_transaction_session_timeout", settings.idle_timeout),
+        ("idle_in_transaction_session_timeout", settings.idle_in_transaction_timeout),
     ];
     let limits = limits.map(|(name, timeout)| (name, timeout.as_millis().to_string()));
     let all = limits.iter().map(|(name, timeout)| (*name, timeout.as_str())).chain(FIXED).chain(BY_INDEX);
