@@ -128,7 +128,7 @@ async fn second_stop_signal_ends_at_once(world: &mut World) {
         held.execute_unprepared("LOCK TABLE contacts, opportunities IN ACCESS EXCLUSIVE MODE").await.expect("a lock");
     }
     worker.signal("TERM");
-    let drains = async || std::fs::read_to_string(&log).expect("a log").contains("finishes what it holds");
+    let drains = async || std::fs::read_to_string(&log).expect("a log").contains("worker draining");
     world.until("the worker drains", async || drains().await.then_some(())).await;
     let again = Instant::now();
     assert_eq!(tokio::task::block_in_place(|| worker.stop()), 1);

@@ -130,7 +130,7 @@ async fn stopping_under_load_answers_every_request_once(world: &mut World) {
     let held = world.store.begin("host").await.expect("a transaction");
     held.execute_unprepared("LOCK TABLE public.contacts IN ACCESS EXCLUSIVE MODE").await.expect("a lock");
     worker.signal("TERM");
-    let drains = || std::fs::read_to_string(&log).expect("a log").contains("finishes what it holds");
+    let drains = || std::fs::read_to_string(&log).expect("a log").contains("worker draining");
     world.until("it drains", async || drains().then_some(())).await;
     let again = Instant::now();
     assert_eq!(tokio::task::block_in_place(|| worker.stop()), 1);

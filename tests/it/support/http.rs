@@ -39,7 +39,7 @@ impl ObservedWorker {
         let settings = settings(world);
         let environment = [borrowed(&settings), vec![("HANDOVER_HTTP__LISTEN", "127.0.0.1:0")], more.to_vec()].concat();
         let worker = WorkerProcess::start_with_log(&environment, file);
-        let address = || Some(line_of(&log, "metrics and health are served")?["address"].as_str()?.to_owned());
+        let address = || Some(line_of(&log, "serving metrics and health")?["address"].as_str()?.to_owned());
         until("the worker says where it listens and that it runs", || {
             address().is_some() && line_of(&log, "worker started").is_some()
         });
