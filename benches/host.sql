@@ -1,4 +1,4 @@
--- What a host does all day: somebody opens a contact, looks at a list of theirs, and edits a contact, the leaver's too.
+-- The usual load of a host: a user opens a contact, lists their contacts, and edits a contact, including the leaver's.
 \set id random(1, :contacts)
 \set owner random(41, 49)
 SELECT * FROM contacts WHERE id = :id;

@@ -1,4 +1,4 @@
--- What a DBA would type for one small leaver, as one transaction. Clients take leavers in turn.
+-- The SQL that a DBA would write for one small leaver, as one transaction. Clients take leavers in turn.
 \set leaver :first + :client_id + :clients * :done
 \set done :done + 1
 \set successor 21 + :leaver % 20

@@ -1,4 +1,4 @@
-//! The databases that the contestants work on: the reference CRM, filled set-based.
+//! The contestants' databases: the reference CRM with generated rows.
 
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -6,23 +6,23 @@ use serde_json::{Value, json};
 use crate::server::{Database, Server};
 use crate::worker::Setup;
 
-/// The administrator who asks.
+/// The administrator who sends the requests.
 pub const ADMINISTRATOR: u64 = 1;
-/// Who receives where it is one.
+/// The single successor.
 pub const SUCCESSOR: u64 = 11;
-/// The first of twenty who receive in turn.
+/// The first of twenty successors.
 pub const FIRST_OF_TWENTY: u64 = 21;
 /// The leaver of a big move.
 pub const LEAVER: u64 = 50;
-/// Who have the other contacts, in equal parts.
+/// The owners of the other contacts, in equal parts.
 pub const COLLEAGUES: std::ops::RangeInclusive<u64> = 41..=49;
 /// The first of the small leavers.
 pub const FIRST_LEAVER: u64 = 1_000;
 
-/// The catalog that contestants work by, as a file.
+/// The catalog file.
 pub const CATALOG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/catalog.toml");
 
-/// A database with the reference CRM and the ledger, and who is always there.
+/// Creates a database with the reference CRM, the ledger and the staff.
 pub async fn host(server: &Server, name: &str) -> Result<Database> {
     let database = server.create(name).await?;
     let setup = Setup { database: &database.url, broker: "local", prefix: "bench", catalog: CATALOG, extra: &[] };
@@ -38,7 +38,7 @@ pub async fn host(server: &Server, name: &str) -> Result<Database> {
     Ok(database)
 }
 
-/// Contacts, every `share`-th of them the leaver's, the others spread over nine colleagues in equal parts.
+/// Creates contacts. Every `share`-th belongs to the leaver, the others to nine colleagues in equal parts.
 pub async fn fill_contacts(database: &Database, contacts: u64, share: u64) -> Result<()> {
     database
         .run(&format!(
@@ -48,13 +48,13 @@ pub async fn fill_contacts(database: &Database, contacts: u64, share: u64) -> Re
                  'Contact ' || i, 'c' || i || '@example.net', 'Company ' || i % 1000 FROM generate_series(1, {contacts}) AS i;"
         ))
         .await?;
-    database.settle().await
+    database.vacuum().await
 }
 
-/// Small leavers, each with 15 contacts, 4 leads, 4 pending and 4 completed tasks, and 6 whom they follow.
+/// Creates small leavers, each with 15 contacts, 4 leads, 4 pending and 4 completed tasks, and 6 followed users.
 pub async fn fill_leavers(database: &Database, leavers: u64) -> Result<()> {
     let all = format!("generate_series({FIRST_LEAVER}, {}) AS i", FIRST_LEAVER + leavers - 1);
-    // By rounds and not by leavers: what one leaver owns lies apart, as it does in a host that has been in use.
+    // In rounds, not by leaver: a leaver's rows are scattered, as in a host that has been in use.
     let owned = |table: &str, each: u64, columns: &str, values: &str| {
         format!(
             "INSERT INTO {table} (org_id, owner_id, created_by, {columns}) \
@@ -73,10 +73,10 @@ pub async fn fill_leavers(database: &Database, leavers: u64) -> Result<()> {
         ),
     ];
     database.run(&script.concat()).await?;
-    database.settle().await
+    database.vacuum().await
 }
 
-/// Leavers who have so many contacts each, and nothing else.
+/// Creates leavers with this many contacts each, and nothing else.
 pub async fn fill_owners(database: &Database, leavers: u64, contacts: u64) -> Result<()> {
     let all = format!("generate_series({FIRST_LEAVER}, {}) AS i", FIRST_LEAVER + leavers - 1);
     let script = format!(
@@ -87,10 +87,10 @@ pub async fn fill_owners(database: &Database, leavers: u64, contacts: u64) -> Re
         hired(&all)
     );
     database.run(&script).await?;
-    database.settle().await
+    database.vacuum().await
 }
 
-/// The statements that make users of all these numbers, with a license each.
+/// Returns the statements that create users with these numbers, with a license each.
 fn hired(all: &str) -> String {
     format!(
         "INSERT INTO users (id, org_id, name, username, email, status, role) \
@@ -99,35 +99,35 @@ fn hired(all: &str) -> String {
     )
 }
 
-/// The request of a leaver who has contacts only.
+/// Returns the request for a leaver with contacts only.
 pub fn owner_request(leaver: u64) -> Value {
     request(&format!("bench-{leaver}"), leaver, json!({ "contact": { "user": successor_of(leaver).to_string() } }))
 }
 
-/// A small leaver's request.
+/// Returns the request for a small leaver.
 pub fn small_request(leaver: u64) -> Value {
     let to = json!({ "user": successor_of(leaver).to_string() });
     request(&format!("bench-{leaver}"), leaver, json!({ "contact": to, "lead": to, "task": to }))
 }
 
-/// Who receives from a small leaver: one of twenty.
+/// Returns the successor of a small leaver, one of twenty.
 pub fn successor_of(leaver: u64) -> u64 {
     FIRST_OF_TWENTY + leaver % 20
 }
 
-/// Everything of the big leaver to one.
+/// Returns the request that gives all contacts of the big leaver to one successor.
 pub fn big_request() -> Value {
     request("bench-big", LEAVER, json!({ "contact": { "user": SUCCESSOR.to_string() } }))
 }
 
-/// Everything of the big leaver to twenty, one each in turn.
+/// Returns the request that deals the contacts of the big leaver to twenty successors in turn.
 pub fn ratio_request() -> Value {
     let shares: Vec<Value> =
         (0..20).map(|n| json!({ "user": (FIRST_OF_TWENTY + n).to_string(), "amount": 1 })).collect();
     request("bench-ratio", LEAVER, json!({ "contact": { "logic": "ratio", "shares": shares } }))
 }
 
-/// The contacts of one of the colleagues to one successor, or to twenty.
+/// Returns the request that gives the contacts of a colleague to one successor, or to twenty.
 pub fn colleagues_request(leaver: u64, to_one: bool) -> Value {
     let mut request = if to_one { big_request() } else { ratio_request() };
     request["request_id"] = json!(format!("bench-colleague-{leaver}"));

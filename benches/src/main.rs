@@ -1,8 +1,8 @@
-//! What Handover takes, beside the SQL that a DBA would type: `make bench`.
+//! Benchmarks Handover against the SQL that a DBA would write: `make bench`.
 //!
-//! A benchmark, not a test. Every comparison is interleaved: a round runs each contestant once, each on a fresh copy of the
-//! same database, behind a checkpoint; ratios are formed pair by pair, within a round. The servers are those of
-//! `deploy/services`, with durability on. The table goes to standard output and, with a plot, to `target/bench/`.
+//! Every comparison is interleaved: a round runs each contestant once, each on a fresh copy of the same database, after a
+//! checkpoint. Ratios are computed within a round. The servers are those of `deploy/services`, with durability on. The table is
+//! printed and, with a plot, written to `target/bench/`.
 
 mod data;
 mod lines;
@@ -21,16 +21,16 @@ use clap::Parser;
 use crate::report::Report;
 use crate::server::Server;
 
-/// Measures Handover beside bare SQL, on the servers of `deploy/services`.
+/// Benchmarks Handover against plain SQL, on the servers of `deploy/services`.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Which lines; all of them if none is named.
+    /// The lines to run; all by default.
     #[arg(value_enum)]
     lines: Vec<lines::Line>,
-    /// How often each comparison is run.
+    /// The number of rounds of each comparison.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// How much smaller than the goals' sizes: 10 makes 100,000 records of a million.
+    /// Divides the sizes: 10 makes 100,000 records of a million.
     #[arg(long, default_value_t = 1)]
     divide: u64,
 }
@@ -38,11 +38,11 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    ensure!(arguments.rounds > 0 && arguments.divide > 0, "--rounds and --divide are at least 1");
-    let server = Server::of_environment().await?;
-    server.insist_on_durability().await?;
+    ensure!(arguments.rounds > 0 && arguments.divide > 0, "--rounds and --divide must be at least 1");
+    let server = Server::from_environment().await?;
+    server.require_durability().await?;
     let mut report = Report::new(server.describe().await?, arguments.rounds);
-    for line in lines::chosen(&arguments.lines) {
+    for line in lines::selected(&arguments.lines) {
         eprintln!("{}", line.title());
         lines::run(line, &server, &arguments.scale(), &mut report).await.with_context(|| line.title().to_owned())?;
     }

@@ -1,8 +1,8 @@
-//! Samples, and what is said of them.
+//! Samples and their statistics.
 
 use std::time::Duration;
 
-/// What one contestant took, round by round.
+/// One contestant's values, by round.
 #[derive(Debug, Clone, Default)]
 pub struct Samples(pub Vec<f64>);
 
@@ -19,7 +19,7 @@ impl Samples {
         self.quantile(0.5)
     }
 
-    /// The value below which a share of the samples lies; between two samples, the line between them.
+    /// Returns the value below which a share of the samples lies, interpolated linearly.
     pub fn quantile(&self, share: f64) -> f64 {
         let mut sorted = self.0.clone();
         sorted.sort_by(f64::total_cmp);
@@ -33,7 +33,7 @@ impl Samples {
         (self.quantile(0.0), self.quantile(1.0))
     }
 
-    /// What another took over what this took, pair by pair: above 1, this one is faster.
+    /// Returns the other's values divided by these, pair by pair: above 1, this one is faster.
     pub fn speed_up_over(&self, other: &Samples) -> Samples {
         Samples(self.0.iter().zip(&other.0).map(|(mine, theirs)| theirs / mine).collect())
     }

@@ -19,7 +19,7 @@ pub struct Row {
 }
 
 impl Row {
-    /// Rates, the more the better; with what a contestant did beside, and how many times as much is the goal.
+    /// Creates a row of rates, where more is better. The goal is the ratio to the baseline.
     pub fn rates(
         what: &str,
         unit: &str,
@@ -32,19 +32,19 @@ impl Row {
         Row::compared(what, unit, ours, theirs, ratio, goal, note)
     }
 
-    /// Times, the less the better; with what a contestant took beside, and how many times as fast is the goal.
+    /// Creates a row of times, where less is better. The goal is the speed-up over the baseline.
     pub fn times(what: &str, unit: &str, ours: &Samples, theirs: &Samples, goal: Option<f64>, note: String) -> Row {
         Row::compared(what, unit, ours, Some(theirs), Some(ours.speed_up_over(theirs)), goal, note)
     }
 
-    /// A time alone; the goal is the most that its median may be.
+    /// Creates a row of times without a baseline. The goal is the maximum of the median.
     pub fn time(what: &str, unit: &str, ours: &Samples, goal: Option<f64>, note: String) -> Row {
         let met = goal.map(|goal| ours.median() <= goal);
         let goal = goal.map_or(String::new(), |goal| format!("≤ {goal} {unit}"));
         Row { what: what.into(), ours: spread(ours, unit), theirs: "-".into(), ratio: None, goal, met, note }
     }
 
-    /// How many of so many came out well; the goal is how many at least.
+    /// Creates a row with the number of good results. The goal is the minimum.
     pub fn count(what: &str, good: usize, of: usize, goal: usize, note: String) -> Row {
         let (ours, met) = (format!("{good} of {of}"), Some(good >= goal));
         Row { what: what.into(), ours, theirs: "-".into(), ratio: None, goal: format!("≥ {goal}"), met, note }
@@ -72,7 +72,7 @@ impl Row {
     }
 }
 
-/// The median with the range.
+/// Formats the median with the range.
 fn spread(samples: &Samples, unit: &str) -> String {
     let (least, most) = samples.range();
     format!("{} {unit} ({}–{})", figure(samples.median()), figure(least), figure(most))
@@ -86,7 +86,7 @@ fn figure(value: f64) -> String {
     }
 }
 
-/// Everything that was measured.
+/// All measurements.
 pub struct Report {
     machine: String,
     rounds: usize,
@@ -104,7 +104,7 @@ impl Report {
 
     fn table(&self) -> String {
         let mut table = format!("{}; {} rounds, medians and ranges\n\n", self.machine, self.rounds);
-        table.push_str("| what | Handover | beside it | ratio | goal | |\n|---|---|---|---|---|---|\n");
+        table.push_str("| line | Handover | baseline | ratio | goal | |\n|---|---|---|---|---|---|\n");
         for row in &self.rows {
             let ratio = row.ratio.as_ref().map_or("-".into(), |ratio| spread(ratio, "×"));
             let met = row.met.map_or("", |met| if met { "met" } else { "missed" });
@@ -117,7 +117,7 @@ impl Report {
         table
     }
 
-    /// Prints the table and writes it, with the plot, into a folder.
+    /// Prints the table, and writes it with the plot into a folder.
     pub fn write(&self, folder: PathBuf) -> Result<()> {
         std::fs::create_dir_all(&folder)?;
         let table = self.table();
@@ -128,7 +128,7 @@ impl Report {
         Ok(())
     }
 
-    /// The ratios, pair by pair, each as a point, with a bar at the median: right of the line at 1, Handover is faster.
+    /// Plots each ratio as a point, with a bar at the median. To the right of the line at 1, Handover is faster.
     fn plot(&self) -> String {
         let rows: Vec<(&Row, &Samples)> = self.rows.iter().filter_map(|row| Some((row, row.ratio.as_ref()?))).collect();
         let most = rows.iter().map(|(_, ratio)| ratio.range().1).fold(2.0, f64::max);
@@ -139,7 +139,7 @@ impl Report {
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"860\" height=\"{height}\" font-family=\"sans-serif\" font-size=\"13\">\
              <rect width=\"100%\" height=\"100%\" fill=\"white\"/>\
              <line x1=\"{one}\" x2=\"{one}\" y1=\"10\" y2=\"{bottom}\" stroke=\"gray\" stroke-dasharray=\"4\"/>\
-             <text x=\"{one}\" y=\"{label}\" text-anchor=\"middle\">as fast as the other</text>",
+             <text x=\"{one}\" y=\"{label}\" text-anchor=\"middle\">as fast as the baseline</text>",
             one = x(1.0),
             bottom = height - 30.0,
             label = height - 12.0,

@@ -1,4 +1,4 @@
-//! PostgreSQL and RabbitMQ as `deploy/services` starts them, and the databases that a comparison needs.
+//! PostgreSQL and RabbitMQ from `deploy/services`, and the databases of a comparison.
 
 use std::process::{Command, Stdio};
 
@@ -8,21 +8,21 @@ use sea_orm::{ConnectOptions, ConnectionTrait, Database as Connect, DatabaseConn
 /// The servers.
 pub struct Server {
     postgres: url::Url,
-    /// RabbitMQ.
+    /// The address of RabbitMQ.
     pub amqp: String,
     connection: DatabaseConnection,
 }
 
 impl Server {
-    pub async fn of_environment() -> Result<Server> {
+    pub async fn from_environment() -> Result<Server> {
         let read = |name: &str| std::env::var(name).with_context(|| format!("{name} is not set: run `make bench`"));
         let postgres = url::Url::parse(&read("HANDOVER_TEST_POSTGRES_URL")?)?;
         let connection = connect(postgres.as_str()).await?;
         Ok(Server { postgres, amqp: read("HANDOVER_TEST_AMQP_URL")?, connection })
     }
 
-    /// No figure may depend on durability being off.
-    pub async fn insist_on_durability(&self) -> Result<()> {
+    /// Fails if durability is off: figures without it are meaningless.
+    pub async fn require_durability(&self) -> Result<()> {
         for setting in ["fsync", "synchronous_commit", "full_page_writes"] {
             let value = self.text(&format!("SELECT current_setting('{setting}') AS v")).await?;
             ensure!(value == "on", "{setting} is {value}: figures count only with durability on");
@@ -46,14 +46,14 @@ impl Server {
         text(&self.connection, query).await
     }
 
-    /// A new, empty database.
+    /// Creates an empty database.
     pub async fn create(&self, name: &str) -> Result<Database> {
         self.drop_it(name).await?;
         self.connection.execute_unprepared(&format!("CREATE DATABASE {name}")).await?;
         Ok(self.database(name))
     }
 
-    /// A copy of a database, file by file; nobody may be connected to the one that is copied.
+    /// Copies a database file by file. The original must have no connections.
     pub async fn copy(&self, from: &Database, name: &str) -> Result<Database> {
         self.drop_it(name).await?;
         let create = format!("CREATE DATABASE {name} TEMPLATE {} STRATEGY FILE_COPY", from.name);
@@ -85,7 +85,7 @@ impl Database {
         connect(&self.url).await
     }
 
-    /// Runs statements, one after the other, on a connection of their own.
+    /// Runs statements in order on a new connection.
     pub async fn run(&self, script: &str) -> Result<()> {
         let connection = self.connect().await?;
         connection.execute_unprepared(script).await?;
@@ -93,7 +93,7 @@ impl Database {
     }
 
     /// Vacuums, so that every copy starts with the same statistics and hint bits.
-    pub async fn settle(&self) -> Result<()> {
+    pub async fn vacuum(&self) -> Result<()> {
         self.run("VACUUM (ANALYZE)").await?;
         self.run("CHECKPOINT").await
     }
@@ -105,7 +105,7 @@ impl Database {
         Ok(text)
     }
 
-    /// Runs one of PostgreSQL's own programs against it, and returns what it prints.
+    /// Runs one of PostgreSQL's programs against the database, and returns its output.
     pub async fn program(&self, name: &str, arguments: &[String]) -> Result<String> {
         let (name, url, arguments) = (program_path(name), self.url.clone(), arguments.to_vec());
         tokio::task::spawn_blocking(move || {
@@ -119,7 +119,7 @@ impl Database {
     }
 }
 
-/// Debian keeps `pgbench` beside the server, not on the path.
+/// Finds a program of PostgreSQL. Debian installs `pgbench` in the server's folder, not on the path.
 fn program_path(name: &str) -> String {
     let mut found: Vec<_> = std::fs::read_dir("/usr/lib/postgresql")
         .into_iter()
@@ -131,7 +131,7 @@ fn program_path(name: &str) -> String {
     found.pop().map_or(name.to_owned(), |path| path.display().to_string())
 }
 
-/// One connection.
+/// Opens one connection.
 pub async fn connect(url: &str) -> Result<DatabaseConnection> {
     let mut options = ConnectOptions::new(url);
     options.max_connections(1).sqlx_logging(false);

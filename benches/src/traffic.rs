@@ -1,4 +1,4 @@
-//! An application that enqueues requests and listens for what became of them, on a connection of its own.
+//! An application that publishes requests and consumes the events of their outcomes, on its own connection.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, Consumer};
 use serde_json::Value;
 
-/// How long an answer may take before the benchmark gives up.
+/// The time limit for an event.
 const LIMIT: Duration = Duration::from_secs(1800);
 
 pub struct Application {
@@ -23,7 +23,7 @@ pub struct Application {
 }
 
 impl Application {
-    /// Connects; the worker has declared the exchanges by now.
+    /// Connects. A worker must have declared the exchanges.
     pub async fn connect(amqp: &str, prefix: &str) -> Result<Application> {
         let connection = Connection::connect(amqp, ConnectionProperties::default()).await?;
         let channel = connection.create_channel().await?;
@@ -42,7 +42,7 @@ impl Application {
         Ok(Application { connection, channel, events, prefix: prefix.to_owned() })
     }
 
-    /// Publishes requests, persistent, and waits until the broker has confirmed them all.
+    /// Publishes persistent requests, and waits until the broker has confirmed them all.
     pub async fn publish(&self, requests: &[Value]) -> Result<()> {
         let mut confirms = Vec::with_capacity(requests.len());
         for request in requests {
@@ -59,7 +59,7 @@ impl Application {
         Ok(())
     }
 
-    /// Waits for so many completed jobs.
+    /// Waits for this many completed jobs.
     pub async fn await_completed(&mut self, jobs: usize) -> Result<()> {
         for _ in 0..jobs {
             completed(&mut self.events).await?;
@@ -67,7 +67,7 @@ impl Application {
         Ok(())
     }
 
-    /// From the first request's publishing to the last completed event.
+    /// Returns the time from publishing the first request to the last completed event.
     pub async fn run(&mut self, requests: &[Value]) -> Result<Duration> {
         let began = Instant::now();
         self.publish(requests).await?;
@@ -75,31 +75,31 @@ impl Application {
         Ok(began.elapsed())
     }
 
-    /// Publishes requests one by one at a steady rate, no more once another is done beside which they are to run; how long
-    /// each took, from when it was due to its completed event.
+    /// Publishes requests one by one at a steady rate, and stops when the job of `until` is completed. Returns the time of each
+    /// from its due time to its completed event.
     pub async fn run_steadily(
         &mut self,
         requests: &[Value],
         every: Duration,
-        beside: Option<&Value>,
+        until: Option<&Value>,
     ) -> Result<Vec<Duration>> {
         let mut due = tokio::time::interval(every);
         let mut left = requests.iter();
-        let mut under_way = HashMap::new();
+        let mut in_progress = HashMap::new();
         let mut took = Vec::with_capacity(requests.len());
-        while left.len() > 0 || !under_way.is_empty() {
+        while left.len() > 0 || !in_progress.is_empty() {
             tokio::select! {
                 due = due.tick(), if left.len() > 0 => {
                     if let Some(request) = left.next() {
-                        under_way.insert(id_of(request), due);
+                        in_progress.insert(id_of(request), due);
                         self.publish(std::slice::from_ref(request)).await?;
                     }
                 }
                 completed = completed(&mut self.events) => {
                     let completed = completed?;
-                    if let Some(due) = under_way.remove(&completed) {
+                    if let Some(due) = in_progress.remove(&completed) {
                         took.push(due.elapsed());
-                    } else if beside.map(id_of) == Some(completed) {
+                    } else if until.map(id_of) == Some(completed) {
                         left = [].iter();
                     }
                 }
@@ -108,7 +108,7 @@ impl Application {
         Ok(took)
     }
 
-    /// Removes what the worker declared.
+    /// Deletes the queues and exchanges that the worker declared.
     pub async fn clean_up(self) -> Result<()> {
         for queue in ["requests", "steps", "dead"] {
             self.channel.queue_delete(format!("{}.{queue}", self.prefix).into(), Default::default()).await?;
@@ -120,9 +120,9 @@ impl Application {
     }
 }
 
-/// Waits for the next completed job; its request's id.
+/// Waits for the next completed job, and returns the id of its request.
 async fn completed(events: &mut Consumer) -> Result<String> {
-    let delivery = tokio::time::timeout(LIMIT, events.next()).await.context("no event came in time")?;
+    let delivery = tokio::time::timeout(LIMIT, events.next()).await.context("no event arrived in time")?;
     let delivery = delivery.context("the broker went away")??;
     if delivery.routing_key.as_str() != "handover.deactivation.completed" {
         bail!("a job was rejected: {}", String::from_utf8_lossy(&delivery.data));

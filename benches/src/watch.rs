@@ -1,7 +1,7 @@
-//! For how long rows are locked: the transactions of a database that write, looked at from outside every few milliseconds.
+//! Measures how long rows are locked, by polling the writing transactions of a database every few milliseconds.
 //!
-//! No row is locked for longer than the transaction that moves it. A probe that updates rows of the leaver at random would
-//! seldom meet one of the thousand that are locked of a million, and its 99th percentile would say nothing.
+//! No row is locked for longer than the transaction that moves it. Updating random rows of the leaver would rarely hit one of the
+//! thousand locked rows of a million, and its 99th percentile would be meaningless.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -14,18 +14,18 @@ use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Statement};
 use crate::measure::Samples;
 use crate::server::{Database, connect};
 
-const LOOK_EVERY: Duration = Duration::from_millis(3);
+const POLL: Duration = Duration::from_millis(3);
 
-/// A name for the session that looks: by it a worker does not take it for the host at work, for which it would make room.
+/// The name of the polling session. Without it a worker would mistake the session for the host, and yield to it.
 const NOT_THE_HOST: &str = "application_name=handover";
 
 const WRITING: &str = "SELECT CAST(pid AS bigint) AS pid, CAST(extract(epoch FROM xact_start) * 1e6 AS bigint) AS began, \
      CAST(extract(epoch FROM clock_timestamp() - xact_start) * 1000 AS float8) AS age, \
-     coalesce(wait_event_type || ' ' || wait_event, 'at work') || ' in ' || left(query, 60) AS at \
+     coalesce(wait_event_type || ' ' || wait_event, 'running') || ' in ' || left(query, 60) AS at \
      FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_xid IS NOT NULL \
      AND backend_type = 'client backend'";
 
-/// Looks until it is stopped.
+/// Polls until it is stopped.
 pub struct Watch {
     stop: Arc<AtomicBool>,
     task: tokio::task::JoinHandle<Result<Held>>,
@@ -51,35 +51,35 @@ async fn watch(url: String, stop: Arc<AtomicBool>) -> Result<Held> {
         for row in connection.query_all_raw(Statement::from_string(DbBackend::Postgres, WRITING)).await? {
             seen.entry((row.try_get("", "pid")?, row.try_get("", "began")?)).or_default().note(&row)?;
         }
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::time::sleep(POLL).await;
     }
     connection.close().await?;
     Ok(Held(seen.into_values().collect()))
 }
 
-/// A transaction that was seen: its age in milliseconds when it was seen last, and at what it was, look by look.
+/// A transaction: its last known age in milliseconds, and its activity by number of polls.
 #[derive(Debug, Default)]
 struct Transaction {
     age: f64,
-    looks: BTreeMap<String, usize>,
+    polls: BTreeMap<String, usize>,
 }
 
 impl Transaction {
     fn note(&mut self, row: &QueryResult) -> Result<()> {
         self.age = row.try_get("", "age")?;
-        *self.looks.entry(row.try_get("", "at")?).or_default() += 1;
+        *self.polls.entry(row.try_get("", "at")?).or_default() += 1;
         Ok(())
     }
 
-    /// Where it was seen most often.
+    /// Returns its most frequent activity.
     fn cause(&self) -> String {
-        let looks: usize = self.looks.values().sum();
-        let most = self.looks.iter().max_by_key(|(_, looks)| **looks);
-        most.map(|(at, most)| format!("{most} of {looks} looks: {at}")).unwrap_or_default()
+        let polls: usize = self.polls.values().sum();
+        let most = self.polls.iter().max_by_key(|(_, polls)| **polls);
+        most.map(|(at, most)| format!("{most} of {polls} polls: {at}")).unwrap_or_default()
     }
 }
 
-/// What was seen.
+/// All transactions seen.
 #[derive(Debug, Default)]
 pub struct Held(Vec<Transaction>);
 
@@ -88,12 +88,12 @@ impl Held {
         self.0.extend(more.0);
     }
 
-    /// The 99th percentile, in milliseconds.
+    /// Returns the 99th percentile of the ages, in milliseconds.
     pub fn longest(&self) -> f64 {
         Samples(self.0.iter().map(|transaction| transaction.age).collect()).quantile(0.99)
     }
 
-    /// How long the worst one lasted, and where it was.
+    /// Describes the longest transaction.
     pub fn worst(&self) -> String {
         let worst = self.0.iter().max_by(|one, other| one.age.total_cmp(&other.age));
         worst.map(|worst| format!("worst {:.0} ms ({})", worst.age, worst.cause())).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! A worker: the real binary, as a process of its own.
+//! A worker: the real binary in its own process.
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-/// How a worker is set up.
+/// The settings of a worker.
 pub struct Setup<'s> {
     pub database: &'s str,
     pub broker: &'s str,
@@ -36,38 +36,38 @@ impl Setup<'_> {
     }
 }
 
-/// The binary that was built beside this one.
+/// Returns the binary in the folder of this one.
 fn binary() -> PathBuf {
     std::env::current_exe().unwrap_or_default().with_file_name("handover")
 }
 
-/// A worker that runs; ended when it goes out of scope.
+/// A running worker. Dropping it stops it.
 pub struct Worker {
     process: Child,
-    /// From its start until it took work.
+    /// The time from its start until it was ready.
     pub start_up: Duration,
 }
 
 impl Worker {
-    /// Starts a worker and waits until it says that it runs.
+    /// Starts a worker and waits until it logs that it is ready.
     pub fn start(setup: &Setup<'_>) -> Result<Worker> {
         let began = Instant::now();
         let mut process = setup.command(&["run"]).stderr(Stdio::piped()).stdout(Stdio::null()).spawn()?;
         let stderr = process.stderr.take().context("its standard error")?;
         let mut lines = BufReader::new(stderr).lines();
-        let mut said = Vec::new();
+        let mut log = Vec::new();
         loop {
             match lines.next().transpose()? {
                 Some(line) if line.contains("worker started") => break,
-                Some(line) => said.push(line),
-                None => bail!("the worker did not start: {}", said.join("\n")),
+                Some(line) => log.push(line),
+                None => bail!("the worker did not start: {}", log.join("\n")),
             }
         }
         let start_up = began.elapsed();
-        let shows = std::env::var_os("HANDOVER_BENCH_LOG").is_some();
+        let is_shown = std::env::var_os("HANDOVER_BENCH_LOG").is_some();
         std::thread::spawn(move || {
             lines.map_while(Result::ok).for_each(|line| {
-                if shows {
+                if is_shown {
                     eprintln!("{line}")
                 }
             })
@@ -75,7 +75,7 @@ impl Worker {
         Ok(Worker { process, start_up })
     }
 
-    /// The most memory that it has held, in megabytes.
+    /// Returns its peak memory, in megabytes.
     pub fn peak_memory(&self) -> Result<f64> {
         let status = std::fs::read_to_string(PathBuf::from(format!("/proc/{}/status", self.process.id())))?;
         let line = status.lines().find(|line| line.starts_with("VmHWM")).context("VmHWM")?;
@@ -83,7 +83,7 @@ impl Worker {
         Ok(kilobytes / 1024.0)
     }
 
-    /// Tells it to stop, by its id, and waits until it has.
+    /// Stops it by its process id, and waits until it has ended.
     pub fn stop(mut self) -> Result<()> {
         self.end()
     }
@@ -100,7 +100,7 @@ impl Worker {
 impl Drop for Worker {
     fn drop(&mut self) {
         if let Err(error) = self.end() {
-            eprintln!("a worker could not be stopped: {error}");
+            eprintln!("cannot stop a worker: {error}");
         }
     }
 }

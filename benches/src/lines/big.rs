@@ -1,4 +1,4 @@
-//! Big moves: a million contacts of one leaver, beside the SQL that a DBA would type.
+//! Big moves: a million contacts of one leaver, against the SQL that a DBA would write.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use crate::traffic::Application;
 use crate::watch::{Held, Watch};
 use crate::worker::{Setup, Worker};
 
-/// Dense: a million of three; sparse: one in a hundred.
+/// Runs a dense move, a million contacts of three million, and a sparse one, one in a hundred.
 pub async fn dense_and_sparse(server: &Server, scale: &Scale, report: &mut Report) -> Result<()> {
     let contacts = 3_000_000 / scale.divide;
     for (name, share) in [("dense, one in 3", 3), ("sparse, one in 100", 100)] {
@@ -32,7 +32,7 @@ pub async fn dense_and_sparse(server: &Server, scale: &Scale, report: &mut Repor
     Ok(())
 }
 
-/// What one table of contacts gave, round by round.
+/// The measurements on one table of contacts, by round.
 #[derive(Default)]
 struct Measured {
     bare: Samples,
@@ -45,7 +45,7 @@ struct Measured {
 }
 
 impl Measured {
-    /// Runs each contestant once. Dealing and chunks are measured where the table is dense.
+    /// Runs each contestant once. Dealing and hand-written chunks are measured only on the dense table.
     async fn round(&mut self, server: &Server, base: &Database, records: u64, all: bool, round: usize) -> Result<()> {
         self.bare.push_time(bare_update(server, base).await?);
         let ours = handed_over(server, base, data::big_request(), records, round).await?;
@@ -71,17 +71,17 @@ impl Measured {
         }
         let note = String::new();
         report.add(Row::times(&format!("{what}, ratio over 20"), "s", &self.twenty, &self.bare, Some(1.1), note));
-        let note = "beside: hand-written chunks with a journal, two connections".to_owned();
-        report.add(Row::times(&format!("{what}, beside chunks"), "s", &self.one, &self.chunks, Some(0.9), note));
+        let note = "baseline: hand-written chunks with a journal, two connections".to_owned();
+        report.add(Row::times(&format!("{what}, against chunks"), "s", &self.one, &self.chunks, Some(0.9), note));
         let (ours, chunks) = (&self.ours_held, &self.chunks_held);
         let by_hand = format!("by hand {:.0} ms, {}", chunks.longest(), chunks.worst());
         let note = format!("99th percentile of transactions; {}; {by_hand}", ours.worst());
         let longest = Samples(vec![ours.longest()]);
-        report.add(Row::time("rows locked for, during it", "ms", &longest, Some(50.0), note));
+        report.add(Row::time("time that rows are locked", "ms", &longest, Some(50.0), note));
     }
 }
 
-/// What a contestant did.
+/// The result of one contestant.
 pub struct Run {
     pub took: Duration,
     pub held: Held,
@@ -108,7 +108,7 @@ async fn handed_over(server: &Server, base: &Database, request: Value, records: 
     handed_over_in(server, &database, request, records, round).await
 }
 
-/// Hands over in a database, and drops it.
+/// Runs the job in a database, then drops it.
 pub async fn handed_over_in(
     server: &Server,
     database: &Database,
@@ -126,12 +126,12 @@ pub async fn handed_over_in(
     let memory = worker.peak_memory()?;
     worker.stop()?;
     application.clean_up().await?;
-    insist(database, records).await?;
+    require_moved(database, records).await?;
     server.drop_it(&database.name).await?;
     Ok(Run { took, held, memory })
 }
 
-/// Keyset chunks of 1,000 rows with a journal, as a careful DBA types them, on two connections that take chunks in turn.
+/// Moves keyset chunks of 1,000 rows with a journal, as a careful DBA would, on two connections that alternate.
 pub async fn chunks_by_hand(server: &Server, base: &Database, records: u64) -> Result<Run> {
     let database = server.copy(base, "bench_big_chunks").await?;
     database
@@ -148,17 +148,17 @@ pub async fn chunks_by_hand(server: &Server, base: &Database, records: u64) -> R
                (SELECT id, row_number() OVER (ORDER BY id) AS n FROM contacts WHERE owner_id = {LEAVER}) s GROUP BY 1"
         ))
         .await?;
-    let halves = [0, 1].map(|half| take_chunks(&database, half));
+    let halves = [0, 1].map(|half| move_chunks(&database, half));
     let [one, other] = halves;
     tokio::try_join!(one, other)?;
     let took = began.elapsed();
     let held = watch.stop().await?;
-    insist(&database, records).await?;
+    require_moved(&database, records).await?;
     server.drop_it(&database.name).await?;
     Ok(Run { took, held, memory: 0.0 })
 }
 
-async fn take_chunks(database: &Database, half: i64) -> Result<()> {
+async fn move_chunks(database: &Database, half: i64) -> Result<()> {
     let connection = database.connect().await?;
     let sql = format!(
         "WITH c AS (SELECT n, first, last FROM by_hand WHERE n = $1), \
@@ -174,13 +174,13 @@ async fn take_chunks(database: &Database, half: i64) -> Result<()> {
     Ok(connection.close().await?)
 }
 
-async fn insist(database: &Database, records: u64) -> Result<()> {
+async fn require_moved(database: &Database, records: u64) -> Result<()> {
     let left = format!("SELECT CAST(count(*) AS text) AS v FROM contacts WHERE owner_id = {LEAVER}");
     ensure!(database.text(&left).await? == "0", "{} of {records} records are left", database.text(&left).await?);
     Ok(())
 }
 
-/// 100,000, 1,000,000 and 10,000,000 records: rows a second, and the worker's memory.
+/// Measures rows per second and the worker's memory for 100,000, 1,000,000 and 10,000,000 records.
 pub async fn growth(server: &Server, scale: &Scale, report: &mut Report) -> Result<()> {
     let mut smallest: Option<f64> = None;
     for (records, rounds) in [(100_000, scale.rounds), (1_000_000, scale.rounds.min(3)), (10_000_000, 1)] {
@@ -196,13 +196,13 @@ pub async fn growth(server: &Server, scale: &Scale, report: &mut Report) -> Resu
         server.drop_it(&base.name).await?;
         let first = *smallest.get_or_insert(rates.median());
         let share = rates.median() / first;
-        let note = format!("{share:.2} of the rate at the least; worker's peak {:.0} MB", memory.range().1);
+        let note = format!("{share:.2} of the rate of the smallest; worker's peak {:.0} MB", memory.range().1);
         report.add(Row::rates(&format!("growth: {records} records"), "rows/s", &rates, None, None, note));
     }
     Ok(())
 }
 
-/// Two workers beside one.
+/// Compares two workers with one.
 pub async fn two_workers(server: &Server, scale: &Scale, report: &mut Report) -> Result<()> {
     let records = 1_000_000 / scale.divide;
     let base = data::host(server, "bench_two").await?;
@@ -213,7 +213,7 @@ pub async fn two_workers(server: &Server, scale: &Scale, report: &mut Report) ->
         two.push_time(by_two(server, &base, round).await?);
     }
     server.drop_it(&base.name).await?;
-    let note = "beside: one worker".to_owned();
+    let note = "baseline: one worker".to_owned();
     report.add(Row::times(&format!("two workers, {records} contacts"), "s", &two, &one, None, note));
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! SQLite without a server, and how soon a worker is ready.
+//! SQLite without a server, and the start-up time of a worker.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use crate::report::{Report, Row};
 use crate::server::{Server, connect};
 use crate::worker::{Setup, Worker};
 
-/// 100,000 contacts in SQLite, beside one bare UPDATE.
+/// Moves 100,000 contacts in SQLite, against a plain UPDATE.
 pub async fn sqlite(scale: &Scale, report: &mut Report) -> Result<()> {
     let records = 100_000 / scale.divide;
     let folder = std::env::temp_dir().join(format!("handover-bench-{}", std::process::id()));
@@ -29,7 +29,7 @@ pub async fn sqlite(scale: &Scale, report: &mut Report) -> Result<()> {
         ours.push_time(handed_over(&url(&file)).await?);
     }
     std::fs::remove_dir_all(&folder)?;
-    let note = "beside: one bare UPDATE in SQLite".to_owned();
+    let note = "baseline: a plain UPDATE in SQLite".to_owned();
     report.add(Row::times(&format!("embedded: {records} contacts"), "s", &ours, &bare, Some(0.5), note));
     Ok(())
 }
@@ -77,7 +77,7 @@ async fn bare_update(url: &str) -> Result<Duration> {
     Ok(took)
 }
 
-/// From its request to its completion, as the ledger says.
+/// Returns the time from the request to its completion, from the ledger.
 async fn handed_over(url: &str) -> Result<Duration> {
     let setup = Setup { database: url, broker: "local", prefix: "bench", catalog: CATALOG, extra: &[] };
     let file = std::env::temp_dir().join(format!("handover-bench-{}.json", std::process::id()));
@@ -95,7 +95,7 @@ async fn handed_over(url: &str) -> Result<Duration> {
     Ok(Duration::from_secs_f64(seconds))
 }
 
-/// From the command to the worker that takes messages.
+/// Measures the time from the command to a worker that receives messages.
 pub async fn start_up(server: &Server, scale: &Scale, report: &mut Report) -> Result<()> {
     let base = data::host(server, "bench_start").await?;
     let prefix = format!("bench-start-{}", std::process::id());

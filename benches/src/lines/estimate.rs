@@ -1,4 +1,4 @@
-//! What a preview says that a job takes, beside what it then takes.
+//! A preview's estimate against the actual time of the job.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -11,10 +11,10 @@ use crate::server::Server;
 use crate::traffic::Application;
 use crate::worker::{Setup, Worker};
 
-/// How far an estimate may be off, either way.
+/// The factor by which an estimate may be off, either way.
 const FACTOR: f64 = 3.0;
 
-/// Ten jobs on one database, the first where nothing was measured yet: a large one, and colleagues' to one successor or to
+/// Runs ten jobs on one database: a large one first, before anything was measured, then colleagues' jobs to one successor or to
 /// twenty.
 pub async fn of_ten_jobs(server: &Server, scale: &Scale, report: &mut Report) -> Result<()> {
     let contacts = 3_000_000 / scale.divide;
@@ -49,7 +49,7 @@ pub async fn of_ten_jobs(server: &Server, scale: &Scale, report: &mut Report) ->
     Ok(())
 }
 
-/// The seconds that a preview says.
+/// Returns the seconds that a preview estimates.
 fn estimate(setup: &Setup<'_>, request: &Value) -> Result<f64> {
     let file = std::env::temp_dir().join(format!("handover-bench-{}.json", std::process::id()));
     std::fs::write(&file, request.to_string())?;

@@ -1,4 +1,4 @@
-//! A foreground load while a million records move: what the host's own users notice.
+//! A foreground load while a million records move: the effect on the host's own users.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,16 +17,16 @@ use crate::worker::{Setup, Worker};
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/host.sql");
 
-/// Transactions a second of the foreground, well below what the machine can do: a host at work, not at its limit.
+/// Foreground transactions per second, well below the capacity of the machine: an active host that is not at its limit.
 const RATE: u64 = 200;
 
-/// Above so many milliseconds without a move the foreground waits for itself, and what it waits beside one says nothing.
-const AT_ITS_LIMIT: f64 = 250.0;
+/// A foreground that is slower than this without a move, in milliseconds, is overloaded, and the comparison is meaningless.
+const OVERLOADED: f64 = 250.0;
 
-/// How long pgbench runs at a time, and so how long the load without a move is measured, in seconds.
-const SPELL: u64 = 10;
+/// The duration of one pgbench run, in seconds.
+const RUN: u64 = 10;
 
-/// The foreground's 95th percentile beside a move in each pace, over that without a move just before.
+/// Compares the foreground's 95th percentile during a move, for each pace, with that just before the move.
 pub async fn foreground(server: &Server, scale: &Scale, report: &mut Report) -> Result<()> {
     let contacts = 3_000_000 / scale.divide;
     let base = data::host(server, "bench_gentle").await?;
@@ -36,20 +36,17 @@ pub async fn foreground(server: &Server, scale: &Scale, report: &mut Report) -> 
         let mut took = Samples::default();
         for round in 0..scale.rounds {
             let database = server.copy(&base, "bench_gentle_ours").await?;
-            let alone = spell(&database, contacts).await?.quantile(0.95);
-            ensure!(
-                alone < AT_ITS_LIMIT,
-                "{RATE} transactions a second are more than this machine can do: {alone:.0} ms"
-            );
-            let (beside, time) = beside_a_move(server, &database, contacts, pace, round).await?;
-            let beside = beside.quantile(0.95);
+            let alone = run_once(&database, contacts).await?.quantile(0.95);
+            ensure!(alone < OVERLOADED, "{RATE} transactions per second overload this machine: {alone:.0} ms");
+            let (during, time) = during_a_move(server, &database, contacts, pace, round).await?;
+            let during = during.quantile(0.95);
             eprintln!(
-                "  round {}, {pace}: {alone:.1} ms without, {beside:.1} ms beside a move of {time:.1?}",
+                "  round {}, {pace}: {alone:.1} ms without, {during:.1} ms during a move of {time:.1?}",
                 round + 1
             );
             without.push(alone);
-            with.push(beside);
-            ratios.push(beside / alone);
+            with.push(during);
+            ratios.push(during / alone);
             took.push_time(time);
             server.drop_it(&database.name).await?;
         }
@@ -65,9 +62,9 @@ pub async fn foreground(server: &Server, scale: &Scale, report: &mut Report) -> 
     server.drop_it(&base.name).await
 }
 
-/// Moves the leaver's contacts under the foreground's load: the latencies of what ran during the move, in milliseconds, and
-/// what the move took.
-async fn beside_a_move(
+/// Moves the leaver's contacts under the foreground load. Returns the latencies during the move, in milliseconds, and the
+/// duration of the move.
+async fn during_a_move(
     server: &Server,
     database: &Database,
     contacts: u64,
@@ -94,11 +91,11 @@ async fn beside_a_move(
     let ended = began + took.as_secs_f64();
     let during = transactions.into_iter().filter(|(at, _)| (began..=ended).contains(at));
     let latencies: Vec<f64> = during.map(|(_, latency)| latency).collect();
-    ensure!(!latencies.is_empty(), "the move was over before the foreground had begun: make it larger");
+    ensure!(!latencies.is_empty(), "the move ended before the foreground started: make it larger");
     Ok((Samples(latencies), took))
 }
 
-/// One spell after the other until the move is over.
+/// Repeats pgbench runs until the move is over.
 async fn load(database: &Database, contacts: u64, is_over: Arc<AtomicBool>) -> Result<Vec<(f64, f64)>> {
     let mut transactions = Vec::new();
     while !is_over.load(Ordering::Relaxed) {
@@ -107,12 +104,12 @@ async fn load(database: &Database, contacts: u64, is_over: Arc<AtomicBool>) -> R
     Ok(transactions)
 }
 
-async fn spell(database: &Database, contacts: u64) -> Result<Samples> {
+async fn run_once(database: &Database, contacts: u64) -> Result<Samples> {
     Ok(Samples(pgbench(database, contacts).await?.into_iter().map(|(_, latency)| latency).collect()))
 }
 
-/// A spell of the foreground's load: when each transaction ended, in seconds since 1970, and its latency in milliseconds,
-/// counted from when it was due.
+/// Runs the foreground load once. Returns for each transaction its end, in seconds since 1970, and its latency from its due time,
+/// in milliseconds.
 async fn pgbench(database: &Database, contacts: u64) -> Result<Vec<(f64, f64)>> {
     let folder = std::env::temp_dir().join(format!("handover-bench-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
@@ -123,7 +120,7 @@ async fn pgbench(database: &Database, contacts: u64) -> Result<Vec<(f64, f64)>> 
         format!("--define=contacts={contacts}"),
         "--client=4".to_owned(),
         format!("--rate={RATE}"),
-        format!("--time={SPELL}"),
+        format!("--time={RUN}"),
         "--log".to_owned(),
         format!("--log-prefix={}", folder.join("foreground").display()),
     ];
@@ -133,7 +130,7 @@ async fn pgbench(database: &Database, contacts: u64) -> Result<Vec<(f64, f64)>> 
     transactions
 }
 
-/// Each line is: client, number, latency, script, seconds and microseconds at its end, and how late it began.
+/// Reads the logs. A line has: client, number, latency, script, seconds and microseconds of the end, and delay of the start.
 fn read_logs(folder: &Path) -> Result<Vec<(f64, f64)>> {
     let mut transactions = Vec::new();
     for file in std::fs::read_dir(folder)? {
@@ -143,7 +140,7 @@ fn read_logs(folder: &Path) -> Result<Vec<(f64, f64)>> {
             transactions.push((seconds + microseconds / 1e6, latency / 1e3));
         }
     }
-    ensure!(!transactions.is_empty(), "pgbench has logged nothing");
+    ensure!(!transactions.is_empty(), "pgbench logged nothing");
     Ok(transactions)
 }
 

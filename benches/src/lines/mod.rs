@@ -1,7 +1,7 @@
-//! The lines of the table, a file a subject.
+//! The lines of the table, one file for each subject.
 
-mod beside;
 mod big;
+mod contention;
 mod embedded;
 mod estimate;
 mod gentle;
@@ -14,37 +14,37 @@ use clap::ValueEnum;
 use crate::report::Report;
 use crate::server::Server;
 
-/// How much is measured.
+/// The size of the benchmark.
 #[derive(Debug, Clone, Copy)]
 pub struct Scale {
     pub rounds: usize,
     pub divide: u64,
 }
 
-/// What is measured.
+/// A line of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Line {
-    /// A million contacts of one leaver, beside one bare UPDATE and hand-written chunks.
+    /// A million contacts of one leaver, against a plain UPDATE and hand-written chunks.
     Big,
-    /// 5,000 small leavers over RabbitMQ, beside pgbench.
+    /// 5,000 small leavers over RabbitMQ, against pgbench.
     Small,
     /// One small leaver on an idle system.
     Idle,
     /// From a hundred thousand records to ten million.
     Growth,
-    /// How long rows are locked during a big move.
+    /// The time that rows are locked during a big move.
     Locked,
-    /// What a foreground load notices of a big move.
+    /// The effect of a big move on a foreground load.
     Gentle,
-    /// How long small jobs wait beside a giant, and without it.
-    Beside,
-    /// A preview's estimates beside what jobs take.
+    /// The time that small jobs wait while a giant runs, and without it.
+    Contention,
+    /// A preview's estimates against the actual times.
     Estimate,
     /// A hundred thousand contacts in SQLite.
     Embedded,
-    /// Two workers beside one.
+    /// Two workers against one.
     Workers,
-    /// How soon a worker is ready.
+    /// The start-up time of a worker.
     Start,
 }
 
@@ -56,8 +56,8 @@ impl Line {
             Line::Idle => "one small job on an idle system",
             Line::Growth => "growth",
             Line::Locked => "rows locked",
-            Line::Gentle => "gentle: a foreground load beside a big move",
-            Line::Beside => "small jobs beside a giant",
+            Line::Gentle => "gentle: a foreground load during a big move",
+            Line::Contention => "small jobs while a giant runs",
             Line::Estimate => "estimates",
             Line::Embedded => "embedded",
             Line::Workers => "two workers",
@@ -66,7 +66,7 @@ impl Line {
     }
 }
 
-pub fn chosen(named: &[Line]) -> Vec<Line> {
+pub fn selected(named: &[Line]) -> Vec<Line> {
     match named.is_empty() {
         true => Line::value_variants().to_vec(),
         false => named.to_vec(),
@@ -81,7 +81,7 @@ pub async fn run(line: Line, server: &Server, scale: &Scale, report: &mut Report
         Line::Growth => big::growth(server, scale, report).await,
         Line::Locked => locked::during_a_big_move(server, scale, report).await,
         Line::Gentle => gentle::foreground(server, scale, report).await,
-        Line::Beside => beside::a_giant(server, scale, report).await,
+        Line::Contention => contention::small_jobs(server, scale, report).await,
         Line::Estimate => estimate::of_ten_jobs(server, scale, report).await,
         Line::Embedded => embedded::sqlite(scale, report).await,
         Line::Workers => big::two_workers(server, scale, report).await,

@@ -14,26 +14,26 @@ use crate::worker::{Setup, Worker};
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/small.sql");
 
-/// Numbers of clients that pgbench is tried with.
+/// The numbers of clients to try with pgbench.
 const CLIENTS: [u64; 4] = [4, 8, 16, 32];
 
-/// 5,000 leavers: requests over RabbitMQ to completed events, beside one transaction a leaver in pgbench.
+/// Runs 5,000 leavers from requests over RabbitMQ to completed events, against one transaction per leaver in pgbench.
 pub async fn many(server: &Server, scale: &Scale, report: &mut Report) -> Result<()> {
     let leavers = (5_000 / scale.divide / 32).max(1) * 32;
     let base = data::host(server, "bench_small").await?;
     data::fill_leavers(&base, leavers).await?;
     let clients = best_clients(server, &base, leavers).await?;
-    let (mut typed, mut ours, mut memory) = (Samples::default(), Samples::default(), Samples::default());
+    let (mut by_hand, mut ours, mut memory) = (Samples::default(), Samples::default(), Samples::default());
     for round in 0..scale.rounds {
-        typed.push(pgbench(server, &base, leavers, clients).await?);
+        by_hand.push(pgbench(server, &base, leavers, clients).await?);
         let (rate, peak) = handed_over(server, &base, leavers, round).await?;
         ours.push(rate);
         memory.push(peak);
-        eprintln!("  round {}: pgbench {:.0}/s, Handover {:.0}/s", round + 1, typed.0[round], ours.0[round]);
+        eprintln!("  round {}: pgbench {:.0}/s, Handover {:.0}/s", round + 1, by_hand.0[round], ours.0[round]);
     }
     server.drop_it(&base.name).await?;
     let note = format!("pgbench with {clients} clients; worker's peak {:.0} MB", memory.range().1);
-    report.add(Row::rates("small jobs a second", "leavers/s", &ours, Some(&typed), Some(1.5), note));
+    report.add(Row::rates("small jobs per second", "leavers/s", &ours, Some(&by_hand), Some(1.5), note));
     Ok(())
 }
 
@@ -49,9 +49,9 @@ async fn best_clients(server: &Server, base: &Database, leavers: u64) -> Result<
     Ok(best.0)
 }
 
-/// Leavers a second of pgbench.
+/// Returns the leavers per second of pgbench.
 async fn pgbench(server: &Server, base: &Database, leavers: u64, clients: u64) -> Result<f64> {
-    let database = server.copy(base, "bench_small_typed").await?;
+    let database = server.copy(base, "bench_small_by_hand").await?;
     let variables = [("first", FIRST_LEAVER), ("clients", clients), ("done", 0)];
     let mut arguments = vec!["--no-vacuum".to_owned(), "--protocol=prepared".to_owned(), format!("--file={SCRIPT}")];
     arguments.extend(variables.map(|(name, value)| format!("--define={name}={value}")));
@@ -60,16 +60,16 @@ async fn pgbench(server: &Server, base: &Database, leavers: u64, clients: u64) -
         "--jobs=2".to_owned(),
         format!("--transactions={}", leavers / clients),
     ]);
-    let said = database.program("pgbench", &arguments).await?;
-    let rate = said.lines().find_map(|line| line.strip_prefix("tps = ")?.split(' ').next()?.parse().ok());
+    let output = database.program("pgbench", &arguments).await?;
+    let rate = output.lines().find_map(|line| line.strip_prefix("tps = ")?.split(' ').next()?.parse().ok());
     let left =
         database.text("SELECT CAST(count(*) AS text) AS v FROM users WHERE id >= 1000 AND status = 'active'").await?;
     anyhow::ensure!(left == "0", "pgbench has left {left} users active");
     server.drop_it(&database.name).await?;
-    rate.context(said)
+    rate.context(output)
 }
 
-/// Leavers a second of a worker, and its peak memory.
+/// Returns the leavers per second of a worker, and its peak memory.
 async fn handed_over(server: &Server, base: &Database, leavers: u64, round: usize) -> Result<(f64, f64)> {
     let database = server.copy(base, "bench_small_ours").await?;
     let prefix = format!("bench-small-{round}-{}", std::process::id());
@@ -85,7 +85,7 @@ async fn handed_over(server: &Server, base: &Database, leavers: u64, round: usiz
     Ok((leavers as f64 / took.as_secs_f64(), peak))
 }
 
-/// One small job at a time: from its request's publishing to its completed event.
+/// Runs one small job at a time, from publishing its request to its completed event.
 pub async fn idle(server: &Server, scale: &Scale, report: &mut Report) -> Result<()> {
     let jobs = (500 / scale.divide).max(50);
     let warm_up = 20;
@@ -102,7 +102,7 @@ pub async fn idle(server: &Server, scale: &Scale, report: &mut Report) -> Result
         if leaver >= warm_up {
             times.push(began.elapsed().as_secs_f64() * 1000.0);
         }
-        // An idle system: what the last job left has been carried away.
+        // Let the relay publish the messages of the last job, so that the system is idle.
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     worker.stop()?;

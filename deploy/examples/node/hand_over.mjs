@@ -1,26 +1,26 @@
-// Publishes a request to Handover, and waits for the reply and then for the event that tells how it ended.
+// Publishes a request to Handover, then waits for the reply and for the event with the outcome.
 //
 //     node hand_over.mjs request.json
 //
-// AMQP_URL leads to RabbitMQ; HANDOVER_PREFIX is `broker.prefix` of Handover's settings. Exit code 0: completed.
+// AMQP_URL is RabbitMQ's address; HANDOVER_PREFIX is `broker.prefix` of Handover's settings. Exit code 0: completed.
 
 import { randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import amqp from "amqplib";
 
 const prefix = process.env.HANDOVER_PREFIX ?? "handover";
-const patience = 60_000;
+const timeout = 60_000;
 const ends = ["completed", "rejected", "needs_attention", "cancelled"];
 
 const request = JSON.parse(await readFile(process.argv[2], "utf8"));
 const connection = await amqp.connect(process.env.AMQP_URL);
 const channel = await connection.createConfirmChannel();
-const tooLate = setTimeout(() => {
-  console.error("nothing came");
+const expiry = setTimeout(() => {
+  console.error("no message arrived in time");
   process.exit(1);
-}, patience);
+}, timeout);
 
-// Messages of a queue as they come, kept until somebody asks for them.
+// Buffers the messages of a queue until they are read.
 async function listen(queue) {
   const kept = [];
   let wake = () => {};
@@ -31,7 +31,7 @@ async function listen(queue) {
   };
 }
 
-// Listening comes first: what happens between publishing and listening would be missed.
+// Subscribe first: messages sent before the subscription would be missed.
 const replies = await channel.assertQueue("", { exclusive: true });
 const events = await channel.assertQueue("", { exclusive: true });
 await channel.bindQueue(events.queue, `${prefix}.events`, "handover.#");
@@ -56,7 +56,7 @@ const reply = JSON.parse(message.content);
 console.log(JSON.stringify(reply));
 let code = reply.outcome === "accepted" || reply.outcome === "duplicate" ? 0 : 1;
 
-// Of a duplicate the events were told before: its job is looked up instead, with `handover job`.
+// The events of a duplicate were published before: look up its job with `handover job`.
 while (reply.outcome === "accepted") {
   const event = JSON.parse((await nextEvent()).content);
   const end = event.type.split(".").at(-1);
@@ -65,6 +65,6 @@ while (reply.outcome === "accepted") {
   code = end === "completed" ? 0 : 1;
   break;
 }
-clearTimeout(tooLate);
+clearTimeout(expiry);
 await connection.close();
 process.exit(code);

@@ -1,8 +1,8 @@
-"""Publishes a request to Handover, and waits for the reply and then for the event that tells how it ended.
+"""Publishes a request to Handover, then waits for the reply and for the event with the outcome.
 
     python hand_over.py request.json
 
-AMQP_URL leads to RabbitMQ; HANDOVER_PREFIX is `broker.prefix` of Handover's settings. Exit code 0: completed.
+AMQP_URL is RabbitMQ's address; HANDOVER_PREFIX is `broker.prefix` of Handover's settings. Exit code 0: completed.
 """
 
 import json
@@ -13,15 +13,15 @@ import uuid
 import pika
 
 PREFIX = os.environ.get("HANDOVER_PREFIX", "handover")
-PATIENCE = 60  # seconds without any message
+TIMEOUT = 60  # seconds without any message
 ENDS = {"completed", "rejected", "needs_attention", "cancelled"}
 
 
 def messages(channel, queue):
-    """The messages of a queue, until none has come for a while."""
-    for method, properties, body in channel.consume(queue, auto_ack=True, inactivity_timeout=PATIENCE):
+    """Yields the messages of a queue. Exits if none arrives in time."""
+    for method, properties, body in channel.consume(queue, auto_ack=True, inactivity_timeout=TIMEOUT):
         if method is None:
-            sys.exit("nothing came")
+            sys.exit("no message arrived in time")
         yield properties, json.loads(body)
 
 
@@ -32,7 +32,7 @@ def main():
     channel = connection.channel()
     channel.confirm_delivery()
 
-    # Listening comes first: what happens between publishing and listening would be missed.
+    # Subscribe first: messages sent before the subscription would be missed.
     replies = channel.queue_declare("", exclusive=True).method.queue
     events = channel.queue_declare("", exclusive=True).method.queue
     channel.queue_bind(events, f"{PREFIX}.events", "handover.#")
@@ -48,13 +48,13 @@ def main():
     kind = request.get("type", "deactivate")
     channel.basic_publish(PREFIX, f"request.{kind}", json.dumps(request), properties, mandatory=True)
 
-    reply = next(reply for told, reply in messages(channel, replies) if told.correlation_id == correlation)
+    reply = next(reply for properties, reply in messages(channel, replies) if properties.correlation_id == correlation)
     channel.cancel()
     print(json.dumps(reply))
     if reply["outcome"] in ("rejected", "parked"):
         sys.exit(1)
 
-    # Of a duplicate the events were told before: its job is looked up instead, with `handover job`.
+    # The events of a duplicate were published before: look up its job with `handover job`.
     if reply["outcome"] == "duplicate":
         return
     for _, event in messages(channel, events):

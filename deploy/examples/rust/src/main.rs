@@ -1,10 +1,10 @@
-//! Publishes a request to Handover, and waits for the reply and then for the event that tells how it ended.
+//! Publishes a request to Handover, then waits for the reply and for the event with the outcome.
 //!
 //! ```sh
 //! handover-example request.json
 //! ```
 //!
-//! `AMQP_URL` leads to RabbitMQ; `HANDOVER_PREFIX` is `broker.prefix` of Handover's settings. Exit code 0: completed.
+//! `AMQP_URL` is RabbitMQ's address; `HANDOVER_PREFIX` is `broker.prefix` of Handover's settings. Exit code 0: completed.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, Consumer};
 use serde_json::Value;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 const ENDS: [&str; 4] = ["completed", "rejected", "needs_attention", "cancelled"];
 
 #[tokio::main]
@@ -27,12 +27,12 @@ async fn main() -> Result<ExitCode> {
     let file = std::env::args().nth(1).context("usage: handover-example request.json")?;
     let request: Value = serde_json::from_str(&std::fs::read_to_string(file)?)?;
     let prefix = std::env::var("HANDOVER_PREFIX").unwrap_or_else(|_| "handover".into());
-    let url = std::env::var("AMQP_URL").context("AMQP_URL leads to RabbitMQ")?;
+    let url = std::env::var("AMQP_URL").context("set AMQP_URL to RabbitMQ's address")?;
     let connection = Connection::connect(&url, ConnectionProperties::default()).await?;
     let channel = connection.create_channel().await?;
     channel.confirm_select(ConfirmSelectOptions::default()).await?;
 
-    // Listening comes first: what happens between publishing and listening would be missed.
+    // Subscribe first: messages sent before the subscription would be missed.
     let (reply_to, mut replies) = listen(&channel, None).await?;
     let (_, mut events) = listen(&channel, Some(&format!("{prefix}.events"))).await?;
 
@@ -48,7 +48,7 @@ async fn main() -> Result<ExitCode> {
     let body = request.to_string();
     let sent = channel.basic_publish(prefix.as_str().into(), key.into(), options, body.as_bytes(), properties).await?;
     if sent.await?.take_message().is_some() {
-        bail!("no queue takes requests: has a Handover worker ever run here?");
+        bail!("no queue takes requests: start a Handover worker first");
     }
 
     let reply = loop {
@@ -60,7 +60,7 @@ async fn main() -> Result<ExitCode> {
     println!("{reply}");
     match reply["outcome"].as_str() {
         Some("accepted") => {}
-        // The events were told before: its job is looked up instead, with `handover job`.
+        // The events were published before: look up the job with `handover job`.
         Some("duplicate") => return Ok(ExitCode::SUCCESS),
         _ => return Ok(ExitCode::FAILURE),
     }
@@ -74,7 +74,7 @@ async fn main() -> Result<ExitCode> {
     }
 }
 
-/// A queue of our own, bound to an exchange where one is given.
+/// Consumes a new exclusive queue. Binds it to the exchange if one is given.
 async fn listen(channel: &Channel, exchange: Option<&str>) -> Result<(String, Consumer)> {
     let options = QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() };
     let queue = channel.queue_declare("".into(), options, FieldTable::default()).await?.name().clone();
@@ -88,6 +88,6 @@ async fn listen(channel: &Channel, exchange: Option<&str>) -> Result<(String, Co
 }
 
 async fn next(consumer: &mut Consumer) -> Result<Delivery> {
-    let next = tokio::time::timeout(PATIENCE, consumer.next()).await.context("nothing came")?;
+    let next = tokio::time::timeout(TIMEOUT, consumer.next()).await.context("no message arrived in time")?;
     Ok(next.context("the consumer ended")??)
 }
