@@ -84,15 +84,15 @@ impl Outgoing {
     }
 
     /// Converts a row of the outbox to a message.
-    pub fn from_outbox_message(letter: &OutboxMessage) -> Result<Outgoing, BrokerError> {
-        let fault = |fault: &str| BrokerError::Outbox(format!("row {} has {fault}", letter.id));
+    pub fn from_outbox_message(row: &OutboxMessage) -> Result<Outgoing, BrokerError> {
+        let fault = |fault: &str| BrokerError::Outbox(format!("row {} has {fault}", row.id));
         Ok(Outgoing {
-            id: letter.message_id,
-            channel: Channel::from_name(&letter.channel).ok_or_else(|| fault("an unknown channel"))?,
-            routing_key: letter.routing_key.clone(),
-            content_type: letter.content_type.clone(),
-            headers: serde_json::from_value(letter.headers.clone()).map_err(|_| fault("headers that are not text"))?,
-            body: letter.body.clone(),
+            id: row.message_id,
+            channel: Channel::from_name(&row.channel).ok_or_else(|| fault("an unknown channel"))?,
+            routing_key: row.routing_key.clone(),
+            content_type: row.content_type.clone(),
+            headers: serde_json::from_value(row.headers.clone()).map_err(|_| fault("headers that are not text"))?,
+            body: row.body.clone(),
         })
     }
 

@@ -95,10 +95,10 @@ async fn queue(connection: &Connection, topology: &Topology, queue: Channel) -> 
 }
 
 fn state(declared: BrokerError, error: &lapin::Error) -> Result<State, BrokerError> {
-    match declared {
-        BrokerError::Topology(fault) => Ok(State::Wrong(fault)),
-        _ if errors::reply(error).is_some_and(|(code, _)| code == code::NOT_FOUND) => Ok(State::Missing),
-        other => Err(other),
+    match (declared, errors::reply(error)) {
+        (BrokerError::Topology(fault), _) => Ok(State::Wrong(fault)),
+        (_, Some((code::NOT_FOUND, _))) => Ok(State::Missing),
+        (declared, _) => Err(declared),
     }
 }
 

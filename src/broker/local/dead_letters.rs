@@ -43,8 +43,8 @@ impl LocalDeadLetters {
         if self.page.is_empty() {
             self.page = outbox::list(&session, Channel::Dead.name(), self.read, PAGE).await?.into();
         }
-        let next = self.page.pop_front().filter(|letter| letter.id <= end);
-        self.read = next.as_ref().map_or(end, |letter| letter.id);
+        let next = self.page.pop_front().filter(|row| row.id <= end);
+        self.read = next.as_ref().map_or(end, |row| row.id);
         Ok(next)
     }
 

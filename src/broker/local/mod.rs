@@ -159,29 +159,29 @@ impl Feed {
         }
         let now = OffsetDateTime::now_utc();
         let session = self.store.begin(CLAIM).await?;
-        let letters = outbox::claim(&session, &[self.channel.name()], now, now + LEASE, permits.len() as u64).await?;
+        let rows = outbox::claim(&session, &[self.channel.name()], now, now + LEASE, permits.len() as u64).await?;
         session.commit().await?;
-        let count = letters.len();
-        for (letter, permit) in letters.into_iter().zip(permits) {
+        let count = rows.len();
+        for (row, permit) in rows.into_iter().zip(permits) {
             // If the consumer is gone, the lease expires on its own.
-            let _ = self.sender.send(self.incoming(letter, permit)).await;
+            let _ = self.sender.send(self.incoming(row, permit)).await;
         }
         Ok(count)
     }
 
-    fn incoming(&self, letter: OutboxMessage, permit: OwnedSemaphorePermit) -> Incoming {
+    fn incoming(&self, row: OutboxMessage, permit: OwnedSemaphorePermit) -> Incoming {
         Incoming {
-            id: Some(letter.message_id.to_string()),
+            id: Some(row.message_id.to_string()),
             source: String::new(),
-            routing_key: letter.routing_key,
+            routing_key: row.routing_key,
             channel: self.channel,
-            headers: text_headers(&letter.headers),
-            content_type: Some(letter.content_type),
+            headers: text_headers(&row.headers),
+            content_type: Some(row.content_type),
             reply_to: None,
             correlation_id: None,
-            body: letter.body,
-            published: Some(letter.due_at),
-            receipt: Box::new(LocalReceipt { store: self.store.clone(), row: letter.id, _permit: permit }),
+            body: row.body,
+            published: Some(row.due_at),
+            receipt: Box::new(LocalReceipt { store: self.store.clone(), row: row.id, _permit: permit }),
         }
     }
 }
