@@ -32,7 +32,7 @@ pub use model::{Catalog, Groups, InvitationStatus, Invitations, License, Status,
 pub use reference::{ClaimedRows, Reference};
 pub use rights::{Columns, Rights, TableRights};
 pub use scan::{Uncovered, pointing_columns, scan, scan_names};
-pub use schema::{Column, Engine, Family, ForeignKey, OnDelete, Schema, SchemaColumn, SchemaTraits, Table, TableName};
+pub use schema::{Column, Family, ForeignKey, OnDelete, Schema, SchemaColumn, SchemaTraits, Table, TableName};
 
 /// The catalogs embedded in the binary: name and TOML.
 pub const EMBEDDED: [(&str, &str); 3] = [

@@ -2,15 +2,6 @@
 
 use std::fmt;
 
-/// The database engine of a schema.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Engine {
-    /// PostgreSQL.
-    Postgres,
-    /// SQLite.
-    Sqlite,
-}
-
 /// The tables of a database, and what the database can do.
 #[derive(Debug, Clone)]
 pub struct Schema {

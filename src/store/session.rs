@@ -15,7 +15,6 @@ use super::failpoint::{Failpoints, Point};
 use super::outbox_handoff::{OutboxHandoff, PendingMessages};
 use super::row::Row;
 use super::timeout::CallTimeout;
-use crate::catalog::Engine;
 use crate::metrics::{self, Observation};
 
 /// Something that runs statements: a transaction, or a connection of the reading pool.
@@ -76,14 +75,6 @@ impl Session {
     fn of(dialect: SharedDialect, timeout: CallTimeout, inner: Inner) -> Session {
         let (pending, observed) = (PendingMessages::default(), Mutex::default());
         Session { dialect, timeout, inner, step: "read", failpoints: None, pending, began: Instant::now(), observed }
-    }
-
-    /// Returns the engine.
-    pub fn engine(&self) -> Engine {
-        match self.dialect.engine() {
-            super::dialect::Engine::Postgres => Engine::Postgres,
-            super::dialect::Engine::Sqlite => Engine::Sqlite,
-        }
     }
 
     /// Returns the database's dialect.

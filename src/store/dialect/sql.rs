@@ -34,14 +34,6 @@ impl Sql {
         self.dialect
     }
 
-    /// Returns the engine that it is for.
-    pub fn engine(&self) -> crate::catalog::Engine {
-        match self.dialect.backend() {
-            sea_orm::DbBackend::Sqlite => crate::catalog::Engine::Sqlite,
-            _ => crate::catalog::Engine::Postgres,
-        }
-    }
-
     /// Returns what its database can do.
     pub fn capabilities(&self) -> &'static Capabilities {
         self.dialect.capabilities()
