@@ -1,23 +1,26 @@
-//! Previews a request: runs the planner's guards in a read-only snapshot, without locks.
+//! Previews a request or a revert in a read-only snapshot, without locks, with the guards of planner and undo.
 
 mod estimate;
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use uuid::Uuid;
 
 use self::estimate::Estimator;
 use super::error::Result;
+use super::jobs;
 use crate::catalog::{Catalog, Disposition};
-use crate::contract::{HandoverRequest, JobId, Reason};
+use crate::contract::{HandoverRequest, JobId, Reason, UserId};
 use crate::plan::token::PlanToken;
 use crate::plan::{Decision, Facts, Plan, Planned, normalize_handover};
-use crate::stages::Context;
 use crate::stages::handover::evaluate::{Counting, evaluate, parties};
+pub use crate::stages::undo::preview::{LicensePreview, RevertPreview};
+use crate::stages::{Context, undo};
 use crate::store::ledger::chunks;
 use crate::store::{Error, host};
 
-/// What a request would do.
+/// The effect of a request.
 #[derive(Debug, Clone, Serialize)]
 pub struct Preview {
     /// The job that the request would create.
@@ -109,6 +112,12 @@ pub async fn preview(
             Ok(preview)
         }
     }
+}
+
+/// Previews the revert of a job. Returns `None` if there is no such job.
+pub async fn preview_revert(context: &Context, job: Uuid, requester: &UserId) -> Result<Option<RevertPreview>> {
+    let Some(job) = jobs::find(&context.store, job).await? else { return Ok(None) };
+    Ok(Some(undo::preview::revert(context, &job, requester).await?))
 }
 
 impl Preview {

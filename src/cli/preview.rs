@@ -67,7 +67,7 @@ pub fn print(preview: &Preview) -> Result<()> {
         return output::reasons(&preview.rejections);
     }
     let rows: Vec<Vec<String>> = preview.references.iter().filter(|reference| reference.found > 0).map(row).collect();
-    output::table(&["kind", "becomes", "assigned", "to"], &rows)?;
+    output::table(&["kind", "disposition", "assigned", "to"], &rows)?;
     for kind in &preview.without_effect {
         output::line(format!("nothing of kind `{kind}` to move: the request's allotment for it has no effect"))?;
     }

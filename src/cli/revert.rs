@@ -5,9 +5,9 @@ use clap::Args;
 
 use super::exit::Exit;
 use super::{job_commands, open, output};
+use crate::app::preview::{LicensePreview, RevertPreview, preview_revert};
 use crate::config::Settings;
 use crate::contract::{ReferenceResult, RequestType, UserId};
-use crate::stages::undo::preview::{self, LicensePreview, RevertPreview};
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -29,9 +29,10 @@ async fn preview(arguments: job_commands::Arguments, settings: Settings) -> Resu
     let job_commands::Arguments { job, by, json, .. } = arguments;
     let requester = UserId::try_from(by).map_err(|what| anyhow!("--by: {what}"))?;
     let store = open::ledger(&settings).await?;
-    let target = open::job(&store, job).await?;
     let context = open::context(&settings, store).await?;
-    let preview = preview::revert(&context, &target, &requester).await?;
+    let Some(preview) = preview_revert(&context, job, &requester).await? else {
+        return Err(open::unknown_job(job));
+    };
     match json {
         true => output::json_line(&preview)?,
         false => print(&preview)?,

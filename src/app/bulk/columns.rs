@@ -96,7 +96,7 @@ fn missing(columns: &[Column], catalog: &Catalog, defaults: Defaults) -> Vec<Str
         (None, true) => {
             faults.push("the catalog has no organizations: leave `org_id` and --org out".to_owned());
         }
-        _ => {}
+        (Some(_), true) | (None, false) => {}
     }
     faults
 }

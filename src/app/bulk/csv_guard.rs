@@ -67,8 +67,8 @@ impl<R: Read> GuardedReader<R> {
             Position::Quoted if byte == b'"' => Position::Mark,
             Position::Quoted => Position::Quoted,
             Position::Mark if byte == b'"' => Position::Quoted,
-            _ if byte == self.separator || is_end => Position::Start,
-            _ => Position::Bare,
+            Position::Start | Position::Bare | Position::Mark if byte == self.separator || is_end => Position::Start,
+            Position::Start | Position::Bare | Position::Mark => Position::Bare,
         };
         if is_end && self.position == Position::Start {
             (self.began, self.length) = (self.line, 0);
@@ -82,7 +82,9 @@ impl<R: Read> GuardedReader<R> {
     fn too_long(&self) -> Error {
         match self.position {
             Position::Quoted => self.unclosed(),
-            _ => Error::other(format!("line {}: the row is longer than {LONGEST_ROW} bytes", self.began)),
+            Position::Start | Position::Bare | Position::Mark => {
+                Error::other(format!("line {}: the row is longer than {LONGEST_ROW} bytes", self.began))
+            }
         }
     }
 

@@ -54,7 +54,7 @@ impl Estimator {
                 let chunks = if yields { as_recently.max(chunks) } else { as_recently };
                 took.milliseconds as f64 * rows / took.records as f64 + chunks * overhead
             }
-            _ => rows * 1_000.0 / DEFAULT_ROWS_PER_SECOND + chunks * overhead,
+            Some(_) | None => rows * 1_000.0 / DEFAULT_ROWS_PER_SECOND + chunks * overhead,
         }
     }
 }

@@ -7,6 +7,7 @@ use time::format_description::well_known::Rfc3339;
 use crate::app::jobs::{Details, FailedAttempt};
 use crate::cli::output;
 use crate::contract::ReferenceResult;
+use crate::store::ledger::chunks::ChunkCounts;
 
 /// Lines that are printed per list, at most.
 const MAX_PRINTED: usize = 20;
@@ -28,7 +29,7 @@ pub fn print_details(details: &Details) -> Result<()> {
 pub fn print_references(references: &[ReferenceResult]) -> Result<()> {
     let is_found = |reference: &&ReferenceResult| reference.found.unwrap_or(0) + reference.kept.unwrap_or(0) > 0;
     let rows: Vec<Vec<String>> = references.iter().filter(is_found).map(reference_row).collect();
-    output::table(&["kind", "became", "records", "to"], &rows)
+    output::table(&["kind", "disposition", "records", "to"], &rows)
 }
 
 fn reference_row(reference: &ReferenceResult) -> Vec<String> {
@@ -98,7 +99,7 @@ fn print_work(details: &Details) -> Result<()> {
         return Ok(());
     }
     output::line("")?;
-    let row = |(kind, chunks): (&String, &crate::store::ledger::chunks::ChunkCounts)| {
+    let row = |(kind, chunks): (&String, &ChunkCounts)| {
         let counts = [chunks.records, chunks.done, chunks.closed, chunks.open, chunks.failed];
         [kind.clone()].into_iter().chain(counts.map(|count| count.to_string())).collect()
     };

@@ -233,7 +233,12 @@ fn event(generator: &mut SchemaGenerator, kind: EventType, examples: &Examples) 
             Change::Cancelled | Change::Reverted => {
                 vec![payload::<CloudEvent<Completion>>(generator), payload::<CloudEvent<JobStatusData>>(generator)]
             }
-            _ => vec![payload::<CloudEvent<JobStatusData>>(generator)],
+            Change::Scheduled
+            | Change::Started
+            | Change::Rejected
+            | Change::NeedsAttention
+            | Change::Paused
+            | Change::Resumed => vec![payload::<CloudEvent<JobStatusData>>(generator)],
         },
         EventType::RequestRejected => vec![payload::<CloudEvent<JobStatusData>>(generator)],
     };
