@@ -219,7 +219,7 @@ async fn journal_totals(session: &Session, job: Uuid) -> Result<Vec<JournalTotal
 async fn failed_chunks(session: &Session, job: Uuid) -> Result<Vec<FailedChunk>> {
     let failed = |chunk: chunks::Chunk| FailedChunk {
         number: chunk.number,
-        state: chunk.state,
+        state: chunk.state.to_string(),
         attempts: chunk.attempts,
         error: chunk.error,
     };

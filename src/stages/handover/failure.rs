@@ -50,7 +50,7 @@ pub async fn record_failure(context: &Context, id: JobId, failed: &Chunk, error:
         FailureAction::Split => {}
         FailureAction::GiveUp => {
             tracing::error!(job = %id, chunk = number, attempts = chunk.attempts, %error, "chunk given up");
-            chunk.state = chunks::FAILED.into();
+            chunk.state = chunks::ChunkState::Failed;
         }
     }
     audit_attempt(&session, &job, number, attempt, error).await?;

@@ -269,7 +269,7 @@ fn assignment_of(catalog: &Catalog, progress: &ReferenceProgress, chunk: &Chunk,
 }
 
 async fn close(session: &Session, mut chunk: Chunk, counts: Counts, began: Instant, now: OffsetDateTime) -> Result<()> {
-    chunk.state = chunks::CLOSED.into();
+    chunk.state = chunks::ChunkState::Closed;
     chunk.done = counts.done as i64;
     chunk.changed = (chunk.records - counts.dealt_to_nobody - chunk.done).max(0);
     chunk.error = None;

@@ -19,14 +19,8 @@ use crate::store::dialect::sql::ColumnArray;
 use crate::store::dialect::{CHUNKS, JOB_REFERENCES, JOBS, RowLock, Type};
 use crate::store::{Error, Result, Session};
 
+pub use super::codes::ChunkState;
 pub use super::entity::chunks::Model as Chunk;
-
-/// The state of a chunk that waits to be worked on.
-pub const OPEN: &str = "open";
-/// The state of a chunk whose work is done and journaled.
-pub const CLOSED: &str = "closed";
-/// The state of a chunk that failed at every attempt.
-pub const FAILED: &str = "failed";
 
 impl Chunk {
     /// Returns a chunk that nobody has worked on yet.
@@ -41,7 +35,7 @@ impl Chunk {
             last_key: None,
             first_rank: 0,
             records,
-            state: OPEN.into(),
+            state: ChunkState::Open,
             done: 0,
             changed: 0,
             attempts: 0,
@@ -78,7 +72,7 @@ pub struct ClaimedChunk {
 pub async fn claim(session: &Session, job: Uuid, now: OffsetDateTime) -> Result<Option<ClaimedChunk>> {
     let doing = "claiming a chunk";
     let mut sql = session.sql("");
-    let (job, open, now) = (sql.bind(job), sql.bind(OPEN), sql.bind(now));
+    let (job, open, now) = (sql.bind(job), sql.bind(ChunkState::Open), sql.bind(now));
     let lock = session.dialect().row_lock(RowLock::SkipLocked, Some("c"));
     sql.add(&format!(
         "SELECT {chunk}, {of_job}, {progress} FROM {CHUNKS} c JOIN {JOBS} j ON j.id = c.job_id \
@@ -103,7 +97,10 @@ pub async fn update(session: &Session, chunk: Chunk) -> Result<()> {
     let doing = "updating a chunk";
     let (job, number) = (chunk.job_id, chunk.number);
     let update = Entity::update_many().set(chunk.into_active_model().reset_all());
-    let update = update.filter(Column::JobId.eq(job)).filter(Column::Number.eq(number)).filter(Column::State.eq(OPEN));
+    let update = update
+        .filter(Column::JobId.eq(job))
+        .filter(Column::Number.eq(number))
+        .filter(Column::State.eq(ChunkState::Open));
     match query::update(session, doing, update).await? {
         1 => Ok(()),
         _ => Err(Error::superseded(doing)),
@@ -160,11 +157,10 @@ pub async fn counts(session: &Session, jobs: &[Uuid]) -> Result<HashMap<(Uuid, u
     let mut counts: HashMap<(Uuid, usize), ChunkCounts> = HashMap::new();
     for row in session.all(doing, sql).await? {
         let n = row.count("n")?;
-        let (open, closed, failed) = match row.get::<String>("state")?.as_str() {
-            OPEN => (n, 0, 0),
-            CLOSED => (0, n, 0),
-            FAILED => (0, 0, n),
-            other => return Err(row.invalid(format!("a chunk has the unknown state {other}"))),
+        let (open, closed, failed) = match row.get("state")? {
+            ChunkState::Open => (n, 0, 0),
+            ChunkState::Closed => (0, n, 0),
+            ChunkState::Failed => (0, 0, n),
         };
         let key = (row.get("job_id")?, row.count("position")? as usize);
         counts.entry(key).or_default().add(&ChunkCounts {
@@ -206,12 +202,12 @@ pub async fn any_open(session: &Session, job: Uuid) -> Result<bool> {
 }
 
 fn open_chunks(job: Uuid) -> sea_orm::Select<Entity> {
-    Entity::find().filter(Column::JobId.eq(job)).filter(Column::State.eq(OPEN))
+    Entity::find().filter(Column::JobId.eq(job)).filter(Column::State.eq(ChunkState::Open))
 }
 
 /// Returns a job's chunks that failed or were tried more than once.
 pub async fn failed_or_retried(session: &Session, job: Uuid) -> Result<Vec<Chunk>> {
-    let failed_or_retried = Condition::any().add(Column::State.eq(FAILED)).add(Column::Attempts.gt(0));
+    let failed_or_retried = Condition::any().add(Column::State.eq(ChunkState::Failed)).add(Column::Attempts.gt(0));
     let find = Entity::find().filter(Column::JobId.eq(job)).filter(failed_or_retried);
     // Failed chunks before closed ones: a chunk that was halved often leaves many of those.
     let find = find.order_by_desc(Column::State).order_by_asc(Column::Number).limit(100);
@@ -220,7 +216,7 @@ pub async fn failed_or_retried(session: &Session, job: Uuid) -> Result<Vec<Chunk
 
 /// Returns the first of a job's failed chunks, in the order in which the job works on them.
 pub async fn first_failed(session: &Session, job: Uuid, most: u64) -> Result<Vec<Chunk>> {
-    let find = Entity::find().filter(Column::JobId.eq(job)).filter(Column::State.eq(FAILED));
+    let find = Entity::find().filter(Column::JobId.eq(job)).filter(Column::State.eq(ChunkState::Failed));
     let find = find.order_by_asc(Column::Position).order_by_asc(Column::FirstRank).order_by_asc(Column::Number);
     query::all(session, "reading failed chunks", find.limit(most)).await
 }
@@ -228,7 +224,7 @@ pub async fn first_failed(session: &Session, job: Uuid, most: u64) -> Result<Vec
 /// Returns the images of single rows that unclosed chunks of a job have isolated, of a reference whose rows have no key.
 pub async fn isolated_rows(session: &Session, job: Uuid, position: i32) -> Result<Vec<String>> {
     let find = Entity::find().filter(Column::JobId.eq(job)).filter(Column::Position.eq(position));
-    let find = find.filter(Column::State.ne(CLOSED)).filter(Column::FirstKey.is_not_null());
+    let find = find.filter(Column::State.ne(ChunkState::Closed)).filter(Column::FirstKey.is_not_null());
     let keys: Vec<serde_json::Value> =
         query::tuples(session, "reading isolated rows", find.select_only().column(Column::FirstKey)).await?;
     let image = |key: serde_json::Value| Some(key.get(0)?.as_str()?.to_owned());
@@ -271,16 +267,16 @@ pub async fn recent_times(session: &Session) -> Result<HashMap<String, ChunkTime
 
 /// Locks an open chunk, waiting for a transaction that holds it, and returns it.
 pub async fn lock(session: &Session, job: Uuid, number: i32) -> Result<Option<Chunk>> {
-    let find = Entity::find_by_id((job, number)).filter(Column::State.eq(OPEN));
+    let find = Entity::find_by_id((job, number)).filter(Column::State.eq(ChunkState::Open));
     query::one(session, "locking a chunk", query::locked(session, find, RowLock::Wait)).await
 }
 
 /// Opens a job's failed chunks again, and returns how many.
 pub async fn reopen_failed(session: &Session, job: Uuid) -> Result<u64> {
-    let update = Entity::update_many().col_expr(Column::State, Expr::value(OPEN));
+    let update = Entity::update_many().col_expr(Column::State, Expr::value(ChunkState::Open));
     let update = update.col_expr(Column::Attempts, Expr::value(0));
     let update = update.col_expr(Column::NotBefore, Expr::value(Option::<OffsetDateTime>::None));
-    let update = update.filter(Column::JobId.eq(job)).filter(Column::State.eq(FAILED));
+    let update = update.filter(Column::JobId.eq(job)).filter(Column::State.eq(ChunkState::Failed));
     query::update(session, "opening failed chunks again", update).await
 }
 
@@ -288,7 +284,7 @@ pub async fn reopen_failed(session: &Session, job: Uuid) -> Result<u64> {
 /// work is committed and journaled first.
 pub async fn delete_unclosed(session: &Session, job: Uuid, positions: Option<&[usize]>) -> Result<u64> {
     let doing = "deleting unclosed chunks";
-    let mut these = Condition::all().add(Column::JobId.eq(job)).add(Column::State.ne(CLOSED));
+    let mut these = Condition::all().add(Column::JobId.eq(job)).add(Column::State.ne(ChunkState::Closed));
     if let Some(positions) = positions {
         these = these.add(Column::Position.is_in(positions.iter().map(|position| *position as i32)));
     }

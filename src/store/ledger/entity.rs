@@ -136,7 +136,7 @@ entity!(chunks, "chunks", Chunks, {
     pub first_rank: i64,
     /// How many it had when it was cut.
     pub records: i64,
-    pub state: String,
+    pub state: crate::store::ledger::codes::ChunkState,
     /// How many were moved, removed or set.
     pub done: i64,
     /// How many the host had taken away meanwhile.

@@ -8,6 +8,7 @@ pub mod batch;
 mod bulk_insert;
 pub mod catalogs;
 pub mod chunks;
+pub mod codes;
 pub mod entity;
 pub mod forget;
 pub mod jobs;
