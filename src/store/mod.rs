@@ -42,6 +42,7 @@ use crate::catalog::Rights;
 #[derive(Clone)]
 pub struct Store {
     driver: &'static dyn Driver,
+    dialect: SharedDialect,
     settings: Settings,
     pools: Pools,
     /// Where commits hand over the messages that they leave in the outbox.
@@ -54,7 +55,20 @@ impl Store {
     pub async fn open(settings: &Settings) -> Result<Store> {
         let driver = driver::of_url(&settings.url)?;
         let pools = driver.connect(settings).await?;
-        Ok(Store { driver, settings: settings.clone(), pools, handoff: OutboxHandoff::default(), failpoints: None })
+        Ok(Store {
+            driver,
+            dialect: driver.dialect(),
+            settings: settings.clone(),
+            pools,
+            handoff: OutboxHandoff::default(),
+            failpoints: None,
+        })
+    }
+
+    /// Returns the same store with another dialect of its engine, such as one without some capabilities.
+    pub fn with_dialect(mut self, dialect: SharedDialect) -> Store {
+        self.dialect = dialect;
+        self
     }
 
     /// Returns the same store, with failpoints around every step's commit.
@@ -71,7 +85,7 @@ impl Store {
 
     /// Returns the database's dialect.
     pub fn dialect(&self) -> SharedDialect {
-        self.driver.dialect()
+        self.dialect
     }
 
     /// Returns what the database can do.

@@ -25,7 +25,7 @@ async fn there_and_back(world: &mut World, kind: &str, rest: &str, reassign: Val
 }
 
 #[every_engine(also_in_chunks_of = 2)]
-async fn transfer_moves_and_returns(world: &mut World) {
+pub async fn transfer_moves_and_returns(world: &mut World) {
     let both =
         json!({ "doc": { "logic": "ratio", "shares": [{ "user": "2", "amount": 2 }, { "user": "3", "amount": 1 }] } });
     let dealt = ["1:2", "2:2", "3:3", "4:2", "5:2", "6:2"];
@@ -33,17 +33,17 @@ async fn transfer_moves_and_returns(world: &mut World) {
 }
 
 #[every_engine(also_in_chunks_of = 2)]
-async fn detach_removes_and_restores(world: &mut World) {
+pub async fn detach_removes_and_restores(world: &mut World) {
     there_and_back(world, "share", "disposition = \"detach\"", json!({}), &["6:2"]).await;
 }
 
 #[every_engine(also_in_chunks_of = 2)]
-async fn purge_removes_and_restores(world: &mut World) {
+pub async fn purge_removes_and_restores(world: &mut World) {
     there_and_back(world, "chore", "disposition = \"purge\"\nkeep_copy = \"30d\"", json!({}), &["6:2"]).await;
 }
 
 #[every_engine(also_in_chunks_of = 2)]
-async fn set_changes_and_restores(world: &mut World) {
+pub async fn set_changes_and_restores(world: &mut World) {
     let kept = ["1:9", "2:9", "3:9", "4:9", "5:9", "6:2"];
     there_and_back(world, "mark", "disposition = \"set\"\nset = { note = \"left\" }", json!({}), &kept).await;
 }

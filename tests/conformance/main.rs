@@ -12,5 +12,6 @@ mod errors;
 mod introspection;
 mod locks;
 mod statements;
+mod strategies;
 mod transactions;
 mod values;

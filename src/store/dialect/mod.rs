@@ -19,7 +19,7 @@ mod types;
 
 pub use self::capabilities::{Capabilities, Engine, RowAddress};
 pub use self::column_array::ColumnArray;
-pub use self::postgres::Postgres;
+pub use self::postgres::{CAPABILITIES as POSTGRES_CAPABILITIES, POSTGRES, Postgres};
 pub use self::sqlite::Sqlite;
 pub use self::syntax::{Bind, Dialect, RowLock, SharedDialect, TableSize};
 pub use self::tables::{

@@ -11,9 +11,15 @@ use super::types::Type;
 
 /// The syntax of PostgreSQL 14 and newer.
 #[derive(Debug)]
-pub struct Postgres;
+pub struct Postgres {
+    capabilities: Capabilities,
+}
 
-const CAPABILITIES: Capabilities = Capabilities {
+/// PostgreSQL as it is.
+pub static POSTGRES: Postgres = Postgres::with(CAPABILITIES);
+
+/// What PostgreSQL can do.
+pub const CAPABILITIES: Capabilities = Capabilities {
     writable_ctes: true,
     returning: true,
     row_locks: true,
@@ -34,6 +40,14 @@ const CAPABILITIES: Capabilities = Capabilities {
     booleans_are_integers: false,
 };
 
+impl Postgres {
+    /// Returns the dialect for a database with these capabilities. Tests leave some out, to run on PostgreSQL what code does
+    /// on databases without them.
+    pub const fn with(capabilities: Capabilities) -> Postgres {
+        Postgres { capabilities }
+    }
+}
+
 impl Dialect for Postgres {
     fn engine(&self) -> Engine {
         Engine::Postgres
@@ -43,8 +57,8 @@ impl Dialect for Postgres {
         "PostgreSQL"
     }
 
-    fn capabilities(&self) -> &'static Capabilities {
-        &CAPABILITIES
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
     }
 
     fn backend(&self) -> DbBackend {

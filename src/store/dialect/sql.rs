@@ -125,7 +125,7 @@ pub fn ledger_table(dialect: SharedDialect, table: LedgerTable) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::dialect::{JOBS, OUTBOX, Postgres, Sqlite};
+    use crate::store::dialect::{JOBS, OUTBOX, POSTGRES, Sqlite};
 
     fn update(dialect: SharedDialect) -> String {
         let mut sql = Sql::new(dialect, "");
@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn pieces_are_rendered_by_the_dialect() {
         assert_eq!(
-            update(&Postgres),
+            update(&POSTGRES),
             "UPDATE handover.jobs SET state = $2 WHERE id = $1 AND ' handover.x' <> $2 \
              AND NOT EXISTS (SELECT 1 FROM handover.outbox)"
         );

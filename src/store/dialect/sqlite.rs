@@ -47,7 +47,7 @@ impl Dialect for Sqlite {
         "SQLite"
     }
 
-    fn capabilities(&self) -> &'static Capabilities {
+    fn capabilities(&self) -> &Capabilities {
         &CAPABILITIES
     }
 

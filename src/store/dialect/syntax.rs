@@ -45,7 +45,7 @@ pub trait Dialect: fmt::Debug + Send + Sync {
     fn name(&self) -> &'static str;
 
     /// Returns what the database can do.
-    fn capabilities(&self) -> &'static Capabilities;
+    fn capabilities(&self) -> &Capabilities;
 
     /// Returns sea-orm's name for the database.
     fn backend(&self) -> DbBackend;

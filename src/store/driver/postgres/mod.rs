@@ -18,7 +18,7 @@ use super::activity::{HostLoad, Standbys};
 use super::interface::{CurrentColumn, Driver, Pools};
 use super::settings::{self, Settings};
 use crate::catalog::{Rights, Table, TableName};
-use crate::store::dialect::{Postgres, SharedDialect};
+use crate::store::dialect::{POSTGRES, SharedDialect};
 use crate::store::error::{Error, Result};
 use crate::store::session::Session;
 
@@ -28,7 +28,7 @@ pub struct PostgresDriver;
 #[async_trait]
 impl Driver for PostgresDriver {
     fn dialect(&self) -> SharedDialect {
-        &Postgres
+        &POSTGRES
     }
 
     async fn connect(&self, settings: &Settings) -> Result<Pools> {
