@@ -49,9 +49,4 @@ impl Row {
     pub fn invalid(&self, what: impl Into<String>) -> Error {
         Error::unexpected(&*self.doing, what)
     }
-
-    /// Returns the value of a column, with sea-orm's error.
-    pub fn try_get<T: TryGetable>(&self, prefix: &str, column: &str) -> std::result::Result<T, sea_orm::DbErr> {
-        self.row.try_get(prefix, column)
-    }
 }

@@ -189,32 +189,12 @@ impl Session {
         self.failpoints.as_ref().map_or(Ok(()), |failpoints| failpoints.at(self.step, point))
     }
 
-    fn renamed(&self, mut statement: Statement) -> Statement {
+    fn seen(&self, statement: Statement) -> Statement {
         if let Some(failpoints) = &self.failpoints {
             failpoints.statement(self.step, &statement.sql);
         }
-        if !self.capabilities().schemas {
-            statement.sql = sqlite_names(&statement.sql);
-        }
         statement
     }
-}
-
-/// Puts SQLite's names of the ledger's tables into a statement: sea-orm's `"handover"."jobs"` becomes
-/// `"handover_jobs" AS "jobs"`, which its column names go by; our own `handover.jobs` becomes `handover_jobs`.
-fn sqlite_names(sql: &str) -> String {
-    const QUOTED: &str = "\"handover\".\"";
-    let mut out = String::with_capacity(sql.len() + 32);
-    let mut rest = sql;
-    while let Some(start) = rest.find(QUOTED) {
-        let (before, after) = rest.split_at(start);
-        let (name, behind) = after[QUOTED.len()..].split_once('"').unwrap_or((&after[QUOTED.len()..], ""));
-        out.push_str(before);
-        out.push_str(&format!("\"handover_{name}\" AS \"{name}\""));
-        rest = behind;
-    }
-    out.push_str(rest);
-    out.replace(" handover.", " handover_")
 }
 
 #[async_trait]
@@ -225,8 +205,8 @@ impl ConnectionTrait for Session {
 
     async fn execute_raw(&self, statement: Statement) -> std::result::Result<ExecResult, DbErr> {
         match &self.inner {
-            Inner::Transaction(inner) => self.timeout.on(inner.execute_raw(self.renamed(statement))).await,
-            Inner::Pool(inner) => self.timeout.on(inner.execute_raw(self.renamed(statement))).await,
+            Inner::Transaction(inner) => self.timeout.on(inner.execute_raw(self.seen(statement))).await,
+            Inner::Pool(inner) => self.timeout.on(inner.execute_raw(self.seen(statement))).await,
         }
     }
 
@@ -239,30 +219,15 @@ impl ConnectionTrait for Session {
 
     async fn query_one_raw(&self, statement: Statement) -> std::result::Result<Option<QueryResult>, DbErr> {
         match &self.inner {
-            Inner::Transaction(inner) => self.timeout.on(inner.query_one_raw(self.renamed(statement))).await,
-            Inner::Pool(inner) => self.timeout.on(inner.query_one_raw(self.renamed(statement))).await,
+            Inner::Transaction(inner) => self.timeout.on(inner.query_one_raw(self.seen(statement))).await,
+            Inner::Pool(inner) => self.timeout.on(inner.query_one_raw(self.seen(statement))).await,
         }
     }
 
     async fn query_all_raw(&self, statement: Statement) -> std::result::Result<Vec<QueryResult>, DbErr> {
         match &self.inner {
-            Inner::Transaction(inner) => self.timeout.on(inner.query_all_raw(self.renamed(statement))).await,
-            Inner::Pool(inner) => self.timeout.on(inner.query_all_raw(self.renamed(statement))).await,
+            Inner::Transaction(inner) => self.timeout.on(inner.query_all_raw(self.seen(statement))).await,
+            Inner::Pool(inner) => self.timeout.on(inner.query_all_raw(self.seen(statement))).await,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::sqlite_names;
-
-    #[test]
-    fn the_ledgers_tables_have_a_prefix_in_sqlite() {
-        let ours = "UPDATE handover.jobs SET state = $1 WHERE id IN (SELECT job_id FROM handover.chunks)";
-        let renamed = "UPDATE handover_jobs SET state = $1 WHERE id IN (SELECT job_id FROM handover_chunks)";
-        assert_eq!(sqlite_names(ours), renamed);
-        let orms = r#"SELECT "jobs"."id" FROM "handover"."jobs" WHERE "jobs"."state" = ?"#;
-        let renamed = r#"SELECT "jobs"."id" FROM "handover_jobs" AS "jobs" WHERE "jobs"."state" = ?"#;
-        assert_eq!(sqlite_names(orms), renamed);
     }
 }

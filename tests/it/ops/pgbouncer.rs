@@ -96,7 +96,7 @@ async fn session_pooling_keeps_timeouts_and_completes(world: &mut World) {
         let holds = "SELECT concat_ws(' ', current_setting('lock_timeout'), current_setting('statement_timeout'), \
                      current_setting('idle_in_transaction_session_timeout'), current_setting('row_security')) AS t";
         let row = reader.one("reading settings", reader.sql(holds)).await.expect("an answer").expect("a row");
-        assert_eq!(row.try_get::<String>("", "t").expect("a text"), "5s 30s 30s off");
+        assert_eq!(row.get::<String>("t").expect("a text"), "5s 30s 30s off");
         store.close().await;
     }
     let Some(pool) = PgBouncer::start(world, "session", "") else { return };

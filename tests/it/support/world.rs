@@ -289,14 +289,14 @@ impl World {
             sql
         };
         let row = session.one("counting", sql).await.expect(query).expect("a row");
-        row.try_get("", "n").expect("a number")
+        row.get("n").expect("a number")
     }
 
     /// Returns the texts of a query with one column, cast to text and named `t`.
     pub async fn texts(&self, query: &str) -> Vec<String> {
         let session = self.store.reader();
         let rows = session.all("reading", session.sql(query)).await.expect(query);
-        rows.iter().map(|row| row.try_get("", "t").expect("a text")).collect()
+        rows.iter().map(|row| row.get("t").expect("a text")).collect()
     }
 }
 

@@ -62,7 +62,7 @@ async fn bits(world: &World, table: &str) -> Vec<String> {
     let session = world.store.reader();
     let sql = session.sql(&format!("SELECT measure FROM {table} WHERE owner = 9 ORDER BY id"));
     let rows = session.all("reading", sql).await.expect("rows");
-    rows.iter().map(|row| format!("{:016x}", row.try_get::<f64>("", "measure").expect("a number").to_bits())).collect()
+    rows.iter().map(|row| format!("{:016x}", row.get::<f64>("measure").expect("a number").to_bits())).collect()
 }
 
 const NONE: [(&String, &String); 0] = [];
