@@ -125,7 +125,7 @@ async fn database_outage_uses_no_delivery_attempts(world: &mut World) {
         let is_one = |line: &&Value| of.iter().any(|what| line["what"] == *what);
         reported.log().iter().filter(is_one).count() > 4
     };
-    let requests = ["reading whom requests concern", "planning requests", "taking requests"];
+    let requests = ["looking up the users of requests", "planning requests"];
     let both = async || (tried(&requests) && tried(&["taking a step"])).then_some(());
     world.until("both stages retried several times", both).await;
     come_back(&database).await;

@@ -96,6 +96,6 @@ async fn users_own_row_can_only_block(world: &mut World) {
     let resolved = format!("{LAST}resolve = true\n");
     for wrong in [moved, resolved] {
         let faults = check(&wrong).expect_err("a fault").to_string();
-        assert!(faults.contains("only a `block` without `resolve` goes with it"), "{faults}");
+        assert!(faults.contains("allows only a `block` without `resolve`"), "{faults}");
     }
 }

@@ -100,7 +100,7 @@ async fn unknown_parent_is_a_catalog_fault(world: &mut World) {
         ("lead_id", "lead", "calls has no column `lead`"),
         ("\"id\"", "\"key\"", "leads has no column `key`"),
         ("stage", "phase", "leads has no column `phase`"),
-        ("{ lead_id = \"id\" }", "{}", "`parent` says how"),
+        ("{ lead_id = \"id\" }", "{}", "`parent` needs the columns"),
     ] {
         let faults = check(&good.replace(from, to)).expect_err(says);
         assert!(faults.contains(says), "{faults}");

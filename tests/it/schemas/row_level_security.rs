@@ -170,7 +170,7 @@ async fn impossible_session_settings_are_faults(world: &mut World) {
     let tenant = Tenant::new(world).await;
     let own = SESSION.replace("app.org", "search_path");
     let faults = tenant.check(&format!("{USERS}{own}{DOC}")).await.expect_err("a fault").to_string();
-    assert!(faults.contains("its name has a dot"), "{faults}");
+    assert!(faults.contains("such a name has a dot"), "{faults}");
     let orgless = USERS.replace("org = \"org\"\n", "");
     let faults = tenant.check(&format!("{orgless}{SESSION}{DOC}")).await.expect_err("a fault").to_string();
     assert!(faults.contains("has no column `org`"), "{faults}");
