@@ -93,6 +93,6 @@ async fn job_history_limits_the_listed_attempts(world: &mut World) {
     let count = world.number("SELECT count(*) FROM handover.audit WHERE action = 'chunk.failed'").await;
     assert_eq!(count as u64, MOST_FAILED + 1);
     let plain = on(world, &["job", &id]).expect(0).out;
-    assert!(plain.contains("failed attempts: 1001; the first 20 are here"), "{plain}");
+    assert!(plain.contains("failed attempts: 1001; the first 20 follow"), "{plain}");
     assert!(plain.lines().count() < 100, "the output is readable: {plain}");
 }

@@ -95,7 +95,7 @@ async fn certificate_lists_successors_who_received_nothing(world: &mut World) {
     let doc = result_of(&certificate, "doc");
     assert_eq!((doc.successors, doc.received_nothing), (counts([(2, 2)]), vec!["1".to_owned(), "3".to_owned()]));
     let reported = process::on(world, &["job", &job.id.to_string()]).expect(0).out;
-    assert!(reported.contains("nothing of `quota`") && reported.contains("3: none"), "{reported}");
+    assert!(reported.contains("nothing of kind `quota`") && reported.contains("3: none"), "{reported}");
     let events = world.events().await.remove(&job.id.to_string()).expect("events");
     let completed = events.iter().find(|event| event["type"] == "handover.deactivation.completed").expect("its end");
     assert_eq!(completed["data"]["without_effect"], json!(["deal", "quota"]));
