@@ -13,7 +13,7 @@ use crate::store::{self, Cause, Store, host};
 pub struct DatabaseUnavailable {
     /// The cause.
     pub found: String,
-    /// How to fix it.
+    /// The hint how to fix it.
     pub hint: &'static str,
 }
 
@@ -36,7 +36,10 @@ pub async fn store(settings: &store::Settings) -> std::result::Result<Store, Dat
         let found = format!("the database {} cannot be opened: {why}", without_password(&settings.url));
         let hint = match settings.url.starts_with("sqlite") {
             true => "check `database.url`: the file, its folder, and their permissions",
-            false => "check `database.url`: that the server runs and is reachable, the name of the database, the role and its password",
+            false => {
+                "check `database.url`: that the server runs and is reachable, the name of the database, the role and its \
+                 password"
+            }
         };
         DatabaseUnavailable { found, hint }
     })

@@ -14,10 +14,10 @@ use crate::contract::{Request, printable};
 use crate::store::Store;
 use crate::store::ledger::jobs::Job;
 
-/// How often the ledger is polled.
+/// The polling interval.
 const POLL: Duration = Duration::from_millis(200);
 
-/// How long a job may be unknown before the user is asked whether a worker runs.
+/// The time after which an unknown job makes the command ask for a worker.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Args)]

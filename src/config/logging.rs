@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-/// What is logged, and in which format.
+/// The filter and the format of the log.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Log {

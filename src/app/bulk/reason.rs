@@ -88,33 +88,33 @@ fn reason(code: impl Into<RowCode>, concerning: Subject, message: String, hint: 
     Reason { code: code.into(), concerning, message, hint: hint.into() }
 }
 
-/// A cell does not hold what its column needs.
+/// Returns the reason for a cell that does not hold what its column needs.
 pub fn cell(code: impl Into<RowCode>, column: &str, cause: &str, hint: &str) -> RowReason {
     reason(code, Subject::default(), format!("column `{column}`: {cause}"), hint)
 }
 
-/// A row has more cells than the file has columns.
+/// Returns the reason for a row with more cells than the file has columns.
 pub fn too_many_cells(count: usize, columns: usize) -> RowReason {
     let message = format!("the row has {count} cells and the file {columns} columns");
     let hint = "put quotation marks around a cell that holds the separator";
     reason(FileCode::TooManyCells, Subject::default(), message, hint)
 }
 
-/// Several rows name the same leaver; none of them is done.
+/// Returns the reason for several rows with the same leaver; none of them is done.
 pub fn duplicate_user(user: &str, rows: u64) -> RowReason {
     let concerning = Subject { user_id: Some(user.into()), ..Subject::default() };
     let message = format!("the user {user} leaves in {rows} rows of the file");
     reason(FileCode::DuplicateUser, concerning, message, "leave one of the rows")
 }
 
-/// A successor leaves in the same file.
+/// Returns the reason for a successor who leaves in the same file.
 pub fn successor_leaves_in_file(kind: &str, user: &str) -> RowReason {
     let concerning = Subject { kind: Some(kind.into()), user_id: Some(user.into()), ..Subject::default() };
     let message = format!("the successor {user} for `{kind}` leaves in the same file");
     reason(FileCode::SuccessorLeavesInFile, concerning, message, "name a user who stays")
 }
 
-/// The request id was used for another request.
+/// Returns the reason for a request id that was used for another request.
 pub fn request_id_taken(request_id: &str, job: JobId) -> RowReason {
     let concerning = Subject { job_id: Some(job.to_string()), ..Subject::default() };
     let message = format!("the request id {request_id} was used before for another request, which made the job {job}");
@@ -122,7 +122,7 @@ pub fn request_id_taken(request_id: &str, job: JobId) -> RowReason {
     reason(DeadLetterCode::Conflict, concerning, message, hint)
 }
 
-/// The request could not be checked or sent.
+/// Returns the reason for a request that could not be checked or sent.
 pub fn failed(error: &str) -> RowReason {
     let hint = "fix the cause and run the command again";
     reason(DeadLetterCode::Failed, Subject::default(), error.to_owned(), hint)

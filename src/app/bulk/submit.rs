@@ -18,10 +18,10 @@ use crate::job::State;
 use crate::store::Store;
 use crate::store::ledger::jobs::{Job, of_ids};
 
-/// How often the ledger is polled.
+/// The polling interval.
 const POLL: Duration = Duration::from_millis(200);
 
-/// How long no job may end before the caller is notified.
+/// The time without an ended job after which the caller is notified.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A batch of rows that was sent.

@@ -15,7 +15,7 @@ use crate::job::State;
 use crate::store::Store;
 use crate::store::ledger::jobs::{self, Job};
 
-/// How often the ledger is polled.
+/// The polling interval.
 const POLL: Duration = Duration::from_millis(100);
 
 /// Follows a job until it ends or needs attention.

@@ -12,7 +12,7 @@ use crate::metrics::{self, Waiting};
 use crate::store::Result;
 use crate::store::ledger::{jobs, outbox};
 
-/// How long counts are cached.
+/// The time for which counts are cached.
 const CACHE_TIME: Duration = Duration::from_secs(5);
 
 /// The time limit for a count. A count that fails is left out: an outdated number is worse than none.

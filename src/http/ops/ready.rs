@@ -11,7 +11,7 @@ use crate::metrics;
 /// The time limit for an answer.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long an answer is cached.
+/// The time for which an answer is cached.
 const CACHE_TIME: Duration = Duration::from_millis(500);
 
 type Answer = Result<(), String>;
