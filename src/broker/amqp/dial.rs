@@ -80,10 +80,8 @@ pub(super) async fn dial(settings: &AmqpSettings, purpose: Purpose) -> Result<Co
         match dial_one(settings, purpose, uri).await {
             Ok(connection) => return Ok(connection),
             // An error that a person must fix outranks a node that is down.
-            Err(error) => match failure {
-                Some(BrokerError::Configuration(_)) => {}
-                _ => failure = Some(error),
-            },
+            Err(_) if matches!(failure, Some(BrokerError::Configuration(_))) => {}
+            Err(error) => failure = Some(error),
         }
     }
     Err(failure.unwrap_or_else(|| BrokerError::Configuration("`broker.url` has no address".into())))
