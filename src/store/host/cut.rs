@@ -56,8 +56,8 @@ struct Rest<'a> {
 }
 
 impl Rest<'_> {
-    /// Finds the ranges that are full by steps in an index, from end to end. Where the database numbers all rows before it
-    /// stops at a limit, that takes a fraction of the time. Without an index in key order, each step would sort all rows.
+    /// Finds the full ranges by steps in an index, from end to end. On a database that numbers all rows before it applies a
+    /// limit, this takes a fraction of the time. Without an index in key order, each step would sort all rows.
     async fn full_ranges(&self, session: &Session, chunks: u64, rows: u64) -> Result<Vec<KeyRange>> {
         let [key] = self.reference.key.as_slice() else { return Ok(Vec::new()) };
         if session.capabilities().numbers_rows_lazily || !self.reference.has_ordered_index {

@@ -1,4 +1,4 @@
-//! What the guards ask about records: which rows block, which are shared, and who reports to whom.
+//! Facts about records for the guards: rows that block, rows that are shared, and lines of report.
 
 use std::collections::{HashMap, HashSet};
 

@@ -20,15 +20,15 @@ pub struct WorkItem {
     pub chunk: Option<i32>,
     /// The user whose rows they are.
     pub leaver: UserId,
-    /// Which of the leaver's rows.
+    /// The rows among the leaver's.
     pub range: RowRange,
-    /// Who receives them.
+    /// The successors of the rows.
     pub assignment: Assignment,
     /// The time of the work, for the journal.
     pub at: OffsetDateTime,
 }
 
-/// Which of a leaver's rows.
+/// A selection of a leaver's rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RowRange {
     /// All of them.
@@ -51,7 +51,7 @@ pub enum RowRange {
     Like(String),
 }
 
-/// Who receives rows.
+/// The successors of rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Assignment {
     /// Nobody: the rows do not move.

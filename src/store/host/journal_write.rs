@@ -17,7 +17,7 @@ const RETURNED: &str = "id, job_id, action, to_user, records";
 
 /// Returns the INSERT of the journal rows of a table `from` with item, successor and key: one row for each item and successor.
 ///
-/// `keeps_address` is true if the journal keeps where rows of a table without keys lie. That is good for one transaction.
+/// If `keeps_address` is true, the journal also keeps the addresses of rows without keys. These are valid for one transaction.
 pub fn journal_insert(
     sql: &mut Sql,
     reference: &Reference,
@@ -64,7 +64,7 @@ pub fn journal_range(
 pub struct JournalRow {
     /// The item's position.
     pub item: usize,
-    /// What was done to them.
+    /// The action.
     pub action: String,
     /// The successor, if there is one.
     pub to_user: Option<String>,

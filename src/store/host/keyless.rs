@@ -1,7 +1,7 @@
 //! Rows of a table without a unique key.
 //!
-//! Only the address at which the database keeps a row tells it from others. That is good for one transaction: it is read
-//! and used there, and stored nowhere. So a chunk has no bounds: it takes the next rows of the leaver, in any order. A row that
+//! Only a row's address in the database identifies it. An address is valid for one transaction: it is read and used there,
+//! and not stored. So a chunk has no bounds: it takes the next rows of the leaver, in any order. A row that
 //! the database refuses would come first again and again: it is set aside by its image, that is by what it looks like. For
 //! an undo, each row has a snapshot of how it was left.
 //!

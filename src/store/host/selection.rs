@@ -13,7 +13,7 @@ use crate::contract::UserId;
 use crate::store::dialect::Type;
 use crate::store::dialect::sql::{ColumnArray, Sql, array_cast, array_text, column, table};
 
-/// Which of the items' rows.
+/// A selection among the items' rows.
 #[derive(Debug, Clone)]
 pub enum Selected<'a> {
     /// Every row.
@@ -161,7 +161,7 @@ fn pair_table(sql: &mut Sql, reference: &Reference, pairs: &BTreeMap<Key, UserId
     sql.table("d", arrays)
 }
 
-/// Where the items' rows come from: a table to pick before, and the join with `item`.
+/// The source of the items' rows: a table to pick before, and the join with `item`.
 struct Source {
     picked: String,
     rows: String,

@@ -11,9 +11,9 @@ pub struct RowChange<'a> {
     pub reference: &'a Reference,
     /// The leavers whose rows change, each for a job.
     pub items: &'a [&'a WorkItem],
-    /// Which of their rows.
+    /// The rows among theirs.
     pub rows: Selected<'a>,
-    /// What happens to these.
+    /// The effect on these rows.
     pub effect: Effect<'a>,
     /// The action that the journal records.
     pub action: JournalAction,
@@ -21,7 +21,7 @@ pub struct RowChange<'a> {
     pub retention: Option<Retention>,
 }
 
-/// What happens to rows.
+/// The effect of a change on rows.
 #[derive(Debug, Clone)]
 pub enum Effect<'a> {
     /// They go to their successors.

@@ -1,4 +1,4 @@
-//! What a disposition changes in the host's tables, described without saying how a database does it.
+//! Descriptions of the changes that a disposition makes in the host's tables, independent of the database.
 //!
 //! A [`RowChange`] says which rows change, how, and what the ledger keeps of them. A strategy makes the statements.
 

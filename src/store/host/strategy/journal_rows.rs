@@ -1,4 +1,4 @@
-//! The rows that the journal names: what comes after the journal works on exactly these.
+//! The rows that the journal names. The statements after the journal work on exactly these.
 
 use crate::catalog::{Reference, Retention};
 use crate::store::dialect::JOURNAL;
@@ -31,7 +31,7 @@ pub fn journal_rows(sql: &mut Sql, reference: &Reference, (first, last): Journal
     )
 }
 
-/// Takes a snapshot of each row `t` that the journal names. `joined` is what is joined besides.
+/// Takes a snapshot of each row `t` that the journal names. `joined` is an additional join.
 pub async fn take_snapshots(
     session: &Session,
     change: &RowChange<'_>,

@@ -1,4 +1,4 @@
-//! How a database makes the changes that the statements describe.
+//! The ways in which a database makes the changes that the statements describe.
 //!
 //! A strategy receives the changes of one table for a group of leavers, in order, so that it is free to combine them.
 

@@ -6,8 +6,8 @@ use crate::catalog::ForeignKey;
 use crate::store::dialect::sql::{Sql, column, quoted, table};
 use crate::store::{Result, Session};
 
-/// True if the database checks these foreign keys at the commit, and cannot be told to check them earlier. The commit would
-/// name no row.
+/// True if the database checks these foreign keys at the commit, and cannot check them earlier. The commit would name
+/// no row.
 pub fn checks_late(session: &Session, keys: &[ForeignKey]) -> bool {
     !keys.is_empty() && !session.capabilities().deferrable_constraints
 }

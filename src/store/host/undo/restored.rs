@@ -1,10 +1,10 @@
-//! What came back, and what was left alone.
+//! The outcome of an undo's step: things that came back, and things that were left alone.
 
 use std::collections::BTreeMap;
 
 use crate::contract::named_enum;
 
-/// What happened to things that were to come back. Each is known by its position among those asked for.
+/// The outcome for things that were to come back. Each is identified by its position among those asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RestoreOutcome {
     /// Those that are back.
@@ -14,7 +14,7 @@ pub struct RestoreOutcome {
 }
 
 named_enum! {
-    /// Why something was left alone.
+    /// The reason for which something was left alone.
     pub enum SkipReason: "skip reason" {
         /// The leaver has it already.
         BackAlready = "back_already",

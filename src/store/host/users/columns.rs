@@ -1,4 +1,4 @@
-//! What the columns of the users' table mean.
+//! The meaning of the columns of the users' table.
 
 use uuid::Uuid;
 

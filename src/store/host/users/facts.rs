@@ -1,4 +1,4 @@
-//! What the guards need to know of users: the host's columns, and the ledger's jobs about them.
+//! Facts about users for the guards: the host's columns, and the ledger's jobs that concern them.
 
 use std::collections::{BTreeSet, HashMap};
 
