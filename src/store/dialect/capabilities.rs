@@ -38,6 +38,8 @@ pub struct Capabilities {
     /// Where a row lies, for tables without a key: the first address serves whose columns hide no column of the table.
     /// Empty if rows have no address.
     pub row_addresses: &'static [RowAddress],
+    /// A row keeps its address when it is changed.
+    pub stable_row_addresses: bool,
     /// Tables live in schemas.
     pub schemas: bool,
     /// Privileges are granted to roles.

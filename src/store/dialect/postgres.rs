@@ -30,6 +30,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     deferrable_constraints: true,
     // Partitions and children have addresses of their own: the table's number makes one unique.
     row_addresses: &[RowAddress { columns: &[("tableoid", "oid"), ("ctid", "tid")] }],
+    stable_row_addresses: false,
     schemas: true,
     roles: true,
     session_settings: true,

@@ -28,6 +28,7 @@ const CAPABILITIES: Capabilities = Capabilities {
         RowAddress { columns: &[("_rowid_", "INTEGER")] },
         RowAddress { columns: &[("oid", "INTEGER")] },
     ],
+    stable_row_addresses: true,
     schemas: false,
     roles: false,
     session_settings: false,

@@ -41,10 +41,10 @@ impl Strategy {
         Ok(rows)
     }
 
-    /// Returns the strategy for a change. Where a change moves a row, its address says nothing afterwards: rows without keys
-    /// are changed by one statement if the database can do that.
+    /// Returns the strategy for a change. If a row's address changes with the row, it says nothing afterwards: such rows
+    /// without keys are changed by one statement.
     fn for_change(self, session: &Session, change: &RowChange<'_>) -> Strategy {
-        match change.reference.keyless && session.capabilities().writable_ctes {
+        match change.reference.keyless && !session.capabilities().stable_row_addresses {
             true => Strategy::SingleStatement,
             false => self,
         }
