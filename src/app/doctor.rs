@@ -1,6 +1,7 @@
 //! Checks everything that a worker needs. Changes nothing.
 
-use super::open::{self, DatabaseUnavailable};
+use super::error::DatabaseUnavailable;
+use super::open;
 use crate::broker::{self, Finding};
 use crate::catalog::{Catalog, Rights, check};
 use crate::store::Standbys;

@@ -5,8 +5,6 @@ use crate::catalog::Faults;
 use crate::contract::InvalidRequest;
 use crate::store;
 
-use super::open::DatabaseUnavailable;
-
 /// The result of a use case.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -53,6 +51,16 @@ pub enum Error {
         /// The cause.
         error: serde_json::Error,
     },
+}
+
+/// The database cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("{found}: {hint}")]
+pub struct DatabaseUnavailable {
+    /// The cause.
+    pub found: String,
+    /// The hint how to fix it.
+    pub hint: &'static str,
 }
 
 impl Error {

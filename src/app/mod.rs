@@ -17,4 +17,4 @@ pub mod preview;
 pub mod submit;
 pub mod users;
 
-pub use self::error::{Error, Result};
+pub use self::error::{DatabaseUnavailable, Error, Result};

@@ -2,20 +2,10 @@
 
 use std::sync::Arc;
 
-use super::error::{Error, Result};
+use super::error::{DatabaseUnavailable, Error, Result};
 use crate::catalog::{Checked, EMBEDDED, check};
 use crate::stages::{Catalogs, Context, Limits};
 use crate::store::{self, Cause, Store, host};
-
-/// The database cannot be opened.
-#[derive(Debug, thiserror::Error)]
-#[error("{found}: {hint}")]
-pub struct DatabaseUnavailable {
-    /// The cause.
-    pub found: String,
-    /// The hint how to fix it.
-    pub hint: &'static str,
-}
 
 /// A catalog's name and text.
 #[derive(Debug, Clone)]

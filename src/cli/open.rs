@@ -6,7 +6,7 @@ use anyhow::{Result, anyhow, bail};
 use uuid::Uuid;
 
 use crate::app::jobs;
-use crate::app::open::{self, DatabaseUnavailable};
+use crate::app::{DatabaseUnavailable, open};
 use crate::broker::{self, Broker, BrokerError};
 use crate::catalog::Checked;
 use crate::config::Settings;

@@ -38,17 +38,17 @@ async fn casts_read_texts_as_their_type(world: &mut World) {
         ColumnArray::new(Type::Text, "words", [Some("12")]),
         ColumnArray::new(Type::Uuid, "id", [Some(id)]),
         ColumnArray::new(Type::Bool, "flag", [Some(true)]),
-        ColumnArray::new(Type::Int64, "nothing", [None::<i64>]),
+        ColumnArray::new(Type::Int64, "absent", [None::<i64>]),
     ];
     let table = sql.table("t", arrays);
-    sql.add(&format!("SELECT t.big, t.small, t.words, t.id, t.flag, t.nothing FROM {table}"));
+    sql.add(&format!("SELECT t.big, t.small, t.words, t.id, t.flag, t.absent FROM {table}"));
     let row = one(&session, sql).await;
     assert_eq!(row.get::<i64>("big").expect("an integer"), i64::MAX);
     assert_eq!(row.get::<i32>("small").expect("an integer"), -1);
     assert_eq!(row.get::<String>("words").expect("a text"), "12");
     assert_eq!(row.get::<Uuid>("id").expect("a UUID"), id);
     assert!(row.get::<bool>("flag").expect("a flag"));
-    assert_eq!(row.get::<Option<i64>>("nothing").expect("NULL"), None);
+    assert_eq!(row.get::<Option<i64>>("absent").expect("NULL"), None);
 }
 
 #[every_engine]
