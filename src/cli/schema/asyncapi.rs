@@ -138,19 +138,19 @@ fn references(messages: &[&str]) -> Value {
 /// Describes the operations from Handover's side: it receives what others send.
 fn operations() -> Value {
     let does = |action: &str, channel: &str, summary: &str| json!({ "action": action, "channel": { "$ref": format!("#/channels/{channel}") }, "summary": summary });
-    let mut take = does("receive", "requests", "Receives requests, and replies to those that ask for it.");
-    take["reply"] = json!({
+    let mut receive = does("receive", "requests", "Receives requests, and replies to those that ask for it.");
+    receive["reply"] = json!({
         "address": { "location": "$message.header#/reply_to" },
         "channel": { "$ref": "#/channels/replies" },
         "messages": [{ "$ref": "#/channels/replies/messages/reply" }],
     });
     json!({
-        "takeRequest": take,
-        "fetchRequest": does("receive", "requestsQueue", "The queue of requests."),
-        "tellEvent": does("send", "events", "Publishes an event after its transaction has committed."),
-        "sendStep": does("send", "steps", "Internal: names a job with work to do."),
-        "fetchStep": does("receive", "stepsQueue", "The queue of steps."),
-        "setAside": does("send", "deadQueue", "Sets aside messages that cannot be read or processed, for a person: `handover dead`."),
+        "receiveRequest": receive,
+        "consumeRequests": does("receive", "requestsQueue", "The queue of requests."),
+        "publishEvent": does("send", "events", "Publishes an event after its transaction has committed."),
+        "publishStep": does("send", "steps", "Internal: names a job with work to do."),
+        "consumeSteps": does("receive", "stepsQueue", "The queue of steps."),
+        "publishDeadLetter": does("send", "deadQueue", "Sets aside messages that cannot be read or processed, for a person: `handover dead`."),
     })
 }
 
