@@ -1,19 +1,19 @@
-//! How busy a database is.
+//! The load of a database.
 
 use std::time::Duration;
 
-/// What a look at the database shows. Activity that the role cannot see counts as none.
+/// The load of a database. Activity that the role cannot see counts as none.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct HostLoad {
     /// Sessions of others that wait for a lock of ours.
     pub waiting: u64,
-    /// How far the slowest standby is behind.
+    /// The lag of the slowest standby.
     pub replay_lag: Option<Duration>,
-    /// How long the database took to answer a trivial statement.
+    /// The time that the database took to answer a trivial statement.
     pub answer: Option<Duration>,
 }
 
-/// How many standbys are connected.
+/// The number of connected standbys.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Standbys {
     /// All of them.

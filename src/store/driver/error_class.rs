@@ -13,7 +13,7 @@ pub enum Violation {
     Other,
 }
 
-/// What an error of the database means for the transaction that met it.
+/// The meaning of a database error for the transaction that met it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorClass {
     /// Another transaction was in the way: retry the whole transaction.

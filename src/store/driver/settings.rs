@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::store::error::{Error, Result};
 
-/// How a database is reached, and its time limits. Zero switches a limit off.
+/// The address of a database, and its time limits. Zero switches a limit off.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
@@ -15,16 +15,16 @@ pub struct Settings {
     pub url: String,
     /// The most connections of this process. SQLite has one more, which writes.
     pub max_connections: u32,
-    /// How long a statement waits for a lock before its transaction is retried.
+    /// The longest wait of a statement for a lock; after that its transaction is retried.
     #[serde(with = "humantime_serde")]
     pub lock_timeout: Duration,
-    /// How long a statement may take.
+    /// The longest time of a statement.
     #[serde(with = "humantime_serde")]
     pub statement_timeout: Duration,
-    /// How long a transaction may be idle before the database ends it: the fence against a worker thought dead.
+    /// The longest idle time of a transaction before the database ends it: the fence against a worker thought dead.
     #[serde(with = "humantime_serde")]
     pub idle_in_transaction_timeout: Duration,
-    /// How long to wait for a free connection.
+    /// The longest wait for a free connection.
     #[serde(with = "humantime_serde")]
     pub acquire_timeout: Duration,
 }

@@ -29,7 +29,7 @@ pub struct LedgerBatch {
     pub requests: Vec<Model>,
     /// Their jobs.
     pub jobs: Vec<Job>,
-    /// What the jobs do with each reference.
+    /// The jobs' plans for each reference.
     pub progress: Vec<ReferenceProgress>,
     /// The successors of jobs that have more to do.
     pub successors: Vec<Successor>,

@@ -60,7 +60,7 @@ pub struct ClaimedChunk {
     pub chunk: Chunk,
     /// Its job.
     pub job: Job,
-    /// What the job does with the chunk's reference.
+    /// The job's plan for the chunk's reference.
     pub course: Option<ReferenceProgress>,
 }
 
@@ -107,7 +107,7 @@ pub async fn update(session: &Session, chunk: Chunk) -> Result<()> {
     }
 }
 
-/// How many chunks are in each state, and their records.
+/// The number of chunks in each state, and their records.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct ChunkCounts {
     /// Chunks that wait or are being worked on.
@@ -234,7 +234,7 @@ pub async fn isolated_rows(session: &Session, job: Uuid, position: i32) -> Resul
 /// The size and duration of recent chunks of a kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ChunkTimes {
-    /// How many chunks.
+    /// The number of chunks.
     pub chunks: u64,
     /// Their records.
     pub records: u64,
@@ -242,7 +242,7 @@ pub struct ChunkTimes {
     pub milliseconds: u64,
 }
 
-/// How many of the last chunks estimates are based on.
+/// The number of recent chunks that estimates are based on.
 const RECENT: u64 = 500;
 
 /// Returns the times of recent chunks, by kind, for estimates. Chunks of undos do not count.

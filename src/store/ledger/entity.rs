@@ -52,7 +52,7 @@ entity!(requests, "requests", Requests, {
     pub kind: String,
     pub body_hash: String,
     pub body: Json,
-    /// The request as it was amended later; none where it never was.
+    /// The request as it was amended; none if it never was.
     pub amended: Option<Json>,
     pub job_id: Uuid,
     pub outcome: String,
@@ -73,26 +73,26 @@ entity!(jobs, "jobs", Jobs, {
     pub license_exempt: bool,
     /// The number of the job's last event.
     pub sequence: i64,
-    /// Why it was rejected, or needs attention.
+    /// The reasons of a rejection, or of needing attention.
     pub reasons: Option<Json>,
     pub certificate: Option<Json>,
     pub wait_for: Option<Uuid>,
-    /// Of a request about a job: that job.
+    /// The job that a command is about.
     pub target: Option<Uuid>,
-    /// How often the count has found late records.
+    /// The number of times that the count has found late records.
     pub late_passes: i32,
     pub traceparent: Option<String>,
     pub effective_at: Option<TimeDateTimeWithTimeZone>,
-    /// When it is to be undone by itself.
+    /// The time of its automatic undo.
     pub return_at: Option<TimeDateTimeWithTimeZone>,
     pub requested_at: TimeDateTimeWithTimeZone,
     pub started_at: Option<TimeDateTimeWithTimeZone>,
     pub completed_at: Option<TimeDateTimeWithTimeZone>,
-    /// When the sweeper looks at it next.
+    /// The time when the sweeper looks at it next.
     pub wake_at: Option<TimeDateTimeWithTimeZone>,
-    /// How often the sweeper has dispatched it again without progress.
+    /// The number of times that the sweeper has dispatched it again without progress.
     pub redispatches: i32,
-    /// What the sweeper saw done when it looked last.
+    /// The progress that the sweeper saw last.
     pub progress: i64,
     pub recount_at: Option<TimeDateTimeWithTimeZone>,
     pub recount_until: Option<TimeDateTimeWithTimeZone>,
@@ -127,19 +127,19 @@ entity!(chunks, "chunks", Chunks, {
     #[sea_orm(primary_key, auto_increment = false)]
     pub number: i32,
     pub position: i32,
-    /// Of an undo: the journal's row that it undoes.
+    /// In an undo: the journal entry that it undoes.
     pub journal_id: Option<i64>,
-    /// Whether it holds records that the request names one by one, `first_rank` and on of them, instead of a range.
+    /// True if it holds records that the request names one by one, from `first_rank` on, instead of a range.
     pub named: bool,
     pub first_key: Option<Json>,
     pub last_key: Option<Json>,
     pub first_rank: i64,
-    /// How many it had when it was cut.
+    /// The number of records when it was cut.
     pub records: i64,
     pub state: crate::store::ledger::codes::ChunkState,
-    /// How many were moved, removed or set.
+    /// The number of records moved, removed or set.
     pub done: i64,
-    /// How many the host had taken away meanwhile.
+    /// The number of records that the host has taken away since.
     pub changed: i64,
     pub attempts: i32,
     pub error: Option<String>,

@@ -21,7 +21,7 @@ pub struct Tally {
     pub action: String,
     /// The user who received them, for `moved` and `merged`.
     pub to_user: Option<String>,
-    /// How many.
+    /// The number of records.
     pub records: u64,
 }
 
@@ -32,8 +32,9 @@ pub async fn tallies(session: &Session, jobs: &[Uuid]) -> Result<HashMap<Uuid, V
     let jobs = sql.small_table("i", vec![ColumnArray::new(Type::Uuid, "id", jobs.iter().map(Some))]);
     sql.add(&format!(
         "SELECT j.job_id AS job_id, j.kind AS kind, j.action AS action, j.to_user AS to_user, \
-         CAST(sum(j.records) AS bigint) AS records FROM {JOURNAL} j JOIN {jobs} ON i.id = j.job_id \
-         GROUP BY j.job_id, j.kind, j.action, j.to_user ORDER BY j.job_id, j.kind, j.to_user"
+         {records} AS records FROM {JOURNAL} j JOIN {jobs} ON i.id = j.job_id \
+         GROUP BY j.job_id, j.kind, j.action, j.to_user ORDER BY j.job_id, j.kind, j.to_user",
+        records = session.dialect().cast("sum(j.records)", &Type::Int64),
     ));
     let mut tallies: HashMap<Uuid, Vec<Tally>> = HashMap::new();
     for row in session.all(doing, sql).await? {
@@ -50,7 +51,7 @@ pub async fn tallies(session: &Session, jobs: &[Uuid]) -> Result<HashMap<Uuid, V
 
 /// The action of rows that an undo brought back.
 pub const RESTORED: &str = "restored";
-/// How the action of rows that an undo left alone begins; the reason follows it.
+/// The beginning of the action of rows that an undo left alone; the reason follows it.
 pub const SKIPPED: &str = "skipped_";
 
 /// Returns the first entries of an undo's journal about rows that it left alone.

@@ -12,7 +12,7 @@ use crate::contract::UserId;
 use crate::plan::{Deal, Planned};
 use crate::store::{Error, Result, Session};
 
-/// What a job does with one reference.
+/// A job's plan for one reference, and its progress.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReferenceProgress {
     /// The job.
