@@ -37,37 +37,37 @@ pub async fn carry(context: &Context, broker: &dyn Broker, batch: u64) -> Result
     let claimed_at = now();
     let session = context.store.begin(CLAIM).await?;
     let channels = Channel::ALL.map(Channel::name);
-    let letters = outbox::claim(&session, &channels, claimed_at, claimed_at + LEASE, batch).await?;
+    let rows = outbox::claim(&session, &channels, claimed_at, claimed_at + LEASE, batch).await?;
     session.commit().await?;
-    deliver(context, broker, &letters).await
+    deliver(context, broker, &rows).await
 }
 
 /// Publishes messages that this process holds by a lease.
-pub async fn deliver(context: &Context, broker: &dyn Broker, letters: &[OutboxMessage]) -> Result<Carried> {
-    if letters.is_empty() {
+pub async fn deliver(context: &Context, broker: &dyn Broker, rows: &[OutboxMessage]) -> Result<Carried> {
+    if rows.is_empty() {
         return Ok(Carried::default());
     }
-    let mut messages = Vec::with_capacity(letters.len());
-    for letter in letters {
+    let mut messages = Vec::with_capacity(rows.len());
+    for row in rows {
         messages.push(
-            Outgoing::from_outbox_message(letter)
+            Outgoing::from_outbox_message(row)
                 .map_err(|error| crate::store::Error::unexpected("publishing the outbox", error.to_string()))?,
         );
     }
     let results = broker.publish(&messages).await;
     let (mut delivered, mut refused, mut away) = (Vec::new(), Vec::new(), None);
-    for (letter, result) in letters.iter().zip(results) {
+    for (row, result) in rows.iter().zip(results) {
         match result {
             Ok(()) => {
-                metrics::published(&letter.channel);
-                delivered.push(letter.id);
+                metrics::published(&row.channel);
+                delivered.push(row.id);
             }
             Err(error) => {
-                refused.push(letter.id);
+                refused.push(row.id);
                 match error {
                     BrokerError::Refused(why) => {
-                        let job = letter.job_id.map(tracing::field::display);
-                        tracing::warn!(message_id = %letter.message_id, job, key = letter.routing_key, why, "message refused; it stays in the outbox");
+                        let job = row.job_id.map(tracing::field::display);
+                        tracing::warn!(message_id = %row.message_id, job, key = row.routing_key, why, "message refused; it stays in the outbox");
                     }
                     // Each message has the same error. The caller logs it once.
                     error => away = Some(error),
@@ -84,5 +84,5 @@ pub async fn deliver(context: &Context, broker: &dyn Broker, letters: &[OutboxMe
         outbox::release(&session, &refused, now() + REST).await?;
     }
     session.commit().await?;
-    Ok(Carried { found: letters.len(), away })
+    Ok(Carried { found: rows.len(), away })
 }

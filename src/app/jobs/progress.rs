@@ -28,7 +28,8 @@ pub async fn status(store: &Store, id: Uuid) -> Result<Option<Status>> {
 pub async fn progress(store: &Store, id: Uuid) -> Result<Vec<(String, ChunkCounts)>> {
     let session = store.reader();
     let standing = chunks::counts(&session, &[id]).await?;
-    let courses = references::of_jobs(&session, &[id]).await?;
-    let of_course = |course: references::ReferenceProgress| Some((course.kind, *standing.get(&(id, course.position))?));
-    Ok(courses.into_iter().filter_map(of_course).collect())
+    let progress = references::of_jobs(&session, &[id]).await?;
+    let by_kind =
+        |reference: references::ReferenceProgress| Some((reference.kind, *standing.get(&(id, reference.position))?));
+    Ok(progress.into_iter().filter_map(by_kind).collect())
 }

@@ -169,7 +169,7 @@ async fn move_chunk(
     clock: Clock,
 ) -> std::result::Result<Vec<Reason>, Failure> {
     let Clock { began, answer, now } = clock;
-    let ClaimedChunk { chunk, job, course: progress } = claimed;
+    let ClaimedChunk { chunk, job, progress } = claimed;
     let with_chunk = |error| Failure { error, chunk: Some(Box::new(chunk.clone())), in_host_rows: true };
     let catalog = context.enter(session, job).await?;
     let position = chunk.position as usize;

@@ -61,7 +61,7 @@ pub struct ClaimedChunk {
     /// Its job.
     pub job: Job,
     /// The job's plan for the chunk's reference.
-    pub course: Option<ReferenceProgress>,
+    pub progress: Option<ReferenceProgress>,
 }
 
 /// Claims the first open chunk of a job that no other transaction holds. The lock on its row, and its state, are the fence:
@@ -88,8 +88,8 @@ pub async fn claim(session: &Session, job: Uuid, now: OffsetDateTime) -> Result<
         Some(_) => Some(row.entity("r_")?),
         None => None,
     };
-    let course = progress.map(|model| ReferenceProgress::from_model(doing, model)).transpose()?;
-    Ok(Some(ClaimedChunk { chunk: row.entity("c_")?, job: row.entity("j_")?, course }))
+    let progress = progress.map(|model| ReferenceProgress::from_model(doing, model)).transpose()?;
+    Ok(Some(ClaimedChunk { chunk: row.entity("c_")?, job: row.entity("j_")?, progress }))
 }
 
 /// Writes back a chunk that is still open. Fails as superseded if another transaction has closed it or given it up.
