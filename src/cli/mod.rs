@@ -65,7 +65,7 @@ enum Command {
     /// Evaluate a file with one leaver per row, and send the acceptable rows.
     Bulk(bulk::Arguments),
     /// Undo a completed job: records return unless they changed since.
-    Revert(revert::Arguments),
+    Revert(revert::RevertArguments),
     /// Cancel a job that has not ended, and undo what it did.
     Cancel(job_commands::Arguments),
     /// Stop a job until it is resumed.

@@ -10,7 +10,7 @@ use crate::config::Settings;
 use crate::contract::{ReferenceResult, RequestType, UserId};
 
 #[derive(Debug, Args)]
-pub struct Arguments {
+pub struct RevertArguments {
     #[command(flatten)]
     command: job_commands::Arguments,
     /// Show what would be restored and what would be skipped, and change nothing.
@@ -18,7 +18,7 @@ pub struct Arguments {
     preview: bool,
 }
 
-pub async fn run(arguments: Arguments, settings: Settings) -> Result<Exit> {
+pub async fn run(arguments: RevertArguments, settings: Settings) -> Result<Exit> {
     match arguments.preview {
         true => preview(arguments.command, settings).await,
         false => job_commands::run(RequestType::Revert, arguments.command, settings).await,
