@@ -150,3 +150,15 @@ async fn dispatch(command: Command, settings: Settings) -> Result<Exit> {
         Command::Schema(arguments) => schema::run(arguments, &settings),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    #[test]
+    fn command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

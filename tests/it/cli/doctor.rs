@@ -104,7 +104,7 @@ async fn ledger_of_a_former_format_is_refused(world: &mut World) {
         assert!(refused.err.contains(hint), "{hint}: {}", refused.err);
     }
     let ledger = &checks(&on(world, &["doctor", "--json"]).expect(1).json(), "ledger")[0];
-    assert!(ledger.0 == "fault" && ledger.2.contains("format 1"), "{ledger:?}");
+    assert!(ledger.0 == "fault" && ledger.1.contains("format 1"), "{ledger:?}");
 }
 
 #[on_postgres]
