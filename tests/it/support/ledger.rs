@@ -12,7 +12,7 @@ impl World {
     /// Changes the ledger as only time or a database client does.
     pub async fn change_ledger(&self, statement: &str) {
         let session = self.store.begin("test").await.expect("a transaction");
-        session.run("meddling", session.sql(statement)).await.expect(statement);
+        session.run("meddling", session.sql(&self.with_ledger_names(statement))).await.expect(statement);
         session.commit().await.expect("committed");
     }
 

@@ -252,6 +252,7 @@ impl World {
 
     /// Runs a statement on the host's tables, as the application does.
     pub async fn sql(&self, statement: &str) {
+        let statement = &self.with_ledger_names(statement);
         let session = self.store.begin("host").await.expect("a transaction");
         if self.engine == Engine::Postgres {
             // On PostgreSQL the role and the ledger's schema share a name, so that schema comes first on the search
@@ -279,8 +280,17 @@ impl World {
         tokio::spawn(async move { while host.execute_unprepared("SELECT pg_sleep(0.05)").await.is_ok() {} })
     }
 
+    /// Names the ledger's tables as the engine does: on SQLite, a prefix takes the place of the schema.
+    pub fn with_ledger_names(&self, statement: &str) -> String {
+        match self.engine {
+            Engine::Sqlite => statement.replace(" handover.", " handover_"),
+            Engine::Postgres => statement.to_owned(),
+        }
+    }
+
     /// Returns the number of a query with one column and one row.
     pub async fn number(&self, query: &str) -> i64 {
+        let query = &self.with_ledger_names(query);
         let session = self.store.reader();
         let sql = session.sql(&format!("SELECT CAST(q.n AS bigint) AS n FROM ({query}) AS q(n)"));
         let sql = if self.engine == Engine::Sqlite {
@@ -294,6 +304,7 @@ impl World {
 
     /// Returns the texts of a query with one column, cast to text and named `t`.
     pub async fn texts(&self, query: &str) -> Vec<String> {
+        let query = &self.with_ledger_names(query);
         let session = self.store.reader();
         let rows = session.all("reading", session.sql(query)).await.expect(query);
         rows.iter().map(|row| row.get("t").expect("a text")).collect()
