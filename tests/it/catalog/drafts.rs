@@ -45,7 +45,7 @@ async fn scan_suggests_columns_without_foreign_keys(world: &mut World) {
     assert_eq!(code, 1);
     assert_eq!(found.len(), 4, "{reported}");
     assert_eq!(why("assignee"), "`assignee` in its name, 2 of 2 values are users");
-    assert_eq!(why("approved_by"), "`by` in its name, ids perhaps kept as text, 1 of 2 values are users");
+    assert_eq!(why("approved_by"), "`by` in its name, ids perhaps stored as text, 1 of 2 values are users");
     assert_eq!(why("reviewer_id"), "`reviewer` in its name, no values yet");
     assert!(why("owner_id").ends_with("`owner_type` may say what it points at"), "{reported}");
     let (_, reported) = handover(world, "keap", &["catalog", "scan"]);

@@ -106,7 +106,7 @@ async fn revert_preview_matches_the_revert(world: &mut World) {
     assert_eq!(world.everything().await, before, "a preview changes nothing");
     assert_eq!((&preview["accepted"], &preview["license"]), (&json!(true), &json!("free")));
     let plain = on(world, &["revert", &id, "--by", "1", "--preview"]).expect(0).out;
-    for part in ["1 changed", "1 gone", "1 back_already", "1 no copy any more", "license: one is free"] {
+    for part in ["1 changed", "1 gone", "1 back_already", "1 without a snapshot", "license: one is free"] {
         assert!(plain.contains(part), "{part} is missing in:\n{plain}");
     }
     let sent = on(world, &["revert", &id, "--by", "1", "--wait"]).expect(0);
