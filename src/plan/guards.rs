@@ -157,10 +157,7 @@ fn check_reference(
 }
 
 fn check_extras(kind: &str, allotment: &Allotment, planned: &Planned) -> Option<Reason> {
-    let rest = match allotment {
-        Allotment::Each(_, Some(rest)) => rest,
-        other => other,
-    };
+    let rest = if let Allotment::Each(_, Some(rest)) = allotment { rest } else { allotment };
     let extras = planned.deal.extras(planned.ranked());
     let refuses = matches!(rest, Allotment::Hardcoded(_, Extras::Reject));
     (refuses && extras > 0).then(|| reason::extras_rejected(kind, extras))

@@ -25,14 +25,22 @@ pub fn read(catalog: &Catalog, body: &[u8]) -> Result<Accepted<Request>, Invalid
     Ok(Accepted { request, canonical, body_hash })
 }
 
+/// An accepted request, by the stage that takes it.
+pub enum ByStage {
+    /// A request to hand over: the planner takes it in a group.
+    Planner(Accepted<HandoverRequest>),
+    /// Any other request: the commands take it alone.
+    Command(Accepted<Request>),
+}
+
 impl Accepted<Request> {
-    /// Separates requests to hand over, which the planner takes in groups, from all others.
-    pub fn into_handover(self) -> Result<Accepted<HandoverRequest>, Accepted<Request>> {
+    /// Returns the request for the stage that takes it.
+    pub fn by_stage(self) -> ByStage {
         let Accepted { request, canonical, body_hash } = self;
         match request {
-            Request::Handover(request) => Ok(Accepted { request, canonical, body_hash }),
+            Request::Handover(request) => ByStage::Planner(Accepted { request, canonical, body_hash }),
             request @ (Request::User(_) | Request::Invite(_) | Request::Job(_)) => {
-                Err(Accepted { request, canonical, body_hash })
+                ByStage::Command(Accepted { request, canonical, body_hash })
             }
         }
     }

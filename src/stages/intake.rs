@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::catalog::Catalog;
 use crate::contract::{HandoverRequest, InvalidRequest};
 use crate::plan::group::groups;
-use crate::stages::accepted::{Accepted, read};
+use crate::stages::accepted::{Accepted, ByStage, read};
 use crate::stages::commands;
 use crate::stages::context::Context;
 use crate::stages::handover::parties::lookup_parties;
@@ -37,9 +37,11 @@ pub async fn take(context: &Context, messages: &[Message<'_>]) -> Vec<Outcome> {
                 continue;
             }
         };
-        match accepted.into_handover() {
-            Ok(accepted) => handovers.push(Readable { place, accepted, traceparent: message.traceparent }),
-            Err(accepted) => {
+        match accepted.by_stage() {
+            ByStage::Planner(accepted) => {
+                handovers.push(Readable { place, accepted, traceparent: message.traceparent })
+            }
+            ByStage::Command(accepted) => {
                 plan(context, &catalog, std::mem::take(&mut handovers), &mut outcomes).await;
                 outcomes[place] = commands::take(context, &catalog, &accepted, message.traceparent).await;
             }

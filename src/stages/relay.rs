@@ -64,13 +64,12 @@ pub async fn deliver(context: &Context, broker: &dyn Broker, rows: &[OutboxMessa
             }
             Err(error) => {
                 refused.push(row.id);
-                match error {
-                    BrokerError::Refused(why) => {
-                        let job = row.job_id.map(tracing::field::display);
-                        tracing::warn!(message_id = %row.message_id, job, key = row.routing_key, why, "message refused; it stays in the outbox");
-                    }
+                if let BrokerError::Refused(why) = error {
+                    let job = row.job_id.map(tracing::field::display);
+                    tracing::warn!(message_id = %row.message_id, job, key = row.routing_key, why, "message refused; it stays in the outbox");
+                } else {
                     // Each message has the same error. The caller logs it once.
-                    error => away = Some(error),
+                    away = Some(error);
                 }
             }
         }

@@ -26,7 +26,9 @@ pub fn deal_allotment(
             let deal = rest.as_ref().map_or(Deal::Nobody, |rest| dealer.deal(rest));
             (deal, each.clone())
         }
-        other => (dealer.deal(other), BTreeMap::new()),
+        Allotment::Ratio(_) | Allotment::Hardcoded(..) | Allotment::User(_) | Allotment::Manager => {
+            (dealer.deal(allotment), BTreeMap::new())
+        }
     }
 }
 
