@@ -235,7 +235,7 @@ impl BrokerClient {
         match self {
             BrokerClient::Local { store, .. } => {
                 let session = store.begin("test").await.expect("a transaction");
-                let steps = session.sql("DELETE FROM handover.outbox WHERE channel = 'steps'");
+                let steps = session.sql("DELETE FROM handover_outbox WHERE channel = 'steps'");
                 session.run("losing the steps", steps).await.expect("deleted");
                 session.commit().await.expect("committed");
             }
