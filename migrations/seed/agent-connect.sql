@@ -1,6 +1,6 @@
 -- Agent Connect's help page as a company: a Team Leader leaves whose reports go to two others, and all around them whom the
 -- page speaks of. {records} stands for the contacts of the Team Leader. The same text runs on PostgreSQL and SQLite, over an
--- empty reference CRM or beside other seeds: the organization is the third. On PostgreSQL run postgres_sequences.sql after it.
+-- empty reference CRM or next to other seeds: the organization is the third. On PostgreSQL run postgres_sequences.sql after it.
 
 INSERT INTO organizations (id, name) VALUES (3, 'Evergreen Insurance');
 

@@ -1,6 +1,6 @@
 -- Apto's help page as a brokerage: a broker leaves who is on teams and in forecasts, and all around them whom the page speaks
 -- of. {records} stands for the contacts of the broker. The same text runs on PostgreSQL and SQLite, over an empty reference
--- CRM or beside other seeds: the organization is the fourth. On PostgreSQL run postgres_sequences.sql after it.
+-- CRM or next to other seeds: the organization is the fourth. On PostgreSQL run postgres_sequences.sql after it.
 
 INSERT INTO organizations (id, name) VALUES (4, 'Harbor Realty');
 

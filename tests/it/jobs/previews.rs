@@ -111,9 +111,9 @@ async fn estimate_considers_host_activity(world: &mut World) {
     let preview = || preview(world, &catalog, &leave("9", json!({ "doc": { "user": "2" } })));
     let alone = preview();
     let host = world.host_at_work().await;
-    let beside = preview();
+    let with_host = preview();
     host.abort();
-    let estimates = [alone, beside].map(|previewed| previewed["estimate_ms"].as_u64().expect("an estimate"));
+    let estimates = [alone, with_host].map(|previewed| previewed["estimate_ms"].as_u64().expect("an estimate"));
     // Two movers with twenty chunks of 25 ms plus 5 ms each; one mover with two hundred chunks, active two thirds of
     // the time.
     assert_eq!(estimates, [10 + 300, 10 + 2_250]);
