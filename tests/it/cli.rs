@@ -8,6 +8,7 @@ mod demo;
 mod doctor;
 mod health;
 mod job_history;
+mod printed;
 mod reading;
 mod setup;
 mod submit_and_work;

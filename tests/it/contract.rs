@@ -2,4 +2,5 @@
 
 mod bad_requests;
 mod documents;
+mod published;
 mod replies;

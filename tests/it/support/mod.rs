@@ -14,6 +14,7 @@ pub mod postgres;
 pub mod process;
 pub mod proxy;
 pub mod rabbitmq;
+pub mod redact;
 pub mod secrets;
 pub mod server;
 pub mod silence;
