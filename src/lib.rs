@@ -18,11 +18,11 @@
 //! | [`contract`] | the public interface: requests, replies, events, certificates, ids |
 //! | [`catalog`] | which tables point at users, and the disposition of each: data, not code |
 //! | [`job`] | the states of a job and the one table of transitions; steps; reasons |
-//! | [`plan`] | the deal from rank to successor, the guards, groups of requests, the plan token |
+//! | [`plan`] | pure planning: guards, grouping of requests, the deal (who receives the n-th record), the plan token |
 //! | [`store`] | the database: `ledger` is our tables, `host` the application's |
 //! | [`broker`] | where messages come from and go to: RabbitMQ, or the outbox table itself |
 //! | [`stages`] | planner, cutter, mover, finalizer, commands, undo, relay, sweeper: one transaction each |
-//! | [`app`] | the use cases that every door calls: submit, preview, jobs, users, bulk files, dead letters, audit, access |
+//! | [`app`] | the use cases behind the commands: submit, preview, jobs, users, bulk files, dead letters, audit, access |
 //! | [`worker`] | runs the stages: consumes, retries, throttles, drains |
 //! | [`http`] | the HTTP server: metrics and health |
 //! | [`config`], [`telemetry`] | settings; logs, and the export of spans |
@@ -30,22 +30,22 @@
 //!
 //! # How a request flows
 //!
-//! A message only says *look here*; all truth is in the ledger. The [planner](stages::handover::planner) takes a group
+//! A step message only says *look here*; its stage reads the state from the ledger. The [planner](stages::handover::planner) takes a group
 //! of waiting requests. In one transaction it locks the users, evaluates every guard, ends the leavers' access and writes every
 //! outcome. A job that fits one chunk is moved and certified there. For a larger one the
 //! [cutter](stages::handover::cutter) cuts its references into key ranges, a bounded number in each step. Each ticket lets a
 //! [mover](stages::handover::mover) claim an open chunk, deal and move its records, journal them and close it, in one
 //! transaction. The [finalizer](stages::handover::finalizer) locks the leaver's row, counts what is left, and writes the
-//! certificate. Messages leave by the outbox, in the transaction they report; the [relay](stages::relay) publishes them
-//! with confirms. The [sweeper](stages::sweeper) finds work that has stalled.
+//! certificate. Outgoing messages are written to the outbox in the transaction they report; the [relay](stages::relay)
+//! publishes them with confirms. The [sweeper](stages::sweeper) finds work that has stalled.
 //!
 //! A requester who asks for a [reply](stages::reply) gets it after the commit, before the request is acknowledged. A
 //! message that cannot be read or processed becomes a dead letter; a person lists, replays or drops it
 //! ([`broker::DeadLetterQueue`]).
 //!
 //! Requests about a job, a returning user or an invitation are [commands](stages::commands), one transaction each. An
-//! undo is a job like any other, with the same steps: each of its chunks is a journal row, read from the end, or a slice of
-//! one.
+//! undo is a job like any other, with the same steps: its chunks come from the journal, read from its end, and from the
+//! snapshots that wait for the user.
 
 pub mod metrics;
 pub mod retry;

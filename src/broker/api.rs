@@ -13,7 +13,7 @@ use crate::trace::MessageInfo;
 pub trait Broker: Send + Sync {
     /// Returns the broker's name, as traces and logs show it.
     fn kind(&self) -> &'static str;
-    /// Returns true if messages leave the database. The relay then publishes the outbox to this broker.
+    /// Returns true if this broker is separate from the database, so that the relay must publish the outbox to it.
     fn is_external(&self) -> bool;
     /// Publishes messages and waits for each confirm, within a time limit. Returns one result for each message, in order.
     /// After an error the message may or may not have arrived: publish it again under the same id.
@@ -25,7 +25,7 @@ pub trait Broker: Send + Sync {
     async fn consume(&self, channel: Channel, prefetch: u16) -> Result<Box<dyn Consumer>, BrokerError>;
     /// Opens the dead-letter queue for inspection.
     async fn dead_letters(&self) -> Result<Box<dyn DeadLetterQueue>, BrokerError>;
-    /// Returns `Ok` if the broker is usable now, else the reasons.
+    /// Returns `Err` with the reasons, joined by `; `, if the broker is not usable now.
     fn health(&self) -> Result<(), String>;
     /// Describes a received message for traces.
     fn trace_info<'m>(&self, incoming: &'m Incoming) -> MessageInfo<'m>;
@@ -41,16 +41,16 @@ pub trait Consumer: Send {
     /// Waits for the next message. Returns `None` only after the consumer was stopped or the broker closed.
     /// Cancel-safe: dropping the future loses no message.
     async fn next(&mut self) -> Option<Incoming>;
-    /// Returns a message that has already arrived, without waiting.
+    /// Returns a message if one has already arrived, else `None`. Never waits.
     fn try_next(&mut self) -> Option<Incoming>;
-    /// Stops consuming. Messages that were fetched but not returned go back to the queue.
+    /// Stops consuming. Requeues messages that were prefetched but not yet returned by `next`.
     async fn stop(&mut self);
 }
 
 /// The number of messages that wait on a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Depth {
-    /// The queue.
+    /// The queue (not an AMQP channel).
     pub channel: Channel,
     /// Messages that are ready for delivery.
     pub messages: u64,

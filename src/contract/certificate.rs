@@ -18,26 +18,27 @@ pub struct Certificate {
     pub org_id: String,
     /// The leaver.
     pub user_id: String,
-    /// Of a job that undoes another: the undone job.
+    /// The job that this job undoes, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undoes: Option<JobId>,
-    /// Of a job that was undone: the job that undid it.
+    /// The job that undid this one, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undone_by: Option<JobId>,
     /// The requester.
     pub requested_by: String,
     /// The state that the certificate proves: `completed`, or `reverted` or `cancelled` after an undo.
     pub state: String,
-    /// The number of the supplement: 0 for the certificate itself, then one more for each later count that moved records.
+    /// 0 for the first certificate. Each supplement increments it; a recount that has moved late records writes one.
     pub supplement: u32,
     /// One entry for each reference that counts for this leaver, in the catalog's order.
     pub references: Vec<ReferenceResult>,
-    /// Kinds for which the request names successors without effect, because there was nothing to receive.
+    /// The request's kinds whose allotment had no effect: no record was moved, merged or dropped.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub without_effect: Vec<String>,
     /// The outcome for the license.
     pub license: LicenseOutcome,
-    /// Rows that point at the leaver against the catalog. A completed job has none.
+    /// Rows that still point at the leaver although the catalog does not allow it. Always 0: a job with orphans gets no
+    /// certificate. A reassignment does not check for orphans.
     pub orphans: u64,
     /// The time when the request was accepted.
     #[serde(with = "time::serde::rfc3339")]
@@ -51,23 +52,25 @@ pub struct Certificate {
     #[serde(with = "time::serde::rfc3339")]
     #[schemars(with = "String", extend("format" = "date-time"))]
     pub completed_at: OffsetDateTime,
-    /// The time of the count, with the leaver's row locked.
+    /// The time when the step that counted began. It counted later, with the leaver's row locked.
     #[serde(with = "time::serde::rfc3339")]
     #[schemars(with = "String", extend("format" = "date-time"))]
     pub counted_at: OffsetDateTime,
 }
 
-/// The counts of one reference. Counts that its disposition does not have are absent.
+/// The counts for one reference. Counts that do not apply to its disposition are absent, and so are `merged` and `dropped`
+/// if they are zero.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReferenceResult {
     /// The kind.
     pub kind: String,
     /// The disposition.
     pub disposition: String,
-    /// Records found: those moved, left behind and changed meanwhile.
+    /// The records found. For a transfer: `moved`, `merged`, `dropped`, `left_behind` and `changed_meanwhile` together. For
+    /// `detach`, `purge` and `set`: the rows that the job handled. In an undo: the records that the undone job moved or removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub found: Option<u64>,
-    /// Records that went to successors.
+    /// Records whose owner changed to a successor, without `merged`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moved: Option<u64>,
     /// Records added to a record that the successor already had (`on_conflict = { add = [...] }`).
@@ -88,30 +91,30 @@ pub struct ReferenceResult {
     /// Rows that stay on purpose.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept: Option<u64>,
-    /// Records that the deal gives to nobody. They stay with the leaver.
+    /// Records that stay with the leaver: the deal gives them to nobody, or the request does not allot them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub left_behind: Option<u64>,
-    /// Records that the application took from the leaver while the job was under way.
+    /// Records that were no longer the leaver's when their chunk was moved, because the application had changed them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changed_meanwhile: Option<u64>,
-    /// Of an undo: records moved back, rows restored, and values set back.
+    /// In an undo: records moved back, rows restored, and values set back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restored: Option<u64>,
-    /// Of an undo: the number of records skipped, by reason.
+    /// In an undo: the number of records skipped, by reason.
     ///
     /// `changed`: the record is no longer where the job put it. `back_already`: it was brought back before. `gone`: it no
-    /// longer exists. `occupied`: another row has its place. `parent_gone`: its parent row no longer exists.
-    /// `other_inactive`: its other user is not active, and restores it on return. `table_changed`: the table lost a column of
+    /// longer exists. `occupied`: another row already holds its unique key. `parent_gone`: its parent row no longer exists.
+    /// `other_inactive`: the row also points at another user who is not active; it waits for that user's return. `table_changed`: the table lost a column of
     /// the snapshot, or has a new required one. `refused`: the database refused it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub skipped: BTreeMap<String, u64>,
-    /// Of an undo: rows whose snapshots are no longer kept.
+    /// In an undo: removed rows that cannot be restored, because their snapshots are no longer kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub impossible: Option<u64>,
-    /// The number of records that each successor received.
+    /// The number of records that each successor received, moved or merged.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub successors: BTreeMap<String, u64>,
-    /// Users whom the request names and who received nothing although others did.
+    /// Users named in the allotment who received no record. Empty if the kind is in `without_effect`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub received_nothing: Vec<String>,
 }

@@ -22,7 +22,7 @@ pub struct SuspectedColumn {
     pub table: String,
     /// The column.
     pub column: String,
-    /// The evidence.
+    /// Why the column may hold user ids, for people to read.
     pub why: String,
 }
 
@@ -32,7 +32,11 @@ pub async fn scan(store: &Store, catalog: &Catalog) -> Result<Scan> {
     let schema = host::read_schema(&session).await?;
     let uncovered = catalog::scan(catalog, &schema);
     let users = schema.named(&catalog.users.table);
-    let users = users.ok_or_else(|| Error::unexpected("scanning the schema", "the users' table is gone"))?;
+    let users = users.ok_or_else(|| {
+        let missing =
+            format!("the catalog's users table {} does not exist, or this role cannot see it", catalog.users.table);
+        Error::unexpected("scanning the schema", missing)
+    })?;
     let mut suspected = Vec::new();
     for candidate in scan_names(catalog, &schema) {
         if let Some(why) = evidence(&session, users, &catalog.users.key.name, &candidate).await? {

@@ -4,7 +4,7 @@ use lapin::ErrorKind;
 
 use crate::broker::error::BrokerError;
 
-/// The reply codes of AMQP 0-9-1 that Handover distinguishes (section 1.2).
+/// The reply codes of AMQP 0-9-1 that Handover distinguishes (the specification's list of constants).
 pub(super) mod code {
     pub(in crate::broker::amqp) const CONTENT_TOO_LARGE: u16 = 311;
     pub(in crate::broker::amqp) const ACCESS_REFUSED: u16 = 403;
@@ -22,11 +22,11 @@ pub(super) fn reply(error: &lapin::Error) -> Option<(u16, String)> {
     }
 }
 
-/// Returns RabbitMQ's text if it sent one, else lapin's.
+/// Returns RabbitMQ's text if it sent one, else the I/O error's, else lapin's.
 pub(super) fn message(error: &lapin::Error) -> String {
     match (reply(error), error.kind()) {
         (Some((_, text)), _) => text,
-        (None, ErrorKind::IOError(error)) => error.to_string(),
+        (None, ErrorKind::IOError(io_error)) => io_error.to_string(),
         (None, _) => error.to_string(),
     }
 }
@@ -41,7 +41,7 @@ pub(super) fn is_internal(text: &str) -> bool {
     text.starts_with("INTERNAL_ERROR")
 }
 
-/// Returns the reason without the sentence around it.
+/// Returns the error's text; for `Unreachable`, without the prefix that its display adds.
 pub(super) fn reason(error: &BrokerError) -> String {
     match error {
         BrokerError::Unreachable(reason) => reason.clone(),

@@ -28,15 +28,17 @@ pub async fn follow(store: &Store, id: Uuid, previewed: &Preview, quiet: bool) -
     loop {
         let session = store.reader();
         let job = jobs::get(&session, id).await?;
-        let ended = match &job {
+        let has_stopped = match &job {
             Some(job) => job.state()?.is_final() || job.state()? == State::NeedsAttention,
             None => false,
         };
         for (kind, chunks) in progress(store, id).await? {
             display.update(&kind, chunks.done, chunks.records)?;
         }
-        if let Some(job) = job.filter(|_| ended) {
-            display.finish()?;
+        if let Some(job) = job.filter(|_| has_stopped) {
+            if job.state()?.is_final() {
+                display.finish()?;
+            }
             return Ok(job);
         }
         tokio::time::sleep(POLL).await;
@@ -69,9 +71,9 @@ impl Bars {
         let all = MultiProgress::new();
         let style = ProgressStyle::with_template("  {prefix:24} {bar:40} {human_pos}/{human_len}")
             .unwrap_or_else(|_| ProgressStyle::default_bar());
-        let works =
+        let affected =
             previewed.references.iter().filter(|reference| reference.disposition != "keep" && reference.found > 0);
-        let bars = works.map(|reference| {
+        let bars = affected.map(|reference| {
             let bar = all.add(ProgressBar::new(reference.found)).with_style(style.clone());
             bar.set_prefix(reference.kind.clone());
             bar.tick();
@@ -90,7 +92,7 @@ impl Display for Bars {
     }
 
     fn finish(&mut self) -> Result<()> {
-        // A small job is done at once and has no chunks to count.
+        // A job that is done at once reports no chunks, so its bars are filled here.
         self.bars.values().for_each(|bar| bar.finish());
         Ok(())
     }
