@@ -142,7 +142,7 @@ impl Names {
             .to_owned()
     }
 
-    /// What a job does with each reference, and how far it has cut the reference into chunks.
+    /// The plan of a job for each reference, and its progress in cutting the reference into chunks.
     fn job_references(&self) -> TableCreateStatement {
         self.create("job_references")
             .col(uuid("job_id"))
@@ -252,7 +252,7 @@ impl Names {
             .to_owned()
     }
 
-    /// Who asked for what, when, and with what outcome. Rows are only appended.
+    /// The audit trail: requester, action, time and outcome. Rows are only appended.
     fn audit(&self) -> TableCreateStatement {
         self.create("audit")
             .col(pk_auto_big("id"))

@@ -22,7 +22,7 @@ pub struct Finding {
     pub status: Status,
     /// The observation.
     pub found: String,
-    /// How to fix it.
+    /// The sentence that says how to fix it.
     pub hint: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! What a disposition does to rows: in one place, so that no other module needs a list of its own.
+//! The effect of each disposition on rows: in one place, so that no other module needs a list of its own.
 
 use std::time::Duration;
 

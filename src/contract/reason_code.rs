@@ -7,7 +7,7 @@ use super::named::named_enum;
 pub enum GuardClass {
     /// The guard binds every request: without it the request is refused.
     Access,
-    /// The guard binds the handover only: it does not stop a lock-out, whose job then needs attention.
+    /// The guard is about the handover. Only a missing successor lets a lock-out through; its job then needs attention.
     Handover,
 }
 

@@ -9,13 +9,13 @@ use super::driver::errors::{self, ErrorClass};
 #[derive(Debug, thiserror::Error)]
 #[error("{doing}: {cause}")]
 pub struct Error {
-    /// What was being done.
+    /// The operation that failed.
     pub doing: String,
-    /// What happened.
+    /// The cause.
     pub cause: Cause,
 }
 
-/// What happened, by what a caller can do about it.
+/// The cause of a failure, by what a caller can do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum Cause {
     /// Two transactions were in each other's way: retry the whole transaction.

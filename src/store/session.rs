@@ -30,7 +30,7 @@ pub struct Session {
     observed: Mutex<Vec<Observation>>,
 }
 
-/// Whether rows that are read are locked until the transaction ends.
+/// The choice between locking the rows that are read until the transaction ends, and not locking them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Locking {
     /// Locks them, to change them or what depends on them.

@@ -1,4 +1,4 @@
-//! What every loop of a worker uses.
+//! State and functions that every loop of a worker uses.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What a driver reads of the live schema.
+//! The live schema, as a driver reads it.
 
 use handover::catalog::{Family, OnDelete, Table, TableName};
 use handover::store::driver::current_columns;

@@ -1,4 +1,4 @@
-//! What every database driver must do alike. A new engine passes these tests before anything else is tried on it.
+//! The behavior that every database driver must share. A new engine passes these tests before anything else is tried on it.
 //!
 //! Each test runs on every engine. It asks [`Capabilities`](handover::store::dialect::Capabilities) where engines may
 //! differ, and never which engine it runs on.

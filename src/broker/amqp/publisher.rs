@@ -108,7 +108,7 @@ struct Shared {
     ready: Mutex<Option<Ready>>,
 }
 
-/// What is ready for use on the current connection.
+/// The connection and the channels that are ready for use.
 struct Ready {
     connection: Connection,
     /// True if the topology was declared on this connection and no message has failed since.

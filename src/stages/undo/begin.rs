@@ -1,6 +1,6 @@
 //! The beginning of an undo: may it begin, the user's access, and the job that is undone.
 //!
-//! What is small and must not wait is done at once: the license and the status. The rest is done by the stages.
+//! Restores the license and the status at once, since they are small and must not wait. The stages do the rest.
 
 use time::OffsetDateTime;
 

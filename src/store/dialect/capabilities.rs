@@ -1,4 +1,4 @@
-//! What a database can do: facts, so that code branches on a fact and not on a name.
+//! The capabilities of a database, as facts: code branches on a fact, not on a name.
 
 /// The columns that say where a row lies, for tables without a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub struct Capabilities {
     pub transactional_ddl: bool,
     /// The check of a foreign key can wait for the commit, one constraint at a time.
     pub deferrable_constraints: bool,
-    /// Where a row lies, for tables without a key: the first address serves whose columns hide no column of the table.
+    /// The physical addresses of rows, for tables without a key. The first whose columns hide no column of the table is used.
     /// Empty if rows have no address.
     pub row_addresses: &'static [RowAddress],
     /// A row keeps its address when it is changed.

@@ -18,7 +18,7 @@ pub struct Postgres {
 /// PostgreSQL as it is.
 pub static POSTGRES: Postgres = Postgres::with(CAPABILITIES);
 
-/// What PostgreSQL can do.
+/// The capabilities of PostgreSQL.
 pub const CAPABILITIES: Capabilities = Capabilities {
     writable_ctes: true,
     returning: true,

@@ -68,7 +68,7 @@ pub struct JournalRow {
     pub action: String,
     /// The successor, if there is one.
     pub to_user: Option<String>,
-    /// How many.
+    /// The number of records.
     pub records: u64,
 }
 

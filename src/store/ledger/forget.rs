@@ -34,7 +34,7 @@ pub struct Person {
     pub pseudonym: UserId,
 }
 
-/// How much the ledger holds of a person.
+/// The number of rows that the ledger holds of a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct PersonalData {
     /// Jobs about them: the request, its reason and the reasons of a refusal are erased.

@@ -93,7 +93,7 @@ pub async fn claim(
 /// The messages of a channel that are due and not yet published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backlog {
-    /// How many, at most [`MOST_COUNTED`].
+    /// The number of messages, at most [`MOST_COUNTED`].
     pub messages: u64,
     /// The time when the first of them was written.
     pub oldest: Option<OffsetDateTime>,

@@ -1,4 +1,4 @@
-//! What a job does with each reference, and how far it has cut the reference into chunks.
+//! The plan of a job for each reference, and its progress in cutting the reference into chunks.
 
 use std::collections::BTreeMap;
 

@@ -9,7 +9,7 @@ pub type Imports = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
 
 type Names = Vec<String>;
 
-/// What a module makes known.
+/// The names that a module exports.
 #[derive(Debug, Default)]
 struct Module {
     file: String,
@@ -33,7 +33,7 @@ struct Scan {
     used: Vec<Used>,
 }
 
-/// Where a path leads.
+/// The target of a path.
 enum Target {
     Module(Names),
     Item(Names, String),

@@ -1,4 +1,4 @@
-//! How busy PostgreSQL is, by its own views.
+//! The load of PostgreSQL, by its own views.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};

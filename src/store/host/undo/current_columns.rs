@@ -19,7 +19,7 @@ pub struct CurrentColumns {
     generated: Vec<String>,
 }
 
-/// How snapshots fit their table.
+/// The fit between snapshots and their table.
 #[derive(Default)]
 pub struct SnapshotFit {
     /// Snapshots that hold a value of a column that is gone.
