@@ -137,7 +137,7 @@ pub fn colleagues_request(leaver: u64, to_one: bool) -> Value {
 
 fn request(id: &str, leaver: u64, reassign: Value) -> Value {
     json!({
-        "request_id": id, "org_id": "1", "user_id": leaver.to_string(), "requested_by": ADMINISTRATOR.to_string(),
+        "type": "deactivate", "request_id": id, "org_id": "1", "user_id": leaver.to_string(), "requested_by": ADMINISTRATOR.to_string(),
         "reassign": reassign,
     })
 }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::error::Result;
 use crate::broker::{Broker, BrokerError, Channel, Outgoing};
-use crate::contract::{Request, RequestType, read_request};
+use crate::contract::{Request, RequestType, read_request, routing_key};
 use crate::store::ledger::jobs::Job;
 
 /// Publishes requests. Returns one result per request, in the same order.
@@ -24,7 +24,7 @@ fn message(request: &Request) -> Outgoing {
     Outgoing {
         id: Uuid::new_v4(),
         channel: Channel::Requests,
-        routing_key: format!("request.{}", request.header().kind.name()),
+        routing_key: routing_key(request.header().kind),
         content_type: "application/json".into(),
         headers: BTreeMap::new(),
         body: request.canonical().to_string().into_bytes(),

@@ -16,6 +16,10 @@ pub const REPLAYED_AT: &str = "x-handover-replayed-at";
 /// The header with the number of replays.
 pub const REPLAYS: &str = "x-handover-replays";
 
+/// The header with the original routing key. A replayed message keeps it, because RabbitMQ delivers it with its queue's name
+/// as the routing key.
+pub const ROUTING_KEY: &str = "x-handover-routing-key";
+
 /// The dead-letter queue. A message read from it is held for this reader alone until it is replayed, removed or released.
 /// If the process dies, the broker returns every held message.
 #[async_trait]
@@ -44,6 +48,8 @@ pub struct DeadLetter {
     pub by_broker: bool,
     /// The name of the original queue.
     pub queue: String,
+    /// The original routing key, if known.
+    pub routing_key: Option<String>,
     /// The time when it was set aside, if known.
     pub at: Option<OffsetDateTime>,
     /// The MIME type of the body.
@@ -72,7 +78,8 @@ impl DeadLetter {
         let at = header("x-handover-parked-at").and_then(|at| OffsetDateTime::parse(&at, &Rfc3339).ok());
         let message_id = if by_broker { id.clone() } else { header("x-handover-message-id") };
         let queue = queue.unwrap_or_default();
-        DeadLetter { number, id, message_id, by_broker, queue, at, content_type: None, headers, body }
+        let routing_key = header(ROUTING_KEY);
+        DeadLetter { number, id, message_id, by_broker, queue, routing_key, at, content_type: None, headers, body }
     }
 
     /// Returns the reason code: a worker's, or the broker's (`expired`, `rejected`, `maxlen`, `delivery_limit`).
@@ -105,13 +112,14 @@ impl DeadLetter {
         (scalar_text(identity.org_id), scalar_text(identity.request_id))
     }
 
-    /// Returns the headers for a replay: the original ones, and the replay marks. Everything written when the message was set
+    /// Returns the headers for a replay: the original ones, the replay marks and the routing key. Everything written when the message was set
     /// aside is removed. RabbitMQ's own `x-death` too: RabbitMQ drops a message that died twice in one queue.
     pub fn replay_headers(&self, now: OffsetDateTime) -> BTreeMap<String, String> {
         let mut headers = self.headers.clone();
         headers.retain(|name, _| !is_death_header(name));
         headers.insert(REPLAYED_AT.into(), now.format(&Rfc3339).expect("the current year has four digits"));
         headers.insert(REPLAYS.into(), self.replays().saturating_add(1).to_string());
+        headers.extend(self.routing_key.clone().map(|key| (ROUTING_KEY.to_owned(), key)));
         headers
     }
 }

@@ -25,7 +25,7 @@ mod message;
 mod settings;
 
 pub use self::api::{Broker, Consumer, Depth};
-pub use self::dead_letter::{DeadLetter, DeadLetterQueue, REPLAYED_AT, REPLAYS};
+pub use self::dead_letter::{DeadLetter, DeadLetterQueue, REPLAYED_AT, REPLAYS, ROUTING_KEY};
 pub use self::diagnosis::{Finding, Status};
 pub use self::error::BrokerError;
 pub use self::message::{Channel, Incoming, Outgoing, Receipt, ReplyMessage};

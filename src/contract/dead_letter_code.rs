@@ -13,6 +13,8 @@ named_enum! {
         TooLarge = "too_large",
         /// The request type is unknown.
         UnknownType = "unknown_type",
+        /// The routing key names another type than the body, or none.
+        TypeMismatch = "type_mismatch",
         /// A required field is missing.
         MissingField = "missing_field",
         /// The request type does not have this field.

@@ -15,7 +15,7 @@ use super::{Allotment, JobId, OrgId, RequestId, UserId, unique};
 #[serde(deny_unknown_fields)]
 pub struct HandoverRequest {
     /// The request type.
-    #[serde(rename = "type", default)]
+    #[serde(rename = "type")]
     #[schemars(extend("enum" = ["deactivate", "reassign"]))]
     pub kind: RequestType,
     /// The sender's id of this request. The same id with the same body is the same job; with another body it is a conflict.
@@ -61,10 +61,8 @@ pub struct HandoverRequest {
 
 named_enum! {
     /// The type of a request.
-    #[derive(Default)]
     pub enum RequestType: "request type" {
         /// Hand over what the user owns, then free the license.
-        #[default]
         Deactivate = "deactivate",
         /// Only move records, from anyone: what was left behind, or went to the wrong user.
         Reassign = "reassign",

@@ -18,6 +18,7 @@ mod reason;
 mod reason_code;
 mod reply;
 mod request;
+mod routing_key;
 mod unique;
 
 pub use allotment::{Allotment, Extras, Recipient, Share};
@@ -37,3 +38,4 @@ pub use reason::{Reason, Subject};
 pub use reason_code::{GuardClass, ReasonCode};
 pub use reply::{REPLY_CONTENT_TYPE, REPLY_TYPE, Reply, ReplyCode, ReplyOutcome, RequestOutcome};
 pub use request::{InviteCommand, JobCommand, Request, RequestHeader, UserCommand, hash_of, hex};
+pub use routing_key::{check_routing_key, routing_key};

@@ -77,7 +77,7 @@ pub fn read_request(body: &[u8]) -> Result<Request, InvalidRequest> {
 /// The type of a request, without its other fields.
 #[derive(Deserialize)]
 struct Typed {
-    #[serde(rename = "type", default)]
+    #[serde(rename = "type")]
     kind: RequestType,
 }
 
@@ -221,6 +221,10 @@ fn explain(body: &[u8], error: serde_path_to_error::Error<serde_json::Error>) ->
     {
         if let Some(field) = text.strip_prefix(words).and_then(|rest| rest.split('`').next()) {
             let path = if path == "." { field.to_owned() } else { format!("{path}.{field}") };
+            let text = match field {
+                "type" => "the body names no type: add \"type\": \"deactivate\", or another type",
+                _ => &text,
+            };
             return InvalidRequest::new(code, path, text);
         }
     }
@@ -253,7 +257,7 @@ mod tests {
 
     fn with_contact(allotment: &str) -> String {
         format!(
-            r#"{{"request_id":"r","org_id":"1","user_id":"53","requested_by":"1","reassign":{{"contact":{allotment}}}}}"#
+            r#"{{"type":"deactivate","request_id":"r","org_id":"1","user_id":"53","requested_by":"1","reassign":{{"contact":{allotment}}}}}"#
         )
     }
 
@@ -263,12 +267,14 @@ mod tests {
             ("", "not_json", "."),
             ("{", "not_json", "."),
             ("[1]", "not_an_object", "."),
-            (r#"{"request_id":"r"}"#, "missing_field", "user_id"),
+            ("{}", "missing_field", "type"),
+            (r#"{"request_id":"r","org_id":"1","user_id":"53","requested_by":"1"}"#, "missing_field", "type"),
+            (r#"{"type":"deactivate","request_id":"r"}"#, "missing_field", "user_id"),
             (r#"{"type":"explode"}"#, "unknown_type", "type"),
-            (r#"{"request_id":"r","surprise":1}"#, "unknown_field", "surprise"),
-            (r#"{"":1}"#, "unknown_field", "."),
-            (r#"{"request_id":7}"#, "invalid_id", "request_id"),
-            (r#"{"request_id":""}"#, "invalid_id", "request_id"),
+            (r#"{"type":"deactivate","request_id":"r","surprise":1}"#, "unknown_field", "surprise"),
+            (r#"{"type":"deactivate","":1}"#, "unknown_field", "."),
+            (r#"{"type":"deactivate","request_id":7}"#, "invalid_id", "request_id"),
+            (r#"{"type":"deactivate","request_id":""}"#, "invalid_id", "request_id"),
         ];
         for (body, code, path) in cases {
             assert_eq!(fault(body), (code.to_owned(), path.to_owned()), "{body}");

@@ -15,6 +15,8 @@ use crate::stages::outcome::{DeadLetterReason, Outcome, failed};
 /// A request as it came from the queue.
 #[derive(Debug, Clone)]
 pub struct Message<'m> {
+    /// The routing key.
+    pub routing_key: Cow<'m, str>,
     /// The body.
     pub body: Cow<'m, [u8]>,
     /// The W3C trace context that came with it.
@@ -30,7 +32,7 @@ pub async fn take(context: &Context, messages: &[Message<'_>]) -> Vec<Outcome> {
     let mut outcomes = vec![Outcome::Done; messages.len()];
     let mut handovers = Vec::new();
     for (place, message) in messages.iter().enumerate() {
-        let accepted = match read(&catalog, &message.body) {
+        let accepted = match read(&catalog, &message.routing_key, &message.body) {
             Ok(accepted) => accepted,
             Err(invalid) => {
                 outcomes[place] = dead_letter(invalid);

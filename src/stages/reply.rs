@@ -77,6 +77,7 @@ fn hint(code: DeadLetterCode) -> &'static str {
         | DeadLetterCode::NotAnObject
         | DeadLetterCode::TooLarge
         | DeadLetterCode::UnknownType
+        | DeadLetterCode::TypeMismatch
         | DeadLetterCode::MissingField
         | DeadLetterCode::UnknownField
         | DeadLetterCode::DuplicateField

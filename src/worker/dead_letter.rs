@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::broker::{Channel, Incoming, Outgoing, REPLAYED_AT, REPLAYS};
+use crate::broker::{Channel, Incoming, Outgoing, REPLAYED_AT, REPLAYS, ROUTING_KEY};
 use crate::stages::{DeadLetterReason, now};
 
 /// The longest text of a reason in a header, in characters. A reason may quote input of any length.
@@ -25,7 +25,7 @@ pub(super) fn dead_letter(incoming: &Incoming, reason: &DeadLetterReason) -> Out
         ("x-handover-detail", Some(shortened(&reason.detail))),
         ("x-handover-attempts", Some(reason.attempts.to_string())),
         ("x-handover-exchange", Some(incoming.source.clone())),
-        ("x-handover-routing-key", Some(incoming.routing_key.clone())),
+        (ROUTING_KEY, Some(incoming.routing_key.clone())),
         ("x-handover-queue", Some(incoming.channel.name().to_owned())),
         ("x-handover-message-id", incoming.id.clone()),
         ("x-handover-reply-to", incoming.reply_to.clone()),

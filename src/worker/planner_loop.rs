@@ -38,6 +38,7 @@ impl Worker {
             incoming.iter().zip(&spans).map(|(incoming, span)| spans::context(span, incoming)).collect();
         let messages: Vec<intake::Message<'_>> = (incoming.iter().zip(&traceparents))
             .map(|(incoming, traceparent)| intake::Message {
+                routing_key: incoming.routing_key.as_str().into(),
                 body: incoming.body.as_slice().into(),
                 traceparent: traceparent.as_deref(),
             })

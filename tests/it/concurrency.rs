@@ -22,18 +22,14 @@ use tokio::sync::Barrier;
 use tokio::task::JoinHandle;
 
 use crate::support::disturb::Gate;
-use crate::support::world::{certificate_of, keap_request, read};
+use crate::support::world::{certificate_of, keap_request, message, read};
 use crate::support::{World, every_engine, on_postgres};
 
 fn give_all(leaver: u32, successor: u32) -> Value {
     json!({
-        "request_id": format!("{leaver} leaves"), "org_id": "1", "user_id": leaver.to_string(), "requested_by": "1",
+        "type": "deactivate", "request_id": format!("{leaver} leaves"), "org_id": "1", "user_id": leaver.to_string(), "requested_by": "1",
         "reassign": { "contact": { "user": successor.to_string() } },
     })
-}
-
-fn message(request: &Value) -> intake::Message<'static> {
-    intake::Message { body: request.to_string().into_bytes().into(), traceparent: None }
 }
 
 fn id_of(request: &Value) -> JobId {
@@ -41,7 +37,7 @@ fn id_of(request: &Value) -> JobId {
 }
 
 async fn take(context: &Context, requests: &[&Value]) {
-    let messages: Vec<intake::Message> = requests.iter().map(|request| message(request)).collect();
+    let messages: Vec<intake::Message> = requests.iter().map(|request| message(request.to_string())).collect();
     let outcomes = intake::take(context, &messages).await;
     assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Answered(_))), "{outcomes:?}");
 }

@@ -63,7 +63,7 @@ impl Host {
 
     /// Returns a request to deactivate the leaver.
     fn leave(&self, reassign: Value) -> Value {
-        json!({ "request_id": "r1", "user_id": self.ids[4], "requested_by": self.ids[0], "reassign": reassign })
+        json!({ "type": "deactivate", "request_id": "r1", "user_id": self.ids[4], "requested_by": self.ids[0], "reassign": reassign })
     }
 }
 

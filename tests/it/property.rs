@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use handover::contract::{JobId, read_request};
 use handover::stages::Outcome;
 use handover::stages::handover::{cutter, finalizer, mover, scheduled};
-use handover::stages::intake::{self, Message};
+use handover::stages::intake;
 use serde_json::Value;
 
 use self::dice::Dice;
@@ -31,6 +31,7 @@ use self::replay::{Entry, Gone, Replay, read_journal};
 use self::requests::{Asked, Asking};
 use self::shape::{Shape, hire, make};
 use self::tables::{Place, Rows, read_rows};
+use crate::support::world::message;
 use crate::support::{Engine, World, every_engine, run};
 
 /// The number of requests in a run.
@@ -147,7 +148,7 @@ impl Run<'_> {
     }
 
     async fn take(&self, body: &Value) {
-        let message = Message { body: body.to_string().into_bytes().into(), traceparent: None };
+        let message = message(body.to_string());
         let outcomes = intake::take(&self.world.context, &[message]).await;
         assert!(matches!(outcomes[..], [Outcome::Answered(_)]), "{outcomes:?}");
     }

@@ -145,7 +145,7 @@ impl Site {
             reassign.insert(kind.into(), allotment(&mut dice, count));
         }
         json!({
-            "request_id": format!("leave-{leaver}-{attempt}"), "org_id": "1", "user_id": leaver.to_string(),
+            "type": "deactivate", "request_id": format!("leave-{leaver}-{attempt}"), "org_id": "1", "user_id": leaver.to_string(),
             "requested_by": "1", "reason": "the storm", "reassign": reassign,
         })
     }

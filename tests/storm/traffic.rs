@@ -238,7 +238,7 @@ fn command(kind: &str, id: &str, job: &str) -> Value {
 }
 
 fn key_of(body: &Value) -> String {
-    format!("request.{}", body["type"].as_str().unwrap_or("deactivate"))
+    format!("request.{}", body["type"].as_str().unwrap_or_default())
 }
 
 impl Events {

@@ -39,8 +39,8 @@ const nextReply = await listen(replies.queue);
 const nextEvent = await listen(events.queue);
 
 const correlationId = randomUUID();
-const kind = request.type ?? "deactivate";
-channel.publish(prefix, `request.${kind}`, Buffer.from(JSON.stringify(request)), {
+// A routing key that differs from the body's type is refused.
+channel.publish(prefix, `request.${request.type}`, Buffer.from(JSON.stringify(request)), {
   persistent: true,
   mandatory: true,
   contentType: "application/json",

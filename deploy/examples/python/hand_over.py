@@ -45,8 +45,8 @@ def main():
         reply_to=replies,
         correlation_id=correlation,
     )
-    kind = request.get("type", "deactivate")
-    channel.basic_publish(PREFIX, f"request.{kind}", json.dumps(request), properties, mandatory=True)
+    # A routing key that differs from the body's type is refused.
+    channel.basic_publish(PREFIX, f"request.{request['type']}", json.dumps(request), properties, mandatory=True)
 
     reply = next(reply for properties, reply in messages(channel, replies) if properties.correlation_id == correlation)
     channel.cancel()

@@ -1,6 +1,7 @@
 //! Receives messages. Each consumer has a task that fetches messages from the current connection. The consumer never sees a
 //! lost connection, only that some messages arrive twice.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,7 @@ use super::settings::AmqpSettings;
 use super::topology::Topology;
 use super::{errors, properties};
 use crate::broker::api::Consumer;
+use crate::broker::dead_letter::ROUTING_KEY;
 use crate::broker::error::BrokerError;
 use crate::broker::message::{Channel, Incoming, Receipt};
 use crate::retry::RetryPolicy;
@@ -69,7 +71,7 @@ impl AmqpConsumer {
         Incoming {
             id: delivery.properties.message_id().as_ref().map(ToString::to_string),
             source: delivery.exchange.to_string(),
-            routing_key: delivery.routing_key.to_string(),
+            routing_key: original_key(&delivery, &headers),
             channel: self.channel,
             headers,
             content_type: delivery.properties.content_type().as_ref().map(ToString::to_string),
@@ -80,6 +82,13 @@ impl AmqpConsumer {
             receipt: Box::new(AmqpReceipt { acker: Some(delivery.acker), channel, timeout: self.ack_timeout }),
         }
     }
+}
+
+/// Returns the routing key with which the sender published. A replayed message comes straight to its queue, with that key in a
+/// header.
+fn original_key(delivery: &Delivery, headers: &BTreeMap<String, String>) -> String {
+    let replayed = headers.get(ROUTING_KEY).filter(|_| delivery.exchange.as_str().is_empty());
+    replayed.cloned().unwrap_or_else(|| delivery.routing_key.to_string())
 }
 
 #[async_trait]

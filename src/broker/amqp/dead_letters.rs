@@ -19,7 +19,9 @@ use super::outbound::Requeued;
 use super::publisher::Publisher;
 use super::topology::Topology;
 use super::{errors, properties};
-use crate::broker::dead_letter::{DeadLetter, DeadLetterQueue, REPLAYED_AT, REPLAYS, is_death_header, no_origin};
+use crate::broker::dead_letter::{
+    DeadLetter, DeadLetterQueue, REPLAYED_AT, REPLAYS, ROUTING_KEY, is_death_header, no_origin,
+};
 use crate::broker::error::BrokerError;
 use crate::broker::message::Channel;
 
@@ -162,7 +164,9 @@ impl DeadLetterQueue for AmqpDeadLetters {
         let id = delivery.properties.message_id().as_ref().map(ToString::to_string);
         let headers = properties::incoming_headers(&delivery);
         let mut dead_letter = DeadLetter::read(self.last_number, id, headers, delivery.data);
-        dead_letter.at = dead_letter.at.or_else(|| died_at(&delivery.properties));
+        let death = last_death(&delivery.properties);
+        dead_letter.at = dead_letter.at.or_else(|| died_at(death?));
+        dead_letter.routing_key = dead_letter.routing_key.or_else(|| died_with_key(death?));
         dead_letter.content_type = delivery.properties.content_type().as_ref().map(ToString::to_string);
         self.held.insert(self.last_number, Held { acker: delivery.acker, properties: delivery.properties });
         Ok(Some(dead_letter))
@@ -220,7 +224,7 @@ fn requeued_properties(
         }
     }
     for (name, value) in dead_letter.replay_headers(now) {
-        if name == REPLAYED_AT || name == REPLAYS {
+        if [REPLAYED_AT, REPLAYS, ROUTING_KEY].contains(&name.as_str()) {
             table.insert(properties::short("header name", &name)?, AMQPValue::LongString(value.as_bytes().into()));
         }
     }
@@ -241,13 +245,27 @@ fn requeued_properties(
     Ok(properties)
 }
 
-/// Returns the time when RabbitMQ gave a message up.
-fn died_at(properties: &BasicProperties) -> Option<OffsetDateTime> {
+/// Returns RabbitMQ's report of how it gave a message up.
+fn last_death(properties: &BasicProperties) -> Option<&FieldTable> {
     let deaths = properties.headers().as_ref()?.inner().get("x-death")?;
     let AMQPValue::FieldArray(deaths) = deaths else { return None };
     let AMQPValue::FieldTable(last) = deaths.as_slice().first()? else { return None };
-    match last.inner().get("time")? {
+    Some(last)
+}
+
+/// Returns the time when RabbitMQ gave a message up.
+fn died_at(death: &FieldTable) -> Option<OffsetDateTime> {
+    match death.inner().get("time")? {
         AMQPValue::Timestamp(seconds) => OffsetDateTime::from_unix_timestamp(i64::try_from(*seconds).ok()?).ok(),
+        _ => None,
+    }
+}
+
+/// Returns the routing key of a message that RabbitMQ gave up.
+fn died_with_key(death: &FieldTable) -> Option<String> {
+    let AMQPValue::FieldArray(keys) = death.inner().get("routing-keys")? else { return None };
+    match keys.as_slice().first()? {
+        AMQPValue::LongString(key) => std::str::from_utf8(key.as_bytes()).ok().map(str::to_owned),
         _ => None,
     }
 }

@@ -63,11 +63,10 @@ impl LocalDeadLetters {
 /// Builds the message to replay. Returns `None` if its original queue is unknown.
 fn replayed(dead_letter: &DeadLetter, now: OffsetDateTime) -> Option<Outgoing> {
     let id = dead_letter.message_id.as_deref().and_then(|id| Uuid::parse_str(id).ok());
-    let routing_key = dead_letter.headers.get("x-handover-routing-key").cloned();
     Some(Outgoing {
         id: id.unwrap_or_else(Uuid::new_v4),
         channel: dead_letter.origin("")?,
-        routing_key: routing_key.unwrap_or_default(),
+        routing_key: dead_letter.routing_key.clone().unwrap_or_default(),
         content_type: dead_letter.content_type.clone().unwrap_or_default(),
         headers: dead_letter.replay_headers(now),
         body: dead_letter.body.clone(),

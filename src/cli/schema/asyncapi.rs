@@ -6,7 +6,7 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::broker::{REPLAYED_AT, REPLAYS};
+use crate::broker::{REPLAYED_AT, REPLAYS, ROUTING_KEY};
 use crate::contract::{
     Assigned, Change, CloudEvent, Completion, EVENT_CONTENT_TYPE, EventType, InvitationData, JobStatusData,
     REPLY_CONTENT_TYPE, REPLY_TYPE, Reply, Request, RequestType,
@@ -36,7 +36,7 @@ const DEAD_HEADERS: [(&str, &str); 14] = [
     ("x-handover-detail", "The reason as text."),
     ("x-handover-attempts", "The number of attempts."),
     ("x-handover-exchange", "The original exchange."),
-    ("x-handover-routing-key", "The original routing key."),
+    (ROUTING_KEY, "The original routing key."),
     ("x-handover-queue", "The original queue: `requests` or `steps`."),
     ("x-handover-message-id", "The original message id."),
     ("x-handover-reply-to", "The original reply_to."),

@@ -98,7 +98,7 @@ async fn draft_for_a_strange_schema_works(world: &mut World) {
 
     world.use_catalog(&draft).await;
     world.start_worker().await;
-    let request = json!({ "request_id": "r1", "user_id": "k-9", "requested_by": "k-1", "reassign": { "work_order": { "user": "k-2" } } });
+    let request = json!({ "type": "deactivate", "request_id": "r1", "user_id": "k-9", "requested_by": "k-1", "reassign": { "work_order": { "user": "k-2" } } });
     let certificate = certificate_of(&world.hand_over(&request).await);
     assert_eq!(result_of(&certificate, "work_order").moved, Some(2));
     assert_eq!(world.number("SELECT count(*) FROM \"Work Orders\" WHERE \"assignedTo\" = 'k-2'").await, 3);

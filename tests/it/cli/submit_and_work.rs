@@ -15,7 +15,7 @@ use crate::support::{Engine, World, every_engine};
 fn leaves(user: &str) -> Value {
     let everything = to(SUPPORT);
     json!({
-        "request_id": format!("leaver {user}"), "org_id": "1", "user_id": user, "requested_by": ADMIN,
+        "type": "deactivate", "request_id": format!("leaver {user}"), "org_id": "1", "user_id": user, "requested_by": ADMIN,
         "reassign": { "contact": everything, "lead": everything, "task": everything },
     })
 }

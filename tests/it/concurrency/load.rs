@@ -24,7 +24,7 @@ const MEMORY: u64 = 128 << 20;
 
 fn leaves(user: usize) -> Value {
     json!({
-        "request_id": format!("leaver {user}"), "org_id": "1", "user_id": user.to_string(), "requested_by": "1",
+        "type": "deactivate", "request_id": format!("leaver {user}"), "org_id": "1", "user_id": user.to_string(), "requested_by": "1",
         "reassign": { "contact": { "user": "11" } },
     })
 }

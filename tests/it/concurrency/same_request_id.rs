@@ -4,7 +4,7 @@ use super::*;
 use handover::contract::DeadLetterCode;
 
 fn spawn(context: &Context, request: &Value) -> JoinHandle<Outcome> {
-    let (context, message) = (context.clone(), message(request));
+    let (context, message) = (context.clone(), message(request.to_string()));
     tokio::spawn(async move { intake::take(&context, &[message]).await.remove(0) })
 }
 

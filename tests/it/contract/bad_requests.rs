@@ -5,6 +5,7 @@
 mod database_refusals;
 mod rejected;
 mod repeated;
+mod routing_keys;
 mod unreadable;
 
 use serde_json::Value;

@@ -69,7 +69,7 @@ fn timeless(value: &Value) -> Value {
 /// Sends a request and waits for its reply.
 async fn ask(channel: &lapin::Channel, replies: &mut lapin::Consumer, world: &World, request: &Value) -> Value {
     let queue = "amq.rabbitmq.reply-to";
-    let key = format!("request.{}", request["type"].as_str().unwrap_or("deactivate"));
+    let key = format!("request.{}", request["type"].as_str().expect("a type"));
     let properties = BasicProperties::default().with_delivery_mode(2).with_reply_to(queue.into());
     let (exchange, body) = (world.prefix.as_str().into(), request.to_string());
     let sent = channel.basic_publish(exchange, key.into(), BasicPublishOptions::default(), body.as_bytes(), properties);

@@ -10,8 +10,8 @@ use lapin::types::FieldTable;
 use lapin::{BasicProperties, Connection, ConnectionProperties};
 use serde_json::{Value, json};
 
-use crate::support::broker::amqp_url;
-use crate::support::world::{LIMIT, keap_request, read};
+use crate::support::broker::{amqp_url, key_of};
+use crate::support::world::{LIMIT, keap_request, message, read};
 use crate::support::{World, on_postgres};
 
 /// A client that waits for replies on a connection of its own.
@@ -49,12 +49,17 @@ impl Client {
     }
 
     async fn send_to(&self, reply_to: &str, body: &[u8], correlation: &str) {
+        self.send_as(&key_of(body), reply_to, body, correlation).await;
+    }
+
+    async fn send_as(&self, key: &str, reply_to: &str, body: &[u8], correlation: &str) {
         let properties = BasicProperties::default()
             .with_delivery_mode(2)
             .with_reply_to(reply_to.into())
             .with_correlation_id(correlation.into());
-        let (exchange, key) = (self.prefix.as_str().into(), "request.deactivate".into());
-        let sent = self.channel.basic_publish(exchange, key, BasicPublishOptions::default(), body, properties).await;
+        let exchange = self.prefix.as_str().into();
+        let sent =
+            self.channel.basic_publish(exchange, key.into(), BasicPublishOptions::default(), body, properties).await;
         sent.expect("sent");
     }
 
@@ -122,6 +127,11 @@ async fn is_rejected_by_the_server(world: &mut World, client: &mut Client) {
     let command = json!({ "type": "pause", "request_id": "o1", "org_id": "1", "requested_by": "1", "job_id": job });
     let command = client.ask(&body(&command), "g").await;
     assert_eq!((command.outcome, codes(&command)), (ReplyOutcome::Rejected, vec!["wrong_state"]));
+
+    client.send_as("request.reassign", &client.queue, &body(&keap_request("r3")), "h").await;
+    let (dead_letter, _) = client.next().await;
+    assert_eq!((dead_letter.outcome, dead_letter.request_id.as_deref()), (ReplyOutcome::Parked, Some("r3")));
+    assert_eq!((codes(&dead_letter), dead_letter.path.as_deref()), (vec!["type_mismatch"], Some("type")));
 }
 
 #[on_postgres]
@@ -166,7 +176,7 @@ async fn undeliverable_replies_delay_nothing(world: &mut World) {
 async fn redelivered_request_is_answered_after_crash(world: &mut World) {
     // The first worker has committed this but not answered.
     let request = keap_request("r1");
-    let message = handover::stages::intake::Message { body: body(&request).into(), traceparent: None };
+    let message = message(body(&request));
     handover::stages::intake::take(&world.context, &[message]).await;
     let mut client = Client::with_a_queue(world).await;
     world.start_worker().await;

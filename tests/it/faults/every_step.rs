@@ -19,7 +19,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::support::disturb::{Disturbance, Disturbed, Faults, Notes};
-use crate::support::world::keap_request;
+use crate::support::world::{keap_request, message};
 use crate::support::{Engine, World, every_engine, run};
 
 /// A run of the scenario that makes the stages take every step.
@@ -42,7 +42,7 @@ const STUCK: u32 = 112;
 
 fn small_request(user: u32) -> Value {
     json!({
-        "request_id": format!("small-{user}"), "org_id": "1", "user_id": user.to_string(), "requested_by": "1",
+        "type": "deactivate", "request_id": format!("small-{user}"), "org_id": "1", "user_id": user.to_string(), "requested_by": "1",
         "reassign": { "contact": { "user": "11" }, "task": { "user": "12" } },
     })
 }
@@ -302,7 +302,7 @@ async fn repeat_all_messages(world: &World, scenario: &Scenario) {
     for (channel, body) in scenario.notes.taken() {
         match channel {
             Channel::Requests => {
-                let message = intake::Message { body: body.into(), traceparent: None };
+                let message = message(body);
                 intake::take(&world.context, &[message]).await;
             }
             _ => {

@@ -48,7 +48,7 @@ async fn frozen_worker_does_no_harm_when_resumed(world: &mut World) {
         let hold = format!("SELECT 1 FROM public.contacts WHERE id = {last} FOR UPDATE");
         held.execute_unprepared(&hold).await.expect("held");
         let request = json!({
-            "request_id": format!("{user} leaves"), "org_id": "1", "user_id": user.to_string(), "requested_by": "1",
+            "type": "deactivate", "request_id": format!("{user} leaves"), "org_id": "1", "user_id": user.to_string(), "requested_by": "1",
             "reassign": { "contact": { "user": "11" } },
         });
         let job = world.send(&request).await;

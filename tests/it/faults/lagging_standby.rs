@@ -89,7 +89,7 @@ async fn movers_back_off_while_a_standby_lags() {
     assert_eq!(diagnosis(&environment)["verdict"], "good");
     let log = tempfile::NamedTempFile::new().expect("a file");
     let worker = WorkerProcess::start_with_log(&environment, log.reopen().expect("the file"));
-    let request = json!({ "request_id": "r1", "org_id": "1", "user_id": "53", "requested_by": "1",
+    let request = json!({ "type": "deactivate", "request_id": "r1", "org_id": "1", "user_id": "53", "requested_by": "1",
         "reassign": { "contact": { "user": "11" }, "lead": { "user": "11" }, "task": { "user": "11" } } });
     let child = binary(&environment, &["submit", "-", "--wait"]).spawn().expect("the binary");
     finish(child, request.to_string().as_bytes()).expect(0);

@@ -13,11 +13,11 @@ use serde_json::{Value, json};
 
 use crate::support::database::{come_back, go_away};
 use crate::support::keap::{ADMIN, AMANDA, LEAVER, SUPPORT, to};
-use crate::support::world::{certificate_of, keap_request, read};
+use crate::support::world::{certificate_of, keap_request, message, read};
 use crate::support::{Engine, World, every_engine, on_postgres};
 
 async fn take(world: &World, request: &Value) -> JobId {
-    let message = intake::Message { body: request.to_string().into_bytes().into(), traceparent: None };
+    let message = message(request.to_string());
     let outcomes = intake::take(&world.context, &[message]).await;
     assert!(matches!(outcomes[..], [handover::stages::Outcome::Answered(_)]), "{outcomes:?}");
     read(request).job_id()
@@ -69,7 +69,7 @@ pub async fn sweeper_finds_jobs_with_lost_messages(world: &mut World) {
         world.use_chunks_of(10);
         world.context.limits.chunks_per_cut = 2;
         let request = json!({
-            "request_id": lost_after, "org_id": "1", "user_id": user.to_string(), "requested_by": ADMIN,
+            "type": "deactivate", "request_id": lost_after, "org_id": "1", "user_id": user.to_string(), "requested_by": ADMIN,
             "reassign": { "contact": to(SUPPORT) },
         });
         let id = take(world, &request).await;
@@ -261,7 +261,7 @@ async fn database_outage_loses_no_request(world: &mut World) {
     go_away(&database).await;
     for user in 101..=105 {
         let request = json!({
-            "request_id": format!("{user} leaves"), "org_id": "1", "user_id": user.to_string(), "requested_by": ADMIN,
+            "type": "deactivate", "request_id": format!("{user} leaves"), "org_id": "1", "user_id": user.to_string(), "requested_by": ADMIN,
             "reassign": { "contact": to(SUPPORT) },
         });
         jobs.push(world.send(&request).await);

@@ -47,7 +47,8 @@ async fn start(world: &mut World, users: &str, references: &str) {
 }
 
 fn request(id: &str, user: u32, by: u32, more: Value) -> Value {
-    let mut request = json!({ "request_id": id, "user_id": user.to_string(), "requested_by": by.to_string() });
+    let mut request =
+        json!({ "type": "deactivate", "request_id": id, "user_id": user.to_string(), "requested_by": by.to_string() });
     for (field, value) in more.as_object().expect("fields") {
         request[field] = value.clone();
     }

@@ -199,7 +199,7 @@ async fn late_records_skip_successors_who_left(world: &mut World) {
     let first = world.certificate(&request).await;
     world
         .certificate(&json!({
-            "request_id": "r2", "org_id": "1", "user_id": MATHEW, "requested_by": ADMIN,
+            "type": "deactivate", "request_id": "r2", "org_id": "1", "user_id": MATHEW, "requested_by": ADMIN,
             "reassign": { "contact": to(SUPPORT), "lead": to(SUPPORT), "task": to(SUPPORT) },
         }))
         .await;

@@ -47,7 +47,7 @@ async fn future_job_is_scheduled_without_changes(world: &mut World) {
     // still changes nothing, because its leaver's profile is incomplete by then.
     let to_11 = to(SUPPORT);
     let another = json!({
-        "request_id": "another", "org_id": "1", "user_id": PRIYA, "requested_by": ADMIN,
+        "type": "deactivate", "request_id": "another", "org_id": "1", "user_id": PRIYA, "requested_by": ADMIN,
         "reassign": { "contact": to_11, "lead": to_11, "task": to_11 },
     });
     let another = world.send(&at(&another, OffsetDateTime::now_utc() + SOON)).await;
@@ -123,7 +123,7 @@ async fn successor_leaves_after_the_giving_job(world: &mut World) {
     let to_amanda = to(AMANDA);
     let leaving = world
         .send(&json!({
-            "request_id": "leaving", "org_id": "1", "user_id": SUPPORT, "requested_by": ADMIN,
+            "type": "deactivate", "request_id": "leaving", "org_id": "1", "user_id": SUPPORT, "requested_by": ADMIN,
             "reassign": { "contact": to_amanda, "lead": to_amanda, "task": to_amanda },
         }))
         .await;

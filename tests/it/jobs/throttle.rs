@@ -48,7 +48,7 @@ fn said(log: &str, message: &str) -> Vec<Value> {
 /// Returns a request that gives everything of the demo's leaver to one successor.
 fn giant() -> Value {
     let to = to(SUPPORT);
-    json!({ "request_id": "giant", "org_id": "1", "user_id": LEAVER, "requested_by": ADMIN,
+    json!({ "type": "deactivate", "request_id": "giant", "org_id": "1", "user_id": LEAVER, "requested_by": ADMIN,
         "reassign": { "contact": to, "lead": to, "task": to } })
 }
 

@@ -31,10 +31,10 @@ async fn log_has_one_line_per_step(world: &mut World) {
     let small = world.hand_over(&little).await.id;
     // Invalid values everywhere: the error messages quote them.
     for body in [
-        json!({ "request_id": "r3", "Zaphod Beeblebrox": "zaphod@example.org" }),
-        json!({ "request_id": "r4", "org_id": "1", "user_id": "zaphod@example.org", "requested_by": "1" }),
-        json!({ "request_id": "r5", "org_id": "1", "user_id": "53", "requested_by": "1", "reassign": "Zaphod Beeblebrox" }),
-        json!({ "request_id": "r1", "org_id": "1", "user_id": "54", "requested_by": "1" }),
+        json!({ "type": "deactivate", "request_id": "r3", "Zaphod Beeblebrox": "zaphod@example.org" }),
+        json!({ "type": "deactivate", "request_id": "r4", "org_id": "1", "user_id": "zaphod@example.org", "requested_by": "1" }),
+        json!({ "type": "deactivate", "request_id": "r5", "org_id": "1", "user_id": "53", "requested_by": "1", "reassign": "Zaphod Beeblebrox" }),
+        json!({ "type": "deactivate", "request_id": "r1", "org_id": "1", "user_id": "54", "requested_by": "1" }),
     ] {
         world.client.send(body.to_string().into_bytes()).await;
     }

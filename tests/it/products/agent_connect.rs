@@ -16,7 +16,7 @@ async fn start(world: &mut World) {
 
 /// 301 sends requests; 303 leads a team of four; 312 is an agent.
 fn leave(id: &str, user: u32, more: Value) -> Value {
-    let mut request = json!({ "request_id": id, "org_id": "3", "user_id": user.to_string(), "requested_by": "301" });
+    let mut request = json!({ "type": "deactivate", "request_id": id, "org_id": "3", "user_id": user.to_string(), "requested_by": "301" });
     for (field, value) in more.as_object().expect("fields") {
         request[field] = value.clone();
     }

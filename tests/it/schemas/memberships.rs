@@ -93,7 +93,7 @@ async fn start(world: &mut World) {
 }
 
 fn leave(firm: &str, reassign: Value) -> Value {
-    json!({ "request_id": format!("leaves {firm}"), "org_id": firm, "user_id": "9", "requested_by": "1", "reassign": reassign })
+    json!({ "type": "deactivate", "request_id": format!("leaves {firm}"), "org_id": firm, "user_id": "9", "requested_by": "1", "reassign": reassign })
 }
 
 async fn memberships(world: &World) -> Vec<String> {

@@ -92,7 +92,7 @@ impl Tenant {
 
 fn leave(org: &str, user: &str, to: &str) -> Value {
     let asks = if org == "a" { "1" } else { "11" };
-    json!({ "request_id": "leaves", "org_id": org, "user_id": user, "requested_by": asks, "reassign": { "doc": { "user": to } } })
+    json!({ "type": "deactivate", "request_id": "leaves", "org_id": org, "user_id": user, "requested_by": asks, "reassign": { "doc": { "user": to } } })
 }
 
 /// Deactivates users of both organizations at once, as small or chunked jobs.

@@ -210,21 +210,20 @@ async fn administrator_cannot_reach_other_organizations(world: &mut World) {
     let accept = json!({ "type": "accept_invitation", "org_id": "1", "user_id": "203", "requested_by": "203" });
     // The leaver's manager belongs to the other organization.
     world.sql("UPDATE users SET manager_id = 201 WHERE id = 13").await;
-    let to_manager = json!({ "org_id": "1", "user_id": GERALDINE, "requested_by": ADMIN, "reassign": { "contact": { "manager": true } } });
+    let to_manager = json!({ "type": "deactivate", "org_id": "1", "user_id": GERALDINE, "requested_by": ADMIN, "reassign": { "contact": { "manager": true } } });
     // A group of the same name whose only member is a neighbor.
     let round_robin = json!({ "logic": "ratio", "shares": [{ "round_robin": "East team", "amount": 1 }] });
-    let to_group =
-        json!({ "org_id": "1", "user_id": GERALDINE, "requested_by": ADMIN, "reassign": { "contact": round_robin } });
+    let to_group = json!({ "type": "deactivate", "org_id": "1", "user_id": GERALDINE, "requested_by": ADMIN, "reassign": { "contact": round_robin } });
     requests.extend([accept, to_manager, to_group]);
     all_refused(world, requests).await;
 }
 
 /// The catalog and request of each product's demo.
 fn demo_requests() -> [(&'static str, Value); 3] {
-    let agent_connect = json!({ "request_id": "story", "org_id": "3", "user_id": "303", "requested_by": "301", "reassign": {
+    let agent_connect = json!({ "type": "deactivate", "request_id": "story", "org_id": "3", "user_id": "303", "requested_by": "301", "reassign": {
         "direct_report": { "each": { "306": "305", "307": "302" }, "rest": { "user": "304" } },
         "contact": { "user": "304" } } });
-    let apto = json!({ "request_id": "story", "org_id": "4", "user_id": "404", "requested_by": "401",
+    let apto = json!({ "type": "deactivate", "request_id": "story", "org_id": "4", "user_id": "404", "requested_by": "401",
         "also": ["opportunity_team_member"], "reassign": {
             "contact": { "user": "405" }, "account": { "user": "405" }, "task": { "user": "405" },
             "sole_alert_recipient": { "user": "405" }, "portal_administrator": { "user": "402" },

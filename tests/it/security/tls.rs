@@ -144,7 +144,8 @@ fn carries_a_request(client: &Client<'_>, port: u16, database: &str) {
     let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     run(&settings, &["migrate", "--reference-crm"]).expect(0);
     let worker = WorkerProcess::start(&settings);
-    let request = json!({ "request_id": "r1", "org_id": "1", "user_id": "53", "requested_by": "1" });
+    let request =
+        json!({ "type": "deactivate", "request_id": "r1", "org_id": "1", "user_id": "53", "requested_by": "1" });
     let child = binary(&settings, &["submit", "-", "--wait"]).spawn().expect("the binary");
     // No user has that name: the request and its answer both passed.
     let ended = finish(child, request.to_string().as_bytes()).expect(3);

@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use handover::broker::amqp::{AmqpBroker, AmqpSettings};
 use handover::broker::local::LocalBroker;
 use handover::broker::{Broker, Channel, Outgoing};
-use handover::contract::RequestType;
+use handover::contract::{RequestType, routing_key};
 use handover::store::Store;
 use handover::store::ledger::outbox;
 use lapin::options::{
@@ -59,11 +59,11 @@ pub async fn amqp(url: &str, prefix: &str) -> Arc<dyn Broker> {
     Arc::new(AmqpBroker::connect(AmqpSettings::new(url, prefix)).await.expect("RabbitMQ"))
 }
 
-/// Returns the routing key of a request, or the default key if the body is not a request.
-fn routing_key(body: &[u8]) -> String {
+/// Returns the routing key for a body: that of its type, or of a deactivation if it has none.
+pub fn key_of(body: &[u8]) -> String {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
-    let kind = body["type"].as_str().and_then(|kind| kind.parse::<RequestType>().ok()).unwrap_or_default();
-    format!("request.{}", kind.name())
+    let kind = body["type"].as_str().and_then(|kind| kind.parse().ok());
+    routing_key(kind.unwrap_or(RequestType::Deactivate))
 }
 
 impl BrokerClient {
@@ -91,14 +91,19 @@ impl BrokerClient {
         BrokerClient::Amqp { connection: Box::new(connection), channel, events, prefix: prefix.to_owned() }
     }
 
-    /// Sends any body as a request.
+    /// Sends any body as a request, with the routing key of its type.
     pub async fn send(&self, body: Vec<u8>) {
+        self.send_as(&key_of(&body), body).await;
+    }
+
+    /// Sends any body with any routing key that the queue of requests takes.
+    pub async fn send_as(&self, routing_key: &str, body: Vec<u8>) {
         match self {
             BrokerClient::Local { store, .. } => {
                 let message = Outgoing {
                     id: uuid::Uuid::new_v4(),
                     channel: Channel::Requests,
-                    routing_key: routing_key(&body),
+                    routing_key: routing_key.to_owned(),
                     content_type: "application/json".into(),
                     headers: BTreeMap::new(),
                     body,
@@ -109,7 +114,7 @@ impl BrokerClient {
             BrokerClient::Amqp { channel, prefix, .. } => {
                 let properties =
                     BasicProperties::default().with_delivery_mode(2).with_content_type("application/json".into());
-                publish(channel, prefix, &body, properties).await;
+                publish(channel, prefix, routing_key, &body, properties).await;
             }
         }
     }
@@ -121,7 +126,7 @@ impl BrokerClient {
         let mut confirms = Vec::with_capacity(bodies.len());
         for body in bodies {
             let properties = BasicProperties::default().with_delivery_mode(2);
-            let (exchange, key) = (prefix.as_str().into(), routing_key(body).into());
+            let (exchange, key) = (prefix.as_str().into(), key_of(body).into());
             let sent = channel.basic_publish(exchange, key, BasicPublishOptions::default(), body, properties).await;
             confirms.push(sent.expect("sent"));
         }
@@ -133,7 +138,7 @@ impl BrokerClient {
     /// Sends a body with custom properties to RabbitMQ.
     pub async fn send_with(&self, body: Vec<u8>, properties: BasicProperties) {
         let BrokerClient::Amqp { channel, prefix, .. } = self else { panic!("there is no broker") };
-        publish(channel, prefix, &body, properties).await;
+        publish(channel, prefix, &key_of(&body), &body, properties).await;
     }
 
     /// Returns the next event, within a time limit.
@@ -261,8 +266,7 @@ impl BrokerClient {
     }
 }
 
-async fn publish(channel: &lapin::Channel, prefix: &str, body: &[u8], properties: BasicProperties) {
-    let key = routing_key(body);
+async fn publish(channel: &lapin::Channel, prefix: &str, key: &str, body: &[u8], properties: BasicProperties) {
     let sent = channel.basic_publish(prefix.into(), key.into(), BasicPublishOptions::default(), body, properties).await;
     sent.expect("sent").await.expect("confirmed");
 }

@@ -47,7 +47,7 @@ pub fn example(request_id: &str) -> Deactivation {
 /// Starts a request that deactivates a user and allots nothing yet.
 pub fn deactivation(request_id: &str, user: &str) -> Deactivation {
     Deactivation(
-        json!({ "request_id": request_id, "org_id": "1", "user_id": user, "requested_by": ADMIN, "reassign": {} }),
+        json!({ "type": "deactivate", "request_id": request_id, "org_id": "1", "user_id": user, "requested_by": ADMIN, "reassign": {} }),
     )
 }
 

@@ -28,7 +28,7 @@ pub async fn start(world: &mut World, tables: &str, references: &str) {
 
 /// Returns a request to deactivate a user.
 pub fn leave(user: &str, reassign: Value) -> Value {
-    json!({ "request_id": format!("{user} leaves"), "user_id": user, "requested_by": "1", "reassign": reassign })
+    json!({ "type": "deactivate", "request_id": format!("{user} leaves"), "user_id": user, "requested_by": "1", "reassign": reassign })
 }
 
 /// Returns a reference to the rows of a table: `owner` holds the user, `id` is the key.

@@ -10,6 +10,7 @@ use handover::broker::Broker;
 use handover::catalog::{Rights, check};
 use handover::contract::{Certificate, HandoverRequest, JobId, Reason, ReferenceResult, read_request};
 use handover::job::State;
+use handover::stages::intake::Message;
 use handover::stages::{Catalogs, Context, Limits};
 use handover::store::ledger::jobs::{self, Job};
 use handover::store::{Store, host};
@@ -348,6 +349,12 @@ pub fn reasons_of(job: &Job) -> Vec<Reason> {
 /// Returns the request of the Keap help page's example.
 pub fn keap_request(request_id: &str) -> Value {
     super::keap::example(request_id).clone()
+}
+
+/// Returns a body as it comes from the queue.
+pub fn message(body: impl Into<Vec<u8>>) -> Message<'static> {
+    let body = body.into();
+    Message { routing_key: broker::key_of(&body).into(), body: body.into(), traceparent: None }
 }
 
 /// Reads a request as the planner does.

@@ -223,7 +223,7 @@ async fn reactivation_does_not_move_ownership_back(world: &mut World) {
 }
 
 async fn leave(world: &mut World, request_id: &str, user: &str) {
-    let request = json!({ "request_id": request_id, "org_id": "1", "user_id": user, "requested_by": ADMIN,
+    let request = json!({ "type": "deactivate", "request_id": request_id, "org_id": "1", "user_id": user, "requested_by": ADMIN,
         "reassign": { "contact": to(AMANDA), "lead": to(AMANDA), "task": to(AMANDA), "account": to(AMANDA),
             "direct_report": to(ADMIN) } });
     let job = world.hand_over(&request).await;

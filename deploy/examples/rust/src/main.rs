@@ -43,7 +43,8 @@ async fn main() -> Result<ExitCode> {
         .with_message_id(uuid::Uuid::new_v4().to_string().into())
         .with_reply_to(reply_to.into())
         .with_correlation_id(correlation.as_str().into());
-    let key = format!("request.{}", request["type"].as_str().unwrap_or("deactivate"));
+    // A routing key that differs from the body's type is refused.
+    let key = format!("request.{}", request["type"].as_str().context("the request has no type")?);
     let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
     let body = request.to_string();
     let sent = channel.basic_publish(prefix.as_str().into(), key.into(), options, body.as_bytes(), properties).await?;

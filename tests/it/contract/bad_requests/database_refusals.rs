@@ -2,11 +2,11 @@
 
 use handover::contract::DeadLetterCode;
 use handover::stages::Outcome;
-use handover::stages::intake::{Message, take};
+use handover::stages::intake::take;
 use serde_json::{Value, json};
 
 use super::allotting;
-use crate::support::world::{LIMIT, keap_request, read};
+use crate::support::world::{LIMIT, keap_request, message, read};
 use crate::support::{Engine, World, every_engine};
 
 #[every_engine]
@@ -26,8 +26,7 @@ async fn request_refused_by_database_fails_alone(world: &mut World) {
     world.use_catalog(&source).await;
     let bad = allotting("bad", "small", json!({ "each": { "70000": "11" } }));
     let good = keap_request("good");
-    let messages =
-        [&bad, &good].map(|request| Message { body: request.to_string().into_bytes().into(), traceparent: None });
+    let messages = [&bad, &good].map(|request| message(request.to_string()));
     let outcomes = tokio::time::timeout(LIMIT, take(&world.context, &messages)).await.expect("an end");
     assert!(
         matches!(&outcomes[0], Outcome::DeadLetter(reason) if reason.code == DeadLetterCode::Failed && reason.attempts == 3),
@@ -73,7 +72,7 @@ async fn employ(world: &mut World, id: &str) {
 async fn id_too_large_is_dead_lettered(world: &mut World) {
     employ(world, "integer").await;
     let leaves = |user: &str, item: Value| {
-        json!({ "request_id": format!("{user} {item}"), "user_id": user, "requested_by": "1",
+        json!({ "type": "deactivate", "request_id": format!("{user} {item}"), "user_id": user, "requested_by": "1",
             "reassign": { "item": item } })
     };
     let to_3 = json!({ "user": "3" });
@@ -113,7 +112,7 @@ async fn request_that_cannot_be_looked_up_fails_alone(world: &mut World) {
         employ(world, "integer").await;
     }
     let leaves = |user: &str| {
-        json!({ "request_id": format!("leaver {user}"), "user_id": user, "requested_by": "1",
+        json!({ "type": "deactivate", "request_id": format!("leaver {user}"), "user_id": user, "requested_by": "1",
             "reassign": { "item": { "manager": true } } })
     };
     let (bad, good) = (leaves("3000000000"), leaves("2"));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use handover::contract::{JobId, RequestOutcome};
-use handover::stages::intake::{Message, take};
+use handover::stages::intake::take;
 use handover::stages::{Answer, AnswerResult, Outcome};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::changed;
 use super::rejected::reason_of;
 use crate::support::keap::{ADMIN, SUPPORT, to};
-use crate::support::world::{LIMIT, keap_request, read};
+use crate::support::world::{LIMIT, keap_request, message, read};
 use crate::support::{World, every_engine, snapshot};
 
 /// Counts everything that a repeated request could add to.
@@ -52,8 +52,7 @@ async fn same_request_twice_is_one_job(world: &mut World) {
          \"type\":\"deactivate\", \"request_id\":\"r1\" }}\n",
         serde_json::to_string_pretty(&request["reassign"]).expect("JSON")
     );
-    let message = Message { body: reformatted.into_bytes().into(), traceparent: None };
-    let again = [Message { body: request.to_string().into_bytes().into(), traceparent: None }, message];
+    let again = [message(request.to_string()), message(reformatted)];
     let duplicate = Outcome::Answered(Answer {
         request_id: "r1".into(),
         job: JobId(job.id),
@@ -102,7 +101,7 @@ async fn rejected_request_stays_rejected_when_repeated(world: &mut World) {
     reason_of(world, &request).await;
     // A rejection is final. Fix the request and send it under a new id.
     world.sql("UPDATE users SET email = 'dana@example.com' WHERE id = 53").await;
-    let message = Message { body: request.to_string().into_bytes().into(), traceparent: None };
+    let message = message(request.to_string());
     let duplicate = Outcome::Answered(Answer {
         request_id: "r1".into(),
         job: read(&request).job_id(),
@@ -117,7 +116,7 @@ async fn rejected_request_stays_rejected_when_repeated(world: &mut World) {
 async fn bad_requests_do_not_affect_their_group(world: &mut World) {
     let take_all = to(SUPPORT);
     let everything = json!({ "contact": take_all, "lead": take_all, "task": take_all });
-    let leaver = |id: &str| json!({ "request_id": format!("leaver {id}"), "org_id": "1", "user_id": id, "requested_by": ADMIN, "reassign": everything });
+    let leaver = |id: &str| json!({ "type": "deactivate", "request_id": format!("leaver {id}"), "org_id": "1", "user_id": id, "requested_by": ADMIN, "reassign": everything });
     let good = [leaver("16"), leaver("53"), leaver("17")];
     let rejected = [leaver("31"), leaver("999")];
     let mut conflict = leaver("16");

@@ -12,7 +12,7 @@ use crate::support::{Engine, World, every_engine, snapshot};
 
 /// Returns a request with one allotment for contacts.
 fn with_contact(allotment: Value) -> Vec<u8> {
-    let request = json!({ "request_id": "r", "org_id": "1", "user_id": "53", "requested_by": "1", "reassign": { "contact": allotment } });
+    let request = json!({ "type": "deactivate", "request_id": "r", "org_id": "1", "user_id": "53", "requested_by": "1", "reassign": { "contact": allotment } });
     request.to_string().into_bytes()
 }
 
@@ -41,7 +41,7 @@ fn not_requests() -> Vec<Case> {
         (b"{".to_vec(), "not_json", "."),
         (whole[..whole.len() - 1].into(), "not_json", "."),
         (format!("{whole} and more").into_bytes(), "not_json", "."),
-        (b"{\"request_id\": \"\xff\xfe\"}".to_vec(), "not_json", "."),
+        (b"{\"type\": \"deactivate\", \"request_id\": \"\xff\xfe\"}".to_vec(), "not_json", "."),
         ("[".repeat(10_000).into_bytes(), "not_json", "."),
         (b"\x00\x01\x02".to_vec(), "not_json", "."),
         (b"[]".to_vec(), "not_an_object", "."),
@@ -70,17 +70,17 @@ fn wrong_fields() -> Vec<Case> {
         (with_field("reason", json!("a\u{0}b")), "invalid_field", "reason"),
         (with_field("expect", json!("p1.\u{0}")), "invalid_field", "expect"),
         (
-            br#"{"request_id":"r","request_id":"s","org_id":"1","user_id":"53","requested_by":"1"}"#.to_vec(),
+            br#"{"type":"deactivate","request_id":"r","request_id":"s","org_id":"1","user_id":"53","requested_by":"1"}"#.to_vec(),
             "duplicate_field",
             "request_id",
         ),
         (
-            br#"{"request_id":"r","org_id":"1","user_id":"53","requested_by":"1","reassign":{"task":{"user":"11"},"task":{"user":"12"}}}"#.to_vec(),
+            br#"{"type":"deactivate","request_id":"r","org_id":"1","user_id":"53","requested_by":"1","reassign":{"task":{"user":"11"},"task":{"user":"12"}}}"#.to_vec(),
             "duplicate_field",
             "reassign.task",
         ),
         (
-            br#"{"request_id":"r","org_id":"1","user_id":"53","requested_by":"1","reassign":{"contact":{"each":{"1":"11","1":"12"}}}}"#.to_vec(),
+            br#"{"type":"deactivate","request_id":"r","org_id":"1","user_id":"53","requested_by":"1","reassign":{"contact":{"each":{"1":"11","1":"12"}}}}"#.to_vec(),
             "duplicate_field",
             "reassign.contact.each.1",
         ),

@@ -24,7 +24,8 @@ type Row = (Vec<u8>, By, &'static str, &'static str, &'static str);
 
 /// Returns a request with these fields, verbatim.
 fn raw(fields: &str) -> Vec<u8> {
-    format!(r#"{{"request_id":"raw","org_id":"1","user_id":"53","requested_by":"1",{fields}}}"#).into_bytes()
+    format!(r#"{{"type":"deactivate","request_id":"raw","org_id":"1","user_id":"53","requested_by":"1",{fields}}}"#)
+        .into_bytes()
 }
 
 /// Returns a request with one share of this amount.
@@ -55,7 +56,7 @@ fn bombs() -> Vec<Row> {
     let nested = |open: &str, inner: &str, close: &str, depth: usize| open.repeat(depth) + inner + &close.repeat(depth);
     let path = "reassign.contact";
     vec![
-        (nested("{\"a\":", "1", "}", 100_000).into(),                              Reader, "unknown_field",   "a",          "unknown field `a`"),
+        (nested("{\"type\":\"deactivate\",\"a\":", "1", "}", 40_000).into(),                              Reader, "unknown_field",   "a",          "unknown field `a`"),
         (raw(&format!("\"reason\":{}", nested("[", "", "]", 100_000))),            Reader, "invalid_field",   "reason",     "expected a string"),
         (raw(&format!("\"x\":{}", nested("[", "", "]", 400_000))),                 Reader, "unknown_field",   "x",          "unknown field `x`"),
         (contact(&nested("{\"each\":{\"1\":\"11\"},\"rest\":", "{}", "}", 20_000)), Reader, "invalid_field", "reassign.contact.rest.rest", "recursion limit"),

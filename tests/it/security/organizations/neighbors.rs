@@ -71,7 +71,7 @@ pub async fn create_organization(world: &World) -> Neighbors {
 /// Gives organization 2 a finished job and a waiting one. Needs a worker.
 pub async fn start_handing_over(world: &World, mut neighbors: Neighbors) -> Neighbors {
     let request = |id: &str, user: &str| {
-        json!({ "request_id": id, "org_id": "2", "user_id": user, "requested_by": "201",
+        json!({ "type": "deactivate", "request_id": id, "org_id": "2", "user_id": user, "requested_by": "201",
             "reassign": { "contact": { "user": "202" } } })
     };
     let ended = world.hand_over(&request("theirs", "205")).await;
