@@ -182,6 +182,11 @@ impl Selection {
         counts
     }
 
+    /// Returns the matching messages as they are shown. `prefix`: the prefix of queue names.
+    pub fn views(&self, prefix: &str) -> Vec<DeadLetterView> {
+        self.matching.iter().map(|message| DeadLetterView::of(message, prefix, false)).collect()
+    }
+
     /// Returns the messages to the queue, untouched.
     pub async fn release(mut self) -> Result<()> {
         Ok(self.queue.release().await?)

@@ -1,22 +1,22 @@
-//! Previews a request or a revert in a read-only snapshot, without locks, with the guards of planner and undo.
+//! Previews requests with the guards of the stages. A handover and a revert are read in a snapshot, without locks; any other
+//! request is tried in a transaction that is rolled back.
 
 mod estimate;
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use uuid::Uuid;
 
 use self::estimate::Estimator;
 use super::error::Result;
 use super::jobs;
 use crate::catalog::{Catalog, Disposition};
-use crate::contract::{HandoverRequest, JobId, Reason, UserId};
+use crate::contract::{HandoverRequest, JobId, Reason, Request, RequestType, UserId};
 use crate::plan::token::PlanToken;
-use crate::plan::{Decision, Facts, Plan, Planned, normalize_handover};
+use crate::plan::{Decision, Facts, Plan, Planned, normalize, normalize_handover};
 use crate::stages::handover::evaluate::{Counting, evaluate, parties};
 pub use crate::stages::undo::preview::{LicensePreview, RevertPreview};
-use crate::stages::{Context, undo};
+use crate::stages::{Context, commands, undo};
 use crate::store::ledger::chunks;
 use crate::store::{Error, host};
 
@@ -114,10 +114,45 @@ pub async fn preview(
     }
 }
 
-/// Previews the revert of a job. Returns `None` if there is no such job.
-pub async fn preview_revert(context: &Context, job: Uuid, requester: &UserId) -> Result<Option<RevertPreview>> {
-    let Some(job) = jobs::find(&context.store, job).await? else { return Ok(None) };
-    Ok(Some(undo::preview::revert(context, &job, requester).await?))
+/// Previews the revert of a job. Returns `None` if the request is no revert, or its organization has no such job.
+pub async fn preview_revert(context: &Context, request: &Request) -> Result<Option<RevertPreview>> {
+    let Request::Job(asked) = request else { return Ok(None) };
+    let job = jobs::find(&context.store, asked.job_id.0).await?;
+    let is_revert = asked.kind == RequestType::Revert;
+    let Some(job) = job.filter(|job| is_revert && job.org == request.header().org()) else { return Ok(None) };
+    Ok(Some(undo::preview::revert(context, &job, &asked.requested_by).await?))
+}
+
+/// The effect of a request about a job, a user or an invitation.
+#[derive(Debug, Clone, Serialize)]
+pub struct CommandPreview {
+    /// The request type.
+    #[serde(rename = "type")]
+    pub kind: RequestType,
+    /// The job that the request is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job_id: Option<JobId>,
+    /// The user whom the request is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<UserId>,
+    /// True if the request would be accepted.
+    pub accepted: bool,
+    /// Every reason against it.
+    pub rejections: Vec<Reason>,
+}
+
+/// Previews a request about a job, a user or an invitation.
+pub async fn preview_command(context: &Context, request: Request) -> Result<CommandPreview> {
+    let request = normalize(&context.catalogs.current(), request)?;
+    let rejections = commands::preview(context, &request).await?;
+    let (job_id, user_id) = match &request {
+        Request::Job(asked) => (Some(asked.job_id), None),
+        Request::User(asked) => (None, Some(asked.user_id.clone())),
+        Request::Invite(_) => (None, None),
+        Request::Handover(asked) => (None, Some(asked.user_id.clone())),
+    };
+    let kind = request.header().kind;
+    Ok(CommandPreview { kind, job_id, user_id, accepted: rejections.is_empty(), rejections })
 }
 
 impl Preview {

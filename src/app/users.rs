@@ -1,4 +1,4 @@
-//! Lists users: what they own by kind, and who holds a license.
+//! Lists users, what they own by kind and who holds a license; and names one user.
 
 use std::collections::BTreeMap;
 
@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::error::{Error, Result};
 use crate::catalog::{Catalog, Disposition, Status};
 use crate::contract::UserId;
+use crate::stages::{Context, enter};
 use crate::store::host::{self, UserListing};
 use crate::store::{Session, Store};
 
@@ -86,6 +87,18 @@ impl StatusFilter {
             StatusFilter::All => Some(Vec::new()),
         }
     }
+}
+
+/// Returns the name of a user; none if the organization has no such user.
+pub async fn name(context: &Context, org: &str, user: &UserId) -> Result<Option<String>> {
+    let session = context.store.snapshot().await?;
+    let catalog = enter(&session, context.catalogs.current(), org).await?;
+    let profile = host::name_and_email(&session, &catalog, user).await;
+    Ok(match profile {
+        // The id is none that the column can hold.
+        Err(error) if error.is_refused() => None,
+        profile => profile?.map(|(name, _)| name),
+    })
 }
 
 async fn with_records(session: &Session, catalog: &Catalog, page: Vec<UserListing>) -> Result<Vec<UserWithRecords>> {

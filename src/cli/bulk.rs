@@ -2,25 +2,29 @@
 
 mod report;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
 
 use self::report::Report;
+use super::confirmation::Confirmation;
 use super::exit::Exit;
-use super::open;
+use super::{open, question};
 use crate::app::bulk::columns::{self, Defaults};
 use crate::app::bulk::row_reader::RowReader;
 use crate::app::bulk::table::Table;
 use crate::app::bulk::{
-    EvaluatedRow, Evaluator, Leavers, Notice, Submission, before_sending, next_batch, retry_while_unavailable,
+    EvaluatedRow, Evaluator, Leavers, Notice, RowDecision, Submission, before_sending, next_batch,
+    retry_while_unavailable,
 };
 use crate::broker::Broker;
 use crate::config::Settings;
 use crate::store::Store;
 
 #[derive(Debug, Args)]
+#[command(mut_arg("yes", |yes| yes.requires("submit")))]
 pub(super) struct Arguments {
     /// A CSV or XLSX file; its first row names the columns.
     file: PathBuf,
@@ -31,15 +35,24 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "ORG")]
     org: Option<String>,
     /// Send the acceptable rows and follow them to their end. Without this option every row is only evaluated.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "dry_run")]
     submit: bool,
+    #[command(flatten)]
+    confirmation: Confirmation,
     /// Print as JSON: one line per row and one for the summary.
     #[arg(long)]
     json: bool,
 }
 
+impl Arguments {
+    /// Returns the confirmation if rows are sent.
+    pub fn confirmation(&self) -> Option<Confirmation> {
+        self.submit.then_some(self.confirmation)
+    }
+}
+
 pub(super) async fn run(arguments: Arguments, settings: Settings) -> Result<Exit> {
-    let Arguments { file, by, org, submit, json } = arguments;
+    let Arguments { file, by, org, submit, confirmation, json } = arguments;
     let table = Table::open(&file)?;
     let store = open::ledger(&settings).await?;
     let context = open::context(&settings, store.clone()).await?;
@@ -50,6 +63,9 @@ pub(super) async fn run(arguments: Arguments, settings: Settings) -> Result<Exit
     let reader = RowReader { catalog: &catalog, columns, by, org, file_name };
     let leavers = Leavers::read(&store, &table, &reader).await?;
     let evaluator = Evaluator { context: &context, reader: &reader, leavers: &leavers };
+    if submit && !confirmation.is_given(async || question(&table, &evaluator).await).await? {
+        return Ok(Exit::Failed);
+    }
     let broker = match submit {
         true => Some(open::broker(&settings, &store).await?),
         false => None,
@@ -74,6 +90,35 @@ pub(super) async fn run(arguments: Arguments, settings: Settings) -> Result<Exit
         broker.close().await;
     }
     report.end()
+}
+
+/// Evaluates the whole file and returns the question before its acceptable rows are sent; none if there are none.
+async fn question(table: &Table, evaluator: &Evaluator<'_>) -> Result<Option<String>> {
+    let (mut accepted, mut rejected) = (0, 0);
+    let mut orgs = BTreeSet::new();
+    let mut rows = table.rows()?;
+    loop {
+        let batch = next_batch(&mut rows)?;
+        if batch.is_empty() {
+            break;
+        }
+        for row in evaluator.rows(&batch).await? {
+            match row.decision {
+                RowDecision::Ok(request, _) => {
+                    accepted += 1;
+                    orgs.insert(request.header().org().to_owned());
+                }
+                RowDecision::Rejected(_) => rejected += 1,
+                RowDecision::Skipped | RowDecision::SentBefore(_) => {}
+            }
+        }
+    }
+    let remark = match rejected {
+        0 => String::new(),
+        1 => "1 row is rejected".to_owned(),
+        many => format!("{many} rows are rejected"),
+    };
+    Ok((accepted > 0).then(|| question::about_number(accepted, &orgs, &remark)))
 }
 
 /// Sends a batch and follows it to its end. If the run is cut off, the report shows what was sent.

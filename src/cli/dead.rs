@@ -1,12 +1,12 @@
 //! `handover dead`: lists dead letters, and replays or drops all that pass a filter.
 
-use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use time::format_description::well_known::Rfc3339;
 
+use super::confirmation::Confirmation;
 use super::exit::Exit;
 use super::{open, output};
 use crate::app::dead_letters::{self, Action, DeadLetterView, Filter, Processed, Selection};
@@ -27,9 +27,9 @@ enum Command {
     List(ListArguments),
     /// Show the messages with headers and bodies.
     Show(ListArguments),
-    /// Send messages back to their original queues. Without --yes it is a dry run.
+    /// Send messages back to their original queues.
     Replay(ActionArguments),
-    /// Drop messages for good. Without --yes it is a dry run.
+    /// Drop messages for good.
     Drop(ActionArguments),
 }
 
@@ -75,12 +75,21 @@ struct ActionArguments {
     /// The user who acts, for the audit trail.
     #[arg(long, value_name = "USER")]
     by: String,
-    /// Do it.
-    #[arg(long)]
-    yes: bool,
+    #[command(flatten)]
+    confirmation: Confirmation,
     /// Print as JSON.
     #[arg(long)]
     json: bool,
+}
+
+impl Arguments {
+    /// Returns the confirmation of a command that changes the queue.
+    pub fn confirmation(&self) -> Option<Confirmation> {
+        match &self.command {
+            Command::List(_) | Command::Show(_) => None,
+            Command::Replay(arguments) | Command::Drop(arguments) => Some(arguments.confirmation),
+        }
+    }
 }
 
 impl From<FilterArguments> for Filter {
@@ -144,27 +153,27 @@ async fn act(
     action: Action,
     arguments: ActionArguments,
 ) -> Result<Exit> {
-    let ActionArguments { filter, all, by, yes, json } = arguments;
+    let ActionArguments { filter, all, by, confirmation, json } = arguments;
     let filter = Filter::from(filter);
     if filter.is_empty() != all {
         bail!("say which messages: by ids, --reason, --queue, --org, --older-than or --newer-than; or --all of them");
     }
     let selection = dead_letters::select(broker, prefix, &filter).await?;
     let summary = Summary::of(&selection);
-    let is_confirmed = if yes || json { Ok(yes) } else { confirm(action, &summary) };
-    match is_confirmed {
+    if confirmation.dry_run {
+        let views = selection.views(prefix);
+        selection.release().await?;
+        return print_dry_run(action, &summary, &views, json);
+    }
+    match confirmation.is_given(async || Ok(summary.question(action))).await {
         Ok(true) => {
             let processed = selection.process(store, action, &by).await;
             let processed = processed.context("stopped; the remaining messages stay in the dead-letter queue")?;
             print_result(action, &summary, &processed, json)
         }
-        Ok(false) => {
+        refused => {
             selection.release().await?;
-            print_dry_run(action, &summary, json)
-        }
-        Err(error) => {
-            selection.release().await?;
-            Err(error)
+            refused.map(|_| Exit::Failed)
         }
     }
 }
@@ -185,37 +194,32 @@ impl Summary {
         Summary { matching: selection.matching.len(), total: selection.total, counts }
     }
 
+    /// Returns the question before the messages change; none if no message matches.
+    fn question(&self, action: Action) -> Option<String> {
+        let what = match action {
+            Action::Replay => "Send back",
+            Action::Drop => "Drop for good",
+        };
+        let Summary { matching, total, counts } = self;
+        (*matching > 0).then(|| format!("{what} {matching} of {total} messages ({counts})?"))
+    }
+
     fn counts_in_brackets(&self) -> String {
         if self.matching == 0 { String::new() } else { format!(" ({})", self.counts) }
     }
 }
 
-/// Asks the person at the terminal, if there is one.
-fn confirm(action: Action, summary: &Summary) -> Result<bool> {
-    let is_interactive = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
-    if summary.matching == 0 || !is_interactive {
-        return Ok(false);
-    }
-    let question = match action {
-        Action::Replay => "Send back",
-        Action::Drop => "Drop for good",
-    };
-    eprint!("{question} {} of {} messages ({})? [y/N] ", summary.matching, summary.total, summary.counts);
-    std::io::stderr().flush()?;
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
-}
-
-fn print_dry_run(action: Action, summary: &Summary, json: bool) -> Result<Exit> {
+fn print_dry_run(action: Action, summary: &Summary, views: &[DeadLetterView], json: bool) -> Result<Exit> {
     let Summary { matching, total, .. } = summary;
     match json {
         true => output::json(&serde_json::json!({
             "messages": total, "matching": matching, "dry_run": true, "done": 0, "failed": [],
+            "selected": output::array(views)?,
         }))?,
         false => {
+            print_list(views)?;
             let (action, counts) = (past(action), summary.counts_in_brackets());
-            output::line(format!("{matching} of {total} messages would be {action}{counts}: --yes does it"))?;
+            output::line(format!("{matching} of {total} messages would be {action}{counts}"))?;
         }
     }
     Ok(Exit::Done)

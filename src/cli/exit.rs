@@ -11,8 +11,10 @@ pub enum Exit {
     Done,
     /// 3: a request was rejected, or would be.
     Rejected,
-    /// 1: failed, or needs attention.
+    /// 1: failed, not confirmed, or needs attention.
     Failed,
+    /// 2: the command line is wrong, or lacks a confirmation.
+    Usage,
 }
 
 impl Exit {
@@ -38,6 +40,7 @@ impl From<Exit> for ExitCode {
         ExitCode::from(match exit {
             Exit::Done => 0,
             Exit::Failed => 1,
+            Exit::Usage => 2,
             Exit::Rejected => 3,
         })
     }

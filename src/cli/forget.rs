@@ -3,12 +3,14 @@
 use anyhow::{Error, Result, anyhow, bail};
 use clap::Args;
 
+use super::confirmation::Confirmation;
 use super::exit::Exit;
 use super::{open, output};
 use crate::app::forget::Refusal;
 use crate::app::{self, forget};
 use crate::config::Settings;
 use crate::contract::UserId;
+use crate::store::Store;
 use crate::store::ledger::forget::{Person, PersonalData};
 
 #[derive(Debug, Args)]
@@ -21,35 +23,52 @@ pub struct Arguments {
     /// The user who asks, for the audit trail.
     #[arg(long, value_name = "USER")]
     by: String,
-    /// Show what is held, and erase nothing.
-    #[arg(long)]
-    dry_run: bool,
+    #[command(flatten)]
+    pub(super) confirmation: Confirmation,
     /// Print as JSON.
     #[arg(long)]
     json: bool,
 }
 
 pub async fn run(arguments: Arguments, settings: Settings) -> Result<Exit> {
-    let Arguments { user, org, by, dry_run, json } = arguments;
+    let Arguments { user, org, by, confirmation, json } = arguments;
     let user = UserId::try_from(user).map_err(Error::msg)?;
     let store = open::ledger(&settings).await?;
     let person = Person { org, user, pseudonym: UserId::pseudonym() };
     let has_broker = settings.broker.is_external();
-    let forgotten = match dry_run {
-        true => forget::preview(&store, &person, &by, has_broker).await,
-        false => forget::forget(&store, &person, &by, has_broker).await,
-    };
-    let held = match forgotten {
+    let mut held = forget::preview(&store, &person, &by, has_broker).await?.map_err(describe)?;
+    if held.is_empty() {
+        bail!("nothing is held of {}: nothing was done", described(&person));
+    }
+    let dry_run = confirmation.dry_run;
+    if !dry_run {
+        let question = async || {
+            let (who, what) = (described(&person), listed(&held));
+            Ok(Some(format!("Erase what the ledger holds of {who} ({what})? It cannot be undone.")))
+        };
+        if !confirmation.is_given(question).await? {
+            return Ok(Exit::Failed);
+        }
+        held = erase(&store, &person, &by, has_broker).await?;
+    }
+    match json {
+        true => output::json(&serde_json::json!({ "pseudonym": person.pseudonym, "dry_run": dry_run, "held": held }))?,
+        false => output::line(format!("{}: {}", if dry_run { "would be erased" } else { "erased" }, listed(&held)))?,
+    }
+    Ok(Exit::Done)
+}
+
+async fn erase(store: &Store, person: &Person, by: &str, has_broker: bool) -> Result<PersonalData> {
+    match forget::forget(store, person, by, has_broker).await {
         Err(app::Error::Store(error)) if error.is_forbidden() => {
             bail!("{error}; a worker's role may not change the audit trail: run this as the owner of the ledger")
         }
-        forgotten => forgotten?.map_err(describe)?,
-    };
-    match json {
-        true => output::json(&serde_json::json!({ "pseudonym": person.pseudonym, "dry_run": dry_run, "held": held }))?,
-        false => print(&held, dry_run)?,
+        forgotten => forgotten?.map_err(describe),
     }
-    Ok(Exit::Done)
+}
+
+fn described(Person { org, user, .. }: &Person) -> String {
+    if org.is_empty() { format!("user {user}") } else { format!("user {user} of organization {org}") }
 }
 
 fn describe(refusal: Refusal) -> Error {
@@ -65,14 +84,9 @@ fn describe(refusal: Refusal) -> Error {
     }
 }
 
-fn print(held: &PersonalData, dry_run: bool) -> Result<()> {
-    output::line(format!(
-        "{}: {} jobs about them, {} jobs that name them, {} row snapshots, {} rows of the journal, {} entries of the audit trail",
-        if dry_run { "would be erased" } else { "erased" },
-        held.jobs,
-        held.named_in,
-        held.row_snapshots,
-        held.journal,
-        held.audit
-    ))
+fn listed(held: &PersonalData) -> String {
+    format!(
+        "{} jobs about them, {} jobs that name them, {} row snapshots, {} rows of the journal, {} entries of the audit trail",
+        held.jobs, held.named_in, held.row_snapshots, held.journal, held.audit
+    )
 }

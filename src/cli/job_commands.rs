@@ -1,4 +1,4 @@
-//! `handover cancel`, `pause`, `resume` and `amend`: commands about a job, sent to the queue as `submit` sends requests.
+//! `handover revert`, `cancel`, `pause`, `resume` and `amend`: commands about a job, sent to the queue as `submit` sends requests.
 
 use std::path::PathBuf;
 
@@ -7,8 +7,10 @@ use clap::Args;
 use serde::de::IgnoredAny;
 use uuid::Uuid;
 
+use super::confirmation::Confirmation;
 use super::exit::Exit;
-use super::{open, submit};
+use super::submit::Submission;
+use super::{open, request_file};
 use crate::app::submit::JobCommand;
 use crate::config::Settings;
 use crate::contract::RequestType;
@@ -17,10 +19,10 @@ use crate::contract::RequestType;
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// The job.
-    pub job: Uuid,
+    job: Uuid,
     /// The user who asks.
     #[arg(long, value_name = "USER")]
-    pub by: String,
+    by: String,
     /// The reason, for the audit trail.
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
@@ -28,17 +30,19 @@ pub struct Arguments {
     #[arg(long, value_name = "ID")]
     request_id: Option<String>,
     /// Follow the command to its end. Exit code 3 if it is rejected, 1 if it needs attention.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "dry_run")]
     wait: bool,
+    #[command(flatten)]
+    pub(super) confirmation: Confirmation,
     /// Print as JSON.
     #[arg(long)]
-    pub json: bool,
+    json: bool,
 }
 
 #[derive(Debug, Args)]
 pub struct AmendArguments {
     #[command(flatten)]
-    command: Arguments,
+    pub(super) command: Arguments,
     /// A file with the new allotments, as in a request's `reassign`: {"contact": {"user": "11"}}; `-` is standard input.
     #[arg(long, value_name = "FILE")]
     reassign: PathBuf,
@@ -46,7 +50,7 @@ pub struct AmendArguments {
 
 /// Sends an amendment with its new allotments.
 pub async fn amend(arguments: AmendArguments, settings: Settings) -> Result<Exit> {
-    let text = submit::read_file(&arguments.reassign)?;
+    let text = request_file::read_file(&arguments.reassign)?;
     serde_json::from_str::<IgnoredAny>(&text)
         .with_context(|| format!("{} holds no allotments", arguments.reassign.display()))?;
     send(RequestType::Amend, arguments.command, Some(text), settings).await
@@ -60,9 +64,8 @@ pub async fn run(kind: RequestType, arguments: Arguments, settings: Settings) ->
 async fn send(kind: RequestType, arguments: Arguments, reassign: Option<String>, settings: Settings) -> Result<Exit> {
     let store = open::ledger(&settings).await?;
     let target = open::job(&store, arguments.job).await?;
-    let Arguments { by: requested_by, reason, request_id, wait, json, .. } = arguments;
+    let Arguments { by: requested_by, reason, request_id, wait, confirmation, json, .. } = arguments;
     let command = JobCommand { kind, requested_by, reason, request_id, reassign };
-    let request = command.about(&target).context("nothing was sent")?;
-    let broker = open::broker(&settings, &store).await?;
-    submit::send(&store, broker.as_ref(), &[request], wait, json).await
+    let requests = vec![command.about(&target).context("nothing was sent")?];
+    Submission { store, requests, confirmation, wait, json }.perform(&settings).await
 }

@@ -1,11 +1,13 @@
 //! The command line: one file per command. A command parses its arguments, calls a use case of [`app`](crate::app)
 //! and prints the result.
 //!
-//! Commands that read the ledger, the queues or a request accept `--json`. Exit codes: 0 done, 1 failed, 2 usage, 3 rejected.
+//! Commands that read the ledger, the queues or a request accept `--json`. Commands that change people, records or messages
+//! are confirmed (`confirmation`). Exit codes: 0 done, 1 failed, 2 usage, 3 rejected.
 
 mod audit;
 pub mod bulk;
 mod catalog;
+mod confirmation;
 mod dead;
 mod demo;
 mod doctor;
@@ -18,7 +20,8 @@ mod migrate;
 mod open;
 mod output;
 mod preview;
-mod revert;
+mod question;
+mod request_file;
 mod run;
 mod schema;
 mod submit;
@@ -32,6 +35,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
+use self::confirmation::Confirmation;
 use self::exit::Exit;
 use crate::config::{self, Settings};
 use crate::contract::{RequestType, printable_lines};
@@ -65,7 +69,7 @@ enum Command {
     /// Evaluate a file with one leaver per row, and send the acceptable rows.
     Bulk(bulk::Arguments),
     /// Undo a completed job: records return unless they changed since.
-    Revert(revert::RevertArguments),
+    Revert(job_commands::Arguments),
     /// Cancel a job that has not ended, and undo what it did.
     Cancel(job_commands::Arguments),
     /// Stop a job until it is resumed.
@@ -96,6 +100,36 @@ enum Command {
     Schema(schema::Arguments),
 }
 
+impl Command {
+    /// Returns the confirmation of a command that changes people, records or messages.
+    fn confirmation(&self) -> Option<Confirmation> {
+        match self {
+            Command::Submit(arguments) => Some(arguments.confirmation),
+            Command::Bulk(arguments) => arguments.confirmation(),
+            Command::Revert(arguments)
+            | Command::Cancel(arguments)
+            | Command::Pause(arguments)
+            | Command::Resume(arguments) => Some(arguments.confirmation),
+            Command::Amend(arguments) => Some(arguments.command.confirmation),
+            Command::Forget(arguments) => Some(arguments.confirmation),
+            Command::Dead(arguments) => arguments.confirmation(),
+            Command::Demo(_)
+            | Command::Run(_)
+            | Command::Health(_)
+            | Command::Migrate(_)
+            | Command::Preview(_)
+            | Command::Jobs(_)
+            | Command::Job(_)
+            | Command::Watch(_)
+            | Command::Audit(_)
+            | Command::Users(_)
+            | Command::Catalog(_)
+            | Command::Doctor(_)
+            | Command::Schema(_) => None,
+        }
+    }
+}
+
 /// Runs a command and returns its exit code. Prints its error once, with all causes.
 pub fn main(cli: Cli) -> ExitCode {
     match run_to_end(cli) {
@@ -110,6 +144,10 @@ pub fn main(cli: Cli) -> ExitCode {
 }
 
 fn run_to_end(cli: Cli) -> Result<Exit> {
+    if cli.command.confirmation().is_some_and(|confirmation| !confirmation.is_possible()) {
+        eprintln!("handover: {}", confirmation::REQUIRED);
+        return Ok(Exit::Usage);
+    }
     let settings = config::load(cli.config.as_deref())?;
     // A worker logs its progress. Other commands print it, and log only problems.
     let is_worker = matches!(cli.command, Command::Run(_));
@@ -133,7 +171,7 @@ async fn dispatch(command: Command, settings: Settings) -> Result<Exit> {
         Command::Submit(arguments) => submit::run(arguments, settings).await,
         Command::Preview(arguments) => preview::run(arguments, settings).await,
         Command::Bulk(arguments) => bulk::run(arguments, settings).await,
-        Command::Revert(arguments) => revert::run(arguments, settings).await,
+        Command::Revert(arguments) => job_commands::run(RequestType::Revert, arguments, settings).await,
         Command::Cancel(arguments) => job_commands::run(RequestType::Cancel, arguments, settings).await,
         Command::Pause(arguments) => job_commands::run(RequestType::Pause, arguments, settings).await,
         Command::Resume(arguments) => job_commands::run(RequestType::Resume, arguments, settings).await,

@@ -1,13 +1,16 @@
-//! `handover preview`: shows what requests would do.
+//! `handover preview`: shows what requests would do, as `--dry-run` does.
+
+mod commands;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Args;
+use serde::Serialize;
 
 use super::exit::Exit;
-use super::{open, output, submit};
+use super::{open, output, request_file};
 use crate::app::preview::{self, Capacity, Preview, PreviewedReference};
 use crate::config::Settings;
 use crate::contract::{HandoverRequest, Request};
@@ -25,26 +28,49 @@ pub struct Arguments {
 }
 
 pub async fn run(arguments: Arguments, settings: Settings) -> Result<Exit> {
-    let requests = submit::read_requests(&arguments.file)?;
+    let requests = request_file::read_requests(&arguments.file)?;
     let store = open::ledger(&settings).await?;
     let context = open::context(&settings, store).await?;
+    show(&context, settings.worker, requests, arguments.json).await
+}
+
+/// Shows what requests would do. Exit code 3 if one of them would be rejected.
+pub async fn show(context: &Context, worker: worker::Settings, requests: Vec<Request>, json: bool) -> Result<Exit> {
     let mut exit = Exit::Done;
     for request in requests {
-        let Request::Handover(request) = request else {
-            bail!(
-                "only `deactivate` and `reassign` can be previewed here; for an undo use `handover revert JOB --preview`"
-            );
+        let is_accepted = match request {
+            Request::Handover(request) => {
+                let preview = preview(context, worker, request).await?;
+                show_one(&preview, json, print)?;
+                preview.accepted
+            }
+            request @ (Request::User(_) | Request::Invite(_) | Request::Job(_)) => {
+                show_command(context, request, json).await?
+            }
         };
-        let preview = preview(&context, settings.worker, request).await?;
-        if !preview.accepted {
+        if !is_accepted {
             exit = Exit::Rejected;
-        }
-        match arguments.json {
-            true => output::json_line(&preview)?,
-            false => print(&preview)?,
         }
     }
     Ok(exit)
+}
+
+/// Shows what a request about a job, a user or an invitation would do, and returns true if it would be accepted.
+async fn show_command(context: &Context, request: Request, json: bool) -> Result<bool> {
+    if let Some(revert) = preview::preview_revert(context, &request).await? {
+        show_one(&revert, json, commands::print_revert)?;
+        return Ok(revert.accepted);
+    }
+    let preview = preview::preview_command(context, request).await?;
+    show_one(&preview, json, commands::print)?;
+    Ok(preview.accepted)
+}
+
+fn show_one<P: Serialize>(preview: &P, json: bool, print: impl Fn(&P) -> Result<()>) -> Result<()> {
+    match json {
+        true => output::json_line(preview),
+        false => print(preview),
+    }
 }
 
 /// Previews a request for a worker with these settings.

@@ -3,6 +3,7 @@
 mod audit;
 mod bulk;
 mod commands;
+mod confirmation;
 mod dead_letters;
 mod demo;
 mod doctor;

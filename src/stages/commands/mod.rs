@@ -14,6 +14,8 @@ mod revert;
 use std::sync::Arc;
 use std::time::Instant;
 
+use time::OffsetDateTime;
+
 use crate::catalog::Catalog;
 use crate::contract::{JobCommand, Reason, Request, RequestOutcome, RequestType, UserId};
 use crate::job::reason;
@@ -64,17 +66,9 @@ async fn take_once(
     if let Some(earlier) = known.into_values().next() {
         return answer_known(&earlier, &accepted.body_hash);
     }
-    let users = host::read_users(&session, catalog, user.iter().chain([header.requested_by])).await?;
-    let facts = Facts { users, ..Facts::default() };
-    let user_id = user.as_ref().map_or("", UserId::as_str);
-    let mut own = JobChange::of_new(new_job(catalog, header, user_id, Dates::default(), traceparent, now));
-    own.complete_command(now);
-    let changes = LedgerChanges::default();
-    let mut command = CommandContext { session: &session, context, catalog, facts, own, changes, now };
-    let mut reasons = check_asker(&command, request);
-    if reasons.is_empty() {
-        reasons = act(&mut command, request).await?;
-    }
+    let mut command = prepare(context, &session, catalog, request, user.as_ref(), now).await?;
+    command.own.job.traceparent = traceparent.map(str::to_owned);
+    let reasons = judge_and_act(&mut command, request).await?;
     let CommandContext { mut own, mut changes, .. } = command;
     let (result, outcome) = match reasons.is_empty() {
         true => (AnswerResult::Accepted, RequestOutcome::Accepted),
@@ -95,6 +89,44 @@ async fn take_once(
     context.catalogs.kept();
     new_jobs.log(COMMAND, began.elapsed());
     Ok(Outcome::Answered(answer))
+}
+
+/// Returns every reason why a command would be rejected now; none if it would be accepted. Does what the command does in a
+/// transaction that is rolled back.
+pub async fn preview(context: &Context, request: &Request) -> Result<Vec<Reason>> {
+    let user = user_of(context, request).await?;
+    let session = context.store.begin("previewing a command").await?;
+    let catalog = &*enter(&session, context.catalogs.current(), request.header().org()).await?;
+    lock(&session, catalog, request, user.as_ref()).await?;
+    let mut command = prepare(context, &session, catalog, request, user.as_ref(), now()).await?;
+    judge_and_act(&mut command, request).await
+}
+
+/// Reads what the guards need, and creates the command's own job.
+async fn prepare<'c>(
+    context: &'c Context,
+    session: &'c Session,
+    catalog: &'c Catalog,
+    request: &Request,
+    user: Option<&UserId>,
+    now: OffsetDateTime,
+) -> Result<CommandContext<'c>> {
+    let header = request.header();
+    let users = host::read_users(session, catalog, user.into_iter().chain([header.requested_by])).await?;
+    let facts = Facts { users, ..Facts::default() };
+    let user_id = user.map_or("", UserId::as_str);
+    let mut own = JobChange::of_new(new_job(catalog, header, user_id, Dates::default(), None, now));
+    own.complete_command(now);
+    Ok(CommandContext { session, context, catalog, facts, own, changes: LedgerChanges::default(), now })
+}
+
+/// Checks who asks, then does what the command asks for. Returns every reason why not.
+async fn judge_and_act(command: &mut CommandContext<'_>, request: &Request) -> Result<Vec<Reason>> {
+    let reasons = check_asker(command, request);
+    match reasons.is_empty() {
+        true => act(command, request).await,
+        false => Ok(reasons),
+    }
 }
 
 /// Returns the user whom a command concerns. Nobody is locked for an unknown job, a forgotten user, or a user who is invited.

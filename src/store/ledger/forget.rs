@@ -49,6 +49,14 @@ pub struct PersonalData {
     pub audit: u64,
 }
 
+impl PersonalData {
+    /// Returns true if the ledger holds nothing.
+    pub fn is_empty(&self) -> bool {
+        let PersonalData { jobs, named_in, row_snapshots, journal, audit } = self;
+        [jobs, named_in, row_snapshots, journal, audit].into_iter().all(|count| *count == 0)
+    }
+}
+
 impl Person {
     fn bound(&self, sql: &mut Sql) -> (String, String) {
         (sql.bind(self.org.as_str()), sql.bind(self.user.as_str()))

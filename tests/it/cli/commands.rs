@@ -102,10 +102,10 @@ async fn revert_preview_matches_the_revert(world: &mut World) {
     world.change_ledger(&format!("DELETE FROM handover.row_snapshots WHERE id = ({one})")).await;
     let before = world.everything().await;
     let id = job.id.to_string();
-    let preview = on(world, &["revert", &id, "--by", "1", "--preview", "--json"]).expect(0).json();
+    let preview = on(world, &["revert", &id, "--by", "1", "--dry-run", "--json"]).expect(0).json();
     assert_eq!(world.everything().await, before, "a preview changes nothing");
     assert_eq!((&preview["accepted"], &preview["license"]), (&json!(true), &json!("free")));
-    let plain = on(world, &["revert", &id, "--by", "1", "--preview"]).expect(0).out;
+    let plain = on(world, &["revert", &id, "--by", "1", "--dry-run"]).expect(0).out;
     for part in ["1 changed", "1 gone", "1 back_already", "1 without a snapshot", "license: one is free"] {
         assert!(plain.contains(part), "{part} is missing in:\n{plain}");
     }
@@ -127,13 +127,13 @@ async fn revert_preview_explains_refusals(world: &mut World) {
     world.sql("DELETE FROM licenses WHERE user_id IS NULL").await;
     let id = job.id.to_string();
     let codes = |by: &str| -> Vec<String> {
-        let preview = on(world, &["revert", &id, "--by", by, "--preview", "--json"]).expect(3).json();
+        let preview = on(world, &["revert", &id, "--by", by, "--dry-run", "--json"]).expect(3).json();
         let reasons = preview["rejections"].as_array().expect("reasons");
         reasons.iter().map(|reason| reason["code"].as_str().expect("a code").to_owned()).collect()
     };
     assert_eq!(codes("1"), ["no_license_free"]);
     assert_eq!(codes("13"), ["requester_not_permitted", "no_license_free"]);
-    let plain = on(world, &["revert", &id, "--by", "1", "--preview"]).expect(3).out;
+    let plain = on(world, &["revert", &id, "--by", "1", "--dry-run"]).expect(3).out;
     assert!(plain.contains("would be rejected") && plain.contains("license: none is free"), "{plain}");
     world.sql("INSERT INTO licenses (org_id) VALUES (1)").await;
     on(world, &["revert", &id, "--by", "1", "--wait"]).expect(0);

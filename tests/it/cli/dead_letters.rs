@@ -80,17 +80,18 @@ async fn dead_letters_are_listed_and_dropped_by_filter(world: &mut World) {
     let plain = on(world, &["dead", "list"]).expect(0).out;
     assert!(plain.contains("not_json") && plain.lines().count() == 5, "{plain}");
 
-    let dry = act(world, "drop", &["--reason", "unknown_kind", "--org", "1"]).expect(0).json();
+    let dry = act(world, "drop", &["--dry-run", "--reason", "unknown_kind", "--org", "1"]).expect(0).json();
     assert_eq!(
         (&dry["messages"], &dry["matching"], &dry["dry_run"], &dry["done"]),
         (&json!(4), &json!(2), &json!(true), &json!(0))
     );
-    let dry = on(world, &["dead", "drop", "--by", "ops", "--org", "1"]).expect(0).out;
-    assert!(dry.contains("2 of 4 messages would be dropped (2 unknown_kind): --yes does it"), "{dry}");
+    assert_eq!(requests(dry["selected"].as_array().expect("messages")), ["one", "two"]);
+    let dry = on(world, &["dead", "drop", "--by", "ops", "--org", "1", "--dry-run"]).expect(0).out;
+    assert!(dry.contains("2 of 4 messages would be dropped (2 unknown_kind)") && dry.lines().count() == 4, "{dry}");
     assert_eq!(list(world, &[]), all, "a dry run changes nothing");
-    assert!(act(world, "drop", &["--yes"]).expect(1).err.contains("say which messages"));
+    assert!(act(world, "drop", &[]).expect(1).err.contains("say which messages"));
 
-    let done = act(world, "drop", &["--yes", "--reason", "unknown_kind", "--org", "1"]).expect(0).json();
+    let done = act(world, "drop", &["--reason", "unknown_kind", "--org", "1"]).expect(0).json();
     assert_eq!((&done["done"], &done["dry_run"]), (&json!(2), &json!(false)));
     assert_eq!(requests(&list(world, &[])), ["-", "of another"]);
     let audited = on(world, &["audit", "--action", "dead.drop", "--actor", "ops", "--json"]).expect(0).json_lines();
@@ -109,7 +110,7 @@ async fn replayed_message_keeps_its_identity(world: &mut World) {
     until_dead(world, 1).await;
     // It fails again, and the count of replays says so.
     for replays in 1..=2 {
-        assert_eq!(act(world, "replay", &["--all", "--yes"]).expect(0).json()["done"], 1);
+        assert_eq!(act(world, "replay", &["--all"]).expect(0).json()["done"], 1);
         let again = async || list(world, &[]).first().is_some_and(|shown| shown["replays"] == replays).then_some(());
         world.until("it is dead-lettered again", again).await;
     }
@@ -127,7 +128,7 @@ async fn replayed_message_keeps_its_identity(world: &mut World) {
     let badge = "\n[[reference]]\nkind = \"badge\"\ntable = \"badges\"\nkey = \"id\"\nuser = \"holder_id\"\ndisposition = \"transfer\"\n";
     world.use_catalog(&(catalog_source("keap") + badge)).await;
     world.start_worker().await;
-    assert_eq!(act(world, "replay", &["--yes", "--reason", "unknown_kind"]).expect(0).json()["done"], 1);
+    assert_eq!(act(world, "replay", &["--reason", "unknown_kind"]).expect(0).json()["done"], 1);
     assert_eq!(world.end_of(read(&request).job_id()).await.state, "completed");
     assert_eq!(list(world, &[]).len(), 0);
     let audited = on(world, &["audit", "--action", "dead.replay", "--json"]).expect(0).json_lines();
@@ -155,7 +156,7 @@ async fn unmatched_dead_letters_keep_their_order(world: &mut World) {
     let before = ids(&list(world, &[]));
     assert_eq!(ids(&list(world, &[])), before);
     let chosen: Vec<&str> = before.iter().step_by(2).map(String::as_str).collect();
-    let done = act(world, "drop", &[&chosen[..], &["--yes"]].concat()).expect(0).json();
+    let done = act(world, "drop", &chosen).expect(0).json();
     assert_eq!((&done["done"], &done["messages"]), (&json!(40), &json!(80)));
     let left: Vec<String> = before.iter().skip(1).step_by(2).cloned().collect();
     assert_eq!(ids(&list(world, &[])), left);
@@ -166,7 +167,7 @@ async fn killed_replay_loses_no_message(world: &mut World) {
     const COUNT: usize = 400;
     set_aside(world, COUNT).await;
     let settings = settings(world);
-    let arguments = ["dead", "replay", "--all", "--yes", "--by", "ops"];
+    let arguments = ["dead", "replay", "--all", "--by", "ops"];
     let child = binary(&borrowed(&settings), &arguments).spawn().expect("the binary");
     let process = child.id();
     let some = async || (world.client.waiting("requests").await > 0).then_some(());
@@ -196,7 +197,7 @@ async fn message_dropped_by_the_broker_is_replayable(world: &mut World) {
     assert_eq!(requests(&shown), ["late"]);
     assert_eq!((&shown[0]["by_broker"], &shown[0]["message_id"]), (&json!(true), &json!("the sender's own")));
     world.start_worker().await;
-    assert_eq!(act(world, "replay", &["--all", "--yes"]).expect(0).json()["done"], 1);
+    assert_eq!(act(world, "replay", &["--all"]).expect(0).json()["done"], 1);
     assert_eq!(world.end_of(read(&request).job_id()).await.state, "completed");
     assert_eq!(list(world, &[]).len(), 0);
 }
@@ -216,7 +217,7 @@ async fn foreign_dead_letters_stay_and_are_reported(world: &mut World) {
     };
     assert!(broker.publish(&[stray]).await.iter().all(Result::is_ok));
     broker.close().await;
-    let reported = act(world, "replay", &["--all", "--yes"]).expect(1).json();
+    let reported = act(world, "replay", &["--all"]).expect(1).json();
     assert!(reported["failed"][0]["why"].as_str().expect("why").contains("not one of Handover's queues"), "{reported}");
     assert_eq!(list(world, &[]).len(), 1);
     let plain = on(world, &["dead", "show"]).expect(0).out;

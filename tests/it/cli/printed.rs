@@ -5,7 +5,7 @@ use insta::assert_snapshot;
 use serde_json::json;
 
 use crate::support::keap::{AMANDA, LEAVER, MATHEW, example, to};
-use crate::support::process::{borrowed, on, run, settings, text, with_input};
+use crate::support::process::{borrowed, finish, on, run, settings, text, unconfirmed, with_input};
 use crate::support::redact::{redacted, redacted_for};
 use crate::support::world::catalog_source;
 use crate::support::{World, on_sqlite};
@@ -26,7 +26,8 @@ fn printed_for(world: &World, arguments: &[&str], input: &str) -> String {
 fn help_lists_every_command() {
     assert_snapshot!("help", run(&[], &["--help"]).expect(0).out);
     assert_snapshot!("help_of_submit", run(&[], &["submit", "--help"]).expect(0).out);
-    assert_snapshot!("usage_error", run(&[], &["revert"]).expect(2).err);
+    let incomplete = finish(unconfirmed(&[], &["revert"]).spawn().expect("the binary"), b"").expect(2);
+    assert_snapshot!("usage_error", incomplete.err);
 }
 
 #[on_sqlite]
@@ -47,7 +48,7 @@ async fn completed_job_is_printed_with_its_certificate(world: &mut World) {
     world.stop_workers().await;
     let id = job.id.to_string();
     assert_snapshot!("job", printed(world, &["job", &id]));
-    assert_snapshot!("revert_preview", printed(world, &["revert", &id, "--by", "1", "--preview"]));
+    assert_snapshot!("revert_preview", printed(world, &["revert", &id, "--by", "1", "--dry-run"]));
     assert_snapshot!("audit", printed(world, &["audit"]));
 }
 

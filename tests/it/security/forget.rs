@@ -75,8 +75,13 @@ async fn forgotten_leaver_leaves_only_counts(world: &mut World) {
     let revert = json!({ "type": "revert", "request_id": "back", "org_id": "1", "requested_by": ADMIN, "job_id": job.id.to_string() });
     assert_eq!(codes_of(&world.hand_over(&revert).await), ["forgotten"]);
     until_events_are_published(world).await;
-    let again = forget(world, "53");
-    assert_eq!(again["jobs"], json!(0), "nothing remains: {again}");
+    for nobody in ["53", "9999"] {
+        let again = as_owner(world, &["forget", nobody, "--org", "1", "--by", "1"]).expect(1);
+        let said = format!("nothing is held of user {nobody} of organization 1");
+        assert!(again.err.contains(&said), "{}", again.err);
+    }
+    let entries = "SELECT count(*) FROM handover.audit WHERE action = 'forgotten'";
+    assert_eq!(world.number(entries).await, 1, "nobody else was forgotten");
 }
 
 #[every_engine]
@@ -118,6 +123,10 @@ async fn open_jobs_and_workers_cannot_forget(world: &mut World) {
         assert!(refused.err.contains("is scheduled"), "{user}: {}", refused.err);
     }
     if world.engine == Engine::Postgres {
+        let mut gone = keap_request("gone");
+        gone["user_id"] = json!("31");
+        assert_eq!(codes_of(&world.hand_over(&gone).await), ["already_inactive"]);
+        until_events_are_published(world).await;
         let refused = on(world, &["forget", "31", "--org", "1", "--by", "14"]).expect(1);
         assert!(refused.err.contains("as the owner of the ledger"), "{}", refused.err);
     }

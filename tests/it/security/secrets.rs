@@ -64,7 +64,7 @@ fn failing_commands_and_workers_write_no_password() {
             &["catalog", "grants"],
             &["preview", text(&file), "--json"],
             &["bulk", text(&leavers), "--by", "1", "--org", "1"],
-            &["revert", &id, "--by", "1", "--preview", "--json"],
+            &["revert", &id, "--by", "1", "--dry-run", "--json"],
             &["migrate"],
             &["forget", "53", "--org", "1", "--by", "1"],
             &["submit", "no such file"],

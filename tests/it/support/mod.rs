@@ -18,6 +18,7 @@ pub mod redact;
 pub mod secrets;
 pub mod server;
 pub mod silence;
+pub mod terminal;
 pub mod world;
 
 pub use handover_test_macros::{every_engine, on_postgres, on_sqlite};

@@ -4,6 +4,8 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use clap::CommandFactory;
+use handover::cli::Cli;
 use serde_json::Value;
 
 use super::world::LIMIT;
@@ -32,8 +34,30 @@ impl Ended {
     }
 }
 
-/// Returns the binary with a clean environment: only the given settings apply.
+/// Returns the binary with a clean environment: only the given settings apply. A command that would ask is confirmed.
 pub fn binary(environment: &[(&str, &str)], arguments: &[&str]) -> Command {
+    let mut command = unconfirmed(environment, arguments);
+    if asks(arguments) {
+        command.arg("--yes");
+    }
+    command
+}
+
+/// Returns true if a command with these arguments asks for a confirmation.
+fn asks(arguments: &[&str]) -> bool {
+    let is_answered = arguments.iter().any(|argument| ["--yes", "-y", "--dry-run"].contains(argument));
+    let is_bulk_dry_run = arguments.contains(&"bulk") && !arguments.contains(&"--submit");
+    let mut command = Cli::command();
+    for argument in arguments {
+        if let Some(found) = command.find_subcommand(argument) {
+            command = found.clone();
+        }
+    }
+    !is_answered && !is_bulk_dry_run && command.get_arguments().any(|argument| argument.get_id() == "yes")
+}
+
+/// Returns the binary as [`binary`] does, without a confirmation.
+pub fn unconfirmed(environment: &[(&str, &str)], arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_handover"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("HANDOVER_")) {
         command.env_remove(name);
@@ -48,12 +72,13 @@ pub fn binary(environment: &[(&str, &str)], arguments: &[&str]) -> Command {
 /// Runs a command to its end, within the time limit.
 pub fn finish(mut child: Child, input: &[u8]) -> Ended {
     let id = child.id();
-    let mut stdin = child.stdin.take().expect("standard input");
-    let input = input.to_vec();
-    std::thread::spawn(move || {
-        // A command that reads no input closes it.
-        let _ = stdin.write_all(&input);
-    });
+    if let Some(mut stdin) = child.stdin.take() {
+        let input = input.to_vec();
+        std::thread::spawn(move || {
+            // A command that reads no input closes it.
+            let _ = stdin.write_all(&input);
+        });
+    }
     let (sender, receiver) = std::sync::mpsc::channel();
     std::thread::spawn(move || sender.send(child.wait_with_output()));
     let Ok(output) = receiver.recv_timeout(LIMIT) else {

@@ -11,7 +11,7 @@ use crate::contract::UserId;
 use crate::plan::UserStatus;
 use crate::store::dialect::Type;
 use crate::store::dialect::sql::{ColumnArray, Sql, column, quoted, table};
-use crate::store::host::predicates::as_text;
+use crate::store::host::predicates::{as_text, in_org};
 use crate::store::{Error, Result, Session};
 
 /// A user to be invited.
@@ -211,8 +211,9 @@ pub async fn name_and_email(session: &Session, catalog: &Catalog, user: &UserId)
     let users = &catalog.users;
     let mut sql = session.sql("");
     let key = sql.host(&users.key, user.as_str());
+    let in_org = in_org(&mut sql, users.within.as_ref(), "u");
     sql.add(&format!(
-        "SELECT {name} AS name, {email} AS email FROM {host} u WHERE {column} = {key}",
+        "SELECT {name} AS name, {email} AS email FROM {host} u WHERE {column} = {key}{in_org}",
         name = as_text(&column("u", &users.name.name)),
         email = as_text(&column("u", &users.email.name)),
         host = table(&users.table),

@@ -38,7 +38,7 @@ async fn commands_escape_names_and_reasons(world: &mut World) {
         let job = read(request).job_id().to_string();
         reported.push(on(world, &["watch", &job]).expect(code).out);
         reported.push(on(world, &["job", &job]).expect(0).out);
-        reported.push(on(world, &["revert", &job, "--by", "1", "--preview"]).expect(if code == 0 { 0 } else { 3 }).out);
+        reported.push(on(world, &["revert", &job, "--by", "1", "--dry-run"]).expect(if code == 0 { 0 } else { 3 }).out);
     }
     for command in [&["jobs"][..], &["audit"], &["users", "--status", "all"]] {
         reported.push(on(world, command).expect(0).out);
