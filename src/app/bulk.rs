@@ -4,22 +4,29 @@
 //! each of which is evaluated, submitted, followed to its end and reported. So memory does not grow with the file.
 
 mod cells;
+mod column_names;
 pub mod columns;
+mod content;
 mod csv_file;
 mod csv_guard;
 mod evaluate;
+mod format;
+mod head;
 mod leavers;
 mod outcome;
 mod reason;
 pub mod row_reader;
+mod sheets;
 mod submit;
 pub mod table;
 mod wait;
 mod xlsx_file;
 mod xlsx_limits;
+mod xlsx_marks;
 
-pub use self::cells::{Cell, CellFault, Row, Rows};
+pub use self::cells::{Cell, CellFault, Row, RowFault, Rows};
 pub use self::evaluate::{EvaluatedRow, Evaluator, RowDecision};
+pub use self::head::Head;
 pub use self::leavers::{Leavers, next_batch};
 pub use self::outcome::{RowOutcome, RowResult};
 pub use self::reason::{FileCode, RowCode, RowReason};

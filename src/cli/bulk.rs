@@ -21,13 +21,20 @@ use crate::app::bulk::{
 };
 use crate::broker::Broker;
 use crate::config::Settings;
+use crate::contract::printable;
 use crate::store::Store;
 
 #[derive(Debug, Args)]
 #[command(mut_arg("yes", |yes| yes.requires("submit")))]
 pub(super) struct Arguments {
-    /// A CSV or XLSX file; its first row names the columns.
+    /// A CSV, TSV or XLSX file, or `-` for standard input. A row names the columns; titles may be above it.
     file: PathBuf,
+    /// The sheet to read, if several sheets of the workbook have a table.
+    #[arg(long, value_name = "NAME")]
+    sheet: Option<String>,
+    /// Columns to ignore, separated by commas.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    ignore_columns: Vec<String>,
     /// The user who asks, for rows that name none.
     #[arg(long, value_name = "USER")]
     by: Option<String>,
@@ -52,16 +59,17 @@ impl Arguments {
 }
 
 pub(super) async fn run(arguments: Arguments, settings: Settings) -> Result<Exit> {
-    let Arguments { file, by, org, submit, confirmation, json } = arguments;
-    let table = Table::open(&file)?;
+    let Arguments { file, sheet, ignore_columns, by, org, submit, confirmation, json } = arguments;
+    let table = Table::open(&file, sheet.as_deref())?;
     let store = open::ledger(&settings).await?;
     let context = open::context(&settings, store.clone()).await?;
     let catalog = context.catalogs.current();
     let defaults = Defaults { by: by.is_some(), org: org.is_some() };
-    let columns = columns::read(&table.head, &catalog, defaults)?;
+    let columns = columns::read(&table.head, &ignore_columns, &catalog, defaults)?;
     let file_name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let reader = RowReader { catalog: &catalog, columns, by, org, file_name };
     let leavers = Leavers::read(&store, &table, &reader).await?;
+    print_table(&table, leavers.count());
     let evaluator = Evaluator { context: &context, reader: &reader, leavers: &leavers };
     if submit && !confirmation.is_given(async || question(&table, &evaluator).await).await? {
         return Ok(Exit::Failed);
@@ -119,6 +127,14 @@ async fn question(table: &Table, evaluator: &Evaluator<'_>) -> Result<Option<Str
         many => format!("{many} rows are rejected"),
     };
     Ok((accepted > 0).then(|| question::about_number(accepted, &orgs, &remark)))
+}
+
+/// Prints what is read and what is not. Standard output has the rows only.
+fn print_table(table: &Table, rows: usize) {
+    let sheet = table.sheet.as_ref().map(|sheet| format!(", sheet {sheet:?}")).unwrap_or_default();
+    let rows = if rows == 1 { "1 row".to_owned() } else { format!("{rows} rows") };
+    eprintln!("{}", printable(&format!("{}{sheet}: {rows}", table.name)));
+    table.notes.iter().for_each(|note| eprintln!("{}", printable(note)));
 }
 
 /// Sends a batch and follows it to its end. If the run is cut off, the report shows what was sent.

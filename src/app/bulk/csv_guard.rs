@@ -1,7 +1,10 @@
 //! Guards the reading of a CSV file. An unclosed quotation mark would turn all following rows into one cell, and a file
-//! without line ends into one row.
+//! without line ends into one row. Numbers the rows as a spreadsheet does, which counts blank rows.
 
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::io::{Error, Read, Result};
+use std::rc::Rc;
 
 /// The longest row, in bytes: far more than a row of names and ids needs.
 const LONGEST_ROW: u64 = 1 << 20;
@@ -19,6 +22,9 @@ enum Position {
     Mark,
 }
 
+/// The numbers of rows that are read but not yet taken, except blank rows.
+pub type RowNumbers = Rc<RefCell<VecDeque<u64>>>;
+
 /// A reader that fails if a quoted cell does not end, and reports the line of its start.
 #[derive(Debug)]
 pub struct GuardedReader<R> {
@@ -32,6 +38,9 @@ pub struct GuardedReader<R> {
     /// The first line of this row, and its length.
     began: u64,
     length: u64,
+    row: u64,
+    is_blank: bool,
+    numbers: RowNumbers,
 }
 
 impl<R: Read> GuardedReader<R> {
@@ -46,15 +55,22 @@ impl<R: Read> GuardedReader<R> {
             opened: 1,
             began: 1,
             length: 0,
+            row: 1,
+            is_blank: true,
+            numbers: RowNumbers::default(),
         }
+    }
+
+    /// Returns the numbers of rows. The reader adds each row when it reads its first byte.
+    pub fn numbers(&self) -> RowNumbers {
+        Rc::clone(&self.numbers)
     }
 
     fn check(&mut self, byte: u8) -> Result<()> {
         const MARK_OF_UTF_8: [u8; 3] = [0xef, 0xbb, 0xbf];
         let is_end = matches!(byte, b'\n' | b'\r');
-        if byte == b'\r' || byte == b'\n' && self.last != b'\r' {
-            self.line += 1;
-        }
+        let is_second_of_end = byte == b'\n' && self.last == b'\r';
+        self.line += u64::from(is_end && !is_second_of_end);
         self.last = byte;
         self.length += 1;
         let is_of_mark = self.line == 1 && MARK_OF_UTF_8.get(self.length as usize - 1) == Some(&byte);
@@ -72,6 +88,11 @@ impl<R: Read> GuardedReader<R> {
         };
         if is_end && self.position == Position::Start {
             (self.began, self.length) = (self.line, 0);
+            self.row += u64::from(!is_second_of_end);
+            self.is_blank = true;
+        } else if self.is_blank && !is_of_mark {
+            self.is_blank = false;
+            self.numbers.borrow_mut().push_back(self.row);
         }
         match self.length > LONGEST_ROW {
             true => Err(self.too_long()),
@@ -132,6 +153,16 @@ mod tests {
             ["a,b\n1,\"x\"\n", "a\n\"1\"\"2\"", "a\n5\" disk,\"\"\n", "\u{feff}\"a\"\n", "a\n\"x\" y\"\n", ""]
         {
             assert_eq!(read(content), Ok(content.len()), "{content:?}");
+        }
+    }
+
+    #[test]
+    fn rows_are_numbered_as_spreadsheets_do() {
+        for end in ["\n", "\r\n", "\r"] {
+            let content = ["\u{feff}a", "", "\"1", "", "2\"", "\"\"", "", "", "3", ""].join(end);
+            let mut reader = GuardedReader::new(content.as_bytes(), b',');
+            reader.read_to_end(&mut Vec::new()).expect("read");
+            assert_eq!(*reader.numbers().borrow(), [1, 3, 4, 7], "{content:?}");
         }
     }
 

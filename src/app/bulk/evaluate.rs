@@ -80,7 +80,9 @@ impl Evaluator<'_> {
         for row in rows {
             let mut result =
                 EvaluatedRow { number: row.number, user: self.reader.user_text(row), decision: RowDecision::Skipped };
-            if self.reader.is_requested(row) {
+            if let Some(fault) = self.reader.fault(row) {
+                result.decision = RowDecision::Rejected(vec![fault]);
+            } else if self.reader.is_requested(row) {
                 let leaver = self.reader.leaver(row, &directory).ok();
                 result.user = leaver.as_ref().map_or(result.user, UserId::to_string);
                 let mut reasons = leaver.and_then(|leaver| self.duplicate(&leaver)).into_iter().collect::<Vec<_>>();

@@ -13,9 +13,14 @@ use crate::store::Store;
 /// Rows per batch.
 const BATCH: usize = 200;
 
-/// The leavers of a file, with the number of their rows.
+/// The leavers of a file.
 #[derive(Debug, Default)]
-pub struct Leavers(HashMap<UserId, u64>);
+pub struct Leavers {
+    /// The number of rows of each.
+    rows: HashMap<UserId, u64>,
+    /// The number of rows of the file.
+    count: usize,
+}
 
 impl Leavers {
     /// Reads a file's leavers. Fails if the file has no row.
@@ -30,7 +35,8 @@ impl Leavers {
             }
             count += batch.len();
             let directory = reader.directory(store, &batch).await?;
-            for row in batch.iter().filter(|row| reader.is_requested(row)) {
+            let is_leaver = |row: &&Row| reader.is_requested(row) && reader.fault(row).is_none();
+            for row in batch.iter().filter(is_leaver) {
                 if let Ok(user) = reader.leaver(row, &directory) {
                     *leavers.entry(user).or_default() += 1;
                 }
@@ -39,17 +45,22 @@ impl Leavers {
         if count == 0 {
             bail!("the file holds no row below its head");
         }
-        Ok(Leavers(leavers))
+        Ok(Leavers { rows: leavers, count })
+    }
+
+    /// Returns the number of rows of the file, except empty ones.
+    pub fn count(&self) -> usize {
+        self.count
     }
 
     /// Returns true if a user leaves in the file.
     pub(super) fn contains(&self, user: &UserId) -> bool {
-        self.0.contains_key(user)
+        self.rows.contains_key(user)
     }
 
     /// Returns the number of rows in which a user leaves.
     pub(super) fn rows(&self, user: &UserId) -> u64 {
-        self.0.get(user).copied().unwrap_or(0)
+        self.rows.get(user).copied().unwrap_or(0)
     }
 }
 

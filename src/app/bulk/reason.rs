@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::cells::RowFault;
 use crate::contract::{DeadLetterCode, JobId, Reason, ReasonCode, Subject, named_enum};
 
 /// The reason why a row is not done.
@@ -40,8 +41,14 @@ named_enum! {
         CellError = "cell_error",
         /// The cell holds a number that the spreadsheet has rounded.
         InexactNumber = "inexact_number",
+        /// The row has fewer cells than the file has columns.
+        TooFewCells = "too_few_cells",
         /// The row has more cells than the file has columns.
         TooManyCells = "too_many_cells",
+        /// The cell is merged into another one.
+        MergedCell = "merged_cell",
+        /// The spreadsheet does not show the row.
+        HiddenRow = "hidden_row",
         /// Several rows name the same leaver.
         DuplicateUser = "duplicate_user",
         /// A successor leaves in the same file.
@@ -93,11 +100,31 @@ pub fn cell(code: impl Into<RowCode>, column: &str, cause: &str, hint: &str) -> 
     reason(code, Subject::default(), format!("column `{column}`: {cause}"), hint)
 }
 
-/// Returns the reason for a row with more cells than the file has columns.
-pub fn too_many_cells(count: usize, columns: usize) -> RowReason {
-    let message = format!("the row has {count} cells and the file {columns} columns");
-    let hint = "put quotation marks around a cell that holds the separator";
-    reason(FileCode::TooManyCells, Subject::default(), message, hint)
+/// Returns the reason for a row that cannot be done as a whole. `columns`: the number of columns of the head.
+pub fn row(fault: RowFault, columns: usize) -> RowReason {
+    let (code, message, hint) = match fault {
+        RowFault::TooFewCells(cells) => (
+            FileCode::TooFewCells,
+            format!("the row has {cells} of {columns} cells"),
+            "write a separator for every column, also for empty cells; use the separator of the head",
+        ),
+        RowFault::TooManyCells(cells) => (
+            FileCode::TooManyCells,
+            format!("the row has {cells} cells and the file {columns} columns"),
+            "put quotation marks around a cell that holds the separator",
+        ),
+        RowFault::OutsideTable => (
+            FileCode::TooManyCells,
+            "the row has a cell outside the columns of the head".to_owned(),
+            "delete the cell, or give its column a name",
+        ),
+        RowFault::Hidden => (
+            FileCode::HiddenRow,
+            "the spreadsheet does not show the row: a filter or a person hides it".to_owned(),
+            "show the row if its user leaves; otherwise delete it",
+        ),
+    };
+    reason(code, Subject::default(), message, hint)
 }
 
 /// Returns the reason for several rows with the same leaver; none of them is done.

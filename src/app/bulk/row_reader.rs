@@ -7,8 +7,8 @@ use time::macros::{datetime, format_description};
 use time::{Date, Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use super::cells::{CellFault, Row};
-use super::columns::Column;
+use super::cells::{CellFault, Row, RowFault};
+use super::columns::{Column, Columns};
 use super::reason::{self, FileCode, RowCode, RowReason};
 use crate::app::error::Result;
 use crate::catalog::{Catalog, Disposition, Family};
@@ -23,8 +23,8 @@ use crate::store::{Store, host};
 pub struct RowReader<'r> {
     /// The catalog.
     pub catalog: &'r Catalog,
-    /// The meaning of each column.
-    pub columns: Vec<Column>,
+    /// The columns of the file.
+    pub columns: Columns,
     /// The requester of rows that name none.
     pub by: Option<String>,
     /// The organization of rows that name none.
@@ -138,26 +138,23 @@ impl RowReader<'_> {
         read.map_err(|fault| cell(fault.code, &fault.path, &fault.detail, "correct the cell"))
     }
 
-    /// Reports cells that cannot be read, and cells outside the columns.
+    /// Returns the reason why a row as a whole cannot be done. A row that is only hidden and asks for nothing has none.
+    pub fn fault(&self, row: &Row) -> Option<RowReason> {
+        let fault = row.fault.filter(|fault| *fault != RowFault::Hidden || self.is_requested(row))?;
+        Some(reason::row(fault, self.columns.width()))
+    }
+
+    /// Reports cells that cannot be read.
     fn faults(&self, row: &Row) -> Vec<RowReason> {
-        let mut reasons = Vec::new();
-        let used = row.cells.iter().rposition(|cell| cell.as_ref() != Ok(&String::new())).map_or(0, |last| last + 1);
-        if used > self.columns.len() {
-            reasons.push(reason::too_many_cells(used, self.columns.len()));
-        }
-        for (column, cell) in self.columns.iter().zip(&row.cells) {
-            if let Err(fault) = cell {
-                reasons.push(*of_cell(&name(column), fault));
-            }
-        }
-        reasons
+        let cells = self.columns.iter().filter_map(|(place, column)| Some((column, row.cells.get(place)?)));
+        let faults = cells.filter_map(|(column, cell)| Some((column, cell.as_ref().err()?)));
+        faults.map(|(column, fault)| *of_cell(self.columns.name(column), fault)).collect()
     }
 
     fn cell(&self, row: &Row, wanted: &Column) -> Read<String> {
-        let Some(place) = self.columns.iter().position(|column| column == wanted) else { return Ok(String::new()) };
-        match row.cells.get(place) {
+        match self.columns.place(wanted).and_then(|place| row.cells.get(place)) {
             Some(Ok(text)) => Ok(text.clone()),
-            Some(Err(fault)) => Err(of_cell(&name(wanted), fault)),
+            Some(Err(fault)) => Err(of_cell(self.columns.name(wanted), fault)),
             None => Ok(String::new()),
         }
     }
@@ -258,7 +255,7 @@ impl RowReader<'_> {
         let mut reassign = BTreeMap::new();
         let mut allot = |column: &Column| match self.cell(row, column) {
             Ok(written) if written.is_empty() => None,
-            Ok(written) => self.allotment(org, &name(column), &written, directory).map_err(&mut *keep).ok(),
+            Ok(written) => self.allotment(org, self.columns.name(column), &written, directory).map_err(&mut *keep).ok(),
             // Reported with the row's faults.
             Err(_) => None,
         };
@@ -267,7 +264,7 @@ impl RowReader<'_> {
             let kinds = self.catalog.references.iter().filter(|reference| must(&reference.disposition));
             reassign.extend(kinds.map(|reference| (reference.kind.clone(), everything.clone())));
         }
-        for column in &self.columns {
+        for (_, column) in self.columns.iter() {
             if let Column::Kind(kind) = column
                 && let Some(allotment) = allot(column)
             {
@@ -292,23 +289,6 @@ impl RowReader<'_> {
     }
 }
 
-/// Returns the name of a column.
-fn name(column: &Column) -> String {
-    match column {
-        Column::UserId => "user_id",
-        Column::Email => "email",
-        Column::Deactivated => "deactivated",
-        Column::RequestedBy => "requested_by",
-        Column::OrgId => "org_id",
-        Column::Reason => "reason",
-        Column::EffectiveAt => "effective_at",
-        Column::RequestId => "request_id",
-        Column::Successor => "successor",
-        Column::Kind(kind) => kind,
-    }
-    .to_owned()
-}
-
 fn cell(code: impl Into<RowCode>, column: &str, what: &str, hint: &str) -> Box<RowReason> {
     Box::new(reason::cell(code, column, what, hint))
 }
@@ -321,6 +301,10 @@ fn of_cell(column: &str, fault: &CellFault) -> Box<RowReason> {
         }
         CellFault::Error(error) => {
             cell(FileCode::CellError, column, &format!("it holds the error {error}"), "fix the formula")
+        }
+        CellFault::Merged => {
+            let what = "the cell is merged into another one, which holds the value";
+            cell(FileCode::MergedCell, column, what, "split the cells and write the value into each row")
         }
         CellFault::Inexact => {
             let what = "a spreadsheet does not keep all digits of so large a number";

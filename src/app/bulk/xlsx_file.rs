@@ -1,15 +1,16 @@
-//! Reads the first sheet of an XLSX file, cell by cell.
+//! Reads a sheet of a workbook, cell by cell.
 //!
 //! The reader borrows the workbook, so both live in a thread of their own. The thread sends rows through a bounded channel.
 //! Only the table of distinct texts is held in memory; `xlsx_limits` has checked its size.
 
-use std::path::{Path, PathBuf};
+use std::io::BufReader;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
-use anyhow::{Context, Result, bail};
-use calamine::{Data, Reader, Xlsx, XlsxCellFormulaMetadataRecord, open_workbook};
+use anyhow::{Context, Result, anyhow, bail};
+use calamine::{Data, Xlsx, XlsxCellFormulaMetadataRecord, open_workbook_from_rs};
 
 use super::cells::{Cell, CellFault, Row, Rows};
+use super::content::{Content, Stream};
 
 /// Rows that are read ahead, at most.
 const READ_AHEAD: usize = 200;
@@ -17,50 +18,50 @@ const READ_AHEAD: usize = 200;
 /// Columns of a sheet, at most. A single cell in a far column would otherwise allocate a huge row.
 const MAX_COLUMNS: usize = 1_000;
 
-/// Reads the head: the first row that is not empty.
-pub fn head(file: &Path) -> Result<Vec<String>> {
-    let Some(head) = all_rows(file).next() else { return Ok(Vec::new()) };
-    let cells = head?.cells.into_iter();
-    Ok(cells.map(Cell::unwrap_or_default).skip_while(String::is_empty).collect())
+/// The thread's message: a row or a fault, or nothing after the last row.
+type Message = Option<Result<Row>>;
+
+/// Opens a workbook.
+pub fn open(content: &Content) -> Result<Xlsx<BufReader<Box<dyn Stream>>>> {
+    open_workbook_from_rs(content.stream()?).with_context(|| unreadable(content))
 }
 
-/// Reads the rows below the head, from the column of its first name on.
-pub fn rows(file: &Path) -> Result<Rows> {
-    let mut rows = all_rows(file);
-    let left = match rows.next() {
-        Some(head) => head?.cells.iter().take_while(|cell| cell.as_ref().is_ok_and(String::is_empty)).count(),
-        None => 0,
-    };
-    Ok(Box::new(rows.map(move |row| {
-        let Row { number, mut cells } = row?;
-        let cells = cells.split_off(left.min(cells.len()));
-        Ok(Row { number, cells })
-    })))
-}
-
-/// Reads every row that holds a cell.
-fn all_rows(file: &Path) -> impl Iterator<Item = Result<Row>> + use<> {
+/// Reads every row of a sheet that holds a cell.
+pub fn rows(content: &Content, sheet: &str) -> Rows {
     let (sender, receiver) = sync_channel(READ_AHEAD);
-    let file = file.to_owned();
+    let (content, sheet) = (content.clone(), sheet.to_owned());
+    let of_thread = content.clone();
     std::thread::spawn(move || {
-        if let Err(error) = send_rows(&file, &sender) {
-            // The receiver has stopped reading.
-            let _ = sender.send(Err(error));
-        }
+        let end = send_rows(&of_thread, &sheet, &sender).map_or_else(|error| Some(Err(error)), |()| None);
+        // The receiver may have stopped reading.
+        let _ = sender.send(end);
     });
-    receiver.into_iter()
+    let mut is_over = false;
+    Box::new(std::iter::from_fn(move || {
+        if is_over {
+            return None;
+        }
+        // A thread that panics sends no end. The rows so far must not pass for the whole file.
+        let failed = |_| Some(Err(anyhow!("{}: the reader failed", unreadable(&content))));
+        let message: Message = receiver.recv().unwrap_or_else(failed);
+        is_over = !matches!(message, Some(Ok(_)));
+        message
+    }))
 }
 
-fn send_rows(file: &PathBuf, sender: &SyncSender<Result<Row>>) -> Result<()> {
-    let unreadable = || format!("{} cannot be read as a spreadsheet", file.display());
-    let mut workbook: Xlsx<_> = open_workbook(file).with_context(unreadable)?;
-    let Some(sheet) = workbook.sheet_names().into_iter().next() else { bail!("{} has no sheet", file.display()) };
-    let mut reader = workbook.worksheet_cells_reader(&sheet).with_context(unreadable)?;
-    let mut row = Row { number: 0, cells: Vec::new() };
+fn unreadable(content: &Content) -> String {
+    format!("{content} cannot be read as a spreadsheet")
+}
+
+fn send_rows(content: &Content, sheet: &str, sender: &SyncSender<Message>) -> Result<()> {
+    let unreadable = || unreadable(content);
+    let mut workbook = open(content)?;
+    let mut reader = workbook.worksheet_cells_reader(sheet).with_context(unreadable)?;
+    let mut row = Row { number: 0, cells: Vec::new(), fault: None };
     while let Some(cell) = reader.next_cell_with_formula_metadata().with_context(unreadable)? {
         let (place, column) = (u64::from(cell.pos.0) + 1, cell.pos.1 as usize);
         if place != row.number {
-            let whole = std::mem::replace(&mut row, Row { number: place, cells: Vec::new() });
+            let whole = std::mem::replace(&mut row, Row { number: place, cells: Vec::new(), fault: None });
             if !is_sent(whole, sender) {
                 return Ok(());
             }
@@ -68,7 +69,7 @@ fn send_rows(file: &PathBuf, sender: &SyncSender<Result<Row>>) -> Result<()> {
         let read = read(cell);
         if read != Ok(String::new()) {
             if column >= MAX_COLUMNS {
-                bail!("{}, line {place}: at most {MAX_COLUMNS} columns are read", file.display());
+                bail!("{content}, line {place}: at most {MAX_COLUMNS} columns are read");
             }
             row.cells.resize(row.cells.len().max(column + 1), Ok(String::new()));
             row.cells[column] = read;
@@ -79,8 +80,8 @@ fn send_rows(file: &PathBuf, sender: &SyncSender<Result<Row>>) -> Result<()> {
 }
 
 /// Sends a row. Returns false if the receiver has stopped reading.
-fn is_sent(row: Row, sender: &SyncSender<Result<Row>>) -> bool {
-    row.cells.is_empty() || sender.send(Ok(row)).is_ok()
+fn is_sent(row: Row, sender: &SyncSender<Message>) -> bool {
+    row.cells.is_empty() || sender.send(Some(Ok(row))).is_ok()
 }
 
 fn read(cell: XlsxCellFormulaMetadataRecord<'_>) -> Cell {

@@ -3,12 +3,12 @@
 //! The workbook reader holds everything except the sheets' rows, allocates as many texts as the file declares, and reads each
 //! tag and each text in one piece. So this module unpacks each part through a buffer and measures it.
 
-use std::fs::File;
-use std::io::{BufReader, Read};
-use std::path::Path;
+use std::io::Read;
 
 use anyhow::{Context, Result, bail};
 use zip::ZipArchive;
+
+use super::content::Content;
 
 /// The unpacked size of all parts that are held, at most. The texts of a million rows take a quarter of it.
 const MAX_HELD: u64 = 256 * MIB;
@@ -22,10 +22,9 @@ const MAX_PIECE: usize = MIB as usize;
 const MIB: u64 = 1024 * 1024;
 
 /// Refuses a workbook that would take more memory than a spreadsheet needs.
-pub fn check_size(file: &Path) -> Result<()> {
-    let unreadable = || format!("{} cannot be read as a spreadsheet", file.display());
-    let opened = File::open(file).with_context(unreadable)?;
-    let mut archive = ZipArchive::new(BufReader::new(opened)).with_context(unreadable)?;
+pub fn check_size(content: &Content) -> Result<()> {
+    let unreadable = || format!("{content} cannot be read as a spreadsheet");
+    let mut archive = ZipArchive::new(content.stream()?).with_context(unreadable)?;
     let mut held = 0;
     for index in 0..archive.len() {
         let mut part = archive.by_index(index).with_context(unreadable)?;

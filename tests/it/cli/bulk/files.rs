@@ -26,8 +26,7 @@ async fn unreadable_file_is_refused_with_its_place(world: &mut World) {
         b"user_id,deactivated\n53,y\nM\xfcller,y\n",
         &["line 3", "not UTF-8 but Latin-1", "CSV UTF-8"],
     );
-    refused(world, "a.csv", b"\xff\xfeu\0s\0e\0r\0", &["line 1", "UTF-16, not UTF-8"]);
-    refused(world, "a.csv", b"\xfe\xff\0u\0s\0e\0r", &["line 1", "UTF-16, not UTF-8"]);
+    refused(world, "a.csv", b"\xff\xfeu\0s\0e\0r", &["not valid UTF-16"]);
     refused(world, "a.csv", b"u\0s\0e\0r\0\n\0", &["UTF-16, not UTF-8"]);
     refused(world, "a.csv", b"name\n53\n", &["`user_id` or `email` is missing", "`deactivated` is missing"]);
     refused(
@@ -37,10 +36,13 @@ async fn unreadable_file_is_refused_with_its_place(world: &mut World) {
         &["did you mean `deactivated`?", "did you mean `contact`?"],
     );
     refused(world, "a.csv", b"user_id,deactivated,\x1b[2Jcolour\n53,y,11\n", &["there is no column", "successor"]);
-    refused(world, "a.csv", b"user_id,deactivated,USER-ID\n53,y,53\n", &["column `user_id` appears twice"]);
+    refused(
+        world,
+        "a.csv",
+        b"user_id,deactivated,USER-ID\n53,y,53\n",
+        &["column `USER-ID` appears twice, once as `user_id`"],
+    );
     refused(world, "a.csv", b"user_id,,deactivated\n53,,y\n", &["column 2 has no name"]);
-    refused(world, "a.txt", b"user_id,deactivated\n53,y\n", &[".csv or .xlsx"]);
-    refused(world, "a.xlsx", b"user_id,deactivated\n53,y\n", &["cannot be read as a spreadsheet"]);
     let sheet = Sheet::of("a.csv", "user_id,deactivated\n53,y\n");
     let bare = on(world, &["bulk", text(&sheet.file)]).expect(1);
     assert!(bare.err.contains("--by USER") && bare.err.contains("--org ORG"), "{}", bare.err);

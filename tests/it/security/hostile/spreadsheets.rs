@@ -18,8 +18,10 @@ fn csv(head: &str, row: &str) -> Vec<u8> {
     format!("{head}\n{row}\n").into_bytes()
 }
 
+/// Returns a file with a leaver. Cells that are left out at the end are empty.
 fn leaver(cells: &str) -> Vec<u8> {
-    csv("user_id,deactivated,successor,reason,effective_at,request_id", cells)
+    let missing = 5_usize.saturating_sub(cells.matches(',').count());
+    csv("user_id,deactivated,successor,reason,effective_at,request_id", &format!("{cells}{}", ",".repeat(missing)))
 }
 
 /// Returns a workbook with texts at cells.
@@ -72,23 +74,26 @@ fn files() -> Vec<Row> {
     vec![
         ("a.csv",  b"".to_vec(),                                          1, "is empty"),
         ("a.csv",  b"\n\n\n".to_vec(),                                    1, "is empty"),
-        ("a.csv",  b"\xff\xfeu\0s\0e\0r\0".to_vec(),                      1, "not UTF-8"),
+        ("a.csv",  b"\xff\xfeu\0s\0e\0r".to_vec(),                        1, "not valid UTF-16"),
+        ("a.csv",  b"\xff\xfe\0\xd8".to_vec(),                            1, "not valid UTF-16"),
+        ("a.csv",  b"\xff\xfe".to_vec(),                                  1, "is empty"),
         ("a.csv",  b"user_id,deactivated\n\xff,y\n".to_vec(),             1, "not UTF-8"),
         ("a.csv",  b"user_id,deactivated\n".to_vec(),                     1, "no row below its head"),
         ("a.csv",  csv("user_id,user id,deactivated", "1,1,y"),           1, "appears twice"),
         ("a.csv",  csv("user_id,,deactivated", "1,,y"),                   1, "has no name"),
         ("a.csv",  csv("user_id,deactivated,\u{1b}[2J", "1,y,"),          1, "no column `\\u{1b}[2J`"),
         ("a.csv",  csv(&"u".repeat(1_000_000), "1"),                      1, "more than 100 characters"),
-        ("a.csv",  csv(&",".repeat(200_000), "1"),                        1, "is empty"),
+        ("a.csv",  csv(&",".repeat(200_000), "1"),                        1, "no column `1`"),
         ("a.csv",  csv("user_id,deactivated", &format!("\"{}", "x".repeat(1_000_000))), 1, "the quotation mark"),
-        ("a.txt",  b"user_id".to_vec(),                                   1, "must end in .csv or .xlsx"),
-        ("a.xlsx", b"".to_vec(),                                          1, "cannot be read as a spreadsheet"),
-        ("a.xlsx", b"user_id,deactivated\n1,y\n".to_vec(),                1, "cannot be read as a spreadsheet"),
+        ("a.xlsx", b"".to_vec(),                                          1, "is empty"),
+        ("a.xlsx", b"PK\x03\x04".to_vec(),                                1, "cannot be read as a spreadsheet"),
+        ("a.xlsx", repacked(&good, "xl/worksheets/sheet1.xml", b"<worksheet><dimension ref=\"B2:A1\"/><sheetData/></worksheet>"), 1, "cannot be read as a spreadsheet"),
+        ("a.xlsx", repacked(&good, "xl/worksheets/sheet1.xml", b"<worksheet><sheetData><c><v>1</v></c></sheetData><mergeCell ref=\"1:2\"/></worksheet>"), 1, "is no area of cells"),
         ("a.xlsx", good[..good.len() / 2].to_vec(),                       1, "cannot be read as a spreadsheet"),
-        ("a.xlsx", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1".repeat(100),       1, "cannot be read as a spreadsheet"),
+        ("a.xlsx", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1".repeat(100),       1, "an old Excel workbook"),
         ("a.xlsx", workbook(&[]),                                         1, "is empty"),
         ("a.xlsx", workbook(&[(0, 0, "user_id"), (0, 1, "deactivated"), (1_048_575, 16_383, "x")]), 1, "at most 1000 columns"),
-        ("a.xlsx", workbook(&[(0, 0, "user_id"), (0, 1, "deactivated"), (1_048_575, 999, "x")]), 0, "1 skipped"),
+        ("a.xlsx", workbook(&[(0, 0, "user_id"), (0, 1, "deactivated"), (1_048_575, 999, "x")]), 3, "too_many_cells"),
         ("a.xlsx", good,                                                  3, "unknown_user"),
     ]
 }
