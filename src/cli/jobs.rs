@@ -56,7 +56,7 @@ pub async fn list(arguments: ListArguments, settings: Settings) -> Result<Exit> 
 
 fn row(job: &Summary) -> Result<Vec<String>> {
     let requested = job.requested_at.format(&Rfc3339)?;
-    let (id, state) = (job.job_id.to_string(), job.state.clone());
+    let (id, state) = (job.job_id.to_string(), job.state.to_string());
     Ok(vec![id, state, job.org_id.clone(), job.user_id.clone(), requested, job.request_id.clone()])
 }
 

@@ -69,7 +69,7 @@ async fn follow(store: &Store, id: Uuid, json: bool) -> Result<Job> {
                 output::line(&line)?;
                 printed = line;
             }
-            let state = status.job.state()?;
+            let state = status.job.state;
             if state.is_final() || state.is_held() {
                 return Ok(status.job);
             }
@@ -97,5 +97,5 @@ async fn print_end(store: &Store, job: &Job, json: bool) -> Result<Exit> {
     if !json && let Some(details) = jobs::details(store, job.id, false).await? {
         jobs_command::print_details(&details)?;
     }
-    Ok(Exit::of_state(job.state()?))
+    Ok(Exit::of_state(job.state))
 }

@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::JobId;
 use super::named::named_enum;
+use super::{JobId, State};
 
 /// The counts of a finished job, and the proof that no row is orphaned. It is part of the completed event and of `handover job`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -27,7 +27,8 @@ pub struct Certificate {
     /// The requester.
     pub requested_by: String,
     /// The state that the certificate proves: `completed`, or `reverted` or `cancelled` after an undo.
-    pub state: String,
+    #[schemars(extend("enum" = ["completed", "reverted", "cancelled"]))]
+    pub state: State,
     /// 0 for the first certificate. Each supplement increments it; a recount that has moved late records writes one.
     pub supplement: u32,
     /// One entry for each reference that counts for this leaver, in the catalog's order.
@@ -107,7 +108,7 @@ pub struct ReferenceResult {
     /// `other_inactive`: the row also points at another user who is not active; it waits for that user's return. `table_changed`: the table lost a column of
     /// the snapshot, or has a new required one. `refused`: the database refused it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub skipped: BTreeMap<String, u64>,
+    pub skipped: BTreeMap<SkipReason, u64>,
     /// In an undo: removed rows that cannot be restored, because their snapshots are no longer kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub impossible: Option<u64>,
@@ -130,5 +131,27 @@ named_enum! {
         Exempt = "exempt",
         /// The user held none, or the catalog has no `[license]`.
         None = "none",
+    }
+}
+
+named_enum! {
+    /// The reason for which an undo skipped a record.
+    pub enum SkipReason: "skip reason" {
+        /// It was brought back before.
+        BackAlready = "back_already",
+        /// It is not as the job left it.
+        Changed = "changed",
+        /// It does not exist any more.
+        Gone = "gone",
+        /// Another row already holds its unique key.
+        Occupied = "occupied",
+        /// It also points at another user, who is not active. It waits for that user's return.
+        OtherInactive = "other_inactive",
+        /// A row that it points at does not exist any more.
+        ParentGone = "parent_gone",
+        /// The database refused it.
+        Refused = "refused",
+        /// Its table lacks a column of the snapshot, or has a new required one.
+        TableChanged = "table_changed",
     }
 }

@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::named::named_enum;
-use super::{Certificate, JobId, LicenseOutcome, Reason, RequestType, event_id};
+use super::{Certificate, JobId, LicenseOutcome, Reason, RequestType, State, event_id};
 
 /// The MIME type of every event.
 pub const EVENT_CONTENT_TYPE: &str = "application/cloudevents+json";
@@ -201,11 +201,11 @@ pub struct JobStatusData {
     /// The organization; empty if the host has none.
     pub org_id: String,
     /// The request type.
-    pub request_type: String,
+    pub request_type: RequestType,
     /// The user; of a deactivation, the leaver.
     pub user_id: String,
     /// The state of the job.
-    pub state: String,
+    pub state: State,
     /// Every reason why the job was refused, or why it needs attention.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<Reason>,

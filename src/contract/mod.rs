@@ -19,10 +19,11 @@ mod reason_code;
 mod reply;
 mod request;
 mod routing_key;
+mod state;
 mod unique;
 
 pub use allotment::{Allotment, Extras, Recipient, Share};
-pub use certificate::{Certificate, LicenseOutcome, ReferenceResult};
+pub use certificate::{Certificate, LicenseOutcome, ReferenceResult, SkipReason};
 pub use dead_letter_code::DeadLetterCode;
 pub use event::{
     Assigned, Change, CloudEvent, Completion, EVENT_CONTENT_TYPE, EventType, InvitationChange, InvitationData,
@@ -39,3 +40,4 @@ pub use reason_code::{GuardClass, ReasonCode};
 pub use reply::{REPLY_CONTENT_TYPE, REPLY_TYPE, Reply, ReplyCode, ReplyOutcome, RequestOutcome};
 pub use request::{InviteCommand, JobCommand, Request, RequestHeader, UserCommand, hash_of, hex};
 pub use routing_key::{check_routing_key, routing_key};
+pub use state::State;

@@ -20,9 +20,9 @@ macro_rules! named_enum {
             $( $(#[$doc:meta])* $Value:ident = $name:tt, )+
         }
     ) => {
-        $(#[$meta])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+        $(#[$meta])*
         pub enum $Enum {
             $( $(#[$doc])* #[serde(rename = $name)] $Value, )+
         }

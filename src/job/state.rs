@@ -1,34 +1,6 @@
 //! The states of a job, and the one table of its transitions.
 
-use crate::contract::named_enum;
-
-named_enum! {
-    /// The state of a job.
-    pub enum State: "job state" {
-        /// Accepted; waits for its time or for another job. Nothing has changed yet.
-        Scheduled = "scheduled",
-        /// The leaver is locked out. References are being cut into chunks, and chunks are being moved.
-        Cutting = "cutting",
-        /// Every reference is cut; chunks are being moved.
-        Moving = "moving",
-        /// Every chunk is closed; the count is due.
-        Finalizing = "finalizing",
-        /// Done, with a certificate.
-        Completed = "completed",
-        /// Refused, with every reason. Final: fix the request and send it under a new id.
-        Rejected = "rejected",
-        /// Stopped until a person decides. What was moved stays moved.
-        NeedsAttention = "needs_attention",
-        /// Stopped on request, until it is resumed.
-        Paused = "paused",
-        /// Being undone by another job.
-        Reverting = "reverting",
-        /// Undone after its end.
-        Reverted = "reverted",
-        /// Ended early; what it had moved is back.
-        Cancelled = "cancelled",
-    }
-}
+pub use crate::contract::State;
 
 /// A transition of a job from one state to the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

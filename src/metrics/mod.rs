@@ -30,14 +30,14 @@ pub enum Observation {
     /// A job started.
     JobStarted {
         /// The request's type.
-        kind: String,
+        kind: &'static str,
         /// The time from its earliest start to its start.
         waited: time::Duration,
     },
     /// A job was completed, rejected, cancelled or reverted, or needs attention.
     JobEnded {
         /// The request's type.
-        kind: String,
+        kind: &'static str,
         /// The new state.
         outcome: &'static str,
         /// The start time, for a completed job.
@@ -87,13 +87,13 @@ pub fn count(observation: Observation) {
     let _ = OBSERVED.try_with(|observed| observed.borrow_mut().push(observation.clone()));
     match observation {
         Observation::JobStarted { kind, waited } => {
-            METRICS.job_wait.with_label_values(&[&kind]).observe(waited.as_seconds_f64().max(0.0));
+            METRICS.job_wait.with_label_values(&[kind]).observe(waited.as_seconds_f64().max(0.0));
         }
         Observation::JobEnded { kind, outcome, began } => {
-            METRICS.jobs_total.with_label_values(&[kind.as_str(), outcome]).inc();
+            METRICS.jobs_total.with_label_values(&[kind, outcome]).inc();
             if let Some(began) = began {
                 let took = OffsetDateTime::now_utc() - began;
-                METRICS.job_duration.with_label_values(&[&kind]).observe(took.as_seconds_f64().max(0.0));
+                METRICS.job_duration.with_label_values(&[kind]).observe(took.as_seconds_f64().max(0.0));
             }
         }
         Observation::ChunkClosed { took, .. } => {

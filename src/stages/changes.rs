@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::contract::{JobId, RequestOutcome};
+use crate::contract::{JobId, RequestOutcome, RequestType};
 use crate::job::{State, StepKind};
 use crate::stages::accepted::Accepted;
 use crate::stages::context::now;
@@ -44,12 +44,12 @@ impl LedgerChanges {
         self.batch.requests.push(entity::requests::Model {
             org: job.org.clone(),
             request_id: job.request_id.clone(),
-            kind: job.kind.clone(),
+            kind: job.kind,
             body_hash: accepted.body_hash.clone(),
             body: accepted.canonical.clone(),
             amended: None,
             job_id: job.id,
-            outcome: outcome.name().into(),
+            outcome,
             received_at: job.requested_at,
         });
     }
@@ -87,7 +87,7 @@ impl LedgerChanges {
 
     /// Summarizes the new jobs, for the log.
     pub fn new_jobs(&self) -> NewJobs {
-        let job = |job: &Job| (job.id, job.kind.clone(), job.state.clone());
+        let job = |job: &Job| (job.id, job.kind, job.state);
         NewJobs(self.batch.jobs.iter().map(job).collect())
     }
 
@@ -103,13 +103,8 @@ impl LedgerChanges {
     }
 
     async fn wake_waiting(&mut self, session: &Session) -> Result<()> {
-        let mut ended = Vec::new();
-        for (from, job) in &self.updated {
-            let state = job.state()?;
-            if state != *from && state.is_final() {
-                ended.push(job.id);
-            }
-        }
+        let has_ended = |(from, job): &&(State, Job)| job.state != *from && job.state.is_final();
+        let ended: Vec<Uuid> = self.updated.iter().filter(has_ended).map(|(_, job)| job.id).collect();
         if ended.is_empty() {
             return Ok(());
         }
@@ -122,13 +117,14 @@ impl LedgerChanges {
 }
 
 /// New jobs, with their types and states.
-pub struct NewJobs(Vec<(Uuid, String, String)>);
+pub struct NewJobs(Vec<(Uuid, RequestType, State)>);
 
 impl NewJobs {
     /// Logs one line for each job, once it is committed. The time is that of the transaction, which a group shares.
     pub fn log(self, step: &'static str, took: Duration) {
         let duration_ms = took.as_millis() as u64;
         for (job, kind, outcome) in self.0 {
+            let (kind, outcome) = (kind.name(), outcome.name());
             tracing::info!(job = %JobId(job), step, kind, outcome, duration_ms, "request taken");
         }
     }

@@ -40,13 +40,13 @@ pub struct JobChange {
 impl JobChange {
     /// Locks a job until the transaction ends.
     pub async fn lock(session: &Session, id: Uuid) -> Result<Option<JobChange>> {
-        jobs::lock(session, id).await?.map(JobChange::of).transpose()
+        Ok(jobs::lock(session, id).await?.map(JobChange::of))
     }
 
     /// Begins to change a job that is locked.
-    pub fn of(job: Job) -> Result<JobChange> {
-        let from = Some(job.state()?);
-        Ok(JobChange { job, from, is_audited: false, actor: None, messages: Vec::new(), return_job: None })
+    pub fn of(job: Job) -> JobChange {
+        let from = Some(job.state);
+        JobChange { job, from, is_audited: false, actor: None, messages: Vec::new(), return_job: None }
     }
 
     /// Begins to change a new job.
@@ -61,16 +61,16 @@ impl JobChange {
     }
 
     /// Returns the job's state, with the transitions of this change.
-    pub fn state(&self) -> Result<State> {
-        self.job.state()
+    pub fn state(&self) -> State {
+        self.job.state
     }
 
     /// Applies a transition, or fails if the table does not have it.
     pub fn transition(&mut self, transition: Transition) -> Result<()> {
         let id = self.job.id;
         let illegal = |error: IllegalTransition| Error::unexpected(format!("changing the job {id}"), error.to_string());
-        let state = next(self.job.state()?, transition).map_err(illegal)?;
-        self.job.state = state.name().into();
+        let state = next(self.job.state, transition).map_err(illegal)?;
+        self.job.state = state;
         self.is_audited |= is_audited(transition);
         Ok(())
     }
@@ -128,7 +128,7 @@ impl JobChange {
     pub fn reject(&mut self, reasons: Vec<Reason>, now: OffsetDateTime) -> Result<()> {
         self.messages.clear();
         self.job.started_at = None;
-        self.job.state = State::Rejected.name().into();
+        self.job.state = State::Rejected;
         self.job.completed_at = Some(now);
         self.job.reasons = Some(to_value(&reasons)?);
         self.status(Change::Rejected, reasons, now)
@@ -136,13 +136,13 @@ impl JobChange {
 
     /// Completes the job of a command, which is done at once.
     pub fn complete_command(&mut self, now: OffsetDateTime) {
-        self.job.state = State::Completed.name().into();
+        self.job.state = State::Completed;
         (self.job.started_at, self.job.completed_at) = (Some(now), Some(now));
     }
 
     /// Schedules a new job, to be looked at when it is due.
     pub fn schedule(&mut self, due: OffsetDateTime, now: OffsetDateTime) -> Result<()> {
-        self.job.state = State::Scheduled.name().into();
+        self.job.state = State::Scheduled;
         self.step(StepKind::Start, due)?;
         self.status(Change::Scheduled, Vec::new(), now)
     }
@@ -157,7 +157,7 @@ impl JobChange {
     /// Opens a job that undoes others. Its events are those of the job that it undoes.
     pub fn open_undo(&mut self, limits: Limits, now: OffsetDateTime) -> Result<()> {
         match self.from {
-            None => self.job.state = BEGINNING.name().into(),
+            None => self.job.state = BEGINNING,
             Some(_) => self.transition(Transition::Started)?,
         }
         self.job.started_at = Some(now);
@@ -224,7 +224,7 @@ impl JobChange {
         job.completed_at = Some(now);
         job.certificate = Some(to_value(certificate)?);
         (job.wake_at, job.redispatches) = (None, 0);
-        if job.is(RequestType::Deactivate) {
+        if job.kind == RequestType::Deactivate {
             job.recount_until = Some(now + limits.recount_for);
             job.recount_at = next_count(job, limits, now);
         }
@@ -324,7 +324,7 @@ fn return_of(job: &Job, stalled_after: Duration, now: OffsetDateTime) -> Result<
     let Some(at) = job.return_at else { return Ok(None) };
     let back = Job {
         id: Uuid::new_v5(&job.id, b"return"),
-        kind: RequestType::Revert.name().into(),
+        kind: RequestType::Revert,
         target: Some(job.id),
         sequence: 0,
         reasons: None,

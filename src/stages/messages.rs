@@ -37,14 +37,14 @@ pub fn tickets(count: u64, job: &Job, due: OffsetDateTime) -> Result<Vec<OutboxM
 
 /// Creates the event of a job's new state, and increments the job's sequence.
 pub fn job_status(job: &mut Job, change: Change, reasons: Vec<Reason>, now: OffsetDateTime) -> Result<OutboxMessage> {
-    let kind = EventType::of(job.request_type()?, change);
+    let kind = EventType::of(job.kind, change);
     let data = JobStatusData {
         job_id: JobId(job.id),
         request_id: job.request_id.clone(),
         org_id: job.org.clone(),
-        request_type: job.kind.clone(),
+        request_type: job.kind,
         user_id: job.user_id.clone(),
-        state: job.state.clone(),
+        state: job.state,
         reasons,
         effective_at: job.effective_at,
         wait_for: job.wait_for.map(JobId),
@@ -54,7 +54,7 @@ pub fn job_status(job: &mut Job, change: Change, reasons: Vec<Reason>, now: Offs
 
 /// Creates the event of completion and, with the first certificate, one digest for each successor.
 pub fn completion(job: &mut Job, certificate: &Certificate, now: OffsetDateTime) -> Result<Vec<OutboxMessage>> {
-    let completed = EventType::of(job.request_type()?, Change::Completed);
+    let completed = EventType::of(job.kind, Change::Completed);
     let mut messages = vec![certified(job, completed, certificate, now)?];
     if certificate.supplement == 0 {
         for (user, records) in digests(certificate) {
@@ -155,6 +155,7 @@ impl Draft {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::job::State;
 
     #[test]
     fn digests_are_by_successor() {
@@ -170,7 +171,7 @@ mod tests {
             undoes: None,
             undone_by: None,
             requested_by: "1".into(),
-            state: "completed".into(),
+            state: State::Completed,
             supplement: 0,
             references: vec![reference("contact", &[("11", 5), ("12", 50)]), reference("task", &[("11", 12)])],
             without_effect: Vec::new(),

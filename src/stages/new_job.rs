@@ -30,13 +30,13 @@ pub fn new_job(
 ) -> Job {
     Job {
         id: header.job_id().0,
-        kind: header.kind.name().into(),
+        kind: header.kind,
         org: header.org().into(),
         user_id: user.into(),
         request_id: header.request_id.to_string(),
         requested_by: header.requested_by.to_string(),
         reason: header.reason.map(str::to_owned),
-        state: BEGINNING.name().into(),
+        state: BEGINNING,
         catalog_hash: catalog.hash.clone(),
         license_exempt: false,
         sequence: 0,

@@ -1,9 +1,9 @@
 //! The outcome of a message that a stage took.
 
-use crate::contract::{DeadLetterCode, JobId, Reason, RequestOutcome, UnknownName};
+use crate::contract::{DeadLetterCode, JobId, Reason, RequestOutcome};
+use crate::store::Error;
 use crate::store::ledger::entity;
 use crate::store::ledger::jobs::Job;
-use crate::store::{Error, Result};
 
 /// The outcome of a message that a stage took.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,26 +59,25 @@ pub struct DeadLetterReason {
 }
 
 /// Answers a request whose id is known: the same body is a duplicate, another one is a conflict.
-pub fn answer_known(earlier: &entity::requests::Model, body_hash: &str) -> Result<Outcome> {
+pub fn answer_known(earlier: &entity::requests::Model, body_hash: &str) -> Outcome {
     if earlier.body_hash == body_hash {
         tracing::info!(job = %earlier.job_id, "duplicate request answered from the ledger");
-        let unknown = |error: UnknownName| Error::unexpected("reading a request", error.to_string());
-        return Ok(Outcome::Answered(Answer {
+        return Outcome::Answered(Answer {
             request_id: earlier.request_id.clone(),
             job: JobId(earlier.job_id),
-            result: AnswerResult::Duplicate(earlier.outcome.parse().map_err(unknown)?),
-        }));
+            result: AnswerResult::Duplicate(earlier.outcome),
+        });
     }
     let detail = format!(
         "the request id {:?} belongs to the job {} with another body; that job is unchanged: send this request under a new id",
         earlier.request_id, earlier.job_id
     );
-    Ok(Outcome::DeadLetter(DeadLetterReason {
+    Outcome::DeadLetter(DeadLetterReason {
         code: DeadLetterCode::Conflict,
         path: Some("request_id".into()),
         detail,
         attempts: 1,
-    }))
+    })
 }
 
 /// Returns the outcome of a request that the database refuses: a dead letter with the database's error.

@@ -26,7 +26,7 @@ pub async fn sweep(context: &Context) -> Result<usize> {
     let mut changes = LedgerChanges::default();
     let mut dispatched = 0;
     for job in jobs::lock_due(&session, now, BATCH).await? {
-        let mut change = JobChange::of(job)?;
+        let mut change = JobChange::of(job);
         look_at(&session, context, &mut change, now).await?;
         dispatched += usize::from(change.has_messages());
         change.save(&mut changes);
@@ -37,7 +37,7 @@ pub async fn sweep(context: &Context) -> Result<usize> {
     for mut job in jobs::lock_recounts(&session, now, BATCH).await? {
         job.redispatches += 1;
         job.recount_at = next_count(&job, context.limits, now);
-        let mut change = JobChange::of(job)?;
+        let mut change = JobChange::of(job);
         change.step(StepKind::Recount, now)?;
         change.save(&mut changes);
     }
@@ -49,7 +49,7 @@ pub async fn sweep(context: &Context) -> Result<usize> {
 /// Dispatches a job again if it has made no progress since the last look, with a growing pause. A job that has made progress
 /// is left alone: a healthy backlog is never multiplied.
 async fn look_at(session: &Session, context: &Context, change: &mut JobChange, now: OffsetDateTime) -> Result<()> {
-    let (id, state, stalled_after) = (change.job.id, change.state()?, context.limits.stalled_after);
+    let (id, state, stalled_after) = (change.job.id, change.state(), context.limits.stalled_after);
     let counts = chunks::counts_of_job(session, id).await?;
     let all = references::of_jobs(session, &[id]).await?;
     let cut: u64 = all.iter().map(|progress| progress.next_rank).sum();

@@ -130,6 +130,7 @@ impl Cause {
                 Some(contention @ Cause::Contention { .. }) => contention,
                 _ => Cause::Away(words(error)),
             },
+            DbErr::Type(message) => Cause::Unexpected(message.clone()),
             _ => {
                 let inner = sqlx_error(error).and_then(Cause::of_sqlx);
                 inner.unwrap_or_else(|| Cause::Unexpected(error.to_string()))

@@ -21,7 +21,7 @@ impl Row {
 
     /// Returns the value of a column: by its name, or by its place counted from 0.
     pub fn get<T: TryGetable>(&self, column: impl ColIdx) -> Result<T> {
-        self.row.try_get_by(column).map_err(|error| Error::unexpected(&*self.doing, error.to_string()))
+        self.row.try_get_by(column).map_err(|error| Error::of(&self.doing, &error))
     }
 
     /// Returns a number that cannot be negative, such as a count.
@@ -37,7 +37,7 @@ impl Row {
 
     /// Returns the values of the columns, by their places.
     pub fn tuple<T: TryGetableMany>(&self) -> Result<T> {
-        T::try_get_many_by_index(&self.row).map_err(|error| Error::unexpected(&*self.doing, format!("{error:?}")))
+        T::try_get_many_by_index(&self.row).map_err(|error| Error::of(&self.doing, &error.into()))
     }
 
     /// Returns the row as an entity whose columns have this prefix, if it is there: of an outer join it may be missing.

@@ -1,5 +1,6 @@
 //! The dispositions and their undo, in the planner's transaction and in chunks.
 
+use handover::job::State;
 use serde_json::{Value, json};
 
 use crate::support::people::{host, leave, reference, reverts_to, start};
@@ -18,7 +19,7 @@ async fn there_and_back(world: &mut World, kind: &str, rest: &str, reassign: Val
     start(world, &table(kind), &reference(kind, kind, rest)).await;
     let before = host(world).await;
     let job = world.hand_over(&leave("9", reassign)).await;
-    assert_eq!(job.state, "completed", "{:?}", job.reasons);
+    assert_eq!(job.state, State::Completed, "{:?}", job.reasons);
     let row = "CAST(id AS text) || ':' || COALESCE(CAST(owner AS text), '')";
     assert_eq!(world.texts(&format!("SELECT {row} AS t FROM {kind} ORDER BY id")).await, expected);
     reverts_to(world, &job, &before).await;

@@ -2,6 +2,7 @@
 //!
 //! A changed snapshot in `snapshots/` is a changed statement: read it as a reviewer of the SQL would.
 
+use handover::job::State;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -72,7 +73,7 @@ async fn write_path_is_as_reviewed(world: &mut World) {
     ];
     start(world, TABLES, &references.concat()).await;
     let job = world.hand_over(&leave("9", json!({ "doc": { "user": "2" } }))).await;
-    assert_eq!(job.state, "completed", "{:?}", job.reasons);
+    assert_eq!(job.state, State::Completed, "{:?}", job.reasons);
     world.hand_over(&revert(&job)).await;
     world.stop_workers().await;
     let statements = std::mem::take(&mut *recorder.0.lock().unwrap_or_else(PoisonError::into_inner));

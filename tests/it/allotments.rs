@@ -1,5 +1,6 @@
 //! Tests every kind of allotment, both for small jobs and in chunks.
 
+use handover::job::State;
 use serde_json::{Value, json};
 
 use crate::support::keap::{
@@ -32,7 +33,7 @@ async fn a_leaver_without_a_manager_is_rejected(world: &mut World) {
     world.sql("UPDATE users SET manager_id = NULL WHERE id = 53").await;
     world.start_worker().await;
     let job = world.hand_over(&leaver().contacts(to_manager())).await;
-    assert_eq!((job.state.as_str(), codes_of(&job)), ("rejected", vec!["no_manager".to_owned()]));
+    assert_eq!((job.state, codes_of(&job)), (State::Rejected, vec!["no_manager".to_owned()]));
     assert_eq!(world.owned_by(LEAVER, "contacts").await, 104);
 }
 
@@ -41,7 +42,7 @@ async fn a_manager_who_is_not_active_is_rejected(world: &mut World) {
     world.sql("UPDATE users SET manager_id = 31 WHERE id = 53").await;
     world.start_worker().await;
     let job = world.hand_over(&leaver().contacts(to_manager())).await;
-    assert_eq!((job.state.as_str(), codes_of(&job)), ("rejected", vec!["successor_inactive".to_owned()]));
+    assert_eq!((job.state, codes_of(&job)), (State::Rejected, vec!["successor_inactive".to_owned()]));
 }
 
 #[every_engine(also_in_chunks_of = 10)]
@@ -116,7 +117,7 @@ async fn naming_records_of_others_is_rejected(world: &mut World) {
     world.start_worker().await;
     let each = json!({ "1": "13", "9": "13", "99999": "13" });
     let job = world.hand_over(&leaver().contacts(json!({ "each": each, "rest": to(SUPPORT) }))).await;
-    assert_eq!((job.state.as_str(), codes_of(&job)), ("rejected", vec!["record_not_owned".to_owned()]));
+    assert_eq!((job.state, codes_of(&job)), (State::Rejected, vec!["record_not_owned".to_owned()]));
     assert_eq!(reasons_of(&job)[0].concerning.keys, ["9", "99999"]);
     assert_eq!(world.owned_by(LEAVER, "contacts").await, 104);
 }
@@ -149,7 +150,7 @@ async fn group_without_eligible_member_is_rejected(world: &mut World) {
     world.start_worker().await;
     let shares = [group(WEST, 1)];
     let job = world.hand_over(&leaver().contacts(ratio(shares))).await;
-    assert_eq!(job.state, "rejected");
+    assert_eq!(job.state, State::Rejected);
     assert!(codes_of(&job).contains(&"no_fit_member".to_owned()), "{:?}", codes_of(&job));
 }
 

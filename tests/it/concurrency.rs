@@ -42,7 +42,7 @@ async fn take(context: &Context, requests: &[&Value]) {
     assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Answered(_))), "{outcomes:?}");
 }
 
-async fn states(world: &World, requests: &[&Value]) -> Vec<String> {
+async fn states(world: &World, requests: &[&Value]) -> Vec<State> {
     let mut states = Vec::new();
     for request in requests {
         states.push(world.job(id_of(request)).await.expect("a job").state);
@@ -99,7 +99,7 @@ async fn take_concurrently(world: &World, first: &Value, second: &Value) {
 async fn open_by_hand(world: &World, request: &Value) -> JobId {
     take(&world.context, &[request]).await;
     let id = id_of(request);
-    while world.job(id).await.expect("a job").state == State::Cutting.name() {
+    while world.job(id).await.expect("a job").state == State::Cutting {
         cutter::cut(&world.context, id).await.expect("cut");
     }
     id
@@ -112,7 +112,7 @@ async fn successor_leaving_in_same_group_passes_records_on(world: &mut World) {
     let (first, second) = (give_all(101, 102), give_all(102, 11));
     let before = contacts_of(world, 11).await;
     take(&world.context, &[&first, &second]).await;
-    assert_eq!(states(world, &[&first, &second]).await, ["completed", "completed"]);
+    assert_eq!(states(world, &[&first, &second]).await, [State::Completed, State::Completed]);
     assert_eq!(contacts_of(world, 11).await, before + 10);
     assert_eq!(world.orphans().await, 0);
 }
@@ -123,7 +123,7 @@ async fn leaver_of_earlier_request_receives_nothing_later(world: &mut World) {
     world.hire(102, 5).await;
     let (first, second) = (give_all(102, 11), give_all(101, 102));
     take(&world.context, &[&first, &second]).await;
-    assert_eq!(states(world, &[&first, &second]).await, ["completed", "rejected"]);
+    assert_eq!(states(world, &[&first, &second]).await, [State::Completed, State::Rejected]);
     assert_eq!(contacts_of(world, 101).await, 5);
     assert_eq!(world.orphans().await, 0);
 }
@@ -134,7 +134,7 @@ async fn successor_leaving_in_other_planner_passes_records_on(world: &mut World)
     world.hire(102, 5).await;
     let (first, second) = (give_all(101, 102), give_all(102, 11));
     take_concurrently(world, &first, &second).await;
-    assert_eq!(states(world, &[&first, &second]).await, ["completed", "completed"]);
+    assert_eq!(states(world, &[&first, &second]).await, [State::Completed, State::Completed]);
     assert_eq!(contacts_of(world, 102).await, 0);
     assert_eq!(world.orphans().await, 0);
 }
@@ -145,7 +145,7 @@ async fn nobody_receives_while_being_deactivated_elsewhere(world: &mut World) {
     world.hire(102, 5).await;
     let (first, second) = (give_all(102, 11), give_all(101, 102));
     take_concurrently(world, &first, &second).await;
-    assert_eq!(states(world, &[&first, &second]).await, ["completed", "rejected"]);
+    assert_eq!(states(world, &[&first, &second]).await, [State::Completed, State::Rejected]);
     assert_eq!(reasons(world, &second).await, ["successor_inactive"]);
     assert_eq!(world.orphans().await, 0);
 }
@@ -161,8 +161,8 @@ async fn leaving_successor_waits_for_the_large_job(world: &mut World) {
     let first_id = world.send(&first).await;
     world.until("the first is under way", async || world.job(first_id).await).await;
     let second_id = world.send(&second).await;
-    assert_eq!(world.end_of(first_id).await.state, "completed");
-    assert_eq!(world.end_of(second_id).await.state, "completed");
+    assert_eq!(world.end_of(first_id).await.state, State::Completed);
+    assert_eq!(world.end_of(second_id).await.state, State::Completed);
     assert_eq!(contacts_of(world, 101).await + contacts_of(world, 102).await, 0);
     assert_eq!(world.orphans().await, 0);
 }
@@ -178,7 +178,7 @@ async fn checking_a_waiting_job_is_not_audited(world: &mut World) {
     for _ in 0..3 {
         scheduled::start_due(&world.context, id_of(&second)).await.expect("looked at");
     }
-    assert_eq!(states(world, &[&first, &second]).await, ["cutting", "scheduled"]);
+    assert_eq!(states(world, &[&first, &second]).await, [State::Cutting, State::Scheduled]);
     let trail = format!("SELECT count(*) FROM handover.audit WHERE job_id = {}", world.uuid(id_of(&second)));
     assert_eq!(world.number(&trail).await, 1);
 }
@@ -190,12 +190,12 @@ async fn update_expecting_another_state_writes_nothing(world: &mut World) {
     let request = give_all(101, 11);
     take(&world.context, &[&request]).await;
     let mut stale = world.job(id_of(&request)).await.expect("a job");
-    stale.state = State::Completed.name().into();
+    stale.state = State::Completed;
     let session = world.store.begin("test").await.expect("a transaction");
     let written = jobs::update(&session, State::Moving, stale).await;
     assert!(matches!(written.map_err(|error| error.cause), Err(Cause::Superseded)));
     session.commit().await.expect("committed");
-    assert_eq!(states(world, &[&request]).await, ["cutting"]);
+    assert_eq!(states(world, &[&request]).await, [State::Cutting]);
 }
 
 #[on_postgres]
@@ -205,10 +205,10 @@ async fn mutual_successors_cannot_both_leave(world: &mut World) {
     }
     let (first, second) = (give_all(101, 102), give_all(102, 101));
     take(&world.context, &[&first, &second]).await;
-    assert_eq!(states(world, &[&first, &second]).await, ["completed", "rejected"]);
+    assert_eq!(states(world, &[&first, &second]).await, [State::Completed, State::Rejected]);
     let (first, second) = (give_all(103, 104), give_all(104, 103));
     take_concurrently(world, &first, &second).await;
-    assert_eq!(states(world, &[&first, &second]).await, ["completed", "rejected"]);
+    assert_eq!(states(world, &[&first, &second]).await, [State::Completed, State::Rejected]);
     assert_eq!(contacts_of(world, 102).await + contacts_of(world, 104).await, 20);
     assert_eq!(world.orphans().await, 0);
 }
@@ -224,7 +224,7 @@ async fn share_an_alert(world: &World) -> (Value, Value) {
 async fn one_of_two_left(world: &World, requests: [&Value; 2]) {
     let mut states = states(world, &requests).await;
     states.sort();
-    assert_eq!(states, ["completed", "rejected"]);
+    assert_eq!(states, [State::Completed, State::Rejected]);
     let mut refused = Vec::new();
     for request in requests {
         refused.extend(reasons(world, request).await);
@@ -270,9 +270,9 @@ async fn closing_last_chunks_together_still_finalizes(world: &mut World) {
     for mover in movers {
         mover.await.expect("a mover");
     }
-    assert_eq!(world.job(id).await.expect("a job").state, "moving", "each saw the other's chunk open");
+    assert_eq!(world.job(id).await.expect("a job").state, State::Moving, "each saw the other's chunk open");
     world.start_roles(&[Role::Mover, Role::Relay]).await;
-    assert_eq!(world.end_of(id).await.state, "completed");
+    assert_eq!(world.end_of(id).await.state, State::Completed);
     assert_eq!(contacts_of(world, 101).await, 0);
 }
 
@@ -281,7 +281,7 @@ async fn finalizer_counts_rows_of_open_transactions(world: &mut World) {
     world.use_chunks_of(10);
     world.hire(101, 20).await;
     let id = open_by_hand(world, &give_all(101, 11)).await;
-    while world.job(id).await.expect("a job").state != "finalizing" {
+    while world.job(id).await.expect("a job").state != State::Finalizing {
         mover::run_ticket(&world.context, id).await.expect("moved");
     }
     let host = world.store.begin("host").await.expect("a transaction");
@@ -290,7 +290,7 @@ async fn finalizer_counts_rows_of_open_transactions(world: &mut World) {
     let context = world.context.clone();
     let finalizer = tokio::spawn(async move { finalizer::finalize(&context, id).await });
     world.until("the finalizer waits", async || (waiting(world).await > 0).then_some(())).await;
-    assert_eq!(world.job(id).await.expect("a job").state, "finalizing");
+    assert_eq!(world.job(id).await.expect("a job").state, State::Finalizing);
     host.commit().await.expect("committed");
     finalizer.await.expect("the finalizer").expect("finalized");
     assert_eq!(world.job(id).await.expect("a job").late_passes, 1);
@@ -332,7 +332,7 @@ async fn host_writes_during_every_stage_survive(world: &mut World) {
     let id = world.send(&keap_request("large")).await;
     let rounds = 120;
     let placed = host_works(world, rounds).await;
-    assert_eq!(world.end_of(id).await.state, "completed");
+    assert_eq!(world.end_of(id).await.state, State::Completed);
     world
         .until("everything that came late is moved", async || {
             let again = format!("UPDATE handover.jobs SET recount_at = requested_at WHERE id = {}", world.uuid(id));
@@ -395,7 +395,7 @@ async fn several_workers_run_each_job_once(world: &mut World) {
         jobs.push(world.send(&give_all(user, 11)).await);
     }
     for job in &jobs {
-        assert_eq!(world.end_of(*job).await.state, "completed");
+        assert_eq!(world.end_of(*job).await.state, State::Completed);
         world.check_journal(*job).await;
     }
     world.until_all_is_published().await;

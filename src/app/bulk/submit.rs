@@ -100,7 +100,7 @@ async fn follow(store: &Store, mut ids: Vec<Uuid>, notify: Notify<'_>) -> Result
     loop {
         let read = async || Ok(of_ids(&store.reader(), &ids).await?);
         for job in retry_while_unavailable("following the jobs of rows", notify, read).await? {
-            let state = job.state()?;
+            let state = job.state;
             let is_scheduled =
                 state == State::Scheduled && job.effective_at.is_some_and(|at| at > OffsetDateTime::now_utc());
             if state.is_final() || state.is_held() || is_scheduled {
@@ -131,5 +131,5 @@ fn final_result(row: &EvaluatedRow, request: &Request, is_taken: bool, job: Opti
     let reasons = jobs::reasons(job)?.into_iter().map(Reason::widen).collect();
     let moved = jobs::certificate(job)?
         .map(|certificate| certificate.references.iter().filter_map(|reference| reference.moved).sum::<u64>());
-    Ok(RowResult { outcome: RowOutcome::Job(job.state()?), reasons, records: moved, ..failed })
+    Ok(RowResult { outcome: RowOutcome::Job(job.state), reasons, records: moved, ..failed })
 }

@@ -11,9 +11,12 @@ use uuid::Uuid;
 use super::progress::progress;
 use super::summary::Summary;
 use crate::app::error::{Error, Result};
-use crate::store::ledger::chunks::{self, ChunkCounts};
+use crate::contract::{RequestOutcome, RequestType, SkipReason};
+use crate::job::State;
+use crate::store::ledger::chunks::{self, ChunkCounts, ChunkState};
 use crate::store::ledger::jobs::{self, Job};
-use crate::store::ledger::{audit, journal, outbox, requests};
+use crate::store::ledger::journal::{self, Action};
+use crate::store::ledger::{audit, outbox, requests};
 use crate::store::{Session, Store};
 
 /// Outbox messages that the details list, at most.
@@ -59,7 +62,7 @@ pub struct Details {
 pub struct ReceivedRequest {
     #[serde(with = "time::serde::rfc3339")]
     received_at: OffsetDateTime,
-    outcome: String,
+    outcome: RequestOutcome,
     body: Value,
     #[serde(skip_serializing_if = "Option::is_none")]
     amended: Option<Value>,
@@ -69,7 +72,7 @@ pub struct ReceivedRequest {
 #[derive(Debug, Serialize)]
 pub struct JournalTotal {
     kind: String,
-    action: String,
+    action: Action,
     #[serde(skip_serializing_if = "Option::is_none")]
     to_user: Option<String>,
     records: u64,
@@ -99,9 +102,9 @@ pub struct Command {
     pub job_id: Uuid,
     /// The type of the command.
     #[serde(rename = "type")]
-    pub kind: String,
+    pub kind: RequestType,
     /// The state of the command's job.
-    pub state: String,
+    pub state: State,
     /// The user who asked.
     pub requested_by: String,
     /// The time of the command.
@@ -117,7 +120,7 @@ pub struct FailedChunk {
     /// The chunk's number.
     pub number: i32,
     /// Its state.
-    pub state: String,
+    pub state: ChunkState,
     /// The number of failed attempts.
     pub attempts: i32,
     /// The last error.
@@ -130,7 +133,7 @@ pub struct Skipped {
     /// The kind of the records.
     pub kind: String,
     /// The reason.
-    pub reason: String,
+    pub reason: SkipReason,
     /// The number of records.
     pub records: i64,
     /// Their keys, if the records are of the reference's own table.
@@ -219,7 +222,7 @@ async fn journal_totals(session: &Session, job: Uuid) -> Result<Vec<JournalTotal
 async fn failed_chunks(session: &Session, job: Uuid) -> Result<Vec<FailedChunk>> {
     let failed = |chunk: chunks::Chunk| FailedChunk {
         number: chunk.number,
-        state: chunk.state.to_string(),
+        state: chunk.state,
         attempts: chunk.attempts,
         error: chunk.error,
     };
@@ -257,13 +260,13 @@ async fn skipped(session: &Session, job: &Job) -> Result<Vec<Skipped>> {
     if !job.undoes() {
         return Ok(Vec::new());
     }
-    let skipped = |entry: journal::Entry| Skipped {
-        reason: entry.action.trim_start_matches(journal::SKIPPED).to_owned(),
-        kind: entry.kind,
-        records: entry.records,
-        keys: entry.keys.unwrap_or(Value::Null),
+    let skipped = |entry: journal::Entry| match entry.action {
+        Action::Skipped(reason) => {
+            Some(Skipped { reason, kind: entry.kind, records: entry.records, keys: entry.keys.unwrap_or(Value::Null) })
+        }
+        Action::Restored | Action::Handover(_) => None,
     };
-    Ok(journal::skipped(session, job.id, MAX_SKIPPED).await?.into_iter().map(skipped).collect())
+    Ok(journal::skipped(session, job.id, MAX_SKIPPED).await?.into_iter().filter_map(skipped).collect())
 }
 
 fn history(entries: Vec<audit::Entry>) -> Vec<HistoryEntry> {

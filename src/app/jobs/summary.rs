@@ -15,7 +15,7 @@ pub struct Summary {
     /// The job.
     pub job_id: Uuid,
     /// Its state.
-    pub state: String,
+    pub state: State,
     /// The organization; empty if the host has none.
     pub org_id: String,
     /// The leaver.
@@ -42,7 +42,7 @@ impl Summary {
     pub(super) fn of(job: &Job) -> Summary {
         Summary {
             job_id: job.id,
-            state: job.state.clone(),
+            state: job.state,
             org_id: job.org.clone(),
             user_id: job.user_id.clone(),
             request_id: job.request_id.clone(),

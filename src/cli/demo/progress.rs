@@ -29,14 +29,14 @@ pub async fn follow(store: &Store, id: Uuid, previewed: &Preview, quiet: bool) -
         let session = store.reader();
         let job = jobs::get(&session, id).await?;
         let has_stopped = match &job {
-            Some(job) => job.state()?.is_final() || job.state()? == State::NeedsAttention,
+            Some(job) => job.state.is_final() || job.state == State::NeedsAttention,
             None => false,
         };
         for (kind, chunks) in progress(store, id).await? {
             display.update(&kind, chunks.done, chunks.records)?;
         }
         if let Some(job) = job.filter(|_| has_stopped) {
-            if job.state()?.is_final() {
+            if job.state.is_final() {
                 display.finish()?;
             }
             return Ok(job);

@@ -34,7 +34,7 @@ pub async fn receivers(session: &Session, catalog: &Catalog, request: &Request) 
 }
 
 fn hands_over(job: &Job) -> bool {
-    job.is(RequestType::Deactivate) || job.is(RequestType::Reassign)
+    job.kind == RequestType::Deactivate || job.kind == RequestType::Reassign
 }
 
 /// Returns the request of a job with the amendment. The requester of the amendment is its requester from now on.
@@ -55,7 +55,7 @@ pub async fn amend(command: &mut CommandContext<'_>, asked: &JobCommand, target:
     }
     if !hands_over(&target.job) {
         let hint = "only a deactivation or a reassignment has successors";
-        return Ok(vec![reason::wrong_state(JobId(target.job.id), &target.job.kind, "amended", hint)]);
+        return Ok(vec![reason::wrong_state(JobId(target.job.id), target.job.kind.name(), "amended", hint)]);
     }
     let session = command.session;
     let request = amended(session, asked, &target.job).await?;
@@ -69,7 +69,7 @@ pub async fn amend(command: &mut CommandContext<'_>, asked: &JobCommand, target:
     if !progress.is_empty() {
         deal_anew(session, &catalog, asked, &request, &target.job, plan, progress).await?;
     }
-    if target.state()? != State::Scheduled {
+    if target.state() != State::Scheduled {
         go_on(command, target).await?;
     }
     Ok(Vec::new())

@@ -64,7 +64,7 @@ async fn take_once(
     lock(&session, catalog, request, user.as_ref()).await?;
     let known = requests::known(&session, &[(header.org(), header.request_id.as_str())]).await?;
     if let Some(earlier) = known.into_values().next() {
-        return answer_known(&earlier, &accepted.body_hash);
+        return Ok(answer_known(&earlier, &accepted.body_hash));
     }
     let mut command = prepare(context, &session, catalog, request, user.as_ref(), now).await?;
     command.own.job.traceparent = traceparent.map(str::to_owned);

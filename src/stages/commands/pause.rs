@@ -8,7 +8,7 @@ use crate::store::Result;
 
 /// Pauses a job that is scheduled or under way.
 pub fn pause(command: &mut CommandContext<'_>, mut target: JobChange) -> Result<Vec<Reason>> {
-    let state = target.state()?;
+    let state = target.state();
     if next(state, Transition::Paused).is_err() {
         let hint = "a job can be paused that is scheduled or under way";
         return Ok(vec![reason::wrong_state(JobId(target.job.id), state.name(), "paused", hint)]);

@@ -15,7 +15,7 @@ pub async fn revert(command: &mut CommandContext<'_>, target: JobChange) -> Resu
         Ok(None) => {}
         // A scheduled return is this same undo at a later date.
         Ok(Some(later)) => {
-            let mut later = JobChange::of(later)?;
+            let mut later = JobChange::of(later);
             later.cancel(command.now)?;
             command.save(later);
         }
@@ -31,7 +31,7 @@ pub async fn cancel(command: &mut CommandContext<'_>, mut target: JobChange) -> 
     let has_begun = target.job.started_at.is_some();
     if has_begun && target.job.undoes() {
         let hint = "an undo that has begun goes on to its end";
-        return Ok(vec![reason::wrong_state(JobId(target.job.id), &target.job.state, "cancelled", hint)]);
+        return Ok(vec![reason::wrong_state(JobId(target.job.id), target.job.state.name(), "cancelled", hint)]);
     }
     if has_begun {
         return begin_undo(command, target).await;

@@ -12,7 +12,7 @@ use crate::job::{State, reason};
 use crate::stages::license::certified_license;
 use crate::store::host::RowCategory;
 use crate::store::ledger::jobs::Job;
-use crate::store::ledger::journal::{self, Tally};
+use crate::store::ledger::journal::{self, Action, Tally};
 use crate::store::ledger::references::ReferenceProgress;
 use crate::store::ledger::{chunks, requests};
 use crate::store::{Error, Result, Session, host};
@@ -80,7 +80,7 @@ pub async fn conclude(
         let changed =
             |position: usize| standing.get(&(closing.job.id, position)).map_or(0, |standing| standing.changed);
         // A reassignment only moves records; what stays is not its concern.
-        let obstacle = match closing.job.is(RequestType::Reassign) {
+        let obstacle = match closing.job.kind == RequestType::Reassign {
             true => None,
             false => rows.obstacle(closing.progress),
         };
@@ -184,7 +184,10 @@ impl LeaverRows<'_> {
             let reference = &self.catalog.references[progress.position];
             let mine: Vec<&Tally> = tallies.iter().filter(|tally| tally.kind == progress.kind).collect();
             let sum = |action: JournalAction| {
-                mine.iter().filter(|tally| tally.action == action.name()).map(|tally| tally.records).sum::<u64>()
+                mine.iter()
+                    .filter(|tally| tally.action == Action::Handover(action))
+                    .map(|tally| tally.records)
+                    .sum::<u64>()
             };
             let mut result = ReferenceResult {
                 kind: progress.kind.clone(),
@@ -207,8 +210,8 @@ impl LeaverRows<'_> {
                     result.dropped = (dropped > 0).then_some(dropped);
                     result.left_behind = Some(left_behind);
                     result.changed_meanwhile = Some(changed);
-                    let received = [JournalAction::Moved.name(), JournalAction::Merged.name()];
-                    let received = mine.iter().filter(|tally| received.contains(&tally.action.as_str()));
+                    let received = [JournalAction::Moved, JournalAction::Merged].map(Action::Handover);
+                    let received = mine.iter().filter(|tally| received.contains(&tally.action));
                     for (user, records) in received.filter_map(|tally| Some((tally.to_user.clone()?, tally.records))) {
                         *result.successors.entry(user).or_default() += records;
                     }
@@ -270,7 +273,7 @@ pub fn remaining(reference: &Reference, progress: &ReferenceProgress) -> Remaini
 }
 
 fn frees_license(job: &Job) -> bool {
-    job.is(RequestType::Deactivate) && !job.license_exempt
+    job.kind == RequestType::Deactivate && !job.license_exempt
 }
 
 async fn free_licenses(
@@ -309,7 +312,7 @@ fn certificate(
         undoes: None,
         undone_by: None,
         requested_by: job.requested_by.clone(),
-        state: State::Completed.name().into(),
+        state: State::Completed,
         supplement: closing.supplement,
         references,
         without_effect: Vec::new(),

@@ -22,7 +22,7 @@ pub async fn cut(context: &Context, id: JobId) -> Result<()> {
     let now = now();
     let session = context.store.begin(CUT).await?;
     let Some(mut change) = JobChange::lock(&session, id.0).await? else { return Ok(()) };
-    if change.state()? != State::Cutting {
+    if change.state() != State::Cutting {
         return Ok(());
     }
     // By the index alone: a job may have hundreds of thousands of chunks by now.

@@ -128,7 +128,7 @@ pub async fn stop(context: &Context, id: JobId, reasons: Vec<Reason>) -> Result<
 /// Stops a job in a transaction that has begun, and commits it.
 pub async fn stop_in(session: Session, id: JobId, reasons: Vec<Reason>, now: OffsetDateTime) -> Result<()> {
     let Some(mut change) = JobChange::lock(&session, id.0).await? else { return Ok(()) };
-    if next(change.state()?, Transition::NeedsAttention).is_err() {
+    if next(change.state(), Transition::NeedsAttention).is_err() {
         return Ok(());
     }
     change.mark_needs_attention(reasons, now)?;

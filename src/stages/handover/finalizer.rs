@@ -31,7 +31,7 @@ pub async fn finalize(context: &Context, id: JobId) -> Result<()> {
     let now = now();
     let session = context.store.begin(FINALIZE).await?;
     let Some(mut change) = JobChange::lock(&session, id.0).await? else { return Ok(()) };
-    if change.state()? != State::Finalizing || chunks::any_open(&session, id.0).await? {
+    if change.state() != State::Finalizing || chunks::any_open(&session, id.0).await? {
         return Ok(());
     }
     let mut changes = LedgerChanges::default();
@@ -80,7 +80,7 @@ pub async fn recount(context: &Context, id: JobId) -> Result<()> {
     let session = context.store.begin(RECOUNT).await?;
     lock_parties(&session, id).await?;
     let Some(mut change) = JobChange::lock(&session, id.0).await? else { return Ok(()) };
-    if change.state()? != State::Completed {
+    if change.state() != State::Completed {
         return Ok(());
     }
     let catalog = context.enter(&session, &change.job).await?;

@@ -109,7 +109,7 @@ async fn move_one(
     let answer = asked.elapsed();
     let job = &claimed.job;
     let with_chunk = |error| Failure { error, chunk: Some(Box::new(claimed.chunk.clone())), in_host_rows: false };
-    if !matches!(job.state()?, State::Cutting | State::Moving) {
+    if !matches!(job.state, State::Cutting | State::Moving) {
         return Ok(AfterChunk::default());
     }
     // A lock on the host's rows delays counting them, too.
@@ -134,7 +134,7 @@ async fn move_one(
     // Not while the job is still being cut: the cutter's step waits on the same queue as the tickets. Movers that outran it
     // would never end with an application that keeps adding records.
     let AfterChunk { goes_on, rest } = after_chunk(began.elapsed());
-    if job.state()? == State::Moving && goes_on {
+    if job.state == State::Moving && goes_on {
         session.commit().await.map_err(with_chunk)?;
         return Ok(AfterChunk { goes_on, rest });
     }
@@ -288,7 +288,7 @@ async fn close(session: &Session, mut chunk: Chunk, counts: Counts, began: Insta
 async fn end_of_chunks(session: Session, id: JobId, now: OffsetDateTime) -> Result<()> {
     let Some(mut change) = JobChange::lock(&session, id.0).await? else { return Ok(()) };
     let counts = chunks::counts_of_job(&session, id.0).await?;
-    let state = change.state()?;
+    let state = change.state();
     if state == State::Moving && counts.open == 0 {
         if counts.failed > 0 {
             let reasons = reasons_of_failed(&session, &change.job, counts.failed).await?;

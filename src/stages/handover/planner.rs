@@ -153,7 +153,7 @@ async fn sort_out_known<'g, 'm>(
         let id = (asked.request().org().to_owned(), asked.request().request_id.to_string());
         match known.get(&id) {
             None => fresh.push(*asked),
-            Some(earlier) => outcome.outcomes.push((asked.place, answer_known(earlier, &asked.accepted.body_hash)?)),
+            Some(earlier) => outcome.outcomes.push((asked.place, answer_known(earlier, &asked.accepted.body_hash))),
         }
     }
     Ok((outcome, fresh))

@@ -43,7 +43,7 @@ pub async fn start_due(context: &Context, id: JobId) -> Result<()> {
 async fn start_scheduled(context: &Context, id: JobId, path: FastPath) -> Result<()> {
     let now = now();
     let Some(job) = jobs::get(&context.store.reader(), id.0).await? else { return Ok(()) };
-    if job.state()? != State::Scheduled {
+    if job.state != State::Scheduled {
         return Ok(());
     }
     match job.target {
@@ -63,7 +63,7 @@ async fn start_handover(context: &Context, job: Job, path: FastPath, now: Offset
     let receivers: Vec<_> = parties.receivers.iter().map(|user| (request.org(), user)).collect();
     host::lock_users(&session, &[(request.org(), &request.user_id)], &receivers).await?;
     let Some(change) = JobChange::lock(&session, job.id).await? else { return Ok(()) };
-    if change.state()? != State::Scheduled || change.job.effective_at.is_some_and(|at| at > now) {
+    if change.state() != State::Scheduled || change.job.effective_at.is_some_and(|at| at > now) {
         return Ok(());
     }
     let catalog = context.enter(&session, &change.job).await?;

@@ -30,9 +30,9 @@ pub async fn check_revert(
     if let Some(reason) = refusal(target, &[State::Completed], "reverted") {
         return Ok(Err(reason));
     }
-    if !target.is(RequestType::Deactivate) && !target.is(RequestType::Reassign) {
+    if target.kind != RequestType::Deactivate && target.kind != RequestType::Reassign {
         let hint = "only a deactivation or a reassignment can be reverted";
-        return Ok(Err(reason::wrong_state(JobId(target.id), &target.kind, "reverted", hint)));
+        return Ok(Err(reason::wrong_state(JobId(target.id), target.kind.name(), "reverted", hint)));
     }
     if let Some(last) = jobs::last_handover(session, &target.org, &target.user_id, locking).await?
         && last.id != target.id
@@ -40,7 +40,7 @@ pub async fn check_revert(
         return Ok(Err(reason::later_job(JobId(target.id), JobId(last.id))));
     }
     match jobs::open(session, &target.org, &target.user_id, locking).await? {
-        Some(open) if open.target != Some(target.id) || open.state()? != State::Scheduled => {
+        Some(open) if open.target != Some(target.id) || open.state != State::Scheduled => {
             Ok(Err(reason::job_under_way(&target.user_id, JobId(open.id))))
         }
         open => Ok(Ok(open)),
@@ -54,7 +54,7 @@ pub fn user_to_let_in<'f>(
 ) -> Result<std::result::Result<Option<&'f UserFacts>, Reason>> {
     let user = target.user()?;
     let Some(found) = facts.users.get(user.as_str()) else { return Ok(Err(reason::unknown_user(user.as_str()))) };
-    if !target.is(RequestType::Deactivate) {
+    if target.kind != RequestType::Deactivate {
         return Ok(Ok(None));
     }
     Ok(match found.status {
@@ -110,7 +110,7 @@ pub async fn start_return(session: &Session, context: &Context, job: Job, now: O
     let user = job.user()?;
     host::lock_users(session, &[(&job.org, &user)], &[]).await?;
     let Some(mut undo) = JobChange::lock(session, job.id).await? else { return Ok(()) };
-    let (State::Scheduled, Some(target)) = (undo.state()?, undo.job.target) else { return Ok(()) };
+    let (State::Scheduled, Some(target)) = (undo.state(), undo.job.target) else { return Ok(()) };
     if undo.job.effective_at.is_some_and(|at| at > now) {
         return Ok(());
     }

@@ -1,18 +1,18 @@
 //! The end of an undo: its certificate, and the end of the job that it has undone.
 
-use std::collections::BTreeMap;
-
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::catalog::{Catalog, JournalAction};
-use crate::contract::{Certificate, Change, EventType, JobId, LicenseOutcome, ReferenceResult, RequestType};
+use crate::contract::{
+    Certificate, Change, EventType, JobId, LicenseOutcome, ReferenceResult, RequestType, SkipReason,
+};
 use crate::job::{State, Transition};
 use crate::stages::changes::LedgerChanges;
 use crate::stages::context::Context;
 use crate::stages::lifecycle::JobChange;
 use crate::store::ledger::jobs::Job;
-use crate::store::ledger::journal::{self, RESTORED, SKIPPED, Tally};
+use crate::store::ledger::journal::{self, Action, Tally};
 use crate::store::ledger::row_snapshots;
 use crate::store::{Result, Session};
 
@@ -34,13 +34,13 @@ pub async fn finalize(
     match target {
         None => undo.certify(EventType::Reactivated, &certificate, now)?,
         Some(mut target) => {
-            let (transition, change) = match undo.job.is(RequestType::Cancel) {
+            let (transition, change) = match undo.job.kind == RequestType::Cancel {
                 true => (Transition::UndoneOnCancel, Change::Cancelled),
                 false => (Transition::Undone, Change::Reverted),
             };
             target.end_undo(transition, now)?;
-            certificate.state.clone_from(&target.job.state);
-            let kind = EventType::of(target.job.request_type()?, change);
+            certificate.state = target.job.state;
+            let kind = EventType::of(target.job.kind, change);
             let of_target = Certificate {
                 job_id: JobId(target.job.id),
                 undoes: None,
@@ -101,18 +101,17 @@ pub async fn results_of(
         let mut result = result_of(kind, &undone);
         let reference = catalog.reference(kind);
         result.disposition = reference.map_or("detach", |reference| reference.disposition.name()).into();
-        let moved: u64 = sum(&did, kind, |action| action == JournalAction::Moved.name());
-        let removed: u64 = sum(&did, kind, |action| action != JournalAction::Moved.name());
-        if let (Some(target), Some(reference), true) = (target, reference, removed > 0) {
+        let did = DidCounts::of(kind, &did);
+        if let (Some(target), Some(reference), true) = (target, reference, did.with_snapshots > 0) {
             let table = reference.table.to_string();
             let (made, before) = row_snapshots::made(session, target.id, kind, &table, by).await?;
-            result.impossible = Some(removed.saturating_sub(made));
+            result.impossible = Some(did.with_snapshots.saturating_sub(made));
             if before > 0 {
-                result.skipped.insert("back_already".into(), before);
+                result.skipped.insert(SkipReason::BackAlready, before);
             }
         }
-        if target.is_some() && moved + removed > 0 {
-            result.found = Some(moved + removed);
+        if target.is_some() && did.all() > 0 {
+            result.found = Some(did.all());
         }
         if result.restored.is_some() || result.found.is_some() || !result.skipped.is_empty() {
             result.restored = Some(result.restored.unwrap_or(0));
@@ -122,21 +121,50 @@ pub async fn results_of(
     Ok(results)
 }
 
-fn sum(tallies: &[Tally], kind: &str, some: impl Fn(&str) -> bool) -> u64 {
-    tallies.iter().filter(|tally| tally.kind == kind && some(&tally.action)).map(|tally| tally.records).sum()
+/// The records of one kind that a handover has changed.
+#[derive(Default)]
+struct DidCounts {
+    /// Those that are given back by their keys.
+    moved: u64,
+    /// Those that come back from snapshots.
+    with_snapshots: u64,
+}
+
+impl DidCounts {
+    fn of(kind: &str, did: &[Tally]) -> DidCounts {
+        let mut counts = DidCounts::default();
+        for tally in did.iter().filter(|tally| tally.kind == kind) {
+            match tally.action {
+                Action::Handover(JournalAction::Moved) => counts.moved += tally.records,
+                Action::Handover(
+                    JournalAction::Merged
+                    | JournalAction::Dropped
+                    | JournalAction::Detached
+                    | JournalAction::Purged
+                    | JournalAction::Set,
+                ) => counts.with_snapshots += tally.records,
+                // What an undo did is not undone.
+                Action::Restored | Action::Skipped(_) => {}
+            }
+        }
+        counts
+    }
+
+    fn all(&self) -> u64 {
+        self.moved + self.with_snapshots
+    }
 }
 
 fn result_of(kind: &str, undone: &[Tally]) -> ReferenceResult {
     let mut result = ReferenceResult { kind: kind.into(), ..ReferenceResult::default() };
-    let mut skipped: BTreeMap<String, u64> = BTreeMap::new();
     for tally in undone.iter().filter(|tally| tally.kind == kind) {
-        match tally.action.strip_prefix(SKIPPED) {
-            Some(reason) => *skipped.entry(reason.to_owned()).or_default() += tally.records,
-            None if tally.action == RESTORED => *result.restored.get_or_insert(0) += tally.records,
-            None => {}
+        match tally.action {
+            Action::Restored => *result.restored.get_or_insert(0) += tally.records,
+            Action::Skipped(reason) => *result.skipped.entry(reason).or_default() += tally.records,
+            // An undo hands nothing over.
+            Action::Handover(_) => {}
         }
     }
-    result.skipped = skipped;
     result
 }
 
@@ -148,7 +176,7 @@ fn certificate(job: &Job, references: Vec<ReferenceResult>, now: OffsetDateTime)
         undoes: job.target.map(JobId),
         undone_by: None,
         requested_by: job.requested_by.clone(),
-        state: State::Completed.name().into(),
+        state: State::Completed,
         supplement: 0,
         references,
         without_effect: Vec::new(),

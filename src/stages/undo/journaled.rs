@@ -1,16 +1,21 @@
 //! Rows of the journal, as an undo reads them.
 
 use crate::catalog::{Catalog, JournalAction, OnConflict, Reference};
-use crate::contract::{UnknownName, UserId};
+use crate::contract::UserId;
 use crate::store::host::{Key, MergedRows};
-use crate::store::ledger::journal::Entry;
+use crate::store::ledger::journal::{Action, Entry};
 use crate::store::ledger::row_snapshots::{self, PendingSnapshot};
 use crate::store::{Error, Result, Session, host};
 
 /// Returns the action of a row of the journal of a job that hands over.
 pub fn action_of(entry: &Entry) -> Result<JournalAction> {
-    let unknown = |error: UnknownName| Error::unexpected("reading a row of the journal", error.to_string());
-    entry.action.parse().map_err(unknown)
+    match entry.action {
+        Action::Handover(action) => Ok(action),
+        Action::Restored | Action::Skipped(_) => {
+            let fault = format!("the row {} is `{}`, of an undo, and cannot be undone", entry.id, entry.action);
+            Err(Error::unexpected("reading a row of the journal", fault))
+        }
+    }
 }
 
 /// Returns the snapshots that were made with a row of the journal.
@@ -74,6 +79,6 @@ pub fn read_keys(entry: &Entry) -> Result<Vec<Key>> {
 
 /// Returns true if a row of the journal names the keys of its records, so that its chunk can be cut.
 pub fn is_by_keys(catalog: &Catalog, entry: &Entry) -> bool {
-    entry.action == JournalAction::Moved.name()
+    entry.action == Action::Handover(JournalAction::Moved)
         && catalog.reference(&entry.kind).is_some_and(|reference| !reference.keyless)
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::catalog::{Catalog, Disposition, JournalAction};
-use crate::contract::{JobId, Reason, ReferenceResult, RequestType, UserId};
+use crate::contract::{JobId, Reason, ReferenceResult, RequestType, SkipReason, UserId};
 use crate::job::reason;
 use crate::plan::{AccessQuery, Facts, UserFacts, check_requester, is_license_exempt};
 use crate::stages::context::{Context, enter};
@@ -20,7 +20,7 @@ use crate::stages::undo::journaled::{action_of, copies_of_moved, merged_by, of_e
 use crate::stages::undo::snapshots::{by_table, restored_kinds, split_by_presence};
 use crate::store::host::RestoreOutcome;
 use crate::store::ledger::jobs::Job;
-use crate::store::ledger::journal::{self, Entry, RESTORED, SKIPPED, Tally};
+use crate::store::ledger::journal::{self, Action, Entry, Tally};
 use crate::store::ledger::row_snapshots::{PendingSnapshot, Restorable};
 use crate::store::{Error, Locking, Result, Session, host};
 
@@ -118,7 +118,7 @@ struct RevertCounts<'f> {
     /// The user, where the revert lets them in.
     coming: Option<&'f str>,
     /// The counts by kind and by what would be journaled.
-    counts: BTreeMap<(String, String), u64>,
+    counts: BTreeMap<(String, Action), u64>,
 }
 
 impl RevertCounts<'_> {
@@ -205,7 +205,7 @@ impl RevertCounts<'_> {
     async fn snapshots(&mut self, pending: Vec<PendingSnapshot>) -> Result<()> {
         let (here, absent) = split_by_presence(self.session, self.catalog, pending, self.coming).await?;
         for snapshot in absent {
-            self.add(&snapshot.kind, format!("{SKIPPED}other_inactive"), 1);
+            self.add(&snapshot.kind, Action::Skipped(SkipReason::OtherInactive), 1);
         }
         for batch in by_table(self.catalog, &here) {
             let ids = batch.ids();
@@ -224,13 +224,13 @@ impl RevertCounts<'_> {
     }
 
     fn count(&mut self, kind: &str, returned: &RestoreOutcome) {
-        self.add(kind, RESTORED.to_owned(), returned.restored.len());
+        self.add(kind, Action::Restored, returned.restored.len());
         for (reason, places) in &returned.skipped {
-            self.add(kind, format!("{SKIPPED}{reason}"), places.len());
+            self.add(kind, Action::Skipped(*reason), places.len());
         }
     }
 
-    fn add(&mut self, kind: &str, action: String, records: usize) {
+    fn add(&mut self, kind: &str, action: Action, records: usize) {
         if records > 0 {
             *self.counts.entry((kind.to_owned(), action)).or_default() += records as u64;
         }

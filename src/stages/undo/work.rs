@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use time::OffsetDateTime;
 
 use crate::catalog::{Catalog, Disposition, JournalAction, Reference};
-use crate::contract::UserId;
+use crate::contract::{SkipReason, UserId};
 use crate::metrics::Observation;
 use crate::stages::context::Context;
 use crate::stages::handover::chunk::range_of;
@@ -16,8 +16,8 @@ use crate::stages::undo::snapshots::{Batch, by_table, restored_kinds, returning,
 use crate::store::host::{Key, RestoreOutcome};
 use crate::store::ledger::chunks::Chunk;
 use crate::store::ledger::jobs::Job;
-use crate::store::ledger::journal::{self, Entry, RESTORED, SKIPPED};
-use crate::store::ledger::row_snapshots::{self, PendingSnapshot};
+use crate::store::ledger::journal::{self, Action, Entry};
+use crate::store::ledger::row_snapshots::{self, PendingSnapshot, SnapshotOutcome};
 use crate::store::{Error, Result, Session, host};
 
 /// The result of the work on a chunk.
@@ -56,8 +56,8 @@ pub async fn work(
             undoing.snapshots(&catalog, pending).await?;
         }
     }
-    let restored = undoing.entries.iter().filter(|entry| entry.action == RESTORED).map(|entry| entry.records as u64);
-    let restored = restored.sum();
+    let restored = undoing.entries.iter().filter(|entry| entry.action == Action::Restored);
+    let restored = restored.map(|entry| entry.records as u64).sum();
     undoing.entries.iter().for_each(|entry| session.observe(observed(entry)));
     journal::insert(session, undoing.entries).await?;
     Ok(Worked { restored, by_keys })
@@ -74,7 +74,11 @@ fn snapshot_range(chunk: &Chunk) -> Result<(i64, i64)> {
 
 /// Returns what a row of the journal adds to the metrics.
 fn observed(entry: &Entry) -> Observation {
-    let disposition = if entry.action == RESTORED { RESTORED } else { "skipped" };
+    let disposition = match entry.action {
+        Action::Restored => "restored",
+        Action::Skipped(_) => "skipped",
+        Action::Handover(action) => action.name(),
+    };
     Observation::Records { kind: entry.kind.clone(), disposition, records: entry.records.max(0) as u64 }
 }
 
@@ -119,9 +123,9 @@ impl Undoing<'_> {
         let keys: Vec<Key> = read_keys(entry)?.into_iter().skip(first).take(count).collect();
         let returned = host::move_back(self.session, reference, &holder, &leaver, &keys).await?;
         let keys_at = |places: &[usize]| places.iter().map(|place| keys[*place].clone()).collect::<Vec<Key>>();
-        self.push(&entry.kind, RESTORED, returned.restored.len(), keys_at(&returned.restored));
+        self.push(&entry.kind, Action::Restored, returned.restored.len(), keys_at(&returned.restored));
         for (reason, places) in &returned.skipped {
-            self.push(&entry.kind, &format!("{SKIPPED}{reason}"), places.len(), keys_at(places));
+            self.push(&entry.kind, Action::Skipped(*reason), places.len(), keys_at(places));
         }
         Ok(())
     }
@@ -159,7 +163,7 @@ impl Undoing<'_> {
         let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
         absent.iter().for_each(|snapshot| *kinds.entry(snapshot.kind.as_str()).or_default() += 1);
         for (kind, records) in kinds {
-            self.push(kind, &format!("{SKIPPED}other_inactive"), records, Vec::new());
+            self.push(kind, Action::Skipped(SkipReason::OtherInactive), records, Vec::new());
         }
         Ok(here)
     }
@@ -172,24 +176,28 @@ impl Undoing<'_> {
         pending: &[&PendingSnapshot],
         returned: &RestoreOutcome,
     ) -> Result<()> {
-        let skipped =
-            returned.skipped.iter().map(|(reason, places)| (reason.name(), format!("{SKIPPED}{reason}"), places));
-        let all = [(row_snapshots::RESTORED, RESTORED.to_owned(), &returned.restored)].into_iter().chain(skipped);
-        for (outcome, action, places) in all.collect::<Vec<_>>() {
+        let by = self.job.id;
+        let skipped = returned.skipped.iter();
+        let skipped = skipped.map(|(reason, places)| (SnapshotOutcome::Skipped { reason: *reason, by }, places));
+        let all = [(SnapshotOutcome::Restored { by }, &returned.restored)].into_iter().chain(skipped);
+        for (outcome, places) in all.collect::<Vec<_>>() {
             let ids: Vec<i64> = places.iter().map(|place| pending[*place].id).collect();
-            row_snapshots::set_outcome(self.session, &ids, &format!("{outcome} {}", self.job.id)).await?;
-            // A row without a key that has come back is named by its snapshot's id.
-            let has_keys = !reference.keyless || outcome != row_snapshots::RESTORED;
+            row_snapshots::set_outcome(self.session, &ids, outcome).await?;
+            let (action, has_keys) = match outcome {
+                // A row without a key that has come back is named by its snapshot's id.
+                SnapshotOutcome::Restored { .. } => (Action::Restored, !reference.keyless),
+                SnapshotOutcome::Skipped { reason, .. } => (Action::Skipped(reason), true),
+            };
             let keys = match kind == reference.kind && has_keys {
                 true => host::snapshot_keys(self.session, reference, &ids).await?,
                 false => Vec::new(),
             };
-            self.push(kind, &action, ids.len(), keys);
+            self.push(kind, action, ids.len(), keys);
         }
         Ok(())
     }
 
-    fn push(&mut self, kind: &str, action: &str, records: usize, keys: Vec<Key>) {
+    fn push(&mut self, kind: &str, action: Action, records: usize, keys: Vec<Key>) {
         if records == 0 {
             return;
         }
@@ -199,7 +207,7 @@ impl Undoing<'_> {
             job_id: self.job.id,
             chunk: Some(self.chunk.number),
             kind: kind.into(),
-            action: action.into(),
+            action,
             from_user: self.job.user_id.clone(),
             to_user: None,
             records: records as i64,

@@ -8,6 +8,7 @@ use crate::catalog::{JournalAction, Reference};
 use crate::contract::UserId;
 use crate::store::dialect::sql::Sql;
 use crate::store::dialect::{JOURNAL, Type};
+use crate::store::ledger::journal::Action;
 use crate::store::{Result, Session};
 
 const COLUMNS: &str = "(job_id, chunk, kind, action, from_user, to_user, records, keys, at)";
@@ -65,7 +66,7 @@ pub struct JournalRow {
     /// The item's position.
     pub item: usize,
     /// The action.
-    pub action: String,
+    pub action: Action,
     /// The successor, if there is one.
     pub to_user: Option<String>,
     /// The number of records.

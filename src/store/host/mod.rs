@@ -52,7 +52,7 @@ pub use sample::{count_known_values, sample_values};
 pub use strategy::Strategy;
 pub use tenant::enter;
 pub use undo::{
-    MergedRows, RestoreOutcome, RowsToRestore, SkipReason, give_back, move_back, preview_give_back, preview_move_back,
+    MergedRows, RestoreOutcome, RowsToRestore, give_back, move_back, preview_give_back, preview_move_back,
     preview_restore, preview_set_back, preview_unmerge, restore_rows, set_back, snapshot_keys, unmerge,
 };
 pub use users::{

@@ -49,26 +49,26 @@ entity!(requests, "requests", Requests, {
     pub org: String,
     #[sea_orm(primary_key, auto_increment = false)]
     pub request_id: String,
-    pub kind: String,
+    pub kind: crate::contract::RequestType,
     pub body_hash: String,
     pub body: Json,
     /// The request as it was amended; none if it never was.
     pub amended: Option<Json>,
     pub job_id: Uuid,
-    pub outcome: String,
+    pub outcome: crate::contract::RequestOutcome,
     pub received_at: TimeDateTimeWithTimeZone,
 });
 
 entity!(jobs, "jobs", Jobs, {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    pub kind: String,
+    pub kind: crate::contract::RequestType,
     pub org: String,
     pub user_id: String,
     pub request_id: String,
     pub requested_by: String,
     pub reason: Option<String>,
-    pub state: String,
+    pub state: crate::contract::State,
     pub catalog_hash: String,
     pub license_exempt: bool,
     /// The number of the job's last event.
@@ -190,7 +190,7 @@ entity!(journal, "journal", Journal, {
     pub job_id: Uuid,
     pub chunk: Option<i32>,
     pub kind: String,
-    pub action: String,
+    pub action: crate::store::ledger::codes::Action,
     pub from_user: String,
     pub to_user: Option<String>,
     pub records: i64,
@@ -210,7 +210,7 @@ entity!(row_snapshots, "row_snapshots", RowSnapshots, {
     pub other_user: Option<String>,
     pub content: Json,
     /// The outcome of the undo; none while there was none.
-    pub outcome: Option<String>,
+    pub outcome: Option<crate::store::ledger::codes::SnapshotOutcome>,
     pub at: TimeDateTimeWithTimeZone,
     pub keep_until: Option<TimeDateTimeWithTimeZone>,
 });

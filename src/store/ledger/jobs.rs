@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::bulk_insert::add;
 use super::entity::{job_successors, jobs};
 use super::query;
-use crate::contract::{RequestType, UnknownName, UserId};
+use crate::contract::{RequestType, UserId};
 use crate::job::State;
 use crate::metrics::Observation;
 use crate::store::dialect::{JOBS, RowLock};
@@ -17,28 +17,20 @@ use crate::store::{Error, Locking, Result, Session};
 pub use super::entity::jobs::Model as Job;
 
 impl Job {
-    /// Returns the state.
-    pub fn state(&self) -> Result<State> {
-        let unknown = |error: UnknownName| Error::unexpected("reading a job", format!("{error}: the job {}", self.id));
-        self.state.parse().map_err(unknown)
-    }
-}
-
-impl Job {
-    /// Returns the type of the request that made it.
-    pub fn request_type(&self) -> Result<RequestType> {
-        let unknown = |error: UnknownName| Error::unexpected("reading a job", error.to_string());
-        self.kind.parse().map_err(unknown)
-    }
-
-    /// True if a request of this type made it.
-    pub fn is(&self, kind: RequestType) -> bool {
-        self.kind == kind.name()
-    }
-
     /// True if it undoes another job.
     pub fn undoes(&self) -> bool {
-        [RequestType::Revert, RequestType::Cancel, RequestType::Reactivate].into_iter().any(|kind| self.is(kind))
+        match self.kind {
+            RequestType::Revert | RequestType::Cancel | RequestType::Reactivate => true,
+            RequestType::Deactivate
+            | RequestType::Reassign
+            | RequestType::Invite
+            | RequestType::ResendInvitation
+            | RequestType::AcceptInvitation
+            | RequestType::CancelInvitation
+            | RequestType::Pause
+            | RequestType::Resume
+            | RequestType::Amend => false,
+        }
     }
 
     /// True if its user was forgotten.
@@ -110,7 +102,7 @@ pub async fn update(session: &Session, from: State, job: Job) -> Result<()> {
     observe(session, Some(from), &job);
     let changes = job.into_active_model().reset_all();
     let update = jobs::Entity::update_many().set(changes).filter(jobs::Column::Id.eq(id));
-    let update = update.filter(jobs::Column::State.eq(from.name()));
+    let update = update.filter(jobs::Column::State.eq(from));
     match query::update(session, doing, update).await? {
         1 => Ok(()),
         _ => Err(Error::superseded(doing)),
@@ -119,15 +111,17 @@ pub async fn update(session: &Session, from: State, job: Job) -> Result<()> {
 
 /// Notes a job's change of state for the metrics.
 fn observe(session: &Session, from: Option<State>, job: &Job) {
-    let Some(state) = job.state().ok().filter(|state| Some(*state) != from) else { return };
-    let kind = || job.kind.clone();
+    let (state, kind) = (job.state, job.kind.name());
+    if from == Some(state) {
+        return;
+    }
     if let (None | Some(State::Scheduled), Some(started_at)) = (from, job.started_at) {
         let could_begin = job.effective_at.map_or(job.requested_at, |at| at.max(job.requested_at));
-        session.observe(Observation::JobStarted { kind: kind(), waited: started_at - could_begin });
+        session.observe(Observation::JobStarted { kind, waited: started_at - could_begin });
     }
     if state.is_final() || state == State::NeedsAttention {
         let began = job.started_at.filter(|_| state == State::Completed);
-        session.observe(Observation::JobEnded { kind: kind(), outcome: state.name(), began });
+        session.observe(Observation::JobEnded { kind, outcome: state.name(), began });
     }
 }
 
@@ -140,17 +134,17 @@ pub async fn count_open(session: &Session) -> Result<Vec<(State, u64)>> {
         format!("SELECT j.state AS state, count(*) AS n FROM {JOBS} j WHERE state IN ({states}) GROUP BY j.state");
     let mut counts = State::OPEN.map(|state| (state, 0)).to_vec();
     for row in session.all(doing, session.sql(&sql)).await? {
-        let (name, n): (String, u64) = (row.get("state")?, row.count("n")?);
-        counts.iter_mut().filter(|(state, _)| state.name() == name).for_each(|(_, count)| *count = n);
+        let (state, n): (State, u64) = (row.get("state")?, row.count("n")?);
+        counts.iter_mut().filter(|(open, _)| *open == state).for_each(|(_, count)| *count = n);
     }
     Ok(counts)
 }
 
 /// Returns a user's last completed handover that was not undone.
 pub async fn last_handover(session: &Session, org: &str, user: &str, locking: Locking) -> Result<Option<Job>> {
-    let kinds = [RequestType::Deactivate.name(), RequestType::Reassign.name()];
+    let kinds = [RequestType::Deactivate, RequestType::Reassign];
     let mut find = jobs::Entity::find().filter(jobs::Column::Org.eq(org)).filter(jobs::Column::UserId.eq(user));
-    find = find.filter(jobs::Column::Kind.is_in(kinds)).filter(jobs::Column::State.eq(State::Completed.name()));
+    find = find.filter(jobs::Column::Kind.is_in(kinds)).filter(jobs::Column::State.eq(State::Completed));
     find = find.order_by_desc(jobs::Column::RequestedAt).limit(1);
     query::one(session, "reading a user's last handover", with_locking(session, find, locking)).await
 }
@@ -158,7 +152,7 @@ pub async fn last_handover(session: &Session, org: &str, user: &str, locking: Lo
 /// Returns a user's job that has not ended.
 pub async fn open(session: &Session, org: &str, user: &str, locking: Locking) -> Result<Option<Job>> {
     let mut find = jobs::Entity::find().filter(jobs::Column::Org.eq(org)).filter(jobs::Column::UserId.eq(user));
-    find = find.filter(jobs::Column::State.is_in(State::OPEN.map(State::name)));
+    find = find.filter(jobs::Column::State.is_in(State::OPEN));
     query::one(session, "reading a user's open job", with_locking(session, find, locking)).await
 }
 
@@ -186,7 +180,7 @@ pub async fn end_recounts(session: &Session, org: &str, user: &str) -> Result<()
 pub async fn list(session: &Session, states: &[State], limit: u64) -> Result<Vec<Job>> {
     let mut find = jobs::Entity::find().order_by_desc(jobs::Column::RequestedAt).limit(limit);
     if !states.is_empty() {
-        find = find.filter(jobs::Column::State.is_in(states.iter().map(|state| state.name())));
+        find = find.filter(jobs::Column::State.is_in(states.iter().copied()));
     }
     query::all(session, "listing jobs", find).await
 }
@@ -210,7 +204,7 @@ async fn lock_some(session: &Session, find: sea_orm::Select<jobs::Entity>) -> Re
 /// Returns the jobs that wait for one of these.
 pub async fn waiting_for(session: &Session, ids: &[Uuid]) -> Result<Vec<Job>> {
     let find = jobs::Entity::find().filter(jobs::Column::WaitFor.is_in(ids.iter().copied()));
-    let find = find.filter(jobs::Column::State.eq(State::Scheduled.name()));
+    let find = find.filter(jobs::Column::State.eq(State::Scheduled));
     query::all(session, "reading waiting jobs", find).await
 }
 

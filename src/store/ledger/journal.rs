@@ -6,20 +6,23 @@ use sea_orm::{ActiveValue, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilte
 use uuid::Uuid;
 
 use super::bulk_insert::add;
+use super::codes;
 use super::entity::journal::{ActiveModel, Column, Entity};
 use super::query;
 use crate::store::dialect::sql::ColumnArray;
 use crate::store::dialect::{JOURNAL, Type};
 use crate::store::{Result, Session};
 
+pub use super::codes::Action;
+
 /// Rows of one kind, action and receiver that a job has journaled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tally {
     /// The catalog's name of the reference.
     pub kind: String,
-    /// `moved`, `merged`, `dropped`, `detached`, `purged` or `set`.
-    pub action: String,
-    /// The user who received them, for `moved` and `merged`.
+    /// What was done with them.
+    pub action: Action,
+    /// The user who received them, for moved and merged ones.
     pub to_user: Option<String>,
     /// The number of records.
     pub records: u64,
@@ -49,15 +52,10 @@ pub async fn tallies(session: &Session, jobs: &[Uuid]) -> Result<HashMap<Uuid, V
     Ok(tallies)
 }
 
-/// The action of rows that an undo brought back.
-pub const RESTORED: &str = "restored";
-/// The beginning of the action of rows that an undo left alone; the reason follows it.
-pub const SKIPPED: &str = "skipped_";
-
-/// Returns the first entries of an undo's journal about rows that it left alone.
+/// Returns the first entries of an undo's journal about records that it skipped.
 pub async fn skipped(session: &Session, job: Uuid, limit: u64) -> Result<Vec<Entry>> {
-    let find = Entity::find().filter(Column::JobId.eq(job)).filter(Column::Action.starts_with(SKIPPED));
-    query::all(session, "reading what an undo left alone", find.order_by_asc(Column::Id).limit(limit)).await
+    let find = Entity::find().filter(Column::JobId.eq(job)).filter(Column::Action.starts_with(codes::SKIPPED));
+    query::all(session, "reading what an undo skipped", find.order_by_asc(Column::Id).limit(limit)).await
 }
 
 /// A row of the journal.

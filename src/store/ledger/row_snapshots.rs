@@ -15,6 +15,8 @@ use super::query;
 use crate::store::dialect::RowLock;
 use crate::store::{Result, Session};
 
+pub use super::codes::SnapshotOutcome;
+
 /// Deletes at most `limit` snapshots that have expired, and returns how many.
 pub async fn purge(session: &Session, now: OffsetDateTime, limit: u64) -> Result<u64> {
     let doing = "deleting expired snapshots";
@@ -117,7 +119,7 @@ pub async fn lock(session: &Session, mut pending: Vec<PendingSnapshot>) -> Resul
 }
 
 /// Writes down what an undo has done with snapshots.
-pub async fn set_outcome(session: &Session, ids: &[i64], outcome: &str) -> Result<()> {
+pub async fn set_outcome(session: &Session, ids: &[i64], outcome: SnapshotOutcome) -> Result<()> {
     if ids.is_empty() {
         return Ok(());
     }
@@ -133,15 +135,14 @@ pub async fn made(session: &Session, job: Uuid, kind: &str, table: &str, by: Uui
     let find = Entity::find().filter(Column::JobId.eq(job)).filter(Column::Kind.eq(kind));
     let find = find.filter(Column::TableName.eq(table)).select_only();
     let find = find.column(Column::Outcome).column_as(Column::Id.count(), "n").group_by(Column::Outcome);
-    let counts: Vec<(Option<String>, i64)> = query::tuples(session, "counting snapshots", find).await?;
-    let elsewhere = |outcome: &Option<String>| {
-        outcome.as_ref().is_some_and(|outcome| outcome.starts_with(RESTORED) && !outcome.ends_with(&by.to_string()))
-    };
-    let sum = |some: &dyn Fn(&Option<String>) -> bool| {
-        counts.iter().filter(|(outcome, _)| some(outcome)).map(|(_, n)| *n as u64).sum::<u64>()
-    };
-    Ok((sum(&|_| true), sum(&elsewhere)))
+    let counts: Vec<(Option<SnapshotOutcome>, i64)> = query::tuples(session, "counting snapshots", find).await?;
+    let (mut made, mut elsewhere) = (0, 0);
+    for (outcome, n) in counts {
+        made += n as u64;
+        match outcome {
+            Some(SnapshotOutcome::Restored { by: other }) if other != by => elsewhere += n as u64,
+            Some(SnapshotOutcome::Restored { .. } | SnapshotOutcome::Skipped { .. }) | None => {}
+        }
+    }
+    Ok((made, elsewhere))
 }
-
-/// The outcome of a restored snapshot; the id of the restoring job follows it.
-pub const RESTORED: &str = "restored";

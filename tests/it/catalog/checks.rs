@@ -1,6 +1,7 @@
 //! The check of a catalog against the live schema. It reports all faults at once, each with its line and a hint.
 
 use handover::catalog::{Fault, Schema, check, scan, scan_names};
+use handover::job::State;
 use handover::store::host;
 use serde_json::json;
 
@@ -376,6 +377,6 @@ async fn tables_of_other_schemas_are_qualified(world: &mut World) {
     world.start_worker().await;
     let mut request = keap_request("r1");
     request["reassign"]["quote"] = json!({ "user": "12" });
-    assert_eq!(world.hand_over(&request).await.state, "completed");
+    assert_eq!(world.hand_over(&request).await.state, State::Completed);
     assert_eq!(world.number("SELECT count(*) FROM sales.quotes WHERE owner_id = 12").await, 1);
 }

@@ -1,5 +1,6 @@
 //! From an unknown database to a working catalog: the scan without foreign keys, and the draft.
 
+use handover::job::State;
 use std::process::{Command, Output};
 
 use serde_json::json;
@@ -150,7 +151,7 @@ async fn rows_refused_by_special_indexes_are_reported(world: &mut World) {
         crate::support::people::reference("member", "members", "disposition = \"transfer\"\non_conflict = \"drop\"");
     start(world, PAIRS, &reference).await;
     let job = world.hand_over(&leave("9", json!({ "member": { "user": "2" } }))).await;
-    assert_eq!(job.state, "needs_attention");
+    assert_eq!(job.state, State::NeedsAttention);
     let reasons = crate::support::world::reasons_of(&job);
     let keys: Vec<(&str, &str)> =
         reasons.iter().map(|reason| (reason.code.name(), reason.concerning.keys[0].as_str())).collect();

@@ -1,6 +1,7 @@
 //! Commands about a job: revert and its preview, cancel, pause, resume, amend.
 
-use handover::contract::JobId;
+use handover::contract::{JobId, SkipReason};
+use handover::job::State;
 use handover::store::ledger::jobs::Job;
 use handover::worker::Role;
 use serde_json::{Value, json};
@@ -51,10 +52,10 @@ async fn job_is_paused_amended_resumed_and_cancelled(world: &mut World) {
     world.use_chunks_of(10);
     world.start_roles(&[Role::Planner]).await;
     let job = world.send(&keap_request("r1")).await;
-    world.until("the job has begun", async || world.job(job).await.filter(|job| job.state == "cutting")).await;
+    world.until("the job has begun", async || world.job(job).await.filter(|job| job.state == State::Cutting)).await;
     let id = job.to_string();
     on(world, &["pause", &id, "--by", "1", "--wait"]).expect(0);
-    assert_eq!(world.job(job).await.expect("the job").state, "paused");
+    assert_eq!(world.job(job).await.expect("the job").state, State::Paused);
     on(world, &["pause", &id, "--by", "1", "--wait"]).expect(3);
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("successors.json");
@@ -76,9 +77,9 @@ async fn job_is_paused_amended_resumed_and_cancelled(world: &mut World) {
     later["reassign"] = json!({ "contact": to(MATHEW), "lead": to(SUPPORT), "task": to(MATHEW),
         "account": to(MATHEW), "direct_report": to(MATHEW) });
     let later = world.send(&later).await;
-    world.until("the job waits", async || world.job(later).await.filter(|job| job.state == "scheduled")).await;
+    world.until("the job waits", async || world.job(later).await.filter(|job| job.state == State::Scheduled)).await;
     on(world, &["cancel", &later.to_string(), "--by", "1", "--wait"]).expect(0);
-    assert_eq!(world.job(later).await.expect("the job").state, "cancelled");
+    assert_eq!(world.job(later).await.expect("the job").state, State::Cancelled);
 }
 
 /// Returns the nonempty counts of a preview or certificate, by kind.
@@ -115,10 +116,10 @@ async fn revert_preview_matches_the_revert(world: &mut World) {
     assert_eq!(counts(&preview["references"]), counts(&certificate["references"]));
     let certificate = certificate_of(&undo);
     let skipped = |kind: &str| result_of(&certificate, kind).skipped;
-    assert_eq!(skipped("contact"), [("changed".to_owned(), 1), ("back_already".to_owned(), 1)].into());
-    assert_eq!(skipped("task"), [("gone".to_owned(), 1)].into());
+    assert_eq!(skipped("contact"), [(SkipReason::Changed, 1), (SkipReason::BackAlready, 1)].into());
+    assert_eq!(skipped("task"), [(SkipReason::Gone, 1)].into());
     assert_eq!(result_of(&certificate, "completed_task").impossible, Some(1));
-    assert_eq!(skipped("following"), [("occupied".to_owned(), 1), ("other_inactive".to_owned(), 1)].into());
+    assert_eq!(skipped("following"), [(SkipReason::Occupied, 1), (SkipReason::OtherInactive, 1)].into());
 }
 
 #[every_engine]

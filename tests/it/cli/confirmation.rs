@@ -1,5 +1,6 @@
 //! Commands that change people, records or messages: each asks at a terminal, and needs `--yes` without one.
 
+use handover::job::State;
 use std::collections::{BTreeMap, BTreeSet};
 
 use clap::CommandFactory;
@@ -41,7 +42,7 @@ impl Commands {
         world.until("the job is scheduled", async || world.job(job).await).await;
         let mut gone = keap_request("gone");
         gone["user_id"] = json!("31");
-        assert_eq!(world.hand_over(&gone).await.state, "rejected");
+        assert_eq!(world.hand_over(&gone).await.state, State::Rejected);
         world.client.send(b"no request".to_vec()).await;
         let is_dead = async || (world.client.waiting("dead").await == 1).then_some(());
         world.until("a message is dead-lettered", is_dead).await;
@@ -183,7 +184,7 @@ async fn yes_at_a_terminal_confirms(world: &mut World) {
     answer(&["pause", &id, "--by", "1"]);
     assert_eq!(world.client.waiting("requests").await, 1);
     world.start_worker().await;
-    let is_paused = async || world.job(commands.job).await.filter(|job| job.state == "paused");
+    let is_paused = async || world.job(commands.job).await.filter(|job| job.state == State::Paused);
     world.until("the job is paused", is_paused).await;
     // Nothing to ask: no message matches.
     let none = answer(&["dead", "replay", "--reason", "failed", "--by", "1"]);

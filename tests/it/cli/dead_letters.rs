@@ -1,5 +1,6 @@
 //! `handover dead`: dead letters are listed, replayed and dropped by a filter, and none is lost.
 
+use handover::job::State;
 use std::collections::BTreeSet;
 
 use handover::broker::{Channel, Outgoing};
@@ -129,7 +130,7 @@ async fn replayed_message_keeps_its_identity(world: &mut World) {
     world.use_catalog(&(catalog_source("keap") + badge)).await;
     world.start_worker().await;
     assert_eq!(act(world, "replay", &["--reason", "unknown_kind"]).expect(0).json()["done"], 1);
-    assert_eq!(world.end_of(read(&request).job_id()).await.state, "completed");
+    assert_eq!(world.end_of(read(&request).job_id()).await.state, State::Completed);
     assert_eq!(list(world, &[]).len(), 0);
     let audited = on(world, &["audit", "--action", "dead.replay", "--json"]).expect(0).json_lines();
     assert_eq!(audited.len(), 3);
@@ -198,7 +199,7 @@ async fn message_dropped_by_the_broker_is_replayable(world: &mut World) {
     assert_eq!((&shown[0]["by_broker"], &shown[0]["message_id"]), (&json!(true), &json!("the sender's own")));
     world.start_worker().await;
     assert_eq!(act(world, "replay", &["--all"]).expect(0).json()["done"], 1);
-    assert_eq!(world.end_of(read(&request).job_id()).await.state, "completed");
+    assert_eq!(world.end_of(read(&request).job_id()).await.state, State::Completed);
     assert_eq!(list(world, &[]).len(), 0);
 }
 

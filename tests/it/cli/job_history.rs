@@ -1,5 +1,6 @@
 //! `handover job ID`: the whole history of a job.
 
+use handover::job::State;
 use handover::store::ledger::audit::MOST_FAILED;
 use serde_json::json;
 
@@ -17,12 +18,12 @@ async fn job_history_shows_every_attempt_and_command(world: &mut World) {
     world.sql("CREATE UNIQUE INDEX docs_two ON docs (owner) WHERE owner = 2 AND id IN (2, 4)").await;
     let request = leave("9", json!({ "doc": { "user": "2" } }));
     let job = world.hand_over(&request).await;
-    assert_eq!(job.state, "needs_attention", "{:?}", job.reasons);
+    assert_eq!(job.state, State::NeedsAttention, "{:?}", job.reasons);
     world.sql("DROP INDEX docs_two").await;
     let id = job.id.to_string();
     on(world, &["resume", &id, "--by", "1", "--reason", "fixed", "--wait"]).expect(0);
     let ended = world.end_of(handover::contract::JobId(job.id)).await;
-    assert_eq!(ended.state, "completed", "{:?}", ended.reasons);
+    assert_eq!(ended.state, State::Completed, "{:?}", ended.reasons);
 
     let reported = on(world, &["job", &id, "--json"]).expect(0).json();
     assert_eq!(reported["request"]["body"]["request_id"], request["request_id"]);
@@ -66,7 +67,7 @@ async fn job_history_limits_the_listed_attempts(world: &mut World) {
                   INSERT INTO docs VALUES (1, 9), (2, 9), (3, 9), (4, 9), (5, 9);";
     start(world, tables, &reference("doc", "docs", "disposition = \"transfer\"")).await;
     let job = world.hand_over(&leave("9", json!({ "doc": { "user": "2" } }))).await;
-    assert_eq!(job.state, "needs_attention", "{:?}", job.reasons);
+    assert_eq!(job.state, State::NeedsAttention, "{:?}", job.reasons);
     let id = job.id.to_string();
     let attempts = async || {
         let reported = on(world, &["job", &id, "--json"]).expect(0).json();
@@ -95,4 +96,19 @@ async fn job_history_limits_the_listed_attempts(world: &mut World) {
     let plain = on(world, &["job", &id]).expect(0).out;
     assert!(plain.contains("failed attempts: 1001; the first 20 follow"), "{plain}");
     assert!(plain.lines().count() < 100, "the output is readable: {plain}");
+}
+
+#[every_engine]
+async fn unknown_words_in_the_ledger_are_reported(world: &mut World) {
+    let tables = "CREATE TABLE docs (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT); INSERT INTO docs VALUES (1, 9);";
+    start(world, tables, &reference("doc", "docs", "disposition = \"transfer\"")).await;
+    let id = world.hand_over(&leave("9", json!({ "doc": { "user": "2" } }))).await.id.to_string();
+    on(world, &["job", &id]).expect(0);
+    for (table, column) in [("journal", "action"), ("requests", "outcome"), ("jobs", "state"), ("jobs", "kind")] {
+        world.change_ledger(&format!("UPDATE handover.{table} SET {column} = 'asleep'")).await;
+        let error = on(world, &["job", &id]).expect(1).err;
+        for part in [table, column, "\"asleep\""] {
+            assert!(error.contains(part), "{table}.{column}: {error}");
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! Submitting requests, and the worker process.
 
+use handover::job::State;
 use std::time::{Duration, Instant};
 
 use handover::contract::JobId;
@@ -33,7 +34,7 @@ async fn submit_reads_files_lines_and_standard_input(world: &mut World) {
     assert_eq!(piped, [json!({ "request_id": "leaver 17", "job_id": id("17").to_string() })]);
     let worker = start_worker(world, &[]);
     for user in ["53", "15", "16", "17"] {
-        assert_eq!(world.end_of(id(user)).await.state, "completed", "{user}");
+        assert_eq!(world.end_of(id(user)).await.state, State::Completed, "{user}");
     }
     assert_eq!(tokio::task::block_in_place(|| worker.stop()), 0);
 }
@@ -70,7 +71,7 @@ async fn one_unreadable_request_sends_nothing(world: &mut World) {
     }
     world.start_worker().await;
     let marker = world.hand_over(&leaves("999")).await;
-    assert_eq!(marker.state, "rejected");
+    assert_eq!(marker.state, State::Rejected);
     assert_eq!(world.number("SELECT count(*) FROM handover.jobs").await, 1);
     assert!(on(world, &["submit", "no-such-file"]).expect(1).err.contains("no-such-file cannot be read"));
     assert!(on(world, &["submit"]).expect(1).err.contains("holds no request"));
@@ -93,7 +94,7 @@ async fn stopped_worker_drains_and_another_completes(world: &mut World) {
     assert_eq!(tokio::task::block_in_place(|| worker.stop()), 0);
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     let stopped = world.job(job).await.expect("a job");
-    assert!(!stopped.state().expect("a state").is_final(), "{stopped:?}");
+    assert!(!stopped.state.is_final(), "{stopped:?}");
 
     let worker = start_worker(world, &[]);
     let ended = world.end_of(job).await;
@@ -134,11 +135,11 @@ async fn second_stop_signal_ends_at_once(world: &mut World) {
     assert_eq!(tokio::task::block_in_place(|| worker.stop()), 1);
     assert!(again.elapsed() < Duration::from_secs(10), "{:?}", again.elapsed());
     drop(held);
-    assert!(!world.job(job).await.expect("a job").state().expect("a state").is_final());
+    assert!(!world.job(job).await.expect("a job").state.is_final());
 
     let worker = start_worker(world, &[]);
     let ended = world.end_of(job).await;
-    assert_eq!(ended.state, "completed", "{:?}", ended.reasons);
+    assert_eq!(ended.state, State::Completed, "{:?}", ended.reasons);
     world.check_journal(job).await;
     assert_eq!(world.orphans().await, 0);
     assert_eq!(tokio::task::block_in_place(|| worker.stop()), 0);

@@ -1,5 +1,6 @@
 //! Many requests at once, and small jobs during a giant one.
 
+use handover::job::State;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::Path;
@@ -180,8 +181,8 @@ async fn small_job_finishes_during_a_giant(world: &mut World) {
         world.send(&leaves(user)).await;
     }
     for job in small {
-        assert_eq!(world.end_of(job).await.state, "completed");
+        assert_eq!(world.end_of(job).await.state, State::Completed);
     }
-    let state = world.job(giant).await.expect("a job").state().expect("a state");
+    let state = world.job(giant).await.expect("a job").state;
     assert!(!state.is_final() && !state.is_held(), "the giant is {state}");
 }

@@ -1,6 +1,7 @@
 //! Recounts while successors leave.
 
 use super::*;
+use handover::job::State;
 
 #[on_postgres]
 async fn recount_skips_successors_who_left(world: &mut World) {
@@ -31,7 +32,7 @@ async fn successor_leaving_during_recount_passes_records_on(world: &mut World) {
     gate.open();
     recount.await.expect("the recount");
     leaving.await.expect("the planner");
-    assert_eq!(states(world, &[&first, &second]).await, ["completed", "completed"]);
+    assert_eq!(states(world, &[&first, &second]).await, [State::Completed, State::Completed]);
     assert_eq!(world.orphans().await, 0);
 }
 

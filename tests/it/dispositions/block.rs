@@ -1,5 +1,6 @@
 //! Block: a row that keeps its user from leaving.
 
+use handover::job::State;
 use serde_json::json;
 
 use super::{HOST, leave, owners, reference, table};
@@ -12,7 +13,7 @@ const BLOCK: &str = "disposition = \"block\"";
 async fn blocking_row_prevents_leaving(world: &mut World) {
     HOST.start(world, &table("docs"), &reference("doc", "docs", BLOCK)).await;
     let job = world.hand_over(&leave(json!({}))).await;
-    assert_eq!((job.state.as_str(), codes_of(&job)), ("rejected", vec!["blocked".to_owned()]));
+    assert_eq!((job.state, codes_of(&job)), (State::Rejected, vec!["blocked".to_owned()]));
     let reason = &reasons_of(&job)[0];
     assert_eq!(reason.concerning.keys, ["1", "2", "3", "4", "5"]);
     assert_eq!(world.texts("SELECT status AS t FROM people WHERE id = 9").await, ["active"]);

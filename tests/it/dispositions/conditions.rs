@@ -1,6 +1,7 @@
 //! Which rows a reference covers, and for which leavers.
 
 use handover::contract::Certificate;
+use handover::job::State;
 use serde_json::json;
 
 use super::{HOST, leave, owners, reference, table};
@@ -87,7 +88,7 @@ async fn uncovered_rows_prevent_completion(world: &mut World) {
     let seats = "CREATE TABLE seats (id BIGINT NOT NULL PRIMARY KEY, holder BIGINT); INSERT INTO seats VALUES (1, 9);";
     HOST.start(world, &[ITEMS, seats].concat(), &references.concat()).await;
     let job = world.hand_over(&leave(json!({ "open": { "user": "2" } }))).await;
-    assert_eq!((job.state.as_str(), codes_of(&job)), ("needs_attention", vec!["orphans_left".to_owned()]));
+    assert_eq!((job.state, codes_of(&job)), (State::NeedsAttention, vec!["orphans_left".to_owned()]));
     assert_eq!(reasons_of(&job)[0].concerning.count, Some(4));
     assert!(reasons_of(&job)[0].message.contains("items.owner"), "{}", reasons_of(&job)[0].message);
     assert!(job.certificate.is_none());

@@ -23,7 +23,7 @@ async fn access_ends_before_any_record_moves(world: &mut World) {
     world.start_roles(&[Role::Planner]).await;
     let id = world.send(&leave(json!({ "doc": { "user": "2" } }))).await;
     let job = world.until("the request is accepted", async || world.job(id).await).await;
-    assert_eq!(job.state().expect("a state"), State::Cutting);
+    assert_eq!(job.state, State::Cutting);
     assert_eq!(world.number("SELECT count(*) FROM docs WHERE owner = 9").await, 5);
     assert_eq!(world.number("SELECT count(*) FROM door_keys WHERE owner = 9").await, 0);
     assert_eq!(world.number("SELECT count(*) FROM drafts WHERE owner = 9").await, 0);

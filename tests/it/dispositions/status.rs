@@ -1,5 +1,6 @@
 //! The column and values that define an active user.
 
+use handover::job::State;
 use serde_json::json;
 
 use super::{HOST, Host, leave, reference, table};
@@ -10,7 +11,7 @@ async fn status_serves(world: &mut World, status: (&'static str, &'static str, &
     let host = Host { status, ..HOST };
     host.start(world, &table("docs"), &reference("doc", "docs", "disposition = \"transfer\"")).await;
     let to_dan = world.hand_over(&host.leave(json!({ "doc": { "user": "4" } }))).await;
-    assert_eq!((to_dan.state.as_str(), codes_of(&to_dan)), ("rejected", vec!["successor_inactive".to_owned()]));
+    assert_eq!((to_dan.state, codes_of(&to_dan)), (State::Rejected, vec!["successor_inactive".to_owned()]));
     let mut request = host.leave(json!({ "doc": { "user": "2" } }));
     request["request_id"] = json!("r2");
     world.certificate(&request).await;

@@ -1,5 +1,6 @@
 //! Transfer: records that go to successors.
 
+use handover::job::State;
 use serde_json::json;
 
 use super::{HOST, MEMBERS, copies, leave, members, owners, reference, table};
@@ -65,7 +66,7 @@ async fn drop_on_conflict_checks_each_records_successor(world: &mut World) {
 async fn conflict_without_rule_needs_attention(world: &mut World) {
     HOST.start(world, MEMBERS, &members("")).await;
     let job = world.hand_over(&leave(json!({ "member": { "user": "2" } }))).await;
-    assert_eq!((job.state.as_str(), codes_of(&job)), ("needs_attention", vec!["row_refused".to_owned()]));
+    assert_eq!((job.state, codes_of(&job)), (State::NeedsAttention, vec!["row_refused".to_owned()]));
     assert_eq!(reasons_of(&job)[0].concerning.kind.as_deref(), Some("member"));
     assert_eq!(world.number("SELECT count(*) FROM members WHERE owner = 9 AND doc = 1").await, 1);
     assert_eq!(world.number("SELECT count(*) FROM members WHERE owner = 2 AND since = 'y'").await, 2);

@@ -1,6 +1,7 @@
 //! RabbitMQ queues that are declared and bound but have no process: consuming one closes the connection.
 //! A server that is killed while it declares a queue can leave one behind. Here the test deletes the queue's process.
 
+use handover::job::State;
 use std::time::Duration;
 
 use crate::support::broker::BrokerClient;
@@ -80,9 +81,9 @@ async fn broken_step_queue_is_recreated_by_itself(world: &mut World) {
     world.until("readiness reports that steps cannot be consumed", reported).await;
     let mut other = keap_request("r2");
     other["user_id"] = "31".into();
-    assert_eq!(world.hand_over(&other).await.state, "rejected");
-    assert!(!world.job(job).await.expect("a job").state().expect("a state").is_final());
-    let ended = async || world.job(job).await.filter(|job| job.state == "completed");
+    assert_eq!(world.hand_over(&other).await.state, State::Rejected);
+    assert!(!world.job(job).await.expect("a job").state.is_final());
+    let ended = async || world.job(job).await.filter(|job| job.state == State::Completed);
     let ended = world.until_within(PATIENCE, "the job ends", ended).await;
     let moved: u64 = certificate_of(&ended).references.iter().filter_map(|found| found.moved).sum();
     assert_eq!(moved, 104 + 92 + 12);
@@ -113,7 +114,7 @@ async fn broken_request_queue_is_reported_by_readiness(world: &mut World) {
     assert!(scene.has_logged("queue cannot be consumed"));
     // Steps are processed all the while.
     let ended = world.end_of(job).await;
-    assert_eq!(ended.state, "completed", "{:?}", ended.reasons);
+    assert_eq!(ended.state, State::Completed, "{:?}", ended.reasons);
     assert_eq!(scene.reconnects("steps"), 1.0, "other consumers are not disturbed");
 
     rabbitmq.control(&["delete_queue", &queue]);
@@ -122,6 +123,6 @@ async fn broken_request_queue_is_reported_by_readiness(world: &mut World) {
     world.client = BrokerClient::amqp(&world.broker_url(), &world.prefix).await;
     let mut other = keap_request("r2");
     other["user_id"] = "31".into();
-    assert_eq!(world.hand_over(&other).await.state, "rejected");
+    assert_eq!(world.hand_over(&other).await.state, State::Rejected);
     assert_eq!(tokio::task::block_in_place(|| scene.reported.worker.stop()), 0);
 }

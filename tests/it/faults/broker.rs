@@ -54,7 +54,7 @@ async fn dropped_connections_lose_and_double_nothing(world: &mut World) {
         let all_are_back = async || (proxy.accepted() >= before + 3).then_some(());
         world.until("the worker has connected again", all_are_back).await;
     }
-    assert!(!world.job(job).await.expect("a job").state().expect("a state").is_final());
+    assert!(!world.job(job).await.expect("a job").state.is_final());
     ended_well(world, job).await;
 }
 
@@ -65,7 +65,7 @@ async fn deleted_step_queue_is_declared_again(world: &mut World) {
     let job = world.send(&keap_request("r1")).await;
     until_closed(world, 3).await;
     let lost = world.client.delete_queue("steps").await;
-    let state = world.job(job).await.expect("a job").state().expect("a state");
+    let state = world.job(job).await.expect("a job").state;
     assert!([State::Cutting, State::Moving].contains(&state), "the job is {state} with {lost} steps lost");
     ended_well(world, job).await;
     let left = async || (world.client.waiting("steps").await == 0).then_some(());
@@ -75,7 +75,7 @@ async fn deleted_step_queue_is_declared_again(world: &mut World) {
 #[on_postgres]
 async fn deleted_request_queue_is_declared_again(world: &mut World) {
     world.start_worker().await;
-    assert_eq!(world.hand_over(&keap_request("r1")).await.state, "completed");
+    assert_eq!(world.hand_over(&keap_request("r1")).await.state, State::Completed);
     // The relay declares every queue before it first publishes. Here the consumer has to notice.
     world.until_all_is_published().await;
     world.client.delete_queue("requests").await;
@@ -88,7 +88,7 @@ async fn deleted_request_queue_is_declared_again(world: &mut World) {
             world.job(job).await.map(|_| job)
         })
         .await;
-    assert_eq!(world.end_of(job).await.state, "rejected");
+    assert_eq!(world.end_of(job).await.state, State::Rejected);
 }
 
 #[on_postgres]

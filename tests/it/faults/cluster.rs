@@ -3,6 +3,7 @@
 
 mod nodes;
 
+use handover::job::State;
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::StreamExt;
@@ -107,7 +108,7 @@ async fn queue_leader_change_loses_nothing(world: &mut World) {
     let closed = "SELECT count(*) FROM handover.chunks WHERE state = 'closed'";
     world.until("some chunks are done", async || (world.number(closed).await >= 10).then_some(())).await;
     cluster.kill(leader);
-    assert!(!world.job(job).await.expect("a job").state().expect("a state").is_final());
+    assert!(!world.job(job).await.expect("a job").state.is_final());
     held.commit().await.expect("let go");
 
     let ended = world.end_of(job).await;
@@ -124,7 +125,7 @@ async fn queue_leader_change_loses_nothing(world: &mut World) {
     let mut next = keap_request("r2");
     next["user_id"] = "999".into();
     publish(&confirming(&connection).await, "request.deactivate", &next).await.expect("taken");
-    assert_eq!(world.end_of(read(&next).job_id()).await.state, "rejected");
+    assert_eq!(world.end_of(read(&next).job_id()).await.state, State::Rejected);
     for worker in workers {
         assert_eq!(tokio::task::block_in_place(|| worker.stop()), 0);
     }

@@ -1,5 +1,6 @@
 //! A database that is up but fails to serve: no answer, no connection, no space.
 
+use handover::job::State;
 use std::fs::File;
 use std::time::{Duration, Instant};
 
@@ -105,11 +106,11 @@ async fn worker_waits_for_a_free_connection(world: &mut World) {
     .await;
     let reported = || std::fs::read_to_string(&log).expect("a log").contains("failed; retrying");
     world.until("the worker says that it waits", async || reported().then_some(())).await;
-    assert!(!world.job(job).await.expect("a job").state().expect("a state").is_final());
+    assert!(!world.job(job).await.expect("a job").state.is_final());
     administer(&format!("ALTER DATABASE {database} CONNECTION LIMIT -1")).await;
 
     let ended = world.end_of(job).await;
-    assert_eq!(ended.state, "completed", "{:?}", ended.reasons);
+    assert_eq!(ended.state, State::Completed, "{:?}", ended.reasons);
     world.check_journal(job).await;
     assert_eq!(tokio::task::block_in_place(|| worker.stop()), 0);
     let dead_letter = world.client.next_dead_letter(Duration::from_millis(100)).await;
@@ -131,7 +132,7 @@ async fn full_disk_loses_nothing(world: &mut World) {
     world.start_worker().await;
     hold_to(world, 1 << 30).await;
     let ended = world.end_of(job).await;
-    assert_eq!(ended.state, "completed", "{:?}", ended.reasons);
+    assert_eq!(ended.state, State::Completed, "{:?}", ended.reasons);
     world.check_journal(job).await;
     assert_eq!(world.number("SELECT count(*) FROM handover.outbox WHERE channel = 'dead'").await, 0);
 }

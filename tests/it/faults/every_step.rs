@@ -154,7 +154,7 @@ async fn run_scenario(world: &mut World, faults: Arc<Faults>, how: Disturbance) 
 /// Makes a scheduled job due.
 async fn make_due(world: &World, job: JobId) {
     until_aging(world, "the job is scheduled", async |world| {
-        world.job(job).await.is_some_and(|job| job.state == "scheduled")
+        world.job(job).await.is_some_and(|job| job.state == State::Scheduled)
     })
     .await;
     let id = world.uuid(job);
@@ -165,7 +165,7 @@ async fn make_due(world: &World, job: JobId) {
 async fn until_ended(world: &World, jobs: impl Iterator<Item = &JobId>) {
     for job in jobs {
         until_aging(world, "a job ends", async |world| {
-            let state = world.job(*job).await.and_then(|job| job.state().ok());
+            let state = world.job(*job).await.map(|job| job.state);
             state.is_some_and(|state| state.is_final() || state == State::NeedsAttention)
         })
         .await;

@@ -1,6 +1,7 @@
 //! A worker that freezes in the middle of a chunk until RabbitMQ gives up on it. Another worker does its work, and it
 //! does no harm when it continues.
 
+use handover::job::State;
 use std::time::Duration;
 
 use sea_orm::ConnectionTrait;
@@ -69,7 +70,7 @@ async fn frozen_worker_does_no_harm_when_resumed(world: &mut World) {
 
         let other = start(world, "10s");
         let ended = world.end_of(job).await;
-        assert_eq!(ended.state, "completed", "{:?}", ended.reasons);
+        assert_eq!(ended.state, State::Completed, "{:?}", ended.reasons);
         assert_eq!(result_of(&certificate_of(&ended), "contact").moved, Some(45));
         assert_eq!(tokio::task::block_in_place(|| other.stop()), 0);
 
@@ -77,7 +78,7 @@ async fn frozen_worker_does_no_harm_when_resumed(world: &mut World) {
         let mut again = request.clone();
         again["user_id"] = "31".into();
         again["request_id"] = format!("behind {user}").into();
-        assert_eq!(world.hand_over(&again).await.state, "rejected", "the worker consumes again");
+        assert_eq!(world.hand_over(&again).await.state, State::Rejected, "the worker consumes again");
         let drained = async || (world.client.waiting("steps").await == 0).then_some(());
         world.until("every step is taken", drained).await;
         assert_eq!(tokio::task::block_in_place(|| stopped.stop()), 0);

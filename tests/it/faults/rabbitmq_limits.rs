@@ -2,6 +2,7 @@
 //! messages.
 //! A worker waits, reports it, recovers by itself, and loses nothing.
 
+use handover::job::State;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -68,7 +69,7 @@ async fn worker_waits_while_publishers_are_blocked(world: &mut World) {
     let waits =
         || reported.metric("handover_outbox_messages{channel=\"steps\"}").is_some_and(|messages| messages > 0.0);
     world.until("the outbox fills", async || tokio::task::block_in_place(waits).then_some(())).await;
-    assert!(!world.job(job).await.expect("a job").state().expect("a state").is_final());
+    assert!(!world.job(job).await.expect("a job").state.is_final());
 
     rabbitmq.control(&["set_vm_memory_high_watermark", "0.4"]);
     until_ready(world, &reported).await;
@@ -100,7 +101,7 @@ async fn worker_recovers_once_the_queue_is_fixed(world: &mut World) {
         until_unready(world, &reported, &[&name, "not as Handover declares it", "delete the queue"]).await;
         world.client.delete_queue(queue).await;
         until_ready(world, &reported).await;
-        assert_eq!(world.hand_over(&already_left(queue)).await.state, "rejected");
+        assert_eq!(world.hand_over(&already_left(queue)).await.state, State::Rejected);
     }
     assert_eq!(tokio::task::block_in_place(|| reported.worker.stop()), 0);
 }
@@ -131,7 +132,7 @@ async fn database_outage_uses_no_delivery_attempts(world: &mut World) {
     come_back(&database).await;
     for job in jobs {
         let ended = world.end_of(job).await;
-        assert!(["completed", "rejected"].contains(&ended.state.as_str()), "{:?}", ended.reasons);
+        assert!([State::Completed, State::Rejected].contains(&ended.state), "{:?}", ended.reasons);
         world.check_journal(job).await;
     }
     assert!(world.client.next_dead_letter(Duration::from_millis(200)).await.is_none(), "no message was dropped");

@@ -27,7 +27,7 @@ async fn take(world: &World, request: &Value) -> JobId {
 async fn open_by_hand(world: &mut World) -> JobId {
     world.use_chunks_of(10);
     let id = take(world, &keap_request("large")).await;
-    while world.job(id).await.expect("a job").state == State::Cutting.name() {
+    while world.job(id).await.expect("a job").state == State::Cutting {
         cutter::cut(&world.context, id).await.expect("cut");
     }
     id
@@ -73,7 +73,7 @@ pub async fn sweeper_finds_jobs_with_lost_messages(world: &mut World) {
             "reassign": { "contact": to(SUPPORT) },
         });
         let id = take(world, &request).await;
-        let state = async |world: &World| world.job(id).await.expect("a job").state().expect("a state");
+        let state = async |world: &World| world.job(id).await.expect("a job").state;
         if lost_after != "planning" {
             cutter::cut(&world.context, id).await.expect("cut");
         }
@@ -103,7 +103,7 @@ async fn outdated_messages_change_nothing(world: &mut World) {
     world.use_chunks_of(10);
     world.start_worker().await;
     let id = world.send(&request).await;
-    assert_eq!(world.end_of(id).await.state, "completed");
+    assert_eq!(world.end_of(id).await.state, State::Completed);
     world.until_all_is_published().await;
     world.events().await;
     world.stop_workers().await;
@@ -124,7 +124,7 @@ async fn outdated_messages_change_nothing(world: &mut World) {
     let mut last = keap_request("last");
     last["user_id"] = json!("31");
     let refused = world.send(&last).await;
-    assert_eq!(world.end_of(refused).await.state, "rejected");
+    assert_eq!(world.end_of(refused).await.state, State::Rejected);
     world.until_all_is_published().await;
     // Steps have a queue of their own. The worker finishes what it took before it stops.
     world.until("every step is taken", async || (world.client.waiting("steps").await == 0).then_some(())).await;
@@ -155,7 +155,7 @@ async fn deactivated_successor_stops_further_moves(world: &mut World) {
     assert!(given > 0 && left > 0);
     world.start_worker().await;
     let job = world.end_of(id).await;
-    assert_eq!(job.state, "needs_attention");
+    assert_eq!(job.state, State::NeedsAttention);
     let reasons = job.reasons.expect("reasons");
     assert_eq!(reasons[0]["code"], "successor_gone");
     assert_eq!(reasons[0]["concerning"]["user_id"], AMANDA);
@@ -190,7 +190,7 @@ async fn row_locked_forever_is_given_up(world: &mut World) {
     let id = open_by_hand(world).await;
     world.start_worker().await;
     let job = world.end_of(id).await;
-    assert_eq!(job.state, "needs_attention");
+    assert_eq!(job.state, State::NeedsAttention);
     let reasons = job.reasons.expect("reasons");
     assert_eq!(reasons.as_array().map(Vec::len), Some(1));
     assert_eq!(reasons[0]["code"], "row_refused");
@@ -208,8 +208,8 @@ async fn row_locked_forever_is_given_up(world: &mut World) {
     let resume = serde_json::json!({
         "type": "resume", "request_id": "again", "org_id": "1", "requested_by": ADMIN, "job_id": id
     });
-    assert_eq!(world.hand_over(&resume).await.state, "completed");
-    world.until("the job is completed", async || world.job(id).await.filter(|job| job.state == "completed")).await;
+    assert_eq!(world.hand_over(&resume).await.state, State::Completed);
+    world.until("the job is completed", async || world.job(id).await.filter(|job| job.state == State::Completed)).await;
     assert_eq!(owned_by_53(world).await, 0);
     world.check_journal(id).await;
 }
@@ -231,7 +231,7 @@ async fn failed_check_stops_the_job(world: &mut World) {
     // Small enough for the planner's transaction: the planner fails and opens the job, and a mover finds the chunk to
     // blame.
     let job = world.hand_over(&keap_request("small")).await;
-    assert_eq!(job.state, "needs_attention");
+    assert_eq!(job.state, State::NeedsAttention);
     let refused = owned_by_53(world).await;
     assert_eq!(
         world.number("SELECT CAST(sum(records) AS bigint) FROM handover.journal WHERE kind = 'contact'").await,
@@ -273,7 +273,7 @@ async fn database_outage_loses_no_request(world: &mut World) {
 
     for job in jobs {
         let end = world.end_of(job).await;
-        assert_eq!(end.state, "completed", "{:?}", end.reasons);
+        assert_eq!(end.state, State::Completed, "{:?}", end.reasons);
         world.check_journal(job).await;
     }
     assert!(world.client.next_dead_letter(Duration::from_millis(200)).await.is_none(), "no dead letters");

@@ -1,6 +1,7 @@
 //! Rows that the host's database refuses to change. Each is found and reported, and everything else moves.
 
 use handover::contract::ReasonCode;
+use handover::job::State;
 use serde_json::{Value, json};
 
 use crate::support::people::{leave, owners, reference, reverted, start};
@@ -32,7 +33,7 @@ async fn rows_refused_by_checks_are_reported(world: &mut World) {
     let tables = documents("CHECK (owner = 9 OR id NOT IN (4, 7))");
     start(world, &tables, &reference("doc", "docs", "disposition = \"transfer\"")).await;
     let job = world.hand_over(&leave("9", json!({ "doc": even() }))).await;
-    assert_eq!(job.state, "needs_attention");
+    assert_eq!(job.state, State::NeedsAttention);
     assert_eq!(refused(&job), ["4", "7"]);
     let reason = reasons_of(&job).remove(0);
     assert_eq!(reason.concerning.kind.as_deref(), Some("doc"));
@@ -53,7 +54,7 @@ fn run_with_a_row_kept_by_trigger(chunks: Option<u64>, reassign: Value) {
         let tables = format!("{} {kept}", documents("CHECK (size > 0)"));
         start(world, &tables, &reference("doc", "docs", "disposition = \"transfer\"")).await;
         let job = world.hand_over(&leave("9", json!({ "doc": reassign }))).await;
-        assert_eq!((job.state.as_str(), refused(&job)), ("needs_attention", vec!["5".to_owned()]));
+        assert_eq!((job.state, refused(&job)), (State::NeedsAttention, vec!["5".to_owned()]));
         assert_eq!(world.number("SELECT count(*) FROM docs WHERE owner <> 9").await, 8);
         let journaled = "SELECT CAST(sum(records) AS bigint) FROM handover.journal";
         assert_eq!(world.number(journaled).await, 8, "the row that stayed is not journaled");
@@ -81,7 +82,7 @@ fn trigger_may_refuse_removal_and_set() {
             let tables = format!("{} {kept}", documents("CHECK (size > 0)"));
             start(world, &tables, &reference("doc", "docs", disposition)).await;
             let job = world.hand_over(&leave("9", json!({}))).await;
-            assert_eq!((job.state.as_str(), refused(&job)), ("needs_attention", vec!["5".to_owned()]), "{event}");
+            assert_eq!((job.state, refused(&job)), (State::NeedsAttention, vec!["5".to_owned()]), "{event}");
             assert_eq!(world.texts("SELECT CAST(size AS text) AS t FROM docs WHERE id = 5").await, ["50"], "{event}");
             let journaled = "SELECT CAST(sum(records) AS bigint) FROM handover.journal";
             assert_eq!(world.number(journaled).await, 8, "{event}: the row that stayed is not journaled");
@@ -102,7 +103,7 @@ async fn cascading_rows_are_each_journaled(world: &mut World) {
         .replace("INTO docs VALUES", "INTO docs (id, owner, size) VALUES");
     start(world, &tables, &reference("doc", "docs", "disposition = \"detach\"")).await;
     let job = world.hand_over(&leave("9", json!({}))).await;
-    assert_eq!(job.state, "completed");
+    assert_eq!(job.state, State::Completed);
     assert_eq!(world.number("SELECT count(*) FROM docs").await, 0);
 }
 
@@ -118,7 +119,7 @@ async fn rows_refused_at_commit_are_found(world: &mut World) {
     );
     start(world, &tables, &reference("doc", "docs", "disposition = \"transfer\"")).await;
     let job = world.hand_over(&leave("9", json!({ "doc": { "user": "2" } }))).await;
-    assert_eq!((job.state.as_str(), refused(&job)), ("needs_attention", vec!["6".to_owned()]));
+    assert_eq!((job.state, refused(&job)), (State::NeedsAttention, vec!["6".to_owned()]));
     assert_eq!(world.number("SELECT count(*) FROM docs WHERE owner = 2").await, 8);
 }
 
@@ -128,7 +129,7 @@ async fn refused_named_row_does_not_stop_others(world: &mut World) {
     start(world, &tables, &reference("doc", "docs", "disposition = \"transfer\"")).await;
     let each: serde_json::Map<String, Value> = (1..=7).map(|id| (id.to_string(), json!("3"))).collect();
     let job = world.hand_over(&leave("9", json!({ "doc": { "each": each, "rest": { "user": "2" } } }))).await;
-    assert_eq!((job.state.as_str(), refused(&job)), ("needs_attention", vec!["3".to_owned()]));
+    assert_eq!((job.state, refused(&job)), (State::NeedsAttention, vec!["3".to_owned()]));
     assert_eq!(owners(world, "docs").await, ["1:3", "2:3", "3:9", "4:3", "5:3", "6:3", "7:3", "8:2", "9:2"]);
 }
 
@@ -140,7 +141,7 @@ async fn unremovable_row_does_not_stop_others(world: &mut World) {
     );
     start(world, &tables, &reference("doc", "docs", "disposition = \"detach\"")).await;
     let job = world.hand_over(&leave("9", json!({}))).await;
-    assert_eq!((job.state.as_str(), refused(&job)), ("needs_attention", vec!["5".to_owned()]));
+    assert_eq!((job.state, refused(&job)), (State::NeedsAttention, vec!["5".to_owned()]));
     assert_eq!(owners(world, "docs").await, ["5:9"]);
 }
 
@@ -152,7 +153,7 @@ async fn refused_row_does_not_keep_access(world: &mut World) {
     );
     start(world, &tables, &reference("doc", "docs", "disposition = \"detach\"\nat = \"start\"")).await;
     let job = world.hand_over(&leave("9", json!({}))).await;
-    assert_eq!((job.state.as_str(), refused(&job)), ("needs_attention", vec!["5".to_owned()]));
+    assert_eq!((job.state, refused(&job)), (State::NeedsAttention, vec!["5".to_owned()]));
     assert_eq!(owners(world, "docs").await, ["5:9"]);
     assert_eq!(world.number("SELECT count(*) FROM people WHERE id = 9 AND status = 'active'").await, 0);
 }
@@ -165,7 +166,7 @@ async fn refused_row_does_not_stop_scheduled_job(world: &mut World) {
     let mut request = leave("9", json!({ "doc": { "user": "2" } }));
     request["effective_at"] = json!(soon.format(&time::format_description::well_known::Rfc3339).expect("a time"));
     let job = world.hand_over(&request).await;
-    assert_eq!((job.state.as_str(), refused(&job)), ("needs_attention", vec!["4".to_owned()]));
+    assert_eq!((job.state, refused(&job)), (State::NeedsAttention, vec!["4".to_owned()]));
     assert_eq!(world.number("SELECT count(*) FROM docs WHERE owner = 2").await, 8);
 }
 
@@ -230,16 +231,16 @@ async fn is_out(world: &crate::support::World) -> bool {
 async fn lock_out_survives_a_refused_row(world: &mut World) {
     start_with_pinned(world, "").await;
     let job = world.hand_over(&locked_out()).await;
-    assert_eq!(job.state, "needs_attention");
+    assert_eq!(job.state, State::NeedsAttention);
     assert_eq!(codes_of(&job), ["allotment_missing", "row_refused"]);
     assert_eq!((refused(&job), owners(world, "docs").await), (vec!["5".to_owned()], vec!["5:9".to_owned()]));
     assert!(is_out(world).await);
     // Once the pin is gone, the job completes and can be reverted.
     world.sql("DELETE FROM pins").await;
     let amend = json!({ "type": "amend", "request_id": "letters", "requested_by": "1", "job_id": job.id, "reassign": { "letter": { "user": "2" } } });
-    assert_eq!(world.hand_over(&amend).await.state, "completed");
+    assert_eq!(world.hand_over(&amend).await.state, State::Completed);
     let id = handover::contract::JobId(job.id);
-    let ended = async || world.job(id).await.filter(|job| job.state == "completed");
+    let ended = async || world.job(id).await.filter(|job| job.state == State::Completed);
     let certificate = certificate_of(&world.until("the job ends", ended).await);
     assert_eq!(result_of(&certificate, "doc").removed, Some(9));
     let undone = reverted(world, &job).await;
@@ -250,7 +251,7 @@ async fn lock_out_survives_a_refused_row(world: &mut World) {
 async fn lock_out_survives_a_refused_commit(world: &mut World) {
     start_with_pinned(world, " DEFERRABLE INITIALLY DEFERRED").await;
     let job = world.hand_over(&locked_out()).await;
-    assert_eq!(job.state, "needs_attention");
+    assert_eq!(job.state, State::NeedsAttention);
     assert!(is_out(world).await);
     match world.engine {
         Engine::Postgres => {

@@ -1,5 +1,6 @@
 //! Guards over the users' own rows: the last administrator cannot leave.
 
+use handover::job::State;
 use serde_json::{Value, json};
 
 use crate::support::people::{USERS, leave, owners, reference};
@@ -33,7 +34,7 @@ async fn last_active_administrator_cannot_leave(world: &mut World) {
     world.start_worker().await;
     certificate_of(&world.hand_over(&leave("2", to_nine())).await);
     let job = world.hand_over(&leave("3", to_nine())).await;
-    assert_eq!((job.state.as_str(), codes_of(&job)), ("rejected", vec!["blocked".to_owned()]));
+    assert_eq!((job.state, codes_of(&job)), (State::Rejected, vec!["blocked".to_owned()]));
     let reason = reasons_of(&job).remove(0);
     assert_eq!((reason.concerning.kind.as_deref(), reason.concerning.keys), (Some("last_admin"), vec!["3".to_owned()]));
     assert_eq!(owners(world, "docs").await, ["1:9", "2:3", "3:9"]);
@@ -57,7 +58,7 @@ async fn one_of_two_last_administrators_leaves(world: &mut World) {
     world.start_worker().await;
     let mut states = vec![world.end_of(jobs[0]).await.state, world.end_of(jobs[1]).await.state];
     states.sort();
-    assert_eq!(states, ["completed", "rejected"]);
+    assert_eq!(states, [State::Completed, State::Rejected]);
     assert_eq!(
         world.number("SELECT count(*) FROM people WHERE role = 'admin' AND firm = 'a' AND status = 'active'").await,
         1

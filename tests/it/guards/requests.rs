@@ -3,6 +3,7 @@
 use handover::app::access;
 use handover::catalog::check;
 use handover::contract::{RequestType, UserId};
+use handover::job::State;
 use handover::plan::AccessQuery;
 use handover::store::host;
 use serde_json::{Value, json};
@@ -78,9 +79,9 @@ async fn requester_is_checked_in_permissions_table(world: &mut World) {
     let keep = share("share", "disposition = \"keep\"");
     start(world, &format!("may = {{ deactivate = {MAY_MANAGE} }}"), &keep).await;
     let job = world.hand_over(&request("r1", 9, 3, json!({}))).await;
-    assert_eq!((job.state.as_str(), codes_of(&job)), ("rejected", vec!["requester_not_permitted".to_owned()]));
+    assert_eq!((job.state, codes_of(&job)), (State::Rejected, vec!["requester_not_permitted".to_owned()]));
     assert!(reasons_of(&job)[0].message.contains("`job` of rights (`thing` = \"manage\")"), "{:?}", reasons_of(&job));
-    assert_eq!(world.hand_over(&request("r2", 9, 1, json!({}))).await.state, "completed");
+    assert_eq!(world.hand_over(&request("r2", 9, 1, json!({}))).await.state, State::Completed);
     // The permission is looked up each time, not cached.
     world.sql("UPDATE rights SET thing = 'rest' WHERE thing = 'manage'").await;
     assert_eq!(codes_of(&world.hand_over(&request("r3", 8, 1, json!({}))).await), ["requester_not_permitted"]);
@@ -116,8 +117,8 @@ async fn permissions_may_be_alternative_and_conditional(world: &mut World) {
     let keep = share("share", "disposition = \"keep\"");
     start(world, &format!("may = {{ deactivate = [{MAY_MANAGE}, {guests}] }}"), &keep).await;
     assert_eq!(codes_of(&world.hand_over(&request("r1", 9, 2, json!({}))).await), ["requester_not_permitted"]);
-    assert_eq!(world.hand_over(&request("r2", 8, 2, json!({}))).await.state, "completed");
-    assert_eq!(world.hand_over(&request("r3", 9, 1, json!({}))).await.state, "completed");
+    assert_eq!(world.hand_over(&request("r2", 8, 2, json!({}))).await.state, State::Completed);
+    assert_eq!(world.hand_over(&request("r3", 9, 1, json!({}))).await.state, State::Completed);
 }
 
 #[every_engine]
@@ -149,13 +150,17 @@ async fn guard_may_apply_to_bulk_only(world: &mut World) {
     let references = [NO_WORKERS_IN_BULK, &share("share", "disposition = \"keep\"")].concat();
     start(world, "", &references).await;
     let job = world.hand_over(&request("r1", 9, 1, json!({ "bulk": true }))).await;
-    assert_eq!((job.state.as_str(), codes_of(&job)), ("rejected", vec!["blocked".to_owned()]));
+    assert_eq!((job.state, codes_of(&job)), (State::Rejected, vec!["blocked".to_owned()]));
     let reason = &reasons_of(&job)[0];
     assert_eq!(
         (reason.concerning.kind.as_deref(), reason.hint.as_str()),
         (Some("worker_in_bulk"), "send it by itself")
     );
-    assert_eq!(world.hand_over(&request("r2", 8, 1, json!({ "bulk": true }))).await.state, "completed", "no worker");
+    assert_eq!(
+        world.hand_over(&request("r2", 8, 1, json!({ "bulk": true }))).await.state,
+        State::Completed,
+        "no worker"
+    );
     let certificate = world.certificate(&request("r3", 9, 1, json!({}))).await;
     assert!(!certificate.references.iter().any(|reference| reference.kind == "worker_in_bulk"));
 }
@@ -287,7 +292,7 @@ async fn several_leavers_merge_into_one_row(world: &mut World) {
     let first = world.send(&request("r1", 9, 1, to_3.clone())).await;
     let second = world.send(&request("r2", 8, 1, to_3)).await;
     for job in [first, second] {
-        assert_eq!(world.end_of(job).await.state, "completed");
+        assert_eq!(world.end_of(job).await.state, State::Completed);
     }
     assert_eq!(shares(world).await[..2], ["1:3:8700", "2:3:2300"]);
     assert_eq!(world.number("SELECT count(*) FROM shares WHERE owner IN (8, 9)").await, 0);
@@ -299,7 +304,7 @@ async fn refused_sum_is_reported_and_others_move(world: &mut World) {
     start(world, "", &added_up()).await;
     world.sql("UPDATE shares SET share = 90 WHERE doc = 5 AND owner = 4").await;
     let job = world.hand_over(&request("r1", 9, 1, json!({ "reassign": { "share": { "user": "4" } } }))).await;
-    assert_eq!(job.state, "needs_attention");
+    assert_eq!(job.state, State::NeedsAttention);
     assert_eq!(reasons_of(&job)[0].concerning.kind.as_deref(), Some("share"));
     let rows = shares(world).await;
     assert_eq!(rows.iter().filter(|row| row.starts_with("5:")).collect::<Vec<_>>(), ["5:4:9000", "5:9:1500"]);

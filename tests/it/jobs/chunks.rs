@@ -1,5 +1,6 @@
 //! Slow chunks, and rows that another session has locked.
 
+use handover::job::State;
 use std::time::Duration;
 
 use handover::store::ledger::jobs::Job;
@@ -47,7 +48,7 @@ async fn slow_chunks_shrink_and_shares_stay(world: &mut World) {
     slow_documents(world).await;
     let even = json!({ "logic": "ratio", "shares": [{ "user": "2", "amount": 1 }, { "user": "3", "amount": 1 }] });
     let job = world.hand_over(&leave("9", json!({ "doc": even }))).await;
-    assert_eq!(job.state, "completed");
+    assert_eq!(job.state, State::Completed);
     let smallest = "SELECT min(records) FROM handover.chunks WHERE state = 'closed'";
     assert!(world.number(smallest).await < 100, "no chunk was made smaller");
     let expected: Vec<String> = (1..=500).map(|id| format!("{id}:{}", 3 - id % 2)).collect();
@@ -63,7 +64,7 @@ async fn next_job_reuses_the_learned_chunk_size(world: &mut World) {
         .sql("INSERT INTO docs SELECT 1000 + id, 8 FROM docs; INSERT INTO people VALUES (8, 'Yan', 'y', 'active')")
         .await;
     for user in ["9", "8"] {
-        assert_eq!(world.hand_over(&leave(user, json!({ "doc": { "user": "2" } }))).await.state, "completed");
+        assert_eq!(world.hand_over(&leave(user, json!({ "doc": { "user": "2" } }))).await.state, State::Completed);
     }
     let largest =
         "SELECT max(c.records) FROM handover.chunks c JOIN handover.jobs j ON j.id = c.job_id WHERE j.user_id = '8'";
@@ -81,10 +82,10 @@ async fn slow_undo_chunks_shrink(world: &mut World) {
     world.context.limits.chunk_time = Duration::from_millis(10);
     start(world, &documents(500), &reference("doc", "docs", "disposition = \"transfer\"")).await;
     let job = world.hand_over(&leave("9", json!({ "doc": { "user": "2" } }))).await;
-    assert_eq!(job.state, "completed");
+    assert_eq!(job.state, State::Completed);
     world.sql(slow_trigger(world.engine)).await;
     let undo = world.hand_over(&revert(&job)).await;
-    assert_eq!(undo.state, "completed");
+    assert_eq!(undo.state, State::Completed);
     let of_the_undo = "FROM handover.chunks WHERE journal_id IS NOT NULL";
     assert!(world.number(&format!("SELECT min(records) {of_the_undo}")).await < 100, "no chunk was made smaller");
     assert_eq!(world.number(&format!("SELECT CAST(sum(done) AS bigint) {of_the_undo}")).await, 500, "each once");
@@ -140,7 +141,7 @@ async fn locked_row_waits_while_others_move(world: &mut World) {
     let others = expected_but(25);
     world.until("the others are moved", async || (owners(world, "docs").await == others).then_some(())).await;
     held.rollback().await.expect("given up");
-    assert_eq!(world.end_of(job).await.state, "completed");
+    assert_eq!(world.end_of(job).await.state, State::Completed);
     assert_eq!(owners(world, "docs").await, expected_but(0), "it kept its rank");
 }
 
@@ -149,13 +150,14 @@ async fn row_locked_too_long_moves_on_resume(world: &mut World) {
     start_impatient(world, 2, "").await;
     let held = begun(world, "UPDATE docs SET id = id WHERE id = 25").await;
     let job = world.hand_over(&dealt()).await;
-    assert_eq!(job.state, "needs_attention");
+    assert_eq!(job.state, State::NeedsAttention);
     let keys: Vec<String> = reasons_of(&job).into_iter().flat_map(|reason| reason.concerning.keys).collect();
     assert_eq!((owners(world, "docs").await, keys), (expected_but(25), vec!["25".to_owned()]));
     held.rollback().await.expect("given up");
     let resume = json!({ "type": "resume", "request_id": "on", "requested_by": "1", "job_id": job.id });
     world.send(&resume).await;
-    let completed = async || (world.job(handover::contract::JobId(job.id)).await?.state == "completed").then_some(());
+    let completed =
+        async || (world.job(handover::contract::JobId(job.id)).await?.state == State::Completed).then_some(());
     world.until("the job is completed", completed).await;
     assert_eq!(owners(world, "docs").await, expected_but(0));
 }
@@ -171,7 +173,7 @@ async fn chunks_are_not_split_for_table_locks(world: &mut World) {
     let tried = "SELECT count(*) FROM handover.chunks WHERE attempts > 1";
     world.until("a chunk was tried twice", async || (world.number(tried).await > 0).then_some(())).await;
     held.rollback().await.expect("given up");
-    assert_eq!(world.end_of(job).await.state, "completed");
+    assert_eq!(world.end_of(job).await.state, State::Completed);
     assert_eq!(world.number("SELECT count(*) FROM handover.chunks").await, 3);
 }
 
@@ -179,7 +181,7 @@ async fn chunks_are_not_split_for_table_locks(world: &mut World) {
 async fn row_exceeding_statement_timeout_is_isolated(world: &mut World) {
     start_impatient(world, 2, STUCK).await;
     let job = world.hand_over(&dealt()).await;
-    assert_eq!(job.state, "needs_attention");
+    assert_eq!(job.state, State::NeedsAttention);
     let keys: Vec<String> = reasons_of(&job).into_iter().flat_map(|reason| reason.concerning.keys).collect();
     assert_eq!((owners(world, "docs").await, keys), (expected_but(25), vec!["25".to_owned()]));
 }
@@ -188,9 +190,9 @@ async fn row_exceeding_statement_timeout_is_isolated(world: &mut World) {
 async fn undo_skips_rows_exceeding_statement_timeout(world: &mut World) {
     start_impatient(world, 2, "").await;
     let job = world.hand_over(&leave("9", json!({ "doc": { "user": "2" } }))).await;
-    assert_eq!(job.state, "completed");
+    assert_eq!(job.state, State::Completed);
     world.sql(STUCK).await;
-    assert_eq!(world.hand_over(&revert(&job)).await.state, "needs_attention");
+    assert_eq!(world.hand_over(&revert(&job)).await.state, State::NeedsAttention);
     let expected: Vec<String> = (1..=60).map(|id| format!("{id}:{}", if id == 25 { 2 } else { 9 })).collect();
     assert_eq!(owners(world, "docs").await, expected);
 }

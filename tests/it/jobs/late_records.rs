@@ -92,7 +92,7 @@ async fn endless_new_records_end_in_needs_attention(world: &mut World) {
     bring_contacts_back(world).await;
     world.start_worker().await;
     let job = world.hand_over(&keap_request("r1")).await;
-    assert_eq!((job.state.as_str(), codes_of(&job)), ("needs_attention", vec!["orphans_left".to_owned()]));
+    assert_eq!((job.state, codes_of(&job)), (State::NeedsAttention, vec!["orphans_left".to_owned()]));
     assert_eq!(job.late_passes, world.context.limits.late_passes);
     assert!(job.certificate.is_none());
     assert_eq!(world.held_by(LEAVER, "licenses").await, 1, "nothing is claimed");
@@ -214,7 +214,7 @@ async fn cut_completely(world: &mut World, request: &Value) -> JobId {
     world.use_chunks_of(10);
     world.start_roles(&[Role::Planner]).await;
     let id = world.send(request).await;
-    let state = async |world: &World| Some(world.job(id).await?.state().expect("a state"));
+    let state = async |world: &World| Some(world.job(id).await?.state);
     world.until("the request is accepted", async || world.job(id).await).await;
     while state(world).await == Some(State::Cutting) {
         cutter::cut(&world.context, id).await.expect("a cut");

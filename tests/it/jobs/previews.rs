@@ -1,5 +1,6 @@
 //! A preview counts exactly what the job then does.
 
+use handover::job::State;
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
@@ -134,7 +135,7 @@ async fn estimate_uses_measured_chunk_times(world: &mut World) {
     };
     let guessed = estimate(world);
     assert!((1..1_000).contains(&guessed), "without measurements, 200 rows are expected to be fast: {guessed} ms");
-    assert_eq!(world.hand_over(&leave("9", json!({ "doc": { "user": "2" } }))).await.state, "completed");
+    assert_eq!(world.hand_over(&leave("9", json!({ "doc": { "user": "2" } }))).await.state, State::Completed);
     let chunks = if world.engine == Engine::Postgres { "handover.chunks" } else { "handover_chunks" };
     world.sql(&format!("UPDATE {chunks} SET duration_ms = 20000")).await;
     let measured = estimate(world);

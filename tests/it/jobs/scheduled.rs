@@ -1,5 +1,6 @@
 //! Jobs that start later: at a given time, or after the job that gives records to the leaver.
 
+use handover::job::State;
 use std::time::Duration;
 
 use handover::contract::JobId;
@@ -53,9 +54,9 @@ async fn future_job_is_scheduled_without_changes(world: &mut World) {
     let another = world.send(&at(&another, OffsetDateTime::now_utc() + SOON)).await;
     assert_eq!(world.next_event_of(another).await["type"], "handover.deactivation.scheduled");
     world.sql("UPDATE users SET email = '' WHERE id = 15").await;
-    assert_eq!(world.end_of(another).await.state, "needs_attention");
+    assert_eq!(world.end_of(another).await.state, State::NeedsAttention);
     let found = world.job(job).await.expect("a job");
-    assert_eq!((found.state.as_str(), found.started_at), ("scheduled", None));
+    assert_eq!((found.state, found.started_at), (State::Scheduled, None));
     assert_eq!(snapshot::of_host(world).await, before);
 }
 
@@ -63,7 +64,7 @@ async fn future_job_is_scheduled_without_changes(world: &mut World) {
 async fn past_time_starts_at_once(world: &mut World) {
     world.start_worker().await;
     let request = at(&keap_request("r1"), OffsetDateTime::now_utc() - Duration::from_secs(3600));
-    assert_eq!(world.hand_over(&request).await.state, "completed");
+    assert_eq!(world.hand_over(&request).await.state, State::Completed);
 }
 
 #[every_engine]
@@ -88,9 +89,9 @@ async fn overdue_job_runs_with_the_next_worker(world: &mut World) {
     let (job, due) = schedule_soon(world).await;
     world.stop_workers().await;
     world.until("it is due", async || (OffsetDateTime::now_utc() > due).then_some(())).await;
-    assert_eq!(world.job(job).await.expect("a job").state, "scheduled");
+    assert_eq!(world.job(job).await.expect("a job").state, State::Scheduled);
     world.start_worker().await;
-    assert_eq!(world.end_of(job).await.state, "completed");
+    assert_eq!(world.end_of(job).await.state, State::Completed);
 }
 
 #[every_engine]
@@ -101,7 +102,7 @@ async fn failed_guards_at_start_need_attention(world: &mut World) {
     world.sql("UPDATE users SET email = '' WHERE id = 53").await;
     let before = snapshot::of_host(world).await;
     let ended = world.end_of(job).await;
-    assert_eq!(ended.state, "needs_attention");
+    assert_eq!(ended.state, State::NeedsAttention);
     let event = world.next_event_of(job).await;
     assert_eq!(event["type"], "handover.deactivation.needs_attention");
     assert_eq!(event["data"]["state"], "needs_attention");
@@ -137,7 +138,7 @@ async fn successor_leaves_after_the_giving_job(world: &mut World) {
     world.stop_workers().await;
     world.start_worker().await;
     let (given, left) = (world.end_of(giving).await, world.end_of(leaving).await);
-    assert_eq!((given.state.as_str(), left.state.as_str()), ("completed", "completed"), "{:?}", left.reasons);
+    assert_eq!((given.state, left.state), (State::Completed, State::Completed), "{:?}", left.reasons);
     assert!(left.started_at.expect("a start") >= given.completed_at.expect("an end"), "{given:?} {left:?}");
     // The first job's five contacts and twelve tasks of user 11 moved on to user 12 by the second job.
     let moved =

@@ -1,5 +1,6 @@
 //! The pace of the movers: they pause, and never hold up the host.
 
+use handover::job::State;
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 
@@ -56,7 +57,7 @@ fn giant() -> Value {
 async fn only_gentle_movers_pause_after_chunks(world: &mut World) {
     let worker =
         Logged::start(world, "keap", &[("HANDOVER_WORKER__PACE", "gentle"), ("HANDOVER_LIMITS__CHUNK_ROWS", "10")]);
-    assert_eq!(world.hand_over(&giant()).await.state, "completed");
+    assert_eq!(world.hand_over(&giant()).await.state, State::Completed);
     let closed = world.number(CLOSED).await;
     let rested = said(&worker.stop(), "movers rested");
     assert!(closed > 10, "{closed} chunks");
@@ -66,7 +67,7 @@ async fn only_gentle_movers_pause_after_chunks(world: &mut World) {
         Logged::start(world, "keap", &[("HANDOVER_WORKER__PACE", "full"), ("HANDOVER_LIMITS__CHUNK_ROWS", "10")]);
     let back = json!({ "request_id": "back", "org_id": "1", "requested_by": ADMIN, "type": "revert",
         "job_id": read(&giant()).job_id() });
-    assert_eq!(world.hand_over(&back).await.state, "completed");
+    assert_eq!(world.hand_over(&back).await.state, State::Completed);
     assert!(world.number(CLOSED).await > closed, "there was work");
     assert_eq!(said(&worker.stop(), "movers rested"), Vec::<Value>::new());
 }
@@ -110,12 +111,12 @@ async fn pausing_movers_delay_no_small_job(world: &mut World) {
     world.until("a chunk is moved", async || (world.number(CLOSED).await > 0).then_some(())).await;
     let closed = world.number(CLOSED).await;
     let small = world.hand_over(&leave("8", json!({ "doc": { "user": "2" } }))).await;
-    assert_eq!(small.state, "completed");
+    assert_eq!(small.state, State::Completed);
     assert!(world.number(CLOSED).await <= closed + 1, "the giant's mover paused meanwhile");
     let log = worker.stop();
     assert_eq!(said(&log, "movers rested").len(), 1, "{log}");
     assert_eq!(said(&log, "grace period exceeded; unfinished work will be redelivered"), Vec::<Value>::new());
-    assert_eq!(world.job(giant).await.expect("a job").state, "moving");
+    assert_eq!(world.job(giant).await.expect("a job").state, State::Moving);
 }
 
 #[on_postgres]
@@ -164,7 +165,7 @@ async fn movers_slow_down_while_host_is_active(world: &mut World) {
     let large = "SELECT count(*) FROM handover.chunks WHERE records > 100 AND state = 'open'";
     world.until("what was begun before is done", async || (world.number(large).await == 0).then_some(())).await;
     let mut most = 0;
-    while world.job(job).await.is_none_or(|job| job.state != "completed") {
+    while world.job(job).await.is_none_or(|job| job.state != State::Completed) {
         most = most.max(world.number(AT_WORK).await);
     }
     assert_eq!(most, 1, "concurrent movers");
@@ -188,7 +189,7 @@ async fn full_speed_ignores_host_activity(world: &mut World) {
     let worker = Logged::start(world, catalog.path().to_str().expect("UTF-8"), &more);
     let host = world.host_at_work().await;
     let ended = world.hand_over(&leave("9", json!({ "doc": { "user": "2" } }))).await;
-    assert_eq!(ended.state, "completed");
+    assert_eq!(ended.state, State::Completed);
     host.abort();
     assert_eq!(world.number("SELECT count(*) FROM handover.chunks WHERE records = 1000").await, 2);
     assert!(!worker.stop().contains("host is active"));

@@ -2,6 +2,7 @@
 //! everything works as without a pool.
 //! The tests start their own pools and are skipped with a message if PgBouncer is not installed.
 
+use handover::job::State;
 use std::net::TcpStream;
 use std::path::Path;
 
@@ -105,7 +106,7 @@ async fn session_pooling_keeps_timeouts_and_completes(world: &mut World) {
     let worker = WorkerProcess::start(&[borrowed(&settings), more.to_vec()].concat());
     let job = world.send(&keap_request("r1")).await;
     let ended = world.end_of(job).await;
-    assert_eq!(ended.state, "completed", "{:?}", ended.reasons);
+    assert_eq!(ended.state, State::Completed, "{:?}", ended.reasons);
     assert_eq!(certificate_of(&ended).orphans, 0);
     world.check_journal(job).await;
     assert_eq!(tokio::task::block_in_place(|| worker.stop()), 0);

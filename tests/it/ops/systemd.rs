@@ -1,5 +1,6 @@
 //! The notifications that a worker sends to systemd, on a socket of the test.
 
+use handover::job::State;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 
@@ -41,7 +42,7 @@ async fn worker_notifies_systemd(world: &mut World) {
     let worker = start(world, &socket);
     assert_eq!(manager.hears(), "READY=1");
     assert_eq!((manager.hears().as_str(), manager.hears().as_str()), ("WATCHDOG=1", "WATCHDOG=1"));
-    assert_eq!(world.hand_over(&keap_request("r1")).await.state, "completed");
+    assert_eq!(world.hand_over(&keap_request("r1")).await.state, State::Completed);
     // A manager that does not read would block the worker.
     let stopping = std::thread::spawn(|| worker.stop());
     let words = std::iter::repeat_with(|| manager.hears()).find(|word| word != "WATCHDOG=1");

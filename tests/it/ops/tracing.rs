@@ -1,5 +1,6 @@
 //! Traces: all spans of a job join the trace of its request, in any process. An unavailable collector delays nothing.
 
+use handover::job::State;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::net::TcpListener;
@@ -80,7 +81,7 @@ async fn spans_and_events_join_the_requests_trace(world: &mut World) {
     let properties = BasicProperties::default().with_message_id("from outside".into()).with_headers(headers);
     world.client.send_with(request.to_string().into_bytes(), properties).await;
     let job = read(&request).job_id();
-    assert_eq!(world.end_of(job).await.state, "completed");
+    assert_eq!(world.end_of(job).await.state, State::Completed);
     let events = events_until_completed(world).await;
     stop(planner);
     stop(mover);
@@ -165,7 +166,7 @@ async fn unavailable_collector_delays_nothing(world: &mut World) {
         let log = folder.path().join("log");
         let worker = start(world, &format!("http://127.0.0.1:{port}"), &[], &log);
         let job = world.send(&keap_request(name)).await;
-        assert!(world.end_of(job).await.state().expect("a state").is_final());
+        assert!(world.end_of(job).await.state.is_final());
         let said = || std::fs::read_to_string(text(&log)).expect("a log").matches("collector unavailable").count();
         // The worker exports the rest when it stops, as a second batch.
         world.until("it is reported", async || (said() > 0).then_some(())).await;

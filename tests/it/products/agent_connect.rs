@@ -50,12 +50,12 @@ async fn only_roles_that_manage_users_can_deactivate(world: &mut World) {
     start(world).await;
     let mut request = leave("r1", 312, json!({ "requested_by": "304" }));
     let job = world.hand_over(&request).await;
-    assert_eq!((job.state.as_str(), codes_of(&job)), ("rejected", vec!["requester_not_permitted".to_owned()]));
+    assert_eq!((job.state, codes_of(&job)), (State::Rejected, vec!["requester_not_permitted".to_owned()]));
     assert_eq!(status(world, 312).await, "active");
     // The role's permission counts, not its name.
     world.sql("INSERT INTO role_permissions (role, permission) VALUES ('manager', 'manage_users')").await;
     request["request_id"] = json!("r2");
-    assert_eq!(world.hand_over(&request).await.state, "completed");
+    assert_eq!(world.hand_over(&request).await.state, State::Completed);
 }
 
 #[every_engine(also_in_chunks_of = 2)]
@@ -75,7 +75,7 @@ async fn access_ends_when_the_request_is_accepted(world: &mut World) {
     let request = leave("r1", 303, reports(json!({ "user": "304" })));
     let id = world.send(&request).await;
     let job = world.until("the request is accepted", async || world.job(id).await).await;
-    assert_eq!(job.state().expect("a state"), State::Cutting);
+    assert_eq!(job.state, State::Cutting);
     assert_eq!(status(world, 303).await, "inactive");
     assert_eq!(world.number("SELECT count(*) FROM sessions WHERE user_id = 303").await, 0);
     assert_eq!(world.number("SELECT count(*) FROM api_tokens WHERE user_id = 303").await, 0);
@@ -91,7 +91,7 @@ pub async fn bulk_update_deactivates_multiple_profiles(world: &mut World) {
         jobs.push(world.send(&leave(&format!("row-{user}"), user, json!({ "bulk": true }))).await);
     }
     for job in jobs {
-        assert_eq!(world.end_of(job).await.state, "completed");
+        assert_eq!(world.end_of(job).await.state, State::Completed);
     }
 }
 
@@ -101,7 +101,7 @@ async fn bulk_update_refuses_users_who_manage_teams(world: &mut World) {
     let mut more = reports(json!({ "user": "304" }));
     more["bulk"] = json!(true);
     let job = world.hand_over(&leave("r1", 303, more)).await;
-    assert_eq!((job.state.as_str(), codes_of(&job)), ("rejected", vec!["blocked".to_owned()]));
+    assert_eq!((job.state, codes_of(&job)), (State::Rejected, vec!["blocked".to_owned()]));
     let reason = &reasons_of(&job)[0];
     assert_eq!(reason.concerning.kind.as_deref(), Some("team_manager_in_bulk"));
     assert!(reason.hint.contains("by itself"), "{reason:?}");
@@ -119,7 +119,7 @@ async fn manager_leaves_after_reports_are_reassigned(world: &mut World) {
     assert_eq!(concerning.kind.as_deref(), Some("direct_report"));
     // The application has reassigned them, so nothing needs a successor.
     world.sql("UPDATE users SET manager_id = 305 WHERE manager_id = 303").await;
-    assert_eq!(world.hand_over(&leave("r2", 303, json!({}))).await.state, "completed");
+    assert_eq!(world.hand_over(&leave("r2", 303, json!({}))).await.state, State::Completed);
 }
 
 #[every_engine(also_in_chunks_of = 2)]
@@ -195,12 +195,12 @@ async fn incomplete_profile_cannot_be_deactivated(world: &mut World) {
     start(world).await;
     world.sql("UPDATE users SET username = ' ' WHERE id = 311").await;
     let job = world.hand_over(&leave("r1", 311, json!({}))).await;
-    assert_eq!((job.state.as_str(), codes_of(&job)), ("rejected", vec!["incomplete_profile".to_owned()]));
+    assert_eq!((job.state, codes_of(&job)), (State::Rejected, vec!["incomplete_profile".to_owned()]));
     let reason = &reasons_of(&job)[0];
     assert_eq!(reason.concerning.fields, ["username", "email"]);
     assert!(reason.hint.contains("dummy"), "\"You can simply apply dummy information\": {reason:?}");
     world.sql("UPDATE users SET username = 'dummy', email = 'dummy@evergreen.example' WHERE id = 311").await;
-    assert_eq!(world.hand_over(&leave("r2", 311, json!({}))).await.state, "completed");
+    assert_eq!(world.hand_over(&leave("r2", 311, json!({}))).await.state, State::Completed);
 }
 
 fn back(id: &str, user: u32, by: &str) -> Value {
@@ -224,7 +224,7 @@ async fn incomplete_profile_cannot_be_reactivated(world: &mut World) {
     world.certificate(&leave("r1", 312, json!({}))).await;
     world.sql("UPDATE users SET email = NULL WHERE id = 312").await;
     let job = world.hand_over(&back("r2", 312, "301")).await;
-    assert_eq!((job.state.as_str(), codes_of(&job)), ("rejected", vec!["incomplete_profile".to_owned()]));
+    assert_eq!((job.state, codes_of(&job)), (State::Rejected, vec!["incomplete_profile".to_owned()]));
     assert_eq!(reasons_of(&job)[0].concerning.fields, ["email"]);
     assert_eq!(status(world, 312).await, "inactive");
 }
@@ -234,5 +234,5 @@ async fn only_roles_that_manage_users_can_reactivate(world: &mut World) {
     start(world).await;
     world.certificate(&leave("r1", 312, json!({}))).await;
     let job = world.hand_over(&back("r2", 312, "304")).await;
-    assert_eq!((job.state.as_str(), codes_of(&job)), ("rejected", vec!["requester_not_permitted".to_owned()]));
+    assert_eq!((job.state, codes_of(&job)), (State::Rejected, vec!["requester_not_permitted".to_owned()]));
 }

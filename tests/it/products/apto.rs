@@ -56,7 +56,7 @@ async fn deactivated_user_cannot_log_in_once_accepted(world: &mut World) {
     world.start_roles(&[Role::Planner]).await;
     let id = world.send(&leave("r1", json!({}))).await;
     let job = world.until("the request is accepted", async || world.job(id).await).await;
-    assert_eq!(job.state().expect("a state"), State::Cutting);
+    assert_eq!(job.state, State::Cutting);
     assert_eq!(world.texts("SELECT status AS t FROM users WHERE id = 404").await, ["inactive"]);
     assert_eq!(world.number("SELECT count(*) FROM sessions WHERE user_id = 404").await, 0);
     assert_eq!(world.number("SELECT count(*) FROM api_tokens WHERE user_id = 404").await, 0);
@@ -185,7 +185,7 @@ async fn portal_administrator_cannot_be_deactivated(world: &mut World) {
     start(world).await;
     let alert = json!({ "sole_alert_recipient": { "user": "405" } });
     let job = world.hand_over(&request("r1", 404, 401, json!({ "reassign": alert }))).await;
-    assert_eq!((job.state.as_str(), codes_of(&job)), ("rejected", vec!["blocked".to_owned()]));
+    assert_eq!((job.state, codes_of(&job)), (State::Rejected, vec!["blocked".to_owned()]));
     let reason = &reasons_of(&job)[0];
     assert_eq!(reason.concerning.kind.as_deref(), Some("portal_administrator"));
     assert!(reason.hint.contains("reassign.portal_administrator"), "{reason:?}");
@@ -204,7 +204,7 @@ async fn user_in_hierarchy_field_cannot_be_deactivated(world: &mut World) {
     assert!(reason.hint.contains("erase"), "{reason:?}");
     world.sql("UPDATE custom_hierarchy_fields SET erased_at = CURRENT_TIMESTAMP WHERE id = 401").await;
     world.sql("UPDATE custom_hierarchy_values SET chosen_user_id = NULL WHERE field_id = 401").await;
-    assert_eq!(world.hand_over(&request("r2", 409, 401, json!({}))).await.state, "completed");
+    assert_eq!(world.hand_over(&request("r2", 409, 401, json!({}))).await.state, State::Completed);
 }
 
 const TEAMS: [&str; 5] = [

@@ -21,7 +21,7 @@ async fn deactivation_needs_an_admin(world: &mut World) {
     world.start_worker().await;
     let request = example("r1").requested_by(AMANDA);
     let job = world.hand_over(&request).await;
-    assert_eq!((job.state.as_str(), codes_of(&job)), ("rejected", vec!["requester_not_permitted".to_owned()]));
+    assert_eq!((job.state, codes_of(&job)), (State::Rejected, vec!["requester_not_permitted".to_owned()]));
     assert_eq!(world.status_of(LEAVER).await, "active");
     assert_eq!(world.owned_by(LEAVER, "contacts").await, 104);
 }
@@ -44,7 +44,7 @@ pub async fn deactivation_removes_access_before_any_record_has_moved(world: &mut
     world.start_roles(&[Role::Planner]).await;
     let id = world.send(&example("r1")).await;
     let job = world.until("the request is accepted", async || world.job(id).await).await;
-    assert_eq!(job.state().expect("a state"), State::Cutting);
+    assert_eq!(job.state, State::Cutting);
     assert_eq!(world.status_of(LEAVER).await, "inactive");
     assert_eq!(world.held_by(LEAVER, "sessions").await, 0);
     assert_eq!(world.held_by(LEAVER, "api_tokens").await, 0);
@@ -78,7 +78,7 @@ async fn active_accounts_must_be_reassigned_first(world: &mut World) {
     world.start_worker().await;
     let request = example("r1").without_allotments();
     let job = world.hand_over(&request).await;
-    assert_eq!(job.state, "rejected");
+    assert_eq!(job.state, State::Rejected);
     let missing: BTreeMap<String, u64> = (reasons_of(&job).into_iter())
         .filter(|reason| reason.code == ReasonCode::AllotmentMissing)
         .map(|reason| (reason.concerning.kind.expect("a kind"), reason.concerning.count.expect("a count")))
@@ -144,7 +144,7 @@ pub async fn hardcoded_can_reject_extras(world: &mut World) {
     world.start_worker().await;
     let job =
         world.hand_over(&example("r1").leads(hardcoded_without_extras([share(SUPPORT, 5), share(AMANDA, 3)]))).await;
-    assert_eq!((job.state.as_str(), codes_of(&job)), ("rejected", vec!["extras_rejected".to_owned()]));
+    assert_eq!((job.state, codes_of(&job)), (State::Rejected, vec!["extras_rejected".to_owned()]));
     assert_eq!(world.owned_by(LEAVER, "opportunities").await, 12);
     let certificate =
         world.certificate(&example("r2").leads(hardcoded_without_extras([share(SUPPORT, 5), share(AMANDA, 7)]))).await;
@@ -205,7 +205,7 @@ async fn lead_successor_must_be_a_sales_rep(world: &mut World) {
     world.start_worker().await;
     let mut request = example("r1").leads(to(MATHEW));
     let job = world.hand_over(&request).await;
-    assert_eq!((job.state.as_str(), codes_of(&job)), ("rejected", vec!["successor_not_eligible".to_owned()]));
+    assert_eq!((job.state, codes_of(&job)), (State::Rejected, vec!["successor_not_eligible".to_owned()]));
     assert_eq!(reasons_of(&job)[0].concerning.user_id.as_deref(), Some("14"));
     world.sql("INSERT INTO group_members (org_id, group_name, user_id) VALUES (1, 'Sales Rep', 14)").await;
     request["request_id"] = json!("r2");

@@ -1,5 +1,6 @@
 //! The passing of time: late records, expired snapshots and returns from leave; and who must receive what.
 
+use handover::job::State;
 use std::collections::BTreeMap;
 
 use handover::contract::JobId;
@@ -109,7 +110,7 @@ impl Run<'_> {
     pub(super) async fn expect_deal(&mut self, id: JobId, statuses: &BTreeMap<i64, String>) -> Option<Dealt> {
         let job = self.world.job(id).await?;
         let asked = self.asked.last()?;
-        let begun = ["cutting", "moving", "finalizing", "completed"].contains(&job.state.as_str());
+        let begun = [State::Cutting, State::Moving, State::Finalizing, State::Completed].contains(&job.state);
         if !asked.is_handover() || !begun || !asked.is_plain {
             return None;
         }

@@ -18,14 +18,14 @@ impl Run<'_> {
     pub(super) async fn check_jobs(&mut self) {
         for place in 0..self.asked.len() {
             let Some(job) = self.world.job(self.asked[place].id).await else { continue };
-            let before = std::mem::replace(&mut self.asked[place].state, job.state.clone());
-            if before == job.state {
+            let before = std::mem::replace(&mut self.asked[place].state, job.state.name().into());
+            if before == job.state.name() {
                 continue;
             }
             let asked = &self.asked[place];
             let reasons = job.reasons.as_ref().map(Value::to_string).unwrap_or_default();
             println!("    {}: {before} -> {} {reasons}", asked.body["request_id"], job.state);
-            match job.state.as_str() {
+            match job.state.name() {
                 "completed" if asked.is_handover() => self.check_done(asked, &job).await,
                 "completed" if asked.kind() == "revert" => self.check_impossible(asked, &job),
                 "reverted" => self.check_undone(asked).await,

@@ -1,6 +1,7 @@
 //! Tables without a unique key: transferred, certified and restored in every column, although only their contents
 //! distinguish rows.
 
+use handover::job::State;
 use std::collections::BTreeMap;
 
 use handover::contract::{ReasonCode, ReferenceResult};
@@ -44,7 +45,7 @@ async fn count(world: &World, owner: u64) -> i64 {
 }
 
 fn reported(result: &ReferenceResult) -> (Option<u64>, Vec<(&str, u64)>) {
-    (result.restored, result.skipped.iter().map(|(reason, count)| (reason.as_str(), *count)).collect())
+    (result.restored, result.skipped.iter().map(|(reason, count)| (reason.name(), *count)).collect())
 }
 
 #[every_engine(also_in_chunks_of = 3)]
@@ -213,7 +214,7 @@ async fn refused_row_is_reported_by_content(world: &mut World) {
     start(world, tables, &transfer()).await;
     let before = host(world).await;
     let job = world.hand_over(&to_ben()).await;
-    assert_eq!(job.state, "needs_attention");
+    assert_eq!(job.state, State::NeedsAttention);
     let refused: Vec<_> = reasons_of(&job).into_iter().filter(|reason| reason.code == ReasonCode::RowRefused).collect();
     assert!(!refused.is_empty() && refused[0].concerning.keys[0].contains("stone"), "{refused:?}");
     assert_eq!((count(world, 2).await, count(world, 9).await), (7, 2));
@@ -230,7 +231,7 @@ async fn refused_row_is_reported_by_content(world: &mut World) {
     world.send(&resume).await;
     let ended = world.until("the job is completed", async || {
         let job = world.job(handover::contract::JobId(job.id)).await?;
-        (job.state == "completed").then_some(job)
+        (job.state == State::Completed).then_some(job)
     });
     let job = ended.await;
     assert_eq!(result_of(&certificate_of(&job), "heap").moved, Some(9));
@@ -242,7 +243,7 @@ async fn guard_counts_and_transfers_keyless_rows(world: &mut World) {
     start(world, HEAP, &heap("disposition = \"block\"\nresolve = true")).await;
     let before = host(world).await;
     let job = world.hand_over(&leave("9", json!({}))).await;
-    assert_eq!(job.state, "rejected");
+    assert_eq!(job.state, State::Rejected);
     let reason = reasons_of(&job).remove(0);
     assert!(reason.concerning.count > Some(0) && reason.concerning.keys.is_empty(), "{reason:?}");
     let mut request = to_ben();
@@ -335,7 +336,7 @@ async fn ended(world: &World, id: handover::contract::JobId) -> handover::store:
             world.change_ledger(&format!("UPDATE handover.outbox SET leased_until = NULL WHERE {old}")).await;
         }
         let job = world.job(id).await?;
-        let state = job.state().ok()?;
+        let state = job.state;
         (state.is_final() || state.is_held()).then_some(job)
     });
     job.await

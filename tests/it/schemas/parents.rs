@@ -1,5 +1,6 @@
 //! References whose rows count only if their parent row matches a condition.
 
+use handover::job::State;
 use std::collections::BTreeMap;
 
 use serde_json::json;
@@ -65,7 +66,7 @@ async fn disposition_may_depend_on_the_parent(world: &mut World) {
 async fn row_with_unmatched_parent_is_an_orphan(world: &mut World) {
     start(world, LEADS, &of_leads("call", "open", "disposition = \"transfer\"")).await;
     let job = world.hand_over(&leave("9", json!({ "call": { "user": "2" } }))).await;
-    assert_eq!((job.state.as_str(), codes_of(&job)), ("needs_attention", vec!["orphans_left".to_owned()]));
+    assert_eq!((job.state, codes_of(&job)), (State::NeedsAttention, vec!["orphans_left".to_owned()]));
     assert_eq!(world.number("SELECT count(*) FROM calls WHERE owner = 9").await, 3);
 }
 

@@ -1,6 +1,7 @@
 //! PostgreSQL column types without equality (such as JSON, XML, points, and types built on them): set, filtered and
 //! restored like others.
 
+use handover::contract::SkipReason;
 use handover::job::State;
 use handover::stages::handover::cutter;
 use handover::worker::Role;
@@ -47,7 +48,7 @@ async fn under_way(world: &mut World) -> handover::contract::JobId {
     world.start_roles(&[Role::Planner]).await;
     let id = world.send(&leave("9", json!({ "layout": { "user": "2" } }))).await;
     world.until("the request is accepted", async || world.job(id).await).await;
-    while world.job(id).await.is_some_and(|job| job.state == State::Cutting.name()) {
+    while world.job(id).await.is_some_and(|job| job.state == State::Cutting) {
         cutter::cut(&world.context, id).await.expect("a cut");
     }
     id
@@ -88,7 +89,11 @@ async fn late_uncomparable_columns_are_set(world: &mut World) {
     let undone = reverted(world, &job).await;
     for kind in ["pref", "heap"] {
         let result = result_of(&undone, kind);
-        assert_eq!((result.restored, result.skipped.get("changed")), (Some(3), Some(&1)), "{kind}: {result:?}");
+        assert_eq!(
+            (result.restored, result.skipped.get(&SkipReason::Changed)),
+            (Some(3), Some(&1)),
+            "{kind}: {result:?}"
+        );
     }
     assert_eq!(
         world.texts("SELECT options::text AS t FROM prefs WHERE id IN (0, 1) ORDER BY id").await,

@@ -1,6 +1,6 @@
 //! Forgetting a person: the ledger keeps counts but no personal data.
 
-use handover::contract::JobId;
+use handover::contract::{JobId, SkipReason};
 use serde_json::{Value, json};
 
 use crate::support::keap::{ADMIN, AMANDA};
@@ -106,7 +106,11 @@ async fn forgotten_successor_does_not_prevent_undo(world: &mut World) {
     let revert = json!({ "type": "revert", "request_id": "back", "org_id": "1", "requested_by": ADMIN, "job_id": job.id.to_string() });
     let undone = certificate_of(&world.hand_over(&revert).await);
     let contacts = result_of(&undone, "contact");
-    assert_eq!((contacts.restored, contacts.skipped["changed"]), (Some(54), 50), "Amanda keeps what she received");
+    assert_eq!(
+        (contacts.restored, contacts.skipped[&SkipReason::Changed]),
+        (Some(54), 50),
+        "Amanda keeps what she received"
+    );
 }
 
 #[every_engine]

@@ -10,6 +10,7 @@ mod requests;
 mod spreadsheets;
 mod terminal;
 
+use handover::job::State;
 use serde_json::{Value, json};
 
 use crate::support::World;
@@ -37,7 +38,7 @@ fn but(request_id: &str, fields: Value) -> Value {
 
 /// Asserts that the worker continues: it completes a good request.
 async fn assert_worker_continues(world: &World) {
-    assert_eq!(world.hand_over(&keap_request("good")).await.state, "completed");
+    assert_eq!(world.hand_over(&keap_request("good")).await.state, State::Completed);
 }
 
 /// Returns the start of a text, to identify a failed row.

@@ -3,6 +3,7 @@
 
 mod neighbors;
 
+use handover::job::State;
 use std::collections::BTreeSet;
 
 use handover::contract::{RequestType, UserId};
@@ -161,7 +162,7 @@ async fn all_refused(world: &World, requests: Vec<Value>) {
     }
     for (id, request) in jobs {
         let job = world.end_of(id).await;
-        assert_eq!(job.state, "rejected", "{request}");
+        assert_eq!(job.state, State::Rejected, "{request}");
         let codes = codes_of(&job);
         assert!(codes.iter().any(|code| REFUSALS.contains(&code.as_str())), "{request}: {codes:?}");
     }

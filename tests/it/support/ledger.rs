@@ -1,5 +1,6 @@
 //! Reads jobs from the database and checks the invariants, independently of the code under test.
 
+use handover::job::State;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -131,7 +132,7 @@ impl World {
                 };
                 let key = key.as_str().map_or_else(|| key.to_string(), str::to_owned);
                 let owner = self.number(&format!("SELECT owner_id FROM {table} WHERE id = {key}")).await;
-                let expected = if row.state == "reverted" { &row.user_id } else { to };
+                let expected = if row.state == State::Reverted { &row.user_id } else { to };
                 assert_eq!(owner.to_string(), expected, "the journal agrees with the owner of {kind} {key}");
             }
         }

@@ -209,7 +209,7 @@ impl World {
                 Err(error) if error.is_transient() => None,
                 job => job.expect("the ledger"),
             }?;
-            ended(job.state().expect("a state")).then_some(job)
+            ended(job.state).then_some(job)
         })
         .await
     }

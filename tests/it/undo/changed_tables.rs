@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use handover::contract::{Certificate, ReferenceResult};
+use handover::contract::{Certificate, ReferenceResult, SkipReason};
 use handover::stages::undo::preview;
 use handover::store::ledger::jobs::Job;
 use serde_json::json;
@@ -60,7 +60,7 @@ async fn start_anew(world: &mut World) {
 async fn previewed_and_reverted(world: &World, job: &Job) -> Certificate {
     let foreseen = preview::revert(&world.context, job, &"1".to_owned().try_into().expect("an id")).await;
     let undone = reverted(world, job).await;
-    let reported = |results: &[ReferenceResult]| -> Vec<(String, Option<u64>, BTreeMap<String, u64>)> {
+    let reported = |results: &[ReferenceResult]| -> Vec<(String, Option<u64>, BTreeMap<SkipReason, u64>)> {
         results.iter().map(|result| (result.kind.clone(), result.restored, result.skipped.clone())).collect()
     };
     assert_eq!(reported(&foreseen.expect("a preview").references), reported(&undone.references));
@@ -75,7 +75,7 @@ async fn rows(world: &World, table: &str, columns: &str) -> Vec<String> {
 
 fn reported(certificate: &Certificate, kind: &str) -> (Option<u64>, Option<u64>) {
     let result = result_of(certificate, kind);
-    (result.restored, result.skipped.get("table_changed").copied())
+    (result.restored, result.skipped.get(&SkipReason::TableChanged).copied())
 }
 
 #[every_engine(also_in_chunks_of = 1)]

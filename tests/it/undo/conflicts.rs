@@ -1,6 +1,7 @@
 //! Undo against resistance of the database or the host: what cannot return is reported, and the rest returns.
 
 use handover::contract::ReferenceResult;
+use handover::job::State;
 use handover::store::ledger::jobs::Job;
 use serde_json::json;
 
@@ -19,7 +20,7 @@ async fn leaves(world: &World, kinds: &[&str]) -> Job {
 
 /// Returns the restored count of a kind, and the skipped counts by reason.
 fn reported(result: &ReferenceResult) -> (Option<u64>, Vec<(&str, u64)>) {
-    (result.restored, result.skipped.iter().map(|(reason, count)| (reason.as_str(), *count)).collect())
+    (result.restored, result.skipped.iter().map(|(reason, count)| (reason.name(), *count)).collect())
 }
 
 /// Documents, each watched by a user at most once. Ben already watches the first.
@@ -217,13 +218,12 @@ async fn assert_no_leaver_keeps_documents(world: &World, jobs: [handover::contra
     let mut completed = 0;
     for job in jobs {
         let job = world.end_of(job).await;
-        match job.state.as_str() {
-            "completed" => completed += 1,
-            "rejected" => {
-                assert!(codes_of(&job).iter().all(|code| code.starts_with("successor_")), "{:?}", job.reasons)
-            }
-            state => panic!("{state}: {:?}", job.reasons),
+        if job.state == State::Completed {
+            completed += 1;
+            continue;
         }
+        assert_eq!(job.state, State::Rejected, "{:?}", job.reasons);
+        assert!(codes_of(&job).iter().all(|code| code.starts_with("successor_")), "{:?}", job.reasons);
     }
     assert!(completed < 2, "the second has no successor");
     let left = "SELECT count(*) FROM docs WHERE owner IN (SELECT id FROM people WHERE status <> 'active')";
@@ -247,7 +247,7 @@ async fn second_of_mutual_managers_is_refused(world: &mut World) {
     let manager = json!({ "doc": { "manager": true } });
     certificate_of(&world.hand_over(&leave("9", manager.clone())).await);
     let second = world.hand_over(&leave("3", manager)).await;
-    assert_eq!((second.state.as_str(), codes_of(&second)), ("rejected", vec!["successor_inactive".to_owned()]));
+    assert_eq!((second.state, codes_of(&second)), (State::Rejected, vec!["successor_inactive".to_owned()]));
     assert_eq!(owners(world, "docs").await, ["1:3", "2:3", "3:3", "4:3"]);
 }
 
@@ -273,7 +273,7 @@ async fn mutual_managers_in_two_transactions_never_deadlock(world: &mut World) {
     for pair in jobs.chunks(2) {
         for job in pair {
             let state = world.end_of(*job).await.state;
-            assert!(["completed", "rejected"].contains(&state.as_str()), "{state}");
+            assert!([State::Completed, State::Rejected].contains(&state), "{state}");
         }
     }
     let left = "SELECT count(*) FROM docs WHERE owner IN (SELECT id FROM people WHERE status <> 'active')";

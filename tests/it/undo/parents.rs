@@ -9,7 +9,7 @@ use crate::support::{Engine, World, every_engine};
 
 /// Returns the restored count of a kind, and the skipped counts by reason.
 fn reported(result: &ReferenceResult) -> (Option<u64>, Vec<(&str, u64)>) {
-    (result.restored, result.skipped.iter().map(|(reason, count)| (reason.as_str(), *count)).collect())
+    (result.restored, result.skipped.iter().map(|(reason, count)| (reason.name(), *count)).collect())
 }
 
 /// Orders with lines. Each order references one of its lines as its cover, so the two reference each other. A line has

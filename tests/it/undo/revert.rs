@@ -1,8 +1,9 @@
 //! Reverting, reactivating, and moving records that were left behind.
 
+use handover::job::State;
 use std::collections::BTreeMap;
 
-use handover::contract::JobId;
+use handover::contract::{JobId, SkipReason};
 use handover::store::ledger::jobs::Job;
 use serde_json::{Value, json};
 
@@ -26,11 +27,11 @@ async fn deactivated(world: &mut World) -> JobId {
     JobId(job.id)
 }
 
-pub async fn state_of(world: &World, job: JobId) -> String {
-    world.job(job).await.map_or_else(String::new, |job| job.state)
+pub async fn state_of(world: &World, job: JobId) -> State {
+    world.job(job).await.expect("a job").state
 }
 
-pub async fn until_state(world: &World, job: JobId, state: &str) -> Job {
+pub async fn until_state(world: &World, job: JobId, state: State) -> Job {
     world.until(&format!("the job is {state}"), async || world.job(job).await.filter(|job| job.state == state)).await
 }
 
@@ -54,13 +55,13 @@ pub async fn revert_restores_every_row(world: &mut World) {
     let undo = world.hand_over(&command("revert", "r2", job)).await;
     let certificate = certificate_of(&undo);
     assert_eq!(certificate.undoes, Some(job));
-    assert_eq!(certificate.state, "reverted");
+    assert_eq!(certificate.state, State::Reverted);
     for (kind, count) in [("contact", 104), ("lead", 92), ("task", 12), ("session", 2)] {
         let result = result_of(&certificate, kind);
         assert_eq!((result.found, result.restored), (Some(count), Some(count)), "{kind}");
         assert!(result.skipped.is_empty(), "{kind}: {:?}", result.skipped);
     }
-    assert_eq!(state_of(world, job).await, "reverted");
+    assert_eq!(state_of(world, job).await, State::Reverted);
     assert_eq!(host(world).await, before);
     let events = world.events().await;
     let reported: Vec<&str> = events[&job.to_string()].iter().filter_map(|event| event["type"].as_str()).collect();
@@ -79,9 +80,9 @@ async fn revert_skips_rows_changed_since(world: &mut World) {
     let undo = world.hand_over(&command("revert", "r2", job)).await;
     let certificate = certificate_of(&undo);
     let contact = result_of(&certificate, "contact");
-    assert_eq!((contact.restored, contact.skipped.get("changed")), (Some(103), Some(&1)));
+    assert_eq!((contact.restored, contact.skipped.get(&SkipReason::Changed)), (Some(103), Some(&1)));
     let task = result_of(&certificate, "task");
-    assert_eq!((task.restored, task.skipped.get("gone")), (Some(11), Some(&1)));
+    assert_eq!((task.restored, task.skipped.get(&SkipReason::Gone)), (Some(11), Some(&1)));
     let history = process::with_input(world, &["job", &undo.id.to_string(), "--json"], b"");
     let listed = history.expect(0).json()["left_alone"].clone();
     let mut reported: Vec<_> =
@@ -100,9 +101,9 @@ async fn revert_needs_a_free_license(world: &mut World) {
     world.sql("DELETE FROM licenses WHERE user_id IS NULL AND org_id = 1").await;
     let before = snapshot::of_host(world).await;
     let refused = world.hand_over(&command("revert", "r2", job)).await;
-    assert_eq!((refused.state.as_str(), codes_of(&refused)), ("rejected", vec!["no_license_free".to_owned()]));
+    assert_eq!((refused.state, codes_of(&refused)), (State::Rejected, vec!["no_license_free".to_owned()]));
     assert_eq!(snapshot::of_host(world).await, before);
-    assert_eq!(state_of(world, job).await, "completed");
+    assert_eq!(state_of(world, job).await, State::Completed);
     // A seat of another organization does not count.
     world.sql("INSERT INTO licenses (org_id) VALUES (2)").await;
     let refused = world.hand_over(&command("revert", "r3", job)).await;
@@ -122,7 +123,7 @@ async fn revert_after_reactivation_takes_no_license(world: &mut World) {
     assert_eq!(result_of(&certificate, "contact").restored, Some(104));
     let memberships = result_of(&certificate, "group_membership");
     assert_eq!(memberships.restored.unwrap_or(0), 0, "the memberships are back already: {memberships:?}");
-    assert_eq!(memberships.skipped.get("back_already"), memberships.found.as_ref());
+    assert_eq!(memberships.skipped.get(&SkipReason::BackAlready), memberships.found.as_ref());
     assert_eq!(world.number("SELECT count(*) FROM licenses WHERE user_id IS NOT NULL").await, seats);
     assert_eq!(world.held_by(LEAVER, "licenses").await, 1);
 }
@@ -134,7 +135,7 @@ async fn reverting_twice_does_nothing(world: &mut World) {
     certificate_of(&world.hand_over(&command("revert", "r2", job)).await);
     let before = snapshot::of_host(world).await;
     let again = world.hand_over(&command("revert", "r3", job)).await;
-    assert_eq!((again.state.as_str(), codes_of(&again)), ("rejected", vec!["wrong_state".to_owned()]));
+    assert_eq!((again.state, codes_of(&again)), (State::Rejected, vec!["wrong_state".to_owned()]));
     assert_eq!(snapshot::of_host(world).await, before);
 }
 
@@ -154,7 +155,7 @@ async fn only_the_latest_job_is_reverted(world: &mut World) {
     let certificate = certificate_of(&world.hand_over(&command("revert", "r6", first)).await);
     let contact = result_of(&certificate, "contact");
     assert_eq!(
-        (contact.restored, contact.skipped.get("back_already")),
+        (contact.restored, contact.skipped.get(&SkipReason::BackAlready)),
         (Some(84), Some(&20)),
         "twenty were returned by hand"
     );
@@ -196,7 +197,10 @@ async fn occupied_or_parentless_rows_are_skipped(world: &mut World) {
     let certificate = certificate_of(&world.hand_over(&command("revert", "r2", job)).await);
     let result = result_of(&certificate, "completed_task");
     assert_eq!(result.restored, Some(completed - 2));
-    assert_eq!((result.skipped.get("occupied"), result.skipped.get("parent_gone")), (Some(&1), Some(&1)));
+    assert_eq!(
+        (result.skipped.get(&SkipReason::Occupied), result.skipped.get(&SkipReason::ParentGone)),
+        (Some(&1), Some(&1))
+    );
 }
 
 #[every_engine]
@@ -227,7 +231,7 @@ async fn leave(world: &mut World, request_id: &str, user: &str) {
         "reassign": { "contact": to(AMANDA), "lead": to(AMANDA), "task": to(AMANDA), "account": to(AMANDA),
             "direct_report": to(ADMIN) } });
     let job = world.hand_over(&request).await;
-    assert_eq!(job.state, "completed", "{:?}", job.reasons);
+    assert_eq!(job.state, State::Completed, "{:?}", job.reasons);
 }
 
 #[every_engine]

@@ -4,7 +4,8 @@ use std::collections::HashSet;
 
 use async_trait::async_trait;
 
-use super::restored::{RestoreOutcome, SkipReason};
+use super::restored::RestoreOutcome;
+use crate::contract::SkipReason;
 use crate::store::dialect::sql::Sql;
 use crate::store::error::Violation;
 use crate::store::{Result, Session};

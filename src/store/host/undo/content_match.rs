@@ -10,9 +10,9 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::bisect_writes::{RestoreWrite, bisect};
 use super::current_columns::{CurrentColumns, skip_all_if_changed};
-use super::restored::{RestoreOutcome, SkipReason};
+use super::restored::RestoreOutcome;
 use crate::catalog::{Column, Reference, SetValue};
-use crate::contract::UserId;
+use crate::contract::{SkipReason, UserId};
 use crate::store::dialect::sql::{ColumnArray, Sql, cast, quoted, table};
 use crate::store::dialect::{ROW_SNAPSHOTS, RowLock, SharedDialect, Type};
 use crate::store::host::item::Key;

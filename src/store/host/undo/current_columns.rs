@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::restored::{RestoreOutcome, SkipReason};
+use super::restored::RestoreOutcome;
 use crate::catalog::{Column, Family, Reference, TableName};
+use crate::contract::SkipReason;
 use crate::store::dialect::sql::{ColumnArray, Sql};
 use crate::store::dialect::{ROW_SNAPSHOTS, Type};
 use crate::store::driver;

@@ -20,7 +20,7 @@ mod unmerge;
 pub use content_match::{give_back, preview_give_back};
 pub use move_back::{move_back, preview_move_back};
 pub use restore_rows::{RowsToRestore, preview_restore, restore_rows};
-pub use restored::{RestoreOutcome, SkipReason};
+pub use restored::RestoreOutcome;
 pub use set_back::{preview_set_back, set_back};
 pub use snapshot_keys::snapshot_keys;
 pub use unmerge::{MergedRows, preview_unmerge, unmerge};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::contract::named_enum;
+use crate::contract::SkipReason;
 
 /// The outcome for things that were to come back. Each is identified by its position among those asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -11,26 +11,6 @@ pub struct RestoreOutcome {
     pub restored: Vec<usize>,
     /// Those that were left alone, by reason.
     pub skipped: BTreeMap<SkipReason, Vec<usize>>,
-}
-
-named_enum! {
-    /// The reason for which something was left alone.
-    pub enum SkipReason: "skip reason" {
-        /// The leaver has it already.
-        BackAlready = "back_already",
-        /// It is not as the job left it.
-        Changed = "changed",
-        /// It does not exist any more.
-        Gone = "gone",
-        /// Another row has its place.
-        Occupied = "occupied",
-        /// A row that it points at does not exist any more.
-        ParentGone = "parent_gone",
-        /// The database refused it.
-        Refused = "refused",
-        /// Its table lacks a column that it needs, or has one that must have a value and that it lacks.
-        TableChanged = "table_changed",
-    }
 }
 
 impl RestoreOutcome {

@@ -1,6 +1,7 @@
 //! Readable requests that the database refuses.
 
 use handover::contract::DeadLetterCode;
+use handover::job::State;
 use handover::stages::Outcome;
 use handover::stages::intake::take;
 use serde_json::{Value, json};
@@ -33,7 +34,7 @@ async fn request_refused_by_database_fails_alone(world: &mut World) {
         "{outcomes:?}"
     );
     assert!(matches!(outcomes[1], Outcome::Answered(_)), "{outcomes:?}");
-    assert_eq!(world.job(read(&good).job_id()).await.expect("a job").state, "completed");
+    assert_eq!(world.job(read(&good).job_id()).await.expect("a job").state, State::Completed);
 }
 
 /// A host whose id range is smaller than that of a request.
@@ -86,7 +87,7 @@ async fn id_too_large_is_dead_lettered(world: &mut World) {
         let job = world.send(&request).await;
         match world.engine {
             // All integers have 64 bits there, so this id is valid and belongs to no one.
-            Engine::Sqlite => assert_eq!(world.end_of(job).await.state, "rejected", "{request}"),
+            Engine::Sqlite => assert_eq!(world.end_of(job).await.state, State::Rejected, "{request}"),
             Engine::Postgres => {
                 let dead_letter = world.next_dead_letter().await;
                 assert_eq!(
@@ -99,7 +100,7 @@ async fn id_too_large_is_dead_lettered(world: &mut World) {
         }
     }
     for largest in [leaves("2147483647", to_3), leaves("2", json!({ "each": { "32767": "3" } }))] {
-        assert_eq!(world.hand_over(&largest).await.state, "rejected", "{largest}");
+        assert_eq!(world.hand_over(&largest).await.state, State::Rejected, "{largest}");
     }
 }
 
@@ -117,10 +118,10 @@ async fn request_that_cannot_be_looked_up_fails_alone(world: &mut World) {
     };
     let (bad, good) = (leaves("3000000000"), leaves("2"));
     let bad_job = world.send(&bad).await;
-    assert_eq!(world.hand_over(&good).await.state, "completed");
+    assert_eq!(world.hand_over(&good).await.state, State::Completed);
     match world.engine {
         // A valid integer that belongs to no one.
-        Engine::Sqlite => assert_eq!(world.end_of(bad_job).await.state, "rejected"),
+        Engine::Sqlite => assert_eq!(world.end_of(bad_job).await.state, State::Rejected),
         Engine::Postgres => {
             let dead_letter = world.next_dead_letter().await;
             assert_eq!(dead_letter.reason(), "failed");

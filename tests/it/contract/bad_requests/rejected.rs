@@ -1,6 +1,7 @@
 //! Requests that are not permitted.
 
 use handover::contract::JobId;
+use handover::job::State;
 use handover::plan::token::PlanToken;
 use handover::plan::{Decision, normalize_handover};
 use handover::stages::handover::evaluate::{Counting, evaluate, parties};
@@ -16,7 +17,7 @@ use crate::support::{World, every_engine, snapshot};
 async fn reasons_of(world: &mut World, request: &Value) -> Vec<Value> {
     let before = snapshot::of_host(world).await;
     let job = world.hand_over(request).await;
-    assert_eq!(job.state, "rejected", "{request}: {:?}", job.reasons);
+    assert_eq!(job.state, State::Rejected, "{request}: {:?}", job.reasons);
     let event = world.next_event_of(JobId(job.id)).await;
     assert_eq!(event["type"], "handover.deactivation.rejected");
     assert_eq!(event["data"]["state"], "rejected");
@@ -151,7 +152,7 @@ async fn rejected_extras_are_reported_with_count(world: &mut World) {
     let request = allotting("r1", "contact", hardcoded(100));
     assert_reason(world, &request, "extras_rejected", json!({ "kind": "contact", "count": 4 })).await;
     let enough = allotting("r2", "contact", hardcoded(104));
-    assert_eq!(world.hand_over(&enough).await.state, "completed");
+    assert_eq!(world.hand_over(&enough).await.state, State::Completed);
 }
 
 #[every_engine]
@@ -163,7 +164,7 @@ async fn portal_administrator_needs_a_successor(world: &mut World) {
     assert_eq!(reason["concerning"], json!({ "kind": "portal_administrator", "count": 1, "keys": ["1"] }));
     assert!(reason["hint"].as_str().expect("text").contains("reassign.portal_administrator"), "{reason}");
     let resolved = allotting("r2", "portal_administrator", to(AMANDA));
-    assert_eq!(world.hand_over(&resolved).await.state, "completed");
+    assert_eq!(world.hand_over(&resolved).await.state, State::Completed);
     assert_eq!(world.number("SELECT administrator_id FROM portals").await, 12);
 }
 
@@ -265,7 +266,7 @@ async fn changed_plan_is_rejected_unless_allowed(world: &mut World) {
 async fn unchanged_plan_is_accepted(world: &mut World) {
     world.start_worker().await;
     let expect = token(world, &keap_request("r1")).await;
-    assert_eq!(world.hand_over(&changed("r1", "expect", json!(expect))).await.state, "completed");
+    assert_eq!(world.hand_over(&changed("r1", "expect", json!(expect))).await.state, State::Completed);
 }
 
 #[every_engine]

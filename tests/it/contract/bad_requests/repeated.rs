@@ -1,5 +1,6 @@
 //! Repeated requests, and good requests among bad ones.
 
+use handover::job::State;
 use std::collections::BTreeMap;
 
 use handover::contract::{JobId, RequestOutcome};
@@ -108,8 +109,8 @@ async fn rejected_request_stays_rejected_when_repeated(world: &mut World) {
         result: AnswerResult::Duplicate(RequestOutcome::Rejected),
     });
     assert_eq!(take(&world.context, &[message]).await, [duplicate]);
-    assert_eq!(world.job(read(&request).job_id()).await.expect("a job").state, "rejected");
-    assert_eq!(world.hand_over(&keap_request("r2")).await.state, "completed");
+    assert_eq!(world.job(read(&request).job_id()).await.expect("a job").state, State::Rejected);
+    assert_eq!(world.hand_over(&keap_request("r2")).await.state, State::Completed);
 }
 
 #[every_engine]
@@ -129,7 +130,7 @@ async fn bad_requests_do_not_affect_their_group(world: &mut World) {
         world.send(body).await;
     }
     world.start_worker().await;
-    for (requests, state) in [(&good[..], "completed"), (&rejected[..], "rejected")] {
+    for (requests, state) in [(&good[..], State::Completed), (&rejected[..], State::Rejected)] {
         for request in requests {
             let job = world.end_of(read(request).job_id()).await;
             assert_eq!(job.state, state, "{request}: {:?}", job.reasons);

@@ -1,5 +1,6 @@
 //! A message's routing key must be that of its type.
 
+use handover::job::State;
 use serde_json::{Value, json};
 
 use crate::support::keap::{LEAVER, SUPPORT, leaver, to};
@@ -49,7 +50,7 @@ async fn routing_key_must_name_the_type(world: &mut World) {
     assert_eq!(world.number("SELECT count(*) FROM handover.jobs").await, 0);
     assert_eq!(snapshot::of_host(world).await, before);
     assert_eq!(world.status_of(LEAVER).await, "active");
-    assert_eq!(world.hand_over(&keap_request("good")).await.state, "completed");
+    assert_eq!(world.hand_over(&keap_request("good")).await.state, State::Completed);
 }
 
 #[every_engine]

@@ -1,5 +1,6 @@
 //! Messages that cannot be read.
 
+use handover::job::State;
 use std::collections::BTreeMap;
 
 use handover::broker::{Channel, Outgoing};
@@ -220,7 +221,7 @@ async fn unreadable_message_names_reason_and_path(world: &mut World) {
     assert_eq!(world.number("SELECT count(*) FROM handover.jobs").await, 0);
     assert_eq!(snapshot::of_host(world).await, before);
     // The worker continues.
-    assert_eq!(world.hand_over(&keap_request("good")).await.state, "completed");
+    assert_eq!(world.hand_over(&keap_request("good")).await.state, State::Completed);
 }
 
 fn has_origin(world: &World, headers: &BTreeMap<String, String>) {
@@ -260,5 +261,5 @@ async fn dead_lettering_survives_full_headers(world: &mut World) {
     let dead_letter = world.next_dead_letter().await;
     assert_eq!((dead_letter.reason(), dead_letter.body.as_slice()), ("not_json", b"no request".as_slice()));
     assert_eq!(dead_letter.headers["x-handover-headers"], "left out: 65006 bytes");
-    assert_eq!(world.hand_over(&keap_request("good")).await.state, "completed");
+    assert_eq!(world.hand_over(&keap_request("good")).await.state, State::Completed);
 }

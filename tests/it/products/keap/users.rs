@@ -1,6 +1,7 @@
 //! Keap's help page "Add a User", with a test for each sentence.
 
 use handover::contract::JobId;
+use handover::job::State;
 use serde_json::{Value, json};
 
 use crate::support::keap::{ADMIN, LEAVER};
@@ -20,7 +21,7 @@ fn invite(request_id: &str, email: &str) -> Value {
 async fn invitation_needs_a_first_name_and_email(world: &mut World) {
     world.start_worker().await;
     let job = world.hand_over(&invite("r1", "nicole@fun.example")).await;
-    assert_eq!(job.state, "completed");
+    assert_eq!(job.state, State::Completed);
     let event = world.next_event_of(JobId(job.id)).await;
     assert_eq!(event["type"], "handover.invitation.created");
     let user = event["data"]["user_id"].as_str().expect("a user").to_owned();
@@ -81,6 +82,6 @@ async fn only_an_invitation_can_be_cancelled(world: &mut World) {
     assert_eq!(world.texts("SELECT status AS t FROM users WHERE id = 21").await, ["inactive"]);
     assert_eq!(world.texts("SELECT status AS t FROM invitations WHERE user_id = 21").await, ["cancelled"]);
     let active = world.hand_over(&about("cancel_invitation", "r2", "53", "1")).await;
-    assert_eq!((active.state.as_str(), codes_of(&active)), ("rejected", vec!["not_invited".to_owned()]));
+    assert_eq!((active.state, codes_of(&active)), (State::Rejected, vec!["not_invited".to_owned()]));
     assert_eq!(world.status_of(LEAVER).await, "active");
 }

@@ -1,5 +1,6 @@
 //! Forged, absurd or broken headers and properties: they change nothing about the body's request.
 
+use handover::job::State;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -57,7 +58,7 @@ async fn forged_headers_are_ignored_and_dropped(world: &mut World) {
     );
     assert!(broker.publish(&[sent(good.to_string().into_bytes())]).await.iter().all(Result::is_ok));
     let job = read(&good).job_id();
-    assert_eq!(world.end_of(job).await.state, "completed");
+    assert_eq!(world.end_of(job).await.state, State::Completed);
     broker.close().await;
     assert_worker_continues(world).await;
 }
@@ -112,7 +113,7 @@ async fn properties_and_headers_never_change_the_request(world: &mut World) {
         let request = but(&format!("asked {place}"), json!({ "user_id": "31" }));
         world.client.send_with(request.to_string().into_bytes(), properties.clone()).await;
         let job = world.end_of(read(&request).job_id()).await;
-        assert_eq!(job.state, "rejected", "{properties:?}");
+        assert_eq!(job.state, State::Rejected, "{properties:?}");
         world.client.send_with(b"no request".to_vec(), properties.clone()).await;
         let dead_letter = world.next_dead_letter().await;
         assert_eq!(

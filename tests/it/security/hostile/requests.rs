@@ -1,5 +1,6 @@
 //! Readable requests that are hostile or odd: each has a job with the expected reasons.
 
+use handover::job::State;
 use serde_json::{Value, json};
 
 use super::{assert_worker_continues, but, hidden, to};
@@ -51,7 +52,7 @@ async fn hostile_request_is_rejected_without_changes(world: &mut World) {
         // An id as hostile as ids may be. It appears all over the ledger.
         let id = format!("'; DROP TABLE users; -- \"$1 %s {{}} \\ \u{202e} {row}");
         let job = world.hand_over(&but(&id, fields.clone())).await;
-        let reasons = if job.state == "rejected" { reasons_of(&job) } else { Vec::new() };
+        let reasons = if job.state == State::Rejected { reasons_of(&job) } else { Vec::new() };
         if !reasons.iter().any(|reason| reason.code.name() == code && reason.message.contains(words)) {
             let fields: String = fields.to_string().chars().take(300).collect();
             wrong.push(format!("{fields}\n    {code} ({words}) expected: {} {reasons:?}", job.state));
@@ -78,7 +79,7 @@ async fn thousands_of_unknown_users_are_answered_quickly(world: &mut World) {
     let job = world.hand_over(&but("many", json!({ "reassign": many }))).await;
     assert!(began.elapsed() < LIMIT / 2, "{:?}", began.elapsed());
     let reasons = reasons_of(&job);
-    assert_eq!((job.state.as_str(), reasons.len()), ("rejected", 1_001));
+    assert_eq!((job.state, reasons.len()), (State::Rejected, 1_001));
     let last = reasons.last().expect("a reason");
     assert_eq!((last.code.name(), last.concerning.count), ("more_reasons", Some(29_003)));
     let event = world.next_event_of(handover::contract::JobId(job.id)).await;
@@ -122,5 +123,5 @@ async fn odd_but_allowed_texts_are_kept(world: &mut World) {
     assert!(hidden(&plain).is_empty() && plain.lines().count() == texts.len() + 1, "{plain}");
     // A past leap second counts as the end of its minute; a time long ago counts as now.
     let leap = but("leap", json!({ "effective_at": "2016-12-31T23:59:60Z" }));
-    assert_eq!(world.hand_over(&leap).await.state, "completed");
+    assert_eq!(world.hand_over(&leap).await.state, State::Completed);
 }

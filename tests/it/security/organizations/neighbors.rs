@@ -1,6 +1,7 @@
 //! Organization 2, the neighbor of the demo's organization. It has users of every status, a row for every reference of
 //! every catalog, groups with the same names, a finished job and a waiting one.
 
+use handover::job::State;
 use std::collections::BTreeMap;
 
 use handover::contract::JobId;
@@ -58,7 +59,7 @@ const RECORDS: &str = "\
 pub struct Neighbors {
     /// A task.
     pub task: &'static str,
-    jobs: Vec<(JobId, String)>,
+    jobs: Vec<(JobId, State)>,
 }
 
 /// Creates organization 2.
