@@ -47,6 +47,9 @@
 //! undo is a job like any other, with the same steps: its chunks come from the journal, read from its end, and from the
 //! snapshots that wait for the user.
 
+// A new variant of an enum must be handled by every match. Foreign enums that may grow are allowed one by one.
+#![deny(clippy::wildcard_enum_match_arm)]
+
 pub mod metrics;
 pub mod retry;
 pub mod trace;

@@ -21,7 +21,7 @@ pub async fn store(settings: &store::Settings) -> std::result::Result<Store, Dat
     Store::open(settings).await.map_err(|store::Error { cause, .. }| {
         let why = match cause {
             Cause::Away(why) => why,
-            other => other.to_string(),
+            Cause::Contention { .. } | Cause::Refused { .. } | Cause::Unexpected(_) | Cause::Superseded => cause.to_string(),
         };
         let found = format!("the database {} cannot be opened: {why}", without_password(&settings.url));
         let hint = match settings.url.starts_with("sqlite") {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use serde::Deserialize;
+use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -64,9 +65,9 @@ pub struct DeadLetter {
 #[derive(Debug, Deserialize)]
 struct Identity {
     #[serde(default)]
-    org_id: Option<serde_json::Value>,
+    org_id: Option<Value>,
     #[serde(default)]
-    request_id: Option<serde_json::Value>,
+    request_id: Option<Value>,
 }
 
 impl DeadLetter {
@@ -124,11 +125,11 @@ impl DeadLetter {
     }
 }
 
-fn scalar_text(value: Option<serde_json::Value>) -> Option<String> {
+fn scalar_text(value: Option<Value>) -> Option<String> {
     match value? {
-        serde_json::Value::String(text) => Some(text),
-        value @ serde_json::Value::Number(_) => Some(value.to_string()),
-        _ => None,
+        Value::String(text) => Some(text),
+        value @ Value::Number(_) => Some(value.to_string()),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     }
 }
 

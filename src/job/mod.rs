@@ -1,7 +1,5 @@
 //! The life of a job, without I/O: its states, the one table of transitions, its steps, and the reasons why it stops.
 
-#![deny(clippy::wildcard_enum_match_arm)]
-
 pub mod reason;
 mod state;
 mod step;

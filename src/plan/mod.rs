@@ -3,8 +3,6 @@
 //! [`deal`] finds the successor of the n-th record, [`guards`] decides on a request, [`group`] finds requests that can share a
 //! transaction, and [`token`] ties a request to its preview.
 
-#![deny(clippy::wildcard_enum_match_arm)]
-
 pub mod deal;
 pub mod facts;
 pub mod group;

@@ -123,39 +123,39 @@ impl Error {
 
 impl Cause {
     fn of(error: &DbErr) -> Cause {
-        match error {
-            // A refused connection has not run anything, whatever the reason. A database that takes no connections or is
-            // being replaced will take them again, or a person fixes the password.
-            DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => match sqlx_error(error).and_then(Cause::of_sqlx) {
-                Some(contention @ Cause::Contention { .. }) => contention,
-                _ => Cause::Away(words(error)),
-            },
-            DbErr::Type(message) => Cause::Unexpected(message.clone()),
-            _ => {
-                let inner = sqlx_error(error).and_then(Cause::of_sqlx);
-                inner.unwrap_or_else(|| Cause::Unexpected(error.to_string()))
-            }
+        let inner = sqlx_error(error).and_then(Cause::of_sqlx);
+        // A refused connection has not run anything, whatever the reason. A database that takes no connections or is
+        // being replaced will take them again, or a person fixes the password.
+        if matches!(error, DbErr::ConnectionAcquire(_) | DbErr::Conn(_)) {
+            let contention = inner.filter(|cause| matches!(cause, Cause::Contention { .. }));
+            return contention.unwrap_or_else(|| Cause::Away(words(error)));
         }
+        // Our own words about a value, without sea-orm's before them.
+        if let DbErr::Type(message) = error {
+            return Cause::Unexpected(message.clone());
+        }
+        inner.unwrap_or_else(|| Cause::Unexpected(error.to_string()))
     }
 
     fn of_sqlx(error: &SqlxError) -> Option<Cause> {
-        match error {
-            SqlxError::Database(inner) => {
-                let code = inner.code().unwrap_or_default().into_owned();
-                let message = inner.message().to_owned();
-                Some(match errors::classify(inner.as_ref()) {
-                    ErrorClass::Contention => Cause::Contention { code, message },
-                    ErrorClass::Away => Cause::Away(message),
-                    ErrorClass::Refused => Cause::Refused { code, message },
-                })
-            }
-            SqlxError::Io(_)
-            | SqlxError::PoolTimedOut
-            | SqlxError::PoolClosed
-            | SqlxError::WorkerCrashed
-            | SqlxError::Tls(_) => Some(Cause::Away(error.to_string())),
-            _ => None,
+        if let SqlxError::Database(inner) = error {
+            let code = inner.code().unwrap_or_default().into_owned();
+            let message = inner.message().to_owned();
+            return Some(match errors::classify(inner.as_ref()) {
+                ErrorClass::Contention => Cause::Contention { code, message },
+                ErrorClass::Away => Cause::Away(message),
+                ErrorClass::Refused => Cause::Refused { code, message },
+            });
         }
+        let is_away = matches!(
+            error,
+            SqlxError::Io(_)
+                | SqlxError::PoolTimedOut
+                | SqlxError::PoolClosed
+                | SqlxError::WorkerCrashed
+                | SqlxError::Tls(_)
+        );
+        is_away.then(|| Cause::Away(error.to_string()))
     }
 }
 
@@ -170,10 +170,11 @@ fn words(error: &DbErr) -> String {
 }
 
 fn sqlx_error(error: &DbErr) -> Option<&SqlxError> {
-    match error {
-        DbErr::Exec(RuntimeErr::SqlxError(inner))
-        | DbErr::Query(RuntimeErr::SqlxError(inner))
-        | DbErr::Conn(RuntimeErr::SqlxError(inner)) => Some(inner),
-        _ => None,
-    }
+    let (DbErr::Exec(RuntimeErr::SqlxError(inner))
+    | DbErr::Query(RuntimeErr::SqlxError(inner))
+    | DbErr::Conn(RuntimeErr::SqlxError(inner))) = error
+    else {
+        return None;
+    };
+    Some(inner)
 }

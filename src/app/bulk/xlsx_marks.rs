@@ -182,6 +182,7 @@ fn relationships(archive: &mut Archive, part: &str) -> Result<HashMap<String, (S
 }
 
 /// Calls a function with each opening tag of a part.
+#[expect(clippy::wildcard_enum_match_arm, reason = "a library's enum of everything that XML has")]
 fn for_each_tag(archive: &mut Archive, part: &str, mut each: impl FnMut(&BytesStart<'_>) -> Result<()>) -> Result<()> {
     let mut reader = Reader::from_reader(BufReader::new(open(archive, part)?));
     reader.config_mut().check_end_names = false;

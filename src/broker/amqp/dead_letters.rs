@@ -255,17 +255,13 @@ fn last_death(properties: &BasicProperties) -> Option<&FieldTable> {
 
 /// Returns the time when RabbitMQ gave a message up.
 fn died_at(death: &FieldTable) -> Option<OffsetDateTime> {
-    match death.inner().get("time")? {
-        AMQPValue::Timestamp(seconds) => OffsetDateTime::from_unix_timestamp(i64::try_from(*seconds).ok()?).ok(),
-        _ => None,
-    }
+    let AMQPValue::Timestamp(seconds) = death.inner().get("time")? else { return None };
+    OffsetDateTime::from_unix_timestamp(i64::try_from(*seconds).ok()?).ok()
 }
 
 /// Returns the routing key of a message that RabbitMQ gave up.
 fn died_with_key(death: &FieldTable) -> Option<String> {
     let AMQPValue::FieldArray(keys) = death.inner().get("routing-keys")? else { return None };
-    match keys.as_slice().first()? {
-        AMQPValue::LongString(key) => std::str::from_utf8(key.as_bytes()).ok().map(str::to_owned),
-        _ => None,
-    }
+    let AMQPValue::LongString(key) = keys.as_slice().first()? else { return None };
+    std::str::from_utf8(key.as_bytes()).ok().map(str::to_owned)
 }

@@ -16,10 +16,8 @@ pub(super) mod code {
 
 /// Returns RabbitMQ's reply code and text. Returns `None` if the error arose on our side or on the way.
 pub(super) fn reply(error: &lapin::Error) -> Option<(u16, String)> {
-    match error.kind() {
-        ErrorKind::ProtocolError(error) => Some((error.get_id(), error.get_message().to_string())),
-        _ => None,
-    }
+    let ErrorKind::ProtocolError(error) = error.kind() else { return None };
+    Some((error.get_id(), error.get_message().to_string()))
 }
 
 /// Returns RabbitMQ's text if it sent one, else the I/O error's, else lapin's.

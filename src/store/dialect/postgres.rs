@@ -71,10 +71,7 @@ impl Dialect for Postgres {
     }
 
     fn ledger_table(&self, table: LedgerTable) -> (Option<&'static str>, String) {
-        let name = match table {
-            LedgerTable::Migrations => "handover_migrations",
-            other => other.name(),
-        };
+        let name = if table == LedgerTable::Migrations { "handover_migrations" } else { table.name() };
         (Some("handover"), name.to_owned())
     }
 

@@ -203,7 +203,9 @@ impl Sqlite {
             Type::Uuid => format!("unhex(replace({value}, '-', ''))"),
             Type::Bool => format!("({value} = 'true')"),
             Type::Bytes => format!("unhex({value})"),
-            other => self.cast(value, other),
+            Type::Any | Type::Int32 | Type::Int64 | Type::Text | Type::Json | Type::Timestamp | Type::Host(_) => {
+                self.cast(value, of)
+            }
         }
     }
 }

@@ -108,6 +108,7 @@ type Column<A> = <<A as ActiveModelTrait>::Entity as EntityTrait>::Column;
 
 /// Returns a value's type and the text that the database reads it from; nothing for a type that no column of the ledger
 /// has.
+#[expect(clippy::wildcard_enum_match_arm, reason = "a library's enum; other types are refused")]
 fn as_text(value: Value) -> Option<(Type, Option<String>)> {
     Some(match value {
         Value::Bool(value) => (Type::Bool, value.map(|value| value.to_string())),

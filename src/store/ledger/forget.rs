@@ -287,7 +287,7 @@ impl Person {
                 }
                 entries.values_mut().for_each(|value| self.rename(value));
             }
-            _ => {}
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
         }
     }
 
