@@ -136,7 +136,7 @@ impl Area {
 
 /// Reads the column and row of a cell: `B7`.
 fn cell(text: &str) -> Option<(u64, u64)> {
-    let digits = text.find(|c: char| c.is_ascii_digit())?;
+    let digits = text.find(|c: char| c.is_ascii_digit()).filter(|place| *place > 0)?;
     let letter = |c: char| c.is_ascii_alphabetic().then(|| u64::from(c.to_ascii_uppercase()) - u64::from('A') + 1);
     let column = text[..digits].chars().try_fold(0_u64, |column, c| column.checked_mul(26)?.checked_add(letter(c)?))?;
     Some((column, text[digits..].parse().ok()?))
