@@ -3,6 +3,7 @@
 //! The planner's own code evaluates every row. A caller reads the file twice: first for its [`Leavers`], then in batches,
 //! each of which is evaluated, submitted, followed to its end and reported. So memory does not grow with the file.
 
+mod answers;
 mod cells;
 mod column_names;
 pub mod columns;
@@ -19,6 +20,7 @@ pub mod row_reader;
 mod sheets;
 mod submit;
 pub mod table;
+pub mod times;
 mod wait;
 mod xlsx_file;
 mod xlsx_limits;

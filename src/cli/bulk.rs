@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
+use jiff::Timestamp;
 
 use self::report::Report;
 use super::confirmation::Confirmation;
@@ -15,6 +16,7 @@ use super::{open, question};
 use crate::app::bulk::columns::{self, Defaults};
 use crate::app::bulk::row_reader::RowReader;
 use crate::app::bulk::table::Table;
+use crate::app::bulk::times::{Clock, Zone};
 use crate::app::bulk::{
     EvaluatedRow, Evaluator, Leavers, Notice, RowDecision, Submission, before_sending, next_batch,
     retry_while_unavailable,
@@ -41,6 +43,10 @@ pub(super) struct Arguments {
     /// The organization, for rows that name none.
     #[arg(long, value_name = "ORG")]
     org: Option<String>,
+    /// The time zone of dates and times that name none: Europe/Berlin, UTC, +02:00. A user leaves at the end of a day, and
+    /// returns at its start.
+    #[arg(long, value_name = "ZONE")]
+    time_zone: Option<Zone>,
     /// Send the acceptable rows and follow them to their end. Without this option every row is only evaluated.
     #[arg(long, conflicts_with = "dry_run")]
     submit: bool,
@@ -59,7 +65,7 @@ impl Arguments {
 }
 
 pub(super) async fn run(arguments: Arguments, settings: Settings) -> Result<Exit> {
-    let Arguments { file, sheet, ignore_columns, by, org, submit, confirmation, json } = arguments;
+    let Arguments { file, sheet, ignore_columns, by, org, time_zone, submit, confirmation, json } = arguments;
     let table = Table::open(&file, sheet.as_deref())?;
     let store = open::ledger(&settings).await?;
     let context = open::context(&settings, store.clone()).await?;
@@ -67,7 +73,8 @@ pub(super) async fn run(arguments: Arguments, settings: Settings) -> Result<Exit
     let defaults = Defaults { by: by.is_some(), org: org.is_some() };
     let columns = columns::read(&table.head, &ignore_columns, &catalog, defaults)?;
     let file_name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let reader = RowReader { catalog: &catalog, columns, by, org, file_name };
+    let clock = Clock { zone: time_zone, now: Timestamp::now() };
+    let reader = RowReader { catalog: &catalog, columns, by, org, clock, file_name };
     let leavers = Leavers::read(&store, &table, &reader).await?;
     print_table(&table, leavers.count());
     let evaluator = Evaluator { context: &context, reader: &reader, leavers: &leavers };
@@ -117,7 +124,7 @@ async fn question(table: &Table, evaluator: &Evaluator<'_>) -> Result<Option<Str
                     orgs.insert(request.header().org().to_owned());
                 }
                 RowDecision::Rejected(_) => rejected += 1,
-                RowDecision::Skipped | RowDecision::SentBefore(_) => {}
+                RowDecision::Skipped(_) | RowDecision::SentBefore(_) => {}
             }
         }
     }

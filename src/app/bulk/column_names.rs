@@ -19,6 +19,8 @@ pub enum Column {
     Reason,
     /// The start.
     EffectiveAt,
+    /// The return.
+    ReturnAt,
     /// The request id.
     RequestId,
     /// The successor for every kind that must be transferred.
@@ -28,7 +30,7 @@ pub enum Column {
 }
 
 /// The documented names.
-const NAMES: [(&str, Column); 9] = [
+const NAMES: [(&str, Column); 10] = [
     ("user_id", Column::UserId),
     ("email", Column::Email),
     ("deactivated", Column::Deactivated),
@@ -36,6 +38,7 @@ const NAMES: [(&str, Column); 9] = [
     ("org_id", Column::OrgId),
     ("reason", Column::Reason),
     ("effective_at", Column::EffectiveAt),
+    ("return_at", Column::ReturnAt),
     ("request_id", Column::RequestId),
     ("successor", Column::Successor),
 ];
@@ -62,6 +65,7 @@ impl Column {
             | Column::OrgId
             | Column::Reason
             | Column::EffectiveAt
+            | Column::ReturnAt
             | Column::RequestId
             | Column::Successor => NAMES.iter().find(|(_, column)| column == self).map_or("", |(name, _)| name),
         }

@@ -141,7 +141,7 @@ fn missing(columns: &Columns, catalog: &Catalog, defaults: Defaults) -> Vec<Stri
         faults.push("a column `user_id` or `email` is missing: it names the leaver".to_owned());
     }
     if !has(Column::Deactivated) {
-        faults.push("the column `deactivated` is missing: only rows that say `y` in it are done".to_owned());
+        faults.push("the column `deactivated` is missing: only rows that say `yes` in it are done".to_owned());
     }
     if !has(Column::RequestedBy) && !defaults.by {
         faults.push("who asks is missing: a column `requested_by`, or --by USER".to_owned());

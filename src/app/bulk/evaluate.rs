@@ -6,7 +6,7 @@ use super::cells::Row;
 use super::leavers::Leavers;
 use super::outcome::{RowOutcome, RowResult};
 use super::reason::{self, RowReason};
-use super::row_reader::RowReader;
+use super::row_reader::{RowReader, RowRequest};
 use crate::app::error::Result;
 use crate::contract::{HandoverRequest, JobId, Reason, Request, UserId};
 use crate::plan::{Decision, Plan};
@@ -36,8 +36,8 @@ pub struct EvaluatedRow {
 
 /// The decision on a row.
 pub enum RowDecision {
-    /// The row does not ask for a deactivation.
-    Skipped,
+    /// The row does not ask for a deactivation; it says so in these words.
+    Skipped(String),
     /// The row is rejected, for every one of these reasons.
     Rejected(Vec<RowReason>),
     /// The same request was sent before.
@@ -53,12 +53,13 @@ impl EvaluatedRow {
             row: self.number,
             user: self.user.clone(),
             outcome,
+            note: None,
             reasons: Vec::new(),
             job_id: None,
             records: None,
         };
         match &self.decision {
-            RowDecision::Skipped => result(RowOutcome::Skipped),
+            RowDecision::Skipped(note) => RowResult { note: Some(note.clone()), ..result(RowOutcome::Skipped) },
             RowDecision::Rejected(reasons) => RowResult { reasons: reasons.clone(), ..result(RowOutcome::Rejected) },
             RowDecision::SentBefore(request) => {
                 RowResult { job_id: Some(request.job_id()), ..result(RowOutcome::SentBefore) }
@@ -70,6 +71,19 @@ impl EvaluatedRow {
     }
 }
 
+impl RowDecision {
+    /// Returns the decision with more reasons against the row, if there are any.
+    fn rejected_for(self, mut more: Vec<RowReason>) -> RowDecision {
+        if more.is_empty() {
+            return self;
+        }
+        if let RowDecision::Rejected(reasons) = self {
+            more.extend(reasons);
+        }
+        RowDecision::Rejected(more)
+    }
+}
+
 impl Evaluator<'_> {
     /// Evaluates rows of the file.
     pub async fn rows(&self, rows: &[Row]) -> Result<Vec<EvaluatedRow>> {
@@ -78,8 +92,8 @@ impl Evaluator<'_> {
         let mut evaluated = Vec::with_capacity(rows.len());
         let mut fresh = Vec::new();
         for row in rows {
-            let mut result =
-                EvaluatedRow { number: row.number, user: self.reader.user_text(row), decision: RowDecision::Skipped };
+            let skipped = RowDecision::Skipped(self.reader.skipped(row));
+            let mut result = EvaluatedRow { number: row.number, user: self.reader.user_text(row), decision: skipped };
             if let Some(fault) = self.reader.fault(row) {
                 result.decision = RowDecision::Rejected(vec![fault]);
             } else if self.reader.is_requested(row) {
@@ -97,8 +111,10 @@ impl Evaluator<'_> {
         }
         let fresh = self.decide_known(&session, fresh, &mut evaluated).await?;
         drop(session);
-        for (index, decision) in self.requests(fresh).await? {
-            evaluated[index].decision = decision;
+        let requests = fresh.iter().map(|(_, fresh)| &fresh.request).collect();
+        let decisions = self.requests(requests).await?;
+        for ((index, fresh), decision) in fresh.into_iter().zip(decisions) {
+            evaluated[index].decision = decision.rejected_for(fresh.untimely);
         }
         Ok(evaluated)
     }
@@ -112,25 +128,26 @@ impl Evaluator<'_> {
     async fn decide_known(
         &self,
         session: &Session,
-        fresh: Vec<(usize, HandoverRequest)>,
+        fresh: Vec<(usize, RowRequest)>,
         evaluated: &mut [EvaluatedRow],
-    ) -> Result<Vec<(usize, HandoverRequest)>> {
+    ) -> Result<Vec<(usize, RowRequest)>> {
         if fresh.is_empty() {
             return Ok(fresh);
         }
         let ids: Vec<(&str, &str)> =
-            fresh.iter().map(|(_, request)| (request.org(), request.request_id.as_str())).collect();
+            fresh.iter().map(|(_, row)| (row.request.org(), row.request.request_id.as_str())).collect();
         let known = requests::known(session, &ids).await?;
         let mut unknown = Vec::new();
-        for (index, request) in fresh {
+        for (index, row) in fresh {
+            let request = &row.request;
             let id = (request.org().to_owned(), request.request_id.to_string());
             let Some(earlier) = known.get(&id) else {
-                unknown.push((index, request));
+                unknown.push((index, row));
                 continue;
             };
             let job = JobId(earlier.job_id);
             let taken = reason::request_id_taken(request.request_id.as_str(), job);
-            let whole = Request::Handover(request);
+            let whole = Request::Handover(row.request);
             evaluated[index].decision = match whole.body_hash() == earlier.body_hash {
                 true => RowDecision::SentBefore(Box::new(whole)),
                 false => RowDecision::Rejected(vec![taken]),
@@ -141,27 +158,25 @@ impl Evaluator<'_> {
 
     /// Evaluates requests together. If that fails, evaluates them one by one, so that one request that the database refuses
     /// does not fail the others.
-    async fn requests(&self, requests: Vec<(usize, HandoverRequest)>) -> Result<Vec<(usize, RowDecision)>> {
-        let together: Vec<&HandoverRequest> = requests.iter().map(|(_, request)| request).collect();
+    async fn requests(&self, requests: Vec<&HandoverRequest>) -> Result<Vec<RowDecision>> {
         // A transaction that sees one organization only evaluates one row.
         let is_isolated = self.reader.catalog.is_org_isolated();
-        let evaluated = if is_isolated { None } else { Some(self.together(&together).await) };
-        let decisions = match evaluated {
-            Some(Ok(decisions)) => decisions,
-            Some(Err(error)) if error.is_transient() => return Err(error.into()),
+        let evaluated = if is_isolated { None } else { Some(self.together(&requests).await) };
+        match evaluated {
+            Some(Ok(decisions)) => Ok(decisions),
+            Some(Err(error)) if error.is_transient() => Err(error.into()),
             Some(Err(_)) | None => {
-                let mut decisions = Vec::with_capacity(together.len());
-                for request in together {
+                let mut decisions = Vec::with_capacity(requests.len());
+                for request in requests {
                     match self.together(&[request]).await {
                         Ok(found) => decisions.extend(found),
                         Err(error) if error.is_transient() => return Err(error.into()),
                         Err(error) => decisions.push(RowDecision::Rejected(vec![reason::failed(&error.to_string())])),
                     }
                 }
-                decisions
+                Ok(decisions)
             }
-        };
-        Ok(requests.into_iter().map(|(index, _)| index).zip(decisions).collect())
+        }
     }
 
     async fn together(&self, requests: &[&HandoverRequest]) -> store::Result<Vec<RowDecision>> {

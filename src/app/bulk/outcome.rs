@@ -36,6 +36,9 @@ pub struct RowResult {
     pub user: String,
     /// The outcome.
     pub outcome: RowOutcome,
+    /// What there is to know about a row that is neither done nor rejected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
     /// Every reason why the row was not done.
     pub reasons: Vec<RowReason>,
     /// The job, existing or future.

@@ -27,14 +27,18 @@ named_enum! {
     pub enum FileCode: "code of a bulk file" {
         /// A required cell is empty.
         MissingCell = "missing_cell",
+        /// The cell says neither yes nor no.
+        NotUnderstood = "not_understood",
         /// The email address belongs to another user than the id.
         OtherUser = "other_user",
         /// The email address belongs to several users.
         AmbiguousAddress = "ambiguous_address",
         /// The email address belongs to nobody.
         UnknownAddress = "unknown_address",
-        /// The cell holds no time.
+        /// The cell holds no time, or one that is past or too far in the future.
         InvalidTime = "invalid_time",
+        /// The cell holds a date or time, and its time zone is not known.
+        MissingTimeZone = "missing_time_zone",
         /// The cell holds a formula whose value is not stored.
         FormulaWithoutValue = "formula_without_value",
         /// The cell holds an error.

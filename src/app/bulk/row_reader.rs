@@ -2,14 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use time::format_description::well_known::Rfc3339;
-use time::macros::{datetime, format_description};
-use time::{Date, Duration, OffsetDateTime};
 use uuid::Uuid;
 
+use super::answers::{self, Answer};
 use super::cells::{CellFault, Row, RowFault};
 use super::columns::{Column, Columns};
 use super::reason::{self, FileCode, RowCode, RowReason};
+use super::times::{Clock, Meaning, Moment, TimeFault};
 use crate::app::error::Result;
 use crate::catalog::{Catalog, Disposition, Family};
 use crate::contract::{
@@ -29,8 +28,18 @@ pub struct RowReader<'r> {
     pub by: Option<String>,
     /// The organization of rows that name none.
     pub org: Option<String>,
+    /// Reads dates and times.
+    pub clock: Clock,
     /// The file's name. Request ids are derived from it.
     pub file_name: String,
+}
+
+/// The request of a row.
+pub struct RowRequest {
+    /// The request.
+    pub request: HandoverRequest,
+    /// The reasons why its times are too early or too late. They do not concern a request that was sent before.
+    pub untimely: Vec<RowReason>,
 }
 
 /// Users by organization and lower-case email address.
@@ -39,10 +48,32 @@ pub type Directory = HashMap<(String, String), Vec<UserId>>;
 type Read<T> = std::result::Result<T, Box<RowReason>>;
 
 impl RowReader<'_> {
-    /// Returns true if the row asks for a deactivation. A row whose answer cannot be read is not skipped silently.
+    /// Returns the row's answer to the question whether its user leaves.
+    pub fn answer(&self, row: &Row) -> Read<Answer> {
+        let written = self.cell(row, &Column::Deactivated)?;
+        answers::read(&written).ok_or_else(|| {
+            let what = format!("{written:?} is neither yes nor no");
+            cell(
+                FileCode::NotUnderstood,
+                self.columns.name(&Column::Deactivated),
+                &what,
+                "write `yes` if the user leaves, or `no`",
+            )
+        })
+    }
+
+    /// Returns true unless the row clearly says that its user stays. A row whose answer cannot be read is not skipped.
     pub fn is_requested(&self, row: &Row) -> bool {
-        let yes = |says: String| ["y", "yes", "true", "1", "x"].contains(&says.to_lowercase().as_str());
-        self.cell(row, &Column::Deactivated).map_or(true, yes)
+        !matches!(self.answer(row), Ok(Answer::No))
+    }
+
+    /// Returns the reason why a row is skipped.
+    pub fn skipped(&self, row: &Row) -> String {
+        let column = self.columns.name(&Column::Deactivated);
+        match self.text(row, &Column::Deactivated).filter(|text| !text.is_empty()) {
+            Some(text) => format!("column `{column}` says {text:?}"),
+            None => format!("column `{column}` is empty"),
+        }
     }
 
     /// Returns the leaver as written in the row.
@@ -93,17 +124,26 @@ impl RowReader<'_> {
     }
 
     /// Returns the request of a row, as the planner would read it.
-    pub fn request(&self, row: &Row, directory: &Directory) -> std::result::Result<HandoverRequest, Vec<RowReason>> {
+    pub fn request(&self, row: &Row, directory: &Directory) -> std::result::Result<RowRequest, Vec<RowReason>> {
         let mut reasons = self.faults(row);
         let mut keep = |reason: Box<RowReason>| {
             if !reasons.contains(&reason) {
                 reasons.push(*reason);
             }
         };
+        self.answer(row).map_err(&mut keep).ok();
         let org = self.org(row).map_err(&mut keep).ok().flatten();
         let user = self.leaver(row, directory).map_err(&mut keep).ok();
         let requested_by = self.requester(row, &org, directory).map_err(&mut keep).ok();
-        let effective_at = self.effective_at(row).map_err(&mut keep).ok().flatten();
+        let mut untimely = Vec::new();
+        let mut time = |column, meaning| {
+            let at = self.time(row, column, meaning).map_err(&mut keep).ok().flatten()?;
+            let text = self.text(row, column).unwrap_or_default();
+            untimely.extend(self.clock.check(&at).map(|fault| *of_time(self.columns.name(column), &text, &fault)));
+            Some(at)
+        };
+        let effective_at = time(&Column::EffectiveAt, Meaning::Leaving).map(|at| at.utc);
+        let return_at = time(&Column::ReturnAt, Meaning::Returning).map(|at| at.utc);
         let reassign = self.reassign(row, &org, directory, &mut keep);
         let request_id = user.as_ref().and_then(|user| self.request_id(row, user).map_err(&mut keep).ok());
         let reason = Some(self.text(row, &Column::Reason).unwrap_or_default()).filter(|text| !text.is_empty());
@@ -120,7 +160,7 @@ impl RowReader<'_> {
             requested_by,
             reason,
             effective_at,
-            return_at: None,
+            return_at,
             lock_out: false,
             bulk: true,
             also: Default::default(),
@@ -128,7 +168,8 @@ impl RowReader<'_> {
             expect: None,
             drift: Default::default(),
         };
-        self.read_back(request).map_err(|reason| vec![*reason])
+        let request = self.read_back(request).map_err(|reason| vec![*reason])?;
+        Ok(RowRequest { request, untimely })
     }
 
     /// Checks that the planner can read the request.
@@ -219,17 +260,13 @@ impl RowReader<'_> {
         UserId::try_from(id).map_err(|what| bad_id(column, &what))
     }
 
-    fn effective_at(&self, row: &Row) -> Read<Option<OffsetDateTime>> {
-        let written = self.cell(row, &Column::EffectiveAt)?;
-        if written.is_empty() {
+    /// Returns a time of a row, if it names one.
+    fn time(&self, row: &Row, column: &Column, meaning: Meaning) -> Read<Option<Moment>> {
+        let text = self.cell(row, column)?;
+        if text.is_empty() {
             return Ok(None);
         }
-        let day = || Date::parse(&written, format_description!("[year]-[month]-[day]")).ok();
-        let at = OffsetDateTime::parse(&written, &Rfc3339).ok();
-        let at = at.or_else(|| Some(day()?.midnight().assume_utc())).or_else(|| of_serial(&written));
-        let what = format!("{written:?} is no time");
-        let hint = "write it like 2026-12-01 or 2026-12-01T08:00:00Z";
-        at.map(Some).ok_or_else(|| cell(FileCode::InvalidTime, "effective_at", &what, hint))
+        self.clock.read(&text, meaning).map(Some).map_err(|fault| of_time(self.columns.name(column), &text, &fault))
     }
 
     /// Returns the request id. The same row of the same file always has the same one.
@@ -319,12 +356,8 @@ fn bad_id(column: &str, what: &str) -> Box<RowReason> {
     cell(DeadLetterCode::InvalidId, column, what, "correct the cell")
 }
 
-/// Reads a spreadsheet's time: days since the end of 1899, UTC.
-fn of_serial(written: &str) -> Option<OffsetDateTime> {
-    const FIRST_OF_MARCH_1900: f64 = 61.0;
-    const END_OF_9999: f64 = 2_958_466.0;
-    let days: f64 = written.parse().ok()?;
-    let seconds = (days * 86_400.0).round();
-    let is_a_date = (FIRST_OF_MARCH_1900..END_OF_9999).contains(&days);
-    is_a_date.then(|| datetime!(1899-12-30 0:00 UTC) + Duration::seconds(seconds as i64))
+/// Returns the reason for a cell whose time the row cannot have.
+fn of_time(column: &str, text: &str, fault: &TimeFault) -> Box<RowReason> {
+    let code = if *fault == TimeFault::NoZone { FileCode::MissingTimeZone } else { FileCode::InvalidTime };
+    cell(code, column, &fault.explain(text), fault.hint())
 }

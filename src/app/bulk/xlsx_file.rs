@@ -7,7 +7,7 @@ use std::io::BufReader;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
 use anyhow::{Context, Result, anyhow, bail};
-use calamine::{Data, Xlsx, XlsxCellFormulaMetadataRecord, open_workbook_from_rs};
+use calamine::{Data, ExcelDateTime, Xlsx, XlsxCellFormulaMetadataRecord, open_workbook_from_rs};
 
 use super::cells::{Cell, CellFault, Row, Rows};
 use super::content::{Content, Stream};
@@ -103,7 +103,7 @@ fn cell_name((row, column): (u32, u32)) -> String {
     format!("{}{}", letters.iter().rev().collect::<String>(), row + 1)
 }
 
-/// Returns a value as a CSV file would have it. Dates are written in RFC 3339.
+/// Returns a value as a CSV file would have it. Dates and times are written as the spreadsheet shows them, without an offset.
 fn cell_text(value: &Data) -> Cell {
     /// Spreadsheets lose digits of larger numbers.
     const EXACT: f64 = 1e15;
@@ -114,11 +114,19 @@ fn cell_text(value: &Data) -> Cell {
         Data::Float(number) if number.abs() >= EXACT => Err(CellFault::Inexact),
         Data::Float(number) => Ok(number.to_string()),
         Data::Bool(is_so) => Ok(is_so.to_string()),
-        Data::DateTime(at) => {
-            let (year, month, day, hour, minute, second, _) = at.to_ymd_hms_milli();
-            Ok(format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"))
-        }
+        Data::DateTime(at) => Ok(time_text(at)),
         Data::Error(error) => Err(CellFault::Error(error.to_string())),
+    }
+}
+
+/// Returns a day, a day with a time, or only a time: a number of days below 1 has no date.
+fn time_text(at: &ExcelDateTime) -> String {
+    let (year, month, day, hour, minute, second, _) = at.to_ymd_hms_milli();
+    let days = at.as_f64();
+    match (days < 1.0 || at.is_duration(), days.fract() == 0.0) {
+        (true, _) => format!("{hour:02}:{minute:02}:{second:02}"),
+        (false, true) => format!("{year:04}-{month:02}-{day:02}"),
+        (false, false) => format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}"),
     }
 }
 

@@ -118,12 +118,13 @@ fn print(line: &RowResult) -> Result<()> {
 
 fn cells(line: &RowResult) -> [String; 8] {
     let joined = |text: fn(&RowReason) -> &str| line.reasons.iter().map(text).collect::<Vec<&str>>().join("; ");
+    let messages = line.note.clone().unwrap_or_else(|| joined(|reason| &reason.message));
     [
         line.row.to_string(),
         line.user.clone(),
         line.outcome.name().to_owned(),
         joined(|reason| reason.code.name()),
-        joined(|reason| &reason.message),
+        messages,
         joined(|reason| &reason.hint),
         line.job_id.map(|job| job.to_string()).unwrap_or_default(),
         line.records.map(|records| records.to_string()).unwrap_or_default(),

@@ -1,6 +1,7 @@
 //! Bulk files, through the binary: refused files, executed rows and reports.
 
 mod files;
+mod meaning;
 mod sending;
 
 use std::path::{Path, PathBuf};
@@ -139,17 +140,20 @@ async fn leavers_in_the_file_cannot_be_successors(world: &mut World) {
 #[every_engine]
 async fn rows_set_requester_time_and_id(world: &mut World) {
     let worker = start_worker(world, &[]);
+    let year = next_year();
     let sheet = Sheet::of(
         "leavers.csv",
-        "\u{feff}user_id;deactivated;requested_by;org_id;effective_at;request_id;successor;reason\r\n\
+        format!(
+            "\u{feff}user_id;deactivated;requested_by;org_id;effective_at;request_id;successor;reason\r\n\
          53;y;13;1;;hr-1;11;\r\n\
-         54;y;;1;2999-01-01;hr-2;11;\"retires; at last\"\r\n\
+         54;y;;1;{year}-01-01;hr-2;11;\"retires; at last\"\r\n\
          15;y;1;nowhere;;hr-3;11;\r\n\
          16;y;1;1;tomorrow;hr-4;nobody@example.com;\r\n\
-         17;y;1;1;401403;hr-5;11;\r\n\
-         12;y;1;1;;hr-6;11;;too;many\r\n",
+         17;y;1;1;31.1.{year} 18:30;hr-5;11;\r\n\
+         12;y;1;1;;hr-6;11;;too;many\r\n"
+        ),
     );
-    let rows = sheet.rows(world, &["--submit"], 3);
+    let rows = sheet.rows(world, &["--submit", "--time-zone", "America/New_York"], 3);
     assert!(rows.iter().zip(2..).all(|(row, number)| row["row"] == number), "{rows:?}");
     assert_eq!(codes(&rows[0]), ["requester_not_permitted"]);
     assert_eq!(rows[1]["outcome"], "scheduled", "{}", rows[1]);
@@ -160,9 +164,19 @@ async fn rows_set_requester_time_and_id(world: &mut World) {
     let asked =
         "SELECT request_id || ' ' || requested_by || ' ' || coalesce(reason, '-') AS t FROM handover.jobs ORDER BY 1";
     assert_eq!(world.texts(asked).await, ["hr-2 1 retires; at last", "hr-5 1 -"]);
-    let years = "SELECT substr(CAST(effective_at AS text), 1, 10) AS t FROM handover.jobs ORDER BY 1";
-    assert_eq!(world.texts(years).await, ["2998-12-31", "2999-01-01"]);
+    // The end of the day, and a time of the day, in winter.
+    let starts = [format!("{year}-01-02 04:59:59"), format!("{year}-01-31 23:30:00")];
+    assert_eq!(world.texts(STARTS).await, starts);
     tokio::task::block_in_place(|| worker.stop());
+}
+
+/// When the jobs start, in UTC.
+const STARTS: &str = "SELECT replace(substr(CAST(effective_at AS text), 1, 19), 'T', ' ') AS t FROM handover.jobs \
+    WHERE effective_at IS NOT NULL ORDER BY 1";
+
+/// A year that is not past.
+fn next_year() -> u16 {
+    u16::try_from(time::OffsetDateTime::now_utc().year() + 1).expect("a year")
 }
 
 /// A spreadsheet as an office program saves it.
@@ -177,7 +191,6 @@ fn workbook() -> Vec<u8> {
             sheet.write(0, column as u16, *name)?;
         }
         sheet.write(1, 0, 53)?.write(1, 1, true)?.write(1, 2, 11)?;
-        sheet.write_with_format(1, 3, ExcelDateTime::from_ymd(2020, 1, 2)?, &day)?;
         sheet.write(1, 4, Formula::new("=\"le\"&\"ft\"").set_result("left"))?;
         // A row of spaces does not count as a row.
         sheet.write(2, 0, " ")?;
@@ -185,7 +198,16 @@ fn workbook() -> Vec<u8> {
         sheet.write(4, 0, 1e17)?.write(4, 1, 1)?.write(4, 2, 11)?;
         sheet.write(5, 0, 15)?.write(5, 1, Formula::new("=B2"))?;
         sheet.write(6, 0, 16)?.write(6, 1, "y")?.write(6, 2, 11)?;
-        sheet.write_with_format(6, 3, ExcelDateTime::from_ymd(2999, 1, 2)?, &day)?;
+        sheet.write_with_format(6, 3, ExcelDateTime::from_ymd(next_year(), 1, 2)?, &day)?;
+        sheet.write(7, 0, 17)?.write(7, 1, "WAHR")?.write(7, 2, 11)?;
+        let at = ExcelDateTime::from_ymd(next_year(), 7, 2)?.and_hms(18, 30, 0)?;
+        sheet.write_with_format(7, 3, at, &Format::new().set_num_format("dd.mm.yyyy hh:mm"))?;
+        // A time alone; a year as a number, and as a date; a date as a number; a past date. Nobody has these ids.
+        let clock = Format::new().set_num_format("hh:mm");
+        (8..13).try_for_each(|row| sheet.write(row, 0, 9_000 + row)?.write(row, 1, "y").map(drop))?;
+        sheet.write_with_format(8, 3, ExcelDateTime::from_hms(18, 0, 0)?, &clock)?;
+        sheet.write(9, 3, 2027)?.write_with_format(10, 3, 2027, &day)?.write(11, 3, 46_387)?;
+        sheet.write_with_format(12, 3, ExcelDateTime::from_ymd(2020, 1, 2)?, &day)?;
         Ok(())
     })();
     written.expect("a sheet");
@@ -196,19 +218,23 @@ fn workbook() -> Vec<u8> {
 async fn spreadsheet_numbers_dates_and_formulas_are_read(world: &mut World) {
     let worker = start_worker(world, &[]);
     let sheet = Sheet::of("Leavers.XLSX", workbook());
-    let rows = sheet.rows(world, &["--submit"], 3);
+    let rows = sheet.rows(world, &["--submit", "--time-zone", "Europe/Berlin"], 3);
     let numbers: Vec<u64> = rows.iter().map(|row| row["row"].as_u64().expect("a number")).collect();
-    assert_eq!(numbers, [2, 4, 5, 6, 7]);
+    assert_eq!(numbers, [2, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13]);
     assert_eq!(rows[0]["outcome"], "completed", "{}", rows[0]);
     assert_eq!(codes(&rows[1]), ["formula_without_value"]);
     let message = rows[1]["reasons"][0]["message"].as_str().expect("a message");
     assert!(message.contains("cell C4 holds a formula"), "{message}");
     assert_eq!(codes(&rows[2]), ["inexact_number"]);
     assert_eq!(codes(&rows[3]), ["formula_without_value"], "an unreadable row is not skipped");
-    assert_eq!(rows[4]["outcome"], "scheduled");
-    let asked =
-        "SELECT substr(CAST(effective_at AS text), 1, 10) || coalesce(reason, '') AS t FROM handover.jobs ORDER BY 1";
-    assert_eq!(world.texts(asked).await, ["2020-01-02left", "2999-01-02"]);
+    assert_eq!(outcomes(&rows[4..6]), ["scheduled", "scheduled"]);
+    let year = next_year();
+    let starts = [format!("{year}-01-02 22:59:59"), format!("{year}-07-02 16:30:00")];
+    assert_eq!(world.texts(STARTS).await, starts);
+    for (row, read) in rows[6..].iter().zip(["18:00", "2027", "1905-07-19", "46387", "2020-01-02"]) {
+        assert_eq!(codes(row)[0], "invalid_time", "{row}");
+        assert!(row["reasons"][0]["message"].as_str().expect("a message").contains(read), "{row}");
+    }
     tokio::task::block_in_place(|| worker.stop());
 }
 

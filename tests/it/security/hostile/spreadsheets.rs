@@ -116,14 +116,15 @@ fn cells() -> Vec<Row> {
         ("a.csv", leaver("53,y,11,\u{0}"),                      3, "NUL"),
         ("a.csv", leaver(&format!("53,y,11,{}", "r".repeat(1_000_000))), 3, "exceeds 2000 characters"),
         ("a.csv", leaver("53,y,11,,2026-02-30"),                3, "invalid_time"),
-        ("a.csv", leaver("53,y,11,,9999-12-31"),                3, "between the years 1 and 9998"),
+        ("a.csv", leaver("53,y,11,,9999-12-31"),                3, "missing_time_zone"),
+        ("a.csv", leaver("53,y,11,,9999-12-31T23:59:59-23:59"), 3, "invalid_time"),
         ("a.csv", leaver("53,y,11,,-1"),                        3, "invalid_time"),
         ("a.csv", leaver("53,y,11,,1e400"),                     3, "invalid_time"),
         ("a.csv", leaver("53,y,11,,NaN"),                       3, "invalid_time"),
         ("a.csv", leaver(&format!("53,y,11,,,{}", "x".repeat(10_000))), 3, "the maximum is 200"),
         ("a.csv", leaver("53,y,11,,,a\u{9b}b"),                 3, "control characters"),
         ("a.csv", leaver("53,y,11,,,,,,too,many"),              3, "too_many_cells"),
-        ("a.csv", leaver("53,\u{1b}[2J,11"),                    0, "1 skipped"),
+        ("a.csv", leaver("53,\u{1b}[2J,11"),                    3, "not_understood"),
     ]
 }
 
