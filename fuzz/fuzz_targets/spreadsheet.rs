@@ -6,9 +6,13 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use handover::app::bulk::columns::{self, Defaults};
-use handover::app::bulk::row_reader::{Directory, RowReader};
+use handover::app::bulk::directory::Directory;
+use handover::app::bulk::row_reader::RowReader;
 use handover::app::bulk::table::Table;
+use handover::app::bulk::times::Clock;
 use handover::contract::{Request, UserId, read_request};
+use handover::plan::UserStatus;
+use handover::store::host::Person;
 use handover_fuzz::CATALOG;
 use libfuzzer_sys::fuzz_target;
 
@@ -20,11 +24,13 @@ static FILE: LazyLock<PathBuf> = LazyLock::new(|| {
 });
 
 static DIRECTORY: LazyLock<Directory> = LazyLock::new(|| {
-    let user = |id: &str| UserId::try_from(id.to_owned()).expect("an id");
-    Directory::from([
-        (("1".to_owned(), "a@b".to_owned()), vec![user("53")]),
-        (("1".to_owned(), "c@d".to_owned()), vec![user("11"), user("12")]),
-    ])
+    let mut directory = Directory::default();
+    for (id, email) in [("53", "a@b"), ("11", "c@d"), ("12", "c@d")] {
+        let id = UserId::try_from(id.to_owned()).expect("an id");
+        let person = Person { id, name: String::new(), email: email.into(), status: UserStatus::Active };
+        directory.add_with_email("1", email, person);
+    }
+    directory
 });
 
 fuzz_target!(|bytes: &[u8]| {
@@ -33,7 +39,7 @@ fuzz_target!(|bytes: &[u8]| {
     let defaults = Defaults { by: true, org: true };
     let Ok(columns) = columns::read(&table.head, &[], &CATALOG, defaults) else { return };
     let (by, org) = (Some("1".to_owned()), Some("1".to_owned()));
-    let reader = RowReader { catalog: &CATALOG, columns, by, org, file_name: "leavers.csv".into() };
+    let reader = RowReader { catalog: &CATALOG, columns, by, org, clock: Clock::now("Europe/Berlin".parse().ok()) };
     let Ok(rows) = table.rows() else { return };
     let mut before = table.head.row;
     for row in rows {
@@ -43,13 +49,16 @@ fuzz_target!(|bytes: &[u8]| {
         if reader.fault(&row).is_some() {
             continue;
         }
-        match reader.request(&row, &DIRECTORY) {
-            Ok(request) => {
-                assert!(request.bulk && reader.leaver(&row, &DIRECTORY).is_ok_and(|user| user == request.user_id));
-                let body = Request::Handover(request).canonical().to_string();
-                read_request(body.as_bytes()).expect("the planner can read it");
-            }
-            Err(reasons) => assert!(!reasons.is_empty()),
+        let reading = reader.read(&row, &DIRECTORY);
+        if !reading.faults.is_empty() {
+            continue;
+        }
+        let Ok(requests) = reading.requests(&CATALOG) else { continue };
+        assert_eq!(requests.len(), 1, "a row without a fault is a request");
+        for request in requests {
+            assert!(request.bulk && reading.leavers == [request.user_id.clone()]);
+            let body = Request::Handover(request).canonical().to_string();
+            read_request(body.as_bytes()).expect("the planner can read it");
         }
     }
 });

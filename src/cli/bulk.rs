@@ -7,7 +7,6 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use jiff::Timestamp;
 
 use self::report::Report;
 use super::confirmation::Confirmation;
@@ -72,9 +71,7 @@ pub(super) async fn run(arguments: Arguments, settings: Settings) -> Result<Exit
     let catalog = context.catalogs.current();
     let defaults = Defaults { by: by.is_some(), org: org.is_some() };
     let columns = columns::read(&table.head, &ignore_columns, &catalog, defaults)?;
-    let file_name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let clock = Clock { zone: time_zone, now: Timestamp::now() };
-    let reader = RowReader { catalog: &catalog, columns, by, org, clock, file_name };
+    let reader = RowReader { catalog: &catalog, columns, by, org, clock: Clock::now(time_zone) };
     let leavers = Leavers::read(&store, &table, &reader).await?;
     print_table(&table, leavers.count());
     let evaluator = Evaluator { context: &context, reader: &reader, leavers: &leavers };
@@ -123,7 +120,7 @@ async fn question(table: &Table, evaluator: &Evaluator<'_>) -> Result<Option<Str
                     accepted += 1;
                     orgs.insert(request.header().org().to_owned());
                 }
-                RowDecision::Rejected(_) => rejected += 1,
+                RowDecision::Rejected(_) | RowDecision::NotDone(..) => rejected += 1,
                 RowDecision::Skipped(_) | RowDecision::SentBefore(_) => {}
             }
         }

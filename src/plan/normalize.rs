@@ -140,8 +140,8 @@ fn normalize_allotment(
     }
 }
 
-/// Brings a user's id into the form that the database writes.
-fn normalize_user(key: &Column, user: &mut UserId, path: impl Fn() -> String) -> Result<(), InvalidRequest> {
+/// Brings a user's id into the form that the database writes. `path` names the place of a faulty id.
+pub fn normalize_user(key: &Column, user: &mut UserId, path: impl Fn() -> String) -> Result<(), InvalidRequest> {
     check_shape(key, user.as_str(), &path())?;
     if key.family == Family::Uuid
         && let Ok(uuid) = Uuid::parse_str(user.as_str())

@@ -3,16 +3,18 @@
 use std::collections::BTreeSet;
 
 use super::cells::Row;
+use super::decision::{EvaluatedRow, RowDecision};
+use super::directory::Directory;
+use super::known::Known;
 use super::leavers::Leavers;
-use super::outcome::{RowOutcome, RowResult};
 use super::reason::{self, RowReason};
-use super::row_reader::{RowReader, RowRequest};
+use super::row_reader::RowReader;
 use crate::app::error::Result;
-use crate::contract::{HandoverRequest, JobId, Reason, Request, UserId};
+use crate::contract::{HandoverRequest, Reason, Request, UserId};
 use crate::plan::{Decision, Plan};
 use crate::stages::Context;
 use crate::stages::handover::evaluate::{Counting, evaluate, parties};
-use crate::store::{self, Session, host, ledger::requests};
+use crate::store::{self, host};
 
 /// Evaluates the rows of a file.
 pub struct Evaluator<'e> {
@@ -24,99 +26,58 @@ pub struct Evaluator<'e> {
     pub leavers: &'e Leavers,
 }
 
-/// A row with its decision.
-pub struct EvaluatedRow {
-    /// Its number in the file.
-    pub number: u64,
-    /// The user: the id if it is known, otherwise the text of the row.
-    pub user: String,
-    /// The decision.
-    pub decision: RowDecision,
+/// The requests of a row: one for each user who may be the leaver.
+struct RowRequests {
+    requests: Vec<HandoverRequest>,
+    /// The reasons why they cannot be new.
+    if_new: Vec<RowReason>,
 }
 
-/// The decision on a row.
-pub enum RowDecision {
-    /// The row does not ask for a deactivation; it says so in these words.
-    Skipped(String),
-    /// The row is rejected, for every one of these reasons.
-    Rejected(Vec<RowReason>),
-    /// The same request was sent before.
-    SentBefore(Box<Request>),
-    /// The row is acceptable, and would move this many records.
-    Ok(Box<Request>, u64),
-}
-
-impl EvaluatedRow {
-    /// Returns the row's result if it is not sent.
-    pub fn result(&self) -> RowResult {
-        let result = |outcome| RowResult {
-            row: self.number,
-            user: self.user.clone(),
-            outcome,
-            note: None,
-            reasons: Vec::new(),
-            job_id: None,
-            records: None,
-        };
-        match &self.decision {
-            RowDecision::Skipped(note) => RowResult { note: Some(note.clone()), ..result(RowOutcome::Skipped) },
-            RowDecision::Rejected(reasons) => RowResult { reasons: reasons.clone(), ..result(RowOutcome::Rejected) },
-            RowDecision::SentBefore(request) => {
-                RowResult { job_id: Some(request.job_id()), ..result(RowOutcome::SentBefore) }
-            }
-            RowDecision::Ok(request, records) => {
-                RowResult { job_id: Some(request.job_id()), records: Some(*records), ..result(RowOutcome::Ok) }
-            }
-        }
-    }
-}
-
-impl RowDecision {
-    /// Returns the decision with more reasons against the row, if there are any.
-    fn rejected_for(self, mut more: Vec<RowReason>) -> RowDecision {
-        if more.is_empty() {
-            return self;
-        }
-        if let RowDecision::Rejected(reasons) = self {
-            more.extend(reasons);
-        }
-        RowDecision::Rejected(more)
-    }
+/// The request of a row that was not sent before.
+struct NewRequest {
+    request: HandoverRequest,
+    if_new: Vec<RowReason>,
 }
 
 impl Evaluator<'_> {
     /// Evaluates rows of the file.
     pub async fn rows(&self, rows: &[Row]) -> Result<Vec<EvaluatedRow>> {
         let directory = self.reader.directory(&self.context.store, rows).await?;
-        let session = self.context.store.snapshot().await?;
         let mut evaluated = Vec::with_capacity(rows.len());
-        let mut fresh = Vec::new();
+        let mut requests = Vec::new();
         for row in rows {
-            let skipped = RowDecision::Skipped(self.reader.skipped(row));
-            let mut result = EvaluatedRow { number: row.number, user: self.reader.user_text(row), decision: skipped };
-            if let Some(fault) = self.reader.fault(row) {
-                result.decision = RowDecision::Rejected(vec![fault]);
-            } else if self.reader.is_requested(row) {
-                let leaver = self.reader.leaver(row, &directory).ok();
-                result.user = leaver.as_ref().map_or(result.user, UserId::to_string);
-                let mut reasons = leaver.and_then(|leaver| self.duplicate(&leaver)).into_iter().collect::<Vec<_>>();
-                match self.reader.request(row, &directory) {
-                    Ok(request) if reasons.is_empty() => fresh.push((evaluated.len(), request)),
-                    Ok(_) => {}
-                    Err(more) => reasons.extend(more),
-                }
-                result.decision = RowDecision::Rejected(reasons);
-            }
-            evaluated.push(result);
+            let (row, of_row) = self.read(row, &directory);
+            requests.extend(of_row.map(|of_row| (evaluated.len(), of_row)));
+            evaluated.push(row);
         }
-        let fresh = self.decide_known(&session, fresh, &mut evaluated).await?;
-        drop(session);
-        let requests = fresh.iter().map(|(_, fresh)| &fresh.request).collect();
-        let decisions = self.requests(requests).await?;
-        for ((index, fresh), decision) in fresh.into_iter().zip(decisions) {
-            evaluated[index].decision = decision.rejected_for(fresh.untimely);
+        let new = self.decide_known(&directory, requests, &mut evaluated).await?;
+        let decisions = self.requests(new.iter().map(|(_, new)| &new.request).collect()).await?;
+        for ((index, new), decision) in new.into_iter().zip(decisions) {
+            evaluated[index].decision = decision.rejected_for(new.if_new);
         }
         Ok(evaluated)
+    }
+
+    /// Reads a row. Returns its requests if it has any; then its decision is still open.
+    fn read(&self, row: &Row, directory: &Directory) -> (EvaluatedRow, Option<RowRequests>) {
+        let (number, user) = (row.number, self.reader.user_text(row));
+        if let Some(fault) = self.reader.fault(row) {
+            return (EvaluatedRow { number, user, decision: RowDecision::Rejected(vec![fault]) }, None);
+        }
+        if !self.reader.is_requested(row) {
+            let decision = RowDecision::Skipped(self.reader.skipped(row));
+            return (EvaluatedRow { number, user, decision }, None);
+        }
+        let mut reading = self.reader.read(row, directory);
+        let leaver = if let [leaver] = reading.leavers.as_slice() { Some(leaver) } else { None };
+        let user = leaver.map_or(user, UserId::to_string);
+        let mut reasons: Vec<RowReason> = leaver.and_then(|leaver| self.duplicate(leaver)).into_iter().collect();
+        reasons.append(&mut reading.faults);
+        let requests = if reasons.is_empty() { reading.requests(self.reader.catalog) } else { Ok(Vec::new()) };
+        let requests = requests.map_err(|reason| reasons.push(*reason)).ok();
+        let requests = requests.filter(|requests| !requests.is_empty());
+        let row = EvaluatedRow { number, user, decision: RowDecision::Rejected(reasons) };
+        (row, requests.map(|requests| RowRequests { requests, if_new: reading.if_new }))
     }
 
     fn duplicate(&self, user: &UserId) -> Option<RowReason> {
@@ -124,36 +85,33 @@ impl Evaluator<'_> {
         (rows > 1).then(|| reason::duplicate_user(user.as_str(), rows))
     }
 
-    /// Decides on requests that were sent before: the planner answers them as before. Returns the others.
+    /// Decides on rows that were sent before. Returns the others.
     async fn decide_known(
         &self,
-        session: &Session,
-        fresh: Vec<(usize, RowRequest)>,
+        directory: &Directory,
+        rows: Vec<(usize, RowRequests)>,
         evaluated: &mut [EvaluatedRow],
-    ) -> Result<Vec<(usize, RowRequest)>> {
-        if fresh.is_empty() {
-            return Ok(fresh);
+    ) -> Result<Vec<(usize, NewRequest)>> {
+        let session = self.context.store.snapshot().await?;
+        let known = Known::read(&session, rows.iter().flat_map(|(_, row)| &row.requests)).await?;
+        let mut new = Vec::new();
+        for (index, RowRequests { mut requests, if_new }) in rows {
+            let row = &mut evaluated[index];
+            let mut is_known = false;
+            for request in &requests {
+                if let Some(decision) = known.decide(request, directory)? {
+                    (row.user, row.decision) = (request.user_id.to_string(), decision);
+                    is_known = true;
+                }
+            }
+            match requests.pop() {
+                Some(request) if !is_known && requests.is_empty() => new.push((index, NewRequest { request, if_new })),
+                // Of several users with one address, nobody has left by this row, and nobody is active.
+                Some(_) if !is_known => row.decision = RowDecision::Rejected(if_new),
+                Some(_) | None => {}
+            }
         }
-        let ids: Vec<(&str, &str)> =
-            fresh.iter().map(|(_, row)| (row.request.org(), row.request.request_id.as_str())).collect();
-        let known = requests::known(session, &ids).await?;
-        let mut unknown = Vec::new();
-        for (index, row) in fresh {
-            let request = &row.request;
-            let id = (request.org().to_owned(), request.request_id.to_string());
-            let Some(earlier) = known.get(&id) else {
-                unknown.push((index, row));
-                continue;
-            };
-            let job = JobId(earlier.job_id);
-            let taken = reason::request_id_taken(request.request_id.as_str(), job);
-            let whole = Request::Handover(row.request);
-            evaluated[index].decision = match whole.body_hash() == earlier.body_hash {
-                true => RowDecision::SentBefore(Box::new(whole)),
-                false => RowDecision::Rejected(vec![taken]),
-            };
-        }
-        Ok(unknown)
+        Ok(new)
     }
 
     /// Evaluates requests together. If that fails, evaluates them one by one, so that one request that the database refuses

@@ -37,8 +37,9 @@ impl Leavers {
             let directory = reader.directory(store, &batch).await?;
             let is_leaver = |row: &&Row| reader.is_requested(row) && reader.fault(row).is_none();
             for row in batch.iter().filter(is_leaver) {
-                if let Ok(user) = reader.leaver(row, &directory) {
-                    *leavers.entry(user).or_default() += 1;
+                // If there are several, all have left already.
+                if let Ok([user]) = reader.leavers(row, &directory).as_deref() {
+                    *leavers.entry(user.clone()).or_default() += 1;
                 }
             }
         }

@@ -6,9 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use super::cells::RowFault;
 use crate::contract::{DeadLetterCode, JobId, Reason, ReasonCode, Subject, named_enum};
+use crate::job::State;
 
 /// The reason why a row is not done.
 pub type RowReason = Reason<RowCode>;
+
+/// What a cell holds, or the reason why it does not hold it.
+pub type Read<T> = std::result::Result<T, Box<RowReason>>;
 
 /// The code of a row's reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +59,12 @@ named_enum! {
         HiddenRow = "hidden_row",
         /// Several rows name the same leaver.
         DuplicateUser = "duplicate_user",
+        /// The row was sent before, and its job was undone or cancelled since.
+        UndoneSince = "undone_since",
+        /// The row was sent before, its job is completed, and its user is active again.
+        ActiveAgain = "active_again",
+        /// The row was sent before, and its request was rejected.
+        RejectedBefore = "rejected_before",
         /// A successor leaves in the same file.
         SuccessorLeavesInFile = "successor_leaves_in_file",
     }
@@ -100,8 +110,8 @@ fn reason(code: impl Into<RowCode>, concerning: Subject, message: String, hint: 
 }
 
 /// Returns the reason for a cell that does not hold what its column needs.
-pub fn cell(code: impl Into<RowCode>, column: &str, cause: &str, hint: &str) -> RowReason {
-    reason(code, Subject::default(), format!("column `{column}`: {cause}"), hint)
+pub fn cell(code: impl Into<RowCode>, column: &str, cause: &str, hint: &str) -> Box<RowReason> {
+    Box::new(reason(code, Subject::default(), format!("column `{column}`: {cause}"), hint))
 }
 
 /// Returns the reason for a row that cannot be done as a whole. `columns`: the number of columns of the head.
@@ -149,8 +159,34 @@ pub fn successor_leaves_in_file(kind: &str, user: &str) -> RowReason {
 pub fn request_id_taken(request_id: &str, job: JobId) -> RowReason {
     let concerning = Subject { job_id: Some(job.to_string()), ..Subject::default() };
     let message = format!("the request id {request_id} was used before for another request, which made the job {job}");
-    let hint = "give the row a `request_id` of its own, or the file another name";
+    let hint = "give the row another `request_id`";
     reason(DeadLetterCode::Conflict, concerning, message, hint)
+}
+
+/// Says how a row that was sent before becomes a new request.
+const NEW_REQUEST: &str = "if the user leaves again, give the row a `request_id` of its own, such as `leaving-2`";
+
+/// Returns the reason for a row whose job was undone, or is being undone.
+pub fn undone_since(user: &str, job: JobId, state: State) -> RowReason {
+    let message = format!("the row was sent before, and its job {job} is {state}");
+    reason(FileCode::UndoneSince, of_job(user, job), message, NEW_REQUEST)
+}
+
+/// Returns the reason for a row whose user came back.
+pub fn active_again(user: &str, job: JobId) -> RowReason {
+    let message = format!("the row was sent before, its job {job} is completed, and the user {user} is active again");
+    reason(FileCode::ActiveAgain, of_job(user, job), message, NEW_REQUEST)
+}
+
+/// Returns the reason for a row whose request was rejected. The reasons of the job follow.
+pub fn rejected_before(user: &str, job: JobId) -> RowReason {
+    let message = format!("the row was sent before, and its job {job} was rejected");
+    let hint = "fix the cause, and give the row a `request_id` of its own";
+    reason(FileCode::RejectedBefore, of_job(user, job), message, hint)
+}
+
+fn of_job(user: &str, job: JobId) -> Subject {
+    Subject { user_id: Some(user.into()), job_id: Some(job.to_string()), ..Subject::default() }
 }
 
 /// Returns the reason for a request that could not be checked or sent.

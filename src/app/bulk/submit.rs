@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::evaluate::{EvaluatedRow, RowDecision};
+use super::decision::{EvaluatedRow, RowDecision};
 use super::outcome::{RowOutcome, RowResult};
 use super::reason::{self, RowReason};
 use super::wait::{Notice, Notify, retry_while_unavailable};
@@ -72,7 +72,10 @@ fn results(rows: &[EvaluatedRow], pending: RowOutcome, unsent: &HashMap<u64, Row
     let result = |row: &EvaluatedRow| match (&row.decision, unsent.get(&row.number)) {
         (_, Some(reason)) => RowResult { reasons: vec![reason.clone()], outcome: RowOutcome::Failed, ..row.result() },
         (RowDecision::Ok(..), None) => RowResult { outcome: pending, records: None, ..row.result() },
-        (RowDecision::Skipped(_) | RowDecision::Rejected(_) | RowDecision::SentBefore(_), None) => row.result(),
+        (
+            RowDecision::Skipped(_) | RowDecision::Rejected(_) | RowDecision::NotDone(..) | RowDecision::SentBefore(_),
+            None,
+        ) => row.result(),
     };
     rows.iter().map(result).collect()
 }
@@ -81,7 +84,9 @@ fn results(rows: &[EvaluatedRow], pending: RowOutcome, unsent: &HashMap<u64, Row
 fn accepted(row: &EvaluatedRow) -> Option<&Request> {
     match &row.decision {
         RowDecision::Ok(request, _) => Some(request),
-        RowDecision::SentBefore(_) | RowDecision::Skipped(_) | RowDecision::Rejected(_) => None,
+        RowDecision::SentBefore(_) | RowDecision::NotDone(..) | RowDecision::Skipped(_) | RowDecision::Rejected(_) => {
+            None
+        }
     }
 }
 
@@ -89,7 +94,7 @@ fn accepted(row: &EvaluatedRow) -> Option<&Request> {
 fn request(row: &EvaluatedRow) -> Option<&Request> {
     match &row.decision {
         RowDecision::Ok(request, _) | RowDecision::SentBefore(request) => Some(request),
-        RowDecision::Skipped(_) | RowDecision::Rejected(_) => None,
+        RowDecision::NotDone(..) | RowDecision::Skipped(_) | RowDecision::Rejected(_) => None,
     }
 }
 

@@ -196,6 +196,11 @@ impl Written {
 }
 
 impl Clock {
+    /// Takes the time for a run.
+    pub fn now(zone: Option<Zone>) -> Clock {
+        Clock { zone, now: Timestamp::now() }
+    }
+
     /// Reads the date or time in a cell.
     pub fn read(&self, text: &str, meaning: Meaning) -> Result<Moment, TimeFault> {
         let at = text.parse::<Written>()?.instant(meaning, self.zone.as_ref())?;

@@ -11,6 +11,7 @@ use crate::app::bulk::{RowOutcome, RowReason, RowResult};
 use crate::cli::exit::Exit;
 use crate::cli::output;
 use crate::contract::{Reason, printable};
+use crate::job::State;
 
 /// The report, written row by row.
 pub struct Report {
@@ -99,6 +100,8 @@ fn exit(outcome: RowOutcome) -> Exit {
     match outcome {
         RowOutcome::Rejected => Exit::Rejected,
         RowOutcome::Failed => Exit::Failed,
+        // Undone while its job was followed.
+        RowOutcome::Job(State::Reverting | State::Reverted | State::Cancelled) => Exit::Rejected,
         RowOutcome::Job(state) => Exit::of_state(state),
         RowOutcome::Ok | RowOutcome::Skipped | RowOutcome::SentBefore | RowOutcome::Sending | RowOutcome::Sent => {
             Exit::Done

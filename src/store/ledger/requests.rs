@@ -6,6 +6,7 @@ use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
 use super::bulk_insert::add;
+pub use super::entity::requests::Model as KnownRequest;
 use super::entity::requests::{ActiveModel, Column, Entity, Model};
 use super::jobs::Job;
 use super::query;

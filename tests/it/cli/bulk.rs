@@ -1,5 +1,6 @@
 //! Bulk files, through the binary: refused files, executed rows and reports.
 
+mod again;
 mod files;
 mod meaning;
 mod sending;
@@ -103,9 +104,9 @@ async fn good_rows_run_and_bad_rows_fail(world: &mut World) {
     assert_eq!(outcomes(&sheet.rows(world, &[], 3))[0], "sent_before");
     assert_eq!(world.number("SELECT count(*) FROM handover.jobs").await, 1);
     assert_eq!(snapshot::of_host(world).await, before);
-    // The same row with another body under the same id is another request.
+    // A changed row is another request.
     std::fs::write(&sheet.file, MIXED.replace("left", "went")).expect("a file");
-    assert_eq!(codes(&sheet.rows(world, &["--submit"], 3)[0]), ["conflict"]);
+    assert_eq!(codes(&sheet.rows(world, &["--submit"], 3)[0]), ["already_inactive"]);
     tokio::task::block_in_place(|| worker.stop());
 }
 

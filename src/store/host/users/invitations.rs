@@ -2,15 +2,13 @@
 //!
 //! Locks: the rows that are added or changed, until the caller commits.
 
-use std::collections::HashMap;
-
 use super::columns::status_value;
 use super::licenses::of_org;
 use crate::catalog::{Catalog, InvitationStatus, Invitations};
 use crate::contract::UserId;
 use crate::plan::UserStatus;
 use crate::store::dialect::Type;
-use crate::store::dialect::sql::{ColumnArray, Sql, column, quoted, table};
+use crate::store::dialect::sql::{Sql, column, quoted, table};
 use crate::store::host::predicates::{as_text, in_org};
 use crate::store::{Error, Result, Session};
 
@@ -40,38 +38,6 @@ pub async fn user_with_email(session: &Session, catalog: &Catalog, org: &str, em
         address = quoted(&users.email.name),
     ));
     first_text(session, "looking for an email address", sql).await
-}
-
-/// Returns the users of an organization who have these email addresses, by address in lower case. Several users may share
-/// one.
-pub async fn users_with_emails(
-    session: &Session,
-    catalog: &Catalog,
-    org: &str,
-    emails: &[String],
-) -> Result<HashMap<String, Vec<UserId>>> {
-    let doing = "looking for email addresses";
-    let users = &catalog.users;
-    let mut sql = session.sql("");
-    let of_org = match &users.org {
-        Some(of) => format!(" AND {} = {}", column("u", &of.name), sql.host(of, org)),
-        None => String::new(),
-    };
-    let array = ColumnArray::new(Type::Text, "email", emails.iter().map(Some));
-    let asked = sql.table("a", vec![array]);
-    sql.add(&format!(
-        "SELECT a.email AS email, {id} AS id FROM {asked} JOIN {host} u ON lower({address}) = lower(a.email){of_org}",
-        id = as_text(&column("u", &users.key.name)),
-        host = table(&users.table),
-        address = column("u", &users.email.name),
-    ));
-    let mut found: HashMap<String, Vec<UserId>> = HashMap::new();
-    for row in session.all(doing, sql).await? {
-        let email: String = row.get("email")?;
-        let id = UserId::try_from(row.get::<String>("id")?).map_err(|what| row.invalid(what))?;
-        found.entry(email.to_lowercase()).or_default().push(id);
-    }
-    Ok(found)
 }
 
 /// Adds a user with the status `invited`.

@@ -8,6 +8,7 @@ mod invitations;
 mod licenses;
 mod listing;
 mod locks;
+mod people;
 
 pub use access::{inactive_among, lock_out, set_status};
 pub use columns::leaver_table;
@@ -15,8 +16,8 @@ pub use facts::{managers, read_users};
 pub use groups::group_members;
 pub use invitations::{
     InvitationUpdate, Invitee, add_invited, answer_invitation, invite, name_and_email, user_with_email,
-    users_with_emails,
 };
 pub use licenses::{can_take_license, free_licenses, take_license};
 pub use listing::{UserListing, list_users};
 pub use locks::{lock_leaver_rows, lock_users};
+pub use people::{Person, users_with_emails, users_with_ids};

@@ -1,0 +1,158 @@
+//! The users whom rows name, looked up by id and by email address, each within the row's organization.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::app::error::Result;
+use crate::catalog::Catalog;
+use crate::contract::UserId;
+use crate::plan::UserStatus;
+use crate::store::Store;
+use crate::store::host::{self, Person};
+
+/// The users to look up, by organization. A host without organizations has one, with an empty name.
+#[derive(Debug, Default)]
+pub struct Wanted(BTreeMap<String, Names>);
+
+#[derive(Debug, Default)]
+struct Names {
+    ids: BTreeSet<UserId>,
+    emails: BTreeSet<String>,
+}
+
+/// The users who were found.
+#[derive(Debug, Default)]
+pub struct Directory {
+    by_id: HashMap<(String, UserId), Person>,
+    by_email: HashMap<(String, String), Vec<Person>>,
+}
+
+/// The users whom an email address means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Addressed {
+    /// Nobody has the address.
+    Nobody,
+    /// One user: the only one who is active, or the only one at all.
+    One(UserId),
+    /// Several users who are active, or invited.
+    Several(Vec<UserId>),
+    /// Several users, all of them inactive.
+    SeveralInactive(Vec<UserId>),
+}
+
+impl Wanted {
+    /// Adds a user's id.
+    pub fn id(&mut self, org: &str, id: UserId) {
+        self.0.entry(org.to_owned()).or_default().ids.insert(id);
+    }
+
+    /// Adds an email address.
+    pub fn email(&mut self, org: &str, email: &str) {
+        self.0.entry(org.to_owned()).or_default().emails.insert(email.to_lowercase());
+    }
+}
+
+impl Directory {
+    /// Looks up users, those of each organization in a transaction of its own.
+    pub async fn read(store: &Store, catalog: &Catalog, wanted: Wanted) -> Result<Directory> {
+        let mut directory = Directory::default();
+        for (org, Names { ids, emails }) in wanted.0 {
+            let session = store.snapshot().await?;
+            host::enter(&session, catalog, &org).await?;
+            let catalog = &*catalog.within(&org);
+            if !emails.is_empty() {
+                let emails: Vec<String> = emails.into_iter().collect();
+                for (email, people) in host::users_with_emails(&session, catalog, &org, &emails).await? {
+                    people.into_iter().for_each(|person| directory.add_with_email(&org, &email, person));
+                }
+            }
+            if !ids.is_empty() {
+                let ids: Vec<&UserId> = ids.iter().collect();
+                let people = host::users_with_ids(&session, catalog, &org, &ids).await?;
+                people.into_iter().for_each(|person| directory.add(&org, person));
+            }
+        }
+        Ok(directory)
+    }
+
+    fn add(&mut self, org: &str, person: Person) {
+        self.by_id.insert((org.to_owned(), person.id.clone()), person);
+    }
+
+    /// Adds a user who has this email address.
+    pub fn add_with_email(&mut self, org: &str, email: &str, person: Person) {
+        self.by_email.entry((org.to_owned(), email.to_lowercase())).or_default().push(person.clone());
+        self.add(org, person);
+    }
+
+    /// Returns a user of an organization.
+    pub fn person(&self, org: &str, id: &UserId) -> Option<&Person> {
+        self.by_id.get(&(org.to_owned(), id.clone()))
+    }
+
+    /// Returns every user of an organization who has an email address.
+    pub fn with_email(&self, org: &str, email: &str) -> &[Person] {
+        self.by_email.get(&(org.to_owned(), email.to_lowercase())).map_or(&[], Vec::as_slice)
+    }
+
+    /// Returns the users whom an email address means. Those who have left do not compete with those who have not: an address is
+    /// given to a new account when a person comes back.
+    pub fn addressed(&self, org: &str, email: &str) -> Addressed {
+        let people = self.with_email(org, email);
+        for rank in [Rank::Active, Rank::Other, Rank::Inactive] {
+            let of_rank = people.iter().filter(|person| self::rank(&person.status) == rank);
+            let users: Vec<UserId> = of_rank.map(|person| person.id.clone()).collect();
+            match (users.as_slice(), rank) {
+                ([], _) => {}
+                ([user], _) => return Addressed::One(user.clone()),
+                (_, Rank::Inactive) => return Addressed::SeveralInactive(users),
+                (_, Rank::Active | Rank::Other) => return Addressed::Several(users),
+            }
+        }
+        Addressed::Nobody
+    }
+}
+
+/// The order in which users with the same address are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rank {
+    Active,
+    Other,
+    Inactive,
+}
+
+fn rank(status: &UserStatus) -> Rank {
+    match status {
+        UserStatus::Active => Rank::Active,
+        UserStatus::Invited | UserStatus::Other(_) => Rank::Other,
+        UserStatus::Inactive => Rank::Inactive,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn meant(statuses: &[UserStatus]) -> Addressed {
+        let mut directory = Directory::default();
+        for (number, status) in statuses.iter().enumerate() {
+            let id = UserId::try_from(number.to_string()).expect("an id");
+            let person = Person { id, name: "Jo".into(), email: "jo@example.com".into(), status: status.clone() };
+            directory.add_with_email("1", "jo@example.com", person);
+        }
+        directory.addressed("1", "Jo@Example.com")
+    }
+
+    #[test]
+    fn address_means_the_one_active_user() {
+        use UserStatus::{Active, Inactive, Invited};
+        let ids =
+            |ids: &[&str]| ids.iter().map(|id| UserId::try_from((*id).to_owned()).expect("an id")).collect::<Vec<_>>();
+        let one = |id| Addressed::One(ids(&[id]).remove(0));
+        assert_eq!(meant(&[]), Addressed::Nobody);
+        assert_eq!(meant(&[Inactive]), one("0"));
+        assert_eq!(meant(&[Inactive, Active, Invited, Inactive]), one("1"));
+        assert_eq!(meant(&[Inactive, Inactive, Invited]), one("2"));
+        assert_eq!(meant(&[Active, Inactive, Active]), Addressed::Several(ids(&["0", "2"])));
+        assert_eq!(meant(&[Inactive, Inactive]), Addressed::SeveralInactive(ids(&["0", "1"])));
+    }
+}

@@ -1,0 +1,107 @@
+//! A row as it is understood, and the request that it makes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use uuid::Uuid;
+
+use super::reason::{Read, RowReason, cell};
+use super::times::Moment;
+use crate::catalog::Catalog;
+use crate::contract::{
+    Allotment, DeadLetterCode, HandoverRequest, JOB_NAMESPACE, OrgId, Request, RequestId, RequestType, UserId,
+    read_request,
+};
+use crate::plan::normalize_handover;
+
+/// A row, as far as it can be understood.
+#[derive(Debug, Default)]
+pub struct Reading {
+    /// The organization, if the host has any.
+    pub org: Option<OrgId>,
+    /// The leaver. Several users if all of them have left and have the address that the row names.
+    pub leavers: Vec<UserId>,
+    /// The requester.
+    pub requested_by: Option<UserId>,
+    /// The cause.
+    pub reason: Option<String>,
+    /// The start; at once if there is none.
+    pub starts: Option<Moment>,
+    /// The return.
+    pub returns: Option<Moment>,
+    /// The allotment of each kind.
+    pub reassign: BTreeMap<String, Allotment>,
+    /// The kinds whose allotment is in the column `successor`.
+    pub from_successor: BTreeSet<String>,
+    /// The row's own request id.
+    pub request_id: Option<RequestId>,
+    /// The reasons why the row makes no request.
+    pub faults: Vec<RowReason>,
+    /// The reasons why it makes no new request. They do not concern a request that was sent before: its time may be past by now,
+    /// and its user inactive.
+    pub if_new: Vec<RowReason>,
+}
+
+impl Reading {
+    /// Keeps what was read, or the reason why it cannot be read.
+    pub fn keep<T>(&mut self, read: Read<T>) -> Option<T> {
+        read.map_err(|reason| {
+            if !self.faults.contains(&reason) {
+                self.faults.push(*reason);
+            }
+        })
+        .ok()
+    }
+
+    /// Returns the requests of the row, as the planner would read them: one for each user who may be the leaver.
+    pub fn requests(&self, catalog: &Catalog) -> Read<Vec<HandoverRequest>> {
+        let Some(requested_by) = &self.requested_by else { return Ok(Vec::new()) };
+        let request = |user_id: &UserId| {
+            let mut request = read_back(catalog, self.request(user_id, requested_by))?;
+            if self.request_id.is_none() {
+                request.request_id = content_id(&request)?;
+            }
+            Ok(request)
+        };
+        self.leavers.iter().map(request).collect()
+    }
+
+    fn request(&self, user_id: &UserId, requested_by: &UserId) -> HandoverRequest {
+        HandoverRequest {
+            kind: RequestType::Deactivate,
+            request_id: self.request_id.clone().unwrap_or_else(unidentified),
+            org_id: self.org.clone(),
+            user_id: user_id.clone(),
+            requested_by: requested_by.clone(),
+            reason: self.reason.clone(),
+            effective_at: self.starts.as_ref().map(|at| at.utc),
+            return_at: self.returns.as_ref().map(|at| at.utc),
+            lock_out: false,
+            bulk: true,
+            also: BTreeSet::new(),
+            reassign: self.reassign.clone(),
+            expect: None,
+            drift: Default::default(),
+        }
+    }
+}
+
+/// Checks that the planner can read the request.
+fn read_back(catalog: &Catalog, request: HandoverRequest) -> Read<HandoverRequest> {
+    let body = Request::Handover(request.clone()).canonical().to_string();
+    let read = read_request(body.as_bytes()).and_then(|_| normalize_handover(catalog, request));
+    read.map_err(|fault| cell(fault.code, &fault.path, &fault.detail, "correct the cell"))
+}
+
+/// Returns the request id of a request that has none yet.
+fn unidentified() -> RequestId {
+    RequestId::try_from("row".to_owned()).expect("a valid id")
+}
+
+/// Returns a request id that is derived from everything that the request says. So the same row is the same request, in whatever
+/// file, and a changed row is another one.
+fn content_id(request: &HandoverRequest) -> Read<RequestId> {
+    let mut content = Request::Handover(request.clone()).canonical();
+    content.as_object_mut().and_then(|fields| fields.remove("request_id"));
+    let id = Uuid::new_v5(&JOB_NAMESPACE, format!("bulk:{content}").as_bytes());
+    RequestId::try_from(format!("bulk-{id}")).map_err(|what| cell(DeadLetterCode::InvalidId, "request_id", &what, ""))
+}
