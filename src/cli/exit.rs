@@ -13,7 +13,7 @@ pub enum Exit {
     Rejected,
     /// 1: failed, not confirmed, or needs attention.
     Failed,
-    /// 2: the command line is wrong, or lacks a confirmation.
+    /// 2: the command line or a variable is wrong, or the confirmation is missing.
     Usage,
 }
 

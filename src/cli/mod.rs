@@ -37,7 +37,7 @@ use clap::{Parser, Subcommand};
 
 use self::confirmation::Confirmation;
 use self::exit::Exit;
-use crate::config::{self, Settings};
+use crate::config::{self, Settings, Variables, WrongVariables};
 use crate::contract::{RequestType, printable_lines};
 use crate::telemetry;
 
@@ -138,7 +138,8 @@ pub fn main(cli: Cli) -> ExitCode {
         Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("handover: {}", printable_lines(&format!("{error:#}")));
-            ExitCode::from(1)
+            let is_usage = error.is::<WrongVariables>();
+            if is_usage { Exit::Usage } else { Exit::Failed }.into()
         }
     }
 }
@@ -148,18 +149,36 @@ fn run_to_end(cli: Cli) -> Result<Exit> {
         eprintln!("handover: {}", confirmation::REQUIRED);
         return Ok(Exit::Usage);
     }
-    let settings = config::load(cli.config.as_deref())?;
-    // A worker logs its progress. Other commands print it, and log only problems.
     let is_worker = matches!(cli.command, Command::Run(_));
+    if is_worker && cli.config.as_ref().is_some_and(|file| !file.is_file()) {
+        // A pipe can be read only once, and the restart would read it again.
+        run::with_deep_stacks();
+    }
+    let variables = Variables::read(std::env::vars_os())?;
+    let settings = config::load(cli.config.as_deref(), &variables)?;
+    // A worker logs its progress. Other commands print it, and log only problems.
     telemetry::start(&settings.log, if is_worker { "info" } else { "warn" })?;
     if is_worker && settings.broker.is_external() {
         run::with_deep_stacks();
     }
+    warn_of_ignored(&variables.ignored, is_worker);
     let runtime = tokio::runtime::Runtime::new().context("the async runtime cannot be started")?;
     let exit = runtime.block_on(dispatch(cli.command, settings));
     // Do not wait for a blocking read of standard input: it cannot be interrupted.
     runtime.shutdown_background();
     exit
+}
+
+/// Warns of variables that look like settings and have no effect.
+fn warn_of_ignored(variables: &[String], is_worker: bool) {
+    if variables.is_empty() {
+        return;
+    }
+    let variables = variables.join(", ");
+    match is_worker {
+        true => tracing::warn!(variables, "variables ignored: no setting has these names"),
+        false => eprintln!("handover: ignored, because no setting has this name: {variables}"),
+    }
 }
 
 async fn dispatch(command: Command, settings: Settings) -> Result<Exit> {

@@ -4,8 +4,10 @@
 //! Each section is a type of the module that it configures. `config/default.toml` documents every key.
 
 mod check;
+mod defaults;
 mod faults;
 mod logging;
+mod variables;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -15,13 +17,12 @@ use config::{Config, Environment, File, FileFormat};
 use serde::de::DeserializeOwned;
 
 use self::check::{check_database, check_limits, check_telemetry, check_worker};
+pub use self::defaults::{DEFAULTS, names};
 use self::faults::Faults;
 pub use self::logging::{Log, LogFormat, Otlp, Telemetry};
+pub use self::variables::{Variables, WrongVariables};
 use crate::stages::Limits;
 use crate::{broker, http, store, worker};
-
-/// The documented defaults.
-pub const DEFAULTS: &str = include_str!("../../config/default.toml");
 
 /// The settings.
 pub struct Settings {
@@ -45,18 +46,16 @@ pub struct Settings {
 
 const SECTIONS: [&str; 8] = ["catalog", "database", "broker", "worker", "limits", "http", "log", "telemetry"];
 
-/// Loads the settings.
-pub fn load(file: Option<&Path>) -> Result<Settings> {
+/// Loads the settings from a file and from the environment.
+pub fn load(file: Option<&Path>, variables: &Variables) -> Result<Settings> {
     let mut builder = Config::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml));
     if let Some(file) = file {
-        check_toml(file)?;
-        builder = builder.add_source(File::from(file).format(FileFormat::Toml));
+        builder = builder.add_source(File::from_str(&read_toml(file)?, FileFormat::Toml));
     }
     let environment = Environment::with_prefix("HANDOVER").prefix_separator("_").separator("__").try_parsing(true);
-    let variables = std::env::vars().filter(|(name, _)| is_setting(name)).collect();
-    let config = builder.add_source(environment.source(Some(variables))).build();
+    let config = builder.add_source(environment.source(Some(variables.settings.clone()))).build();
     let config = config.with_context(|| match file {
-        Some(file) => format!("the configuration {} cannot be read", file.display()),
+        Some(file) => unreadable(file),
         None => "the configuration cannot be read".to_owned(),
     })?;
     let mut faults = Faults::default();
@@ -66,21 +65,18 @@ pub fn load(file: Option<&Path>) -> Result<Settings> {
     }
 }
 
-/// Checks the syntax of a file. The TOML parser's own message quotes the faulty line, which may hold a password.
-fn check_toml(file: &Path) -> Result<()> {
-    let unreadable = || format!("the configuration {} cannot be read", file.display());
-    let text = std::fs::read_to_string(file).with_context(unreadable)?;
-    let Err(error) = toml::from_str::<toml::Table>(&text) else { return Ok(()) };
-    let place = error.span().map_or(0, |span| span.start).min(text.len());
-    let line = text.as_bytes()[..place].iter().filter(|byte| **byte == b'\n').count() + 1;
-    bail!("{}: line {line} is no TOML: {}", unreadable(), error.message())
+fn unreadable(file: &Path) -> String {
+    format!("the configuration {} cannot be read", file.display())
 }
 
-/// Returns true if a variable is a setting. Others start with HANDOVER_ too, for example those of the tests.
-fn is_setting(name: &str) -> bool {
-    let Some(rest) = name.strip_prefix("HANDOVER_") else { return false };
-    let section = rest.split("__").next().unwrap_or_default().to_lowercase();
-    rest.eq_ignore_ascii_case("catalog") || (rest.contains("__") && SECTIONS.contains(&section.as_str()))
+/// Reads a file once, since it may be a pipe, and checks its syntax. The TOML parser's own message quotes the faulty line,
+/// which may hold a password.
+fn read_toml(file: &Path) -> Result<String> {
+    let text = std::fs::read_to_string(file).with_context(|| unreadable(file))?;
+    let Err(error) = toml::from_str::<toml::Table>(&text) else { return Ok(text) };
+    let place = error.span().map_or(0, |span| span.start).min(text.len());
+    let line = text.as_bytes()[..place].iter().filter(|byte| **byte == b'\n').count() + 1;
+    bail!("{}: line {line} is no TOML: {}", unreadable(file), error.message())
 }
 
 /// Reads every section before it returns, so that all faults are found.
@@ -128,6 +124,8 @@ fn section<T: DeserializeOwned>(config: &Config, name: &str, faults: &mut Faults
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -159,10 +157,29 @@ mod tests {
         }
     }
 
+    /// Returns the fields that a section has, from the fault of an unknown one.
+    fn fields(section: &str) -> BTreeSet<String> {
+        let unknown = format!("[{section}]\nxyzzy = 1\n");
+        let sources = [DEFAULTS, unknown.as_str()].map(|text| File::from_str(text, FileFormat::Toml));
+        let config = sources.into_iter().fold(Config::builder(), |builder, source| builder.add_source(source));
+        let mut faults = Faults::default();
+        read(&config.build().expect("TOML"), &mut faults);
+        let message = faults.message();
+        let (_, expected) = message.split_once("expected").unwrap_or_else(|| panic!("{section}: {message}"));
+        let (expected, _) = expected.split_once(" for key").unwrap_or((expected, ""));
+        expected.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    }
+
     #[test]
-    fn environment_yields_only_settings() {
-        assert!(is_setting("HANDOVER_DATABASE__URL"));
-        assert!(is_setting("HANDOVER_CATALOG"));
-        assert!(!is_setting("HANDOVER_TEST_POSTGRES_URL"));
+    fn names_are_the_fields_of_every_section() {
+        let names = names();
+        let sections = names.iter().filter_map(|name| Some(name.rsplit_once('.')?.0)).collect::<BTreeSet<&str>>();
+        assert_eq!(sections.len(), SECTIONS.len() - 1, "all but the catalog, which is no section: {sections:?}");
+        for section in sections {
+            let of_section = |name: &String| name.strip_prefix(section)?.strip_prefix('.').map(str::to_owned);
+            assert_eq!(names.iter().filter_map(of_section).collect::<BTreeSet<_>>(), fields(section), "{section}");
+        }
+        assert_eq!(fields("telemetry"), ["otlp".to_owned()].into());
+        assert!(names.contains(&"catalog".to_owned()));
     }
 }

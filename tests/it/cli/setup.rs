@@ -1,6 +1,10 @@
 //! Setup: the ledger, the configuration, and their faults.
 
-use crate::support::process::{as_owner, run, text};
+use std::ffi::OsString;
+
+use serde_json::Value;
+
+use crate::support::process::{Ended, as_owner, binary, finish, run, text};
 use crate::support::{Engine, World, every_engine};
 
 #[test]
@@ -71,6 +75,73 @@ fn all_configuration_faults_are_reported_without_passwords() {
     assert!(missing.err.contains("no-such-file.toml"), "{}", missing.err);
     std::fs::write(&file, "[database\n").expect("a file");
     assert!(run(&[], &["jobs", "--config", text(&file)]).expect(1).err.contains("cannot be read"));
+}
+
+/// Runs a command in a folder of its own, and returns it with the names of the files that it leaves there.
+fn in_an_empty_folder(environment: &[(&str, &str)], arguments: &[&str], input: &str) -> (Ended, Vec<OsString>) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut command = binary(environment, arguments);
+    command.current_dir(folder.path());
+    let ended = finish(command.spawn().expect("the binary"), input.as_bytes());
+    let files = std::fs::read_dir(folder.path()).expect("the folder");
+    (ended, files.map(|file| file.expect("a file").file_name()).collect())
+}
+
+#[test]
+fn mistaken_variable_stops_every_command() {
+    let secret = "postgres://me:s3cret-word@db/crm";
+    for (name, likely) in [
+        ("HANDOVER_DATABASE_URL", "HANDOVER_DATABASE__URL"),
+        ("HANDOVER_BROKER_URL", "HANDOVER_BROKER__URL"),
+        ("HANDOVER_DATABASE__URI", "HANDOVER_DATABASE__URL"),
+        ("handover_database__url", "HANDOVER_DATABASE__URL"),
+    ] {
+        for arguments in [&["migrate"][..], &["demo"], &["jobs"], &["run"], &["submit"], &["schema", "request"]] {
+            let (ended, files) = in_an_empty_folder(&[(name, secret)], arguments, "");
+            let ended = ended.expect(2);
+            assert!(ended.err.contains(name) && ended.err.contains(likely), "{arguments:?}: {}", ended.err);
+            assert!(!ended.err.contains("s3cret-word"), "{}", ended.err);
+            assert!(ended.out.is_empty() && files.is_empty(), "{arguments:?}: {files:?}");
+        }
+    }
+}
+
+#[test]
+fn ignored_variables_are_reported_once() {
+    let injected =
+        [("HANDOVER_PORT", "tcp://10.0.0.1:80"), ("HANDOVER_DATABSE_URL", "postgres://me:s3cret-word@db/crm")];
+    let ended = run(&injected, &["schema", "request"]).expect(0);
+    let warning = "ignored, because no setting has this name: HANDOVER_DATABSE_URL (did you mean HANDOVER_DATABASE__URL?), \
+                   HANDOVER_PORT\n";
+    assert_eq!(ended.err, format!("handover: {warning}"));
+    assert_eq!(
+        run(&[("HANDOVER_TEST_URL", "x"), ("HANDOVER_STORM_SEED", "1")], &["schema", "request"]).expect(0).err,
+        ""
+    );
+    let nowhere = [("HANDOVER_DATABASE__URL", "sqlite:///no/such/file.db"), ("HANDOVER_LOG__FORMAT", "json")];
+    let log = run(&[&injected[..], &nowhere].concat(), &["run"]).expect(1).err;
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains("HANDOVER_DATABSE_URL")).collect();
+    assert_eq!(lines.len(), 1, "{log}");
+    let line: Value = serde_json::from_str(lines[0]).expect("a log line");
+    assert_eq!(
+        (&line["level"], line["variables"].as_str().map(|names| names.contains("HANDOVER_PORT"))),
+        (&"WARN".into(), Some(true))
+    );
+}
+
+#[test]
+fn configuration_can_be_a_device_or_a_pipe() {
+    run(&[], &["--config", "/dev/null", "schema", "request"]).expect(0);
+    let piped = "[database]\nurl = \"sqlite:///no/such/piped.db\"\n[broker]\nurl = \"amqp://127.0.0.1:1\"\n";
+    // A worker restarts itself, and must not read the pipe again.
+    for command in ["jobs", "run"] {
+        let (ended, files) = in_an_empty_folder(&[], &["--config", "/dev/stdin", command], piped);
+        let ended = ended.expect(1);
+        assert!(ended.err.contains("/no/such/piped.db"), "{command}: {}", ended.err);
+        assert!(files.is_empty(), "{files:?}");
+    }
+    let wrong = in_an_empty_folder(&[], &["--config", "/dev/stdin", "jobs"], "[database\n").0.expect(1);
+    assert!(wrong.err.contains("line 1 is no TOML"), "{}", wrong.err);
 }
 
 #[test]

@@ -64,26 +64,9 @@ fn documented_files_exist() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
-/// Returns the settings in the defaults as `section.name`, including commented ones.
-fn settings() -> BTreeSet<String> {
-    let mut section = String::new();
-    let mut names = BTreeSet::from(["catalog".to_owned()]);
-    for line in config::DEFAULTS.lines() {
-        if let Some(begun) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
-            section = begun.to_owned();
-        } else if let Some((name, _)) = line.trim_start_matches("# ").split_once(" = ")
-            && name.chars().all(|c| c.is_ascii_lowercase() || c == '_')
-            && !section.is_empty()
-        {
-            names.insert(format!("{section}.{name}"));
-        }
-    }
-    names
-}
-
 #[test]
 fn documented_settings_exist() {
-    let settings = settings();
+    let settings: BTreeSet<String> = config::names().into_iter().collect();
     assert!(["database.url", "broker.ca_file", "telemetry.otlp.endpoint"].iter().all(|name| settings.contains(*name)));
     let sections: BTreeSet<&str> = settings.iter().filter_map(|name| Some(name.split_once('.')?.0)).collect();
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
