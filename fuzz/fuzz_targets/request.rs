@@ -26,6 +26,8 @@ fn reread(request: &Request) -> Request {
 }
 
 fn assert_presentable(reason: &InvalidRequest) {
-    assert!(!reason.path.is_empty() && !reason.detail.is_empty(), "{reason:?}");
+    for fault in reason.faults() {
+        assert!(!fault.path.is_empty() && !fault.detail.is_empty() && !fault.hint.is_empty(), "{fault:?}");
+    }
     assert!(!reason.to_string().contains(char::is_control), "{reason:?}");
 }

@@ -44,6 +44,9 @@ pub struct DeadLetterView {
     pub reason: String,
     /// The reason as text.
     pub detail: String,
+    /// How to fix it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
     /// The path of the faulty field.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
@@ -144,6 +147,7 @@ impl DeadLetterView {
             message_id: message.message_id.clone(),
             reason: message.reason().to_owned(),
             detail: message.detail().to_owned(),
+            hint: message.headers.get("x-handover-hint").cloned(),
             path: message.headers.get("x-handover-path").cloned(),
             queue: message.origin(prefix).map_or(message.queue.clone(), |channel| channel.name().to_owned()),
             by_broker: message.by_broker,

@@ -8,7 +8,15 @@ use uuid::Uuid;
 use super::error::Result;
 use crate::broker::{Broker, BrokerError, Channel, Outgoing};
 use crate::contract::{Request, RequestType, read_request, routing_key};
+use crate::plan::normalize;
+use crate::stages::Context;
 use crate::store::ledger::jobs::Job;
+
+/// Checks a request against the catalog, as the planner does.
+pub fn check(context: &Context, request: &Request) -> Result<()> {
+    normalize(&context.catalogs.current(), request.clone())?;
+    Ok(())
+}
 
 /// Publishes requests. Returns one result per request, in the same order.
 pub async fn publish(

@@ -138,6 +138,9 @@ fn print_list(views: &[DeadLetterView]) -> Result<()> {
 fn print_whole(view: &DeadLetterView) -> Result<()> {
     output::line(format!("message       {}", view.id.as_deref().unwrap_or("-")))?;
     output::line(format!("reason        {}: {}", view.reason, view.detail))?;
+    if let Some(hint) = &view.hint {
+        output::line(format!("hint          {hint}"))?;
+    }
     output::line(format!("from          {}", view.queue))?;
     for (name, value) in view.headers.iter().flatten() {
         output::line(format!("  {name}: {value}"))?;

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use serde::de::IgnoredAny;
 use uuid::Uuid;
 
 use super::confirmation::Confirmation;
@@ -13,7 +12,7 @@ use super::submit::Submission;
 use super::{open, request_file};
 use crate::app::submit::JobCommand;
 use crate::config::Settings;
-use crate::contract::RequestType;
+use crate::contract::{RequestType, check_json};
 
 /// The arguments of every command about a job.
 #[derive(Debug, Args)]
@@ -50,9 +49,10 @@ pub struct AmendArguments {
 
 /// Sends an amendment with its new allotments.
 pub async fn amend(arguments: AmendArguments, settings: Settings) -> Result<Exit> {
-    let text = request_file::read_file(&arguments.reassign)?;
-    serde_json::from_str::<IgnoredAny>(&text)
-        .with_context(|| format!("{} holds no allotments", arguments.reassign.display()))?;
+    let holds_none = || format!("{} holds no allotments", arguments.reassign.display());
+    let content = request_file::read_file(&arguments.reassign)?;
+    check_json(&content).with_context(holds_none)?;
+    let text = String::from_utf8(content).with_context(holds_none)?;
     send(RequestType::Amend, arguments.command, Some(text), settings).await
 }
 

@@ -24,7 +24,6 @@ mod question;
 mod request_file;
 mod run;
 mod schema;
-mod signals;
 mod submit;
 mod systemd;
 mod users;

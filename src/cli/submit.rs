@@ -53,14 +53,15 @@ pub struct Submission {
 impl Submission {
     /// Shows what the requests would do, or sends them once that is confirmed.
     pub async fn perform(self, settings: &Settings) -> Result<Exit> {
+        let context = open::context(settings, self.store.clone()).await?;
+        for request in &self.requests {
+            let request_id = request.header().request_id;
+            submit::check(&context, request).with_context(|| format!("request {request_id}: nothing was sent"))?;
+        }
         if self.confirmation.dry_run {
-            let context = open::context(settings, self.store).await?;
             return preview::show(&context, settings.worker, self.requests, self.json).await;
         }
-        let question = async || {
-            let context = open::context(settings, self.store.clone()).await?;
-            Ok(Some(question::before_sending(&context, &self.requests).await?))
-        };
+        let question = async || Ok(Some(question::before_sending(&context, &self.requests).await?));
         if !self.confirmation.is_given(question).await? {
             return Ok(Exit::Failed);
         }

@@ -33,6 +33,8 @@ named_enum! {
         UnknownKind = "unknown_kind",
         /// The request id belongs to another request.
         Conflict = "conflict",
+        /// The message has more faults than are listed.
+        MoreFaults = "more_faults",
         /// The message is not a step.
         NotAStep = "not_a_step",
         /// The work failed in every attempt.

@@ -3,15 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use time::OffsetDateTime;
 
 use super::named::named_enum;
-use super::{Allotment, JobId, OrgId, RequestId, UserId, unique};
+use super::{Allotment, JobId, OrgId, RequestId, UserId};
 
 /// A request to hand over what a user owns, as published to `handover.requests`: `deactivate`, or `reassign`, which only
 /// moves records. Unknown fields are refused.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HandoverRequest {
     /// The request type.
@@ -43,7 +43,7 @@ pub struct HandoverRequest {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub lock_out: bool,
     /// For each transferred kind of the catalog: its allotment.
-    #[serde(default, deserialize_with = "unique::map", skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub reassign: BTreeMap<String, Allotment>,
     /// Optional work to do as well: names from the catalog's `also` conditions.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
@@ -116,15 +116,16 @@ impl RequestType {
     }
 }
 
-/// The reaction if a plan differs from the preview that the request names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Drift {
-    /// The request is refused, and the reason lists the differences.
-    #[default]
-    Refuse,
-    /// The request is accepted with the changed plan.
-    Allow,
+named_enum! {
+    /// The reaction if a plan differs from the preview that the request names.
+    #[derive(Default)]
+    pub enum Drift: "reaction to drift" {
+        /// The request is refused, and the reason lists the differences.
+        #[default]
+        Refuse = "refuse",
+        /// The request is accepted with the changed plan.
+        Allow = "allow",
+    }
 }
 
 impl Drift {

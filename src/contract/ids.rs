@@ -28,9 +28,9 @@ macro_rules! text_id {
         }
 
         impl TryFrom<String> for $name {
-            type Error = String;
+            type Error = InvalidId;
 
-            fn try_from(text: String) -> Result<Self, String> {
+            fn try_from(text: String) -> Result<Self, InvalidId> {
                 check_id(&text)?;
                 Ok(Self(text))
             }
@@ -78,16 +78,41 @@ impl UserId {
     }
 }
 
-fn check_id(text: &str) -> Result<(), String> {
+/// Why a text is not an id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidId {
+    /// It is empty.
+    #[error("the id is empty")]
+    Empty,
+    /// It has too many characters.
+    #[error("the id has {0} characters; the maximum is {LONGEST}")]
+    TooLong(usize),
+    /// It has characters that cannot be shown.
+    #[error("the id contains control characters")]
+    ControlCharacters,
+}
+
+impl InvalidId {
+    /// Returns how to fix it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            InvalidId::Empty => "fill it in, or leave the field out if it is optional",
+            InvalidId::TooLong(_) => "write a shorter one",
+            InvalidId::ControlCharacters => "remove line breaks, tabs and other control characters",
+        }
+    }
+}
+
+fn check_id(text: &str) -> Result<(), InvalidId> {
     let length = text.chars().count();
     if length == 0 {
-        return Err("[invalid_id] the id is empty".into());
+        return Err(InvalidId::Empty);
     }
     if length > LONGEST {
-        return Err(format!("[invalid_id] the id has {length} characters; the maximum is {LONGEST}"));
+        return Err(InvalidId::TooLong(length));
     }
     if text.chars().any(char::is_control) {
-        return Err("[invalid_id] the id contains control characters".into());
+        return Err(InvalidId::ControlCharacters);
     }
     Ok(())
 }
@@ -111,7 +136,7 @@ impl JobId {
     /// // The same request is the same job; the same id in another organization is another job.
     /// assert_eq!(job, JobId::of("1", &request));
     /// assert_ne!(job, JobId::of("2", &request));
-    /// # Ok::<(), String>(())
+    /// # Ok::<(), handover::contract::InvalidId>(())
     /// ```
     pub fn of(org: &str, request_id: &RequestId) -> JobId {
         let request_id = request_id.as_str();

@@ -8,6 +8,7 @@ mod handover;
 mod certificate;
 mod dead_letter_code;
 mod event;
+mod fault;
 mod ids;
 mod named;
 mod printable;
@@ -17,8 +18,8 @@ mod reason_code;
 mod reply;
 mod request;
 mod routing_key;
+mod similar;
 mod state;
-mod unique;
 
 pub use allotment::{Allotment, Extras, Recipient, Share};
 pub use certificate::{Certificate, LicenseOutcome, ReferenceResult, SkipReason};
@@ -27,15 +28,17 @@ pub use event::{
     Assigned, Change, CloudEvent, Completion, EVENT_CONTENT_TYPE, EventType, InvitationChange, InvitationData,
     JobStatusData,
 };
+pub use fault::{Fault, Faults, InvalidRequest};
 pub use handover::{Drift, HandoverRequest, RequestType};
-pub use ids::{JOB_NAMESPACE, JobId, OrgId, RequestId, UserId, event_id};
+pub use ids::{InvalidId, JOB_NAMESPACE, JobId, OrgId, RequestId, UserId, event_id};
 pub use named::UnknownName;
 pub(crate) use named::named_enum;
 pub use printable::{printable, printable_json, printable_lines};
-pub use read::{InvalidRequest, MAX_REQUEST_BYTES, read_request};
+pub use read::{MAX_REQUEST_BYTES, check_json, read_request, read_stored};
 pub use reason::{Reason, Subject};
 pub use reason_code::{GuardClass, ReasonCode};
 pub use reply::{REPLY_CONTENT_TYPE, REPLY_TYPE, Reply, ReplyCode, ReplyOutcome, RequestOutcome};
 pub use request::{InviteCommand, JobCommand, Request, RequestHeader, UserCommand, hash_of, hex};
 pub use routing_key::{check_routing_key, routing_key};
+pub use similar::most_similar;
 pub use state::State;

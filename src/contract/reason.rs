@@ -31,6 +31,9 @@ impl<C> Reason<C> {
 /// The subject of a reason. Fields that do not apply are absent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Subject {
+    /// The path to a field of the request: `reassign.contact.user`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
     /// A kind of the catalog.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,

@@ -31,7 +31,7 @@ pub struct Reply {
     /// Every reason why the request is rejected, or the reason why it is set aside. A duplicate repeats the reasons.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<Reason<ReplyCode>>,
-    /// Of a request that is set aside: the path to the faulty field, if there is one.
+    /// Of a request that is set aside: the path to the first faulty field; `.` is the whole message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
 }

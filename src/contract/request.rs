@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::{Allotment, HandoverRequest, JobId, OrgId, RequestId, RequestType, UserId, unique};
+use super::{Allotment, HandoverRequest, JobId, OrgId, RequestId, RequestType, UserId};
 
 /// A request of any type, as published to `handover.requests`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -24,7 +24,7 @@ pub enum Request {
 }
 
 /// A request about a user: `reactivate`, `resend_invitation`, `accept_invitation` or `cancel_invitation`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UserCommand {
     /// The request type.
@@ -47,7 +47,7 @@ pub struct UserCommand {
 }
 
 /// A request to invite a user: `invite`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct InviteCommand {
     /// The request type.
@@ -74,7 +74,7 @@ pub struct InviteCommand {
 }
 
 /// A request about a job: `revert`, `cancel`, `pause`, `resume` or `amend`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct JobCommand {
     /// The request type.
@@ -95,7 +95,7 @@ pub struct JobCommand {
     #[schemars(extend("maxLength" = 2000))]
     pub reason: Option<String>,
     /// Of `amend`: for each kind, the allotment of the remaining records.
-    #[serde(default, deserialize_with = "unique::map", skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub reassign: BTreeMap<String, Allotment>,
 }
 

@@ -1,6 +1,6 @@
 //! Routing keys of requests: `request.` and the request's type.
 
-use super::{DeadLetterCode, InvalidRequest, RequestType};
+use super::{DeadLetterCode, Fault, RequestType};
 
 /// The first word of a request's routing key.
 const FIRST_WORD: &str = "request.";
@@ -12,23 +12,20 @@ pub fn routing_key(kind: RequestType) -> String {
 
 /// Checks that a message came with the routing key of its type. The two contradict each other only by mistake, and what the
 /// sender meant cannot be told: a `reassign` must not end anybody's access.
-pub fn check_routing_key(key: &str, kind: RequestType) -> Result<(), InvalidRequest> {
+pub fn check_routing_key(key: &str, kind: RequestType) -> Result<(), Fault> {
     let expected = routing_key(kind);
     if key == expected {
         return Ok(());
     }
     let named = key.strip_prefix(FIRST_WORD).and_then(|name| name.parse::<RequestType>().ok());
-    let detail = match named {
-        Some(named) => format!(
-            "the routing key `{key}` asks for `{named}`, and the body's type is `{kind}`: publish a `{kind}` with the \
-             routing key `{expected}`, or write \"type\": \"{named}\" if that is meant"
-        ),
-        None => format!(
-            "the routing key `{key}` names no request type, and the body's type is `{kind}`: publish it with the routing \
-             key `{expected}`"
-        ),
+    let detail = format!("the routing key is `{key}`, and the body's type is `{kind}`");
+    let hint = match named {
+        Some(named) => {
+            format!("publish it with the routing key `{expected}`, or write \"type\": \"{named}\" if that is meant")
+        }
+        None => format!("publish it with the routing key `{expected}`"),
     };
-    Err(InvalidRequest::new(DeadLetterCode::TypeMismatch, "type", detail))
+    Err(Fault::new(DeadLetterCode::TypeMismatch, "type", detail, hint))
 }
 
 #[cfg(test)]
@@ -46,7 +43,7 @@ mod tests {
             ["", "request", "request.", "request.fire", "request.deactivate.now", "Request.deactivate", "step.cut"]
         {
             let fault = check_routing_key(key, RequestType::Deactivate).expect_err(key);
-            assert!(fault.detail.contains("`request.deactivate`"), "{fault}");
+            assert!(fault.hint.contains("`request.deactivate`"), "{fault}");
         }
     }
 }

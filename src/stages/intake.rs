@@ -3,14 +3,14 @@
 use std::borrow::Cow;
 
 use crate::catalog::Catalog;
-use crate::contract::{HandoverRequest, InvalidRequest};
+use crate::contract::HandoverRequest;
 use crate::plan::group::groups;
 use crate::stages::accepted::{Accepted, ByStage, read};
 use crate::stages::commands;
 use crate::stages::context::Context;
 use crate::stages::handover::parties::lookup_parties;
 use crate::stages::handover::planner::{self, Asked};
-use crate::stages::outcome::{DeadLetterReason, Outcome, failed};
+use crate::stages::outcome::{Outcome, failed};
 
 /// A request as it came from the queue.
 #[derive(Debug, Clone)]
@@ -35,7 +35,7 @@ pub async fn take(context: &Context, messages: &[Message<'_>]) -> Vec<Outcome> {
         let accepted = match read(&catalog, &message.routing_key, &message.body) {
             Ok(accepted) => accepted,
             Err(invalid) => {
-                outcomes[place] = dead_letter(invalid);
+                outcomes[place] = Outcome::DeadLetter(invalid.into());
                 continue;
             }
         };
@@ -79,9 +79,4 @@ async fn plan(context: &Context, catalog: &Catalog, readable: Vec<Readable<'_>>,
             outcomes[place] = outcome;
         }
     }
-}
-
-fn dead_letter(invalid: InvalidRequest) -> Outcome {
-    let InvalidRequest { code, path, detail } = invalid;
-    Outcome::DeadLetter(DeadLetterReason { code, path: Some(path), detail, attempts: 1 })
 }

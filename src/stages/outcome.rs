@@ -1,6 +1,6 @@
 //! The outcome of a message that a stage took.
 
-use crate::contract::{DeadLetterCode, JobId, Reason, RequestOutcome};
+use crate::contract::{DeadLetterCode, Fault, InvalidRequest, JobId, Reason, RequestOutcome};
 use crate::store::Error;
 use crate::store::ledger::entity;
 use crate::store::ledger::jobs::Job;
@@ -48,14 +48,36 @@ impl Answer {
 /// Why a message is a dead letter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetterReason {
-    /// The code, for programs.
-    pub code: DeadLetterCode,
-    /// The path to the field that is to blame, if one is.
-    pub path: Option<String>,
-    /// The text, for people.
-    pub detail: String,
+    /// What is wrong: the first fault.
+    pub fault: Fault,
+    /// The other faults.
+    pub more: Vec<Fault>,
     /// The number of attempts on this message alone. A message that cannot be read is tried once.
     pub attempts: u32,
+}
+
+impl DeadLetterReason {
+    /// Creates the reason for a message with one fault, which was tried once.
+    pub fn of(fault: Fault) -> DeadLetterReason {
+        DeadLetterReason { fault, more: Vec::new(), attempts: 1 }
+    }
+
+    /// Lists all faults.
+    pub fn faults(&self) -> impl Iterator<Item = &Fault> {
+        [&self.fault].into_iter().chain(&self.more)
+    }
+
+    /// Returns all faults as one text. Each after the first comes with its path and hint.
+    pub fn detail(&self) -> String {
+        let more = self.more.iter().map(|fault| format!("; at `{}`: {}: {}", fault.path, fault.detail, fault.hint));
+        [self.fault.detail.clone()].into_iter().chain(more).collect()
+    }
+}
+
+impl From<InvalidRequest> for DeadLetterReason {
+    fn from(invalid: InvalidRequest) -> DeadLetterReason {
+        DeadLetterReason { fault: invalid.first, more: invalid.more, attempts: 1 }
+    }
 }
 
 /// Answers a request whose id is known: the same body is a duplicate, another one is a conflict.
@@ -69,24 +91,17 @@ pub fn answer_known(earlier: &entity::requests::Model, body_hash: &str) -> Outco
         });
     }
     let detail = format!(
-        "the request id {:?} belongs to the job {} with another body; that job is unchanged: send this request under a new id",
+        "the request id {:?} belongs to the job {} with another body; that job is unchanged",
         earlier.request_id, earlier.job_id
     );
-    Outcome::DeadLetter(DeadLetterReason {
-        code: DeadLetterCode::Conflict,
-        path: Some("request_id".into()),
-        detail,
-        attempts: 1,
-    })
+    let hint = "send this request under a new `request_id`";
+    Outcome::DeadLetter(DeadLetterReason::of(Fault::new(DeadLetterCode::Conflict, "request_id", detail, hint)))
 }
 
 /// Returns the outcome of a request that the database refuses: a dead letter with the database's error.
 pub fn failed(job: JobId, error: &Error, attempts: u32) -> Outcome {
     tracing::error!(%job, attempts, %error, "request failed");
-    Outcome::DeadLetter(DeadLetterReason {
-        code: DeadLetterCode::Failed,
-        path: None,
-        detail: error.to_string(),
-        attempts,
-    })
+    let hint = "fix the cause, then send it back with `handover dead replay`";
+    let fault = Fault::new(DeadLetterCode::Failed, ".", error.to_string(), hint);
+    Outcome::DeadLetter(DeadLetterReason { attempts, ..DeadLetterReason::of(fault) })
 }

@@ -5,9 +5,9 @@
 
 use serde::Deserialize;
 
-use crate::contract::{DeadLetterCode, JobId, Reason, Reply, ReplyCode, ReplyOutcome, RequestOutcome};
+use crate::contract::{Fault, JobId, Reason, Reply, ReplyCode, ReplyOutcome, RequestOutcome, Subject};
 use crate::stages::context::Context;
-use crate::stages::outcome::{Answer, AnswerResult, DeadLetterReason, Outcome};
+use crate::stages::outcome::{Answer, AnswerResult, Outcome};
 use crate::store::ledger::jobs;
 use crate::store::{Error, Result};
 
@@ -21,8 +21,8 @@ pub async fn reply(context: &Context, body: &[u8], outcome: &Outcome) -> Result<
             request_id: request_id(body),
             job_id: None,
             first_outcome: None,
-            reasons: vec![dead_letter_reason(reason)],
-            path: reason.path.clone(),
+            reasons: reason.faults().map(reply_reason).collect(),
+            path: Some(reason.fault.path.clone()),
         })),
     }
 }
@@ -60,33 +60,12 @@ async fn reasons_of(context: &Context, job: JobId) -> Result<Vec<Reason<ReplyCod
         .map_err(|error| Error::unexpected("reading the reasons of a job", error.to_string()))
 }
 
-fn dead_letter_reason(reason: &DeadLetterReason) -> Reason<ReplyCode> {
+fn reply_reason(fault: &Fault) -> Reason<ReplyCode> {
     Reason {
-        code: reason.code.into(),
-        concerning: Default::default(),
-        message: reason.detail.clone(),
-        hint: hint(reason.code).into(),
-    }
-}
-
-fn hint(code: DeadLetterCode) -> &'static str {
-    match code {
-        DeadLetterCode::Conflict => "send this request under a new id",
-        DeadLetterCode::Failed => "a person has to look: `handover dead list`",
-        DeadLetterCode::NotJson
-        | DeadLetterCode::NotAnObject
-        | DeadLetterCode::TooLarge
-        | DeadLetterCode::UnknownType
-        | DeadLetterCode::TypeMismatch
-        | DeadLetterCode::MissingField
-        | DeadLetterCode::UnknownField
-        | DeadLetterCode::DuplicateField
-        | DeadLetterCode::InvalidField
-        | DeadLetterCode::InvalidId
-        | DeadLetterCode::InvalidAmount
-        | DeadLetterCode::EmptyShares
-        | DeadLetterCode::UnknownKind
-        | DeadLetterCode::NotAStep => "fix the request and send it again",
+        code: fault.code.into(),
+        concerning: Subject { path: Some(fault.path.clone()), ..Subject::default() },
+        message: fault.detail.clone(),
+        hint: fault.hint.clone(),
     }
 }
 

@@ -20,9 +20,10 @@ pub(super) fn dead_letter(incoming: &Incoming, reason: &DeadLetterReason) -> Out
     let mut headers = kept_headers(&incoming.headers);
     let time = now().format(&Rfc3339).expect("the current year has four digits");
     let ours = [
-        ("x-handover-reason", Some(reason.code.to_string())),
-        ("x-handover-path", reason.path.as_deref().map(shortened)),
-        ("x-handover-detail", Some(shortened(&reason.detail))),
+        ("x-handover-reason", Some(reason.fault.code.to_string())),
+        ("x-handover-path", Some(shortened(&reason.fault.path))),
+        ("x-handover-detail", Some(shortened(&reason.detail()))),
+        ("x-handover-hint", Some(shortened(&reason.fault.hint))),
         ("x-handover-attempts", Some(reason.attempts.to_string())),
         ("x-handover-exchange", Some(incoming.source.clone())),
         (ROUTING_KEY, Some(incoming.routing_key.clone())),

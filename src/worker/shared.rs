@@ -34,10 +34,11 @@ impl Worker {
     /// Sends a message to the dead-letter queue if its outcome says so. Ends the message's span.
     pub(super) async fn dead_letter_if_refused(&self, incoming: &Incoming, outcome: &Outcome, mut span: Span) {
         if let Outcome::DeadLetter(reason) = outcome {
-            step_log::dead_lettered(incoming, reason.code.name());
-            span.set_failed(reason.code.name());
+            let code = reason.fault.code.name();
+            step_log::dead_lettered(incoming, code);
+            span.set_failed(code);
             self.dead_letter(incoming, reason).await;
-            metrics::dead_lettered(reason.code.name());
+            metrics::dead_lettered(code);
         }
     }
 

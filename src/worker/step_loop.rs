@@ -6,7 +6,7 @@ use super::settings::Role;
 use super::shared::{Worker, acknowledge, count_received};
 use super::{spans, step_log};
 use crate::broker::Consumer;
-use crate::contract::DeadLetterCode;
+use crate::contract::{DeadLetterCode, Fault};
 use crate::job::{Step, StepKind, reason};
 use crate::metrics;
 use crate::retry::RetryPolicy;
@@ -39,7 +39,11 @@ impl Worker {
             let mut used = TimeUsed::default();
             let outcome = match step {
                 Ok(step) => self.take_step(step, &mut used, &mut span).await,
-                Err(error) => dead_letter(DeadLetterCode::NotAStep, &error),
+                Err(error) => dead_letter(
+                    DeadLetterCode::NotAStep,
+                    &error,
+                    "only Handover publishes steps: drop the message with `handover dead drop`",
+                ),
             };
             self.dead_letter_if_refused(&incoming, &outcome, span).await;
             acknowledge(incoming).await;
@@ -115,14 +119,20 @@ impl Worker {
             match failure::stop(&self.context, step.job_id, vec![reason]).await {
                 Ok(()) => return Outcome::Done,
                 Err(error) if error.is_transient() => retries.wait_after(&error).await,
-                Err(error) => return dead_letter(DeadLetterCode::Failed, &error),
+                Err(error) => {
+                    return dead_letter(
+                        DeadLetterCode::Failed,
+                        &error,
+                        "fix the cause, then send it back with `handover dead replay`",
+                    );
+                }
             }
         }
     }
 }
 
-fn dead_letter(code: DeadLetterCode, error: &impl ToString) -> Outcome {
-    Outcome::DeadLetter(DeadLetterReason { code, path: None, detail: error.to_string(), attempts: 1 })
+fn dead_letter(code: DeadLetterCode, error: &impl ToString, hint: &str) -> Outcome {
+    Outcome::DeadLetter(DeadLetterReason::of(Fault::new(code, ".", error.to_string(), hint)))
 }
 
 /// Runs the stage for a step. `after_chunk` is called after each chunk of a ticket.

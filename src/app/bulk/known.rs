@@ -49,8 +49,7 @@ impl Known {
         let person = directory.person(request.org(), &request.user_id);
         let is_active = person.is_some_and(|person| person.status == UserStatus::Active);
         let not_done = |reasons| Ok(Some(RowDecision::NotDone(job_id, reasons)));
-        let state = job.map(|job| job.state);
-        match state {
+        match job.map(|job| job.state) {
             Some(state @ (State::Reverting | State::Reverted | State::Cancelled)) => {
                 not_done(vec![reason::undone_since(user, job_id, state)])
             }
@@ -69,7 +68,7 @@ impl Known {
                 | State::NeedsAttention
                 | State::Paused,
             )
-            | None => Ok(Some(RowDecision::SentBefore(Box::new(whole), state))),
+            | None => Ok(Some(RowDecision::SentBefore(Box::new(whole)))),
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::directory::{Addressed, Directory};
 use super::reason::{FileCode, Read, RowReason, cell};
 use crate::catalog::{Catalog, Family};
-use crate::contract::{Allotment, DeadLetterCode, ReasonCode, Recipient, Share, UserId};
+use crate::contract::{Allotment, DeadLetterCode, InvalidId, ReasonCode, Recipient, Share, UserId};
 use crate::plan::normalize_user;
 
 /// The users of an organization, as the cells of its rows name them.
@@ -107,15 +107,14 @@ pub fn all_inactive(email: NamedCell<'_>, users: &[UserId]) -> RowReason {
 /// Reads an id as the database writes it, so that two spellings are one user.
 pub fn read_id(catalog: &Catalog, NamedCell { column, text }: NamedCell<'_>) -> Read<UserId> {
     let mut user = UserId::try_from(text.to_owned()).map_err(|what| bad_id(column, &what))?;
-    let normalized = normalize_user(&catalog.users.key, &mut user, || column.to_owned());
+    let normalized = normalize_user(&catalog.users.key, &mut user, column);
     normalized.map_err(|fault| {
-        cell(fault.code, column, &fault.detail, "correct the id, or write the user's email address")
+        cell(fault.code, column, &fault.detail, &format!("{}, or write the user's email address", fault.hint))
     })?;
     Ok(user)
 }
 
-/// Returns the reason for an invalid id. The message begins with the code, which is removed.
-pub fn bad_id(column: &str, what: &str) -> Box<RowReason> {
-    let what = what.trim_start_matches("[invalid_id] ");
-    cell(DeadLetterCode::InvalidId, column, what, "correct the cell")
+/// Returns the reason for an invalid id.
+pub fn bad_id(column: &str, what: &InvalidId) -> Box<RowReason> {
+    cell(DeadLetterCode::InvalidId, column, &what.to_string(), what.hint())
 }

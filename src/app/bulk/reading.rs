@@ -4,16 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
-use super::columns::Columns;
-use super::directory::Directory;
-use super::outcome::Understood;
+use super::named_users::bad_id;
 use super::reason::{Read, RowReason, cell};
 use super::times::Moment;
-use super::wording::Wording;
 use crate::catalog::Catalog;
 use crate::contract::{
-    Allotment, DeadLetterCode, HandoverRequest, InvalidRequest, JOB_NAMESPACE, OrgId, Request, RequestId, RequestType,
-    UserId, read_request,
+    Allotment, Fault, HandoverRequest, JOB_NAMESPACE, OrgId, Request, RequestId, RequestType, UserId, read_request,
 };
 use crate::plan::normalize_handover;
 
@@ -57,52 +53,16 @@ impl Reading {
     }
 
     /// Returns the requests of the row, as the planner would read them: one for each user who may be the leaver.
-    pub fn requests(&self, catalog: &Catalog, columns: &Columns) -> Read<Vec<HandoverRequest>> {
+    pub fn requests(&self, catalog: &Catalog) -> Read<Vec<HandoverRequest>> {
         let Some(requested_by) = &self.requested_by else { return Ok(Vec::new()) };
         let request = |user_id: &UserId| {
-            let read = read_back(catalog, self.request(user_id, requested_by));
-            let of_column = |fault: InvalidRequest| {
-                let column = self.wording(columns).column(&fault.path);
-                cell(fault.code, &column, &fault.detail, "correct the cell")
-            };
-            let mut request = read.map_err(of_column)?;
+            let mut request = read_back(catalog, self.request(user_id, requested_by))?;
             if self.request_id.is_none() {
                 request.request_id = content_id(&request)?;
             }
             Ok(request)
         };
         self.leavers.iter().map(request).collect()
-    }
-
-    /// Returns the words of the row's file.
-    pub fn wording<'w>(&'w self, columns: &'w Columns) -> Wording<'w> {
-        Wording { columns, from_successor: &self.from_successor }
-    }
-
-    /// Returns what a report says of the row. `user`: the leaver, if one is known.
-    pub fn understood(&self, directory: &Directory, text: String, user: Option<&UserId>) -> Understood {
-        let org = self.org.as_ref().map_or("", OrgId::as_str);
-        let person = user.and_then(|user| directory.person(org, user));
-        let written = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
-        Understood {
-            user: user.map_or(text, UserId::to_string),
-            name: person.and_then(|person| written(&person.name)),
-            email: person.and_then(|person| written(&person.email)),
-            kind: Some(RequestType::Deactivate),
-            starts: self.starts.as_ref().map(Moment::to_string),
-            returns: self.returns.as_ref().map(Moment::to_string),
-            successors: self.successors(directory),
-        }
-    }
-
-    /// Says who receives what: first the user of the column `successor`, then those of kinds.
-    fn successors(&self, directory: &Directory) -> Vec<String> {
-        let org = self.org.as_ref().map_or("", OrgId::as_str);
-        let everything = self.from_successor.first().and_then(|kind| self.reassign.get(kind));
-        let everything = everything.map(|allotment| recipients(allotment, org, directory));
-        let of_kinds = self.reassign.iter().filter(|(kind, _)| !self.from_successor.contains(*kind));
-        let of_kinds = of_kinds.map(|(kind, allotment)| format!("{kind}: {}", recipients(allotment, org, directory)));
-        everything.into_iter().chain(of_kinds).collect()
     }
 
     fn request(&self, user_id: &UserId, requested_by: &UserId) -> HandoverRequest {
@@ -126,24 +86,13 @@ impl Reading {
 }
 
 /// Checks that the planner can read the request.
-fn read_back(catalog: &Catalog, request: HandoverRequest) -> Result<HandoverRequest, InvalidRequest> {
+fn read_back(catalog: &Catalog, request: HandoverRequest) -> Read<HandoverRequest> {
     let body = Request::Handover(request.clone()).canonical().to_string();
-    read_request(body.as_bytes()).and_then(|_| normalize_handover(catalog, request))
-}
-
-/// Says who receives by an allotment.
-fn recipients(allotment: &Allotment, org: &str, directory: &Directory) -> String {
-    let named = |user: &UserId| match directory.person(org, user).filter(|person| !person.name.is_empty()) {
-        Some(person) => format!("{user} ({})", person.name),
-        None => user.to_string(),
-    };
-    match allotment {
-        Allotment::Manager => "manager".to_owned(),
-        Allotment::Ratio(_) | Allotment::Hardcoded(..) | Allotment::User(_) | Allotment::Each(..) => {
-            let groups = allotment.groups().into_iter().map(|group| format!("round_robin: {group}"));
-            allotment.users().into_iter().map(named).chain(groups).collect::<Vec<_>>().join(", ")
-        }
-    }
+    let read = read_request(body.as_bytes()).and_then(|_| normalize_handover(catalog, request));
+    read.map_err(|invalid| {
+        let Fault { code, path, detail, hint } = invalid.first;
+        cell(code, &path, &detail, &hint)
+    })
 }
 
 /// Returns the request id of a request that has none yet.
@@ -157,5 +106,5 @@ fn content_id(request: &HandoverRequest) -> Read<RequestId> {
     let mut content = Request::Handover(request.clone()).canonical();
     content.as_object_mut().and_then(|fields| fields.remove("request_id"));
     let id = Uuid::new_v5(&JOB_NAMESPACE, format!("bulk:{content}").as_bytes());
-    RequestId::try_from(format!("bulk-{id}")).map_err(|what| cell(DeadLetterCode::InvalidId, "request_id", &what, ""))
+    RequestId::try_from(format!("bulk-{id}")).map_err(|what| bad_id("request_id", &what))
 }

@@ -7,8 +7,7 @@ use super::directory::{Directory, Wanted};
 use super::named_users::{NamedCell, NamedUsers, all_inactive, bad_id, read_id};
 use super::reading::Reading;
 use super::reason::{self, FileCode, Read, RowReason, cell};
-use super::time_fault::TimeFault;
-use super::times::{Clock, Meaning, Moment};
+use super::times::{Clock, Meaning, Moment, TimeFault};
 use crate::app::error::Result;
 use crate::catalog::{Catalog, Disposition};
 use crate::contract::{OrgId, RequestId, UserId};
@@ -148,9 +147,7 @@ impl RowReader<'_> {
             false => Some(OrgId::try_from(written).map_err(|what| bad_id(self.columns.name(&Column::OrgId), &what))?),
         };
         let fits = check_org(self.catalog, org.as_ref());
-        fits.map_err(|fault| {
-            cell(fault.code, self.columns.name(&Column::OrgId), &fault.detail, "correct the organization")
-        })?;
+        fits.map_err(|fault| cell(fault.code, self.columns.name(&Column::OrgId), &fault.detail, &fault.hint))?;
         Ok(org)
     }
 

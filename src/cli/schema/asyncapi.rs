@@ -30,10 +30,11 @@ struct Exchange {
 }
 
 /// The headers that are added to a dead letter.
-const DEAD_HEADERS: [(&str, &str); 14] = [
+const DEAD_HEADERS: [(&str, &str); 15] = [
     ("x-handover-reason", "The reason code."),
-    ("x-handover-path", "The path of the faulty field, if there is one."),
-    ("x-handover-detail", "The reason as text."),
+    ("x-handover-path", "The path of the first faulty field; `.` is the whole message."),
+    ("x-handover-detail", "The reason as text, with all faults."),
+    ("x-handover-hint", "How to fix the first fault."),
     ("x-handover-attempts", "The number of attempts."),
     ("x-handover-exchange", "The original exchange."),
     (ROUTING_KEY, "The original routing key."),

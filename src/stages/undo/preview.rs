@@ -161,7 +161,8 @@ impl RevertCounts<'_> {
         let Some(reference) = self.catalog.reference(&entry.kind) else {
             return Err(Error::unexpected(doing, format!("the catalog has no kind {}", entry.kind)));
         };
-        let user = |text: &str| UserId::try_from(text.to_owned()).map_err(|what| Error::unexpected(doing, what));
+        let user =
+            |text: &str| UserId::try_from(text.to_owned()).map_err(|what| Error::unexpected(doing, what.to_string()));
         let (leaver, holder) = (user(&entry.from_user)?, user(entry.to_user.as_deref().unwrap_or_default())?);
         if reference.keyless {
             let ids: Vec<i64> =

@@ -110,7 +110,8 @@ impl Undoing<'_> {
     /// Gives records back that went to a successor.
     async fn moved(&mut self, reference: &Reference, entry: &Entry) -> Result<()> {
         let doing = "giving records back";
-        let user = |text: &str| UserId::try_from(text.to_owned()).map_err(|what| Error::unexpected(doing, what));
+        let user =
+            |text: &str| UserId::try_from(text.to_owned()).map_err(|what| Error::unexpected(doing, what.to_string()));
         let (leaver, holder) = (user(&entry.from_user)?, user(entry.to_user.as_deref().unwrap_or_default())?);
         if reference.keyless {
             let moved = row_snapshots::lock(self.session, copies_of_moved(self.session, entry).await?).await?;

@@ -118,7 +118,7 @@ pub async fn direct_reports_above(
     ));
     let rows = session.all(&format!("looking above the successors of {}", reference.kind), sql).await?;
     let read = |row: &crate::store::Row| {
-        let start = UserId::try_from(row.get::<String>("start")?).map_err(|what| row.invalid(what))?;
+        let start = UserId::try_from(row.get::<String>("start")?).map_err(|what| row.invalid(what.to_string()))?;
         Ok((start, row.get("report")?))
     };
     rows.iter().map(read).collect()

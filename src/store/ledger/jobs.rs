@@ -40,7 +40,7 @@ impl Job {
 
     /// Returns the user that the job is about.
     pub fn user(&self) -> Result<UserId> {
-        UserId::try_from(self.user_id.clone()).map_err(|what| Error::unexpected("reading a job", what))
+        UserId::try_from(self.user_id.clone()).map_err(|what| Error::unexpected("reading a job", what.to_string()))
     }
 }
 
@@ -219,7 +219,8 @@ pub async fn successors(session: &Session, job: Uuid) -> Result<Vec<UserId>> {
     let doing = "reading the successors of a job";
     let find = job_successors::Entity::find().filter(job_successors::Column::JobId.eq(job));
     let rows = query::all(session, doing, find.order_by_asc(job_successors::Column::UserId)).await?;
-    let read =
-        |row: job_successors::Model| UserId::try_from(row.user_id).map_err(|what| Error::unexpected(doing, what));
+    let read = |row: job_successors::Model| {
+        UserId::try_from(row.user_id).map_err(|what| Error::unexpected(doing, what.to_string()))
+    };
     rows.into_iter().map(read).collect()
 }

@@ -10,7 +10,7 @@ pub use super::entity::requests::Model as KnownRequest;
 use super::entity::requests::{ActiveModel, Column, Entity, Model};
 use super::jobs::Job;
 use super::query;
-use crate::contract::{Allotment, HandoverRequest};
+use crate::contract::{Allotment, HandoverRequest, read_stored};
 use crate::store::dialect::sql::ColumnArray;
 use crate::store::dialect::{REQUESTS, Type};
 use crate::store::error::{Cause, Error};
@@ -61,14 +61,15 @@ pub async fn of_job(session: &Session, job: &Job) -> Result<HandoverRequest> {
         return Err(Error::unexpected(doing, format!("the job {} has no request", job.id)));
     };
     let body = asked.amended.unwrap_or(asked.body);
-    serde_json::from_value(body).map_err(|error| Error::unexpected(doing, error.to_string()))
+    let request = read_stored(body).map_err(|invalid| Error::unexpected(doing, invalid.to_string()))?;
+    request.into_handover().ok_or_else(|| Error::unexpected(doing, format!("the job {} hands nothing over", job.id)))
 }
 
 /// Returns the allotments that a job's request names, by kind, as it was last amended.
 pub async fn named_by(session: &Session, job: &Job) -> Result<BTreeMap<String, Allotment>> {
     let asked = get(session, &job.org, &job.request_id).await?.map(|asked| asked.amended.unwrap_or(asked.body));
     // A forgotten request may hold too little to be read.
-    let request = asked.and_then(|body| serde_json::from_value::<HandoverRequest>(body).ok());
+    let request = asked.and_then(|body| read_stored(body).ok()?.into_handover());
     Ok(request.map(|request| request.reassign).unwrap_or_default())
 }
 

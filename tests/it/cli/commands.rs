@@ -73,7 +73,7 @@ async fn job_is_paused_amended_resumed_and_cancelled(world: &mut World) {
     assert_eq!(result_of(&certificate, "contact").successors, [("14".to_owned(), 104)].into());
     let mut later = keap_request("r2");
     later["user_id"] = json!("54");
-    later["effective_at"] = json!("2999-01-01T00:00:00Z");
+    later["effective_at"] = json!("2199-01-01T00:00:00Z");
     later["reassign"] = json!({ "contact": to(MATHEW), "lead": to(SUPPORT), "task": to(MATHEW),
         "account": to(MATHEW), "direct_report": to(MATHEW) });
     let later = world.send(&later).await;

@@ -28,7 +28,7 @@ async fn one_of_two_bodies_with_one_id_wins(world: &mut World) {
     gate.open();
     assert!(matches!(one.await.expect("the first planner"), Outcome::Answered(_)));
     match other.await.expect("the second planner") {
-        Outcome::DeadLetter(reason) => assert_eq!(reason.code, DeadLetterCode::Conflict, "{reason:?}"),
+        Outcome::DeadLetter(reason) => assert_eq!(reason.fault.code, DeadLetterCode::Conflict, "{reason:?}"),
         outcome => panic!("{outcome:?}"),
     }
     assert_eq!((contacts_of(world, 101).await, contacts_of(world, 102).await), (0, 3));

@@ -7,6 +7,7 @@ mod rejected;
 mod repeated;
 mod routing_keys;
 mod unreadable;
+mod wrong_messages;
 
 use serde_json::Value;
 

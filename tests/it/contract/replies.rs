@@ -15,17 +15,17 @@ use crate::support::world::{LIMIT, keap_request, message, read};
 use crate::support::{World, on_postgres};
 
 /// A client that waits for replies on a connection of its own.
-struct Client {
+pub struct Client {
     _connection: Connection,
     channel: lapin::Channel,
     replies: lapin::Consumer,
-    queue: String,
+    pub queue: String,
     prefix: String,
 }
 
 impl Client {
     /// Opens a client with a queue of its own.
-    async fn with_a_queue(world: &World) -> Client {
+    pub async fn with_a_queue(world: &World) -> Client {
         let connection = Connection::connect(&amqp_url(), ConnectionProperties::default()).await.expect("RabbitMQ");
         let channel = connection.create_channel().await.expect("a channel");
         let options = QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() };
@@ -52,7 +52,7 @@ impl Client {
         self.send_as(&key_of(body), reply_to, body, correlation).await;
     }
 
-    async fn send_as(&self, key: &str, reply_to: &str, body: &[u8], correlation: &str) {
+    pub async fn send_as(&self, key: &str, reply_to: &str, body: &[u8], correlation: &str) {
         let properties = BasicProperties::default()
             .with_delivery_mode(2)
             .with_reply_to(reply_to.into())
@@ -63,7 +63,7 @@ impl Client {
         sent.expect("sent");
     }
 
-    async fn next(&mut self) -> (Reply, Delivery) {
+    pub async fn next(&mut self) -> (Reply, Delivery) {
         let delivery = tokio::time::timeout(LIMIT, self.replies.next()).await.expect("a reply within the limit");
         let delivery = delivery.expect("a reply").expect("a delivery");
         let reply = serde_json::from_slice(&delivery.data).expect("a reply is JSON of its schema");

@@ -128,7 +128,7 @@ impl Asking<'_> {
             body["lock_out"] = json!(true);
         }
         if self.dice.percent(15) {
-            body["return_at"] = json!("2999-01-01T00:00:00Z");
+            body["return_at"] = json!("2199-01-01T00:00:00Z");
         }
         // A request for another organization reaches no user of ours.
         if self.shape.has_orgs && self.dice.percent(4) {

@@ -74,7 +74,7 @@ fn read_user(row: &Row, catalog: &Catalog, asked: &[&Column], listings: &[&Condi
     }
     let manager: Option<String> = row.get("manager")?;
     Ok(UserFacts {
-        id: UserId::try_from(row.get::<String>("id")?).map_err(|what| row.invalid(what))?,
+        id: UserId::try_from(row.get::<String>("id")?).map_err(|what| row.invalid(what.to_string()))?,
         org: row.get("org")?,
         status: parse_status(catalog, row.get("status")?),
         manager: manager.and_then(|manager| parse_user(catalog, manager)),

@@ -69,7 +69,7 @@ pub async fn add_invited(session: &Session, catalog: &Catalog, invited: Invitee<
     ));
     let id = first_text(session, doing, sql).await?;
     let id = id.ok_or_else(|| Error::unexpected(doing, "the database returned no key for the user"))?;
-    UserId::try_from(id).map_err(|what| Error::unexpected(doing, what))
+    UserId::try_from(id).map_err(|what| Error::unexpected(doing, what.to_string()))
 }
 
 /// Adds an invitation, if the host keeps them, and returns its key.

@@ -61,7 +61,7 @@ async fn free_after_reading(session: &Session, license: &License, leavers: &[&Us
 }
 
 fn read_holder(row: &Row) -> Result<UserId> {
-    UserId::try_from(row.get::<String>("holder")?).map_err(|what| row.invalid(what))
+    UserId::try_from(row.get::<String>("holder")?).map_err(|what| row.invalid(what.to_string()))
 }
 
 /// Tests that a license `l` is held by one of these users.

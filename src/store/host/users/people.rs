@@ -86,7 +86,7 @@ fn columns_of(catalog: &Catalog) -> String {
 fn read(row: &Row, catalog: &Catalog) -> Result<Person> {
     let text = |column: &str| row.get::<Option<String>>(column).map(Option::unwrap_or_default);
     Ok(Person {
-        id: UserId::try_from(text("id")?).map_err(|what| row.invalid(what))?,
+        id: UserId::try_from(text("id")?).map_err(|what| row.invalid(what.to_string()))?,
         name: text("name")?,
         email: text("email")?,
         status: parse_status(catalog, row.get("status")?),

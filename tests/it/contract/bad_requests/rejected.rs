@@ -209,7 +209,7 @@ async fn named_records_must_belong_to_the_leaver(world: &mut World) {
 #[every_engine]
 async fn conflicting_jobs_are_rejected(world: &mut World) {
     world.start_worker().await;
-    let first = changed("first", "effective_at", json!("2999-01-01T00:00:00Z"));
+    let first = changed("first", "effective_at", json!("2199-01-01T00:00:00Z"));
     let job = world.send(&first).await;
     let scheduled = world.next_event_of(job).await;
     assert_eq!(scheduled["type"], "handover.deactivation.scheduled");

@@ -1,238 +1,152 @@
 //! Messages that cannot be read.
 
-use handover::job::State;
 use std::collections::BTreeMap;
 
 use handover::broker::{Channel, Outgoing};
-use serde_json::{Value, json};
+use handover::contract::{Reply, ReplyOutcome};
+use handover::job::State;
+use insta::assert_snapshot;
+use serde_json::json;
 use uuid::Uuid;
 
-use super::{allotting, changed};
+use super::allotting;
+use super::wrong_messages::{Wrong, wrong_messages};
+use crate::contract::replies::Client;
+use crate::support::broker::DeadMessage;
+use crate::support::keap::LEAVER;
+use crate::support::process::with_input;
 use crate::support::world::keap_request;
 use crate::support::{Engine, World, every_engine, snapshot};
 
-/// Returns a request with one allotment for contacts.
-fn with_contact(allotment: Value) -> Vec<u8> {
-    let request = json!({ "type": "deactivate", "request_id": "r", "org_id": "1", "user_id": "53", "requested_by": "1", "reassign": { "contact": allotment } });
-    request.to_string().into_bytes()
-}
-
-/// Returns the example's request with one field changed, as a message.
-fn with_field(field: &str, value: Value) -> Vec<u8> {
-    changed("r", field, value).to_string().into_bytes()
-}
-
-/// Returns the example's request with one allotment changed, as a message.
-fn with_kind(kind: &str, allotment: Value) -> Vec<u8> {
-    allotting("r", kind, allotment).to_string().into_bytes()
-}
-
-fn shares(shares: Value) -> Vec<u8> {
-    with_contact(json!({ "logic": "ratio", "shares": shares }))
-}
-
-/// A message body, and the reason code and path of its dead letter.
-type Case = (Vec<u8>, &'static str, &'static str);
-
-fn not_requests() -> Vec<Case> {
-    let whole = keap_request("r").to_string();
-    vec![
-        (b"".to_vec(), "not_json", "."),
-        (b"hello".to_vec(), "not_json", "."),
-        (b"{".to_vec(), "not_json", "."),
-        (whole[..whole.len() - 1].into(), "not_json", "."),
-        (format!("{whole} and more").into_bytes(), "not_json", "."),
-        (b"{\"type\": \"deactivate\", \"request_id\": \"\xff\xfe\"}".to_vec(), "not_json", "."),
-        ("[".repeat(10_000).into_bytes(), "not_json", "."),
-        (b"\x00\x01\x02".to_vec(), "not_json", "."),
-        (b"[]".to_vec(), "not_an_object", "."),
-        (format!("[{whole}]").into_bytes(), "not_an_object", "."),
-        (b"null".to_vec(), "not_an_object", "."),
-        (b"\"deactivate\"".to_vec(), "not_an_object", "."),
-        (b"42".to_vec(), "not_an_object", "."),
-        (with_field("reason", json!("x".repeat(1 << 20))), "too_large", "."),
-    ]
-}
-
-fn wrong_fields() -> Vec<Case> {
-    vec![
-        (with_field("colour", json!("red")), "unknown_field", "colour"),
-        (with_field("type", json!("explode")), "unknown_type", "type"),
-        (with_field("type", json!(7)), "unknown_type", "type"),
-        (with_field("request_id", Value::Null), "missing_field", "request_id"),
-        (with_field("user_id", Value::Null), "missing_field", "user_id"),
-        (with_field("requested_by", Value::Null), "missing_field", "requested_by"),
-        (with_field("org_id", Value::Null), "missing_field", "org_id"),
-        (with_field("effective_at", json!("tomorrow")), "invalid_field", "effective_at"),
-        (with_field("drift", json!("maybe")), "invalid_field", "drift"),
-        (with_field("drift", json!(true)), "invalid_field", "drift"),
-        (with_field("reassign", json!([])), "invalid_field", "reassign"),
-        (with_field("reason", json!("x".repeat(2_001))), "invalid_field", "reason"),
-        (with_field("reason", json!("a\u{0}b")), "invalid_field", "reason"),
-        (with_field("expect", json!("p1.\u{0}")), "invalid_field", "expect"),
-        (
-            br#"{"type":"deactivate","request_id":"r","request_id":"s","org_id":"1","user_id":"53","requested_by":"1"}"#.to_vec(),
-            "duplicate_field",
-            "request_id",
-        ),
-        (
-            br#"{"type":"deactivate","request_id":"r","org_id":"1","user_id":"53","requested_by":"1","reassign":{"task":{"user":"11"},"task":{"user":"12"}}}"#.to_vec(),
-            "duplicate_field",
-            "reassign.task",
-        ),
-        (
-            br#"{"type":"deactivate","request_id":"r","org_id":"1","user_id":"53","requested_by":"1","reassign":{"contact":{"each":{"1":"11","1":"12"}}}}"#.to_vec(),
-            "duplicate_field",
-            "reassign.contact.each.1",
-        ),
-    ]
-}
-
-fn wrong_ids() -> Vec<Case> {
-    vec![
-        (with_field("user_id", json!("abc")), "invalid_id", "user_id"),
-        (with_field("user_id", json!("053")), "invalid_id", "user_id"),
-        (with_field("user_id", json!("+53")), "invalid_id", "user_id"),
-        (with_field("user_id", json!(" 53")), "invalid_id", "user_id"),
-        (with_field("user_id", json!("53.0")), "invalid_id", "user_id"),
-        (with_field("user_id", json!("-0")), "invalid_id", "user_id"),
-        (with_field("user_id", json!("9223372036854775808")), "invalid_id", "user_id"),
-        (with_field("user_id", json!("")), "invalid_id", "user_id"),
-        (with_field("user_id", json!(53)), "invalid_id", "user_id"),
-        (with_field("user_id", json!("5".repeat(201))), "invalid_id", "user_id"),
-        (with_field("request_id", json!("a\u{0}b")), "invalid_id", "request_id"),
-        (with_field("request_id", json!("a\nb")), "invalid_id", "request_id"),
-        (with_field("org_id", json!("one")), "invalid_id", "org_id"),
-        (with_field("requested_by", json!("1.5")), "invalid_id", "requested_by"),
-        (with_field("requested_by", json!({})), "invalid_id", "requested_by"),
-        (with_contact(json!({ "user": "eleven" })), "invalid_id", "reassign.contact.user"),
-        (
-            shares(json!([{ "user": "11", "amount": 1 }, { "user": "0x0b", "amount": 1 }])),
-            "invalid_id",
-            "reassign.contact.shares[1].user",
-        ),
-        (with_contact(json!({ "each": { "first": "11" } })), "invalid_id", "reassign.contact.each.first"),
-        (with_contact(json!({ "each": { "1": "him" } })), "invalid_id", "reassign.contact.each.1"),
-        (
-            with_contact(json!({ "each": { "1": "11" }, "rest": { "user": "her" } })),
-            "invalid_id",
-            "reassign.contact.rest.user",
-        ),
-    ]
-}
-
-fn wrong_amounts() -> Vec<Case> {
-    let amount = "reassign.contact.shares[0].amount";
-    vec![
-        (shares(json!([{ "user": "11", "amount": -1 }])), "invalid_amount", amount),
-        (shares(json!([{ "user": "11", "amount": 1.5 }])), "invalid_amount", amount),
-        (shares(json!([{ "user": "11", "amount": "5" }])), "invalid_amount", amount),
-        (shares(json!([{ "user": "11", "amount": null }])), "invalid_amount", amount),
-        (shares(json!([{ "user": "11", "amount": 18_446_744_073_709_551_616.0_f64 }])), "invalid_amount", amount),
-        (shares(json!([{ "user": "11", "amount": u64::MAX }])), "invalid_amount", "reassign.contact"),
-        (
-            shares(json!([{ "user": "11", "amount": i64::MAX }, { "user": "12", "amount": 1 }])),
-            "invalid_amount",
-            "reassign.contact",
-        ),
-        (
-            shares(json!([{ "user": "11", "amount": 0 }, { "user": "12", "amount": 0 }])),
-            "invalid_amount",
-            "reassign.contact",
-        ),
-        (shares(json!([{ "user": "11" }])), "missing_field", amount),
-    ]
-}
-
-fn wrong_allotments() -> Vec<Case> {
-    let contact = "reassign.contact";
-    let some = json!([{ "user": "11", "amount": 1 }]);
-    vec![
-        (shares(json!([])), "empty_shares", contact),
-        (with_contact(json!({ "logic": "hardcoded" })), "empty_shares", contact),
-        (with_contact(json!({ "each": {} })), "empty_shares", contact),
-        (with_contact(json!({})), "invalid_field", contact),
-        (with_contact(json!("11")), "invalid_field", contact),
-        (with_contact(json!({ "user": "11", "logic": "ratio", "shares": some })), "invalid_field", contact),
-        (with_contact(json!({ "user": "11", "manager": true })), "invalid_field", contact),
-        (with_contact(json!({ "manager": false })), "invalid_field", contact),
-        (with_contact(json!({ "user": "11", "shares": some })), "invalid_field", contact),
-        (with_contact(json!({ "logic": "ratio", "shares": some, "extras": "reject" })), "invalid_field", contact),
-        (with_contact(json!({ "user": "11", "rest": { "user": "12" } })), "invalid_field", contact),
-        (with_contact(json!({ "each": { "1": "11" }, "rest": { "each": { "2": "11" } } })), "invalid_field", contact),
-        (with_contact(json!({ "logic": 5, "shares": some })), "invalid_field", "reassign.contact.logic"),
-        (with_contact(json!({ "logic": "fair", "shares": some })), "invalid_field", "reassign.contact.logic"),
-        (
-            with_contact(json!({ "logic": "hardcoded", "shares": some, "extras": "burn" })),
-            "invalid_field",
-            "reassign.contact.extras",
-        ),
-        (shares(json!([{ "user": "11", "round_robin": "West team", "amount": 1 }])), "invalid_field", contact),
-        (shares(json!([{ "amount": 1 }])), "invalid_field", contact),
-        (shares(json!([{ "round_robin": "", "amount": 1 }])), "invalid_field", contact),
-        (
-            shares(json!([{ "round_robin": "West\u{0}team", "amount": 1 }])),
-            "invalid_field",
-            "reassign.contact.shares[0].round_robin",
-        ),
-        (
-            shares(json!([{ "user": "11", "amount": 1, "weight": 2 }])),
-            "unknown_field",
-            "reassign.contact.shares[0].weight",
-        ),
-        (with_contact(json!({ "user": "11", "colour": "red" })), "unknown_field", "reassign.contact.colour"),
-        (with_kind("boat", json!({ "user": "11" })), "unknown_kind", "reassign.boat"),
-        (with_kind("note", json!({ "user": "11" })), "unknown_kind", "reassign.note"),
-        (with_kind("session", json!({ "user": "11" })), "unknown_kind", "reassign.session"),
-        (with_kind("hierarchy_choice", json!({ "user": "11" })), "unknown_kind", "reassign.hierarchy_choice"),
-        (
-            with_kind("opportunity_split", json!({ "each": { "1": "11" } })),
-            "invalid_field",
-            "reassign.opportunity_split.each",
-        ),
-    ]
-}
-
 #[every_engine]
-async fn unreadable_message_names_reason_and_path(world: &mut World) {
-    let cases = [not_requests(), wrong_fields(), wrong_ids(), wrong_amounts(), wrong_allotments()].concat();
+async fn wrong_messages_name_fault_path_and_hint(world: &mut World) {
+    let wrong = wrong_messages();
     let before = snapshot::of_host(world).await;
-    for (body, ..) in &cases {
-        world.client.send(body.clone()).await;
-    }
-    world.start_worker().await;
-    let mut dead_letter = BTreeMap::new();
-    for _ in &cases {
-        let message = world.next_dead_letter().await;
-        dead_letter.insert(message.body.clone(), message);
-    }
-    let mut wrong = Vec::new();
-    for (body, code, path) in &cases {
-        let shown: String = String::from_utf8_lossy(body).chars().take(300).collect();
-        match dead_letter.get(body) {
-            None => wrong.push(format!("{shown}\n    is not dead-lettered with its body unchanged")),
-            Some(message) if (message.reason(), message.path()) != (*code, *path) => {
-                wrong.push(format!("{shown}\n    {code} at {path} expected: {:?}", message.headers));
-            }
-            Some(message) => has_origin(world, &message.headers),
+    let mut client = match world.engine {
+        Engine::Sqlite => None,
+        Engine::Postgres => Some(Client::with_a_queue(world).await),
+    };
+    for (place, Wrong { key, body, .. }) in wrong.iter().enumerate() {
+        match &client {
+            None => world.client.send_as(key, body.clone()).await,
+            Some(client) => client.send_as(key, &client.queue, body, &place.to_string()).await,
         }
     }
-    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+    world.start_worker().await;
+    let dead_letters = dead_letters(world, wrong.len()).await;
+    let mut answers = Vec::new();
+    for Wrong { key, body, code, path } in &wrong {
+        let shown = shown(key, body);
+        let answered = dead_letters.get(&(key.clone(), body.clone()));
+        let message = answered.unwrap_or_else(|| panic!("{shown}\nis not dead-lettered with its body unchanged"));
+        assert_eq!((message.reason(), message.path()), (*code, *path), "{shown}\n{:?}", message.headers);
+        has_origin(world, &message.headers);
+        let header = |name: &str| &message.headers[&format!("x-handover-{name}")];
+        let (detail, hint) = (header("detail"), header("hint"));
+        assert!(!sounds_like_a_parser(&format!("{detail} {hint}")), "{shown}\n{detail}\n{hint}");
+        answers.push(format!("{shown}\n    {code} at `{path}`: {detail}\n    hint: {hint}"));
+    }
+    assert_snapshot!("wrong_messages", answers.join("\n"));
+    if let Some(client) = &mut client {
+        every_reply_has_the_faults(client, &wrong, &dead_letters).await;
+    }
     assert_eq!(world.number("SELECT count(*) FROM handover.jobs").await, 0);
     assert_eq!(snapshot::of_host(world).await, before);
+    assert_eq!(world.status_of(LEAVER).await, "active");
     // The worker continues.
     assert_eq!(world.hand_over(&keap_request("good")).await.state, State::Completed);
+}
+
+/// Takes dead letters, by routing key and body.
+async fn dead_letters(world: &World, count: usize) -> BTreeMap<(String, Vec<u8>), DeadMessage> {
+    let mut dead_letters = BTreeMap::new();
+    for _ in 0..count {
+        let message = world.next_dead_letter().await;
+        dead_letters.insert((message.headers["x-handover-routing-key"].clone(), message.body.clone()), message);
+    }
+    dead_letters
+}
+
+/// Returns the start of a message, to identify it.
+fn shown(key: &str, body: &[u8]) -> String {
+    let body: String = String::from_utf8_lossy(body).escape_debug().take(250).collect();
+    format!("{key} {}", body.replace("\\\"", "\""))
+}
+
+/// Returns true for words of a parser or of Rust, which help no sender.
+fn sounds_like_a_parser(text: &str) -> bool {
+    let words = [
+        "expected",
+        "invalid type",
+        "unknown variant",
+        "u64",
+        "i64",
+        "struct",
+        "enum ",
+        "map",
+        "component",
+        "parsing failed",
+        "EOF",
+    ];
+    words.into_iter().any(|word| text.contains(word))
 }
 
 fn has_origin(world: &World, headers: &BTreeMap<String, String>) {
     let header = |name: &str| headers.get(name).map_or("", String::as_str);
     let exchange = if world.engine == Engine::Postgres { world.prefix.as_str() } else { "" };
     assert_eq!(header("x-handover-exchange"), exchange, "{headers:?}");
-    assert_eq!(header("x-handover-routing-key"), "request.deactivate", "{headers:?}");
     assert_eq!(header("x-handover-queue"), "requests", "{headers:?}");
-    assert!(!header("x-handover-detail").is_empty(), "{headers:?}");
     assert_eq!(header("x-handover-attempts"), "1", "it is never retried");
     assert!(header("x-handover-parked-at").ends_with('Z'), "{headers:?}");
+}
+
+async fn every_reply_has_the_faults(
+    client: &mut Client,
+    wrong: &[Wrong],
+    dead_letters: &BTreeMap<(String, Vec<u8>), DeadMessage>,
+) {
+    for _ in wrong {
+        let (reply, delivery) = client.next().await;
+        let Reply { outcome, reasons, path, .. } = reply;
+        let place = delivery.properties.correlation_id().as_ref().map(|id| id.as_str().parse::<usize>());
+        let Wrong { key, body, .. } = &wrong[place.expect("a correlation id").expect("a number")];
+        let headers = &dead_letters[&(key.clone(), body.clone())].headers;
+        assert_eq!((outcome, path.as_ref()), (ReplyOutcome::Parked, Some(&headers["x-handover-path"])));
+        assert_eq!(
+            (reasons[0].code.name(), &reasons[0].hint),
+            (headers["x-handover-reason"].as_str(), &headers["x-handover-hint"])
+        );
+        for reason in &reasons {
+            assert!(headers["x-handover-detail"].contains(&reason.message), "{reason:?}: {headers:?}");
+            assert!(reason.concerning.path.is_some() && !reason.hint.is_empty(), "{reason:?}");
+        }
+    }
+}
+
+#[every_engine]
+async fn files_are_refused_in_the_same_words(world: &mut World) {
+    // Both read a file alike: one of them on each engine is enough.
+    let command: &[&str] = match world.engine {
+        Engine::Sqlite => &["preview"],
+        Engine::Postgres => &["submit"],
+    };
+    world.start_worker().await;
+    for Wrong { key, body, code, path } in wrong_messages() {
+        // A file has no routing key.
+        if code == "type_mismatch" || body.trim_ascii().is_empty() {
+            continue;
+        }
+        world.client.send_as(&key, body.clone()).await;
+        let headers = world.next_dead_letter().await.headers;
+        let (detail, hint) = (&headers["x-handover-detail"], &headers["x-handover-hint"]);
+        let first = detail.split("; at `").next().unwrap_or_default();
+        let ended = with_input(world, command, &body);
+        let shown = shown(&key, &body);
+        assert_eq!(ended.code, 1, "{shown}\n{}", ended.err);
+        assert!(ended.err.contains(&format!("{code} at `{path}`: {first}: {hint}")), "{shown}\n{}", ended.err);
+    }
+    assert_eq!(world.number("SELECT count(*) FROM handover.jobs").await, 0);
+    assert_eq!(world.client.waiting("requests").await, 0);
 }
 
 #[every_engine]
