@@ -53,7 +53,7 @@ fuzz_target!(|bytes: &[u8]| {
         if !reading.faults.is_empty() {
             continue;
         }
-        let Ok(requests) = reading.requests(&CATALOG) else { continue };
+        let Ok(requests) = reading.requests(&CATALOG, &reader.columns) else { continue };
         assert_eq!(requests.len(), 1, "a row without a fault is a request");
         for request in requests {
             assert!(request.bulk && reading.leavers == [request.user_id.clone()]);

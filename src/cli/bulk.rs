@@ -1,6 +1,8 @@
 //! `handover bulk FILE`: evaluates a file with one leaver per row, and sends the acceptable rows if you ask for it.
 
+mod progress;
 mod report;
+mod report_line;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -8,11 +10,12 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 
-use self::report::Report;
+use self::report::{Plan, Report};
 use super::confirmation::Confirmation;
 use super::exit::Exit;
+use super::signals::Signals;
 use super::{open, question};
-use crate::app::bulk::columns::{self, Defaults};
+use crate::app::bulk::columns::{self, Column, Defaults};
 use crate::app::bulk::row_reader::RowReader;
 use crate::app::bulk::table::Table;
 use crate::app::bulk::times::{Clock, Zone};
@@ -51,6 +54,9 @@ pub(super) struct Arguments {
     submit: bool,
     #[command(flatten)]
     confirmation: Confirmation,
+    /// The file of the report. Default: next to the file that is read, with `.report.csv` after its name.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
     /// Print as JSON: one line per row and one for the summary.
     #[arg(long)]
     json: bool,
@@ -64,7 +70,7 @@ impl Arguments {
 }
 
 pub(super) async fn run(arguments: Arguments, settings: Settings) -> Result<Exit> {
-    let Arguments { file, sheet, ignore_columns, by, org, time_zone, submit, confirmation, json } = arguments;
+    let Arguments { file, sheet, ignore_columns, by, org, time_zone, submit, confirmation, report, json } = arguments;
     let table = Table::open(&file, sheet.as_deref())?;
     let store = open::ledger(&settings).await?;
     let context = open::context(&settings, store.clone()).await?;
@@ -74,6 +80,7 @@ pub(super) async fn run(arguments: Arguments, settings: Settings) -> Result<Exit
     let reader = RowReader { catalog: &catalog, columns, by, org, clock: Clock::now(time_zone) };
     let leavers = Leavers::read(&store, &table, &reader).await?;
     print_table(&table, leavers.count());
+    print_zone(&reader);
     let evaluator = Evaluator { context: &context, reader: &reader, leavers: &leavers };
     if submit && !confirmation.is_given(async || question(&table, &evaluator).await).await? {
         return Ok(Exit::Failed);
@@ -82,21 +89,16 @@ pub(super) async fn run(arguments: Arguments, settings: Settings) -> Result<Exit
         true => Some(open::broker(&settings, &store).await?),
         false => None,
     };
-    let mut report = Report::create(&file, submit, json)?;
-    let mut rows = table.rows()?;
-    loop {
-        let batch = next_batch(&mut rows)?;
-        if batch.is_empty() {
-            break;
-        }
-        match &broker {
-            Some(broker) => {
-                let evaluate = async || evaluator.rows(&batch).await;
-                let evaluated = retry_while_unavailable("evaluating rows", &print_notice, evaluate).await?;
-                send(&store, broker.as_ref(), &evaluated, &mut report).await?;
-            }
-            None => report.add(&evaluator.rows(&batch).await?.iter().map(EvaluatedRow::result).collect::<Vec<_>>())?,
-        }
+    let plan = Plan { input: &file, table: &table, rows: leavers.count(), file: report, submits: submit, json };
+    let mut report = Report::create(plan)?;
+    let mut signals = Signals::listen()?;
+    let run = Run { store: &store, evaluator: &evaluator, broker: broker.as_deref() };
+    let is_interrupted = tokio::select! {
+        ended = run.rows(&table, &mut report) => ended.map(|()| false)?,
+        () = signals.next() => true,
+    };
+    if is_interrupted {
+        return Ok(report.interrupted());
     }
     if let Some(broker) = broker {
         broker.close().await;
@@ -104,8 +106,46 @@ pub(super) async fn run(arguments: Arguments, settings: Settings) -> Result<Exit
     report.end()
 }
 
+/// A run over the rows of a file.
+struct Run<'r> {
+    store: &'r Store,
+    evaluator: &'r Evaluator<'r>,
+    /// The broker, if rows are sent.
+    broker: Option<&'r dyn Broker>,
+}
+
+impl Run<'_> {
+    /// Evaluates all rows, batch by batch, and sends the acceptable ones.
+    async fn rows(&self, table: &Table, report: &mut Report<'_>) -> Result<()> {
+        let mut rows = table.rows()?;
+        loop {
+            let batch = next_batch(&mut rows)?;
+            if batch.is_empty() {
+                return Ok(());
+            }
+            let Some(broker) = self.broker else {
+                let evaluated = self.evaluator.rows(&batch).await?;
+                report.add(&evaluated.iter().map(EvaluatedRow::result).collect::<Vec<_>>())?;
+                continue;
+            };
+            let evaluate = async || self.evaluator.rows(&batch).await;
+            let evaluated = retry_while_unavailable("evaluating rows", &print_notice, evaluate).await?;
+            self.send(broker, &evaluated, report).await?;
+        }
+    }
+
+    /// Sends a batch and follows it to its end. If the run is cut off, the report shows what was sent.
+    async fn send(&self, broker: &dyn Broker, rows: &[EvaluatedRow], report: &mut Report<'_>) -> Result<()> {
+        report.note(&before_sending(rows))?;
+        let submission = Submission::send(broker, rows).await;
+        report.note(&submission.sent())?;
+        report.add(&submission.follow(self.store, &print_notice).await?)
+    }
+}
+
 /// Evaluates the whole file and returns the question before its acceptable rows are sent; none if there are none.
 async fn question(table: &Table, evaluator: &Evaluator<'_>) -> Result<Option<String>> {
+    let bar = progress::bar(evaluator.leavers.count(), "evaluating");
     let (mut accepted, mut rejected) = (0, 0);
     let mut orgs = BTreeSet::new();
     let mut rows = table.rows()?;
@@ -114,6 +154,7 @@ async fn question(table: &Table, evaluator: &Evaluator<'_>) -> Result<Option<Str
         if batch.is_empty() {
             break;
         }
+        bar.inc(batch.len() as u64);
         for row in evaluator.rows(&batch).await? {
             match row.decision {
                 RowDecision::Ok(request, _) => {
@@ -121,10 +162,11 @@ async fn question(table: &Table, evaluator: &Evaluator<'_>) -> Result<Option<Str
                     orgs.insert(request.header().org().to_owned());
                 }
                 RowDecision::Rejected(_) | RowDecision::NotDone(..) => rejected += 1,
-                RowDecision::Skipped(_) | RowDecision::SentBefore(_) => {}
+                RowDecision::Skipped(_) | RowDecision::SentBefore(..) => {}
             }
         }
     }
+    bar.finish_and_clear();
     let remark = match rejected {
         0 => String::new(),
         1 => "1 row is rejected".to_owned(),
@@ -141,12 +183,12 @@ fn print_table(table: &Table, rows: usize) {
     table.notes.iter().for_each(|note| eprintln!("{}", printable(note)));
 }
 
-/// Sends a batch and follows it to its end. If the run is cut off, the report shows what was sent.
-async fn send(store: &Store, broker: &dyn Broker, rows: &[EvaluatedRow], report: &mut Report) -> Result<()> {
-    report.note(&before_sending(rows))?;
-    let submission = Submission::send(broker, rows).await;
-    report.note(&submission.sent())?;
-    report.add(&submission.follow(store, &print_notice).await?)
+/// Prints how days and times are read, if the file has any.
+fn print_zone(reader: &RowReader<'_>) {
+    let has_times = [Column::EffectiveAt, Column::ReturnAt].iter().any(|column| reader.columns.place(column).is_some());
+    if let Some(zone) = reader.clock.zone.as_ref().filter(|_| has_times) {
+        eprintln!("time zone {}: users leave at the end of a day, and return at its start", printable(&zone.name));
+    }
 }
 
 fn print_notice(notice: Notice<'_>) {

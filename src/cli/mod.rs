@@ -24,6 +24,7 @@ mod question;
 mod request_file;
 mod run;
 mod schema;
+mod signals;
 mod submit;
 mod systemd;
 mod users;

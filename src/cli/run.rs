@@ -5,10 +5,10 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::exit::Exit;
+use super::signals::Signals;
 use super::{open, systemd};
 use crate::catalog::Rights;
 use crate::config::Settings;
@@ -110,26 +110,4 @@ async fn check_rights(context: &stages::Context) -> Result<()> {
         "the role {role} lacks {}; as the owner of the tables, run what `handover catalog grants --role {role}` prints",
         missing.join("; ")
     )
-}
-
-/// The signals that stop a worker.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn listen() -> Result<Signals> {
-        Ok(Signals {
-            terminate: signal(SignalKind::terminate()).context("listening for SIGTERM")?,
-            interrupt: signal(SignalKind::interrupt()).context("listening for SIGINT")?,
-        })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
 }

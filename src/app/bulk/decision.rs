@@ -1,15 +1,16 @@
 //! The decision on a row before anything is sent.
 
-use super::outcome::{RowOutcome, RowResult};
+use super::outcome::{RowOutcome, RowResult, Understood};
 use super::reason::RowReason;
 use crate::contract::{JobId, Request};
+use crate::job::State;
 
 /// A row with its decision.
 pub struct EvaluatedRow {
     /// Its number in the file.
     pub number: u64,
-    /// The user: the id if it is known, otherwise the text of the row.
-    pub user: String,
+    /// The row as it is understood.
+    pub understood: Understood,
     /// The decision.
     pub decision: RowDecision,
 }
@@ -20,8 +21,8 @@ pub enum RowDecision {
     Skipped(String),
     /// The row is rejected, for every one of these reasons.
     Rejected(Vec<RowReason>),
-    /// The same request was sent before. Its job is done, or will be.
-    SentBefore(Box<Request>),
+    /// The same request was sent before. Its job is done, or will be; it has this state.
+    SentBefore(Box<Request>, Option<State>),
     /// The same request was sent before. Its job did nothing, or it is undone by now, for these reasons.
     NotDone(JobId, Vec<RowReason>),
     /// The row is acceptable, and would move this many records.
@@ -33,7 +34,7 @@ impl EvaluatedRow {
     pub fn result(&self) -> RowResult {
         let result = |outcome| RowResult {
             row: self.number,
-            user: self.user.clone(),
+            understood: self.understood.clone(),
             outcome,
             note: None,
             reasons: Vec::new(),
@@ -46,8 +47,10 @@ impl EvaluatedRow {
             RowDecision::NotDone(job, reasons) => {
                 RowResult { job_id: Some(*job), reasons: reasons.clone(), ..result(RowOutcome::Rejected) }
             }
-            RowDecision::SentBefore(request) => {
-                RowResult { job_id: Some(request.job_id()), ..result(RowOutcome::SentBefore) }
+            RowDecision::SentBefore(request, state) => {
+                let state = state.map_or("not known yet", State::name);
+                let note = Some(format!("sent before: nothing is sent again; the job is {state}"));
+                RowResult { job_id: Some(request.job_id()), note, ..result(RowOutcome::SentBefore) }
             }
             RowDecision::Ok(request, records) => {
                 RowResult { job_id: Some(request.job_id()), records: Some(*records), ..result(RowOutcome::Ok) }
@@ -57,6 +60,14 @@ impl EvaluatedRow {
 }
 
 impl RowDecision {
+    /// Returns the decision with its reasons in other words.
+    pub fn reworded(mut self, words: impl FnOnce(Vec<RowReason>) -> Vec<RowReason>) -> RowDecision {
+        if let RowDecision::Rejected(reasons) = &mut self {
+            *reasons = words(std::mem::take(reasons));
+        }
+        self
+    }
+
     /// Returns the decision with more reasons against the row, if there are any.
     pub fn rejected_for(self, mut more: Vec<RowReason>) -> RowDecision {
         if more.is_empty() {

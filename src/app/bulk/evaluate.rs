@@ -7,6 +7,8 @@ use super::decision::{EvaluatedRow, RowDecision};
 use super::directory::Directory;
 use super::known::Known;
 use super::leavers::Leavers;
+use super::outcome::Understood;
+use super::reading::Reading;
 use super::reason::{self, RowReason};
 use super::row_reader::RowReader;
 use crate::app::error::Result;
@@ -29,14 +31,13 @@ pub struct Evaluator<'e> {
 /// The requests of a row: one for each user who may be the leaver.
 struct RowRequests {
     requests: Vec<HandoverRequest>,
-    /// The reasons why they cannot be new.
-    if_new: Vec<RowReason>,
+    reading: Reading,
 }
 
 /// The request of a row that was not sent before.
 struct NewRequest {
     request: HandoverRequest,
-    if_new: Vec<RowReason>,
+    reading: Reading,
 }
 
 impl Evaluator<'_> {
@@ -53,31 +54,36 @@ impl Evaluator<'_> {
         let new = self.decide_known(&directory, requests, &mut evaluated).await?;
         let decisions = self.requests(new.iter().map(|(_, new)| &new.request).collect()).await?;
         for ((index, new), decision) in new.into_iter().zip(decisions) {
-            evaluated[index].decision = decision.rejected_for(new.if_new);
+            let wording = new.reading.wording(&self.reader.columns);
+            let decision = decision.reworded(|reasons| wording.reasons(reasons));
+            evaluated[index].decision = decision.rejected_for(new.reading.if_new);
         }
         Ok(evaluated)
     }
 
     /// Reads a row. Returns its requests if it has any; then its decision is still open.
     fn read(&self, row: &Row, directory: &Directory) -> (EvaluatedRow, Option<RowRequests>) {
-        let (number, user) = (row.number, self.reader.user_text(row));
+        let (number, text) = (row.number, self.reader.user_text(row));
+        let without_request = |decision| {
+            let understood = Understood { user: text.clone(), ..Understood::default() };
+            (EvaluatedRow { number, understood, decision }, None)
+        };
         if let Some(fault) = self.reader.fault(row) {
-            return (EvaluatedRow { number, user, decision: RowDecision::Rejected(vec![fault]) }, None);
+            return without_request(RowDecision::Rejected(vec![fault]));
         }
         if !self.reader.is_requested(row) {
-            let decision = RowDecision::Skipped(self.reader.skipped(row));
-            return (EvaluatedRow { number, user, decision }, None);
+            return without_request(RowDecision::Skipped(self.reader.skipped(row)));
         }
         let mut reading = self.reader.read(row, directory);
         let leaver = if let [leaver] = reading.leavers.as_slice() { Some(leaver) } else { None };
-        let user = leaver.map_or(user, UserId::to_string);
+        let understood = reading.understood(directory, text, leaver);
         let mut reasons: Vec<RowReason> = leaver.and_then(|leaver| self.duplicate(leaver)).into_iter().collect();
         reasons.append(&mut reading.faults);
-        let requests = if reasons.is_empty() { reading.requests(self.reader.catalog) } else { Ok(Vec::new()) };
-        let requests = requests.map_err(|reason| reasons.push(*reason)).ok();
-        let requests = requests.filter(|requests| !requests.is_empty());
-        let row = EvaluatedRow { number, user, decision: RowDecision::Rejected(reasons) };
-        (row, requests.map(|requests| RowRequests { requests, if_new: reading.if_new }))
+        let (catalog, columns) = (self.reader.catalog, &self.reader.columns);
+        let requests = if reasons.is_empty() { reading.requests(catalog, columns) } else { Ok(Vec::new()) };
+        let requests = requests.map_err(|more| reasons.extend(more)).ok().filter(|requests| !requests.is_empty());
+        let row = EvaluatedRow { number, understood, decision: RowDecision::Rejected(reasons) };
+        (row, requests.map(|requests| RowRequests { requests, reading }))
     }
 
     fn duplicate(&self, user: &UserId) -> Option<RowReason> {
@@ -95,19 +101,20 @@ impl Evaluator<'_> {
         let session = self.context.store.snapshot().await?;
         let known = Known::read(&session, rows.iter().flat_map(|(_, row)| &row.requests)).await?;
         let mut new = Vec::new();
-        for (index, RowRequests { mut requests, if_new }) in rows {
+        for (index, RowRequests { mut requests, reading }) in rows {
             let row = &mut evaluated[index];
             let mut is_known = false;
             for request in &requests {
                 if let Some(decision) = known.decide(request, directory)? {
-                    (row.user, row.decision) = (request.user_id.to_string(), decision);
+                    row.understood = reading.understood(directory, String::new(), Some(&request.user_id));
+                    row.decision = decision;
                     is_known = true;
                 }
             }
             match requests.pop() {
-                Some(request) if !is_known && requests.is_empty() => new.push((index, NewRequest { request, if_new })),
+                Some(request) if !is_known && requests.is_empty() => new.push((index, NewRequest { request, reading })),
                 // Of several users with one address, nobody has left by this row, and nobody is active.
-                Some(_) if !is_known => row.decision = RowDecision::Rejected(if_new),
+                Some(_) if !is_known => row.decision = RowDecision::Rejected(reading.if_new),
                 Some(_) | None => {}
             }
         }

@@ -49,7 +49,8 @@ impl Known {
         let person = directory.person(request.org(), &request.user_id);
         let is_active = person.is_some_and(|person| person.status == UserStatus::Active);
         let not_done = |reasons| Ok(Some(RowDecision::NotDone(job_id, reasons)));
-        match job.map(|job| job.state) {
+        let state = job.map(|job| job.state);
+        match state {
             Some(state @ (State::Reverting | State::Reverted | State::Cancelled)) => {
                 not_done(vec![reason::undone_since(user, job_id, state)])
             }
@@ -68,7 +69,7 @@ impl Known {
                 | State::NeedsAttention
                 | State::Paused,
             )
-            | None => Ok(Some(RowDecision::SentBefore(Box::new(whole)))),
+            | None => Ok(Some(RowDecision::SentBefore(Box::new(whole), state))),
         }
     }
 }

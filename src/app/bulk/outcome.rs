@@ -3,7 +3,7 @@
 use serde::{Serialize, Serializer};
 
 use super::reason::RowReason;
-use crate::contract::JobId;
+use crate::contract::{JobId, RequestType};
 use crate::job::State;
 
 /// The outcome of a row.
@@ -27,13 +27,34 @@ pub enum RowOutcome {
     Job(State),
 }
 
+/// What a report says of a row, whatever its outcome.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Understood {
+    /// The user: the id if it is known, otherwise the text of the row.
+    pub user: String,
+    /// The user's name.
+    pub name: Option<String>,
+    /// The user's email address.
+    pub email: Option<String>,
+    /// The type of the request; none if the row makes none.
+    #[serde(rename = "type")]
+    pub kind: Option<RequestType>,
+    /// The start, with its offset; at once if there is none.
+    pub starts: Option<String>,
+    /// The return, with its offset.
+    pub returns: Option<String>,
+    /// Who receives what.
+    pub successors: Vec<String>,
+}
+
 /// A row of a report.
 #[derive(Debug, Clone, Serialize)]
 pub struct RowResult {
     /// Its number in the file; the head is 1.
     pub row: u64,
-    /// The user: the id if it is known, otherwise the text of the row.
-    pub user: String,
+    /// The row as it is understood.
+    #[serde(flatten)]
+    pub understood: Understood,
     /// The outcome.
     pub outcome: RowOutcome,
     /// What there is to know about a row that is neither done nor rejected.

@@ -73,7 +73,7 @@ fn results(rows: &[EvaluatedRow], pending: RowOutcome, unsent: &HashMap<u64, Row
         (_, Some(reason)) => RowResult { reasons: vec![reason.clone()], outcome: RowOutcome::Failed, ..row.result() },
         (RowDecision::Ok(..), None) => RowResult { outcome: pending, records: None, ..row.result() },
         (
-            RowDecision::Skipped(_) | RowDecision::Rejected(_) | RowDecision::NotDone(..) | RowDecision::SentBefore(_),
+            RowDecision::Skipped(_) | RowDecision::Rejected(_) | RowDecision::NotDone(..) | RowDecision::SentBefore(..),
             None,
         ) => row.result(),
     };
@@ -84,7 +84,7 @@ fn results(rows: &[EvaluatedRow], pending: RowOutcome, unsent: &HashMap<u64, Row
 fn accepted(row: &EvaluatedRow) -> Option<&Request> {
     match &row.decision {
         RowDecision::Ok(request, _) => Some(request),
-        RowDecision::SentBefore(_) | RowDecision::NotDone(..) | RowDecision::Skipped(_) | RowDecision::Rejected(_) => {
+        RowDecision::SentBefore(..) | RowDecision::NotDone(..) | RowDecision::Skipped(_) | RowDecision::Rejected(_) => {
             None
         }
     }
@@ -93,7 +93,7 @@ fn accepted(row: &EvaluatedRow) -> Option<&Request> {
 /// Returns the request of a row that is or was sent.
 fn request(row: &EvaluatedRow) -> Option<&Request> {
     match &row.decision {
-        RowDecision::Ok(request, _) | RowDecision::SentBefore(request) => Some(request),
+        RowDecision::Ok(request, _) | RowDecision::SentBefore(request, _) => Some(request),
         RowDecision::NotDone(..) | RowDecision::Skipped(_) | RowDecision::Rejected(_) => None,
     }
 }
@@ -127,7 +127,9 @@ async fn follow(store: &Store, mut ids: Vec<Uuid>, notify: Notify<'_>) -> Result
 /// Returns the final result of a row whose request is or was sent. `is_taken`: its request id was used for another request.
 fn final_result(row: &EvaluatedRow, request: &Request, is_taken: bool, job: Option<&Job>) -> Result<RowResult> {
     let job_id = request.job_id();
-    let failed = RowResult { outcome: RowOutcome::Failed, job_id: Some(job_id), records: None, ..row.result() };
+    let row = row.result();
+    let note = row.note.is_some().then(|| "sent before: nothing was sent again".to_owned());
+    let failed = RowResult { outcome: RowOutcome::Failed, note, job_id: Some(job_id), records: None, ..row };
     if is_taken {
         let reason = reason::request_id_taken(request.header().request_id.as_str(), job_id);
         return Ok(RowResult { reasons: vec![reason], ..failed });

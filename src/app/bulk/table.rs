@@ -51,6 +51,14 @@ impl Table {
         Ok(Table { sheet, name: content.to_string(), notes: above.into_iter().chain(notes).collect(), head, source })
     }
 
+    /// Returns the separator of the file; a comma if it is a workbook.
+    pub fn separator(&self) -> u8 {
+        match self.source {
+            Source::Text { separator, .. } => separator,
+            Source::Sheet { .. } => b',',
+        }
+    }
+
     /// Reads the rows below the head, except empty ones.
     pub fn rows(&self) -> Result<Rows> {
         let (first, left, width) = (self.head.row + 1, self.head.left, self.head.names.len());

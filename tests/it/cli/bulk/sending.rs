@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Sheet, outcomes};
 use crate::support::database::{come_back, go_away};
-use crate::support::process::{binary, borrowed, finish, settings, start_worker, text};
+use crate::support::process::{binary, borrowed, finish, settings, signal, start_worker, text};
 use crate::support::{World, every_engine, on_postgres};
 
 /// Four users: three can leave, one has left already.
@@ -19,7 +19,7 @@ impl Sheet {
     /// Returns the outcomes in the report on disk, without its header.
     fn reported(&self) -> Vec<String> {
         match std::fs::exists(format!("{}.report.csv", text(&self.file))) {
-            Ok(true) => self.report().into_iter().skip(1).map(|row| row[2].clone()).collect(),
+            Ok(true) => self.report().into_iter().map(|row| row["outcome"].clone()).collect(),
             _ => Vec::new(),
         }
     }
@@ -45,6 +45,19 @@ async fn interrupted_run_reports_which_rows_were_sent(world: &mut World) {
     assert_eq!(sheet.reported(), outcomes(&rows), "no row is only noted");
     assert_eq!(world.number("SELECT count(*) FROM handover.jobs").await, 3, "nothing was done twice");
     tokio::task::block_in_place(|| worker.stop());
+}
+
+#[every_engine]
+async fn ctrl_c_says_what_was_sent(world: &mut World) {
+    let sheet = Sheet::of("leavers.csv", LEAVERS);
+    let child = sheet.submit(world);
+    sheet.until_sent(world).await;
+    signal(child.id(), "INT");
+    let ended = tokio::task::block_in_place(|| finish(child, b"")).expect(1);
+    for part in ["interrupted: 0 of 4 rows", "3 more were sent", "leavers.csv.report.csv", "no row is done twice"] {
+        assert!(ended.err.contains(part), "{part} is missing in: {}", ended.err);
+    }
+    assert_eq!(sheet.reported(), ["sent", "rejected", "sent", "sent"]);
 }
 
 #[on_postgres]
