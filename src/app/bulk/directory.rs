@@ -6,8 +6,8 @@ use crate::app::error::Result;
 use crate::catalog::Catalog;
 use crate::contract::UserId;
 use crate::plan::UserStatus;
-use crate::store::Store;
 use crate::store::host::{self, Person};
+use crate::store::{self, Session, Store};
 
 /// The users to look up, by organization. A host without organizations has one, with an empty name.
 #[derive(Debug, Default)]
@@ -56,19 +56,17 @@ impl Directory {
     pub async fn read(store: &Store, catalog: &Catalog, wanted: Wanted) -> Result<Directory> {
         let mut directory = Directory::default();
         for (org, Names { ids, emails }) in wanted.0 {
-            let session = store.snapshot().await?;
-            host::enter(&session, catalog, &org).await?;
-            let catalog = &*catalog.within(&org);
             if !emails.is_empty() {
+                let session = enter(store, catalog, &org).await?;
                 let emails: Vec<String> = emails.into_iter().collect();
-                for (email, people) in host::users_with_emails(&session, catalog, &org, &emails).await? {
+                let found = host::users_with_emails(&session, &catalog.within(&org), &org, &emails).await?;
+                for (email, people) in found {
                     people.into_iter().for_each(|person| directory.add_with_email(&org, &email, person));
                 }
             }
-            if !ids.is_empty() {
-                let ids: Vec<&UserId> = ids.iter().collect();
-                let people = host::users_with_ids(&session, catalog, &org, &ids).await?;
-                people.into_iter().for_each(|person| directory.add(&org, person));
+            let ids: Vec<&UserId> = ids.iter().collect();
+            for person in with_ids(store, catalog, &org, &ids).await? {
+                directory.add(&org, person);
             }
         }
         Ok(directory)
@@ -109,6 +107,33 @@ impl Directory {
             }
         }
         Addressed::Nobody
+    }
+}
+
+async fn enter(store: &Store, catalog: &Catalog, org: &str) -> store::Result<Session> {
+    let session = store.snapshot().await?;
+    host::enter(&session, catalog, org).await?;
+    Ok(session)
+}
+
+/// Looks up users by id, all at once. If the database refuses that, looks them up one by one: a text that no key can hold is
+/// nobody's id.
+async fn with_ids(store: &Store, catalog: &Catalog, org: &str, ids: &[&UserId]) -> store::Result<Vec<Person>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let session = enter(store, catalog, org).await?;
+    match host::users_with_ids(&session, &catalog.within(org), org, ids).await {
+        Err(error) if !error.is_transient() && ids.len() > 1 => {
+            drop(session);
+            let mut people = Vec::new();
+            for id in ids {
+                people.extend(Box::pin(with_ids(store, catalog, org, &[*id])).await?);
+            }
+            Ok(people)
+        }
+        Err(error) if !error.is_transient() => Ok(Vec::new()),
+        found => found,
     }
 }
 

@@ -84,17 +84,23 @@ impl NamedUsers<'_> {
 
     /// Reads an allotment: a user, `manager`, or `round_robin: GROUP`.
     pub fn allotment(&self, named: NamedCell<'_>) -> Read<Allotment> {
-        if named.text.eq_ignore_ascii_case("manager") {
-            return Ok(Allotment::Manager);
+        match without_user(named.text) {
+            Some(allotment) => Ok(allotment),
+            None => self.person(named).map(Allotment::User),
         }
-        if let Some((how, group)) = named.text.split_once(':')
-            && how.trim().to_lowercase().replace([' ', '-'], "_") == "round_robin"
-        {
-            let to = Recipient::RoundRobin(group.trim().to_owned());
-            return Ok(Allotment::Ratio(vec![Share { to, amount: 1 }]));
-        }
-        self.person(named).map(Allotment::User)
     }
+}
+
+/// Reads an allotment that names no user: `manager`, or `round_robin: GROUP`.
+pub fn without_user(text: &str) -> Option<Allotment> {
+    if text.eq_ignore_ascii_case("manager") {
+        return Some(Allotment::Manager);
+    }
+    let (how, group) = text.split_once(':')?;
+    (how.trim().to_lowercase().replace([' ', '-'], "_") == "round_robin").then(|| {
+        let to = Recipient::RoundRobin(group.trim().to_owned());
+        Allotment::Ratio(vec![Share { to, amount: 1 }])
+    })
 }
 
 /// Returns the reason for a leaver whose address only users have who left.

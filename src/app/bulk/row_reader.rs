@@ -4,7 +4,7 @@ use super::answers::{self, Answer};
 use super::cells::{CellFault, Row, RowFault};
 use super::columns::{Column, Columns};
 use super::directory::{Directory, Wanted};
-use super::named_users::{NamedCell, NamedUsers, all_inactive, bad_id, read_id};
+use super::named_users::{NamedCell, NamedUsers, all_inactive, bad_id, read_id, without_user};
 use super::reading::Reading;
 use super::reason::{self, FileCode, Read, RowReason, cell};
 use super::time_fault::TimeFault;
@@ -72,7 +72,7 @@ impl RowReader<'_> {
             let org = org.map(String::from).unwrap_or_default();
             let people = self.columns.iter().map(|(_, column)| column).filter(|column| names_user(column));
             let texts = people.filter_map(|column| self.text(row, column)).chain(self.by.clone());
-            for text in texts.filter(|text| !text.is_empty()) {
+            for text in texts.filter(|text| !text.is_empty() && without_user(text).is_none()) {
                 if text.contains('@') {
                     wanted.email(&org, &text);
                 }

@@ -1,7 +1,8 @@
 //! What the cells of a row mean: answers, dates and time zones.
 
 use super::{Sheet, codes, next_year, nothing_was_sent};
-use crate::support::process::{on, text};
+use crate::support::people::USERS;
+use crate::support::process::{binary, borrowed, finish, on, settings, text};
 use crate::support::{World, every_engine};
 
 /// A row's answer, start and return, and the outcome: `skipped`, or the code of its reason. Nobody has the ids of these rows, so
@@ -89,4 +90,26 @@ async fn days_without_a_known_zone_are_refused(world: &mut World) {
     assert!(rows[0]["reasons"][0]["hint"].as_str().expect("a hint").contains("--time-zone"), "{}", rows[0]);
     let zone = ["bulk", text(&sheet.file), "--by", "1", "--org", "1", "--time-zone", "Berlin"];
     assert!(on(world, &zone).expect(2).err.contains("did you mean Europe/Berlin?"));
+}
+
+#[every_engine]
+async fn ids_that_the_database_refuses_fail_alone(world: &mut World) {
+    let people = "CREATE TABLE people (id NUMERIC(20) NOT NULL PRIMARY KEY, full_name TEXT, mail TEXT, status TEXT); \
+        INSERT INTO people VALUES (1, 'Ann', 'ann@example.com', 'active'), (2, 'Ben', 'ben@example.com', 'active'), \
+        (9, 'Zoe', 'zoe@example.com', 'active'); CREATE TABLE docs (id BIGINT NOT NULL PRIMARY KEY, owner NUMERIC(20)); \
+        CREATE INDEX docs_owner ON docs (owner); INSERT INTO docs VALUES (1, 9)";
+    world.sql(people).await;
+    let doc =
+        "[[reference]]\nkind = \"doc\"\ntable = \"docs\"\nkey = \"id\"\nuser = \"owner\"\ndisposition = \"transfer\"\n";
+    let sheet = Sheet::of("leavers.csv", "user_id,deactivated,successor\nnobody,y,2\n9,y,2\n");
+    let catalog = sheet.file.with_file_name("catalog.toml");
+    std::fs::write(&catalog, format!("{USERS}{doc}")).expect("a catalog");
+    world.use_catalog(&format!("{USERS}{doc}")).await;
+    let mut settings = settings(world);
+    settings.push(("HANDOVER_CATALOG".into(), text(&catalog).into()));
+    let child =
+        binary(&borrowed(&settings), &["bulk", text(&sheet.file), "--by", "1", "--json"]).spawn().expect("the binary");
+    let rows = tokio::task::block_in_place(|| finish(child, b"")).expect(3).json_lines();
+    assert_eq!(rows[0]["outcome"], "rejected", "{}", rows[0]);
+    assert_eq!((&rows[1]["outcome"], &rows[1]["name"]), (&"ok".into(), &"Zoe".into()), "{}", rows[1]);
 }
