@@ -31,6 +31,8 @@ pub struct Preview {
     pub accepted: bool,
     /// Every reason against it.
     pub rejections: Vec<Reason>,
+    /// Every reason why the job would need attention once a lock-out has ended the user's access.
+    pub open_reasons: Vec<Reason>,
     /// The effect on each reference.
     pub references: Vec<PreviewedReference>,
     /// Kinds that the request names successors for and that have no record to move.
@@ -88,10 +90,13 @@ pub async fn preview(
     let evaluation = evaluate(&session, &catalog, &[&request], &parties, Counting::Exactly).await?;
     let recent = chunks::recent_times(&session).await?;
     drop(session);
-    let verdict = evaluation.decisions.into_iter().next();
-    let verdict = verdict.ok_or_else(|| Error::unexpected("previewing a request", "it has no verdict"))?;
-    match verdict {
-        Decision::Rejected(reasons) | Decision::LockedOut(_, reasons) => Ok(Preview::rejected(&request, reasons)),
+    let decision = evaluation.decisions.into_iter().next();
+    let decision = decision.ok_or_else(|| Error::unexpected("previewing a request", "there is no decision"))?;
+    match decision {
+        Decision::Rejected(reasons) => Ok(Preview::rejected(&request, reasons)),
+        Decision::LockedOut(plan, open_reasons) => {
+            Ok(Preview { open_reasons, token: None, ..Preview::accepted(&catalog, &request, &evaluation.facts, &plan) })
+        }
         Decision::Accepted(plan) => {
             let mut preview = Preview::accepted(&catalog, &request, &evaluation.facts, &plan);
             let size = Size::of(&catalog, &plan, context.limits.chunk_rows);
@@ -176,6 +181,7 @@ impl Preview {
             user_id: request.user_id.to_string(),
             accepted: true,
             rejections: Vec::new(),
+            open_reasons: Vec::new(),
             references: Vec::new(),
             without_effect: Vec::new(),
             chunks: 0,

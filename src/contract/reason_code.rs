@@ -5,9 +5,10 @@ use super::named::named_enum;
 /// The requests that a guard binds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum GuardClass {
-    /// The guard binds every request: without it the request is refused.
+    /// The guard is about who may ask, and whose access may end. It binds every request.
     Access,
-    /// The guard is about the handover. Only a missing successor lets a lock-out through; its job then needs attention.
+    /// The guard is about who receives what. It refuses a request, unless the request asks for a lock-out: then access ends, and
+    /// the job needs attention.
     Handover,
 }
 
@@ -54,6 +55,8 @@ named_enum! {
         NoManager = "no_manager",
         /// The leaver has rows that the catalog blocks.
         Blocked = "blocked",
+        /// The catalog protects the leaver's own row: the last administrator, for example.
+        Protected = "protected",
         /// Records that the request names one by one do not belong to the leaver.
         RecordNotOwned = "record_not_owned",
         /// A user would report to themselves, or to a user who reports to them.
@@ -102,20 +105,23 @@ named_enum! {
 }
 
 impl ReasonCode {
-    /// Returns the class of the guard that gives this reason.
+    /// Returns the class of the guard that gives this reason: the one rule for which guards bind a lock-out.
     ///
-    /// A reason that arises only after access has ended, such as a failed chunk, has the class of the handover.
+    /// A reason that arises only after access has ended, such as a failed chunk, has the class of the handover. A reason against
+    /// a command has the class of access: commands have no lock-out.
     pub fn guard_class(self) -> GuardClass {
         match self {
             ReasonCode::UnknownUser
             | ReasonCode::OtherOrganization
+            // There is no access to end.
             | ReasonCode::AlreadyInactive
             | ReasonCode::Invited
             | ReasonCode::NotActive
-            | ReasonCode::IncompleteProfile
+            | ReasonCode::Protected
             | ReasonCode::RequesterNotPermitted
             | ReasonCode::RequesterIsLeaver
-            | ReasonCode::MoreReasons
+            // A user has one job at a time.
+            | ReasonCode::JobUnderWay
             | ReasonCode::UnknownJob
             | ReasonCode::WrongState
             | ReasonCode::Forgotten
@@ -125,7 +131,8 @@ impl ReasonCode {
             | ReasonCode::NotInvited
             | ReasonCode::NoInvitations
             | ReasonCode::EmailTaken => GuardClass::Access,
-            ReasonCode::JobUnderWay
+            // An empty field must not keep a dismissed user's access open.
+            ReasonCode::IncompleteProfile
             | ReasonCode::AllotmentMissing
             | ReasonCode::ExtrasRejected
             | ReasonCode::UnknownSuccessor
@@ -140,6 +147,8 @@ impl ReasonCode {
             | ReasonCode::RecordNotOwned
             | ReasonCode::ReportingCycle
             | ReasonCode::StalePlan
+            // It stands for reasons that were judged one by one.
+            | ReasonCode::MoreReasons
             | ReasonCode::SuccessorGone
             | ReasonCode::ChunkFailed
             | ReasonCode::RowRefused

@@ -147,6 +147,14 @@ pub fn blocked(kind: &str, count: u64, keys: Vec<String>, resolvable: bool, hint
     reason(ReasonCode::Blocked, concerning, message, hint)
 }
 
+/// The catalog protects the leaver's own row.
+pub fn protected(kind: &str, user: &str, hint: Option<&str>) -> Reason {
+    let message = format!("the catalog protects the user {user}: their own row passes the guard `{kind}`");
+    let concerning = Subject { keys: vec![user.into()], ..of_kind_and_user(kind, user) };
+    let hint = hint.unwrap_or("change the user in the application first: their role, for example");
+    reason(ReasonCode::Protected, concerning, message, hint)
+}
+
 /// Records that the request names one by one do not belong to the leaver.
 pub fn record_not_owned(kind: &str, keys: Vec<String>) -> Reason {
     let message = format!("records of kind `{kind}` that `each` names do not belong to the leaver");

@@ -11,7 +11,7 @@ use super::planned::{Decision, Plan, Planned};
 use super::requester::{AccessQuery, check_requester};
 use super::token::PlanToken;
 use crate::catalog::{Catalog, Column, Disposition, Reference, When};
-use crate::contract::{Allotment, Drift, Extras, HandoverRequest, Reason, ReasonCode, RequestType, UserId};
+use crate::contract::{Allotment, Drift, Extras, GuardClass, HandoverRequest, Reason, RequestType, UserId};
 use crate::job::reason;
 
 /// Most reasons that a refusal lists.
@@ -40,12 +40,11 @@ pub fn check_guards(
     }
     plan.without_effect = without_effect(catalog, request, &plan);
     reasons.extend(check_drift(catalog, request, facts, &plan));
-    match reasons.is_empty() {
-        true => Decision::Accepted(plan),
-        false if request.lock_out && reasons.iter().all(|reason| lacks_successor(catalog, reason)) => {
-            Decision::LockedOut(plan, reasons)
-        }
-        false => Decision::Rejected(within_bounds(reasons)),
+    let binds = |reason: &Reason| !request.lock_out || reason.code.guard_class() == GuardClass::Access;
+    match (reasons.is_empty(), reasons.iter().any(binds)) {
+        (true, _) => Decision::Accepted(plan),
+        (false, false) => Decision::LockedOut(plan, within_bounds(reasons)),
+        (false, true) => Decision::Rejected(within_bounds(reasons)),
     }
 }
 
@@ -147,6 +146,9 @@ fn check_reference(
         (None, Disposition::Transfer { required: true, .. }) if count.rows > 0 => {
             reasons.push(reason::allotment_missing(kind, count.rows, count.exact));
         }
+        (None, Disposition::Block { hint, .. }) if count.rows > 0 && reference.own_row => {
+            reasons.push(reason::protected(kind, leaver.id.as_str(), hint.as_deref()));
+        }
         (None, Disposition::Block { resolve, hint, .. }) if count.rows > 0 => {
             let keys = findings.blocking.get(&position).cloned().unwrap_or_default();
             reasons.push(reason::blocked(kind, count.rows, keys, *resolve, hint.as_deref()));
@@ -202,15 +204,6 @@ fn without_effect(catalog: &Catalog, request: &HandoverRequest, plan: &Plan) -> 
         some.any(|planned| catalog.references[planned.position].kind == *kind)
     };
     request.reassign.keys().filter(|kind| !has_records(kind)).cloned().collect()
-}
-
-/// True if naming a successor would fix a reason. Such a reason does not stop a lock-out.
-fn lacks_successor(catalog: &Catalog, reason: &Reason) -> bool {
-    let resolvable = || {
-        let reference = reason.concerning.kind.as_deref().and_then(|kind| catalog.reference(kind));
-        reference.is_some_and(|reference| reference.disposition.is_allotted())
-    };
-    reason.code == ReasonCode::AllotmentMissing || reason.code == ReasonCode::Blocked && resolvable()
 }
 
 /// Limits the list of reasons. A request can name thousands of unknown users, and its reply must fit into a message.

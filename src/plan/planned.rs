@@ -13,7 +13,7 @@ pub enum Decision {
     Accepted(Plan),
     /// The request is refused: every reason, up to a thousand.
     Rejected(Vec<Reason>),
-    /// Only successors are missing, and the request asks to lock the user out at once: the plan, and what is missing.
+    /// The request asks for a lock-out, and only guards of the handover fail: the plan, and every reason, up to a thousand.
     LockedOut(Plan, Vec<Reason>),
 }
 

@@ -159,14 +159,14 @@ async fn sort_out_known<'g, 'm>(
     Ok((outcome, fresh))
 }
 
-/// Returns true if a rejection may be due to others of the group. Two users who share a duty and leave together each look
-/// like the last one; taken alone, the first of them may go.
+/// Returns true if a reason may be due to others of the group. Two users who share a duty and leave together each look like the
+/// last one; taken alone, the first of them may go.
 fn is_about_neighbors(catalog: &Catalog, decision: &Decision) -> bool {
-    let Decision::Rejected(reasons) = decision else { return false };
+    let (Decision::Rejected(reasons) | Decision::LockedOut(_, reasons)) = decision else { return false };
     let is_sole = |reason: &Reason| {
         let reference = reason.concerning.kind.as_deref().and_then(|kind| catalog.reference(kind));
         let guards = reference.is_some_and(|reference| reference.disposition.sole_in().is_some());
-        guards && reason.code == ReasonCode::Blocked
+        guards && [ReasonCode::Blocked, ReasonCode::Protected].contains(&reason.code)
     };
     reasons.iter().any(is_sole)
 }

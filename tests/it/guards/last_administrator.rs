@@ -34,7 +34,7 @@ async fn last_active_administrator_cannot_leave(world: &mut World) {
     world.start_worker().await;
     certificate_of(&world.hand_over(&leave("2", to_nine())).await);
     let job = world.hand_over(&leave("3", to_nine())).await;
-    assert_eq!((job.state, codes_of(&job)), (State::Rejected, vec!["blocked".to_owned()]));
+    assert_eq!((job.state, codes_of(&job)), (State::Rejected, vec!["protected".to_owned()]));
     let reason = reasons_of(&job).remove(0);
     assert_eq!((reason.concerning.kind.as_deref(), reason.concerning.keys), (Some("last_admin"), vec!["3".to_owned()]));
     assert_eq!(owners(world, "docs").await, ["1:9", "2:3", "3:9"]);

@@ -150,7 +150,7 @@ async fn guard_may_apply_to_bulk_only(world: &mut World) {
     let references = [NO_WORKERS_IN_BULK, &share("share", "disposition = \"keep\"")].concat();
     start(world, "", &references).await;
     let job = world.hand_over(&request("r1", 9, 1, json!({ "bulk": true }))).await;
-    assert_eq!((job.state, codes_of(&job)), (State::Rejected, vec!["blocked".to_owned()]));
+    assert_eq!((job.state, codes_of(&job)), (State::Rejected, vec!["protected".to_owned()]));
     let reason = &reasons_of(&job)[0];
     assert_eq!(
         (reason.concerning.kind.as_deref(), reason.hint.as_str()),
@@ -169,7 +169,7 @@ async fn guard_may_apply_to_bulk_only(world: &mut World) {
 async fn own_row_guard_passes_other_leavers(world: &mut World) {
     let guard = NO_WORKERS_IN_BULK.replace("when = { bulk = true }\n", "");
     start(world, "", &[guard.as_str(), &share("share", "disposition = \"keep\"")].concat()).await;
-    assert_eq!(codes_of(&world.hand_over(&request("r1", 9, 1, json!({}))).await), ["blocked"]);
+    assert_eq!(codes_of(&world.hand_over(&request("r1", 9, 1, json!({}))).await), ["protected"]);
     world.sql("UPDATE people SET job = 'visitor' WHERE id = 9").await;
     assert_eq!(world.certificate(&request("r2", 9, 1, json!({}))).await.orphans, 0);
 }

@@ -101,12 +101,12 @@ async fn bulk_update_refuses_users_who_manage_teams(world: &mut World) {
     let mut more = reports(json!({ "user": "304" }));
     more["bulk"] = json!(true);
     let job = world.hand_over(&leave("r1", 303, more)).await;
-    assert_eq!((job.state, codes_of(&job)), (State::Rejected, vec!["blocked".to_owned()]));
+    assert_eq!((job.state, codes_of(&job)), (State::Rejected, vec!["protected".to_owned()]));
     let reason = &reasons_of(&job)[0];
     assert_eq!(reason.concerning.kind.as_deref(), Some("team_manager_in_bulk"));
     assert!(reason.hint.contains("by itself"), "{reason:?}");
     // "Team Leaders and Admins": every user with the setting, with or without reports.
-    assert_eq!(codes_of(&world.hand_over(&leave("r2", 302, json!({ "bulk": true }))).await), ["blocked"]);
+    assert_eq!(codes_of(&world.hand_over(&leave("r2", 302, json!({ "bulk": true }))).await), ["protected"]);
     assert_eq!((status(world, 303).await, status(world, 302).await), ("active".into(), "active".into()));
 }
 
