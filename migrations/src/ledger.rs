@@ -13,8 +13,8 @@ impl MigrationName for Migration {
     }
 }
 
-/// States of a job that has not ended: a user has at most one such job.
-const OPEN: &str = "state IN ('scheduled', 'cutting', 'moving', 'finalizing', 'needs_attention', 'paused')";
+/// States of a job that has not ended.
+pub(crate) const OPEN: &str = "state IN ('scheduled', 'cutting', 'moving', 'finalizing', 'needs_attention', 'paused')";
 
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
@@ -49,13 +49,36 @@ impl MigrationTrait for Migration {
 }
 
 /// The names of the ledger's tables on an engine.
-struct Names {
+pub(crate) struct Names {
     has_schema: bool,
 }
 
 impl Names {
-    fn of(manager: &SchemaManager<'_>) -> Names {
+    pub(crate) fn of(manager: &SchemaManager<'_>) -> Names {
         Names { has_schema: manager.get_database_backend() == DbBackend::Postgres }
+    }
+
+    /// Returns a table's name in a statement.
+    pub(crate) fn table(&self, name: &str) -> String {
+        match self.has_schema {
+            true => format!("handover.{name}"),
+            false => format!("handover_{name}"),
+        }
+    }
+
+    /// Returns an index's name in a statement that drops it.
+    pub(crate) fn index(&self, name: &str) -> String {
+        if self.has_schema { format!("handover.{name}") } else { name.to_owned() }
+    }
+
+    /// Begins to change a table.
+    pub(crate) fn alter(&self, table: &str) -> TableAlterStatement {
+        let mut alter = Table::alter();
+        match self.has_schema {
+            true => alter.table(("handover".into_iden(), table.to_owned().into_iden())),
+            false => alter.table(format!("handover_{table}").into_iden()),
+        };
+        alter
     }
 
     fn create(&self, table: &str) -> TableCreateStatement {
@@ -268,15 +291,12 @@ impl Names {
     }
 
     fn indexes(&self) -> Vec<String> {
-        let table = |name: &str| match self.has_schema {
-            true => format!("handover.{name}"),
-            false => format!("handover_{name}"),
-        };
+        let table = |name: &str| self.table(name);
         let (jobs, chunks, outbox) = (table("jobs"), table("chunks"), table("outbox"));
         let (journal, snapshots, successors) = (table("journal"), table("row_snapshots"), table("job_successors"));
         let (audit, requests) = (table("audit"), table("requests"));
         vec![
-            // A user has at most one open job, whatever else goes wrong.
+            // A user has at most one open job, whatever else goes wrong. A later migration allows one more that waits.
             format!("CREATE UNIQUE INDEX handover_jobs_open ON {jobs} (org, user_id) WHERE {OPEN}"),
             format!("CREATE INDEX handover_jobs_wake_at ON {jobs} (wake_at) WHERE wake_at IS NOT NULL"),
             format!("CREATE INDEX handover_jobs_recount_at ON {jobs} (recount_at) WHERE recount_at IS NOT NULL"),

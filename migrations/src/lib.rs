@@ -4,6 +4,7 @@
 //! `handover`, in SQLite with the prefix `handover_`, so that no name of a host can collide. [`ReferenceCrm`] is a host like
 //! any other.
 
+mod access_ended;
 mod crm;
 mod ledger;
 
@@ -41,7 +42,7 @@ impl Ledger {
 #[async_trait::async_trait]
 impl MigratorTrait for Ledger {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(ledger::Migration)]
+        vec![Box::new(ledger::Migration), Box::new(access_ended::Migration)]
     }
 
     fn migration_table_name() -> DynIden {

@@ -16,7 +16,7 @@ use crate::plan::token::PlanToken;
 use crate::plan::{Decision, Facts, Plan, Planned, normalize, normalize_handover};
 use crate::stages::handover::evaluate::{Counting, evaluate, parties};
 pub use crate::stages::undo::preview::{LicensePreview, RevertPreview};
-use crate::stages::{Context, commands, undo};
+use crate::stages::{Context, commands, now, undo};
 use crate::store::ledger::chunks;
 use crate::store::{Error, host};
 
@@ -45,6 +45,8 @@ pub struct Preview {
     pub token: Option<String>,
     /// A job that this one would wait for.
     pub wait_for: Option<JobId>,
+    /// A job of the same user that the lock-out would replace.
+    pub supersedes: Option<JobId>,
 }
 
 /// The effect on one reference.
@@ -87,7 +89,7 @@ pub async fn preview(
     let catalog = catalog.within(request.org());
     let parties = parties(&session, &catalog, &[&request]).await?;
     let parties: Vec<_> = parties.iter().collect();
-    let evaluation = evaluate(&session, &catalog, &[&request], &parties, Counting::Exactly).await?;
+    let evaluation = evaluate(&session, &catalog, &[&request], &parties, Counting::Exactly, now()).await?;
     let recent = chunks::recent_times(&session).await?;
     drop(session);
     let decision = evaluation.decisions.into_iter().next();
@@ -170,6 +172,7 @@ impl Preview {
             references: plan.references.iter().map(|planned| PreviewedReference::of(catalog, planned)).collect(),
             token: Some(PlanToken::of(catalog, request, facts, plan).write()),
             wait_for: plan.wait_for,
+            supersedes: plan.supersedes,
             without_effect: plan.without_effect.clone(),
             ..Preview::empty(request)
         }
@@ -188,6 +191,7 @@ impl Preview {
             estimate_ms: 0,
             token: None,
             wait_for: None,
+            supersedes: None,
         }
     }
 }

@@ -69,6 +69,11 @@ impl Reference {
         !self.own_row && self.disposition.sole_in().is_none()
     }
 
+    /// True if the rows give the user access, and go when the access ends.
+    pub fn ends_access(&self) -> bool {
+        self.at_start && self.disposition.ends_access()
+    }
+
     /// True if a row can pass the tests of both references, for the same user.
     pub fn may_overlap(&self, other: &Reference) -> bool {
         let same_place = self.table == other.table && self.user == other.user;

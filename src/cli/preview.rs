@@ -97,12 +97,15 @@ pub fn print(preview: &Preview) -> Result<()> {
     for kind in &preview.without_effect {
         output::line(format!("nothing of kind `{kind}` to move: the request's allotment for it has no effect"))?;
     }
+    if let Some(job) = preview.supersedes {
+        output::line(format!("replaces the user's job {job}, which has changed nothing yet"))?;
+    }
+    if let Some(job) = preview.wait_for {
+        output::line(format!("waits for the job {job} to end"))?;
+    }
     if !preview.open_reasons.is_empty() {
         output::line("the user would be locked out, and the job would then need attention:")?;
         return output::reasons(&preview.open_reasons);
-    }
-    if let Some(job) = preview.wait_for {
-        output::line(format!("waits for the job {job}, which gives this user records"))?;
     }
     let how = match preview.chunks {
         0 => "at once, in one transaction".to_owned(),

@@ -49,6 +49,10 @@ pub struct Certificate {
     #[serde(with = "time::serde::rfc3339")]
     #[schemars(with = "String", extend("format" = "date-time"))]
     pub started_at: OffsetDateTime,
+    /// The time when the job ended the user's access; absent if it has not.
+    #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub access_ended_at: Option<OffsetDateTime>,
     /// The time when the job ended.
     #[serde(with = "time::serde::rfc3339")]
     #[schemars(with = "String", extend("format" = "date-time"))]
@@ -105,7 +109,8 @@ pub struct ReferenceResult {
     ///
     /// `changed`: the record is no longer where the job put it. `back_already`: it was brought back before. `gone`: it no
     /// longer exists. `occupied`: another row already holds its unique key. `parent_gone`: its parent row no longer exists.
-    /// `other_inactive`: the row also points at another user who is not active; it waits for that user's return. `table_changed`: the table lost a column of
+    /// `other_inactive`: the row also points at another user who is not active; it waits for that user's return. `locked_out`: the row
+    /// gives access, and another job has locked the user out since. `table_changed`: the table lost a column of
     /// the snapshot, or has a new required one. `refused`: the database refused it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub skipped: BTreeMap<SkipReason, u64>,
@@ -143,6 +148,8 @@ named_enum! {
         Changed = "changed",
         /// It does not exist any more.
         Gone = "gone",
+        /// It gives access, and another job has locked the user out since.
+        LockedOut = "locked_out",
         /// Another row already holds its unique key.
         Occupied = "occupied",
         /// It also points at another user, who is not active. It waits for that user's return.

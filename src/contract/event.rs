@@ -206,7 +206,8 @@ pub struct JobStatusData {
     pub user_id: String,
     /// The state of the job.
     pub state: State,
-    /// Every reason why the job was refused, or why it needs attention.
+    /// Every reason why the job was refused, or why it needs attention. Of a scheduled lock-out: what it lacks so far. Of a job that
+    /// a lock-out replaced: the job of the lock-out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<Reason>,
     /// Of a scheduled job: its start.
@@ -216,6 +217,10 @@ pub struct JobStatusData {
     /// Of a scheduled job: the job that it waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait_for: Option<JobId>,
+    /// The time when the job ended the user's access; absent if it has not.
+    #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub access_ended_at: Option<OffsetDateTime>,
 }
 
 /// The `data` of `handover.deactivation.completed`: the certificate, and the sender's id of the request.

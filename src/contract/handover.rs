@@ -39,7 +39,8 @@ pub struct HandoverRequest {
     #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub return_at: Option<OffsetDateTime>,
-    /// End the user's access at once, even if an allotment is missing. The job then waits for an `amend` that adds it.
+    /// End the user's access at its time (at once without `effective_at`), even if a guard of the handover fails or another job of
+    /// the user is under way. The job then waits for a person, or for that job.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub lock_out: bool,
     /// For each transferred kind of the catalog: its allotment.

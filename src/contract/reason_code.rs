@@ -83,6 +83,8 @@ named_enum! {
         NoInvitations = "no_invitations",
         /// Another user has the email address.
         EmailTaken = "email_taken",
+        /// A lock-out of the same user replaced the job, which had changed nothing yet.
+        Superseded = "superseded",
         /// A successor of a job under way is not active any more.
         SuccessorGone = "successor_gone",
         /// A chunk failed in every attempt.
@@ -120,7 +122,7 @@ impl ReasonCode {
             | ReasonCode::Protected
             | ReasonCode::RequesterNotPermitted
             | ReasonCode::RequesterIsLeaver
-            // A user has one job at a time.
+            // A user has one job at a time. A lock-out that is due takes the job's place, or waits for it with the access ended.
             | ReasonCode::JobUnderWay
             | ReasonCode::UnknownJob
             | ReasonCode::WrongState
@@ -149,6 +151,7 @@ impl ReasonCode {
             | ReasonCode::StalePlan
             // It stands for reasons that were judged one by one.
             | ReasonCode::MoreReasons
+            | ReasonCode::Superseded
             | ReasonCode::SuccessorGone
             | ReasonCode::ChunkFailed
             | ReasonCode::RowRefused

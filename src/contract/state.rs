@@ -6,7 +6,7 @@ named_enum! {
     /// The state of a job.
     #[schemars(rename = "JobState")]
     pub enum State: "job state" {
-        /// Accepted; waits for its time or for another job. Nothing has changed yet.
+        /// Accepted; waits for its time or for another job. No record has moved yet; a lock-out may have ended the access already.
         Scheduled = "scheduled",
         /// The leaver is locked out. References are being cut into chunks, and chunks are being moved.
         Cutting = "cutting",

@@ -241,10 +241,17 @@ pub fn email_taken(email: &str, user: &str) -> Reason {
     reason(ReasonCode::EmailTaken, of_user(user), message, "reactivate that user, or use another address")
 }
 
+/// A lock-out replaced the job.
+pub fn superseded(by: JobId) -> Reason {
+    let message = format!("the lock-out by the job {by} replaced this job, which had changed nothing yet");
+    let hint = format!("see `handover job {by}`; amend it if this job named other successors");
+    reason(ReasonCode::Superseded, of_job(by), message, hint)
+}
+
 /// A successor of a job under way is not active any more.
 pub fn successor_gone(kind: &str, user: &str) -> Reason {
-    let message = format!("the successor {user} for `{kind}` is no longer active");
-    let hint = "make the user active again, or name another successor";
+    let message = format!("the successor {user} for `{kind}` is no longer active, or is locked out");
+    let hint = "amend the job with another successor, or make the user active again and resume it";
     reason(ReasonCode::SuccessorGone, of_kind_and_user(kind, user), message, hint)
 }
 

@@ -85,7 +85,7 @@ fn is_active(state: State) -> bool {
 
 /// True if the job may have changed something that can be undone.
 fn can_be_undone(state: State) -> bool {
-    state == State::Completed || State::UNDER_WAY.contains(&state)
+    state == State::Completed || State::OPEN.contains(&state)
 }
 
 impl State {
@@ -93,8 +93,8 @@ impl State {
     pub const UNDER_WAY: [State; 5] =
         [State::Cutting, State::Moving, State::Finalizing, State::NeedsAttention, State::Paused];
 
-    /// States of a job that has not ended. A user has at most one such job. A job that is being undone counts as ended; the
-    /// job that undoes it does not.
+    /// States of a job that has not ended. A user has at most one such job, and one more that waits for it. A job that is being
+    /// undone counts as ended; the job that undoes it does not.
     pub const OPEN: [State; 6] =
         [State::Scheduled, State::Cutting, State::Moving, State::Finalizing, State::NeedsAttention, State::Paused];
 

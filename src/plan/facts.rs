@@ -29,14 +29,25 @@ pub struct UserFacts {
     pub columns: HashMap<String, Option<String>>,
     /// The conditions on other tables that the user meets.
     pub listed: Vec<Condition>,
-    /// The user's job that has not ended.
-    pub under_way: Option<JobId>,
-    /// The same job, if the user leaves by it, now or later.
-    pub leaving: Option<JobId>,
-    /// The same job, if it has ended the user's access already.
-    pub locked_out_by: Option<JobId>,
+    /// The user's job that has not ended, and does not wait for another one.
+    pub running_job: Option<OpenJob>,
+    /// The user's job that waits for another one to end.
+    pub waiting_job: Option<OpenJob>,
     /// A job under way that gives the user records. They cannot leave before it ends.
     pub receives_from: Option<JobId>,
+}
+
+/// A user's job that has not ended. A user has at most one that runs, and one that waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpenJob {
+    /// The job.
+    pub id: JobId,
+    /// True if the user leaves by it, now or later.
+    pub leaves: bool,
+    /// True if it has changed something: an end of access, a moved record.
+    pub has_begun: bool,
+    /// True if it has ended the user's access.
+    pub has_ended_access: bool,
 }
 
 /// The status of a user, in the catalog's terms.
@@ -75,6 +86,29 @@ pub struct Count {
 }
 
 impl UserFacts {
+    /// Returns the user's open job, if it is not this one: the running one rather than the waiting one.
+    pub fn other_open_job(&self, own: JobId) -> Option<OpenJob> {
+        [self.running_job, self.waiting_job].into_iter().flatten().find(|job| job.id != own)
+    }
+
+    /// Returns the open job by which the user leaves, now or later.
+    pub fn leaving(&self) -> Option<JobId> {
+        let open = [self.running_job, self.waiting_job].into_iter().flatten();
+        open.filter(|job| job.leaves).map(|job| job.id).next()
+    }
+
+    /// True if this open job has ended the user's access.
+    pub fn is_locked_out_by(&self, job: JobId) -> bool {
+        let open = [self.running_job, self.waiting_job].into_iter().flatten();
+        open.filter(|open| open.has_ended_access).any(|open| open.id == job)
+    }
+
+    /// True if another open job has ended the user's access.
+    pub fn is_locked_out_by_another(&self, own: JobId) -> bool {
+        let open = [self.running_job, self.waiting_job].into_iter().flatten();
+        open.filter(|open| open.has_ended_access).any(|open| open.id != own)
+    }
+
     /// True if the user meets a condition.
     pub fn meets(&self, condition: &Condition) -> bool {
         match &condition.holds {

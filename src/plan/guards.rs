@@ -4,6 +4,8 @@ mod allotments;
 
 use std::collections::{BTreeMap, HashMap};
 
+use time::OffsetDateTime;
+
 use self::allotments::deal_allotment;
 use super::deal::Deal;
 use super::facts::{Facts, LeaverFindings, UserFacts, UserStatus};
@@ -18,11 +20,14 @@ use crate::job::reason;
 const MOST_REASONS: usize = 1_000;
 
 /// Decides on a request. Every guard is evaluated, so that a refusal lists every reason.
+///
+/// `now` tells whether a lock-out is due. Until then it is bound by the user's open job like any other request.
 pub fn check_guards(
     catalog: &Catalog,
     request: &HandoverRequest,
     facts: &Facts,
     findings: &LeaverFindings,
+    now: OffsetDateTime,
 ) -> Decision {
     let mut reasons = check_access(catalog, request, facts);
     let Some(leaver) = facts.users.get(request.user_id.as_str()) else {
@@ -30,8 +35,10 @@ pub fn check_guards(
         return Decision::Rejected(reasons);
     };
     reasons.extend(check_leaver(catalog, request, leaver));
-    let mut plan = Plan { wait_for: leaver.receives_from, ..Plan::default() };
-    plan.license_exempt = is_license_exempt(catalog, leaver);
+    let mut plan = Plan { license_exempt: is_license_exempt(catalog, leaver), ..Plan::default() };
+    // A lock-out never waits for those who give the user records: they check their successors again in each transaction.
+    plan.wait_for = leaver.receives_from.filter(|_| !request.lock_out);
+    reasons.extend(check_open_job(request, leaver, now, &mut plan));
     let requester = facts.users.get(request.requested_by.as_str());
     let counts = |reference: &&Reference| counts_for(reference, request, leaver, requester);
     for reference in catalog.references.iter().filter(counts) {
@@ -79,16 +86,14 @@ fn check_leaver(catalog: &Catalog, request: &HandoverRequest, leaver: &UserFacts
         // A request learns nothing else about another organization's user.
         return vec![reason::other_organization(id)];
     }
-    // A scheduled job that is evaluated again when it is due finds itself under way.
-    if let Some(job) = leaver.under_way.filter(|job| *job != request.job_id()) {
-        reasons.push(reason::job_under_way(id, job));
-    }
-    // A `reassign` moves records of anyone. A user whom this very job has locked out is inactive already.
-    if request.kind == RequestType::Reassign || leaver.locked_out_by == Some(request.job_id()) {
+    // A `reassign` moves records of anyone.
+    if request.kind == RequestType::Reassign {
         return reasons;
     }
     match &leaver.status {
         UserStatus::Active => {}
+        // Locked out by this very job.
+        UserStatus::Inactive if leaver.is_locked_out_by(request.job_id()) => {}
         UserStatus::Inactive => reasons.push(reason::already_inactive(id)),
         UserStatus::Invited => reasons.push(reason::invited(id)),
         UserStatus::Other(status) => reasons.push(reason::not_active(id, status)),
@@ -98,6 +103,30 @@ fn check_leaver(catalog: &Catalog, request: &HandoverRequest, leaver: &UserFacts
         reasons.push(reason::incomplete_profile(id, missing));
     }
     reasons
+}
+
+/// Decides what becomes of another open job of the leaver. A lock-out that is due takes its place if it has changed nothing, and
+/// otherwise waits for it with the access ended. Any other request is refused.
+fn check_open_job(
+    request: &HandoverRequest,
+    leaver: &UserFacts,
+    now: OffsetDateTime,
+    plan: &mut Plan,
+) -> Option<Reason> {
+    if leaver.org != request.org() {
+        return None;
+    }
+    // A scheduled job that is evaluated again when it is due finds itself open.
+    let open = leaver.other_open_job(request.job_id())?;
+    let is_due = request.effective_at.is_none_or(|at| at <= now);
+    let locks_out = request.lock_out && is_due && leaver.status == UserStatus::Active;
+    match (leaver.is_locked_out_by(request.job_id()), locks_out) {
+        (true, _) => plan.wait_for = Some(open.id),
+        (false, true) if open.has_begun => plan.wait_for = Some(open.id),
+        (false, true) => plan.supersedes = Some(open.id),
+        (false, false) => return Some(reason::job_under_way(leaver.id.as_str(), open.id)),
+    }
+    None
 }
 
 /// True if a reference counts for this leaver and this request. A request that names a successor for it asks for it, too.

@@ -13,7 +13,7 @@ mod requester;
 pub mod token;
 
 pub use deal::Deal;
-pub use facts::{Count, Facts, LeaverFindings, UserFacts, UserStatus};
+pub use facts::{Count, Facts, LeaverFindings, OpenJob, UserFacts, UserStatus};
 pub use guards::{check_guards, is_license_exempt, missing_fields};
 pub use normalize::{check_org, normalize, normalize_handover, normalize_user};
 pub use planned::{Decision, Plan, Planned};

@@ -26,8 +26,10 @@ pub struct Plan {
     pub license_exempt: bool,
     /// Kinds for which the request names successors without effect: they do not count for this leaver, or have no record.
     pub without_effect: Vec<String>,
-    /// A job under way that gives the leaver records. This job waits for it.
+    /// The job that this one waits for: one under way that gives the leaver records or, with a lock-out, another job of the leaver.
     pub wait_for: Option<JobId>,
+    /// A job of the leaver that has changed nothing yet. The lock-out takes its place.
+    pub supersedes: Option<JobId>,
 }
 
 /// The plan for one reference.

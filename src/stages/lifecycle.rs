@@ -17,7 +17,7 @@ use crate::stages::context::{now, pause_after};
 use crate::stages::limits::Limits;
 use crate::stages::messages;
 use crate::stages::new_job::BEGINNING;
-use crate::store::ledger::audit::Entry;
+use crate::store::ledger::audit::{ACCESS_ENDED, Entry};
 use crate::store::ledger::jobs::{self, Job};
 use crate::store::ledger::outbox::OutboxMessage;
 use crate::store::{Error, Result, Session};
@@ -30,6 +30,8 @@ pub struct JobChange {
     /// The state in the ledger; `None` for a new job.
     from: Option<State>,
     is_audited: bool,
+    /// True if the change locks the user out, before the handover begins.
+    locks_out: bool,
     /// The user who asked for the change, if it was not who asked for the job.
     actor: Option<String>,
     messages: Vec<OutboxMessage>,
@@ -46,12 +48,13 @@ impl JobChange {
     /// Begins to change a job that is locked.
     pub fn of(job: Job) -> JobChange {
         let from = Some(job.state);
-        JobChange { job, from, is_audited: false, actor: None, messages: Vec::new(), return_job: None }
+        JobChange { from, is_audited: false, ..JobChange::of_new(job) }
     }
 
     /// Begins to change a new job.
     pub fn of_new(job: Job) -> JobChange {
-        JobChange { job, from: None, is_audited: true, actor: None, messages: Vec::new(), return_job: None }
+        let messages = Vec::new();
+        JobChange { job, from: None, is_audited: true, locks_out: false, actor: None, messages, return_job: None }
     }
 
     /// Names the user who asked for the change in the audit trail.
@@ -107,7 +110,10 @@ impl JobChange {
     pub fn save(self, changes: &mut LedgerChanges) {
         let mut change = Some(Box::new(self));
         while let Some(saved) = change {
-            let JobChange { job, from, is_audited, actor, messages, return_job } = *saved;
+            let JobChange { job, from, is_audited, locks_out, actor, messages, return_job } = *saved;
+            if locks_out {
+                changes.audit(Entry { action: ACCESS_ENDED.into(), detail: None, ..entry_of(&job, actor.clone()) });
+            }
             let entry = is_audited.then(|| entry_of(&job, actor));
             changes.job(from, job, entry, messages);
             change = return_job;
@@ -127,7 +133,7 @@ impl JobChange {
     /// Rejects a new job. Messages that were left before are dropped.
     pub fn reject(&mut self, reasons: Vec<Reason>, now: OffsetDateTime) -> Result<()> {
         self.messages.clear();
-        self.job.started_at = None;
+        (self.job.started_at, self.job.access_ended_at) = (None, None);
         self.job.state = State::Rejected;
         self.job.completed_at = Some(now);
         self.job.reasons = Some(to_value(&reasons)?);
@@ -140,11 +146,23 @@ impl JobChange {
         (self.job.started_at, self.job.completed_at) = (Some(now), Some(now));
     }
 
-    /// Schedules a new job, to be looked at when it is due.
-    pub fn schedule(&mut self, due: OffsetDateTime, now: OffsetDateTime) -> Result<()> {
+    /// Schedules a new job, to be looked at when it is due. `open` are the reasons why it could not begin as it is.
+    pub fn schedule(&mut self, due: OffsetDateTime, open: Vec<Reason>, now: OffsetDateTime) -> Result<()> {
         self.job.state = State::Scheduled;
         self.step(StepKind::Start, due)?;
-        self.status(Change::Scheduled, Vec::new(), now)
+        self.report(Change::Scheduled, open, now)
+    }
+
+    /// Records that the job locks the user out, before the handover begins.
+    pub fn lock_out(&mut self, now: OffsetDateTime) {
+        self.job.access_ended_at = Some(now);
+        self.locks_out = true;
+    }
+
+    /// Leaves the event of a job's state once more, because something else of the job has changed.
+    pub fn report(&mut self, change: Change, open: Vec<Reason>, now: OffsetDateTime) -> Result<()> {
+        self.job.reasons = if open.is_empty() { None } else { Some(to_value(&open)?) };
+        self.status(change, open, now)
     }
 
     /// Opens a job for the stages: the cutter is next.
@@ -161,7 +179,7 @@ impl JobChange {
             Some(_) => self.transition(Transition::Started)?,
         }
         self.job.started_at = Some(now);
-        self.job.completed_at = None;
+        (self.job.completed_at, self.job.wait_for) = (None, None);
         self.job.wake_at = Some(now + limits.stalled_after);
         self.step(StepKind::Cut, now)
     }
@@ -175,10 +193,10 @@ impl JobChange {
         self.status(Change::NeedsAttention, reasons, now)
     }
 
-    /// Pauses a job.
-    pub fn pause(&mut self, now: OffsetDateTime) -> Result<()> {
+    /// Pauses a job. It is looked at again at `wake_at`, if it has an end of access that a pause does not delay.
+    pub fn pause(&mut self, wake_at: Option<OffsetDateTime>, now: OffsetDateTime) -> Result<()> {
         self.transition(Transition::Paused)?;
-        self.job.wake_at = None;
+        self.job.wake_at = wake_at;
         self.status(Change::Paused, Vec::new(), now)
     }
 
@@ -190,9 +208,12 @@ impl JobChange {
         due: OffsetDateTime,
         limits: Limits,
     ) -> Result<()> {
+        // A paused job keeps the reasons why it could not begin as it is.
+        if self.state() == State::NeedsAttention {
+            self.job.reasons = None;
+        }
         self.transition(transition)?;
         (self.job.late_passes, self.job.redispatches) = (0, 0);
-        self.job.reasons = None;
         self.job.wake_at = Some(due + limits.stalled_after);
         self.step(step, due)
     }
@@ -203,11 +224,14 @@ impl JobChange {
     }
 
     /// Cancels a job of which nothing is to be undone.
-    pub fn cancel(&mut self, now: OffsetDateTime) -> Result<()> {
+    pub fn cancel(&mut self, reasons: Vec<Reason>, now: OffsetDateTime) -> Result<()> {
         self.transition(Transition::Cancelled)?;
         self.job.wake_at = None;
         self.job.completed_at = Some(now);
-        self.status(Change::Cancelled, Vec::new(), now)
+        if !reasons.is_empty() {
+            self.job.reasons = Some(to_value(&reasons)?);
+        }
+        self.status(Change::Cancelled, reasons, now)
     }
 
     /// Begins one more pass over references where records arrived late.
@@ -335,6 +359,7 @@ fn return_of(job: &Job, stalled_after: Duration, now: OffsetDateTime) -> Result<
         return_at: None,
         requested_at: now,
         started_at: None,
+        access_ended_at: None,
         completed_at: None,
         wake_at: Some(at.max(now) + stalled_after),
         redispatches: 0,
@@ -344,7 +369,7 @@ fn return_of(job: &Job, stalled_after: Duration, now: OffsetDateTime) -> Result<
         ..job.clone()
     };
     let mut back = JobChange::of_new(back);
-    back.schedule(at.max(now), now)?;
+    back.schedule(at.max(now), Vec::new(), now)?;
     Ok(Some(back))
 }
 

@@ -48,6 +48,7 @@ pub fn job_status(job: &mut Job, change: Change, reasons: Vec<Reason>, now: Offs
         reasons,
         effective_at: job.effective_at,
         wait_for: job.wait_for.map(JobId),
+        access_ended_at: job.access_ended_at,
     };
     event(job, kind, data, now)
 }
@@ -179,6 +180,7 @@ mod tests {
             orphans: 0,
             requested_at: now(),
             started_at: now(),
+            access_ended_at: None,
             completed_at: now(),
             counted_at: now(),
         };

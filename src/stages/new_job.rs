@@ -50,6 +50,7 @@ pub fn new_job(
         return_at: dates.return_at,
         requested_at: now,
         started_at: None,
+        access_ended_at: None,
         completed_at: None,
         wake_at: None,
         redispatches: 0,

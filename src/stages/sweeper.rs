@@ -71,6 +71,8 @@ async fn look_at(session: &Session, context: &Context, change: &mut JobChange, n
         }
         State::Moving => change.tickets(tickets, now)?,
         State::Finalizing => change.step(StepKind::Finalize, now)?,
+        // A pause does not delay an end of access.
+        State::Paused if change.job.started_at.is_none() => change.step(StepKind::Start, now)?,
         State::Completed
         | State::Rejected
         | State::NeedsAttention

@@ -12,6 +12,7 @@ mod faults;
 mod guards;
 mod jobs;
 mod layers;
+mod lock_outs;
 mod mutations;
 mod ops;
 mod products;

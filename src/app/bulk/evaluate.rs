@@ -14,8 +14,8 @@ use super::row_reader::RowReader;
 use crate::app::error::Result;
 use crate::contract::{HandoverRequest, Reason, Request, UserId};
 use crate::plan::{Decision, Plan};
-use crate::stages::Context;
 use crate::stages::handover::evaluate::{Counting, evaluate, parties};
+use crate::stages::{Context, now};
 use crate::store::{self, host};
 
 /// Evaluates the rows of a file.
@@ -154,7 +154,7 @@ impl Evaluator<'_> {
         let catalog = &*catalog.within(org);
         let parties = parties(&session, catalog, requests).await?;
         let parties: Vec<_> = parties.iter().collect();
-        let evaluation = evaluate(&session, catalog, requests, &parties, Counting::Exactly).await?;
+        let evaluation = evaluate(&session, catalog, requests, &parties, Counting::Exactly, now()).await?;
         let decisions = requests.iter().zip(evaluation.decisions).map(|(request, decision)| {
             let (plan, reasons) = match decision {
                 Decision::Accepted(plan) => (plan, Vec::new()),

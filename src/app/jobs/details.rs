@@ -185,6 +185,9 @@ fn job_fields(job: &Job) -> Result<Map<String, Value>> {
     fields.insert("catalog".into(), job.catalog_hash.clone().into());
     fields.insert("wait_for".into(), job.wait_for.map(|job| job.to_string()).into());
     fields.insert("effective_at".into(), job.effective_at.and_then(|at| at.format(&Rfc3339).ok()).into());
+    if job.certificate.is_none() {
+        fields.insert("access_ended_at".into(), job.access_ended_at.and_then(|at| at.format(&Rfc3339).ok()).into());
+    }
     fields.insert("reasons".into(), job.reasons.clone().unwrap_or(Value::Null));
     if job.certificate.is_some() {
         for field in ["job_id", "state", "org_id", "user_id", "requested_by", "requested_at", "completed_at"] {

@@ -7,6 +7,7 @@ use time::format_description::well_known::Rfc3339;
 use crate::app::jobs::{Details, FailedAttempt};
 use crate::cli::output;
 use crate::contract::ReferenceResult;
+use crate::job::State;
 use crate::store::ledger::chunks::ChunkCounts;
 
 /// Lines that are printed per list, at most.
@@ -61,6 +62,7 @@ fn print_fields(details: &Details) -> Result<()> {
         ("requested by", "requested_by"),
         ("reason", "reason"),
         ("requested at", "requested_at"),
+        ("access ended", "access_ended_at"),
         ("started at", "started_at"),
         ("completed at", "completed_at"),
         ("waits for", "wait_for"),
@@ -74,9 +76,11 @@ fn print_fields(details: &Details) -> Result<()> {
         };
         output::line(format!("{label:13} {text}"))?;
     }
+    let is_scheduled = details.job.get("state").and_then(Value::as_str) == Some(State::Scheduled.name());
+    let label = if is_scheduled { "still open" } else { "because" };
     for reason in details.job.get("reasons").and_then(Value::as_array).into_iter().flatten() {
         let text = |field: &str| reason[field].as_str().unwrap_or("-");
-        output::line(format!("because       {}: {}", text("code"), text("message")))?;
+        output::line(format!("{label:13} {}: {}", text("code"), text("message")))?;
     }
     Ok(())
 }

@@ -133,7 +133,7 @@ impl Dealer<'_> {
         if found.status != UserStatus::Active {
             return Some(reason::successor_inactive(kind, id));
         }
-        if let Some(job) = found.leaving {
+        if let Some(job) = found.leaving() {
             return Some(reason::successor_leaving(kind, id, job));
         }
         let wants = self.not_eligible(found)?;

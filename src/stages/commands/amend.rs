@@ -4,7 +4,7 @@
 //! from the first rank of the new deal. What was moved stays moved.
 
 use crate::catalog::Catalog;
-use crate::contract::{HandoverRequest, JobCommand, JobId, Reason, Request, RequestType, UserId};
+use crate::contract::{Change, GuardClass, HandoverRequest, JobCommand, JobId, Reason, Request, RequestType, UserId};
 use crate::job::{State, reason};
 use crate::plan::{Decision, Plan};
 use crate::stages::commands::context::CommandContext;
@@ -48,7 +48,7 @@ async fn amended(session: &Session, asked: &JobCommand, target: &Job) -> Result<
 }
 
 /// Amends a job that is held or has not begun. A held job goes on.
-pub async fn amend(command: &mut CommandContext<'_>, asked: &JobCommand, target: JobChange) -> Result<Vec<Reason>> {
+pub async fn amend(command: &mut CommandContext<'_>, asked: &JobCommand, mut target: JobChange) -> Result<Vec<Reason>> {
     let held = [State::Paused, State::NeedsAttention, State::Scheduled];
     if let Some(reason) = refusal(&target.job, &held, "amended") {
         return Ok(vec![reason]);
@@ -71,6 +71,10 @@ pub async fn amend(command: &mut CommandContext<'_>, asked: &JobCommand, target:
     }
     if target.state() != State::Scheduled {
         go_on(command, target).await?;
+    } else if target.job.reasons.is_some() {
+        // A lock-out that lacked something until now.
+        target.report(Change::Scheduled, Vec::new(), command.now)?;
+        command.save(target);
     }
     Ok(Vec::new())
 }
@@ -89,25 +93,24 @@ async fn plan_anew(
     let parties = parties(command.session, catalog, &[request]).await?;
     let parties: Vec<_> = parties.iter().collect();
     let counting = Counting::UpTo(command.context.limits.chunk_rows);
-    let evaluation = evaluate(command.session, catalog, &[&evaluated], &parties, counting).await?;
+    let evaluation = evaluate(command.session, catalog, &[&evaluated], &parties, counting, command.now).await?;
     Ok(match evaluation.decisions.into_iter().next() {
         Some(Decision::Accepted(plan)) => Ok(plan),
-        Some(Decision::LockedOut(plan, reasons))
-            if is_planned && reasons.iter().all(|reason| is_elsewhere(reason, asked)) =>
-        {
-            Ok(plan)
+        Some(Decision::LockedOut(plan, mut reasons)) => {
+            reasons.retain(|reason| !is_elsewhere(reason, asked));
+            if reasons.is_empty() { Ok(plan) } else { Err(reasons) }
         }
-        Some(Decision::Rejected(mut reasons) | Decision::LockedOut(_, mut reasons)) => {
-            reasons.retain(|reason| !is_planned || !is_elsewhere(reason, asked));
-            Err(reasons)
-        }
+        Some(Decision::Rejected(reasons)) => Err(reasons),
         None => Err(Vec::new()),
     })
 }
 
-/// Returns true if a reason is about a kind that the amendment does not name.
+/// Returns true if a reason is not about a kind that the amendment names.
 fn is_elsewhere(reason: &Reason, asked: &JobCommand) -> bool {
-    reason.concerning.kind.as_ref().is_some_and(|kind| !asked.reassign.contains_key(kind))
+    match &reason.concerning.kind {
+        Some(kind) => !asked.reassign.contains_key(kind),
+        None => reason.code.guard_class() == GuardClass::Handover,
+    }
 }
 
 /// Replaces the old deals by the new ones.

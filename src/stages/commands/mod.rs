@@ -193,7 +193,7 @@ async fn act_on_job(command: &mut CommandContext<'_>, asked: &JobCommand) -> Res
     }
     command.own.job.target = Some(target.job.id);
     match asked.kind {
-        RequestType::Pause => pause::pause(command, target),
+        RequestType::Pause => pause::pause(command, target).await,
         RequestType::Resume => resume::resume(command, target).await,
         RequestType::Amend => amend::amend(command, asked, target).await,
         RequestType::Cancel => revert::cancel(command, target).await,

@@ -1,6 +1,6 @@
 //! Reactivating a user who has left.
 
-use crate::contract::{LicenseOutcome, Reason, UserId};
+use crate::contract::{JobId, LicenseOutcome, Reason, UserId};
 use crate::job::reason;
 use crate::plan::{UserStatus, missing_fields};
 use crate::stages::commands::context::CommandContext;
@@ -28,8 +28,8 @@ pub async fn reactivate(command: &mut CommandContext<'_>, user: &UserId) -> Resu
     if !missing.is_empty() {
         reasons.push(reason::incomplete_profile(user.as_str(), missing));
     }
-    if let Some(job) = found.under_way {
-        reasons.push(reason::job_under_way(user.as_str(), job));
+    if let Some(open) = found.other_open_job(JobId(command.own.job.id)) {
+        reasons.push(reason::job_under_way(user.as_str(), open.id));
     }
     if !reasons.is_empty() {
         return Ok(reasons);

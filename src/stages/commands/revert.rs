@@ -5,7 +5,8 @@ use crate::job::{State, reason};
 use crate::stages::commands::context::CommandContext;
 use crate::stages::lifecycle::JobChange;
 use crate::stages::refusal::refusal;
-use crate::stages::undo::begin::{check_revert, let_in, open};
+use crate::stages::undo::begin::{check_revert, let_in, open, wait_behind};
+use crate::store::ledger::jobs::{self, Job};
 use crate::store::{Locking, Result};
 
 /// Reverts a completed job: records that are still where the job put them go back, and the user is active again.
@@ -16,7 +17,7 @@ pub async fn revert(command: &mut CommandContext<'_>, target: JobChange) -> Resu
         // A scheduled return is this same undo at a later date.
         Ok(Some(later)) => {
             let mut later = JobChange::of(later);
-            later.cancel(command.now)?;
+            later.cancel(Vec::new(), command.now)?;
             command.save(later);
         }
     }
@@ -28,17 +29,26 @@ pub async fn cancel(command: &mut CommandContext<'_>, mut target: JobChange) -> 
     if let Some(reason) = refusal(&target.job, &State::OPEN, "cancelled") {
         return Ok(vec![reason]);
     }
-    let has_begun = target.job.started_at.is_some();
-    if has_begun && target.job.undoes() {
+    if target.job.undoes() && undo_has_begun(command, &target.job).await? {
         let hint = "an undo that has begun goes on to its end";
         return Ok(vec![reason::wrong_state(JobId(target.job.id), target.job.state.name(), "cancelled", hint)]);
     }
-    if has_begun {
+    if target.job.started_at.is_some() || target.job.access_ended_at.is_some() {
         return begin_undo(command, target).await;
     }
-    target.cancel(command.now)?;
+    target.cancel(Vec::new(), command.now)?;
     command.save(target);
     Ok(Vec::new())
+}
+
+/// True if an undo has begun. One that waits for another job has given access back already.
+async fn undo_has_begun(command: &CommandContext<'_>, undo: &Job) -> Result<bool> {
+    let target = match undo.target {
+        Some(target) => jobs::get(command.session, target).await?,
+        None => None,
+    };
+    let is_being_undone = target.is_some_and(|target| target.state == State::Reverting);
+    Ok(undo.started_at.is_some() || is_being_undone)
 }
 
 /// Begins to undo a job by the command's own.
@@ -52,8 +62,16 @@ async fn begin_undo(command: &mut CommandContext<'_>, mut target: JobChange) -> 
     own.job.catalog_hash.clone_from(&target.job.catalog_hash);
     own.job.license_exempt = target.job.license_exempt;
     own.job.target = Some(target.job.id);
+    let user = command.facts.users.get(target.job.user_id.as_str());
+    let other = user.and_then(|user| user.running_job).filter(|open| open.id != JobId(target.job.id));
     command.save(target);
-    let progress = open(&mut command.own, command.context, command.now)?;
-    command.changes.progress(progress);
+    match other {
+        // A user has one job at a time. The access is back; the rest follows when the other job has ended.
+        Some(other) => wait_behind(&mut command.own, command.context, other.id, command.now)?,
+        None => {
+            let progress = open(&mut command.own, command.context, command.now)?;
+            command.changes.progress(progress);
+        }
+    }
     Ok(Vec::new())
 }

@@ -321,6 +321,7 @@ fn certificate(
         orphans: 0,
         requested_at: job.requested_at,
         started_at: closing.started_at,
+        access_ended_at: job.access_ended_at,
         completed_at: job.completed_at.unwrap_or(now),
         counted_at: now,
     }

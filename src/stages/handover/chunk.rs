@@ -56,11 +56,15 @@ pub fn named_slice(progress: &ReferenceProgress, first: &str, last: &str) -> BTr
     slice.map(|(key, user)| (key.clone(), user.clone())).collect()
 }
 
-/// Returns a reason for each successor of these records who is not active any more. Nobody receives records after they have
-/// left.
+/// Returns a reason for each successor of these records who is not active any more, or is locked out. Nobody receives records
+/// after they have left.
+///
+/// Locks: the successors, in shared mode, without waiting: fails with contention while another transaction plans for one of them as
+/// a leaver. What this returns then holds until the transaction ends.
 pub async fn gone_successors(
     session: &Session,
     catalog: &Catalog,
+    job: &Job,
     progress: &ReferenceProgress,
     item: &WorkItem,
 ) -> Result<Vec<Reason>> {
@@ -71,7 +75,10 @@ pub async fn gone_successors(
         Assignment::Named(named) => named.values().collect(),
     };
     let successors: Vec<&UserId> = successors.into_iter().collect();
-    let gone = host::inactive_among(session, catalog, &successors).await?;
+    if !host::try_lock_receivers(session, &job.org, &successors).await? {
+        return Err(Error::contention("checking the successors", "one of them may be about to leave"));
+    }
+    let gone = host::gone_among(session, catalog, &successors).await?;
     Ok(gone.iter().map(|user| reason::successor_gone(&progress.kind, user.as_str())).collect())
 }
 

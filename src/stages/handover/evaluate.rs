@@ -2,6 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use time::OffsetDateTime;
+
 use crate::catalog::{Catalog, Disposition, Eligible, Reference};
 use crate::contract::{Allotment, Extras, HandoverRequest, UserId};
 use crate::plan::group::Parties;
@@ -58,6 +60,7 @@ pub async fn evaluate(
     requests: &[&HandoverRequest],
     parties: &[&Parties],
     counting: Counting,
+    now: OffsetDateTime,
 ) -> Result<Evaluation> {
     let facts = read_facts(session, catalog, requests, parties).await?;
     let leavers: Vec<&UserId> = requests.iter().map(|request| &request.user_id).collect();
@@ -74,7 +77,7 @@ pub async fn evaluate(
         let theirs = counts.iter().filter(|((leaver, _), _)| leaver == request.user_id.as_str());
         found.counts = theirs.map(|((_, position), count)| (*position, *count)).collect();
         look_closer(session, catalog, request, &mut found).await?;
-        decisions.push(check_guards(catalog, request, &facts, &found));
+        decisions.push(check_guards(catalog, request, &facts, &found, now));
     }
     Ok(Evaluation { facts, decisions })
 }

@@ -161,7 +161,7 @@ async fn move_late(
         false => Assignment::None,
     };
     let item = WorkItem { job: job.id, chunk: None, leaver, range, assignment, at: now };
-    let gone = gone_successors(session, catalog, progress, &item).await?;
+    let gone = gone_successors(session, catalog, job, progress, &item).await?;
     if !gone.is_empty() {
         tracing::warn!(job = %job.id, kind = progress.kind, ?gone, "late records stay: their successor has left; assign them in the application");
         return Ok(0);

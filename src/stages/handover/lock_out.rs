@@ -1,4 +1,5 @@
-//! Lock-out: ends access before anyone has decided who receives what. The job then waits for a person.
+//! Lock-out: ends access before the handover can begin, because a guard fails, another job of the user is under way, or the job is
+//! paused. The job then waits for a person, or for the other job.
 //!
 //! Nothing that the host's database refuses keeps the user in. Refused rows are found by bisection within savepoints, and
 //! reported; all others go. The refused rows are tried again, in chunks, once the job is resumed.
@@ -6,43 +7,68 @@
 use time::OffsetDateTime;
 
 use crate::catalog::{Catalog, Reference};
-use crate::contract::Reason;
+use crate::contract::{Change, Reason};
 use crate::job::reason;
 use crate::stages::changes::LedgerChanges;
 use crate::stages::handover::start::{FastPath, Ready, item_of, lock_out_leavers};
+use crate::stages::lifecycle::JobChange;
 use crate::store::host::{RowRange, WorkItem};
 use crate::store::{Error, Result, Session, host};
 
 /// The most refused rows of a reference that are reported one by one. If more are refused, the cause is not in the rows.
 const MOST_REPORTED: usize = 20;
 
-/// Ends the access of users whose successors are still to be named: sets their status, and removes what goes at the start.
-/// The next path removes only the rows that the database lets go, and the last one only sets the status.
+/// A job that locks its user out, and cannot begin.
+pub struct LockedOut<'r> {
+    /// The job, and its plan.
+    pub ready: Ready<'r>,
+    /// Why it cannot begin as it is.
+    pub reasons: Vec<Reason>,
+    /// What becomes of it.
+    pub next: Next,
+}
+
+/// What becomes of a job that has locked its user out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// A person decides.
+    Attention,
+    /// It is scheduled to go on when the job that it waits for has ended, and looked at when it is due.
+    Wait {
+        /// When it is looked at.
+        due: OffsetDateTime,
+    },
+    /// It stays paused.
+    Paused,
+}
+
+/// Ends the access of users whose jobs cannot begin: sets their status, and removes what goes at the start. The next path removes
+/// only the rows that the database lets go, and the last one only sets the status.
 pub async fn lock_out(
     session: &Session,
     catalog: &Catalog,
-    mut locked_out: Vec<(Ready<'_>, Vec<Reason>)>,
+    mut locked_out: Vec<LockedOut<'_>>,
     path: FastPath,
     now: OffsetDateTime,
 ) -> Result<LedgerChanges> {
     if locked_out.is_empty() {
         return Ok(LedgerChanges::default());
     }
-    lock_out_leavers(session, catalog, locked_out.iter().map(|(ready, _)| ready)).await?;
+    lock_out_leavers(session, catalog, locked_out.iter().map(|locked_out| &locked_out.ready)).await?;
     if path == FastPath::Start {
         session.check_constraints_at_once().await?;
     }
-    for reference in catalog.references.iter().filter(|reference| ends_access(reference)) {
+    for reference in catalog.references.iter().filter(|reference| reference.ends_access()) {
         let item = |ready: &Ready<'_>| item_of(reference, ready, now);
         match path {
             FastPath::Whole => {
-                let items: Vec<WorkItem> = locked_out.iter().filter_map(|(ready, _)| item(ready)).collect();
+                let items: Vec<WorkItem> = locked_out.iter().filter_map(|out| item(&out.ready)).collect();
                 if !items.is_empty() {
                     host::apply(session, catalog, reference, &items).await?;
                 }
             }
             FastPath::Start => {
-                for (ready, reasons) in &mut locked_out {
+                for LockedOut { ready, reasons, .. } in &mut locked_out {
                     if let Some(item) = item(ready) {
                         reasons.extend(remove_what_can_go(session, catalog, reference, item).await?);
                     }
@@ -50,22 +76,34 @@ pub async fn lock_out(
             }
             FastPath::Status => {
                 let remains = |ready: &Ready<'_>| item(ready).map(|_| reason::access_remains(&reference.kind));
-                locked_out.iter_mut().for_each(|(ready, reasons)| reasons.extend(remains(ready)));
+                locked_out.iter_mut().for_each(|out| out.reasons.extend(remains(&out.ready)));
             }
         }
     }
     let mut changes = LedgerChanges::default();
-    for (Ready { mut change, plan, .. }, reasons) in locked_out {
-        change.job.license_exempt = plan.license_exempt;
-        change.job.started_at = Some(now);
-        change.mark_needs_attention(reasons, now)?;
-        change.save(&mut changes);
+    for locked_out in locked_out {
+        locked_out.finish(now)?.save(&mut changes);
     }
     Ok(changes)
 }
 
-fn ends_access(reference: &Reference) -> bool {
-    reference.at_start && reference.disposition.ends_access()
+impl LockedOut<'_> {
+    fn finish(self, now: OffsetDateTime) -> Result<JobChange> {
+        let LockedOut { ready: Ready { mut change, plan, locks_out, .. }, reasons, next } = self;
+        change.job.license_exempt = plan.license_exempt;
+        if locks_out {
+            change.lock_out(now);
+        }
+        match next {
+            Next::Attention => change.mark_needs_attention(reasons, now)?,
+            Next::Wait { due } => change.schedule(due, reasons, now)?,
+            Next::Paused => {
+                change.job.wake_at = None;
+                change.report(Change::Paused, reasons, now)?;
+            }
+        }
+        Ok(change)
+    }
 }
 
 /// Removes every row that the database lets go. Returns why the others stay.

@@ -17,5 +17,6 @@ pub mod planner;
 pub(super) mod resize;
 pub mod scheduled;
 pub(super) mod start;
+pub(super) mod supersede;
 pub(super) mod turns;
 pub(super) mod wait;

@@ -177,7 +177,7 @@ async fn move_chunk(
         Error::unexpected("moving a chunk", format!("the job {} has no reference {position}", job.id))
     })?;
     let item = item_of(session, &catalog, job, progress, chunk, now).await?;
-    let gone = gone_successors(session, &catalog, progress, &item).await?;
+    let gone = gone_successors(session, &catalog, job, progress, &item).await?;
     if !gone.is_empty() {
         return Ok(gone);
     }

@@ -1,7 +1,7 @@
 //! The planner: accepts requests to hand over what users own, in groups.
 //!
 //! One transaction a group: it locks the users, checks every guard, then writes every outcome: a rejected job with its
-//! reasons, a scheduled job, a job that is done at once, or a job that is opened for the other stages. Run twice, it finds the
+//! reasons, a scheduled job, a lock-out, a job that is done at once, or a job that is opened for the other stages. Run twice, it finds the
 //! requests known and answers with the same outcome. A crash leaves nothing, and the messages are delivered again.
 
 use std::collections::HashSet;
@@ -11,15 +11,16 @@ use time::OffsetDateTime;
 
 use crate::catalog::Catalog;
 use crate::contract::{HandoverRequest, Reason, ReasonCode, RequestOutcome, UserId};
+use crate::plan::Decision;
 use crate::plan::group::Parties;
-use crate::plan::{Decision, Plan};
 use crate::retry::RetryPolicy;
 use crate::stages::accepted::Accepted;
 use crate::stages::changes::{LedgerChanges, NewJobs};
 use crate::stages::context::{Context, now};
 use crate::stages::handover::evaluate::{Counting, evaluate};
-use crate::stages::handover::lock_out::lock_out;
+use crate::stages::handover::lock_out::{LockedOut, Next, lock_out};
 use crate::stages::handover::start::{FastPath, Ready, start};
+use crate::stages::handover::supersede::supersede;
 use crate::stages::handover::wait::due_of;
 use crate::stages::lifecycle::JobChange;
 use crate::stages::new_job::{Dates, new_job};
@@ -105,13 +106,14 @@ async fn plan_once(context: &Context, catalog: &Catalog, group: &[&Asked<'_>], p
     let requests: Vec<&HandoverRequest> = fresh.iter().map(|asked| asked.request()).collect();
     let parties: Vec<&Parties> = fresh.iter().map(|asked| &asked.parties).collect();
     let counting = Counting::UpTo(context.limits.chunk_rows);
-    let decisions = evaluate(&session, catalog, &requests, &parties, counting).await?.decisions;
+    let decisions = evaluate(&session, catalog, &requests, &parties, counting, now).await?.decisions;
     let mut decided = Decided::default();
     for (asked, decision) in fresh.iter().zip(decisions) {
         if fresh.len() > 1 && is_about_neighbors(catalog, &decision) {
             outcome.alone.insert(asked.place);
             continue;
         }
+        supersede(&session, &mut decided.changes, asked.request(), &decision, now).await?;
         let answer = decided.add(context, catalog, asked, decision, now)?;
         outcome.outcomes.push((asked.place, Outcome::Answered(answer)));
     }
@@ -176,7 +178,7 @@ fn is_about_neighbors(catalog: &Catalog, decision: &Decision) -> bool {
 struct Decided<'g> {
     changes: LedgerChanges,
     ready: Vec<Ready<'g>>,
-    locked_out: Vec<(Ready<'g>, Vec<Reason>)>,
+    locked_out: Vec<LockedOut<'g>>,
 }
 
 impl<'g> Decided<'g> {
@@ -194,18 +196,26 @@ impl<'g> Decided<'g> {
         let answer = answer(&job, &decision);
         self.changes.request(&asked.accepted, &job, outcome_of(&decision));
         let mut change = JobChange::of_new(job);
-        match decision {
+        let (plan, open) = match decision {
             Decision::Rejected(reasons) => {
                 change.reject(reasons, now)?;
                 change.save(&mut self.changes);
+                return Ok(answer);
             }
-            Decision::Accepted(plan) if is_later(request, &plan, now) => {
-                let due = due_of(context, &mut change.job, &plan, now);
-                change.schedule(due, now)?;
-                change.save(&mut self.changes);
-            }
-            Decision::Accepted(plan) => self.ready.push(Ready::new(request, change, plan)),
-            Decision::LockedOut(plan, reasons) => self.locked_out.push((Ready::new(request, change, plan), reasons)),
+            Decision::Accepted(plan) => (plan, Vec::new()),
+            Decision::LockedOut(plan, reasons) => (plan, reasons),
+        };
+        let is_due = request.effective_at.is_none_or(|at| at <= now);
+        if !is_due || plan.wait_for.is_some() && !request.lock_out {
+            let due = due_of(context, &mut change.job, &plan, now);
+            change.schedule(due, open, now)?;
+            change.save(&mut self.changes);
+        } else if plan.wait_for.is_none() && open.is_empty() {
+            self.ready.push(Ready::new(request, change, plan));
+        } else {
+            let due = due_of(context, &mut change.job, &plan, now);
+            let next = if open.is_empty() { Next::Wait { due } } else { Next::Attention };
+            self.locked_out.push(LockedOut { ready: Ready::new(request, change, plan), reasons: open, next });
         }
         Ok(answer)
     }
@@ -240,9 +250,4 @@ fn outcome_of(decision: &Decision) -> RequestOutcome {
         Decision::Rejected(_) => RequestOutcome::Rejected,
         Decision::Accepted(_) | Decision::LockedOut(..) => RequestOutcome::Accepted,
     }
-}
-
-/// Returns true if a job starts later: at its time, or when the job that gives the leaver records has ended.
-fn is_later(request: &HandoverRequest, plan: &Plan, now: OffsetDateTime) -> bool {
-    plan.wait_for.is_some() || request.effective_at.is_some_and(|at| at > now)
 }

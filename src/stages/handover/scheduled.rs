@@ -1,25 +1,28 @@
 //! The start of scheduled jobs that are due.
 //!
 //! Its transaction is like the planner's, for one job that was accepted earlier: it locks the users, checks every guard again,
-//! and begins. Run twice, it finds the job begun. A crash leaves nothing.
+//! and begins. A lock-out ends the user's access even if the job cannot begin, or is paused. Run twice, it finds the job begun, or
+//! the access ended. A crash leaves nothing.
 
 use std::sync::Arc;
 
 use time::OffsetDateTime;
 
 use crate::catalog::Catalog;
-use crate::contract::{HandoverRequest, JobId, RequestType};
+use crate::contract::{Change, HandoverRequest, JobId, Reason, RequestType};
 use crate::job::{State, Transition};
-use crate::plan::Decision;
 use crate::plan::group::Parties;
+use crate::plan::{Decision, UserStatus};
 use crate::stages::changes::LedgerChanges;
 use crate::stages::context::{Context, now};
 use crate::stages::handover::evaluate::{Counting, evaluate};
+use crate::stages::handover::lock_out::{LockedOut, Next, lock_out};
 use crate::stages::handover::parties::lookup_parties;
 use crate::stages::handover::start::{FastPath, Ready, start};
+use crate::stages::handover::supersede::supersede;
 use crate::stages::handover::wait::due_of;
 use crate::stages::lifecycle::JobChange;
-use crate::stages::undo::begin::start_return;
+use crate::stages::undo::begin::start_undo;
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::{jobs, requests};
 use crate::store::{Error, Result, Session, host};
@@ -43,16 +46,34 @@ pub async fn start_due(context: &Context, id: JobId) -> Result<()> {
 async fn start_scheduled(context: &Context, id: JobId, path: FastPath) -> Result<()> {
     let now = now();
     let Some(job) = jobs::get(&context.store.reader(), id.0).await? else { return Ok(()) };
-    if job.state != State::Scheduled {
+    if !may_be_due(&job) {
         return Ok(());
     }
     match job.target {
         Some(_) => {
             let session = context.store.begin(START).await?;
-            start_return(&session, context, job, now).await?;
+            start_undo(&session, context, job, now).await?;
             session.commit().await
         }
         None => start_handover(context, job, path, now).await,
+    }
+}
+
+/// True if a job is scheduled, or is paused and may have to end its user's access nevertheless.
+fn may_be_due(job: &Job) -> bool {
+    let is_untouched = job.started_at.is_none() && job.access_ended_at.is_none();
+    match job.state {
+        State::Scheduled => true,
+        State::Paused => is_untouched && job.kind == RequestType::Deactivate,
+        State::Cutting
+        | State::Moving
+        | State::Finalizing
+        | State::Completed
+        | State::Rejected
+        | State::NeedsAttention
+        | State::Reverting
+        | State::Reverted
+        | State::Cancelled => false,
     }
 }
 
@@ -63,8 +84,14 @@ async fn start_handover(context: &Context, job: Job, path: FastPath, now: Offset
     let receivers: Vec<_> = parties.receivers.iter().map(|user| (request.org(), user)).collect();
     host::lock_users(&session, &[(request.org(), &request.user_id)], &receivers).await?;
     let Some(change) = JobChange::lock(&session, job.id).await? else { return Ok(()) };
-    if change.state() != State::Scheduled || change.job.effective_at.is_some_and(|at| at > now) {
+    if !may_be_due(&change.job) || change.job.effective_at.is_some_and(|at| at > now) {
         return Ok(());
+    }
+    if change.state() == State::Paused && !request.lock_out {
+        return Ok(());
+    }
+    if requests::of_job(&session, &change.job).await? != request {
+        return Err(Error::contention("starting a scheduled job", "it was amended meanwhile"));
     }
     let catalog = context.enter(&session, &change.job).await?;
     for reference in &catalog.references {
@@ -90,29 +117,51 @@ impl Scheduled<'_> {
     async fn decide(&self, mut change: JobChange) -> Result<LedgerChanges> {
         let Scheduled { session, context, catalog, request, parties, path, now } = self;
         let counting = Counting::UpTo(context.limits.chunk_rows);
-        let evaluation = evaluate(session, catalog, &[*request], &[*parties], counting).await?;
+        let evaluation = evaluate(session, catalog, &[*request], &[*parties], counting, *now).await?;
+        let user = evaluation.facts.users.get(request.user_id.as_str());
+        let is_out = user.is_some_and(|user| user.status != UserStatus::Active);
         let mut changes = LedgerChanges::default();
-        match evaluation.decisions.into_iter().next() {
-            Some(Decision::Accepted(plan)) if plan.wait_for.is_some() => {
-                due_of(context, &mut change.job, &plan, *now);
+        let Some(decision) = evaluation.decisions.into_iter().next() else { return Ok(changes) };
+        supersede(session, &mut changes, request, &decision, *now).await?;
+        let is_paused = change.state() == State::Paused;
+        let (plan, reasons) = match decision {
+            Decision::Accepted(plan) => (plan, Vec::new()),
+            Decision::LockedOut(plan, reasons) => (plan, reasons),
+            Decision::Rejected(reasons) => {
+                refuse(&mut change, reasons, *now)?;
                 change.save(&mut changes);
+                return Ok(changes);
             }
-            Some(Decision::Accepted(plan)) => {
-                change.transition(Transition::Started)?;
-                let user = evaluation.facts.users.get(request.user_id.as_str());
-                let is_out = user.is_some_and(|user| user.locked_out_by == Some(JobId(change.job.id)));
-                let locks_out = request.kind == RequestType::Deactivate && !is_out;
-                let ready = vec![Ready { request, change, plan, locks_out }];
-                changes = start(session, context, catalog, ready, *path, *now).await?;
-            }
-            Some(Decision::Rejected(reasons) | Decision::LockedOut(_, reasons)) => {
-                change.mark_needs_attention(reasons, *now)?;
-                change.save(&mut changes);
-            }
-            None => {}
+        };
+        if plan.wait_for.is_some() && (is_out || !request.lock_out) {
+            due_of(context, &mut change.job, &plan, *now);
+            change.save(&mut changes);
+        } else if reasons.is_empty() && plan.wait_for.is_none() && !is_paused {
+            change.transition(Transition::Started)?;
+            let ready = Ready::new(request, change, plan).of_user_who_is_out(is_out);
+            changes.merge(start(session, context, catalog, vec![ready], *path, *now).await?);
+        } else {
+            let due = due_of(context, &mut change.job, &plan, *now);
+            let next = match (is_paused, reasons.is_empty()) {
+                (true, _) => Next::Paused,
+                (false, true) => Next::Wait { due },
+                (false, false) => Next::Attention,
+            };
+            let ready = Ready::new(request, change, plan).of_user_who_is_out(is_out);
+            let locked_out = vec![LockedOut { ready, reasons, next }];
+            changes.merge(lock_out(session, catalog, locked_out, *path, *now).await?);
         }
         Ok(changes)
     }
+}
+
+/// Refuses to start a job: a person has to decide. A paused job stays paused, and says why its user keeps their access.
+fn refuse(change: &mut JobChange, reasons: Vec<Reason>, now: OffsetDateTime) -> Result<()> {
+    if change.state() != State::Paused {
+        return change.mark_needs_attention(reasons, now);
+    }
+    change.job.wake_at = None;
+    change.report(Change::Paused, reasons, now)
 }
 
 /// Reads a scheduled job's request and the users whom it concerns.

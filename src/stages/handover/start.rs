@@ -29,13 +29,21 @@ pub struct Ready<'r> {
     pub plan: Plan,
     /// True if the user's access has to be ended: not if it has ended already, nor if records only move.
     pub locks_out: bool,
+    /// True if an earlier transaction of the job has changed something: it has ended the user's access.
+    has_begun: bool,
 }
 
 impl<'r> Ready<'r> {
     /// Creates a job whose user still has access.
     pub fn new(request: &'r HandoverRequest, change: JobChange, plan: Plan) -> Self {
         let locks_out = request.kind == RequestType::Deactivate;
-        Ready { request, change, plan, locks_out }
+        let has_begun = change.job.access_ended_at.is_some();
+        Ready { request, change, plan, locks_out, has_begun }
+    }
+
+    /// Leaves the user's status as it is, if their access has ended already.
+    pub fn of_user_who_is_out(self, is_out: bool) -> Self {
+        Ready { locks_out: self.locks_out && !is_out, ..self }
     }
 
     fn id(&self) -> Uuid {
@@ -78,7 +86,12 @@ pub async fn start(
     if ready.is_empty() {
         return Ok(LedgerChanges::default());
     }
-    ready.iter_mut().for_each(|ready| ready.change.job.license_exempt = ready.plan.license_exempt);
+    for Ready { change, plan, locks_out, .. } in &mut ready {
+        change.job.license_exempt = plan.license_exempt;
+        if *locks_out {
+            change.job.access_ended_at = Some(now);
+        }
+    }
     let mut plans: Vec<_> = ready.iter_mut().map(|ready| (ready.request.org(), &mut ready.plan)).collect();
     reserve_turns(session, &mut plans).await?;
     lock_out_leavers(session, catalog, ready.iter()).await?;
@@ -197,8 +210,7 @@ async fn conclude_small(
             progress: progress.get(&ready.id()).map_or(&[][..], Vec::as_slice),
             started_at: now,
             supplement: 0,
-            // A job that was stopped at its start may have ended the user's access already.
-            tallies: ready.change.job.started_at.is_none().then(|| tallies.remove(&ready.id()).unwrap_or_default()),
+            tallies: (!ready.has_begun).then(|| tallies.remove(&ready.id()).unwrap_or_default()),
         })
         .collect();
     let conclusions = conclude(session, catalog, &closings, now).await?;
@@ -242,7 +254,7 @@ fn begin(
     for Ready { request, mut change, plan, .. } in ready {
         let id = change.job.id;
         change.job.started_at = Some(change.job.started_at.unwrap_or(now));
-        change.job.wait_for = None;
+        (change.job.wait_for, change.job.reasons) = (None, None);
         let progress = match concluded.remove(&id) {
             Some((Conclusion::Proved(certificate), progress)) => {
                 change.complete(&certificate, context.limits, now)?;

@@ -47,14 +47,15 @@ pub async fn check_revert(
     }
 }
 
-/// Returns the leaver of a job if its undo gives them access again, or why it cannot.
+/// Returns the leaver of a job if its undo gives them access again, or why it cannot. While another job locks them out, they stay
+/// out.
 pub fn user_to_let_in<'f>(
     target: &Job,
     facts: &'f Facts,
 ) -> Result<std::result::Result<Option<&'f UserFacts>, Reason>> {
     let user = target.user()?;
     let Some(found) = facts.users.get(user.as_str()) else { return Ok(Err(reason::unknown_user(user.as_str()))) };
-    if target.kind != RequestType::Deactivate {
+    if target.kind != RequestType::Deactivate || found.is_locked_out_by_another(JobId(target.id)) {
         return Ok(Ok(None));
     }
     Ok(match found.status {
@@ -105,8 +106,17 @@ pub fn open(undo: &mut JobChange, context: &Context, now: OffsetDateTime) -> Res
     Ok(vec![progress(JOURNALED, "journaled", undo.job.target.is_none()), progress(RETURNING, "returning", false)])
 }
 
-/// Starts the undo of a leave on the day of return.
-pub async fn start_return(session: &Session, context: &Context, job: Job, now: OffsetDateTime) -> Result<()> {
+/// Lets an undo wait for another job of the user to end.
+pub fn wait_behind(undo: &mut JobChange, context: &Context, other: JobId, now: OffsetDateTime) -> Result<()> {
+    let due = now + context.limits.stalled_after;
+    (undo.job.started_at, undo.job.completed_at) = (None, None);
+    undo.job.wait_for = Some(other.0);
+    undo.job.wake_at = Some(due + context.limits.stalled_after);
+    undo.schedule(due, Vec::new(), now)
+}
+
+/// Starts a scheduled undo: of a leave on the day of return, or one that has waited for another job of the user.
+pub async fn start_undo(session: &Session, context: &Context, job: Job, now: OffsetDateTime) -> Result<()> {
     let user = job.user()?;
     host::lock_users(session, &[(&job.org, &user)], &[]).await?;
     let Some(mut undo) = JobChange::lock(session, job.id).await? else { return Ok(()) };
@@ -118,18 +128,22 @@ pub async fn start_return(session: &Session, context: &Context, job: Job, now: O
     let catalog = context.enter(session, &undo.job).await?;
     let users = host::read_users(session, &catalog, [&user]).await?;
     let facts = Facts { users, ..Facts::default() };
-    let refused = match refusal(&target.job, &[State::Completed], "reverted") {
-        Some(reason) => Some(reason),
-        None => let_in(session, &catalog, &target.job, &facts).await?.err(),
-    };
     let mut changes = LedgerChanges::default();
-    match refused {
-        Some(reason) => undo.mark_needs_attention(vec![reason], now)?,
-        None => {
-            target.begin_undo()?;
-            target.save(&mut changes);
-            changes.progress(open(&mut undo, context, now)?);
+    if target.state() == State::Reverting {
+        // The access is back already.
+        let running = facts.users.get(user.as_str()).and_then(|user| user.running_job);
+        match running.filter(|running| running.id != JobId(undo.job.id)) {
+            Some(other) => undo.job.wait_for = Some(other.id.0),
+            None => changes.progress(open(&mut undo, context, now)?),
         }
+    } else if let Some(reason) = refusal(&target.job, &[State::Completed], "reverted") {
+        undo.mark_needs_attention(vec![reason], now)?;
+    } else if let Err(reason) = let_in(session, &catalog, &target.job, &facts).await? {
+        undo.mark_needs_attention(vec![reason], now)?;
+    } else {
+        target.begin_undo()?;
+        target.save(&mut changes);
+        changes.progress(open(&mut undo, context, now)?);
     }
     undo.save(&mut changes);
     changes.write(session).await

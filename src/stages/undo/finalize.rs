@@ -45,6 +45,7 @@ pub async fn finalize(
                 job_id: JobId(target.job.id),
                 undoes: None,
                 undone_by: Some(JobId(undo.job.id)),
+                access_ended_at: target.job.access_ended_at,
                 ..certificate.clone()
             };
             target.certify(kind, &of_target, now)?;
@@ -184,6 +185,7 @@ fn certificate(job: &Job, references: Vec<ReferenceResult>, now: OffsetDateTime)
         orphans: 0,
         requested_at: job.requested_at,
         started_at: job.started_at.unwrap_or(job.requested_at),
+        access_ended_at: None,
         completed_at: now,
         counted_at: now,
     }

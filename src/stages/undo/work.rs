@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use time::OffsetDateTime;
 
 use crate::catalog::{Catalog, Disposition, JournalAction, Reference};
-use crate::contract::{SkipReason, UserId};
+use crate::contract::{JobId, SkipReason, UserId};
 use crate::metrics::Observation;
 use crate::stages::context::Context;
 use crate::stages::handover::chunk::range_of;
@@ -143,6 +143,7 @@ impl Undoing<'_> {
     /// Restores snapshots, a table at a time, parents before their children.
     async fn snapshots(&mut self, catalog: &Catalog, pending: Vec<PendingSnapshot>) -> Result<()> {
         let pending = row_snapshots::lock(self.session, pending).await?;
+        let pending = self.skip_access(catalog, pending).await?;
         let pending = self.skip_absent(catalog, pending).await?;
         let (set, removed): (Vec<Batch>, Vec<Batch>) = by_table(catalog, &pending).into_iter().partition(Batch::is_set);
         let rows: Vec<host::RowsToRestore> = removed.iter().map(Batch::rows).collect();
@@ -158,15 +159,42 @@ impl Undoing<'_> {
         Ok(())
     }
 
+    /// Skips rows that give the user access, if another job has locked them out since the undo began.
+    async fn skip_access(&mut self, catalog: &Catalog, pending: Vec<PendingSnapshot>) -> Result<Vec<PendingSnapshot>> {
+        let gives_access = |snapshot: &PendingSnapshot| {
+            catalog.reference(&snapshot.kind).is_some_and(|reference| reference.ends_access())
+        };
+        if !pending.iter().any(gives_access) {
+            return Ok(pending);
+        }
+        let user = self.job.user()?;
+        if !host::try_lock_receivers(self.session, &self.job.org, &[&user]).await? {
+            return Err(Error::contention("restoring rows", "the user may be about to leave again"));
+        }
+        let found = host::read_users(self.session, catalog, [&user]).await?;
+        if !found.values().any(|user| user.is_locked_out_by_another(JobId(self.job.id))) {
+            return Ok(pending);
+        }
+        let (access, others): (Vec<PendingSnapshot>, Vec<PendingSnapshot>) =
+            pending.into_iter().partition(gives_access);
+        self.push_skipped(&access, SkipReason::LockedOut);
+        Ok(others)
+    }
+
     /// Skips rows between two users of whom one is not active: their snapshots wait for the other's return.
     async fn skip_absent(&mut self, catalog: &Catalog, pending: Vec<PendingSnapshot>) -> Result<Vec<PendingSnapshot>> {
         let (here, absent) = split_by_presence(self.session, catalog, pending, None).await?;
-        let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
-        absent.iter().for_each(|snapshot| *kinds.entry(snapshot.kind.as_str()).or_default() += 1);
-        for (kind, records) in kinds {
-            self.push(kind, Action::Skipped(SkipReason::OtherInactive), records, Vec::new());
-        }
+        self.push_skipped(&absent, SkipReason::OtherInactive);
         Ok(here)
+    }
+
+    /// Journals snapshots that wait: no outcome is recorded, so that a later undo may use them.
+    fn push_skipped(&mut self, waiting: &[PendingSnapshot], reason: SkipReason) {
+        let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
+        waiting.iter().for_each(|snapshot| *kinds.entry(snapshot.kind.as_str()).or_default() += 1);
+        for (kind, records) in kinds {
+            self.push(kind, Action::Skipped(reason), records, Vec::new());
+        }
     }
 
     /// Records the outcome of snapshots, so that no later undo uses them again.

@@ -153,6 +153,10 @@ impl Dialect for Postgres {
         )
     }
 
+    fn try_advisory_lock(&self, number: &str) -> String {
+        format!("pg_try_advisory_xact_lock_shared({number})")
+    }
+
     /// Keeps each value as the text that its type writes. A cast to text would be another function's text (`character` loses
     /// its blanks); JSON's own types lose the spelling of numbers and the bounds of arrays.
     fn snapshot_object(&self, columns: &[(&str, String)]) -> String {

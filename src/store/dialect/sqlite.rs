@@ -131,6 +131,10 @@ impl Dialect for Sqlite {
         "NULL".to_owned()
     }
 
+    fn try_advisory_lock(&self, _: &str) -> String {
+        "TRUE".to_owned()
+    }
+
     /// JSON has no bytes, SQLite writes its numbers with 15 digits, and a text may hold a zero byte, which JSON does not give
     /// back. Such a value is kept as an object whose only name says what it is.
     fn snapshot_object(&self, columns: &[(&str, String)]) -> String {

@@ -57,6 +57,7 @@ pub use undo::{
 };
 pub use users::{
     InvitationUpdate, Invitee, Person, UserListing, add_invited, answer_invitation, can_take_license, free_licenses,
-    group_members, inactive_among, invite, list_users, lock_leaver_rows, lock_out, lock_users, managers,
-    name_and_email, read_users, set_status, take_license, user_with_email, users_with_emails, users_with_ids,
+    gone_among, group_members, inactive_among, invite, list_users, lock_leaver_rows, lock_out, lock_users, managers,
+    name_and_email, read_users, set_status, take_license, try_lock_receivers, user_with_email, users_with_emails,
+    users_with_ids,
 };

@@ -18,6 +18,9 @@ pub use super::entity::audit::Model as Entry;
 /// The action of an entry about a failed attempt at a chunk. The entry stays when a later attempt succeeds.
 pub const CHUNK_FAILED: &str = "chunk.failed";
 
+/// The action of an entry about a lock-out that has ended a user's access before the handover began.
+pub const ACCESS_ENDED: &str = "access.ended";
+
 /// Appends entries; the database numbers them.
 pub async fn append(session: &Session, entries: Vec<Entry>) -> Result<()> {
     add(session, "appending to the audit trail", rows(entries), "").await?;

@@ -87,10 +87,12 @@ entity!(jobs, "jobs", Jobs, {
     pub return_at: Option<TimeDateTimeWithTimeZone>,
     pub requested_at: TimeDateTimeWithTimeZone,
     pub started_at: Option<TimeDateTimeWithTimeZone>,
+    /// The time when it ended the user's access.
+    pub access_ended_at: Option<TimeDateTimeWithTimeZone>,
     pub completed_at: Option<TimeDateTimeWithTimeZone>,
     /// The time when the sweeper looks at it next.
     pub wake_at: Option<TimeDateTimeWithTimeZone>,
-    /// The number of times that the sweeper has dispatched it again without progress.
+    /// The number of times that it was dispatched again without progress.
     pub redispatches: i32,
     /// The progress that the sweeper saw last.
     pub progress: i64,

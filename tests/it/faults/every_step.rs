@@ -37,6 +37,10 @@ const SCHEDULED: u32 = 111;
 const REVERTED: u32 = 107;
 /// Leaves and is reactivated.
 const REACTIVATED: u32 = 108;
+/// Is locked out, and nobody says who receives their records.
+const LOCKED_OUT: u32 = 113;
+/// Is locked out likewise, at a scheduled time.
+const LOCKED_OUT_LATER: u32 = 114;
 /// Has a task that the host never releases.
 const STUCK: u32 = 112;
 
@@ -50,7 +54,8 @@ fn small_request(user: u32) -> Value {
 /// Creates the users' records and three triggers: one inserts a record for the leaver during the moves, one refuses
 /// the leaver's tasks for a while, and one refuses for good.
 async fn prepare(world: &World) {
-    let users: Vec<u32> = SMALL.into_iter().chain([SCHEDULED, STUCK, REVERTED, REACTIVATED]).collect();
+    let users: Vec<u32> =
+        SMALL.into_iter().chain([SCHEDULED, STUCK, REVERTED, REACTIVATED, LOCKED_OUT, LOCKED_OUT_LATER]).collect();
     for user in users {
         world.hire(user, if [REVERTED, REACTIVATED].contains(&user) { 25 } else { 3 }).await;
         if user == REACTIVATED {
@@ -121,10 +126,20 @@ async fn run_scenario(world: &mut World, faults: Arc<Faults>, how: Disturbance) 
     let mut scheduled = small_request(SCHEDULED);
     scheduled["effective_at"] = json!(later.format(&Rfc3339).expect("a time"));
     jobs.insert(SCHEDULED.to_string(), world.send(&scheduled).await);
+    for user in [LOCKED_OUT, LOCKED_OUT_LATER] {
+        let mut lock_out = small_request(user);
+        (lock_out["reassign"], lock_out["lock_out"]) = (json!({}), json!(true));
+        if user == LOCKED_OUT_LATER {
+            lock_out["effective_at"] = scheduled["effective_at"].clone();
+        }
+        jobs.insert(user.to_string(), world.send(&lock_out).await);
+    }
     let (broker, notes) = Disturbed::new(world.broker().await, how);
     world.start_roles_on(&Role::ALL, broker);
 
-    make_due(world, jobs[&SCHEDULED.to_string()]).await;
+    for user in [SCHEDULED, LOCKED_OUT_LATER] {
+        make_due(world, jobs[&user.to_string()]).await;
+    }
     let large = jobs["53"];
     let tried = format!("SELECT count(*) FROM handover.chunks WHERE attempts > 0 AND job_id = {}", world.uuid(large));
     until_aging(world, "a chunk has failed", async |world| world.number(&tried).await > 0).await;
@@ -157,9 +172,7 @@ async fn make_due(world: &World, job: JobId) {
         world.job(job).await.is_some_and(|job| job.state == State::Scheduled)
     })
     .await;
-    let id = world.uuid(job);
-    world.change_ledger(&format!("UPDATE handover.jobs SET effective_at = requested_at WHERE id = {id}")).await;
-    world.change_ledger(&format!("UPDATE handover.outbox SET due_at = created_at WHERE job_id = {id}")).await;
+    world.make_due(job).await;
 }
 
 async fn until_ended(world: &World, jobs: impl Iterator<Item = &JobId>) {
@@ -207,7 +220,7 @@ async fn outcome(world: &mut World, scenario: &Scenario) -> Value {
         world.check_journal(*id).await;
         let job = world.job(*id).await.expect("a job");
         let mut certificate = job.certificate.clone().unwrap_or_default();
-        for time in ["requested_at", "started_at", "completed_at", "counted_at"] {
+        for time in ["requested_at", "started_at", "access_ended_at", "completed_at", "counted_at"] {
             certificate.as_object_mut().map(|certificate| certificate.remove(time));
         }
         let codes: Option<Vec<Value>> = job
@@ -400,6 +413,14 @@ fn scenario_reaches_every_step() {
     assert_eq!((&restored["found"], &restored["restored"]), (&json!(25), &json!(25)));
     assert_eq!(outcome_of(&REACTIVATED.to_string())["state"], "completed");
     assert_eq!(outcome_of("reactivate")["state"], "completed");
+    for user in [LOCKED_OUT, LOCKED_OUT_LATER] {
+        let outcome = outcome_of(&user.to_string());
+        assert_eq!(
+            (&outcome["state"], &outcome["reasons"][0]),
+            (&json!("needs_attention"), &json!("allotment_missing"))
+        );
+        assert!(expected["inactive"].as_array().expect("users").contains(&json!(user.to_string())));
+    }
     assert_eq!(outcome_of("112")["state"], "needs_attention");
     assert_eq!(outcome_of("112")["reasons"], json!(["row_refused", "row_refused"]));
 }

@@ -37,6 +37,11 @@ async fn last_active_administrator_cannot_leave(world: &mut World) {
     assert_eq!((job.state, codes_of(&job)), (State::Rejected, vec!["protected".to_owned()]));
     let reason = reasons_of(&job).remove(0);
     assert_eq!((reason.concerning.kind.as_deref(), reason.concerning.keys), (Some("last_admin"), vec!["3".to_owned()]));
+    // The guard is about whose access may end, so it binds a lock-out as well.
+    let mut urgent = leave("3", to_nine());
+    (urgent["request_id"], urgent["lock_out"]) = (json!("urgent"), json!(true));
+    let job = world.hand_over(&urgent).await;
+    assert_eq!((job.state, codes_of(&job)), (State::Rejected, vec!["protected".to_owned()]));
     assert_eq!(owners(world, "docs").await, ["1:9", "2:3", "3:9"]);
     assert_eq!(world.number("SELECT count(*) FROM people WHERE id = 3 AND status = 'active'").await, 1);
 }

@@ -112,13 +112,15 @@ async fn postgres_template() -> String {
     use std::hash::{DefaultHasher, Hash, Hasher};
     let sequences = include_str!("../../../migrations/seed/postgres_sequences.sql");
     let mut hasher = DefaultHasher::new();
-    let sources = [include_str!("../../../migrations/src/ledger.rs"), handover_migrations::KEAP_SEED, sequences];
+    let ledger =
+        [include_str!("../../../migrations/src/ledger.rs"), include_str!("../../../migrations/src/access_ended.rs")];
+    let sources = [handover_migrations::KEAP_SEED, sequences];
     let granted = [
         include_str!("../../../src/store/driver/postgres/grants.rs"),
         include_str!("../../../src/catalog/rights.rs"),
         EMBEDDED[0].1,
     ];
-    (sources, granted, WORKER, PASSWORD, CRM_SOURCES).hash(&mut hasher);
+    (ledger, sources, granted, WORKER, PASSWORD, CRM_SOURCES).hash(&mut hasher);
     let template = format!("handover_template_{:016x}", hasher.finish());
     if is_true(&format!("SELECT 1 FROM pg_database WHERE datname = '{template}'")).await {
         return template;

@@ -17,6 +17,13 @@ impl World {
         session.commit().await.expect("committed");
     }
 
+    /// Makes a scheduled job due, as time does.
+    pub async fn make_due(&self, job: JobId) {
+        let id = self.uuid(job);
+        self.change_ledger(&format!("UPDATE handover.jobs SET effective_at = requested_at WHERE id = {id}")).await;
+        self.change_ledger(&format!("UPDATE handover.outbox SET due_at = created_at WHERE job_id = {id}")).await;
+    }
+
     /// Returns every row of every table except the outbox, as text.
     pub async fn everything(&self) -> BTreeMap<String, Vec<String>> {
         let mut all = BTreeMap::new();

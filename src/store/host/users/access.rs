@@ -2,14 +2,15 @@
 //!
 //! Locks: the rows of the users whose status changes, until the caller commits.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::columns::{parse_status, status_value};
 use crate::catalog::Catalog;
 use crate::contract::UserId;
 use crate::plan::UserStatus;
+use crate::store::dialect::JOBS;
 use crate::store::dialect::sql::{column, quoted, table};
-use crate::store::host::predicates::{as_text, in_org};
+use crate::store::host::predicates::{LEAVES, as_text, in_org, open_states, org_of};
 use crate::store::{Error, Result, Session};
 
 /// Ends the leavers' access: sets them from active to inactive.
@@ -63,6 +64,29 @@ pub async fn set_status(
     }
 }
 
+/// Returns those of these users who can receive nothing now: they are not active, or an open job has ended their access.
+pub async fn gone_among(session: &Session, catalog: &Catalog, users: &[&UserId]) -> Result<Vec<UserId>> {
+    let table_of = &catalog.users;
+    let mut sql = session.sql("");
+    let list = sql.host_list(&table_of.key, users.iter().map(|user| user.as_str()));
+    let active = sql.host(&table_of.status.column, &table_of.status.active);
+    let in_org = in_org(&mut sql, table_of.within.as_ref(), "u");
+    let id = as_text(&column("u", &table_of.key.name));
+    sql.add(&format!(
+        "SELECT {id} AS id FROM {host} u WHERE {key} IN {list}{in_org} AND {status} = {active} AND NOT EXISTS \
+         (SELECT 1 FROM {JOBS} j WHERE j.org = {org} AND j.user_id = {id} AND j.state IN ({open}) AND {LEAVES} \
+         AND j.access_ended_at IS NOT NULL)",
+        host = table(&table_of.table),
+        key = column("u", &table_of.key.name),
+        status = column("u", &table_of.status.column.name),
+        org = org_of(catalog, "u"),
+        open = open_states(),
+    ));
+    let rows = session.all("looking at the successors", sql).await?;
+    let here: HashSet<String> = rows.iter().map(|row| row.get("id")).collect::<Result<_>>()?;
+    Ok(users.iter().filter(|user| !here.contains(user.as_str())).map(|user| (*user).clone()).collect())
+}
+
 /// Returns those of these users who are not active now.
 pub async fn inactive_among(session: &Session, catalog: &Catalog, users: &[&UserId]) -> Result<Vec<UserId>> {
     let statuses = read_statuses(session, catalog, users).await?;
@@ -82,6 +106,6 @@ async fn read_statuses(session: &Session, catalog: &Catalog, ids: &[&UserId]) ->
         host = table(&users.table),
         key = column("u", &users.key.name),
     ));
-    let rows = session.all("reading the successors' statuses", sql).await?;
+    let rows = session.all("reading users' statuses", sql).await?;
     rows.iter().map(|row| Ok((row.get("id")?, parse_status(catalog, row.get("status")?)))).collect()
 }

@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use uuid::Uuid;
+
 use super::columns::{parse_status, parse_user};
 use crate::catalog::{Catalog, Column, Condition};
 use crate::contract::{JobId, UserId};
 use crate::job::State;
-use crate::plan::UserFacts;
+use crate::plan::{OpenJob, UserFacts};
 use crate::store::dialect::sql::{column, table};
 use crate::store::dialect::{JOB_SUCCESSORS, JOBS};
 use crate::store::host::predicates::{LEAVES, as_text, in_org, meets, open_states, org_of, state_list};
@@ -34,20 +36,25 @@ pub async fn read_users<'u>(
         let meets = meets(&mut sql, listing, "u");
         asked.push_str(&format!(", CAST(CASE WHEN {meets} THEN 1 ELSE 0 END AS bigint) AS m{index}"));
     }
+    // At most one row each: the index of open jobs is unique.
+    let open_job = |waits: &str| {
+        format!(
+            "{JOBS} j WHERE j.org = {org} AND j.user_id = {id} AND j.state IN ({}) AND j.wait_for {waits} LIMIT 1",
+            open_states()
+        )
+    };
     sql.add(&format!(
         "SELECT {id} AS id, {org} AS org, {status} AS status, {manager} AS manager{asked}, \
-         (SELECT {open_job} LIMIT 1) AS under_way, \
-         (SELECT {open_job} AND {LEAVES} LIMIT 1) AS leaving, \
-         (SELECT {open_job} AND {LEAVES} AND j.started_at IS NOT NULL LIMIT 1) AS locked_out_by, \
+         (SELECT j.id FROM {running}) AS running, (SELECT {progress} FROM {running}) AS running_progress, \
+         (SELECT j.id FROM {waiting}) AS waiting, (SELECT {progress} FROM {waiting}) AS waiting_progress, \
          (SELECT j.id FROM {JOB_SUCCESSORS} s JOIN {JOBS} j ON j.id = s.job_id \
             WHERE s.org = {org} AND s.user_id = {id} AND j.state IN ({under_way}) AND j.user_id <> {id} \
             ORDER BY j.requested_at, j.id LIMIT 1) AS receives_from \
          FROM {host} u WHERE {key} IN {list}{in_org}",
         status = as_text(&column("u", &users.status.column.name)),
-        open_job = format_args!(
-            "j.id FROM {JOBS} j WHERE j.org = {org} AND j.user_id = {id} AND j.state IN ({})",
-            open_states()
-        ),
+        running = open_job("IS NULL"),
+        waiting = open_job("IS NOT NULL"),
+        progress = progress(),
         under_way = state_list(State::UNDER_WAY),
         host = table(&users.table),
         key = column("u", &users.key.name),
@@ -61,7 +68,6 @@ pub async fn read_users<'u>(
 }
 
 fn read_user(row: &Row, catalog: &Catalog, asked: &[&Column], listings: &[&Condition]) -> Result<UserFacts> {
-    let job = |column: &str| row.get::<Option<uuid::Uuid>>(column).map(|id| id.map(JobId));
     let mut columns = HashMap::new();
     for (index, asked) in asked.iter().enumerate() {
         columns.insert(asked.name.clone(), row.get(format!("c{index}").as_str())?);
@@ -80,11 +86,28 @@ fn read_user(row: &Row, catalog: &Catalog, asked: &[&Column], listings: &[&Condi
         manager: manager.and_then(|manager| parse_user(catalog, manager)),
         columns,
         listed,
-        under_way: job("under_way")?,
-        leaving: job("leaving")?,
-        locked_out_by: job("locked_out_by")?,
-        receives_from: job("receives_from")?,
+        running_job: read_open_job(row, "running")?,
+        waiting_job: read_open_job(row, "waiting")?,
+        receives_from: row.get::<Option<Uuid>>("receives_from")?.map(JobId),
     })
+}
+
+/// How far an open job is, in letters: it is a leave (`l`), it has begun (`b`), it has ended the user's access (`a`).
+fn progress() -> String {
+    let letter = |test: &str, letter: &str| format!("CASE WHEN {test} THEN '{letter}' ELSE '' END");
+    let begun = "j.started_at IS NOT NULL OR j.access_ended_at IS NOT NULL";
+    [letter(LEAVES, "l"), letter(begun, "b"), letter("j.access_ended_at IS NOT NULL", "a")].join(" || ")
+}
+
+fn read_open_job(row: &Row, column: &str) -> Result<Option<OpenJob>> {
+    let Some(id) = row.get::<Option<Uuid>>(column)? else { return Ok(None) };
+    let progress: String = row.get(format!("{column}_progress").as_str())?;
+    Ok(Some(OpenJob {
+        id: JobId(id),
+        leaves: progress.contains('l'),
+        has_begun: progress.contains('b'),
+        has_ended_access: progress.contains('a'),
+    }))
 }
 
 /// Returns the managers of these users. Users without a manager are left out.

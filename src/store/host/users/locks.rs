@@ -40,6 +40,22 @@ pub async fn lock_users(session: &Session, leavers: &[(&str, &UserId)], receiver
     Ok(())
 }
 
+/// Locks users of an organization in shared mode until the transaction ends, without waiting. Returns false if another transaction
+/// plans for one of them as a leaver: then nobody knows yet whether they may still receive something.
+///
+/// Locks: as [`lock_users`]. It does not wait, so the caller may hold other locks, such as a chunk's.
+pub async fn try_lock_receivers(session: &Session, org: &str, receivers: &[&UserId]) -> Result<bool> {
+    if !session.capabilities().advisory_locks || receivers.is_empty() {
+        return Ok(true);
+    }
+    let keys: Vec<i64> = receivers.iter().map(|user| lock_key(org, user)).collect();
+    let mut sql = session.sql("");
+    let locks = sql.small_table("l", vec![ColumnArray::new(Type::Int64, "key", keys.iter().map(Some))]);
+    let is_locked = sql.dialect().try_advisory_lock("l.key");
+    sql.add(&format!("SELECT 1 AS refused FROM {locks} WHERE NOT {is_locked}"));
+    Ok(session.all("locking the successors", sql).await?.is_empty())
+}
+
 fn lock_key(org: &str, user: &UserId) -> i64 {
     let digest = Sha256::digest(format!("handover:{}:{org}:{user}", org.len()));
     let mut key = [0; 8];

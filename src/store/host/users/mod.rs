@@ -10,7 +10,7 @@ mod listing;
 mod locks;
 mod people;
 
-pub use access::{inactive_among, lock_out, set_status};
+pub use access::{gone_among, inactive_among, lock_out, set_status};
 pub use columns::leaver_table;
 pub use facts::{managers, read_users};
 pub use groups::group_members;
@@ -19,5 +19,5 @@ pub use invitations::{
 };
 pub use licenses::{can_take_license, free_licenses, take_license};
 pub use listing::{UserListing, list_users};
-pub use locks::{lock_leaver_rows, lock_users};
+pub use locks::{lock_leaver_rows, lock_users, try_lock_receivers};
 pub use people::{Person, users_with_emails, users_with_ids};
