@@ -172,7 +172,11 @@ impl RowReader<'_> {
         let text = self.text(row, column).filter(|text| !text.is_empty())?;
         let fault = |fault| of_time(self.columns.name(column), &text, &fault);
         let at = reading.keep(self.clock.read(&text, meaning).map_err(fault))?;
-        reading.if_new.extend(self.clock.check(&at).map(|fault| *of_time(self.columns.name(column), &text, &fault)));
+        let reason = self.clock.check(&at).map(|fault| *of_time(self.columns.name(column), &text, &fault));
+        match self.clock.is_near(&at) {
+            true => reading.if_new.extend(reason),
+            false => reading.faults.extend(reason),
+        }
         Some(at)
     }
 

@@ -1,7 +1,7 @@
 //! Why a row cannot have a date or time, and how to fix it.
 
-/// The latest time that a row may name, in years. A later one is more likely a typing mistake.
-pub const YEARS_AHEAD: i64 = 10;
+/// The years around a run in which times are likely. Another one is more likely a typing mistake.
+pub const LIKELY_YEARS: i64 = 10;
 
 /// Why a row cannot have this date or time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +39,7 @@ impl TimeFault {
             TimeFault::NoZone => format!("{text:?} does not say in which time zone"),
             TimeFault::Past(at) => format!("{text:?} is read as {at}, which is past"),
             TimeFault::TooFar(at) => {
-                format!("{text:?} is read as {at}, which is more than {YEARS_AHEAD} years ahead")
+                format!("{text:?} is read as {at}, which is more than {LIKELY_YEARS} years ahead")
             }
         }
     }

@@ -8,7 +8,7 @@ use jiff::tz::{Offset, TimeZone, TimeZoneDatabase};
 use jiff::{Timestamp, ToSpan, ZonedDateTime};
 use time::OffsetDateTime;
 
-use super::time_fault::{TimeFault, YEARS_AHEAD};
+use super::time_fault::{LIKELY_YEARS, TimeFault};
 
 /// The time zone of dates and times that name none.
 #[derive(Debug, Clone)]
@@ -149,14 +149,21 @@ impl Clock {
 
     /// Returns the fault of a time that no new request may name.
     pub fn check(&self, moment: &Moment) -> Option<TimeFault> {
-        let latest = self.now.to_zoned_datetime(TimeZone::UTC).checked_add(YEARS_AHEAD.years()).ok();
         if moment.at.timestamp() < self.now {
             Some(TimeFault::Past(moment.to_string()))
-        } else if latest.is_none_or(|latest| moment.at.timestamp() > latest.timestamp()) {
+        } else if !self.is_near(moment) {
             Some(TimeFault::TooFar(moment.to_string()))
         } else {
             None
         }
+    }
+
+    /// True if a request may have this time, or may have had it when it was sent.
+    pub fn is_near(&self, moment: &Moment) -> bool {
+        let now = self.now.to_zoned_datetime(TimeZone::UTC);
+        let (earliest, latest) = (now.checked_sub(LIKELY_YEARS.years()), now.checked_add(LIKELY_YEARS.years()));
+        let is_late_enough = earliest.is_ok_and(|earliest| moment.at.timestamp() >= earliest.timestamp());
+        is_late_enough && latest.is_ok_and(|latest| moment.at.timestamp() <= latest.timestamp())
     }
 }
 
