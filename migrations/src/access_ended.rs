@@ -18,7 +18,7 @@ impl MigrationName for Migration {
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let ledger = Names::of(manager);
+        let ledger = Names::of(manager)?;
         let jobs = ledger.table("jobs");
         manager
             .alter_table(ledger.alter("jobs").add_column(timestamp_with_time_zone_null("access_ended_at")).to_owned())
@@ -38,7 +38,7 @@ impl MigrationTrait for Migration {
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let ledger = Names::of(manager);
+        let ledger = Names::of(manager)?;
         let jobs = ledger.table("jobs");
         for statement in [
             format!("DROP INDEX {}", ledger.index("handover_jobs_open")),

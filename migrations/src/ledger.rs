@@ -19,7 +19,7 @@ pub(crate) const OPEN: &str = "state IN ('scheduled', 'cutting', 'moving', 'fina
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let ledger = Names::of(manager);
+        let ledger = Names::of(manager)?;
         if ledger.has_schema {
             manager.get_connection().execute_unprepared("CREATE SCHEMA IF NOT EXISTS handover").await?;
         }
@@ -33,7 +33,7 @@ impl MigrationTrait for Migration {
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let ledger = Names::of(manager);
+        let ledger = Names::of(manager)?;
         for table in ledger.tables().iter().rev() {
             if let Some(name) = table.get_table_name() {
                 manager.drop_table(Table::drop().table(name.clone()).to_owned()).await?;
@@ -54,8 +54,12 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    pub(crate) fn of(manager: &SchemaManager<'_>) -> Names {
-        Names { has_schema: manager.get_database_backend() == DbBackend::Postgres }
+    pub(crate) fn of(manager: &SchemaManager<'_>) -> Result<Names, DbErr> {
+        match manager.get_database_backend() {
+            DbBackend::Postgres => Ok(Names { has_schema: true }),
+            DbBackend::Sqlite => Ok(Names { has_schema: false }),
+            other => Err(DbErr::Migration(format!("the ledger's tables have no names in {other:?}"))),
+        }
     }
 
     /// Returns a table's name in a statement.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::error::{DatabaseUnavailable, Error, Result};
 use crate::catalog::{Checked, EMBEDDED, check};
 use crate::stages::{Catalogs, Context, Limits};
+use crate::store::driver::{self, Driver};
 use crate::store::{self, Cause, Store, host};
 
 /// A catalog's name and text.
@@ -21,16 +22,12 @@ pub async fn store(settings: &store::Settings) -> std::result::Result<Store, Dat
     Store::open(settings).await.map_err(|store::Error { cause, .. }| {
         let why = match cause {
             Cause::Away(why) => why,
-            Cause::Contention { .. } | Cause::Refused { .. } | Cause::Unexpected(_) | Cause::Superseded => cause.to_string(),
-        };
-        let found = format!("the database {} cannot be opened: {why}", without_password(&settings.url));
-        let hint = match settings.url.starts_with("sqlite") {
-            true => "check `database.url`: the file, its folder, and their permissions",
-            false => {
-                "check `database.url`: that the server runs and is reachable, the name of the database, the role and its \
-                 password"
+            Cause::Contention { .. } | Cause::Refused { .. } | Cause::Unexpected(_) | Cause::Superseded => {
+                cause.to_string()
             }
         };
+        let found = format!("the database {} cannot be opened: {why}", without_password(&settings.url));
+        let hint = driver::of_url(&settings.url).map_or("check `database.url`", Driver::hint);
         DatabaseUnavailable { found, hint }
     })
 }

@@ -65,9 +65,8 @@ pub fn check_worker(worker: &worker::Settings, faults: &mut Faults) {
 
 /// Checks the database's address and time limits.
 pub fn check_database(database: &store::Settings, faults: &mut Faults) {
-    let scheme = database.url.split(':').next().unwrap_or_default();
-    if !["postgres", "postgresql", "sqlite"].contains(&scheme) {
-        faults.add("`database.url` must start with `postgres:` or `sqlite:`");
+    if let Err(fault) = store::driver::of_url(&database.url) {
+        faults.add(fault);
     }
     if database.max_connections < 2 {
         faults.add("`database.max_connections` must be at least 2");

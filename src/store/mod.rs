@@ -53,7 +53,8 @@ pub struct Store {
 impl Store {
     /// Connects. It creates nothing except SQLite's file, where the URL allows that.
     pub async fn open(settings: &Settings) -> Result<Store> {
-        let driver = driver::of_url(&settings.url)?;
+        let driver =
+            driver::of_url(&settings.url).map_err(|what| Error::unexpected("connecting to the database", what))?;
         let pools = driver.connect(settings).await?;
         Ok(Store {
             driver,

@@ -1,7 +1,7 @@
 //! Bound values: placeholders, casts, tables of values, and JSON.
 
 use handover::catalog::{Column, Family};
-use handover::store::dialect::sql::{ColumnArray, Sql};
+use handover::store::dialect::sql::{ColumnArray, INT64, Sql, TEXT, UpdateFrom};
 use handover::store::dialect::{LedgerTable, Type};
 use handover::store::{Row, Session};
 use uuid::Uuid;
@@ -129,4 +129,55 @@ async fn ledger_tables_are_found_by_name(world: &mut World) {
         let sql = session.sql(&format!("SELECT count(*) AS n FROM {table}"));
         one(&session, sql).await.count("n").expect("a count");
     }
+}
+
+#[every_engine]
+async fn json_is_read_by_names_and_positions(world: &mut World) {
+    let session = world.store.reader();
+    let dialect = session.dialect();
+    let mut sql = session.sql("");
+    let json = sql.bind(serde_json::json!({ "list": ["a", "b"], "it's": { "x": 1 } }).to_string());
+    let json = dialect.cast(&json, &Type::Json);
+    let second = dialect.json_item_text(&format!("({})", dialect.json_member(&json, "list")), 1);
+    let member = dialect.json_member(&json, "it's");
+    sql.add(&format!("SELECT {second} AS second, CAST({member} AS {TEXT}) AS member"));
+    let row = one(&session, sql).await;
+    assert_eq!(row.get::<String>("second").expect("a text"), "b");
+    let member: serde_json::Value = serde_json::from_str(&row.get::<String>("member").expect("a text")).expect("JSON");
+    assert_eq!(member, serde_json::json!({ "x": 1 }));
+}
+
+#[every_engine]
+async fn values_differ_as_null_does(world: &mut World) {
+    let session = world.store.reader();
+    for (left, right, expected) in [("1", "1", 0), ("1", "2", 1), ("NULL", "1", 1), ("NULL", "NULL", 0)] {
+        let int = |value: &str| format!("CAST({value} AS {INT64})");
+        let differs = session.dialect().differs(&int(left), &int(right));
+        let sql = session.sql(&format!("SELECT CAST(CASE WHEN {differs} THEN 1 ELSE 0 END AS {INT64}) AS n"));
+        assert_eq!(one(&session, sql).await.get::<i64>("n").expect("a number"), expected, "{left} and {right}");
+    }
+}
+
+#[every_engine]
+async fn updates_take_values_of_other_rows(world: &mut World) {
+    world.sql("CREATE TABLE shelf (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT)").await;
+    world.sql("INSERT INTO shelf VALUES (1, 9), (2, 9), (3, 9)").await;
+    let session = world.store.begin("test").await.expect("a transaction");
+    let mut sql = session.sql("");
+    let arrays = vec![
+        ColumnArray::new(Type::Int64, "id", [Some(1), Some(3)]),
+        ColumnArray::new(Type::Int64, "owner", [Some(7), Some(8)]),
+    ];
+    let rows = sql.table("x", arrays);
+    let update = session.dialect().update_from(&UpdateFrom {
+        table: "shelf",
+        alias: "t",
+        assignments: "owner = x.owner",
+        from: &rows,
+        condition: "t.id = x.id",
+    });
+    sql.add(&update);
+    assert_eq!(session.run("testing an update", sql).await.expect("an update"), 2);
+    session.commit().await.expect("committed");
+    assert_eq!(world.texts("SELECT CAST(owner AS text) AS t FROM shelf ORDER BY id").await, ["7", "9", "8"]);
 }

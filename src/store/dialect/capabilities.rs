@@ -21,8 +21,6 @@ pub enum Engine {
 pub struct Capabilities {
     /// A WITH list may change rows: one statement journals what another of it has changed.
     pub writable_ctes: bool,
-    /// A changing statement can return rows.
-    pub returning: bool,
     /// Rows can be locked one by one. Without it, one writer at a time holds the whole database.
     pub row_locks: bool,
     /// A reader can leave out rows that are locked.
@@ -31,8 +29,6 @@ pub struct Capabilities {
     pub advisory_locks: bool,
     /// A statement can bind an array.
     pub arrays: bool,
-    /// A migration can be rolled back.
-    pub transactional_ddl: bool,
     /// The check of a foreign key can wait for the commit, one constraint at a time.
     pub deferrable_constraints: bool,
     /// The physical addresses of rows, for tables without a key. The first whose columns hide no column of the table is used.

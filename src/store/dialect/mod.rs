@@ -3,8 +3,8 @@
 //! [`Capabilities`] are facts that code asks about. [`Dialect`] is syntax that code calls. [`sql::Sql`] composes a
 //! statement of pieces and renders it once, for one dialect.
 //!
-//! Every dialect reads identifiers in double quotes, `CAST(x AS type)`, `||` between texts, `IS DISTINCT FROM`,
-//! common table expressions and window functions.
+//! Every dialect reads identifiers in double quotes, `CAST(x AS type)`, common table expressions and window functions. Only
+//! what a dialect with [`Capabilities::writable_ctes`] runs is written in PostgreSQL's syntax.
 
 mod capabilities;
 mod column_array;
@@ -16,6 +16,7 @@ mod syntax;
 mod tables;
 pub mod text;
 mod types;
+mod update_from;
 
 pub use self::capabilities::{Capabilities, Engine, RowAddress};
 pub use self::column_array::ColumnArray;

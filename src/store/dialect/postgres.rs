@@ -6,8 +6,9 @@ use super::capabilities::{Capabilities, Engine, RowAddress};
 use super::column_array::ColumnArray;
 use super::syntax::{Bind, Dialect, RowLock, TableSize};
 use super::tables::LedgerTable;
-use super::text::{array_cast, array_text};
+use super::text::{array_cast, array_text, differs, on_conflict_do_nothing, returning, update_from};
 use super::types::Type;
+use super::update_from::UpdateFrom;
 
 /// The syntax of PostgreSQL 14 and newer.
 #[derive(Debug)]
@@ -21,12 +22,10 @@ pub static POSTGRES: Postgres = Postgres::with(CAPABILITIES);
 /// The capabilities of PostgreSQL.
 pub const CAPABILITIES: Capabilities = Capabilities {
     writable_ctes: true,
-    returning: true,
     row_locks: true,
     skip_locked: true,
     advisory_locks: true,
     arrays: true,
-    transactional_ddl: true,
     deferrable_constraints: true,
     // Partitions and children have addresses of their own: the table's number makes one unique.
     row_addresses: &[RowAddress { columns: &[("tableoid", "oid"), ("ctid", "tid")] }],
@@ -146,6 +145,14 @@ impl Dialect for Postgres {
         format!("{json}{outer} ->> {}", text(last))
     }
 
+    fn json_member(&self, json: &str, name: &str) -> String {
+        format!("{json} -> {}", text(name))
+    }
+
+    fn json_item_text(&self, array: &str, position: usize) -> String {
+        format!("{array} ->> {position}")
+    }
+
     fn advisory_lock(&self, number: &str, exclusive: &str) -> String {
         format!(
             "CASE WHEN {exclusive} THEN pg_advisory_xact_lock({number})::text \
@@ -207,6 +214,33 @@ impl Dialect for Postgres {
 
     fn overriding_identity(&self) -> &'static str {
         "OVERRIDING SYSTEM VALUE "
+    }
+
+    fn on_conflict_do_nothing(&self, columns: &[&str]) -> String {
+        on_conflict_do_nothing(columns)
+    }
+
+    fn update_from(&self, update: &UpdateFrom<'_>) -> String {
+        update_from(update)
+    }
+
+    fn returning(&self, columns: &str) -> String {
+        returning(columns)
+    }
+
+    fn materialized(&self) -> &'static str {
+        "MATERIALIZED "
+    }
+
+    fn differs(&self, left: &str, right: &str) -> String {
+        differs(left, right)
+    }
+
+    /// The connection has switched row-level security off, so that a statement fails instead of missing a row.
+    fn enter_row_security(&self, settings: &[(String, String)]) -> String {
+        let set = |(name, value): &(String, String)| format!(", set_config({name}, {value}, true)");
+        let settings: String = settings.iter().map(set).collect();
+        format!("SELECT set_config('row_security', 'on', true){settings}")
     }
 }
 

@@ -8,11 +8,13 @@ use sea_orm::sea_query::Value;
 
 use super::capabilities::Capabilities;
 pub use super::column_array::ColumnArray;
+pub use super::piece::{INT64, MATERIALIZED, TEXT};
 use super::piece::{MARK, Piece};
 use super::syntax::{SharedDialect, TableSize};
 use super::tables::LedgerTable;
-pub use super::text::{array_cast, array_text, as_texts, cast, column, quoted, table};
+pub use super::text::{array_cast, array_text, as_text, as_texts, cast, column, quoted, table};
 use super::types::Type;
+pub use super::update_from::UpdateFrom;
 use crate::catalog::Column;
 
 /// A statement in the making.
@@ -97,6 +99,8 @@ impl Sql {
             match Piece::read(part).filter(|_| place % 2 == 1) {
                 None => text.push_str(part),
                 Some(Piece::Table(table)) => text.push_str(&ledger_table(self.dialect, table)),
+                Some(Piece::Type(name)) => text.push_str(self.dialect.type_name(&name.of())),
+                Some(Piece::Materialized) => text.push_str(self.dialect.materialized()),
                 Some(Piece::Bind(index)) => {
                     text.push_str(&self.dialect.placeholder(index + 1));
                     repeated.extend(self.values.get(index).filter(|_| repeats).cloned());

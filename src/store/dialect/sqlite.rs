@@ -8,7 +8,9 @@ use super::capabilities::{Capabilities, Engine, RowAddress};
 use super::column_array::ColumnArray;
 use super::syntax::{Bind, Dialect, RowLock, TableSize};
 use super::tables::LedgerTable;
+use super::text::{differs, on_conflict_do_nothing, returning, update_from};
 use super::types::Type;
+use super::update_from::UpdateFrom;
 
 /// The syntax of SQLite 3.41 and newer.
 #[derive(Debug)]
@@ -16,12 +18,10 @@ pub struct Sqlite;
 
 const CAPABILITIES: Capabilities = Capabilities {
     writable_ctes: false,
-    returning: true,
     row_locks: false,
     skip_locked: false,
     advisory_locks: false,
     arrays: false,
-    transactional_ddl: true,
     deferrable_constraints: false,
     row_addresses: &[
         RowAddress { columns: &[("rowid", "INTEGER")] },
@@ -126,6 +126,14 @@ impl Dialect for Sqlite {
         format!("{json}{outer} ->> {}", path(last))
     }
 
+    fn json_member(&self, json: &str, name: &str) -> String {
+        format!("{json} -> {}", path(name))
+    }
+
+    fn json_item_text(&self, array: &str, position: usize) -> String {
+        format!("{array} ->> {position}")
+    }
+
     /// SQLite has one writer.
     fn advisory_lock(&self, _: &str, _: &str) -> String {
         "NULL".to_owned()
@@ -197,6 +205,31 @@ impl Dialect for Sqlite {
 
     fn overriding_identity(&self) -> &'static str {
         ""
+    }
+
+    fn on_conflict_do_nothing(&self, columns: &[&str]) -> String {
+        on_conflict_do_nothing(columns)
+    }
+
+    fn update_from(&self, update: &UpdateFrom<'_>) -> String {
+        update_from(update)
+    }
+
+    fn returning(&self, columns: &str) -> String {
+        returning(columns)
+    }
+
+    fn materialized(&self) -> &'static str {
+        "MATERIALIZED "
+    }
+
+    fn differs(&self, left: &str, right: &str) -> String {
+        differs(left, right)
+    }
+
+    /// SQLite has no row-level security.
+    fn enter_row_security(&self, _: &[(String, String)]) -> String {
+        "SELECT NULL".to_owned()
     }
 }
 

@@ -9,6 +9,7 @@ use super::column_array::ColumnArray;
 use super::tables::LedgerTable;
 use super::text;
 use super::types::Type;
+use super::update_from::UpdateFrom;
 
 /// A dialect, shared by every session and statement of a database.
 pub type SharedDialect = &'static dyn Dialect;
@@ -95,6 +96,12 @@ pub trait Dialect: fmt::Debug + Send + Sync {
     /// Returns the text under a name, inside nested objects; NULL where it is missing.
     fn json_text(&self, json: &str, names: &[&str]) -> String;
 
+    /// Returns the JSON value under a name.
+    fn json_member(&self, json: &str, name: &str) -> String;
+
+    /// Returns the text at a position of an array, counted from 0.
+    fn json_item_text(&self, array: &str, position: usize) -> String;
+
     /// Returns an expression that locks a number until the end of the transaction, exclusively if a test holds. Only with
     /// [`Capabilities::advisory_locks`].
     fn advisory_lock(&self, number: &str, exclusive: &str) -> String;
@@ -139,7 +146,21 @@ pub trait Dialect: fmt::Debug + Send + Sync {
     fn overriding_identity(&self) -> &'static str;
 
     /// Returns what follows an INSERT that leaves out rows which exist already, with a blank before it.
-    fn on_conflict_do_nothing(&self, columns: &[&str]) -> String {
-        format!(" ON CONFLICT ({}) DO NOTHING", columns.join(", "))
-    }
+    fn on_conflict_do_nothing(&self, columns: &[&str]) -> String;
+
+    /// Returns an UPDATE of the rows that others name.
+    fn update_from(&self, update: &UpdateFrom<'_>) -> String;
+
+    /// Returns what follows an INSERT or UPDATE of which these columns are read, with a blank before it.
+    fn returning(&self, columns: &str) -> String;
+
+    /// Returns what has a common table expression computed once, with a blank after it.
+    fn materialized(&self) -> &'static str;
+
+    /// Tests that two values differ, where NULL equals NULL.
+    fn differs(&self, left: &str, right: &str) -> String;
+
+    /// Returns the query that has row-level security hide rows for the rest of the transaction, with these settings for its
+    /// policies, each a name and a value. Only with [`Capabilities::session_settings`].
+    fn enter_row_security(&self, settings: &[(String, String)]) -> String;
 }

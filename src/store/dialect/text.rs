@@ -1,5 +1,7 @@
 //! Text that every dialect writes alike.
 
+use super::piece::TEXT;
+use super::update_from::UpdateFrom;
 use crate::catalog::{Column, TableName};
 
 /// Returns `CAST(expression AS type)`, or the expression if no type is named.
@@ -8,6 +10,32 @@ pub fn cast(expression: &str, to: &str) -> String {
         "" => expression.to_owned(),
         to => format!("CAST({expression} AS {to})"),
     }
+}
+
+/// Casts an expression to text.
+pub fn as_text(expression: &str) -> String {
+    format!("CAST({expression} AS {TEXT})")
+}
+
+/// Returns an UPDATE with a FROM.
+pub fn update_from(update: &UpdateFrom<'_>) -> String {
+    let UpdateFrom { table, alias, assignments, from, condition } = update;
+    format!("UPDATE {table} AS {alias} SET {assignments} FROM {from} WHERE {condition}")
+}
+
+/// Returns an `ON CONFLICT` that leaves rows out, with a blank before it.
+pub fn on_conflict_do_nothing(columns: &[&str]) -> String {
+    format!(" ON CONFLICT ({}) DO NOTHING", columns.join(", "))
+}
+
+/// Returns a `RETURNING`, with a blank before it.
+pub fn returning(columns: &str) -> String {
+    format!(" RETURNING {columns}")
+}
+
+/// Returns an `IS DISTINCT FROM`.
+pub fn differs(left: &str, right: &str) -> String {
+    format!("{left} IS DISTINCT FROM {right}")
 }
 
 /// Returns the array that PostgreSQL reads from an array's text.
@@ -68,7 +96,7 @@ pub fn table(name: &TableName) -> String {
 /// Returns the columns of an alias as texts named `k0`, `k1` and so on.
 pub fn as_texts(columns: &[Column], alias: &str) -> String {
     let texts: Vec<String> = (columns.iter().enumerate())
-        .map(|(index, key)| format!("{} AS k{index}", cast(&column(alias, &key.name), "text")))
+        .map(|(index, key)| format!("{} AS k{index}", as_text(&column(alias, &key.name))))
         .collect();
     texts.join(", ")
 }

@@ -37,6 +37,9 @@ pub trait Driver: Send + Sync {
     /// Returns the engine's syntax and capabilities.
     fn dialect(&self) -> SharedDialect;
 
+    /// Returns what to check if the database cannot be opened.
+    fn hint(&self) -> &'static str;
+
     /// Connects. It creates nothing except SQLite's file, where the URL allows that.
     async fn connect(&self, settings: &Settings) -> Result<Pools>;
 

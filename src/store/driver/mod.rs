@@ -17,22 +17,22 @@ use self::postgres::PostgresDriver;
 pub use self::settings::Settings;
 use self::sqlite::SqliteDriver;
 use super::dialect::{Capabilities, Engine};
-use super::error::{Error, Result};
+use super::error::Result;
 use super::session::Session;
 use crate::catalog::{Column, Family, Schema, SchemaTraits, Table, TableName};
 
-/// Returns the driver of a URL.
-pub fn of_url(url: &str) -> Result<&'static dyn Driver> {
-    match url.split_once(':') {
-        Some(("postgres" | "postgresql", _)) => Ok(of_engine(Engine::Postgres)),
-        Some(("sqlite", _)) => Ok(of_engine(Engine::Sqlite)),
-        // The URL may hold a password: the error names only its scheme.
-        other => {
-            let scheme = other.map_or("nothing", |(scheme, _)| scheme);
-            let what = format!("`database.url` begins with `postgres:` or `sqlite:`, not with `{scheme}`");
-            Err(Error::unexpected("connecting to the database", what))
-        }
-    }
+/// The engines, by the schemes of their URLs.
+const SCHEMES: [(&str, Engine); 3] =
+    [("postgres", Engine::Postgres), ("postgresql", Engine::Postgres), ("sqlite", Engine::Sqlite)];
+
+/// Returns the driver of a URL, or what is wrong with the URL. It may hold a password, so the error does not repeat it.
+pub fn of_url(url: &str) -> std::result::Result<&'static dyn Driver, String> {
+    let scheme = url.split(':').next().unwrap_or_default();
+    let engine = SCHEMES.into_iter().find(|(known, _)| *known == scheme).map(|(_, engine)| engine);
+    engine.map(of_engine).ok_or_else(|| {
+        let known = SCHEMES.map(|(scheme, _)| format!("`{scheme}:`"));
+        format!("`database.url` must start with {}", known.join(" or "))
+    })
 }
 
 /// Returns the driver of a session's database.

@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use super::predicates::{as_text, bare_filter, in_org, unset, user_column};
+use super::predicates::{bare_filter, in_org, unset, user_column};
 use super::users::leaver_table;
 use crate::catalog::{Catalog, Disposition, Reference};
 use crate::contract::UserId;
-use crate::store::dialect::sql::{Sql, cast, table};
+use crate::store::dialect::sql::{INT64, Sql, as_text, cast, table};
 use crate::store::{Result, Session};
 
 /// The reference that a row belongs to, and what is left to do with it.
@@ -99,7 +99,7 @@ fn census_of_column(sql: &mut Sql, UserColumn { first, references }: &UserColumn
     let counts: Vec<String> = (0..categories.len()).map(count).collect();
     let in_org = in_org(sql, first.within.as_ref(), "t");
     let branch = format!(
-        "SELECT CAST({position} AS bigint) AS first, p.leaver AS leaver, \
+        "SELECT CAST({position} AS {INT64}) AS first, p.leaver AS leaver, \
          (SELECT {counts} FROM (SELECT {category} AS category FROM {host} t WHERE t.{user} = {leaver}{in_org}) s) AS counts \
          FROM p",
         position = first.position,

@@ -7,7 +7,7 @@ use super::users::leaver_table;
 use crate::catalog::{Catalog, Disposition, Reference};
 use crate::contract::UserId;
 use crate::plan::Count;
-use crate::store::dialect::sql::{Sql, cast, table};
+use crate::store::dialect::sql::{INT64, Sql, cast, table};
 use crate::store::{Result, Session};
 
 /// Counts each leaver's rows of each reference, at most `limit` of each, in one statement. Returns the counts by leaver and
@@ -29,7 +29,7 @@ pub async fn counts(
             + &sole_test(&mut sql, catalog, reference, "t", &leaving)
             + &not_handed_over(&mut sql, catalog, reference, &leaving);
         branches.push(format!(
-            "SELECT CAST({position} AS bigint) AS position, p.leaver AS leaver, \
+            "SELECT CAST({position} AS {INT64}) AS position, p.leaver AS leaver, \
              (SELECT count(*) FROM (SELECT 1 FROM {host} t WHERE t.{user} = {leaver}{tests} LIMIT {limit_bound}) s) AS n FROM p",
             position = reference.position,
             host = table(&reference.table),

@@ -8,7 +8,7 @@ use super::keys::read_key;
 use super::predicates::{between, key_columns, row_tests, user_column};
 use super::selection::{not_excepted, rest_test};
 use crate::catalog::{Column, Reference};
-use crate::store::dialect::sql::{Sql, as_texts, cast, column, table};
+use crate::store::dialect::sql::{Sql, as_text, as_texts, column, table};
 use crate::store::{Result, Row, Session};
 
 /// A range of keys, and how many of the leaver's rows it holds now.
@@ -91,8 +91,8 @@ impl Rest<'_> {
             key_at("", &to_the_last),
             key_at(&after_last, "0"),
             key_at(&after_last, &to_the_last),
-            cast("r.f", "text"),
-            cast("r.l", "text"),
+            as_text("r.f"),
+            as_text("r.l"),
         ));
         sql
     }

@@ -3,11 +3,11 @@
 use std::collections::{HashMap, HashSet};
 
 use super::keys::read_key;
-use super::predicates::{as_text, filter, in_org, is_user, key_columns, row_tests, sole_test, user_column};
+use super::predicates::{filter, in_org, is_user, key_columns, row_tests, sole_test, user_column};
 use crate::catalog::{Catalog, Reference};
 use crate::contract::UserId;
 use crate::store::dialect::RowLock;
-use crate::store::dialect::sql::{as_texts, column, table};
+use crate::store::dialect::sql::{as_text, as_texts, column, table};
 use crate::store::{Result, Session};
 
 /// Returns the keys of the first few rows that block a leaver, for the reason. Rows without a key have none to show.

@@ -6,7 +6,7 @@ use super::item::WorkItem;
 use super::predicates::keys_aggregate;
 use crate::catalog::{JournalAction, Reference};
 use crate::contract::UserId;
-use crate::store::dialect::sql::Sql;
+use crate::store::dialect::sql::{Sql, TEXT};
 use crate::store::dialect::{JOURNAL, Type};
 use crate::store::ledger::journal::Action;
 use crate::store::{Result, Session};
@@ -35,9 +35,10 @@ pub fn journal_insert(
     };
     format!(
         "INSERT INTO {JOURNAL} {COLUMNS} \
-         SELECT i.job, i.chunk, {kind}, '{action}', CAST(i.leaver AS text), CAST(m.successor AS text), count(*), {keys}, {at} \
+         SELECT i.job, i.chunk, {kind}, '{action}', CAST(i.leaver AS {TEXT}), CAST(m.successor AS {TEXT}), count(*), {keys}, {at} \
          FROM {from} m JOIN item i ON i.item = m.item \
-         GROUP BY i.item, i.job, i.chunk, i.leaver, m.successor RETURNING {RETURNED}"
+         GROUP BY i.item, i.job, i.chunk, i.leaver, m.successor{returning}",
+        returning = sql.dialect().returning(RETURNED),
     )
 }
 
@@ -56,7 +57,8 @@ pub fn journal_range(
     format!(
         "INSERT INTO {JOURNAL} {COLUMNS} \
          SELECT {job}, {chunk}, {kind}, '{action}', {leaver}, {to_user}, count(*), {keys}, {at} FROM {from} \
-         HAVING count(*) > 0 RETURNING {RETURNED}"
+         HAVING count(*) > 0{returning}",
+        returning = sql.dialect().returning(RETURNED),
     )
 }
 

@@ -5,7 +5,7 @@ use crate::catalog::{
     Catalog, Column, Condition, Family, Filter, Holds, OrgScope, Parent, Reference, SetValue, SomeUsers, Test,
 };
 use crate::job::State;
-use crate::store::dialect::sql::{Sql, cast, column, quoted, table};
+use crate::store::dialect::sql::{Sql, as_text, cast, column, quoted, table};
 use crate::store::dialect::{JOBS, SharedDialect, Type};
 
 /// Returns the tests of a row of `alias`, each with `AND` before it: the filter; that no earlier reference claims the row;
@@ -131,7 +131,7 @@ pub fn unset(sql: &mut Sql, values: &[(Column, SetValue)], alias: &str) -> Strin
     let lacking = values.iter().map(|(set, value)| match value {
         SetValue::Text(text) => {
             let value = sql.host(set, text);
-            format!("{} IS DISTINCT FROM {}", compared(&column(alias, &set.name), set), compared(&value, set))
+            sql.dialect().differs(&compared(&column(alias, &set.name), set), &compared(&value, set))
         }
         SetValue::Now => format!("{} IS NULL", column(alias, &set.name)),
     });
@@ -192,11 +192,6 @@ pub fn open_states() -> String {
 pub fn state_list(states: impl IntoIterator<Item = State>) -> String {
     let names: Vec<String> = states.into_iter().map(|state| format!("'{}'", state.name())).collect();
     names.join(", ")
-}
-
-/// Casts an expression to text.
-pub fn as_text(expression: &str) -> String {
-    cast(expression, "text")
 }
 
 /// Casts an expression of one column's type to another's, if they differ.

@@ -1,8 +1,7 @@
 //! Samples of the host's columns, to guess what they hold. For a person who writes a catalog.
 
-use super::predicates::as_text;
 use crate::catalog::TableName;
-use crate::store::dialect::sql::{column, table};
+use crate::store::dialect::sql::{as_text, column, table};
 use crate::store::{Result, Session};
 
 /// The most rows that are read.

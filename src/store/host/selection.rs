@@ -11,7 +11,7 @@ use super::predicates::{after, between, has_key, key_columns, keys_as, picked_ke
 use crate::catalog::{Occupied, Reference};
 use crate::contract::UserId;
 use crate::store::dialect::Type;
-use crate::store::dialect::sql::{ColumnArray, Sql, array_cast, array_text, column, table};
+use crate::store::dialect::sql::{ColumnArray, MATERIALIZED, Sql, array_cast, array_text, column, table};
 
 /// A selection among the items' rows.
 #[derive(Debug, Clone)]
@@ -55,7 +55,7 @@ pub fn item_table(sql: &mut Sql, reference: &Reference, items: &[&WorkItem]) -> 
         ColumnArray::of("leaver", &reference.user, items.iter().map(|item| item.leaver.as_str())),
         ColumnArray::of_some("sole", &reference.user, sole),
     ];
-    format!("item AS MATERIALIZED (SELECT * FROM {})", sql.small_table("i", arrays))
+    format!("item AS {MATERIALIZED}(SELECT * FROM {})", sql.small_table("i", arrays))
 }
 
 /// Numbers each item's rows in key order, and gives the n-th row to the n-th successor.
@@ -70,7 +70,7 @@ fn dealt_rows(sql: &mut Sql, reference: &Reference, items: &[&WorkItem], item_ro
     let Deal { dealt, joined, successor } = deal(sql, reference, items);
     let chosen = picked_keys(reference, "r");
     format!(
-        "{item_rows}{picked}, deal AS MATERIALIZED ({dealt}), \
+        "{item_rows}{picked}, deal AS {MATERIALIZED}({dealt}), \
          r AS (SELECT i.item, i.leaver, i.sole, {keys}, row_number() OVER (PARTITION BY i.item ORDER BY {order}) AS n \
            FROM item i JOIN {rows}{except}), \
          x AS (SELECT r.item, r.leaver, COALESCE(r.sole, {successor}) AS successor, {chosen} \

@@ -11,11 +11,11 @@ pub async fn enter(session: &Session, catalog: &Catalog, org: &str) -> Result<()
     if catalog.session.is_empty() {
         return Ok(());
     }
-    let mut sql = session.sql("SELECT set_config('row_security', 'on', true)");
-    for (name, value) in &catalog.session {
-        let (name, value) = (sql.bind(name.as_str()), sql.bind(value.replace("{org}", org)));
-        sql.add(&format!(", set_config({name}, {value}, true)"));
-    }
+    let mut sql = session.sql("");
+    let bound = |(name, value): &(String, String)| (sql.bind(name.as_str()), sql.bind(value.replace("{org}", org)));
+    let settings: Vec<(String, String)> = catalog.session.iter().map(bound).collect();
+    let query = sql.dialect().enter_row_security(&settings);
+    sql.add(&query);
     session.one("setting the organization", sql).await?;
     Ok(())
 }

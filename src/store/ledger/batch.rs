@@ -67,7 +67,7 @@ impl LedgerBatch {
         let mut numbered = format!("(SELECT {} AS id, {} AS message_id)", null(Type::Int64), null(Type::Uuid));
         if !self.requests.is_empty() {
             let rows: Vec<ActiveModel> = self.requests.into_iter().map(ActiveModel::from).collect();
-            let once = format!("{} RETURNING 1", requests::ONCE);
+            let once = requests::once(session) + &session.dialect().returning("1");
             with.push(format!("requests AS ({})", insertion(&mut sql, DOING, rows, &once)?));
             "(SELECT count(*) FROM requests)".clone_into(&mut accepted);
         }
@@ -81,7 +81,7 @@ impl LedgerBatch {
         }
         if !self.successors.is_empty() {
             let rows = jobs::successor_rows(self.successors);
-            with.push(format!("successors AS ({})", insertion(&mut sql, DOING, rows, jobs::NOTED)?));
+            with.push(format!("successors AS ({})", insertion(&mut sql, DOING, rows, &jobs::unless_noted(session))?));
         }
         if !self.audit.is_empty() {
             let rows = audit::rows(self.audit);
@@ -89,7 +89,10 @@ impl LedgerBatch {
         }
         let any_messages = !messages.is_empty();
         if any_messages {
-            with.push(format!("outbox AS ({})", insertion(&mut sql, DOING, messages, outbox::NUMBERED)?));
+            with.push(format!(
+                "outbox AS ({})",
+                insertion(&mut sql, DOING, messages, &outbox::returning_numbers(session))?
+            ));
             "outbox".clone_into(&mut numbered);
         }
         if with.is_empty() {

@@ -61,7 +61,9 @@ pub(super) fn rows(session: &Session, jobs: Vec<Job>) -> Vec<jobs::ActiveModel> 
 pub type Successor = (Uuid, String, UserId);
 
 /// Leaves out successors that were added before.
-pub(super) const NOTED: &str = " ON CONFLICT (job_id, user_id) DO NOTHING";
+pub(super) fn unless_noted(session: &Session) -> String {
+    session.dialect().on_conflict_do_nothing(&["job_id", "user_id"])
+}
 
 /// Returns successors as rows to add.
 pub(super) fn successor_rows(successors: Vec<Successor>) -> Vec<job_successors::ActiveModel> {
@@ -73,7 +75,7 @@ pub(super) fn successor_rows(successors: Vec<Successor>) -> Vec<job_successors::
 
 /// Adds the successors of jobs.
 pub async fn insert_successors(session: &Session, successors: Vec<Successor>) -> Result<()> {
-    add(session, "adding successors", successor_rows(successors), NOTED).await?;
+    add(session, "adding successors", successor_rows(successors), &unless_noted(session)).await?;
     Ok(())
 }
 

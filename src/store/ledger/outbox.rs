@@ -27,14 +27,16 @@ pub async fn insert(session: &Session, messages: Vec<OutboxMessage>) -> Result<(
     }
     let doing = "writing to the outbox";
     let (rows, handed_over) = outgoing(session, messages);
-    let rows = add_returning(session, doing, rows, NUMBERED).await?;
+    let rows = add_returning(session, doing, rows, &returning_numbers(session)).await?;
     let numbers = rows.iter().map(|row| Ok((row.get("message_id")?, row.get("id")?))).collect::<Result<_>>()?;
     hand_over(session, handed_over, &numbers);
     Ok(())
 }
 
 /// Returns the number of each message that the statement adds.
-pub(super) const NUMBERED: &str = " RETURNING id, message_id";
+pub(super) fn returning_numbers(session: &Session) -> String {
+    session.dialect().returning("id, message_id")
+}
 
 /// Returns messages as rows to add, and those that the relay of this process receives, which are under a lease.
 pub(super) fn outgoing(session: &Session, mut messages: Vec<OutboxMessage>) -> (Vec<ActiveModel>, Vec<OutboxMessage>) {

@@ -36,13 +36,15 @@ pub async fn known(session: &Session, ids: &[(&str, &str)]) -> Result<HashMap<(S
 pub async fn insert(session: &Session, models: Vec<Model>) -> Result<()> {
     let count = models.len() as u64;
     let rows: Vec<ActiveModel> = models.into_iter().map(ActiveModel::from).collect();
-    all_accepted(count, add(session, ACCEPTING, rows, ONCE).await?)
+    all_accepted(count, add(session, ACCEPTING, rows, &once(session)).await?)
 }
 
 const ACCEPTING: &str = "accepting requests";
 
 /// Leaves out a request that another transaction has accepted.
-pub(super) const ONCE: &str = " ON CONFLICT (org, request_id) DO NOTHING";
+pub(super) fn once(session: &Session) -> String {
+    session.dialect().on_conflict_do_nothing(&["org", "request_id"])
+}
 
 /// Fails with contention unless each request was accepted here.
 pub(super) fn all_accepted(count: u64, accepted: u64) -> Result<()> {

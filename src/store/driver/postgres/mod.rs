@@ -31,6 +31,10 @@ impl Driver for PostgresDriver {
         &POSTGRES
     }
 
+    fn hint(&self) -> &'static str {
+        "check `database.url`: that the server runs and is reachable, the name of the database, the role and its password"
+    }
+
     async fn connect(&self, settings: &Settings) -> Result<Pools> {
         pooler::check(settings).await?;
         let pool = settings::open(connect::options(settings, "")).await?;

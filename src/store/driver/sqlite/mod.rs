@@ -27,6 +27,10 @@ impl Driver for SqliteDriver {
         &Sqlite
     }
 
+    fn hint(&self) -> &'static str {
+        "check `database.url`: the file, its folder, and their permissions"
+    }
+
     /// One connection writes: SQLite has one writer at a time, so none of ours ever waits for another in vain.
     async fn connect(&self, settings: &Settings) -> Result<Pools> {
         let write = settings::open(connect::options(settings, 1, connect::WRITER_CACHE)).await?;

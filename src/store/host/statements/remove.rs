@@ -2,9 +2,8 @@
 
 use super::change::{Effect, RowChange};
 use crate::catalog::{Child, Reference};
-use crate::store::dialect::sql::{Sql, column, table};
+use crate::store::dialect::sql::{Sql, as_text, column, table};
 use crate::store::host::item::WorkItem;
-use crate::store::host::predicates::as_text;
 use crate::store::host::selection::{Selected, item_test};
 
 /// Describes the removal of the items' rows.
@@ -18,7 +17,7 @@ pub fn changes<'a>(reference: &'a Reference, items: &'a [&'a WorkItem]) -> Vec<R
 /// Returns the other user of a row between two users, as text.
 pub fn other_user(reference: &Reference, alias: &str) -> String {
     let other = reference.other_user.as_ref().map(|other| as_text(&column(alias, &other.name)));
-    other.unwrap_or_else(|| "CAST(NULL AS text)".to_owned())
+    other.unwrap_or_else(|| as_text("NULL"))
 }
 
 /// Tests that a row `c` of a child table points at a row of the item, directly or through its parents.

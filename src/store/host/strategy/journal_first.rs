@@ -12,7 +12,7 @@ use super::fast_path::{sole_range, update_range};
 use super::journal_rows::{JournalIds, delete_journaled, forget_addresses, journal_rows, take_snapshots};
 use crate::catalog::{Column, Occupied, Retention, SetValue};
 use crate::contract::UserId;
-use crate::store::dialect::sql::{Sql, cast, column, quoted, table};
+use crate::store::dialect::sql::{MATERIALIZED, Sql, TEXT, UpdateFrom, as_text, cast, column, quoted, table};
 use crate::store::dialect::{ROW_SNAPSHOTS, RowLock};
 use crate::store::host::item::WorkItem;
 use crate::store::host::journal_write::{JournalRow, Journaled, journal_insert, journal_range, run_journaled};
@@ -27,8 +27,6 @@ use crate::store::host::statements::{
     Effect, MergeColumns, RowChange, assignments, child_test, other_user, set_columns,
 };
 use crate::store::{Error, Result, Session};
-
-const NO_USER: &str = "CAST(NULL AS text)";
 
 /// Makes a change.
 pub async fn run(session: &Session, change: &RowChange<'_>) -> Result<Vec<JournalRow>> {
@@ -85,7 +83,7 @@ async fn lock_and_journal(session: &Session, change: &RowChange<'_>) -> Result<J
     let mut sql = session.sql("");
     let selection = selection(&mut sql, reference, items, &change.rows);
     let locked = match sql.capabilities().row_locks {
-        true => format!(", locked AS MATERIALIZED ({})", locked_rows(&mut sql, change)),
+        true => format!(", locked AS {MATERIALIZED}({})", locked_rows(&mut sql, change)),
         false => String::new(),
     };
     let from = if locked.is_empty() { "x" } else { "locked x" };
@@ -126,14 +124,15 @@ async fn move_journaled(
     let reference = change.reference;
     let mut sql = session.sql("");
     let rows = journal_rows(&mut sql, reference, ids);
-    sql.add(&format!(
-        "UPDATE {host} AS t SET {user} = {to}{touch} FROM {rows} WHERE {has_key}",
-        host = table(&reference.table),
-        user = user_column(reference),
-        to = cast("x.to_user", &reference.user.cast),
-        touch = touch(sql.dialect(), reference, "t"),
-        has_key = has_key(reference, "t", "x"),
-    ));
+    let to = cast("x.to_user", &reference.user.cast);
+    let update = sql.dialect().update_from(&UpdateFrom {
+        table: &table(&reference.table),
+        alias: "t",
+        assignments: &format!("{} = {to}{}", user_column(reference), touch(sql.dialect(), reference, "t")),
+        from: &rows,
+        condition: &has_key(reference, "t", "x"),
+    });
+    sql.add(&update);
     run_on_all(session, change, journaled, sql).await?;
     // A snapshot of a moved row shows it as it is now: an undo finds it by that.
     match change.kept() {
@@ -172,16 +171,19 @@ async fn set(
         }
         _ => old,
     };
-    let taken = take_snapshots(session, change, (Retention::Journal, ids), (&content, NO_USER), "").await?;
+    let taken = take_snapshots(session, change, (Retention::Journal, ids), (&content, &as_text("NULL")), "").await?;
     check_snapshots(change, journaled, taken)?;
     let mut sql = session.sql("");
     let rows = journal_rows(&mut sql, reference, ids);
     let assignments = assignments(&mut sql, reference, values);
-    sql.add(&format!(
-        "UPDATE {host} AS t SET {assignments} FROM {rows} WHERE {has_key}",
-        host = table(&reference.table),
-        has_key = has_key(reference, "t", "x"),
-    ));
+    let update = sql.dialect().update_from(&UpdateFrom {
+        table: &table(&reference.table),
+        alias: "t",
+        assignments: &assignments,
+        from: &rows,
+        condition: &has_key(reference, "t", "x"),
+    });
+    sql.add(&update);
     run_on_all(session, change, journaled, sql).await?;
     note_set_images(session, change).await
 }
@@ -193,16 +195,17 @@ async fn note_set_images(session: &Session, change: &RowChange<'_>) -> Result<()
     let mut sql = session.sql("");
     let kind = sql.bind(reference.kind.as_str());
     let jobs: Vec<String> = change.items.iter().map(|item| sql.bind(item.job)).collect();
+    let row = sql.dialect().json_text("content", &["row"]);
     let image = format!(
-        "(SELECT {image} FROM {host} t WHERE t.{address} = content ->> 'row')",
+        "(SELECT {image} FROM {host} t WHERE t.{address} = {row})",
         image = row_json(sql.dialect(), &reference.columns, "t"),
         host = table(&reference.table),
         address = quoted(&address.name),
     );
     sql.add(&format!(
         "UPDATE {ROW_SNAPSHOTS} SET content = {content} \
-         WHERE kind = {kind} AND job_id IN ({jobs}) AND content ->> 'row' IS NOT NULL",
-        content = keyless::set_content(sql.dialect(), &image, "content -> 'was'"),
+         WHERE kind = {kind} AND job_id IN ({jobs}) AND {row} IS NOT NULL",
+        content = keyless::set_content(sql.dialect(), &image, &sql.dialect().json_member("content", "was")),
         jobs = jobs.join(", "),
     ));
     session.run(&format!("taking snapshots of {}", reference.kind), sql).await?;
@@ -224,19 +227,24 @@ async fn merge(
     let before = snapshot_json(dialect, &columns.iter().collect::<Vec<_>>(), "o");
     let content = dialect.json_with(&row_json(dialect, &reference.columns, "t"), "$before", &before);
     let joined = format!(" JOIN {host} o ON {theirs}");
-    let taken = take_snapshots(session, change, (Retention::Journal, ids), (&content, NO_USER), &joined).await?;
+    let taken =
+        take_snapshots(session, change, (Retention::Journal, ids), (&content, &as_text("NULL")), &joined).await?;
     check_snapshots(change, journaled, taken)?;
     let mut sql = session.sql("");
     let rows = journal_rows(&mut sql, reference, ids);
-    sql.add(&format!(
-        "UPDATE {host} AS o SET {sums}{touch} \
-         FROM (SELECT x.*, {read} FROM {rows} JOIN {host} t ON {has_key}) pair WHERE {takes}",
-        sums = merge.sums("pair"),
-        touch = touch(dialect, reference, "o"),
+    let pairs = format!(
+        "(SELECT x.*, {read} FROM {rows} JOIN {host} t ON {has_key}) pair",
         read = merge.read(),
         has_key = has_key(reference, "t", "x"),
-        takes = merge.takes("pair", &cast("pair.to_user", &reference.user.cast)),
-    ));
+    );
+    let update = dialect.update_from(&UpdateFrom {
+        table: &host,
+        alias: "o",
+        assignments: &(merge.sums("pair") + &touch(dialect, reference, "o")),
+        from: &pairs,
+        condition: &merge.takes("pair", &cast("pair.to_user", &reference.user.cast)),
+    });
+    sql.add(&update);
     run_on_all(session, change, journaled, sql).await?;
     delete_journaled(session, change, journaled, ids).await
 }
@@ -259,7 +267,7 @@ async fn delete_children(session: &Session, change: &RowChange<'_>, item: &WorkI
         let points = child_test(&mut sql, reference, item, children, child);
         let (job, chunk, leaver) = (sql.bind(item.job), sql.bind(item.chunk), sql.bind(item.leaver.as_str()));
         let content = row_json(sql.dialect(), &this.columns, "c");
-        let select = format!("SELECT {job}, {chunk}, {leaver}, {content}, {NO_USER}");
+        let select = format!("SELECT {job}, {chunk}, {leaver}, {content}, CAST(NULL AS {TEXT})");
         let from = format!("FROM {host} c WHERE {points}");
         let source = SnapshotSource { table: &this.table, select: &select, from: &from };
         let insert = snapshot_insert(&mut sql, reference, &[item], retention, &source);

@@ -18,7 +18,7 @@ pub fn journal_rows(sql: &mut Sql, reference: &Reference, (first, last): Journal
     let dialect = sql.dialect();
     let value = |index: usize| match reference.key.len() {
         1 => dialect.json_element_text("e"),
-        _ => format!("e.value ->> {index}"),
+        _ => dialect.json_item_text("e.value", index),
     };
     let keys: Vec<String> = (reference.key.iter().enumerate())
         .map(|(index, key)| format!("{} AS k{index}", cast(&value(index), &key.cast)))

@@ -10,7 +10,7 @@
 use super::fast_path::{are_sole_wholes, sole_range, update_range};
 use crate::catalog::{Column, Occupied, Reference, Retention, SetValue};
 use crate::contract::UserId;
-use crate::store::dialect::sql::{Sql, table};
+use crate::store::dialect::sql::{Sql, TEXT, as_text, table};
 use crate::store::dialect::{RowLock, Type};
 use crate::store::host::item::{RowRange, WorkItem};
 use crate::store::host::journal_write::{JournalRow, journal_insert, journal_range, run_journaled};
@@ -90,7 +90,7 @@ fn move_selected(session: &Session, change: &RowChange<'_>) -> Sql {
     // A snapshot of a moved row shows it as it is now: an undo finds it by that.
     let image = row_json(sql.dialect(), &reference.columns, "t");
     let image = change.kept().map_or(String::new(), |_| format!(", {image} AS content"));
-    let snapshots = snapshots(&mut sql, change, "moved", "CAST(m.successor AS text)");
+    let snapshots = snapshots(&mut sql, change, "moved", &as_text("m.successor"));
     sql.add(&format!(
         "WITH {selection}, \
          moved AS (UPDATE {host} AS t SET {user} = x.successor{touch} FROM x \
@@ -141,7 +141,7 @@ struct Target {
     /// The test of a row `t`, with `AND` after it.
     is_one: String,
     /// The row's successor.
-    successor: &'static str,
+    successor: String,
 }
 
 /// If all rows of the items go, their user alone identifies them, and only the items are joined.
@@ -153,13 +153,13 @@ fn target(sql: &mut Sql, change: &RowChange<'_>) -> Target {
             rows: item_table(sql, reference, items),
             using: "item x",
             is_one: String::new(),
-            successor: "CAST(NULL AS text)",
+            successor: as_text("NULL"),
         },
         Selected::All | Selected::Dealt | Selected::Pairs(_) | Selected::OccupiedPairs(..) => Target {
             rows: selection(sql, reference, items, rows),
             using: "x",
             is_one: format!("{} AND ", has_key(reference, "t", "x")),
-            successor: "x.successor",
+            successor: "x.successor".to_owned(),
         },
     }
 }
@@ -174,7 +174,7 @@ async fn delete_children(session: &Session, change: &RowChange<'_>, item: &WorkI
     match change.kept() {
         Some(retention) => {
             let (job, chunk, leaver) = (sql.bind(item.job), sql.bind(item.chunk), sql.bind(item.leaver.as_str()));
-            let select = format!("SELECT {job}, {chunk}, {leaver}, content, CAST(NULL AS text)");
+            let select = format!("SELECT {job}, {chunk}, {leaver}, content, CAST(NULL AS {TEXT})");
             let source = SnapshotSource { table: &this.table, select: &select, from: "FROM gone" };
             let insert = snapshot_insert(&mut sql, change.reference, &[item], retention, &source);
             let content = row_json(sql.dialect(), &this.columns, "c");
@@ -199,7 +199,7 @@ fn set(session: &Session, change: &RowChange<'_>, values: &[(Column, SetValue)])
     let tests = row_tests(&mut sql, reference, "t");
     let assignments = assignments(&mut sql, reference, values);
     let journal = journal_insert(&mut sql, reference, items, *action, "changed", false);
-    let snapshots = snapshots(&mut sql, change, "changed", "CAST(NULL AS text)");
+    let snapshots = snapshots(&mut sql, change, "changed", &as_text("NULL"));
     sql.add(&format!(
         "WITH {selection}, \
          old AS (SELECT x.*, {old} AS content FROM {host} t JOIN x ON {has_key} WHERE t.{user} = x.leaver{lock}), \
@@ -235,7 +235,7 @@ fn merge(session: &Session, change: &RowChange<'_>, occupied: &Occupied, columns
     let selection = selection(&mut sql, reference, items, &change.rows);
     let tests = row_tests(&mut sql, reference, "t");
     let journal = journal_insert(&mut sql, reference, items, *action, "gone", false);
-    let snapshots = snapshots(&mut sql, change, "gone", "CAST(NULL AS text)");
+    let snapshots = snapshots(&mut sql, change, "gone", &as_text("NULL"));
     let dialect = sql.dialect();
     let before = snapshot_json(dialect, &columns.iter().collect::<Vec<_>>(), "o");
     sql.add(&format!(

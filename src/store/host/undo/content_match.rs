@@ -13,13 +13,11 @@ use super::current_columns::{CurrentColumns, skip_all_if_changed};
 use super::restored::RestoreOutcome;
 use crate::catalog::{Column, Reference, SetValue};
 use crate::contract::{SkipReason, UserId};
-use crate::store::dialect::sql::{ColumnArray, Sql, cast, quoted, table};
+use crate::store::dialect::sql::{ColumnArray, INT64, MATERIALIZED, Sql, UpdateFrom, as_text, cast, quoted, table};
 use crate::store::dialect::{ROW_SNAPSHOTS, RowLock, SharedDialect, Type};
 use crate::store::host::item::Key;
 use crate::store::host::keys::read_key;
-use crate::store::host::predicates::{
-    as_text, has_key, key_columns, keys_as, picked_keys, raise_version, touch, user_column,
-};
+use crate::store::host::predicates::{has_key, key_columns, keys_as, picked_keys, raise_version, touch, user_column};
 use crate::store::host::row_codec::{id_table, snapshot_json, snapshot_value};
 use crate::store::{Error, Result, Session};
 
@@ -117,7 +115,7 @@ impl<'a> ContentMatch<'a> {
         let doing = "reading what a row looked like";
         let mut sql = session.sql("");
         let first = sql.bind(self.copies.first().copied());
-        let image = as_text(&self.image("c"));
+        let image = as_text(&self.image(sql.dialect(), "c"));
         sql.add(&format!("SELECT {image} AS image FROM {ROW_SNAPSHOTS} c WHERE c.id = {first}"));
         let text: Option<String> = session.one(doing, sql).await?.map(|row| row.get("image")).transpose()?;
         let image: serde_json::Map<String, serde_json::Value> = text
@@ -130,10 +128,11 @@ impl<'a> ContentMatch<'a> {
     }
 
     /// Returns the image of the row in a snapshot.
-    fn image(&self, alias: &str) -> String {
+    fn image(&self, dialect: SharedDialect, alias: &str) -> String {
+        let content = format!("{alias}.content");
         match self.change {
-            Change::Moved(_) => format!("{alias}.content"),
-            Change::Set(_) => format!("({alias}.content -> 'is')"),
+            Change::Moved(_) => content,
+            Change::Set(_) => format!("({})", dialect.json_member(&content, "is")),
         }
     }
 
@@ -182,17 +181,17 @@ impl<'a> ContentMatch<'a> {
         let mut sql = session.sql("");
         let ids = id_table(&mut sql, copies);
         let others = not_matched(&mut sql, reference, matched);
-        let then = compared.of_snapshot(sql.dialect(), &self.image("c"), &[]);
+        let then = compared.of_snapshot(sql.dialect(), &self.image(sql.dialect(), "c"), &[]);
         let keys: Vec<String> =
             (0..reference.key.len()).map(|index| format!("{} AS k{index}", as_text(&format!("h.k{index}")))).collect();
         sql.add(&format!(
-            "WITH w AS MATERIALIZED (SELECT c.id AS copy_id, {holder} AS holder, {then} AS image, \
+            "WITH w AS {MATERIALIZED}(SELECT c.id AS copy_id, {holder} AS holder, {then} AS image, \
                row_number() OVER (PARTITION BY {then} ORDER BY c.id) AS n FROM {ids} JOIN {ROW_SNAPSHOTS} c ON c.id = i.id), \
-             s AS MATERIALIZED (SELECT {keys_as}, {now} AS image FROM {host} t \
+             s AS {MATERIALIZED}(SELECT {keys_as}, {now} AS image FROM {host} t \
                WHERE t.{user} IN (SELECT {holder_key} FROM w){others}), \
              h AS (SELECT s.*, row_number() OVER (PARTITION BY s.image ORDER BY {picked}) AS n FROM s \
                WHERE s.image IN (SELECT w.image FROM w)) \
-             SELECT CAST(w.copy_id AS bigint) AS copy_id, {keys} FROM w JOIN h ON h.image = w.image AND h.n = w.n",
+             SELECT CAST(w.copy_id AS {INT64}) AS copy_id, {keys} FROM w JOIN h ON h.image = w.image AND h.n = w.n",
             holder = self.holder(),
             keys_as = keys_as(reference, "t"),
             now = compared.of_row(sql.dialect(), &[]),
@@ -221,7 +220,7 @@ impl<'a> ContentMatch<'a> {
             host = table(&reference.table),
             has_key = has_key(reference, "t", "x"),
             now = compared.of_row(dialect, &[]),
-            then = compared.of_snapshot(dialect, &self.image("c"), &[]),
+            then = compared.of_snapshot(dialect, &self.image(dialect, "c"), &[]),
             order = key_columns(reference, "t"),
             lock = dialect.row_lock(RowLock::Wait, Some("t")),
         ));
@@ -268,14 +267,14 @@ impl<'a> ContentMatch<'a> {
         let of_others = match self.change {
             Change::Moved(leaver) => {
                 let leaver = sql.host(&reference.user, leaver.as_str());
-                format!("t.{} IS DISTINCT FROM {leaver}", user_column(reference))
+                sql.dialect().differs(&format!("t.{}", user_column(reference)), &leaver)
             }
             Change::Set(_) => "TRUE".to_owned(),
         };
         sql.add(&format!(
-            "SELECT CAST(c.id AS bigint) AS copy_id FROM {ids} JOIN {ROW_SNAPSHOTS} c ON c.id = i.id \
+            "SELECT CAST(c.id AS {INT64}) AS copy_id FROM {ids} JOIN {ROW_SNAPSHOTS} c ON c.id = i.id \
              WHERE {then} IN (SELECT {now} FROM {host} t WHERE {of_others}{others})",
-            then = compared.of_snapshot(sql.dialect(), &self.image("c"), &but),
+            then = compared.of_snapshot(sql.dialect(), &self.image(sql.dialect(), "c"), &but),
             now = compared.of_row(sql.dialect(), &but),
             host = table(&reference.table),
         ));
@@ -306,19 +305,23 @@ impl RestoreWrite for TakeBack<'_> {
                 (format!("{} = {to}{}", user_column(reference), touch(dialect, reference, "t")), String::new())
             }
             Change::Set(values) => {
+                let was = format!("({})", dialect.json_member("c.content", "was"));
                 let old = |(set, _): &(Column, SetValue)| {
-                    format!("{} = {}", quoted(&set.name), snapshot_value(dialect, "(c.content -> 'was')", set))
+                    format!("{} = {}", quoted(&set.name), snapshot_value(dialect, &was, set))
                 };
                 let assign: Vec<String> = values.iter().map(old).collect();
                 let snapshots = format!(" JOIN {ROW_SNAPSHOTS} c ON c.id = x.copy_id");
                 (assign.join(", ") + &raise_version(reference, "t"), snapshots)
             }
         };
-        sql.add(&format!(
-            "UPDATE {host} AS t SET {assign} FROM {rows}{snapshots} WHERE {has_key}",
-            host = table(&reference.table),
-            has_key = has_key(reference, "t", "x"),
-        ));
+        let update = dialect.update_from(&UpdateFrom {
+            table: &table(&reference.table),
+            alias: "t",
+            assignments: &assign,
+            from: &(rows + &snapshots),
+            condition: &has_key(reference, "t", "x"),
+        });
+        sql.add(&update);
         sql
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use super::restored::RestoreOutcome;
 use crate::catalog::{Column, Family, Reference, TableName};
 use crate::contract::SkipReason;
-use crate::store::dialect::sql::{ColumnArray, Sql};
+use crate::store::dialect::sql::{ColumnArray, INT64, MATERIALIZED, Sql, TEXT};
 use crate::store::dialect::{ROW_SNAPSHOTS, Type};
 use crate::store::driver;
 use crate::store::host::row_codec::id_table;
@@ -66,11 +66,11 @@ impl CurrentColumns {
         let ids = id_table(sql, copies);
         let dialect = sql.dialect();
         sql.add(&format!(
-            "WITH n AS MATERIALIZED (SELECT name FROM {names}) \
-             SELECT CAST(c.id AS bigint) AS copy_id, \
-               COALESCE(CAST((SELECT {list} FROM n WHERE NOT {is_known}) AS text), '[]') AS lacking, \
+            "WITH n AS {MATERIALIZED}(SELECT name FROM {names}) \
+             SELECT CAST(c.id AS {INT64}) AS copy_id, \
+               COALESCE(CAST((SELECT {list} FROM n WHERE NOT {is_known}) AS {TEXT}), '[]') AS lacking, \
                CAST(CASE WHEN EXISTS (SELECT 1 FROM {fields} WHERE e.value IS NOT NULL AND e.key <> '$before' \
-                 AND e.key NOT IN (SELECT name FROM n)) THEN 1 ELSE 0 END AS bigint) AS gone \
+                 AND e.key NOT IN (SELECT name FROM n)) THEN 1 ELSE 0 END AS {INT64}) AS gone \
              FROM {ids} JOIN {ROW_SNAPSHOTS} c ON c.id = i.id",
             list = dialect.json_array_of_texts("n.name"),
             is_known = dialect.json_has("c.content", "n.name"),

@@ -10,7 +10,7 @@ use super::orphans::{checks_late, is_orphan, read_numbers};
 use super::restored::RestoreOutcome;
 use crate::catalog::Reference;
 use crate::contract::{SkipReason, UserId};
-use crate::store::dialect::sql::{ColumnArray, Sql, cast, column, table};
+use crate::store::dialect::sql::{ColumnArray, INT64, Sql, UpdateFrom, as_text, column, table};
 use crate::store::dialect::{RowLock, Type};
 use crate::store::host::item::Key;
 use crate::store::host::predicates::{key_has_user, touch, user_column};
@@ -77,13 +77,15 @@ impl RestoreWrite for MoveBack<'_> {
         let mut sql = session.sql("");
         let keys = key_table(&mut sql, reference, keys, places);
         let (to, from) = (sql.host(&reference.user, leaver.as_str()), sql.host(&reference.user, holder.as_str()));
-        sql.add(&format!(
-            "UPDATE {host} AS t SET {user} = {to}{touch} FROM {keys} WHERE {same}t.{user} = {from}",
-            host = table(&reference.table),
-            user = user_column(reference),
-            touch = touch(sql.dialect(), reference, "t"),
-            same = same_key(reference),
-        ));
+        let user = user_column(reference);
+        let update = sql.dialect().update_from(&UpdateFrom {
+            table: &table(&reference.table),
+            alias: "t",
+            assignments: &format!("{user} = {to}{}", touch(sql.dialect(), reference, "t")),
+            from: &keys,
+            condition: &format!("{}t.{user} = {from}", same_key(reference)),
+        });
+        sql.add(&update);
         sql
     }
 
@@ -100,7 +102,7 @@ impl RestoreWrite for MoveBack<'_> {
         let rows = key_table(&mut sql, reference, keys, places);
         let to = sql.host(&reference.user, leaver.as_str());
         sql.add(&format!(
-            "SELECT CAST(x.n AS bigint) AS n FROM {rows} JOIN {host} t ON {same}t.{user} = {to} WHERE {orphan}",
+            "SELECT CAST(x.n AS {INT64}) AS n FROM {rows} JOIN {host} t ON {same}t.{user} = {to} WHERE {orphan}",
             host = table(&reference.table),
             same = same_key(reference),
             user = user_column(reference),
@@ -144,8 +146,8 @@ async fn read_holders(
         false => "TRUE".to_owned(),
     };
     sql.add(&format!(
-        "SELECT CAST(x.n AS bigint) AS n, {text} AS holder FROM {keys} JOIN {host} t ON {same}{holders}{lock}",
-        text = cast(&format!("t.{user}"), "text"),
+        "SELECT CAST(x.n AS {INT64}) AS n, {text} AS holder FROM {keys} JOIN {host} t ON {same}{holders}{lock}",
+        text = as_text(&format!("t.{user}")),
         host = table(&reference.table),
         same = same_key(reference),
         lock = row_lock(session, locking),

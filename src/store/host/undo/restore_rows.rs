@@ -14,7 +14,7 @@ use super::orphans::{is_orphan, read_numbers};
 use super::restored::RestoreOutcome;
 use crate::catalog::{Column, ForeignKey, Reference, TableName};
 use crate::contract::SkipReason;
-use crate::store::dialect::sql::{Sql, column, quoted, table};
+use crate::store::dialect::sql::{INT64, Sql, column, quoted, table};
 use crate::store::host::row_codec::{has_snapshot_key, snapshot_rows};
 use crate::store::{Result, Session};
 
@@ -108,7 +108,7 @@ async fn find_orphans(session: &Session, rows: &RowsToRestore<'_>, places: &[usi
     let mut sql = session.sql("");
     let snapshots = snapshot_rows(&mut sql, &columns, &ids);
     let is_orphan = is_orphan(rows.deferrable, "r");
-    sql.add(&format!("SELECT CAST(r.copy_id AS bigint) AS n FROM {snapshots} WHERE {is_orphan}"));
+    sql.add(&format!("SELECT CAST(r.copy_id AS {INT64}) AS n FROM {snapshots} WHERE {is_orphan}"));
     let found = read_numbers(session, sql).await?;
     Ok(places.iter().copied().filter(|place| found.contains(&rows.copies[*place])).collect())
 }
@@ -170,7 +170,7 @@ async fn read_occupied(session: &Session, reference: &Reference, copies: &[i64])
     let mut sql = session.sql("");
     let rows = snapshot_rows(&mut sql, &reference.key.iter().collect::<Vec<_>>(), copies);
     sql.add(&format!(
-        "SELECT CAST(r.copy_id AS bigint) AS copy_id FROM {rows} JOIN {host} t ON {has_key}",
+        "SELECT CAST(r.copy_id AS {INT64}) AS copy_id FROM {rows} JOIN {host} t ON {has_key}",
         host = table(&reference.table),
         has_key = has_snapshot_key(reference),
     ));

@@ -12,7 +12,7 @@ use super::orphans::{checks_late, is_orphan, read_numbers};
 use super::restored::RestoreOutcome;
 use crate::catalog::{Column, Reference, SetValue};
 use crate::contract::SkipReason;
-use crate::store::dialect::sql::{Sql, column, quoted, table};
+use crate::store::dialect::sql::{INT64, Sql, UpdateFrom, column, quoted, table};
 use crate::store::host::predicates::{raise_version, unset};
 use crate::store::host::row_codec::{has_snapshot_key, snapshot_rows};
 use crate::store::host::statements::set_columns;
@@ -86,13 +86,14 @@ impl RestoreWrite for SetBack<'_> {
         let assign: Vec<String> = (self.values.iter())
             .map(|(set, _)| format!("{} = {}", quoted(&set.name), column("r", &set.name)))
             .collect();
-        sql.add(&format!(
-            "UPDATE {host} AS t SET {assign}{version} FROM {rows} WHERE {has_key}",
-            host = table(&self.reference.table),
-            assign = assign.join(", "),
-            version = raise_version(self.reference, "t"),
-            has_key = has_snapshot_key(self.reference),
-        ));
+        let update = sql.dialect().update_from(&UpdateFrom {
+            table: &table(&self.reference.table),
+            alias: "t",
+            assignments: &(assign.join(", ") + &raise_version(self.reference, "t")),
+            from: &rows,
+            condition: &has_snapshot_key(self.reference),
+        });
+        sql.add(&update);
         sql
     }
 
@@ -107,7 +108,7 @@ impl RestoreWrite for SetBack<'_> {
         let mut sql = session.sql("");
         let rows = self.rows(&mut sql, places);
         sql.add(&format!(
-            "SELECT CAST(r.copy_id AS bigint) AS n FROM {rows} JOIN {host} t ON {has_key} WHERE {orphan}",
+            "SELECT CAST(r.copy_id AS {INT64}) AS n FROM {rows} JOIN {host} t ON {has_key} WHERE {orphan}",
             host = table(&self.reference.table),
             has_key = has_snapshot_key(self.reference),
             orphan = is_orphan(&self.reference.deferrable, "t"),
@@ -129,7 +130,7 @@ async fn read_set(
     let rows = snapshot_rows(&mut sql, &set_columns(reference, values), copies);
     let unset = unset(&mut sql, values, "t");
     sql.add(&format!(
-        "SELECT CAST(r.copy_id AS bigint) AS copy_id, CAST(CASE WHEN {unset} THEN 0 ELSE 1 END AS bigint) AS is_set \
+        "SELECT CAST(r.copy_id AS {INT64}) AS copy_id, CAST(CASE WHEN {unset} THEN 0 ELSE 1 END AS {INT64}) AS is_set \
          FROM {rows} JOIN {host} t ON {has_key}{lock}",
         host = table(&reference.table),
         has_key = has_snapshot_key(reference),

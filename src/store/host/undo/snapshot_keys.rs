@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::catalog::Reference;
 use crate::store::dialect::ROW_SNAPSHOTS;
-use crate::store::dialect::sql::as_texts;
+use crate::store::dialect::sql::{INT64, TEXT, as_texts};
 use crate::store::host::item::Key;
 use crate::store::host::keys::read_key;
 use crate::store::host::row_codec::{id_table, snapshot_rows};
@@ -20,7 +20,7 @@ pub async fn snapshot_keys(session: &Session, reference: &Reference, copies: &[i
     if reference.keyless {
         let ids = id_table(&mut sql, copies);
         sql.add(&format!(
-            "SELECT CAST(c.id AS bigint) AS copy_id, CAST(c.content AS text) AS image FROM {ids} \
+            "SELECT CAST(c.id AS {INT64}) AS copy_id, CAST(c.content AS {TEXT}) AS image FROM {ids} \
              JOIN {ROW_SNAPSHOTS} c ON c.id = i.id"
         ));
         for row in session.all("reading what rows looked like", sql).await? {
@@ -29,7 +29,7 @@ pub async fn snapshot_keys(session: &Session, reference: &Reference, copies: &[i
     } else {
         let rows = snapshot_rows(&mut sql, &reference.key.iter().collect::<Vec<_>>(), copies);
         let texts = as_texts(&reference.key, "r");
-        sql.add(&format!("SELECT CAST(r.copy_id AS bigint) AS copy_id, {texts} FROM {rows}"));
+        sql.add(&format!("SELECT CAST(r.copy_id AS {INT64}) AS copy_id, {texts} FROM {rows}"));
         for row in session.all("reading the keys of snapshots", sql).await? {
             keys.insert(row.get("copy_id")?, read_key(reference, &row)?);
         }

@@ -12,7 +12,7 @@ use super::restored::RestoreOutcome;
 use crate::catalog::{Column, Occupied, Reference};
 use crate::contract::{SkipReason, UserId};
 use crate::store::dialect::ROW_SNAPSHOTS;
-use crate::store::dialect::sql::{Sql, column, quoted, table};
+use crate::store::dialect::sql::{INT64, Sql, UpdateFrom, column, quoted, table};
 use crate::store::host::predicates::{touch, user_column};
 use crate::store::host::row_codec::{id_table, snapshot_rows};
 use crate::store::{Error, Locking, Result, Session};
@@ -88,15 +88,14 @@ impl RestoreWrite for Subtract<'_> {
         let rows = snapshot_rows(&mut sql, &merged.snapshot_columns(), &copies);
         let before = merged.before_columns(&mut sql, &copies);
         let from = sql.host(&merged.reference.user, merged.holder.as_str());
-        sql.add(&format!(
-            "UPDATE {host} AS t SET {differences}{touch} FROM {rows} JOIN {before} ON b.copy_id = r.copy_id \
-             WHERE t.{user} = {from}{same}",
-            host = table(&merged.reference.table),
-            differences = merged.differences(),
-            touch = touch(sql.dialect(), merged.reference, "t"),
-            user = user_column(merged.reference),
-            same = merged.same_record(),
-        ));
+        let update = sql.dialect().update_from(&UpdateFrom {
+            table: &table(&merged.reference.table),
+            alias: "t",
+            assignments: &(merged.differences() + &touch(sql.dialect(), merged.reference, "t")),
+            from: &format!("{rows} JOIN {before} ON b.copy_id = r.copy_id"),
+            condition: &format!("t.{} = {from}{}", user_column(merged.reference), merged.same_record()),
+        });
+        sql.add(&update);
         sql
     }
 }
@@ -145,7 +144,7 @@ impl MergedRows<'_> {
         let rows = snapshot_rows(&mut sql, &self.snapshot_columns(), copies);
         let from = sql.host(&self.reference.user, self.holder.as_str());
         sql.add(&format!(
-            "SELECT CAST(r.copy_id AS bigint) AS copy_id FROM {rows} JOIN {host} t ON t.{user} = {from}{same}{lock}",
+            "SELECT CAST(r.copy_id AS {INT64}) AS copy_id FROM {rows} JOIN {host} t ON t.{user} = {from}{same}{lock}",
             host = table(&self.reference.table),
             user = user_column(self.reference),
             same = self.same_record(),

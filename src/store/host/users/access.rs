@@ -9,8 +9,8 @@ use crate::catalog::Catalog;
 use crate::contract::UserId;
 use crate::plan::UserStatus;
 use crate::store::dialect::JOBS;
-use crate::store::dialect::sql::{column, quoted, table};
-use crate::store::host::predicates::{LEAVES, as_text, in_org, open_states, org_of};
+use crate::store::dialect::sql::{as_text, column, quoted, table};
+use crate::store::host::predicates::{LEAVES, in_org, open_states, org_of};
 use crate::store::{Error, Result, Session};
 
 /// Ends the leavers' access: sets them from active to inactive.

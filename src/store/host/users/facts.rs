@@ -9,9 +9,9 @@ use crate::catalog::{Catalog, Column, Condition};
 use crate::contract::{JobId, UserId};
 use crate::job::State;
 use crate::plan::{OpenJob, UserFacts};
-use crate::store::dialect::sql::{column, table};
+use crate::store::dialect::sql::{INT64, as_text, column, table};
 use crate::store::dialect::{JOB_SUCCESSORS, JOBS};
-use crate::store::host::predicates::{LEAVES, as_text, in_org, meets, open_states, org_of, state_list};
+use crate::store::host::predicates::{LEAVES, in_org, meets, open_states, org_of, state_list};
 use crate::store::{Result, Row, Session};
 
 /// Reads users by their ids, with the jobs that concern them. Users who do not exist are left out.
@@ -34,7 +34,7 @@ pub async fn read_users<'u>(
         .collect();
     for (index, listing) in listings.iter().enumerate() {
         let meets = meets(&mut sql, listing, "u");
-        asked.push_str(&format!(", CAST(CASE WHEN {meets} THEN 1 ELSE 0 END AS bigint) AS m{index}"));
+        asked.push_str(&format!(", CAST(CASE WHEN {meets} THEN 1 ELSE 0 END AS {INT64}) AS m{index}"));
     }
     // At most one row each: the index of open jobs is unique.
     let open_job = |waits: &str| {

@@ -5,8 +5,8 @@ use std::collections::{BTreeSet, HashMap};
 use super::columns::parse_user;
 use crate::catalog::Catalog;
 use crate::contract::UserId;
-use crate::store::dialect::sql::{column, table};
-use crate::store::host::predicates::{as_text, in_org};
+use crate::store::dialect::sql::{as_text, column, table};
+use crate::store::host::predicates::in_org;
 use crate::store::{Result, Session};
 
 /// Returns the members of groups, in the order of the users' keys; only members of `among`, if it is given.

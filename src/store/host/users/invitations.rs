@@ -4,12 +4,12 @@
 
 use super::columns::status_value;
 use super::licenses::of_org;
-use crate::catalog::{Catalog, InvitationStatus, Invitations};
+use crate::catalog::{Catalog, Column, InvitationStatus, Invitations};
 use crate::contract::UserId;
 use crate::plan::UserStatus;
 use crate::store::dialect::Type;
-use crate::store::dialect::sql::{Sql, column, quoted, table};
-use crate::store::host::predicates::{as_text, in_org};
+use crate::store::dialect::sql::{Sql, as_text, column, quoted, table};
+use crate::store::host::predicates::in_org;
 use crate::store::{Error, Result, Session};
 
 /// A user to be invited.
@@ -61,11 +61,11 @@ pub async fn add_invited(session: &Session, catalog: &Catalog, invited: Invitee<
     }
     let columns: Vec<String> = columns.iter().map(|column| quoted(&column.name)).collect();
     sql.add(&format!(
-        "INSERT INTO {host} ({}) VALUES ({}) RETURNING {id} AS id",
+        "INSERT INTO {host} ({}) VALUES ({}){id}",
         columns.join(", "),
         values.join(", "),
         host = table(&users.table),
-        id = as_text(&quoted(&users.key.name)),
+        id = returning_id(&sql, &users.key),
     ));
     let id = first_text(session, doing, sql).await?;
     let id = id.ok_or_else(|| Error::unexpected(doing, "the database returned no key for the user"))?;
@@ -104,11 +104,11 @@ pub async fn invite(
     }
     let columns: Vec<String> = columns.iter().map(|column| quoted(&column.name)).collect();
     sql.add(&format!(
-        "INSERT INTO {host} ({}) VALUES ({}) RETURNING {id} AS id",
+        "INSERT INTO {host} ({}) VALUES ({}){id}",
         columns.join(", "),
         values.join(", "),
         host = table(&invitations.table),
-        id = as_text(&quoted(&invitations.key.name)),
+        id = returning_id(&sql, &invitations.key),
     ));
     first_text(session, "adding an invitation", sql).await
 }
@@ -143,10 +143,11 @@ pub async fn answer_invitation(
         "{key} = (SELECT {key} FROM {host} WHERE {} = {user}{open} ORDER BY {key} DESC LIMIT 1)",
         quoted(&invitations.user.name)
     );
-    match assignments.is_empty() {
-        true => sql.add(&format!("SELECT {} AS id FROM {host} WHERE {last}", as_text(&key))),
-        false => sql.add(&format!("UPDATE {host} SET {assignments} WHERE {last} RETURNING {} AS id", as_text(&key))),
+    let statement = match assignments.is_empty() {
+        true => format!("SELECT {} AS id FROM {host} WHERE {last}", as_text(&key)),
+        false => format!("UPDATE {host} SET {assignments} WHERE {last}{}", returning_id(&sql, &invitations.key)),
     };
+    sql.add(&statement);
     first_text(session, "updating an invitation", sql).await
 }
 
@@ -188,6 +189,11 @@ pub async fn name_and_email(session: &Session, catalog: &Catalog, user: &UserId)
     let Some(row) = session.one(doing, sql).await? else { return Ok(None) };
     let text = |name: &str| row.get::<Option<String>>(name).map(Option::unwrap_or_default);
     Ok(Some((text("name")?, text("email")?)))
+}
+
+/// Returns the clause that returns a row's key as the text `id`.
+fn returning_id(sql: &Sql, key: &Column) -> String {
+    sql.dialect().returning(&format!("{} AS id", as_text(&quoted(&key.name))))
 }
 
 async fn first_text(session: &Session, doing: &str, sql: Sql) -> Result<Option<String>> {

@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use crate::catalog::{Catalog, Column, License};
 use crate::contract::UserId;
 use crate::store::dialect::RowLock;
-use crate::store::dialect::sql::{Sql, quoted, table};
-use crate::store::host::predicates::{as_text, in_org};
+use crate::store::dialect::sql::{Sql, as_text, quoted, table};
+use crate::store::host::predicates::in_org;
 use crate::store::{Result, Row, Session};
 
 const FREEING: &str = "freeing licenses";

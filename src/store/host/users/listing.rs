@@ -3,8 +3,8 @@
 use super::columns::parse_status;
 use crate::catalog::Catalog;
 use crate::plan::UserStatus;
-use crate::store::dialect::sql::{column, table};
-use crate::store::host::predicates::{as_text, in_org, org_of, same_type};
+use crate::store::dialect::sql::{INT64, as_text, column, table};
+use crate::store::host::predicates::{in_org, org_of, same_type};
 use crate::store::{Result, Row, Session};
 
 /// A user as `handover users` shows them.
@@ -53,7 +53,7 @@ pub async fn list_users(
     let in_org = in_org(&mut sql, users.within.as_ref(), "u");
     sql.add(&format!(
         "SELECT {id} AS id, {org} AS org, {name} AS name, {email} AS email, {status} AS status, \
-         CAST(CASE WHEN {license} THEN 1 ELSE 0 END AS bigint) AS license \
+         CAST(CASE WHEN {license} THEN 1 ELSE 0 END AS {INT64}) AS license \
          FROM {host} u WHERE {tests}{in_org} ORDER BY {key} LIMIT {limit}",
         id = as_text(&key),
         org = org_of(catalog, "u"),

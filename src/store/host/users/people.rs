@@ -7,8 +7,7 @@ use crate::catalog::Catalog;
 use crate::contract::UserId;
 use crate::plan::UserStatus;
 use crate::store::dialect::Type;
-use crate::store::dialect::sql::{ColumnArray, Sql, column, table};
-use crate::store::host::predicates::as_text;
+use crate::store::dialect::sql::{ColumnArray, Sql, as_text, column, table};
 use crate::store::{Result, Row, Session};
 
 /// A user of an organization.
