@@ -108,31 +108,30 @@ impl Filter {
         *self == Filter::default()
     }
 
-    fn passes(&self, message: &DeadLetter, prefix: &str, now: OffsetDateTime) -> bool {
+    fn passes(&self, message: &DeadLetter, now: OffsetDateTime) -> bool {
         let is_named = [&message.id, &message.message_id].into_iter().flatten().any(|id| self.ids.contains(id));
-        let queue = message.origin(prefix).map_or(message.queue.as_str(), |channel| channel.name());
         let age = message.at.map(|at| now - at);
         // A message of unknown time passes no test of its age.
         let is_older = |than: &Duration| age.is_some_and(|age| age >= *than);
         let is_newer = |than: &Duration| age.is_some_and(|age| age <= *than);
         (self.ids.is_empty() || is_named)
             && (self.reasons.is_empty() || self.reasons.iter().any(|reason| reason == message.reason()))
-            && self.queue.as_deref().is_none_or(|wanted| wanted == queue || wanted == message.queue)
+            && self.queue.as_deref().is_none_or(|wanted| wanted == message.queue_name() || wanted == message.queue)
             && self.org.as_ref().is_none_or(|org| message.names().0.as_ref() == Some(org))
             && self.older_than.iter().all(is_older)
             && self.newer_than.iter().all(is_newer)
     }
 }
 
-/// Lists the dead letters that pass a filter, oldest first. `prefix`: the prefix of queue names; `is_whole`: true to include
-/// headers and bodies. Releases the messages before it returns: a slow reader must not keep them from others.
-pub async fn list(broker: &dyn Broker, prefix: &str, filter: &Filter, is_whole: bool) -> Result<Vec<DeadLetterView>> {
+/// Lists the dead letters that pass a filter, oldest first. `is_whole`: true to include headers and
+/// bodies. Releases the messages before it returns: a slow reader must not keep them from others.
+pub async fn list(broker: &dyn Broker, filter: &Filter, is_whole: bool) -> Result<Vec<DeadLetterView>> {
     let mut queue = broker.dead_letters().await?;
     let now = now();
     let mut views = Vec::new();
     while let Some(message) = queue.next().await? {
-        if filter.passes(&message, prefix, now) {
-            views.push(DeadLetterView::of(&message, prefix, is_whole));
+        if filter.passes(&message, now) {
+            views.push(DeadLetterView::of(&message, is_whole));
         }
     }
     queue.release().await?;
@@ -140,7 +139,7 @@ pub async fn list(broker: &dyn Broker, prefix: &str, filter: &Filter, is_whole: 
 }
 
 impl DeadLetterView {
-    fn of(message: &DeadLetter, prefix: &str, is_whole: bool) -> DeadLetterView {
+    fn of(message: &DeadLetter, is_whole: bool) -> DeadLetterView {
         let (org_id, request_id) = message.names();
         DeadLetterView {
             id: message.id.clone(),
@@ -149,7 +148,7 @@ impl DeadLetterView {
             detail: message.detail().to_owned(),
             hint: message.headers.get("x-handover-hint").cloned(),
             path: message.headers.get("x-handover-path").cloned(),
-            queue: message.origin(prefix).map_or(message.queue.clone(), |channel| channel.name().to_owned()),
+            queue: message.queue_name().to_owned(),
             by_broker: message.by_broker,
             at: message.at,
             org_id,
@@ -164,14 +163,14 @@ impl DeadLetterView {
     }
 }
 
-/// Selects the dead letters that pass a filter. `prefix`: the prefix of queue names.
-pub async fn select(broker: &dyn Broker, prefix: &str, filter: &Filter) -> Result<Selection> {
+/// Selects the dead letters that pass a filter.
+pub async fn select(broker: &dyn Broker, filter: &Filter) -> Result<Selection> {
     let mut queue = broker.dead_letters().await?;
     let now = now();
     let (mut matching, mut total) = (Vec::new(), 0);
     while let Some(message) = queue.next().await? {
         total += 1;
-        if filter.passes(&message, prefix, now) {
+        if filter.passes(&message, now) {
             matching.push(message);
         }
     }
@@ -186,9 +185,9 @@ impl Selection {
         counts
     }
 
-    /// Returns the matching messages as they are shown. `prefix`: the prefix of queue names.
-    pub fn views(&self, prefix: &str) -> Vec<DeadLetterView> {
-        self.matching.iter().map(|message| DeadLetterView::of(message, prefix, false)).collect()
+    /// Returns the matching messages as they are shown.
+    pub fn views(&self) -> Vec<DeadLetterView> {
+        self.matching.iter().map(|message| DeadLetterView::of(message, false)).collect()
     }
 
     /// Returns the messages to the queue, untouched.

@@ -1,6 +1,7 @@
 //! Erases what the ledger holds of a person.
 
 use super::error::Result;
+use crate::broker::Channel;
 use crate::stages::forget;
 use crate::store::Store;
 use crate::store::ledger::forget::{Person, PersonalData};
@@ -18,30 +19,23 @@ pub enum Refusal {
     NeededBy(Box<Job>),
 }
 
+/// What the ledger holds of a person, or held, or why the person cannot be forgotten now.
+pub type Outcome = std::result::Result<PersonalData, Refusal>;
+
 /// Returns what would be erased.
-pub async fn preview(
-    store: &Store,
-    person: &Person,
-    by: &str,
-    has_broker: bool,
-) -> Result<std::result::Result<PersonalData, Refusal>> {
-    if let Some(refusal) = refusal(store, person, by, has_broker).await? {
-        return Ok(Err(refusal));
+pub async fn preview(store: &Store, person: &Person, by: &str, has_broker: bool) -> Result<Outcome> {
+    match refusal(store, person, by, has_broker).await? {
+        Some(refusal) => Ok(Err(refusal)),
+        None => Ok(forget::preview(store, person).await?.map_err(needed_by)),
     }
-    Ok(forget::preview(store, person).await?.map_err(needed_by))
 }
 
 /// Erases what the ledger holds of a person. Returns what it held.
-pub async fn forget(
-    store: &Store,
-    person: &Person,
-    by: &str,
-    has_broker: bool,
-) -> Result<std::result::Result<PersonalData, Refusal>> {
-    if let Some(refusal) = refusal(store, person, by, has_broker).await? {
-        return Ok(Err(refusal));
+pub async fn forget(store: &Store, person: &Person, by: &str, has_broker: bool) -> Result<Outcome> {
+    match refusal(store, person, by, has_broker).await? {
+        Some(refusal) => Ok(Err(refusal)),
+        None => Ok(forget::forget(store, person, by).await?.map_err(needed_by)),
     }
-    Ok(forget::forget(store, person, by).await?.map_err(needed_by))
 }
 
 async fn refusal(store: &Store, person: &Person, by: &str, has_broker: bool) -> Result<Option<Refusal>> {
@@ -49,7 +43,7 @@ async fn refusal(store: &Store, person: &Person, by: &str, has_broker: bool) -> 
         return Ok(Some(Refusal::IsRequester));
     }
     // With a broker, the relay publishes events later: they must leave before the person is erased from them.
-    let is_pending = has_broker && !outbox::list(&store.reader(), "events", 0, 1).await?.is_empty();
+    let is_pending = has_broker && !outbox::list(&store.reader(), Channel::Events.name(), 0, 1).await?.is_empty();
     Ok(is_pending.then_some(Refusal::UnpublishedEvents))
 }
 

@@ -47,8 +47,10 @@ pub struct DeadLetter {
     pub message_id: Option<String>,
     /// True if the broker gave the message up, not a worker.
     pub by_broker: bool,
-    /// The name of the original queue.
+    /// The original queue, by the name that the broker or a worker wrote.
     pub queue: String,
+    /// The original queue, if it is one of Handover's that take messages back.
+    pub origin: Option<Channel>,
     /// The original routing key, if known.
     pub routing_key: Option<String>,
     /// The time when it was set aside, if known.
@@ -71,16 +73,35 @@ struct Identity {
 }
 
 impl DeadLetter {
-    /// Reads the headers that a worker, or RabbitMQ, wrote when it set the message aside.
-    pub fn read(number: i64, id: Option<String>, headers: BTreeMap<String, String>, body: Vec<u8>) -> DeadLetter {
+    /// Reads the headers that a worker, or RabbitMQ, wrote when it set the message aside. `prefix` precedes the names of queues.
+    pub fn read(
+        number: i64,
+        id: Option<String>,
+        headers: BTreeMap<String, String>,
+        body: Vec<u8>,
+        prefix: &str,
+    ) -> DeadLetter {
         let header = |name: &str| headers.get(name).cloned();
         let by_broker = !headers.contains_key("x-handover-reason");
         let queue = if by_broker { header("x-first-death-queue") } else { header("x-handover-queue") };
         let at = header("x-handover-parked-at").and_then(|at| OffsetDateTime::parse(&at, &Rfc3339).ok());
         let message_id = if by_broker { id.clone() } else { header("x-handover-message-id") };
         let queue = queue.unwrap_or_default();
+        let origin = origin(&queue, prefix);
         let routing_key = header(ROUTING_KEY);
-        DeadLetter { number, id, message_id, by_broker, queue, routing_key, at, content_type: None, headers, body }
+        DeadLetter {
+            number,
+            id,
+            message_id,
+            by_broker,
+            queue,
+            origin,
+            routing_key,
+            at,
+            content_type: None,
+            headers,
+            body,
+        }
     }
 
     /// Returns the reason code: a worker's, or the broker's (`expired`, `rejected`, `maxlen`, `delivery_limit`).
@@ -100,10 +121,9 @@ impl DeadLetter {
         self.headers.get(REPLAYS).and_then(|count| count.parse().ok()).unwrap_or(0)
     }
 
-    /// Returns the original queue, if it is one of Handover's under this prefix.
-    pub fn origin(&self, prefix: &str) -> Option<Channel> {
-        let name = self.queue.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('.')).unwrap_or(&self.queue);
-        Channel::from_name(name).filter(|channel| matches!(channel, Channel::Requests | Channel::Steps))
+    /// Returns the name of the original queue, without a prefix if it is one of Handover's.
+    pub fn queue_name(&self) -> &str {
+        self.origin.map_or(self.queue.as_str(), |channel| channel.name())
     }
 
     /// Returns the body's `org_id` and `request_id`, if the body is JSON and has them.
@@ -123,6 +143,11 @@ impl DeadLetter {
         headers.extend(self.routing_key.clone().map(|key| (ROUTING_KEY.to_owned(), key)));
         headers
     }
+}
+
+fn origin(queue: &str, prefix: &str) -> Option<Channel> {
+    let name = queue.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('.')).unwrap_or(queue);
+    Channel::from_name(name).filter(|channel| matches!(channel, Channel::Requests | Channel::Steps))
 }
 
 fn scalar_text(value: Option<Value>) -> Option<String> {

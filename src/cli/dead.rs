@@ -102,19 +102,18 @@ impl From<FilterArguments> for Filter {
 pub async fn run(arguments: Arguments, settings: Settings) -> Result<Exit> {
     let store = open::ledger(&settings).await?;
     let broker = open::broker(&settings, &store).await?;
-    let prefix = settings.broker.prefix();
     let exit = match arguments.command {
-        Command::List(arguments) => list(broker.as_ref(), prefix, arguments, false).await,
-        Command::Show(arguments) => list(broker.as_ref(), prefix, arguments, true).await,
-        Command::Replay(arguments) => act(&store, broker.as_ref(), prefix, Action::Replay, arguments).await,
-        Command::Drop(arguments) => act(&store, broker.as_ref(), prefix, Action::Drop, arguments).await,
+        Command::List(arguments) => list(broker.as_ref(), arguments, false).await,
+        Command::Show(arguments) => list(broker.as_ref(), arguments, true).await,
+        Command::Replay(arguments) => act(&store, broker.as_ref(), Action::Replay, arguments).await,
+        Command::Drop(arguments) => act(&store, broker.as_ref(), Action::Drop, arguments).await,
     };
     broker.close().await;
     exit
 }
 
-async fn list(broker: &dyn Broker, prefix: &str, arguments: ListArguments, is_whole: bool) -> Result<Exit> {
-    let views = dead_letters::list(broker, prefix, &arguments.filter.into(), is_whole).await?;
+async fn list(broker: &dyn Broker, arguments: ListArguments, is_whole: bool) -> Result<Exit> {
+    let views = dead_letters::list(broker, &arguments.filter.into(), is_whole).await?;
     match (arguments.json, is_whole) {
         (true, _) => views.iter().try_for_each(output::json_line)?,
         (false, true) => views.iter().try_for_each(print_whole)?,
@@ -149,22 +148,16 @@ fn print_whole(view: &DeadLetterView) -> Result<()> {
     output::line("")
 }
 
-async fn act(
-    store: &Store,
-    broker: &dyn Broker,
-    prefix: &str,
-    action: Action,
-    arguments: ActionArguments,
-) -> Result<Exit> {
+async fn act(store: &Store, broker: &dyn Broker, action: Action, arguments: ActionArguments) -> Result<Exit> {
     let ActionArguments { filter, all, by, confirmation, json } = arguments;
     let filter = Filter::from(filter);
     if filter.is_empty() != all {
         bail!("say which messages: by ids, --reason, --queue, --org, --older-than or --newer-than; or --all of them");
     }
-    let selection = dead_letters::select(broker, prefix, &filter).await?;
+    let selection = dead_letters::select(broker, &filter).await?;
     let summary = Summary::of(&selection);
     if confirmation.dry_run {
-        let views = selection.views(prefix);
+        let views = selection.views();
         selection.release().await?;
         return print_dry_run(action, &summary, &views, json);
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::contract::{JobId, RequestOutcome, RequestType};
@@ -114,6 +115,13 @@ impl LedgerChanges {
         }
         Ok(())
     }
+}
+
+/// Leaves tickets for a job whose row does not change.
+pub async fn leave_tickets(session: &Session, count: u64, job: &Job, due: OffsetDateTime) -> Result<()> {
+    let mut changes = LedgerChanges::default();
+    changes.messages(messages::tickets(count, job, due)?);
+    changes.write(session).await
 }
 
 /// New jobs, with their types and states.

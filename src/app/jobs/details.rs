@@ -41,17 +41,15 @@ pub struct Details {
     /// The chunks of each reference; empty for a job that was done at once.
     pub progress: BTreeMap<String, ChunkCounts>,
     /// The chunks that failed or were retried.
-    #[serde(rename = "troubled_chunks")]
     pub failed_chunks: Vec<FailedChunk>,
     /// The failed attempts at chunks, in order.
     pub failed_attempts: Vec<FailedAttempt>,
     /// The job's messages that are still in the outbox: steps and, if a broker carries them, events.
     pub waiting_messages: Vec<WaitingMessage>,
     /// The commands about this job, in order.
-    #[serde(rename = "orders")]
     pub commands: Vec<Command>,
     /// The records that an undo skipped, each with the reason.
-    #[serde(rename = "left_alone", skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub skipped: Vec<Skipped>,
     /// The audit trail, in order.
     pub history: Vec<HistoryEntry>,

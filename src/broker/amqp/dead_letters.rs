@@ -144,7 +144,7 @@ impl AmqpDeadLetters {
 
     fn requeued(&self, dead_letter: &DeadLetter, now: OffsetDateTime) -> Result<Requeued, BrokerError> {
         let held = self.held.get(&dead_letter.number).ok_or_else(|| no_origin(dead_letter))?;
-        let channel = dead_letter.origin(self.topology.prefix()).ok_or_else(|| no_origin(dead_letter))?;
+        let channel = dead_letter.origin.ok_or_else(|| no_origin(dead_letter))?;
         Ok(Requeued {
             queue: self.topology.queue(channel),
             properties: requeued_properties(held.properties.clone(), dead_letter, now)?,
@@ -163,7 +163,7 @@ impl DeadLetterQueue for AmqpDeadLetters {
         self.last_number += 1;
         let id = delivery.properties.message_id().as_ref().map(ToString::to_string);
         let headers = properties::incoming_headers(&delivery);
-        let mut dead_letter = DeadLetter::read(self.last_number, id, headers, delivery.data);
+        let mut dead_letter = DeadLetter::read(self.last_number, id, headers, delivery.data, self.topology.prefix());
         let death = last_death(&delivery.properties);
         dead_letter.at = dead_letter.at.or_else(|| died_at(death?));
         dead_letter.routing_key = dead_letter.routing_key.or_else(|| died_with_key(death?));

@@ -65,7 +65,7 @@ fn replayed(dead_letter: &DeadLetter, now: OffsetDateTime) -> Option<Outgoing> {
     let id = dead_letter.message_id.as_deref().and_then(|id| Uuid::parse_str(id).ok());
     Some(Outgoing {
         id: id.unwrap_or_else(Uuid::new_v4),
-        channel: dead_letter.origin("")?,
+        channel: dead_letter.origin?,
         routing_key: dead_letter.routing_key.clone().unwrap_or_default(),
         content_type: dead_letter.content_type.clone().unwrap_or_default(),
         headers: dead_letter.replay_headers(now),
@@ -82,7 +82,7 @@ impl DeadLetterQueue for LocalDeadLetters {
     async fn next(&mut self) -> std::result::Result<Option<DeadLetter>, BrokerError> {
         let Some(row) = self.fetch().await.map_err(failed)? else { return Ok(None) };
         let headers = text_headers(&row.headers);
-        let mut dead_letter = DeadLetter::read(row.id, Some(row.message_id.to_string()), headers, row.body);
+        let mut dead_letter = DeadLetter::read(row.id, Some(row.message_id.to_string()), headers, row.body, "");
         dead_letter.at = dead_letter.at.or(Some(row.created_at));
         dead_letter.content_type = Some(row.content_type);
         Ok(Some(dead_letter))

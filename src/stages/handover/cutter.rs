@@ -8,6 +8,7 @@ use crate::contract::{JobId, UserId};
 use crate::job::{State, StepKind, Transition};
 use crate::stages::context::{Context, now};
 use crate::stages::lifecycle::JobChange;
+use crate::stages::new_chunks::NewChunks;
 use crate::stages::undo;
 use crate::store::ledger::chunks::{self, Chunk};
 use crate::store::ledger::jobs::Job;
@@ -57,31 +58,26 @@ async fn cut_references(
 ) -> Result<(Vec<Chunk>, bool)> {
     let catalog = context.enter(session, job).await?;
     let mut all = references::of_jobs(session, &[job.id]).await?;
-    let mut cutting = Cutting { context, job, chunks: Vec::new(), next_number };
+    let chunks = NewChunks::new(job.id, context.limits.chunks_per_cut, next_number);
+    let mut cutting = Cutting { context, job, chunks };
     for progress in all.iter_mut().filter(|progress| !progress.cut) {
         cutting.cut_reference(session, &catalog, progress).await?;
         references::update(session, progress.clone()).await?;
-        if cutting.room() == 0 {
+        if cutting.chunks.room() == 0 {
             break;
         }
     }
-    Ok((cutting.chunks, all.iter().all(|progress| progress.cut)))
+    Ok((cutting.chunks.into_chunks(), all.iter().all(|progress| progress.cut)))
 }
 
-/// The chunks that a step has cut so far.
+/// The cuts of a step.
 struct Cutting<'c> {
     context: &'c Context,
     job: &'c Job,
-    chunks: Vec<Chunk>,
-    next_number: i32,
+    chunks: NewChunks,
 }
 
 impl Cutting<'_> {
-    /// Returns how many more chunks this step may cut.
-    fn room(&self) -> u64 {
-        self.context.limits.chunks_per_cut.saturating_sub(self.chunks.len() as u64)
-    }
-
     /// Returns the size of a chunk: the limit, or less by the measured throughput.
     fn rows_of_a_chunk(&self, progress: &ReferenceProgress) -> u64 {
         let Context { limits, throughput, .. } = self.context;
@@ -105,7 +101,7 @@ impl Cutting<'_> {
         }
         let rows = self.rows_of_a_chunk(progress);
         let except: Vec<String> = progress.named.keys().cloned().collect();
-        let asked = self.room().max(1);
+        let asked = self.chunks.room().max(1);
         let cuts =
             host::cut(session, reference, leaver.as_str(), progress.cursor.as_ref(), &except, asked, rows).await?;
         progress.cut = (cuts.len() as u64) < asked || cuts.last().is_some_and(|cut| cut.records < rows);
@@ -131,7 +127,7 @@ impl Cutting<'_> {
             Some(left) => left,
             None => host::count_next(session, reference, leaver.as_str(), u64::MAX).await?,
         };
-        while left > 0 && self.room() > 0 {
+        while left > 0 && self.chunks.room() > 0 {
             let records = left.min(rows);
             self.add(progress, false, None, progress.next_rank, records);
             progress.next_rank += records;
@@ -173,12 +169,11 @@ impl Cutting<'_> {
         first_rank: u64,
         records: u64,
     ) {
-        let mut chunk = Chunk::open(self.job.id, self.next_number, progress.position, records as i64);
-        chunk.named = named;
-        chunk.first_key = range.map(|(first, _)| first.clone().into());
-        chunk.last_key = range.map(|(_, last)| last.clone().into());
-        chunk.first_rank = first_rank as i64;
-        self.chunks.push(chunk);
-        self.next_number += 1;
+        self.chunks.add(progress.position, records as i64, |chunk| {
+            chunk.named = named;
+            chunk.first_key = range.map(|(first, _)| first.clone().into());
+            chunk.last_key = range.map(|(_, last)| last.clone().into());
+            chunk.first_rank = first_rank as i64;
+        });
     }
 }

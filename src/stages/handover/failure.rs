@@ -3,14 +3,13 @@
 use time::OffsetDateTime;
 
 use crate::contract::{JobId, Reason};
-use crate::job::{StepKind, Transition, next, reason};
+use crate::job::{Transition, next, reason};
 use crate::metrics::Observation;
-use crate::stages::changes::LedgerChanges;
+use crate::stages::changes::leave_tickets;
 use crate::stages::context::{Context, now};
 use crate::stages::handover::chunk::{FailureAction, is_unbounded, pause_after_failures, range_of};
 use crate::stages::handover::{bisect, resize};
 use crate::stages::lifecycle::{JobChange, audit_entry};
-use crate::stages::messages;
 use crate::store::ledger::chunks::{self, Chunk};
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::{audit, jobs, references};
@@ -59,9 +58,7 @@ pub async fn record_failure(context: &Context, id: JobId, failed: &Chunk, error:
 }
 
 async fn leave_ticket(session: Session, job: &Job, due: OffsetDateTime) -> Result<()> {
-    let mut changes = LedgerChanges::default();
-    changes.messages([messages::step(StepKind::Ticket, job, due)?]);
-    changes.write(&session).await?;
+    leave_tickets(&session, 1, job, due).await?;
     session.commit().await
 }
 

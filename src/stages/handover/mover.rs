@@ -14,13 +14,12 @@ use crate::catalog::Catalog;
 use crate::contract::{JobId, Reason};
 use crate::job::{State, StepKind, Transition};
 use crate::metrics::Observation;
-use crate::stages::changes::LedgerChanges;
+use crate::stages::changes::leave_tickets;
 use crate::stages::context::{Context, now};
 use crate::stages::handover::chunk::{gone_successors, named_slice, range_of, rows_without_keys, throughput_key};
 use crate::stages::handover::failure::{reasons_of_failed, record_failure, stop_in};
 use crate::stages::handover::resize;
 use crate::stages::lifecycle::JobChange;
-use crate::stages::messages;
 use crate::stages::undo::work;
 use crate::store::host::{Assignment, RowRange, WorkItem};
 use crate::store::ledger::chunks::{self, Chunk, ClaimedChunk};
@@ -146,9 +145,7 @@ async fn move_one(
 }
 
 async fn leave_ticket(session: Session, job: &Job, now: OffsetDateTime) -> Result<()> {
-    let mut changes = LedgerChanges::default();
-    changes.messages(messages::tickets(1, job, now)?);
-    changes.write(&session).await?;
+    leave_tickets(&session, 1, job, now).await?;
     session.commit().await
 }
 
@@ -301,9 +298,7 @@ async fn end_of_chunks(session: Session, id: JobId, now: OffsetDateTime) -> Resu
     } else if counts.open > 0 && matches!(state, State::Cutting | State::Moving) {
         // More was cut meanwhile. Or the open chunks are locked or pause: their holders, or their own tickets, come back to them.
         if chunks::claim(&session, id.0, now).await?.is_some() {
-            let mut changes = LedgerChanges::default();
-            changes.messages([messages::step(StepKind::Ticket, &change.job, now)?]);
-            changes.write(&session).await?;
+            leave_tickets(&session, 1, &change.job, now).await?;
         }
     }
     session.commit().await

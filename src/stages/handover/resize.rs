@@ -8,11 +8,10 @@
 use time::OffsetDateTime;
 
 use crate::catalog::Reference;
-use crate::stages::changes::LedgerChanges;
+use crate::stages::changes::leave_tickets;
 use crate::stages::context::Context;
 use crate::stages::handover::bisect;
 use crate::stages::handover::chunk::{FailureAction, is_unbounded, pause_after_failures, range_of, throughput_key};
-use crate::stages::messages;
 use crate::stages::undo::cut::can_be_cut;
 use crate::store::host::LockRun;
 use crate::store::ledger::chunks::{self, Chunk};
@@ -57,9 +56,7 @@ pub async fn shrink_to_fit(
     let tickets = limits.window.saturating_sub(open).min(parts.len() as u64);
     chunks::update(session, first).await?;
     chunks::insert(session, parts).await?;
-    let mut changes = LedgerChanges::default();
-    changes.messages(messages::tickets(tickets, job, now)?);
-    changes.write(session).await?;
+    leave_tickets(session, tickets, job, now).await?;
     Ok(true)
 }
 
@@ -99,9 +96,7 @@ pub async fn after_timeout(
             let parts = split_locked(chunk, runs, next_number, due);
             tracing::info!(job = %job.id, chunk = chunk.number, parts = parts.len() + 1, "locked rows left for later");
             chunks::insert(session, parts).await?;
-            let mut changes = LedgerChanges::default();
-            changes.messages(messages::tickets(1, job, due)?);
-            changes.write(session).await?;
+            leave_tickets(session, 1, job, due).await?;
             Ok(FailureAction::Split)
         }
         _ if may_retry => Ok(FailureAction::Retry),

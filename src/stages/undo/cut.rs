@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 use crate::stages::context::Context;
+use crate::stages::new_chunks::NewChunks;
 use crate::stages::undo::journaled::is_by_keys;
 use crate::stages::undo::snapshots::{restored_kinds, returning};
 use crate::store::ledger::chunks::{self, Chunk};
@@ -17,7 +18,8 @@ pub const RETURNING: usize = 1;
 
 /// Cuts the next chunks of what is to be undone. Returns them, and true once everything is cut.
 pub async fn cut(session: &Session, context: &Context, job: &Job, next_number: i32) -> Result<(Vec<Chunk>, bool)> {
-    let mut cutting = Cutting { context, job, chunks: Vec::new(), next_number };
+    let chunks = NewChunks::new(job.id, context.limits.chunks_per_cut, next_number);
+    let mut cutting = Cutting { context, job, chunks };
     let mut all = references::of_jobs(session, &[job.id]).await?;
     for progress in all.iter_mut().filter(|progress| !progress.cut) {
         let cursor = progress.cursor.as_ref().and_then(|key| key.first()?.parse().ok());
@@ -28,33 +30,28 @@ pub async fn cut(session: &Session, context: &Context, job: &Job, next_number: i
         progress.cut = cursor.is_none();
         progress.cursor = cursor.map(|cursor| vec![cursor.to_string()]).or(progress.cursor.take());
         references::update(session, progress.clone()).await?;
-        if cutting.room() == 0 {
+        if cutting.chunks.room() == 0 {
             break;
         }
     }
     let is_all = all.iter().all(|progress| progress.cut);
-    Ok((cutting.chunks, is_all))
+    Ok((cutting.chunks.into_chunks(), is_all))
 }
 
 struct Cutting<'c> {
     context: &'c Context,
     job: &'c Job,
-    chunks: Vec<Chunk>,
-    next_number: i32,
+    chunks: NewChunks,
 }
 
 impl Cutting<'_> {
-    fn room(&self) -> u64 {
-        self.context.limits.chunks_per_cut.saturating_sub(self.chunks.len() as u64)
-    }
-
     /// Adds a chunk for each row of the journal. Returns where to continue, or nothing at the journal's beginning.
     async fn journal(&mut self, session: &Session, target: Uuid, cursor: Option<i64>) -> Result<Option<i64>> {
         if cursor.is_none() {
             // Of a job that is cancelled: a mover that is still working on a chunk journals it before this statement returns.
             chunks::delete_unclosed(session, target, None).await?;
         }
-        let room = self.room().max(1);
+        let room = self.chunks.room().max(1);
         let rows = journal::before(session, target, cursor, room).await?;
         let last = rows.last().map(|(id, _, _)| *id).filter(|_| rows.len() as u64 == room);
         for (id, _, records) in rows {
@@ -67,7 +64,7 @@ impl Cutting<'_> {
     async fn returning(&mut self, session: &Session, cursor: Option<i64>) -> Result<Option<i64>> {
         let catalog = self.context.catalogs.of_hash(&self.context.store, &self.job.catalog_hash).await?;
         let kinds = restored_kinds(&catalog);
-        let (rows, room) = (self.context.limits.chunk_rows.max(1), self.room().max(1));
+        let (rows, room) = (self.context.limits.chunk_rows.max(1), self.chunks.room().max(1));
         let most = rows.saturating_mul(room);
         let ids = returning(self.job, &kinds).before(session, cursor, most).await?;
         for slice in ids.chunks(rows as usize) {
@@ -79,12 +76,11 @@ impl Cutting<'_> {
     }
 
     fn add(&mut self, position: usize, journal_id: Option<i64>, range: Option<(i64, i64)>, records: i64) {
-        let mut chunk = Chunk::open(self.job.id, self.next_number, position, records);
-        chunk.journal_id = journal_id;
-        chunk.first_key = range.map(|(first, _)| vec![first.to_string()].into());
-        chunk.last_key = range.map(|(_, last)| vec![last.to_string()].into());
-        self.chunks.push(chunk);
-        self.next_number += 1;
+        self.chunks.add(position, records, |chunk| {
+            chunk.journal_id = journal_id;
+            chunk.first_key = range.map(|(first, _)| vec![first.to_string()].into());
+            chunk.last_key = range.map(|(_, last)| vec![last.to_string()].into());
+        });
     }
 }
 

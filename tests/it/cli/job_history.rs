@@ -34,9 +34,9 @@ async fn job_history_shows_every_attempt_and_command(world: &mut World) {
         let message = attempt["detail"][0]["message"].as_str().expect("a message").to_lowercase();
         assert!(message.contains("unique"), "the database's own words: {message}");
     }
-    assert_eq!(reported["orders"][0]["type"], "resume");
+    assert_eq!(reported["commands"][0]["type"], "resume");
     assert_eq!(
-        (&reported["orders"][0]["requested_by"], &reported["orders"][0]["reason"]),
+        (&reported["commands"][0]["requested_by"], &reported["commands"][0]["reason"]),
         (&json!("1"), &json!("fixed"))
     );
     let moved: u64 =

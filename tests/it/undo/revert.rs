@@ -84,7 +84,7 @@ async fn revert_skips_rows_changed_since(world: &mut World) {
     let task = result_of(&certificate, "task");
     assert_eq!((task.restored, task.skipped.get(&SkipReason::Gone)), (Some(11), Some(&1)));
     let history = process::with_input(world, &["job", &undo.id.to_string(), "--json"], b"");
-    let listed = history.expect(0).json()["left_alone"].clone();
+    let listed = history.expect(0).json()["skipped"].clone();
     let mut reported: Vec<_> =
         listed.as_array().expect("a list").iter().map(|one| (&one["kind"], &one["reason"])).collect();
     reported.sort_by_key(|(kind, _)| kind.to_string());

@@ -4,7 +4,7 @@
 
 use super::columns::status_value;
 use super::licenses::of_org;
-use crate::catalog::{Catalog, Column, InvitationStatus, Invitations};
+use crate::catalog::{Catalog, Column, InvitationStatus, Invitations, TableName};
 use crate::contract::UserId;
 use crate::plan::UserStatus;
 use crate::store::dialect::Type;
@@ -45,28 +45,12 @@ pub async fn add_invited(session: &Session, catalog: &Catalog, invited: Invitee<
     let doing = "adding a user";
     let users = &catalog.users;
     let mut sql = session.sql("");
-    let mut columns = vec![&users.name, &users.email, &users.status.column];
-    let mut values = vec![
-        sql.host(&users.name, invited.name),
-        sql.host(&users.email, invited.email),
-        sql.host(&users.status.column, status_value(&users.status, &UserStatus::Invited)?),
-    ];
-    if let Some(org) = &users.org {
-        columns.push(org);
-        values.push(sql.host(org, invited.org));
-    }
-    for (column, value) in &users.new {
-        columns.push(column);
-        values.push(sql.host(column, value));
-    }
-    let columns: Vec<String> = columns.iter().map(|column| quoted(&column.name)).collect();
-    sql.add(&format!(
-        "INSERT INTO {host} ({}) VALUES ({}){id}",
-        columns.join(", "),
-        values.join(", "),
-        host = table(&users.table),
-        id = returning_id(&sql, &users.key),
-    ));
+    let status = status_value(&users.status, &UserStatus::Invited)?;
+    let mut given = vec![(&users.name, invited.name), (&users.email, invited.email), (&users.status.column, status)];
+    given.extend(users.org.as_ref().map(|org| (org, invited.org)));
+    given.extend(users.new.iter().map(|(column, value)| (column, value.as_str())));
+    let values = given.into_iter().map(|(column, value)| (column, sql.host(column, value))).collect();
+    insert_row(&mut sql, &users.table, &users.key, values);
     let id = first_text(session, doing, sql).await?;
     let id = id.ok_or_else(|| Error::unexpected(doing, "the database returned no key for the user"))?;
     UserId::try_from(id).map_err(|what| Error::unexpected(doing, what.to_string()))
@@ -81,35 +65,18 @@ pub async fn invite(
 ) -> Result<Option<String>> {
     let Some(invitations) = &catalog.invitations else { return Ok(None) };
     let mut sql = session.sql("");
-    let mut columns = vec![&invitations.user];
-    let mut values = vec![sql.host(&invitations.user, user.as_str())];
     let given = [
-        (&invitations.invited_by, invited.invited_by),
-        (&invitations.email, invited.email),
-        (&invitations.org, invited.org),
+        (Some(&invitations.user), user.as_str()),
+        (invitations.invited_by.as_ref(), invited.invited_by),
+        (invitations.email.as_ref(), invited.email),
+        (invitations.org.as_ref(), invited.org),
     ];
-    for (column, value) in given {
-        if let Some(column) = column {
-            columns.push(column);
-            values.push(sql.host(column, value));
-        }
-    }
-    if let Some(status) = &invitations.status {
-        columns.push(&status.column);
-        values.push(sql.host(&status.column, &status.open));
-    }
-    if let Some(sent_at) = &invitations.sent_at {
-        columns.push(sent_at);
-        values.push(sql.dialect().now(&Type::of(sent_at)));
-    }
-    let columns: Vec<String> = columns.iter().map(|column| quoted(&column.name)).collect();
-    sql.add(&format!(
-        "INSERT INTO {host} ({}) VALUES ({}){id}",
-        columns.join(", "),
-        values.join(", "),
-        host = table(&invitations.table),
-        id = returning_id(&sql, &invitations.key),
-    ));
+    let given = given.into_iter().filter_map(|(column, value)| Some((column?, value)));
+    let open = invitations.status.iter().map(|status| (&status.column, status.open.as_str()));
+    let mut values: Vec<(&Column, String)> =
+        given.chain(open).map(|(column, value)| (column, sql.host(column, value))).collect();
+    values.extend(invitations.sent_at.iter().map(|sent_at| (sent_at, sql.dialect().now(&Type::of(sent_at)))));
+    insert_row(&mut sql, &invitations.table, &invitations.key, values);
     first_text(session, "adding an invitation", sql).await
 }
 
@@ -189,6 +156,19 @@ pub async fn name_and_email(session: &Session, catalog: &Catalog, user: &UserId)
     let Some(row) = session.one(doing, sql).await? else { return Ok(None) };
     let text = |name: &str| row.get::<Option<String>>(name).map(Option::unwrap_or_default);
     Ok(Some((text("name")?, text("email")?)))
+}
+
+/// Writes the INSERT of a row of these values, which returns its key as the text `id`.
+fn insert_row(sql: &mut Sql, host: &TableName, key: &Column, values: Vec<(&Column, String)>) {
+    let (columns, values): (Vec<String>, Vec<String>) =
+        values.into_iter().map(|(column, value)| (quoted(&column.name), value)).unzip();
+    let id = returning_id(sql, key);
+    sql.add(&format!(
+        "INSERT INTO {host} ({columns}) VALUES ({values}){id}",
+        host = table(host),
+        columns = columns.join(", "),
+        values = values.join(", "),
+    ));
 }
 
 /// Returns the clause that returns a row's key as the text `id`.
