@@ -24,6 +24,8 @@ pub struct TableRights {
     pub insert: Columns,
     /// True if rows are deleted.
     pub delete: bool,
+    /// A column of rows that are deleted. Where rows are locked before they are deleted, the right to update it may be needed.
+    pub locked_by: Option<String>,
     /// The key that the database numbers, if rows are inserted without one.
     pub numbered: Option<String>,
 }
@@ -84,6 +86,15 @@ impl Rights {
         for reference in &catalog.references {
             self.add_reference(reference);
         }
+    }
+
+    /// Returns the rights with those to lock rows before they are deleted, where a lock needs the right to update.
+    pub fn with_locks(&self) -> Rights {
+        let mut rights = self.clone();
+        for table in rights.0.values_mut() {
+            table.update.extend(table.locked_by.clone());
+        }
+        rights
     }
 
     fn table(&mut self, name: &TableName) -> &mut TableRights {
@@ -178,9 +189,9 @@ impl Rights {
         }
         if let Some(retention) = reference.disposition.retention() {
             let is_restorable = !matches!(retention, Retention::For(time) if time.is_zero());
-            self.table(&reference.table).remove_rows(is_restorable);
+            self.table(&reference.table).remove_rows(is_restorable, Some(&reference.user.name));
             for child in reference.disposition.children() {
-                self.table(&child.table).remove_rows(is_restorable);
+                self.table(&child.table).remove_rows(is_restorable, child.points.first());
             }
         }
         if changes {
@@ -195,20 +206,22 @@ impl Rights {
 
 impl TableRights {
     /// Adds the rights to copy whole rows and delete them, and to insert them again.
-    fn remove_rows(&mut self, is_restorable: bool) {
+    fn remove_rows(&mut self, is_restorable: bool, locked_by: Option<&String>) {
         self.select = Columns::All;
         self.delete = true;
+        self.locked_by = self.locked_by.take().or(locked_by.cloned());
         if is_restorable {
             self.insert = Columns::All;
         }
     }
 
+    /// Adds the rights to remove rows that the successor has already. The user column may be updated in any case.
     fn resolve_conflicts(&mut self, on_conflict: &OnConflict) {
         match on_conflict {
             OnConflict::Fail => {}
-            OnConflict::Drop(_) => self.remove_rows(true),
+            OnConflict::Drop(_) => self.remove_rows(true, None),
             OnConflict::Add { columns, .. } => {
-                self.remove_rows(true);
+                self.remove_rows(true, None);
                 self.update.extend(columns.iter().map(|column| column.name.clone()));
             }
         }

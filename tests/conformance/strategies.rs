@@ -10,11 +10,10 @@ use crate::support::{World, on_postgres};
 
 static IN_STEPS: Postgres = Postgres::with(Capabilities { writable_ctes: false, ..POSTGRES_CAPABILITIES });
 
-/// Locking a row needs the right to update it, which the worker's role lacks for rows that are only deleted. The owner of
-/// the tables has it.
+/// The owner's store has the dialect too: it grants what the steps need.
 async fn write_in_steps(world: &mut World, chunk_rows: Option<u64>) {
-    let store = world.store.clone().with_dialect(&IN_STEPS);
-    std::mem::replace(&mut world.context.store, store).close().await;
+    world.store = world.store.clone().with_dialect(&IN_STEPS);
+    world.context.store = world.context.store.clone().with_dialect(&IN_STEPS);
     if let Some(rows) = chunk_rows {
         world.use_chunks_of(rows);
     }

@@ -23,6 +23,8 @@ pub struct Capabilities {
     pub writable_ctes: bool,
     /// Rows can be locked one by one. Without it, one writer at a time holds the whole database.
     pub row_locks: bool,
+    /// A role can lock a row only with the right to update one of its columns.
+    pub locks_need_update: bool,
     /// A reader can leave out rows that are locked.
     pub skip_locked: bool,
     /// Numbers can be locked until the end of a transaction, shared or exclusively.

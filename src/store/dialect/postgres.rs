@@ -23,6 +23,7 @@ pub static POSTGRES: Postgres = Postgres::with(CAPABILITIES);
 pub const CAPABILITIES: Capabilities = Capabilities {
     writable_ctes: true,
     row_locks: true,
+    locks_need_update: true,
     skip_locked: true,
     advisory_locks: true,
     arrays: true,

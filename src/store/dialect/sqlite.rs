@@ -19,6 +19,7 @@ pub struct Sqlite;
 const CAPABILITIES: Capabilities = Capabilities {
     writable_ctes: false,
     row_locks: false,
+    locks_need_update: false,
     skip_locked: false,
     advisory_locks: false,
     arrays: false,
