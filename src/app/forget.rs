@@ -43,7 +43,7 @@ async fn refusal(store: &Store, person: &Person, by: &str, has_broker: bool) -> 
         return Ok(Some(Refusal::IsRequester));
     }
     // With a broker, the relay publishes events later: they must leave before the person is erased from them.
-    let is_pending = has_broker && !outbox::list(&store.reader(), Channel::Events.name(), 0, 1).await?.is_empty();
+    let is_pending = has_broker && !outbox::list(&store.reader(), Channel::Events, 0, 1).await?.is_empty();
     Ok(is_pending.then_some(Refusal::UnpublishedEvents))
 }
 

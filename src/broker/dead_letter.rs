@@ -147,7 +147,7 @@ impl DeadLetter {
 
 fn origin(queue: &str, prefix: &str) -> Option<Channel> {
     let name = queue.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('.')).unwrap_or(queue);
-    Channel::from_name(name).filter(|channel| matches!(channel, Channel::Requests | Channel::Steps))
+    name.parse().ok().filter(|channel| matches!(channel, Channel::Requests | Channel::Steps))
 }
 
 fn scalar_text(value: Option<Value>) -> Option<String> {

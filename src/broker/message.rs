@@ -11,41 +11,7 @@ use super::error::BrokerError;
 use crate::store::ledger::outbox::OutboxMessage;
 use crate::trace::TRACEPARENT;
 
-/// The three queues, and the exchange that publishes events.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Channel {
-    /// Requests from outside: `<prefix>.requests`.
-    Requests,
-    /// Handover's own steps (cut, ticket, finalize and so on): `<prefix>.steps`.
-    Steps,
-    /// Messages set aside for a person, with the reason: `<prefix>.dead`.
-    Dead,
-    /// Events for subscribers: the topic exchange `<prefix>.events`.
-    Events,
-}
-
-impl Channel {
-    /// Every channel, in the order in which the documentation lists them.
-    pub const ALL: [Channel; 4] = [Channel::Requests, Channel::Steps, Channel::Dead, Channel::Events];
-
-    /// The channels that are queues.
-    pub const QUEUES: [Channel; 3] = [Channel::Requests, Channel::Steps, Channel::Dead];
-
-    /// Returns the name in the outbox table; on the broker the prefix precedes it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Channel::Requests => "requests",
-            Channel::Steps => "steps",
-            Channel::Dead => "dead",
-            Channel::Events => "events",
-        }
-    }
-
-    /// Returns the channel with this name.
-    pub fn from_name(name: &str) -> Option<Channel> {
-        Channel::ALL.into_iter().find(|channel| channel.name() == name)
-    }
-}
+pub use crate::store::ledger::outbox::Channel;
 
 /// A message to publish. It is always persistent. One that is not an event must reach a queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,7 +37,7 @@ impl Outgoing {
         OutboxMessage {
             id: 0,
             message_id: self.id,
-            channel: self.channel.name().into(),
+            channel: self.channel,
             routing_key: self.routing_key.clone(),
             content_type: self.content_type.clone(),
             headers: Value::Object(self.headers.iter().map(header).collect()),
@@ -85,13 +51,13 @@ impl Outgoing {
 
     /// Converts a row of the outbox to a message.
     pub fn from_outbox_message(row: &OutboxMessage) -> Result<Outgoing, BrokerError> {
-        let fault = |fault: &str| BrokerError::Outbox(format!("row {} has {fault}", row.id));
+        let faulty = |_| BrokerError::Outbox(format!("row {} has headers that are not text", row.id));
         Ok(Outgoing {
             id: row.message_id,
-            channel: Channel::from_name(&row.channel).ok_or_else(|| fault("an unknown channel"))?,
+            channel: row.channel,
             routing_key: row.routing_key.clone(),
             content_type: row.content_type.clone(),
-            headers: serde_json::from_value(row.headers.clone()).map_err(|_| fault("headers that are not text"))?,
+            headers: serde_json::from_value(row.headers.clone()).map_err(faulty)?,
             body: row.body.clone(),
         })
     }

@@ -153,8 +153,7 @@ async fn hand_over(
 }
 
 async fn events(store: &Store) -> Result<Vec<Value>> {
-    let messages: Vec<ledger::outbox::OutboxMessage> =
-        outbox::list(&store.reader(), Channel::Events.name(), 0, 100).await?;
+    let messages: Vec<ledger::outbox::OutboxMessage> = outbox::list(&store.reader(), Channel::Events, 0, 100).await?;
     messages.iter().map(|message| Ok(serde_json::from_slice(&message.body)?)).collect()
 }
 

@@ -140,7 +140,7 @@ impl Draft {
         OutboxMessage {
             id: 0,
             message_id: self.id,
-            channel: self.channel.name().into(),
+            channel: self.channel,
             routing_key: self.routing_key,
             content_type: self.content_type.into(),
             headers,

@@ -36,8 +36,7 @@ pub struct Carried {
 pub async fn carry(context: &Context, broker: &dyn Broker, batch: u64) -> Result<Carried> {
     let claimed_at = now();
     let session = context.store.begin(CLAIM).await?;
-    let channels = Channel::ALL.map(Channel::name);
-    let rows = outbox::claim(&session, &channels, claimed_at, claimed_at + LEASE, batch).await?;
+    let rows = outbox::claim(&session, &Channel::ALL, claimed_at, claimed_at + LEASE, batch).await?;
     session.commit().await?;
     deliver(context, broker, &rows).await
 }
@@ -59,7 +58,7 @@ pub async fn deliver(context: &Context, broker: &dyn Broker, rows: &[OutboxMessa
     for (row, result) in rows.iter().zip(results) {
         match result {
             Ok(()) => {
-                metrics::published(&row.channel);
+                metrics::published(row.channel.name());
                 delivered.push(row.id);
             }
             Err(error) => {

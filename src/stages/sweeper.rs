@@ -95,7 +95,7 @@ pub async fn purge(context: &Context, keeps_events: bool) -> Result<u64> {
     let session = context.store.begin(PURGE).await?;
     let mut purged = row_snapshots::purge(&session, now, BATCH).await?;
     if keeps_events {
-        purged += outbox::delete_older(&session, Channel::Events.name(), now - context.limits.keep_events).await?;
+        purged += outbox::delete_older(&session, Channel::Events, now - context.limits.keep_events).await?;
     }
     session.commit().await?;
     Ok(purged)

@@ -39,6 +39,19 @@ pub async fn detach_removes_and_restores(world: &mut World) {
 }
 
 #[every_engine(also_in_chunks_of = 2)]
+pub async fn detach_takes_children_along(world: &mut World) {
+    let tables = table("share")
+        + " CREATE TABLE pages (id BIGINT NOT NULL PRIMARY KEY, share_id BIGINT REFERENCES share (id)); \
+           INSERT INTO pages VALUES (10, 1), (11, 1), (30, 3), (60, 6);";
+    start(world, &tables, &reference("share", "share", "disposition = \"detach\"\nwith = [\"pages\"]")).await;
+    let before = host(world).await;
+    let job = world.hand_over(&leave("9", json!({}))).await;
+    assert_eq!(job.state, State::Completed, "{:?}", job.reasons);
+    assert_eq!(world.texts("SELECT CAST(id AS text) AS t FROM pages").await, ["60"]);
+    reverts_to(world, &job, &before).await;
+}
+
+#[every_engine(also_in_chunks_of = 2)]
 pub async fn purge_removes_and_restores(world: &mut World) {
     there_and_back(world, "chore", "disposition = \"purge\"\nkeep_copy = \"30d\"", json!({}), &["6:2"]).await;
 }

@@ -38,6 +38,12 @@ async fn detach_in_steps(world: &mut World) {
 }
 
 #[on_postgres]
+async fn detach_with_children_in_steps(world: &mut World) {
+    write_in_steps(world, None).await;
+    dispositions::detach_takes_children_along(world).await;
+}
+
+#[on_postgres]
 async fn purge_in_steps(world: &mut World) {
     write_in_steps(world, None).await;
     dispositions::purge_removes_and_restores(world).await;

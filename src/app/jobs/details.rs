@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::progress::progress;
 use super::summary::Summary;
 use crate::app::error::{Error, Result};
+use crate::broker::Channel;
 use crate::contract::{RequestOutcome, RequestType, SkipReason};
 use crate::job::State;
 use crate::store::ledger::chunks::{self, ChunkCounts, ChunkState};
@@ -81,8 +82,8 @@ pub struct JournalTotal {
 pub struct WaitingMessage {
     /// The id of the message.
     pub message_id: Uuid,
-    /// The name of its channel.
-    pub channel: String,
+    /// Its channel.
+    pub channel: Channel,
     /// Its routing key.
     pub routing_key: String,
     /// The time at which it was written.
@@ -233,7 +234,7 @@ async fn failed_chunks(session: &Session, job: Uuid) -> Result<Vec<FailedChunk>>
 async fn waiting_messages(session: &Session, job: Uuid, carries_events: bool) -> Result<Vec<WaitingMessage>> {
     let messages = outbox::of_job(session, job, MAX_WAITING).await?;
     // Without a broker, subscribers read events in the outbox: these never leave.
-    let leaves = |message: &outbox::OutboxMessage| carries_events || message.channel != "events";
+    let leaves = |message: &outbox::OutboxMessage| carries_events || message.channel != Channel::Events;
     let waiting = |message: outbox::OutboxMessage| WaitingMessage {
         message_id: message.message_id,
         channel: message.channel,

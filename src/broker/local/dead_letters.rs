@@ -37,11 +37,11 @@ impl LocalDeadLetters {
         let session = self.store.reader();
         let end = match self.end {
             Some(end) => end,
-            None => outbox::last(&session, Channel::Dead.name()).await?,
+            None => outbox::last(&session, Channel::Dead).await?,
         };
         self.end = Some(end);
         if self.page.is_empty() {
-            self.page = outbox::list(&session, Channel::Dead.name(), self.read, PAGE).await?.into();
+            self.page = outbox::list(&session, Channel::Dead, self.read, PAGE).await?.into();
         }
         let next = self.page.pop_front().filter(|row| row.id <= end);
         self.read = next.as_ref().map_or(end, |row| row.id);

@@ -106,8 +106,7 @@ impl Broker for LocalBroker {
     }
 
     async fn depths(&self) -> Result<Vec<Depth>, BrokerError> {
-        let names = Channel::QUEUES.map(Channel::name);
-        let backlog = outbox::backlog(&self.store.reader(), &names, OffsetDateTime::now_utc()).await;
+        let backlog = outbox::backlog(&self.store.reader(), &Channel::QUEUES, OffsetDateTime::now_utc()).await;
         let backlog = backlog.map_err(|error| BrokerError::Outbox(error.to_string()))?;
         let depth = |(channel, backlog): (Channel, outbox::Backlog)| Depth {
             channel,
@@ -159,7 +158,7 @@ impl Feed {
         }
         let now = OffsetDateTime::now_utc();
         let session = self.store.begin(CLAIM).await?;
-        let rows = outbox::claim(&session, &[self.channel.name()], now, now + LEASE, permits.len() as u64).await?;
+        let rows = outbox::claim(&session, &[self.channel], now, now + LEASE, permits.len() as u64).await?;
         session.commit().await?;
         let count = rows.len();
         for (row, permit) in rows.into_iter().zip(permits) {

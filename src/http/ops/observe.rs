@@ -65,13 +65,12 @@ impl Observer {
             return Ok(Vec::new());
         }
         let now = OffsetDateTime::now_utc();
-        let names = Channel::ALL.map(Channel::name);
-        let backlog = outbox::backlog(&self.parts.store.reader(), &names, now).await?;
-        let waiting = |(name, backlog): (&'static str, outbox::Backlog)| {
+        let backlog = outbox::backlog(&self.parts.store.reader(), &Channel::ALL, now).await?;
+        let waiting = |(channel, backlog): (Channel, outbox::Backlog)| {
             let oldest = backlog.oldest.map(|oldest| age(oldest, now));
-            Waiting { name, messages: backlog.messages, oldest, consumers: None }
+            Waiting { name: channel.name(), messages: backlog.messages, oldest, consumers: None }
         };
-        Ok(names.into_iter().zip(backlog).map(waiting).collect())
+        Ok(Channel::ALL.into_iter().zip(backlog).map(waiting).collect())
     }
 }
 

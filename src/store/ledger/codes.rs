@@ -23,6 +23,26 @@ named_enum! {
     }
 }
 
+named_enum! {
+    /// The destination of an outbox message: the three queues, and the exchange that publishes events. On a broker, a prefix
+    /// precedes the name.
+    pub enum Channel: "channel" {
+        /// Requests from outside: `<prefix>.requests`.
+        Requests = "requests",
+        /// Handover's own steps (cut, ticket, finalize and so on): `<prefix>.steps`.
+        Steps = "steps",
+        /// Messages set aside for a person, with the reason: `<prefix>.dead`.
+        Dead = "dead",
+        /// Events for subscribers: the topic exchange `<prefix>.events`.
+        Events = "events",
+    }
+}
+
+impl Channel {
+    /// The channels that are queues.
+    pub const QUEUES: [Channel; 3] = [Channel::Requests, Channel::Steps, Channel::Dead];
+}
+
 /// The action of a row of the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Action {
@@ -152,6 +172,7 @@ macro_rules! stored_by_name {
 // Each with the tables whose rows hold it, for the error.
 stored_by_name!(
     Action: "journal",
+    Channel: "outbox",
     ChunkState: "chunks",
     RequestOutcome: "requests",
     RequestType: "jobs or requests",

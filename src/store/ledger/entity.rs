@@ -154,7 +154,7 @@ entity!(outbox, "outbox", Outbox, {
     #[sea_orm(primary_key)]
     pub id: i64,
     pub message_id: Uuid,
-    pub channel: String,
+    pub channel: crate::store::ledger::codes::Channel,
     pub routing_key: String,
     pub content_type: String,
     pub headers: Json,

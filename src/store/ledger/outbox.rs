@@ -18,6 +18,7 @@ use crate::store::dialect::{OUTBOX, RowLock, Type};
 use crate::store::outbox_handoff::FIRST_LEASE;
 use crate::store::{Result, Session};
 
+pub use super::codes::Channel;
 pub use super::entity::outbox::Model as OutboxMessage;
 
 /// Adds messages; the database numbers them. With the commit, the relay of this process receives those that are due.
@@ -73,7 +74,7 @@ fn row(message: OutboxMessage) -> ActiveModel {
 /// time. The lease is the claim, so that no transaction is open while the relay waits for the broker.
 pub async fn claim(
     session: &Session,
-    channels: &[&str],
+    channels: &[Channel],
     now: OffsetDateTime,
     until: OffsetDateTime,
     limit: u64,
@@ -108,7 +109,7 @@ pub const MOST_COUNTED: u64 = 100_000;
 const REST: Duration = Duration::from_secs(2);
 
 /// Returns the backlog of each of these channels, in their order.
-pub async fn backlog(session: &Session, channels: &[&str], now: OffsetDateTime) -> Result<Vec<Backlog>> {
+pub async fn backlog(session: &Session, channels: &[Channel], now: OffsetDateTime) -> Result<Vec<Backlog>> {
     let doing = "counting the outbox";
     let mut sql = session.sql("");
     for (place, channel) in channels.iter().enumerate() {
@@ -143,7 +144,7 @@ pub async fn release(session: &Session, ids: &[i64], due: OffsetDateTime) -> Res
 }
 
 /// Returns messages of a channel after an id, oldest first: the events that the embedded broker keeps.
-pub async fn list(session: &Session, channel: &str, after: i64, limit: u64) -> Result<Vec<OutboxMessage>> {
+pub async fn list(session: &Session, channel: Channel, after: i64, limit: u64) -> Result<Vec<OutboxMessage>> {
     let find = Entity::find().filter(Column::Channel.eq(channel)).filter(Column::Id.gt(after));
     query::all(session, "reading the outbox", find.order_by_asc(Column::Id).limit(limit)).await
 }
@@ -155,14 +156,14 @@ pub async fn of_job(session: &Session, job: Uuid, limit: u64) -> Result<Vec<Outb
 }
 
 /// Returns the id of a channel's newest message; 0 if there is none.
-pub async fn last(session: &Session, channel: &str) -> Result<i64> {
+pub async fn last(session: &Session, channel: Channel) -> Result<i64> {
     let find = Entity::find().filter(Column::Channel.eq(channel)).order_by_desc(Column::Id).limit(1);
     let last: Vec<i64> = query::tuples(session, "reading the outbox", find.select_only().column(Column::Id)).await?;
     Ok(last.first().copied().unwrap_or(0))
 }
 
 /// Deletes messages of a channel older than a time.
-pub async fn delete_older(session: &Session, channel: &str, than: OffsetDateTime) -> Result<u64> {
+pub async fn delete_older(session: &Session, channel: Channel, than: OffsetDateTime) -> Result<u64> {
     let delete = Entity::delete_many().filter(Column::Channel.eq(channel)).filter(Column::CreatedAt.lt(than));
     query::delete(session, "emptying the outbox", delete).await
 }

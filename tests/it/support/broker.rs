@@ -147,7 +147,7 @@ impl BrokerClient {
             BrokerClient::Local { store, seen } => {
                 let deadline = tokio::time::Instant::now() + limit;
                 loop {
-                    let letters = outbox::list(&store.reader(), "events", *seen, 1).await.expect("the outbox");
+                    let letters = outbox::list(&store.reader(), Channel::Events, *seen, 1).await.expect("the outbox");
                     if let Some(letter) = letters.first() {
                         *seen = letter.id;
                         return Some(serde_json::from_slice(&letter.body).expect("an event is JSON"));
@@ -171,7 +171,7 @@ impl BrokerClient {
         loop {
             let dead_letter = match self {
                 BrokerClient::Local { store, .. } => {
-                    let letters = outbox::list(&store.reader(), "dead", 0, 1).await.expect("the outbox");
+                    let letters = outbox::list(&store.reader(), Channel::Dead, 0, 1).await.expect("the outbox");
                     let letter = letters.into_iter().next();
                     if let Some(letter) = &letter {
                         let session = store.begin("test").await.expect("a transaction");
@@ -209,7 +209,10 @@ impl BrokerClient {
     /// Counts the waiting messages of a queue, without delivered ones.
     pub async fn waiting(&self, queue: &str) -> usize {
         match self {
-            BrokerClient::Local { store, .. } => outbox::list(&store.reader(), queue, 0, 1000).await.expect("it").len(),
+            BrokerClient::Local { store, .. } => {
+                let channel = queue.parse().expect("a channel");
+                outbox::list(&store.reader(), channel, 0, 1000).await.expect("it").len()
+            }
             BrokerClient::Amqp { channel, prefix, .. } => {
                 let name = format!("{prefix}.{queue}");
                 let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
