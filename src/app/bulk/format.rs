@@ -16,8 +16,8 @@ pub enum Format {
     Workbook,
 }
 
-/// The first bytes of a ZIP archive.
-const ZIP: &[u8] = b"PK\x03\x04";
+/// The first bytes of a ZIP archive. The type of its first record follows, a control character.
+const ZIP: &[u8] = b"PK";
 
 /// The first bytes of the format of older office programs, and of encrypted documents.
 const COMPOUND_FILE: &[u8] = b"\xd0\xcf\x11\xe0";
@@ -26,7 +26,7 @@ const COMPOUND_FILE: &[u8] = b"\xd0\xcf\x11\xe0";
 pub fn recognize(content: &Content) -> Result<Format> {
     let mut start = Vec::new();
     content.stream()?.take(512).read_to_end(&mut start).with_context(|| format!("{content} cannot be read"))?;
-    if start.starts_with(ZIP) {
+    if start.starts_with(ZIP) && start.get(ZIP.len()).is_some_and(u8::is_ascii_control) {
         return workbook(content);
     }
     if start.starts_with(COMPOUND_FILE) {

@@ -120,7 +120,7 @@ pub fn row(fault: RowFault, columns: usize) -> RowReason {
         RowFault::TooFewCells(cells) => (
             FileCode::TooFewCells,
             format!("the row has {cells} of {columns} cells"),
-            "write a separator for every column, also for empty cells; use the separator of the head",
+            "write a separator for every column, also for empty cells, and use that of the head; or save the table as .xlsx",
         ),
         RowFault::TooManyCells(cells) => (
             FileCode::TooManyCells,

@@ -5,11 +5,11 @@ mod files;
 mod meaning;
 mod reports;
 mod sending;
+mod spreadsheets;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use rust_xlsxwriter::{ExcelDateTime, Format, Formula, Workbook};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -192,65 +192,6 @@ const STARTS: &str = "SELECT replace(substr(CAST(effective_at AS text), 1, 19), 
 /// A year that is not past.
 fn next_year() -> u16 {
     u16::try_from(time::OffsetDateTime::now_utc().year() + 1).expect("a year")
-}
-
-/// A spreadsheet as an office program saves it.
-fn workbook() -> Vec<u8> {
-    let mut workbook = Workbook::new();
-    let sheet = workbook.add_worksheet();
-    // As written by a program that never evaluated the formulas.
-    sheet.set_formula_result_default("");
-    let day = Format::new().set_num_format("yyyy-mm-dd");
-    let written: Result<(), rust_xlsxwriter::XlsxError> = (|| {
-        for (column, name) in ["user_id", "deactivated", "successor", "effective_at", "reason"].iter().enumerate() {
-            sheet.write(0, column as u16, *name)?;
-        }
-        sheet.write(1, 0, 53)?.write(1, 1, true)?.write(1, 2, 11)?;
-        sheet.write(1, 4, Formula::new("=\"le\"&\"ft\"").set_result("left"))?;
-        // A row of spaces does not count as a row.
-        sheet.write(2, 0, " ")?;
-        sheet.write(3, 0, 54)?.write(3, 1, "y")?.write(3, 2, Formula::new("=C2"))?;
-        sheet.write(4, 0, 1e17)?.write(4, 1, 1)?.write(4, 2, 11)?;
-        sheet.write(5, 0, 15)?.write(5, 1, Formula::new("=B2"))?;
-        sheet.write(6, 0, 16)?.write(6, 1, "y")?.write(6, 2, 11)?;
-        sheet.write_with_format(6, 3, ExcelDateTime::from_ymd(next_year(), 1, 2)?, &day)?;
-        sheet.write(7, 0, 17)?.write(7, 1, "WAHR")?.write(7, 2, 11)?;
-        let at = ExcelDateTime::from_ymd(next_year(), 7, 2)?.and_hms(18, 30, 0)?;
-        sheet.write_with_format(7, 3, at, &Format::new().set_num_format("dd.mm.yyyy hh:mm"))?;
-        // A time alone; a year as a number, and as a date; a date as a number; a past date. Nobody has these ids.
-        let clock = Format::new().set_num_format("hh:mm");
-        (8..13).try_for_each(|row| sheet.write(row, 0, 9_000 + row)?.write(row, 1, "y").map(drop))?;
-        sheet.write_with_format(8, 3, ExcelDateTime::from_hms(18, 0, 0)?, &clock)?;
-        sheet.write(9, 3, 2027)?.write_with_format(10, 3, 2027, &day)?.write(11, 3, 46_387)?;
-        sheet.write_with_format(12, 3, ExcelDateTime::from_ymd(2020, 1, 2)?, &day)?;
-        Ok(())
-    })();
-    written.expect("a sheet");
-    workbook.save_to_buffer().expect("a workbook")
-}
-
-#[every_engine]
-async fn spreadsheet_numbers_dates_and_formulas_are_read(world: &mut World) {
-    let worker = start_worker(world, &[]);
-    let sheet = Sheet::of("Leavers.XLSX", workbook());
-    let rows = sheet.rows(world, &["--submit", "--time-zone", "Europe/Berlin"], 3);
-    let numbers: Vec<u64> = rows.iter().map(|row| row["row"].as_u64().expect("a number")).collect();
-    assert_eq!(numbers, [2, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13]);
-    assert_eq!(rows[0]["outcome"], "completed", "{}", rows[0]);
-    assert_eq!(codes(&rows[1]), ["formula_without_value"]);
-    let message = rows[1]["reasons"][0]["message"].as_str().expect("a message");
-    assert!(message.contains("cell C4 holds a formula"), "{message}");
-    assert_eq!(codes(&rows[2]), ["inexact_number"]);
-    assert_eq!(codes(&rows[3]), ["formula_without_value"], "an unreadable row is not skipped");
-    assert_eq!(outcomes(&rows[4..6]), ["scheduled", "scheduled"]);
-    let year = next_year();
-    let starts = [format!("{year}-01-02 22:59:59"), format!("{year}-07-02 16:30:00")];
-    assert_eq!(world.texts(STARTS).await, starts);
-    for (row, read) in rows[6..].iter().zip(["18:00", "2027", "1905-07-19", "46387", "2020-01-02"]) {
-        assert_eq!(codes(row)[0], "invalid_time", "{row}");
-        assert!(row["reasons"][0]["message"].as_str().expect("a message").contains(read), "{row}");
-    }
-    tokio::task::block_in_place(|| worker.stop());
 }
 
 #[every_engine]

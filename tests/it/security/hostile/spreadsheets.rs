@@ -71,6 +71,10 @@ fn bombs() -> Vec<Row> {
 #[rustfmt::skip]
 fn files() -> Vec<Row> {
     let good = workbook(&[(0, 0, "user_id"), (0, 1, "deactivated"), (1, 0, "999"), (1, 1, "y")]);
+    let mut two = Workbook::new();
+    two.add_worksheet();
+    two.add_worksheet();
+    let two = two.save_to_buffer().expect("a workbook");
     vec![
         ("a.csv",  b"".to_vec(),                                          1, "is empty"),
         ("a.csv",  b"\n\n\n".to_vec(),                                    1, "is empty"),
@@ -86,6 +90,7 @@ fn files() -> Vec<Row> {
         ("a.csv",  csv(&",".repeat(200_000), "1"),                        1, "no column `1`"),
         ("a.csv",  csv("user_id,deactivated", &format!("\"{}", "x".repeat(1_000_000))), 1, "the quotation mark"),
         ("a.xlsx", b"".to_vec(),                                          1, "is empty"),
+        ("a.xlsx", repacked(&two, "xl/workbook.xml", b"<workbook><sheets><sheet name=\"A\" state=\"hidden\" r:id=\"rId1\"/><sheet name=\"a\" r:id=\"rId2\"/></sheets></workbook>"), 1, "two sheets have the name"),
         ("a.xlsx", b"PK\x03\x04".to_vec(),                                1, "cannot be read as a spreadsheet"),
         ("a.xlsx", repacked(&good, "xl/worksheets/sheet1.xml", b"<worksheet><dimension ref=\"B2:A1\"/><sheetData/></worksheet>"), 1, "cannot be read as a spreadsheet"),
         ("a.xlsx", repacked(&good, "xl/worksheets/sheet1.xml", b"<worksheet><sheetData><c><v>1</v></c></sheetData><mergeCell ref=\"1:2\"/></worksheet>"), 1, "is no area of cells"),
