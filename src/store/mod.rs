@@ -45,7 +45,7 @@ pub struct Store {
     dialect: SharedDialect,
     settings: Settings,
     pools: Pools,
-    /// Where commits hand over the messages that they leave in the outbox.
+    /// The hand-over of messages that commits leave in the outbox.
     pub handoff: OutboxHandoff,
     failpoints: Option<Arc<dyn Failpoints>>,
 }

@@ -16,7 +16,7 @@ use tokio::sync::{Notify, mpsc};
 
 use super::ledger::outbox::OutboxMessage;
 
-/// How long a message belongs to the relay of the process that wrote it. Publishing it twice does no harm.
+/// The time for which a message belongs to the relay of the process that wrote it. Publishing it twice does no harm.
 pub const FIRST_LEASE: Duration = Duration::from_secs(5);
 
 /// The most messages that wait for the relay of this process. It finds further ones by looking.

@@ -7,7 +7,7 @@ use sea_orm::{DbErr, RuntimeErr};
 use super::dialect::Capabilities;
 use super::driver::Settings;
 
-/// How long a call of the database may take before we stop waiting for the answer.
+/// The time that a call of the database may take before we stop waiting for the answer.
 ///
 /// A server ends a statement that takes too long, but it cannot notify us when the connection is dead: this limit is a
 /// little longer than the server's. A database in our own process always answers.

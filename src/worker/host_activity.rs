@@ -31,7 +31,7 @@ const ACTIVE_FOR: Duration = Duration::from_secs(5);
 /// Polling stops this long after the last step began: longer than most steps with their longest rest.
 const IDLE_AFTER: Duration = Duration::from_secs(30);
 
-/// How long a mover waits for the permit while no other mover returns it. The holder may be blocked by anything.
+/// The time that a mover waits for the permit while no other mover returns it. The holder may be blocked by anything.
 const PERMIT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The rest after a chunk is the chunk's time divided by this. The host has the database to itself meanwhile.
@@ -43,7 +43,7 @@ const MAX_REST: Duration = Duration::from_millis(200);
 /// The share of the time that all movers together work while the host is active.
 pub const WORK_SHARE: f64 = REST_DIVISOR as f64 / (REST_DIVISOR + 1) as f64;
 
-/// How long [`is_active`] polls before it decides that the host is idle.
+/// The time that [`is_active`] polls before it decides that the host is idle.
 const PROBE_TIME: Duration = Duration::from_millis(500);
 
 /// Returns true if the host is active now. Polls for up to half a second.
@@ -170,11 +170,11 @@ impl HostActivity {
 
 #[derive(Default)]
 struct State {
-    /// When the current period of work began, and when its last step began.
+    /// The times when the current period of work and its last step began.
     work: Option<(Instant, Instant)>,
     /// The host's transactions at the last poll, if it was recent.
     transactions: Option<BTreeSet<String>>,
-    /// When a new transaction was last seen.
+    /// The time when a new transaction was last seen.
     last_seen: Option<Instant>,
     is_active: bool,
 }

@@ -8,7 +8,7 @@ use crate::contract::{REPLY_CONTENT_TYPE, REPLY_TYPE};
 use crate::stages::{Context, Outcome, reply};
 use crate::trace::TRACEPARENT;
 
-/// How long replies may delay the acknowledgement of their requests.
+/// The time by which replies may delay the acknowledgement of their requests.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Sends the outcomes of requests whose sender asked for a reply.

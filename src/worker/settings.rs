@@ -48,13 +48,13 @@ pub struct Settings {
     pub pace: Pace,
     /// Messages that the relay publishes at a time.
     pub relay_batch: u64,
-    /// How often the relay looks for messages of other processes.
+    /// The interval at which the relay looks for messages of other processes.
     #[serde(with = "humantime_serde")]
     pub poll: Duration,
-    /// How often the sweeper looks.
+    /// The interval at which the sweeper looks.
     #[serde(with = "humantime_serde")]
     pub sweep_every: Duration,
-    /// How long a stopped worker may take to finish its current work.
+    /// The time that a stopped worker may take to finish its current work.
     #[serde(with = "humantime_serde")]
     pub grace: Duration,
 }

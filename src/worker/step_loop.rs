@@ -16,7 +16,7 @@ use crate::stages::{Context, DeadLetterReason, Outcome};
 use crate::store::{Cause, Error, Result};
 use crate::trace::Span;
 
-/// How long a mover works on one ticket. Messages of other jobs wait on the queue no longer than this.
+/// The time that a mover works on one ticket. Messages of other jobs wait on the queue no longer than this.
 const MAX_TICKET_TIME: Duration = Duration::from_millis(200);
 
 /// The time that a step used.

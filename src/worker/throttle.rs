@@ -76,7 +76,7 @@ impl TryFrom<PaceSetting> for Pace {
 /// The longest rest: well below the time after which a job counts as stalled.
 const MAX_REST: Duration = Duration::from_secs(10);
 
-/// How often to query the load of the host while there is work.
+/// The interval of queries for the host's load while there is work.
 const POLL: Duration = Duration::from_millis(500);
 
 /// The largest number of halvings of the share.

@@ -12,7 +12,7 @@ use crate::sql;
 use crate::tally::Tally;
 use crate::worker::lock;
 
-/// How long an acknowledgement is held for the check. The database may be down or frozen.
+/// The time that an acknowledgement is held for the check. The database may be down or frozen.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A channel of a connection. Each channel numbers its own deliveries.

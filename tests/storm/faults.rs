@@ -47,7 +47,7 @@ const CONNECTION_FAULTS: [ConnectionFault; 5] = [
     ConnectionFault::Delay,
 ];
 
-/// How long to wait for a worker to reach a point.
+/// The time to wait for a worker to reach a point.
 const PATIENCE: Duration = Duration::from_secs(6);
 
 /// Everything that faults can affect.

@@ -32,7 +32,7 @@ pub enum ConnectionFault {
     Delay,
 }
 
-/// How long a worker is stopped or a connection is mute: longer than every timeout.
+/// The time that a worker is stopped or a connection is mute: longer than every timeout.
 pub const LONG: Duration = Duration::from_secs(13);
 
 /// The server of a connection.

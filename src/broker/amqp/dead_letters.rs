@@ -31,7 +31,7 @@ const FETCH_BATCH: u32 = 64;
 /// Messages to requeue at a time. RabbitMQ keeps their order while at most 32 are in flight.
 const REQUEUE_BATCH: usize = 16;
 
-/// How long to wait for a requeued batch before requeueing the next.
+/// The time to wait for a requeued batch before requeueing the next.
 const REQUEUE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The open dead-letter queue.

@@ -17,7 +17,7 @@ use crate::broker::error::BrokerError;
 use crate::metrics;
 use crate::retry::{Retries, RetryPolicy};
 
-/// How often to poll the state of a connection, in addition to its events.
+/// The interval at which the state of a connection is polled, in addition to its events.
 const POLL: Duration = Duration::from_secs(1);
 
 /// The current connection for one purpose. It ends with the token it was opened with.

@@ -28,10 +28,10 @@ const SETTLE: &str = "local_settle";
 /// The transaction that adds messages.
 const PUBLISH: &str = "local_publish";
 
-/// How long a claim holds. A step that takes longer is delivered again, which changes nothing.
+/// The duration of a claim. A step that takes longer is delivered again, which changes nothing.
 const LEASE: Duration = Duration::from_secs(120);
 
-/// How often to look for messages of other processes, and for messages that have become due.
+/// The interval of looking for messages of other processes and for messages that have become due.
 const POLL: Duration = Duration::from_millis(250);
 
 /// The name in traces and logs.

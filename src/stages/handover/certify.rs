@@ -27,7 +27,7 @@ pub struct Closing<'j> {
     pub reassign: Cow<'j, BTreeMap<String, Allotment>>,
     /// The progress of the job in each reference.
     pub progress: &'j [ReferenceProgress],
-    /// When the job began.
+    /// The time when the job began.
     pub started_at: OffsetDateTime,
     /// The number of this certificate: 0 for the first, then supplements.
     pub supplement: u32,

@@ -1,4 +1,4 @@
-//! When a scheduled job is looked at next.
+//! The time at which a scheduled job is evaluated next.
 
 use time::OffsetDateTime;
 

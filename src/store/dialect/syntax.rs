@@ -14,7 +14,7 @@ use super::update_from::UpdateFrom;
 /// A dialect, shared by every session and statement of a database.
 pub type SharedDialect = &'static dyn Dialect;
 
-/// How rows that a statement reads are locked until the transaction ends.
+/// The lock on rows that a statement reads, held until the transaction ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RowLock {
     /// Waits for rows that another transaction has locked.
@@ -25,7 +25,7 @@ pub enum RowLock {
     SkipChanging,
 }
 
-/// How many rows a table of bound values has.
+/// The number of rows of a table of bound values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TableSize {
     /// A few. The planner must not count them: a plan for any number serves them all.

@@ -18,7 +18,7 @@ pub struct KeyRange {
     pub first: Key,
     /// The last key.
     pub last: Key,
-    /// How many rows.
+    /// The number of rows.
     pub records: u64,
 }
 

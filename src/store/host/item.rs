@@ -42,7 +42,7 @@ pub enum RowRange {
     },
     /// Any rows of a table without keys, except those that look like one that is set aside.
     Next {
-        /// How many.
+        /// The number of records.
         rows: u64,
         /// The images of rows that are set aside.
         but: Vec<String>,

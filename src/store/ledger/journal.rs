@@ -20,7 +20,7 @@ pub use super::codes::Action;
 pub struct Tally {
     /// The catalog's name of the reference.
     pub kind: String,
-    /// What was done with them.
+    /// The action on them.
     pub action: Action,
     /// The user who received them, for moved and merged ones.
     pub to_user: Option<String>,

@@ -98,7 +98,7 @@ async fn create_postgres() -> Database {
     Database { settings, worker, engine: Engine::Postgres, name, _folder: None }
 }
 
-/// How a template is copied: by file where the server can, which takes a tenth of the time of writing it to the log.
+/// The option to copy a template by file where the server can, which takes a tenth of the time of writing it to the log.
 async fn copying() -> &'static str {
     static IS_BY_FILE: OnceCell<bool> = OnceCell::const_new();
     let is_by_file = IS_BY_FILE

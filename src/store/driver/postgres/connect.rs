@@ -63,7 +63,7 @@ const FIXED: [(&str, &str); 4] =
 /// statement whose cost looks high, which takes longer than running it.
 const BY_INDEX: [(&str, &str); 3] = [("random_page_cost", "1.1"), ("enable_seqscan", "off"), ("jit", "off")];
 
-/// How long an idle connection is trusted to be alive.
+/// The time for which an idle connection is trusted to be alive.
 const TRUSTED_FOR: Duration = Duration::from_secs(1);
 
 /// PostgreSQL's default search path begins with a schema of the role's own name. A role called `handover` would look into the

@@ -17,7 +17,7 @@ pub struct RowChange<'a> {
     pub effect: Effect<'a>,
     /// The action that the journal records.
     pub action: JournalAction,
-    /// How long snapshots of the rows are kept; absent if none are taken.
+    /// The time for which snapshots of the rows are kept; absent if none are taken.
     pub retention: Option<Retention>,
 }
 
