@@ -1,4 +1,4 @@
-//! Licenses of users who come or come back.
+//! Licenses: gives one to a user, and reads from a job's certificate what happened to one.
 
 use serde::Deserialize;
 
@@ -9,7 +9,7 @@ use crate::plan::{UserFacts, is_license_exempt};
 use crate::store::ledger::jobs::Job;
 use crate::store::{Error, Result, Session, host};
 
-/// Gives a user a license: one that they hold already, or a free one. Returns the reason if none is free.
+/// Makes sure that a user has a license, if they need one. Returns a reason if none is free.
 pub async fn take_license(
     session: &Session,
     catalog: &Catalog,
@@ -28,8 +28,8 @@ pub async fn take_license(
 }
 
 /// Returns true if a job has freed a license, which its undo takes again.
-pub fn freed_a_license(target: &Job) -> Result<bool> {
-    Ok(certified_license(target)? == Some(LicenseOutcome::Freed))
+pub fn freed_a_license(job: &Job) -> Result<bool> {
+    Ok(certified_license(job)? == Some(LicenseOutcome::Freed))
 }
 
 /// Returns what a job's certificate says about the license, if it has one.

@@ -17,20 +17,20 @@ pub struct EvaluatedRow {
 
 /// The decision on a row.
 pub enum RowDecision {
-    /// The row does not ask for a deactivation; it says so in these words.
+    /// The row does not ask for a deactivation; the text says why.
     Skipped(String),
     /// The row is rejected, for every one of these reasons.
     Rejected(Vec<RowReason>),
-    /// The same request was sent before. Its job is done, or will be; it has this state.
+    /// The same request was sent before. Its job has this state; `None` if no job is known yet.
     SentBefore(Box<Request>, Option<State>),
-    /// The same request was sent before. Its job did nothing, or it is undone by now, for these reasons.
+    /// The same request was sent before, but it had no effect, or its effect was undone. The reasons say why.
     NotDone(JobId, Vec<RowReason>),
     /// The row is acceptable, and would move this many records.
     Ok(Box<Request>, u64),
 }
 
 impl EvaluatedRow {
-    /// Returns the row's result if it is not sent.
+    /// Returns the row's result before anything is sent.
     pub fn result(&self) -> RowResult {
         let result = |outcome| RowResult {
             row: self.number,
@@ -60,7 +60,7 @@ impl EvaluatedRow {
 }
 
 impl RowDecision {
-    /// Returns the decision with its reasons in other words.
+    /// Returns the decision; `words` rewrites the reasons of a rejection.
     pub fn reworded(mut self, words: impl FnOnce(Vec<RowReason>) -> Vec<RowReason>) -> RowDecision {
         if let RowDecision::Rejected(reasons) = &mut self {
             *reasons = words(std::mem::take(reasons));
@@ -68,7 +68,7 @@ impl RowDecision {
         self
     }
 
-    /// Returns the decision with more reasons against the row, if there are any.
+    /// Adds reasons, which turn any decision into a rejection. Returns the decision unchanged if there are none.
     pub fn rejected_for(self, mut more: Vec<RowReason>) -> RowDecision {
         if more.is_empty() {
             return self;

@@ -10,7 +10,7 @@ use super::conditions::{ListingEntry, WhenEntry};
 use super::values::{Name, OneOrMore, Scalar, SetEntry, TestEntry};
 use crate::contract::named_enum;
 
-/// A reference. A later check reports every field that has no effect with the disposition.
+/// A reference. The check reports fields that do not apply to the disposition.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReferenceEntry {
@@ -20,14 +20,14 @@ pub struct ReferenceEntry {
     /// The table.
     #[schemars(with = "String")]
     pub table: Name,
-    /// The key of its rows: one or more columns, unique and never NULL. Always required; `[]` for a table without a unique
-    /// key.
+    /// The key of its rows: one or more columns, unique and never NULL. Required, so that it is chosen with
+    /// care: without it the check suggests the table's key. `[]` for a table without a unique key.
     #[schemars(with = "Option<OneOrMore>")]
     pub key: Option<Spanned<OneOrMore>>,
     /// The column that points at the user.
     #[schemars(with = "String")]
     pub user: Name,
-    /// The column of the organization, if users are known only together with it.
+    /// The column of the organization, if user ids are unique only within an organization.
     #[schemars(with = "Option<String>")]
     pub org: Option<Name>,
     /// The effect on its rows when the user leaves.
@@ -95,7 +95,7 @@ pub struct ParentEntry {
     /// Its table.
     #[schemars(with = "String")]
     pub table: Name,
-    /// The columns that point, each with the parent's column that it points at.
+    /// The foreign-key columns, each with the parent's column that it references.
     #[schemars(with = "BTreeMap<String, String>")]
     pub on: BTreeMap<String, Name>,
     /// Tests by column of the parent row.
@@ -146,7 +146,7 @@ pub enum OnConflictWord {
     Drop,
 }
 
-/// The leaver's row is removed, and its columns are added to the successor's row.
+/// The leaver's row is removed; the numbers in these columns are added to the successor's row.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AddEntry {

@@ -15,7 +15,7 @@ use crate::store::{Result, Session, host};
 const MOST_ISOLATED: u64 = 1000;
 
 /// Halves a refused chunk: it keeps the first half of its rows, and a new chunk gets the second half, with the ranks that
-/// follow. Both have one attempt left, so that the next refusal halves at once. Returns false if the chunk cannot be halved; the
+/// follow. Rows with keys have one attempt left, so that the next refusal halves at once. Returns false if the chunk cannot be halved; the
 /// range of a single row is then narrowed to that row.
 ///
 /// Locks: the job, as the cutter does, so that each chunk number is given once.

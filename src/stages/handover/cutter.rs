@@ -27,7 +27,7 @@ pub async fn cut(context: &Context, id: JobId) -> Result<()> {
         return Ok(());
     }
     // By the index alone: a job may have hundreds of thousands of chunks by now.
-    let open = chunks::open_up_to(&session, id.0, context.limits.window).await?;
+    let open = chunks::count_open(&session, id.0, context.limits.window).await?;
     let next_number = chunks::next_number(&session, id.0).await?;
     let (added_chunks, is_all) = match change.job.undoes() {
         true => undo::cut::cut(&session, context, &change.job, next_number).await?,

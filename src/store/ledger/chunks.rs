@@ -68,7 +68,7 @@ pub struct ClaimedChunk {
 /// a worker thought dead finds the row locked or closed.
 ///
 /// Locks: the chunk's row only. The job and the progress are as they were when the statement began. A transaction that
-/// changes for whom an unclosed chunk is deletes the chunk, so that this statement does not find it.
+/// changes the successors of an unclosed chunk deletes the chunk, so that this statement does not find it.
 pub async fn claim(session: &Session, job: Uuid, now: OffsetDateTime) -> Result<Option<ClaimedChunk>> {
     let doing = "claiming a chunk";
     let mut sql = session.sql("");
@@ -92,7 +92,7 @@ pub async fn claim(session: &Session, job: Uuid, now: OffsetDateTime) -> Result<
     Ok(Some(ClaimedChunk { chunk: row.entity("c_")?, job: row.entity("j_")?, progress }))
 }
 
-/// Writes back a chunk that is still open. Fails as superseded if another transaction has closed it or given it up.
+/// Writes back a chunk that is still open. Fails as superseded if it is no longer open, or has been deleted.
 pub async fn update(session: &Session, chunk: Chunk) -> Result<()> {
     let doing = "updating a chunk";
     let (job, number) = (chunk.job_id, chunk.number);
@@ -122,7 +122,7 @@ pub struct ChunkCounts {
     pub done: u64,
     /// Records that the host took away meanwhile.
     pub changed: u64,
-    /// The number of the next chunk.
+    /// One more than the highest chunk number among them.
     pub next_number: i32,
 }
 
@@ -184,7 +184,7 @@ pub async fn counts_of_job(session: &Session, job: Uuid) -> Result<ChunkCounts> 
 }
 
 /// Counts a job's open chunks, up to a limit.
-pub async fn open_up_to(session: &Session, job: Uuid, limit: u64) -> Result<u64> {
+pub async fn count_open(session: &Session, job: Uuid, limit: u64) -> Result<u64> {
     let find = open_chunks(job).limit(limit).select_only().column(Column::Number);
     Ok(query::tuples::<_, i32>(session, "counting open chunks", find).await?.len() as u64)
 }
@@ -196,32 +196,32 @@ pub async fn next_number(session: &Session, job: Uuid) -> Result<i32> {
     Ok(last.first().map_or(0, |last| last + 1))
 }
 
-/// True if a job has an open chunk, locked or not.
+/// Returns true if a job has an open chunk, locked or not.
 pub async fn any_open(session: &Session, job: Uuid) -> Result<bool> {
-    Ok(open_up_to(session, job, 1).await? > 0)
+    Ok(count_open(session, job, 1).await? > 0)
 }
 
 fn open_chunks(job: Uuid) -> sea_orm::Select<Entity> {
     Entity::find().filter(Column::JobId.eq(job)).filter(Column::State.eq(ChunkState::Open))
 }
 
-/// Returns a job's chunks that failed or were tried more than once.
+/// Returns up to 100 of a job's chunks that were given up or had failed attempts, those that were given up first.
 pub async fn failed_or_retried(session: &Session, job: Uuid) -> Result<Vec<Chunk>> {
     let failed_or_retried = Condition::any().add(Column::State.eq(ChunkState::Failed)).add(Column::Attempts.gt(0));
     let find = Entity::find().filter(Column::JobId.eq(job)).filter(failed_or_retried);
-    // Failed chunks before closed ones: a chunk that was halved often leaves many of those.
-    let find = find.order_by_desc(Column::State).order_by_asc(Column::Number).limit(100);
+    let find = find.order_by_desc(Column::State.eq(ChunkState::Failed)).order_by_asc(Column::Number).limit(100);
     query::all(session, "reading failed or retried chunks", find).await
 }
 
-/// Returns the first of a job's failed chunks, in the order in which the job works on them.
+/// Returns up to `most` of a job's failed chunks, by reference and rank.
 pub async fn first_failed(session: &Session, job: Uuid, most: u64) -> Result<Vec<Chunk>> {
     let find = Entity::find().filter(Column::JobId.eq(job)).filter(Column::State.eq(ChunkState::Failed));
     let find = find.order_by_asc(Column::Position).order_by_asc(Column::FirstRank).order_by_asc(Column::Number);
     query::all(session, "reading failed chunks", find.limit(most)).await
 }
 
-/// Returns the images of single rows that unclosed chunks of a job have isolated, of a reference whose rows have no key.
+/// Returns the contents of rows that were isolated in chunks of their own and are not done. Only rows without a key are isolated
+/// by their content.
 pub async fn isolated_rows(session: &Session, job: Uuid, position: i32) -> Result<Vec<String>> {
     let find = Entity::find().filter(Column::JobId.eq(job)).filter(Column::Position.eq(position));
     let find = find.filter(Column::State.ne(ChunkState::Closed)).filter(Column::FirstKey.is_not_null());
@@ -245,7 +245,7 @@ pub struct ChunkTimes {
 /// The number of recent chunks that estimates are based on.
 const RECENT: u64 = 500;
 
-/// Returns the times of recent chunks, by kind, for estimates. Chunks of undos do not count.
+/// Returns the times of recent chunks, by kind, for estimates. Chunks that undo a row of the journal do not count.
 pub async fn recent_times(session: &Session) -> Result<HashMap<String, ChunkTimes>> {
     let mut sql = session.sql("");
     let most = sql.bind(RECENT as i64);
@@ -280,8 +280,8 @@ pub async fn reopen_failed(session: &Session, job: Uuid) -> Result<u64> {
     query::update(session, "opening failed chunks again", update).await
 }
 
-/// Deletes the chunks of a job that are not closed, of these references or of all. It waits for workers who hold one: their
-/// work is committed and journaled first.
+/// Deletes a job's unclosed chunks: those of the references at `positions`, or all if `None`. It waits for workers who hold one:
+/// their work is committed and journaled first.
 pub async fn delete_unclosed(session: &Session, job: Uuid, positions: Option<&[usize]>) -> Result<u64> {
     let doing = "deleting unclosed chunks";
     let mut these = Condition::all().add(Column::JobId.eq(job)).add(Column::State.ne(ChunkState::Closed));
