@@ -116,6 +116,10 @@ fn check_open_job(
     if leaver.org != request.org() {
         return None;
     }
+    // The other open job waits for this one.
+    if leaver.running_job.is_some_and(|running| running.id == request.job_id()) {
+        return None;
+    }
     // A scheduled job that is evaluated again when it is due finds itself open.
     let open = leaver.other_open_job(request.job_id())?;
     let is_due = request.effective_at.is_none_or(|at| at <= now);

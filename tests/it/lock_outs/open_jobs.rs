@@ -5,7 +5,7 @@ use handover::worker::Role;
 use serde_json::{Value, json};
 
 use super::{LATER, hire, is_out, lock_out, send, until_state};
-use crate::support::keap::{AMANDA, deactivation, to};
+use crate::support::keap::{AMANDA, GERALDINE, deactivation, to};
 use crate::support::world::{certificate_of, codes_of, reasons_of, result_of};
 use crate::support::{World, every_engine, process};
 use crate::undo::revert::command;
@@ -153,4 +153,19 @@ async fn later_lock_out_is_bound_by_an_open_job(world: &mut World) {
     let second = world.hand_over(&lock_out("second", USER).with("effective_at", json!(LATER))).await;
     assert_eq!((second.state.name(), codes_of(&second)), ("rejected", vec!["job_under_way".to_owned()]));
     assert_eq!(world.job(first).await.expect("a job").state.name(), "scheduled");
+}
+
+#[every_engine]
+async fn job_that_a_lock_out_waits_for_can_be_amended(world: &mut World) {
+    let first = under_way(world, "reassignment").await;
+    let second = send(world, &lock_out("second", USER)).await;
+    world.hand_over(&command("pause", "pause", first)).await;
+    let mut amend = command("amend", "amend", first);
+    amend["reassign"] = json!({"contact": to(GERALDINE)});
+    let amended = world.hand_over(&amend).await;
+    assert_eq!((amended.state.name(), codes_of(&amended)), ("completed", Vec::new()));
+    world.start_worker().await;
+    until_state(world, second, "completed").await;
+    assert!(is_out(world, USER).await);
+    assert!(world.owned_by(GERALDINE, "contacts").await > 0, "the amendment had no effect");
 }
