@@ -30,13 +30,9 @@ pub struct Evaluator<'e> {
 
 /// The requests of a row: one for each user who may be the leaver.
 struct RowRequests {
+    /// The place of the row among those that are evaluated.
+    place: usize,
     requests: Vec<HandoverRequest>,
-    reading: Reading,
-}
-
-/// The request of a row that was not sent before.
-struct NewRequest {
-    request: HandoverRequest,
     reading: Reading,
 }
 
@@ -48,21 +44,20 @@ impl Evaluator<'_> {
         let mut requests = Vec::new();
         for row in rows {
             let (row, of_row) = self.read(row, &directory);
-            requests.extend(of_row.map(|of_row| (evaluated.len(), of_row)));
+            let place = evaluated.len();
+            requests.extend(of_row.map(|(requests, reading)| RowRequests { place, requests, reading }));
             evaluated.push(row);
         }
-        let new = self.decide_known(&directory, requests, &mut evaluated).await?;
-        let decisions = self.requests(new.iter().map(|(_, new)| &new.request).collect()).await?;
-        for ((index, new), decision) in new.into_iter().zip(decisions) {
-            let wording = new.reading.wording(&self.reader.columns);
-            let decision = decision.reworded(|reasons| wording.reasons(reasons));
-            evaluated[index].decision = decision.rejected_for(new.reading.if_new);
-        }
+        let mut new = self.decide_known(rows, requests, &mut evaluated).await?;
+        self.decide_new(&new, &mut evaluated).await?;
+        // Requests that an earlier run sent may have been carried out meanwhile: then their users are inactive by now.
+        new.retain(|row| matches!(evaluated[row.place].decision, RowDecision::Rejected(_)));
+        self.decide_known(rows, new, &mut evaluated).await?;
         Ok(evaluated)
     }
 
     /// Reads a row. Returns its requests if it has any; then its decision is still open.
-    fn read(&self, row: &Row, directory: &Directory) -> (EvaluatedRow, Option<RowRequests>) {
+    fn read(&self, row: &Row, directory: &Directory) -> (EvaluatedRow, Option<(Vec<HandoverRequest>, Reading)>) {
         let (number, text) = (row.number, self.reader.user_text(row));
         let without_request = |decision| {
             let understood = Understood { user: text.clone(), ..Understood::default() };
@@ -83,7 +78,7 @@ impl Evaluator<'_> {
         let requests = if reasons.is_empty() { reading.requests(catalog, columns) } else { Ok(Vec::new()) };
         let requests = requests.map_err(|more| reasons.extend(more)).ok().filter(|requests| !requests.is_empty());
         let row = EvaluatedRow { number, understood, decision: RowDecision::Rejected(reasons) };
-        (row, requests.map(|requests| RowRequests { requests, reading }))
+        (row, requests.map(|requests| (requests, reading)))
     }
 
     fn duplicate(&self, user: &UserId) -> Option<RowReason> {
@@ -94,31 +89,49 @@ impl Evaluator<'_> {
     /// Decides on rows that were sent before. Returns the others.
     async fn decide_known(
         &self,
-        directory: &Directory,
-        rows: Vec<(usize, RowRequests)>,
+        rows: &[Row],
+        requests: Vec<RowRequests>,
         evaluated: &mut [EvaluatedRow],
-    ) -> Result<Vec<(usize, NewRequest)>> {
+    ) -> Result<Vec<RowRequests>> {
         let session = self.context.store.snapshot().await?;
-        let known = Known::read(&session, rows.iter().flat_map(|(_, row)| &row.requests)).await?;
+        let known = Known::read(&session, requests.iter().flat_map(|row| &row.requests)).await?;
+        drop(session);
+        if known.is_empty() {
+            return Ok(requests);
+        }
+        // Later than the jobs: whoever is active now was not deactivated by a job that had completed then.
+        let directory = self.reader.directory(&self.context.store, rows).await?;
         let mut new = Vec::new();
-        for (index, RowRequests { mut requests, reading }) in rows {
-            let row = &mut evaluated[index];
+        for row in requests {
             let mut is_known = false;
-            for request in &requests {
-                if let Some(decision) = known.decide(request, directory)? {
-                    row.understood = reading.understood(directory, String::new(), Some(&request.user_id));
-                    row.decision = decision;
+            for request in &row.requests {
+                if let Some(decision) = known.decide(request, &directory)? {
+                    let evaluated = &mut evaluated[row.place];
+                    evaluated.understood = row.reading.understood(&directory, String::new(), Some(&request.user_id));
+                    evaluated.decision = decision;
                     is_known = true;
                 }
             }
-            match requests.pop() {
-                Some(request) if !is_known && requests.is_empty() => new.push((index, NewRequest { request, reading })),
-                // Of several users with one address, nobody has left by this row, and nobody is active.
-                Some(_) if !is_known => row.decision = RowDecision::Rejected(reading.if_new),
-                Some(_) | None => {}
-            }
+            new.extend((!is_known).then_some(row));
         }
         Ok(new)
+    }
+
+    /// Decides on rows that were not sent before.
+    async fn decide_new(&self, rows: &[RowRequests], evaluated: &mut [EvaluatedRow]) -> Result<()> {
+        let is_one = |row: &&RowRequests| row.requests.len() == 1;
+        let requests = rows.iter().filter(is_one).flat_map(|row| &row.requests).collect();
+        let decisions = self.requests(requests).await?;
+        for (row, decision) in rows.iter().filter(is_one).zip(decisions) {
+            let wording = row.reading.wording(&self.reader.columns);
+            let decision = decision.reworded(|reasons| wording.reasons(reasons));
+            evaluated[row.place].decision = decision.rejected_for(row.reading.if_new.clone());
+        }
+        // Of several users with one address, nobody has left by this row, and nobody is active.
+        for row in rows.iter().filter(|row| !is_one(row)) {
+            evaluated[row.place].decision = RowDecision::Rejected(row.reading.if_new.clone());
+        }
+        Ok(())
     }
 
     /// Evaluates requests together. If that fails, evaluates them one by one, so that one request that the database refuses

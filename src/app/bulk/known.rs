@@ -35,6 +35,11 @@ impl Known {
         Ok(Known { requests, jobs })
     }
 
+    /// Returns true if none of the requests was sent before.
+    pub fn is_empty(&self) -> bool {
+        self.requests.is_empty()
+    }
+
     /// Decides on a row whose request was sent before. Returns nothing if it is new.
     pub fn decide(&self, request: &HandoverRequest, directory: &Directory) -> Result<Option<RowDecision>> {
         let id = (request.org().to_owned(), request.request_id.to_string());

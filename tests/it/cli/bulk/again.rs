@@ -1,11 +1,12 @@
 //! Rows that come again: the same request, undone requests, and people who come back.
 
 use handover::job::State;
+use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 
 use super::{Sheet, codes, outcomes};
-use crate::support::process::{on, start_worker};
-use crate::support::{World, every_engine};
+use crate::support::process::{binary, borrowed, finish, on, settings, start_worker, text};
+use crate::support::{World, every_engine, on_postgres};
 
 fn submitted(world: &World, name: &str, content: &str, code: i32) -> Vec<Value> {
     Sheet::of(name, content).rows(world, &["--submit", "--time-zone", "UTC"], code)
@@ -115,4 +116,36 @@ async fn address_means_the_account_that_is_active(world: &mut World) {
     let rows = submitted(world, "named.csv", named, 3);
     assert_eq!((codes(&rows[0]), codes(&rows[1])), (vec!["already_inactive"], vec!["other_user"]));
     tokio::task::block_in_place(|| worker.stop());
+}
+
+/// Evaluates a file while a table is locked, and runs statements when the program waits for the lock.
+async fn evaluated_while(world: &World, sheet: &Sheet, locked: &str, statements: &str) -> Value {
+    let lock = world.store.begin("test").await.expect("a transaction");
+    lock.execute_unprepared(&format!("LOCK TABLE {locked} IN ACCESS EXCLUSIVE MODE")).await.expect("a lock");
+    let given = ["bulk", text(&sheet.file), "--by", "1", "--org", "1", "--json"];
+    let child = binary(&borrowed(&settings(world)), &given).spawn().expect("the binary");
+    let waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'relation' AND NOT granted \
+         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    world.until("the program waits", async || (world.number(waiting).await > 0).then_some(())).await;
+    lock.execute_unprepared(statements).await.expect(statements);
+    lock.commit().await.expect("committed");
+    tokio::task::block_in_place(|| finish(child, b"")).json_lines().remove(0)
+}
+
+#[on_postgres]
+async fn row_that_is_done_meanwhile_was_sent_before(world: &mut World) {
+    let worker = start_worker(world, &[]);
+    let sheet = Sheet::of("leavers.csv", "user_id,deactivated,successor\n53,y,11\n");
+    assert_eq!(outcomes(&sheet.rows(world, &["--submit"], 0)), ["completed"]);
+    tokio::task::block_in_place(|| worker.stop());
+    // The job completes after the users were read, and before the ledger is.
+    world.sql("UPDATE users SET status = 'active' WHERE id = 53").await;
+    let left = "UPDATE public.users SET status = 'inactive' WHERE id = 53";
+    let row = evaluated_while(world, &sheet, "handover.requests", left).await;
+    assert_eq!(row["outcome"], "sent_before", "{row}");
+    // The request arrives and its job completes after the ledger was read, and before the row is evaluated.
+    world.change_ledger("UPDATE handover.requests SET request_id = 'later ' || request_id").await;
+    let arrived = "UPDATE handover.requests SET request_id = substr(request_id, 7)";
+    let row = evaluated_while(world, &sheet, "public.contacts", arrived).await;
+    assert_eq!(row["outcome"], "sent_before", "{row}");
 }
