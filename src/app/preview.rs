@@ -13,7 +13,7 @@ use super::jobs;
 use crate::catalog::{Catalog, Disposition};
 use crate::contract::{HandoverRequest, JobId, Reason, Request, RequestType, UserId};
 use crate::plan::token::PlanToken;
-use crate::plan::{Decision, Facts, Plan, Planned, normalize, normalize_handover};
+use crate::plan::{Decision, Facts, Plan, Planned, check_return, normalize, normalize_handover};
 use crate::stages::handover::evaluate::{Counting, evaluate, parties};
 pub use crate::stages::undo::preview::{LicensePreview, RevertPreview};
 use crate::stages::{Context, commands, now, undo};
@@ -82,19 +82,19 @@ pub async fn preview(
     request: HandoverRequest,
     is_host_active: impl AsyncFn() -> bool,
 ) -> Result<Preview> {
-    let catalog = context.catalogs.current();
+    let (catalog, now) = (context.catalogs.current(), now());
     let request = normalize_handover(&catalog, request)?;
     let session = context.store.snapshot().await?;
     host::enter(&session, &catalog, request.org()).await?;
     let catalog = catalog.within(request.org());
     let parties = parties(&session, &catalog, &[&request]).await?;
     let parties: Vec<_> = parties.iter().collect();
-    let evaluation = evaluate(&session, &catalog, &[&request], &parties, Counting::Exactly, now()).await?;
+    let evaluation = evaluate(&session, &catalog, &[&request], &parties, Counting::Exactly, now).await?;
     let recent = chunks::recent_times(&session).await?;
     drop(session);
     let decision = evaluation.decisions.into_iter().next();
     let decision = decision.ok_or_else(|| Error::unexpected("previewing a request", "there is no decision"))?;
-    match decision {
+    match decision.refused_for(check_return(&request, now)) {
         Decision::Rejected(reasons) => Ok(Preview::rejected(&request, reasons)),
         Decision::LockedOut(plan, open_reasons) => {
             Ok(Preview { open_reasons, token: None, ..Preview::accepted(&catalog, &request, &evaluation.facts, &plan) })

@@ -18,13 +18,14 @@ pub fn check(context: &Context, request: &Request) -> Result<()> {
     Ok(())
 }
 
-/// Publishes requests. Returns one result per request, in the same order.
+/// Publishes requests. Returns the message id of each, or why it was not sent, in the same order.
 pub async fn publish(
     broker: &dyn Broker,
     requests: impl IntoIterator<Item = &Request>,
-) -> Vec<std::result::Result<(), BrokerError>> {
+) -> Vec<std::result::Result<Uuid, BrokerError>> {
     let messages: Vec<Outgoing> = requests.into_iter().map(message).collect();
-    broker.publish(&messages).await
+    let sent = broker.publish(&messages).await.into_iter();
+    sent.zip(messages).map(|(sent, message)| sent.map(|()| message.id)).collect()
 }
 
 /// Returns the message that carries a request.

@@ -7,7 +7,8 @@ use clap::Args;
 
 use super::confirmation::Confirmation;
 use super::exit::Exit;
-use super::{open, output, preview, question, request_file, watch};
+use super::watch::{self, Sent};
+use super::{open, output, preview, question, request_file};
 use crate::app::submit;
 use crate::broker::Broker;
 use crate::config::Settings;
@@ -19,7 +20,7 @@ pub struct Arguments {
     /// A file with one request, or one per line; `-` is standard input.
     #[arg(default_value = "-")]
     file: PathBuf,
-    /// Follow the jobs to their end. Exit code 3 if one is rejected, 1 if one needs attention.
+    /// Follow the jobs to their end. Exit code 3 if one is rejected, 1 if one needs attention or its request is set aside.
     #[arg(long, conflicts_with = "dry_run")]
     wait: bool,
     #[command(flatten)]
@@ -71,20 +72,22 @@ impl Submission {
 
     /// Sends the requests, prints the ids of their jobs, and follows the jobs if that was asked for.
     async fn send(&self, broker: &dyn Broker) -> Result<Exit> {
-        let requests = &self.requests;
-        for (request, result) in requests.iter().zip(submit::publish(broker, requests).await) {
+        let mut sent = Vec::with_capacity(self.requests.len());
+        for (request, result) in self.requests.iter().zip(submit::publish(broker, &self.requests).await) {
             let request_id = request.header().request_id;
-            result.with_context(|| format!("the request {request_id} could not be sent"))?;
+            let message_id = result.with_context(|| format!("the request {request_id} could not be sent"))?;
+            sent.push(Sent { request, message_id });
             let job = request.job_id();
             match self.json {
                 true => output::json_line(&serde_json::json!({ "request_id": request_id, "job_id": job }))?,
                 false => output::line(job.to_string())?,
             }
         }
-        broker.close().await;
-        match self.wait {
-            true => watch::wait_for_requests(&self.store, requests, self.json).await,
+        let exit = match self.wait {
+            true => watch::wait_for_requests(&self.store, broker, &sent, self.json).await,
             false => Ok(Exit::Done),
-        }
+        };
+        broker.close().await;
+        exit
     }
 }

@@ -1,5 +1,6 @@
 //! `handover watch ID`: follows a job to its end.
 
+use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
@@ -8,7 +9,9 @@ use uuid::Uuid;
 
 use super::exit::Exit;
 use super::{jobs as jobs_command, open, output};
+use crate::app::dead_letters::{self, DeadLetterView, Filter};
 use crate::app::jobs::{self, Status};
+use crate::broker::Broker;
 use crate::config::Settings;
 use crate::contract::{Request, printable};
 use crate::store::Store;
@@ -16,6 +19,9 @@ use crate::store::ledger::jobs::Job;
 
 /// The polling interval.
 const POLL: Duration = Duration::from_millis(200);
+
+/// The time after which an unknown job makes the command look for its request in the dead-letter queue.
+const FIRST_LOOK: Duration = Duration::from_millis(500);
 
 /// The time after which an unknown job makes the command ask for a worker.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -34,33 +40,80 @@ pub async fn run(arguments: Arguments, settings: Settings) -> Result<Exit> {
     if jobs::find(&store, arguments.id).await?.is_none() {
         bail!("there is no job {} (yet): `handover jobs` lists all jobs", arguments.id);
     }
-    let job = follow(&store, arguments.id, arguments.json).await?;
-    print_end(&store, &job, arguments.json).await
+    // The job is known, so its request was taken.
+    let is_taken = async || Ok(None::<Infallible>);
+    match follow(&store, arguments.id, arguments.json, is_taken).await? {
+        End::Job(job) => print_end(&store, &job, arguments.json).await,
+        End::SetAside(never) => match never {},
+    }
 }
 
-/// Follows the jobs of requests that were just sent to their end, one after the other.
-pub async fn wait_for_requests(store: &Store, requests: &[Request], json: bool) -> Result<Exit> {
+/// A request that was sent.
+pub struct Sent<'r> {
+    /// The request.
+    pub request: &'r Request,
+    /// The id of its message.
+    pub message_id: Uuid,
+}
+
+/// Follows requests that were just sent to the ends of their jobs, one after the other.
+pub async fn wait_for_requests(store: &Store, broker: &dyn Broker, sent: &[Sent<'_>], json: bool) -> Result<Exit> {
     let mut worst = Exit::Done;
-    for request in requests {
-        let job = follow(store, request.job_id().0, json).await?;
-        let exit = match jobs::is_request_id_taken(store, request).await? {
-            true => {
-                let request_id = printable(request.header().request_id.as_str());
+    for Sent { request, message_id } in sent {
+        let request_id = printable(request.header().request_id.as_str());
+        let set_aside = async || dead_letter_of(broker, *message_id).await;
+        let exit = match follow(store, request.job_id().0, json, set_aside).await? {
+            End::SetAside(dead_letter) => {
+                report_set_aside(&request_id, &dead_letter, json)?;
+                Exit::Failed
+            }
+            End::Job(_) if jobs::is_request_id_taken(store, request).await? => {
                 eprintln!("the request id {request_id} was used before with another body: this request was not done");
                 Exit::Failed
             }
-            false => print_end(store, &job, json).await?,
+            End::Job(job) => print_end(store, &job, json).await?,
         };
         worst = worst.max(exit);
     }
     Ok(worst)
 }
 
-/// Follows a job until it ends or waits for a person.
-async fn follow(store: &Store, id: Uuid, json: bool) -> Result<Job> {
+/// Returns the dead letter of a message, if the message was set aside.
+async fn dead_letter_of(broker: &dyn Broker, message_id: Uuid) -> Result<Option<DeadLetterView>> {
+    let filter = Filter { ids: vec![message_id.to_string()], ..Filter::default() };
+    Ok(dead_letters::list(broker, &filter, false).await?.pop())
+}
+
+fn report_set_aside(request_id: &str, dead_letter: &DeadLetterView, json: bool) -> Result<()> {
+    if json {
+        output::json_line(dead_letter)?;
+    }
+    let hint = dead_letter.hint.as_deref().unwrap_or("see `handover dead show`");
+    let DeadLetterView { reason, detail, .. } = dead_letter;
+    eprintln!("the request {request_id} was set aside: {}", printable(&format!("{reason}: {detail}: {hint}")));
+    Ok(())
+}
+
+/// How a request ended. `D`: its dead letter, if there can be one.
+enum End<D> {
+    /// Its job ended, or waits for a person.
+    Job(Box<Job>),
+    /// Its message was set aside.
+    SetAside(D),
+}
+
+/// Follows a job until it ends or waits for a person. While the job is unknown, `set_aside` tells whether its request is a dead
+/// letter; it is called ever more rarely, because it reads the whole queue.
+async fn follow<D>(
+    store: &Store,
+    id: Uuid,
+    json: bool,
+    set_aside: impl AsyncFn() -> Result<Option<D>>,
+) -> Result<End<D>> {
     let began = Instant::now();
     let mut printed = String::new();
     let mut is_reminded = false;
+    let mut look_after = FIRST_LOOK;
     loop {
         let status = jobs::status(store, id).await?;
         if let Some(status) = status {
@@ -71,7 +124,12 @@ async fn follow(store: &Store, id: Uuid, json: bool) -> Result<Job> {
             }
             let state = status.job.state;
             if state.is_final() || state.is_held() {
-                return Ok(status.job);
+                return Ok(End::Job(Box::new(status.job)));
+            }
+        } else if began.elapsed() >= look_after {
+            look_after = began.elapsed() * 2;
+            if let Some(dead_letter) = set_aside().await? {
+                return Ok(End::SetAside(dead_letter));
             }
         }
         if printed.is_empty() && !is_reminded && began.elapsed() > PATIENCE {

@@ -31,6 +31,8 @@ named_enum! {
         RequesterNotPermitted = "requester_not_permitted",
         /// The requester asks for their own deactivation.
         RequesterIsLeaver = "requester_is_leaver",
+        /// The user would return at a time that has passed.
+        ReturnInPast = "return_in_past",
         /// Another job of the same user has not ended.
         JobUnderWay = "job_under_way",
         /// The leaver has records of a kind, and the request names no successor for it.
@@ -122,6 +124,7 @@ impl ReasonCode {
             | ReasonCode::Protected
             | ReasonCode::RequesterNotPermitted
             | ReasonCode::RequesterIsLeaver
+            | ReasonCode::ReturnInPast
             // A user has one job at a time. A lock-out that is due takes the job's place, or waits for it with the access ended.
             | ReasonCode::JobUnderWay
             | ReasonCode::UnknownJob

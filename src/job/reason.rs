@@ -41,6 +41,18 @@ pub fn incomplete_profile(user: &str, fields: Vec<String>) -> Reason {
     reason(ReasonCode::IncompleteProfile, concerning, message, "fill in the fields, with dummy values if necessary")
 }
 
+/// Neither the leaver nor the requester belongs to the organization of the request: most likely, it is the wrong one.
+pub fn wrong_organization(org: &str, user: &str, requester: &str) -> Reason {
+    let message = format!("neither the user {user} nor the requester {requester} belongs to the organization {org}");
+    reason(ReasonCode::OtherOrganization, of_user(user), message, "check `org_id`, then `user_id` and `requested_by`")
+}
+
+/// The user would return at a time that has passed.
+pub fn return_in_past(user: &str) -> Reason {
+    let message = format!("the time at which the user {user} would return has passed");
+    reason(ReasonCode::ReturnInPast, of_user(user), message, "correct `return_at`, or leave it out")
+}
+
 /// The requester may not ask for this.
 pub fn requester_not_permitted(requester: &str, cause: &str) -> Reason {
     let message = format!("the requester {requester} may not ask for this: {cause}");

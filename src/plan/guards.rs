@@ -29,6 +29,9 @@ pub fn check_guards(
     findings: &LeaverFindings,
     now: OffsetDateTime,
 ) -> Decision {
+    if let Some(reason) = check_organization(request, facts) {
+        return Decision::Rejected(vec![reason]);
+    }
     let mut reasons = check_access(catalog, request, facts);
     let Some(leaver) = facts.users.get(request.user_id.as_str()) else {
         reasons.insert(0, reason::unknown_user(request.user_id.as_str()));
@@ -55,6 +58,13 @@ pub fn check_guards(
     }
 }
 
+/// Checks that a user returns later than now. A job that was accepted in time may start late: this guard is about new requests
+/// only.
+pub fn check_return(request: &HandoverRequest, now: OffsetDateTime) -> Option<Reason> {
+    let is_past = request.return_at.is_some_and(|at| at <= now);
+    is_past.then(|| reason::return_in_past(request.user_id.as_str()))
+}
+
 /// True if a user needs no license.
 pub fn is_license_exempt(catalog: &Catalog, user: &UserFacts) -> bool {
     let exempt = catalog.license.as_ref().and_then(|license| license.exempt.as_ref());
@@ -67,6 +77,16 @@ pub fn missing_fields(catalog: &Catalog, user: &UserFacts) -> Vec<String> {
         user.columns.get(&column.name).and_then(Option::as_deref).is_none_or(|text| text.trim().is_empty())
     };
     catalog.users.required.iter().filter(empty).map(|column| column.name.clone()).collect()
+}
+
+/// Checks that the leaver or the requester belongs to the organization. If neither does, the organization is wrong, and no other
+/// guard says anything of use.
+fn check_organization(request: &HandoverRequest, facts: &Facts) -> Option<Reason> {
+    let org = request.org_id.as_ref()?.as_str();
+    let (user, requester) = (request.user_id.as_str(), request.requested_by.as_str());
+    let is_elsewhere = |user: &str| facts.users.get(user).is_none_or(|found| found.org != org);
+    let is_wrong = is_elsewhere(user) && is_elsewhere(requester);
+    is_wrong.then(|| reason::wrong_organization(org, user, requester))
 }
 
 fn check_access(catalog: &Catalog, request: &HandoverRequest, facts: &Facts) -> Vec<Reason> {

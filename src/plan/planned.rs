@@ -17,6 +17,20 @@ pub enum Decision {
     LockedOut(Plan, Vec<Reason>),
 }
 
+impl Decision {
+    /// Refuses the request for one more reason, if there is one.
+    pub fn refused_for(self, reason: Option<Reason>) -> Decision {
+        let Some(reason) = reason else { return self };
+        match self {
+            Decision::Accepted(_) => Decision::Rejected(vec![reason]),
+            Decision::Rejected(mut reasons) | Decision::LockedOut(_, mut reasons) => {
+                reasons.push(reason);
+                Decision::Rejected(reasons)
+            }
+        }
+    }
+}
+
 /// The plan for one leaver.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {

@@ -28,6 +28,8 @@ def messages(channel, queue):
 def main():
     with open(sys.argv[1], encoding="utf-8") as file:
         request = json.load(file)
+    if "type" not in request:
+        sys.exit('the request has no type: add "type": "deactivate", or another type')
     connection = pika.BlockingConnection(pika.URLParameters(os.environ["AMQP_URL"]))
     channel = connection.channel()
     channel.confirm_delivery()

@@ -36,7 +36,7 @@ pub fn job_id(json: &Json, path: &Path<'_>, faults: &mut Faults) -> Option<JobId
 fn id_text<'j>(json: &'j Json, path: &Path<'_>, faults: &mut Faults) -> Option<&'j str> {
     let hint = match json {
         Json::Text(text) => return Some(text),
-        Json::Number(number) => format!("write \"{number}\", with quotes"),
+        Json::Number(number) => format!("write \"{}\", with quotes", number.to_string().trim_end_matches(".0")),
         Json::Null | Json::Bool(_) | Json::List(_) | Json::Object(_) => "write it as text, such as \"53\"".to_owned(),
     };
     faults.add(DeadLetterCode::InvalidId, path, format!("an id is text, and this is {json}"), hint)

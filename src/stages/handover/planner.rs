@@ -11,8 +11,8 @@ use time::OffsetDateTime;
 
 use crate::catalog::Catalog;
 use crate::contract::{HandoverRequest, Reason, ReasonCode, RequestOutcome, UserId};
-use crate::plan::Decision;
 use crate::plan::group::Parties;
+use crate::plan::{Decision, check_return};
 use crate::retry::RetryPolicy;
 use crate::stages::accepted::Accepted;
 use crate::stages::changes::{LedgerChanges, NewJobs};
@@ -109,6 +109,7 @@ async fn plan_once(context: &Context, catalog: &Catalog, group: &[&Asked<'_>], p
     let decisions = evaluate(&session, catalog, &requests, &parties, counting, now).await?.decisions;
     let mut decided = Decided::default();
     for (asked, decision) in fresh.iter().zip(decisions) {
+        let decision = decision.refused_for(check_return(asked.request(), now));
         if fresh.len() > 1 && is_about_neighbors(catalog, &decision) {
             outcome.alone.insert(asked.place);
             continue;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::keap::{ADMIN, LEAVER, SUPPORT, to};
 use crate::support::process::{WorkerProcess, borrowed, on, run, settings, start_worker, text, with_input};
-use crate::support::world::{keap_request, read};
+use crate::support::world::{catalog_source, keap_request, read};
 use crate::support::{Engine, World, every_engine};
 
 /// Returns a request that gives a user's records to [`SUPPORT`].
@@ -55,6 +55,28 @@ async fn submit_waits_and_exits_by_outcome(world: &mut World) {
     let conflict = with_input(world, &["submit", "--wait"], conflict.to_string().as_bytes()).expect(1);
     assert!(conflict.err.contains("was used before with another body"), "{}", conflict.err);
     assert_eq!(tokio::task::block_in_place(|| worker.stop()), 0);
+}
+
+#[every_engine]
+async fn waiting_ends_with_a_dead_letter(world: &mut World) {
+    // The worker has another catalog than the command, which therefore finds nothing wrong.
+    world.use_catalog(&catalog_source("keap").replace("kind = \"lead\"", "kind = \"prospect\"")).await;
+    world.start_worker().await;
+    // An older dead letter of the same request is another message.
+    world.client.send(leaves("53").to_string().into_bytes()).await;
+    world.until("it is set aside", async || (world.client.waiting("dead").await == 1).then_some(())).await;
+    let both = format!("{}\n{}\n", leaves("53"), leaves("15"));
+    let ended = with_input(world, &["submit", "--wait"], both.as_bytes()).expect(1);
+    for user in ["53", "15"] {
+        let reported = format!(
+            "the request leaver {user} was set aside: unknown_kind: the catalog transfers no kind `lead`: use one of: "
+        );
+        assert!(ended.err.contains(&reported), "{}", ended.err);
+    }
+    let ended = with_input(world, &["submit", "--wait", "--json"], leaves("16").to_string().as_bytes()).expect(1);
+    let dead_letter = ended.json_lines().pop().expect("a line");
+    assert_eq!((&dead_letter["reason"], &dead_letter["path"]), (&json!("unknown_kind"), &json!("reassign.lead")));
+    assert_eq!(world.client.waiting("dead").await, 4);
 }
 
 #[every_engine]

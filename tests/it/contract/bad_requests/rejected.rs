@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::{allotting, changed};
 use crate::support::keap::{AMANDA, GERALDINE, LEAVER, MATHEW, SUPPORT, share, to, to_manager};
+use crate::support::process::with_input;
 use crate::support::world::{keap_request, read};
 use crate::support::{World, every_engine, snapshot};
 
@@ -53,6 +54,39 @@ async fn leaver_must_be_active_in_the_organization(world: &mut World) {
     {
         let request = changed(&format!("leaver {user}"), "user_id", json!(user));
         assert_reason(world, &request, code, json!({ "user_id": user })).await;
+    }
+}
+
+#[every_engine]
+async fn return_in_the_past_is_rejected(world: &mut World) {
+    world.start_worker().await;
+    let past = "2020-02-01T00:00:00Z";
+    for (id, fields) in [
+        ("leave", json!({ "return_at": past })),
+        ("long ago", json!({ "return_at": past, "effective_at": "2020-01-01T00:00:00Z" })),
+        // Access would end and return at once.
+        ("locked out", json!({ "return_at": past, "lock_out": true })),
+    ] {
+        let mut request = keap_request(id);
+        fields.as_object().expect("fields").iter().for_each(|(name, value)| request[name] = value.clone());
+        assert_reason(world, &request, "return_in_past", json!({ "user_id": LEAVER })).await;
+    }
+    let previewed = changed("previewed", "return_at", json!(past)).to_string();
+    let previewed = with_input(world, &["preview"], previewed.as_bytes()).expect(3).out;
+    assert!(previewed.contains("return_in_past"), "{previewed}");
+}
+
+#[every_engine]
+async fn wrong_organization_is_one_reason(world: &mut World) {
+    world.start_worker().await;
+    // The organization of somebody else, and one that does not exist.
+    for org in ["2", "999"] {
+        let mut request = changed(&format!("of {org}"), "org_id", json!(org));
+        request["expect"] = json!("p1.nonsense");
+        let reason = reason_of(world, &request).await;
+        assert_eq!((&reason["code"], &reason["concerning"]["user_id"]), (&json!("other_organization"), &json!(LEAVER)));
+        let message = reason["message"].as_str().expect("text");
+        assert!(message.contains(&format!("the organization {org}")), "{message}");
     }
 }
 

@@ -14,8 +14,8 @@ type Row = (Value, &'static str, &'static str);
 fn rows() -> Vec<Row> {
     let token = |token: &str| json!({ "expect": token });
     vec![
-        (json!({ "org_id": "999" }),                          "other_organization",      "does not belong"),
-        (json!({ "org_id": "-9223372036854775808" }),         "other_organization",      "does not belong"),
+        (json!({ "org_id": "999" }),                          "other_organization",      "belongs to the organization"),
+        (json!({ "org_id": "-9223372036854775808" }),         "other_organization",      "belongs to the organization"),
         (json!({ "user_id": "9223372036854775807" }),         "unknown_user",            "9223372036854775807"),
         (json!({ "user_id": "0" }),                           "unknown_user",            "no user 0"),
         (json!({ "requested_by": "-1" }),                     "requester_not_permitted", "no such user"),
