@@ -16,7 +16,7 @@ use crate::support::keap::{Deactivation, SUPPORT, deactivation, to};
 use crate::support::world::codes_of;
 
 /// A time that no test reaches.
-const LATER: &str = "2999-01-01T00:00:00Z";
+const LATER: &str = "2199-01-01T00:00:00Z";
 
 /// Adds a user with three contacts and a session.
 async fn hire(world: &World, user: u32) {
