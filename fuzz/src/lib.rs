@@ -25,7 +25,7 @@ fn read_schema() -> Schema {
         acquire_timeout: Duration::from_secs(5),
     };
     runtime.block_on(async {
-        let store = Store::open(&settings).await.expect("SQLite");
+        let store = Store::create(&settings).await.expect("SQLite");
         store.migrate_reference_crm().await.expect("the reference CRM");
         let schema = host::read_schema(&store.reader()).await.expect("the schema");
         store.close().await;

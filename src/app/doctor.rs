@@ -46,7 +46,7 @@ async fn check_database(settings: &store::Settings, catalog: &str) -> Vec<Findin
 
 async fn check_version(store: &Store) -> Finding {
     match clock::version(&store.reader()).await {
-        Ok(version) => Finding::good("database", version),
+        Ok(version) => Finding::good("database", format!("{version}, {}", store.place())),
         Err(error) => Finding::fault("database", error.to_string(), SEE_DATABASE_LOG),
     }
 }

@@ -17,26 +17,36 @@ pub struct CatalogSource {
     pub text: String,
 }
 
-/// Opens the database.
+/// Opens an existing database.
 pub async fn store(settings: &store::Settings) -> std::result::Result<Store, DatabaseUnavailable> {
-    Store::open(settings).await.map_err(|store::Error { cause, .. }| {
-        let why = match cause {
-            Cause::Away(why) => why,
-            Cause::Contention { .. } | Cause::Refused { .. } | Cause::Unexpected(_) | Cause::Superseded => {
-                cause.to_string()
-            }
-        };
-        let found = format!("the database {} cannot be opened: {why}", without_password(&settings.url));
-        let hint = driver::of_url(&settings.url).map_or("check `database.url`", Driver::hint);
-        DatabaseUnavailable { found, hint }
-    })
+    if let Some(file) = Store::missing_file(settings) {
+        let found = format!("there is no database {}", file.display());
+        let hint = "run `handover migrate` to create it, or set `database.url` (HANDOVER_DATABASE__URL) to yours";
+        return Err(DatabaseUnavailable { found, hint });
+    }
+    Store::open(settings).await.map_err(|error| unavailable(settings, error))
 }
 
-/// Opens the database and checks its ledger.
-pub async fn ledger(settings: &store::Settings) -> Result<Store> {
-    let store = store(settings).await?;
-    store.check_ledger().await?.map_err(Error::Ledger)?;
-    Ok(store)
+/// Opens a database. A file of SQLite that does not exist is created.
+pub async fn created(settings: &store::Settings) -> std::result::Result<Store, DatabaseUnavailable> {
+    Store::create(settings).await.map_err(|error| unavailable(settings, error))
+}
+
+fn unavailable(settings: &store::Settings, store::Error { cause, .. }: store::Error) -> DatabaseUnavailable {
+    let why = match cause {
+        Cause::Away(why) => why,
+        Cause::Contention { .. } | Cause::Refused { .. } | Cause::Unexpected(_) | Cause::Superseded => {
+            cause.to_string()
+        }
+    };
+    let found = format!("the database {} cannot be opened: {why}", without_password(&settings.url));
+    let hint = driver::of_url(&settings.url).map_or("check `database.url`", Driver::hint);
+    DatabaseUnavailable { found, hint }
+}
+
+/// Checks that the database has a ledger that this binary can use.
+pub async fn check_ledger(store: &Store) -> Result<()> {
+    store.check_ledger().await?.map_err(Error::Ledger)
 }
 
 /// Reads a catalog's text: an embedded one by name, or a file.

@@ -84,6 +84,14 @@ impl Settings {
         }
     }
 
+    /// Returns which broker this is, without any password.
+    pub fn label(&self) -> String {
+        match self {
+            Settings::Embedded => "local".into(),
+            Settings::Amqp(amqp) => amqp::label(amqp),
+        }
+    }
+
     /// Returns the prefix of the names of queues and exchanges.
     pub fn prefix(&self) -> &str {
         match self {

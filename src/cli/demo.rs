@@ -15,7 +15,7 @@ use self::scenario::Scenario;
 use super::exit::Exit;
 use super::{jobs as jobs_command, open, output, preview};
 use crate::app::preview::{Preview, PreviewedReference};
-use crate::app::submit;
+use crate::app::{self, submit};
 use crate::broker::local::LocalBroker;
 use crate::broker::{self, Broker, Channel};
 use crate::config::Settings;
@@ -99,7 +99,7 @@ impl Drop for TemporaryFolder {
 }
 
 async fn prepare(settings: &Settings, seed: &str, records: u64) -> Result<Store> {
-    let store = open::store(settings).await?;
+    let store = app::open::created(&settings.database).await?;
     store.migrate_reference_crm().await?;
     store.migrate().await?;
     let seed = seed.replace("{records}", &records.to_string());

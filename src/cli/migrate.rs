@@ -15,7 +15,7 @@ pub struct Arguments {
 }
 
 pub async fn run(arguments: Arguments, settings: Settings) -> Result<Exit> {
-    let store = open::store(&settings).await?;
+    let store = open::created(&settings).await?;
     if arguments.reference_crm {
         store.migrate_reference_crm().await?;
         output::line("the reference CRM is up to date")?;

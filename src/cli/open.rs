@@ -6,22 +6,41 @@ use anyhow::{Result, anyhow, bail};
 use uuid::Uuid;
 
 use crate::app::jobs;
-use crate::app::{DatabaseUnavailable, open};
+use crate::app::open;
 use crate::broker::{self, Broker, BrokerError};
 use crate::catalog::Checked;
 use crate::config::Settings;
+use crate::contract::printable;
 use crate::stages::Context;
 use crate::store::Store;
 use crate::store::ledger::jobs::Job;
 
-/// Opens the database.
-pub async fn store(settings: &Settings) -> std::result::Result<Store, DatabaseUnavailable> {
-    open::store(&settings.database).await
+/// Opens the database, and says which one.
+pub async fn store(settings: &Settings) -> Result<Store> {
+    let store = open::store(&settings.database).await?;
+    say_which(&store, settings).await?;
+    Ok(store)
 }
 
-/// Opens the database and checks its ledger.
+/// Opens the database, and says which one. A file of SQLite that does not exist is created.
+pub async fn created(settings: &Settings) -> Result<Store> {
+    let store = open::created(&settings.database).await?;
+    say_which(&store, settings).await?;
+    Ok(store)
+}
+
+/// Opens the database, says which one, and checks its ledger.
 pub async fn ledger(settings: &Settings) -> Result<Store> {
-    Ok(open::ledger(&settings.database).await?)
+    let store = store(settings).await?;
+    open::check_ledger(&store).await?;
+    Ok(store)
+}
+
+/// Says on standard error which database a command works on.
+async fn say_which(store: &Store, settings: &Settings) -> Result<()> {
+    let which = format!("{}; catalog {}; {}", store.label(), settings.catalog, store.ledger_label().await?);
+    eprintln!("database: {}", printable(&which));
+    Ok(())
 }
 
 /// Reads the catalog and checks it against the database.

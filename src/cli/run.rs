@@ -10,11 +10,13 @@ use tokio_util::sync::CancellationToken;
 use super::exit::Exit;
 use super::signals::Signals;
 use super::{open, systemd};
+use crate::app;
 use crate::catalog::Rights;
 use crate::config::Settings;
 use crate::http;
 use crate::http::ops::{Listener, Parts};
 use crate::stages;
+use crate::store::Store;
 use crate::telemetry::otlp;
 use crate::worker::{self, Role};
 
@@ -75,7 +77,7 @@ async fn work(arguments: Arguments, settings: Settings, stop: CancellationToken)
 
 async fn serve(arguments: Arguments, settings: Settings, stop: CancellationToken) -> Result<Exit> {
     let listener = listener(settings.http).await?;
-    let store = open::ledger(&settings).await?;
+    let store = store(&settings).await?;
     let context = open::context(&settings, store.clone()).await?;
     check_rights(&context).await?;
     let broker = open::broker(&settings, &store).await?;
@@ -86,6 +88,22 @@ async fn serve(arguments: Arguments, settings: Settings, stop: CancellationToken
     store.close().await;
     tracing::info!("the worker has stopped");
     Ok(Exit::Done)
+}
+
+/// Opens the database and checks its ledger. Logs what the worker works with.
+async fn store(settings: &Settings) -> Result<Store> {
+    let store = app::open::store(&settings.database).await?;
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        database = store.label(),
+        ledger = store.ledger_label().await?,
+        catalog = settings.catalog,
+        broker = settings.broker.label(),
+        prefix = settings.broker.prefix(),
+        "worker starting"
+    );
+    app::open::check_ledger(&store).await?;
+    Ok(store)
 }
 
 /// Binds the address before anything else: of two workers with one address, the second must not start.

@@ -21,6 +21,35 @@ pub(super) async fn check(session: &Session) -> Result<std::result::Result<(), S
     }
 }
 
+/// Describes the ledger in a few words.
+pub(super) async fn label(session: &Session) -> Result<String> {
+    let applied = match applied(session).await {
+        Err(error) if error.is_transient() => return Err(error),
+        Err(error) if error.is_forbidden() => return Ok("a ledger that this role cannot read".into()),
+        Err(_) => Vec::new(),
+        Ok(applied) => applied,
+    };
+    Ok(words(&applied, &Ledger::versions()))
+}
+
+fn words(applied: &[String], known: &[String]) -> String {
+    if applied.is_empty() {
+        return "no ledger yet".into();
+    }
+    let former = FORMER_LEDGERS.iter().find(|(name, _)| applied.iter().any(|version| version == name));
+    if let Some((_, format)) = former {
+        return format!("ledger format {format}, which this binary cannot use");
+    }
+    let is_newer = applied.iter().any(|version| !known.contains(version));
+    let is_older = known.iter().any(|version| !applied.contains(version));
+    let age = match (is_newer, is_older) {
+        (true, _) => ", newer than this binary",
+        (false, true) => ", older than this binary",
+        (false, false) => "",
+    };
+    format!("ledger format {LEDGER_FORMAT}{age}")
+}
+
 /// Returns why the ledger cannot be migrated by this binary, if so.
 pub(super) async fn cannot_migrate(session: &Session) -> Result<Option<String>> {
     Ok(unknown(&applied(session).await?, &Ledger::versions()))
@@ -86,6 +115,20 @@ mod tests {
         let newer = compare(&names(&["m1", "m2", "m3"]), &known).expect_err("newer");
         assert!(newer.contains("newer than this binary") && newer.contains("migration m3"), "{newer}");
         assert!(compare(&[], &known).expect_err("none").contains("no ledger yet"));
+    }
+
+    #[test]
+    fn ledger_is_described_in_few_words() {
+        let known = names(&["m1", "m2"]);
+        for (applied, described) in [
+            (&[][..], "no ledger yet"),
+            (&["m1", "m2"], "ledger format 2"),
+            (&["m1"], "ledger format 2, older than this binary"),
+            (&["m1", "m2", "m3"], "ledger format 2, newer than this binary"),
+            (&["m20261122_000001_ledger"], "ledger format 1, which this binary cannot use"),
+        ] {
+            assert_eq!(words(&names(applied), &known), described);
+        }
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod session;
 mod timeout;
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use handover_migrations::{MigratorTrait, ReferenceCrm};
@@ -27,7 +28,7 @@ use sea_orm::{ConnectionTrait, TransactionTrait};
 use tokio::sync::mpsc;
 
 use self::dialect::{Capabilities, SharedDialect};
-use self::driver::{Driver, Pools};
+use self::driver::{Driver, IfMissing, Pools};
 pub use self::driver::{HostLoad, Settings, Standbys};
 pub use self::error::{Cause, Error, Result};
 use self::failpoint::Failpoints;
@@ -51,11 +52,25 @@ pub struct Store {
 }
 
 impl Store {
-    /// Connects. It creates nothing except SQLite's file, where the URL allows that.
+    /// Connects to an existing database.
     pub async fn open(settings: &Settings) -> Result<Store> {
+        Store::connect(settings, IfMissing::Fail).await
+    }
+
+    /// Connects to a database. Creates a file of SQLite that does not exist, unless the URL forbids it.
+    pub async fn create(settings: &Settings) -> Result<Store> {
+        Store::connect(settings, IfMissing::Create).await
+    }
+
+    /// Returns the database's file if the settings name one that does not exist.
+    pub fn missing_file(settings: &Settings) -> Option<PathBuf> {
+        driver::of_url(&settings.url).ok()?.missing_file(settings)
+    }
+
+    async fn connect(settings: &Settings, if_missing: IfMissing) -> Result<Store> {
         let driver =
             driver::of_url(&settings.url).map_err(|what| Error::unexpected("connecting to the database", what))?;
-        let pools = driver.connect(settings).await?;
+        let pools = driver.connect(settings, if_missing).await?;
         Ok(Store {
             driver,
             dialect: driver.dialect(),
@@ -82,6 +97,21 @@ impl Store {
     pub fn with_local_relay(&self) -> (Store, mpsc::Receiver<OutboxMessage>) {
         let (handoff, received) = self.handoff.with_local_relay();
         (Store { handoff, ..self.clone() }, received)
+    }
+
+    /// Returns the engine and which database this is, without any password: `PostgreSQL crm on db:5432 as app`.
+    pub fn label(&self) -> String {
+        format!("{} {}", self.driver.name(), self.place())
+    }
+
+    /// Returns which database this is, without any password: `crm on db:5432 as app`.
+    pub fn place(&self) -> String {
+        self.driver.place(&self.settings)
+    }
+
+    /// Describes the ledger: its format, or that there is none.
+    pub async fn ledger_label(&self) -> Result<String> {
+        ledger_format::label(&self.reader()).await
     }
 
     /// Returns the database's dialect.

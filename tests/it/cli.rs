@@ -4,6 +4,7 @@ mod audit;
 mod bulk;
 mod commands;
 mod confirmation;
+mod databases;
 mod dead_letters;
 mod demo;
 mod doctor;
@@ -14,6 +15,8 @@ mod reading;
 mod setup;
 mod submit_and_work;
 
+use clap::CommandFactory;
+use handover::cli::Cli;
 use jsonschema::Validator;
 use serde_json::Value;
 
@@ -24,6 +27,23 @@ fn schema(of: &str) -> Validator {
     let schema = run(&[], &["schema", of]).expect(0).json();
     jsonschema::meta::validate(&schema).unwrap_or_else(|error| panic!("no JSON Schema: {error}"));
     jsonschema::validator_for(&schema).expect("a schema")
+}
+
+/// Returns every command that has no subcommands, by its name: `dead drop`.
+fn leaf_commands() -> Vec<(String, clap::Command)> {
+    let mut found = Vec::new();
+    let mut rest = vec![(String::new(), Cli::command())];
+    while let Some((name, command)) = rest.pop() {
+        match command.has_subcommands() {
+            true => rest.extend(
+                command
+                    .get_subcommands()
+                    .map(|sub| (format!("{name} {}", sub.get_name()).trim().to_owned(), sub.clone())),
+            ),
+            false => found.push((name, command)),
+        }
+    }
+    found
 }
 
 fn assert_valid(schema: &Validator, value: &Value) {

@@ -18,6 +18,12 @@ pub(super) fn shown(uri: &AMQPUri) -> String {
     format!("{}://{}:{}{vhost}", uri.scheme, uri.authority.host, uri.authority.port)
 }
 
+/// Formats the addresses of the settings without their credentials.
+pub fn label(settings: &AmqpSettings) -> String {
+    let shown = |addresses: Vec<AMQPUri>| addresses.iter().map(shown).collect::<Vec<_>>().join(", ");
+    addresses(settings).map_or_else(|_| "an invalid address".into(), shown)
+}
+
 /// Parses one address and adds the heartbeat. No error repeats the URL, since it holds a password.
 fn address(text: &str, settings: &AmqpSettings) -> Result<AMQPUri, BrokerError> {
     let invalid = |cause: &dyn std::fmt::Display| {

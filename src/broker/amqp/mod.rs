@@ -46,6 +46,7 @@ mod spans;
 mod tls;
 mod topology;
 
+pub(super) use address::label;
 pub use broker::AmqpBroker;
 pub(super) use diagnose::diagnose;
 pub use settings::AmqpSettings;

@@ -1,12 +1,13 @@
 //! The interface of a driver.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use async_trait::async_trait;
 use sea_orm::{DatabaseConnection, TransactionOptions};
 
 use super::activity::{HostLoad, Standbys};
-use super::settings::Settings;
+use super::settings::{IfMissing, Settings};
 use crate::catalog::{Rights, Table, TableName};
 use crate::store::dialect::SharedDialect;
 use crate::store::error::Result;
@@ -40,8 +41,17 @@ pub trait Driver: Send + Sync {
     /// Returns what to check if the database cannot be opened.
     fn hint(&self) -> &'static str;
 
-    /// Connects. It creates nothing except SQLite's file, where the URL allows that.
-    async fn connect(&self, settings: &Settings) -> Result<Pools>;
+    /// Returns the engine's name for people.
+    fn name(&self) -> &'static str;
+
+    /// Returns which database the settings name, without any password: `crm on db.example.com:5432 as app`.
+    fn place(&self, settings: &Settings) -> String;
+
+    /// Returns the database's file if the settings name one that does not exist.
+    fn missing_file(&self, settings: &Settings) -> Option<PathBuf>;
+
+    /// Connects.
+    async fn connect(&self, settings: &Settings, if_missing: IfMissing) -> Result<Pools>;
 
     /// Returns the options of a transaction that writes.
     fn write_options(&self) -> TransactionOptions;

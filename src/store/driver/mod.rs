@@ -14,7 +14,7 @@ mod sqlite;
 pub use self::activity::{HostLoad, Standbys};
 pub use self::interface::{CurrentColumn, Driver, Pools};
 use self::postgres::PostgresDriver;
-pub use self::settings::Settings;
+pub use self::settings::{IfMissing, Settings};
 use self::sqlite::SqliteDriver;
 use super::dialect::{Capabilities, Engine};
 use super::error::Result;

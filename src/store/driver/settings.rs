@@ -29,6 +29,15 @@ pub struct Settings {
     pub acquire_timeout: Duration,
 }
 
+/// What connecting does if the database does not exist. Only the file of SQLite can be created.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IfMissing {
+    /// It fails.
+    Fail,
+    /// It creates the database, unless the URL forbids it.
+    Create,
+}
+
 /// Returns the options that every engine shares.
 pub(super) fn common(settings: &Settings, connections: u32) -> ConnectOptions {
     let mut options = ConnectOptions::new(settings.url.clone());

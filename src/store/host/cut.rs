@@ -200,7 +200,7 @@ mod tests {
             idle_in_transaction_timeout: limit,
             acquire_timeout: limit,
         };
-        let store = Store::open(&settings).await.expect("SQLite");
+        let store = Store::create(&settings).await.expect("SQLite");
         let tables = format!(
             "{PEOPLE} CREATE TABLE docs (id {key} NOT NULL PRIMARY KEY, owner INTEGER, title TEXT); \
              CREATE INDEX mine ON docs ({index}); \

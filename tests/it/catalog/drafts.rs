@@ -14,7 +14,9 @@ fn handover(world: &World, catalog: &str, arguments: &[&str]) -> (i32, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_handover"));
     command.args(arguments).env("HANDOVER_DATABASE__URL", world.database_url()).env("HANDOVER_CATALOG", catalog);
     let Output { status, stdout, stderr } = tokio::task::block_in_place(|| command.output()).expect("the binary");
-    let reported = [String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr)].concat();
+    let stderr = String::from_utf8_lossy(&stderr);
+    let faults = stderr.lines().filter(|line| !line.starts_with("database: "));
+    let reported = String::from_utf8_lossy(&stdout).into_owned() + &faults.collect::<Vec<_>>().join("\n");
     (status.code().expect("a code"), reported)
 }
 

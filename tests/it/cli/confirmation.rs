@@ -3,12 +3,11 @@
 use handover::job::State;
 use std::collections::{BTreeMap, BTreeSet};
 
-use clap::CommandFactory;
-use handover::cli::Cli;
 use handover::contract::JobId;
 use serde_json::json;
 use tempfile::TempDir;
 
+use super::leaf_commands;
 use crate::support::process::{Ended, borrowed, finish, on, run, settings, text, unconfirmed};
 use crate::support::terminal::{END_OF_INPUT, at_a_terminal};
 use crate::support::world::keap_request;
@@ -19,17 +18,6 @@ struct Commands {
     commands: Vec<(Vec<String>, &'static str)>,
     job: JobId,
     _folder: TempDir,
-}
-
-/// Returns the names of every command that takes `--yes`, such as `dead drop`.
-fn confirmed_commands(command: &clap::Command, path: &str, found: &mut BTreeSet<String>) {
-    for command in command.get_subcommands() {
-        let path = format!("{path} {}", command.get_name()).trim().to_owned();
-        if command.get_arguments().any(|argument| argument.get_id() == "yes") {
-            found.insert(path.clone());
-        }
-        confirmed_commands(command, &path, found);
-    }
 }
 
 impl Commands {
@@ -117,8 +105,9 @@ async fn assert_unchanged(world: &World, words: &[&str], before: &(BTreeMap<Stri
 
 #[test]
 fn every_confirmed_command_is_tested() {
-    let mut confirmed = BTreeSet::new();
-    confirmed_commands(&Cli::command(), "", &mut confirmed);
+    let takes_yes = |command: &clap::Command| command.get_arguments().any(|argument| argument.get_id() == "yes");
+    let confirmed = leaf_commands().into_iter().filter(|(_, command)| takes_yes(command));
+    let confirmed: BTreeSet<String> = confirmed.map(|(name, _)| name).collect();
     let commands = Commands::about(JobId(uuid::Uuid::nil()));
     let name = |words: &[&str]| {
         let length = if words[0] == "dead" { 2 } else { 1 };

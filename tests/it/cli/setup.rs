@@ -12,9 +12,11 @@ fn missing_ledger_hints_at_migrate() {
     let folder = tempfile::tempdir().expect("a folder");
     let url = format!("sqlite://{}?mode=rwc", folder.path().join("new.db").display());
     let new = [("HANDOVER_DATABASE__URL", url.as_str())];
+    std::fs::write(folder.path().join("new.db"), "").expect("an empty database");
     for arguments in [&["run"][..], &["jobs"], &["users"], &["job", "00000000-0000-0000-0000-000000000000"]] {
         let ended = run(&new, arguments).expect(1);
         assert!(ended.err.contains("run `handover migrate`"), "{arguments:?}: {}", ended.err);
+        assert!(ended.err.contains("no ledger yet"), "{arguments:?}: {}", ended.err);
     }
     run(&new, &["migrate"]).expect(0);
     run(&new, &["migrate"]).expect(0);

@@ -66,7 +66,8 @@ async fn create_sqlite() -> Database {
         .get_or_init(|| async {
             let folder = tempfile::tempdir().expect("a folder");
             let file = folder.path().join("template.db");
-            let store = Store::open(&settings(format!("sqlite://{}?mode=rwc", file.display()))).await.expect("SQLite");
+            let store =
+                Store::create(&settings(format!("sqlite://{}?mode=rwc", file.display()))).await.expect("SQLite");
             fill(&store, 104).await;
             store.close().await;
             (folder, file)

@@ -29,6 +29,17 @@ pub fn options(settings: &Settings, more: &str) -> ConnectOptions {
     options
 }
 
+/// Returns which database a URL names, with what the client library takes from `PGHOST`, `PGDATABASE` and their kin.
+pub fn place(url: &str) -> String {
+    let Ok(options) = url.parse::<PgConnectOptions>() else { return "unknown".into() };
+    let (user, port) = (options.get_username(), options.get_port());
+    let host = match options.get_socket() {
+        Some(socket) => socket.display().to_string(),
+        None => format!("{}:{port}", options.get_host()),
+    };
+    format!("{} on {host} as {user}", options.get_database().unwrap_or(user))
+}
+
 async fn answers(connection: &mut PgConnection, limit: Duration) -> std::result::Result<(), SqlxError> {
     let silent = |_| SqlxError::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, "the database does not answer"));
     tokio::time::timeout(limit, connection.ping()).await.map_err(silent)?
@@ -72,3 +83,21 @@ const NOT_OUR_OWN_SCHEMA_FIRST: &str = r#"
     SELECT set_config('search_path', regexp_replace(current_setting('search_path'), '"\$user"\s*,?\s*', ''), false)
     WHERE current_user = 'handover';
 "#;
+
+#[cfg(test)]
+mod tests {
+    use super::place;
+
+    #[test]
+    fn place_names_the_database_without_its_password() {
+        for (url, named) in [
+            ("postgres://me:s3cret@db.example.com:5432/crm", "crm on db.example.com:5432 as me"),
+            ("postgresql://me:s3cret@db:6432/crm?sslmode=prefer", "crm on db:6432 as me"),
+            ("postgres://db:5432/crm?user=me&password=s3cret", "crm on db:5432 as me"),
+            ("postgres://me@%2Frun%2Fpostgresql/crm", "crm on /run/postgresql as me"),
+            ("postgres://me:s3 cret@[db/crm", "unknown"),
+        ] {
+            assert_eq!(place(url), named, "{url}");
+        }
+    }
+}

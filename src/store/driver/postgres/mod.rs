@@ -8,6 +8,7 @@ mod introspect;
 mod pooler;
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use async_trait::async_trait;
 use handover_migrations::{Ledger, MigratorTrait};
@@ -16,7 +17,7 @@ use time::OffsetDateTime;
 
 use super::activity::{HostLoad, Standbys};
 use super::interface::{CurrentColumn, Driver, Pools};
-use super::settings::{self, Settings};
+use super::settings::{self, IfMissing, Settings};
 use crate::catalog::{Rights, Table, TableName};
 use crate::store::dialect::{POSTGRES, SharedDialect};
 use crate::store::error::{Error, Result};
@@ -35,7 +36,19 @@ impl Driver for PostgresDriver {
         "check `database.url`: that the server runs and is reachable, the name of the database, the role and its password"
     }
 
-    async fn connect(&self, settings: &Settings) -> Result<Pools> {
+    fn name(&self) -> &'static str {
+        "PostgreSQL"
+    }
+
+    fn place(&self, settings: &Settings) -> String {
+        connect::place(&settings.url)
+    }
+
+    fn missing_file(&self, _: &Settings) -> Option<PathBuf> {
+        None
+    }
+
+    async fn connect(&self, settings: &Settings, _: IfMissing) -> Result<Pools> {
         pooler::check(settings).await?;
         let pool = settings::open(connect::options(settings, "")).await?;
         Ok(Pools { write: pool.clone(), read: pool })

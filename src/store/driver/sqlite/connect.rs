@@ -1,10 +1,12 @@
 //! Connections to SQLite.
 
+use std::path::PathBuf;
+
 use sea_orm::ConnectOptions;
 use sea_orm::sqlx::Connection;
-use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 
-use crate::store::driver::settings::{Settings, common};
+use crate::store::driver::settings::{IfMissing, Settings, common};
 
 /// The page caches of the writing connection, which walks the large indexes, and of each reading one. A negative number
 /// means KiB. Together they bound the process's memory.
@@ -15,12 +17,31 @@ pub const READER_CACHE: &str = "-1000";
 /// as a few chunks change. The pages that all of them change, those of indexes, would be written again and again.
 const CHECKPOINT: &str = "8000";
 
+/// Returns the absolute path of a URL's file; none if the database is in memory or the URL is invalid.
+pub fn file(url: &str) -> Option<PathBuf> {
+    if url.contains(":memory:") || mode(url).as_deref() == Some("memory") {
+        return None;
+    }
+    let options = url.parse::<SqliteConnectOptions>().ok()?;
+    std::path::absolute(options.get_filename()).ok()
+}
+
+/// Returns the mode that a URL demands: `ro`, `rw`, `rwc` or `memory`.
+fn mode(url: &str) -> Option<String> {
+    let (_, parameters) = url.split_once('?')?;
+    let mut parameters = url::form_urlencoded::parse(parameters.as_bytes());
+    parameters.find(|(name, _)| name == "mode").map(|(_, value)| value.into_owned())
+}
+
 /// Returns the options of a pool.
-pub fn options(settings: &Settings, connections: u32, cache: &'static str) -> ConnectOptions {
+pub fn options(settings: &Settings, connections: u32, cache: &'static str, if_missing: IfMissing) -> ConnectOptions {
     let busy = settings.lock_timeout;
+    let is_forbidden = matches!(mode(&settings.url).as_deref(), Some("ro" | "rw"));
+    let creates = if_missing == IfMissing::Create && !is_forbidden;
     let mut options = common(settings, connections);
     options.map_sqlx_sqlite_opts(move |options| {
         options
+            .create_if_missing(creates)
             .journal_mode(SqliteJournalMode::Wal)
             // A commit survives a power cut: an acknowledged request must not be forgotten.
             .synchronous(SqliteSynchronous::Full)
@@ -42,4 +63,24 @@ pub fn options(settings: &Settings, connections: u32, cache: &'static str) -> Co
         })
     });
     options
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_is_absolute_and_decoded() {
+        let here = std::env::current_dir().expect("a folder");
+        for (url, path) in [
+            ("sqlite://handover.db?mode=rwc", here.join("handover.db")),
+            ("sqlite:handover.db", here.join("handover.db")),
+            ("sqlite:///var/lib/app/a%20b.db", PathBuf::from("/var/lib/app/a b.db")),
+        ] {
+            assert_eq!(file(url), Some(path), "{url}");
+        }
+        assert!(
+            ["sqlite::memory:", "sqlite://x?mode=memory", "sqlite://x?mode=no"].iter().all(|url| file(url).is_none())
+        );
+    }
 }

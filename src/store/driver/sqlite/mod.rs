@@ -5,6 +5,7 @@ pub mod errors;
 mod introspect;
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use async_trait::async_trait;
 use handover_migrations::{Ledger, MigratorTrait};
@@ -12,7 +13,7 @@ use sea_orm::{DatabaseConnection, SqliteTransactionMode, TransactionOptions};
 
 use super::activity::{HostLoad, Standbys};
 use super::interface::{CurrentColumn, Driver, Pools};
-use super::settings::{self, Settings};
+use super::settings::{self, IfMissing, Settings};
 use crate::catalog::{Rights, Table, TableName};
 use crate::store::dialect::{SharedDialect, Sqlite};
 use crate::store::error::{Error, Result};
@@ -31,10 +32,24 @@ impl Driver for SqliteDriver {
         "check `database.url`: the file, its folder, and their permissions"
     }
 
+    fn name(&self) -> &'static str {
+        "SQLite"
+    }
+
+    fn place(&self, settings: &Settings) -> String {
+        connect::file(&settings.url).map_or("in memory".into(), |file| file.display().to_string())
+    }
+
+    fn missing_file(&self, settings: &Settings) -> Option<PathBuf> {
+        connect::file(&settings.url).filter(|file| !file.exists())
+    }
+
     /// One connection writes: SQLite has one writer at a time, so none of ours ever waits for another in vain.
-    async fn connect(&self, settings: &Settings) -> Result<Pools> {
-        let write = settings::open(connect::options(settings, 1, connect::WRITER_CACHE)).await?;
-        let read = settings::open(connect::options(settings, settings.max_connections, connect::READER_CACHE)).await?;
+    async fn connect(&self, settings: &Settings, if_missing: IfMissing) -> Result<Pools> {
+        let write = connect::options(settings, 1, connect::WRITER_CACHE, if_missing);
+        let read = connect::options(settings, settings.max_connections, connect::READER_CACHE, IfMissing::Fail);
+        let write = settings::open(write).await?;
+        let read = settings::open(read).await?;
         Ok(Pools { write, read })
     }
 

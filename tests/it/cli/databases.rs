@@ -1,0 +1,150 @@
+//! Which database a command opens: it says so, and only `migrate` and `demo` create one.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::leaf_commands;
+use crate::support::process::{WorkerProcess, binary, borrowed, finish, on, settings, text};
+use crate::support::world::keap_request;
+use crate::support::{Engine, World, every_engine};
+
+/// The default database.
+const FILE: &str = "handover.db";
+
+const JOB: &str = "6b0c0000-0000-5000-8000-000000000000";
+
+/// What a command does in a folder without a database.
+#[derive(Debug, PartialEq, Eq)]
+enum Does {
+    /// It refuses.
+    Refuses,
+    /// It opens no database.
+    OpensNone,
+    /// It creates a database.
+    Creates,
+}
+
+/// Every command, with its arguments.
+const COMMANDS: [(&str, &[&str], Does); 29] = [
+    ("amend", &[JOB, "--by", "1", "--reassign", "REQUEST"], Does::Refuses),
+    ("audit", &[], Does::Refuses),
+    ("bulk", &["LEAVERS", "--by", "1", "--org", "1", "--submit"], Does::Refuses),
+    ("cancel", &[JOB, "--by", "1"], Does::Refuses),
+    ("catalog check", &[], Does::Refuses),
+    ("catalog draft", &[], Does::Refuses),
+    ("catalog grants", &[], Does::Refuses),
+    ("catalog scan", &[], Does::Refuses),
+    ("catalog show", &[], Does::OpensNone),
+    ("dead drop", &["--all", "--by", "1"], Does::Refuses),
+    ("dead list", &[], Does::Refuses),
+    ("dead replay", &["--all", "--by", "1"], Does::Refuses),
+    ("dead show", &[], Does::Refuses),
+    ("demo", &["--keep", FILE], Does::Creates),
+    ("doctor", &[], Does::Refuses),
+    ("forget", &["53", "--by", "1"], Does::Refuses),
+    ("health", &[], Does::OpensNone),
+    ("job", &[JOB], Does::Refuses),
+    ("jobs", &[], Does::Refuses),
+    ("migrate", &[], Does::Creates),
+    ("pause", &[JOB, "--by", "1"], Does::Refuses),
+    ("preview", &["REQUEST"], Does::Refuses),
+    ("resume", &[JOB, "--by", "1"], Does::Refuses),
+    ("revert", &[JOB, "--by", "1"], Does::Refuses),
+    ("run", &[], Does::Refuses),
+    ("schema", &["request"], Does::OpensNone),
+    ("submit", &["REQUEST"], Does::Refuses),
+    ("users", &[], Does::Refuses),
+    ("watch", &[JOB], Does::Refuses),
+];
+
+fn names_in(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).expect("a folder");
+    entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect()
+}
+
+#[test]
+fn only_migrate_and_demo_create_a_database() {
+    let tested: BTreeSet<String> = COMMANDS.iter().map(|(name, ..)| (*name).to_owned()).collect();
+    assert_eq!(tested, leaf_commands().into_iter().map(|(name, _)| name).collect());
+    let inputs = tempfile::tempdir().expect("a folder");
+    let (request, leavers) = (inputs.path().join("request.json"), inputs.path().join("leavers.csv"));
+    std::fs::write(&request, keap_request("r1").to_string()).expect("a file");
+    std::fs::write(&leavers, "user_id,deactivated,successor\n53,y,11\n").expect("a file");
+    for (name, more, does) in COMMANDS {
+        let folder = tempfile::tempdir().expect("a folder");
+        let more = more.iter().map(|argument| match *argument {
+            "REQUEST" => text(&request),
+            "LEAVERS" => text(&leavers),
+            argument => argument,
+        });
+        let arguments: Vec<&str> = name.split(' ').chain(more).collect();
+        let mut command = binary(&[], &arguments);
+        command.current_dir(folder.path());
+        let ended = finish(command.spawn().expect("the binary"), b"");
+        let created = names_in(folder.path());
+        match does {
+            Does::Creates => {
+                ended.expect(0);
+                assert!(created.contains(&FILE.to_owned()), "{name}: {created:?}");
+                continue;
+            }
+            Does::OpensNone => {}
+            Does::Refuses => {
+                let ended = ended.expect(1);
+                let file = folder.path().join(FILE);
+                let reported = ended.out + &ended.err;
+                let refusal = format!("there is no database {}", text(&file));
+                assert!(reported.contains(&refusal) && reported.contains("`handover migrate`"), "{name}: {reported}");
+            }
+        }
+        assert_eq!(created, Vec::<String>::new(), "{name}");
+    }
+}
+
+#[every_engine]
+async fn commands_say_which_database_they_opened(world: &mut World) {
+    let place = match world.engine {
+        Engine::Sqlite => {
+            let url = world.worker_url().trim_start_matches("sqlite://").split('?').next().expect("a path").to_owned();
+            format!("SQLite {url}")
+        }
+        Engine::Postgres => {
+            let url = url::Url::parse(world.worker_url()).expect("a URL");
+            let (host, port) = (url.host_str().expect("a host"), url.port().unwrap_or(5432));
+            format!("PostgreSQL {} on {host}:{port} as {}", &url.path()[1..], url.username())
+        }
+    };
+    let which = format!("database: {place}; catalog keap; ledger format 2\n");
+    for command in [&["jobs"][..], &["users", "--json"], &["catalog", "check"], &["dead", "list"], &["audit"]] {
+        assert_eq!(on(world, command).expect(0).err, which, "{command:?}");
+    }
+    let found = on(world, &["doctor", "--json"]).expect(0).json()["checks"][0]["found"].clone();
+    let (_, of_engine) = place.split_once(' ').expect("the engine's name");
+    assert!(found.as_str().is_some_and(|found| found.ends_with(of_engine)), "{found}");
+    let folder = tempfile::tempdir().expect("a folder");
+    let log = folder.path().join("log");
+    let all = settings(world);
+    let worker = WorkerProcess::start_with_log(&borrowed(&all), std::fs::File::create(&log).expect("a file"));
+    let lines = || -> Vec<Value> {
+        let text = std::fs::read_to_string(&log).expect("a log");
+        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    };
+    let started = async || lines().into_iter().find(|line| line["message"] == "worker started");
+    world.until("the worker runs", started).await;
+    assert_eq!(tokio::task::block_in_place(|| worker.stop()), 0);
+    let starting = lines().into_iter().find(|line| line["message"] == "worker starting").expect("a line");
+    assert_eq!((&starting["database"], &starting["catalog"]), (&json!(place), &json!("keap")));
+    assert_eq!(
+        (&starting["ledger"], &starting["version"]),
+        (&json!("ledger format 2"), &json!(env!("CARGO_PKG_VERSION")))
+    );
+    match world.engine {
+        Engine::Sqlite => assert_eq!(starting["broker"], "local"),
+        Engine::Postgres => {
+            assert_eq!(starting["prefix"], world.prefix.as_str());
+            assert!(starting["broker"].as_str().is_some_and(|broker| !broker.contains('@')), "{starting}");
+        }
+    }
+}
