@@ -5,12 +5,24 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::dead_letters;
 use super::error::Result;
-use crate::store::ledger::audit::{AuditFilter, AuditRecord};
+use crate::contract::RequestType;
+use crate::job::State;
+use crate::stages::forget::FORGOTTEN;
+use crate::store::ledger::audit::{AuditFilter, AuditRecord, CHUNK_FAILED};
 use crate::store::{Session, Store};
 
 /// Entries per page.
 const PAGE: u64 = 500;
+
+/// Returns every action that the trail can have.
+pub fn actions() -> Vec<String> {
+    let of_jobs =
+        RequestType::ALL.iter().flat_map(|kind| State::ALL.iter().map(move |state| format!("{kind}.{state}")));
+    let of_messages = dead_letters::Action::ALL.map(|action| action.audited().to_owned());
+    of_jobs.chain(of_messages).chain([CHUNK_FAILED, FORGOTTEN].map(str::to_owned)).collect()
+}
 
 /// An entry of the audit trail.
 #[derive(Debug, Serialize)]

@@ -1,14 +1,15 @@
 //! Lists dead letters, and replays or drops them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::json;
 use time::OffsetDateTime;
 
-use super::error::Result;
-use crate::broker::{Broker, BrokerError, DeadLetter, DeadLetterQueue, REPLAYED_AT};
+use super::error::{Error, Result};
+use crate::broker::{BROKER_REASONS, Broker, BrokerError, DeadLetter, DeadLetterQueue, REPLAYED_AT};
+use crate::contract::DeadLetterCode;
 use crate::stages::now;
 use crate::store::Store;
 use crate::store::ledger::audit;
@@ -88,6 +89,19 @@ pub enum Action {
     Drop,
 }
 
+impl Action {
+    /// Every action.
+    pub const ALL: [Action; 2] = [Action::Replay, Action::Drop];
+
+    /// Returns the action's name in the audit trail.
+    pub fn audited(self) -> &'static str {
+        match self {
+            Action::Replay => "dead.replay",
+            Action::Drop => "dead.drop",
+        }
+    }
+}
+
 /// Dead letters that pass a filter, held for the caller until they are worked on or released.
 pub struct Selection {
     queue: Box<dyn DeadLetterQueue>,
@@ -123,18 +137,46 @@ impl Filter {
     }
 }
 
+/// The ids and reasons of all messages in the queue, as far as a filter asks for them.
+#[derive(Default)]
+struct Seen {
+    ids: BTreeSet<String>,
+    reasons: BTreeSet<String>,
+}
+
+impl Seen {
+    fn add(&mut self, message: &DeadLetter) {
+        self.ids.extend([&message.id, &message.message_id].into_iter().flatten().cloned());
+        self.reasons.insert(message.reason().to_owned());
+    }
+
+    /// Checks that the messages that a filter names are there, and that its reasons are known or occur.
+    fn check(&self, filter: &Filter) -> Result<()> {
+        let known = || DeadLetterCode::ALL.iter().map(|code| code.name()).chain(BROKER_REASONS);
+        let is_known = |reason: &String| self.reasons.contains(reason) || known().any(|known| known == reason);
+        if let Some(reason) = filter.reasons.iter().find(|reason| !is_known(reason)) {
+            let known = known().map(str::to_owned).chain(self.reasons.iter().cloned()).collect::<BTreeSet<_>>();
+            return Err(Error::UnknownReason { reason: reason.clone(), known: known.into_iter().collect() });
+        }
+        let unknown: Vec<String> = filter.ids.iter().filter(|id| !self.ids.contains(*id)).cloned().collect();
+        if unknown.is_empty() { Ok(()) } else { Err(Error::UnknownDeadLetters(unknown)) }
+    }
+}
+
 /// Lists the dead letters that pass a filter, oldest first. `is_whole`: true to include headers and
 /// bodies. Releases the messages before it returns: a slow reader must not keep them from others.
 pub async fn list(broker: &dyn Broker, filter: &Filter, is_whole: bool) -> Result<Vec<DeadLetterView>> {
     let mut queue = broker.dead_letters().await?;
     let now = now();
-    let mut views = Vec::new();
+    let (mut views, mut seen) = (Vec::new(), Seen::default());
     while let Some(message) = queue.next().await? {
+        seen.add(&message);
         if filter.passes(&message, now) {
             views.push(DeadLetterView::of(&message, is_whole));
         }
     }
     queue.release().await?;
+    seen.check(filter)?;
     Ok(views)
 }
 
@@ -167,12 +209,17 @@ impl DeadLetterView {
 pub async fn select(broker: &dyn Broker, filter: &Filter) -> Result<Selection> {
     let mut queue = broker.dead_letters().await?;
     let now = now();
-    let (mut matching, mut total) = (Vec::new(), 0);
+    let (mut matching, mut total, mut seen) = (Vec::new(), 0, Seen::default());
     while let Some(message) = queue.next().await? {
         total += 1;
+        seen.add(&message);
         if filter.passes(&message, now) {
             matching.push(message);
         }
+    }
+    if let Err(error) = seen.check(filter) {
+        queue.release().await?;
+        return Err(error);
     }
     Ok(Selection { queue, matching, total, now })
 }
@@ -228,17 +275,13 @@ impl Selection {
 
 fn entry(message: &DeadLetter, action: Action, by: &str, now: OffsetDateTime) -> audit::Entry {
     let (org, request_id) = message.names();
-    let action = match action {
-        Action::Replay => "dead.replay",
-        Action::Drop => "dead.drop",
-    };
     let detail = json!([{ "code": message.reason(), "queue": message.queue, "message_id": message.message_id }]);
     audit::Entry {
         id: 0,
         at: now,
         org: org.unwrap_or_default(),
         actor: by.to_owned(),
-        action: action.into(),
+        action: action.audited().into(),
         user_id: String::new(),
         job_id: None,
         request_id: request_id.unwrap_or_default(),

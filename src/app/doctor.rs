@@ -1,25 +1,33 @@
 //! Checks everything that a worker needs. Changes nothing.
 
-use super::error::DatabaseUnavailable;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use super::error::{DatabaseUnavailable, Error};
 use super::open;
-use crate::broker::{self, Finding};
-use crate::catalog::{Catalog, Rights, check};
-use crate::store::Standbys;
-use crate::store::{self, Store, clock, host};
+use crate::broker::{self, Channel, Finding};
+use crate::catalog::{Catalog, Fault, Rights};
+use crate::stages::now;
+use crate::store::ledger::{catalogs, outbox};
+use crate::store::{self, Standbys, Store, clock};
 
 /// The largest clock difference that is not reported, in seconds. Beyond it, the times of ledger and logs do not match.
 const MAX_CLOCK_OFFSET: f64 = 5.0;
+
+/// A message that waits for longer shows that no worker takes it.
+const LONG_WAIT: Duration = Duration::from_secs(60);
 
 const SEE_DATABASE_LOG: &str = "look into the database's log";
 
 /// Checks the database, the ledger, the catalog, the role's rights, and the broker.
 pub async fn diagnose(database: &store::Settings, catalog: &str, broker: &broker::Settings) -> Vec<Finding> {
-    let mut findings = check_database(database, catalog).await;
+    let mut findings = check_database(database, catalog, !broker.is_external()).await;
     findings.extend(broker.diagnose().await);
     findings
 }
 
-async fn check_database(settings: &store::Settings, catalog: &str) -> Vec<Finding> {
+async fn check_database(settings: &store::Settings, catalog: &str, has_queue: bool) -> Vec<Finding> {
     let store = match open::store(settings).await {
         Ok(store) => store,
         Err(DatabaseUnavailable { found, hint }) => {
@@ -40,6 +48,9 @@ async fn check_database(settings: &store::Settings, catalog: &str) -> Vec<Findin
         Some(catalog) => check_rights(&store, &catalog).await,
         None => Finding::not_checked("rights", "the catalog says which are needed, and it cannot be used"),
     });
+    if has_queue {
+        findings.extend(check_waiting(&store).await);
+    }
     store.close().await;
     findings
 }
@@ -96,34 +107,64 @@ async fn check_ledger(store: &Store) -> Finding {
 }
 
 async fn check_catalog(store: &Store, name: &str) -> (Option<Catalog>, Vec<Finding>) {
-    let read = async {
-        let source = open::catalog_source(name)?;
-        super::Result::Ok((source, host::read_schema(&store.reader()).await?))
-    };
-    let (source, schema) = match read.await {
-        Ok(read) => read,
-        Err(error) => {
-            let found = format!("{:#}", anyhow::Error::from(error));
-            return (None, vec![Finding::fault("catalog", found, "check `catalog` in the settings")]);
-        }
-    };
-    match check(&source.name, &source.text, &schema) {
+    let checked = async { open::catalog(store, &open::catalog_source(name)?).await };
+    match checked.await {
         Ok(checked) => {
             let warnings = checked.warnings.into_iter().map(|warning| {
                 let found = format!("{name}, line {}: {}", warning.line, warning.message);
                 Finding::warning("catalog", found, "see that this is meant, or fix it: `handover catalog check`")
             });
             let good = Finding::good("catalog", format!("{name} fits this database"));
-            (Some(checked.catalog), [good].into_iter().chain(warnings).collect())
+            let earlier = check_earlier_catalogs(store, name).await;
+            (Some(checked.catalog), [good].into_iter().chain(earlier).chain(warnings).collect())
         }
-        Err(faults) => {
-            let finding = |fault: crate::catalog::Fault| {
+        Err(Error::CatalogFaults(faults)) if faults.elsewhere.is_some() => {
+            let what = faults.to_string();
+            let (found, hint) = what.split_once(": ").unwrap_or((&what, "check `database.url` and `catalog`"));
+            (None, vec![Finding::fault("catalog", found, hint)])
+        }
+        Err(Error::CatalogFaults(faults)) => {
+            let finding = |fault: Fault| {
                 let found = format!("{name}, line {}: {}", fault.line, fault.message);
                 Finding::fault("catalog", found, "fix the catalog, or the database's schema")
             };
             (None, faults.faults.into_iter().map(finding).collect())
         }
+        Err(error) => {
+            let found = format!("{:#}", anyhow::Error::from(error));
+            (None, vec![Finding::fault("catalog", found, "check `catalog` in the settings")])
+        }
     }
+}
+
+/// Warns if the ledger has jobs, and none of them was planned with a catalog of this name.
+async fn check_earlier_catalogs(store: &Store, name: &str) -> Option<Finding> {
+    // Without a ledger there is none; the check of the ledger reports it.
+    let used = catalogs::all(&store.reader()).await.ok()?;
+    let names: BTreeSet<String> = used.into_iter().map(|(name, _)| file_name(&name)).collect();
+    if names.is_empty() || names.contains(&file_name(name)) {
+        return None;
+    }
+    let names = names.into_iter().collect::<Vec<_>>().join(", ");
+    let found = format!("the jobs of this ledger were planned with another catalog: {names}");
+    Some(Finding::warning("catalog", found, "check that `database.url` and `catalog` belong together"))
+}
+
+/// Returns the name of a catalog without its folder.
+fn file_name(catalog: &str) -> String {
+    Path::new(catalog).file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Warns if messages wait in the outbox that is the queue, although a worker would have taken them.
+async fn check_waiting(store: &Store) -> Option<Finding> {
+    let now = now();
+    let backlog = outbox::backlog(&store.reader(), &[Channel::Requests, Channel::Steps], now).await.ok()?;
+    let oldest = backlog.iter().filter_map(|backlog| backlog.oldest).min()?;
+    let messages: u64 = backlog.iter().map(|backlog| backlog.messages).sum();
+    let waited = Duration::try_from(now - oldest).ok().filter(|waited| *waited > LONG_WAIT)?;
+    let waited = humantime::format_duration(Duration::from_secs(waited.as_secs()));
+    let found = format!("{messages} messages wait, the oldest for {waited}: no worker takes them");
+    Some(Finding::warning("queues", found, broker::NO_WORKER_HINT))
 }
 
 async fn check_rights(store: &Store, catalog: &Catalog) -> Finding {

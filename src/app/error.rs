@@ -43,6 +43,25 @@ pub enum Error {
     /// The catalog isolates organizations, and the caller named none.
     #[error("the catalog sees one organization at a time: name it")]
     OrgRequired,
+    /// The host has no such organization.
+    #[error("organization {org} does not exist here{}", others_exist(*.others))]
+    UnknownOrganization {
+        /// The organization.
+        org: String,
+        /// The number of organizations that exist, if the database shows it.
+        others: Option<u64>,
+    },
+    /// The dead-letter queue has no message with these ids.
+    #[error("there is no dead letter {}: `handover dead list` lists them all", .0.join(", "))]
+    UnknownDeadLetters(Vec<String>),
+    /// No dead letter can have such a reason.
+    #[error("no dead letter has the reason {reason}: known reasons are {}", known.join(", "))]
+    UnknownReason {
+        /// The reason as given.
+        reason: String,
+        /// The known reasons.
+        known: Vec<String>,
+    },
     /// A stored or computed value cannot be read or written as JSON.
     #[error("{what} is not valid JSON: {error}")]
     Json {
@@ -80,7 +99,19 @@ impl Error {
             | Error::CatalogFaults(_)
             | Error::Invalid(_)
             | Error::OrgRequired
+            | Error::UnknownOrganization { .. }
+            | Error::UnknownDeadLetters(_)
+            | Error::UnknownReason { .. }
             | Error::Json { .. } => false,
         }
+    }
+}
+
+/// Says how many other organizations exist.
+fn others_exist(others: Option<u64>) -> String {
+    match others {
+        None => String::new(),
+        Some(1) => ": 1 other organization does".into(),
+        Some(others) => format!(": {others} other organizations do"),
     }
 }

@@ -13,6 +13,7 @@ mod error;
 pub mod forget;
 pub mod jobs;
 pub mod open;
+pub mod organizations;
 pub mod preview;
 pub mod submit;
 pub mod users;

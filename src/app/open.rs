@@ -65,7 +65,7 @@ pub fn catalog_source(name: &str) -> Result<CatalogSource> {
 /// Checks a catalog against the database.
 pub async fn catalog(store: &Store, source: &CatalogSource) -> Result<Checked> {
     let schema = host::read_schema(&store.reader()).await?;
-    Ok(check(&source.name, &source.text, &schema)?)
+    Ok(check(&source.name, &source.text, &schema).map_err(|faults| faults.in_database(&store.label()))?)
 }
 
 /// Builds the context of the stages from a checked catalog. Logs the catalog's warnings.

@@ -55,7 +55,7 @@ impl UserPages {
         let catalog = match org {
             Some(org) => {
                 host::enter(&session, &catalog, org).await?;
-                catalog.within(org).into_owned()
+                catalog.with_users_of(org)
             }
             None if catalog.is_org_isolated() => return Err(Error::OrgRequired),
             None => catalog,

@@ -21,6 +21,9 @@ pub const REPLAYS: &str = "x-handover-replays";
 /// as the routing key.
 pub const ROUTING_KEY: &str = "x-handover-routing-key";
 
+/// The reasons for which RabbitMQ itself gives a message up.
+pub const BROKER_REASONS: [&str; 4] = ["rejected", "expired", "maxlen", "delivery_limit"];
+
 /// The dead-letter queue. A message read from it is held for this reader alone until it is replayed, removed or released.
 /// If the process dies, the broker returns every held message.
 #[async_trait]
@@ -104,7 +107,7 @@ impl DeadLetter {
         }
     }
 
-    /// Returns the reason code: a worker's, or the broker's (`expired`, `rejected`, `maxlen`, `delivery_limit`).
+    /// Returns the reason code: a worker's, or one of [`BROKER_REASONS`].
     pub fn reason(&self) -> &str {
         let name = if self.by_broker { "x-first-death-reason" } else { "x-handover-reason" };
         self.headers.get(name).map_or("unknown", String::as_str)

@@ -1,5 +1,8 @@
 //! The findings of a read-only check of the broker.
 
+/// The hint for messages that no worker takes.
+pub const NO_WORKER_HINT: &str = "start a worker: `handover run`";
+
 /// The result of one check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {

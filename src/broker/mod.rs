@@ -25,8 +25,8 @@ mod message;
 mod settings;
 
 pub use self::api::{Broker, Consumer, Depth};
-pub use self::dead_letter::{DeadLetter, DeadLetterQueue, REPLAYED_AT, REPLAYS, ROUTING_KEY};
-pub use self::diagnosis::{Finding, Status};
+pub use self::dead_letter::{BROKER_REASONS, DeadLetter, DeadLetterQueue, REPLAYED_AT, REPLAYS, ROUTING_KEY};
+pub use self::diagnosis::{Finding, NO_WORKER_HINT, Status};
 pub use self::error::BrokerError;
 pub use self::message::{Channel, Incoming, Outgoing, Receipt, ReplyMessage};
 pub use self::settings::{CONNECT_HINT, Section, Settings, open};

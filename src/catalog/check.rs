@@ -25,6 +25,7 @@ use super::file::{GroupsEntry, InvitationsEntry, LicenseEntry, ReferenceEntry, S
 use super::model::{Catalog, Users};
 use super::reference::{ClaimedRows, Reference};
 use super::schema::Schema;
+use super::tables::NamedTables;
 
 /// A catalog without faults, and warnings about it.
 #[derive(Debug)]
@@ -85,6 +86,10 @@ pub struct Checked {
 /// assert_eq!(faults.faults[0].to_string(), "line 13: the table contacts has no column `boss`");
 /// ```
 pub fn check(name: &str, source: &str, schema: &Schema) -> Result<Checked, Faults> {
+    let tables = NamedTables::of(source, schema);
+    if tables.are_elsewhere() {
+        return Err(Faults::of_elsewhere(name, tables));
+    }
     let mut resolver = Resolver::new(source, schema);
     let catalog = read(&mut resolver, name, source);
     let (mut faults, mut warnings) = resolver.into_findings();
@@ -92,7 +97,7 @@ pub fn check(name: &str, source: &str, schema: &Schema) -> Result<Checked, Fault
     warnings.sort();
     match catalog {
         Some(catalog) if faults.is_empty() => Ok(Checked { catalog, warnings }),
-        _ => Err(Faults { catalog: name.into(), faults }),
+        _ => Err(Faults { catalog: name.into(), faults, elsewhere: None }),
     }
 }
 

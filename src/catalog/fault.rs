@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::tables::NamedTables;
+
 /// One fault, or one warning.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Fault {
@@ -26,10 +28,31 @@ pub struct Faults {
     pub catalog: String,
     /// The faults.
     pub faults: Vec<Fault>,
+    /// The catalog's tables, if the database has hardly any of them. That is then the only fault.
+    pub elsewhere: Option<NamedTables>,
+}
+
+impl Faults {
+    /// Returns the fault of a catalog whose tables are elsewhere.
+    pub(super) fn of_elsewhere(catalog: &str, tables: NamedTables) -> Faults {
+        let fault = Fault { line: 1, message: tables.message(catalog, "this database") };
+        Faults { catalog: catalog.into(), faults: vec![fault], elsewhere: Some(tables) }
+    }
+
+    /// Names the database, if the catalog's tables are elsewhere.
+    pub fn in_database(mut self, database: &str) -> Faults {
+        if let (Some(tables), [fault]) = (&self.elsewhere, self.faults.as_mut_slice()) {
+            fault.message = tables.message(&self.catalog, database);
+        }
+        self
+    }
 }
 
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let (Some(_), [fault]) = (&self.elsewhere, self.faults.as_slice()) {
+            return f.write_str(&fault.message);
+        }
         let count = self.faults.len();
         write!(f, "the catalog {} has {count} fault{}:", self.catalog, if count == 1 { "" } else { "s" })?;
         self.faults.iter().try_for_each(|fault| write!(f, "\n  {fault}"))

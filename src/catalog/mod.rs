@@ -18,6 +18,7 @@ mod reference;
 mod rights;
 mod scan;
 mod schema;
+mod tables;
 
 pub use check::{Checked, check};
 pub use condition::{Condition, Holds, Listing, Permission, SomeUsers, When};
@@ -31,6 +32,7 @@ pub use reference::{ClaimedRows, Reference};
 pub use rights::{Columns, Rights, TableRights};
 pub use scan::{Uncovered, pointing_columns, scan, scan_names};
 pub use schema::{Column, Family, ForeignKey, OnDelete, Schema, SchemaColumn, SchemaTraits, Table, TableName};
+pub use tables::NamedTables;
 
 /// The catalogs embedded in the binary: name and TOML.
 pub const EMBEDDED: [(&str, &str); 3] = [

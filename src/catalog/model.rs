@@ -175,6 +175,13 @@ impl Catalog {
         Cow::Owned(catalog)
     }
 
+    /// Returns the catalog for the users of one organization, whether or not it bounds the other statements.
+    pub fn with_users_of(&self, org: &str) -> Catalog {
+        let mut catalog = self.within(org).into_owned();
+        catalog.users.within = catalog.users.org.clone().map(|column| OrgScope { column, org: org.to_owned() });
+        catalog
+    }
+
     /// Returns the reference of this kind.
     pub fn reference(&self, kind: &str) -> Option<&Reference> {
         self.references.iter().find(|reference| reference.kind == kind)

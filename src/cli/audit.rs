@@ -1,5 +1,7 @@
 //! `handover audit`: shows who asked for what, when, why, and with which outcome. Newest last.
 
+use std::collections::BTreeSet;
+
 use anyhow::Result;
 use clap::Args;
 use serde_json::Value;
@@ -10,7 +12,7 @@ use uuid::Uuid;
 
 use super::exit::Exit;
 use super::{open, output};
-use crate::app::audit::{AuditEntry, AuditPages};
+use crate::app::audit::{self, AuditEntry, AuditPages};
 use crate::config::Settings;
 use crate::store::ledger::audit::AuditFilter;
 
@@ -29,7 +31,7 @@ pub struct Arguments {
     #[arg(long)]
     actor: Option<String>,
     /// Only actions with this prefix: `deactivate`, `deactivate.rejected`, `invite`.
-    #[arg(long, value_name = "PREFIX")]
+    #[arg(long, value_name = "PREFIX", value_parser = parse_action)]
     action: Option<String>,
     /// Only entries since this time: RFC 3339, or a day (2026-11-22, UTC).
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
@@ -40,6 +42,16 @@ pub struct Arguments {
     /// Print as JSON, one line per entry.
     #[arg(long)]
     json: bool,
+}
+
+fn parse_action(text: &str) -> Result<String, String> {
+    let actions = audit::actions();
+    if actions.iter().any(|action| action.starts_with(text)) {
+        return Ok(text.to_owned());
+    }
+    let first: BTreeSet<&str> = actions.iter().filter_map(|action| action.split('.').next()).collect();
+    let first = first.into_iter().collect::<Vec<_>>().join(", ");
+    Err(format!("no action begins so; actions begin with {first}; a job's state may follow: deactivate.rejected"))
 }
 
 fn parse_time(text: &str) -> Result<OffsetDateTime, String> {

@@ -7,7 +7,7 @@ mod report_line;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use clap::Args;
 
 use self::report::{Plan, Report};
@@ -23,9 +23,10 @@ use crate::app::bulk::{
     EvaluatedRow, Evaluator, Leavers, Notice, RowDecision, Submission, before_sending, next_batch,
     retry_while_unavailable,
 };
+use crate::app::organizations;
 use crate::broker::Broker;
 use crate::config::Settings;
-use crate::contract::printable;
+use crate::contract::{OrgId, printable};
 use crate::store::Store;
 
 #[derive(Debug, Args)]
@@ -75,6 +76,10 @@ pub(super) async fn run(arguments: Arguments, settings: Settings) -> Result<Exit
     let store = open::ledger(&settings).await?;
     let context = open::context(&settings, store.clone()).await?;
     let catalog = context.catalogs.current();
+    if let Some(org) = &org {
+        let org = OrgId::try_from(org.clone()).map_err(|what| anyhow!("--org: {what}"))?;
+        organizations::check(&store, &catalog, &org).await?;
+    }
     let defaults = Defaults { by: by.is_some(), org: org.is_some() };
     let columns = columns::read(&table.head, &ignore_columns, &catalog, defaults)?;
     let reader = RowReader { catalog: &catalog, columns, by, org, clock: Clock::now(time_zone) };

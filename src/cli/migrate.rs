@@ -6,6 +6,7 @@ use clap::Args;
 use super::exit::Exit;
 use super::{open, output};
 use crate::config::Settings;
+use crate::contract::printable;
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -29,6 +30,9 @@ pub async fn run(arguments: Arguments, settings: Settings) -> Result<Exit> {
         };
     }
     output::line("the ledger is up to date")?;
+    if let Err(faults) = open::tables(&settings, &store).await? {
+        eprintln!("handover: {}", printable(&faults.to_string()));
+    }
     store.close().await;
     Ok(Exit::Done)
 }

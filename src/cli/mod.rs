@@ -38,6 +38,7 @@ use clap::{Parser, Subcommand};
 
 use self::confirmation::Confirmation;
 use self::exit::Exit;
+use crate::app;
 use crate::config::{self, Settings, Variables, WrongVariables};
 use crate::contract::{RequestType, printable_lines};
 use crate::telemetry;
@@ -139,10 +140,15 @@ pub fn main(cli: Cli) -> ExitCode {
         Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("handover: {}", printable_lines(&format!("{error:#}")));
-            let is_usage = error.is::<WrongVariables>();
-            if is_usage { Exit::Usage } else { Exit::Failed }.into()
+            if is_usage(&error) { Exit::Usage } else { Exit::Failed }.into()
         }
     }
+}
+
+/// Returns true if an error is about the command line or the environment.
+fn is_usage(error: &anyhow::Error) -> bool {
+    let is_of_app = |error: &app::Error| matches!(error, app::Error::UnknownReason { .. });
+    error.is::<WrongVariables>() || error.downcast_ref().is_some_and(is_of_app)
 }
 
 fn run_to_end(cli: Cli) -> Result<Exit> {

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use anyhow::{Result, anyhow, bail};
 use uuid::Uuid;
 
-use crate::app::jobs;
-use crate::app::open;
+use crate::app::{self, jobs, open};
 use crate::broker::{self, Broker, BrokerError};
-use crate::catalog::Checked;
+use crate::catalog::{Checked, Faults};
 use crate::config::Settings;
 use crate::contract::printable;
 use crate::stages::Context;
@@ -47,6 +46,17 @@ async fn say_which(store: &Store, settings: &Settings) -> Result<()> {
 pub async fn catalog(settings: &Settings, store: &Store) -> Result<Checked> {
     let source = open::catalog_source(&settings.catalog)?;
     Ok(open::catalog(store, &source).await?)
+}
+
+/// Checks that the catalog's tables are in the database. The inner error says that hardly any is.
+pub async fn tables(settings: &Settings, store: &Store) -> Result<std::result::Result<(), Faults>> {
+    let source = open::catalog_source(&settings.catalog)?;
+    match open::catalog(store, &source).await {
+        Err(app::Error::CatalogFaults(faults)) if faults.elsewhere.is_some() => Ok(Err(faults)),
+        // Other faults do not concern the ledger: `handover doctor` reports them.
+        Ok(_) | Err(app::Error::CatalogFaults(_)) => Ok(Ok(())),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Builds the context of the stages.

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::exit::Exit;
 use super::{open, output, request_file};
+use crate::app::organizations;
 use crate::app::preview::{self, Capacity, Preview, PreviewedReference};
 use crate::config::Settings;
 use crate::contract::{HandoverRequest, Request};
@@ -31,6 +32,7 @@ pub async fn run(arguments: Arguments, settings: Settings) -> Result<Exit> {
     let requests = request_file::read_requests(&arguments.file)?;
     let store = open::ledger(&settings).await?;
     let context = open::context(&settings, store).await?;
+    organizations::check_all(&context.store, &context.catalogs.current(), &requests).await?;
     show(&context, settings.worker, requests, arguments.json).await
 }
 

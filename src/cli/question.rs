@@ -9,12 +9,13 @@ use time::format_description::well_known::Rfc3339;
 use crate::app::{jobs, users};
 use crate::contract::{HandoverRequest, JobCommand, Request, RequestType, UserId};
 use crate::stages::Context;
+use crate::store::Store;
 
 /// Organizations that a question names; of more it gives the number.
 const MOST_NAMED: usize = 3;
 
-/// Returns the question before requests are sent.
-pub async fn before_sending(context: &Context, requests: &[Request]) -> Result<String> {
+/// Returns the question before requests are sent. Without a context it names no user.
+pub async fn before_sending(store: &Store, context: Option<&Context>, requests: &[Request]) -> Result<String> {
     let [request] = requests else { return Ok(about_several(requests)) };
     let header = request.header();
     Ok(match request {
@@ -29,7 +30,7 @@ pub async fn before_sending(context: &Context, requests: &[Request]) -> Result<S
             let who = format!("{} ({}){}", asked.name, asked.email, of_org(header.org()));
             format!("{}?", sentence(asked.kind, &who))
         }
-        Request::Job(asked) => format!("{}?", sentence(asked.kind, &job(context, asked).await?)),
+        Request::Job(asked) => format!("{}?", sentence(asked.kind, &job(store, context, asked).await?)),
     })
 }
 
@@ -73,15 +74,19 @@ fn sentence(kind: RequestType, what: &str) -> String {
 }
 
 /// Describes a user: `53 (Dana Whitfield) of organization 1`.
-async fn person(context: &Context, org: &str, user: &UserId) -> Result<String> {
-    let name = users::name(context, org, user).await?;
-    let name = name.unwrap_or_else(|| "no such user".into());
-    Ok(format!("{user} ({name}){}", of_org(org)))
+async fn person(context: Option<&Context>, org: &str, user: &UserId) -> Result<String> {
+    let name = match context {
+        Some(context) => {
+            format!(" ({})", users::name(context, org, user).await?.unwrap_or_else(|| "no such user".into()))
+        }
+        None => String::new(),
+    };
+    Ok(format!("{user}{name}{}", of_org(org)))
 }
 
 /// Describes the job of a command.
-async fn job(context: &Context, asked: &JobCommand) -> Result<String> {
-    let Some(job) = jobs::find(&context.store, asked.job_id.0).await? else {
+async fn job(store: &Store, context: Option<&Context>, asked: &JobCommand) -> Result<String> {
+    let Some(job) = jobs::find(store, asked.job_id.0).await? else {
         return Ok(format!("the job {}, which does not exist", asked.job_id));
     };
     let who = match job.is_forgotten() {

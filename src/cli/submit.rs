@@ -2,17 +2,18 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context as _, Result};
 use clap::Args;
 
 use super::confirmation::Confirmation;
 use super::exit::Exit;
 use super::watch::{self, Sent};
 use super::{open, output, preview, question, request_file};
-use crate::app::submit;
+use crate::app::{organizations, submit};
 use crate::broker::Broker;
 use crate::config::Settings;
-use crate::contract::Request;
+use crate::contract::{Request, RequestType};
+use crate::stages::Context;
 use crate::store::Store;
 
 #[derive(Debug, Args)]
@@ -37,6 +38,20 @@ pub async fn run(arguments: Arguments, settings: Settings) -> Result<Exit> {
     Submission { store, requests, confirmation, wait, json }.perform(&settings).await
 }
 
+/// Checks requests before any of them is sent.
+async fn check(context: &Context, requests: &[Request]) -> Result<()> {
+    organizations::check_all(&context.store, &context.catalogs.current(), requests).await?;
+    for request in requests {
+        // The catalog of the job says what is right for it, and only an amendment says more than the job.
+        if matches!(request, Request::Job(asked) if asked.kind != RequestType::Amend) {
+            continue;
+        }
+        let request_id = request.header().request_id;
+        submit::check(context, request).with_context(|| format!("request {request_id}: nothing was sent"))?;
+    }
+    Ok(())
+}
+
 /// Requests, and how they are sent.
 pub struct Submission {
     /// The database.
@@ -54,16 +69,21 @@ pub struct Submission {
 impl Submission {
     /// Shows what the requests would do, or sends them once that is confirmed.
     pub async fn perform(self, settings: &Settings) -> Result<Exit> {
-        let context = open::context(settings, self.store.clone()).await?;
-        for request in &self.requests {
-            let request_id = request.header().request_id;
-            submit::check(&context, request).with_context(|| format!("request {request_id}: nothing was sent"))?;
+        let Submission { store, requests, confirmation, .. } = &self;
+        let is_about_jobs = requests.iter().all(|request| matches!(request, Request::Job(_)));
+        // A catalog that does not fit any more must not keep anybody from stopping a job.
+        let context = match open::context(settings, store.clone()).await {
+            Err(_) if is_about_jobs && !confirmation.dry_run => None,
+            opened => Some(opened?),
+        };
+        if let Some(context) = &context {
+            check(context, requests).await?;
         }
-        if self.confirmation.dry_run {
-            return preview::show(&context, settings.worker, self.requests, self.json).await;
+        if let Some(context) = context.as_ref().filter(|_| confirmation.dry_run) {
+            return preview::show(context, settings.worker, self.requests, self.json).await;
         }
-        let question = async || Ok(Some(question::before_sending(&context, &self.requests).await?));
-        if !self.confirmation.is_given(question).await? {
+        let question = async || Ok(Some(question::before_sending(store, context.as_ref(), requests).await?));
+        if !confirmation.is_given(question).await? {
             return Ok(Exit::Failed);
         }
         let broker = open::broker(settings, &self.store).await?;

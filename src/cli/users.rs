@@ -1,12 +1,14 @@
 //! `handover users`: lists users, what they own by kind, and who holds a license.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use clap::{Args, ValueEnum};
 
 use super::exit::Exit;
 use super::{open, output};
+use crate::app::organizations;
 use crate::app::users::{StatusFilter, UserPages, UserWithRecords};
 use crate::config::Settings;
+use crate::contract::OrgId;
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -45,6 +47,10 @@ impl From<Status> for StatusFilter {
 pub async fn run(arguments: Arguments, settings: Settings) -> Result<Exit> {
     let store = open::ledger(&settings).await?;
     let catalog = open::catalog(&settings, &store).await?.catalog;
+    if let Some(org) = &arguments.org {
+        let org = OrgId::try_from(org.clone()).map_err(|what| anyhow!("--org: {what}"))?;
+        organizations::check(&store, &catalog, &org).await?;
+    }
     let pages = UserPages::open(&store, catalog, arguments.status.into(), arguments.org.as_deref()).await;
     let mut pages = pages.context("listing users; use --org to name an organization")?;
     let mut rows = Vec::new();

@@ -10,6 +10,9 @@ use crate::store::ledger::forget::{Person, PersonalData};
 use crate::store::ledger::jobs::Job;
 use crate::store::{Result, Session, Store, host};
 
+/// The action in the audit trail.
+pub const FORGOTTEN: &str = "forgotten";
+
 /// The transaction that erases some of the rows.
 const FORGET: &str = "forget";
 
@@ -62,7 +65,7 @@ fn entry(person: &Person, by: &str) -> audit::Entry {
         at: now(),
         org: person.org.clone(),
         actor: by.to_owned(),
-        action: "forgotten".into(),
+        action: FORGOTTEN.into(),
         user_id: person.pseudonym.to_string(),
         job_id: None,
         request_id: String::new(),

@@ -9,7 +9,7 @@ use super::errors::{self, code};
 use super::health::Purpose;
 use super::settings::AmqpSettings;
 use super::topology::Topology;
-use crate::broker::diagnosis::Finding;
+use crate::broker::diagnosis::{Finding, NO_WORKER_HINT};
 use crate::broker::error::BrokerError;
 use crate::broker::message::Channel;
 
@@ -57,14 +57,15 @@ async fn inspect(settings: &AmqpSettings) -> Result<(String, Vec<Finding>), Brok
 
 async fn inspect_topology(connection: &Connection, settings: &AmqpSettings) -> Result<Vec<Finding>, BrokerError> {
     let topology = Topology::new(&settings.prefix, Default::default());
-    let mut findings = Vec::new();
+    let mut inspected = Vec::new();
     for name in topology.exchanges() {
-        findings.push(finding("exchange", name, exchange(connection, &topology, name).await?));
+        inspected.push((Part::Exchange, name.to_owned(), exchange(connection, &topology, name).await?));
     }
     for channel in Channel::QUEUES {
-        findings.push(finding("queue", &topology.queue(channel), queue(connection, &topology, channel).await?));
+        let state = queue(connection, &topology, channel).await?;
+        inspected.push((Part::Queue(channel), topology.queue(channel), state));
     }
-    Ok(findings)
+    Ok(findings(inspected))
 }
 
 async fn exchange(connection: &Connection, topology: &Topology, name: &str) -> Result<State, BrokerError> {
@@ -102,22 +103,90 @@ fn state(declared: BrokerError, error: &lapin::Error) -> Result<State, BrokerErr
     }
 }
 
-fn finding(kind: &str, name: &str, state: State) -> Finding {
-    let check = if kind == "queue" { "queues" } else { "exchanges" };
-    match state {
-        State::Correct { messages, consumers } if kind == "queue" => Finding::good(
-            check,
-            format!("`{name}` is as it should be: {messages} messages wait, {consumers} consumers"),
-        ),
-        State::Correct { .. } => Finding::good(check, format!("`{name}` is as it should be")),
-        State::Missing => Finding::warning(
-            check,
-            format!("there is no {kind} `{name}` yet"),
-            "start a worker, which declares it: `handover run`",
-        ),
-        State::Wrong(fault) => {
-            let (found, hint) = fault.rsplit_once("): ").unwrap_or((&fault, "see RabbitMQ's log"));
-            Finding::fault(check, format!("{found})"), hint)
+/// A part of the topology.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Exchange,
+    Queue(Channel),
+}
+
+impl Part {
+    fn check(self) -> &'static str {
+        match self {
+            Part::Exchange => "exchanges",
+            Part::Queue(_) => "queues",
         }
+    }
+
+    /// True if a worker consumes it.
+    fn is_consumed(self) -> bool {
+        matches!(self, Part::Queue(Channel::Requests | Channel::Steps))
+    }
+}
+
+/// Reports what was inspected. Everything that is missing is one finding: the first worker declares it.
+fn findings(inspected: Vec<(Part, String, State)>) -> Vec<Finding> {
+    let mut missing: Vec<(Part, String)> = Vec::new();
+    let mut findings = Vec::new();
+    for (part, name, state) in inspected {
+        match state {
+            State::Missing => missing.push((part, name)),
+            State::Correct { messages, consumers: 0 } if messages > 0 && part.is_consumed() => {
+                let found = format!("`{name}`: {messages} messages wait, and no worker takes them");
+                findings.push(Finding::warning(part.check(), found, NO_WORKER_HINT));
+            }
+            State::Correct { messages, consumers } => {
+                let counts = match part {
+                    Part::Exchange => String::new(),
+                    Part::Queue(_) => format!(": {messages} messages wait, {consumers} consumers"),
+                };
+                findings.push(Finding::good(part.check(), format!("`{name}` is as it should be{counts}")));
+            }
+            State::Wrong(fault) => {
+                let (found, hint) = fault.rsplit_once("): ").unwrap_or((&fault, "see RabbitMQ's log"));
+                findings.push(Finding::fault(part.check(), format!("{found})"), hint));
+            }
+        }
+    }
+    findings.extend(missing.last().map(|(last, _)| {
+        let named = ["exchanges", "queues"].map(|check| {
+            let names = missing.iter().filter(|(part, _)| part.check() == check).map(|(_, name)| format!("`{name}`"));
+            (check, names.collect::<Vec<_>>())
+        });
+        let named = named.into_iter().filter(|(_, names)| !names.is_empty());
+        let named = named.map(|(check, names)| format!("the {check} {}", names.join(", ")));
+        let found = format!("not there yet: {}", named.collect::<Vec<_>>().join("; "));
+        Finding::warning(last.check(), found, "start a worker, which declares them: `handover run`")
+    }));
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::diagnosis::Status;
+
+    #[test]
+    fn missing_parts_are_one_finding_and_idle_queues_a_warning() {
+        let correct = |messages, consumers| State::Correct { messages, consumers };
+        let found = findings(vec![
+            (Part::Exchange, "h".into(), State::Missing),
+            (Part::Exchange, "h.events".into(), correct(0, 0)),
+            (Part::Queue(Channel::Requests), "h.requests".into(), State::Missing),
+            (Part::Queue(Channel::Steps), "h.steps".into(), correct(2, 0)),
+            (Part::Queue(Channel::Dead), "h.dead".into(), correct(2, 0)),
+        ]);
+        let found: Vec<_> = found.iter().map(|found| (found.check, found.status, found.found.as_str())).collect();
+        assert_eq!(
+            found,
+            [
+                ("exchanges", Status::Good, "`h.events` is as it should be"),
+                ("queues", Status::Warning, "`h.steps`: 2 messages wait, and no worker takes them"),
+                ("queues", Status::Good, "`h.dead` is as it should be: 2 messages wait, 0 consumers"),
+                ("queues", Status::Warning, "not there yet: the exchanges `h`; the queues `h.requests`"),
+            ]
+        );
+        let served = findings(vec![(Part::Queue(Channel::Steps), "h.steps".into(), correct(2, 1))]);
+        assert_eq!(served[0].status, Status::Good);
     }
 }

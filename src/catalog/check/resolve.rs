@@ -1,5 +1,7 @@
 //! Looks up names and literals in the live schema, and collects faults.
 
+use std::collections::BTreeMap;
+
 use toml::Spanned;
 
 use crate::catalog::fault::{Fault, Lines};
@@ -18,6 +20,8 @@ pub struct Resolver<'a> {
     pub has_session: bool,
     faults: Vec<Fault>,
     warnings: Vec<Fault>,
+    /// Tables that the database lacks and has nothing like, each with its first place in the text.
+    missing: BTreeMap<String, usize>,
 }
 
 impl<'a> Resolver<'a> {
@@ -30,12 +34,29 @@ impl<'a> Resolver<'a> {
             has_session: false,
             faults: Vec::new(),
             warnings: Vec::new(),
+            missing: BTreeMap::new(),
         }
     }
 
     /// Returns the faults and the warnings.
-    pub fn into_findings(self) -> (Vec<Fault>, Vec<Fault>) {
+    pub fn into_findings(mut self) -> (Vec<Fault>, Vec<Fault>) {
+        self.report_missing();
         (self.faults, self.warnings)
+    }
+
+    /// Adds one fault for all tables that are missing.
+    fn report_missing(&mut self) {
+        let missing = std::mem::take(&mut self.missing);
+        let Some(first) = missing.values().min().copied() else { return };
+        let message = match missing.len() {
+            1 => format!("the database has no table `{}`", missing.keys().next().map_or("", String::as_str)),
+            _ => {
+                let line = |byte: &usize| self.lines.line_of(*byte);
+                let listed = missing.iter().map(|(name, byte)| format!("`{name}` (line {})", line(byte)));
+                format!("the database has no tables {}", listed.collect::<Vec<_>>().join(", "))
+            }
+        };
+        self.fault(first, message);
     }
 
     /// Adds a fault at a byte of the text.
@@ -54,7 +75,12 @@ impl<'a> Resolver<'a> {
         let table = schema.table(name.get_ref());
         if table.is_none() {
             let near = nearest(name.get_ref(), schema.tables.iter().map(|table| table.name.name.as_str()));
-            self.fault(name.span().start, format!("the database has no table `{}`{near}", name.get_ref()));
+            match near.is_empty() {
+                true => drop(self.missing.entry(name.get_ref().clone()).or_insert(name.span().start)),
+                false => {
+                    self.fault(name.span().start, format!("the database has no table `{}`{near}", name.get_ref()));
+                }
+            }
         }
         if let Some(table) = table.filter(|table| table.row_security && !self.has_session) {
             let message = format!(

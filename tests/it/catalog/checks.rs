@@ -105,6 +105,19 @@ async fn unknown_names_are_reported_with_a_hint(world: &mut World) {
 }
 
 #[every_engine]
+async fn missing_tables_are_one_fault(world: &mut World) {
+    let kept = |kind: &str, table: &str| reference(kind, table, "owner_id", "key = \"id\"\ndisposition = \"keep\"");
+    let source = with_references(&["boats", "zeppelins", "boats", "contacts"].map(|table| kept(table, table)).concat());
+    let found = faults(world, &source.replacen("kind = \"boats\"", "kind = \"first\"", 1)).await;
+    let missing: Vec<&Fault> = found.iter().filter(|fault| fault.message.contains("has no table")).collect();
+    assert_eq!(missing.len(), 1, "{found:#?}");
+    assert_eq!(
+        (missing[0].line, missing[0].message.as_str()),
+        (11, "the database has no tables `boats` (line 11), `zeppelins` (line 18)")
+    );
+}
+
+#[every_engine]
 async fn all_faults_of_a_reference_are_reported(world: &mut World) {
     let references = [
         // A duplicate kind.

@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use handover::job::State;
 use serde_json::{Value, json};
 
 use super::leaf_commands;
-use crate::support::process::{WorkerProcess, binary, borrowed, finish, on, settings, text};
+use crate::support::process::{Ended, WorkerProcess, binary, borrowed, finish, on, run, settings, text};
+use crate::support::terminal::at_a_terminal;
 use crate::support::world::keap_request;
 use crate::support::{Engine, World, every_engine};
 
@@ -101,6 +103,104 @@ fn only_migrate_and_demo_create_a_database() {
         }
         assert_eq!(created, Vec::<String>::new(), "{name}");
     }
+}
+
+/// Empties the host of a world, or takes another database, and returns the settings of a process there.
+async fn without_the_hosts_tables(world: &World, folder: &Path) -> Vec<(String, String)> {
+    let mut all = settings(world);
+    match world.engine {
+        Engine::Postgres => {
+            world.sql("DROP SCHEMA public CASCADE").await;
+            world.sql("CREATE SCHEMA public").await;
+        }
+        Engine::Sqlite => {
+            let url = format!("sqlite://{}", folder.join("other.db").display());
+            all.retain(|(name, _)| name != "HANDOVER_DATABASE__URL");
+            all.push(("HANDOVER_DATABASE__URL".into(), url));
+        }
+    }
+    all
+}
+
+#[every_engine]
+async fn foreign_database_is_noticed_in_one_line(world: &mut World) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let all = without_the_hosts_tables(world, folder.path()).await;
+    let all = borrowed(&all);
+    let (request, leavers) = (folder.path().join("request.json"), folder.path().join("leavers.csv"));
+    std::fs::write(&request, keap_request("r1").to_string()).expect("a file");
+    std::fs::write(&leavers, "user_id,deactivated,successor\n53,y,11\n54,y,11\n").expect("a file");
+    let by_owner = ("HANDOVER_DATABASE__URL", world.database_url());
+    let owner = if world.engine == Engine::Postgres { [&all[..], &[by_owner]].concat() } else { all.clone() };
+    let migrated = tokio::task::block_in_place(|| run(&owner, &["migrate"])).expect(0);
+    let says = |ended: &Ended| {
+        let reported = format!("{}{}", ended.out, ended.err);
+        let lines = reported.lines().filter(|line| line.contains("tables of the catalog keap is in")).count();
+        assert!(lines == 1 && !reported.contains("has no table"), "{reported}");
+        assert!(reported.contains("wrong database") && reported.contains("wrong catalog"), "{reported}");
+    };
+    says(&migrated);
+    for arguments in [
+        &["doctor"][..],
+        &["catalog", "check"],
+        &["users"],
+        &["run"],
+        &["preview", text(&request)],
+        &["submit", text(&request)],
+        &["bulk", text(&leavers), "--by", "1", "--org", "1", "--submit"],
+    ] {
+        says(&tokio::task::block_in_place(|| run(&all, arguments)).expect(1));
+    }
+    assert_eq!(world.client.waiting("requests").await, 0, "nothing was sent");
+}
+
+#[every_engine]
+async fn unknown_organization_is_noticed_once(world: &mut World) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (requests, leavers) = (folder.path().join("requests.jsonl"), folder.path().join("leavers.csv"));
+    let bodies = ["r1", "r2", "r3"].map(|id| {
+        let mut request = keap_request(id);
+        request["org_id"] = json!("99");
+        format!("{request}\n")
+    });
+    std::fs::write(&requests, bodies.concat()).expect("a file");
+    std::fs::write(&leavers, "user_id,deactivated,successor\n53,y,11\n54,y,11\n").expect("a file");
+    for arguments in [
+        &["users", "--org", "99"][..],
+        &["preview", text(&requests)],
+        &["submit", text(&requests)],
+        &["submit", text(&requests), "--dry-run"],
+        &["bulk", text(&leavers), "--by", "1", "--org", "99"],
+        &["bulk", text(&leavers), "--by", "1", "--org", "99", "--submit"],
+    ] {
+        let ended = on(world, arguments).expect(1);
+        let said = "organization 99 does not exist here: 2 other organizations do";
+        assert_eq!(ended.err.matches(said).count(), 1, "{arguments:?}: {}", ended.err);
+        assert_eq!(ended.out, "", "{arguments:?}");
+    }
+    assert_eq!(world.client.waiting("requests").await, 0, "nothing was sent");
+    let listed = on(world, &["users", "--org", "2", "--json"]).expect(0).json_lines();
+    assert_eq!(listed.iter().map(|user| &user["id"]).collect::<Vec<_>>(), [&json!("201")]);
+}
+
+#[every_engine]
+async fn broken_catalog_does_not_stop_a_cancellation(world: &mut World) {
+    world.start_worker().await;
+    let mut later = keap_request("later");
+    later["effective_at"] = json!("2126-01-01T00:00:00Z");
+    let job = world.send(&later).await;
+    world.until("the job is scheduled", async || world.job(job).await).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let catalog = folder.path().join("broken.toml");
+    std::fs::write(&catalog, "[users]").expect("a file");
+    let mut all = settings(world);
+    all.push(("HANDOVER_CATALOG".into(), text(&catalog).into()));
+    let (all, id) = (borrowed(&all), job.to_string());
+    let cancel = ["cancel", id.as_str(), "--by", "1"];
+    let asked = tokio::task::block_in_place(|| at_a_terminal(&all, &cancel, "n\n")).expect(1);
+    assert!(asked.err.contains("deactivate 53 of organization 1, now scheduled? [y/N]"), "{}", asked.err);
+    tokio::task::block_in_place(|| run(&all, &[&cancel[..], &["--wait"]].concat())).expect(0);
+    assert_eq!(world.job(job).await.expect("the job").state, State::Cancelled);
 }
 
 #[every_engine]

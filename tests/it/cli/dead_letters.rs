@@ -68,7 +68,16 @@ async fn dead_letters_are_listed_and_dropped_by_filter(world: &mut World) {
         (&json!("unknown_kind"), &json!("requests"), &json!(0))
     );
     assert_eq!(requests(&list(world, &["--reason", "unknown_kind"])), ["one", "of another", "two"]);
-    assert_eq!(requests(&list(world, &["--reason", "not_json", "--reason", "x"])), ["-"]);
+    assert_eq!(requests(&list(world, &["--reason", "not_json", "--reason", "expired"])), ["-"]);
+    for command in [&["list"][..], &["show"], &["drop", "--by", "ops"], &["replay", "--by", "ops"]] {
+        let typo = on(world, &[&["dead"], command, &["--reason", "not_jsn"]].concat()).expect(2);
+        let is_told = ["not_jsn", "not_json", "unknown_kind", "expired"].iter().all(|word| typo.err.contains(word));
+        assert!(is_told, "{command:?}: {}", typo.err);
+        let nobody = "00000000-0000-0000-0000-000000000000";
+        let unknown = on(world, &[&["dead"], command, &[nobody]].concat()).expect(1);
+        assert!(unknown.err.contains(&format!("there is no dead letter {nobody}")), "{command:?}: {}", unknown.err);
+        assert_eq!(list(world, &[]), all, "{command:?} changes nothing");
+    }
     assert_eq!(requests(&list(world, &["--org", "2"])), ["of another"]);
     assert_eq!(list(world, &["--queue", "requests", "--newer-than", "1h"]).len(), 4);
     assert_eq!(list(world, &["--queue", "steps"]).len() + list(world, &["--older-than", "1h"]).len(), 0);

@@ -1,10 +1,14 @@
 //! `handover doctor`, and a worker that meets the same faults.
 
+use std::time::Duration;
+
 use sea_orm::ConnectionTrait;
 use serde_json::Value;
+use time::OffsetDateTime;
 
 use crate::support::database::WORKER;
-use crate::support::process::{as_owner, borrowed, on, run as run_process, settings};
+use crate::support::process::{as_owner, borrowed, on, run as run_process, settings, start_worker};
+use crate::support::world::keap_request;
 use crate::support::{Engine, World, every_engine, on_postgres};
 
 /// Returns the checks of one kind, each with its verdict, finding and hint.
@@ -57,13 +61,51 @@ async fn doctor_declares_nothing_on_the_broker(world: &mut World) {
     let reported = with(world, &[("HANDOVER_BROKER__PREFIX", &prefix)], &["doctor", "--json"]).expect(0).json();
     let again = with(world, &[("HANDOVER_BROKER__PREFIX", &prefix)], &["doctor", "--json"]).expect(0).json();
     for reported in [reported, again] {
-        let queues = checks(&reported, "queues");
-        assert_eq!(queues.len(), 3);
-        for (verdict, found, hint) in queues {
-            assert_eq!(verdict, "warning");
-            assert!(found.contains("there is no queue") && hint.contains("`handover run`"), "{found}: {hint}");
+        let missing = checks(&reported, "queues");
+        assert!(missing.len() == 1 && checks(&reported, "exchanges").is_empty(), "one cause, one finding: {reported}");
+        let (verdict, found, hint) = &missing[0];
+        assert!(verdict == "warning" && hint.contains("`handover run`"), "{found}: {hint}");
+        for name in ["", ".events", ".requests", ".steps", ".dead"] {
+            assert!(found.contains(&format!("`{prefix}{name}`")), "{found}");
         }
     }
+}
+
+#[every_engine]
+async fn doctor_warns_of_messages_that_nobody_takes(world: &mut World) {
+    world.client.send(b"no request".to_vec()).await;
+    if world.engine == Engine::Sqlite {
+        let session = world.store.begin("meddling").await.expect("a transaction");
+        let mut sql = session.sql("");
+        let before = sql.bind(OffsetDateTime::now_utc() - Duration::from_secs(120));
+        sql.add(&format!("UPDATE handover_outbox SET created_at = {before}"));
+        session.run("meddling", sql).await.expect("an older message");
+        session.commit().await.expect("committed");
+    }
+    let warned = |world: &World| {
+        let found = checks(&on(world, &["doctor", "--json"]).expect(0).json(), "queues");
+        found.into_iter().filter(|(verdict, ..)| verdict == "warning").collect::<Vec<_>>()
+    };
+    let waits = async || Some(warned(world)).filter(|found| !found.is_empty());
+    let found = world.until("the message is on the queue", waits).await;
+    let (_, what, hint) = &found[0];
+    assert!(what.contains("1 messages wait") && what.contains("no worker takes them"), "{found:?}");
+    assert!(hint.contains("`handover run`"), "{found:?}");
+    world.start_worker().await;
+    world.until("the message is taken", async || warned(world).is_empty().then_some(())).await;
+}
+
+#[every_engine]
+async fn doctor_warns_of_a_ledger_of_another_catalog(world: &mut World) {
+    let worker = start_worker(world, &[]);
+    world.end_of(world.send(&keap_request("r1")).await).await;
+    assert_eq!(tokio::task::block_in_place(|| worker.stop()), 0);
+    assert!(on(world, &["doctor"]).expect(0).out.contains("0 faults, 0 warnings"));
+    let reported = with(world, &[("HANDOVER_CATALOG", "agent-connect")], &["doctor", "--json"]);
+    let reported = checks(&reported.json(), "catalog");
+    let (verdict, found, hint) = &reported[1];
+    assert!(verdict == "warning" && found.ends_with("another catalog: keap"), "{reported:?}");
+    assert!(hint.contains("`database.url` and `catalog`"), "{hint}");
 }
 
 #[every_engine]
@@ -94,7 +136,8 @@ async fn other_ledger_versions_are_refused_with_hint(world: &mut World) {
 #[every_engine]
 async fn ledger_of_a_former_format_is_refused(world: &mut World) {
     let table = migrations_of(world);
-    as_host(world, &format!("UPDATE {table} SET version = 'm20261122_000001_ledger'")).await;
+    as_host(world, &format!("DELETE FROM {table}")).await;
+    as_host(world, &format!("INSERT INTO {table} (version, applied_at) VALUES ('m20261122_000001_ledger', 0)")).await;
     for arguments in [&["run"][..], &["jobs"], &["audit"]] {
         let refused = on(world, arguments).expect(1);
         assert!(refused.err.contains("the ledger has format 1"), "{arguments:?}: {}", refused.err);

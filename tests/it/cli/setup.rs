@@ -22,7 +22,7 @@ fn missing_ledger_hints_at_migrate() {
     run(&new, &["migrate"]).expect(0);
     assert_eq!(run(&new, &["jobs", "--json"]).expect(0).out, "");
     // The catalog's tables do not exist yet.
-    assert!(run(&new, &["users"]).expect(1).err.contains("the database has no table `users`"));
+    assert!(run(&new, &["users"]).expect(1).err.contains("tables of the catalog keap is in SQLite"));
     run(&new, &["migrate", "--reference-crm"]).expect(0);
     let migrated = run(&new, &["migrate", "--reference-crm"]).expect(0);
     assert_eq!(migrated.out, "the reference CRM is up to date\nthe ledger is up to date\n");

@@ -8,6 +8,7 @@ mod invitations;
 mod licenses;
 mod listing;
 mod locks;
+mod organizations;
 mod people;
 
 pub use access::{gone_among, inactive_among, lock_out, set_status};
@@ -20,4 +21,5 @@ pub use invitations::{
 pub use licenses::{can_take_license, free_licenses, take_license};
 pub use listing::{UserListing, list_users};
 pub use locks::{lock_leaver_rows, lock_users, try_lock_receivers};
+pub use organizations::{count_organizations, has_organization};
 pub use people::{Person, users_with_emails, users_with_ids};
