@@ -1,5 +1,5 @@
-//! The command line: one file per command. A command parses its arguments, calls a use case of [`app`](crate::app)
-//! and prints the result.
+//! The command line: one file per command. A command parses its arguments, calls a use case of [`app`] and prints the
+//! result.
 //!
 //! Commands that read the ledger, the queues or a request accept `--json`. Commands that change people, records or messages
 //! are confirmed (`confirmation`). Exit codes: 0 done, 1 failed, 2 usage, 3 rejected.
