@@ -111,6 +111,7 @@ impl Error {
 fn others_exist(others: Option<u64>) -> String {
     match others {
         None => String::new(),
+        Some(0) => ": no organization does".into(),
         Some(1) => ": 1 other organization does".into(),
         Some(others) => format!(": {others} other organizations do"),
     }

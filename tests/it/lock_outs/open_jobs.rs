@@ -163,7 +163,7 @@ async fn job_that_a_lock_out_waits_for_can_be_amended(world: &mut World) {
     let mut amend = command("amend", "amend", first);
     amend["reassign"] = json!({"contact": to(GERALDINE)});
     let amended = world.hand_over(&amend).await;
-    assert_eq!((amended.state.name(), codes_of(&amended)), ("completed", Vec::new()));
+    assert_eq!(amended.state.name(), "completed", "{:?}", amended.reasons);
     world.start_worker().await;
     until_state(world, second, "completed").await;
     assert!(is_out(world, USER).await);
