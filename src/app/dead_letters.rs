@@ -45,7 +45,7 @@ pub struct DeadLetterView {
     pub reason: String,
     /// The reason as text.
     pub detail: String,
-    /// How to fix it.
+    /// The hint.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
     /// The path of the faulty field.

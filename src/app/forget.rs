@@ -19,7 +19,7 @@ pub enum Refusal {
     NeededBy(Box<Job>),
 }
 
-/// What the ledger holds of a person, or held, or why the person cannot be forgotten now.
+/// The records of a person in the ledger, now or once, or the reason why the person cannot be forgotten now.
 pub type Outcome = std::result::Result<PersonalData, Refusal>;
 
 /// Returns what would be erased.

@@ -136,8 +136,8 @@ impl DeadLetter {
         (scalar_text(identity.org_id), scalar_text(identity.request_id))
     }
 
-    /// Returns the headers for a replay: the original ones, the replay marks and the routing key. Everything written when the message was set
-    /// aside is removed. RabbitMQ's own `x-death` too: RabbitMQ drops a message that died twice in one queue.
+    /// Returns the headers for a replay: the original ones, the replay marks and the routing key. Everything written when the
+    /// message was set aside is removed. RabbitMQ's own `x-death` too: RabbitMQ drops a message that died twice in one queue.
     pub fn replay_headers(&self, now: OffsetDateTime) -> BTreeMap<String, String> {
         let mut headers = self.headers.clone();
         headers.retain(|name, _| !is_death_header(name));

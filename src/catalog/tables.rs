@@ -7,7 +7,7 @@ use super::schema::Schema;
 /// The fewest tables whose absence shows that the database is another one. Those of a smaller catalog may be misspelled.
 const FEWEST: usize = 4;
 
-/// How many of a catalog's tables a database has.
+/// The number of a catalog's tables that a database has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamedTables {
     /// The number of tables that the catalog names.

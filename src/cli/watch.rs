@@ -94,7 +94,7 @@ fn report_set_aside(request_id: &str, dead_letter: &DeadLetterView, json: bool) 
     Ok(())
 }
 
-/// How a request ended. `D`: its dead letter, if there can be one.
+/// The end of a request. `D` is its dead letter, if there can be one.
 enum End<D> {
     /// Its job ended, or waits for a person.
     Job(Box<Job>),

@@ -19,7 +19,7 @@ pub struct Fault {
     pub path: String,
     /// The cause, for people.
     pub detail: String,
-    /// How to fix it, for people.
+    /// The hint: how to fix it.
     pub hint: String,
 }
 

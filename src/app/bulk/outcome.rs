@@ -27,7 +27,7 @@ pub enum RowOutcome {
     Job(State),
 }
 
-/// What a report says of a row, whatever its outcome.
+/// The part of a row that a report shows whatever the outcome.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Understood {
     /// The user: the id if it is known, otherwise the text of the row.
@@ -43,7 +43,7 @@ pub struct Understood {
     pub starts: Option<String>,
     /// The return, with its offset.
     pub returns: Option<String>,
-    /// Who receives what.
+    /// The successors, with the kinds that each receives if they differ.
     pub successors: Vec<String>,
 }
 
@@ -57,7 +57,7 @@ pub struct RowResult {
     pub understood: Understood,
     /// The outcome.
     pub outcome: RowOutcome,
-    /// What there is to know about a row that is neither done nor rejected.
+    /// A remark on a row that is neither done nor rejected.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
     /// Every reason why the row was not done.

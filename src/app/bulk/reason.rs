@@ -11,7 +11,7 @@ use crate::job::State;
 /// The reason why a row is not done.
 pub type RowReason = Reason<RowCode>;
 
-/// What a cell holds, or the reason why it does not hold it.
+/// The value of a cell, or the reason why it has none.
 pub type Read<T> = std::result::Result<T, Box<RowReason>>;
 
 /// The code of a row's reason.

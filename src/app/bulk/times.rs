@@ -46,7 +46,7 @@ pub enum Written {
     Exact(DateTime, Offset),
 }
 
-/// What happens at a time. It decides which instant of a day is meant, and which of two if a clock was put back.
+/// The event at a time. It decides which instant of a day is meant, and which of two if a clock was put back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Meaning {
     /// A user leaves. Nobody loses access before the written day or time is over: a day means its last second.

@@ -16,7 +16,7 @@ use crate::cli::exit::Exit;
 use crate::cli::output;
 use crate::job::State;
 
-/// What to report, and where.
+/// The content and the destination of a report.
 pub struct Plan<'p> {
     /// The file that is read.
     pub input: &'p Path,
@@ -56,7 +56,7 @@ struct Notes {
     sending: usize,
 }
 
-/// How many rows start when.
+/// The number of rows by their start.
 #[derive(Debug, Default)]
 struct Starts {
     rows: BTreeMap<String, u64>,
