@@ -1,11 +1,12 @@
 //! Lists dead letters, and replays or drops them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::json;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::error::{Error, Result};
 use crate::broker::{BROKER_REASONS, Broker, BrokerError, DeadLetter, DeadLetterQueue, REPLAYED_AT};
@@ -43,7 +44,7 @@ pub struct DeadLetterView {
     pub message_id: Option<String>,
     /// The reason code.
     pub reason: String,
-    /// The reason as text.
+    /// The reason as text; the broker gives none.
     pub detail: String,
     /// The hint.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -178,6 +179,20 @@ pub async fn list(broker: &dyn Broker, filter: &Filter, is_whole: bool) -> Resul
     queue.release().await?;
     seen.check(filter)?;
     Ok(views)
+}
+
+/// Returns those of these messages that are in the queue, by their original ids.
+pub async fn of_messages(broker: &dyn Broker, messages: &[Uuid]) -> Result<HashMap<Uuid, DeadLetterView>> {
+    let mut queue = broker.dead_letters().await?;
+    let mut found = HashMap::new();
+    while let Some(message) = queue.next().await? {
+        let id = message.message_id.as_deref().and_then(|id| id.parse().ok());
+        if let Some(id) = id.filter(|id| messages.contains(id)) {
+            found.insert(id, DeadLetterView::of(&message, false));
+        }
+    }
+    queue.release().await?;
+    Ok(found)
 }
 
 impl DeadLetterView {

@@ -8,6 +8,7 @@ use super::error::{DatabaseUnavailable, Error};
 use super::open;
 use crate::broker::{self, Channel, Finding};
 use crate::catalog::{Catalog, Fault, Rights};
+use crate::contract::counted;
 use crate::stages::now;
 use crate::store::ledger::{catalogs, outbox};
 use crate::store::{self, Standbys, Store, clock};
@@ -163,7 +164,8 @@ async fn check_waiting(store: &Store) -> Option<Finding> {
     let messages: u64 = backlog.iter().map(|backlog| backlog.messages).sum();
     let waited = Duration::try_from(now - oldest).ok().filter(|waited| *waited > LONG_WAIT)?;
     let waited = humantime::format_duration(Duration::from_secs(waited.as_secs()));
-    let found = format!("{messages} messages wait, the oldest for {waited}: no worker takes them");
+    let messages = counted(messages, "message");
+    let found = format!("{messages} waiting, the oldest for {waited}: no worker takes from the outbox");
     Some(Finding::warning("queues", found, broker::NO_WORKER_HINT))
 }
 

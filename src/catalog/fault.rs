@@ -5,6 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::tables::NamedTables;
+use crate::contract::counted;
 
 /// One fault, or one warning.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -53,8 +54,7 @@ impl fmt::Display for Faults {
         if let (Some(_), [fault]) = (&self.elsewhere, self.faults.as_slice()) {
             return f.write_str(&fault.message);
         }
-        let count = self.faults.len();
-        write!(f, "the catalog {} has {count} fault{}:", self.catalog, if count == 1 { "" } else { "s" })?;
+        write!(f, "the catalog {} has {}:", self.catalog, counted(self.faults.len(), "fault"))?;
         self.faults.iter().try_for_each(|fault| write!(f, "\n  {fault}"))
     }
 }

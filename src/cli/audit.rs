@@ -11,7 +11,7 @@ use time::{Date, OffsetDateTime, UtcOffset};
 use uuid::Uuid;
 
 use super::exit::Exit;
-use super::{open, output};
+use super::{job_id, open, output};
 use crate::app::audit::{self, AuditEntry, AuditPages};
 use crate::config::Settings;
 use crate::store::ledger::audit::AuditFilter;
@@ -25,7 +25,7 @@ pub struct Arguments {
     #[arg(long)]
     org: Option<String>,
     /// Only entries about this job.
-    #[arg(long)]
+    #[arg(long, value_parser = job_id::parse)]
     job: Option<Uuid>,
     /// Only requests of this user.
     #[arg(long)]
@@ -65,13 +65,18 @@ fn parse_time(text: &str) -> Result<OffsetDateTime, String> {
 pub async fn run(arguments: Arguments, settings: Settings) -> Result<Exit> {
     let store = open::ledger(&settings).await?;
     let Arguments { user, org, job, actor, action, since, limit, json } = arguments;
-    let filter = AuditFilter { user, org, job, actor, action, since };
+    let filter = AuditFilter { user, org: org.clone(), job, actor, action, since };
     let mut pages = AuditPages::open(&store, filter, limit).await?;
+    let mut is_first = true;
     loop {
         let page = pages.next().await?;
+        if page.is_empty() && is_first {
+            open::organization(&settings, &store, org.as_deref()).await?;
+        }
         if page.is_empty() {
             return Ok(Exit::Done);
         }
+        is_first = false;
         page.iter().try_for_each(|entry| match json {
             true => output::json_line(entry),
             false => print(entry),

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::{Result, anyhow};
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use self::report::{Plan, Report};
 use super::confirmation::Confirmation;
@@ -26,7 +26,7 @@ use crate::app::bulk::{
 use crate::app::organizations;
 use crate::broker::Broker;
 use crate::config::Settings;
-use crate::contract::{OrgId, printable};
+use crate::contract::{OrgId, counted, printable};
 use crate::store::Store;
 
 #[derive(Debug, Args)]
@@ -58,9 +58,33 @@ pub(super) struct Arguments {
     /// The file of the report. Default: next to the file that is read, with `.report.csv` after its name.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+    /// The separator of the report. Default: that of the text file that is read; a comma for a workbook.
+    #[arg(long, value_enum, value_name = "NAME")]
+    separator: Option<Separator>,
     /// Print as JSON: one line per row and one for the summary.
     #[arg(long)]
     json: bool,
+}
+
+/// A separator of columns.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Separator {
+    /// A comma: spreadsheets in English expect it.
+    Comma,
+    /// A semicolon: spreadsheets in most European languages expect it.
+    Semicolon,
+    /// A tab.
+    Tab,
+}
+
+impl Separator {
+    fn byte(self) -> u8 {
+        match self {
+            Separator::Comma => b',',
+            Separator::Semicolon => b';',
+            Separator::Tab => b'\t',
+        }
+    }
 }
 
 impl Arguments {
@@ -71,7 +95,8 @@ impl Arguments {
 }
 
 pub(super) async fn run(arguments: Arguments, settings: Settings) -> Result<Exit> {
-    let Arguments { file, sheet, ignore_columns, by, org, time_zone, submit, confirmation, report, json } = arguments;
+    let Arguments { file, sheet, ignore_columns, by, org, time_zone, submit, confirmation, report, separator, json } =
+        arguments;
     let table = Table::open(&file, sheet.as_deref())?;
     let store = open::ledger(&settings).await?;
     let context = open::context(&settings, store.clone()).await?;
@@ -94,7 +119,9 @@ pub(super) async fn run(arguments: Arguments, settings: Settings) -> Result<Exit
         true => Some(open::broker(&settings, &store).await?),
         false => None,
     };
-    let plan = Plan { input: &file, table: &table, rows: leavers.count(), file: report, submits: submit, json };
+    let separator = separator.map_or_else(|| table.separator(), Separator::byte);
+    let rows = leavers.count();
+    let plan = Plan { input: &file, table: &table, rows, file: report, separator, submits: submit, json };
     let mut report = Report::create(plan)?;
     let mut signals = Signals::listen()?;
     let run = Run { store: &store, evaluator: &evaluator, broker: broker.as_deref() };
@@ -174,8 +201,7 @@ async fn question(table: &Table, evaluator: &Evaluator<'_>) -> Result<Option<Str
     bar.finish_and_clear();
     let remark = match rejected {
         0 => String::new(),
-        1 => "1 row is rejected".to_owned(),
-        many => format!("{many} rows are rejected"),
+        some => format!("{} rejected", counted(some, "row")),
     };
     Ok((accepted > 0).then(|| question::about_number(accepted, &orgs, &remark)))
 }
@@ -183,8 +209,7 @@ async fn question(table: &Table, evaluator: &Evaluator<'_>) -> Result<Option<Str
 /// Prints what is read and what is not. Standard output has the rows only.
 fn print_table(table: &Table, rows: usize) {
     let sheet = table.sheet.as_ref().map(|sheet| format!(", sheet {sheet:?}")).unwrap_or_default();
-    let rows = if rows == 1 { "1 row".to_owned() } else { format!("{rows} rows") };
-    eprintln!("{}", printable(&format!("{}{sheet}: {rows}", table.name)));
+    eprintln!("{}", printable(&format!("{}{sheet}: {}", table.name, counted(rows, "row"))));
     table.notes.iter().for_each(|note| eprintln!("{}", printable(note)));
 }
 

@@ -7,6 +7,7 @@ use super::exit::Exit;
 use super::{open, output};
 use crate::app::{self, catalogs};
 use crate::config::Settings;
+use crate::contract::counted;
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -75,7 +76,8 @@ async fn check(settings: &Settings, json: bool) -> Result<Exit> {
     faults.iter().try_for_each(|fault| output::lines(format!("fault, {fault}")))?;
     warnings.iter().try_for_each(|warning| output::lines(format!("warning, {warning}")))?;
     let result = if faults.is_empty() { "is valid" } else { "is not valid" };
-    output::line(format!("the catalog {name} {result}: {} faults, {} warnings", faults.len(), warnings.len()))?;
+    let (faults, warnings) = (counted(faults.len(), "fault"), counted(warnings.len(), "warning"));
+    output::line(format!("the catalog {name} {result}: {faults}, {warnings}"))?;
     Ok(exit)
 }
 
@@ -123,10 +125,6 @@ async fn scan(settings: &Settings, json: bool) -> Result<Exit> {
         output::line(format!("{keys} not covered, {columns} may hold user ids"))?;
     }
     Ok(if uncovered.is_empty() && suspected.is_empty() { Exit::Done } else { Exit::Failed })
-}
-
-fn counted(count: usize, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 async fn draft(settings: &Settings, users: Option<&str>) -> Result<Exit> {

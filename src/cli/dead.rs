@@ -12,7 +12,7 @@ use super::{open, output};
 use crate::app::dead_letters::{self, Action, DeadLetterView, Filter, Processed, Selection};
 use crate::broker::Broker;
 use crate::config::Settings;
-use crate::contract::printable;
+use crate::contract::{counted, printable};
 use crate::store::Store;
 
 #[derive(Debug, Args)]
@@ -102,18 +102,39 @@ impl From<FilterArguments> for Filter {
 pub async fn run(arguments: Arguments, settings: Settings) -> Result<Exit> {
     let store = open::ledger(&settings).await?;
     let broker = open::broker(&settings, &store).await?;
+    let opened = Opened { settings: &settings, store: &store, broker: broker.as_ref() };
     let exit = match arguments.command {
-        Command::List(arguments) => list(broker.as_ref(), arguments, false).await,
-        Command::Show(arguments) => list(broker.as_ref(), arguments, true).await,
-        Command::Replay(arguments) => act(&store, broker.as_ref(), Action::Replay, arguments).await,
-        Command::Drop(arguments) => act(&store, broker.as_ref(), Action::Drop, arguments).await,
+        Command::List(arguments) => list(opened, arguments, false).await,
+        Command::Show(arguments) => list(opened, arguments, true).await,
+        Command::Replay(arguments) => act(opened, Action::Replay, arguments).await,
+        Command::Drop(arguments) => act(opened, Action::Drop, arguments).await,
     };
     broker.close().await;
     exit
 }
 
-async fn list(broker: &dyn Broker, arguments: ListArguments, is_whole: bool) -> Result<Exit> {
-    let views = dead_letters::list(broker, &arguments.filter.into(), is_whole).await?;
+/// The opened database and broker.
+#[derive(Clone, Copy)]
+struct Opened<'o> {
+    settings: &'o Settings,
+    store: &'o Store,
+    broker: &'o dyn Broker,
+}
+
+impl Opened<'_> {
+    /// Checks that the organization of a filter exists, if no message passes.
+    async fn check_org(self, filter: &Filter, matching: usize) -> Result<()> {
+        match matching {
+            0 => open::organization(self.settings, self.store, filter.org.as_deref()).await,
+            _ => Ok(()),
+        }
+    }
+}
+
+async fn list(opened: Opened<'_>, arguments: ListArguments, is_whole: bool) -> Result<Exit> {
+    let filter = Filter::from(arguments.filter);
+    let views = dead_letters::list(opened.broker, &filter, is_whole).await?;
+    opened.check_org(&filter, views.len()).await?;
     match (arguments.json, is_whole) {
         (true, _) => views.iter().try_for_each(output::json_line)?,
         (false, true) => views.iter().try_for_each(print_whole)?,
@@ -126,7 +147,7 @@ fn print_list(views: &[DeadLetterView]) -> Result<()> {
     let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".into());
     let row = |view: &DeadLetterView| {
         let at = view.at.and_then(|at| at.format(&Rfc3339).ok());
-        let times = if view.replays == 0 { String::new() } else { format!("{} times", view.replays) };
+        let times = if view.replays == 0 { String::new() } else { counted(view.replays, "time") };
         let (queue, reason) = (view.queue.clone(), view.reason.clone());
         vec![text(&view.id), text(&at), queue, reason, text(&view.org_id), text(&view.request_id), times]
     };
@@ -148,14 +169,18 @@ fn print_whole(view: &DeadLetterView) -> Result<()> {
     output::line("")
 }
 
-async fn act(store: &Store, broker: &dyn Broker, action: Action, arguments: ActionArguments) -> Result<Exit> {
+async fn act(opened: Opened<'_>, action: Action, arguments: ActionArguments) -> Result<Exit> {
     let ActionArguments { filter, all, by, confirmation, json } = arguments;
     let filter = Filter::from(filter);
     if filter.is_empty() != all {
         bail!("say which messages: by ids, --reason, --queue, --org, --older-than or --newer-than; or --all of them");
     }
-    let selection = dead_letters::select(broker, &filter).await?;
+    let selection = dead_letters::select(opened.broker, &filter).await?;
     let summary = Summary::of(&selection);
+    if let Err(unknown) = opened.check_org(&filter, summary.matching).await {
+        selection.release().await?;
+        return Err(unknown);
+    }
     if confirmation.dry_run {
         let views = selection.views();
         selection.release().await?;
@@ -163,7 +188,7 @@ async fn act(store: &Store, broker: &dyn Broker, action: Action, arguments: Acti
     }
     match confirmation.is_given(async || Ok(summary.question(action))).await {
         Ok(true) => {
-            let processed = selection.process(store, action, &by).await;
+            let processed = selection.process(opened.store, action, &by).await;
             let processed = processed.context("stopped; the remaining messages stay in the dead-letter queue")?;
             print_result(action, &summary, &processed, json)
         }
@@ -197,7 +222,7 @@ impl Summary {
             Action::Drop => "Drop for good",
         };
         let Summary { matching, total, counts } = self;
-        (*matching > 0).then(|| format!("{what} {matching} of {total} messages ({counts})?"))
+        (*matching > 0).then(|| format!("{what} {matching} of {} ({counts})?", counted(*total, "message")))
     }
 
     fn counts_in_brackets(&self) -> String {
@@ -215,7 +240,8 @@ fn print_dry_run(action: Action, summary: &Summary, views: &[DeadLetterView], js
         false => {
             print_list(views)?;
             let (action, counts) = (past(action), summary.counts_in_brackets());
-            output::line(format!("{matching} of {total} messages would be {action}{counts}"))?;
+            let total = counted(*total, "message");
+            output::line(format!("{matching} of {total} would be {action}{counts}"))?;
         }
     }
     Ok(Exit::Done)
@@ -233,7 +259,8 @@ fn print_result(action: Action, summary: &Summary, processed: &[Processed], json
         }))?;
     } else {
         let action = past(action);
-        output::line(format!("{done} of {total} messages were {action}{}", summary.counts_in_brackets()))?;
+        let total = counted(total, "message");
+        output::line(format!("{done} of {total} {action}{}", summary.counts_in_brackets()))?;
         for failure in &failures {
             let why = failure["why"].as_str().unwrap_or_default();
             output::line(format!("not {action}: {}: {why}", failure["id"]))?;

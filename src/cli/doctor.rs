@@ -9,6 +9,7 @@ use super::output;
 use crate::app::doctor;
 use crate::broker::{Finding, Status};
 use crate::config::Settings;
+use crate::contract::counted;
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -66,6 +67,6 @@ fn print(findings: &[Finding]) -> Result<()> {
             output::line(format!("{:20}to fix it: {hint}", ""))?;
         }
     }
-    let (faults, warnings) = (count(findings, Status::Fault), count(findings, Status::Warning));
-    output::line(format!("{faults} faults, {warnings} warnings"))
+    let counted = |status, noun| counted(count(findings, status), noun);
+    output::line(format!("{}, {}", counted(Status::Fault, "fault"), counted(Status::Warning, "warning")))
 }

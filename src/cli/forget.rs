@@ -9,7 +9,7 @@ use super::{open, output};
 use crate::app::forget::Refusal;
 use crate::app::{self, forget};
 use crate::config::Settings;
-use crate::contract::UserId;
+use crate::contract::{UserId, counted};
 use crate::store::Store;
 use crate::store::ledger::forget::{Person, PersonalData};
 
@@ -38,6 +38,7 @@ pub async fn run(arguments: Arguments, settings: Settings) -> Result<Exit> {
     let has_broker = settings.broker.is_external();
     let mut held = forget::preview(&store, &person, &by, has_broker).await?.map_err(describe)?;
     if held.is_empty() {
+        open::organization(&settings, &store, Some(&person.org)).await?;
         bail!("nothing is held of {}: nothing was done", described(&person));
     }
     let dry_run = confirmation.dry_run;
@@ -86,7 +87,11 @@ fn describe(refusal: Refusal) -> Error {
 
 fn listed(held: &PersonalData) -> String {
     format!(
-        "{} jobs about them, {} jobs that name them, {} row snapshots, {} rows of the journal, {} entries of the audit trail",
-        held.jobs, held.named_in, held.row_snapshots, held.journal, held.audit
+        "{} about them, {} that name them, {}, {} of the journal, {} of the audit trail",
+        counted(held.jobs, "job"),
+        counted(held.named_in, "job"),
+        counted(held.row_snapshots, "row snapshot"),
+        counted(held.journal, "row"),
+        counted(held.audit, "entry")
     )
 }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::confirmation::Confirmation;
 use super::exit::Exit;
 use super::submit::Submission;
-use super::{open, request_file};
+use super::{job_id, open, request_file};
 use crate::app::submit::JobCommand;
 use crate::config::Settings;
 use crate::contract::{RequestType, check_json};
@@ -18,6 +18,7 @@ use crate::contract::{RequestType, check_json};
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// The job.
+    #[arg(value_parser = job_id::parse)]
     job: Uuid,
     /// The user who asks.
     #[arg(long, value_name = "USER")]

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 pub use self::print::{print_details, print_references};
 use super::exit::Exit;
-use super::{open, output};
+use super::{job_id, open, output};
 use crate::app::jobs::{self, Summary};
 use crate::config::Settings;
 use crate::job::State;
@@ -30,6 +30,7 @@ pub struct ListArguments {
 #[derive(Debug, Args)]
 pub struct ShowArguments {
     /// The job.
+    #[arg(value_parser = job_id::parse)]
     id: Uuid,
     /// Print as JSON.
     #[arg(long)]

@@ -16,6 +16,7 @@ mod forget;
 mod health;
 mod jobs;
 mod job_commands;
+mod job_id;
 mod migrate;
 mod open;
 mod output;

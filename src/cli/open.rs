@@ -5,11 +5,11 @@ use std::sync::Arc;
 use anyhow::{Result, anyhow, bail};
 use uuid::Uuid;
 
-use crate::app::{self, jobs, open};
+use crate::app::{self, jobs, open, organizations};
 use crate::broker::{self, Broker, BrokerError};
 use crate::catalog::{Checked, Faults};
 use crate::config::Settings;
-use crate::contract::printable;
+use crate::contract::{OrgId, printable};
 use crate::stages::Context;
 use crate::store::Store;
 use crate::store::ledger::jobs::Job;
@@ -70,6 +70,20 @@ pub async fn broker(settings: &Settings, store: &Store) -> Result<Arc<dyn Broker
     match broker::open(&settings.broker, store).await {
         Err(error @ BrokerError::Unreachable(_)) => bail!("{error}: {}", broker::CONNECT_HINT),
         opened => Ok(opened?),
+    }
+}
+
+/// Checks that an organization exists, for a command that found nothing about it. One that left the host is still known to the
+/// ledger, so commands look there first.
+pub async fn organization(settings: &Settings, store: &Store, org: Option<&str>) -> Result<()> {
+    let Some(org) = org.filter(|org| !org.is_empty()) else { return Ok(()) };
+    let org = OrgId::try_from(org.to_owned()).map_err(|what| anyhow!("--org: {what}"))?;
+    let source = open::catalog_source(&settings.catalog)?;
+    match open::catalog(store, &source).await {
+        Ok(checked) => Ok(organizations::check(store, &checked.catalog, &org).await?),
+        // A catalog that does not fit any more cannot tell; `handover doctor` reports its faults.
+        Err(app::Error::CatalogFaults(_)) => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 

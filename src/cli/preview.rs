@@ -14,7 +14,7 @@ use super::{open, output, request_file};
 use crate::app::organizations;
 use crate::app::preview::{self, Capacity, Preview, PreviewedReference};
 use crate::config::Settings;
-use crate::contract::{HandoverRequest, Request};
+use crate::contract::{HandoverRequest, Request, counted};
 use crate::stages::Context;
 use crate::worker::{self, host_activity};
 
@@ -111,7 +111,7 @@ pub fn print(preview: &Preview) -> Result<()> {
     }
     let how = match preview.chunks {
         0 => "at once, in one transaction".to_owned(),
-        chunks => format!("in {chunks} chunks"),
+        chunks => format!("in {}", counted(chunks, "chunk")),
     };
     let estimate = humantime::format_duration(Duration::from_millis(preview.estimate_ms));
     output::line(format!("would be done {how}, in about {estimate}"))?;

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::app::{jobs, users};
-use crate::contract::{HandoverRequest, JobCommand, Request, RequestType, UserId};
+use crate::contract::{HandoverRequest, JobCommand, Request, RequestType, UserId, counted};
 use crate::stages::Context;
 use crate::store::Store;
 
@@ -36,7 +36,6 @@ pub async fn before_sending(store: &Store, context: Option<&Context>, requests: 
 
 /// Returns the question before a number of requests is sent for some organizations, with a remark.
 pub fn about_number(count: usize, orgs: &BTreeSet<String>, remark: &str) -> String {
-    let s = if count == 1 { "" } else { "s" };
     let orgs: Vec<&str> = orgs.iter().map(String::as_str).filter(|org| !org.is_empty()).collect();
     let orgs = match orgs.as_slice() {
         [] => String::new(),
@@ -45,7 +44,7 @@ pub fn about_number(count: usize, orgs: &BTreeSet<String>, remark: &str) -> Stri
         many => format!(" for {} organizations", many.len()),
     };
     let remark = if remark.is_empty() { String::new() } else { format!(" ({remark})") };
-    format!("Submit {count} request{s}{orgs}{remark}?")
+    format!("Submit {}{orgs}{remark}?", counted(count, "request"))
 }
 
 fn about_several(requests: &[Request]) -> String {

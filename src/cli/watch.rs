@@ -8,9 +8,10 @@ use clap::Args;
 use uuid::Uuid;
 
 use super::exit::Exit;
-use super::{jobs as jobs_command, open, output};
-use crate::app::dead_letters::{self, DeadLetterView, Filter};
+use super::{job_id, jobs as jobs_command, open, output};
+use crate::app::dead_letters::DeadLetterView;
 use crate::app::jobs::{self, Status};
+use crate::app::set_aside::SetAside;
 use crate::broker::Broker;
 use crate::config::Settings;
 use crate::contract::{Request, printable};
@@ -20,15 +21,13 @@ use crate::store::ledger::jobs::Job;
 /// The polling interval.
 const POLL: Duration = Duration::from_millis(200);
 
-/// The time after which an unknown job makes the command look for its request in the dead-letter queue.
-const FIRST_LOOK: Duration = Duration::from_millis(500);
-
 /// The time after which an unknown job makes the command ask for a worker.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// The job.
+    #[arg(value_parser = job_id::parse)]
     id: Uuid,
     /// Print as JSON, one line per change.
     #[arg(long)]
@@ -61,8 +60,9 @@ pub async fn wait_for_requests(store: &Store, broker: &dyn Broker, sent: &[Sent<
     let mut worst = Exit::Done;
     for Sent { request, message_id } in sent {
         let request_id = printable(request.header().request_id.as_str());
-        let set_aside = async || dead_letter_of(broker, *message_id).await;
-        let exit = match follow(store, request.job_id().0, json, set_aside).await? {
+        let mut set_aside = SetAside::new(broker);
+        let look = async || Ok(set_aside.look(&[*message_id]).await?.remove(message_id));
+        let exit = match follow(store, request.job_id().0, json, look).await? {
             End::SetAside(dead_letter) => {
                 report_set_aside(&request_id, &dead_letter, json)?;
                 Exit::Failed
@@ -76,12 +76,6 @@ pub async fn wait_for_requests(store: &Store, broker: &dyn Broker, sent: &[Sent<
         worst = worst.max(exit);
     }
     Ok(worst)
-}
-
-/// Returns the dead letter of a message, if the message was set aside.
-async fn dead_letter_of(broker: &dyn Broker, message_id: Uuid) -> Result<Option<DeadLetterView>> {
-    let filter = Filter { ids: vec![message_id.to_string()], ..Filter::default() };
-    Ok(dead_letters::list(broker, &filter, false).await?.pop())
 }
 
 fn report_set_aside(request_id: &str, dead_letter: &DeadLetterView, json: bool) -> Result<()> {
@@ -102,18 +96,16 @@ enum End<D> {
     SetAside(D),
 }
 
-/// Follows a job until it ends or waits for a person. While the job is unknown, `set_aside` tells whether its request is a dead
-/// letter; it is called ever more rarely, because it reads the whole queue.
+/// Follows a job until it ends or waits for a person. While the job is unknown, `set_aside` returns its request's dead letter.
 async fn follow<D>(
     store: &Store,
     id: Uuid,
     json: bool,
-    set_aside: impl AsyncFn() -> Result<Option<D>>,
+    mut set_aside: impl AsyncFnMut() -> Result<Option<D>>,
 ) -> Result<End<D>> {
     let began = Instant::now();
     let mut printed = String::new();
     let mut is_reminded = false;
-    let mut look_after = FIRST_LOOK;
     loop {
         let status = jobs::status(store, id).await?;
         if let Some(status) = status {
@@ -126,11 +118,8 @@ async fn follow<D>(
             if state.is_final() || state.is_held() {
                 return Ok(End::Job(Box::new(status.job)));
             }
-        } else if began.elapsed() >= look_after {
-            look_after = began.elapsed() * 2;
-            if let Some(dead_letter) = set_aside().await? {
-                return Ok(End::SetAside(dead_letter));
-            }
+        } else if let Some(dead_letter) = set_aside().await? {
+            return Ok(End::SetAside(dead_letter));
         }
         if printed.is_empty() && !is_reminded && began.elapsed() > PATIENCE {
             is_reminded = true;

@@ -12,6 +12,14 @@ impl Faults {
         self.0.push(fault.into());
     }
 
+    /// Returns true if one of them names a section or a setting of it.
+    pub fn concern(&self, section: &str) -> bool {
+        self.0.iter().any(|fault| {
+            let named = fault.strip_prefix('`').and_then(|fault| fault.strip_prefix(section));
+            named.is_some_and(|rest| rest.starts_with(['.', '`']))
+        })
+    }
+
     /// Returns true if there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

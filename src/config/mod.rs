@@ -6,10 +6,10 @@
 mod check;
 mod defaults;
 mod faults;
+mod forms;
 mod logging;
 mod variables;
 
-use std::collections::HashMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -81,7 +81,9 @@ fn read_toml(file: &Path) -> Result<String> {
 
 /// Reads every section before it returns, so that all faults are found.
 fn read(config: &Config, faults: &mut Faults) -> Option<Settings> {
-    check_section_names(config, faults);
+    if let Ok(all) = config.clone().try_deserialize::<serde_json::Map<String, serde_json::Value>>() {
+        forms::check(&all, &SECTIONS, faults);
+    }
     let catalog: Option<String> = section(config, "catalog", faults);
     let database: Option<store::Settings> = section(config, "database", faults);
     let broker: Option<broker::Section> = section(config, "broker", faults);
@@ -110,16 +112,16 @@ fn read(config: &Config, faults: &mut Faults) -> Option<Settings> {
     })
 }
 
-fn check_section_names(config: &Config, faults: &mut Faults) {
-    if let Ok(sections) = config.clone().try_deserialize::<HashMap<String, serde_json::Value>>() {
-        for name in sections.keys().filter(|name| !SECTIONS.contains(&name.as_str())) {
-            faults.add(format!("unknown section `{name}`: known are {}", SECTIONS.join(", ")));
+/// Reads a section. Its values have their forms, unless a fault says otherwise.
+fn section<T: DeserializeOwned>(config: &Config, name: &str, faults: &mut Faults) -> Option<T> {
+    match config.get::<T>(name) {
+        Ok(section) => Some(section),
+        Err(_) if faults.concern(name) => None,
+        Err(error) => {
+            faults.add(format!("[{name}]: {error}"));
+            None
         }
     }
-}
-
-fn section<T: DeserializeOwned>(config: &Config, name: &str, faults: &mut Faults) -> Option<T> {
-    config.get::<T>(name).map_err(|error| faults.add(format!("[{name}]: {error}"))).ok()
 }
 
 #[cfg(test)]
@@ -149,11 +151,48 @@ mod tests {
             "database.url",
             "broker.url",
             "limits.window",
-            "[worker]",
+            "worker.grace",
             "http.listen",
             "telemetry.otlp.endpoint",
         ] {
             assert!(all.contains(part), "{part} is missing in: {all}");
+        }
+    }
+
+    /// Returns the fault of a section's own type.
+    fn refusal(section: &str, config: &Config) -> Option<String> {
+        let refused = match section {
+            "database" => config.get::<store::Settings>(section).err(),
+            "broker" => config.get::<broker::Section>(section).err(),
+            "worker" => config.get::<worker::Settings>(section).err(),
+            "limits" => config.get::<Limits>(section).err(),
+            "http" => config.get::<http::Settings>(section).err(),
+            "log" => config.get::<Log>(section).err(),
+            "telemetry" => config.get::<Telemetry>(section).err(),
+            other => config.get::<Otlp>(other).err(),
+        };
+        refused.map(|error| error.to_string())
+    }
+
+    #[test]
+    fn faults_of_values_are_in_our_words() {
+        for name in names() {
+            for wrong in ["[1]", "{ a = 1 }", "\"5 s3cret bananas\""] {
+                let (section, field) = name.rsplit_once('.').unwrap_or(("", &name));
+                let head = if section.is_empty() { String::new() } else { format!("[{section}]\n") };
+                let text = format!("{head}{field} = {wrong}\n");
+                let sources = [DEFAULTS, text.as_str()].map(|text| File::from_str(text, FileFormat::Toml));
+                let config = sources.into_iter().fold(Config::builder(), |builder, source| builder.add_source(source));
+                let mut faults = Faults::default();
+                read(&config.build().expect("TOML"), &mut faults);
+                let all = faults.message();
+                for word in ["expected", "invalid type", "variant", "constructor", "for key"] {
+                    assert!(!all.contains(word), "{name} = {wrong}: {all}");
+                }
+                let is_text = wrong.contains("bananas") && (faults.is_empty() || name.ends_with("url"));
+                assert!(is_text || all.contains(&format!("`{name}` ({}", defaults::variable(&name))), "{name}: {all}");
+                assert!(!name.ends_with("url") || !all.contains("s3cret"), "{all}");
+            }
         }
     }
 
@@ -162,9 +201,7 @@ mod tests {
         let unknown = format!("[{section}]\nxyzzy = 1\n");
         let sources = [DEFAULTS, unknown.as_str()].map(|text| File::from_str(text, FileFormat::Toml));
         let config = sources.into_iter().fold(Config::builder(), |builder, source| builder.add_source(source));
-        let mut faults = Faults::default();
-        read(&config.build().expect("TOML"), &mut faults);
-        let message = faults.message();
+        let message = refusal(section, &config.build().expect("TOML")).unwrap_or_default();
         let (_, expected) = message.split_once("expected").unwrap_or_else(|| panic!("{section}: {message}"));
         let (expected, _) = expected.split_once(" for key").unwrap_or((expected, ""));
         expected.split('`').skip(1).step_by(2).map(str::to_owned).collect()

@@ -6,6 +6,7 @@
 mod allotment;
 mod handover;
 mod certificate;
+mod counted;
 mod dead_letter_code;
 mod event;
 mod fault;
@@ -23,6 +24,7 @@ mod state;
 
 pub use allotment::{Allotment, Extras, Recipient, Share};
 pub use certificate::{Certificate, LicenseOutcome, ReferenceResult, SkipReason};
+pub use counted::{counted, grouped};
 pub use dead_letter_code::DeadLetterCode;
 pub use event::{
     Assigned, Change, CloudEvent, Completion, EVENT_CONTENT_TYPE, EventType, InvitationChange, InvitationData,

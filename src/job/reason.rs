@@ -1,6 +1,6 @@
 //! The reasons why a request is refused or a job needs attention: each with its code, its subject and a hint.
 
-use crate::contract::{JobId, Reason, ReasonCode, Subject};
+use crate::contract::{JobId, Reason, ReasonCode, Subject, counted};
 
 /// The user does not exist.
 pub fn unknown_user(user: &str) -> Reason {
@@ -77,8 +77,9 @@ pub fn job_under_way(user: &str, job: JobId) -> Reason {
 pub fn allotment_missing(kind: &str, count: u64, exact: bool) -> Reason {
     let more = if exact { "" } else { "at least " };
     let message = format!(
-        "the leaver has {more}{count} {} of kind `{kind}`, and the request does not say who receives them",
-        plural(count, "record")
+        "the leaver has {more}{} of kind `{kind}`, and the request does not say who receives {}",
+        counted(count, "record"),
+        if count == 1 { "it" } else { "them" }
     );
     let concerning = Subject { count: Some(count), ..of_kind(kind) };
     reason(ReasonCode::AllotmentMissing, concerning, message, format!("add `reassign.{kind}` to the request"))
@@ -87,8 +88,8 @@ pub fn allotment_missing(kind: &str, count: u64, exact: bool) -> Reason {
 /// Records exceed a hardcoded allotment with `"extras": "reject"`.
 pub fn extras_rejected(kind: &str, extras: u64) -> Reason {
     let message = format!(
-        "{extras} {} of kind `{kind}` exceed the amounts, and the request rejects extras",
-        plural(extras, "record")
+        "the amounts leave {} of kind `{kind}` over, and the request rejects extras",
+        counted(extras, "record")
     );
     let concerning = Subject { count: Some(extras), ..of_kind(kind) };
     let hint = "raise the amounts, use the logic `ratio`, or leave the extras with the leaver";
@@ -149,7 +150,7 @@ pub fn no_manager(kind: &str, user: &str) -> Reason {
 
 /// The leaver has rows that the catalog blocks.
 pub fn blocked(kind: &str, count: u64, keys: Vec<String>, resolvable: bool, hint: Option<&str>) -> Reason {
-    let message = format!("the leaver cannot leave with {count} {} of kind `{kind}`", plural(count, "row"));
+    let message = format!("the leaver cannot leave with {} of kind `{kind}`", counted(count, "row"));
     let concerning = Subject { count: Some(count), keys, ..of_kind(kind) };
     let hint = match (hint, resolvable) {
         (Some(hint), _) => hint.to_owned(),
@@ -304,8 +305,10 @@ pub fn step_failed(step: &str, error: &str) -> Reason {
 /// Rows still point at the leaver against the catalog.
 pub fn orphans_left(kind: Option<&str>, table: &str, count: u64) -> Reason {
     let message = format!(
-        "{count} {} of {table} still point at the leaver, and no rule of the catalog allows them to stay",
-        plural(count, "row")
+        "{} of {table} still {} at the leaver, and no rule of the catalog allows {} to stay",
+        counted(count, "row"),
+        if count == 1 { "points" } else { "point" },
+        if count == 1 { "it" } else { "them" },
     );
     let concerning = Subject { kind: kind.map(str::to_owned), count: Some(count), ..Subject::default() };
     reason(
@@ -336,8 +339,4 @@ fn of_kind_and_user(kind: &str, user: &str) -> Subject {
 
 fn of_job(job: JobId) -> Subject {
     Subject { job_id: Some(job.to_string()), ..Subject::default() }
-}
-
-fn plural(count: u64, noun: &str) -> String {
-    if count == 1 { noun.to_owned() } else { format!("{noun}s") }
 }

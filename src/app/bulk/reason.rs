@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::cells::RowFault;
+use crate::app::dead_letters::DeadLetterView;
 use crate::contract::{DeadLetterCode, JobId, Reason, ReasonCode, Subject, named_enum};
 use crate::job::State;
 
@@ -65,6 +66,8 @@ named_enum! {
         ActiveAgain = "active_again",
         /// The row was sent before, and its request was rejected.
         RejectedBefore = "rejected_before",
+        /// The broker set the request aside.
+        SetAside = "set_aside",
         /// A successor leaves in the same file.
         SuccessorLeavesInFile = "successor_leaves_in_file",
     }
@@ -187,6 +190,19 @@ pub fn rejected_before(user: &str, job: JobId) -> RowReason {
 
 fn of_job(user: &str, job: JobId) -> Subject {
     Subject { user_id: Some(user.into()), job_id: Some(job.to_string()), ..Subject::default() }
+}
+
+/// Returns the reason for a request that was set aside.
+pub fn set_aside(dead_letter: &DeadLetterView) -> RowReason {
+    let code: RowCode = match dead_letter.reason.parse::<DeadLetterCode>() {
+        Ok(code) => code.into(),
+        // One of the broker's own reasons.
+        Err(_) => FileCode::SetAside.into(),
+    };
+    let concerning = Subject { path: dead_letter.path.clone(), ..Subject::default() };
+    let message = format!("the request was set aside: {}", dead_letter.detail);
+    let hint = dead_letter.hint.as_deref().unwrap_or("see `handover dead show`");
+    reason(code, concerning, message, hint)
 }
 
 /// Returns the reason for a request that could not be checked or sent.

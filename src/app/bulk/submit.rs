@@ -1,6 +1,6 @@
 //! Submits evaluated rows and follows their jobs.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
@@ -10,7 +10,9 @@ use super::decision::{EvaluatedRow, RowDecision};
 use super::outcome::{RowOutcome, RowResult};
 use super::reason::{self, RowReason};
 use super::wait::{Notice, Notify, retry_while_unavailable};
+use crate::app::dead_letters::DeadLetterView;
 use crate::app::error::Result;
+use crate::app::set_aside::SetAside;
 use crate::app::{jobs, submit};
 use crate::broker::Broker;
 use crate::contract::{Reason, Request};
@@ -26,9 +28,20 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A batch of rows that was sent.
 pub struct Submission<'r> {
+    broker: &'r dyn Broker,
     rows: &'r [EvaluatedRow],
+    /// The messages of the rows that were sent, by job.
+    messages: HashMap<Uuid, Uuid>,
     /// The rows that did not arrive, each with the reason.
     unsent: HashMap<u64, RowReason>,
+}
+
+/// The end of a row's request.
+enum End {
+    /// Its job ended, waits for a person, or waits for its date.
+    Job(Box<Job>),
+    /// Its message was set aside.
+    SetAside(Box<DeadLetterView>),
 }
 
 /// Returns the results to report while a batch is being sent.
@@ -38,12 +51,20 @@ pub fn before_sending(rows: &[EvaluatedRow]) -> Vec<RowResult> {
 
 impl Submission<'_> {
     /// Publishes the requests of acceptable rows.
-    pub async fn send<'r>(broker: &dyn Broker, rows: &'r [EvaluatedRow]) -> Submission<'r> {
+    pub async fn send<'r>(broker: &'r dyn Broker, rows: &'r [EvaluatedRow]) -> Submission<'r> {
         let accepted: Vec<(u64, &Request)> = rows.iter().filter_map(|row| Some((row.number, accepted(row)?))).collect();
         let results = submit::publish(broker, accepted.iter().map(|(_, request)| *request)).await;
-        let unsent = accepted.iter().zip(results).filter_map(|((row, _), result)| Some((*row, result.err()?)));
-        let reason = |error| reason::failed(&format!("the request could not be sent: {error}"));
-        Submission { rows, unsent: unsent.map(|(row, error)| (row, reason(error))).collect() }
+        let (mut messages, mut unsent) = (HashMap::new(), HashMap::new());
+        for ((row, request), result) in accepted.into_iter().zip(results) {
+            match result {
+                Ok(message) => drop(messages.insert(request.job_id().0, message)),
+                Err(error) => {
+                    let reason = reason::failed(&format!("the request could not be sent: {error}"));
+                    unsent.insert(row, reason);
+                }
+            }
+        }
+        Submission { broker, rows, messages, unsent }
     }
 
     /// Returns the results to report while the jobs run.
@@ -51,20 +72,56 @@ impl Submission<'_> {
         results(self.rows, RowOutcome::Sent, &self.unsent)
     }
 
-    /// Follows the jobs until each ends, waits for a person, or waits for its date. Returns the final results.
+    /// Follows the jobs until each ends, waits for a person, or waits for its date, or until its request was set aside. Returns
+    /// the final results.
     pub async fn follow(&self, store: &Store, notify: Notify<'_>) -> Result<Vec<RowResult>> {
         let followed = self.rows.iter().filter(|row| !self.unsent.contains_key(&row.number)).filter_map(request);
-        let jobs = follow(store, followed.map(|request| request.job_id().0).collect(), notify).await?;
+        let ends = self.ends(store, followed.map(|request| request.job_id().0).collect(), notify).await?;
         let mut results = self.sent();
         for (result, row) in results.iter_mut().zip(self.rows) {
             if let Some(request) = request(row).filter(|_| !self.unsent.contains_key(&row.number)) {
                 let is_taken = async || jobs::is_request_id_taken(store, request).await;
                 let is_taken = retry_while_unavailable("reading the outcome of rows", notify, is_taken).await?;
-                *result = final_result(row, request, is_taken, jobs.get(&request.job_id().0))?;
+                *result = final_result(row, request, is_taken, ends.get(&request.job_id().0))?;
             }
         }
         Ok(results)
     }
+
+    /// Waits for the ends of jobs.
+    async fn ends(&self, store: &Store, mut ids: Vec<Uuid>, notify: Notify<'_>) -> Result<HashMap<Uuid, End>> {
+        let began = Instant::now();
+        let mut set_aside = SetAside::new(self.broker);
+        let mut ends = HashMap::new();
+        let mut is_notified = false;
+        loop {
+            let read = async || Ok(of_ids(&store.reader(), &ids).await?);
+            let known = retry_while_unavailable("following the jobs of rows", notify, read).await?;
+            let is_known: HashSet<Uuid> = known.iter().map(|job| job.id).collect();
+            ends.extend(known.into_iter().filter(has_stopped).map(|job| (job.id, End::Job(Box::new(job)))));
+            let unknown = ids.iter().filter(|id| !is_known.contains(id));
+            let unknown: HashMap<Uuid, Uuid> = unknown.filter_map(|id| Some((*self.messages.get(id)?, *id))).collect();
+            let messages: Vec<Uuid> = unknown.keys().copied().collect();
+            for (message, dead_letter) in set_aside.look(&messages).await? {
+                ends.insert(unknown[&message], End::SetAside(Box::new(dead_letter)));
+            }
+            ids.retain(|id| !ends.contains_key(id));
+            if ids.is_empty() {
+                return Ok(ends);
+            }
+            if ends.is_empty() && !is_notified && began.elapsed() > PATIENCE {
+                is_notified = true;
+                notify(Notice::NoProgress);
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+}
+
+/// Returns true if a job ended, waits for a person, or waits for its date.
+fn has_stopped(job: &Job) -> bool {
+    let is_later = job.effective_at.is_some_and(|at| at > OffsetDateTime::now_utc());
+    job.state.is_final() || job.state.is_held() || (job.state == State::Scheduled && is_later)
 }
 
 /// Returns the results of rows, with this outcome for those whose requests are being processed.
@@ -98,34 +155,8 @@ fn request(row: &EvaluatedRow) -> Option<&Request> {
     }
 }
 
-async fn follow(store: &Store, mut ids: Vec<Uuid>, notify: Notify<'_>) -> Result<HashMap<Uuid, Job>> {
-    let began = Instant::now();
-    let mut ended = HashMap::new();
-    let mut is_notified = false;
-    loop {
-        let read = async || Ok(of_ids(&store.reader(), &ids).await?);
-        for job in retry_while_unavailable("following the jobs of rows", notify, read).await? {
-            let state = job.state;
-            let is_scheduled =
-                state == State::Scheduled && job.effective_at.is_some_and(|at| at > OffsetDateTime::now_utc());
-            if state.is_final() || state.is_held() || is_scheduled {
-                ended.insert(job.id, job);
-            }
-        }
-        ids.retain(|id| !ended.contains_key(id));
-        if ids.is_empty() {
-            return Ok(ended);
-        }
-        if ended.is_empty() && !is_notified && began.elapsed() > PATIENCE {
-            is_notified = true;
-            notify(Notice::NoProgress);
-        }
-        tokio::time::sleep(POLL).await;
-    }
-}
-
 /// Returns the final result of a row whose request is or was sent. `is_taken`: its request id was used for another request.
-fn final_result(row: &EvaluatedRow, request: &Request, is_taken: bool, job: Option<&Job>) -> Result<RowResult> {
+fn final_result(row: &EvaluatedRow, request: &Request, is_taken: bool, end: Option<&End>) -> Result<RowResult> {
     let job_id = request.job_id();
     let row = row.result();
     let note = row.note.is_some().then(|| "sent before: nothing was sent again".to_owned());
@@ -134,7 +165,14 @@ fn final_result(row: &EvaluatedRow, request: &Request, is_taken: bool, job: Opti
         let reason = reason::request_id_taken(request.header().request_id.as_str(), job_id);
         return Ok(RowResult { reasons: vec![reason], ..failed });
     }
-    let Some(job) = job else { return Ok(failed) };
+    let job = match end {
+        Some(End::Job(job)) => job,
+        Some(End::SetAside(dead_letter)) => {
+            let reasons = vec![reason::set_aside(dead_letter)];
+            return Ok(RowResult { outcome: RowOutcome::Rejected, reasons, ..failed });
+        }
+        None => return Ok(failed),
+    };
     let reasons = jobs::reasons(job)?.into_iter().map(Reason::widen).collect();
     let moved = jobs::certificate(job)?
         .map(|certificate| certificate.references.iter().filter_map(|reference| reference.moved).sum::<u64>());

@@ -12,6 +12,7 @@ use super::topology::Topology;
 use crate::broker::diagnosis::{Finding, NO_WORKER_HINT};
 use crate::broker::error::BrokerError;
 use crate::broker::message::Channel;
+use crate::contract::counted;
 
 const HINT: &str = "check `broker.url`, and that RabbitMQ runs and is reachable from this machine";
 
@@ -132,13 +133,16 @@ fn findings(inspected: Vec<(Part, String, State)>) -> Vec<Finding> {
         match state {
             State::Missing => missing.push((part, name)),
             State::Correct { messages, consumers: 0 } if messages > 0 && part.is_consumed() => {
-                let found = format!("`{name}`: {messages} messages wait, and no worker takes them");
+                let messages = counted(messages, "message");
+                let found = format!("`{name}`: {messages} waiting, and no worker takes from it");
                 findings.push(Finding::warning(part.check(), found, NO_WORKER_HINT));
             }
             State::Correct { messages, consumers } => {
                 let counts = match part {
                     Part::Exchange => String::new(),
-                    Part::Queue(_) => format!(": {messages} messages wait, {consumers} consumers"),
+                    Part::Queue(_) => {
+                        format!(": {} waiting, {}", counted(messages, "message"), counted(consumers, "consumer"))
+                    }
                 };
                 findings.push(Finding::good(part.check(), format!("`{name}` is as it should be{counts}")));
             }
@@ -181,8 +185,8 @@ mod tests {
             found,
             [
                 ("exchanges", Status::Good, "`h.events` is as it should be"),
-                ("queues", Status::Warning, "`h.steps`: 2 messages wait, and no worker takes them"),
-                ("queues", Status::Good, "`h.dead` is as it should be: 2 messages wait, 0 consumers"),
+                ("queues", Status::Warning, "`h.steps`: 2 messages waiting, and no worker takes from it"),
+                ("queues", Status::Good, "`h.dead` is as it should be: 2 messages waiting, 0 consumers"),
                 ("queues", Status::Warning, "not there yet: the exchanges `h`; the queues `h.requests`"),
             ]
         );

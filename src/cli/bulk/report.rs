@@ -26,6 +26,8 @@ pub struct Plan<'p> {
     pub rows: usize,
     /// The file of the report; if there is none, a file next to the one that is read.
     pub file: Option<PathBuf>,
+    /// The separator of its columns.
+    pub separator: u8,
     /// True if rows are sent, not only evaluated.
     pub submits: bool,
     /// True if JSON is printed.
@@ -70,7 +72,7 @@ const MARK_OF_UTF_8: &[u8] = "\u{feff}".as_bytes();
 const LISTED_STARTS: usize = 5;
 
 impl Report<'_> {
-    /// Creates the file. It has the separator of the file that is read, so that the same spreadsheet opens it.
+    /// Creates the file.
     pub fn create(plan: Plan<'_>) -> Result<Report<'_>> {
         let file = plan.file.clone().unwrap_or_else(|| next_to(plan.input));
         let is_input = |file: &Path| Some(file.canonicalize().ok()? == plan.input.canonicalize().ok()?);
@@ -81,7 +83,7 @@ impl Report<'_> {
             || format!("the report {} cannot be written: nothing was sent; name a file with --report", file.display());
         let mut content = File::create(&file).with_context(unwritable)?;
         content.write_all(MARK_OF_UTF_8).with_context(unwritable)?;
-        let mut writer = csv::WriterBuilder::new().delimiter(plan.table.separator()).from_writer(content);
+        let mut writer = csv::WriterBuilder::new().delimiter(plan.separator).from_writer(content);
         writer.write_record(head(plan.submits))?;
         writer.flush().with_context(unwritable)?;
         let bar = progress::bar(plan.rows, if plan.submits { "sending" } else { "evaluating" });

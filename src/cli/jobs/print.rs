@@ -6,7 +6,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::app::jobs::{Details, FailedAttempt};
 use crate::cli::output;
-use crate::contract::ReferenceResult;
+use crate::contract::{ReferenceResult, counted};
 use crate::job::State;
 use crate::store::ledger::chunks::ChunkCounts;
 
@@ -114,7 +114,9 @@ fn print_work(details: &Details) -> Result<()> {
 fn print_failures(details: &Details) -> Result<()> {
     for chunk in first(&details.failed_chunks, "chunks with failures")? {
         let error = chunk.error.as_deref().unwrap_or("");
-        output::line(format!("chunk {} {} after {} failures: {error}", chunk.number, chunk.state, chunk.attempts))?;
+        let after = counted(chunk.attempts, "failure");
+        let error = if error.is_empty() { String::new() } else { format!(": {error}") };
+        output::line(format!("chunk {} {} after {after}{error}", chunk.number, chunk.state))?;
     }
     for failed in first(&details.failed_attempts, "failed attempts")? {
         output::line(format!("failed        {}  {}", failed.at.format(&Rfc3339)?, attempt(failed)))?;

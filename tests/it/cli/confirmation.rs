@@ -68,16 +68,19 @@ impl Commands {
             (words(&format!("submit {request}")), "Deactivate 15 (Priya Raman) of organization 1 now?"),
             (
                 words(&format!("bulk {leavers} --by 1 --org 1 --submit")),
-                "Submit 1 request for organization 1 (1 row is rejected)?",
+                "Submit 1 request for organization 1 (1 row rejected)?",
             ),
             (about("revert", &[]), "Revert the job"),
             (about("cancel", &[]), "Cancel the job"),
             (about("pause", &[]), "deactivate 53 (Dana Whitfield) of organization 1, now scheduled?"),
             (about("resume", &[]), "Resume the job"),
             (about("amend", &["--reassign", &successors]), "Amend the job"),
-            (words("forget 31 --org 1 --by 1"), "Erase what the ledger holds of user 31 of organization 1 (1 jobs"),
-            (words("dead replay --all --by 1"), "Send back 1 of 1 messages (1 not_json)?"),
-            (words("dead drop --all --by 1"), "Drop for good 1 of 1 messages (1 not_json)?"),
+            (
+                words("forget 31 --org 1 --by 1"),
+                "Erase what the ledger holds of user 31 of organization 1 (1 job about",
+            ),
+            (words("dead replay --all --by 1"), "Send back 1 of 1 message (1 not_json)?"),
+            (words("dead drop --all --by 1"), "Drop for good 1 of 1 message (1 not_json)?"),
         ];
         Commands { commands, job, _folder: folder }
     }

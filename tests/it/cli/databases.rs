@@ -172,6 +172,14 @@ async fn unknown_organization_is_noticed_once(world: &mut World) {
         &["submit", text(&requests), "--dry-run"],
         &["bulk", text(&leavers), "--by", "1", "--org", "99"],
         &["bulk", text(&leavers), "--by", "1", "--org", "99", "--submit"],
+        &["audit", "--org", "99"],
+        &["audit", "--org", "99", "--limit", "5", "--json"],
+        &["dead", "list", "--org", "99"],
+        &["dead", "show", "--org", "99", "--json"],
+        &["dead", "replay", "--org", "99", "--by", "1"],
+        &["dead", "drop", "--org", "99", "--by", "1"],
+        &["forget", "53", "--org", "99", "--by", "1"],
+        &["forget", "53", "--org", "99", "--by", "1", "--dry-run"],
     ] {
         let ended = on(world, arguments).expect(1);
         let said = "organization 99 does not exist here: 2 other organizations do";
@@ -179,6 +187,9 @@ async fn unknown_organization_is_noticed_once(world: &mut World) {
         assert_eq!(ended.out, "", "{arguments:?}");
     }
     assert_eq!(world.client.waiting("requests").await, 0, "nothing was sent");
+    // Nothing is known of this organization yet, but it exists.
+    assert_eq!(on(world, &["audit", "--org", "2", "--json"]).expect(0).out, "");
+    assert_eq!(on(world, &["dead", "list", "--org", "2", "--json"]).expect(0).out, "");
     let listed = on(world, &["users", "--org", "2", "--json"]).expect(0).json_lines();
     assert_eq!(listed.iter().map(|user| &user["id"]).collect::<Vec<_>>(), [&json!("201")]);
 }

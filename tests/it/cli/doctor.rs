@@ -89,7 +89,7 @@ async fn doctor_warns_of_messages_that_nobody_takes(world: &mut World) {
     let waits = async || Some(warned(world)).filter(|found| !found.is_empty());
     let found = world.until("the message is on the queue", waits).await;
     let (_, what, hint) = &found[0];
-    assert!(what.contains("1 messages wait") && what.contains("no worker takes them"), "{found:?}");
+    assert!(what.contains("1 message waiting") && what.contains("no worker takes from"), "{found:?}");
     assert!(hint.contains("`handover run`"), "{found:?}");
     world.start_worker().await;
     world.until("the message is taken", async || warned(world).is_empty().then_some(())).await;

@@ -51,12 +51,12 @@ fn all_configuration_faults_are_reported_without_passwords() {
     let file = folder.path().join("handover.toml");
     std::fs::write(
         &file,
-        "colour = \"red\"\n[database]\nurl = \"mysql://me:s3cret-word@db/crm\"\n[limits]\nwindow = 0\nchunk_rows = 1000000\n[worker]\ngrace = \"soon\"\n",
+        "colour = \"red\"\n[database]\nuri = 1\nurl = \"mysql://me:s3cret-word@db/crm\"\n[limits]\nwindow = 0\nchunk_rows = 1000000\n[worker]\ngrace = \"soon\"\n",
     )
     .expect("a file");
     let wrong = [
         ("HANDOVER_BROKER__URL", "http://me:s3cret-word@broker"),
-        ("HANDOVER_LOG__FORMAT", "poetry"),
+        ("HANDOVER_LOG__FORMAT", "jsno"),
         ("HANDOVER_LIMITS__GROUP", "0"),
     ];
     let ended = run(&wrong, &["jobs", "--config", text(&file)]).expect(1);
@@ -67,8 +67,9 @@ fn all_configuration_faults_are_reported_without_passwords() {
         "`limits.window`",
         "`limits.group`",
         "`limits.chunk_rows`",
-        "[worker]",
-        "[log]",
+        "`worker.grace` (HANDOVER_WORKER__GRACE) is \"soon\": it must be a duration such as",
+        "`log.format` (HANDOVER_LOG__FORMAT) is \"jsno\": it must be one of text, json, auto; did you mean json?",
+        "`database.uri` is no setting: did you mean `database.url`?",
     ] {
         assert!(ended.err.contains(part), "{part} is missing in: {}", ended.err);
     }
@@ -182,6 +183,20 @@ fn unknown_command_is_a_usage_error() {
             "{}",
             ended.err
         );
+    }
+    for arguments in [
+        &["job", "abc"][..],
+        &["watch", "abc"],
+        &["audit", "--job", "abc"],
+        &["revert", "abc", "--by", "1"],
+        &["cancel", "abc", "--by", "1"],
+        &["pause", "abc", "--by", "1"],
+        &["resume", "abc", "--by", "1"],
+        &["amend", "abc", "--by", "1", "--reassign", "-"],
+    ] {
+        let ended = run(&[], arguments).expect(2);
+        assert!(ended.err.contains("a job's id has 32 hexadecimal digits"), "{arguments:?}: {}", ended.err);
+        assert!(ended.err.contains("`handover jobs` lists all jobs") && !ended.err.contains("UUID"), "{}", ended.err);
     }
     assert!(run(&[], &["--help"]).expect(0).out.contains("Show what Handover does"));
     assert!(run(&[], &["--version"]).expect(0).out.starts_with("handover "));

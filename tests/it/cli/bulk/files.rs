@@ -48,12 +48,12 @@ async fn report_and_terminal_output_are_escaped(world: &mut World) {
 }
 
 #[on_sqlite]
-async fn a_million_rows_are_processed(world: &mut World) {
+async fn a_hundred_thousand_rows_are_processed(world: &mut World) {
     let mut content = "user_id,deactivated,successor\n".to_owned();
-    (2..1_000_000).for_each(|_| content.push_str("54,,\n"));
+    (2..100_000).for_each(|_| content.push_str("54,,\n"));
     content.push_str("53,y,11\n999,y,11\n");
     let sheet = Sheet::of("leavers.csv", content);
     let ended = sheet.bulk(world, &[]).expect(3).out;
-    assert!(ended.contains("rows: 1 ok, 1 rejected, 999998 skipped"), "{ended}");
-    assert!(ended.contains("row 1000001, user 999: rejected"), "{ended}");
+    assert!(ended.contains("rows: 1 ok, 1 rejected, 99998 skipped"), "{ended}");
+    assert!(ended.contains("row 100001, user 999: rejected"), "{ended}");
 }

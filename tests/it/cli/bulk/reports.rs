@@ -1,5 +1,7 @@
 //! The report of a bulk run: what was understood, and reasons in the words of the file.
 
+use std::path::Path;
+
 use serde_json::json;
 
 use super::{Sheet, codes, next_year, nothing_was_sent, report_in};
@@ -47,6 +49,9 @@ async fn report_says_what_was_understood(world: &mut World) {
     assert_eq!(report[1]["successors"], "manager; contact: round_robin: West team");
     assert_eq!((report[2]["user"].as_str(), report[2]["starts"].as_str()), ("phillip@example.com", ""));
     assert_eq!(report[2]["messages"], "column `Deactivated` says \"nein\"");
+    sheet.bulk(world, &["--time-zone", "Europe/Berlin", "--separator", "tab"]).expect(0);
+    let tabs = report_in(Path::new(&format!("{}.report.csv", text(&sheet.file))), b'\t');
+    assert_eq!(tabs[0]["user"], "53");
     let plain = sheet.bulk(world, &["--time-zone", "Europe/Berlin"]).expect(0);
     assert!(plain.out.contains(&format!("starts: 1 {starts}")), "{}", plain.out);
     assert!(plain.err.contains("time zone Europe/Berlin"), "{}", plain.err);

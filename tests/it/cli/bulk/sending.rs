@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use super::{Sheet, outcomes};
+use super::{Sheet, codes, outcomes};
 use crate::support::database::{come_back, go_away};
 use crate::support::process::{binary, borrowed, finish, settings, signal, start_worker, text};
+use crate::support::world::catalog_source;
 use crate::support::{World, every_engine, on_postgres};
 
 /// Four users: three can leave, one has left already.
@@ -45,6 +46,26 @@ async fn interrupted_run_reports_which_rows_were_sent(world: &mut World) {
     assert_eq!(sheet.reported(), outcomes(&rows), "no row is only noted");
     assert_eq!(world.number("SELECT count(*) FROM handover.jobs").await, 3, "nothing was done twice");
     tokio::task::block_in_place(|| worker.stop());
+}
+
+#[every_engine]
+async fn row_whose_request_is_set_aside_is_rejected(world: &mut World) {
+    // The worker has another catalog than the command, which therefore finds nothing wrong.
+    world.use_catalog(&catalog_source("keap").replace("kind = \"lead\"", "kind = \"prospect\"")).await;
+    world.start_worker().await;
+    let sheet = Sheet::of("leavers.csv", "user_id,deactivated,successor\n53,y,11\n31,y,11\n16,y,11\n");
+    let rows = sheet.rows(world, &["--submit"], 3);
+    assert_eq!(outcomes(&rows), ["rejected", "rejected", "rejected"]);
+    for row in [&rows[0], &rows[2]] {
+        assert_eq!(codes(row), ["unknown_kind"], "{row}");
+        let reason = &row["reasons"][0];
+        let told = |field: &str| reason[field].as_str().expect("a text").to_owned();
+        assert!(told("message").starts_with("the request was set aside: "), "{reason}");
+        assert!(told("hint").starts_with("use one of: "), "{reason}");
+    }
+    assert_eq!(codes(&rows[1]), ["already_inactive"]);
+    assert_eq!(sheet.reported(), outcomes(&rows));
+    assert_eq!(world.client.waiting("dead").await, 2);
 }
 
 #[every_engine]
