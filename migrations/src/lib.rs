@@ -29,6 +29,9 @@ pub const APTO_SEED: &str = include_str!("../seed/apto.sql");
 /// Every seed, by the name of the catalog whose rules it is for.
 pub const SEEDS: [(&str, &str); 3] = [("keap", KEAP_SEED), ("agent-connect", AGENT_CONNECT_SEED), ("apto", APTO_SEED)];
 
+/// Moves the sequences of an engine that has any past the ids that seeds give.
+pub const SEQUENCES: &str = include_str!("../seed/postgres_sequences.sql");
+
 /// The ledger.
 pub struct Ledger;
 

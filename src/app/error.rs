@@ -62,6 +62,17 @@ pub enum Error {
         /// The known reasons.
         known: Vec<String>,
     },
+    /// The catalog has no example for the reference CRM.
+    #[error("there is no example for the catalog {catalog}: set `catalog` to one of {with_example}")]
+    NoExample {
+        /// The catalog.
+        catalog: String,
+        /// The catalogs that have one.
+        with_example: String,
+    },
+    /// The host has users, and an example needs an empty one.
+    #[error("{0} has users already, and nothing was added: name an empty database")]
+    HasUsers(String),
     /// A stored or computed value cannot be read or written as JSON.
     #[error("{what} is not valid JSON: {error}")]
     Json {
@@ -102,6 +113,8 @@ impl Error {
             | Error::UnknownOrganization { .. }
             | Error::UnknownDeadLetters(_)
             | Error::UnknownReason { .. }
+            | Error::NoExample { .. }
+            | Error::HasUsers(_)
             | Error::Json { .. } => false,
         }
     }

@@ -15,6 +15,7 @@ pub mod jobs;
 pub mod open;
 pub mod organizations;
 pub mod preview;
+pub mod reference_crm;
 pub mod set_aside;
 pub mod submit;
 pub mod users;

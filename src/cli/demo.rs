@@ -6,7 +6,7 @@ mod scenario;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Args;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -15,14 +15,15 @@ use self::scenario::Scenario;
 use super::exit::Exit;
 use super::{jobs as jobs_command, open, output, preview};
 use crate::app::preview::{Preview, PreviewedReference};
+use crate::app::reference_crm::{CONTACTS, Example};
 use crate::app::{self, submit};
 use crate::broker::local::LocalBroker;
 use crate::broker::{self, Broker, Channel};
 use crate::config::Settings;
-use crate::contract::{Certificate, HandoverRequest, Request};
+use crate::contract::{Certificate, HandoverRequest, Request, counted};
 use crate::stages::Context;
 use crate::store::ledger::outbox;
-use crate::store::{Store, ledger};
+use crate::store::{Store, driver, ledger};
 use crate::worker::{self, Role};
 
 #[derive(Debug, Args)]
@@ -31,11 +32,14 @@ pub struct Arguments {
     #[arg(long, default_value = "keap", value_parser = scenario::names())]
     catalog: String,
     /// The leaver's contacts; other records grow with them.
-    #[arg(long, default_value_t = 104, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    #[arg(long, default_value_t = CONTACTS, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     records: u64,
     /// Keep the database in this file.
     #[arg(long, value_name = "FILE")]
     keep: Option<PathBuf>,
+    /// Use this database instead of a temporary one: a URL as in `database.url`. It must not have users yet, and is kept.
+    #[arg(long, value_name = "URL", conflicts_with = "keep")]
+    database: Option<String>,
     /// Print everything as one JSON value.
     #[arg(long)]
     json: bool,
@@ -43,16 +47,19 @@ pub struct Arguments {
 
 pub async fn run(arguments: Arguments, mut settings: Settings) -> Result<Exit> {
     let folder = TemporaryFolder::new()?;
-    let file = arguments.keep.clone().unwrap_or_else(|| folder.0.join("demo.db"));
-    if file.exists() {
-        bail!("{} exists already: the demo creates a new database, name another file", file.display());
-    }
-    settings.database.url = format!("sqlite://{}?mode=rwc", file.display());
+    settings.database.url = match &arguments.database {
+        Some(url) => {
+            driver::of_url(url).map_err(|fault| anyhow!("--database: {fault}"))?;
+            url.clone()
+        }
+        None => new_file(arguments.keep.clone().unwrap_or_else(|| folder.0.join("demo.db")))?,
+    };
     settings.broker = broker::Settings::Embedded;
     let scenario = scenario::read(&arguments.catalog)?;
     settings.catalog = scenario.catalog.clone();
-    say(&arguments, "creating a temporary database with the reference CRM")?;
-    let store = prepare(&settings, scenario.seed, arguments.records).await?;
+    let store = app::open::created(&settings.database).await?;
+    say(&arguments, &format!("creating the reference CRM in {}", place(&arguments, &store)))?;
+    prepare(&store, scenario.example, arguments.records).await?;
     let context = open::context(&settings, store.clone()).await?;
     let refused = show_refused(&arguments, settings.worker, &context, &scenario).await?;
     let request = scenario.handover.request;
@@ -79,6 +86,22 @@ pub async fn run(arguments: Arguments, mut settings: Settings) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
+/// Returns the URL of a database in a new file.
+fn new_file(file: PathBuf) -> Result<String> {
+    if file.exists() {
+        bail!("{} exists already: the demo creates a new database, name another file", file.display());
+    }
+    Ok(format!("sqlite://{}?mode=rwc", file.display()))
+}
+
+/// Says where the demo runs.
+fn place(arguments: &Arguments, store: &Store) -> String {
+    match arguments.database.is_some() || arguments.keep.is_some() {
+        true => store.label(),
+        false => "a temporary database".to_owned(),
+    }
+}
+
 /// A temporary folder, removed when the demo ends.
 struct TemporaryFolder(PathBuf);
 
@@ -98,13 +121,11 @@ impl Drop for TemporaryFolder {
     }
 }
 
-async fn prepare(settings: &Settings, seed: &str, records: u64) -> Result<Store> {
-    let store = app::open::created(&settings.database).await?;
-    store.migrate_reference_crm().await?;
+async fn prepare(store: &Store, example: Example, records: u64) -> Result<()> {
+    let hint = "the reference CRM needs a database without tables of the same names";
+    store.migrate_reference_crm().await.context(hint)?;
     store.migrate().await?;
-    let seed = seed.replace("{records}", &records.to_string());
-    store.run_script("filling the reference CRM", &seed).await?;
-    Ok(store)
+    Ok(example.fill(store, records).await?)
 }
 
 /// Shows the requests that the catalog's rules refuse, and why.
@@ -189,20 +210,18 @@ fn print_end(
     jobs_command::print_references(&certificate.references)?;
     output::line(format!("license {}, orphans {}", certificate.license.name(), certificate.orphans))?;
     output::line("")?;
-    output::line(format!("Published {} events:", events.len()))?;
+    output::line(format!("Published {}:", counted(events.len(), "event")))?;
     for event in events {
         let user = event["data"]["user_id"].as_str().unwrap_or_default();
         output::line(format!("  {} #{} (user {user})", event["type"].as_str().unwrap_or_default(), event["sequence"]))?;
     }
     output::line("")?;
     output::line("What to try next:")?;
-    match &arguments.keep {
-        Some(file) => {
-            let url = format!("HANDOVER_DATABASE__URL=sqlite://{}", file.display());
-            output::line(format!("  {url} handover job {}", request.job_id()))?;
-            output::line(format!("  HANDOVER_CATALOG={} {url} handover users --status all", arguments.catalog))
-        }
-        None => {
+    match (&arguments.keep, &arguments.database) {
+        (Some(file), _) => print_commands(arguments, request, &format!("sqlite://{}", file.display())),
+        // The URL may hold a password.
+        (None, Some(_)) => print_commands(arguments, request, "…"),
+        (None, None) => {
             output::line("  handover demo --records 1000000")?;
             output::line("  handover demo --catalog agent-connect    (or apto: other products' rules)")?;
             output::line(
@@ -210,4 +229,11 @@ fn print_end(
             )
         }
     }
+}
+
+/// Prints commands to try on a database that is kept.
+fn print_commands(arguments: &Arguments, request: &HandoverRequest, url: &str) -> Result<()> {
+    let url = format!("HANDOVER_DATABASE__URL={url}");
+    output::line(format!("  {url} handover job {}", request.job_id()))?;
+    output::line(format!("  HANDOVER_CATALOG={} {url} handover users --status all", arguments.catalog))
 }

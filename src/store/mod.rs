@@ -15,6 +15,7 @@ pub mod host;
 pub mod ledger;
 mod ledger_format;
 pub mod outbox_handoff;
+mod reference_crm;
 pub mod row;
 mod session;
 mod timeout;
@@ -23,8 +24,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use handover_migrations::{MigratorTrait, ReferenceCrm};
-use sea_orm::{ConnectionTrait, TransactionTrait};
+use sea_orm::{DatabaseConnection, TransactionTrait};
 use tokio::sync::mpsc;
 
 use self::dialect::{Capabilities, SharedDialect};
@@ -34,6 +34,7 @@ pub use self::error::{Cause, Error, Result};
 use self::failpoint::Failpoints;
 use self::ledger::outbox::OutboxMessage;
 use self::outbox_handoff::OutboxHandoff;
+pub use self::reference_crm::Seeding;
 pub use self::row::Row;
 pub use self::session::{Locking, Session};
 use self::timeout::CallTimeout;
@@ -146,6 +147,10 @@ impl Store {
         Session::pool(self.dialect(), self.timeout(), self.pools.read.clone())
     }
 
+    fn writer(&self) -> &DatabaseConnection {
+        &self.pools.write
+    }
+
     fn timeout(&self) -> CallTimeout {
         CallTimeout::new(self.capabilities(), &self.settings)
     }
@@ -158,18 +163,10 @@ impl Store {
         self.driver.migrate(&self.settings, &self.pools.write).await
     }
 
-    /// Creates the reference CRM in the same database, or brings it up to date.
-    pub async fn migrate_reference_crm(&self) -> Result<()> {
-        let migrated = ReferenceCrm::up(&self.pools.write, None).await;
-        migrated.map_err(|error| Error::of("migrating the reference CRM", &error))
-    }
-
     /// Runs a script of several statements, each ended by a semicolon at a line's end, in one transaction.
     pub async fn run_script(&self, doing: &'static str, script: &str) -> Result<()> {
         let session = self.begin(doing).await?;
-        for statement in script.split(";\n").map(str::trim).filter(|statement| !statement.is_empty()) {
-            session.execute_unprepared(statement).await.map_err(|error| Error::of(doing, &error))?;
-        }
+        session.run_script(doing, script).await?;
         session.commit().await
     }
 

@@ -118,6 +118,14 @@ impl Session {
         Ok(result.rows_affected())
     }
 
+    /// Runs the statements of a script, each ended by a semicolon at a line's end.
+    pub(super) async fn run_script(&self, doing: &str, script: &str) -> Result<()> {
+        for statement in script.split(";\n").map(str::trim).filter(|statement| !statement.is_empty()) {
+            self.unprepared(doing, statement).await?;
+        }
+        Ok(())
+    }
+
     /// Returns the messages that this transaction leaves in the outbox.
     pub(super) fn pending_messages(&self) -> &PendingMessages {
         &self.pending

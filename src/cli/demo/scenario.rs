@@ -4,6 +4,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::builder::PossibleValuesParser;
 use serde::Deserialize;
 
+use crate::app::reference_crm::Example;
 use crate::contract::{HandoverRequest, read_request};
 
 /// The scenarios, by the name of their catalog.
@@ -17,16 +18,16 @@ const SCENARIOS: [(&str, &str); 3] = [
 pub struct Scenario {
     /// The name of its catalog.
     pub catalog: String,
-    /// The SQL that fills the reference CRM.
-    pub seed: &'static str,
-    /// Examples that the catalog's rules refuse.
-    pub refused: Vec<Example>,
-    /// The example that is handed over.
-    pub handover: Example,
+    /// The people and records that fill the reference CRM.
+    pub example: Example,
+    /// Requests that the catalog's rules refuse.
+    pub refused: Vec<CaptionedRequest>,
+    /// The request that is handed over.
+    pub handover: CaptionedRequest,
 }
 
 /// A request with a caption.
-pub struct Example {
+pub struct CaptionedRequest {
     /// The caption.
     pub caption: String,
     /// The request.
@@ -54,22 +55,18 @@ pub fn names() -> PossibleValuesParser {
 /// Reads the scenario of a catalog.
 pub fn read(catalog: &str) -> Result<Scenario> {
     let (_, text) = SCENARIOS.into_iter().find(|(name, _)| *name == catalog).context("there is no such scenario")?;
-    let (_, seed) = handover_migrations::SEEDS
-        .into_iter()
-        .find(|(name, _)| *name == catalog)
-        .context("the scenario has no seed")?;
     let file: ScenarioFile = toml::from_str(text).with_context(|| format!("the demo's scenario of {catalog}"))?;
     let (mut refused, mut handover) = (Vec::new(), None);
     for ExampleEntry { caption, refused: is_refused, request } in file.example {
         let request = read_request(request.as_bytes()).with_context(|| format!("the demo's request: {caption}"))?;
         let request = request.into_handover().with_context(|| format!("the demo hands nothing over: {caption}"))?;
-        let example = Example { caption, request };
+        let request = CaptionedRequest { caption, request };
         match (is_refused, &handover) {
-            (true, _) => refused.push(example),
-            (false, None) => handover = Some(example),
+            (true, _) => refused.push(request),
+            (false, None) => handover = Some(request),
             (false, Some(_)) => bail!("the demo's scenario of {catalog} hands over more than once"),
         }
     }
     let handover = handover.with_context(|| format!("the demo's scenario of {catalog} hands nothing over"))?;
-    Ok(Scenario { catalog: catalog.to_owned(), seed, refused, handover })
+    Ok(Scenario { catalog: catalog.to_owned(), example: Example::of(catalog)?, refused, handover })
 }

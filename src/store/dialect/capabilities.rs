@@ -52,6 +52,8 @@ pub struct Capabilities {
     pub max_concurrent_writers: Option<usize>,
     /// `row_number()` in the order of an index reads only as many rows as the LIMIT asks for.
     pub numbers_rows_lazily: bool,
+    /// Sequences number the rows, and do not see ids that a statement gives.
+    pub separate_sequences: bool,
     /// Truth values are the integers 0 and 1.
     pub booleans_are_integers: bool,
 }

@@ -38,6 +38,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     is_server: true,
     max_concurrent_writers: None,
     numbers_rows_lazily: true,
+    separate_sequences: true,
     booleans_are_integers: false,
 };
 

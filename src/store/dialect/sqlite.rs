@@ -37,6 +37,7 @@ const CAPABILITIES: Capabilities = Capabilities {
     is_server: false,
     max_concurrent_writers: Some(1),
     numbers_rows_lazily: false,
+    separate_sequences: false,
     booleans_are_integers: true,
 };
 

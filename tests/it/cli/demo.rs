@@ -1,11 +1,14 @@
 //! The demo, and the schemas.
 
+use std::path::Path;
+
 use handover::contract::Certificate;
 use serde_json::json;
 
 use super::{assert_valid, schema};
-use crate::support::process::{run, text};
+use crate::support::process::{WorkerProcess, borrowed, run, settings, text};
 use crate::support::world::keap_request;
+use crate::support::{Engine, World, every_engine};
 
 /// Runs a demo and asserts that its output has every expected part.
 fn assert_demo_prints(catalog: &str) {
@@ -119,4 +122,70 @@ fn schemas_accept_real_messages_and_refuse_others() {
         assert!(!request.is_valid(&wrong), "{wrong}");
     }
     assert!(!schema("event").is_valid(&json!({ "specversion": "1.0" })));
+}
+
+/// Returns settings and URL of an empty database for its owner.
+async fn empty_database(world: &mut World, folder: &Path) -> (Vec<(String, String)>, String) {
+    let url = match world.engine {
+        Engine::Sqlite => format!("sqlite://{}?mode=rwc", folder.join("empty.db").display()),
+        Engine::Postgres => {
+            world.sql("DROP SCHEMA public CASCADE").await;
+            world.sql("CREATE SCHEMA public").await;
+            world.change_ledger("DROP SCHEMA handover CASCADE").await;
+            world.database_url().to_owned()
+        }
+    };
+    let mut settings = settings(world);
+    settings.retain(|(name, _)| name != "HANDOVER_DATABASE__URL");
+    settings.push(("HANDOVER_DATABASE__URL".into(), url.clone()));
+    (settings, url)
+}
+
+#[every_engine]
+async fn seeded_crm_runs_the_readme_request(world: &mut World) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (settings, _) = empty_database(world, folder.path()).await;
+    let settings = borrowed(&settings);
+    let on = |arguments: &[&str]| tokio::task::block_in_place(|| run(&settings, arguments));
+    on(&["migrate", "--seed"]).expect(2);
+    let migrate = ["migrate", "--reference-crm", "--seed"];
+    assert!(on(&migrate).expect(0).out.contains("the reference CRM has the example of keap"));
+    let users = on(&["users", "--status", "all", "--json"]).expect(0).json_lines();
+    let again = on(&migrate).expect(1);
+    assert!(again.err.contains("has users already, and nothing was added"), "{}", again.err);
+    assert_eq!(on(&["users", "--status", "all", "--json"]).expect(0).json_lines(), users);
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).expect("the README");
+    let mut blocks = readme.split("```json\n").skip(1).filter_map(|block| block.split("```").next());
+    let request = blocks.find(|block| block.contains("\"deactivate\"")).expect("a request");
+    let file = folder.path().join("request.json");
+    std::fs::write(&file, request).expect("a file");
+    let worker = WorkerProcess::start(&settings);
+    let done = on(&["submit", text(&file), "--wait"]).expect(0).out;
+    for part in ["completed", "104 moved", "92 moved", "12 moved"] {
+        assert!(done.contains(part), "{part} is missing in:\n{done}");
+    }
+    assert_eq!(tokio::task::block_in_place(|| worker.stop()), 0);
+    // The database numbers the next row itself.
+    let next = "INSERT INTO users (org_id, name, username, email, status, role) \
+                VALUES (1, 'New', 'new', 'new@example.com', 'active', 'member')";
+    if world.engine == Engine::Postgres {
+        world.sql(next).await;
+    }
+}
+
+#[every_engine]
+async fn demo_runs_on_a_given_database(world: &mut World) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (settings, url) = empty_database(world, folder.path()).await;
+    let demo = ["demo", "--database", &url];
+    let ended = tokio::task::block_in_place(|| run(&[], &demo)).expect(0);
+    assert!(ended.out.contains("license freed, orphans 0"), "{}", ended.out);
+    assert!(!ended.out.contains(&url), "a URL may hold a password: {}", ended.out);
+    let jobs = tokio::task::block_in_place(|| run(&borrowed(&settings), &["jobs", "--json"])).expect(0).json_lines();
+    assert_eq!((jobs.len(), &jobs[0]["state"]), (1, &json!("completed")));
+    let again = tokio::task::block_in_place(|| run(&[], &demo)).expect(1);
+    assert!(again.err.contains("has users already"), "{}", again.err);
+    let wrong = run(&[], &["demo", "--database", "mysql://me:s3cret@host/db"]).expect(1);
+    assert!(wrong.err.contains("--database") && !wrong.err.contains("s3cret"), "{}", wrong.err);
+    run(&[], &["demo", "--database", "sqlite://x.db", "--keep", "y.db"]).expect(2);
 }
