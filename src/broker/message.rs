@@ -126,6 +126,10 @@ impl Incoming {
 /// The right to acknowledge or requeue one received message, once. If it is dropped unused, the message is redelivered.
 #[async_trait]
 pub trait Receipt: Send + Sync {
+    /// Keeps the message for later, where a claim would expire.
+    async fn keep(&self) -> Result<(), BrokerError> {
+        Ok(())
+    }
     /// Acknowledges the message. After an error the broker redelivers it.
     async fn ack(self: Box<Self>) -> Result<(), BrokerError>;
     /// Returns the message to its queue unchanged, for another worker or a later time.

@@ -16,6 +16,9 @@ const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 /// Rows of a chunk, at most.
 const MAX_CHUNK_ROWS: u64 = 100_000;
 
+/// Attempts at blocked work. After a day, a person should look.
+const MAX_DEFERRALS: u32 = 1_000;
+
 /// The shortest useful pause or chunk.
 const SHORTEST: Duration = Duration::from_millis(1);
 
@@ -28,6 +31,9 @@ pub fn check_limits(limits: &Limits, faults: &mut Faults) {
         ("window", limits.window),
         ("chunk_attempts", limits.chunk_attempts.max(0) as u64),
     ];
+    if !(1..=MAX_DEFERRALS).contains(&limits.deferrals) {
+        faults.add(format!("`limits.deferrals` must be 1 to {MAX_DEFERRALS}"));
+    }
     for (name, _) in positive.into_iter().filter(|(_, value)| *value == 0) {
         faults.add(format!("`limits.{name}` must be at least 1"));
     }

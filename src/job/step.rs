@@ -29,6 +29,13 @@ pub struct Step {
     pub step: StepKind,
     /// The job.
     pub job_id: JobId,
+    /// The number of times that the step was blocked and put off.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub deferrals: u32,
+}
+
+fn is_zero(deferrals: &u32) -> bool {
+    *deferrals == 0
 }
 
 impl StepKind {

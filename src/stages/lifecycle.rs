@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::contract::{Certificate, Change, EventType, Reason, RequestType};
-use crate::job::{IllegalTransition, State, StepKind, Transition, next};
+use crate::job::{IllegalTransition, State, Step, StepKind, Transition, next};
 use crate::stages::changes::LedgerChanges;
 use crate::stages::context::{now, pause_after};
 use crate::stages::limits::Limits;
@@ -81,6 +81,13 @@ impl JobChange {
     /// Leaves a step that is due at a time.
     pub fn step(&mut self, kind: StepKind, due: OffsetDateTime) -> Result<()> {
         self.messages.push(messages::step(kind, &self.job, due)?);
+        Ok(())
+    }
+
+    /// Leaves a step again that was blocked. The sweeper leaves the job alone until after that.
+    pub fn defer(&mut self, step: Step, due: OffsetDateTime, limits: Limits) -> Result<()> {
+        self.messages.push(messages::deferred_step(step, &self.job, due)?);
+        self.job.wake_at = self.job.wake_at.map(|at| at.max(due + limits.stalled_after));
         Ok(())
     }
 
@@ -198,6 +205,12 @@ impl JobChange {
         self.transition(Transition::Paused)?;
         self.job.wake_at = wake_at;
         self.status(Change::Paused, Vec::new(), now)
+    }
+
+    /// Leaves a paused job paused. It says why it cannot begin, and is not looked at again.
+    pub fn stay_paused(&mut self, reasons: Vec<Reason>, now: OffsetDateTime) -> Result<()> {
+        self.job.wake_at = None;
+        self.report(Change::Paused, reasons, now)
     }
 
     /// Resumes a held job with a step that is due at a time. Late passes and redispatches count from zero again.

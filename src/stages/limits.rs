@@ -19,6 +19,8 @@ pub struct Limits {
     pub window: u64,
     /// The number of attempts at a chunk before it is given up.
     pub chunk_attempts: i32,
+    /// The number of times that a blocked step or request is tried again later.
+    pub deferrals: u32,
     /// The most passes over late records before a person has to look.
     pub late_passes: i32,
     /// The time without progress after which a job is dispatched again.

@@ -19,13 +19,21 @@ use crate::store::{Error, Result};
 
 /// Creates a step of a job that is due at a time.
 pub fn step(kind: StepKind, job: &Job, due: OffsetDateTime) -> Result<OutboxMessage> {
-    let step = Step { step: kind, job_id: JobId(job.id) };
+    step_message(&Step { step: kind, job_id: JobId(job.id), deferrals: 0 }, job, due)
+}
+
+/// Creates the message of a step that is put off once more.
+pub fn deferred_step(step: Step, job: &Job, due: OffsetDateTime) -> Result<OutboxMessage> {
+    step_message(&Step { deferrals: step.deferrals.saturating_add(1), ..step }, job, due)
+}
+
+fn step_message(step: &Step, job: &Job, due: OffsetDateTime) -> Result<OutboxMessage> {
     let message = Draft {
         id: Uuid::new_v4(),
         channel: Channel::Steps,
-        routing_key: kind.routing_key().into(),
+        routing_key: step.step.routing_key().into(),
         content_type: "application/json",
-        body: to_json(&step)?,
+        body: to_json(step)?,
     };
     Ok(message.of_job(job, due))
 }

@@ -57,6 +57,7 @@ pub use self::context::{Context, enter, now};
 use self::handover::{cutter, failure, finalizer, mover, planner, scheduled};
 pub use self::limits::Limits;
 pub use self::outcome::{Answer, AnswerResult, DeadLetterReason, Outcome};
+pub use self::retry::{Attempts, pause_before_next};
 pub use self::throughput::Throughput;
 
 /// The names of the stages' transactions. Tests repeat and fail each of them; a transaction that is not listed fails the tests.

@@ -1,9 +1,9 @@
 //! The outcome of a message that a stage took.
 
 use crate::contract::{DeadLetterCode, Fault, InvalidRequest, JobId, Reason, RequestOutcome};
-use crate::store::Error;
 use crate::store::ledger::entity;
 use crate::store::ledger::jobs::Job;
+use crate::store::{Error, FailureClass};
 
 /// The outcome of a message that a stage took.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +14,11 @@ pub enum Outcome {
     Answered(Answer),
     /// The message goes to the dead-letter queue, for a person.
     DeadLetter(DeadLetterReason),
+    /// Nothing is done, because other transactions were in the way. The message is tried again later. Once its budget is used up,
+    /// it goes to the dead-letter queue for this reason.
+    Blocked(DeadLetterReason),
+    /// Nothing is done: messages of the same group took too long. The message is next.
+    NotReached,
 }
 
 /// The answer to a request.
@@ -98,10 +103,16 @@ pub fn answer_known(earlier: &entity::requests::Model, body_hash: &str) -> Outco
     Outcome::DeadLetter(DeadLetterReason::of(Fault::new(DeadLetterCode::Conflict, "request_id", detail, hint)))
 }
 
-/// Returns the outcome of a request that the database refuses: a dead letter with the database's error.
+/// Returns the outcome of a request whose attempts at once have failed: it is blocked, or a dead letter with the database's error.
 pub fn failed(job: JobId, error: &Error, attempts: u32) -> Outcome {
-    tracing::error!(%job, attempts, %error, "request failed");
     let hint = "fix the cause, then send it back with `handover dead replay`";
     let fault = Fault::new(DeadLetterCode::Failed, ".", error.to_string(), hint);
-    Outcome::DeadLetter(DeadLetterReason { attempts, ..DeadLetterReason::of(fault) })
+    let reason = DeadLetterReason { attempts, ..DeadLetterReason::of(fault) };
+    match error.class() {
+        FailureClass::Contended => Outcome::Blocked(reason),
+        FailureClass::Refused | FailureClass::TimedOut | FailureClass::Away | FailureClass::Unknown => {
+            tracing::error!(%job, attempts, %error, "request failed");
+            Outcome::DeadLetter(reason)
+        }
+    }
 }

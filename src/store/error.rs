@@ -45,6 +45,21 @@ pub enum Cause {
     Superseded,
 }
 
+/// The class of a failure, by which the stages choose its retries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureClass {
+    /// The database rejects the work, and would reject it again.
+    Refused,
+    /// Other transactions were in the way, or changed a row first.
+    Contended,
+    /// A statement took longer than it may.
+    TimedOut,
+    /// The database serves nobody: everything waits until it does.
+    Away,
+    /// The ledger or the host holds something that makes no sense.
+    Unknown,
+}
+
 /// The result of everything in the store.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -74,6 +89,18 @@ impl Error {
 
     pub(super) fn of(doing: &str, error: &DbErr) -> Error {
         Error { doing: doing.to_owned(), cause: Cause::of(error) }
+    }
+
+    /// Returns the class of the failure.
+    pub fn class(&self) -> FailureClass {
+        match &self.cause {
+            Cause::Refused { .. } => FailureClass::Refused,
+            Cause::Contention { code, .. } if errors::is_statement_timeout(code) => FailureClass::TimedOut,
+            Cause::Contention { code, .. } if errors::is_whole_database_locked(code) => FailureClass::Away,
+            Cause::Contention { .. } | Cause::Superseded => FailureClass::Contended,
+            Cause::Away(_) => FailureClass::Away,
+            Cause::Unexpected(_) => FailureClass::Unknown,
+        }
     }
 
     /// True if a retry may help: nothing was done, or the retry finds it done.

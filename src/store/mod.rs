@@ -30,7 +30,7 @@ use tokio::sync::mpsc;
 use self::dialect::{Capabilities, SharedDialect};
 use self::driver::{Driver, IfMissing, Pools};
 pub use self::driver::{HostLoad, Settings, Standbys};
-pub use self::error::{Cause, Error, Result};
+pub use self::error::{Cause, Error, FailureClass, Result};
 use self::failpoint::Failpoints;
 use self::ledger::outbox::OutboxMessage;
 use self::outbox_handoff::OutboxHandoff;

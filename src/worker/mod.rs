@@ -9,6 +9,7 @@
 //! | `lifecycle` | starting the loops, and draining them |
 //! | `shared` | what every loop uses: receiving, dead-lettering and acknowledging a message |
 //! | `planner_loop`, `step_loop`, `relay_loop`, `sweeper_loop` | one loop each |
+//! | `waiting` | requests that are blocked, until they are tried again |
 //! | [`throttle`] | rests in proportion to work, longer while the host is under load |
 //! | [`host_activity`] | detects the host's own transactions, and makes movers take turns meanwhile |
 //! | `dead_letter`, `replies`, `spans`, `step_log` | the messages, spans and log lines that a worker writes |
@@ -26,6 +27,7 @@ mod step_log;
 mod step_loop;
 mod sweeper_loop;
 pub mod throttle;
+mod waiting;
 
 pub use self::lifecycle::run;
 pub use self::settings::{Role, Settings};

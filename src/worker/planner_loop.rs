@@ -2,8 +2,9 @@
 
 use super::settings::Role;
 use super::shared::{Worker, acknowledge, count_received};
+use super::waiting::{After, Request, Waiting, after};
 use super::{replies, spans};
-use crate::broker::{Consumer, Incoming};
+use crate::broker::Consumer;
 use crate::metrics;
 use crate::stages::{Outcome, intake};
 use crate::trace::Span;
@@ -11,32 +12,40 @@ use crate::trace::Span;
 impl Worker {
     /// Plans groups of requests until the worker stops.
     pub(super) async fn run_planner(self, mut consumer: Box<dyn Consumer>) {
-        while let Some(first) = self.receive(&mut consumer).await {
-            let incoming = self.group(first, &mut consumer);
+        let mut waiting = Waiting::default();
+        while let Some(group) = self.next_group(&mut consumer, &mut waiting).await {
             let _busy = metrics::busy(Role::Planner.label());
-            self.plan(incoming).await;
+            self.plan(group, &mut waiting).await;
         }
+        waiting.give_back().await;
         consumer.stop().await;
     }
 
-    /// Takes the messages that have already arrived, up to a group, without waiting for more.
-    fn group(&self, first: Incoming, consumer: &mut Box<dyn Consumer>) -> Vec<Incoming> {
-        let mut incoming = vec![first];
-        while incoming.len() < self.context.limits.group
+    /// Waits for a request that is due or arrives. Takes those that are due or have arrived, up to a group, without waiting for
+    /// more. Returns `None` once the worker is stopped.
+    async fn next_group(&self, consumer: &mut Box<dyn Consumer>, waiting: &mut Waiting) -> Option<Vec<Request>> {
+        let first = tokio::select! {
+            first = self.receive(consumer) => Some(first?),
+            () = waiting.due() => None,
+        };
+        let mut group = waiting.take_due(self.context.limits.group.saturating_sub(usize::from(first.is_some())));
+        let mut arrived = Vec::from_iter(first);
+        while group.len() + arrived.len() < self.context.limits.group
             && let Some(more) = consumer.try_next()
         {
-            incoming.push(more);
+            arrived.push(more);
         }
-        incoming.iter().for_each(count_received);
-        incoming
+        arrived.iter().for_each(count_received);
+        group.extend(arrived.into_iter().map(Request::new));
+        Some(group)
     }
 
-    async fn plan(&self, incoming: Vec<Incoming>) {
-        let spans: Vec<Span> =
-            incoming.iter().map(|incoming| spans::of_request(self.broker.as_ref(), incoming)).collect();
+    async fn plan(&self, group: Vec<Request>, waiting: &mut Waiting) {
+        let incoming = || group.iter().map(|request| &request.incoming);
+        let spans: Vec<Span> = incoming().map(|incoming| spans::of_request(self.broker.as_ref(), incoming)).collect();
         let traceparents: Vec<Option<String>> =
-            incoming.iter().zip(&spans).map(|(incoming, span)| spans::context(span, incoming)).collect();
-        let messages: Vec<intake::Message<'_>> = (incoming.iter().zip(&traceparents))
+            incoming().zip(&spans).map(|(incoming, span)| spans::context(span, incoming)).collect();
+        let messages: Vec<intake::Message<'_>> = (incoming().zip(&traceparents))
             .map(|(incoming, traceparent)| intake::Message {
                 routing_key: incoming.routing_key.as_str().into(),
                 body: incoming.body.as_slice().into(),
@@ -44,14 +53,23 @@ impl Worker {
             })
             .collect();
         let outcomes = intake::take(&self.context, &messages).await;
-        for ((incoming, outcome), mut span) in incoming.iter().zip(&outcomes).zip(spans) {
-            if let Outcome::Answered(answer) = outcome {
-                span.set_job(answer.job);
+        drop(messages);
+        let (mut ended, mut ended_outcomes) = (Vec::new(), Vec::new());
+        for ((request, outcome), mut span) in group.into_iter().zip(outcomes).zip(spans) {
+            match after(outcome, request.deferrals, &self.context.limits) {
+                After::Again(pause) => waiting.put_off(request, pause).await,
+                After::Ended(outcome) => {
+                    if let Outcome::Answered(answer) = &outcome {
+                        span.set_job(answer.job);
+                    }
+                    self.dead_letter_if_refused(&request.incoming, &outcome, span).await;
+                    ended.push(request.incoming);
+                    ended_outcomes.push(outcome);
+                }
             }
-            self.dead_letter_if_refused(incoming, outcome, span).await;
         }
-        replies::send(&self.context, self.broker.as_ref(), &incoming, &outcomes).await;
-        for incoming in incoming {
+        replies::send(&self.context, self.broker.as_ref(), &ended, &ended_outcomes).await;
+        for incoming in ended {
             acknowledge(incoming).await;
         }
     }

@@ -7,13 +7,13 @@ use super::shared::{Worker, acknowledge, count_received};
 use super::{spans, step_log};
 use crate::broker::Consumer;
 use crate::contract::{DeadLetterCode, Fault};
-use crate::job::{Step, StepKind, reason};
+use crate::job::{Step, StepKind};
 use crate::metrics;
 use crate::retry::RetryPolicy;
 use crate::stages::handover::mover::AfterChunk;
 use crate::stages::handover::{cutter, failure, finalizer, mover, scheduled};
-use crate::stages::{Context, DeadLetterReason, Outcome};
-use crate::store::{Cause, Error, Result};
+use crate::stages::{Attempts, Context, DeadLetterReason, Outcome};
+use crate::store::{Error, Result};
 use crate::trace::Span;
 
 /// The time that a mover works on one ticket. Messages of other jobs wait on the queue no longer than this.
@@ -54,24 +54,23 @@ impl Worker {
         consumer.stop().await;
     }
 
-    /// Takes a step. Retries transient errors; after any other error the job needs attention.
+    /// Takes a step. Repeats it within its budget of attempts at once; then it is put off, or its job needs attention.
     async fn take_step(&self, step: Step, used: &mut TimeUsed, span: &mut Span) -> Outcome {
         let mut retries = RetryPolicy::RECONNECT.start("taking a step").for_job(step.job_id.0);
-        let (error, took) = loop {
+        let mut attempts = Attempts::default();
+        let error = loop {
             match self.attempt(step, used).await {
                 Ok(()) => return Outcome::Done,
-                Err((error, _)) if error.is_transient() => retries.wait_after(&error).await,
-                Err(failure) => break failure,
+                Err((error, took)) if error.is_superseded() => {
+                    step_log::superseded(step, took);
+                    return Outcome::Done;
+                }
+                Err((error, took)) if attempts.may_repeat(error.class(), took) => retries.wait_after(&error).await,
+                Err((error, _)) => break error,
             }
         };
-        if matches!(error.cause, Cause::Superseded) {
-            step_log::superseded(step, took);
-            return Outcome::Done;
-        }
         span.set_failed("step_failed");
-        let (job, name) = (step.job_id, step.step.name());
-        tracing::error!(%job, step = name, %error, "step failed; its job needs attention");
-        self.stop_job(step, &error).await
+        self.record_failure(step, &error).await
     }
 
     /// Tries a step once. An error comes with the time since the attempt began.
@@ -111,14 +110,14 @@ impl Worker {
         AfterChunk { goes_on, rest }
     }
 
-    /// Marks the job of a failed step as needing attention.
-    async fn stop_job(&self, step: Step, error: &Error) -> Outcome {
-        let mut retries = RetryPolicy::RECONNECT.start("stopping a job").for_job(step.job_id.0);
+    /// Puts a failed step off, or stops its job.
+    async fn record_failure(&self, step: Step, error: &Error) -> Outcome {
+        let mut retries = RetryPolicy::RECONNECT.start("recording a failed step").for_job(step.job_id.0);
         loop {
-            let reason = reason::step_failed(step.step.routing_key(), &error.to_string());
-            match failure::stop(&self.context, step.job_id, vec![reason]).await {
+            match failure::record_failed_step(&self.context, step, error).await {
                 Ok(()) => return Outcome::Done,
-                Err(error) if error.is_transient() => retries.wait_after(&error).await,
+                // Only our own transactions lock jobs, and for a moment.
+                Err(error) if error.is_transient() || error.is_superseded() => retries.wait_after(&error).await,
                 Err(error) => {
                     return dead_letter(
                         DeadLetterCode::Failed,

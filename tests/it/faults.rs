@@ -10,3 +10,4 @@ mod lagging_standby;
 mod rabbitmq_limits;
 pub mod recovery;
 mod refused_rows;
+mod retry_budgets;

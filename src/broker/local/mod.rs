@@ -23,7 +23,7 @@ use crate::trace::{self, MessageInfo};
 
 /// The transaction that claims messages.
 const CLAIM: &str = "local_claim";
-/// The transaction that acknowledges or requeues one.
+/// The transaction that keeps, acknowledges or requeues one.
 const SETTLE: &str = "local_settle";
 /// The transaction that adds messages.
 const PUBLISH: &str = "local_publish";
@@ -194,6 +194,15 @@ struct LocalReceipt {
 
 #[async_trait]
 impl Receipt for LocalReceipt {
+    async fn keep(&self) -> Result<(), BrokerError> {
+        let kept = async {
+            let session = self.store.begin(SETTLE).await?;
+            outbox::lease(&session, &[self.row], OffsetDateTime::now_utc() + LEASE).await?;
+            session.commit().await
+        };
+        kept.await.map_err(|error: Error| BrokerError::Outbox(error.to_string()))
+    }
+
     async fn ack(self: Box<Self>) -> Result<(), BrokerError> {
         let acked = async {
             let session = self.store.begin(SETTLE).await?;

@@ -27,7 +27,7 @@ use crate::stages::context::{Context, enter, now};
 use crate::stages::lifecycle::JobChange;
 use crate::stages::new_job::{Dates, new_job};
 use crate::stages::outcome::{Answer, AnswerResult, Outcome, answer_known, failed};
-use crate::stages::retry::until_permanent;
+use crate::stages::retry::at_once;
 use crate::store::ledger::{jobs, requests};
 use crate::store::{Error, Result, Session, host};
 
@@ -36,7 +36,7 @@ use self::context::CommandContext;
 /// The transaction of a command.
 pub const COMMAND: &str = "command";
 
-/// Takes a command. One that the database refuses is a dead letter with the database's error.
+/// Takes a command. One that fails is blocked, or a dead letter with the database's error.
 pub async fn take(
     context: &Context,
     catalog: &Arc<Catalog>,
@@ -45,7 +45,7 @@ pub async fn take(
 ) -> Outcome {
     let job = accepted.request.job_id();
     let retries = RetryPolicy::RECONNECT.start("taking a command").for_job(job.0);
-    let taken = until_permanent(retries, || take_once(context, catalog, accepted, traceparent)).await;
+    let taken = at_once(retries, || take_once(context, catalog, accepted, traceparent)).await;
     taken.unwrap_or_else(|error| failed(job, &error, 1))
 }
 

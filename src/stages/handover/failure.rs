@@ -1,21 +1,24 @@
 //! Failed chunks: each is tried again, split, or given up. And jobs that stop because they cannot go on.
 
+use std::time::Duration;
+
 use time::OffsetDateTime;
 
 use crate::contract::{JobId, Reason};
-use crate::job::{Transition, next, reason};
-use crate::metrics::Observation;
+use crate::job::{State, Step, Transition, next, reason};
+use crate::metrics::{self, Observation};
 use crate::stages::changes::leave_tickets;
 use crate::stages::context::{Context, now};
 use crate::stages::handover::chunk::{FailureAction, is_unbounded, pause_after_failures, range_of};
 use crate::stages::handover::{bisect, resize};
 use crate::stages::lifecycle::{JobChange, audit_entry};
+use crate::stages::retry::pause_before_next;
 use crate::store::ledger::chunks::{self, Chunk};
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::{audit, jobs, references};
 use crate::store::{Error, Result, Session};
 
-/// The transaction that records a chunk's failure, or stops a job.
+/// The transaction that records a chunk's failure, puts a step off, or stops a job.
 pub const GIVE_UP: &str = "give_up";
 
 /// The most failures that a job's reasons report one by one.
@@ -116,19 +119,45 @@ pub async fn reasons_of_failed(session: &Session, job: &Job, failed: u64) -> Res
     Ok(reasons)
 }
 
-/// Stops a job that cannot go on. What was moved stays moved, and a person decides.
-pub async fn stop(context: &Context, id: JobId, reasons: Vec<Reason>) -> Result<()> {
-    let session = context.store.begin(GIVE_UP).await?;
-    stop_in(session, id, reasons, now()).await
+/// Records that a step failed after its attempts at once: it is put off, or the job stops.
+pub async fn record_failed_step(context: &Context, step: Step, error: &Error) -> Result<()> {
+    let (id, name) = (step.job_id, step.step.name());
+    match pause_before_next(error.class(), step.deferrals, &context.limits) {
+        Some(pause) => {
+            let pause_ms = pause.as_millis() as u64;
+            metrics::retried("a blocked step");
+            tracing::warn!(job = %id, step = name, deferrals = step.deferrals, pause_ms, %error, "step put off");
+            defer(context, step, pause).await
+        }
+        None => {
+            tracing::error!(job = %id, step = name, %error, "step failed; its job needs attention");
+            let reason = reason::step_failed(step.step.routing_key(), &error.to_string());
+            let session = context.store.begin(GIVE_UP).await?;
+            stop_in(session, id, vec![reason], now()).await
+        }
+    }
 }
 
-/// Stops a job in a transaction that has begun, and commits it.
+/// Leaves a step for later, and so gives the mover back.
+async fn defer(context: &Context, step: Step, pause: Duration) -> Result<()> {
+    let session = context.store.begin(GIVE_UP).await?;
+    let Some(mut change) = JobChange::lock(&session, step.job_id.0).await? else { return Ok(()) };
+    change.defer(step, now() + pause, context.limits)?;
+    change.write(&session).await?;
+    session.commit().await
+}
+
+/// Stops a job in a transaction that has begun, and commits it. A person decides; what was moved stays moved. A paused job stays
+/// paused, and reports the reasons.
 pub async fn stop_in(session: Session, id: JobId, reasons: Vec<Reason>, now: OffsetDateTime) -> Result<()> {
     let Some(mut change) = JobChange::lock(&session, id.0).await? else { return Ok(()) };
-    if next(change.state(), Transition::NeedsAttention).is_err() {
+    if change.state() == State::Paused && change.job.started_at.is_none() {
+        change.stay_paused(reasons, now)?;
+    } else if next(change.state(), Transition::NeedsAttention).is_ok() {
+        change.mark_needs_attention(reasons, now)?;
+    } else {
         return Ok(());
     }
-    change.mark_needs_attention(reasons, now)?;
     change.write(&session).await?;
     session.commit().await
 }

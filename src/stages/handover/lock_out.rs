@@ -7,7 +7,7 @@
 use time::OffsetDateTime;
 
 use crate::catalog::{Catalog, Reference};
-use crate::contract::{Change, Reason};
+use crate::contract::Reason;
 use crate::job::reason;
 use crate::stages::changes::LedgerChanges;
 use crate::stages::handover::start::{FastPath, Ready, item_of, lock_out_leavers};
@@ -97,10 +97,7 @@ impl LockedOut<'_> {
         match next {
             Next::Attention => change.mark_needs_attention(reasons, now)?,
             Next::Wait { due } => change.schedule(due, reasons, now)?,
-            Next::Paused => {
-                change.job.wake_at = None;
-                change.report(Change::Paused, reasons, now)?;
-            }
+            Next::Paused => change.stay_paused(reasons, now)?,
         }
         Ok(change)
     }

@@ -6,13 +6,13 @@ use crate::plan::group::Parties;
 use crate::retry::RetryPolicy;
 use crate::stages::context::Context;
 use crate::stages::handover::evaluate::parties;
-use crate::stages::retry::until_permanent;
+use crate::stages::retry::at_once;
 use crate::store::{Result, host};
 
 /// Returns the users whom requests concern, read outside of any transaction, in the requests' order.
 ///
 /// The requests are looked up together, and one by one if that fails or if the host shows a transaction only one organization.
-/// A transient failure is retried until it ends; any other one is the result of its request alone.
+/// A failure is the result of its request alone.
 pub async fn lookup_parties(
     context: &Context,
     catalog: &Catalog,
@@ -34,7 +34,7 @@ pub async fn lookup_parties(
 
 async fn lookup_together(context: &Context, catalog: &Catalog, requests: &[&HandoverRequest]) -> Result<Vec<Parties>> {
     let retries = RetryPolicy::RECONNECT.start("looking up the users of requests");
-    until_permanent(retries, || async {
+    at_once(retries, || async {
         match requests {
             [request, ..] if catalog.is_org_isolated() => {
                 let session = context.store.snapshot().await?;

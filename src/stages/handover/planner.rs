@@ -5,7 +5,7 @@
 //! requests known and answers with the same outcome. A crash leaves nothing, and the messages are delivered again.
 
 use std::collections::HashSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
 
@@ -19,19 +19,23 @@ use crate::stages::changes::{LedgerChanges, NewJobs};
 use crate::stages::context::{Context, now};
 use crate::stages::handover::evaluate::{Counting, evaluate};
 use crate::stages::handover::lock_out::{LockedOut, Next, lock_out};
-use crate::stages::handover::start::{FastPath, Ready, start};
+use crate::stages::handover::start::{FastPath, Ready, StartFailure, start};
 use crate::stages::handover::supersede::supersede;
 use crate::stages::handover::wait::due_of;
 use crate::stages::lifecycle::JobChange;
 use crate::stages::new_job::{Dates, new_job};
 use crate::stages::outcome::{Answer, AnswerResult, Outcome, answer_known, failed};
-use crate::stages::retry::until_permanent;
+use crate::stages::retry::at_once;
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::requests;
 use crate::store::{Result, Session, host};
 
 /// The transaction of a group of requests.
 pub const PLAN: &str = "plan";
+
+/// After this time, no further request of a failed group is taken alone. Those that are left come next, without those that are
+/// blocked.
+const ONE_BY_ONE_FOR: Duration = Duration::from_secs(10);
 
 /// A request with all that is known of it before its transaction.
 pub struct Asked<'m> {
@@ -54,31 +58,49 @@ impl Asked<'_> {
 /// Takes a group of requests, together if that works, else one by one. Returns the outcomes by place.
 pub async fn take_group(context: &Context, catalog: &Catalog, group: Vec<Asked<'_>>) -> Vec<(usize, Outcome)> {
     let together: Vec<&Asked<'_>> = group.iter().collect();
-    let GroupOutcome { mut outcomes, alone } = match plan(context, catalog, &together, FastPath::Whole).await {
-        Ok(outcome) => outcome,
-        Err(error) => {
+    let planned = plan(context, catalog, &together, FastPath::Whole).await;
+    let GroupOutcome { mut outcomes, alone } = match (planned, together.as_slice()) {
+        (Ok(outcome), _) => outcome,
+        (Err(failure), [asked]) => return vec![(asked.place, take_narrower(context, catalog, asked, failure).await)],
+        (Err(StartFailure { error, .. }), _) => {
             tracing::warn!(requests = group.len(), %error, "group of requests failed; taking them one by one");
             let alone = group.iter().map(|asked| asked.place).collect();
             GroupOutcome { outcomes: Vec::new(), alone }
         }
     };
+    let began = Instant::now();
     for asked in group.iter().filter(|asked| alone.contains(&asked.place)) {
-        outcomes.push((asked.place, take_alone(context, catalog, asked).await));
+        let outcome = match began.elapsed() < ONE_BY_ONE_FOR {
+            true => take_alone(context, catalog, asked).await,
+            false => Outcome::NotReached,
+        };
+        outcomes.push((asked.place, outcome));
     }
     outcomes
 }
 
-/// Takes one request by the first path that the database accepts. A later path opens the job for the other stages, which
-/// isolate the record to blame. A request that cannot even be opened is a dead letter.
 async fn take_alone(context: &Context, catalog: &Catalog, asked: &Asked<'_>) -> Outcome {
-    let mut outcome = Outcome::Done;
-    for (attempts, path) in (1..).zip(FastPath::EACH) {
+    match plan(context, catalog, &[asked], FastPath::Whole).await {
+        Ok(planned) => planned.only(),
+        Err(failure) => take_narrower(context, catalog, asked, failure).await,
+    }
+}
+
+/// Takes one request that failed alone, by the first narrower path that the database accepts. Such a path opens the job for the
+/// other stages, which isolate the record to blame. A request that cannot even be opened is blocked, or a dead letter.
+async fn take_narrower(context: &Context, catalog: &Catalog, asked: &Asked<'_>, mut failure: StartFailure) -> Outcome {
+    let mut attempts = 1;
+    for path in FastPath::NARROWER.into_iter() {
+        if !failure.narrows() {
+            break;
+        }
+        attempts += 1;
         match plan(context, catalog, &[asked], path).await {
-            Ok(planned) => return planned.outcomes.into_iter().next().map_or(Outcome::Done, |(_, outcome)| outcome),
-            Err(error) => outcome = failed(asked.request().job_id(), &error, attempts),
+            Ok(planned) => return planned.only(),
+            Err(narrower) => failure = narrower,
         }
     }
-    outcome
+    failed(asked.request().job_id(), &failure.error, attempts)
 }
 
 /// The outcome of a group: outcomes by place, and the places of requests that must be taken alone.
@@ -88,13 +110,28 @@ struct GroupOutcome {
     alone: HashSet<usize>,
 }
 
-async fn plan(context: &Context, catalog: &Catalog, group: &[&Asked<'_>], path: FastPath) -> Result<GroupOutcome> {
+impl GroupOutcome {
+    /// Returns the outcome of a group of one request.
+    fn only(self) -> Outcome {
+        self.outcomes.into_iter().next().map_or(Outcome::Done, |(_, outcome)| outcome)
+    }
+}
+
+/// A group's outcome, or why the group failed.
+type Planned<T> = std::result::Result<T, StartFailure>;
+
+async fn plan(context: &Context, catalog: &Catalog, group: &[&Asked<'_>], path: FastPath) -> Planned<GroupOutcome> {
     let retries = RetryPolicy::RECONNECT.start("planning requests");
-    until_permanent(retries, || plan_once(context, catalog, group, path)).await
+    at_once(retries, || plan_once(context, catalog, group, path)).await
 }
 
 /// Runs the transaction of a group.
-async fn plan_once(context: &Context, catalog: &Catalog, group: &[&Asked<'_>], path: FastPath) -> Result<GroupOutcome> {
+async fn plan_once(
+    context: &Context,
+    catalog: &Catalog,
+    group: &[&Asked<'_>],
+    path: FastPath,
+) -> Planned<GroupOutcome> {
     let (began, now) = (Instant::now(), now());
     let session = context.store.begin(PLAN).await?;
     lock(&session, group).await?;
@@ -119,8 +156,8 @@ async fn plan_once(context: &Context, catalog: &Catalog, group: &[&Asked<'_>], p
         outcome.outcomes.push((asked.place, Outcome::Answered(answer)));
     }
     context.catalogs.keep(&session, now).await?;
-    let new_jobs = decided.write(&session, context, catalog, path, now).await?;
-    session.commit().await?;
+    let new_jobs = decided.write(&session, context, catalog, path, now).await.map_err(StartFailure::evaluated)?;
+    session.commit().await.map_err(StartFailure::evaluated)?;
     context.catalogs.kept();
     new_jobs.log(PLAN, began.elapsed());
     Ok(outcome)

@@ -9,19 +9,21 @@ use std::sync::Arc;
 use time::OffsetDateTime;
 
 use crate::catalog::Catalog;
-use crate::contract::{Change, HandoverRequest, JobId, Reason, RequestType};
+use crate::contract::{HandoverRequest, JobId, Reason, RequestType};
 use crate::job::{State, Transition};
 use crate::plan::group::Parties;
 use crate::plan::{Decision, UserStatus};
+use crate::retry::RetryPolicy;
 use crate::stages::changes::LedgerChanges;
 use crate::stages::context::{Context, now};
 use crate::stages::handover::evaluate::{Counting, evaluate};
 use crate::stages::handover::lock_out::{LockedOut, Next, lock_out};
 use crate::stages::handover::parties::lookup_parties;
-use crate::stages::handover::start::{FastPath, Ready, start};
+use crate::stages::handover::start::{FastPath, Ready, StartFailure, start};
 use crate::stages::handover::supersede::supersede;
 use crate::stages::handover::wait::due_of;
 use crate::stages::lifecycle::JobChange;
+use crate::stages::retry::at_once;
 use crate::stages::undo::begin::start_undo;
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::{jobs, requests};
@@ -35,15 +37,22 @@ pub const START: &str = "start";
 pub async fn start_due(context: &Context, id: JobId) -> Result<()> {
     let mut started = Ok(());
     for path in FastPath::EACH {
-        started = start_scheduled(context, id, path).await;
-        if !started.as_ref().is_err_and(Error::is_refused) {
-            break;
+        let retries = RetryPolicy::RECONNECT.start("starting a job").for_job(id.0);
+        match at_once(retries, || start_scheduled(context, id, path)).await {
+            Ok(()) => return Ok(()),
+            Err(failure) => {
+                let narrows = failure.narrows();
+                started = Err(failure.error);
+                if !narrows {
+                    break;
+                }
+            }
         }
     }
     started
 }
 
-async fn start_scheduled(context: &Context, id: JobId, path: FastPath) -> Result<()> {
+async fn start_scheduled(context: &Context, id: JobId, path: FastPath) -> std::result::Result<(), StartFailure> {
     let now = now();
     let Some(job) = jobs::get(&context.store.reader(), id.0).await? else { return Ok(()) };
     if !may_be_due(&job) {
@@ -53,7 +62,7 @@ async fn start_scheduled(context: &Context, id: JobId, path: FastPath) -> Result
         Some(_) => {
             let session = context.store.begin(START).await?;
             start_undo(&session, context, job, now).await?;
-            session.commit().await
+            Ok(session.commit().await?)
         }
         None => start_handover(context, job, path, now).await,
     }
@@ -78,7 +87,12 @@ fn may_be_due(job: &Job) -> bool {
 }
 
 /// Starts a job that hands over what a user owns. Its guards are checked again; if one fails now, a person has to decide.
-async fn start_handover(context: &Context, job: Job, path: FastPath, now: OffsetDateTime) -> Result<()> {
+async fn start_handover(
+    context: &Context,
+    job: Job,
+    path: FastPath,
+    now: OffsetDateTime,
+) -> std::result::Result<(), StartFailure> {
     let (request, parties) = read_scheduled(context, &job).await?;
     let session = context.store.begin(START).await?;
     let receivers: Vec<_> = parties.receivers.iter().map(|user| (request.org(), user)).collect();
@@ -91,15 +105,23 @@ async fn start_handover(context: &Context, job: Job, path: FastPath, now: Offset
         return Ok(());
     }
     if requests::of_job(&session, &change.job).await? != request {
-        return Err(Error::contention("starting a scheduled job", "it was amended meanwhile"));
+        return Err(Error::contention("starting a scheduled job", "it was amended meanwhile").into());
     }
     let catalog = context.enter(&session, &change.job).await?;
     for reference in &catalog.references {
         host::lock_group_rows(&session, reference, &[&request.user_id]).await?;
     }
     let scheduled = Scheduled { session: &session, context, catalog, request: &request, parties: &parties, path, now };
-    scheduled.decide(change).await?.write(&session).await?;
-    session.commit().await
+    let Some(evaluated) = scheduled.evaluate().await? else { return Ok(()) };
+    let changes = scheduled.decide(change, evaluated).await.map_err(StartFailure::evaluated)?;
+    changes.write(&session).await.map_err(StartFailure::evaluated)?;
+    session.commit().await.map_err(StartFailure::evaluated)
+}
+
+/// The decision on a scheduled job, and whether its user is out already.
+struct Evaluated {
+    decision: Decision,
+    is_out: bool,
 }
 
 /// A scheduled job in its transaction.
@@ -114,14 +136,20 @@ struct Scheduled<'s> {
 }
 
 impl Scheduled<'_> {
-    async fn decide(&self, mut change: JobChange) -> Result<LedgerChanges> {
-        let Scheduled { session, context, catalog, request, parties, path, now } = self;
+    /// Checks the guards again.
+    async fn evaluate(&self) -> Result<Option<Evaluated>> {
+        let Scheduled { session, context, catalog, request, parties, now, .. } = self;
         let counting = Counting::UpTo(context.limits.chunk_rows);
         let evaluation = evaluate(session, catalog, &[*request], &[*parties], counting, *now).await?;
         let user = evaluation.facts.users.get(request.user_id.as_str());
         let is_out = user.is_some_and(|user| user.status != UserStatus::Active);
+        Ok(evaluation.decisions.into_iter().next().map(|decision| Evaluated { decision, is_out }))
+    }
+
+    async fn decide(&self, mut change: JobChange, evaluated: Evaluated) -> Result<LedgerChanges> {
+        let Scheduled { session, context, catalog, request, path, now, .. } = self;
+        let Evaluated { decision, is_out } = evaluated;
         let mut changes = LedgerChanges::default();
-        let Some(decision) = evaluation.decisions.into_iter().next() else { return Ok(changes) };
         supersede(session, &mut changes, request, &decision, *now).await?;
         let is_paused = change.state() == State::Paused;
         let (plan, reasons) = match decision {
@@ -160,8 +188,7 @@ fn refuse(change: &mut JobChange, reasons: Vec<Reason>, now: OffsetDateTime) -> 
     if change.state() != State::Paused {
         return change.mark_needs_attention(reasons, now);
     }
-    change.job.wake_at = None;
-    change.report(Change::Paused, reasons, now)
+    change.stay_paused(reasons, now)
 }
 
 /// Reads a scheduled job's request and the users whom it concerns.

@@ -1,6 +1,6 @@
 //! The start of jobs, for many at once: ends the leavers' access, does what fits into this transaction, opens the rest.
 
-use std::borrow::Cow;
+use std::borrow::{Borrow, Cow};
 use std::collections::HashMap;
 
 use time::OffsetDateTime;
@@ -17,7 +17,7 @@ use crate::stages::lifecycle::JobChange;
 use crate::store::host::{Assignment, RowRange, WorkItem};
 use crate::store::ledger::journal::Tally;
 use crate::store::ledger::references::ReferenceProgress;
-use crate::store::{Result, Session, host};
+use crate::store::{Error, Result, Session, host};
 
 /// A job that is about to begin, and its plan.
 pub struct Ready<'r> {
@@ -51,7 +51,7 @@ impl<'r> Ready<'r> {
     }
 }
 
-/// The path of a transaction that begins a job. If the database refuses one path, the next is tried.
+/// The path of a transaction that begins a job. If one path fails, the next is tried: access ends first, and records move later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FastPath {
     /// Jobs that fit one chunk are done whole.
@@ -67,10 +67,45 @@ impl FastPath {
     /// Every path, in the order in which they are tried.
     pub const EACH: [FastPath; 3] = [FastPath::Whole, FastPath::Start, FastPath::Status];
 
+    /// The paths that are tried after the widest one.
+    pub const NARROWER: [FastPath; 2] = [FastPath::Start, FastPath::Status];
+
     /// Returns true if this path handles a reference whatever the size of the job. Rows over the last member of a group always
     /// are: they are handed on under the guard's locks.
     fn starts(self, reference: &Reference) -> bool {
         reference.at_start && (self != FastPath::Status || reference.disposition.sole_in().is_some())
+    }
+}
+
+/// A failed attempt to begin jobs.
+pub struct StartFailure {
+    /// The error.
+    pub error: Error,
+    /// True if the guards had passed. Then a narrower path may succeed.
+    pub is_evaluated: bool,
+}
+
+impl StartFailure {
+    /// Creates the failure of an attempt whose guards had passed.
+    pub fn evaluated(error: Error) -> StartFailure {
+        StartFailure { error, is_evaluated: true }
+    }
+
+    /// True if a narrower path may succeed where this attempt failed.
+    pub fn narrows(&self) -> bool {
+        self.is_evaluated && !self.error.is_superseded() && !self.error.is_away()
+    }
+}
+
+impl From<Error> for StartFailure {
+    fn from(error: Error) -> StartFailure {
+        StartFailure { error, is_evaluated: false }
+    }
+}
+
+impl Borrow<Error> for StartFailure {
+    fn borrow(&self) -> &Error {
+        &self.error
     }
 }
 

@@ -22,6 +22,11 @@ pub fn is_lock_timeout(code: &str) -> bool {
     code == postgres::LOCK_NOT_AVAILABLE
 }
 
+/// True if the code says that another process writes, on a database with one writer: nobody else can write meanwhile.
+pub fn is_whole_database_locked(code: &str) -> bool {
+    sqlite::is_busy(code)
+}
+
 /// True if the code says that the role lacks a right.
 pub fn is_missing_right(code: &str) -> bool {
     code == postgres::INSUFFICIENT_PRIVILEGE

@@ -85,12 +85,18 @@ pub async fn claim(
     let find = find.filter(free).order_by_asc(Column::Id).limit(limit);
     let messages = query::all(session, doing, query::locked(session, find, RowLock::SkipLocked)).await?;
     if !messages.is_empty() {
-        let ids = messages.iter().map(|message| message.id);
-        let update =
-            Entity::update_many().col_expr(Column::LeasedUntil, Expr::value(until)).filter(Column::Id.is_in(ids));
-        query::update(session, doing, update).await?;
+        let ids: Vec<i64> = messages.iter().map(|message| message.id).collect();
+        lease(session, &ids, until).await?;
     }
     Ok(messages)
+}
+
+/// Leases messages until a time, for the first time or for longer.
+pub async fn lease(session: &Session, ids: &[i64], until: OffsetDateTime) -> Result<()> {
+    let update = Entity::update_many().filter(Column::Id.is_in(ids.iter().copied()));
+    let update = update.col_expr(Column::LeasedUntil, Expr::value(until));
+    query::update(session, "claiming messages of the outbox", update).await?;
+    Ok(())
 }
 
 /// The messages of a channel that are due and not yet published.

@@ -55,7 +55,7 @@ fn step(kind: StepKind, job: JobId) -> Outgoing {
         routing_key: kind.routing_key().into(),
         content_type: "application/json".into(),
         headers: BTreeMap::new(),
-        body: serde_json::to_vec(&Step { step: kind, job_id: job }).expect("JSON"),
+        body: serde_json::to_vec(&Step { step: kind, job_id: job, deferrals: 0 }).expect("JSON"),
     }
 }
 

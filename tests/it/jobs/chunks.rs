@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use handover::store::ledger::jobs::Job;
 use handover::store::{Settings, Store};
-use sea_orm::{ConnectionTrait, TransactionTrait};
 use serde_json::json;
 
 use crate::support::database::settings as database_settings;
-use crate::support::people::{leave, owners, reference, start};
+use crate::support::people::{begun, leave, owners, reference, start};
 use crate::support::world::reasons_of;
 use crate::support::{Engine, World, every_engine, on_postgres};
 
@@ -113,15 +112,6 @@ async fn start_impatient(world: &mut World, attempts: i32, more: &str) {
 /// Delays one row for longer than the statement timeout.
 const STUCK: &str = "CREATE FUNCTION stuck() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(60); RETURN NEW; END $$; \
              CREATE TRIGGER stuck BEFORE UPDATE ON docs FOR EACH ROW WHEN (OLD.id = 25) EXECUTE FUNCTION stuck();";
-
-/// Runs a statement like a host that forgets to commit.
-async fn begun(world: &World, statement: &str) -> sea_orm::DatabaseTransaction {
-    let url = format!("{}?application_name=host", world.database_url());
-    let host = sea_orm::Database::connect(url).await.expect("a connection of the host");
-    let begun = host.begin().await.expect("a transaction");
-    begun.execute_unprepared(statement).await.expect(statement);
-    begun
-}
 
 fn dealt() -> serde_json::Value {
     let shares = json!([{ "user": "2", "amount": 1 }, { "user": "3", "amount": 1 }]);

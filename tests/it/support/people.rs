@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use handover::contract::Certificate;
 use handover::store::ledger::jobs::Job;
+use sea_orm::{ConnectionTrait, DatabaseTransaction, TransactionTrait};
 use serde_json::{Value, json};
 
 use super::World;
@@ -34,6 +35,15 @@ pub fn leave(user: &str, reassign: Value) -> Value {
 /// Returns a reference to the rows of a table: `owner` holds the user, `id` is the key.
 pub fn reference(kind: &str, table: &str, rest: &str) -> String {
     format!("[[reference]]\nkind = \"{kind}\"\ntable = \"{table}\"\nkey = \"id\"\nuser = \"owner\"\n{rest}\n")
+}
+
+/// Runs a statement like a host that forgets to commit.
+pub async fn begun(world: &World, statement: &str) -> DatabaseTransaction {
+    let url = format!("{}?application_name=host", world.database_url());
+    let host = sea_orm::Database::connect(url).await.expect("a connection of the host");
+    let begun = host.begin().await.expect("a transaction");
+    begun.execute_unprepared(statement).await.expect(statement);
+    begun
 }
 
 /// Returns each row of a table with an owner, as `id:owner`.

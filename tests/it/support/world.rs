@@ -385,6 +385,7 @@ fn limits() -> Limits {
         chunks_per_cut: 7,
         window: 3,
         chunk_attempts: 3,
+        deferrals: 10,
         late_passes: 5,
         stalled_after: Duration::from_secs(2),
         recount_for: Duration::from_secs(3600),

@@ -36,10 +36,14 @@ fn of_sqlstate(code: &str) -> ErrorClass {
     match code {
         // serialization_failure, deadlock_detected
         "40001" | "40P01" | LOCK_NOT_AVAILABLE | QUERY_CANCELED => ErrorClass::Contention,
+        // out_of_memory: the lock table is full, or a statement needs too much. The server serves others.
+        "53200" => ErrorClass::Contention,
+        // configuration_limit_exceeded: a statement needs more than it may
+        "53400" => ErrorClass::Refused,
         // admin_shutdown, crash_shutdown, cannot_connect_now, database_dropped, idle_in_transaction_session_timeout,
         // read_only_sql_transaction (a standby answers while another server takes over)
         "57P01" | "57P02" | "57P03" | "57P04" | "25P03" | "25006" => ErrorClass::Away,
-        // connection exceptions, insufficient resources (disk full, too many connections), system errors
+        // connection exceptions, other insufficient resources (disk full, too many connections), system errors
         _ if code.starts_with("08") || code.starts_with("53") || code.starts_with("58") => ErrorClass::Away,
         _ => ErrorClass::Refused,
     }
@@ -55,6 +59,8 @@ mod tests {
             ("40P01", ErrorClass::Contention),
             ("55P03", ErrorClass::Contention),
             ("53100", ErrorClass::Away),
+            ("53200", ErrorClass::Contention),
+            ("53400", ErrorClass::Refused),
             ("25006", ErrorClass::Away),
             ("23505", ErrorClass::Refused),
         ] {

@@ -27,10 +27,21 @@ pub fn classify(error: &dyn DatabaseError) -> Option<ErrorClass> {
     Some(of_code(&error.code().unwrap_or_default()))
 }
 
+/// True if the code says that another process or connection writes. No SQLSTATE of five characters is so small a number.
+pub fn is_busy(code: &str) -> bool {
+    code.len() < 5 && matches!(primary(code), BUSY | LOCKED)
+}
+
+const BUSY: u32 = 5;
+const LOCKED: u32 = 6;
+
+fn primary(code: &str) -> u32 {
+    code.parse::<u32>().unwrap_or(0) & 0xff
+}
+
 fn of_code(code: &str) -> ErrorClass {
-    match code.parse::<u32>().unwrap_or(0) & 0xff {
-        // SQLITE_BUSY, SQLITE_LOCKED
-        5 | 6 => ErrorClass::Contention,
+    match primary(code) {
+        BUSY | LOCKED => ErrorClass::Contention,
         // SQLITE_IOERR, SQLITE_FULL, SQLITE_CANTOPEN
         10 | 13 | 14 => ErrorClass::Away,
         _ => ErrorClass::Refused,

@@ -15,8 +15,8 @@ use crate::store::{Error, Result, Session};
 
 /// Ends the leavers' access: sets them from active to inactive.
 ///
-/// Fails with contention if one of them is not active any more, because the host has changed it. The transaction must
-/// not go on then.
+/// Fails with contention if one of them is not active any more, because the host has changed it, and as refused if a trigger of
+/// the host keeps one active. The transaction must not go on then.
 pub async fn lock_out(session: &Session, catalog: &Catalog, leavers: &[&UserId]) -> Result<()> {
     let users = &catalog.users;
     let doing = "locking the leavers out";
@@ -29,15 +29,35 @@ pub async fn lock_out(session: &Session, catalog: &Catalog, leavers: &[&UserId])
     sql.add(&format!(
         "UPDATE {host} AS u SET {status} = {inactive} WHERE {key} IN {list}{in_org} AND {status} = {active}"
     ));
-    match session.run(doing, sql).await? {
-        changed if changed == leavers.len() as u64 => Ok(()),
-        _ => Err(Error::contention(doing, "the status of a leaver has changed meanwhile")),
+    let changed = session.run(doing, sql).await?;
+    check_none_is_kept(session, catalog, leavers, &UserStatus::Active, doing).await?;
+    match changed == leavers.len() as u64 {
+        true => Ok(()),
+        false => Err(Error::contention(doing, "the status of a leaver has changed meanwhile")),
+    }
+}
+
+/// Fails as refused if one of these users has a status still that a statement of this transaction has replaced: a trigger of the
+/// host keeps it.
+async fn check_none_is_kept(
+    session: &Session,
+    catalog: &Catalog,
+    users: &[&UserId],
+    replaced: &UserStatus,
+    doing: &str,
+) -> Result<()> {
+    let statuses = read_statuses(session, catalog, users).await?;
+    let kept = users.iter().filter(|user| statuses.get(user.as_str()) == Some(replaced)).count() as u64;
+    match kept {
+        0 => Ok(()),
+        kept => Err(Error::ignored(doing, users.len() as u64 - kept, users.len() as u64)),
     }
 }
 
 /// Sets a user from one status to another.
 ///
-/// Fails with contention if the user does not have the expected status any more. The transaction must not go on then.
+/// Fails with contention if the user does not have the expected status any more, and as refused if a trigger of the host keeps
+/// it. The transaction must not go on then.
 pub async fn set_status(
     session: &Session,
     catalog: &Catalog,
@@ -49,16 +69,18 @@ pub async fn set_status(
     let users = &catalog.users;
     let mut sql = session.sql("");
     let key = sql.host(&users.key, user.as_str());
-    let from = sql.host(&users.status.column, status_value(&users.status, &from)?);
+    let before = sql.host(&users.status.column, status_value(&users.status, &from)?);
     let to = sql.host(&users.status.column, status_value(&users.status, &to)?);
     let in_org = in_org(&mut sql, users.within.as_ref(), "u");
     sql.add(&format!(
-        "UPDATE {host} AS u SET {status} = {to} WHERE {column} = {key} AND {status} = {from}{in_org}",
+        "UPDATE {host} AS u SET {status} = {to} WHERE {column} = {key} AND {status} = {before}{in_org}",
         host = table(&users.table),
         status = quoted(&users.status.column.name),
         column = quoted(&users.key.name),
     ));
-    match session.run(doing, sql).await? {
+    let changed = session.run(doing, sql).await?;
+    check_none_is_kept(session, catalog, &[user], &from, doing).await?;
+    match changed {
         1 => Ok(()),
         _ => Err(Error::contention(doing, "the status of a user has changed meanwhile")),
     }

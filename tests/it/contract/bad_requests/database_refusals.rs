@@ -30,7 +30,7 @@ async fn request_refused_by_database_fails_alone(world: &mut World) {
     let messages = [&bad, &good].map(|request| message(request.to_string()));
     let outcomes = tokio::time::timeout(LIMIT, take(&world.context, &messages)).await.expect("an end");
     assert!(
-        matches!(&outcomes[0], Outcome::DeadLetter(reason) if reason.fault.code == DeadLetterCode::Failed && reason.attempts == 3),
+        matches!(&outcomes[0], Outcome::DeadLetter(reason) if reason.fault.code == DeadLetterCode::Failed && reason.attempts == 1),
         "{outcomes:?}"
     );
     assert!(matches!(outcomes[1], Outcome::Answered(_)), "{outcomes:?}");
