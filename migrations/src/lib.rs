@@ -7,6 +7,7 @@
 mod access_ended;
 mod crm;
 mod ledger;
+mod outbox_due;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::{DynIden, IntoIden, MigrationTrait};
@@ -45,7 +46,7 @@ impl Ledger {
 #[async_trait::async_trait]
 impl MigratorTrait for Ledger {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(ledger::Migration), Box::new(access_ended::Migration)]
+        vec![Box::new(ledger::Migration), Box::new(access_ended::Migration), Box::new(outbox_due::Migration)]
     }
 
     fn migration_table_name() -> DynIden {

@@ -11,6 +11,7 @@ mod dispositions;
 mod errors;
 mod introspection;
 mod locks;
+mod outbox;
 mod statements;
 mod strategies;
 mod transactions;

@@ -4,16 +4,14 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use sea_orm::sea_query::Expr;
-use sea_orm::{
-    ActiveValue, ColumnTrait, Condition, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
-};
+use sea_orm::{ActiveValue, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::bulk_insert::add_returning;
 use super::entity::outbox::{ActiveModel, Column, Entity};
 use super::query;
-use crate::store::dialect::sql::ColumnArray;
+use crate::store::dialect::sql::{ColumnArray, Sql};
 use crate::store::dialect::{OUTBOX, RowLock, Type};
 use crate::store::outbox_handoff::FIRST_LEASE;
 use crate::store::{Result, Session};
@@ -70,8 +68,8 @@ fn row(message: OutboxMessage) -> ActiveModel {
     row
 }
 
-/// Claims due messages of these channels until a time, in their order. If the claimant dies, others claim them after that
-/// time. The lease is the claim, so that no transaction is open while the relay waits for the broker.
+/// Claims due messages until a time: of each channel those that became due first, at most `limit`. If the claimant dies, others
+/// claim them after that time. The lease is the claim, so that no transaction is open while the relay waits for the broker.
 pub async fn claim(
     session: &Session,
     channels: &[Channel],
@@ -80,10 +78,9 @@ pub async fn claim(
     limit: u64,
 ) -> Result<Vec<OutboxMessage>> {
     let doing = "claiming messages of the outbox";
-    let free = Condition::any().add(Column::LeasedUntil.is_null()).add(Column::LeasedUntil.lt(now));
-    let find = Entity::find().filter(Column::Channel.is_in(channels.iter().copied())).filter(Column::DueAt.lte(now));
-    let find = find.filter(free).order_by_asc(Column::Id).limit(limit);
-    let messages = query::all(session, doing, query::locked(session, find, RowLock::SkipLocked)).await?;
+    let rows = session.all(doing, first_due(session, channels, now, limit)).await?;
+    let mut messages = rows.iter().map(|row| row.entity("")).collect::<Result<Vec<OutboxMessage>>>()?;
+    messages.sort_unstable_by_key(|message| message.id);
     if !messages.is_empty() {
         let ids: Vec<i64> = messages.iter().map(|message| message.id).collect();
         lease(session, &ids, until).await?;
@@ -97,6 +94,23 @@ pub async fn lease(session: &Session, ids: &[i64], until: OffsetDateTime) -> Res
     let update = update.col_expr(Column::LeasedUntil, Expr::value(until));
     query::update(session, "claiming messages of the outbox", update).await?;
     Ok(())
+}
+
+/// Selects the due messages, in the order of the index on channel and time. Messages that are due in weeks are never read: in the
+/// order in which they were written they would come first.
+fn first_due(session: &Session, channels: &[Channel], now: OffsetDateTime, limit: u64) -> Sql {
+    let mut sql = session.sql("");
+    let columns = query::columns::<Entity>("o", "");
+    let lock = sql.dialect().row_lock(RowLock::SkipLocked, None);
+    for (place, channel) in channels.iter().enumerate() {
+        let (channel, due, free) = (sql.bind(*channel), sql.bind(now), sql.bind(now));
+        sql.add(if place == 0 { "" } else { " UNION ALL " });
+        sql.add(&format!(
+            "SELECT * FROM (SELECT {columns} FROM {OUTBOX} o WHERE o.channel = {channel} AND o.due_at <= {due} \
+             AND (o.leased_until IS NULL OR o.leased_until < {free}) ORDER BY o.due_at, o.id LIMIT {limit}{lock}) c{place}"
+        ));
+    }
+    sql
 }
 
 /// The messages of a channel that are due and not yet published.
@@ -124,7 +138,7 @@ pub async fn backlog(session: &Session, channels: &[Channel], now: OffsetDateTim
         sql.add(if place == 0 { "" } else { " UNION ALL " });
         sql.add(&format!(
             "SELECT {place} AS place, (SELECT count(*) FROM (SELECT 1 {due} LIMIT {MOST_COUNTED}) s) AS n, \
-             (SELECT o.created_at {due} ORDER BY o.id LIMIT 1) AS oldest"
+             (SELECT o.created_at {due} ORDER BY o.due_at, o.id LIMIT 1) AS oldest"
         ));
     }
     sql.add(" ORDER BY place");
