@@ -23,6 +23,7 @@ fn read_schema() -> Schema {
         statement_timeout: Duration::from_secs(5),
         idle_in_transaction_timeout: Duration::from_secs(5),
         acquire_timeout: Duration::from_secs(5),
+        time_zone: String::new(),
     };
     runtime.block_on(async {
         let store = Store::create(&settings).await.expect("SQLite");

@@ -11,7 +11,7 @@ use crate::catalog::{Catalog, Fault, Rights};
 use crate::contract::counted;
 use crate::stages::now;
 use crate::store::ledger::{catalogs, outbox};
-use crate::store::{self, Standbys, Store, clock};
+use crate::store::{self, SessionDefault, Standbys, Store, clock};
 
 /// The largest clock difference that is not reported, in seconds. Beyond it, the times of ledger and logs do not match.
 const MAX_CLOCK_OFFSET: f64 = 5.0;
@@ -32,7 +32,7 @@ async fn check_database(settings: &store::Settings, catalog: &str, has_queue: bo
     let store = match open::store(settings).await {
         Ok(store) => store,
         Err(DatabaseUnavailable { found, hint }) => {
-            let others = ["clock", "standbys", "ledger", "catalog", "rights"];
+            let others = ["clock", "sessions", "standbys", "ledger", "catalog", "rights"];
             let skipped = others.map(|check| Finding::not_checked(check, "the database cannot be opened"));
             return [Finding::fault("database", found, hint)].into_iter().chain(skipped).collect();
         }
@@ -40,6 +40,7 @@ async fn check_database(settings: &store::Settings, catalog: &str, has_queue: bo
     let mut findings = vec![
         check_version(&store).await,
         check_clock(&store).await,
+        check_sessions(&store).await,
         check_standbys(&store).await,
         check_ledger(&store).await,
     ];
@@ -77,6 +78,23 @@ fn judge_clock(offset: f64) -> Finding {
     match offset.abs() > MAX_CLOCK_OFFSET {
         true => Finding::warning("clock", found, "synchronize both machines with the same time servers (NTP)"),
         false => Finding::good("clock", found),
+    }
+}
+
+/// Reports defaults that the application's sessions have and ours replace.
+async fn check_sessions(store: &Store) -> Finding {
+    match store.differing_defaults().await {
+        Ok(differing) if differing.is_empty() => {
+            Finding::good("sessions", "no default of server, database or role is in the way")
+        }
+        Ok(differing) => {
+            let named = differing.iter().map(|SessionDefault { name, default, ours }| {
+                format!("{name} is {default} by default, and {ours} in Handover's sessions")
+            });
+            let found = named.collect::<Vec<_>>().join("; ");
+            Finding::warning("sessions", found, "check that server, database and role are meant to have these defaults")
+        }
+        Err(error) => Finding::fault("sessions", error.to_string(), SEE_DATABASE_LOG),
     }
 }
 

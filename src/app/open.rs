@@ -17,14 +17,25 @@ pub struct CatalogSource {
     pub text: String,
 }
 
-/// Opens an existing database.
+/// Opens an existing database. A file of SQLite stays as it is until something is written.
 pub async fn store(settings: &store::Settings) -> std::result::Result<Store, DatabaseUnavailable> {
+    refuse_missing(settings)?;
+    Store::open(settings).await.map_err(|error| unavailable(settings, error))
+}
+
+/// Opens an existing database for a worker.
+pub async fn store_for_work(settings: &store::Settings) -> std::result::Result<Store, DatabaseUnavailable> {
+    refuse_missing(settings)?;
+    Store::open_for_work(settings).await.map_err(|error| unavailable(settings, error))
+}
+
+fn refuse_missing(settings: &store::Settings) -> std::result::Result<(), DatabaseUnavailable> {
     if let Some(file) = Store::missing_file(settings) {
         let found = format!("there is no database {}", file.display());
         let hint = "run `handover migrate` to create it, or set `database.url` (HANDOVER_DATABASE__URL) to yours";
         return Err(DatabaseUnavailable { found, hint });
     }
-    Store::open(settings).await.map_err(|error| unavailable(settings, error))
+    Ok(())
 }
 
 /// Opens a database. A file of SQLite that does not exist is created.

@@ -92,7 +92,7 @@ async fn serve(arguments: Arguments, settings: Settings, stop: CancellationToken
 
 /// Opens the database and checks its ledger. Logs what the worker works with.
 async fn store(settings: &Settings) -> Result<Store> {
-    let store = app::open::store(&settings.database).await?;
+    let store = app::open::store_for_work(&settings.database).await?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         database = store.label(),

@@ -28,8 +28,8 @@ use sea_orm::{DatabaseConnection, TransactionTrait};
 use tokio::sync::mpsc;
 
 use self::dialect::{Capabilities, SharedDialect};
-use self::driver::{Driver, IfMissing, Pools};
-pub use self::driver::{HostLoad, Settings, Standbys};
+use self::driver::{Driver, Opening, Pools};
+pub use self::driver::{HostLoad, SessionDefault, Settings, Standbys};
 pub use self::error::{Cause, Error, FailureClass, Result};
 use self::failpoint::Failpoints;
 use self::ledger::outbox::OutboxMessage;
@@ -53,14 +53,20 @@ pub struct Store {
 }
 
 impl Store {
-    /// Connects to an existing database.
+    /// Connects to an existing database. A file of SQLite stays as it is until something is written.
     pub async fn open(settings: &Settings) -> Result<Store> {
-        Store::connect(settings, IfMissing::Fail).await
+        Store::connect(settings, Opening::AsIs).await
+    }
+
+    /// Connects to an existing database for a worker. A file of SQLite gets a log, so that readers and the writer do not wait
+    /// for each other.
+    pub async fn open_for_work(settings: &Settings) -> Result<Store> {
+        Store::connect(settings, Opening::ForWork).await
     }
 
     /// Connects to a database. Creates a file of SQLite that does not exist, unless the URL forbids it.
     pub async fn create(settings: &Settings) -> Result<Store> {
-        Store::connect(settings, IfMissing::Create).await
+        Store::connect(settings, Opening::Create).await
     }
 
     /// Returns the database's file if the settings name one that does not exist.
@@ -68,10 +74,10 @@ impl Store {
         driver::of_url(&settings.url).ok()?.missing_file(settings)
     }
 
-    async fn connect(settings: &Settings, if_missing: IfMissing) -> Result<Store> {
+    async fn connect(settings: &Settings, opening: Opening) -> Result<Store> {
         let driver =
             driver::of_url(&settings.url).map_err(|what| Error::unexpected("connecting to the database", what))?;
-        let pools = driver.connect(settings, if_missing).await?;
+        let pools = driver.connect(settings, opening).await?;
         Ok(Store {
             driver,
             dialect: driver.dialect(),
@@ -183,6 +189,11 @@ impl Store {
     /// Returns the names of transactions of others that are active now. No two ever have the same name.
     pub async fn active_transactions(&self) -> Result<BTreeSet<String>> {
         self.driver.active_transactions(&self.reader()).await
+    }
+
+    /// Returns the defaults of sessions that ours replace.
+    pub async fn differing_defaults(&self) -> Result<Vec<SessionDefault>> {
+        self.driver.differing_defaults(&self.reader()).await
     }
 
     /// Returns the standbys that are connected, and how many hide their lag from this role.

@@ -14,6 +14,7 @@ mod printed;
 mod reading;
 mod setup;
 mod submit_and_work;
+mod unchanged_file;
 
 use clap::CommandFactory;
 use handover::cli::Cli;

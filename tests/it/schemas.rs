@@ -5,4 +5,5 @@ mod keyless;
 mod memberships;
 mod parents;
 mod row_level_security;
+mod session_defaults;
 mod uncomparable_types;

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use sea_orm::{DatabaseConnection, TransactionOptions};
 
 use super::activity::{HostLoad, Standbys};
-use super::settings::{IfMissing, Settings};
+use super::settings::{Opening, Settings};
 use crate::catalog::{Rights, Table, TableName};
 use crate::store::dialect::SharedDialect;
 use crate::store::error::Result;
@@ -32,6 +32,17 @@ pub struct CurrentColumn {
     pub is_generated: bool,
 }
 
+/// A default of the server, the database or the role that our sessions do not keep.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionDefault {
+    /// The setting.
+    pub name: String,
+    /// The value of other sessions.
+    pub default: String,
+    /// The value of ours.
+    pub ours: String,
+}
+
 /// Everything about an engine except its syntax.
 #[async_trait]
 pub trait Driver: Send + Sync {
@@ -51,7 +62,7 @@ pub trait Driver: Send + Sync {
     fn missing_file(&self, settings: &Settings) -> Option<PathBuf>;
 
     /// Connects.
-    async fn connect(&self, settings: &Settings, if_missing: IfMissing) -> Result<Pools>;
+    async fn connect(&self, settings: &Settings, opening: Opening) -> Result<Pools>;
 
     /// Returns the options of a transaction that writes.
     fn write_options(&self) -> TransactionOptions;
@@ -67,6 +78,9 @@ pub trait Driver: Send + Sync {
 
     /// Returns by how many seconds the database's clock is ahead of ours; nothing if it uses ours.
     async fn clock_offset(&self, session: &Session) -> Result<Option<f64>>;
+
+    /// Returns the defaults of sessions that ours replace.
+    async fn differing_defaults(&self, session: &Session) -> Result<Vec<SessionDefault>>;
 
     /// Reads the tables, except the ledger's.
     async fn read_tables(&self, session: &Session) -> Result<Vec<Table>>;

@@ -12,9 +12,9 @@ mod settings;
 mod sqlite;
 
 pub use self::activity::{HostLoad, Standbys};
-pub use self::interface::{CurrentColumn, Driver, Pools};
+pub use self::interface::{CurrentColumn, Driver, Pools, SessionDefault};
 use self::postgres::PostgresDriver;
-pub use self::settings::{IfMissing, Settings};
+pub use self::settings::{Opening, Settings};
 use self::sqlite::SqliteDriver;
 use super::dialect::{Capabilities, Engine};
 use super::error::Result;

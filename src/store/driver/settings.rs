@@ -27,14 +27,18 @@ pub struct Settings {
     /// The longest wait for a free connection.
     #[serde(with = "humantime_serde")]
     pub acquire_timeout: Duration,
+    /// The time zone of sessions; empty for the database's own. SQLite has none.
+    pub time_zone: String,
 }
 
-/// What connecting does if the database does not exist. Only the file of SQLite can be created.
+/// What connecting may do to the database's file. Only SQLite has one; a server's database is never changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum IfMissing {
-    /// It fails.
-    Fail,
-    /// It creates the database, unless the URL forbids it.
+pub enum Opening {
+    /// Leaves the file as it is: other applications may read it or copy it. A missing file is an error.
+    AsIs,
+    /// Lets readers and a writer work at the same time from here on. A missing file is an error.
+    ForWork,
+    /// As for work, and creates a missing file, unless the URL forbids it.
     Create,
 }
 

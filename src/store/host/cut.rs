@@ -199,6 +199,7 @@ mod tests {
             statement_timeout: limit,
             idle_in_transaction_timeout: limit,
             acquire_timeout: limit,
+            time_zone: String::new(),
         };
         let store = Store::create(&settings).await.expect("SQLite");
         let tables = format!(

@@ -49,6 +49,7 @@ pub fn settings(url: String) -> Settings {
         statement_timeout: Duration::from_secs(30),
         idle_in_transaction_timeout: Duration::from_secs(30),
         acquire_timeout: Duration::from_secs(20),
+        time_zone: String::new(),
     }
 }
 
@@ -113,8 +114,11 @@ async fn postgres_template() -> String {
     use std::hash::{DefaultHasher, Hash, Hasher};
     let sequences = include_str!("../../../migrations/seed/postgres_sequences.sql");
     let mut hasher = DefaultHasher::new();
-    let ledger =
-        [include_str!("../../../migrations/src/ledger.rs"), include_str!("../../../migrations/src/access_ended.rs")];
+    let ledger = [
+        include_str!("../../../migrations/src/ledger.rs"),
+        include_str!("../../../migrations/src/access_ended.rs"),
+        include_str!("../../../migrations/src/outbox_due.rs"),
+    ];
     let sources = [handover_migrations::KEAP_SEED, sequences];
     let granted = [
         include_str!("../../../src/store/driver/postgres/grants.rs"),

@@ -6,6 +6,7 @@ pub mod errors;
 mod grants;
 mod introspect;
 mod pooler;
+mod sessions;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -16,8 +17,8 @@ use sea_orm::{AccessMode, ConnectionTrait, Database, DatabaseConnection, Isolati
 use time::OffsetDateTime;
 
 use super::activity::{HostLoad, Standbys};
-use super::interface::{CurrentColumn, Driver, Pools};
-use super::settings::{self, IfMissing, Settings};
+use super::interface::{CurrentColumn, Driver, Pools, SessionDefault};
+use super::settings::{self, Opening, Settings};
 use crate::catalog::{Rights, Table, TableName};
 use crate::store::dialect::{POSTGRES, SharedDialect};
 use crate::store::error::{Error, Result};
@@ -48,7 +49,7 @@ impl Driver for PostgresDriver {
         None
     }
 
-    async fn connect(&self, settings: &Settings, _: IfMissing) -> Result<Pools> {
+    async fn connect(&self, settings: &Settings, _: Opening) -> Result<Pools> {
         pooler::check(settings).await?;
         let pool = settings::open(connect::options(settings, "")).await?;
         Ok(Pools { write: pool.clone(), read: pool })
@@ -97,6 +98,10 @@ impl Driver for PostgresDriver {
         // The clock was read somewhere between the two.
         let ours = before.unix_timestamp_nanos() as f64 / 1e9 + (after - before).as_seconds_f64() / 2.0;
         Ok(Some(theirs - ours))
+    }
+
+    async fn differing_defaults(&self, session: &Session) -> Result<Vec<SessionDefault>> {
+        sessions::differing_defaults(session).await
     }
 
     async fn read_tables(&self, session: &Session) -> Result<Vec<Table>> {

@@ -12,8 +12,8 @@ use handover_migrations::{Ledger, MigratorTrait};
 use sea_orm::{DatabaseConnection, SqliteTransactionMode, TransactionOptions};
 
 use super::activity::{HostLoad, Standbys};
-use super::interface::{CurrentColumn, Driver, Pools};
-use super::settings::{self, IfMissing, Settings};
+use super::interface::{CurrentColumn, Driver, Pools, SessionDefault};
+use super::settings::{self, Opening, Settings};
 use crate::catalog::{Rights, Table, TableName};
 use crate::store::dialect::{SharedDialect, Sqlite};
 use crate::store::error::{Error, Result};
@@ -45,11 +45,9 @@ impl Driver for SqliteDriver {
     }
 
     /// One connection writes: SQLite has one writer at a time, so none of ours ever waits for another in vain.
-    async fn connect(&self, settings: &Settings, if_missing: IfMissing) -> Result<Pools> {
-        let write = connect::options(settings, 1, connect::WRITER_CACHE, if_missing);
-        let read = connect::options(settings, settings.max_connections, connect::READER_CACHE, IfMissing::Fail);
-        let write = settings::open(write).await?;
-        let read = settings::open(read).await?;
+    async fn connect(&self, settings: &Settings, opening: Opening) -> Result<Pools> {
+        let write = settings::open(connect::writer(settings, opening)).await?;
+        let read = settings::open(connect::readers(settings, opening)).await?;
         Ok(Pools { write, read })
     }
 
@@ -78,6 +76,10 @@ impl Driver for SqliteDriver {
 
     async fn clock_offset(&self, _: &Session) -> Result<Option<f64>> {
         Ok(None)
+    }
+
+    async fn differing_defaults(&self, _: &Session) -> Result<Vec<SessionDefault>> {
+        Ok(Vec::new())
     }
 
     async fn read_tables(&self, session: &Session) -> Result<Vec<Table>> {
