@@ -90,7 +90,9 @@ pub struct License {
     pub org: Option<Column>,
     /// The column that points at the holder.
     pub user: Column,
-    /// The value of that column for a free license; nothing for NULL.
+    /// The column of the product, if licenses are not all alike.
+    pub of: Option<Column>,
+    /// The value of the column `user` for a free license; nothing for NULL.
     pub free: Option<String>,
     /// The condition of users who need no license.
     pub exempt: Option<Condition>,

@@ -124,7 +124,7 @@ impl Rights {
 
     fn add_license(&mut self, license: &License) {
         let table = self.table(&license.table);
-        table.select.extend(license.key.iter().chain(&license.org).chain([&license.user]));
+        table.select.extend(license.key.iter().chain(&license.org).chain(&license.of).chain([&license.user]));
         table.update.insert(license.user.name.clone());
     }
 

@@ -208,7 +208,8 @@ fn print_end(
     output::line("")?;
     output::line("The certificate:")?;
     jobs_command::print_references(&certificate.references)?;
-    output::line(format!("license {}, orphans {}", certificate.license.name(), certificate.orphans))?;
+    let orphans = certificate.orphans.map_or("not counted".to_owned(), |orphans| orphans.to_string());
+    output::line(format!("license {}, orphans {orphans}", certificate.license.name()))?;
     output::line("")?;
     output::line(format!("Published {}:", counted(events.len(), "event")))?;
     for event in events {

@@ -38,9 +38,10 @@ pub struct Certificate {
     pub without_effect: Vec<String>,
     /// The outcome for the license.
     pub license: LicenseOutcome,
-    /// Rows that still point at the leaver although the catalog does not allow it. Always 0: a job with orphans gets no
-    /// certificate. A reassignment does not check for orphans.
-    pub orphans: u64,
+    /// Rows that still point at the leaver although the catalog does not allow it: 0, or the job is not completed. Absent if they
+    /// were not counted: a reassignment and an undo do not count them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub orphans: Option<u64>,
     /// The time when the request was accepted.
     #[serde(with = "time::serde::rfc3339")]
     #[schemars(with = "String", extend("format" = "date-time"))]
@@ -130,11 +131,11 @@ named_enum! {
     pub enum LicenseOutcome: "license outcome" {
         /// The license is free; the billed count is unchanged.
         Freed = "freed",
-        /// The user is active again and holds a license.
+        /// The user is active again and holds a license, or all that were freed.
         Taken = "taken",
         /// The user needs none (Keap: "partners do not require a user license").
         Exempt = "exempt",
-        /// The user held none, or the catalog has no `[license]`.
+        /// The job freed or took none, or the catalog has no `[license]`.
         None = "none",
     }
 }

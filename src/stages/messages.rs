@@ -185,7 +185,7 @@ mod tests {
             references: vec![reference("contact", &[("11", 5), ("12", 50)]), reference("task", &[("11", 12)])],
             without_effect: Vec::new(),
             license: crate::contract::LicenseOutcome::Freed,
-            orphans: 0,
+            orphans: Some(0),
             requested_at: now(),
             started_at: now(),
             access_ended_at: None,

@@ -2,6 +2,7 @@
 
 mod changed_tables;
 mod conflicts;
+mod licenses;
 mod numbers;
 mod parents;
 pub mod revert;

@@ -100,12 +100,14 @@ pub fn check_license(resolver: &mut Resolver<'_>, users: Option<&Table>, entry: 
         None => default_key(resolver, table, &entry.table),
     };
     let org = resolver.optional_column(table, entry.org.as_ref());
+    let of = resolver.optional_column(table, entry.of.as_ref());
     let exempt = check_optional_condition(resolver, users?, entry.exempt.as_ref());
     Some(License {
         table: table.name.clone(),
         key: key?,
         org: org?,
         user: user?,
+        of: of?,
         free: free?,
         exempt: exempt?,
         within: None,

@@ -83,7 +83,10 @@ pub struct LicenseEntry {
     /// The column that points at the holder.
     #[schemars(with = "String")]
     pub user: Name,
-    /// The value of that column for a free license; NULL by default.
+    /// The column of the product, where licenses of several products are in the table: an undo gives back those of the same one.
+    #[schemars(with = "Option<String>")]
+    pub of: Option<Name>,
+    /// The value of the column `user` for a free license; NULL by default.
     #[schemars(with = "Option<Scalar>")]
     pub free: Option<Spanned<Scalar>>,
     /// The condition of users who need no license.

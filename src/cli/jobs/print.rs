@@ -28,7 +28,8 @@ pub fn print_details(details: &Details) -> Result<()> {
 
 /// Prints a certificate's references as a table.
 pub fn print_references(references: &[ReferenceResult]) -> Result<()> {
-    let is_found = |reference: &&ReferenceResult| reference.found.unwrap_or(0) + reference.kept.unwrap_or(0) > 0;
+    let counts = |reference: &ReferenceResult| [reference.found, reference.kept, reference.restored];
+    let is_found = |reference: &&ReferenceResult| counts(reference).into_iter().flatten().any(|count| count > 0);
     let rows: Vec<Vec<String>> = references.iter().filter(is_found).map(reference_row).collect();
     output::table(&["kind", "disposition", "records", "to"], &rows)
 }
@@ -42,11 +43,13 @@ fn reference_row(reference: &ReferenceResult) -> Vec<String> {
         ("purged", reference.purged),
         ("set", reference.set),
         ("kept", reference.kept),
+        ("restored", reference.restored),
         ("left behind", reference.left_behind.filter(|count| *count > 0)),
         ("changed meanwhile", reference.changed_meanwhile.filter(|count| *count > 0)),
     ];
-    let counts: Vec<String> =
-        counts.into_iter().filter_map(|(action, count)| Some(format!("{} {action}", count?))).collect();
+    let counts = counts.into_iter().filter_map(|(action, count)| Some(format!("{} {action}", count?)));
+    let skipped = reference.skipped.iter().map(|(reason, count)| format!("{count} skipped: {}", reason.name()));
+    let counts: Vec<String> = counts.chain(skipped).collect();
     let to = reference.successors.iter().map(|(user, count)| format!("{user}: {count}"));
     let to: Vec<String> = to.chain(reference.received_nothing.iter().map(|user| format!("{user}: none"))).collect();
     vec![reference.kind.clone(), reference.disposition.clone(), counts.join(", "), to.join(", ")]

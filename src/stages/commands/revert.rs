@@ -54,7 +54,7 @@ async fn undo_has_begun(command: &CommandContext<'_>, undo: &Job) -> Result<bool
 /// Begins to undo a job by the command's own.
 async fn begin_undo(command: &mut CommandContext<'_>, mut target: JobChange) -> Result<Vec<Reason>> {
     let catalog = command.context.enter(command.session, &target.job).await?;
-    if let Err(reason) = let_in(command.session, &catalog, &target.job, &command.facts).await? {
+    if let Err(reason) = let_in(command.session, &catalog, &target.job, &command.facts, command.own.job.id).await? {
         return Ok(vec![reason]);
     }
     target.begin_undo()?;

@@ -89,7 +89,7 @@ pub async fn conclude(
             None => proved.push((closing, rows.results(closing.progress, tallies, changed))),
         }
     }
-    let mut licenses = free_licenses(session, catalog, &proved).await?;
+    let mut licenses = free_licenses(session, catalog, &proved, now).await?;
     for (closing, mut references) in proved {
         let without_effect = note_without_effect(&closing.reassign, &mut references);
         let license = licenses.remove(&closing.job.id).unwrap_or(LicenseOutcome::None);
@@ -280,10 +280,11 @@ async fn free_licenses(
     session: &Session,
     catalog: &Catalog,
     proved: &[(&Closing<'_>, Vec<ReferenceResult>)],
+    now: OffsetDateTime,
 ) -> Result<HashMap<Uuid, LicenseOutcome>> {
-    let holders: Vec<&UserId> =
-        proved.iter().filter(|(closing, _)| frees_license(closing.job)).map(|(closing, _)| closing.leaver).collect();
-    let freed = host::free_licenses(session, catalog, &holders).await?;
+    let holders = proved.iter().filter(|(closing, _)| frees_license(closing.job));
+    let holders: Vec<(Uuid, &UserId)> = holders.map(|(closing, _)| (closing.job.id, closing.leaver)).collect();
+    let freed = host::free_licenses(session, catalog, &holders, now).await?;
     let outcome = |closing: &Closing<'_>| -> Result<LicenseOutcome> {
         if catalog.license.is_some() && closing.job.license_exempt {
             return Ok(LicenseOutcome::Exempt);
@@ -318,7 +319,7 @@ fn certificate(
         without_effect: Vec::new(),
         license,
         // Orphans are a conclusion of their own.
-        orphans: 0,
+        orphans: (job.kind != RequestType::Reassign).then_some(0),
         requested_at: job.requested_at,
         started_at: closing.started_at,
         access_ended_at: job.access_ended_at,

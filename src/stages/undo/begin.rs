@@ -3,6 +3,7 @@
 //! Restores the license and the status at once, since they are small and must not wait. The stages do the rest.
 
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use crate::catalog::Catalog;
 use crate::contract::{JobId, Reason, RequestType};
@@ -10,7 +11,7 @@ use crate::job::{State, reason};
 use crate::plan::{Deal, Facts, UserFacts, UserStatus};
 use crate::stages::changes::LedgerChanges;
 use crate::stages::context::Context;
-use crate::stages::license::{freed_a_license, take_license};
+use crate::stages::license::give_licenses_back;
 use crate::stages::lifecycle::JobChange;
 use crate::stages::refusal::refusal;
 use crate::stages::undo::cut::{JOURNALED, RETURNING};
@@ -65,13 +66,14 @@ pub fn user_to_let_in<'f>(
     })
 }
 
-/// Gives the leaver of a job access again, with a license if the job has freed theirs. Does nothing if the job did not end their
-/// access, or if they are active already. Returns the reason if that is impossible.
+/// Gives the leaver of a job access again, by its undo, with the licenses that the job has freed. Does nothing if the job did not
+/// end their access, or if they are active already. Returns the reason if that is impossible.
 pub async fn let_in(
     session: &Session,
     catalog: &Catalog,
     target: &Job,
     facts: &Facts,
+    by: Uuid,
 ) -> Result<std::result::Result<(), Reason>> {
     let found = match user_to_let_in(target, facts)? {
         Err(reason) => return Ok(Err(reason)),
@@ -79,9 +81,7 @@ pub async fn let_in(
         Ok(Some(found)) => found,
     };
     let user = &found.id;
-    if freed_a_license(target)?
-        && let Err(reason) = take_license(session, catalog, found).await?
-    {
+    if let Err(reason) = give_licenses_back(session, catalog, found, (target.id, by)).await? {
         return Ok(Err(reason));
     }
     host::set_status(session, catalog, user, UserStatus::Inactive, UserStatus::Active).await?;
@@ -138,7 +138,7 @@ pub async fn start_undo(session: &Session, context: &Context, job: Job, now: Off
         }
     } else if let Some(reason) = refusal(&target.job, &[State::Completed], "reverted") {
         undo.mark_needs_attention(vec![reason], now)?;
-    } else if let Err(reason) = let_in(session, &catalog, &target.job, &facts).await? {
+    } else if let Err(reason) = let_in(session, &catalog, &target.job, &facts, undo.job.id).await? {
         undo.mark_needs_attention(vec![reason], now)?;
     } else {
         target.begin_undo()?;

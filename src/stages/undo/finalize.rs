@@ -28,8 +28,9 @@ pub async fn finalize(
         None => None,
     };
     let references = results(session, context, &undo.job, target.as_ref().map(|target| &target.job)).await?;
+    let license = license(session, context, &undo.job).await?;
     undo.complete_undo(now)?;
-    let mut certificate = certificate(&undo.job, references, now);
+    let mut certificate = certificate(&undo.job, references, license, now);
     let mut changes = LedgerChanges::default();
     match target {
         None => undo.certify(EventType::Reactivated, &certificate, now)?,
@@ -169,7 +170,28 @@ fn result_of(kind: &str, undone: &[Tally]) -> ReferenceResult {
     result
 }
 
-fn certificate(job: &Job, references: Vec<ReferenceResult>, now: OffsetDateTime) -> Certificate {
+/// Returns the outcome for the license: a return takes one, an undo those that its job had freed, if the user did not have them.
+async fn license(session: &Session, context: &Context, undo: &Job) -> Result<LicenseOutcome> {
+    let catalog = context.catalogs.of_hash(&context.store, &undo.catalog_hash).await?;
+    if catalog.license.is_none() {
+        return Ok(LicenseOutcome::None);
+    }
+    if undo.license_exempt {
+        return Ok(LicenseOutcome::Exempt);
+    }
+    let has_taken = match undo.target {
+        Some(target) => row_snapshots::has_given_licenses_back(session, target, undo.id).await?,
+        None => true,
+    };
+    Ok(if has_taken { LicenseOutcome::Taken } else { LicenseOutcome::None })
+}
+
+fn certificate(
+    job: &Job,
+    references: Vec<ReferenceResult>,
+    license: LicenseOutcome,
+    now: OffsetDateTime,
+) -> Certificate {
     Certificate {
         job_id: JobId(job.id),
         org_id: job.org.clone(),
@@ -181,8 +203,8 @@ fn certificate(job: &Job, references: Vec<ReferenceResult>, now: OffsetDateTime)
         supplement: 0,
         references,
         without_effect: Vec::new(),
-        license: if job.license_exempt { LicenseOutcome::Exempt } else { LicenseOutcome::Taken },
-        orphans: 0,
+        license,
+        orphans: None,
         requested_at: job.requested_at,
         started_at: job.started_at.unwrap_or(job.requested_at),
         access_ended_at: None,

@@ -13,7 +13,6 @@ use crate::contract::{JobId, Reason, ReferenceResult, RequestType, SkipReason, U
 use crate::job::reason;
 use crate::plan::{AccessQuery, Facts, UserFacts, check_requester, is_license_exempt};
 use crate::stages::context::{Context, enter};
-use crate::stages::license::freed_a_license;
 use crate::stages::undo::begin::{check_revert, user_to_let_in};
 use crate::stages::undo::finalize::{Tallies, results_of};
 use crate::stages::undo::journaled::{action_of, copies_of_moved, merged_by, of_entry, read_keys, read_merged};
@@ -21,7 +20,7 @@ use crate::stages::undo::snapshots::{by_table, restored_kinds, split_by_presence
 use crate::store::host::RestoreOutcome;
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::journal::{self, Action, Entry, Tally};
-use crate::store::ledger::row_snapshots::{PendingSnapshot, Restorable};
+use crate::store::ledger::row_snapshots::{self, PendingSnapshot, Restorable};
 use crate::store::{Error, Locking, Result, Session, host};
 
 /// The number of journal rows, or of snapshots, that are read at a time.
@@ -50,9 +49,9 @@ pub struct RevertPreview {
 pub enum LicensePreview {
     /// The revert takes none.
     NotNeeded,
-    /// One is free, or the user holds one already.
+    /// Those that the job freed are free, or others instead.
     Free,
-    /// None is free: the revert would be rejected.
+    /// Too few are free: the revert would be rejected.
     NoneFree,
 }
 
@@ -102,10 +101,11 @@ pub async fn revert(context: &Context, target: &Job, requester: &UserId) -> Resu
 }
 
 async fn license(session: &Session, catalog: &Catalog, target: &Job, coming: &UserFacts) -> Result<LicensePreview> {
-    if catalog.license.is_none() || !freed_a_license(target)? || is_license_exempt(catalog, coming) {
+    let freed = row_snapshots::freed_licenses(session, target.id).await?;
+    if freed.is_empty() || is_license_exempt(catalog, coming) {
         return Ok(LicensePreview::NotNeeded);
     }
-    Ok(match host::can_take_license(session, catalog, &coming.org, &coming.id).await? {
+    Ok(match host::can_restore_licenses(session, catalog, &coming.org, &coming.id, &freed).await? {
         true => LicensePreview::Free,
         false => LicensePreview::NoneFree,
     })

@@ -17,6 +17,9 @@ use crate::store::{Result, Session};
 
 pub use super::codes::SnapshotOutcome;
 
+/// The kind of the snapshots of freed licenses. No reference has this kind: a catalog's kinds hold no brackets.
+pub const LICENSE: &str = "[license]";
+
 /// Deletes at most `limit` snapshots that have expired, and returns how many.
 pub async fn purge(session: &Session, now: OffsetDateTime, limit: u64) -> Result<u64> {
     let doing = "deleting expired snapshots";
@@ -94,6 +97,21 @@ impl Restorable<'_> {
     pub async fn between(&self, session: &Session, first: i64, last: i64) -> Result<Vec<PendingSnapshot>> {
         list(session, self.find(session).filter(Column::Id.between(first, last))).await
     }
+}
+
+/// Returns the numbers of the snapshots of licenses that a job has freed and that nobody has got back.
+pub async fn freed_licenses(session: &Session, job: Uuid) -> Result<Vec<i64>> {
+    let find = Entity::find().filter(Column::JobId.eq(job)).filter(Column::Kind.eq(LICENSE));
+    let find = find.filter(Column::Outcome.is_null()).order_by_asc(Column::Id).select_only().column(Column::Id);
+    query::tuples(session, "reading which licenses were freed", find).await
+}
+
+/// Returns true if an undo has given a user licenses back that a job had freed.
+pub async fn has_given_licenses_back(session: &Session, job: Uuid, by: Uuid) -> Result<bool> {
+    let find = Entity::find().filter(Column::JobId.eq(job)).filter(Column::Kind.eq(LICENSE));
+    let find = find.filter(Column::Outcome.eq(SnapshotOutcome::Restored { by })).select_only().column(Column::Id);
+    let ids: Vec<i64> = query::tuples(session, "reading which licenses were given back", find.limit(1)).await?;
+    Ok(!ids.is_empty())
 }
 
 async fn list(session: &Session, find: sea_orm::Select<Entity>) -> Result<Vec<PendingSnapshot>> {

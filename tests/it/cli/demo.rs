@@ -53,7 +53,7 @@ fn json_demo_has_plan_certificate_and_events() {
     assert_eq!(demo["preview"]["accepted"], true);
     assert!(demo["preview"]["token"].as_str().expect("a token").starts_with("p1."));
     let certificate: Certificate = serde_json::from_value(demo["certificate"].clone()).expect("a certificate");
-    assert_eq!((certificate.user_id.as_str(), certificate.orphans), ("53", 0));
+    assert_eq!((certificate.user_id.as_str(), certificate.orphans), ("53", Some(0)));
     let contact = certificate.references.iter().find(|found| found.kind == "contact").expect("contacts");
     assert_eq!((contact.found, contact.moved, contact.left_behind), (Some(104), Some(104), Some(0)));
     let events = demo["events"].as_array().expect("events");

@@ -107,7 +107,7 @@ async fn session_pooling_keeps_timeouts_and_completes(world: &mut World) {
     let job = world.send(&keap_request("r1")).await;
     let ended = world.end_of(job).await;
     assert_eq!(ended.state, State::Completed, "{:?}", ended.reasons);
-    assert_eq!(certificate_of(&ended).orphans, 0);
+    assert_eq!(certificate_of(&ended).orphans, Some(0));
     world.check_journal(job).await;
     assert_eq!(tokio::task::block_in_place(|| worker.stop()), 0);
 }

@@ -114,7 +114,7 @@ async fn ending_one_membership_keeps_the_other(world: &mut World) {
     let expected =
         ["1a:active:2", "1b:active:9", "2a:active:", "2b:active:", "3b:active:9", "9a:inactive:2", "9b:active:3"];
     assert_eq!(memberships(world).await, expected);
-    assert_eq!((certificate.orphans, certificate.license), (0, LicenseOutcome::Freed));
+    assert_eq!((certificate.orphans, certificate.license), (Some(0), LicenseOutcome::Freed));
     assert_eq!(result_of(&certificate, "doc").found, Some(4), "their rows in other organizations are not counted");
     assert_eq!(world.texts("SELECT firm AS t FROM seats WHERE holder = 9").await, ["b"]);
     reverts_to(world, &job, &before).await;

@@ -3,6 +3,7 @@
 mod access;
 mod columns;
 mod facts;
+mod freed_licenses;
 mod groups;
 mod invitations;
 mod licenses;
@@ -14,11 +15,12 @@ mod people;
 pub use access::{gone_among, inactive_among, lock_out, set_status};
 pub use columns::leaver_table;
 pub use facts::{managers, read_users};
+pub use freed_licenses::{can_restore_licenses, free_licenses, restore_licenses};
 pub use groups::group_members;
 pub use invitations::{
     InvitationUpdate, Invitee, add_invited, answer_invitation, invite, name_and_email, user_with_email,
 };
-pub use licenses::{can_take_license, free_licenses, take_license};
+pub use licenses::take_license;
 pub use listing::{UserListing, list_users};
 pub use locks::{lock_leaver_rows, lock_users, try_lock_receivers};
 pub use organizations::{count_organizations, has_organization};
