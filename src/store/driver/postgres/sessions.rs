@@ -49,8 +49,8 @@ const HOST_SCHEMAS_ONLY: &str = "SELECT set_config('search_path', COALESCE((SELE
 
 /// Finds the default of a setting for this role in this database. The client library sends some settings of its own, which hide
 /// the defaults.
-const ROLE_DEFAULT: &str = "(SELECT substr(s.word, strpos(s.word, '=') + 1) FROM pg_db_role_setting d, unnest(d.setconfig) AS s(word) \
-     WHERE lower(split_part(s.word, '=', 1)) = lower({name}) \
+const ROLE_DEFAULT: &str = "(SELECT substr(w.word, strpos(w.word, '=') + 1) FROM pg_db_role_setting d, unnest(d.setconfig) AS w(word) \
+     WHERE lower(split_part(w.word, '=', 1)) = lower({name}) \
      AND d.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database())) \
      AND d.setrole IN (0, (SELECT oid FROM pg_roles WHERE rolname = session_user)) \
      ORDER BY d.setrole <> 0 DESC, d.setdatabase <> 0 DESC LIMIT 1)";

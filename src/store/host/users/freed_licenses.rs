@@ -127,7 +127,10 @@ pub async fn restore_licenses(
     let mut sql = session.sql("");
     let (to, free) = (sql.host(&license.user, user.as_str()), is_free(&mut sql, license));
     let rows = snapshot_rows(&mut sql, &license.key.iter().collect::<Vec<_>>(), snapshots);
-    sql.add(&format!("UPDATE {host} SET {holder} = {to} WHERE ({keys}) IN (SELECT {keys} FROM {rows}) AND {free}"));
+    sql.add(&format!(
+        "UPDATE {host} SET {holder} = {to} WHERE {free} \
+         AND ({keys}) IN (SELECT {keys} FROM {rows})"
+    ));
     session.run(GIVING_BACK, sql).await?;
     for missing in missing(session, license, user, snapshots).await? {
         let mut sql = session.sql("");
@@ -136,8 +139,8 @@ pub async fn restore_licenses(
         let of_product = of_product(&mut sql, license, missing.product.as_deref());
         let lock = sql.dialect().row_lock(RowLock::Wait, None);
         sql.add(&format!(
-            "UPDATE {host} SET {holder} = {to} WHERE ({keys}) IN (SELECT {keys} FROM {host} \
-             WHERE {free}{of_org}{of_product} ORDER BY {keys} LIMIT {count}{lock}) AND {free}",
+            "UPDATE {host} SET {holder} = {to} WHERE ({keys}) IN \
+             (SELECT {keys} FROM {host} WHERE {free}{of_org}{of_product} ORDER BY {keys} LIMIT {count}{lock}) AND {free}",
             count = missing.count
         ));
         if session.run(GIVING_BACK, sql).await? != missing.count {
