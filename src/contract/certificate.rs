@@ -26,8 +26,9 @@ pub struct Certificate {
     pub undone_by: Option<JobId>,
     /// The requester.
     pub requested_by: String,
-    /// The state that the certificate proves: `completed`, or `reverted` or `cancelled` after an undo.
-    #[schemars(extend("enum" = ["completed", "reverted", "cancelled"]))]
+    /// The state that the certificate proves: `completed`, or `reverted` or `cancelled` after an undo. `needs_attention` if rows
+    /// have arrived since that may not stay.
+    #[schemars(extend("enum" = ["completed", "reverted", "cancelled", "needs_attention"]))]
     pub state: State,
     /// 0 for the first certificate. Each supplement increments it; a recount that has moved late records writes one.
     pub supplement: u32,
@@ -38,7 +39,7 @@ pub struct Certificate {
     pub without_effect: Vec<String>,
     /// The outcome for the license.
     pub license: LicenseOutcome,
-    /// Rows that still point at the leaver although the catalog does not allow it: 0, or the job is not completed. Absent if they
+    /// Rows that still point at the leaver although the catalog does not allow it: 0, or the job needs attention. Absent if they
     /// were not counted: a reassignment and an undo do not count them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub orphans: Option<u64>,

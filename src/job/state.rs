@@ -17,6 +17,8 @@ pub enum Transition {
     Proved,
     /// A person has to decide.
     NeedsAttention,
+    /// After its end, rows arrived that it cannot move and that may not stay: a person has to decide.
+    Reopened,
     /// It is paused on request.
     Paused,
     /// It is resumed; it has not started yet.
@@ -33,6 +35,28 @@ pub enum Transition {
     Undone,
     /// It was cancelled, and what it had done is undone.
     UndoneOnCancel,
+}
+
+impl Transition {
+    /// Returns true if the audit trail has an entry for it. It has none for the progress of a job.
+    pub fn is_audited(self) -> bool {
+        match self {
+            Transition::CutAll | Transition::MovedAll => false,
+            Transition::Started
+            | Transition::FoundMore
+            | Transition::Proved
+            | Transition::NeedsAttention
+            | Transition::Reopened
+            | Transition::Paused
+            | Transition::ResumedScheduled
+            | Transition::ResumedCutting
+            | Transition::ResumedMoving
+            | Transition::Cancelled
+            | Transition::UndoStarted
+            | Transition::Undone
+            | Transition::UndoneOnCancel => true,
+        }
+    }
 }
 
 /// A transition that the table does not have.
@@ -66,6 +90,7 @@ pub fn next(state: State, transition: Transition) -> Result<State, IllegalTransi
         // A job that fits one chunk is planned, moved and proved in one transaction.
         Transition::Proved => matches!(state, State::Cutting | State::Finalizing).then_some(State::Completed),
         Transition::NeedsAttention => is_active(state).then_some(State::NeedsAttention),
+        Transition::Reopened => (state == State::Completed).then_some(State::NeedsAttention),
         Transition::Paused => is_active(state).then_some(State::Paused),
         Transition::ResumedScheduled => state.is_held().then_some(State::Scheduled),
         Transition::ResumedCutting => state.is_held().then_some(State::Cutting),
@@ -113,13 +138,14 @@ impl State {
 mod tests {
     use super::*;
 
-    const TRANSITIONS: [Transition; 14] = [
+    const TRANSITIONS: [Transition; 15] = [
         Transition::Started,
         Transition::CutAll,
         Transition::MovedAll,
         Transition::FoundMore,
         Transition::Proved,
         Transition::NeedsAttention,
+        Transition::Reopened,
         Transition::Paused,
         Transition::ResumedScheduled,
         Transition::ResumedCutting,
@@ -134,8 +160,9 @@ mod tests {
     fn only_completed_jobs_leave_a_final_state() {
         for state in State::ALL.into_iter().filter(|state| state.is_final()) {
             for transition in TRANSITIONS {
-                let undone = (state, transition) == (State::Completed, Transition::UndoStarted);
-                assert_eq!(next(state, transition).is_ok(), undone, "{state} {transition:?}");
+                let leaves = [Transition::UndoStarted, Transition::Reopened].contains(&transition);
+                let leaves = leaves && state == State::Completed;
+                assert_eq!(next(state, transition).is_ok(), leaves, "{state} {transition:?}");
             }
         }
     }

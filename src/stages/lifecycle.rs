@@ -74,7 +74,7 @@ impl JobChange {
         let illegal = |error: IllegalTransition| Error::unexpected(format!("changing the job {id}"), error.to_string());
         let state = next(self.job.state, transition).map_err(illegal)?;
         self.job.state = state;
-        self.is_audited |= is_audited(transition);
+        self.is_audited |= transition.is_audited();
         Ok(())
     }
 
@@ -200,6 +200,30 @@ impl JobChange {
         self.status(Change::NeedsAttention, reasons, now)
     }
 
+    /// Reopens a completed job whose certificate is not true any more: rows have arrived since that may not stay. While another job
+    /// of the user is open it stays completed, and only the event reports the rows. They are reported once.
+    pub fn reopen(
+        &mut self,
+        certificate: &Certificate,
+        reasons: Vec<Reason>,
+        has_other: bool,
+        now: OffsetDateTime,
+    ) -> Result<()> {
+        let reported = Some(to_value(&reasons)?);
+        if has_other && self.job.reasons == reported {
+            return Ok(());
+        }
+        self.set_certificate(certificate)?;
+        self.job.reasons = reported;
+        if !has_other {
+            self.transition(Transition::Reopened)?;
+            (self.job.recount_at, self.job.wake_at) = (None, None);
+        }
+        self.is_audited = true;
+        tracing::warn!(job = %self.job.id, reasons = reasons.len(), "rows point at a leaver after the end of the job");
+        self.status(Change::NeedsAttention, reasons, now)
+    }
+
     /// Pauses a job. It is looked at again at `wake_at`, if it has an end of access that a pause does not delay.
     pub fn pause(&mut self, wake_at: Option<OffsetDateTime>, now: OffsetDateTime) -> Result<()> {
         self.transition(Transition::Paused)?;
@@ -254,11 +278,12 @@ impl JobChange {
         self.step(StepKind::Cut, now)
     }
 
-    /// Completes a job with its certificate. A leave also gets the job that brings the user back.
+    /// Completes a job with its certificate. At its first end, a leave also gets the job that brings the user back.
     pub fn complete(&mut self, certificate: &Certificate, limits: Limits, now: OffsetDateTime) -> Result<()> {
         self.transition(Transition::Proved)?;
         let job = &mut self.job;
-        job.completed_at = Some(now);
+        let is_first = job.certificate.is_none();
+        job.completed_at = Some(job.completed_at.unwrap_or(now));
         job.certificate = Some(to_value(certificate)?);
         (job.wake_at, job.redispatches) = (None, 0);
         if job.kind == RequestType::Deactivate {
@@ -266,7 +291,9 @@ impl JobChange {
             job.recount_at = next_count(job, limits, now);
         }
         self.messages.extend(messages::completion(job, certificate, now)?);
-        self.return_job = return_of(&self.job, limits.stalled_after, now)?.map(Box::new);
+        if is_first {
+            self.return_job = return_of(&self.job, limits.stalled_after, now)?.map(Box::new);
+        }
         Ok(())
     }
 
@@ -334,25 +361,6 @@ fn entry_of(job: &Job, actor: Option<String>) -> Entry {
         job_id: Some(job.id),
         request_id: job.request_id.clone(),
         detail: job.reasons.clone(),
-    }
-}
-
-/// Returns true if the audit trail has an entry for a transition. It has none for the progress of a job.
-fn is_audited(transition: Transition) -> bool {
-    match transition {
-        Transition::CutAll | Transition::MovedAll => false,
-        Transition::Started
-        | Transition::FoundMore
-        | Transition::Proved
-        | Transition::NeedsAttention
-        | Transition::Paused
-        | Transition::ResumedScheduled
-        | Transition::ResumedCutting
-        | Transition::ResumedMoving
-        | Transition::Cancelled
-        | Transition::UndoStarted
-        | Transition::Undone
-        | Transition::UndoneOnCancel => true,
     }
 }
 

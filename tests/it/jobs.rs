@@ -6,3 +6,4 @@ pub mod late_records;
 mod previews;
 mod scheduled;
 mod throttle;
+mod unmovable_late_rows;

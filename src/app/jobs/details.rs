@@ -162,7 +162,7 @@ pub async fn details(store: &Store, id: Uuid, carries_events: bool) -> Result<Op
     let session = store.reader();
     let Some(job) = jobs::get(&session, id).await? else { return Ok(None) };
     Ok(Some(Details {
-        certificate: fields_of(job.certificate.clone()),
+        certificate: certificate_fields(&job),
         job: job_fields(&job)?,
         request: request(&session, &job).await?,
         journal: journal_totals(&session, id).await?,
@@ -174,6 +174,16 @@ pub async fn details(store: &Store, id: Uuid, carries_events: bool) -> Result<Op
         skipped: skipped(&session, &job).await?,
         history: history(audit::of_job(&session, id).await?),
     }))
+}
+
+/// Returns the certificate's fields, with the state of the job itself: a job may go on after its certificate, and an undo's
+/// certificate has the state of the job that it has undone.
+fn certificate_fields(job: &Job) -> Map<String, Value> {
+    let mut fields = fields_of(job.certificate.clone());
+    if let Some(state) = fields.get_mut("state") {
+        *state = job.state.name().into();
+    }
+    fields
 }
 
 /// Returns the fields that the certificate lacks, or lacks until the job ends.

@@ -46,6 +46,15 @@ pub enum Conclusion {
     Orphans(Vec<Reason>),
 }
 
+/// Rows that have arrived after the end of a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unmoved {
+    /// The reasons, one for each reference.
+    pub reasons: Vec<Reason>,
+    /// The certificate that tells of them, and of what was moved since the last one.
+    pub certificate: Box<Certificate>,
+}
+
 /// Counts what is left of the leavers' rows, and frees the licenses of those whose jobs are proved.
 ///
 /// The leavers' rows are locked first: the lock waits for inserts of the application that reference them by a foreign key.
@@ -114,6 +123,61 @@ pub async fn conclude_one(
     let closing = Closing { job, leaver: &leaver, reassign, progress, started_at, supplement, tallies: None };
     let mut conclusions = conclude(session, catalog, &[closing], now).await?;
     conclusions.remove(&job.id).ok_or_else(|| Error::unexpected("counting what is left", "there is no conclusion"))
+}
+
+/// Returns what is left of a job's leaver that may not stay, if anything is, without locking the leaver's row. Late rows count only if
+/// they are stuck: the next count moves the others.
+pub async fn left_after_end(
+    session: &Session,
+    catalog: &Catalog,
+    job: &Job,
+    progress: &[ReferenceProgress],
+    (supplement, is_stuck): (u32, bool),
+    now: OffsetDateTime,
+) -> Result<Option<Unmoved>> {
+    let leaver = job.user()?;
+    let positions: Vec<usize> = progress.iter().map(|progress| progress.position).collect();
+    let census = host::census(session, catalog, &positions, &[&leaver]).await?;
+    let rows = LeaverRows { catalog, leaver: leaver.as_str(), census: &census };
+    let reasons = match rows.obstacle(progress) {
+        Some(Conclusion::Orphans(reasons)) => reasons,
+        Some(Conclusion::More(late)) if is_stuck => reasons_of_late(catalog, &late),
+        Some(Conclusion::More(_) | Conclusion::Proved(_)) | None => return Ok(None),
+    };
+    let tallies = journal::tallies(session, &[job.id]).await?.remove(&job.id).unwrap_or_default();
+    let standing = chunks::counts(session, &[job.id]).await?;
+    let changed = |position: usize| standing.get(&(job.id, position)).map_or(0, |standing| standing.changed);
+    let mut references = rows.results(progress, &tallies, changed);
+    let reassign = requests::named_by(session, job).await?;
+    let without_effect = note_without_effect(&reassign, &mut references);
+    let started_at = job.started_at.unwrap_or(job.requested_at);
+    let license = certified_license(job)?.unwrap_or(LicenseOutcome::None);
+    let closing = Closing {
+        job,
+        leaver: &leaver,
+        reassign: Cow::Owned(reassign),
+        progress,
+        started_at,
+        supplement,
+        tallies: None,
+    };
+    let orphans = reasons.iter().filter_map(|reason| reason.concerning.count).sum();
+    let certificate = Certificate {
+        state: State::NeedsAttention,
+        without_effect,
+        orphans: Some(orphans),
+        ..certificate(&closing, references, license, now)
+    };
+    Ok(Some(Unmoved { reasons, certificate: Box::new(certificate) }))
+}
+
+/// Returns a reason for each reference that has late rows.
+pub fn reasons_of_late(catalog: &Catalog, late: &BTreeMap<usize, u64>) -> Vec<Reason> {
+    let reason = |(position, rows): (&usize, &u64)| {
+        let reference = &catalog.references[*position];
+        reason::orphans_left(Some(&reference.kind), &reference.table.to_string(), *rows)
+    };
+    late.iter().map(reason).collect()
 }
 
 type Census = HashMap<(String, RowCategory), u64>;

@@ -2,16 +2,18 @@
 //!
 //! Its transaction locks the job, then the leaver's row, then counts. Late records are cut into further chunks, a bounded
 //! number of times. For a while after the end the count is repeated: records that arrived since are moved, and reported in a
-//! supplementary certificate.
+//! supplementary certificate. Rows that nobody may receive reopen the job.
 
 use time::OffsetDateTime;
 
 use crate::catalog::{Catalog, Reference};
 use crate::contract::{JobId, UserId};
-use crate::job::{State, StepKind, reason};
+use crate::job::{State, StepKind};
 use crate::stages::changes::LedgerChanges;
 use crate::stages::context::{Context, now};
-use crate::stages::handover::certify::{Conclusion, Remaining, conclude_one, remaining};
+use crate::stages::handover::certify::{
+    Conclusion, Remaining, conclude_one, left_after_end, reasons_of_late, remaining,
+};
 use crate::stages::handover::chunk::gone_successors;
 use crate::stages::lifecycle::{JobChange, next_count};
 use crate::stages::undo;
@@ -19,7 +21,7 @@ use crate::store::host::{Assignment, RowRange, WorkItem};
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::references::ReferenceProgress;
 use crate::store::ledger::{chunks, jobs, references};
-use crate::store::{Result, Session, host};
+use crate::store::{Locking, Result, Session, host};
 
 /// The transaction that ends a job.
 pub const FINALIZE: &str = "finalize";
@@ -53,7 +55,9 @@ async fn finalize_handover(
 ) -> Result<()> {
     let catalog = context.enter(session, &change.job).await?;
     let progress = references::of_jobs(session, &[change.job.id]).await?;
-    match conclude_one(session, &catalog, &change.job, &progress, 0, now).await? {
+    // A job that was reopened has a certificate already.
+    let supplement = change.job.certificate.as_ref().map_or(0, |_| next_supplement(&change.job));
+    match conclude_one(session, &catalog, &change.job, &progress, supplement, now).await? {
         Conclusion::Proved(certificate) => change.complete(&certificate, context.limits, now),
         Conclusion::More(late) if change.job.late_passes < context.limits.late_passes => {
             for mut progress in progress.into_iter().filter(|progress| late.contains_key(&progress.position)) {
@@ -62,19 +66,13 @@ async fn finalize_handover(
             }
             change.cut_again(now)
         }
-        Conclusion::More(late) => {
-            let reason = |(position, rows): (&usize, &u64)| {
-                let reference = &catalog.references[*position];
-                reason::orphans_left(Some(&reference.kind), &reference.table.to_string(), *rows)
-            };
-            change.mark_needs_attention(late.iter().map(reason).collect(), now)
-        }
+        Conclusion::More(late) => change.mark_needs_attention(reasons_of_late(&catalog, &late), now),
         Conclusion::Orphans(reasons) => change.mark_needs_attention(reasons, now),
     }
 }
 
-/// Counts a completed job again. Records that arrived since are moved here, a chunk's worth at a time, and certified anew. A
-/// record whose successor has left since stays, and nothing is certified while it does.
+/// Counts a completed job again. Records that arrived since are moved here, a chunk's worth at a time, and certified anew. Rows that
+/// nobody may receive, or whose successor has left since, stay and reopen the job: a person has to decide.
 pub async fn recount(context: &Context, id: JobId) -> Result<()> {
     let now = now();
     let session = context.store.begin(RECOUNT).await?;
@@ -107,23 +105,43 @@ async fn move_and_certify_late(
     now: OffsetDateTime,
 ) -> Result<()> {
     let mut all = references::of_jobs(session, &[change.job.id]).await?;
-    let mut moved = 0;
+    let (mut moved, mut stuck) = (0, false);
     for progress in &mut all {
-        moved += move_late(session, context, catalog, &change.job, progress, now).await?;
-    }
-    if moved == 0 {
-        return Ok(());
-    }
-    let earlier = change.job.certificate.as_ref().and_then(|certificate| certificate["supplement"].as_u64());
-    let supplement = 1 + earlier.unwrap_or(0) as u32;
-    match conclude_one(session, catalog, &change.job, &all, supplement, now).await? {
-        Conclusion::Proved(certificate) => change.supplement(&certificate, now),
-        Conclusion::More(_) => change.step(StepKind::Recount, now),
-        Conclusion::Orphans(reasons) => {
-            tracing::warn!(job = %change.job.id, reasons = reasons.len(), "rows point at a leaver after the end of the job");
-            Ok(())
+        match move_late(session, context, catalog, &change.job, progress, now).await? {
+            Late::Moved(records) => moved += records,
+            Late::Stuck => stuck = true,
         }
     }
+    let supplement = next_supplement(&change.job);
+    let conclusion = match moved {
+        0 => None,
+        _ => Some(conclude_one(session, catalog, &change.job, &all, supplement, now).await?),
+    };
+    match conclusion {
+        Some(Conclusion::Proved(certificate)) => return change.supplement(&certificate, now),
+        Some(Conclusion::More(_)) if !stuck => return change.step(StepKind::Recount, now),
+        Some(Conclusion::More(_) | Conclusion::Orphans(_)) | None => {}
+    }
+    let Some(left) = left_after_end(session, catalog, &change.job, &all, (supplement, stuck), now).await? else {
+        return Ok(());
+    };
+    let (org, user) = (&change.job.org, &change.job.user_id);
+    let other = jobs::open(session, org, user, Locking::Unlocked).await?;
+    change.reopen(&left.certificate, left.reasons, other.is_some(), now)
+}
+
+/// Returns the number of a job's next certificate.
+fn next_supplement(job: &Job) -> u32 {
+    let earlier = job.certificate.as_ref().and_then(|certificate| certificate["supplement"].as_u64());
+    1 + earlier.unwrap_or(0) as u32
+}
+
+/// What was done with the late rows of a reference.
+enum Late {
+    /// So many were handled, at most a chunk's worth.
+    Moved(u64),
+    /// There are some, and their successor has left since.
+    Stuck,
 }
 
 /// Locks the leaver and everybody who may still receive something. The job has ended, so the latter may leave themselves.
@@ -135,8 +153,8 @@ async fn lock_parties(session: &Session, id: JobId) -> Result<()> {
     host::lock_users(session, &[(&job.org, &job.user()?)], &receivers).await
 }
 
-/// Applies a reference's disposition to its late rows, at most a chunk's worth, and returns their number. If a successor has
-/// left since, the rows stay: nobody receives records after they have left.
+/// Applies a reference's disposition to its late rows, at most a chunk's worth. If a successor has left since, the rows stay: nobody
+/// receives records after they have left.
 async fn move_late(
     session: &Session,
     context: &Context,
@@ -144,14 +162,16 @@ async fn move_late(
     job: &Job,
     progress: &mut ReferenceProgress,
     now: OffsetDateTime,
-) -> Result<u64> {
+) -> Result<Late> {
     let reference = &catalog.references[progress.position];
     if remaining(reference, progress) != Remaining::Late {
-        return Ok(0);
+        return Ok(Late::Moved(0));
     }
     let leaver = job.user()?;
     let rows = context.limits.chunk_rows;
-    let Some((range, records)) = next_rows(session, reference, &leaver, rows).await? else { return Ok(0) };
+    let Some((range, records)) = next_rows(session, reference, &leaver, rows).await? else {
+        return Ok(Late::Moved(0));
+    };
     let assignment = match reference.disposition.moves() {
         true => {
             let ranks = progress.next_rank..progress.next_rank + records;
@@ -163,13 +183,13 @@ async fn move_late(
     let item = WorkItem { job: job.id, chunk: None, leaver, range, assignment, at: now };
     let gone = gone_successors(session, catalog, job, progress, &item).await?;
     if !gone.is_empty() {
-        tracing::warn!(job = %job.id, kind = progress.kind, ?gone, "late records stay: their successor has left; assign them in the application");
-        return Ok(0);
+        tracing::warn!(job = %job.id, kind = progress.kind, ?gone, "late records stay: their successor has left");
+        return Ok(Late::Stuck);
     }
     host::apply(session, catalog, reference, &[item]).await?;
     progress.next_rank += records;
     references::update(session, progress.clone()).await?;
-    Ok(records)
+    Ok(Late::Moved(records))
 }
 
 /// Returns a leaver's first rows, at most `rows` of them, and their number.

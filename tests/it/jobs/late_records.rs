@@ -206,7 +206,9 @@ async fn late_records_skip_successors_who_left(world: &mut World) {
     world.sql("INSERT INTO contacts (org_id, owner_id, created_by, name) VALUES (1, 53, 53, 'a')").await;
     finalizer::recount(&world.context, first.job_id).await.expect("a count");
     assert_eq!(world.owned_by(MATHEW, "contacts").await, 0);
-    assert_eq!(certificate_of(&world.job(first.job_id).await.expect("the job")), first, "nothing is claimed");
+    let job = world.job(first.job_id).await.expect("the job");
+    assert_eq!((job.state, codes_of(&job)), (State::NeedsAttention, vec!["orphans_left".to_owned()]));
+    assert_eq!((certificate_of(&job).orphans, certificate_of(&job).supplement), (Some(1), 1));
 }
 
 /// Sends a request with a planner only, and cuts its job completely. No chunk is moved yet.
