@@ -5,6 +5,7 @@ mod disposition;
 mod key;
 mod reference;
 mod resolve;
+mod row_security;
 mod sections;
 
 use std::collections::HashSet;
@@ -17,6 +18,7 @@ use toml::de::{DeTable, DeValue};
 
 use self::reference::check_reference;
 use self::resolve::Resolver;
+use self::row_security::check_row_security;
 use self::sections::{check_groups, check_invitations, check_license, check_scan, check_session, check_users};
 use super::condition::{Condition, SomeUsers};
 use super::disposition::Disposition;
@@ -57,6 +59,7 @@ pub struct Checked {
 ///     indexes: vec![vec!["owner".into()]],
 ///     foreign_keys: Vec::new(),
 ///     row_security: false,
+///     policies: Default::default(),
 ///     row_address: None,
 /// };
 /// let schema = Schema {
@@ -117,7 +120,6 @@ fn read(resolver: &mut Resolver<'_>, name: &str, source: &str) -> Option<Catalog
     let entries = read_entries(resolver, source)?;
     // Without the users nothing else can be checked; the faults so far are reported.
     let users_entry = entries.users?;
-    resolver.has_session = entries.session.is_some();
     let session = entries.session.as_ref().map_or(Vec::new(), |entry| check_session(resolver, &users_entry, entry));
     let users_table = resolver.table(&users_entry.table);
     let users = users_table.and_then(|table| check_users(resolver, table, &users_entry));
@@ -135,6 +137,7 @@ fn read(resolver: &mut Resolver<'_>, name: &str, source: &str) -> Option<Catalog
         }
         references.push(check_reference(resolver, users_table, has_groups, entry));
     }
+    check_row_security(resolver, entries.session.as_ref());
     let mut references: Vec<Reference> = references.into_iter().collect::<Option<_>>()?;
     let users = users?;
     // A license may belong to an organization although users are known without one.

@@ -1,6 +1,6 @@
 //! Writes a first catalog for an unknown schema. Every guess is marked, with its reason, for a person to confirm or change.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt::Write;
 
 use super::guess::{column_like, key_of, status_column, words_of};
@@ -35,14 +35,7 @@ pub fn draft(schema: &Schema, users: &Table, statuses: &[String], pointing: &[Po
              [license]\ntable = {table}\nuser = {user}\n\n"
         );
     }
-    if let Some(org) = org_column(users).filter(|_| pointing.iter().any(|place| place.table.row_security)) {
-        let _ = write!(
-            text,
-            "# guess: row-level security hides rows from this role. Which setting do the policies read? (`\\d+` in psql shows them.)\n\
-             [session]\nsettings = {{ {} = \"{{org}}\" }}\n\n",
-            quoted(&format!("app.{}", org.name))
-        );
-    }
+    write_session(&mut text, users, pointing);
     let mut kinds = HashSet::new();
     let others = pointing.iter().filter(|place| license.is_none_or(|license| !std::ptr::eq(*place, license)));
     let mut others: Vec<&Pointing<'_>> = others.collect();
@@ -57,6 +50,23 @@ pub fn draft(schema: &Schema, users: &Table, statuses: &[String], pointing: &[Po
         write_reference(&mut text, schema, users, place, &mut kinds);
     }
     Ok(text)
+}
+
+/// Writes `[session]` if tables have row-level security: with the settings that their policies read, or a guess.
+fn write_session(text: &mut String, users: &Table, pointing: &[Pointing<'_>]) {
+    let tables = || pointing.iter().map(|place| place.table).chain([users]);
+    let is_secured = tables().any(|table| table.row_security || table.policies.are_enabled);
+    let Some(org) = org_column(users).filter(|_| is_secured) else { return };
+    let mut settings: BTreeSet<String> = tables().flat_map(|table| table.policies.settings.clone()).collect();
+    let why = match settings.is_empty() {
+        true => "which setting do the policies of row-level security read? (`\\d+` in psql shows them.)",
+        false => "the policies of row-level security read these settings; does each hold the organization?",
+    };
+    if settings.is_empty() {
+        settings.insert(format!("app.{}", org.name));
+    }
+    let settings: Vec<String> = settings.iter().map(|name| format!("{} = \"{{org}}\"", quoted(name))).collect();
+    let _ = write!(text, "# guess: {why}\n[session]\nsettings = {{ {} }}\n\n", settings.join(", "));
 }
 
 fn quoted(text: &str) -> String {

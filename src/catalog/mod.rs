@@ -31,7 +31,9 @@ pub use model::{Catalog, Groups, InvitationStatus, Invitations, License, Status,
 pub use reference::{ClaimedRows, Reference};
 pub use rights::{Columns, Rights, TableRights};
 pub use scan::{Uncovered, pointing_columns, scan, scan_names};
-pub use schema::{Column, Family, ForeignKey, OnDelete, Schema, SchemaColumn, SchemaTraits, Table, TableName};
+pub use schema::{
+    Column, Family, ForeignKey, OnDelete, Policies, Schema, SchemaColumn, SchemaTraits, Table, TableName,
+};
 pub use tables::NamedTables;
 
 /// The catalogs embedded in the binary: name and TOML.

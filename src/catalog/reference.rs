@@ -31,6 +31,8 @@ pub struct Reference {
     pub columns: Vec<Column>,
     /// The foreign keys that can be checked at the commit.
     pub deferrable: Vec<ForeignKey>,
+    /// The foreign keys to tables with row-level security: they prove that a row exists, whether or not it can be seen.
+    pub secured_parents: Vec<ForeignKey>,
     /// The column of the other user, if a row links two users and each of them may restore it (a follow). Such a row is
     /// restored only when both users are active.
     pub other_user: Option<Column>,

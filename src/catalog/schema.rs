@@ -1,5 +1,6 @@
 //! The live database, as far as a catalog is checked against it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// The tables of a database, and what the database can do.
@@ -55,9 +56,22 @@ pub struct Table {
     pub foreign_keys: Vec<ForeignKey>,
     /// True if row-level security hides rows from the database role.
     pub row_security: bool,
+    /// The policies of row-level security, whether or not they apply to the role.
+    pub policies: Policies,
     /// The columns that hold the physical address of a row, if the database has such columns and the table does not hide
     /// them. An address is valid for one transaction.
     pub row_address: Option<Vec<Column>>,
+}
+
+/// The policies of a table with row-level security.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Policies {
+    /// True if row-level security is switched on.
+    pub are_enabled: bool,
+    /// The settings of a session that they read, and the functions that they call.
+    pub settings: BTreeSet<String>,
+    /// True if one of them reads no setting: it is unknown what it depends on.
+    pub is_any_opaque: bool,
 }
 
 /// A column of a table.

@@ -82,7 +82,7 @@ fn elsewhere(names: &BTreeSet<String>, schema: &Schema) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::{EMBEDDED, SchemaTraits, Table, TableName};
+    use crate::catalog::{EMBEDDED, Policies, SchemaTraits, Table, TableName};
 
     fn schema(tables: &[(&str, &str, bool)]) -> Schema {
         let table = |(schema, name, visible): &(&str, &str, bool)| Table {
@@ -93,6 +93,7 @@ mod tests {
             indexes: Vec::new(),
             foreign_keys: Vec::new(),
             row_security: false,
+            policies: Policies::default(),
             row_address: None,
         };
         let traits = SchemaTraits { booleans_are_integers: false, has_session_settings: true };

@@ -87,6 +87,15 @@ impl Error {
         Error { doing: doing.to_owned(), cause: Cause::Refused { code, message } }
     }
 
+    /// Returns the error of rows that row-level security hides although a foreign key of a table proves that they exist.
+    pub(super) fn hidden(table: &str, parent: &str) -> Error {
+        let message = format!(
+            "rows of {table} point at rows of {parent} that row-level security hides: check `[session]` in the catalog, and the policies of {parent}"
+        );
+        let code = errors::HIDDEN_BY_POLICY.to_owned();
+        Error { doing: format!("looking at rows of {table}"), cause: Cause::Refused { code, message } }
+    }
+
     pub(super) fn of(doing: &str, error: &DbErr) -> Error {
         Error { doing: doing.to_owned(), cause: Cause::of(error) }
     }

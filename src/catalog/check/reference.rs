@@ -10,7 +10,7 @@ use crate::catalog::condition::When;
 use crate::catalog::file::{DispositionName, ParentEntry, ReferenceEntry, WhenEntry};
 use crate::catalog::filter::{Filter, Parent, Test};
 use crate::catalog::reference::Reference;
-use crate::catalog::schema::{Column, Family, Table};
+use crate::catalog::schema::{Column, Family, ForeignKey, Table};
 
 /// Checks one `[[reference]]`.
 pub fn check_reference(
@@ -58,6 +58,7 @@ pub fn check_reference(
         within: None,
         columns: table.written_columns().map(Column::from).collect(),
         deferrable: table.deferrable_keys(),
+        secured_parents: secured_parents(resolver, table),
         other_user: None,
         filter: filter?,
         claimed: Vec::new(),
@@ -68,6 +69,14 @@ pub fn check_reference(
         own_row: false,
         disposition: disposition?,
     })
+}
+
+/// Returns the foreign keys of a table that point at tables with row-level security.
+fn secured_parents(resolver: &Resolver<'_>, table: &Table) -> Vec<ForeignKey> {
+    let is_secured = |key: &&ForeignKey| {
+        resolver.schema.named(&key.table).is_some_and(|parent| parent.policies.are_enabled || parent.row_security)
+    };
+    table.foreign_keys.iter().filter(is_secured).cloned().collect()
 }
 
 fn check_kind(resolver: &mut Resolver<'_>, entry: &ReferenceEntry) {

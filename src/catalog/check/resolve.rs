@@ -16,8 +16,8 @@ pub struct Resolver<'a> {
     lines: Lines,
     /// The live schema.
     pub schema: &'a Schema,
-    /// True if the catalog has a `[session]`, which row-level security reads.
-    pub has_session: bool,
+    /// The tables that the catalog names, each with its first place in the text.
+    named: Vec<(&'a Table, usize)>,
     faults: Vec<Fault>,
     warnings: Vec<Fault>,
     /// Tables that the database lacks and has nothing like, each with its first place in the text.
@@ -31,7 +31,7 @@ impl<'a> Resolver<'a> {
             source,
             lines: Lines::of(source),
             schema,
-            has_session: false,
+            named: Vec::new(),
             faults: Vec::new(),
             warnings: Vec::new(),
             missing: BTreeMap::new(),
@@ -69,7 +69,12 @@ impl<'a> Resolver<'a> {
         self.warnings.push(Fault { line: self.lines.line_of(byte), message: message.into() });
     }
 
-    /// Returns the table with this name, or adds a fault. A table whose rows are hidden is a fault, too.
+    /// Returns the tables that the catalog names, each with its first place in the text.
+    pub fn named_tables(&self) -> &[(&'a Table, usize)] {
+        &self.named
+    }
+
+    /// Returns the table with this name, or adds a fault.
     pub fn table(&mut self, name: &Name) -> Option<&'a Table> {
         let schema = self.schema;
         let table = schema.table(name.get_ref());
@@ -82,13 +87,10 @@ impl<'a> Resolver<'a> {
                 }
             }
         }
-        if let Some(table) = table.filter(|table| table.row_security && !self.has_session) {
-            let message = format!(
-                "row-level security hides rows of {} from this role, so nothing can be proved about them: give the role \
-                 BYPASSRLS, or set what the policies read: [session] settings = {{ \"app.org_id\" = \"{{org}}\" }}",
-                table.name
-            );
-            self.fault(name.span().start, message);
+        if let Some(table) = table
+            && self.named.iter().all(|(named, _)| named.name != table.name)
+        {
+            self.named.push((table, name.span().start));
         }
         table
     }

@@ -189,6 +189,20 @@ pub fn check_scan(resolver: &mut Resolver<'_>, entry: &ScanEntry) -> Vec<(TableN
     ignored
 }
 
+/// Returns the first name in braces that is not replaced. JSON has braces too, with quotes after them.
+fn unknown_placeholder(value: &str) -> Option<&str> {
+    let mut rest = value;
+    while let Some(start) = rest.find('{') {
+        let length = rest[start + 1..].bytes().take_while(|c| c.is_ascii_alphanumeric() || *c == b'_').count();
+        let end = start + 1 + length;
+        if length > 0 && rest[end..].starts_with('}') && &rest[start..=end] != "{org}" {
+            return Some(&rest[start..=end]);
+        }
+        rest = &rest[start + 1..];
+    }
+    None
+}
+
 /// Checks `[session]`.
 pub fn check_session(resolver: &mut Resolver<'_>, users: &UsersEntry, entry: &SessionEntry) -> Vec<(String, String)> {
     for (name, value) in &entry.settings {
@@ -204,6 +218,10 @@ pub fn check_session(resolver: &mut Resolver<'_>, users: &UsersEntry, entry: &Se
                 byte,
                 format!("`{name}` is not a setting of an application: such a name has a dot, as \"app.org_id\" has"),
             );
+        }
+        if let Some(unknown) = unknown_placeholder(value.get_ref()) {
+            let message = format!("`{unknown}` is not known: only `{{org}}`, the organization, is replaced");
+            resolver.fault(byte, message);
         }
         if value.get_ref().contains("{org}") && users.org.is_none() {
             resolver.fault(byte, "`{org}` is the organization, but [users] has no column `org`");

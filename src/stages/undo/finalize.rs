@@ -115,6 +115,11 @@ pub async fn results_of(
         if target.is_some() && did.all() > 0 {
             result.found = Some(did.all());
         }
+        // The journal does not count rows that were removed with others: their snapshots do.
+        if let (Some(target), Some((parent, table))) = (target, kind.split_once('/')) {
+            let (made, _) = row_snapshots::made(session, target.id, parent, table, by).await?;
+            result.found = Some(made);
+        }
         if result.restored.is_some() || result.found.is_some() || !result.skipped.is_empty() {
             result.restored = Some(result.restored.unwrap_or(0));
             results.push(result);

@@ -1,14 +1,14 @@
 //! The preview of a revert: the undo's own reading of the journal and the snapshots, in a database snapshot, without locks.
 //!
 //! It goes through what the undo goes through, in pages, and changes nothing. It cannot foresee what only the attempt shows: a
-//! parent that is gone, or a value that the database refuses.
+//! parent that is gone, an index with a condition, or a value that the database refuses.
 
 use std::collections::{BTreeMap, HashSet};
 
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::catalog::{Catalog, Disposition, JournalAction};
+use crate::catalog::{Catalog, Column, Disposition, JournalAction, Reference, Schema};
 use crate::contract::{JobId, Reason, ReferenceResult, RequestType, SkipReason, UserId};
 use crate::job::reason;
 use crate::plan::{AccessQuery, Facts, UserFacts, check_requester, is_license_exempt};
@@ -86,7 +86,9 @@ pub async fn revert(context: &Context, target: &Job, requester: &UserId) -> Resu
     }
     let references = match is_possible {
         true => {
-            RevertCounts { session: &session, catalog: &catalog, target, coming, counts: BTreeMap::new() }.all().await?
+            let schema = host::read_schema(&session).await?;
+            let counts = BTreeMap::new();
+            RevertCounts { session: &session, catalog: &catalog, schema: &schema, target, coming, counts }.all().await?
         }
         false => Vec::new(),
     };
@@ -114,6 +116,7 @@ async fn license(session: &Session, catalog: &Catalog, target: &Job, coming: &Us
 struct RevertCounts<'f> {
     session: &'f Session,
     catalog: &'f Catalog,
+    schema: &'f Schema,
     target: &'f Job,
     /// The user, where the revert lets them in.
     coming: Option<&'f str>,
@@ -214,7 +217,7 @@ impl RevertCounts<'_> {
                 let locking = Locking::Unlocked;
                 host::preview_set_back(self.session, batch.reference, values, &ids, locking).await?
             } else if batch.kind == batch.reference.kind {
-                host::preview_restore(self.session, batch.reference, &ids).await?
+                host::preview_restore(self.session, batch.reference, &self.uniques(batch.reference), &ids).await?
             } else {
                 // Rows that were removed with others come back with them.
                 RestoreOutcome { restored: (0..ids.len()).collect(), ..RestoreOutcome::default() }
@@ -222,6 +225,14 @@ impl RevertCounts<'_> {
             self.count(&batch.kind, &returned);
         }
         Ok(())
+    }
+
+    /// Returns the columns of each unique index of a reference's table.
+    fn uniques(&self, reference: &Reference) -> Vec<Vec<Column>> {
+        let Some(table) = self.schema.named(&reference.table) else { return Vec::new() };
+        let columns =
+            |unique: &Vec<String>| unique.iter().filter_map(|name| table.column(name).map(Column::from)).collect();
+        table.uniques.iter().map(columns).collect()
     }
 
     fn count(&mut self, kind: &str, returned: &RestoreOutcome) {

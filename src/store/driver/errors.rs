@@ -37,5 +37,8 @@ pub fn violation(code: &str) -> Violation {
     postgres::violation(code).or_else(|| sqlite::violation(code)).unwrap_or(Violation::Other)
 }
 
+/// The code of rows that row-level security hides: PostgreSQL's own code of a right that is missing.
+pub const HIDDEN_BY_POLICY: &str = postgres::INSUFFICIENT_PRIVILEGE;
+
 /// The code of a row that a trigger refuses: SQLite's own code for it.
 pub const REFUSED_BY_TRIGGER: &str = sqlite::CONSTRAINT_TRIGGER;

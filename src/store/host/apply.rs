@@ -6,6 +6,7 @@ use super::item::{Applied, Assignment, RowRange, WorkItem};
 use super::journal_write::JournalRow;
 use super::statements;
 use super::strategy::Strategy;
+use super::visibility::check_parents;
 use crate::catalog::{Catalog, Reference};
 use crate::metrics::Observation;
 use crate::store::ledger::journal::Tally;
@@ -32,6 +33,7 @@ pub async fn apply_with(
     reference: &Reference,
     items: &[WorkItem],
 ) -> Result<Vec<Applied>> {
+    check_parents(session, catalog, reference, items).await?;
     let mut applied = vec![Applied::default(); items.len()];
     for batch in batches(reference, items) {
         let batch_items: Vec<&WorkItem> = batch.iter().map(|index| &items[*index]).collect();

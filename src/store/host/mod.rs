@@ -38,6 +38,7 @@ mod strategy;
 mod tenant;
 mod undo;
 mod users;
+mod visibility;
 
 pub use crate::store::driver::read_schema;
 pub use apply::{apply, apply_with};

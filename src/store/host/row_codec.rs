@@ -1,7 +1,7 @@
 //! Rows in snapshots: whole rows, or some of their columns, as JSON objects that give every value back exactly.
 
 use crate::catalog::{Column, Reference};
-use crate::store::dialect::sql::{ColumnArray, Sql, column, quoted};
+use crate::store::dialect::sql::{ColumnArray, MATERIALIZED, Sql, column, quoted};
 use crate::store::dialect::{ROW_SNAPSHOTS, SharedDialect, Type};
 
 /// Returns a whole row as a JSON object.
@@ -26,7 +26,11 @@ pub fn snapshot_rows(sql: &mut Sql, columns: &[&Column], ids: &[i64]) -> String 
     let dialect = sql.dialect();
     let picked = |of: &&Column| format!(", {} AS {}", snapshot_value(dialect, "c.content", of), quoted(&of.name));
     let picked: String = columns.iter().map(picked).collect();
-    format!("(SELECT c.id AS copy_id{picked} FROM {ids} JOIN {ROW_SNAPSHOTS} c ON i.id = c.id) r")
+    // The snapshots are picked before any value of theirs is cast: those of other tables hold values of other types.
+    format!(
+        "(WITH c AS {MATERIALIZED}(SELECT s.id, s.content FROM {ids} JOIN {ROW_SNAPSHOTS} s ON i.id = s.id) \
+         SELECT c.id AS copy_id{picked} FROM c) r"
+    )
 }
 
 /// Returns a table `i` of snapshots' ids.

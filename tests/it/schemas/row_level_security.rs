@@ -1,9 +1,12 @@
 //! Forced row-level security, with and without the session setting that its policies read. PostgreSQL only.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use handover::catalog::{Checked, Faults, check};
-use handover::stages::{Catalogs, Context};
+use handover::contract::{SkipReason, UserId};
+use handover::job::State;
+use handover::stages::{Catalogs, Context, undo};
 use handover::store::{Store, host};
 use serde_json::{Value, json};
 
@@ -144,7 +147,7 @@ async fn catalog_over_hidden_rows_needs_session_setting(world: &mut World) {
     assert!(tenant.check(&source).await.is_ok(), "nothing is hidden yet");
     hide(world).await;
     let faults = tenant.check(&source).await.expect_err("a fault").to_string();
-    for says in ["hides rows of people", "hides rows of docs", "[session]", "BYPASSRLS"] {
+    for says in ["hides rows of people, docs", "[session] settings = { \"app.org\" = \"{org}\" }", "BYPASSRLS"] {
         assert!(faults.contains(says), "{faults}");
     }
     assert!(tenant.check(&format!("{USERS}{SESSION}{DOC}")).await.is_ok());
@@ -198,5 +201,110 @@ async fn bulk_addresses_are_resolved_within_their_organization(world: &mut World
     let reported = |row: &Value| (row["user"].clone(), row["outcome"].clone(), row["records"].clone());
     assert_eq!(reported(&ended[0]), (json!("9"), json!("ok"), json!(10)));
     assert_eq!(reported(&ended[1]), (json!("19"), json!("ok"), json!(10)));
+    tenant.end(world).await;
+}
+
+/// Proves that `[session]` must set what the policies read, directly or by a function, and nothing else.
+#[on_postgres]
+async fn session_settings_are_those_of_the_policies(world: &mut World) {
+    let tenant = Tenant::new(world).await;
+    hide(world).await;
+    let with = |name: &str, value: &str| format!("{USERS}[session]\nsettings = {{ \"{name}\" = \"{value}\" }}\n{DOC}");
+    for (name, value, faults) in [
+        ("app.org", "{org}", &[][..]),
+        (
+            "app.org_id",
+            "{org}",
+            &["people, docs reads the setting `app.org`", "no policy of row-level security reads `app.org_id`"],
+        ),
+        ("app.org", "{organization}", &["`{organization}` is not known: only `{org}`"]),
+    ] {
+        match tenant.check(&with(name, value)).await {
+            Ok(_) => assert!(faults.is_empty(), "{name} = {value}"),
+            Err(found) => {
+                let found = found.to_string();
+                assert!(!faults.is_empty() && faults.iter().all(|says| found.contains(says)), "{found}");
+            }
+        }
+    }
+    world
+        .sql(
+            "CREATE FUNCTION tenant() RETURNS text LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN current_setting('app.tenant', true); END $$; \
+             DROP POLICY own ON docs; CREATE POLICY own ON docs USING (org = tenant())",
+        )
+        .await;
+    let found = tenant.check(&with("app.org", "{org}")).await.expect_err("a fault").to_string();
+    assert!(found.contains("docs reads the setting `app.tenant`"), "{found}");
+
+    // The owner of the database is a superuser.
+    let schema = host::read_schema(&world.store.reader()).await.expect("the schema");
+    let both = "[session]\nsettings = { \"app.org\" = \"{org}\", \"app.tenant\" = \"{org}\" }\n";
+    let checked = check("test", &format!("{USERS}{both}{DOC}"), &schema).expect("no faults");
+    assert!(checked.warnings.iter().any(|warning| warning.message.contains("this role sees all rows of people, docs")));
+    tenant.end(world).await;
+}
+
+/// Proves that a job stops if a row points at a row that its transactions do not see.
+#[on_postgres]
+async fn hidden_parents_stop_the_job(world: &mut World) {
+    let tenant = Tenant::new(world).await;
+    world
+        .sql(&format!(
+            "CREATE TABLE stars (id BIGINT PRIMARY KEY, doc BIGINT REFERENCES docs, owner BIGINT); \
+             INSERT INTO stars SELECT id, id, owner FROM docs WHERE owner = 9; ALTER TABLE stars OWNER TO {role}; \
+             ALTER TABLE docs ENABLE ROW LEVEL SECURITY; ALTER TABLE docs FORCE ROW LEVEL SECURITY; \
+             CREATE POLICY own ON docs USING (org = current_setting('app.org', true) AND id <> 4)",
+            role = tenant.role
+        ))
+        .await;
+    let star = DOC.replace("doc", "star");
+    tenant.start(world, &format!("{USERS}{SESSION}{star}{DOC}")).await;
+    let mut request = leave("a", "9", "2");
+    request["reassign"]["star"] = json!({ "user": "2" });
+    let job = world.hand_over(&request).await;
+    assert_eq!((job.state, codes_of(&job)), (State::NeedsAttention, vec!["row_refused".to_owned()]));
+    assert!(job.reasons.expect("reasons").to_string().contains("row-level security hides"));
+    world.sql("DROP TABLE stars").await;
+    tenant.end(world).await;
+}
+
+/// Proves that a preview of an undo reads only its own snapshots, counts as the undo does, and finds rows that are occupied.
+#[on_postgres]
+async fn undo_is_previewed_under_row_level_security(world: &mut World) {
+    let tenant = Tenant::new(world).await;
+    hide(world).await;
+    world
+        .sql(&format!(
+            "CREATE TABLE marks (id UUID PRIMARY KEY DEFAULT gen_random_uuid(), doc BIGINT NOT NULL, owner BIGINT NOT NULL, org TEXT NOT NULL, UNIQUE (doc, owner)); \
+             INSERT INTO marks (doc, owner, org) SELECT n, 9, 'a' FROM generate_series(1, 300) n; \
+             CREATE TABLE pins (id BIGINT PRIMARY KEY, owner BIGINT NOT NULL, org TEXT NOT NULL); INSERT INTO pins SELECT n, 9, 'a' FROM generate_series(1, 1000) n; \
+             ALTER TABLE marks OWNER TO {role}; ALTER TABLE pins OWNER TO {role}; \
+             ALTER TABLE marks ENABLE ROW LEVEL SECURITY; ALTER TABLE marks FORCE ROW LEVEL SECURITY; \
+             CREATE POLICY own ON marks USING (org = current_setting('app.org', true)); ANALYZE marks; ANALYZE pins",
+            role = tenant.role
+        ))
+        .await;
+    let removed = |kind: &str| DOC.replace("doc", kind).replace("transfer", "detach");
+    tenant.start(world, &format!("{USERS}{SESSION}{}{}{DOC}", removed("pin"), removed("mark"))).await;
+    let job = world.hand_over(&leave("a", "9", "2")).await;
+    certificate_of(&job);
+    world
+        .sql("ANALYZE handover.row_snapshots; INSERT INTO marks (doc, owner, org) VALUES (1, 9, 'a'), (2, 9, 'a')")
+        .await;
+    let requester = UserId::try_from("1".to_owned()).expect("an id");
+    let preview = undo::preview::revert(&world.context, &job, &requester).await.expect("a preview");
+    let previewed =
+        |kind: &str| preview.references.iter().find(|result| result.kind == kind).expect("a result").clone();
+    assert_eq!(previewed("mark").skipped, BTreeMap::from([(SkipReason::Occupied, 2)]));
+    let undone = reverted(world, &job).await;
+    for kind in ["mark", "pin", "doc"] {
+        let (undone, previewed) = (result_of(&undone, kind), previewed(kind));
+        assert_eq!(
+            (undone.restored, undone.skipped, undone.found),
+            (previewed.restored, previewed.skipped, previewed.found),
+            "{kind}"
+        );
+    }
+    world.sql("DROP TABLE marks, pins").await;
     tenant.end(world).await;
 }

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::catalog::{Family, ForeignKey, OnDelete, SchemaColumn, Table, TableName};
+use super::policies;
+use crate::catalog::{Family, ForeignKey, OnDelete, Policies, SchemaColumn, Table, TableName};
 use crate::store::dialect::text::table;
 use crate::store::driver::interface::CurrentColumn;
 use crate::store::driver::listed_values::listed_values;
@@ -50,6 +51,11 @@ pub async fn read_tables(session: &Session) -> Result<Vec<Table>> {
     read_columns(session, &mut tables).await?;
     read_indexes(session, &mut tables).await?;
     read_constraints(session, &mut tables).await?;
+    for (name, read) in policies::read(session).await? {
+        if let Some(table) = tables.get_mut(&name) {
+            table.policies = read;
+        }
+    }
     Ok(tables.into_values().collect())
 }
 
@@ -101,6 +107,7 @@ async fn read_columns(session: &Session, tables: &mut Tables) -> Result<()> {
             indexes: Vec::new(),
             foreign_keys: Vec::new(),
             row_security,
+            policies: Policies::default(),
             row_address: None,
         });
         table.columns.push(column);

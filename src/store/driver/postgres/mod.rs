@@ -5,6 +5,7 @@ mod connect;
 pub mod errors;
 mod grants;
 mod introspect;
+mod policies;
 mod pooler;
 mod sessions;
 

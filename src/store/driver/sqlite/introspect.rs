@@ -1,6 +1,6 @@
 //! SQLite's schema, from its pragmas and the text of its CREATE statements.
 
-use crate::catalog::{Family, ForeignKey, OnDelete, SchemaColumn, Table, TableName};
+use crate::catalog::{Family, ForeignKey, OnDelete, Policies, SchemaColumn, Table, TableName};
 use crate::store::driver::interface::CurrentColumn;
 use crate::store::driver::listed_values::listed_values;
 use crate::store::error::Result;
@@ -39,6 +39,7 @@ pub async fn read_tables(session: &Session) -> Result<Vec<Table>> {
             indexes: Vec::new(),
             foreign_keys: read_foreign_keys(session, &name, is_deferrable(&sql)).await?,
             row_security: false,
+            policies: Policies::default(),
             row_address: None,
         });
     }

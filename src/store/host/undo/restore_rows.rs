@@ -15,7 +15,7 @@ use super::restored::RestoreOutcome;
 use crate::catalog::{Column, ForeignKey, Reference, TableName};
 use crate::contract::SkipReason;
 use crate::store::dialect::sql::{INT64, Sql, column, quoted, table};
-use crate::store::host::row_codec::{has_snapshot_key, snapshot_rows};
+use crate::store::host::row_codec::snapshot_rows;
 use crate::store::{Result, Session};
 
 /// Rows of one table that are to be restored from their snapshots.
@@ -143,17 +143,22 @@ impl RestoreWrite for Insert<'_> {
     }
 }
 
-/// Returns which of a reference's rows could be restored now: those whose key is free. Only trying shows what else the
-/// database would refuse.
-pub async fn preview_restore(session: &Session, reference: &Reference, copies: &[i64]) -> Result<RestoreOutcome> {
+/// Returns which of a reference's rows could be restored now: those whose key is free, and whose values in these unique indexes are.
+/// Only trying shows what else the database would refuse.
+pub async fn preview_restore(
+    session: &Session,
+    reference: &Reference,
+    uniques: &[Vec<Column>],
+    copies: &[i64],
+) -> Result<RestoreOutcome> {
     if let Some(all) = skip_all_if_changed(session, reference, [], copies.len()).await? {
         return Ok(all);
     }
     let unfit = CurrentColumns::read(session, &reference.table).await?.fit(session, copies).await?.unfit;
-    let occupied = match reference.keyless {
-        true => HashSet::new(),
-        false => read_occupied(session, reference, copies).await?,
-    };
+    let mut occupied = HashSet::new();
+    for unique in uniques {
+        occupied.extend(read_occupied(session, reference, unique, copies).await?);
+    }
     let mut outcome = RestoreOutcome::default();
     for (place, copy) in copies.iter().enumerate() {
         match (unfit.contains(copy), occupied.contains(copy)) {
@@ -165,14 +170,20 @@ pub async fn preview_restore(session: &Session, reference: &Reference, copies: &
     Ok(outcome)
 }
 
-/// Returns the snapshots whose keys have a row.
-async fn read_occupied(session: &Session, reference: &Reference, copies: &[i64]) -> Result<HashSet<i64>> {
+/// Returns the snapshots whose values in a unique index another row has.
+async fn read_occupied(
+    session: &Session,
+    reference: &Reference,
+    unique: &[Column],
+    copies: &[i64],
+) -> Result<HashSet<i64>> {
     let mut sql = session.sql("");
-    let rows = snapshot_rows(&mut sql, &reference.key.iter().collect::<Vec<_>>(), copies);
+    let rows = snapshot_rows(&mut sql, &unique.iter().collect::<Vec<_>>(), copies);
+    let same = unique.iter().map(|of| format!("{} = {}", column("t", &of.name), column("r", &of.name)));
     sql.add(&format!(
-        "SELECT CAST(r.copy_id AS {INT64}) AS copy_id FROM {rows} JOIN {host} t ON {has_key}",
+        "SELECT CAST(r.copy_id AS {INT64}) AS copy_id FROM {rows} JOIN {host} t ON {same}",
         host = table(&reference.table),
-        has_key = has_snapshot_key(reference),
+        same = same.collect::<Vec<_>>().join(" AND "),
     ));
     let rows = session.all("looking for occupied keys", sql).await?;
     rows.iter().map(|row| row.get("copy_id")).collect()
