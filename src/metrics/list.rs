@@ -177,7 +177,7 @@ impl FromSpec for HistogramVec {
     }
 }
 
-/// Returns the list as the Markdown table in `docs/metrics.md`.
+/// Returns the list as the Markdown table in `docs/reference/metrics.md`.
 pub fn table() -> String {
     let mut text = String::from("| metric | type | unit | labels | description |\n|---|---|---|---|---|\n");
     for info in ALL {

@@ -1,4 +1,4 @@
-//! The words that a cell of `deactivated` may hold. This is the only list of them; `docs/bulk-files.md` repeats it.
+//! The words that a cell of `deactivated` may hold. This is the only list of them; `docs/guides/bulk-files.md` repeats it.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -105,9 +105,9 @@ mod tests {
 
     #[test]
     fn documentation_lists_every_word() {
-        let page = include_str!("../../../docs/bulk-files.md");
+        let page = include_str!("../../../docs/guides/bulk-files.md");
         for word in YES.iter().chain(NO).filter(|word| !word.is_empty()) {
-            assert!(page.contains(&format!("`{word}`")), "docs/bulk-files.md does not list `{word}`");
+            assert!(page.contains(&format!("`{word}`")), "docs/guides/bulk-files.md does not list `{word}`");
         }
     }
 }

@@ -162,12 +162,13 @@ fn alerts_fire_and_link_to_the_runbook() {
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&said));
     }
     let read = |file: &str| std::fs::read_to_string(file).expect(file);
-    let (rules, tests, runbook) = (read(RULES), read("deploy/prometheus/rules_test.yml"), read("deploy/runbook.md"));
+    let (rules, tests, runbook) =
+        (read(RULES), read("deploy/prometheus/rules_test.yml"), read("docs/operations/runbook.md"));
     let alerts: Vec<&str> = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
     let entries: Vec<&str> = runbook.lines().filter_map(|line| line.strip_prefix("## ")).collect();
     assert_eq!(alerts, entries, "one runbook entry per alert, in order");
     for alert in alerts {
-        let link = format!("deploy/runbook.md#{}", alert.to_lowercase());
+        let link = format!("docs/operations/runbook.md#{}", alert.to_lowercase());
         assert!(rules.contains(&format!("runbook_url: '{link}'")), "{link}");
         assert!(tests.contains(&format!("- alertname: {alert}\n")), "{alert} has no test");
     }
