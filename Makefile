@@ -1,6 +1,6 @@
 # The tasks of this project. `make` alone lists them.
 
-.PHONY: help test storm lint layers msrv deny deploy fuzz bench services down
+.PHONY: help test storm lint layers msrv deny deploy docs fuzz bench services down
 
 SECONDS_EACH ?= 60
 # Tests wait as much as they compute.
@@ -33,6 +33,12 @@ deny: ## check licenses, sources, bans and advisories of dependencies
 
 deploy: ## lint the Dockerfile, compose, Kubernetes, systemd and workflow files
 	@deploy/check
+
+docs: ## check links, commands and generated pages, and build the book into target/book (installs mdBook, once: minutes)
+	cargo test --locked --test it -- docs::generated docs::mentioned docs::phrases
+	@PATH="$$PWD/target/tools/mdbook/bin:$$PATH"; command -v mdbook >/dev/null || \
+	cargo install mdbook --locked --version 0.5.4 --root target/tools/mdbook; \
+	PATH="$$PWD/target/tools/mdbook/bin:$$PATH" mdbook build
 
 fuzz: ## run each fuzz target for a minute (needs nightly and cargo-fuzz; see fuzz/README.md)
 	cd fuzz && for target in request catalog spreadsheet deal; do \

@@ -8,6 +8,7 @@ mod cli;
 mod concurrency;
 mod contract;
 mod dispositions;
+mod docs;
 mod faults;
 mod guards;
 mod jobs;

@@ -1,6 +1,5 @@
-//! Operations: health, metrics, logs, traces, and their documentation.
+//! Operations: health, metrics, logs and traces.
 
-mod documents;
 mod health;
 mod logs;
 mod metrics;

@@ -1,43 +1,20 @@
-//! Documentation for operators, compared with the code.
+//! What documents mention, compared with the project: files, headings, settings and command lines.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use clap::Parser;
 use clap::error::ErrorKind;
 use handover::cli::Cli;
-use handover::{config, metrics};
+use handover::config;
 
-#[test]
-fn docs_metrics_md_matches_the_metrics() {
-    let file = "docs/metrics.md";
-    let kept = std::fs::read_to_string(file).unwrap_or_default();
-    let head = kept.split("| metric |").next().unwrap_or_default();
-    let wanted = format!("{head}{}", metrics::table());
-    if kept != wanted {
-        let fresh = Path::new(env!("CARGO_TARGET_TMPDIR")).join("metrics.md");
-        std::fs::write(&fresh, wanted).expect("a file");
-        panic!("{file} is stale; as it should be: cp {} {file}", fresh.display());
-    }
-}
-
-/// The documents at the root of the project.
-const DOCUMENTS: [&str; 5] = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"];
+use super::{AT_THE_ROOT, documents, read, texts_in};
 
 /// Returns every file that people read or that deploys Handover, with its text.
 fn written() -> Vec<(PathBuf, String)> {
-    let mut files: Vec<PathBuf> = DOCUMENTS.into_iter().chain(["Makefile"]).map(PathBuf::from).collect();
-    let mut folders: Vec<PathBuf> = ["docs", "deploy", "config"].map(PathBuf::from).into();
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder).expect("a folder").map(|entry| entry.expect("an entry").path()) {
-            match entry.is_dir() {
-                true => folders.push(entry),
-                false => files.push(entry),
-            }
-        }
-    }
-    // Some files below deploy/ may be binary.
-    files.into_iter().filter_map(|file| Some((file.clone(), std::fs::read_to_string(file).ok()?))).collect()
+    let at_the_root = AT_THE_ROOT.into_iter().chain(["Makefile"]).map(PathBuf::from);
+    let at_the_root = at_the_root.map(|file| (file.clone(), read(&file)));
+    at_the_root.chain(texts_in(&["docs", "deploy", "config"])).collect()
 }
 
 #[test]
@@ -50,18 +27,75 @@ fn documented_files_exist() {
         characters && !is_placeholder && quoted.split_once('/').is_some_and(|(folder, _)| folders.contains(&folder))
     };
     let mut faults = Vec::new();
-    for (file, text) in written() {
-        if file.extension().is_none_or(|kind| kind != "md") {
-            continue;
-        }
-        let quoted = text.split('`').filter(is_path).map(PathBuf::from);
-        let folder = file.parent().unwrap_or(Path::new(""));
-        let links = text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
-        let links = links.filter(|link| !link.contains(':') && !link.is_empty()).map(|link| folder.join(link));
-        let missing = quoted.chain(links).filter(|path| !path.exists());
-        faults.extend(missing.map(|path| format!("{}: there is no {}", file.display(), path.display())));
+    for (file, text) in documents() {
+        let missing = text.split('`').filter(is_path).filter(|path| !Path::new(path).exists());
+        faults.extend(missing.map(|path| format!("{}: there is no {path}", file.display())));
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// A link within the project: the file that it leads to, and the heading.
+fn links(file: &Path, text: &str) -> Vec<(PathBuf, String)> {
+    let folder = file.parent().unwrap_or(Path::new(""));
+    let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    let links = links.filter(|link| !link.contains(':') && !link.is_empty());
+    let link = |link: &str| {
+        let (path, heading) = link.split_once('#').unwrap_or((link, ""));
+        let target = if path.is_empty() { file.to_path_buf() } else { without_dots(&folder.join(path)) };
+        (target, heading.to_owned())
+    };
+    links.map(link).collect()
+}
+
+/// Returns a path without `..`, as links resolve it.
+fn without_dots(path: &Path) -> PathBuf {
+    let mut found = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => {
+                found.pop();
+            }
+            Component::CurDir => {}
+            Component::Prefix(_) | Component::RootDir | Component::Normal(_) => found.push(part),
+        }
+    }
+    found
+}
+
+/// Returns the headings of a document in the form that links use.
+fn headings(text: &str) -> BTreeSet<String> {
+    let slug = |heading: &str| -> String {
+        let kept = heading.trim().chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+        kept.collect::<String>().to_lowercase().replace(' ', "-")
+    };
+    let outside_of_code = text.split("```").step_by(2).collect::<String>();
+    let headings = outside_of_code.lines().filter(|line| line.starts_with('#'));
+    headings.map(|line| slug(line.trim_start_matches('#'))).collect()
+}
+
+#[test]
+fn links_lead_to_files_and_headings() {
+    let (mut faults, mut seen) = (Vec::new(), 0);
+    for (file, text) in documents() {
+        for (target, heading) in links(&file, &text) {
+            seen += 1;
+            let has_heading = || heading.is_empty() || headings(&read(&target)).contains(&heading);
+            if !target.exists() || !has_heading() {
+                faults.push(format!("{}: there is no {}#{heading}", file.display(), target.display()));
+            }
+        }
+    }
+    assert!(seen > 100, "only {seen} were found");
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn table_of_contents_lists_every_page() {
+    let summary = PathBuf::from("docs/SUMMARY.md");
+    let listed: BTreeSet<PathBuf> = links(&summary, &read(&summary)).into_iter().map(|(page, _)| page).collect();
+    let pages = documents().into_iter().map(|(file, _)| file).filter(|file| file.starts_with("docs"));
+    let missing: Vec<PathBuf> = pages.filter(|page| *page != summary && !listed.contains(page)).collect();
+    assert!(missing.is_empty(), "docs/SUMMARY.md does not list {missing:?}");
 }
 
 #[test]
@@ -107,6 +141,7 @@ fn command_lines(text: &str) -> Vec<(bool, String)> {
             let program = line.split(' ').next().unwrap_or_default();
             if program == "handover" || program.ends_with("/handover") {
                 let line = line.split(" #").next().unwrap_or_default();
+                let line = line.replace(" 2>", " >");
                 let line = line.split(['|', '>', '<', '&', ';']).next().unwrap_or_default();
                 found.push((true, line.trim_end_matches(['\\', ' ']).to_owned()));
             }
@@ -143,7 +178,7 @@ fn fault(line: &str, is_whole: bool) -> Option<String> {
     let words = unquoted.split_whitespace();
     // Names in capitals are placeholders.
     let words = words.map(|word| match word {
-        "ID" | "JOB" => "6b0c0000-0000-5000-8000-000000000000",
+        "ID" | "JOB" | "$JOB" => "6b0c0000-0000-5000-8000-000000000000",
         word => word,
     });
     let error = Cli::try_parse_from(words.collect::<Vec<_>>()).err()?;
@@ -162,7 +197,9 @@ fn fault(line: &str, is_whole: bool) -> Option<String> {
 fn documented_command_lines_parse() {
     let mut faults = Vec::new();
     let mut whole = 0;
-    for (file, text) in written() {
+    // The reference of commands is generated, and shows how they are written, not how they are used.
+    let is_used = |(file, _): &(PathBuf, String)| !file.ends_with("reference/commands.md");
+    for (file, text) in written().into_iter().filter(is_used) {
         for (is_whole, line) in command_lines(&text).into_iter().chain(started(&file, &text)) {
             whole += usize::from(is_whole);
             if let Some(what) = fault(&line, is_whole) {
