@@ -32,7 +32,7 @@ const MOST_I32: u64 = i32::MAX as u64;
 const MOST_U32: u64 = u32::MAX as u64;
 
 /// The form of every setting.
-const FORMS: [(&str, Form); 37] = [
+const FORMS: [(&str, Form); 39] = [
     ("catalog", Form::Text),
     ("database.url", Form::Secret),
     ("database.max_connections", Form::Number(MOST_U32)),
@@ -40,6 +40,7 @@ const FORMS: [(&str, Form); 37] = [
     ("database.statement_timeout", Form::Duration),
     ("database.idle_in_transaction_timeout", Form::Duration),
     ("database.acquire_timeout", Form::Duration),
+    ("database.time_zone", Form::Text),
     ("broker.url", Form::Secret),
     ("broker.ca_file", Form::Text),
     ("broker.cert_file", Form::Text),
@@ -61,6 +62,7 @@ const FORMS: [(&str, Form); 37] = [
     ("limits.chunks_per_cut", Form::Number(MOST)),
     ("limits.window", Form::Number(MOST)),
     ("limits.chunk_attempts", Form::Number(MOST_I32)),
+    ("limits.deferrals", Form::Number(MOST_U32)),
     ("limits.late_passes", Form::Number(MOST_I32)),
     ("limits.stalled_after", Form::Duration),
     ("limits.recount_for", Form::Duration),
