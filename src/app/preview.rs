@@ -15,6 +15,7 @@ use crate::contract::{HandoverRequest, JobId, Reason, Request, RequestType, User
 use crate::plan::token::PlanToken;
 use crate::plan::{Decision, Facts, Plan, Planned, check_return, normalize, normalize_handover};
 use crate::stages::handover::evaluate::{Counting, evaluate, parties};
+use crate::stages::spelling::respell;
 pub use crate::stages::undo::preview::{LicensePreview, RevertPreview};
 use crate::stages::{Context, commands, now, undo};
 use crate::store::ledger::chunks;
@@ -83,7 +84,7 @@ pub async fn preview(
     is_host_active: impl AsyncFn() -> bool,
 ) -> Result<Preview> {
     let (catalog, now) = (context.catalogs.current(), now());
-    let request = normalize_handover(&catalog, request)?;
+    let request = respell_handover(context, &catalog, normalize_handover(&catalog, request)?).await?;
     let session = context.store.snapshot().await?;
     host::enter(&session, &catalog, request.org()).await?;
     let catalog = catalog.within(request.org());
@@ -121,6 +122,11 @@ pub async fn preview(
     }
 }
 
+async fn respell_handover(context: &Context, catalog: &Catalog, request: HandoverRequest) -> Result<HandoverRequest> {
+    let request = respell(context, catalog, Request::Handover(request)).await?.into_handover();
+    Ok(request.ok_or_else(|| Error::unexpected("previewing a request", "it hands nothing over"))?)
+}
+
 /// Previews the revert of a job. Returns `None` if the request is no revert, or its organization has no such job.
 pub async fn preview_revert(context: &Context, request: &Request) -> Result<Option<RevertPreview>> {
     let Request::Job(asked) = request else { return Ok(None) };
@@ -150,7 +156,8 @@ pub struct CommandPreview {
 
 /// Previews a request about a job, a user or an invitation.
 pub async fn preview_command(context: &Context, request: Request) -> Result<CommandPreview> {
-    let request = normalize(&context.catalogs.current(), request)?;
+    let catalog = context.catalogs.current();
+    let request = respell(context, &catalog, normalize(&catalog, request)?).await?;
     let rejections = commands::preview(context, &request).await?;
     let (job_id, user_id) = match &request {
         Request::Job(asked) => (Some(asked.job_id), None),

@@ -7,6 +7,8 @@ mod reference;
 mod resolve;
 mod row_security;
 mod sections;
+mod user_column;
+mod values;
 
 use std::collections::HashSet;
 use std::fmt::Write;
@@ -20,13 +22,14 @@ use self::reference::check_reference;
 use self::resolve::Resolver;
 use self::row_security::check_row_security;
 use self::sections::{check_groups, check_invitations, check_license, check_scan, check_session, check_users};
+use self::user_column::UsersKey;
 use super::condition::{Condition, SomeUsers};
 use super::disposition::Disposition;
 use super::fault::{Fault, Faults};
 use super::file::{GroupsEntry, InvitationsEntry, LicenseEntry, ReferenceEntry, ScanEntry, SessionEntry, UsersEntry};
 use super::model::{Catalog, Users};
 use super::reference::{ClaimedRows, Reference};
-use super::schema::Schema;
+use super::schema::{Schema, Table};
 use super::tables::NamedTables;
 
 /// A catalog without faults, and warnings about it.
@@ -47,6 +50,7 @@ pub struct Checked {
 ///     name: (*name).into(),
 ///     cast: "text".into(),
 ///     family: Family::Text,
+///     ignores_case: false,
 ///     generated: false,
 ///     nullable: false,
 ///     values: None,
@@ -63,7 +67,7 @@ pub struct Checked {
 ///     row_address: None,
 /// };
 /// let schema = Schema {
-///     traits: SchemaTraits { booleans_are_integers: false, has_session_settings: true },
+///     traits: SchemaTraits { booleans_are_integers: false, has_session_settings: true, checks_types: true },
 ///     tables: vec![table("users", &["id", "name", "email", "status"]), table("contacts", &["id", "owner"])],
 /// };
 /// let source = r#"
@@ -123,9 +127,10 @@ fn read(resolver: &mut Resolver<'_>, name: &str, source: &str) -> Option<Catalog
     let session = entries.session.as_ref().map_or(Vec::new(), |entry| check_session(resolver, &users_entry, entry));
     let users_table = resolver.table(&users_entry.table);
     let users = users_table.and_then(|table| check_users(resolver, table, &users_entry));
-    let license = entries.license.as_ref().map(|entry| check_license(resolver, users_table, entry));
-    let invitations = entries.invitations.as_ref().map(|entry| check_invitations(resolver, entry));
-    let groups = entries.groups.as_ref().map(|entry| check_groups(resolver, entry));
+    let key = users_table.and_then(|table| users_key(table, &users_entry));
+    let license = entries.license.as_ref().map(|entry| check_license(resolver, users_table, key, entry));
+    let invitations = entries.invitations.as_ref().map(|entry| check_invitations(resolver, key, entry));
+    let groups = entries.groups.as_ref().map(|entry| check_groups(resolver, key, entry));
     let has_groups = groups.is_some();
     let ignored = entries.scan.as_ref().map_or(Vec::new(), |entry| check_scan(resolver, entry));
     let mut kinds = HashSet::new();
@@ -135,7 +140,7 @@ fn read(resolver: &mut Resolver<'_>, name: &str, source: &str) -> Option<Catalog
         if !kinds.insert(kind.clone()) {
             resolver.fault(entry.span().start, format!("the kind `{kind}` occurs twice: rename one of them"));
         }
-        references.push(check_reference(resolver, users_table, has_groups, entry));
+        references.push(check_reference(resolver, users_table, key, has_groups, entry));
     }
     check_row_security(resolver, entries.session.as_ref());
     let mut references: Vec<Reference> = references.into_iter().collect::<Option<_>>()?;
@@ -168,6 +173,14 @@ fn read(resolver: &mut Resolver<'_>, name: &str, source: &str) -> Option<Catalog
         session,
         ignored,
     })
+}
+
+/// Returns the users' key. One that is not unique has a fault of its own.
+fn users_key<'a>(table: &'a Table, entry: &UsersEntry) -> Option<UsersKey<'a>> {
+    let name = entry.key.get_ref().as_str();
+    let with_org: Vec<&str> = entry.org.iter().map(|org| org.get_ref().as_str()).chain([name]).collect();
+    let is_unique = table.is_unique(&[name]) || table.is_unique(&with_org);
+    table.column(name).filter(|_| is_unique).map(|column| UsersKey { table, column })
 }
 
 /// Returns the SHA-256 of a catalog's text, in hexadecimal.

@@ -128,7 +128,7 @@ fn status_values(column: &SchemaColumn, seen: &[String]) -> (String, String) {
     match column.family {
         Family::Boolean => ((!says_left).to_string(), says_left.to_string()),
         Family::Integer { .. } | Family::Number => (u8::from(!says_left).to_string(), u8::from(says_left).to_string()),
-        Family::Text | Family::Uuid | Family::Time | Family::Other | Family::Opaque => {
+        Family::Text | Family::Uuid | Family::Time | Family::Any | Family::Other | Family::Opaque => {
             let all: Vec<&String> = column.values.iter().flatten().chain(seen).collect();
             let pick = |words: &[&str]| {
                 words

@@ -77,9 +77,11 @@ pub fn users_table<'s>(schema: &'s Schema, named: Option<&str>) -> Option<&'s Ta
     likely.max_by_key(score).filter(|table| score(table) >= 15)
 }
 
-/// Returns the key of a table: the fewest unique columns that are never NULL.
+/// Returns the key of a table: the fewest unique columns that are never NULL. A text cannot name the values of a column without
+/// a type.
 pub fn key_of(table: &Table) -> Option<&Vec<String>> {
-    let never_null = |name: &String| table.column(name).is_some_and(|column| !column.nullable);
+    let never_null =
+        |name: &String| table.column(name).is_some_and(|column| !column.nullable && column.family != Family::Any);
     let keys = table.uniques.iter().filter(|unique| unique.iter().all(never_null));
     keys.min_by_key(|key| (key.len(), key.first().is_none_or(|first| first != "id")))
 }
@@ -95,7 +97,8 @@ pub fn column_like<'t>(table: &'t Table, names: &[&str]) -> Option<&'t SchemaCol
 pub fn status_column(table: &Table) -> Option<&SchemaColumn> {
     let names =
         ["status", "state", "is_active", "active", "enabled", "disabled", "deactivated", "is_deleted", "deleted"];
-    let is_none = |family: Family| matches!(family, Family::Time | Family::Other | Family::Opaque | Family::Uuid);
+    let is_none =
+        |family: Family| matches!(family, Family::Time | Family::Any | Family::Other | Family::Opaque | Family::Uuid);
     let fits = |column: &&SchemaColumn| !is_none(column.family);
     let find = |name: &&str| table.columns.iter().find(|column| column.name.to_lowercase() == **name).filter(fits);
     let near = || {

@@ -32,7 +32,7 @@ pub use reference::{ClaimedRows, Reference};
 pub use rights::{Columns, Rights, TableRights};
 pub use scan::{Uncovered, pointing_columns, scan, scan_names};
 pub use schema::{
-    Column, Family, ForeignKey, OnDelete, Policies, Schema, SchemaColumn, SchemaTraits, Table, TableName,
+    Column, Family, ForeignKey, OnDelete, Policies, Schema, SchemaColumn, SchemaTraits, Spelling, Table, TableName,
 };
 pub use tables::NamedTables;
 

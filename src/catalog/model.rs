@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use super::condition::{Condition, Holds, Permission};
+use super::condition::{Condition, Permission};
 use super::disposition::Eligible;
 use super::filter::OrgScope;
 use super::reference::Reference;
-use super::schema::{Column, TableName};
+use super::schema::{Column, Spelling, TableName};
 use crate::contract::RequestType;
 
 /// The references of one host and their dispositions, checked against its schema.
@@ -43,6 +43,8 @@ pub struct Users {
     pub table: TableName,
     /// The key.
     pub key: Column,
+    /// The ways in which an id may be written in a request, if the database accepts several.
+    pub spelling: Spelling,
     /// The organization, if the host has organizations.
     pub org: Option<Column>,
     /// True if the key is unique only together with the organization: a row is then a person's membership of one.
@@ -189,25 +191,15 @@ impl Catalog {
         self.references.iter().find(|reference| reference.kind == kind)
     }
 
-    /// Lists the columns of the users' table that rules read, except key, organization and status: each once.
-    pub fn rule_columns(&self) -> Vec<&Column> {
-        let of_value = self.conditions().filter(|condition| matches!(condition.holds, Holds::Value(_)));
-        let mut columns: Vec<&Column> = self.users.required.iter().collect();
-        columns.extend(of_value.map(|condition| &condition.column));
-        columns.sort_by(|a, b| a.name.cmp(&b.name));
-        columns.dedup_by(|a, b| a.name == b.name);
-        columns
-    }
-
-    /// Lists the conditions of rules that read other tables: each once.
-    pub fn rule_listings(&self) -> Vec<&Condition> {
-        let mut listings: Vec<&Condition> = Vec::new();
-        for condition in self.conditions().filter(|condition| matches!(condition.holds, Holds::ListedIn(_))) {
-            if !listings.contains(&condition) {
-                listings.push(condition);
+    /// Lists the conditions on users that rules have: each once.
+    pub fn rule_conditions(&self) -> Vec<&Condition> {
+        let mut conditions: Vec<&Condition> = Vec::new();
+        for condition in self.conditions() {
+            if !conditions.contains(&condition) {
+                conditions.push(condition);
             }
         }
-        listings
+        conditions
     }
 
     /// Lists every condition on a user that a rule has.

@@ -69,8 +69,8 @@ impl Rights {
     pub fn add(&mut self, catalog: &Catalog) {
         self.add_users(&catalog.users);
         let users = self.table(&catalog.users.table);
-        users.select.extend(catalog.rule_columns());
-        for condition in catalog.rule_listings() {
+        users.select.extend(&catalog.users.required);
+        for condition in catalog.rule_conditions() {
             self.add_condition(&catalog.users.table, condition);
         }
         if let Some(license) = &catalog.license {

@@ -19,6 +19,8 @@ pub struct SchemaTraits {
     pub booleans_are_integers: bool,
     /// True if a transaction can have settings, which row-level security policies read.
     pub has_session_settings: bool,
+    /// True if a column holds only values of its type. Otherwise a UUID is a text, in any spelling, and a time any value.
+    pub checks_types: bool,
 }
 
 /// A table's name, with its schema if the database has schemas.
@@ -83,6 +85,8 @@ pub struct SchemaColumn {
     pub cast: String,
     /// The kind of its values.
     pub family: Family,
+    /// True if the database compares texts of the column without regard to case.
+    pub ignores_case: bool,
     /// True if the database computes the values, so that no statement writes them.
     pub generated: bool,
     /// True if the column can be NULL.
@@ -103,11 +107,28 @@ pub struct Column {
     pub cast: String,
     /// The kind of its values: an id of another shape cannot be in the column.
     pub family: Family,
+    /// The ways in which the column may write the id of one user.
+    pub spelling: Spelling,
+}
+
+/// The ways in which a column may write one id. Statements bring both sides of a comparison into one form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Spelling {
+    /// One way, or several that the database itself compares as equal.
+    #[default]
+    One,
+    /// Letters in any case.
+    AnyCase,
+    /// A UUID in any case, with or without hyphens and braces.
+    Uuid,
+    /// A whole number, with or without leading zeros.
+    LeadingZeros,
 }
 
 impl From<&SchemaColumn> for Column {
     fn from(column: &SchemaColumn) -> Column {
-        Column { name: column.name.clone(), cast: column.cast.clone(), family: column.family }
+        let (name, cast) = (column.name.clone(), column.cast.clone());
+        Column { name, cast, family: column.family, spelling: Spelling::One }
     }
 }
 
@@ -129,6 +150,8 @@ pub enum Family {
     Uuid,
     /// Dates and times.
     Time,
+    /// Values of any type: the column has no type of its own, so that a bound text equals only a stored text (SQLite).
+    Any,
     /// Any other values that can be compared.
     Other,
     /// Values that the database cannot compare (JSON, XML, shapes). Two of them are equal if their texts are.

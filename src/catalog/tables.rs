@@ -96,7 +96,7 @@ mod tests {
             policies: Policies::default(),
             row_address: None,
         };
-        let traits = SchemaTraits { booleans_are_integers: false, has_session_settings: true };
+        let traits = SchemaTraits { booleans_are_integers: false, has_session_settings: true, checks_types: true };
         Schema { traits, tables: tables.iter().map(table).collect() }
     }
 

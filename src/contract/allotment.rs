@@ -79,6 +79,21 @@ impl Allotment {
         }
     }
 
+    /// Lists the users whom the allotment names, so that their ids can be written in another way.
+    pub fn users_mut(&mut self) -> Vec<&mut UserId> {
+        match self {
+            Allotment::Ratio(shares) | Allotment::Hardcoded(shares, _) => {
+                shares.iter_mut().filter_map(|share| share.to.user_mut()).collect()
+            }
+            Allotment::User(user) => vec![user],
+            Allotment::Manager => Vec::new(),
+            Allotment::Each(each, rest) => {
+                let rest = rest.iter_mut().flat_map(|rest| rest.users_mut());
+                each.values_mut().chain(rest).collect()
+            }
+        }
+    }
+
     /// Lists the round-robin groups that the allotment names.
     pub fn groups(&self) -> Vec<&str> {
         match self {
@@ -102,6 +117,13 @@ impl Allotment {
 
 impl Recipient {
     fn user(&self) -> Option<&UserId> {
+        match self {
+            Recipient::User(user) => Some(user),
+            Recipient::RoundRobin(_) => None,
+        }
+    }
+
+    fn user_mut(&mut self) -> Option<&mut UserId> {
         match self {
             Recipient::User(user) => Some(user),
             Recipient::RoundRobin(_) => None,

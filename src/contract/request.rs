@@ -161,6 +161,22 @@ impl Request {
         self.header().job_id()
     }
 
+    /// Lists the users whom the request names, so that their ids can be written in another way.
+    pub fn users_mut(&mut self) -> Vec<&mut UserId> {
+        match self {
+            Request::Handover(HandoverRequest { user_id, requested_by, reassign, .. }) => {
+                let named = reassign.values_mut().flat_map(Allotment::users_mut);
+                [user_id, requested_by].into_iter().chain(named).collect()
+            }
+            Request::User(UserCommand { user_id, requested_by, .. }) => vec![user_id, requested_by],
+            Request::Invite(InviteCommand { requested_by, .. }) => vec![requested_by],
+            Request::Job(JobCommand { requested_by, reassign, .. }) => {
+                let named = reassign.values_mut().flat_map(Allotment::users_mut);
+                std::iter::once(requested_by).chain(named).collect()
+            }
+        }
+    }
+
     /// Returns the request if it hands over what a user owns.
     pub fn into_handover(self) -> Option<HandoverRequest> {
         match self {

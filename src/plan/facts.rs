@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::catalog::{Condition, Holds};
+use crate::catalog::Condition;
 use crate::contract::{JobId, UserId};
 
 /// The facts for a group of requests.
@@ -25,10 +25,10 @@ pub struct UserFacts {
     pub status: UserStatus,
     /// The manager.
     pub manager: Option<UserId>,
-    /// The columns that rules read, by name.
+    /// The columns that a complete profile fills, by name.
     pub columns: HashMap<String, Option<String>>,
-    /// The conditions on other tables that the user meets.
-    pub listed: Vec<Condition>,
+    /// The conditions of rules that the user meets.
+    pub met: Vec<Condition>,
     /// The user's job that has not ended, and does not wait for another one.
     pub running_job: Option<OpenJob>,
     /// The user's job that waits for another one to end.
@@ -111,12 +111,7 @@ impl UserFacts {
 
     /// True if the user meets a condition.
     pub fn meets(&self, condition: &Condition) -> bool {
-        match &condition.holds {
-            Holds::Value(value) => {
-                self.columns.get(&condition.column.name).and_then(Option::as_deref) == Some(value.as_str())
-            }
-            Holds::ListedIn(_) => self.listed.contains(condition),
-        }
+        self.met.contains(condition)
     }
 }
 

@@ -187,7 +187,8 @@ fn check_shape(column: &Column, text: &str, path: &str) -> Result<(), Fault> {
         Family::Integer { bits } => (is_whole(text, bits), format!("whole numbers of {bits} bits")),
         Family::Uuid => (Uuid::parse_str(text).is_ok(), "UUIDs".to_owned()),
         Family::Text => (text.trim() == text, "text, without white space around it".to_owned()),
-        Family::Number | Family::Boolean | Family::Time | Family::Other | Family::Opaque => return Ok(()),
+        Family::Number => (text.parse::<f64>().is_ok_and(f64::is_finite), "numbers".to_owned()),
+        Family::Boolean | Family::Time | Family::Any | Family::Other | Family::Opaque => return Ok(()),
     };
     if fits {
         return Ok(());

@@ -21,10 +21,7 @@ pub struct Accepted<R> {
 pub fn read(catalog: &Catalog, routing_key: &str, body: &[u8]) -> Result<Accepted<Request>, InvalidRequest> {
     let request = read_request(body)?;
     check_routing_key(routing_key, request.header().kind)?;
-    let request = normalize(catalog, request)?;
-    let canonical = request.canonical();
-    let body_hash = hash_of(&canonical);
-    Ok(Accepted { request, canonical, body_hash })
+    Ok(Accepted::of(normalize(catalog, request)?))
 }
 
 /// An accepted request, by the stage that takes it.
@@ -36,6 +33,13 @@ pub enum ByStage {
 }
 
 impl Accepted<Request> {
+    /// Computes the canonical form and the hash of a request.
+    pub fn of(request: Request) -> Self {
+        let canonical = request.canonical();
+        let body_hash = hash_of(&canonical);
+        Accepted { request, canonical, body_hash }
+    }
+
     /// Returns the request for the stage that takes it.
     pub fn by_stage(self) -> ByStage {
         let Accepted { request, canonical, body_hash } = self;

@@ -11,6 +11,7 @@ use crate::stages::context::Context;
 use crate::stages::handover::parties::lookup_parties;
 use crate::stages::handover::planner::{self, Asked};
 use crate::stages::outcome::{Outcome, failed};
+use crate::stages::spelling::respell_accepted;
 
 /// A request as it came from the queue.
 #[derive(Debug, Clone)]
@@ -36,6 +37,14 @@ pub async fn take(context: &Context, messages: &[Message<'_>]) -> Vec<Outcome> {
             Ok(accepted) => accepted,
             Err(invalid) => {
                 outcomes[place] = Outcome::DeadLetter(invalid.into());
+                continue;
+            }
+        };
+        let job = accepted.request.job_id();
+        let accepted = match respell_accepted(context, &catalog, accepted).await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                outcomes[place] = failed(job, &error, 1);
                 continue;
             }
         };

@@ -21,7 +21,7 @@
 //! A stage imports shared files, and never another stage. `tests/it/layers` checks it.
 //!
 //! - `context`, `limits`, `catalogs`, `throughput`: the context of every stage.
-//! - `accepted`, `outcome`, `reply`: a request that could be read, and its answer.
+//! - `accepted`, `spelling`, `outcome`, `reply`: a request that could be read, its ids, and its answer.
 //! - `lifecycle`: a job's transition with its audit entry and its messages, in one call. `new_job` creates jobs, `changes` writes what a transaction
 //!   changes in the ledger, `messages` creates outbox messages.
 //! - `new_chunks`: the chunks that a cut adds. `license`, `refusal`, `retry`: small helpers.
@@ -48,6 +48,7 @@ mod refusal;
 pub mod relay;
 pub mod reply;
 mod retry;
+pub mod spelling;
 pub mod sweeper;
 pub mod throughput;
 pub mod undo;

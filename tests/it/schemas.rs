@@ -6,4 +6,5 @@ mod memberships;
 mod parents;
 mod row_level_security;
 mod session_defaults;
+mod types;
 mod uncomparable_types;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use toml::Spanned;
 
 use super::resolve::Resolver;
+use super::values::{check_literal, check_literal_at, typed_by};
 use crate::catalog::condition::{Condition, Holds, Listing};
 use crate::catalog::file::{ConditionEntry, ListingEntry, Name, Scalar, TestEntry};
 use crate::catalog::filter::{Filter, Test};
@@ -33,13 +34,18 @@ pub fn check_condition(
     listed: Option<&ListingEntry>,
 ) -> Option<Condition> {
     let resolved = resolver.column(users, column);
+    let byte = column.span().start;
+    let resolved = match equals {
+        Some(equals) => resolved.and_then(|column| typed_by(resolver, column, [equals.get_ref()], byte)),
+        None => resolved,
+    };
     let holds = match (equals, listed) {
-        (Some(equals), None) => resolver.literal(users, column.get_ref(), equals).map(Holds::Value),
+        (Some(equals), None) => check_literal(resolver, users, column.get_ref(), equals).map(Holds::Value),
         (None, Some(listed)) => check_listing(resolver, listed).map(Holds::ListedIn),
         (Some(_), Some(_)) | (None, None) => {
             let message = "a condition is { column = \"...\", equals = ... }, or \
                            { column = \"...\", in = { table = \"...\", column = \"...\", where = { ... } } }";
-            resolver.fault(column.span().start, message);
+            resolver.fault(byte, message);
             None
         }
     };
@@ -58,11 +64,14 @@ pub fn check_tests(
         let column = resolver.column_at(table, name, byte);
         tests.push(match test.get_ref() {
             TestEntry::One(value) => {
-                let value = resolver.literal_at(table, name, value, byte);
+                let column = column.and_then(|column| typed_by(resolver, column, [value], byte));
+                let value = check_literal_at(resolver, table, name, value, byte);
                 column.zip(value).map(|(column, value)| Test::OneOf(column, vec![value]))
             }
             TestEntry::OneOf(values) => {
-                let values: Vec<_> = values.iter().map(|value| resolver.literal_at(table, name, value, byte)).collect();
+                let column = column.and_then(|column| typed_by(resolver, column, values, byte));
+                let values: Vec<_> =
+                    values.iter().map(|value| check_literal_at(resolver, table, name, value, byte)).collect();
                 let values: Option<Vec<String>> = values.into_iter().collect();
                 column.zip(values).map(|(column, values)| Test::OneOf(column, values))
             }

@@ -6,6 +6,7 @@ use toml::Spanned;
 
 use super::conditions::check_condition;
 use super::resolve::Resolver;
+use super::values::{check_literal_at, typed_by};
 use crate::catalog::disposition::{Child, Disposition, Eligible, Occupied, OnConflict, SetValue};
 use crate::catalog::file::{
     AddEntry, DispositionName, EligibleEntry, Name, NowEntry, OnConflictEntry, OnConflictWord, ReferenceEntry, SetEntry,
@@ -104,6 +105,7 @@ fn check_on_conflict(resolver: &mut Resolver<'_>, table: &Table, entry: &Referen
     };
     let columns: Vec<_> = add.iter().map(|name| resolver.column_at(table, name, byte)).collect();
     let columns: Vec<Column> = columns.into_iter().collect::<Option<_>>()?;
+    add.iter().for_each(|name| resolver.refuse_generated(table, name, byte));
     let adds_up = |column: &Column| matches!(column.family, Family::Integer { .. } | Family::Number);
     if columns.is_empty() || !columns.iter().all(adds_up) {
         resolver.fault(byte, "`on_conflict` adds columns that hold numbers: { add = [\"percentage\"] }");
@@ -153,9 +155,13 @@ fn check_set(
     let mut values = Vec::new();
     for (name, value) in set.get_ref() {
         let byte = value.span().start;
-        let column = resolver.column_at(table, name, byte);
+        let mut column = resolver.column_at(table, name, byte);
+        resolver.refuse_generated(table, name, byte);
         let value = match value.get_ref() {
-            SetEntry::Value(value) => resolver.literal_at(table, name, value, byte).map(SetValue::Text),
+            SetEntry::Value(value) => {
+                column = column.and_then(|column| typed_by(resolver, column, [value], byte));
+                check_literal_at(resolver, table, name, value, byte).map(SetValue::Text)
+            }
             SetEntry::Now(NowEntry { now: true }) => Some(SetValue::Now),
             SetEntry::Now(NowEntry { now: false }) => {
                 resolver.fault(byte, "`now` is true or absent");

@@ -5,7 +5,7 @@ use toml::Spanned;
 use super::resolve::Resolver;
 use crate::catalog::file::{OneOrMore, ReferenceEntry};
 use crate::catalog::guess::key_of;
-use crate::catalog::schema::{Column, Table};
+use crate::catalog::schema::{Column, Family, Table};
 
 /// Returns the columns of a reference's key, and true if they are only the physical address of the row.
 pub fn check_key_of(
@@ -96,6 +96,15 @@ pub fn check_key(resolver: &mut Resolver<'_>, table: &Table, entry: &Spanned<One
     let null = names.iter().find(|name| table.column(name).is_some_and(|column| column.nullable));
     if let Some(null) = null {
         resolver.fault(byte, format!("`{null}` may be NULL in {}, so it cannot be part of a key", table.name));
+        return None;
+    }
+    if let Some(untyped) = columns.iter().find(|column| column.family == Family::Any) {
+        let hint = key_of(table).map_or("key = []".to_owned(), |key| as_toml(key));
+        let message = format!(
+            "`{}` of {} has no declared type, so a text cannot name its values: write {hint}",
+            untyped.name, table.name
+        );
+        resolver.fault(byte, message);
         return None;
     }
     Some(columns)

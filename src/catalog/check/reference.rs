@@ -6,6 +6,7 @@ use super::conditions::{check_condition, check_optional_condition, check_tests};
 use super::disposition::check_disposition;
 use super::key::check_key_of;
 use super::resolve::Resolver;
+use super::user_column::{UsersKey, check_user_column};
 use crate::catalog::condition::When;
 use crate::catalog::file::{DispositionName, ParentEntry, ReferenceEntry, WhenEntry};
 use crate::catalog::filter::{Filter, Parent, Test};
@@ -16,6 +17,7 @@ use crate::catalog::schema::{Column, Family, ForeignKey, Table};
 pub fn check_reference(
     resolver: &mut Resolver<'_>,
     users: Option<&Table>,
+    users_key: Option<UsersKey<'_>>,
     has_groups: bool,
     entry: &Spanned<ReferenceEntry>,
 ) -> Option<Reference> {
@@ -24,7 +26,13 @@ pub fn check_reference(
     check_kind(resolver, entry);
     refuse_idle_fields(resolver, entry);
     let table = resolver.table(&entry.table)?;
-    let user = resolver.column(table, &entry.user);
+    let user = check_user_column(resolver, table, &entry.user, users_key);
+    if moves_rows(entry) {
+        resolver.refuse_generated(table, entry.user.get_ref(), entry.user.span().start);
+    }
+    for written in entry.touch.iter().chain(&entry.version_column) {
+        resolver.refuse_generated(table, written.get_ref(), written.span().start);
+    }
     let key = check_key_of(resolver, table, entry, start);
     let filter = check_filter(resolver, table, entry);
     let when = users.and_then(|users| check_when(resolver, users, entry.when.as_ref()));
@@ -77,6 +85,15 @@ fn secured_parents(resolver: &Resolver<'_>, table: &Table) -> Vec<ForeignKey> {
         resolver.schema.named(&key.table).is_some_and(|parent| parent.policies.are_enabled || parent.row_security)
     };
     table.foreign_keys.iter().filter(is_secured).cloned().collect()
+}
+
+/// True if records can move, which writes the user column.
+fn moves_rows(entry: &ReferenceEntry) -> bool {
+    match entry.disposition.get_ref() {
+        DispositionName::Transfer => true,
+        DispositionName::Block => entry.resolve.as_ref().is_some_and(|resolve| *resolve.get_ref()),
+        DispositionName::Detach | DispositionName::Set | DispositionName::Purge | DispositionName::Keep => false,
+    }
 }
 
 fn check_kind(resolver: &mut Resolver<'_>, entry: &ReferenceEntry) {

@@ -1,14 +1,12 @@
-//! Looks up names and literals in the live schema, and collects faults.
+//! Looks up names in the live schema, and collects faults.
 
 use std::collections::BTreeMap;
 
-use toml::Spanned;
-
 use crate::catalog::fault::{Fault, Lines};
-use crate::catalog::file::{Name, Scalar};
+use crate::catalog::file::Name;
 use crate::catalog::filter::Test;
 use crate::catalog::reference::Reference;
-use crate::catalog::schema::{Column, Family, Schema, SchemaColumn, SchemaTraits, Table, TableName};
+use crate::catalog::schema::{Column, Schema, SchemaColumn, Table, TableName};
 
 /// A catalog's text, the schema that it is checked against, and the findings so far.
 pub struct Resolver<'a> {
@@ -110,53 +108,24 @@ impl<'a> Resolver<'a> {
         Some(column.into())
     }
 
+    /// Adds a fault if the database computes a column that is to be written.
+    pub fn refuse_generated(&mut self, table: &Table, name: &str, byte: usize) {
+        if table.column(name).is_some_and(|column| column.generated) {
+            let message = format!(
+                "the column `{name}` of {} is computed by the database, so it cannot be written: name the column that it is \
+                 computed from",
+                table.name
+            );
+            self.fault(byte, message);
+        }
+    }
+
     /// Returns a column that may be absent: `Some(None)` if it is.
     pub fn optional_column(&mut self, table: &Table, name: Option<&Name>) -> Option<Option<Column>> {
         match name {
             None => Some(None),
             Some(name) => self.column(table, name).map(Some),
         }
-    }
-
-    /// Returns the text of a literal in the column's own text form, or adds a fault.
-    pub fn literal(&mut self, table: &Table, column: &str, value: &Spanned<Scalar>) -> Option<String> {
-        self.literal_at(table, column, value.get_ref(), value.span().start)
-    }
-
-    /// Returns the text of a literal in the column's own text form, or adds a fault at a byte of the text.
-    pub fn literal_at(&mut self, table: &Table, column: &str, value: &Scalar, byte: usize) -> Option<String> {
-        // The look-up of the column reports that it does not exist.
-        let column = table.column(column)?;
-        let fits = match (column.family, value) {
-            (Family::Integer { .. }, Scalar::Integer(_)) | (Family::Boolean, Scalar::Boolean(_)) => true,
-            (Family::Integer { .. } | Family::Number, Scalar::Boolean(_)) => self.schema.traits.booleans_are_integers,
-            (Family::Number, Scalar::Integer(_) | Scalar::Number(_)) => true,
-            (Family::Integer { .. } | Family::Number | Family::Boolean, _) => false,
-            (_, Scalar::Text(_)) => true,
-            (_, Scalar::Boolean(_) | Scalar::Integer(_) | Scalar::Number(_)) => {
-                matches!(column.family, Family::Other | Family::Opaque)
-            }
-        };
-        if !fits {
-            let wants = family_name(column.family);
-            self.fault(
-                byte,
-                format!("the value does not fit the column `{}` of {}, which holds {wants}", column.name, table.name),
-            );
-            return None;
-        }
-        let text = literal_text(value, self.schema.traits);
-        if let Some(values) = &column.values
-            && !values.contains(&text)
-        {
-            let allowed = values.join(", ");
-            self.fault(
-                byte,
-                format!("the column `{}` of {} never holds this value; it allows: {allowed}", column.name, table.name),
-            );
-            return None;
-        }
-        Some(text)
     }
 
     /// True if the schema shows that every row of the table passes one of the filters. Either one has no tests, or together
@@ -203,28 +172,6 @@ fn single_tests_cover(column: &SchemaColumn, references: &[&Reference]) -> bool 
         }
     }
     null && values.iter().all(|value| named.contains(&value))
-}
-
-fn literal_text(value: &Scalar, traits: SchemaTraits) -> String {
-    match value {
-        Scalar::Boolean(flag) if traits.booleans_are_integers => u8::from(*flag).to_string(),
-        Scalar::Boolean(flag) => flag.to_string(),
-        Scalar::Integer(number) => number.to_string(),
-        Scalar::Number(number) => number.to_string(),
-        Scalar::Text(text) => text.clone(),
-    }
-}
-
-fn family_name(family: Family) -> &'static str {
-    match family {
-        Family::Integer { .. } => "whole numbers",
-        Family::Number => "numbers",
-        Family::Boolean => "true or false",
-        Family::Text => "text",
-        Family::Uuid => "UUIDs",
-        Family::Time => "dates or times, written as text",
-        Family::Other | Family::Opaque => "values of another type",
-    }
 }
 
 /// Returns a hint at the name that is most like the one written, or an empty text.

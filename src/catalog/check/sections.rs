@@ -1,19 +1,28 @@
 //! Checks the sections of a catalog: users, license, invitations, groups, session and scan.
 
+use toml::Spanned;
+
 use super::conditions::{check_condition, check_optional_condition};
 use super::key::check_key;
 use super::resolve::Resolver;
+use super::user_column::{UsersKey, check_optional_user_column, check_user_column, check_users_key, spelling_of_key};
+use super::values::{check_literal, typed_by};
 use crate::catalog::condition::Permission;
 use crate::catalog::file::{
     AnyOf, GroupsEntry, InvitationStatusEntry, InvitationsEntry, LicenseEntry, Name, PermissionEntry, ScanEntry,
     SessionEntry, UsersEntry,
 };
 use crate::catalog::model::{Groups, InvitationStatus, Invitations, License, Status, Users};
-use crate::catalog::schema::{Column, Table, TableName};
+use crate::catalog::schema::{Column, Family, SchemaColumn, Spelling, Table, TableName};
 
 /// Checks `[users]`.
 pub fn check_users(resolver: &mut Resolver<'_>, table: &Table, entry: &UsersEntry) -> Option<Users> {
     let key = resolver.column(table, &entry.key);
+    let found = table.column(entry.key.get_ref()).map(|column| UsersKey { table, column });
+    if let Some(found) = found {
+        check_users_key(resolver, found, &entry.key);
+    }
+    let spelling = found.map_or(Spelling::One, |key| spelling_of_key(key.column, resolver.schema.traits));
     let org = resolver.optional_column(table, entry.org.as_ref());
     let written = entry.key.get_ref().as_str();
     let per_org = !table.is_unique(&[written]);
@@ -24,13 +33,15 @@ pub fn check_users(resolver: &mut Resolver<'_>, table: &Table, entry: &UsersEntr
     }
     let name = resolver.column(table, &entry.name);
     let email = resolver.column(table, &entry.email);
-    let manager = resolver.optional_column(table, entry.manager.as_ref());
+    let manager = check_optional_user_column(resolver, table, entry.manager.as_ref(), found);
     let status = check_status(resolver, table, entry);
     let required: Vec<_> = entry.required.iter().map(|name| resolver.column(table, name)).collect();
     let new: Vec<_> = (entry.new.iter())
         .map(|(name, value)| {
-            let column = resolver.column_at(table, name, value.span().start);
-            let value = resolver.literal(table, name, value);
+            let byte = value.span().start;
+            let column = resolver.column_at(table, name, byte);
+            let column = column.and_then(|column| typed_by(resolver, column, [value.get_ref()], byte));
+            let value = check_literal(resolver, table, name, value);
             column.zip(value)
         })
         .collect();
@@ -38,6 +49,7 @@ pub fn check_users(resolver: &mut Resolver<'_>, table: &Table, entry: &UsersEntr
     Some(Users {
         table: table.name.clone(),
         key: key?,
+        spelling,
         org: org?,
         per_org,
         within: None,
@@ -65,11 +77,15 @@ fn check_may(resolver: &mut Resolver<'_>, users: &Table, any: &AnyOf<PermissionE
 }
 
 fn check_status(resolver: &mut Resolver<'_>, table: &Table, entry: &UsersEntry) -> Option<Status> {
-    let column = resolver.column(table, &entry.status.column);
     let written = &entry.status.column;
-    let active = resolver.literal(table, written.get_ref(), &entry.status.active);
-    let inactive = resolver.literal(table, written.get_ref(), &entry.status.inactive);
-    let invited = entry.status.invited.as_ref().map(|value| resolver.literal(table, written.get_ref(), value));
+    let values = [&entry.status.active, &entry.status.inactive].into_iter().chain(&entry.status.invited);
+    let column = resolver.column(table, written);
+    resolver.refuse_generated(table, written.get_ref(), written.span().start);
+    let column =
+        column.and_then(|column| typed_by(resolver, column, values.map(Spanned::get_ref), written.span().start));
+    let active = check_literal(resolver, table, written.get_ref(), &entry.status.active);
+    let inactive = check_literal(resolver, table, written.get_ref(), &entry.status.inactive);
+    let invited = entry.status.invited.as_ref().map(|value| check_literal(resolver, table, written.get_ref(), value));
     if active.is_some() && active == inactive {
         resolver.fault(written.span().start, "`active` and `inactive` are the same value");
     }
@@ -82,10 +98,16 @@ fn check_status(resolver: &mut Resolver<'_>, table: &Table, entry: &UsersEntry) 
 }
 
 /// Checks `[license]`.
-pub fn check_license(resolver: &mut Resolver<'_>, users: Option<&Table>, entry: &LicenseEntry) -> Option<License> {
+pub fn check_license(
+    resolver: &mut Resolver<'_>,
+    users: Option<&Table>,
+    users_key: Option<UsersKey<'_>>,
+    entry: &LicenseEntry,
+) -> Option<License> {
     let table = resolver.table(&entry.table)?;
-    let user = resolver.column(table, &entry.user);
-    let free = entry.free.as_ref().map(|free| resolver.literal(table, entry.user.get_ref(), free));
+    let user = check_user_column(resolver, table, &entry.user, users_key);
+    resolver.refuse_generated(table, entry.user.get_ref(), entry.user.span().start);
+    let free = entry.free.as_ref().map(|free| check_literal(resolver, table, entry.user.get_ref(), free));
     let free = free.map_or(Some(None), |free| free.map(Some));
     if entry.free.is_none() && table.column(entry.user.get_ref()).is_some_and(|column| !column.nullable) {
         let message = format!(
@@ -116,7 +138,8 @@ pub fn check_license(resolver: &mut Resolver<'_>, users: Option<&Table>, entry: 
 
 /// Returns the primary key, or else the first unique index whose columns are never NULL.
 fn default_key(resolver: &mut Resolver<'_>, table: &Table, written: &Name) -> Option<Vec<Column>> {
-    let never_null = |name: &String| table.column(name).is_some_and(|column| !column.nullable);
+    let is_fit = |column: &SchemaColumn| !column.nullable && column.family != Family::Any;
+    let never_null = |name: &String| table.column(name).is_some_and(is_fit);
     match table.uniques.iter().find(|unique| unique.iter().all(never_null)) {
         Some(unique) => unique.iter().map(|name| resolver.column_at(table, name, written.span().start)).collect(),
         None => {
@@ -128,13 +151,17 @@ fn default_key(resolver: &mut Resolver<'_>, table: &Table, written: &Name) -> Op
 }
 
 /// Checks `[invitations]`.
-pub fn check_invitations(resolver: &mut Resolver<'_>, entry: &InvitationsEntry) -> Option<Invitations> {
+pub fn check_invitations(
+    resolver: &mut Resolver<'_>,
+    users_key: Option<UsersKey<'_>>,
+    entry: &InvitationsEntry,
+) -> Option<Invitations> {
     let table = resolver.table(&entry.table)?;
     let key = resolver.column(table, &entry.key);
-    let user = resolver.column(table, &entry.user);
-    let optional = [&entry.invited_by, &entry.email, &entry.org, &entry.sent_at, &entry.answered_at];
-    let [invited_by, email, org, sent_at, answered_at] =
-        optional.map(|name| resolver.optional_column(table, name.as_ref()));
+    let user = check_user_column(resolver, table, &entry.user, users_key);
+    let invited_by = check_optional_user_column(resolver, table, entry.invited_by.as_ref(), users_key);
+    let optional = [&entry.email, &entry.org, &entry.sent_at, &entry.answered_at];
+    let [email, org, sent_at, answered_at] = optional.map(|name| resolver.optional_column(table, name.as_ref()));
     let status = entry.status.as_ref().map(|status| check_invitation_status(resolver, table, status));
     Some(Invitations {
         table: table.name.clone(),
@@ -155,16 +182,22 @@ fn check_invitation_status(
     entry: &InvitationStatusEntry,
 ) -> Option<InvitationStatus> {
     let column = resolver.column(table, &entry.column);
-    let mut word = |value| resolver.literal(table, entry.column.get_ref(), value);
+    let values = [&entry.open, &entry.accepted, &entry.cancelled].map(Spanned::get_ref);
+    let column = column.and_then(|column| typed_by(resolver, column, values, entry.column.span().start));
+    let mut word = |value| check_literal(resolver, table, entry.column.get_ref(), value);
     let (open, accepted, cancelled) = (word(&entry.open), word(&entry.accepted), word(&entry.cancelled));
     Some(InvitationStatus { column: column?, open: open?, accepted: accepted?, cancelled: cancelled? })
 }
 
 /// Checks `[groups]`.
-pub fn check_groups(resolver: &mut Resolver<'_>, entry: &GroupsEntry) -> Option<Groups> {
+pub fn check_groups(
+    resolver: &mut Resolver<'_>,
+    users_key: Option<UsersKey<'_>>,
+    entry: &GroupsEntry,
+) -> Option<Groups> {
     let table = resolver.table(&entry.table)?;
     let group = resolver.column(table, &entry.group);
-    let user = resolver.column(table, &entry.user);
+    let user = check_user_column(resolver, table, &entry.user, users_key);
     let org = resolver.optional_column(table, entry.org.as_ref())?;
     Some(Groups { table: table.name.clone(), group: group?, user: user?, org, within: None })
 }

@@ -56,4 +56,6 @@ pub struct Capabilities {
     pub separate_sequences: bool,
     /// Truth values are the integers 0 and 1.
     pub booleans_are_integers: bool,
+    /// A column holds only values of its type: a UUID, for example, is no mere text.
+    pub checks_types: bool,
 }

@@ -40,6 +40,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     numbers_rows_lazily: true,
     separate_sequences: true,
     booleans_are_integers: false,
+    checks_types: true,
 };
 
 impl Postgres {

@@ -12,7 +12,7 @@ pub use super::piece::{INT64, MATERIALIZED, TEXT};
 use super::piece::{MARK, Piece};
 use super::syntax::{SharedDialect, TableSize};
 use super::tables::LedgerTable;
-pub use super::text::{array_cast, array_text, as_text, as_texts, cast, column, quoted, table};
+pub use super::text::{array_cast, array_text, as_text, as_texts, cast, column, quoted, same_type, table};
 use super::types::Type;
 pub use super::update_from::UpdateFrom;
 use crate::catalog::Column;

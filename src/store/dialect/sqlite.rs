@@ -39,6 +39,7 @@ const CAPABILITIES: Capabilities = Capabilities {
     numbers_rows_lazily: false,
     separate_sequences: false,
     booleans_are_integers: true,
+    checks_types: false,
 };
 
 impl Dialect for Sqlite {

@@ -93,6 +93,14 @@ pub fn table(name: &TableName) -> String {
     }
 }
 
+/// Casts an expression of one column's type to another's, if they differ.
+pub fn same_type(expression: &str, from: &Column, to: &Column) -> String {
+    match from.cast == to.cast {
+        true => expression.to_owned(),
+        false => cast(expression, &to.cast),
+    }
+}
+
 /// Returns the columns of an alias as texts named `k0`, `k1` and so on.
 pub fn as_texts(columns: &[Column], alias: &str) -> String {
     let texts: Vec<String> = (columns.iter().enumerate())

@@ -10,6 +10,7 @@ mod listed_values;
 mod postgres;
 mod settings;
 mod sqlite;
+mod tokens;
 
 pub use self::activity::{HostLoad, Standbys};
 pub use self::interface::{CurrentColumn, Driver, Pools, SessionDefault};
@@ -19,7 +20,7 @@ use self::sqlite::SqliteDriver;
 use super::dialect::{Capabilities, Engine};
 use super::error::Result;
 use super::session::Session;
-use crate::catalog::{Column, Family, Schema, SchemaTraits, Table, TableName};
+use crate::catalog::{Column, Family, Schema, SchemaTraits, Spelling, Table, TableName};
 
 /// The engines, by the schemes of their URLs.
 const SCHEMES: [(&str, Engine); 3] =
@@ -57,6 +58,7 @@ pub async fn read_schema(session: &Session) -> Result<Schema> {
     let traits = SchemaTraits {
         booleans_are_integers: capabilities.booleans_are_integers,
         has_session_settings: capabilities.session_settings,
+        checks_types: capabilities.checks_types,
     };
     Ok(Schema { traits, tables })
 }
@@ -70,6 +72,7 @@ fn row_address(capabilities: &Capabilities, table: &Table) -> Option<Vec<Column>
         name: (*name).to_owned(),
         cast: (*cast).to_owned(),
         family: Family::Other,
+        spelling: Spelling::One,
     };
     Some(address.columns.iter().map(column).collect())
 }

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::predicates::{bare_filter, in_org, unset, user_column};
+use super::predicates::{bare_filter, in_org, unset};
+use super::user_match::points_at;
 use super::users::leaver_table;
 use crate::catalog::{Catalog, Disposition, Reference};
 use crate::contract::UserId;
@@ -100,13 +101,12 @@ fn census_of_column(sql: &mut Sql, UserColumn { first, references }: &UserColumn
     let in_org = in_org(sql, first.within.as_ref(), "t");
     let branch = format!(
         "SELECT CAST({position} AS {INT64}) AS first, p.leaver AS leaver, \
-         (SELECT {counts} FROM (SELECT {category} AS category FROM {host} t WHERE t.{user} = {leaver}{in_org}) s) AS counts \
+         (SELECT {counts} FROM (SELECT {category} AS category FROM {host} t WHERE {is_theirs}{in_org}) s) AS counts \
          FROM p",
         position = first.position,
         counts = as_text(&sql.dialect().json_array(&counts)),
         host = table(&first.table),
-        user = user_column(first),
-        leaver = cast("p.leaver", &first.user.cast),
+        is_theirs = points_at(&first.user, "t", &cast("p.leaver", &first.user.cast)),
     );
     (branch, categories)
 }

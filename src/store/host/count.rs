@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::predicates::{bare_filter, is_sole, row_tests, sole_test, user_column};
+use super::predicates::{bare_filter, is_sole, row_tests, sole_test};
+use super::user_match::points_at;
 use super::users::leaver_table;
 use crate::catalog::{Catalog, Disposition, Reference};
 use crate::contract::UserId;
@@ -30,11 +31,10 @@ pub async fn counts(
             + &not_handed_over(&mut sql, catalog, reference, &leaving);
         branches.push(format!(
             "SELECT CAST({position} AS {INT64}) AS position, p.leaver AS leaver, \
-             (SELECT count(*) FROM (SELECT 1 FROM {host} t WHERE t.{user} = {leaver}{tests} LIMIT {limit_bound}) s) AS n FROM p",
+             (SELECT count(*) FROM (SELECT 1 FROM {host} t WHERE {is_theirs}{tests} LIMIT {limit_bound}) s) AS n FROM p",
             position = reference.position,
             host = table(&reference.table),
-            user = user_column(reference),
-            leaver = cast("p.leaver", &reference.user.cast),
+            is_theirs = points_at(&reference.user, "t", &cast("p.leaver", &reference.user.cast)),
         ));
     }
     if branches.is_empty() {

@@ -5,8 +5,9 @@
 
 use super::item::Key;
 use super::keys::read_key;
-use super::predicates::{between, key_columns, row_tests, user_column};
+use super::predicates::{between, key_columns, row_tests};
 use super::selection::{not_excepted, rest_test};
+use super::user_match::points_at;
 use crate::catalog::{Column, Reference};
 use crate::store::dialect::sql::{Sql, as_text, as_texts, column, table};
 use crate::store::{Result, Row, Session};
@@ -77,10 +78,10 @@ impl Rest<'_> {
         let (chunks, to_the_last) = (sql.bind(chunks as i64), sql.bind(rows as i64 - 1));
         let key_at = |after: &str, offset: &str| {
             format!(
-                "(SELECT {key} FROM {table} t WHERE t.{column} = {user}{tests}{after} ORDER BY {key} LIMIT 1 OFFSET {offset})",
+                "(SELECT {key} FROM {table} t WHERE {is_theirs}{tests}{after} ORDER BY {key} LIMIT 1 OFFSET {offset})",
                 key = column("t", &key.name),
                 table = table(&self.reference.table),
-                column = user_column(self.reference),
+                is_theirs = points_at(&self.reference.user, "t", &user),
             )
         };
         let after_last = format!(" AND {} > r.l", column("t", &key.name));
@@ -112,9 +113,9 @@ pub async fn cut_between(
     let in_range = range_tests(&mut sql, reference, (first, last), except);
     let user = sql.host(&reference.user, leaver);
     sql.add(&format!(
-        "SELECT count(*) AS n FROM {table} t WHERE t.{column} = {user}{in_range}",
+        "SELECT count(*) AS n FROM {table} t WHERE {is_theirs}{in_range}",
         table = table(&reference.table),
-        column = user_column(reference),
+        is_theirs = points_at(&reference.user, "t", &user),
     ));
     let row = session.one(&format!("cutting a chunk of {}", reference.kind), sql).await?;
     let found = row.map_or(Ok(0), |row| row.count("n"))?;
@@ -148,11 +149,11 @@ async fn number_rows(
     let texts = as_texts(&reference.key, "s");
     sql.add(&format!(
         "WITH s AS (SELECT {keys}, row_number() OVER (ORDER BY {keys}) AS n FROM {table} t \
-         WHERE t.{user} = {leaver}{tests} ORDER BY {keys} LIMIT {most}) \
+         WHERE {is_theirs}{tests} ORDER BY {keys} LIMIT {most}) \
          SELECT {texts}, s.n AS n FROM s \
          WHERE s.n % {rows_each} = 0 OR (s.n - 1) % {rows_each} = 0 OR s.n = (SELECT max(n) FROM s) ORDER BY s.n",
         table = table(&reference.table),
-        user = user_column(reference),
+        is_theirs = points_at(&reference.user, "t", &leaver),
     ));
     let ends = session.all(&format!("cutting {}", reference.kind), sql).await?;
     pair_up(reference, &ends, rows)

@@ -3,7 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use super::keys::read_key;
-use super::predicates::{filter, in_org, is_user, key_columns, row_tests, sole_test, user_column};
+use super::predicates::{filter, in_org, key_columns, row_tests, sole_test};
+use super::user_match::{equal, is_among, is_user, points_at};
 use crate::catalog::{Catalog, Reference};
 use crate::contract::UserId;
 use crate::store::dialect::RowLock;
@@ -25,10 +26,10 @@ pub async fn blocking_keys(
     let tests =
         row_tests(&mut sql, reference, "t") + &sole_test(&mut sql, catalog, reference, "t", &[leaver.to_string()]);
     sql.add(&format!(
-        "SELECT {texts} FROM {host} t WHERE t.{column} = {user}{tests} ORDER BY {order} LIMIT 5",
+        "SELECT {texts} FROM {host} t WHERE {is_theirs}{tests} ORDER BY {order} LIMIT 5",
         texts = as_texts(&reference.key, "t"),
         host = table(&reference.table),
-        column = user_column(reference),
+        is_theirs = points_at(&reference.user, "t", &user),
         order = key_columns(reference, "t"),
     ));
     let rows = session.all(&format!("reading {}", reference.kind), sql).await?;
@@ -45,17 +46,17 @@ pub async fn lock_group_rows(session: &Session, reference: &Reference, leavers: 
         return Ok(());
     }
     let mut sql = session.sql("");
-    let list = sql.host_list(&reference.user, leavers.iter().map(|leaver| leaver.as_str()));
+    let ids = leavers.iter().map(|leaver| leaver.as_str());
+    let is_theirs = is_among(&mut sql, &reference.user, &column("l", &reference.user.name), ids);
     let mut tests =
         |alias: &str| in_org(&mut sql, reference.within.as_ref(), alias) + &filter(&mut sql, &reference.filter, alias);
     let (sharing, theirs) = (tests("t"), tests("l"));
     sql.add(&format!(
-        "SELECT 1 FROM {host} t WHERE {group} IN (SELECT {inner} FROM {host} l WHERE {user} IN {list}{theirs}){sharing} \
+        "SELECT 1 FROM {host} t WHERE {group} IN (SELECT {inner} FROM {host} l WHERE {is_theirs}{theirs}){sharing} \
          ORDER BY {keys}{lock}",
         host = table(&reference.table),
         group = column("t", &sole_in.name),
         inner = column("l", &sole_in.name),
-        user = column("l", &reference.user.name),
         keys = key_columns(reference, "t"),
         lock = sql.dialect().row_lock(RowLock::Wait, None),
     ));
@@ -77,11 +78,11 @@ pub async fn not_owned<'k>(
     let list = sql.host_list(key, keys.iter().copied());
     let tests = row_tests(&mut sql, reference, "t");
     sql.add(&format!(
-        "SELECT {text} AS k0 FROM {host} t WHERE {column} IN {list} AND t.{user_column} = {user}{tests}",
+        "SELECT {text} AS k0 FROM {host} t WHERE {column} IN {list} AND {is_theirs}{tests}",
         text = as_text(&column("t", &key.name)),
         host = table(&reference.table),
         column = column("t", &key.name),
-        user_column = user_column(reference),
+        is_theirs = points_at(&reference.user, "t", &user),
     ));
     let mut owned = HashSet::new();
     for row in session.all(&format!("looking for the named records of {}", reference.kind), sql).await? {
@@ -107,10 +108,11 @@ pub async fn direct_reports_above(
     sql.add(&format!(
         "WITH RECURSIVE up AS (\
            SELECT {id} AS start, {id} AS at, {boss} AS boss FROM {host} u WHERE {id} IN {list}{in_org} \
-           UNION SELECT up.start, {id}, {boss} FROM up JOIN {host} u ON {is_boss}{in_org} WHERE up.boss <> {leaver}) \
-         SELECT {start} AS start, {report} AS report FROM up WHERE up.boss = {leaver}",
+           UNION SELECT up.start, {id}, {boss} FROM up JOIN {host} u ON {is_boss}{in_org} WHERE NOT ({is_leaver})) \
+         SELECT {start} AS start, {report} AS report FROM up WHERE {is_leaver}",
         id = column("u", &key.name),
         boss = column("u", &reference.user.name),
+        is_leaver = equal("up.boss", &leaver, &reference.user),
         is_boss = is_user(&column("u", &key.name), key, "up.boss", &reference.user),
         host = table(&reference.table),
         start = as_text("up.start"),

@@ -8,8 +8,9 @@
 //! Locks: rows are locked when they are picked. A second mover waits, and then picks others.
 
 use super::item::{RowRange, WorkItem};
-use super::predicates::{key_columns, row_tests, user_column};
+use super::predicates::{key_columns, row_tests};
 use super::row_codec::row_json;
+use super::user_match::points_at;
 use crate::catalog::Reference;
 use crate::store::dialect::sql::{INT64, MATERIALIZED, Sql, TEXT, table};
 use crate::store::dialect::{RowLock, SharedDialect, Type};
@@ -33,10 +34,10 @@ pub fn picked(sql: &mut Sql, reference: &Reference, item: &WorkItem, tests: &str
     let (leaver, rows) = (sql.host(&reference.user, item.leaver.as_str()), sql.bind(rows as i64));
     let lock = sql.dialect().row_lock(RowLock::Wait, Some("t"));
     Some(format!(
-        "picked AS {MATERIALIZED}(SELECT {keys} FROM {host} t WHERE t.{user} = {leaver}{looks}{tests} LIMIT {rows}{lock})",
+        "picked AS {MATERIALIZED}(SELECT {keys} FROM {host} t WHERE {is_theirs}{looks}{tests} LIMIT {rows}{lock})",
         keys = key_columns(reference, "t"),
         host = table(&reference.table),
-        user = user_column(reference),
+        is_theirs = points_at(&reference.user, "t", &leaver),
     ))
 }
 
@@ -57,9 +58,9 @@ pub async fn count_next(session: &Session, reference: &Reference, leaver: &str, 
     let limit = sql.bind(i64::try_from(limit).unwrap_or(i64::MAX));
     sql.add(&format!(
         "SELECT CAST(count(*) AS {INT64}) AS n FROM \
-         (SELECT 1 FROM {host} t WHERE t.{user} = {leaver}{tests} LIMIT {limit}) s",
+         (SELECT 1 FROM {host} t WHERE {is_theirs}{tests} LIMIT {limit}) s",
         host = table(&reference.table),
-        user = user_column(reference),
+        is_theirs = points_at(&reference.user, "t", &leaver),
     ));
     session.one(&doing, sql).await?.map_or(Ok(0), |row| row.count("n"))
 }
@@ -78,10 +79,10 @@ pub async fn image_of_next(
     let leaver = sql.host(&reference.user, leaver);
     let lock = sql.dialect().row_lock(RowLock::SkipLocked, Some("t"));
     sql.add(&format!(
-        "SELECT CAST({image} AS {TEXT}) AS image FROM {host} t WHERE t.{user} = {leaver}{unlike}{tests} LIMIT 1{lock}",
+        "SELECT CAST({image} AS {TEXT}) AS image FROM {host} t WHERE {is_theirs}{unlike}{tests} LIMIT 1{lock}",
         image = image(&sql, reference, "t"),
         host = table(&reference.table),
-        user = user_column(reference),
+        is_theirs = points_at(&reference.user, "t", &leaver),
     ));
     session.one(&doing, sql).await?.map(|row| row.get("image")).transpose()
 }

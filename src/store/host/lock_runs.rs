@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use super::cut::{KeyRange, range_tests};
 use super::item::Key;
 use super::keys::read_key;
-use super::predicates::{key_columns, user_column};
+use super::predicates::key_columns;
+use super::user_match::points_at;
 use crate::catalog::Reference;
 use crate::store::dialect::RowLock;
 use crate::store::dialect::sql::{as_texts, table};
@@ -59,10 +60,10 @@ async fn read_keys(
     let in_range = range_tests(&mut sql, reference, range, except);
     let user = sql.host(&reference.user, leaver);
     sql.add(&format!(
-        "SELECT {texts} FROM {table} t WHERE t.{column} = {user}{in_range} ORDER BY {order}{lock}",
+        "SELECT {texts} FROM {table} t WHERE {is_theirs}{in_range} ORDER BY {order}{lock}",
         texts = as_texts(&reference.key, "t"),
         table = table(&reference.table),
-        column = user_column(reference),
+        is_theirs = points_at(&reference.user, "t", &user),
         order = key_columns(reference, "t"),
     ));
     let rows = session.all(&format!("looking for locked rows of {}", reference.kind), sql).await?;

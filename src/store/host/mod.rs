@@ -9,6 +9,7 @@
 //! | `tenant` | the settings that row-level security reads |
 //! | `sample` | sample values of a column, for the authors of catalogs |
 //! | `predicates`, `keys` | the tests of a reference's rows, and their keys |
+//! | `user_match` | comparing columns with users' ids |
 //! | `count`, `census`, `guards` | rows before a job, rows after a job, and what guards ask |
 //! | `cut`, `lock_runs` | the bounds of chunks, and locks that others hold on their rows |
 //! | `item`, `apply` | units of work, and the entry to every change |
@@ -37,6 +38,7 @@ mod statements;
 mod strategy;
 mod tenant;
 mod undo;
+mod user_match;
 mod users;
 mod visibility;
 
@@ -60,5 +62,5 @@ pub use users::{
     InvitationUpdate, Invitee, Person, UserListing, add_invited, answer_invitation, can_restore_licenses,
     count_organizations, free_licenses, gone_among, group_members, has_organization, inactive_among, invite,
     list_users, lock_leaver_rows, lock_out, lock_users, managers, name_and_email, read_users, restore_licenses,
-    set_status, take_license, try_lock_receivers, user_with_email, users_with_emails, users_with_ids,
+    set_status, stored_ids, take_license, try_lock_receivers, user_with_email, users_with_emails, users_with_ids,
 };

@@ -1,11 +1,12 @@
 //! The predicates of a reference's rows, which every statement on it shares, and the SQL of their keys.
 
 use super::item::Key;
+use super::user_match::{equal, is_among, is_user};
 use crate::catalog::{
-    Catalog, Column, Condition, Family, Filter, Holds, OrgScope, Parent, Reference, SetValue, SomeUsers, Test,
+    Catalog, Column, Condition, Family, Filter, Holds, OrgScope, Parent, Reference, SetValue, SomeUsers, Status, Test,
 };
 use crate::job::State;
-use crate::store::dialect::sql::{Sql, as_text, cast, column, quoted, table};
+use crate::store::dialect::sql::{Sql, as_text, column, quoted, same_type, table};
 use crate::store::dialect::{JOBS, SharedDialect, Type};
 
 /// Returns the tests of a row of `alias`, each with `AND` before it: the filter; that no earlier reference claims the row;
@@ -100,6 +101,11 @@ fn is_value(sql: &mut Sql, of: &Column, alias: &str, value: &str) -> String {
     format!("{} = {}", compared(&column(alias, &of.name), of), compared(&value, of))
 }
 
+/// Tests that the user `alias` has a status. The database compares it, as the host does.
+pub fn has_status(sql: &mut Sql, status: &Status, alias: &str, value: &str) -> String {
+    is_value(sql, &status.column, alias, value)
+}
+
 /// Returns an expression in the form in which it is compared: as text, if the database cannot compare the type.
 fn compared(expression: &str, of: &Column) -> String {
     match of.family {
@@ -110,6 +116,7 @@ fn compared(expression: &str, of: &Column) -> String {
         | Family::Text
         | Family::Uuid
         | Family::Time
+        | Family::Any
         | Family::Other => expression.to_owned(),
     }
 }
@@ -153,19 +160,21 @@ pub fn is_sole(
     let is_user =
         is_user(&column("u", &users.key.name), &users.key, &column("o", &reference.user.name), &reference.user);
     let same_group = format!("{} = {}", column("o", &sole_in.name), column(alias, &sole_in.name));
-    let other = format!("{} <> {}", column("o", &reference.user.name), column(alias, &reference.user.name));
+    let others = |sql: &mut Sql| {
+        let same = equal(&column("o", &reference.user.name), &column(alias, &reference.user.name), &reference.user);
+        let ids = leaving.iter().map(String::as_str);
+        format!("NOT ({same}) AND NOT ({})", is_among(sql, &reference.user, &column("o", &reference.user.name), ids))
+    };
+    let other = others(sql);
     let filter = in_org(sql, reference.within.as_ref(), "o") + &filter(sql, &reference.filter, "o");
     let of_users = in_org(sql, users.within.as_ref(), "u");
-    let leaving = sql.host_list(&reference.user, leaving.iter().map(String::as_str));
-    let active = sql.host(&users.status.column, &users.status.active);
+    let is_active = has_status(sql, &users.status, "u", &users.status.active);
     format!(
         " AND NOT EXISTS (SELECT 1 FROM {table} o JOIN {users_table} u ON {is_user}{of_users} \
-         WHERE {same_group} AND {other}{filter} AND {other_column} NOT IN {leaving} AND {status} = {active} \
+         WHERE {same_group} AND {other}{filter} AND {is_active} \
          AND NOT EXISTS (SELECT 1 FROM {JOBS} j WHERE j.org = {org} AND j.user_id = {user_text} AND {LEAVES} AND j.state IN ({open})))",
         table = table(&reference.table),
         users_table = table(&users.table),
-        other_column = column("o", &reference.user.name),
-        status = column("u", &users.status.column.name),
         org = org_of(catalog, "u"),
         user_text = as_text(&column("u", &users.key.name)),
         open = open_states(),
@@ -192,29 +201,6 @@ pub fn open_states() -> String {
 pub fn state_list(states: impl IntoIterator<Item = State>) -> String {
     let names: Vec<String> = states.into_iter().map(|state| format!("'{}'", state.name())).collect();
     names.join(", ")
-}
-
-/// Casts an expression of one column's type to another's, if they differ.
-pub fn same_type(expression: &str, from: &Column, to: &Column) -> String {
-    match from.cast == to.cast {
-        true => expression.to_owned(),
-        false => cast(expression, &to.cast),
-    }
-}
-
-/// Tests that a column of the host holds a user's key. A column of texts may hold values that are no ids: there the key is
-/// compared as text.
-pub fn is_user(key: &str, key_column: &Column, user: &str, user_column: &Column) -> String {
-    match user_column.family {
-        Family::Text => format!("{} = {user}", same_type(key, key_column, user_column)),
-        Family::Integer { .. }
-        | Family::Number
-        | Family::Boolean
-        | Family::Uuid
-        | Family::Time
-        | Family::Other
-        | Family::Opaque => format!("{key} = {}", same_type(user, user_column, key_column)),
-    }
 }
 
 /// Returns the key columns of an alias, in order: `t."a", t."b"`.

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use super::item::{Key, RowRange, WorkItem};
 use super::keyless;
-use super::predicates::{after, between, has_key, key_columns, keys_as, picked_keys, row_tests, user_column};
+use super::predicates::{after, between, has_key, key_columns, keys_as, picked_keys, row_tests};
+use super::user_match::points_at;
 use crate::catalog::{Occupied, Reference};
 use crate::contract::UserId;
 use crate::store::dialect::Type;
@@ -90,11 +91,11 @@ fn named_rows(
     let tests = row_tests(sql, reference, "t");
     format!(
         "{item_rows}, x AS (SELECT i.item, i.leaver, d.successor, {picked} \
-         FROM item i CROSS JOIN {pair} JOIN {host} t ON {matches} AND t.{user} = i.leaver{tests}{occupied})",
+         FROM item i CROSS JOIN {pair} JOIN {host} t ON {matches} AND {is_theirs}{tests}{occupied})",
         picked = picked_keys(reference, "d"),
         host = table(&reference.table),
         matches = has_key(reference, "t", "d"),
-        user = user_column(reference),
+        is_theirs = points_at(&reference.user, "t", "i.leaver"),
     )
 }
 
@@ -179,8 +180,8 @@ fn source(sql: &mut Sql, reference: &Reference, items: &[&WorkItem]) -> Source {
         [item] => range_test(sql, reference, &item.range),
         _ => String::new(),
     };
-    let (host, user) = (table(&reference.table), user_column(reference));
-    Source { picked: String::new(), rows: format!("{host} t ON t.{user} = i.leaver{range}{tests}") }
+    let (host, is_theirs) = (table(&reference.table), points_at(&reference.user, "t", "i.leaver"));
+    Source { picked: String::new(), rows: format!("{host} t ON {is_theirs}{range}{tests}") }
 }
 
 /// Tests that a row lies in a range of keys. Rows without keys are picked instead.
@@ -195,7 +196,8 @@ pub fn range_test(sql: &mut Sql, reference: &Reference, range: &RowRange) -> Str
 pub fn item_test(sql: &mut Sql, reference: &Reference, item: &WorkItem) -> String {
     let leaver = sql.host(&reference.user, item.leaver.as_str());
     let range = range_test(sql, reference, &item.range);
-    format!("t.{} = {leaver}{range}{}", user_column(reference), row_tests(sql, reference, "t"))
+    let is_theirs = points_at(&reference.user, "t", &leaver);
+    format!("{is_theirs}{range}{}", row_tests(sql, reference, "t"))
 }
 
 /// Tests that a row comes after a key, and is none of the excepted ones.
@@ -223,8 +225,8 @@ fn occupied_test(reference: &Reference, occupied: &[Occupied]) -> String {
         .map(|Occupied(columns)| {
             let same: String =
                 columns.iter().map(|name| format!(" AND {} = {}", column("o", name), column("t", name))).collect();
-            let (host, user) = (table(&reference.table), user_column(reference));
-            format!("EXISTS (SELECT 1 FROM {host} o WHERE o.{user} = d.successor{same})")
+            let (host, is_theirs) = (table(&reference.table), points_at(&reference.user, "o", "d.successor"));
+            format!("EXISTS (SELECT 1 FROM {host} o WHERE {is_theirs}{same})")
         })
         .collect();
     format!(" AND ({})", any.join(" OR "))

@@ -6,7 +6,7 @@ use super::policies;
 use crate::catalog::{Family, ForeignKey, OnDelete, Policies, SchemaColumn, Table, TableName};
 use crate::store::dialect::text::table;
 use crate::store::driver::interface::CurrentColumn;
-use crate::store::driver::listed_values::listed_values;
+use crate::store::driver::listed_values::{ListedValues, listed_values};
 use crate::store::error::Result;
 use crate::store::row::Row;
 use crate::store::session::Session;
@@ -69,15 +69,20 @@ fn table_of<'t>(tables: &'t mut Tables, row: &Row) -> Result<Option<&'t mut Tabl
     Ok(tables.get_mut(&(schema, name)))
 }
 
-/// Reads the columns. A type is written without its length (`-1`): `character` alone would mean a single character.
+/// Reads the columns. The type of a domain is its base: a cast to the domain would fail for ids that it does not allow. It is
+/// written without its length (`-1`): `character` alone would mean a single character.
 async fn read_columns(session: &Session, tables: &mut Tables) -> Result<()> {
-    let text = "WITH RECURSIVE {opaque} \
+    let text = "WITH RECURSIVE {opaque}, \
+                base_of (type, base) AS (SELECT t.oid, t.oid FROM pg_type t UNION ALL \
+                  SELECT b.type, t.typbasetype FROM base_of b JOIN pg_type t ON t.oid = b.base WHERE t.typtype = 'd') \
                 SELECT n.nspname::text AS schema, c.relname::text AS table, pg_table_is_visible(c.oid) AS visible, row_security_active(c.oid) AS row_security, \
-                a.attname::text AS column, format_type(a.atttypid, -1) AS type, t.typname::text AS base, \
+                a.attname::text AS column, format_type(t.oid, -1) AS type, t.typname::text AS base, \
+                t.typname = 'citext' OR NOT COALESCE(k.collisdeterministic, TRUE) AS ignores_case, \
                 t.typcategory::text AS category, t.oid IN (SELECT o.type FROM opaque o) AS opaque, a.attnotnull AS not_null, a.attgenerated <> '' AS generated, \
                 (SELECT array_agg(e.enumlabel::text ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = t.oid) AS labels \
                 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
-                JOIN pg_type t ON t.oid = a.atttypid \
+                JOIN base_of b ON b.type = a.atttypid JOIN pg_type t ON t.oid = b.base AND t.typtype <> 'd' \
+                LEFT JOIN pg_collation k ON k.oid = a.attcollation \
                 WHERE c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped AND {host} ORDER BY n.nspname, c.relname, a.attnum";
     for row in rows(session, text).await? {
         let text = |column: &str| row.get::<String>(column);
@@ -94,6 +99,7 @@ async fn read_columns(session: &Session, tables: &mut Tables) -> Result<()> {
             name: text("column")?,
             cast: text("type")?,
             family,
+            ignores_case: row.get("ignores_case")?,
             generated: row.get("generated")?,
             nullable: !row.get::<bool>("not_null")?,
             values: labels.or(flags),
@@ -172,10 +178,10 @@ async fn read_constraints(session: &Session, tables: &mut Tables) -> Result<()> 
             "f" => table.foreign_keys.push(foreign_key(&row, columns)?),
             _ => {
                 let definition: String = row.get("definition")?;
-                if let ([name], Some(values)) = (columns.as_slice(), listed_values(&definition))
-                    && let Some(column) = table.columns.iter_mut().find(|column| column.name == *name)
+                if let Some(ListedValues { column, values }) = listed_values(&definition)
+                    && let Some(column) = table.columns.iter_mut().find(|found| found.name == column)
                 {
-                    column.values = Some(values);
+                    column.values = Some(values).filter(|_| !column.ignores_case);
                 }
             }
         }

@@ -1,13 +1,17 @@
 //! SQLite's schema, from its pragmas and the text of its CREATE statements.
 
+use super::create_table::Definitions;
 use crate::catalog::{Family, ForeignKey, OnDelete, Policies, SchemaColumn, Table, TableName};
 use crate::store::driver::interface::CurrentColumn;
-use crate::store::driver::listed_values::listed_values;
 use crate::store::error::Result;
 use crate::store::row::Row;
 use crate::store::session::Session;
 
 const DOING: &str = "reading the schema";
+
+/// The values of `hidden` in `pragma_table_xinfo` for generated columns.
+const VIRTUAL_COLUMN: i64 = 2;
+const STORED_COLUMN: i64 = 3;
 
 /// Tables except those of SQLite itself and of the ledger.
 const OF_THE_HOST: &str =
@@ -26,15 +30,17 @@ pub async fn current_columns(session: &Session, table: &TableName) -> Result<Vec
 /// Reads the tables, except the ledger's.
 pub async fn read_tables(session: &Session) -> Result<Vec<Table>> {
     let mut tables = Vec::new();
-    for row in
-        rows(session, "SELECT m.name AS name, m.sql AS sql FROM sqlite_master m WHERE {host} ORDER BY m.rowid").await?
-    {
+    let text = "SELECT m.name AS name, m.sql AS sql, \
+                EXISTS (SELECT 1 FROM pragma_table_list(m.name) l WHERE l.schema = 'main' AND l.strict) AS strict \
+                FROM sqlite_master m WHERE {host} ORDER BY m.rowid";
+    for row in rows(session, text).await? {
         let name: String = row.get("name")?;
         let sql: String = row.get("sql")?;
+        let strict = row.get::<i64>("strict")? != 0;
         tables.push(Table {
             name: TableName { schema: None, name: name.clone() },
             visible: true,
-            columns: read_columns(session, &name, &sql).await?,
+            columns: read_columns(session, &name, &sql, strict).await?,
             uniques: Vec::new(),
             indexes: Vec::new(),
             foreign_keys: read_foreign_keys(session, &name, is_deferrable(&sql)).await?,
@@ -61,25 +67,28 @@ async fn rows_of(session: &Session, text: &str, table: &str) -> Result<Vec<Row>>
     session.all(DOING, sql).await
 }
 
-async fn read_columns(session: &Session, table: &str, create: &str) -> Result<Vec<SchemaColumn>> {
-    let text = "SELECT name, type, \"notnull\" AS not_null, pk FROM pragma_table_info({table}) ORDER BY cid";
+async fn read_columns(session: &Session, table: &str, create: &str, strict: bool) -> Result<Vec<SchemaColumn>> {
+    let text = "SELECT name, type, \"notnull\" AS not_null, pk, hidden FROM pragma_table_xinfo({table}) ORDER BY cid";
+    let definitions = Definitions::of(create);
     let mut columns = Vec::new();
     for row in rows_of(session, text, table).await? {
         let name: String = row.get("name")?;
         let declared: String = row.get("type")?;
         let not_null: i64 = row.get("not_null")?;
         let part_of_key: i64 = row.get("pk")?;
-        let (family, cast) = family_and_cast(&declared);
+        let (family, cast) = family_and_cast(&declared, strict);
         let flags = (family == Family::Boolean).then(|| vec!["0".to_owned(), "1".to_owned()]);
+        let ignores_case = definitions.ignores_case(&name);
+        let listed = definitions.listed_values(&name).filter(|_| !ignores_case);
         columns.push(SchemaColumn {
-            // This pragma leaves generated columns out.
-            generated: false,
-            values: checked_values(create, &name).or(flags),
+            generated: matches!(row.get::<i64>("hidden")?, VIRTUAL_COLUMN | STORED_COLUMN),
+            values: listed.or(flags),
             // An INTEGER PRIMARY KEY is never NULL, though SQLite does not say so.
             nullable: not_null == 0 && !(part_of_key > 0 && matches!(family, Family::Integer { .. })),
             name,
             cast: cast.to_owned(),
             family,
+            ignores_case,
         });
     }
     Ok(columns)
@@ -87,48 +96,26 @@ async fn read_columns(session: &Session, table: &str, create: &str) -> Result<Ve
 
 /// Returns the family and the cast of a declared type, by SQLite's rules of affinity
 /// (<https://www.sqlite.org/datatype3.html>, 3.1) and by the words in it. Columns of NUMERIC affinity take text without a
-/// cast: SQLite converts it if it is a number.
-fn family_and_cast(declared: &str) -> (Family, &'static str) {
-    let declared = declared.to_uppercase();
+/// cast: SQLite converts it if it is a number. Columns without affinity keep every value as it is.
+fn family_and_cast(declared: &str, strict: bool) -> (Family, &'static str) {
+    let declared = declared.to_ascii_uppercase();
     let has = |part: &str| declared.contains(part);
+    let is_text = has("TEXT") || has("CHAR") || has("CLOB");
+    let text = if is_text { "TEXT" } else { "" };
     match () {
+        () if strict && declared == "ANY" => (Family::Any, ""),
         () if has("INT") => (Family::Integer { bits: 64 }, "INTEGER"),
-        () if has("UUID") => (Family::Uuid, if has("TEXT") || has("CHAR") { "TEXT" } else { "" }),
-        () if has("DATE") || has("TIME") => (Family::Time, if has("TEXT") || has("CHAR") { "TEXT" } else { "" }),
-        () if has("CHAR") || has("CLOB") || has("TEXT") => (Family::Text, "TEXT"),
-        () if has("BLOB") || declared.is_empty() => (Family::Other, ""),
+        () if has("UUID") => (Family::Uuid, text),
+        () if has("DATE") || has("TIME") => (Family::Time, text),
+        () if has("JSON") => (Family::Opaque, text),
+        () if is_text => (Family::Text, "TEXT"),
+        () if has("BLOB") || declared.is_empty() => (Family::Any, ""),
         () if has("REAL") || has("FLOA") || has("DOUB") => (Family::Number, "REAL"),
         () if has("BOOL") => (Family::Boolean, ""),
+        // A common slip, which SQLite takes for NUMERIC.
+        () if has("STRING") => (Family::Text, ""),
         () => (Family::Number, ""),
     }
-}
-
-/// Returns the values that a check of the CREATE statement allows for a column.
-fn checked_values(create: &str, column: &str) -> Option<Vec<String>> {
-    let upper = create.to_uppercase();
-    let checks = upper.match_indices("CHECK").filter_map(|(at, word)| balanced(&create[at + word.len()..]));
-    let of_column = |check: &&str| {
-        let name = check.trim_start_matches(['(', ' ']).trim_start_matches(['"', '`', '[']);
-        name.strip_prefix(column).is_some_and(|rest| rest.starts_with(['"', '`', ']', ' ']))
-    };
-    checks.filter(of_column).find_map(listed_values)
-}
-
-/// Returns the parenthesis that a text begins with, up to its end.
-fn balanced(text: &str) -> Option<&str> {
-    let text = text.trim_start();
-    let mut depth = 0;
-    for (at, c) in text.char_indices() {
-        match c {
-            '(' => depth += 1,
-            ')' => depth -= 1,
-            _ => {}
-        }
-        if depth == 0 {
-            return text.starts_with('(').then(|| &text[..=at]);
-        }
-    }
-    None
 }
 
 async fn read_indexes(session: &Session, table: &mut Table) -> Result<()> {

@@ -1,6 +1,7 @@
 //! SQLite.
 
 mod connect;
+mod create_table;
 pub mod errors;
 mod introspect;
 

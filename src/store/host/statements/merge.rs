@@ -5,7 +5,7 @@
 
 use crate::catalog::{Column, Occupied, Reference};
 use crate::store::dialect::sql::{column, quoted};
-use crate::store::host::predicates::user_column;
+use crate::store::host::user_match::points_at;
 
 /// The SQL of a merge: `t` is the leaver's row, `o` the successor's.
 pub struct MergeColumns<'m> {
@@ -22,7 +22,7 @@ impl MergeColumns<'_> {
     pub fn is_same_record(&self, successor: &str) -> String {
         let same: String =
             self.occupied.0.iter().map(|name| format!(" AND {} = {}", column("o", name), column("t", name))).collect();
-        format!("o.{} = {successor}{same}", user_column(self.reference))
+        format!("{}{same}", points_at(&self.reference.user, "o", successor))
     }
 
     /// Returns what a merge reads of the leaver's row `t`: the columns to add as `a0`, `a1` and so on, and the columns that
@@ -38,7 +38,7 @@ impl MergeColumns<'_> {
     pub fn takes(&self, from: &str, successor: &str) -> String {
         let names = self.occupied.0.iter().enumerate();
         let same: String = names.map(|(index, name)| format!(" AND {} = {from}.o{index}", column("o", name))).collect();
-        format!("o.{} = {successor}{same}", user_column(self.reference))
+        format!("{}{same}", points_at(&self.reference.user, "o", successor))
     }
 
     /// Returns the assignments of the sums. An empty column adds nothing.

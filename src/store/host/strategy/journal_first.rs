@@ -26,6 +26,7 @@ use crate::store::host::selection::{item_test, selection};
 use crate::store::host::statements::{
     Effect, MergeColumns, RowChange, assignments, child_test, other_user, set_columns,
 };
+use crate::store::host::user_match::points_at;
 use crate::store::{Error, Result, Session};
 
 /// Makes a change.
@@ -108,9 +109,9 @@ fn locked_rows(sql: &mut Sql, change: &RowChange<'_>) -> String {
         Effect::Move | Effect::Delete(_) | Effect::Set(_) => (String::new(), "t"),
     };
     format!(
-        "SELECT x.* FROM x JOIN {host} t ON {has_key} AND t.{user} = x.leaver{tests}{joined}{lock}",
+        "SELECT x.* FROM x JOIN {host} t ON {has_key} AND {is_theirs}{tests}{joined}{lock}",
         has_key = has_key(reference, "t", "x"),
-        user = user_column(reference),
+        is_theirs = points_at(&reference.user, "t", "x.leaver"),
         lock = sql.dialect().row_lock(RowLock::Wait, Some(locked)),
     )
 }

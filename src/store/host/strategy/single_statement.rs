@@ -24,6 +24,7 @@ use crate::store::host::selection::{Selected, item_table, selection};
 use crate::store::host::statements::{
     Effect, MergeColumns, RowChange, assignments, child_test, other_user, set_columns,
 };
+use crate::store::host::user_match::points_at;
 use crate::store::{Result, Session};
 
 /// Makes a change.
@@ -69,11 +70,12 @@ fn move_wholes(session: &Session, change: &RowChange<'_>) -> Sql {
     let journal = journal_insert(&mut sql, reference, items, *action, "moved", false);
     sql.add(&format!(
         "WITH {item}, \
-         moved AS (UPDATE {host} AS t SET {user} = i.sole{touch} FROM item i WHERE t.{user} = i.leaver{tests} \
+         moved AS (UPDATE {host} AS t SET {user} = i.sole{touch} FROM item i WHERE {is_theirs}{tests} \
            RETURNING i.item, i.sole AS successor, {key} AS key) \
          {journal}",
         host = table(&reference.table),
         user = user_column(reference),
+        is_theirs = points_at(&reference.user, "t", "i.leaver"),
         touch = touch(sql.dialect(), reference, "t"),
         key = key_json(sql.dialect(), reference, "t"),
     ));
@@ -94,10 +96,11 @@ fn move_selected(session: &Session, change: &RowChange<'_>) -> Sql {
     sql.add(&format!(
         "WITH {selection}, \
          moved AS (UPDATE {host} AS t SET {user} = x.successor{touch} FROM x \
-           WHERE {has_key} AND t.{user} = x.leaver{tests} RETURNING x.item, x.successor, {key} AS key{image}){snapshots} \
+           WHERE {has_key} AND {is_theirs}{tests} RETURNING x.item, x.successor, {key} AS key{image}){snapshots} \
          {journal}",
         host = table(&reference.table),
         user = user_column(reference),
+        is_theirs = points_at(&reference.user, "t", "x.leaver"),
         touch = touch(sql.dialect(), reference, "t"),
         has_key = has_key(reference, "t", "x"),
         // The key as it was: the returned row holds the successor, even in its key if the user is part of it.
@@ -116,11 +119,11 @@ fn delete(session: &Session, change: &RowChange<'_>) -> Sql {
     let snapshots = snapshots(&mut sql, change, "gone", "m.other_user");
     sql.add(&format!(
         "WITH {rows}, \
-         gone AS (DELETE FROM {host} AS t USING {using} WHERE {is_one}t.{user} = x.leaver{tests} \
+         gone AS (DELETE FROM {host} AS t USING {using} WHERE {is_one}{is_theirs}{tests} \
            RETURNING x.item, {successor} AS successor, {key} AS key, {content} AS content, {other} AS other_user){snapshots} \
          {journal}",
         host = table(&reference.table),
-        user = user_column(reference),
+        is_theirs = points_at(&reference.user, "t", "x.leaver"),
         rows = target.rows,
         using = target.using,
         is_one = target.is_one,
@@ -202,11 +205,12 @@ fn set(session: &Session, change: &RowChange<'_>, values: &[(Column, SetValue)])
     let snapshots = snapshots(&mut sql, change, "changed", &as_text("NULL"));
     sql.add(&format!(
         "WITH {selection}, \
-         old AS (SELECT x.*, {old} AS content FROM {host} t JOIN x ON {has_key} WHERE t.{user} = x.leaver{lock}), \
-         changed AS (UPDATE {host} AS t SET {assignments} FROM old WHERE {old_key} AND t.{user} = old.leaver{tests} \
+         old AS (SELECT x.*, {old} AS content FROM {host} t JOIN x ON {has_key} WHERE {is_theirs}{lock}), \
+         changed AS (UPDATE {host} AS t SET {assignments} FROM old WHERE {old_key} AND {is_still_theirs}{tests} \
            RETURNING old.item, old.successor, {key} AS key, {content} AS content){snapshots} {journal}",
         host = table(&reference.table),
-        user = user_column(reference),
+        is_theirs = points_at(&reference.user, "t", "x.leaver"),
+        is_still_theirs = points_at(&reference.user, "t", "old.leaver"),
         old = snapshot_json(sql.dialect(), &set_columns(reference, values), "t"),
         has_key = has_key(reference, "t", "x"),
         lock = sql.dialect().row_lock(RowLock::Wait, Some("t")),
@@ -240,7 +244,7 @@ fn merge(session: &Session, change: &RowChange<'_>, occupied: &Occupied, columns
     let before = snapshot_json(dialect, &columns.iter().collect::<Vec<_>>(), "o");
     sql.add(&format!(
         "WITH {selection}, \
-         pair AS (SELECT x.*, {read}, {content} AS content FROM x JOIN {host} t ON {has_key} AND t.{user} = x.leaver{tests} \
+         pair AS (SELECT x.*, {read}, {content} AS content FROM x JOIN {host} t ON {has_key} AND {is_theirs}{tests} \
            JOIN {host} o ON {theirs}{lock}), \
          added AS (UPDATE {host} AS o SET {sums}{touch} FROM pair WHERE {takes} RETURNING 1), \
          gone AS (DELETE FROM {host} AS t USING pair WHERE {pair_key} \
@@ -249,7 +253,7 @@ fn merge(session: &Session, change: &RowChange<'_>, occupied: &Occupied, columns
         content = dialect.json_with(&row_json(dialect, &reference.columns, "t"), "$before", &before),
         host = table(&reference.table),
         has_key = has_key(reference, "t", "x"),
-        user = user_column(reference),
+        is_theirs = points_at(&reference.user, "t", "x.leaver"),
         theirs = merge.is_same_record("x.successor"),
         lock = dialect.row_lock(RowLock::Wait, Some("t, o")),
         sums = merge.sums("pair"),

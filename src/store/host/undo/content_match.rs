@@ -13,12 +13,15 @@ use super::current_columns::{CurrentColumns, skip_all_if_changed};
 use super::restored::RestoreOutcome;
 use crate::catalog::{Column, Reference, SetValue};
 use crate::contract::{SkipReason, UserId};
-use crate::store::dialect::sql::{ColumnArray, INT64, MATERIALIZED, Sql, UpdateFrom, as_text, cast, quoted, table};
+use crate::store::dialect::sql::{
+    ColumnArray, INT64, MATERIALIZED, Sql, UpdateFrom, as_text, cast, column, quoted, table,
+};
 use crate::store::dialect::{ROW_SNAPSHOTS, RowLock, SharedDialect, Type};
 use crate::store::host::item::Key;
 use crate::store::host::keys::read_key;
 use crate::store::host::predicates::{has_key, key_columns, keys_as, picked_keys, raise_version, touch, user_column};
 use crate::store::host::row_codec::{id_table, snapshot_json, snapshot_value};
+use crate::store::host::user_match::{in_one_form, points_at};
 use crate::store::{Error, Result, Session};
 
 /// Gives rows that were moved back to the leaver, by their snapshots.
@@ -185,19 +188,19 @@ impl<'a> ContentMatch<'a> {
         let keys: Vec<String> =
             (0..reference.key.len()).map(|index| format!("{} AS k{index}", as_text(&format!("h.k{index}")))).collect();
         sql.add(&format!(
-            "WITH w AS {MATERIALIZED}(SELECT c.id AS copy_id, {holder} AS holder, {then} AS image, \
+            "WITH w AS {MATERIALIZED}(SELECT c.id AS copy_id, {noted} AS holder, {then} AS image, \
                row_number() OVER (PARTITION BY {then} ORDER BY c.id) AS n FROM {ids} JOIN {ROW_SNAPSHOTS} c ON c.id = i.id), \
              s AS {MATERIALIZED}(SELECT {keys_as}, {now} AS image FROM {host} t \
-               WHERE t.{user} IN (SELECT {holder_key} FROM w){others}), \
+               WHERE {holder} IN (SELECT {holder_key} FROM w){others}), \
              h AS (SELECT s.*, row_number() OVER (PARTITION BY s.image ORDER BY {picked}) AS n FROM s \
                WHERE s.image IN (SELECT w.image FROM w)) \
              SELECT CAST(w.copy_id AS {INT64}) AS copy_id, {keys} FROM w JOIN h ON h.image = w.image AND h.n = w.n",
-            holder = self.holder(),
+            noted = self.holder(),
             keys_as = keys_as(reference, "t"),
             now = compared.of_row(sql.dialect(), &[]),
             host = table(&reference.table),
-            user = user_column(reference),
-            holder_key = cast("w.holder", &reference.user.cast),
+            holder = in_one_form(&column("t", &reference.user.name), reference.user.spelling),
+            holder_key = in_one_form(&cast("w.holder", &reference.user.cast), reference.user.spelling),
             picked = picked_keys(reference, "s"),
             keys = keys.join(", "),
         ));
@@ -267,7 +270,7 @@ impl<'a> ContentMatch<'a> {
         let of_others = match self.change {
             Change::Moved(leaver) => {
                 let leaver = sql.host(&reference.user, leaver.as_str());
-                sql.dialect().differs(&format!("t.{}", user_column(reference)), &leaver)
+                format!("({}) IS NOT TRUE", points_at(&reference.user, "t", &leaver))
             }
             Change::Set(_) => "TRUE".to_owned(),
         };

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::restored::RestoreOutcome;
-use crate::catalog::{Column, Family, Reference, TableName};
+use crate::catalog::{Column, Family, Reference, Spelling, TableName};
 use crate::contract::SkipReason;
 use crate::store::dialect::sql::{ColumnArray, INT64, MATERIALIZED, Sql, TEXT};
 use crate::store::dialect::{ROW_SNAPSHOTS, Type};
@@ -36,7 +36,12 @@ impl CurrentColumns {
         for column in driver::current_columns(session, name).await? {
             match column.is_generated {
                 true => generated.push(column.name),
-                false => written.push(Column { name: column.name, cast: column.cast, family: Family::Other }),
+                false => written.push(Column {
+                    name: column.name,
+                    cast: column.cast,
+                    family: Family::Other,
+                    spelling: Spelling::One,
+                }),
             }
         }
         Ok(CurrentColumns { written, generated })

@@ -10,10 +10,11 @@ use super::orphans::{checks_late, is_orphan, read_numbers};
 use super::restored::RestoreOutcome;
 use crate::catalog::Reference;
 use crate::contract::{SkipReason, UserId};
-use crate::store::dialect::sql::{ColumnArray, INT64, Sql, UpdateFrom, as_text, column, table};
+use crate::store::dialect::sql::{ColumnArray, INT64, Sql, UpdateFrom, column, table};
 use crate::store::dialect::{RowLock, Type};
 use crate::store::host::item::Key;
 use crate::store::host::predicates::{key_has_user, touch, user_column};
+use crate::store::host::user_match::points_at;
 use crate::store::{Locking, Result, Session};
 
 /// Moves records from the successor who holds them back to the leaver.
@@ -46,13 +47,13 @@ pub async fn preview_move_back(
     if let Some(all) = skip_all_if_changed(session, reference, [], keys.len()).await? {
         return Ok(all);
     }
-    let holders = read_holders(session, reference, holder, keys, locking).await?;
+    let holders = read_holders(session, reference, (holder, leaver), keys, locking).await?;
     let mut outcome = RestoreOutcome::default();
     for place in 0..keys.len() {
         match holders.get(&place) {
-            Some(found) if *found == holder.as_str() => outcome.restored.push(place),
-            Some(found) if *found == leaver.as_str() => outcome.skip(SkipReason::BackAlready, place),
-            Some(_) => outcome.skip(SkipReason::Changed, place),
+            Some(Holder::Successor) => outcome.restored.push(place),
+            Some(Holder::Leaver) => outcome.skip(SkipReason::BackAlready, place),
+            Some(Holder::Other) => outcome.skip(SkipReason::Changed, place),
             None => outcome.skip(SkipReason::Gone, place),
         }
     }
@@ -83,7 +84,7 @@ impl RestoreWrite for MoveBack<'_> {
             alias: "t",
             assignments: &format!("{user} = {to}{}", touch(sql.dialect(), reference, "t")),
             from: &keys,
-            condition: &format!("{}t.{user} = {from}", same_key(reference)),
+            condition: &format!("{}{}", same_key(reference), points_at(&reference.user, "t", &from)),
         });
         sql.add(&update);
         sql
@@ -102,10 +103,10 @@ impl RestoreWrite for MoveBack<'_> {
         let rows = key_table(&mut sql, reference, keys, places);
         let to = sql.host(&reference.user, leaver.as_str());
         sql.add(&format!(
-            "SELECT CAST(x.n AS {INT64}) AS n FROM {rows} JOIN {host} t ON {same}t.{user} = {to} WHERE {orphan}",
+            "SELECT CAST(x.n AS {INT64}) AS n FROM {rows} JOIN {host} t ON {same}{is_theirs} WHERE {orphan}",
             host = table(&reference.table),
             same = same_key(reference),
-            user = user_column(reference),
+            is_theirs = points_at(&reference.user, "t", &to),
             orphan = is_orphan(&reference.deferrable, "t"),
         ));
         Ok(read_numbers(session, sql).await?.into_iter().map(|place| place as usize).collect())
@@ -128,33 +129,51 @@ fn same_key(reference: &Reference) -> String {
     others.map(|(index, key)| format!("{} = x.k{index} AND ", column("t", &key.name))).collect()
 }
 
+/// The user who holds a record now.
+#[derive(Clone, Copy)]
+enum Holder {
+    Successor,
+    Leaver,
+    Other,
+}
+
 /// Returns the present holder of each record, by its position. Records that are gone are left out.
 async fn read_holders(
     session: &Session,
     reference: &Reference,
-    holder: &UserId,
+    (holder, leaver): (&UserId, &UserId),
     keys: &[Key],
     locking: Locking,
-) -> Result<HashMap<usize, String>> {
+) -> Result<HashMap<usize, Holder>> {
     let mut sql = session.sql("");
     let all: Vec<usize> = (0..keys.len()).collect();
     let keys = key_table(&mut sql, reference, keys, &all);
-    let user = user_column(reference);
-    // If the user is part of the key, only the holder's own row is known to be the record.
-    let holders = match key_has_user(reference) {
-        true => format!("t.{user} = {}", sql.host(&reference.user, holder.as_str())),
-        false => "TRUE".to_owned(),
+    let is_holder = points_at(&reference.user, "t", &sql.host(&reference.user, holder.as_str()));
+    // A pseudonym is no value of the column.
+    let is_leaver = match leaver.is_pseudonym() {
+        true => "FALSE".to_owned(),
+        false => points_at(&reference.user, "t", &sql.host(&reference.user, leaver.as_str())),
     };
+    // If the user is part of the key, only the holder's own row is known to be the record.
+    let holders = if key_has_user(reference) { is_holder.as_str() } else { "TRUE" };
     sql.add(&format!(
-        "SELECT CAST(x.n AS {INT64}) AS n, {text} AS holder FROM {keys} JOIN {host} t ON {same}{holders}{lock}",
-        text = as_text(&format!("t.{user}")),
+        "SELECT CAST(x.n AS {INT64}) AS n, \
+         CAST(CASE WHEN {is_holder} THEN 1 WHEN {is_leaver} THEN 2 ELSE 0 END AS {INT64}) AS holder \
+         FROM {keys} JOIN {host} t ON {same}{holders}{lock}",
         host = table(&reference.table),
         same = same_key(reference),
         lock = row_lock(session, locking),
     ));
     let rows = session.all("reading who holds records", sql).await?;
-    let holder = |row: &crate::store::Row| row.get::<Option<String>>("holder").map(Option::unwrap_or_default);
-    rows.iter().map(|row| Ok((row.count("n")? as usize, holder(row)?))).collect()
+    let read = |row: &crate::store::Row| {
+        let holder = match row.get::<i64>("holder")? {
+            1 => Holder::Successor,
+            2 => Holder::Leaver,
+            _ => Holder::Other,
+        };
+        Ok((row.count("n")? as usize, holder))
+    };
+    rows.iter().map(read).collect()
 }
 
 /// Returns the clause that locks the rows `t`, if they are to be locked.

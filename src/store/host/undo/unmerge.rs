@@ -13,8 +13,9 @@ use crate::catalog::{Column, Occupied, Reference};
 use crate::contract::{SkipReason, UserId};
 use crate::store::dialect::ROW_SNAPSHOTS;
 use crate::store::dialect::sql::{INT64, Sql, UpdateFrom, column, quoted, table};
-use crate::store::host::predicates::{touch, user_column};
+use crate::store::host::predicates::touch;
 use crate::store::host::row_codec::{id_table, snapshot_rows};
+use crate::store::host::user_match::points_at;
 use crate::store::{Error, Locking, Result, Session};
 
 /// Rows that were added to those of a successor.
@@ -93,7 +94,7 @@ impl RestoreWrite for Subtract<'_> {
             alias: "t",
             assignments: &(merged.differences() + &touch(sql.dialect(), merged.reference, "t")),
             from: &format!("{rows} JOIN {before} ON b.copy_id = r.copy_id"),
-            condition: &format!("t.{} = {from}{}", user_column(merged.reference), merged.same_record()),
+            condition: &(points_at(&merged.reference.user, "t", &from) + &merged.same_record()),
         });
         sql.add(&update);
         sql
@@ -144,9 +145,9 @@ impl MergedRows<'_> {
         let rows = snapshot_rows(&mut sql, &self.snapshot_columns(), copies);
         let from = sql.host(&self.reference.user, self.holder.as_str());
         sql.add(&format!(
-            "SELECT CAST(r.copy_id AS {INT64}) AS copy_id FROM {rows} JOIN {host} t ON t.{user} = {from}{same}{lock}",
+            "SELECT CAST(r.copy_id AS {INT64}) AS copy_id FROM {rows} JOIN {host} t ON {is_theirs}{same}{lock}",
             host = table(&self.reference.table),
-            user = user_column(self.reference),
+            is_theirs = points_at(&self.reference.user, "t", &from),
             same = self.same_record(),
             lock = row_lock(session, locking),
         ));

@@ -4,13 +4,13 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::columns::{parse_status, status_value};
+use super::columns::{read_status, status_columns, status_value};
 use crate::catalog::Catalog;
 use crate::contract::UserId;
 use crate::plan::UserStatus;
 use crate::store::dialect::JOBS;
 use crate::store::dialect::sql::{as_text, column, quoted, table};
-use crate::store::host::predicates::{LEAVES, in_org, open_states, org_of};
+use crate::store::host::predicates::{LEAVES, has_status, in_org, open_states, org_of};
 use crate::store::{Error, Result, Session};
 
 /// Ends the leavers' access: sets them from active to inactive.
@@ -22,13 +22,11 @@ pub async fn lock_out(session: &Session, catalog: &Catalog, leavers: &[&UserId])
     let doing = "locking the leavers out";
     let mut sql = session.sql("");
     let inactive = sql.host(&users.status.column, &users.status.inactive);
-    let active = sql.host(&users.status.column, &users.status.active);
+    let is_active = has_status(&mut sql, &users.status, "u", &users.status.active);
     let list = sql.host_list(&users.key, leavers.iter().map(|user| user.as_str()));
     let in_org = in_org(&mut sql, users.within.as_ref(), "u");
     let (host, key, status) = (table(&users.table), quoted(&users.key.name), quoted(&users.status.column.name));
-    sql.add(&format!(
-        "UPDATE {host} AS u SET {status} = {inactive} WHERE {key} IN {list}{in_org} AND {status} = {active}"
-    ));
+    sql.add(&format!("UPDATE {host} AS u SET {status} = {inactive} WHERE {key} IN {list}{in_org} AND {is_active}"));
     let changed = session.run(doing, sql).await?;
     check_none_is_kept(session, catalog, leavers, &UserStatus::Active, doing).await?;
     match changed == leavers.len() as u64 {
@@ -69,11 +67,11 @@ pub async fn set_status(
     let users = &catalog.users;
     let mut sql = session.sql("");
     let key = sql.host(&users.key, user.as_str());
-    let before = sql.host(&users.status.column, status_value(&users.status, &from)?);
+    let is_from = has_status(&mut sql, &users.status, "u", status_value(&users.status, &from)?);
     let to = sql.host(&users.status.column, status_value(&users.status, &to)?);
     let in_org = in_org(&mut sql, users.within.as_ref(), "u");
     sql.add(&format!(
-        "UPDATE {host} AS u SET {status} = {to} WHERE {column} = {key} AND {status} = {before}{in_org}",
+        "UPDATE {host} AS u SET {status} = {to} WHERE {column} = {key} AND {is_from}{in_org}",
         host = table(&users.table),
         status = quoted(&users.status.column.name),
         column = quoted(&users.key.name),
@@ -91,16 +89,15 @@ pub async fn gone_among(session: &Session, catalog: &Catalog, users: &[&UserId])
     let table_of = &catalog.users;
     let mut sql = session.sql("");
     let list = sql.host_list(&table_of.key, users.iter().map(|user| user.as_str()));
-    let active = sql.host(&table_of.status.column, &table_of.status.active);
+    let is_active = has_status(&mut sql, &table_of.status, "u", &table_of.status.active);
     let in_org = in_org(&mut sql, table_of.within.as_ref(), "u");
     let id = as_text(&column("u", &table_of.key.name));
     sql.add(&format!(
-        "SELECT {id} AS id FROM {host} u WHERE {key} IN {list}{in_org} AND {status} = {active} AND NOT EXISTS \
+        "SELECT {id} AS id FROM {host} u WHERE {key} IN {list}{in_org} AND {is_active} AND NOT EXISTS \
          (SELECT 1 FROM {JOBS} j WHERE j.org = {org} AND j.user_id = {id} AND j.state IN ({open}) AND {LEAVES} \
          AND j.access_ended_at IS NOT NULL)",
         host = table(&table_of.table),
         key = column("u", &table_of.key.name),
-        status = column("u", &table_of.status.column.name),
         org = org_of(catalog, "u"),
         open = open_states(),
     ));
@@ -121,13 +118,13 @@ async fn read_statuses(session: &Session, catalog: &Catalog, ids: &[&UserId]) ->
     let mut sql = session.sql("");
     let list = sql.host_list(&users.key, ids.iter().map(|user| user.as_str()));
     let in_org = in_org(&mut sql, users.within.as_ref(), "u");
+    let status = status_columns(&mut sql, users, "u");
     sql.add(&format!(
-        "SELECT {id} AS id, {status} AS status FROM {host} u WHERE {key} IN {list}{in_org}",
+        "SELECT {id} AS id, {status} FROM {host} u WHERE {key} IN {list}{in_org}",
         id = as_text(&column("u", &users.key.name)),
-        status = as_text(&column("u", &users.status.column.name)),
         host = table(&users.table),
         key = column("u", &users.key.name),
     ));
     let rows = session.all("reading users' statuses", sql).await?;
-    rows.iter().map(|row| Ok((row.get("id")?, parse_status(catalog, row.get("status")?)))).collect()
+    rows.iter().map(|row| Ok((row.get("id")?, read_status(row)?))).collect()
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use uuid::Uuid;
 
-use super::columns::{parse_status, parse_user};
+use super::columns::{parse_user, read_status, status_columns, user_text};
 use crate::catalog::{Catalog, Column, Condition};
 use crate::contract::{JobId, UserId};
 use crate::job::State;
@@ -22,18 +22,22 @@ pub async fn read_users<'u>(
 ) -> Result<HashMap<String, UserFacts>> {
     let users = &catalog.users;
     let ids: BTreeSet<&str> = ids.into_iter().map(UserId::as_str).collect();
-    let (columns, listings) = (catalog.rule_columns(), catalog.rule_listings());
+    let (required, conditions) = (&users.required, catalog.rule_conditions());
     let mut sql = session.sql("");
     let list = sql.host_list(&users.key, ids);
     let in_org = in_org(&mut sql, users.within.as_ref(), "u");
     let id = as_text(&column("u", &users.key.name));
     let org = org_of(catalog, "u");
-    let manager = users.manager.as_ref().map_or("NULL".to_owned(), |manager| as_text(&column("u", &manager.name)));
-    let mut asked: String = (columns.iter().enumerate())
+    let manager = match &users.manager {
+        Some(manager) => user_text(&mut sql, users, &column("u", &manager.name), manager),
+        None => "NULL".to_owned(),
+    };
+    let status = status_columns(&mut sql, users, "u");
+    let mut asked: String = (required.iter().enumerate())
         .map(|(index, asked)| format!(", {} AS c{index}", as_text(&column("u", &asked.name))))
         .collect();
-    for (index, listing) in listings.iter().enumerate() {
-        let meets = meets(&mut sql, listing, "u");
+    for (index, condition) in conditions.iter().enumerate() {
+        let meets = meets(&mut sql, condition, "u");
         asked.push_str(&format!(", CAST(CASE WHEN {meets} THEN 1 ELSE 0 END AS {INT64}) AS m{index}"));
     }
     // At most one row each: the index of open jobs is unique.
@@ -44,14 +48,13 @@ pub async fn read_users<'u>(
         )
     };
     sql.add(&format!(
-        "SELECT {id} AS id, {org} AS org, {status} AS status, {manager} AS manager{asked}, \
+        "SELECT {id} AS id, {org} AS org, {status}, {manager} AS manager{asked}, \
          (SELECT j.id FROM {running}) AS running, (SELECT {progress} FROM {running}) AS running_progress, \
          (SELECT j.id FROM {waiting}) AS waiting, (SELECT {progress} FROM {waiting}) AS waiting_progress, \
          (SELECT j.id FROM {JOB_SUCCESSORS} s JOIN {JOBS} j ON j.id = s.job_id \
             WHERE s.org = {org} AND s.user_id = {id} AND j.state IN ({under_way}) AND j.user_id <> {id} \
             ORDER BY j.requested_at, j.id LIMIT 1) AS receives_from \
          FROM {host} u WHERE {key} IN {list}{in_org}",
-        status = as_text(&column("u", &users.status.column.name)),
         running = open_job("IS NULL"),
         waiting = open_job("IS NOT NULL"),
         progress = progress(),
@@ -61,31 +64,31 @@ pub async fn read_users<'u>(
     ));
     let rows = session.all("reading users", sql).await?;
     let users = rows.iter().map(|row| {
-        let user = read_user(row, catalog, &columns, &listings)?;
+        let user = read_user(row, catalog, required, &conditions)?;
         Ok((user.id.to_string(), user))
     });
     users.collect()
 }
 
-fn read_user(row: &Row, catalog: &Catalog, asked: &[&Column], listings: &[&Condition]) -> Result<UserFacts> {
+fn read_user(row: &Row, catalog: &Catalog, required: &[Column], conditions: &[&Condition]) -> Result<UserFacts> {
     let mut columns = HashMap::new();
-    for (index, asked) in asked.iter().enumerate() {
+    for (index, asked) in required.iter().enumerate() {
         columns.insert(asked.name.clone(), row.get(format!("c{index}").as_str())?);
     }
-    let mut listed = Vec::new();
-    for (index, listing) in listings.iter().enumerate() {
+    let mut met = Vec::new();
+    for (index, condition) in conditions.iter().enumerate() {
         if row.get::<i64>(format!("m{index}").as_str())? != 0 {
-            listed.push((*listing).clone());
+            met.push((*condition).clone());
         }
     }
     let manager: Option<String> = row.get("manager")?;
     Ok(UserFacts {
         id: UserId::try_from(row.get::<String>("id")?).map_err(|what| row.invalid(what.to_string()))?,
         org: row.get("org")?,
-        status: parse_status(catalog, row.get("status")?),
+        status: read_status(row)?,
         manager: manager.and_then(|manager| parse_user(catalog, manager)),
         columns,
-        listed,
+        met,
         running_job: read_open_job(row, "running")?,
         waiting_job: read_open_job(row, "waiting")?,
         receives_from: row.get::<Option<Uuid>>("receives_from")?.map(JobId),

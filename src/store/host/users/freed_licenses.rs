@@ -16,6 +16,7 @@ use crate::store::dialect::sql::{ColumnArray, Sql, as_text, column, quoted, tabl
 use crate::store::dialect::{ROW_SNAPSHOTS, RowLock, Type};
 use crate::store::host::predicates::in_org;
 use crate::store::host::row_codec::{snapshot_json, snapshot_rows};
+use crate::store::host::user_match::points_at;
 use crate::store::ledger::row_snapshots::LICENSE;
 use crate::store::{Error, Result, Row, Session};
 
@@ -70,9 +71,9 @@ fn snapshots_of(session: &Session, license: &License, leavers: &[(Uuid, &UserId)
     sql.add(&format!(
         "INSERT INTO {ROW_SNAPSHOTS} (job_id, from_user, content, kind, table_name, at) \
          SELECT j.job, j.name, {content}, '{LICENSE}', {host}, {at} FROM {of_jobs} \
-         JOIN {licenses} l ON {holder} = j.leaver{in_org}{lock}{returning}",
+         JOIN {licenses} l ON {is_theirs}{in_org}{lock}{returning}",
         licenses = table(&license.table),
-        holder = column("l", &license.user.name),
+        is_theirs = points_at(&license.user, "l", "j.leaver"),
     ));
     sql
 }

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::columns::parse_user;
+use super::columns::{parse_user, user_text};
 use crate::catalog::Catalog;
 use crate::contract::UserId;
 use crate::store::dialect::sql::{as_text, column, table};
 use crate::store::host::predicates::in_org;
+use crate::store::host::user_match::is_among;
 use crate::store::{Result, Session};
 
 /// Returns the members of groups, in the order of the users' keys; only members of `among`, if it is given.
@@ -24,15 +25,15 @@ pub async fn group_members<'g>(
     let mut sql = session.sql("");
     let list = sql.host_list(&groups.group, names);
     let among = among.map_or(String::new(), |among| {
-        let list = sql.host_list(&groups.user, among.iter().map(|user| user.as_str()));
-        format!(" AND {user_column} IN {list}")
+        let ids = among.iter().map(|user| user.as_str());
+        format!(" AND {}", is_among(&mut sql, &groups.user, &user_column, ids))
     });
     let in_org = in_org(&mut sql, groups.within.as_ref(), "m");
+    let user = user_text(&mut sql, &catalog.users, &user_column, &groups.user);
     sql.add(&format!(
         "SELECT {group} AS name, {user} AS member FROM {host} m WHERE {group_column} IN {list}{among}{in_org} \
          AND {user_column} IS NOT NULL AND {group_column} IS NOT NULL ORDER BY {group_column}, {user_column}",
         group = as_text(&group_column),
-        user = as_text(&user_column),
         host = table(&groups.table),
     ));
     let mut members: HashMap<String, Vec<UserId>> = HashMap::new();

@@ -7,12 +7,13 @@ use crate::contract::UserId;
 use crate::store::dialect::RowLock;
 use crate::store::dialect::sql::{Sql, quoted, table};
 use crate::store::host::predicates::in_org;
+use crate::store::host::user_match::is_among;
 use crate::store::{Result, Session};
 
 /// Tests that a license `l` is held by one of these users.
 pub(super) fn held_by<'u>(sql: &mut Sql, license: &License, users: impl Iterator<Item = &'u str>) -> String {
-    let list = sql.host_list(&license.user, users);
-    format!("{} IN {list}{}", quoted(&license.user.name), in_org(sql, license.within.as_ref(), "l"))
+    let held = is_among(sql, &license.user, &quoted(&license.user.name), users);
+    held + &in_org(sql, license.within.as_ref(), "l")
 }
 
 /// Returns the value of a license that nobody holds.

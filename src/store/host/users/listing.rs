@@ -1,10 +1,11 @@
 //! The list of users that the command line shows.
 
-use super::columns::parse_status;
+use super::columns::{read_status, status_columns};
 use crate::catalog::Catalog;
 use crate::plan::UserStatus;
 use crate::store::dialect::sql::{INT64, as_text, column, table};
-use crate::store::host::predicates::{in_org, org_of, same_type};
+use crate::store::host::predicates::{in_org, org_of};
+use crate::store::host::user_match::is_user;
 use crate::store::{Result, Row, Session};
 
 /// A user as `handover users` shows them.
@@ -44,32 +45,32 @@ pub async fn list_users(
         tests.push(format!("{key} > {}", sql.host(&users.key, after)));
     }
     let license = catalog.license.as_ref().map_or("FALSE".to_owned(), |license| {
-        let held = same_type(&key, &users.key, &license.user);
-        let (host, user) = (table(&license.table), column("l", &license.user.name));
+        let held = is_user(&key, &users.key, &column("l", &license.user.name), &license.user);
+        let host = table(&license.table);
         let in_org = in_org(&mut sql, license.within.as_ref(), "l");
-        format!("EXISTS (SELECT 1 FROM {host} l WHERE {user} = {held}{in_org})")
+        format!("EXISTS (SELECT 1 FROM {host} l WHERE {held}{in_org})")
     });
     let limit = sql.bind(limit as i64);
     let in_org = in_org(&mut sql, users.within.as_ref(), "u");
+    let status = status_columns(&mut sql, users, "u");
     sql.add(&format!(
-        "SELECT {id} AS id, {org} AS org, {name} AS name, {email} AS email, {status} AS status, \
+        "SELECT {id} AS id, {org} AS org, {name} AS name, {email} AS email, {status}, \
          CAST(CASE WHEN {license} THEN 1 ELSE 0 END AS {INT64}) AS license \
          FROM {host} u WHERE {tests}{in_org} ORDER BY {key} LIMIT {limit}",
         id = as_text(&key),
         org = org_of(catalog, "u"),
         name = as_text(&column("u", &users.name.name)),
         email = as_text(&column("u", &users.email.name)),
-        status = as_text(&column("u", &users.status.column.name)),
         host = table(&users.table),
         tests = tests.join(" AND "),
     ));
     let rows = session.all("listing users", sql).await?;
-    rows.iter().map(|row| read_listing(row, catalog)).collect()
+    rows.iter().map(read_listing).collect()
 }
 
-fn read_listing(row: &Row, catalog: &Catalog) -> Result<UserListing> {
+fn read_listing(row: &Row) -> Result<UserListing> {
     let text = |column: &str| row.get::<Option<String>>(column).map(Option::unwrap_or_default);
-    let status = match parse_status(catalog, row.get("status")?) {
+    let status = match read_status(row)? {
         UserStatus::Active => "active".to_owned(),
         UserStatus::Inactive => "inactive".to_owned(),
         UserStatus::Invited => "invited".to_owned(),

@@ -11,6 +11,7 @@ mod listing;
 mod locks;
 mod organizations;
 mod people;
+mod spelling;
 
 pub use access::{gone_among, inactive_among, lock_out, set_status};
 pub use columns::leaver_table;
@@ -25,3 +26,4 @@ pub use listing::{UserListing, list_users};
 pub use locks::{lock_leaver_rows, lock_users, try_lock_receivers};
 pub use organizations::{count_organizations, has_organization};
 pub use people::{Person, users_with_emails, users_with_ids};
+pub use spelling::stored_ids;

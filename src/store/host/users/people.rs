@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::columns::parse_status;
+use super::columns::{read_status, status_columns};
 use crate::catalog::Catalog;
 use crate::contract::UserId;
 use crate::plan::UserStatus;
@@ -30,10 +30,10 @@ pub async fn users_with_ids(session: &Session, catalog: &Catalog, org: &str, ids
     let in_org = in_org(&mut sql, catalog, org);
     let list = sql.host_list(&users.key, ids.iter().map(|id| id.as_str()));
     let key = column("u", &users.key.name);
-    let person = columns_of(catalog);
+    let person = columns_of(&mut sql, catalog);
     let host = table(&users.table);
     sql.add(&format!("SELECT {person} FROM {host} u WHERE {key} IN {list}{in_org} ORDER BY {key}"));
-    session.all("reading users", sql).await?.iter().map(|row| read(row, catalog)).collect()
+    session.all("reading users", sql).await?.iter().map(read).collect()
 }
 
 /// Returns the users of an organization who have these email addresses, by address in lower case and in key order. Several
@@ -48,10 +48,10 @@ pub async fn users_with_emails(
     let mut sql = session.sql("");
     let in_org = in_org(&mut sql, catalog, org);
     let asked = sql.table("a", vec![ColumnArray::new(Type::Text, "email", emails.iter().map(Some))]);
+    let person = columns_of(&mut sql, catalog);
     sql.add(&format!(
         "SELECT a.email AS asked, {person} FROM {asked} JOIN {host} u ON lower({address}) = lower(a.email){in_org} \
          ORDER BY {key}",
-        person = columns_of(catalog),
         host = table(&users.table),
         address = column("u", &users.email.name),
         key = column("u", &users.key.name),
@@ -59,7 +59,7 @@ pub async fn users_with_emails(
     let mut found: HashMap<String, Vec<Person>> = HashMap::new();
     for row in session.all("looking for email addresses", sql).await? {
         let asked: String = row.get("asked")?;
-        found.entry(asked.to_lowercase()).or_default().push(read(&row, catalog)?);
+        found.entry(asked.to_lowercase()).or_default().push(read(&row)?);
     }
     Ok(found)
 }
@@ -70,24 +70,24 @@ fn in_org(sql: &mut Sql, catalog: &Catalog, org: &str) -> String {
     of.map_or(String::new(), |of| format!(" AND {} = {}", column("u", &of.name), sql.host(of, org)))
 }
 
-fn columns_of(catalog: &Catalog) -> String {
+fn columns_of(sql: &mut Sql, catalog: &Catalog) -> String {
     let users = &catalog.users;
     let text = |name: &str| as_text(&column("u", name));
     format!(
-        "{} AS id, {} AS name, {} AS email, {} AS status",
+        "{} AS id, {} AS name, {} AS email, {}",
         text(&users.key.name),
         text(&users.name.name),
         text(&users.email.name),
-        text(&users.status.column.name)
+        status_columns(sql, users, "u")
     )
 }
 
-fn read(row: &Row, catalog: &Catalog) -> Result<Person> {
+fn read(row: &Row) -> Result<Person> {
     let text = |column: &str| row.get::<Option<String>>(column).map(Option::unwrap_or_default);
     Ok(Person {
         id: UserId::try_from(text("id")?).map_err(|what| row.invalid(what.to_string()))?,
         name: text("name")?,
         email: text("email")?,
-        status: parse_status(catalog, row.get("status")?),
+        status: read_status(row)?,
     })
 }

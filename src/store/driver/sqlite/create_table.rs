@@ -1,0 +1,100 @@
+//! The columns and checks of a CREATE TABLE statement, as far as SQLite's pragmas do not report them.
+
+use crate::store::driver::listed_values::{ListedValues, values_of};
+use crate::store::driver::tokens::{Token, tokens};
+
+/// The words with which a constraint of the table begins. Any other definition is a column's.
+const CONSTRAINTS: [&str; 5] = ["CONSTRAINT", "PRIMARY", "UNIQUE", "CHECK", "FOREIGN"];
+
+/// The definitions of a table: columns and constraints.
+pub struct Definitions(Vec<Vec<Token>>);
+
+impl Definitions {
+    /// Reads a CREATE TABLE statement.
+    pub fn of(create: &str) -> Definitions {
+        let mut definitions = vec![Vec::new()];
+        let mut depth = 0;
+        for token in tokens(create) {
+            match token {
+                Token::Symbol('(') => depth += 1,
+                Token::Symbol(')') => depth -= 1,
+                Token::Word(_) | Token::Name(_) | Token::Text(_) | Token::Symbol(_) => {}
+            }
+            match (depth, &token) {
+                // The parentheses of the list itself.
+                (1, Token::Symbol('(')) => definitions = vec![Vec::new()],
+                (0, Token::Symbol(')')) => break,
+                (1, Token::Symbol(',')) => definitions.push(Vec::new()),
+                _ => {
+                    if let Some(last) = definitions.last_mut() {
+                        last.push(token);
+                    }
+                }
+            }
+        }
+        Definitions(definitions)
+    }
+
+    /// True if texts of a column are compared without regard to case.
+    pub fn ignores_case(&self, column: &str) -> bool {
+        let is_nocase = |pair: &[Token]| {
+            pair[0].is_word("COLLATE") && pair[1].name().is_some_and(|name| name.eq_ignore_ascii_case("NOCASE"))
+        };
+        let own = self.0.iter().filter(|definition| is_column(definition, column));
+        own.flat_map(|definition| definition.windows(2)).any(is_nocase)
+    }
+
+    /// Returns the values that a check allows for a column.
+    pub fn listed_values(&self, column: &str) -> Option<Vec<String>> {
+        let checks = self.0.iter().flat_map(|definition| checks(definition));
+        let mut lists = checks.filter_map(values_of).filter(|listed| listed.column.eq_ignore_ascii_case(column));
+        lists.next().map(|ListedValues { values, .. }| values)
+    }
+}
+
+fn is_column(definition: &[Token], column: &str) -> bool {
+    let Some((first, _)) = definition.split_first() else { return false };
+    !CONSTRAINTS.iter().any(|word| first.is_word(word))
+        && first.name().is_some_and(|name| name.eq_ignore_ascii_case(column))
+}
+
+/// Returns the checks in a definition, each with its parentheses.
+fn checks(definition: &[Token]) -> Vec<&[Token]> {
+    let starts = definition.iter().enumerate().filter(|(_, token)| token.is_word("CHECK"));
+    starts.filter_map(|(start, _)| parenthesized(&definition[start + 1..])).collect()
+}
+
+/// Returns the parenthesis with which these tokens begin, up to its end.
+fn parenthesized(tokens: &[Token]) -> Option<&[Token]> {
+    let mut depth = 0;
+    for (place, token) in tokens.iter().enumerate() {
+        match token {
+            Token::Symbol('(') => depth += 1,
+            Token::Symbol(')') => depth -= 1,
+            Token::Word(_) | Token::Name(_) | Token::Text(_) | Token::Symbol(_) => {}
+        }
+        if depth == 0 {
+            return (place > 0).then(|| &tokens[..=place]);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Definitions;
+
+    #[test]
+    fn definitions_in_any_alphabet_are_read() {
+        let create = "CREATE TABLE \"görevler\" (id INTEGER PRIMARY KEY, note TEXT DEFAULT 'ΐΐΐΐ, (ΐ', \
+             [login name] TEXT COLLATE NOCASE, -- a comment, (with signs\n \
+             durum TEXT NOT NULL CHECK (durum IN ('açık', 'kapalı')), level INT, \
+             CONSTRAINT levels CHECK (level IN (1, 2)), CHECK (lower(note) IN ('a')), UNIQUE (durum COLLATE NOCASE))";
+        let definitions = Definitions::of(create);
+        let owned = |values: &[&str]| Some(values.iter().map(|value| (*value).to_owned()).collect::<Vec<String>>());
+        assert_eq!(definitions.listed_values("durum"), owned(&["açık", "kapalı"]));
+        assert_eq!(definitions.listed_values("level"), owned(&["1", "2"]));
+        assert_eq!(definitions.listed_values("note"), None);
+        assert_eq!(["login name", "durum"].map(|column| definitions.ignores_case(column)), [true, false]);
+    }
+}
