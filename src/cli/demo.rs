@@ -214,7 +214,9 @@ fn print_end(
     output::line(format!("Published {}:", counted(events.len(), "event")))?;
     for event in events {
         let user = event["data"]["user_id"].as_str().unwrap_or_default();
-        output::line(format!("  {} #{} (user {user})", event["type"].as_str().unwrap_or_default(), event["sequence"]))?;
+        let (kind, sequence) = (event["type"].as_str().unwrap_or_default(), event["sequence"].as_str());
+        let sequence = sequence.map_or("", |sequence| sequence.trim_start_matches('0'));
+        output::line(format!("  {kind} #{sequence} (user {user})"))?;
     }
     output::line("")?;
     output::line("What to try next:")?;

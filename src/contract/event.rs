@@ -164,8 +164,9 @@ pub struct CloudEvent<T> {
     pub time: OffsetDateTime,
     /// Always `application/json`.
     pub datacontenttype: String,
-    /// The position among the job's events, from 1.
-    pub sequence: i64,
+    /// The position among the job's events, from 1: ten digits, so that texts sort as numbers do (CloudEvents' extension
+    /// `sequence`).
+    pub sequence: String,
     /// The W3C trace context of the request or, if traces are exported, of the span that took it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
@@ -184,7 +185,7 @@ impl<T> CloudEvent<T> {
             subject: subject.into(),
             time,
             datacontenttype: "application/json".into(),
-            sequence,
+            sequence: format!("{sequence:010}"),
             traceparent: None,
             data,
         }

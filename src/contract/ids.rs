@@ -13,12 +13,24 @@ pub const JOB_NAMESPACE: Uuid = Uuid::from_u128(0x6d7f_1c52_9f0e_5b1a_8a3c_4e21_
 const LONGEST: usize = 200;
 
 macro_rules! text_id {
-    ($(#[$doc:meta])* $name:ident) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+    ($(#[doc = $doc:literal])* $name:ident) => {
+        $(#[doc = $doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
-        #[schemars(extend("minLength" = 1, "maxLength" = 200))]
         pub struct $name(String);
+
+        impl JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({
+                    "description": concat!($($doc),+).trim(),
+                    "type": ["string", "integer"], "minLength": 1, "maxLength": LONGEST,
+                })
+            }
+        }
 
         impl $name {
             /// Returns the id as text.

@@ -321,7 +321,12 @@ fn rows_of(events: &Events, broken: &mut Vec<String>) -> Vec<String> {
     broken.extend(events.wrong.iter().cloned());
     let row = |(id, event): (&String, &serde_json::Value)| {
         let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
-        format!("('{id}', '{}', {}, '{}')", text(&event["data"]["job_id"]), event["sequence"], text(&event["type"]))
+        format!(
+            "('{id}', '{}', '{}', '{}')",
+            text(&event["data"]["job_id"]),
+            text(&event["sequence"]),
+            text(&event["type"])
+        )
     };
     events.by_id.iter().map(row).collect()
 }

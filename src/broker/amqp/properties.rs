@@ -9,7 +9,7 @@ use lapin::types::{AMQPValue, DecimalValue, FieldTable, ShortString};
 use time::OffsetDateTime;
 
 use crate::broker::error::BrokerError;
-use crate::broker::message::{Outgoing, ReplyMessage};
+use crate::broker::message::{Channel, Outgoing, ReplyMessage};
 
 /// The delivery mode of a message that survives a restart of the broker.
 pub(super) const PERSISTENT: u8 = 2;
@@ -22,12 +22,17 @@ const MAX_HEADER_BYTES: usize = 64 * 1024;
 /// types and header names, 64 KiB for all headers.
 pub(super) fn of_message(message: &Outgoing) -> Result<BasicProperties, BrokerError> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    Ok(BasicProperties::default()
+    let properties = BasicProperties::default()
         .with_message_id(short("message_id", &message.id.to_string())?)
         .with_content_type(short("content type", &message.content_type)?)
         .with_delivery_mode(PERSISTENT)
         .with_timestamp(now)
-        .with_headers(outgoing_headers(&message.headers)?))
+        .with_headers(outgoing_headers(&message.headers)?);
+    Ok(match message.channel {
+        // An event's routing key is its type.
+        Channel::Events => properties.with_type(short("type", &message.routing_key)?),
+        Channel::Requests | Channel::Steps | Channel::Dead => properties,
+    })
 }
 
 /// Returns the properties of a reply. It is not persistent, because the requester waits for it now.
@@ -105,7 +110,6 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::broker::message::Channel;
 
     fn message() -> Outgoing {
         Outgoing {
@@ -124,6 +128,13 @@ mod tests {
         delivery.properties = of_message(&message()).expect("fits");
         assert_eq!(incoming_headers(&delivery), BTreeMap::from([("tried".to_owned(), "3".to_owned())]));
         assert_eq!(delivery.properties.delivery_mode(), &Some(PERSISTENT));
+    }
+
+    #[test]
+    fn events_carry_their_type() {
+        let event = Outgoing { channel: Channel::Events, routing_key: "handover.x".into(), ..message() };
+        let kind = |message: &Outgoing| of_message(message).expect("fits").kind().as_ref().map(ToString::to_string);
+        assert_eq!((kind(&event), kind(&message())), (Some("handover.x".to_owned()), None));
     }
 
     #[test]

@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 
 use crate::broker::{REPLAYED_AT, REPLAYS, ROUTING_KEY};
 use crate::contract::{
-    Assigned, Change, CloudEvent, Completion, EVENT_CONTENT_TYPE, EventType, InvitationData, JobStatusData,
-    REPLY_CONTENT_TYPE, REPLY_TYPE, Reply, Request, RequestType,
+    Assigned, Change, CloudEvent, Completion, DeadLetterCode, EVENT_CONTENT_TYPE, EventType, InvitationData,
+    JobStatusData, REPLY_CONTENT_TYPE, REPLY_TYPE, Reply, Request, RequestType,
 };
 use crate::job::{Step, StepKind};
 
@@ -212,7 +212,8 @@ fn step(generator: &mut SchemaGenerator) -> Value {
 
 fn dead() -> Value {
     let property = |(name, what): (&str, &str)| (name.to_owned(), json!({ "type": "string", "description": what }));
-    let properties: Map<String, Value> = DEAD_HEADERS.into_iter().map(property).collect();
+    let mut properties: Map<String, Value> = DEAD_HEADERS.into_iter().map(property).collect();
+    properties["x-handover-reason"]["enum"] = json!(DeadLetterCode::ALL.map(DeadLetterCode::name));
     json!({
         "name": "dead",
         "title": "A dead letter, with its original body",

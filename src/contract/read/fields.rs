@@ -12,10 +12,16 @@ use crate::contract::{DeadLetterCode, Faults, InvalidId, JobId, RequestType, Unk
 
 /// Reads an id.
 pub fn id<T: TryFrom<String, Error = InvalidId>>(json: &Json, path: &Path<'_>, faults: &mut Faults) -> Option<T> {
-    let text = id_text(json, path, faults)?;
+    let text = match json {
+        // Many hosts number their users. Only whole numbers have one form as text.
+        Json::Number(number) if number.is_u64() || number.is_i64() => number.to_string(),
+        Json::Number(_) | Json::Null | Json::Bool(_) | Json::Text(_) | Json::List(_) | Json::Object(_) => {
+            id_text(json, path, faults)?.to_owned()
+        }
+    };
     // White space alone is empty for people.
-    let text = if text.trim().is_empty() { "" } else { text };
-    match T::try_from(text.to_owned()) {
+    let text = if text.trim().is_empty() { String::new() } else { text };
+    match T::try_from(text) {
         Ok(id) => Some(id),
         Err(invalid) => faults.add(DeadLetterCode::InvalidId, path, invalid.to_string(), invalid.hint()),
     }
@@ -39,7 +45,7 @@ fn id_text<'j>(json: &'j Json, path: &Path<'_>, faults: &mut Faults) -> Option<&
         Json::Number(number) => format!("write \"{}\", with quotes", number.to_string().trim_end_matches(".0")),
         Json::Null | Json::Bool(_) | Json::List(_) | Json::Object(_) => "write it as text, such as \"53\"".to_owned(),
     };
-    faults.add(DeadLetterCode::InvalidId, path, format!("an id is text, and this is {json}"), hint)
+    faults.add(DeadLetterCode::InvalidId, path, format!("an id is text or a whole number, and this is {json}"), hint)
 }
 
 /// Reads a text of at most `longest` characters.

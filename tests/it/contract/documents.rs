@@ -211,21 +211,57 @@ fn catalog_schema_describes_every_field() {
     assert_eq!(silent, Vec::<String>::new());
 }
 
-/// Runs an example program on a request, and checks the reply and the event that it prints.
-fn hand_over(world: &World, mut command: Command, name: &str) {
+/// Runs an example program on requests, and checks its exit codes and the reply and event that it prints.
+fn hand_over(world: &World, program: impl Fn() -> Command, name: &str) {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("request.json");
-    let work = |command: &mut Command, request: &Value| {
+    let work = |request: &Value, code: i32| {
         std::fs::write(&file, request.to_string()).expect("a file");
+        let mut command = program();
         command.arg(text(&file)).env("AMQP_URL", amqp_url()).env("HANDOVER_PREFIX", &world.prefix);
+        run_client(command, b"").expect(code).json_lines()
     };
-    let mut request = keap_request(name);
-    request["reason"] = json!(name);
-    work(&mut command, &request);
-    let reported = run_client(command, b"").expect(0).json_lines();
+    let with_id = |id: &str, body: Value| {
+        let mut request = json!({ "request_id": format!("{id} {name}"), "org_id": "1", "requested_by": "1" });
+        request.as_object_mut().expect("an object").extend(body.as_object().expect("an object").clone());
+        request
+    };
+    let request = keap_request(name);
+    let reported = work(&request, 0);
     assert_eq!((reported.len(), &reported[0]["outcome"]), (2, &json!("accepted")), "{reported:?}");
     assert_eq!(reported[1]["type"], "handover.deactivation.completed");
     assert_eq!((&reported[1]["data"]["request_id"], &reported[1]["data"]["orphans"]), (&json!(name), &json!(0)));
+    assert_eq!(work(&request, 0)[0]["outcome"], "duplicate");
+
+    let job = &reported[0]["job_id"];
+    let revert = work(&with_id("revert", json!({ "type": "revert", "job_id": job })), 0);
+    assert_eq!((&revert[1]["type"], &revert[1]["data"]["job_id"]), (&json!("handover.deactivation.reverted"), job));
+    let rejected = with_id("rejected", json!({ "type": "reactivate", "user_id": "53" }));
+    assert_eq!(work(&rejected, 1)[0]["outcome"], "rejected");
+    let again = work(&rejected, 1);
+    assert_eq!((&again[0]["outcome"], &again[0]["first_outcome"]), (&json!("duplicate"), &json!("rejected")));
+    let mut later = keap_request(&format!("later {name}"));
+    later["effective_at"] = json!("2126-01-01T00:00:00Z");
+    let scheduled = work(&later, 0);
+    assert_eq!(scheduled[1]["type"], "handover.deactivation.scheduled");
+    let pause = with_id("pause", json!({ "type": "pause", "job_id": scheduled[0]["job_id"] }));
+    assert_eq!(work(&pause, 0).len(), 1, "a command that is done at once has no event of its own");
+
+    let without_url = |command: &mut Command| {
+        command.env_remove("AMQP_URL").arg(text(&file));
+    };
+    let elsewhere = |command: &mut Command| {
+        command.arg(text(&file)).env("AMQP_URL", amqp_url()).env("HANDOVER_PREFIX", "no-worker-has-run-here");
+    };
+    let set_ups: [(&dyn Fn(&mut Command), &str); 3] =
+        [(&|_| {}, "usage"), (&without_url, "AMQP_URL"), (&elsewhere, "no queue takes requests")];
+    for (set_up, says) in set_ups {
+        let mut command = program();
+        set_up(&mut command);
+        let ended = run_client(command, b"");
+        assert!(ended.code != 0 && ended.err.contains(says), "{says}: {} {}", ended.code, ended.err);
+        assert!(!ended.err.contains("Traceback") && !ended.err.contains("    at "), "{}", ended.err);
+    }
 }
 
 /// Runs a test with a worker process on the world.
@@ -241,18 +277,25 @@ fn with_worker(test: impl AsyncFnOnce(&mut World)) {
 fn python_example_runs() {
     with_worker(async |world| {
         let folder = clients().join("python");
-        let mut python = Command::new(folder.join("venv/bin/python"));
-        python.arg(folder.join("hand_over.py"));
-        hand_over(world, python, "from Python");
+        let program = || {
+            let mut python = Command::new(folder.join("venv/bin/python"));
+            python.arg(folder.join("hand_over.py"));
+            python
+        };
+        hand_over(world, program, "from Python");
     });
 }
 
 #[test]
 fn node_example_runs() {
     with_worker(async |world| {
-        let mut node = Command::new("node");
-        node.arg(clients().join("node").join("hand_over.mjs"));
-        hand_over(world, node, "from Node");
+        let script = clients().join("node").join("hand_over.mjs");
+        let program = || {
+            let mut node = Command::new("node");
+            node.arg(&script);
+            node
+        };
+        hand_over(world, program, "from Node");
     });
 }
 
@@ -262,6 +305,6 @@ fn rust_example_runs() {
         // A test of the whole workspace, such as `make test`, builds it.
         let example = Path::new(env!("CARGO_BIN_EXE_handover")).with_file_name("handover-example");
         assert!(example.exists(), "{} is missing: cargo test --workspace --no-run", example.display());
-        hand_over(world, Command::new(example), "from Rust");
+        hand_over(world, || Command::new(&example), "from Rust");
     });
 }

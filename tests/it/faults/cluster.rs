@@ -118,7 +118,8 @@ async fn queue_leader_change_loses_nothing(world: &mut World) {
     assert_eq!(world.orphans().await, 0);
     let connection = connect(&outside).await;
     let events = events_of(&connection, &job.to_string(), ended.sequence as usize).await;
-    let sequences: BTreeSet<i64> = events.values().filter_map(|event| event["sequence"].as_i64()).collect();
+    let sequences: BTreeSet<i64> =
+        events.values().filter_map(|event| event["sequence"].as_str()?.parse().ok()).collect();
     assert_eq!(sequences, (1..=ended.sequence).collect(), "{events:#?}");
 
     // Two nodes are a majority and continue.

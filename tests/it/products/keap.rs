@@ -369,10 +369,10 @@ async fn events_of(world: &mut World, certificate: &Certificate, count: usize) -
         events.push(world.next_event_of(certificate.job_id).await);
     }
     assert_eq!(world.client.next_event(std::time::Duration::from_millis(300)).await, None);
-    events.sort_by_key(|event| event["sequence"].as_i64());
+    events.sort_by_key(|event| event["sequence"].as_str().map(str::to_owned));
     for (index, event) in events.iter().enumerate() {
         let sequence = index as i64 + 1;
-        assert_eq!(event["sequence"], json!(sequence));
+        assert_eq!(event["sequence"], json!(format!("{sequence:010}")));
         assert_eq!(event["id"], json!(event_id(certificate.job_id, sequence).to_string()), "an id is stable");
         assert_eq!((&event["specversion"], &event["subject"]), (&json!("1.0"), &json!("53")));
     }
@@ -381,7 +381,7 @@ async fn events_of(world: &mut World, certificate: &Certificate, count: usize) -
 
 /// Asserts a completed event with the certificate, then a digest for each of the seven successors.
 fn assert_completion_events(events: &[Value], certificate: &Certificate, first: i64) {
-    assert_eq!(events[0]["sequence"], json!(first));
+    assert_eq!(events[0]["sequence"], json!(format!("{first:010}")));
     let reported: Certificate = serde_json::from_value(events[0]["data"].clone()).expect("a certificate");
     assert_eq!(&reported, certificate);
     assert_eq!(events[0]["data"]["request_id"], "r1");

@@ -97,7 +97,8 @@ impl World {
         }
         let mut by_job: BTreeMap<String, BTreeMap<i64, Value>> = BTreeMap::new();
         for event in by_id.into_values() {
-            let (job, sequence) = (event["data"]["job_id"].as_str().expect("a job"), event["sequence"].as_i64());
+            let job = event["data"]["job_id"].as_str().expect("a job");
+            let sequence = event["sequence"].as_str().and_then(|sequence| sequence.parse().ok());
             let events = by_job.entry(job.to_owned()).or_default();
             let twice = events.insert(sequence.expect("a sequence"), event.clone());
             assert!(twice.is_none(), "two events of one job have one sequence: {twice:?} and {event}");

@@ -24,6 +24,23 @@ async fn ledger_counts(world: &World) -> Vec<i64> {
     counts
 }
 
+#[every_engine]
+async fn id_is_the_same_as_number_and_as_text(world: &mut World) {
+    world.start_worker().await;
+    let job = world.hand_over(&keap_request("r1")).await;
+    assert_eq!(job.state, State::Completed, "{:?}", job.reasons);
+    let mut numbers = keap_request("r1");
+    (numbers["user_id"], numbers["org_id"], numbers["requested_by"]) = (json!(53), json!(1), json!(1));
+    numbers["reassign"]["task"] = json!({ "user": 11 });
+    let outcome = take(&world.context, &[message(numbers.to_string())]).await.remove(0);
+    assert!(
+        matches!(&outcome, Outcome::Answered(Answer { result: AnswerResult::Duplicate(_), .. })),
+        "the same request: {outcome:?}"
+    );
+    let counts = ledger_counts(world).await;
+    assert_eq!(counts[..2], [1, 1]);
+}
+
 /// Returns the types of all events up to the job's own outcome.
 async fn events_until(world: &mut World, job: JobId, kind: &str) -> Vec<Value> {
     let mut events = Vec::new();
