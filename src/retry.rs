@@ -88,7 +88,8 @@ impl Retries {
     fn log(&self, error: &dyn Display, pause: Duration) {
         let (what, attempt, pause_ms) = (self.what, self.failures, pause.as_millis() as u64);
         let job = self.job.map(tracing::field::display);
-        if pause < WARN_FROM {
+        // Each line stands for as many failures as there were before, so that a long outage has few.
+        if pause < WARN_FROM || !attempt.is_power_of_two() {
             tracing::debug!(what, job, attempt, pause_ms, %error, "failed; retrying");
         } else {
             tracing::warn!(what, job, attempt, pause_ms, %error, "failed; retrying");

@@ -15,9 +15,21 @@ use crate::config::{Log, LogFormat};
 use crate::contract::{printable, printable_json};
 
 /// Log targets that are always off. lapin logs the bodies of returned messages, and what the broker module logs itself.
-/// sea-orm's spans contain the database's URL with its password.
-const SILENCED: [&str; 5] =
-    ["lapin", "sea_orm", "sea_orm::database", "sea_orm::driver::sqlx_postgres", "sea_orm::driver::sqlx_sqlite"];
+/// sea-orm's spans contain the database's URL with its password. The pool of sqlx warns of each connection that it replaces; what
+/// that means for us is an error of our own.
+const SILENCED: [&str; 6] = [
+    "lapin",
+    "sea_orm",
+    "sea_orm::database",
+    "sea_orm::driver::sqlx_postgres",
+    "sea_orm::driver::sqlx_sqlite",
+    "sqlx_core::pool",
+];
+
+/// Returns true if logging has started.
+pub fn has_started() -> bool {
+    tracing::dispatcher::has_been_set()
+}
 
 /// Starts logging. `default`: the filter if the settings have none.
 pub fn start(log: &Log, default: &str) -> Result<()> {
@@ -33,7 +45,8 @@ pub fn start(log: &Log, default: &str) -> Result<()> {
         LogFormat::Text => false,
         LogFormat::Auto => !is_terminal,
     };
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(is_terminal);
+    let is_colored = is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(is_colored);
     let started = match json {
         true => builder.json().flatten_event(true).with_writer(|| EscapedJson(io::stderr())).try_init(),
         false => {

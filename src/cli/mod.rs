@@ -135,10 +135,16 @@ impl Command {
 
 /// Runs a command and returns its exit code. Prints its error once, with all causes.
 pub fn main(cli: Cli) -> ExitCode {
+    let is_worker = matches!(cli.command, Command::Run(_));
     match run_to_end(cli) {
         Ok(exit) => exit.into(),
         // The reader of the output has closed it: `handover jobs | head` is not a failure.
         Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        // A program reads a worker's log to its last line. Before the log has begun there is none.
+        Err(error) if is_worker && telemetry::has_started() => {
+            tracing::error!(error = printable_lines(&format!("{error:#}")), "worker failed");
+            Exit::Failed.into()
+        }
         Err(error) => {
             eprintln!("handover: {}", printable_lines(&format!("{error:#}")));
             if is_usage(&error) { Exit::Usage } else { Exit::Failed }.into()

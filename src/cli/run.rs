@@ -2,6 +2,7 @@
 
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -15,6 +16,7 @@ use crate::catalog::Rights;
 use crate::config::Settings;
 use crate::http;
 use crate::http::ops::{Listener, Parts};
+use crate::retry::RetryPolicy;
 use crate::stages;
 use crate::store::Store;
 use crate::telemetry::otlp;
@@ -25,6 +27,9 @@ pub struct Arguments {
     /// The stages to run. Default: all. Mover and finalizer share the queue of steps: naming one runs both.
     #[arg(long = "stage", value_enum, value_delimiter = ',')]
     stages: Vec<Role>,
+    /// Wait at most this long at the start for a database, a ledger or a broker that is not there yet: `60s`.
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = humantime::parse_duration)]
+    wait_for: Duration,
 }
 
 /// The stack size of a worker's threads, in bytes. Header tables of AMQP messages nest as deep as a frame allows (128 KiB,
@@ -77,10 +82,12 @@ async fn work(arguments: Arguments, settings: Settings, stop: CancellationToken)
 
 async fn serve(arguments: Arguments, settings: Settings, stop: CancellationToken) -> Result<Exit> {
     let listener = listener(settings.http).await?;
-    let store = store(&settings).await?;
+    let patience = Patience { until: Instant::now() + arguments.wait_for };
+    let store = patience.wait_for("opening the database", &stop, async || store(&settings).await).await?;
     let context = open::context(&settings, store.clone()).await?;
     check_rights(&context).await?;
-    let broker = open::broker(&settings, &store).await?;
+    let connect = async || open::broker(&settings, &store).await;
+    let broker = patience.wait_for("connecting to the broker", &stop, connect).await?;
     let roles = if arguments.stages.is_empty() { Role::ALL.to_vec() } else { arguments.stages };
     let parts = Parts { store: store.clone(), broker: broker.clone(), draining: stop.clone() };
     let _serving = listener.map(|listener| listener.serve(parts));
@@ -88,6 +95,39 @@ async fn serve(arguments: Arguments, settings: Settings, stop: CancellationToken
     store.close().await;
     tracing::info!("the worker has stopped");
     Ok(Exit::Done)
+}
+
+/// How long a worker waits at its start for what it needs.
+struct Patience {
+    until: Instant,
+}
+
+impl Patience {
+    /// Repeats an attempt until it succeeds, the time is over, or the worker is stopped.
+    async fn wait_for<T>(
+        &self,
+        what: &'static str,
+        stop: &CancellationToken,
+        attempt: impl AsyncFn() -> Result<T>,
+    ) -> Result<T> {
+        let mut retries = RetryPolicy::RECONNECT.start(what);
+        let mut is_reported = false;
+        loop {
+            let error = match attempt().await {
+                Ok(opened) => return Ok(opened),
+                Err(error) if Instant::now() >= self.until || stop.is_cancelled() => return Err(error),
+                Err(error) => format!("{error:#}"),
+            };
+            if !std::mem::replace(&mut is_reported, true) {
+                tracing::warn!(what, error, "not there yet; waiting");
+            }
+            tokio::select! {
+                () = retries.wait_after(&error) => {}
+                () = tokio::time::sleep_until(self.until.into()) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+    }
 }
 
 /// Opens the database and checks its ledger. Logs what the worker works with.

@@ -27,6 +27,13 @@ const MAX_MESSAGE_AGE: time::Duration = time::Duration::days(365);
 /// An effect of a transaction, counted when it has committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Observation {
+    /// A step read its job; for the log only.
+    JobNamed {
+        /// The organization; empty if the host has none.
+        org: String,
+        /// The idempotency key of the request.
+        request: String,
+    },
     /// A job started.
     JobStarted {
         /// The request's type.
@@ -86,6 +93,7 @@ pub fn count(observation: Observation) {
     // The sweeper and the command line do not record observations.
     let _ = OBSERVED.try_with(|observed| observed.borrow_mut().push(observation.clone()));
     match observation {
+        Observation::JobNamed { .. } => {}
         Observation::JobStarted { kind, waited } => {
             METRICS.job_wait.with_label_values(&[kind]).observe(waited.as_seconds_f64().max(0.0));
         }

@@ -88,7 +88,13 @@ impl LedgerChanges {
 
     /// Summarizes the new jobs, for the log.
     pub fn new_jobs(&self) -> NewJobs {
-        let job = |job: &Job| (job.id, job.kind, job.state);
+        let job = |job: &Job| NewJob {
+            id: job.id,
+            kind: job.kind,
+            state: job.state,
+            org: job.org.clone(),
+            request: job.request_id.clone(),
+        };
         NewJobs(self.batch.jobs.iter().map(job).collect())
     }
 
@@ -124,16 +130,24 @@ pub async fn leave_tickets(session: &Session, count: u64, job: &Job, due: Offset
     changes.write(session).await
 }
 
-/// New jobs, with their types and states.
-pub struct NewJobs(Vec<(Uuid, RequestType, State)>);
+/// New jobs, for the log.
+pub struct NewJobs(Vec<NewJob>);
+
+struct NewJob {
+    id: Uuid,
+    kind: RequestType,
+    state: State,
+    org: String,
+    request: String,
+}
 
 impl NewJobs {
     /// Logs one line for each job, once it is committed. The time is that of the transaction, which a group shares.
     pub fn log(self, step: &'static str, took: Duration) {
         let duration_ms = took.as_millis() as u64;
-        for (job, kind, outcome) in self.0 {
-            let (kind, outcome) = (kind.name(), outcome.name());
-            tracing::info!(job = %JobId(job), step, kind, outcome, duration_ms, "request taken");
+        for NewJob { id, kind, state, org, request } in self.0 {
+            let (job, kind, outcome) = (JobId(id), kind.name(), state.name());
+            tracing::info!(%job, org, request, step, kind, outcome, duration_ms, "request taken");
         }
     }
 }

@@ -196,7 +196,7 @@ impl JobChange {
         self.transition(Transition::NeedsAttention)?;
         self.job.reasons = Some(to_value(&reasons)?);
         self.job.wake_at = None;
-        tracing::warn!(job = %self.job.id, reasons = reasons.len(), "job needs attention");
+        tracing::warn!(job = %self.job.id, org = self.job.org, request = self.job.request_id, reasons = reasons.len(), "job needs attention");
         self.status(Change::NeedsAttention, reasons, now)
     }
 

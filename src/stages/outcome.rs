@@ -88,7 +88,7 @@ impl From<InvalidRequest> for DeadLetterReason {
 /// Answers a request whose id is known: the same body is a duplicate, another one is a conflict.
 pub fn answer_known(earlier: &entity::requests::Model, body_hash: &str) -> Outcome {
     if earlier.body_hash == body_hash {
-        tracing::info!(job = %earlier.job_id, "duplicate request answered from the ledger");
+        tracing::info!(job = %earlier.job_id, org = earlier.org, request = earlier.request_id, "duplicate request answered from the ledger");
         return Outcome::Answered(Answer {
             request_id: earlier.request_id.clone(),
             job: JobId(earlier.job_id),

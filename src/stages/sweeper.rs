@@ -83,7 +83,7 @@ async fn look_at(session: &Session, context: &Context, change: &mut JobChange, n
     }
     if change.has_messages() {
         let redispatches = change.job.redispatches;
-        tracing::info!(job = %id, state = %state, redispatches, "stalled job dispatched again");
+        tracing::info!(job = %id, org = change.job.org, request = change.job.request_id, state = %state, redispatches, "stalled job dispatched again");
     }
     Ok(())
 }

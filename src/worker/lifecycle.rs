@@ -41,7 +41,8 @@ pub async fn run(
         metrics::tasks(Role::Sweeper.label(), 1);
         tasks.spawn(worker.clone().run_sweeper());
     }
-    tracing::info!(?roles, broker = worker.broker.kind(), "worker started");
+    let stages = roles.iter().map(|role| role.name()).collect::<Vec<_>>().join(",");
+    tracing::info!(stages, broker = worker.broker.kind(), "worker started");
     let ended = tokio::select! {
         () = shutdown => Ok(()),
         // A loop ends only when the worker stops. If one ends earlier, the worker must not continue without it.

@@ -25,6 +25,17 @@ impl Role {
     /// Every role.
     pub const ALL: [Role; 5] = [Role::Planner, Role::Mover, Role::Finalizer, Role::Relay, Role::Sweeper];
 
+    /// Returns the role's name, as `--stage` takes it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Role::Planner => "planner",
+            Role::Mover => "mover",
+            Role::Finalizer => "finalizer",
+            Role::Relay => "relay",
+            Role::Sweeper => "sweeper",
+        }
+    }
+
     /// Returns the role's label in metrics. Mover and finalizer share one, since they run the same loop.
     pub(super) fn label(self) -> &'static str {
         match self {

@@ -183,7 +183,7 @@ async fn move_late(
     let item = WorkItem { job: job.id, chunk: None, leaver, range, assignment, at: now };
     let gone = gone_successors(session, catalog, job, progress, &item).await?;
     if !gone.is_empty() {
-        tracing::warn!(job = %job.id, kind = progress.kind, ?gone, "late records stay: their successor has left");
+        tracing::warn!(job = %job.id, org = job.org, request = job.request_id, kind = progress.kind, ?gone, "late records stay: their successor has left");
         return Ok(Late::Stuck);
     }
     host::apply(session, catalog, reference, &[item]).await?;

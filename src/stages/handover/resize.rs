@@ -51,7 +51,7 @@ pub async fn shrink_to_fit(
     if parts.is_empty() {
         return Ok(false);
     }
-    tracing::debug!(job = %job.id, chunk = chunk.number, parts = parts.len() + 1, "chunk cut to fit");
+    tracing::debug!(job = %job.id, org = job.org, request = job.request_id, chunk = chunk.number, parts = parts.len() + 1, "chunk cut to fit");
     // One chunk has one ticket; its parts may be worked on in parallel.
     let tickets = limits.window.saturating_sub(open).min(parts.len() as u64);
     chunks::update(session, first).await?;
@@ -85,7 +85,7 @@ pub async fn after_timeout(
         Locks::OnSomeRows(runs) => {
             let due = now + pause_after_failures(chunk.attempts);
             let parts = split_locked(chunk, runs, next_number, due);
-            tracing::info!(job = %job.id, chunk = chunk.number, parts = parts.len() + 1, "locked rows left for later");
+            tracing::info!(job = %job.id, org = job.org, request = job.request_id, chunk = chunk.number, parts = parts.len() + 1, "locked rows left for later");
             chunks::insert(session, parts).await?;
             leave_tickets(session, 1, job, due).await?;
             Ok(FailureAction::Split)

@@ -89,7 +89,9 @@ pub async fn claim(session: &Session, job: Uuid, now: OffsetDateTime) -> Result<
         None => None,
     };
     let progress = progress.map(|model| ReferenceProgress::from_model(doing, model)).transpose()?;
-    Ok(Some(ClaimedChunk { chunk: row.entity("c_")?, job: row.entity("j_")?, progress }))
+    let job: Job = row.entity("j_")?;
+    super::jobs::name(session, &job);
+    Ok(Some(ClaimedChunk { chunk: row.entity("c_")?, job, progress }))
 }
 
 /// Writes back a chunk that is still open. Fails as superseded if it is no longer open, or has been deleted.

@@ -81,7 +81,14 @@ pub async fn insert_successors(session: &Session, successors: Vec<Successor>) ->
 
 /// Returns a job.
 pub async fn get(session: &Session, id: Uuid) -> Result<Option<Job>> {
-    query::one(session, "reading a job", jobs::Entity::find_by_id(id)).await
+    let job = query::one(session, "reading a job", jobs::Entity::find_by_id(id)).await?;
+    job.iter().for_each(|job| name(session, job));
+    Ok(job)
+}
+
+/// Notes which job a transaction is about, for the log.
+pub(super) fn name(session: &Session, job: &Job) {
+    session.observe(Observation::JobNamed { org: job.org.clone(), request: job.request_id.clone() });
 }
 
 /// Returns those of these jobs that exist.
@@ -93,7 +100,9 @@ pub async fn of_ids(session: &Session, ids: &[Uuid]) -> Result<Vec<Job>> {
 /// Locks a job until the transaction ends, and returns it. A transaction that changes a job's state locks it first.
 pub async fn lock(session: &Session, id: Uuid) -> Result<Option<Job>> {
     let find = query::locked(session, jobs::Entity::find_by_id(id), RowLock::Wait);
-    query::one(session, "locking a job", find).await
+    let job = query::one(session, "locking a job", find).await?;
+    job.iter().for_each(|job| name(session, job));
+    Ok(job)
 }
 
 /// Writes back a job that was read in the state `from`. If it is in another state now, nothing is written and the caller

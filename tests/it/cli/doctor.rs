@@ -193,7 +193,7 @@ async fn connection_faults_are_clear_and_hide_passwords(world: &mut World) {
         for part in parts {
             assert!(ended.err.contains(part), "{part} is missing in: {}", ended.err);
         }
-        let last = ended.err.lines().filter(|line| line.starts_with("handover: ")).count();
+        let last = ended.err.lines().filter(|line| line.contains("worker failed")).count();
         assert_eq!(last, 1, "one message: {}", ended.err);
         let reported = with(world, environment, &["doctor", "--json"]).expect(1);
         for text in [&ended.err, &reported.err, &reported.out] {

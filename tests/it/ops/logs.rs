@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use crate::support::http::ObservedWorker;
+use crate::support::process::{binary, borrowed, run, settings, signal};
 use crate::support::server::until;
+use crate::support::terminal::at_a_terminal;
 use crate::support::world::keap_request;
-use crate::support::{World, every_engine};
+use crate::support::{World, every_engine, on_sqlite};
 
 /// Returns a field of a log line.
 fn text(line: &Value, field: &str) -> String {
@@ -17,7 +19,8 @@ fn text(line: &Value, field: &str) -> String {
 #[every_engine]
 async fn log_has_one_line_per_step(world: &mut World) {
     let folder = tempfile::tempdir().expect("a folder");
-    let observed = ObservedWorker::start(world, folder.path(), &[("HANDOVER_LIMITS__CHUNK_ROWS", "50")]);
+    let filter = ("HANDOVER_LOG__FILTER", "info,handover::worker::step_log=debug");
+    let observed = ObservedWorker::start(world, folder.path(), &[("HANDOVER_LIMITS__CHUNK_ROWS", "50"), filter]);
     let mut request = keap_request("r1");
     request["reason"] = json!("left with Zaphod Beeblebrox");
     let job = world.send(&request).await;
@@ -54,11 +57,15 @@ async fn log_has_one_line_per_step(world: &mut World) {
     }
     let mut chunks = BTreeSet::new();
     let mut outcomes: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for line in lines.iter().filter(|line| line["message"] == "step done") {
-        assert_eq!((line["job"].as_str(), line["level"].as_str()), (Some(&*job.to_string()), Some("INFO")), "{line}");
+    let is_of_step = |line: &&Value| line["message"] == "step done" || line["message"] == "chunk done";
+    for line in lines.iter().filter(is_of_step) {
+        assert_eq!(line["job"].as_str(), Some(&*job.to_string()), "{line}");
+        assert_eq!((&line["org"], &line["request"]), (&json!("1"), &json!("r1")), "{line}");
         assert!(line["duration_ms"].is_u64(), "{line}");
         let (step, outcome) = (text(line, "step"), text(line, "outcome"));
-        if step == "move" && outcome != "done" {
+        let is_chunk = line["message"] == "chunk done";
+        assert_eq!(line["level"], if is_chunk { "DEBUG" } else { "INFO" }, "{line}");
+        if is_chunk {
             chunks.insert(line["chunk"].as_i64().unwrap_or_else(|| panic!("no chunk: {line}")));
             assert!(line["records"].as_u64().is_some_and(|records| records > 0), "{line}");
         }
@@ -73,9 +80,11 @@ async fn log_has_one_line_per_step(world: &mut World) {
         let line = lines.iter().find(is).unwrap_or_else(|| panic!("{id} is not in the log"));
         assert_eq!((&*text(line, "step"), &*text(line, "outcome")), ("plan", outcome), "{line}");
         assert!(line["kind"] == "deactivate" && line["duration_ms"].is_u64(), "{line}");
+        assert!(line["org"] == "1" && line["request"].is_string(), "{line}");
     }
     let conflict = lines.iter().find(|line| line["code"] == "conflict").expect("a line");
     assert_eq!(text(conflict, "job"), job.to_string(), "readable messages have a job id");
+    assert_eq!((text(conflict, "org"), text(conflict, "request")), ("1".into(), "r1".into()));
 
     let mut people = world.texts("SELECT name AS t FROM users").await;
     people.extend(world.texts("SELECT email AS t FROM users").await);
@@ -86,4 +95,50 @@ async fn log_has_one_line_per_step(world: &mut World) {
             assert!(!text.contains(person.as_str()), "{person} appears in the log: {text}");
         }
     }
+}
+
+#[every_engine]
+async fn log_is_json_to_its_last_line(world: &mut World) {
+    let settings = settings(world);
+    let missing = ("HANDOVER_CATALOG", "no-such-file.toml");
+    let environment = [borrowed(&settings), vec![missing]].concat();
+    let ended = tokio::task::block_in_place(|| run(&environment, &["run"])).expect(1);
+    let lines: Vec<Value> = ended.err.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let last = lines.last().expect("a line");
+    assert_eq!((&last["level"], &last["message"]), (&json!("ERROR"), &json!("worker failed")));
+    assert!(text(last, "error").contains("no-such-file.toml"), "{last}");
+}
+
+#[on_sqlite]
+async fn log_obeys_no_color(world: &mut World) {
+    let settings = settings(world);
+    let wrong = ("HANDOVER_CATALOG", "no-such-file.toml");
+    for (value, is_colored) in [("", true), ("1", false)] {
+        let environment = [borrowed(&settings), vec![wrong, ("NO_COLOR", value)]].concat();
+        let shown = tokio::task::block_in_place(|| at_a_terminal(&environment, &["run"], "")).expect(1).err;
+        assert!(shown.contains("worker failed"), "{shown}");
+        assert_eq!(shown.contains('\u{1b}'), is_colored, "{value:?}: {shown}");
+    }
+}
+
+#[on_sqlite]
+async fn worker_waits_at_its_start(world: &mut World) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (file, log) = (folder.path().join("late.db"), folder.path().join("log"));
+    let url = format!("sqlite://{}", file.display());
+    let mut settings = settings(world);
+    settings.retain(|(name, _)| name != "HANDOVER_DATABASE__URL");
+    settings.push(("HANDOVER_DATABASE__URL".into(), url));
+    let environment = borrowed(&settings);
+    let ended = tokio::task::block_in_place(|| run(&environment, &["run", "--wait-for", "1s"])).expect(1);
+    assert_eq!(ended.err.matches("not there yet; waiting").count(), 1, "{}", ended.err);
+    let mut command = binary(&environment, &["run", "--wait-for", "1m"]);
+    let mut worker = command.stderr(std::fs::File::create(&log).expect("a file")).spawn().expect("the binary");
+    let reads = |part: &str| std::fs::read_to_string(&log).expect("a log").contains(part).then_some(());
+    world.until("the worker waits", async || reads("not there yet; waiting")).await;
+    let migrate = ["migrate", "--reference-crm", "--seed"];
+    tokio::task::block_in_place(|| run(&environment, &migrate)).expect(0);
+    world.until("the worker runs", async || reads("worker started")).await;
+    signal(worker.id(), "TERM");
+    assert!(tokio::task::block_in_place(|| worker.wait()).expect("an end").success());
 }
