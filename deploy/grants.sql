@@ -1,5 +1,6 @@
 -- Rights of Handover's worker for the catalog keap, and nothing more. Written by `handover catalog grants`.
--- Run it as the owner of the tables, after `handover migrate` and after every change of the catalog. The role must
+-- Run it as the owner of the tables, after `handover migrate` and after every change of the catalog, in one
+-- transaction: handover catalog grants | psql --single-transaction --set ON_ERROR_STOP=1. The role must
 -- exist: CREATE ROLE handover_worker LOGIN PASSWORD '…'. Other grants on these tables are revoked from it.
 -- To let movers wait for standbys that fall behind, a superuser adds: GRANT pg_read_all_stats TO handover_worker;
 REVOKE ALL ON ALL TABLES IN SCHEMA "handover", "public" FROM "handover_worker";

@@ -2,9 +2,8 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use handover::cli::{self, Cli};
+use handover::cli;
 
 fn main() -> ExitCode {
-    cli::main(Cli::parse())
+    cli::main(cli::parse())
 }

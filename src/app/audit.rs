@@ -58,22 +58,29 @@ pub struct AuditPages {
     session: Session,
     filter: AuditFilter,
     from: i64,
+    /// The number of entries still to read.
+    rest: u64,
+    /// The number of all entries that pass.
+    pub total: u64,
 }
 
 impl AuditPages {
-    /// Opens the trail: the last `limit` entries, or all of them.
-    pub async fn open(store: &Store, filter: AuditFilter, limit: Option<u64>) -> Result<AuditPages> {
+    /// Opens the trail: the last `limit` entries before the newest `skip` ones.
+    pub async fn open(store: &Store, filter: AuditFilter, limit: u64, skip: u64) -> Result<AuditPages> {
         let session = store.reader();
-        let from = match limit {
-            Some(limit) => filter.first_of_last(&session, limit).await?.unwrap_or(i64::MIN),
-            None => i64::MIN,
-        };
-        Ok(AuditPages { session, filter, from })
+        let total = filter.count(&session).await?;
+        let rest = limit.min(total.saturating_sub(skip));
+        let from = filter.first_of_last(&session, rest.saturating_add(skip)).await?.unwrap_or(i64::MIN);
+        Ok(AuditPages { session, filter, from, rest, total })
     }
 
     /// Reads the next page; an empty one is the end.
     pub async fn next(&mut self) -> Result<Vec<AuditEntry>> {
-        let page = self.filter.from(&self.session, self.from, PAGE).await?;
+        if self.rest == 0 {
+            return Ok(Vec::new());
+        }
+        let page = self.filter.from(&self.session, self.from, PAGE.min(self.rest)).await?;
+        self.rest = self.rest.saturating_sub(page.len() as u64);
         if let Some(last) = page.last() {
             self.from = last.entry.id + 1;
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::error::{DatabaseUnavailable, Error};
 use super::open;
+use super::workers::LONG_WAIT;
 use crate::broker::{self, Channel, Finding};
 use crate::catalog::{Catalog, Fault, Rights};
 use crate::contract::counted;
@@ -15,9 +16,6 @@ use crate::store::{self, SessionDefault, Standbys, Store, clock};
 
 /// The largest clock difference that is not reported, in seconds. Beyond it, the times of ledger and logs do not match.
 const MAX_CLOCK_OFFSET: f64 = 5.0;
-
-/// A message that waits for longer shows that no worker takes it.
-const LONG_WAIT: Duration = Duration::from_secs(60);
 
 const SEE_DATABASE_LOG: &str = "look into the database's log";
 

@@ -19,5 +19,6 @@ pub mod reference_crm;
 pub mod set_aside;
 pub mod submit;
 pub mod users;
+pub mod workers;
 
 pub use self::error::{DatabaseUnavailable, Error, Result};

@@ -8,7 +8,7 @@ use super::error::{Error, Result};
 use crate::catalog::{Catalog, Disposition, Status};
 use crate::contract::UserId;
 use crate::stages::{Context, enter};
-use crate::store::host::{self, UserListing};
+use crate::store::host::{self, UserListing, UserSelection};
 use crate::store::{Session, Store};
 
 /// Users per page. Records are counted for a page at once.
@@ -39,20 +39,36 @@ pub struct UserWithRecords {
     pub owns: BTreeMap<String, u64>,
 }
 
+/// The users of a list.
+#[derive(Debug, Clone)]
+pub struct UserFilter {
+    /// By status.
+    pub status: StatusFilter,
+    /// The organization; all of them if there is none.
+    pub org: Option<String>,
+    /// With this text in the name or the email address.
+    pub text: Option<String>,
+}
+
 /// The users that pass a filter, read page by page from one snapshot.
 pub struct UserPages {
     session: Session,
     catalog: Catalog,
-    /// The values of the status column; `None` if no user can pass.
-    statuses: Option<Vec<String>>,
+    selection: UserSelection,
     after: Option<String>,
+    /// The number of users to leave out before the first page.
+    skip: u64,
+    /// The number of users still to read.
+    rest: u64,
+    /// The number of all users that pass.
+    pub total: u64,
 }
 
 impl UserPages {
-    /// Opens the list, of one organization or of all of them.
-    pub async fn open(store: &Store, catalog: Catalog, filter: StatusFilter, org: Option<&str>) -> Result<UserPages> {
+    /// Opens the list: at most `limit` users after the first `skip` ones.
+    pub async fn open(store: &Store, catalog: Catalog, filter: UserFilter, limit: u64, skip: u64) -> Result<UserPages> {
         let session = store.snapshot().await?;
-        let catalog = match org {
+        let catalog = match filter.org.as_deref() {
             Some(org) => {
                 host::enter(&session, &catalog, org).await?;
                 catalog.with_users_of(org)
@@ -60,15 +76,22 @@ impl UserPages {
             None if catalog.is_org_isolated() => return Err(Error::OrgRequired),
             None => catalog,
         };
-        let statuses = filter.values(&catalog.users.status);
-        Ok(UserPages { session, catalog, statuses, after: None })
+        let statuses = filter.status.values(&catalog.users.status);
+        // Without a value for a status, no user can have it.
+        let (rest, statuses) = statuses.map_or((0, Vec::new()), |statuses| (limit, statuses));
+        let selection = UserSelection { statuses, text: filter.text };
+        let total = if rest == 0 { 0 } else { host::count_users(&session, &catalog, &selection).await? };
+        Ok(UserPages { session, catalog, selection, after: None, skip, rest, total })
     }
 
     /// Reads the next page; an empty one is the end.
     pub async fn next(&mut self) -> Result<Vec<UserWithRecords>> {
-        let Some(statuses) = &self.statuses else { return Ok(Vec::new()) };
-        let statuses: Vec<&str> = statuses.iter().map(String::as_str).collect();
-        let page = host::list_users(&self.session, &self.catalog, &statuses, self.after.as_deref(), PAGE).await?;
+        if self.rest == 0 {
+            return Ok(Vec::new());
+        }
+        let bounds = (self.after.as_deref(), std::mem::take(&mut self.skip), PAGE.min(self.rest));
+        let page = host::list_users(&self.session, &self.catalog, &self.selection, bounds).await?;
+        self.rest = self.rest.saturating_sub(page.len() as u64);
         let Some(last) = page.last() else { return Ok(Vec::new()) };
         self.after = Some(last.id.clone());
         with_records(&self.session, &self.catalog, page).await

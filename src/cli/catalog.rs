@@ -143,7 +143,8 @@ async fn grants(settings: &Settings, role: &str) -> Result<Exit> {
     };
     output::lines(format!(
         "-- Rights of Handover's worker for the catalog {}{earlier}, and nothing more. Written by `handover catalog grants`.\n\
-         -- Run it as the owner of the tables, after `handover migrate` and after every change of the catalog. The role must\n\
+         -- Run it as the owner of the tables, after `handover migrate` and after every change of the catalog, in one\n\
+         -- transaction: handover catalog grants | psql --single-transaction --set ON_ERROR_STOP=1. The role must\n\
          -- exist: CREATE ROLE {role} LOGIN PASSWORD '…'. Other grants on these tables are revoked from it.\n\
          -- To let movers wait for standbys that fall behind, a superuser adds: GRANT pg_read_all_stats TO {role};",
         catalog.name

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
-use time::format_description::well_known::Rfc3339;
 
 use super::confirmation::Confirmation;
 use super::exit::Exit;
+use super::list::{self, Cell, Column, ListOptions, Page};
 use super::{open, output};
 use crate::app::dead_letters::{self, Action, DeadLetterView, Filter, Processed, Selection};
 use crate::broker::Broker;
@@ -24,9 +24,9 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// List the messages, oldest first.
-    List(ListArguments),
+    List(ShowArguments),
     /// Show the messages with headers and bodies.
-    Show(ListArguments),
+    Show(ShowArguments),
     /// Send messages back to their original queues.
     Replay(ActionArguments),
     /// Drop messages for good.
@@ -57,12 +57,11 @@ struct FilterArguments {
 }
 
 #[derive(Debug, Args)]
-struct ListArguments {
+struct ShowArguments {
     #[command(flatten)]
     filter: FilterArguments,
-    /// Print as JSON, one line per message.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    list: ListOptions,
 }
 
 #[derive(Debug, Args)]
@@ -131,28 +130,40 @@ impl Opened<'_> {
     }
 }
 
-async fn list(opened: Opened<'_>, arguments: ListArguments, is_whole: bool) -> Result<Exit> {
-    let filter = Filter::from(arguments.filter);
-    let views = dead_letters::list(opened.broker, &filter, is_whole).await?;
-    opened.check_org(&filter, views.len()).await?;
-    match (arguments.json, is_whole) {
-        (true, _) => views.iter().try_for_each(output::json_line)?,
-        (false, true) => views.iter().try_for_each(print_whole)?,
-        (false, false) => print_list(&views)?,
+async fn list(opened: Opened<'_>, arguments: ShowArguments, is_whole: bool) -> Result<Exit> {
+    let ShowArguments { filter, list } = arguments;
+    let filter = Filter::from(filter);
+    let mut views = dead_letters::list(opened.broker, &filter, is_whole).await?;
+    let total = views.len();
+    opened.check_org(&filter, total).await?;
+    let Page { limit, skip } = list.page();
+    views.drain(..total.min(usize::try_from(skip).unwrap_or(usize::MAX)));
+    views.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    match is_whole && !list.is_json() {
+        true => {
+            views.iter().try_for_each(print_whole)?;
+            list.report_rest(views.len() as u64, total as u64, "message");
+        }
+        false => list.print(&COLUMNS, &views, total as u64, "message")?,
     }
     Ok(Exit::Done)
 }
 
-fn print_list(views: &[DeadLetterView]) -> Result<()> {
-    let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".into());
-    let row = |view: &DeadLetterView| {
-        let at = view.at.and_then(|at| at.format(&Rfc3339).ok());
-        let times = if view.replays == 0 { String::new() } else { counted(view.replays, "time") };
-        let (queue, reason) = (view.queue.clone(), view.reason.clone());
-        vec![text(&view.id), text(&at), queue, reason, text(&view.org_id), text(&view.request_id), times]
-    };
-    let rows: Vec<Vec<String>> = views.iter().map(row).collect();
-    output::table(&["message", "set aside", "from", "reason", "organization", "request", "sent back"], &rows)
+/// The columns, the most important first: a narrow terminal shows only these.
+const COLUMNS: [Column<DeadLetterView>; 9] = [
+    Column::shown("message", |view| Cell::word(view.id.as_deref().unwrap_or("-"))),
+    Column::shown("reason", |view| Cell::word(&view.reason)),
+    Column::shown("set aside", |view| Cell::time(view.at)),
+    Column::shown("request", |view| Cell::text(view.request_id.as_deref().unwrap_or_default())),
+    Column::shown("from", |view| Cell::word(&view.queue)),
+    Column::shown("organization", |view| Cell::text(view.org_id.as_deref().unwrap_or_default())),
+    Column::shown("sent back", |view| Cell::text(&times(view.replays))),
+    Column::extra("detail", |view| Cell::text(&view.detail)),
+    Column::extra("hint", |view| Cell::text(view.hint.as_deref().unwrap_or_default())),
+];
+
+fn times(count: u32) -> String {
+    if count == 0 { String::new() } else { counted(count, "time") }
 }
 
 fn print_whole(view: &DeadLetterView) -> Result<()> {
@@ -238,7 +249,7 @@ fn print_dry_run(action: Action, summary: &Summary, views: &[DeadLetterView], js
             "selected": output::array(views)?,
         }))?,
         false => {
-            print_list(views)?;
+            list::table(&COLUMNS, views)?;
             let (action, counts) = (past(action), summary.counts_in_brackets());
             let total = counted(*total, "message");
             output::line(format!("{matching} of {total} would be {action}{counts}"))?;

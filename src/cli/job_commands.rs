@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::confirmation::Confirmation;
 use super::exit::Exit;
+use super::follow::Wait;
 use super::submit::Submission;
 use super::{job_id, open, request_file};
 use crate::app::submit::JobCommand;
@@ -29,9 +30,8 @@ pub struct Arguments {
     /// The idempotency key: a command sent twice with the same key is done once. Default: a new one.
     #[arg(long, value_name = "ID")]
     request_id: Option<String>,
-    /// Follow the command to its end. Exit code 3 if it is rejected, 1 if it needs attention.
-    #[arg(long, conflicts_with = "dry_run")]
-    wait: bool,
+    #[command(flatten)]
+    wait: Wait,
     #[command(flatten)]
     pub(super) confirmation: Confirmation,
     /// Print as JSON.

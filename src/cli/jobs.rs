@@ -2,29 +2,48 @@
 
 mod print;
 
+use std::str::FromStr;
+
 use anyhow::Result;
 use clap::Args;
-use time::format_description::well_known::Rfc3339;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 pub use self::print::{print_details, print_references};
 use super::exit::Exit;
-use super::{job_id, open, output};
+use super::list::{self, Cell, Column, Page};
+use super::{job_id, open, output, time_argument};
 use crate::app::jobs::{self, Summary};
 use crate::config::Settings;
+use crate::contract::{RequestType, most_similar};
 use crate::job::State;
+use crate::store::ledger::job_filter::JobFilter;
 
 #[derive(Debug, Args)]
 pub struct ListArguments {
-    /// Only jobs in this state.
-    #[arg(long, value_parser = parse_state)]
-    state: Option<State>,
-    /// The number of jobs, at most.
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
-    limit: u64,
-    /// Print as JSON, one line per job.
+    /// Only jobs in this state; more than one may be given.
+    #[arg(long, value_parser = parse_named::<State>, value_delimiter = ',')]
+    state: Vec<State>,
+    /// Only jobs of this type; more than one may be given.
+    #[arg(long = "type", value_name = "TYPE", value_parser = parse_named::<RequestType>, value_delimiter = ',')]
+    kinds: Vec<RequestType>,
+    /// Only jobs about this user.
     #[arg(long)]
-    json: bool,
+    user: Option<String>,
+    /// Only jobs of this organization.
+    #[arg(long)]
+    org: Option<String>,
+    /// Only jobs that this user asked for.
+    #[arg(long, value_name = "USER")]
+    by: Option<String>,
+    /// Only jobs requested since this time: RFC 3339, a day in UTC (2026-11-22), or an age (2h, 7d).
+    #[arg(long, value_name = "TIME", value_parser = time_argument::parse)]
+    since: Option<OffsetDateTime>,
+    /// Only jobs with this text in the request's id or reason.
+    #[arg(long)]
+    text: Option<String>,
+    #[command(flatten)]
+    list: list::ListOptions,
 }
 
 #[derive(Debug, Args)]
@@ -37,28 +56,59 @@ pub struct ShowArguments {
     json: bool,
 }
 
-fn parse_state(text: &str) -> Result<State, String> {
-    text.parse().map_err(|_| format!("one of {}", State::ALL.map(State::name).join(", ")))
+fn parse_named<N: FromStr + Named>(text: &str) -> Result<N, String> {
+    let hint = || match most_similar(text, N::names()) {
+        Some(likely) => format!("did you mean {likely}? known are {}", N::names().join(", ")),
+        None => format!("one of {}", N::names().join(", ")),
+    };
+    text.parse().map_err(|_| hint())
 }
+
+/// An enum whose values have names.
+trait Named {
+    /// Returns the names.
+    fn names() -> Vec<&'static str>;
+}
+
+impl Named for State {
+    fn names() -> Vec<&'static str> {
+        State::ALL.map(State::name).to_vec()
+    }
+}
+
+impl Named for RequestType {
+    fn names() -> Vec<&'static str> {
+        RequestType::ALL.map(RequestType::name).to_vec()
+    }
+}
+
+/// The columns, the most important first: a narrow terminal shows only these.
+const COLUMNS: [Column<Summary>; 12] = [
+    Column::shown("job", |job| Cell::word(&job.job_id.to_string())),
+    Column::shown("type", |job| Cell::word(job.kind.name())),
+    Column::shown("state", |job| Cell::word(job.state.name())),
+    Column::shown("user", |job| Cell::text(&job.user_id)),
+    Column::shown("starts", |job| Cell::time(job.effective_at)),
+    Column::shown("requested", |job| Cell::Time(job.requested_at)),
+    Column::shown("organization", |job| Cell::text(&job.org_id)),
+    Column::shown("request", |job| Cell::text(&job.request_id)),
+    Column::extra("by", |job| Cell::text(&job.requested_by)),
+    Column::extra("about", |job| Cell::word(&job.about_job.map(|job| job.to_string()).unwrap_or_default())),
+    Column::extra("returns", |job| Cell::time(job.return_at)),
+    Column::extra("completed", |job| Cell::time(job.completed_at)),
+];
 
 pub async fn list(arguments: ListArguments, settings: Settings) -> Result<Exit> {
+    let ListArguments { state: states, kinds, user, org, by: requested_by, since, text, list } = arguments;
     let store = open::ledger(&settings).await?;
-    let states: Vec<State> = arguments.state.into_iter().collect();
-    let jobs = jobs::list(&store, &states, arguments.limit).await?;
-    match arguments.json {
-        true => jobs.iter().try_for_each(output::json_line)?,
-        false => {
-            let rows = jobs.iter().map(row).collect::<Result<Vec<_>>>()?;
-            output::table(&["job", "state", "organization", "user", "requested", "request"], &rows)?;
-        }
+    let filter = JobFilter { states, kinds, user, org: org.clone(), requested_by, since, text };
+    let Page { limit, skip } = list.page();
+    let (jobs, total) = jobs::list(&store, &filter, limit, skip).await?;
+    if total == 0 {
+        open::organization(&settings, &store, org.as_deref()).await?;
     }
+    list.print(&COLUMNS, &jobs, total, "job")?;
     Ok(Exit::Done)
-}
-
-fn row(job: &Summary) -> Result<Vec<String>> {
-    let requested = job.requested_at.format(&Rfc3339)?;
-    let (id, state) = (job.job_id.to_string(), job.state.to_string());
-    Ok(vec![id, state, job.org_id.clone(), job.user_id.clone(), requested, job.request_id.clone()])
 }
 
 pub async fn show(arguments: ShowArguments, settings: Settings) -> Result<Exit> {

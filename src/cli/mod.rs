@@ -12,11 +12,15 @@ mod dead;
 mod demo;
 mod doctor;
 mod exit;
+mod follow;
 mod forget;
 mod health;
+mod help;
+mod init;
 mod jobs;
 mod job_commands;
 mod job_id;
+mod list;
 mod migrate;
 mod open;
 mod output;
@@ -25,9 +29,11 @@ mod question;
 mod request_file;
 mod run;
 mod schema;
+mod shell;
 mod signals;
 mod submit;
 mod systemd;
+mod time_argument;
 mod users;
 mod watch;
 
@@ -35,7 +41,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use self::confirmation::Confirmation;
 use self::exit::Exit;
@@ -44,12 +50,12 @@ use crate::config::{self, Settings, Variables, WrongVariables};
 use crate::contract::{RequestType, printable_lines};
 use crate::telemetry;
 
-/// Offboards users: moves everything a user owns to those who stay, in batches, while the application keeps running.
+/// Offboards users: moves what they own to those who stay, while the application keeps running.
 #[derive(Debug, Parser)]
 #[command(name = "handover", version, about)]
 pub struct Cli {
     /// A settings file. It overrides the defaults; the environment (HANDOVER_DATABASE__URL, …) overrides both.
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", env = "HANDOVER_CONFIG", hide_env_values = true)]
     config: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
@@ -57,21 +63,26 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Show what Handover does, on a temporary database: no server, no setup.
+    /// Show what Handover does, on a temporary database.
     Demo(demo::Arguments),
-    /// Run the worker: all stages, or some.
+    /// Write a file of settings, with a comment on each.
+    Init(init::Arguments),
+    /// Run a worker: all stages, or some.
+    #[command(visible_alias = "worker")]
     Run(run::Arguments),
-    /// Check whether a worker is ready, for container images without a shell.
+    /// Check whether a worker is ready, for images without a shell.
     Health(health::Arguments),
     /// Create or upgrade the ledger.
     Migrate(migrate::Arguments),
     /// Send requests to the queue.
     Submit(submit::Arguments),
     /// Show what requests would do. Changes nothing.
+    #[command(visible_alias = "plan")]
     Preview(preview::Arguments),
-    /// Evaluate a file with one leaver per row, and send the acceptable rows.
+    /// Evaluate a file with a leaver per row, and send rows that pass.
     Bulk(bulk::Arguments),
     /// Undo a completed job: records return unless they changed since.
+    #[command(visible_alias = "undo")]
     Revert(job_commands::Arguments),
     /// Cancel a job that has not ended, and undo what it did.
     Cancel(job_commands::Arguments),
@@ -79,28 +90,37 @@ enum Command {
     Pause(job_commands::Arguments),
     /// Resume a job that is paused or needs attention.
     Resume(job_commands::Arguments),
-    /// Name other successors for the records that a job has not moved yet.
+    /// Name other successors for what a job has not moved yet.
     Amend(job_commands::AmendArguments),
     /// List jobs, newest first.
+    #[command(visible_aliases = ["ls", "list"])]
     Jobs(jobs::ListArguments),
     /// Show a job: its references, chunks and certificate.
+    #[command(visible_aliases = ["show", "status"])]
     Job(jobs::ShowArguments),
     /// Follow a job to its end.
+    #[command(visible_alias = "follow")]
     Watch(watch::Arguments),
     /// Show who asked for what, when, and with which outcome.
+    #[command(visible_alias = "history")]
     Audit(audit::Arguments),
-    /// Erase what the ledger holds of one person, and keep the counts.
+    /// Erase what the ledger holds of a person, and keep the counts.
     Forget(forget::Arguments),
     /// List users, what they own, and who holds a license.
     Users(users::Arguments),
-    /// Draft, check, show or scan the catalog, or print the rights that it needs.
+    /// Draft, check, show or scan the catalog, or print its grants.
     Catalog(catalog::Arguments),
     /// List dead letters, and replay or drop them.
+    #[command(visible_aliases = ["dlq", "dead-letters"])]
     Dead(dead::Arguments),
-    /// Check everything that a worker needs, and say how to fix each fault.
+    /// Check what a worker needs, and say how to fix each fault.
     Doctor(doctor::Arguments),
-    /// Print the contract: the JSON Schema of requests, replies, events or catalogs, or the AsyncAPI document.
+    /// Print the contract: a JSON Schema, or the AsyncAPI document.
     Schema(schema::Arguments),
+    /// Print the completions of a shell.
+    Completions(shell::CompletionArguments),
+    /// Print a page of the manual, or write all pages.
+    Man(shell::ManArguments),
 }
 
 impl Command {
@@ -117,6 +137,7 @@ impl Command {
             Command::Forget(arguments) => Some(arguments.confirmation),
             Command::Dead(arguments) => arguments.confirmation(),
             Command::Demo(_)
+            | Command::Init(_)
             | Command::Run(_)
             | Command::Health(_)
             | Command::Migrate(_)
@@ -128,9 +149,22 @@ impl Command {
             | Command::Users(_)
             | Command::Catalog(_)
             | Command::Doctor(_)
-            | Command::Schema(_) => None,
+            | Command::Schema(_)
+            | Command::Completions(_)
+            | Command::Man(_) => None,
         }
     }
+}
+
+/// Returns the definition of the command line, with groups and examples in its help.
+pub fn definition() -> clap::Command {
+    help::complete::<Command>(Cli::command())
+}
+
+/// Parses the command line. Prints help and faults, and ends the process for them.
+pub fn parse() -> Cli {
+    let parsed = definition().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
+    parsed.unwrap_or_else(|error| error.exit())
 }
 
 /// Runs a command and returns its exit code. Prints its error once, with all causes.
@@ -197,6 +231,7 @@ fn warn_of_ignored(variables: &[String], is_worker: bool) {
 
 async fn dispatch(command: Command, settings: Settings) -> Result<Exit> {
     match command {
+        Command::Init(arguments) => init::run(arguments),
         Command::Demo(arguments) => demo::run(arguments, settings).await,
         Command::Run(arguments) => run::run(arguments, settings).await,
         Command::Health(arguments) => health::run(arguments, &settings).await,
@@ -219,17 +254,15 @@ async fn dispatch(command: Command, settings: Settings) -> Result<Exit> {
         Command::Dead(arguments) => dead::run(arguments, settings).await,
         Command::Doctor(arguments) => doctor::run(arguments, settings).await,
         Command::Schema(arguments) => schema::run(arguments, &settings),
+        Command::Completions(arguments) => shell::completions(&arguments, definition()),
+        Command::Man(arguments) => shell::man(arguments, definition()),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
-    use super::Cli;
-
     #[test]
     fn command_line_is_consistent() {
-        Cli::command().debug_assert();
+        super::definition().debug_assert();
     }
 }

@@ -43,27 +43,74 @@ pub fn array(values: &[impl Serialize]) -> Result<Vec<serde_json::Value>> {
 
 /// Prints rows below a head, with aligned columns. Columns of numbers are aligned to the right.
 pub fn table(head: &[&str], rows: &[Vec<String>]) -> Result<()> {
-    // The width counts the escaped text.
-    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| printable(cell)).collect()).collect();
-    let width = |column: usize| {
-        let cells = rows.iter().map(|row| row[column].chars().count());
+    let widths = widths(head, rows);
+    print_table(head, rows, &widths)
+}
+
+/// Prints rows as [`table`] does, within a width. Cuts the widest columns of those that may be cut, and then leaves out the last
+/// columns.
+pub fn table_within(head: &[&str], rows: &[Vec<String>], may_cut: &[bool], width: usize) -> Result<()> {
+    let mut widths = widths(head, rows);
+    while !shrink(&mut widths, may_cut, width) && widths.len() > 1 {
+        widths.pop();
+    }
+    print_table(head, rows, &widths)
+}
+
+/// The space between columns.
+const GAP: &str = "  ";
+
+/// A column is not cut below this width.
+const NARROWEST: usize = 8;
+
+fn widths(head: &[&str], rows: &[Vec<String>]) -> Vec<usize> {
+    let widest = |column: usize| {
+        // The width counts the escaped text.
+        let cells = rows.iter().map(|row| printable(&row[column]).chars().count());
         cells.chain([head[column].chars().count()]).max().unwrap_or(0)
     };
-    let widths: Vec<usize> = (0..head.len()).map(width).collect();
+    (0..head.len()).map(widest).collect()
+}
+
+/// Takes width from the widest columns that may be cut until all columns fit. Returns false if they cannot.
+fn shrink(widths: &mut [usize], may_cut: &[bool], width: usize) -> bool {
+    let gaps = GAP.len() * widths.len().saturating_sub(1);
+    let narrowest = |column: usize| if may_cut[column] { widths[column].min(NARROWEST) } else { widths[column] };
+    if (0..widths.len()).map(narrowest).sum::<usize>() + gaps > width {
+        return false;
+    }
+    while widths.iter().sum::<usize>() + gaps > width {
+        let cuttable = (0..widths.len()).filter(|column| may_cut[*column] && widths[*column] > NARROWEST);
+        let Some(widest) = cuttable.max_by_key(|column| widths[*column]) else { return false };
+        widths[widest] -= 1;
+    }
+    true
+}
+
+/// Prints as many columns as there are widths.
+fn print_table(head: &[&str], rows: &[Vec<String>], widths: &[usize]) -> Result<()> {
     let is_number = |cell: &str| cell.chars().all(|c| c.is_ascii_digit() || c == '-') && !cell.is_empty();
     let right: Vec<bool> =
-        (0..head.len()).map(|column| !rows.is_empty() && rows.iter().all(|row| is_number(&row[column]))).collect();
+        (0..widths.len()).map(|column| !rows.is_empty() && rows.iter().all(|row| is_number(&row[column]))).collect();
     let print_row = |cells: Vec<&str>| {
-        let padded: Vec<String> = (cells.iter().enumerate())
-            .map(|(column, cell)| {
-                let space = " ".repeat(widths[column].saturating_sub(cell.chars().count()));
+        let padded: Vec<String> = (cells.iter().zip(widths).enumerate())
+            .map(|(column, (cell, width))| {
+                let cell = cut(&printable(cell), *width);
+                let space = " ".repeat(width.saturating_sub(cell.chars().count()));
                 if right[column] { format!("{space}{cell}") } else { format!("{cell}{space}") }
             })
             .collect();
-        line(padded.join("  ").trim_end())
+        line(padded.join(GAP).trim_end())
     };
     print_row(head.to_vec())?;
     rows.iter().try_for_each(|row| print_row(row.iter().map(String::as_str).collect()))
+}
+
+fn cut(cell: &str, width: usize) -> String {
+    if cell.chars().count() <= width {
+        return cell.to_owned();
+    }
+    cell.chars().take(width.saturating_sub(1)).chain(['…']).collect()
 }
 
 /// Prints reasons, each with its hint.

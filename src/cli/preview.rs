@@ -2,10 +2,10 @@
 
 mod commands;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use serde::Serialize;
 
@@ -14,7 +14,7 @@ use super::{open, output, request_file};
 use crate::app::organizations;
 use crate::app::preview::{self, Capacity, Preview, PreviewedReference};
 use crate::config::Settings;
-use crate::contract::{HandoverRequest, Request, counted};
+use crate::contract::{HandoverRequest, Request, counted, hash_of};
 use crate::stages::Context;
 use crate::worker::{self, host_activity};
 
@@ -23,6 +23,9 @@ pub struct Arguments {
     /// A file with one request, or one per line; `-` is standard input.
     #[arg(default_value = "-")]
     file: PathBuf,
+    /// Write the plan token of the request to this file, for `expect`. The screen shows a digest.
+    #[arg(long, value_name = "FILE")]
+    token: Option<PathBuf>,
     /// Print as JSON, one line per request.
     #[arg(long)]
     json: bool,
@@ -33,7 +36,20 @@ pub async fn run(arguments: Arguments, settings: Settings) -> Result<Exit> {
     let store = open::ledger(&settings).await?;
     let context = open::context(&settings, store).await?;
     organizations::check_all(&context.store, &context.catalogs.current(), &requests).await?;
+    if let Some(file) = &arguments.token {
+        write_token(&context, settings.worker, &requests, file).await?;
+    }
     show(&context, settings.worker, requests, arguments.json).await
+}
+
+/// Writes the plan token of a request to a file.
+async fn write_token(context: &Context, worker: worker::Settings, requests: &[Request], file: &Path) -> Result<()> {
+    let [Request::Handover(request)] = requests else {
+        bail!("--token: one request that hands records over is needed")
+    };
+    let previewed = preview(context, worker, request.clone()).await?;
+    let Some(token) = previewed.token else { return Ok(()) };
+    std::fs::write(file, format!("{token}\n")).with_context(|| format!("{} cannot be written", file.display()))
 }
 
 /// Shows what requests would do. Exit code 3 if one of them would be rejected.
@@ -96,6 +112,13 @@ pub fn print(preview: &Preview) -> Result<()> {
     }
     let rows: Vec<Vec<String>> = preview.references.iter().filter(|reference| reference.found > 0).map(row).collect();
     output::table(&["kind", "disposition", "assigned", "to"], &rows)?;
+    for reference in &preview.references {
+        let left = reference.assigned.map_or(0, |assigned| reference.found.saturating_sub(assigned));
+        if left > 0 {
+            let records = counted(left, "record");
+            output::line(format!("{records} of kind `{}` would stay with the leaver", reference.kind))?;
+        }
+    }
     for kind in &preview.without_effect {
         output::line(format!("nothing of kind `{kind}` to move: the request's allotment for it has no effect"))?;
     }
@@ -116,9 +139,14 @@ pub fn print(preview: &Preview) -> Result<()> {
     let estimate = humantime::format_duration(Duration::from_millis(preview.estimate_ms));
     output::line(format!("would be done {how}, in about {estimate}"))?;
     if let Some(token) = &preview.token {
-        output::line(format!("plan token: {token}"))?;
+        output::line(format!("plan sha256:{} (`--json` or `--token FILE` has the token for `expect`)", digest(token)))?;
     }
     Ok(())
+}
+
+/// Returns a few digits by which people compare plan tokens.
+fn digest(token: &str) -> String {
+    hash_of(&token.into()).chars().take(12).collect()
 }
 
 fn row(reference: &PreviewedReference) -> Vec<String> {

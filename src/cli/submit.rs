@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::confirmation::Confirmation;
 use super::exit::Exit;
-use super::watch::{self, Sent};
+use super::follow::{Sent, Wait};
 use super::{open, output, preview, question, request_file};
 use crate::app::{organizations, submit};
 use crate::broker::Broker;
@@ -21,9 +21,8 @@ pub struct Arguments {
     /// A file with one request, or one per line; `-` is standard input.
     #[arg(default_value = "-")]
     file: PathBuf,
-    /// Follow the jobs to their end. Exit code 3 if one is rejected, 1 if one needs attention or its request is set aside.
-    #[arg(long, conflicts_with = "dry_run")]
-    wait: bool,
+    #[command(flatten)]
+    wait: Wait,
     #[command(flatten)]
     pub(super) confirmation: Confirmation,
     /// Print the job ids as JSON, one per line.
@@ -60,8 +59,8 @@ pub struct Submission {
     pub requests: Vec<Request>,
     /// The confirmation.
     pub confirmation: Confirmation,
-    /// True to follow the jobs to their end.
-    pub wait: bool,
+    /// Whether and how long to wait for the jobs.
+    pub wait: Wait,
     /// True to print JSON.
     pub json: bool,
 }
@@ -103,10 +102,7 @@ impl Submission {
                 false => output::line(job.to_string())?,
             }
         }
-        let exit = match self.wait {
-            true => watch::wait_for_requests(&self.store, broker, &sent, self.json).await,
-            false => Ok(Exit::Done),
-        };
+        let exit = self.wait.follow(&self.store, broker, &sent, self.json).await;
         broker.close().await;
         exit
     }

@@ -4,9 +4,10 @@ use anyhow::{Context, Result, anyhow};
 use clap::{Args, ValueEnum};
 
 use super::exit::Exit;
+use super::list::{Cell, Column, ListOptions, Page};
 use super::{open, output};
 use crate::app::organizations;
-use crate::app::users::{StatusFilter, UserPages, UserWithRecords};
+use crate::app::users::{StatusFilter, UserFilter, UserPages, UserWithRecords};
 use crate::config::Settings;
 use crate::contract::OrgId;
 
@@ -18,9 +19,11 @@ pub struct Arguments {
     /// The organization whose users are listed. Required if the catalog sees one organization at a time.
     #[arg(long)]
     org: Option<String>,
-    /// Print as JSON, one line per user.
+    /// Only users with this text in the name or the email address.
     #[arg(long)]
-    json: bool,
+    text: Option<String>,
+    #[command(flatten)]
+    list: ListOptions,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -51,27 +54,42 @@ pub async fn run(arguments: Arguments, settings: Settings) -> Result<Exit> {
         let org = OrgId::try_from(org.clone()).map_err(|what| anyhow!("--org: {what}"))?;
         organizations::check(&store, &catalog, &org).await?;
     }
-    let pages = UserPages::open(&store, catalog, arguments.status.into(), arguments.org.as_deref()).await;
+    let Arguments { status, org, text, list } = arguments;
+    let filter = UserFilter { status: status.into(), org, text };
+    let Page { limit, skip } = list.page();
+    let pages = UserPages::open(&store, catalog, filter, limit, skip).await;
     let mut pages = pages.context("listing users; use --org to name an organization")?;
-    let mut rows = Vec::new();
+    let (mut users, mut shown) = (Vec::new(), 0);
     loop {
         let page = pages.next().await?;
         if page.is_empty() {
             break;
         }
-        match arguments.json {
+        shown += page.len() as u64;
+        // JSON needs no more than a page in memory.
+        match list.is_json() {
             true => page.iter().try_for_each(output::json_line)?,
-            false => rows.extend(page.iter().map(row)),
+            false => users.extend(page),
         }
     }
-    if !arguments.json {
-        output::table(&["id", "name", "email", "status", "license", "owns"], &rows)?;
+    match list.is_json() {
+        true => list.report_rest(shown, pages.total, "user"),
+        false => list.print(&COLUMNS, &users, pages.total, "user")?,
     }
     Ok(Exit::Done)
 }
 
-fn row(UserWithRecords { user, owns }: &UserWithRecords) -> Vec<String> {
-    let owns: Vec<String> = owns.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
-    let license = if user.license { "yes" } else { "" };
-    vec![user.id.clone(), user.name.clone(), user.email.clone(), user.status.clone(), license.into(), owns.join(", ")]
+/// The columns, the most important first: a narrow terminal shows only these.
+const COLUMNS: [Column<UserWithRecords>; 7] = [
+    Column::shown("id", |listed| Cell::word(&listed.user.id)),
+    Column::shown("name", |listed| Cell::text(&listed.user.name)),
+    Column::shown("email", |listed| Cell::text(&listed.user.email)),
+    Column::shown("status", |listed| Cell::word(&listed.user.status)),
+    Column::shown("license", |listed| Cell::word(if listed.user.license { "yes" } else { "" })),
+    Column::shown("owns", |listed| Cell::text(&owned(listed))),
+    Column::extra("organization", |listed| Cell::text(&listed.user.org)),
+];
+
+fn owned(UserWithRecords { owns, .. }: &UserWithRecords) -> String {
+    owns.iter().map(|(kind, count)| format!("{count} {kind}")).collect::<Vec<_>>().join(", ")
 }

@@ -19,6 +19,30 @@ pub fn names() -> Vec<String> {
     names
 }
 
+/// Returns a file of settings: these values, and every other setting with its default in a comment.
+pub fn template(given: &[(&str, String)]) -> String {
+    const HEAD: &str = "# Settings of Handover, written by `handover init`. A setting after `#` has its default: remove the `#` to change it.\n\
+        # Environment variables override this file: HANDOVER_DATABASE__URL, HANDOVER_LIMITS__CHUNK_ROWS and so on.\n";
+    let mut section = String::new();
+    let mut text = HEAD.to_owned();
+    // The defaults begin with a paragraph about themselves.
+    for line in DEFAULTS.lines().skip_while(|line| !line.is_empty()) {
+        if let Some(begun) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+            section = format!("{begun}.");
+        }
+        let name = line.split_once(" = ").filter(|_| !line.starts_with('#')).map(|(name, _)| name);
+        let value = given.iter().find(|(setting, _)| name.is_some_and(|name| *setting == format!("{section}{name}")));
+        let written = match (name, value) {
+            (Some(name), Some((_, value))) => format!("{name} = {}", toml::Value::String(value.clone())),
+            (Some(_), None) => format!("# {line}"),
+            (None, _) => line.to_owned(),
+        };
+        text.push_str(&written);
+        text.push('\n');
+    }
+    text
+}
+
 /// Returns the variable of a setting: `HANDOVER_DATABASE__URL` of `database.url`.
 pub fn variable(name: &str) -> String {
     format!("HANDOVER_{}", name.replace('.', "__").to_uppercase())

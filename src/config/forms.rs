@@ -93,6 +93,10 @@ fn check_value(name: &str, value: &Value, faults: &mut Faults) {
         return;
     }
     let names = names();
+    if names.iter().any(|known| known == name) {
+        // Without a form, its type decides alone.
+        return;
+    }
     let is_section = names.iter().any(|known| known.strip_prefix(name).is_some_and(|rest| rest.starts_with('.')));
     match value.as_object() {
         Some(fields) if is_section => {

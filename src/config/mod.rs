@@ -17,7 +17,7 @@ use config::{Config, Environment, File, FileFormat};
 use serde::de::DeserializeOwned;
 
 use self::check::{check_database, check_limits, check_telemetry, check_worker};
-pub use self::defaults::{DEFAULTS, names};
+pub use self::defaults::{DEFAULTS, names, template};
 use self::faults::Faults;
 pub use self::logging::{Log, LogFormat, Otlp, Telemetry};
 pub use self::variables::{Variables, WrongVariables};
@@ -48,9 +48,10 @@ const SECTIONS: [&str; 8] = ["catalog", "database", "broker", "worker", "limits"
 
 /// Loads the settings from a file and from the environment.
 pub fn load(file: Option<&Path>, variables: &Variables) -> Result<Settings> {
+    let text = file.map(read_toml).transpose()?;
     let mut builder = Config::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml));
-    if let Some(file) = file {
-        builder = builder.add_source(File::from_str(&read_toml(file)?, FileFormat::Toml));
+    if let Some(text) = &text {
+        builder = builder.add_source(File::from_str(text, FileFormat::Toml));
     }
     let environment = Environment::with_prefix("HANDOVER").prefix_separator("_").separator("__").try_parsing(true);
     let config = builder.add_source(environment.source(Some(variables.settings.clone()))).build();
@@ -58,8 +59,19 @@ pub fn load(file: Option<&Path>, variables: &Variables) -> Result<Settings> {
         Some(file) => unreadable(file),
         None => "the configuration cannot be read".to_owned(),
     })?;
+    checked(&config)
+}
+
+/// Checks a text of settings.
+pub fn check_text(text: &str) -> Result<()> {
+    let sources = [DEFAULTS, text].map(|text| File::from_str(text, FileFormat::Toml));
+    let builder = sources.into_iter().fold(Config::builder(), |builder, source| builder.add_source(source));
+    checked(&builder.build().context("the configuration cannot be read")?).map(drop)
+}
+
+fn checked(config: &Config) -> Result<Settings> {
     let mut faults = Faults::default();
-    match read(&config, &mut faults) {
+    match read(config, &mut faults) {
         Some(settings) if faults.is_empty() => Ok(settings),
         Some(_) | None => bail!("{}", faults.message()),
     }

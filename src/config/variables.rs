@@ -11,6 +11,9 @@ use crate::contract::printable;
 
 const PREFIX: &str = "HANDOVER_";
 
+/// The variable that names the file of settings.
+const FILE: &str = "HANDOVER_CONFIG";
+
 /// The beginnings of variables for this project's tests and tools.
 const OF_TOOLS: [&str; 5] = ["TEST_", "STORM_", "PROPERTY_", "BENCH_", "SERVICES_"];
 
@@ -91,6 +94,9 @@ impl Meaning<'_> {
         if settings.iter().any(|(variable, _)| variable == name) {
             return Meaning::Setting;
         }
+        if name == FILE {
+            return Meaning::Other;
+        }
         let upper = name.to_ascii_uppercase();
         let Some(rest) = upper.strip_prefix(PREFIX) else { return Meaning::Other };
         if OF_TOOLS.iter().any(|tool| rest.starts_with(tool)) {
@@ -142,7 +148,7 @@ mod tests {
 
     #[test]
     fn settings_are_read_and_strangers_left_alone() {
-        let of_tools = ["HANDOVER_TEST_POSTGRES_URL", "HANDOVER_STORM_SEED", "HANDOVER_TEST_A__B"];
+        let of_tools = ["HANDOVER_CONFIG", "HANDOVER_TEST_POSTGRES_URL", "HANDOVER_STORM_SEED", "HANDOVER_TEST_A__B"];
         let strangers = ["PATH", "XHANDOVER_DATABASE_URL", "handover_of_somebody", "handover_x__y", "HANDOVER"];
         let settings = [
             "HANDOVER_CATALOG",

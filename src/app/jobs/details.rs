@@ -193,7 +193,6 @@ fn job_fields(job: &Job) -> Result<Map<String, Value>> {
     fields.insert("reason".into(), job.reason.clone().into());
     fields.insert("catalog".into(), job.catalog_hash.clone().into());
     fields.insert("wait_for".into(), job.wait_for.map(|job| job.to_string()).into());
-    fields.insert("effective_at".into(), job.effective_at.and_then(|at| at.format(&Rfc3339).ok()).into());
     if job.certificate.is_none() {
         fields.insert("access_ended_at".into(), job.access_ended_at.and_then(|at| at.format(&Rfc3339).ok()).into());
     }

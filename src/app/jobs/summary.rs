@@ -5,15 +5,20 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::app::error::Result;
+use crate::contract::RequestType;
 use crate::job::State;
 use crate::store::Store;
-use crate::store::ledger::jobs::{self, Job};
+use crate::store::ledger::job_filter::JobFilter;
+use crate::store::ledger::jobs::Job;
 
 /// A job in a list.
 #[derive(Debug, Serialize)]
 pub struct Summary {
     /// The job.
     pub job_id: Uuid,
+    /// The type of its request.
+    #[serde(rename = "type")]
+    pub kind: RequestType,
     /// Its state.
     pub state: State,
     /// The organization; empty if the host has none.
@@ -27,27 +32,40 @@ pub struct Summary {
     /// The time of the request.
     #[serde(with = "time::serde::rfc3339")]
     pub requested_at: OffsetDateTime,
+    /// The job that a command is about.
+    pub about_job: Option<Uuid>,
+    /// The time at which it is to start, if that is later than its request.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub effective_at: Option<OffsetDateTime>,
+    /// The time of its automatic undo.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub return_at: Option<OffsetDateTime>,
     /// The time at which the job ended.
     #[serde(with = "time::serde::rfc3339::option")]
     pub completed_at: Option<OffsetDateTime>,
 }
 
-/// Lists jobs, newest first. No state means every state.
-pub async fn list(store: &Store, states: &[State], limit: u64) -> Result<Vec<Summary>> {
-    let jobs = jobs::list(&store.reader(), states, limit).await?;
-    Ok(jobs.iter().map(Summary::of).collect())
+/// Returns jobs that pass a filter, newest first, and the number of all that pass.
+pub async fn list(store: &Store, filter: &JobFilter, limit: u64, skip: u64) -> Result<(Vec<Summary>, u64)> {
+    let session = store.snapshot().await?;
+    let jobs = filter.list(&session, limit, skip).await?;
+    Ok((jobs.iter().map(Summary::of).collect(), filter.count(&session).await?))
 }
 
 impl Summary {
     pub(super) fn of(job: &Job) -> Summary {
         Summary {
             job_id: job.id,
+            kind: job.kind,
             state: job.state,
             org_id: job.org.clone(),
             user_id: job.user_id.clone(),
             request_id: job.request_id.clone(),
             requested_by: job.requested_by.clone(),
             requested_at: job.requested_at,
+            about_job: job.target,
+            effective_at: job.effective_at,
+            return_at: job.return_at,
             completed_at: job.completed_at,
         }
     }

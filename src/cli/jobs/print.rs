@@ -31,7 +31,15 @@ pub fn print_references(references: &[ReferenceResult]) -> Result<()> {
     let counts = |reference: &ReferenceResult| [reference.found, reference.kept, reference.restored];
     let is_found = |reference: &&ReferenceResult| counts(reference).into_iter().flatten().any(|count| count > 0);
     let rows: Vec<Vec<String>> = references.iter().filter(is_found).map(reference_row).collect();
-    output::table(&["kind", "disposition", "records", "to"], &rows)
+    output::table(&["kind", "disposition", "records", "to"], &rows)?;
+    // They are no orphans, because the request leaves them; but nobody who stays owns them.
+    for reference in references {
+        if let Some(left) = reference.left_behind.filter(|left| *left > 0) {
+            let (records, belong) = (counted(left, "record"), if left == 1 { "belongs" } else { "belong" });
+            output::line(format!("{records} of kind `{}` still {belong} to the leaver", reference.kind))?;
+        }
+    }
+    Ok(())
 }
 
 fn reference_row(reference: &ReferenceResult) -> Vec<String> {
@@ -46,6 +54,7 @@ fn reference_row(reference: &ReferenceResult) -> Vec<String> {
         ("restored", reference.restored),
         ("left behind", reference.left_behind.filter(|count| *count > 0)),
         ("changed meanwhile", reference.changed_meanwhile.filter(|count| *count > 0)),
+        ("without a snapshot", reference.impossible.filter(|count| *count > 0)),
     ];
     let counts = counts.into_iter().filter_map(|(action, count)| Some(format!("{} {action}", count?)));
     let skipped = reference.skipped.iter().map(|(reason, count)| format!("{count} skipped: {}", reason.name()));
@@ -58,6 +67,8 @@ fn reference_row(reference: &ReferenceResult) -> Vec<String> {
 fn print_fields(details: &Details) -> Result<()> {
     for (label, name) in [
         ("job", "job_id"),
+        ("type", "type"),
+        ("about the job", "about_job"),
         ("state", "state"),
         ("organization", "org_id"),
         ("user", "user_id"),
@@ -65,6 +76,8 @@ fn print_fields(details: &Details) -> Result<()> {
         ("requested by", "requested_by"),
         ("reason", "reason"),
         ("requested at", "requested_at"),
+        ("starts at", "effective_at"),
+        ("returns at", "return_at"),
         ("access ended", "access_ended_at"),
         ("started at", "started_at"),
         ("completed at", "completed_at"),
@@ -77,6 +90,9 @@ fn print_fields(details: &Details) -> Result<()> {
             Some(value) => value.as_str().map_or_else(|| value.to_string(), str::to_owned),
             None => continue,
         };
+        if text.is_empty() {
+            continue;
+        }
         output::line(format!("{label:13} {text}"))?;
     }
     let is_scheduled = details.job.get("state").and_then(Value::as_str) == Some(State::Scheduled.name());
@@ -84,6 +100,7 @@ fn print_fields(details: &Details) -> Result<()> {
     for reason in details.job.get("reasons").and_then(Value::as_array).into_iter().flatten() {
         let text = |field: &str| reason[field].as_str().unwrap_or("-");
         output::line(format!("{label:13} {}: {}", text("code"), text("message")))?;
+        output::line(format!("{:13} to fix it: {}", "", text("hint")))?;
     }
     Ok(())
 }

@@ -59,8 +59,9 @@ pub use undo::{
     preview_restore, preview_set_back, preview_unmerge, restore_rows, set_back, snapshot_keys, unmerge,
 };
 pub use users::{
-    InvitationUpdate, Invitee, Person, UserListing, add_invited, answer_invitation, can_restore_licenses,
-    count_organizations, free_licenses, gone_among, group_members, has_organization, inactive_among, invite,
-    list_users, lock_leaver_rows, lock_out, lock_users, managers, name_and_email, read_users, restore_licenses,
-    set_status, stored_ids, take_license, try_lock_receivers, user_with_email, users_with_emails, users_with_ids,
+    InvitationUpdate, Invitee, Person, UserListing, UserSelection, add_invited, answer_invitation,
+    can_restore_licenses, count_organizations, count_users, free_licenses, gone_among, group_members, has_organization,
+    inactive_among, invite, list_users, lock_leaver_rows, lock_out, lock_users, managers, name_and_email, read_users,
+    restore_licenses, set_status, stored_ids, take_license, try_lock_receivers, user_with_email, users_with_emails,
+    users_with_ids,
 };

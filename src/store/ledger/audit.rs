@@ -111,6 +111,13 @@ impl AuditFilter {
         Ok(query::tuples(session, "finding the start of the audit trail", find).await?.pop())
     }
 
+    /// Returns the number of entries that pass.
+    pub async fn count(&self, session: &Session) -> Result<u64> {
+        let find = self.find().select_only().column_as(Column::Id.count(), "n");
+        let counts: Vec<i64> = query::tuples(session, "counting the audit trail", find).await?;
+        Ok(counts.first().map_or(0, |count| count.unsigned_abs()))
+    }
+
     /// Returns a page of them, oldest first, from a number on.
     pub async fn from(&self, session: &Session, id: i64, limit: u64) -> Result<Vec<AuditRecord>> {
         let find = self.find().filter(Column::Id.gte(id)).order_by_asc(Column::Id).limit(limit);

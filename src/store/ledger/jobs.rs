@@ -187,15 +187,6 @@ pub async fn end_recounts(session: &Session, org: &str, user: &str) -> Result<()
     Ok(())
 }
 
-/// Returns jobs in these states, or in any, newest first.
-pub async fn list(session: &Session, states: &[State], limit: u64) -> Result<Vec<Job>> {
-    let mut find = jobs::Entity::find().order_by_desc(jobs::Column::RequestedAt).limit(limit);
-    if !states.is_empty() {
-        find = find.filter(jobs::Column::State.is_in(states.iter().copied()));
-    }
-    query::all(session, "listing jobs", find).await
-}
-
 /// Locks and returns jobs that the sweeper must look at. Jobs that another transaction has locked are left out.
 pub async fn lock_due(session: &Session, now: OffsetDateTime, limit: u64) -> Result<Vec<Job>> {
     let find = jobs::Entity::find().filter(jobs::Column::WakeAt.lte(now)).order_by_asc(jobs::Column::WakeAt);

@@ -11,6 +11,7 @@ pub mod chunks;
 pub mod codes;
 pub mod entity;
 pub mod forget;
+pub mod job_filter;
 pub mod jobs;
 pub mod journal;
 pub mod outbox;

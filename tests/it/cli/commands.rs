@@ -65,10 +65,15 @@ async fn job_is_paused_amended_resumed_and_cancelled(world: &mut World) {
         let refused = with_input(world, &["amend", &id, "--by", "1", "--reassign", "-"], bad.as_bytes()).expect(1);
         assert_eq!(refused.out, "", "{bad}");
     }
-    on(world, &["amend", &id, "--by", "1", "--reassign", file, "--wait"]).expect(0);
+    on(world, &["amend", &id, "--by", "1", "--reassign", file]).expect(0);
+    let goes_on = async || world.job(job).await.filter(|job| job.state == State::Cutting);
+    world.until("the amended job goes on", goes_on).await;
     on(world, &["pause", &id, "--by", "1", "--wait"]).expect(0);
-    on(world, &["resume", &id, "--by", "1", "--wait"]).expect(0);
+    // Only a planner runs, so the resumed job does not end.
+    let waited = on(world, &["resume", &id, "--by", "1", "--wait", "--timeout", "3s"]).expect(1);
+    assert!(waited.err.contains(&format!("the time is over: the job {id} goes on")), "{}", waited.err);
     world.start_worker().await;
+    on(world, &["watch", &id]).expect(0);
     let certificate = certificate_of(&world.end_of(job).await);
     assert_eq!(result_of(&certificate, "contact").successors, [("14".to_owned(), 104)].into());
     let mut later = keap_request("r2");

@@ -29,7 +29,7 @@ enum Does {
 }
 
 /// Every command, with its arguments.
-const COMMANDS: [(&str, &[&str], Does); 29] = [
+const COMMANDS: [(&str, &[&str], Does); 32] = [
     ("amend", &[JOB, "--by", "1", "--reassign", "REQUEST"], Does::Refuses),
     ("audit", &[], Does::Refuses),
     ("bulk", &["LEAVERS", "--by", "1", "--org", "1", "--submit"], Does::Refuses),
@@ -39,6 +39,7 @@ const COMMANDS: [(&str, &[&str], Does); 29] = [
     ("catalog grants", &[], Does::Refuses),
     ("catalog scan", &[], Does::Refuses),
     ("catalog show", &[], Does::OpensNone),
+    ("completions", &["bash"], Does::OpensNone),
     ("dead drop", &["--all", "--by", "1"], Does::Refuses),
     ("dead list", &[], Does::Refuses),
     ("dead replay", &["--all", "--by", "1"], Does::Refuses),
@@ -47,8 +48,10 @@ const COMMANDS: [(&str, &[&str], Does); 29] = [
     ("doctor", &[], Does::Refuses),
     ("forget", &["53", "--by", "1"], Does::Refuses),
     ("health", &[], Does::OpensNone),
+    ("init", &["SETTINGS"], Does::OpensNone),
     ("job", &[JOB], Does::Refuses),
     ("jobs", &[], Does::Refuses),
+    ("man", &[], Does::OpensNone),
     ("migrate", &[], Does::Creates),
     ("pause", &[JOB, "--by", "1"], Does::Refuses),
     ("preview", &["REQUEST"], Does::Refuses),
@@ -74,11 +77,13 @@ fn only_migrate_and_demo_create_a_database() {
     let (request, leavers) = (inputs.path().join("request.json"), inputs.path().join("leavers.csv"));
     std::fs::write(&request, keap_request("r1").to_string()).expect("a file");
     std::fs::write(&leavers, "user_id,deactivated,successor\n53,y,11\n").expect("a file");
+    let settings = inputs.path().join("handover.toml");
     for (name, more, does) in COMMANDS {
         let folder = tempfile::tempdir().expect("a folder");
         let more = more.iter().map(|argument| match *argument {
             "REQUEST" => text(&request),
             "LEAVERS" => text(&leavers),
+            "SETTINGS" => text(&settings),
             argument => argument,
         });
         let arguments: Vec<&str> = name.split(' ').chain(more).collect();

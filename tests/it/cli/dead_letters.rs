@@ -187,7 +187,7 @@ async fn killed_replay_loses_no_message(world: &mut World) {
     // Replayed messages are dead-lettered again; the broker may keep a message in both queues.
     world.start_worker().await;
     let numbers = async || {
-        let shown = on(world, &["dead", "show", "--json"]).expect(0).json_lines();
+        let shown = on(world, &["dead", "show", "--json", "--limit", "0"]).expect(0).json_lines();
         let bodies: BTreeSet<String> = shown.iter().map(|shown| shown["body"].to_string()).collect();
         (bodies.len() == COUNT).then_some(())
     };

@@ -21,7 +21,8 @@ async fn job_history_shows_every_attempt_and_command(world: &mut World) {
     assert_eq!(job.state, State::NeedsAttention, "{:?}", job.reasons);
     world.sql("DROP INDEX docs_two").await;
     let id = job.id.to_string();
-    on(world, &["resume", &id, "--by", "1", "--reason", "fixed", "--wait"]).expect(0);
+    let resumed = on(world, &["resume", &id, "--by", "1", "--reason", "fixed", "--wait"]).expect(0).out;
+    assert!(resumed.contains("5 moved"), "it waits for the job, not for the command: {resumed}");
     let ended = world.end_of(handover::contract::JobId(job.id)).await;
     assert_eq!(ended.state, State::Completed, "{:?}", ended.reasons);
 
@@ -84,7 +85,8 @@ async fn job_history_limits_the_listed_attempts(world: &mut World) {
              SELECT {columns} FROM n CROSS JOIN (SELECT {columns} FROM handover.audit WHERE action = 'chunk.failed' LIMIT 1) one"
         ))
         .await;
-    on(world, &["resume", &id, "--by", "1", "--wait"]).expect(0);
+    let resumed = on(world, &["resume", &id, "--by", "1", "--wait"]).expect(1).out;
+    assert!(resumed.contains("to fix it: fix the row"), "a reason has its hint: {resumed}");
     let stuck = "SELECT count(*) FROM handover.audit WHERE action = 'deactivate.needs_attention'";
     world.until("it is stuck again", async || (world.number(stuck).await == 2).then_some(())).await;
     let after = attempts().await;

@@ -74,7 +74,7 @@ async fn preview_explains_the_plan_and_changes_nothing(world: &mut World) {
     let contact = preview["references"].as_array().expect("references").iter().find(|found| found["kind"] == "contact");
     assert_eq!(contact.expect("contacts")["successors"], json!({ "11": 5, "12": 50, "13": 20, "14": 29 }));
     let plain = with_input(world, &["preview", "-"], good.to_string().as_bytes()).expect(0).out;
-    for part in ["104/104", "92/92", "12/12", "plan token: p1.", "at once, in one transaction"] {
+    for part in ["104/104", "92/92", "12/12", "\nplan sha256:", "at once, in one transaction"] {
         assert!(plain.contains(part), "{part} is missing in:\n{plain}");
     }
     let mut bad = keap_request("r2");

@@ -80,6 +80,25 @@ async fn waiting_ends_with_a_dead_letter(world: &mut World) {
 }
 
 #[every_engine]
+async fn waiting_ends_without_a_worker(world: &mut World) {
+    world.client.send(leaves("54").to_string().into_bytes()).await;
+    if world.engine == Engine::Sqlite {
+        // Its queue shows no workers, only how long messages wait.
+        world.change_ledger("UPDATE handover.outbox SET created_at = '2026-01-01 00:00:00+00:00'").await;
+    }
+    let ended = with_input(world, &["submit", "--wait"], leaves("53").to_string().as_bytes()).expect(1);
+    assert!(ended.err.contains("no worker takes it: run `handover run`"), "{}", ended.err);
+    let ended =
+        with_input(world, &["submit", "--wait", "--timeout", "1s"], leaves("15").to_string().as_bytes()).expect(1);
+    assert!(ended.err.contains("the time is over: the request leaver 15 goes on"), "{}", ended.err);
+    let mut later = leaves("16");
+    later["effective_at"] = json!("2126-01-01T00:00:00Z");
+    world.start_worker().await;
+    let ended = with_input(world, &["submit", "--wait"], later.to_string().as_bytes()).expect(0).out;
+    assert!(ended.contains("scheduled") && ended.contains("starts at     2126-01-01"), "{ended}");
+}
+
+#[every_engine]
 async fn one_unreadable_request_sends_nothing(world: &mut World) {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("requests.jsonl");

@@ -211,6 +211,9 @@ fn catalog_schema_describes_every_field() {
     assert_eq!(silent, Vec::<String>::new());
 }
 
+/// Arguments and variables for a program.
+type SetUp<'s> = &'s dyn Fn(&mut Command);
+
 /// Runs an example program on requests, and checks its exit codes and the reply and event that it prints.
 fn hand_over(world: &World, program: impl Fn() -> Command, name: &str) {
     let folder = tempfile::tempdir().expect("a folder");
@@ -253,7 +256,7 @@ fn hand_over(world: &World, program: impl Fn() -> Command, name: &str) {
     let elsewhere = |command: &mut Command| {
         command.arg(text(&file)).env("AMQP_URL", amqp_url()).env("HANDOVER_PREFIX", "no-worker-has-run-here");
     };
-    let set_ups: [(&dyn Fn(&mut Command), &str); 3] =
+    let set_ups: [(SetUp<'_>, &str); 3] =
         [(&|_| {}, "usage"), (&without_url, "AMQP_URL"), (&elsewhere, "no queue takes requests")];
     for (set_up, says) in set_ups {
         let mut command = program();

@@ -1,7 +1,7 @@
 //! The reference of commands, from the definition of the command line.
 
-use clap::{Arg, Command, CommandFactory};
-use handover::cli::Cli;
+use clap::{Arg, Command};
+use handover::cli;
 
 use super::schema_tables::cell;
 
@@ -10,7 +10,7 @@ const EVERYWHERE: [&str; 3] = ["help", "version", "config"];
 
 /// Returns a section for each command.
 pub fn pages() -> String {
-    let mut program = Cli::command();
+    let mut program = cli::definition();
     program.build();
     let mut sections = Vec::new();
     for command in shown(&program) {

@@ -124,5 +124,5 @@ fn second_worker_on_one_address_is_refused() {
     }
     assert!(!folder.path().join("never.db").exists(), "the database was opened");
     let wrong = run_binary(&[("HANDOVER_HTTP__LISTEN", "nine")], &["run"]).expect(1);
-    assert!(wrong.err.contains("`http.listen` must be an address and a port"), "{}", wrong.err);
+    assert!(wrong.err.contains("it must be an address and a port"), "{}", wrong.err);
 }

@@ -57,6 +57,10 @@ fn volatile<'t>(text: &'t str, ids: &mut Vec<&'t str>) -> Option<(usize, String)
         let end = rest[gap..].find(|c| !is_time(c)).unwrap_or(rest.len() - gap);
         return Some((DATE.len() + gap + end, "[time]".to_owned()));
     }
+    if let Some(digest) = text.strip_prefix("sha256:") {
+        let end = digest.find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(digest.len());
+        return Some((text.len() - digest.len() + end, "[digest]".to_owned()));
+    }
     if text.starts_with("p1.") {
         let end = text.find(|c: char| !c.is_ascii_alphanumeric() && !"._-".contains(c)).unwrap_or(text.len());
         return Some((end, "[plan]".to_owned()));

@@ -22,7 +22,7 @@ pub use invitations::{
     InvitationUpdate, Invitee, add_invited, answer_invitation, invite, name_and_email, user_with_email,
 };
 pub use licenses::take_license;
-pub use listing::{UserListing, list_users};
+pub use listing::{UserListing, UserSelection, count_users, list_users};
 pub use locks::{lock_leaver_rows, lock_users, try_lock_receivers};
 pub use organizations::{count_organizations, has_organization};
 pub use people::{Person, users_with_emails, users_with_ids};

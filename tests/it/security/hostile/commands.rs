@@ -5,7 +5,7 @@ use crate::support::process::on;
 use crate::support::{World, every_engine};
 
 /// The command, its exit code, and words of its output.
-const ROWS: [(&[&str], i32, &str); 16] = [
+const ROWS: [(&[&str], i32, &str); 20] = [
     (&["job", "not-a-job"], 2, "invalid value"),
     (&["job", "00000000-0000-0000-0000-000000000000"], 1, "there is no job"),
     (&["jobs", "--limit", "18446744073709551615"], 2, "invalid value"),
@@ -18,6 +18,10 @@ const ROWS: [(&[&str], i32, &str); 16] = [
     (&["audit", "--since", "0000-01-01"], 0, ""),
     (&["audit", "--user", "' OR '1'='1"], 0, ""),
     (&["audit", "--action", "%_\\"], 2, "no action begins so"),
+    (&["jobs", "--text", "' OR '1'='1\u{1b}[2J\\%_"], 0, ""),
+    (&["jobs", "--user", "' OR '1'='1"], 0, ""),
+    (&["jobs", "--columns", "\u{1b}[2J"], 1, "no column"),
+    (&["users", "--text", "' OR '1'='1!%_"], 0, ""),
     (&["users", "--org", "' OR '1'='1"], 1, "org_id"),
     (&["revert", "00000000-0000-0000-0000-000000000000", "--by", "1"], 1, "there is no job"),
     (&["submit", "no\nsuch\u{1b}[2J.json"], 1, "cannot be read"),
