@@ -2,6 +2,7 @@
 //! README and of the tutorial are run.
 
 mod commands;
+mod examples;
 mod generated;
 mod mentioned;
 mod phrases;

@@ -42,7 +42,7 @@ fn documents_and_messages_avoid_translated_phrases() {
     let sources = texts_in(&["src"]).into_iter().filter(|(file, _)| file.extension().is_some_and(|kind| kind == "rs"));
     let messages = sources.map(|(file, text)| (file, literals(&text)));
     let mut faults = Vec::new();
-    for (file, text) in documents().into_iter().chain(messages) {
+    for (file, text) in documents().into_iter().chain(texts_in(&["config"])).chain(messages) {
         let text = words(&text);
         for (phrase, instead) in PHRASES {
             let is_allowed = ALLOWED.iter().any(|(allowed, of)| file == Path::new(allowed) && *of == phrase);
