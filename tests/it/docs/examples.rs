@@ -79,8 +79,8 @@ fn documented_catalogs_are_valid() {
                 format!("{USERS}{entry}"),
                 format!("{USERS}{LICENSE}{entry}"),
             ];
-            let is_valid = places.iter().any(|place| check(&schema, place).is_ok());
-            assert!(is_valid, "{}: {entry}: {}", file.display(), check(&schema, &places[0]).unwrap_err());
+            let results = places.map(|place| check(&schema, &place));
+            assert!(results.iter().any(Result::is_ok), "{}: {entry}: {:?}", file.display(), results[0]);
         }
     }
     assert!(seen > 20, "only {seen} were found");

@@ -1,7 +1,7 @@
 //! The generated parts of the book. `INSTA_UPDATE=always` writes them.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use handover::contract::{EventType, GuardClass, ReasonCode, SkipReason};
 use handover::{config, metrics};
@@ -40,7 +40,8 @@ fn parts() -> Vec<(&'static str, &'static str, String)> {
     let schema = |of: &str| run(&[], &["schema", of]).expect(0).json();
     let (request, event, reply) = (schema("request"), schema("event"), schema("reply"));
     vec![
-        ("docs/SUMMARY.md", "decisions", decisions()),
+        ("docs/SUMMARY.md", "decisions", table_of_contents()),
+        ("docs/decisions/README.md", "decisions", table_of_decisions()),
         ("docs/reference/commands.md", "commands", commands::pages()),
         ("docs/reference/settings.md", "settings", settings()),
         ("docs/reference/catalog.md", "catalog", SchemaTables::new(&schema("catalog")).all()),
@@ -62,18 +63,33 @@ fn replace_part(page: &str, kept: &str, part: &str, text: &str) -> String {
     format!("{before}{begin}\n{}\n\n{END}{after}", text.trim())
 }
 
-/// Lists the decisions for the table of contents.
-fn decisions() -> String {
-    let mut files: Vec<_> =
-        std::fs::read_dir("docs/decisions").expect("decisions").map(|file| file.expect("a file").path()).collect();
+/// Returns each decision: its file, its number and its title.
+fn decisions() -> Vec<(String, String, String)> {
+    let files = std::fs::read_dir("docs/decisions").expect("decisions").map(|file| file.expect("a file").path());
+    let mut files: Vec<_> = files.filter(|file| !file.ends_with("README.md")).collect();
     files.sort();
-    let entry = |file: &std::path::PathBuf| {
-        let name = file.file_name().expect("a name").to_string_lossy().into_owned();
+    let decision = |file: &PathBuf| {
         let text = read(file);
-        let title = text.lines().next().unwrap_or_default().trim_start_matches("# ").to_owned();
-        (name != "README.md").then(|| format!("  - [{title}](decisions/{name})"))
+        let heading = text.lines().next().unwrap_or_default().trim_start_matches("# ");
+        let (number, title) = heading.split_once(": ").unwrap_or_else(|| panic!("{}: {heading}", file.display()));
+        let name = file.file_name().expect("a name").to_string_lossy().into_owned();
+        (name, number.to_owned(), title.to_owned())
     };
-    files.iter().filter_map(entry).collect::<Vec<_>>().join("\n")
+    let decisions: Vec<_> = files.iter().map(decision).collect();
+    let numbers: BTreeSet<&str> = decisions.iter().map(|(_, number, _)| number.as_str()).collect();
+    assert_eq!(numbers.len(), decisions.len(), "two decisions have the same number: {decisions:?}");
+    decisions
+}
+
+fn table_of_contents() -> String {
+    let entry = |(file, number, title): (String, String, String)| format!("  - [{number}: {title}](decisions/{file})");
+    decisions().into_iter().map(entry).collect::<Vec<_>>().join("\n")
+}
+
+fn table_of_decisions() -> String {
+    let row = |(file, number, title): (String, String, String)| format!("| [{number}]({file}) | {title} |");
+    let rows = decisions().into_iter().map(row).collect::<Vec<_>>().join("\n");
+    format!("| number | decision |\n|---|---|\n{rows}")
 }
 
 /// Returns a table of settings for each section of the documented defaults.
