@@ -75,8 +75,12 @@ pub fn catalog_source(name: &str) -> Result<CatalogSource> {
 
 /// Checks a catalog against the database.
 pub async fn catalog(store: &Store, source: &CatalogSource) -> Result<Checked> {
-    let schema = host::read_schema(&store.reader()).await?;
-    Ok(check(&source.name, &source.text, &schema).map_err(|faults| faults.in_database(&store.label()))?)
+    let session = store.reader();
+    let schema = host::read_schema(&session).await?;
+    let mut checked =
+        check(&source.name, &source.text, &schema).map_err(|faults| faults.in_database(&store.label()))?;
+    checked.catalog.fingerprints = host::fingerprints(&session, &checked.catalog).await?;
+    Ok(checked)
 }
 
 /// Builds the context of the stages from a checked catalog. Logs the catalog's warnings.

@@ -10,7 +10,7 @@ mod sections;
 mod user_column;
 mod values;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write;
 
 use serde::Deserialize;
@@ -171,6 +171,7 @@ fn read(resolver: &mut Resolver<'_>, name: &str, source: &str) -> Option<Catalog
         groups: groups.map_or(Some(None), |groups| groups.map(Some))?,
         references,
         session,
+        fingerprints: BTreeMap::new(),
         ignored,
     })
 }

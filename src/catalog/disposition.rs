@@ -173,6 +173,15 @@ impl Disposition {
         }
     }
 
+    /// True if rows can be deleted: removed, or dropped because the successor has them already.
+    pub fn deletes(&self) -> bool {
+        let drops = self.on_conflict().is_some_and(|on_conflict| match on_conflict {
+            OnConflict::Drop(_) | OnConflict::Add { .. } => true,
+            OnConflict::Fail => false,
+        });
+        self.removes() || drops
+    }
+
     /// True if rows are changed in a job whose request does or does not name successors for them.
     pub fn changes_rows(&self, transfers: bool) -> bool {
         match self {

@@ -32,6 +32,8 @@ pub struct Catalog {
     /// The settings of a transaction that the host's row-level security reads, with their values. `{org}` in a value is
     /// replaced by the organization.
     pub session: Vec<(String, String)>,
+    /// A fingerprint of each table of the schema that it was checked against. Empty if it is unknown.
+    pub fingerprints: BTreeMap<TableName, String>,
     /// Columns that a scan ignores because they only look as if they held users.
     pub ignored: Vec<(TableName, String)>,
 }

@@ -1,35 +1,73 @@
 //! The catalogs that a process works with: the current one, and those that earlier jobs were planned with.
+//!
+//! Each is compared with the schema every few seconds, and at once after an error that a changed schema explains. A catalog whose
+//! tables have changed is checked again.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
 use tokio::sync::RwLock;
 
 use crate::catalog::{Catalog, check};
 use crate::store::ledger::catalogs;
-use crate::store::{Error, Result, Session, Store, host};
+use crate::store::{Error, Result, Session, host};
+
+/// The time for which a comparison with the schema holds. Transactions that delete rows compare by themselves, too.
+const FRESH_FOR: Duration = Duration::from_secs(2);
+
+const DOING: &str = "checking a catalog against the schema";
 
 /// The catalog of new jobs, and the catalogs of earlier jobs by their hash.
 pub struct Catalogs {
-    current: Arc<Catalog>,
+    current: std::sync::RwLock<Arc<Catalog>>,
     /// True once this process has committed the current catalog's text to the ledger.
     is_kept: AtomicBool,
-    by_hash: RwLock<HashMap<String, Arc<Catalog>>>,
+    by_hash: RwLock<HashMap<String, Compared>>,
+}
+
+/// A catalog, and when it was last compared with the schema.
+struct Compared {
+    catalog: Arc<Catalog>,
+    at: Instant,
+}
+
+impl Compared {
+    fn now(catalog: Arc<Catalog>) -> Compared {
+        Compared { catalog, at: Instant::now() }
+    }
+
+    fn is_fresh(&self, session: &Session) -> bool {
+        self.at.elapsed() < FRESH_FOR && !session.schema_watch().was_suspected_since(self.at)
+    }
 }
 
 impl Catalogs {
     /// Creates the set with the catalog of new jobs.
     pub fn new(current: Catalog) -> Catalogs {
         let current = Arc::new(current);
-        let by_hash = RwLock::new(HashMap::from([(current.hash.clone(), current.clone())]));
-        Catalogs { current, is_kept: AtomicBool::new(false), by_hash }
+        let by_hash = RwLock::new(HashMap::from([(current.hash.clone(), Compared::now(current.clone()))]));
+        Catalogs { current: current.into(), is_kept: AtomicBool::new(false), by_hash }
     }
 
-    /// Returns the catalog of new jobs.
+    /// Returns the catalog of new jobs, as it was last compared with the schema.
     pub fn current(&self) -> Arc<Catalog> {
-        self.current.clone()
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns the catalog of new jobs, compared with the schema a few seconds ago at most. If that is impossible, the transactions
+    /// that use it will fail by themselves.
+    pub async fn current_now(&self, session: &Session) -> Arc<Catalog> {
+        let current = self.current();
+        match self.of_hash(session, &current.hash).await {
+            Ok(catalog) => catalog,
+            Err(error) => {
+                tracing::warn!(%error, "the current catalog cannot be compared with the schema");
+                current
+            }
+        }
     }
 
     /// Stores the current catalog's text in the ledger, in a transaction that creates jobs. Call [`Catalogs::kept`] once that
@@ -37,7 +75,7 @@ impl Catalogs {
     pub async fn keep(&self, session: &Session, now: OffsetDateTime) -> Result<()> {
         match self.is_kept.load(Ordering::Relaxed) {
             true => Ok(()),
-            false => catalogs::remember(session, &self.current, now).await,
+            false => catalogs::remember(session, &self.current(), now).await,
         }
     }
 
@@ -46,20 +84,64 @@ impl Catalogs {
         self.is_kept.store(true, Ordering::Relaxed);
     }
 
-    /// Returns the catalog that a job was planned with, checked against the current schema.
-    pub async fn of_hash(&self, store: &Store, hash: &str) -> Result<Arc<Catalog>> {
-        if let Some(catalog) = self.by_hash.read().await.get(hash) {
-            return Ok(catalog.clone());
+    /// Returns the catalog that a job was planned with, compared with the schema a few seconds ago at most.
+    pub async fn of_hash(&self, session: &Session, hash: &str) -> Result<Arc<Catalog>> {
+        let is_fresh = |compared: &&Compared| compared.is_fresh(session);
+        if let Some(compared) = self.by_hash.read().await.get(hash).filter(is_fresh) {
+            return Ok(compared.catalog.clone());
         }
-        let doing = "loading the catalog that a job was planned with";
-        let session = store.reader();
-        let Some((name, source)) = catalogs::get(&session, hash).await? else {
-            return Err(Error::unexpected(doing, format!("the ledger has no catalog {hash}")));
+        let mut by_hash = self.by_hash.write().await;
+        let catalog = match by_hash.get(hash) {
+            Some(compared) if compared.is_fresh(session) => return Ok(compared.catalog.clone()),
+            Some(compared) => compare(session, &compared.catalog).await?,
+            None => load(session, hash).await?,
         };
-        let schema = host::read_schema(&session).await?;
-        let checked = check(&name, &source, &schema).map_err(|faults| Error::unexpected(doing, faults.to_string()))?;
-        let catalog = Arc::new(checked.catalog);
-        self.by_hash.write().await.insert(hash.to_owned(), catalog.clone());
+        session.schema_watch().verify();
+        by_hash.insert(hash.to_owned(), Compared::now(catalog.clone()));
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        if current.hash == hash {
+            *current = catalog.clone();
+        }
         Ok(catalog)
     }
+}
+
+/// Compares a catalog with the schema, and checks it again if its tables have changed. A catalog that does not fit any more stays
+/// as it was: deletions are refused, and its faults are logged.
+async fn compare(session: &Session, catalog: &Arc<Catalog>) -> Result<Arc<Catalog>> {
+    let fingerprints = host::fingerprints(session, catalog).await?;
+    if catalog.fingerprints == fingerprints {
+        return Ok(catalog.clone());
+    }
+    if catalog.fingerprints.is_empty() {
+        return Ok(Arc::new(Catalog { fingerprints, ..Catalog::clone(catalog) }));
+    }
+    session.schema_watch().renew();
+    match check_now(session, &catalog.name, &catalog.source).await {
+        Ok(changed) => {
+            tracing::info!(catalog = changed.name, "the schema has changed; the catalog was checked again");
+            Ok(Arc::new(Catalog { fingerprints, ..changed }))
+        }
+        Err(error) if error.is_transient() => Err(error),
+        Err(error) => {
+            tracing::error!(catalog = catalog.name, %error, "the schema has changed, and the catalog does not fit it any more");
+            Ok(catalog.clone())
+        }
+    }
+}
+
+/// Reads a catalog from the ledger.
+async fn load(session: &Session, hash: &str) -> Result<Arc<Catalog>> {
+    let Some((name, source)) = catalogs::get(session, hash).await? else {
+        return Err(Error::unexpected(DOING, format!("the ledger has no catalog {hash}")));
+    };
+    // The fingerprints are read before the schema: a change between the two is found later.
+    let fingerprints = host::fingerprints(session, &check_now(session, &name, &source).await?).await?;
+    Ok(Arc::new(Catalog { fingerprints, ..check_now(session, &name, &source).await? }))
+}
+
+async fn check_now(session: &Session, name: &str, source: &str) -> Result<Catalog> {
+    let schema = host::read_schema(session).await?;
+    let checked = check(name, source, &schema).map_err(|faults| Error::unexpected(DOING, faults.to_string()))?;
+    Ok(checked.catalog)
 }

@@ -30,7 +30,7 @@ impl Context {
     /// Restricts a transaction to a job's organization, and returns the catalog that the job was planned with. Call it before
     /// the transaction touches the host.
     pub async fn enter(&self, session: &Session, job: &Job) -> Result<Arc<Catalog>> {
-        let catalog = self.catalogs.of_hash(&self.store, &job.catalog_hash).await?;
+        let catalog = self.catalogs.of_hash(session, &job.catalog_hash).await?;
         enter(session, catalog, &job.org).await
     }
 }

@@ -29,7 +29,7 @@ pub struct Message<'m> {
 /// Requests to hand over are planned in groups. Any other request waits for those before it: a request and its cancellation
 /// may come together.
 pub async fn take(context: &Context, messages: &[Message<'_>]) -> Vec<Outcome> {
-    let catalog = context.catalogs.current();
+    let catalog = context.catalogs.current_now(&context.store.reader()).await;
     let mut outcomes = vec![Outcome::Done; messages.len()];
     let mut handovers = Vec::new();
     for (place, message) in messages.iter().enumerate() {

@@ -96,6 +96,20 @@ impl Error {
         Error { doing: format!("looking at rows of {table}"), cause: Cause::Refused { code, message } }
     }
 
+    /// Returns the same error as one that a retry may help, if it says that the schema is not as expected.
+    pub(super) fn retried(self) -> Error {
+        let cause = match self.cause {
+            Cause::Refused { code, message } => Cause::Contention { code, message },
+            other => other,
+        };
+        Error { doing: self.doing, cause }
+    }
+
+    /// True if the database says that the schema is not the one that a statement was made for.
+    pub(super) fn is_about_schema(&self) -> bool {
+        matches!(&self.cause, Cause::Refused { code, message } if errors::is_about_schema(code, message))
+    }
+
     pub(super) fn of(doing: &str, error: &DbErr) -> Error {
         Error { doing: doing.to_owned(), cause: Cause::of(error) }
     }

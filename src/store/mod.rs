@@ -17,6 +17,7 @@ mod ledger_format;
 pub mod outbox_handoff;
 mod reference_crm;
 pub mod row;
+mod schema_watch;
 mod session;
 mod timeout;
 
@@ -36,6 +37,7 @@ use self::ledger::outbox::OutboxMessage;
 use self::outbox_handoff::OutboxHandoff;
 pub use self::reference_crm::Seeding;
 pub use self::row::Row;
+pub use self::schema_watch::SchemaWatch;
 pub use self::session::{Locking, Session};
 use self::timeout::CallTimeout;
 use crate::catalog::Rights;
@@ -50,6 +52,7 @@ pub struct Store {
     /// The hand-over of messages that commits leave in the outbox.
     pub handoff: OutboxHandoff,
     failpoints: Option<Arc<dyn Failpoints>>,
+    watch: Arc<SchemaWatch>,
 }
 
 impl Store {
@@ -77,7 +80,8 @@ impl Store {
     async fn connect(settings: &Settings, opening: Opening) -> Result<Store> {
         let driver =
             driver::of_url(&settings.url).map_err(|what| Error::unexpected("connecting to the database", what))?;
-        let pools = driver.connect(settings, opening).await?;
+        let watch = Arc::new(SchemaWatch::default());
+        let pools = driver.connect(settings, opening, watch.clone()).await?;
         Ok(Store {
             driver,
             dialect: driver.dialect(),
@@ -85,6 +89,7 @@ impl Store {
             pools,
             handoff: OutboxHandoff::default(),
             failpoints: None,
+            watch,
         })
     }
 
@@ -137,7 +142,8 @@ impl Store {
         let transaction = timeout.on(self.pools.write.begin_with_options(self.driver.write_options())).await;
         let transaction = transaction.map_err(|error| Error::of(&format!("beginning {step}"), &error))?;
         let failpoints = self.failpoints.clone();
-        Ok(Session::transaction(self.dialect(), timeout, transaction, step, failpoints, &self.handoff))
+        let session = Session::transaction(self.dialect(), timeout, transaction, step, failpoints, &self.handoff);
+        Ok(session.watched(&self.watch))
     }
 
     /// Begins a snapshot that is only read: all its statements see the same moment.
@@ -145,12 +151,13 @@ impl Store {
         let timeout = self.timeout();
         let transaction = timeout.on(self.pools.read.begin_with_options(self.driver.snapshot_options())).await;
         let transaction = transaction.map_err(|error| Error::of("beginning a snapshot", &error))?;
-        Ok(Session::transaction(self.dialect(), timeout, transaction, "snapshot", None, &self.handoff))
+        let session = Session::transaction(self.dialect(), timeout, transaction, "snapshot", None, &self.handoff);
+        Ok(session.watched(&self.watch))
     }
 
     /// Returns the reading pool: each statement sees what is committed when it runs.
     pub fn reader(&self) -> Session {
-        Session::pool(self.dialect(), self.timeout(), self.pools.read.clone())
+        Session::pool(self.dialect(), self.timeout(), self.pools.read.clone()).watched(&self.watch)
     }
 
     fn writer(&self) -> &DatabaseConnection {

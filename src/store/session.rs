@@ -10,10 +10,11 @@ use sea_orm::{
 
 use super::dialect::sql::Sql;
 use super::dialect::{Capabilities, SharedDialect};
-use super::error::{Error, Result};
+use super::error::{Cause, Error, Result};
 use super::failpoint::{Failpoints, Point};
 use super::outbox_handoff::{OutboxHandoff, PendingMessages};
 use super::row::Row;
+use super::schema_watch::SchemaWatch;
 use super::timeout::CallTimeout;
 use crate::metrics::{self, Observation};
 
@@ -25,6 +26,7 @@ pub struct Session {
     /// The step whose transaction this is, for the log and for failpoints.
     step: &'static str,
     failpoints: Option<Arc<dyn Failpoints>>,
+    watch: Arc<SchemaWatch>,
     pending: PendingMessages,
     began: Instant,
     observed: Mutex<Vec<Observation>>,
@@ -74,7 +76,37 @@ impl Session {
 
     fn of(dialect: SharedDialect, timeout: CallTimeout, inner: Inner) -> Session {
         let (pending, observed) = (PendingMessages::default(), Mutex::default());
-        Session { dialect, timeout, inner, step: "read", failpoints: None, pending, began: Instant::now(), observed }
+        let (failpoints, watch, began) = (None, Arc::default(), Instant::now());
+        Session { dialect, timeout, inner, step: "read", failpoints, watch, pending, began, observed }
+    }
+
+    /// Lets errors that a changed schema explains be noted.
+    pub(super) fn watched(mut self, watch: &Arc<SchemaWatch>) -> Session {
+        self.watch = watch.clone();
+        self
+    }
+
+    /// Returns the watch over the host's schema.
+    pub fn schema_watch(&self) -> &SchemaWatch {
+        &self.watch
+    }
+
+    /// Returns the error of a table whose schema is not the one that the catalog was checked against.
+    pub(super) fn outdated_schema(&self, table: &str) -> Error {
+        let message = format!("the schema of {table} has changed since the catalog was checked: check it again");
+        let cause = Cause::Refused { code: "handover".into(), message };
+        self.retried_if_changed(Error { doing: "comparing the schema".into(), cause })
+    }
+
+    fn failed(&self, doing: &str, error: &DbErr) -> Error {
+        let error = Error::of(doing, error);
+        let is_in_transaction = matches!(self.inner, Inner::Transaction(_));
+        if is_in_transaction && error.is_about_schema() { self.retried_if_changed(error) } else { error }
+    }
+
+    /// Lets the transaction be retried, if the error may be due to a change of the schema that nobody has seen yet.
+    fn retried_if_changed(&self, error: Error) -> Error {
+        if self.watch.suspect(self.began) { error.retried() } else { error }
     }
 
     /// Returns the database's dialect.
@@ -98,13 +130,13 @@ impl Session {
     }
 
     pub(super) async fn all_of(&self, doing: &str, statement: Statement) -> Result<Vec<Row>> {
-        let rows = self.query_all_raw(statement).await.map_err(|error| Error::of(doing, &error))?;
+        let rows = self.query_all_raw(statement).await.map_err(|error| self.failed(doing, &error))?;
         Ok(Row::all(doing, rows))
     }
 
     /// Returns the first row of a statement.
     pub async fn one(&self, doing: &str, sql: Sql) -> Result<Option<Row>> {
-        let row = self.query_one_raw(sql.statement()).await.map_err(|error| Error::of(doing, &error))?;
+        let row = self.query_one_raw(sql.statement()).await.map_err(|error| self.failed(doing, &error))?;
         Ok(Row::all(doing, row.into_iter().collect()).pop())
     }
 
@@ -114,7 +146,7 @@ impl Session {
     }
 
     pub(super) async fn run_statement(&self, doing: &str, statement: Statement) -> Result<u64> {
-        let result = self.execute_raw(statement).await.map_err(|error| Error::of(doing, &error))?;
+        let result = self.execute_raw(statement).await.map_err(|error| self.failed(doing, &error))?;
         Ok(result.rows_affected())
     }
 

@@ -18,13 +18,26 @@ async fn constraint_violations_are_refused(world: &mut World) {
         "INSERT INTO boxes VALUES (2, 0)",
         "INSERT INTO pens VALUES (1, NULL)",
         "INSERT INTO pens VALUES (1, 9)",
-        "SELECT * FROM no_such_table",
         "no such statement",
     ] {
         let session = world.store.begin("test").await.expect("a transaction");
         let error = session.run("breaking a rule", session.sql(statement)).await.expect_err(statement);
         assert!(error.is_refused() && !error.is_transient() && !error.is_away(), "{statement}: {error}");
         assert!(error.to_string().starts_with("breaking a rule: "), "{error}");
+    }
+}
+
+/// Proves that an error which a changed schema explains is retried, and refused once the schema was compared.
+#[every_engine]
+async fn missing_table_is_refused_at_last(world: &mut World) {
+    for is_compared in [false, true] {
+        let session = world.store.begin("test").await.expect("a transaction");
+        if is_compared {
+            session.schema_watch().verify();
+        }
+        let sql = session.sql("SELECT * FROM no_such_table");
+        let error = session.run("reading", sql).await.expect_err("no such table");
+        assert_eq!((error.is_transient(), error.is_refused()), (!is_compared, is_compared), "{error}");
     }
 }
 

@@ -1,5 +1,6 @@
 //! Host schemas that are valid but unusual.
 
+mod changing_schema;
 mod columns;
 mod keyless;
 mod memberships;

@@ -60,7 +60,8 @@ async fn take_once(
     let header = request.header();
     let user = user_of(context, request).await?;
     let session = context.store.begin(COMMAND).await?;
-    let catalog = &*enter(&session, catalog.clone(), header.org()).await?;
+    let catalog = context.catalogs.of_hash(&session, &catalog.hash).await?;
+    let catalog = &*enter(&session, catalog, header.org()).await?;
     lock(&session, catalog, request, user.as_ref()).await?;
     let known = requests::known(&session, &[(header.org(), header.request_id.as_str())]).await?;
     if let Some(earlier) = known.into_values().next() {

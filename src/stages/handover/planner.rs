@@ -137,7 +137,9 @@ async fn plan_once(
     lock(&session, group).await?;
     let (mut outcome, fresh) = sort_out_known(&session, group).await?;
     let Some(first) = fresh.first() else { return Ok(outcome) };
-    host::enter(&session, catalog, first.request().org()).await?;
+    // Compared with the schema again, if an attempt has failed because of it.
+    let catalog = context.catalogs.of_hash(&session, &catalog.hash).await?;
+    host::enter(&session, &catalog, first.request().org()).await?;
     let catalog = &*catalog.within(first.request().org());
     lock_group_rows(&session, catalog, &fresh).await?;
     let requests: Vec<&HandoverRequest> = fresh.iter().map(|asked| asked.request()).collect();

@@ -194,7 +194,7 @@ fn refuse(change: &mut JobChange, reasons: Vec<Reason>, now: OffsetDateTime) -> 
 /// Reads a scheduled job's request and the users whom it concerns.
 async fn read_scheduled(context: &Context, job: &Job) -> Result<(HandoverRequest, Parties)> {
     let request = requests::of_job(&context.store.reader(), job).await?;
-    let catalog = context.catalogs.of_hash(&context.store, &job.catalog_hash).await?;
+    let catalog = context.catalogs.of_hash(&context.store.reader(), &job.catalog_hash).await?;
     let parties = lookup_parties(context, &catalog, &[&request]).await.pop().transpose()?.unwrap_or_default();
     Ok((request, parties))
 }

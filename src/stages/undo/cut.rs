@@ -62,7 +62,7 @@ impl Cutting<'_> {
 
     /// Adds chunks of snapshots. Returns where to continue, or nothing at their beginning.
     async fn returning(&mut self, session: &Session, cursor: Option<i64>) -> Result<Option<i64>> {
-        let catalog = self.context.catalogs.of_hash(&self.context.store, &self.job.catalog_hash).await?;
+        let catalog = self.context.catalogs.of_hash(session, &self.job.catalog_hash).await?;
         let kinds = restored_kinds(&catalog);
         let (rows, room) = (self.context.limits.chunk_rows.max(1), self.chunks.room().max(1));
         let most = rows.saturating_mul(room);
@@ -88,6 +88,6 @@ impl Cutting<'_> {
 /// row may need another.
 pub async fn can_be_cut(session: &Session, context: &Context, job: &Job, chunk: &Chunk) -> Result<bool> {
     let Some(id) = chunk.journal_id else { return Ok(false) };
-    let catalog = context.catalogs.of_hash(&context.store, &job.catalog_hash).await?;
+    let catalog = context.catalogs.of_hash(session, &job.catalog_hash).await?;
     Ok(journal::get(session, id).await?.is_some_and(|entry| is_by_keys(&catalog, &entry)))
 }

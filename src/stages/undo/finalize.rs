@@ -78,7 +78,7 @@ async fn results(
         undone: tallies.remove(&job.id).unwrap_or_default(),
         did: target.and_then(|target| tallies.remove(&target.id)).unwrap_or_default(),
     };
-    let catalog = context.catalogs.of_hash(&context.store, &job.catalog_hash).await?;
+    let catalog = context.catalogs.of_hash(session, &job.catalog_hash).await?;
     results_of(session, &catalog, tallies, job.id, target).await
 }
 
@@ -177,7 +177,7 @@ fn result_of(kind: &str, undone: &[Tally]) -> ReferenceResult {
 
 /// Returns the outcome for the license: a return takes one, an undo those that its job had freed, if the user did not have them.
 async fn license(session: &Session, context: &Context, undo: &Job) -> Result<LicenseOutcome> {
-    let catalog = context.catalogs.of_hash(&context.store, &undo.catalog_hash).await?;
+    let catalog = context.catalogs.of_hash(session, &undo.catalog_hash).await?;
     if catalog.license.is_none() {
         return Ok(LicenseOutcome::None);
     }

@@ -37,6 +37,11 @@ pub fn violation(code: &str) -> Violation {
     postgres::violation(code).or_else(|| sqlite::violation(code)).unwrap_or(Violation::Other)
 }
 
+/// True if an error says that the schema is not the one that a statement was made for.
+pub fn is_about_schema(code: &str, message: &str) -> bool {
+    postgres::is_about_schema(code, message) || sqlite::is_about_schema(code, message)
+}
+
 /// The code of rows that row-level security hides: PostgreSQL's own code of a right that is missing.
 pub const HIDDEN_BY_POLICY: &str = postgres::INSUFFICIENT_PRIVILEGE;
 

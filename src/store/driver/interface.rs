@@ -1,7 +1,8 @@
 //! The interface of a driver.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use sea_orm::{DatabaseConnection, TransactionOptions};
@@ -11,6 +12,7 @@ use super::settings::{Opening, Settings};
 use crate::catalog::{Rights, Table, TableName};
 use crate::store::dialect::SharedDialect;
 use crate::store::error::Result;
+use crate::store::schema_watch::SchemaWatch;
 use crate::store::session::Session;
 
 /// The connections of a database.
@@ -61,8 +63,8 @@ pub trait Driver: Send + Sync {
     /// Returns the database's file if the settings name one that does not exist.
     fn missing_file(&self, settings: &Settings) -> Option<PathBuf>;
 
-    /// Connects.
-    async fn connect(&self, settings: &Settings, opening: Opening) -> Result<Pools>;
+    /// Connects. A connection that the watch finds outdated is not used again.
+    async fn connect(&self, settings: &Settings, opening: Opening, watch: Arc<SchemaWatch>) -> Result<Pools>;
 
     /// Returns the options of a transaction that writes.
     fn write_options(&self) -> TransactionOptions;
@@ -84,6 +86,10 @@ pub trait Driver: Send + Sync {
 
     /// Reads the tables, except the ledger's.
     async fn read_tables(&self, session: &Session) -> Result<Vec<Table>>;
+
+    /// Returns a fingerprint of each of these tables. It changes with what the table has: columns, constraints, indexes, triggers,
+    /// rules and policies.
+    async fn fingerprints(&self, session: &Session, tables: &[TableName]) -> Result<BTreeMap<TableName, String>>;
 
     /// Reads the columns of a table as they are now; none if the table is gone.
     async fn current_columns(&self, session: &Session, table: &TableName) -> Result<Vec<CurrentColumn>>;

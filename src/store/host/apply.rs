@@ -4,6 +4,7 @@
 
 use super::item::{Applied, Assignment, RowRange, WorkItem};
 use super::journal_write::JournalRow;
+use super::schema_version::check_schema;
 use super::statements;
 use super::strategy::Strategy;
 use super::visibility::check_parents;
@@ -45,6 +46,9 @@ pub async fn apply_with(
         }
     }
     let records = applied.iter().map(|applied| applied.rows).sum();
+    if records > 0 {
+        check_schema(session, catalog, reference).await?;
+    }
     let (kind, disposition) = (reference.kind.clone(), reference.disposition.name());
     session.observe(Observation::Records { kind, disposition, records });
     Ok(applied)

@@ -33,6 +33,7 @@ mod predicates;
 mod row_codec;
 mod row_snapshots;
 mod sample;
+mod schema_version;
 mod selection;
 mod statements;
 mod strategy;
@@ -52,6 +53,7 @@ pub use item::{Applied, Assignment, Key, RowRange, WorkItem};
 pub use keyless::{count_next, image_of_next};
 pub use lock_runs::{LockRun, lock_runs};
 pub use sample::{count_known_values, sample_values};
+pub use schema_version::fingerprints;
 pub use strategy::Strategy;
 pub use tenant::enter;
 pub use undo::{

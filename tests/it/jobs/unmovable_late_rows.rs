@@ -11,12 +11,12 @@ use crate::support::world::{certificate_of, codes_of, result_of};
 use crate::support::{World, every_engine};
 
 const TABLES: &str = "CREATE TABLE docs (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT, kind TEXT); \
-     CREATE TABLE notes (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT); INSERT INTO notes VALUES (1, 9);";
+     CREATE TABLE memos (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT); INSERT INTO memos VALUES (1, 9);";
 
 /// No reference covers documents of another kind than `open`.
 fn references() -> String {
     reference("doc", "docs", "disposition = \"transfer\"\nwhere = { kind = \"open\" }")
-        + &reference("note", "notes", "disposition = \"transfer\"")
+        + &reference("note", "memos", "disposition = \"transfer\"")
 }
 
 /// Deactivates the leaver, who has a note and no document, so that the request allots notes only.
@@ -44,7 +44,7 @@ async fn event_of(world: &mut World, job: &Job, change: &str) -> Value {
 async fn reopens(world: &mut World, document: &str, kind: Value) {
     let job = leave_without_documents(world).await;
     assert_eq!(certificate_of(&job).orphans, Some(0));
-    world.sql(&format!("INSERT INTO docs VALUES {document}; INSERT INTO notes VALUES (2, 9)")).await;
+    world.sql(&format!("INSERT INTO docs VALUES {document}; INSERT INTO memos VALUES (2, 9)")).await;
     let reopened = recounted(world, &job).await;
     assert_eq!((reopened.state, codes_of(&reopened)), (State::NeedsAttention, vec!["orphans_left".to_owned()]));
     let certificate = certificate_of(&reopened);

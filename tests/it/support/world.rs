@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use handover::broker::Broker;
-use handover::catalog::{Rights, check};
+use handover::catalog::{Catalog, Rights, check};
 use handover::contract::{Certificate, HandoverRequest, JobId, Reason, ReferenceResult, read_request};
 use handover::job::State;
 use handover::stages::intake::Message;
@@ -372,7 +372,8 @@ pub fn catalog_source(name: &str) -> String {
 async fn context(store: &Store, source: &str) -> Context {
     let schema = host::read_schema(&store.reader()).await.expect("the schema");
     let checked = check("test", source, &schema).unwrap_or_else(|faults| panic!("{faults}"));
-    let catalogs = Arc::new(Catalogs::new(checked.catalog));
+    let fingerprints = host::fingerprints(&store.reader(), &checked.catalog).await.expect("the schema");
+    let catalogs = Arc::new(Catalogs::new(Catalog { fingerprints, ..checked.catalog }));
     Context { store: store.clone(), catalogs, limits: limits(), throughput: Arc::default() }
 }
 

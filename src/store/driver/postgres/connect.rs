@@ -1,5 +1,6 @@
 //! Connections to PostgreSQL, and the settings of each.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sea_orm::sqlx::postgres::PgConnectOptions;
@@ -8,24 +9,37 @@ use sea_orm::{ConnectOptions, SqlxError};
 
 use super::sessions;
 use crate::store::driver::settings::{Settings, common};
+use crate::store::schema_watch::SchemaWatch;
 
 /// Returns the options of a pool. Each connection runs `more` too before it is used.
-pub fn options(settings: &Settings, more: &str) -> ConnectOptions {
+pub fn options(settings: &Settings, more: &str, watch: Arc<SchemaWatch>) -> ConnectOptions {
     let first = format!("{} {more}", sessions::settings_of(settings));
     let mut options = common(settings, settings.max_connections);
     options.map_sqlx_postgres_opts(as_handover);
     let limit = settings.acquire_timeout;
-    // A connection that was used a moment ago is not tested before a transaction begins: if it has died since, the first
-    // statement fails and the transaction is retried.
-    options.test_before_acquire_if_idle_for(TRUSTED_FOR);
     options.map_sqlx_postgres_pool_opts(move |pool| {
-        let first = first.clone();
-        pool.after_connect(move |connection, _| {
-            let first = AssertSqlSafe(first.clone());
-            Box::pin(async move { connection.execute(first).await.map(drop) })
-        })
-        // A connection whose server has fallen silent would never come back and would keep its place in the pool.
-        .after_release(move |connection, _| Box::pin(async move { answers(connection, limit).await.map(|()| true) }))
+        let (first, watch) = (first.clone(), watch.clone());
+        pool.test_before_acquire(false)
+            // A connection that was used a moment ago is not tested before a transaction begins: if it has died since, the first
+            // statement fails and the transaction is retried. One that is older than the schema is closed: it may hold
+            // statements whose results have other types by now.
+            .before_acquire(move |connection, meta| {
+                let (is_outdated, is_trusted) = (watch.outdates(meta.age), meta.idle_for < TRUSTED_FOR);
+                Box::pin(async move {
+                    if !is_outdated && !is_trusted {
+                        connection.ping().await?;
+                    }
+                    Ok(!is_outdated)
+                })
+            })
+            .after_connect(move |connection, _| {
+                let first = AssertSqlSafe(first.clone());
+                Box::pin(async move { connection.execute(first).await.map(drop) })
+            })
+            // A connection whose server has fallen silent would never come back and would keep its place in the pool.
+            .after_release(move |connection, _| {
+                Box::pin(async move { answers(connection, limit).await.map(|()| true) })
+            })
     });
     options
 }

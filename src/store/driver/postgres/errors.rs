@@ -9,6 +9,17 @@ pub const QUERY_CANCELED: &str = "57014";
 pub const LOCK_NOT_AVAILABLE: &str = "55P03";
 pub const INSUFFICIENT_PRIVILEGE: &str = "42501";
 
+/// True if an error says that the schema is not the one that a statement was made for.
+pub fn is_about_schema(code: &str, message: &str) -> bool {
+    match code {
+        // undefined_column, undefined_table, undefined_function, datatype_mismatch
+        "42703" | "42P01" | "42883" | "42804" => true,
+        // feature_not_supported: the type of a prepared statement's result has changed
+        "0A000" => message.contains("cached plan"),
+        _ => false,
+    }
+}
+
 /// Returns the constraint that a rejected row violates, if the code names one.
 pub fn violation(code: &str) -> Option<Violation> {
     match code {

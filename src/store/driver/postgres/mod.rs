@@ -3,14 +3,16 @@
 mod activity;
 mod connect;
 pub mod errors;
+mod fingerprint;
 mod grants;
 mod introspect;
 mod policies;
 mod pooler;
 mod sessions;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use handover_migrations::{Ledger, MigratorTrait};
@@ -23,6 +25,7 @@ use super::settings::{self, Opening, Settings};
 use crate::catalog::{Rights, Table, TableName};
 use crate::store::dialect::{POSTGRES, SharedDialect};
 use crate::store::error::{Error, Result};
+use crate::store::schema_watch::SchemaWatch;
 use crate::store::session::Session;
 
 /// The driver of PostgreSQL.
@@ -50,9 +53,9 @@ impl Driver for PostgresDriver {
         None
     }
 
-    async fn connect(&self, settings: &Settings, _: Opening) -> Result<Pools> {
+    async fn connect(&self, settings: &Settings, _: Opening, watch: Arc<SchemaWatch>) -> Result<Pools> {
         pooler::check(settings).await?;
-        let pool = settings::open(connect::options(settings, "")).await?;
+        let pool = settings::open(connect::options(settings, "", watch)).await?;
         Ok(Pools { write: pool.clone(), read: pool })
     }
 
@@ -73,7 +76,7 @@ impl Driver for PostgresDriver {
     async fn migrate(&self, settings: &Settings, write: &DatabaseConnection) -> Result<()> {
         let failed = |error| Error::of("migrating the ledger", &error);
         write.execute_unprepared("CREATE SCHEMA IF NOT EXISTS handover").await.map_err(failed)?;
-        let mut options = connect::options(settings, "SET search_path = handover;");
+        let mut options = connect::options(settings, "SET search_path = handover;", Arc::default());
         options.max_connections(1);
         let pool = Database::connect(options).await.map_err(failed)?;
         let done = Ledger::up(&pool, None).await.map_err(failed);
@@ -107,6 +110,10 @@ impl Driver for PostgresDriver {
 
     async fn read_tables(&self, session: &Session) -> Result<Vec<Table>> {
         introspect::read_tables(session).await
+    }
+
+    async fn fingerprints(&self, session: &Session, tables: &[TableName]) -> Result<BTreeMap<TableName, String>> {
+        fingerprint::read(session, tables).await
     }
 
     async fn current_columns(&self, session: &Session, table: &TableName) -> Result<Vec<CurrentColumn>> {

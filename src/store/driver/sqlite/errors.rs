@@ -8,6 +8,12 @@ use crate::store::driver::error_class::{ErrorClass, Violation};
 
 pub const CONSTRAINT_TRIGGER: &str = "1811";
 
+/// True if an error says that the schema is not the one that a statement was made for. SQLite has one code for every faulty
+/// statement.
+pub fn is_about_schema(code: &str, message: &str) -> bool {
+    code == "1" && ["no such column", "no such table", "has no column"].iter().any(|what| message.contains(what))
+}
+
 /// Returns the constraint that a rejected row violates, if the code names one.
 pub fn violation(code: &str) -> Option<Violation> {
     match code {

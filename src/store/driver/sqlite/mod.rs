@@ -5,8 +5,9 @@ mod create_table;
 pub mod errors;
 mod introspect;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use handover_migrations::{Ledger, MigratorTrait};
@@ -18,6 +19,7 @@ use super::settings::{self, Opening, Settings};
 use crate::catalog::{Rights, Table, TableName};
 use crate::store::dialect::{SharedDialect, Sqlite};
 use crate::store::error::{Error, Result};
+use crate::store::schema_watch::SchemaWatch;
 use crate::store::session::Session;
 
 /// The driver of SQLite, which runs in our own process.
@@ -46,7 +48,8 @@ impl Driver for SqliteDriver {
     }
 
     /// One connection writes: SQLite has one writer at a time, so none of ours ever waits for another in vain.
-    async fn connect(&self, settings: &Settings, opening: Opening) -> Result<Pools> {
+    /// SQLite prepares its statements again by itself when the schema changes.
+    async fn connect(&self, settings: &Settings, opening: Opening, _: Arc<SchemaWatch>) -> Result<Pools> {
         let write = settings::open(connect::writer(settings, opening)).await?;
         let read = settings::open(connect::readers(settings, opening)).await?;
         Ok(Pools { write, read })
@@ -85,6 +88,14 @@ impl Driver for SqliteDriver {
 
     async fn read_tables(&self, session: &Session) -> Result<Vec<Table>> {
         introspect::read_tables(session).await
+    }
+
+    /// SQLite counts the changes of its schema.
+    async fn fingerprints(&self, session: &Session, tables: &[TableName]) -> Result<BTreeMap<TableName, String>> {
+        let doing = "reading the schema's version";
+        let row = session.one(doing, session.sql("SELECT schema_version AS n FROM pragma_schema_version")).await?;
+        let version: i64 = row.ok_or_else(|| Error::unexpected(doing, "the database returned no row"))?.get("n")?;
+        Ok(tables.iter().map(|table| (table.clone(), version.to_string())).collect())
     }
 
     async fn current_columns(&self, session: &Session, table: &TableName) -> Result<Vec<CurrentColumn>> {

@@ -1,0 +1,70 @@
+//! The host changes its schema while workers run.
+
+use handover::job::State;
+use serde_json::{Value, json};
+
+use crate::support::keap::{SUPPORT, deactivation, to};
+use crate::support::people::{host, leave, reference, reverts_to, start};
+use crate::support::{World, every_engine, on_postgres};
+
+const DOCS: &str = "CREATE TABLE docs (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT, title TEXT); \
+     INSERT INTO docs VALUES (1, 9, 'a'), (2, 9, 'b'), (3, 2, 'c');";
+
+fn detached() -> String {
+    reference("doc", "docs", "disposition = \"detach\"")
+}
+
+/// Proves that a removed row comes back with a column that the worker did not see at its start.
+#[every_engine(also_in_chunks_of = 1)]
+async fn columns_added_meanwhile_come_back(world: &mut World) {
+    start(world, DOCS, &detached()).await;
+    world.sql("ALTER TABLE docs ADD COLUMN remark TEXT; UPDATE docs SET remark = 'signed'").await;
+    world.grant_more().await;
+    let before = host(world).await;
+    let job = world.hand_over(&leave("9", json!({}))).await;
+    assert_eq!(world.number("SELECT count(*) FROM docs").await, 1);
+    reverts_to(world, &job, &before).await;
+}
+
+/// Proves that rows which a new foreign key would delete are not lost: the job stops instead.
+#[every_engine]
+async fn foreign_key_added_meanwhile_stops_deletions(world: &mut World) {
+    start(world, DOCS, &detached()).await;
+    world
+        .sql(
+            "CREATE TABLE kids (id BIGINT NOT NULL PRIMARY KEY, doc BIGINT REFERENCES docs (id) ON DELETE CASCADE); \
+             INSERT INTO kids VALUES (1, 1)",
+        )
+        .await;
+    let job = world.hand_over(&leave("9", json!({}))).await;
+    assert_eq!(job.state, State::NeedsAttention);
+    assert!(job.reasons.expect("reasons").to_string().contains("schema of docs has changed"));
+    let left = "SELECT (SELECT count(*) FROM kids) + (SELECT count(*) FROM docs WHERE owner = 9)";
+    assert_eq!(world.number(left).await, 3);
+}
+
+/// Proves that statements prepared for another schema are prepared again, instead of failing requests.
+#[on_postgres]
+async fn prepared_statements_survive_changed_types(world: &mut World) {
+    for user in 101..=108 {
+        world.hire(user, 1).await;
+    }
+    world.start_worker().await;
+    let leaves = |user: u32| -> Value {
+        deactivation(&format!("{user} leaves"), &user.to_string()).contacts(to(SUPPORT)).clone()
+    };
+    for users in [101..=104, 105..=108] {
+        let mut jobs = Vec::new();
+        for user in users.clone() {
+            jobs.push(world.send(&leaves(user)).await);
+        }
+        for job in jobs {
+            assert_eq!(world.end_of(job).await.state, State::Completed);
+        }
+        if *users.start() == 101 {
+            world.sql("ALTER TABLE users ALTER COLUMN name TYPE varchar(300)").await;
+            world.sql("ALTER TABLE handover.requests ADD COLUMN more int").await;
+        }
+    }
+    assert_eq!(world.number("SELECT count(*) FROM contacts WHERE owner_id BETWEEN 101 AND 108").await, 0);
+}
