@@ -7,6 +7,7 @@ REVOKE ALL ON ALL TABLES IN SCHEMA "handover", "public" FROM "handover_worker";
 REVOKE ALL ON ALL SEQUENCES IN SCHEMA "handover", "public" FROM "handover_worker";
 GRANT USAGE ON SCHEMA "handover", "public" TO "handover_worker";
 GRANT SELECT, INSERT ON "handover"."audit" TO "handover_worker";
+GRANT SELECT, INSERT ON "handover"."catalog_versions" TO "handover_worker";
 GRANT SELECT, INSERT ON "handover"."catalogs" TO "handover_worker";
 GRANT SELECT, INSERT, UPDATE, DELETE ON "handover"."chunks" TO "handover_worker";
 GRANT SELECT ON "handover"."handover_migrations" TO "handover_worker";

@@ -85,7 +85,8 @@ impl Names {
         alter
     }
 
-    fn create(&self, table: &str) -> TableCreateStatement {
+    /// Begins to create a table.
+    pub(crate) fn create(&self, table: &str) -> TableCreateStatement {
         let mut create = Table::create();
         match self.has_schema {
             true => create.table(("handover".into_iden(), table.to_owned().into_iden())),

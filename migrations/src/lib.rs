@@ -5,6 +5,7 @@
 //! any other.
 
 mod access_ended;
+mod catalog_versions;
 mod crm;
 mod ledger;
 mod outbox_due;
@@ -46,7 +47,12 @@ impl Ledger {
 #[async_trait::async_trait]
 impl MigratorTrait for Ledger {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(ledger::Migration), Box::new(access_ended::Migration), Box::new(outbox_due::Migration)]
+        vec![
+            Box::new(ledger::Migration),
+            Box::new(access_ended::Migration),
+            Box::new(outbox_due::Migration),
+            Box::new(catalog_versions::Migration),
+        ]
     }
 
     fn migration_table_name() -> DynIden {

@@ -10,7 +10,7 @@ use super::error::Result;
 use crate::contract::RequestType;
 use crate::job::State;
 use crate::stages::forget::FORGOTTEN;
-use crate::store::ledger::audit::{AuditFilter, AuditRecord, CHUNK_FAILED};
+use crate::store::ledger::audit::{AuditFilter, AuditRecord, CATALOG_CHANGED, CATALOG_PUBLISHED, CHUNK_FAILED};
 use crate::store::{Session, Store};
 
 /// Entries per page.
@@ -21,7 +21,10 @@ pub fn actions() -> Vec<String> {
     let of_jobs =
         RequestType::ALL.iter().flat_map(|kind| State::ALL.iter().map(move |state| format!("{kind}.{state}")));
     let of_messages = dead_letters::Action::ALL.map(|action| action.audited().to_owned());
-    of_jobs.chain(of_messages).chain([CHUNK_FAILED, FORGOTTEN].map(str::to_owned)).collect()
+    of_jobs
+        .chain(of_messages)
+        .chain([CATALOG_CHANGED, CATALOG_PUBLISHED, CHUNK_FAILED, FORGOTTEN].map(str::to_owned))
+        .collect()
 }
 
 /// An entry of the audit trail.

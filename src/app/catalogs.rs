@@ -2,9 +2,11 @@
 
 mod draft;
 mod evidence;
+mod publish;
 mod rights;
 mod scan;
 
 pub use self::draft::{DraftError, draft};
+pub use self::publish::{Published, publish};
 pub use self::rights::{Grants, grants};
 pub use self::scan::{Scan, SuspectedColumn, scan};

@@ -133,7 +133,8 @@ async fn check_catalog(store: &Store, name: &str) -> (Option<Catalog>, Vec<Findi
             });
             let good = Finding::good("catalog", format!("{name} fits this database"));
             let earlier = check_earlier_catalogs(store, name).await;
-            (Some(checked.catalog), [good].into_iter().chain(earlier).chain(warnings).collect())
+            let published = check_published(store, &checked.catalog).await;
+            (Some(checked.catalog), [good].into_iter().chain(earlier).chain(published).chain(warnings).collect())
         }
         Err(Error::CatalogFaults(faults)) if faults.elsewhere.is_some() => {
             let what = faults.to_string();
@@ -165,6 +166,17 @@ async fn check_earlier_catalogs(store: &Store, name: &str) -> Option<Finding> {
     let names = names.into_iter().collect::<Vec<_>>().join(", ");
     let found = format!("the jobs of this ledger were planned with another catalog: {names}");
     Some(Finding::warning("catalog", found, "check that `database.url` and `catalog` belong together"))
+}
+
+/// Warns if another catalog than that of the settings is current in the ledger: workers use the latter.
+async fn check_published(store: &Store, catalog: &Catalog) -> Option<Finding> {
+    let version = open::published(store).await.ok()??;
+    (version.hash != catalog.hash).then(|| {
+        let found =
+            format!("version {} of the ledger is current, and the settings name another catalog", version.version);
+        let hint = "publish the catalog of the settings (`handover catalog publish`), or name the current one";
+        Finding::warning("catalog", found, hint)
+    })
 }
 
 /// Returns the name of a catalog without its folder.

@@ -6,6 +6,7 @@ use super::error::{DatabaseUnavailable, Error, Result};
 use crate::catalog::{Checked, EMBEDDED, check};
 use crate::stages::{Catalogs, Context, Limits};
 use crate::store::driver::{self, Driver};
+use crate::store::ledger::catalogs::{self, Version};
 use crate::store::{self, Cause, Store, host};
 
 /// A catalog's name and text.
@@ -71,6 +72,14 @@ pub fn catalog_source(name: &str) -> Result<CatalogSource> {
         }
     };
     Ok(CatalogSource { name: name.to_owned(), text })
+}
+
+/// Returns the version of the catalog that is current in the ledger; none if there is no ledger or nobody has published one.
+pub async fn published(store: &Store) -> Result<Option<Version>> {
+    match store.check_ledger().await? {
+        Ok(()) => Ok(catalogs::current_version(&store.reader()).await?),
+        Err(_) => Ok(None),
+    }
 }
 
 /// Checks a catalog against the database.

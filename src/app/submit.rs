@@ -51,6 +51,8 @@ pub struct JobCommand {
     pub reason: Option<String>,
     /// The idempotency key; a new one if there is none.
     pub request_id: Option<String>,
+    /// The catalog with which a job is resumed; its own if there is none.
+    pub catalog: Option<String>,
     /// The new allotments of an amendment, as JSON text.
     pub reassign: Option<String>,
 }
@@ -69,6 +71,9 @@ impl JobCommand {
         }
         if let Some(reason) = self.reason {
             body["reason"] = reason.into();
+        }
+        if let Some(catalog) = self.catalog {
+            body["catalog"] = catalog.into();
         }
         let mut body = body.to_string();
         if let Some(reassign) = self.reassign {

@@ -1,8 +1,9 @@
-//! `handover catalog`: draft, check, show, scan and grants.
+//! `handover catalog`: draft, check, show, scan, grants and publish.
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
+use super::confirmation::Confirmation;
 use super::exit::Exit;
 use super::{open, output};
 use crate::app::{self, catalogs};
@@ -41,6 +42,17 @@ enum Command {
         #[arg(long, default_value = "handover_worker")]
         role: String,
     },
+    /// Make the catalog of the settings current for every worker. It is checked first; a faulty one changes nothing.
+    Publish {
+        /// The user who publishes it, for the audit trail.
+        #[arg(long, value_name = "USER")]
+        by: String,
+        #[command(flatten)]
+        confirmation: Confirmation,
+        /// Print as JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// List foreign keys to the users' table, and similar columns, that the catalog does not cover.
     Scan {
         /// Print as JSON.
@@ -49,12 +61,27 @@ enum Command {
     },
 }
 
+impl Arguments {
+    /// Returns the confirmation of a command that changes what workers do.
+    pub fn confirmation(&self) -> Option<Confirmation> {
+        match &self.command {
+            Command::Publish { confirmation, .. } => Some(*confirmation),
+            Command::Check { .. }
+            | Command::Show { .. }
+            | Command::Draft { .. }
+            | Command::Grants { .. }
+            | Command::Scan { .. } => None,
+        }
+    }
+}
+
 pub async fn run(arguments: Arguments, settings: Settings) -> Result<Exit> {
     match arguments.command {
         Command::Check { json } => check(&settings, json).await,
         Command::Show { json } => show(&settings, json).await,
         Command::Draft { users } => draft(&settings, users.as_deref()).await,
         Command::Grants { role } => grants(&settings, &role).await,
+        Command::Publish { by, confirmation, json } => publish(&settings, &by, confirmation, json).await,
         Command::Scan { json } => scan(&settings, json).await,
     }
 }
@@ -130,6 +157,32 @@ async fn scan(settings: &Settings, json: bool) -> Result<Exit> {
 async fn draft(settings: &Settings, users: Option<&str>) -> Result<Exit> {
     let store = open::store(settings).await?;
     output::lines(catalogs::draft(&store, users).await?.trim_end())?;
+    Ok(Exit::Done)
+}
+
+async fn publish(settings: &Settings, by: &str, confirmation: Confirmation, json: bool) -> Result<Exit> {
+    let store = open::ledger(settings).await?;
+    // The catalog of the settings, whatever is current in the ledger.
+    let source = app::open::catalog_source(&settings.catalog)?;
+    let catalog = app::open::catalog(&store, &source).await?.catalog;
+    let current = app::open::published(&store).await?;
+    let current = current.map_or("no version".to_owned(), |current| format!("version {}", current.version));
+    if confirmation.dry_run {
+        output::line(format!("the catalog {} would be published; {current} is current", catalog.name))?;
+        return Ok(Exit::Done);
+    }
+    let question = format!("Publish the catalog {}? {current} is current.", catalog.name);
+    if !confirmation.is_given(async || Ok(Some(question))).await? {
+        return Ok(Exit::Failed);
+    }
+    let published = catalogs::publish(&store, &catalog, by).await?;
+    match json {
+        true => output::json(&published)?,
+        false => {
+            let how = if published.is_new { "is" } else { "was already" };
+            output::line(format!("version {} {how} current: {}", published.version, catalog.name))?;
+        }
+    }
     Ok(Exit::Done)
 }
 

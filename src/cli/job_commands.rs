@@ -13,7 +13,7 @@ use super::submit::Submission;
 use super::{job_id, open, request_file};
 use crate::app::submit::JobCommand;
 use crate::config::Settings;
-use crate::contract::{RequestType, check_json};
+use crate::contract::{CatalogChoice, RequestType, check_json};
 
 /// The arguments of every command about a job.
 #[derive(Debug, Args)]
@@ -48,25 +48,48 @@ pub struct AmendArguments {
     reassign: PathBuf,
 }
 
+#[derive(Debug, Args)]
+pub struct ResumeArguments {
+    #[command(flatten)]
+    pub(super) command: Arguments,
+    /// Continue with the current catalog instead of the job's own: guards and successors are evaluated again.
+    #[arg(long, value_parser = CatalogChoice::ALL.map(CatalogChoice::name))]
+    catalog: Option<String>,
+}
+
+/// Resumes a job.
+pub async fn resume(arguments: ResumeArguments, settings: Settings) -> Result<Exit> {
+    let more = More { catalog: arguments.catalog, ..More::default() };
+    send(RequestType::Resume, arguments.command, more, settings).await
+}
+
 /// Sends an amendment with its new allotments.
 pub async fn amend(arguments: AmendArguments, settings: Settings) -> Result<Exit> {
     let holds_none = || format!("{} holds no allotments", arguments.reassign.display());
     let content = request_file::read_file(&arguments.reassign)?;
     check_json(&content).with_context(holds_none)?;
     let text = String::from_utf8(content).with_context(holds_none)?;
-    send(RequestType::Amend, arguments.command, Some(text), settings).await
+    send(RequestType::Amend, arguments.command, More { reassign: Some(text), ..More::default() }, settings).await
 }
 
 /// Sends a command.
 pub async fn run(kind: RequestType, arguments: Arguments, settings: Settings) -> Result<Exit> {
-    send(kind, arguments, None, settings).await
+    send(kind, arguments, More::default(), settings).await
 }
 
-async fn send(kind: RequestType, arguments: Arguments, reassign: Option<String>, settings: Settings) -> Result<Exit> {
+/// What only some commands have.
+#[derive(Default)]
+struct More {
+    catalog: Option<String>,
+    reassign: Option<String>,
+}
+
+async fn send(kind: RequestType, arguments: Arguments, more: More, settings: Settings) -> Result<Exit> {
     let store = open::ledger(&settings).await?;
     let target = open::job(&store, arguments.job).await?;
     let Arguments { by: requested_by, reason, request_id, wait, confirmation, json, .. } = arguments;
-    let command = JobCommand { kind, requested_by, reason, request_id, reassign };
+    let More { catalog, reassign } = more;
+    let command = JobCommand { kind, requested_by, reason, request_id, catalog, reassign };
     let requests = vec![command.about(&target).context("nothing was sent")?];
     Submission { store, requests, confirmation, wait, json }.perform(&settings).await
 }

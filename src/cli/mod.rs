@@ -89,7 +89,7 @@ enum Command {
     /// Stop a job until it is resumed.
     Pause(job_commands::Arguments),
     /// Resume a job that is paused or needs attention.
-    Resume(job_commands::Arguments),
+    Resume(job_commands::ResumeArguments),
     /// Name other successors for what a job has not moved yet.
     Amend(job_commands::AmendArguments),
     /// List jobs, newest first.
@@ -129,13 +129,14 @@ impl Command {
         match self {
             Command::Submit(arguments) => Some(arguments.confirmation),
             Command::Bulk(arguments) => arguments.confirmation(),
-            Command::Revert(arguments)
-            | Command::Cancel(arguments)
-            | Command::Pause(arguments)
-            | Command::Resume(arguments) => Some(arguments.confirmation),
+            Command::Revert(arguments) | Command::Cancel(arguments) | Command::Pause(arguments) => {
+                Some(arguments.confirmation)
+            }
+            Command::Resume(arguments) => Some(arguments.command.confirmation),
             Command::Amend(arguments) => Some(arguments.command.confirmation),
             Command::Forget(arguments) => Some(arguments.confirmation),
             Command::Dead(arguments) => arguments.confirmation(),
+            Command::Catalog(arguments) => arguments.confirmation(),
             Command::Demo(_)
             | Command::Init(_)
             | Command::Run(_)
@@ -147,7 +148,6 @@ impl Command {
             | Command::Watch(_)
             | Command::Audit(_)
             | Command::Users(_)
-            | Command::Catalog(_)
             | Command::Doctor(_)
             | Command::Schema(_)
             | Command::Completions(_)
@@ -242,7 +242,7 @@ async fn dispatch(command: Command, settings: Settings) -> Result<Exit> {
         Command::Revert(arguments) => job_commands::run(RequestType::Revert, arguments, settings).await,
         Command::Cancel(arguments) => job_commands::run(RequestType::Cancel, arguments, settings).await,
         Command::Pause(arguments) => job_commands::run(RequestType::Pause, arguments, settings).await,
-        Command::Resume(arguments) => job_commands::run(RequestType::Resume, arguments, settings).await,
+        Command::Resume(arguments) => job_commands::resume(arguments, settings).await,
         Command::Amend(arguments) => job_commands::amend(arguments, settings).await,
         Command::Jobs(arguments) => jobs::list(arguments, settings).await,
         Command::Job(arguments) => jobs::show(arguments, settings).await,

@@ -129,6 +129,14 @@ named_enum! {
     }
 }
 
+named_enum! {
+    /// The catalog with which a job is resumed, if not with its own.
+    pub enum CatalogChoice: "catalog" {
+        /// The version that is current: guards and successors are evaluated again.
+        Current = "current",
+    }
+}
+
 impl Drift {
     fn is_refused(&self) -> bool {
         *self == Drift::Refuse

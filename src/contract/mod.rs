@@ -31,7 +31,7 @@ pub use event::{
     JobStatusData,
 };
 pub use fault::{Fault, Faults, InvalidRequest};
-pub use handover::{Drift, HandoverRequest, RequestType};
+pub use handover::{CatalogChoice, Drift, HandoverRequest, RequestType};
 pub use ids::{InvalidId, JOB_NAMESPACE, JobId, OrgId, RequestId, UserId, event_id};
 pub use named::UnknownName;
 pub(crate) use named::named_enum;

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::{Allotment, HandoverRequest, JobId, OrgId, RequestId, RequestType, UserId};
+use super::{Allotment, CatalogChoice, HandoverRequest, JobId, OrgId, RequestId, RequestType, UserId};
 
 /// A request of any type, as published to `handover.requests`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -94,6 +94,9 @@ pub struct JobCommand {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("maxLength" = 2000))]
     pub reason: Option<String>,
+    /// Of `resume`: `current` continues the job with the catalog that is current. Guards and successors are evaluated again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub catalog: Option<CatalogChoice>,
     /// Of `amend`: for each kind, the allotment of the remaining records.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub reassign: BTreeMap<String, Allotment>,

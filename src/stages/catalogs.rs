@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
@@ -25,6 +25,8 @@ pub struct Catalogs {
     current: std::sync::RwLock<Arc<Catalog>>,
     /// True once this process has committed the current catalog's text to the ledger.
     is_kept: AtomicBool,
+    /// When the ledger was last asked for the current version.
+    followed: Mutex<Option<Instant>>,
     by_hash: RwLock<HashMap<String, Compared>>,
 }
 
@@ -49,7 +51,7 @@ impl Catalogs {
     pub fn new(current: Catalog) -> Catalogs {
         let current = Arc::new(current);
         let by_hash = RwLock::new(HashMap::from([(current.hash.clone(), Compared::now(current.clone()))]));
-        Catalogs { current: current.into(), is_kept: AtomicBool::new(false), by_hash }
+        Catalogs { current: current.into(), is_kept: AtomicBool::new(false), followed: Mutex::default(), by_hash }
     }
 
     /// Returns the catalog of new jobs, as it was last compared with the schema.
@@ -57,17 +59,44 @@ impl Catalogs {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Returns the catalog of new jobs, compared with the schema a few seconds ago at most. If that is impossible, the transactions
-    /// that use it will fail by themselves.
+    /// Returns the catalog of new jobs: the version that is current in the ledger, compared with the schema a few seconds ago at most.
+    /// If that is impossible, the one before it; the transactions that use it will fail by themselves.
     pub async fn current_now(&self, session: &Session) -> Arc<Catalog> {
         let current = self.current();
-        match self.of_hash(session, &current.hash).await {
+        let followed = match self.is_followed() {
+            true => Ok(current.hash.clone()),
+            false => self.follow(session, &current).await,
+        };
+        let compared = match followed {
+            Ok(hash) => self.of_hash(session, &hash).await,
+            Err(error) => Err(error),
+        };
+        match compared {
             Ok(catalog) => catalog,
             Err(error) => {
-                tracing::warn!(%error, "the current catalog cannot be compared with the schema");
+                tracing::warn!(%error, "the current catalog cannot be compared with the ledger and the schema");
                 current
             }
         }
+    }
+
+    fn is_followed(&self) -> bool {
+        let followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
+        followed.is_some_and(|followed| followed.elapsed() < FRESH_FOR)
+    }
+
+    /// Makes the version current that is current in the ledger, if there is one, and returns its hash. One that does not fit the
+    /// schema is not used.
+    async fn follow(&self, session: &Session, current: &Catalog) -> Result<String> {
+        let hash = catalogs::current_version(session).await?.map_or(current.hash.clone(), |version| version.hash);
+        if hash != current.hash {
+            let catalog = self.of_hash(session, &hash).await?;
+            tracing::info!(catalog = catalog.name, hash, "another catalog is current");
+            *self.current.write().unwrap_or_else(PoisonError::into_inner) = catalog;
+            self.kept();
+        }
+        *self.followed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        Ok(hash)
     }
 
     /// Stores the current catalog's text in the ledger, in a transaction that creates jobs. Call [`Catalogs::kept`] once that

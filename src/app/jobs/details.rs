@@ -14,6 +14,7 @@ use crate::app::error::{Error, Result};
 use crate::broker::Channel;
 use crate::contract::{RequestOutcome, RequestType, SkipReason};
 use crate::job::State;
+use crate::store::ledger::catalogs::{self, Version};
 use crate::store::ledger::chunks::{self, ChunkCounts, ChunkState};
 use crate::store::ledger::jobs::{self, Job};
 use crate::store::ledger::journal::{self, Action};
@@ -163,7 +164,7 @@ pub async fn details(store: &Store, id: Uuid, carries_events: bool) -> Result<Op
     let Some(job) = jobs::get(&session, id).await? else { return Ok(None) };
     Ok(Some(Details {
         certificate: certificate_fields(&job),
-        job: job_fields(&job)?,
+        job: job_fields(&job, catalogs::version_of(&session, &job.catalog_hash).await?)?,
         request: request(&session, &job).await?,
         journal: journal_totals(&session, id).await?,
         progress: progress(store, id).await?.into_iter().collect(),
@@ -187,11 +188,12 @@ fn certificate_fields(job: &Job) -> Map<String, Value> {
 }
 
 /// Returns the fields that the certificate lacks, or lacks until the job ends.
-fn job_fields(job: &Job) -> Result<Map<String, Value>> {
+fn job_fields(job: &Job, version: Option<Version>) -> Result<Map<String, Value>> {
     let summary = serde_json::to_value(Summary::of(job)).map_err(Error::json("a job's summary"))?;
     let mut fields = fields_of(Some(summary));
     fields.insert("reason".into(), job.reason.clone().into());
     fields.insert("catalog".into(), job.catalog_hash.clone().into());
+    fields.insert("catalog_version".into(), version.map(|version| version.version).into());
     fields.insert("wait_for".into(), job.wait_for.map(|job| job.to_string()).into());
     if job.certificate.is_none() {
         fields.insert("access_ended_at".into(), job.access_ended_at.and_then(|at| at.format(&Rfc3339).ok()).into());

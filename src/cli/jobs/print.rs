@@ -82,6 +82,7 @@ fn print_fields(details: &Details) -> Result<()> {
         ("started at", "started_at"),
         ("completed at", "completed_at"),
         ("waits for", "wait_for"),
+        ("catalog", "catalog_version"),
         ("license", "license"),
         ("orphans", "orphans"),
     ] {

@@ -8,8 +8,8 @@ use super::path::Path;
 use super::times::time;
 use crate::contract::handover::Form;
 use crate::contract::{
-    DeadLetterCode, Drift, Faults, HandoverRequest, InviteCommand, JobCommand, OrgId, Request, RequestId, RequestType,
-    UserCommand, UserId,
+    CatalogChoice, DeadLetterCode, Drift, Faults, HandoverRequest, InviteCommand, JobCommand, OrgId, Request,
+    RequestId, RequestType, UserCommand, UserId,
 };
 
 /// The maximum length of `reason`, in characters.
@@ -184,6 +184,12 @@ fn job(kind: RequestType, header: Header, mut object: Object<'_, '_>, faults: &m
         true => object.required("reassign", "{\"contact\": {\"user\": \"11\"}}", faults, reassign),
         false => None,
     };
+    let catalog = match kind == RequestType::Resume {
+        true => {
+            object.optional("catalog", faults, |json, path, faults| one_of(&CatalogChoice::ALL, json, path, faults))
+        }
+        false => None,
+    };
     object.close(&format!("a request of type `{kind}`"), faults);
     if allotments.as_ref().is_some_and(|allotments| allotments.is_empty()) {
         names_nobody(faults);
@@ -195,6 +201,7 @@ fn job(kind: RequestType, header: Header, mut object: Object<'_, '_>, faults: &m
         job_id: job_id?,
         requested_by: header.requested_by?,
         reason: header.reason,
+        catalog,
         reassign: allotments.unwrap_or_default(),
     })
 }

@@ -8,7 +8,7 @@ use crate::contract::{Change, GuardClass, HandoverRequest, JobCommand, JobId, Re
 use crate::job::{State, reason};
 use crate::plan::{Decision, Plan};
 use crate::stages::commands::context::CommandContext;
-use crate::stages::commands::resume::go_on;
+use crate::stages::commands::go_on::go_on;
 use crate::stages::handover::evaluate::{Counting, evaluate, parties};
 use crate::stages::handover::turns::reserve_turns;
 use crate::stages::lifecycle::JobChange;
@@ -21,7 +21,8 @@ use crate::store::{Result, Session};
 /// Returns the users to whom an amendment may give something. Other commands give nobody anything.
 pub async fn receivers(session: &Session, catalog: &Catalog, request: &Request) -> Result<Vec<UserId>> {
     let Request::Job(asked) = request else { return Ok(Vec::new()) };
-    if asked.kind != RequestType::Amend {
+    // A job that is resumed with another catalog deals its records anew.
+    if asked.kind != RequestType::Amend && asked.catalog.is_none() {
         return Ok(Vec::new());
     }
     let target = jobs::get(session, asked.job_id.0).await?;
@@ -33,7 +34,8 @@ pub async fn receivers(session: &Session, catalog: &Catalog, request: &Request) 
     Ok(parties.into_iter().flat_map(|parties| parties.receivers).collect())
 }
 
-fn hands_over(job: &Job) -> bool {
+/// Returns true if a job hands over what a user owns.
+pub fn hands_over(job: &Job) -> bool {
     job.kind == RequestType::Deactivate || job.kind == RequestType::Reassign
 }
 
@@ -61,7 +63,8 @@ pub async fn amend(command: &mut CommandContext<'_>, asked: &JobCommand, mut tar
     let request = amended(session, asked, &target.job).await?;
     let progress = references::of_jobs(session, &[target.job.id]).await?;
     let catalog = command.context.enter(session, &target.job).await?;
-    let plan = match plan_anew(command, &catalog, asked, &request, &progress).await? {
+    let concerns = |reason: &Reason| !is_elsewhere(reason, asked);
+    let plan = match evaluate_anew(command, &catalog, &request, !progress.is_empty(), concerns).await? {
         Ok(plan) => plan,
         Err(reasons) => return Ok(reasons),
     };
@@ -79,15 +82,15 @@ pub async fn amend(command: &mut CommandContext<'_>, asked: &JobCommand, mut tar
     Ok(Vec::new())
 }
 
-/// Evaluates an amended request. The result is its plan, or every reason why it is rejected.
-async fn plan_anew(
+/// Evaluates a request again. The result is its plan, or every reason why it is rejected. Of reasons that do not end a planned job,
+/// only those count that `concerns` selects.
+pub async fn evaluate_anew(
     command: &CommandContext<'_>,
     catalog: &Catalog,
-    asked: &JobCommand,
     request: &HandoverRequest,
-    progress: &[ReferenceProgress],
+    is_planned: bool,
+    concerns: impl Fn(&Reason) -> bool,
 ) -> Result<std::result::Result<Plan, Vec<Reason>>> {
-    let is_planned = !progress.is_empty();
     // The other guards of a planned job have passed; what has come up since is reported at its end.
     let evaluated = HandoverRequest { lock_out: is_planned, ..request.clone() };
     let parties = parties(command.session, catalog, &[request]).await?;
@@ -97,7 +100,7 @@ async fn plan_anew(
     Ok(match evaluation.decisions.into_iter().next() {
         Some(Decision::Accepted(plan)) => Ok(plan),
         Some(Decision::LockedOut(plan, mut reasons)) => {
-            reasons.retain(|reason| !is_elsewhere(reason, asked));
+            reasons.retain(concerns);
             if reasons.is_empty() { Ok(plan) } else { Err(reasons) }
         }
         Some(Decision::Rejected(reasons)) => Err(reasons),

@@ -5,11 +5,13 @@
 
 mod amend;
 mod context;
+mod go_on;
 mod invitations;
 mod pause;
 mod reactivate;
 mod resume;
 mod revert;
+mod switch_catalog;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -195,7 +197,7 @@ async fn act_on_job(command: &mut CommandContext<'_>, asked: &JobCommand) -> Res
     command.own.job.target = Some(target.job.id);
     match asked.kind {
         RequestType::Pause => pause::pause(command, target).await,
-        RequestType::Resume => resume::resume(command, target).await,
+        RequestType::Resume => resume::resume(command, asked, target).await,
         RequestType::Amend => amend::amend(command, asked, target).await,
         RequestType::Cancel => revert::cancel(command, target).await,
         RequestType::Revert => revert::revert(command, target).await,

@@ -93,11 +93,12 @@ async fn start_handover(
     path: FastPath,
     now: OffsetDateTime,
 ) -> std::result::Result<(), StartFailure> {
-    let (request, parties) = read_scheduled(context, &job).await?;
+    let current = context.catalogs.current_now(&context.store.reader()).await;
+    let (request, parties) = read_scheduled(context, &current, &job).await?;
     let session = context.store.begin(START).await?;
     let receivers: Vec<_> = parties.receivers.iter().map(|user| (request.org(), user)).collect();
     host::lock_users(&session, &[(request.org(), &request.user_id)], &receivers).await?;
-    let Some(change) = JobChange::lock(&session, job.id).await? else { return Ok(()) };
+    let Some(mut change) = JobChange::lock(&session, job.id).await? else { return Ok(()) };
     if !may_be_due(&change.job) || change.job.effective_at.is_some_and(|at| at > now) {
         return Ok(());
     }
@@ -107,6 +108,9 @@ async fn start_handover(
     if requests::of_job(&session, &change.job).await? != request {
         return Err(Error::contention("starting a scheduled job", "it was amended meanwhile").into());
     }
+    // The job was accepted with the catalog of that day, and starts with the one that is current.
+    change.job.catalog_hash.clone_from(&current.hash);
+    context.catalogs.keep(&session, now).await?;
     let catalog = context.enter(&session, &change.job).await?;
     for reference in &catalog.references {
         host::lock_group_rows(&session, reference, &[&request.user_id]).await?;
@@ -192,9 +196,8 @@ fn refuse(change: &mut JobChange, reasons: Vec<Reason>, now: OffsetDateTime) -> 
 }
 
 /// Reads a scheduled job's request and the users whom it concerns.
-async fn read_scheduled(context: &Context, job: &Job) -> Result<(HandoverRequest, Parties)> {
+async fn read_scheduled(context: &Context, catalog: &Catalog, job: &Job) -> Result<(HandoverRequest, Parties)> {
     let request = requests::of_job(&context.store.reader(), job).await?;
-    let catalog = context.catalogs.of_hash(&context.store.reader(), &job.catalog_hash).await?;
-    let parties = lookup_parties(context, &catalog, &[&request]).await.pop().transpose()?.unwrap_or_default();
+    let parties = lookup_parties(context, catalog, &[&request]).await.pop().transpose()?.unwrap_or_default();
     Ok((request, parties))
 }

@@ -27,6 +27,7 @@ macro_rules! ledger_tables {
 
 ledger_tables! {
     Audit AUDIT "audit",
+    CatalogVersions CATALOG_VERSIONS "catalog_versions",
     Catalogs CATALOGS "catalogs",
     Chunks CHUNKS "chunks",
     JobReferences JOB_REFERENCES "job_references",

@@ -21,6 +21,12 @@ pub const CHUNK_FAILED: &str = "chunk.failed";
 /// The action of an entry about a lock-out that has ended a user's access before the handover began.
 pub const ACCESS_ENDED: &str = "access.ended";
 
+/// The action of an entry about a catalog that somebody has made the current one.
+pub const CATALOG_PUBLISHED: &str = "catalog.published";
+
+/// The action of an entry about a job that was given the current catalog.
+pub const CATALOG_CHANGED: &str = "catalog.changed";
+
 /// Appends entries; the database numbers them.
 pub async fn append(session: &Session, entries: Vec<Entry>) -> Result<()> {
     add(session, "appending to the audit trail", rows(entries), "").await?;

@@ -1,9 +1,11 @@
-//! Catalogs that jobs have used, by their hash.
+//! Catalogs that jobs have used, by their hash, and the versions of the current one.
 
-use sea_orm::{EntityTrait, IntoActiveModel, QueryOrder};
+use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder};
 use time::OffsetDateTime;
 
 use super::bulk_insert::add;
+use super::entity::catalog_versions;
+pub use super::entity::catalog_versions::Model as Version;
 use super::entity::catalogs::{Column, Entity, Model};
 use super::query;
 use crate::catalog::Catalog;
@@ -19,6 +21,25 @@ pub async fn remember(session: &Session, catalog: &Catalog, now: OffsetDateTime)
     };
     let once = session.dialect().on_conflict_do_nothing(&["hash"]);
     add(session, "keeping the catalog", vec![model.into_active_model()], &once).await?;
+    Ok(())
+}
+
+/// Returns the version that is current; none if nobody has published one.
+pub async fn current_version(session: &Session) -> Result<Option<Version>> {
+    let find = catalog_versions::Entity::find().order_by_desc(catalog_versions::Column::Version);
+    query::one(session, "reading the current catalog", find).await
+}
+
+/// Returns the newest version of a catalog; none if nobody has published it.
+pub async fn version_of(session: &Session, hash: &str) -> Result<Option<Version>> {
+    let find = catalog_versions::Entity::find().filter(catalog_versions::Column::Hash.eq(hash));
+    let find = find.order_by_desc(catalog_versions::Column::Version);
+    query::one(session, "reading the version of a catalog", find).await
+}
+
+/// Makes a catalog the current one. Fails if somebody else publishes one at the same time.
+pub async fn publish(session: &Session, version: Version) -> Result<()> {
+    add(session, "publishing a catalog", vec![version.into_active_model()], "").await?;
     Ok(())
 }
 

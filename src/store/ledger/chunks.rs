@@ -1,6 +1,6 @@
 //! Chunks: claimed, worked on and closed in one transaction.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{
@@ -296,4 +296,17 @@ pub async fn delete_unclosed(session: &Session, job: Uuid, positions: Option<&[u
         query::rows(session, doing, find).await?;
     }
     query::delete(session, doing, Entity::delete_many().filter(these)).await
+}
+
+/// Gives the chunks of a job other positions, by the old ones: the job has another catalog.
+pub async fn move_positions(session: &Session, job: Uuid, positions: &BTreeMap<usize, usize>) -> Result<()> {
+    if positions.is_empty() {
+        return Ok(());
+    }
+    let mut sql = session.sql("");
+    let cases: String = positions.iter().map(|(old, new)| format!(" WHEN {old} THEN {new}")).collect();
+    let job = sql.bind(job);
+    sql.add(&format!("UPDATE {CHUNKS} SET position = CASE position{cases} ELSE position END WHERE job_id = {job}"));
+    session.run("giving chunks other positions", sql).await?;
+    Ok(())
 }

@@ -36,6 +36,14 @@ macro_rules! entity {
     };
 }
 
+entity!(catalog_versions, "catalog_versions", CatalogVersions, {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub version: i64,
+    pub hash: String,
+    pub published_by: String,
+    pub published_at: TimeDateTimeWithTimeZone,
+});
+
 entity!(catalogs, "catalogs", Catalogs, {
     #[sea_orm(primary_key, auto_increment = false)]
     pub hash: String,

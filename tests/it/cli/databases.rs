@@ -29,7 +29,7 @@ enum Does {
 }
 
 /// Every command, with its arguments.
-const COMMANDS: [(&str, &[&str], Does); 32] = [
+const COMMANDS: [(&str, &[&str], Does); 33] = [
     ("amend", &[JOB, "--by", "1", "--reassign", "REQUEST"], Does::Refuses),
     ("audit", &[], Does::Refuses),
     ("bulk", &["LEAVERS", "--by", "1", "--org", "1", "--submit"], Does::Refuses),
@@ -37,6 +37,7 @@ const COMMANDS: [(&str, &[&str], Does); 32] = [
     ("catalog check", &[], Does::Refuses),
     ("catalog draft", &[], Does::Refuses),
     ("catalog grants", &[], Does::Refuses),
+    ("catalog publish", &["--by", "1"], Does::Refuses),
     ("catalog scan", &[], Does::Refuses),
     ("catalog show", &[], Does::OpensNone),
     ("completions", &["bash"], Does::OpensNone),

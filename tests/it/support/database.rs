@@ -118,6 +118,7 @@ async fn postgres_template() -> String {
         include_str!("../../../migrations/src/ledger.rs"),
         include_str!("../../../migrations/src/access_ended.rs"),
         include_str!("../../../migrations/src/outbox_due.rs"),
+        include_str!("../../../migrations/src/catalog_versions.rs"),
     ];
     let sources = [handover_migrations::KEAP_SEED, sequences];
     let granted = [

@@ -12,9 +12,11 @@ use crate::store::session::Session;
 /// deleted. Every start reads which migrations were applied.
 fn privileges(table: LedgerTable) -> &'static [&'static str] {
     match table {
-        LedgerTable::Audit | LedgerTable::Catalogs | LedgerTable::JobSuccessors | LedgerTable::Journal => {
-            &["SELECT", "INSERT"]
-        }
+        LedgerTable::Audit
+        | LedgerTable::CatalogVersions
+        | LedgerTable::Catalogs
+        | LedgerTable::JobSuccessors
+        | LedgerTable::Journal => &["SELECT", "INSERT"],
         LedgerTable::Chunks | LedgerTable::JobReferences | LedgerTable::Outbox | LedgerTable::RowSnapshots => {
             &["SELECT", "INSERT", "UPDATE", "DELETE"]
         }
