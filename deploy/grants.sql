@@ -21,7 +21,7 @@ GRANT SELECT, INSERT, UPDATE ON "handover"."round_robin" TO "handover_worker";
 GRANT SELECT, INSERT, UPDATE, DELETE ON "handover"."row_snapshots" TO "handover_worker";
 GRANT SELECT, INSERT, DELETE ON "public"."account_team_members" TO "handover_worker";
 GRANT SELECT ("created_by", "id", "owner_id"), UPDATE ("owner_id", "updated_at") ON "public"."accounts" TO "handover_worker";
-GRANT SELECT, INSERT, DELETE ON "public"."api_tokens" TO "handover_worker";
+GRANT SELECT, DELETE ON "public"."api_tokens" TO "handover_worker";
 GRANT SELECT ("created_by", "id", "owner_id"), UPDATE ("owner_id", "updated_at") ON "public"."contacts" TO "handover_worker";
 GRANT SELECT ("chosen_user_id", "field_id", "user_id") ON "public"."custom_hierarchy_values" TO "handover_worker";
 GRANT SELECT, INSERT, DELETE ON "public"."default_account_teams" TO "handover_worker";

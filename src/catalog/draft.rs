@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::fmt::Write;
 
+use super::credentials::looks_like_credentials;
 use super::guess::{column_like, key_of, status_column, words_of};
 use super::schema::{Family, OnDelete, Schema, SchemaColumn, Table, TableName};
 
@@ -232,6 +233,12 @@ fn write_reference(
             text,
             "# These rows are removed with them, and the journal keeps them too.\nwith = [{}]",
             with.join(", ")
+        );
+    }
+    if word.starts_with("detach") && looks_like_credentials(place.table) {
+        let _ = writeln!(
+            text,
+            "# guess: credentials. They are removed without a copy, and no undo restores them.\nsecret = true"
         );
     }
     text.push('\n');

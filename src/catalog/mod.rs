@@ -7,6 +7,7 @@
 
 mod check;
 mod condition;
+mod credentials;
 mod disposition;
 mod draft;
 mod fault;

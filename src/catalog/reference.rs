@@ -1,7 +1,7 @@
 //! A reference: a place in the host's tables that points at a user, and what happens to it.
 
 use super::condition::{SomeUsers, When};
-use super::disposition::Disposition;
+use super::disposition::{Disposition, Retention};
 use super::filter::{Filter, OrgScope};
 use super::schema::{Column, ForeignKey, TableName};
 
@@ -51,6 +51,8 @@ pub struct Reference {
     pub version_column: Option<Column>,
     /// True if the row is the leaver's own in the users' table: a guard on the leaver, not a reference to them.
     pub own_row: bool,
+    /// True if the rows are credentials: they are removed without a copy, and nothing restores them.
+    pub secret: bool,
     /// The effect on the rows.
     pub disposition: Disposition,
 }
@@ -69,6 +71,11 @@ impl Reference {
     /// only some rows, which are handed over when the request is accepted.
     pub fn covers_rows(&self) -> bool {
         !self.own_row && self.disposition.sole_in().is_none()
+    }
+
+    /// Returns how long snapshots of removed rows are kept, or nothing if none are taken.
+    pub fn retention(&self) -> Option<Retention> {
+        self.disposition.retention().filter(|_| !self.secret)
     }
 
     /// True if the rows give the user access, and go when the access ends.

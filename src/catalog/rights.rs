@@ -188,7 +188,8 @@ impl Rights {
             Disposition::Detach { .. } | Disposition::Purge { .. } | Disposition::Keep => {}
         }
         if let Some(retention) = reference.disposition.retention() {
-            let is_restorable = !matches!(retention, Retention::For(time) if time.is_zero());
+            let is_kept = !matches!(retention, Retention::For(time) if time.is_zero());
+            let is_restorable = is_kept && !reference.secret;
             self.table(&reference.table).remove_rows(is_restorable, Some(&reference.user.name));
             for child in reference.disposition.children() {
                 self.table(&child.table).remove_rows(is_restorable, child.points.first());

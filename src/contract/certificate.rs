@@ -116,7 +116,7 @@ pub struct ReferenceResult {
     /// the snapshot, or has a new required one. `refused`: the database refused it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub skipped: BTreeMap<SkipReason, u64>,
-    /// In an undo: removed rows that cannot be restored, because their snapshots are no longer kept.
+    /// In an undo: removed rows that cannot be restored, because their snapshots are no longer kept, or none were taken (`secret`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub impossible: Option<u64>,
     /// The number of records that each successor received, moved or merged.

@@ -100,7 +100,7 @@ impl Error {
     pub(super) fn retried(self) -> Error {
         let cause = match self.cause {
             Cause::Refused { code, message } => Cause::Contention { code, message },
-            other => other,
+            cause @ (Cause::Contention { .. } | Cause::Away(_) | Cause::Unexpected(_) | Cause::Superseded) => cause,
         };
         Error { doing: self.doing, cause }
     }

@@ -5,6 +5,7 @@ mod conditions;
 mod keys;
 mod names;
 mod removal;
+mod secret;
 mod status;
 mod transfer;
 

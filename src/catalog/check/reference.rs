@@ -8,6 +8,7 @@ use super::key::check_key_of;
 use super::resolve::Resolver;
 use super::user_column::{UsersKey, check_user_column};
 use crate::catalog::condition::When;
+use crate::catalog::credentials::looks_like_credentials;
 use crate::catalog::file::{DispositionName, ParentEntry, ReferenceEntry, WhenEntry};
 use crate::catalog::filter::{Filter, Parent, Test};
 use crate::catalog::reference::Reference;
@@ -75,8 +76,33 @@ pub fn check_reference(
         of_users: users.is_some_and(|users| users.name == table.name),
         version_column: version_column?,
         own_row: false,
+        secret: check_secret(resolver, table, entry),
         disposition: disposition?,
     })
+}
+
+/// Returns true if the rows are credentials. Asks for the mark where they look like it.
+fn check_secret(resolver: &mut Resolver<'_>, table: &Table, entry: &ReferenceEntry) -> bool {
+    let is_removed = matches!(entry.disposition.get_ref(), DispositionName::Detach | DispositionName::Purge);
+    let Some(secret) = &entry.secret else {
+        if is_removed && looks_like_credentials(table) {
+            let message = format!(
+                "{} looks like credentials, and removed rows are kept for an undo: `secret = true` removes them without a copy, \
+                 and `secret = false` says that they are none",
+                table.name
+            );
+            resolver.warn(entry.table.span().start, message);
+        }
+        return false;
+    };
+    let is_secret = *secret.get_ref();
+    let restores = entry.restore.as_ref().is_some_and(|restore| *restore.get_ref());
+    if is_secret && (restores || entry.keep_copy.is_some()) {
+        let message =
+            "rows with `secret = true` are removed without a copy: `restore` and `keep_copy` are not possible";
+        resolver.fault(secret.span().start, message);
+    }
+    is_secret
 }
 
 /// Returns the foreign keys of a table that point at tables with row-level security.
@@ -142,6 +168,7 @@ fn refuse_idle_fields(resolver: &mut Resolver<'_>, entry: &ReferenceEntry) {
         ("resolve", entry.resolve.as_ref().map(Spanned::span), &[Block][..]),
         ("hint", entry.hint.as_ref().map(Spanned::span), &[Block][..]),
         ("restore", entry.restore.as_ref().map(Spanned::span), &[Detach, Set][..]),
+        ("secret", entry.secret.as_ref().map(Spanned::span), &[Detach, Purge][..]),
         ("set", entry.set.as_ref().map(Spanned::span), &[Set][..]),
         ("keep_copy", entry.keep_copy.as_ref().map(Spanned::span), &[Purge][..]),
         ("with", entry.with.first().map(Spanned::span), &[Detach, Purge][..]),

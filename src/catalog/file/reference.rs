@@ -76,6 +76,10 @@ pub struct ReferenceEntry {
     /// With `detach` and `set`: `true` if a reactivation restores the rows or values, as an undo does.
     #[schemars(with = "Option<bool>")]
     pub restore: Option<Spanned<bool>>,
+    /// With `detach` and `purge`: `true` for credentials such as sessions, tokens and keys. They are removed without a copy, and nothing
+    /// restores them. `false` says that rows which look like credentials are none.
+    #[schemars(with = "Option<bool>")]
+    pub secret: Option<Spanned<bool>>,
     /// With `set`: the columns and their new values.
     #[schemars(with = "Option<BTreeMap<String, SetEntry>>")]
     pub set: Option<Spanned<BTreeMap<String, Spanned<SetEntry>>>>,

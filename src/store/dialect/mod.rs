@@ -24,7 +24,7 @@ pub use self::postgres::{CAPABILITIES as POSTGRES_CAPABILITIES, POSTGRES, Postgr
 pub use self::sqlite::Sqlite;
 pub use self::syntax::{Bind, Dialect, RowLock, SharedDialect, TableSize};
 pub use self::tables::{
-    AUDIT, CATALOGS, CHUNKS, JOB_REFERENCES, JOB_SUCCESSORS, JOBS, JOURNAL, LedgerTable, MIGRATIONS, OUTBOX, REQUESTS,
-    ROUND_ROBIN, ROW_SNAPSHOTS,
+    AUDIT, CATALOG_VERSIONS, CATALOGS, CHUNKS, JOB_REFERENCES, JOB_SUCCESSORS, JOBS, JOURNAL, LedgerTable, MIGRATIONS,
+    OUTBOX, REQUESTS, ROUND_ROBIN, ROW_SNAPSHOTS,
 };
 pub use self::types::Type;

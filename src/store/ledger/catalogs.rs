@@ -9,6 +9,7 @@ pub use super::entity::catalog_versions::Model as Version;
 use super::entity::catalogs::{Column, Entity, Model};
 use super::query;
 use crate::catalog::Catalog;
+use crate::store::dialect::CATALOG_VERSIONS;
 use crate::store::{Result, Session};
 
 /// Keeps a catalog's text, so that a job and its undo use the catalog that the job was planned with.
@@ -26,8 +27,9 @@ pub async fn remember(session: &Session, catalog: &Catalog, now: OffsetDateTime)
 
 /// Returns the version that is current; none if nobody has published one.
 pub async fn current_version(session: &Session) -> Result<Option<Version>> {
-    let find = catalog_versions::Entity::find().order_by_desc(catalog_versions::Column::Version);
-    query::one(session, "reading the current catalog", find).await
+    let columns = query::columns::<catalog_versions::Entity>("v", "");
+    let sql = session.sql(&format!("SELECT {columns} FROM {CATALOG_VERSIONS} v ORDER BY v.version DESC LIMIT 1"));
+    session.one("reading the current catalog", sql).await?.map(|row| row.entity("")).transpose()
 }
 
 /// Returns the newest version of a catalog; none if nobody has published it.

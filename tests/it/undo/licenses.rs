@@ -1,7 +1,9 @@
 //! An undo gives back the licenses that were freed, and certificates say no more than what was done.
 
-use handover::contract::LicenseOutcome;
+use handover::contract::{LicenseOutcome, UserId};
 use handover::job::State;
+use handover::stages::undo::preview::{LicensePreview, revert as revert_preview};
+use handover::store::ledger::jobs::Job;
 use serde_json::json;
 
 use crate::support::people::{leave, reference, revert, reverted, start};
@@ -24,6 +26,11 @@ async fn seats(world: &World) -> Vec<String> {
     world.texts(&format!("SELECT {seat} AS t FROM seats ORDER BY id")).await
 }
 
+async fn previewed(world: &World, job: &Job) -> LicensePreview {
+    let requester = UserId::try_from("1".to_owned()).expect("an id");
+    revert_preview(&world.context, job, &requester).await.expect("a preview").license
+}
+
 #[every_engine]
 async fn undo_gives_the_freed_licenses_back(world: &mut World) {
     start(world, SEATS, &format!("{LICENSE}{}", docs())).await;
@@ -41,14 +48,13 @@ async fn taken_license_is_replaced_within_its_product(world: &mut World) {
     let job = world.hand_over(&leave("9", json!({ "doc": { "user": "2" } }))).await;
     world.sql("UPDATE seats SET holder = 3 WHERE id = 2").await;
     let before = seats(world).await;
-    let arguments = ["revert", &job.id.to_string(), "--by", "1", "--dry-run", "--json"];
-    assert_eq!(on(world, &arguments).expect(3).json()["license"], "none_free");
+    assert_eq!(previewed(world, &job).await, LicensePreview::NoneFree);
     let refused = world.hand_over(&revert(&job)).await;
     assert_eq!((refused.state, codes_of(&refused)), (State::Rejected, vec!["no_license_free".to_owned()]));
     assert_eq!(seats(world).await, before, "nothing is taken of two of which one is missing");
 
     world.sql("INSERT INTO seats VALUES (5, 'sales', NULL)").await;
-    assert_eq!(on(world, &arguments).expect(0).json()["license"], "free");
+    assert_eq!(previewed(world, &job).await, LicensePreview::Free);
     let mut again = revert(&job);
     again["request_id"] = json!("again");
     assert_eq!(certificate_of(&world.hand_over(&again).await).license, LicenseOutcome::Taken);

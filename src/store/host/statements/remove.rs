@@ -10,7 +10,7 @@ use crate::store::host::selection::{Selected, item_test};
 pub fn changes<'a>(reference: &'a Reference, items: &'a [&'a WorkItem]) -> Vec<RowChange<'a>> {
     let Some(action) = reference.disposition.journals_as() else { return Vec::new() };
     let effect = Effect::Delete(reference.disposition.children());
-    let retention = reference.disposition.retention();
+    let retention = reference.retention();
     vec![RowChange { reference, items, rows: Selected::All, effect, action, retention }]
 }
 
