@@ -1,6 +1,8 @@
 //! Races on PostgreSQL. Gates hold one transaction until the other reaches the point that the test needs.
 
+mod amended;
 mod load;
+mod lock_counts;
 mod recounts;
 mod same_request_id;
 

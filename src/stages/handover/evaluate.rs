@@ -1,6 +1,6 @@
 //! Evaluation of requests, for the planner and for previews: reads the facts, checks every guard, and changes nothing.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use time::OffsetDateTime;
 
@@ -27,7 +27,7 @@ pub struct Evaluation {
     pub decisions: Vec<Decision>,
 }
 
-/// Returns the users whom requests concern: the leaver, and everybody who may receive something.
+/// Returns the users whom requests concern: the leaver, and everybody of the organization who may receive something.
 ///
 /// Called before any lock, to know the locks. A user who joins a group later receives nothing this time.
 pub async fn parties(session: &Session, catalog: &Catalog, requests: &[&HandoverRequest]) -> Result<Vec<Parties>> {
@@ -39,12 +39,17 @@ pub async fn parties(session: &Session, catalog: &Catalog, requests: &[&Handover
         false => host::managers(session, catalog, with_managers).await?,
     };
     let groups = requests.iter().flat_map(|request| request.groups());
-    let members = host::group_members(session, catalog, groups, None).await?;
+    let members = host::group_members(session, catalog, &orgs_of(requests), groups, None).await?;
+    let named = requests.iter().flat_map(|request| request.successors());
+    let candidates = named.chain(managers.values()).chain(members.values().flatten());
+    let orgs = host::organizations_of(session, catalog, candidates).await?;
     let of_request = |request: &&HandoverRequest| {
-        let named = request.successors().cloned();
-        let manager = managers.get(&request.user_id).cloned().filter(|_| asks_for_manager(&request));
-        let in_groups = request.groups().flat_map(|group| members.get(group).into_iter().flatten().cloned());
-        let mut receivers: HashSet<UserId> = named.chain(manager).chain(in_groups).collect();
+        let named = request.successors();
+        let manager = managers.get(&request.user_id).filter(|_| asks_for_manager(&request));
+        let in_groups = request.groups().flat_map(|group| members.get(group).into_iter().flatten());
+        // Nobody else can receive anything. Whatever a request names, only users of its organization are locked for it.
+        let is_of_org = |user: &&UserId| orgs.get(user.as_str()).is_some_and(|org| org == request.org());
+        let mut receivers: HashSet<UserId> = named.chain(manager).chain(in_groups).filter(is_of_org).cloned().collect();
         // A request that names its own leaver as a successor is rejected by a guard; it must not collide with itself.
         receivers.remove(&request.user_id);
         let org = catalog.is_org_isolated().then(|| request.org().to_owned());
@@ -89,16 +94,23 @@ async fn read_facts(
     parties: &[&Parties],
 ) -> Result<Facts> {
     let concerned = requests.iter().flat_map(|request| [&request.user_id, &request.requested_by]);
+    // Named successors who cannot receive anything too: the reason says why.
+    let concerned = concerned.chain(requests.iter().flat_map(|request| request.successors()));
     let concerned = concerned.chain(parties.iter().flat_map(|parties| &parties.receivers));
+    let orgs = orgs_of(requests);
     let users = host::read_users(session, catalog, concerned).await?;
     let round_robin = requests.iter().flat_map(|request| request.groups());
-    let mut groups = host::group_members(session, catalog, round_robin, None).await?;
+    let mut groups = host::group_members(session, catalog, &orgs, round_robin, None).await?;
     let receivers: Vec<&UserId> = parties.iter().flat_map(|parties| &parties.receivers).collect();
     let asked = requests.iter().flat_map(|request| request.reassign.keys());
     let asked = asked.filter_map(|kind| eligible_group(catalog.reference(kind)?));
     let asked = asked.filter(|group| !groups.contains_key(*group)).collect::<Vec<&str>>();
-    groups.extend(host::group_members(session, catalog, asked, Some(&receivers)).await?);
+    groups.extend(host::group_members(session, catalog, &orgs, asked, Some(&receivers)).await?);
     Ok(Facts { users, groups })
+}
+
+fn orgs_of<'r>(requests: &[&'r HandoverRequest]) -> BTreeSet<&'r str> {
+    requests.iter().map(|request| request.org()).collect()
 }
 
 fn eligible_group(reference: &Reference) -> Option<&str> {

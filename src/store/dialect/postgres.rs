@@ -163,8 +163,11 @@ impl Dialect for Postgres {
         )
     }
 
-    fn try_advisory_lock(&self, number: &str) -> String {
-        format!("pg_try_advisory_xact_lock_shared({number})")
+    fn try_advisory_lock(&self, number: &str, exclusive: &str) -> String {
+        format!(
+            "CASE WHEN {exclusive} THEN pg_try_advisory_xact_lock({number}) \
+             ELSE pg_try_advisory_xact_lock_shared({number}) END"
+        )
     }
 
     /// Keeps each value as the text that its type writes. A cast to text would be another function's text (`character` loses

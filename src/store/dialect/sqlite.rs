@@ -142,7 +142,7 @@ impl Dialect for Sqlite {
         "NULL".to_owned()
     }
 
-    fn try_advisory_lock(&self, _: &str) -> String {
+    fn try_advisory_lock(&self, _: &str, _: &str) -> String {
         "TRUE".to_owned()
     }
 

@@ -106,9 +106,9 @@ pub trait Dialect: fmt::Debug + Send + Sync {
     /// [`Capabilities::advisory_locks`].
     fn advisory_lock(&self, number: &str, exclusive: &str) -> String;
 
-    /// Returns an expression that locks a number in shared mode until the end of the transaction, without waiting: false if
-    /// another transaction has locked it exclusively. Only with [`Capabilities::advisory_locks`].
-    fn try_advisory_lock(&self, number: &str) -> String;
+    /// Returns a call that locks a number until the transaction ends, exclusively or shared, without waiting: true if it is locked.
+    /// Only with [`Capabilities::advisory_locks`].
+    fn try_advisory_lock(&self, number: &str, exclusive: &str) -> String;
 
     /// Returns the JSON object that a snapshot keeps of columns, as names and expressions. [`Dialect::snapshot_value`] gives
     /// each value back exactly.

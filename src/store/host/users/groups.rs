@@ -5,15 +5,18 @@ use std::collections::{BTreeSet, HashMap};
 use super::columns::{parse_user, user_text};
 use crate::catalog::Catalog;
 use crate::contract::UserId;
-use crate::store::dialect::sql::{as_text, column, table};
-use crate::store::host::predicates::in_org;
-use crate::store::host::user_match::is_among;
+use crate::store::dialect::Type;
+use crate::store::dialect::sql::{Sql, as_text, column, table};
+use crate::store::host::predicates::{in_org, org_of};
+use crate::store::host::user_match::{is_among, is_user};
 use crate::store::{Result, Session};
 
-/// Returns the members of groups, in the order of the users' keys; only members of `among`, if it is given.
+/// Returns the members of groups who belong to one of these organizations, in the order of the users' keys; only members of
+/// `among`, if it is given.
 pub async fn group_members<'g>(
     session: &Session,
     catalog: &Catalog,
+    orgs: &BTreeSet<&str>,
     groups: impl IntoIterator<Item = &'g str>,
     among: Option<&[&UserId]>,
 ) -> Result<HashMap<String, Vec<UserId>>> {
@@ -28,7 +31,7 @@ pub async fn group_members<'g>(
         let ids = among.iter().map(|user| user.as_str());
         format!(" AND {}", is_among(&mut sql, &groups.user, &user_column, ids))
     });
-    let in_org = in_org(&mut sql, groups.within.as_ref(), "m");
+    let in_org = in_org(&mut sql, groups.within.as_ref(), "m") + &of_orgs(&mut sql, catalog, orgs, &user_column);
     let user = user_text(&mut sql, &catalog.users, &user_column, &groups.user);
     sql.add(&format!(
         "SELECT {group} AS name, {user} AS member FROM {host} m WHERE {group_column} IN {list}{among}{in_org} \
@@ -40,10 +43,23 @@ pub async fn group_members<'g>(
     for row in session.all("reading groups", sql).await? {
         let Some(member) = parse_user(catalog, row.get("member")?) else { continue };
         let group = members.entry(row.get("name")?).or_default();
-        // Groups of several organizations may share a name: a user who is in two of them is one member.
+        // A user who is in two groups of a name is one member.
         if group.last() != Some(&member) {
             group.push(member);
         }
     }
     Ok(members)
+}
+
+/// Tests that a member is a user of one of these organizations: groups of several organizations may share a name.
+fn of_orgs(sql: &mut Sql, catalog: &Catalog, orgs: &BTreeSet<&str>, member: &str) -> String {
+    let (Some(groups), Some(_)) = (&catalog.groups, &catalog.users.org) else { return String::new() };
+    let list = sql.list_of(&Type::Text, orgs.iter().copied());
+    format!(
+        " AND EXISTS (SELECT 1 FROM {users} u WHERE {is_member} AND {org} IN {list}{within})",
+        users = table(&catalog.users.table),
+        is_member = is_user(&column("u", &catalog.users.key.name), &catalog.users.key, member, &groups.user),
+        org = org_of(catalog, "u"),
+        within = in_org(sql, catalog.users.within.as_ref(), "u"),
+    )
 }

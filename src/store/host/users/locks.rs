@@ -1,40 +1,31 @@
 //! Locks on users. They keep two jobs from planning with the same person at the same time.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 
 use crate::catalog::Catalog;
 use crate::contract::UserId;
-use crate::store::dialect::sql::{ColumnArray, quoted, table};
+use crate::store::dialect::sql::{ColumnArray, Sql, quoted, table};
 use crate::store::dialect::{RowLock, Type};
 use crate::store::host::predicates::in_org;
 use crate::store::{Result, Session};
 
+/// The most users that a transaction locks one by one. The server has room for some thousands of locks, for all sessions together.
+const MOST_USERS: usize = 256;
+
 /// Locks users until the transaction ends: leavers exclusively, receivers shared with other receivers.
 ///
-/// Locks: a number for each user, a hash of organization and user. One statement takes all of them in ascending order, so no
-/// two transactions wait for each other. The host's own rows are not locked, and its inserts do not wait. A database
-/// without such locks has one writer, and needs none.
+/// Locks: a number for each user, a hash of organization and user, and one for each organization, shared. Above [`MOST_USERS`],
+/// only the organizations, exclusively. One statement takes all of them in ascending order, so no two transactions wait for each
+/// other. The host's own rows are not locked, and its inserts do not wait. A database without such locks has one writer, and needs
+/// none.
 pub async fn lock_users(session: &Session, leavers: &[(&str, &UserId)], receivers: &[(&str, &UserId)]) -> Result<()> {
     if !session.capabilities().advisory_locks {
         return Ok(());
     }
-    let mut locks: HashMap<i64, bool> = HashMap::new();
-    for (org, user) in receivers {
-        locks.entry(lock_key(org, user)).or_insert(false);
-    }
-    for (org, user) in leavers {
-        locks.insert(lock_key(org, user), true);
-    }
-    let mut locks: Vec<(i64, bool)> = locks.into_iter().collect();
-    locks.sort_unstable();
     let mut sql = session.sql("");
-    let arrays = vec![
-        ColumnArray::new(Type::Int64, "key", locks.iter().map(|(key, _)| Some(key))),
-        ColumnArray::new(Type::Bool, "exclusive", locks.iter().map(|(_, exclusive)| Some(exclusive))),
-    ];
-    let locks = sql.small_table("l", arrays);
+    let locks = lock_table(&mut sql, leavers, receivers);
     sql.add(&format!("SELECT count({}) FROM {locks}", sql.dialect().advisory_lock("l.key", "l.exclusive")));
     session.one("locking users", sql).await?;
     Ok(())
@@ -48,16 +39,39 @@ pub async fn try_lock_receivers(session: &Session, org: &str, receivers: &[&User
     if !session.capabilities().advisory_locks || receivers.is_empty() {
         return Ok(true);
     }
-    let keys: Vec<i64> = receivers.iter().map(|user| lock_key(org, user)).collect();
+    let receivers: Vec<_> = receivers.iter().map(|user| (org, *user)).collect();
     let mut sql = session.sql("");
-    let locks = sql.small_table("l", vec![ColumnArray::new(Type::Int64, "key", keys.iter().map(Some))]);
-    let is_locked = sql.dialect().try_advisory_lock("l.key");
+    let locks = lock_table(&mut sql, &[], &receivers);
+    let is_locked = sql.dialect().try_advisory_lock("l.key", "l.exclusive");
     sql.add(&format!("SELECT 1 AS refused FROM {locks} WHERE NOT {is_locked}"));
     Ok(session.all("locking the successors", sql).await?.is_empty())
 }
 
-fn lock_key(org: &str, user: &UserId) -> i64 {
-    let digest = Sha256::digest(format!("handover:{}:{org}:{user}", org.len()));
+/// Returns a table `l` of the locks on users, in the order in which they are taken.
+fn lock_table(sql: &mut Sql, leavers: &[(&str, &UserId)], receivers: &[(&str, &UserId)]) -> String {
+    let mut users: BTreeMap<i64, bool> = receivers.iter().map(|(org, user)| (user_lock(org, user), false)).collect();
+    users.extend(leavers.iter().map(|(org, user)| (user_lock(org, user), true)));
+    let are_too_many = users.len() > MOST_USERS;
+    let orgs: BTreeSet<&str> = leavers.iter().chain(receivers).map(|(org, _)| *org).collect();
+    let mut locks: BTreeMap<i64, bool> = if are_too_many { BTreeMap::new() } else { users };
+    locks.extend(orgs.into_iter().map(|org| (org_lock(org), are_too_many)));
+    let arrays = vec![
+        ColumnArray::new(Type::Int64, "key", locks.keys().map(Some)),
+        ColumnArray::new(Type::Bool, "exclusive", locks.values().map(Some)),
+    ];
+    sql.small_table("l", arrays)
+}
+
+fn user_lock(org: &str, user: &UserId) -> i64 {
+    lock_key(&format!("handover:{}:{org}:{user}", org.len()))
+}
+
+fn org_lock(org: &str) -> i64 {
+    lock_key(&format!("handover organization:{org}"))
+}
+
+fn lock_key(text: &str) -> i64 {
+    let digest = Sha256::digest(text);
     let mut key = [0; 8];
     key.copy_from_slice(&digest[..8]);
     i64::from_be_bytes(key)
