@@ -7,6 +7,7 @@
 mod access_ended;
 mod catalog_versions;
 mod crm;
+mod job_chain;
 mod ledger;
 mod outbox_due;
 
@@ -52,6 +53,7 @@ impl MigratorTrait for Ledger {
             Box::new(access_ended::Migration),
             Box::new(outbox_due::Migration),
             Box::new(catalog_versions::Migration),
+            Box::new(job_chain::Migration),
         ]
     }
 

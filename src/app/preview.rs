@@ -13,7 +13,7 @@ use super::jobs;
 use crate::catalog::{Catalog, Disposition};
 use crate::contract::{HandoverRequest, JobId, Reason, Request, RequestType, UserId};
 use crate::plan::token::PlanToken;
-use crate::plan::{Decision, Facts, Plan, Planned, check_return, normalize, normalize_handover};
+use crate::plan::{Decision, Facts, Occasion, Plan, Planned, check_return, normalize, normalize_handover};
 use crate::stages::handover::evaluate::{Counting, evaluate, parties};
 use crate::stages::spelling::respell;
 pub use crate::stages::undo::preview::{LicensePreview, RevertPreview};
@@ -90,7 +90,8 @@ pub async fn preview(
     let catalog = catalog.within(request.org());
     let parties = parties(&session, &catalog, &[&request]).await?;
     let parties: Vec<_> = parties.iter().collect();
-    let evaluation = evaluate(&session, &catalog, &[&request], &parties, Counting::Exactly, now).await?;
+    let evaluation =
+        evaluate(&session, &catalog, &[&request], &parties, Counting::Exactly, (Occasion::Request, now)).await?;
     let recent = chunks::recent_times(&session).await?;
     drop(session);
     let decision = evaluation.decisions.into_iter().next();

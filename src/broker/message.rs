@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::error::BrokerError;
+use crate::contract::MAX_REQUEST_BYTES;
 use crate::store::ledger::outbox::OutboxMessage;
 use crate::trace::TRACEPARENT;
 
@@ -108,12 +109,27 @@ pub struct Incoming {
     pub reply_to: Option<String>,
     /// The id that the reply must repeat.
     pub correlation_id: Option<String>,
-    /// The body, not validated yet.
+    /// The body, not validated yet. If it is longer than any request may be, only its beginning.
     pub body: Vec<u8>,
+    /// The number of bytes of the whole body.
+    pub body_bytes: usize,
     /// The time when it was published or became due, if known.
     pub published: Option<OffsetDateTime>,
     /// Acknowledges or requeues the message.
     pub receipt: Box<dyn Receipt>,
+}
+
+/// The most bytes of a body that are kept in memory: one more than a request may have, so that a longer one is noticed.
+const MOST_KEPT: usize = MAX_REQUEST_BYTES + 1;
+
+/// Drops the rest of a body that is longer than any request may be. Returns the number of bytes of the whole body.
+pub(super) fn shorten(body: &mut Vec<u8>) -> usize {
+    let bytes = body.len();
+    if bytes > MOST_KEPT {
+        body.truncate(MOST_KEPT);
+        body.shrink_to_fit();
+    }
+    bytes
 }
 
 impl Incoming {

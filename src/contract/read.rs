@@ -23,7 +23,8 @@ pub const MAX_REQUEST_BYTES: usize = 1 << 20;
 /// Reads a message body. Faults that only the catalog shows (an unknown kind, an id of the wrong shape) are found later.
 pub fn read_request(body: &[u8]) -> Result<Request, InvalidRequest> {
     if body.len() > MAX_REQUEST_BYTES {
-        let detail = format!("the message has {} bytes; the maximum is {MAX_REQUEST_BYTES}", body.len());
+        // A worker keeps only the beginning of a long body, and does not know its length here.
+        let detail = format!("the message is too long: the maximum is {MAX_REQUEST_BYTES} bytes");
         let hint = "name fewer records one by one: `rest` takes all others";
         return Err(Fault::new(DeadLetterCode::TooLarge, ".", detail, hint).into());
     }

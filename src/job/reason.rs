@@ -263,7 +263,8 @@ pub fn superseded(by: JobId) -> Reason {
 
 /// A successor of a job under way is not active any more.
 pub fn successor_gone(kind: &str, user: &str) -> Reason {
-    let message = format!("the successor {user} for `{kind}` is no longer active, or is locked out");
+    let message =
+        format!("the successor {user} for `{kind}` is no longer active in the organization, or is locked out");
     let hint = "amend the job with another successor, or make the user active again and resume it";
     reason(ReasonCode::SuccessorGone, of_kind_and_user(kind, user), message, hint)
 }

@@ -19,6 +19,15 @@ use crate::job::reason;
 /// Most reasons that a refusal lists.
 const MOST_REASONS: usize = 1_000;
 
+/// The occasion on which a request is evaluated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Occasion {
+    /// It is asked for, or amended, or previewed.
+    Request,
+    /// It was accepted earlier, and begins now.
+    Start,
+}
+
 /// Decides on a request. Every guard is evaluated, so that a refusal lists every reason.
 ///
 /// `now` tells whether a lock-out is due. Until then it is bound by the user's open job like any other request.
@@ -27,12 +36,17 @@ pub fn check_guards(
     request: &HandoverRequest,
     facts: &Facts,
     findings: &LeaverFindings,
+    occasion: Occasion,
     now: OffsetDateTime,
 ) -> Decision {
     if let Some(reason) = check_organization(request, facts) {
         return Decision::Rejected(vec![reason]);
     }
-    let mut reasons = check_access(catalog, request, facts);
+    let mut reasons = match (occasion, request.lock_out) {
+        // A lock-out that was validly ordered stays in force, whatever has become of its requester.
+        (Occasion::Start, true) => Vec::new(),
+        (Occasion::Start, false) | (Occasion::Request, _) => check_access(catalog, request, facts),
+    };
     let Some(leaver) = facts.users.get(request.user_id.as_str()) else {
         reasons.insert(0, reason::unknown_user(request.user_id.as_str()));
         return Decision::Rejected(reasons);
@@ -125,8 +139,8 @@ fn check_leaver(catalog: &Catalog, request: &HandoverRequest, leaver: &UserFacts
     reasons
 }
 
-/// Decides what becomes of another open job of the leaver. A lock-out that is due takes its place if it has changed nothing, and
-/// otherwise waits for it with the access ended. Any other request is refused.
+/// Decides what becomes of the other open jobs of the leaver. A lock-out that is due takes the place of the last one if that has
+/// changed nothing, and otherwise waits for it with the access ended. Any other request is refused.
 fn check_open_job(
     request: &HandoverRequest,
     leaver: &UserFacts,
@@ -136,19 +150,23 @@ fn check_open_job(
     if leaver.org != request.org() {
         return None;
     }
-    // The other open job waits for this one.
-    if leaver.running_job.is_some_and(|running| running.id == request.job_id()) {
+    let own = request.job_id();
+    // The other open jobs wait for this one.
+    if leaver.open_job(own).is_some_and(|job| job.wait_for.is_none()) {
         return None;
     }
     // A scheduled job that is evaluated again when it is due finds itself open.
-    let open = leaver.other_open_job(request.job_id())?;
+    let before = leaver.job_before(own)?;
     let is_due = request.effective_at.is_none_or(|at| at <= now);
     let locks_out = request.lock_out && is_due && leaver.status == UserStatus::Active;
-    match (leaver.is_locked_out_by(request.job_id()), locks_out) {
-        (true, _) => plan.wait_for = Some(open.id),
-        (false, true) if open.has_begun => plan.wait_for = Some(open.id),
-        (false, true) => plan.supersedes = Some(open.id),
-        (false, false) => return Some(reason::job_under_way(leaver.id.as_str(), open.id)),
+    match (leaver.is_locked_out_by(own), locks_out) {
+        (true, _) => plan.wait_for = Some(before.id),
+        (false, true) if before.has_begun => plan.wait_for = Some(before.id),
+        (false, true) => {
+            plan.supersedes = Some(before.id);
+            plan.wait_for = leaver.job_before(before.id).map(|job| job.id);
+        }
+        (false, false) => return Some(reason::job_under_way(leaver.id.as_str(), before.id)),
     }
     None
 }

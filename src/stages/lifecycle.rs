@@ -172,6 +172,20 @@ impl JobChange {
         self.status(change, open, now)
     }
 
+    /// Leaves the event of an open job's state once more, because a later event of its user says otherwise.
+    pub fn repeat_status(&mut self, now: OffsetDateTime) -> Result<()> {
+        let change = match self.state() {
+            State::Scheduled => Change::Scheduled,
+            State::Cutting | State::Moving | State::Finalizing => Change::Started,
+            State::NeedsAttention => Change::NeedsAttention,
+            State::Paused => Change::Paused,
+            State::Completed | State::Rejected | State::Reverting | State::Reverted | State::Cancelled => return Ok(()),
+        };
+        let reasons = self.job.reasons.clone().map(serde_json::from_value).transpose();
+        let reasons = reasons.map_err(|error| Error::unexpected("reading the reasons of a job", error.to_string()))?;
+        self.status(change, reasons.unwrap_or_default(), now)
+    }
+
     /// Opens a job for the stages: the cutter is next.
     pub fn open(&mut self, limits: Limits, now: OffsetDateTime) -> Result<()> {
         self.job.wake_at = Some(now + limits.stalled_after);

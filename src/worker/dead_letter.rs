@@ -15,10 +15,12 @@ const MAX_HEADER_CHARS: usize = 2_000;
 /// dead-lettered would block the queue forever.
 const MAX_KEPT_BYTES: usize = 32 * 1024;
 
-/// Builds the dead letter of a message. The body stays unchanged.
+/// Builds the dead letter of a message. The body stays unchanged, except that only the beginning of a body is kept that is longer than
+/// any request may be.
 pub(super) fn dead_letter(incoming: &Incoming, reason: &DeadLetterReason) -> Outgoing {
     let mut headers = kept_headers(&incoming.headers);
     let time = now().format(&Rfc3339).expect("the current year has four digits");
+    let is_shortened = incoming.body.len() < incoming.body_bytes;
     let ours = [
         ("x-handover-reason", Some(reason.fault.code.to_string())),
         ("x-handover-path", Some(shortened(&reason.fault.path))),
@@ -32,6 +34,7 @@ pub(super) fn dead_letter(incoming: &Incoming, reason: &DeadLetterReason) -> Out
         ("x-handover-reply-to", incoming.reply_to.clone()),
         ("x-handover-correlation-id", incoming.correlation_id.clone()),
         ("x-handover-parked-at", Some(time)),
+        ("x-handover-body-bytes", is_shortened.then(|| incoming.body_bytes.to_string())),
     ];
     headers.extend(replay_marks(&incoming.headers));
     headers.extend(ours.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));

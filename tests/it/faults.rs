@@ -7,6 +7,7 @@ mod database;
 mod every_step;
 mod frozen_worker;
 mod lagging_standby;
+mod long_messages;
 mod rabbitmq_limits;
 pub mod recovery;
 mod refused_rows;

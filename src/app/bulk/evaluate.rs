@@ -13,7 +13,7 @@ use super::reason::{self, RowReason};
 use super::row_reader::RowReader;
 use crate::app::error::Result;
 use crate::contract::{HandoverRequest, Reason, Request, UserId};
-use crate::plan::{Decision, Plan};
+use crate::plan::{Decision, Occasion, Plan};
 use crate::stages::handover::evaluate::{Counting, evaluate, parties};
 use crate::stages::{Context, now};
 use crate::store::{self, host};
@@ -167,7 +167,8 @@ impl Evaluator<'_> {
         let catalog = &*catalog.within(org);
         let parties = parties(&session, catalog, requests).await?;
         let parties: Vec<_> = parties.iter().collect();
-        let evaluation = evaluate(&session, catalog, requests, &parties, Counting::Exactly, now()).await?;
+        let evaluation =
+            evaluate(&session, catalog, requests, &parties, Counting::Exactly, (Occasion::Request, now())).await?;
         let decisions = requests.iter().zip(evaluation.decisions).map(|(request, decision)| {
             let (plan, reasons) = match decision {
                 Decision::Accepted(plan) => (plan, Vec::new()),

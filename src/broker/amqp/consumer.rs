@@ -23,7 +23,7 @@ use super::{errors, properties};
 use crate::broker::api::Consumer;
 use crate::broker::dead_letter::ROUTING_KEY;
 use crate::broker::error::BrokerError;
-use crate::broker::message::{Channel, Incoming, Receipt};
+use crate::broker::message::{Channel, Incoming, Receipt, shorten};
 use crate::retry::RetryPolicy;
 
 /// A consumer that receives nothing for this long, and holds nothing, is restarted. If a queue is deleted and declared again at
@@ -67,7 +67,7 @@ impl AmqpConsumer {
 
     fn incoming(&self, fetched: Fetched) -> Incoming {
         let headers = properties::incoming_headers(&fetched.delivery);
-        let Fetched { delivery, channel } = fetched;
+        let Fetched { delivery, body_bytes, channel } = fetched;
         Incoming {
             id: delivery.properties.message_id().as_ref().map(ToString::to_string),
             source: delivery.exchange.to_string(),
@@ -79,6 +79,7 @@ impl AmqpConsumer {
             correlation_id: delivery.properties.correlation_id().as_ref().map(ToString::to_string),
             published: properties::published(&delivery),
             body: delivery.data,
+            body_bytes,
             receipt: Box::new(AmqpReceipt { acker: Some(delivery.acker), channel, timeout: self.ack_timeout }),
         }
     }
@@ -127,7 +128,9 @@ impl Drop for AmqpConsumer {
 
 /// A message that arrived and was not returned yet. It keeps its channel open, so that it can be acknowledged.
 struct Fetched {
+    /// Its body is shortened, so that a full prefetch of long messages needs little memory.
     delivery: Delivery,
+    body_bytes: usize,
     channel: Arc<lapin::Channel>,
 }
 
@@ -225,7 +228,10 @@ impl Fetcher {
                 }
             };
             let fetched = match delivery {
-                Some(Ok(delivery)) => Fetched { delivery, channel: channel.clone() },
+                Some(Ok(mut delivery)) => {
+                    let body_bytes = shorten(&mut delivery.data);
+                    Fetched { delivery, body_bytes, channel: channel.clone() }
+                }
                 Some(Err(error)) => return Err(self.interrupted(connection, errors::message(&error))),
                 None => return Err(self.interrupted(connection, "RabbitMQ cancelled it: its queue was deleted".into())),
             };

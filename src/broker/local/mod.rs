@@ -15,7 +15,7 @@ use self::dead_letters::LocalDeadLetters;
 use super::api::{Broker, Consumer, Depth};
 use super::dead_letter::DeadLetterQueue;
 use super::error::BrokerError;
-use super::message::{Channel, Incoming, Outgoing, Receipt, ReplyMessage, text_headers};
+use super::message::{Channel, Incoming, Outgoing, Receipt, ReplyMessage, shorten, text_headers};
 use crate::retry::RetryPolicy;
 use crate::store::ledger::outbox::{self, OutboxMessage};
 use crate::store::{Error, Store};
@@ -168,7 +168,8 @@ impl Feed {
         Ok(count)
     }
 
-    fn incoming(&self, row: OutboxMessage, permit: OwnedSemaphorePermit) -> Incoming {
+    fn incoming(&self, mut row: OutboxMessage, permit: OwnedSemaphorePermit) -> Incoming {
+        let body_bytes = shorten(&mut row.body);
         Incoming {
             id: Some(row.message_id.to_string()),
             source: String::new(),
@@ -179,6 +180,7 @@ impl Feed {
             reply_to: None,
             correlation_id: None,
             body: row.body,
+            body_bytes,
             published: Some(row.due_at),
             receipt: Box::new(LocalReceipt { store: self.store.clone(), row: row.id, _permit: permit }),
         }

@@ -43,6 +43,7 @@ const DEAD_HEADERS: [(&str, &str); 15] = [
     ("x-handover-reply-to", "The original reply_to."),
     ("x-handover-correlation-id", "The original correlation_id."),
     ("x-handover-parked-at", "The time when it was set aside, RFC 3339."),
+    ("x-handover-body-bytes", "The number of bytes of the original body, if only its beginning is kept."),
     ("x-handover-headers", "Set if the original headers were too large and were removed."),
     (REPLAYS, "The number of replays from the dead-letter queue."),
     (REPLAYED_AT, "The time of the last replay, RFC 3339."),

@@ -6,7 +6,7 @@
 use crate::catalog::Catalog;
 use crate::contract::{Change, GuardClass, HandoverRequest, JobCommand, JobId, Reason, Request, RequestType, UserId};
 use crate::job::{State, reason};
-use crate::plan::{Decision, Plan};
+use crate::plan::{Decision, Occasion, Plan};
 use crate::stages::commands::context::CommandContext;
 use crate::stages::commands::go_on::go_on;
 use crate::stages::handover::evaluate::{Counting, evaluate, parties};
@@ -96,7 +96,8 @@ pub async fn evaluate_anew(
     let parties = parties(command.session, catalog, &[request]).await?;
     let parties: Vec<_> = parties.iter().collect();
     let counting = Counting::UpTo(command.context.limits.chunk_rows);
-    let evaluation = evaluate(command.session, catalog, &[&evaluated], &parties, counting, command.now).await?;
+    let evaluation =
+        evaluate(command.session, catalog, &[&evaluated], &parties, counting, (Occasion::Request, command.now)).await?;
     Ok(match evaluation.decisions.into_iter().next() {
         Some(Decision::Accepted(plan)) => Ok(plan),
         Some(Decision::LockedOut(plan, mut reasons)) => {

@@ -30,6 +30,7 @@ use crate::stages::lifecycle::JobChange;
 use crate::stages::new_job::{Dates, new_job};
 use crate::stages::outcome::{Answer, AnswerResult, Outcome, answer_known, failed};
 use crate::stages::retry::at_once;
+use crate::store::ledger::jobs::Job;
 use crate::store::ledger::{jobs, requests};
 use crate::store::{Error, Result, Session, host};
 
@@ -195,6 +196,10 @@ async fn act_on_job(command: &mut CommandContext<'_>, asked: &JobCommand) -> Res
         return Ok(vec![reason::forgotten(asked.job_id)]);
     }
     command.own.job.target = Some(target.job.id);
+    if delays_own_lock_out(command.session, asked, &target.job).await? {
+        let cause = "a lock-out is not for the user whom it locks out to stop";
+        return Ok(vec![reason::requester_not_permitted(asked.requested_by.as_str(), cause)]);
+    }
     match asked.kind {
         RequestType::Pause => pause::pause(command, target).await,
         RequestType::Resume => resume::resume(command, asked, target).await,
@@ -209,6 +214,23 @@ async fn act_on_job(command: &mut CommandContext<'_>, asked: &JobCommand) -> Res
         | RequestType::AcceptInvitation
         | RequestType::CancelInvitation => Err(unexpected(asked.kind, "a job")),
     }
+}
+
+/// True if a user asks to stop or change their own lock-out.
+async fn delays_own_lock_out(session: &Session, asked: &JobCommand, target: &Job) -> Result<bool> {
+    let changes = match asked.kind {
+        RequestType::Pause | RequestType::Cancel | RequestType::Amend | RequestType::Revert => true,
+        RequestType::Resume
+        | RequestType::Deactivate
+        | RequestType::Reassign
+        | RequestType::Reactivate
+        | RequestType::Invite
+        | RequestType::ResendInvitation
+        | RequestType::AcceptInvitation
+        | RequestType::CancelInvitation => false,
+    };
+    let is_own = changes && target.kind == RequestType::Deactivate && target.user_id == asked.requested_by.as_str();
+    Ok(is_own && requests::of_job(session, target).await?.lock_out)
 }
 
 /// A request of another form than its type: reading a request excludes it.

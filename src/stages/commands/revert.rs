@@ -5,8 +5,7 @@ use crate::job::{State, reason};
 use crate::stages::commands::context::CommandContext;
 use crate::stages::lifecycle::JobChange;
 use crate::stages::refusal::refusal;
-use crate::stages::undo::begin::{check_revert, let_in, open, wait_behind};
-use crate::store::ledger::jobs::{self, Job};
+use crate::stages::undo::begin::{check_revert, has_begun, let_in, open, wait_behind};
 use crate::store::{Locking, Result};
 
 /// Reverts a completed job: records that are still where the job put them go back, and the user is active again.
@@ -29,7 +28,7 @@ pub async fn cancel(command: &mut CommandContext<'_>, mut target: JobChange) -> 
     if let Some(reason) = refusal(&target.job, &State::OPEN, "cancelled") {
         return Ok(vec![reason]);
     }
-    if target.job.undoes() && undo_has_begun(command, &target.job).await? {
+    if target.job.undoes() && has_begun(command.session, &target.job).await? {
         let hint = "an undo that has begun goes on to its end";
         return Ok(vec![reason::wrong_state(JobId(target.job.id), target.job.state.name(), "cancelled", hint)]);
     }
@@ -39,16 +38,6 @@ pub async fn cancel(command: &mut CommandContext<'_>, mut target: JobChange) -> 
     target.cancel(Vec::new(), command.now)?;
     command.save(target);
     Ok(Vec::new())
-}
-
-/// True if an undo has begun. One that waits for another job has given access back already.
-async fn undo_has_begun(command: &CommandContext<'_>, undo: &Job) -> Result<bool> {
-    let target = match undo.target {
-        Some(target) => jobs::get(command.session, target).await?,
-        None => None,
-    };
-    let is_being_undone = target.is_some_and(|target| target.state == State::Reverting);
-    Ok(undo.started_at.is_some() || is_being_undone)
 }
 
 /// Begins to undo a job by the command's own.
@@ -63,10 +52,11 @@ async fn begin_undo(command: &mut CommandContext<'_>, mut target: JobChange) -> 
     own.job.license_exempt = target.job.license_exempt;
     own.job.target = Some(target.job.id);
     let user = command.facts.users.get(target.job.user_id.as_str());
-    let other = user.and_then(|user| user.running_job).filter(|open| open.id != JobId(target.job.id));
+    let before = user.and_then(|user| user.job_before(JobId(target.job.id)));
     command.save(target);
-    match other {
-        // A user has one job at a time. The access is back; the rest follows when the other job has ended.
+    // A job that has not begun is a scheduled return, which this undo replaces.
+    match before.filter(|before| before.has_begun) {
+        // One job of a user runs at a time. The access is back; the rest follows when the other job has ended.
         Some(other) => wait_behind(&mut command.own, command.context, other.id, command.now)?,
         None => {
             let progress = open(&mut command.own, command.context, command.now)?;

@@ -56,8 +56,8 @@ pub fn named_slice(progress: &ReferenceProgress, first: &str, last: &str) -> BTr
     slice.map(|(key, user)| (key.clone(), user.clone())).collect()
 }
 
-/// Returns a reason for each successor of these records who is not active any more, or is locked out. Nobody receives records
-/// after they have left.
+/// Returns a reason for each successor of these records who is not active any more, is locked out, or has left the organization.
+/// Nobody receives records after they have left.
 ///
 /// Locks: the successors, in shared mode, without waiting: fails with contention while another transaction plans for one of them as
 /// a leaver. What this returns then holds until the transaction ends.
@@ -78,7 +78,7 @@ pub async fn gone_successors(
     if !host::try_lock_receivers(session, &job.org, &successors).await? {
         return Err(Error::contention("checking the successors", "one of them may be about to leave"));
     }
-    let gone = host::gone_among(session, catalog, &successors).await?;
+    let gone = host::gone_among(session, catalog, &job.org, &successors).await?;
     Ok(gone.iter().map(|user| reason::successor_gone(&progress.kind, user.as_str())).collect())
 }
 

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use crate::catalog::{Catalog, Disposition, Eligible, Reference};
 use crate::contract::{Allotment, Extras, HandoverRequest, UserId};
 use crate::plan::group::Parties;
-use crate::plan::{Decision, Facts, LeaverFindings, check_guards};
+use crate::plan::{Decision, Facts, LeaverFindings, Occasion, check_guards};
 use crate::store::{Result, Session, host};
 
 /// The limit of counting rows.
@@ -65,7 +65,7 @@ pub async fn evaluate(
     requests: &[&HandoverRequest],
     parties: &[&Parties],
     counting: Counting,
-    now: OffsetDateTime,
+    (occasion, now): (Occasion, OffsetDateTime),
 ) -> Result<Evaluation> {
     let facts = read_facts(session, catalog, requests, parties).await?;
     let leavers: Vec<&UserId> = requests.iter().map(|request| &request.user_id).collect();
@@ -82,7 +82,7 @@ pub async fn evaluate(
         let theirs = counts.iter().filter(|((leaver, _), _)| leaver == request.user_id.as_str());
         found.counts = theirs.map(|((_, position), count)| (*position, *count)).collect();
         look_closer(session, catalog, request, &mut found).await?;
-        decisions.push(check_guards(catalog, request, &facts, &found, now));
+        decisions.push(check_guards(catalog, request, &facts, &found, occasion, now));
     }
     Ok(Evaluation { facts, decisions })
 }

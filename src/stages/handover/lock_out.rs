@@ -96,7 +96,9 @@ impl LockedOut<'_> {
         }
         match next {
             Next::Attention => change.mark_needs_attention(reasons, now)?,
-            Next::Wait { due } => change.schedule(due, reasons, now)?,
+            Next::Wait { due } if reasons.is_empty() => change.schedule(due, reasons, now)?,
+            // Rows that give access remain: nobody would look before the other job has ended.
+            Next::Wait { .. } => change.mark_needs_attention(reasons, now)?,
             Next::Paused => change.stay_paused(reasons, now)?,
         }
         Ok(change)

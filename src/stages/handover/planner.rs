@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 use crate::catalog::Catalog;
 use crate::contract::{HandoverRequest, Reason, ReasonCode, RequestOutcome, UserId};
 use crate::plan::group::Parties;
-use crate::plan::{Decision, check_return};
+use crate::plan::{Decision, Occasion, check_return};
 use crate::retry::RetryPolicy;
 use crate::stages::accepted::Accepted;
 use crate::stages::changes::{LedgerChanges, NewJobs};
@@ -145,7 +145,8 @@ async fn plan_once(
     let requests: Vec<&HandoverRequest> = fresh.iter().map(|asked| asked.request()).collect();
     let parties: Vec<&Parties> = fresh.iter().map(|asked| &asked.parties).collect();
     let counting = Counting::UpTo(context.limits.chunk_rows);
-    let decisions = evaluate(&session, catalog, &requests, &parties, counting, now).await?.decisions;
+    let decisions =
+        evaluate(&session, catalog, &requests, &parties, counting, (Occasion::Request, now)).await?.decisions;
     let mut decided = Decided::default();
     for (asked, decision) in fresh.iter().zip(decisions) {
         let decision = decision.refused_for(check_return(asked.request(), now));

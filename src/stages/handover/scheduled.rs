@@ -12,7 +12,7 @@ use crate::catalog::Catalog;
 use crate::contract::{HandoverRequest, JobId, Reason, RequestType};
 use crate::job::{State, Transition};
 use crate::plan::group::Parties;
-use crate::plan::{Decision, UserStatus};
+use crate::plan::{Decision, Occasion, UserStatus};
 use crate::retry::RetryPolicy;
 use crate::stages::changes::LedgerChanges;
 use crate::stages::context::{Context, now};
@@ -144,7 +144,8 @@ impl Scheduled<'_> {
     async fn evaluate(&self) -> Result<Option<Evaluated>> {
         let Scheduled { session, context, catalog, request, parties, now, .. } = self;
         let counting = Counting::UpTo(context.limits.chunk_rows);
-        let evaluation = evaluate(session, catalog, &[*request], &[*parties], counting, *now).await?;
+        let evaluation =
+            evaluate(session, catalog, &[*request], &[*parties], counting, (Occasion::Start, *now)).await?;
         let user = evaluation.facts.users.get(request.user_id.as_str());
         let is_out = user.is_some_and(|user| user.status != UserStatus::Active);
         Ok(evaluation.decisions.into_iter().next().map(|decision| Evaluated { decision, is_out }))

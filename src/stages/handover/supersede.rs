@@ -7,6 +7,7 @@ use crate::job::reason;
 use crate::plan::Decision;
 use crate::stages::changes::LedgerChanges;
 use crate::stages::lifecycle::JobChange;
+use crate::stages::undo::begin::has_begun;
 use crate::store::{Error, Result, Session};
 
 /// Cancels the job whose place a request takes, if there is one, in the name of the request's requester.
@@ -25,8 +26,7 @@ pub async fn supersede(
     };
     let Some(JobId(superseded)) = superseded else { return Ok(()) };
     let Some(change) = JobChange::lock(session, superseded).await? else { return Ok(()) };
-    let has_begun = change.job.started_at.is_some() || change.job.access_ended_at.is_some();
-    if has_begun || change.state().is_final() {
+    if has_begun(session, &change.job).await? || change.state().is_final() {
         // It has changed since the guards looked: look again.
         return Err(Error::superseded("replacing a job by a lock-out"));
     }

@@ -89,6 +89,16 @@ pub async fn let_in(
     Ok(Ok(()))
 }
 
+/// True if a job has changed something. An undo that waits for another job has given access back already.
+pub async fn has_begun(session: &Session, job: &Job) -> Result<bool> {
+    let target = match job.target {
+        Some(target) => jobs::get(session, target).await?,
+        None => None,
+    };
+    let is_undoing = target.is_some_and(|target| target.state == State::Reverting);
+    Ok(job.started_at.is_some() || job.access_ended_at.is_some() || is_undoing)
+}
+
 /// Opens a job that undoes others: leaves its first step, and returns what it has to go through.
 pub fn open(undo: &mut JobChange, context: &Context, now: OffsetDateTime) -> Result<Vec<ReferenceProgress>> {
     undo.open_undo(context.limits, now)?;
@@ -131,8 +141,8 @@ pub async fn start_undo(session: &Session, context: &Context, job: Job, now: Off
     let mut changes = LedgerChanges::default();
     if target.state() == State::Reverting {
         // The access is back already.
-        let running = facts.users.get(user.as_str()).and_then(|user| user.running_job);
-        match running.filter(|running| running.id != JobId(undo.job.id)) {
+        let found = facts.users.get(user.as_str());
+        match found.and_then(|user| user.job_before(JobId(undo.job.id))) {
             Some(other) => undo.job.wait_for = Some(other.id.0),
             None => changes.progress(open(&mut undo, context, now)?),
         }

@@ -5,7 +5,7 @@ use uuid::Uuid;
 use crate::stages::context::Context;
 use crate::stages::new_chunks::NewChunks;
 use crate::stages::undo::journaled::is_by_keys;
-use crate::stages::undo::snapshots::{restored_kinds, returning};
+use crate::stages::undo::snapshots::{ReturningKinds, returning};
 use crate::store::ledger::chunks::{self, Chunk};
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::{journal, references};
@@ -63,7 +63,7 @@ impl Cutting<'_> {
     /// Adds chunks of snapshots. Returns where to continue, or nothing at their beginning.
     async fn returning(&mut self, session: &Session, cursor: Option<i64>) -> Result<Option<i64>> {
         let catalog = self.context.catalogs.of_hash(session, &self.job.catalog_hash).await?;
-        let kinds = restored_kinds(&catalog);
+        let kinds = ReturningKinds::of(&catalog, self.job.target);
         let (rows, room) = (self.context.limits.chunk_rows.max(1), self.chunks.room().max(1));
         let most = rows.saturating_mul(room);
         let ids = returning(self.job, &kinds).before(session, cursor, most).await?;

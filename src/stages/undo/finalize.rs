@@ -11,7 +11,7 @@ use crate::job::{State, Transition};
 use crate::stages::changes::LedgerChanges;
 use crate::stages::context::Context;
 use crate::stages::lifecycle::JobChange;
-use crate::store::ledger::jobs::Job;
+use crate::store::ledger::jobs::{self, Job};
 use crate::store::ledger::journal::{self, Action, Tally};
 use crate::store::ledger::row_snapshots;
 use crate::store::{Result, Session};
@@ -51,10 +51,27 @@ pub async fn finalize(
             };
             target.certify(kind, &of_target, now)?;
             target.save(&mut changes);
+            repeat_lock_out(session, &undo.job, &mut changes, now).await?;
         }
     }
     undo.set_certificate(&certificate)?;
     Ok(changes)
+}
+
+/// Repeats the event of a lock-out that came while the undo was under way. Otherwise the last event of the user would say that they
+/// are back.
+async fn repeat_lock_out(
+    session: &Session,
+    undo: &Job,
+    changes: &mut LedgerChanges,
+    now: OffsetDateTime,
+) -> Result<()> {
+    if let Some(lock_out) = jobs::lock_lock_out(session, &undo.org, &undo.user_id).await? {
+        let mut lock_out = JobChange::of(lock_out);
+        lock_out.repeat_status(now)?;
+        lock_out.save(changes);
+    }
+    Ok(())
 }
 
 /// The counts of an undo, and of the job to be undone.

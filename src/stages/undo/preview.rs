@@ -16,11 +16,11 @@ use crate::stages::context::{Context, enter};
 use crate::stages::undo::begin::{check_revert, user_to_let_in};
 use crate::stages::undo::finalize::{Tallies, results_of};
 use crate::stages::undo::journaled::{action_of, copies_of_moved, merged_by, of_entry, read_keys, read_merged};
-use crate::stages::undo::snapshots::{by_table, restored_kinds, split_by_presence};
+use crate::stages::undo::snapshots::{ReturningKinds, by_table, split_by_presence};
 use crate::store::host::RestoreOutcome;
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::journal::{self, Action, Entry, Tally};
-use crate::store::ledger::row_snapshots::{self, PendingSnapshot, Restorable};
+use crate::store::ledger::row_snapshots::{self, PendingSnapshot};
 use crate::store::{Error, Locking, Result, Session, host};
 
 /// The number of journal rows, or of snapshots, that are read at a time.
@@ -193,9 +193,9 @@ impl RevertCounts<'_> {
 
     /// Counts the snapshots of other jobs that wait for the user.
     async fn returning(&mut self) -> Result<()> {
-        let kinds = restored_kinds(self.catalog);
-        let (org, user) = (self.target.org.as_str(), self.target.user_id.as_str());
-        let returning = Restorable { org, user, kinds: &kinds, except: Some(self.target.id) };
+        let undone = Some(self.target.id);
+        let kinds = ReturningKinds::of(self.catalog, undone);
+        let returning = kinds.snapshots(&self.target.org, &self.target.user_id, undone);
         let mut before = None;
         loop {
             let ids = returning.before(self.session, before, PAGE).await?;

@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use uuid::Uuid;
+
 use crate::catalog::{Catalog, Column, Disposition, ForeignKey, Reference, TableName};
 use crate::contract::UserId;
 use crate::plan::UserStatus;
@@ -9,15 +11,33 @@ use crate::store::ledger::jobs::Job;
 use crate::store::ledger::row_snapshots::{PendingSnapshot, Restorable};
 use crate::store::{Result, Session, host};
 
-/// Returns the kinds that come back when a user returns.
-pub fn restored_kinds(catalog: &Catalog) -> Vec<String> {
-    let restores = catalog.references.iter().filter(|reference| reference.disposition.restores());
-    restores.map(|reference| reference.kind.clone()).collect()
+/// The kinds that come back when a user returns, besides what the job to be undone has removed.
+pub struct ReturningKinds {
+    restored: Vec<String>,
+    access: Vec<String>,
 }
 
-/// Returns the snapshots that come back because the user returns, but not those of the job to be undone.
-pub fn returning<'r>(job: &'r Job, kinds: &'r [String]) -> Restorable<'r> {
-    Restorable { org: &job.org, user: &job.user_id, kinds, except: job.target }
+impl ReturningKinds {
+    /// Reads the kinds from the catalog. Rows that give access come back with the undo of a job: an earlier undo has left them out
+    /// while that job had the user locked out.
+    pub fn of(catalog: &Catalog, undone: Option<Uuid>) -> ReturningKinds {
+        let kinds = |is_one: &dyn Fn(&Reference) -> bool| {
+            catalog.references.iter().filter(|reference| is_one(reference)).map(|found| found.kind.clone()).collect()
+        };
+        let restored = kinds(&|reference| reference.disposition.restores());
+        let access = kinds(&|reference| undone.is_some() && reference.ends_access());
+        ReturningKinds { restored, access }
+    }
+
+    /// Returns the snapshots that come back with a user, but not those of the job to be undone.
+    pub fn snapshots<'r>(&'r self, org: &'r str, user: &'r str, undone: Option<Uuid>) -> Restorable<'r> {
+        Restorable { org, user, kinds: &self.restored, kinds_of_undone: &self.access, except: undone }
+    }
+}
+
+/// Returns the snapshots that come back because the user returns by an undo.
+pub fn returning<'r>(job: &'r Job, kinds: &'r ReturningKinds) -> Restorable<'r> {
+    kinds.snapshots(&job.org, &job.user_id, job.target)
 }
 
 /// Snapshots of one table that come back together.

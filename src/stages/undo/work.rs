@@ -12,7 +12,7 @@ use crate::stages::handover::chunk::range_of;
 use crate::stages::undo::journaled::{
     action_of, copies_of_moved, is_by_keys, key_value, merged_by, of_entry, read_keys, read_merged,
 };
-use crate::stages::undo::snapshots::{Batch, by_table, restored_kinds, returning, split_by_presence};
+use crate::stages::undo::snapshots::{Batch, ReturningKinds, by_table, returning, split_by_presence};
 use crate::store::host::{Key, RestoreOutcome};
 use crate::store::ledger::chunks::Chunk;
 use crate::store::ledger::jobs::Job;
@@ -50,7 +50,7 @@ pub async fn work(
         }
         None => {
             let catalog = context.enter(session, job).await?;
-            let kinds = restored_kinds(&catalog);
+            let kinds = ReturningKinds::of(&catalog, job.target);
             let (first, last) = snapshot_range(chunk)?;
             let pending = returning(job, &kinds).between(session, first, last).await?;
             undoing.snapshots(&catalog, pending).await?;

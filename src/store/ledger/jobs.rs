@@ -167,6 +167,14 @@ pub async fn open(session: &Session, org: &str, user: &str, locking: Locking) ->
     query::one(session, "reading a user's open job", with_locking(session, find, locking)).await
 }
 
+/// Locks and returns the last open job by which a user is locked out, if there is one.
+pub async fn lock_lock_out(session: &Session, org: &str, user: &str) -> Result<Option<Job>> {
+    let mut find = jobs::Entity::find().filter(jobs::Column::Org.eq(org)).filter(jobs::Column::UserId.eq(user));
+    find = find.filter(jobs::Column::State.is_in(State::OPEN)).filter(jobs::Column::AccessEndedAt.is_not_null());
+    find = find.order_by_desc(jobs::Column::RequestedAt).limit(1);
+    query::one(session, "locking a user's lock-out", query::locked(session, find, RowLock::Wait)).await
+}
+
 fn with_locking(
     session: &Session,
     find: sea_orm::Select<jobs::Entity>,

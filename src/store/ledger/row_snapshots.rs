@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::entity::jobs;
 use super::entity::row_snapshots::{Column, Entity};
 use super::query;
+use crate::job::State;
 use crate::store::dialect::RowLock;
 use crate::store::{Result, Session};
 
@@ -68,6 +69,8 @@ pub struct Restorable<'r> {
     pub user: &'r str,
     /// The kinds that the catalog restores.
     pub kinds: &'r [String],
+    /// Further kinds, of jobs that were undone: what their undo could not give back.
+    pub kinds_of_undone: &'r [String],
     /// A job whose own snapshots come back another way.
     pub except: Option<Uuid>,
 }
@@ -75,12 +78,17 @@ pub struct Restorable<'r> {
 impl Restorable<'_> {
     fn find(&self, session: &Session) -> sea_orm::Select<Entity> {
         let of_org = jobs::Entity::find().select_only().column(jobs::Column::Id).filter(jobs::Column::Org.eq(self.org));
+        let undone = of_org.clone().filter(jobs::Column::State.is_in([State::Reverted, State::Cancelled]));
+        let of_undone = Condition::all()
+            .add(Column::Kind.is_in(self.kinds_of_undone))
+            .add(Column::JobId.in_subquery(query::subquery(session, undone)));
+        let kinds = Condition::any().add(Column::Kind.is_in(self.kinds)).add(of_undone);
         let theirs = Condition::any().add(Column::FromUser.eq(self.user)).add(Column::OtherUser.eq(self.user));
         let mut find = Entity::find().filter(Column::Outcome.is_null()).filter(theirs);
         if let Some(except) = self.except {
             find = find.filter(Column::JobId.ne(except));
         }
-        find.filter(Column::Kind.is_in(self.kinds)).filter(Column::JobId.in_subquery(query::subquery(session, of_org)))
+        find.filter(kinds).filter(Column::JobId.in_subquery(query::subquery(session, of_org)))
     }
 
     /// Returns the numbers of the last of them before one, at most `limit`.

@@ -143,19 +143,6 @@ async fn access_guards_refuse_a_lock_out(world: &mut World) {
 }
 
 #[every_engine]
-async fn requester_without_rights_at_due_time_ends_nothing(world: &mut World) {
-    world.start_worker().await;
-    hire(world, 300).await;
-    let job = world.send(&lock_out("r1", 300).with("effective_at", json!(LATER))).await;
-    until_state(world, job, "scheduled").await;
-    world.sql("UPDATE users SET role = 'member' WHERE id = 1").await;
-    world.make_due(job).await;
-    let due = world.end_of(job).await;
-    assert_eq!((due.state.name(), codes_of(&due)), ("needs_attention", vec!["requester_not_permitted".to_owned()]));
-    assert!(!is_out(world, 300).await && due.access_ended_at.is_none());
-}
-
-#[every_engine]
 async fn resumed_lock_out_completes_once_guards_pass(world: &mut World) {
     world.start_worker().await;
     hire(world, 300).await;
@@ -173,4 +160,50 @@ async fn resumed_lock_out_completes_once_guards_pass(world: &mut World) {
     let job = until_state(world, id, "completed").await;
     assert_eq!(job.reasons, None);
     assert_eq!(world.owned_by("300", "contacts").await, 0);
+}
+
+/// Makes a user an administrator, who may send every request.
+async fn promote(world: &World, user: u32) {
+    hire(world, user).await;
+    world.sql(&format!("UPDATE users SET role = 'admin' WHERE id = {user}")).await;
+}
+
+#[every_engine]
+async fn nobody_stops_their_own_lock_out(world: &mut World) {
+    world.start_worker().await;
+    promote(world, 300).await;
+    let job = world.send(&lock_out("later", 300).with("effective_at", json!(LATER))).await;
+    until_state(world, job, "scheduled").await;
+    for kind in ["pause", "cancel", "amend"] {
+        let mut own = command(kind, kind, job);
+        own["requested_by"] = json!("300");
+        if kind == "amend" {
+            own["reassign"] = json!({ "contact": { "user": "11" } });
+        }
+        assert_eq!(codes_of(&world.hand_over(&own).await), ["requester_not_permitted"], "{kind}");
+    }
+    assert_eq!(world.job(job).await.expect("a job").state.name(), "scheduled");
+    assert_eq!(world.hand_over(&command("cancel", "by another", job)).await.state.name(), "completed");
+}
+
+#[every_engine]
+async fn lock_out_outlives_the_rights_of_its_requester(world: &mut World) {
+    world.start_worker().await;
+    promote(world, 302).await;
+    for (user, locks_out) in [(300, true), (301, false)] {
+        hire(world, user).await;
+        let request = lock_out(&user.to_string(), user).with("lock_out", json!(locks_out));
+        let request = request.with("effective_at", json!(LATER)).requested_by("302");
+        let job = world.send(&request).await;
+        until_state(world, job, "scheduled").await;
+        world.sql("UPDATE users SET role = 'member' WHERE id = 302").await;
+        world.make_due(job).await;
+        let ended = world.end_of(job).await;
+        match locks_out {
+            true => assert_eq!(ended.state.name(), "completed", "{:?}", ended.reasons),
+            false => assert_eq!(codes_of(&ended), ["requester_not_permitted"]),
+        }
+        assert_eq!(is_out(world, user).await, locks_out);
+        world.sql("UPDATE users SET role = 'admin' WHERE id = 302").await;
+    }
 }

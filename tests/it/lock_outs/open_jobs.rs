@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{LATER, hire, is_out, lock_out, send, until_state};
 use crate::support::keap::{AMANDA, GERALDINE, deactivation, to};
 use crate::support::world::{certificate_of, codes_of, reasons_of, result_of};
-use crate::support::{World, every_engine, process};
+use crate::support::{Engine, World, every_engine, process};
 use crate::undo::revert::command;
 
 const USER: u32 = 300;
@@ -143,6 +143,82 @@ async fn lock_out_ends_access_during_an_undo(world: &mut World) {
     assert!(is_out(world, USER).await);
     assert_eq!(world.owned_by(&USER.to_string(), "contacts").await, 0);
     assert_eq!(world.orphans().await, 0);
+    // What the undo could not restore comes back with the lock-out's own revert.
+    let back = certificate_of(&world.hand_over(&command("revert", "back", second)).await);
+    assert_eq!(result_of(&back, "session").restored, Some(1));
+    assert!(!is_out(world, USER).await);
+}
+
+/// Returns the types of all events so far, each with its job.
+async fn events_in_order(world: &mut World) -> Vec<(String, String)> {
+    let mut events = Vec::new();
+    while let Some(event) = world.client.next_event(std::time::Duration::from_millis(500)).await {
+        let text = |value: &Value| value.as_str().expect("a text").to_owned();
+        events.push((text(&event["type"]), text(&event["data"]["job_id"])));
+    }
+    events
+}
+
+#[every_engine]
+async fn last_event_after_an_undo_says_the_user_is_out(world: &mut World) {
+    let undo = under_way(world, "undo").await;
+    let second = send(world, &lock_out("second", USER)).await;
+    // Paused, it says nothing of its own when the undo ends.
+    world.hand_over(&command("pause", "pause", second)).await;
+    world.start_worker().await;
+    until_state(world, undo, "completed").await;
+    world.until_all_is_published().await;
+    let events = events_in_order(world).await;
+    let reverted = events.iter().position(|(kind, _)| kind == "handover.deactivation.reverted").expect("an event");
+    let last = events.iter().rposition(|(_, job)| *job == second.to_string()).expect("an event");
+    assert!(last > reverted && events[last].0 == "handover.deactivation.paused", "{events:?}");
+    assert!(is_out(world, USER).await);
+}
+
+/// A reassignment is under way, the undo of a cancelled lock-out waits for it, and the user is locked out again.
+#[every_engine]
+async fn third_open_job_waits_for_the_second(world: &mut World) {
+    let first = under_way(world, "reassignment").await;
+    let second = send(world, &lock_out("second", USER)).await;
+    let undo = send(world, &command("cancel", "cancel", second)).await;
+    assert!(world.status_of(&USER.to_string()).await == "active", "the access is back");
+    let third = send(world, &lock_out("third", USER)).await;
+    assert_eq!(world.status_of(&USER.to_string()).await, "inactive");
+    let waits = async |job| world.job(job).await.expect("a job").wait_for;
+    assert_eq!((waits(undo).await, waits(third).await), (Some(first.0), Some(undo.0)), "the undo has begun");
+    world.start_worker().await;
+    until_state(world, first, "completed").await;
+    until_state(world, second, "cancelled").await;
+    until_state(world, third, "completed").await;
+    assert!(is_out(world, USER).await);
+    assert_eq!(world.number("SELECT count(*) FROM handover.outbox WHERE channel = 'dead'").await, 0);
+    let back = certificate_of(&world.hand_over(&command("revert", "back", third)).await);
+    assert_eq!(result_of(&back, "session").restored, Some(1), "the session of the second lock-out");
+}
+
+/// A row that gives access cannot be removed. A person has to look, though the handover waits for another job.
+#[every_engine]
+async fn waiting_lock_out_with_remaining_access_needs_attention(world: &mut World) {
+    under_way(world, "reassignment").await;
+    let refuse = match world.engine {
+        Engine::Postgres => {
+            "CREATE FUNCTION stay() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'it stays'; END $$; \
+             CREATE TRIGGER stay BEFORE DELETE ON sessions FOR EACH ROW EXECUTE FUNCTION stay()"
+        }
+        Engine::Sqlite => "CREATE TRIGGER stay BEFORE DELETE ON sessions BEGIN SELECT RAISE(ABORT, 'it stays'); END",
+    };
+    world.sql(refuse).await;
+    let second = send(world, &lock_out("second", USER)).await;
+    let held = until_state(world, second, "needs_attention").await;
+    assert_eq!(codes_of(&held), ["row_refused"]);
+    assert!(held.access_ended_at.is_some() && held.wait_for.is_some());
+    assert_eq!(world.status_of(&USER.to_string()).await, "inactive");
+    let on = if world.engine == Engine::Postgres { " ON sessions" } else { "" };
+    world.sql(&format!("DROP TRIGGER stay{on}")).await;
+    world.hand_over(&command("resume", "resume", second)).await;
+    world.start_worker().await;
+    until_state(world, second, "completed").await;
+    assert!(is_out(world, USER).await);
 }
 
 #[every_engine]

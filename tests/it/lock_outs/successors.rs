@@ -113,3 +113,13 @@ async fn chunk_in_flight_is_passed_on(world: &mut World) {
     assert_eq!(world.owned_by(&TAKER.to_string(), "contacts").await, 0);
     assert_eq!(codes_of(&world.end_of(giving).await), ["successor_gone"]);
 }
+
+/// The organization is looked at in each transaction that deals, not only when the job is planned.
+#[every_engine]
+async fn successor_of_another_organization_receives_nothing_more(world: &mut World) {
+    let giving = give(world).await;
+    world.sql(&format!("UPDATE users SET org_id = 2 WHERE id = {TAKER}")).await;
+    world.start_worker().await;
+    assert_eq!(codes_of(&world.end_of(giving).await), ["successor_gone"]);
+    assert_eq!(world.owned_by(&TAKER.to_string(), "contacts").await, 3 + 6);
+}

@@ -119,6 +119,7 @@ async fn postgres_template() -> String {
         include_str!("../../../migrations/src/access_ended.rs"),
         include_str!("../../../migrations/src/outbox_due.rs"),
         include_str!("../../../migrations/src/catalog_versions.rs"),
+        include_str!("../../../migrations/src/job_chain.rs"),
     ];
     let sources = [handover_migrations::KEAP_SEED, sequences];
     let granted = [

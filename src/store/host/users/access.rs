@@ -84,17 +84,19 @@ pub async fn set_status(
     }
 }
 
-/// Returns those of these users who can receive nothing now: they are not active, or an open job has ended their access.
-pub async fn gone_among(session: &Session, catalog: &Catalog, users: &[&UserId]) -> Result<Vec<UserId>> {
+/// Returns those of these users who can receive nothing of an organization now: they are not active, they are not of the
+/// organization any more, or an open job has ended their access.
+pub async fn gone_among(session: &Session, catalog: &Catalog, org: &str, users: &[&UserId]) -> Result<Vec<UserId>> {
     let table_of = &catalog.users;
     let mut sql = session.sql("");
     let list = sql.host_list(&table_of.key, users.iter().map(|user| user.as_str()));
     let is_active = has_status(&mut sql, &table_of.status, "u", &table_of.status.active);
     let in_org = in_org(&mut sql, table_of.within.as_ref(), "u");
     let id = as_text(&column("u", &table_of.key.name));
+    let of_org = sql.bind(org);
     sql.add(&format!(
-        "SELECT {id} AS id FROM {host} u WHERE {key} IN {list}{in_org} AND {is_active} AND NOT EXISTS \
-         (SELECT 1 FROM {JOBS} j WHERE j.org = {org} AND j.user_id = {id} AND j.state IN ({open}) AND {LEAVES} \
+        "SELECT {id} AS id FROM {host} u WHERE {key} IN {list}{in_org} AND {is_active} AND {org} = {of_org} \
+         AND NOT EXISTS (SELECT 1 FROM {JOBS} j WHERE j.org = {org} AND j.user_id = {id} AND j.state IN ({open}) AND {LEAVES} \
          AND j.access_ended_at IS NOT NULL)",
         host = table(&table_of.table),
         key = column("u", &table_of.key.name),

@@ -40,34 +40,34 @@ pub async fn read_users<'u>(
         let meets = meets(&mut sql, condition, "u");
         asked.push_str(&format!(", CAST(CASE WHEN {meets} THEN 1 ELSE 0 END AS {INT64}) AS m{index}"));
     }
-    // At most one row each: the index of open jobs is unique.
-    let open_job = |waits: &str| {
-        format!(
-            "{JOBS} j WHERE j.org = {org} AND j.user_id = {id} AND j.state IN ({}) AND j.wait_for {waits} LIMIT 1",
-            open_states()
-        )
-    };
     sql.add(&format!(
         "SELECT {id} AS id, {org} AS org, {status}, {manager} AS manager{asked}, \
-         (SELECT j.id FROM {running}) AS running, (SELECT {progress} FROM {running}) AS running_progress, \
-         (SELECT j.id FROM {waiting}) AS waiting, (SELECT {progress} FROM {waiting}) AS waiting_progress, \
+         j.id AS open_job, j.wait_for AS waits_for, {undoes} AS undoes, {progress} AS progress, \
          (SELECT j.id FROM {JOB_SUCCESSORS} s JOIN {JOBS} j ON j.id = s.job_id \
             WHERE s.org = {org} AND s.user_id = {id} AND j.state IN ({under_way}) AND j.user_id <> {id} \
             ORDER BY j.requested_at, j.id LIMIT 1) AS receives_from \
-         FROM {host} u WHERE {key} IN {list}{in_org}",
-        running = open_job("IS NULL"),
-        waiting = open_job("IS NOT NULL"),
+         FROM {host} u LEFT JOIN {JOBS} j ON j.org = {org} AND j.user_id = {id} AND j.state IN ({open}) \
+         WHERE {key} IN {list}{in_org} ORDER BY {key}, (j.wait_for IS NOT NULL), j.requested_at, j.id",
+        undoes = undoes(),
         progress = progress(),
         under_way = state_list(State::UNDER_WAY),
+        open = open_states(),
         host = table(&users.table),
         key = column("u", &users.key.name),
     ));
     let rows = session.all("reading users", sql).await?;
-    let users = rows.iter().map(|row| {
-        let user = read_user(row, catalog, required, &conditions)?;
-        Ok((user.id.to_string(), user))
-    });
-    users.collect()
+    let mut users: HashMap<String, UserFacts> = HashMap::new();
+    for row in &rows {
+        // A user with several open jobs has a row for each.
+        let id: String = row.get("id")?;
+        let user = match users.remove(&id) {
+            Some(user) => user,
+            None => read_user(row, catalog, required, &conditions)?,
+        };
+        let open_jobs = user.open_jobs.into_iter().chain(read_open_job(row)?).collect();
+        users.insert(id, UserFacts { open_jobs, ..user });
+    }
+    Ok(users)
 }
 
 fn read_user(row: &Row, catalog: &Catalog, required: &[Column], conditions: &[&Condition]) -> Result<UserFacts> {
@@ -89,24 +89,36 @@ fn read_user(row: &Row, catalog: &Catalog, required: &[Column], conditions: &[&C
         manager: manager.and_then(|manager| parse_user(catalog, manager)),
         columns,
         met,
-        running_job: read_open_job(row, "running")?,
-        waiting_job: read_open_job(row, "waiting")?,
+        open_jobs: Vec::new(),
         receives_from: row.get::<Option<Uuid>>("receives_from")?.map(JobId),
     })
+}
+
+/// The job that an open job `j` is undoing.
+fn undoes() -> String {
+    format!("CASE WHEN {} THEN j.target END", is_undoing())
+}
+
+/// Tests that an open job `j` has begun to undo its target, though it may wait for another job.
+fn is_undoing() -> String {
+    let reverting = State::Reverting.name();
+    format!("EXISTS (SELECT 1 FROM {JOBS} t WHERE t.id = j.target AND t.state = '{reverting}')")
 }
 
 /// How far an open job is, in letters: it is a leave (`l`), it has begun (`b`), it has ended the user's access (`a`).
 fn progress() -> String {
     let letter = |test: &str, letter: &str| format!("CASE WHEN {test} THEN '{letter}' ELSE '' END");
-    let begun = "j.started_at IS NOT NULL OR j.access_ended_at IS NOT NULL";
-    [letter(LEAVES, "l"), letter(begun, "b"), letter("j.access_ended_at IS NOT NULL", "a")].join(" || ")
+    let begun = format!("j.started_at IS NOT NULL OR j.access_ended_at IS NOT NULL OR {}", is_undoing());
+    [letter(LEAVES, "l"), letter(&begun, "b"), letter("j.access_ended_at IS NOT NULL", "a")].join(" || ")
 }
 
-fn read_open_job(row: &Row, column: &str) -> Result<Option<OpenJob>> {
-    let Some(id) = row.get::<Option<Uuid>>(column)? else { return Ok(None) };
-    let progress: String = row.get(format!("{column}_progress").as_str())?;
+fn read_open_job(row: &Row) -> Result<Option<OpenJob>> {
+    let Some(id) = row.get::<Option<Uuid>>("open_job")? else { return Ok(None) };
+    let progress: String = row.get("progress")?;
     Ok(Some(OpenJob {
         id: JobId(id),
+        wait_for: row.get::<Option<Uuid>>("waits_for")?.map(JobId),
+        undoes: row.get::<Option<Uuid>>("undoes")?.map(JobId),
         leaves: progress.contains('l'),
         has_begun: progress.contains('b'),
         has_ended_access: progress.contains('a'),

@@ -3,7 +3,7 @@
 use handover::contract::JobId;
 use handover::job::State;
 use handover::plan::token::PlanToken;
-use handover::plan::{Decision, normalize_handover};
+use handover::plan::{Decision, Occasion, normalize_handover};
 use handover::stages::handover::evaluate::{Counting, evaluate, parties};
 use handover::stages::now;
 use serde_json::{Value, json};
@@ -264,8 +264,9 @@ async fn token(world: &World, request: &Value) -> String {
     let session = world.store.snapshot().await.expect("a snapshot");
     let parties = parties(&session, &catalog, &[&request]).await.expect("its users");
     let parties: Vec<_> = parties.iter().collect();
-    let assessed =
-        evaluate(&session, &catalog, &[&request], &parties, Counting::Exactly, now()).await.expect("an evaluation");
+    let assessed = evaluate(&session, &catalog, &[&request], &parties, Counting::Exactly, (Occasion::Request, now()))
+        .await
+        .expect("an evaluation");
     match &assessed.decisions[0] {
         Decision::Accepted(plan) => PlanToken::of(&catalog, &request, &assessed.facts, plan).write(),
         Decision::Rejected(reasons) | Decision::LockedOut(_, reasons) => panic!("{reasons:?}"),
