@@ -119,8 +119,8 @@ pub struct Incoming {
     pub receipt: Box<dyn Receipt>,
 }
 
-/// The most bytes of a body that are kept in memory: one more than a request may have, so that a longer one is noticed.
-const MOST_KEPT: usize = MAX_REQUEST_BYTES + 1;
+/// The most bytes of a body that are kept in memory: more than a request may have, so that a dead letter shows what was too long.
+const MOST_KEPT: usize = 2 * MAX_REQUEST_BYTES;
 
 /// Drops the rest of a body that is longer than any request may be. Returns the number of bytes of the whole body.
 pub(super) fn shorten(body: &mut Vec<u8>) -> usize {

@@ -30,7 +30,7 @@ struct Exchange {
 }
 
 /// The headers that are added to a dead letter.
-const DEAD_HEADERS: [(&str, &str); 15] = [
+const DEAD_HEADERS: [(&str, &str); 16] = [
     ("x-handover-reason", "The reason code."),
     ("x-handover-path", "The path of the first faulty field; `.` is the whole message."),
     ("x-handover-detail", "The reason as text, with all faults."),

@@ -260,6 +260,7 @@ fn copy_of(incoming: &Incoming) -> Incoming {
         reply_to: incoming.reply_to.clone(),
         correlation_id: incoming.correlation_id.clone(),
         body: incoming.body.clone(),
+        body_bytes: incoming.body_bytes,
         published: incoming.published,
         receipt: Box::new(NoReceipt),
     }
