@@ -188,6 +188,17 @@ impl Catalog {
         catalog
     }
 
+    /// True if a row of a reference may belong to two leavers at once: in a table with several columns of users, such as follows, or in
+    /// the users' own.
+    pub fn shares_rows(&self, reference: &Reference) -> bool {
+        let changes = |reference: &Reference| reference.disposition.changes_rows(true);
+        let shares = |other: &Reference| {
+            other.table == reference.table && other.user.name != reference.user.name && changes(other)
+        };
+        let may_share = changes(reference) && !reference.own_row;
+        may_share && (reference.of_users || self.references.iter().any(shares))
+    }
+
     /// Returns the reference of this kind.
     pub fn reference(&self, kind: &str) -> Option<&Reference> {
         self.references.iter().find(|reference| reference.kind == kind)

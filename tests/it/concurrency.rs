@@ -1,6 +1,7 @@
 //! Races on PostgreSQL. Gates hold one transaction until the other reaches the point that the test needs.
 
 mod amended;
+mod crowds;
 mod load;
 mod lock_counts;
 mod recounts;

@@ -4,6 +4,8 @@
 //! number of times. For a while after the end the count is repeated: records that arrived since are moved, and reported in a
 //! supplementary certificate. Rows that nobody may receive reopen the job.
 
+use std::collections::BTreeSet;
+
 use time::OffsetDateTime;
 
 use crate::catalog::{Catalog, Reference};
@@ -185,6 +187,9 @@ async fn move_late(
     if !gone.is_empty() {
         tracing::warn!(job = %job.id, org = job.org, request = job.request_id, kind = progress.kind, ?gone, "late records stay: their successor has left");
         return Ok(Late::Stuck);
+    }
+    if catalog.shares_rows(reference) {
+        host::lock_shared_rows(session, &BTreeSet::from([job.org.as_str()])).await?;
     }
     host::apply(session, catalog, reference, &[item]).await?;
     progress.next_rank += records;

@@ -6,6 +6,7 @@
 //! The lock on the chunk's row and its state are the fence: a worker that was taken for dead finds its session gone, or its
 //! chunk closed. Run twice, the mover takes another chunk or finds none. A crash leaves nothing.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
@@ -179,6 +180,9 @@ async fn move_chunk(
         return Ok(gone);
     }
     let reference = &catalog.references[position];
+    if catalog.shares_rows(reference) {
+        host::lock_shared_rows(session, &BTreeSet::from([job.org.as_str()])).await?;
+    }
     let asked = Instant::now();
     let done = host::apply(session, &catalog, reference, std::slice::from_ref(&item)).await.map_err(with_chunk)?;
     let done = done.first().map_or(0, |done| done.rows);

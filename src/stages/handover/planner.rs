@@ -19,7 +19,7 @@ use crate::stages::changes::{LedgerChanges, NewJobs};
 use crate::stages::context::{Context, now};
 use crate::stages::handover::evaluate::{Counting, evaluate};
 use crate::stages::handover::lock_out::{LockedOut, Next, lock_out};
-use crate::stages::handover::start::{FastPath, Ready, StartFailure, start};
+use crate::stages::handover::start::{FastPath, Ready, StartFailure, lock_shared_rows, start};
 use crate::stages::handover::supersede::supersede;
 use crate::stages::handover::wait::due_of;
 use crate::stages::lifecycle::JobChange;
@@ -271,6 +271,8 @@ impl<'g> Decided<'g> {
         now: OffsetDateTime,
     ) -> Result<NewJobs> {
         let Decided { mut changes, ready, locked_out } = self;
+        let all = ready.iter().chain(locked_out.iter().map(|locked_out| &locked_out.ready));
+        lock_shared_rows(session, catalog, all).await?;
         changes.merge(start(session, context, catalog, ready, path, now).await?);
         changes.merge(lock_out(session, catalog, locked_out, path, now).await?);
         let new_jobs = changes.new_jobs();

@@ -19,7 +19,7 @@ use crate::stages::context::{Context, now};
 use crate::stages::handover::evaluate::{Counting, evaluate};
 use crate::stages::handover::lock_out::{LockedOut, Next, lock_out};
 use crate::stages::handover::parties::lookup_parties;
-use crate::stages::handover::start::{FastPath, Ready, StartFailure, start};
+use crate::stages::handover::start::{FastPath, Ready, StartFailure, lock_shared_rows, start};
 use crate::stages::handover::supersede::supersede;
 use crate::stages::handover::wait::due_of;
 use crate::stages::lifecycle::JobChange;
@@ -172,6 +172,7 @@ impl Scheduled<'_> {
         } else if reasons.is_empty() && plan.wait_for.is_none() && !is_paused {
             change.transition(Transition::Started)?;
             let ready = Ready::new(request, change, plan).of_user_who_is_out(is_out);
+            lock_shared_rows(session, catalog, std::iter::once(&ready)).await?;
             changes.merge(start(session, context, catalog, vec![ready], *path, *now).await?);
         } else {
             let due = due_of(context, &mut change.job, &plan, *now);
@@ -181,6 +182,7 @@ impl Scheduled<'_> {
                 (false, false) => Next::Attention,
             };
             let ready = Ready::new(request, change, plan).of_user_who_is_out(is_out);
+            lock_shared_rows(session, catalog, std::iter::once(&ready)).await?;
             let locked_out = vec![LockedOut { ready, reasons, next }];
             changes.merge(lock_out(session, catalog, locked_out, *path, *now).await?);
         }

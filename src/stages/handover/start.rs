@@ -153,6 +153,21 @@ pub async fn start(
     begin(context, catalog, ready, concluded, path, now)
 }
 
+/// Locks the rows that the leavers of these jobs may share with other leavers, if they have any.
+///
+/// Locks: as [`host::lock_shared_rows`]. Call it once in a transaction, for all its jobs.
+pub async fn lock_shared_rows<'r>(
+    session: &Session,
+    catalog: &Catalog,
+    ready: impl Iterator<Item = &'r Ready<'r>>,
+) -> Result<()> {
+    let is_shared =
+        |planned: &&Planned| planned.count.rows > 0 && catalog.shares_rows(&catalog.references[planned.position]);
+    let shares = |ready: &&Ready<'_>| ready.plan.references.iter().any(|planned| is_shared(&planned));
+    let orgs = ready.filter(shares).map(|ready| ready.request.org()).collect();
+    host::lock_shared_rows(session, &orgs).await
+}
+
 /// Ends the access of leavers who still have it.
 pub async fn lock_out_leavers<'r>(
     session: &Session,

@@ -42,9 +42,11 @@ async fn groups_of_other_organizations_are_not_locked(world: &mut World) {
         .sql("INSERT INTO group_members (org_id, group_name, user_id) SELECT 2, 'West team', i FROM generate_series(1000, 1999) i")
         .await;
     let request = leaver().leads(hardcoded([group(WEST, 92)]));
-    // The organization, the leaver, the group's three members, and the successor of the rest.
-    assert_eq!(locks_of(world, &request).await, 6);
-    assert_eq!(world.owned_by("15", "leads").await, 31, "the members of the organization receive the leads");
+    let of_members = "SELECT count(*) FROM opportunities WHERE owner_id IN (15, 16, 17)";
+    let before = world.number(of_members).await;
+    // The organization and its shared rows, the leaver, the group's three members, and the successor of the rest.
+    assert_eq!(locks_of(world, &request).await, 7);
+    assert_eq!(world.number(of_members).await, before + 92, "the members of the organization receive the leads");
 }
 
 #[on_postgres]
@@ -71,6 +73,6 @@ async fn many_successors_are_one_lock_on_the_organization(world: &mut World) {
     add_users(world, 1, 1_000, 1_299).await;
     let shares: [Value; 300] = std::array::from_fn(|n| share(&(1_000 + n).to_string(), 1));
     let request = leaver().contacts(ratio(shares));
-    assert_eq!(locks_of(world, &request).await, 1);
+    assert_eq!(locks_of(world, &request).await, 2, "the organization and its shared rows");
     assert_eq!(world.owned_by("1103", "contacts").await, 1, "the 104th contact");
 }

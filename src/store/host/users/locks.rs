@@ -24,10 +24,15 @@ pub async fn lock_users(session: &Session, leavers: &[(&str, &UserId)], receiver
     if !session.capabilities().advisory_locks {
         return Ok(());
     }
+    lock(session, "locking users", &locks_on(leavers, receivers)).await
+}
+
+/// Takes locks in ascending order, by one statement.
+async fn lock(session: &Session, doing: &str, locks: &BTreeMap<i64, bool>) -> Result<()> {
     let mut sql = session.sql("");
-    let locks = lock_table(&mut sql, leavers, receivers);
+    let locks = lock_table(&mut sql, locks);
     sql.add(&format!("SELECT count({}) FROM {locks}", sql.dialect().advisory_lock("l.key", "l.exclusive")));
-    session.one("locking users", sql).await?;
+    session.one(doing, sql).await?;
     Ok(())
 }
 
@@ -41,20 +46,38 @@ pub async fn try_lock_receivers(session: &Session, org: &str, receivers: &[&User
     }
     let receivers: Vec<_> = receivers.iter().map(|user| (org, *user)).collect();
     let mut sql = session.sql("");
-    let locks = lock_table(&mut sql, &[], &receivers);
+    let locks = lock_table(&mut sql, &locks_on(&[], &receivers));
     let is_locked = sql.dialect().try_advisory_lock("l.key", "l.exclusive");
     sql.add(&format!("SELECT 1 AS refused FROM {locks} WHERE NOT {is_locked}"));
     Ok(session.all("locking the successors", sql).await?.is_empty())
 }
 
-/// Returns a table `l` of the locks on users, in the order in which they are taken.
-fn lock_table(sql: &mut Sql, leavers: &[(&str, &UserId)], receivers: &[(&str, &UserId)]) -> String {
+/// Locks the rows that two users of one of these organizations may share, until the transaction ends. Two leavers who follow each
+/// other want the same rows, by different references and so in another order: here, and only here, their transactions wait for each
+/// other.
+///
+/// Locks: a number for each organization, in ascending order. Take it after the locks on users, and before any row of the host.
+pub async fn lock_shared_rows(session: &Session, orgs: &BTreeSet<&str>) -> Result<()> {
+    if !session.capabilities().advisory_locks || orgs.is_empty() {
+        return Ok(());
+    }
+    let locks = orgs.iter().map(|org| (lock_key(&format!("handover shared rows:{org}")), true)).collect();
+    lock(session, "locking shared rows", &locks).await
+}
+
+/// Returns the locks on users, each with true if it is exclusive.
+fn locks_on(leavers: &[(&str, &UserId)], receivers: &[(&str, &UserId)]) -> BTreeMap<i64, bool> {
     let mut users: BTreeMap<i64, bool> = receivers.iter().map(|(org, user)| (user_lock(org, user), false)).collect();
     users.extend(leavers.iter().map(|(org, user)| (user_lock(org, user), true)));
     let are_too_many = users.len() > MOST_USERS;
     let orgs: BTreeSet<&str> = leavers.iter().chain(receivers).map(|(org, _)| *org).collect();
     let mut locks: BTreeMap<i64, bool> = if are_too_many { BTreeMap::new() } else { users };
     locks.extend(orgs.into_iter().map(|org| (org_lock(org), are_too_many)));
+    locks
+}
+
+/// Returns a table `l` of locks, in the order in which they are taken.
+fn lock_table(sql: &mut Sql, locks: &BTreeMap<i64, bool>) -> String {
     let arrays = vec![
         ColumnArray::new(Type::Int64, "key", locks.keys().map(Some)),
         ColumnArray::new(Type::Bool, "exclusive", locks.values().map(Some)),

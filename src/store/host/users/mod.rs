@@ -23,7 +23,7 @@ pub use invitations::{
 };
 pub use licenses::take_license;
 pub use listing::{UserListing, UserSelection, count_users, list_users};
-pub use locks::{lock_leaver_rows, lock_users, try_lock_receivers};
+pub use locks::{lock_leaver_rows, lock_shared_rows, lock_users, try_lock_receivers};
 pub use organizations::{count_organizations, has_organization, organizations_of};
 pub use people::{Person, users_with_emails, users_with_ids};
 pub use spelling::stored_ids;
