@@ -3,7 +3,7 @@
 
 mod estimate;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::Serialize;
 
@@ -19,7 +19,7 @@ use crate::stages::spelling::respell;
 pub use crate::stages::undo::preview::{LicensePreview, RevertPreview};
 use crate::stages::{Context, commands, now, undo};
 use crate::store::ledger::chunks;
-use crate::store::{Error, host};
+use crate::store::{Error, Session, host};
 
 /// The effect of a request.
 #[derive(Debug, Clone, Serialize)]
@@ -63,6 +63,9 @@ pub struct PreviewedReference {
     pub assigned: Option<u64>,
     /// The number of rows per successor.
     pub successors: BTreeMap<String, u64>,
+    /// Rows that at least one of the successors has already, by a unique index. Without `on_conflict` the database refuses those
+    /// that it would give to such a successor.
+    pub conflicts: u64,
 }
 
 /// The capacity of the worker that an estimate assumes.
@@ -93,16 +96,19 @@ pub async fn preview(
     let evaluation =
         evaluate(&session, &catalog, &[&request], &parties, Counting::Exactly, (Occasion::Request, now)).await?;
     let recent = chunks::recent_times(&session).await?;
+    let conflicts = count_conflicts(&session, &catalog, &request, &evaluation.decisions).await?;
     drop(session);
     let decision = evaluation.decisions.into_iter().next();
     let decision = decision.ok_or_else(|| Error::unexpected("previewing a request", "there is no decision"))?;
     match decision.refused_for(check_return(&request, now)) {
         Decision::Rejected(reasons) => Ok(Preview::rejected(&request, reasons)),
-        Decision::LockedOut(plan, open_reasons) => {
-            Ok(Preview { open_reasons, token: None, ..Preview::accepted(&catalog, &request, &evaluation.facts, &plan) })
-        }
+        Decision::LockedOut(plan, open_reasons) => Ok(Preview {
+            open_reasons,
+            token: None,
+            ..Preview::accepted(&catalog, &request, &evaluation.facts, &plan, &conflicts)
+        }),
         Decision::Accepted(plan) => {
-            let mut preview = Preview::accepted(&catalog, &request, &evaluation.facts, &plan);
+            let mut preview = Preview::accepted(&catalog, &request, &evaluation.facts, &plan, &conflicts);
             let size = Size::of(&catalog, &plan, context.limits.chunk_rows);
             let yields = capacity.shared_with_host.filter(|_| !size.at_once && sees_host_activity(context));
             let shared_with_host = match yields {
@@ -121,6 +127,25 @@ pub async fn preview(
             Ok(preview)
         }
     }
+}
+
+/// Counts the records that successors have already, by the position of their reference.
+async fn count_conflicts(
+    session: &Session,
+    catalog: &Catalog,
+    request: &HandoverRequest,
+    decisions: &[Decision],
+) -> Result<HashMap<usize, u64>> {
+    let mut conflicts = HashMap::new();
+    let Some(Decision::Accepted(plan) | Decision::LockedOut(plan, _)) = decisions.first() else { return Ok(conflicts) };
+    for planned in plan.references.iter().filter(|planned| planned.count.rows > 0) {
+        let reference = &catalog.references[planned.position];
+        let successors: BTreeSet<_> = planned.deal.successors().into_iter().chain(planned.named.values()).collect();
+        let successors: Vec<_> = successors.into_iter().collect();
+        let found = host::count_collisions(session, reference, &request.user_id, &successors).await?;
+        conflicts.insert(planned.position, found);
+    }
+    Ok(conflicts)
 }
 
 async fn respell_handover(context: &Context, catalog: &Catalog, request: HandoverRequest) -> Result<HandoverRequest> {
@@ -175,9 +200,19 @@ impl Preview {
         Preview { accepted: false, rejections, ..Preview::empty(request) }
     }
 
-    fn accepted(catalog: &Catalog, request: &HandoverRequest, facts: &Facts, plan: &Plan) -> Preview {
+    fn accepted(
+        catalog: &Catalog,
+        request: &HandoverRequest,
+        facts: &Facts,
+        plan: &Plan,
+        conflicts: &HashMap<usize, u64>,
+    ) -> Preview {
+        let previewed = |planned: &Planned| {
+            let conflicts = conflicts.get(&planned.position).copied().unwrap_or_default();
+            PreviewedReference::of(catalog, planned, conflicts)
+        };
         Preview {
-            references: plan.references.iter().map(|planned| PreviewedReference::of(catalog, planned)).collect(),
+            references: plan.references.iter().map(previewed).collect(),
             token: Some(PlanToken::of(catalog, request, facts, plan).write()),
             wait_for: plan.wait_for,
             supersedes: plan.supersedes,
@@ -205,7 +240,7 @@ impl Preview {
 }
 
 impl PreviewedReference {
-    fn of(catalog: &Catalog, planned: &Planned) -> PreviewedReference {
+    fn of(catalog: &Catalog, planned: &Planned, conflicts: u64) -> PreviewedReference {
         let reference = &catalog.references[planned.position];
         let totals = planned.totals();
         let moves = planned.transfers || matches!(reference.disposition, Disposition::Transfer { .. });
@@ -215,6 +250,7 @@ impl PreviewedReference {
             found: planned.count.rows,
             assigned: moves.then(|| totals.values().sum()),
             successors: totals.into_iter().map(|(user, count)| (user.into(), count)).collect(),
+            conflicts,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::error::{Error, Result};
-use crate::catalog::{Catalog, Disposition, Status};
+use crate::catalog::{Catalog, Disposition, SetValue, Status};
 use crate::contract::UserId;
 use crate::stages::{Context, enter};
 use crate::store::host::{self, UserListing, UserSelection};
@@ -100,7 +100,7 @@ impl UserPages {
 
 impl StatusFilter {
     /// Returns the values of the status column; an empty list means all of them. `None` if no user can pass.
-    fn values(self, status: &Status) -> Option<Vec<String>> {
+    fn values(self, status: &Status) -> Option<Vec<SetValue>> {
         let (active, invited) = (Some(status.active.clone()), status.invited.clone());
         match self {
             StatusFilter::Active => Some(active.into_iter().collect()),

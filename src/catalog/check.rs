@@ -1,12 +1,14 @@
 //! Checks a catalog's text against the live schema: the result is a [`Catalog`], or every fault at once.
 
 mod conditions;
+mod conflict;
 mod disposition;
 mod key;
 mod reference;
 mod resolve;
 mod row_security;
 mod sections;
+mod times;
 mod user_column;
 mod values;
 
@@ -25,7 +27,7 @@ use self::sections::{check_groups, check_invitations, check_license, check_scan,
 use self::user_column::UsersKey;
 use super::condition::{Condition, SomeUsers};
 use super::disposition::Disposition;
-use super::fault::{Fault, Faults};
+use super::fault::{ExpectedValue, Fault, Faults};
 use super::file::{GroupsEntry, InvitationsEntry, LicenseEntry, ReferenceEntry, ScanEntry, SessionEntry, UsersEntry};
 use super::model::{Catalog, Users};
 use super::reference::{ClaimedRows, Reference};
@@ -39,6 +41,8 @@ pub struct Checked {
     pub catalog: Catalog,
     /// Possible mistakes that do not make it unusable: a missing index, rows that no reference covers.
     pub warnings: Vec<Fault>,
+    /// The values of tests and statuses, for a check of the data.
+    pub expected: Vec<ExpectedValue>,
 }
 
 /// Checks a catalog's text against the live schema. All faults are reported at once, each with its line.
@@ -50,6 +54,7 @@ pub struct Checked {
 ///     name: (*name).into(),
 ///     cast: "text".into(),
 ///     family: Family::Text,
+///     holds_many: false,
 ///     ignores_case: false,
 ///     generated: false,
 ///     nullable: false,
@@ -60,6 +65,7 @@ pub struct Checked {
 ///     visible: true,
 ///     columns: columns.iter().map(column).collect(),
 ///     uniques: vec![vec!["id".into()]],
+///     unique_indexes: Vec::new(),
 ///     indexes: vec![vec!["owner".into()]],
 ///     foreign_keys: Vec::new(),
 ///     row_security: false,
@@ -99,11 +105,12 @@ pub fn check(name: &str, source: &str, schema: &Schema) -> Result<Checked, Fault
     }
     let mut resolver = Resolver::new(source, schema);
     let catalog = read(&mut resolver, name, source);
+    let expected = resolver.take_expected();
     let (mut faults, mut warnings) = resolver.into_findings();
     faults.sort();
     warnings.sort();
     match catalog {
-        Some(catalog) if faults.is_empty() => Ok(Checked { catalog, warnings }),
+        Some(catalog) if faults.is_empty() => Ok(Checked { catalog, warnings, expected }),
         _ => Err(Faults { catalog: name.into(), faults, elsewhere: None }),
     }
 }
@@ -272,7 +279,8 @@ fn check_orgs(resolver: &mut Resolver<'_>, users: &Users, places: impl Iterator<
     }
 }
 
-/// Marks references over the key of the users' own table: they concern the leaver's own row, which they can only block.
+/// Marks references over the key of the users' own table: they concern the leaver's own row, which they can block, or of which
+/// they can set columns.
 fn mark_own_rows(
     resolver: &mut Resolver<'_>,
     entries: &[Spanned<ReferenceEntry>],
@@ -281,10 +289,33 @@ fn mark_own_rows(
 ) {
     for (entry, reference) in entries.iter().zip(references) {
         reference.own_row = reference.table == users.table && reference.user.name == users.key.name;
-        if reference.own_row && !matches!(reference.disposition, Disposition::Block { resolve: false, .. }) {
-            let message =
-                format!("`{}` is the leaver's own row, which allows only a `block` without `resolve`", reference.kind);
-            resolver.fault(entry.span().start, message);
+        if !reference.own_row {
+            continue;
+        }
+        let kind = &reference.kind;
+        let byte = entry.span().start;
+        match &reference.disposition {
+            Disposition::Block { resolve: false, .. } => {}
+            Disposition::Set { values, .. } => {
+                let (key, status) = (&users.key.name, &users.status.column.name);
+                if let Some((column, _)) = values.iter().find(|(column, _)| [key, status].contains(&&column.name)) {
+                    let name = &column.name;
+                    resolver.fault(
+                        byte,
+                        format!("`{kind}` must not set `{name}` of the leaver's own row: [users] rules it"),
+                    );
+                }
+            }
+            Disposition::Block { resolve: true, .. }
+            | Disposition::Transfer { .. }
+            | Disposition::Detach { .. }
+            | Disposition::Purge { .. }
+            | Disposition::Keep => {
+                let message = format!(
+                    "`{kind}` is the leaver's own row, which allows only a `set`, or a `block` without `resolve`"
+                );
+                resolver.fault(byte, message);
+            }
         }
     }
 }

@@ -72,11 +72,11 @@ pub enum Eligible {
 pub enum OnConflict {
     /// The move fails.
     Fail,
-    /// The leaver's row is removed, with a snapshot. Each entry is a unique index over the user column.
-    Drop(Vec<Occupied>),
+    /// The leaver's row is removed, with a snapshot.
+    Drop,
     /// The leaver's row is removed, with a snapshot, and its columns are added to the successor's row.
     Add {
-        /// The only unique index over the user column.
+        /// The only unique index over the user column, which is over columns alone.
         occupied: Occupied,
         /// The columns that are added.
         columns: Vec<Column>,
@@ -92,7 +92,9 @@ pub struct Occupied(pub Vec<String>);
 pub enum SetValue {
     /// This value.
     Text(String),
-    /// The time of the change.
+    /// NULL.
+    Null,
+    /// The time of the change. A column that has a time already keeps it.
     Now,
 }
 
@@ -176,7 +178,7 @@ impl Disposition {
     /// True if rows can be deleted: removed, or dropped because the successor has them already.
     pub fn deletes(&self) -> bool {
         let drops = self.on_conflict().is_some_and(|on_conflict| match on_conflict {
-            OnConflict::Drop(_) | OnConflict::Add { .. } => true,
+            OnConflict::Drop | OnConflict::Add { .. } => true,
             OnConflict::Fail => false,
         });
         self.removes() || drops

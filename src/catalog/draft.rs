@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::fmt::Write;
 
 use super::credentials::looks_like_credentials;
-use super::guess::{column_like, key_of, status_column, words_of};
+use super::guess::{column_like, end_column, key_of, status_column, words_of};
 use super::schema::{Family, OnDelete, Schema, SchemaColumn, Table, TableName};
 
 /// A column that points at the users, or probably does.
@@ -111,7 +111,11 @@ fn write_users(text: &mut String, users: &Table, statuses: &[String]) -> Result<
             quoted(&manager.name)
         );
     }
-    let (active, inactive) = status_values(status, statuses);
+    let is_end = end_column(users).is_some_and(|end| end.name == status.name);
+    let (active, inactive) = match is_end {
+        true => ("{ null = true }".to_owned(), "{ now = true }".to_owned()),
+        false => status_values(status, statuses),
+    };
     let held = if statuses.is_empty() { "nothing yet".to_owned() } else { statuses.join(", ") };
     let _ = write!(
         text,

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::schema::{Column, TableName};
 use super::tables::NamedTables;
 use crate::contract::counted;
 
@@ -20,6 +21,19 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "line {}: {}", self.line, self.message)
     }
+}
+
+/// A value that some row should have: a test or a status that no row has may be misspelled.
+#[derive(Debug, Clone)]
+pub struct ExpectedValue {
+    /// The line of the file, from 1.
+    pub line: usize,
+    /// The table.
+    pub table: TableName,
+    /// The column.
+    pub column: Column,
+    /// The value, in the column's text form.
+    pub value: String,
 }
 
 /// Every fault of a catalog, in the order of lines.

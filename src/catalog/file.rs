@@ -12,9 +12,12 @@ pub use self::reference::{
     AddEntry, DispositionName, EligibleEntry, OnConflictEntry, OnConflictWord, ParentEntry, ReferenceEntry,
 };
 pub use self::sections::{
-    GroupsEntry, InvitationStatusEntry, InvitationsEntry, LicenseEntry, ScanEntry, SessionEntry, UsersEntry,
+    GroupsEntry, InvitationStatusEntry, InvitationsEntry, LicenseEntry, ScanEntry, SessionEntry, StatusEntry,
+    UsersEntry,
 };
-pub use self::values::{AnyOf, Name, NowEntry, OneOrMore, Scalar, SetEntry, TestEntry};
+pub use self::values::{
+    AnyOf, Name, NowEntry, NullEntry, OneOrMore, Scalar, SetEntry, TestEntry, TimeUnit, TouchEntry,
+};
 
 /// A catalog, for editors and for programs that write one.
 #[derive(JsonSchema)]

@@ -107,7 +107,16 @@ pub fn status_column(table: &Table) -> Option<&SchemaColumn> {
             name.ends_with("status") || name.contains("active")
         })
     };
-    names.iter().find_map(find).or_else(near)
+    names.iter().find_map(find).or_else(near).or_else(|| end_column(table))
+}
+
+/// Returns the column that takes the time at which a user leaves, and is empty until then.
+pub fn end_column(table: &Table) -> Option<&SchemaColumn> {
+    const ENDS: [&str; 8] =
+        ["deactivated", "disabled", "suspended", "terminated", "archived", "deleted", "locked", "left"];
+    let takes_time = |column: &&SchemaColumn| column.family == Family::Time && column.nullable;
+    let times = || table.columns.iter().filter(takes_time);
+    ENDS.iter().find_map(|end| times().find(|column| words_of(&column.name).first().is_some_and(|first| first == end)))
 }
 
 /// Lists columns whose names suggest users, whose types fit users' ids, and that have no foreign key.
@@ -129,6 +138,17 @@ pub fn candidates<'s>(schema: &'s Schema, users: &Table, key: &SchemaColumn) -> 
         }
     }
     found
+}
+
+/// Lists columns of which one value may hold several users: arrays and JSON documents. No foreign key can tell what they hold.
+pub fn containers(schema: &Schema) -> Vec<(&Table, &SchemaColumn)> {
+    let of_table = |table| Table::many_columns(table).map(move |column| (table, column));
+    schema.tables.iter().flat_map(of_table).collect()
+}
+
+/// True if a name inside a JSON document suggests a user.
+pub fn names_a_person(name: &str) -> bool {
+    DOER_WORDS.contains(&name) || person_word(name).is_some()
 }
 
 /// Returns the word of a column's name that suggests a user.

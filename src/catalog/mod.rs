@@ -25,15 +25,16 @@ pub use check::{Checked, check};
 pub use condition::{Condition, Holds, Listing, Permission, SomeUsers, When};
 pub use disposition::{Child, Disposition, Eligible, JournalAction, Occupied, OnConflict, Retention, SetValue};
 pub use draft::{Pointing, draft};
-pub use fault::{Fault, Faults};
+pub use fault::{ExpectedValue, Fault, Faults};
 pub use file::CatalogFile;
 pub use filter::{Filter, OrgScope, Parent, Test};
 pub use model::{Catalog, Groups, InvitationStatus, Invitations, License, Status, Users};
 pub use reference::{ClaimedRows, Reference};
 pub use rights::{Columns, Rights, TableRights};
-pub use scan::{Uncovered, pointing_columns, scan, scan_names};
+pub use scan::{Uncovered, covers, pointing_columns, scan, scan_names};
 pub use schema::{
-    Column, Family, ForeignKey, OnDelete, Policies, Schema, SchemaColumn, SchemaTraits, Spelling, Table, TableName,
+    Column, Family, ForeignKey, IndexPart, IndexValue, OnDelete, Policies, Schema, SchemaColumn, SchemaTraits,
+    Spelling, Table, TableName, TimeForm, UniqueIndex,
 };
 pub use tables::NamedTables;
 

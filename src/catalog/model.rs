@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::condition::{Condition, Permission};
-use super::disposition::Eligible;
+use super::disposition::{Eligible, SetValue};
 use super::filter::OrgScope;
 use super::reference::Reference;
 use super::schema::{Column, Spelling, TableName};
@@ -76,11 +76,11 @@ pub struct Status {
     /// The column.
     pub column: Column,
     /// The value of active users.
-    pub active: String,
+    pub active: SetValue,
     /// The value of users who have left.
-    pub inactive: String,
+    pub inactive: SetValue,
     /// The value of users who have not accepted their invitation yet.
-    pub invited: Option<String>,
+    pub invited: Option<SetValue>,
 }
 
 /// The licenses' table: one row for each license, which points at its holder or at nobody.

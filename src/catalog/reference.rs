@@ -3,7 +3,7 @@
 use super::condition::{SomeUsers, When};
 use super::disposition::{Disposition, Retention};
 use super::filter::{Filter, OrgScope};
-use super::schema::{Column, ForeignKey, TableName};
+use super::schema::{Column, ForeignKey, TableName, UniqueIndex};
 
 /// A place in the host's tables that points at a user.
 #[derive(Debug, Clone)]
@@ -27,6 +27,8 @@ pub struct Reference {
     pub org: Option<Column>,
     /// The organization that bounds every statement.
     pub within: Option<OrgScope>,
+    /// The unique indexes over the user column: a row may collide there with one that its successor has.
+    pub unique_indexes: Vec<UniqueIndex>,
     /// Every column of the table that a snapshot of a row holds.
     pub columns: Vec<Column>,
     /// The foreign keys that can be checked at the commit.

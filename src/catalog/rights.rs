@@ -7,7 +7,7 @@ use super::disposition::{Disposition, OnConflict, Retention};
 use super::filter::{Filter, Test};
 use super::model::{Catalog, Invitations, License, Users};
 use super::reference::Reference;
-use super::schema::{Column, TableName};
+use super::schema::{Column, IndexValue, TableName, UniqueIndex};
 
 /// The rights on each table of the host.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -170,6 +170,7 @@ impl Rights {
             Disposition::Transfer { touch, on_conflict, .. } => {
                 table.update.extend([user].into_iter().chain(touch).map(|column| column.name.clone()));
                 table.resolve_conflicts(on_conflict);
+                table.compare_rows(&reference.unique_indexes);
             }
             Disposition::Block { sole_in, resolve, on_conflict, .. } => {
                 table.select.extend(sole_in);
@@ -179,6 +180,7 @@ impl Rights {
                 }
                 if *resolve {
                     table.resolve_conflicts(on_conflict);
+                    table.compare_rows(&reference.unique_indexes);
                 }
             }
             Disposition::Set { values, .. } => {
@@ -216,11 +218,21 @@ impl TableRights {
         }
     }
 
+    /// Adds the rights to see which rows a successor has already.
+    fn compare_rows(&mut self, indexes: &[UniqueIndex]) {
+        let parts = indexes.iter().flat_map(|index| &index.parts);
+        let columns = parts.filter_map(|part| match &part.value {
+            IndexValue::Column(column) => Some(column),
+            IndexValue::Expression(_) => None,
+        });
+        self.select.extend_names(columns.chain(indexes.iter().flat_map(|index| &index.mentioned)));
+    }
+
     /// Adds the rights to remove rows that the successor has already. The user column may be updated in any case.
     fn resolve_conflicts(&mut self, on_conflict: &OnConflict) {
         match on_conflict {
             OnConflict::Fail => {}
-            OnConflict::Drop(_) => self.remove_rows(true, None),
+            OnConflict::Drop => self.remove_rows(true, None),
             OnConflict::Add { columns, .. } => {
                 self.remove_rows(true, None);
                 self.update.extend(columns.iter().map(|column| column.name.clone()));

@@ -44,7 +44,7 @@ pub fn pointing_columns<'k>(key: &'k ForeignKey, users_key: &str) -> Vec<&'k str
 }
 
 /// True if the catalog mentions a column, even if only to ignore it.
-fn covers(catalog: &Catalog, table: &TableName, column: &str) -> bool {
+pub fn covers(catalog: &Catalog, table: &TableName, column: &str) -> bool {
     let by_reference = catalog.references.iter().any(|r| r.table == *table && r.user.name == column);
     let by_license = catalog.license.iter().any(|l| l.table == *table && l.user.name == column);
     let by_group = catalog.groups.iter().any(|g| g.table == *table && g.user.name == column);

@@ -52,6 +52,8 @@ pub struct Table {
     pub columns: Vec<SchemaColumn>,
     /// The columns of each unique index without a condition, the primary key first.
     pub uniques: Vec<Vec<String>>,
+    /// Every unique index, with or without a condition, as it decides which rows collide.
+    pub unique_indexes: Vec<UniqueIndex>,
     /// The leading columns of each index, unique or not.
     pub indexes: Vec<Vec<String>>,
     /// The foreign keys.
@@ -76,6 +78,68 @@ pub struct Policies {
     pub is_any_opaque: bool,
 }
 
+/// A unique index. Two rows collide if the condition holds for both and all parts are equal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UniqueIndex {
+    /// The parts, in order.
+    pub parts: Vec<IndexPart>,
+    /// The condition of a partial index: SQL over the table's columns.
+    pub condition: Option<String>,
+    /// True if NULLs are equal. Otherwise a row with a NULL collides with none.
+    pub nulls_are_equal: bool,
+    /// The columns that the condition and the expressions name.
+    pub mentioned: Vec<String>,
+}
+
+/// A part of an index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexPart {
+    /// The value.
+    pub value: IndexValue,
+    /// The collation by which it is compared, if the database reports it.
+    pub collation: Option<String>,
+}
+
+/// The value of a part of an index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IndexValue {
+    /// A column.
+    Column(String),
+    /// An expression: SQL over the table's columns.
+    Expression(String),
+}
+
+impl UniqueIndex {
+    /// True if a row's user decides about collisions.
+    pub fn is_over(&self, user: &str) -> bool {
+        self.parts.iter().any(|part| match &part.value {
+            IndexValue::Column(column) => column == user,
+            IndexValue::Expression(_) => self.mentioned.iter().any(|column| column == user),
+        })
+    }
+
+    /// Returns the columns besides the user, if the index is over columns alone and compares them as the columns do.
+    pub fn plain_columns(&self, user: &str) -> Option<Vec<String>> {
+        let plain = |part: &IndexPart| match &part.value {
+            IndexValue::Column(column) if part.collation.is_none() => Some(column.clone()),
+            IndexValue::Column(_) | IndexValue::Expression(_) => None,
+        };
+        let columns: Vec<String> = self.parts.iter().map(plain).collect::<Option<_>>()?;
+        let is_plain = self.condition.is_none() && !self.nulls_are_equal && columns.iter().any(|column| column == user);
+        is_plain.then(|| columns.into_iter().filter(|column| column != user).collect())
+    }
+
+    /// Describes the index for people.
+    pub fn describe(&self) -> String {
+        let part = |part: &IndexPart| match &part.value {
+            IndexValue::Column(text) | IndexValue::Expression(text) => text.clone(),
+        };
+        let parts: Vec<String> = self.parts.iter().map(part).collect();
+        let condition = self.condition.as_ref().map_or(String::new(), |condition| format!(" where {condition}"));
+        format!("({}){condition}", parts.join(", "))
+    }
+}
+
 /// A column of a table.
 #[derive(Debug, Clone)]
 pub struct SchemaColumn {
@@ -85,6 +149,8 @@ pub struct SchemaColumn {
     pub cast: String,
     /// The kind of its values.
     pub family: Family,
+    /// True if one value may hold several ids: an array, or a JSON document.
+    pub holds_many: bool,
     /// True if the database compares texts of the column without regard to case.
     pub ignores_case: bool,
     /// True if the database computes the values, so that no statement writes them.
@@ -109,6 +175,20 @@ pub struct Column {
     pub family: Family,
     /// The ways in which the column may write the id of one user.
     pub spelling: Spelling,
+    /// The form in which the column takes the time.
+    pub time: TimeForm,
+}
+
+/// The form in which a column takes the time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TimeForm {
+    /// A time of the column's type; where columns have no types, the form in which it holds times already.
+    #[default]
+    OfType,
+    /// The seconds since 1970, in UTC.
+    Seconds,
+    /// The milliseconds since 1970, in UTC.
+    Milliseconds,
 }
 
 /// The ways in which a column may write one id. Statements bring both sides of a comparison into one form.
@@ -128,7 +208,7 @@ pub enum Spelling {
 impl From<&SchemaColumn> for Column {
     fn from(column: &SchemaColumn) -> Column {
         let (name, cast) = (column.name.clone(), column.cast.clone());
-        Column { name, cast, family: column.family, spelling: Spelling::One }
+        Column { name, cast, family: column.family, spelling: Spelling::One, time: TimeForm::OfType }
     }
 }
 
@@ -156,6 +236,22 @@ pub enum Family {
     Other,
     /// Values that the database cannot compare (JSON, XML, shapes). Two of them are equal if their texts are.
     Opaque,
+}
+
+impl Family {
+    /// Describes the values for people.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Family::Integer { .. } => "whole numbers",
+            Family::Number => "numbers",
+            Family::Boolean => "true or false",
+            Family::Text => "text",
+            Family::Uuid => "UUIDs",
+            Family::Time => "dates or times, written as text",
+            Family::Any => "values of any type",
+            Family::Other | Family::Opaque => "values of another type",
+        }
+    }
 }
 
 /// A foreign key.
@@ -213,6 +309,11 @@ impl Table {
     /// Lists the columns that statements write: a snapshot of a row holds exactly these.
     pub fn written_columns(&self) -> impl Iterator<Item = &SchemaColumn> {
         self.columns.iter().filter(|column| !column.generated)
+    }
+
+    /// Lists the columns of which one value may hold several ids.
+    pub fn many_columns(&self) -> impl Iterator<Item = &SchemaColumn> {
+        self.columns.iter().filter(|column| column.holds_many)
     }
 
     /// Lists the foreign keys that can be checked at the commit.

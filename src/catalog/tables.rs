@@ -90,6 +90,7 @@ mod tests {
             visible: *visible,
             columns: Vec::new(),
             uniques: Vec::new(),
+            unique_indexes: Vec::new(),
             indexes: Vec::new(),
             foreign_keys: Vec::new(),
             row_security: false,

@@ -90,7 +90,12 @@ async fn check(settings: &Settings, json: bool) -> Result<Exit> {
     let source = app::open::catalog_source(&settings.catalog)?;
     let store = open::store(settings).await?;
     let (faults, warnings) = match app::open::catalog(&store, &source).await {
-        Ok(checked) => (Vec::new(), checked.warnings),
+        Ok(checked) => {
+            let mut warnings = checked.warnings;
+            warnings.extend(catalogs::values_of_no_row(&store, &checked.expected).await?);
+            warnings.sort();
+            (Vec::new(), warnings)
+        }
         Err(app::Error::CatalogFaults(faults)) => (faults.faults, Vec::new()),
         Err(error) => return Err(error.into()),
     };

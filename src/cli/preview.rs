@@ -119,6 +119,10 @@ pub fn print(preview: &Preview) -> Result<()> {
             output::line(format!("{records} of kind `{}` would stay with the leaver", reference.kind))?;
         }
     }
+    for reference in preview.references.iter().filter(|reference| reference.conflicts > 0) {
+        let (kind, conflicts) = (&reference.kind, counted(reference.conflicts, "record"));
+        output::line(format!("{conflicts} of `{kind}`: a successor has it already, by a unique index"))?;
+    }
     for kind in &preview.without_effect {
         output::line(format!("nothing of kind `{kind}` to move: the request's allotment for it has no effect"))?;
     }

@@ -1,6 +1,6 @@
 //! Bound values: placeholders, casts, tables of values, and JSON.
 
-use handover::catalog::{Column, Family, Spelling};
+use handover::catalog::{Column, Family, Spelling, TimeForm};
 use handover::store::dialect::sql::{ColumnArray, INT64, Sql, TEXT, UpdateFrom};
 use handover::store::dialect::{LedgerTable, Type};
 use handover::store::{Row, Session};
@@ -73,7 +73,13 @@ async fn value_tables_keep_every_row(world: &mut World) {
 #[every_engine]
 async fn in_lists_find_exactly_their_values(world: &mut World) {
     let session = world.store.reader();
-    let column = Column { name: "v".into(), cast: "text".into(), family: Family::Text, spelling: Spelling::One };
+    let column = Column {
+        name: "v".into(),
+        cast: "text".into(),
+        family: Family::Text,
+        spelling: Spelling::One,
+        time: TimeForm::OfType,
+    };
     for asked in [&ODD[..0], &ODD[1..3], &ODD[..]] {
         let mut sql = session.sql("");
         let table = sql.table("t", vec![ColumnArray::new(Type::Text, "v", ODD.iter().map(Some))]);

@@ -2,6 +2,7 @@
 
 mod block;
 mod conditions;
+mod counts;
 mod keys;
 mod names;
 mod removal;

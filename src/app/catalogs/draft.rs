@@ -1,5 +1,6 @@
 //! Drafts a catalog for a database.
 
+use super::contained::users_inside;
 use super::evidence::evidence;
 use crate::app::error::{Error, Result};
 use crate::catalog::guess::{self, Candidate};
@@ -36,7 +37,22 @@ pub async fn draft(store: &Store, named: Option<&str>) -> std::result::Result<St
         None => Vec::new(),
     };
     let pointing = pointing_at_users(&session, &schema, users).await?;
-    catalog::draft(&schema, users, &statuses, &pointing).map_err(|missing| DraftError::Unsuitable(missing.to_string()))
+    let draft = catalog::draft(&schema, users, &statuses, &pointing);
+    let draft = draft.map_err(|missing| DraftError::Unsuitable(missing.to_string()))?;
+    Ok(draft + &notes_of_containers(&session, &schema, users).await?)
+}
+
+/// Names the columns that hold several users in one value, in comments: no reference can cover them.
+async fn notes_of_containers(session: &Session, schema: &Schema, users: &Table) -> Result<String> {
+    let mut notes = String::new();
+    let Some(key) = guess::key_of(users).and_then(|key| users.column(key.first()?)) else { return Ok(notes) };
+    for (table, column) in guess::containers(schema) {
+        if let Some(why) = users_inside(session, (users, key), (table, column)).await? {
+            let place = format!("{}.{}", table.name, column.name).replace(['\n', '\r'], " ");
+            notes.push_str(&format!("# not covered: {place} holds several values in one: {why}.\n"));
+        }
+    }
+    Ok(notes)
 }
 
 /// Finds every column that points at users: first by foreign keys, then by names and values.

@@ -2,9 +2,10 @@
 
 use serde::Serialize;
 
+use super::contained::users_inside;
 use super::evidence::evidence;
 use crate::app::error::Result;
-use crate::catalog::{self, Catalog, Uncovered, scan_names};
+use crate::catalog::{self, Catalog, Uncovered, guess, scan_names};
 use crate::store::{Error, Store, host};
 
 /// The gaps of a catalog.
@@ -42,6 +43,17 @@ pub async fn scan(store: &Store, catalog: &Catalog) -> Result<Scan> {
         if let Some(why) = evidence(&session, users, &catalog.users.key.name, &candidate).await? {
             let (table, column) = (candidate.table.name.to_string(), candidate.column.name.clone());
             suspected.push(SuspectedColumn { table, column, why });
+        }
+    }
+    if let Some(key) = users.column(&catalog.users.key.name) {
+        for (table, column) in guess::containers(&schema) {
+            let is_covered = catalog::covers(catalog, &table.name, &column.name);
+            let found = users_inside(&session, (users, key), (table, column)).await?;
+            suspected.extend(found.filter(|_| !is_covered).map(|why| SuspectedColumn {
+                table: table.name.to_string(),
+                column: column.name.clone(),
+                why,
+            }));
         }
     }
     Ok(Scan { uncovered, suspected })

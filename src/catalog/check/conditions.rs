@@ -66,13 +66,19 @@ pub fn check_tests(
             TestEntry::One(value) => {
                 let column = column.and_then(|column| typed_by(resolver, column, [value], byte));
                 let value = check_literal_at(resolver, table, name, value, byte);
+                resolver.expect_values(table, column.as_ref(), value.iter(), byte);
                 column.zip(value).map(|(column, value)| Test::OneOf(column, vec![value]))
+            }
+            TestEntry::OneOf(values) if values.is_empty() => {
+                resolver.fault(byte, format!("the list of `{name}` is empty, so that no row passes: list values"));
+                None
             }
             TestEntry::OneOf(values) => {
                 let column = column.and_then(|column| typed_by(resolver, column, values, byte));
                 let values: Vec<_> =
                     values.iter().map(|value| check_literal_at(resolver, table, name, value, byte)).collect();
                 let values: Option<Vec<String>> = values.into_iter().collect();
+                resolver.expect_values(table, column.as_ref(), values.iter().flatten(), byte);
                 column.zip(values).map(|(column, values)| Test::OneOf(column, values))
             }
             TestEntry::Null(entry) => column.map(|column| Test::Null(column, entry.null)),

@@ -5,13 +5,13 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::conditions::check_condition;
+use super::conflict::check_on_conflict;
 use super::resolve::Resolver;
-use super::values::{check_literal_at, typed_by};
-use crate::catalog::disposition::{Child, Disposition, Eligible, Occupied, OnConflict, SetValue};
-use crate::catalog::file::{
-    AddEntry, DispositionName, EligibleEntry, Name, NowEntry, OnConflictEntry, OnConflictWord, ReferenceEntry, SetEntry,
-};
-use crate::catalog::schema::{Column, Family, OnDelete, Table};
+use super::times::check_touch;
+use super::values::{check_new_value, form_by};
+use crate::catalog::disposition::{Child, Disposition, Eligible, SetValue};
+use crate::catalog::file::{DispositionName, EligibleEntry, Name, ReferenceEntry};
+use crate::catalog::schema::{Column, OnDelete, Table};
 
 /// The default time for which snapshots of deleted rows are kept.
 const KEEP_COPY: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -32,7 +32,9 @@ pub fn check_disposition(
     let restore = entry.restore.as_ref().is_some_and(|restore| *restore.get_ref());
     match entry.disposition.get_ref() {
         DispositionName::Transfer => {
-            let touch = resolver.optional_column(table, entry.touch.as_ref());
+            let touch =
+                entry.touch.as_ref().map(|touch| check_touch(resolver, table, touch.get_ref(), touch.span().start));
+            let touch = touch.map_or(Some(None), |touch| touch.map(Some));
             let required = entry.required.as_ref().is_none_or(|required| *required.get_ref());
             let on_conflict = check_on_conflict(resolver, table, entry);
             Some(Disposition::Transfer { required, eligible: eligible?, touch: touch?, on_conflict: on_conflict? })
@@ -58,6 +60,17 @@ fn check_block(
     eligible: Option<Option<Eligible>>,
 ) -> Option<Disposition> {
     let sole_in = resolver.optional_column(table, entry.sole_in.as_ref());
+    if let Some(written) = &entry.sole_in
+        && table.column(written.get_ref()).is_some_and(|column| column.nullable)
+    {
+        let message = format!(
+            "`{}` of {} may be NULL: each row without a value is a group of its own, so that its user is always the last. Name a \
+             column that is never NULL, or test it in `where`",
+            written.get_ref(),
+            table.name
+        );
+        resolver.warn(written.span().start, message);
+    }
     let resolve = entry.resolve.as_ref().is_some_and(|resolve| *resolve.get_ref());
     let on_conflict = check_on_conflict(resolver, table, entry);
     if let Some(written) = entry.on_conflict.as_ref().filter(|_| !resolve) {
@@ -93,52 +106,6 @@ fn check_eligible(
     }
 }
 
-fn check_on_conflict(resolver: &mut Resolver<'_>, table: &Table, entry: &ReferenceEntry) -> Option<OnConflict> {
-    let Some(written) = &entry.on_conflict else { return Some(OnConflict::Fail) };
-    let byte = written.span().start;
-    let mut occupied = occupied(table, entry.user.get_ref());
-    let AddEntry { add } = match written.get_ref() {
-        // Without an index to look up, a conflict shows only when the database refuses the move.
-        OnConflictEntry::Word(OnConflictWord::Drop) if occupied.is_empty() => return Some(OnConflict::Fail),
-        OnConflictEntry::Word(OnConflictWord::Drop) => return Some(OnConflict::Drop(occupied)),
-        OnConflictEntry::Add(add) => add,
-    };
-    let columns: Vec<_> = add.iter().map(|name| resolver.column_at(table, name, byte)).collect();
-    let columns: Vec<Column> = columns.into_iter().collect::<Option<_>>()?;
-    add.iter().for_each(|name| resolver.refuse_generated(table, name, byte));
-    let adds_up = |column: &Column| matches!(column.family, Family::Integer { .. } | Family::Number);
-    if columns.is_empty() || !columns.iter().all(adds_up) {
-        resolver.fault(byte, "`on_conflict` adds columns that hold numbers: { add = [\"percentage\"] }");
-        return None;
-    }
-    match (occupied.pop(), occupied.is_empty()) {
-        (Some(occupied), true) => Some(OnConflict::Add { occupied, columns }),
-        _ => {
-            let message = format!(
-                "{} needs exactly one unique index over `{}`, which identifies the row that is added to",
-                table.name,
-                entry.user.get_ref()
-            );
-            resolver.fault(byte, message);
-            None
-        }
-    }
-}
-
-/// Returns the unique indexes over the user column. A successor has the record if their row has the same other columns.
-fn occupied(table: &Table, user: &str) -> Vec<Occupied> {
-    let over_user = table.uniques.iter().filter(|unique| unique.iter().any(|column| column == user));
-    let others = |unique: &Vec<String>| unique.iter().filter(|column| *column != user).cloned().collect();
-    let mut occupied: Vec<Occupied> = Vec::new();
-    for other in over_user.map(|unique| Occupied(others(unique))) {
-        // A database may report one key twice: as a constraint and as its index.
-        if !occupied.contains(&other) {
-            occupied.push(other);
-        }
-    }
-    occupied
-}
-
 fn check_set(
     resolver: &mut Resolver<'_>,
     table: &Table,
@@ -148,7 +115,7 @@ fn check_set(
     let Some(set) = entry.set.as_ref().filter(|set| !set.get_ref().is_empty()) else {
         resolver.fault(
             start,
-            "a `set` needs its values: set = { access = \"read_only\" }, or { frozen_at = { now = true } }",
+            "a `set` needs its values: set = { access = \"read_only\" }, { frozen_at = { now = true } } or { token = { null = true } }",
         );
         return None;
     };
@@ -157,17 +124,8 @@ fn check_set(
         let byte = value.span().start;
         let mut column = resolver.column_at(table, name, byte);
         resolver.refuse_generated(table, name, byte);
-        let value = match value.get_ref() {
-            SetEntry::Value(value) => {
-                column = column.and_then(|column| typed_by(resolver, column, [value], byte));
-                check_literal_at(resolver, table, name, value, byte).map(SetValue::Text)
-            }
-            SetEntry::Now(NowEntry { now: true }) => Some(SetValue::Now),
-            SetEntry::Now(NowEntry { now: false }) => {
-                resolver.fault(byte, "`now` is true or absent");
-                None
-            }
-        };
+        column = column.and_then(|column| form_by(resolver, table, column, value.get_ref(), byte));
+        let value = check_new_value(resolver, table, name, value.get_ref(), byte);
         values.push(column.zip(value));
     }
     values.into_iter().collect()

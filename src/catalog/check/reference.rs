@@ -3,6 +3,7 @@
 use toml::Spanned;
 
 use super::conditions::{check_condition, check_optional_condition, check_tests};
+use super::conflict::{indexes_over, moves_rows};
 use super::disposition::check_disposition;
 use super::key::check_key_of;
 use super::resolve::Resolver;
@@ -12,7 +13,7 @@ use crate::catalog::credentials::looks_like_credentials;
 use crate::catalog::file::{DispositionName, ParentEntry, ReferenceEntry, WhenEntry};
 use crate::catalog::filter::{Filter, Parent, Test};
 use crate::catalog::reference::Reference;
-use crate::catalog::schema::{Column, Family, ForeignKey, Table};
+use crate::catalog::schema::{Column, Family, ForeignKey, Spelling, Table};
 
 /// Checks one `[[reference]]`.
 pub fn check_reference(
@@ -31,7 +32,7 @@ pub fn check_reference(
     if moves_rows(entry) {
         resolver.refuse_generated(table, entry.user.get_ref(), entry.user.span().start);
     }
-    for written in entry.touch.iter().chain(&entry.version_column) {
+    if let Some(written) = &entry.version_column {
         resolver.refuse_generated(table, written.get_ref(), written.span().start);
     }
     let key = check_key_of(resolver, table, entry, start);
@@ -42,16 +43,8 @@ pub fn check_reference(
     let disposition = check_disposition(resolver, users, has_groups, table, entry, start);
     // A user is the last of a group when the guard is evaluated, so their rows are handed over then.
     let is_handed_over_at_once = entry.sole_in.is_some();
-    if !table.has_index_on(entry.user.get_ref()) {
-        let key = entry.key.iter().flat_map(|key| key.get_ref().names());
-        let columns: Vec<&str> = std::iter::once(entry.user.get_ref()).chain(key).map(String::as_str).collect();
-        let message = format!(
-            "no index leads with `{}`: each step scans all of {}; create one on ({})",
-            entry.user.get_ref(),
-            table.name,
-            columns.join(", ")
-        );
-        resolver.warn(entry.user.span().start, message);
+    if let Some(column) = &user {
+        warn_of_scans(resolver, table, entry, column);
     }
     let (key, keyless) = key?;
     let has_ordered_index = table.has_ordered_index(entry.user.get_ref(), &key);
@@ -65,6 +58,7 @@ pub fn check_reference(
         has_ordered_index,
         org: org?,
         within: None,
+        unique_indexes: indexes_over(table, entry.user.get_ref()),
         columns: table.written_columns().map(Column::from).collect(),
         deferrable: table.deferrable_keys(),
         secured_parents: secured_parents(resolver, table),
@@ -113,13 +107,26 @@ fn secured_parents(resolver: &Resolver<'_>, table: &Table) -> Vec<ForeignKey> {
     table.foreign_keys.iter().filter(is_secured).cloned().collect()
 }
 
-/// True if records can move, which writes the user column.
-fn moves_rows(entry: &ReferenceEntry) -> bool {
-    match entry.disposition.get_ref() {
-        DispositionName::Transfer => true,
-        DispositionName::Block => entry.resolve.as_ref().is_some_and(|resolve| *resolve.get_ref()),
-        DispositionName::Detach | DispositionName::Set | DispositionName::Purge | DispositionName::Keep => false,
-    }
+/// Warns if no index finds a user's rows, and says which one would.
+fn warn_of_scans(resolver: &mut Resolver<'_>, table: &Table, entry: &ReferenceEntry, user: &Column) {
+    let scans = format!("each step scans all of {}", table.name);
+    let key = entry.key.iter().flat_map(|key| key.get_ref().names()).filter(|key| **key != user.name);
+    let columns: Vec<&str> = std::iter::once(&user.name).chain(key).map(String::as_str).collect();
+    let columns = columns.join(", ");
+    let message = match (user.spelling, user.family) {
+        (Spelling::One, _) if table.has_index_on(&user.name) => return,
+        // An index refuses a text of some thousand bytes, so that the host could not insert it any more.
+        (Spelling::One, Family::Text) => format!(
+            "no index leads with `{}`: {scans}; create one on ({columns}), unless the column also holds long texts",
+            user.name
+        ),
+        (Spelling::One, _) => format!("no index leads with `{}`: {scans}; create one on ({columns})", user.name),
+        (Spelling::AnyCase | Spelling::Uuid | Spelling::LeadingZeros, _) => format!(
+            "`{}` may write an id in several ways, which no ordinary index finds: {scans}, unless an index serves its `where`",
+            user.name
+        ),
+    };
+    resolver.warn(entry.user.span().start, message);
 }
 
 fn check_kind(resolver: &mut Resolver<'_>, entry: &ReferenceEntry) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::catalog::fault::{Fault, Lines};
+use crate::catalog::fault::{ExpectedValue, Fault, Lines};
 use crate::catalog::file::Name;
 use crate::catalog::filter::Test;
 use crate::catalog::reference::Reference;
@@ -18,6 +18,7 @@ pub struct Resolver<'a> {
     named: Vec<(&'a Table, usize)>,
     faults: Vec<Fault>,
     warnings: Vec<Fault>,
+    expected: Vec<ExpectedValue>,
     /// Tables that the database lacks and has nothing like, each with its first place in the text.
     missing: BTreeMap<String, usize>,
 }
@@ -32,6 +33,7 @@ impl<'a> Resolver<'a> {
             named: Vec::new(),
             faults: Vec::new(),
             warnings: Vec::new(),
+            expected: Vec::new(),
             missing: BTreeMap::new(),
         }
     }
@@ -40,6 +42,29 @@ impl<'a> Resolver<'a> {
     pub fn into_findings(mut self) -> (Vec<Fault>, Vec<Fault>) {
         self.report_missing();
         (self.faults, self.warnings)
+    }
+
+    /// Takes the values that some row should have.
+    pub fn take_expected(&mut self) -> Vec<ExpectedValue> {
+        std::mem::take(&mut self.expected)
+    }
+
+    /// Notes values that some row should have, so that a check of the data can tell a misspelled one.
+    pub fn expect_values<'v>(
+        &mut self,
+        table: &Table,
+        column: Option<&Column>,
+        values: impl IntoIterator<Item = &'v String>,
+        byte: usize,
+    ) {
+        let Some(column) = column else { return };
+        let line = self.lines.line_of(byte);
+        self.expected.extend(values.into_iter().map(|value| ExpectedValue {
+            line,
+            table: table.name.clone(),
+            column: column.clone(),
+            value: value.clone(),
+        }));
     }
 
     /// Adds one fault for all tables that are missing.

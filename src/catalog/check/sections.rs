@@ -5,12 +5,14 @@ use toml::Spanned;
 use super::conditions::{check_condition, check_optional_condition};
 use super::key::check_key;
 use super::resolve::Resolver;
+use super::times::check_time_column;
 use super::user_column::{UsersKey, check_optional_user_column, check_user_column, check_users_key, spelling_of_key};
-use super::values::{check_literal, typed_by};
+use super::values::{check_literal, check_new_value, form_by, typed_by};
 use crate::catalog::condition::Permission;
+use crate::catalog::disposition::SetValue;
 use crate::catalog::file::{
-    AnyOf, GroupsEntry, InvitationStatusEntry, InvitationsEntry, LicenseEntry, Name, PermissionEntry, ScanEntry,
-    SessionEntry, UsersEntry,
+    AnyOf, GroupsEntry, InvitationStatusEntry, InvitationsEntry, LicenseEntry, Name, PermissionEntry, Scalar,
+    ScanEntry, SessionEntry, SetEntry, StatusEntry, UsersEntry,
 };
 use crate::catalog::model::{Groups, InvitationStatus, Invitations, License, Status, Users};
 use crate::catalog::schema::{Column, Family, SchemaColumn, Spelling, Table, TableName};
@@ -77,17 +79,36 @@ fn check_may(resolver: &mut Resolver<'_>, users: &Table, any: &AnyOf<PermissionE
 }
 
 fn check_status(resolver: &mut Resolver<'_>, table: &Table, entry: &UsersEntry) -> Option<Status> {
-    let written = &entry.status.column;
-    let values = [&entry.status.active, &entry.status.inactive].into_iter().chain(&entry.status.invited);
+    let StatusEntry { column: written, active, inactive, invited } = &entry.status;
+    let (name, byte) = (written.get_ref(), written.span().start);
+    let literals = [active, inactive].into_iter().filter_map(|value| match value.get_ref() {
+        SetEntry::Value(value) => Some(value),
+        SetEntry::Null(_) | SetEntry::Now(_) => None,
+    });
+    let literals: Vec<&Scalar> = literals.chain(invited.as_ref().map(Spanned::get_ref)).collect();
     let column = resolver.column(table, written);
-    resolver.refuse_generated(table, written.get_ref(), written.span().start);
-    let column =
-        column.and_then(|column| typed_by(resolver, column, values.map(Spanned::get_ref), written.span().start));
-    let active = check_literal(resolver, table, written.get_ref(), &entry.status.active);
-    let inactive = check_literal(resolver, table, written.get_ref(), &entry.status.inactive);
-    let invited = entry.status.invited.as_ref().map(|value| check_literal(resolver, table, written.get_ref(), value));
+    resolver.refuse_generated(table, name, byte);
+    let mut column = match literals.is_empty() {
+        true => column,
+        false => column.and_then(|column| typed_by(resolver, column, literals, byte)),
+    };
+    for value in [active, inactive] {
+        if matches!(value.get_ref(), SetEntry::Now(_)) {
+            let byte = value.span().start;
+            column = column.and_then(|column| form_by(resolver, table, column, value.get_ref(), byte));
+        }
+    }
+    let mut new_value =
+        |value: &Spanned<SetEntry>| check_new_value(resolver, table, name, value.get_ref(), value.span().start);
+    let (active, inactive) = (new_value(active), new_value(inactive));
+    let invited = invited.as_ref().map(|value| check_literal(resolver, table, name, value).map(SetValue::Text));
+    let texts = active.iter().chain(&inactive).filter_map(|value| match value {
+        SetValue::Text(text) => Some(text),
+        SetValue::Null | SetValue::Now => None,
+    });
+    resolver.expect_values(table, column.as_ref(), texts, byte);
     if active.is_some() && active == inactive {
-        resolver.fault(written.span().start, "`active` and `inactive` are the same value");
+        resolver.fault(byte, "`active` and `inactive` are the same value");
     }
     Some(Status {
         column: column?,
@@ -160,8 +181,11 @@ pub fn check_invitations(
     let key = resolver.column(table, &entry.key);
     let user = check_user_column(resolver, table, &entry.user, users_key);
     let invited_by = check_optional_user_column(resolver, table, entry.invited_by.as_ref(), users_key);
-    let optional = [&entry.email, &entry.org, &entry.sent_at, &entry.answered_at];
-    let [email, org, sent_at, answered_at] = optional.map(|name| resolver.optional_column(table, name.as_ref()));
+    let [email, org] = [&entry.email, &entry.org].map(|name| resolver.optional_column(table, name.as_ref()));
+    let [sent_at, answered_at] = [&entry.sent_at, &entry.answered_at].map(|name| match name {
+        Some(name) => check_time_column(resolver, table, name.get_ref(), None, name.span().start).map(Some),
+        None => Some(None),
+    });
     let status = entry.status.as_ref().map(|status| check_invitation_status(resolver, table, status));
     Some(Invitations {
         table: table.name.clone(),

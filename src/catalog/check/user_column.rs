@@ -1,7 +1,6 @@
 //! Checks columns that hold users: whether their types can hold the users' key, and how the two are compared.
 
 use super::resolve::Resolver;
-use super::values::family_name;
 use crate::catalog::file::Name;
 use crate::catalog::schema::{Column, Family, Schema, SchemaColumn, SchemaTraits, Spelling, Table, TableName};
 
@@ -26,7 +25,7 @@ pub fn check_users_key(resolver: &mut Resolver<'_>, users: UsersKey<'_>, written
         Family::Boolean | Family::Time | Family::Other | Family::Opaque => format!(
             "the column `{}` of {table} holds {}: users need a key of numbers, texts or UUIDs",
             column.name,
-            family_name(column.family)
+            column.family.describe()
         ),
     };
     resolver.fault(written.span().start, message);
@@ -122,7 +121,7 @@ fn compared(key: &SchemaColumn, column: &SchemaColumn, traits: SchemaTraits) -> 
             | Family::Other
             | Family::Opaque,
         ) => {
-            let (held, ids) = (family_name(column.family), family_name(key.family));
+            let (held, ids) = (column.family.describe(), key.family.describe());
             Err(format!("it holds {held}, and `{}` holds {ids}", key.name))
         }
     }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::conditions::{ListingEntry, WhenEntry};
-use super::values::{Name, OneOrMore, Scalar, SetEntry, TestEntry};
+use super::values::{Name, OneOrMore, Scalar, SetEntry, TestEntry, TouchEntry};
 use crate::contract::named_enum;
 
 /// A reference. The check reports fields that do not apply to the disposition.
@@ -59,8 +59,8 @@ pub struct ReferenceEntry {
     #[schemars(with = "Option<OnConflictEntry>")]
     pub on_conflict: Option<Spanned<OnConflictEntry>>,
     /// With `transfer`: a column that takes the time of the move.
-    #[schemars(with = "Option<String>")]
-    pub touch: Option<Name>,
+    #[schemars(with = "Option<TouchEntry>")]
+    pub touch: Option<Spanned<TouchEntry>>,
     /// With `transfer` and `set`: a column that every change of a row increments.
     #[schemars(with = "Option<String>")]
     pub version_column: Option<Name>,
@@ -136,7 +136,7 @@ pub enum At {
 
 /// The effect on a record that the successor already has.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "`on_conflict` is \"drop\", or { add = [\"column\"] }")]
 pub enum OnConflictEntry {
     Word(OnConflictWord),
     Add(AddEntry),

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::conditions::{ConditionEntry, PermissionEntry};
-use super::values::{AnyOf, Name, OneOrMore, Scalar};
+use super::values::{AnyOf, Name, OneOrMore, Scalar, SetEntry};
 use crate::contract::RequestType;
 
 /// The users' table and its columns.
@@ -56,12 +56,12 @@ pub struct StatusEntry {
     /// The column.
     #[schemars(with = "String")]
     pub column: Name,
-    /// The value of active users.
-    #[schemars(with = "Scalar")]
-    pub active: Spanned<Scalar>,
-    /// The value of users who have left.
-    #[schemars(with = "Scalar")]
-    pub inactive: Spanned<Scalar>,
+    /// The value of active users. `{ null = true }` if the column holds the time of their deactivation.
+    #[schemars(with = "SetEntry")]
+    pub active: Spanned<SetEntry>,
+    /// The value of users who have left; `{ now = true }` for the time at which they did.
+    #[schemars(with = "SetEntry")]
+    pub inactive: Spanned<SetEntry>,
     /// The value of users who have not accepted their invitation yet. Without it nobody can be invited.
     #[schemars(with = "Option<Scalar>")]
     pub invited: Option<Spanned<Scalar>>,

@@ -15,7 +15,7 @@ pub type Name = Spanned<String>;
 
 /// A column, or several.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "write the name of a column, or a list of names: [\"a\", \"b\"]")]
 pub enum OneOrMore {
     One(String),
     More(Vec<String>),
@@ -33,7 +33,7 @@ impl OneOrMore {
 
 /// A test of a column: one value, one of several values, NULL, or not NULL.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a test is a value, a list of values, { null = true } or { null = false }")]
 pub enum TestEntry {
     One(Scalar),
     OneOf(Vec<Scalar>),
@@ -48,11 +48,12 @@ pub struct NullEntry {
     pub null: bool,
 }
 
-/// The new value of a column: a literal, or the time.
+/// The new value of a column: a literal, NULL, or the time.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a new value is a literal, { null = true } or { now = true }")]
 pub enum SetEntry {
     Value(Scalar),
+    Null(NullEntry),
     Now(NowEntry),
 }
 
@@ -62,11 +63,54 @@ pub enum SetEntry {
 pub struct NowEntry {
     /// Always `true`.
     pub now: bool,
+    /// The unit, for a column of numbers.
+    #[serde(rename = "as")]
+    pub unit: Option<TimeUnit>,
+}
+
+/// A column that takes the time.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(
+    untagged,
+    expecting = "write the name of a column, or { column = \"updated_at\", as = \"seconds\" } (or \"milliseconds\")"
+)]
+pub enum TouchEntry {
+    Column(String),
+    Counted(CountedEntry),
+}
+
+/// A column of numbers that takes the time.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CountedEntry {
+    /// The column.
+    pub column: String,
+    /// The unit.
+    #[serde(rename = "as")]
+    pub unit: TimeUnit,
+}
+
+/// The unit of a time that is kept as a number: since 1970, in UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TimeUnit {
+    Seconds,
+    Milliseconds,
+}
+
+impl TouchEntry {
+    /// Returns the column, and the unit of its numbers.
+    pub fn parts(&self) -> (&str, Option<TimeUnit>) {
+        match self {
+            TouchEntry::Column(column) => (column, None),
+            TouchEntry::Counted(CountedEntry { column, unit }) => (column, Some(*unit)),
+        }
+    }
 }
 
 /// A value of a column.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a value is a text, a number, true or false")]
 pub enum Scalar {
     Boolean(bool),
     Integer(i64),

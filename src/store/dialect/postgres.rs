@@ -9,6 +9,7 @@ use super::tables::LedgerTable;
 use super::text::{array_cast, array_text, differs, on_conflict_do_nothing, returning, update_from};
 use super::types::Type;
 use super::update_from::UpdateFrom;
+use crate::catalog::TimeForm;
 
 /// The syntax of PostgreSQL 14 and newer.
 #[derive(Debug)]
@@ -122,8 +123,12 @@ impl Dialect for Postgres {
         }
     }
 
-    fn now(&self, of: &Type) -> String {
-        self.cast("now()", of)
+    fn now(&self, of: &Type, form: TimeForm, _: &str) -> String {
+        match form {
+            TimeForm::OfType => self.cast("now()", of),
+            TimeForm::Seconds => self.cast("floor(extract(epoch FROM now()))", of),
+            TimeForm::Milliseconds => self.cast("floor(extract(epoch FROM now()) * 1000)", of),
+        }
     }
 
     fn boolean(&self, value: bool) -> &'static str {

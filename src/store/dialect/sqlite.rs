@@ -11,6 +11,7 @@ use super::tables::LedgerTable;
 use super::text::{differs, on_conflict_do_nothing, returning, update_from};
 use super::types::Type;
 use super::update_from::UpdateFrom;
+use crate::catalog::TimeForm;
 
 /// The syntax of SQLite 3.41 and newer.
 #[derive(Debug)]
@@ -41,6 +42,12 @@ const CAPABILITIES: Capabilities = Capabilities {
     booleans_are_integers: true,
     checks_types: false,
 };
+
+/// The seconds since 1970.
+const SECONDS: &str = "CAST(strftime('%s', 'now') AS INTEGER)";
+
+/// The milliseconds since 1970.
+const MILLISECONDS: &str = "CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)";
 
 impl Dialect for Sqlite {
     fn engine(&self) -> Engine {
@@ -102,8 +109,20 @@ impl Dialect for Sqlite {
         String::new()
     }
 
-    fn now(&self, _: &Type) -> String {
-        "CURRENT_TIMESTAMP".to_owned()
+    /// SQLite has no type for times: hosts keep texts, seconds, milliseconds or Julian days, and sort wrongly where a column mixes
+    /// them. So the form is that of a time which the column holds.
+    fn now(&self, _: &Type, form: TimeForm, held: &str) -> String {
+        match form {
+            TimeForm::Seconds => SECONDS.to_owned(),
+            TimeForm::Milliseconds => MILLISECONDS.to_owned(),
+            TimeForm::OfType => format!(
+                "(SELECT CASE typeof(h.v) WHEN 'integer' THEN CASE WHEN h.v > 100000000000 THEN {MILLISECONDS} ELSE {SECONDS} END \
+                 WHEN 'real' THEN julianday('now') WHEN 'text' THEN CASE WHEN h.v LIKE '____-__-__T%Z' \
+                 THEN strftime('%Y-%m-%dT%H:%M:%fZ', 'now') WHEN h.v LIKE '____-__-__T%' THEN strftime('%Y-%m-%dT%H:%M:%S', 'now') \
+                 WHEN length(h.v) = 10 THEN date('now') ELSE CURRENT_TIMESTAMP END ELSE CURRENT_TIMESTAMP END \
+                 FROM (SELECT {held} AS v) AS h)"
+            ),
+        }
     }
 
     fn boolean(&self, value: bool) -> &'static str {

@@ -10,6 +10,7 @@ use super::tables::LedgerTable;
 use super::text;
 use super::types::Type;
 use super::update_from::UpdateFrom;
+use crate::catalog::TimeForm;
 
 /// A dialect, shared by every session and statement of a database.
 pub type SharedDialect = &'static dyn Dialect;
@@ -78,8 +79,8 @@ pub trait Dialect: fmt::Debug + Send + Sync {
     /// `of` names the alias whose rows are locked; by default all are.
     fn row_lock(&self, lock: RowLock, of: Option<&str>) -> String;
 
-    /// Returns the present time as a value of a column of this type.
-    fn now(&self, of: &Type) -> String;
+    /// Returns the present time as a value of a column of this type. `held` is a time that the column holds, or NULL.
+    fn now(&self, of: &Type, form: TimeForm, held: &str) -> String;
 
     /// Returns a literal.
     fn boolean(&self, value: bool) -> &'static str;

@@ -5,6 +5,7 @@
 mod activity;
 mod error_class;
 pub mod errors;
+mod index_text;
 mod interface;
 mod listed_values;
 mod postgres;
@@ -20,7 +21,7 @@ use self::sqlite::SqliteDriver;
 use super::dialect::{Capabilities, Engine};
 use super::error::Result;
 use super::session::Session;
-use crate::catalog::{Column, Family, Schema, SchemaTraits, Spelling, Table, TableName};
+use crate::catalog::{Column, Family, Schema, SchemaTraits, Spelling, Table, TableName, TimeForm};
 
 /// The engines, by the schemes of their URLs.
 const SCHEMES: [(&str, Engine); 3] =
@@ -73,6 +74,7 @@ fn row_address(capabilities: &Capabilities, table: &Table) -> Option<Vec<Column>
         cast: (*cast).to_owned(),
         family: Family::Other,
         spelling: Spelling::One,
+        time: TimeForm::OfType,
     };
     Some(address.columns.iter().map(column).collect())
 }

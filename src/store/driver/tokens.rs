@@ -1,6 +1,7 @@
 //! The tokens of SQL that a database reports: a CREATE statement, a CHECK constraint.
 
 use std::iter::Peekable;
+use std::ops::Range;
 use std::str::CharIndices;
 
 /// A token.
@@ -33,20 +34,33 @@ impl Token {
 
 /// Reads the tokens of a text, without white space and comments.
 pub fn tokens(text: &str) -> Vec<Token> {
+    spanned_tokens(text).into_iter().map(|(token, _)| token).collect()
+}
+
+/// Reads the tokens of a text, each with its place in it.
+pub fn spanned_tokens(text: &str) -> Vec<(Token, Range<usize>)> {
     let mut rest = text.char_indices().peekable();
     let mut tokens = Vec::new();
     while let Some((at, c)) = rest.next() {
         let after = text.get(at + c.len_utf8()..).unwrap_or_default();
-        match c {
-            '\'' => tokens.push(Token::Text(quoted(&mut rest, '\''))),
-            '"' | '`' => tokens.push(Token::Name(quoted(&mut rest, c))),
-            '[' if is_bracketed(after) => tokens.push(Token::Name(until(&mut rest, ']'))),
-            '-' if after.starts_with('-') => drop(until(&mut rest, '\n')),
-            '/' if after.starts_with('*') => skip_comment(&mut rest),
-            c if c.is_whitespace() => {}
-            c if is_part_of_word(c) => tokens.push(Token::Word(word(&mut rest, c))),
-            c => tokens.push(Token::Symbol(c)),
-        }
+        let token = match c {
+            '\'' => Some(Token::Text(quoted(&mut rest, '\''))),
+            '"' | '`' => Some(Token::Name(quoted(&mut rest, c))),
+            '[' if is_bracketed(after) => Some(Token::Name(until(&mut rest, ']'))),
+            '-' if after.starts_with('-') => {
+                until(&mut rest, '\n');
+                None
+            }
+            '/' if after.starts_with('*') => {
+                skip_comment(&mut rest);
+                None
+            }
+            c if c.is_whitespace() => None,
+            c if is_part_of_word(c) => Some(Token::Word(word(&mut rest, c))),
+            c => Some(Token::Symbol(c)),
+        };
+        let end = rest.peek().map_or(text.len(), |(end, _)| *end);
+        tokens.extend(token.map(|token| (token, at..end)));
     }
     tokens
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::predicates::{bare_filter, in_org, unset};
+use super::predicates::{bare_filter, in_org, unclaimed, unset};
 use super::user_match::points_at;
 use super::users::leaver_table;
 use crate::catalog::{Catalog, Disposition, Reference};
@@ -36,7 +36,7 @@ pub async fn census(
     let mut branches = Vec::new();
     let mut categories_of: HashMap<usize, Vec<RowCategory>> = HashMap::new();
     for column in user_columns(catalog, positions) {
-        let (branch, categories) = census_of_column(&mut sql, &column);
+        let (branch, categories) = census_of_column(&mut sql, &column, positions);
         categories_of.insert(column.first.position, categories);
         branches.push(branch);
     }
@@ -83,10 +83,14 @@ fn user_columns<'c>(catalog: &'c Catalog, positions: &[usize]) -> Vec<UserColumn
 
 /// Returns the query of one user column, and the categories that it counts, side by side. Counted this way nothing is sorted,
 /// and memory does not grow with the rows.
-fn census_of_column(sql: &mut Sql, UserColumn { first, references }: &UserColumn<'_>) -> (String, Vec<RowCategory>) {
+fn census_of_column(
+    sql: &mut Sql,
+    UserColumn { first, references }: &UserColumn<'_>,
+    positions: &[usize],
+) -> (String, Vec<RowCategory>) {
     let mut categories = Vec::new();
     let mut cases = String::new();
-    for (test, category) in references.iter().flat_map(|reference| tests_of(sql, reference)) {
+    for (test, category) in references.iter().flat_map(|reference| tests_of(sql, reference, positions)) {
         cases.push_str(&format!(" WHEN {test} THEN {}", categories.len()));
         categories.push(category);
     }
@@ -112,8 +116,12 @@ fn census_of_column(sql: &mut Sql, UserColumn { first, references }: &UserColumn
 }
 
 /// Returns the tests of a reference's rows, in order, each with the category of the rows that pass it first.
-fn tests_of(sql: &mut Sql, reference: &Reference) -> Vec<(String, RowCategory)> {
-    let filter = bare_filter(sql, &reference.filter, "t");
+fn tests_of(sql: &mut Sql, reference: &Reference, positions: &[usize]) -> Vec<(String, RowCategory)> {
+    let mut filter = bare_filter(sql, &reference.filter, "t");
+    // Rows of an earlier reference that is not counted here are not this one's.
+    if (0..reference.position).any(|earlier| !positions.contains(&earlier)) {
+        filter.push_str(&unclaimed(sql, reference, "t"));
+    }
     let (remaining, handled) = (RowCategory::Remaining(reference.position), RowCategory::Handled(reference.position));
     match &reference.disposition {
         Disposition::Keep => vec![(filter, handled)],

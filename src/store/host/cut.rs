@@ -5,11 +5,11 @@
 
 use super::item::Key;
 use super::keys::read_key;
-use super::predicates::{between, key_columns, row_tests};
+use super::predicates::{between, key_columns, keys_as, picked_texts, row_tests};
 use super::selection::{not_excepted, rest_test};
 use super::user_match::points_at;
 use crate::catalog::{Column, Reference};
-use crate::store::dialect::sql::{Sql, as_text, as_texts, column, table};
+use crate::store::dialect::sql::{Sql, as_text, column, table};
 use crate::store::{Result, Row, Session};
 
 /// A range of keys, and how many of the leaver's rows it holds now.
@@ -146,11 +146,11 @@ async fn number_rows(
     let keys = key_columns(reference, "t");
     let most = sql.bind((chunks * rows) as i64);
     let rows_each = sql.bind(rows as i64);
-    let texts = as_texts(&reference.key, "s");
+    let (named, picked) = (keys_as(reference, "t"), picked_texts(reference, "s"));
     sql.add(&format!(
-        "WITH s AS (SELECT {keys}, row_number() OVER (ORDER BY {keys}) AS n FROM {table} t \
+        "WITH s AS (SELECT {named}, row_number() OVER (ORDER BY {keys}) AS n FROM {table} t \
          WHERE {is_theirs}{tests} ORDER BY {keys} LIMIT {most}) \
-         SELECT {texts}, s.n AS n FROM s \
+         SELECT {picked}, s.n AS n FROM s \
          WHERE s.n % {rows_each} = 0 OR (s.n - 1) % {rows_each} = 0 OR s.n = (SELECT max(n) FROM s) ORDER BY s.n",
         table = table(&reference.table),
         is_theirs = points_at(&reference.user, "t", &leaver),

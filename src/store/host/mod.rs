@@ -10,6 +10,8 @@
 //! | `sample` | sample values of a column, for the authors of catalogs |
 //! | `predicates`, `keys` | the tests of a reference's rows, and their keys |
 //! | `user_match` | comparing columns with users' ids |
+//! | `present` | the present time, in the form of a column |
+//! | `collisions` | records that a successor already has |
 //! | `count`, `census`, `guards` | rows before a job, rows after a job, and what guards ask |
 //! | `cut`, `lock_runs` | the bounds of chunks, and locks that others hold on their rows |
 //! | `item`, `apply` | units of work, and the entry to every change |
@@ -21,6 +23,7 @@
 
 mod apply;
 mod census;
+mod collisions;
 mod count;
 mod cut;
 mod guards;
@@ -30,6 +33,7 @@ mod keyless;
 mod keys;
 mod lock_runs;
 mod predicates;
+mod present;
 mod row_codec;
 mod row_snapshots;
 mod sample;
@@ -46,13 +50,14 @@ mod visibility;
 pub use crate::store::driver::read_schema;
 pub use apply::{apply, apply_with};
 pub use census::{RowCategory, census};
+pub use collisions::count_collisions;
 pub use count::counts;
 pub use cut::{KeyRange, cut, cut_between};
 pub use guards::{blocking_keys, direct_reports_above, lock_group_rows, not_owned};
 pub use item::{Applied, Assignment, Key, RowRange, WorkItem};
 pub use keyless::{count_next, image_of_next};
 pub use lock_runs::{LockRun, lock_runs};
-pub use sample::{count_known_values, sample_values};
+pub use sample::{count_known_values, count_users_among, has_value, sample_values};
 pub use schema_version::fingerprints;
 pub use strategy::Strategy;
 pub use tenant::enter;

@@ -1,27 +1,36 @@
 //! The predicates of a reference's rows, which every statement on it shares, and the SQL of their keys.
 
 use super::item::Key;
+use super::present::present_time;
 use super::user_match::{equal, is_among, is_user};
 use crate::catalog::{
     Catalog, Column, Condition, Family, Filter, Holds, OrgScope, Parent, Reference, SetValue, SomeUsers, Status, Test,
+    Users,
 };
 use crate::job::State;
 use crate::store::dialect::sql::{Sql, as_text, column, quoted, same_type, table};
-use crate::store::dialect::{JOBS, SharedDialect, Type};
+use crate::store::dialect::{JOBS, SharedDialect};
 
 /// Returns the tests of a row of `alias`, each with `AND` before it: the filter; that no earlier reference claims the row;
 /// for a `set`, that a value still has to be set.
 pub fn row_tests(sql: &mut Sql, reference: &Reference, alias: &str) -> String {
     let mut text = in_org(sql, reference.within.as_ref(), alias) + &filter(sql, &reference.filter, alias);
-    for taken in &reference.claimed {
-        let passes = bare_filter(sql, &taken.filter, alias);
-        let of = taken.of.as_ref().map_or(String::new(), |of| is_one_of(sql, reference, of, alias));
-        text.push_str(&format!(" AND ({passes}{of}) IS NOT TRUE"));
-    }
+    text.push_str(&unclaimed(sql, reference, alias));
     let values = reference.disposition.values();
     if !values.is_empty() {
         let unset = unset(sql, values, alias);
         text.push_str(&format!(" AND ({unset})"));
+    }
+    text
+}
+
+/// Tests that no earlier reference claims a row of `alias`, each test with `AND` before it.
+pub fn unclaimed(sql: &mut Sql, reference: &Reference, alias: &str) -> String {
+    let mut text = String::new();
+    for taken in &reference.claimed {
+        let passes = bare_filter(sql, &taken.filter, alias);
+        let of = taken.of.as_ref().map_or(String::new(), |of| is_one_of(sql, reference, of, alias));
+        text.push_str(&format!(" AND ({passes}{of}) IS NOT TRUE"));
     }
     text
 }
@@ -96,14 +105,18 @@ fn one_test(sql: &mut Sql, test: &Test, alias: &str) -> String {
 }
 
 /// Tests that a column of `alias` holds a value.
-fn is_value(sql: &mut Sql, of: &Column, alias: &str, value: &str) -> String {
+pub fn is_value(sql: &mut Sql, of: &Column, alias: &str, value: &str) -> String {
     let value = sql.host(of, value);
     format!("{} = {}", compared(&column(alias, &of.name), of), compared(&value, of))
 }
 
 /// Tests that the user `alias` has a status. The database compares it, as the host does.
-pub fn has_status(sql: &mut Sql, status: &Status, alias: &str, value: &str) -> String {
-    is_value(sql, &status.column, alias, value)
+pub fn has_status(sql: &mut Sql, status: &Status, alias: &str, value: &SetValue) -> String {
+    match value {
+        SetValue::Text(text) => is_value(sql, &status.column, alias, text),
+        SetValue::Null => format!("{} IS NULL", column(alias, &status.column.name)),
+        SetValue::Now => format!("{} IS NOT NULL", column(alias, &status.column.name)),
+    }
 }
 
 /// Returns an expression in the form in which it is compared: as text, if the database cannot compare the type.
@@ -140,6 +153,7 @@ pub fn unset(sql: &mut Sql, values: &[(Column, SetValue)], alias: &str) -> Strin
             let value = sql.host(set, text);
             sql.dialect().differs(&compared(&column(alias, &set.name), set), &compared(&value, set))
         }
+        SetValue::Null => format!("{} IS NOT NULL", column(alias, &set.name)),
         SetValue::Now => format!("{} IS NULL", column(alias, &set.name)),
     });
     lacking.collect::<Vec<_>>().join(" OR ")
@@ -166,7 +180,9 @@ pub fn is_sole(
         format!("NOT ({same}) AND NOT ({})", is_among(sql, &reference.user, &column("o", &reference.user.name), ids))
     };
     let other = others(sql);
-    let filter = in_org(sql, reference.within.as_ref(), "o") + &filter(sql, &reference.filter, "o");
+    let filter = in_org(sql, reference.within.as_ref(), "o")
+        + &filter(sql, &reference.filter, "o")
+        + &of_same_org(users, reference, "u", alias);
     let of_users = in_org(sql, users.within.as_ref(), "u");
     let is_active = has_status(sql, &users.status, "u", &users.status.active);
     format!(
@@ -178,6 +194,19 @@ pub fn is_sole(
         org = org_of(catalog, "u"),
         user_text = as_text(&column("u", &users.key.name)),
         open = open_states(),
+    )
+}
+
+/// Tests that a user `other` is of the organization of the user at whom a row of `alias` points.
+fn of_same_org(users: &Users, reference: &Reference, other: &str, alias: &str) -> String {
+    let Some(org) = users.org.as_ref().filter(|_| !users.per_org) else { return String::new() };
+    let key = column("mine", &users.key.name);
+    format!(
+        " AND {theirs} = (SELECT {own} FROM {host} mine WHERE {is_mine})",
+        theirs = column(other, &org.name),
+        own = column("mine", &org.name),
+        host = table(&users.table),
+        is_mine = is_user(&key, &users.key, &column(alias, &reference.user.name), &reference.user),
     )
 }
 
@@ -240,6 +269,12 @@ pub fn picked_keys(reference: &Reference, alias: &str) -> String {
     picked.join(", ")
 }
 
+/// Returns the keys that `alias` holds as `k0`, `k1` and so on, as texts under the same names.
+pub fn picked_texts(reference: &Reference, alias: &str) -> String {
+    let picked = (0..reference.key.len()).map(|index| format!("{} AS k{index}", as_text(&format!("{alias}.k{index}"))));
+    picked.collect::<Vec<_>>().join(", ")
+}
+
 /// True if the user is part of the key, so that a move changes it.
 pub fn key_has_user(reference: &Reference) -> bool {
     reference.key.iter().any(|key| key.name == reference.user.name)
@@ -287,10 +322,10 @@ fn compare(sql: &mut Sql, reference: &Reference, alias: &str, operator: &str, ke
 /// Returns the assignments that a move makes besides the user, each with a comma before it: the time of the move and the
 /// version, if the catalog names columns for them.
 pub fn touch(dialect: SharedDialect, reference: &Reference, alias: &str) -> String {
-    let touch = reference
-        .disposition
-        .touch()
-        .map_or(String::new(), |touch| format!(", {} = {}", quoted(&touch.name), dialect.now(&Type::of(touch))));
+    let touch = reference.disposition.touch().map_or(String::new(), |touch| {
+        let now = present_time(dialect, &reference.table, Some(alias), touch);
+        format!(", {} = {now}", quoted(&touch.name))
+    });
     touch + &raise_version(reference, alias)
 }
 

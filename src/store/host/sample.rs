@@ -1,6 +1,8 @@
 //! Samples of the host's columns, to guess what they hold. For a person who writes a catalog.
 
-use crate::catalog::TableName;
+use super::predicates::is_value;
+use crate::catalog::{Column, TableName};
+use crate::store::dialect::Type;
 use crate::store::dialect::sql::{as_text, column, table};
 use crate::store::{Result, Session};
 
@@ -33,6 +35,30 @@ pub async fn count_known_values(
     ));
     let row = session.one(SAMPLING, sql).await?;
     row.map_or(Ok((0, 0)), |row| Ok((row.count("seen")?, row.count("known")?)))
+}
+
+/// Counts the users whose keys are among these texts.
+pub async fn count_users_among<'i>(
+    session: &Session,
+    (users, key): (&TableName, &str),
+    ids: impl IntoIterator<Item = &'i str>,
+) -> Result<u64> {
+    let mut sql = session.sql("");
+    let list = sql.list_of(&Type::Text, ids);
+    let id = as_text(&column("w", key));
+    sql.add(&format!("SELECT count(*) AS n FROM {host} w WHERE {id} IN {list}", host = table(users)));
+    session.one(SAMPLING, sql).await?.map_or(Ok(0), |row| row.count("n"))
+}
+
+/// True if some row has this value in a column. Empty tables tell nothing, and count as having it.
+pub async fn has_value(session: &Session, of: &TableName, with: &Column, value: &str) -> Result<bool> {
+    let mut sql = session.sql("");
+    let host = table(of);
+    let has_value = is_value(&mut sql, with, "t", value);
+    sql.add(&format!(
+        "SELECT 1 AS one WHERE EXISTS (SELECT 1 FROM {host} t WHERE {has_value}) OR NOT EXISTS (SELECT 1 FROM {host} t)"
+    ));
+    Ok(session.one("looking for a value", sql).await?.is_some())
 }
 
 /// Returns a few different values of a column, the most frequent of its first rows first.

@@ -5,30 +5,31 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::collisions::collides;
 use super::item::{Key, RowRange, WorkItem};
 use super::keyless;
 use super::predicates::{after, between, has_key, key_columns, keys_as, picked_keys, row_tests};
 use super::user_match::points_at;
-use crate::catalog::{Occupied, Reference};
+use crate::catalog::Reference;
 use crate::contract::UserId;
 use crate::store::dialect::Type;
 use crate::store::dialect::sql::{ColumnArray, MATERIALIZED, Sql, array_cast, array_text, column, table};
 
 /// A selection among the items' rows.
 #[derive(Debug, Clone)]
-pub enum Selected<'a> {
+pub enum Selected {
     /// Every row.
     All,
     /// Every row that somebody receives, by its position in key order.
     Dealt,
     /// Rows of a single item, named one by one.
     Pairs(Arc<BTreeMap<Key, UserId>>),
-    /// Those of such rows whose successor already has a row with the same values in one of these lists of columns.
-    OccupiedPairs(Arc<BTreeMap<Key, UserId>>, &'a [Occupied]),
+    /// Those of such rows that collide with a row of their successor.
+    OccupiedPairs(Arc<BTreeMap<Key, UserId>>),
 }
 
 /// Returns the WITH list that ends in `item` and `x`.
-pub fn selection(sql: &mut Sql, reference: &Reference, items: &[&WorkItem], selected: &Selected<'_>) -> String {
+pub fn selection(sql: &mut Sql, reference: &Reference, items: &[&WorkItem], selected: &Selected) -> String {
     let item_rows = item_table(sql, reference, items);
     match selected {
         Selected::All => {
@@ -40,8 +41,8 @@ pub fn selection(sql: &mut Sql, reference: &Reference, items: &[&WorkItem], sele
         }
         Selected::Dealt => dealt_rows(sql, reference, items, &item_rows),
         Selected::Pairs(pairs) => named_rows(sql, reference, &item_rows, pairs, ""),
-        Selected::OccupiedPairs(pairs, occupied) => {
-            named_rows(sql, reference, &item_rows, pairs, &occupied_test(reference, occupied))
+        Selected::OccupiedPairs(pairs) => {
+            named_rows(sql, reference, &item_rows, pairs, &format!(" AND {}", collides(reference)))
         }
     }
 }
@@ -218,16 +219,4 @@ pub fn not_excepted(sql: &mut Sql, reference: &Reference, except: &[String]) -> 
         }
         _ => String::new(),
     }
-}
-
-fn occupied_test(reference: &Reference, occupied: &[Occupied]) -> String {
-    let any: Vec<String> = (occupied.iter())
-        .map(|Occupied(columns)| {
-            let same: String =
-                columns.iter().map(|name| format!(" AND {} = {}", column("o", name), column("t", name))).collect();
-            let (host, is_theirs) = (table(&reference.table), points_at(&reference.user, "o", "d.successor"));
-            format!("EXISTS (SELECT 1 FROM {host} o WHERE {is_theirs}{same})")
-        })
-        .collect();
-    format!(" AND ({})", any.join(" OR "))
 }

@@ -190,7 +190,7 @@ async fn all_faults_of_a_reference_are_reported(world: &mut World) {
         ("keep_copy = \"30d\"", &["`keep_copy` is not valid with", "purge"]),
         ("at = \"start\"", &["`at` is not valid with", "`detach` and `set` and `purge`"]),
         ("id = \"one\"", &["`id` of contacts, which holds whole numbers"]),
-        ("\"done\"", &["`status` of tasks never holds this value", "pending, completed"]),
+        ("\"done\"", &["`status` of tasks never holds \"done\"", "pending, completed"]),
         ("title = ", &["`title` of tasks, which holds text"]),
         ("a month", &["`keep_copy` is a length of time such as \"30d\""]),
         ("# no set", &["a `set` needs its values"]),
@@ -227,7 +227,7 @@ async fn users_section_is_checked_as_a_whole(world: &mut World) {
         + "[license]\ntable = \"sessions\"\nuser = \"user_id\" # the license\nexempt = { column = \"is_partner\", equals = \"yes\" }\n[surprise]\n";
     let expected: &[(&str, &[&str])] = &[
         ("# the key", &["`org_id` is not unique in users"]),
-        ("gone", &["`status` of users never holds this value", "active, invited, inactive"]),
+        ("gone", &["`status` of users never holds \"gone\"", "active, invited, inactive"]),
         ("# the license", &["`user_id` of sessions cannot be NULL, so a license cannot be freed"]),
         ("exempt", &["`is_partner` of users, which holds true or false"]),
         ("[surprise]", &["unknown section `surprise`"]),

@@ -149,8 +149,7 @@ const PAIRS: &str = "CREATE TABLE members (id BIGINT NOT NULL PRIMARY KEY, doc B
 
 #[every_engine]
 async fn rows_refused_by_special_indexes_are_reported(world: &mut World) {
-    let reference =
-        crate::support::people::reference("member", "members", "disposition = \"transfer\"\non_conflict = \"drop\"");
+    let reference = crate::support::people::reference("member", "members", "disposition = \"transfer\"");
     start(world, PAIRS, &reference).await;
     let job = world.hand_over(&leave("9", json!({ "member": { "user": "2" } }))).await;
     assert_eq!(job.state, State::NeedsAttention);

@@ -371,7 +371,7 @@ async fn impossible_merge_rules_are_faults(world: &mut World) {
             share("share", "disposition = \"transfer\"\non_conflict = { add = [\"percent\"] }"),
             "no column `percent`",
         ),
-        ("", note("on_conflict = { add = [\"n\"] }"), "exactly one unique index"),
+        ("", note("on_conflict = { add = [\"n\"] }"), "has no unique index over `owner`"),
         ("[license]\ntable = \"seats\"\nuser = \"holder\"", keep.clone(), "seats has no primary key"),
         ("[license]\ntable = \"seats\"\nuser = \"holder\"\nkey = \"holder\"\norg = \"firm\"", keep, "no column `firm`"),
     ];

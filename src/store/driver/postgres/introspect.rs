@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::policies;
-use crate::catalog::{Family, ForeignKey, OnDelete, Policies, SchemaColumn, Table, TableName};
+use crate::catalog::{
+    Family, ForeignKey, IndexPart, IndexValue, OnDelete, Policies, SchemaColumn, Table, TableName, UniqueIndex,
+};
 use crate::store::dialect::text::table;
+use crate::store::driver::index_text::mentioned;
 use crate::store::driver::interface::CurrentColumn;
 use crate::store::driver::listed_values::{ListedValues, listed_values};
 use crate::store::error::Result;
@@ -99,6 +102,7 @@ async fn read_columns(session: &Session, tables: &mut Tables) -> Result<()> {
             name: text("column")?,
             cast: text("type")?,
             family,
+            holds_many: text("category")? == "A" || ["json", "jsonb"].contains(&text("base")?.as_str()),
             ignores_case: row.get("ignores_case")?,
             generated: row.get("generated")?,
             nullable: !row.get::<bool>("not_null")?,
@@ -110,6 +114,7 @@ async fn read_columns(session: &Session, tables: &mut Tables) -> Result<()> {
             visible,
             columns: Vec::new(),
             uniques: Vec::new(),
+            unique_indexes: Vec::new(),
             indexes: Vec::new(),
             foreign_keys: Vec::new(),
             row_security,
@@ -128,6 +133,8 @@ fn family(base: &str, category: &str) -> Family {
         ("int4", _) => Family::Integer { bits: 32 },
         ("int8", _) => Family::Integer { bits: 64 },
         ("uuid", _) => Family::Uuid,
+        // No points in time.
+        ("time" | "timetz" | "interval", _) => Family::Other,
         (_, "N") => Family::Number,
         (_, "B") => Family::Boolean,
         (_, "S" | "E") => Family::Text,
@@ -140,13 +147,24 @@ fn family(base: &str, category: &str) -> Family {
 async fn read_indexes(session: &Session, tables: &mut Tables) -> Result<()> {
     let text = "SELECT n.nspname::text AS schema, c.relname::text AS table, \
                 i.indisunique AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL AS whole_unique, \
-                i.indpred IS NULL AS whole, \
+                i.indpred IS NULL AS whole, i.indisunique AS is_unique, pg_get_expr(i.indpred, i.indrelid) AS condition, \
+                COALESCE(CAST(to_jsonb(i) ->> 'indnullsnotdistinct' AS boolean), FALSE) AS nulls_are_equal, \
+                (SELECT array_agg(COALESCE(a.attname::text, '') ORDER BY k.place) FROM unnest(i.indkey::int2[]) WITH ORDINALITY k(number, place) \
+                 LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.number AND k.number <> 0 WHERE k.place <= i.indnkeyatts) AS parts, \
+                (SELECT array_agg(pg_get_indexdef(i.indexrelid, k.place, TRUE) ORDER BY k.place) \
+                 FROM generate_series(1, i.indnkeyatts::integer) k(place)) AS texts, \
                 (SELECT array_agg(a.attname::text ORDER BY k.place) FROM unnest(i.indkey::int2[]) WITH ORDINALITY k(number, place) \
                  JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.number WHERE k.place <= i.indnkeyatts) AS columns \
                 FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
                 WHERE i.indisvalid AND {host} ORDER BY n.nspname, c.relname, i.indisprimary DESC, i.indexrelid";
     for row in rows(session, text).await? {
         let columns: Option<Vec<String>> = row.get("columns")?;
+        if row.get("is_unique")?
+            && let Some(table) = table_of(tables, &row)?
+        {
+            let index = unique_index(&row, &table.columns)?;
+            table.unique_indexes.push(index);
+        }
         let unique: bool = row.get("whole_unique")?;
         let whole: bool = row.get("whole")?;
         if let (Some(table), Some(columns)) = (table_of(tables, &row)?, columns) {
@@ -159,6 +177,19 @@ async fn read_indexes(session: &Session, tables: &mut Tables) -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn unique_index(row: &Row, columns: &[SchemaColumn]) -> Result<UniqueIndex> {
+    let names: Vec<String> = row.get("parts")?;
+    let texts: Vec<String> = row.get("texts")?;
+    let condition: Option<String> = row.get("condition")?;
+    let part = |(name, text): (String, String)| {
+        let value = if name.is_empty() { IndexValue::Expression(text) } else { IndexValue::Column(name) };
+        IndexPart { value, collation: None }
+    };
+    let parts: Vec<IndexPart> = names.into_iter().zip(texts).map(part).collect();
+    let mentioned = mentioned(&parts, condition.as_deref(), columns);
+    Ok(UniqueIndex { parts, condition, nulls_are_equal: row.get("nulls_are_equal")?, mentioned })
 }
 
 async fn read_constraints(session: &Session, tables: &mut Tables) -> Result<()> {

@@ -1,7 +1,11 @@
 //! SQLite's schema, from its pragmas and the text of its CREATE statements.
 
 use super::create_table::Definitions;
-use crate::catalog::{Family, ForeignKey, OnDelete, Policies, SchemaColumn, Table, TableName};
+use crate::catalog::{
+    Family, ForeignKey, IndexPart, IndexValue, OnDelete, Policies, SchemaColumn, Table, TableName, UniqueIndex,
+};
+use crate::store::dialect::LedgerTable;
+use crate::store::driver::index_text::{index_text, mentioned};
 use crate::store::driver::interface::CurrentColumn;
 use crate::store::error::Result;
 use crate::store::row::Row;
@@ -13,9 +17,8 @@ const DOING: &str = "reading the schema";
 const VIRTUAL_COLUMN: i64 = 2;
 const STORED_COLUMN: i64 = 3;
 
-/// Tables except those of SQLite itself and of the ledger.
-const OF_THE_HOST: &str =
-    "m.type = 'table' AND m.name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND m.name NOT LIKE 'handover\\_%' ESCAPE '\\'";
+/// Tables except those of SQLite itself. The ledger's are left out by their names: a host may have others that begin alike.
+const OF_THE_HOST: &str = "m.type = 'table' AND m.name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
 
 /// Reads the columns of a table as they are now.
 pub async fn current_columns(session: &Session, table: &TableName) -> Result<Vec<CurrentColumn>> {
@@ -35,6 +38,9 @@ pub async fn read_tables(session: &Session) -> Result<Vec<Table>> {
                 FROM sqlite_master m WHERE {host} ORDER BY m.rowid";
     for row in rows(session, text).await? {
         let name: String = row.get("name")?;
+        if is_of_ledger(session, &name) {
+            continue;
+        }
         let sql: String = row.get("sql")?;
         let strict = row.get::<i64>("strict")? != 0;
         tables.push(Table {
@@ -42,6 +48,7 @@ pub async fn read_tables(session: &Session) -> Result<Vec<Table>> {
             visible: true,
             columns: read_columns(session, &name, &sql, strict).await?,
             uniques: Vec::new(),
+            unique_indexes: Vec::new(),
             indexes: Vec::new(),
             foreign_keys: read_foreign_keys(session, &name, is_deferrable(&sql)).await?,
             row_security: false,
@@ -51,9 +58,14 @@ pub async fn read_tables(session: &Session) -> Result<Vec<Table>> {
     }
     for table in &mut tables {
         read_indexes(session, table).await?;
+        read_unique_indexes(session, table).await?;
     }
     fill_in_targets(&mut tables);
     Ok(tables)
+}
+
+fn is_of_ledger(session: &Session, name: &str) -> bool {
+    LedgerTable::ALL.iter().any(|table| session.dialect().ledger_table(*table).1 == name)
 }
 
 async fn rows(session: &Session, text: &str) -> Result<Vec<Row>> {
@@ -88,6 +100,7 @@ async fn read_columns(session: &Session, table: &str, create: &str, strict: bool
             name,
             cast: cast.to_owned(),
             family,
+            holds_many: family == Family::Opaque,
             ignores_case,
         });
     }
@@ -162,6 +175,42 @@ async fn read_indexes(session: &Session, table: &mut Table) -> Result<()> {
         };
         if !table.indexes.contains(&columns) {
             table.indexes.push(columns);
+        }
+    }
+    Ok(())
+}
+
+/// Reads the unique indexes. SQLite knows expressions and conditions only as the text of the CREATE statement.
+async fn read_unique_indexes(session: &Session, table: &mut Table) -> Result<()> {
+    let text = "SELECT l.name AS name, i.name AS column, NULLIF(i.coll, 'BINARY') AS collation, \
+                COALESCE((SELECT m.sql FROM sqlite_master m WHERE m.type = 'index' AND m.name = l.name), '') AS sql \
+                FROM pragma_index_list({table}) l, pragma_index_xinfo(l.name) i WHERE l.\"unique\" AND i.key ORDER BY l.seq, i.seqno";
+    let mut indexes: Vec<(String, String, Vec<IndexPart>)> = Vec::new();
+    for row in rows_of(session, text, &table.name.name).await? {
+        let (name, sql): (String, String) = (row.get("name")?, row.get("sql")?);
+        if indexes.last().is_none_or(|(last, ..)| *last != name) {
+            indexes.push((name, sql.clone(), Vec::new()));
+        }
+        let Some((.., parts)) = indexes.last_mut() else { continue };
+        let expression = || index_text(&sql)?.parts.get(parts.len()).map(|part| (*part).to_owned());
+        let value = match row.get::<Option<String>>("column")? {
+            Some(column) => IndexValue::Column(column),
+            None => IndexValue::Expression(expression().unwrap_or_default()),
+        };
+        parts.push(IndexPart { value, collation: row.get("collation")? });
+    }
+    for (_, sql, parts) in indexes {
+        let condition = index_text(&sql).and_then(|text| text.condition.map(str::to_owned));
+        let mentioned = mentioned(&parts, condition.as_deref(), &table.columns);
+        table.unique_indexes.push(UniqueIndex { parts, condition, nulls_are_equal: false, mentioned });
+    }
+    // An INTEGER PRIMARY KEY is the row's number, and has no index of its own.
+    if let Some(primary) = table.uniques.first() {
+        let part = |name: &String| IndexPart { value: IndexValue::Column(name.clone()), collation: None };
+        let parts = primary.iter().map(part).collect();
+        let index = UniqueIndex { parts, condition: None, nulls_are_equal: false, mentioned: Vec::new() };
+        if !table.unique_indexes.contains(&index) {
+            table.unique_indexes.push(index);
         }
     }
     Ok(())

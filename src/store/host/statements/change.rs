@@ -12,7 +12,7 @@ pub struct RowChange<'a> {
     /// The leavers whose rows change, each for a job.
     pub items: &'a [&'a WorkItem],
     /// The rows among theirs.
-    pub rows: Selected<'a>,
+    pub rows: Selected,
     /// The effect on these rows.
     pub effect: Effect<'a>,
     /// The action that the journal records.

@@ -37,7 +37,7 @@ pub async fn changes<'a>(
     }
 }
 
-fn moved<'a>(reference: &'a Reference, items: &'a [&'a WorkItem], rows: Selected<'a>) -> RowChange<'a> {
+fn moved<'a>(reference: &'a Reference, items: &'a [&'a WorkItem], rows: Selected) -> RowChange<'a> {
     // Rows without a key are found again by what they looked like.
     let retention = reference.keyless.then_some(Retention::Journal);
     RowChange { reference, items, rows, effect: Effect::Move, action: JournalAction::Moved, retention }
@@ -62,15 +62,15 @@ fn pair_changes<'a>(
         return Vec::new();
     }
     let pairs = Arc::new(pairs);
-    let occupied = |occupied, effect, action| {
-        let (rows, retention) = (Selected::OccupiedPairs(pairs.clone(), occupied), Some(Retention::Journal));
+    let occupied = |effect, action| {
+        let (rows, retention) = (Selected::OccupiedPairs(pairs.clone()), Some(Retention::Journal));
         RowChange { reference, items, rows, effect, action, retention }
     };
     let mut changes = match reference.disposition.on_conflict() {
         None | Some(OnConflict::Fail) => Vec::new(),
-        Some(OnConflict::Drop(lists)) => vec![occupied(lists.as_slice(), Effect::Delete(&[]), JournalAction::Dropped)],
+        Some(OnConflict::Drop) => vec![occupied(Effect::Delete(&[]), JournalAction::Dropped)],
         Some(OnConflict::Add { occupied: list, columns }) => {
-            vec![occupied(std::slice::from_ref(list), Effect::Merge { occupied: list, columns }, JournalAction::Merged)]
+            vec![occupied(Effect::Merge { occupied: list, columns }, JournalAction::Merged)]
         }
     };
     changes.push(moved(reference, items, Selected::Pairs(pairs)));

@@ -158,7 +158,7 @@ fn target(sql: &mut Sql, change: &RowChange<'_>) -> Target {
             is_one: String::new(),
             successor: as_text("NULL"),
         },
-        Selected::All | Selected::Dealt | Selected::Pairs(_) | Selected::OccupiedPairs(..) => Target {
+        Selected::All | Selected::Dealt | Selected::Pairs(_) | Selected::OccupiedPairs(_) => Target {
             rows: selection(sql, reference, items, rows),
             using: "x",
             is_one: format!("{} AND ", has_key(reference, "t", "x")),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::restored::RestoreOutcome;
-use crate::catalog::{Column, Family, Reference, Spelling, TableName};
+use crate::catalog::{Column, Family, Reference, Spelling, TableName, TimeForm};
 use crate::contract::SkipReason;
 use crate::store::dialect::sql::{ColumnArray, INT64, MATERIALIZED, Sql, TEXT};
 use crate::store::dialect::{ROW_SNAPSHOTS, Type};
@@ -41,6 +41,7 @@ impl CurrentColumns {
                     cast: column.cast,
                     family: Family::Other,
                     spelling: Spelling::One,
+                    time: TimeForm::OfType,
                 }),
             }
         }

@@ -11,6 +11,7 @@ use crate::plan::UserStatus;
 use crate::store::dialect::JOBS;
 use crate::store::dialect::sql::{as_text, column, quoted, table};
 use crate::store::host::predicates::{LEAVES, has_status, in_org, open_states, org_of};
+use crate::store::host::statements::new_value;
 use crate::store::{Error, Result, Session};
 
 /// Ends the leavers' access: sets them from active to inactive.
@@ -21,7 +22,7 @@ pub async fn lock_out(session: &Session, catalog: &Catalog, leavers: &[&UserId])
     let users = &catalog.users;
     let doing = "locking the leavers out";
     let mut sql = session.sql("");
-    let inactive = sql.host(&users.status.column, &users.status.inactive);
+    let inactive = new_value(&mut sql, &users.table, &users.status.column, &users.status.inactive);
     let is_active = has_status(&mut sql, &users.status, "u", &users.status.active);
     let list = sql.host_list(&users.key, leavers.iter().map(|user| user.as_str()));
     let in_org = in_org(&mut sql, users.within.as_ref(), "u");
@@ -68,7 +69,7 @@ pub async fn set_status(
     let mut sql = session.sql("");
     let key = sql.host(&users.key, user.as_str());
     let is_from = has_status(&mut sql, &users.status, "u", status_value(&users.status, &from)?);
-    let to = sql.host(&users.status.column, status_value(&users.status, &to)?);
+    let to = new_value(&mut sql, &users.table, &users.status.column, status_value(&users.status, &to)?);
     let in_org = in_org(&mut sql, users.within.as_ref(), "u");
     sql.add(&format!(
         "UPDATE {host} AS u SET {status} = {to} WHERE {column} = {key} AND {is_from}{in_org}",

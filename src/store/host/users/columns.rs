@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use crate::catalog::{Catalog, Column, Family, Spelling, Status, Users};
+use crate::catalog::{Catalog, Column, Family, SetValue, Spelling, Status, Users};
 use crate::contract::UserId;
 use crate::plan::UserStatus;
 use crate::store::dialect::Type;
@@ -68,11 +68,11 @@ pub fn read_status(row: &Row) -> Result<UserStatus> {
 }
 
 /// Returns the host's value for a status.
-pub fn status_value<'s>(known: &'s Status, status: &UserStatus) -> Result<&'s str> {
+pub fn status_value<'s>(known: &'s Status, status: &UserStatus) -> Result<&'s SetValue> {
     let value = match status {
-        UserStatus::Active => Some(known.active.as_str()),
-        UserStatus::Inactive => Some(known.inactive.as_str()),
-        UserStatus::Invited => known.invited.as_deref(),
+        UserStatus::Active => Some(&known.active),
+        UserStatus::Inactive => Some(&known.inactive),
+        UserStatus::Invited => known.invited.as_ref(),
         UserStatus::Other(_) => None,
     };
     value.ok_or_else(|| Error::unexpected("setting a user's status", "the catalog has no value for this status"))

@@ -7,9 +7,10 @@ use super::licenses::of_org;
 use crate::catalog::{Catalog, Column, InvitationStatus, Invitations, TableName};
 use crate::contract::UserId;
 use crate::plan::UserStatus;
-use crate::store::dialect::Type;
 use crate::store::dialect::sql::{Sql, as_text, column, quoted, table};
 use crate::store::host::predicates::in_org;
+use crate::store::host::present::present_time;
+use crate::store::host::statements::new_value;
 use crate::store::{Error, Result, Session};
 
 /// A user to be invited.
@@ -46,10 +47,11 @@ pub async fn add_invited(session: &Session, catalog: &Catalog, invited: Invitee<
     let users = &catalog.users;
     let mut sql = session.sql("");
     let status = status_value(&users.status, &UserStatus::Invited)?;
-    let mut given = vec![(&users.name, invited.name), (&users.email, invited.email), (&users.status.column, status)];
+    let mut given = vec![(&users.name, invited.name), (&users.email, invited.email)];
     given.extend(users.org.as_ref().map(|org| (org, invited.org)));
     given.extend(users.new.iter().map(|(column, value)| (column, value.as_str())));
-    let values = given.into_iter().map(|(column, value)| (column, sql.host(column, value))).collect();
+    let mut values: Vec<_> = given.into_iter().map(|(column, value)| (column, sql.host(column, value))).collect();
+    values.push((&users.status.column, new_value(&mut sql, &users.table, &users.status.column, status)));
     insert_row(&mut sql, &users.table, &users.key, values);
     let id = first_text(session, doing, sql).await?;
     let id = id.ok_or_else(|| Error::unexpected(doing, "the database returned no key for the user"))?;
@@ -75,7 +77,12 @@ pub async fn invite(
     let open = invitations.status.iter().map(|status| (&status.column, status.open.as_str()));
     let mut values: Vec<(&Column, String)> =
         given.chain(open).map(|(column, value)| (column, sql.host(column, value))).collect();
-    values.extend(invitations.sent_at.iter().map(|sent_at| (sent_at, sql.dialect().now(&Type::of(sent_at)))));
+    values.extend(
+        invitations
+            .sent_at
+            .iter()
+            .map(|sent_at| (sent_at, present_time(sql.dialect(), &invitations.table, None, sent_at))),
+    );
     insert_row(&mut sql, &invitations.table, &invitations.key, values);
     first_text(session, "adding an invitation", sql).await
 }
@@ -134,7 +141,11 @@ fn assignments(sql: &mut Sql, invitations: &Invitations, update: InvitationUpdat
         InvitationUpdate::Accepted | InvitationUpdate::Cancelled => &invitations.answered_at,
     };
     if let Some(time) = time {
-        assignments.push(format!("{} = {}", quoted(&time.name), sql.dialect().now(&Type::of(time))));
+        assignments.push(format!(
+            "{} = {}",
+            quoted(&time.name),
+            present_time(sql.dialect(), &invitations.table, None, time)
+        ));
     }
     assignments.join(", ")
 }

@@ -1,10 +1,10 @@
 //! The list of users that the command line shows.
 
 use super::columns::{read_status, status_columns};
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, SetValue};
 use crate::plan::UserStatus;
 use crate::store::dialect::sql::{INT64, Sql, as_text, column, table};
-use crate::store::host::predicates::{in_org, org_of};
+use crate::store::host::predicates::{has_status, in_org, org_of};
 use crate::store::host::user_match::is_user;
 use crate::store::{Result, Row, Session};
 
@@ -29,7 +29,7 @@ pub struct UserListing {
 #[derive(Debug, Clone, Default)]
 pub struct UserSelection {
     /// With one of these values of the status column; any if there is none.
-    pub statuses: Vec<String>,
+    pub statuses: Vec<SetValue>,
     /// With this text in the name or the email address, in upper or lower case.
     pub text: Option<String>,
 }
@@ -40,8 +40,9 @@ impl UserSelection {
         let users = &catalog.users;
         let mut tests = vec!["TRUE".to_owned()];
         if !self.statuses.is_empty() {
-            let list = sql.host_list(&users.status.column, self.statuses.iter().map(String::as_str));
-            tests.push(format!("{} IN {list}", column("u", &users.status.column.name)));
+            let any: Vec<String> =
+                self.statuses.iter().map(|value| has_status(sql, &users.status, "u", value)).collect();
+            tests.push(format!("({})", any.join(" OR ")));
         }
         if let Some(text) = &self.text {
             let escaped = text.to_lowercase().replace('!', "!!").replace('%', "!%").replace('_', "!_");
