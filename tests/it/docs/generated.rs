@@ -60,7 +60,7 @@ fn replace_part(page: &str, kept: &str, part: &str, text: &str) -> String {
     let begin = format!("<!-- generated: {part} -->\n");
     let (before, rest) = kept.split_once(&begin).unwrap_or_else(|| panic!("{page} has no part {part}"));
     let (_, after) = rest.split_once(END).unwrap_or_else(|| panic!("{page}: the part {part} has no end"));
-    format!("{before}{begin}\n{}\n\n{END}{after}", text.trim())
+    format!("{before}{begin}\n{}\n\n{END}{after}", text.trim_matches('\n'))
 }
 
 /// Returns each decision: its file, its number and its title.
