@@ -12,7 +12,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
 ];
 
 /// Examples of every command.
-const EXAMPLES: [(&str, &[&str]); 32] = [
+const EXAMPLES: [(&str, &[&str]); 33] = [
     ("demo", &["handover demo", "handover demo --catalog apto --records 1000000 --keep demo.db"]),
     ("init", &["handover init", "handover init /etc/handover/handover.toml --catalog /etc/handover/app.toml"]),
     ("doctor", &["handover doctor", "handover --config handover.toml doctor --json"]),
@@ -30,7 +30,7 @@ const EXAMPLES: [(&str, &[&str]); 32] = [
     ("revert", &["handover revert JOB --by 1 --dry-run", "handover revert JOB --by 1 --reason 'came back' --wait"]),
     ("cancel", &["handover cancel JOB --by 1 --wait"]),
     ("pause", &["handover pause JOB --by 1"]),
-    ("resume", &["handover resume JOB --by 1 --wait"]),
+    ("resume", &["handover resume JOB --by 1 --wait", "handover resume JOB --by 1 --catalog current --wait"]),
     ("amend", &["handover amend JOB --by 1 --reassign successors.json"]),
     ("jobs", &["handover jobs --state needs_attention", "handover jobs --user 53 --since 7d"]),
     ("job", &["handover job JOB", "handover job JOB --json"]),
@@ -48,6 +48,7 @@ const EXAMPLES: [(&str, &[&str]); 32] = [
     ("catalog scan", &["handover catalog scan"]),
     ("catalog draft", &["handover catalog draft"]),
     ("catalog grants", &["handover catalog grants --role handover_worker"]),
+    ("catalog publish", &["handover catalog publish --by 1 --dry-run", "handover catalog publish --by 1"]),
     ("schema", &["handover schema request", "handover schema asyncapi"]),
     ("completions", &["handover completions bash"]),
     ("man", &["handover man submit", "handover man --directory man"]),
