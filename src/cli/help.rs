@@ -78,7 +78,9 @@ fn with_examples(command: Command, path: &[&str], examples: &[&str]) -> Command 
     match path {
         [] => {
             let examples: Vec<String> = examples.iter().map(|example| format!("  {example}")).collect();
-            command.after_help(format!("Examples:\n{}", examples.join("\n")))
+            let names: Vec<&str> = command.get_visible_aliases().collect();
+            let names = if names.is_empty() { String::new() } else { format!("\n\nOther names: {}", names.join(", ")) };
+            command.after_help(format!("Examples:\n{}{names}", examples.join("\n")))
         }
         [first, rest @ ..] => command.mut_subcommand(first, |found| with_examples(found, rest, examples)),
     }
