@@ -77,7 +77,7 @@ mod tests {
             (format!("{{{HEADER}}}"), &["missing_field type"]),
             (format!(r#"{{"type":"explode",{HEADER},"surprise":1}}"#), &["unknown_type type"]),
             (
-                r#"{"type":"deactivate","request_id":7,"user":"53"}"#.into(),
+                r#"{"type":"deactivate","request_id":7.5,"user":"53"}"#.into(),
                 &["invalid_id request_id", "unknown_field user", "missing_field requested_by", "missing_field user_id"],
             ),
             (deactivation(r#","":1"#), &["unknown_field ."]),
