@@ -3,6 +3,8 @@
 mod conditions;
 mod conflict;
 mod disposition;
+mod facts;
+mod followers;
 mod key;
 mod reference;
 mod resolve;
@@ -20,6 +22,7 @@ use sha2::{Digest, Sha256};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use self::facts::{check_facts, check_section_facts};
 use self::reference::check_reference;
 use self::resolve::Resolver;
 use self::row_security::check_row_security;
@@ -48,7 +51,7 @@ pub struct Checked {
 /// Checks a catalog's text against the live schema. All faults are reported at once, each with its line.
 ///
 /// ```
-/// use handover::catalog::{Family, Schema, SchemaColumn, SchemaTraits, Table, TableName, check};
+/// use handover::catalog::{Family, Schema, SchemaColumn, SchemaTraits, Table, TableFacts, TableName, check};
 ///
 /// let column = |name: &&str| SchemaColumn {
 ///     name: (*name).into(),
@@ -71,10 +74,12 @@ pub struct Checked {
 ///     row_security: false,
 ///     policies: Default::default(),
 ///     row_address: None,
+///     facts: TableFacts::default(),
 /// };
 /// let schema = Schema {
 ///     traits: SchemaTraits { booleans_are_integers: false, has_session_settings: true, checks_types: true },
 ///     tables: vec![table("users", &["id", "name", "email", "status"]), table("contacts", &["id", "owner"])],
+///     relations: Vec::new(),
 /// };
 /// let source = r#"
 /// [users]
@@ -152,6 +157,10 @@ fn read(resolver: &mut Resolver<'_>, name: &str, source: &str) -> Option<Catalog
     check_row_security(resolver, entries.session.as_ref());
     let mut references: Vec<Reference> = references.into_iter().collect::<Option<_>>()?;
     let users = users?;
+    for (entry, reference) in entries.references.iter().zip(&mut references) {
+        check_facts(resolver, reference, entry.span().start);
+    }
+    check_section_facts(resolver, &users_entry, entries.license.as_ref(), entries.invitations.as_ref());
     // A license may belong to an organization although users are known without one.
     let seats = entries.license.as_ref().filter(|_| users.per_org);
     let sections = [

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::condition::Condition;
-use super::schema::{Column, ForeignKey, TableName};
+use super::followers::Followers;
+use super::schema::Column;
 use crate::contract::named_enum;
 
 /// The effect on a reference's rows when their user leaves.
@@ -19,13 +20,15 @@ pub enum Disposition {
         touch: Option<Column>,
         /// The effect if the successor already has the record.
         on_conflict: OnConflict,
+        /// The rows that follow those that are removed in a conflict.
+        with: Followers,
     },
     /// Rows are removed; the journal keeps a snapshot.
     Detach {
         /// True if a reactivation restores them, as an undo does.
         restore: bool,
-        /// Tables whose rows are removed with them.
-        with: Vec<Child>,
+        /// The rows that follow them.
+        with: Followers,
     },
     /// Columns take a value; the journal keeps the old values.
     Set {
@@ -38,8 +41,8 @@ pub enum Disposition {
     Purge {
         /// The time for which snapshots are kept; zero for none.
         keep_copy: Duration,
-        /// Tables whose rows are removed with them.
-        with: Vec<Child>,
+        /// The rows that follow them.
+        with: Followers,
     },
     /// The user cannot leave while such a row exists.
     Block {
@@ -53,6 +56,8 @@ pub enum Disposition {
         on_conflict: OnConflict,
         /// The catalog's own hint.
         hint: Option<String>,
+        /// The rows that follow those that are removed in a conflict.
+        with: Followers,
     },
     /// Rows stay, on purpose.
     Keep,
@@ -96,23 +101,6 @@ pub enum SetValue {
     Null,
     /// The time of the change. A column that has a time already keeps it.
     Now,
-}
-
-/// A table whose rows are removed with the rows of a reference. Otherwise the database would delete or change them itself.
-#[derive(Debug, Clone)]
-pub struct Child {
-    /// The table.
-    pub table: TableName,
-    /// Every column that a snapshot of a row holds.
-    pub columns: Vec<Column>,
-    /// The foreign keys that can be checked at the commit.
-    pub deferrable: Vec<ForeignKey>,
-    /// The columns that point.
-    pub points: Vec<String>,
-    /// The parent's columns that they point at.
-    pub at: Vec<String>,
-    /// The parent: another child, by its position in the list, or the reference itself.
-    pub parent: Option<usize>,
 }
 
 named_enum! {
@@ -267,13 +255,14 @@ impl Disposition {
         }
     }
 
-    /// Returns the tables whose rows are removed with the rows.
-    pub fn children(&self) -> &[Child] {
+    /// Returns the rows that follow removed rows, if the disposition can remove any.
+    pub fn followers(&self) -> Option<&Followers> {
         match self {
-            Disposition::Detach { with, .. } | Disposition::Purge { with, .. } => with,
-            Disposition::Transfer { .. } | Disposition::Set { .. } | Disposition::Block { .. } | Disposition::Keep => {
-                &[]
-            }
+            Disposition::Transfer { with, .. }
+            | Disposition::Block { with, .. }
+            | Disposition::Detach { with, .. }
+            | Disposition::Purge { with, .. } => Some(with),
+            Disposition::Set { .. } | Disposition::Keep => None,
         }
     }
 

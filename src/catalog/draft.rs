@@ -4,8 +4,9 @@ use std::collections::{BTreeSet, HashSet};
 use std::fmt::Write;
 
 use super::credentials::looks_like_credentials;
+use super::effects::reach;
 use super::guess::{column_like, end_column, key_of, status_column, words_of};
-use super::schema::{Family, OnDelete, Schema, SchemaColumn, Table, TableName};
+use super::schema::{Family, Schema, SchemaColumn, Table};
 
 /// A column that points at the users, or probably does.
 #[derive(Debug, Clone)]
@@ -230,14 +231,10 @@ fn write_reference(
         kind = quoted(&kind),
     );
     let with =
-        if word.starts_with("detach") && !keys.is_empty() { cascades(schema, &place.table.name) } else { Vec::new() };
+        if word.starts_with("detach") && !keys.is_empty() { reach(schema, &place.table.name) } else { Vec::new() };
     if !with.is_empty() {
         let with: Vec<String> = with.iter().map(|name| quoted(&name.to_string())).collect();
-        let _ = writeln!(
-            text,
-            "# These rows are removed with them, and the journal keeps them too.\nwith = [{}]",
-            with.join(", ")
-        );
+        let _ = writeln!(text, "# Rows that follow them: a snapshot keeps them, too.\nwith = [{}]", with.join(", "));
     }
     if word.starts_with("detach") && looks_like_credentials(place.table) {
         let _ = writeln!(
@@ -267,19 +264,4 @@ fn kind_of(users: &Table, place: &Pointing<'_>, kinds: &mut HashSet<String>) -> 
     let name = names.find(|name| !kinds.contains(name)).unwrap_or(one);
     kinds.insert(name.clone());
     name
-}
-
-/// Lists the tables whose rows a delete also deletes or changes, parents first.
-fn cascades(schema: &Schema, of: &TableName) -> Vec<TableName> {
-    let mut found: Vec<TableName> = vec![of.clone()];
-    let mut next = 0;
-    while let Some(parent) = found.get(next).cloned() {
-        for (table, key) in schema.inbound(&parent) {
-            if key.on_delete != OnDelete::Refuse && !found.contains(&table.name) {
-                found.push(table.name.clone());
-            }
-        }
-        next += 1;
-    }
-    found.split_off(1)
 }

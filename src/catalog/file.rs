@@ -9,7 +9,8 @@ use schemars::JsonSchema;
 
 pub use self::conditions::{ConditionEntry, ListingEntry, PermissionEntry, WhenEntry};
 pub use self::reference::{
-    AddEntry, DispositionName, EligibleEntry, OnConflictEntry, OnConflictWord, ParentEntry, ReferenceEntry,
+    AddEntry, DispositionName, EligibleEntry, LinkEntry, OnConflictEntry, OnConflictWord, ParentEntry, ReferenceEntry,
+    WithEntry,
 };
 pub use self::sections::{
     GroupsEntry, InvitationStatusEntry, InvitationsEntry, LicenseEntry, ScanEntry, SessionEntry, StatusEntry,

@@ -10,32 +10,40 @@ mod condition;
 mod credentials;
 mod disposition;
 mod draft;
+mod effects;
 mod fault;
 mod file;
 mod filter;
+mod followers;
 pub mod guess;
 mod model;
 mod reference;
+mod relation;
 mod rights;
 mod scan;
 mod schema;
+mod schema_fact;
+mod table_name;
 mod tables;
 
 pub use check::{Checked, check};
 pub use condition::{Condition, Holds, Listing, Permission, SomeUsers, When};
-pub use disposition::{Child, Disposition, Eligible, JournalAction, Occupied, OnConflict, Retention, SetValue};
+pub use disposition::{Disposition, Eligible, JournalAction, Occupied, OnConflict, Retention, SetValue};
 pub use draft::{Pointing, draft};
 pub use fault::{ExpectedValue, Fault, Faults};
 pub use file::CatalogFile;
 pub use filter::{Filter, OrgScope, Parent, Test};
+pub use followers::{Follower, Followers, Following, Link, Place};
 pub use model::{Catalog, Groups, InvitationStatus, Invitations, License, Status, Users};
 pub use reference::{ClaimedRows, Reference};
+pub use relation::{Fires, Relation, RelationKind, TableFacts, Trigger, TriggerEvent};
 pub use rights::{Columns, Rights, TableRights};
 pub use scan::{Uncovered, covers, pointing_columns, scan, scan_names};
 pub use schema::{
-    Column, Family, ForeignKey, IndexPart, IndexValue, OnDelete, Policies, Schema, SchemaColumn, SchemaTraits,
+    Column, Family, ForeignKey, IndexPart, IndexValue, KeyAction, Policies, Schema, SchemaColumn, SchemaTraits,
     Spelling, Table, TableName, TimeForm, UniqueIndex,
 };
+pub use schema_fact::{SchemaFact, Verdict, Work};
 pub use tables::NamedTables;
 
 /// The catalogs embedded in the binary: name and TOML.

@@ -204,6 +204,12 @@ impl Catalog {
         self.references.iter().find(|reference| reference.kind == kind)
     }
 
+    /// Returns the reference to which journal rows and snapshots of a kind belong: rows that follow those of `order` are of the
+    /// kind `order/lines`.
+    pub fn reference_of(&self, kind: &str) -> Option<&Reference> {
+        self.reference(kind.split('/').next().unwrap_or(kind))
+    }
+
     /// Lists the conditions on users that rules have: each once.
     pub fn rule_conditions(&self) -> Vec<&Condition> {
         let mut conditions: Vec<&Condition> = Vec::new();

@@ -3,6 +3,8 @@
 use super::condition::{SomeUsers, When};
 use super::disposition::{Disposition, Retention};
 use super::filter::{Filter, OrgScope};
+use super::followers::{Link, Place};
+use super::relation::Fires;
 use super::schema::{Column, ForeignKey, TableName, UniqueIndex};
 
 /// A place in the host's tables that points at a user.
@@ -55,6 +57,8 @@ pub struct Reference {
     pub own_row: bool,
     /// True if the rows are credentials: they are removed without a copy, and nothing restores them.
     pub secret: bool,
+    /// The statements that fire triggers.
+    pub fires: Fires,
     /// The effect on the rows.
     pub disposition: Disposition,
 }
@@ -83,6 +87,37 @@ impl Reference {
     /// True if the rows give the user access, and go when the access ends.
     pub fn ends_access(&self) -> bool {
         self.at_start && self.disposition.ends_access()
+    }
+
+    /// Returns the columns that the disposition writes.
+    pub fn written_columns(&self) -> Vec<&str> {
+        let moved = self.disposition.moves().then_some(&self.user);
+        let set = self.disposition.values().iter().map(|(column, _)| column);
+        let columns = moved.into_iter().chain(self.disposition.touch()).chain(set).chain(&self.version_column);
+        columns.map(|column| column.name.as_str()).collect()
+    }
+
+    /// Returns the kind of rows that are removed because they follow this reference's.
+    pub fn removed_kind(&self, table: &TableName) -> String {
+        format!("{}/{table}", self.kind)
+    }
+
+    /// Returns the kind of rows of which a link is emptied because they point at this reference's.
+    pub fn emptied_kind(&self, table: &TableName, link: &Link) -> String {
+        let points: Vec<&str> = link.points.iter().map(|column| column.name.as_str()).collect();
+        format!("{}/{table}.{}", self.kind, points.join("+"))
+    }
+
+    /// Returns the table at a place among those that lose rows.
+    pub fn table_at(&self, place: Place) -> &TableName {
+        let follower = place.and_then(|place| self.disposition.followers()?.tables.get(place));
+        follower.map_or(&self.table, |follower| &follower.table)
+    }
+
+    /// Returns the key of the rows at a place among the tables that lose rows.
+    pub fn key_at(&self, place: Place) -> &[Column] {
+        let follower = place.and_then(|place| self.disposition.followers()?.tables.get(place));
+        follower.map_or(&self.key, |follower| &follower.key)
     }
 
     /// True if a row can pass the tests of both references, for the same user.

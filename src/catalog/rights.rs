@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::condition::{Condition, Holds};
 use super::disposition::{Disposition, OnConflict, Retention};
 use super::filter::{Filter, Test};
+use super::followers::{Followers, Following};
 use super::model::{Catalog, Invitations, License, Users};
 use super::reference::Reference;
 use super::schema::{Column, IndexValue, TableName, UniqueIndex};
@@ -189,19 +190,38 @@ impl Rights {
             }
             Disposition::Detach { .. } | Disposition::Purge { .. } | Disposition::Keep => {}
         }
-        if let Some(retention) = reference.disposition.retention() {
-            let is_kept = !matches!(retention, Retention::For(time) if time.is_zero());
-            let is_restorable = is_kept && !reference.secret;
+        let followers = reference.disposition.followers();
+        let is_kept = match reference.disposition.retention() {
+            Some(Retention::For(time)) => !time.is_zero(),
+            Some(Retention::Journal) | None => true,
+        };
+        let is_restorable = is_kept && !reference.secret;
+        if reference.disposition.removes() {
             self.table(&reference.table).remove_rows(is_restorable, Some(&reference.user.name));
-            for child in reference.disposition.children() {
-                self.table(&child.table).remove_rows(is_restorable, child.points.first());
-            }
+        }
+        if let Some(followers) = followers {
+            self.add_followers(reference, followers, is_restorable);
         }
         if changes {
             // An undo looks up the parents of restored rows if the database would check them only at the commit.
-            let of_children = reference.disposition.children().iter().flat_map(|child| &child.deferrable);
-            for key in reference.deferrable.iter().chain(of_children) {
+            let of_followers = followers.into_iter().flat_map(|followers| &followers.tables);
+            for key in reference.deferrable.iter().chain(of_followers.flat_map(|follower| &follower.deferrable)) {
                 self.table(&key.table).select.extend_names(&key.target);
+            }
+        }
+    }
+
+    /// Adds the rights on rows that follow removed ones. All of them are locked before anything is removed.
+    fn add_followers(&mut self, reference: &Reference, followers: &Followers, is_restorable: bool) {
+        if !followers.is_empty() || reference.fires.on_delete {
+            self.table(&reference.table).update.insert(reference.user.name.clone());
+        }
+        for link in &followers.links {
+            let table = self.table(reference.table_at(link.child));
+            table.update.extend(link.points.iter().map(|column| column.name.clone()));
+            match link.effect {
+                Following::Removed => table.remove_rows(is_restorable, None),
+                Following::Emptied => table.select.extend(reference.key_at(link.child).iter().chain(&link.points)),
             }
         }
     }

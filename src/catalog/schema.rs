@@ -1,15 +1,19 @@
 //! The live database, as far as a catalog is checked against it.
 
 use std::collections::BTreeSet;
-use std::fmt;
+
+use super::relation::{Relation, TableFacts};
+pub use super::table_name::TableName;
 
 /// The tables of a database, and what the database can do.
 #[derive(Debug, Clone)]
 pub struct Schema {
     /// The abilities of the database.
     pub traits: SchemaTraits,
-    /// Every table except the ledger's.
+    /// Every table except the ledger's. A partitioned table stands for its partitions.
     pub tables: Vec<Table>,
+    /// Relations with rows that are no tables of their own.
+    pub relations: Vec<Relation>,
 }
 
 /// The abilities of a database that the check of a catalog depends on.
@@ -21,24 +25,6 @@ pub struct SchemaTraits {
     pub has_session_settings: bool,
     /// True if a column holds only values of its type. Otherwise a UUID is a text, in any spelling, and a time any value.
     pub checks_types: bool,
-}
-
-/// A table's name, with its schema if the database has schemas.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TableName {
-    /// The schema, if the database has schemas.
-    pub schema: Option<String>,
-    /// The table.
-    pub name: String,
-}
-
-impl fmt::Display for TableName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.schema {
-            Some(schema) if schema != "public" => write!(f, "{schema}.{}", self.name),
-            _ => f.write_str(&self.name),
-        }
-    }
 }
 
 /// A table.
@@ -65,6 +51,8 @@ pub struct Table {
     /// The columns that hold the physical address of a row, if the database has such columns and the table does not hide
     /// them. An address is valid for one transaction.
     pub row_address: Option<Vec<Column>>,
+    /// What else decides about the effect of a statement.
+    pub facts: TableFacts,
 }
 
 /// The policies of a table with row-level security.
@@ -255,7 +243,7 @@ impl Family {
 }
 
 /// A foreign key.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ForeignKey {
     /// The constraint's name, if it has one.
     pub name: Option<String>,
@@ -266,20 +254,22 @@ pub struct ForeignKey {
     /// The columns pointed at.
     pub target: Vec<String>,
     /// The effect here when the row pointed at is deleted.
-    pub on_delete: OnDelete,
+    pub on_delete: KeyAction,
+    /// The effect here when the columns pointed at take other values.
+    pub on_update: KeyAction,
     /// True if it can be checked at the commit instead of at once.
     pub is_deferrable: bool,
 }
 
-/// The effect of a delete on rows that point at the deleted row.
+/// The effect of a statement on rows that point at the rows that it changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnDelete {
-    /// The delete fails.
+pub enum KeyAction {
+    /// The statement fails.
     Refuse,
-    /// The row that points is deleted too.
+    /// The row that points is deleted or changed too.
     Cascade,
     /// The column that points becomes NULL or takes its default.
-    Forget,
+    Empty,
 }
 
 impl Schema {
@@ -289,6 +279,15 @@ impl Schema {
         bare.or_else(|| {
             let (schema, name) = written.split_once('.')?;
             self.tables.iter().find(|table| table.name.schema.as_deref() == Some(schema) && table.name.name == name)
+        })
+    }
+
+    /// Returns the relation that no catalog can name, by the name as written.
+    pub fn relation(&self, written: &str) -> Option<&Relation> {
+        self.relations.iter().find(|relation| match (&relation.name.schema, written.split_once('.')) {
+            _ if relation.visible && relation.name.name == written => true,
+            (Some(own), Some((schema, name))) => own == schema && relation.name.name == name,
+            (Some(_) | None, Some(_) | None) => false,
         })
     }
 
@@ -306,7 +305,7 @@ impl Schema {
 }
 
 impl Table {
-    /// Lists the columns that statements write: a snapshot of a row holds exactly these.
+    /// Lists the columns that statements write.
     pub fn written_columns(&self) -> impl Iterator<Item = &SchemaColumn> {
         self.columns.iter().filter(|column| !column.generated)
     }

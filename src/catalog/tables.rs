@@ -96,9 +96,10 @@ mod tests {
             row_security: false,
             policies: Policies::default(),
             row_address: None,
+            facts: crate::catalog::TableFacts::default(),
         };
         let traits = SchemaTraits { booleans_are_integers: false, has_session_settings: true, checks_types: true };
-        Schema { traits, tables: tables.iter().map(table).collect() }
+        Schema { traits, tables: tables.iter().map(table).collect(), relations: Vec::new() }
     }
 
     #[test]

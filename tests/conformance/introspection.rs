@@ -1,6 +1,6 @@
 //! The live schema, as a driver reads it.
 
-use handover::catalog::{Family, OnDelete, Table, TableName};
+use handover::catalog::{Family, KeyAction, Table, TableName};
 use handover::store::driver::current_columns;
 use handover::store::{clock, host};
 
@@ -36,7 +36,7 @@ async fn tables_have_columns_keys_and_references(world: &mut World) {
         (&key.columns, &key.table, &key.target),
         (&vec!["box_id".to_owned()], &boxes.name, &vec!["id".to_owned()])
     );
-    assert_eq!(key.on_delete, OnDelete::Cascade);
+    assert_eq!(key.on_delete, KeyAction::Cascade);
 }
 
 #[every_engine]

@@ -92,11 +92,12 @@ async fn owners(world: &World, table: &str) -> Vec<String> {
     world.texts(&format!("SELECT {row} AS t FROM {table} ORDER BY id")).await
 }
 
-/// Returns the snapshots of a kind's rows, unordered because several movers write at once. Numbers become texts, as in
+/// Returns the snapshots of a kind's rows and of those that followed them, unordered because several movers write at once. Numbers become texts, as in
 /// PostgreSQL's snapshots.
 async fn copies(world: &World, kind: &str) -> Vec<Value> {
-    let query =
-        format!("SELECT CAST(content AS text) AS t FROM handover.row_snapshots WHERE kind = '{kind}' ORDER BY id");
+    let query = format!(
+        "SELECT CAST(content AS text) AS t FROM handover.row_snapshots WHERE kind = '{kind}' OR kind LIKE '{kind}/%' ORDER BY id"
+    );
     let mut copies: Vec<Value> =
         world.texts(&query).await.iter().map(|text| serde_json::from_str(text).expect("JSON")).collect();
     for value in copies.iter_mut().filter_map(Value::as_object_mut).flat_map(|copy| copy.values_mut()) {

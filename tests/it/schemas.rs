@@ -2,6 +2,8 @@
 
 mod changing_schema;
 mod columns;
+mod facts;
+mod followers;
 mod keyless;
 mod memberships;
 mod nulls;
@@ -10,6 +12,7 @@ mod parents;
 mod row_level_security;
 mod session_defaults;
 mod times;
+mod triggers;
 mod types;
 mod uncomparable_types;
 mod unique_keys;

@@ -6,12 +6,14 @@ use toml::Spanned;
 
 use super::conditions::check_condition;
 use super::conflict::check_on_conflict;
+use super::followers::check_followers;
 use super::resolve::Resolver;
 use super::times::check_touch;
 use super::values::{check_new_value, form_by};
-use crate::catalog::disposition::{Child, Disposition, Eligible, SetValue};
+use crate::catalog::disposition::{Disposition, Eligible, OnConflict, SetValue};
 use crate::catalog::file::{DispositionName, EligibleEntry, Name, ReferenceEntry};
-use crate::catalog::schema::{Column, OnDelete, Table};
+use crate::catalog::followers::Followers;
+use crate::catalog::schema::{Column, Table};
 
 /// The default time for which snapshots of deleted rows are kept.
 const KEEP_COPY: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -37,18 +39,20 @@ pub fn check_disposition(
             let touch = touch.map_or(Some(None), |touch| touch.map(Some));
             let required = entry.required.as_ref().is_none_or(|required| *required.get_ref());
             let on_conflict = check_on_conflict(resolver, table, entry);
-            Some(Disposition::Transfer { required, eligible: eligible?, touch: touch?, on_conflict: on_conflict? })
+            let with = check_dropped(resolver, table, entry, on_conflict.as_ref(), start);
+            let (on_conflict, with) = (on_conflict?, with?);
+            Some(Disposition::Transfer { required, eligible: eligible?, touch: touch?, on_conflict, with })
         }
         DispositionName::Detach => {
-            Some(Disposition::Detach { restore, with: check_children(resolver, table, entry, start)? })
+            Some(Disposition::Detach { restore, with: check_followers(resolver, table, entry, start)? })
         }
         DispositionName::Set => Some(Disposition::Set { values: check_set(resolver, table, entry, start)?, restore }),
         DispositionName::Purge => {
             let keep_copy = entry.keep_copy.as_ref().map_or(Some(KEEP_COPY), |text| check_keep_copy(resolver, text));
-            let with = check_children(resolver, table, entry, start);
+            let with = check_followers(resolver, table, entry, start);
             Some(Disposition::Purge { keep_copy: keep_copy?, with: with? })
         }
-        DispositionName::Block => check_block(resolver, table, entry, eligible),
+        DispositionName::Block => check_block(resolver, table, entry, eligible, start),
         DispositionName::Keep => Some(Disposition::Keep),
     }
 }
@@ -58,6 +62,7 @@ fn check_block(
     table: &Table,
     entry: &ReferenceEntry,
     eligible: Option<Option<Eligible>>,
+    start: usize,
 ) -> Option<Disposition> {
     let sole_in = resolver.optional_column(table, entry.sole_in.as_ref());
     if let Some(written) = &entry.sole_in
@@ -77,7 +82,28 @@ fn check_block(
         resolver.fault(written.span().start, "`on_conflict` has no effect without `resolve = true`: no row moves");
     }
     let hint = entry.hint.as_ref().map(|hint| hint.get_ref().clone());
-    Some(Disposition::Block { sole_in: sole_in?, resolve, eligible: eligible?, on_conflict: on_conflict?, hint })
+    let with = check_dropped(resolver, table, entry, on_conflict.as_ref(), start);
+    let (on_conflict, with) = (on_conflict?, with?);
+    Some(Disposition::Block { sole_in: sole_in?, resolve, eligible: eligible?, on_conflict, hint, with })
+}
+
+/// Checks what follows rows that a move removes because the successor has them already.
+fn check_dropped(
+    resolver: &mut Resolver<'_>,
+    table: &Table,
+    entry: &ReferenceEntry,
+    on_conflict: Option<&OnConflict>,
+    start: usize,
+) -> Option<Followers> {
+    match (on_conflict, entry.with.first()) {
+        (Some(OnConflict::Fail), None) | (None, _) => Some(Followers::default()),
+        (Some(OnConflict::Fail), Some(written)) => {
+            let message = "`with` has no effect without `on_conflict`: a move removes no row";
+            resolver.fault(written.span().start, message);
+            None
+        }
+        (Some(OnConflict::Drop | OnConflict::Add { .. }), _) => check_followers(resolver, table, entry, start),
+    }
 }
 
 fn check_eligible(
@@ -129,56 +155,6 @@ fn check_set(
         values.push(column.zip(value));
     }
     values.into_iter().collect()
-}
-
-/// Checks the tables whose rows are removed with the rows. Every foreign key that would delete or change rows must be among
-/// them, because the journal would miss those rows.
-fn check_children(
-    resolver: &mut Resolver<'_>,
-    table: &Table,
-    entry: &ReferenceEntry,
-    start: usize,
-) -> Option<Vec<Child>> {
-    let mut children: Vec<Child> = Vec::new();
-    let mut parents: Vec<(Option<usize>, &Table)> = vec![(None, table)];
-    for name in &entry.with {
-        let child = resolver.table(name)?;
-        let link = parents.iter().find_map(|(parent, above)| {
-            child.foreign_keys.iter().find(|key| key.table == above.name).map(|key| (*parent, key))
-        });
-        let Some((parent, key)) = link else {
-            let message =
-                format!("{} has no foreign key to {} or to a table before it in `with`", child.name, table.name);
-            resolver.fault(name.span().start, message);
-            return None;
-        };
-        parents.push((Some(children.len()), child));
-        children.push(Child {
-            table: child.name.clone(),
-            columns: child.written_columns().map(Column::from).collect(),
-            deferrable: child.deferrable_keys(),
-            points: key.columns.clone(),
-            at: key.target.clone(),
-            parent,
-        });
-    }
-    let schema = resolver.schema;
-    for (_, deleted) in &parents {
-        for (other, key) in schema.inbound(&deleted.name) {
-            let listed = parents.iter().any(|(_, parent)| parent.name == other.name);
-            if !listed && key.on_delete != OnDelete::Refuse {
-                let effect = if key.on_delete == OnDelete::Cascade { "deletes" } else { "changes" };
-                let message = format!(
-                    "deleting from {} also {effect} rows of {} (foreign key on {}), which the journal would miss: add it to `with`",
-                    deleted.name,
-                    other.name,
-                    key.columns.join(", ")
-                );
-                resolver.fault(start, message);
-            }
-        }
-    }
-    Some(children)
 }
 
 /// Reads how long snapshots are kept. More than a hundred years is a slip, and overflows when it is added to a time.

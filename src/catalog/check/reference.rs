@@ -13,6 +13,7 @@ use crate::catalog::credentials::looks_like_credentials;
 use crate::catalog::file::{DispositionName, ParentEntry, ReferenceEntry, WhenEntry};
 use crate::catalog::filter::{Filter, Parent, Test};
 use crate::catalog::reference::Reference;
+use crate::catalog::relation::Fires;
 use crate::catalog::schema::{Column, Family, ForeignKey, Spelling, Table};
 
 /// Checks one `[[reference]]`.
@@ -71,6 +72,7 @@ pub fn check_reference(
         version_column: version_column?,
         own_row: false,
         secret: check_secret(resolver, table, entry),
+        fires: Fires::default(),
         disposition: disposition?,
     })
 }
@@ -178,7 +180,7 @@ fn refuse_idle_fields(resolver: &mut Resolver<'_>, entry: &ReferenceEntry) {
         ("secret", entry.secret.as_ref().map(Spanned::span), &[Detach, Purge][..]),
         ("set", entry.set.as_ref().map(Spanned::span), &[Set][..]),
         ("keep_copy", entry.keep_copy.as_ref().map(Spanned::span), &[Purge][..]),
-        ("with", entry.with.first().map(Spanned::span), &[Detach, Purge][..]),
+        ("with", entry.with.first().map(Spanned::span), &[Detach, Purge, Transfer, Block][..]),
     ];
     for (field, span, names) in fields {
         if let Some(span) = span

@@ -101,6 +101,10 @@ impl<'a> Resolver<'a> {
     pub fn table(&mut self, name: &Name) -> Option<&'a Table> {
         let schema = self.schema;
         let table = schema.table(name.get_ref());
+        if let Some(relation) = schema.relation(name.get_ref()).filter(|_| table.is_none()) {
+            self.fault(name.span().start, relation.refusal());
+            return None;
+        }
         if table.is_none() {
             let near = nearest(name.get_ref(), schema.tables.iter().map(|table| table.name.name.as_str()));
             match near.is_empty() {
@@ -114,8 +118,31 @@ impl<'a> Resolver<'a> {
             && self.named.iter().all(|(named, _)| named.name != table.name)
         {
             self.named.push((table, name.span().start));
+            self.refuse_shared_rows(table, name.span().start);
         }
         table
+    }
+
+    /// Adds a fault if statements on a table reach rows of other relations.
+    fn refuse_shared_rows(&mut self, table: &Table, byte: usize) {
+        let names = |tables: &[TableName]| tables.iter().map(TableName::to_string).collect::<Vec<_>>().join(", ");
+        if !table.facts.heirs.is_empty() {
+            let message = format!(
+                "{heirs} inherits from {own}: statements on {own} also reach those rows, whose keys may be the same as its own; \
+                 end the inheritance, or partition the table",
+                heirs = names(&table.facts.heirs),
+                own = table.name
+            );
+            self.fault(byte, message);
+        }
+        if !table.facts.foreign_partitions.is_empty() {
+            let message = format!(
+                "{} of {} is on another server, whose rows and the ledger cannot commit together: detach it",
+                names(&table.facts.foreign_partitions),
+                table.name
+            );
+            self.fault(byte, message);
+        }
     }
 
     /// Returns the column with this name, or adds a fault.

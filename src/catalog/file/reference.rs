@@ -86,10 +86,31 @@ pub struct ReferenceEntry {
     /// With `purge`: the time for which snapshots of the rows are kept for an undo; `30d` by default, `0s` for none.
     #[schemars(with = "Option<String>")]
     pub keep_copy: Option<Name>,
-    /// With `detach` and `purge`: tables whose rows are removed with these rows.
+    /// With `detach`, `purge` and `on_conflict`: tables whose rows follow removed rows. Rows that a foreign key deletes or that
+    /// would refuse the delete are removed, too; columns that it empties come back with an undo.
     #[serde(default)]
-    #[schemars(with = "Vec<String>")]
-    pub with: Vec<Name>,
+    #[schemars(with = "Vec<WithEntry>")]
+    pub with: Vec<Spanned<WithEntry>>,
+}
+
+/// A table whose rows follow removed rows: along each of its foreign keys to them, or along one link.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum WithEntry {
+    Table(String),
+    Link(LinkEntry),
+}
+
+/// A table whose rows follow removed rows along one foreign key, or along columns without a foreign key.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LinkEntry {
+    /// The table.
+    pub table: String,
+    /// The column of the foreign key, or its columns.
+    pub column: Option<OneOrMore>,
+    /// Without a foreign key: the columns that point, each with the column of the reference's table that it holds.
+    pub on: Option<BTreeMap<String, String>>,
 }
 
 /// A test of the parent row.

@@ -283,8 +283,34 @@ impl LeaverRows<'_> {
             }
             result
         };
-        all.iter().map(result).collect()
+        let mut results: Vec<ReferenceResult> = all.iter().map(result).collect();
+        results.extend(results_of_followers(self.catalog, tallies));
+        results
     }
+}
+
+/// Returns the results of rows that followed those of references, by kind.
+fn results_of_followers(catalog: &Catalog, tallies: &[Tally]) -> Vec<ReferenceResult> {
+    let mut results: BTreeMap<&str, ReferenceResult> = BTreeMap::new();
+    for tally in tallies.iter().filter(|tally| tally.kind.contains('/')) {
+        let disposition = catalog.reference_of(&tally.kind).map_or("", |reference| reference.disposition.name());
+        let (kind, disposition) = (tally.kind.clone(), disposition.into());
+        let result = results.entry(&tally.kind).or_insert_with(|| ReferenceResult {
+            kind,
+            disposition,
+            ..ReferenceResult::default()
+        });
+        let count = match tally.action {
+            Action::Handover(JournalAction::Purged) => &mut result.purged,
+            Action::Handover(JournalAction::Set) => &mut result.set,
+            Action::Handover(JournalAction::Dropped | JournalAction::Merged) => &mut result.dropped,
+            Action::Handover(JournalAction::Detached | JournalAction::Moved)
+            | Action::Restored
+            | Action::Skipped(_) => &mut result.removed,
+        };
+        *count.get_or_insert(0) += tally.records;
+    }
+    results.into_values().collect()
 }
 
 /// Returns the kinds of the request whose allotment had no effect. In the other kinds' results, records the named users who

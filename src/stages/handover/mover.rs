@@ -23,10 +23,13 @@ use crate::stages::handover::resize;
 use crate::stages::lifecycle::JobChange;
 use crate::stages::undo::work;
 use crate::store::host::{Assignment, RowRange, WorkItem};
-use crate::store::ledger::chunks::{self, Chunk, ClaimedChunk};
+use crate::store::ledger::chunks::{self, Chunk, ClaimedChunk, WAITING};
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::references::ReferenceProgress;
 use crate::store::{Error, Result, Session, host};
+
+/// The pause before an undo looks again for rows that other chunks may have restored.
+const PAUSE_FOR_OTHERS: Duration = Duration::from_millis(200);
 
 /// The transaction of a chunk.
 pub const MOVE: &str = "move";
@@ -213,11 +216,20 @@ async fn undo_chunk(
         Failure { error, chunk: Some(Box::new(chunk.clone())), in_host_rows }
     };
     let asked = Instant::now();
-    let work::Worked { restored, by_keys } = work::work(session, context, job, chunk, now).await.map_err(failure)?;
+    let work::Worked { restored, by_keys, waits } =
+        work::work(session, context, job, chunk, now).await.map_err(failure)?;
     if by_keys {
         let took = asked.elapsed().saturating_sub(answer);
         context.throughput.note(&throughput_key(job), chunk.position as usize, restored, took);
     }
+    if let Some(rounds) = waits {
+        let due = now + PAUSE_FOR_OTHERS;
+        let error = Some(format!("{WAITING}{rounds}"));
+        let chunk = Chunk { done: chunk.done + restored as i64, not_before: Some(due), error, ..chunk.clone() };
+        chunks::update(session, chunk).await?;
+        return Ok(leave_tickets(session, 1, job, due).await?);
+    }
+    let restored = restored + chunk.done.max(0) as u64;
     // The journal lists what did not come back.
     let counts = Counts { done: restored, dealt_to_nobody: chunk.records - restored as i64 };
     Ok(close(session, chunk.clone(), counts, began, now).await?)

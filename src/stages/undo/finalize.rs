@@ -109,21 +109,20 @@ pub async fn results_of(
 ) -> Result<Vec<ReferenceResult>> {
     let Tallies { undone, did } = tallies;
     let mut kinds: Vec<&str> = catalog.references.iter().map(|reference| reference.kind.as_str()).collect();
-    // Rows of other tables that were removed with them follow.
-    let mut children: Vec<&str> =
-        undone.iter().map(|tally| tally.kind.as_str()).filter(|kind| kind.contains('/')).collect();
-    children.sort_unstable();
-    children.dedup();
-    kinds.extend(children);
+    // Rows that followed others come after them.
+    let mut followers: Vec<&str> =
+        undone.iter().chain(&did).map(|tally| tally.kind.as_str()).filter(|kind| kind.contains('/')).collect();
+    followers.sort_unstable();
+    followers.dedup();
+    kinds.extend(followers);
     let mut results = Vec::new();
     for kind in kinds {
         let mut result = result_of(kind, &undone);
-        let reference = catalog.reference(kind);
+        let reference = catalog.reference_of(kind);
         result.disposition = reference.map_or("detach", |reference| reference.disposition.name()).into();
         let did = DidCounts::of(kind, &did);
-        if let (Some(target), Some(reference), true) = (target, reference, did.with_snapshots > 0) {
-            let table = reference.table.to_string();
-            let (made, before) = row_snapshots::made(session, target.id, kind, &table, by).await?;
+        if let (Some(target), true) = (target, did.with_snapshots > 0) {
+            let (made, before) = row_snapshots::made(session, target.id, kind, by).await?;
             result.impossible = Some(did.with_snapshots.saturating_sub(made));
             if before > 0 {
                 result.skipped.insert(SkipReason::BackAlready, before);
@@ -131,11 +130,6 @@ pub async fn results_of(
         }
         if target.is_some() && did.all() > 0 {
             result.found = Some(did.all());
-        }
-        // The journal does not count rows that were removed with others: their snapshots do.
-        if let (Some(target), Some((parent, table))) = (target, kind.split_once('/')) {
-            let (made, _) = row_snapshots::made(session, target.id, parent, table, by).await?;
-            result.found = Some(made);
         }
         if result.restored.is_some() || result.found.is_some() || !result.skipped.is_empty() {
             result.restored = Some(result.restored.unwrap_or(0));

@@ -2,6 +2,7 @@
 
 use crate::catalog::{Catalog, JournalAction, OnConflict, Reference};
 use crate::contract::UserId;
+use crate::stages::undo::snapshots::snapshot_kinds;
 use crate::store::host::{Key, MergedRows};
 use crate::store::ledger::journal::{Action, Entry};
 use crate::store::ledger::row_snapshots::{self, PendingSnapshot};
@@ -18,9 +19,19 @@ pub fn action_of(entry: &Entry) -> Result<JournalAction> {
     }
 }
 
-/// Returns the snapshots that were made with a row of the journal.
-pub async fn of_entry(session: &Session, entry: &Entry) -> Result<Vec<PendingSnapshot>> {
-    row_snapshots::of_chunk(session, entry.job_id, entry.chunk, &entry.kind).await
+/// Returns the snapshots that were made with a row of the journal, those of rows that followed included.
+pub async fn of_entry(session: &Session, reference: &Reference, entry: &Entry) -> Result<Vec<PendingSnapshot>> {
+    row_snapshots::of_chunk(session, entry.job_id, entry.chunk, &snapshot_kinds(reference)).await
+}
+
+/// True if a row of the journal counts rows that followed others: they come back with those.
+pub fn is_of_followers(entry: &Entry) -> bool {
+    entry.kind.contains('/')
+}
+
+/// Returns the snapshots of a reference's own rows that were made with a row of the journal.
+async fn of_own_rows(session: &Session, entry: &Entry) -> Result<Vec<PendingSnapshot>> {
+    row_snapshots::of_chunk(session, entry.job_id, entry.chunk, std::slice::from_ref(&entry.kind)).await
 }
 
 /// Returns the successor whose rows a row of the journal was added to, and the snapshots of what was added. If a chunk was dealt
@@ -32,7 +43,7 @@ pub async fn read_merged(
 ) -> Result<Option<(UserId, Vec<PendingSnapshot>)>> {
     let Some(holder) = entry.to_user.clone().and_then(|user| UserId::try_from(user).ok()) else { return Ok(None) };
     let keys = read_keys(entry)?;
-    let pending = of_entry(session, entry).await?;
+    let pending = of_own_rows(session, entry).await?;
     let ids: Vec<i64> = pending.iter().map(|snapshot| snapshot.id).collect();
     let copied = host::snapshot_keys(session, reference, &ids).await?;
     let theirs =
@@ -42,7 +53,7 @@ pub async fn read_merged(
 
 /// Returns the snapshots of rows without a key that a row of the journal has moved to its successor.
 pub async fn copies_of_moved(session: &Session, entry: &Entry) -> Result<Vec<PendingSnapshot>> {
-    let mut moved = of_entry(session, entry).await?;
+    let mut moved = of_own_rows(session, entry).await?;
     moved.retain(|snapshot| snapshot.other_user == entry.to_user);
     Ok(moved)
 }

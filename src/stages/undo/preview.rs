@@ -8,15 +8,17 @@ use std::collections::{BTreeMap, HashSet};
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::catalog::{Catalog, Column, Disposition, JournalAction, Reference, Schema};
+use crate::catalog::{Catalog, Column, JournalAction, Reference, Schema};
 use crate::contract::{JobId, Reason, ReferenceResult, RequestType, SkipReason, UserId};
 use crate::job::reason;
 use crate::plan::{AccessQuery, Facts, UserFacts, check_requester, is_license_exempt};
 use crate::stages::context::{Context, enter};
 use crate::stages::undo::begin::{check_revert, user_to_let_in};
 use crate::stages::undo::finalize::{Tallies, results_of};
-use crate::stages::undo::journaled::{action_of, copies_of_moved, merged_by, of_entry, read_keys, read_merged};
-use crate::stages::undo::snapshots::{ReturningKinds, by_table, split_by_presence};
+use crate::stages::undo::journaled::{
+    action_of, copies_of_moved, is_of_followers, merged_by, of_entry, read_keys, read_merged,
+};
+use crate::stages::undo::snapshots::{ReturningKinds, SnapshotOf, by_kind, split_by_presence};
 use crate::store::host::RestoreOutcome;
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::journal::{self, Action, Entry, Tally};
@@ -146,12 +148,16 @@ impl RevertCounts<'_> {
             before = Some(*last);
             for (id, _, _) in page {
                 let Some(entry) = journal::get(self.session, id).await? else { continue };
-                match action_of(&entry)? {
+                let action = action_of(&entry)?;
+                let Some(reference) = self.catalog.reference(&entry.kind).filter(|_| !is_of_followers(&entry)) else {
+                    continue;
+                };
+                match action {
                     JournalAction::Moved => self.moved(&entry).await?,
                     JournalAction::Merged => self.merged(&entry).await?,
                     JournalAction::Dropped | JournalAction::Detached | JournalAction::Purged | JournalAction::Set => {
                         if seen.insert((entry.chunk, entry.kind.clone())) {
-                            self.snapshots(of_entry(self.session, &entry).await?).await?;
+                            self.snapshots(of_entry(self.session, reference, &entry).await?).await?;
                         }
                     }
                 }
@@ -211,16 +217,24 @@ impl RevertCounts<'_> {
         for snapshot in absent {
             self.add(&snapshot.kind, Action::Skipped(SkipReason::OtherInactive), 1);
         }
-        for batch in by_table(self.catalog, &here) {
-            let ids = batch.ids();
-            let returned = if let Disposition::Set { values, .. } = &batch.reference.disposition {
-                let locking = Locking::Unlocked;
-                host::preview_set_back(self.session, batch.reference, values, &ids, locking).await?
-            } else if batch.kind == batch.reference.kind {
-                host::preview_restore(self.session, batch.reference, &self.uniques(batch.reference), &ids).await?
-            } else {
-                // Rows that were removed with others come back with them.
-                RestoreOutcome { restored: (0..ids.len()).collect(), ..RestoreOutcome::default() }
+        for batch in by_kind(self.catalog, &here) {
+            let (ids, locking) = (batch.ids(), Locking::Unlocked);
+            let returned = match batch.of {
+                SnapshotOf::Set => {
+                    let values = batch.reference.disposition.values();
+                    host::preview_set_back(self.session, batch.reference, values, &ids, locking).await?
+                }
+                SnapshotOf::Removed(None) if batch.kind == batch.reference.kind => {
+                    host::preview_restore(self.session, batch.reference, &self.uniques(batch.reference), &ids).await?
+                }
+                // Rows that followed others come back with them.
+                SnapshotOf::Removed(_) => {
+                    RestoreOutcome { restored: (0..ids.len()).collect(), ..RestoreOutcome::default() }
+                }
+                SnapshotOf::Emptied(_) => match batch.emptied() {
+                    Some(emptied) => host::preview_fill_back(self.session, &emptied, locking).await?,
+                    None => RestoreOutcome::default(),
+                },
             };
             self.count(&batch.kind, &returned);
         }

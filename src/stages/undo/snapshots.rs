@@ -4,12 +4,51 @@ use std::collections::HashSet;
 
 use uuid::Uuid;
 
-use crate::catalog::{Catalog, Column, Disposition, ForeignKey, Reference, TableName};
+use crate::catalog::{Catalog, Column, Disposition, Following, ForeignKey, Link, Place, Reference};
 use crate::contract::UserId;
 use crate::plan::UserStatus;
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::row_snapshots::{PendingSnapshot, Restorable};
 use crate::store::{Result, Session, host};
+
+/// Returns the kinds of all snapshots that a reference makes: of its own rows, and of those that follow them.
+pub fn snapshot_kinds(reference: &Reference) -> Vec<String> {
+    places(reference).into_iter().map(|(kind, _)| kind).collect()
+}
+
+/// What the snapshots of a kind are of.
+#[derive(Clone, Copy)]
+pub enum SnapshotOf<'b> {
+    /// Rows of the table at this place that were removed.
+    Removed(Place),
+    /// Rows of which a `set` replaced values.
+    Set,
+    /// Rows of which a link was emptied.
+    Emptied(&'b Link),
+}
+
+/// Returns what a reference takes snapshots of, by kind, in the order in which it comes back: parents before their children.
+fn places(reference: &Reference) -> Vec<(String, SnapshotOf<'_>)> {
+    let own = match reference.disposition {
+        Disposition::Set { .. } => SnapshotOf::Set,
+        Disposition::Transfer { .. }
+        | Disposition::Detach { .. }
+        | Disposition::Purge { .. }
+        | Disposition::Block { .. }
+        | Disposition::Keep => SnapshotOf::Removed(None),
+    };
+    let mut places = vec![(reference.kind.clone(), own)];
+    let Some(followers) = reference.disposition.followers() else { return places };
+    for place in std::iter::once(None).chain((0..followers.tables.len()).map(Some)) {
+        if followers.removes_from(place) {
+            places.push((reference.removed_kind(reference.table_at(place)), SnapshotOf::Removed(place)));
+        }
+    }
+    for link in followers.with_effect(Following::Emptied) {
+        places.push((reference.emptied_kind(reference.table_at(link.child), link), SnapshotOf::Emptied(link)));
+    }
+    places
+}
 
 /// The kinds that come back when a user returns, besides what the job to be undone has removed.
 pub struct ReturningKinds {
@@ -22,7 +61,7 @@ impl ReturningKinds {
     /// while that job had the user locked out.
     pub fn of(catalog: &Catalog, undone: Option<Uuid>) -> ReturningKinds {
         let kinds = |is_one: &dyn Fn(&Reference) -> bool| {
-            catalog.references.iter().filter(|reference| is_one(reference)).map(|found| found.kind.clone()).collect()
+            catalog.references.iter().filter(|reference| is_one(reference)).flat_map(snapshot_kinds).collect()
         };
         let restored = kinds(&|reference| reference.disposition.restores());
         let access = kinds(&|reference| undone.is_some() && reference.ends_access());
@@ -40,18 +79,14 @@ pub fn returning<'r>(job: &'r Job, kinds: &'r ReturningKinds) -> Restorable<'r> 
     kinds.snapshots(&job.org, &job.user_id, job.target)
 }
 
-/// Snapshots of one table that come back together.
+/// Snapshots of one kind that come back together.
 pub struct Batch<'b> {
     /// The reference that they belong to.
     pub reference: &'b Reference,
-    /// Their kind in the journal: the reference's kind, followed by the table for rows that were removed with it.
+    /// Their kind in the journal.
     pub kind: String,
-    /// The table.
-    pub table: &'b TableName,
-    /// Its columns.
-    columns: &'b [Column],
-    /// Its foreign keys that can be checked at commit.
-    deferrable: &'b [ForeignKey],
+    /// What they are of.
+    pub of: SnapshotOf<'b>,
     /// The snapshots.
     pub snapshots: Vec<&'b PendingSnapshot>,
 }
@@ -62,36 +97,36 @@ impl Batch<'_> {
         self.snapshots.iter().map(|snapshot| snapshot.id).collect()
     }
 
-    /// Returns true if the snapshots are values that a `set` replaced.
-    pub fn is_set(&self) -> bool {
-        matches!(self.reference.disposition, Disposition::Set { .. })
+    /// Returns the removed rows for the host, if the snapshots are of some.
+    pub fn rows(&self) -> Option<host::RowsToRestore<'_>> {
+        let SnapshotOf::Removed(place) = self.of else { return None };
+        let (columns, deferrable) = self.columns_at(place);
+        Some(host::RowsToRestore { table: self.reference.table_at(place), columns, deferrable, copies: self.ids() })
     }
 
-    /// Returns the rows for the host.
-    pub fn rows(&self) -> host::RowsToRestore<'_> {
-        host::RowsToRestore {
-            table: self.table,
-            columns: self.columns,
-            deferrable: self.deferrable,
-            copies: self.ids(),
-        }
+    /// Returns the emptied rows for the host, if the snapshots are of some.
+    pub fn emptied(&self) -> Option<host::EmptiedRows<'_>> {
+        let SnapshotOf::Emptied(link) = self.of else { return None };
+        let (table, key) = (self.reference.table_at(link.child), self.reference.key_at(link.child));
+        let (_, deferrable) = self.columns_at(link.child);
+        Some(host::EmptiedRows { table, key, link, deferrable, copies: self.ids() })
+    }
+
+    fn columns_at(&self, place: Place) -> (&[Column], &[ForeignKey]) {
+        let follower = place.and_then(|place| self.reference.disposition.followers()?.tables.get(place));
+        follower.map_or((&self.reference.columns, &self.reference.deferrable), |follower| {
+            (&follower.columns, &follower.deferrable)
+        })
     }
 }
 
-/// Groups snapshots by table, in the order in which they come back: parents before their children.
-pub fn by_table<'b>(catalog: &'b Catalog, pending: &'b [PendingSnapshot]) -> Vec<Batch<'b>> {
+/// Groups snapshots by kind, in the order in which they come back: parents before their children.
+pub fn by_kind<'b>(catalog: &'b Catalog, pending: &'b [PendingSnapshot]) -> Vec<Batch<'b>> {
     let mut batches = Vec::new();
     for reference in &catalog.references {
-        let of_kind: Vec<&PendingSnapshot> =
-            pending.iter().filter(|snapshot| snapshot.kind == reference.kind).collect();
-        let own = (&reference.table, &reference.columns, &reference.deferrable, reference.kind.clone());
-        let children = reference.disposition.children().iter().map(|child| {
-            (&child.table, &child.columns, &child.deferrable, format!("{}/{}", reference.kind, child.table))
-        });
-        for (table, columns, deferrable, kind) in std::iter::once(own).chain(children) {
-            let name = table.to_string();
-            let snapshots = of_kind.iter().copied().filter(|snapshot| snapshot.table_name == name).collect();
-            batches.push(Batch { reference, kind, table, columns, deferrable, snapshots });
+        for (kind, of) in places(reference) {
+            let snapshots = pending.iter().filter(|snapshot| snapshot.kind == kind).collect();
+            batches.push(Batch { reference, kind, of, snapshots });
         }
     }
     batches.retain(|batch| !batch.snapshots.is_empty());

@@ -4,17 +4,18 @@ use std::collections::BTreeMap;
 
 use time::OffsetDateTime;
 
-use crate::catalog::{Catalog, Disposition, JournalAction, Reference};
+use crate::catalog::{Catalog, JournalAction, Reference};
 use crate::contract::{JobId, SkipReason, UserId};
+use crate::job::State;
 use crate::metrics::Observation;
 use crate::stages::context::Context;
 use crate::stages::handover::chunk::range_of;
 use crate::stages::undo::journaled::{
-    action_of, copies_of_moved, is_by_keys, key_value, merged_by, of_entry, read_keys, read_merged,
+    action_of, copies_of_moved, is_by_keys, is_of_followers, key_value, merged_by, of_entry, read_keys, read_merged,
 };
-use crate::stages::undo::snapshots::{Batch, ReturningKinds, by_table, returning, split_by_presence};
+use crate::stages::undo::snapshots::{Batch, ReturningKinds, by_kind, returning, split_by_presence};
 use crate::store::host::{Key, RestoreOutcome};
-use crate::store::ledger::chunks::Chunk;
+use crate::store::ledger::chunks::{self, Chunk, OtherChunks, WAITING};
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::journal::{self, Action, Entry};
 use crate::store::ledger::row_snapshots::{self, PendingSnapshot, SnapshotOutcome};
@@ -26,6 +27,18 @@ pub struct Worked {
     pub restored: u64,
     /// True if its rows are named by their keys, so that it can be cut.
     pub by_keys: bool,
+    /// The number of rounds that the chunk has waited while all open chunks did, if some of its rows lack others that may still
+    /// come back: it stays open for them.
+    pub waits: Option<u32>,
+}
+
+/// The most rounds in which a chunk waits while all open chunks do.
+const MOST_ROUNDS: u32 = 20;
+
+/// Returns the number of rounds that a chunk has waited while all open chunks did.
+fn rounds_of(chunk: &Chunk) -> u32 {
+    let waited = chunk.error.as_deref().and_then(|error| error.strip_prefix(WAITING));
+    waited.and_then(|rounds| rounds.parse().ok()).unwrap_or(0)
 }
 
 /// Undoes the journal row or the snapshots of a chunk, and journals the result.
@@ -37,7 +50,7 @@ pub async fn work(
     now: OffsetDateTime,
 ) -> Result<Worked> {
     session.check_constraints_at_once().await?;
-    let mut undoing = Undoing { session, job, chunk, now, entries: Vec::new() };
+    let mut undoing = Undoing { session, job, chunk, now, entries: Vec::new(), waits: None };
     let mut by_keys = false;
     match chunk.journal_id {
         Some(id) => {
@@ -58,9 +71,10 @@ pub async fn work(
     }
     let restored = undoing.entries.iter().filter(|entry| entry.action == Action::Restored);
     let restored = restored.map(|entry| entry.records as u64).sum();
+    let waits = undoing.waits;
     undoing.entries.iter().for_each(|entry| session.observe(observed(entry)));
     journal::insert(session, undoing.entries).await?;
-    Ok(Worked { restored, by_keys })
+    Ok(Worked { restored, by_keys, waits })
 }
 
 /// Returns the first and the last snapshot of a chunk.
@@ -88,20 +102,25 @@ struct Undoing<'u> {
     chunk: &'u Chunk,
     now: OffsetDateTime,
     entries: Vec<Entry>,
+    waits: Option<u32>,
 }
 
 impl Undoing<'_> {
     /// Undoes a row of the journal.
     async fn entry(&mut self, catalog: &Catalog, entry: &Entry) -> Result<()> {
         let doing = "undoing a row of the journal";
-        let Some(reference) = catalog.reference(&entry.kind) else {
+        let Some(reference) = catalog.reference_of(&entry.kind) else {
             return Err(Error::unexpected(doing, format!("the catalog has no kind {}", entry.kind)));
         };
-        match action_of(entry)? {
+        let action = action_of(entry)?;
+        if is_of_followers(entry) {
+            return Ok(());
+        }
+        match action {
             JournalAction::Moved => self.moved(reference, entry).await,
-            JournalAction::Merged => self.merged(reference, entry).await,
+            JournalAction::Merged => self.merged(catalog, reference, entry).await,
             JournalAction::Dropped | JournalAction::Detached | JournalAction::Purged | JournalAction::Set => {
-                let pending = of_entry(self.session, entry).await?;
+                let pending = of_entry(self.session, reference, entry).await?;
                 self.snapshots(catalog, pending).await
             }
         }
@@ -132,12 +151,19 @@ impl Undoing<'_> {
     }
 
     /// Takes rows out of a successor's rows again that were added to them.
-    async fn merged(&mut self, reference: &Reference, entry: &Entry) -> Result<()> {
+    ///
+    /// What followed the rows comes back once all of them have: a chunk's rows may have been added to those of several successors.
+    async fn merged(&mut self, catalog: &Catalog, reference: &Reference, entry: &Entry) -> Result<()> {
         let Some((holder, theirs)) = read_merged(self.session, reference, entry).await? else { return Ok(()) };
         let Some(merged) = merged_by(reference, &holder) else { return Ok(()) };
         let ids: Vec<i64> = theirs.iter().map(|snapshot| snapshot.id).collect();
         let returned = host::unmerge(self.session, &merged, &ids).await?;
-        self.record_outcome(reference, &reference.kind, &theirs.iter().collect::<Vec<_>>(), &returned).await
+        self.record_outcome(reference, &reference.kind, &theirs.iter().collect::<Vec<_>>(), &returned).await?;
+        let pending = of_entry(self.session, reference, entry).await?;
+        match pending.iter().any(|snapshot| snapshot.kind == reference.kind) {
+            true => Ok(()),
+            false => self.snapshots(catalog, pending).await,
+        }
     }
 
     /// Restores snapshots, a table at a time, parents before their children.
@@ -145,16 +171,46 @@ impl Undoing<'_> {
         let pending = row_snapshots::lock(self.session, pending).await?;
         let pending = self.skip_access(catalog, pending).await?;
         let pending = self.skip_absent(catalog, pending).await?;
-        let (set, removed): (Vec<Batch>, Vec<Batch>) = by_table(catalog, &pending).into_iter().partition(Batch::is_set);
-        let rows: Vec<host::RowsToRestore> = removed.iter().map(Batch::rows).collect();
+        let batches = by_kind(catalog, &pending);
+        let (removed, changed): (Vec<&Batch>, Vec<&Batch>) = batches.iter().partition(|batch| batch.rows().is_some());
+        let rows: Vec<host::RowsToRestore> = removed.iter().filter_map(|batch| batch.rows()).collect();
         let returned = host::restore_rows(self.session, &rows).await?;
-        for (batch, returned) in removed.iter().zip(&returned) {
-            self.record_outcome(batch.reference, &batch.kind, &batch.snapshots, returned).await?;
-        }
-        for batch in set {
-            let Disposition::Set { values, .. } = &batch.reference.disposition else { continue };
-            let returned = host::set_back(self.session, batch.reference, values, &batch.ids()).await?;
+        for (batch, mut returned) in removed.iter().zip(returned) {
+            self.wait_for_others(&mut returned, &[SkipReason::ParentGone]).await?;
             self.record_outcome(batch.reference, &batch.kind, &batch.snapshots, &returned).await?;
+        }
+        for batch in changed {
+            let returned = match batch.emptied() {
+                Some(emptied) => {
+                    let mut returned = host::fill_back(self.session, &emptied).await?;
+                    self.wait_for_others(&mut returned, &[SkipReason::ParentGone, SkipReason::Gone]).await?;
+                    returned
+                }
+                None => {
+                    let values = batch.reference.disposition.values();
+                    host::set_back(self.session, batch.reference, values, &batch.ids()).await?
+                }
+            };
+            self.record_outcome(batch.reference, &batch.kind, &batch.snapshots, &returned).await?;
+        }
+        Ok(())
+    }
+
+    /// Leaves rows for later that are skipped for one of these reasons, while other chunks may still restore what they lack. Movers
+    /// work at the same time, when they undo as when they removed. If all open chunks wait, each tries a few times more.
+    async fn wait_for_others(&mut self, returned: &mut RestoreOutcome, reasons: &[SkipReason]) -> Result<()> {
+        if !reasons.iter().any(|reason| returned.skipped.contains_key(reason)) {
+            return Ok(());
+        }
+        let waits = match chunks::others_open(self.session, self.job.id, self.chunk.number).await? {
+            _ if self.job.state == State::Cutting => Some(0),
+            OtherChunks::Working => Some(0),
+            OtherChunks::Waiting => Some(rounds_of(self.chunk) + 1).filter(|rounds| *rounds <= MOST_ROUNDS),
+            OtherChunks::None => None,
+        };
+        if waits.is_some() {
+            reasons.iter().for_each(|reason| drop(returned.skipped.remove(reason)));
+            self.waits = waits;
         }
         Ok(())
     }
@@ -162,7 +218,7 @@ impl Undoing<'_> {
     /// Skips rows that give the user access, if another job has locked them out since the undo began.
     async fn skip_access(&mut self, catalog: &Catalog, pending: Vec<PendingSnapshot>) -> Result<Vec<PendingSnapshot>> {
         let gives_access = |snapshot: &PendingSnapshot| {
-            catalog.reference(&snapshot.kind).is_some_and(|reference| reference.ends_access())
+            catalog.reference_of(&snapshot.kind).is_some_and(|reference| reference.ends_access())
         };
         if !pending.iter().any(gives_access) {
             return Ok(pending);

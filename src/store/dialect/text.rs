@@ -85,12 +85,11 @@ pub fn column(alias: &str, name: &str) -> String {
     format!("{alias}.{}", quoted(name))
 }
 
-/// Returns a table's name, quoted, with its schema if it has one.
+/// Returns a table's name, quoted, with its schema. A bare name could also be that of a common table expression of ours, so a
+/// table without a schema is named with SQLite's, `main`.
 pub fn table(name: &TableName) -> String {
-    match &name.schema {
-        Some(schema) => format!("{}.{}", quoted(schema), quoted(&name.name)),
-        None => quoted(&name.name),
-    }
+    let schema = name.schema.as_deref().map_or("main".to_owned(), quoted);
+    format!("{schema}.{}", quoted(&name.name))
 }
 
 /// Casts an expression of one column's type to another's, if they differ.

@@ -9,7 +9,7 @@ use sea_orm::{DatabaseConnection, TransactionOptions};
 
 use super::activity::{HostLoad, Standbys};
 use super::settings::{Opening, Settings};
-use crate::catalog::{Rights, Table, TableName};
+use crate::catalog::{Relation, Rights, Table, TableName};
 use crate::store::dialect::SharedDialect;
 use crate::store::error::Result;
 use crate::store::schema_watch::SchemaWatch;
@@ -91,8 +91,14 @@ pub trait Driver: Send + Sync {
     /// rules and policies.
     async fn fingerprints(&self, session: &Session, tables: &[TableName]) -> Result<BTreeMap<TableName, String>>;
 
+    /// Reads the relations that no catalog can name: views, partitions and the like.
+    async fn read_relations(&self, session: &Session) -> Result<Vec<Relation>>;
+
     /// Reads the columns of a table as they are now; none if the table is gone.
     async fn current_columns(&self, session: &Session, table: &TableName) -> Result<Vec<CurrentColumn>>;
+
+    /// Reads the same, and keeps the table from being changed until the transaction ends. The table must exist.
+    async fn locked_columns(&self, session: &Session, table: &TableName) -> Result<Vec<CurrentColumn>>;
 
     /// Returns the names of transactions of others that are active now. No two ever have the same name.
     async fn active_transactions(&self, session: &Session) -> Result<BTreeSet<String>>;

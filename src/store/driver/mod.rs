@@ -61,7 +61,8 @@ pub async fn read_schema(session: &Session) -> Result<Schema> {
         has_session_settings: capabilities.session_settings,
         checks_types: capabilities.checks_types,
     };
-    Ok(Schema { traits, tables })
+    let relations = of(session).read_relations(session).await?;
+    Ok(Schema { traits, tables, relations })
 }
 
 /// Returns the first address of rows whose columns hide no column of the table.
@@ -82,4 +83,9 @@ fn row_address(capabilities: &Capabilities, table: &Table) -> Option<Vec<Column>
 /// Reads the columns of a table as they are now; none if the table is gone.
 pub async fn current_columns(session: &Session, table: &TableName) -> Result<Vec<CurrentColumn>> {
     of(session).current_columns(session, table).await
+}
+
+/// Reads the same, and keeps the table from being changed until the transaction ends. The table must exist.
+pub async fn locked_columns(session: &Session, table: &TableName) -> Result<Vec<CurrentColumn>> {
+    of(session).locked_columns(session, table).await
 }

@@ -39,10 +39,11 @@ pub async fn apply_with(
     for batch in batches(reference, items) {
         let batch_items: Vec<&WorkItem> = batch.iter().map(|index| &items[*index]).collect();
         let changes = statements::changes(session, catalog, reference, &batch_items).await?;
-        for JournalRow { item, action, to_user, records } in strategy.run(session, &changes).await? {
+        for JournalRow { item, kind, action, to_user, records } in strategy.run(session, &changes).await? {
             let applied = &mut applied[batch[item]];
-            applied.rows += records;
-            applied.tallies.push(Tally { kind: reference.kind.clone(), action, to_user, records });
+            // Rows that follow others are not the leaver's.
+            applied.rows += if kind == reference.kind { records } else { 0 };
+            applied.tallies.push(Tally { kind, action, to_user, records });
         }
     }
     let records = applied.iter().map(|applied| applied.rows).sum();

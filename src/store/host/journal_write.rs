@@ -14,7 +14,7 @@ use crate::store::{Result, Session};
 const COLUMNS: &str = "(job_id, chunk, kind, action, from_user, to_user, records, keys, at)";
 
 /// The columns that [`run_journaled`] reads of each journal row.
-const RETURNED: &str = "id, job_id, action, to_user, records";
+pub const RETURNED: &str = "id, job_id, kind, action, to_user, records";
 
 /// Returns the INSERT of the journal rows of a table `from` with item, successor and key: one row for each item and successor.
 ///
@@ -67,6 +67,8 @@ pub fn journal_range(
 pub struct JournalRow {
     /// The item's position.
     pub item: usize,
+    /// The kind.
+    pub kind: String,
     /// The action.
     pub action: Action,
     /// The successor, if there is one.
@@ -99,7 +101,8 @@ pub async fn run_journaled(session: &Session, doing: &str, sql: Sql, items: &[&W
         // A group has each job once, and a chunk is alone: the job identifies the item.
         if let Some(item) = items.iter().position(|item| item.job == job) {
             let records = row.count("records")?;
-            journaled.rows.push(JournalRow { item, action: row.get("action")?, to_user: row.get("to_user")?, records });
+            let (kind, action, to_user) = (row.get("kind")?, row.get("action")?, row.get("to_user")?);
+            journaled.rows.push(JournalRow { item, kind, action, to_user, records });
         }
         journaled.ids = Some(journaled.ids.map_or((id, id), |(first, last): (i64, i64)| (first.min(id), last.max(id))));
     }

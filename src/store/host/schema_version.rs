@@ -17,7 +17,12 @@ pub async fn fingerprints(session: &Session, catalog: &Catalog) -> Result<BTreeM
 }
 
 fn children_of(reference: &Reference) -> impl Iterator<Item = &TableName> {
-    reference.disposition.children().iter().map(|child| &child.table)
+    reference
+        .disposition
+        .followers()
+        .into_iter()
+        .flat_map(|followers| &followers.tables)
+        .map(|follower| &follower.table)
 }
 
 /// Fails if rows of a reference were deleted under another schema than the one that the catalog was checked against: a new foreign

@@ -203,6 +203,34 @@ pub async fn any_open(session: &Session, job: Uuid) -> Result<bool> {
     Ok(count_open(session, job, 1).await? > 0)
 }
 
+/// The open chunks of a job besides one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OtherChunks {
+    /// There is none.
+    None,
+    /// Each of them waits for rows of others.
+    Waiting,
+    /// Some of them still have work of their own.
+    Working,
+}
+
+/// The error of a chunk whose rows wait for those of others; the number of its rounds follows.
+pub const WAITING: &str = "rows wait for rows of other chunks: ";
+
+/// Returns the state of the other open chunks of a job, locked or not.
+pub async fn others_open(session: &Session, job: Uuid, number: i32) -> Result<OtherChunks> {
+    let doing = "looking for other chunks";
+    let others = || open_chunks(job).filter(Column::Number.ne(number)).limit(1).select_only().column(Column::Number);
+    let is_working = Condition::any().add(Column::Error.is_null()).add(Column::Error.not_like(format!("{WAITING}%")));
+    if !query::tuples::<_, i32>(session, doing, others().filter(is_working)).await?.is_empty() {
+        return Ok(OtherChunks::Working);
+    }
+    Ok(match query::tuples::<_, i32>(session, doing, others()).await?.is_empty() {
+        true => OtherChunks::None,
+        false => OtherChunks::Waiting,
+    })
+}
+
 fn open_chunks(job: Uuid) -> sea_orm::Select<Entity> {
     Entity::find().filter(Column::JobId.eq(job)).filter(Column::State.eq(ChunkState::Open))
 }

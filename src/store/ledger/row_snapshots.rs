@@ -39,20 +39,23 @@ pub struct PendingSnapshot {
     pub id: i64,
     /// The job that made it.
     pub job_id: Uuid,
-    /// The catalog's name of the reference.
+    /// The catalog's name of the reference; of rows that followed, with the table after it.
     pub kind: String,
-    /// The table that the row was in.
-    pub table_name: String,
     /// The user whose row it was.
     pub from_user: String,
     /// The other user of a row between two.
     pub other_user: Option<String>,
 }
 
-/// Returns the snapshots of a kind that a chunk of a job has made and that have not come back yet; without a chunk, those
+/// Returns the snapshots of some kinds that a chunk of a job has made and that have not come back yet; without a chunk, those
 /// that the job has made outside of chunks.
-pub async fn of_chunk(session: &Session, job: Uuid, chunk: Option<i32>, kind: &str) -> Result<Vec<PendingSnapshot>> {
-    let mut find = Entity::find().filter(Column::JobId.eq(job)).filter(Column::Kind.eq(kind));
+pub async fn of_chunk(
+    session: &Session,
+    job: Uuid,
+    chunk: Option<i32>,
+    kinds: &[String],
+) -> Result<Vec<PendingSnapshot>> {
+    let mut find = Entity::find().filter(Column::JobId.eq(job)).filter(Column::Kind.is_in(kinds));
     find = match chunk {
         Some(chunk) => find.filter(Column::Chunk.eq(chunk)),
         None => find.filter(Column::Chunk.is_null()),
@@ -124,8 +127,7 @@ pub async fn has_given_licenses_back(session: &Session, job: Uuid, by: Uuid) -> 
 
 async fn list(session: &Session, find: sea_orm::Select<Entity>) -> Result<Vec<PendingSnapshot>> {
     let find = find.order_by_desc(Column::Id).select_only();
-    let find =
-        find.columns([Column::Id, Column::JobId, Column::Kind, Column::TableName, Column::FromUser, Column::OtherUser]);
+    let find = find.columns([Column::Id, Column::JobId, Column::Kind, Column::FromUser, Column::OtherUser]);
     query::rows(session, "reading snapshots", find).await?.iter().map(|row| row.entity("")).collect()
 }
 
@@ -155,11 +157,9 @@ pub async fn set_outcome(session: &Session, ids: &[i64], outcome: SnapshotOutcom
     Ok(())
 }
 
-/// Returns how many snapshots a job has made of a kind's own table, and how many of them jobs other than `by` have
-/// restored.
-pub async fn made(session: &Session, job: Uuid, kind: &str, table: &str, by: Uuid) -> Result<(u64, u64)> {
-    let find = Entity::find().filter(Column::JobId.eq(job)).filter(Column::Kind.eq(kind));
-    let find = find.filter(Column::TableName.eq(table)).select_only();
+/// Returns how many snapshots a job has made of a kind, and how many of them jobs other than `by` have restored.
+pub async fn made(session: &Session, job: Uuid, kind: &str, by: Uuid) -> Result<(u64, u64)> {
+    let find = Entity::find().filter(Column::JobId.eq(job)).filter(Column::Kind.eq(kind)).select_only();
     let find = find.column(Column::Outcome).column_as(Column::Id.count(), "n").group_by(Column::Outcome);
     let counts: Vec<(Option<SnapshotOutcome>, i64)> = query::tuples(session, "counting snapshots", find).await?;
     let (mut made, mut elsewhere) = (0, 0);

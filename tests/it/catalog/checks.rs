@@ -279,7 +279,10 @@ async fn cascading_deletes_must_name_their_tables(world: &mut World) {
         reported[0].contains("also deletes rows of session_pages") && reported[0].contains("`with`"),
         "{reported:?}"
     );
-    assert!(reported[1].contains("also changes rows of bookmarks") && reported[1].contains("`with`"), "{reported:?}");
+    assert!(
+        reported[1].contains("also empties token_id in rows of bookmarks") && reported[1].contains("`with`"),
+        "{reported:?}"
+    );
 
     let unrelated = keap.replacen("at = \"start\"", "at = \"start\"\nwith = [\"notes\"]", 1);
     let found = faults(world, &unrelated).await;

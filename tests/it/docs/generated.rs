@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use handover::catalog::SchemaFact;
 use handover::contract::{EventType, GuardClass, ReasonCode, SkipReason};
 use handover::{config, metrics};
 use serde_json::{Value, json};
@@ -52,6 +53,7 @@ fn parts() -> Vec<(&'static str, &'static str, String)> {
         ("docs/reference/reason-codes.md", "dead-letters", SchemaTables::new(&reply).values("DeadLetterCode", "code")),
         ("docs/reference/reason-codes.md", "skip-reasons", skip_reasons()),
         ("docs/reference/metrics.md", "metrics", metrics::table()),
+        ("docs/reference/schema-facts.md", "schema-facts", SchemaFact::table()),
     ]
 }
 

@@ -147,6 +147,10 @@ impl Replay<'_> {
             return;
         }
         if let Some((_, child)) = entry.kind.split_once('/') {
+            if entry.action != "restored" {
+                // They went with the rows that they follow.
+                return;
+            }
             return self.come_along(entry, Table::named(child.trim_start_matches("public.")).name);
         }
         assert_eq!(entry.records, entry.keys.len(), "{entry:?}");

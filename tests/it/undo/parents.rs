@@ -31,7 +31,7 @@ fn orders(world: &World) -> String {
     )
 }
 
-const ORDER: &str = "disposition = \"detach\"\nwith = [\"lines\"]";
+const ORDER: &str = "disposition = \"detach\"\nwith = [\"lines\", \"orders\"]";
 
 #[every_engine(also_in_chunks_of = 1)]
 async fn circular_parents_and_children_return_together(world: &mut World) {
@@ -80,7 +80,7 @@ async fn missing_parent_is_reported_despite_deferred_checks(world: &mut World) {
     let references = [
         reference("doc", "docs", "disposition = \"transfer\""),
         reference("seat", "seats", "disposition = \"set\"\nset = { access = \"read\" }"),
-        reference("tag", "tags", "disposition = \"detach\""),
+        reference("tag", "tags", "disposition = \"detach\"\nwith = [\"tags\"]"),
     ];
     start(world, &tables, &references.concat()).await;
     let job = world.hand_over(&leave("9", json!({ "doc": { "user": "2" } }))).await;

@@ -1,10 +1,11 @@
 //! PostgreSQL's schema, from its system catalogs.
 
-use std::collections::BTreeMap;
-
 use super::policies;
+use super::relations::read_facts;
+use super::system_catalogs::{Tables, rows, table_of};
 use crate::catalog::{
-    Family, ForeignKey, IndexPart, IndexValue, OnDelete, Policies, SchemaColumn, Table, TableName, UniqueIndex,
+    Family, ForeignKey, IndexPart, IndexValue, KeyAction, Policies, SchemaColumn, Table, TableFacts, TableName,
+    UniqueIndex,
 };
 use crate::store::dialect::text::table;
 use crate::store::driver::index_text::mentioned;
@@ -14,31 +15,13 @@ use crate::store::error::Result;
 use crate::store::row::Row;
 use crate::store::session::Session;
 
-const DOING: &str = "reading the schema";
-
-/// Tables except those of the system and of the ledger.
-const OF_THE_HOST: &str = "n.nspname NOT IN ('pg_catalog', 'information_schema', 'handover') AND n.nspname NOT LIKE 'pg_toast%' \
-                    AND n.nspname NOT LIKE 'pg_temp%'";
-
-/// Types that have no equality, neither of their own nor by what they are made of (a domain's base, an array's elements);
-/// and composite types, which have it only as far as their columns do.
-const OPAQUE: &str = "made_of (type, root) AS (SELECT t.oid, t.oid FROM pg_type t UNION ALL \
-       SELECT m.type, CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE t.typelem END FROM made_of m JOIN pg_type t ON t.oid = m.root \
-       WHERE t.typtype = 'd' OR (t.typcategory = 'A' AND t.typelem <> 0)), \
-     opaque AS (SELECT m.type FROM made_of m JOIN pg_type t ON t.oid = m.root \
-       WHERE t.typtype = 'c' OR (t.typtype = 'b' AND t.typcategory <> 'A' AND NOT EXISTS (SELECT 1 FROM pg_opclass o \
-         JOIN pg_am h ON h.oid = o.opcmethod AND h.amname IN ('btree', 'hash') WHERE o.opcdefault AND (o.opcintype = t.oid \
-         OR o.opcintype IN (SELECT k.casttarget FROM pg_cast k WHERE k.castsource = t.oid AND k.castmethod = 'b' AND k.castcontext = 'i')))))";
-
-type Tables = BTreeMap<(String, String), Table>;
-
-/// Reads the columns of a table as they are now.
-pub async fn current_columns(session: &Session, name: &TableName) -> Result<Vec<CurrentColumn>> {
+/// Reads the columns of a table as they are now. `tests` are more tests, each with `AND` before it.
+pub async fn current_columns(session: &Session, name: &TableName, tests: &str) -> Result<Vec<CurrentColumn>> {
     let mut sql = session.sql("");
     let name = sql.bind(table(name));
     sql.add(&format!(
         "SELECT a.attname::text AS name, format_type(a.atttypid, -1) AS type, a.attgenerated <> '' AS is_generated \
-         FROM pg_attribute a WHERE a.attrelid = to_regclass({name}) AND a.attnum > 0 AND NOT a.attisdropped \
+         FROM pg_attribute a WHERE a.attrelid = to_regclass({name}) AND a.attnum > 0 AND NOT a.attisdropped{tests} \
          ORDER BY a.attnum"
     ));
     let rows = session.all("reading what columns a table has", sql).await?;
@@ -59,17 +42,8 @@ pub async fn read_tables(session: &Session) -> Result<Vec<Table>> {
             table.policies = read;
         }
     }
+    read_facts(session, &mut tables).await?;
     Ok(tables.into_values().collect())
-}
-
-async fn rows(session: &Session, text: &str) -> Result<Vec<Row>> {
-    session.all(DOING, session.sql(&text.replace("{host}", OF_THE_HOST).replace("{opaque}", OPAQUE))).await
-}
-
-fn table_of<'t>(tables: &'t mut Tables, row: &Row) -> Result<Option<&'t mut Table>> {
-    let schema: String = row.get("schema")?;
-    let name: String = row.get("table")?;
-    Ok(tables.get_mut(&(schema, name)))
 }
 
 /// Reads the columns. The type of a domain is its base: a cast to the domain would fail for ids that it does not allow. It is
@@ -86,7 +60,7 @@ async fn read_columns(session: &Session, tables: &mut Tables) -> Result<()> {
                 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
                 JOIN base_of b ON b.type = a.atttypid JOIN pg_type t ON t.oid = b.base AND t.typtype <> 'd' \
                 LEFT JOIN pg_collation k ON k.oid = a.attcollation \
-                WHERE c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped AND {host} ORDER BY n.nspname, c.relname, a.attnum";
+                WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND a.attnum > 0 AND NOT a.attisdropped AND {host} ORDER BY n.nspname, c.relname, a.attnum";
     for row in rows(session, text).await? {
         let text = |column: &str| row.get::<String>(column);
         let name = TableName { schema: Some(text("schema")?), name: text("table")? };
@@ -120,6 +94,7 @@ async fn read_columns(session: &Session, tables: &mut Tables) -> Result<()> {
             row_security,
             policies: Policies::default(),
             row_address: None,
+            facts: TableFacts::default(),
         });
         table.columns.push(column);
     }
@@ -192,22 +167,29 @@ fn unique_index(row: &Row, columns: &[SchemaColumn]) -> Result<UniqueIndex> {
     Ok(UniqueIndex { parts, condition, nulls_are_equal: row.get("nulls_are_equal")?, mentioned })
 }
 
+/// Reads foreign keys and checks. A partition's foreign key counts as one of its table, in both directions; the copies of a
+/// key that PostgreSQL makes for partitions do not count.
 async fn read_constraints(session: &Session, tables: &mut Tables) -> Result<()> {
     let text = "SELECT n.nspname::text AS schema, c.relname::text AS table, k.contype::text AS type, k.confdeltype::text AS on_delete, \
+                k.confupdtype::text AS on_update, \
                 k.conname::text AS name, k.condeferrable AS deferrable, pg_get_constraintdef(k.oid) AS definition, fn.nspname::text AS target_schema, f.relname::text AS target_table, \
                 (SELECT array_agg(a.attname::text ORDER BY o.place) FROM unnest(k.conkey) WITH ORDINALITY o(number, place) \
                  JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = o.number) AS columns, \
                 (SELECT array_agg(a.attname::text ORDER BY o.place) FROM unnest(k.confkey) WITH ORDINALITY o(number, place) \
                  JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = o.number) AS target \
-                FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
-                LEFT JOIN pg_class f ON f.oid = k.confrelid LEFT JOIN pg_namespace fn ON fn.oid = f.relnamespace \
-                WHERE k.contype IN ('f', 'c') AND {host} ORDER BY n.nspname, c.relname, k.conname";
+                FROM pg_constraint k JOIN pg_class own ON own.oid = k.conrelid \
+                JOIN pg_class c ON c.oid = CASE WHEN k.contype = 'f' THEN COALESCE(pg_partition_root(k.conrelid), k.conrelid) ELSE k.conrelid END \
+                JOIN pg_namespace n ON n.oid = c.relnamespace \
+                LEFT JOIN pg_class f ON f.oid = COALESCE(pg_partition_root(NULLIF(k.confrelid, 0)), k.confrelid) LEFT JOIN pg_namespace fn ON fn.oid = f.relnamespace \
+                WHERE k.contype IN ('f', 'c', 'x') AND k.conparentid = 0 AND {host} ORDER BY n.nspname, c.relname, k.conname";
     for row in rows(session, text).await? {
         let columns: Option<Vec<String>> = row.get("columns")?;
-        let (Some(table), Some(columns)) = (table_of(tables, &row)?, columns) else { continue };
-        match row.get::<String>("type")?.as_str() {
-            "f" => table.foreign_keys.push(foreign_key(&row, columns)?),
-            _ => {
+        let Some(table) = table_of(tables, &row)? else { continue };
+        match (row.get::<String>("type")?.as_str(), columns) {
+            ("x", columns) => table.facts.exclusions.push(columns.unwrap_or_default()),
+            (_, None) => {}
+            ("f", Some(columns)) => add_foreign_key(table, foreign_key(&row, columns)?),
+            (_, Some(_)) => {
                 let definition: String = row.get("definition")?;
                 if let Some(ListedValues { column, values }) = listed_values(&definition)
                     && let Some(column) = table.columns.iter_mut().find(|found| found.name == column)
@@ -220,13 +202,26 @@ async fn read_constraints(session: &Session, tables: &mut Tables) -> Result<()> 
     Ok(())
 }
 
+/// Adds a foreign key, unless another partition has the same one.
+fn add_foreign_key(table: &mut Table, key: ForeignKey) {
+    let is_same = |other: &ForeignKey| ForeignKey { name: key.name.clone(), ..other.clone() } == key;
+    if !table.foreign_keys.iter().any(is_same) {
+        table.foreign_keys.push(key);
+    }
+}
+
 fn foreign_key(row: &Row, columns: Vec<String>) -> Result<ForeignKey> {
-    let on_delete = match row.get::<String>("on_delete")?.as_str() {
-        "c" => OnDelete::Cascade,
-        "n" | "d" => OnDelete::Forget,
-        _ => OnDelete::Refuse,
-    };
     let table = TableName { schema: row.get("target_schema")?, name: row.get("target_table")? };
     let (name, is_deferrable) = (Some(row.get("name")?), row.get("deferrable")?);
-    Ok(ForeignKey { name, columns, table, target: row.get("target")?, on_delete, is_deferrable })
+    let (on_delete, on_update) =
+        (key_action(&row.get::<String>("on_delete")?), key_action(&row.get::<String>("on_update")?));
+    Ok(ForeignKey { name, columns, table, target: row.get("target")?, on_delete, on_update, is_deferrable })
+}
+
+fn key_action(code: &str) -> KeyAction {
+    match code {
+        "c" => KeyAction::Cascade,
+        "n" | "d" => KeyAction::Empty,
+        _ => KeyAction::Refuse,
+    }
 }

@@ -8,7 +8,9 @@ mod grants;
 mod introspect;
 mod policies;
 mod pooler;
+mod relations;
 mod sessions;
+mod system_catalogs;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -22,8 +24,8 @@ use time::OffsetDateTime;
 use super::activity::{HostLoad, Standbys};
 use super::interface::{CurrentColumn, Driver, Pools, SessionDefault};
 use super::settings::{self, Opening, Settings};
-use crate::catalog::{Rights, Table, TableName};
-use crate::store::dialect::{POSTGRES, SharedDialect};
+use crate::catalog::{Relation, Rights, Table, TableName};
+use crate::store::dialect::{POSTGRES, SharedDialect, text};
 use crate::store::error::{Error, Result};
 use crate::store::schema_watch::SchemaWatch;
 use crate::store::session::Session;
@@ -116,8 +118,18 @@ impl Driver for PostgresDriver {
         fingerprint::read(session, tables).await
     }
 
+    async fn read_relations(&self, session: &Session) -> Result<Vec<Relation>> {
+        relations::read_relations(session).await
+    }
+
     async fn current_columns(&self, session: &Session, table: &TableName) -> Result<Vec<CurrentColumn>> {
-        introspect::current_columns(session, table).await
+        introspect::current_columns(session, table, "").await
+    }
+
+    /// A query that names the table locks it before it looks at the catalog, even if it reads none of its rows.
+    async fn locked_columns(&self, session: &Session, table: &TableName) -> Result<Vec<CurrentColumn>> {
+        let locking = format!(" AND NOT EXISTS (SELECT 1 FROM {} WHERE FALSE)", text::table(table));
+        introspect::current_columns(session, table, &locking).await
     }
 
     async fn active_transactions(&self, session: &Session) -> Result<BTreeSet<String>> {

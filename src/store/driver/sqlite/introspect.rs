@@ -1,8 +1,11 @@
 //! SQLite's schema, from its pragmas and the text of its CREATE statements.
 
 use super::create_table::Definitions;
+use super::pragmas::{rows, rows_of};
+use super::relations::read_triggers;
 use crate::catalog::{
-    Family, ForeignKey, IndexPart, IndexValue, OnDelete, Policies, SchemaColumn, Table, TableName, UniqueIndex,
+    Family, ForeignKey, IndexPart, IndexValue, KeyAction, Policies, SchemaColumn, Table, TableFacts, TableName,
+    UniqueIndex,
 };
 use crate::store::dialect::LedgerTable;
 use crate::store::driver::index_text::{index_text, mentioned};
@@ -11,14 +14,9 @@ use crate::store::error::Result;
 use crate::store::row::Row;
 use crate::store::session::Session;
 
-const DOING: &str = "reading the schema";
-
 /// The values of `hidden` in `pragma_table_xinfo` for generated columns.
 const VIRTUAL_COLUMN: i64 = 2;
 const STORED_COLUMN: i64 = 3;
-
-/// Tables except those of SQLite itself. The ledger's are left out by their names: a host may have others that begin alike.
-const OF_THE_HOST: &str = "m.type = 'table' AND m.name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
 
 /// Reads the columns of a table as they are now.
 pub async fn current_columns(session: &Session, table: &TableName) -> Result<Vec<CurrentColumn>> {
@@ -33,9 +31,9 @@ pub async fn current_columns(session: &Session, table: &TableName) -> Result<Vec
 /// Reads the tables, except the ledger's.
 pub async fn read_tables(session: &Session) -> Result<Vec<Table>> {
     let mut tables = Vec::new();
-    let text = "SELECT m.name AS name, m.sql AS sql, \
-                EXISTS (SELECT 1 FROM pragma_table_list(m.name) l WHERE l.schema = 'main' AND l.strict) AS strict \
-                FROM sqlite_master m WHERE {host} ORDER BY m.rowid";
+    let text = "SELECT m.name AS name, m.sql AS sql, l.strict AS strict \
+                FROM sqlite_master m JOIN pragma_table_list l ON l.name = m.name \
+                WHERE m.type = 'table' AND l.schema = 'main' AND l.type = 'table' AND {host} ORDER BY m.rowid";
     for row in rows(session, text).await? {
         let name: String = row.get("name")?;
         if is_of_ledger(session, &name) {
@@ -54,29 +52,20 @@ pub async fn read_tables(session: &Session) -> Result<Vec<Table>> {
             row_security: false,
             policies: Policies::default(),
             row_address: None,
+            facts: TableFacts::default(),
         });
     }
     for table in &mut tables {
         read_indexes(session, table).await?;
         read_unique_indexes(session, table).await?;
     }
-    fill_in_targets(&mut tables);
+    spell_targets(&mut tables);
+    read_triggers(session, &mut tables).await?;
     Ok(tables)
 }
 
 fn is_of_ledger(session: &Session, name: &str) -> bool {
     LedgerTable::ALL.iter().any(|table| session.dialect().ledger_table(*table).1 == name)
-}
-
-async fn rows(session: &Session, text: &str) -> Result<Vec<Row>> {
-    session.all(DOING, session.sql(&text.replace("{host}", OF_THE_HOST))).await
-}
-
-async fn rows_of(session: &Session, text: &str, table: &str) -> Result<Vec<Row>> {
-    let mut sql = session.sql("");
-    let table = sql.bind(table);
-    sql.add(&text.replace("{table}", &table));
-    session.all(DOING, sql).await
 }
 
 async fn read_columns(session: &Session, table: &str, create: &str, strict: bool) -> Result<Vec<SchemaColumn>> {
@@ -223,23 +212,20 @@ fn is_deferrable(create: &str) -> bool {
 }
 
 async fn read_foreign_keys(session: &Session, table: &str, is_deferrable: bool) -> Result<Vec<ForeignKey>> {
-    let text = "SELECT id, \"table\" AS target_table, \"from\" AS column, \"to\" AS target, on_delete \
+    let text = "SELECT id, \"table\" AS target_table, \"from\" AS column, \"to\" AS target, on_delete, on_update \
                 FROM pragma_foreign_key_list({table}) ORDER BY id, seq";
     let mut keys: Vec<(i64, ForeignKey)> = Vec::new();
     for row in rows_of(session, text, table).await? {
         let id: i64 = row.get("id")?;
         let column: String = row.get("column")?;
         let target: Option<String> = row.get("target")?;
-        let on_delete = match row.get::<String>("on_delete")?.as_str() {
-            "CASCADE" => OnDelete::Cascade,
-            "SET NULL" | "SET DEFAULT" => OnDelete::Forget,
-            _ => OnDelete::Refuse,
-        };
         if keys.last().is_none_or(|(last, _)| *last != id) {
             let name: String = row.get("target_table")?;
             let table = TableName { schema: None, name };
             let (columns, target) = (Vec::new(), Vec::new());
-            keys.push((id, ForeignKey { name: None, columns, table, target, on_delete, is_deferrable }));
+            let (on_delete, on_update) =
+                (key_action(&row.get::<String>("on_delete")?), key_action(&row.get::<String>("on_update")?));
+            keys.push((id, ForeignKey { name: None, columns, table, target, on_delete, on_update, is_deferrable }));
         }
         if let Some((_, key)) = keys.last_mut() {
             key.columns.push(column);
@@ -249,13 +235,34 @@ async fn read_foreign_keys(session: &Session, table: &str, is_deferrable: bool) 
     Ok(keys.into_iter().map(|(_, key)| key).collect())
 }
 
-/// Fills in the columns of foreign keys that name none: they point at the primary key.
-fn fill_in_targets(tables: &mut [Table]) {
-    let primaries: Vec<(TableName, Vec<String>)> =
-        tables.iter().filter_map(|table| Some((table.name.clone(), table.uniques.first()?.clone()))).collect();
-    for key in tables.iter_mut().flat_map(|table| &mut table.foreign_keys).filter(|key| key.target.is_empty()) {
-        if let Some((_, primary)) = primaries.iter().find(|(name, _)| *name == key.table) {
+fn key_action(written: &str) -> KeyAction {
+    match written {
+        "CASCADE" => KeyAction::Cascade,
+        "SET NULL" | "SET DEFAULT" => KeyAction::Empty,
+        _ => KeyAction::Refuse,
+    }
+}
+
+/// Gives the targets of foreign keys the spelling of the tables. SQLite compares names without case, and a key that names no
+/// columns points at the primary key.
+fn spell_targets(tables: &mut [Table]) {
+    let targets: Vec<(TableName, Vec<String>, Vec<String>)> = (tables.iter())
+        .map(|table| {
+            let columns = table.columns.iter().map(|column| column.name.clone()).collect();
+            (table.name.clone(), columns, table.uniques.first().cloned().unwrap_or_default())
+        })
+        .collect();
+    for key in tables.iter_mut().flat_map(|table| &mut table.foreign_keys) {
+        let found = targets.iter().find(|(name, ..)| name.name.eq_ignore_ascii_case(&key.table.name));
+        let Some((name, columns, primary)) = found else { continue };
+        key.table.clone_from(name);
+        if key.target.is_empty() {
             key.target.clone_from(primary);
+        }
+        for target in &mut key.target {
+            if let Some(spelled) = columns.iter().find(|column| column.eq_ignore_ascii_case(target)) {
+                target.clone_from(spelled);
+            }
         }
     }
 }

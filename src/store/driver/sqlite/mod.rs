@@ -4,6 +4,8 @@ mod connect;
 mod create_table;
 pub mod errors;
 mod introspect;
+mod pragmas;
+mod relations;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -16,7 +18,7 @@ use sea_orm::{DatabaseConnection, SqliteTransactionMode, TransactionOptions};
 use super::activity::{HostLoad, Standbys};
 use super::interface::{CurrentColumn, Driver, Pools, SessionDefault};
 use super::settings::{self, Opening, Settings};
-use crate::catalog::{Rights, Table, TableName};
+use crate::catalog::{Relation, Rights, Table, TableName};
 use crate::store::dialect::{SharedDialect, Sqlite};
 use crate::store::error::{Error, Result};
 use crate::store::schema_watch::SchemaWatch;
@@ -98,7 +100,16 @@ impl Driver for SqliteDriver {
         Ok(tables.iter().map(|table| (table.clone(), version.to_string())).collect())
     }
 
+    async fn read_relations(&self, session: &Session) -> Result<Vec<Relation>> {
+        relations::read_relations(session).await
+    }
+
     async fn current_columns(&self, session: &Session, table: &TableName) -> Result<Vec<CurrentColumn>> {
+        introspect::current_columns(session, table).await
+    }
+
+    /// A transaction that writes has the whole database.
+    async fn locked_columns(&self, session: &Session, table: &TableName) -> Result<Vec<CurrentColumn>> {
         introspect::current_columns(session, table).await
     }
 

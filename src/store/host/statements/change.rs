@@ -1,6 +1,6 @@
 //! The description of a change of rows.
 
-use crate::catalog::{Child, Column, JournalAction, Occupied, Reference, Retention, SetValue};
+use crate::catalog::{Column, Fires, Following, JournalAction, Link, Occupied, Reference, Retention, SetValue};
 use crate::store::host::item::WorkItem;
 use crate::store::host::selection::Selected;
 
@@ -26,8 +26,8 @@ pub struct RowChange<'a> {
 pub enum Effect<'a> {
     /// They go to their successors.
     Move,
-    /// They are deleted, after the rows of these tables that point at them.
-    Delete(&'a [Child]),
+    /// They are deleted.
+    Delete,
     /// Columns take values.
     Set(&'a [(Column, SetValue)]),
     /// They are added to the rows that their successors have, and deleted.
@@ -39,12 +39,36 @@ pub enum Effect<'a> {
     },
 }
 
-impl RowChange<'_> {
+impl<'a> RowChange<'a> {
+    /// Lists the links with this effect along which other rows follow those that are removed.
+    pub fn links(&self, effect: Following) -> impl Iterator<Item = &'a Link> + use<'a> {
+        let followers = match self.effect {
+            Effect::Delete | Effect::Merge { .. } => self.reference.disposition.followers(),
+            Effect::Move | Effect::Set(_) => None,
+        };
+        followers.into_iter().flat_map(move |followers| followers.with_effect(effect))
+    }
+
+    /// True if other rows may follow those that are removed.
+    pub fn has_followers(&self) -> bool {
+        self.links(Following::Removed).chain(self.links(Following::Emptied)).next().is_some()
+    }
+
+    /// True if a trigger of the table may have a say in what becomes of the rows.
+    pub fn fires_triggers(&self) -> bool {
+        let Fires { on_update, on_delete } = self.reference.fires;
+        match self.effect {
+            Effect::Move | Effect::Set(_) => on_update,
+            Effect::Delete => on_delete,
+            Effect::Merge { .. } => on_update || on_delete,
+        }
+    }
+
     /// Says what is being done, for errors.
     pub fn doing(&self) -> String {
         let verb = match self.effect {
             Effect::Move => "moving",
-            Effect::Delete(_) => "removing",
+            Effect::Delete => "removing",
             Effect::Set(_) => "setting",
             Effect::Merge { .. } => "merging",
         };

@@ -10,8 +10,8 @@ mod transfer;
 
 pub use change::{Effect, RowChange};
 pub use merge::MergeColumns;
-pub use remove::{child_test, other_user};
-pub use set::{assignments, new_value, set_columns};
+pub use remove::other_user;
+pub use set::{assignments, new_value, set_columns, timed_columns};
 pub use transfer::needs_pairs;
 
 use super::item::WorkItem;

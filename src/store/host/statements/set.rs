@@ -39,6 +39,15 @@ pub fn new_value(sql: &mut Sql, host: &TableName, column: &Column, value: &SetVa
     }
 }
 
+/// Returns the columns whose new values the catalog does not know: a snapshot keeps what they were set to.
+pub fn timed_columns(values: &[(Column, SetValue)]) -> Vec<&Column> {
+    let is_timed = |(_, value): &&(Column, SetValue)| match value {
+        SetValue::Now => true,
+        SetValue::Text(_) | SetValue::Null => false,
+    };
+    values.iter().filter(is_timed).map(|(column, _)| column).collect()
+}
+
 /// Returns the assignments of an UPDATE of `t`. A time that is set already stays.
 pub fn assignments(sql: &mut Sql, reference: &Reference, values: &[(Column, SetValue)]) -> String {
     let assign = values.iter().map(|(column, value)| {

@@ -68,7 +68,7 @@ fn pair_changes<'a>(
     };
     let mut changes = match reference.disposition.on_conflict() {
         None | Some(OnConflict::Fail) => Vec::new(),
-        Some(OnConflict::Drop) => vec![occupied(Effect::Delete(&[]), JournalAction::Dropped)],
+        Some(OnConflict::Drop) => vec![occupied(Effect::Delete, JournalAction::Dropped)],
         Some(OnConflict::Add { occupied: list, columns }) => {
             vec![occupied(Effect::Merge { occupied: list, columns }, JournalAction::Merged)]
         }

@@ -8,11 +8,15 @@
 //! Locks: the rows that change, until the caller commits, in the order in which the selection finds them. Only the host
 //! competes for them, for the caller has locked the leavers.
 
+use std::sync::Arc;
+
 use super::fast_path::{sole_range, update_range};
-use super::journal_rows::{JournalIds, delete_journaled, forget_addresses, journal_rows, take_snapshots};
+use super::journal_rows::{JournalIds, delete_journaled, forget_addresses, journal_rows, note_left, take_snapshots};
+use super::triggers::{redirected, refuse_unset};
+use super::working_set::{WorkingSet, snapshot_columns};
 use crate::catalog::{Column, Occupied, Retention, SetValue};
 use crate::contract::UserId;
-use crate::store::dialect::sql::{MATERIALIZED, Sql, TEXT, UpdateFrom, as_text, cast, column, quoted, table};
+use crate::store::dialect::sql::{MATERIALIZED, Sql, UpdateFrom, as_text, cast, column, quoted, table};
 use crate::store::dialect::{ROW_SNAPSHOTS, RowLock};
 use crate::store::host::item::WorkItem;
 use crate::store::host::journal_write::{JournalRow, Journaled, journal_insert, journal_range, run_journaled};
@@ -20,11 +24,11 @@ use crate::store::host::keyless;
 use crate::store::host::predicates::{
     has_key, key_json, keys_aggregate, picked_key_json, row_tests, touch, user_column,
 };
-use crate::store::host::row_codec::{row_json, snapshot_json};
-use crate::store::host::row_snapshots::{SnapshotSource, snapshot_insert};
-use crate::store::host::selection::{item_test, selection};
+use crate::store::host::row_codec::{BEFORE, row_json, snapshot_json};
+use crate::store::host::row_snapshots::written_columns;
+use crate::store::host::selection::{Selected, item_test, selection};
 use crate::store::host::statements::{
-    Effect, MergeColumns, RowChange, assignments, child_test, other_user, set_columns,
+    Effect, MergeColumns, RowChange, assignments, other_user, set_columns, timed_columns,
 };
 use crate::store::host::user_match::points_at;
 use crate::store::{Error, Result, Session};
@@ -32,26 +36,46 @@ use crate::store::{Error, Result, Session};
 /// Makes a change.
 pub async fn run(session: &Session, change: &RowChange<'_>) -> Result<Vec<JournalRow>> {
     let has_one_writer = session.capabilities().max_concurrent_writers == Some(1);
-    if let Some((item, successor)) = sole_range(change).filter(|_| has_one_writer) {
+    if let Some((item, successor)) = sole_range(change).filter(|_| has_one_writer && !change.fires_triggers()) {
         return move_range(session, change, item, successor).await;
     }
-    if let Effect::Delete(children) = &change.effect {
-        for item in change.items {
-            for child in (0..children.len()).rev() {
-                delete_children(session, change, item, child).await?;
-            }
-        }
+    if matches!(change.effect, Effect::Move) && change.fires_triggers() {
+        return move_by_triggers(session, change).await;
     }
-    let journaled = lock_and_journal(session, change).await?;
-    let Some(ids) = journaled.ids else { return Ok(journaled.rows) };
-    match &change.effect {
+    Ok(run_once(session, change).await?.rows)
+}
+
+/// Moves rows of which a trigger may decide who gets them. If one has given rows to others, they are moved again, to those: so the
+/// journal names the users who have them.
+async fn move_by_triggers(session: &Session, change: &RowChange<'_>) -> Result<Vec<JournalRow>> {
+    session.savepoint().await?;
+    let moved = run_once(session, change).await?;
+    let Some(holders) = redirected(session, change, &moved).await? else {
+        session.forget_savepoint().await?;
+        return Ok(moved.rows);
+    };
+    session.back_to_savepoint().await?;
+    let again = RowChange { rows: Selected::Pairs(Arc::new(holders)), ..change.clone() };
+    let moved = run_once(session, &again).await?;
+    match redirected(session, &again, &moved).await? {
+        None => Ok(moved.rows),
+        Some(_) => Err(Error::ignored(&change.doing(), 0, moved.records())),
+    }
+}
+
+/// Makes a change, and returns what was journaled.
+async fn run_once(session: &Session, change: &RowChange<'_>) -> Result<Journaled> {
+    let mut journaled = lock_and_journal(session, change).await?;
+    let Some(ids) = journaled.ids else { return Ok(journaled) };
+    let followed = match &change.effect {
         Effect::Move => move_journaled(session, change, &journaled, ids).await?,
-        Effect::Delete(_) => delete(session, change, &journaled, ids).await?,
+        Effect::Delete => delete(session, change, &journaled, ids).await?,
         Effect::Set(values) => set(session, change, values, &journaled, ids).await?,
         Effect::Merge { occupied, columns } => merge(session, change, (occupied, columns), &journaled, ids).await?,
-    }
+    };
     forget_addresses(session, change.reference, ids).await?;
-    Ok(journaled.rows)
+    journaled.rows.extend(followed);
+    Ok(journaled)
 }
 
 /// Moves everything of a range to one successor, by two statements with the same test: one journals, the other changes.
@@ -106,7 +130,7 @@ fn locked_rows(sql: &mut Sql, change: &RowChange<'_>) -> String {
             let theirs = MergeColumns { reference, occupied, columns }.is_same_record("x.successor");
             (format!(" JOIN {host} o ON {theirs}"), "t, o")
         }
-        Effect::Move | Effect::Delete(_) | Effect::Set(_) => (String::new(), "t"),
+        Effect::Move | Effect::Delete | Effect::Set(_) => (String::new(), "t"),
     };
     format!(
         "SELECT x.* FROM x JOIN {host} t ON {has_key} AND {is_theirs}{tests}{joined}{lock}",
@@ -121,7 +145,7 @@ async fn move_journaled(
     change: &RowChange<'_>,
     journaled: &Journaled,
     ids: JournalIds,
-) -> Result<()> {
+) -> Result<Vec<JournalRow>> {
     let reference = change.reference;
     let mut sql = session.sql("");
     let rows = journal_rows(&mut sql, reference, ids);
@@ -136,24 +160,39 @@ async fn move_journaled(
     sql.add(&update);
     run_on_all(session, change, journaled, sql).await?;
     // A snapshot of a moved row shows it as it is now: an undo finds it by that.
-    match change.kept() {
-        Some(retention) => {
-            let content = row_json(session.dialect(), &reference.columns, "t");
-            let taken = take_snapshots(session, change, (retention, ids), (&content, "x.to_user"), "").await?;
-            check_snapshots(change, journaled, taken)
-        }
-        None => Ok(()),
+    if let Some(retention) = change.kept() {
+        let content = row_json(session.dialect(), &reference.columns, "t");
+        let taken = take_snapshots(session, change, (retention, ids), (&content, "x.to_user"), "").await?;
+        check_snapshots(change, journaled, taken)?;
     }
+    Ok(Vec::new())
 }
 
-async fn delete(session: &Session, change: &RowChange<'_>, journaled: &Journaled, ids: JournalIds) -> Result<()> {
+async fn delete(
+    session: &Session,
+    change: &RowChange<'_>,
+    journaled: &Journaled,
+    ids: JournalIds,
+) -> Result<Vec<JournalRow>> {
+    let needs_snapshots = change.kept().is_some() || change.has_followers();
+    let columns = match needs_snapshots {
+        true => snapshot_columns(session, change, None).await?,
+        false => Vec::new(),
+    };
+    let content = row_json(session.dialect(), &columns, "t");
+    let other = other_user(change.reference, "t");
+    if change.has_followers() {
+        let set = WorkingSet::begin(session, change, (journaled, ids), (&content, &other), "").await?;
+        set.complete(session).await?;
+        set.delete(session).await?;
+        return set.finish(session).await;
+    }
     if let Some(retention) = change.kept() {
-        let content = row_json(session.dialect(), &change.reference.columns, "t");
-        let other = other_user(change.reference, "t");
         let taken = take_snapshots(session, change, (retention, ids), (&content, &other), "").await?;
         check_snapshots(change, journaled, taken)?;
     }
-    delete_journaled(session, change, journaled, ids).await
+    delete_journaled(session, change, journaled, ids).await?;
+    Ok(Vec::new())
 }
 
 async fn set(
@@ -162,7 +201,7 @@ async fn set(
     values: &[(Column, SetValue)],
     journaled: &Journaled,
     ids: JournalIds,
-) -> Result<()> {
+) -> Result<Vec<JournalRow>> {
     let (reference, dialect) = (change.reference, session.dialect());
     let old = snapshot_json(dialect, &set_columns(reference, values), "t");
     let content = match (reference.keyless, reference.key.as_slice()) {
@@ -186,7 +225,15 @@ async fn set(
     });
     sql.add(&update);
     run_on_all(session, change, journaled, sql).await?;
-    note_set_images(session, change).await
+    if change.fires_triggers() {
+        refuse_unset(session, change, values, ids).await?;
+    }
+    let timed = timed_columns(values);
+    if !reference.keyless && !timed.is_empty() {
+        note_left(session, change, ids, &timed).await?;
+    }
+    note_set_images(session, change).await?;
+    Ok(Vec::new())
 }
 
 /// Replaces the addresses of rows without keys, in snapshots of rows that were set, by what the rows look like now.
@@ -220,17 +267,17 @@ async fn merge(
     (occupied, columns): (&Occupied, &[Column]),
     journaled: &Journaled,
     ids: JournalIds,
-) -> Result<()> {
+) -> Result<Vec<JournalRow>> {
     let (reference, dialect) = (change.reference, session.dialect());
     let merge = MergeColumns { reference, occupied, columns };
     let host = table(&reference.table);
     let theirs = merge.is_same_record(&cast("x.to_user", &reference.user.cast));
     let before = snapshot_json(dialect, &columns.iter().collect::<Vec<_>>(), "o");
-    let content = dialect.json_with(&row_json(dialect, &reference.columns, "t"), "$before", &before);
+    let kept = written_columns(session, &reference.table).await?;
+    let content = dialect.json_with(&row_json(dialect, &kept, "t"), BEFORE, &before);
     let joined = format!(" JOIN {host} o ON {theirs}");
-    let taken =
-        take_snapshots(session, change, (Retention::Journal, ids), (&content, &as_text("NULL")), &joined).await?;
-    check_snapshots(change, journaled, taken)?;
+    let set = WorkingSet::begin(session, change, (journaled, ids), (&content, &as_text("NULL")), &joined).await?;
+    set.complete(session).await?;
     let mut sql = session.sql("");
     let rows = journal_rows(&mut sql, reference, ids);
     let pairs = format!(
@@ -247,42 +294,8 @@ async fn merge(
     });
     sql.add(&update);
     run_on_all(session, change, journaled, sql).await?;
-    delete_journaled(session, change, journaled, ids).await
-}
-
-/// Deletes rows of another table that point at the rows which are about to go.
-async fn delete_children(session: &Session, change: &RowChange<'_>, item: &WorkItem, child: usize) -> Result<()> {
-    let Effect::Delete(children) = change.effect else { return Ok(()) };
-    let (reference, this) = (change.reference, &children[child]);
-    let (host, doing) = (table(&this.table), format!("removing {} with {}", this.table, reference.kind));
-    if session.capabilities().row_locks {
-        let mut sql = session.sql("");
-        let points = child_test(&mut sql, reference, item, children, child);
-        let lock = sql.dialect().row_lock(RowLock::Wait, Some("c"));
-        sql.add(&format!("SELECT 1 AS n FROM {host} c WHERE {points}{lock}"));
-        session.all(&doing, sql).await?;
-    }
-    let mut taken = None;
-    if let Some(retention) = change.kept() {
-        let mut sql = session.sql("");
-        let points = child_test(&mut sql, reference, item, children, child);
-        let (job, chunk, leaver) = (sql.bind(item.job), sql.bind(item.chunk), sql.bind(item.leaver.as_str()));
-        let content = row_json(sql.dialect(), &this.columns, "c");
-        let select = format!("SELECT {job}, {chunk}, {leaver}, {content}, CAST(NULL AS {TEXT})");
-        let from = format!("FROM {host} c WHERE {points}");
-        let source = SnapshotSource { table: &this.table, select: &select, from: &from };
-        let insert = snapshot_insert(&mut sql, reference, &[item], retention, &source);
-        sql.add(&insert);
-        taken = Some(session.run(&doing, sql).await?);
-    }
-    let mut sql = session.sql("");
-    let points = child_test(&mut sql, reference, item, children, child);
-    sql.add(&format!("DELETE FROM {host} AS c WHERE {points}"));
-    let deleted = session.run(&doing, sql).await?;
-    match taken {
-        Some(taken) if deleted > taken => Err(Error::contention(&doing, "rows have been added meanwhile")),
-        _ => Ok(()),
-    }
+    set.delete(session).await?;
+    set.finish(session).await
 }
 
 /// Runs a change of the journaled rows, and checks that it has changed all of them. A trigger of the host can keep a row as

@@ -1,10 +1,11 @@
 //! The rows that the journal names. The statements after the journal work on exactly these.
 
-use crate::catalog::{Reference, Retention};
-use crate::store::dialect::JOURNAL;
-use crate::store::dialect::sql::{Sql, cast, table};
+use crate::catalog::{Column, Reference, Retention};
+use crate::store::dialect::sql::{Sql, UpdateFrom, cast, column, table};
+use crate::store::dialect::{JOURNAL, ROW_SNAPSHOTS};
 use crate::store::host::journal_write::Journaled;
 use crate::store::host::predicates::{has_key, key_columns, picked_keys};
+use crate::store::host::row_codec::{LEFT, snapshot_json, snapshot_value};
 use crate::store::host::row_snapshots::{SnapshotSource, snapshot_insert};
 use crate::store::host::statements::RowChange;
 use crate::store::{Error, Result, Session};
@@ -48,8 +49,8 @@ pub async fn take_snapshots(
         host = table(&reference.table),
         has_key = has_key(reference, "t", "x"),
     );
-    let source = SnapshotSource { table: &reference.table, select: &select, from: &from };
-    let insert = snapshot_insert(&mut sql, reference, items, retention, &source);
+    let source = SnapshotSource::of(reference, &select, &from);
+    let insert = snapshot_insert(&mut sql, items, retention, &source);
     sql.add(&insert);
     session.run(&format!("taking snapshots of {}", reference.kind), sql).await
 }
@@ -74,14 +75,40 @@ pub async fn delete_journaled(
         sql
     };
     let deleted = session.run(&doing, of_journaled("DELETE")).await?;
-    if deleted == journaled.records() {
+    if deleted == journaled.records() && !change.fires_triggers() {
         return Ok(());
     }
-    // Rows that go with others, by a foreign key of the table to itself, are not counted.
+    // Rows that go with others are not counted, and a trigger may have put rows back.
     match session.one(&doing, of_journaled("SELECT 1 AS n")).await? {
         None => Ok(()),
         Some(_) => Err(Error::ignored(&doing, deleted, journaled.records())),
     }
+}
+
+/// Adds to the snapshots of journaled rows what these columns of the rows hold now.
+pub async fn note_left(session: &Session, change: &RowChange<'_>, ids: JournalIds, columns: &[&Column]) -> Result<()> {
+    let reference = change.reference;
+    let mut sql = session.sql("");
+    let rows = journal_rows(&mut sql, reference, ids);
+    let kind = sql.bind(reference.kind.as_str());
+    let dialect = sql.dialect();
+    let left = snapshot_json(dialect, columns, "t");
+    let same_key: Vec<String> = (reference.key.iter())
+        .map(|key| format!("{} = {}", column("t", &key.name), snapshot_value(dialect, "s.content", key)))
+        .collect();
+    let update = dialect.update_from(&UpdateFrom {
+        table: &ROW_SNAPSHOTS.to_string(),
+        alias: "s",
+        assignments: &format!("content = {}", dialect.json_with("s.content", LEFT, &left)),
+        from: &format!("{rows} JOIN {} t ON {}", table(&reference.table), has_key(reference, "t", "x")),
+        condition: &format!(
+            "s.job_id = x.job_id AND COALESCE(s.chunk, -1) = COALESCE(x.chunk, -1) AND s.kind = {kind} AND {}",
+            same_key.join(" AND ")
+        ),
+    });
+    sql.add(&update);
+    session.run(&format!("taking snapshots of {}", reference.kind), sql).await?;
+    Ok(())
 }
 
 /// Removes the addresses of rows without keys from the journal, which needed them while the rows were changed.

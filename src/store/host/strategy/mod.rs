@@ -6,6 +6,8 @@ mod fast_path;
 mod journal_first;
 mod journal_rows;
 mod single_statement;
+mod triggers;
+mod working_set;
 
 use super::journal_write::JournalRow;
 use super::statements::RowChange;
@@ -42,11 +44,14 @@ impl Strategy {
     }
 
     /// Returns the strategy for a change. If a row's address changes with the row, it says nothing afterwards: such rows
-    /// without keys are changed by one statement.
+    /// without keys are changed by one statement. Rows that others follow are locked first, and so are rows of which a
+    /// trigger decides what they become: that shows only afterwards.
     fn for_change(self, session: &Session, change: &RowChange<'_>) -> Strategy {
-        match change.reference.keyless && !session.capabilities().stable_row_addresses {
-            true => Strategy::SingleStatement,
-            false => self,
+        let is_unstable = change.reference.keyless && !session.capabilities().stable_row_addresses;
+        match (is_unstable, change.has_followers() || change.fires_triggers()) {
+            (true, _) => Strategy::SingleStatement,
+            (false, true) => Strategy::JournalFirst,
+            (false, false) => self,
         }
     }
 }

@@ -10,7 +10,7 @@
 use super::fast_path::{are_sole_wholes, sole_range, update_range};
 use crate::catalog::{Column, Occupied, Reference, Retention, SetValue};
 use crate::contract::UserId;
-use crate::store::dialect::sql::{Sql, TEXT, as_text, table};
+use crate::store::dialect::sql::{Sql, as_text, table};
 use crate::store::dialect::{RowLock, Type};
 use crate::store::host::item::{RowRange, WorkItem};
 use crate::store::host::journal_write::{JournalRow, journal_insert, journal_range, run_journaled};
@@ -18,11 +18,11 @@ use crate::store::host::keyless;
 use crate::store::host::predicates::{
     has_key, key_json, keys_aggregate, picked_key_json, row_tests, touch, user_column,
 };
-use crate::store::host::row_codec::{row_json, snapshot_json};
-use crate::store::host::row_snapshots::{SnapshotSource, snapshot_insert};
+use crate::store::host::row_codec::{BEFORE, LEFT, row_json, snapshot_json};
+use crate::store::host::row_snapshots::{SnapshotSource, snapshot_insert, written_columns};
 use crate::store::host::selection::{Selected, item_table, selection};
 use crate::store::host::statements::{
-    Effect, MergeColumns, RowChange, assignments, child_test, other_user, set_columns,
+    Effect, MergeColumns, RowChange, assignments, other_user, set_columns, timed_columns,
 };
 use crate::store::host::user_match::points_at;
 use crate::store::{Result, Session};
@@ -35,18 +35,21 @@ pub async fn run(session: &Session, change: &RowChange<'_>) -> Result<Vec<Journa
             None if are_sole_wholes(change) => move_wholes(session, change),
             None => move_selected(session, change),
         },
-        Effect::Delete(children) => {
-            for item in change.items {
-                for child in (0..children.len()).rev() {
-                    delete_children(session, change, item, child).await?;
-                }
-            }
-            delete(session, change)
-        }
+        Effect::Delete => delete(session, change, &removed_columns(session, change).await?),
         Effect::Set(values) => set(session, change, values),
-        Effect::Merge { occupied, columns } => merge(session, change, occupied, columns),
+        Effect::Merge { occupied, columns } => {
+            merge(session, change, occupied, (columns, &removed_columns(session, change).await?))
+        }
     };
     Ok(run_journaled(session, &change.doing(), sql, change.items).await?.rows)
+}
+
+/// Returns the columns that snapshots of removed rows hold: those that the table has now.
+async fn removed_columns(session: &Session, change: &RowChange<'_>) -> Result<Vec<Column>> {
+    match change.kept() {
+        Some(_) => written_columns(session, &change.reference.table).await,
+        None => Ok(Vec::new()),
+    }
 }
 
 /// Moves everything of a range to one successor.
@@ -96,21 +99,21 @@ fn move_selected(session: &Session, change: &RowChange<'_>) -> Sql {
     sql.add(&format!(
         "WITH {selection}, \
          moved AS (UPDATE {host} AS t SET {user} = x.successor{touch} FROM x \
-           WHERE {has_key} AND {is_theirs}{tests} RETURNING x.item, x.successor, {key} AS key{image}){snapshots} \
+           WHERE {has_key} AND {is_theirs}{tests} RETURNING x.item, t.{user} AS successor, {key} AS key{image}){snapshots} \
          {journal}",
         host = table(&reference.table),
         user = user_column(reference),
         is_theirs = points_at(&reference.user, "t", "x.leaver"),
         touch = touch(sql.dialect(), reference, "t"),
         has_key = has_key(reference, "t", "x"),
-        // The key as it was: the returned row holds the successor, even in its key if the user is part of it.
+        // The user whom the row has now: a trigger may have chosen another one. The key as it was: the returned row holds the successor, even in its key if the user is part of it.
         key = picked_key_json(sql.dialect(), reference, "x"),
     ));
     sql
 }
 
 /// Deletes the selected rows.
-fn delete(session: &Session, change: &RowChange<'_>) -> Sql {
+fn delete(session: &Session, change: &RowChange<'_>, columns: &[Column]) -> Sql {
     let RowChange { reference, items, action, .. } = change;
     let mut sql = session.sql("");
     let target = target(&mut sql, change);
@@ -129,7 +132,7 @@ fn delete(session: &Session, change: &RowChange<'_>) -> Sql {
         is_one = target.is_one,
         successor = target.successor,
         key = key_json(sql.dialect(), reference, "t"),
-        content = row_json(sql.dialect(), &reference.columns, "t"),
+        content = row_json(sql.dialect(), columns, "t"),
         other = other_user(reference, "t"),
     ));
     sql
@@ -167,32 +170,6 @@ fn target(sql: &mut Sql, change: &RowChange<'_>) -> Target {
     }
 }
 
-/// Deletes rows of another table that point at the rows which are about to go.
-async fn delete_children(session: &Session, change: &RowChange<'_>, item: &WorkItem, child: usize) -> Result<()> {
-    let Effect::Delete(children) = change.effect else { return Ok(()) };
-    let this = &children[child];
-    let host = table(&this.table);
-    let mut sql = session.sql("");
-    let points = child_test(&mut sql, change.reference, item, children, child);
-    match change.kept() {
-        Some(retention) => {
-            let (job, chunk, leaver) = (sql.bind(item.job), sql.bind(item.chunk), sql.bind(item.leaver.as_str()));
-            let select = format!("SELECT {job}, {chunk}, {leaver}, content, CAST(NULL AS {TEXT})");
-            let source = SnapshotSource { table: &this.table, select: &select, from: "FROM gone" };
-            let insert = snapshot_insert(&mut sql, change.reference, &[item], retention, &source);
-            let content = row_json(sql.dialect(), &this.columns, "c");
-            sql.add(&format!(
-                "WITH gone AS (DELETE FROM {host} AS c WHERE {points} RETURNING {content} AS content) {insert}"
-            ));
-        }
-        None => {
-            sql.add(&format!("DELETE FROM {host} AS c WHERE {points}"));
-        }
-    }
-    session.run(&format!("removing {} with {}", this.table, change.reference.kind), sql).await?;
-    Ok(())
-}
-
 /// Sets the columns of the selected rows. Old values are read under the rows' locks: before PostgreSQL 18 an UPDATE returns
 /// only the new ones.
 fn set(session: &Session, change: &RowChange<'_>, values: &[(Column, SetValue)]) -> Sql {
@@ -216,23 +193,31 @@ fn set(session: &Session, change: &RowChange<'_>, values: &[(Column, SetValue)])
         lock = sql.dialect().row_lock(RowLock::Wait, Some("t")),
         old_key = has_key(reference, "t", "old"),
         key = key_json(sql.dialect(), reference, "t"),
-        content = set_content(&sql, reference),
+        content = set_content(&sql, reference, values),
     ));
     sql
 }
 
-/// Returns the content of a snapshot of a row `t` that was set: its old values; without a key also its image now.
-fn set_content(sql: &Sql, reference: &Reference) -> String {
-    match reference.keyless {
-        true => keyless::set_content(sql.dialect(), &row_json(sql.dialect(), &reference.columns, "t"), "old.content"),
-        false => "old.content".to_owned(),
+/// Returns the content of a snapshot of a row `t` that was set: its old values, and the times that it was set to; without a key
+/// its image now.
+fn set_content(sql: &Sql, reference: &Reference, values: &[(Column, SetValue)]) -> String {
+    let (dialect, timed) = (sql.dialect(), timed_columns(values));
+    match (reference.keyless, timed.is_empty()) {
+        (true, _) => keyless::set_content(dialect, &row_json(dialect, &reference.columns, "t"), "old.content"),
+        (false, true) => "old.content".to_owned(),
+        (false, false) => dialect.json_with("old.content", LEFT, &snapshot_json(dialect, &timed, "t")),
     }
 }
 
 /// Adds the selected rows to those of their successors, and deletes them. What is added was read under the locks of both
 /// rows, and only what was added goes. Several leavers' rows may be added to one: each statement reads the sum as the last
 /// one left it.
-fn merge(session: &Session, change: &RowChange<'_>, occupied: &Occupied, columns: &[Column]) -> Sql {
+fn merge(
+    session: &Session,
+    change: &RowChange<'_>,
+    occupied: &Occupied,
+    (columns, kept): (&[Column], &[Column]),
+) -> Sql {
     let RowChange { reference, items, action, .. } = change;
     let merge = MergeColumns { reference, occupied, columns };
     let mut sql = session.sql("");
@@ -250,7 +235,7 @@ fn merge(session: &Session, change: &RowChange<'_>, occupied: &Occupied, columns
          gone AS (DELETE FROM {host} AS t USING pair WHERE {pair_key} \
            RETURNING pair.item, pair.successor, {key} AS key, pair.content){snapshots} {journal}",
         read = merge.read(),
-        content = dialect.json_with(&row_json(dialect, &reference.columns, "t"), "$before", &before),
+        content = dialect.json_with(&row_json(dialect, kept, "t"), BEFORE, &before),
         host = table(&reference.table),
         has_key = has_key(reference, "t", "x"),
         is_theirs = points_at(&reference.user, "t", "x.leaver"),
@@ -271,6 +256,6 @@ fn snapshots(sql: &mut Sql, change: &RowChange<'_>, from: &str, other_user: &str
     let leaver = sql.dialect().cast("i.leaver", &Type::Text);
     let select = format!("SELECT i.job, i.chunk, {leaver}, m.content, {other_user}");
     let from = format!("FROM {from} m JOIN item i ON i.item = m.item");
-    let source = SnapshotSource { table: &change.reference.table, select: &select, from: &from };
-    format!(", copied AS ({})", snapshot_insert(sql, change.reference, change.items, retention, &source))
+    let source = SnapshotSource::of(change.reference, &select, &from);
+    format!(", copied AS ({})", snapshot_insert(sql, change.items, retention, &source))
 }

@@ -25,6 +25,11 @@ pub trait RestoreWrite: Sync {
         false
     }
 
+    /// True if a trigger of the host has changed a row, but not as the statement says.
+    async fn is_redirected(&self, _session: &Session, _places: &[usize]) -> Result<bool> {
+        Ok(false)
+    }
+
     /// Returns the things that came back, and now point at a parent that is gone, if the database does not check that at
     /// once.
     async fn orphans(&self, _session: &Session, _places: &[usize]) -> Result<HashSet<usize>> {
@@ -105,6 +110,7 @@ async fn try_write(session: &Session, write: &impl RestoreWrite, places: &[usize
         Ok(changed) if write.changes_each() && changed < places.len() as u64 => {
             Ok(Attempt::Refused(SkipReason::Refused))
         }
+        Ok(_) if write.is_redirected(session, places).await? => Ok(Attempt::Refused(SkipReason::Refused)),
         Ok(_) => Ok(Attempt::Written(write.orphans(session, places).await?)),
         Err(error) => match error.violation() {
             Some(violation) => Ok(Attempt::Refused(reason_of(violation))),

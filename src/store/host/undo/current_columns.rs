@@ -8,7 +8,7 @@ use crate::contract::SkipReason;
 use crate::store::dialect::sql::{ColumnArray, INT64, MATERIALIZED, Sql, TEXT};
 use crate::store::dialect::{ROW_SNAPSHOTS, Type};
 use crate::store::driver;
-use crate::store::host::row_codec::id_table;
+use crate::store::host::row_codec::{BEFORE, id_table};
 use crate::store::{Error, Result, Session};
 
 const COMPARING: &str = "comparing snapshots with their table";
@@ -75,7 +75,7 @@ impl CurrentColumns {
             "WITH n AS {MATERIALIZED}(SELECT name FROM {names}) \
              SELECT CAST(c.id AS {INT64}) AS copy_id, \
                COALESCE(CAST((SELECT {list} FROM n WHERE NOT {is_known}) AS {TEXT}), '[]') AS lacking, \
-               CAST(CASE WHEN EXISTS (SELECT 1 FROM {fields} WHERE e.value IS NOT NULL AND e.key <> '$before' \
+               CAST(CASE WHEN EXISTS (SELECT 1 FROM {fields} WHERE e.value IS NOT NULL AND e.key <> '{BEFORE}' \
                  AND e.key NOT IN (SELECT name FROM n)) THEN 1 ELSE 0 END AS {INT64}) AS gone \
              FROM {ids} JOIN {ROW_SNAPSHOTS} c ON c.id = i.id",
             list = dialect.json_array_of_texts("n.name"),

@@ -9,6 +9,7 @@
 mod bisect_writes;
 mod content_match;
 mod current_columns;
+mod fill_back;
 mod move_back;
 mod orphans;
 mod restore_rows;
@@ -18,6 +19,7 @@ mod snapshot_keys;
 mod unmerge;
 
 pub use content_match::{give_back, preview_give_back};
+pub use fill_back::{EmptiedRows, fill_back, preview_fill_back};
 pub use move_back::{move_back, preview_move_back};
 pub use restore_rows::{RowsToRestore, preview_restore, restore_rows};
 pub use restored::RestoreOutcome;

@@ -94,6 +94,24 @@ impl RestoreWrite for MoveBack<'_> {
         true
     }
 
+    async fn is_redirected(&self, session: &Session, places: &[usize]) -> Result<bool> {
+        let MoveBack { reference, leaver, keys, .. } = self;
+        if !reference.fires.on_update {
+            return Ok(false);
+        }
+        let mut sql = session.sql("");
+        let rows = key_table(&mut sql, reference, keys, places);
+        let to = sql.host(&reference.user, leaver.as_str());
+        sql.add(&format!(
+            "SELECT CAST(count(*) AS {INT64}) AS n FROM {rows} JOIN {host} t ON {same}{is_theirs}",
+            host = table(&reference.table),
+            same = same_key(reference),
+            is_theirs = points_at(&reference.user, "t", &to),
+        ));
+        let back = session.one(self.doing(), sql).await?.map_or(Ok(0), |row| row.count("n"))?;
+        Ok(back < places.len() as u64)
+    }
+
     async fn orphans(&self, session: &Session, places: &[usize]) -> Result<HashSet<usize>> {
         let MoveBack { reference, leaver, keys, .. } = self;
         if !checks_late(session, &reference.deferrable) {

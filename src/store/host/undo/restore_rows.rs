@@ -30,7 +30,7 @@ pub struct RowsToRestore<'a> {
     pub copies: Vec<i64>,
 }
 
-/// Restores rows, table by table in this order, and returns the outcome of each table. Columns that a snapshot does not know
+/// Restores rows, parents before their children, and returns the outcome of each table. Columns that a snapshot does not know
 /// take their defaults.
 ///
 /// Locks: the restored rows, until the caller commits.
@@ -62,30 +62,48 @@ pub async fn restore_rows(session: &Session, tables: &[RowsToRestore<'_>]) -> Re
     }
 }
 
+/// Restores rows in passes: a row that lacks a parent is tried again after rows of other tables have come back.
 async fn restore_except(
     session: &Session,
     tables: &[RowsToRestore<'_>],
     orphans: &[HashSet<usize>],
 ) -> Result<Vec<RestoreOutcome>> {
-    let mut all = Vec::new();
+    let mut outcomes = Vec::new();
     for (rows, orphans) in tables.iter().zip(orphans) {
-        let current = CurrentColumns::read(session, rows.table).await?;
-        let fit = current.fit(session, &rows.copies).await?;
-        let mut outcome = RestoreOutcome::default();
-        let places_of = |some: &HashSet<i64>| -> Vec<usize> {
-            let is_one = |place: &usize| !orphans.contains(place) && some.contains(&rows.copies[*place]);
-            (0..rows.copies.len()).filter(is_one).collect()
-        };
-        places_of(&fit.unfit).into_iter().for_each(|place| outcome.skip(SkipReason::TableChanged, place));
-        for (lacking, some) in &fit.by_lacking {
-            let write = Insert { rows, columns: &current.known_without(lacking)? };
-            let mut restored = RestoreOutcome::default();
-            bisect(session, &write, places_of(some), &mut restored).await?;
-            outcome.add(restored);
-        }
-        all.push(outcome);
+        let places = (0..rows.copies.len()).filter(|place| !orphans.contains(place)).collect();
+        outcomes.push(restore_some(session, rows, places).await?);
     }
-    Ok(all)
+    loop {
+        let mut came_back = false;
+        for (rows, outcome) in tables.iter().zip(&mut outcomes) {
+            let waiting = outcome.skipped.remove(&SkipReason::ParentGone).unwrap_or_default();
+            if !waiting.is_empty() {
+                let more = restore_some(session, rows, waiting).await?;
+                came_back |= !more.restored.is_empty();
+                outcome.add(more);
+            }
+        }
+        if !came_back {
+            return Ok(outcomes);
+        }
+    }
+}
+
+async fn restore_some(session: &Session, rows: &RowsToRestore<'_>, places: Vec<usize>) -> Result<RestoreOutcome> {
+    let current = CurrentColumns::read(session, rows.table).await?;
+    let fit = current.fit(session, &rows.copies).await?;
+    let mut outcome = RestoreOutcome::default();
+    let places_of = |some: &HashSet<i64>| -> Vec<usize> {
+        places.iter().copied().filter(|place| some.contains(&rows.copies[*place])).collect()
+    };
+    places_of(&fit.unfit).into_iter().for_each(|place| outcome.skip(SkipReason::TableChanged, place));
+    for (lacking, some) in &fit.by_lacking {
+        let write = Insert { rows, columns: &current.known_without(lacking)? };
+        let mut restored = RestoreOutcome::default();
+        bisect(session, &write, places_of(some), &mut restored).await?;
+        outcome.add(restored);
+    }
+    Ok(outcome)
 }
 
 /// Returns the constraints' names, quoted, with the schemas of their tables.
@@ -108,7 +126,8 @@ async fn find_orphans(session: &Session, rows: &RowsToRestore<'_>, places: &[usi
     let mut sql = session.sql("");
     let snapshots = snapshot_rows(&mut sql, &columns, &ids);
     let is_orphan = is_orphan(rows.deferrable, "r");
-    sql.add(&format!("SELECT CAST(r.copy_id AS {INT64}) AS n FROM {snapshots} WHERE {is_orphan}"));
+    let (number, rows_of) = (snapshots.number, snapshots.table);
+    sql.add(&format!("SELECT CAST({number} AS {INT64}) AS n FROM {rows_of} WHERE {is_orphan}"));
     let found = read_numbers(session, sql).await?;
     Ok(places.iter().copied().filter(|place| found.contains(&rows.copies[*place])).collect())
 }
@@ -138,6 +157,7 @@ impl RestoreWrite for Insert<'_> {
             // A row takes back the number that the database gave it.
             overriding = sql.dialect().overriding_identity(),
             picked = picked.join(", "),
+            snapshots = snapshots.table,
         ));
         sql
     }
@@ -181,7 +201,9 @@ async fn read_occupied(
     let rows = snapshot_rows(&mut sql, &unique.iter().collect::<Vec<_>>(), copies);
     let same = unique.iter().map(|of| format!("{} = {}", column("t", &of.name), column("r", &of.name)));
     sql.add(&format!(
-        "SELECT CAST(r.copy_id AS {INT64}) AS copy_id FROM {rows} JOIN {host} t ON {same}",
+        "SELECT CAST({number} AS {INT64}) AS copy_id FROM {rows} JOIN {host} t ON {same}",
+        number = rows.number,
+        rows = rows.table,
         host = table(&reference.table),
         same = same.collect::<Vec<_>>().join(" AND "),
     ));

@@ -12,10 +12,11 @@ use super::orphans::{checks_late, is_orphan, read_numbers};
 use super::restored::RestoreOutcome;
 use crate::catalog::{Column, Reference, SetValue};
 use crate::contract::SkipReason;
+use crate::store::dialect::ROW_SNAPSHOTS;
 use crate::store::dialect::sql::{INT64, Sql, UpdateFrom, column, quoted, table};
 use crate::store::host::predicates::{raise_version, unset};
-use crate::store::host::row_codec::{has_snapshot_key, snapshot_rows};
-use crate::store::host::statements::set_columns;
+use crate::store::host::row_codec::{LEFT, SnapshotRows, has_snapshot_key, snapshot_json, snapshot_rows};
+use crate::store::host::statements::{set_columns, timed_columns};
 use crate::store::{Locking, Result, Session};
 
 /// Sets columns back to what their snapshots hold, if they still have the values that were set.
@@ -68,7 +69,7 @@ struct SetBack<'a> {
 }
 
 impl SetBack<'_> {
-    fn rows(&self, sql: &mut Sql, places: &[usize]) -> String {
+    fn rows(&self, sql: &mut Sql, places: &[usize]) -> SnapshotRows {
         let ids: Vec<i64> = places.iter().map(|place| self.copies[*place]).collect();
         snapshot_rows(sql, &set_columns(self.reference, self.values), &ids)
     }
@@ -90,7 +91,7 @@ impl RestoreWrite for SetBack<'_> {
             table: &table(&self.reference.table),
             alias: "t",
             assignments: &(assign.join(", ") + &raise_version(self.reference, "t")),
-            from: &rows,
+            from: &rows.table,
             condition: &has_snapshot_key(self.reference),
         });
         sql.add(&update);
@@ -108,7 +109,9 @@ impl RestoreWrite for SetBack<'_> {
         let mut sql = session.sql("");
         let rows = self.rows(&mut sql, places);
         sql.add(&format!(
-            "SELECT CAST(r.copy_id AS {INT64}) AS n FROM {rows} JOIN {host} t ON {has_key} WHERE {orphan}",
+            "SELECT CAST({number} AS {INT64}) AS n FROM {rows} JOIN {host} t ON {has_key} WHERE {orphan}",
+            number = rows.number,
+            rows = rows.table,
             host = table(&self.reference.table),
             has_key = has_snapshot_key(self.reference),
             orphan = is_orphan(&self.reference.deferrable, "t"),
@@ -129,9 +132,21 @@ async fn read_set(
     let mut sql = session.sql("");
     let rows = snapshot_rows(&mut sql, &set_columns(reference, values), copies);
     let unset = unset(&mut sql, values, "t");
+    let timed = timed_columns(values);
+    let (join, changed) = match timed.is_empty() {
+        true => (String::new(), String::new()),
+        false => {
+            let left = format!("({})", sql.dialect().json_member("w.content", LEFT));
+            let now = snapshot_json(sql.dialect(), &timed, "t");
+            (format!(" JOIN {ROW_SNAPSHOTS} w ON w.id = {}", rows.number), format!(" OR {now} <> {left}"))
+        }
+    };
     sql.add(&format!(
-        "SELECT CAST(r.copy_id AS {INT64}) AS copy_id, CAST(CASE WHEN {unset} THEN 0 ELSE 1 END AS {INT64}) AS is_set \
-         FROM {rows} JOIN {host} t ON {has_key}{lock}",
+        "SELECT CAST({number} AS {INT64}) AS copy_id, \
+           CAST(CASE WHEN {unset}{changed} THEN 0 ELSE 1 END AS {INT64}) AS is_set \
+         FROM {rows}{join} JOIN {host} t ON {has_key}{lock}",
+        number = rows.number,
+        rows = rows.table,
         host = table(&reference.table),
         has_key = has_snapshot_key(reference),
         lock = row_lock(session, locking),

@@ -29,7 +29,8 @@ pub async fn snapshot_keys(session: &Session, reference: &Reference, copies: &[i
     } else {
         let rows = snapshot_rows(&mut sql, &reference.key.iter().collect::<Vec<_>>(), copies);
         let texts = as_texts(&reference.key, "r");
-        sql.add(&format!("SELECT CAST(r.copy_id AS {INT64}) AS copy_id, {texts} FROM {rows}"));
+        let (number, rows) = (rows.number, rows.table);
+        sql.add(&format!("SELECT CAST({number} AS {INT64}) AS copy_id, {texts} FROM {rows}"));
         for row in session.all("reading the keys of snapshots", sql).await? {
             keys.insert(row.get("copy_id")?, read_key(reference, &row)?);
         }

@@ -14,7 +14,7 @@ use crate::contract::{SkipReason, UserId};
 use crate::store::dialect::ROW_SNAPSHOTS;
 use crate::store::dialect::sql::{INT64, Sql, UpdateFrom, column, quoted, table};
 use crate::store::host::predicates::touch;
-use crate::store::host::row_codec::{id_table, snapshot_rows};
+use crate::store::host::row_codec::{BEFORE, id_table, snapshot_rows};
 use crate::store::host::user_match::points_at;
 use crate::store::{Error, Locking, Result, Session};
 
@@ -93,7 +93,7 @@ impl RestoreWrite for Subtract<'_> {
             table: &table(&merged.reference.table),
             alias: "t",
             assignments: &(merged.differences() + &touch(sql.dialect(), merged.reference, "t")),
-            from: &format!("{rows} JOIN {before} ON b.copy_id = r.copy_id"),
+            from: &format!("{} JOIN {before} ON b.copy_id = {}", rows.table, rows.number),
             condition: &(points_at(&merged.reference.user, "t", &from) + &merged.same_record()),
         });
         sql.add(&update);
@@ -132,7 +132,7 @@ impl MergedRows<'_> {
         let ids = id_table(sql, ids);
         let dialect = sql.dialect();
         let empty = self.columns.iter().enumerate().map(|(index, add)| {
-            let before = dialect.json_text("c.content", &["$before", &add.name]);
+            let before = dialect.json_text("c.content", &[BEFORE, &add.name]);
             format!(", CASE WHEN ({before}) IS NULL THEN 1 ELSE 0 END AS empty{index}")
         });
         let empty: String = empty.collect();
@@ -145,7 +145,9 @@ impl MergedRows<'_> {
         let rows = snapshot_rows(&mut sql, &self.snapshot_columns(), copies);
         let from = sql.host(&self.reference.user, self.holder.as_str());
         sql.add(&format!(
-            "SELECT CAST(r.copy_id AS {INT64}) AS copy_id FROM {rows} JOIN {host} t ON {is_theirs}{same}{lock}",
+            "SELECT CAST({number} AS {INT64}) AS copy_id FROM {rows} JOIN {host} t ON {is_theirs}{same}{lock}",
+            number = rows.number,
+            rows = rows.table,
             host = table(&self.reference.table),
             is_theirs = points_at(&self.reference.user, "t", &from),
             same = self.same_record(),

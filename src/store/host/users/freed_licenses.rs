@@ -127,7 +127,7 @@ pub async fn restore_licenses(
     let (host, holder, keys) = (table(&license.table), quoted(&license.user.name), keys(license));
     let mut sql = session.sql("");
     let (to, free) = (sql.host(&license.user, user.as_str()), is_free(&mut sql, license));
-    let rows = snapshot_rows(&mut sql, &license.key.iter().collect::<Vec<_>>(), snapshots);
+    let rows = snapshot_rows(&mut sql, &license.key.iter().collect::<Vec<_>>(), snapshots).table;
     sql.add(&format!(
         "UPDATE {host} SET {holder} = {to} WHERE {free} \
          AND ({keys}) IN (SELECT {keys} FROM {rows})"
@@ -155,7 +155,7 @@ pub async fn restore_licenses(
 async fn missing(session: &Session, license: &License, user: &UserId, snapshots: &[i64]) -> Result<Vec<Missing>> {
     let mut sql = session.sql("");
     let kept: Vec<_> = license.key.iter().chain(&license.of).collect();
-    let rows = snapshot_rows(&mut sql, &kept, snapshots);
+    let rows = snapshot_rows(&mut sql, &kept, snapshots).table;
     let held = held_by(&mut sql, license, std::iter::once(user.as_str()));
     let same = license.key.iter().map(|key| format!("{} = {}", column("l", &key.name), column("r", &key.name)));
     let same = same.collect::<Vec<_>>().join(" AND ");

@@ -1,0 +1,97 @@
+//! The relations of PostgreSQL that are no tables of a catalog, and the facts about tables that decide what statements do.
+
+use super::system_catalogs::{Tables, rows, table_of};
+use crate::catalog::{Relation, RelationKind, TableName, Trigger, TriggerEvent};
+use crate::store::error::Result;
+use crate::store::row::Row;
+use crate::store::session::Session;
+
+/// Reads the views, foreign tables and partitions.
+pub async fn read_relations(session: &Session) -> Result<Vec<Relation>> {
+    let text = "SELECT n.nspname::text AS schema, c.relname::text AS table, pg_table_is_visible(c.oid) AS visible, \
+                c.relkind::text AS kind, rn.nspname::text AS root_schema, r.relname::text AS root_table \
+                FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+                LEFT JOIN pg_class r ON c.relispartition AND r.oid = pg_partition_root(c.oid) \
+                LEFT JOIN pg_namespace rn ON rn.oid = r.relnamespace \
+                WHERE (c.relkind IN ('v', 'm', 'f') OR c.relispartition AND c.relkind IN ('r', 'p')) AND {host} \
+                ORDER BY n.nspname, c.relname";
+    let read = |row: &Row| {
+        let root: Option<String> = row.get("root_table")?;
+        let kind = match (root, row.get::<String>("kind")?.as_str()) {
+            (Some(name), _) => RelationKind::Partition(TableName { schema: row.get("root_schema")?, name }),
+            (None, "v") => RelationKind::View,
+            (None, "m") => RelationKind::MaterializedView,
+            (None, _) => RelationKind::ForeignTable,
+        };
+        Ok(Relation { name: name_of(row)?, visible: row.get("visible")?, kind })
+    };
+    rows(session, text).await?.iter().map(read).collect()
+}
+
+fn name_of(row: &Row) -> Result<TableName> {
+    Ok(TableName { schema: Some(row.get("schema")?), name: row.get("table")? })
+}
+
+/// Reads triggers, rules and heirs. Those of a partition count as the table's.
+pub async fn read_facts(session: &Session, tables: &mut Tables) -> Result<()> {
+    read_triggers(session, tables).await?;
+    read_rules(session, tables).await?;
+    read_heirs(session, tables).await
+}
+
+/// Reads the triggers that fire in an ordinary session. See `pg_trigger.tgtype` in PostgreSQL's sources: 4 is INSERT, 8 is
+/// DELETE, 16 is UPDATE.
+async fn read_triggers(session: &Session, tables: &mut Tables) -> Result<()> {
+    let text = "SELECT DISTINCT n.nspname::text AS schema, c.relname::text AS table, g.tgname::text AS name, \
+                (g.tgtype & 4) <> 0 AS on_insert, (g.tgtype & 8) <> 0 AS on_delete, (g.tgtype & 16) <> 0 AS on_update, \
+                ARRAY(SELECT a.attname::text FROM unnest(g.tgattr::int2[]) k(number) \
+                 JOIN pg_attribute a ON a.attrelid = g.tgrelid AND a.attnum = k.number ORDER BY 1) AS columns \
+                FROM pg_trigger g JOIN pg_class c ON c.oid = COALESCE(pg_partition_root(g.tgrelid), g.tgrelid) \
+                JOIN pg_namespace n ON n.oid = c.relnamespace \
+                WHERE NOT g.tgisinternal AND g.tgenabled IN ('O', 'A') AND {host} ORDER BY 1, 2, 3";
+    for row in rows(session, text).await? {
+        let Some(table) = table_of(tables, &row)? else { continue };
+        let name: String = row.get("name")?;
+        let events = [
+            (row.get("on_insert")?, TriggerEvent::Insert),
+            (row.get("on_update")?, TriggerEvent::Update(row.get("columns")?)),
+            (row.get("on_delete")?, TriggerEvent::Delete),
+        ];
+        let fired = events.into_iter().filter(|(fires, _)| *fires);
+        table.facts.triggers.extend(fired.map(|(_, event)| Trigger { name: name.clone(), event }));
+    }
+    Ok(())
+}
+
+async fn read_rules(session: &Session, tables: &mut Tables) -> Result<()> {
+    let text = "SELECT n.nspname::text AS schema, c.relname::text AS table, w.rulename::text AS name \
+                FROM pg_rewrite w JOIN pg_class own ON own.oid = w.ev_class AND own.relkind IN ('r', 'p') \
+                JOIN pg_class c ON c.oid = COALESCE(pg_partition_root(w.ev_class), w.ev_class) \
+                JOIN pg_namespace n ON n.oid = c.relnamespace \
+                WHERE w.ev_enabled IN ('O', 'A') AND {host} ORDER BY 1, 2, 3";
+    for row in rows(session, text).await? {
+        if let Some(table) = table_of(tables, &row)? {
+            table.facts.rules.push(row.get("name")?);
+        }
+    }
+    Ok(())
+}
+
+/// Reads the tables that inherit from others, and the partitions of other servers.
+async fn read_heirs(session: &Session, tables: &mut Tables) -> Result<()> {
+    let text = "SELECT n.nspname::text AS schema, c.relname::text AS table, hn.nspname::text AS heir_schema, \
+                h.relname::text AS heir, h.relispartition AS is_partition, h.relkind::text AS kind \
+                FROM pg_inherits i JOIN pg_class h ON h.oid = i.inhrelid JOIN pg_namespace hn ON hn.oid = h.relnamespace \
+                JOIN pg_class c ON c.oid = CASE WHEN h.relispartition THEN pg_partition_root(i.inhparent) ELSE i.inhparent END \
+                JOIN pg_namespace n ON n.oid = c.relnamespace \
+                WHERE (NOT h.relispartition OR h.relkind = 'f') AND {host} ORDER BY 1, 2, 3, 4";
+    for row in rows(session, text).await? {
+        let heir = TableName { schema: Some(row.get("heir_schema")?), name: row.get("heir")? };
+        let Some(table) = table_of(tables, &row)? else { continue };
+        match row.get("is_partition")? {
+            true => table.facts.foreign_partitions.push(heir),
+            false => table.facts.heirs.push(heir),
+        }
+    }
+    Ok(())
+}
