@@ -1,7 +1,7 @@
 //! Snapshots of rows: copies that the ledger keeps of removed rows and of values that were set.
 
 use super::item::WorkItem;
-use crate::catalog::{Column, Family, Reference, Retention, Spelling, TableName};
+use crate::catalog::{Column, Family, Reference, Retention, Spelling, TableName, TimeForm};
 use crate::store::dialect::ROW_SNAPSHOTS;
 use crate::store::dialect::sql::Sql;
 use crate::store::driver::{self, CurrentColumn};
@@ -53,7 +53,12 @@ pub fn snapshot_insert(
 /// since the table is locked against changes of its columns.
 pub async fn written_columns(session: &Session, table: &TableName) -> Result<Vec<Column>> {
     let written = driver::locked_columns(session, table).await?.into_iter().filter(|column| !column.is_generated);
-    let column =
-        |CurrentColumn { name, cast, .. }| Column { name, cast, family: Family::Other, spelling: Spelling::One };
+    let column = |CurrentColumn { name, cast, .. }| Column {
+        name,
+        cast,
+        family: Family::Other,
+        spelling: Spelling::One,
+        time: TimeForm::OfType,
+    };
     Ok(written.map(column).collect())
 }

@@ -16,7 +16,7 @@ fn trigger(engine: Engine, timing: &str, when: &str, does: &str) -> String {
     match engine {
         Engine::Sqlite => format!("CREATE TRIGGER host {timing} ON tickets WHEN {when} BEGIN {does}; END;"),
         Engine::Postgres => format!(
-            "CREATE FUNCTION host() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF {when} THEN {does}; END IF; \
+            "CREATE FUNCTION host() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN IF {when} THEN {does}; END IF; \
              RETURN {row}; END $$; CREATE TRIGGER host {timing} ON tickets FOR EACH ROW EXECUTE FUNCTION host();",
             row = if timing.contains("DELETE") { "OLD" } else { "NEW" },
         ),

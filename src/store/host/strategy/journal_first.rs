@@ -39,7 +39,8 @@ pub async fn run(session: &Session, change: &RowChange<'_>) -> Result<Vec<Journa
     if let Some((item, successor)) = sole_range(change).filter(|_| has_one_writer && !change.fires_triggers()) {
         return move_range(session, change, item, successor).await;
     }
-    if matches!(change.effect, Effect::Move) && change.fires_triggers() {
+    // Rows without a key cannot be read back.
+    if matches!(change.effect, Effect::Move) && change.fires_triggers() && !change.reference.keyless {
         return move_by_triggers(session, change).await;
     }
     Ok(run_once(session, change).await?.rows)
