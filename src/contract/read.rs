@@ -86,7 +86,7 @@ mod tests {
                 &["duplicate_field user_id", "invalid_field effective_at", "invalid_field lock_out"],
             ),
             (
-                with_contact(r#"{"logic":"ratio","shares":[{"user":1,"amount":-1},{"amount":1,"weight":2}]}"#),
+                with_contact(r#"{"logic":"ratio","shares":[{"user":1.5,"amount":-1},{"amount":1,"weight":2}]}"#),
                 &[
                     "invalid_id reassign.contact.shares[0].user",
                     "invalid_amount reassign.contact.shares[0].amount",

@@ -144,7 +144,7 @@ pub fn no_fit_member(kind: &str, group: &str) -> Reason {
 
 /// The leaver has no manager.
 pub fn no_manager(kind: &str, user: &str) -> Reason {
-    let message = format!("the user {user} has no manager to receive `{kind}`");
+    let message = format!("the user {user} has no manager who could receive `{kind}`");
     reason(ReasonCode::NoManager, of_kind_and_user(kind, user), message, "name a user instead of the manager")
 }
 

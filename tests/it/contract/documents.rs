@@ -308,6 +308,11 @@ fn rust_example_runs() {
         // A test of the whole workspace, such as `make test`, builds it.
         let example = Path::new(env!("CARGO_BIN_EXE_handover")).with_file_name("handover-example");
         assert!(example.exists(), "{} is missing: cargo test --workspace --no-run", example.display());
-        hand_over(world, || Command::new(&example), "from Rust");
+        let program = || {
+            let mut program = Command::new(&example);
+            program.env("RUST_BACKTRACE", "0");
+            program
+        };
+        hand_over(world, program, "from Rust");
     });
 }

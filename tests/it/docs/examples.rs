@@ -69,14 +69,21 @@ fn documented_catalogs_are_valid() {
         }
         // Entries in prose: `sole_in = "alert_id"`.
         let prose: String = text.split("```").step_by(2).collect();
-        for entry in prose.split('`').skip(1).step_by(2).filter(|code| code.contains(" = ") && !code.contains('…')) {
+        for entry in prose
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .filter(|code| code.contains(" = ") && !code.contains('…') && !code.starts_with('{'))
+        {
             seen += 1;
             let name = entry.split(' ').next().unwrap_or_default();
             let others = REFERENCE.iter().filter(|(other, _)| *other != name);
             let others: Vec<String> = others.map(|(name, value)| format!("{name} = {value}")).collect();
+            let users: String =
+                USERS.split_inclusive('\n').filter(|line| !line.starts_with(&format!("{name} ="))).collect();
             let places = [
                 format!("{USERS}[[reference]]\n{}\n{entry}", others.join("\n")),
-                format!("{USERS}{entry}"),
+                format!("{users}{entry}"),
                 format!("{USERS}{LICENSE}{entry}"),
             ];
             let results = places.map(|place| check(&schema, &place));

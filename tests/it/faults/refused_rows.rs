@@ -101,7 +101,7 @@ async fn cascading_rows_are_each_journaled(world: &mut World) {
     let tables = format!("{} UPDATE docs SET above = id - 1 WHERE id > 1;", documents("CHECK (size > 0)"))
         .replace("size BIGINT NOT NULL,", &format!("size BIGINT NOT NULL, {above},"))
         .replace("INTO docs VALUES", "INTO docs (id, owner, size) VALUES");
-    start(world, &tables, &reference("doc", "docs", "disposition = \"detach\"")).await;
+    start(world, &tables, &reference("doc", "docs", "disposition = \"detach\"\nwith = [\"docs\"]")).await;
     let job = world.hand_over(&leave("9", json!({}))).await;
     assert_eq!(job.state, State::Completed);
     assert_eq!(world.number("SELECT count(*) FROM docs").await, 0);
@@ -133,12 +133,49 @@ async fn refused_named_row_does_not_stop_others(world: &mut World) {
     assert_eq!(owners(world, "docs").await, ["1:3", "2:3", "3:9", "4:3", "5:3", "6:3", "7:3", "8:2", "9:2"]);
 }
 
+/// The moment at which the database refuses to delete a pinned document.
+enum Refused {
+    AtOnce,
+    AtCommit,
+}
+
+/// Nine documents of the leaver. The fifth one is pinned, so a trigger refuses its removal.
+fn pinned(engine: Engine, refused: Refused) -> String {
+    let refuse = match (engine, refused) {
+        (Engine::Sqlite, Refused::AtOnce) => {
+            "CREATE TRIGGER pinned BEFORE DELETE ON docs WHEN EXISTS (SELECT 1 FROM pins WHERE doc = OLD.id) \
+             BEGIN SELECT RAISE(ABORT, 'the document is pinned'); END;"
+        }
+        (Engine::Sqlite, Refused::AtCommit) => {
+            "CREATE TABLE marks (doc BIGINT REFERENCES pins (id) DEFERRABLE INITIALLY DEFERRED); \
+             CREATE TRIGGER pinned BEFORE DELETE ON docs WHEN EXISTS (SELECT 1 FROM pins WHERE doc = OLD.id) \
+             BEGIN INSERT INTO marks VALUES (OLD.id); END;"
+        }
+        (Engine::Postgres, Refused::AtOnce) => {
+            "CREATE FUNCTION refuse_pinned() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN \
+               IF EXISTS (SELECT 1 FROM pins WHERE doc = OLD.id) THEN \
+                 RAISE 'the document is pinned' USING ERRCODE = 'restrict_violation'; END IF; \
+               RETURN OLD; END $$; \
+             CREATE TRIGGER pinned BEFORE DELETE ON docs FOR EACH ROW EXECUTE FUNCTION refuse_pinned();"
+        }
+        (Engine::Postgres, Refused::AtCommit) => {
+            "CREATE FUNCTION refuse_pinned() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN \
+               IF EXISTS (SELECT 1 FROM pins WHERE doc = OLD.id) THEN \
+                 RAISE 'the document is pinned' USING ERRCODE = 'restrict_violation'; END IF; \
+               RETURN NULL; END $$; \
+             CREATE CONSTRAINT TRIGGER pinned AFTER DELETE ON docs DEFERRABLE INITIALLY DEFERRED \
+               FOR EACH ROW EXECUTE FUNCTION refuse_pinned();"
+        }
+    };
+    format!(
+        "{} CREATE TABLE pins (id BIGINT NOT NULL PRIMARY KEY, doc BIGINT); INSERT INTO pins VALUES (1, 5); {refuse}",
+        documents("CHECK (size > 0)")
+    )
+}
+
 #[every_engine(also_in_chunks_of = 4)]
 async fn unremovable_row_does_not_stop_others(world: &mut World) {
-    let tables = format!(
-        "{} CREATE TABLE pins (id BIGINT NOT NULL PRIMARY KEY, doc BIGINT REFERENCES docs (id)); INSERT INTO pins VALUES (1, 5);",
-        documents("CHECK (size > 0)")
-    );
+    let tables = pinned(world.engine, Refused::AtOnce);
     start(world, &tables, &reference("doc", "docs", "disposition = \"detach\"")).await;
     let job = world.hand_over(&leave("9", json!({}))).await;
     assert_eq!((job.state, refused(&job)), (State::NeedsAttention, vec!["5".to_owned()]));
@@ -147,10 +184,7 @@ async fn unremovable_row_does_not_stop_others(world: &mut World) {
 
 #[every_engine(also_in_chunks_of = 4)]
 async fn refused_row_does_not_keep_access(world: &mut World) {
-    let tables = format!(
-        "{} CREATE TABLE pins (id BIGINT NOT NULL PRIMARY KEY, doc BIGINT REFERENCES docs (id)); INSERT INTO pins VALUES (1, 5);",
-        documents("CHECK (size > 0)")
-    );
+    let tables = pinned(world.engine, Refused::AtOnce);
     start(world, &tables, &reference("doc", "docs", "disposition = \"detach\"\nat = \"start\"")).await;
     let job = world.hand_over(&leave("9", json!({}))).await;
     assert_eq!((job.state, refused(&job)), (State::NeedsAttention, vec!["5".to_owned()]));
@@ -203,11 +237,10 @@ async fn chunk_is_split_only_after_all_attempts(world: &mut World) {
 }
 
 /// Nine documents that are removed at the start, one of them pinned, and letters that need a successor.
-async fn start_with_pinned(world: &mut crate::support::World, pin: &str) {
+async fn start_with_pinned(world: &mut World, refused: Refused) {
     let tables = format!(
-        "{} CREATE TABLE pins (id BIGINT NOT NULL PRIMARY KEY, doc BIGINT REFERENCES docs (id){pin}); INSERT INTO pins VALUES (1, 5); \
-         CREATE TABLE letters (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT); INSERT INTO letters VALUES (1, 9);",
-        documents("CHECK (size > 0)")
+        "{} CREATE TABLE letters (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT); INSERT INTO letters VALUES (1, 9);",
+        pinned(world.engine, refused)
     );
     let references = [
         reference("doc", "docs", "disposition = \"detach\"\nat = \"start\""),
@@ -229,7 +262,7 @@ async fn is_out(world: &crate::support::World) -> bool {
 
 #[every_engine]
 async fn lock_out_survives_a_refused_row(world: &mut World) {
-    start_with_pinned(world, "").await;
+    start_with_pinned(world, Refused::AtOnce).await;
     let job = world.hand_over(&locked_out()).await;
     assert_eq!(job.state, State::NeedsAttention);
     assert_eq!(codes_of(&job), ["allotment_missing", "row_refused"]);
@@ -249,7 +282,7 @@ async fn lock_out_survives_a_refused_row(world: &mut World) {
 
 #[every_engine]
 async fn lock_out_survives_a_refused_commit(world: &mut World) {
-    start_with_pinned(world, " DEFERRABLE INITIALLY DEFERRED").await;
+    start_with_pinned(world, Refused::AtCommit).await;
     let job = world.hand_over(&locked_out()).await;
     assert_eq!(job.state, State::NeedsAttention);
     assert!(is_out(world).await);

@@ -21,7 +21,7 @@ use crate::support::{World, every_engine, on_postgres, people, process};
 const IDS: [&str; 7] = ["org_id", "user_id", "requested_by", "job_id", "user", "each", "round_robin"];
 
 /// Request fields that carry no id.
-const NO_IDS: [&str; 17] = [
+const NO_IDS: [&str; 18] = [
     "type",
     "request_id",
     "reason",
@@ -39,19 +39,21 @@ const NO_IDS: [&str; 17] = [
     "extras",
     "rest",
     "manager",
+    "catalog",
 ];
 
 /// Fields about an invited person. An address may be known to both organizations.
 const OF_INVITED: [&str; 2] = ["name", "email"];
 
-/// The reason codes of requests that reach for another organization's rows.
-const REFUSALS: [&str; 6] = [
+/// The reason codes of requests that reach for another organization's rows. A manager of another organization counts as none.
+const REFUSALS: [&str; 7] = [
     "requester_not_permitted",
     "other_organization",
     "successor_of_other_organization",
     "unknown_job",
     "record_not_owned",
     "no_fit_member",
+    "no_manager",
 ];
 
 #[test]

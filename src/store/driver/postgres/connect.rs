@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use sea_orm::sqlx::postgres::PgConnectOptions;
 use sea_orm::sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
-use sea_orm::{ConnectOptions, SqlxError};
+use sea_orm::{ConnectOptions, DbErr, RuntimeErr, SqlxError};
 
 use super::sessions;
 use crate::store::driver::settings::{Settings, common};
+use crate::store::error::{Error, Result};
 use crate::store::schema_watch::SchemaWatch;
 
 /// Returns the options of a pool. Each connection runs `more` too before it is used.
@@ -42,6 +43,24 @@ pub fn options(settings: &Settings, more: &str, watch: Arc<SchemaWatch>) -> Conn
             })
     });
     options
+}
+
+/// Sets up one session outside the pool. The pool would repeat a refused set-up until its time is over, and hide the reason.
+pub async fn try_session(settings: &Settings) -> Result<()> {
+    let doing = "setting up a session";
+    let options: PgConnectOptions =
+        settings.url.parse().map_err(|error| Error::of(doing, &DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error)))))?;
+    let tried = async {
+        let mut connection = PgConnection::connect_with(&as_handover(options)).await?;
+        connection.execute(AssertSqlSafe(sessions::settings_of(settings))).await?;
+        connection.close().await
+    };
+    let tried = tokio::time::timeout(settings.acquire_timeout, tried).await;
+    tried.unwrap_or(Err(SqlxError::PoolTimedOut)).map_err(|error| {
+        let is_refused = matches!(error, SqlxError::Database(_));
+        let error = RuntimeErr::SqlxError(Arc::new(error));
+        Error::of(doing, &if is_refused { DbErr::Exec(error) } else { DbErr::Conn(error) })
+    })
 }
 
 /// Returns which database a URL names, with what the client library takes from `PGHOST`, `PGDATABASE` and their kin.

@@ -57,6 +57,7 @@ impl Driver for PostgresDriver {
 
     async fn connect(&self, settings: &Settings, _: Opening, watch: Arc<SchemaWatch>) -> Result<Pools> {
         pooler::check(settings).await?;
+        connect::try_session(settings).await?;
         let pool = settings::open(connect::options(settings, "", watch)).await?;
         Ok(Pools { write: pool.clone(), read: pool })
     }
