@@ -16,7 +16,7 @@ const MOST_USERS: usize = 256;
 
 /// Locks users until the transaction ends: leavers exclusively, receivers shared with other receivers.
 ///
-/// Locks: a number for each user, a hash of organization and user, and one for each organization, shared. Above [`MOST_USERS`],
+/// Locks: a number for each user, a hash of organization and user, and one for each organization, shared. Above `MOST_USERS`,
 /// only the organizations, exclusively. One statement takes all of them in ascending order, so no two transactions wait for each
 /// other. The host's own rows are not locked, and its inserts do not wait. A database without such locks has one writer, and needs
 /// none.
