@@ -13,7 +13,7 @@ impl MigrationName for Migration {
     }
 }
 
-/// What a job waits for, or a value that no job has.
+/// The job that a job waits for, or a value that no job has.
 const PLACE: &str = "coalesce(wait_for, '00000000-0000-0000-0000-000000000000')";
 
 #[async_trait::async_trait]

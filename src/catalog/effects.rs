@@ -1,4 +1,4 @@
-//! What else happens when a row is deleted or a column is updated, by the foreign keys that point at the row.
+//! Further effects of deleting a row or updating a column, by the foreign keys that point at the row.
 //!
 //! Pure: the driver has folded partitions into their tables, and spelled names as the tables spell them.
 

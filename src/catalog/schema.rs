@@ -51,7 +51,7 @@ pub struct Table {
     /// The columns that hold the physical address of a row, if the database has such columns and the table does not hide
     /// them. An address is valid for one transaction.
     pub row_address: Option<Vec<Column>>,
-    /// What else decides about the effect of a statement.
+    /// Further facts that decide about the effect of a statement.
     pub facts: TableFacts,
 }
 

@@ -56,7 +56,7 @@ pub enum SchemaFact {
     RowSecurity,
 }
 
-/// What a catalog does with the rows of a table.
+/// The work of a catalog on the rows of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Work {
     /// Rows move.

@@ -26,7 +26,7 @@ const POLL: Duration = Duration::from_millis(200);
 /// The time after which an unknown job makes the command ask for a worker.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Whether and how long a command waits for the jobs of its requests.
+/// The options of waiting for the jobs of a command's requests.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Wait {
     /// Follow the requests to the ends of their jobs. Exit code 3 if one is rejected, 1 if one needs attention, becomes a dead
@@ -79,7 +79,7 @@ enum End {
     TimedOut,
 }
 
-/// What is known of a job's request while the job is unknown.
+/// The facts about a job's request while the job is unknown.
 struct Pending<'b> {
     broker: &'b dyn Broker,
     message_id: Uuid,

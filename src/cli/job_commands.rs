@@ -77,7 +77,7 @@ pub async fn run(kind: RequestType, arguments: Arguments, settings: Settings) ->
     send(kind, arguments, More::default(), settings).await
 }
 
-/// What only some commands have.
+/// The arguments that only some commands have.
 #[derive(Default)]
 struct More {
     catalog: Option<String>,

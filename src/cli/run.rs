@@ -97,7 +97,7 @@ async fn serve(arguments: Arguments, settings: Settings, stop: CancellationToken
     Ok(Exit::Done)
 }
 
-/// How long a worker waits at its start for what it needs.
+/// The time that a worker waits at its start for its servers.
 struct Patience {
     until: Instant,
 }

@@ -59,7 +59,7 @@ pub struct Submission {
     pub requests: Vec<Request>,
     /// The confirmation.
     pub confirmation: Confirmation,
-    /// Whether and how long to wait for the jobs.
+    /// The options of waiting for the jobs.
     pub wait: Wait,
     /// True to print JSON.
     pub json: bool,

@@ -53,7 +53,7 @@ impl Answer {
 /// Why a message is a dead letter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetterReason {
-    /// What is wrong: the first fault.
+    /// The first fault.
     pub fault: Fault,
     /// The other faults.
     pub more: Vec<Fault>,

@@ -19,7 +19,7 @@ const LONGEST_REASON: usize = 2_000;
 const LONGEST_NAME: usize = 200;
 const LONGEST_EMAIL: usize = 320;
 
-/// How an id may be written.
+/// The forms of an id.
 const ID: &str = "\"53\"";
 
 /// Reads a request.

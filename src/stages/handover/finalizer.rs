@@ -138,7 +138,7 @@ fn next_supplement(job: &Job) -> u32 {
     1 + earlier.unwrap_or(0) as u32
 }
 
-/// What was done with the late rows of a reference.
+/// The outcome for the late rows of a reference.
 enum Late {
     /// So many were handled, at most a chunk's worth.
     Moved(u64),

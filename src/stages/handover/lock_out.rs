@@ -24,11 +24,11 @@ pub struct LockedOut<'r> {
     pub ready: Ready<'r>,
     /// Why it cannot begin as it is.
     pub reasons: Vec<Reason>,
-    /// What becomes of it.
+    /// The next state of the job.
     pub next: Next,
 }
 
-/// What becomes of a job that has locked its user out.
+/// The next state of a job that has locked its user out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
     /// A person decides.

@@ -16,7 +16,7 @@ pub fn snapshot_kinds(reference: &Reference) -> Vec<String> {
     places(reference).into_iter().map(|(kind, _)| kind).collect()
 }
 
-/// What the snapshots of a kind are of.
+/// The rows or values that the snapshots of a kind hold.
 #[derive(Clone, Copy)]
 pub enum SnapshotOf<'b> {
     /// Rows of the table at this place that were removed.
@@ -85,7 +85,7 @@ pub struct Batch<'b> {
     pub reference: &'b Reference,
     /// Their kind in the journal.
     pub kind: String,
-    /// What they are of.
+    /// The rows or values that they hold.
     pub of: SnapshotOf<'b>,
     /// The snapshots.
     pub snapshots: Vec<&'b PendingSnapshot>,
