@@ -1,7 +1,7 @@
 //! Checks the database and the events against the promises. It reads only what exists: the host's tables, the log that
 //! the host's triggers wrote in each transaction that changed an owner, the ledger, and the received events. Its
-//! statements share no code with Handover. Two changes belong together if `xmin`, the transaction that wrote a row, is
-//! equal.
+//! statements share no code with Handover. Two changes belong together if their transactions committed at the same
+//! microsecond: a savepoint has a transaction id of its own, and the commit time of its transaction.
 
 use sea_orm::sqlx::{Error, PgConnection};
 
@@ -40,12 +40,12 @@ pub const VIEWS: &str = "
         UNION ALL SELECT 'accounts', id, owner_id FROM accounts;
     CREATE VIEW storm.journaled AS
         SELECT j.job_id, j.chunk, j.kind, j.action, k.tab, CAST(key AS bigint) AS record, CAST(j.from_user AS bigint) AS f,
-               CAST(j.to_user AS bigint) AS t, CAST(j.xmin AS text) AS x
+               CAST(j.to_user AS bigint) AS t, CAST(pg_xact_commit_timestamp(j.xmin) AS text) AS x
         FROM handover.journal j JOIN storm.kinds k ON k.kind = j.kind, jsonb_array_elements_text(j.keys) AS key
         WHERE j.action IN ('moved', 'purged')
         UNION ALL
         SELECT j.job_id, j.chunk, j.kind, j.action, k.tab, CAST(key AS bigint), CAST(u.to_user AS bigint),
-               CAST(j.from_user AS bigint), CAST(j.xmin AS text)
+               CAST(j.from_user AS bigint), CAST(pg_xact_commit_timestamp(j.xmin) AS text)
         FROM handover.journal j JOIN storm.kinds k ON k.kind = j.kind
         JOIN handover.chunks c ON c.job_id = j.job_id AND c.number = j.chunk
         JOIN handover.journal u ON u.id = c.journal_id, jsonb_array_elements_text(j.keys) AS key
@@ -59,8 +59,7 @@ pub const VIEWS: &str = "
         LEFT JOIN storm.kinds k ON k.kind = r.reference ->> 'kind'
         WHERE j.kind = 'deactivate' AND j.state = 'completed';";
 
-/// The promises. A savepoint, which an undo uses, has its own `xmin`. Only an undo gives records to leavers, whose ids
-/// start at 101.
+/// The promises.
 pub const PROMISES: [Promise; 19] = [
     Promise {
         name: "every request has its outcome, and every job has ended",
@@ -131,8 +130,8 @@ pub const PROMISES: [Promise; 19] = [
     Promise {
         name: "the journal equals the moves, in the transactions that made them",
         broken: "
-            WITH journaled AS (SELECT tab, record, f, t, CASE WHEN action <> 'restored' THEN x END FROM storm.journaled),
-            made AS (SELECT tab, record, from_user, to_user, CASE WHEN to_user > 100 THEN NULL ELSE CAST(xmin AS text) END
+            WITH journaled AS (SELECT tab, record, f, t, x FROM storm.journaled),
+            made AS (SELECT tab, record, from_user, to_user, CAST(pg_xact_commit_timestamp(xmin) AS text)
                      FROM storm.log WHERE actor = 'handover')
             SELECT concat_ws(' ', 'only in the journal:', tab, record, f, '->', t) FROM (SELECT * FROM journaled EXCEPT ALL SELECT * FROM made) d
             UNION ALL SELECT concat_ws(' ', 'not in the journal:', tab, record, from_user, '->', to_user)
@@ -157,7 +156,7 @@ pub const PROMISES: [Promise; 19] = [
         broken: "
             SELECT concat_ws(' ', 'chunk', c.number, 'of', c.job_id, 'was closed apart from its moves')
                 FROM handover.chunks c JOIN handover.journal j ON j.job_id = c.job_id AND j.chunk = c.number
-                WHERE c.xmin <> j.xmin AND c.journal_id IS NULL
+                WHERE pg_xact_commit_timestamp(c.xmin) <> pg_xact_commit_timestamp(j.xmin)
             UNION ALL SELECT concat_ws(' ', 'chunk', c.number, 'of', c.job_id, 'says', c.done, 'and the journal', COALESCE(sum(j.records), 0))
                 FROM handover.chunks c LEFT JOIN handover.journal j
                     ON j.job_id = c.job_id AND j.chunk = c.number AND j.action NOT LIKE 'skipped%'
