@@ -156,7 +156,7 @@ pub const PROMISES: [Promise; 19] = [
         broken: "
             SELECT concat_ws(' ', 'chunk', c.number, 'of', c.job_id, 'was closed apart from its moves')
                 FROM handover.chunks c JOIN handover.journal j ON j.job_id = c.job_id AND j.chunk = c.number
-                WHERE pg_xact_commit_timestamp(c.xmin) <> pg_xact_commit_timestamp(j.xmin)
+                WHERE pg_xact_commit_timestamp(c.xmin) IS DISTINCT FROM pg_xact_commit_timestamp(j.xmin)
             UNION ALL SELECT concat_ws(' ', 'chunk', c.number, 'of', c.job_id, 'says', c.done, 'and the journal', COALESCE(sum(j.records), 0))
                 FROM handover.chunks c LEFT JOIN handover.journal j
                     ON j.job_id = c.job_id AND j.chunk = c.number AND j.action NOT LIKE 'skipped%'
