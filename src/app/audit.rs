@@ -10,7 +10,9 @@ use super::error::Result;
 use crate::contract::RequestType;
 use crate::job::State;
 use crate::stages::forget::FORGOTTEN;
-use crate::store::ledger::audit::{AuditFilter, AuditRecord, CATALOG_CHANGED, CATALOG_PUBLISHED, CHUNK_FAILED};
+use crate::store::ledger::audit::{
+    ACCESS_ENDED, AuditFilter, AuditRecord, CATALOG_CHANGED, CATALOG_PUBLISHED, CHUNK_FAILED,
+};
 use crate::store::{Session, Store};
 
 /// Entries per page.
@@ -23,7 +25,7 @@ pub fn actions() -> Vec<String> {
     let of_messages = dead_letters::Action::ALL.map(|action| action.audited().to_owned());
     of_jobs
         .chain(of_messages)
-        .chain([CATALOG_CHANGED, CATALOG_PUBLISHED, CHUNK_FAILED, FORGOTTEN].map(str::to_owned))
+        .chain([ACCESS_ENDED, CATALOG_CHANGED, CATALOG_PUBLISHED, CHUNK_FAILED, FORGOTTEN].map(str::to_owned))
         .collect()
 }
 

@@ -120,6 +120,8 @@ metrics! {
         "Age of the oldest due outbox message"
     Counter CounterVec retries "handover_retries_total" ["what"]
         "Failures that are retried, by operation as named in the log"
+    Counter CounterVec deadlocks "handover_deadlocks_total" []
+        "Transactions that the database ended to break a deadlock; each is retried. Without triggers and cascades of the host there are none"
     Counter CounterVec reconnects "handover_broker_reconnects_total" ["connection"]
         "Broker connections that were lost and rebuilt"
     Gauge GaugeVec tasks "handover_tasks" ["role"]
@@ -147,7 +149,7 @@ pub static METRICS: LazyLock<Metrics> = LazyLock::new(|| {
     let metrics = Metrics::new().expect("names and labels are valid and unique, which a test checks");
     // A metric without labels is reported from the start, as 0.
     let _ = metrics.chunk_duration.with_label_values(NONE);
-    for counter in [&metrics.chunk_failures, &metrics.throttle_sleep] {
+    for counter in [&metrics.chunk_failures, &metrics.deadlocks, &metrics.throttle_sleep] {
         let _ = counter.with_label_values(NONE);
     }
     let _ = metrics.host_active.with_label_values(NONE);

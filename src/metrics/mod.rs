@@ -156,6 +156,11 @@ pub fn retried(what: &'static str) {
     METRICS.retries.with_label_values(&[what]).inc();
 }
 
+/// Counts a transaction that the database ended to break a deadlock.
+pub fn deadlocked() {
+    METRICS.deadlocks.with_label_values(NONE).inc();
+}
+
 /// Counts a rebuilt connection to the broker.
 pub fn reconnected(connection: &'static str) {
     METRICS.reconnects.with_label_values(&[connection]).inc();

@@ -4,6 +4,7 @@ use sea_orm::{DbErr, RuntimeErr, SqlxError};
 
 pub use super::driver::errors::Violation;
 use super::driver::errors::{self, ErrorClass};
+use crate::metrics;
 
 /// An error of the database, with what was being done.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +46,9 @@ pub enum Cause {
     Superseded,
 }
 
+/// The code of a failure that Handover finds itself, without an error of the database's.
+pub(super) const OURS: &str = "handover";
+
 /// The class of a failure, by which the stages choose its retries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailureClass {
@@ -71,7 +75,7 @@ impl Error {
 
     /// Returns the error of a change that another transaction got in the way of: a retry of the whole may help.
     pub fn contention(doing: &str, message: &str) -> Error {
-        Error { doing: doing.into(), cause: Cause::Contention { code: "handover".into(), message: message.into() } }
+        Error { doing: doing.into(), cause: Cause::Contention { code: OURS.into(), message: message.into() } }
     }
 
     /// Returns the error of an update that expected another state.
@@ -82,9 +86,7 @@ impl Error {
     /// Returns the error of rows that a trigger of the host kept unchanged, without an error of the database's.
     pub(super) fn ignored(doing: &str, changed: u64, asked: u64) -> Error {
         let message = format!("a trigger of the table ignores it: {changed} of {asked} rows would change");
-        // The code of a trigger that raises an error.
-        let code = errors::REFUSED_BY_TRIGGER.to_owned();
-        Error { doing: doing.to_owned(), cause: Cause::Refused { code, message } }
+        Error { doing: doing.to_owned(), cause: Cause::Refused { code: OURS.into(), message } }
     }
 
     /// Returns the error of rows that row-level security hides although a foreign key of a table proves that they exist.
@@ -111,7 +113,11 @@ impl Error {
     }
 
     pub(super) fn of(doing: &str, error: &DbErr) -> Error {
-        Error { doing: doing.to_owned(), cause: Cause::of(error) }
+        let cause = Cause::of(error);
+        if matches!(&cause, Cause::Contention { code, .. } if errors::is_deadlock(code)) {
+            metrics::deadlocked();
+        }
+        Error { doing: doing.to_owned(), cause }
     }
 
     /// Returns the class of the failure.

@@ -24,6 +24,7 @@ mod timeout;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sea_orm::{DatabaseConnection, TransactionTrait};
 use tokio::sync::mpsc;
@@ -144,6 +145,16 @@ impl Store {
         let failpoints = self.failpoints.clone();
         let session = Session::transaction(self.dialect(), timeout, transaction, step, failpoints, &self.handoff);
         Ok(session.watched(&self.watch))
+    }
+
+    /// Begins the transaction of a step whose statements may take no longer than a limit, where the database can end them.
+    pub async fn begin_within(&self, step: &'static str, limit: Duration) -> Result<Session> {
+        let session = self.begin(step).await?;
+        let configured = self.settings.statement_timeout;
+        if configured.is_zero() || limit < configured {
+            session.limit_statements(limit).await?;
+        }
+        Ok(session)
     }
 
     /// Begins a snapshot that is only read: all its statements see the same moment.

@@ -1,7 +1,7 @@
 //! Connections and transactions.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use sea_orm::{
@@ -10,7 +10,7 @@ use sea_orm::{
 
 use super::dialect::sql::Sql;
 use super::dialect::{Capabilities, SharedDialect};
-use super::error::{Cause, Error, Result};
+use super::error::{Cause, Error, OURS, Result};
 use super::failpoint::{Failpoints, Point};
 use super::outbox_handoff::{OutboxHandoff, PendingMessages};
 use super::row::Row;
@@ -94,7 +94,7 @@ impl Session {
     /// Returns the error of a table whose schema is not the one that the catalog was checked against.
     pub(super) fn outdated_schema(&self, table: &str) -> Error {
         let message = format!("the schema of {table} has changed since the catalog was checked: check it again");
-        let cause = Cause::Refused { code: "handover".into(), message };
+        let cause = Cause::Refused { code: OURS.into(), message };
         self.retried_if_changed(Error { doing: "comparing the schema".into(), cause })
     }
 
@@ -218,6 +218,14 @@ impl Session {
             return Ok(());
         }
         self.unprepared("deferring constraints", &format!("SET CONSTRAINTS {} DEFERRED", names.join(", "))).await
+    }
+
+    /// Ends each statement of this transaction that takes longer than a limit. Does nothing where the database cannot.
+    pub(super) async fn limit_statements(&self, limit: Duration) -> Result<()> {
+        match self.dialect.limit_statements(limit) {
+            Some(statement) => self.unprepared("limiting statements", &statement).await,
+            None => Ok(()),
+        }
     }
 
     async fn unprepared(&self, doing: &str, sql: &str) -> Result<()> {

@@ -28,6 +28,11 @@ pub async fn check_revert(
     if target.is_forgotten() {
         return Ok(Err(reason::forgotten(JobId(target.id))));
     }
+    if State::OPEN.contains(&target.state) {
+        let id = JobId(target.id);
+        let hint = format!("a job that has not ended is cancelled: `handover cancel {id}` undoes what it did");
+        return Ok(Err(reason::wrong_state(id, target.state.name(), "reverted", &hint)));
+    }
     if let Some(reason) = refusal(target, &[State::Completed], "reverted") {
         return Ok(Err(reason));
     }

@@ -1,5 +1,7 @@
 //! PostgreSQL's dialect.
 
+use std::time::Duration;
+
 use sea_orm::DbBackend;
 
 use super::capabilities::{Capabilities, Engine, RowAddress};
@@ -252,6 +254,10 @@ impl Dialect for Postgres {
         let set = |(name, value): &(String, String)| format!(", set_config({name}, {value}, true)");
         let settings: String = settings.iter().map(set).collect();
         format!("SELECT set_config('row_security', 'on', true){settings}")
+    }
+
+    fn limit_statements(&self, limit: Duration) -> Option<String> {
+        Some(format!("SET LOCAL statement_timeout = {}", limit.as_millis()))
     }
 }
 

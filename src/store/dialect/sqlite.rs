@@ -2,6 +2,8 @@
 
 mod exact_real;
 
+use std::time::Duration;
+
 use sea_orm::DbBackend;
 
 use super::capabilities::{Capabilities, Engine, RowAddress};
@@ -252,6 +254,10 @@ impl Dialect for Sqlite {
     /// SQLite has no row-level security.
     fn enter_row_security(&self, _: &[(String, String)]) -> String {
         "SELECT NULL".to_owned()
+    }
+
+    fn limit_statements(&self, _: Duration) -> Option<String> {
+        None
     }
 }
 

@@ -1,6 +1,7 @@
 //! The interface of a dialect.
 
 use std::fmt;
+use std::time::Duration;
 
 use sea_orm::DbBackend;
 
@@ -164,4 +165,7 @@ pub trait Dialect: fmt::Debug + Send + Sync {
     /// Returns the query that has row-level security hide rows for the rest of the transaction, with these settings for its
     /// policies, each a name and a value. Only with [`Capabilities::session_settings`].
     fn enter_row_security(&self, settings: &[(String, String)]) -> String;
+
+    /// Returns the statement that ends each later statement of the transaction after a time; nothing if the database cannot.
+    fn limit_statements(&self, limit: Duration) -> Option<String>;
 }

@@ -22,6 +22,11 @@ pub fn is_lock_timeout(code: &str) -> bool {
     code == postgres::LOCK_NOT_AVAILABLE
 }
 
+/// True if the code says that the database has ended the transaction to break a deadlock.
+pub fn is_deadlock(code: &str) -> bool {
+    code == postgres::DEADLOCK_DETECTED
+}
+
 /// True if the code says that another process writes, on a database with one writer: nobody else can write meanwhile.
 pub fn is_whole_database_locked(code: &str) -> bool {
     sqlite::is_busy(code)
@@ -44,6 +49,3 @@ pub fn is_about_schema(code: &str, message: &str) -> bool {
 
 /// The code of rows that row-level security hides: PostgreSQL's own code of a right that is missing.
 pub const HIDDEN_BY_POLICY: &str = postgres::INSUFFICIENT_PRIVILEGE;
-
-/// The code of a row that a trigger refuses: SQLite's own code for it.
-pub const REFUSED_BY_TRIGGER: &str = sqlite::CONSTRAINT_TRIGGER;

@@ -1,10 +1,35 @@
 //! Colleagues who follow each other, and leave at once.
 
 use handover::job::State;
+use handover::metrics;
+use handover::store::Session;
 use handover::worker::Role;
 
 use crate::support::keap::{SUPPORT, deactivation, to};
 use crate::support::{World, on_postgres};
+
+/// Returns how many deadlocks this process has counted.
+fn counted_deadlocks() -> f64 {
+    let metrics = metrics::render();
+    let line = metrics.lines().find_map(|line| line.strip_prefix("handover_deadlocks_total "));
+    line.expect("the metric").parse().expect("a number")
+}
+
+/// Two transactions wait for each other.
+#[on_postgres]
+async fn deadlocks_are_counted(world: &mut World) {
+    let before = counted_deadlocks();
+    let lock = async |session: &Session, number: u32| {
+        session.one("locking", session.sql(&format!("SELECT pg_advisory_xact_lock({number})"))).await
+    };
+    let (first, second) = (world.store.begin("first").await, world.store.begin("second").await);
+    let (first, second) = (first.expect("a transaction"), second.expect("a transaction"));
+    lock(&first, 1).await.expect("locked");
+    lock(&second, 2).await.expect("locked");
+    let (one, other) = tokio::join!(lock(&first, 2), lock(&second, 1));
+    assert!(one.is_err() != other.is_err(), "the database ends one of them");
+    assert!(counted_deadlocks() > before);
+}
 
 /// The leavers.
 const CROWD: std::ops::Range<u32> = 300..330;

@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::support::keap::{AMANDA, LEAVER, MATHEW, to};
-use crate::support::world::{certificate_of, codes_of, keap_request, result_of};
+use crate::support::world::{certificate_of, codes_of, keap_request, reasons_of, result_of};
 use crate::support::{World, every_engine, snapshot};
 use crate::undo::revert::{command, host, state_of, until_state};
 
@@ -50,6 +50,22 @@ async fn cancelling_a_running_job_moves_records_back(world: &mut World) {
     let events = world.events().await;
     let reported: Vec<&str> = events[&job.to_string()].iter().filter_map(|event| event["type"].as_str()).collect();
     assert_eq!(reported.last(), Some(&"handover.deactivation.cancelled"));
+}
+
+#[every_engine]
+async fn revert_of_a_held_job_suggests_cancel(world: &mut World) {
+    world.start_worker().await;
+    let mut request = keap_request("r1");
+    (request["lock_out"], request["reassign"]) = (json!(true), json!({}));
+    let held = world.hand_over(&request).await;
+    assert_eq!(held.state, State::NeedsAttention);
+    let refused = world.hand_over(&command("revert", "r2", JobId(held.id))).await;
+    assert_eq!(codes_of(&refused), ["wrong_state"]);
+    assert!(
+        reasons_of(&refused)[0].hint.contains(&format!("handover cancel {}", held.id)),
+        "{:?}",
+        reasons_of(&refused)
+    );
 }
 
 #[every_engine]

@@ -37,6 +37,8 @@ async fn events_and_certificate_say_when_access_ended(world: &mut World) {
     let audit = format!("SELECT action AS t FROM handover.audit WHERE job_id = {} ORDER BY id", world.uuid(id));
     let audit = world.texts(&audit).await;
     assert_eq!(audit[..2], ["access.ended", "deactivate.needs_attention"], "{audit:?}");
+    let entries = process::on(world, &["audit", "--action", "access.ended", "--json"]).expect(0);
+    assert!(entries.out.contains(&id.to_string()), "{}", entries.out);
     let shown = process::on(world, &["job", &id.to_string()]).expect(0);
     let line = shown.out.lines().find(|line| line.starts_with("access ended")).expect("a line");
     assert!(line.ends_with(&ended.format(&Rfc3339).expect("a time")), "{}", shown.out);

@@ -6,6 +6,7 @@ use sea_orm::sqlx::postgres::{PgDatabaseError, PgSeverity};
 use crate::store::driver::error_class::{ErrorClass, Violation};
 
 pub const QUERY_CANCELED: &str = "57014";
+pub const DEADLOCK_DETECTED: &str = "40P01";
 pub const LOCK_NOT_AVAILABLE: &str = "55P03";
 pub const INSUFFICIENT_PRIVILEGE: &str = "42501";
 
@@ -45,8 +46,8 @@ pub fn classify(error: &dyn DatabaseError) -> Option<ErrorClass> {
 
 fn of_sqlstate(code: &str) -> ErrorClass {
     match code {
-        // serialization_failure, deadlock_detected
-        "40001" | "40P01" | LOCK_NOT_AVAILABLE | QUERY_CANCELED => ErrorClass::Contention,
+        // serialization_failure
+        "40001" | DEADLOCK_DETECTED | LOCK_NOT_AVAILABLE | QUERY_CANCELED => ErrorClass::Contention,
         // out_of_memory: the lock table is full, or a statement needs too much. The server serves others.
         "53200" => ErrorClass::Contention,
         // configuration_limit_exceeded: a statement needs more than it may

@@ -6,8 +6,6 @@ use sea_orm::sqlx::sqlite::SqliteError;
 
 use crate::store::driver::error_class::{ErrorClass, Violation};
 
-pub const CONSTRAINT_TRIGGER: &str = "1811";
-
 /// True if an error says that the schema is not the one that a statement was made for. SQLite has one code for every faulty
 /// statement.
 pub fn is_about_schema(code: &str, message: &str) -> bool {
@@ -65,7 +63,7 @@ mod tests {
             ("517", ErrorClass::Contention),
             ("13", ErrorClass::Away),
             ("1555", ErrorClass::Refused),
-            (CONSTRAINT_TRIGGER, ErrorClass::Refused),
+            ("1811", ErrorClass::Refused),
         ] {
             assert_eq!(of_code(code), class, "{code}");
         }
