@@ -127,7 +127,7 @@ pub async fn name(context: &Context, org: &str, user: &UserId) -> Result<Option<
 async fn with_records(session: &Session, catalog: &Catalog, page: Vec<UserListing>) -> Result<Vec<UserWithRecords>> {
     let ids: Vec<UserId> = page.iter().filter_map(|user| UserId::try_from(user.id.clone()).ok()).collect();
     let ids: Vec<&UserId> = ids.iter().collect();
-    let counts = host::counts(session, catalog, &ids, u64::MAX).await?;
+    let counts = host::counts(session, catalog, catalog.references.iter(), &ids, u64::MAX).await?;
     let transferred = catalog.references.iter().filter(|r| matches!(r.disposition, Disposition::Transfer { .. }));
     let transferred: Vec<(usize, &str)> = transferred.map(|r| (r.position, r.kind.as_str())).collect();
     let owns = |user: &UserListing| {

@@ -212,19 +212,23 @@ impl Catalog {
 
     /// Lists the conditions on users that rules have: each once.
     pub fn rule_conditions(&self) -> Vec<&Condition> {
-        let mut conditions: Vec<&Condition> = Vec::new();
-        for condition in self.conditions() {
-            if !conditions.contains(&condition) {
-                conditions.push(condition);
-            }
-        }
-        conditions
+        distinct(self.conditions())
+    }
+
+    /// Lists the conditions on users that decide who may ask and whose access may end: each once.
+    pub fn access_conditions(&self) -> Vec<&Condition> {
+        let guards = self.references.iter().filter(|reference| reference.own_row);
+        distinct(self.may_conditions().chain(guards.flat_map(|reference| reference.when.conditions())))
+    }
+
+    fn may_conditions(&self) -> impl Iterator<Item = &Condition> {
+        let permissions = self.users.may.values().flatten();
+        permissions.flat_map(|permission| std::iter::once(&permission.requester).chain(&permission.of))
     }
 
     /// Lists every condition on a user that a rule has.
     fn conditions(&self) -> impl Iterator<Item = &Condition> {
-        let permissions = self.users.may.values().flatten();
-        let may = permissions.flat_map(|permission| std::iter::once(&permission.requester).chain(&permission.of));
+        let may = self.may_conditions();
         let when = self.references.iter().flat_map(|reference| reference.when.conditions());
         let exempt = self.license.iter().filter_map(|license| license.exempt.as_ref());
         let eligible = self.references.iter().filter_map(|reference| match reference.disposition.eligible()? {
@@ -233,4 +237,14 @@ impl Catalog {
         });
         may.chain(when).chain(exempt).chain(eligible)
     }
+}
+
+fn distinct<'c>(all: impl Iterator<Item = &'c Condition>) -> Vec<&'c Condition> {
+    let mut conditions: Vec<&Condition> = Vec::new();
+    for condition in all {
+        if !conditions.contains(&condition) {
+            conditions.push(condition);
+        }
+    }
+    conditions
 }

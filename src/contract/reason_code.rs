@@ -97,6 +97,8 @@ named_enum! {
         AccessRemains = "access_remains",
         /// More rows or chunks failed than are listed.
         MoreFailed = "more_failed",
+        /// The guards of the handover could not be evaluated when access ended. They are evaluated when the job starts.
+        HandoverUnchecked = "handover_unchecked",
         /// A step of the job failed in every attempt.
         StepFailed = "step_failed",
         /// Rows still point at the leaver against the catalog.
@@ -160,6 +162,7 @@ impl ReasonCode {
             | ReasonCode::RowRefused
             | ReasonCode::AccessRemains
             | ReasonCode::MoreFailed
+            | ReasonCode::HandoverUnchecked
             | ReasonCode::StepFailed
             | ReasonCode::OrphansLeft
             | ReasonCode::AttemptFailed

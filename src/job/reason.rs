@@ -297,6 +297,15 @@ pub fn more_failed(failed: u64, listed: u64) -> Reason {
     reason(ReasonCode::MoreFailed, concerning, message, FIX_AND_RESUME)
 }
 
+/// The guards of the handover could not be evaluated when access ended.
+pub fn handover_unchecked() -> Reason {
+    let message = "the database did not let the guards of the handover be evaluated yet: a table is locked, or a count takes too long"
+        .to_owned();
+    let hint =
+        "nothing needs to be done: the job evaluates them again when it starts, and needs attention if that fails";
+    reason(ReasonCode::HandoverUnchecked, Subject::default(), message, hint)
+}
+
 /// A step of the job failed in every attempt.
 pub fn step_failed(step: &str, error: &str) -> Reason {
     let message = format!("the step {step} failed: {error}");

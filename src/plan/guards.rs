@@ -28,7 +28,17 @@ pub enum Occasion {
     Start,
 }
 
-/// Decides on a request. Every guard is evaluated, so that a refusal lists every reason.
+/// The guards that are evaluated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Every guard.
+    Whole,
+    /// Guards of the class access, which need the users' rows alone. A lock-out that passes them ends access. Its other guards are
+    /// evaluated later.
+    Access,
+}
+
+/// Decides on a request. Every guard of the scope is evaluated, so that a refusal lists every reason.
 ///
 /// `now` tells whether a lock-out is due. Until then it is bound by the user's open job like any other request.
 pub fn check_guards(
@@ -36,6 +46,7 @@ pub fn check_guards(
     request: &HandoverRequest,
     facts: &Facts,
     findings: &LeaverFindings,
+    scope: Scope,
     occasion: Occasion,
     now: OffsetDateTime,
 ) -> Decision {
@@ -57,19 +68,50 @@ pub fn check_guards(
     plan.wait_for = leaver.receives_from.filter(|_| !request.lock_out);
     reasons.extend(check_open_job(request, leaver, now, &mut plan));
     let requester = facts.users.get(request.requested_by.as_str());
-    let counts = |reference: &&Reference| counts_for(reference, request, leaver, requester);
+    let counts = |reference: &&Reference| scope.has(reference) && counts_for(reference, request, leaver, requester);
     for reference in catalog.references.iter().filter(counts) {
         let planned = check_reference(catalog, request, facts, findings, leaver, reference, &mut reasons);
         plan.references.push(planned);
     }
-    plan.without_effect = without_effect(catalog, request, &plan);
-    reasons.extend(check_drift(catalog, request, facts, &plan));
-    let binds = |reason: &Reason| !request.lock_out || reason.code.guard_class() == GuardClass::Access;
+    match scope {
+        Scope::Whole => {
+            plan.without_effect = without_effect(catalog, request, &plan);
+            reasons.extend(check_drift(catalog, request, facts, &plan));
+            decide(request, plan, reasons)
+        }
+        Scope::Access => decide_on_access(plan, reasons),
+    }
+}
+
+impl Scope {
+    /// True if the guards of a reference are evaluated.
+    pub fn has(self, reference: &Reference) -> bool {
+        match self {
+            Scope::Whole => true,
+            Scope::Access => reference.own_row,
+        }
+    }
+}
+
+fn decide(request: &HandoverRequest, plan: Plan, reasons: Vec<Reason>) -> Decision {
+    let binds = |reason: &Reason| !request.lock_out || is_about_access(reason);
     match (reasons.is_empty(), reasons.iter().any(binds)) {
         (true, _) => Decision::Accepted(plan),
         (false, false) => Decision::LockedOut(plan, within_bounds(reasons)),
         (false, true) => Decision::Rejected(within_bounds(reasons)),
     }
+}
+
+fn decide_on_access(plan: Plan, mut reasons: Vec<Reason>) -> Decision {
+    reasons.retain(is_about_access);
+    match reasons.is_empty() {
+        true => Decision::LockedOut(plan, vec![reason::handover_unchecked()]),
+        false => Decision::Rejected(reasons),
+    }
+}
+
+fn is_about_access(reason: &Reason) -> bool {
+    reason.code.guard_class() == GuardClass::Access
 }
 
 /// Checks that a user returns later than now. A job that was accepted in time may start late: this guard is about new requests

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::deal::Deal;
 use super::facts::Count;
+use crate::catalog::Reference;
 use crate::contract::{JobId, Reason, UserId};
 
 /// The decision on a request.
@@ -62,6 +63,12 @@ pub struct Planned {
 }
 
 impl Plan {
+    /// True if the leaver has rows of a reference that give access.
+    pub fn ends_access(&self, reference: &Reference) -> bool {
+        let has_rows = |planned: &Planned| planned.position == reference.position && planned.count.rows > 0;
+        reference.ends_access() && self.references.iter().any(has_rows)
+    }
+
     /// Lists the users who may receive something: each once.
     pub fn successors(&self) -> Vec<&UserId> {
         let dealt = self.references.iter().flat_map(|planned| planned.deal.successors());

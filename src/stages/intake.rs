@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::catalog::Catalog;
 use crate::contract::HandoverRequest;
-use crate::plan::group::groups;
+use crate::plan::group::{Parties, groups};
 use crate::stages::accepted::{Accepted, ByStage, read};
 use crate::stages::commands;
 use crate::stages::context::Context;
@@ -80,7 +80,12 @@ async fn plan(context: &Context, catalog: &Catalog, readable: Vec<Readable<'_>>,
     for (Readable { place, accepted, traceparent }, parties) in readable.into_iter().zip(found) {
         match parties {
             Ok(parties) => asked.push(Asked { place, accepted, traceparent, parties }),
-            Err(error) => outcomes[place] = failed(accepted.request.job_id(), &error, 1),
+            // A lock-out needs nobody but its leaver.
+            Err(error) => {
+                let parties = Parties { leaver: Some(accepted.request.user_id.clone()), ..Parties::default() };
+                let asked = Asked { place, accepted, traceparent, parties };
+                outcomes[place] = planner::take_narrower(context, catalog, &asked, error.into()).await;
+            }
         }
     }
     for group in groups(asked, context.limits.group, |asked| asked.parties.clone()) {

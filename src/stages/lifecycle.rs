@@ -245,9 +245,14 @@ impl JobChange {
         self.status(Change::Paused, Vec::new(), now)
     }
 
-    /// Leaves a paused job paused. It says why it cannot begin, and is not looked at again.
-    pub fn stay_paused(&mut self, reasons: Vec<Reason>, now: OffsetDateTime) -> Result<()> {
-        self.job.wake_at = None;
+    /// Leaves a paused job paused. It says why it cannot begin, and is looked at again at `wake_at`, if at all.
+    pub fn stay_paused(
+        &mut self,
+        reasons: Vec<Reason>,
+        wake_at: Option<OffsetDateTime>,
+        now: OffsetDateTime,
+    ) -> Result<()> {
+        self.job.wake_at = wake_at;
         self.report(Change::Paused, reasons, now)
     }
 

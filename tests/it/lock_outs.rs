@@ -3,6 +3,7 @@
 
 mod cancelled;
 mod guards;
+mod obstacles;
 mod open_jobs;
 mod successors;
 mod timing;

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use crate::catalog::{Catalog, Disposition, Eligible, Reference};
 use crate::contract::{Allotment, Extras, HandoverRequest, UserId};
 use crate::plan::group::Parties;
-use crate::plan::{Decision, Facts, LeaverFindings, Occasion, check_guards};
+use crate::plan::{Count, Decision, Facts, LeaverFindings, Occasion, Scope, check_guards};
 use crate::store::{Result, Session, host};
 
 /// The limit of counting rows.
@@ -68,23 +68,46 @@ pub async fn evaluate(
     (occasion, now): (Occasion, OffsetDateTime),
 ) -> Result<Evaluation> {
     let facts = read_facts(session, catalog, requests, parties).await?;
-    let leavers: Vec<&UserId> = requests.iter().map(|request| &request.user_id).collect();
-    let leavers: Vec<&UserId> =
-        leavers.into_iter().filter(|leaver| facts.users.contains_key(leaver.as_str())).collect();
     let limit = counting_limit(catalog, requests, counting);
-    let counts = match leavers.is_empty() {
-        true => HashMap::new(),
-        false => host::counts(session, catalog, &leavers, limit).await?,
-    };
+    let counts =
+        host::counts(session, catalog, catalog.references.iter(), &known_leavers(requests, &facts), limit).await?;
     let mut decisions = Vec::with_capacity(requests.len());
     for request in requests {
-        let mut found = LeaverFindings::default();
-        let theirs = counts.iter().filter(|((leaver, _), _)| leaver == request.user_id.as_str());
-        found.counts = theirs.map(|((_, position), count)| (*position, *count)).collect();
+        let mut found = LeaverFindings { counts: counts_of(request, &counts), ..LeaverFindings::default() };
         look_closer(session, catalog, request, &mut found).await?;
-        decisions.push(check_guards(catalog, request, &facts, &found, occasion, now));
+        decisions.push(check_guards(catalog, request, &facts, &found, Scope::Whole, occasion, now));
     }
     Ok(Evaluation { facts, decisions })
+}
+
+/// Checks the guards that can refuse a lock-out, and no others. Reads the users' rows and the ledger alone.
+pub async fn evaluate_access(
+    session: &Session,
+    catalog: &Catalog,
+    requests: &[&HandoverRequest],
+    (occasion, now): (Occasion, OffsetDateTime),
+) -> Result<Evaluation> {
+    let concerned = requests.iter().flat_map(|request| [&request.user_id, &request.requested_by]);
+    let users = host::read_users_for_access(session, catalog, concerned).await?;
+    let facts = Facts { users, ..Facts::default() };
+    let own_rows = catalog.references.iter().filter(|reference| Scope::Access.has(reference));
+    let counts = host::counts(session, catalog, own_rows, &known_leavers(requests, &facts), 1).await?;
+    let decide = |request: &&HandoverRequest| {
+        let found = LeaverFindings { counts: counts_of(request, &counts), ..LeaverFindings::default() };
+        check_guards(catalog, request, &facts, &found, Scope::Access, occasion, now)
+    };
+    let decisions = requests.iter().map(decide).collect();
+    Ok(Evaluation { facts, decisions })
+}
+
+fn known_leavers<'r>(requests: &[&'r HandoverRequest], facts: &Facts) -> Vec<&'r UserId> {
+    let leavers = requests.iter().map(|request| &request.user_id);
+    leavers.filter(|leaver| facts.users.contains_key(leaver.as_str())).collect()
+}
+
+fn counts_of(request: &HandoverRequest, counts: &HashMap<(String, usize), Count>) -> HashMap<usize, Count> {
+    let theirs = counts.iter().filter(|((leaver, _), _)| leaver == request.user_id.as_str());
+    theirs.map(|((_, position), count)| (*position, *count)).collect()
 }
 
 async fn read_facts(

@@ -18,7 +18,7 @@ use crate::store::ledger::jobs::Job;
 use crate::store::ledger::{audit, jobs, references};
 use crate::store::{Error, Result, Session};
 
-/// The transaction that records a chunk's failure, puts a step off, or stops a job.
+/// The transaction that records a chunk's failure, puts a step or a request off, or stops a job.
 pub const GIVE_UP: &str = "give_up";
 
 /// The most failures that a job's reasons report one by one.
@@ -152,7 +152,7 @@ async fn defer(context: &Context, step: Step, pause: Duration) -> Result<()> {
 pub async fn stop_in(session: Session, id: JobId, reasons: Vec<Reason>, now: OffsetDateTime) -> Result<()> {
     let Some(mut change) = JobChange::lock(&session, id.0).await? else { return Ok(()) };
     if change.state() == State::Paused && change.job.started_at.is_none() {
-        change.stay_paused(reasons, now)?;
+        change.stay_paused(reasons, None, now)?;
     } else if next(change.state(), Transition::NeedsAttention).is_ok() {
         change.mark_needs_attention(reasons, now)?;
     } else {

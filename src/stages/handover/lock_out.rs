@@ -7,7 +7,7 @@
 use time::OffsetDateTime;
 
 use crate::catalog::{Catalog, Reference};
-use crate::contract::Reason;
+use crate::contract::{Change, Reason};
 use crate::job::reason;
 use crate::stages::changes::LedgerChanges;
 use crate::stages::handover::start::{FastPath, Ready, item_of, lock_out_leavers};
@@ -38,12 +38,22 @@ pub enum Next {
         /// When it is looked at.
         due: OffsetDateTime,
     },
+    /// It is scheduled to start a moment later, because its other guards are not evaluated yet.
+    Start {
+        /// When it starts.
+        due: OffsetDateTime,
+    },
+    /// It stays scheduled: its step comes again by itself.
+    Scheduled,
     /// It stays paused.
-    Paused,
+    Paused {
+        /// When it is looked at again, if access may not have ended whole.
+        wake_at: Option<OffsetDateTime>,
+    },
 }
 
 /// Ends the access of users whose jobs cannot begin: sets their status, and removes what goes at the start. The next path removes
-/// only the rows that the database lets go, and the last one only sets the status.
+/// only the rows that the database lets go, and the last ones only set the status.
 pub async fn lock_out(
     session: &Session,
     catalog: &Catalog,
@@ -78,6 +88,7 @@ pub async fn lock_out(
                 let remains = |ready: &Ready<'_>| item(ready).map(|_| reason::access_remains(&reference.kind));
                 locked_out.iter_mut().for_each(|out| out.reasons.extend(remains(&out.ready)));
             }
+            FastPath::Access => {}
         }
     }
     let mut changes = LedgerChanges::default();
@@ -99,7 +110,9 @@ impl LockedOut<'_> {
             Next::Wait { due } if reasons.is_empty() => change.schedule(due, reasons, now)?,
             // Rows that give access remain: nobody would look before the other job has ended.
             Next::Wait { .. } => change.mark_needs_attention(reasons, now)?,
-            Next::Paused => change.stay_paused(reasons, now)?,
+            Next::Start { due } => change.schedule(due, reasons, now)?,
+            Next::Scheduled => change.report(Change::Scheduled, reasons, now)?,
+            Next::Paused { wake_at } => change.stay_paused(reasons, wake_at, now)?,
         }
         Ok(change)
     }

@@ -1,5 +1,7 @@
 //! The users whom a request concerns.
 
+use std::time::{Duration, Instant};
+
 use crate::catalog::Catalog;
 use crate::contract::HandoverRequest;
 use crate::plan::group::Parties;
@@ -7,7 +9,12 @@ use crate::retry::RetryPolicy;
 use crate::stages::context::Context;
 use crate::stages::handover::evaluate::parties;
 use crate::stages::retry::at_once;
-use crate::store::{Result, host};
+use crate::store::{Error, Result, host};
+
+const DOING: &str = "looking up the users of requests";
+
+/// After this time, requests are not looked up one by one any more. Those that are left are tried again later.
+const ONE_BY_ONE_FOR: Duration = Duration::from_secs(10);
 
 /// Returns the users whom requests concern, read outside of any transaction, in the requests' order.
 ///
@@ -25,15 +32,19 @@ pub async fn lookup_parties(
         }
     }
     let mut found = Vec::with_capacity(requests.len());
+    let began = Instant::now();
     for request in requests {
-        let parties = lookup_together(context, catalog, &[request]).await;
+        let parties = match began.elapsed() < ONE_BY_ONE_FOR {
+            true => lookup_together(context, catalog, &[request]).await,
+            false => Err(Error::contention(DOING, "earlier requests took too long")),
+        };
         found.push(parties.map(|mut parties| parties.pop().unwrap_or_default()));
     }
     found
 }
 
 async fn lookup_together(context: &Context, catalog: &Catalog, requests: &[&HandoverRequest]) -> Result<Vec<Parties>> {
-    let retries = RetryPolicy::RECONNECT.start("looking up the users of requests");
+    let retries = RetryPolicy::RECONNECT.start(DOING);
     at_once(retries, || async {
         match requests {
             [request, ..] if catalog.is_org_isolated() => {

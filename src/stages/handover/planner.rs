@@ -12,16 +12,16 @@ use time::OffsetDateTime;
 use crate::catalog::Catalog;
 use crate::contract::{HandoverRequest, Reason, ReasonCode, RequestOutcome, UserId};
 use crate::plan::group::Parties;
-use crate::plan::{Decision, Occasion, check_return};
+use crate::plan::{Decision, Occasion, Scope, check_return};
 use crate::retry::RetryPolicy;
 use crate::stages::accepted::Accepted;
 use crate::stages::changes::{LedgerChanges, NewJobs};
 use crate::stages::context::{Context, now};
-use crate::stages::handover::evaluate::{Counting, evaluate};
+use crate::stages::handover::evaluate::{Counting, evaluate, evaluate_access};
 use crate::stages::handover::lock_out::{LockedOut, Next, lock_out};
-use crate::stages::handover::start::{FastPath, Ready, StartFailure, lock_shared_rows, start};
+use crate::stages::handover::start::{ACCESS_WITHIN, FastPath, Ready, StartFailure, lock_shared_rows, start};
 use crate::stages::handover::supersede::supersede;
-use crate::stages::handover::wait::due_of;
+use crate::stages::handover::wait::{due_of, start_later};
 use crate::stages::lifecycle::JobChange;
 use crate::stages::new_job::{Dates, new_job};
 use crate::stages::outcome::{Answer, AnswerResult, Outcome, answer_known, failed};
@@ -62,10 +62,9 @@ pub async fn take_group(context: &Context, catalog: &Catalog, group: Vec<Asked<'
     let GroupOutcome { mut outcomes, alone } = match (planned, together.as_slice()) {
         (Ok(outcome), _) => outcome,
         (Err(failure), [asked]) => return vec![(asked.place, take_narrower(context, catalog, asked, failure).await)],
-        (Err(StartFailure { error, .. }), _) => {
-            tracing::warn!(requests = group.len(), %error, "group of requests failed; taking them one by one");
-            let alone = group.iter().map(|asked| asked.place).collect();
-            GroupOutcome { outcomes: Vec::new(), alone }
+        (Err(failure), _) => {
+            tracing::warn!(requests = group.len(), error = %failure.error, "group of requests failed; taking them one by one");
+            end_access_first(context, catalog, &together, &failure).await
         }
     };
     let began = Instant::now();
@@ -79,6 +78,25 @@ pub async fn take_group(context: &Context, catalog: &Catalog, group: Vec<Asked<'
     outcomes
 }
 
+/// Ends the access of a failed group's lock-outs, together, if they need not wait for whatever made the group fail. All others, and
+/// lock-outs that fail once more, are taken alone.
+async fn end_access_first(
+    context: &Context,
+    catalog: &Catalog,
+    group: &[&Asked<'_>],
+    failure: &StartFailure,
+) -> GroupOutcome {
+    let all = || group.iter().map(|asked| asked.place);
+    let lock_outs: Vec<&Asked<'_>> = group.iter().copied().filter(|asked| asked.request().lock_out).collect();
+    let ends_first = !lock_outs.is_empty() && FastPath::Whole.after(failure, true) == Some(FastPath::Access);
+    let ended = match ends_first {
+        true => plan(context, catalog, &lock_outs, FastPath::Access).await.unwrap_or_default(),
+        false => GroupOutcome::default(),
+    };
+    let done: HashSet<usize> = ended.outcomes.iter().map(|(place, _)| *place).collect();
+    GroupOutcome { alone: all().filter(|place| !done.contains(place)).collect(), ..ended }
+}
+
 async fn take_alone(context: &Context, catalog: &Catalog, asked: &Asked<'_>) -> Outcome {
     match plan(context, catalog, &[asked], FastPath::Whole).await {
         Ok(planned) => planned.only(),
@@ -87,14 +105,17 @@ async fn take_alone(context: &Context, catalog: &Catalog, asked: &Asked<'_>) -> 
 }
 
 /// Takes one request that failed alone, by the first narrower path that the database accepts. Such a path opens the job for the
-/// other stages, which isolate the record to blame. A request that cannot even be opened is blocked, or a dead letter.
-async fn take_narrower(context: &Context, catalog: &Catalog, asked: &Asked<'_>, mut failure: StartFailure) -> Outcome {
-    let mut attempts = 1;
-    for path in FastPath::NARROWER.into_iter() {
-        if !failure.narrows() {
-            break;
-        }
-        attempts += 1;
+/// other stages, which isolate the record to blame, or only ends access. A request that cannot even be opened is blocked, or a dead
+/// letter.
+pub async fn take_narrower(
+    context: &Context,
+    catalog: &Catalog,
+    asked: &Asked<'_>,
+    mut failure: StartFailure,
+) -> Outcome {
+    let (mut path, mut attempts) = (FastPath::Whole, 1);
+    while let Some(next) = path.after(&failure, asked.request().lock_out) {
+        (path, attempts) = (next, attempts + 1);
         match plan(context, catalog, &[asked], path).await {
             Ok(planned) => return planned.only(),
             Err(narrower) => failure = narrower,
@@ -133,20 +154,19 @@ async fn plan_once(
     path: FastPath,
 ) -> Planned<GroupOutcome> {
     let (began, now) = (Instant::now(), now());
-    let session = context.store.begin(PLAN).await?;
-    lock(&session, group).await?;
+    let session = match group.iter().any(|asked| asked.request().lock_out) {
+        true => context.store.begin_within(PLAN, ACCESS_WITHIN).await?,
+        false => context.store.begin(PLAN).await?,
+    };
+    lock(&session, group, path.scope()).await?;
     let (mut outcome, fresh) = sort_out_known(&session, group).await?;
     let Some(first) = fresh.first() else { return Ok(outcome) };
     // Compared with the schema again, if an attempt has failed because of it.
     let catalog = context.catalogs.of_hash(&session, &catalog.hash).await?;
     host::enter(&session, &catalog, first.request().org()).await?;
     let catalog = &*catalog.within(first.request().org());
-    lock_group_rows(&session, catalog, &fresh).await?;
-    let requests: Vec<&HandoverRequest> = fresh.iter().map(|asked| asked.request()).collect();
-    let parties: Vec<&Parties> = fresh.iter().map(|asked| &asked.parties).collect();
-    let counting = Counting::UpTo(context.limits.chunk_rows);
-    let decisions =
-        evaluate(&session, catalog, &requests, &parties, counting, (Occasion::Request, now)).await?.decisions;
+    lock_group_rows(&session, catalog, &fresh, path.scope()).await?;
+    let decisions = decide(&session, context, catalog, &fresh, path.scope(), now).await?;
     let mut decided = Decided::default();
     for (asked, decision) in fresh.iter().zip(decisions) {
         let decision = decision.refused_for(check_return(asked.request(), now));
@@ -155,7 +175,7 @@ async fn plan_once(
             continue;
         }
         supersede(&session, &mut decided.changes, asked.request(), &decision, now).await?;
-        let answer = decided.add(context, catalog, asked, decision, now)?;
+        let answer = decided.add(context, catalog, asked, decision, path, now)?;
         outcome.outcomes.push((asked.place, Outcome::Answered(answer)));
     }
     context.catalogs.keep(&session, now).await?;
@@ -166,20 +186,43 @@ async fn plan_once(
     Ok(outcome)
 }
 
-async fn lock(session: &Session, group: &[&Asked<'_>]) -> Result<()> {
+/// Locks the leavers and, if records may be dealt, those who may receive some.
+async fn lock(session: &Session, group: &[&Asked<'_>], scope: Scope) -> Result<()> {
     let leavers: Vec<_> = group.iter().map(|asked| (asked.request().org(), &asked.request().user_id)).collect();
     let receivers =
         group.iter().flat_map(|asked| asked.parties.receivers.iter().map(|user| (asked.request().org(), user)));
-    let receivers: Vec<_> = receivers.collect();
+    let receivers: Vec<_> = receivers.filter(|_| scope == Scope::Whole).collect();
     host::lock_users(session, &leavers, &receivers).await
 }
 
-async fn lock_group_rows(session: &Session, catalog: &Catalog, fresh: &[&Asked<'_>]) -> Result<()> {
+async fn lock_group_rows(session: &Session, catalog: &Catalog, fresh: &[&Asked<'_>], scope: Scope) -> Result<()> {
     let leavers: Vec<&UserId> = fresh.iter().map(|asked| &asked.request().user_id).collect();
-    for reference in &catalog.references {
+    for reference in catalog.references.iter().filter(|reference| scope.has(reference)) {
         host::lock_group_rows(session, reference, &leavers).await?;
     }
     Ok(())
+}
+
+/// Evaluates the guards of a scope, for each request.
+async fn decide(
+    session: &Session,
+    context: &Context,
+    catalog: &Catalog,
+    fresh: &[&Asked<'_>],
+    scope: Scope,
+    now: OffsetDateTime,
+) -> Result<Vec<Decision>> {
+    let requests: Vec<&HandoverRequest> = fresh.iter().map(|asked| asked.request()).collect();
+    let occasion = (Occasion::Request, now);
+    let evaluation = match scope {
+        Scope::Access => evaluate_access(session, catalog, &requests, occasion).await?,
+        Scope::Whole => {
+            let parties: Vec<&Parties> = fresh.iter().map(|asked| &asked.parties).collect();
+            let counting = Counting::UpTo(context.limits.chunk_rows);
+            evaluate(session, catalog, &requests, &parties, counting, occasion).await?
+        }
+    };
+    Ok(evaluation.decisions)
 }
 
 /// Answers the requests that are known, and returns the others.
@@ -229,6 +272,7 @@ impl<'g> Decided<'g> {
         catalog: &Catalog,
         asked: &'g Asked<'_>,
         decision: Decision,
+        path: FastPath,
         now: OffsetDateTime,
     ) -> Result<Answer> {
         let request = asked.request();
@@ -255,7 +299,11 @@ impl<'g> Decided<'g> {
             self.ready.push(Ready::new(request, change, plan));
         } else {
             let due = due_of(context, &mut change.job, &plan, now);
-            let next = if open.is_empty() { Next::Wait { due } } else { Next::Attention };
+            let next = match path {
+                FastPath::Access => Next::Start { due: start_later(context, &mut change.job, now) },
+                FastPath::Whole | FastPath::Start | FastPath::Status if open.is_empty() => Next::Wait { due },
+                FastPath::Whole | FastPath::Start | FastPath::Status => Next::Attention,
+            };
             self.locked_out.push(LockedOut { ready: Ready::new(request, change, plan), reasons: open, next });
         }
         Ok(answer)

@@ -12,14 +12,14 @@ use crate::catalog::Catalog;
 use crate::contract::{HandoverRequest, JobId, Reason, RequestType};
 use crate::job::{State, Transition};
 use crate::plan::group::Parties;
-use crate::plan::{Decision, Occasion, UserStatus};
+use crate::plan::{Decision, Occasion, Scope, UserStatus};
 use crate::retry::RetryPolicy;
 use crate::stages::changes::LedgerChanges;
 use crate::stages::context::{Context, now};
-use crate::stages::handover::evaluate::{Counting, evaluate};
+use crate::stages::handover::evaluate::{Counting, evaluate, evaluate_access};
 use crate::stages::handover::lock_out::{LockedOut, Next, lock_out};
 use crate::stages::handover::parties::lookup_parties;
-use crate::stages::handover::start::{FastPath, Ready, StartFailure, lock_shared_rows, start};
+use crate::stages::handover::start::{ACCESS_WITHIN, FastPath, Ready, StartFailure, lock_shared_rows, start};
 use crate::stages::handover::supersede::supersede;
 use crate::stages::handover::wait::due_of;
 use crate::stages::lifecycle::JobChange;
@@ -33,23 +33,32 @@ use crate::store::{Error, Result, Session, host};
 pub const START: &str = "start";
 
 /// Starts a scheduled job that is due, by the first path that the database accepts. A later path opens the job for the other
-/// stages, which find the row to blame.
+/// stages, which find the row to blame. The last one only ends the access of a lock-out: then the error is that of the path before.
 pub async fn start_due(context: &Context, id: JobId) -> Result<()> {
-    let mut started = Ok(());
-    for path in FastPath::EACH {
+    let mut path = FastPath::Whole;
+    let mut cause = None;
+    loop {
         let retries = RetryPolicy::RECONNECT.start("starting a job").for_job(id.0);
-        match at_once(retries, || start_scheduled(context, id, path)).await {
-            Ok(()) => return Ok(()),
-            Err(failure) => {
-                let narrows = failure.narrows();
-                started = Err(failure.error);
-                if !narrows {
-                    break;
-                }
+        let failure = match at_once(retries, || start_scheduled(context, id, path)).await {
+            Ok(()) => return cause.map_or(Ok(()), Err),
+            Err(failure) => failure,
+        };
+        match path.after(&failure, is_lock_out(context, id).await?) {
+            None => return Err(failure.error),
+            Some(next) => {
+                path = next;
+                cause = Some(failure.error).filter(|_| next == FastPath::Access);
             }
         }
     }
-    started
+}
+
+async fn is_lock_out(context: &Context, id: JobId) -> Result<bool> {
+    let reader = context.store.reader();
+    match jobs::get(&reader, id.0).await? {
+        Some(job) if job.kind == RequestType::Deactivate => Ok(requests::of_job(&reader, &job).await?.lock_out),
+        Some(_) | None => Ok(false),
+    }
 }
 
 async fn start_scheduled(context: &Context, id: JobId, path: FastPath) -> std::result::Result<(), StartFailure> {
@@ -70,10 +79,11 @@ async fn start_scheduled(context: &Context, id: JobId, path: FastPath) -> std::r
 
 /// True if a job is scheduled, or is paused and may have to end its user's access nevertheless.
 fn may_be_due(job: &Job) -> bool {
-    let is_untouched = job.started_at.is_none() && job.access_ended_at.is_none();
+    // Of a paused job whose access has ended, something may remain.
+    let has_access = job.access_ended_at.is_none() || job.wake_at.is_some();
     match job.state {
         State::Scheduled => true,
-        State::Paused => is_untouched && job.kind == RequestType::Deactivate,
+        State::Paused => job.started_at.is_none() && has_access && job.kind == RequestType::Deactivate,
         State::Cutting
         | State::Moving
         | State::Finalizing
@@ -94,8 +104,15 @@ async fn start_handover(
     now: OffsetDateTime,
 ) -> std::result::Result<(), StartFailure> {
     let current = context.catalogs.current_now(&context.store.reader()).await;
-    let (request, parties) = read_scheduled(context, &current, &job).await?;
-    let session = context.store.begin(START).await?;
+    let request = requests::of_job(&context.store.reader(), &job).await?;
+    let parties = match path.scope() {
+        Scope::Whole => lookup_parties(context, &current, &[&request]).await.pop().transpose()?.unwrap_or_default(),
+        Scope::Access => Parties::default(),
+    };
+    let session = match request.lock_out && job.access_ended_at.is_none() {
+        true => context.store.begin_within(START, ACCESS_WITHIN).await?,
+        false => context.store.begin(START).await?,
+    };
     let receivers: Vec<_> = parties.receivers.iter().map(|user| (request.org(), user)).collect();
     host::lock_users(&session, &[(request.org(), &request.user_id)], &receivers).await?;
     let Some(mut change) = JobChange::lock(&session, job.id).await? else { return Ok(()) };
@@ -105,6 +122,9 @@ async fn start_handover(
     if change.state() == State::Paused && !request.lock_out {
         return Ok(());
     }
+    if path == FastPath::Access && change.job.access_ended_at.is_some() {
+        return Ok(());
+    }
     if requests::of_job(&session, &change.job).await? != request {
         return Err(Error::contention("starting a scheduled job", "it was amended meanwhile").into());
     }
@@ -112,7 +132,7 @@ async fn start_handover(
     change.job.catalog_hash.clone_from(&current.hash);
     context.catalogs.keep(&session, now).await?;
     let catalog = context.enter(&session, &change.job).await?;
-    for reference in &catalog.references {
+    for reference in catalog.references.iter().filter(|reference| path.scope().has(reference)) {
         host::lock_group_rows(&session, reference, &[&request.user_id]).await?;
     }
     let scheduled = Scheduled { session: &session, context, catalog, request: &request, parties: &parties, path, now };
@@ -142,10 +162,15 @@ struct Scheduled<'s> {
 impl Scheduled<'_> {
     /// Checks the guards again.
     async fn evaluate(&self) -> Result<Option<Evaluated>> {
-        let Scheduled { session, context, catalog, request, parties, now, .. } = self;
-        let counting = Counting::UpTo(context.limits.chunk_rows);
-        let evaluation =
-            evaluate(session, catalog, &[*request], &[*parties], counting, (Occasion::Start, *now)).await?;
+        let Scheduled { session, context, catalog, request, parties, path, now } = self;
+        let occasion = (Occasion::Start, *now);
+        let evaluation = match path.scope() {
+            Scope::Access => evaluate_access(session, catalog, &[*request], occasion).await?,
+            Scope::Whole => {
+                let counting = Counting::UpTo(context.limits.chunk_rows);
+                evaluate(session, catalog, &[*request], &[*parties], counting, occasion).await?
+            }
+        };
         let user = evaluation.facts.users.get(request.user_id.as_str());
         let is_out = user.is_some_and(|user| user.status != UserStatus::Active);
         Ok(evaluation.decisions.into_iter().next().map(|decision| Evaluated { decision, is_out }))
@@ -166,7 +191,9 @@ impl Scheduled<'_> {
                 return Ok(changes);
             }
         };
-        if plan.wait_for.is_some() && (is_out || !request.lock_out) {
+        let has_access =
+            request.lock_out && (!is_out || catalog.references.iter().any(|reference| plan.ends_access(reference)));
+        if plan.wait_for.is_some() && !has_access && !is_paused {
             due_of(context, &mut change.job, &plan, *now);
             change.save(&mut changes);
         } else if reasons.is_empty() && plan.wait_for.is_none() && !is_paused {
@@ -176,10 +203,13 @@ impl Scheduled<'_> {
             changes.merge(start(session, context, catalog, vec![ready], *path, *now).await?);
         } else {
             let due = due_of(context, &mut change.job, &plan, *now);
-            let next = match (is_paused, reasons.is_empty()) {
-                (true, _) => Next::Paused,
-                (false, true) => Next::Wait { due },
-                (false, false) => Next::Attention,
+            let next = match (path.scope(), is_paused) {
+                (Scope::Whole, true) => Next::Paused { wake_at: None },
+                (Scope::Whole, false) if reasons.is_empty() => Next::Wait { due },
+                (Scope::Whole, false) => Next::Attention,
+                // The step that failed comes again.
+                (Scope::Access, true) => Next::Paused { wake_at: change.job.wake_at },
+                (Scope::Access, false) => Next::Scheduled,
             };
             let ready = Ready::new(request, change, plan).of_user_who_is_out(is_out);
             lock_shared_rows(session, catalog, std::iter::once(&ready)).await?;
@@ -195,12 +225,5 @@ fn refuse(change: &mut JobChange, reasons: Vec<Reason>, now: OffsetDateTime) -> 
     if change.state() != State::Paused {
         return change.mark_needs_attention(reasons, now);
     }
-    change.stay_paused(reasons, now)
-}
-
-/// Reads a scheduled job's request and the users whom it concerns.
-async fn read_scheduled(context: &Context, catalog: &Catalog, job: &Job) -> Result<(HandoverRequest, Parties)> {
-    let request = requests::of_job(&context.store.reader(), job).await?;
-    let parties = lookup_parties(context, catalog, &[&request]).await.pop().transpose()?.unwrap_or_default();
-    Ok((request, parties))
+    change.stay_paused(reasons, None, now)
 }

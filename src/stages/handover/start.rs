@@ -2,13 +2,14 @@
 
 use std::borrow::{Borrow, Cow};
 use std::collections::HashMap;
+use std::time::Duration;
 
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::catalog::{Catalog, Reference};
 use crate::contract::{HandoverRequest, RequestType, UserId};
-use crate::plan::{Plan, Planned};
+use crate::plan::{Plan, Planned, Scope};
 use crate::stages::changes::LedgerChanges;
 use crate::stages::context::Context;
 use crate::stages::handover::certify::{Closing, Conclusion, conclude};
@@ -17,7 +18,7 @@ use crate::stages::lifecycle::JobChange;
 use crate::store::host::{Assignment, RowRange, WorkItem};
 use crate::store::ledger::journal::Tally;
 use crate::store::ledger::references::ReferenceProgress;
-use crate::store::{Error, Result, Session, host};
+use crate::store::{Error, FailureClass, Result, Session, host};
 
 /// A job that is about to begin, and its plan.
 pub struct Ready<'r> {
@@ -51,6 +52,10 @@ impl<'r> Ready<'r> {
     }
 }
 
+/// The time that a statement may take in a transaction that ends a lock-out's access with everything else. If it takes longer, access
+/// ends first.
+pub const ACCESS_WITHIN: Duration = Duration::from_secs(5);
+
 /// The path of a transaction that begins a job. If one path fails, the next is tried: access ends first, and records move later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FastPath {
@@ -61,19 +66,46 @@ pub enum FastPath {
     /// References that are handled at the start are cut into chunks as well, which find and report the row to blame. The
     /// leaver is inactive at once, and sessions end a moment later.
     Status,
+    /// A lock-out ends access, by the users' rows alone: their guards are checked, and their status changes. The job starts a moment
+    /// later, and evaluates everything else.
+    Access,
 }
 
 impl FastPath {
-    /// Every path, in the order in which they are tried.
-    pub const EACH: [FastPath; 3] = [FastPath::Whole, FastPath::Start, FastPath::Status];
+    /// Returns the path to try after this one has failed, if one may succeed.
+    ///
+    /// Rows that the database refuses are isolated by narrower paths. Those evaluate every guard, so they wait for whatever made this
+    /// path wait; the end of access does not.
+    pub fn after(self, failure: &StartFailure, is_lock_out: bool) -> Option<FastPath> {
+        if failure.error.is_superseded() || failure.error.class() == FailureClass::Away {
+            return None;
+        }
+        let isolates = failure.is_evaluated && (failure.error.is_refused() || !is_lock_out);
+        let last = is_lock_out.then_some(FastPath::Access);
+        match self {
+            FastPath::Whole if isolates => Some(FastPath::Start),
+            FastPath::Start if isolates => Some(FastPath::Status),
+            FastPath::Whole | FastPath::Start | FastPath::Status => last,
+            FastPath::Access => None,
+        }
+    }
 
-    /// The paths that are tried after the widest one.
-    pub const NARROWER: [FastPath; 2] = [FastPath::Start, FastPath::Status];
+    /// Returns the guards that the path evaluates.
+    pub fn scope(self) -> Scope {
+        match self {
+            FastPath::Whole | FastPath::Start | FastPath::Status => Scope::Whole,
+            FastPath::Access => Scope::Access,
+        }
+    }
 
     /// Returns true if this path handles a reference whatever the size of the job. Rows over the last member of a group always
     /// are: they are handed on under the guard's locks.
     fn starts(self, reference: &Reference) -> bool {
-        reference.at_start && (self != FastPath::Status || reference.disposition.sole_in().is_some())
+        let removes = match self {
+            FastPath::Whole | FastPath::Start => true,
+            FastPath::Status | FastPath::Access => reference.disposition.sole_in().is_some(),
+        };
+        reference.at_start && removes
     }
 }
 
@@ -89,11 +121,6 @@ impl StartFailure {
     /// Creates the failure of an attempt whose guards had passed.
     pub fn evaluated(error: Error) -> StartFailure {
         StartFailure { error, is_evaluated: true }
-    }
-
-    /// True if a narrower path may succeed where this attempt failed.
-    pub fn narrows(&self) -> bool {
-        self.is_evaluated && !self.error.is_superseded() && !self.error.is_away()
     }
 }
 

@@ -1,5 +1,7 @@
 //! The time at which a scheduled job is evaluated next.
 
+use std::time::Duration;
+
 use time::OffsetDateTime;
 
 use crate::plan::Plan;
@@ -15,4 +17,14 @@ pub fn due_of(context: &Context, job: &mut Job, plan: &Plan, now: OffsetDateTime
     let at = job.effective_at.filter(|at| *at > now).unwrap_or(now + context.limits.stalled_after);
     job.wake_at = Some(at + context.limits.stalled_after);
     at
+}
+
+/// The time after which a job starts whose user's access had to end first.
+const START_AFTER: Duration = Duration::from_secs(1);
+
+/// Returns when a job starts whose user's access has just ended.
+pub fn start_later(context: &Context, job: &mut Job, now: OffsetDateTime) -> OffsetDateTime {
+    let due = now + START_AFTER;
+    job.wake_at = Some(due + context.limits.stalled_after);
+    due
 }

@@ -11,21 +11,25 @@ use crate::plan::Count;
 use crate::store::dialect::sql::{INT64, Sql, cast, table};
 use crate::store::{Result, Session};
 
-/// Counts each leaver's rows of each reference, at most `limit` of each, in one statement. Returns the counts by leaver and
-/// position. References whose rows stay are not counted.
-pub async fn counts(
+/// Counts each leaver's rows of each of these references, at most `limit` of each, in one statement. Returns the counts by leaver
+/// and position. References whose rows stay are not counted.
+pub async fn counts<'c>(
     session: &Session,
     catalog: &Catalog,
+    references: impl Iterator<Item = &'c Reference>,
     leavers: &[&UserId],
     limit: u64,
 ) -> Result<HashMap<(String, usize), Count>> {
+    if leavers.is_empty() {
+        return Ok(HashMap::new());
+    }
     let mut sql = session.sql("WITH p AS (SELECT * FROM ");
     let leaver_rows = leaver_table(&mut sql, leavers);
     // One more than the limit shows if there are more.
     let limit_bound = sql.bind(i64::try_from(limit).unwrap_or(i64::MAX - 1) + 1);
     let leaving: Vec<String> = leavers.iter().map(|leaver| leaver.to_string()).collect();
     let mut branches = Vec::new();
-    for reference in catalog.references.iter().filter(|reference| is_counted(&reference.disposition)) {
+    for reference in references.filter(|reference| is_counted(&reference.disposition)) {
         let tests = row_tests(&mut sql, reference, "t")
             + &sole_test(&mut sql, catalog, reference, "t", &leaving)
             + &not_handed_over(&mut sql, catalog, reference, &leaving);

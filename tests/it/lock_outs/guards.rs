@@ -56,7 +56,7 @@ fn handover_guards() -> Vec<Case> {
 }
 
 /// Reasons that arise once a job is under way, or that stand for others.
-const LATER_REASONS: [ReasonCode; 11] = [
+const LATER_REASONS: [ReasonCode; 12] = [
     ReasonCode::MoreReasons,
     ReasonCode::Superseded,
     ReasonCode::SuccessorGone,
@@ -64,6 +64,7 @@ const LATER_REASONS: [ReasonCode; 11] = [
     ReasonCode::RowRefused,
     ReasonCode::AccessRemains,
     ReasonCode::MoreFailed,
+    ReasonCode::HandoverUnchecked,
     ReasonCode::StepFailed,
     ReasonCode::OrphansLeft,
     ReasonCode::AttemptFailed,

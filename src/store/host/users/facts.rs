@@ -20,9 +20,27 @@ pub async fn read_users<'u>(
     catalog: &Catalog,
     ids: impl IntoIterator<Item = &'u UserId>,
 ) -> Result<HashMap<String, UserFacts>> {
+    read(session, catalog, ids.into_iter().map(UserId::as_str).collect(), catalog.rule_conditions()).await
+}
+
+/// Reads users as [`read_users`] does, with the conditions alone that decide who may ask and whose access may end. A condition may
+/// read a table that others hold.
+pub async fn read_users_for_access<'u>(
+    session: &Session,
+    catalog: &Catalog,
+    ids: impl IntoIterator<Item = &'u UserId>,
+) -> Result<HashMap<String, UserFacts>> {
+    read(session, catalog, ids.into_iter().map(UserId::as_str).collect(), catalog.access_conditions()).await
+}
+
+async fn read(
+    session: &Session,
+    catalog: &Catalog,
+    ids: BTreeSet<&str>,
+    conditions: Vec<&Condition>,
+) -> Result<HashMap<String, UserFacts>> {
     let users = &catalog.users;
-    let ids: BTreeSet<&str> = ids.into_iter().map(UserId::as_str).collect();
-    let (required, conditions) = (&users.required, catalog.rule_conditions());
+    let required = &users.required;
     let mut sql = session.sql("");
     let list = sql.host_list(&users.key, ids);
     let in_org = in_org(&mut sql, users.within.as_ref(), "u");
