@@ -6,12 +6,16 @@ use crate::catalog::Catalog;
 use crate::contract::HandoverRequest;
 use crate::plan::group::{Parties, groups};
 use crate::stages::accepted::{Accepted, ByStage, read};
+use crate::stages::changes::LedgerChanges;
 use crate::stages::commands;
 use crate::stages::context::Context;
+use crate::stages::handover::failure::GIVE_UP;
 use crate::stages::handover::parties::lookup_parties;
 use crate::stages::handover::planner::{self, Asked};
 use crate::stages::outcome::{Outcome, failed};
 use crate::stages::spelling::respell_accepted;
+use crate::store::Result;
+use crate::store::ledger::outbox::OutboxMessage;
 
 /// A request as it came from the queue.
 #[derive(Debug, Clone)]
@@ -60,6 +64,15 @@ pub async fn take(context: &Context, messages: &[Message<'_>]) -> Vec<Outcome> {
     }
     plan(context, &catalog, handovers, &mut outcomes).await;
     outcomes
+}
+
+/// Stores requests that are blocked in the outbox, each until it is due.
+pub async fn put_off(context: &Context, requests: Vec<OutboxMessage>) -> Result<()> {
+    let session = context.store.begin(GIVE_UP).await?;
+    let mut changes = LedgerChanges::default();
+    changes.messages(requests);
+    changes.write(&session).await?;
+    session.commit().await
 }
 
 /// A request to hand over, and its place among the messages.

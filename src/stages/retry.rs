@@ -7,7 +7,7 @@
 //! | timed out | never | once, if it is a step | the same |
 //! | away | until the database is back | | everybody waits alike |
 //!
-//! "Later" gives the planner or mover back: a step goes back to the queue with a date, and a request waits in the worker.
+//! "Later" gives the planner or mover back: a step or a request goes to the outbox with a date, and from there to its queue.
 
 use std::borrow::Borrow;
 use std::time::{Duration, Instant};

@@ -36,7 +36,6 @@ pub(super) fn dead_letter(incoming: &Incoming, reason: &DeadLetterReason) -> Out
         ("x-handover-parked-at", Some(time)),
         ("x-handover-body-bytes", is_shortened.then(|| incoming.body_bytes.to_string())),
     ];
-    headers.extend(replay_marks(&incoming.headers));
     headers.extend(ours.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
     Outgoing {
         id: uuid::Uuid::new_v4(),
@@ -57,16 +56,20 @@ fn replay_marks(headers: &BTreeMap<String, String>) -> Vec<(String, String)> {
     marks.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.clone()))).collect()
 }
 
-/// Returns the original headers, except those with our prefix, which a sender must not forge. Leaves all out if too large.
-fn kept_headers(headers: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+/// Returns the original headers with their replay marks, without others of our prefix, which a sender must not forge. Leaves the
+/// original ones out if they are too large.
+pub(super) fn kept_headers(headers: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let is_ours = |name: &str| name.to_ascii_lowercase().starts_with("x-handover-");
+    let marks = replay_marks(headers);
     let headers: BTreeMap<String, String> =
         headers.iter().filter(|(name, _)| !is_ours(name)).map(|(name, value)| (name.clone(), value.clone())).collect();
     let bytes: usize = headers.iter().map(|(name, value)| name.len() + value.len()).sum();
-    match bytes {
+    let mut kept = match bytes {
         0..=MAX_KEPT_BYTES => headers,
         _ => BTreeMap::from([("x-handover-headers".to_owned(), format!("left out: {bytes} bytes"))]),
-    }
+    };
+    kept.extend(marks);
+    kept
 }
 
 fn shortened(text: &str) -> String {

@@ -9,7 +9,7 @@
 //! | `lifecycle` | starting the loops, and draining them |
 //! | `shared` | what every loop uses: receiving, dead-lettering and acknowledging a message |
 //! | `planner_loop`, `step_loop`, `relay_loop`, `sweeper_loop` | one loop each |
-//! | `waiting` | requests that are blocked, until they are tried again |
+//! | `waiting`, `put_off` | requests that are tried again: in the planner, or from the outbox |
 //! | [`throttle`] | rests in proportion to work, longer while the host is under load |
 //! | [`host_activity`] | detects the host's own transactions, and makes movers take turns meanwhile |
 //! | `dead_letter`, `replies`, `spans`, `step_log` | the messages, spans and log lines that a worker writes |
@@ -18,6 +18,7 @@ mod dead_letter;
 pub mod host_activity;
 mod lifecycle;
 mod planner_loop;
+mod put_off;
 mod relay_loop;
 mod replies;
 mod settings;

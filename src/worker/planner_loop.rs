@@ -1,5 +1,8 @@
 //! The planner's loop.
 
+use std::time::Duration;
+
+use super::put_off::{put_off, restored};
 use super::settings::Role;
 use super::shared::{Worker, acknowledge, count_received};
 use super::waiting::{After, Request, Waiting, after};
@@ -36,7 +39,7 @@ impl Worker {
             arrived.push(more);
         }
         arrived.iter().for_each(count_received);
-        group.extend(arrived.into_iter().map(Request::new));
+        group.extend(arrived.into_iter().map(restored));
         Some(group)
     }
 
@@ -54,10 +57,11 @@ impl Worker {
             .collect();
         let outcomes = intake::take(&self.context, &messages).await;
         drop(messages);
-        let (mut ended, mut ended_outcomes) = (Vec::new(), Vec::new());
+        let (mut ended, mut ended_outcomes, mut blocked) = (Vec::new(), Vec::new(), Vec::new());
         for ((request, outcome), mut span) in group.into_iter().zip(outcomes).zip(spans) {
             match after(outcome, request.deferrals, &self.context.limits) {
-                After::Again(pause) => waiting.put_off(request, pause).await,
+                After::Next => waiting.keep(request, Duration::ZERO).await,
+                After::Blocked(pause) => blocked.push((request, pause)),
                 After::Ended(outcome) => {
                     if let Outcome::Answered(answer) = &outcome {
                         span.set_job(answer.job);
@@ -68,9 +72,23 @@ impl Worker {
                 }
             }
         }
+        self.put_off(blocked, waiting).await;
         replies::send(&self.context, self.broker.as_ref(), &ended, &ended_outcomes).await;
         for incoming in ended {
             acknowledge(incoming).await;
+        }
+    }
+    /// Stores blocked requests until they are due, and acknowledges them. If that fails, the planner keeps them.
+    async fn put_off(&self, blocked: Vec<(Request, Duration)>, waiting: &mut Waiting) {
+        let stored = put_off(&self.context, &blocked).await;
+        if let Err(error) = &stored {
+            tracing::warn!(requests = blocked.len(), %error, "blocked requests could not be stored; the planner keeps them");
+        }
+        for (request, pause) in blocked {
+            match stored {
+                Ok(()) => acknowledge(request.incoming).await,
+                Err(_) => waiting.keep(request, pause).await,
+            }
         }
     }
 }

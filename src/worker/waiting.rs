@@ -1,11 +1,10 @@
-//! Requests that wait in a planner because other sessions block them. They stay unacknowledged, so that a crash loses none.
+//! Requests that wait to be tried again.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::broker::Incoming;
-use crate::metrics;
 use crate::stages::{Limits, Outcome, pause_before_next};
 use crate::store::FailureClass;
 
@@ -15,54 +14,43 @@ pub(super) struct Request {
     pub(super) deferrals: u32,
 }
 
-impl Request {
-    /// Creates a request that has just arrived.
-    pub(super) fn new(incoming: Incoming) -> Request {
-        Request { incoming, deferrals: 0 }
-    }
-}
-
 /// The decision on a request after an attempt.
 pub(super) enum After {
     /// It is done, or a dead letter.
     Ended(Outcome),
-    /// It is tried again after a pause.
-    Again(Duration),
+    /// It is next.
+    Next,
+    /// It is blocked, and tried again after a pause.
+    Blocked(Duration),
 }
 
 /// Decides on a request that was put off this many times before: a blocked one becomes a dead letter once its budget is used up.
 pub(super) fn after(outcome: Outcome, deferrals: u32, limits: &Limits) -> After {
     match outcome {
         Outcome::Blocked(mut reason) => match pause_before_next(FailureClass::Contended, deferrals, limits) {
-            Some(pause) => After::Again(pause),
+            Some(pause) => After::Blocked(pause),
             None => {
                 reason.attempts = reason.attempts.saturating_add(deferrals);
                 After::Ended(Outcome::DeadLetter(reason))
             }
         },
-        Outcome::NotReached => After::Again(Duration::ZERO),
+        Outcome::NotReached => After::Next,
         outcome @ (Outcome::Done | Outcome::Answered(_) | Outcome::DeadLetter(_)) => After::Ended(outcome),
     }
 }
 
-/// The requests that wait, with the times when they are tried again.
+/// The requests that wait in a planner, with the times when they are tried: those that their group did not reach, and blocked ones that
+/// could not be stored. They stay unacknowledged, so that a crash loses none.
 #[derive(Default)]
 pub(super) struct Waiting(Vec<(Instant, Request)>);
 
 impl Waiting {
-    /// Keeps a request until its pause is over. Without a pause it is next, and was not put off.
-    pub(super) async fn put_off(&mut self, request: Request, pause: Duration) {
-        let Request { incoming, deferrals } = request;
-        if let Err(error) = incoming.receipt.keep().await {
+    /// Keeps a request until its pause is over. Without a pause it is next.
+    pub(super) async fn keep(&mut self, request: Request, pause: Duration) {
+        if let Err(error) = request.incoming.receipt.keep().await {
             tracing::debug!(%error, "the message may be delivered twice, which changes nothing");
         }
-        let is_blocked = !pause.is_zero();
-        if is_blocked {
-            metrics::retried("a blocked request");
-            tracing::warn!(message_id = incoming.id, deferrals, pause_ms = pause.as_millis() as u64, "request put off");
-        }
-        let deferrals = deferrals + u32::from(is_blocked);
-        self.0.push((Instant::now() + pause, Request { incoming, deferrals }));
+        self.0.push((Instant::now() + pause, request));
     }
 
     /// Returns once a request is due; never if none waits. Cancel-safe.

@@ -3,4 +3,4 @@
 mod bad_requests;
 mod documents;
 mod published;
-mod replies;
+pub mod replies;

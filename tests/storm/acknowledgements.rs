@@ -40,12 +40,14 @@ impl Requests {
     }
 }
 
-/// Records whether each request has a committed outcome, before the broker receives the acknowledgement.
+/// Records whether each request has a committed outcome, or was put off, before the broker receives the acknowledgement.
 pub async fn check(database: &PgPool, tally: &Tally, requests: &[String]) {
     let ids: Vec<String> = requests.iter().map(|id| format!("('{id}')")).collect();
     let note = format!(
         "INSERT INTO storm.acknowledged (request_id, is_committed)
-         SELECT id, EXISTS (SELECT 1 FROM handover.requests r WHERE r.request_id = id) FROM (VALUES {}) AS a (id)",
+         SELECT id, EXISTS (SELECT 1 FROM handover.requests r WHERE r.request_id = id)
+             OR EXISTS (SELECT 1 FROM handover.outbox o WHERE o.channel = 'requests' AND position(convert_to(id, 'UTF8') IN o.body) > 0)
+         FROM (VALUES {}) AS a (id)",
         ids.join(", ")
     );
     match tokio::time::timeout(PATIENCE, sql::run(database, &note)).await {

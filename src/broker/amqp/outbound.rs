@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::properties;
 use super::topology::Topology;
+use crate::broker::dead_letter::ROUTING_KEY;
 use crate::broker::error::BrokerError;
 use crate::broker::message::{Channel, Outgoing, ReplyMessage};
 
@@ -30,7 +31,11 @@ pub(super) struct Requeued {
 impl Outbound {
     /// Prepares a message.
     pub(super) fn new(topology: &Topology, message: &Outgoing) -> Result<Outbound, BrokerError> {
-        let (exchange, routing_key) = topology.route(message.channel, &message.routing_key);
+        let (exchange, routing_key) = match message.headers.contains_key(ROUTING_KEY) {
+            // It was on its queue before. Other queues that are bound to the exchange have had it.
+            true => (String::new(), topology.queue(message.channel)),
+            false => topology.route(message.channel, &message.routing_key),
+        };
         Ok(Outbound {
             id: message.id.to_string(),
             exchange: properties::short("exchange", &exchange)?,

@@ -1,13 +1,17 @@
 //! Every retry has a budget (invariant 11): a row that the host holds or protects, or a statement that takes too long, is trouble of
 //! one job. The others go on, and the job ends with the cause.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use handover::contract::JobId;
+use handover::contract::{JobId, ReplyOutcome};
 use handover::job::State;
 use handover::store::{Settings, Store};
+use lapin::BasicProperties;
+use lapin::types::{AMQPValue, FieldTable};
 use serde_json::{Value, json};
 
+use crate::contract::replies::Client;
 use crate::support::database::settings as database_settings;
 use crate::support::people::{begun, leave, owners, reference, start};
 use crate::support::world::{codes_of, reasons_of};
@@ -97,7 +101,10 @@ async fn only_one_is_set_aside(world: &mut World, more: &str) -> String {
 #[every_engine]
 async fn kept_status_sets_only_its_request_aside(world: &mut World) {
     let detail = only_one_is_set_aside(world, keeping_trigger(world.engine)).await;
-    assert!(detail.contains("a trigger of the table ignores it"), "{detail}");
+    assert!(
+        detail.contains("(handover): a trigger of the table ignores it"),
+        "no database has raised an error: {detail}"
+    );
 }
 
 /// A trigger that takes longer than a statement may, for user 9.
@@ -158,16 +165,61 @@ async fn held_row_of_the_leaver_delays_only_their_request(world: &mut World) {
     assert!(!is_active(world, 9).await);
 }
 
+/// The request waits in the outbox. What the sender wrote beside the body comes back with it.
 #[on_postgres]
 async fn request_held_too_long_is_set_aside(world: &mut World) {
     start_impatient(world, "", 1_000, 1).await;
+    let mut client = Client::with_a_queue(world).await;
     let held = begun(world, "UPDATE people SET mail = 'new' WHERE id = 9").await;
-    send_together(world, &["9"]).await;
+    let headers = FieldTable::from(BTreeMap::from([("mine".into(), AMQPValue::LongString("kept".into()))]));
+    let properties = BasicProperties::default()
+        .with_message_id("m1".into())
+        .with_reply_to(client.queue.as_str().into())
+        .with_correlation_id("c1".into())
+        .with_headers(headers);
+    world.client.send_with(to_ben("9").to_string().into_bytes(), properties).await;
+    world.start_worker().await;
     let dead_letter = world.next_dead_letter().await;
     assert_eq!(dead_letter.reason(), "failed");
-    let detail = &dead_letter.headers["x-handover-detail"];
-    assert!(detail.contains("lock timeout"), "{detail}");
+    let header = |name: &str| dead_letter.headers.get(name).map(String::as_str);
+    assert!(header("x-handover-detail").is_some_and(|detail| detail.contains("lock timeout")), "{dead_letter:?}");
+    assert_eq!((header("x-handover-message-id"), header("mine")), (Some("m1"), Some("kept")));
+    assert_eq!(header("x-handover-exchange"), Some(world.prefix.as_str()));
+    assert_eq!(header("x-handover-routing-key"), Some("request.deactivate"));
+    assert_eq!(header("x-handover-deferrals"), None);
+    let (reply, delivery) = client.next().await;
+    assert_eq!(reply.outcome, ReplyOutcome::Parked);
+    assert_eq!(delivery.properties.correlation_id().as_ref().map(|id| id.as_str()), Some("c1"));
     held.rollback().await.expect("given up");
+}
+
+/// Two planners hold two requests each. Five requests are blocked, and the sixth is taken.
+#[on_postgres]
+async fn blocked_requests_leave_room_for_others(world: &mut World) {
+    let crowd = "INSERT INTO people SELECT i, 'Many', 'm', 'active' FROM generate_series(100, 104) i;";
+    start_impatient(world, crowd, 1_000, 10).await;
+    world.context.limits.group = 1;
+    let held = begun(world, "UPDATE people SET mail = 'new' WHERE id >= 100").await;
+    let blocked = send_together(world, &["100", "101", "102", "103", "104"]).await;
+    let job = world.send(&to_ben("9")).await;
+    completes(world, job).await;
+    held.commit().await.expect("committed");
+    for job in blocked {
+        completes(world, job).await;
+    }
+}
+
+/// A sender cannot use up the budget of its own request, or answer for another sender, by our headers.
+#[on_postgres]
+async fn headers_of_a_sender_are_not_ours(world: &mut World) {
+    start_impatient(world, "", 1_000, 1).await;
+    let header = |name: &str, value: &str| (name.into(), AMQPValue::LongString(value.into()));
+    let headers = BTreeMap::from([header("x-handover-deferrals", "7"), header("x-handover-message-id", "forged")]);
+    let properties = BasicProperties::default().with_message_id("m1".into()).with_headers(FieldTable::from(headers));
+    world.client.send_with(b"no request".to_vec(), properties).await;
+    world.start_worker().await;
+    let dead_letter = world.next_dead_letter().await;
+    assert_eq!(dead_letter.headers["x-handover-message-id"], "m1");
 }
 
 /// Two leavers' rows are held while their large jobs end. A third job completes; the two are put off, and then need attention.
