@@ -83,6 +83,7 @@ async fn take_once(
             (AnswerResult::Rejected(reasons), RequestOutcome::Rejected)
         }
     };
+    end_now(&mut own);
     changes.request(accepted, &own.job, outcome);
     let answer = Answer::to(&own.job, result);
     own.save(&mut changes);
@@ -93,6 +94,11 @@ async fn take_once(
     context.catalogs.kept();
     new_jobs.log(COMMAND, began.elapsed());
     Ok(Outcome::Answered(answer))
+}
+
+/// Records the end of a command that was done at once. It began with its transaction, which may have waited for locks.
+fn end_now(own: &mut JobChange) {
+    own.job.completed_at = own.job.completed_at.map(|_| now());
 }
 
 /// Returns every reason why a command would be rejected now; none if it would be accepted. Does what the command does in a

@@ -16,7 +16,7 @@ use crate::plan::{Decision, Occasion, Scope, check_return};
 use crate::retry::RetryPolicy;
 use crate::stages::accepted::Accepted;
 use crate::stages::changes::{LedgerChanges, NewJobs};
-use crate::stages::context::{Context, now};
+use crate::stages::context::{self, Context, now};
 use crate::stages::handover::evaluate::{Counting, evaluate, evaluate_access};
 use crate::stages::handover::lock_out::{LockedOut, Next, lock_out};
 use crate::stages::handover::start::{ACCESS_WITHIN, FastPath, Ready, StartFailure, lock_shared_rows, start};
@@ -283,7 +283,7 @@ impl<'g> Decided<'g> {
         let mut change = JobChange::of_new(job);
         let (plan, open) = match decision {
             Decision::Rejected(reasons) => {
-                change.reject(reasons, now)?;
+                change.reject(reasons, context::now())?;
                 change.save(&mut self.changes);
                 return Ok(answer);
             }
@@ -321,7 +321,7 @@ impl<'g> Decided<'g> {
         let Decided { mut changes, ready, locked_out } = self;
         let all = ready.iter().chain(locked_out.iter().map(|locked_out| &locked_out.ready));
         lock_shared_rows(session, catalog, all).await?;
-        changes.merge(start(session, context, catalog, ready, path, now).await?);
+        changes.merge(start(session, context, catalog, ready, path).await?);
         changes.merge(lock_out(session, catalog, locked_out, path, now).await?);
         let new_jobs = changes.new_jobs();
         changes.write(session).await?;

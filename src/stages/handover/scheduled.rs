@@ -200,7 +200,7 @@ impl Scheduled<'_> {
             change.transition(Transition::Started)?;
             let ready = Ready::new(request, change, plan).of_user_who_is_out(is_out);
             lock_shared_rows(session, catalog, std::iter::once(&ready)).await?;
-            changes.merge(start(session, context, catalog, vec![ready], *path, *now).await?);
+            changes.merge(start(session, context, catalog, vec![ready], *path).await?);
         } else {
             let due = due_of(context, &mut change.job, &plan, *now);
             let next = match (path.scope(), is_paused) {

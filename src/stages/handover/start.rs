@@ -11,7 +11,7 @@ use crate::catalog::{Catalog, Reference};
 use crate::contract::{HandoverRequest, RequestType, UserId};
 use crate::plan::{Plan, Planned, Scope};
 use crate::stages::changes::LedgerChanges;
-use crate::stages::context::Context;
+use crate::stages::context::{self, Context};
 use crate::stages::handover::certify::{Closing, Conclusion, conclude};
 use crate::stages::handover::turns::reserve_turns;
 use crate::stages::lifecycle::JobChange;
@@ -143,11 +143,12 @@ pub async fn start(
     catalog: &Catalog,
     mut ready: Vec<Ready<'_>>,
     path: FastPath,
-    now: OffsetDateTime,
 ) -> Result<LedgerChanges> {
     if ready.is_empty() {
         return Ok(LedgerChanges::default());
     }
+    // The request came before its users were locked and its guards evaluated.
+    let now = context::now();
     for Ready { change, plan, locks_out, .. } in &mut ready {
         change.job.license_exempt = plan.license_exempt;
         if *locks_out {
@@ -176,8 +177,9 @@ pub async fn start(
         }
     }
     let small = ready.iter().zip(&is_small).filter(|(_, is_small)| **is_small).map(|(ready, _)| ready).collect();
-    let concluded = conclude_small(session, catalog, small, tallies, now).await?;
-    begin(context, catalog, ready, concluded, path, now)
+    let times = Times { started: now, ended: context::now() };
+    let concluded = conclude_small(session, catalog, small, tallies, times).await?;
+    begin(context, catalog, ready, concluded, path, times)
 }
 
 /// Locks the rows that the leavers of these jobs may share with other leavers, if they have any.
@@ -267,6 +269,15 @@ fn assignment(planned: &Planned) -> Assignment {
     }
 }
 
+/// The times of jobs that start in this transaction.
+#[derive(Debug, Clone, Copy)]
+struct Times {
+    /// Their start.
+    started: OffsetDateTime,
+    /// The end of those that are done at once.
+    ended: OffsetDateTime,
+}
+
 /// The jobs that were done at once, each with its conclusion and what it did with each reference.
 type Concluded = HashMap<Uuid, (Conclusion, Vec<ReferenceProgress>)>;
 
@@ -275,7 +286,7 @@ async fn conclude_small(
     catalog: &Catalog,
     small: Vec<&Ready<'_>>,
     mut tallies: HashMap<Uuid, Vec<Tally>>,
-    now: OffsetDateTime,
+    times: Times,
 ) -> Result<Concluded> {
     let mut progress: HashMap<Uuid, Vec<ReferenceProgress>> =
         small.iter().map(|ready| (ready.id(), progress_of(catalog, ready.id(), &ready.plan, |_, _| true))).collect();
@@ -285,12 +296,12 @@ async fn conclude_small(
             leaver: &ready.request.user_id,
             reassign: Cow::Borrowed(&ready.request.reassign),
             progress: progress.get(&ready.id()).map_or(&[][..], Vec::as_slice),
-            started_at: now,
+            started_at: times.started,
             supplement: 0,
             tallies: (!ready.has_begun).then(|| tallies.remove(&ready.id()).unwrap_or_default()),
         })
         .collect();
-    let conclusions = conclude(session, catalog, &closings, now).await?;
+    let conclusions = conclude(session, catalog, &closings, times.ended).await?;
     drop(closings);
     let with_progress = |(job, conclusion): (Uuid, Conclusion)| {
         let progress = progress.remove(&job).unwrap_or_default();
@@ -325,23 +336,23 @@ fn begin(
     ready: Vec<Ready<'_>>,
     mut concluded: Concluded,
     path: FastPath,
-    now: OffsetDateTime,
+    times: Times,
 ) -> Result<LedgerChanges> {
     let mut changes = LedgerChanges::default();
     for Ready { request, mut change, plan, .. } in ready {
         let id = change.job.id;
-        change.job.started_at = Some(change.job.started_at.unwrap_or(now));
+        change.job.started_at = Some(change.job.started_at.unwrap_or(times.started));
         (change.job.wait_for, change.job.reasons) = (None, None);
         let progress = match concluded.remove(&id) {
             Some((Conclusion::Proved(certificate), progress)) => {
-                change.complete(&certificate, context.limits, now)?;
+                change.complete(&certificate, context.limits, times.ended)?;
                 progress
             }
             // The job is too large, or the application still writes: the other stages continue with it.
             concluded => {
                 let receives = |user: &UserId| (id, request.org().to_owned(), user.clone());
                 changes.successors(plan.successors().into_iter().map(receives));
-                change.open(context.limits, now)?;
+                change.open(context.limits, times.started)?;
                 match concluded {
                     Some((conclusion, progress)) => progress_after(conclusion, progress),
                     None => progress_of(catalog, id, &plan, |reference, planned| !is_cut(reference, planned, path)),

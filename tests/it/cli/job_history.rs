@@ -4,8 +4,10 @@ use handover::job::State;
 use handover::store::ledger::audit::MOST_FAILED;
 use serde_json::json;
 
+use crate::support::keap::leaver;
 use crate::support::people::{leave, reference, start};
 use crate::support::process::on;
+use crate::support::world::certificate_of;
 use crate::support::{World, every_engine};
 
 #[every_engine]
@@ -113,4 +115,19 @@ async fn unknown_words_in_the_ledger_are_reported(world: &mut World) {
             assert!(error.contains(part), "{table}.{column}: {error}");
         }
     }
+}
+
+/// A duration can be read from the times of a job and of a command that are done at once.
+#[every_engine]
+async fn small_jobs_end_after_they_were_requested(world: &mut World) {
+    world.start_worker().await;
+    let job = world.hand_over(&leaver()).await;
+    let certificate = certificate_of(&job);
+    let (started, completed) = (job.started_at.expect("a start"), job.completed_at.expect("an end"));
+    assert!(job.requested_at <= started && started < completed, "{job:?}");
+    assert_eq!((certificate.started_at, certificate.completed_at), (started, completed));
+    let invite = json!({ "type": "invite", "request_id": "r2", "org_id": "1", "requested_by": "1",
+        "name": "Nicole", "email": "nicole@fun.example" });
+    let invited = world.hand_over(&invite).await;
+    assert!(invited.completed_at > Some(invited.requested_at), "{invited:?}");
 }
