@@ -58,6 +58,8 @@ pub enum Observation {
         records: u64,
         /// The duration.
         took: Duration,
+        /// The number of failed attempts before and their last error, if it was tried again. For the log only.
+        retried: Option<(i32, String)>,
     },
     /// An attempt at a chunk failed.
     ChunkFailed {

@@ -14,17 +14,22 @@ pub(super) fn chunks(step: Step, committed: &[Observation], took: Duration) -> b
     let Names { org, request } = Names::of(committed);
     let mut any = false;
     for observation in committed {
-        let (chunk, records, outcome, took) = match observation {
-            Observation::ChunkClosed { number, records, took } => (*number, Some(*records), "moved", *took),
-            Observation::ChunkFailed { number } => (*number, None, "failed", took),
+        let (chunk, records, outcome, took, retried) = match observation {
+            Observation::ChunkClosed { number, records, took, retried } => {
+                (*number, Some(*records), "moved", *took, retried.as_ref())
+            }
+            Observation::ChunkFailed { number } => (*number, None, "failed", took, None),
             Observation::JobNamed { .. }
             | Observation::JobStarted { .. }
             | Observation::JobEnded { .. }
             | Observation::Records { .. } => continue,
         };
         let (job, step, duration_ms) = (step.job_id, step.step.name(), took.as_millis() as u64);
-        // A large job has many chunks. Its progress is in `handover job`, and failures have a warning of their own.
+        // A large job has many chunks. Its progress is in `handover job`, and a chunk's failures are one line with their number.
         tracing::debug!(%job, org, request, step, chunk, records, outcome, duration_ms, "chunk done");
+        if let Some((attempts, error)) = retried {
+            tracing::warn!(%job, org, request, chunk, attempts, error, "chunk done after failed attempts");
+        }
         any = true;
     }
     any

@@ -42,7 +42,7 @@ pub async fn halve(session: &Session, context: &Context, job: &Job, chunk: &mut 
         half.attempts = context.limits.chunk_attempts.max(1) - 1;
         half.not_before = None;
     }
-    tracing::warn!(job = %job.id, org = job.org, request = job.request_id, chunk = other.number, records = other.records, "refused chunk halved");
+    tracing::debug!(job = %job.id, org = job.org, request = job.request_id, chunk = other.number, records = other.records, "refused chunk halved");
     chunks::insert(session, others).await?;
     Ok(true)
 }
@@ -95,7 +95,7 @@ async fn halve_unbounded(
     other.records -= chunk.records;
     other.first_rank += chunk.records;
     other.number = next_number;
-    tracing::warn!(job = %job.id, org = job.org, request = job.request_id, chunk = other.number, records = other.records, "refused chunk halved");
+    tracing::debug!(job = %job.id, org = job.org, request = job.request_id, chunk = other.number, records = other.records, "refused chunk halved");
     chunks::insert(session, vec![other]).await?;
     Ok(true)
 }

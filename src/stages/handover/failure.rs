@@ -45,7 +45,8 @@ pub async fn record_failure(context: &Context, id: JobId, failed: &Chunk, error:
     let mut due = now;
     match action_after(&session, context, &job, &mut chunk, error, now).await? {
         FailureAction::Retry => {
-            tracing::warn!(job = %id, org = job.org, request = job.request_id, chunk = number, attempts = chunk.attempts, %error, "chunk failed; it will be retried");
+            // The line about the chunk's end has the number of attempts.
+            tracing::debug!(job = %id, org = job.org, request = job.request_id, chunk = number, attempts = chunk.attempts, %error, "chunk failed; it will be retried");
             due = now + pause_after_failures(chunk.attempts);
             chunk.not_before = Some(due);
         }

@@ -285,11 +285,13 @@ async fn close(session: &Session, mut chunk: Chunk, counts: Counts, began: Insta
     chunk.state = chunks::ChunkState::Closed;
     chunk.done = counts.done as i64;
     chunk.changed = (chunk.records - counts.dealt_to_nobody - chunk.done).max(0);
-    chunk.error = None;
+    let error = chunk.error.take();
+    // Half of a refused chunk has attempts, too, but was not tried again itself.
+    let retried = error.filter(|_| chunk.not_before.is_some()).map(|error| (chunk.attempts, error));
     chunk.closed_at = Some(now);
     let took = began.elapsed();
     chunk.duration_ms = i32::try_from(took.as_millis()).ok();
-    session.observe(Observation::ChunkClosed { number: chunk.number, records: counts.done, took });
+    session.observe(Observation::ChunkClosed { number: chunk.number, records: counts.done, took, retried });
     chunks::update(session, chunk).await
 }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use crate::support::http::ObservedWorker;
+use crate::support::keap::{example, to};
 use crate::support::process::{binary, borrowed, run, settings, signal};
 use crate::support::server::until;
 use crate::support::terminal::at_a_terminal;
@@ -141,4 +142,32 @@ async fn worker_waits_at_its_start(world: &mut World) {
     world.until("the worker runs", async || reads("worker started")).await;
     signal(worker.id(), "TERM");
     assert!(tokio::task::block_in_place(|| worker.wait()).expect("an end").success());
+}
+
+/// A chunk's failed attempts are one line with their number.
+#[every_engine]
+async fn retries_of_a_chunk_are_one_line(world: &mut World) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let more = [("HANDOVER_LIMITS__CHUNK_ROWS", "50"), ("HANDOVER_LIMITS__CHUNK_ATTEMPTS", "20")];
+    let observed = ObservedWorker::start(world, folder.path(), &more);
+    let contacts = "SELECT CAST(id AS text) AS t FROM contacts WHERE owner_id = 53 ORDER BY id LIMIT 2";
+    let contacts = world.texts(contacts).await.join(", ");
+    // The database refuses one of them until someone fixes it.
+    world
+        .sql(&format!("CREATE UNIQUE INDEX refuses ON contacts (owner_id) WHERE owner_id = 11 AND id IN ({contacts})"))
+        .await;
+    let request = example("r1").contacts(to("11"));
+    let job = world.send(&request).await;
+    let failed = "SELECT count(*) FROM handover.chunks WHERE attempts >= 2";
+    world.until("a chunk has failed twice", async || (world.number(failed).await > 0).then_some(())).await;
+    world.sql("DROP INDEX refuses").await;
+    assert_eq!(world.end_of(job).await.state.name(), "completed");
+    let is_about_attempts = |line: &&Value| line["attempts"].is_i64();
+    let is_logged = || observed.log().iter().any(|line| line["attempts"].is_i64());
+    tokio::task::block_in_place(|| until("the attempts are logged", is_logged));
+    let lines: Vec<Value> = observed.log().into_iter().filter(|line| is_about_attempts(&line)).collect();
+    let [line] = lines.as_slice() else { panic!("one line: {lines:?}") };
+    assert_eq!((&line["level"], &line["message"]), (&json!("WARN"), &json!("chunk done after failed attempts")));
+    assert!(line["attempts"].as_i64() >= Some(2) && text(line, "error").to_lowercase().contains("unique"), "{line}");
+    assert_eq!((&line["org"], &line["request"], &line["job"]), (&json!("1"), &json!("r1"), &json!(job)));
 }
