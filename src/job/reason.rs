@@ -56,7 +56,7 @@ pub fn return_in_past(user: &str) -> Reason {
 /// The requester may not ask for this.
 pub fn requester_not_permitted(requester: &str, cause: &str) -> Reason {
     let message = format!("the requester {requester} may not ask for this: {cause}");
-    let hint = "let a user send it whom the catalog's `may` permits";
+    let hint = "a user with the permission must send it: see `may` in the catalog";
     reason(ReasonCode::RequesterNotPermitted, of_user(requester), message, hint)
 }
 

@@ -25,7 +25,7 @@ pub struct Catalogs {
     current: std::sync::RwLock<Arc<Catalog>>,
     /// True once this process has committed the current catalog's text to the ledger.
     is_kept: AtomicBool,
-    /// When the ledger was last asked for the current version.
+    /// The time at which the ledger was last asked for the current version.
     followed: Mutex<Option<Instant>>,
     by_hash: RwLock<HashMap<String, Compared>>,
 }

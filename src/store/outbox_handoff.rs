@@ -22,7 +22,7 @@ pub const FIRST_LEASE: Duration = Duration::from_secs(5);
 /// The most messages that wait for the relay of this process. It finds further ones by looking.
 const ROOM: usize = 2_000;
 
-/// Where commits hand over their messages.
+/// The place where commits leave their messages for the relay of this process.
 #[derive(Debug, Clone, Default)]
 pub struct OutboxHandoff {
     notify: Arc<Notify>,

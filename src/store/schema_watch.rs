@@ -1,4 +1,4 @@
-//! When the host's schema may have changed: what makes a process look at it again.
+//! Notices that the host's schema may have changed, and makes the process look at it again.
 //!
 //! An error that says that a column, a table or a type is not as expected starts a short time in which such errors are worth a
 //! retry: the retry uses new connections, without statements that were prepared before, and looks at the schema first.

@@ -35,7 +35,7 @@ pub enum Next {
     Attention,
     /// It is scheduled to go on when the job that it waits for has ended, and looked at when it is due.
     Wait {
-        /// When it is looked at.
+        /// The time at which it is looked at.
         due: OffsetDateTime,
     },
     /// It is scheduled to start a moment later, because its other guards are not evaluated yet.

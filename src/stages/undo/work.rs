@@ -152,7 +152,7 @@ impl Undoing<'_> {
 
     /// Takes rows out of a successor's rows again that were added to them.
     ///
-    /// What followed the rows comes back once all of them have: a chunk's rows may have been added to those of several successors.
+    /// Rows that followed them come back once all of them have: a chunk's rows may have been added to those of several successors.
     async fn merged(&mut self, catalog: &Catalog, reference: &Reference, entry: &Entry) -> Result<()> {
         let Some((holder, theirs)) = read_merged(self.session, reference, entry).await? else { return Ok(()) };
         let Some(merged) = merged_by(reference, &holder) else { return Ok(()) };

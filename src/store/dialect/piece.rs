@@ -14,7 +14,7 @@ pub enum Piece {
     Table(LedgerTable),
     /// The name of a type.
     Type(TypeName),
-    /// What has a common table expression computed once.
+    /// The keyword that makes the database compute a common table expression once.
     Materialized,
 }
 

@@ -31,7 +31,7 @@ pub struct Settings {
     pub time_zone: String,
 }
 
-/// What connecting may do to the database's file. Only SQLite has one; a server's database is never changed.
+/// The effect of connecting on the database's file. Only SQLite has one; a server's database is never changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Opening {
     /// Leaves the file as it is: other applications may read it or copy it. A missing file is an error.

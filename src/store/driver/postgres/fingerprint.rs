@@ -8,7 +8,7 @@ use crate::store::dialect::sql::ColumnArray;
 use crate::store::error::Result;
 use crate::store::session::Session;
 
-/// What a table is and has. A new version of one of the other rows has another transaction's number; those of `pg_class` and
+/// The query for the properties and parts of a table. A new version of one of the other rows has another transaction's number; those of `pg_class` and
 /// `pg_attribute` also change with a GRANT. A foreign key that points at the table has a trigger on it.
 const PARTS: &str = "SELECT concat_ws(' ', 'c', c.oid, c.relkind, c.relrowsecurity, c.relforcerowsecurity, c.relispartition, c.relhassubclass) \
          AS part FROM pg_class c WHERE c.oid = t.oid \

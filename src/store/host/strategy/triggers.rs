@@ -1,4 +1,4 @@
-//! What triggers of the host have made of changed rows. The journal says what the database holds, so rows are read back.
+//! Reads rows back that triggers of the host may have changed. The journal says what the database holds, so rows are read back.
 
 use std::collections::BTreeMap;
 

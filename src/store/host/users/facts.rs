@@ -123,7 +123,7 @@ fn is_undoing() -> String {
     format!("EXISTS (SELECT 1 FROM {JOBS} t WHERE t.id = j.target AND t.state = '{reverting}')")
 }
 
-/// How far an open job is, in letters: it is a leave (`l`), it has begun (`b`), it has ended the user's access (`a`).
+/// Returns the expression for the progress of an open job, in letters: it is a leave (`l`), it has begun (`b`), it has ended the user's access (`a`).
 fn progress() -> String {
     let letter = |test: &str, letter: &str| format!("CASE WHEN {test} THEN '{letter}' ELSE '' END");
     let begun = format!("j.started_at IS NOT NULL OR j.access_ended_at IS NOT NULL OR {}", is_undoing());
