@@ -40,5 +40,5 @@ pub use self::head::Head;
 pub use self::leavers::{Leavers, next_batch};
 pub use self::outcome::{RowOutcome, RowResult, Understood};
 pub use self::reason::{FileCode, RowCode, RowReason};
-pub use self::submit::{Submission, before_sending};
+pub use self::submit::{Followed, Stopped, Submission, before_sending};
 pub use self::wait::{Notice, Notify, retry_while_unavailable};

@@ -33,6 +33,8 @@ pub struct Filter {
     pub older_than: Option<Duration>,
     /// The maximum time since the message was set aside.
     pub newer_than: Option<Duration>,
+    /// A text in the body or the reason, in upper or lower case.
+    pub text: Option<String>,
 }
 
 /// A dead letter as it is shown.
@@ -135,7 +137,15 @@ impl Filter {
             && self.org.as_ref().is_none_or(|org| message.names().0.as_ref() == Some(org))
             && self.older_than.iter().all(is_older)
             && self.newer_than.iter().all(is_newer)
+            && self.text.as_deref().is_none_or(|text| holds(message, text))
     }
+}
+
+/// Returns true if a message has a text in its body or its reason.
+fn holds(message: &DeadLetter, text: &str) -> bool {
+    let text = text.to_lowercase();
+    let body = String::from_utf8_lossy(&message.body);
+    [&*body, message.reason(), message.detail()].into_iter().any(|part| part.to_lowercase().contains(&text))
 }
 
 /// The ids and reasons of all messages in the queue, as far as a filter asks for them.

@@ -14,6 +14,7 @@ pub mod forget;
 pub mod jobs;
 pub mod open;
 pub mod organizations;
+pub mod overview;
 pub mod preview;
 pub mod reference_crm;
 pub mod set_aside;

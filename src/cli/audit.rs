@@ -9,8 +9,8 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::exit::Exit;
-use super::list::{Cell, Column, ListOptions, Page};
-use super::{job_id, open, output, time_argument};
+use super::list::{Cell, Column, ListOptions, Listing, Page};
+use super::{job_id, open, time_argument};
 use crate::app::audit::{self, AuditEntry, AuditPages};
 use crate::config::Settings;
 use crate::store::ledger::audit::AuditFilter;
@@ -35,6 +35,9 @@ pub struct Arguments {
     /// Only entries since this time: RFC 3339, a day in UTC (2026-11-22), or an age (2h, 7d).
     #[arg(long, value_name = "TIME", value_parser = time_argument::parse)]
     since: Option<OffsetDateTime>,
+    /// Only entries with this text in the request's id or reason.
+    #[arg(long)]
+    text: Option<String>,
     #[command(flatten)]
     list: ListOptions,
 }
@@ -49,23 +52,36 @@ fn parse_action(text: &str) -> Result<String, String> {
     Err(format!("no action begins so; actions begin with {first}; a job's state may follow: deactivate.rejected"))
 }
 
-/// The columns, the most important first: a narrow terminal shows only these.
-const COLUMNS: [Column<AuditEntry>; 10] = [
+const LISTING: Listing<AuditEntry> = Listing { columns: &COLUMNS, noun: "entry", notes: hints };
+
+const COLUMNS: [Column<AuditEntry>; 12] = [
     Column::shown("at", |entry| Cell::Time(entry.at)),
     Column::shown("action", |entry| Cell::word(&entry.action)),
     Column::shown("by", |entry| Cell::text(&entry.actor)),
     Column::shown("user", |entry| Cell::text(&entry.user_id)),
-    Column::shown("because of", |entry| Cell::text(&codes(entry))),
+    Column::shown("because of", |entry| Cell::word(&codes(entry))),
     Column::shown("reason", |entry| Cell::text(entry.reason.as_deref().unwrap_or_default())),
     Column::shown("organization", |entry| Cell::text(&entry.org_id)),
     Column::shown("request", |entry| Cell::text(&entry.request_id)),
     Column::shown("job", |entry| id(entry.job_id)),
     Column::shown("about", |entry| id(entry.about_job)),
+    Column::extra("message", |entry| Cell::text(&of_reasons(entry, "message").join("; "))),
+    Column::extra("hint", |entry| Cell::text(&of_reasons(entry, "hint").join("; "))),
 ];
 
 fn codes(entry: &AuditEntry) -> String {
-    let codes = entry.detail.iter().filter_map(Value::as_array).flatten();
-    codes.filter_map(|reason| reason["code"].as_str()).collect::<Vec<_>>().join(", ")
+    of_reasons(entry, "code").join(", ")
+}
+
+/// Returns how to fix each reason.
+fn hints(entry: &AuditEntry) -> Vec<String> {
+    of_reasons(entry, "hint").into_iter().map(|hint| format!("    to fix it: {hint}")).collect()
+}
+
+/// Returns a field of the reasons. Reasons without it are left out.
+fn of_reasons<'e>(entry: &'e AuditEntry, field: &str) -> Vec<&'e str> {
+    let reasons = entry.detail.iter().filter_map(Value::as_array).flatten();
+    reasons.filter_map(|reason| reason[field].as_str()).filter(|text| !text.is_empty()).collect()
 }
 
 fn id(job: Option<Uuid>) -> Cell {
@@ -74,29 +90,13 @@ fn id(job: Option<Uuid>) -> Cell {
 
 pub async fn run(arguments: Arguments, settings: Settings) -> Result<Exit> {
     let store = open::ledger(&settings).await?;
-    let Arguments { user, org, job, actor, action, since, list } = arguments;
-    let filter = AuditFilter { user, org: org.clone(), job, actor, action, since };
+    let Arguments { user, org, job, actor, action, since, text, list } = arguments;
+    let filter = AuditFilter { user, org: org.clone(), job, actor, action, since, text };
     let Page { limit, skip } = list.page();
     let mut pages = AuditPages::open(&store, filter, limit, skip).await?;
     if pages.total == 0 {
         open::organization(&settings, &store, org.as_deref()).await?;
     }
-    let (mut entries, mut shown) = (Vec::new(), 0);
-    loop {
-        let page = pages.next().await?;
-        if page.is_empty() {
-            break;
-        }
-        shown += page.len() as u64;
-        // JSON needs no more than a page in memory.
-        match list.is_json() {
-            true => page.iter().try_for_each(output::json_line)?,
-            false => entries.extend(page),
-        }
-    }
-    match list.is_json() {
-        true => list.report_rest(shown, pages.total, "entry"),
-        false => list.print(&COLUMNS, &entries, pages.total, "entry")?,
-    }
+    list.print_pages(&LISTING, pages.total, async || pages.next().await).await?;
     Ok(Exit::Done)
 }

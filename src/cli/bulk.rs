@@ -6,6 +6,7 @@ mod report_line;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 use clap::{Args, ValueEnum};
@@ -14,13 +15,13 @@ use self::report::{Plan, Report};
 use super::confirmation::Confirmation;
 use super::exit::Exit;
 use super::signals::Signals;
-use super::{open, question};
+use super::{open, output, question};
 use crate::app::bulk::columns::{self, Column, Defaults};
 use crate::app::bulk::row_reader::RowReader;
 use crate::app::bulk::table::Table;
 use crate::app::bulk::times::{Clock, Zone};
 use crate::app::bulk::{
-    EvaluatedRow, Evaluator, Leavers, Notice, RowDecision, Submission, before_sending, next_batch,
+    EvaluatedRow, Evaluator, Followed, Leavers, Notice, RowDecision, Stopped, Submission, before_sending, next_batch,
     retry_while_unavailable,
 };
 use crate::app::organizations;
@@ -53,6 +54,9 @@ pub(super) struct Arguments {
     /// Send the acceptable rows and follow them to their end. Without this option every row is only evaluated.
     #[arg(long, conflicts_with = "dry_run")]
     submit: bool,
+    /// Stop following the rows after this time, with exit code 1: `30s`, `10m`. Their jobs go on.
+    #[arg(long, value_name = "TIME", requires = "submit", value_parser = humantime::parse_duration)]
+    timeout: Option<Duration>,
     #[command(flatten)]
     confirmation: Confirmation,
     /// The file of the report. Default: next to the file that is read, with `.report.csv` after its name.
@@ -95,8 +99,8 @@ impl Arguments {
 }
 
 pub(super) async fn run(arguments: Arguments, settings: Settings) -> Result<Exit> {
-    let Arguments { file, sheet, ignore_columns, by, org, time_zone, submit, confirmation, report, separator, json } =
-        arguments;
+    let Arguments { file, sheet, ignore_columns, by, org, time_zone, submit, timeout, confirmation, .. } = arguments;
+    let (report, separator, json) = (arguments.report, arguments.separator, arguments.json);
     let table = Table::open(&file, sheet.as_deref())?;
     let store = open::ledger(&settings).await?;
     let context = open::context(&settings, store.clone()).await?;
@@ -124,18 +128,21 @@ pub(super) async fn run(arguments: Arguments, settings: Settings) -> Result<Exit
     let plan = Plan { input: &file, table: &table, rows, file: report, separator, submits: submit, json };
     let mut report = Report::create(plan)?;
     let mut signals = Signals::listen()?;
-    let run = Run { store: &store, evaluator: &evaluator, broker: broker.as_deref() };
-    let is_interrupted = tokio::select! {
-        ended = run.rows(&table, &mut report) => ended.map(|()| false)?,
-        () = signals.next() => true,
+    let deadline = timeout.map(|timeout| Instant::now() + timeout);
+    let run = Run { store: &store, evaluator: &evaluator, broker: broker.as_deref(), deadline };
+    let end = tokio::select! {
+        ended = run.rows(&table, &mut report) => ended?,
+        () = signals.next() => RunEnd::Interrupted,
     };
-    if is_interrupted {
-        return Ok(report.interrupted());
-    }
-    if let Some(broker) = broker {
+    if let Some(broker) = broker.filter(|_| end != RunEnd::Interrupted) {
         broker.close().await;
     }
-    report.end()
+    match end {
+        RunEnd::Done => report.end(),
+        RunEnd::Interrupted => Ok(report.cut_off("interrupted")),
+        RunEnd::Stopped(Stopped::TimedOut) => Ok(report.cut_off("the time is over")),
+        RunEnd::Stopped(Stopped::NoWorker) => Ok(report.cut_off("no worker takes the requests: run `handover run`")),
+    }
 }
 
 /// A run over the rows of a file.
@@ -144,16 +151,29 @@ struct Run<'r> {
     evaluator: &'r Evaluator<'r>,
     /// The broker, if rows are sent.
     broker: Option<&'r dyn Broker>,
+    /// The end of the time for following rows, if it is limited.
+    deadline: Option<Instant>,
+}
+
+/// The end of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum RunEnd {
+    /// Every row is done with.
+    Done,
+    /// The rows are not followed to their ends.
+    Stopped(Stopped),
+    /// A signal ended the run.
+    Interrupted,
 }
 
 impl Run<'_> {
     /// Evaluates all rows, batch by batch, and sends the acceptable ones.
-    async fn rows(&self, table: &Table, report: &mut Report<'_>) -> Result<()> {
+    async fn rows(&self, table: &Table, report: &mut Report<'_>) -> Result<RunEnd> {
         let mut rows = table.rows()?;
         loop {
             let batch = next_batch(&mut rows)?;
             if batch.is_empty() {
-                return Ok(());
+                return Ok(RunEnd::Done);
             }
             let Some(broker) = self.broker else {
                 let evaluated = self.evaluator.rows(&batch).await?;
@@ -162,16 +182,26 @@ impl Run<'_> {
             };
             let evaluate = async || self.evaluator.rows(&batch).await;
             let evaluated = retry_while_unavailable("evaluating rows", &print_notice, evaluate).await?;
-            self.send(broker, &evaluated, report).await?;
+            if let Some(stopped) = self.send(broker, &evaluated, report).await? {
+                return Ok(RunEnd::Stopped(stopped));
+            }
         }
     }
 
-    /// Sends a batch and follows it to its end. If the run is cut off, the report shows what was sent.
-    async fn send(&self, broker: &dyn Broker, rows: &[EvaluatedRow], report: &mut Report<'_>) -> Result<()> {
+    /// Sends a batch and follows it to its end, or returns why it stopped. If the run is cut off, the report shows what was sent.
+    async fn send(
+        &self,
+        broker: &dyn Broker,
+        rows: &[EvaluatedRow],
+        report: &mut Report<'_>,
+    ) -> Result<Option<Stopped>> {
         report.note(&before_sending(rows))?;
         let submission = Submission::send(broker, rows).await;
         report.note(&submission.sent())?;
-        report.add(&submission.follow(self.store, &print_notice).await?)
+        match submission.follow(self.store, self.deadline, &print_notice).await? {
+            Followed::Ended(results) => report.add(&results).map(|()| None),
+            Followed::Stopped(stopped) => Ok(Some(stopped)),
+        }
     }
 }
 
@@ -209,23 +239,26 @@ async fn question(table: &Table, evaluator: &Evaluator<'_>) -> Result<Option<Str
 /// Prints what is read and what is not. Standard output has the rows only.
 fn print_table(table: &Table, rows: usize) {
     let sheet = table.sheet.as_ref().map(|sheet| format!(", sheet {sheet:?}")).unwrap_or_default();
-    eprintln!("{}", printable(&format!("{}{sheet}: {}", table.name, counted(rows, "row"))));
-    table.notes.iter().for_each(|note| eprintln!("{}", printable(note)));
+    output::note(printable(&format!("{}{sheet}: {}", table.name, counted(rows, "row"))));
+    table.notes.iter().for_each(|note| output::note(printable(note)));
 }
 
 /// Prints how days and times are read, if the file has any.
 fn print_zone(reader: &RowReader<'_>) {
     let has_times = [Column::EffectiveAt, Column::ReturnAt].iter().any(|column| reader.columns.place(column).is_some());
     if let Some(zone) = reader.clock.zone.as_ref().filter(|_| has_times) {
-        eprintln!("time zone {}: users leave at the end of a day, and return at its start", printable(&zone.name));
+        let zone = printable(&zone.name);
+        output::note(format!("time zone {zone}: users leave at the end of a day, and return at its start"));
     }
 }
 
 fn print_notice(notice: Notice<'_>) {
     match notice {
-        Notice::DatabaseUnavailable { doing, error } => eprintln!("{doing}: {error}. Waiting for the database."),
+        Notice::DatabaseUnavailable { doing, error } => {
+            output::note(format!("{doing}: {error}. Waiting for the database."));
+        }
         Notice::NoProgress => {
-            eprintln!("no row has ended yet: is a worker running (`handover run`)? Still waiting.");
+            output::note("no row has ended yet: is a worker running (`handover run`)? Still waiting.");
         }
     }
 }

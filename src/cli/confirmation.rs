@@ -6,6 +6,7 @@ use std::io::{IsTerminal, Write};
 use anyhow::Result;
 use clap::Args;
 
+use super::output;
 use crate::contract::printable;
 
 /// Printed if a command needs a confirmation and nobody can be asked.
@@ -37,7 +38,7 @@ impl Confirmation {
         let Some(question) = question().await? else { return Ok(true) };
         let is_given = ask(&question)?;
         if !is_given {
-            eprintln!("nothing was done");
+            output::note("nothing was done");
         }
         Ok(is_given)
     }

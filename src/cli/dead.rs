@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 
 use super::confirmation::Confirmation;
 use super::exit::Exit;
-use super::list::{self, Cell, Column, ListOptions, Page};
+use super::list::{Cell, Column, ListOptions, Listing, Page};
 use super::{open, output};
 use crate::app::dead_letters::{self, Action, DeadLetterView, Filter, Processed, Selection};
 use crate::broker::Broker;
@@ -54,6 +54,9 @@ struct FilterArguments {
     /// Only messages set aside at most this long ago.
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     newer_than: Option<Duration>,
+    /// Only messages with this text in the body or in the reason, in upper or lower case.
+    #[arg(long)]
+    text: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -93,8 +96,8 @@ impl Arguments {
 
 impl From<FilterArguments> for Filter {
     fn from(arguments: FilterArguments) -> Filter {
-        let FilterArguments { ids, reason: reasons, queue, org, older_than, newer_than } = arguments;
-        Filter { ids, reasons, queue, org, older_than, newer_than }
+        let FilterArguments { ids, reason: reasons, queue, org, older_than, newer_than, text } = arguments;
+        Filter { ids, reasons, queue, org, older_than, newer_than, text }
     }
 }
 
@@ -144,12 +147,13 @@ async fn list(opened: Opened<'_>, arguments: ShowArguments, is_whole: bool) -> R
             views.iter().try_for_each(print_whole)?;
             list.report_rest(views.len() as u64, total as u64, "message");
         }
-        false => list.print(&COLUMNS, &views, total as u64, "message")?,
+        false => list.print(&LISTING, &views, total as u64)?,
     }
     Ok(Exit::Done)
 }
 
-/// The columns, the most important first: a narrow terminal shows only these.
+const LISTING: Listing<DeadLetterView> = Listing::new(&COLUMNS, "message");
+
 const COLUMNS: [Column<DeadLetterView>; 9] = [
     Column::shown("message", |view| Cell::word(view.id.as_deref().unwrap_or("-"))),
     Column::shown("reason", |view| Cell::word(&view.reason)),
@@ -167,12 +171,12 @@ fn times(count: u32) -> String {
 }
 
 fn print_whole(view: &DeadLetterView) -> Result<()> {
-    output::line(format!("message       {}", view.id.as_deref().unwrap_or("-")))?;
-    output::line(format!("reason        {}: {}", view.reason, view.detail))?;
+    output::field("message", view.id.as_deref().unwrap_or("-"))?;
+    output::field("reason", format!("{}: {}", view.reason, view.detail))?;
     if let Some(hint) = &view.hint {
-        output::line(format!("hint          {hint}"))?;
+        output::field("hint", hint)?;
     }
-    output::line(format!("from          {}", view.queue))?;
+    output::field("from", &view.queue)?;
     for (name, value) in view.headers.iter().flatten() {
         output::line(format!("  {name}: {value}"))?;
     }
@@ -184,7 +188,9 @@ async fn act(opened: Opened<'_>, action: Action, arguments: ActionArguments) -> 
     let ActionArguments { filter, all, by, confirmation, json } = arguments;
     let filter = Filter::from(filter);
     if filter.is_empty() != all {
-        bail!("say which messages: by ids, --reason, --queue, --org, --older-than or --newer-than; or --all of them");
+        bail!(
+            "say which messages: by ids, --reason, --queue, --org, --text, --older-than or --newer-than; or --all of them"
+        );
     }
     let selection = dead_letters::select(opened.broker, &filter).await?;
     let summary = Summary::of(&selection);
@@ -249,7 +255,7 @@ fn print_dry_run(action: Action, summary: &Summary, views: &[DeadLetterView], js
             "selected": output::array(views)?,
         }))?,
         false => {
-            list::table(&COLUMNS, views)?;
+            LISTING.table(views)?;
             let (action, counts) = (past(action), summary.counts_in_brackets());
             let total = counted(*total, "message");
             output::line(format!("{matching} of {total} would be {action}{counts}"))?;

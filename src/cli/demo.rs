@@ -237,6 +237,6 @@ fn print_end(
 /// Prints commands to try on a database that is kept.
 fn print_commands(arguments: &Arguments, request: &HandoverRequest, url: &str) -> Result<()> {
     let url = format!("HANDOVER_DATABASE__URL={url}");
-    output::line(format!("  {url} handover job {}", request.job_id()))?;
-    output::line(format!("  HANDOVER_CATALOG={} {url} handover users --status all", arguments.catalog))
+    output::lines(format!("  {url} handover job {}", request.job_id()))?;
+    output::lines(format!("  HANDOVER_CATALOG={} {url} handover users --status all", arguments.catalog))
 }

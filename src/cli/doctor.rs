@@ -54,6 +54,9 @@ fn check(finding: &Finding) -> Check<'_> {
     Check { check: finding.check, verdict, found: &finding.found, hint: finding.hint.as_deref() }
 }
 
+/// The column of findings and hints.
+const FOUND: usize = 20;
+
 fn print(findings: &[Finding]) -> Result<()> {
     for finding in findings {
         let status = match finding.status {
@@ -62,9 +65,9 @@ fn print(findings: &[Finding]) -> Result<()> {
             Status::Fault => "FAULT",
             Status::NotChecked => "not seen",
         };
-        output::line(format!("{:9} {status:8}  {}", finding.check, finding.found))?;
+        output::hanging(FOUND, &format!("{:9} {status:8}  {}", finding.check, finding.found))?;
         if let Some(hint) = &finding.hint {
-            output::line(format!("{:20}to fix it: {hint}", ""))?;
+            output::hanging(FOUND, &format!("{:FOUND$}to fix it: {hint}", ""))?;
         }
     }
     let counted = |status, noun| counted(count(findings, status), noun);

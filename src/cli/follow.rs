@@ -13,8 +13,8 @@ use super::{jobs as jobs_command, output};
 use crate::app::dead_letters::DeadLetterView;
 use crate::app::jobs::{self, Status};
 use crate::app::set_aside::SetAside;
-use crate::app::workers;
-use crate::broker::Broker;
+use crate::app::workers::WorkerPresence;
+use crate::broker::{Broker, Channel};
 use crate::contract::{Request, RequestType, counted, printable};
 use crate::job::State;
 use crate::store::Store;
@@ -29,8 +29,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The options of waiting for the jobs of a command's requests.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Wait {
-    /// Follow the requests to the ends of their jobs. Exit code 3 if one is rejected, 1 if one needs attention, becomes a dead
-    /// letter, or finds no worker. A job for later is not waited for.
+    /// Follow the requests to the ends of their jobs. Exit code 3 if one is rejected, 1 if one needs attention or becomes a dead
+    /// letter, or if no worker runs. A job for later is not waited for.
     #[arg(long, conflicts_with = "dry_run")]
     wait: bool,
     /// Stop waiting after this time, with exit code 1: `30s`, `10m`. The jobs go on.
@@ -53,18 +53,13 @@ impl Wait {
         if !self.wait {
             return Ok(worst);
         }
-        let follower = Follower { store, json, deadline: self.timeout.map(|timeout| Instant::now() + timeout) };
+        let deadline = self.timeout.map(|timeout| Instant::now() + timeout);
+        let follower = Follower { store, broker: Some(broker), json, deadline };
         for sent in sent {
             worst = worst.max(follower.request(broker, sent).await?);
         }
         Ok(worst)
     }
-}
-
-/// Follows a known job to its end.
-pub async fn to_end_of_job(store: &Store, id: Uuid, deadline: Option<Instant>, json: bool) -> Result<Exit> {
-    let follower = Follower { store, json, deadline };
-    follower.known_job(id).await
 }
 
 /// The end of waiting for a job.
@@ -81,17 +76,22 @@ enum End {
 
 /// The facts about a job's request while the job is unknown.
 struct Pending<'b> {
-    broker: &'b dyn Broker,
     message_id: Uuid,
     set_aside: SetAside<'b>,
     since: Instant,
     is_reminded: bool,
 }
 
-struct Follower<'f> {
-    store: &'f Store,
-    json: bool,
-    deadline: Option<Instant>,
+/// Follows jobs, and prints each change.
+pub struct Follower<'f> {
+    /// The database.
+    pub store: &'f Store,
+    /// The broker, to notice that no worker runs; none if it is away.
+    pub broker: Option<&'f dyn Broker>,
+    /// True to print JSON.
+    pub json: bool,
+    /// The time at which to stop.
+    pub deadline: Option<Instant>,
 }
 
 impl Follower<'_> {
@@ -105,13 +105,12 @@ impl Follower<'_> {
                 report_set_aside(&request_id, &dead_letter, self.json)?;
                 Ok(Exit::Failed)
             }
-            End::NoWorker => {
-                eprintln!("the request {request_id} waits on the queue, and no worker takes it: run `handover run`");
-                Ok(Exit::Failed)
-            }
-            End::TimedOut => Ok(self.timed_out(&format!("the request {request_id}"))),
+            End::NoWorker => Ok(no_worker(&format!("the request {request_id}"))),
+            End::TimedOut => Ok(timed_out(&format!("the request {request_id}"))),
             End::Job(_) if jobs::is_request_id_taken(self.store, request).await? => {
-                eprintln!("the request id {request_id} was used before with another body: this request was not done");
+                output::note(format!(
+                    "the request id {request_id} was used before with another body: this request was not done"
+                ));
                 Ok(Exit::Failed)
             }
             End::Job(job) => match continued_job(request, &job) {
@@ -122,28 +121,32 @@ impl Follower<'_> {
     }
 
     /// Follows a job that the ledger knows.
-    async fn known_job(&self, id: Uuid) -> Result<Exit> {
+    pub async fn known_job(&self, id: Uuid) -> Result<Exit> {
         match self.to_end(id, None, has_stopped).await? {
             End::Job(job) => self.print_end(&job).await,
-            // Only an unknown job's request can be set aside or wait for a worker.
-            End::TimedOut | End::SetAside(_) | End::NoWorker => Ok(self.timed_out(&format!("the job {id}"))),
+            End::NoWorker => Ok(no_worker(&format!("the job {id}"))),
+            // Only the request of an unknown job can be set aside.
+            End::TimedOut | End::SetAside(_) => Ok(timed_out(&format!("the job {id}"))),
         }
     }
 
     /// Follows a job until `is_over`. `pending` is its request, if the job may be unknown yet.
     async fn to_end(&self, id: Uuid, mut pending: Option<&mut Pending<'_>>, is_over: fn(&Job) -> bool) -> Result<End> {
         let mut printed = String::new();
+        let mut workers = self.broker.map(WorkerPresence::new);
         loop {
+            let mut waits_on = Channel::Requests;
             match (jobs::status(self.store, id).await?, &mut pending) {
                 (Some(status), _) => {
                     let line = describe(&status, self.json);
                     if line != printed {
-                        output::line(&line)?;
+                        print_status(&line)?;
                         printed = line;
                     }
                     if is_over(&status.job) {
                         return Ok(End::Job(Box::new(status.job)));
                     }
+                    waits_on = Channel::Steps;
                 }
                 (None, Some(pending)) => {
                     if let Some(end) = pending.look(id).await? {
@@ -152,6 +155,11 @@ impl Follower<'_> {
                 }
                 (None, None) => {}
             }
+            if let Some(workers) = &mut workers
+                && workers.is_missing(waits_on).await
+            {
+                return Ok(End::NoWorker);
+            }
             if self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
                 return Ok(End::TimedOut);
             }
@@ -159,12 +167,8 @@ impl Follower<'_> {
         }
     }
 
-    fn timed_out(&self, what: &str) -> Exit {
-        eprintln!("the time is over: {what} goes on without being watched");
-        Exit::Failed
-    }
-
-    async fn print_end(&self, job: &Job) -> Result<Exit> {
+    /// Prints a job that ended, and returns the exit code for its state.
+    pub async fn print_end(&self, job: &Job) -> Result<Exit> {
         if !self.json
             && let Some(details) = jobs::details(self.store, job.id, false).await?
         {
@@ -177,26 +181,31 @@ impl Follower<'_> {
 impl Pending<'_> {
     fn new(broker: &dyn Broker, message_id: Uuid) -> Pending<'_> {
         let set_aside = SetAside::new(broker);
-        Pending { broker, message_id, set_aside, since: Instant::now(), is_reminded: false }
+        Pending { message_id, set_aside, since: Instant::now(), is_reminded: false }
     }
 
-    /// Looks for the request among the dead letters, and for a worker. Reminds of a missing worker once.
+    /// Looks for the request among the dead letters. Reminds of a missing worker once.
     async fn look(&mut self, job: Uuid) -> Result<Option<End>> {
         if let Some(dead_letter) = self.set_aside.look(&[self.message_id]).await?.remove(&self.message_id) {
             return Ok(Some(End::SetAside(Box::new(dead_letter))));
         }
-        if self.since.elapsed() < PATIENCE {
-            return Ok(None);
-        }
-        self.since = Instant::now();
-        if workers::none_takes_requests(self.broker).await {
-            return Ok(Some(End::NoWorker));
-        }
-        if !std::mem::replace(&mut self.is_reminded, true) {
-            eprintln!("the job {job} is still unknown: is a worker running (`handover run`)? Still waiting.");
+        if self.since.elapsed() >= PATIENCE && !std::mem::replace(&mut self.is_reminded, true) {
+            output::note(format!(
+                "the job {job} is still unknown: is a worker running (`handover run`)? Still waiting."
+            ));
         }
         Ok(None)
     }
+}
+
+fn timed_out(what: &str) -> Exit {
+    output::note(format!("the time is over: {what} goes on without being watched"));
+    Exit::Failed
+}
+
+fn no_worker(what: &str) -> Exit {
+    output::note(format!("{what} waits on the queue, and no worker takes it: run `handover run`"));
+    Exit::Failed
 }
 
 /// Returns the job that goes on after a completed command.
@@ -210,7 +219,7 @@ fn continued_job(request: &Request, command: &Job) -> Option<Uuid> {
 }
 
 /// Returns true if a job ended or waits for a person.
-fn has_stopped(job: &Job) -> bool {
+pub fn has_stopped(job: &Job) -> bool {
     job.state.is_final() || job.state.is_held()
 }
 
@@ -226,11 +235,18 @@ fn report_set_aside(request_id: &str, dead_letter: &DeadLetterView, json: bool) 
     }
     let hint = dead_letter.hint.as_deref().unwrap_or("see `handover dead show`");
     let DeadLetterView { reason, detail, .. } = dead_letter;
-    eprintln!("the request {request_id} was set aside: {}", printable(&format!("{reason}: {detail}: {hint}")));
+    let why = printable(&format!("{reason}: {detail}: {hint}"));
+    output::note(format!("the request {request_id} was set aside: {why}"));
     Ok(())
 }
 
-fn describe(Status { job, chunks }: &Status, json: bool) -> String {
+/// Prints a job's status. It stays one line, for programs that read it.
+pub fn print_status(status: &str) -> Result<()> {
+    output::lines(printable(status))
+}
+
+/// Describes a job and its progress, in a line or as JSON.
+pub fn describe(Status { job, chunks }: &Status, json: bool) -> String {
     if json {
         let (kind, starts) = (job.kind, job.effective_at.and_then(|at| at.format(&Rfc3339).ok()));
         return serde_json::json!({

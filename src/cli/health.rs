@@ -35,7 +35,7 @@ pub async fn run(arguments: Arguments, settings: &Settings) -> Result<Exit> {
     let listen = listen.context("`http.listen` is empty: the worker does not listen on any address")?;
     let url = format!("http://{}/{path}", reachable(listen));
     let asked = tokio::time::timeout(TIMEOUT, ask(&url)).await;
-    output::line(asked.with_context(|| format!("{url} does not answer within {TIMEOUT:?}"))??)?;
+    output::lines(asked.with_context(|| format!("{url} does not answer within {TIMEOUT:?}"))??)?;
     Ok(Exit::Done)
 }
 

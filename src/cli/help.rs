@@ -34,7 +34,7 @@ const EXAMPLES: [(&str, &[&str]); 33] = [
     ("amend", &["handover amend JOB --by 1 --reassign successors.json"]),
     ("jobs", &["handover jobs --state needs_attention", "handover jobs --user 53 --since 7d"]),
     ("job", &["handover job JOB", "handover job JOB --json"]),
-    ("watch", &["handover watch JOB --timeout 10m"]),
+    ("watch", &["handover watch", "handover watch JOB --timeout 10m"]),
     ("users", &["handover users --org 1", "handover users --status inactive --json"]),
     ("audit", &["handover audit --user 53", "handover audit --action deactivate.rejected --since 2026-11-01"]),
     ("dead list", &["handover dead list", "handover dead list --reason unknown_kind --newer-than 2h"]),

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 pub use self::print::{print_details, print_references};
 use super::exit::Exit;
-use super::list::{self, Cell, Column, Page};
+use super::list::{self, Cell, Column, Listing, Page};
 use super::{job_id, open, output, time_argument};
 use crate::app::jobs::{self, Summary};
 use crate::config::Settings;
@@ -82,7 +82,8 @@ impl Named for RequestType {
     }
 }
 
-/// The columns, the most important first: a narrow terminal shows only these.
+const LISTING: Listing<Summary> = Listing::new(&COLUMNS, "job");
+
 const COLUMNS: [Column<Summary>; 12] = [
     Column::shown("job", |job| Cell::word(&job.job_id.to_string())),
     Column::shown("type", |job| Cell::word(job.kind.name())),
@@ -107,7 +108,7 @@ pub async fn list(arguments: ListArguments, settings: Settings) -> Result<Exit> 
     if total == 0 {
         open::organization(&settings, &store, org.as_deref()).await?;
     }
-    list.print(&COLUMNS, &jobs, total, "job")?;
+    list.print(&LISTING, &jobs, total)?;
     Ok(Exit::Done)
 }
 

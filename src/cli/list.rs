@@ -1,7 +1,5 @@
 //! Prints lists: a table that fits the terminal, CSV, or JSON lines.
 
-use std::io::IsTerminal;
-
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
@@ -10,6 +8,7 @@ use time::macros::format_description;
 use time::{OffsetDateTime, UtcOffset};
 
 use super::output;
+use crate::app;
 use crate::contract::{counted, grouped, most_similar};
 
 /// Entries that a list shows unless `--limit` says otherwise.
@@ -80,6 +79,38 @@ pub struct Column<T> {
     pub cell: fn(&T) -> Cell,
 }
 
+/// The way in which the entries of a list are shown.
+pub struct Listing<T: 'static> {
+    /// The columns, the most important first: a narrow terminal shows only these.
+    pub columns: &'static [Column<T>],
+    /// The name of an entry, for its count.
+    pub noun: &'static str,
+    /// Returns the lines below an entry of a table, such as hints.
+    pub notes: fn(&T) -> Vec<String>,
+}
+
+impl<T> Listing<T> {
+    /// Returns a listing without lines below its entries.
+    pub const fn new(columns: &'static [Column<T>], noun: &'static str) -> Listing<T> {
+        Listing { columns, noun, notes: |_| Vec::new() }
+    }
+
+    /// Prints entries as a table with the usual columns.
+    pub fn table(&self, entries: &[T]) -> Result<()> {
+        self.print_table(&self.columns.iter().filter(|column| column.is_default).collect::<Vec<_>>(), entries)
+    }
+
+    fn print_table(&self, columns: &[&Column<T>], entries: &[T]) -> Result<()> {
+        let mut lines = table_lines(columns, entries).into_iter();
+        lines.next().iter().try_for_each(output::lines)?;
+        for (line, entry) in lines.zip(entries) {
+            output::lines(line)?;
+            (self.notes)(entry).iter().try_for_each(output::line)?;
+        }
+        Ok(())
+    }
+}
+
 impl<T> Column<T> {
     /// Returns a column that every list has.
     pub const fn shown(name: &'static str, cell: fn(&T) -> Cell) -> Column<T> {
@@ -144,15 +175,40 @@ impl ListOptions {
     }
 
     /// Prints entries, of which there are `total` in all. A list that is not whole says so on standard error.
-    pub fn print<T: Serialize>(&self, columns: &[Column<T>], entries: &[T], total: u64, noun: &str) -> Result<()> {
-        let chosen = self.chosen(columns)?;
+    pub fn print<T: Serialize>(&self, listing: &Listing<T>, entries: &[T], total: u64) -> Result<()> {
+        let chosen = self.chosen(listing.columns)?;
         match self.output {
             _ if self.is_json() => entries.iter().try_for_each(output::json_line)?,
             Format::Csv => print_csv(&chosen, entries)?,
-            Format::Table | Format::Json => print_table(&chosen, entries)?,
+            Format::Table | Format::Json => listing.print_table(&chosen, entries)?,
         }
-        self.report_rest(entries.len() as u64, total, noun);
+        self.report_rest(entries.len() as u64, total, listing.noun);
         Ok(())
+    }
+
+    /// Prints entries that are read page by page, until a page is empty. JSON needs no more than a page in memory.
+    pub async fn print_pages<T: Serialize>(
+        &self,
+        listing: &Listing<T>,
+        total: u64,
+        mut next: impl AsyncFnMut() -> app::Result<Vec<T>>,
+    ) -> Result<()> {
+        let (mut entries, mut printed) = (Vec::new(), 0);
+        loop {
+            let page = next().await?;
+            match (page.is_empty(), self.is_json()) {
+                (true, true) => {
+                    self.report_rest(printed, total, listing.noun);
+                    return Ok(());
+                }
+                (true, false) => return self.print(listing, &entries, total),
+                (false, true) => {
+                    page.iter().try_for_each(output::json_line)?;
+                    printed += page.len() as u64;
+                }
+                (false, false) => entries.extend(page),
+            }
+        }
     }
 
     /// Says on standard error that a list is not whole.
@@ -162,7 +218,7 @@ impl ListOptions {
         }
         let rest = self.skip.saturating_add(shown);
         let next = if rest < total { format!("; the next: --skip {rest}; all: --limit 0") } else { String::new() };
-        eprintln!("{} of {} shown{next}", grouped(shown), counted(total, noun));
+        output::note(format!("{} of {} shown{next}", grouped(shown), counted(total, noun)));
     }
 
     fn chosen<'c, T>(&self, columns: &'c [Column<T>]) -> Result<Vec<&'c Column<T>>> {
@@ -182,11 +238,6 @@ impl ListOptions {
     }
 }
 
-/// Prints entries as a table with the usual columns.
-pub fn table<T>(columns: &[Column<T>], entries: &[T]) -> Result<()> {
-    print_table(&columns.iter().filter(|column| column.is_default).collect::<Vec<_>>(), entries)
-}
-
 fn print_csv<T>(columns: &[&Column<T>], entries: &[T]) -> Result<()> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(columns.iter().map(|column| column.name))?;
@@ -196,13 +247,13 @@ fn print_csv<T>(columns: &[&Column<T>], entries: &[T]) -> Result<()> {
     output::lines(String::from_utf8(writer.into_inner()?)?.trim_end())
 }
 
-fn print_table<T>(columns: &[&Column<T>], entries: &[T]) -> Result<()> {
+fn table_lines<T>(columns: &[&Column<T>], entries: &[T]) -> Vec<String> {
     let cells: Vec<Vec<Cell>> =
         entries.iter().map(|entry| columns.iter().map(|column| (column.cell)(entry)).collect()).collect();
     let names: Vec<&str> = columns.iter().map(|column| column.name).collect();
-    let Some(width) = width() else {
+    let Some(width) = output::width() else {
         let rows: Vec<Vec<String>> = cells.iter().map(|row| row.iter().map(Cell::whole).collect()).collect();
-        return output::table(&names, &rows);
+        return output::table_lines(&names, &rows, &[], usize::MAX);
     };
     let is_empty = |place: usize| !cells.is_empty() && cells.iter().all(|row| matches!(row[place], Cell::Nothing));
     let places: Vec<usize> = (0..columns.len()).filter(|place| !is_empty(*place)).collect();
@@ -211,12 +262,5 @@ fn print_table<T>(columns: &[&Column<T>], entries: &[T]) -> Result<()> {
     let may_cut = |place: &usize| cells.iter().any(|row| matches!(row[*place], Cell::Text(_)));
     let may_cut: Vec<bool> = places.iter().map(may_cut).collect();
     let names: Vec<&str> = places.iter().map(|place| names[*place]).collect();
-    output::table_within(&names, &rows, &may_cut, width)
-}
-
-/// Returns the width of the terminal, or of `COLUMNS` if there is none. Output to a file is not cut.
-fn width() -> Option<usize> {
-    let terminal = std::io::stdout().is_terminal().then(terminal_size::terminal_size).flatten();
-    let width = terminal.map(|(terminal_size::Width(width), _)| usize::from(width));
-    width.or_else(|| std::env::var("COLUMNS").ok()?.parse().ok())
+    output::table_lines(&names, &rows, &may_cut, width)
 }

@@ -42,7 +42,7 @@ pub async fn run(arguments: Arguments, settings: Settings) -> Result<Exit> {
         output::line(format!("the reference CRM has the example of {catalog}: `handover users` lists its users"))?;
     }
     if let Err(faults) = open::tables(&settings, &store).await? {
-        eprintln!("handover: {}", printable(&faults.to_string()));
+        output::note(format!("handover: {}", printable(&faults.to_string())));
     }
     store.close().await;
     Ok(Exit::Done)

@@ -67,7 +67,7 @@ enum Command {
     Demo(demo::Arguments),
     /// Write a file of settings, with a comment on each.
     Init(init::Arguments),
-    /// Run a worker: all stages, or some.
+    /// Run a worker: all stages, or those that `--stage` names.
     #[command(visible_alias = "worker")]
     Run(run::Arguments),
     /// Check whether a worker is ready, for images without a shell.
@@ -98,7 +98,7 @@ enum Command {
     /// Show a job: its references, chunks and certificate.
     #[command(visible_aliases = ["show", "status"])]
     Job(jobs::ShowArguments),
-    /// Follow a job to its end.
+    /// Follow a job to its end, or all open jobs and the queues.
     #[command(visible_alias = "follow")]
     Watch(watch::Arguments),
     /// Show who asked for what, when, and with which outcome.
@@ -180,7 +180,7 @@ pub fn main(cli: Cli) -> ExitCode {
             Exit::Failed.into()
         }
         Err(error) => {
-            eprintln!("handover: {}", printable_lines(&format!("{error:#}")));
+            output::note(format!("handover: {error:#}"));
             if is_usage(&error) { Exit::Usage } else { Exit::Failed }.into()
         }
     }
@@ -194,7 +194,7 @@ fn is_usage(error: &anyhow::Error) -> bool {
 
 fn run_to_end(cli: Cli) -> Result<Exit> {
     if cli.command.confirmation().is_some_and(|confirmation| !confirmation.is_possible()) {
-        eprintln!("handover: {}", confirmation::REQUIRED);
+        output::note(format!("handover: {}", confirmation::REQUIRED));
         return Ok(Exit::Usage);
     }
     let is_worker = matches!(cli.command, Command::Run(_));
@@ -225,7 +225,7 @@ fn warn_of_ignored(variables: &[String], is_worker: bool) {
     let variables = variables.join(", ");
     match is_worker {
         true => tracing::warn!(variables, "variables ignored: no setting has these names"),
-        false => eprintln!("handover: ignored, because no setting has this name: {variables}"),
+        false => output::note(format!("handover: ignored, because no setting has this name: {variables}")),
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::{Result, anyhow, bail};
 use uuid::Uuid;
 
+use super::output;
 use crate::app::{self, jobs, open, organizations};
 use crate::broker::{self, Broker, BrokerError};
 use crate::catalog::{Checked, Faults};
@@ -38,7 +39,7 @@ pub async fn ledger(settings: &Settings) -> Result<Store> {
 /// Says on standard error which database a command works on.
 async fn say_which(store: &Store, settings: &Settings) -> Result<()> {
     let which = format!("{}; catalog {}; {}", store.label(), settings.catalog, store.ledger_label().await?);
-    eprintln!("database: {}", printable(&which));
+    output::note(format!("database: {}", printable(&which)));
     Ok(())
 }
 

@@ -4,8 +4,8 @@ use anyhow::{Context, Result, anyhow};
 use clap::{Args, ValueEnum};
 
 use super::exit::Exit;
-use super::list::{Cell, Column, ListOptions, Page};
-use super::{open, output};
+use super::list::{Cell, Column, ListOptions, Listing, Page};
+use super::open;
 use crate::app::organizations;
 use crate::app::users::{StatusFilter, UserFilter, UserPages, UserWithRecords};
 use crate::config::Settings;
@@ -59,27 +59,12 @@ pub async fn run(arguments: Arguments, settings: Settings) -> Result<Exit> {
     let Page { limit, skip } = list.page();
     let pages = UserPages::open(&store, catalog, filter, limit, skip).await;
     let mut pages = pages.context("listing users; use --org to name an organization")?;
-    let (mut users, mut shown) = (Vec::new(), 0);
-    loop {
-        let page = pages.next().await?;
-        if page.is_empty() {
-            break;
-        }
-        shown += page.len() as u64;
-        // JSON needs no more than a page in memory.
-        match list.is_json() {
-            true => page.iter().try_for_each(output::json_line)?,
-            false => users.extend(page),
-        }
-    }
-    match list.is_json() {
-        true => list.report_rest(shown, pages.total, "user"),
-        false => list.print(&COLUMNS, &users, pages.total, "user")?,
-    }
+    list.print_pages(&LISTING, pages.total, async || pages.next().await).await?;
     Ok(Exit::Done)
 }
 
-/// The columns, the most important first: a narrow terminal shows only these.
+const LISTING: Listing<UserWithRecords> = Listing::new(&COLUMNS, "user");
+
 const COLUMNS: [Column<UserWithRecords>; 7] = [
     Column::shown("id", |listed| Cell::word(&listed.user.id)),
     Column::shown("name", |listed| Cell::text(&listed.user.name)),

@@ -17,6 +17,7 @@ mod reading;
 mod setup;
 mod submit_and_work;
 mod unchanged_file;
+mod watching;
 
 use clap::CommandFactory;
 use handover::cli::Cli;

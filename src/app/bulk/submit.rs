@@ -13,8 +13,9 @@ use super::wait::{Notice, Notify, retry_while_unavailable};
 use crate::app::dead_letters::DeadLetterView;
 use crate::app::error::Result;
 use crate::app::set_aside::SetAside;
+use crate::app::workers::WorkerPresence;
 use crate::app::{jobs, submit};
-use crate::broker::Broker;
+use crate::broker::{Broker, Channel};
 use crate::contract::{Reason, Request};
 use crate::job::State;
 use crate::store::Store;
@@ -42,6 +43,31 @@ enum End {
     Job(Box<Job>),
     /// Its message was set aside.
     SetAside(Box<DeadLetterView>),
+}
+
+/// The result of following a batch.
+pub enum Followed {
+    /// Every row has its final result.
+    Ended(Vec<RowResult>),
+    /// Some jobs have not ended.
+    Stopped(Stopped),
+}
+
+/// The reason why jobs are not followed any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stopped {
+    /// No worker runs.
+    NoWorker,
+    /// The time is over.
+    TimedOut,
+}
+
+/// The way in which jobs are followed.
+#[derive(Clone, Copy)]
+struct Following<'f> {
+    store: &'f Store,
+    deadline: Option<Instant>,
+    notify: Notify<'f>,
 }
 
 /// Returns the results to report while a batch is being sent.
@@ -72,11 +98,23 @@ impl Submission<'_> {
         results(self.rows, RowOutcome::Sent, &self.unsent)
     }
 
-    /// Follows the jobs until each ends, waits for a person, or waits for its date, or until its request was set aside. Returns
-    /// the final results.
-    pub async fn follow(&self, store: &Store, notify: Notify<'_>) -> Result<Vec<RowResult>> {
+    /// Follows the jobs until each ends, waits for a person, or waits for its date, or until its request was set aside. Stops
+    /// earlier at the deadline, and if no worker runs.
+    pub async fn follow(&self, store: &Store, deadline: Option<Instant>, notify: Notify<'_>) -> Result<Followed> {
         let followed = self.rows.iter().filter(|row| !self.unsent.contains_key(&row.number)).filter_map(request);
-        let ends = self.ends(store, followed.map(|request| request.job_id().0).collect(), notify).await?;
+        let following = Following { store, deadline, notify };
+        match self.ends(following, followed.map(|request| request.job_id().0).collect()).await? {
+            Ok(ends) => Ok(Followed::Ended(self.final_results(store, &ends, notify).await?)),
+            Err(stopped) => Ok(Followed::Stopped(stopped)),
+        }
+    }
+
+    async fn final_results(
+        &self,
+        store: &Store,
+        ends: &HashMap<Uuid, End>,
+        notify: Notify<'_>,
+    ) -> Result<Vec<RowResult>> {
         let mut results = self.sent();
         for (result, row) in results.iter_mut().zip(self.rows) {
             if let Some(request) = request(row).filter(|_| !self.unsent.contains_key(&row.number)) {
@@ -88,10 +126,16 @@ impl Submission<'_> {
         Ok(results)
     }
 
-    /// Waits for the ends of jobs.
-    async fn ends(&self, store: &Store, mut ids: Vec<Uuid>, notify: Notify<'_>) -> Result<HashMap<Uuid, End>> {
+    /// Waits for the ends of jobs, or says why it stopped.
+    async fn ends(
+        &self,
+        following: Following<'_>,
+        mut ids: Vec<Uuid>,
+    ) -> Result<std::result::Result<HashMap<Uuid, End>, Stopped>> {
+        let Following { store, deadline, notify } = following;
         let began = Instant::now();
         let mut set_aside = SetAside::new(self.broker);
+        let mut workers = WorkerPresence::new(self.broker);
         let mut ends = HashMap::new();
         let mut is_notified = false;
         loop {
@@ -101,13 +145,20 @@ impl Submission<'_> {
             ends.extend(known.into_iter().filter(has_stopped).map(|job| (job.id, End::Job(Box::new(job)))));
             let unknown = ids.iter().filter(|id| !is_known.contains(id));
             let unknown: HashMap<Uuid, Uuid> = unknown.filter_map(|id| Some((*self.messages.get(id)?, *id))).collect();
+            let waits_on = if unknown.is_empty() { Channel::Steps } else { Channel::Requests };
             let messages: Vec<Uuid> = unknown.keys().copied().collect();
             for (message, dead_letter) in set_aside.look(&messages).await? {
                 ends.insert(unknown[&message], End::SetAside(Box::new(dead_letter)));
             }
             ids.retain(|id| !ends.contains_key(id));
             if ids.is_empty() {
-                return Ok(ends);
+                return Ok(Ok(ends));
+            }
+            if workers.is_missing(waits_on).await {
+                return Ok(Err(Stopped::NoWorker));
+            }
+            if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                return Ok(Err(Stopped::TimedOut));
             }
             if ends.is_empty() && !is_notified && began.elapsed() > PATIENCE {
                 is_notified = true;

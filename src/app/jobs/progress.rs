@@ -9,6 +9,7 @@ use crate::store::ledger::jobs::{self, Job};
 use crate::store::ledger::references;
 
 /// A job and the state of its chunks.
+#[derive(Debug)]
 pub struct Status {
     /// The job.
     pub job: Job,

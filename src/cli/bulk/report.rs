@@ -158,21 +158,22 @@ impl Report<'_> {
         Ok(self.worst)
     }
 
-    /// Says what was sent before a signal ended the run.
-    pub fn interrupted(self) -> Exit {
+    /// Says why the run was cut off, and what was sent before.
+    pub fn cut_off(self, why: &str) -> Exit {
         self.bar.finish_and_clear();
         let ended: u64 = self.counts.values().sum();
-        let mut text = format!("interrupted: {ended} of {} rows are done with", self.plan.rows);
+        let mut text = format!("{why}: {ended} of {} rows are done with", self.plan.rows);
         match self.notes {
             Some(Notes { sent, sending, .. }) => {
                 text.push_str(&format!(
-                    "; {sent} more were sent, and their jobs go on; {sending} more may have been sent"
+                    "; {sent} more were sent, and go on without being followed; {sending} more may have been sent"
                 ));
             }
             None if self.plan.submits => text.push_str("; no other row was sent"),
             None => text.push_str("; nothing was sent"),
         }
-        eprintln!("{text}. Report: {}. Run the command again to continue: no row is done twice.", self.file.display());
+        let file = self.file.display();
+        output::note(format!("{text}. Report: {file}. Run the command again to continue: no row is done twice."));
         Exit::Failed
     }
 }

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use serde_json::Value;
+use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::app::jobs::{Details, FailedAttempt};
@@ -21,7 +22,7 @@ pub fn print_details(details: &Details) -> Result<()> {
     print_commands(details)?;
     output::line("")?;
     for entry in &details.history {
-        output::line(format!("{}  {}  by {}", entry.at.format(&Rfc3339)?, entry.action, entry.actor))?;
+        output::line(format!("{}  {}  by {}", output::time(entry.at), entry.action, entry.actor))?;
     }
     Ok(())
 }
@@ -88,22 +89,27 @@ fn print_fields(details: &Details) -> Result<()> {
     ] {
         let value = details.certificate.get(name).or_else(|| details.job.get(name));
         let text = match value.filter(|value| !value.is_null()) {
-            Some(value) => value.as_str().map_or_else(|| value.to_string(), str::to_owned),
+            Some(value) => value.as_str().map_or_else(|| value.to_string(), readable),
             None => continue,
         };
         if text.is_empty() {
             continue;
         }
-        output::line(format!("{label:13} {text}"))?;
+        output::field(label, text)?;
     }
     let is_scheduled = details.job.get("state").and_then(Value::as_str) == Some(State::Scheduled.name());
     let label = if is_scheduled { "still open" } else { "because" };
     for reason in details.job.get("reasons").and_then(Value::as_array).into_iter().flatten() {
         let text = |field: &str| reason[field].as_str().unwrap_or("-");
-        output::line(format!("{label:13} {}: {}", text("code"), text("message")))?;
-        output::line(format!("{:13} to fix it: {}", "", text("hint")))?;
+        output::field(label, format!("{}: {}", text("code"), text("message")))?;
+        output::field("", format!("to fix it: {}", text("hint")))?;
     }
     Ok(())
+}
+
+/// Returns a value of the ledger for people.
+fn readable(value: &str) -> String {
+    OffsetDateTime::parse(value, &Rfc3339).map_or_else(|_| value.to_owned(), output::time)
 }
 
 /// Prints the certificate's references, and the progress of each.
@@ -140,7 +146,7 @@ fn print_failures(details: &Details) -> Result<()> {
         output::line(format!("chunk {} {} after {after}{error}", chunk.number, chunk.state))?;
     }
     for failed in first(&details.failed_attempts, "failed attempts")? {
-        output::line(format!("failed        {}  {}", failed.at.format(&Rfc3339)?, attempt(failed)))?;
+        output::field("failed", format!("{}  {}", output::time(failed.at), attempt(failed)))?;
     }
     Ok(())
 }
@@ -148,17 +154,17 @@ fn print_failures(details: &Details) -> Result<()> {
 /// Prints waiting messages, commands, and the records that an undo skipped.
 fn print_commands(details: &Details) -> Result<()> {
     for waiting in first(&details.waiting_messages, "messages in the outbox")? {
-        output::line(format!("in outbox     {}  since {}", waiting.routing_key, waiting.created_at.format(&Rfc3339)?))?;
+        output::field("in outbox", format!("{}  since {}", waiting.routing_key, output::time(waiting.created_at)))?;
     }
     for command in &details.commands {
-        let at = command.requested_at.format(&Rfc3339)?;
-        output::line(format!("command       {at}  {} by {}: {}", command.kind, command.requested_by, command.state))?;
+        let at = output::time(command.requested_at);
+        output::field("command", format!("{at}  {} by {}: {}", command.kind, command.requested_by, command.state))?;
     }
     for skipped in first(&details.skipped, "skipped journal entries")? {
         let keys = skipped.keys.as_array().into_iter().flatten().take(5);
         let keys: Vec<String> = keys.map(ToString::to_string).collect();
         let keys = if keys.is_empty() { String::new() } else { format!(" ({})", keys.join(", ")) };
-        output::line(format!("skipped       {} of {}: {}{keys}", skipped.records, skipped.kind, skipped.reason))?;
+        output::field("skipped", format!("{} of {}: {}{keys}", skipped.records, skipped.kind, skipped.reason))?;
     }
     Ok(())
 }

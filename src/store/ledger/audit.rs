@@ -3,13 +3,16 @@
 use std::collections::HashMap;
 
 use sea_orm::sea_query::LikeExpr;
-use sea_orm::{ActiveValue, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ActiveValue, ColumnTrait, Condition, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::bulk_insert::add;
 use super::entity::audit::{ActiveModel, Column, Entity};
 use super::entity::jobs;
+use super::job_filter::holds;
 use super::query;
 use crate::store::{Result, Session};
 
@@ -87,10 +90,12 @@ pub struct AuditFilter {
     pub action: Option<String>,
     /// Not before this time.
     pub since: Option<OffsetDateTime>,
+    /// With this text in the id or the reason of the request, in upper or lower case.
+    pub text: Option<String>,
 }
 
 impl AuditFilter {
-    fn find(&self) -> sea_orm::Select<Entity> {
+    fn find(&self, session: &Session) -> sea_orm::Select<Entity> {
         let mut find = Entity::find();
         let equal = [(Column::UserId, &self.user), (Column::Org, &self.org), (Column::Actor, &self.actor)];
         for (column, value) in equal {
@@ -107,26 +112,32 @@ impl AuditFilter {
         if let Some(since) = self.since {
             find = find.filter(Column::At.gte(since));
         }
+        if let Some(text) = &self.text {
+            let with_reason = jobs::Entity::find().filter(holds(jobs::Column::Reason, text)).select_only();
+            let with_reason = query::subquery(session, with_reason.column(jobs::Column::Id));
+            let has_reason = Column::JobId.in_subquery(with_reason);
+            find = find.filter(Condition::any().add(holds(Column::RequestId, text)).add(has_reason));
+        }
         find
     }
 
     /// Returns the number of the first of the last `count` entries; nothing if there are fewer.
     pub async fn first_of_last(&self, session: &Session, count: u64) -> Result<Option<i64>> {
-        let find = self.find().order_by_desc(Column::Id).offset(count.saturating_sub(1)).limit(1);
+        let find = self.find(session).order_by_desc(Column::Id).offset(count.saturating_sub(1)).limit(1);
         let find = find.select_only().column(Column::Id);
         Ok(query::tuples(session, "finding the start of the audit trail", find).await?.pop())
     }
 
     /// Returns the number of entries that pass.
     pub async fn count(&self, session: &Session) -> Result<u64> {
-        let find = self.find().select_only().column_as(Column::Id.count(), "n");
+        let find = self.find(session).select_only().column_as(Column::Id.count(), "n");
         let counts: Vec<i64> = query::tuples(session, "counting the audit trail", find).await?;
         Ok(counts.first().map_or(0, |count| count.unsigned_abs()))
     }
 
     /// Returns a page of them, oldest first, from a number on.
     pub async fn from(&self, session: &Session, id: i64, limit: u64) -> Result<Vec<AuditRecord>> {
-        let find = self.find().filter(Column::Id.gte(id)).order_by_asc(Column::Id).limit(limit);
+        let find = self.find(session).filter(Column::Id.gte(id)).order_by_asc(Column::Id).limit(limit);
         let entries = query::all(session, "reading the audit trail", find).await?;
         let jobs = causes(session, entries.iter().filter_map(|entry| entry.job_id).collect()).await?;
         let record = |entry: Entry| {

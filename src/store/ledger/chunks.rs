@@ -178,11 +178,18 @@ pub async fn counts(session: &Session, jobs: &[Uuid]) -> Result<HashMap<(Uuid, u
     Ok(counts)
 }
 
+/// Counts the chunks of jobs, all references of a job together. A job without chunks is left out.
+pub async fn counts_of_jobs(session: &Session, jobs: &[Uuid]) -> Result<HashMap<Uuid, ChunkCounts>> {
+    let mut totals: HashMap<Uuid, ChunkCounts> = HashMap::new();
+    for ((job, _), counts) in counts(session, jobs).await? {
+        totals.entry(job).or_default().add(&counts);
+    }
+    Ok(totals)
+}
+
 /// Counts the chunks of one job, all references together.
 pub async fn counts_of_job(session: &Session, job: Uuid) -> Result<ChunkCounts> {
-    let mut total = ChunkCounts::default();
-    counts(session, &[job]).await?.values().for_each(|counts| total.add(counts));
-    Ok(total)
+    Ok(counts_of_jobs(session, &[job]).await?.remove(&job).unwrap_or_default())
 }
 
 /// Counts a job's open chunks, up to a limit.

@@ -1,6 +1,6 @@
 //! The list of jobs, filtered.
 
-use sea_orm::sea_query::{ExprTrait, Func, LikeExpr};
+use sea_orm::sea_query::{ExprTrait, Func, LikeExpr, SimpleExpr};
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
 use time::OffsetDateTime;
 
@@ -49,8 +49,7 @@ impl JobFilter {
             find = find.filter(Column::RequestedAt.gte(since));
         }
         if let Some(text) = &self.text {
-            let holds = |column: Column| Func::lower(column.into_expr()).like(containing(text));
-            find = find.filter(Condition::any().add(holds(Column::RequestId)).add(holds(Column::Reason)));
+            find = find.filter(Condition::any().add(holds(Column::RequestId, text)).add(holds(Column::Reason, text)));
         }
         find
     }
@@ -67,6 +66,11 @@ impl JobFilter {
         let find = self.find().order_by_desc(Column::RequestedAt).order_by_desc(Column::Id);
         query::all(session, "listing jobs", find.limit(limit).offset(skip)).await
     }
+}
+
+/// Returns the condition that a column holds a text, in upper or lower case.
+pub(super) fn holds(column: impl ColumnTrait, text: &str) -> SimpleExpr {
+    Func::lower(column.into_expr()).like(containing(text))
 }
 
 /// Returns the pattern of texts with a part, which may hold `_` or `%` itself.

@@ -60,7 +60,14 @@ async fn audit_lists_requests_reasons_and_outcomes(world: &mut World) {
     let plain = on(world, &["audit"]).expect(0).out;
     assert!(plain.contains("requester_not_permitted") && plain.contains("came back"), "{plain}");
     assert!(!plain.contains('\u{1b}'), "a terminal gets no escapes from reasons");
-    assert_eq!(plain.lines().count(), 1 + all.len());
+    assert!(plain.contains("\n    to fix it: "), "a reason has its hint: {plain}");
+    let entries = plain.lines().filter(|line| !line.starts_with(' '));
+    assert_eq!(entries.count(), 1 + all.len());
+    let came_back = listed(&["--text", "CAME back"]);
+    assert_eq!(actions(&came_back).last(), Some(&"revert.completed"));
+    assert!(came_back.iter().all(|entry| entry["reason"] == "came back"), "{came_back:?}");
+    assert_eq!(listed(&["--text", "R3"]), came_back);
+    assert_eq!(listed(&["--text", "r_3"]).len(), 0, "the text is no pattern");
 }
 
 #[every_engine]

@@ -3,7 +3,7 @@
 use handover::job::State;
 use serde_json::{Value, json};
 
-use crate::support::process::{Ended, borrowed, on, run, settings};
+use crate::support::process::{Ended, borrowed, on, run, settings, text};
 use crate::support::world::{certificate_of, keap_request};
 use crate::support::{World, every_engine};
 
@@ -57,11 +57,52 @@ async fn lists_fit_the_terminal_and_keep_their_entries(world: &mut World) {
         let mut reader = csv::Reader::from_reader(csv.as_bytes());
         let records: Vec<csv::StringRecord> = reader.records().map(|record| record.expect("a record")).collect();
         let json = on(world, &[list, &["--output", "json"]].concat()).expect(0).json_lines();
-        assert_eq!((records.len(), shown.lines().count() - 1), (json.len(), json.len()), "{list:?}");
+        // A hint below an entry is indented.
+        let entries = shown.lines().filter(|line| !line.starts_with("    ")).count() - 1;
+        assert_eq!((records.len(), entries), (json.len(), json.len()), "{list:?}");
     }
     let wrong = on(world, &["jobs", "--columns", "job,usr"]).expect(1);
     assert!(wrong.err.contains("no column \"usr\": did you mean user?"), "{}", wrong.err);
     on(world, &["jobs", "--json", "--output", "csv"]).expect(2);
+}
+
+/// Every screen fits 80 columns, and no word of a hint is lost: the words of the narrow screen are those of the wide one.
+#[every_engine]
+async fn screens_fit_the_terminal_and_keep_their_words(world: &mut World) {
+    fill(world).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str, request: &Value| {
+        let file = folder.path().join(name);
+        std::fs::write(&file, request.to_string()).expect("a file");
+        text(&file).to_owned()
+    };
+    let mut refused = keap_request("refused");
+    (refused["user_id"], refused["reassign"]) = (json!("54"), json!({}));
+    let (refused, accepted) = (file("refused.json", &refused), file("accepted.json", &keap_request("Done-100%")));
+    let ids = on(world, &["jobs", "--json"]).expect(0).json_lines();
+    let id_of = |state: &str| {
+        let job = ids.iter().find(|job| job["state"] == state).unwrap_or_else(|| panic!("no {state} job: {ids:?}"));
+        job["job_id"].as_str().expect("an id").to_owned()
+    };
+    let (completed, rejected) = (id_of("completed"), id_of("rejected"));
+    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    for screen in [
+        &["job", &completed][..],
+        &["job", &rejected],
+        &["preview", &refused],
+        &["preview", &accepted],
+        &["revert", &completed, "--by", "1", "--dry-run"],
+        &["doctor"],
+        &["catalog", "scan"],
+        &["schema", "--help"],
+    ] {
+        let shown = narrow(world, screen).out;
+        assert!(shown.lines().all(|line| line.chars().count() <= 80), "{screen:?}:\n{shown}");
+        // Cells of tables are cut; sentences are not.
+        let whole = words(&on(world, screen).out);
+        let lost: Vec<String> = words(&shown).into_iter().filter(|word| !whole.contains(word)).collect();
+        assert!(lost.iter().all(|word| word.ends_with('…')), "{screen:?}: {lost:?} of:\n{shown}");
+    }
 }
 
 #[every_engine]
@@ -105,6 +146,8 @@ async fn lists_are_filtered(world: &mut World) {
     assert_eq!(jobs(&["--text", "d_ne"]).len(), 0, "a pattern is text");
     assert_eq!(on(world, &["users", "--text", "PRIYA", "--json"]).expect(0).json_lines()[0]["id"], "15");
     assert_eq!(on(world, &["users", "--text", "sales%", "--json"]).expect(0).out, "");
+    let dead = |text: &str| on(world, &["dead", "list", "--text", text, "--json"]).expect(0).json_lines().len();
+    assert_eq!((dead("NO REQUEST"), dead("not_json"), dead("no_request")), (1, 1, 0));
     for (arguments, likely) in [(["--state", "rejectd"], "rejected"), (["--type", "deactivat"], "deactivate")] {
         let wrong = on(world, &[&["jobs"], &arguments[..]].concat()).expect(2);
         assert!(wrong.err.contains(&format!("did you mean {likely}?")), "{}", wrong.err);

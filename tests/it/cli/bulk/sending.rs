@@ -6,7 +6,7 @@ use super::{Sheet, codes, outcomes};
 use crate::support::database::{come_back, go_away};
 use crate::support::process::{binary, borrowed, finish, settings, signal, start_worker, text};
 use crate::support::world::catalog_source;
-use crate::support::{World, every_engine, on_postgres};
+use crate::support::{Engine, World, every_engine, on_postgres};
 
 /// Four users: three can leave, one has left already.
 const LEAVERS: &str = "user_id,deactivated,successor\n53,y,11\n31,y,11\n54,y,11\n16,y,11\n";
@@ -79,6 +79,28 @@ async fn ctrl_c_says_what_was_sent(world: &mut World) {
         assert!(ended.err.contains(part), "{part} is missing in: {}", ended.err);
     }
     assert_eq!(sheet.reported(), ["sent", "rejected", "sent", "sent"]);
+}
+
+/// A run without a worker ends by itself, and so does one whose time is over; both say what was sent.
+#[every_engine]
+async fn bulk_run_ends_without_a_worker(world: &mut World) {
+    let sheet = Sheet::of("leavers.csv", LEAVERS);
+    let child = sheet.submit(world);
+    sheet.until_sent(world).await;
+    if world.engine == Engine::Sqlite {
+        // Its queue shows no workers, only how long messages wait.
+        world.change_ledger("UPDATE handover.outbox SET created_at = '2026-01-01 00:00:00+00:00'").await;
+    }
+    let ended = tokio::task::block_in_place(|| finish(child, b"")).expect(1);
+    for part in
+        ["no worker takes the requests: run `handover run`: 0 of 4 rows", "3 more were sent", "no row is done twice"]
+    {
+        assert!(ended.err.contains(part), "{part} is missing in: {}", ended.err);
+    }
+    assert_eq!(sheet.reported(), ["sent", "rejected", "sent", "sent"]);
+    let again = Sheet::of("others.csv", "user_id,deactivated,successor\n17,y,11\n");
+    let ended = again.bulk(world, &["--submit", "--timeout", "1s"]).expect(1);
+    assert!(ended.err.contains("the time is over: 0 of 1 rows"), "{}", ended.err);
 }
 
 #[on_postgres]
