@@ -34,11 +34,11 @@ deny: ## check licenses, sources, bans and advisories of dependencies
 deploy: ## lint the Dockerfile, compose, Kubernetes, systemd and workflow files
 	@deploy/check
 
-docs: ## check links, commands and generated pages, and build the book into target/book (installs mdBook, once: minutes)
-	cargo test --locked --test it -- docs::generated docs::mentioned docs::phrases
+docs: ## check links, commands and generated pages, and build the book in target/book/docs (installs mdBook, once: minutes)
+	cargo test --locked --test it -- docs::generated docs::mentioned docs::phrases docs::releases
 	@PATH="$$PWD/target/tools/mdbook/bin:$$PATH"; command -v mdbook >/dev/null || \
 	cargo install mdbook --locked --version 0.5.4 --root target/tools/mdbook; \
-	PATH="$$PWD/target/tools/mdbook/bin:$$PATH" mdbook build
+	PATH="$$PWD/target/tools/mdbook/bin:$$PATH" .ci/book
 
 fuzz: ## run each fuzz target for a minute (needs nightly and cargo-fuzz; see fuzz/README.md)
 	cd fuzz && for target in request catalog spreadsheet deal; do \

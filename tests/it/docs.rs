@@ -6,6 +6,7 @@ mod examples;
 mod generated;
 mod mentioned;
 mod phrases;
+mod releases;
 mod schema_tables;
 mod walks;
 
