@@ -10,12 +10,14 @@ use crate::broker::{Broker, BrokerError, Channel, Outgoing};
 use crate::contract::{Request, RequestType, read_request, routing_key};
 use crate::plan::normalize;
 use crate::stages::Context;
+use crate::stages::spelling::respell;
 use crate::store::ledger::jobs::Job;
 
-/// Checks a request against the catalog, as the planner does.
-pub fn check(context: &Context, request: &Request) -> Result<()> {
-    normalize(&context.catalogs.current(), request.clone())?;
-    Ok(())
+/// Checks a request against the catalog, and returns it in the form that the planner gives it: the hashes of both are equal.
+pub async fn prepare(context: &Context, request: Request) -> Result<Request> {
+    let catalog = context.catalogs.current();
+    let request = normalize(&catalog, request)?;
+    Ok(respell(context, &catalog, request).await?)
 }
 
 /// Publishes requests. Returns the message id of each, or why it was not sent, in the same order.

@@ -37,18 +37,21 @@ pub async fn run(arguments: Arguments, settings: Settings) -> Result<Exit> {
     Submission { store, requests, confirmation, wait, json }.perform(&settings).await
 }
 
-/// Checks requests before any of them is sent.
-async fn check(context: &Context, requests: &[Request]) -> Result<()> {
-    organizations::check_all(&context.store, &context.catalogs.current(), requests).await?;
+/// Checks requests before any of them is sent. Returns them in the form that the planner gives them.
+async fn prepare(context: &Context, requests: Vec<Request>) -> Result<Vec<Request>> {
+    organizations::check_all(&context.store, &context.catalogs.current(), &requests).await?;
+    let mut prepared = Vec::with_capacity(requests.len());
     for request in requests {
         // The catalog of the job says what is right for it, and only an amendment says more than the job.
-        if matches!(request, Request::Job(asked) if asked.kind != RequestType::Amend) {
-            continue;
-        }
-        let request_id = request.header().request_id;
-        submit::check(context, request).with_context(|| format!("request {request_id}: nothing was sent"))?;
+        let depends_on_job = matches!(&request, Request::Job(asked) if asked.kind != RequestType::Amend);
+        prepared.push(match submit::prepare(context, request.clone()).await {
+            Err(_) if depends_on_job => request,
+            result => {
+                result.with_context(|| format!("request {}: nothing was sent", request.header().request_id.as_str()))?
+            }
+        });
     }
-    Ok(())
+    Ok(prepared)
 }
 
 /// Requests, and how they are sent.
@@ -67,17 +70,18 @@ pub struct Submission {
 
 impl Submission {
     /// Shows what the requests would do, or sends them once that is confirmed.
-    pub async fn perform(self, settings: &Settings) -> Result<Exit> {
-        let Submission { store, requests, confirmation, .. } = &self;
-        let is_about_jobs = requests.iter().all(|request| matches!(request, Request::Job(_)));
+    pub async fn perform(mut self, settings: &Settings) -> Result<Exit> {
+        let Submission { store, confirmation, .. } = &self;
+        let is_about_jobs = self.requests.iter().all(|request| matches!(request, Request::Job(_)));
         // A catalog that does not fit any more must not keep anybody from stopping a job.
         let context = match open::context(settings, store.clone()).await {
             Err(_) if is_about_jobs && !confirmation.dry_run => None,
             opened => Some(opened?),
         };
         if let Some(context) = &context {
-            check(context, requests).await?;
+            self.requests = prepare(context, self.requests).await?;
         }
+        let Submission { store, requests, confirmation, .. } = &self;
         if let Some(context) = context.as_ref().filter(|_| confirmation.dry_run) {
             return preview::show(context, settings.worker, self.requests, self.json).await;
         }

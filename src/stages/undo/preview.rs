@@ -18,8 +18,8 @@ use crate::stages::undo::finalize::{Tallies, results_of};
 use crate::stages::undo::journaled::{
     action_of, copies_of_moved, is_of_followers, merged_by, of_entry, read_keys, read_merged,
 };
-use crate::stages::undo::snapshots::{ReturningKinds, SnapshotOf, by_kind, split_by_presence};
-use crate::store::host::RestoreOutcome;
+use crate::stages::undo::snapshots::{ReturningKinds, SnapshotOf, by_kind, kinds_removed_by_others, split_by_presence};
+use crate::store::host::{Key, RestoreOutcome};
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::journal::{self, Action, Entry, Tally};
 use crate::store::ledger::row_snapshots::{self, PendingSnapshot};
@@ -182,9 +182,30 @@ impl RevertCounts<'_> {
         }
         let keys = read_keys(entry)?;
         let locking = Locking::Unlocked;
-        let returned = host::preview_move_back(self.session, reference, &holder, &leaver, &keys, locking).await?;
+        let mut returned = host::preview_move_back(self.session, reference, &holder, &leaver, &keys, locking).await?;
+        if let Some(gone) = returned.skipped.remove(&SkipReason::Gone) {
+            let removed = self.removed_afterwards(reference, gone.iter().map(|place| keys[*place].clone())).await?;
+            let (back, gone): (Vec<usize>, Vec<usize>) =
+                gone.into_iter().partition(|place| removed.contains(&keys[*place]));
+            returned.restored.extend(back);
+            gone.into_iter().for_each(|place| returned.skip(SkipReason::Gone, place));
+        }
         self.count(&entry.kind, &returned);
         Ok(())
+    }
+
+    /// Returns those keys whose rows the job removed by another reference after it had moved them. They come back first.
+    async fn removed_afterwards(&self, reference: &Reference, gone: impl Iterator<Item = Key>) -> Result<HashSet<Key>> {
+        let kinds = kinds_removed_by_others(self.catalog, reference);
+        let (mut gone, mut removed, mut before): (HashSet<Key>, _, _) = (gone.collect(), HashSet::new(), None);
+        while !kinds.is_empty() && !gone.is_empty() {
+            let ids = row_snapshots::pending_before(self.session, self.target.id, &kinds, before, PAGE).await?;
+            let Some(last) = ids.last() else { break };
+            before = Some(*last);
+            let keys = host::snapshot_keys(self.session, reference, &ids).await?;
+            removed.extend(keys.iter().filter_map(|key| gone.take(key)));
+        }
+        Ok(removed)
     }
 
     async fn merged(&mut self, entry: &Entry) -> Result<()> {

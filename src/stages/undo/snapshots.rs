@@ -16,6 +16,18 @@ pub fn snapshot_kinds(reference: &Reference) -> Vec<String> {
     places(reference).into_iter().map(|(kind, _)| kind).collect()
 }
 
+/// Returns the kinds of the snapshots of rows that other references may have removed from a reference's table, after it moved them.
+pub fn kinds_removed_by_others(catalog: &Catalog, reference: &Reference) -> Vec<String> {
+    let others = catalog.references.iter().filter(|other| other.kind != reference.kind);
+    let removed = others.flat_map(|other| {
+        places(other).into_iter().filter_map(move |(kind, of)| match of {
+            SnapshotOf::Removed(place) => (other.table_at(place) == &reference.table).then_some(kind),
+            SnapshotOf::Set | SnapshotOf::Emptied(_) => None,
+        })
+    });
+    removed.collect()
+}
+
 /// The rows or values that the snapshots of a kind hold.
 #[derive(Clone, Copy)]
 pub enum SnapshotOf<'b> {

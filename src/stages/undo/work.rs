@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use crate::catalog::{Catalog, JournalAction, Reference};
 use crate::contract::{JobId, SkipReason, UserId};
@@ -13,13 +14,15 @@ use crate::stages::handover::chunk::range_of;
 use crate::stages::undo::journaled::{
     action_of, copies_of_moved, is_by_keys, is_of_followers, key_value, merged_by, of_entry, read_keys, read_merged,
 };
-use crate::stages::undo::snapshots::{Batch, ReturningKinds, by_kind, returning, split_by_presence};
+use crate::stages::undo::snapshots::{
+    Batch, ReturningKinds, by_kind, kinds_removed_by_others, returning, split_by_presence,
+};
 use crate::store::host::{Key, RestoreOutcome};
 use crate::store::ledger::chunks::{self, Chunk, OtherChunks, WAITING};
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::journal::{self, Action, Entry};
 use crate::store::ledger::row_snapshots::{self, PendingSnapshot, SnapshotOutcome};
-use crate::store::{Error, Result, Session, host};
+use crate::store::{Error, Locking, Result, Session, host};
 
 /// The result of the work on a chunk.
 pub struct Worked {
@@ -96,6 +99,14 @@ fn observed(entry: &Entry) -> Observation {
     Observation::Records { kind: entry.kind.clone(), disposition, records: entry.records.max(0) as u64 }
 }
 
+/// Records that went from the leaver to a successor.
+struct Moved<'m> {
+    reference: &'m Reference,
+    holder: &'m UserId,
+    leaver: &'m UserId,
+    keys: &'m [Key],
+}
+
 struct Undoing<'u> {
     session: &'u Session,
     job: &'u Job,
@@ -117,7 +128,7 @@ impl Undoing<'_> {
             return Ok(());
         }
         match action {
-            JournalAction::Moved => self.moved(reference, entry).await,
+            JournalAction::Moved => self.moved(catalog, reference, entry).await,
             JournalAction::Merged => self.merged(catalog, reference, entry).await,
             JournalAction::Dropped | JournalAction::Detached | JournalAction::Purged | JournalAction::Set => {
                 let pending = of_entry(self.session, reference, entry).await?;
@@ -127,7 +138,7 @@ impl Undoing<'_> {
     }
 
     /// Gives records back that went to a successor.
-    async fn moved(&mut self, reference: &Reference, entry: &Entry) -> Result<()> {
+    async fn moved(&mut self, catalog: &Catalog, reference: &Reference, entry: &Entry) -> Result<()> {
         let doing = "giving records back";
         let user =
             |text: &str| UserId::try_from(text.to_owned()).map_err(|what| Error::unexpected(doing, what.to_string()));
@@ -141,6 +152,10 @@ impl Undoing<'_> {
         // All of them, or the slice that the chunk was cut to.
         let (first, count) = (self.chunk.first_rank.max(0) as usize, self.chunk.records.max(0) as usize);
         let keys: Vec<Key> = read_keys(entry)?.into_iter().skip(first).take(count).collect();
+        let records = Moved { reference, holder: &holder, leaver: &leaver, keys: &keys };
+        if self.wait_for_removed(catalog, entry.job_id, &records).await? {
+            return Ok(());
+        }
         let returned = host::move_back(self.session, reference, &holder, &leaver, &keys).await?;
         let keys_at = |places: &[usize]| places.iter().map(|place| keys[*place].clone()).collect::<Vec<Key>>();
         self.push(&entry.kind, Action::Restored, returned.restored.len(), keys_at(&returned.restored));
@@ -148,6 +163,21 @@ impl Undoing<'_> {
             self.push(&entry.kind, Action::Skipped(*reason), places.len(), keys_at(places));
         }
         Ok(())
+    }
+
+    /// Returns true if moved records wait for others: the job may have removed some of them afterwards, by another reference, and has
+    /// not restored them yet.
+    async fn wait_for_removed(&mut self, catalog: &Catalog, target: Uuid, records: &Moved<'_>) -> Result<bool> {
+        let Moved { reference, holder, leaver, keys } = records;
+        let kinds = kinds_removed_by_others(catalog, reference);
+        if kinds.is_empty() || row_snapshots::pending_before(self.session, target, &kinds, None, 1).await?.is_empty() {
+            return Ok(false);
+        }
+        let preview = host::preview_move_back(self.session, reference, holder, leaver, keys, Locking::Unlocked).await?;
+        if preview.skipped.contains_key(&SkipReason::Gone) {
+            self.waits = self.rounds_to_wait().await?;
+        }
+        Ok(self.waits.is_some())
     }
 
     /// Takes rows out of a successor's rows again that were added to them.
@@ -202,17 +232,22 @@ impl Undoing<'_> {
         if !reasons.iter().any(|reason| returned.skipped.contains_key(reason)) {
             return Ok(());
         }
-        let waits = match chunks::others_open(self.session, self.job.id, self.chunk.number).await? {
-            _ if self.job.state == State::Cutting => Some(0),
-            OtherChunks::Working => Some(0),
-            OtherChunks::Waiting => Some(rounds_of(self.chunk) + 1).filter(|rounds| *rounds <= MOST_ROUNDS),
-            OtherChunks::None => None,
-        };
+        let waits = self.rounds_to_wait().await?;
         if waits.is_some() {
             reasons.iter().for_each(|reason| drop(returned.skipped.remove(reason)));
             self.waits = waits;
         }
         Ok(())
+    }
+
+    /// Returns the rounds that the chunk has waited if it may wait for another one, and nothing if no other chunk can restore more.
+    async fn rounds_to_wait(&self) -> Result<Option<u32>> {
+        Ok(match chunks::others_open(self.session, self.job.id, self.chunk.number).await? {
+            _ if self.job.state == State::Cutting => Some(0),
+            OtherChunks::Working => Some(0),
+            OtherChunks::Waiting => Some(rounds_of(self.chunk) + 1).filter(|rounds| *rounds <= MOST_ROUNDS),
+            OtherChunks::None => None,
+        })
     }
 
     /// Skips rows that give the user access, if another job has locked them out since the undo began.

@@ -63,6 +63,23 @@ pub async fn of_chunk(
     list(session, find.filter(Column::Outcome.is_null())).await
 }
 
+/// Returns the numbers of the last snapshots of some kinds that a job has made and that have not come back yet: those before a
+/// number, at most `limit`.
+pub async fn pending_before(
+    session: &Session,
+    job: Uuid,
+    kinds: &[String],
+    id: Option<i64>,
+    limit: u64,
+) -> Result<Vec<i64>> {
+    let mut find = Entity::find().filter(Column::JobId.eq(job)).filter(Column::Kind.is_in(kinds));
+    if let Some(id) = id {
+        find = find.filter(Column::Id.lt(id));
+    }
+    let find = find.filter(Column::Outcome.is_null()).order_by_desc(Column::Id).limit(limit);
+    query::tuples(session, "looking for snapshots", find.select_only().column(Column::Id)).await
+}
+
 /// The snapshots that a user's return may bring back: of rows that were theirs, or between them and another user.
 #[derive(Debug, Clone, Copy)]
 pub struct Restorable<'r> {

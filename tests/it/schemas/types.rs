@@ -5,6 +5,7 @@ use handover::store::host::read_schema;
 use serde_json::{Value, json};
 
 use crate::support::people::{USERS, leave, owners, reference, reverted};
+use crate::support::process::{borrowed, run, settings, text};
 use crate::support::world::{certificate_of, result_of};
 use crate::support::{Engine, World, every_engine, on_postgres, on_sqlite};
 
@@ -93,6 +94,23 @@ async fn request_ids_may_have_another_spelling(world: &mut World) {
     again["request_id"] = json!(first.request_id);
     assert_eq!(world.hand_over(&again).await.id, first.id, "the same request in other letters is the same job");
     assert!(world.client.next_dead_letter(std::time::Duration::from_millis(300)).await.is_none());
+}
+
+#[every_engine]
+async fn submit_knows_requests_in_another_spelling(world: &mut World) {
+    start(world, "UUID", UUIDS, &docs("UUID", &["'AAAAAAAA-0000-4000-8000-000000000009'"]), &transfer()).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let (catalog, file) = (folder.path().join("catalog.toml"), folder.path().join("request.json"));
+    let upper = UUIDS.map(str::to_uppercase);
+    std::fs::write(&catalog, format!("{USERS}{}", transfer())).expect("a file");
+    std::fs::write(&file, request(&upper[3], &upper[0], &upper[1]).to_string()).expect("a file");
+    let settings = settings(world);
+    let environment = [borrowed(&settings), vec![("HANDOVER_CATALOG", text(&catalog))]].concat();
+    for _ in ["first", "again"] {
+        let submit = || run(&environment, &["submit", text(&file), "--wait", "--yes"]);
+        let done = tokio::task::block_in_place(submit).expect(0);
+        assert!(done.out.contains("completed"), "{}", done.out);
+    }
 }
 
 #[on_postgres]

@@ -7,7 +7,7 @@ use handover::stages::undo::preview;
 use handover::store::ledger::jobs::Job;
 use serde_json::json;
 
-use crate::support::people::{USERS, leave, reference, reverted, start};
+use crate::support::people::{USERS, host, leave, owners, reference, reverted, start};
 use crate::support::world::{certificate_of, result_of};
 use crate::support::{World, every_engine};
 
@@ -161,4 +161,22 @@ async fn dropped_user_column_leaves_rows_as_they_are(world: &mut World) {
     for table in ["gone", "done", "heap"] {
         assert_eq!(reported(&undone, table), (Some(2), None), "{table}");
     }
+}
+
+/// A document that the leaver owns and made: it moves to Ben, and is deleted because of its maker.
+const MADE: &str = "CREATE TABLE docs (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT, maker BIGINT); \
+     INSERT INTO docs VALUES (1, 9, 9), (2, 9, 3), (3, 3, 9), (4, 9, 9);";
+
+#[every_engine(also_in_chunks_of = 1)]
+async fn rows_moved_and_then_removed_return(world: &mut World) {
+    let made =
+        "[[reference]]\nkind = \"made\"\ntable = \"docs\"\nkey = \"id\"\nuser = \"maker\"\ndisposition = \"purge\"\n";
+    start(world, MADE, &format!("{}{made}", reference("doc", "docs", "disposition = \"transfer\""))).await;
+    let before = host(world).await;
+    let job = world.hand_over(&leave("9", json!({ "doc": { "user": "2" } }))).await;
+    certificate_of(&job);
+    assert_eq!(owners(world, "docs").await, ["2:2"]);
+    let undone = previewed_and_reverted(world, &job).await;
+    assert!(undone.references.iter().all(|result| result.skipped.is_empty()), "{:?}", undone.references);
+    assert_eq!(host(world).await, before);
 }
