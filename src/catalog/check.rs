@@ -60,6 +60,7 @@ pub struct Checked {
 ///     holds_many: false,
 ///     ignores_case: false,
 ///     generated: false,
+///     is_identity: false,
 ///     nullable: false,
 ///     values: None,
 /// };

@@ -60,8 +60,42 @@ pub struct TableFacts {
     pub heirs: Vec<TableName>,
     /// Partitions that are tables of another server.
     pub foreign_partitions: Vec<TableName>,
-    /// The columns of each exclusion constraint.
-    pub exclusions: Vec<Vec<String>>,
+    /// The CHECK constraints, except lists of a column's values.
+    pub checks: Vec<RowCheck>,
+    /// The names of its foreign keys that rows may break already (NOT VALID).
+    pub unvalidated_keys: Vec<String>,
+    /// The publications that refuse changes of its rows, because it has no replica identity.
+    pub publications: Vec<Publication>,
+    /// The access method that stores its rows, if it is not the database's own.
+    pub access_method: Option<String>,
+    /// The conflict clauses of its constraints by which a write deletes other rows, is skipped, or ends the transaction.
+    pub conflict_clauses: Vec<String>,
+    /// The collations that only the application may define.
+    pub collations: Vec<String>,
+    /// True if rows have no number besides their key (`WITHOUT ROWID`).
+    pub is_without_row_numbers: bool,
+}
+
+/// A CHECK constraint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RowCheck {
+    /// The name, if it has one.
+    pub name: Option<String>,
+    /// The columns that it reads.
+    pub columns: Vec<String>,
+    /// True if every row meets it. Otherwise it is NOT VALID.
+    pub is_valid: bool,
+}
+
+/// A publication of logical replication that refuses changes of rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Publication {
+    /// The name.
+    pub name: String,
+    /// True if it publishes, and so refuses, updates.
+    pub refuses_updates: bool,
+    /// True if it publishes, and so refuses, deletes.
+    pub refuses_deletes: bool,
 }
 
 /// A trigger.
@@ -71,6 +105,8 @@ pub struct Trigger {
     pub name: String,
     /// The statement that it waits for.
     pub event: TriggerEvent,
+    /// True if it runs at the commit (a deferred constraint trigger).
+    pub is_deferred: bool,
 }
 
 /// The statement that a trigger waits for. A trigger for several counts once for each.
@@ -91,12 +127,18 @@ pub struct Fires {
     pub on_update: bool,
     /// True if a delete fires one.
     pub on_delete: bool,
+    /// True if one of these runs at the commit.
+    pub is_deferred: bool,
 }
 
 impl TableFacts {
     /// Returns which statements fire triggers, if updates write these columns.
     pub fn fires(&self, written: &[&str]) -> Fires {
-        Fires { on_update: self.on_update(written).next().is_some(), on_delete: self.on_delete().next().is_some() }
+        Fires {
+            on_update: self.on_update(written).next().is_some(),
+            on_delete: self.on_delete().next().is_some(),
+            is_deferred: self.on_update(written).chain(self.on_delete()).any(|trigger| trigger.is_deferred),
+        }
     }
 
     /// Lists the triggers that an UPDATE of these columns fires.

@@ -86,6 +86,8 @@ pub struct IndexPart {
     pub value: IndexValue,
     /// The collation by which it is compared, if the database reports it.
     pub collation: Option<String>,
+    /// The operator that compares it, if it is not equality: an exclusion constraint has any.
+    pub operator: Option<String>,
 }
 
 /// The value of a part of an index.
@@ -109,7 +111,7 @@ impl UniqueIndex {
     /// Returns the columns besides the user, if the index is over columns alone and compares them as the columns do.
     pub fn plain_columns(&self, user: &str) -> Option<Vec<String>> {
         let plain = |part: &IndexPart| match &part.value {
-            IndexValue::Column(column) if part.collation.is_none() => Some(column.clone()),
+            IndexValue::Column(column) if part.collation.is_none() && part.operator.is_none() => Some(column.clone()),
             IndexValue::Column(_) | IndexValue::Expression(_) => None,
         };
         let columns: Vec<String> = self.parts.iter().map(plain).collect::<Option<_>>()?;
@@ -117,10 +119,21 @@ impl UniqueIndex {
         is_plain.then(|| columns.into_iter().filter(|column| column != user).collect())
     }
 
+    /// True if it compares the users of two rows by another operator than equality.
+    pub fn compares_otherwise(&self, user: &str) -> bool {
+        let is_of_user = |part: &IndexPart| match &part.value {
+            IndexValue::Column(column) => column == user,
+            IndexValue::Expression(_) => self.mentioned.iter().any(|column| column == user),
+        };
+        self.parts.iter().any(|part| part.operator.is_some() && is_of_user(part))
+    }
+
     /// Describes the index for people.
     pub fn describe(&self) -> String {
         let part = |part: &IndexPart| match &part.value {
-            IndexValue::Column(text) | IndexValue::Expression(text) => text.clone(),
+            IndexValue::Column(text) | IndexValue::Expression(text) => {
+                part.operator.as_ref().map_or(text.clone(), |operator| format!("{text} WITH {operator}"))
+            }
         };
         let parts: Vec<String> = self.parts.iter().map(part).collect();
         let condition = self.condition.as_ref().map_or(String::new(), |condition| format!(" where {condition}"));
@@ -143,6 +156,8 @@ pub struct SchemaColumn {
     pub ignores_case: bool,
     /// True if the database computes the values, so that no statement writes them.
     pub generated: bool,
+    /// True if the database alone numbers rows in the column: no UPDATE writes it.
+    pub is_identity: bool,
     /// True if the column can be NULL.
     pub nullable: bool,
     /// Every possible value, if the schema lists them (an enumeration, a boolean, a check on a list).

@@ -1,7 +1,7 @@
 //! The facts of a schema that decide what a statement does, and how the check of a catalog treats each: the list of what
 //! Handover knows. A fact that is missing here is unknown to it.
 
-use std::fmt::Write;
+mod page;
 
 use super::disposition::{Disposition, OnConflict};
 
@@ -50,8 +50,30 @@ pub enum SchemaFact {
     UpdateEmpties,
     /// A foreign key refuses the update of a column at which others point.
     UpdateRefused,
-    /// An exclusion constraint compares rows.
+    /// An exclusion constraint compares the users of rows for equality.
     Exclusion,
+    /// An exclusion constraint compares the users of rows by another operator.
+    OtherExclusion,
+    /// A unique key or an exclusion constraint over the user is checked at the commit.
+    DeferredUnique,
+    /// A trigger for updates or deletes runs at the commit.
+    DeferredTrigger,
+    /// A CHECK reads the user or a set column together with other columns.
+    RowCheck,
+    /// Rows may break a CHECK already (NOT VALID).
+    UnvalidatedCheck,
+    /// Rows may break a foreign key of the table already (NOT VALID).
+    UnvalidatedKey,
+    /// A written column is computed or numbered by the database.
+    ComputedColumn,
+    /// A publication publishes the table, which has no replica identity.
+    NoReplicaIdentity,
+    /// An access method other than the database's own stores the rows.
+    AccessMethod,
+    /// A constraint has an ON CONFLICT clause other than ABORT and FAIL.
+    ConflictClause,
+    /// A column or an index has a collation that the application defines.
+    ForeignCollation,
     /// Row-level security hides rows from the role.
     RowSecurity,
 }
@@ -121,7 +143,7 @@ impl Work {
 
 impl SchemaFact {
     /// Every fact.
-    pub const ALL: [SchemaFact; 23] = [
+    pub const ALL: [SchemaFact; 34] = [
         SchemaFact::View,
         SchemaFact::MaterializedView,
         SchemaFact::ForeignTable,
@@ -144,6 +166,17 @@ impl SchemaFact {
         SchemaFact::UpdateEmpties,
         SchemaFact::UpdateRefused,
         SchemaFact::Exclusion,
+        SchemaFact::OtherExclusion,
+        SchemaFact::DeferredUnique,
+        SchemaFact::DeferredTrigger,
+        SchemaFact::RowCheck,
+        SchemaFact::UnvalidatedCheck,
+        SchemaFact::UnvalidatedKey,
+        SchemaFact::ComputedColumn,
+        SchemaFact::NoReplicaIdentity,
+        SchemaFact::AccessMethod,
+        SchemaFact::ConflictClause,
+        SchemaFact::ForeignCollation,
         SchemaFact::RowSecurity,
     ];
 
@@ -158,20 +191,38 @@ impl SchemaFact {
             | SchemaFact::VirtualTable
             | SchemaFact::Partition
             | SchemaFact::ForeignPartition
-            | SchemaFact::InheritedFrom => Verdict::Refused,
+            | SchemaFact::InheritedFrom
+            | SchemaFact::ForeignCollation => Verdict::Refused,
             SchemaFact::Partitioned | SchemaFact::Inherits => Verdict::Handled,
-            SchemaFact::Rule => where_(&[Move, MoveOrDrop, Remove, Set], Verdict::Refused),
+            SchemaFact::Rule
+            | SchemaFact::NoReplicaIdentity
+            | SchemaFact::AccessMethod
+            | SchemaFact::ConflictClause => where_(&[Move, MoveOrDrop, Remove, Set], Verdict::Refused),
             SchemaFact::KeylessTrigger => where_(&[Move, Remove, Set], Verdict::Warned),
             SchemaFact::InsertTrigger => where_(&[MoveOrDrop, Remove], Verdict::Handled),
+            SchemaFact::DeferredTrigger => where_(&[Move, MoveOrDrop, Remove, Set], Verdict::Handled),
             SchemaFact::UpdateTrigger => where_(&[Move, MoveOrDrop, Set], Verdict::Handled),
             SchemaFact::DeleteTrigger => where_(&[MoveOrDrop, Remove], Verdict::Warned),
             SchemaFact::DeleteCascades | SchemaFact::DeleteEmpties | SchemaFact::DeleteRefused | SchemaFact::Tree => {
                 where_(&[MoveOrDrop, Remove], Verdict::With)
             }
-            SchemaFact::UpdateCascades | SchemaFact::UpdateEmpties | SchemaFact::UpdateRefused => {
-                where_(&[Move, MoveOrDrop, Set], Verdict::Refused)
-            }
-            SchemaFact::Exclusion => where_(&[Move, MoveOrDrop, Remove, Set], Verdict::Handled),
+            SchemaFact::UpdateCascades
+            | SchemaFact::UpdateEmpties
+            | SchemaFact::UpdateRefused
+            | SchemaFact::ComputedColumn => where_(&[Move, MoveOrDrop, Set], Verdict::Refused),
+            SchemaFact::Exclusion | SchemaFact::DeferredUnique => match work {
+                Move => Verdict::Warned,
+                MoveOrDrop => Verdict::Handled,
+                Remove | Set | Stay => Verdict::Idle,
+            },
+            SchemaFact::OtherExclusion => where_(&[Move, MoveOrDrop], Verdict::Refused),
+            SchemaFact::RowCheck => where_(&[Move, MoveOrDrop, Set], Verdict::Warned),
+            SchemaFact::UnvalidatedCheck => match work {
+                Move | Set => Verdict::Warned,
+                MoveOrDrop | Remove => Verdict::Refused,
+                Stay => Verdict::Idle,
+            },
+            SchemaFact::UnvalidatedKey => where_(&[MoveOrDrop, Remove], Verdict::Refused),
             SchemaFact::RowSecurity => match work {
                 Move | MoveOrDrop | Remove | Set | Stay => Verdict::Session,
             },
@@ -193,7 +244,11 @@ impl SchemaFact {
             | SchemaFact::Tree
             | SchemaFact::UpdateCascades
             | SchemaFact::UpdateEmpties
-            | SchemaFact::UpdateRefused => true,
+            | SchemaFact::UpdateRefused
+            | SchemaFact::RowCheck
+            | SchemaFact::ComputedColumn
+            | SchemaFact::ConflictClause
+            | SchemaFact::ForeignCollation => true,
             SchemaFact::MaterializedView
             | SchemaFact::ForeignTable
             | SchemaFact::Partition
@@ -203,108 +258,19 @@ impl SchemaFact {
             | SchemaFact::Inherits
             | SchemaFact::Rule
             | SchemaFact::Exclusion
+            | SchemaFact::OtherExclusion
+            | SchemaFact::DeferredUnique
+            | SchemaFact::DeferredTrigger
+            | SchemaFact::UnvalidatedCheck
+            | SchemaFact::UnvalidatedKey
+            | SchemaFact::NoReplicaIdentity
+            | SchemaFact::AccessMethod
             | SchemaFact::RowSecurity => false,
         }
     }
 
     /// True if PostgreSQL has such a fact.
     pub fn is_in_postgres(self) -> bool {
-        self != SchemaFact::VirtualTable
-    }
-
-    /// Returns the fact and its treatment, for the reference page.
-    fn lines(self) -> (&'static str, &'static str) {
-        match self {
-            SchemaFact::View => ("a view", "name the table whose rows it shows"),
-            SchemaFact::MaterializedView => ("a materialized view", "name the table that it copies"),
-            SchemaFact::ForeignTable => ("a table of another server", "its rows and the ledger cannot commit together"),
-            SchemaFact::VirtualTable => ("a virtual table, or a table of one", "name the table that it indexes"),
-            SchemaFact::Partition => ("one partition", "name the partitioned table, which has its rows"),
-            SchemaFact::Partitioned => (
-                "a partitioned table",
-                "stands for its partitions: their foreign keys, triggers and rules count as its own, and a new partition changes nothing",
-            ),
-            SchemaFact::ForeignPartition => ("a partition on another server", "as a table of another server"),
-            SchemaFact::InheritedFrom => {
-                ("a table from which others inherit", "statements reach the heirs' rows, whose keys may be the same")
-            }
-            SchemaFact::Inherits => ("a table that inherits", "is a table of its own"),
-            SchemaFact::Rule => ("a rule", "it rewrites the statements that the journal relies on: use a trigger"),
-            SchemaFact::InsertTrigger => ("a trigger for inserts", "runs when an undo restores rows"),
-            SchemaFact::UpdateTrigger => (
-                "a trigger for updates",
-                "the journal names the user whom the row has afterwards; rows that the trigger keeps are refused, by key",
-            ),
-            SchemaFact::KeylessTrigger => {
-                ("a trigger for rows without a key", "rows that it keeps cannot be told apart: add a key")
-            }
-            SchemaFact::DeleteTrigger => (
-                "a trigger for deletes",
-                "rows that the trigger keeps are refused, by key; what it changes elsewhere is in no snapshot",
-            ),
-            SchemaFact::DeleteCascades => (
-                "a foreign key to the table, with `CASCADE` on delete",
-                "rows go with a snapshot, and an undo restores them",
-            ),
-            SchemaFact::DeleteEmpties => (
-                "a foreign key to the table, with `SET NULL` or `SET DEFAULT` on delete",
-                "old values are kept, and an undo sets them again",
-            ),
-            SchemaFact::DeleteRefused => (
-                "a foreign key to the table, with `NO ACTION` or `RESTRICT` on delete",
-                "rows are removed first, with a snapshot, and an undo restores them",
-            ),
-            SchemaFact::Tree => (
-                "a foreign key of the table to itself",
-                "the whole branch goes, with rows of other users: name the table itself",
-            ),
-            SchemaFact::UpdateCascades => (
-                "a foreign key to a written column, with `CASCADE` on update",
-                "the database would change rows that the journal does not name",
-            ),
-            SchemaFact::UpdateEmpties => (
-                "a foreign key to a written column, with `SET NULL` or `SET DEFAULT` on update",
-                "the database would change rows that the journal does not name",
-            ),
-            SchemaFact::UpdateRefused => (
-                "a foreign key to a written column, with `NO ACTION` or `RESTRICT` on update",
-                "rows that others point at could not change",
-            ),
-            SchemaFact::Exclusion => ("an exclusion constraint", "rows that it refuses stay, and are reported by key"),
-            SchemaFact::RowSecurity => {
-                ("row-level security that applies to the role", "`[session]` sets what the policies read")
-            }
-        }
-    }
-
-    /// Returns the table of the reference page.
-    pub fn table() -> String {
-        let row = |cells: &[&str]| cells.iter().fold(String::new(), |row, cell| row + " " + cell + " |");
-        let mut table = format!("| fact | engines |{} treatment |\n", row(&Work::ALL.map(Work::title)));
-        table.push_str("|---|---|---|---|---|---|---|---|\n");
-        for fact in SchemaFact::ALL {
-            let (what, how) = fact.lines();
-            let engines = match (fact.is_in_postgres(), fact.is_in_sqlite()) {
-                (true, true) => "both",
-                (true, false) => "PostgreSQL",
-                (false, _) => "SQLite",
-            };
-            let verdicts = row(&Work::ALL.map(|work| fact.verdict(work).word()));
-            let _ = writeln!(table, "| {what} | {engines} |{verdicts} {how} |");
-        }
-        table
-    }
-}
-
-impl Verdict {
-    fn word(self) -> &'static str {
-        match self {
-            Verdict::Idle => "–",
-            Verdict::Handled => "handled",
-            Verdict::With => "`with`",
-            Verdict::Session => "`[session]`",
-            Verdict::Warned => "warning",
-            Verdict::Refused => "refused",
-        }
+        ![SchemaFact::VirtualTable, SchemaFact::ConflictClause, SchemaFact::ForeignCollation].contains(&self)
     }
 }

@@ -2,6 +2,7 @@
 
 mod changing_schema;
 mod columns;
+mod constraints;
 mod facts;
 mod followers;
 mod keyless;

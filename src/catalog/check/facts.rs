@@ -1,6 +1,7 @@
 //! Checks the facts of the schema that decide what the catalog's statements do. Each is treated as [`SchemaFact`] says.
 
 use super::resolve::Resolver;
+use crate::catalog::disposition::{Retention, SetValue};
 use crate::catalog::effects::of_update;
 use crate::catalog::file::{InvitationsEntry, LicenseEntry, Name, UsersEntry};
 use crate::catalog::reference::Reference;
@@ -15,14 +16,40 @@ pub fn check_facts(resolver: &mut Resolver<'_>, reference: &mut Reference, start
     reference.fires = table.facts.fires(&reference.written_columns());
     let work = Work::of(&reference.disposition);
     let mut facts = TableCheck { resolver, table, work, start };
-    facts.check_rules();
+    facts.check_storage();
     facts.check_updates(&reference.written_columns());
     facts.check_triggers(&reference.written_columns(), reference.keyless);
+    facts.check_row_checks(&chosen_columns(reference));
+    facts.check_unvalidated(is_restored(reference));
+    if matches!(work, Work::Move | Work::MoveOrDrop) {
+        facts.check_exclusions(&reference.user.name);
+    }
     for follower in reference.disposition.followers().map_or(&[][..], |followers| &followers.tables) {
         let Some(table) = schema.named(&follower.table) else { continue };
         let mut facts = TableCheck { resolver, table, work: Work::Remove, start };
-        facts.check_rules();
+        facts.check_storage();
         facts.check_triggers(&[], follower.keyless);
+        facts.check_unvalidated(is_restored(reference));
+    }
+}
+
+/// Returns the columns to which the catalog or a request gives a value that the database does not choose.
+fn chosen_columns(reference: &Reference) -> Vec<&str> {
+    let moved = reference.disposition.moves().then_some(reference.user.name.as_str());
+    let is_chosen = |value: &SetValue| match value {
+        SetValue::Text(_) | SetValue::Null => true,
+        SetValue::Now => false,
+    };
+    let set = reference.disposition.values().iter().filter(|(_, value)| is_chosen(value));
+    moved.into_iter().chain(set.map(|(column, _)| column.name.as_str())).collect()
+}
+
+/// True if rows are removed and an undo restores them.
+fn is_restored(reference: &Reference) -> bool {
+    match reference.retention() {
+        Some(Retention::Journal) => true,
+        Some(Retention::For(time)) => !time.is_zero(),
+        None => reference.disposition.deletes() && !reference.disposition.removes(),
     }
 }
 
@@ -43,8 +70,11 @@ pub fn check_section_facts(
     for (name, written) in users.chain(license).chain(invitations).collect::<Vec<(&Name, Vec<&Name>)>>() {
         let Some(table) = schema.table(name.get_ref()) else { continue };
         let mut facts = TableCheck { resolver, table, work: Work::Set, start: name.span().start };
-        facts.check_rules();
-        facts.check_updates(&written.iter().map(|name| name.get_ref().as_str()).collect::<Vec<_>>());
+        facts.check_storage();
+        let written: Vec<&str> = written.iter().map(|name| name.get_ref().as_str()).collect();
+        facts.check_updates(&written);
+        facts.check_row_checks(&written);
+        facts.check_unvalidated(false);
     }
 }
 
@@ -64,13 +94,106 @@ impl TableCheck<'_, '_, '_> {
         }
     }
 
-    fn check_rules(&mut self) {
-        for rule in &self.table.facts.rules {
+    /// Checks what decides how the database stores rows and takes statements, whatever the columns are.
+    fn check_storage(&mut self) {
+        let (own, facts) = (&self.table.name, &self.table.facts);
+        for rule in &facts.rules {
             let message = format!(
-                "the rule `{rule}` rewrites statements on {}, so the journal cannot tell what they do: replace it by a trigger",
-                self.table.name
+                "the rule `{rule}` rewrites statements on {own}, so the journal cannot tell what they do: replace it by a trigger"
             );
             self.report(SchemaFact::Rule, message);
+        }
+        if let Some(method) = &facts.access_method {
+            let message = format!(
+                "{own} is stored by the access method `{method}`, of which it is unknown how rows are locked and returned: use \
+                 `heap`"
+            );
+            self.report(SchemaFact::AccessMethod, message);
+        }
+        for clause in &facts.conflict_clauses {
+            let message = format!(
+                "a constraint of {own} says {clause}: a change may delete another row, be skipped or end the transaction without \
+                 an error. Make the table again without the clause"
+            );
+            self.report(SchemaFact::ConflictClause, message);
+        }
+        for collation in &facts.collations {
+            let message = format!(
+                "{own} uses the collation `{collation}`, which the application defines: no other program can compare its texts. \
+                 Use COLLATE NOCASE, or a column of its own"
+            );
+            self.report(SchemaFact::ForeignCollation, message);
+        }
+        self.check_publications();
+    }
+
+    fn check_publications(&mut self) {
+        for publication in &self.table.facts.publications {
+            let is_concerned = match self.work {
+                Work::Move | Work::Set => publication.refuses_updates,
+                Work::MoveOrDrop => publication.refuses_updates || publication.refuses_deletes,
+                Work::Remove => publication.refuses_deletes,
+                Work::Stay => false,
+            };
+            if is_concerned {
+                let message = format!(
+                    "the publication `{}` publishes {own}, which has no replica identity, so the database refuses its changes: add \
+                     a primary key, or ALTER TABLE {own} REPLICA IDENTITY FULL",
+                    publication.name,
+                    own = self.table.name,
+                );
+                self.report(SchemaFact::NoReplicaIdentity, message);
+            }
+        }
+    }
+
+    /// Checks CHECK constraints over columns that take a value.
+    fn check_row_checks(&mut self, chosen: &[&str]) {
+        for check in self.table.facts.checks.iter().filter(|check| check.is_valid && check.columns.len() > 1) {
+            if check.columns.iter().any(|column| chosen.contains(&column.as_str())) {
+                let message = format!(
+                    "a CHECK{} of {} compares ({}) with each other: rows for which it refuses the change stay, and are reported by \
+                     their keys",
+                    check.name.as_ref().map_or(String::new(), |name| format!(" `{name}`")),
+                    self.table.name,
+                    check.columns.join(", ")
+                );
+                self.report(SchemaFact::RowCheck, message);
+            }
+        }
+    }
+
+    /// Checks constraints that rows may break already: the database refuses to change or to restore such rows.
+    fn check_unvalidated(&mut self, is_restored: bool) {
+        let (own, facts) = (&self.table.name, &self.table.facts);
+        let fix = |name: &str| format!("Correct the rows, and ALTER TABLE {own} VALIDATE CONSTRAINT {name}");
+        let is_changed = matches!(self.work, Work::Move | Work::MoveOrDrop | Work::Set);
+        for check in facts.checks.iter().filter(|check| !check.is_valid && (is_changed || is_restored)) {
+            let name = check.name.as_deref().unwrap_or_default();
+            let message = format!(
+                "the CHECK `{name}` of {own} is NOT VALID: rows that break it can be neither changed nor restored. {}",
+                fix(name)
+            );
+            self.report(SchemaFact::UnvalidatedCheck, message);
+        }
+        for name in facts.unvalidated_keys.iter().filter(|_| is_restored) {
+            let message = format!(
+                "the foreign key `{name}` of {own} is NOT VALID: a removed row that breaks it could not be restored. {}",
+                fix(name)
+            );
+            self.report(SchemaFact::UnvalidatedKey, message);
+        }
+    }
+
+    fn check_exclusions(&mut self, user: &str) {
+        for index in self.table.unique_indexes.iter().filter(|index| index.compares_otherwise(user)) {
+            let message = format!(
+                "an exclusion constraint of {} compares `{user}` otherwise than by equality, ({}): it refuses records because of \
+                 those of other users. Leave `{user}` out of it",
+                self.table.name,
+                index.describe()
+            );
+            self.report(SchemaFact::OtherExclusion, message);
         }
     }
 

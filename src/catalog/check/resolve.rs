@@ -162,7 +162,7 @@ impl<'a> Resolver<'a> {
 
     /// Adds a fault if the database computes a column that is to be written.
     pub fn refuse_generated(&mut self, table: &Table, name: &str, byte: usize) {
-        if table.column(name).is_some_and(|column| column.generated) {
+        if table.column(name).is_some_and(|column| column.generated || column.is_identity) {
             let message = format!(
                 "the column `{name}` of {} is computed by the database, so it cannot be written: name the column that it is \
                  computed from",

@@ -54,7 +54,8 @@ pub async fn read_schema(session: &Session) -> Result<Schema> {
     let capabilities = session.capabilities();
     let mut tables = of(session).read_tables(session).await?;
     for table in &mut tables {
-        table.row_address = row_address(capabilities, table);
+        let has_address = !table.facts.is_without_row_numbers;
+        table.row_address = row_address(capabilities, table).filter(|_| has_address);
     }
     let traits = SchemaTraits {
         booleans_are_integers: capabilities.booleans_are_integers,

@@ -36,7 +36,8 @@ fn part_is_equal(reference: &Reference, index: &UniqueIndex, part: &IndexPart) -
     };
     let collation =
         part.collation.as_ref().map_or(String::new(), |collation| format!(" COLLATE {}", quoted(collation)));
-    let equal = format!("{theirs} = {moved}{collation}");
+    let operator = part.operator.as_deref().unwrap_or("=");
+    let equal = format!("{theirs} {operator} {moved}{collation}");
     Some(match index.nulls_are_equal {
         true => format!("({equal} OR ({theirs} IS NULL AND {moved} IS NULL))"),
         false => equal,

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::support::people::{leave, owners, reference, reverted, start};
 use crate::support::world::{certificate_of, result_of, successors_of};
-use crate::support::{Engine, World, every_engine};
+use crate::support::{Engine, World, every_engine, on_postgres};
 
 const TICKETS: &str = "CREATE TABLE tickets (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT, queue INT NOT NULL, state TEXT); \
     INSERT INTO tickets VALUES (1, 9, 1, 'open'), (2, 9, 2, 'open'), (3, 9, 1, 'open'), (4, 2, 1, 'open');";
@@ -60,6 +60,23 @@ async fn record_redirected_after_the_update_is_followed(world: &mut World) {
     start(world, &format!("{TICKETS} {deputy}"), &reference("ticket", "tickets", "disposition = \"transfer\"")).await;
     let certificate = certificate_of(&world.hand_over(&leave("9", json!({ "ticket": { "user": "2" } }))).await);
     assert_eq!(successors_of(&certificate, "ticket").get("3"), Some(&1));
+}
+
+/// Promise: a trigger that would run at the commit runs before the record is read back.
+#[on_postgres]
+async fn record_redirected_at_the_commit_is_followed(world: &mut World) {
+    let deputy = trigger(
+        world.engine,
+        "AFTER UPDATE",
+        "NEW.owner = 2 AND NEW.queue = 2",
+        "UPDATE tickets SET owner = 3 WHERE id = NEW.id",
+    )
+    .replace("CREATE TRIGGER", "CREATE CONSTRAINT TRIGGER")
+    .replace("ON tickets", "ON tickets DEFERRABLE INITIALLY DEFERRED");
+    start(world, &format!("{TICKETS} {deputy}"), &reference("ticket", "tickets", "disposition = \"transfer\"")).await;
+    let job = world.hand_over(&leave("9", json!({ "ticket": { "user": "2" } }))).await;
+    assert_eq!(successors_of(&certificate_of(&job), "ticket").get("3"), Some(&1));
+    assert_eq!(result_of(&reverted(world, &job).await, "ticket").restored, Some(3));
 }
 
 /// Promise: a record that a trigger keeps is refused by its key; the others move.

@@ -1,7 +1,7 @@
 //! The relations of PostgreSQL that are no tables of a catalog, and the facts about tables that decide what statements do.
 
 use super::system_catalogs::{Tables, rows, table_of};
-use crate::catalog::{Relation, RelationKind, TableName, Trigger, TriggerEvent};
+use crate::catalog::{Publication, Relation, RelationKind, TableName, Trigger, TriggerEvent};
 use crate::store::error::Result;
 use crate::store::row::Row;
 use crate::store::session::Session;
@@ -32,18 +32,20 @@ fn name_of(row: &Row) -> Result<TableName> {
     Ok(TableName { schema: Some(row.get("schema")?), name: row.get("table")? })
 }
 
-/// Reads triggers, rules and heirs. Those of a partition count as the table's.
+/// Reads triggers, rules, heirs, publications and access methods. Those of a partition count as the table's.
 pub async fn read_facts(session: &Session, tables: &mut Tables) -> Result<()> {
     read_triggers(session, tables).await?;
     read_rules(session, tables).await?;
-    read_heirs(session, tables).await
+    read_heirs(session, tables).await?;
+    read_publications(session, tables).await?;
+    read_access_methods(session, tables).await
 }
 
 /// Reads the triggers that fire in an ordinary session. See `pg_trigger.tgtype` in PostgreSQL's sources: 4 is INSERT, 8 is
 /// DELETE, 16 is UPDATE.
 async fn read_triggers(session: &Session, tables: &mut Tables) -> Result<()> {
     let text = "SELECT DISTINCT n.nspname::text AS schema, c.relname::text AS table, g.tgname::text AS name, \
-                (g.tgtype & 4) <> 0 AS on_insert, (g.tgtype & 8) <> 0 AS on_delete, (g.tgtype & 16) <> 0 AS on_update, \
+                g.tgdeferrable AND g.tginitdeferred AS is_deferred, (g.tgtype & 4) <> 0 AS on_insert, (g.tgtype & 8) <> 0 AS on_delete, (g.tgtype & 16) <> 0 AS on_update, \
                 ARRAY(SELECT a.attname::text FROM unnest(g.tgattr::int2[]) k(number) \
                  JOIN pg_attribute a ON a.attrelid = g.tgrelid AND a.attnum = k.number ORDER BY 1) AS columns \
                 FROM pg_trigger g JOIN pg_class c ON c.oid = COALESCE(pg_partition_root(g.tgrelid), g.tgrelid) \
@@ -51,14 +53,14 @@ async fn read_triggers(session: &Session, tables: &mut Tables) -> Result<()> {
                 WHERE NOT g.tgisinternal AND g.tgenabled IN ('O', 'A') AND {host} ORDER BY 1, 2, 3";
     for row in rows(session, text).await? {
         let Some(table) = table_of(tables, &row)? else { continue };
-        let name: String = row.get("name")?;
+        let (name, is_deferred): (String, bool) = (row.get("name")?, row.get("is_deferred")?);
         let events = [
             (row.get("on_insert")?, TriggerEvent::Insert),
             (row.get("on_update")?, TriggerEvent::Update(row.get("columns")?)),
             (row.get("on_delete")?, TriggerEvent::Delete),
         ];
         let fired = events.into_iter().filter(|(fires, _)| *fires);
-        table.facts.triggers.extend(fired.map(|(_, event)| Trigger { name: name.clone(), event }));
+        table.facts.triggers.extend(fired.map(|(_, event)| Trigger { name: name.clone(), event, is_deferred }));
     }
     Ok(())
 }
@@ -91,6 +93,40 @@ async fn read_heirs(session: &Session, tables: &mut Tables) -> Result<()> {
         match row.get("is_partition")? {
             true => table.facts.foreign_partitions.push(heir),
             false => table.facts.heirs.push(heir),
+        }
+    }
+    Ok(())
+}
+
+/// Reads the publications that refuse changes of rows because a table, or a partition of it, has no replica identity. See
+/// `CheckCmdReplicaIdentity` in PostgreSQL's sources.
+async fn read_publications(session: &Session, tables: &mut Tables) -> Result<()> {
+    let text = "SELECT DISTINCT n.nspname::text AS schema, c.relname::text AS table, p.pubname::text AS name, \
+                p.pubupdate AS refuses_updates, p.pubdelete AS refuses_deletes \
+                FROM pg_publication p JOIN pg_publication_tables m ON m.pubname = p.pubname \
+                JOIN pg_namespace mn ON mn.nspname = m.schemaname JOIN pg_class named ON named.relnamespace = mn.oid AND named.relname = m.tablename \
+                JOIN pg_class stored ON stored.oid = named.oid OR stored.oid IN (SELECT t.relid FROM pg_partition_tree(named.oid) t WHERE t.isleaf) \
+                JOIN pg_class c ON c.oid = COALESCE(pg_partition_root(named.oid), named.oid) \
+                JOIN pg_namespace n ON n.oid = c.relnamespace \
+                WHERE stored.relkind = 'r' AND (p.pubupdate OR p.pubdelete) AND {host} AND NOT CASE stored.relreplident \
+                  WHEN 'f' THEN TRUE WHEN 'n' THEN FALSE ELSE EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = stored.oid AND i.indisvalid \
+                    AND i.indimmediate AND CASE stored.relreplident WHEN 'i' THEN i.indisreplident ELSE i.indisprimary END) END ORDER BY 1, 2, 3";
+    for row in rows(session, text).await? {
+        let Some(table) = table_of(tables, &row)? else { continue };
+        let (refuses_updates, refuses_deletes) = (row.get("refuses_updates")?, row.get("refuses_deletes")?);
+        table.facts.publications.push(Publication { name: row.get("name")?, refuses_updates, refuses_deletes });
+    }
+    Ok(())
+}
+
+async fn read_access_methods(session: &Session, tables: &mut Tables) -> Result<()> {
+    let text = "SELECT DISTINCT n.nspname::text AS schema, c.relname::text AS table, m.amname::text AS name \
+                FROM pg_class stored JOIN pg_am m ON m.oid = stored.relam AND m.amname <> 'heap' \
+                JOIN pg_class c ON c.oid = COALESCE(pg_partition_root(stored.oid), stored.oid) \
+                JOIN pg_namespace n ON n.oid = c.relnamespace WHERE stored.relkind = 'r' AND {host} ORDER BY 1, 2, 3";
+    for row in rows(session, text).await? {
+        if let Some(table) = table_of(tables, &row)? {
+            table.facts.access_method = Some(row.get("name")?);
         }
     }
     Ok(())

@@ -1,5 +1,6 @@
 //! The columns and checks of a CREATE TABLE statement, as far as SQLite's pragmas do not report them.
 
+use crate::catalog::{RowCheck, SchemaColumn};
 use crate::store::driver::listed_values::{ListedValues, values_of};
 use crate::store::driver::tokens::{Token, tokens};
 
@@ -44,12 +45,52 @@ impl Definitions {
         own.flat_map(|definition| definition.windows(2)).any(is_nocase)
     }
 
+    /// Returns the checks that are no lists of values, with the columns that each names.
+    pub fn row_checks(&self, columns: &[SchemaColumn]) -> Vec<RowCheck> {
+        let checks = self.0.iter().flat_map(|definition| checks(definition));
+        let row_check = |check: &[Token]| {
+            let names: Vec<&str> = check.iter().filter_map(Token::name).collect();
+            let is_named = |column: &&SchemaColumn| names.iter().any(|name| name.eq_ignore_ascii_case(&column.name));
+            let columns = columns.iter().filter(is_named).map(|column| column.name.clone()).collect();
+            RowCheck { name: None, columns, is_valid: true }
+        };
+        checks.filter(|check| values_of(check).is_none()).map(row_check).collect()
+    }
+
+    /// Returns the conflict clauses by which a write deletes other rows, is skipped, or ends the transaction.
+    pub fn conflict_clauses(&self) -> Vec<String> {
+        const HARMFUL: [&str; 3] = ["REPLACE", "IGNORE", "ROLLBACK"];
+        let clauses = self.0.iter().flat_map(|definition| definition.windows(3));
+        let harmful = clauses.filter_map(|words| match words {
+            [on, conflict, how] if on.is_word("ON") && conflict.is_word("CONFLICT") => {
+                HARMFUL.into_iter().find(|word| how.is_word(word))
+            }
+            _ => None,
+        });
+        let mut found: Vec<String> = harmful.map(|how| format!("ON CONFLICT {how}")).collect();
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
     /// Returns the values that a check allows for a column.
     pub fn listed_values(&self, column: &str) -> Option<Vec<String>> {
         let checks = self.0.iter().flat_map(|definition| checks(definition));
         let mut lists = checks.filter_map(values_of).filter(|listed| listed.column.eq_ignore_ascii_case(column));
         lists.next().map(|ListedValues { values, .. }| values)
     }
+}
+
+/// Returns the collations in CREATE statements that SQLite itself does not have.
+pub fn foreign_collations(creates: &[&str]) -> Vec<String> {
+    const OWN: [&str; 3] = ["BINARY", "NOCASE", "RTRIM"];
+    let tokens: Vec<Token> = creates.iter().flat_map(|create| tokens(create)).collect();
+    let names = tokens.windows(2).filter(|pair| pair[0].is_word("COLLATE")).filter_map(|pair| pair[1].name());
+    let foreign = names.filter(|name| !OWN.iter().any(|own| own.eq_ignore_ascii_case(name)));
+    let mut found: Vec<String> = foreign.map(str::to_owned).collect();
+    found.sort_unstable();
+    found.dedup();
+    found
 }
 
 fn is_column(definition: &[Token], column: &str) -> bool {

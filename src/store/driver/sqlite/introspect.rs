@@ -1,6 +1,6 @@
 //! SQLite's schema, from its pragmas and the text of its CREATE statements.
 
-use super::create_table::Definitions;
+use super::create_table::{Definitions, foreign_collations};
 use super::pragmas::{rows, rows_of};
 use super::relations::read_triggers;
 use crate::catalog::{
@@ -31,7 +31,8 @@ pub async fn current_columns(session: &Session, table: &TableName) -> Result<Vec
 /// Reads the tables, except the ledger's.
 pub async fn read_tables(session: &Session) -> Result<Vec<Table>> {
     let mut tables = Vec::new();
-    let text = "SELECT m.name AS name, m.sql AS sql, l.strict AS strict \
+    let text = "SELECT m.name AS name, m.sql AS sql, l.strict AS strict, l.wr AS without_numbers, \
+                (SELECT group_concat(i.sql, ' ') FROM sqlite_master i WHERE i.type = 'index' AND i.tbl_name = m.name) AS indexes \
                 FROM sqlite_master m JOIN pragma_table_list l ON l.name = m.name \
                 WHERE m.type = 'table' AND l.schema = 'main' AND l.type = 'table' AND {host} ORDER BY m.rowid";
     for row in rows(session, text).await? {
@@ -40,11 +41,21 @@ pub async fn read_tables(session: &Session) -> Result<Vec<Table>> {
             continue;
         }
         let sql: String = row.get("sql")?;
+        let indexes: Option<String> = row.get("indexes")?;
         let strict = row.get::<i64>("strict")? != 0;
+        let columns = read_columns(session, &name, &sql, strict).await?;
+        let definitions = Definitions::of(&sql);
+        let facts = TableFacts {
+            checks: definitions.row_checks(&columns),
+            conflict_clauses: definitions.conflict_clauses(),
+            collations: foreign_collations(&[&sql, indexes.as_deref().unwrap_or_default()]),
+            is_without_row_numbers: row.get::<i64>("without_numbers")? != 0,
+            ..TableFacts::default()
+        };
         tables.push(Table {
             name: TableName { schema: None, name: name.clone() },
             visible: true,
-            columns: read_columns(session, &name, &sql, strict).await?,
+            columns,
             uniques: Vec::new(),
             unique_indexes: Vec::new(),
             indexes: Vec::new(),
@@ -52,7 +63,7 @@ pub async fn read_tables(session: &Session) -> Result<Vec<Table>> {
             row_security: false,
             policies: Policies::default(),
             row_address: None,
-            facts: TableFacts::default(),
+            facts,
         });
     }
     for table in &mut tables {
@@ -86,6 +97,7 @@ async fn read_columns(session: &Session, table: &str, create: &str, strict: bool
             values: listed.or(flags),
             // An INTEGER PRIMARY KEY is never NULL, though SQLite does not say so.
             nullable: not_null == 0 && !(part_of_key > 0 && matches!(family, Family::Integer { .. })),
+            is_identity: false,
             name,
             cast: cast.to_owned(),
             family,
@@ -186,7 +198,7 @@ async fn read_unique_indexes(session: &Session, table: &mut Table) -> Result<()>
             Some(column) => IndexValue::Column(column),
             None => IndexValue::Expression(expression().unwrap_or_default()),
         };
-        parts.push(IndexPart { value, collation: row.get("collation")? });
+        parts.push(IndexPart { value, collation: row.get("collation")?, operator: None });
     }
     for (_, sql, parts) in indexes {
         let condition = index_text(&sql).and_then(|text| text.condition.map(str::to_owned));
@@ -195,7 +207,8 @@ async fn read_unique_indexes(session: &Session, table: &mut Table) -> Result<()>
     }
     // An INTEGER PRIMARY KEY is the row's number, and has no index of its own.
     if let Some(primary) = table.uniques.first() {
-        let part = |name: &String| IndexPart { value: IndexValue::Column(name.clone()), collation: None };
+        let part =
+            |name: &String| IndexPart { value: IndexValue::Column(name.clone()), collation: None, operator: None };
         let parts = primary.iter().map(part).collect();
         let index = UniqueIndex { parts, condition: None, nulls_are_equal: false, mentioned: Vec::new() };
         if !table.unique_indexes.contains(&index) {

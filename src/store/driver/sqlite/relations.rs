@@ -28,7 +28,7 @@ pub async fn read_triggers(session: &Session, tables: &mut [Table]) -> Result<()
         let on: String = row.get("on_table")?;
         let table = tables.iter_mut().find(|table| table.name.name.eq_ignore_ascii_case(&on));
         if let Some((table, event)) = table.zip(event_of(&row.get::<String>("sql")?)) {
-            table.facts.triggers.push(Trigger { name: row.get("name")?, event });
+            table.facts.triggers.push(Trigger { name: row.get("name")?, event, is_deferred: false });
         }
     }
     Ok(())

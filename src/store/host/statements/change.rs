@@ -56,7 +56,7 @@ impl<'a> RowChange<'a> {
 
     /// True if a trigger of the table may have a say in what becomes of the rows.
     pub fn fires_triggers(&self) -> bool {
-        let Fires { on_update, on_delete } = self.reference.fires;
+        let Fires { on_update, on_delete, .. } = self.reference.fires;
         match self.effect {
             Effect::Move | Effect::Set(_) => on_update,
             Effect::Delete => on_delete,

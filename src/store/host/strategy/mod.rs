@@ -35,6 +35,10 @@ impl Strategy {
     pub async fn run(self, session: &Session, changes: &[RowChange<'_>]) -> Result<Vec<JournalRow>> {
         let mut rows = Vec::new();
         for change in changes {
+            // The rows are read back before the commit.
+            if change.fires_triggers() && change.reference.fires.is_deferred {
+                session.check_constraints_at_once().await?;
+            }
             rows.extend(match self.for_change(session, change) {
                 Strategy::SingleStatement => single_statement::run(session, change).await?,
                 Strategy::JournalFirst => journal_first::run(session, change).await?,
