@@ -36,7 +36,9 @@ pub use filter::{Filter, OrgScope, Parent, Test};
 pub use followers::{Follower, Followers, Following, Link, Place};
 pub use model::{Catalog, Groups, InvitationStatus, Invitations, License, Status, Users};
 pub use reference::{ClaimedRows, Reference};
-pub use relation::{Fires, Publication, Relation, RelationKind, RowCheck, TableFacts, Trigger, TriggerEvent};
+pub use relation::{
+    ComputedColumn, Fires, Publication, Relation, RelationKind, RowCheck, TableFacts, Trigger, TriggerEvent,
+};
 pub use rights::{Columns, Rights, TableRights};
 pub use scan::{Uncovered, covers, pointing_columns, scan, scan_names};
 pub use schema::{

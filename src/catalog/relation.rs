@@ -72,8 +72,19 @@ pub struct TableFacts {
     pub conflict_clauses: Vec<String>,
     /// The collations that only the application may define.
     pub collations: Vec<String>,
+    /// The columns that the database computes from others.
+    pub computed: Vec<ComputedColumn>,
     /// True if rows have no number besides their key (`WITHOUT ROWID`).
     pub is_without_row_numbers: bool,
+}
+
+/// A column that the database computes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ComputedColumn {
+    /// The name.
+    pub name: String,
+    /// The columns that it is computed from.
+    pub reads: Vec<String>,
 }
 
 /// A CHECK constraint.
@@ -149,6 +160,11 @@ impl TableFacts {
             }
             TriggerEvent::Insert | TriggerEvent::Delete => false,
         })
+    }
+
+    /// Lists the triggers that an INSERT fires.
+    pub fn on_insert(&self) -> impl Iterator<Item = &Trigger> {
+        self.triggers.iter().filter(|trigger| trigger.event == TriggerEvent::Insert)
     }
 
     /// Lists the triggers that a DELETE fires.

@@ -66,6 +66,8 @@ pub enum SchemaFact {
     UnvalidatedKey,
     /// A written column is computed or numbered by the database.
     ComputedColumn,
+    /// A unique key is over a column that the database computes from the user.
+    ComputedUnique,
     /// A publication publishes the table, which has no replica identity.
     NoReplicaIdentity,
     /// An access method other than the database's own stores the rows.
@@ -143,7 +145,7 @@ impl Work {
 
 impl SchemaFact {
     /// Every fact.
-    pub const ALL: [SchemaFact; 34] = [
+    pub const ALL: [SchemaFact; 35] = [
         SchemaFact::View,
         SchemaFact::MaterializedView,
         SchemaFact::ForeignTable,
@@ -173,6 +175,7 @@ impl SchemaFact {
         SchemaFact::UnvalidatedCheck,
         SchemaFact::UnvalidatedKey,
         SchemaFact::ComputedColumn,
+        SchemaFact::ComputedUnique,
         SchemaFact::NoReplicaIdentity,
         SchemaFact::AccessMethod,
         SchemaFact::ConflictClause,
@@ -199,7 +202,7 @@ impl SchemaFact {
             | SchemaFact::AccessMethod
             | SchemaFact::ConflictClause => where_(&[Move, MoveOrDrop, Remove, Set], Verdict::Refused),
             SchemaFact::KeylessTrigger => where_(&[Move, Remove, Set], Verdict::Warned),
-            SchemaFact::InsertTrigger => where_(&[MoveOrDrop, Remove], Verdict::Handled),
+            SchemaFact::InsertTrigger => where_(&[MoveOrDrop, Remove], Verdict::Warned),
             SchemaFact::DeferredTrigger => where_(&[Move, MoveOrDrop, Remove, Set], Verdict::Handled),
             SchemaFact::UpdateTrigger => where_(&[Move, MoveOrDrop, Set], Verdict::Handled),
             SchemaFact::DeleteTrigger => where_(&[MoveOrDrop, Remove], Verdict::Warned),
@@ -215,7 +218,7 @@ impl SchemaFact {
                 MoveOrDrop => Verdict::Handled,
                 Remove | Set | Stay => Verdict::Idle,
             },
-            SchemaFact::OtherExclusion => where_(&[Move, MoveOrDrop], Verdict::Refused),
+            SchemaFact::OtherExclusion | SchemaFact::ComputedUnique => where_(&[Move, MoveOrDrop], Verdict::Refused),
             SchemaFact::RowCheck => where_(&[Move, MoveOrDrop, Set], Verdict::Warned),
             SchemaFact::UnvalidatedCheck => match work {
                 Move | Set => Verdict::Warned,
@@ -247,6 +250,7 @@ impl SchemaFact {
             | SchemaFact::UpdateRefused
             | SchemaFact::RowCheck
             | SchemaFact::ComputedColumn
+            | SchemaFact::ComputedUnique
             | SchemaFact::ConflictClause
             | SchemaFact::ForeignCollation => true,
             SchemaFact::MaterializedView

@@ -5,6 +5,7 @@ use crate::catalog::disposition::{Retention, SetValue};
 use crate::catalog::effects::of_update;
 use crate::catalog::file::{InvitationsEntry, LicenseEntry, Name, UsersEntry};
 use crate::catalog::reference::Reference;
+use crate::catalog::relation::ComputedColumn;
 use crate::catalog::schema::{KeyAction, Table};
 use crate::catalog::schema_fact::{SchemaFact, Verdict, Work};
 
@@ -21,7 +22,11 @@ pub fn check_facts(resolver: &mut Resolver<'_>, reference: &mut Reference, start
     facts.check_triggers(&reference.written_columns(), reference.keyless);
     facts.check_row_checks(&chosen_columns(reference));
     facts.check_unvalidated(is_restored(reference));
+    if is_restored(reference) || work == Work::MoveOrDrop {
+        facts.check_insert_triggers();
+    }
     if matches!(work, Work::Move | Work::MoveOrDrop) {
+        facts.check_computed_keys(&reference.user.name);
         facts.check_exclusions(&reference.user.name);
     }
     for follower in reference.disposition.followers().map_or(&[][..], |followers| &followers.tables) {
@@ -29,6 +34,9 @@ pub fn check_facts(resolver: &mut Resolver<'_>, reference: &mut Reference, start
         let mut facts = TableCheck { resolver, table, work: Work::Remove, start };
         facts.check_storage();
         facts.check_triggers(&[], follower.keyless);
+        if is_restored(reference) {
+            facts.check_insert_triggers();
+        }
         facts.check_unvalidated(is_restored(reference));
     }
 }
@@ -75,6 +83,7 @@ pub fn check_section_facts(
         facts.check_updates(&written);
         facts.check_row_checks(&written);
         facts.check_unvalidated(false);
+        facts.check_section_triggers(&written);
     }
 }
 
@@ -213,6 +222,49 @@ impl TableCheck<'_, '_, '_> {
                  key point at columns that stay, or use `keep`"
             );
             self.report(fact, message);
+        }
+    }
+
+    fn check_computed_keys(&mut self, user: &str) {
+        let reads_user = |column: &&ComputedColumn| column.reads.iter().any(|read| read == user);
+        for column in self.table.facts.computed.iter().filter(reads_user) {
+            if let Some(index) = self.table.unique_indexes.iter().find(|index| index.is_over(&column.name)) {
+                let message = format!(
+                    "{} has a unique index over {}, and `{}` is computed from `{user}`: no move can tell which rows collide. Make \
+                     the index over `{user}` itself, or over an expression of it",
+                    self.table.name,
+                    index.describe(),
+                    column.name
+                );
+                self.report(SchemaFact::ComputedUnique, message);
+            }
+        }
+    }
+
+    fn check_section_triggers(&mut self, written: &[&str]) {
+        let names: Vec<&str> = self.table.facts.on_update(written).map(|trigger| trigger.name.as_str()).collect();
+        if !names.is_empty() {
+            let message = format!(
+                "the trigger `{}` runs at each update of `{}` in {}: what it changes in other rows is in no journal, so an undo \
+                 does not restore it",
+                names.join("`, `"),
+                written.join("`, `"),
+                self.table.name
+            );
+            self.resolver.warn(self.start, message);
+        }
+    }
+
+    fn check_insert_triggers(&mut self) {
+        let names: Vec<&str> = self.table.facts.on_insert().map(|trigger| trigger.name.as_str()).collect();
+        if !names.is_empty() {
+            let message = format!(
+                "the trigger `{}` runs at each insert into {}, also when an undo restores a row: it may change the row, or write \
+                 elsewhere",
+                names.join("`, `"),
+                self.table.name
+            );
+            self.report(SchemaFact::InsertTrigger, message);
         }
     }
 

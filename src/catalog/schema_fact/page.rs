@@ -23,7 +23,9 @@ impl SchemaFact {
             }
             SchemaFact::Inherits => ("a table that inherits", "is a table of its own"),
             SchemaFact::Rule => ("a rule", "it rewrites the statements that the journal relies on: use a trigger"),
-            SchemaFact::InsertTrigger => ("a trigger for inserts", "runs when an undo restores rows"),
+            SchemaFact::InsertTrigger => {
+                ("a trigger for inserts", "runs when an undo restores rows: it may change them, or write elsewhere")
+            }
             SchemaFact::UpdateTrigger => (
                 "a trigger for updates",
                 "the journal names the user whom the row has afterwards; rows that the trigger keeps are refused, by key",
@@ -94,6 +96,10 @@ impl SchemaFact {
             SchemaFact::ComputedColumn => (
                 "a written column that the database computes (`GENERATED`, or `ALWAYS AS IDENTITY`)",
                 "name the column that it is computed from",
+            ),
+            SchemaFact::ComputedUnique => (
+                "a unique key over a column that is computed from the user",
+                "no move can tell which rows collide: make the key over the user itself, or over an expression",
             ),
             SchemaFact::NoReplicaIdentity => (
                 "a published table without replica identity",

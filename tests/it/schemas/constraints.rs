@@ -23,9 +23,15 @@ async fn record_refused_by_a_check_is_named(world: &mut World) {
                 INSERT INTO docs VALUES (1, 9, 3), (2, 9, 2), (3, 9, NULL);";
     start(world, docs, &reference("doc", "docs", "disposition = \"transfer\"")).await;
     let job = world.hand_over(&leave("9", json!({ "doc": { "user": "2" } }))).await;
-    assert_eq!((job.state, owners(world, "docs").await), (State::NeedsAttention, ["1:2", "2:9", "3:2"].map(str::to_owned).into()));
+    assert_eq!(
+        (job.state, owners(world, "docs").await),
+        (State::NeedsAttention, ["1:2", "2:9", "3:2"].map(str::to_owned).into())
+    );
     let reasons = reasons_of(&job);
-    assert!(reasons.iter().any(|reason| reason.message.contains('2') && reason.code.to_string() == "row_refused"), "{reasons:?}");
+    assert!(
+        reasons.iter().any(|reason| reason.message.contains('2') && reason.code.to_string() == "row_refused"),
+        "{reasons:?}"
+    );
 }
 
 /// Promise: the values that a domain lists are those of its columns.
@@ -54,5 +60,9 @@ async fn values_of_a_domain_are_checked(world: &mut World) {
 async fn rows_without_any_address_are_a_fault(world: &mut World) {
     world.sql(&format!("{PEOPLE} CREATE TABLE docs (id PRIMARY KEY, owner BIGINT) WITHOUT ROWID")).await;
     let docs = reference("doc", "docs", "disposition = \"transfer\"").replace("\"id\"", "[]");
-    assert!(faults(world, &docs).await.contains("have no address that a statement can use"), "{}", faults(world, &docs).await);
+    assert!(
+        faults(world, &docs).await.contains("have no address that a statement can use"),
+        "{}",
+        faults(world, &docs).await
+    );
 }

@@ -3,7 +3,7 @@
 use handover::catalog::{SchemaFact, Verdict, Work, check};
 use handover::store::host;
 
-use crate::support::people::{PEOPLE, USERS};
+use crate::support::people::{PEOPLE, USERS, reference};
 use crate::support::{Engine, World, every_engine};
 
 /// Returns a part of the warning about a fact.
@@ -117,6 +117,10 @@ fn tables(fact: SchemaFact, engine: Engine) -> Option<(String, String)> {
             "owner BIGINT, note TEXT",
             "owner BIGINT GENERATED ALWAYS AS (id) STORED, note TEXT GENERATED ALWAYS AS ('n') STORED",
         ),
+        SchemaFact::ComputedUnique => format!("{keyed}; ").replace(
+            "note TEXT",
+            "note TEXT, label TEXT GENERATED ALWAYS AS ('u' || CAST(owner AS TEXT)) STORED, UNIQUE (label, note)",
+        ),
         SchemaFact::NoReplicaIdentity => format!(
             "{keyed}; ALTER TABLE {name} REPLICA IDENTITY NOTHING; CREATE PUBLICATION {name}_p FOR TABLE {name}"
         ),
@@ -150,6 +154,29 @@ fn entry(fact: SchemaFact, work: Work, table: &str, with: &str) -> String {
     format!(
         "{USERS}[[reference]]\nkind = \"it\"\ntable = \"{table}\"\nkey = {key}\nuser = \"owner\"\ndisposition = \"{disposition}{with}\n"
     )
+}
+
+/// Proves that a change which a trigger makes when access ends is not passed over: no journal holds it.
+#[every_engine]
+async fn triggers_on_users_are_warned_of(world: &mut World) {
+    world.sql(PEOPLE).await;
+    match world.engine {
+        Engine::Sqlite => {
+            world.sql("CREATE TRIGGER leave AFTER UPDATE OF status ON people BEGIN SELECT 1; END;").await;
+        }
+        Engine::Postgres => {
+            world.sql("CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'").await;
+            world
+                .sql("CREATE TRIGGER leave AFTER UPDATE OF status ON people FOR EACH ROW EXECUTE FUNCTION nothing()")
+                .await;
+        }
+    }
+    world.sql("CREATE TABLE docs (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT)").await;
+    let schema = host::read_schema(&world.store.reader()).await.expect("the schema");
+    let source = format!("{USERS}{}", reference("doc", "docs", "disposition = \"transfer\""));
+    let warnings = check("facts", &source, &schema).expect("a valid catalog").warnings;
+    let trigger = warnings.iter().find(|warning| warning.message.contains("the trigger `leave`"));
+    assert!(trigger.is_some_and(|warning| warning.line == 2), "{warnings:?}");
 }
 
 #[every_engine]

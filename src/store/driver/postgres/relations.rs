@@ -1,7 +1,7 @@
 //! The relations of PostgreSQL that are no tables of a catalog, and the facts about tables that decide what statements do.
 
 use super::system_catalogs::{Tables, rows, table_of};
-use crate::catalog::{Publication, Relation, RelationKind, TableName, Trigger, TriggerEvent};
+use crate::catalog::{ComputedColumn, Publication, Relation, RelationKind, TableName, Trigger, TriggerEvent};
 use crate::store::error::Result;
 use crate::store::row::Row;
 use crate::store::session::Session;
@@ -38,6 +38,7 @@ pub async fn read_facts(session: &Session, tables: &mut Tables) -> Result<()> {
     read_rules(session, tables).await?;
     read_heirs(session, tables).await?;
     read_publications(session, tables).await?;
+    read_computed_columns(session, tables).await?;
     read_access_methods(session, tables).await
 }
 
@@ -61,6 +62,23 @@ async fn read_triggers(session: &Session, tables: &mut Tables) -> Result<()> {
         ];
         let fired = events.into_iter().filter(|(fires, _)| *fires);
         table.facts.triggers.extend(fired.map(|(_, event)| Trigger { name: name.clone(), event, is_deferred }));
+    }
+    Ok(())
+}
+
+/// Reads the columns that are computed, with those that they read.
+async fn read_computed_columns(session: &Session, tables: &mut Tables) -> Result<()> {
+    let text = "SELECT n.nspname::text AS schema, c.relname::text AS table, a.attname::text AS name, \
+                ARRAY(SELECT r.attname::text FROM pg_depend p JOIN pg_attribute r ON r.attrelid = p.refobjid AND r.attnum = p.refobjsubid \
+                 WHERE p.classid = 'pg_attrdef'::regclass AND p.objid = d.oid AND p.refclassid = 'pg_class'::regclass \
+                 AND p.refobjid = c.oid AND p.refobjsubid NOT IN (0, a.attnum) ORDER BY 1) AS reads \
+                FROM pg_attribute a JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum \
+                JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
+                WHERE a.attgenerated <> '' AND {host} ORDER BY 1, 2, 3";
+    for row in rows(session, text).await? {
+        if let Some(table) = table_of(tables, &row)? {
+            table.facts.computed.push(ComputedColumn { name: row.get("name")?, reads: row.get("reads")? });
+        }
     }
     Ok(())
 }

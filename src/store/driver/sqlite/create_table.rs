@@ -1,6 +1,6 @@
 //! The columns and checks of a CREATE TABLE statement, as far as SQLite's pragmas do not report them.
 
-use crate::catalog::{RowCheck, SchemaColumn};
+use crate::catalog::{ComputedColumn, RowCheck, SchemaColumn};
 use crate::store::driver::listed_values::{ListedValues, values_of};
 use crate::store::driver::tokens::{Token, tokens};
 
@@ -55,6 +55,20 @@ impl Definitions {
             RowCheck { name: None, columns, is_valid: true }
         };
         checks.filter(|check| values_of(check).is_none()).map(row_check).collect()
+    }
+
+    /// Returns the computed columns, with those that their definitions name.
+    pub fn computed(&self, columns: &[SchemaColumn]) -> Vec<ComputedColumn> {
+        let computed = columns.iter().filter(|column| column.generated);
+        let reads = |own: &SchemaColumn| {
+            let definition = self.0.iter().filter(|definition| is_column(definition, &own.name)).flatten();
+            let names: Vec<&str> = definition.filter_map(Token::name).collect();
+            let is_named = |column: &&SchemaColumn| {
+                column.name != own.name && names.iter().any(|name| name.eq_ignore_ascii_case(&column.name))
+            };
+            columns.iter().filter(is_named).map(|column| column.name.clone()).collect()
+        };
+        computed.map(|column| ComputedColumn { name: column.name.clone(), reads: reads(column) }).collect()
     }
 
     /// Returns the conflict clauses by which a write deletes other rows, is skipped, or ends the transaction.

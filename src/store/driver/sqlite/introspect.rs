@@ -47,6 +47,7 @@ pub async fn read_tables(session: &Session) -> Result<Vec<Table>> {
         let definitions = Definitions::of(&sql);
         let facts = TableFacts {
             checks: definitions.row_checks(&columns),
+            computed: definitions.computed(&columns),
             conflict_clauses: definitions.conflict_clauses(),
             collations: foreign_collations(&[&sql, indexes.as_deref().unwrap_or_default()]),
             is_without_row_numbers: row.get::<i64>("without_numbers")? != 0,
