@@ -191,12 +191,24 @@ impl Catalog {
     /// True if a row of a reference may belong to two leavers at once: in a table with several columns of users, such as follows, or in
     /// the users' own.
     pub fn shares_rows(&self, reference: &Reference) -> bool {
-        let changes = |reference: &Reference| reference.disposition.changes_rows(true);
-        let shares = |other: &Reference| {
-            other.table == reference.table && other.user.name != reference.user.name && changes(other)
-        };
-        let may_share = changes(reference) && !reference.own_row;
-        may_share && (reference.of_users || self.references.iter().any(shares))
+        let may_share = changes_rows(reference) && !reference.own_row;
+        may_share && (reference.of_users || self.is_changed_by_another_column(reference))
+    }
+
+    /// True if a guard over the last of a group locks rows that a job of somebody outside of the group may change.
+    pub fn guards_shared_rows(&self) -> bool {
+        let mut guards = self.references.iter().filter(|reference| reference.disposition.sole_in().is_some());
+        guards.any(|guard| self.is_changed_by_another_column(guard))
+    }
+
+    /// True if jobs change rows of the users' own table, other than those of their leavers.
+    pub fn changes_users(&self) -> bool {
+        self.references.iter().any(|reference| reference.of_users && changes_rows(reference) && !reference.own_row)
+    }
+
+    fn is_changed_by_another_column(&self, reference: &Reference) -> bool {
+        let changes = |other: &&Reference| other.table == reference.table && other.user.name != reference.user.name;
+        self.references.iter().filter(changes).any(changes_rows)
     }
 
     /// Returns the reference of this kind.
@@ -237,6 +249,10 @@ impl Catalog {
         });
         may.chain(when).chain(exempt).chain(eligible)
     }
+}
+
+fn changes_rows(reference: &Reference) -> bool {
+    reference.disposition.changes_rows(true)
 }
 
 fn distinct<'c>(all: impl Iterator<Item = &'c Condition>) -> Vec<&'c Condition> {

@@ -4,8 +4,6 @@
 //! the state that it had, the entry of the audit trail and every message, so that none of them can be forgotten. A change
 //! that is dropped writes nothing.
 
-use std::time::Duration;
-
 use serde::Serialize;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -16,7 +14,7 @@ use crate::stages::changes::LedgerChanges;
 use crate::stages::context::{now, pause_after};
 use crate::stages::limits::Limits;
 use crate::stages::messages;
-use crate::stages::new_job::BEGINNING;
+use crate::stages::new_job::{BEGINNING, return_job};
 use crate::store::ledger::audit::{ACCESS_ENDED, Entry};
 use crate::store::ledger::jobs::{self, Job};
 use crate::store::ledger::outbox::OutboxMessage;
@@ -311,7 +309,7 @@ impl JobChange {
         }
         self.messages.extend(messages::completion(job, certificate, now)?);
         if is_first {
-            self.return_job = return_of(&self.job, limits.stalled_after, now)?.map(Box::new);
+            self.return_job = return_of(&self.job, limits, now)?.map(Box::new);
         }
         Ok(())
     }
@@ -383,33 +381,12 @@ fn entry_of(job: &Job, actor: Option<String>) -> Entry {
     }
 }
 
-/// Creates the job that undoes a leave on the day of return.
-fn return_of(job: &Job, stalled_after: Duration, now: OffsetDateTime) -> Result<Option<JobChange>> {
+/// Schedules the job that undoes a leave on the day of return.
+fn return_of(job: &Job, limits: Limits, now: OffsetDateTime) -> Result<Option<JobChange>> {
     let Some(at) = job.return_at else { return Ok(None) };
-    let back = Job {
-        id: Uuid::new_v5(&job.id, b"return"),
-        kind: RequestType::Revert,
-        target: Some(job.id),
-        sequence: 0,
-        reasons: None,
-        certificate: None,
-        wait_for: None,
-        late_passes: 0,
-        effective_at: Some(at),
-        return_at: None,
-        requested_at: now,
-        started_at: None,
-        access_ended_at: None,
-        completed_at: None,
-        wake_at: Some(at.max(now) + stalled_after),
-        redispatches: 0,
-        progress: 0,
-        recount_at: None,
-        recount_until: None,
-        ..job.clone()
-    };
-    let mut back = JobChange::of_new(back);
-    back.schedule(at.max(now), Vec::new(), now)?;
+    let due = at.max(now);
+    let mut back = JobChange::of_new(return_job(job, at, due + limits.stalled_after, now));
+    back.schedule(due, Vec::new(), now)?;
     Ok(Some(back))
 }
 

@@ -1,9 +1,10 @@
 //! The job of a new request.
 
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use crate::catalog::Catalog;
-use crate::contract::RequestHeader;
+use crate::contract::{RequestHeader, RequestType};
 use crate::job::State;
 use crate::store::ledger::jobs::Job;
 
@@ -57,5 +58,31 @@ pub fn new_job(
         progress: 0,
         recount_at: None,
         recount_until: None,
+    }
+}
+
+/// Creates the job that undoes a leave at a time.
+pub fn return_job(job: &Job, at: OffsetDateTime, wake_at: OffsetDateTime, now: OffsetDateTime) -> Job {
+    Job {
+        id: Uuid::new_v5(&job.id, b"return"),
+        kind: RequestType::Revert,
+        target: Some(job.id),
+        sequence: 0,
+        reasons: None,
+        certificate: None,
+        wait_for: None,
+        late_passes: 0,
+        effective_at: Some(at),
+        return_at: None,
+        requested_at: now,
+        started_at: None,
+        access_ended_at: None,
+        completed_at: None,
+        wake_at: Some(wake_at),
+        redispatches: 0,
+        progress: 0,
+        recount_at: None,
+        recount_until: None,
+        ..job.clone()
     }
 }

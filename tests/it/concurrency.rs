@@ -4,6 +4,7 @@ mod amended;
 mod crowds;
 mod load;
 mod lock_counts;
+mod random_crowds;
 mod recounts;
 mod same_request_id;
 

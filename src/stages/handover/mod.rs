@@ -10,6 +10,7 @@ pub mod cutter;
 pub mod evaluate;
 pub mod failure;
 pub mod finalizer;
+pub(super) mod guard_rows;
 pub(super) mod lock_out;
 pub mod mover;
 pub(super) mod parties;

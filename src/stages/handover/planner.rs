@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use time::OffsetDateTime;
 
 use crate::catalog::Catalog;
-use crate::contract::{HandoverRequest, Reason, ReasonCode, RequestOutcome, UserId};
+use crate::contract::{HandoverRequest, Reason, ReasonCode, RequestOutcome};
 use crate::plan::group::Parties;
 use crate::plan::{Decision, Occasion, Scope, check_return};
 use crate::retry::RetryPolicy;
@@ -18,6 +18,7 @@ use crate::stages::accepted::Accepted;
 use crate::stages::changes::{LedgerChanges, NewJobs};
 use crate::stages::context::{self, Context, now};
 use crate::stages::handover::evaluate::{Counting, evaluate, evaluate_access};
+use crate::stages::handover::guard_rows::lock_guard_rows;
 use crate::stages::handover::lock_out::{LockedOut, Next, lock_out};
 use crate::stages::handover::start::{ACCESS_WITHIN, FastPath, Ready, StartFailure, lock_shared_rows, start};
 use crate::stages::handover::supersede::supersede;
@@ -78,23 +79,27 @@ pub async fn take_group(context: &Context, catalog: &Catalog, group: Vec<Asked<'
     outcomes
 }
 
-/// Ends the access of a failed group's lock-outs, together, if they need not wait for whatever made the group fail. All others, and
-/// lock-outs that fail once more, are taken alone.
+/// Ends the access of a failed group's lock-outs, if they need not wait for whatever made the group fail. All others, and lock-outs that
+/// fail once more, are taken alone.
 async fn end_access_first(
     context: &Context,
     catalog: &Catalog,
     group: &[&Asked<'_>],
     failure: &StartFailure,
 ) -> GroupOutcome {
-    let all = || group.iter().map(|asked| asked.place);
-    let lock_outs: Vec<&Asked<'_>> = group.iter().copied().filter(|asked| asked.request().lock_out).collect();
-    let ends_first = !lock_outs.is_empty() && FastPath::Whole.after(failure, true) == Some(FastPath::Access);
-    let ended = match ends_first {
-        true => plan(context, catalog, &lock_outs, FastPath::Access).await.unwrap_or_default(),
-        false => GroupOutcome::default(),
-    };
-    let done: HashSet<usize> = ended.outcomes.iter().map(|(place, _)| *place).collect();
-    GroupOutcome { alone: all().filter(|place| !done.contains(place)).collect(), ..ended }
+    let ends_first = FastPath::Whole.after(failure, true) == Some(FastPath::Access);
+    let began = Instant::now();
+    let mut outcome = GroupOutcome::default();
+    for asked in group {
+        let ends = ends_first && asked.request().lock_out && began.elapsed() < ONE_BY_ONE_FOR;
+        // One by one: each waits for nobody but its own leaver.
+        let ended = if ends { plan(context, catalog, &[asked], FastPath::Access).await.ok() } else { None };
+        match ended {
+            Some(ended) => outcome.outcomes.push((asked.place, ended.only())),
+            None => drop(outcome.alone.insert(asked.place)),
+        }
+    }
+    outcome
 }
 
 async fn take_alone(context: &Context, catalog: &Catalog, asked: &Asked<'_>) -> Outcome {
@@ -165,7 +170,8 @@ async fn plan_once(
     let catalog = context.catalogs.of_hash(&session, &catalog.hash).await?;
     host::enter(&session, &catalog, first.request().org()).await?;
     let catalog = &*catalog.within(first.request().org());
-    lock_group_rows(&session, catalog, &fresh, path.scope()).await?;
+    let requests: Vec<&HandoverRequest> = fresh.iter().map(|asked| asked.request()).collect();
+    lock_guard_rows(&session, catalog, &requests, path.scope()).await?;
     let decisions = decide(&session, context, catalog, &fresh, path.scope(), now).await?;
     let mut decided = Decided::default();
     for (asked, decision) in fresh.iter().zip(decisions) {
@@ -193,14 +199,6 @@ async fn lock(session: &Session, group: &[&Asked<'_>], scope: Scope) -> Result<(
         group.iter().flat_map(|asked| asked.parties.receivers.iter().map(|user| (asked.request().org(), user)));
     let receivers: Vec<_> = receivers.filter(|_| scope == Scope::Whole).collect();
     host::lock_users(session, &leavers, &receivers).await
-}
-
-async fn lock_group_rows(session: &Session, catalog: &Catalog, fresh: &[&Asked<'_>], scope: Scope) -> Result<()> {
-    let leavers: Vec<&UserId> = fresh.iter().map(|asked| &asked.request().user_id).collect();
-    for reference in catalog.references.iter().filter(|reference| scope.has(reference)) {
-        host::lock_group_rows(session, reference, &leavers).await?;
-    }
-    Ok(())
 }
 
 /// Evaluates the guards of a scope, for each request.

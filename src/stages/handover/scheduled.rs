@@ -17,6 +17,7 @@ use crate::retry::RetryPolicy;
 use crate::stages::changes::LedgerChanges;
 use crate::stages::context::{Context, now};
 use crate::stages::handover::evaluate::{Counting, evaluate, evaluate_access};
+use crate::stages::handover::guard_rows::lock_guard_rows;
 use crate::stages::handover::lock_out::{LockedOut, Next, lock_out};
 use crate::stages::handover::parties::lookup_parties;
 use crate::stages::handover::start::{ACCESS_WITHIN, FastPath, Ready, StartFailure, lock_shared_rows, start};
@@ -132,9 +133,7 @@ async fn start_handover(
     change.job.catalog_hash.clone_from(&current.hash);
     context.catalogs.keep(&session, now).await?;
     let catalog = context.enter(&session, &change.job).await?;
-    for reference in catalog.references.iter().filter(|reference| path.scope().has(reference)) {
-        host::lock_group_rows(&session, reference, &[&request.user_id]).await?;
-    }
+    lock_guard_rows(&session, &catalog, &[&request], path.scope()).await?;
     let scheduled = Scheduled { session: &session, context, catalog, request: &request, parties: &parties, path, now };
     let Some(evaluated) = scheduled.evaluate().await? else { return Ok(()) };
     let changes = scheduled.decide(change, evaluated).await.map_err(StartFailure::evaluated)?;

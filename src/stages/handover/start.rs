@@ -192,8 +192,11 @@ pub async fn lock_shared_rows<'r>(
 ) -> Result<()> {
     let is_shared =
         |planned: &&Planned| planned.count.rows > 0 && catalog.shares_rows(&catalog.references[planned.position]);
-    let shares = |ready: &&Ready<'_>| ready.plan.references.iter().any(|planned| is_shared(&planned));
-    let orgs = ready.filter(shares).map(|ready| ready.request.org()).collect();
+    let ready: Vec<&Ready<'_>> = ready.collect();
+    // Their own rows are those of somebody's reports, who are locked in another order.
+    let are_several = catalog.changes_users() && ready.iter().filter(|ready| ready.locks_out).count() > 1;
+    let shares = |ready: &&&Ready<'_>| are_several || ready.plan.references.iter().any(|planned| is_shared(&planned));
+    let orgs = ready.iter().filter(shares).map(|ready| ready.request.org()).collect();
     host::lock_shared_rows(session, &orgs).await
 }
 

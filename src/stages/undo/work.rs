@@ -1,6 +1,6 @@
 //! The work of an undo on one chunk: gives records back, and restores rows and values from their snapshots.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -62,11 +62,13 @@ pub async fn work(
             let entry = entry.ok_or_else(|| Error::unexpected(doing, format!("the journal has no row {id}")))?;
             let catalog = context.enter(session, job).await?;
             by_keys = is_by_keys(&catalog, &entry);
+            lock_shared_rows(session, &catalog, job, catalog.reference_of(&entry.kind).into_iter()).await?;
             undoing.entry(&catalog, &entry).await?;
         }
         None => {
             let catalog = context.enter(session, job).await?;
             let kinds = ReturningKinds::of(&catalog, job.target);
+            lock_shared_rows(session, &catalog, job, catalog.references.iter()).await?;
             let (first, last) = snapshot_range(chunk)?;
             let pending = returning(job, &kinds).between(session, first, last).await?;
             undoing.snapshots(&catalog, pending).await?;
@@ -78,6 +80,19 @@ pub async fn work(
     undoing.entries.iter().for_each(|entry| session.observe(observed(entry)));
     journal::insert(session, undoing.entries).await?;
     Ok(Worked { restored, by_keys, waits })
+}
+
+/// Locks the rows that an undo may share with other jobs, if it may change rows of one of these references.
+async fn lock_shared_rows<'c>(
+    session: &Session,
+    catalog: &Catalog,
+    job: &Job,
+    mut references: impl Iterator<Item = &'c Reference>,
+) -> Result<()> {
+    match references.any(|reference| catalog.shares_rows(reference)) {
+        true => host::lock_shared_rows(session, &BTreeSet::from([job.org.as_str()])).await,
+        false => Ok(()),
+    }
 }
 
 /// Returns the first and the last snapshot of a chunk.

@@ -70,6 +70,32 @@ async fn one_of_two_last_administrators_leaves(world: &mut World) {
     );
 }
 
+/// A condition on successors cannot be read, so that access ends by the users' rows alone. The guard over them binds nevertheless.
+#[every_engine]
+async fn last_administrator_stays_whatever_cannot_be_read(world: &mut World) {
+    world
+        .sql(&format!("{FIRMS} CREATE TABLE ranks (role TEXT, may TEXT); INSERT INTO ranks VALUES ('clerk', 'own');"))
+        .await;
+    let eligible =
+        "eligible = { column = \"role\", in = { table = \"ranks\", column = \"role\", where = { may = \"own\" } } }";
+    let docs = reference("doc", "docs", &format!("disposition = \"transfer\"\n{eligible}"));
+    world.use_catalog(&format!("{USERS}{LAST}{docs}")).await;
+    world.sql("ALTER TABLE ranks RENAME TO ranks_gone").await;
+    let mut jobs = Vec::new();
+    for user in ["2", "3"] {
+        let mut urgent = leave(user, to_nine());
+        urgent["lock_out"] = json!(true);
+        jobs.push(world.send(&urgent).await);
+    }
+    world.start_worker().await;
+    let ended = [world.end_of(jobs[0]).await, world.end_of(jobs[1]).await];
+    let refused: Vec<_> = ended.iter().filter(|job| job.state == State::Rejected).collect();
+    assert_eq!(refused.len(), 1, "{ended:?}");
+    assert_eq!(codes_of(refused[0]), ["protected"]);
+    let administrators = "SELECT count(*) FROM people WHERE role = 'admin' AND firm = 'a' AND status = 'active'";
+    assert_eq!(world.number(administrators).await, 1);
+}
+
 /// Runs many pairs over many planners. About half of the pairs are split over two transactions.
 #[on_postgres]
 async fn concurrent_last_administrators_cannot_both_leave(world: &mut World) {
