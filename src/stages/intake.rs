@@ -1,6 +1,7 @@
 //! The intake of requests: reads each message and gives it to the stage that takes it, in their order.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use crate::catalog::Catalog;
 use crate::contract::HandoverRequest;
@@ -83,7 +84,7 @@ struct Readable<'m> {
 }
 
 /// Gives requests to the planner, in groups that may share a transaction.
-async fn plan(context: &Context, catalog: &Catalog, readable: Vec<Readable<'_>>, outcomes: &mut [Outcome]) {
+async fn plan(context: &Context, catalog: &Arc<Catalog>, readable: Vec<Readable<'_>>, outcomes: &mut [Outcome]) {
     if readable.is_empty() {
         return;
     }

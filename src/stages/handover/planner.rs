@@ -5,6 +5,7 @@
 //! requests known and answers with the same outcome. A crash leaves nothing, and the messages are delivered again.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
@@ -16,7 +17,7 @@ use crate::plan::{Decision, Occasion, Scope, check_return};
 use crate::retry::RetryPolicy;
 use crate::stages::accepted::Accepted;
 use crate::stages::changes::{LedgerChanges, NewJobs};
-use crate::stages::context::{self, Context, now};
+use crate::stages::context::{self, Context, enter, now};
 use crate::stages::handover::evaluate::{Counting, evaluate, evaluate_access};
 use crate::stages::handover::guard_rows::lock_guard_rows;
 use crate::stages::handover::lock_out::{LockedOut, Next, lock_out};
@@ -57,7 +58,7 @@ impl Asked<'_> {
 }
 
 /// Takes a group of requests, together if that works, else one by one. Returns the outcomes by place.
-pub async fn take_group(context: &Context, catalog: &Catalog, group: Vec<Asked<'_>>) -> Vec<(usize, Outcome)> {
+pub async fn take_group(context: &Context, catalog: &Arc<Catalog>, group: Vec<Asked<'_>>) -> Vec<(usize, Outcome)> {
     let together: Vec<&Asked<'_>> = group.iter().collect();
     let planned = plan(context, catalog, &together, FastPath::Whole).await;
     let GroupOutcome { mut outcomes, alone } = match (planned, together.as_slice()) {
@@ -83,7 +84,7 @@ pub async fn take_group(context: &Context, catalog: &Catalog, group: Vec<Asked<'
 /// fail once more, are taken alone.
 async fn end_access_first(
     context: &Context,
-    catalog: &Catalog,
+    catalog: &Arc<Catalog>,
     group: &[&Asked<'_>],
     failure: &StartFailure,
 ) -> GroupOutcome {
@@ -102,7 +103,7 @@ async fn end_access_first(
     outcome
 }
 
-async fn take_alone(context: &Context, catalog: &Catalog, asked: &Asked<'_>) -> Outcome {
+async fn take_alone(context: &Context, catalog: &Arc<Catalog>, asked: &Asked<'_>) -> Outcome {
     match plan(context, catalog, &[asked], FastPath::Whole).await {
         Ok(planned) => planned.only(),
         Err(failure) => take_narrower(context, catalog, asked, failure).await,
@@ -114,7 +115,7 @@ async fn take_alone(context: &Context, catalog: &Catalog, asked: &Asked<'_>) -> 
 /// letter.
 pub async fn take_narrower(
     context: &Context,
-    catalog: &Catalog,
+    catalog: &Arc<Catalog>,
     asked: &Asked<'_>,
     mut failure: StartFailure,
 ) -> Outcome {
@@ -146,7 +147,12 @@ impl GroupOutcome {
 /// A group's outcome, or why the group failed.
 type Planned<T> = std::result::Result<T, StartFailure>;
 
-async fn plan(context: &Context, catalog: &Catalog, group: &[&Asked<'_>], path: FastPath) -> Planned<GroupOutcome> {
+async fn plan(
+    context: &Context,
+    catalog: &Arc<Catalog>,
+    group: &[&Asked<'_>],
+    path: FastPath,
+) -> Planned<GroupOutcome> {
     let retries = RetryPolicy::RECONNECT.start("planning requests");
     at_once(retries, || plan_once(context, catalog, group, path)).await
 }
@@ -154,7 +160,7 @@ async fn plan(context: &Context, catalog: &Catalog, group: &[&Asked<'_>], path: 
 /// Runs the transaction of a group.
 async fn plan_once(
     context: &Context,
-    catalog: &Catalog,
+    catalog: &Arc<Catalog>,
     group: &[&Asked<'_>],
     path: FastPath,
 ) -> Planned<GroupOutcome> {
@@ -166,10 +172,13 @@ async fn plan_once(
     lock(&session, group, path.scope()).await?;
     let (mut outcome, fresh) = sort_out_known(&session, group).await?;
     let Some(first) = fresh.first() else { return Ok(outcome) };
-    // Compared with the schema again, if an attempt has failed because of it.
-    let catalog = context.catalogs.of_hash(&session, &catalog.hash).await?;
-    host::enter(&session, &catalog, first.request().org()).await?;
-    let catalog = &*catalog.within(first.request().org());
+    let catalog = match path.scope() {
+        // Compared with the schema again, if an attempt has failed because of it.
+        Scope::Whole => context.catalogs.of_hash(&session, &catalog.hash).await?,
+        // Another look might wait for a table.
+        Scope::Access => catalog.clone(),
+    };
+    let catalog = &*enter(&session, catalog, first.request().org()).await?;
     let requests: Vec<&HandoverRequest> = fresh.iter().map(|asked| asked.request()).collect();
     lock_guard_rows(&session, catalog, &requests, path.scope()).await?;
     let decisions = decide(&session, context, catalog, &fresh, path.scope(), now).await?;

@@ -15,7 +15,7 @@ use crate::plan::group::Parties;
 use crate::plan::{Decision, Occasion, Scope, UserStatus};
 use crate::retry::RetryPolicy;
 use crate::stages::changes::LedgerChanges;
-use crate::stages::context::{Context, now};
+use crate::stages::context::{Context, enter, now};
 use crate::stages::handover::evaluate::{Counting, evaluate, evaluate_access};
 use crate::stages::handover::guard_rows::lock_guard_rows;
 use crate::stages::handover::lock_out::{LockedOut, Next, lock_out};
@@ -44,7 +44,7 @@ pub async fn start_due(context: &Context, id: JobId) -> Result<()> {
             Ok(()) => return cause.map_or(Ok(()), Err),
             Err(failure) => failure,
         };
-        match path.after(&failure, is_lock_out(context, id).await?) {
+        match path.after(&failure, must_end_access(context, id).await?) {
             None => return Err(failure.error),
             Some(next) => {
                 path = next;
@@ -54,10 +54,13 @@ pub async fn start_due(context: &Context, id: JobId) -> Result<()> {
     }
 }
 
-async fn is_lock_out(context: &Context, id: JobId) -> Result<bool> {
+/// True if a job is a lock-out that has not ended its user's access yet. Afterwards it is like any other job.
+async fn must_end_access(context: &Context, id: JobId) -> Result<bool> {
     let reader = context.store.reader();
     match jobs::get(&reader, id.0).await? {
-        Some(job) if job.kind == RequestType::Deactivate => Ok(requests::of_job(&reader, &job).await?.lock_out),
+        Some(job) if job.kind == RequestType::Deactivate && job.access_ended_at.is_none() => {
+            Ok(requests::of_job(&reader, &job).await?.lock_out)
+        }
         Some(_) | None => Ok(false),
     }
 }
@@ -132,7 +135,11 @@ async fn start_handover(
     // The job was accepted with the catalog of that day, and starts with the one that is current.
     change.job.catalog_hash.clone_from(&current.hash);
     context.catalogs.keep(&session, now).await?;
-    let catalog = context.enter(&session, &change.job).await?;
+    let catalog = match path.scope() {
+        Scope::Whole => context.enter(&session, &change.job).await?,
+        // Compared with the schema a moment ago. Another look might wait for a table.
+        Scope::Access => enter(&session, current, request.org()).await?,
+    };
     lock_guard_rows(&session, &catalog, &[&request], path.scope()).await?;
     let scheduled = Scheduled { session: &session, context, catalog, request: &request, parties: &parties, path, now };
     let Some(evaluated) = scheduled.evaluate().await? else { return Ok(()) };
