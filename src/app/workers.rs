@@ -21,6 +21,8 @@ pub struct WorkerPresence<'b> {
     broker: &'b dyn Broker,
     next_look: Instant,
     missing: Option<Missing>,
+    /// True while the broker is away, which is logged once.
+    is_away: bool,
 }
 
 /// A queue from which no worker takes.
@@ -40,7 +42,7 @@ struct Sign {
 impl WorkerPresence<'_> {
     /// Starts to look.
     pub fn new(broker: &dyn Broker) -> WorkerPresence<'_> {
-        WorkerPresence { broker, next_look: Instant::now(), missing: None }
+        WorkerPresence { broker, next_look: Instant::now(), missing: None, is_away: false }
     }
 
     /// Returns true if no worker has taken messages from this queue for a while: the queue had no consumer or, if the broker
@@ -49,10 +51,14 @@ impl WorkerPresence<'_> {
         if Instant::now() < self.next_look {
             return false;
         }
-        let sign = match self.broker.depths().await {
+        let depths = self.broker.depths().await;
+        let was_away = std::mem::replace(&mut self.is_away, depths.is_err());
+        let sign = match depths {
             Ok(depths) => depths.into_iter().find(|depth| depth.channel == channel).and_then(sign),
             Err(error) => {
-                tracing::warn!(%error, "the queues cannot be read now");
+                if !was_away {
+                    tracing::warn!(%error, "the queues cannot be read now");
+                }
                 None
             }
         };

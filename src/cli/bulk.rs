@@ -141,7 +141,7 @@ pub(super) async fn run(arguments: Arguments, settings: Settings) -> Result<Exit
         RunEnd::Done => report.end(),
         RunEnd::Interrupted => Ok(report.cut_off("interrupted")),
         RunEnd::Stopped(Stopped::TimedOut) => Ok(report.cut_off("the time is over")),
-        RunEnd::Stopped(Stopped::NoWorker) => Ok(report.cut_off("no worker takes the requests: run `handover run`")),
+        RunEnd::Stopped(Stopped::NoWorker) => Ok(report.cut_off("no worker takes the requests (run `handover run`)")),
     }
 }
 

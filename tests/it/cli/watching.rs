@@ -101,4 +101,10 @@ async fn watch_prints_lines_without_a_terminal(world: &mut World) {
     assert_eq!(lines, expected, "no change, no line");
     let listed = on(world, &["watch", "--timeout", "1s", "--json"]).expect(0).json_lines();
     assert!(listed.iter().any(|job| job["job_id"] == json!(held) && job["state"] == "needs_attention"), "{listed:?}");
+    if world.engine == Engine::Sqlite {
+        // Its queue shows no workers, only how long messages wait.
+        world.change_ledger("UPDATE handover.outbox SET created_at = '2026-01-01 00:00:00+00:00'").await;
+    }
+    let alone = on(world, &["watch", &cut.to_string()]).expect(1);
+    assert!(alone.err.contains(&format!("the job {cut} waits on the queue, and no worker takes it")), "{}", alone.err);
 }

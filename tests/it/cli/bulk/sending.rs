@@ -93,7 +93,7 @@ async fn bulk_run_ends_without_a_worker(world: &mut World) {
     }
     let ended = tokio::task::block_in_place(|| finish(child, b"")).expect(1);
     for part in
-        ["no worker takes the requests: run `handover run`: 0 of 4 rows", "3 more were sent", "no row is done twice"]
+        ["no worker takes the requests (run `handover run`): 0 of 4 rows", "3 more were sent", "no row is done twice"]
     {
         assert!(ended.err.contains(part), "{part} is missing in: {}", ended.err);
     }

@@ -181,6 +181,17 @@ fn evaluated(world: &World, cases: &[Case]) -> Vec<String> {
     })
 }
 
+/// The guide shows what the program prints.
+#[test]
+fn guide_shows_the_notes_of_a_case() {
+    const GUIDE: &str = "docs/guides/bulk-files.md";
+    let guide = std::fs::read_to_string(GUIDE).expect("the guide");
+    let shown = guide.split("```text\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a screen");
+    let cases = cases();
+    let case = cases.iter().find(|case| case.name.contains(GUIDE)).expect("its case");
+    assert_eq!(shown.lines().collect::<Vec<_>>(), case.says);
+}
+
 #[every_engine]
 async fn spreadsheets_have_the_expected_outcome(world: &mut World) {
     let cases = cases();
