@@ -19,6 +19,8 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON "handover"."outbox" TO "handover_worker"
 GRANT SELECT, INSERT, UPDATE ON "handover"."requests" TO "handover_worker";
 GRANT SELECT, INSERT, UPDATE ON "handover"."round_robin" TO "handover_worker";
 GRANT SELECT, INSERT, UPDATE, DELETE ON "handover"."row_snapshots" TO "handover_worker";
+GRANT SELECT, INSERT, UPDATE ON "handover"."services" TO "handover_worker";
+GRANT SELECT, INSERT, UPDATE, DELETE ON "handover"."tokens" TO "handover_worker";
 GRANT SELECT, INSERT, DELETE ON "public"."account_team_members" TO "handover_worker";
 GRANT SELECT ("created_by", "id", "owner_id"), UPDATE ("owner_id", "updated_at") ON "public"."accounts" TO "handover_worker";
 GRANT SELECT, DELETE ON "public"."api_tokens" TO "handover_worker";

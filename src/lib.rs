@@ -22,9 +22,9 @@
 //! | [`store`] | the database: `ledger` is our tables, `host` the application's |
 //! | [`broker`] | where messages come from and go to: RabbitMQ, or the outbox table itself |
 //! | [`stages`] | planner, cutter, mover, finalizer, commands, undo, relay, sweeper: one transaction each |
-//! | [`app`] | the use cases behind the commands: submit, preview, jobs, users, bulk files, dead letters, audit, access |
+//! | [`app`] | the use cases behind the commands: submit, preview, jobs, users, bulk files, dead letters, audit, tokens, access |
 //! | [`worker`] | runs the stages: consumes, retries, throttles, drains |
-//! | [`http`] | the HTTP server: metrics and health |
+//! | [`http`] | the HTTP servers: the API, and metrics and health |
 //! | [`config`], [`telemetry`] | settings; logs, and the export of spans |
 //! | [`cli`] | a file for each command |
 //!

@@ -10,6 +10,7 @@ mod crm;
 mod job_chain;
 mod ledger;
 mod outbox_due;
+mod tokens;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::{DynIden, IntoIden, MigrationTrait};
@@ -54,6 +55,7 @@ impl MigratorTrait for Ledger {
             Box::new(outbox_due::Migration),
             Box::new(catalog_versions::Migration),
             Box::new(job_chain::Migration),
+            Box::new(tokens::Migration),
         ]
     }
 

@@ -1,5 +1,6 @@
 //! Reads the audit trail.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -30,10 +31,11 @@ pub fn actions() -> Vec<String> {
 }
 
 /// An entry of the audit trail.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct AuditEntry {
     /// The time.
     #[serde(with = "time::serde::rfc3339")]
+    #[schemars(with = "String", extend("format" = "date-time"))]
     pub at: OffsetDateTime,
     /// The organization; empty if the host has none.
     pub org_id: String,
@@ -91,6 +93,20 @@ impl AuditPages {
         }
         Ok(page.into_iter().map(AuditEntry::of).collect())
     }
+}
+
+/// Returns a page of the entries that pass a filter, oldest first, from a number on; and the number after the last one if more follow.
+pub async fn page(
+    store: &Store,
+    filter: &AuditFilter,
+    from: i64,
+    limit: u64,
+) -> Result<(Vec<AuditEntry>, Option<i64>)> {
+    let mut records = filter.from(&store.reader(), from, limit.saturating_add(1)).await?;
+    let follows = records.len() as u64 > limit;
+    records.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    let next = records.last().filter(|_| follows).map(|last| last.entry.id + 1);
+    Ok((records.into_iter().map(AuditEntry::of).collect(), next))
 }
 
 impl AuditEntry {

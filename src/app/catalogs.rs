@@ -3,12 +3,14 @@
 mod contained;
 mod draft;
 mod evidence;
+mod in_use;
 mod publish;
 mod rights;
 mod scan;
 mod values;
 
 pub use self::draft::{DraftError, draft};
+pub use self::in_use::{CatalogInUse, in_use};
 pub use self::publish::{Published, publish};
 pub use self::rights::{Grants, grants};
 pub use self::scan::{Scan, SuspectedColumn, scan};

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
 use time::OffsetDateTime;
@@ -38,7 +39,7 @@ pub struct Filter {
 }
 
 /// A dead letter as it is shown.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct DeadLetterView {
     /// The id in the dead-letter queue.
     pub id: Option<String>,
@@ -60,6 +61,7 @@ pub struct DeadLetterView {
     pub by_broker: bool,
     /// The time when it was set aside.
     #[serde(with = "time::serde::rfc3339::option")]
+    #[schemars(with = "Option<String>")]
     pub at: Option<OffsetDateTime>,
     /// The organization of the request.
     pub org_id: Option<String>,
@@ -274,7 +276,7 @@ impl Selection {
         let matching = std::mem::take(&mut self.matching);
         let mut failure = None;
         for batch in matching.chunks(BATCH) {
-            if let Err(error) = self.audit(store, batch, action, by).await {
+            if let Err(error) = append_to_audit(store, batch, (action, by, self.now)).await {
                 failure = Some(error);
                 break;
             }
@@ -290,12 +292,16 @@ impl Selection {
             None => Ok(processed),
         }
     }
+}
 
-    async fn audit(&self, store: &Store, batch: &[DeadLetter], action: Action, by: &str) -> Result<()> {
-        let session = store.begin("dead").await?;
-        audit::append(&session, batch.iter().map(|message| entry(message, action, by, self.now)).collect()).await?;
-        Ok(session.commit().await?)
-    }
+async fn append_to_audit(
+    store: &Store,
+    batch: &[DeadLetter],
+    (action, by, now): (Action, &str, OffsetDateTime),
+) -> Result<()> {
+    let session = store.begin("dead").await?;
+    audit::append(&session, batch.iter().map(|message| entry(message, action, by, now)).collect()).await?;
+    Ok(session.commit().await?)
 }
 
 fn entry(message: &DeadLetter, action: Action, by: &str, now: OffsetDateTime) -> audit::Entry {

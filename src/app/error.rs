@@ -62,6 +62,17 @@ pub enum Error {
         /// The known reasons.
         known: Vec<String>,
     },
+    /// A body names another requester or organization than the credential.
+    #[error("the request is of another {0} than the credential")]
+    OtherPrincipal(&'static str),
+    /// A token cannot be created.
+    #[error("{what}: {hint}")]
+    Token {
+        /// The cause.
+        what: String,
+        /// The hint how to fix it.
+        hint: &'static str,
+    },
     /// The catalog has no example for the reference CRM.
     #[error("there is no example for the catalog {catalog}: set `catalog` to one of {with_example}")]
     NoExample {
@@ -113,6 +124,8 @@ impl Error {
             | Error::UnknownOrganization { .. }
             | Error::UnknownDeadLetters(_)
             | Error::UnknownReason { .. }
+            | Error::OtherPrincipal(_)
+            | Error::Token { .. }
             | Error::NoExample { .. }
             | Error::HasUsers(_)
             | Error::Json { .. } => false,

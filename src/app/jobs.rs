@@ -5,8 +5,8 @@ mod progress;
 mod summary;
 
 pub use self::details::{Command, Details, FailedAttempt, FailedChunk, JournalTotal, Skipped, details};
-pub use self::progress::{Status, progress, status};
-pub use self::summary::{Summary, list};
+pub use self::progress::{Progress, Status, progress, progress_of, status};
+pub use self::summary::{Cursor, Summary, list, page};
 
 use uuid::Uuid;
 

@@ -11,6 +11,7 @@ pub mod dead_letters;
 pub mod doctor;
 mod error;
 pub mod forget;
+pub mod groups;
 pub mod jobs;
 pub mod open;
 pub mod organizations;
@@ -19,6 +20,8 @@ pub mod preview;
 pub mod reference_crm;
 pub mod set_aside;
 pub mod submit;
+pub mod successors;
+pub mod tokens;
 pub mod users;
 pub mod workers;
 

@@ -5,6 +5,7 @@ mod estimate;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use self::estimate::Estimator;
@@ -22,7 +23,7 @@ use crate::store::ledger::chunks;
 use crate::store::{Error, Session, host};
 
 /// The effect of a request.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Preview {
     /// The job that the request would create.
     pub job_id: JobId,
@@ -51,7 +52,7 @@ pub struct Preview {
 }
 
 /// The effect on one reference.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct PreviewedReference {
     /// The catalog's name for it.
     pub kind: String,
@@ -79,12 +80,12 @@ pub struct Capacity {
     pub shared_with_host: Option<f64>,
 }
 
-/// Previews a request. `is_host_active` is called only if the answer changes the estimate.
+/// Previews a request. `is_host_active` is awaited only if the answer changes the estimate.
 pub async fn preview(
     context: &Context,
     capacity: Capacity,
     request: HandoverRequest,
-    is_host_active: impl AsyncFn() -> bool,
+    is_host_active: impl Future<Output = bool>,
 ) -> Result<Preview> {
     let (catalog, now) = (context.catalogs.current(), now());
     let request = respell_handover(context, &catalog, normalize_handover(&catalog, request)?).await?;
@@ -112,8 +113,8 @@ pub async fn preview(
             let size = Size::of(&catalog, &plan, context.limits.chunk_rows);
             let yields = capacity.shared_with_host.filter(|_| !size.at_once && sees_host_activity(context));
             let shared_with_host = match yields {
-                Some(share) if is_host_active().await => Some(share),
-                Some(_) | None => None,
+                Some(share) => is_host_active.await.then_some(share),
+                None => None,
             };
             let estimator = Estimator {
                 recent,
@@ -163,7 +164,7 @@ pub async fn preview_revert(context: &Context, request: &Request) -> Result<Opti
 }
 
 /// The effect of a request about a job, a user or an invitation.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct CommandPreview {
     /// The request type.
     #[serde(rename = "type")]

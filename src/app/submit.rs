@@ -1,17 +1,22 @@
-//! Submits requests: publishes them on the request queue.
+//! Submits requests: publishes them on the request queue, or takes them at once for a sender who waits.
 
 use std::collections::BTreeMap;
 
 use serde_json::json;
 use uuid::Uuid;
 
-use super::error::Result;
+use super::access::Principal;
+use super::error::{Error, Result};
+use super::jobs;
 use crate::broker::{Broker, BrokerError, Channel, Outgoing};
-use crate::contract::{Request, RequestType, read_request, routing_key};
+use crate::contract::{
+    DeadLetterCode, InvalidRequest, JobId, Reason, Request, RequestOutcome, RequestType, read_request, routing_key,
+};
 use crate::plan::normalize;
-use crate::stages::Context;
-use crate::stages::spelling::respell;
+use crate::stages::spelling::{respell, respell_accepted};
+use crate::stages::{Accepted, Answer, AnswerResult, Context, DeadLetterReason, Outcome, intake};
 use crate::store::ledger::jobs::Job;
+use crate::store::ledger::requests;
 
 /// Checks a request against the catalog, and returns it in the form that the planner gives it: the hashes of both are equal.
 pub async fn prepare(context: &Context, request: Request) -> Result<Request> {
@@ -39,6 +44,83 @@ fn message(request: &Request) -> Outgoing {
         content_type: "application/json".into(),
         headers: BTreeMap::new(),
         body: request.canonical().to_string().into_bytes(),
+    }
+}
+
+/// The outcome of a request that was taken at once.
+#[derive(Debug)]
+pub enum Taken {
+    /// The request created its job, now or before.
+    Accepted(JobId),
+    /// The request is rejected, now or before. That is final for its id.
+    Rejected(JobId, Vec<Reason>),
+    /// The request's id belongs to another request. `is_own`: of the same requester.
+    Conflict {
+        /// True if the other request is of the same requester.
+        is_own: bool,
+    },
+    /// The request is invalid.
+    Invalid(InvalidRequest),
+    /// The job has changed since the version that the command names. Nothing is done.
+    Outdated,
+    /// Other transactions are in the way. Nothing is done.
+    Busy,
+    /// The database refuses the request. Nothing is done.
+    Failed,
+}
+
+/// Takes a request of a principal in one short transaction: it is accepted, and access ends. Records move in the workers. The same
+/// functions as for requests from the queue decide. `version`: a command does nothing if its job has another version.
+pub async fn take(
+    context: &Context,
+    principal: &Principal,
+    request: Request,
+    traceparent: Option<&str>,
+    version: Option<i64>,
+) -> Result<Taken> {
+    let catalog = context.catalogs.current_now(&context.store.reader()).await;
+    let accepted = Accepted::of(normalize(&catalog, request)?);
+    let accepted = respell_accepted(context, &catalog, accepted).await?;
+    check_principal(principal, &accepted.request)?;
+    let header = accepted.request.header();
+    let (org, request_id) = (header.org().to_owned(), header.request_id.to_string());
+    let requester = header.requested_by.to_string();
+    match intake::take_at_once(context, &catalog, accepted, traceparent, version).await {
+        Outcome::Answered(answer) => taken(context, answer).await,
+        Outcome::DeadLetter(reason) if reason.fault.code == DeadLetterCode::Conflict => {
+            let earlier = requests::get(&context.store.reader(), &org, &request_id).await?;
+            let is_own = earlier.is_some_and(|earlier| earlier.body["requested_by"] == requester.as_str());
+            Ok(Taken::Conflict { is_own })
+        }
+        Outcome::DeadLetter(reason) if reason.fault.code == DeadLetterCode::Failed => Ok(Taken::Failed),
+        Outcome::DeadLetter(DeadLetterReason { fault: first, more, .. }) => {
+            Ok(Taken::Invalid(InvalidRequest { first, more }))
+        }
+        Outcome::Blocked(_) | Outcome::NotReached | Outcome::Done => Ok(Taken::Busy),
+        Outcome::Outdated => Ok(Taken::Outdated),
+    }
+}
+
+async fn taken(context: &Context, Answer { job, result, .. }: Answer) -> Result<Taken> {
+    match result {
+        AnswerResult::Accepted | AnswerResult::Duplicate(RequestOutcome::Accepted) => Ok(Taken::Accepted(job)),
+        AnswerResult::Rejected(reasons) => Ok(Taken::Rejected(job, reasons)),
+        AnswerResult::Duplicate(RequestOutcome::Rejected) => {
+            let found = jobs::find(&context.store, job.0).await?;
+            Ok(Taken::Rejected(job, found.map(|job| jobs::reasons(&job)).transpose()?.unwrap_or_default()))
+        }
+    }
+}
+
+/// Checks that a request is of the principal and their organization.
+pub fn check_principal(principal: &Principal, request: &Request) -> Result<()> {
+    let header = request.header();
+    if principal.org() != Some(header.org()) {
+        return Err(Error::OtherPrincipal("organization"));
+    }
+    match principal.actor() {
+        Ok(actor) if actor == *header.requested_by => Ok(()),
+        Ok(_) | Err(_) => Err(Error::OtherPrincipal("requester")),
     }
 }
 

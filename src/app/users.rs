@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::error::{Error, Result};
@@ -30,7 +31,7 @@ pub enum StatusFilter {
 }
 
 /// A user and the number of records that they own, by kind.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct UserWithRecords {
     /// The user.
     #[serde(flatten)]
@@ -48,6 +49,8 @@ pub struct UserFilter {
     pub org: Option<String>,
     /// With this text in the name or the email address.
     pub text: Option<String>,
+    /// The user with this id.
+    pub id: Option<UserId>,
 }
 
 /// The users that pass a filter, read page by page from one snapshot.
@@ -79,9 +82,15 @@ impl UserPages {
         let statuses = filter.status.values(&catalog.users.status);
         // Without a value for a status, no user can have it.
         let (rest, statuses) = statuses.map_or((0, Vec::new()), |statuses| (limit, statuses));
-        let selection = UserSelection { statuses, text: filter.text };
+        let selection = UserSelection { statuses, text: filter.text, id: filter.id };
         let total = if rest == 0 { 0 } else { host::count_users(&session, &catalog, &selection).await? };
         Ok(UserPages { session, catalog, selection, after: None, skip, rest, total })
+    }
+
+    /// Begins after the user with this key.
+    pub fn after(mut self, key: Option<UserId>) -> UserPages {
+        self.after = key.map(String::from);
+        self
     }
 
     /// Reads the next page; an empty one is the end.

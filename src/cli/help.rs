@@ -7,17 +7,28 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ("Start", &["demo", "init", "doctor", "migrate", "run"]),
     ("Offboard", &["preview", "submit", "bulk", "revert", "cancel", "pause", "resume", "amend"]),
     ("Inspect", &["jobs", "job", "watch", "users", "audit"]),
-    ("Operate", &["dead", "forget", "health"]),
+    ("Operate", &["serve", "token", "dead", "forget", "health"]),
     ("Set up", &["catalog", "schema", "completions", "man"]),
 ];
 
 /// Examples of every command.
-const EXAMPLES: [(&str, &[&str]); 33] = [
+const EXAMPLES: [(&str, &[&str]); 37] = [
     ("demo", &["handover demo", "handover demo --catalog apto --records 1000000 --keep demo.db"]),
     ("init", &["handover init", "handover init /etc/handover/handover.toml --catalog /etc/handover/app.toml"]),
     ("doctor", &["handover doctor", "handover --config handover.toml doctor --json"]),
     ("migrate", &["handover migrate", "handover migrate --reference-crm --seed"]),
-    ("run", &["handover run", "handover run --stage planner,relay"]),
+    ("run", &["handover run", "handover run --serve", "handover run --stage planner,relay"]),
+    ("serve", &["handover serve", "handover serve --wait-for 60s"]),
+    (
+        "token create",
+        &[
+            "handover token create --user 1 --org 1 --scopes jobs:read,jobs:write",
+            "handover token create --service crm --org 1 --types deactivate,revert --scopes jobs:read,jobs:write",
+            "handover token create --operator ops --scopes operator:read",
+        ],
+    ),
+    ("token list", &["handover token list"]),
+    ("token revoke", &["handover token revoke 0123456789abcdef"]),
     ("preview", &["handover preview request.json", "handover preview requests.jsonl --json"]),
     ("submit", &["handover submit request.json --dry-run", "handover submit request.json --yes --wait"]),
     (

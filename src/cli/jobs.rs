@@ -102,7 +102,7 @@ const COLUMNS: [Column<Summary>; 12] = [
 pub async fn list(arguments: ListArguments, settings: Settings) -> Result<Exit> {
     let ListArguments { state: states, kinds, user, org, by: requested_by, since, text, list } = arguments;
     let store = open::ledger(&settings).await?;
-    let filter = JobFilter { states, kinds, user, org: org.clone(), requested_by, since, text };
+    let filter = JobFilter { states, kinds, user, org: org.clone(), requested_by, since, text, before: None };
     let Page { limit, skip } = list.page();
     let (jobs, total) = jobs::list(&store, &filter, limit, skip).await?;
     if total == 0 {

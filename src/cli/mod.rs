@@ -25,15 +25,18 @@ mod migrate;
 mod open;
 mod output;
 mod preview;
+mod process;
 mod question;
 mod request_file;
 mod run;
 mod schema;
+mod serve;
 mod shell;
 mod signals;
 mod submit;
 mod systemd;
 mod time_argument;
+mod token;
 mod users;
 mod watch;
 
@@ -70,6 +73,10 @@ enum Command {
     /// Run a worker: all stages, or those that `--stage` names.
     #[command(visible_alias = "worker")]
     Run(run::Arguments),
+    /// Serve the HTTP API, without a worker.
+    Serve(serve::Arguments),
+    /// Create, list and revoke tokens of the HTTP API.
+    Token(token::Arguments),
     /// Check whether a worker is ready, for images without a shell.
     Health(health::Arguments),
     /// Create or upgrade the ledger.
@@ -140,6 +147,8 @@ impl Command {
             Command::Demo(_)
             | Command::Init(_)
             | Command::Run(_)
+            | Command::Serve(_)
+            | Command::Token(_)
             | Command::Health(_)
             | Command::Migrate(_)
             | Command::Preview(_)
@@ -169,7 +178,7 @@ pub fn parse() -> Cli {
 
 /// Runs a command and returns its exit code. Prints its error once, with all causes.
 pub fn main(cli: Cli) -> ExitCode {
-    let is_worker = matches!(cli.command, Command::Run(_));
+    let is_worker = matches!(cli.command, Command::Run(_) | Command::Serve(_));
     match run_to_end(cli) {
         Ok(exit) => exit.into(),
         // The reader of the output has closed it: `handover jobs | head` is not a failure.
@@ -197,7 +206,7 @@ fn run_to_end(cli: Cli) -> Result<Exit> {
         output::note(format!("handover: {}", confirmation::REQUIRED));
         return Ok(Exit::Usage);
     }
-    let is_worker = matches!(cli.command, Command::Run(_));
+    let is_worker = matches!(cli.command, Command::Run(_) | Command::Serve(_));
     if is_worker && cli.config.as_ref().is_some_and(|file| !file.is_file()) {
         // A pipe can be read only once, and the restart would read it again.
         run::with_deep_stacks();
@@ -234,6 +243,8 @@ async fn dispatch(command: Command, settings: Settings) -> Result<Exit> {
         Command::Init(arguments) => init::run(arguments),
         Command::Demo(arguments) => demo::run(arguments, settings).await,
         Command::Run(arguments) => run::run(arguments, settings).await,
+        Command::Serve(arguments) => serve::run(arguments, settings).await,
+        Command::Token(arguments) => token::run(arguments, settings).await,
         Command::Health(arguments) => health::run(arguments, &settings).await,
         Command::Migrate(arguments) => migrate::run(arguments, settings).await,
         Command::Submit(arguments) => submit::run(arguments, settings).await,

@@ -91,16 +91,20 @@ fn show_one<P: Serialize>(preview: &P, json: bool, print: impl Fn(&P) -> Result<
     }
 }
 
-/// Previews a request for a worker with these settings.
-pub async fn preview(context: &Context, worker: worker::Settings, request: HandoverRequest) -> Result<Preview> {
-    let capacity = Capacity {
+/// Returns the capacity of a worker with these settings.
+pub fn capacity(worker: worker::Settings) -> Capacity {
+    Capacity {
         movers: worker.movers,
         share: worker.pace.share(),
         shared_with_host: worker.pace.backs_off().then_some(host_activity::WORK_SHARE),
-    };
+    }
+}
+
+/// Previews a request for a worker with these settings.
+pub async fn preview(context: &Context, worker: worker::Settings, request: HandoverRequest) -> Result<Preview> {
     // The host's activity only refines the estimate: a failed look must not fail the preview.
-    let is_host_active = async || host_activity::is_active(&context.store).await.unwrap_or(false);
-    Ok(preview::preview(context, capacity, request, is_host_active).await?)
+    let is_host_active = async { host_activity::is_active(&context.store).await.unwrap_or(false) };
+    Ok(preview::preview(context, capacity(worker), request, is_host_active).await?)
 }
 
 /// Prints a preview for people.

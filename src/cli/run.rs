@@ -9,14 +9,13 @@ use clap::Args;
 use tokio_util::sync::CancellationToken;
 
 use super::exit::Exit;
-use super::signals::Signals;
-use super::{open, systemd};
+use super::process::{Patience, until_stopped};
+use super::{open, serve, systemd};
 use crate::app;
 use crate::catalog::Rights;
 use crate::config::Settings;
-use crate::http;
-use crate::http::ops::{Listener, Parts};
-use crate::retry::RetryPolicy;
+use crate::http::ops::Parts;
+use crate::http::{self, Listener, ops};
 use crate::stages;
 use crate::store::Store;
 use crate::telemetry::otlp;
@@ -30,6 +29,9 @@ pub struct Arguments {
     /// Wait at most this long at the start for a database, a ledger or a broker that is not there yet: `60s`.
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = humantime::parse_duration)]
     wait_for: Duration,
+    /// Serve the HTTP API too, on `api.listen`.
+    #[arg(long)]
+    serve: bool,
 }
 
 /// The stack size of a worker's threads, in bytes. Header tables of AMQP messages nest as deep as a frame allows (128 KiB,
@@ -53,35 +55,21 @@ pub fn with_deep_stacks() {
 }
 
 pub async fn run(arguments: Arguments, settings: Settings) -> Result<Exit> {
-    // Listen from the beginning: a signal during startup must stop the worker too.
-    let mut signals = Signals::listen()?;
-    let stop = CancellationToken::new();
-    let signaled_twice = async {
-        signals.next().await;
-        stop.cancel();
-        signals.next().await;
-    };
-    tokio::select! {
-        exit = work(arguments, settings, stop.clone()) => exit,
-        // As after a crash: uncommitted work is rolled back, and unacknowledged messages are redelivered.
-        () = signaled_twice => {
-            tracing::warn!("second stop signal: unfinished work will be redelivered");
-            Ok(Exit::Failed)
-        }
-    }
+    until_stopped(async |stop| work(arguments, settings, stop).await).await
 }
 
 async fn work(arguments: Arguments, settings: Settings, stop: CancellationToken) -> Result<Exit> {
     let export = otlp::start(&settings.telemetry.otlp)?;
-    let exit = serve(arguments, settings, stop).await;
+    let exit = run_worker(arguments, settings, stop).await;
     if let Some(export) = export {
         export.finish().await;
     }
     exit
 }
 
-async fn serve(arguments: Arguments, settings: Settings, stop: CancellationToken) -> Result<Exit> {
-    let listener = listener(settings.http).await?;
+async fn run_worker(arguments: Arguments, settings: Settings, stop: CancellationToken) -> Result<Exit> {
+    let listener = listener(&settings.http).await?;
+    let api = if arguments.serve { serve::bind(&settings.api).await? } else { None };
     let patience = Patience { until: Instant::now() + arguments.wait_for };
     let store = patience.wait_for("opening the database", &stop, async || store(&settings).await).await?;
     let context = open::context(&settings, store.clone()).await?;
@@ -90,44 +78,22 @@ async fn serve(arguments: Arguments, settings: Settings, stop: CancellationToken
     let broker = patience.wait_for("connecting to the broker", &stop, connect).await?;
     let roles = if arguments.stages.is_empty() { Role::ALL.to_vec() } else { arguments.stages };
     let parts = Parts { store: store.clone(), broker: broker.clone(), draining: stop.clone() };
-    let _serving = listener.map(|listener| listener.serve(parts));
+    let _serving = listener.map(|listener| serve_ops(listener, parts));
+    let api = api.map(|api| serve::start(api, &settings, context.clone(), Some(broker.clone()), stop.clone()));
     worker::run(context, broker, &roles, settings.worker, systemd::until(stop.cancelled())).await?;
+    if let Some(api) = api {
+        api.stop().await;
+    }
     store.close().await;
     tracing::info!("the worker has stopped");
     Ok(Exit::Done)
 }
 
-/// The time that a worker waits at its start for its servers.
-struct Patience {
-    until: Instant,
-}
-
-impl Patience {
-    /// Repeats an attempt until it succeeds, the time is over, or the worker is stopped.
-    async fn wait_for<T>(
-        &self,
-        what: &'static str,
-        stop: &CancellationToken,
-        attempt: impl AsyncFn() -> Result<T>,
-    ) -> Result<T> {
-        let mut retries = RetryPolicy::RECONNECT.start(what);
-        let mut is_reported = false;
-        loop {
-            let error = match attempt().await {
-                Ok(opened) => return Ok(opened),
-                Err(error) if Instant::now() >= self.until || stop.is_cancelled() => return Err(error),
-                Err(error) => format!("{error:#}"),
-            };
-            if !std::mem::replace(&mut is_reported, true) {
-                tracing::warn!(what, error, "not there yet; waiting");
-            }
-            tokio::select! {
-                () = retries.wait_after(&error) => {}
-                () = tokio::time::sleep_until(self.until.into()) => {}
-                () = stop.cancelled() => {}
-            }
-        }
+fn serve_ops(listener: Listener, parts: Parts) -> http::Serving {
+    if let Ok(address) = listener.address() {
+        tracing::info!(%address, "serving metrics and health");
     }
+    listener.serve(ops::router(parts))
 }
 
 /// Opens the database and checks its ledger. Logs what the worker works with.
@@ -147,9 +113,9 @@ async fn store(settings: &Settings) -> Result<Store> {
 }
 
 /// Binds the address before anything else: of two workers with one address, the second must not start.
-async fn listener(http: http::Settings) -> Result<Option<Listener>> {
+async fn listener(http: &http::Settings) -> Result<Option<Listener>> {
     let Some(address) = http.listen else { return Ok(None) };
-    let listener = Listener::bind(address).await.with_context(|| {
+    let listener = Listener::bind(address, &http.hosts).await.with_context(|| {
         format!(
             "cannot listen on `http.listen` {address}: set another address, port 0 for a free one, or an empty text"
         )

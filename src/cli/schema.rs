@@ -1,5 +1,5 @@
-//! `handover schema`: prints the contract, generated from its types: JSON Schemas, and the AsyncAPI document that combines
-//! them.
+//! `handover schema`: prints the contract, generated from its types: JSON Schemas, and the AsyncAPI and OpenAPI documents that
+//! combine them.
 
 mod asyncapi;
 
@@ -12,6 +12,7 @@ use super::output;
 use crate::catalog::CatalogFile;
 use crate::config::Settings;
 use crate::contract::{Assigned, CloudEvent, Completion, InvitationData, JobStatusData, Reply, Request};
+use crate::http::api;
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -32,6 +33,8 @@ enum Of {
     Catalog,
     /// Every queue, exchange, message and header: AsyncAPI 3.0.
     Asyncapi,
+    /// Every path of the HTTP API: OpenAPI 3.1.
+    Openapi,
 }
 
 /// Every published event.
@@ -54,6 +57,10 @@ pub fn run(arguments: Arguments, settings: &Settings) -> Result<Exit> {
         Of::Catalog => schema_for!(CatalogFile),
         Of::Asyncapi => {
             output::json(&asyncapi::document(settings.broker.prefix())?)?;
+            return Ok(Exit::Done);
+        }
+        Of::Openapi => {
+            output::json(&api::document())?;
             return Ok(Exit::Done);
         }
     };

@@ -55,7 +55,7 @@ pub async fn run(arguments: Arguments, settings: Settings) -> Result<Exit> {
         organizations::check(&store, &catalog, &org).await?;
     }
     let Arguments { status, org, text, list } = arguments;
-    let filter = UserFilter { status: status.into(), org, text };
+    let filter = UserFilter { status: status.into(), org, text, id: None };
     let Page { limit, skip } = list.page();
     let pages = UserPages::open(&store, catalog, filter, limit, skip).await;
     let mut pages = pages.context("listing users; use --org to name an organization")?;

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use super::defaults::{names, variable};
 use super::faults::Faults;
 use crate::contract::{most_similar, printable};
+use crate::http::{is_host_name, listed};
 use crate::worker::throttle::Pace;
 
 /// The form of a setting's value.
@@ -25,6 +26,10 @@ enum Form {
     Pace(&'static [&'static str]),
     /// An address with a port, or nothing.
     Address,
+    /// Names of hosts, separated by commas.
+    Hosts,
+    /// IP addresses, separated by commas.
+    Addresses,
 }
 
 const MOST: u64 = i64::MAX as u64;
@@ -32,7 +37,7 @@ const MOST_I32: u64 = i32::MAX as u64;
 const MOST_U32: u64 = u32::MAX as u64;
 
 /// The form of every setting.
-const FORMS: [(&str, Form); 39] = [
+const FORMS: [(&str, Form); 43] = [
     ("catalog", Form::Text),
     ("database.url", Form::Secret),
     ("database.max_connections", Form::Number(MOST_U32)),
@@ -69,6 +74,10 @@ const FORMS: [(&str, Form); 39] = [
     ("limits.recount_every", Form::Duration),
     ("limits.keep_events", Form::Duration),
     ("http.listen", Form::Address),
+    ("http.hosts", Form::Hosts),
+    ("api.listen", Form::Address),
+    ("api.hosts", Form::Hosts),
+    ("api.trusted_proxies", Form::Addresses),
     ("log.filter", Form::Text),
     ("log.format", Form::OneOf(&["text", "json", "auto"])),
     ("telemetry.otlp.endpoint", Form::Secret),
@@ -131,6 +140,8 @@ impl Form {
             Form::OneOf(words) => words.contains(&text.as_str()),
             Form::Pace(_) => serde_json::from_value::<Pace>(value.clone()).is_ok(),
             Form::Address => text.is_empty() || text.parse::<std::net::SocketAddr>().is_ok(),
+            Form::Hosts => listed(&text).all(is_host_name),
+            Form::Addresses => listed(&text).all(|part| part.parse::<std::net::IpAddr>().is_ok()),
         }
     }
 
@@ -155,6 +166,8 @@ impl Form {
             Form::Address => {
                 "an address and a port (127.0.0.1:9464, 0.0.0.0:9464 or [::]:9464), or empty for no server".to_owned()
             }
+            Form::Hosts => "names of hosts without ports, separated by commas".to_owned(),
+            Form::Addresses => "IP addresses, separated by commas".to_owned(),
         }
     }
 
@@ -165,7 +178,16 @@ impl Form {
                 likely.map_or(String::new(), |likely| format!("; did you mean {likely}?"))
             }
             (Form::OneOf(_) | Form::Pace(_), _)
-            | (Form::Text | Form::Secret | Form::Number(_) | Form::Duration | Form::Address, _) => String::new(),
+            | (
+                Form::Text
+                | Form::Secret
+                | Form::Number(_)
+                | Form::Duration
+                | Form::Address
+                | Form::Hosts
+                | Form::Addresses,
+                _,
+            ) => String::new(),
         }
     }
 }

@@ -36,15 +36,17 @@ pub struct Settings {
     pub worker: worker::Settings,
     /// The sizes and time limits of the stages.
     pub limits: Limits,
-    /// The HTTP server.
+    /// The HTTP server for operators.
     pub http: http::Settings,
+    /// The HTTP API.
+    pub api: http::ApiSettings,
     /// The log.
     pub log: Log,
     /// The export of traces.
     pub telemetry: Telemetry,
 }
 
-const SECTIONS: [&str; 8] = ["catalog", "database", "broker", "worker", "limits", "http", "log", "telemetry"];
+const SECTIONS: [&str; 9] = ["catalog", "database", "broker", "worker", "limits", "http", "api", "log", "telemetry"];
 
 /// Loads the settings from a file and from the environment.
 pub fn load(file: Option<&Path>, variables: &Variables) -> Result<Settings> {
@@ -102,11 +104,13 @@ fn read(config: &Config, faults: &mut Faults) -> Option<Settings> {
     let worker: Option<worker::Settings> = section(config, "worker", faults);
     let limits: Option<Limits> = section(config, "limits", faults);
     let http: Option<http::Settings> = section(config, "http", faults);
+    let api: Option<http::ApiSettings> = section(config, "api", faults);
     let log: Option<Log> = section(config, "log", faults);
     let telemetry: Option<Telemetry> = section(config, "telemetry", faults);
     database.iter().for_each(|database| check_database(database, faults));
     worker.iter().for_each(|worker| check_worker(worker, faults));
     limits.iter().for_each(|limits| check_limits(limits, faults));
+    api.iter().filter_map(http::ApiSettings::fault).for_each(|fault| faults.add(fault));
     telemetry.iter().for_each(|telemetry| check_telemetry(telemetry, faults));
     let broker = broker.and_then(|section| {
         let checked = broker::Settings::check(section);
@@ -119,6 +123,7 @@ fn read(config: &Config, faults: &mut Faults) -> Option<Settings> {
         worker: worker?,
         limits: limits?,
         http: http?,
+        api: api?,
         log: log?,
         telemetry: telemetry?,
     })
@@ -179,6 +184,7 @@ mod tests {
             "worker" => config.get::<worker::Settings>(section).err(),
             "limits" => config.get::<Limits>(section).err(),
             "http" => config.get::<http::Settings>(section).err(),
+            "api" => config.get::<http::ApiSettings>(section).err(),
             "log" => config.get::<Log>(section).err(),
             "telemetry" => config.get::<Telemetry>(section).err(),
             other => config.get::<Otlp>(other).err(),

@@ -75,6 +75,9 @@ text_id! {
     RequestId
 }
 
+/// The prefix of a requester that is a service instead of a user.
+const SERVICE: &str = "service:";
+
 /// The prefix of an id that replaces a forgotten user.
 const FORGOTTEN: &str = "forgotten:";
 
@@ -82,6 +85,16 @@ impl UserId {
     /// Creates an id that replaces a forgotten user and cannot be traced back to them.
     pub fn pseudonym() -> UserId {
         UserId(format!("{FORGOTTEN}{}", Uuid::new_v4()))
+    }
+
+    /// Returns the requester that stands for a service.
+    pub fn of_service(name: &str) -> Result<UserId, InvalidId> {
+        UserId::try_from(format!("{SERVICE}{name}"))
+    }
+
+    /// Returns the name of the service, if the requester is one. A service is never a user of the host, even if one has this id.
+    pub fn service(&self) -> Option<&str> {
+        self.0.strip_prefix(SERVICE)
     }
 
     /// True if the id replaces a forgotten user.

@@ -31,6 +31,17 @@ pub fn read_request(body: &[u8]) -> Result<Request, InvalidRequest> {
     read_json(&parse(body)?)
 }
 
+/// Reads a message body to which a door adds fields that its sender has stated elsewhere. A field of the body stays as it is.
+pub fn read_request_with(body: &[u8], stated: &[(&str, &str)]) -> Result<Request, InvalidRequest> {
+    let mut json = parse(body)?;
+    if let Json::Object(fields) = &mut json {
+        let added = stated.iter().filter(|(name, _)| fields.iter().all(|(known, _)| known != name));
+        let added: Vec<_> = added.map(|(name, value)| ((*name).to_owned(), Json::Text((*value).to_owned()))).collect();
+        fields.extend(added);
+    }
+    read_json(&json)
+}
+
 /// Reads a request as the ledger stores it: in its canonical form.
 pub fn read_stored(stored: Value) -> Result<Request, InvalidRequest> {
     let unreadable = |error: serde_json::Error| {

@@ -1,6 +1,13 @@
-//! The HTTP servers of a worker. [`ops`] serves metrics and health.
+//! The HTTP servers. [`ops`] serves metrics and health of a worker, [`api`] the HTTP API. Both listen by [`Listener`], which bounds
+//! connections and times, and checks the `Host` of every request.
 
+pub mod api;
+mod ends;
+mod hosts;
 pub mod ops;
+mod problem;
+mod server;
 mod settings;
 
-pub use self::settings::Settings;
+pub use self::server::{Listener, Serving};
+pub use self::settings::{ApiSettings, Settings, is_host_name, listed};

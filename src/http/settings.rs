@@ -1,16 +1,47 @@
-//! The `[http]` settings.
+//! The `[http]` and `[api]` settings.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Deserializer, de};
 
-/// The settings of the HTTP server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+/// The settings of the server for operators.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// The address; `None` starts no server.
     #[serde(deserialize_with = "address")]
     pub listen: Option<SocketAddr>,
+    /// The names for which it answers, besides its addresses.
+    #[serde(deserialize_with = "names")]
+    pub hosts: Vec<String>,
+}
+
+/// The settings of the API.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApiSettings {
+    /// The address; `None` starts no server.
+    #[serde(deserialize_with = "address")]
+    pub listen: Option<SocketAddr>,
+    /// The names for which it answers, besides its addresses.
+    #[serde(deserialize_with = "names")]
+    pub hosts: Vec<String>,
+    /// The proxies that may say for whom they ask.
+    #[serde(deserialize_with = "addresses")]
+    pub trusted_proxies: Vec<IpAddr>,
+}
+
+impl ApiSettings {
+    /// Returns why the address must not be served, if so: requests would carry their tokens over the network unprotected.
+    pub fn fault(&self) -> Option<String> {
+        let address = self.listen.filter(|address| !address.ip().is_loopback())?;
+        self.trusted_proxies.is_empty().then(|| {
+            format!(
+                "`api.listen` {address} can be reached from other machines without TLS: listen on 127.0.0.1, or list \
+                 the proxy that ends TLS in `api.trusted_proxies`"
+            )
+        })
+    }
 }
 
 /// Reads an address; an empty text is none.
@@ -20,8 +51,30 @@ fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAd
         return Ok(None);
     }
     text.parse().map(Some).map_err(|_| {
-        de::Error::custom(
-            "`http.listen` must be an address and a port (127.0.0.1:9464, 0.0.0.0:9464 or [::]:9464), or empty for no server",
-        )
+        de::Error::custom("an address to listen on must have a port (127.0.0.1:9464, 0.0.0.0:9464 or [::]:9464), or be empty for no server")
     })
+}
+
+/// Returns the parts of a list that commas separate.
+pub fn listed(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|part| !part.is_empty())
+}
+
+/// True if a text may be the name of a host, without a port.
+pub fn is_host_name(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'))
+}
+
+fn names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    match listed(&text).all(is_host_name) {
+        true => Ok(listed(&text).map(str::to_owned).collect()),
+        false => Err(de::Error::custom("hosts must be names without ports, separated by commas")),
+    }
+}
+
+fn addresses<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpAddr>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let parsed = listed(&text).map(str::parse).collect::<Result<_, _>>();
+    parsed.map_err(|_| de::Error::custom("proxies must be IP addresses, separated by commas"))
 }

@@ -183,10 +183,7 @@ impl Deal {
             if let Receiver::Turn { group, members, start, .. } = &mut share.to
                 && group == of_group
             {
-                let next = members.iter().position(|member| order(member.as_str(), last_served) == Ordering::Greater);
-                let place = members.iter().position(|member| member.as_str() == last_served);
-                let first = place.map_or(next.unwrap_or(0), |place| (place + 1) % members.len());
-                *start = first as u64;
+                *start = next_turn(members, last_served, &order) as u64;
                 last = used.map(|used| members[((*start + used - 1) % members.len() as u64) as usize].clone());
             }
         }
@@ -267,6 +264,13 @@ impl Receiver {
             Receiver::Turn { members, .. } => members,
         }
     }
+}
+
+/// Returns the place of the member whose turn follows that of the member who was served last, who may have left meanwhile.
+pub fn next_turn(members: &[UserId], last_served: &str, order: impl Fn(&str, &str) -> Ordering) -> usize {
+    let next = members.iter().position(|member| order(member.as_str(), last_served) == Ordering::Greater);
+    let place = members.iter().position(|member| member.as_str() == last_served);
+    place.map_or(next.unwrap_or(0), |place| (place + 1) % members.len())
 }
 
 /// Compares keys: as numbers if both are, otherwise as text.

@@ -1,9 +1,9 @@
 //! The facts about users and records that the guards evaluate, read from the host and the ledger.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use crate::catalog::Condition;
-use crate::contract::{JobId, UserId};
+use crate::contract::{JobId, RequestType, UserId};
 
 /// The facts for a group of requests.
 #[derive(Debug, Clone, Default)]
@@ -12,7 +12,12 @@ pub struct Facts {
     pub users: HashMap<String, UserFacts>,
     /// The members of the groups that the requests or the catalog name, in key order.
     pub groups: HashMap<String, Vec<UserId>>,
+    /// The request types that each service among the requesters may send, by organization and name.
+    pub services: Services,
 }
+
+/// The request types that services may send, by organization and name.
+pub type Services = HashMap<(String, String), BTreeSet<RequestType>>;
 
 /// A user, as recorded in the host and the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use time::OffsetDateTime;
 
+pub use self::allotments::check_successor;
 use self::allotments::deal_allotment;
 use super::deal::Deal;
 use super::facts::{Facts, LeaverFindings, UserFacts, UserStatus};

@@ -13,8 +13,8 @@ mod requester;
 pub mod token;
 
 pub use deal::Deal;
-pub use facts::{Count, Facts, LeaverFindings, OpenJob, UserFacts, UserStatus};
-pub use guards::{Occasion, Scope, check_guards, check_return, is_license_exempt, missing_fields};
+pub use facts::{Count, Facts, LeaverFindings, OpenJob, Services, UserFacts, UserStatus};
+pub use guards::{Occasion, Scope, check_guards, check_return, check_successor, is_license_exempt, missing_fields};
 pub use normalize::{check_org, normalize, normalize_handover, normalize_user};
 pub use planned::{Decision, Plan, Planned};
 pub use requester::{AccessQuery, check_requester};

@@ -22,15 +22,15 @@ pub fn normalize(catalog: &Catalog, request: Request) -> Result<Request, Invalid
         }
         Request::User(mut request) => {
             check.user(&mut request.user_id, "user_id");
-            check.user(&mut request.requested_by, "requested_by");
+            check.requester(&mut request.requested_by);
             Request::User(request)
         }
         Request::Invite(mut request) => {
-            check.user(&mut request.requested_by, "requested_by");
+            check.requester(&mut request.requested_by);
             Request::Invite(request)
         }
         Request::Job(mut request) => {
-            check.user(&mut request.requested_by, "requested_by");
+            check.requester(&mut request.requested_by);
             check.reassign(&mut request.reassign);
             Request::Job(request)
         }
@@ -75,7 +75,7 @@ impl Check<'_> {
 
     fn handover(&mut self, request: &mut HandoverRequest) {
         self.user(&mut request.user_id, "user_id");
-        self.user(&mut request.requested_by, "requested_by");
+        self.requester(&mut request.requested_by);
         self.reassign(&mut request.reassign);
         self.also(&request.also);
     }
@@ -146,6 +146,13 @@ impl Check<'_> {
             let path = format!("{path}.{record}");
             self.keep(check_shape(record_key, record, &path));
             self.user(user, &path);
+        }
+    }
+
+    /// Checks who asks. A service has a name of its own.
+    fn requester(&mut self, requester: &mut UserId) {
+        if requester.service().is_none() {
+            self.user(requester, "requested_by");
         }
     }
 

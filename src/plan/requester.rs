@@ -30,6 +30,9 @@ pub fn check_requester(catalog: &Catalog, query: AccessQuery<'_>, facts: &Facts)
         return Vec::new();
     }
     let refuse = |cause: &str| vec![reason::requester_not_permitted(query.requester.as_str(), cause)];
+    if let Some(name) = query.requester.service() {
+        return check_service(catalog, query, name, facts).map(refuse).unwrap_or_default();
+    }
     let Some(requester) = facts.users.get(query.requester.as_str()) else {
         return refuse("there is no such user");
     };
@@ -47,6 +50,18 @@ pub fn check_requester(catalog: &Catalog, query: AccessQuery<'_>, facts: &Facts)
             refuse(&format!("they need {}", wants.join(", or ")))
         }
         Some(_) | None => Vec::new(),
+    }
+}
+
+/// Returns why a service may not ask for this: it has a grant of its own, and the catalog's rules are about users.
+fn check_service(catalog: &Catalog, query: AccessQuery<'_>, name: &str, facts: &Facts) -> Option<&'static str> {
+    let invites = matches!(query.kind, RequestType::Invite | RequestType::ResendInvitation);
+    let names_inviter = catalog.invitations.as_ref().is_some_and(|invitations| invitations.invited_by.is_some());
+    match facts.services.get(&(query.org.to_owned(), name.to_owned())) {
+        None => Some("the organization of the request has no such service"),
+        Some(granted) if !granted.contains(&query.kind) => Some("the service has no grant for this request type"),
+        Some(_) if invites && names_inviter => Some("an invitation names the user who invites, and a service is none"),
+        Some(_) => None,
     }
 }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::catalog::Catalog;
-use crate::contract::HandoverRequest;
+use crate::contract::{HandoverRequest, Request};
 use crate::plan::group::{Parties, groups};
 use crate::stages::accepted::{Accepted, ByStage, read};
 use crate::stages::changes::LedgerChanges;
@@ -59,7 +59,7 @@ pub async fn take(context: &Context, messages: &[Message<'_>]) -> Vec<Outcome> {
             }
             ByStage::Command(accepted) => {
                 plan(context, &catalog, std::mem::take(&mut handovers), &mut outcomes).await;
-                outcomes[place] = commands::take(context, &catalog, &accepted, message.traceparent).await;
+                outcomes[place] = commands::take(context, &catalog, &accepted, message.traceparent, None).await;
             }
         }
     }
@@ -74,6 +74,34 @@ pub async fn put_off(context: &Context, requests: Vec<OutboxMessage>) -> Result<
     changes.messages(requests);
     changes.write(&session).await?;
     session.commit().await
+}
+
+/// Takes one request of a sender who waits for the outcome, in a short transaction: records move later. The request is normalized.
+/// `version`: a command does nothing if the job that it is about has another version.
+pub async fn take_at_once(
+    context: &Context,
+    catalog: &Arc<Catalog>,
+    accepted: Accepted<Request>,
+    traceparent: Option<&str>,
+    version: Option<i64>,
+) -> Outcome {
+    match accepted.by_stage() {
+        ByStage::Command(accepted) => commands::take(context, catalog, &accepted, traceparent, version).await,
+        ByStage::Planner(accepted) => {
+            let found = lookup_parties(context, catalog, &[&accepted.request]).await.pop().transpose();
+            let leaver = || Parties { leaver: Some(accepted.request.user_id.clone()), ..Parties::default() };
+            let (parties, failure) = match found {
+                Ok(parties) => (parties.unwrap_or_else(leaver), None),
+                // A lock-out needs nobody but its leaver.
+                Err(error) => (leaver(), Some(error)),
+            };
+            let asked = Asked { place: 0, accepted, traceparent, parties };
+            match failure {
+                None => planner::take_at_once(context, catalog, &asked).await,
+                Some(error) => planner::take_narrower(context, catalog, &asked, error.into()).await,
+            }
+        }
+    }
 }
 
 /// A request to hand over, and its place among the messages.

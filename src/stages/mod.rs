@@ -53,6 +53,7 @@ pub mod sweeper;
 pub mod throughput;
 pub mod undo;
 
+pub use self::accepted::Accepted;
 pub use self::catalogs::Catalogs;
 pub use self::context::{Context, enter, now};
 use self::handover::{cutter, failure, finalizer, mover, planner, scheduled};

@@ -19,6 +19,8 @@ pub enum Outcome {
     Blocked(DeadLetterReason),
     /// Nothing is done: messages of the same group took too long. The message is next.
     NotReached,
+    /// Nothing is done: the job has changed since the version that the command names.
+    Outdated,
 }
 
 /// The answer to a request.

@@ -14,7 +14,7 @@ use crate::store::{Error, Result};
 /// Returns the reply to a request, if its outcome has one. The body is read only if it is a dead letter.
 pub async fn reply(context: &Context, body: &[u8], outcome: &Outcome) -> Result<Option<Reply>> {
     match outcome {
-        Outcome::Done | Outcome::Blocked(_) | Outcome::NotReached => Ok(None),
+        Outcome::Done | Outcome::Blocked(_) | Outcome::NotReached | Outcome::Outdated => Ok(None),
         Outcome::Answered(answer) => reply_to_answer(context, answer).await.map(Some),
         Outcome::DeadLetter(reason) => Ok(Some(Reply {
             outcome: ReplyOutcome::Parked,

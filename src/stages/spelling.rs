@@ -31,7 +31,8 @@ pub async fn respell(context: &Context, catalog: &Catalog, mut request: Request)
         return Ok(request);
     }
     let org = request.header().org().to_owned();
-    let ids: Vec<String> = request.users_mut().into_iter().map(|user| user.to_string()).collect();
+    let ids: Vec<String> =
+        request.users_mut().into_iter().filter(|user| user.service().is_none()).map(|user| user.to_string()).collect();
     let stored = look_up(context, catalog, &org, &ids).await?;
     for user in request.users_mut() {
         if let Some(id) = stored.get(user.as_str()) {

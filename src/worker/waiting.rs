@@ -35,7 +35,9 @@ pub(super) fn after(outcome: Outcome, deferrals: u32, limits: &Limits) -> After 
             }
         },
         Outcome::NotReached => After::Next,
-        outcome @ (Outcome::Done | Outcome::Answered(_) | Outcome::DeadLetter(_)) => After::Ended(outcome),
+        outcome @ (Outcome::Done | Outcome::Answered(_) | Outcome::DeadLetter(_) | Outcome::Outdated) => {
+            After::Ended(outcome)
+        }
     }
 }
 

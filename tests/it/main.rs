@@ -11,6 +11,7 @@ mod dispositions;
 mod docs;
 mod faults;
 mod guards;
+mod http;
 mod jobs;
 mod layers;
 mod lock_outs;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
@@ -28,7 +29,7 @@ const MAX_WAITING: u64 = 1000;
 const MAX_SKIPPED: u64 = 1000;
 
 /// Everything that the ledger knows about a job. The certificate's fields come first.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Details {
     /// The certificate's fields, if the job has one.
     #[serde(flatten)]
@@ -58,9 +59,10 @@ pub struct Details {
 }
 
 /// A request as it was received.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct ReceivedRequest {
     #[serde(with = "time::serde::rfc3339")]
+    #[schemars(with = "String", extend("format" = "date-time"))]
     received_at: OffsetDateTime,
     outcome: RequestOutcome,
     body: Value,
@@ -69,9 +71,10 @@ pub struct ReceivedRequest {
 }
 
 /// The number of records with one action, by kind and successor.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct JournalTotal {
     kind: String,
+    #[schemars(with = "String")]
     action: Action,
     #[serde(skip_serializing_if = "Option::is_none")]
     to_user: Option<String>,
@@ -79,7 +82,7 @@ pub struct JournalTotal {
 }
 
 /// A message that is still in the outbox.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct WaitingMessage {
     /// The id of the message.
     pub message_id: Uuid,
@@ -89,14 +92,16 @@ pub struct WaitingMessage {
     pub routing_key: String,
     /// The time at which it was written.
     #[serde(with = "time::serde::rfc3339")]
+    #[schemars(with = "String", extend("format" = "date-time"))]
     pub created_at: OffsetDateTime,
     /// The time from which it may be published.
     #[serde(with = "time::serde::rfc3339")]
+    #[schemars(with = "String", extend("format" = "date-time"))]
     pub due_at: OffsetDateTime,
 }
 
 /// A command about a job.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Command {
     /// The job of the command itself.
     pub job_id: Uuid,
@@ -109,13 +114,14 @@ pub struct Command {
     pub requested_by: String,
     /// The time of the command.
     #[serde(with = "time::serde::rfc3339")]
+    #[schemars(with = "String", extend("format" = "date-time"))]
     pub requested_at: OffsetDateTime,
     /// The reason that the request gives.
     pub reason: Option<String>,
 }
 
 /// A chunk that failed or was retried.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct FailedChunk {
     /// The chunk's number.
     pub number: i32,
@@ -128,7 +134,7 @@ pub struct FailedChunk {
 }
 
 /// Records that an undo skipped.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Skipped {
     /// The kind of the records.
     pub kind: String,
@@ -141,10 +147,11 @@ pub struct Skipped {
 }
 
 /// An entry of the audit trail.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct HistoryEntry {
     /// The time.
     #[serde(with = "time::serde::rfc3339")]
+    #[schemars(with = "String", extend("format" = "date-time"))]
     pub at: OffsetDateTime,
     /// The user or the part of Handover that acted.
     pub actor: String,

@@ -1,5 +1,6 @@
 //! Lists jobs.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -12,7 +13,7 @@ use crate::store::ledger::job_filter::JobFilter;
 use crate::store::ledger::jobs::Job;
 
 /// A job in a list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Summary {
     /// The job.
     pub job_id: Uuid,
@@ -31,17 +32,21 @@ pub struct Summary {
     pub requested_by: String,
     /// The time of the request.
     #[serde(with = "time::serde::rfc3339")]
+    #[schemars(with = "String", extend("format" = "date-time"))]
     pub requested_at: OffsetDateTime,
     /// The job that a command is about.
     pub about_job: Option<Uuid>,
     /// The time at which it is to start, if that is later than its request.
     #[serde(with = "time::serde::rfc3339::option")]
+    #[schemars(with = "Option<String>")]
     pub effective_at: Option<OffsetDateTime>,
     /// The time of its automatic undo.
     #[serde(with = "time::serde::rfc3339::option")]
+    #[schemars(with = "Option<String>")]
     pub return_at: Option<OffsetDateTime>,
     /// The time at which the job ended.
     #[serde(with = "time::serde::rfc3339::option")]
+    #[schemars(with = "Option<String>")]
     pub completed_at: Option<OffsetDateTime>,
 }
 
@@ -50,6 +55,18 @@ pub async fn list(store: &Store, filter: &JobFilter, limit: u64, skip: u64) -> R
     let session = store.snapshot().await?;
     let jobs = filter.list(&session, limit, skip).await?;
     Ok((jobs.iter().map(Summary::of).collect(), filter.count(&session).await?))
+}
+
+/// The place of a job in the list: what follows it is the next page.
+pub type Cursor = (OffsetDateTime, Uuid);
+
+/// Returns a page of the jobs that pass a filter, newest first, and the place of its last job if more follow.
+pub async fn page(store: &Store, filter: &JobFilter, limit: u64) -> Result<(Vec<Summary>, Option<Cursor>)> {
+    let mut jobs = filter.list(&store.reader(), limit.saturating_add(1), 0).await?;
+    let follows = jobs.len() as u64 > limit;
+    jobs.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    let cursor = jobs.last().filter(|_| follows).map(|last| (last.requested_at, last.id));
+    Ok((jobs.iter().map(Summary::of).collect(), cursor))
 }
 
 impl Summary {

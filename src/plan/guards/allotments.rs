@@ -118,37 +118,48 @@ impl Dealer<'_> {
         }
     }
 
-    /// Returns the reason why a user cannot receive these records, if there is one.
     fn refusal(&self, user: &UserId) -> Option<Reason> {
-        let (kind, id) = (self.reference.kind.as_str(), user.as_str());
-        if *user == self.leaver.id {
-            return Some(reason::leaver_is_successor(kind, id));
-        }
-        let Some(found) = self.facts.users.get(id) else {
-            return Some(reason::unknown_successor(kind, id));
-        };
-        if found.org != self.request.org() {
-            return Some(reason::successor_of_other_organization(kind, id));
-        }
-        if found.status != UserStatus::Active {
-            return Some(reason::successor_inactive(kind, id));
-        }
-        if let Some(job) = found.leaving() {
-            return Some(reason::successor_leaving(kind, id, job));
-        }
-        let wants = self.not_eligible(found)?;
-        Some(reason::successor_not_eligible(kind, id, &wants))
+        let Dealer { catalog, request, facts, leaver, reference, .. } = self;
+        check_successor(catalog, facts, reference, (request.org(), &leaver.id), user)
     }
+}
 
-    fn not_eligible(&self, user: &UserFacts) -> Option<String> {
-        match self.reference.disposition.eligible()? {
-            Eligible::Group(group) if !self.facts.is_member(group, &user.id) => {
-                Some(format!("only members of the group {group:?} may"))
-            }
-            Eligible::Users(condition) if !user.meets(condition) => {
-                Some(format!("only users with {} in {} may", condition.describe(), self.catalog.users.table))
-            }
-            Eligible::Group(_) | Eligible::Users(_) => None,
+/// Returns the reason why a user cannot receive records of a leaver, if there is one.
+pub fn check_successor(
+    catalog: &Catalog,
+    facts: &Facts,
+    reference: &Reference,
+    (org, leaver): (&str, &UserId),
+    user: &UserId,
+) -> Option<Reason> {
+    let (kind, id) = (reference.kind.as_str(), user.as_str());
+    if user == leaver {
+        return Some(reason::leaver_is_successor(kind, id));
+    }
+    let Some(found) = facts.users.get(id) else {
+        return Some(reason::unknown_successor(kind, id));
+    };
+    if found.org != org {
+        return Some(reason::successor_of_other_organization(kind, id));
+    }
+    if found.status != UserStatus::Active {
+        return Some(reason::successor_inactive(kind, id));
+    }
+    if let Some(job) = found.leaving() {
+        return Some(reason::successor_leaving(kind, id, job));
+    }
+    let wants = not_eligible(catalog, facts, reference, found)?;
+    Some(reason::successor_not_eligible(kind, id, &wants))
+}
+
+fn not_eligible(catalog: &Catalog, facts: &Facts, reference: &Reference, user: &UserFacts) -> Option<String> {
+    match reference.disposition.eligible()? {
+        Eligible::Group(group) if !facts.is_member(group, &user.id) => {
+            Some(format!("only members of the group {group:?} may"))
         }
+        Eligible::Users(condition) if !user.meets(condition) => {
+            Some(format!("only users with {} in {} may", condition.describe(), catalog.users.table))
+        }
+        Eligible::Group(_) | Eligible::Users(_) => None,
     }
 }

@@ -31,7 +31,7 @@ use crate::stages::new_job::{Dates, new_job};
 use crate::stages::outcome::{Answer, AnswerResult, Outcome, answer_known, failed};
 use crate::stages::retry::at_once;
 use crate::store::ledger::jobs::Job;
-use crate::store::ledger::{jobs, requests};
+use crate::store::ledger::{jobs, requests, services};
 use crate::store::{Error, Result, Session, host};
 
 use self::context::CommandContext;
@@ -39,16 +39,18 @@ use self::context::CommandContext;
 /// The transaction of a command.
 pub const COMMAND: &str = "command";
 
-/// Takes a command. One that fails is blocked, or a dead letter with the database's error.
+/// Takes a command. One that fails is blocked, or a dead letter with the database's error. `version`: does nothing if the job that it is
+/// about has another version.
 pub async fn take(
     context: &Context,
     catalog: &Arc<Catalog>,
     accepted: &Accepted<Request>,
     traceparent: Option<&str>,
+    version: Option<i64>,
 ) -> Outcome {
     let job = accepted.request.job_id();
     let retries = RetryPolicy::RECONNECT.start("taking a command").for_job(job.0);
-    let taken = at_once(retries, || take_once(context, catalog, accepted, traceparent)).await;
+    let taken = at_once(retries, || take_once(context, catalog, accepted, traceparent, version)).await;
     taken.unwrap_or_else(|error| failed(job, &error, 1))
 }
 
@@ -57,6 +59,7 @@ async fn take_once(
     catalog: &Arc<Catalog>,
     accepted: &Accepted<Request>,
     traceparent: Option<&str>,
+    version: Option<i64>,
 ) -> Result<Outcome> {
     let (began, now) = (Instant::now(), now());
     let request = &accepted.request;
@@ -69,6 +72,12 @@ async fn take_once(
     let known = requests::known(&session, &[(header.org(), header.request_id.as_str())]).await?;
     if let Some(earlier) = known.into_values().next() {
         return Ok(answer_known(&earlier, &accepted.body_hash));
+    }
+    if let (Some(version), Request::Job(asked)) = (version, request) {
+        let target = jobs::lock(&session, asked.job_id.0).await?;
+        if target.is_some_and(|target| target.org == header.org() && target.sequence != version) {
+            return Ok(Outcome::Outdated);
+        }
     }
     let mut command = prepare(context, &session, catalog, request, user.as_ref(), now).await?;
     command.own.job.traceparent = traceparent.map(str::to_owned);
@@ -123,7 +132,8 @@ async fn prepare<'c>(
 ) -> Result<CommandContext<'c>> {
     let header = request.header();
     let users = host::read_users(session, catalog, user.into_iter().chain([header.requested_by])).await?;
-    let facts = Facts { users, ..Facts::default() };
+    let services = services::granted(session, [(header.org(), header.requested_by)]).await?;
+    let facts = Facts { users, services, ..Facts::default() };
     let user_id = user.map_or("", UserId::as_str);
     let mut own = JobChange::of_new(new_job(catalog, header, user_id, Dates::default(), None, now));
     own.complete_command(now);

@@ -7,7 +7,8 @@ use time::OffsetDateTime;
 use crate::catalog::{Catalog, Disposition, Eligible, Reference};
 use crate::contract::{Allotment, Extras, HandoverRequest, UserId};
 use crate::plan::group::Parties;
-use crate::plan::{Count, Decision, Facts, LeaverFindings, Occasion, Scope, check_guards};
+use crate::plan::{Count, Decision, Facts, LeaverFindings, Occasion, Scope, Services, check_guards};
+use crate::store::ledger::services;
 use crate::store::{Result, Session, host};
 
 /// The limit of counting rows.
@@ -89,7 +90,7 @@ pub async fn evaluate_access(
 ) -> Result<Evaluation> {
     let concerned = requests.iter().flat_map(|request| [&request.user_id, &request.requested_by]);
     let users = host::read_users_for_access(session, catalog, concerned).await?;
-    let facts = Facts { users, ..Facts::default() };
+    let facts = Facts { users, services: services_among(session, requests).await?, ..Facts::default() };
     let own_rows = catalog.references.iter().filter(|reference| Scope::Access.has(reference));
     let counts = host::counts(session, catalog, own_rows, &known_leavers(requests, &facts), 1).await?;
     let decide = |request: &&HandoverRequest| {
@@ -129,7 +130,12 @@ async fn read_facts(
     let asked = asked.filter_map(|kind| eligible_group(catalog.reference(kind)?));
     let asked = asked.filter(|group| !groups.contains_key(*group)).collect::<Vec<&str>>();
     groups.extend(host::group_members(session, catalog, &orgs, asked, Some(&receivers)).await?);
-    Ok(Facts { users, groups })
+    Ok(Facts { users, groups, services: services_among(session, requests).await? })
+}
+
+/// Returns the grants of the services among the requesters.
+async fn services_among(session: &Session, requests: &[&HandoverRequest]) -> Result<Services> {
+    services::granted(session, requests.iter().map(|request| (request.org(), &request.requested_by))).await
 }
 
 fn orgs_of<'r>(requests: &[&'r HandoverRequest]) -> BTreeSet<&'r str> {

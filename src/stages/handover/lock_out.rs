@@ -64,7 +64,7 @@ pub async fn lock_out(
     if locked_out.is_empty() {
         return Ok(LedgerChanges::default());
     }
-    lock_out_leavers(session, catalog, locked_out.iter().map(|locked_out| &locked_out.ready)).await?;
+    lock_out_leavers(session, catalog, locked_out.iter().map(|locked_out| &locked_out.ready), now).await?;
     if path == FastPath::Start {
         session.check_constraints_at_once().await?;
     }

@@ -110,6 +110,15 @@ async fn take_alone(context: &Context, catalog: &Arc<Catalog>, asked: &Asked<'_>
     }
 }
 
+/// Takes one request of a sender who waits for the outcome. Access ends here, and other stages move the records, whatever the size of
+/// the job.
+pub async fn take_at_once(context: &Context, catalog: &Arc<Catalog>, asked: &Asked<'_>) -> Outcome {
+    match plan(context, catalog, &[asked], FastPath::Start).await {
+        Ok(planned) => planned.only(),
+        Err(failure) => take_after(FastPath::Start, context, catalog, asked, failure).await,
+    }
+}
+
 /// Takes one request that failed alone, by the first narrower path that the database accepts. Such a path opens the job for the
 /// other stages, which isolate the record to blame, or only ends access. A request that cannot even be opened is blocked, or a dead
 /// letter.
@@ -117,9 +126,20 @@ pub async fn take_narrower(
     context: &Context,
     catalog: &Arc<Catalog>,
     asked: &Asked<'_>,
+    failure: StartFailure,
+) -> Outcome {
+    take_after(FastPath::Whole, context, catalog, asked, failure).await
+}
+
+/// Takes one request that failed alone on a path, by the first narrower one.
+async fn take_after(
+    mut path: FastPath,
+    context: &Context,
+    catalog: &Arc<Catalog>,
+    asked: &Asked<'_>,
     mut failure: StartFailure,
 ) -> Outcome {
-    let (mut path, mut attempts) = (FastPath::Whole, 1);
+    let mut attempts = 1;
     while let Some(next) = path.after(&failure, asked.request().lock_out) {
         (path, attempts) = (next, attempts + 1);
         match plan(context, catalog, &[asked], path).await {

@@ -18,6 +18,7 @@ use crate::stages::lifecycle::JobChange;
 use crate::store::host::{Assignment, RowRange, WorkItem};
 use crate::store::ledger::journal::Tally;
 use crate::store::ledger::references::ReferenceProgress;
+use crate::store::ledger::tokens;
 use crate::store::{Error, FailureClass, Result, Session, host};
 
 /// A job that is about to begin, and its plan.
@@ -157,7 +158,7 @@ pub async fn start(
     }
     let mut plans: Vec<_> = ready.iter_mut().map(|ready| (ready.request.org(), &mut ready.plan)).collect();
     reserve_turns(session, &mut plans).await?;
-    lock_out_leavers(session, catalog, ready.iter()).await?;
+    lock_out_leavers(session, catalog, ready.iter(), now).await?;
     let is_small = choose_small(context, catalog, &ready, path);
     let mut tallies: HashMap<Uuid, Vec<Tally>> = HashMap::new();
     for reference in &catalog.references {
@@ -200,17 +201,21 @@ pub async fn lock_shared_rows<'r>(
     host::lock_shared_rows(session, &orgs).await
 }
 
-/// Ends the access of leavers who still have it.
+/// Ends the access of leavers who still have it, to the host and to our own API.
 pub async fn lock_out_leavers<'r>(
     session: &Session,
     catalog: &Catalog,
     ready: impl Iterator<Item = &'r Ready<'r>>,
+    now: OffsetDateTime,
 ) -> Result<()> {
-    let leavers: Vec<&UserId> = ready.filter(|ready| ready.locks_out).map(|ready| &ready.request.user_id).collect();
-    match leavers.is_empty() {
-        true => Ok(()),
-        false => host::lock_out(session, catalog, &leavers).await,
+    let requests: Vec<&HandoverRequest> = ready.filter(|ready| ready.locks_out).map(|ready| ready.request).collect();
+    if requests.is_empty() {
+        return Ok(());
     }
+    let leavers: Vec<&UserId> = requests.iter().map(|request| &request.user_id).collect();
+    host::lock_out(session, catalog, &leavers).await?;
+    let users = requests.iter().map(|request| (request.org(), request.user_id.as_str())).collect();
+    tokens::revoke_of_users(session, &users, now).await
 }
 
 /// The most rows that the small jobs of a group may move together in the group's transaction, in chunks.

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -23,13 +24,14 @@ use crate::store::host::{Key, RestoreOutcome};
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::journal::{self, Action, Entry, Tally};
 use crate::store::ledger::row_snapshots::{self, PendingSnapshot};
+use crate::store::ledger::services;
 use crate::store::{Error, Locking, Result, Session, host};
 
 /// The number of journal rows, or of snapshots, that are read at a time.
 const PAGE: u64 = 200;
 
 /// The preview of a revert.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct RevertPreview {
     /// The job that would be reverted.
     pub job_id: JobId,
@@ -46,7 +48,7 @@ pub struct RevertPreview {
 }
 
 /// The license for a user who comes back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LicensePreview {
     /// The revert takes none.
@@ -64,7 +66,8 @@ pub async fn revert(context: &Context, target: &Job, requester: &UserId) -> Resu
     let catalog = context.enter(&session, target).await?;
     let user = target.user()?;
     let users = host::read_users(&session, &current, [&user, requester]).await?;
-    let facts = Facts { users, ..Facts::default() };
+    let services = services::granted(&session, [(target.org.as_str(), requester)]).await?;
+    let facts = Facts { users, services, ..Facts::default() };
     let asks = AccessQuery { kind: RequestType::Revert, org: &target.org, requester, about: Some(&user) };
     let mut rejections = check_requester(&current, asks, &facts);
     let judged = check_revert(&session, target, Locking::Unlocked).await?;

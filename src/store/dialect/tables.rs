@@ -39,4 +39,6 @@ ledger_tables! {
     Requests REQUESTS "requests",
     RoundRobin ROUND_ROBIN "round_robin",
     RowSnapshots ROW_SNAPSHOTS "row_snapshots",
+    Services SERVICES "services",
+    Tokens TOKENS "tokens",
 }

@@ -68,8 +68,8 @@ pub use undo::{
 };
 pub use users::{
     InvitationUpdate, Invitee, Person, UserListing, UserSelection, add_invited, answer_invitation,
-    can_restore_licenses, count_organizations, count_users, free_licenses, gone_among, group_members, has_organization,
-    inactive_among, invite, list_users, lock_leaver_rows, lock_out, lock_shared_rows, lock_users, managers,
-    name_and_email, organizations_of, read_users, read_users_for_access, restore_licenses, set_status, stored_ids,
-    take_license, try_lock_receivers, user_with_email, users_with_emails, users_with_ids,
+    can_restore_licenses, count_organizations, count_users, free_licenses, gone_among, group_members, group_names,
+    has_organization, inactive_among, invite, list_users, lock_leaver_rows, lock_out, lock_shared_rows, lock_users,
+    managers, name_and_email, organizations_of, read_users, read_users_for_access, restore_licenses, set_status,
+    stored_ids, take_license, try_lock_receivers, user_with_email, users_with_emails, users_with_ids,
 };

@@ -110,7 +110,7 @@ pub async fn update(session: &Session, chunk: Chunk) -> Result<()> {
 }
 
 /// The number of chunks in each state, and their records.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 pub struct ChunkCounts {
     /// Chunks that wait or are being worked on.
     pub open: u64,
@@ -129,7 +129,8 @@ pub struct ChunkCounts {
 }
 
 impl ChunkCounts {
-    fn add(&mut self, other: &ChunkCounts) {
+    /// Adds other counts.
+    pub fn add(&mut self, other: &ChunkCounts) {
         self.open += other.open;
         self.closed += other.closed;
         self.failed += other.failed;

@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
 use crate::catalog::JournalAction;
-use crate::contract::{RequestOutcome, RequestType, SkipReason, State, UnknownName, named_enum};
+use crate::contract::{OwnerKind, RequestOutcome, RequestType, SkipReason, State, UnknownName, named_enum};
 
 named_enum! {
     /// The state of a chunk.
@@ -174,6 +174,7 @@ stored_by_name!(
     Action: "journal",
     Channel: "outbox",
     ChunkState: "chunks",
+    OwnerKind: "tokens",
     RequestOutcome: "requests",
     RequestType: "jobs or requests",
     SnapshotOutcome: "row_snapshots",

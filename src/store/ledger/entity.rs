@@ -224,3 +224,30 @@ entity!(row_snapshots, "row_snapshots", RowSnapshots, {
     pub at: TimeDateTimeWithTimeZone,
     pub keep_until: Option<TimeDateTimeWithTimeZone>,
 });
+
+entity!(services, "services", Services, {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub org: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub name: String,
+    /// The request types that it may send, separated by spaces.
+    pub request_types: String,
+});
+
+entity!(tokens, "tokens", Tokens, {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: String,
+    /// The SHA-256 of the token, in hexadecimal.
+    pub hash: String,
+    pub owner_kind: crate::contract::OwnerKind,
+    /// The organization; empty for an operator, and where the host has none.
+    pub org: String,
+    /// The id of the user, or the name of the service or operator.
+    pub owner: String,
+    /// Their names, separated by spaces.
+    pub scopes: String,
+    pub created_at: TimeDateTimeWithTimeZone,
+    pub expires_at: Option<TimeDateTimeWithTimeZone>,
+    pub last_used_at: Option<TimeDateTimeWithTimeZone>,
+    pub revoked_at: Option<TimeDateTimeWithTimeZone>,
+});

@@ -9,13 +9,13 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::entity::{audit, chunks, job_references, job_successors, jobs, outbox, requests, round_robin};
+use super::entity::{audit, chunks, job_references, job_successors, jobs, outbox, requests, round_robin, tokens};
 use super::jobs::Job;
 use super::query;
-use crate::contract::UserId;
+use crate::contract::{OwnerKind, UserId};
 use crate::job::State;
 use crate::store::dialect::sql::Sql;
-use crate::store::dialect::{AUDIT, JOB_SUCCESSORS, JOBS, JOURNAL, REQUESTS, ROW_SNAPSHOTS, Type};
+use crate::store::dialect::{AUDIT, JOB_SUCCESSORS, JOBS, JOURNAL, REQUESTS, ROW_SNAPSHOTS, TOKENS, Type};
 use crate::store::{Error, Result, Session};
 
 const DOING: &str = "forgetting a person";
@@ -47,13 +47,15 @@ pub struct PersonalData {
     pub journal: u64,
     /// Entries of the audit trail.
     pub audit: u64,
+    /// Tokens of the HTTP API, which are deleted.
+    pub tokens: u64,
 }
 
 impl PersonalData {
     /// Returns true if the ledger holds nothing.
     pub fn is_empty(&self) -> bool {
-        let PersonalData { jobs, named_in, row_snapshots, journal, audit } = self;
-        [jobs, named_in, row_snapshots, journal, audit].into_iter().all(|count| *count == 0)
+        let PersonalData { jobs, named_in, row_snapshots, journal, audit, tokens } = self;
+        [jobs, named_in, row_snapshots, journal, audit, tokens].into_iter().all(|count| *count == 0)
     }
 }
 
@@ -94,7 +96,9 @@ impl Person {
              (SELECT count(*) FROM {JOBS} j WHERE {names}) AS named_in, \
              (SELECT count(*) FROM {ROW_SNAPSHOTS} WHERE (from_user = {user} OR other_user = {user}) AND {of_org}) AS row_snapshots, \
              (SELECT count(*) FROM {JOURNAL} WHERE (from_user = {user} OR to_user = {user}) AND {of_org}) AS journal, \
-             (SELECT count(*) FROM {AUDIT} WHERE org = {org} AND (user_id = {user} OR actor = {user})) AS audit"
+             (SELECT count(*) FROM {AUDIT} WHERE org = {org} AND (user_id = {user} OR actor = {user})) AS audit, \
+             (SELECT count(*) FROM {TOKENS} WHERE owner_kind = '{person}' AND org = {org} AND owner = {user}) AS tokens",
+            person = OwnerKind::Person.name(),
         ));
         let row = session.one(DOING, sql).await?.ok_or_else(|| Error::unexpected(DOING, "nothing was counted"))?;
         Ok(PersonalData {
@@ -103,6 +107,7 @@ impl Person {
             row_snapshots: row.count("row_snapshots")?,
             journal: row.count("journal")?,
             audit: row.count("audit")?,
+            tokens: row.count("tokens")?,
         })
     }
 
@@ -260,6 +265,9 @@ impl Person {
             let trail = trail.filter(audit::Column::Org.eq(org)).filter(column.eq(user));
             query::update(session, DOING, trail).await?;
         }
+        let held = tokens::Entity::delete_many().filter(tokens::Column::OwnerKind.eq(OwnerKind::Person));
+        let held = held.filter(tokens::Column::Org.eq(org)).filter(tokens::Column::Owner.eq(user));
+        query::delete(session, DOING, held).await?;
         let served = round_robin::Entity::delete_many().filter(round_robin::Column::Org.eq(org));
         query::delete(session, DOING, served.filter(round_robin::Column::LastUser.eq(user))).await?;
         Ok(())

@@ -3,6 +3,7 @@
 use sea_orm::sea_query::{ExprTrait, Func, LikeExpr, SimpleExpr};
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::entity::jobs::{Column, Entity};
 use super::jobs::Job;
@@ -28,6 +29,8 @@ pub struct JobFilter {
     pub since: Option<OffsetDateTime>,
     /// With this text in the request's id or reason, in upper or lower case.
     pub text: Option<String>,
+    /// Before the job with this time and id, in the order of the list.
+    pub before: Option<(OffsetDateTime, Uuid)>,
 }
 
 impl JobFilter {
@@ -50,6 +53,10 @@ impl JobFilter {
         }
         if let Some(text) = &self.text {
             find = find.filter(Condition::any().add(holds(Column::RequestId, text)).add(holds(Column::Reason, text)));
+        }
+        if let Some((at, id)) = self.before {
+            let same_time = Condition::all().add(Column::RequestedAt.eq(at)).add(Column::Id.lt(id));
+            find = find.filter(Condition::any().add(Column::RequestedAt.lt(at)).add(same_time));
         }
         find
     }

@@ -20,3 +20,5 @@ pub mod references;
 pub mod requests;
 pub mod round_robin;
 pub mod row_snapshots;
+pub mod services;
+pub mod tokens;

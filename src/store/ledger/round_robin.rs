@@ -26,6 +26,11 @@ pub async fn lock(session: &Session, org: &str, groups: &[String]) -> Result<Vec
     query::all(session, doing, query::locked(session, find, RowLock::Wait)).await
 }
 
+/// Returns who was served last in each group of an organization that has served anybody.
+pub async fn of_org(session: &Session, org: &str) -> Result<Vec<Model>> {
+    query::all(session, "reading the turns of round-robin groups", Entity::find().filter(Column::Org.eq(org))).await
+}
+
 /// Remembers who was served last.
 pub async fn remember(session: &Session, turn: Model) -> Result<()> {
     query::save(session, "remembering a round-robin group's turn", turn.into_active_model()).await

@@ -90,6 +90,6 @@ async fn check_and_preview_report_unique_keys(world: &mut World) {
     world.use_catalog(&of("")).await;
     let request = read(&leave("9", json!({ "member": { "user": "2" } })));
     let capacity = Capacity { movers: 1, share: 1.0, shared_with_host: None };
-    let preview = preview(&world.context, capacity, request, async || false).await.expect("a preview");
+    let preview = preview(&world.context, capacity, request, async { false }).await.expect("a preview");
     assert_eq!((preview.references[0].found, preview.references[0].conflicts), (4, 1));
 }

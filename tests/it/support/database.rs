@@ -120,6 +120,7 @@ async fn postgres_template() -> String {
         include_str!("../../../migrations/src/outbox_due.rs"),
         include_str!("../../../migrations/src/catalog_versions.rs"),
         include_str!("../../../migrations/src/job_chain.rs"),
+        include_str!("../../../migrations/src/tokens.rs"),
     ];
     let sources = [handover_migrations::KEAP_SEED, sequences];
     let granted = [

@@ -14,10 +14,15 @@ use super::world::LIMIT;
 
 /// Requests a path. Returns status and body, or nothing if no one answers.
 pub fn get(address: &str, path: &str) -> Option<(u16, String)> {
+    get_as(address, path, address)
+}
+
+/// Requests a path of a host that may have another name.
+pub fn get_as(address: &str, path: &str, host: &str) -> Option<(u16, String)> {
     let mut line = TcpStream::connect(address).ok()?;
     line.set_read_timeout(Some(LIMIT)).ok()?;
     line.set_write_timeout(Some(Duration::from_secs(5))).ok()?;
-    write!(line, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").ok()?;
+    write!(line, "GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n").ok()?;
     let mut answer = String::new();
     line.read_to_string(&mut answer).ok()?;
     let (head, body) = answer.split_once("\r\n\r\n")?;

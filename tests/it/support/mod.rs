@@ -1,5 +1,6 @@
 //! A world for each test: an application with its database, a broker, and workers.
 
+pub mod api;
 pub mod broker;
 pub mod collector;
 pub mod database;

@@ -17,10 +17,14 @@ fn privileges(table: LedgerTable) -> &'static [&'static str] {
         | LedgerTable::Catalogs
         | LedgerTable::JobSuccessors
         | LedgerTable::Journal => &["SELECT", "INSERT"],
-        LedgerTable::Chunks | LedgerTable::JobReferences | LedgerTable::Outbox | LedgerTable::RowSnapshots => {
-            &["SELECT", "INSERT", "UPDATE", "DELETE"]
+        LedgerTable::Chunks
+        | LedgerTable::JobReferences
+        | LedgerTable::Outbox
+        | LedgerTable::RowSnapshots
+        | LedgerTable::Tokens => &["SELECT", "INSERT", "UPDATE", "DELETE"],
+        LedgerTable::Jobs | LedgerTable::Requests | LedgerTable::RoundRobin | LedgerTable::Services => {
+            &["SELECT", "INSERT", "UPDATE"]
         }
-        LedgerTable::Jobs | LedgerTable::Requests | LedgerTable::RoundRobin => &["SELECT", "INSERT", "UPDATE"],
         LedgerTable::Migrations => &["SELECT"],
     }
 }

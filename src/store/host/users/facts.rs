@@ -20,7 +20,7 @@ pub async fn read_users<'u>(
     catalog: &Catalog,
     ids: impl IntoIterator<Item = &'u UserId>,
 ) -> Result<HashMap<String, UserFacts>> {
-    read(session, catalog, ids.into_iter().map(UserId::as_str).collect(), catalog.rule_conditions()).await
+    read(session, catalog, of_host(ids), catalog.rule_conditions()).await
 }
 
 /// Reads users as [`read_users`] does, with the conditions alone that decide who may ask and whose access may end. A condition may
@@ -30,7 +30,12 @@ pub async fn read_users_for_access<'u>(
     catalog: &Catalog,
     ids: impl IntoIterator<Item = &'u UserId>,
 ) -> Result<HashMap<String, UserFacts>> {
-    read(session, catalog, ids.into_iter().map(UserId::as_str).collect(), catalog.access_conditions()).await
+    read(session, catalog, of_host(ids), catalog.access_conditions()).await
+}
+
+/// Returns those ids that may be users of the host: a service is none.
+fn of_host<'u>(ids: impl IntoIterator<Item = &'u UserId>) -> BTreeSet<&'u str> {
+    ids.into_iter().filter(|id| id.service().is_none()).map(UserId::as_str).collect()
 }
 
 async fn read(

@@ -51,6 +51,30 @@ pub async fn group_members<'g>(
     Ok(members)
 }
 
+/// Returns the names of groups with a member who belongs to an organization, in order: at most `limit`, after a name.
+pub async fn group_names(
+    session: &Session,
+    catalog: &Catalog,
+    org: &str,
+    (after, limit): (Option<&str>, u64),
+) -> Result<Vec<String>> {
+    let Some(groups) = &catalog.groups else { return Ok(Vec::new()) };
+    let (group_column, user_column) = (column("m", &groups.group.name), column("m", &groups.user.name));
+    let mut sql = session.sql("");
+    let orgs = BTreeSet::from([org]);
+    let in_org = in_org(&mut sql, groups.within.as_ref(), "m") + &of_orgs(&mut sql, catalog, &orgs, &user_column);
+    let after =
+        after.map_or(String::new(), |after| format!(" AND {group_column} > {}", sql.host(&groups.group, after)));
+    let limit = sql.bind(limit as i64);
+    sql.add(&format!(
+        "SELECT {name} AS name FROM {host} m WHERE {group_column} IS NOT NULL{in_org}{after} \
+         GROUP BY {group_column} ORDER BY {group_column} LIMIT {limit}",
+        name = as_text(&group_column),
+        host = table(&groups.table),
+    ));
+    session.all("reading the names of groups", sql).await?.iter().map(|row| row.get("name")).collect()
+}
+
 /// Tests that a member is a user of one of these organizations: groups of several organizations may share a name.
 fn of_orgs(sql: &mut Sql, catalog: &Catalog, orgs: &BTreeSet<&str>, member: &str) -> String {
     let (Some(groups), Some(_)) = (&catalog.groups, &catalog.users.org) else { return String::new() };

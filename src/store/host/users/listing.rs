@@ -1,15 +1,16 @@
-//! The list of users that the command line shows.
+//! The list of users.
 
 use super::columns::{read_status, status_columns};
 use crate::catalog::{Catalog, SetValue};
+use crate::contract::UserId;
 use crate::plan::UserStatus;
 use crate::store::dialect::sql::{INT64, Sql, as_text, column, table};
 use crate::store::host::predicates::{has_status, in_org, org_of};
 use crate::store::host::user_match::is_user;
 use crate::store::{Result, Row, Session};
 
-/// A user as `handover users` shows them.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+/// A user as they are listed.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 pub struct UserListing {
     /// The id.
     pub id: String,
@@ -32,6 +33,8 @@ pub struct UserSelection {
     pub statuses: Vec<SetValue>,
     /// With this text in the name or the email address, in upper or lower case.
     pub text: Option<String>,
+    /// The user with this id.
+    pub id: Option<UserId>,
 }
 
 impl UserSelection {
@@ -52,6 +55,9 @@ impl UserSelection {
             };
             let (name, email) = (holds(sql, &users.name.name), holds(sql, &users.email.name));
             tests.push(format!("({name} OR {email})"));
+        }
+        if let Some(id) = &self.id {
+            tests.push(format!("{} = {}", column("u", &users.key.name), sql.host(&users.key, id.as_str())));
         }
         tests.join(" AND ") + &in_org(sql, users.within.as_ref(), "u")
     }

@@ -17,7 +17,7 @@ pub use access::{gone_among, inactive_among, lock_out, set_status};
 pub use columns::leaver_table;
 pub use facts::{managers, read_users, read_users_for_access};
 pub use freed_licenses::{can_restore_licenses, free_licenses, restore_licenses};
-pub use groups::group_members;
+pub use groups::{group_members, group_names};
 pub use invitations::{
     InvitationUpdate, Invitee, add_invited, answer_invitation, invite, name_and_email, user_with_email,
 };

@@ -1,0 +1,169 @@
+//! One call of a route: who asks, and what was sent.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::http::header::{ETAG, IF_NONE_MATCH};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::state::Api;
+use crate::app::access::Principal;
+use crate::contract::hex;
+use crate::http::problem::{Problem, Result};
+use crate::store::ledger::jobs::Job;
+use crate::trace;
+
+/// Entries of a page, if the call does not say.
+const PAGE: u64 = 50;
+
+/// Entries of a page, at most.
+const MOST: u64 = 200;
+
+/// One call of a route.
+pub struct Call {
+    /// The state of the API.
+    pub api: Arc<Api>,
+    /// Who asks; nothing on a route that everybody may ask.
+    pub principal: Option<Principal>,
+    /// The parameters in the path.
+    pub path: BTreeMap<String, String>,
+    /// The parameters of the query.
+    pub query: BTreeMap<String, String>,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Call {
+    /// Returns who asks.
+    pub fn principal(&self) -> Result<&Principal> {
+        self.principal.as_ref().ok_or_else(|| Problem::new(StatusCode::UNAUTHORIZED, "unauthenticated", "no token"))
+    }
+
+    /// Returns the organization of who asks.
+    pub fn org(&self) -> Result<&str> {
+        let no_org = || {
+            Problem::new(StatusCode::FORBIDDEN, "no_organization", "an operator's token is of no organization")
+                .hint("use the token of a person or a service")
+        };
+        self.principal()?.org().ok_or_else(no_org)
+    }
+
+    /// Returns a parameter in the path.
+    pub fn in_path(&self, name: &str) -> &str {
+        self.path.get(name).map(String::as_str).unwrap_or_default()
+    }
+
+    /// Returns the id in the path.
+    pub fn id(&self, name: &str) -> Result<Uuid> {
+        self.in_path(name).parse().map_err(|_| Problem::not_found("there is no job with this id"))
+    }
+
+    /// Returns a parameter of the query.
+    pub fn in_query<T: FromStr<Err: std::fmt::Display>>(&self, name: &str) -> Result<Option<T>> {
+        let text = self.query.get(name).filter(|text| !text.is_empty());
+        text.map(|text| text.parse().map_err(|error| Problem::parameter(name, error))).transpose()
+    }
+
+    /// Returns the values of a parameter that commas separate.
+    pub fn listed<T: FromStr<Err: std::fmt::Display>>(&self, name: &str) -> Result<Vec<T>> {
+        let texts = self.query.get(name).into_iter().flat_map(|text| text.split(',')).filter(|text| !text.is_empty());
+        texts.map(|text| text.parse().map_err(|error| Problem::parameter(name, error))).collect()
+    }
+
+    /// Returns the number of entries that a page has.
+    pub fn limit(&self) -> Result<u64> {
+        match self.in_query::<u64>("limit")? {
+            None => Ok(PAGE),
+            Some(limit) if (1..=MOST).contains(&limit) => Ok(limit),
+            Some(_) => Err(Problem::parameter("limit", format!("it must be 1 to {MOST}"))),
+        }
+    }
+
+    /// Returns a header as text.
+    pub fn header(&self, name: &str) -> Result<Option<&str>> {
+        let mut values = self.headers.get_all(name).iter();
+        match (values.next(), values.next()) {
+            (None, _) => Ok(None),
+            (Some(value), None) => {
+                value.to_str().map(Some).map_err(|_| Problem::parameter(name, "it is no plain text"))
+            }
+            (Some(_), Some(_)) => Err(Problem::parameter(name, "it occurs more than once")),
+        }
+    }
+
+    /// Returns the W3C trace context, if it is valid.
+    pub fn traceparent(&self) -> Option<String> {
+        trace::validated(self.headers.get(trace::TRACEPARENT)?.to_str().ok()?)
+    }
+
+    /// Returns the version of a job that a command names in `If-Match`; nothing if any will do.
+    pub fn version(&self) -> Result<Option<i64>> {
+        let Some(tag) = self.header("if-match")?.filter(|tag| *tag != "*") else { return Ok(None) };
+        let version = tag.trim_matches('"').split('-').next().and_then(|version| version.parse().ok());
+        version.map(Some).ok_or_else(|| Problem::parameter("If-Match", "it must be the ETag of the job"))
+    }
+
+    /// Checks that a job is of the organization of who asks. To others it does not exist.
+    pub fn owned(&self, job: Option<Job>) -> Result<Job> {
+        let org = self.org()?;
+        job.filter(|job| job.org == org).ok_or_else(|| Problem::not_found("there is no job with this id"))
+    }
+
+    /// Answers with a representation of a job and its ETag, or 304 if the sender has it.
+    pub fn tagged(&self, version: i64, body: &impl Serialize) -> Result<Response> {
+        let body = serde_json::to_vec(body).map_err(|error| internal(&error))?;
+        let tag = tag(version, &body);
+        let has_it = self.headers.get(IF_NONE_MATCH).and_then(|tags| tags.to_str().ok());
+        if has_it.is_some_and(|tags| tags.split(',').any(|known| known.trim().trim_start_matches("W/") == tag)) {
+            return Ok((StatusCode::NOT_MODIFIED, [(ETAG, tag)]).into_response());
+        }
+        Ok(([(ETAG, tag.as_str()), (axum::http::header::CONTENT_TYPE, "application/json")], body).into_response())
+    }
+}
+
+/// Returns the ETag of a representation of a job: the number of the job's last event, which `If-Match` compares, and a digest.
+pub fn tag(version: i64, body: &[u8]) -> String {
+    let digest: String = hex(&Sha256::digest(body)).chars().take(16).collect();
+    format!("\"{version}-{digest}\"")
+}
+
+/// A page of a list.
+#[derive(Serialize, schemars::JsonSchema)]
+pub struct Page<T> {
+    /// The entries.
+    pub items: Vec<T>,
+    /// The place where the next page begins, for `after`; absent on the last page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+impl<T: Serialize> Page<T> {
+    /// Answers with the page, and a link to the next one.
+    pub fn answer(self, call: &Call, path: &str) -> Response {
+        let link = self.next.as_ref().map(|next| {
+            let mut query = url::form_urlencoded::Serializer::new(String::new());
+            query.extend_pairs(call.query.iter().filter(|(name, _)| *name != "after"));
+            query.append_pair("after", next);
+            format!("<{path}?{}>; rel=\"next\"", query.finish())
+        });
+        let mut response = Json(self).into_response();
+        if let Some(link) = link.and_then(|link| HeaderValue::try_from(link).ok()) {
+            response.headers_mut().insert(axum::http::header::LINK, link);
+        }
+        response
+    }
+}
+
+/// Logs an error of ours, and returns a problem that says nothing about it.
+pub fn internal(error: &dyn std::error::Error) -> Problem {
+    tracing::error!(error = %error, "an HTTP request failed");
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the request failed; the log says why")
+}

@@ -1,0 +1,215 @@
+//! What every route shares: who asks, how often, with which scope; how long a body may be; and what every answer has.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use axum::extract::{FromRequestParts, RawPathParams, Request};
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use axum::http::request::Parts as Head;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+
+use super::budget::busy;
+use super::call::{Call, internal};
+use super::route::{Place, Route};
+use super::state::Api;
+use crate::app::access::{Access, Principal};
+use crate::app::{self, tokens};
+use crate::contract::{MAX_REQUEST_BYTES, TokenScope};
+use crate::http::ends::Ends;
+use crate::http::problem::{Problem, Result};
+
+/// The time within which a body must arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The time for an answer. A database that is away is waited for no longer.
+const TIMEOUT: Duration = Duration::from_secs(40);
+
+/// Answers a request by a route.
+pub async fn answer(api: Arc<Api>, route: Arc<Route>, request: Request) -> Response {
+    let began = Instant::now();
+    let mut response = match tokio::time::timeout(TIMEOUT, call(api, &route, request)).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(problem)) => problem.into_response(),
+        Err(_) => busy("the database does not answer").into_response(),
+    };
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    // The template of the path: ids and names stay out of the log.
+    let (method, path, status) = (route.method.name(), route.path, response.status().as_u16());
+    tracing::info!(method, path, status, ms = began.elapsed().as_millis() as u64, "HTTP request");
+    response
+}
+
+async fn call(api: Arc<Api>, route: &Route, request: Request) -> Result<Response> {
+    let (mut head, body) = request.into_parts();
+    let principal = match route.scope {
+        Some(scope) => Some(authorized(&api, &head, scope).await?),
+        None => None,
+    };
+    let query = query(route, &head)?;
+    let path = path(&mut head).await?;
+    let body = match route.body {
+        Some(_) => {
+            check_media_type(&head)?;
+            read(body).await?
+        }
+        None => Vec::new(),
+    };
+    (route.handler)(Call { api, principal, path, query, headers: head.headers, body }).await
+}
+
+/// Returns who asks, if their token has the scope.
+async fn authorized(api: &Api, head: &Head, scope: TokenScope) -> Result<Principal> {
+    let Access { credential, principal, scopes } = authenticated(api, head).await?;
+    if let Err(seconds) = api.rates.call(&credential) {
+        return Err(too_many("the token is used too often", seconds));
+    }
+    match scopes.contains(&scope) {
+        true => Ok(principal),
+        false => {
+            let detail = format!("the token has no scope `{scope}`");
+            Err(Problem::new(StatusCode::FORBIDDEN, "missing_scope", detail).hint("create a token with this scope"))
+        }
+    }
+}
+
+async fn authenticated(api: &Api, head: &Head) -> Result<Access> {
+    let address = client(api, head);
+    if let Some(Err(seconds)) = address.map(|address| api.rates.may_authenticate(address)) {
+        return Err(too_many("authentication has failed too often", seconds));
+    }
+    let unauthenticated = |detail: &str| {
+        Problem::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail)
+            .hint("send `Authorization: Bearer` with a token of `handover token create`")
+            .challenge()
+    };
+    let Some(token) = bearer(head) else { return Err(unauthenticated("the request has no token")) };
+    let turn = api.budget.read().await?;
+    let found = tokens::authenticate(&api.parts.context, token).await.map_err(problem)?;
+    drop(turn);
+    found.ok_or_else(|| {
+        if let Some(address) = address {
+            api.rates.failure(address);
+        }
+        unauthenticated("the token is not valid")
+    })
+}
+
+fn too_many(why: &str, seconds: u64) -> Problem {
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", why).retry_after(seconds)
+}
+
+/// Returns the token of a request, if it has exactly one.
+fn bearer(head: &Head) -> Option<&str> {
+    let mut values = head.headers.get_all(AUTHORIZATION).iter();
+    let (value, None) = (values.next()?, values.next()) else { return None };
+    let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// Returns the address of the client. A proxy that the settings list says whose it is, last in the header.
+fn client(api: &Api, head: &Head) -> Option<IpAddr> {
+    let peer = head.extensions.get::<Ends>()?.peer.ip().to_canonical();
+    if !api.parts.trusted_proxies.contains(&peer) {
+        return Some(peer);
+    }
+    let forwarded = head.headers.get_all("x-forwarded-for").iter().next_back().and_then(|value| value.to_str().ok());
+    forwarded.and_then(|value| value.rsplit(',').next()?.trim().parse().ok()).or(Some(peer))
+}
+
+/// Returns the parameters of the query, which the route must know.
+fn query(route: &Route, head: &Head) -> Result<BTreeMap<String, String>> {
+    let known: Vec<&str> = (route.parameters.iter())
+        .filter(|parameter| parameter.place == Place::Query)
+        .map(|parameter| parameter.name)
+        .collect();
+    let mut query = BTreeMap::new();
+    for (name, value) in url::form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes()) {
+        if !known.contains(&name.as_ref()) {
+            let hint = match known.is_empty() {
+                true => "the path takes no parameters".to_owned(),
+                false => format!("the path takes {}", known.join(", ")),
+            };
+            return Err(Problem::parameter(&name, "there is no such parameter").hint(hint));
+        }
+        if query.insert(name.to_string(), value.into_owned()).is_some() {
+            return Err(Problem::parameter(&name, "it occurs more than once"));
+        }
+    }
+    // No database stores it in a text.
+    match query.iter().find(|(_, value)| value.contains('\0')) {
+        Some((name, _)) => Err(Problem::parameter(name, "it contains control characters")),
+        None => Ok(query),
+    }
+}
+
+async fn path(head: &mut Head) -> Result<BTreeMap<String, String>> {
+    let parameters = RawPathParams::from_request_parts(head, &()).await;
+    let parameters = parameters.map_err(|_| Problem::not_found("the path is not UTF-8"))?;
+    Ok(parameters.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+}
+
+fn check_media_type(head: &Head) -> Result<()> {
+    let given = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let (kind, _) = given.split_once(';').unwrap_or((given, ""));
+    match kind.trim().eq_ignore_ascii_case("application/json") {
+        true => Ok(()),
+        false => {
+            Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "the body must be JSON")
+                .hint("send `Content-Type: application/json`"))
+        }
+    }
+}
+
+/// Reads a body within its bounds.
+async fn read(body: Body) -> Result<Vec<u8>> {
+    let collected = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, MAX_REQUEST_BYTES).collect()).await;
+    let late = |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "slow_body", "the body did not arrive in time");
+    let collected = collected.map_err(late)?.map_err(|error| match error.downcast_ref::<LengthLimitError>() {
+        Some(_) => {
+            let detail = format!("the body is too long: the maximum is {MAX_REQUEST_BYTES} bytes");
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
+        }
+        None => Problem::new(StatusCode::BAD_REQUEST, "broken_body", "the body ended early"),
+    })?;
+    Ok(collected.to_bytes().to_vec())
+}
+
+/// Returns the problem of a use case that failed.
+pub fn problem(error: app::Error) -> Problem {
+    if error.is_transient() {
+        tracing::warn!(%error, "an HTTP request found the database unavailable or busy");
+        return busy("the database is unavailable or busy");
+    }
+    match &error {
+        app::Error::Invalid(invalid) => Problem::invalid(invalid),
+        app::Error::OtherPrincipal(what) => {
+            let hint = format!("leave the {what} out of the body: the token says it");
+            Problem::new(StatusCode::FORBIDDEN, "other_principal", error.to_string()).hint(hint)
+        }
+        app::Error::Broker(_) => {
+            tracing::warn!(%error, "an HTTP request found the broker unavailable");
+            busy("the broker is unavailable")
+        }
+        app::Error::UnknownDeadLetters(_) | app::Error::UnknownReason { .. } => {
+            Problem::new(StatusCode::NOT_FOUND, "unknown_dead_letter", error.to_string())
+        }
+        app::Error::UnknownOrganization { .. }
+        | app::Error::OrgRequired
+        | app::Error::Token { .. }
+        | app::Error::NoExample { .. }
+        | app::Error::HasUsers(_)
+        | app::Error::DatabaseUnavailable(_)
+        | app::Error::Store(_)
+        | app::Error::Ledger(_)
+        | app::Error::CatalogUnreadable { .. }
+        | app::Error::CatalogFaults(_)
+        | app::Error::Json { .. } => internal(&error),
+    }
+}

@@ -1,0 +1,53 @@
+//! The HTTP API, version 1. It is thin: each handler calls the application layer, as the commands do.
+//!
+//! [`routes`] is the one table of routes: the router and the OpenAPI document are made from it. `dispatch` does what all routes share:
+//! who asks, how often, with which scope, and how long a body may be.
+
+mod budget;
+mod call;
+mod dispatch;
+mod openapi;
+mod rates;
+mod route;
+mod routes;
+mod state;
+mod watcher;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::on;
+
+use self::budget::Budget;
+pub use self::openapi::document;
+use self::rates::Rates;
+use self::state::Api;
+pub use self::state::{Parts, Surroundings};
+use self::watcher::Watcher;
+use super::problem::Problem;
+
+/// Returns the routes of the API.
+pub fn router(parts: Parts) -> Router {
+    let watcher = Watcher::new(parts.context.store.clone());
+    let budget = Budget::of(parts.connections);
+    let api = Arc::new(Api { budget, rates: Rates::default(), watcher, document: document(), parts });
+    let mut router = Router::new();
+    for route in routes::all() {
+        let (api, route) = (api.clone(), Arc::new(route));
+        let (filter, path) = (route.method.filter(), route.path);
+        router = router.route(path, on(filter, move |request| dispatch::answer(api, route, request)));
+    }
+    router.fallback(unknown).method_not_allowed_fallback(wrong_method)
+}
+
+async fn unknown() -> Response {
+    Problem::not_found("there is no such path").hint("`/v1/openapi.json` lists every path").into_response()
+}
+
+async fn wrong_method() -> Response {
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "the path has no such method")
+        .hint("`/v1/openapi.json` lists the methods of every path")
+        .into_response()
+}

@@ -1,0 +1,57 @@
+//! The state of the API, and what its process gives it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use super::budget::Budget;
+use super::rates::Rates;
+use super::watcher::Watcher;
+use crate::app::preview::Capacity;
+use crate::broker::Broker;
+use crate::stages::Context;
+
+/// What a process that serves the API gives it.
+pub struct Parts {
+    /// The database and the catalogs.
+    pub context: Context,
+    /// What the process knows besides.
+    pub surroundings: Arc<dyn Surroundings>,
+    /// The capacity that estimates assume.
+    pub capacity: Capacity,
+    /// True if events leave by a broker.
+    pub carries_events: bool,
+    /// The maximum number of connections to the database.
+    pub connections: u32,
+    /// The proxies that may say for whom they ask.
+    pub trusted_proxies: Vec<IpAddr>,
+    /// Cancelled when the process stops.
+    pub draining: CancellationToken,
+}
+
+/// What only the process knows that serves the API.
+#[async_trait]
+pub trait Surroundings: Send + Sync {
+    /// Returns true if the host's own sessions are busy.
+    async fn is_host_active(&self) -> bool;
+
+    /// Opens the broker, or says why not.
+    async fn broker(&self) -> Result<Arc<dyn Broker>, String>;
+}
+
+/// The state of the API.
+pub struct Api {
+    /// What the process gives it.
+    pub parts: Parts,
+    /// The connections that calls may use.
+    pub budget: Budget,
+    /// How often credentials call.
+    pub rates: Rates,
+    /// The jobs that are followed.
+    pub watcher: Watcher,
+    /// The OpenAPI document.
+    pub document: Value,
+}

@@ -1,0 +1,9 @@
+//! The HTTP API, through a real socket.
+
+mod doors;
+mod guide;
+mod principals;
+mod problems;
+mod progress;
+mod reading;
+mod requests;

@@ -1,0 +1,192 @@
+//! The HTTP API on a real socket, and a plain client of it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use handover::app::preview::Capacity;
+use handover::app::tokens::{self, NewToken, Owner};
+use handover::broker::Broker;
+use handover::contract::{RequestType, TokenScope, UserId};
+use handover::http::{Listener, Serving, api};
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+
+use super::World;
+use super::world::LIMIT;
+
+/// The API of a test, in its process.
+pub struct ApiServer {
+    pub address: String,
+    pub draining: CancellationToken,
+    _serving: Serving,
+}
+
+/// An answer of the API.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: BTreeMap<String, String>,
+    pub body: String,
+}
+
+/// One call of the API.
+pub struct Call<'c> {
+    server: &'c ApiServer,
+    method: &'c str,
+    path: String,
+    headers: Vec<(&'c str, String)>,
+    body: Option<String>,
+}
+
+struct Quiet(Arc<dyn Broker>);
+
+#[async_trait]
+impl api::Surroundings for Quiet {
+    async fn is_host_active(&self) -> bool {
+        false
+    }
+
+    async fn broker(&self) -> Result<Arc<dyn Broker>, String> {
+        Ok(self.0.clone())
+    }
+}
+
+impl ApiServer {
+    /// Serves the API on the world, without a worker.
+    pub async fn start(world: &World) -> ApiServer {
+        let draining = CancellationToken::new();
+        let parts = api::Parts {
+            context: world.context.clone(),
+            surroundings: Arc::new(Quiet(world.broker().await)),
+            capacity: Capacity { movers: 2, share: 1.0, shared_with_host: None },
+            carries_events: true,
+            connections: 10,
+            trusted_proxies: Vec::new(),
+            draining: draining.clone(),
+        };
+        let listener = Listener::bind("127.0.0.1:0".parse().expect("an address"), &[]).await.expect("a port");
+        let address = listener.address().expect("an address").to_string();
+        ApiServer { address, draining, _serving: listener.serve(api::router(parts)) }
+    }
+
+    /// Begins a call.
+    pub fn call<'c>(&'c self, method: &'c str, path: impl Into<String>) -> Call<'c> {
+        Call { server: self, method, path: path.into(), headers: Vec::new(), body: None }
+    }
+
+    /// Begins a call that reads.
+    pub fn get<'c>(&'c self, token: &str, path: impl Into<String>) -> Call<'c> {
+        self.call("GET", path).token(token)
+    }
+
+    /// Begins a call that submits a request under its id.
+    pub fn put<'c>(&'c self, token: &str, request: &Value) -> Call<'c> {
+        let id = request["request_id"].as_str().expect("a request id");
+        self.call("PUT", format!("/v1/requests/{id}")).token(token).json(request)
+    }
+}
+
+impl<'c> Call<'c> {
+    pub fn token(self, token: &str) -> Call<'c> {
+        self.header("Authorization", format!("Bearer {token}"))
+    }
+
+    pub fn header(mut self, name: &'c str, value: impl Into<String>) -> Call<'c> {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    pub fn json(self, body: &Value) -> Call<'c> {
+        self.header("Content-Type", "application/json").body(body.to_string())
+    }
+
+    pub fn body(mut self, body: impl Into<String>) -> Call<'c> {
+        self.body = Some(body.into());
+        self
+    }
+
+    /// Sends the call and returns the open connection.
+    pub async fn send(self) -> TcpStream {
+        let mut stream = TcpStream::connect(&self.server.address).await.expect("a connection");
+        let mut text = format!("{} {} HTTP/1.1\r\nConnection: close\r\n", self.method, self.path);
+        if !self.headers.iter().any(|(name, _)| *name == "Host") {
+            text.push_str(&format!("Host: {}\r\n", self.server.address));
+        }
+        for (name, value) in &self.headers {
+            text.push_str(&format!("{name}: {value}\r\n"));
+        }
+        if let Some(body) = &self.body {
+            text.push_str(&format!("Content-Length: {}\r\n", body.len()));
+        }
+        text.push_str("\r\n");
+        text.push_str(self.body.as_deref().unwrap_or_default());
+        // A server that refuses a body may close before it has read all of it.
+        let _ = stream.write_all(text.as_bytes()).await;
+        stream
+    }
+
+    /// Sends the call and reads the whole answer.
+    pub async fn answer(self) -> Answer {
+        let (method, path) = (self.method, self.path.clone());
+        let mut stream = self.send().await;
+        let mut bytes = Vec::new();
+        // After a refused body the connection is reset, behind the answer.
+        let read = tokio::time::timeout(LIMIT, stream.read_to_end(&mut bytes)).await;
+        let _ = read.unwrap_or_else(|_| panic!("{method} {path}: no answer"));
+        let text = String::from_utf8(bytes).expect("UTF-8");
+        let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{method} {path}: {text}"));
+        let mut lines = head.lines();
+        let status = lines.next().and_then(|line| line.split(' ').nth(1)?.parse().ok()).expect("a status");
+        let headers = lines.filter_map(|line| line.split_once(": "));
+        let headers = headers.map(|(name, value)| (name.to_lowercase(), value.to_owned())).collect();
+        Answer { status, headers, body: body.to_owned() }
+    }
+}
+
+impl Answer {
+    /// Checks the status.
+    pub fn expect(self, status: u16) -> Answer {
+        assert_eq!(self.status, status, "{self:?}");
+        self
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// Checks that the answer is a problem with this status and code, and returns the codes of its reasons.
+    pub fn problem(&self, status: u16, code: &str) -> Vec<String> {
+        assert_eq!((self.status, self.json()["code"].as_str()), (status, Some(code)), "{self:?}");
+        assert_eq!(self.headers["content-type"], "application/problem+json", "{self:?}");
+        let body = self.json();
+        let reasons = body["reasons"].as_array().into_iter().flatten();
+        reasons.filter_map(|reason| reason["code"].as_str().map(str::to_owned)).collect()
+    }
+}
+
+/// Creates a token of a user of the seed's organization.
+pub async fn token_of(world: &World, user: &str, scopes: &[TokenScope]) -> String {
+    let user = UserId::try_from(user.to_owned()).expect("an id");
+    let org = Some("1".to_owned().try_into().expect("an id"));
+    create(world, Owner::Person { org, user }, scopes).await
+}
+
+/// Creates a token of a service of the seed's organization.
+pub async fn service_token(world: &World, name: &str, types: &[RequestType], scopes: &[TokenScope]) -> String {
+    let org = Some("1".to_owned().try_into().expect("an id"));
+    let request_types = types.iter().copied().collect();
+    create(world, Owner::Service { org, name: name.into(), request_types }, scopes).await
+}
+
+/// Creates a token of an operator.
+pub async fn operator_token(world: &World, scopes: &[TokenScope]) -> String {
+    create(world, Owner::Operator { name: "ops".into() }, scopes).await
+}
+
+async fn create(world: &World, owner: Owner, scopes: &[TokenScope]) -> String {
+    let new = NewToken { owner, scopes: scopes.iter().copied().collect(), valid_for: None };
+    tokens::create(&world.context, new).await.expect("a token").token
+}
