@@ -4,17 +4,19 @@
 use std::time::Duration;
 
 use handover::contract::JobId;
+use handover::metrics;
+use handover::stages::{Outcome, intake};
 use handover::store::{Settings, Store};
 use handover::worker::Role;
-use sea_orm::DatabaseTransaction;
+use sea_orm::{ConnectionTrait, DatabaseTransaction};
 use serde_json::{Value, json};
 
 use super::{LATER, hire, is_out, lock_out, open_codes, send, until_state};
 use crate::support::database::settings as database_settings;
 use crate::support::keap::{AMANDA, WEST, deactivation, group, ratio, to};
 use crate::support::people::begun;
-use crate::support::world::codes_of;
-use crate::support::{Engine, World, every_engine, on_postgres};
+use crate::support::world::{codes_of, message};
+use crate::support::{Engine, World, every_engine, on_postgres, on_sqlite};
 use crate::undo::revert::command;
 
 /// Why the records cannot be counted.
@@ -238,6 +240,32 @@ async fn no_table_but_that_of_users_delays_a_lock_out(world: &mut World) {
         assert!(is_out(world, user).await, "{table} {mode}");
     }
     assert!(world.client.next_dead_letter(Duration::from_millis(100)).await.is_none());
+}
+
+fn retries_of_planning() -> f64 {
+    let series = "handover_retries_total{what=\"planning requests\"} ";
+    let metrics = metrics::render();
+    metrics.lines().find_map(|line| line.strip_prefix(series)).map_or(0.0, |count| count.parse().expect("a number"))
+}
+
+/// While the application writes, nobody else can, not even the end of access. It follows at once, as if nobody had written.
+#[on_sqlite]
+async fn writer_of_the_database_only_delays_a_lock_out(world: &mut World) {
+    hire(world, 300).await;
+    let settings = database_settings(world.worker_url().to_owned());
+    world.context.store = Store::open(&Settings { lock_timeout: SHORT, ..settings }).await.expect("a store");
+    let writer = world.store.begin("host").await.expect("a transaction");
+    writer.execute_unprepared("UPDATE contacts SET name = name").await.expect("written");
+    let before = retries_of_planning();
+    let (context, request) = (world.context.clone(), message(lock_out("r1", 300).to_string()));
+    let planning = tokio::spawn(async move { intake::take(&context, &[request]).await });
+    world.until("it is tried", async || (retries_of_planning() > before).then_some(())).await;
+    assert_eq!(world.status_of("300").await, "active");
+    writer.commit().await.expect("committed");
+    let outcomes = planning.await.expect("the planner");
+    assert!(matches!(outcomes[..], [Outcome::Answered(_)]), "{outcomes:?}");
+    assert!(is_out(world, 300).await);
+    assert_eq!(world.owned_by("300", "contacts").await, 0);
 }
 
 /// A row that the host inserts and does not commit keeps the leaver's rows from being counted. All others move meanwhile.
