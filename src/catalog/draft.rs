@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use super::credentials::looks_like_credentials;
 use super::effects::reach;
-use super::guess::{column_like, end_column, key_of, status_column, words_of};
+use super::guess::{column_like, creation_column, end_column, key_of, status_column, words_of};
 use super::schema::{Family, Schema, SchemaColumn, Table};
 
 /// A column that points at the users, or probably does.
@@ -230,6 +230,9 @@ fn write_reference(
         "[[reference]]\nkind = {kind}\ntable = {table}\n{keyless}key = {key}\nuser = {column}\n# guess: {because}.\ndisposition = \"{word}\"\n",
         kind = quoted(&kind),
     );
+    if let Some(created) = creation_column(place.table).filter(|_| word == "transfer") {
+        let _ = writeln!(text, "# guess: it holds when a row was created.\ncreated = {}", quoted(&created.name));
+    }
     let with =
         if word.starts_with("detach") && !keys.is_empty() { reach(schema, &place.table.name) } else { Vec::new() };
     if !with.is_empty() {

@@ -119,6 +119,22 @@ pub fn end_column(table: &Table) -> Option<&SchemaColumn> {
     ENDS.iter().find_map(|end| times().find(|column| words_of(&column.name).first().is_some_and(|first| first == end)))
 }
 
+/// Returns the column that probably holds when a row was created.
+pub fn creation_column(table: &Table) -> Option<&SchemaColumn> {
+    const NAMES: [&str; 8] = [
+        "created_at",
+        "created_on",
+        "created",
+        "createdat",
+        "inserted_at",
+        "creation_date",
+        "date_created",
+        "createdate",
+    ];
+    let times = || table.columns.iter().filter(|column| column.family == Family::Time);
+    NAMES.iter().find_map(|name| times().find(|column| column.name.eq_ignore_ascii_case(name)))
+}
+
 /// Lists columns whose names suggest users, whose types fit users' ids, and that have no foreign key.
 pub fn candidates<'s>(schema: &'s Schema, users: &Table, key: &SchemaColumn) -> Vec<Candidate<'s>> {
     let mut found = Vec::new();
@@ -144,6 +160,19 @@ pub fn candidates<'s>(schema: &'s Schema, users: &Table, key: &SchemaColumn) -> 
 pub fn containers(schema: &Schema) -> Vec<(&Table, &SchemaColumn)> {
     let of_table = |table| Table::many_columns(table).map(move |column| (table, column));
     schema.tables.iter().flat_map(of_table).collect()
+}
+
+/// Lists columns of texts that may hold JSON documents, in a database without a type for them.
+pub fn possible_documents(schema: &Schema) -> Vec<(&Table, &SchemaColumn)> {
+    if schema.traits.checks_types {
+        return Vec::new();
+    }
+    let points = |table: &Table, name: &String| table.foreign_keys.iter().any(|key| key.columns.contains(name));
+    let is_open = |table: &Table, column: &SchemaColumn| {
+        column.family == Family::Text && !column.holds_many && column.values.is_none() && !points(table, &column.name)
+    };
+    let all = schema.tables.iter().flat_map(|table| table.columns.iter().map(move |column| (table, column)));
+    all.filter(|(table, column)| is_open(table, column)).collect()
 }
 
 /// True if a name inside a JSON document suggests a user.

@@ -45,7 +45,7 @@ pub use schema::{
     Column, Family, ForeignKey, IndexPart, IndexValue, KeyAction, Policies, Schema, SchemaColumn, SchemaTraits,
     Spelling, Table, TableName, TimeForm, UniqueIndex,
 };
-pub use schema_fact::{SchemaFact, Verdict, Work};
+pub use schema_fact::{RESERVED_NAMES, SchemaFact, Verdict, Work};
 pub use tables::NamedTables;
 
 /// The catalogs embedded in the binary: name and TOML.

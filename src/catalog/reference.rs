@@ -53,6 +53,8 @@ pub struct Reference {
     pub of_users: bool,
     /// A column that every change of a row increments, so that readers notice that their copy is outdated.
     pub version_column: Option<Column>,
+    /// The column that holds when a row was created.
+    pub created: Option<Column>,
     /// True if the row is the leaver's own in the users' table: a guard on the leaver, not a reference to them.
     pub own_row: bool,
     /// True if the rows are credentials: they are removed without a copy, and nothing restores them.

@@ -74,6 +74,8 @@ pub struct TableFacts {
     pub collations: Vec<String>,
     /// The columns that the database computes from others.
     pub computed: Vec<ComputedColumn>,
+    /// True if the database gives the key of a deleted row to a new one (an INTEGER PRIMARY KEY without AUTOINCREMENT).
+    pub reuses_keys: bool,
     /// True if rows have no number besides their key (`WITHOUT ROWID`).
     pub is_without_row_numbers: bool,
 }

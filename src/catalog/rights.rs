@@ -155,7 +155,7 @@ impl Rights {
     fn add_reference(&mut self, reference: &Reference) {
         self.add_filter(&reference.table, &reference.filter);
         let table = self.table(&reference.table);
-        let Reference { key, user, org, other_user, version_column, .. } = reference;
+        let Reference { key, user, org, other_user, version_column, created, .. } = reference;
         table.select.extend(key.iter().filter(|_| !reference.keyless).chain([user]).chain(org).chain(other_user));
         let changes = reference.disposition.journals_as().is_some();
         if reference.keyless && changes {
@@ -163,6 +163,7 @@ impl Rights {
             table.select = Columns::All;
             table.update.insert(user.name.clone());
         }
+        table.select.extend(created.iter().filter(|_| changes));
         if let Some(version_column) = version_column.as_ref().filter(|_| changes) {
             table.select.extend([version_column]);
             table.update.insert(version_column.name.clone());

@@ -5,6 +5,9 @@ mod page;
 
 use super::disposition::{Disposition, OnConflict};
 
+/// The names under which snapshots keep other things than columns.
+pub const RESERVED_NAMES: [&str; 2] = ["$left", "$before"];
+
 /// A fact of a schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SchemaFact {
@@ -74,6 +77,10 @@ pub enum SchemaFact {
     AccessMethod,
     /// A constraint has an ON CONFLICT clause other than ABORT and FAIL.
     ConflictClause,
+    /// The database gives the key of a deleted row to a new one.
+    ReusedKey,
+    /// A column has one of the [`RESERVED_NAMES`].
+    ReservedName,
     /// A column or an index has a collation that the application defines.
     ForeignCollation,
     /// Row-level security hides rows from the role.
@@ -145,7 +152,7 @@ impl Work {
 
 impl SchemaFact {
     /// Every fact.
-    pub const ALL: [SchemaFact; 35] = [
+    pub const ALL: [SchemaFact; 37] = [
         SchemaFact::View,
         SchemaFact::MaterializedView,
         SchemaFact::ForeignTable,
@@ -179,6 +186,8 @@ impl SchemaFact {
         SchemaFact::NoReplicaIdentity,
         SchemaFact::AccessMethod,
         SchemaFact::ConflictClause,
+        SchemaFact::ReusedKey,
+        SchemaFact::ReservedName,
         SchemaFact::ForeignCollation,
         SchemaFact::RowSecurity,
     ];
@@ -219,12 +228,13 @@ impl SchemaFact {
                 Remove | Set | Stay => Verdict::Idle,
             },
             SchemaFact::OtherExclusion | SchemaFact::ComputedUnique => where_(&[Move, MoveOrDrop], Verdict::Refused),
-            SchemaFact::RowCheck => where_(&[Move, MoveOrDrop, Set], Verdict::Warned),
+            SchemaFact::RowCheck | SchemaFact::ReusedKey => where_(&[Move, MoveOrDrop, Set], Verdict::Warned),
             SchemaFact::UnvalidatedCheck => match work {
                 Move | Set => Verdict::Warned,
                 MoveOrDrop | Remove => Verdict::Refused,
                 Stay => Verdict::Idle,
             },
+            SchemaFact::ReservedName => where_(&[MoveOrDrop, Remove, Set], Verdict::Refused),
             SchemaFact::UnvalidatedKey => where_(&[MoveOrDrop, Remove], Verdict::Refused),
             SchemaFact::RowSecurity => match work {
                 Move | MoveOrDrop | Remove | Set | Stay => Verdict::Session,
@@ -252,6 +262,8 @@ impl SchemaFact {
             | SchemaFact::ComputedColumn
             | SchemaFact::ComputedUnique
             | SchemaFact::ConflictClause
+            | SchemaFact::ReusedKey
+            | SchemaFact::ReservedName
             | SchemaFact::ForeignCollation => true,
             SchemaFact::MaterializedView
             | SchemaFact::ForeignTable
@@ -275,6 +287,8 @@ impl SchemaFact {
 
     /// True if PostgreSQL has such a fact.
     pub fn is_in_postgres(self) -> bool {
-        ![SchemaFact::VirtualTable, SchemaFact::ConflictClause, SchemaFact::ForeignCollation].contains(&self)
+        let of_sqlite =
+            [SchemaFact::VirtualTable, SchemaFact::ConflictClause, SchemaFact::ReusedKey, SchemaFact::ForeignCollation];
+        !of_sqlite.contains(&self)
     }
 }

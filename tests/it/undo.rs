@@ -5,5 +5,6 @@ mod conflicts;
 mod licenses;
 mod numbers;
 mod parents;
+mod reused_keys;
 pub mod revert;
 mod values;

@@ -7,7 +7,7 @@ use crate::catalog::file::{InvitationsEntry, LicenseEntry, Name, UsersEntry};
 use crate::catalog::reference::Reference;
 use crate::catalog::relation::ComputedColumn;
 use crate::catalog::schema::{KeyAction, Table};
-use crate::catalog::schema_fact::{SchemaFact, Verdict, Work};
+use crate::catalog::schema_fact::{RESERVED_NAMES, SchemaFact, Verdict, Work};
 
 /// Checks the facts about the table of a reference and about the tables that its rows take along, and notes the triggers that
 /// it fires. `start` is the byte of the reference.
@@ -24,6 +24,9 @@ pub fn check_facts(resolver: &mut Resolver<'_>, reference: &mut Reference, start
     facts.check_unvalidated(is_restored(reference));
     if is_restored(reference) || work == Work::MoveOrDrop {
         facts.check_insert_triggers();
+    }
+    if reference.created.is_none() && !reference.own_row {
+        facts.check_reused_keys();
     }
     if matches!(work, Work::Move | Work::MoveOrDrop) {
         facts.check_computed_keys(&reference.user.name);
@@ -133,6 +136,13 @@ impl TableCheck<'_, '_, '_> {
             );
             self.report(SchemaFact::ForeignCollation, message);
         }
+        for column in self.table.columns.iter().filter(|column| RESERVED_NAMES.contains(&column.name.as_str())) {
+            let message = format!(
+                "the column `{}` of {own} has a name under which snapshots keep other things: rename it, or use `keep`",
+                column.name
+            );
+            self.report(SchemaFact::ReservedName, message);
+        }
         self.check_publications();
     }
 
@@ -191,6 +201,17 @@ impl TableCheck<'_, '_, '_> {
                 fix(name)
             );
             self.report(SchemaFact::UnvalidatedKey, message);
+        }
+    }
+
+    fn check_reused_keys(&mut self) {
+        if self.table.facts.reuses_keys {
+            let message = format!(
+                "{} gives the key of a deleted row to a new one (its key has no AUTOINCREMENT), and an undo would take that one for \
+                 the record: name the column that holds when a row was created, such as created = \"created_at\"",
+                self.table.name
+            );
+            self.report(SchemaFact::ReusedKey, message);
         }
     }
 

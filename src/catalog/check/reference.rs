@@ -7,6 +7,7 @@ use super::conflict::{indexes_over, moves_rows};
 use super::disposition::check_disposition;
 use super::key::check_key_of;
 use super::resolve::Resolver;
+use super::times::check_time_column;
 use super::user_column::{UsersKey, check_user_column};
 use crate::catalog::condition::When;
 use crate::catalog::credentials::looks_like_credentials;
@@ -41,6 +42,7 @@ pub fn check_reference(
     let when = users.and_then(|users| check_when(resolver, users, entry.when.as_ref()));
     let org = resolver.optional_column(table, entry.org.as_ref());
     let version_column = check_version_column(resolver, table, entry);
+    let created = check_created(resolver, table, entry);
     let disposition = check_disposition(resolver, users, has_groups, table, entry, start);
     // A user is the last of a group when the guard is evaluated, so their rows are handed over then.
     let is_handed_over_at_once = entry.sole_in.is_some();
@@ -70,6 +72,7 @@ pub fn check_reference(
         at_start: entry.at.is_some() || is_handed_over_at_once,
         of_users: users.is_some_and(|users| users.name == table.name),
         version_column: version_column?,
+        created: created?,
         own_row: false,
         secret: check_secret(resolver, table, entry),
         fires: Fires::default(),
@@ -99,6 +102,13 @@ fn check_secret(resolver: &mut Resolver<'_>, table: &Table, entry: &ReferenceEnt
         resolver.fault(secret.span().start, message);
     }
     is_secret
+}
+
+/// Checks the column that holds when a row was created.
+fn check_created(resolver: &mut Resolver<'_>, table: &Table, entry: &ReferenceEntry) -> Option<Option<Column>> {
+    let Some(created) = &entry.created else { return Some(None) };
+    let (name, unit) = created.get_ref().parts();
+    check_time_column(resolver, table, name, unit, created.span().start).map(Some)
 }
 
 /// Returns the foreign keys of a table that point at tables with row-level security.
@@ -172,6 +182,7 @@ fn refuse_idle_fields(resolver: &mut Resolver<'_>, entry: &ReferenceEntry) {
         ("eligible", entry.eligible.as_ref().map(Spanned::span), &[Transfer, Block][..]),
         ("on_conflict", entry.on_conflict.as_ref().map(Spanned::span), &[Transfer, Block][..]),
         ("touch", entry.touch.as_ref().map(Spanned::span), &[Transfer][..]),
+        ("created", entry.created.as_ref().map(Spanned::span), &[Transfer, Block, Set][..]),
         ("version_column", entry.version_column.as_ref().map(Spanned::span), &[Transfer, Set][..]),
         ("sole_in", entry.sole_in.as_ref().map(Spanned::span), &[Block][..]),
         ("resolve", entry.resolve.as_ref().map(Spanned::span), &[Block][..]),

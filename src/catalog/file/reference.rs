@@ -61,6 +61,10 @@ pub struct ReferenceEntry {
     /// With `transfer`: a column that takes the time of the move.
     #[schemars(with = "Option<TouchEntry>")]
     pub touch: Option<Spanned<TouchEntry>>,
+    /// With `transfer`, `block` and `set`: the column that holds when a row was created. An undo skips a row that was created after
+    /// the job: the key of a deleted record was used again.
+    #[schemars(with = "Option<TouchEntry>")]
+    pub created: Option<Spanned<TouchEntry>>,
     /// With `transfer` and `set`: a column that every change of a row increments.
     #[schemars(with = "Option<String>")]
     pub version_column: Option<Name>,

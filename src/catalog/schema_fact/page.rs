@@ -112,6 +112,13 @@ impl SchemaFact {
                 "a constraint with `ON CONFLICT REPLACE`, `IGNORE` or `ROLLBACK`",
                 "a change would delete other rows, be skipped, or end the transaction: make the table without the clause",
             ),
+            SchemaFact::ReusedKey => (
+                "an `INTEGER PRIMARY KEY` without `AUTOINCREMENT`",
+                "an undo may take a new row for the record: name the column that holds when rows were created, `created`",
+            ),
+            SchemaFact::ReservedName => {
+                ("a column called `$left` or `$before`", "snapshots keep other things under these names: rename it")
+            }
             SchemaFact::ForeignCollation => (
                 "a collation that the application defines",
                 "no other program can compare or index such texts: use `NOCASE`, or an index of its own",

@@ -184,8 +184,8 @@ impl RevertCounts<'_> {
             return Ok(());
         }
         let keys = read_keys(entry)?;
-        let locking = Locking::Unlocked;
-        let mut returned = host::preview_move_back(self.session, reference, &holder, &leaver, &keys, locking).await?;
+        let moved = host::MovedRows { reference, holder: &holder, leaver: &leaver, keys: &keys, at: entry.at };
+        let mut returned = host::preview_move_back(self.session, &moved, Locking::Unlocked).await?;
         if let Some(gone) = returned.skipped.remove(&SkipReason::Gone) {
             let removed = self.removed_afterwards(reference, gone.iter().map(|place| keys[*place].clone())).await?;
             let (back, gone): (Vec<usize>, Vec<usize>) =

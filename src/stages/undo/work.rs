@@ -114,14 +114,6 @@ fn observed(entry: &Entry) -> Observation {
     Observation::Records { kind: entry.kind.clone(), disposition, records: entry.records.max(0) as u64 }
 }
 
-/// Records that went from the leaver to a successor.
-struct Moved<'m> {
-    reference: &'m Reference,
-    holder: &'m UserId,
-    leaver: &'m UserId,
-    keys: &'m [Key],
-}
-
 struct Undoing<'u> {
     session: &'u Session,
     job: &'u Job,
@@ -167,11 +159,11 @@ impl Undoing<'_> {
         // All of them, or the slice that the chunk was cut to.
         let (first, count) = (self.chunk.first_rank.max(0) as usize, self.chunk.records.max(0) as usize);
         let keys: Vec<Key> = read_keys(entry)?.into_iter().skip(first).take(count).collect();
-        let records = Moved { reference, holder: &holder, leaver: &leaver, keys: &keys };
+        let records = host::MovedRows { reference, holder: &holder, leaver: &leaver, keys: &keys, at: entry.at };
         if self.wait_for_removed(catalog, entry.job_id, &records).await? {
             return Ok(());
         }
-        let returned = host::move_back(self.session, reference, &holder, &leaver, &keys).await?;
+        let returned = host::move_back(self.session, &records).await?;
         let keys_at = |places: &[usize]| places.iter().map(|place| keys[*place].clone()).collect::<Vec<Key>>();
         self.push(&entry.kind, Action::Restored, returned.restored.len(), keys_at(&returned.restored));
         for (reason, places) in &returned.skipped {
@@ -182,13 +174,18 @@ impl Undoing<'_> {
 
     /// Returns true if moved records wait for others: the job may have removed some of them afterwards, by another reference, and has
     /// not restored them yet.
-    async fn wait_for_removed(&mut self, catalog: &Catalog, target: Uuid, records: &Moved<'_>) -> Result<bool> {
-        let Moved { reference, holder, leaver, keys } = records;
+    async fn wait_for_removed(
+        &mut self,
+        catalog: &Catalog,
+        target: Uuid,
+        records: &host::MovedRows<'_>,
+    ) -> Result<bool> {
+        let reference = records.reference;
         let kinds = kinds_removed_by_others(catalog, reference);
         if kinds.is_empty() || row_snapshots::pending_before(self.session, target, &kinds, None, 1).await?.is_empty() {
             return Ok(false);
         }
-        let preview = host::preview_move_back(self.session, reference, holder, leaver, keys, Locking::Unlocked).await?;
+        let preview = host::preview_move_back(self.session, records, Locking::Unlocked).await?;
         if preview.skipped.contains_key(&SkipReason::Gone) {
             self.waits = self.rounds_to_wait().await?;
         }

@@ -133,6 +133,15 @@ impl Dialect for Postgres {
         }
     }
 
+    fn is_later(&self, value: &str, of: &Type, form: TimeForm, than: &str) -> String {
+        let limit = format!("(CAST({than} AS timestamptz) + interval '1 minute')");
+        match form {
+            TimeForm::OfType => format!("COALESCE({value} > {}, FALSE)", self.cast(&limit, of)),
+            TimeForm::Seconds => format!("COALESCE({value} > extract(epoch FROM {limit}), FALSE)"),
+            TimeForm::Milliseconds => format!("COALESCE({value} > extract(epoch FROM {limit}) * 1000, FALSE)"),
+        }
+    }
+
     fn boolean(&self, value: bool) -> &'static str {
         if value { "TRUE" } else { "FALSE" }
     }

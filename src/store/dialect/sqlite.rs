@@ -127,6 +127,21 @@ impl Dialect for Sqlite {
         }
     }
 
+    /// Texts are in UTC, unless they name another zone.
+    fn is_later(&self, value: &str, _: &Type, form: TimeForm, than: &str) -> String {
+        let of_seconds = |seconds: &str| format!("{seconds} / 86400.0 + 2440587.5");
+        let (seconds, milliseconds) = (of_seconds(value), of_seconds(&format!("{value} / 1000.0")));
+        let days = match form {
+            TimeForm::Seconds => seconds,
+            TimeForm::Milliseconds => milliseconds,
+            TimeForm::OfType => format!(
+                "CASE typeof({value}) WHEN 'integer' THEN CASE WHEN {value} > 100000000000 THEN {milliseconds} ELSE {seconds} END \
+                 WHEN 'real' THEN {value} ELSE julianday({value}) END"
+            ),
+        };
+        format!("COALESCE({days} > julianday({than}, '+1 minute'), FALSE)")
+    }
+
     fn boolean(&self, value: bool) -> &'static str {
         if value { "1" } else { "0" }
     }

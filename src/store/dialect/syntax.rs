@@ -83,6 +83,10 @@ pub trait Dialect: fmt::Debug + Send + Sync {
     /// Returns the present time as a value of a column of this type. `held` is a time that the column holds, or NULL.
     fn now(&self, of: &Type, form: TimeForm, held: &str) -> String;
 
+    /// Tests that a time in a column of this type is later than a time of the ledger, by more than a minute: clocks differ, and
+    /// a transaction takes time. NULL is not later.
+    fn is_later(&self, value: &str, of: &Type, form: TimeForm, than: &str) -> String;
+
     /// Returns a literal.
     fn boolean(&self, value: bool) -> &'static str;
 

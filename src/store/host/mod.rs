@@ -62,9 +62,9 @@ pub use schema_version::fingerprints;
 pub use strategy::Strategy;
 pub use tenant::enter;
 pub use undo::{
-    EmptiedRows, MergedRows, RestoreOutcome, RowsToRestore, fill_back, give_back, move_back, preview_fill_back,
-    preview_give_back, preview_move_back, preview_restore, preview_set_back, preview_unmerge, restore_rows, set_back,
-    snapshot_keys, unmerge,
+    EmptiedRows, MergedRows, MovedRows, RestoreOutcome, RowsToRestore, fill_back, give_back, move_back,
+    preview_fill_back, preview_give_back, preview_move_back, preview_restore, preview_set_back, preview_unmerge,
+    restore_rows, set_back, snapshot_keys, unmerge,
 };
 pub use users::{
     InvitationUpdate, Invitee, Person, UserListing, UserSelection, add_invited, answer_invitation,

@@ -1,14 +1,14 @@
 //! Rows in snapshots: whole rows, or some of their columns, as JSON objects that give every value back exactly.
 
-use crate::catalog::{Column, Reference};
+use crate::catalog::{Column, RESERVED_NAMES, Reference};
 use crate::store::dialect::sql::{ColumnArray, MATERIALIZED, Sql, column, quoted};
 use crate::store::dialect::{ROW_SNAPSHOTS, SharedDialect, Type};
 
 /// The name in a snapshot of an emptied row under which the emptied columns stand as the removal has left them.
-pub const LEFT: &str = "$left";
+pub const LEFT: &str = RESERVED_NAMES[0];
 
 /// The name in a snapshot of a merged row under which the successor's columns stand as they were before.
-pub const BEFORE: &str = "$before";
+pub const BEFORE: &str = RESERVED_NAMES[1];
 
 /// Returns a whole row as a JSON object.
 pub fn row_json(dialect: SharedDialect, columns: &[Column], alias: &str) -> String {

@@ -12,6 +12,7 @@ fn warning(fact: SchemaFact) -> &'static str {
         SchemaFact::Exclusion | SchemaFact::DeferredUnique => "a successor may have",
         SchemaFact::RowCheck => "with each other",
         SchemaFact::UnvalidatedCheck => "is NOT VALID",
+        SchemaFact::ReusedKey => "has no AUTOINCREMENT",
         _ => "the trigger `",
     }
 }
@@ -130,6 +131,8 @@ fn tables(fact: SchemaFact, engine: Engine) -> Option<(String, String)> {
         SchemaFact::ConflictClause => {
             format!("{keyed}; ").replace("UNIQUE (id, owner, note)", "UNIQUE (owner, note) ON CONFLICT REPLACE")
         }
+        SchemaFact::ReservedName => keyed.replace("note TEXT", "note TEXT, \"$left\" TEXT"),
+        SchemaFact::ReusedKey => keyed.replace("BIGINT NOT NULL PRIMARY KEY", "INTEGER PRIMARY KEY"),
         // Only an application that defines it can create such a column.
         SchemaFact::ForeignCollation => format!(
             "{keyed}; PRAGMA writable_schema = ON; UPDATE sqlite_master SET sql = replace(sql, 'note TEXT', 'note TEXT COLLATE german') \

@@ -71,6 +71,21 @@ impl Definitions {
         computed.map(|column| ComputedColumn { name: column.name.clone(), reads: reads(column) }).collect()
     }
 
+    /// True if a check says that a column holds JSON documents.
+    pub fn holds_json(&self, column: &str) -> bool {
+        let is_tested = |words: &[Token]| {
+            words[0].is_word("json_valid") && words[2].name().is_some_and(|name| name.eq_ignore_ascii_case(column))
+        };
+        self.0.iter().flat_map(|definition| definition.windows(3)).any(is_tested)
+    }
+
+    /// True if the key is the number of a row, and the numbers of deleted rows are given again.
+    pub fn reuses_keys(&self) -> bool {
+        let is_key = |words: &[Token]| words[0].is_word("INTEGER") && words[1].is_word("PRIMARY");
+        let numbered = self.0.iter().find(|definition| definition.windows(2).any(is_key));
+        numbered.is_some_and(|definition| !definition.iter().any(|word| word.is_word("AUTOINCREMENT")))
+    }
+
     /// Returns the conflict clauses by which a write deletes other rows, is skipped, or ends the transaction.
     pub fn conflict_clauses(&self) -> Vec<String> {
         const HARMFUL: [&str; 3] = ["REPLACE", "IGNORE", "ROLLBACK"];

@@ -50,6 +50,7 @@ pub async fn read_tables(session: &Session) -> Result<Vec<Table>> {
             computed: definitions.computed(&columns),
             conflict_clauses: definitions.conflict_clauses(),
             collations: foreign_collations(&[&sql, indexes.as_deref().unwrap_or_default()]),
+            reuses_keys: definitions.reuses_keys() && row.get::<i64>("without_numbers")? == 0,
             is_without_row_numbers: row.get::<i64>("without_numbers")? != 0,
             ..TableFacts::default()
         };
@@ -91,6 +92,7 @@ async fn read_columns(session: &Session, table: &str, create: &str, strict: bool
         let part_of_key: i64 = row.get("pk")?;
         let (family, cast) = family_and_cast(&declared, strict);
         let flags = (family == Family::Boolean).then(|| vec!["0".to_owned(), "1".to_owned()]);
+        let holds_json = definitions.holds_json(&name);
         let ignores_case = definitions.ignores_case(&name);
         let listed = definitions.listed_values(&name).filter(|_| !ignores_case);
         columns.push(SchemaColumn {
@@ -102,7 +104,7 @@ async fn read_columns(session: &Session, table: &str, create: &str, strict: bool
             name,
             cast: cast.to_owned(),
             family,
-            holds_many: family == Family::Opaque,
+            holds_many: family == Family::Opaque || holds_json,
             ignores_case,
         });
     }

@@ -6,6 +6,7 @@
 //!
 //! Locks: the rows that come back, until the caller commits.
 
+mod another_row;
 mod bisect_writes;
 mod content_match;
 mod current_columns;
@@ -20,7 +21,7 @@ mod unmerge;
 
 pub use content_match::{give_back, preview_give_back};
 pub use fill_back::{EmptiedRows, fill_back, preview_fill_back};
-pub use move_back::{move_back, preview_move_back};
+pub use move_back::{MovedRows, move_back, preview_move_back};
 pub use restore_rows::{RowsToRestore, preview_restore, restore_rows};
 pub use restored::RestoreOutcome;
 pub use set_back::{preview_set_back, set_back};

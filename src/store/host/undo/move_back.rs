@@ -3,7 +3,9 @@
 use std::collections::{HashMap, HashSet};
 
 use async_trait::async_trait;
+use time::OffsetDateTime;
 
+use super::another_row::is_another;
 use super::bisect_writes::{RestoreWrite, bisect};
 use super::current_columns::skip_all_if_changed;
 use super::orphans::{checks_late, is_orphan, read_numbers};
@@ -17,29 +19,31 @@ use crate::store::host::predicates::{key_has_user, touch, user_column};
 use crate::store::host::user_match::points_at;
 use crate::store::{Locking, Result, Session};
 
+/// Records that a job has moved.
+pub struct MovedRows<'a> {
+    /// The reference.
+    pub reference: &'a Reference,
+    /// The successor who has received them.
+    pub holder: &'a UserId,
+    /// The leaver.
+    pub leaver: &'a UserId,
+    /// Their keys.
+    pub keys: &'a [Key],
+    /// The time of the move.
+    pub at: OffsetDateTime,
+}
+
 /// Moves records from the successor who holds them back to the leaver.
-pub async fn move_back(
-    session: &Session,
-    reference: &Reference,
-    holder: &UserId,
-    leaver: &UserId,
-    keys: &[Key],
-) -> Result<RestoreOutcome> {
-    let mut outcome = preview_move_back(session, reference, holder, leaver, keys, Locking::Locked).await?;
+pub async fn move_back(session: &Session, moved: &MovedRows<'_>) -> Result<RestoreOutcome> {
+    let mut outcome = preview_move_back(session, moved, Locking::Locked).await?;
     let places = std::mem::take(&mut outcome.restored);
-    bisect(session, &MoveBack { reference, holder, leaver, keys }, places, &mut outcome).await?;
+    bisect(session, moved, places, &mut outcome).await?;
     Ok(outcome)
 }
 
 /// Returns which records could move back now.
-pub async fn preview_move_back(
-    session: &Session,
-    reference: &Reference,
-    holder: &UserId,
-    leaver: &UserId,
-    keys: &[Key],
-    locking: Locking,
-) -> Result<RestoreOutcome> {
+pub async fn preview_move_back(session: &Session, moved: &MovedRows<'_>, locking: Locking) -> Result<RestoreOutcome> {
+    let MovedRows { reference, holder, keys, .. } = moved;
     if holder.is_pseudonym() {
         // The holder of that time was forgotten: the present holder counts as another user.
         return Ok(RestoreOutcome::all_skipped(SkipReason::Changed, keys.len()));
@@ -47,7 +51,7 @@ pub async fn preview_move_back(
     if let Some(all) = skip_all_if_changed(session, reference, [], keys.len()).await? {
         return Ok(all);
     }
-    let holders = read_holders(session, reference, (holder, leaver), keys, locking).await?;
+    let holders = moved.read_holders(session, locking).await?;
     let mut outcome = RestoreOutcome::default();
     for place in 0..keys.len() {
         match holders.get(&place) {
@@ -60,21 +64,14 @@ pub async fn preview_move_back(
     Ok(outcome)
 }
 
-struct MoveBack<'a> {
-    reference: &'a Reference,
-    holder: &'a UserId,
-    leaver: &'a UserId,
-    keys: &'a [Key],
-}
-
 #[async_trait]
-impl RestoreWrite for MoveBack<'_> {
+impl RestoreWrite for MovedRows<'_> {
     fn doing(&self) -> &'static str {
         "moving records back"
     }
 
     fn statement(&self, session: &Session, places: &[usize]) -> Sql {
-        let MoveBack { reference, holder, leaver, keys } = self;
+        let MovedRows { reference, holder, leaver, keys, .. } = self;
         let mut sql = session.sql("");
         let keys = key_table(&mut sql, reference, keys, places);
         let (to, from) = (sql.host(&reference.user, leaver.as_str()), sql.host(&reference.user, holder.as_str()));
@@ -95,7 +92,7 @@ impl RestoreWrite for MoveBack<'_> {
     }
 
     async fn is_redirected(&self, session: &Session, places: &[usize]) -> Result<bool> {
-        let MoveBack { reference, leaver, keys, .. } = self;
+        let MovedRows { reference, leaver, keys, .. } = self;
         if !reference.fires.on_update {
             return Ok(false);
         }
@@ -113,7 +110,7 @@ impl RestoreWrite for MoveBack<'_> {
     }
 
     async fn orphans(&self, session: &Session, places: &[usize]) -> Result<HashSet<usize>> {
-        let MoveBack { reference, leaver, keys, .. } = self;
+        let MovedRows { reference, leaver, keys, .. } = self;
         if !checks_late(session, &reference.deferrable) {
             return Ok(HashSet::new());
         }
@@ -155,43 +152,42 @@ enum Holder {
     Other,
 }
 
-/// Returns the present holder of each record, by its position. Records that are gone are left out.
-async fn read_holders(
-    session: &Session,
-    reference: &Reference,
-    (holder, leaver): (&UserId, &UserId),
-    keys: &[Key],
-    locking: Locking,
-) -> Result<HashMap<usize, Holder>> {
-    let mut sql = session.sql("");
-    let all: Vec<usize> = (0..keys.len()).collect();
-    let keys = key_table(&mut sql, reference, keys, &all);
-    let is_holder = points_at(&reference.user, "t", &sql.host(&reference.user, holder.as_str()));
-    // A pseudonym is no value of the column.
-    let is_leaver = match leaver.is_pseudonym() {
-        true => "FALSE".to_owned(),
-        false => points_at(&reference.user, "t", &sql.host(&reference.user, leaver.as_str())),
-    };
-    // If the user is part of the key, only the holder's own row is known to be the record.
-    let holders = if key_has_user(reference) { is_holder.as_str() } else { "TRUE" };
-    sql.add(&format!(
-        "SELECT CAST(x.n AS {INT64}) AS n, \
-         CAST(CASE WHEN {is_holder} THEN 1 WHEN {is_leaver} THEN 2 ELSE 0 END AS {INT64}) AS holder \
-         FROM {keys} JOIN {host} t ON {same}{holders}{lock}",
-        host = table(&reference.table),
-        same = same_key(reference),
-        lock = row_lock(session, locking),
-    ));
-    let rows = session.all("reading who holds records", sql).await?;
-    let read = |row: &crate::store::Row| {
-        let holder = match row.get::<i64>("holder")? {
-            1 => Holder::Successor,
-            2 => Holder::Leaver,
-            _ => Holder::Other,
+impl MovedRows<'_> {
+    /// Returns the present holder of each record, by its position. Records that are gone are left out.
+    async fn read_holders(&self, session: &Session, locking: Locking) -> Result<HashMap<usize, Holder>> {
+        let MovedRows { reference, holder, leaver, keys, at } = self;
+        let mut sql = session.sql("");
+        let all: Vec<usize> = (0..keys.len()).collect();
+        let keys = key_table(&mut sql, reference, keys, &all);
+        let is_holder = points_at(&reference.user, "t", &sql.host(&reference.user, holder.as_str()));
+        // A pseudonym is no value of the column.
+        let is_leaver = match leaver.is_pseudonym() {
+            true => "FALSE".to_owned(),
+            false => points_at(&reference.user, "t", &sql.host(&reference.user, leaver.as_str())),
         };
-        Ok((row.count("n")? as usize, holder))
-    };
-    rows.iter().map(read).collect()
+        // If the user is part of the key, only the holder's own row is known to be the record.
+        let holders = if key_has_user(reference) { is_holder.as_str() } else { "TRUE" };
+        let at = sql.bind(*at);
+        let is_another = is_another(sql.dialect(), reference, &at);
+        sql.add(&format!(
+            "SELECT CAST(x.n AS {INT64}) AS n, \
+             CAST(CASE WHEN {is_another} THEN 0 WHEN {is_holder} THEN 1 WHEN {is_leaver} THEN 2 ELSE 0 END AS {INT64}) AS holder \
+             FROM {keys} JOIN {host} t ON {same}{holders}{lock}",
+            host = table(&reference.table),
+            same = same_key(reference),
+            lock = row_lock(session, locking),
+        ));
+        let rows = session.all("reading who holds records", sql).await?;
+        let read = |row: &crate::store::Row| {
+            let holder = match row.get::<i64>("holder")? {
+                1 => Holder::Successor,
+                2 => Holder::Leaver,
+                _ => Holder::Other,
+            };
+            Ok((row.count("n")? as usize, holder))
+        };
+        rows.iter().map(read).collect()
+    }
 }
 
 /// Returns the clause that locks the rows `t`, if they are to be locked.

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use async_trait::async_trait;
 
+use super::another_row::is_another;
 use super::bisect_writes::{RestoreWrite, bisect};
 use super::content_match::ContentMatch;
 use super::current_columns::skip_all_if_changed;
@@ -133,18 +134,19 @@ async fn read_set(
     let rows = snapshot_rows(&mut sql, &set_columns(reference, values), copies);
     let unset = unset(&mut sql, values, "t");
     let timed = timed_columns(values);
-    let (join, changed) = match timed.is_empty() {
-        true => (String::new(), String::new()),
+    let is_another = is_another(sql.dialect(), reference, "w.at");
+    let changed = match timed.is_empty() {
+        true => String::new(),
         false => {
             let left = format!("({})", sql.dialect().json_member("w.content", LEFT));
             let now = snapshot_json(sql.dialect(), &timed, "t");
-            (format!(" JOIN {ROW_SNAPSHOTS} w ON w.id = {}", rows.number), format!(" OR {now} <> {left}"))
+            format!(" OR {now} <> {left}")
         }
     };
     sql.add(&format!(
         "SELECT CAST({number} AS {INT64}) AS copy_id, \
-           CAST(CASE WHEN {unset}{changed} THEN 0 ELSE 1 END AS {INT64}) AS is_set \
-         FROM {rows}{join} JOIN {host} t ON {has_key}{lock}",
+           CAST(CASE WHEN {is_another} OR {unset}{changed} THEN 0 ELSE 1 END AS {INT64}) AS is_set \
+         FROM {rows} JOIN {ROW_SNAPSHOTS} w ON w.id = {number} JOIN {host} t ON {has_key}{lock}",
         number = rows.number,
         rows = rows.table,
         host = table(&reference.table),

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use async_trait::async_trait;
 
+use super::another_row::is_another;
 use super::bisect_writes::{RestoreWrite, bisect};
 use super::current_columns::skip_all_if_changed;
 use super::move_back::row_lock;
@@ -144,8 +145,10 @@ impl MergedRows<'_> {
         let mut sql = session.sql("");
         let rows = snapshot_rows(&mut sql, &self.snapshot_columns(), copies);
         let from = sql.host(&self.reference.user, self.holder.as_str());
+        let is_another = is_another(sql.dialect(), self.reference, "w.at");
         sql.add(&format!(
-            "SELECT CAST({number} AS {INT64}) AS copy_id FROM {rows} JOIN {host} t ON {is_theirs}{same}{lock}",
+            "SELECT CAST({number} AS {INT64}) AS copy_id FROM {rows} JOIN {ROW_SNAPSHOTS} w ON w.id = {number} \
+             JOIN {host} t ON {is_theirs}{same} WHERE NOT ({is_another}){lock}",
             number = rows.number,
             rows = rows.table,
             host = table(&self.reference.table),
