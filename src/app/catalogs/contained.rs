@@ -6,22 +6,43 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::app::error::Result;
-use crate::catalog::guess::names_a_person;
-use crate::catalog::{Family, SchemaColumn, Table};
+use crate::catalog::guess::{self, names_a_person};
+use crate::catalog::{Family, Schema, SchemaColumn, Table};
 use crate::store::{Session, host};
+
+/// The contents of a column that are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Contents {
+    /// Lists and documents: the column's name or type suggests users, or several values.
+    ListsAndDocuments,
+    /// Documents, which their form shows. A list of numbers in an ordinary text may be anything.
+    Documents,
+}
+
+/// Returns the columns whose values may hold several users, with the contents to read.
+pub fn places(schema: &Schema) -> Vec<(&Table, &SchemaColumn, Contents)> {
+    let containers = guess::containers(schema).into_iter().map(|place| (place, Contents::ListsAndDocuments));
+    let documents = guess::possible_documents(schema).into_iter().map(|place| (place, Contents::Documents));
+    containers.chain(documents).map(|((table, column), contents)| (table, column, contents)).collect()
+}
 
 /// Describes the users inside the values of a column; nothing if there are none, or if this role may not read it.
 pub async fn users_inside(
     session: &Session,
     (users, key): (&Table, &SchemaColumn),
     (table, column): (&Table, &SchemaColumn),
+    contents: Contents,
 ) -> Result<Option<String>> {
     let values = match host::sample_values(session, &table.name, &column.name).await {
         Err(error) if error.is_refused() => return Ok(None),
         values => values?,
     };
     let mut ids = BTreeSet::new();
-    values.iter().for_each(|value| collect(value, key.family, &mut ids));
+    let is_read = |value: &&String| match contents {
+        Contents::ListsAndDocuments => true,
+        Contents::Documents => value.starts_with(['[', '{']),
+    };
+    values.iter().filter(is_read).for_each(|value| collect(value, key.family, &mut ids));
     if ids.is_empty() {
         return Ok(None);
     }

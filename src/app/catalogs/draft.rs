@@ -1,10 +1,10 @@
 //! Drafts a catalog for a database.
 
-use super::contained::users_inside;
+use super::contained;
 use super::evidence::evidence;
 use crate::app::error::{Error, Result};
 use crate::catalog::guess::{self, Candidate};
-use crate::catalog::{self, Pointing, Schema, Table, pointing_columns};
+use crate::catalog::{self, Pointing, Schema, SchemaColumn, Table, pointing_columns};
 use crate::store::{Session, Store, host};
 
 /// The reason why no catalog can be drafted.
@@ -39,15 +39,26 @@ pub async fn draft(store: &Store, named: Option<&str>) -> std::result::Result<St
     let pointing = pointing_at_users(&session, &schema, users).await?;
     let draft = catalog::draft(&schema, users, &statuses, &pointing);
     let draft = draft.map_err(|missing| DraftError::Unsuitable(missing.to_string()))?;
-    Ok(draft + &notes_of_containers(&session, &schema, users).await?)
+    Ok(draft + &notes_of_containers(&session, &schema, users, &pointing).await?)
 }
 
 /// Names the columns that hold several users in one value, in comments: no reference can cover them.
-async fn notes_of_containers(session: &Session, schema: &Schema, users: &Table) -> Result<String> {
+async fn notes_of_containers(
+    session: &Session,
+    schema: &Schema,
+    users: &Table,
+    pointing: &[Pointing<'_>],
+) -> Result<String> {
     let mut notes = String::new();
     let Some(key) = guess::key_of(users).and_then(|key| users.column(key.first()?)) else { return Ok(notes) };
-    for (table, column) in guess::containers(schema) {
-        if let Some(why) = users_inside(session, (users, key), (table, column)).await? {
+    let is_drafted = |table: &Table, column: &SchemaColumn| {
+        pointing.iter().any(|place| place.table.name == table.name && place.column.name == column.name)
+    };
+    for (table, column, contents) in contained::places(schema) {
+        if is_drafted(table, column) {
+            continue;
+        }
+        if let Some(why) = contained::users_inside(session, (users, key), (table, column), contents).await? {
             let place = format!("{}.{}", table.name, column.name).replace(['\n', '\r'], " ");
             notes.push_str(&format!("# not covered: {place} holds several values in one: {why}.\n"));
         }

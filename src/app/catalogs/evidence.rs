@@ -1,6 +1,6 @@
 //! Finds out from a column's values whether it holds user ids.
 
-use super::contained::users_inside;
+use super::contained::{Contents, users_inside};
 use crate::app::error::Result;
 use crate::catalog::guess::Candidate;
 use crate::catalog::{Family, Table};
@@ -22,7 +22,9 @@ pub async fn evidence(
     let type_column = candidate.type_column;
     let type_column = type_column.map_or(String::new(), |column| format!("; `{column}` may say what it points at"));
     if let (Family::Text, true, 0, Some(key)) = (candidate.column.family, seen > 0, known, users.column(key)) {
-        let inside = users_inside(session, (users, key), (candidate.table, candidate.column)).await?;
+        let inside =
+            users_inside(session, (users, key), (candidate.table, candidate.column), Contents::ListsAndDocuments)
+                .await?;
         return Ok(inside.map(|inside| format!("{}, {inside}{type_column}", candidate.why)));
     }
     Ok(match (seen, known) {

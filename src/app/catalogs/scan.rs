@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
-use super::contained::users_inside;
+use super::contained;
 use super::evidence::evidence;
 use crate::app::error::Result;
-use crate::catalog::{self, Catalog, Uncovered, guess, scan_names};
+use crate::catalog::{self, Catalog, Uncovered, scan_names};
 use crate::store::{Error, Store, host};
 
 /// The gaps of a catalog.
@@ -46,14 +46,14 @@ pub async fn scan(store: &Store, catalog: &Catalog) -> Result<Scan> {
         }
     }
     if let Some(key) = users.column(&catalog.users.key.name) {
-        for (table, column) in guess::containers(&schema) {
-            let is_covered = catalog::covers(catalog, &table.name, &column.name);
-            let found = users_inside(&session, (users, key), (table, column)).await?;
-            suspected.extend(found.filter(|_| !is_covered).map(|why| SuspectedColumn {
-                table: table.name.to_string(),
-                column: column.name.clone(),
-                why,
-            }));
+        for (table, column, contents) in contained::places(&schema) {
+            let (name, column_name) = (table.name.to_string(), &column.name);
+            let is_suspected = |found: &SuspectedColumn| found.table == name && found.column == *column_name;
+            if catalog::covers(catalog, &table.name, column_name) || suspected.iter().any(is_suspected) {
+                continue;
+            }
+            let found = contained::users_inside(&session, (users, key), (table, column), contents).await?;
+            suspected.extend(found.map(|why| SuspectedColumn { table: name, column: column_name.clone(), why }));
         }
     }
     Ok(Scan { uncovered, suspected })

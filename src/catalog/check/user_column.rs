@@ -89,6 +89,11 @@ fn compared(key: &SchemaColumn, column: &SchemaColumn, traits: SchemaTraits) -> 
     if let Some(values) = column.values.as_ref().filter(|_| !is_key) {
         return Err(format!("it allows only {}", values.join(", ")));
     }
+    if column.holds_many && !is_key {
+        return Err("it holds several ids in one value, which no reference can cover: keep them in a table with a row for each, \
+                    or let the application correct the values that `handover catalog scan` counts"
+            .to_owned());
+    }
     let with = |cast: &str, spelling| Column { cast: cast.to_owned(), spelling, ..Column::from(column) };
     let as_is = |spelling| with(&column.cast, spelling);
     let spelled_uuid = if !traits.checks_types && !is_key { Spelling::Uuid } else { Spelling::One };

@@ -31,6 +31,15 @@ async fn users_inside_values_are_found(world: &mut World) {
         "the catalog ignores one, and a width is no user"
     );
     assert!(found.iter().any(|found| found.table == "rules" && found.column == "actions"));
+    world.sql("CREATE TABLE prefs (id BIGINT NOT NULL PRIMARY KEY, settings TEXT, remark TEXT, form TEXT CHECK (form <> '')); \
+         INSERT INTO prefs VALUES (1, '{\"assignee\": 9}', 'see 9, 2', '[9]')").await;
+    let found = scan(&world.store, &world.context.catalogs.current()).await.expect("a scan").suspected;
+    let in_prefs: Vec<&str> =
+        found.iter().filter(|found| found.table == "prefs").map(|found| found.column.as_str()).collect();
+    match world.engine {
+        Engine::Postgres => assert!(in_prefs.is_empty(), "PostgreSQL has a type for documents: {in_prefs:?}"),
+        Engine::Sqlite => assert_eq!(in_prefs, ["settings", "form"], "documents in texts, and no lists"),
+    }
     let draft = draft(&world.store, Some("people")).await.expect("a draft");
     assert!(draft.contains("# not covered: rules.actions holds several values in one"), "{draft}");
 }
