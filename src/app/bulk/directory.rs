@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::app::error::Result;
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Spelling};
 use crate::contract::UserId;
 use crate::plan::UserStatus;
 use crate::store::host::{self, Person};
@@ -23,6 +23,8 @@ struct Names {
 #[derive(Debug, Default)]
 pub struct Directory {
     by_id: HashMap<(String, UserId), Person>,
+    /// The ids of users whom the users' table writes in another way, by the ids as rows write them.
+    stored: HashMap<(String, UserId), UserId>,
     by_email: HashMap<(String, String), Vec<Person>>,
 }
 
@@ -64,10 +66,12 @@ impl Directory {
                     people.into_iter().for_each(|person| directory.add_with_email(&org, &email, person));
                 }
             }
-            let ids: Vec<&UserId> = ids.iter().collect();
-            for person in with_ids(store, catalog, &org, &ids).await? {
+            let stored = stored_ids(store, catalog, &org, &ids).await?;
+            let ids: BTreeSet<&UserId> = ids.iter().map(|id| stored.get(id).unwrap_or(id)).collect();
+            for person in with_ids(store, catalog, &org, &ids.into_iter().collect::<Vec<_>>()).await? {
                 directory.add(&org, person);
             }
+            directory.stored.extend(stored.into_iter().map(|(asked, id)| ((org.clone(), asked), id)));
         }
         Ok(directory)
     }
@@ -85,6 +89,12 @@ impl Directory {
     /// Returns a user of an organization.
     pub fn person(&self, org: &str, id: &UserId) -> Option<&Person> {
         self.by_id.get(&(org.to_owned(), id.clone()))
+    }
+
+    /// Returns an id as the users' table writes it; as it is, if nobody has it.
+    pub fn stored(&self, org: &str, id: UserId) -> UserId {
+        let place = (org.to_owned(), id);
+        self.stored.get(&place).cloned().unwrap_or(place.1)
     }
 
     /// Returns every user of an organization who has an email address.
@@ -114,6 +124,23 @@ async fn enter(store: &Store, catalog: &Catalog, org: &str) -> store::Result<Ses
     let session = store.snapshot().await?;
     host::enter(&session, catalog, org).await?;
     Ok(session)
+}
+
+/// Returns the ids of those of these users whom the users' table writes in another way.
+async fn stored_ids(
+    store: &Store,
+    catalog: &Catalog,
+    org: &str,
+    ids: &BTreeSet<UserId>,
+) -> Result<HashMap<UserId, UserId>> {
+    if ids.is_empty() || catalog.users.spelling == Spelling::One {
+        return Ok(HashMap::new());
+    }
+    let session = enter(store, catalog, org).await?;
+    let asked: Vec<&str> = ids.iter().map(UserId::as_str).collect();
+    let found = host::stored_ids(&session, &catalog.within(org), &asked).await?;
+    let read = |(asked, id): (String, String)| Some((UserId::try_from(asked).ok()?, UserId::try_from(id).ok()?));
+    Ok(found.into_iter().filter_map(read).collect())
 }
 
 /// Looks up users by id, all at once. If the database refuses that, looks them up one by one: a text that no key can hold is

@@ -40,7 +40,7 @@ impl NamedUsers<'_> {
                 Addressed::Nobody | Addressed::One(_) | Addressed::Several(_) => Ok(vec![self.with_address(email)?]),
             };
         }
-        let user = read_id(self.catalog, id)?;
+        let user = self.with_id(id)?;
         let with_address = self.directory.with_email(self.org, email.text);
         if !email.text.is_empty() && !with_address.iter().any(|person| person.id == user) {
             let what = format!("{} is not the address of user {user}", email.text);
@@ -55,12 +55,15 @@ impl NamedUsers<'_> {
         // A text id may look like an email address.
         let may_be_id = self.catalog.users.key.family == Family::Text;
         match named.text.contains('@') {
-            true if may_be_id && self.directory.with_email(self.org, named.text).is_empty() => {
-                read_id(self.catalog, named)
-            }
+            true if may_be_id && self.directory.with_email(self.org, named.text).is_empty() => self.with_id(named),
             true => self.with_address(named),
-            false => read_id(self.catalog, named),
+            false => self.with_id(named),
         }
+    }
+
+    /// Reads an id as the users' table writes it, so that two spellings are one user.
+    fn with_id(&self, named: NamedCell<'_>) -> Read<UserId> {
+        read_id(self.catalog, named).map(|user| self.directory.stored(self.org, user))
     }
 
     fn with_address(&self, NamedCell { column, text }: NamedCell<'_>) -> Read<UserId> {
@@ -110,7 +113,7 @@ pub fn all_inactive(email: NamedCell<'_>, users: &[UserId]) -> RowReason {
     *cell(ReasonCode::AlreadyInactive, email.column, &what, "nothing needs to be done")
 }
 
-/// Reads an id as the database writes it, so that two spellings are one user.
+/// Reads an id in the form of the key's type: `007` as 7.
 pub fn read_id(catalog: &Catalog, NamedCell { column, text }: NamedCell<'_>) -> Read<UserId> {
     let mut user = UserId::try_from(text.to_owned()).map_err(|what| bad_id(column, &what))?;
     let normalized = normalize_user(&catalog.users.key, &mut user, column);

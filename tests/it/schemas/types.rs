@@ -182,8 +182,8 @@ async fn columns_that_cannot_hold_users_are_faults(world: &mut World) {
         .await;
     let schema = read_schema(&world.store.reader()).await.expect("the schema");
     for (column, cause) in [
-        ("reviewers", "cannot hold users: it holds"),
-        ("prefs", "cannot hold users: it holds"),
+        ("reviewers", "it holds several ids in one value"),
+        ("prefs", "it holds several ids in one value"),
         ("made_at", "cannot hold users: it holds dates"),
         ("is_mine", "cannot hold users: it allows only"),
         ("letter", "cannot hold users: it allows only a, b"),
