@@ -203,6 +203,11 @@ impl Rights {
         if let Some(followers) = followers {
             self.add_followers(reference, followers, is_restorable);
         }
+        // A change looks for parents that row-level security hides.
+        for key in reference.secured_parents.iter().filter(|_| changes) {
+            self.table(&reference.table).select.extend_names(&key.columns);
+            self.table(&key.table).select.extend_names(&key.target);
+        }
         if changes {
             // An undo looks up the parents of restored rows if the database would check them only at the commit.
             let of_followers = followers.into_iter().flat_map(|followers| &followers.tables);

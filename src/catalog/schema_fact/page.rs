@@ -71,7 +71,7 @@ impl SchemaFact {
             ),
             SchemaFact::OtherExclusion => (
                 "an exclusion constraint that compares the user by another operator",
-                "it refuses rows because of rows of others, whoever receives them: leave the user out of it",
+                "it refuses rows because of the rows of other users: leave the user out of it",
             ),
             SchemaFact::DeferredUnique => (
                 "a unique key over the user that is checked at the commit",
