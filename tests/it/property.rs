@@ -4,6 +4,8 @@
 //! every column, so no record is lost and the journal is true. Separate queries check users, licenses, and completed
 //! and undone jobs. A simple model works out who receives what.
 //!
+//! Another test makes random schemas, and compares with rows in memory.
+//!
 //! `HANDOVER_PROPERTY_SEEDS=200` runs that many seeds; `HANDOVER_PROPERTY_SEED=17` repeats one.
 
 mod dealt;
@@ -13,6 +15,7 @@ mod passing;
 mod promises;
 mod replay;
 mod requests;
+mod schemas;
 mod shape;
 mod sums;
 mod tables;
@@ -37,16 +40,16 @@ use crate::support::{Engine, World, every_engine, run};
 /// The number of requests in a run.
 const REQUESTS: u64 = 14;
 
-fn seeds() -> Vec<u64> {
+fn seeds(usual: u64) -> Vec<u64> {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse().expect("a number"));
     match number("HANDOVER_PROPERTY_SEED") {
         Some(seed) => vec![seed],
-        None => (1..=number("HANDOVER_PROPERTY_SEEDS").unwrap_or(3)).collect(),
+        None => (1..=number("HANDOVER_PROPERTY_SEEDS").unwrap_or(usual)).collect(),
     }
 }
 
 fn run_seeds(engine: Engine) {
-    for seed in seeds() {
+    for seed in seeds(3) {
         println!("--- HANDOVER_PROPERTY_SEED={seed}");
         run(engine, async |world| Run::begin(world, seed).await.go().await);
     }
