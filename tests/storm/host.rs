@@ -1,4 +1,4 @@
-//! The application's own users, who keep changing the records that are moving.
+//! The application's own users, who keep changing the records that are moving, and its deployments, which change the schema.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -75,6 +75,26 @@ fn insert(table: &str, leaver: u64, is_here: &str) -> String {
     format!(
         "INSERT INTO {table} (org_id, owner_id, created_by, {columns}) SELECT 1, {leaver}, {leaver}, {values} WHERE {is_here}"
     )
+}
+
+/// Changes the schema as a deployment of the application does, until the faults end: columns come, and indexes come and go.
+pub async fn deployments(site: Arc<Site>, dice: Dice) {
+    let mut dice = dice.apart(site.name).apart("deployments");
+    while !site.is_over() {
+        tokio::time::sleep(Duration::from_secs(1) + dice.up_to(Duration::from_secs(3))).await;
+        let table = *dice.pick(&OWNED);
+        // No column goes: an undo does not restore rows whose values have no place any more.
+        let change = match dice.below(4) {
+            0 => format!("ALTER TABLE {table} ADD COLUMN IF NOT EXISTS storm_note TEXT DEFAULT 'new'"),
+            1 => format!("ALTER TABLE {table} ADD COLUMN IF NOT EXISTS storm_rank INT NOT NULL DEFAULT 0"),
+            2 => format!("CREATE INDEX IF NOT EXISTS storm_{table} ON {table} (owner_id, created_by)"),
+            _ => format!("DROP INDEX IF EXISTS storm_{table}"),
+        };
+        match sql::run(&site.pool, &change).await {
+            Ok(_) => site.tally.count("changes of the schema"),
+            Err(_) => tokio::time::sleep(Duration::from_millis(200)).await,
+        }
+    }
 }
 
 /// Deactivates successors for a while, one at a time, until the faults end.

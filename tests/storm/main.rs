@@ -161,6 +161,7 @@ async fn storm(plan: &Plan, dice: &Dice, stage: &Stage, tally: &Arc<Tally>) -> R
         handles.push(handle);
         edits.push(tokio::spawn(host::work(site.clone(), dice.clone())));
         edits.push(tokio::spawn(host::absences(site.clone(), dice.clone())));
+        edits.push(tokio::spawn(host::deployments(site.clone(), dice.clone())));
         for number in 1..=WORKERS {
             let slot = Slot::open(site, number, &["run"], &stage.servers, tally).await;
             lock(&stage.slots).push(slot);
