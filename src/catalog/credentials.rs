@@ -1,4 +1,4 @@
-//! Tables that look as if their rows gave access to whoever knows them.
+//! Tables that look as if their rows gave access to anyone who knows them.
 
 use super::guess::words_of;
 use super::schema::Table;

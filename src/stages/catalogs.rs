@@ -18,6 +18,9 @@ use crate::store::{Error, Result, Session, host};
 /// The time for which a comparison with the schema holds. Transactions that delete rows compare by themselves, too.
 const FRESH_FOR: Duration = Duration::from_secs(2);
 
+/// The same of a catalog that did not fit: its deletions are refused until it does.
+const UNFIT_FOR: Duration = Duration::from_millis(250);
+
 const DOING: &str = "checking a catalog against the schema";
 
 /// The catalog of new jobs, and the catalogs of earlier jobs by their hash.
@@ -34,15 +37,18 @@ pub struct Catalogs {
 struct Compared {
     catalog: Arc<Catalog>,
     at: Instant,
+    /// False if the schema has changed and the catalog does not fit it any more.
+    fits: bool,
 }
 
 impl Compared {
-    fn now(catalog: Arc<Catalog>) -> Compared {
-        Compared { catalog, at: Instant::now() }
+    fn now(catalog: Arc<Catalog>, fits: bool) -> Compared {
+        Compared { catalog, at: Instant::now(), fits }
     }
 
     fn is_fresh(&self, session: &Session) -> bool {
-        self.at.elapsed() < FRESH_FOR && !session.schema_watch().was_suspected_since(self.at)
+        let fresh_for = if self.fits { FRESH_FOR } else { UNFIT_FOR };
+        self.at.elapsed() < fresh_for && !session.schema_watch().was_suspected_since(self.at)
     }
 }
 
@@ -50,7 +56,7 @@ impl Catalogs {
     /// Creates the set with the catalog of new jobs.
     pub fn new(current: Catalog) -> Catalogs {
         let current = Arc::new(current);
-        let by_hash = RwLock::new(HashMap::from([(current.hash.clone(), Compared::now(current.clone()))]));
+        let by_hash = RwLock::new(HashMap::from([(current.hash.clone(), Compared::now(current.clone(), true))]));
         Catalogs { current: current.into(), is_kept: AtomicBool::new(false), followed: Mutex::default(), by_hash }
     }
 
@@ -120,13 +126,14 @@ impl Catalogs {
             return Ok(compared.catalog.clone());
         }
         let mut by_hash = self.by_hash.write().await;
-        let catalog = match by_hash.get(hash) {
+        let compared = match by_hash.get(hash) {
             Some(compared) if compared.is_fresh(session) => return Ok(compared.catalog.clone()),
             Some(compared) => compare(session, &compared.catalog).await?,
-            None => load(session, hash).await?,
+            None => Compared::now(load(session, hash).await?, true),
         };
         session.schema_watch().verify();
-        by_hash.insert(hash.to_owned(), Compared::now(catalog.clone()));
+        let catalog = compared.catalog.clone();
+        by_hash.insert(hash.to_owned(), compared);
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         if current.hash == hash {
             *current = catalog.clone();
@@ -137,24 +144,24 @@ impl Catalogs {
 
 /// Compares a catalog with the schema, and checks it again if its tables have changed. A catalog that does not fit any more stays
 /// as it was: deletions are refused, and its faults are logged.
-async fn compare(session: &Session, catalog: &Arc<Catalog>) -> Result<Arc<Catalog>> {
+async fn compare(session: &Session, catalog: &Arc<Catalog>) -> Result<Compared> {
     let fingerprints = host::fingerprints(session, catalog).await?;
     if catalog.fingerprints == fingerprints {
-        return Ok(catalog.clone());
+        return Ok(Compared::now(catalog.clone(), true));
     }
     if catalog.fingerprints.is_empty() {
-        return Ok(Arc::new(Catalog { fingerprints, ..Catalog::clone(catalog) }));
+        return Ok(Compared::now(Arc::new(Catalog { fingerprints, ..Catalog::clone(catalog) }), true));
     }
     session.schema_watch().renew();
     match check_now(session, &catalog.name, &catalog.source).await {
         Ok(changed) => {
             tracing::info!(catalog = changed.name, "the schema has changed; the catalog was checked again");
-            Ok(Arc::new(Catalog { fingerprints, ..changed }))
+            Ok(Compared::now(Arc::new(Catalog { fingerprints, ..changed }), true))
         }
         Err(error) if error.is_transient() => Err(error),
         Err(error) => {
             tracing::error!(catalog = catalog.name, %error, "the schema has changed, and the catalog does not fit it any more");
-            Ok(catalog.clone())
+            Ok(Compared::now(catalog.clone(), false))
         }
     }
 }

@@ -78,6 +78,7 @@ impl Worker {
             acknowledge(incoming).await;
         }
     }
+
     /// Stores blocked requests until they are due, and acknowledges them. If that fails, the planner keeps them.
     async fn put_off(&self, blocked: Vec<(Request, Duration)>, waiting: &mut Waiting) {
         let stored = put_off(&self.context, &blocked).await;

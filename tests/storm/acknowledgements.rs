@@ -45,8 +45,8 @@ pub async fn check(database: &PgPool, tally: &Tally, requests: &[String]) {
     let ids: Vec<String> = requests.iter().map(|id| format!("('{id}')")).collect();
     let note = format!(
         "INSERT INTO storm.acknowledged (request_id, is_committed)
-         SELECT id, EXISTS (SELECT 1 FROM handover.requests r WHERE r.request_id = id)
-             OR EXISTS (SELECT 1 FROM handover.outbox o WHERE o.channel = 'requests' AND position(convert_to(id, 'UTF8') IN o.body) > 0)
+         SELECT a.id, EXISTS (SELECT 1 FROM handover.requests r WHERE r.request_id = a.id)
+             OR EXISTS (SELECT 1 FROM handover.outbox o WHERE o.channel = 'requests' AND position(convert_to(a.id, 'UTF8') IN o.body) > 0)
          FROM (VALUES {}) AS a (id)",
         ids.join(", ")
     );

@@ -99,7 +99,7 @@ impl Evaluator<'_> {
         if known.is_empty() {
             return Ok(requests);
         }
-        // Later than the jobs: whoever is active now was not deactivated by a job that had completed then.
+        // Later than the jobs: a user who is active now was not deactivated by a job that had completed then.
         let directory = self.reader.directory(&self.context.store, rows).await?;
         let mut new = Vec::new();
         for row in requests {

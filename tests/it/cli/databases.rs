@@ -29,7 +29,7 @@ enum Does {
 }
 
 /// Every command, with its arguments.
-const COMMANDS: [(&str, &[&str], Does); 33] = [
+const COMMANDS: [(&str, &[&str], Does); 37] = [
     ("amend", &[JOB, "--by", "1", "--reassign", "REQUEST"], Does::Refuses),
     ("audit", &[], Does::Refuses),
     ("bulk", &["LEAVERS", "--by", "1", "--org", "1", "--submit"], Does::Refuses),
@@ -60,7 +60,11 @@ const COMMANDS: [(&str, &[&str], Does); 33] = [
     ("revert", &[JOB, "--by", "1"], Does::Refuses),
     ("run", &[], Does::Refuses),
     ("schema", &["request"], Does::OpensNone),
+    ("serve", &[], Does::Refuses),
     ("submit", &["REQUEST"], Does::Refuses),
+    ("token create", &["--operator", "ops", "--scopes", "operator:read"], Does::Refuses),
+    ("token list", &[], Does::Refuses),
+    ("token revoke", &["0123456789abcdef"], Does::Refuses),
     ("users", &[], Does::Refuses),
     ("watch", &[JOB], Does::Refuses),
 ];

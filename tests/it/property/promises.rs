@@ -109,7 +109,7 @@ impl Run<'_> {
         if asked.kind() != "deactivate" || !went {
             return;
         }
-        let open = self.open_users();
+        let leaving = self.leaving_users();
         for ((table, key), _) in of_user(before, asked.user()).map(|(place, _)| (place, ())) {
             assert!(*table != "p_locks" || !self.shape.has("lock"), "{key:?} blocks {}", asked.body);
             let stays = |row: &Row| row.owner != asked.user() && statuses[&row.owner] == "active";
@@ -120,7 +120,7 @@ impl Run<'_> {
                 .collect();
             if *table == "p_admins"
                 && self.shape.has("sole_admin")
-                && others.iter().all(|row| open.contains(&row.owner))
+                && others.iter().all(|row| leaving.contains(&row.owner))
             {
                 assert!(
                     asked.body["reassign"].get("sole_admin").is_some(),
@@ -183,6 +183,14 @@ impl Run<'_> {
     pub(super) fn open_users(&self) -> BTreeSet<i64> {
         let is_open = |asked: &&Asked| asked.state.parse().is_ok_and(|state: State| !state.is_final());
         self.asked.iter().filter(is_open).map(|asked| self.concerned(asked)).collect()
+    }
+
+    /// Returns the users who leave by a job that has not ended. A user whom an undo under way has let in again stays.
+    fn leaving_users(&self) -> BTreeSet<i64> {
+        let leaves = |asked: &&Asked| {
+            asked.kind() == "deactivate" && asked.state.parse().is_ok_and(|state: State| State::OPEN.contains(&state))
+        };
+        self.asked.iter().filter(leaves).map(|asked| self.concerned(asked)).collect()
     }
 
     /// Returns the user of a request; for a command, the user of its job.

@@ -375,7 +375,7 @@ async fn random_schemas_do_what_the_model_does(world: &mut World) {
         println!("--- HANDOVER_PROPERTY_SEED={seed}\n{design:?}");
         let before = Model::new(&design, &mut dice);
         world.sql(&(design.tables() + &before.inserts(&design, &mut dice))).await;
-        world.use_catalog(&design.catalog()).await;
+        world.use_catalog_alone(&design.catalog()).await;
         world.use_chunks_of(design.chunk_rows);
         world.context.limits.chunk_attempts = 1;
         let stored = host(world).await;

@@ -119,6 +119,12 @@ impl World {
         self.grant_more().await;
     }
 
+    /// Uses a catalog as [`World::use_catalog`] does, after the tables of earlier ones were dropped.
+    pub async fn use_catalog_alone(&mut self, source: &str) {
+        self.rights.0.clear();
+        self.use_catalog(source).await;
+    }
+
     /// Grants the workers what the current catalog needs, in addition to earlier grants.
     pub async fn grant_more(&mut self) {
         self.rights.add(&self.context.catalogs.current());
