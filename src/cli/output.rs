@@ -24,7 +24,7 @@ pub fn field(label: &str, value: impl AsRef<str>) -> Result<()> {
     hanging(LABEL + 1, &format!("{label:LABEL$} {}", value.as_ref()))
 }
 
-/// Prints a text as [`line`] does. Its lines after the first are indented.
+/// Prints a text as [`line()`] does. Its lines after the first are indented.
 pub fn hanging(indent: usize, text: &str) -> Result<()> {
     let text = printable(text);
     match width() {

@@ -1,6 +1,6 @@
 //! The HTTP API, version 1. It is thin: each handler calls the application layer, as the commands do.
 //!
-//! [`routes`] is the one table of routes: the router and the OpenAPI document are made from it. `dispatch` does what all routes share:
+//! `routes` is the one table of routes: the router and the OpenAPI document are made from it. `dispatch` does what all routes share:
 //! who asks, how often, with which scope, and how long a body may be.
 
 mod budget;
