@@ -77,18 +77,25 @@ fn insert(table: &str, leaver: u64, is_here: &str) -> String {
     )
 }
 
-/// Changes the schema as a deployment of the application does, until the faults end: columns come, and indexes come and go.
+/// Changes the schema as a deployment of the application does, until the faults end: columns and partitions come, and indexes come
+/// and go.
 pub async fn deployments(site: Arc<Site>, dice: Dice) {
     let mut dice = dice.apart(site.name).apart("deployments");
     while !site.is_over() {
         tokio::time::sleep(Duration::from_secs(1) + dice.up_to(Duration::from_secs(3))).await;
         let table = *dice.pick(&OWNED);
         // No column goes: an undo does not restore rows whose values have no place any more.
-        let change = match dice.below(4) {
+        let change = match dice.below(5) {
             0 => format!("ALTER TABLE {table} ADD COLUMN IF NOT EXISTS storm_note TEXT DEFAULT 'new'"),
             1 => format!("ALTER TABLE {table} ADD COLUMN IF NOT EXISTS storm_rank INT NOT NULL DEFAULT 0"),
             2 => format!("CREATE INDEX IF NOT EXISTS storm_{table} ON {table} (owner_id, created_by)"),
-            _ => format!("DROP INDEX IF EXISTS storm_{table}"),
+            3 => format!("DROP INDEX IF EXISTS storm_{table}"),
+            _ => {
+                let part = 1 + dice.below(100);
+                format!(
+                    "CREATE TABLE IF NOT EXISTS tasks_{part} PARTITION OF tasks FOR VALUES FROM ({part}000000000) TO ({part}999999999)"
+                )
+            }
         };
         match sql::run(&site.pool, &change).await {
             Ok(_) => site.tally.count("changes of the schema"),

@@ -79,6 +79,7 @@ impl Site {
         if !migrated.status.success() {
             return Err(String::from_utf8_lossy(&migrated.stderr).into_owned());
         }
+        sql::run(&site.pool, PARTITIONED).await.map_err(failed)?;
         sql::run(&site.pool, LOG).await.map_err(failed)?;
         sql::run(&site.pool, &site.people()).await.map_err(failed)?;
         sql::run(&site.pool, &kinds(catalog)?).await.map_err(failed)?;
@@ -195,6 +196,13 @@ fn kinds(catalog: &str) -> Result<String, String> {
     Ok(format!("INSERT INTO storm.kinds VALUES {}", rows.join(", ")))
 }
 
+/// Gives the tasks partitions, to which deployments add others.
+const PARTITIONED: &str = "
+    ALTER TABLE tasks RENAME TO tasks_first;
+    CREATE TABLE tasks (LIKE tasks_first INCLUDING DEFAULTS INCLUDING IDENTITY, PRIMARY KEY (id)) PARTITION BY RANGE (id);
+    CREATE INDEX ON tasks (owner_id, id);
+    ALTER TABLE tasks ATTACH PARTITION tasks_first FOR VALUES FROM (MINVALUE) TO (1000000000);";
+
 /// The storm's own tables: the log of owners, written by triggers in each transaction that changes one, and the errors
 /// that the database raises on purpose.
 const LOG: &str = "
@@ -213,12 +221,12 @@ const LOG: &str = "
     DECLARE actor text := current_setting('application_name');
     BEGIN
         IF TG_OP = 'INSERT' THEN
-            INSERT INTO storm.log (actor, tab, record, to_user) VALUES (actor, TG_TABLE_NAME, NEW.id, NEW.owner_id);
+            INSERT INTO storm.log (actor, tab, record, to_user) VALUES (actor, TG_ARGV[0], NEW.id, NEW.owner_id);
         ELSIF TG_OP = 'DELETE' THEN
-            INSERT INTO storm.log (actor, tab, record, from_user) VALUES (actor, TG_TABLE_NAME, OLD.id, OLD.owner_id);
+            INSERT INTO storm.log (actor, tab, record, from_user) VALUES (actor, TG_ARGV[0], OLD.id, OLD.owner_id);
         ELSIF OLD.owner_id <> NEW.owner_id THEN
             INSERT INTO storm.log (actor, tab, record, from_user, to_user)
-                VALUES (actor, TG_TABLE_NAME, NEW.id, OLD.owner_id, NEW.owner_id);
+                VALUES (actor, TG_ARGV[0], NEW.id, OLD.owner_id, NEW.owner_id);
         END IF;
         RETURN NULL;
     END $$;
@@ -238,7 +246,7 @@ const LOG: &str = "
     BEGIN
         FOREACH tab IN ARRAY ARRAY['contacts', 'opportunities', 'tasks', 'accounts'] LOOP
             EXECUTE format('CREATE TRIGGER note AFTER INSERT OR UPDATE OR DELETE ON %I
-                            FOR EACH ROW EXECUTE FUNCTION storm.note()', tab);
+                            FOR EACH ROW EXECUTE FUNCTION storm.note(%L)', tab, tab);
             EXECUTE format('CREATE TRIGGER answer BEFORE UPDATE OR DELETE ON %I
                             FOR EACH STATEMENT EXECUTE FUNCTION storm.answer()', tab);
         END LOOP;
