@@ -9,7 +9,7 @@ use crate::stages::{Context, enter};
 use crate::store::host;
 use crate::store::ledger::services;
 
-/// Who asks, as a door has established it.
+/// The principal who asks, as a door has established it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Principal {
     /// A user of the host.
@@ -26,7 +26,7 @@ pub enum Principal {
         /// Its name.
         name: String,
     },
-    /// Who operates Handover, for all organizations. An operator sends no requests.
+    /// A person who operates Handover, for all organizations. An operator sends no requests.
     Operator {
         /// The name.
         name: String,
@@ -57,9 +57,9 @@ impl Principal {
 pub struct Access {
     /// The id of the credential.
     pub credential: String,
-    /// Who asks.
+    /// The principal who asks.
     pub principal: Principal,
-    /// What the credential may be used for.
+    /// The uses that the credential is good for.
     pub scopes: BTreeSet<TokenScope>,
 }
 

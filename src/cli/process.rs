@@ -1,4 +1,4 @@
-//! What the processes that run until they are stopped have in common: signals, and patience at the start.
+//! Signals, and patience at the start, for processes that run until they are stopped.
 
 use std::time::Instant;
 

@@ -91,7 +91,7 @@ pub fn start(
     }))
 }
 
-/// What the API asks its process for.
+/// The facts that the API asks its process for.
 struct Process {
     context: Context,
     settings: crate::broker::Settings,

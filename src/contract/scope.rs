@@ -1,4 +1,4 @@
-//! What a token of the HTTP API may be used for, and whose it is.
+//! Scopes and owners of the HTTP API's tokens.
 
 use super::named::named_enum;
 

@@ -13,7 +13,7 @@ use crate::store::ledger::outbox::OutboxMessage;
 /// The header with the number of times that a request was put off.
 const DEFERRALS: &str = "x-handover-deferrals";
 
-/// What a message has beside its headers, by the header that keeps it meanwhile.
+/// The properties of a message besides its headers, by the header that keeps each meanwhile.
 const MESSAGE_ID: &str = "x-handover-message-id";
 const REPLY_TO: &str = "x-handover-reply-to";
 const CORRELATION_ID: &str = "x-handover-correlation-id";

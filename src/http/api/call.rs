@@ -29,7 +29,7 @@ const MOST: u64 = 200;
 pub struct Call {
     /// The state of the API.
     pub api: Arc<Api>,
-    /// Who asks; nothing on a route that everybody may ask.
+    /// The principal who asks; nothing on a route that everybody may ask.
     pub principal: Option<Principal>,
     /// The parameters in the path.
     pub path: BTreeMap<String, String>,

@@ -1,4 +1,4 @@
-//! What every route shares: who asks, how often, with which scope; how long a body may be; and what every answer has.
+//! The rules that every route shares: who asks, how often, with which scope; the length of a body; the headers of an answer.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

@@ -1,4 +1,4 @@
-//! How often a credential may call, and how often an address may fail to authenticate.
+//! Limits the calls of a credential, and the failed authentications of an address.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -15,7 +15,7 @@ const FAILURES: Allowance = Allowance { at_once: 20.0, each_second: 0.5 };
 /// Entries that are kept. Full buckets are forgotten first.
 const MOST: usize = 20_000;
 
-/// How often something may happen.
+/// The rate at which something may happen.
 #[derive(Debug, Clone, Copy)]
 struct Allowance {
     at_once: f64,

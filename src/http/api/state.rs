@@ -14,11 +14,11 @@ use crate::app::preview::Capacity;
 use crate::broker::Broker;
 use crate::stages::Context;
 
-/// What a process that serves the API gives it.
+/// Everything that a process which serves the API gives it.
 pub struct Parts {
     /// The database and the catalogs.
     pub context: Context,
-    /// What the process knows besides.
+    /// The facts that only the process knows.
     pub surroundings: Arc<dyn Surroundings>,
     /// The capacity that estimates assume.
     pub capacity: Capacity,
@@ -32,7 +32,7 @@ pub struct Parts {
     pub draining: CancellationToken,
 }
 
-/// What only the process knows that serves the API.
+/// Facts that only the process which serves the API knows.
 #[async_trait]
 pub trait Surroundings: Send + Sync {
     /// Returns true if the host's own sessions are busy.
@@ -44,11 +44,11 @@ pub trait Surroundings: Send + Sync {
 
 /// The state of the API.
 pub struct Api {
-    /// What the process gives it.
+    /// Everything that the process gives it.
     pub parts: Parts,
     /// The connections that calls may use.
     pub budget: Budget,
-    /// How often credentials call.
+    /// The rates of credentials.
     pub rates: Rates,
     /// The jobs that are followed.
     pub watcher: Watcher,
