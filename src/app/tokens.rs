@@ -41,7 +41,7 @@ const PREFIX: &str = "hdo_";
 pub struct NewToken {
     /// The owner.
     pub owner: Owner,
-    /// What it may be used for.
+    /// The uses that it is good for.
     pub scopes: BTreeSet<TokenScope>,
     /// For how long it is valid; for ever if `None`.
     pub valid_for: Option<Duration>,
@@ -78,7 +78,7 @@ pub enum Owner {
 pub struct Created {
     /// The token. It is shown this once.
     pub token: String,
-    /// What is listed of it.
+    /// Its entry in the list.
     #[serde(flatten)]
     pub listed: TokenListing,
 }
@@ -94,7 +94,7 @@ pub struct TokenListing {
     pub org_id: String,
     /// The id of the user, or the name of the service or operator.
     pub owner: String,
-    /// What it may be used for.
+    /// The uses that it is good for.
     pub scopes: String,
     /// True if it may be used now.
     pub live: bool,

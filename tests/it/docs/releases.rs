@@ -1,4 +1,4 @@
-//! What a release fixes for good: its version in the changelog, and its migrations.
+//! A release fixes for good its version in the changelog, and its migrations.
 
 use std::path::Path;
 
