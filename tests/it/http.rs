@@ -1,5 +1,6 @@
 //! The HTTP API, through a real socket.
 
+mod document;
 mod doors;
 mod guide;
 mod principals;

@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod broker;
+pub mod checkers;
 pub mod collector;
 pub mod database;
 pub mod snapshot;
