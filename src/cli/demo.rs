@@ -2,6 +2,7 @@
 
 mod progress;
 mod scenario;
+mod server;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -43,6 +44,9 @@ pub struct Arguments {
     /// Print everything as one JSON value.
     #[arg(long)]
     json: bool,
+    /// Serve the HTTP API on `api.listen` instead, and print the calls that deactivate the leaver.
+    #[arg(long, conflicts_with = "json")]
+    serve: bool,
 }
 
 pub async fn run(arguments: Arguments, mut settings: Settings) -> Result<Exit> {
@@ -55,16 +59,30 @@ pub async fn run(arguments: Arguments, mut settings: Settings) -> Result<Exit> {
         None => new_file(arguments.keep.clone().unwrap_or_else(|| folder.0.join("demo.db")))?,
     };
     settings.broker = broker::Settings::Embedded;
+    let listener = if arguments.serve { Some(server::bind(&settings).await?) } else { None };
     let scenario = scenario::read(&arguments.catalog)?;
     settings.catalog = scenario.catalog.clone();
     let store = app::open::created(&settings.database).await?;
     say(&arguments, &format!("creating the reference CRM in {}", place(&arguments, &store)))?;
-    prepare(&store, scenario.example, arguments.records).await?;
+    prepare(&store, scenario.example.clone(), arguments.records).await?;
     let context = open::context(&settings, store.clone()).await?;
-    let refused = show_refused(&arguments, settings.worker, &context, &scenario).await?;
-    let request = scenario.handover.request;
-    say(&arguments, "")?;
-    say(&arguments, &scenario.handover.caption)?;
+    if let Some(listener) = listener {
+        let exit = server::run(listener, &settings, context, &scenario.handover).await?;
+        store.close().await;
+        return Ok(exit);
+    }
+    show(&arguments, &settings, context, &scenario).await?;
+    store.close().await;
+    Ok(Exit::Done)
+}
+
+/// Runs the scenario: what is refused, the preview, the handover, and its certificate and events.
+async fn show(arguments: &Arguments, settings: &Settings, context: Context, scenario: &Scenario) -> Result<()> {
+    let store = context.store.clone();
+    let refused = show_refused(arguments, settings.worker, &context, scenario).await?;
+    let request = scenario.handover.request.clone();
+    say(arguments, "")?;
+    say(arguments, &scenario.handover.caption)?;
     let previewed = preview::preview(&context, settings.worker, request.clone()).await?;
     if !arguments.json {
         print_preview(&previewed)?;
@@ -72,7 +90,7 @@ pub async fn run(arguments: Arguments, mut settings: Settings) -> Result<Exit> {
     if !previewed.accepted {
         bail!("the demo's own request is rejected: {:?}", previewed.rejections);
     }
-    let certificate = hand_over(&arguments, &settings, context, &request, &previewed).await?;
+    let certificate = hand_over(arguments, settings, context, &request, &previewed).await?;
     let events = events(&store).await?;
     match arguments.json {
         true => {
@@ -80,10 +98,9 @@ pub async fn run(arguments: Arguments, mut settings: Settings) -> Result<Exit> {
                 &json!({ "refused": refused, "preview": previewed, "certificate": certificate, "events": events }),
             )?;
         }
-        false => print_end(&arguments, &request, &certificate, &events)?,
+        false => print_end(arguments, &request, &certificate, &events)?,
     }
-    store.close().await;
-    Ok(Exit::Done)
+    Ok(())
 }
 
 /// Returns the URL of a database in a new file.

@@ -13,7 +13,10 @@ const GROUPS: [(&str, &[&str]); 5] = [
 
 /// Examples of every command.
 const EXAMPLES: [(&str, &[&str]); 37] = [
-    ("demo", &["handover demo", "handover demo --catalog apto --records 1000000 --keep demo.db"]),
+    (
+        "demo",
+        &["handover demo", "handover demo --serve", "handover demo --catalog apto --records 1000000 --keep demo.db"],
+    ),
     ("init", &["handover init", "handover init /etc/handover/handover.toml --catalog /etc/handover/app.toml"]),
     ("doctor", &["handover doctor", "handover --config handover.toml doctor --json"]),
     ("migrate", &["handover migrate", "handover migrate --reference-crm --seed"]),

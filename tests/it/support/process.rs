@@ -135,6 +135,11 @@ impl WorkerProcess {
         kibibytes * 1024
     }
 
+    /// Takes over a running process.
+    pub fn of(child: Child) -> WorkerProcess {
+        WorkerProcess(Some(child))
+    }
+
     /// Sends SIGTERM and returns the exit code.
     pub fn stop(self) -> i32 {
         self.signal("TERM");

@@ -1,0 +1,73 @@
+//! `handover demo --serve`: serves the HTTP API on the demo's database, and prints the calls that deactivate the leaver.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use tokio_util::sync::CancellationToken;
+
+use super::scenario::CaptionedRequest;
+use crate::app::tokens::{self, NewToken, Owner};
+use crate::broker::Broker;
+use crate::broker::local::LocalBroker;
+use crate::cli::process::until_stopped;
+use crate::cli::{exit::Exit, output, serve};
+use crate::config::Settings;
+use crate::contract::{HandoverRequest, Request, TokenScope};
+use crate::http::Listener;
+use crate::stages::Context;
+use crate::worker::{self, Role};
+
+/// Binds the address of the API. It is done first: a taken port must not leave a database behind.
+pub async fn bind(settings: &Settings) -> Result<Listener> {
+    serve::bind(&settings.api).await?.context("`api.listen` is empty: there is nothing to serve")
+}
+
+/// Serves the API with a worker until a signal stops both.
+pub async fn run(
+    listener: Listener,
+    settings: &Settings,
+    context: Context,
+    example: &CaptionedRequest,
+) -> Result<Exit> {
+    until_stopped(async |stop| {
+        let base = format!("http://{}", listener.address()?);
+        print(&base, &token(&context, &example.request).await?, example)?;
+        let broker: Arc<dyn Broker> = Arc::new(LocalBroker::new(context.store.clone()));
+        let serving = serve::start(listener, settings, context.clone(), Some(broker.clone()), stop.clone());
+        work(settings, context, broker, stop).await?;
+        serving.stop().await;
+        Ok(Exit::Done)
+    })
+    .await
+}
+
+async fn work(settings: &Settings, context: Context, broker: Arc<dyn Broker>, stop: CancellationToken) -> Result<()> {
+    Ok(worker::run(context, broker, &Role::ALL, settings.worker, stop.cancelled_owned()).await?)
+}
+
+/// Creates a token for the person who asks in the example.
+async fn token(context: &Context, request: &HandoverRequest) -> Result<String> {
+    let owner = Owner::Person { org: request.org_id.clone(), user: request.requested_by.clone() };
+    let scopes = BTreeSet::from([TokenScope::JobsRead, TokenScope::JobsWrite, TokenScope::UsersRead]);
+    Ok(tokens::create(context, NewToken { owner, scopes, valid_for: None }).await?.token)
+}
+
+fn print(base: &str, token: &str, example: &CaptionedRequest) -> Result<()> {
+    let mut body = Request::Handover(example.request.clone()).canonical();
+    if let Some(fields) = body.as_object_mut() {
+        // The token states who asks and in which organization, and the path states the id.
+        fields.retain(|name, _| !["requested_by", "org_id", "request_id"].contains(&name.as_str()));
+    }
+    // Within single quotes a shell changes nothing but a single quote.
+    let body = body.to_string().replace('\'', r"\u0027");
+    let (id, job) = (&example.request.request_id, example.request.job_id());
+    let authorization = format!("-H 'Authorization: Bearer {token}'");
+    output::lines(format!("Serving the HTTP API on {base}. Ctrl-C stops it.\n\n{}", example.caption))?;
+    output::lines(format!(
+        "  curl -X PUT {base}/v1/requests/{id} {authorization} -H 'Content-Type: application/json' -d '{body}'"
+    ))?;
+    output::lines("\nWatch the progress to its end:")?;
+    output::lines(format!("  curl -N {base}/v1/jobs/{job}/events {authorization} -H 'Accept: text/event-stream'"))?;
+    output::lines(format!("\nThe certificate is at {base}/v1/jobs/{job}/certificate."))
+}
