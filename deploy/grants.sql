@@ -19,6 +19,8 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON "handover"."outbox" TO "handover_worker"
 GRANT SELECT, INSERT, UPDATE ON "handover"."requests" TO "handover_worker";
 GRANT SELECT, INSERT, UPDATE ON "handover"."round_robin" TO "handover_worker";
 GRANT SELECT, INSERT, UPDATE, DELETE ON "handover"."row_snapshots" TO "handover_worker";
+GRANT SELECT, INSERT, UPDATE, DELETE ON "handover"."scim_connections" TO "handover_worker";
+GRANT SELECT, INSERT, UPDATE ON "handover"."scim_deprovisionings" TO "handover_worker";
 GRANT SELECT, INSERT, UPDATE ON "handover"."services" TO "handover_worker";
 GRANT SELECT, INSERT, UPDATE, DELETE ON "handover"."tokens" TO "handover_worker";
 GRANT SELECT, INSERT, DELETE ON "public"."account_team_members" TO "handover_worker";

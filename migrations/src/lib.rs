@@ -10,6 +10,7 @@ mod crm;
 mod job_chain;
 mod ledger;
 mod outbox_due;
+mod scim_connections;
 mod tokens;
 
 pub use sea_orm_migration::MigratorTrait;
@@ -56,6 +57,7 @@ impl MigratorTrait for Ledger {
             Box::new(catalog_versions::Migration),
             Box::new(job_chain::Migration),
             Box::new(tokens::Migration),
+            Box::new(scim_connections::Migration),
         ]
     }
 

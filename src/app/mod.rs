@@ -18,6 +18,7 @@ pub mod organizations;
 pub mod overview;
 pub mod preview;
 pub mod reference_crm;
+pub mod scim;
 pub mod set_aside;
 pub mod submit;
 pub mod successors;

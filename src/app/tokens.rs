@@ -17,9 +17,9 @@ use crate::contract::{InvalidRequest, OrgId, OwnerKind, RequestType, TokenScope,
 use crate::plan::{UserStatus, check_org, normalize_user};
 use crate::stages::{Context, enter, now};
 use crate::store::host;
-use crate::store::ledger::services;
 use crate::store::ledger::tokens::{self, Token};
-use crate::store::{self, Store};
+use crate::store::ledger::{scim, services};
+use crate::store::{self, Session, Store};
 
 /// The transaction that creates a token.
 const CREATE: &str = "create_token";
@@ -115,8 +115,35 @@ pub struct TokenListing {
 /// Creates a token.
 pub async fn create(context: &Context, new: NewToken) -> Result<Created> {
     check_scopes(&new)?;
+    let owner = checked_owner(context, &new.owner).await?;
+    let session = context.store.begin(CREATE).await?;
+    if let Owner::Service { name, request_types, .. } = &new.owner {
+        if scim::get(&session, &owner.1, name).await?.is_some() {
+            let what = format!("{name} is a SCIM connection");
+            return Err(Error::Token { what, hint: "`handover scim rotate` creates its next token" });
+        }
+        if !request_types.is_empty() {
+            services::grant(&session, &owner.1, name, request_types).await?;
+        }
+    }
+    let created = issue(&session, owner, &new.scopes, new.valid_for).await?;
+    session.commit().await?;
+    Ok(created)
+}
+
+/// Adds a token of an owner, unless they have too many that are live.
+pub(super) async fn issue(
+    session: &Session,
+    (kind, org, owner): (OwnerKind, String, String),
+    scopes: &BTreeSet<TokenScope>,
+    valid_for: Option<Duration>,
+) -> Result<Created> {
     let now = now();
-    let (kind, org, owner) = checked_owner(context, &new.owner).await?;
+    let live = tokens::of_owner(session, kind, &org, &owner).await?;
+    if live.iter().filter(|token| token.is_live(now)).count() >= MOST_LIVE {
+        let what = format!("{owner} has {MOST_LIVE} live tokens");
+        return Err(Error::Token { what, hint: "revoke one with `handover token revoke`" });
+    }
     let id: String = Uuid::new_v4().simple().to_string().chars().take(ID_DIGITS).collect();
     let token = format!("{PREFIX}{id}_{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
     let row = Token {
@@ -125,29 +152,21 @@ pub async fn create(context: &Context, new: NewToken) -> Result<Created> {
         owner_kind: kind,
         org,
         owner,
-        scopes: new.scopes.iter().map(|scope| scope.name()).collect::<Vec<_>>().join(" "),
+        scopes: scopes.iter().map(|scope| scope.name()).collect::<Vec<_>>().join(" "),
         created_at: now,
-        expires_at: new.valid_for.map(|time| now + time),
+        expires_at: valid_for.map(|time| now + time),
         last_used_at: None,
         revoked_at: None,
     };
-    let session = context.store.begin(CREATE).await?;
-    let live = tokens::of_owner(&session, kind, &row.org, &row.owner).await?;
-    if live.iter().filter(|token| token.is_live(now)).count() >= MOST_LIVE {
-        let what = format!("{} has {MOST_LIVE} live tokens", row.owner);
-        return Err(Error::Token { what, hint: "revoke one with `handover token revoke`" });
-    }
-    if let Owner::Service { name, request_types, .. } = &new.owner
-        && !request_types.is_empty()
-    {
-        services::grant(&session, &row.org, name, request_types).await?;
-    }
-    tokens::add(&session, row.clone()).await?;
-    session.commit().await?;
+    tokens::add(session, row.clone()).await?;
     Ok(Created { token, listed: TokenListing::of(row, now) })
 }
 
 fn check_scopes(new: &NewToken) -> Result<()> {
+    if new.scopes.contains(&TokenScope::Scim) {
+        let what = "the scope scim is for connections".into();
+        return Err(Error::Token { what, hint: "`handover scim add` creates a connection with its token" });
+    }
     let is_operator = matches!(new.owner, Owner::Operator { .. });
     let wrong = new.scopes.iter().find(|scope| scope.is_operators() != is_operator);
     match (wrong, new.scopes.is_empty()) {
@@ -190,7 +209,8 @@ async fn checked_owner(context: &Context, owner: &Owner) -> Result<(OwnerKind, S
     }
 }
 
-fn check_name(name: &str) -> Result<()> {
+/// Checks the name of a service or an operator.
+pub(super) fn check_name(name: &str) -> Result<()> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     match !name.is_empty() && name.len() <= 60 && name.bytes().all(is_plain) {
         true => Ok(()),

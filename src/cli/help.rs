@@ -7,12 +7,12 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ("Start", &["demo", "init", "doctor", "migrate", "run"]),
     ("Offboard", &["preview", "submit", "bulk", "revert", "cancel", "pause", "resume", "amend"]),
     ("Inspect", &["jobs", "job", "watch", "users", "audit"]),
-    ("Operate", &["serve", "token", "dead", "forget", "health"]),
+    ("Operate", &["serve", "token", "scim", "dead", "forget", "health"]),
     ("Set up", &["catalog", "schema", "completions", "man"]),
 ];
 
 /// Examples of every command.
-const EXAMPLES: [(&str, &[&str]); 37] = [
+const EXAMPLES: [(&str, &[&str]); 41] = [
     (
         "demo",
         &["handover demo", "handover demo --serve", "handover demo --catalog apto --records 1000000 --keep demo.db"],
@@ -32,6 +32,16 @@ const EXAMPLES: [(&str, &[&str]); 37] = [
     ),
     ("token list", &["handover token list"]),
     ("token revoke", &["handover token revoke 0123456789abcdef"]),
+    (
+        "scim add",
+        &[
+            "handover scim add okta --org 1 --policy manager",
+            "handover scim add entra --org 1 --policy wait --policy contact=user:7",
+        ],
+    ),
+    ("scim rotate", &["handover scim rotate okta --org 1"]),
+    ("scim list", &["handover scim list"]),
+    ("scim remove", &["handover scim remove okta --org 1"]),
     ("preview", &["handover preview request.json", "handover preview requests.jsonl --json"]),
     ("submit", &["handover submit request.json --dry-run", "handover submit request.json --yes --wait"]),
     (

@@ -30,6 +30,7 @@ mod question;
 mod request_file;
 mod run;
 mod schema;
+mod scim;
 mod serve;
 mod shell;
 mod signals;
@@ -77,6 +78,8 @@ enum Command {
     Serve(serve::Arguments),
     /// Create, list and revoke tokens of the HTTP API.
     Token(token::Arguments),
+    /// Connect identity providers by SCIM.
+    Scim(scim::Arguments),
     /// Check whether a worker is ready, for images without a shell.
     Health(health::Arguments),
     /// Create or upgrade the ledger.
@@ -149,6 +152,7 @@ impl Command {
             | Command::Run(_)
             | Command::Serve(_)
             | Command::Token(_)
+            | Command::Scim(_)
             | Command::Health(_)
             | Command::Migrate(_)
             | Command::Preview(_)
@@ -245,6 +249,7 @@ async fn dispatch(command: Command, settings: Settings) -> Result<Exit> {
         Command::Run(arguments) => run::run(arguments, settings).await,
         Command::Serve(arguments) => serve::run(arguments, settings).await,
         Command::Token(arguments) => token::run(arguments, settings).await,
+        Command::Scim(arguments) => scim::run(arguments, settings).await,
         Command::Health(arguments) => health::run(arguments, &settings).await,
         Command::Migrate(arguments) => migrate::run(arguments, settings).await,
         Command::Submit(arguments) => submit::run(arguments, settings).await,

@@ -69,7 +69,9 @@ struct RevokeArguments {
 }
 
 fn parse_scope(text: &str) -> Result<TokenScope, String> {
-    text.parse().map_err(|_| format!("scopes are {}", TokenScope::ALL.map(TokenScope::name).join(", ")))
+    let known = TokenScope::ALL.into_iter().filter(|scope| *scope != TokenScope::Scim);
+    let listed = || known.clone().map(TokenScope::name).collect::<Vec<_>>().join(", ");
+    known.clone().find(|scope| scope.name() == text).ok_or_else(|| format!("scopes are {}", listed()))
 }
 
 fn parse_type(text: &str) -> Result<RequestType, String> {

@@ -17,6 +17,8 @@ named_enum! {
         OperatorRead = "operator:read",
         /// Replay and drop dead letters. Only for operators.
         OperatorWrite = "operator:write",
+        /// Speak SCIM, as a connection. `handover scim add` gives it, and no other command does.
+        Scim = "scim",
     }
 }
 
@@ -25,7 +27,11 @@ impl TokenScope {
     pub fn is_operators(self) -> bool {
         match self {
             TokenScope::OperatorRead | TokenScope::OperatorWrite => true,
-            TokenScope::JobsRead | TokenScope::JobsWrite | TokenScope::UsersRead | TokenScope::AuditRead => false,
+            TokenScope::JobsRead
+            | TokenScope::JobsWrite
+            | TokenScope::UsersRead
+            | TokenScope::AuditRead
+            | TokenScope::Scim => false,
         }
     }
 }

@@ -20,6 +20,7 @@ mod ops;
 mod products;
 mod property;
 mod schemas;
+mod scim;
 mod security;
 mod support;
 mod undo;

@@ -25,6 +25,6 @@ pub use self::sqlite::Sqlite;
 pub use self::syntax::{Bind, Dialect, RowLock, SharedDialect, TableSize};
 pub use self::tables::{
     AUDIT, CATALOG_VERSIONS, CATALOGS, CHUNKS, JOB_REFERENCES, JOB_SUCCESSORS, JOBS, JOURNAL, LedgerTable, MIGRATIONS,
-    OUTBOX, REQUESTS, ROUND_ROBIN, ROW_SNAPSHOTS, SERVICES, TOKENS,
+    OUTBOX, REQUESTS, ROUND_ROBIN, ROW_SNAPSHOTS, SCIM_CONNECTIONS, SCIM_DEPROVISIONINGS, SERVICES, TOKENS,
 };
 pub use self::types::Type;

@@ -39,6 +39,8 @@ ledger_tables! {
     Requests REQUESTS "requests",
     RoundRobin ROUND_ROBIN "round_robin",
     RowSnapshots ROW_SNAPSHOTS "row_snapshots",
+    ScimConnections SCIM_CONNECTIONS "scim_connections",
+    ScimDeprovisionings SCIM_DEPROVISIONINGS "scim_deprovisionings",
     Services SERVICES "services",
     Tokens TOKENS "tokens",
 }

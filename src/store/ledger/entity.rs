@@ -225,6 +225,32 @@ entity!(row_snapshots, "row_snapshots", RowSnapshots, {
     pub keep_until: Option<TimeDateTimeWithTimeZone>,
 });
 
+entity!(scim_connections, "scim_connections", ScimConnections, {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub org: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub name: String,
+    pub policy: Json,
+    pub created_at: TimeDateTimeWithTimeZone,
+    pub last_error: Option<String>,
+    pub last_error_at: Option<TimeDateTimeWithTimeZone>,
+    /// The number of the last wave of deprovisionings that the breaker held.
+    pub wave: i64,
+    /// Since when the breaker holds that wave.
+    pub tripped_at: Option<TimeDateTimeWithTimeZone>,
+});
+
+entity!(scim_deprovisionings, "scim_deprovisionings", ScimDeprovisionings, {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub job_id: Uuid,
+    pub org: String,
+    pub connection: String,
+    pub at: TimeDateTimeWithTimeZone,
+    /// Records move from this time on.
+    pub starts_at: TimeDateTimeWithTimeZone,
+    pub wave: Option<i64>,
+});
+
 entity!(services, "services", Services, {
     #[sea_orm(primary_key, auto_increment = false)]
     pub org: String,

@@ -20,5 +20,6 @@ pub mod references;
 pub mod requests;
 pub mod round_robin;
 pub mod row_snapshots;
+pub mod scim;
 pub mod services;
 pub mod tokens;

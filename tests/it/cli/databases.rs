@@ -29,7 +29,7 @@ enum Does {
 }
 
 /// Every command, with its arguments.
-const COMMANDS: [(&str, &[&str], Does); 37] = [
+const COMMANDS: [(&str, &[&str], Does); 41] = [
     ("amend", &[JOB, "--by", "1", "--reassign", "REQUEST"], Does::Refuses),
     ("audit", &[], Does::Refuses),
     ("bulk", &["LEAVERS", "--by", "1", "--org", "1", "--submit"], Does::Refuses),
@@ -60,6 +60,10 @@ const COMMANDS: [(&str, &[&str], Does); 37] = [
     ("revert", &[JOB, "--by", "1"], Does::Refuses),
     ("run", &[], Does::Refuses),
     ("schema", &["request"], Does::OpensNone),
+    ("scim add", &["okta", "--org", "1", "--policy", "wait"], Does::Refuses),
+    ("scim list", &[], Does::Refuses),
+    ("scim remove", &["okta", "--org", "1"], Does::Refuses),
+    ("scim rotate", &["okta", "--org", "1"], Does::Refuses),
     ("serve", &[], Does::Refuses),
     ("submit", &["REQUEST"], Does::Refuses),
     ("token create", &["--operator", "ops", "--scopes", "operator:read"], Does::Refuses),

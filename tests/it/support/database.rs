@@ -121,6 +121,7 @@ async fn postgres_template() -> String {
         include_str!("../../../migrations/src/catalog_versions.rs"),
         include_str!("../../../migrations/src/job_chain.rs"),
         include_str!("../../../migrations/src/tokens.rs"),
+        include_str!("../../../migrations/src/scim_connections.rs"),
     ];
     let sources = [handover_migrations::KEAP_SEED, sequences];
     let granted = [

@@ -21,10 +21,13 @@ fn privileges(table: LedgerTable) -> &'static [&'static str] {
         | LedgerTable::JobReferences
         | LedgerTable::Outbox
         | LedgerTable::RowSnapshots
+        | LedgerTable::ScimConnections
         | LedgerTable::Tokens => &["SELECT", "INSERT", "UPDATE", "DELETE"],
-        LedgerTable::Jobs | LedgerTable::Requests | LedgerTable::RoundRobin | LedgerTable::Services => {
-            &["SELECT", "INSERT", "UPDATE"]
-        }
+        LedgerTable::Jobs
+        | LedgerTable::Requests
+        | LedgerTable::RoundRobin
+        | LedgerTable::ScimDeprovisionings
+        | LedgerTable::Services => &["SELECT", "INSERT", "UPDATE"],
         LedgerTable::Migrations => &["SELECT"],
     }
 }

@@ -1,0 +1,142 @@
+//! `handover scim`: adds, lists and removes the connections of identity providers, and gives them tokens.
+
+use anyhow::{Result, anyhow};
+use clap::{Args, Subcommand};
+
+use super::exit::Exit;
+use super::list::{Cell, Column, ListOptions, Listing, Page};
+use super::{open, output};
+use crate::app::scim::connections::{self, ConnectionListing};
+use crate::app::scim::policy::{Part, Policy};
+use crate::app::tokens::Created;
+use crate::config::Settings;
+use crate::contract::OrgId;
+
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Add a connection, and show its first token once.
+    Add(AddArguments),
+    /// Create the next token of a connection, and show it once.
+    Rotate(RotateArguments),
+    /// List connections.
+    List(ListArguments),
+    /// Remove a connection and its tokens. Its jobs go on.
+    Remove(RemoveArguments),
+}
+
+/// A connection.
+#[derive(Debug, Args)]
+struct Named {
+    /// The name of the connection.
+    name: String,
+    /// The organization; none if the host has none.
+    #[arg(long)]
+    org: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct AddArguments {
+    #[command(flatten)]
+    connection: Named,
+    /// Who receives the records: manager, user:ID, round_robin:GROUP or wait; for one kind, contact=user:7.
+    #[arg(long, required = true)]
+    policy: Vec<Part>,
+    /// Print as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct RotateArguments {
+    #[command(flatten)]
+    connection: Named,
+    /// Print as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct ListArguments {
+    #[command(flatten)]
+    list: ListOptions,
+}
+
+#[derive(Debug, Args)]
+struct RemoveArguments {
+    #[command(flatten)]
+    connection: Named,
+}
+
+const LISTING: Listing<ConnectionListing> = Listing::new(&COLUMNS, "connection");
+
+/// The columns, the most important first: a narrow terminal shows only these.
+const COLUMNS: [Column<ConnectionListing>; 9] = [
+    Column::shown("name", |connection| Cell::text(&connection.name)),
+    Column::shown("organization", |connection| Cell::text(&connection.org_id)),
+    Column::shown("policy", |connection| Cell::text(&connection.policy)),
+    Column::shown("held since", |connection| Cell::time(connection.held_since)),
+    Column::shown("last seen", |connection| Cell::time(connection.last_seen_at)),
+    Column::shown("last error", |connection| Cell::text(connection.last_error.as_deref().unwrap_or_default())),
+    Column::extra("error at", |connection| Cell::time(connection.last_error_at)),
+    Column::extra("tokens", |connection| Cell::text(&connection.tokens.join(" "))),
+    Column::extra("created", |connection| Cell::Time(connection.created_at)),
+];
+
+pub async fn run(arguments: Arguments, settings: Settings) -> Result<Exit> {
+    match arguments.command {
+        Command::Add(arguments) => add(arguments, settings).await,
+        Command::Rotate(arguments) => rotate(arguments, settings).await,
+        Command::List(arguments) => list(arguments, settings).await,
+        Command::Remove(arguments) => remove(arguments, settings).await,
+    }
+}
+
+async fn add(arguments: AddArguments, settings: Settings) -> Result<Exit> {
+    let AddArguments { connection: Named { name, org }, policy, json } = arguments;
+    let org = org.map(OrgId::try_from).transpose().map_err(|what| anyhow!("--org: {what}"))?;
+    let policy = Policy::of(policy).map_err(|what| anyhow!("--policy: {what}"))?;
+    let store = open::ledger(&settings).await?;
+    let context = open::context(&settings, store).await?;
+    show(&connections::add(&context, org, &name, policy).await?, json)
+}
+
+async fn rotate(arguments: RotateArguments, settings: Settings) -> Result<Exit> {
+    let RotateArguments { connection: Named { name, org }, json } = arguments;
+    let store = open::ledger(&settings).await?;
+    show(&connections::rotate(&store, &org.unwrap_or_default(), &name).await?, json)
+}
+
+/// Prints a token that was created.
+fn show(created: &Created, json: bool) -> Result<Exit> {
+    match json {
+        true => output::json(created)?,
+        false => output::line(&created.token)?,
+    }
+    output::note(format!("the token {} is shown this once", created.listed.id));
+    Ok(Exit::Done)
+}
+
+async fn list(arguments: ListArguments, settings: Settings) -> Result<Exit> {
+    let store = open::ledger(&settings).await?;
+    let all = connections::list(&store).await?;
+    let total = all.len() as u64;
+    let Page { limit, skip } = arguments.list.page();
+    let at = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    let page: Vec<ConnectionListing> = all.into_iter().skip(at(skip)).take(at(limit)).collect();
+    arguments.list.print(&LISTING, &page, total)?;
+    Ok(Exit::Done)
+}
+
+async fn remove(arguments: RemoveArguments, settings: Settings) -> Result<Exit> {
+    let Named { name, org } = arguments.connection;
+    let store = open::ledger(&settings).await?;
+    connections::remove(&store, &org.unwrap_or_default(), &name).await?;
+    output::line(format!("the connection {name} is removed, and its tokens are revoked"))?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,3 @@
+//! SCIM: identity providers deprovision users, and Handover moves what they own.
+
+mod connections;
