@@ -255,24 +255,38 @@ pub async fn authenticate(context: &Context, token: &str) -> Result<Option<Acces
     if found.hash != hash(token) || !found.is_live(now) {
         return Ok(None);
     }
-    let unreadable = |what: String| store::Error::unexpected("reading a token", what);
     let scopes = found.scopes.split_whitespace().map(str::parse).collect::<std::result::Result<_, _>>();
     let scopes = scopes.map_err(|error: UnknownName| unreadable(error.to_string()))?;
-    let principal = match found.owner_kind {
-        OwnerKind::Person => {
-            let user = UserId::try_from(found.owner.clone()).map_err(|what| unreadable(what.to_string()))?;
-            let Some(user) = active_person(context, &found.org, &user).await? else { return Ok(None) };
-            Principal::Person { org: found.org.clone(), user }
-        }
-        OwnerKind::Service => Principal::Service { org: found.org.clone(), name: found.owner.clone() },
-        OwnerKind::Operator => Principal::Operator { name: found.owner.clone() },
-    };
+    let Some(principal) = principal_of(context, &found).await? else { return Ok(None) };
     if found.is_use_noteworthy(now) {
         let session = context.store.begin(NOTE_USE).await?;
         tokens::note_use(&session, id, now).await?;
         session.commit().await?;
     }
     Ok(Some(Access { credential: found.id, principal, scopes }))
+}
+
+/// Returns true if the token with this id may be used: it is live, and its owner is active.
+pub async fn is_valid(context: &Context, id: &str) -> Result<bool> {
+    let Some(found) = tokens::get(&context.store.reader(), id).await? else { return Ok(false) };
+    Ok(found.is_live(now()) && principal_of(context, &found).await?.is_some())
+}
+
+/// Returns whose a token is; nothing for a user who is not active.
+async fn principal_of(context: &Context, token: &Token) -> Result<Option<Principal>> {
+    let (org, owner) = (token.org.clone(), token.owner.clone());
+    Ok(match token.owner_kind {
+        OwnerKind::Person => {
+            let user = UserId::try_from(owner).map_err(|what| unreadable(what.to_string()))?;
+            active_person(context, &org, &user).await?.map(|user| Principal::Person { org, user })
+        }
+        OwnerKind::Service => Some(Principal::Service { org, name: owner }),
+        OwnerKind::Operator => Some(Principal::Operator { name: owner }),
+    })
+}
+
+fn unreadable(what: String) -> store::Error {
+    store::Error::unexpected("reading a token", what)
 }
 
 /// Returns the id in a text that has the form of a token.

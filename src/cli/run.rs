@@ -69,7 +69,7 @@ async fn work(arguments: Arguments, settings: Settings, stop: CancellationToken)
 
 async fn run_worker(arguments: Arguments, settings: Settings, stop: CancellationToken) -> Result<Exit> {
     let listener = listener(&settings.http).await?;
-    let api = if arguments.serve { serve::bind(&settings.api).await? } else { None };
+    let api = if arguments.serve { serve::bind(&settings, Some(&settings.worker)).await? } else { None };
     let patience = Patience { until: Instant::now() + arguments.wait_for };
     let store = patience.wait_for("opening the database", &stop, async || store(&settings).await).await?;
     let context = open::context(&settings, store.clone()).await?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use async_trait::async_trait;
 use clap::Args;
 use tokio::sync::OnceCell;
@@ -16,10 +16,10 @@ use super::{open, systemd};
 use crate::app;
 use crate::broker::Broker;
 use crate::config::Settings;
-use crate::http::{ApiSettings, Listener, Serving, api};
+use crate::http::{Listener, Serving, Tls, api};
 use crate::stages::Context;
 use crate::telemetry::otlp;
-use crate::worker::host_activity;
+use crate::worker::{self, host_activity};
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -41,7 +41,7 @@ pub async fn run(arguments: Arguments, settings: Settings) -> Result<Exit> {
 }
 
 async fn serve(arguments: &Arguments, settings: &Settings, stop: CancellationToken) -> Result<Exit> {
-    let listener = bind(&settings.api).await?.context("`api.listen` is empty: there is nothing to serve")?;
+    let listener = bind(settings, None).await?.context("`api.listen` is empty: there is nothing to serve")?;
     let patience = Patience { until: Instant::now() + arguments.wait_for };
     let open = async || {
         let store = app::open::store_for_work(&settings.database).await?;
@@ -58,16 +58,32 @@ async fn serve(arguments: &Arguments, settings: &Settings, stop: CancellationTok
     Ok(Exit::Done)
 }
 
-/// Binds the address of the API; nothing if the settings name none.
-pub async fn bind(settings: &ApiSettings) -> Result<Option<Listener>> {
-    let Some(address) = settings.listen else { return Ok(None) };
-    let listener = Listener::bind(address, &settings.hosts).await.with_context(|| {
+/// Binds the address of the API; nothing if the settings name none. `worker`: the one in the same process.
+pub async fn bind(settings: &Settings, worker: Option<&worker::Settings>) -> Result<Option<Listener>> {
+    let api = &settings.api;
+    let Some(address) = api.listen else { return Ok(None) };
+    let (most, left) = (settings.database.max_connections, connections(settings, worker));
+    let needed = worker.map_or(0, worker::Settings::connections).saturating_add(api::FEWEST_CONNECTIONS);
+    ensure!(
+        left >= api::FEWEST_CONNECTIONS,
+        "`database.max_connections` is {most}, with which requests that end access might wait for others: set it to {needed} or more{}",
+        if worker.is_some() { ", or lower `worker.movers` or `worker.planners`" } else { "" }
+    );
+    let listener = Listener::bind(address, &api.hosts).await.with_context(|| {
         format!("cannot listen on `api.listen` {address}: set another address, or port 0 for a free one")
     })?;
-    Ok(Some(listener))
+    Ok(Some(match api.tls() {
+        Some(files) => listener.with_tls(Tls::open(files).await?),
+        None => listener,
+    }))
 }
 
-/// Starts to serve the API. Without a broker of the process, one is opened when it is needed.
+/// Returns the connections to the database that a worker in the same process leaves the API.
+fn connections(settings: &Settings, worker: Option<&worker::Settings>) -> u32 {
+    settings.database.max_connections.saturating_sub(worker.map_or(0, worker::Settings::connections))
+}
+
+/// Starts to serve the API. `broker`: that of a worker in the same process. Without it, one is opened when it is needed.
 pub fn start(
     listener: Listener,
     settings: &Settings,
@@ -76,15 +92,17 @@ pub fn start(
     draining: CancellationToken,
 ) -> Serving {
     if let Ok(address) = listener.address() {
-        tracing::info!(%address, "serving the API");
+        tracing::info!(%address, tls = settings.api.tls().is_some(), "serving the API");
     }
+    let worker = broker.is_some().then_some(&settings.worker);
+    let connections = connections(settings, worker);
     let surroundings =
         Process { context: context.clone(), settings: settings.broker.clone(), broker: OnceCell::new_with(broker) };
     listener.serve(api::router(api::Parts {
         surroundings: Arc::new(surroundings),
         capacity: capacity(settings.worker),
         carries_events: settings.broker.is_external(),
-        connections: settings.database.max_connections,
+        connections,
         trusted_proxies: settings.api.trusted_proxies.clone(),
         context,
         draining,

@@ -37,7 +37,7 @@ const MOST_I32: u64 = i32::MAX as u64;
 const MOST_U32: u64 = u32::MAX as u64;
 
 /// The form of every setting.
-const FORMS: [(&str, Form); 43] = [
+const FORMS: [(&str, Form); 45] = [
     ("catalog", Form::Text),
     ("database.url", Form::Secret),
     ("database.max_connections", Form::Number(MOST_U32)),
@@ -78,6 +78,8 @@ const FORMS: [(&str, Form); 43] = [
     ("api.listen", Form::Address),
     ("api.hosts", Form::Hosts),
     ("api.trusted_proxies", Form::Addresses),
+    ("api.tls_certificate", Form::Text),
+    ("api.tls_key", Form::Text),
     ("log.filter", Form::Text),
     ("log.format", Form::OneOf(&["text", "json", "auto"])),
     ("telemetry.otlp.endpoint", Form::Secret),

@@ -207,7 +207,17 @@ mod tests {
                 for word in ["expected", "invalid type", "variant", "constructor", "for key"] {
                     assert!(!all.contains(word), "{name} = {wrong}: {all}");
                 }
-                let of_text = ["catalog", "url", "_file", "prefix", "time_zone", "filter", "endpoint"];
+                let of_text = [
+                    "catalog",
+                    "url",
+                    "_file",
+                    "prefix",
+                    "time_zone",
+                    "tls_certificate",
+                    "tls_key",
+                    "filter",
+                    "endpoint",
+                ];
                 let is_text = wrong.contains("bananas") && of_text.iter().any(|end| name.ends_with(end));
                 assert!(is_text || all.contains(&format!("`{name}` ({}", defaults::variable(&name))), "{name}: {all}");
                 assert!(!name.ends_with("url") || !all.contains("s3cret"), "{all}");

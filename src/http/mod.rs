@@ -8,6 +8,8 @@ pub mod ops;
 mod problem;
 mod server;
 mod settings;
+mod tls;
 
 pub use self::server::{Listener, Serving};
 pub use self::settings::{ApiSettings, Settings, is_host_name, listed};
+pub use self::tls::{Tls, TlsFault, TlsFiles};

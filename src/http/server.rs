@@ -1,4 +1,5 @@
-//! Listens, and serves connections within bounds: their number, the time for a request's head, and the time to drain.
+//! Listens, and serves connections within bounds: their number, the time for a TLS handshake and for a request's head, and the time to
+//! drain.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,16 +14,21 @@ use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::ends::Ends;
 use super::hosts::{self, Hosts};
+use super::tls::Tls;
 
 /// Connections at the same time. A further one waits until another ends.
 const MOST_CONNECTIONS: usize = 4_096;
+
+/// The time within which a TLS handshake must end.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The time within which the head of a request must arrive. Idle connections are closed after it too.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -40,12 +46,19 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct Listener {
     socket: TcpListener,
     hosts: Hosts,
+    tls: Option<Arc<Tls>>,
 }
 
 impl Listener {
     /// Binds the address; port 0 is any free port. `hosts`: the names for which it answers, besides its addresses.
     pub async fn bind(address: SocketAddr, hosts: &[String]) -> io::Result<Listener> {
-        Ok(Listener { socket: TcpListener::bind(address).await?, hosts: hosts.into() })
+        Ok(Listener { socket: TcpListener::bind(address).await?, hosts: hosts.into(), tls: None })
+    }
+
+    /// Returns the same listener, which takes TLS connections only.
+    pub fn with_tls(mut self, tls: Tls) -> Listener {
+        self.tls = Some(Arc::new(tls));
+        self
     }
 
     /// Returns the bound address.
@@ -57,7 +70,7 @@ impl Listener {
     pub fn serve(self, router: Router) -> Serving {
         let router = router.layer(middleware::from_fn_with_state(self.hosts, hosts::check));
         let stop = CancellationToken::new();
-        let task = tokio::spawn(accept(self.socket, router, stop.clone()));
+        let task = tokio::spawn(accept(self.socket, self.tls, router, stop.clone()));
         Serving { stop, task: Some(task) }
     }
 }
@@ -87,7 +100,7 @@ impl Drop for Serving {
 }
 
 /// Accepts connections until the server stops, and then waits for them.
-async fn accept(socket: TcpListener, router: Router, stop: CancellationToken) {
+async fn accept(socket: TcpListener, tls: Option<Arc<Tls>>, router: Router, stop: CancellationToken) {
     let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     let mut connections = JoinSet::new();
     while let Some(accepted) = stop.run_until_cancelled(next(&socket, &room)).await {
@@ -95,9 +108,9 @@ async fn accept(socket: TcpListener, router: Router, stop: CancellationToken) {
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let (router, stop) = (router.clone(), stop.clone());
+        let (tls, router, stop) = (tls.clone(), router.clone(), stop.clone());
         connections.spawn(async move {
-            serve(stream, ends, router, stop).await;
+            connect(stream, ends, tls, router, stop).await;
             drop(permit);
         });
         while connections.try_join_next().is_some() {}
@@ -106,20 +119,31 @@ async fn accept(socket: TcpListener, router: Router, stop: CancellationToken) {
     let _ = tokio::time::timeout(GRACE, async { while connections.join_next().await.is_some() {} }).await;
 }
 
-async fn next(
-    socket: &TcpListener,
-    room: &Arc<Semaphore>,
-) -> io::Result<(tokio::sync::OwnedSemaphorePermit, TcpStream, Ends)> {
+async fn next(socket: &TcpListener, room: &Arc<Semaphore>) -> io::Result<(OwnedSemaphorePermit, TcpStream, Ends)> {
     let permit = room.clone().acquire_owned().await.map_err(io::Error::other)?;
     let (stream, peer) = socket.accept().await?;
     let local = stream.local_addr()?;
     Ok((permit, stream, Ends { peer, local }))
 }
 
-/// Serves one connection to its end. Its errors concern nobody else.
-async fn serve(stream: TcpStream, ends: Ends, router: Router, stop: CancellationToken) {
+/// Makes the TLS handshake, if the listener has TLS, and serves the connection to its end. Its errors concern nobody else.
+async fn connect(stream: TcpStream, ends: Ends, tls: Option<Arc<Tls>>, router: Router, stop: CancellationToken) {
     // Answers are written whole: waiting to fill packets would only delay them.
     let _ = stream.set_nodelay(true);
+    let Some(tls) = tls else { return serve(stream, ends, router, stop).await };
+    let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, async { tls.acceptor().await.accept(stream).await });
+    match stop.run_until_cancelled(handshake).await {
+        Some(Ok(Ok(stream))) => serve(stream, ends, router, stop).await,
+        Some(Ok(Err(error))) => tracing::debug!(%error, "TLS handshake failed"),
+        Some(Err(_)) => tracing::debug!("TLS handshake took too long"),
+        None => {}
+    }
+}
+
+async fn serve<S>(stream: S, ends: Ends, router: Router, stop: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ends);

@@ -1,8 +1,11 @@
 //! The `[http]` and `[api]` settings.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Deserializer, de};
+
+use super::tls::TlsFiles;
 
 /// The settings of the server for operators.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -29,16 +32,34 @@ pub struct ApiSettings {
     /// The proxies that may say for whom they ask.
     #[serde(deserialize_with = "addresses")]
     pub trusted_proxies: Vec<IpAddr>,
+    /// The file of the certificate for TLS.
+    tls_certificate: Option<PathBuf>,
+    /// The file of its key.
+    tls_key: Option<PathBuf>,
 }
 
 impl ApiSettings {
-    /// Returns why the address must not be served, if so: requests would carry their tokens over the network unprotected.
+    /// Returns the files for TLS; nothing without TLS.
+    pub fn tls(&self) -> Option<TlsFiles> {
+        let (certificate, key) = (self.tls_certificate.clone()?, self.tls_key.clone()?);
+        Some(TlsFiles { certificate, key })
+    }
+
+    /// Returns why the address must not be served, if so.
     pub fn fault(&self) -> Option<String> {
+        if self.tls_certificate.is_some() != self.tls_key.is_some() {
+            return Some("`api.tls_certificate` and `api.tls_key` belong together: set both, or neither".to_owned());
+        }
+        self.unprotected()
+    }
+
+    /// Returns a fault if requests would carry their tokens over the network without TLS.
+    fn unprotected(&self) -> Option<String> {
         let address = self.listen.filter(|address| !address.ip().is_loopback())?;
-        self.trusted_proxies.is_empty().then(|| {
+        (self.tls().is_none() && self.trusted_proxies.is_empty()).then(|| {
             format!(
-                "`api.listen` {address} can be reached from other machines without TLS: listen on 127.0.0.1, or list \
-                 the proxy that ends TLS in `api.trusted_proxies`"
+                "`api.listen` {address} can be reached from other machines without TLS: listen on 127.0.0.1, set \
+                 `api.tls_certificate` and `api.tls_key`, or list the proxy that ends TLS in `api.trusted_proxies`"
             )
         })
     }

@@ -47,6 +47,10 @@ impl Role {
     }
 }
 
+/// The connections that a worker uses besides those of its planners and movers: one of the relay, one of the sweeper, and one for looks
+/// at the host, metrics and health.
+const OTHER_CONNECTIONS: u32 = 3;
+
 /// The sizes and intervals of a worker; `config/default.toml` documents each one.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -68,4 +72,12 @@ pub struct Settings {
     /// The time that a stopped worker may take to finish its current work.
     #[serde(with = "humantime_serde")]
     pub grace: Duration,
+}
+
+impl Settings {
+    /// Returns the connections to the database that a worker uses at the same time.
+    pub fn connections(&self) -> u32 {
+        let of_stages = u32::try_from(self.planners.max(1) + self.movers.max(1)).unwrap_or(u32::MAX);
+        of_stages.saturating_add(OTHER_CONNECTIONS)
+    }
 }

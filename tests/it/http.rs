@@ -1,5 +1,6 @@
 //! The HTTP API, through a real socket.
 
+mod clients;
 mod document;
 mod doors;
 mod guide;
@@ -8,3 +9,4 @@ mod problems;
 mod progress;
 mod reading;
 mod requests;
+mod tls;

@@ -20,7 +20,7 @@ use crate::worker::{self, Role};
 
 /// Binds the address of the API. It is done first: a taken port must not leave a database behind.
 pub async fn bind(settings: &Settings) -> Result<Listener> {
-    serve::bind(&settings.api).await?.context("`api.listen` is empty: there is nothing to serve")
+    serve::bind(settings, Some(&settings.worker)).await?.context("`api.listen` is empty: there is nothing to serve")
 }
 
 /// Serves the API with a worker until a signal stops both.
@@ -31,7 +31,8 @@ pub async fn run(
     example: &CaptionedRequest,
 ) -> Result<Exit> {
     until_stopped(async |stop| {
-        let base = format!("http://{}", listener.address()?);
+        let scheme = if settings.api.tls().is_some() { "https" } else { "http" };
+        let base = format!("{scheme}://{}", listener.address()?);
         print(&base, &token(&context, &example.request).await?, example)?;
         let broker: Arc<dyn Broker> = Arc::new(LocalBroker::new(context.store.clone()));
         let serving = serve::start(listener, settings, context.clone(), Some(broker.clone()), stop.clone());
@@ -43,7 +44,7 @@ pub async fn run(
 }
 
 async fn work(settings: &Settings, context: Context, broker: Arc<dyn Broker>, stop: CancellationToken) -> Result<()> {
-    Ok(worker::run(context, broker, &Role::ALL, settings.worker, stop.cancelled_owned()).await?)
+    worker::run(context, broker, &Role::ALL, settings.worker, stop.cancelled_owned()).await
 }
 
 /// Creates a token for the person who asks in the example.

@@ -31,6 +31,8 @@ pub struct Call {
     pub api: Arc<Api>,
     /// The principal who asks; nothing on a route that everybody may ask.
     pub principal: Option<Principal>,
+    /// The id of the token; nothing on a route that everybody may ask.
+    pub credential: Option<String>,
     /// The parameters in the path.
     pub path: BTreeMap<String, String>,
     /// The parameters of the query.
@@ -44,7 +46,12 @@ pub struct Call {
 impl Call {
     /// Returns who asks.
     pub fn principal(&self) -> Result<&Principal> {
-        self.principal.as_ref().ok_or_else(|| Problem::new(StatusCode::UNAUTHORIZED, "unauthenticated", "no token"))
+        self.principal.as_ref().ok_or_else(no_token)
+    }
+
+    /// Returns the id of the token.
+    pub fn credential(&self) -> Result<&str> {
+        self.credential.as_deref().ok_or_else(no_token)
     }
 
     /// Returns the organization of who asks.
@@ -127,6 +134,10 @@ impl Call {
         }
         Ok(([(ETAG, tag.as_str()), (axum::http::header::CONTENT_TYPE, "application/json")], body).into_response())
     }
+}
+
+fn no_token() -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, "unauthenticated", "no token")
 }
 
 /// Returns the ETag of a representation of a job: the number of the job's last event, which `If-Match` compares, and a digest.

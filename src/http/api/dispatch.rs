@@ -13,11 +13,11 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
-use super::budget::busy;
+use super::budget::{Purpose, busy};
 use super::call::{Call, internal};
 use super::route::{Place, Route};
 use super::state::Api;
-use crate::app::access::{Access, Principal};
+use crate::app::access::Access;
 use crate::app::{self, tokens};
 use crate::contract::{MAX_REQUEST_BYTES, TokenScope};
 use crate::http::ends::Ends;
@@ -48,9 +48,12 @@ pub async fn answer(api: Arc<Api>, route: Arc<Route>, request: Request) -> Respo
 
 async fn call(api: Arc<Api>, route: &Route, request: Request) -> Result<Response> {
     let (mut head, body) = request.into_parts();
-    let principal = match route.scope {
-        Some(scope) => Some(authorized(&api, &head, scope).await?),
-        None => None,
+    let (principal, credential) = match route.scope {
+        Some(scope) => {
+            let access = authorized(&api, &head, scope).await?;
+            (Some(access.principal), Some(access.credential))
+        }
+        None => (None, None),
     };
     let query = query(route, &head)?;
     let path = path(&mut head).await?;
@@ -61,17 +64,17 @@ async fn call(api: Arc<Api>, route: &Route, request: Request) -> Result<Response
         }
         None => Vec::new(),
     };
-    (route.handler)(Call { api, principal, path, query, headers: head.headers, body }).await
+    (route.handler)(Call { api, principal, credential, path, query, headers: head.headers, body }).await
 }
 
 /// Returns who asks, if their token has the scope.
-async fn authorized(api: &Api, head: &Head, scope: TokenScope) -> Result<Principal> {
-    let Access { credential, principal, scopes } = authenticated(api, head).await?;
-    if let Err(seconds) = api.rates.call(&credential) {
+async fn authorized(api: &Api, head: &Head, scope: TokenScope) -> Result<Access> {
+    let access = authenticated(api, head).await?;
+    if let Err(seconds) = api.rates.call(&access.credential) {
         return Err(too_many("the token is used too often", seconds));
     }
-    match scopes.contains(&scope) {
-        true => Ok(principal),
+    match access.scopes.contains(&scope) {
+        true => Ok(access),
         false => {
             let detail = format!("the token has no scope `{scope}`");
             Err(Problem::new(StatusCode::FORBIDDEN, "missing_scope", detail).hint("create a token with this scope"))
@@ -90,7 +93,7 @@ async fn authenticated(api: &Api, head: &Head) -> Result<Access> {
             .challenge()
     };
     let Some(token) = bearer(head) else { return Err(unauthenticated("the request has no token")) };
-    let turn = api.budget.read().await?;
+    let turn = api.budget.turn(Purpose::Authentication).await?;
     let found = tokens::authenticate(&api.parts.context, token).await.map_err(problem)?;
     drop(turn);
     found.ok_or_else(|| {

@@ -5,6 +5,7 @@
 
 mod budget;
 mod call;
+mod credentials;
 mod dispatch;
 mod openapi;
 mod rates;
@@ -21,6 +22,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::on;
 
 use self::budget::Budget;
+pub use self::budget::FEWEST_CONNECTIONS;
+use self::credentials::Credentials;
 pub use self::openapi::document;
 use self::rates::Rates;
 use self::state::Api;
@@ -31,8 +34,9 @@ use super::problem::Problem;
 /// Returns the routes of the API.
 pub fn router(parts: Parts) -> Router {
     let watcher = Watcher::new(parts.context.store.clone());
+    let credentials = Credentials::new(parts.context.clone());
     let budget = Budget::of(parts.connections);
-    let api = Arc::new(Api { budget, rates: Rates::default(), watcher, document: document(), parts });
+    let api = Arc::new(Api { budget, rates: Rates::default(), watcher, credentials, document: document(), parts });
     let mut router = Router::new();
     for route in routes::all() {
         let (api, route) = (api.clone(), Arc::new(route));

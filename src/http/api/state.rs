@@ -8,6 +8,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::budget::Budget;
+use super::credentials::Credentials;
 use super::rates::Rates;
 use super::watcher::Watcher;
 use crate::app::preview::Capacity;
@@ -24,7 +25,7 @@ pub struct Parts {
     pub capacity: Capacity,
     /// True if events leave by a broker.
     pub carries_events: bool,
-    /// The maximum number of connections to the database.
+    /// The connections to the database that the API may use at a time.
     pub connections: u32,
     /// The proxies that may say for whom they ask.
     pub trusted_proxies: Vec<IpAddr>,
@@ -52,6 +53,8 @@ pub struct Api {
     pub rates: Rates,
     /// The jobs that are followed.
     pub watcher: Watcher,
+    /// The tokens of open streams.
+    pub credentials: Credentials,
     /// The OpenAPI document.
     pub document: Value,
 }

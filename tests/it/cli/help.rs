@@ -77,7 +77,7 @@ fn init_writes_settings_that_work() {
     let written = run(&[], &init).expect(0).out;
     assert!(written.contains("export HANDOVER_CONFIG="), "{written}");
     let content = std::fs::read_to_string(&file).expect("the file");
-    assert!(content.contains("catalog = \"apto\"\n") && content.contains("\n# max_connections = 10\n"), "{content}");
+    assert!(content.contains("catalog = \"apto\"\n") && content.contains("\n# max_connections = 16\n"), "{content}");
     assert_eq!(std::fs::metadata(&file).expect("the file").permissions().mode() & 0o777, 0o600);
     for name in handover::config::names() {
         let name = name.rsplit('.').next().expect("a name");

@@ -5,7 +5,8 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 
 use crate::support::api::{ApiServer, token_of};
-use crate::support::keap::{ADMIN, leaver};
+use crate::support::keap::{ADMIN, PARTNER, leaver};
+use crate::support::process::on;
 use crate::support::world::{LIMIT, read};
 use crate::support::{World, every_engine, on_sqlite};
 
@@ -86,4 +87,32 @@ async fn streams_end_when_the_server_drains(world: &mut World) {
         let ended = tokio::time::timeout(LIMIT, events.0.read_to_string(&mut rest)).await;
         ended.expect("the stream ends").expect("an end");
     }
+}
+
+/// Promise: a stream ends soon after its token is revoked or its person loses access; the streams of others go on.
+#[every_engine]
+async fn stream_ends_with_its_token(world: &mut World) {
+    let server = ApiServer::start(world).await;
+    let token = &token_of(world, ADMIN, &READ_AND_WRITE).await;
+    let (revoked, partner) =
+        (&token_of(world, ADMIN, &READ_AND_WRITE).await, &token_of(world, PARTNER, &READ_AND_WRITE).await);
+    server.put(token, &leaver()).answer().await.expect(202);
+    let path = &format!("/v1/jobs/{}/events", read(&leaver()).job_id());
+    let mut kept = follow(&server, token, path, "").await;
+    let mut of_revoked = follow(&server, revoked, path, "").await;
+    let mut of_partner = follow(&server, partner, path, "").await;
+    let streams = [&mut kept, &mut of_revoked, &mut of_partner];
+    for events in streams {
+        events.next().await.expect("the current state");
+    }
+    on(world, &["token", "revoke", revoked.split('_').nth(1).expect("an id")]).expect(0);
+    assert_eq!(of_revoked.next().await, None);
+    world.sql(&format!("UPDATE users SET status = 'inactive' WHERE id = {PARTNER}")).await;
+    assert_eq!(of_partner.next().await, None);
+    world.start_worker().await;
+    let mut last = None;
+    while let Some((_, state)) = kept.next().await {
+        last = Some(state["state"].clone());
+    }
+    assert_eq!(last, Some("completed".into()));
 }

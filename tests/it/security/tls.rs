@@ -2,15 +2,14 @@
 //! refused.
 //! The test starts its own servers from the programs that `deploy/services` uses.
 
-mod authority;
 mod servers;
 
 use std::path::Path;
 
 use serde_json::json;
 
-use self::authority::{Authority, Files, Of};
 use self::servers::{Postgres, RabbitMq};
+use crate::support::authority::{Authority, Files, Of};
 use crate::support::process::{Ended, WorkerProcess, binary, finish, run, text};
 use crate::support::server::until;
 

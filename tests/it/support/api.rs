@@ -1,6 +1,8 @@
 //! The HTTP API on a real socket, and a plain client of it.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -8,13 +10,16 @@ use handover::app::preview::Capacity;
 use handover::app::tokens::{self, NewToken, Owner};
 use handover::broker::Broker;
 use handover::contract::{RequestType, TokenScope, UserId};
-use handover::http::{Listener, Serving, api};
+use handover::http::{Listener, Serving, Tls, TlsFiles, api};
 use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use super::World;
+use super::http::line_of;
+use super::process::{WorkerProcess, binary, borrowed, settings};
+use super::server::until;
 use super::world::LIMIT;
 
 /// The API of a test, in its process.
@@ -22,6 +27,19 @@ pub struct ApiServer {
     pub address: String,
     pub draining: CancellationToken,
     _serving: Serving,
+}
+
+/// The parts of the API's settings that tests vary.
+pub struct Setup {
+    pub tls: Option<TlsFiles>,
+    pub trusted_proxies: Vec<IpAddr>,
+    pub connections: u32,
+}
+
+impl Default for Setup {
+    fn default() -> Setup {
+        Setup { tls: None, trusted_proxies: Vec::new(), connections: 10 }
+    }
 }
 
 /// An answer of the API.
@@ -32,9 +50,16 @@ pub struct Answer {
     pub body: String,
 }
 
+/// A process that serves the API, and its log.
+pub struct ApiProcess {
+    pub address: String,
+    pub log: PathBuf,
+    _process: WorkerProcess,
+}
+
 /// One call of the API.
 pub struct Call<'c> {
-    server: &'c ApiServer,
+    address: &'c str,
     method: &'c str,
     path: String,
     headers: Vec<(&'c str, String)>,
@@ -57,24 +82,32 @@ impl api::Surroundings for Quiet {
 impl ApiServer {
     /// Serves the API on the world, without a worker.
     pub async fn start(world: &World) -> ApiServer {
+        ApiServer::start_as(world, Setup::default()).await
+    }
+
+    /// Serves the API on the world with other settings.
+    pub async fn start_as(world: &World, setup: Setup) -> ApiServer {
         let draining = CancellationToken::new();
         let parts = api::Parts {
             context: world.context.clone(),
             surroundings: Arc::new(Quiet(world.broker().await)),
             capacity: Capacity { movers: 2, share: 1.0, shared_with_host: None },
             carries_events: true,
-            connections: 10,
-            trusted_proxies: Vec::new(),
+            connections: setup.connections,
+            trusted_proxies: setup.trusted_proxies,
             draining: draining.clone(),
         };
-        let listener = Listener::bind("127.0.0.1:0".parse().expect("an address"), &[]).await.expect("a port");
+        let mut listener = Listener::bind("127.0.0.1:0".parse().expect("an address"), &[]).await.expect("a port");
+        if let Some(files) = setup.tls {
+            listener = listener.with_tls(Tls::open(files).await.expect("a certificate"));
+        }
         let address = listener.address().expect("an address").to_string();
         ApiServer { address, draining, _serving: listener.serve(api::router(parts)) }
     }
 
     /// Begins a call.
     pub fn call<'c>(&'c self, method: &'c str, path: impl Into<String>) -> Call<'c> {
-        Call { server: self, method, path: path.into(), headers: Vec::new(), body: None }
+        Call::at(&self.address, method, path)
     }
 
     /// Begins a call that reads.
@@ -89,7 +122,28 @@ impl ApiServer {
     }
 }
 
+impl ApiProcess {
+    /// Starts a command that serves the API on the world, with more settings.
+    pub fn start(world: &World, folder: &Path, command: &[&str], more: &[(&str, &str)]) -> ApiProcess {
+        let log = folder.join("api.log");
+        let settings = settings(world);
+        let environment = [&borrowed(&settings)[..], &[("HANDOVER_API__LISTEN", "127.0.0.1:0")], more].concat();
+        let mut command = binary(&environment, command);
+        let process = command.stderr(std::fs::File::create(&log).expect("a log")).spawn().expect("the binary");
+        let process = WorkerProcess::of(process);
+        let address = || Some(line_of(&log, "serving the API")?["address"].as_str()?.to_owned());
+        until("the server says where it listens", || address().is_some());
+        let address = address().expect("an address");
+        ApiProcess { address, log, _process: process }
+    }
+}
+
 impl<'c> Call<'c> {
+    /// Begins a call of an address.
+    pub fn at(address: &'c str, method: &'c str, path: impl Into<String>) -> Call<'c> {
+        Call { address, method, path: path.into(), headers: Vec::new(), body: None }
+    }
+
     pub fn token(self, token: &str) -> Call<'c> {
         self.header("Authorization", format!("Bearer {token}"))
     }
@@ -110,10 +164,17 @@ impl<'c> Call<'c> {
 
     /// Sends the call and returns the open connection.
     pub async fn send(self) -> TcpStream {
-        let mut stream = TcpStream::connect(&self.server.address).await.expect("a connection");
+        let mut stream = TcpStream::connect(self.address).await.expect("a connection");
+        // A server that refuses a body may close before it has read all of it.
+        let _ = stream.write_all(self.text().as_bytes()).await;
+        stream
+    }
+
+    /// Returns the call as it is sent.
+    pub fn text(&self) -> String {
         let mut text = format!("{} {} HTTP/1.1\r\nConnection: close\r\n", self.method, self.path);
         if !self.headers.iter().any(|(name, _)| *name == "Host") {
-            text.push_str(&format!("Host: {}\r\n", self.server.address));
+            text.push_str(&format!("Host: {}\r\n", self.address));
         }
         for (name, value) in &self.headers {
             text.push_str(&format!("{name}: {value}\r\n"));
@@ -123,30 +184,32 @@ impl<'c> Call<'c> {
         }
         text.push_str("\r\n");
         text.push_str(self.body.as_deref().unwrap_or_default());
-        // A server that refuses a body may close before it has read all of it.
-        let _ = stream.write_all(text.as_bytes()).await;
-        stream
+        text
     }
 
     /// Sends the call and reads the whole answer.
     pub async fn answer(self) -> Answer {
-        let (method, path) = (self.method, self.path.clone());
-        let mut stream = self.send().await;
+        let what = format!("{} {}", self.method, self.path);
+        Answer::read(self.send().await, &what).await
+    }
+}
+
+impl Answer {
+    /// Reads the whole answer to a call.
+    pub async fn read(mut stream: impl AsyncRead + Unpin, what: &str) -> Answer {
         let mut bytes = Vec::new();
         // After a refused body the connection is reset, behind the answer.
         let read = tokio::time::timeout(LIMIT, stream.read_to_end(&mut bytes)).await;
-        let _ = read.unwrap_or_else(|_| panic!("{method} {path}: no answer"));
+        let _ = read.unwrap_or_else(|_| panic!("{what}: no answer"));
         let text = String::from_utf8(bytes).expect("UTF-8");
-        let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{method} {path}: {text}"));
+        let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{what}: {text}"));
         let mut lines = head.lines();
         let status = lines.next().and_then(|line| line.split(' ').nth(1)?.parse().ok()).expect("a status");
         let headers = lines.filter_map(|line| line.split_once(": "));
         let headers = headers.map(|(name, value)| (name.to_lowercase(), value.to_owned())).collect();
         Answer { status, headers, body: body.to_owned() }
     }
-}
 
-impl Answer {
     /// Checks the status.
     pub fn expect(self, status: u16) -> Answer {
         assert_eq!(self.status, status, "{self:?}");

@@ -75,12 +75,14 @@ impl ObservedWorker {
     }
 }
 
-fn lines(log: &Path) -> Vec<Value> {
+/// Returns the lines of a log.
+pub fn lines(log: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(log).expect("a log");
     // The last line may be incomplete.
     text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
-fn line_of(log: &Path, message: &str) -> Option<Value> {
+/// Returns the first line of a log with a message.
+pub fn line_of(log: &Path, message: &str) -> Option<Value> {
     lines(log).into_iter().find(|line| line["message"] == message)
 }

@@ -1,6 +1,7 @@
 //! A world for each test: an application with its database, a broker, and workers.
 
 pub mod api;
+pub mod authority;
 pub mod broker;
 pub mod checkers;
 pub mod collector;

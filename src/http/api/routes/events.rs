@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::jobs::{self, Progress};
 use crate::contract::TokenScope;
 use crate::http::api::call::{Call, internal, tag};
+use crate::http::api::credentials::Validity;
 use crate::http::api::dispatch::problem;
 use crate::http::api::route::{Answer, Method, Route, header, in_path, json, schema};
 use crate::http::api::watcher::Followed;
@@ -23,7 +24,7 @@ const EVENT_STREAM: &str = "text/event-stream";
 /// The interval of comments on a stream where nothing happens.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-/// The longest time of a stream. A client connects again, and its token is checked again.
+/// The longest time of a stream. A client connects again.
 const LONGEST: Duration = Duration::from_secs(300);
 
 pub fn routes() -> Vec<Route> {
@@ -62,14 +63,16 @@ async fn follow(call: Call) -> Result<Response> {
     drop(turn);
     let last = call.header("last-event-id")?.map(str::to_owned);
     let followed = call.api.watcher.follow(id);
+    let token = call.api.credentials.follow(call.credential()?);
     let draining = call.api.parts.draining.clone();
-    let events = Events { followed, draining, last, until: Instant::now() + LONGEST, is_over: false };
+    let events = Events { followed, token, draining, last, until: Instant::now() + LONGEST, is_over: false };
     Ok(Sse::new(events.stream()).keep_alive(KeepAlive::new().interval(HEARTBEAT).text("waiting")).into_response())
 }
 
 /// The events that one client receives.
 struct Events {
     followed: Followed,
+    token: Validity,
     draining: CancellationToken,
     /// The id of the last event that the client has.
     last: Option<String>,
@@ -82,12 +85,18 @@ impl Events {
         stream::unfold(self, async |mut events| events.next().await.map(|event| (Ok(event), events)))
     }
 
-    /// Waits for the next state. The stream ends with the job, with the process, and after a while.
+    /// Waits for the next state. The stream ends with the job, with the token, with the process, and after a while.
     async fn next(&mut self) -> Option<Event> {
         while !self.is_over {
             let left = self.until.saturating_duration_since(Instant::now());
-            let changed = self.draining.run_until_cancelled(tokio::time::timeout(left, self.followed.changed()));
-            let Some(Ok(Ok(()))) = changed.await else { return None };
+            let changed = async {
+                tokio::select! {
+                    changed = self.followed.changed() => changed.ok(),
+                    () = self.token.ended() => None,
+                }
+            };
+            let changed = self.draining.run_until_cancelled(tokio::time::timeout(left, changed));
+            let Some(Ok(Some(()))) = changed.await else { return None };
             let Some(progress) = self.followed.borrow_and_update().clone() else { continue };
             self.is_over = progress.ended;
             match event(&progress) {

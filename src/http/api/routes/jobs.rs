@@ -166,7 +166,7 @@ async fn command(call: Call) -> Result<Response> {
     let key = call.header("idempotency-key")?.map(|key| key.trim_matches('"').to_owned());
     let request_id = key.clone().unwrap_or_else(|| Uuid::new_v4().to_string());
     let job_id = id.to_string();
-    let turn = call.api.budget.read().await?;
+    let turn = call.api.budget.write().await?;
     call.owned(jobs::find(&call.api.parts.context.store, id).await.map_err(problem)?)?;
     drop(turn);
     let request = read(&call, vec![("job_id", &job_id), ("request_id", &request_id)])?;

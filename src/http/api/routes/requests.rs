@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::app::jobs::{self, Progress};
 use crate::app::submit::{self, Taken};
 use crate::contract::{Certificate, JobId, Reason, ReasonCode, Request, RequestId, TokenScope, read_request_with};
-use crate::http::api::budget::busy;
+use crate::http::api::budget::{Purpose, busy};
 use crate::http::api::call::Call;
 use crate::http::api::dispatch::problem;
 use crate::http::api::route::{Method, Parameter, Route, header, in_path, json, schema};
@@ -106,12 +106,13 @@ pub fn read(call: &Call, stated: Vec<(&str, &str)>) -> Result<Request> {
 /// Takes a request, waits if the sender prefers that, and answers with the state of its job.
 pub async fn take(call: &Call, request: Request, version: Option<i64>) -> Result<Response> {
     let wait = preferred_wait(call)?;
-    let turn = call.api.budget.write().await?;
+    let purpose = Purpose::of(&request);
+    let turn = call.api.budget.turn(purpose).await?;
     let (context, traceparent) = (&call.api.parts.context, call.traceparent());
     let taken = submit::take(context, call.principal()?, request, traceparent.as_deref(), version).await;
     drop(turn);
     match taken.map_err(problem)? {
-        Taken::Accepted(job) => accepted(call, job, wait).await,
+        Taken::Accepted(job) => accepted(call, job, purpose, wait).await,
         Taken::Rejected(job, reasons) => Err(rejected(job, &reasons)),
         // Another requester learns that the id is taken, and nothing else.
         Taken::Conflict { is_own: false } => {
@@ -161,14 +162,15 @@ fn preferred_wait(call: &Call) -> Result<Option<Duration>> {
     Ok(seconds.map(|seconds| Duration::from_secs(seconds).min(LONGEST_WAIT)))
 }
 
-async fn accepted(call: &Call, job: JobId, wait: Option<Duration>) -> Result<Response> {
+async fn accepted(call: &Call, job: JobId, purpose: Purpose, wait: Option<Duration>) -> Result<Response> {
     if let Some(wait) = wait.filter(|wait| !wait.is_zero()) {
         let mut followed = call.api.watcher.follow(job.0);
         let ended = followed.wait_for(|progress| progress.as_ref().is_some_and(|progress| progress.ended));
         // Too late, or at the end of the process: the answer says how far the job is.
         let _ = tokio::time::timeout(wait, call.api.parts.draining.run_until_cancelled(ended)).await;
     }
-    let turn = call.api.budget.read().await?;
+    // Readers must not keep the answer from whom they could not keep the request.
+    let turn = call.api.budget.turn(purpose).await?;
     let store = &call.api.parts.context.store;
     let progress = jobs::progress_of(store, &[job.0]).await.map_err(problem)?.remove(&job.0);
     let found = jobs::find(store, job.0).await.map_err(problem)?;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-use super::authority::{Authority, Issued};
+use crate::support::authority::{Authority, Issued};
 use crate::support::postgres::{self, Programs};
 use crate::support::process::{signal, text};
 use crate::support::rabbitmq::{self, Node, Nodes};
