@@ -1,7 +1,7 @@
 //! Hands messages from a commit to the relay.
 //!
-//! A transaction that leaves messages in the outbox notifies the relay when it commits. A relay in the same process receives
-//! due messages at once, so that it need not look for them.
+//! A relay in the same process receives the due messages of the worker's commits at once, so that it need not look for them. Other
+//! commits of the process, such as those of the HTTP API, only notify it, and it looks.
 //!
 //! Such messages are in the outbox too, under a short lease. They are deleted when the broker has them. If this process dies or
 //! is too busy, the next relay that looks finds them.
@@ -36,7 +36,7 @@ impl OutboxHandoff {
         (OutboxHandoff { notify: self.notify.clone(), relay: Some(relay) }, received)
     }
 
-    /// Waits for a commit that left messages in the outbox. The signal carries no data: the relay looks.
+    /// Waits for a commit that left messages in the outbox and handed none over. The signal carries no data: the waiter looks.
     pub fn notified(&self) -> Notified<'_> {
         self.notify.notified()
     }
@@ -68,13 +68,14 @@ impl PendingMessages {
 
     /// Hands the messages over, after the commit.
     pub(super) fn hand_over(self) {
-        if let Some(relay) = &self.handoff.relay {
-            let messages = self.messages.into_inner().unwrap_or_else(PoisonError::into_inner);
-            // A message that finds no room is published when its lease has ended.
-            messages.into_iter().for_each(|message| drop(relay.try_send(message)));
-        }
-        if self.any.into_inner() {
-            self.handoff.notify.notify_waiters();
+        match &self.handoff.relay {
+            Some(relay) => {
+                let messages = self.messages.into_inner().unwrap_or_else(PoisonError::into_inner);
+                // A message that finds no room is published when its lease has ended.
+                messages.into_iter().for_each(|message| drop(relay.try_send(message)));
+            }
+            None if self.any.into_inner() => self.handoff.notify.notify_waiters(),
+            None => {}
         }
     }
 }

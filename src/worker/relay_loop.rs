@@ -1,4 +1,5 @@
-//! The relay's loop: publishes the messages that this process's commits hand over, and those of other processes.
+//! The relay's loop: publishes the messages that the worker's commits hand over, those of other commits of this process, and those of
+//! other processes.
 
 use std::time::Duration;
 
@@ -15,17 +16,25 @@ use crate::store::Result;
 use crate::store::ledger::outbox::OutboxMessage;
 
 impl Worker {
-    /// Publishes messages as commits hand them over, and polls the outbox for the others, until the worker stops.
+    /// Publishes messages as commits hand them over, and looks for the others when a commit notifies it and at each poll, until the
+    /// worker stops.
     pub(super) async fn run_relay(self, mut handed_over: mpsc::Receiver<OutboxMessage>) {
         let mut poll = tokio::time::interval(self.settings.poll.max(Duration::from_millis(1)));
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut retries = RetryPolicy::RECONNECT.start("carrying the outbox");
         let mut messages = Vec::new();
         let batch = self.settings.relay_batch as usize;
+        let notified = self.context.store.handoff.notified();
+        tokio::pin!(notified);
         loop {
             let carried = tokio::select! {
                 () = self.stop.cancelled() => break,
                 _ = handed_over.recv_many(&mut messages, batch) => self.deliver(&mut messages).await,
+                () = &mut notified => {
+                    // Subscribe before looking, so that a message written in between is noticed as well.
+                    notified.set(self.context.store.handoff.notified());
+                    self.carry_all().await
+                }
                 _ = poll.tick() => self.carry_all().await,
             };
             match carried {

@@ -4,8 +4,10 @@ use handover::contract::TokenScope;
 use handover::job::State;
 use serde_json::{Value, json};
 
-use crate::support::api::{ApiServer, token_of};
+use crate::support::api::{ApiProcess, ApiServer, Call, token_of};
+use crate::support::http::line_of;
 use crate::support::keap::{ADMIN, LEAVER, leaver};
+use crate::support::server::until;
 use crate::support::world::read;
 use crate::support::{World, every_engine};
 
@@ -123,4 +125,16 @@ async fn commands_honor_the_version_of_the_job(world: &mut World) {
     send(json!({ "type": "pause" }), "*", "p1").answer().await.expect(200);
     assert_ne!(world.job(id).await.expect("a job").state, State::Paused, "a repeated command is the first one");
     send(json!({ "type": "deactivate", "user_id": "53" }), "*", "p3").answer().await.problem(400, "invalid_request");
+}
+
+/// Promise: a worker in the same process carries on with an accepted request at once, without waiting for its next look.
+#[every_engine]
+async fn accepted_request_wakes_the_worker(world: &mut World) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let token = token_of(world, ADMIN, &READ_AND_WRITE).await;
+    let never = [("HANDOVER_WORKER__POLL", "1h"), ("HANDOVER_LIMITS__STALLED_AFTER", "1h")];
+    let served = ApiProcess::start(world, folder.path(), &["run", "--serve"], &never);
+    until("the worker runs", || line_of(&served.log, "worker started").is_some());
+    let call = Call::at(&served.address, "PUT", "/v1/requests/r1").token(&token).json(&leaver());
+    call.header("Prefer", "wait=10").answer().await.expect(200);
 }
