@@ -2,9 +2,11 @@
 
 use handover::contract::{RequestType, TokenScope};
 use serde_json::json;
+use time::format_description::well_known::Rfc3339;
+use time::{Duration, OffsetDateTime};
 
 use crate::support::api::{ApiServer, service_token, token_of};
-use crate::support::keap::{ADMIN, LEAVER, PARTNER, leaver};
+use crate::support::keap::{ADMIN, LEAVER, PARTNER, SUPPORT, leaver};
 use crate::support::process::{as_owner, on};
 use crate::support::world::read;
 use crate::support::{World, every_engine};
@@ -86,4 +88,35 @@ async fn tokens_are_rotated_listed_and_revoked(world: &mut World) {
         let refused = on(world, &[&["token", "create"], &arguments[..]].concat()).expect(1);
         assert!(refused.err.contains(says), "{}", refused.err);
     }
+}
+
+/// Promise: tokens that nobody can use are deleted after thirty days, and no others.
+#[every_engine]
+async fn dead_tokens_are_deleted_after_a_month(world: &mut World) {
+    let ids = ["revoked", "expired", "recent", "live"];
+    for (id, owner) in ids.into_iter().zip([ADMIN, PARTNER, LEAVER, SUPPORT]) {
+        token_of(world, owner, &READ_AND_WRITE).await;
+        world.change_ledger(&format!("UPDATE handover.tokens SET id = '{id}' WHERE owner = '{owner}'")).await;
+    }
+    let days = |days: i64| (OffsetDateTime::now_utc() - Duration::days(days)).format(&Rfc3339).expect("a time");
+    for (id, column, ago) in
+        [("revoked", "revoked_at", 31), ("expired", "expires_at", 31), ("recent", "revoked_at", 29)]
+    {
+        let change = format!("UPDATE handover.tokens SET {column} = '{}' WHERE id = '{id}'", days(ago));
+        world.change_ledger(&change).await;
+    }
+    world.start_worker().await;
+    let left = async || world.texts("SELECT id AS t FROM handover.tokens ORDER BY id").await;
+    world.until("the dead tokens are deleted", async || (left().await == ["live", "recent"]).then_some(())).await;
+}
+
+/// Promise: what is forgotten of a person covers their tokens.
+#[every_engine]
+async fn forget_deletes_the_tokens_of_a_person(world: &mut World) {
+    token_of(world, PARTNER, &READ_AND_WRITE).await;
+    token_of(world, ADMIN, &READ_AND_WRITE).await;
+    let forget = ["forget", PARTNER, "--org", "1", "--by", ADMIN, "--json"];
+    let held = as_owner(world, &forget).expect(0).json();
+    assert_eq!(held["held"]["tokens"], 1, "{held}");
+    assert_eq!(world.texts("SELECT owner AS t FROM handover.tokens").await, [ADMIN]);
 }
