@@ -64,7 +64,7 @@ pub async fn run(arguments: Arguments, mut settings: Settings) -> Result<Exit> {
     settings.catalog = scenario.catalog.clone();
     let store = app::open::created(&settings.database).await?;
     say(&arguments, &format!("creating the reference CRM in {}", place(&arguments, &store)))?;
-    prepare(&store, scenario.example.clone(), arguments.records).await?;
+    prepare(&store, scenario.example, arguments.records).await?;
     let context = open::context(&settings, store.clone()).await?;
     if let Some(listener) = listener {
         let exit = server::run(listener, &settings, context, &scenario.handover).await?;
