@@ -7,8 +7,8 @@
 //!
 //! # Modules
 //!
-//! A module uses only modules above it; `tests/it/layers` checks this. [`contract`], [`catalog`], [`job`] and [`plan`] do
-//! no I/O. Only [`store`] writes SQL, and only [`broker::amqp`] knows RabbitMQ.
+//! A module uses only modules above it; `tests/it/layers` checks this. [`contract`], [`scim`], [`catalog`], [`job`] and
+//! [`plan`] do no I/O. Only [`store`] writes SQL, and only [`broker::amqp`] knows RabbitMQ.
 //!
 //! | module | holds |
 //! |---|---|
@@ -16,6 +16,7 @@
 //! | [`retry`] | pauses between attempts, with jitter |
 //! | [`trace`] | spans along a job, and the trace context that messages carry |
 //! | [`contract`] | the public interface: requests, replies, events, certificates, ids |
+//! | [`scim`] | SCIM 2.0 as data: filters, changes, resources, discovery |
 //! | [`catalog`] | which tables point at users, and the disposition of each: data, not code |
 //! | [`job`] | the states of a job and the one table of transitions; steps; reasons |
 //! | [`plan`] | pure planning: guards, grouping of requests, the deal (who receives the n-th record), the plan token |
@@ -54,6 +55,7 @@ pub mod metrics;
 pub mod retry;
 pub mod trace;
 pub mod contract;
+pub mod scim;
 pub mod catalog;
 pub mod job;
 pub mod plan;

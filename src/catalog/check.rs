@@ -9,6 +9,7 @@ mod key;
 mod reference;
 mod resolve;
 mod row_security;
+mod scim;
 mod sections;
 mod times;
 mod user_column;
@@ -26,12 +27,15 @@ use self::facts::{check_facts, check_section_facts};
 use self::reference::check_reference;
 use self::resolve::Resolver;
 use self::row_security::check_row_security;
+use self::scim::check_scim;
 use self::sections::{check_groups, check_invitations, check_license, check_scan, check_session, check_users};
 use self::user_column::UsersKey;
 use super::condition::{Condition, SomeUsers};
 use super::disposition::Disposition;
 use super::fault::{ExpectedValue, Fault, Faults};
-use super::file::{GroupsEntry, InvitationsEntry, LicenseEntry, ReferenceEntry, ScanEntry, SessionEntry, UsersEntry};
+use super::file::{
+    GroupsEntry, InvitationsEntry, LicenseEntry, ReferenceEntry, ScanEntry, ScimEntry, SessionEntry, UsersEntry,
+};
 use super::model::{Catalog, Users};
 use super::reference::{ClaimedRows, Reference};
 use super::schema::{Schema, Table};
@@ -129,6 +133,7 @@ struct Entries {
     invitations: Option<InvitationsEntry>,
     groups: Option<GroupsEntry>,
     session: Option<SessionEntry>,
+    scim: Option<ScimEntry>,
     scan: Option<ScanEntry>,
     references: Vec<Spanned<ReferenceEntry>>,
 }
@@ -145,6 +150,7 @@ fn read(resolver: &mut Resolver<'_>, name: &str, source: &str) -> Option<Catalog
     let invitations = entries.invitations.as_ref().map(|entry| check_invitations(resolver, key, entry));
     let groups = entries.groups.as_ref().map(|entry| check_groups(resolver, key, entry));
     let has_groups = groups.is_some();
+    let scim = entries.scim.as_ref().map(|entry| check_scim(resolver, users_table?, key, &users_entry, entry));
     let ignored = entries.scan.as_ref().map_or(Vec::new(), |entry| check_scan(resolver, entry));
     let mut kinds = HashSet::new();
     let mut references = Vec::new();
@@ -187,6 +193,7 @@ fn read(resolver: &mut Resolver<'_>, name: &str, source: &str) -> Option<Catalog
         invitations: invitations.map_or(Some(None), |invitations| invitations.map(Some))?,
         groups: groups.map_or(Some(None), |groups| groups.map(Some))?,
         references,
+        scim: scim.map_or(Some(None), |scim| scim.map(Some))?,
         session,
         fingerprints: BTreeMap::new(),
         ignored,
@@ -226,11 +233,12 @@ fn read_entries(resolver: &mut Resolver<'_>, source: &str) -> Option<Entries> {
             "invitations" => entries.invitations = read_section(resolver, value),
             "groups" => entries.groups = read_section(resolver, value),
             "session" => entries.session = read_section(resolver, value),
+            "scim" => entries.scim = read_section(resolver, value),
             "scan" => entries.scan = read_section(resolver, value),
             "reference" => entries.references = read_references(resolver, value),
             other => {
                 let message = format!(
-                    "unknown section `{other}`: a catalog has [users], [license], [invitations], [groups], [session], [scan] and [[reference]]"
+                    "unknown section `{other}`: a catalog has [users], [license], [invitations], [groups], [session], [scim], [scan] and [[reference]]"
                 );
                 resolver.fault(key.span().start, message);
             }

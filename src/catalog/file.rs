@@ -13,8 +13,8 @@ pub use self::reference::{
     WithEntry,
 };
 pub use self::sections::{
-    GroupsEntry, InvitationStatusEntry, InvitationsEntry, LicenseEntry, ScanEntry, SessionEntry, StatusEntry,
-    UsersEntry,
+    GroupsEntry, InvitationStatusEntry, InvitationsEntry, LicenseEntry, ScanEntry, ScimEntry, SessionEntry,
+    StatusEntry, UsersEntry,
 };
 pub use self::values::{
     AnyOf, Name, NowEntry, NullEntry, OneOrMore, Scalar, SetEntry, TestEntry, TimeUnit, TouchEntry,
@@ -38,6 +38,8 @@ pub struct CatalogFile {
     groups: Option<GroupsEntry>,
     /// The settings of a transaction that give the database its organization.
     session: Option<SessionEntry>,
+    /// The columns that identity providers read and write over SCIM.
+    scim: Option<ScimEntry>,
     /// The columns that `catalog scan` ignores.
     scan: Option<ScanEntry>,
     /// Every place that points at a user, with its disposition.

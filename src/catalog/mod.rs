@@ -23,6 +23,7 @@ mod rights;
 mod scan;
 mod schema;
 mod schema_fact;
+mod scim;
 mod table_name;
 mod tables;
 
@@ -46,6 +47,7 @@ pub use schema::{
     Spelling, Table, TableName, TimeForm, UniqueIndex,
 };
 pub use schema_fact::{RESERVED_NAMES, SchemaFact, Verdict, Work};
+pub use scim::{NameColumns, Scim};
 pub use tables::NamedTables;
 
 /// The catalogs embedded in the binary: name and TOML.

@@ -8,6 +8,7 @@ use super::disposition::{Eligible, SetValue};
 use super::filter::OrgScope;
 use super::reference::Reference;
 use super::schema::{Column, Spelling, TableName};
+use super::scim::Scim;
 use crate::contract::RequestType;
 
 /// The references of one host and their dispositions, checked against its schema.
@@ -27,6 +28,8 @@ pub struct Catalog {
     pub invitations: Option<Invitations>,
     /// The table of round-robin groups and of eligibility.
     pub groups: Option<Groups>,
+    /// The columns that identity providers read and write.
+    pub scim: Option<Scim>,
     /// Every reference, in the order of work.
     pub references: Vec<Reference>,
     /// The settings of a transaction that the host's row-level security reads, with their values. `{org}` in a value is
@@ -230,12 +233,18 @@ impl Catalog {
     /// Lists the conditions on users that decide who may ask and whose access may end: each once.
     pub fn access_conditions(&self) -> Vec<&Condition> {
         let guards = self.references.iter().filter(|reference| reference.own_row);
-        distinct(self.may_conditions().chain(guards.flat_map(|reference| reference.when.conditions())))
+        let guards = guards.flat_map(|reference| reference.when.conditions());
+        distinct(self.may_conditions().chain(guards).chain(self.protected()))
     }
 
     fn may_conditions(&self) -> impl Iterator<Item = &Condition> {
         let permissions = self.users.may.values().flatten();
         permissions.flat_map(|permission| std::iter::once(&permission.requester).chain(&permission.of))
+    }
+
+    /// Returns the condition of users whom no connection of an identity provider may change, if there is one.
+    fn protected(&self) -> impl Iterator<Item = &Condition> {
+        self.scim.iter().filter_map(|scim| scim.protected.as_ref())
     }
 
     /// Lists every condition on a user that a rule has.
@@ -247,7 +256,7 @@ impl Catalog {
             Eligible::Users(condition) => Some(condition),
             Eligible::Group(_) => None,
         });
-        may.chain(when).chain(exempt).chain(eligible)
+        may.chain(when).chain(exempt).chain(eligible).chain(self.protected())
     }
 }
 

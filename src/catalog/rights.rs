@@ -80,6 +80,11 @@ impl Rights {
         if let Some(invitations) = &catalog.invitations {
             self.add_invitations(invitations);
         }
+        if let Some(scim) = &catalog.scim {
+            let table = self.table(&catalog.users.table);
+            table.select.extend(scim.columns());
+            table.update.extend(scim.columns().map(|column| column.name.clone()));
+        }
         if let Some(groups) = &catalog.groups {
             let table = self.table(&groups.table);
             table.select.extend([&groups.group, &groups.user].into_iter().chain(&groups.org));

@@ -37,7 +37,7 @@ pub use ids::{InvalidId, JOB_NAMESPACE, JobId, OrgId, RequestId, UserId, event_i
 pub use named::UnknownName;
 pub(crate) use named::named_enum;
 pub use printable::{printable, printable_json, printable_lines};
-pub use read::{MAX_REQUEST_BYTES, check_json, read_request, read_request_with, read_stored};
+pub use read::{Json, MAX_REQUEST_BYTES, check_json, parse_json, read_request, read_request_with, read_stored};
 pub use reason::{Reason, Subject};
 pub use reason_code::{GuardClass, ReasonCode};
 pub use reply::{REPLY_CONTENT_TYPE, REPLY_TYPE, Reply, ReplyCode, ReplyOutcome, RequestOutcome};

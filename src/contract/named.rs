@@ -49,7 +49,7 @@ macro_rules! named_enum {
         impl std::str::FromStr for $Enum {
             type Err = $crate::contract::UnknownName;
 
-            fn from_str(name: &str) -> Result<Self, Self::Err> {
+            fn from_str(name: &str) -> std::result::Result<Self, Self::Err> {
                 match name {
                     $( $name => Ok($Enum::$Value), )+
                     _ => Err($crate::contract::UnknownName { what: $what, name: name.to_owned() }),

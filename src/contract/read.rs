@@ -14,7 +14,8 @@ mod times;
 use serde_json::Value;
 
 use self::forms::request;
-use self::json::{Json, parse};
+use self::json::parse;
+pub use self::json::{Json, parse as parse_json};
 use super::{DeadLetterCode, Fault, Faults, InvalidRequest, Request};
 
 /// The maximum size of a message body, in bytes: enough for an `each` of ten thousand records.

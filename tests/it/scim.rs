@@ -1,3 +1,5 @@
-//! SCIM: identity providers deprovision users, and Handover moves what they own.
+//! SCIM: identity providers read users and change them, and Handover moves what those who leave own.
 
 mod connections;
+mod filters;
+mod shapes;

@@ -152,6 +152,38 @@ pub struct SessionEntry {
     pub settings: BTreeMap<String, Name>,
 }
 
+/// The columns of the users' table that identity providers read and write over SCIM.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ScimEntry {
+    /// The column of the name with which a user signs in: `userName`.
+    #[schemars(with = "String")]
+    pub user_name: Name,
+    /// The column of the given name. Without it, given and family name are parts of the person's name, split before its last word.
+    #[schemars(with = "Option<String>")]
+    pub given_name: Option<Name>,
+    /// The column of the family name.
+    #[schemars(with = "Option<String>")]
+    pub family_name: Option<Name>,
+    /// The column of the email address; by default that of `[users]`.
+    #[schemars(with = "Option<String>")]
+    pub email: Option<Name>,
+    /// The column of the title.
+    #[schemars(with = "Option<String>")]
+    pub title: Option<Name>,
+    /// The column that holds the user's manager.
+    #[schemars(with = "Option<String>")]
+    pub manager: Option<Name>,
+    /// The column of the provider's key of the user. Without it, the ledger keeps one for each connection.
+    #[schemars(with = "Option<String>")]
+    pub external_id: Option<Name>,
+    /// `true` if providers may create users, who are then invited.
+    #[schemars(with = "Option<bool>")]
+    pub create: Option<Spanned<bool>>,
+    /// The condition of users whom no connection may change, such as accounts for emergencies.
+    pub protected: Option<ConditionEntry>,
+}
+
 /// The columns that `catalog scan` ignores.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -15,11 +15,17 @@ const LONGEST_SHOWN: usize = 60;
 /// A JSON value.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Json {
+    /// `null`
     Null,
+    /// A truth value.
     Bool(bool),
+    /// A number.
     Number(Number),
+    /// A text.
     Text(String),
+    /// A list.
     List(Vec<Json>),
+    /// An object, with its fields in their order.
     Object(Vec<(String, Json)>),
 }
 

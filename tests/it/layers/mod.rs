@@ -15,11 +15,12 @@ use imports::imports;
 use source::{File, Token, read_crate, tokens};
 
 /// The modules of the crate, in the order in which data flows. Each may use those before it, and itself.
-const LAYERS: [&str; 16] = [
+const LAYERS: [&str; 17] = [
     "metrics",
     "retry",
     "trace",
     "contract",
+    "scim",
     "catalog",
     "job",
     "plan",
@@ -35,7 +36,7 @@ const LAYERS: [&str; 16] = [
 ];
 
 /// The modules that do no I/O.
-const PURE: [&str; 4] = ["contract", "catalog", "job", "plan"];
+const PURE: [&str; 5] = ["contract", "scim", "catalog", "job", "plan"];
 
 /// The stages, in `src/stages`: each runs when a message or the clock says so. Other files there are shared by stages.
 const STAGES: [&str; 9] = [
