@@ -13,6 +13,8 @@ use crate::contract::{
     DeadLetterCode, InvalidRequest, JobId, Reason, Request, RequestOutcome, RequestType, read_request, routing_key,
 };
 use crate::plan::normalize;
+use crate::stages::handover::settle::Settling;
+use crate::stages::intake::Terms;
 use crate::stages::spelling::{respell, respell_accepted};
 use crate::stages::{Accepted, Answer, AnswerResult, Context, DeadLetterReason, Outcome, intake};
 use crate::store::ledger::jobs::Job;
@@ -78,6 +80,22 @@ pub async fn take(
     traceparent: Option<&str>,
     version: Option<i64>,
 ) -> Result<Taken> {
+    take_on(context, principal, request, Terms { traceparent, version, settling: None }).await
+}
+
+/// Takes the request of a connection to deprovision a user, as [`take`] does. Access ends, and records move when the time to settle has
+/// passed.
+pub async fn take_to_settle(
+    context: &Context,
+    principal: &Principal,
+    request: Request,
+    traceparent: Option<&str>,
+    settling: &Settling,
+) -> Result<Taken> {
+    take_on(context, principal, request, Terms { traceparent, version: None, settling: Some(settling) }).await
+}
+
+async fn take_on(context: &Context, principal: &Principal, request: Request, terms: Terms<'_>) -> Result<Taken> {
     let catalog = context.catalogs.current_now(&context.store.reader()).await;
     let accepted = Accepted::of(normalize(&catalog, request)?);
     let accepted = respell_accepted(context, &catalog, accepted).await?;
@@ -85,7 +103,7 @@ pub async fn take(
     let header = accepted.request.header();
     let (org, request_id) = (header.org().to_owned(), header.request_id.to_string());
     let requester = header.requested_by.to_string();
-    match intake::take_at_once(context, &catalog, accepted, traceparent, version).await {
+    match intake::take_at_once(context, &catalog, accepted, terms).await {
         Outcome::Answered(answer) => taken(context, answer).await,
         Outcome::DeadLetter(reason) if reason.fault.code == DeadLetterCode::Conflict => {
             let earlier = requests::get(&context.store.reader(), &org, &request_id).await?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::faults::Faults;
 use super::logging::Telemetry;
-use crate::stages::Limits;
+use crate::stages::{Limits, ScimLimits};
 use crate::{store, worker};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -21,6 +21,14 @@ const MAX_DEFERRALS: u32 = 1_000;
 
 /// The shortest useful pause or chunk.
 const SHORTEST: Duration = Duration::from_millis(1);
+
+/// Checks the pace of deprovisioning by identity providers.
+pub fn check_scim(scim: &ScimLimits, faults: &mut Faults) {
+    check_longest("scim.settle", scim.settle, CENTURY, faults);
+    if !(1..=100).contains(&scim.breaker_percent) {
+        faults.add("`scim.breaker_percent` must be 1 to 100");
+    }
+}
 
 /// Checks the sizes and time limits of the stages.
 pub fn check_limits(limits: &Limits, faults: &mut Faults) {

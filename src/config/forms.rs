@@ -37,7 +37,7 @@ const MOST_I32: u64 = i32::MAX as u64;
 const MOST_U32: u64 = u32::MAX as u64;
 
 /// The form of every setting.
-const FORMS: [(&str, Form); 45] = [
+const FORMS: [(&str, Form); 48] = [
     ("catalog", Form::Text),
     ("database.url", Form::Secret),
     ("database.max_connections", Form::Number(MOST_U32)),
@@ -73,6 +73,9 @@ const FORMS: [(&str, Form); 45] = [
     ("limits.recount_for", Form::Duration),
     ("limits.recount_every", Form::Duration),
     ("limits.keep_events", Form::Duration),
+    ("scim.settle", Form::Duration),
+    ("scim.breaker_least", Form::Number(MOST)),
+    ("scim.breaker_percent", Form::Number(100)),
     ("http.listen", Form::Address),
     ("http.hosts", Form::Hosts),
     ("api.listen", Form::Address),

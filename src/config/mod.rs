@@ -16,12 +16,12 @@ use anyhow::{Context, Result, bail};
 use config::{Config, Environment, File, FileFormat};
 use serde::de::DeserializeOwned;
 
-use self::check::{check_database, check_limits, check_telemetry, check_worker};
+use self::check::{check_database, check_limits, check_scim, check_telemetry, check_worker};
 pub use self::defaults::{DEFAULTS, names, template};
 use self::faults::Faults;
 pub use self::logging::{Log, LogFormat, Otlp, Telemetry};
 pub use self::variables::{Variables, WrongVariables};
-use crate::stages::Limits;
+use crate::stages::{Limits, ScimLimits};
 use crate::{broker, http, store, worker};
 
 /// The settings.
@@ -46,7 +46,8 @@ pub struct Settings {
     pub telemetry: Telemetry,
 }
 
-const SECTIONS: [&str; 9] = ["catalog", "database", "broker", "worker", "limits", "http", "api", "log", "telemetry"];
+const SECTIONS: [&str; 10] =
+    ["catalog", "database", "broker", "worker", "limits", "scim", "http", "api", "log", "telemetry"];
 
 /// Loads the settings from a file and from the environment.
 pub fn load(file: Option<&Path>, variables: &Variables) -> Result<Settings> {
@@ -103,6 +104,7 @@ fn read(config: &Config, faults: &mut Faults) -> Option<Settings> {
     let broker: Option<broker::Section> = section(config, "broker", faults);
     let worker: Option<worker::Settings> = section(config, "worker", faults);
     let limits: Option<Limits> = section(config, "limits", faults);
+    let scim: Option<ScimLimits> = section(config, "scim", faults);
     let http: Option<http::Settings> = section(config, "http", faults);
     let api: Option<http::ApiSettings> = section(config, "api", faults);
     let log: Option<Log> = section(config, "log", faults);
@@ -110,6 +112,7 @@ fn read(config: &Config, faults: &mut Faults) -> Option<Settings> {
     database.iter().for_each(|database| check_database(database, faults));
     worker.iter().for_each(|worker| check_worker(worker, faults));
     limits.iter().for_each(|limits| check_limits(limits, faults));
+    scim.iter().for_each(|scim| check_scim(scim, faults));
     api.iter().filter_map(http::ApiSettings::fault).for_each(|fault| faults.add(fault));
     telemetry.iter().for_each(|telemetry| check_telemetry(telemetry, faults));
     let broker = broker.and_then(|section| {
@@ -121,7 +124,7 @@ fn read(config: &Config, faults: &mut Faults) -> Option<Settings> {
         database: database?,
         broker: broker?,
         worker: worker?,
-        limits: limits?,
+        limits: Limits { scim: scim?, ..limits? },
         http: http?,
         api: api?,
         log: log?,
@@ -183,6 +186,7 @@ mod tests {
             "broker" => config.get::<broker::Section>(section).err(),
             "worker" => config.get::<worker::Settings>(section).err(),
             "limits" => config.get::<Limits>(section).err(),
+            "scim" => config.get::<ScimLimits>(section).err(),
             "http" => config.get::<http::Settings>(section).err(),
             "api" => config.get::<http::ApiSettings>(section).err(),
             "log" => config.get::<Log>(section).err(),

@@ -61,6 +61,8 @@ pub enum Observation {
         /// The number of failed attempts before and their last error, if it was tried again. For the log only.
         retried: Option<(i32, String)>,
     },
+    /// The breaker of a connection tripped.
+    BreakerTripped,
     /// An attempt at a chunk failed.
     ChunkFailed {
         /// The chunk's number, for the log only.
@@ -109,6 +111,7 @@ pub fn count(observation: Observation) {
         Observation::ChunkClosed { took, .. } => {
             METRICS.chunk_duration.with_label_values(NONE).observe(took.as_secs_f64())
         }
+        Observation::BreakerTripped => METRICS.scim_tripped.with_label_values(NONE).inc(),
         Observation::ChunkFailed { .. } => METRICS.chunk_failures.with_label_values(NONE).inc(),
         Observation::Records { kind, disposition, records } => {
             METRICS.records.with_label_values(&[kind.as_str(), disposition]).inc_by(records as f64);

@@ -13,6 +13,7 @@ use crate::stages::context::Context;
 use crate::stages::handover::failure::GIVE_UP;
 use crate::stages::handover::parties::lookup_parties;
 use crate::stages::handover::planner::{self, Asked};
+use crate::stages::handover::settle::Settling;
 use crate::stages::outcome::{Outcome, failed};
 use crate::stages::spelling::respell_accepted;
 use crate::store::Result;
@@ -76,15 +77,25 @@ pub async fn put_off(context: &Context, requests: Vec<OutboxMessage>) -> Result<
     session.commit().await
 }
 
+/// The terms on which a request of a sender who waits is taken.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Terms<'t> {
+    /// The trace context that came with it.
+    pub traceparent: Option<&'t str>,
+    /// A command does nothing if the job that it is about has another version.
+    pub version: Option<i64>,
+    /// The terms of a deprovisioning by an identity provider.
+    pub settling: Option<&'t Settling>,
+}
+
 /// Takes one request of a sender who waits for the outcome, in a short transaction: records move later. The request is normalized.
-/// `version`: a command does nothing if the job that it is about has another version.
 pub async fn take_at_once(
     context: &Context,
     catalog: &Arc<Catalog>,
     accepted: Accepted<Request>,
-    traceparent: Option<&str>,
-    version: Option<i64>,
+    terms: Terms<'_>,
 ) -> Outcome {
+    let Terms { traceparent, version, settling } = terms;
     match accepted.by_stage() {
         ByStage::Command(accepted) => commands::take(context, catalog, &accepted, traceparent, version).await,
         ByStage::Planner(accepted) => {
@@ -95,7 +106,7 @@ pub async fn take_at_once(
                 // A lock-out needs nobody but its leaver.
                 Err(error) => (leaver(), Some(error)),
             };
-            let asked = Asked { place: 0, accepted, traceparent, parties };
+            let asked = Asked { place: 0, accepted, traceparent, parties, settling };
             match failure {
                 None => planner::take_at_once(context, catalog, &asked).await,
                 Some(error) => planner::take_narrower(context, catalog, &asked, error.into()).await,
@@ -121,11 +132,11 @@ async fn plan(context: &Context, catalog: &Arc<Catalog>, readable: Vec<Readable<
     let mut asked = Vec::with_capacity(readable.len());
     for (Readable { place, accepted, traceparent }, parties) in readable.into_iter().zip(found) {
         match parties {
-            Ok(parties) => asked.push(Asked { place, accepted, traceparent, parties }),
+            Ok(parties) => asked.push(Asked { place, accepted, traceparent, parties, settling: None }),
             // A lock-out needs nobody but its leaver.
             Err(error) => {
                 let parties = Parties { leaver: Some(accepted.request.user_id.clone()), ..Parties::default() };
-                let asked = Asked { place, accepted, traceparent, parties };
+                let asked = Asked { place, accepted, traceparent, parties, settling: None };
                 outcomes[place] = planner::take_narrower(context, catalog, &asked, error.into()).await;
             }
         }

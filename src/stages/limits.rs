@@ -35,4 +35,26 @@ pub struct Limits {
     /// The time for which the embedded broker keeps its events.
     #[serde(with = "humantime_serde")]
     pub keep_events: Duration,
+    /// Deprovisioning by identity providers. It has a section of its own.
+    #[serde(skip)]
+    pub scim: ScimLimits,
+}
+
+/// The pace of deprovisioning by identity providers. `config/default.toml` documents each setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScimLimits {
+    /// The time from the end of access to the move of the records.
+    #[serde(with = "humantime_serde")]
+    pub settle: Duration,
+    /// The number of deprovisionings of a connection within an hour that never trips its breaker.
+    pub breaker_least: u64,
+    /// The percentage of the active users above which the breaker trips, if it is more.
+    pub breaker_percent: u64,
+}
+
+impl Default for ScimLimits {
+    fn default() -> ScimLimits {
+        ScimLimits { settle: Duration::from_secs(15 * 60), breaker_least: 20, breaker_percent: 2 }
+    }
 }

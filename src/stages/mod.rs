@@ -57,7 +57,7 @@ pub use self::accepted::Accepted;
 pub use self::catalogs::Catalogs;
 pub use self::context::{Context, enter, now};
 use self::handover::{cutter, failure, finalizer, mover, planner, scheduled};
-pub use self::limits::Limits;
+pub use self::limits::{Limits, ScimLimits};
 pub use self::outcome::{Answer, AnswerResult, DeadLetterReason, Outcome};
 pub use self::retry::{Attempts, pause_before_next};
 pub use self::throughput::Throughput;

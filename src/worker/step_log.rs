@@ -22,6 +22,7 @@ pub(super) fn chunks(step: Step, committed: &[Observation], took: Duration) -> b
             Observation::JobNamed { .. }
             | Observation::JobStarted { .. }
             | Observation::JobEnded { .. }
+            | Observation::BreakerTripped
             | Observation::Records { .. } => continue,
         };
         let (job, step, duration_ms) = (step.job_id, step.step.name(), took.as_millis() as u64);
@@ -43,6 +44,7 @@ pub(super) fn done(step: Step, committed: &[Observation], took: Duration) {
         Observation::JobNamed { .. }
         | Observation::ChunkClosed { .. }
         | Observation::ChunkFailed { .. }
+        | Observation::BreakerTripped
         | Observation::Records { .. } => outcome,
     });
     log(step, Names::of(committed), outcome, took);
@@ -68,6 +70,7 @@ impl Names<'_> {
             | Observation::JobEnded { .. }
             | Observation::ChunkClosed { .. }
             | Observation::ChunkFailed { .. }
+            | Observation::BreakerTripped
             | Observation::Records { .. } => None,
         });
         names.unwrap_or(Names { org: None, request: None })

@@ -1,5 +1,7 @@
 //! SCIM: identity providers read users and change them, and Handover moves what those who leave own.
 
 mod connections;
+mod deprovisioning;
 mod filters;
+mod idp;
 mod shapes;

@@ -17,6 +17,7 @@ pub(super) mod parties;
 pub mod planner;
 pub(super) mod resize;
 pub mod scheduled;
+pub mod settle;
 pub(super) mod start;
 pub(super) mod supersede;
 pub(super) mod turns;

@@ -21,9 +21,10 @@ use crate::stages::context::{self, Context, enter, now};
 use crate::stages::handover::evaluate::{Counting, evaluate, evaluate_access};
 use crate::stages::handover::guard_rows::lock_guard_rows;
 use crate::stages::handover::lock_out::{LockedOut, Next, lock_out};
+use crate::stages::handover::settle::{self, Settling};
 use crate::stages::handover::start::{ACCESS_WITHIN, FastPath, Ready, StartFailure, lock_shared_rows, start};
 use crate::stages::handover::supersede::supersede;
-use crate::stages::handover::wait::{due_of, start_later};
+use crate::stages::handover::wait::{START_AFTER, due_of, start_later};
 use crate::stages::lifecycle::JobChange;
 use crate::stages::new_job::{Dates, new_job};
 use crate::stages::outcome::{Answer, AnswerResult, Outcome, answer_known, failed};
@@ -49,6 +50,8 @@ pub struct Asked<'m> {
     pub traceparent: Option<&'m str>,
     /// The users whom it concerns.
     pub parties: Parties,
+    /// The terms of a deprovisioning by an identity provider.
+    pub settling: Option<&'m Settling>,
 }
 
 impl Asked<'_> {
@@ -215,10 +218,32 @@ async fn plan_once(
     }
     context.catalogs.keep(&session, now).await?;
     let new_jobs = decided.write(&session, context, catalog, path, now).await.map_err(StartFailure::evaluated)?;
+    record_settling(&session, &fresh, &outcome, now).await?;
     session.commit().await.map_err(StartFailure::evaluated)?;
     context.catalogs.kept();
     new_jobs.log(PLAN, began.elapsed());
     Ok(outcome)
+}
+
+/// Records the deprovisionings that were accepted.
+async fn record_settling(
+    session: &Session,
+    fresh: &[&Asked<'_>],
+    outcome: &GroupOutcome,
+    now: OffsetDateTime,
+) -> Result<()> {
+    let accepted = |asked: &Asked<'_>| {
+        outcome.outcomes.iter().any(|(place, outcome)| {
+            let is_accepted = matches!(outcome, Outcome::Answered(Answer { result: AnswerResult::Accepted, .. }));
+            *place == asked.place && is_accepted
+        })
+    };
+    for asked in fresh.iter().filter(|asked| accepted(asked)) {
+        if let Some(settling) = asked.settling {
+            settle::record(session, settling, asked.request(), now).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Locks the leavers and, if records may be dealt, those who may receive some.
@@ -318,18 +343,22 @@ impl<'g> Decided<'g> {
             Decision::LockedOut(plan, reasons) => (plan, reasons),
         };
         let is_due = request.effective_at.is_none_or(|at| at <= now);
+        let settles = asked.settling.is_some();
         if !is_due || plan.wait_for.is_some() && !request.lock_out {
             let due = due_of(context, &mut change.job, &plan, now);
             change.schedule(due, open, now)?;
             change.save(&mut self.changes);
-        } else if plan.wait_for.is_none() && open.is_empty() {
+        } else if plan.wait_for.is_none() && open.is_empty() && !settles {
             self.ready.push(Ready::new(request, change, plan));
         } else {
             let due = due_of(context, &mut change.job, &plan, now);
-            let next = match path {
-                FastPath::Access => Next::Start { due: start_later(context, &mut change.job, now) },
-                FastPath::Whole | FastPath::Start | FastPath::Status if open.is_empty() => Next::Wait { due },
-                FastPath::Whole | FastPath::Start | FastPath::Status => Next::Attention,
+            let next = if path == FastPath::Access || settles && plan.wait_for.is_none() {
+                let after = asked.settling.map_or(START_AFTER, |settling| settling.settle);
+                Next::Start { due: start_later(context, &mut change.job, after, now) }
+            } else if open.is_empty() {
+                Next::Wait { due }
+            } else {
+                Next::Attention
             };
             self.locked_out.push(LockedOut { ready: Ready::new(request, change, plan), reasons: open, next });
         }

@@ -20,6 +20,7 @@ use crate::stages::handover::evaluate::{Counting, evaluate, evaluate_access};
 use crate::stages::handover::guard_rows::lock_guard_rows;
 use crate::stages::handover::lock_out::{LockedOut, Next, lock_out};
 use crate::stages::handover::parties::lookup_parties;
+use crate::stages::handover::settle;
 use crate::stages::handover::start::{ACCESS_WITHIN, FastPath, Ready, StartFailure, lock_shared_rows, start};
 use crate::stages::handover::supersede::supersede;
 use crate::stages::handover::wait::due_of;
@@ -123,11 +124,12 @@ async fn start_handover(
     if !may_be_due(&change.job) || change.job.effective_at.is_some_and(|at| at > now) {
         return Ok(());
     }
-    if change.state() == State::Paused && !request.lock_out {
+    let has_ended_access = path == FastPath::Access && change.job.access_ended_at.is_some();
+    if has_ended_access || change.state() == State::Paused && !request.lock_out {
         return Ok(());
     }
-    if path == FastPath::Access && change.job.access_ended_at.is_some() {
-        return Ok(());
+    if let Some(hold) = settle::hold_of(&session, &change, now).await? {
+        return Ok(settle::wait(context, session, change, hold).await?);
     }
     if requests::of_job(&session, &change.job).await? != request {
         return Err(Error::contention("starting a scheduled job", "it was amended meanwhile").into());

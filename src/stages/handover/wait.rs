@@ -20,11 +20,11 @@ pub fn due_of(context: &Context, job: &mut Job, plan: &Plan, now: OffsetDateTime
 }
 
 /// The time after which a job starts whose user's access had to end first.
-const START_AFTER: Duration = Duration::from_secs(1);
+pub const START_AFTER: Duration = Duration::from_secs(1);
 
 /// Returns when a job starts whose user's access has just ended.
-pub fn start_later(context: &Context, job: &mut Job, now: OffsetDateTime) -> OffsetDateTime {
-    let due = now + START_AFTER;
+pub fn start_later(context: &Context, job: &mut Job, after: Duration, now: OffsetDateTime) -> OffsetDateTime {
+    let due = now + after;
     job.wake_at = Some(due + context.limits.stalled_after);
     due
 }

@@ -1,7 +1,9 @@
 //! Jobs: their states, and the locks on them.
 
 use sea_orm::sea_query::Expr;
-use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, Condition, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -158,6 +160,19 @@ pub async fn last_handover(session: &Session, org: &str, user: &str, locking: Lo
     find = find.filter(jobs::Column::Kind.is_in(kinds)).filter(jobs::Column::State.eq(State::Completed));
     find = find.order_by_desc(jobs::Column::RequestedAt).limit(1);
     query::one(session, "reading a user's last handover", with_locking(session, find, locking)).await
+}
+
+/// Returns the last request that has let a user in or out: a deactivation that has ended their access and was not undone, or a
+/// reactivation.
+pub async fn last_change_of_access(session: &Session, org: &str, user: &str) -> Result<Option<Job>> {
+    let undone = [State::Rejected, State::Reverting, State::Reverted, State::Cancelled];
+    let mut find = jobs::Entity::find().filter(jobs::Column::Org.eq(org)).filter(jobs::Column::UserId.eq(user));
+    find = find.filter(jobs::Column::State.is_not_in(undone));
+    let leaves = Condition::all().add(jobs::Column::Kind.eq(RequestType::Deactivate));
+    let leaves = leaves.add(jobs::Column::AccessEndedAt.is_not_null());
+    find = find.filter(Condition::any().add(leaves).add(jobs::Column::Kind.eq(RequestType::Reactivate)));
+    find = find.order_by_desc(jobs::Column::RequestedAt).order_by_desc(jobs::Column::Id);
+    query::one(session, "reading who has ended a user's access", find).await
 }
 
 /// Returns a user's job that has not ended.

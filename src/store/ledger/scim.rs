@@ -1,13 +1,17 @@
 //! The connections of identity providers, and the deprovisionings that they have asked for.
 
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder};
+use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect, Select};
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::bulk_insert::add as insert;
 pub use super::entity::scim_connections::Model as Connection;
 use super::entity::scim_connections::{Column, Entity};
+use super::entity::scim_deprovisionings;
+pub use super::entity::scim_deprovisionings::Model as Deprovisioning;
 use super::query;
+use crate::store::dialect::RowLock;
 use crate::store::{Result, Session};
 
 /// Adds a connection. Returns false if the organization has one with this name.
@@ -40,4 +44,58 @@ pub async fn note_error(session: &Session, org: &str, name: &str, error: &str, n
     let update = update.col_expr(Column::LastError, Expr::value(error)).col_expr(Column::LastErrorAt, Expr::value(now));
     query::update(session, "noting an error of a connection", update).await?;
     Ok(())
+}
+
+/// Locks and returns a connection.
+pub async fn lock(session: &Session, org: &str, name: &str) -> Result<Option<Connection>> {
+    let find = Entity::find_by_id((org.to_owned(), name.to_owned()));
+    query::one(session, "locking a connection", query::locked(session, find, RowLock::Wait)).await
+}
+
+/// Writes a connection back.
+pub async fn update(session: &Session, connection: Connection) -> Result<()> {
+    query::save(session, "updating a connection", connection.into_active_model()).await
+}
+
+/// Records a deprovisioning.
+pub async fn deprovision(session: &Session, deprovisioning: Deprovisioning) -> Result<()> {
+    insert(session, "recording a deprovisioning", vec![deprovisioning.into_active_model()], "").await?;
+    Ok(())
+}
+
+/// Returns the deprovisioning that made a job, if one did.
+pub async fn deprovisioning(session: &Session, job: Uuid) -> Result<Option<Deprovisioning>> {
+    query::one(session, "reading a deprovisioning", scim_deprovisionings::Entity::find_by_id(job)).await
+}
+
+fn of_connection(org: &str, name: &str) -> Select<scim_deprovisionings::Entity> {
+    let find = scim_deprovisionings::Entity::find().filter(scim_deprovisionings::Column::Org.eq(org));
+    find.filter(scim_deprovisionings::Column::Connection.eq(name))
+}
+
+/// Counts the deprovisionings of a connection since a time that are in no wave.
+pub async fn count_since(session: &Session, org: &str, name: &str, since: OffsetDateTime) -> Result<u64> {
+    let find = of_connection(org, name).filter(scim_deprovisionings::Column::At.gt(since));
+    let find = find.filter(scim_deprovisionings::Column::Wave.is_null());
+    let find = find.select_only().column_as(scim_deprovisionings::Column::JobId.count(), "n");
+    let counts: Vec<i64> = query::tuples(session, "counting deprovisionings", find).await?;
+    Ok(counts.first().map_or(0, |count| count.unsigned_abs()))
+}
+
+/// Puts the deprovisionings of a connection since a time into a wave, unless they are in one.
+pub async fn join_wave(session: &Session, org: &str, name: &str, since: OffsetDateTime, wave: i64) -> Result<()> {
+    let update = scim_deprovisionings::Entity::update_many().filter(scim_deprovisionings::Column::Org.eq(org));
+    let update = update.filter(scim_deprovisionings::Column::Connection.eq(name));
+    let update = update.filter(scim_deprovisionings::Column::At.gt(since));
+    let update = update.filter(scim_deprovisionings::Column::Wave.is_null());
+    let update = update.col_expr(scim_deprovisionings::Column::Wave, Expr::value(wave));
+    query::update(session, "putting deprovisionings into a wave", update).await?;
+    Ok(())
+}
+
+/// Returns the deprovisionings of a wave, oldest first.
+pub async fn of_wave(session: &Session, org: &str, name: &str, wave: i64) -> Result<Vec<Deprovisioning>> {
+    let find = of_connection(org, name).filter(scim_deprovisionings::Column::Wave.eq(wave));
+    let find = find.order_by_asc(scim_deprovisionings::Column::At).order_by_asc(scim_deprovisionings::Column::JobId);
+    query::all(session, "reading a wave of deprovisionings", find).await
 }

@@ -11,7 +11,7 @@ use handover::catalog::{Catalog, Rights, check};
 use handover::contract::{Certificate, HandoverRequest, JobId, Reason, ReferenceResult, read_request};
 use handover::job::State;
 use handover::stages::intake::Message;
-use handover::stages::{Catalogs, Context, Limits};
+use handover::stages::{Catalogs, Context, Limits, ScimLimits};
 use handover::store::ledger::jobs::{self, Job};
 use handover::store::{Store, host};
 use handover::worker::throttle::Pace;
@@ -398,6 +398,7 @@ fn limits() -> Limits {
         recount_for: Duration::from_secs(3600),
         recount_every: Duration::from_secs(600),
         keep_events: Duration::from_secs(3600),
+        scim: ScimLimits::default(),
     }
 }
 
