@@ -12,7 +12,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
 ];
 
 /// Examples of every command.
-const EXAMPLES: [(&str, &[&str]); 41] = [
+const EXAMPLES: [(&str, &[&str]); 43] = [
     (
         "demo",
         &["handover demo", "handover demo --serve", "handover demo --catalog apto --records 1000000 --keep demo.db"],
@@ -41,6 +41,14 @@ const EXAMPLES: [(&str, &[&str]); 41] = [
     ),
     ("scim rotate", &["handover scim rotate okta --org 1"]),
     ("scim list", &["handover scim list"]),
+    ("scim release", &["handover scim release okta --org 1 --by 1"]),
+    (
+        "scim rollback",
+        &[
+            "handover scim rollback okta --org 1 --by 1 --dry-run",
+            "handover scim rollback okta --org 1 --by 1 --user 53",
+        ],
+    ),
     ("scim remove", &["handover scim remove okta --org 1"]),
     ("preview", &["handover preview request.json", "handover preview requests.jsonl --json"]),
     ("submit", &["handover submit request.json --dry-run", "handover submit request.json --yes --wait"]),

@@ -146,13 +146,13 @@ impl Command {
             Command::Amend(arguments) => Some(arguments.command.confirmation),
             Command::Forget(arguments) => Some(arguments.confirmation),
             Command::Dead(arguments) => arguments.confirmation(),
+            Command::Scim(arguments) => arguments.confirmation(),
             Command::Catalog(arguments) => arguments.confirmation(),
             Command::Demo(_)
             | Command::Init(_)
             | Command::Run(_)
             | Command::Serve(_)
             | Command::Token(_)
-            | Command::Scim(_)
             | Command::Health(_)
             | Command::Migrate(_)
             | Command::Preview(_)

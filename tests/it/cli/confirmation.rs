@@ -3,6 +3,8 @@
 use handover::job::State;
 use std::collections::{BTreeMap, BTreeSet};
 
+use handover::app::scim::connections;
+use handover::app::scim::policy::Policy;
 use handover::contract::JobId;
 use serde_json::json;
 use tempfile::TempDir;
@@ -40,6 +42,7 @@ impl Commands {
         let is_published = async || (is_local || world.number(waiting).await == 0).then_some(());
         world.until("the events are published", is_published).await;
         world.stop_workers().await;
+        hold(world).await;
         Commands::about(job)
     }
 
@@ -81,6 +84,8 @@ impl Commands {
             ),
             (words("dead replay --all --by 1"), "Send back 1 of 1 message (1 not_json)?"),
             (words("dead drop --all --by 1"), "Drop for good 1 of 1 message (1 not_json)?"),
+            (words("scim release okta --org 1 --by 1"), "Let 1 job of okta go on?"),
+            (words("scim rollback okta --org 1 --by 1"), "Bring 1 user back (0 users skipped)?"),
             (words("catalog publish --by 1"), "Publish the catalog keap? no version is current."),
         ];
         Commands { commands, job, _folder: folder }
@@ -89,6 +94,20 @@ impl Commands {
     fn each(&self) -> impl Iterator<Item = (Vec<&str>, &'static str)> {
         self.commands.iter().map(|(words, question)| (words.iter().map(String::as_str).collect(), *question))
     }
+}
+
+/// Has the breaker of a connection hold every job that is scheduled.
+async fn hold(world: &World) {
+    let org = Some("1".to_owned().try_into().expect("an id"));
+    let policy = Policy::of(Vec::new()).expect("a policy");
+    connections::add(&world.context, org, "okta", policy).await.expect("a connection");
+    world.change_ledger("UPDATE handover.scim_connections SET wave = 1, tripped_at = created_at").await;
+    world
+        .change_ledger(
+            "INSERT INTO handover.scim_deprovisionings (job_id, org, connection, at, starts_at, wave) \
+             SELECT id, org, 'okta', requested_at, requested_at, 1 FROM handover.jobs WHERE state = 'scheduled'",
+        )
+        .await;
 }
 
 /// Returns the number of messages on each queue.
@@ -114,7 +133,7 @@ fn every_confirmed_command_is_tested() {
     let confirmed: BTreeSet<String> = confirmed.map(|(name, _)| name).collect();
     let commands = Commands::about(JobId(uuid::Uuid::nil()));
     let name = |words: &[&str]| {
-        let length = if ["catalog", "dead"].contains(&words[0]) { 2 } else { 1 };
+        let length = if ["catalog", "dead", "scim"].contains(&words[0]) { 2 } else { 1 };
         words[..length].join(" ")
     };
     let tested: BTreeSet<String> = commands.each().map(|(words, _)| name(&words)).collect();

@@ -29,7 +29,7 @@ enum Does {
 }
 
 /// Every command, with its arguments.
-const COMMANDS: [(&str, &[&str], Does); 41] = [
+const COMMANDS: [(&str, &[&str], Does); 43] = [
     ("amend", &[JOB, "--by", "1", "--reassign", "REQUEST"], Does::Refuses),
     ("audit", &[], Does::Refuses),
     ("bulk", &["LEAVERS", "--by", "1", "--org", "1", "--submit"], Does::Refuses),
@@ -62,6 +62,8 @@ const COMMANDS: [(&str, &[&str], Does); 41] = [
     ("schema", &["request"], Does::OpensNone),
     ("scim add", &["okta", "--org", "1", "--policy", "wait"], Does::Refuses),
     ("scim list", &[], Does::Refuses),
+    ("scim release", &["okta", "--org", "1", "--by", "1"], Does::Refuses),
+    ("scim rollback", &["okta", "--org", "1", "--by", "1"], Does::Refuses),
     ("scim remove", &["okta", "--org", "1"], Does::Refuses),
     ("scim rotate", &["okta", "--org", "1"], Does::Refuses),
     ("serve", &[], Does::Refuses),

@@ -1,0 +1,97 @@
+//! The breaker: a wave of deprovisionings ends access, moves no record, and is released or rolled back by a person.
+
+use handover::app::scim::status::StatusOutcome;
+use handover::contract::JobId;
+use handover::job::State;
+use handover::stages::handover::scheduled;
+
+use super::deprovisioning::settle;
+use super::idp::Idp;
+use crate::support::process::{as_owner, on};
+use crate::support::{World, every_engine};
+
+/// The users of the wave, who own nothing or little.
+const FIRST: u32 = 1_000;
+
+async fn hire(world: &World, count: u32) {
+    let people: Vec<String> = (FIRST..FIRST + count)
+        .map(|id| {
+            format!("({id}, 1, 'P {id}', 'p{id}', 'p{id}@example.com', 'Sales', 'active', 'member', 12, FALSE, FALSE)")
+        })
+        .collect();
+    let columns = "(id, org_id, name, username, email, title, status, role, manager_id, is_partner, can_manage_team)";
+    world.sql(&format!("INSERT INTO users {columns} VALUES {}", people.join(", "))).await;
+}
+
+async fn wave(world: &World, idp: &Idp, count: u32) -> Vec<JobId> {
+    hire(world, count).await;
+    let mut jobs = Vec::new();
+    for id in FIRST..FIRST + count {
+        jobs.push(idp.deprovision(world, &id.to_string()).await);
+    }
+    let inactive = format!("SELECT count(*) FROM users WHERE id >= {FIRST} AND status = 'inactive'");
+    assert_eq!(world.number(&inactive).await, i64::from(count), "access ends for everybody");
+    jobs
+}
+
+/// Promise: above the bound access ends for all, nobody's records move, also of those who were still settling, until a release.
+#[every_engine]
+async fn waves_move_records_only_after_a_release(world: &mut World) {
+    world.context.limits.scim.breaker_least = 3;
+    let okta = Idp::add(world, "okta", &["manager"]).await;
+    let jobs = wave(world, &okta, 200).await;
+    settle(world).await;
+    for job in &jobs {
+        scheduled::start_due(&world.context, *job).await.expect("a look");
+        assert_eq!(world.job(*job).await.expect("a job").state, State::Scheduled);
+    }
+    let listed = on(world, &["scim", "list", "--json"]).expect(0).json_lines();
+    assert!(listed[0]["held_since"].is_string(), "{listed:?}");
+    let tripped = "SELECT count(*) FROM handover.audit WHERE action = 'scim_breaker.tripped'";
+    assert_eq!(world.number(tripped).await, 1);
+    assert!(as_owner(world, &["scim", "remove", "okta", "--org", "1"]).expect(1).err.contains("the breaker holds"));
+    let release = ["scim", "release", "okta", "--org", "1", "--by", "1"];
+    assert!(on(world, &[&release[..], &["--dry-run"]].concat()).expect(0).out.contains("200 jobs would go on"));
+    world.start_worker().await;
+    assert!(on(world, &[&release[..], &["--yes"]].concat()).expect(0).out.contains("200 jobs of okta go on"));
+    for job in &jobs {
+        assert_eq!(world.end_of(*job).await.state, State::Completed);
+    }
+    // The count begins anew.
+    okta.deprovision(world, "13").await;
+    assert_eq!(world.number(tripped).await, 1);
+    assert!(on(world, &release).expect(1).err.contains("holds nothing"));
+}
+
+/// Promise: a rollback brings back the users of the wave, those of the filter, but none whom another door has locked out, and the breaker
+/// stays open.
+#[every_engine]
+async fn waves_are_rolled_back(world: &mut World) {
+    world.context.limits.scim.breaker_least = 3;
+    let okta = Idp::add(world, "okta", &["manager"]).await;
+    let jobs = wave(world, &okta, 5).await;
+    let rollback = ["scim", "rollback", "okta", "--org", "1", "--by", "1", "--json"];
+    let preview = on(world, &[&rollback[..], &["--dry-run"]].concat()).expect(0).json();
+    assert_eq!(preview.as_array().map(Vec::len), Some(5), "{preview}");
+    assert_eq!(world.status_of("1000").await, "inactive", "a preview changes nothing");
+    on(world, &[&rollback[..], &["--user", "1000", "--yes"]].concat()).expect(0);
+    assert_eq!(
+        (world.status_of("1000").await.as_str(), world.status_of("1001").await.as_str()),
+        ("active", "inactive")
+    );
+    on(world, &[&rollback[..], &["--yes"]].concat()).expect(0);
+    let inactive = format!("SELECT count(*) FROM users WHERE id >= {FIRST} AND status = 'inactive'");
+    assert_eq!(world.number(&inactive).await, 0);
+    let listed = on(world, &["scim", "list", "--json"]).expect(0).json_lines();
+    assert!(listed[0]["held_since"].is_string(), "the breaker stays open: {listed:?}");
+    world.start_worker().await;
+    for job in &jobs {
+        let cancelled = async || world.job(*job).await.filter(|job| job.state == State::Cancelled);
+        world.until("the job is cancelled", cancelled).await;
+    }
+    let held = okta.deprovision(world, "1000").await;
+    settle(world).await;
+    scheduled::start_due(&world.context, held).await.expect("a look");
+    assert_eq!(world.job(held).await.expect("a job").state, State::Scheduled, "an open breaker holds");
+    assert_eq!(okta.set(world, "1000", false).await, StatusOutcome::AlreadySo);
+}
