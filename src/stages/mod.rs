@@ -25,7 +25,7 @@
 //! - `lifecycle`: a job's transition with its audit entry and its messages, in one call. `new_job` creates jobs, `changes` writes what a transaction
 //!   changes in the ledger, `messages` creates outbox messages.
 //! - `new_chunks`: the chunks that a cut adds. `license`, `refusal`, `retry`: small helpers.
-//! - In [`handover`]: `evaluate`, `guard_rows`, `parties`, `start`, `lock_out`, `supersede`, `turns`, `wait` for the planner and the scheduled start;
+//! - In [`handover`]: `evaluate`, `guard_rows`, `parties`, `settle`, `start`, `lock_out`, `supersede`, `turns`, `wait` for the planner and the scheduled start;
 //!   `chunk`, `resize`, `bisect`, `failure` for the mover; `certify` for every final count.
 //! - In [`undo`]: the half of each step that undoes a job, and its preview.
 

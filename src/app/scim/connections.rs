@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::json;
 use time::OffsetDateTime;
 
-use super::policy::{Policy, Receiver};
+use super::policy::{Choice, Policy};
 use crate::app::access::{Access, Principal};
 use crate::app::error::{Error, Result};
 use crate::app::tokens::{self, Created};
@@ -112,8 +112,8 @@ pub async fn add(context: &Context, org: Option<OrgId>, name: &str, mut policy: 
 fn complete(catalog: &Catalog, policy: &mut Policy) -> Result<()> {
     let refused = |what: String| Error::Token { what, hint: "correct `--policy`" };
     policy.check(catalog).map_err(refused)?;
-    for receiver in policy.kinds.values_mut().chain([&mut policy.default]) {
-        if let Receiver::User(user) = receiver {
+    for choice in policy.kinds.values_mut().chain([&mut policy.default]) {
+        if let Choice::User(user) = choice {
             normalize_user(&catalog.users.key, user, "policy").map_err(InvalidRequest::from)?;
         }
     }

@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 use crate::catalog::{Catalog, Disposition, Reference};
 use crate::contract::{Allotment, Recipient, Share, UserId, most_similar};
 
-/// The receiver of the records of a kind.
+/// The choice of who receives the records of a kind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub enum Receiver {
+pub enum Choice {
     /// The user's manager.
     Manager,
     /// One user.
@@ -23,55 +23,55 @@ pub enum Receiver {
     Wait,
 }
 
-impl FromStr for Receiver {
+impl FromStr for Choice {
     type Err = String;
 
-    fn from_str(text: &str) -> Result<Receiver, String> {
+    fn from_str(text: &str) -> Result<Choice, String> {
         match text.split_once(':') {
-            None if text == "manager" => Ok(Receiver::Manager),
-            None if text == "wait" => Ok(Receiver::Wait),
-            Some(("user", id)) => Ok(Receiver::User(UserId::try_from(id.to_owned()).map_err(|what| what.to_string())?)),
-            Some(("round_robin", group)) if !group.trim().is_empty() => Ok(Receiver::RoundRobin(group.to_owned())),
+            None if text == "manager" => Ok(Choice::Manager),
+            None if text == "wait" => Ok(Choice::Wait),
+            Some(("user", id)) => Ok(Choice::User(UserId::try_from(id.to_owned()).map_err(|what| what.to_string())?)),
+            Some(("round_robin", group)) if !group.trim().is_empty() => Ok(Choice::RoundRobin(group.to_owned())),
             _ => Err(format!("{text:?} is none of manager, user:ID, round_robin:GROUP and wait")),
         }
     }
 }
 
-impl TryFrom<String> for Receiver {
+impl TryFrom<String> for Choice {
     type Error = String;
 
-    fn try_from(text: String) -> Result<Receiver, String> {
+    fn try_from(text: String) -> Result<Choice, String> {
         text.parse()
     }
 }
 
-impl From<Receiver> for String {
-    fn from(receiver: Receiver) -> String {
-        receiver.to_string()
+impl From<Choice> for String {
+    fn from(choice: Choice) -> String {
+        choice.to_string()
     }
 }
 
-impl fmt::Display for Receiver {
+impl fmt::Display for Choice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Receiver::Manager => f.write_str("manager"),
-            Receiver::User(user) => write!(f, "user:{user}"),
-            Receiver::RoundRobin(group) => write!(f, "round_robin:{group}"),
-            Receiver::Wait => f.write_str("wait"),
+            Choice::Manager => f.write_str("manager"),
+            Choice::User(user) => write!(f, "user:{user}"),
+            Choice::RoundRobin(group) => write!(f, "round_robin:{group}"),
+            Choice::Wait => f.write_str("wait"),
         }
     }
 }
 
-impl Receiver {
-    /// Returns the allotment that gives everything to the receiver; nothing if a person decides.
+impl Choice {
+    /// Returns the allotment that gives everything to the successor; nothing if a person decides.
     fn allotment(&self) -> Option<Allotment> {
         match self {
-            Receiver::Manager => Some(Allotment::Manager),
-            Receiver::User(user) => Some(Allotment::User(user.clone())),
-            Receiver::RoundRobin(group) => {
+            Choice::Manager => Some(Allotment::Manager),
+            Choice::User(user) => Some(Allotment::User(user.clone())),
+            Choice::RoundRobin(group) => {
                 Some(Allotment::Ratio(vec![Share { to: Recipient::RoundRobin(group.clone()), amount: 1 }]))
             }
-            Receiver::Wait => None,
+            Choice::Wait => None,
         }
     }
 }
@@ -81,8 +81,8 @@ impl Receiver {
 pub struct Part {
     /// The kind; every other kind if there is none.
     pub kind: Option<String>,
-    /// The receiver.
-    pub receiver: Receiver,
+    /// The choice.
+    pub choice: Choice,
 }
 
 impl FromStr for Part {
@@ -90,8 +90,8 @@ impl FromStr for Part {
 
     fn from_str(text: &str) -> Result<Part, String> {
         match text.split_once('=') {
-            Some((kind, receiver)) => Ok(Part { kind: Some(kind.to_owned()), receiver: receiver.parse()? }),
-            None => Ok(Part { kind: None, receiver: text.parse()? }),
+            Some((kind, choice)) => Ok(Part { kind: Some(kind.to_owned()), choice: choice.parse()? }),
+            None => Ok(Part { kind: None, choice: text.parse()? }),
         }
     }
 }
@@ -100,11 +100,11 @@ impl FromStr for Part {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Policy {
-    /// The receiver of every kind that has none of its own.
-    pub default: Receiver,
-    /// Receivers by kind.
+    /// The choice for every kind that has none of its own.
+    pub default: Choice,
+    /// Choices for single kinds.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub kinds: BTreeMap<String, Receiver>,
+    pub kinds: BTreeMap<String, Choice>,
 }
 
 impl Policy {
@@ -112,19 +112,19 @@ impl Policy {
     pub fn of(parts: Vec<Part>) -> Result<Policy, String> {
         let mut default = None;
         let mut kinds = BTreeMap::new();
-        for Part { kind, receiver } in parts {
+        for Part { kind, choice } in parts {
             let earlier = match &kind {
-                None => default.replace(receiver),
-                Some(kind) => kinds.insert(kind.clone(), receiver),
+                None => default.replace(choice),
+                Some(kind) => kinds.insert(kind.clone(), choice),
             };
             if earlier.is_some() {
                 return Err(match kind {
-                    None => "the policy has two receivers of all kinds".to_owned(),
-                    Some(kind) => format!("the policy has two receivers of the kind {kind}"),
+                    None => "the policy has two parts for all kinds".to_owned(),
+                    Some(kind) => format!("the policy has two parts for the kind {kind}"),
                 });
             }
         }
-        Ok(Policy { default: default.unwrap_or(Receiver::Wait), kinds })
+        Ok(Policy { default: default.unwrap_or(Choice::Wait), kinds })
     }
 
     /// Returns what the catalog cannot do of the policy, if anything.
@@ -137,21 +137,21 @@ impl Policy {
                 return Err(format!("the catalog transfers no kind {kind}{hint}"));
             }
         }
-        for receiver in self.kinds.values().chain([&self.default]) {
-            match receiver {
-                Receiver::Manager if catalog.users.manager.is_none() => {
+        for choice in self.kinds.values().chain([&self.default]) {
+            match choice {
+                Choice::Manager if catalog.users.manager.is_none() => {
                     return Err("the catalog's [users] names no `manager` column".into());
                 }
-                Receiver::RoundRobin(_) if catalog.groups.is_none() => {
+                Choice::RoundRobin(_) if catalog.groups.is_none() => {
                     return Err("the catalog has no [groups], so there is no round_robin".into());
                 }
-                Receiver::Manager | Receiver::RoundRobin(_) | Receiver::User(_) | Receiver::Wait => {}
+                Choice::Manager | Choice::RoundRobin(_) | Choice::User(_) | Choice::Wait => {}
             }
         }
         Ok(())
     }
 
-    /// Returns the allotments of a user's records, by kind. A kind that is only handed over on request needs a receiver of its own.
+    /// Returns the allotments of a user's records, by kind. A kind that is only handed over on request needs a choice of its own.
     pub fn allotments(&self, catalog: &Catalog) -> BTreeMap<String, Allotment> {
         let by_default = |reference: &&Reference| {
             let is_transferred =
@@ -160,8 +160,8 @@ impl Policy {
         };
         let chosen = catalog.references.iter().filter(by_default).map(|reference| &reference.kind);
         let allotted = chosen.filter_map(|kind| {
-            let receiver = self.kinds.get(kind).unwrap_or(&self.default);
-            Some((kind.clone(), receiver.allotment()?))
+            let choice = self.kinds.get(kind).unwrap_or(&self.default);
+            Some((kind.clone(), choice.allotment()?))
         });
         allotted.collect()
     }
@@ -170,7 +170,7 @@ impl Policy {
 impl fmt::Display for Policy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.default)?;
-        self.kinds.iter().try_for_each(|(kind, receiver)| write!(f, ", {kind}={receiver}"))
+        self.kinds.iter().try_for_each(|(kind, choice)| write!(f, ", {kind}={choice}"))
     }
 }
 
@@ -188,7 +188,7 @@ mod tests {
         assert_eq!(made.to_string(), "manager, contact=user:7, note=wait, task=round_robin:Sales");
         let stored = serde_json::to_value(&made).expect("JSON");
         assert_eq!(serde_json::from_value::<Policy>(stored).expect("a policy"), made);
-        assert_eq!(policy(&["contact=manager"]).map(|policy| policy.default), Ok(Receiver::Wait));
+        assert_eq!(policy(&["contact=manager"]).map(|policy| policy.default), Ok(Choice::Wait));
         for bad in [&["boss"][..], &["manager", "wait"], &["a=wait", "a=manager"], &["user:"], &["round_robin: "]] {
             assert!(policy(bad).is_err(), "{bad:?}");
         }

@@ -13,7 +13,7 @@ use crate::support::people::{USERS, reference};
 use crate::support::world::{certificate_of, codes_of, counts, successors_of};
 use crate::support::{World, every_engine};
 
-/// Promise: access and sessions end before the answer; no record moves until the time to settle has passed; then the policy's receiver
+/// Promise: access and sessions end before the answer; no record moves until the time to settle has passed; then the successor of the policy
 /// gets all. A repeated deprovisioning makes no second job.
 #[every_engine]
 async fn records_follow_after_settling(world: &mut World) {
