@@ -14,7 +14,9 @@ pub fn read_object(body: &[u8]) -> Result<Fields> {
     let json = parse_json(body).map_err(|fault| syntax(format!("{}: {}", fault.detail, fault.hint)))?;
     match json {
         Json::Object(fields) => Ok(fields),
-        other => Err(syntax(format!("the body must be an object; it is {other}"))),
+        other @ (Json::Null | Json::Bool(_) | Json::Number(_) | Json::Text(_) | Json::List(_)) => {
+            Err(syntax(format!("the body must be an object; it is {other}")))
+        }
     }
 }
 
