@@ -138,3 +138,15 @@ pub async fn settle(world: &World) {
     world.change_ledger("UPDATE handover.scim_deprovisionings SET starts_at = at").await;
     world.change_ledger("UPDATE handover.outbox SET due_at = created_at WHERE channel = 'steps'").await;
 }
+
+/// Promise: two equal calls at the same time make one job, and both succeed.
+#[every_engine]
+async fn equal_calls_make_one_job(world: &mut World) {
+    let okta = Idp::add(world, "okta", &["manager"]).await;
+    let both = tokio::join!(okta.set(world, LEAVER, false), okta.set(world, LEAVER, false));
+    for outcome in [both.0, both.1] {
+        assert!(matches!(outcome, StatusOutcome::Done(_) | StatusOutcome::AlreadySo), "{outcome:?}");
+    }
+    assert_eq!(world.number("SELECT count(*) FROM handover.jobs WHERE state <> 'rejected'").await, 1);
+    assert_eq!(world.number("SELECT count(*) FROM handover.scim_deprovisionings").await, 1);
+}
