@@ -183,7 +183,7 @@ impl Parser {
         }
     }
 
-    /// Reads what stands in parentheses or brackets, up to the closing one.
+    /// Reads what is in parentheses or brackets, up to the closing one.
     fn nested(&mut self, close: &Token) -> Parsed<Filter> {
         self.depth += 1;
         if self.depth > DEEPEST {
@@ -223,7 +223,7 @@ impl Parser {
                 "true" => Ok(Literal::Boolean(true)),
                 "false" => Ok(Literal::Boolean(false)),
                 "null" => Ok(Literal::Null),
-                _ => Err(format!("`{word}` is no value: a text stands in double quotes")),
+                _ => Err(format!("`{word}` is no value: write a text in double quotes")),
             },
             Some(token) => Err(format!("{token} is no value")),
             None => Err("a value is missing at the end".to_owned()),

@@ -46,7 +46,7 @@ pub fn tokens(text: &str) -> Result<Vec<Token>, String> {
                 let name = word(rest);
                 (Token::Word(name.to_owned()), name.len())
             }
-            other => return Err(format!("{other:?} is not expected here; a text stands in double quotes")),
+            other => return Err(format!("{other:?} is not expected here; write a text in double quotes")),
         };
         tokens.push(token);
         rest = &rest[length..];
