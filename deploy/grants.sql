@@ -23,6 +23,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON "handover"."scim_connections" TO "handov
 GRANT SELECT, INSERT, UPDATE ON "handover"."scim_deprovisionings" TO "handover_worker";
 GRANT SELECT, INSERT, UPDATE ON "handover"."services" TO "handover_worker";
 GRANT SELECT, INSERT, UPDATE, DELETE ON "handover"."tokens" TO "handover_worker";
+GRANT SELECT, INSERT, UPDATE, DELETE ON "handover"."uploads" TO "handover_worker";
 GRANT SELECT, INSERT, DELETE ON "public"."account_team_members" TO "handover_worker";
 GRANT SELECT ("created_by", "id", "owner_id"), UPDATE ("owner_id", "updated_at") ON "public"."accounts" TO "handover_worker";
 GRANT SELECT, DELETE ON "public"."api_tokens" TO "handover_worker";

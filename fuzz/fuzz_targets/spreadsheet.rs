@@ -39,7 +39,7 @@ fuzz_target!(|bytes: &[u8]| {
     let defaults = Defaults { by: true, org: true };
     let Ok(columns) = columns::read(&table.head, &[], &CATALOG, defaults) else { return };
     let (by, org) = (Some("1".to_owned()), Some("1".to_owned()));
-    let reader = RowReader { catalog: &CATALOG, columns, by, org, clock: Clock::now("Europe/Berlin".parse().ok()) };
+    let reader = RowReader { catalog: &CATALOG, columns, by, org, principal: None, clock: Clock::now("Europe/Berlin".parse().ok()) };
     let Ok(rows) = table.rows() else { return };
     let mut before = table.head.row;
     for row in rows {

@@ -12,6 +12,7 @@ mod ledger;
 mod outbox_due;
 mod scim_connections;
 mod tokens;
+mod uploads;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::{DynIden, IntoIden, MigrationTrait};
@@ -58,6 +59,7 @@ impl MigratorTrait for Ledger {
             Box::new(job_chain::Migration),
             Box::new(tokens::Migration),
             Box::new(scim_connections::Migration),
+            Box::new(uploads::Migration),
         ]
     }
 

@@ -65,6 +65,12 @@ pub enum Error {
     /// A body names another requester or organization than the credential.
     #[error("the request is of another {0} than the credential")]
     OtherPrincipal(&'static str),
+    /// A file of rows cannot be read.
+    #[error("{0}")]
+    File(String),
+    /// The uploader has many uploads.
+    #[error("you have {0} uploads, which is the most: each is deleted seven days after it was uploaded")]
+    TooManyUploads(usize),
     /// A token cannot be created.
     #[error("{what}: {hint}")]
     Token {
@@ -125,6 +131,8 @@ impl Error {
             | Error::UnknownDeadLetters(_)
             | Error::UnknownReason { .. }
             | Error::OtherPrincipal(_)
+            | Error::File(_)
+            | Error::TooManyUploads(_)
             | Error::Token { .. }
             | Error::NoExample { .. }
             | Error::HasUsers(_)

@@ -23,6 +23,7 @@ pub mod set_aside;
 pub mod submit;
 pub mod successors;
 pub mod tokens;
+pub mod uploads;
 pub mod users;
 pub mod workers;
 

@@ -38,7 +38,7 @@ pub async fn publish(
 }
 
 /// Returns the message that carries a request.
-fn message(request: &Request) -> Outgoing {
+pub fn message(request: &Request) -> Outgoing {
     Outgoing {
         id: Uuid::new_v4(),
         channel: Channel::Requests,

@@ -111,7 +111,7 @@ pub(super) async fn run(arguments: Arguments, settings: Settings) -> Result<Exit
     }
     let defaults = Defaults { by: by.is_some(), org: org.is_some() };
     let columns = columns::read(&table.head, &ignore_columns, &catalog, defaults)?;
-    let reader = RowReader { catalog: &catalog, columns, by, org, clock: Clock::now(time_zone) };
+    let reader = RowReader { catalog: &catalog, columns, by, org, principal: None, clock: Clock::now(time_zone) };
     let leavers = Leavers::read(&store, &table, &reader).await?;
     print_table(&table, leavers.count());
     print_zone(&reader);

@@ -1,5 +1,6 @@
 //! The HTTP API, through a real socket.
 
+mod bulk;
 mod clients;
 mod document;
 mod doors;

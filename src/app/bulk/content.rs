@@ -11,12 +11,33 @@ use anyhow::{Context, Result, anyhow, bail};
 /// The longest content that is held in memory, in bytes. Regular files in UTF-8 and workbooks are not held.
 const LONGEST_HELD: u64 = 64 * 1024 * 1024;
 
-/// The content of a file, or of standard input.
+/// The content of a file, of standard input, or of an upload.
 #[derive(Debug, Clone)]
 pub struct Content {
+    /// What a workbook may unpack to.
+    pub unpacked: Unpacked,
     name: String,
     bytes: Bytes,
 }
+
+/// The most bytes that a workbook may unpack to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unpacked {
+    /// All parts that are held. The texts of a million rows take 64 MiB.
+    pub held: u64,
+    /// Each sheet. Its rows are read one by one.
+    pub sheet: u64,
+    /// All sheets together.
+    pub sheets: u64,
+}
+
+const MIB: u64 = 1024 * 1024;
+
+/// For files of this machine, which a person names.
+const OF_FILES: Unpacked = Unpacked { held: 256 * MIB, sheet: 2048 * MIB, sheets: u64::MAX };
+
+/// For uploads, of which several may be read at a time.
+const OF_UPLOADS: Unpacked = Unpacked { held: 32 * MIB, sheet: 64 * MIB, sheets: 64 * MIB };
 
 #[derive(Debug, Clone)]
 enum Bytes {
@@ -42,17 +63,26 @@ impl Content {
         } else {
             Bytes::Memory(held(File::open(file).with_context(unreadable)?, &name)?)
         };
-        let content = Content { name, bytes };
+        Content { unpacked: OF_FILES, name, bytes }.decoded()
+    }
+
+    /// Takes the content of an upload. UTF-16 becomes UTF-8.
+    pub fn uploaded(name: String, bytes: Vec<u8>) -> Result<Content> {
+        Content { unpacked: OF_UPLOADS, name, bytes: Bytes::Memory(bytes.into()) }.decoded()
+    }
+
+    /// Decodes UTF-16, if the content begins with its mark.
+    fn decoded(self) -> Result<Content> {
         let mut mark = [0; 2];
-        let is_short = content.stream()?.read_exact(&mut mark).is_err();
+        let is_short = self.stream()?.read_exact(&mut mark).is_err();
         let unit = match mark {
             [0xff, 0xfe] if !is_short => u16::from_le_bytes,
             [0xfe, 0xff] if !is_short => u16::from_be_bytes,
-            _ => return Ok(content),
+            _ => return Ok(self),
         };
-        let text = from_utf_16(&held(content.stream()?, &content.name)?, unit);
-        let text = text.ok_or_else(|| anyhow!("{}: the text is not valid UTF-16", content.name))?;
-        Ok(Content { bytes: Bytes::Memory(text.into_bytes().into()), ..content })
+        let text = from_utf_16(&held(self.stream()?, &self.name)?, unit);
+        let text = text.ok_or_else(|| anyhow!("{}: the text is not valid UTF-16", self.name))?;
+        Ok(Content { bytes: Bytes::Memory(text.into_bytes().into()), ..self })
     }
 
     /// Reads the content from its beginning.

@@ -7,11 +7,15 @@ use anyhow::{Result, bail};
 use super::cells::{Row, Rows};
 use super::row_reader::RowReader;
 use super::table::Table;
+use crate::app;
 use crate::contract::UserId;
 use crate::store::Store;
 
 /// Rows per batch.
-const BATCH: usize = 200;
+pub const BATCH: usize = 200;
+
+/// The fault of a file without rows.
+pub const NO_ROW: &str = "the file holds no row below its head";
 
 /// The leavers of a file.
 #[derive(Debug, Default)]
@@ -25,28 +29,41 @@ pub struct Leavers {
 impl Leavers {
     /// Reads a file's leavers. Fails if the file has no row.
     pub async fn read(store: &Store, table: &Table, reader: &RowReader<'_>) -> Result<Leavers> {
-        let mut leavers: HashMap<UserId, u64> = HashMap::new();
-        let mut count = 0_usize;
+        let mut leavers = Leavers::default();
         let mut rows = table.rows()?;
         loop {
             let batch = next_batch(&mut rows)?;
             if batch.is_empty() {
                 break;
             }
-            count += batch.len();
-            let directory = reader.directory(store, &batch).await?;
-            let is_leaver = |row: &&Row| reader.is_requested(row) && reader.fault(row).is_none();
-            for row in batch.iter().filter(is_leaver) {
-                // If there are several, all have left already.
-                if let Ok([user]) = reader.leavers(row, &directory).as_deref() {
-                    *leavers.entry(user.clone()).or_default() += 1;
-                }
+            leavers.add(store, &batch, reader).await?;
+        }
+        if leavers.count == 0 {
+            bail!("{NO_ROW}");
+        }
+        Ok(leavers)
+    }
+
+    /// Returns the leavers of rows that are held in memory.
+    pub async fn of(store: &Store, rows: &[Row], reader: &RowReader<'_>) -> app::Result<Leavers> {
+        let mut leavers = Leavers::default();
+        for batch in rows.chunks(BATCH) {
+            leavers.add(store, batch, reader).await?;
+        }
+        Ok(leavers)
+    }
+
+    async fn add(&mut self, store: &Store, batch: &[Row], reader: &RowReader<'_>) -> app::Result<()> {
+        self.count += batch.len();
+        let directory = reader.directory(store, batch).await?;
+        let is_leaver = |row: &&Row| reader.is_requested(row) && reader.fault(row).is_none();
+        for row in batch.iter().filter(is_leaver) {
+            // If there are several, all have left already.
+            if let Ok([user]) = reader.leavers(row, &directory).as_deref() {
+                *self.rows.entry(user.clone()).or_default() += 1;
             }
         }
-        if count == 0 {
-            bail!("the file holds no row below its head");
-        }
-        Ok(Leavers { rows: leavers, count })
+        Ok(())
     }
 
     /// Returns the number of rows of the file, except empty ones.

@@ -1,5 +1,6 @@
 //! The outcome of each row.
 
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use super::reason::RowReason;
@@ -7,7 +8,8 @@ use crate::contract::{JobId, RequestType};
 use crate::job::State;
 
 /// The outcome of a row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema)]
+#[schemars(with = "String")]
 pub enum RowOutcome {
     /// The row would be accepted.
     Ok,
@@ -28,7 +30,7 @@ pub enum RowOutcome {
 }
 
 /// The part of a row that a report shows whatever the outcome.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, JsonSchema)]
 pub struct Understood {
     /// The user: the id if it is known, otherwise the text of the row.
     pub user: String,
@@ -48,7 +50,7 @@ pub struct Understood {
 }
 
 /// A row of a report.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct RowResult {
     /// Its number in the file; the head is 1.
     pub row: u64,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::cells::RowFault;
@@ -16,7 +17,7 @@ pub type RowReason = Reason<RowCode>;
 pub type Read<T> = std::result::Result<T, Box<RowReason>>;
 
 /// The code of a row's reason.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum RowCode {
     /// The row is faulty.
@@ -34,6 +35,8 @@ named_enum! {
         MissingCell = "missing_cell",
         /// The cell says neither yes nor no.
         NotUnderstood = "not_understood",
+        /// The cell names another requester or organization than the token.
+        OtherPrincipal = "other_principal",
         /// The email address belongs to another user than the id.
         OtherUser = "other_user",
         /// The email address belongs to several users.
@@ -115,6 +118,12 @@ fn reason(code: impl Into<RowCode>, concerning: Subject, message: String, hint: 
 /// Returns the reason for a cell that does not hold what its column needs.
 pub fn cell(code: impl Into<RowCode>, column: &str, cause: &str, hint: &str) -> Box<RowReason> {
     Box::new(reason(code, Subject::default(), format!("column `{column}`: {cause}"), hint))
+}
+
+/// Returns the reason for a cell that names another requester or organization than the door has established.
+pub fn other_principal(column: &str) -> Box<RowReason> {
+    let what = "it names another requester or organization than the token";
+    cell(FileCode::OtherPrincipal, column, what, "leave the cell empty: the token says it")
 }
 
 /// Returns the reason for a row that cannot be done as a whole. `columns`: the number of columns of the head.

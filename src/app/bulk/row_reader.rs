@@ -25,6 +25,8 @@ pub struct RowReader<'r> {
     pub by: Option<String>,
     /// The organization of rows that name none.
     pub org: Option<String>,
+    /// The principal who asks, if a door has established one: rows may then name no other requester and organization.
+    pub principal: Option<UserId>,
     /// Reads dates and times.
     pub clock: Clock,
 }
@@ -149,13 +151,21 @@ impl RowReader<'_> {
         };
         let fits = check_org(self.catalog, org.as_ref());
         fits.map_err(|fault| cell(fault.code, self.columns.name(&Column::OrgId), &fault.detail, &fault.hint))?;
-        Ok(org)
+        let is_own = self.principal.is_none() || org.as_ref().map(OrgId::as_str) == self.org.as_deref();
+        if is_own { Ok(org) } else { Err(reason::other_principal(self.columns.name(&Column::OrgId))) }
     }
 
     fn requester(&self, row: &Row, org: &Option<OrgId>, directory: &Directory) -> Read<UserId> {
         let written = self.cell(row, &Column::RequestedBy)?;
         let written = if written.is_empty() { self.by.clone().unwrap_or_default() } else { written };
         let column = self.columns.name(&Column::RequestedBy);
+        if let Some(principal) = &self.principal {
+            // A service is no user, and cannot be looked up.
+            let is_own = |named: &UserId| named == principal;
+            let own = written == principal.as_str()
+                || self.users(org, directory).person(NamedCell { column, text: &written }).as_ref().is_ok_and(is_own);
+            return if own { Ok(principal.clone()) } else { Err(reason::other_principal(column)) };
+        }
         if written.is_empty() {
             let hint = "fill in who asks, or say it for all rows with --by";
             return Err(cell(FileCode::MissingCell, column, "it is empty", hint));

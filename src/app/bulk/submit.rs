@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::decision::{EvaluatedRow, RowDecision};
 use super::outcome::{RowOutcome, RowResult};
-use super::reason::{self, RowReason};
+use super::reason::{self, RowCode, RowReason};
 use super::wait::{Notice, Notify, retry_while_unavailable};
 use crate::app::dead_letters::DeadLetterView;
 use crate::app::error::Result;
@@ -16,7 +16,7 @@ use crate::app::set_aside::SetAside;
 use crate::app::workers::WorkerPresence;
 use crate::app::{jobs, submit};
 use crate::broker::{Broker, Channel};
-use crate::contract::{Reason, Request};
+use crate::contract::{DeadLetterCode, JobId, Reason, Request};
 use crate::job::State;
 use crate::store::Store;
 use crate::store::ledger::jobs::{Job, of_ids};
@@ -189,7 +189,7 @@ fn results(rows: &[EvaluatedRow], pending: RowOutcome, unsent: &HashMap<u64, Row
 }
 
 /// Returns the request of a row that is to be sent.
-fn accepted(row: &EvaluatedRow) -> Option<&Request> {
+pub fn accepted(row: &EvaluatedRow) -> Option<&Request> {
     match &row.decision {
         RowDecision::Ok(request, _) => Some(request),
         RowDecision::SentBefore(..) | RowDecision::NotDone(..) | RowDecision::Skipped(_) | RowDecision::Rejected(_) => {
@@ -224,8 +224,28 @@ fn final_result(row: &EvaluatedRow, request: &Request, is_taken: bool, end: Opti
         }
         None => return Ok(failed),
     };
+    of_job(failed, job)
+}
+
+/// Returns the result of a row with the outcome of its job.
+fn of_job(row: RowResult, job: &Job) -> Result<RowResult> {
     let reasons = jobs::reasons(job)?.into_iter().map(Reason::widen).collect();
     let moved = jobs::certificate(job)?
         .map(|certificate| certificate.references.iter().filter_map(|reference| reference.moved).sum::<u64>());
-    Ok(RowResult { outcome: RowOutcome::Job(job.state), reasons, records: moved, ..failed })
+    Ok(RowResult { outcome: RowOutcome::Job(job.state), reasons, records: moved, ..row })
+}
+
+/// Returns the result of a row that was sent before and is not followed. `job`: its job, if the request was read by now.
+pub fn result_of_sent(row: &EvaluatedRow, job_id: JobId, job: Option<&Job>) -> Result<RowResult> {
+    let sent = RowResult { note: None, reasons: Vec::new(), job_id: Some(job_id), records: None, ..row.result() };
+    match (&row.decision, job) {
+        // The request id was used for another request meanwhile.
+        (RowDecision::Rejected(reasons), Some(_)) if reasons.iter().any(is_conflict) => Ok(row.result()),
+        (_, Some(job)) => of_job(sent, job),
+        (_, None) => Ok(RowResult { outcome: RowOutcome::Sent, ..sent }),
+    }
+}
+
+fn is_conflict(reason: &RowReason) -> bool {
+    reason.code == RowCode::Unreadable(DeadLetterCode::Conflict)
 }

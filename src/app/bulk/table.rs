@@ -35,7 +35,15 @@ enum Source {
 impl Table {
     /// Opens a file; `-` is standard input. Its content decides on the format. `sheet` chooses a sheet of a workbook.
     pub fn open(file: &Path, sheet: Option<&str>) -> Result<Table> {
-        let content = Content::open(file)?;
+        Table::of(Content::open(file)?, sheet)
+    }
+
+    /// Opens an upload. `name`: for messages.
+    pub fn uploaded(name: String, bytes: Vec<u8>, sheet: Option<&str>) -> Result<Table> {
+        Table::of(Content::uploaded(name, bytes)?, sheet)
+    }
+
+    fn of(content: Content, sheet: Option<&str>) -> Result<Table> {
         let (source, notes) = match (format::recognize(&content)?, sheet) {
             (Format::Workbook, wanted) => sheet_of(&content, wanted)?,
             (Format::Text, None) => (text_of(&content)?, Vec::new()),

@@ -10,14 +10,11 @@ use zip::ZipArchive;
 
 use super::content::Content;
 
-/// The unpacked size of all parts that are held, at most. The texts of a million rows take a quarter of it.
-const MAX_HELD: u64 = 256 * MIB;
-
-/// The unpacked size of each sheet, at most. Its rows are read one by one.
-const MAX_SHEET: u64 = 2048 * MIB;
-
 /// The length of a tag or a text, at most. The longest text of a spreadsheet has 32,767 characters.
 const MAX_PIECE: usize = MIB as usize;
+
+/// The memory that the reader takes for a text that is declared, in bytes.
+const BYTES_OF_A_TEXT: u64 = 16;
 
 const MIB: u64 = 1024 * 1024;
 
@@ -25,20 +22,21 @@ const MIB: u64 = 1024 * 1024;
 pub fn check_size(content: &Content) -> Result<()> {
     let unreadable = || format!("{content} cannot be read as a spreadsheet");
     let mut archive = ZipArchive::new(content.stream()?).with_context(unreadable)?;
-    let mut held = 0;
+    let most = content.unpacked;
+    let (mut held, mut sheets) = (0, 0);
     for index in 0..archive.len() {
         let mut part = archive.by_index(index).with_context(unreadable)?;
         let name = part.name().with_context(unreadable)?.to_lowercase();
         let is_sheet = name.contains("worksheets/");
-        let most = if is_sheet { MAX_SHEET } else { MAX_HELD - held };
-        let size = measure(&mut part, most).with_context(unreadable)?;
-        held += if is_sheet { 0 } else { size };
+        let left = if is_sheet { most.sheet.min(most.sheets - sheets) } else { most.held - held };
+        let size = measure(&mut part, left, most.held / BYTES_OF_A_TEXT).with_context(unreadable)?;
+        *(if is_sheet { &mut sheets } else { &mut held }) += size;
     }
     Ok(())
 }
 
-/// Returns the size of a part, in bytes.
-fn measure(part: &mut impl Read, most: u64) -> Result<u64> {
+/// Returns the size of a part, in bytes. `texts`: the most distinct texts that it may declare.
+fn measure(part: &mut impl Read, most: u64, texts: u64) -> Result<u64> {
     let mut buffer = vec![0; 64 * 1024];
     let (mut size, mut piece) = (0, Vec::new());
     loop {
@@ -56,7 +54,7 @@ fn measure(part: &mut impl Read, most: u64) -> Result<u64> {
                 bail!("a tag or a text is longer than {} MiB", MAX_PIECE as u64 / MIB);
             }
             if ended.ends_with(b"<") || ended.ends_with(b">") {
-                if declared_texts(&piece).is_some_and(|texts| texts > MAX_HELD / 16) {
+                if declared_texts(&piece).is_some_and(|declared| declared > texts) {
                     bail!("it declares more texts than the memory limit allows");
                 }
                 piece.clear();
@@ -81,9 +79,9 @@ mod tests {
     #[test]
     fn parts_are_measured_across_buffers() {
         let rows = "<row><c>text</c></row>".repeat(10_000);
-        assert_eq!(measure(&mut rows.as_bytes(), 1_000_000).ok(), Some(rows.len() as u64));
-        assert!(measure(&mut rows.as_bytes(), 1_000).is_err());
-        assert!(measure(&mut "x".repeat(2_000_000).as_bytes(), 10_000_000).is_err());
+        assert_eq!(measure(&mut rows.as_bytes(), 1_000_000, 1).ok(), Some(rows.len() as u64));
+        assert!(measure(&mut rows.as_bytes(), 1_000, 1).is_err());
+        assert!(measure(&mut "x".repeat(2_000_000).as_bytes(), 10_000_000, 1).is_err());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
 use crate::contract::Request;
 use crate::http::problem::{Problem, Result};
@@ -24,6 +24,12 @@ const FOR_FOLLOWING: u32 = 2;
 
 /// The connections of single purposes.
 const RESERVED: u32 = FOR_LOCK_OUTS + FOR_AUTHENTICATION + FOR_FOLLOWING;
+
+/// The most files that arrive at a time. Each is held in memory.
+const MOST_UPLOADS: usize = 4;
+
+/// The most files that are judged at a time. That takes longer than other calls.
+const MOST_JUDGED: usize = 1;
 
 /// The fewest connections with which the API can work: the reserved ones, one to read with and one for requests.
 pub const FEWEST_CONNECTIONS: u32 = RESERVED + 2;
@@ -57,9 +63,11 @@ pub struct Budget {
     reads: Arc<Semaphore>,
     requests: Arc<Semaphore>,
     lock_outs: Arc<Semaphore>,
+    uploads: Arc<Semaphore>,
+    judged: Arc<Semaphore>,
 }
 
-/// The right to use one connection.
+/// The right to use one connection, or to send or judge one file.
 pub struct Turn {
     _permit: OwnedSemaphorePermit,
 }
@@ -75,6 +83,8 @@ impl Budget {
             reads: permits(shared.saturating_sub(requests)),
             requests: permits(requests),
             lock_outs: permits(FOR_LOCK_OUTS),
+            uploads: Arc::new(Semaphore::new(MOST_UPLOADS)),
+            judged: Arc::new(Semaphore::new(MOST_JUDGED)),
         }
     }
 
@@ -104,10 +114,28 @@ impl Budget {
                 },
             }
         };
-        match tokio::time::timeout(PATIENCE, acquired).await {
-            Ok(Ok(permit)) => Ok(Turn { _permit: permit }),
-            Ok(Err(_)) | Err(_) => Err(busy("too many calls use the database")),
-        }
+        patiently(acquired, "too many calls use the database").await
+    }
+
+    /// Waits for the room for a file that arrives.
+    pub async fn upload(&self) -> Result<Turn> {
+        patiently(self.uploads.clone().acquire_owned(), "other files are being uploaded").await
+    }
+
+    /// Waits for the turn to judge a file, with one of the connections of requests.
+    pub async fn judging(&self) -> Result<[Turn; 2]> {
+        let first = patiently(self.judged.clone().acquire_owned(), "other files are being judged").await?;
+        Ok([first, self.write().await?])
+    }
+}
+
+async fn patiently(
+    acquired: impl Future<Output = std::result::Result<OwnedSemaphorePermit, AcquireError>>,
+    taken: &str,
+) -> Result<Turn> {
+    match tokio::time::timeout(PATIENCE, acquired).await {
+        Ok(Ok(permit)) => Ok(Turn { _permit: permit }),
+        Ok(Err(_)) | Err(_) => Err(busy(taken)),
     }
 }
 

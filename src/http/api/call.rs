@@ -5,8 +5,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::http::header::{ETAG, IF_NONE_MATCH};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::header::{ETAG, IF_NONE_MATCH, LINK};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -124,6 +124,15 @@ impl Call {
         job.filter(|job| job.org == org).ok_or_else(|| Problem::not_found("there is no job with this id"))
     }
 
+    /// Returns the header that links to the next page of a path.
+    pub fn link(&self, path: &str, next: &str) -> Option<(HeaderName, HeaderValue)> {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs(self.query.iter().filter(|(name, _)| *name != "after"));
+        query.append_pair("after", next);
+        let link = format!("<{path}?{}>; rel=\"next\"", query.finish());
+        Some((LINK, HeaderValue::try_from(link).ok()?))
+    }
+
     /// Answers with a representation of a job and its ETag, or 304 if the sender has it.
     pub fn tagged(&self, version: i64, body: &impl Serialize) -> Result<Response> {
         let body = serde_json::to_vec(body).map_err(|error| internal(&error))?;
@@ -159,16 +168,9 @@ pub struct Page<T> {
 impl<T: Serialize> Page<T> {
     /// Answers with the page, and a link to the next one.
     pub fn answer(self, call: &Call, path: &str) -> Response {
-        let link = self.next.as_ref().map(|next| {
-            let mut query = url::form_urlencoded::Serializer::new(String::new());
-            query.extend_pairs(call.query.iter().filter(|(name, _)| *name != "after"));
-            query.append_pair("after", next);
-            format!("<{path}?{}>; rel=\"next\"", query.finish())
-        });
+        let link = self.next.as_deref().and_then(|next| call.link(path, next));
         let mut response = Json(self).into_response();
-        if let Some(link) = link.and_then(|link| HeaderValue::try_from(link).ok()) {
-            response.headers_mut().insert(axum::http::header::LINK, link);
-        }
+        response.headers_mut().extend(link);
         response
     }
 }

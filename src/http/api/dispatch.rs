@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::extract::{FromRequestParts, RawPathParams, Request};
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use axum::http::request::Parts as Head;
@@ -13,13 +13,13 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
-use super::budget::{Purpose, busy};
+use super::budget::{Purpose, Turn, busy};
 use super::call::{Call, internal};
-use super::route::{Place, Route};
+use super::route::{self, Place, Route};
 use super::state::Api;
 use crate::app::access::Access;
 use crate::app::{self, tokens};
-use crate::contract::{MAX_REQUEST_BYTES, TokenScope};
+use crate::contract::TokenScope;
 use crate::http::ends::Ends;
 use crate::http::problem::{Problem, Result};
 
@@ -48,34 +48,31 @@ pub async fn answer(api: Arc<Api>, route: Arc<Route>, request: Request) -> Respo
 
 async fn call(api: Arc<Api>, route: &Route, request: Request) -> Result<Response> {
     let (mut head, body) = request.into_parts();
-    let (principal, credential) = match route.scope {
-        Some(scope) => {
-            let access = authorized(&api, &head, scope).await?;
+    let (principal, credential) = match route.scopes {
+        [] => (None, None),
+        scopes => {
+            let access = authorized(&api, &head, scopes).await?;
             (Some(access.principal), Some(access.credential))
         }
-        None => (None, None),
     };
     let query = query(route, &head)?;
     let path = path(&mut head).await?;
-    let body = match route.body {
-        Some(_) => {
-            check_media_type(&head)?;
-            read(body).await?
-        }
-        None => Vec::new(),
+    let (_room, body) = match route.body {
+        Some(kind) => received(&api, &head, kind, body).await?,
+        None => (None, Vec::new()),
     };
     (route.handler)(Call { api, principal, credential, path, query, headers: head.headers, body }).await
 }
 
-/// Returns who asks, if their token has the scope.
-async fn authorized(api: &Api, head: &Head, scope: TokenScope) -> Result<Access> {
+/// Returns who asks, if their token has every scope.
+async fn authorized(api: &Api, head: &Head, needed: &[TokenScope]) -> Result<Access> {
     let access = authenticated(api, head).await?;
     if let Err(seconds) = api.rates.call(&access.credential) {
         return Err(too_many("the token is used too often", seconds));
     }
-    match access.scopes.contains(&scope) {
-        true => Ok(access),
-        false => {
+    match needed.iter().find(|scope| !access.scopes.contains(scope)) {
+        None => Ok(access),
+        Some(scope) => {
             let detail = format!("the token has no scope `{scope}`");
             Err(Problem::new(StatusCode::FORBIDDEN, "missing_scope", detail).hint("create a token with this scope"))
         }
@@ -158,30 +155,46 @@ async fn path(head: &mut Head) -> Result<BTreeMap<String, String>> {
     Ok(parameters.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
 }
 
-fn check_media_type(head: &Head) -> Result<()> {
+/// Receives a body of a kind, within its bounds. Of files a few arrive at a time: the call holds the room for its own.
+async fn received(api: &Api, head: &Head, kind: route::Body, body: Body) -> Result<(Option<Turn>, Vec<u8>)> {
+    check_media_type(head, kind.media_types())?;
+    if body.size_hint().lower() > kind.most_bytes() as u64 {
+        return Err(too_large(kind.most_bytes()));
+    }
+    let room = match kind {
+        route::Body::Json(_) => None,
+        route::Body::File => Some(api.budget.upload().await?),
+    };
+    Ok((room, read(body, kind.most_bytes()).await?))
+}
+
+fn check_media_type(head: &Head, known: &[&str]) -> Result<()> {
     let given = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let (kind, _) = given.split_once(';').unwrap_or((given, ""));
-    match kind.trim().eq_ignore_ascii_case("application/json") {
+    match known.iter().any(|known| kind.trim().eq_ignore_ascii_case(known)) {
         true => Ok(()),
         false => {
-            Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "the body must be JSON")
-                .hint("send `Content-Type: application/json`"))
+            let detail = "the body has another media type than the path takes";
+            Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
+                .hint(format!("send `Content-Type: {}`", known.join("`, or `"))))
         }
     }
 }
 
 /// Reads a body within its bounds.
-async fn read(body: Body) -> Result<Vec<u8>> {
-    let collected = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, MAX_REQUEST_BYTES).collect()).await;
+async fn read(body: Body, most: usize) -> Result<Vec<u8>> {
+    let collected = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, most).collect()).await;
     let late = |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "slow_body", "the body did not arrive in time");
     let collected = collected.map_err(late)?.map_err(|error| match error.downcast_ref::<LengthLimitError>() {
-        Some(_) => {
-            let detail = format!("the body is too long: the maximum is {MAX_REQUEST_BYTES} bytes");
-            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
-        }
+        Some(_) => too_large(most),
         None => Problem::new(StatusCode::BAD_REQUEST, "broken_body", "the body ended early"),
     })?;
     Ok(collected.to_bytes().to_vec())
+}
+
+fn too_large(most: usize) -> Problem {
+    let detail = format!("the body is too long: the maximum is {most} bytes");
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
 }
 
 /// Returns the problem of a use case that failed.
@@ -200,6 +213,12 @@ pub fn problem(error: app::Error) -> Problem {
             tracing::warn!(%error, "an HTTP request found the broker unavailable");
             busy("the broker is unavailable")
         }
+        app::Error::File(what) => {
+            let unreadable = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "unreadable_file", what.as_str());
+            let of_options = "options of the command line are parameters here: `--sheet` is `sheet`";
+            if what.contains(" --") { unreadable.hint(of_options) } else { unreadable }
+        }
+        app::Error::TooManyUploads(_) => Problem::new(StatusCode::CONFLICT, "too_many_uploads", error.to_string()),
         app::Error::UnknownDeadLetters(_) | app::Error::UnknownReason { .. } => {
             Problem::new(StatusCode::NOT_FOUND, "unknown_dead_letter", error.to_string())
         }

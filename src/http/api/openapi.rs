@@ -59,13 +59,21 @@ fn operation(route: &Route, generator: &mut SchemaGenerator) -> Value {
         "summary": route.summary,
         "parameters": parameters,
         "responses": responses,
-        "security": route.scope.map(|scope| json!({ "token": [scope.name()] })).into_iter().collect::<Vec<_>>(),
+        "security": security(route),
     });
     if let Some(body) = route.body {
-        let content = json!({ "application/json": { "schema": body(generator) } });
+        let content =
+            body.media_types().iter().map(|kind| ((*kind).into(), json!({ "schema": body.schema(generator) })));
+        let content: Map<String, Value> = content.collect();
         operation["requestBody"] = json!({ "required": true, "content": content });
     }
     operation
+}
+
+/// Returns the scopes that a token needs, all of them.
+fn security(route: &Route) -> Value {
+    let scopes: Vec<&str> = route.scopes.iter().map(|scope| scope.name()).collect();
+    if scopes.is_empty() { json!([]) } else { json!([{ "token": scopes }]) }
 }
 
 fn parameter(parameter: &Parameter, generator: &mut SchemaGenerator) -> Value {

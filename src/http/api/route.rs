@@ -4,10 +4,10 @@ use axum::response::Response;
 use axum::routing::MethodFilter;
 use futures_util::future::BoxFuture;
 use schemars::{JsonSchema, SchemaGenerator};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::call::Call;
-use crate::contract::TokenScope;
+use crate::contract::{MAX_REQUEST_BYTES, TokenScope};
 use crate::http::problem::Result;
 
 /// The method of a route.
@@ -78,6 +78,53 @@ pub struct Answer {
     pub schema: fn(&mut SchemaGenerator) -> Value,
 }
 
+/// The body that a route reads.
+#[derive(Debug, Clone, Copy)]
+pub enum Body {
+    /// JSON; the function returns its schema.
+    Json(fn(&mut SchemaGenerator) -> Value),
+    /// A file.
+    File,
+}
+
+/// The MIME types of files with a table. The content decides how a file is read.
+const FILES: [&str; 5] = [
+    "text/csv",
+    "text/tab-separated-values",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "application/vnd.ms-excel.sheet.macroenabled.12",
+    "application/octet-stream",
+];
+
+/// The most bytes of a file.
+const MOST_OF_A_FILE: usize = 10 * 1024 * 1024;
+
+impl Body {
+    /// Returns the MIME types that it may have.
+    pub fn media_types(self) -> &'static [&'static str] {
+        match self {
+            Body::Json(_) => &["application/json"],
+            Body::File => &FILES,
+        }
+    }
+
+    /// Returns its schema.
+    pub fn schema(self, generator: &mut SchemaGenerator) -> Value {
+        match self {
+            Body::Json(schema) => schema(generator),
+            Body::File => json!({ "type": "string", "format": "binary" }),
+        }
+    }
+
+    /// Returns the most bytes that it may have.
+    pub fn most_bytes(self) -> usize {
+        match self {
+            Body::Json(_) => MAX_REQUEST_BYTES,
+            Body::File => MOST_OF_A_FILE,
+        }
+    }
+}
+
 /// The function that answers a route.
 pub type Handler = fn(Call) -> BoxFuture<'static, Result<Response>>;
 
@@ -87,14 +134,14 @@ pub struct Route {
     pub method: Method,
     /// The path, with parameters in braces.
     pub path: &'static str,
-    /// The scope that the credential needs; nothing if everybody may ask.
-    pub scope: Option<TokenScope>,
+    /// The scopes that the credential needs; none if everybody may ask.
+    pub scopes: &'static [TokenScope],
     /// What it does, in a few words.
     pub summary: &'static str,
     /// Its parameters.
     pub parameters: Vec<Parameter>,
-    /// Returns the schema of the body; nothing without a body.
-    pub body: Option<fn(&mut SchemaGenerator) -> Value>,
+    /// The body, if it reads one.
+    pub body: Option<Body>,
     /// Its answers, besides problems.
     pub answers: Vec<Answer>,
     /// The function that answers it.

@@ -43,4 +43,5 @@ ledger_tables! {
     ScimDeprovisionings SCIM_DEPROVISIONINGS "scim_deprovisionings",
     Services SERVICES "services",
     Tokens TOKENS "tokens",
+    Uploads UPLOADS "uploads",
 }

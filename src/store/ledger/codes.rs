@@ -174,7 +174,7 @@ stored_by_name!(
     Action: "journal",
     Channel: "outbox",
     ChunkState: "chunks",
-    OwnerKind: "tokens",
+    OwnerKind: "tokens or uploads",
     RequestOutcome: "requests",
     RequestType: "jobs or requests",
     SnapshotOutcome: "row_snapshots",

@@ -277,3 +277,22 @@ entity!(tokens, "tokens", Tokens, {
     pub last_used_at: Option<TimeDateTimeWithTimeZone>,
     pub revoked_at: Option<TimeDateTimeWithTimeZone>,
 });
+
+entity!(uploads, "uploads", Uploads, {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    /// The organization; empty where the host has none.
+    pub org: String,
+    pub owner_kind: crate::contract::OwnerKind,
+    /// The id of the user, or the name of the service.
+    pub owner: String,
+    /// The name of the file, for messages.
+    pub name: String,
+    pub content: Vec<u8>,
+    /// The sheet to read, the columns to ignore and the time zone.
+    pub options: Json,
+    pub uploaded_at: TimeDateTimeWithTimeZone,
+    pub expires_at: TimeDateTimeWithTimeZone,
+    /// The job of each row that was sent, by the number of the row.
+    pub sent: Json,
+});

@@ -9,13 +9,15 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::entity::{audit, chunks, job_references, job_successors, jobs, outbox, requests, round_robin, tokens};
+use super::entity::{
+    audit, chunks, job_references, job_successors, jobs, outbox, requests, round_robin, tokens, uploads,
+};
 use super::jobs::Job;
 use super::query;
 use crate::contract::{OwnerKind, UserId};
 use crate::job::State;
 use crate::store::dialect::sql::Sql;
-use crate::store::dialect::{AUDIT, JOB_SUCCESSORS, JOBS, JOURNAL, REQUESTS, ROW_SNAPSHOTS, TOKENS, Type};
+use crate::store::dialect::{AUDIT, JOB_SUCCESSORS, JOBS, JOURNAL, REQUESTS, ROW_SNAPSHOTS, TOKENS, Type, UPLOADS};
 use crate::store::{Error, Result, Session};
 
 const DOING: &str = "forgetting a person";
@@ -49,13 +51,15 @@ pub struct PersonalData {
     pub audit: u64,
     /// Tokens of the HTTP API, which are deleted.
     pub tokens: u64,
+    /// Uploaded files of their organization, which are deleted: each may name them.
+    pub uploads: u64,
 }
 
 impl PersonalData {
     /// Returns true if the ledger holds nothing.
     pub fn is_empty(&self) -> bool {
-        let PersonalData { jobs, named_in, row_snapshots, journal, audit, tokens } = self;
-        [jobs, named_in, row_snapshots, journal, audit, tokens].into_iter().all(|count| *count == 0)
+        let PersonalData { jobs, named_in, row_snapshots, journal, audit, tokens, uploads } = self;
+        [jobs, named_in, row_snapshots, journal, audit, tokens, uploads].into_iter().all(|count| *count == 0)
     }
 }
 
@@ -97,7 +101,8 @@ impl Person {
              (SELECT count(*) FROM {ROW_SNAPSHOTS} WHERE (from_user = {user} OR other_user = {user}) AND {of_org}) AS row_snapshots, \
              (SELECT count(*) FROM {JOURNAL} WHERE (from_user = {user} OR to_user = {user}) AND {of_org}) AS journal, \
              (SELECT count(*) FROM {AUDIT} WHERE org = {org} AND (user_id = {user} OR actor = {user})) AS audit, \
-             (SELECT count(*) FROM {TOKENS} WHERE owner_kind = '{person}' AND org = {org} AND owner = {user}) AS tokens",
+             (SELECT count(*) FROM {TOKENS} WHERE owner_kind = '{person}' AND org = {org} AND owner = {user}) AS tokens, \
+             (SELECT count(*) FROM {UPLOADS} WHERE org = {org}) AS uploads",
             person = OwnerKind::Person.name(),
         ));
         let row = session.one(DOING, sql).await?.ok_or_else(|| Error::unexpected(DOING, "nothing was counted"))?;
@@ -108,6 +113,7 @@ impl Person {
             journal: row.count("journal")?,
             audit: row.count("audit")?,
             tokens: row.count("tokens")?,
+            uploads: row.count("uploads")?,
         })
     }
 
@@ -268,6 +274,8 @@ impl Person {
         let held = tokens::Entity::delete_many().filter(tokens::Column::OwnerKind.eq(OwnerKind::Person));
         let held = held.filter(tokens::Column::Org.eq(org)).filter(tokens::Column::Owner.eq(user));
         query::delete(session, DOING, held).await?;
+        let files = uploads::Entity::delete_many().filter(uploads::Column::Org.eq(org));
+        query::delete(session, DOING, files).await?;
         let served = round_robin::Entity::delete_many().filter(round_robin::Column::Org.eq(org));
         query::delete(session, DOING, served.filter(round_robin::Column::LastUser.eq(user))).await?;
         Ok(())

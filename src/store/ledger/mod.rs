@@ -23,3 +23,4 @@ pub mod row_snapshots;
 pub mod scim;
 pub mod services;
 pub mod tokens;
+pub mod uploads;

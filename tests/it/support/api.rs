@@ -63,7 +63,7 @@ pub struct Call<'c> {
     method: &'c str,
     path: String,
     headers: Vec<(&'c str, String)>,
-    body: Option<String>,
+    body: Option<Vec<u8>>,
 }
 
 struct Quiet(Arc<dyn Broker>);
@@ -157,7 +157,11 @@ impl<'c> Call<'c> {
         self.header("Content-Type", "application/json").body(body.to_string())
     }
 
-    pub fn body(mut self, body: impl Into<String>) -> Call<'c> {
+    pub fn body(self, body: impl Into<String>) -> Call<'c> {
+        self.bytes(body.into())
+    }
+
+    pub fn bytes(mut self, body: impl Into<Vec<u8>>) -> Call<'c> {
         self.body = Some(body.into());
         self
     }
@@ -165,13 +169,18 @@ impl<'c> Call<'c> {
     /// Sends the call and returns the open connection.
     pub async fn send(self) -> TcpStream {
         let mut stream = TcpStream::connect(self.address).await.expect("a connection");
+        let whole = [self.head().as_bytes(), self.body.as_deref().unwrap_or_default()].concat();
         // A server that refuses a body may close before it has read all of it.
-        let _ = stream.write_all(self.text().as_bytes()).await;
+        let _ = stream.write_all(&whole).await;
         stream
     }
 
     /// Returns the call as it is sent.
     pub fn text(&self) -> String {
+        self.head() + &String::from_utf8_lossy(self.body.as_deref().unwrap_or_default())
+    }
+
+    fn head(&self) -> String {
         let mut text = format!("{} {} HTTP/1.1\r\nConnection: close\r\n", self.method, self.path);
         if !self.headers.iter().any(|(name, _)| *name == "Host") {
             text.push_str(&format!("Host: {}\r\n", self.address));
@@ -183,7 +192,6 @@ impl<'c> Call<'c> {
             text.push_str(&format!("Content-Length: {}\r\n", body.len()));
         }
         text.push_str("\r\n");
-        text.push_str(self.body.as_deref().unwrap_or_default());
         text
     }
 

@@ -122,6 +122,7 @@ async fn postgres_template() -> String {
         include_str!("../../../migrations/src/job_chain.rs"),
         include_str!("../../../migrations/src/tokens.rs"),
         include_str!("../../../migrations/src/scim_connections.rs"),
+        include_str!("../../../migrations/src/uploads.rs"),
     ];
     let sources = [handover_migrations::KEAP_SEED, sequences];
     let granted = [

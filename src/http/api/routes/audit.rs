@@ -19,7 +19,7 @@ pub fn routes() -> Vec<Route> {
     vec![Route {
         method: Method::Get,
         path: PATH,
-        scope: Some(TokenScope::AuditRead),
+        scopes: &[TokenScope::AuditRead],
         summary: "Read who asked for what, oldest first",
         parameters: vec![
             in_query::<String>("user", "The user concerned."),

@@ -14,7 +14,7 @@ pub fn routes() -> Vec<Route> {
     vec![Route {
         method: Method::Get,
         path: "/v1/catalog",
-        scope: Some(TokenScope::OperatorRead),
+        scopes: &[TokenScope::OperatorRead],
         summary: "Read the catalog in use",
         parameters: Vec::new(),
         body: None,

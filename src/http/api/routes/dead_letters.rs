@@ -16,7 +16,7 @@ use crate::contract::TokenScope;
 use crate::http::api::budget::busy;
 use crate::http::api::call::{Call, Page};
 use crate::http::api::dispatch::problem;
-use crate::http::api::route::{Handler, Method, Route, in_query, json, schema};
+use crate::http::api::route::{Body, Handler, Method, Route, in_query, json, schema};
 use crate::http::problem::{Problem, Result};
 
 const LIST: &str = "/v1/dead-letters";
@@ -65,10 +65,10 @@ pub fn routes() -> Vec<Route> {
     let acts = |path, summary, handler: Handler| Route {
         method: Method::Post,
         path,
-        scope: Some(TokenScope::OperatorWrite),
+        scopes: &[TokenScope::OperatorWrite],
         summary,
         parameters: Vec::new(),
-        body: Some(schema::<Selected>),
+        body: Some(Body::Json(schema::<Selected>)),
         answers: vec![json::<Worked>(200, "What was done, or would be.")],
         handler,
     };
@@ -76,7 +76,7 @@ pub fn routes() -> Vec<Route> {
         Route {
             method: Method::Get,
             path: LIST,
-            scope: Some(TokenScope::OperatorRead),
+            scopes: &[TokenScope::OperatorRead],
             summary: "List dead letters, oldest first, without their bodies",
             parameters: vec![
                 in_query::<String>("reason", "Reason codes, separated by commas."),

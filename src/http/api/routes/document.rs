@@ -12,7 +12,7 @@ pub fn routes() -> Vec<Route> {
     vec![Route {
         method: Method::Get,
         path: "/v1/openapi.json",
-        scope: None,
+        scopes: &[],
         summary: "This document",
         parameters: Vec::new(),
         body: None,

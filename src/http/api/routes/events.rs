@@ -33,7 +33,7 @@ pub fn routes() -> Vec<Route> {
     vec![Route {
         method: Method::Get,
         path: "/v1/jobs/{id}/events",
-        scope: Some(TokenScope::JobsRead),
+        scopes: &[TokenScope::JobsRead],
         summary: "Follow a job: JSON, or server-sent events for `Accept: text/event-stream`",
         parameters: vec![
             in_path("id", "The job."),

@@ -15,7 +15,7 @@ pub fn routes() -> Vec<Route> {
     vec![Route {
         method: Method::Get,
         path: PATH,
-        scope: Some(TokenScope::UsersRead),
+        scopes: &[TokenScope::UsersRead],
         summary: "List round-robin groups, and whose turn it is",
         parameters: vec![
             in_query::<u64>("limit", "Entries of a page: 1 to 200, or 50."),

@@ -17,7 +17,7 @@ use crate::app::jobs::{self, Cursor, Summary};
 use crate::contract::{Allotment, CatalogChoice, Certificate, Request, RequestType, State, TokenScope};
 use crate::http::api::call::{Call, Page};
 use crate::http::api::dispatch::problem;
-use crate::http::api::route::{Answer, Method, Route, header, in_path, in_query, json, schema};
+use crate::http::api::route::{Answer, Body, Method, Route, header, in_path, in_query, json, schema};
 use crate::http::problem::{Problem, Result};
 use crate::store::ledger::job_filter::JobFilter;
 
@@ -47,7 +47,7 @@ pub fn routes() -> Vec<Route> {
     let reads = |path, summary, parameters, answers, handler| Route {
         method: Method::Get,
         path,
-        scope: Some(TokenScope::JobsRead),
+        scopes: &[TokenScope::JobsRead],
         summary,
         parameters,
         body: None,
@@ -91,7 +91,7 @@ pub fn routes() -> Vec<Route> {
         Route {
             method: Method::Post,
             path: "/v1/jobs/{id}/commands",
-            scope: Some(TokenScope::JobsWrite),
+            scopes: &[TokenScope::JobsWrite],
             summary: "Revert, cancel, pause, resume or amend a job",
             parameters: vec![
                 id(),
@@ -99,7 +99,7 @@ pub fn routes() -> Vec<Route> {
                 header("Idempotency-Key", "The `request_id`, instead of a field of the body."),
                 prefer(),
             ],
-            body: Some(schema::<Command>),
+            body: Some(Body::Json(schema::<Command>)),
             answers: answers(),
             handler: |call| Box::pin(command(call)),
         },

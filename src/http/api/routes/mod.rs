@@ -1,6 +1,7 @@
 //! The table of routes. The router and the OpenAPI document are made from it.
 
 mod audit;
+mod bulk;
 mod catalog;
 mod dead_letters;
 mod document;
@@ -19,6 +20,7 @@ pub fn all() -> Vec<Route> {
         document::routes(),
         requests::routes(),
         previews::routes(),
+        bulk::routes(),
         jobs::routes(),
         events::routes(),
         users::routes(),

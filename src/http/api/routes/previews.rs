@@ -12,7 +12,7 @@ use crate::app::submit::check_principal;
 use crate::contract::{Request, TokenScope};
 use crate::http::api::call::Call;
 use crate::http::api::dispatch::problem;
-use crate::http::api::route::{Method, Route, json, schema};
+use crate::http::api::route::{Body, Method, Route, json, schema};
 use crate::http::problem::Result;
 
 /// What a request would do.
@@ -31,10 +31,10 @@ pub fn routes() -> Vec<Route> {
     vec![Route {
         method: Method::Post,
         path: "/v1/previews",
-        scope: Some(TokenScope::JobsRead),
+        scopes: &[TokenScope::JobsRead],
         summary: "Preview a request. Changes nothing",
         parameters: Vec::new(),
-        body: Some(schema::<Request>),
+        body: Some(Body::Json(schema::<Request>)),
         answers: vec![json::<Previewed>(200, "The plan with its token, or every reason against the request.")],
         handler: |call| Box::pin(read_preview(call)),
     }]

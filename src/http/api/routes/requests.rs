@@ -16,7 +16,7 @@ use crate::contract::{Certificate, JobId, Reason, ReasonCode, Request, RequestId
 use crate::http::api::budget::{Purpose, busy};
 use crate::http::api::call::Call;
 use crate::http::api::dispatch::problem;
-use crate::http::api::route::{Method, Parameter, Route, header, in_path, json, schema};
+use crate::http::api::route::{Body, Method, Parameter, Route, header, in_path, json, schema};
 use crate::http::problem::{Problem, Result};
 
 /// The longest time for which an answer may wait.
@@ -41,10 +41,10 @@ pub fn routes() -> Vec<Route> {
     let route = |method, path, summary, parameters: Vec<Parameter>, handler| Route {
         method,
         path,
-        scope: Some(TokenScope::JobsWrite),
+        scopes: &[TokenScope::JobsWrite],
         summary,
         parameters,
-        body: Some(schema::<Request>),
+        body: Some(Body::Json(schema::<Request>)),
         answers: answers(),
         handler,
     };

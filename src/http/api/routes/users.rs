@@ -29,7 +29,7 @@ pub fn routes() -> Vec<Route> {
     let reads = |path, summary, parameters, answers, handler| Route {
         method: Method::Get,
         path,
-        scope: Some(TokenScope::UsersRead),
+        scopes: &[TokenScope::UsersRead],
         summary,
         parameters,
         body: None,

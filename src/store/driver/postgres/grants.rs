@@ -22,7 +22,8 @@ fn privileges(table: LedgerTable) -> &'static [&'static str] {
         | LedgerTable::Outbox
         | LedgerTable::RowSnapshots
         | LedgerTable::ScimConnections
-        | LedgerTable::Tokens => &["SELECT", "INSERT", "UPDATE", "DELETE"],
+        | LedgerTable::Tokens
+        | LedgerTable::Uploads => &["SELECT", "INSERT", "UPDATE", "DELETE"],
         LedgerTable::Jobs
         | LedgerTable::Requests
         | LedgerTable::RoundRobin
