@@ -39,6 +39,7 @@ pub struct Details {
     instance: Option<String>,
     /// Every reason.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
     reasons: Vec<ProblemReason>,
     #[serde(skip)]
     headers: Vec<(HeaderName, HeaderValue)>,

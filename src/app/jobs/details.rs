@@ -53,6 +53,7 @@ pub struct Details {
     pub commands: Vec<Command>,
     /// The records that an undo skipped, each with the reason.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
     pub skipped: Vec<Skipped>,
     /// The audit trail, in order.
     pub history: Vec<HistoryEntry>,

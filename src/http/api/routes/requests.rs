@@ -31,6 +31,7 @@ pub struct RequestAnswer {
     pub job: Progress,
     /// The reasons why the job needs attention.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
     pub reasons: Vec<Reason>,
     /// The certificate, once the job has one.
     #[serde(skip_serializing_if = "Option::is_none")]
