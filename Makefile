@@ -41,7 +41,7 @@ docs: ## check links, commands and generated pages, and build the book in target
 	PATH="$$PWD/target/tools/mdbook/bin:$$PATH" .ci/book
 
 fuzz: ## run each fuzz target for a minute (needs nightly and cargo-fuzz; see fuzz/README.md)
-	cd fuzz && for target in request catalog spreadsheet deal; do \
+	cd fuzz && for target in request catalog spreadsheet deal scim_filter scim_patch; do \
 	  cargo +nightly fuzz run -O -a --sanitizer none $$target -- -max_total_time=$(SECONDS_EACH) -max_len=4096 || exit 1; \
 	done
 

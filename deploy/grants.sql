@@ -21,6 +21,7 @@ GRANT SELECT, INSERT, UPDATE ON "handover"."round_robin" TO "handover_worker";
 GRANT SELECT, INSERT, UPDATE, DELETE ON "handover"."row_snapshots" TO "handover_worker";
 GRANT SELECT, INSERT, UPDATE, DELETE ON "handover"."scim_connections" TO "handover_worker";
 GRANT SELECT, INSERT, UPDATE ON "handover"."scim_deprovisionings" TO "handover_worker";
+GRANT SELECT, INSERT, UPDATE, DELETE ON "handover"."scim_links" TO "handover_worker";
 GRANT SELECT, INSERT, UPDATE ON "handover"."services" TO "handover_worker";
 GRANT SELECT, INSERT, UPDATE, DELETE ON "handover"."tokens" TO "handover_worker";
 GRANT SELECT, INSERT, UPDATE, DELETE ON "handover"."uploads" TO "handover_worker";
@@ -47,5 +48,5 @@ GRANT SELECT ("permission", "role") ON "public"."role_permissions" TO "handover_
 GRANT SELECT, INSERT, DELETE ON "public"."sessions" TO "handover_worker";
 GRANT SELECT, INSERT, UPDATE ("owner_id", "updated_at"), DELETE ON "public"."tasks" TO "handover_worker";
 GRANT SELECT, INSERT, DELETE ON "public"."territory_members" TO "handover_worker";
-GRANT SELECT ("email", "id", "is_partner", "manager_id", "name", "org_id", "role", "status"), INSERT ("email", "name", "org_id", "role", "status"), UPDATE ("manager_id", "status", "updated_at") ON "public"."users" TO "handover_worker";
+GRANT SELECT ("email", "id", "is_partner", "manager_id", "name", "org_id", "role", "status", "title"), INSERT ("email", "name", "org_id", "role", "status"), UPDATE ("email", "manager_id", "name", "status", "title", "updated_at") ON "public"."users" TO "handover_worker";
 GRANT SELECT, INSERT, UPDATE ("user_id"), DELETE ON "public"."workflow_alert_recipients" TO "handover_worker";

@@ -11,6 +11,7 @@ mod job_chain;
 mod ledger;
 mod outbox_due;
 mod scim_connections;
+mod scim_links;
 mod tokens;
 mod uploads;
 
@@ -60,6 +61,7 @@ impl MigratorTrait for Ledger {
             Box::new(tokens::Migration),
             Box::new(scim_connections::Migration),
             Box::new(uploads::Migration),
+            Box::new(scim_links::Migration),
         ]
     }
 

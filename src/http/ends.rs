@@ -9,4 +9,6 @@ pub struct Ends {
     pub peer: SocketAddr,
     /// The address of ours that it has connected to.
     pub local: SocketAddr,
+    /// True if the connection has TLS.
+    pub has_tls: bool,
 }

@@ -1,4 +1,5 @@
-//! The HTTP servers. [`ops`] serves metrics and health of a worker, [`api`] the HTTP API. Both listen by [`Listener`], which bounds
+//! The HTTP servers. [`ops`] serves metrics and health of a worker, [`api`] the HTTP API, and SCIM beside
+//! it for identity providers. Both listen by [`Listener`], which bounds
 //! connections and times, and checks the `Host` of every request.
 
 pub mod api;
@@ -6,6 +7,7 @@ mod ends;
 mod hosts;
 pub mod ops;
 mod problem;
+mod scim;
 mod server;
 mod settings;
 mod tls;

@@ -108,6 +108,16 @@ impl Problem {
         self
     }
 
+    /// Returns the status.
+    pub fn status(&self) -> u16 {
+        self.0.status
+    }
+
+    /// Returns the cause.
+    pub fn detail(&self) -> &str {
+        &self.0.detail
+    }
+
     /// Creates the problem of a path that does not exist.
     pub fn not_found(what: impl Into<String>) -> Problem {
         Problem::new(StatusCode::NOT_FOUND, "not_found", what)

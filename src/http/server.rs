@@ -123,7 +123,7 @@ async fn next(socket: &TcpListener, room: &Arc<Semaphore>) -> io::Result<(OwnedS
     let permit = room.clone().acquire_owned().await.map_err(io::Error::other)?;
     let (stream, peer) = socket.accept().await?;
     let local = stream.local_addr()?;
-    Ok((permit, stream, Ends { peer, local }))
+    Ok((permit, stream, Ends { peer, local, has_tls: false }))
 }
 
 /// Makes the TLS handshake, if the listener has TLS, and serves the connection to its end. Its errors concern nobody else.
@@ -133,7 +133,7 @@ async fn connect(stream: TcpStream, ends: Ends, tls: Option<Arc<Tls>>, router: R
     let Some(tls) = tls else { return serve(stream, ends, router, stop).await };
     let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, async { tls.acceptor().await.accept(stream).await });
     match stop.run_until_cancelled(handshake).await {
-        Some(Ok(Ok(stream))) => serve(stream, ends, router, stop).await,
+        Some(Ok(Ok(stream))) => serve(stream, Ends { has_tls: true, ..ends }, router, stop).await,
         Some(Ok(Err(error))) => tracing::debug!(%error, "TLS handshake failed"),
         Some(Err(_)) => tracing::debug!("TLS handshake took too long"),
         None => {}

@@ -120,6 +120,8 @@ metrics! {
         "Age of the oldest due outbox message"
     Counter CounterVec scim_tripped "handover_scim_breaker_trips_total" []
         "Times that a connection deprovisioned more users than its breaker lets pass; records move only after a release"
+    Counter CounterVec scim_ignored "handover_scim_ignored_attributes_total" []
+        "Attributes that identity providers have sent and that the catalog does not map"
     Counter CounterVec retries "handover_retries_total" ["what"]
         "Failures that are retried, by operation as named in the log"
     Counter CounterVec deadlocks "handover_deadlocks_total" []
@@ -151,7 +153,13 @@ pub static METRICS: LazyLock<Metrics> = LazyLock::new(|| {
     let metrics = Metrics::new().expect("names and labels are valid and unique, which a test checks");
     // A metric without labels is reported from the start, as 0.
     let _ = metrics.chunk_duration.with_label_values(NONE);
-    for counter in [&metrics.chunk_failures, &metrics.scim_tripped, &metrics.deadlocks, &metrics.throttle_sleep] {
+    for counter in [
+        &metrics.chunk_failures,
+        &metrics.scim_ignored,
+        &metrics.scim_tripped,
+        &metrics.deadlocks,
+        &metrics.throttle_sleep,
+    ] {
         let _ = counter.with_label_values(NONE);
     }
     let _ = metrics.host_active.with_label_values(NONE);

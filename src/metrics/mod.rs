@@ -214,6 +214,11 @@ impl Drop for Busy {
     }
 }
 
+/// Counts attributes of an identity provider that the catalog does not map.
+pub fn scim_ignored(attributes: usize) {
+    METRICS.scim_ignored.with_label_values(NONE).inc_by(attributes as f64);
+}
+
 /// Sets whether a part that the worker needs is usable.
 pub fn ready(part: &'static str, is_ready: bool) {
     METRICS.ready.with_label_values(&[part]).set(f64::from(u8::from(is_ready)));

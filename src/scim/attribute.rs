@@ -1,6 +1,6 @@
 //! The closed set of attributes, and how requests name them.
 
-use super::{ENTERPRISE, HANDOVER, USER};
+use super::schema_ids::{ENTERPRISE, HANDOVER, USER};
 
 /// An attribute that can be read, and mostly written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::attribute::Mapped;
-use super::{ENTERPRISE, HANDOVER, USER};
+use super::schema_ids::{ENTERPRISE, HANDOVER, USER};
 
 /// Returns the configuration.
 pub fn service_provider_config(base: &str) -> Value {
@@ -78,19 +78,19 @@ fn of_users(base: &str, mapped: Mapped) -> Value {
                 text("familyName", "The family name", &Rules::default()),
             ],
         ),
-        truth("active", "True while the user has access"),
+        required(truth("active", "True while the user has access")),
     ];
     let mut emails = complex(
         "emails",
         "The email address of the user: one of the type work",
         vec![
-            text("value", "The address", &Rules::default()),
+            text("value", "The address", &Rules { required: true, ..Rules::default() }),
             text("type", "Always work", &Rules { read_only: true, ..Rules::default() }),
             read_only(truth("primary", "Always true")),
         ],
     );
     emails["multiValued"] = true.into();
-    attributes.push(emails);
+    attributes.push(required(emails));
     attributes.extend(mapped.title.then(|| text("title", "The title", &Rules::default())));
     attributes.push(text(
         "externalId",
@@ -166,6 +166,11 @@ fn truth(name: &str, about: &str) -> Value {
         "name": name, "type": "boolean", "multiValued": false, "description": about, "required": false,
         "mutability": "readWrite", "returned": "default",
     })
+}
+
+fn required(mut attribute: Value) -> Value {
+    attribute["required"] = true.into();
+    attribute
 }
 
 fn read_only(mut attribute: Value) -> Value {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::ERROR;
+use super::schema_ids::ERROR;
 use crate::contract::named_enum;
 
 /// The result of reading what an identity provider has sent.

@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::LIST_RESPONSE;
 use super::failure::Result;
 use super::fields::{field, invalid, read_object, syntax};
 use super::filter::{Filter, parse_filter};
 use super::projection::Projection;
+use super::schema_ids::LIST_RESPONSE;
 use crate::contract::Json;
 
 /// Resources of a page, if a search does not say.

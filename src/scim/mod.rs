@@ -15,6 +15,7 @@ mod list;
 mod patch;
 mod projection;
 mod resource;
+mod schema_ids;
 mod tokens;
 mod user;
 
@@ -28,22 +29,5 @@ pub use list::{ListResponse, Search, read_search};
 pub use patch::read_patch;
 pub use projection::Projection;
 pub use resource::{HandoverState, User};
+pub use schema_ids::{ENTERPRISE, ERROR, HANDOVER, LIST_RESPONSE, PATCH_OP, USER};
 pub use user::{read_new_user, read_whole_user};
-
-/// The schema of users.
-pub const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
-
-/// The schema of the enterprise extension, which holds the manager.
-pub const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
-
-/// The schema of the extension that reports a user's handover.
-pub const HANDOVER: &str = "urn:ietf:params:scim:schemas:extension:handover:2.0:User";
-
-/// The schema of PATCH bodies.
-pub const PATCH_OP: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
-
-/// The schema of lists.
-pub const LIST_RESPONSE: &str = "urn:ietf:params:scim:api:messages:2.0:ListResponse";
-
-/// The schema of errors.
-pub const ERROR: &str = "urn:ietf:params:scim:api:messages:2.0:Error";

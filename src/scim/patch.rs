@@ -3,13 +3,13 @@
 //! An operation without a path has an object, each of whose fields is an operation of its own. So all shapes end in one function,
 //! which takes the name of an attribute and its value.
 
-use super::PATCH_OP;
 use super::attribute::{Attribute, Place, place};
 use super::change::{Change, Patch};
 use super::condition::selects_email;
 use super::failure::{Failure, Result, ScimType};
 use super::fields::{Fields, check_names, check_schemas, field, invalid, read_boolean, read_object, read_text, syntax};
 use super::filter::{FilterPath, parse_path};
+use super::schema_ids::PATCH_OP;
 use crate::contract::Json;
 
 /// The maximum number of operations.

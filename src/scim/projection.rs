@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{ENTERPRISE, HANDOVER, USER};
+use super::schema_ids::{ENTERPRISE, HANDOVER, USER};
 
 /// A choice of attributes. Without one, an answer has all of them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

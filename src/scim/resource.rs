@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::projection::Projection;
-use super::{ENTERPRISE, HANDOVER, USER};
+use super::schema_ids::{ENTERPRISE, HANDOVER, USER};
 use crate::contract::hex;
 
 /// A user.

@@ -1,10 +1,10 @@
 //! Whole users, as POST and PUT send them.
 
-use super::USER;
 use super::change::{Change, Patch};
 use super::failure::Result;
 use super::fields::{check_schemas, invalid, read_object};
 use super::patch::read_attributes;
+use super::schema_ids::USER;
 
 /// Reads the body of a POST: a user with at least a `userName`.
 pub fn read_new_user(body: &[u8]) -> Result<Patch> {

@@ -166,6 +166,16 @@ impl Store {
         Ok(session.watched(&self.watch))
     }
 
+    /// Begins a snapshot whose statements may take no longer than a limit, where the database can end them.
+    pub async fn snapshot_within(&self, limit: Duration) -> Result<Session> {
+        let session = self.snapshot().await?;
+        let configured = self.settings.statement_timeout;
+        if configured.is_zero() || limit < configured {
+            session.limit_statements(limit).await?;
+        }
+        Ok(session)
+    }
+
     /// Returns the reading pool: each statement sees what is committed when it runs.
     pub fn reader(&self) -> Session {
         Session::pool(self.dialect(), self.timeout(), self.pools.read.clone()).watched(&self.watch)

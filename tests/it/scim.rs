@@ -5,4 +5,7 @@ mod connections;
 mod deprovisioning;
 mod filters;
 mod idp;
+mod provider;
+mod reading;
 mod shapes;
+mod writing;

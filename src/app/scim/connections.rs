@@ -30,7 +30,13 @@ const REMOVE: &str = "remove_scim_connection";
 const NOTE_ERROR: &str = "note_scim_error";
 
 /// The requests that a connection may send.
-const GRANTED: [RequestType; 3] = [RequestType::Deactivate, RequestType::Reactivate, RequestType::Cancel];
+const GRANTED: [RequestType; 5] = [
+    RequestType::Deactivate,
+    RequestType::Reactivate,
+    RequestType::Cancel,
+    RequestType::Invite,
+    RequestType::CancelInvitation,
+];
 
 /// The characters of an error that are kept.
 const LONGEST_ERROR: usize = 500;

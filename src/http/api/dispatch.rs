@@ -106,7 +106,7 @@ fn too_many(why: &str, seconds: u64) -> Problem {
 }
 
 /// Returns the token of a request, if it has exactly one.
-fn bearer(head: &Head) -> Option<&str> {
+pub fn bearer(head: &Head) -> Option<&str> {
     let mut values = head.headers.get_all(AUTHORIZATION).iter();
     let (value, None) = (values.next()?, values.next()) else { return None };
     let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
@@ -114,7 +114,7 @@ fn bearer(head: &Head) -> Option<&str> {
 }
 
 /// Returns the address of the client. A proxy that the settings list says whose it is, last in the header.
-fn client(api: &Api, head: &Head) -> Option<IpAddr> {
+pub fn client(api: &Api, head: &Head) -> Option<IpAddr> {
     let peer = head.extensions.get::<Ends>()?.peer.ip().to_canonical();
     if !api.parts.trusted_proxies.contains(&peer) {
         return Some(peer);
@@ -182,7 +182,7 @@ fn check_media_type(head: &Head, known: &[&str]) -> Result<()> {
 }
 
 /// Reads a body within its bounds.
-async fn read(body: Body, most: usize) -> Result<Vec<u8>> {
+pub async fn read(body: Body, most: usize) -> Result<Vec<u8>> {
     let collected = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, most).collect()).await;
     let late = |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "slow_body", "the body did not arrive in time");
     let collected = collected.map_err(late)?.map_err(|error| match error.downcast_ref::<LengthLimitError>() {

@@ -23,15 +23,18 @@ use axum::routing::on;
 
 use self::budget::Budget;
 pub use self::budget::FEWEST_CONNECTIONS;
+pub(super) use self::budget::Purpose;
 use self::credentials::Credentials;
+pub(super) use self::dispatch::{bearer, client, read as read_body};
 pub use self::openapi::document;
 use self::rates::Rates;
-use self::state::Api;
+pub(super) use self::state::Api;
 pub use self::state::{Parts, Surroundings};
 use self::watcher::Watcher;
 use super::problem::Problem;
+use super::scim;
 
-/// Returns the routes of the API.
+/// Returns the routes of the API, and those of SCIM, which share its bounds.
 pub fn router(parts: Parts) -> Router {
     let watcher = Watcher::new(parts.context.store.clone());
     let credentials = Credentials::new(parts.context.clone());
@@ -43,7 +46,7 @@ pub fn router(parts: Parts) -> Router {
         let (filter, path) = (route.method.filter(), route.path);
         router = router.route(path, on(filter, move |request| dispatch::answer(api, route, request)));
     }
-    router.fallback(unknown).method_not_allowed_fallback(wrong_method)
+    router.merge(scim::router(api)).fallback(unknown).method_not_allowed_fallback(wrong_method)
 }
 
 async fn unknown() -> Response {

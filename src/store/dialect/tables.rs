@@ -41,6 +41,7 @@ ledger_tables! {
     RowSnapshots ROW_SNAPSHOTS "row_snapshots",
     ScimConnections SCIM_CONNECTIONS "scim_connections",
     ScimDeprovisionings SCIM_DEPROVISIONINGS "scim_deprovisionings",
+    ScimLinks SCIM_LINKS "scim_links",
     Services SERVICES "services",
     Tokens TOKENS "tokens",
     Uploads UPLOADS "uploads",

@@ -6,6 +6,7 @@
 //! | file | content |
 //! |---|---|
 //! | `users` | the host's users: facts, locks, access, groups, licenses, invitations |
+//! | `scim` | users, as identity providers read and write them |
 //! | `tenant` | the settings that row-level security reads |
 //! | `sample` | sample values of a column, for the authors of catalogs |
 //! | `predicates`, `keys` | the tests of a reference's rows, and their keys |
@@ -38,6 +39,7 @@ mod row_codec;
 mod row_snapshots;
 mod sample;
 mod schema_version;
+mod scim;
 mod selection;
 mod statements;
 mod strategy;
@@ -59,6 +61,7 @@ pub use keyless::{count_next, image_of_next};
 pub use lock_runs::{LockRun, lock_runs};
 pub use sample::{count_known_values, count_users_among, has_value, sample_values};
 pub use schema_version::fingerprints;
+pub use scim::{ScimScope, ScimUser, count_scim_users, find_scim_user, list_scim_users, write_scim_user};
 pub use strategy::Strategy;
 pub use tenant::enter;
 pub use undo::{

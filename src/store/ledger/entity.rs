@@ -296,3 +296,16 @@ entity!(uploads, "uploads", Uploads, {
     /// The job of each row that was sent, by the number of the row.
     pub sent: Json,
 });
+
+entity!(scim_links, "scim_links", ScimLinks, {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub org: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub connection: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub user_key: String,
+    pub external_id: Option<String>,
+    pub created_at: TimeDateTimeWithTimeZone,
+    /// The time when the provider removed the user.
+    pub removed_at: Option<TimeDateTimeWithTimeZone>,
+});

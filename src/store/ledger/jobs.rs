@@ -13,7 +13,7 @@ use super::query;
 use crate::contract::{RequestType, UserId};
 use crate::job::State;
 use crate::metrics::Observation;
-use crate::store::dialect::{JOBS, RowLock};
+use crate::store::dialect::{JOBS, RowLock, Type};
 use crate::store::{Error, Locking, Result, Session};
 
 pub use super::entity::jobs::Model as Job;
@@ -173,6 +173,24 @@ pub async fn last_change_of_access(session: &Session, org: &str, user: &str) -> 
     find = find.filter(Condition::any().add(leaves).add(jobs::Column::Kind.eq(RequestType::Reactivate)));
     find = find.order_by_desc(jobs::Column::RequestedAt).order_by_desc(jobs::Column::Id);
     query::one(session, "reading who has ended a user's access", find).await
+}
+
+/// Returns the last handover of each of these users of an organization, unless it was rejected.
+pub async fn last_handovers(session: &Session, org: &str, users: &[&str]) -> Result<Vec<Job>> {
+    let mut sql = session.sql("");
+    let (columns, org) = (query::columns::<jobs::Entity>("j", ""), sql.bind(org));
+    let users = sql.list_of(&Type::Text, users.iter().copied());
+    let is_handover = |alias: &str| {
+        format!("{alias}.kind IN ('deactivate', 'reassign') AND {alias}.state <> '{}'", State::Rejected.name())
+    };
+    sql.add(&format!(
+        "SELECT {columns} FROM {JOBS} j WHERE j.org = {org} AND j.user_id IN {users} AND {this} AND NOT EXISTS (\
+         SELECT 1 FROM {JOBS} k WHERE k.org = j.org AND k.user_id = j.user_id AND {later} \
+         AND (k.requested_at, k.id) > (j.requested_at, j.id))",
+        this = is_handover("j"),
+        later = is_handover("k"),
+    ));
+    session.all("reading the last handovers of users", sql).await?.iter().map(|row| row.entity("")).collect()
 }
 
 /// Returns a user's job that has not ended.

@@ -21,6 +21,7 @@ pub mod requests;
 pub mod round_robin;
 pub mod row_snapshots;
 pub mod scim;
+pub mod scim_links;
 pub mod services;
 pub mod tokens;
 pub mod uploads;

@@ -37,7 +37,7 @@ async fn worker_role_may_only_append_to_audit(world: &mut World) {
         "DELETE FROM handover.jobs",
         "DELETE FROM handover.requests",
         "UPDATE users SET role = 'admin' WHERE id = 13",
-        "UPDATE users SET email = 'x'",
+        "UPDATE users SET phone = 'x'",
         "DELETE FROM users",
         "DELETE FROM contacts",
         "UPDATE contacts SET name = 'x'",

@@ -123,6 +123,7 @@ async fn postgres_template() -> String {
         include_str!("../../../migrations/src/tokens.rs"),
         include_str!("../../../migrations/src/scim_connections.rs"),
         include_str!("../../../migrations/src/uploads.rs"),
+        include_str!("../../../migrations/src/scim_links.rs"),
     ];
     let sources = [handover_migrations::KEAP_SEED, sequences];
     let granted = [

@@ -22,6 +22,7 @@ fn privileges(table: LedgerTable) -> &'static [&'static str] {
         | LedgerTable::Outbox
         | LedgerTable::RowSnapshots
         | LedgerTable::ScimConnections
+        | LedgerTable::ScimLinks
         | LedgerTable::Tokens
         | LedgerTable::Uploads => &["SELECT", "INSERT", "UPDATE", "DELETE"],
         LedgerTable::Jobs

@@ -14,7 +14,7 @@ mod people;
 mod spelling;
 
 pub use access::{gone_among, inactive_among, lock_out, set_status};
-pub use columns::leaver_table;
+pub use columns::{leaver_table, parse_user, read_status, status_columns, user_text};
 pub use facts::{managers, read_users, read_users_for_access};
 pub use freed_licenses::{can_restore_licenses, free_licenses, restore_licenses};
 pub use groups::{group_members, group_names};
