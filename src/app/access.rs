@@ -3,54 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::error::Result;
-use crate::contract::{InvalidId, Reason, TokenScope, UserId};
+pub use crate::contract::Principal;
+use crate::contract::{Reason, TokenScope};
 use crate::plan::{AccessQuery, Facts, check_requester};
 use crate::stages::{Context, enter};
 use crate::store::host;
 use crate::store::ledger::services;
-
-/// The principal who asks, as a door has established it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Principal {
-    /// A user of the host.
-    Person {
-        /// The organization; empty if the host has none.
-        org: String,
-        /// The user.
-        user: UserId,
-    },
-    /// An application, with a grant of its own in one organization.
-    Service {
-        /// The organization; empty if the host has none.
-        org: String,
-        /// Its name.
-        name: String,
-    },
-    /// A person who operates Handover, for all organizations. An operator sends no requests.
-    Operator {
-        /// The name.
-        name: String,
-    },
-}
-
-impl Principal {
-    /// Returns the organization; nothing for an operator.
-    pub fn org(&self) -> Option<&str> {
-        match self {
-            Principal::Person { org, .. } | Principal::Service { org, .. } => Some(org),
-            Principal::Operator { .. } => None,
-        }
-    }
-
-    /// Returns who a request is from, as requests and the audit trail name them.
-    pub fn actor(&self) -> std::result::Result<UserId, InvalidId> {
-        match self {
-            Principal::Person { user, .. } => Ok(user.clone()),
-            Principal::Service { name, .. } => UserId::of_service(name),
-            Principal::Operator { name } => UserId::try_from(format!("operator:{name}")),
-        }
-    }
-}
 
 /// A principal, and what their credential may be used for.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -132,13 +132,9 @@ async fn taken(context: &Context, Answer { job, result, .. }: Answer) -> Result<
 
 /// Checks that a request is of the principal and their organization.
 pub fn check_principal(principal: &Principal, request: &Request) -> Result<()> {
-    let header = request.header();
-    if principal.org() != Some(header.org()) {
-        return Err(Error::OtherPrincipal("organization"));
-    }
-    match principal.actor() {
-        Ok(actor) if actor == *header.requested_by => Ok(()),
-        Ok(_) | Err(_) => Err(Error::OtherPrincipal("requester")),
+    match principal.other_claim(request.header()) {
+        None => Ok(()),
+        Some(claim) => Err(Error::OtherPrincipal(claim.name())),
     }
 }
 

@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::error::BrokerError;
+use super::sender::Sender;
 use crate::contract::MAX_REQUEST_BYTES;
 use crate::store::ledger::outbox::OutboxMessage;
 use crate::trace::TRACEPARENT;
@@ -103,6 +104,8 @@ pub struct Incoming {
     pub channel: Channel,
     /// The application headers of text and number types, as text.
     pub headers: BTreeMap<String, String>,
+    /// The sender.
+    pub sender: Sender,
     /// The MIME type of the body, if the publisher set one.
     pub content_type: Option<String>,
     /// The queue on which the publisher waits for a reply.

@@ -10,6 +10,7 @@
 //! |---|---|
 //! | `api` | the traits [`Broker`] and [`Consumer`] |
 //! | `message` | channels, messages in both directions, and [`Receipt`] |
+//! | `sender` | [`Sender`]: who sent a message |
 //! | `dead_letter` | dead letters and [`DeadLetterQueue`] |
 //! | `diagnosis` | the findings of [`Settings::diagnose`] |
 //! | `error` | [`BrokerError`] |
@@ -22,6 +23,7 @@ mod diagnosis;
 mod error;
 pub mod local;
 mod message;
+mod sender;
 mod settings;
 
 pub use self::api::{Broker, Consumer, Depth};
@@ -29,4 +31,5 @@ pub use self::dead_letter::{BROKER_REASONS, DeadLetter, DeadLetterQueue, REPLAYE
 pub use self::diagnosis::{Finding, NO_WORKER_HINT, Status};
 pub use self::error::BrokerError;
 pub use self::message::{Channel, Incoming, Outgoing, Receipt, ReplyMessage};
+pub use self::sender::{PRINCIPAL, Sender, are_principals};
 pub use self::settings::{CONNECT_HINT, Section, Settings, open};

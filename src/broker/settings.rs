@@ -1,5 +1,6 @@
 //! The `[broker]` settings: checking them, and opening the broker that they describe.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use super::api::Broker;
 use super::diagnosis::Finding;
 use super::error::BrokerError;
 use super::local::LocalBroker;
+use super::sender::PrincipalEntry;
 use crate::store::Store;
 
 /// The hint for a broker that does not answer.
@@ -40,6 +42,8 @@ pub struct Section {
     connect_timeout: Duration,
     #[serde(with = "humantime_serde")]
     heartbeat: Duration,
+    #[serde(default)]
+    principals: BTreeMap<String, PrincipalEntry>,
 }
 
 /// The configured broker.
@@ -64,6 +68,9 @@ impl Settings {
     pub fn check(section: Section) -> Result<Settings, Vec<String>> {
         let mut faults = Vec::new();
         let tls = check_tls(&section, &mut faults);
+        if section.url == "local" && !section.principals.is_empty() {
+            faults.push("`broker.principals` requires RabbitMQ: without a broker, no account sends a message".into());
+        }
         let is_amqp = section.url.starts_with("amqp://") || section.url.starts_with("amqps://");
         let settings = match section.url.as_str() {
             "local" => Some(Settings::Embedded),
@@ -127,14 +134,19 @@ fn check_amqp(section: Section, tls: TlsFiles, faults: &mut Vec<String>) -> Sett
             faults.push(format!("`broker.{name}` must be at most {longest}"));
         }
     }
-    Settings::Amqp(AmqpSettings {
+    let principals = section.principals.into_iter();
+    let settings = AmqpSettings {
         url: section.url,
         tls,
         prefix: section.prefix,
         publish_timeout: section.publish_timeout,
         connect_timeout: section.connect_timeout,
         heartbeat: section.heartbeat,
-    })
+        // The form of the section is checked before.
+        principals: principals.filter_map(|(account, entry)| Some((account, entry.principal()?))).collect(),
+    };
+    faults.extend(amqp::principals_fault(&settings));
+    Settings::Amqp(settings)
 }
 
 /// Checks the TLS files. A file that would not be used is a fault: its author relies on it.

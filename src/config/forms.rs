@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use super::defaults::{names, variable};
 use super::faults::Faults;
+use crate::broker::are_principals;
 use crate::contract::{most_similar, printable};
 use crate::http::{is_host_name, listed};
 use crate::worker::throttle::Pace;
@@ -30,6 +31,8 @@ enum Form {
     Hosts,
     /// IP addresses, separated by commas.
     Addresses,
+    /// A table of RabbitMQ users, with the principal of each.
+    Principals,
 }
 
 const MOST: u64 = i64::MAX as u64;
@@ -37,7 +40,7 @@ const MOST_I32: u64 = i32::MAX as u64;
 const MOST_U32: u64 = u32::MAX as u64;
 
 /// The form of every setting.
-const FORMS: [(&str, Form); 48] = [
+const FORMS: [(&str, Form); 49] = [
     ("catalog", Form::Text),
     ("database.url", Form::Secret),
     ("database.max_connections", Form::Number(MOST_U32)),
@@ -54,6 +57,7 @@ const FORMS: [(&str, Form); 48] = [
     ("broker.publish_timeout", Form::Duration),
     ("broker.connect_timeout", Form::Duration),
     ("broker.heartbeat", Form::Duration),
+    ("broker.principals", Form::Principals),
     ("worker.planners", Form::Number(MOST)),
     ("worker.movers", Form::Number(MOST)),
     ("worker.pace", Form::Pace(&["full", "default", "gentle"])),
@@ -137,8 +141,12 @@ fn unknown(name: &str, names: &[String]) -> String {
 
 impl Form {
     fn accepts(self, value: &Value) -> bool {
+        if self == Form::Principals {
+            return are_principals(value);
+        }
         let Some(text) = scalar(value) else { return false };
         match self {
+            Form::Principals => false,
             Form::Text | Form::Secret => true,
             Form::Number(most) => text.parse::<u64>().is_ok_and(|number| number <= most),
             Form::Duration => humantime::parse_duration(&text).is_ok(),
@@ -173,6 +181,10 @@ impl Form {
             }
             Form::Hosts => "names of hosts without ports, separated by commas".to_owned(),
             Form::Addresses => "IP addresses, separated by commas".to_owned(),
+            Form::Principals => {
+                "a table of RabbitMQ users, such as { crm-app = { service = \"crm\", org = \"1\" }, hr = { user = \"7\", org = \"1\" } }"
+                    .to_owned()
+            }
         }
     }
 
@@ -190,7 +202,8 @@ impl Form {
                 | Form::Duration
                 | Form::Address
                 | Form::Hosts
-                | Form::Addresses,
+                | Form::Addresses
+                | Form::Principals,
                 _,
             ) => String::new(),
         }

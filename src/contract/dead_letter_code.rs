@@ -31,6 +31,10 @@ named_enum! {
         EmptyShares = "empty_shares",
         /// The catalog does not have this kind.
         UnknownKind = "unknown_kind",
+        /// The account that sent the message is not one of `broker.principals`.
+        UnknownSender = "unknown_sender",
+        /// The request names another organization or requester than its sender's.
+        OtherPrincipal = "other_principal",
         /// The request id belongs to another request.
         Conflict = "conflict",
         /// The message has more faults than are listed.

@@ -23,17 +23,17 @@ pub const MAX_REQUEST_BYTES: usize = 1 << 20;
 
 /// Reads a message body. Faults that only the catalog shows (an unknown kind, an id of the wrong shape) are found later.
 pub fn read_request(body: &[u8]) -> Result<Request, InvalidRequest> {
+    read_request_with(body, &[])
+}
+
+/// Reads a message body to which a door adds fields that its sender has stated elsewhere. A field of the body stays as it is.
+pub fn read_request_with(body: &[u8], stated: &[(&str, &str)]) -> Result<Request, InvalidRequest> {
     if body.len() > MAX_REQUEST_BYTES {
         // A worker keeps only the beginning of a long body, and does not know its length here.
         let detail = format!("the message is too long: the maximum is {MAX_REQUEST_BYTES} bytes");
         let hint = "name fewer records one by one: `rest` takes all others";
         return Err(Fault::new(DeadLetterCode::TooLarge, ".", detail, hint).into());
     }
-    read_json(&parse(body)?)
-}
-
-/// Reads a message body to which a door adds fields that its sender has stated elsewhere. A field of the body stays as it is.
-pub fn read_request_with(body: &[u8], stated: &[(&str, &str)]) -> Result<Request, InvalidRequest> {
     let mut json = parse(body)?;
     if let Json::Object(fields) = &mut json {
         let added = stated.iter().filter(|(name, _)| fields.iter().all(|(known, _)| known != name));

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::catalog::Catalog;
-use crate::contract::{HandoverRequest, InvalidRequest, Request, check_routing_key, hash_of, read_request};
+use crate::contract::{HandoverRequest, InvalidRequest, Request, check_routing_key, hash_of, read_request_with};
 use crate::plan::normalize;
 
 /// A request, and its canonical form and hash, computed once.
@@ -17,9 +17,15 @@ pub struct Accepted<R> {
     pub body_hash: String,
 }
 
-/// Reads a message as a request, and brings it into the catalog's form.
-pub fn read(catalog: &Catalog, routing_key: &str, body: &[u8]) -> Result<Accepted<Request>, InvalidRequest> {
-    let request = read_request(body)?;
+/// Reads a message as a request, and brings it into the catalog's form. `stated`: the fields that its principal states, unless the
+/// body does.
+pub fn read(
+    catalog: &Catalog,
+    routing_key: &str,
+    body: &[u8],
+    stated: &[(&str, &str)],
+) -> Result<Accepted<Request>, InvalidRequest> {
+    let request = read_request_with(body, stated)?;
     check_routing_key(routing_key, request.header().kind)?;
     Ok(Accepted::of(normalize(catalog, request)?))
 }

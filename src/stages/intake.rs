@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use crate::broker::Sender;
 use crate::catalog::Catalog;
-use crate::contract::{HandoverRequest, Request};
+use crate::contract::{DeadLetterCode, Fault, HandoverRequest, InvalidRequest, OtherClaim, Principal, Request};
 use crate::plan::group::{Parties, groups};
 use crate::stages::accepted::{Accepted, ByStage, read};
 use crate::stages::changes::LedgerChanges;
@@ -15,7 +16,7 @@ use crate::stages::handover::parties::lookup_parties;
 use crate::stages::handover::planner::{self, Asked};
 use crate::stages::handover::settle::Settling;
 use crate::stages::outcome::{Outcome, failed};
-use crate::stages::spelling::respell_accepted;
+use crate::stages::spelling::{respell_accepted, respell_principal};
 use crate::store::Result;
 use crate::store::ledger::outbox::OutboxMessage;
 
@@ -26,6 +27,8 @@ pub struct Message<'m> {
     pub routing_key: Cow<'m, str>,
     /// The body.
     pub body: Cow<'m, [u8]>,
+    /// The sender.
+    pub sender: &'m Sender,
     /// The W3C trace context that came with it.
     pub traceparent: Option<&'m str>,
 }
@@ -39,18 +42,10 @@ pub async fn take(context: &Context, messages: &[Message<'_>]) -> Vec<Outcome> {
     let mut outcomes = vec![Outcome::Done; messages.len()];
     let mut handovers = Vec::new();
     for (place, message) in messages.iter().enumerate() {
-        let accepted = match read(&catalog, &message.routing_key, &message.body) {
+        let accepted = match accept(context, &catalog, message).await {
             Ok(accepted) => accepted,
-            Err(invalid) => {
-                outcomes[place] = Outcome::DeadLetter(invalid.into());
-                continue;
-            }
-        };
-        let job = accepted.request.job_id();
-        let accepted = match respell_accepted(context, &catalog, accepted).await {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                outcomes[place] = failed(job, &error, 1);
+            Err(outcome) => {
+                outcomes[place] = *outcome;
                 continue;
             }
         };
@@ -66,6 +61,58 @@ pub async fn take(context: &Context, messages: &[Message<'_>]) -> Vec<Outcome> {
     }
     plan(context, &catalog, handovers, &mut outcomes).await;
     outcomes
+}
+
+/// Reads a message, and checks that its request is of its sender.
+async fn accept(
+    context: &Context,
+    catalog: &Catalog,
+    message: &Message<'_>,
+) -> std::result::Result<Accepted<Request>, Box<Outcome>> {
+    let invalid = |invalid: InvalidRequest| Box::new(Outcome::DeadLetter(invalid.into()));
+    let principal = principal_of(message.sender).map_err(|fault| invalid(fault.into()))?;
+    let stated = principal.map(Principal::stated).transpose();
+    let stated = stated.map_err(|_| invalid(unknown_sender(None).into()))?.unwrap_or_default();
+    let stated: Vec<(&str, &str)> = stated.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let accepted = read(catalog, &message.routing_key, &message.body, &stated).map_err(invalid)?;
+    let job = accepted.request.job_id();
+    let refused = |error| Box::new(failed(job, &error, 1));
+    let accepted = respell_accepted(context, catalog, accepted).await.map_err(refused)?;
+    if let Some(principal) = principal {
+        let principal = respell_principal(context, catalog, principal.clone()).await.map_err(refused)?;
+        let other = principal.other_claim(accepted.request.header()).map(other_principal);
+        other.map_or(Ok(()), |fault| Err(invalid(fault.into())))?;
+    }
+    Ok(accepted)
+}
+
+/// Returns the principal who sent a message; nothing if the body claims who asks.
+fn principal_of(sender: &Sender) -> std::result::Result<Option<&Principal>, Fault> {
+    match sender {
+        Sender::Claimed => Ok(None),
+        Sender::Principal(principal) => Ok(Some(principal)),
+        Sender::Unknown(account) => Err(unknown_sender(account.as_deref())),
+    }
+}
+
+fn unknown_sender(account: Option<&str>) -> Fault {
+    let (detail, hint) = match account {
+        Some(account) => (
+            format!("`broker.principals` does not list the RabbitMQ user `{account}`"),
+            "list it, then send the message back with `handover dead replay`",
+        ),
+        None => (
+            "the message has no `user_id`, and `broker.principals` says who may send requests".to_owned(),
+            "publish with the property `user_id`: the RabbitMQ user of the connection",
+        ),
+    };
+    Fault::new(DeadLetterCode::UnknownSender, ".", detail, hint)
+}
+
+fn other_principal(claim: OtherClaim) -> Fault {
+    let (name, field) = (claim.name(), claim.field());
+    let detail = format!("the request names another {name} than the one in `broker.principals` for its sender");
+    Fault::new(DeadLetterCode::OtherPrincipal, field, detail, format!("leave `{field}` out: the sender says it"))
 }
 
 /// Stores requests that are blocked in the outbox, each until it is due.

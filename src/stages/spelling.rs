@@ -4,7 +4,8 @@
 use std::collections::HashMap;
 
 use crate::catalog::{Catalog, Spelling};
-use crate::contract::{Request, UserId};
+use crate::contract::{Principal, Request, UserId};
+use crate::plan::normalize_user;
 use crate::retry::RetryPolicy;
 use crate::stages::accepted::Accepted;
 use crate::stages::context::Context;
@@ -23,6 +24,19 @@ pub async fn respell_accepted(
             Ok(Accepted::of(respell(context, catalog, accepted.request).await?))
         }
     }
+}
+
+/// Writes the user of a principal as the database does. A service stays as it is, and a user who does not exist.
+pub async fn respell_principal(context: &Context, catalog: &Catalog, principal: Principal) -> Result<Principal> {
+    let Principal::Person { org, user } = &principal else { return Ok(principal) };
+    let mut user = user.clone();
+    // An id that cannot be one of the host's names nobody.
+    if catalog.users.spelling == Spelling::One || normalize_user(&catalog.users.key, &mut user, "user").is_err() {
+        return Ok(principal);
+    }
+    let stored = look_up(context, catalog, org, &[user.to_string()]).await?.remove(user.as_str());
+    let user = stored.and_then(|id| UserId::try_from(id).ok()).unwrap_or(user);
+    Ok(Principal::Person { org: org.clone(), user })
 }
 
 /// Writes the users of a request as the database does. Users who do not exist stay as they are.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::broker::{Channel, Incoming, Outgoing, REPLAYED_AT, REPLAYS, ROUTING_KEY};
+use crate::broker::{Channel, Incoming, Outgoing, PRINCIPAL, REPLAYED_AT, REPLAYS, ROUTING_KEY};
 use crate::stages::{DeadLetterReason, now};
 
 /// The longest text of a reason in a header, in characters. A reason may quote input of any length.
@@ -30,6 +30,7 @@ pub(super) fn dead_letter(incoming: &Incoming, reason: &DeadLetterReason) -> Out
         ("x-handover-exchange", Some(incoming.source.clone())),
         (ROUTING_KEY, Some(incoming.routing_key.clone())),
         ("x-handover-queue", Some(incoming.channel.name().to_owned())),
+        (PRINCIPAL, incoming.sender.header()),
         ("x-handover-message-id", incoming.id.clone()),
         ("x-handover-reply-to", incoming.reply_to.clone()),
         ("x-handover-correlation-id", incoming.correlation_id.clone()),

@@ -52,6 +52,7 @@ impl Worker {
             .map(|(incoming, traceparent)| intake::Message {
                 routing_key: incoming.routing_key.as_str().into(),
                 body: incoming.body.as_slice().into(),
+                sender: &incoming.sender,
                 traceparent: traceparent.as_deref(),
             })
             .collect();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::dead_letter::kept_headers;
 use super::waiting::Request;
-use crate::broker::{Channel, Incoming, ROUTING_KEY};
+use crate::broker::{Channel, Incoming, PRINCIPAL, ROUTING_KEY};
 use crate::metrics;
 use crate::stages::{Context, intake, now};
 use crate::store::ledger::outbox::OutboxMessage;
@@ -52,6 +52,7 @@ fn outbox_message(Request { incoming, deferrals }: &Request, pause: Duration) ->
     let ours = [
         (DEFERRALS, Some(deferrals.saturating_add(1).to_string())),
         (ROUTING_KEY, Some(incoming.routing_key.clone())),
+        (PRINCIPAL, incoming.sender.header()),
         (MESSAGE_ID, incoming.id.clone()),
         (REPLY_TO, incoming.reply_to.clone()),
         (CORRELATION_ID, incoming.correlation_id.clone()),

@@ -5,4 +5,5 @@ mod grants;
 mod hostile;
 pub mod organizations;
 mod secrets;
+mod senders;
 mod tls;

@@ -1,5 +1,7 @@
 //! The addresses in `broker.url`.
 
+use std::collections::BTreeSet;
+
 use lapin::uri::AMQPUri;
 
 use super::settings::AmqpSettings;
@@ -22,6 +24,24 @@ pub(super) fn shown(uri: &AMQPUri) -> String {
 pub fn label(settings: &AmqpSettings) -> String {
     let shown = |addresses: Vec<AMQPUri>| addresses.iter().map(shown).collect::<Vec<_>>().join(", ");
     addresses(settings).map_or_else(|_| "an invalid address".into(), shown)
+}
+
+/// Returns our account: that of the first address.
+pub(super) fn account(settings: &AmqpSettings) -> Result<String, BrokerError> {
+    let first = addresses(settings)?.into_iter().next();
+    Ok(first.map(|uri| uri.authority.userinfo.username).unwrap_or_default())
+}
+
+/// Returns why the principals of the settings cannot work.
+pub fn principals_fault(settings: &AmqpSettings) -> Option<String> {
+    // A faulty address is reported when it is used.
+    let addresses = addresses(settings).ok().filter(|_| !settings.principals.is_empty())?;
+    let accounts: BTreeSet<&str> = addresses.iter().map(|uri| uri.authority.userinfo.username.as_str()).collect();
+    if accounts.len() > 1 {
+        return Some("with `broker.principals`, all addresses of `broker.url` must have one user name".into());
+    }
+    let own = accounts.into_iter().find(|account| settings.principals.contains_key(*account))?;
+    Some(format!("`broker.principals` lists `{own}`, the user of `broker.url`: give the worker a user of its own"))
 }
 
 /// Parses one address and adds the heartbeat. No error repeats the URL, since it holds a password.

@@ -13,6 +13,7 @@ use super::dial::Connection;
 use super::health::{Health, Purpose};
 use super::managed_connection::ManagedConnection;
 use super::publisher::Publisher;
+use super::senders::Senders;
 use super::settings::AmqpSettings;
 use super::spans;
 use super::topology::Topology;
@@ -26,6 +27,7 @@ use crate::trace::MessageInfo;
 pub struct AmqpBroker {
     settings: Arc<AmqpSettings>,
     topology: Arc<Topology>,
+    senders: Arc<Senders>,
     health: Arc<Health>,
     publishing: ManagedConnection,
     /// One connection for each consumed queue.
@@ -40,6 +42,7 @@ impl AmqpBroker {
     /// [`BrokerError::Topology`] and [`BrokerError::Configuration`] need a person. Later, lost connections are rebuilt without
     /// end, whatever the reason; [`Broker::health`] reports it.
     pub async fn connect(settings: AmqpSettings) -> Result<AmqpBroker, BrokerError> {
+        let senders = Arc::new(Senders::of(&settings)?);
         let settings = Arc::new(settings);
         let health = Arc::new(Health::default());
         let closing = CancellationToken::new();
@@ -53,10 +56,11 @@ impl AmqpBroker {
         topology.declare(&publishing.current()?, settings.connect_timeout).await?;
 
         Ok(AmqpBroker {
-            publisher: Publisher::new(&settings, publishing.clone(), topology.clone(), health.clone()),
+            publisher: Publisher::new(&settings, publishing.clone(), topology.clone(), senders.clone(), health.clone()),
             _ends_tasks: ends_tasks,
             settings,
             topology,
+            senders,
             health,
             publishing,
             consuming: Mutex::default(),
@@ -116,14 +120,16 @@ impl Broker for AmqpBroker {
             self.topology.clone(),
             self.health.clone(),
             self.settings.clone(),
+            self.senders.clone(),
             self.closing.child_token(),
         )))
     }
 
     async fn dead_letters(&self) -> Result<Box<dyn DeadLetterQueue>, BrokerError> {
         let connection = self.consuming(Channel::Dead).await?.current()?;
-        let (topology, publisher) = (self.topology.clone(), self.publisher.clone());
-        Ok(Box::new(AmqpDeadLetters::open(&connection, topology, publisher, self.settings.publish_timeout).await?))
+        let (topology, publisher, senders) = (self.topology.clone(), self.publisher.clone(), self.senders.clone());
+        let limit = self.settings.publish_timeout;
+        Ok(Box::new(AmqpDeadLetters::open(&connection, topology, publisher, senders, limit).await?))
     }
 
     fn health(&self) -> Result<(), String> {

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::dial::Connection;
 use super::health::Health;
 use super::managed_connection::ManagedConnection;
+use super::senders::Senders;
 use super::settings::AmqpSettings;
 use super::topology::Topology;
 use super::{errors, properties};
@@ -34,12 +35,14 @@ const RENEW_AFTER: Duration = Duration::from_secs(20);
 pub(super) struct AmqpConsumer {
     channel: Channel,
     fetched: mpsc::Receiver<Fetched>,
+    senders: Arc<Senders>,
     stop: CancellationToken,
     ack_timeout: Duration,
 }
 
 impl AmqpConsumer {
     /// Starts the fetching task, which ends with the token.
+    #[expect(clippy::too_many_arguments, reason = "the parts of a broker, each needed once")]
     pub(super) fn start(
         channel: Channel,
         prefetch: u16,
@@ -47,6 +50,7 @@ impl AmqpConsumer {
         topology: Arc<Topology>,
         health: Arc<Health>,
         settings: Arc<AmqpSettings>,
+        senders: Arc<Senders>,
         stop: CancellationToken,
     ) -> AmqpConsumer {
         let prefetch = prefetch.max(1);
@@ -62,7 +66,7 @@ impl AmqpConsumer {
             stop: stop.clone(),
         };
         tokio::spawn(fetcher.run());
-        AmqpConsumer { channel, fetched, stop, ack_timeout: settings.publish_timeout }
+        AmqpConsumer { channel, fetched, senders, stop, ack_timeout: settings.publish_timeout }
     }
 
     fn incoming(&self, fetched: Fetched) -> Incoming {
@@ -73,6 +77,7 @@ impl AmqpConsumer {
             source: delivery.exchange.to_string(),
             routing_key: original_key(&delivery, &headers),
             channel: self.channel,
+            sender: self.senders.sender(&delivery.properties, &headers),
             headers,
             content_type: delivery.properties.content_type().as_ref().map(ToString::to_string),
             reply_to: delivery.properties.reply_to().as_ref().map(ToString::to_string),

@@ -17,6 +17,7 @@ use uuid::Uuid;
 use super::dial::Connection;
 use super::outbound::Requeued;
 use super::publisher::Publisher;
+use super::senders::Senders;
 use super::topology::Topology;
 use super::{errors, properties};
 use crate::broker::dead_letter::{
@@ -24,6 +25,7 @@ use crate::broker::dead_letter::{
 };
 use crate::broker::error::BrokerError;
 use crate::broker::message::Channel;
+use crate::broker::sender::PRINCIPAL;
 
 /// Messages to request at a time. Pipelining hides the round-trip time.
 const FETCH_BATCH: u32 = 64;
@@ -38,6 +40,7 @@ const REQUEUE_TIMEOUT: Duration = Duration::from_secs(1);
 pub(super) struct AmqpDeadLetters {
     topology: Arc<Topology>,
     publisher: Publisher,
+    senders: Arc<Senders>,
     channel: lapin::Channel,
     timeout: Duration,
     /// Messages that were in the queue when it was opened and are not fetched yet. Later ones are not read.
@@ -60,12 +63,14 @@ impl AmqpDeadLetters {
         connection: &Connection,
         topology: Arc<Topology>,
         publisher: Publisher,
+        senders: Arc<Senders>,
         timeout: Duration,
     ) -> Result<AmqpDeadLetters, BrokerError> {
         let channel = connection.open_channel().await?;
         let mut queue = AmqpDeadLetters {
             topology,
             publisher,
+            senders,
             channel,
             timeout,
             left: 0,
@@ -147,7 +152,7 @@ impl AmqpDeadLetters {
         let channel = dead_letter.origin.ok_or_else(|| no_origin(dead_letter))?;
         Ok(Requeued {
             queue: self.topology.queue(channel),
-            properties: requeued_properties(held.properties.clone(), dead_letter, now)?,
+            properties: requeued_properties(&self.senders, held.properties.clone(), dead_letter, now)?,
             body: dead_letter.body.clone(),
         })
     }
@@ -211,8 +216,10 @@ impl DeadLetterQueue for AmqpDeadLetters {
     }
 }
 
-/// Returns the properties for a replay: the original ones, without those written when the message was set aside.
+/// Returns the properties for a replay: the original ones, without those written when the message was set aside. The message states our
+/// account, and in a header the sender whom the dead letter shows.
 fn requeued_properties(
+    senders: &Senders,
     properties: BasicProperties,
     dead_letter: &DeadLetter,
     now: OffsetDateTime,
@@ -228,6 +235,15 @@ fn requeued_properties(
             table.insert(properties::short("header name", &name)?, AMQPValue::LongString(value.as_bytes().into()));
         }
     }
+    let account = senders.stated().or(properties.user_id().as_ref().map(|_| senders.own()));
+    if let Some(sender) = senders.sender(&properties, &dead_letter.headers).header() {
+        table.insert(properties::short("header name", PRINCIPAL)?, AMQPValue::LongString(sender.as_bytes().into()));
+    }
+    let properties = match account {
+        // RabbitMQ refuses the account of another.
+        Some(account) => properties.with_user_id(properties::short("user_id", account)?),
+        None => properties,
+    };
     let mut properties = properties.with_headers(table).with_delivery_mode(properties::PERSISTENT);
     // The broker reports an unroutable message by its id. A message without one keeps the id of the dead-letter queue, or gets
     // a new one.

@@ -14,6 +14,7 @@
 //! | `outbound` | messages with their destinations and properties, ready to send |
 //! | `consumer` | receiving messages, and acknowledging them |
 //! | `dead_letters` | the dead-letter queue |
+//! | `senders` | who sent a message, by `user_id` |
 //! | `properties` | AMQP properties of messages |
 //! | `spans` | spans of messages |
 //! | `errors` | errors of lapin and RabbitMQ as [`BrokerError`](super::BrokerError) |
@@ -41,12 +42,13 @@ mod managed_connection;
 mod outbound;
 mod properties;
 mod publisher;
+mod senders;
 mod settings;
 mod spans;
 mod tls;
 mod topology;
 
-pub(super) use address::label;
+pub(super) use address::{label, principals_fault};
 pub use broker::AmqpBroker;
 pub(super) use diagnose::diagnose;
 pub use settings::AmqpSettings;

@@ -6,6 +6,7 @@ use lapin::{BasicProperties, Confirmation};
 use uuid::Uuid;
 
 use super::properties;
+use super::senders::Senders;
 use super::topology::Topology;
 use crate::broker::dead_letter::ROUTING_KEY;
 use crate::broker::error::BrokerError;
@@ -30,7 +31,7 @@ pub(super) struct Requeued {
 
 impl Outbound {
     /// Prepares a message.
-    pub(super) fn new(topology: &Topology, message: &Outgoing) -> Result<Outbound, BrokerError> {
+    pub(super) fn new(topology: &Topology, senders: &Senders, message: &Outgoing) -> Result<Outbound, BrokerError> {
         let (exchange, routing_key) = match message.headers.contains_key(ROUTING_KEY) {
             // It was on its queue before. Other queues that are bound to the exchange have had it.
             true => (String::new(), topology.queue(message.channel)),
@@ -42,14 +43,14 @@ impl Outbound {
             routing_key: properties::short("routing key", &routing_key)?,
             // Events need no subscriber; everything else must reach its queue.
             mandatory: message.channel != Channel::Events,
-            properties: properties::of_message(message)?,
+            properties: properties::of_message(message, senders.stated())?,
             body: message.body.clone(),
         })
     }
 
     /// Prepares a reply. The default exchange routes it to the queue of that name. Handover's own queues are refused: a
     /// requester may not write to them.
-    pub(super) fn for_reply(topology: &Topology, reply: &ReplyMessage) -> Result<Outbound, BrokerError> {
+    pub(super) fn for_reply(topology: &Topology, _: &Senders, reply: &ReplyMessage) -> Result<Outbound, BrokerError> {
         if topology.is_ours(&reply.to) {
             return Err(BrokerError::Refused(format!("`{}` is one of Handover's own queues", reply.to)));
         }
@@ -65,7 +66,11 @@ impl Outbound {
     }
 
     /// Prepares a message for its original queue alone. Other queues bound to its exchange have already received it.
-    pub(super) fn for_requeue(_: &Topology, requeued: &Result<Requeued, BrokerError>) -> Result<Outbound, BrokerError> {
+    pub(super) fn for_requeue(
+        _: &Topology,
+        _: &Senders,
+        requeued: &Result<Requeued, BrokerError>,
+    ) -> Result<Outbound, BrokerError> {
         let requeued = requeued.as_ref().map_err(Clone::clone)?;
         let id = requeued.properties.message_id().as_ref().map(ToString::to_string);
         Ok(Outbound {

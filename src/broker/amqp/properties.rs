@@ -18,9 +18,9 @@ pub(super) const PERSISTENT: u8 = 2;
 /// default). So a message with larger headers is refused here, on its own.
 const MAX_HEADER_BYTES: usize = 64 * 1024;
 
-/// Returns the properties of a message. Fails with [`BrokerError::Refused`] if they exceed AMQP's limits: 255 bytes for keys,
+/// Returns the properties of a message. `account`: our account, if the message states it. Fails with [`BrokerError::Refused`] if they exceed AMQP's limits: 255 bytes for keys,
 /// types and header names, 64 KiB for all headers.
-pub(super) fn of_message(message: &Outgoing) -> Result<BasicProperties, BrokerError> {
+pub(super) fn of_message(message: &Outgoing, account: Option<&str>) -> Result<BasicProperties, BrokerError> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let properties = BasicProperties::default()
         .with_message_id(short("message_id", &message.id.to_string())?)
@@ -28,6 +28,10 @@ pub(super) fn of_message(message: &Outgoing) -> Result<BasicProperties, BrokerEr
         .with_delivery_mode(PERSISTENT)
         .with_timestamp(now)
         .with_headers(outgoing_headers(&message.headers)?);
+    let properties = match account {
+        Some(account) => properties.with_user_id(short("user_id", account)?),
+        None => properties,
+    };
     Ok(match message.channel {
         // An event's routing key is its type.
         Channel::Events => properties.with_type(short("type", &message.routing_key)?),
@@ -125,7 +129,7 @@ mod tests {
     #[test]
     fn empty_headers_are_not_sent() {
         let mut delivery = Delivery::mock(1, "".into(), "".into(), false, Vec::new());
-        delivery.properties = of_message(&message()).expect("fits");
+        delivery.properties = of_message(&message(), None).expect("fits");
         assert_eq!(incoming_headers(&delivery), BTreeMap::from([("tried".to_owned(), "3".to_owned())]));
         assert_eq!(delivery.properties.delivery_mode(), &Some(PERSISTENT));
     }
@@ -133,7 +137,8 @@ mod tests {
     #[test]
     fn events_carry_their_type() {
         let event = Outgoing { channel: Channel::Events, routing_key: "handover.x".into(), ..message() };
-        let kind = |message: &Outgoing| of_message(message).expect("fits").kind().as_ref().map(ToString::to_string);
+        let kind =
+            |message: &Outgoing| of_message(message, None).expect("fits").kind().as_ref().map(ToString::to_string);
         assert_eq!((kind(&event), kind(&message())), (Some("handover.x".to_owned()), None));
     }
 
@@ -164,7 +169,7 @@ mod tests {
         ] {
             let mut message = message();
             spoil(&mut message);
-            assert!(matches!(of_message(&message), Err(BrokerError::Refused(_))));
+            assert!(matches!(of_message(&message, None), Err(BrokerError::Refused(_))));
         }
     }
 }

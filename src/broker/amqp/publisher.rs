@@ -19,6 +19,7 @@ use super::errors;
 use super::health::Health;
 use super::managed_connection::ManagedConnection;
 use super::outbound::{Outbound, Requeued};
+use super::senders::Senders;
 use super::settings::AmqpSettings;
 use super::spans;
 use super::topology::Topology;
@@ -44,12 +45,14 @@ impl Publisher {
         settings: &AmqpSettings,
         connection: ManagedConnection,
         topology: Arc<Topology>,
+        senders: Arc<Senders>,
         health: Arc<Health>,
     ) -> Publisher {
         Publisher(Arc::new(Shared {
             limit: settings.publish_timeout,
             connection,
             topology,
+            senders,
             health,
             permits: Arc::new(Semaphore::new(MAX_BATCHES)),
             ready: Mutex::new(None),
@@ -97,12 +100,13 @@ impl Publisher {
 }
 
 /// Prepares a message for sending.
-type Prepare<T> = fn(&Topology, &T) -> Result<Outbound, BrokerError>;
+type Prepare<T> = fn(&Topology, &Senders, &T) -> Result<Outbound, BrokerError>;
 
 struct Shared {
     limit: Duration,
     connection: ManagedConnection,
     topology: Arc<Topology>,
+    senders: Arc<Senders>,
     health: Arc<Health>,
     permits: Arc<Semaphore>,
     ready: Mutex<Option<Ready>>,
@@ -135,7 +139,7 @@ impl Shared {
         // The positions of the prepared messages in `messages`.
         let mut indexes = Vec::with_capacity(messages.len());
         for (index, message) in messages.iter().enumerate() {
-            match prepare(&self.topology, message) {
+            match prepare(&self.topology, &self.senders, message) {
                 Ok(prepared) => {
                     outbound.push(prepared);
                     indexes.push(index);

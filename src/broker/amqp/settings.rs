@@ -1,9 +1,11 @@
 //! The settings of a RabbitMQ broker.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
 use super::tls::TlsFiles;
+use crate::contract::Principal;
 
 /// The address of the broker, and the time limits.
 #[derive(Clone)]
@@ -21,6 +23,8 @@ pub struct AmqpSettings {
     pub connect_timeout: Duration,
     /// The interval of heartbeats, in whole seconds. A server that is silent for twice as long counts as lost.
     pub heartbeat: Duration,
+    /// The principals, by the account that publishes for each. If there are any, no other account may send requests.
+    pub principals: BTreeMap<String, Principal>,
 }
 
 impl AmqpSettings {
@@ -33,6 +37,7 @@ impl AmqpSettings {
             publish_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(10),
             heartbeat: Duration::from_secs(10),
+            principals: BTreeMap::new(),
         }
     }
 }

@@ -16,6 +16,7 @@ use super::api::{Broker, Consumer, Depth};
 use super::dead_letter::DeadLetterQueue;
 use super::error::BrokerError;
 use super::message::{Channel, Incoming, Outgoing, Receipt, ReplyMessage, shorten, text_headers};
+use super::sender::Sender;
 use crate::retry::RetryPolicy;
 use crate::store::ledger::outbox::{self, OutboxMessage};
 use crate::store::{Error, Store};
@@ -176,6 +177,8 @@ impl Feed {
             routing_key: row.routing_key,
             channel: self.channel,
             headers: text_headers(&row.headers),
+            // The database has no accounts: whoever may write to it may do everything.
+            sender: Sender::Claimed,
             content_type: Some(row.content_type),
             reply_to: None,
             correlation_id: None,

@@ -6,7 +6,7 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::broker::{REPLAYED_AT, REPLAYS, ROUTING_KEY};
+use crate::broker::{PRINCIPAL, REPLAYED_AT, REPLAYS, ROUTING_KEY};
 use crate::contract::{
     Assigned, Change, CloudEvent, Completion, DeadLetterCode, EVENT_CONTENT_TYPE, EventType, InvitationData,
     JobStatusData, REPLY_CONTENT_TYPE, REPLY_TYPE, Reply, Request, RequestType,
@@ -30,7 +30,7 @@ struct Exchange {
 }
 
 /// The headers that are added to a dead letter.
-const DEAD_HEADERS: [(&str, &str); 16] = [
+const DEAD_HEADERS: [(&str, &str); 17] = [
     ("x-handover-reason", "The reason code."),
     ("x-handover-path", "The path of the first faulty field; `.` is the whole message."),
     ("x-handover-detail", "The reason as text, with all faults."),
@@ -39,6 +39,10 @@ const DEAD_HEADERS: [(&str, &str); 16] = [
     ("x-handover-exchange", "The original exchange."),
     (ROUTING_KEY, "The original routing key."),
     ("x-handover-queue", "The original queue: `requests` or `steps`."),
+    (
+        PRINCIPAL,
+        "The sender as JSON, if `broker.principals` lists any: `service` or `user`, and `org`; or an unlisted `account`.",
+    ),
     ("x-handover-message-id", "The original message id."),
     ("x-handover-reply-to", "The original reply_to."),
     ("x-handover-correlation-id", "The original correlation_id."),

@@ -256,6 +256,7 @@ fn copy_of(incoming: &Incoming) -> Incoming {
         routing_key: incoming.routing_key.clone(),
         channel: incoming.channel,
         headers: incoming.headers.clone(),
+        sender: incoming.sender.clone(),
         content_type: incoming.content_type.clone(),
         reply_to: incoming.reply_to.clone(),
         correlation_id: incoming.correlation_id.clone(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use handover::broker::Broker;
+use handover::broker::{Broker, Sender};
 use handover::catalog::{Catalog, Rights, check};
 use handover::contract::{Certificate, HandoverRequest, JobId, Reason, ReferenceResult, read_request};
 use handover::job::State;
@@ -360,7 +360,12 @@ pub fn keap_request(request_id: &str) -> Value {
 /// Returns a body as it comes from the queue.
 pub fn message(body: impl Into<Vec<u8>>) -> Message<'static> {
     let body = body.into();
-    Message { routing_key: broker::key_of(&body).into(), body: body.into(), traceparent: None }
+    Message {
+        routing_key: broker::key_of(&body).into(),
+        body: body.into(),
+        sender: &Sender::Claimed,
+        traceparent: None,
+    }
 }
 
 /// Reads a request as the planner does.

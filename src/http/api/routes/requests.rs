@@ -95,11 +95,10 @@ async fn submit(call: Call, id: Option<String>) -> Result<Response> {
 
 /// Reads a request. The token says who asks and in which organization, unless the body does; `stated` are other such fields.
 pub fn read(call: &Call, stated: Vec<(&str, &str)>) -> Result<Request> {
-    let org = call.org()?;
-    let actor = call.principal()?.actor().map_err(|fault| Problem::parameter("requested_by", fault))?;
-    let of_token = [("requested_by", actor.as_str()), ("org_id", org)];
-    // A host without organizations has none to state.
-    let of_token = of_token.into_iter().filter(|(_, value)| !value.is_empty());
+    // An operator sends no requests.
+    call.org()?;
+    let of_token = call.principal()?.stated().map_err(|fault| Problem::parameter("requested_by", fault))?;
+    let of_token = of_token.iter().map(|(name, value)| (*name, value.as_str()));
     let stated: Vec<(&str, &str)> = of_token.chain(stated).collect();
     read_request_with(&call.body, &stated).map_err(|invalid| Problem::invalid(&invalid))
 }
