@@ -4,9 +4,12 @@
 //! checkpoint. Ratios are computed within a round. The servers are those of `deploy/services`, with durability on. The table is
 //! printed and, with a plot, written to `target/bench/`.
 
+mod crm;
 mod data;
+mod echo;
 mod lines;
 mod measure;
+mod peer;
 mod report;
 mod server;
 mod traffic;

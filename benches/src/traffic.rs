@@ -6,40 +6,73 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use futures_util::StreamExt;
 use lapin::options::{
-    BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions, QueueBindOptions, QueueDeclareOptions,
+    BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions,
+    QueueDeclareOptions,
 };
-use lapin::types::FieldTable;
-use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, Consumer};
-use serde_json::Value;
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, Consumer, ExchangeKind};
+use serde_json::{Value, json};
 
 /// The time limit for an event.
 const LIMIT: Duration = Duration::from_secs(1800);
+
+/// The reader of the requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reader {
+    /// Handover, through its exchange.
+    Handover,
+    /// A consumer of the queue of requests.
+    Queue,
+    /// Celery, whose messages call a task.
+    Celery,
+}
 
 pub struct Application {
     connection: Connection,
     channel: Channel,
     events: Consumer,
     prefix: String,
+    reader: Reader,
 }
 
 impl Application {
     /// Connects. A worker must have declared the exchanges.
     pub async fn connect(amqp: &str, prefix: &str) -> Result<Application> {
-        let connection = Connection::connect(amqp, ConnectionProperties::default()).await?;
-        let channel = connection.create_channel().await?;
-        channel.confirm_select(ConfirmSelectOptions::default()).await?;
+        let (connection, channel) = open(amqp).await?;
         let exclusive = QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() };
         let queue = channel.queue_declare("".into(), exclusive, FieldTable::default()).await?;
+        Application::subscribe(connection, channel, queue.name().as_str(), prefix, Reader::Handover).await
+    }
+
+    /// Connects with a quorum queue for the events. Declares the queue of requests unless Handover declares it.
+    pub async fn connect_durably(amqp: &str, prefix: &str, reader: Reader) -> Result<Application> {
+        let (connection, channel) = open(amqp).await?;
+        let durable = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+        let exchange = format!("{prefix}.events");
+        channel.exchange_declare(exchange.into(), ExchangeKind::Topic, durable, FieldTable::default()).await?;
+        if reader != Reader::Handover {
+            declare_quorum(&channel, &format!("{prefix}.requests")).await?;
+        }
+        let queue = format!("{prefix}.application");
+        declare_quorum(&channel, &queue).await?;
+        Application::subscribe(connection, channel, &queue, prefix, reader).await
+    }
+
+    async fn subscribe(
+        connection: Connection,
+        channel: Channel,
+        queue: &str,
+        prefix: &str,
+        reader: Reader,
+    ) -> Result<Application> {
         for key in ["handover.deactivation.completed", "handover.deactivation.rejected"] {
             let options = QueueBindOptions::default();
             let exchange = format!("{prefix}.events");
-            channel
-                .queue_bind(queue.name().clone(), exchange.into(), key.into(), options, FieldTable::default())
-                .await?;
+            channel.queue_bind(queue.into(), exchange.into(), key.into(), options, FieldTable::default()).await?;
         }
         let consume = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
-        let events = channel.basic_consume(queue.name().clone(), "".into(), consume, FieldTable::default()).await?;
-        Ok(Application { connection, channel, events, prefix: prefix.to_owned() })
+        let events = channel.basic_consume(queue.into(), "".into(), consume, FieldTable::default()).await?;
+        Ok(Application { connection, channel, events, prefix: prefix.to_owned(), reader })
     }
 
     /// Publishes persistent requests, and waits until the broker has confirmed them all.
@@ -48,10 +81,14 @@ impl Application {
         for request in requests {
             let properties =
                 BasicProperties::default().with_delivery_mode(2).with_content_type("application/json".into());
-            let body = serde_json::to_vec(request)?;
-            let (exchange, key) = (self.prefix.as_str().into(), "request.deactivate".into());
-            let options = BasicPublishOptions::default();
-            confirms.push(self.channel.basic_publish(exchange, key, options, &body, properties).await?);
+            let queue = format!("{}.requests", self.prefix);
+            let (exchange, key, body, properties) = match self.reader {
+                Reader::Handover => (self.prefix.clone(), "request.deactivate".to_owned(), request.clone(), properties),
+                Reader::Queue => (String::new(), queue, request.clone(), properties),
+                Reader::Celery => (String::new(), queue, json!([[request], {}, {}]), called(properties, request)),
+            };
+            let (body, options) = (serde_json::to_vec(&body)?, BasicPublishOptions::default());
+            confirms.push(self.channel.basic_publish(exchange.into(), key.into(), options, &body, properties).await?);
         }
         for confirm in confirms {
             confirm.await?;
@@ -108,9 +145,9 @@ impl Application {
         Ok(took)
     }
 
-    /// Deletes the queues and exchanges that the worker declared.
+    /// Deletes the queues and exchanges of this prefix.
     pub async fn clean_up(self) -> Result<()> {
-        for queue in ["requests", "steps", "dead"] {
+        for queue in ["requests", "steps", "dead", "application"] {
             self.channel.queue_delete(format!("{}.{queue}", self.prefix).into(), Default::default()).await?;
         }
         for exchange in [self.prefix.clone(), format!("{}.events", self.prefix)] {
@@ -118,6 +155,31 @@ impl Application {
         }
         Ok(self.connection.close(200, "done".into()).await?)
     }
+}
+
+async fn open(amqp: &str) -> Result<(Connection, Channel)> {
+    let connection = Connection::connect(amqp, ConnectionProperties::default()).await?;
+    let channel = connection.create_channel().await?;
+    channel.confirm_select(ConfirmSelectOptions::default()).await?;
+    Ok((connection, channel))
+}
+
+async fn declare_quorum(channel: &Channel, name: &str) -> Result<()> {
+    let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
+    channel.queue_declare(name.into(), durable, arguments).await?;
+    Ok(())
+}
+
+/// Adds the headers of version 2 of Celery's message protocol: the task to call, and an id.
+fn called(properties: BasicProperties, request: &Value) -> BasicProperties {
+    let mut headers = FieldTable::default();
+    let id = id_of(request);
+    for (name, value) in [("lang", "py"), ("task", "deactivate"), ("id", &id), ("root_id", &id)] {
+        headers.insert(name.into(), AMQPValue::LongString(value.into()));
+    }
+    properties.with_headers(headers).with_content_encoding("utf-8".into()).with_correlation_id(id.into())
 }
 
 /// Waits for the next completed job, and returns the id of its request.

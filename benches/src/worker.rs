@@ -51,14 +51,19 @@ pub struct Worker {
 impl Worker {
     /// Starts a worker and waits until it logs that it is ready.
     pub fn start(setup: &Setup<'_>) -> Result<Worker> {
+        Worker::spawn(setup.command(&["run"]), "worker started")
+    }
+
+    /// Starts a process and waits until its log has a line with this text.
+    pub fn spawn(mut command: Command, ready: &str) -> Result<Worker> {
         let began = Instant::now();
-        let mut process = setup.command(&["run"]).stderr(Stdio::piped()).stdout(Stdio::null()).spawn()?;
+        let mut process = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn()?;
         let stderr = process.stderr.take().context("its standard error")?;
         let mut lines = BufReader::new(stderr).lines();
         let mut log = Vec::new();
         loop {
             match lines.next().transpose()? {
-                Some(line) if line.contains("worker started") => break,
+                Some(line) if line.contains(ready) => break,
                 Some(line) => log.push(line),
                 None => bail!("the worker did not start: {}", log.join("\n")),
             }

@@ -2,6 +2,7 @@
 
 mod big;
 mod contention;
+mod crm;
 mod embedded;
 mod estimate;
 mod gentle;
@@ -46,6 +47,12 @@ pub enum Line {
     Workers,
     /// The start-up time of a worker.
     Start,
+    /// A big leaver of the second host, against hand-written chunks and a Celery worker.
+    CrmBig,
+    /// A team whose members follow each other, against pgbench and a Celery worker.
+    CrmTeam,
+    /// One job of the second host on an idle system, against its floor and a Celery worker.
+    CrmIdle,
 }
 
 impl Line {
@@ -62,6 +69,9 @@ impl Line {
             Line::Embedded => "embedded",
             Line::Workers => "two workers",
             Line::Start => "start-up",
+            Line::CrmBig => "second host: one big leaver",
+            Line::CrmTeam => "second host: a team that leaves",
+            Line::CrmIdle => "second host: one job on an idle system",
         }
     }
 }
@@ -86,5 +96,8 @@ pub async fn run(line: Line, server: &Server, scale: &Scale, report: &mut Report
         Line::Embedded => embedded::sqlite(scale, report).await,
         Line::Workers => big::two_workers(server, scale, report).await,
         Line::Start => embedded::start_up(server, scale, report).await,
+        Line::CrmBig => crm::big(server, scale, report).await,
+        Line::CrmTeam => crm::team(server, scale, report).await,
+        Line::CrmIdle => crm::idle(server, scale, report).await,
     }
 }
