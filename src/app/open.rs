@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::error::{DatabaseUnavailable, Error, Result};
 use crate::catalog::{Checked, EMBEDDED, check};
-use crate::stages::{Catalogs, Context, Limits};
+use crate::stages::{Catalogs, Context, EventSettings, Limits};
 use crate::store::driver::{self, Driver};
 use crate::store::ledger::catalogs::{self, Version};
 use crate::store::{self, Cause, Store, host};
@@ -93,11 +93,11 @@ pub async fn catalog(store: &Store, source: &CatalogSource) -> Result<Checked> {
 }
 
 /// Builds the context of the stages from a checked catalog. Logs the catalog's warnings.
-pub fn context(store: Store, checked: Checked, limits: Limits) -> Context {
+pub fn context(store: Store, checked: Checked, limits: Limits, events: EventSettings) -> Context {
     for warning in &checked.warnings {
         tracing::warn!(catalog = checked.catalog.name, line = warning.line, "{}", warning.message);
     }
-    Context { store, catalogs: Arc::new(Catalogs::new(checked.catalog)), limits, throughput: Arc::default() }
+    Context { store, catalogs: Arc::new(Catalogs::new(checked.catalog)), limits, events, throughput: Arc::default() }
 }
 
 /// Hides the password of a URL.

@@ -63,7 +63,7 @@ pub async fn tables(settings: &Settings, store: &Store) -> Result<std::result::R
 /// Builds the context of the stages.
 pub async fn context(settings: &Settings, store: Store) -> Result<Context> {
     let checked = catalog(settings, &store).await?;
-    let context = open::context(store, checked, settings.limits);
+    let context = open::context(store, checked, settings.limits, settings.events);
     // A version that was published replaces the catalog of the settings.
     context.catalogs.current_now(&context.store.reader()).await;
     Ok(context)

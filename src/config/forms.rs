@@ -40,7 +40,7 @@ const MOST_I32: u64 = i32::MAX as u64;
 const MOST_U32: u64 = u32::MAX as u64;
 
 /// The form of every setting.
-const FORMS: [(&str, Form); 49] = [
+const FORMS: [(&str, Form); 50] = [
     ("catalog", Form::Text),
     ("database.url", Form::Secret),
     ("database.max_connections", Form::Number(MOST_U32)),
@@ -80,6 +80,7 @@ const FORMS: [(&str, Form); 49] = [
     ("scim.settle", Form::Duration),
     ("scim.breaker_least", Form::Number(MOST)),
     ("scim.breaker_percent", Form::Number(100)),
+    ("events.assigned", Form::OneOf(&["true", "false"])),
     ("http.listen", Form::Address),
     ("http.hosts", Form::Hosts),
     ("api.listen", Form::Address),

@@ -21,7 +21,7 @@ pub use self::defaults::{DEFAULTS, names, template};
 use self::faults::Faults;
 pub use self::logging::{Log, LogFormat, Otlp, Telemetry};
 pub use self::variables::{Variables, WrongVariables};
-use crate::stages::{Limits, ScimLimits};
+use crate::stages::{EventSettings, Limits, ScimLimits};
 use crate::{broker, http, store, worker};
 
 /// The settings.
@@ -36,6 +36,8 @@ pub struct Settings {
     pub worker: worker::Settings,
     /// The sizes and time limits of the stages.
     pub limits: Limits,
+    /// The events that are published.
+    pub events: EventSettings,
     /// The HTTP server for operators.
     pub http: http::Settings,
     /// The HTTP API.
@@ -46,8 +48,8 @@ pub struct Settings {
     pub telemetry: Telemetry,
 }
 
-const SECTIONS: [&str; 10] =
-    ["catalog", "database", "broker", "worker", "limits", "scim", "http", "api", "log", "telemetry"];
+const SECTIONS: [&str; 11] =
+    ["catalog", "database", "broker", "worker", "limits", "scim", "events", "http", "api", "log", "telemetry"];
 
 /// Loads the settings from a file and from the environment.
 pub fn load(file: Option<&Path>, variables: &Variables) -> Result<Settings> {
@@ -105,6 +107,7 @@ fn read(config: &Config, faults: &mut Faults) -> Option<Settings> {
     let worker: Option<worker::Settings> = section(config, "worker", faults);
     let limits: Option<Limits> = section(config, "limits", faults);
     let scim: Option<ScimLimits> = section(config, "scim", faults);
+    let events: Option<EventSettings> = section(config, "events", faults);
     let http: Option<http::Settings> = section(config, "http", faults);
     let api: Option<http::ApiSettings> = section(config, "api", faults);
     let log: Option<Log> = section(config, "log", faults);
@@ -125,6 +128,7 @@ fn read(config: &Config, faults: &mut Faults) -> Option<Settings> {
         broker: broker?,
         worker: worker?,
         limits: Limits { scim: scim?, ..limits? },
+        events: events?,
         http: http?,
         api: api?,
         log: log?,
@@ -187,6 +191,7 @@ mod tests {
             "worker" => config.get::<worker::Settings>(section).err(),
             "limits" => config.get::<Limits>(section).err(),
             "scim" => config.get::<ScimLimits>(section).err(),
+            "events" => config.get::<EventSettings>(section).err(),
             "http" => config.get::<http::Settings>(section).err(),
             "api" => config.get::<http::ApiSettings>(section).err(),
             "log" => config.get::<Log>(section).err(),

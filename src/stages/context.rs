@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 
 use crate::catalog::Catalog;
 use crate::stages::catalogs::Catalogs;
+use crate::stages::event_settings::EventSettings;
 use crate::stages::limits::Limits;
 use crate::stages::throughput::Throughput;
 use crate::store::ledger::jobs::Job;
@@ -22,6 +23,8 @@ pub struct Context {
     pub catalogs: Arc<Catalogs>,
     /// Sizes and times.
     pub limits: Limits,
+    /// The events that are published.
+    pub events: EventSettings,
     /// The measured time per row.
     pub throughput: Arc<Throughput>,
 }

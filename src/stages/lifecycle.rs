@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::contract::{Certificate, Change, EventType, Reason, RequestType};
 use crate::job::{IllegalTransition, State, Step, StepKind, Transition, next};
 use crate::stages::changes::LedgerChanges;
-use crate::stages::context::{now, pause_after};
+use crate::stages::context::{Context, now, pause_after};
 use crate::stages::limits::Limits;
 use crate::stages::messages;
 use crate::stages::new_job::{BEGINNING, return_job};
@@ -296,7 +296,8 @@ impl JobChange {
     }
 
     /// Completes a job with its certificate. At its first end, a leave also gets the job that brings the user back.
-    pub fn complete(&mut self, certificate: &Certificate, limits: Limits, now: OffsetDateTime) -> Result<()> {
+    pub fn complete(&mut self, certificate: &Certificate, context: &Context, now: OffsetDateTime) -> Result<()> {
+        let limits = context.limits;
         self.transition(Transition::Proved)?;
         let job = &mut self.job;
         let is_first = job.certificate.is_none();
@@ -307,7 +308,7 @@ impl JobChange {
             job.recount_until = Some(now + limits.recount_for);
             job.recount_at = next_count(job, limits, now);
         }
-        self.messages.extend(messages::completion(job, certificate, now)?);
+        self.messages.extend(messages::completion(job, certificate, context.events, now)?);
         if is_first {
             self.return_job = return_of(&self.job, limits, now)?.map(Box::new);
         }
@@ -315,9 +316,9 @@ impl JobChange {
     }
 
     /// Records the certificate of a repeated count.
-    pub fn supplement(&mut self, certificate: &Certificate, now: OffsetDateTime) -> Result<()> {
+    pub fn supplement(&mut self, certificate: &Certificate, context: &Context, now: OffsetDateTime) -> Result<()> {
         self.job.certificate = Some(to_value(certificate)?);
-        self.messages.extend(messages::completion(&mut self.job, certificate, now)?);
+        self.messages.extend(messages::completion(&mut self.job, certificate, context.events, now)?);
         Ok(())
     }
 

@@ -13,6 +13,7 @@ use crate::contract::{
 };
 use crate::job::{Step, StepKind};
 use crate::stages::context::now;
+use crate::stages::event_settings::EventSettings;
 use crate::store::ledger::jobs::Job;
 use crate::store::ledger::outbox::OutboxMessage;
 use crate::store::{Error, Result};
@@ -61,11 +62,16 @@ pub fn job_status(job: &mut Job, change: Change, reasons: Vec<Reason>, now: Offs
     event(job, kind, data, now)
 }
 
-/// Creates the event of completion and, with the first certificate, one digest for each successor.
-pub fn completion(job: &mut Job, certificate: &Certificate, now: OffsetDateTime) -> Result<Vec<OutboxMessage>> {
+/// Creates the event of completion and, with the first certificate, one digest for each successor, unless digests are turned off.
+pub fn completion(
+    job: &mut Job,
+    certificate: &Certificate,
+    events: EventSettings,
+    now: OffsetDateTime,
+) -> Result<Vec<OutboxMessage>> {
     let completed = EventType::of(job.kind, Change::Completed);
     let mut messages = vec![certified(job, completed, certificate, now)?];
-    if certificate.supplement == 0 {
+    if events.assigned && certificate.supplement == 0 {
         for (user, records) in digests(certificate) {
             let data = Assigned {
                 job_id: JobId(job.id),

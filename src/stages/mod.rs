@@ -20,7 +20,7 @@
 //!
 //! A stage imports shared files, and never another stage. `tests/it/layers` checks it.
 //!
-//! - `context`, `limits`, `catalogs`, `throughput`: the context of every stage.
+//! - `context`, `limits`, `event_settings`, `catalogs`, `throughput`: the context of every stage.
 //! - `accepted`, `spelling`, `outcome`, `reply`: a request that could be read, its ids, and its answer.
 //! - `lifecycle`: a job's transition with its audit entry and its messages, in one call. `new_job` creates jobs, `changes` writes what a transaction
 //!   changes in the ledger, `messages` creates outbox messages.
@@ -34,6 +34,7 @@ mod catalogs;
 mod changes;
 pub mod commands;
 mod context;
+mod event_settings;
 pub mod forget;
 pub mod handover;
 pub mod intake;
@@ -56,6 +57,7 @@ pub mod undo;
 pub use self::accepted::Accepted;
 pub use self::catalogs::Catalogs;
 pub use self::context::{Context, enter, now};
+pub use self::event_settings::EventSettings;
 use self::handover::{cutter, failure, finalizer, mover, planner, scheduled};
 pub use self::limits::{Limits, ScimLimits};
 pub use self::outcome::{Answer, AnswerResult, DeadLetterReason, Outcome};

@@ -2,6 +2,7 @@
 
 mod chunks;
 mod commands;
+mod digests;
 pub mod late_records;
 mod previews;
 mod scheduled;

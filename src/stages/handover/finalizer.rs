@@ -60,7 +60,7 @@ async fn finalize_handover(
     // A job that was reopened has a certificate already.
     let supplement = change.job.certificate.as_ref().map_or(0, |_| next_supplement(&change.job));
     match conclude_one(session, &catalog, &change.job, &progress, supplement, now).await? {
-        Conclusion::Proved(certificate) => change.complete(&certificate, context.limits, now),
+        Conclusion::Proved(certificate) => change.complete(&certificate, context, now),
         Conclusion::More(late) if change.job.late_passes < context.limits.late_passes => {
             for mut progress in progress.into_iter().filter(|progress| late.contains_key(&progress.position)) {
                 (progress.cut, progress.cursor) = (false, None);
@@ -120,7 +120,7 @@ async fn move_and_certify_late(
         _ => Some(conclude_one(session, catalog, &change.job, &all, supplement, now).await?),
     };
     match conclusion {
-        Some(Conclusion::Proved(certificate)) => return change.supplement(&certificate, now),
+        Some(Conclusion::Proved(certificate)) => return change.supplement(&certificate, context, now),
         Some(Conclusion::More(_)) if !stuck => return change.step(StepKind::Recount, now),
         Some(Conclusion::More(_) | Conclusion::Orphans(_)) | None => {}
     }

@@ -353,7 +353,7 @@ fn begin(
         (change.job.wait_for, change.job.reasons) = (None, None);
         let progress = match concluded.remove(&id) {
             Some((Conclusion::Proved(certificate), progress)) => {
-                change.complete(&certificate, context.limits, times.ended)?;
+                change.complete(&certificate, context, times.ended)?;
                 progress
             }
             // The job is too large, or the application still writes: the other stages continue with it.

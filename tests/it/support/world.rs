@@ -11,7 +11,7 @@ use handover::catalog::{Catalog, Rights, check};
 use handover::contract::{Certificate, HandoverRequest, JobId, Reason, ReferenceResult, read_request};
 use handover::job::State;
 use handover::stages::intake::Message;
-use handover::stages::{Catalogs, Context, Limits, ScimLimits};
+use handover::stages::{Catalogs, Context, EventSettings, Limits, ScimLimits};
 use handover::store::ledger::jobs::{self, Job};
 use handover::store::{Store, host};
 use handover::worker::throttle::Pace;
@@ -385,7 +385,8 @@ async fn context(store: &Store, source: &str) -> Context {
     let checked = check("test", source, &schema).unwrap_or_else(|faults| panic!("{faults}"));
     let fingerprints = host::fingerprints(&store.reader(), &checked.catalog).await.expect("the schema");
     let catalogs = Arc::new(Catalogs::new(Catalog { fingerprints, ..checked.catalog }));
-    Context { store: store.clone(), catalogs, limits: limits(), throughput: Arc::default() }
+    let events = EventSettings { assigned: true };
+    Context { store: store.clone(), catalogs, limits: limits(), events, throughput: Arc::default() }
 }
 
 fn limits() -> Limits {
