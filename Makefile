@@ -45,7 +45,7 @@ fuzz: ## run each fuzz target for a minute (needs nightly and cargo-fuzz; see fu
 	  cargo +nightly fuzz run -O -a --sanitizer none $$target -- -max_total_time=$(SECONDS_EACH) -max_len=4096 || exit 1; \
 	done
 
-bench: ## compare with plain SQL, on an idle machine (BENCH="small idle --rounds 3" for some of it)
+bench: ## compare with plain SQL and a Celery worker, on an idle machine (BENCH="small idle --rounds 3" for some of it)
 	@deploy/services up durable
 	cargo build --profile production --locked -p handover -p handover-bench
 	@eval "$$(deploy/services env)" && target/production/handover-bench $(BENCH)
