@@ -150,7 +150,9 @@ fn read(resolver: &mut Resolver<'_>, name: &str, source: &str) -> Option<Catalog
     let invitations = entries.invitations.as_ref().map(|entry| check_invitations(resolver, key, entry));
     let groups = entries.groups.as_ref().map(|entry| check_groups(resolver, key, entry));
     let has_groups = groups.is_some();
-    let scim = entries.scim.as_ref().map(|entry| check_scim(resolver, users_table?, key, &users_entry, entry));
+    let names_inviter = entries.invitations.as_ref().is_some_and(|entry| entry.invited_by.is_some());
+    let scim = entries.scim.as_ref();
+    let scim = scim.map(|entry| check_scim(resolver, users_table?, key, &users_entry, entry, names_inviter));
     let ignored = entries.scan.as_ref().map_or(Vec::new(), |entry| check_scan(resolver, entry));
     let mut kinds = HashSet::new();
     let mut references = Vec::new();

@@ -107,7 +107,8 @@ async fn set_active(
             let by = job.map_or("not by this connection".to_owned(), |job| {
                 format!("by the job {job}, which is not of this connection")
             });
-            let detail = format!("the user was locked out {by}: somebody must give them access in the application");
+            let detail =
+                format!("the user was locked out {by}: an administrator must give them access in the application");
             Err(Failure::new(409, detail).into())
         }
         StatusOutcome::NoLicense => {

@@ -7,13 +7,14 @@ use crate::catalog::file::{Name, ScimEntry, UsersEntry};
 use crate::catalog::schema::{Column, Family, IndexValue, Table};
 use crate::catalog::scim::{NameColumns, Scim};
 
-/// Checks `[scim]`.
+/// Checks `[scim]`. `names_inviter`: an invitation has a column for the user who invites.
 pub fn check_scim(
     resolver: &mut Resolver<'_>,
     table: &Table,
     key: Option<UsersKey<'_>>,
     users: &UsersEntry,
     entry: &ScimEntry,
+    names_inviter: bool,
 ) -> Option<Scim> {
     let user_name = check_text(resolver, table, &entry.user_name);
     let ignores_case = table.column(entry.user_name.get_ref()).is_some_and(|column| column.ignores_case);
@@ -29,6 +30,10 @@ pub fn check_scim(
     let create = entry.create.as_ref().filter(|create| *create.get_ref());
     if let Some(create) = create.filter(|_| users.status.invited.is_none()) {
         let message = "`create` invites users, but [users] has no status for them: set `invited` of its `status`, or `create = false`";
+        resolver.fault(create.span().start, message);
+    }
+    if let Some(create) = create.filter(|_| names_inviter) {
+        let message = "`create` invites users for an identity provider, which is no user: leave out `invited_by` of [invitations], or set `create = false`";
         resolver.fault(create.span().start, message);
     }
     let protected = check_optional_condition(resolver, table, entry.protected.as_ref());

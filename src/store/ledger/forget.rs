@@ -10,14 +10,16 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::entity::{
-    audit, chunks, job_references, job_successors, jobs, outbox, requests, round_robin, tokens, uploads,
+    audit, chunks, job_references, job_successors, jobs, outbox, requests, round_robin, scim_links, tokens, uploads,
 };
 use super::jobs::Job;
 use super::query;
 use crate::contract::{OwnerKind, UserId};
 use crate::job::State;
 use crate::store::dialect::sql::Sql;
-use crate::store::dialect::{AUDIT, JOB_SUCCESSORS, JOBS, JOURNAL, REQUESTS, ROW_SNAPSHOTS, TOKENS, Type, UPLOADS};
+use crate::store::dialect::{
+    AUDIT, JOB_SUCCESSORS, JOBS, JOURNAL, REQUESTS, ROW_SNAPSHOTS, SCIM_LINKS, TOKENS, Type, UPLOADS,
+};
 use crate::store::{Error, Result, Session};
 
 const DOING: &str = "forgetting a person";
@@ -53,13 +55,16 @@ pub struct PersonalData {
     pub tokens: u64,
     /// Uploaded files of their organization, which are deleted: each may name them.
     pub uploads: u64,
+    /// Their ids at identity providers, which are deleted.
+    pub scim_links: u64,
 }
 
 impl PersonalData {
     /// Returns true if the ledger holds nothing.
     pub fn is_empty(&self) -> bool {
-        let PersonalData { jobs, named_in, row_snapshots, journal, audit, tokens, uploads } = self;
-        [jobs, named_in, row_snapshots, journal, audit, tokens, uploads].into_iter().all(|count| *count == 0)
+        let PersonalData { jobs, named_in, row_snapshots, journal, audit, tokens, uploads, scim_links } = self;
+        let all = [jobs, named_in, row_snapshots, journal, audit, tokens, uploads, scim_links];
+        all.into_iter().all(|count| *count == 0)
     }
 }
 
@@ -102,7 +107,8 @@ impl Person {
              (SELECT count(*) FROM {JOURNAL} WHERE (from_user = {user} OR to_user = {user}) AND {of_org}) AS journal, \
              (SELECT count(*) FROM {AUDIT} WHERE org = {org} AND (user_id = {user} OR actor = {user})) AS audit, \
              (SELECT count(*) FROM {TOKENS} WHERE owner_kind = '{person}' AND org = {org} AND owner = {user}) AS tokens, \
-             (SELECT count(*) FROM {UPLOADS} WHERE org = {org}) AS uploads",
+             (SELECT count(*) FROM {UPLOADS} WHERE org = {org}) AS uploads, \
+             (SELECT count(*) FROM {SCIM_LINKS} WHERE org = {org} AND user_key = {user}) AS scim_links",
             person = OwnerKind::Person.name(),
         ));
         let row = session.one(DOING, sql).await?.ok_or_else(|| Error::unexpected(DOING, "nothing was counted"))?;
@@ -114,6 +120,7 @@ impl Person {
             audit: row.count("audit")?,
             tokens: row.count("tokens")?,
             uploads: row.count("uploads")?,
+            scim_links: row.count("scim_links")?,
         })
     }
 
@@ -276,6 +283,8 @@ impl Person {
         query::delete(session, DOING, held).await?;
         let files = uploads::Entity::delete_many().filter(uploads::Column::Org.eq(org));
         query::delete(session, DOING, files).await?;
+        let linked = scim_links::Entity::delete_many().filter(scim_links::Column::Org.eq(org));
+        query::delete(session, DOING, linked.filter(scim_links::Column::UserKey.eq(user))).await?;
         let served = round_robin::Entity::delete_many().filter(round_robin::Column::Org.eq(org));
         query::delete(session, DOING, served.filter(round_robin::Column::LastUser.eq(user))).await?;
         Ok(())

@@ -4,7 +4,10 @@ use serde_json::{Value, json};
 
 use super::provider::Provider;
 use crate::support::keap::LEAVER;
-use crate::support::{World, every_engine};
+use crate::support::process::as_owner;
+use crate::support::{World, every_engine, on_postgres};
+
+const KEAP: &str = include_str!("../../../config/catalogs/keap.toml");
 
 const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
 
@@ -106,9 +109,13 @@ async fn whole_users_are_written(world: &mut World) {
     provider.send("PUT", &path, &json!({ "title": "x" })).await.failure(400, Some("invalidValue"));
 }
 
-/// Promise: POST invites a new user under the provider's key; the same again, or a name in use, is a conflict.
-#[every_engine]
+/// Promise: POST invites a new user under the provider's key; the same again, or a name in use, is a conflict. Keap's invitations
+/// name the user who invites; there, POST is off.
+#[on_postgres]
 async fn posts_invite_new_users(world: &mut World) {
+    world.sql("ALTER TABLE invitations ALTER COLUMN invited_by DROP NOT NULL").await;
+    let inviting = KEAP.replace("[scim]\n", "[scim]\ncreate = true\n").replace("invited_by = \"invited_by\"\n", "");
+    world.use_catalog_alone(&inviting).await;
     let provider = Provider::start(world).await;
     let body = json!({
         "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": "ann.lee@example.com", "active": true,
@@ -132,8 +139,7 @@ async fn posts_invite_new_users(world: &mut World) {
     for wrong in [json!({ "externalId": "x" }), json!({ "userName": "no address" }), json!([])] {
         assert_eq!(provider.send("POST", "/Users", &wrong).await.status, 400, "{wrong}");
     }
-    let off = include_str!("../../../config/catalogs/keap.toml").replace("create = true", "create = false");
-    world.use_catalog_alone(&off).await;
+    world.use_catalog_alone(KEAP).await;
     let provider = Provider::with_policy(world, "entra", "wait").await;
     taken["userName"] = json!("new@example.com");
     provider.send("POST", "/Users", &taken).await.failure(501, None);
@@ -156,9 +162,8 @@ async fn deleted_users_are_gone_for_their_connection(world: &mut World) {
 /// Promise: no connection changes a protected user.
 #[every_engine]
 async fn protected_users_are_not_changed(world: &mut World) {
-    let source = include_str!("../../../config/catalogs/keap.toml");
-    let protected = "create = true\nprotected = { column = \"title\", equals = \"Owner\" }";
-    world.use_catalog_alone(&source.replace("create = true", protected)).await;
+    let protected = "[scim]\nprotected = { column = \"title\", equals = \"Owner\" }\n";
+    world.use_catalog_alone(&KEAP.replace("[scim]\n", protected)).await;
     let provider = Provider::start(world).await;
     for operation in [
         json!({ "op": "replace", "path": "title", "value": "x" }),
@@ -169,4 +174,16 @@ async fn protected_users_are_not_changed(world: &mut World) {
     }
     provider.call("DELETE", "/Users/1").await.failure(403, None);
     assert_eq!(provider.get("/Users/1").await.scim(200)["active"], true);
+}
+
+/// Promise: to forget a user deletes the ids that providers have for them.
+#[every_engine]
+async fn forgotten_users_have_no_external_id(world: &mut World) {
+    let provider = Provider::start(world).await;
+    let path = format!("/Users/{LEAVER}");
+    let linked = patch(&json!([{ "op": "add", "path": "externalId", "value": "00u1" }]));
+    provider.send("PATCH", &path, &linked).await.scim(200);
+    let forget = as_owner(world, &["forget", LEAVER, "--org", "1", "--by", "1", "--json"]).expect(0).json();
+    assert_eq!(forget["held"]["scim_links"], 1, "{forget}");
+    assert_eq!(provider.search("externalId eq \"00u1\"").await.scim(200)["totalResults"], 0);
 }
