@@ -23,6 +23,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON "handover"."scim_connections" TO "handov
 GRANT SELECT, INSERT, UPDATE ON "handover"."scim_deprovisionings" TO "handover_worker";
 GRANT SELECT, INSERT, UPDATE, DELETE ON "handover"."scim_links" TO "handover_worker";
 GRANT SELECT, INSERT, UPDATE ON "handover"."services" TO "handover_worker";
+GRANT SELECT, INSERT, UPDATE, DELETE ON "handover"."sign_ins" TO "handover_worker";
 GRANT SELECT, INSERT, UPDATE, DELETE ON "handover"."tokens" TO "handover_worker";
 GRANT SELECT, INSERT, UPDATE, DELETE ON "handover"."uploads" TO "handover_worker";
 GRANT SELECT, INSERT, DELETE ON "public"."account_team_members" TO "handover_worker";

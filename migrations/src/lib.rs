@@ -12,6 +12,7 @@ mod ledger;
 mod outbox_due;
 mod scim_connections;
 mod scim_links;
+mod sign_ins;
 mod tokens;
 mod uploads;
 
@@ -62,6 +63,7 @@ impl MigratorTrait for Ledger {
             Box::new(scim_connections::Migration),
             Box::new(uploads::Migration),
             Box::new(scim_links::Migration),
+            Box::new(sign_ins::Migration),
         ]
     }
 

@@ -1,10 +1,12 @@
 //! Reads jobs: the list, one job's status, its details and its certificate.
 
 mod details;
+mod offered;
 mod progress;
 mod summary;
 
 pub use self::details::{Command, Details, FailedAttempt, FailedChunk, JournalTotal, Skipped, details};
+pub use self::offered::{Offer, offers};
 pub use self::progress::{Progress, Status, progress, progress_of, status};
 pub use self::summary::{Cursor, Summary, list, page};
 

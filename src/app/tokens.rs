@@ -1,22 +1,20 @@
 //! Tokens of the HTTP API: creates, lists and revokes them, and finds out whose a token is.
 //!
-//! A token is `hdo_<id>_<secret>`. It is shown once. The ledger has its id and its SHA-256: the secret has 244 random bits, so a
-//! slow hash would add nothing.
+//! A token is a secret (module `secret`) with the prefix `hdo_`. It is shown once.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
-use uuid::Uuid;
 
 use super::access::{Access, Principal};
 use super::error::{Error, Result};
-use crate::contract::{InvalidRequest, OrgId, OwnerKind, RequestType, TokenScope, UnknownName, UserId, hex};
-use crate::plan::{UserStatus, check_org, normalize_user};
-use crate::stages::{Context, enter, now};
-use crate::store::host;
+use super::secret::Secret;
+use super::users::{active, active_with_id};
+use crate::contract::{InvalidRequest, OrgId, OwnerKind, RequestType, TokenScope, UnknownName, UserId};
+use crate::plan::check_org;
+use crate::stages::{Context, now};
 use crate::store::ledger::tokens::{self, Token};
 use crate::store::ledger::{scim, services};
 use crate::store::{self, Session, Store};
@@ -30,9 +28,6 @@ const NOTE_USE: &str = "note_token_use";
 
 /// Live tokens of an owner: one in use, and its successor.
 const MOST_LIVE: usize = 2;
-
-/// The length of an id, in hexadecimal digits.
-const ID_DIGITS: usize = 16;
 
 const PREFIX: &str = "hdo_";
 
@@ -144,11 +139,10 @@ pub(super) async fn issue(
         let what = format!("{owner} has {MOST_LIVE} live tokens");
         return Err(Error::Token { what, hint: "revoke one with `handover token revoke`" });
     }
-    let id: String = Uuid::new_v4().simple().to_string().chars().take(ID_DIGITS).collect();
-    let token = format!("{PREFIX}{id}_{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
+    let secret = Secret::new(PREFIX);
     let row = Token {
-        id,
-        hash: hash(&token),
+        hash: secret.hash(),
+        id: secret.id,
         owner_kind: kind,
         org,
         owner,
@@ -159,7 +153,7 @@ pub(super) async fn issue(
         revoked_at: None,
     };
     tokens::add(session, row.clone()).await?;
-    Ok(Created { token, listed: TokenListing::of(row, now) })
+    Ok(Created { token: secret.text, listed: TokenListing::of(row, now) })
 }
 
 fn check_scopes(new: &NewToken) -> Result<()> {
@@ -188,14 +182,12 @@ async fn checked_owner(context: &Context, owner: &Owner) -> Result<(OwnerKind, S
     match owner {
         Owner::Person { org, user } => {
             check_org(&catalog, org.as_ref()).map_err(InvalidRequest::from)?;
-            let mut user = user.clone();
-            normalize_user(&catalog.users.key, &mut user, "user_id").map_err(InvalidRequest::from)?;
             let org = org_text(org);
-            let Some(person) = active_person(context, &org, &user).await? else {
+            let Some(person) = active_with_id(context, &org, user).await? else {
                 let what = format!("the organization has no active user {user}");
                 return Err(Error::Token { what, hint: "`handover users` lists them" });
             };
-            Ok((OwnerKind::Person, org, person.into()))
+            Ok((OwnerKind::Person, org, person.id.into()))
         }
         Owner::Service { org, name, .. } => {
             check_org(&catalog, org.as_ref()).map_err(InvalidRequest::from)?;
@@ -221,14 +213,6 @@ pub(super) fn check_name(name: &str) -> Result<()> {
     }
 }
 
-/// Returns the id of a user, as the database writes it, if they are active and of the organization.
-async fn active_person(context: &Context, org: &str, user: &UserId) -> Result<Option<UserId>> {
-    let session = context.store.snapshot().await?;
-    let catalog = enter(&session, context.catalogs.current(), org).await?;
-    let found = host::users_with_ids(&session, &catalog, org, &[user]).await?;
-    Ok(found.into_iter().find(|person| person.status == UserStatus::Active).map(|person| person.id))
-}
-
 /// Lists every token.
 pub async fn list(store: &Store) -> Result<Vec<TokenListing>> {
     let now = now();
@@ -248,11 +232,11 @@ pub async fn revoke(store: &Store, id: &str) -> Result<TokenListing> {
 
 /// Returns whose a token is, and what it may be used for; nothing if it is not valid, or if its owner is not active any more.
 pub async fn authenticate(context: &Context, token: &str) -> Result<Option<Access>> {
-    let Some(id) = id_of(token) else { return Ok(None) };
+    let Some(secret) = Secret::read(PREFIX, token) else { return Ok(None) };
     let now = now();
-    let Some(found) = tokens::get(&context.store.reader(), id).await? else { return Ok(None) };
+    let Some(found) = tokens::get(&context.store.reader(), &secret.id).await? else { return Ok(None) };
     // The hash of a guess tells nothing about the token, however long the comparison takes.
-    if found.hash != hash(token) || !found.is_live(now) {
+    if found.hash != secret.hash() || !found.is_live(now) {
         return Ok(None);
     }
     let scopes = found.scopes.split_whitespace().map(str::parse).collect::<std::result::Result<_, _>>();
@@ -260,7 +244,7 @@ pub async fn authenticate(context: &Context, token: &str) -> Result<Option<Acces
     let Some(principal) = principal_of(context, &found).await? else { return Ok(None) };
     if found.is_use_noteworthy(now) {
         let session = context.store.begin(NOTE_USE).await?;
-        tokens::note_use(&session, id, now).await?;
+        tokens::note_use(&session, &secret.id, now).await?;
         session.commit().await?;
     }
     Ok(Some(Access { credential: found.id, principal, scopes }))
@@ -278,7 +262,7 @@ async fn principal_of(context: &Context, token: &Token) -> Result<Option<Princip
     Ok(match token.owner_kind {
         OwnerKind::Person => {
             let user = UserId::try_from(owner).map_err(|what| unreadable(what.to_string()))?;
-            active_person(context, &org, &user).await?.map(|user| Principal::Person { org, user })
+            active(context, &org, &user).await?.map(|person| Principal::Person { org, user: person.id })
         }
         OwnerKind::Service => Some(Principal::Service { org, name: owner }),
         OwnerKind::Operator => Some(Principal::Operator { name: owner }),
@@ -287,17 +271,6 @@ async fn principal_of(context: &Context, token: &Token) -> Result<Option<Princip
 
 fn unreadable(what: String) -> store::Error {
     store::Error::unexpected("reading a token", what)
-}
-
-/// Returns the id in a text that has the form of a token.
-fn id_of(token: &str) -> Option<&str> {
-    let (id, secret) = token.strip_prefix(PREFIX)?.split_once('_')?;
-    let is_hex = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    (id.len() == ID_DIGITS && secret.len() == 64 && is_hex(id) && is_hex(secret)).then_some(id)
-}
-
-fn hash(token: &str) -> String {
-    hex(&Sha256::digest(token))
 }
 
 impl TokenListing {

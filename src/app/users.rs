@@ -1,15 +1,16 @@
 //! Lists users, what they own by kind and who holds a license; and names one user.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::error::{Error, Result};
 use crate::catalog::{Catalog, Disposition, SetValue, Status};
-use crate::contract::UserId;
+use crate::contract::{InvalidRequest, UserId};
+use crate::plan::{UserStatus, normalize_user};
 use crate::stages::{Context, enter};
-use crate::store::host::{self, UserListing, UserSelection};
+use crate::store::host::{self, Person, UserListing, UserSelection};
 use crate::store::{Session, Store};
 
 /// Users per page. Records are counted for a page at once.
@@ -107,7 +108,37 @@ impl UserPages {
     }
 }
 
+/// Returns a page of the users of an organization in the order of their keys, after one of them, without counting what they own.
+pub async fn page(
+    context: &Context,
+    filter: UserFilter,
+    after: Option<&UserId>,
+    limit: u64,
+) -> Result<Vec<UserListing>> {
+    let session = context.store.snapshot().await?;
+    let org = filter.org.as_deref().unwrap_or_default();
+    let catalog = enter(&session, context.catalogs.current(), org).await?.with_users_of(org);
+    let Some(statuses) = filter.status.values(&catalog.users.status) else { return Ok(Vec::new()) };
+    let selection = UserSelection { statuses, text: filter.text, id: filter.id };
+    let bounds = (after.map(UserId::as_str), 0, limit);
+    Ok(host::list_users(&session, &catalog, &selection, bounds).await?)
+}
+
 impl StatusFilter {
+    /// The status lists of the Keap help page, by name.
+    pub const ALL: [(&str, StatusFilter); 5] = [
+        ("active-or-invited", StatusFilter::ActiveOrInvited),
+        ("active", StatusFilter::Active),
+        ("invited", StatusFilter::Invited),
+        ("inactive", StatusFilter::Inactive),
+        ("all", StatusFilter::All),
+    ];
+
+    /// Returns the list with this name.
+    pub fn named(name: &str) -> Option<StatusFilter> {
+        StatusFilter::ALL.into_iter().find(|(known, _)| *known == name).map(|(_, status)| status)
+    }
+
     /// Returns the values of the status column; an empty list means all of them. `None` if no user can pass.
     fn values(self, status: &Status) -> Option<Vec<SetValue>> {
         let (active, invited) = (Some(status.active.clone()), status.invited.clone());
@@ -119,6 +150,48 @@ impl StatusFilter {
             StatusFilter::All => Some(Vec::new()),
         }
     }
+}
+
+/// Returns a user, if they are active and of the organization.
+pub async fn active(context: &Context, org: &str, user: &UserId) -> Result<Option<Person>> {
+    let session = context.store.snapshot().await?;
+    let catalog = enter(&session, context.catalogs.current(), org).await?;
+    let found = host::users_with_ids(&session, &catalog, org, &[user]).await?;
+    Ok(found.into_iter().find(|person| person.status == UserStatus::Active))
+}
+
+/// Returns the user whom a person has named, if they are active and of the organization.
+pub async fn active_with_id(context: &Context, org: &str, user: &UserId) -> Result<Option<Person>> {
+    let mut user = user.clone();
+    let key = context.catalogs.current().users.key.clone();
+    normalize_user(&key, &mut user, "user_id").map_err(InvalidRequest::from)?;
+    active(context, org, &user).await
+}
+
+/// The names of users, by id.
+#[derive(Debug, Default)]
+pub struct Names(HashMap<String, String>);
+
+impl Names {
+    /// Returns the name of a user; the id if there is none.
+    pub fn of<'n>(&'n self, user: &'n str) -> &'n str {
+        self.0.get(user).map_or(user, String::as_str)
+    }
+}
+
+/// Returns the names of those of these users who exist in the organization.
+pub async fn names(context: &Context, org: &str, users: impl IntoIterator<Item = &str>) -> Result<Names> {
+    let session = context.store.snapshot().await?;
+    let catalog = enter(&session, context.catalogs.current(), org).await?;
+    let readable = |user: &str| {
+        let mut user = UserId::try_from(user.to_owned()).ok()?;
+        normalize_user(&catalog.users.key, &mut user, "user_id").ok()?;
+        Some(user)
+    };
+    let ids: BTreeSet<UserId> = users.into_iter().filter_map(readable).collect();
+    let found = host::users_with_ids(&session, &catalog, org, &ids.iter().collect::<Vec<_>>()).await?;
+    let named = found.into_iter().filter(|person| !person.name.is_empty());
+    Ok(Names(named.map(|person| (person.id.into(), person.name)).collect()))
 }
 
 /// Returns the name of a user; none if the organization has no such user.

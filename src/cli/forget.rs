@@ -87,7 +87,7 @@ fn describe(refusal: Refusal) -> Error {
 
 fn listed(held: &PersonalData) -> String {
     format!(
-        "{} about them, {} that name them, {}, {} of the journal, {} of the audit trail, {}, {}, {}",
+        "{} about them, {} that name them, {}, {} of the journal, {} of the audit trail, {}, {}, {}, {}",
         counted(held.jobs, "job"),
         counted(held.named_in, "job"),
         counted(held.row_snapshots, "row snapshot"),
@@ -95,6 +95,7 @@ fn listed(held: &PersonalData) -> String {
         counted(held.audit, "entry"),
         counted(held.tokens, "token"),
         counted(held.uploads, "uploaded file"),
-        counted(held.scim_links, "SCIM link")
+        counted(held.scim_links, "SCIM link"),
+        counted(held.sign_ins, "sign-in")
     )
 }

@@ -7,12 +7,12 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ("Start", &["demo", "init", "doctor", "migrate", "run"]),
     ("Offboard", &["preview", "submit", "bulk", "revert", "cancel", "pause", "resume", "amend"]),
     ("Inspect", &["jobs", "job", "watch", "users", "audit"]),
-    ("Operate", &["serve", "token", "scim", "dead", "forget", "health"]),
+    ("Operate", &["serve", "token", "scim", "console", "dead", "forget", "health"]),
     ("Set up", &["catalog", "schema", "completions", "man"]),
 ];
 
 /// Examples of every command.
-const EXAMPLES: [(&str, &[&str]); 43] = [
+const EXAMPLES: [(&str, &[&str]); 44] = [
     (
         "demo",
         &["handover demo", "handover demo --serve", "handover demo --catalog apto --records 1000000 --keep demo.db"],
@@ -50,6 +50,7 @@ const EXAMPLES: [(&str, &[&str]); 43] = [
         ],
     ),
     ("scim remove", &["handover scim remove okta --org 1"]),
+    ("console login", &["handover console login --user 1 --org 1"]),
     ("preview", &["handover preview request.json", "handover preview requests.jsonl --json"]),
     ("submit", &["handover submit request.json --dry-run", "handover submit request.json --yes --wait"]),
     (

@@ -8,6 +8,7 @@ mod audit;
 pub mod bulk;
 mod catalog;
 mod confirmation;
+mod console;
 mod dead;
 mod demo;
 mod doctor;
@@ -80,6 +81,8 @@ enum Command {
     Token(token::Arguments),
     /// Connect identity providers by SCIM.
     Scim(scim::Arguments),
+    /// Sign people in to the web console.
+    Console(console::Arguments),
     /// Check whether a worker is ready, for images without a shell.
     Health(health::Arguments),
     /// Create or upgrade the ledger.
@@ -153,6 +156,7 @@ impl Command {
             | Command::Run(_)
             | Command::Serve(_)
             | Command::Token(_)
+            | Command::Console(_)
             | Command::Health(_)
             | Command::Migrate(_)
             | Command::Preview(_)
@@ -250,6 +254,7 @@ async fn dispatch(command: Command, settings: Settings) -> Result<Exit> {
         Command::Serve(arguments) => serve::run(arguments, settings).await,
         Command::Token(arguments) => token::run(arguments, settings).await,
         Command::Scim(arguments) => scim::run(arguments, settings).await,
+        Command::Console(arguments) => console::run(arguments, settings).await,
         Command::Health(arguments) => health::run(arguments, &settings).await,
         Command::Migrate(arguments) => migrate::run(arguments, settings).await,
         Command::Submit(arguments) => submit::run(arguments, settings).await,

@@ -16,7 +16,7 @@ use super::{open, systemd};
 use crate::app;
 use crate::broker::Broker;
 use crate::config::Settings;
-use crate::http::{Listener, Serving, Tls, api};
+use crate::http::{self, Listener, Serving, Tls, api};
 use crate::stages::Context;
 use crate::telemetry::otlp;
 use crate::worker::{self, host_activity};
@@ -69,7 +69,7 @@ pub async fn bind(settings: &Settings, worker: Option<&worker::Settings>) -> Res
         "`database.max_connections` is {most}, with which requests that end access might wait for others: set it to {needed} or more{}",
         if worker.is_some() { ", or lower `worker.movers` or `worker.planners`" } else { "" }
     );
-    let listener = Listener::bind(address, &api.hosts).await.with_context(|| {
+    let listener = Listener::bind(address, &api.host_names()).await.with_context(|| {
         format!("cannot listen on `api.listen` {address}: set another address, or port 0 for a free one")
     })?;
     Ok(Some(match api.tls() {
@@ -91,19 +91,21 @@ pub fn start(
     broker: Option<Arc<dyn Broker>>,
     draining: CancellationToken,
 ) -> Serving {
-    if let Ok(address) = listener.address() {
+    let address = listener.address().ok();
+    if let Some(address) = address {
         tracing::info!(%address, tls = settings.api.tls().is_some(), "serving the API");
     }
     let worker = broker.is_some().then_some(&settings.worker);
     let connections = connections(settings, worker);
     let surroundings =
         Process { context: context.clone(), settings: settings.broker.clone(), broker: OnceCell::new_with(broker) };
-    listener.serve(api::router(api::Parts {
+    listener.serve(http::router(api::Parts {
         surroundings: Arc::new(surroundings),
         capacity: capacity(settings.worker),
         carries_events: settings.broker.is_external(),
         connections,
         trusted_proxies: settings.api.trusted_proxies.clone(),
+        public_url: settings.api.public_url_at(address),
         context,
         draining,
     }))

@@ -7,7 +7,7 @@ use super::defaults::{names, variable};
 use super::faults::Faults;
 use crate::broker::are_principals;
 use crate::contract::{most_similar, printable};
-use crate::http::{is_host_name, listed};
+use crate::http::{PublicUrl, is_host_name, listed};
 use crate::worker::throttle::Pace;
 
 /// The form of a setting's value.
@@ -31,6 +31,8 @@ enum Form {
     Hosts,
     /// IP addresses, separated by commas.
     Addresses,
+    /// The URL under which browsers reach the server, or empty.
+    PublicUrl,
     /// A table of RabbitMQ users, with the principal of each.
     Principals,
 }
@@ -40,7 +42,7 @@ const MOST_I32: u64 = i32::MAX as u64;
 const MOST_U32: u64 = u32::MAX as u64;
 
 /// The form of every setting.
-const FORMS: [(&str, Form); 50] = [
+const FORMS: [(&str, Form); 51] = [
     ("catalog", Form::Text),
     ("database.url", Form::Secret),
     ("database.max_connections", Form::Number(MOST_U32)),
@@ -88,6 +90,7 @@ const FORMS: [(&str, Form); 50] = [
     ("api.trusted_proxies", Form::Addresses),
     ("api.tls_certificate", Form::Text),
     ("api.tls_key", Form::Text),
+    ("api.public_url", Form::PublicUrl),
     ("log.filter", Form::Text),
     ("log.format", Form::OneOf(&["text", "json", "auto"])),
     ("telemetry.otlp.endpoint", Form::Secret),
@@ -156,12 +159,14 @@ impl Form {
             Form::Address => text.is_empty() || text.parse::<std::net::SocketAddr>().is_ok(),
             Form::Hosts => listed(&text).all(is_host_name),
             Form::Addresses => listed(&text).all(|part| part.parse::<std::net::IpAddr>().is_ok()),
+            Form::PublicUrl => text.is_empty() || PublicUrl::read(&text).is_some(),
         }
     }
 
     fn fault(self, name: &str, value: &Value) -> String {
         let found = match (self, value) {
-            (Form::Secret, _) => String::new(),
+            // A URL may hold a password.
+            (Form::Secret | Form::PublicUrl, _) => String::new(),
             (_, Value::Array(_)) => " is a list".to_owned(),
             (_, Value::Object(_)) => " is a table".to_owned(),
             (_, Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => format!(" is {value}"),
@@ -182,6 +187,7 @@ impl Form {
             }
             Form::Hosts => "names of hosts without ports, separated by commas".to_owned(),
             Form::Addresses => "IP addresses, separated by commas".to_owned(),
+            Form::PublicUrl => "https://HOST without a path, or http:// with localhost or 127.0.0.1".to_owned(),
             Form::Principals => {
                 "a table of RabbitMQ users, such as { crm-app = { service = \"crm\", org = \"1\" }, hr = { user = \"7\", org = \"1\" } }"
                     .to_owned()
@@ -204,6 +210,7 @@ impl Form {
                 | Form::Address
                 | Form::Hosts
                 | Form::Addresses
+                | Form::PublicUrl
                 | Form::Principals,
                 _,
             ) => String::new(),

@@ -45,6 +45,6 @@ pub use reason_code::{GuardClass, ReasonCode};
 pub use reply::{REPLY_CONTENT_TYPE, REPLY_TYPE, Reply, ReplyCode, ReplyOutcome, RequestOutcome};
 pub use request::{InviteCommand, JobCommand, Request, RequestHeader, UserCommand, hash_of, hex};
 pub use routing_key::{check_routing_key, routing_key};
-pub use scope::{OwnerKind, TokenScope};
+pub use scope::{OwnerKind, SignInKind, TokenScope};
 pub use similar::most_similar;
 pub use state::State;

@@ -47,3 +47,13 @@ named_enum! {
         Operator = "operator",
     }
 }
+
+named_enum! {
+    /// The kind of a secret by which a person signs in to the console.
+    pub enum SignInKind: "sign-in" {
+        /// A link, which is used once.
+        Link = "link",
+        /// The session of a browser.
+        Session = "session",
+    }
+}

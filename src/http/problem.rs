@@ -26,21 +26,21 @@ pub struct Details {
     /// The status, in words.
     title: String,
     /// The HTTP status.
-    status: u16,
+    pub status: u16,
     /// One word for programs.
     code: String,
     /// The cause, for people.
-    detail: String,
+    pub detail: String,
     /// How to fix it, for people.
     #[serde(skip_serializing_if = "Option::is_none")]
-    hint: Option<String>,
+    pub hint: Option<String>,
     /// The job that the problem concerns.
     #[serde(skip_serializing_if = "Option::is_none")]
     instance: Option<String>,
     /// Every reason.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(default)]
-    reasons: Vec<ProblemReason>,
+    pub reasons: Vec<ProblemReason>,
     #[serde(skip)]
     headers: Vec<(HeaderName, HeaderValue)>,
 }
@@ -116,6 +116,11 @@ impl Problem {
     /// Returns the cause.
     pub fn detail(&self) -> &str {
         &self.0.detail
+    }
+
+    /// Returns the details.
+    pub fn details(&self) -> &Details {
+        &self.0
     }
 
     /// Creates the problem of a path that does not exist.

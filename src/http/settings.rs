@@ -36,6 +36,9 @@ pub struct ApiSettings {
     tls_certificate: Option<PathBuf>,
     /// The file of its key.
     tls_key: Option<PathBuf>,
+    /// The URL under which browsers reach it, if the settings name one.
+    #[serde(deserialize_with = "public_url")]
+    pub public_url: Option<PublicUrl>,
 }
 
 impl ApiSettings {
@@ -43,6 +46,22 @@ impl ApiSettings {
     pub fn tls(&self) -> Option<TlsFiles> {
         let (certificate, key) = (self.tls_certificate.clone()?, self.tls_key.clone()?);
         Some(TlsFiles { certificate, key })
+    }
+
+    /// Returns the URL under which browsers reach the server: that of the settings, or the bound address if it is loopback.
+    pub fn public_url_at(&self, bound: Option<SocketAddr>) -> Option<PublicUrl> {
+        let of_loopback = || {
+            let address = bound.or(self.listen).filter(|address| address.ip().is_loopback() && address.port() != 0)?;
+            let scheme = if self.tls().is_some() { "https" } else { "http" };
+            PublicUrl::read(&format!("{scheme}://{address}"))
+        };
+        self.public_url.clone().or_else(of_loopback)
+    }
+
+    /// Returns the names for which the server answers, besides its addresses.
+    pub fn host_names(&self) -> Vec<String> {
+        let public = self.public_url.as_ref().map(|url| url.host.clone());
+        self.hosts.iter().cloned().chain(public).collect()
     }
 
     /// Returns why the address must not be served, if so.
@@ -63,6 +82,48 @@ impl ApiSettings {
             )
         })
     }
+}
+
+/// The URL under which browsers reach the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublicUrl {
+    /// The origin, as browsers write it: `https://handover.example`.
+    pub origin: String,
+    /// The name or address of the host.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// True if the connection is encrypted.
+    pub is_secure: bool,
+}
+
+impl PublicUrl {
+    /// Reads a URL without a path. Without TLS its host must be loopback: a session must not cross a network in plain text.
+    pub fn read(text: &str) -> Option<PublicUrl> {
+        let url = url::Url::parse(text).ok()?;
+        let is_bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+        let is_bare = is_bare && url.username().is_empty() && url.password().is_none();
+        let is_loopback = match url.host()? {
+            url::Host::Domain(name) => name == "localhost",
+            url::Host::Ipv4(address) => address.is_loopback(),
+            url::Host::Ipv6(address) => address.is_loopback(),
+        };
+        let is_secure = url.scheme() == "https";
+        let is_allowed = is_bare && (is_secure || (url.scheme() == "http" && is_loopback));
+        let port = url.port_or_known_default()?;
+        let host = url.host_str()?.to_owned();
+        is_allowed.then(|| PublicUrl { origin: url.origin().ascii_serialization(), host, port, is_secure })
+    }
+}
+
+fn public_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PublicUrl>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    PublicUrl::read(&text).map(Some).ok_or_else(|| {
+        de::Error::custom("the public URL must be https://HOST without a path, or http:// with localhost or 127.0.0.1")
+    })
 }
 
 /// Reads an address; an empty text is none.

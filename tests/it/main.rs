@@ -6,6 +6,7 @@ mod allotments;
 mod catalog;
 mod cli;
 mod concurrency;
+mod console;
 mod contract;
 mod dispositions;
 mod docs;

@@ -70,7 +70,8 @@ pub async fn page(store: &Store, filter: &JobFilter, limit: u64) -> Result<(Vec<
 }
 
 impl Summary {
-    pub(super) fn of(job: &Job) -> Summary {
+    /// Returns the summary of a job.
+    pub fn of(job: &Job) -> Summary {
         Summary {
             job_id: job.id,
             kind: job.kind,

@@ -8,12 +8,16 @@ use axum::Json;
 use axum::http::header::{ETAG, IF_NONE_MATCH, LINK};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::state::Api;
 use crate::app::access::Principal;
+use crate::app::jobs::Cursor;
 use crate::contract::hex;
 use crate::http::problem::{Problem, Result};
 use crate::store::ledger::jobs::Job;
@@ -173,6 +177,22 @@ impl<T: Serialize> Page<T> {
         response.headers_mut().extend(link);
         response
     }
+}
+
+/// Writes the place of a job in the list.
+pub fn written((at, id): Cursor) -> String {
+    URL_SAFE_NO_PAD.encode(format!("{} {id}", at.unix_timestamp_nanos()))
+}
+
+/// Reads the place of a job in the list.
+pub fn cursor(text: &str) -> Result<Cursor> {
+    let read = || {
+        let text = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
+        let (at, id) = text.split_once(' ')?;
+        let at = OffsetDateTime::from_unix_timestamp_nanos(at.parse().ok()?).ok()?;
+        Some((at, id.parse::<Uuid>().ok()?))
+    };
+    read().ok_or_else(|| Problem::parameter("after", "it is no `next` of a page"))
 }
 
 /// Logs an error of ours, and returns a problem that says nothing about it.

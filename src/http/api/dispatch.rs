@@ -101,7 +101,8 @@ async fn authenticated(api: &Api, head: &Head) -> Result<Access> {
     })
 }
 
-fn too_many(why: &str, seconds: u64) -> Problem {
+/// Returns the problem of a caller who comes too often.
+pub fn too_many(why: &str, seconds: u64) -> Problem {
     Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", why).retry_after(seconds)
 }
 
@@ -149,7 +150,8 @@ fn query(route: &Route, head: &Head) -> Result<BTreeMap<String, String>> {
     }
 }
 
-async fn path(head: &mut Head) -> Result<BTreeMap<String, String>> {
+/// Returns the parameters in the path.
+pub async fn path(head: &mut Head) -> Result<BTreeMap<String, String>> {
     let parameters = RawPathParams::from_request_parts(head, &()).await;
     let parameters = parameters.map_err(|_| Problem::not_found("the path is not UTF-8"))?;
     Ok(parameters.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())

@@ -3,10 +3,10 @@
 //! `routes` is the one table of routes: the router and the OpenAPI document are made from it. `dispatch` does what all routes share:
 //! who asks, how often, with which scope, and how long a body may be.
 
-mod budget;
-mod call;
+pub(super) mod budget;
+pub(super) mod call;
 mod credentials;
-mod dispatch;
+pub(super) mod dispatch;
 mod openapi;
 mod rates;
 mod route;
@@ -32,24 +32,28 @@ pub(super) use self::state::Api;
 pub use self::state::{Parts, Surroundings};
 use self::watcher::Watcher;
 use super::problem::Problem;
-use super::scim;
 
-/// Returns the routes of the API, and those of SCIM, which share its bounds.
-pub fn router(parts: Parts) -> Router {
+/// Returns the state that the API, SCIM and the console share.
+pub(super) fn state(parts: Parts) -> Arc<Api> {
     let watcher = Watcher::new(parts.context.store.clone());
     let credentials = Credentials::new(parts.context.clone());
     let budget = Budget::of(parts.connections);
-    let api = Arc::new(Api { budget, rates: Rates::default(), watcher, credentials, document: document(), parts });
+    Arc::new(Api { budget, rates: Rates::default(), watcher, credentials, document: document(), parts })
+}
+
+/// Returns the routes of the API.
+pub(super) fn router(api: &Arc<Api>) -> Router {
     let mut router = Router::new();
     for route in routes::all() {
         let (api, route) = (api.clone(), Arc::new(route));
         let (filter, path) = (route.method.filter(), route.path);
         router = router.route(path, on(filter, move |request| dispatch::answer(api, route, request)));
     }
-    router.merge(scim::router(api)).fallback(unknown).method_not_allowed_fallback(wrong_method)
+    router.method_not_allowed_fallback(wrong_method)
 }
 
-async fn unknown() -> Response {
+/// Answers a path that does not exist.
+pub(super) async fn unknown() -> Response {
     Problem::not_found("there is no such path").hint("`/v1/openapi.json` lists every path").into_response()
 }
 

@@ -13,6 +13,7 @@ use super::rates::Rates;
 use super::watcher::Watcher;
 use crate::app::preview::Capacity;
 use crate::broker::Broker;
+use crate::http::settings::PublicUrl;
 use crate::stages::Context;
 
 /// Everything that a process which serves the API gives it.
@@ -29,6 +30,8 @@ pub struct Parts {
     pub connections: u32,
     /// The proxies that may say for whom they ask.
     pub trusted_proxies: Vec<IpAddr>,
+    /// The URL under which browsers reach the server. Without one there is no console.
+    pub public_url: Option<PublicUrl>,
     /// Cancelled when the process stops.
     pub draining: CancellationToken,
 }

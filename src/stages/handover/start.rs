@@ -18,7 +18,7 @@ use crate::stages::lifecycle::JobChange;
 use crate::store::host::{Assignment, RowRange, WorkItem};
 use crate::store::ledger::journal::Tally;
 use crate::store::ledger::references::ReferenceProgress;
-use crate::store::ledger::tokens;
+use crate::store::ledger::{sign_ins, tokens};
 use crate::store::{Error, FailureClass, Result, Session, host};
 
 /// A job that is about to begin, and its plan.
@@ -215,7 +215,8 @@ pub async fn lock_out_leavers<'r>(
     let leavers: Vec<&UserId> = requests.iter().map(|request| &request.user_id).collect();
     host::lock_out(session, catalog, &leavers).await?;
     let users = requests.iter().map(|request| (request.org(), request.user_id.as_str())).collect();
-    tokens::revoke_of_users(session, &users, now).await
+    tokens::revoke_of_users(session, &users, now).await?;
+    sign_ins::end_of_users(session, &users, now).await
 }
 
 /// The most rows that the small jobs of a group may move together in the group's transaction, in chunks.

@@ -43,6 +43,7 @@ ledger_tables! {
     ScimDeprovisionings SCIM_DEPROVISIONINGS "scim_deprovisionings",
     ScimLinks SCIM_LINKS "scim_links",
     Services SERVICES "services",
+    SignIns SIGN_INS "sign_ins",
     Tokens TOKENS "tokens",
     Uploads UPLOADS "uploads",
 }

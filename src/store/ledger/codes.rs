@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
 use crate::catalog::JournalAction;
-use crate::contract::{OwnerKind, RequestOutcome, RequestType, SkipReason, State, UnknownName, named_enum};
+use crate::contract::{OwnerKind, RequestOutcome, RequestType, SignInKind, SkipReason, State, UnknownName, named_enum};
 
 named_enum! {
     /// The state of a chunk.
@@ -175,6 +175,7 @@ stored_by_name!(
     Channel: "outbox",
     ChunkState: "chunks",
     OwnerKind: "tokens or uploads",
+    SignInKind: "sign_ins",
     RequestOutcome: "requests",
     RequestType: "jobs or requests",
     SnapshotOutcome: "row_snapshots",

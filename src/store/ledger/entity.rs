@@ -309,3 +309,19 @@ entity!(scim_links, "scim_links", ScimLinks, {
     /// The time when the provider removed the user.
     pub removed_at: Option<TimeDateTimeWithTimeZone>,
 });
+
+entity!(sign_ins, "sign_ins", SignIns, {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: String,
+    pub kind: crate::contract::SignInKind,
+    /// The SHA-256 of the secret, in hexadecimal.
+    pub hash: String,
+    /// The organization; empty where the host has none.
+    pub org: String,
+    pub user_id: String,
+    pub created_at: TimeDateTimeWithTimeZone,
+    pub expires_at: TimeDateTimeWithTimeZone,
+    pub last_used_at: TimeDateTimeWithTimeZone,
+    /// The time when a link was used, or a session was ended.
+    pub ended_at: Option<TimeDateTimeWithTimeZone>,
+});

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::entity::{
-    audit, chunks, job_references, job_successors, jobs, outbox, requests, round_robin, scim_links, tokens, uploads,
+    audit, chunks, job_references, job_successors, jobs, outbox, requests, round_robin, scim_links, sign_ins, tokens,
+    uploads,
 };
 use super::jobs::Job;
 use super::query;
@@ -18,7 +19,7 @@ use crate::contract::{OwnerKind, UserId};
 use crate::job::State;
 use crate::store::dialect::sql::Sql;
 use crate::store::dialect::{
-    AUDIT, JOB_SUCCESSORS, JOBS, JOURNAL, REQUESTS, ROW_SNAPSHOTS, SCIM_LINKS, TOKENS, Type, UPLOADS,
+    AUDIT, JOB_SUCCESSORS, JOBS, JOURNAL, REQUESTS, ROW_SNAPSHOTS, SCIM_LINKS, SIGN_INS, TOKENS, Type, UPLOADS,
 };
 use crate::store::{Error, Result, Session};
 
@@ -57,13 +58,16 @@ pub struct PersonalData {
     pub uploads: u64,
     /// Their ids at identity providers, which are deleted.
     pub scim_links: u64,
+    /// Links and sessions of the console, which are deleted.
+    pub sign_ins: u64,
 }
 
 impl PersonalData {
     /// Returns true if the ledger holds nothing.
     pub fn is_empty(&self) -> bool {
-        let PersonalData { jobs, named_in, row_snapshots, journal, audit, tokens, uploads, scim_links } = self;
-        let all = [jobs, named_in, row_snapshots, journal, audit, tokens, uploads, scim_links];
+        let PersonalData { jobs, named_in, row_snapshots, journal, audit, tokens, uploads, scim_links, sign_ins } =
+            self;
+        let all = [jobs, named_in, row_snapshots, journal, audit, tokens, uploads, scim_links, sign_ins];
         all.into_iter().all(|count| *count == 0)
     }
 }
@@ -108,7 +112,8 @@ impl Person {
              (SELECT count(*) FROM {AUDIT} WHERE org = {org} AND (user_id = {user} OR actor = {user})) AS audit, \
              (SELECT count(*) FROM {TOKENS} WHERE owner_kind = '{person}' AND org = {org} AND owner = {user}) AS tokens, \
              (SELECT count(*) FROM {UPLOADS} WHERE org = {org}) AS uploads, \
-             (SELECT count(*) FROM {SCIM_LINKS} WHERE org = {org} AND user_key = {user}) AS scim_links",
+             (SELECT count(*) FROM {SCIM_LINKS} WHERE org = {org} AND user_key = {user}) AS scim_links, \
+             (SELECT count(*) FROM {SIGN_INS} WHERE org = {org} AND user_id = {user}) AS sign_ins",
             person = OwnerKind::Person.name(),
         ));
         let row = session.one(DOING, sql).await?.ok_or_else(|| Error::unexpected(DOING, "nothing was counted"))?;
@@ -121,6 +126,7 @@ impl Person {
             tokens: row.count("tokens")?,
             uploads: row.count("uploads")?,
             scim_links: row.count("scim_links")?,
+            sign_ins: row.count("sign_ins")?,
         })
     }
 
@@ -285,6 +291,8 @@ impl Person {
         query::delete(session, DOING, files).await?;
         let linked = scim_links::Entity::delete_many().filter(scim_links::Column::Org.eq(org));
         query::delete(session, DOING, linked.filter(scim_links::Column::UserKey.eq(user))).await?;
+        let signed_in = sign_ins::Entity::delete_many().filter(sign_ins::Column::Org.eq(org));
+        query::delete(session, DOING, signed_in.filter(sign_ins::Column::UserId.eq(user))).await?;
         let served = round_robin::Entity::delete_many().filter(round_robin::Column::Org.eq(org));
         query::delete(session, DOING, served.filter(round_robin::Column::LastUser.eq(user))).await?;
         Ok(())

@@ -23,5 +23,6 @@ pub mod row_snapshots;
 pub mod scim;
 pub mod scim_links;
 pub mod services;
+pub mod sign_ins;
 pub mod tokens;
 pub mod uploads;

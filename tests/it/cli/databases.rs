@@ -29,7 +29,7 @@ enum Does {
 }
 
 /// Every command, with its arguments.
-const COMMANDS: [(&str, &[&str], Does); 43] = [
+const COMMANDS: [(&str, &[&str], Does); 44] = [
     ("amend", &[JOB, "--by", "1", "--reassign", "REQUEST"], Does::Refuses),
     ("audit", &[], Does::Refuses),
     ("bulk", &["LEAVERS", "--by", "1", "--org", "1", "--submit"], Does::Refuses),
@@ -41,6 +41,7 @@ const COMMANDS: [(&str, &[&str], Does); 43] = [
     ("catalog scan", &[], Does::Refuses),
     ("catalog show", &[], Does::OpensNone),
     ("completions", &["bash"], Does::OpensNone),
+    ("console login", &["--user", "1"], Does::Refuses),
     ("dead drop", &["--all", "--by", "1"], Does::Refuses),
     ("dead list", &[], Does::Refuses),
     ("dead replay", &["--all", "--by", "1"], Does::Refuses),

@@ -10,7 +10,7 @@ use handover::app::preview::Capacity;
 use handover::app::tokens::{self, NewToken, Owner};
 use handover::broker::Broker;
 use handover::contract::{RequestType, TokenScope, UserId};
-use handover::http::{Listener, Serving, Tls, TlsFiles, api};
+use handover::http::{self, Listener, PublicUrl, Serving, Tls, TlsFiles, api};
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -88,6 +88,8 @@ impl ApiServer {
     /// Serves the API on the world with other settings.
     pub async fn start_as(world: &World, setup: Setup) -> ApiServer {
         let draining = CancellationToken::new();
+        let listener = Listener::bind("127.0.0.1:0".parse().expect("an address"), &[]).await.expect("a port");
+        let address = listener.address().expect("an address").to_string();
         let parts = api::Parts {
             context: world.context.clone(),
             surroundings: Arc::new(Quiet(world.broker().await)),
@@ -95,14 +97,14 @@ impl ApiServer {
             carries_events: true,
             connections: setup.connections,
             trusted_proxies: setup.trusted_proxies,
+            public_url: PublicUrl::read(&format!("http://{address}")),
             draining: draining.clone(),
         };
-        let mut listener = Listener::bind("127.0.0.1:0".parse().expect("an address"), &[]).await.expect("a port");
+        let mut listener = listener;
         if let Some(files) = setup.tls {
             listener = listener.with_tls(Tls::open(files).await.expect("a certificate"));
         }
-        let address = listener.address().expect("an address").to_string();
-        ApiServer { address, draining, _serving: listener.serve(api::router(parts)) }
+        ApiServer { address, draining, _serving: listener.serve(http::router(parts)) }
     }
 
     /// Begins a call.

@@ -124,6 +124,7 @@ async fn postgres_template() -> String {
         include_str!("../../../migrations/src/scim_connections.rs"),
         include_str!("../../../migrations/src/uploads.rs"),
         include_str!("../../../migrations/src/scim_links.rs"),
+        include_str!("../../../migrations/src/sign_ins.rs"),
     ];
     let sources = [handover_migrations::KEAP_SEED, sequences];
     let granted = [

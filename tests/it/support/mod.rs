@@ -22,6 +22,7 @@ pub mod secrets;
 pub mod server;
 pub mod silence;
 pub mod terminal;
+pub mod visitor;
 pub mod world;
 
 pub use handover_test_macros::{every_engine, on_postgres, on_sqlite};

@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use schemars::JsonSchema;
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -13,9 +11,9 @@ use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
 use super::requests::{answers, prefer, read, take};
-use crate::app::jobs::{self, Cursor, Summary};
+use crate::app::jobs::{self, Summary};
 use crate::contract::{Allotment, CatalogChoice, Certificate, Request, RequestType, State, TokenScope};
-use crate::http::api::call::{Call, Page};
+use crate::http::api::call::{Call, Page, cursor, written};
 use crate::http::api::dispatch::problem;
 use crate::http::api::route::{Answer, Body, Method, Route, header, in_path, in_query, json, schema};
 use crate::http::problem::{Problem, Result};
@@ -124,21 +122,6 @@ async fn list(call: Call) -> Result<Response> {
     let _turn = call.api.budget.read().await?;
     let (items, next) = jobs::page(&call.api.parts.context.store, &filter, limit).await.map_err(problem)?;
     Ok(Page { items, next: next.map(written) }.answer(&call, LIST))
-}
-
-/// Writes the place of a job in the list.
-fn written((at, id): Cursor) -> String {
-    URL_SAFE_NO_PAD.encode(format!("{} {id}", at.unix_timestamp_nanos()))
-}
-
-fn cursor(text: &str) -> Result<Cursor> {
-    let read = || {
-        let text = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
-        let (at, id) = text.split_once(' ')?;
-        let at = OffsetDateTime::from_unix_timestamp_nanos(at.parse().ok()?).ok()?;
-        Some((at, id.parse::<Uuid>().ok()?))
-    };
-    read().ok_or_else(|| Problem::parameter("after", "it is no `next` of a page"))
 }
 
 async fn details(call: Call) -> Result<Response> {

@@ -16,15 +16,6 @@ use crate::plan::normalize_user;
 const LIST: &str = "/v1/users";
 const SUCCESSORS: &str = "/v1/successors";
 
-/// The status lists of the Keap help page.
-const STATUSES: [(&str, StatusFilter); 5] = [
-    ("active", StatusFilter::Active),
-    ("invited", StatusFilter::Invited),
-    ("active-or-invited", StatusFilter::ActiveOrInvited),
-    ("inactive", StatusFilter::Inactive),
-    ("all", StatusFilter::All),
-];
-
 pub fn routes() -> Vec<Route> {
     let reads = |path, summary, parameters, answers, handler| Route {
         method: Method::Get,
@@ -91,7 +82,7 @@ fn after(call: &Call) -> Result<Option<UserId>> {
 
 async fn list(call: Call) -> Result<Response> {
     let status = call.query.get("status").map_or("active-or-invited", String::as_str);
-    let status = STATUSES.into_iter().find(|(name, _)| *name == status).map(|(_, status)| status);
+    let status = StatusFilter::named(status);
     let unknown = || Problem::parameter("status", "it is none of active, invited, active-or-invited, inactive, all");
     let filter = UserFilter {
         status: status.ok_or_else(unknown)?,

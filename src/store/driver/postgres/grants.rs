@@ -23,6 +23,7 @@ fn privileges(table: LedgerTable) -> &'static [&'static str] {
         | LedgerTable::RowSnapshots
         | LedgerTable::ScimConnections
         | LedgerTable::ScimLinks
+        | LedgerTable::SignIns
         | LedgerTable::Tokens
         | LedgerTable::Uploads => &["SELECT", "INSERT", "UPDATE", "DELETE"],
         LedgerTable::Jobs
