@@ -1,4 +1,4 @@
-//! Who sent a message, as far as the broker has validated it.
+//! The sender of a message, as far as the broker has validated it.
 
 use std::collections::BTreeMap;
 

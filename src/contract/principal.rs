@@ -26,7 +26,7 @@ pub enum Principal {
     },
 }
 
-/// What a request claims that its principal is not.
+/// A claim of a request that its principal does not confirm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OtherClaim {
     /// It names another organization.

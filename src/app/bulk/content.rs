@@ -14,7 +14,7 @@ const LONGEST_HELD: u64 = 64 * 1024 * 1024;
 /// The content of a file, of standard input, or of an upload.
 #[derive(Debug, Clone)]
 pub struct Content {
-    /// What a workbook may unpack to.
+    /// The limits for the unpacked content of a workbook.
     pub unpacked: Unpacked,
     name: String,
     bytes: Bytes,

@@ -29,7 +29,7 @@ pub struct Wave {
     pub jobs: Vec<Job>,
 }
 
-/// What a rollback does about a job of the wave.
+/// The outcome of a rollback for a job of the wave.
 #[derive(Debug, Clone, Serialize)]
 pub struct RolledBack {
     /// The user.

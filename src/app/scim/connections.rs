@@ -48,7 +48,7 @@ pub struct Connection {
     pub org: String,
     /// The name.
     pub name: String,
-    /// Who receives the records of a user whom it deprovisions.
+    /// The receivers of the records of a user whom it deprovisions.
     pub policy: Policy,
     /// The id of its token.
     pub credential: String,

@@ -10,7 +10,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// The reason why a provider's call failed.
 #[derive(Debug)]
 pub enum Error {
-    /// What the provider sent cannot be done: the answer says why.
+    /// The request of the provider cannot be fulfilled: the answer says why.
     Failed(Failure),
     /// A use case or the database failed.
     App(app::Error),

@@ -20,7 +20,7 @@ use crate::scim::{Attribute, Change, Condition, Failure, Patch, ScimType, User};
 use crate::stages::Context;
 use crate::store::host::{self, ScimUser};
 
-/// What a provider asks to change.
+/// A change that a provider asks for.
 #[derive(Debug)]
 pub struct Asked<'a> {
     /// The user.

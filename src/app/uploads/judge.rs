@@ -15,7 +15,7 @@ use crate::store::ledger::uploads::Upload;
 /// The most rows of an upload. They are judged within one answer.
 const MOST_ROWS: usize = 2_000;
 
-/// What is known of a file besides its rows.
+/// The facts about a file besides its rows.
 #[derive(Debug)]
 pub struct Facts {
     /// The sheet that is read, if the file is a workbook.

@@ -30,7 +30,7 @@ pub struct NewUpload {
     pub content: Vec<u8>,
 }
 
-/// How an upload is read.
+/// The options with which an upload is read.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Options {
     /// The sheet to read.

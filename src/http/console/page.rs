@@ -17,7 +17,7 @@ pub struct Page {
     pub method: Method,
     /// The path.
     pub path: &'static str,
-    /// Who may see it.
+    /// The visitors who may see it.
     pub audience: Audience,
     /// The function that answers.
     pub handler: fn(Visit) -> Answer,
