@@ -86,9 +86,10 @@ pub const OBSTACLES: &str = "Fix these first";
 pub const FORM_ABOUT: &str =
     "Assign what the user owns to other users. Nothing changes before you confirm the plan on the next page.";
 pub const LOCK_OUT: &str = "Lock out now";
-pub const LOCK_OUT_ABOUT: &str =
-    "Ends all access at once: sign-in, sessions and tokens. What the user owns waits until successors are named.";
+pub const LOCK_OUT_ABOUT: &str = "Ends all access at once: sign-in, sessions and tokens. What the user owns waits until successors are named. You can undo it on the \
+     page of the job. What you have entered below is not kept.";
 pub const ASSIGNED: &str = "assigned";
+pub const ALL_ASSIGNED: &str = "✓ all assigned";
 pub const LOGIC: &str = "Reassign logic";
 pub const RATIO: &str = "Ratio: each user gets up to the number; the process repeats for extras";
 pub const HARDCODED: &str = "Hardcoded: each user gets up to the number; extras are not reassigned at all";
@@ -168,6 +169,16 @@ pub fn words(name: &str) -> String {
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
+/// Returns a text as a sentence: the first letter is large, and a full stop ends it.
+pub fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let begun: String = letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default();
+    match begun.ends_with(['.', '?', '!', ':']) || begun.is_empty() {
+        true => begun,
+        false => format!("{begun}."),
+    }
+}
+
 /// Returns the label of a command about a job.
 pub fn command(kind: RequestType) -> &'static str {
     match kind {
@@ -224,6 +235,14 @@ pub fn receives(count: u64, share: Option<u64>) -> String {
 /// Returns how many rows are left against the catalog.
 pub fn left(orphans: &u64) -> String {
     if *orphans == 0 { NOTHING_LEFT.to_owned() } else { number(orphans) }
+}
+
+/// Returns how many records have no successor yet.
+pub fn to_assign(found: u64, assigned: u64) -> String {
+    match found.saturating_sub(assigned) {
+        0 => ALL_ASSIGNED.to_owned(),
+        open => format!("{} to assign", number(open)),
+    }
 }
 
 /// Returns how many records stay with the leaver.

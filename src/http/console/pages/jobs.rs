@@ -4,6 +4,7 @@ use askama::Template;
 use axum::response::Response;
 
 use crate::app::jobs::{self, Summary};
+use crate::app::users::{self, Names};
 use crate::contract::State;
 use crate::http::api::call::{cursor, written};
 use crate::http::api::dispatch::problem;
@@ -25,6 +26,7 @@ struct JobsPage<'p> {
     states: Vec<Choice>,
     user: &'p str,
     jobs: Vec<Summary>,
+    names: Names,
     first: Option<String>,
     next: Option<String>,
 }
@@ -46,6 +48,7 @@ async fn list(visit: Visit) -> Result<Response> {
     };
     let turn = visit.console.api.budget.read().await?;
     let (jobs, next) = jobs::page(&visit.context().store, &filter, PAGE).await.map_err(problem)?;
+    let names = names(&visit, &jobs).await?;
     drop(turn);
     let choice = |known: State| Choice {
         value: known.name(),
@@ -57,7 +60,14 @@ async fn list(visit: Visit) -> Result<Response> {
         states: State::ALL.into_iter().map(choice).collect(),
         user: user.unwrap_or_default(),
         jobs,
+        names,
         first: after.map(|_| visit.query.query_with(&[("after", "")])),
         next: next.map(|next| visit.query.query_with(&[("after", &written(next))])),
     })
+}
+
+/// Returns the names of the people in a list of jobs.
+pub async fn names(visit: &Visit, jobs: &[Summary]) -> Result<Names> {
+    let people = jobs.iter().flat_map(|job| [job.user_id.as_str(), &job.requested_by]);
+    users::names(visit.context(), visit.org()?, people).await.map_err(problem)
 }

@@ -3,9 +3,10 @@
 use askama::Template;
 use axum::response::Response;
 
+use super::jobs::names;
 use crate::app::access;
 use crate::app::jobs::{self, Summary};
-use crate::app::users::{self, StatusFilter, UserFilter, UserWithRecords};
+use crate::app::users::{self, Names, StatusFilter, UserFilter, UserWithRecords};
 use crate::contract::{RequestType, UserId};
 use crate::http::api::dispatch::problem;
 use crate::http::console::answer::{Frame, Section};
@@ -28,6 +29,7 @@ struct UserPage {
     is_active: bool,
     refused: Option<String>,
     jobs: Vec<Summary>,
+    names: Names,
 }
 
 pub fn pages() -> Vec<Page> {
@@ -44,6 +46,7 @@ async fn show(visit: Visit) -> Result<Response> {
         frame: visit.frame(Section::Users, &found.user.name),
         is_active: found.user.status == "active",
         refused: refused(&visit, RequestType::Deactivate, &id).await?,
+        names: names(&visit, &jobs).await?,
         jobs,
         found,
     })
