@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use self::scenario::Scenario;
+use self::server::FirstStep;
 use super::exit::Exit;
 use super::{jobs as jobs_command, open, output, preview};
 use crate::app::preview::{Preview, PreviewedReference};
@@ -47,6 +48,15 @@ pub struct Arguments {
     /// Serve the HTTP API on `api.listen` instead, and print the calls that deactivate the leaver.
     #[arg(long, conflicts_with = "json")]
     serve: bool,
+    /// Serve the web console on `api.listen` instead, and print a link that signs an administrator in.
+    #[arg(long, conflicts_with_all = ["json", "serve"])]
+    console: bool,
+}
+
+impl Arguments {
+    fn first_step(&self) -> FirstStep {
+        if self.console { FirstStep::Link } else { FirstStep::Calls }
+    }
 }
 
 pub async fn run(arguments: Arguments, mut settings: Settings) -> Result<Exit> {
@@ -59,7 +69,7 @@ pub async fn run(arguments: Arguments, mut settings: Settings) -> Result<Exit> {
         None => new_file(arguments.keep.clone().unwrap_or_else(|| folder.0.join("demo.db")))?,
     };
     settings.broker = broker::Settings::Embedded;
-    let listener = if arguments.serve { Some(server::bind(&settings).await?) } else { None };
+    let listener = if arguments.serve || arguments.console { Some(server::bind(&settings).await?) } else { None };
     let scenario = scenario::read(&arguments.catalog)?;
     settings.catalog = scenario.catalog.clone();
     let store = app::open::created(&settings.database).await?;
@@ -67,7 +77,7 @@ pub async fn run(arguments: Arguments, mut settings: Settings) -> Result<Exit> {
     prepare(&store, scenario.example, arguments.records).await?;
     let context = open::context(&settings, store.clone()).await?;
     if let Some(listener) = listener {
-        let exit = server::run(listener, &settings, context, &scenario.handover).await?;
+        let exit = server::run(listener, &settings, context, &scenario.handover, arguments.first_step()).await?;
         store.close().await;
         return Ok(exit);
     }

@@ -15,7 +15,12 @@ const GROUPS: [(&str, &[&str]); 5] = [
 const EXAMPLES: [(&str, &[&str]); 44] = [
     (
         "demo",
-        &["handover demo", "handover demo --serve", "handover demo --catalog apto --records 1000000 --keep demo.db"],
+        &[
+            "handover demo",
+            "handover demo --console",
+            "handover demo --serve",
+            "handover demo --catalog apto --records 1000000 --keep demo.db",
+        ],
     ),
     ("init", &["handover init", "handover init /etc/handover/handover.toml --catalog /etc/handover/app.toml"]),
     ("doctor", &["handover doctor", "handover --config handover.toml doctor --json"]),
