@@ -1,6 +1,8 @@
-//! The web console, through a real socket and without scripts.
+//! The web console, through a real socket without scripts, and in a real browser.
 
+mod browser;
 mod deactivation;
+mod demo;
 mod frame;
 mod jobs;
 mod sign_in;

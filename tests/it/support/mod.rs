@@ -3,6 +3,7 @@
 pub mod api;
 pub mod authority;
 pub mod broker;
+pub mod browser;
 pub mod checkers;
 pub mod collector;
 pub mod database;
