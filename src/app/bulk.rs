@@ -21,6 +21,7 @@ mod named_users;
 mod outcome;
 mod reading;
 mod reason;
+pub mod report;
 pub mod row_reader;
 mod sheets;
 mod submit;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::error::Result;
-use super::jobs::{Status, reasons};
+use super::jobs::{Status, Summary, reasons};
 use crate::broker::{Broker, Depth};
 use crate::contract::Reason;
 use crate::job::State;
@@ -41,6 +41,15 @@ pub struct Held {
     pub reasons: Vec<Reason>,
 }
 
+/// A job that waits for a person, as a list shows it.
+#[derive(Debug)]
+pub struct Waiting {
+    /// The job.
+    pub job: Summary,
+    /// The reasons why it stopped; none if it is paused.
+    pub reasons: Vec<Reason>,
+}
+
 /// Returns the open jobs, at most `limit` of each group.
 pub async fn read(store: &Store, limit: u64) -> Result<Overview> {
     let session = store.snapshot().await?;
@@ -53,6 +62,13 @@ pub async fn read(store: &Store, limit: u64) -> Result<Overview> {
     let working = working.into_iter().map(&mut status).collect();
     let held = held.into_iter().map(|job| Ok(Held { reasons: reasons(&job)?, status: status(job) }));
     Ok(Overview { held: held.collect::<Result<_>>()?, working, open: jobs::count_open(&session).await? })
+}
+
+/// Returns the jobs of an organization that wait for a person, newest first.
+pub async fn waiting(store: &Store, org: &str, limit: u64) -> Result<Vec<Waiting>> {
+    let filter = JobFilter { states: HELD.to_vec(), org: Some(org.to_owned()), ..JobFilter::default() };
+    let held = filter.list(&store.reader(), limit, 0).await?;
+    held.iter().map(|job| Ok(Waiting { reasons: reasons(job)?, job: Summary::of(job) })).collect()
 }
 
 /// Returns the queues, or why they cannot be read.

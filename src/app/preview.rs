@@ -69,6 +69,20 @@ pub struct PreviewedReference {
     pub conflicts: u64,
 }
 
+impl PreviewedReference {
+    /// Returns a reference of which only the number of records is known.
+    pub fn counted(kind: String, found: u64) -> PreviewedReference {
+        PreviewedReference {
+            kind,
+            disposition: "transfer",
+            found,
+            assigned: None,
+            successors: BTreeMap::new(),
+            conflicts: 0,
+        }
+    }
+}
+
 /// The capacity of the worker that an estimate assumes.
 #[derive(Debug, Clone, Copy)]
 pub struct Capacity {

@@ -35,6 +35,7 @@ fn allowed(job: &Job) -> Vec<RequestType> {
     let all = [
         (RequestType::Pause, may(Transition::Paused)),
         (RequestType::Resume, job.state.is_held()),
+        (RequestType::Amend, is_handover && (job.state.is_held() || job.state == State::Scheduled)),
         (RequestType::Cancel, is_handover && State::OPEN.contains(&job.state)),
         (RequestType::Revert, is_handover && job.state == State::Completed),
     ];

@@ -9,7 +9,8 @@ use anyhow::{Context, Result, bail};
 use indicatif::ProgressBar;
 
 use super::progress;
-use super::report_line::{ReportLine, head};
+use super::report_line;
+use crate::app::bulk::report::{MARK_OF_UTF_8, ReportLine, head};
 use crate::app::bulk::table::Table;
 use crate::app::bulk::{RowOutcome, RowResult};
 use crate::cli::exit::Exit;
@@ -64,9 +65,6 @@ struct Starts {
     rows: BTreeMap<String, u64>,
     others: u64,
 }
-
-/// The mark by which spreadsheets recognize UTF-8.
-const MARK_OF_UTF_8: &[u8] = "\u{feff}".as_bytes();
 
 /// The most times that a summary lists.
 const LISTED_STARTS: usize = 5;
@@ -130,7 +128,7 @@ impl Report<'_> {
         }
         let print = |row| match self.plan.json {
             true => output::json_line(&line(&self.plan, row)),
-            false => line(&self.plan, row).print(),
+            false => report_line::print(row),
         };
         self.bar.suspend(|| rows.iter().try_for_each(print))?;
         self.bar.inc(rows.len() as u64);

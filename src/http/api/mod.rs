@@ -9,7 +9,7 @@ mod credentials;
 pub(super) mod dispatch;
 mod openapi;
 mod rates;
-mod route;
+pub mod route;
 mod routes;
 mod state;
 mod watcher;

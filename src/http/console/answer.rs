@@ -34,6 +34,10 @@ pub enum Section {
     Users,
     /// Jobs.
     Jobs,
+    /// Files with many leavers.
+    Bulk,
+    /// What waits for a person.
+    Inbox,
     /// None of them.
     None,
 }

@@ -14,11 +14,12 @@ use super::answer::{failure, protect};
 use super::fields::Fields;
 use super::page::{Audience, Method, Page};
 use super::state::Console;
+use super::upload::{self, File};
 use super::visit::{Visit, not_signed_in};
 use super::{cookie, origin, texts};
 use crate::app::sign_in::{self, SignedIn};
 use crate::contract::MAX_REQUEST_BYTES;
-use crate::http::api::budget::busy;
+use crate::http::api::budget::{Turn, busy};
 use crate::http::api::dispatch::{client, path, problem, read, too_many};
 use crate::http::problem::{Problem, Result};
 
@@ -72,18 +73,38 @@ async fn visit(
         }
         (None, Audience::Anyone) => {}
     }
-    let form = match page.method {
-        Method::Get => Fields::default(),
-        Method::Post => {
-            origin::check(&head.headers, &console.public)?;
-            check_media_type(&head)?;
-            Fields::read(&read(body, MAX_REQUEST_BYTES).await?)?
-        }
-    };
+    let Received { form, file, _room } = receive(console, page.method, &head, body).await?;
     let query = Fields::read(head.uri.query().unwrap_or_default().as_bytes())?;
     let client = client(&console.api, &head);
     let path = path(&mut head).await?;
-    (page.handler)(Visit { console: console.clone(), person, path, query, form, client }).await
+    (page.handler)(Visit { console: console.clone(), person, path, query, form, file, client }).await
+}
+
+/// What a form brings.
+#[derive(Default)]
+struct Received {
+    form: Fields,
+    file: Option<File>,
+    /// The room that the file takes until the visit ends.
+    _room: Option<Turn>,
+}
+
+/// Receives a form of one of our own pages, within its bounds.
+async fn receive(console: &Console, method: Method, head: &Head, body: axum::body::Body) -> Result<Received> {
+    Ok(match method {
+        Method::Get => Received::default(),
+        Method::Post => {
+            origin::check(&head.headers, &console.public)?;
+            check_media_type(head)?;
+            Received { form: Fields::read(&read(body, MAX_REQUEST_BYTES).await?)?, ..Received::default() }
+        }
+        Method::Upload => {
+            origin::check(&head.headers, &console.public)?;
+            let room = console.api.budget.upload().await?;
+            let (form, file) = upload::read(head, body).await?;
+            Received { form, file, _room: Some(room) }
+        }
+    })
 }
 
 fn check_media_type(head: &Head) -> Result<()> {

@@ -12,7 +12,11 @@ pub struct Fields(Vec<(String, String)>);
 impl Fields {
     /// Reads fields. Unknown ones have no effect.
     pub fn read(text: &[u8]) -> Result<Fields> {
-        let fields: Vec<(String, String)> = url::form_urlencoded::parse(text).into_owned().take(MOST + 1).collect();
+        Fields::of(url::form_urlencoded::parse(text).into_owned().take(MOST + 1).collect())
+    }
+
+    /// Checks fields.
+    pub fn of(fields: Vec<(String, String)>) -> Result<Fields> {
         if fields.len() > MOST {
             return Err(Problem::parameter("form", "it has too many fields"));
         }

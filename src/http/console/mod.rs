@@ -13,6 +13,7 @@ mod page;
 mod pages;
 mod state;
 mod texts;
+mod upload;
 mod visit;
 
 use std::sync::Arc;

@@ -30,6 +30,8 @@ pub enum Method {
     Get,
     /// It receives a form.
     Post,
+    /// It receives a form with a file.
+    Upload,
 }
 
 /// Who may see a page.
@@ -46,7 +48,7 @@ impl Method {
     pub fn filter(self) -> MethodFilter {
         match self {
             Method::Get => MethodFilter::GET,
-            Method::Post => MethodFilter::POST,
+            Method::Post | Method::Upload => MethodFilter::POST,
         }
     }
 
@@ -54,7 +56,7 @@ impl Method {
     pub fn name(self) -> &'static str {
         match self {
             Method::Get => "GET",
-            Method::Post => "POST",
+            Method::Post | Method::Upload => "POST",
         }
     }
 }
@@ -68,6 +70,11 @@ impl Page {
     /// Describes the receiver of a form of people who are signed in.
     pub fn post(path: &'static str, handler: fn(Visit) -> Answer) -> Page {
         Page { method: Method::Post, path, audience: Audience::SignedIn, handler }
+    }
+
+    /// Describes the receiver of a form with a file, of people who are signed in.
+    pub fn upload(path: &'static str, handler: fn(Visit) -> Answer) -> Page {
+        Page { method: Method::Upload, path, audience: Audience::SignedIn, handler }
     }
 
     /// Opens the page to everybody.

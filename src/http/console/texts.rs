@@ -1,11 +1,13 @@
 //! The texts of the console, in English. A translation replaces this file.
 
+use std::borrow::Borrow;
+
 use axum::http::StatusCode;
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use time::{OffsetDateTime, UtcOffset};
 
-use crate::contract::{ReferenceResult, RequestType};
+use crate::contract::{Reason, ReasonCode, ReferenceResult, RequestType};
 
 pub const PRODUCT: &str = "Handover";
 pub const SKIP: &str = "Skip to the content";
@@ -79,6 +81,39 @@ pub const OUTDATED: &str = "The job has changed since this page was loaded, so n
 pub const OUTDATED_HINT: &str = "Open the job again, and decide anew.";
 pub const BUSY: &str = "The database is busy. Send the form again.";
 pub const FAILED: &str = "The database refuses the request. The log of the server says why.";
+
+// Files with many leavers.
+pub const BULK: &str = "Bulk";
+pub const BULK_ABOUT: &str = "Choose a spreadsheet with one leaver per row. Every row is checked first, and nothing is sent before you submit the good ones.";
+pub const FILE: &str = "File";
+pub const FILE_ABOUT: &str = "CSV or XLSX, at most 10 MB and 2,000 rows. The guide to spreadsheets lists the columns.";
+pub const NO_FILE: &str = "Choose a file.";
+pub const SHEET: &str = "Sheet";
+pub const SHEET_ABOUT: &str = "Needed only if several sheets have a table.";
+pub const TIME_ZONE: &str = "Time zone";
+pub const TIME_ZONE_ABOUT: &str = "Of dates and times in the file that name none.";
+pub const CHECK_ROWS: &str = "Check the rows";
+pub const KEPT_ABOUT: &str = "The address of this page works for seven days, for you alone.";
+pub const ROW: &str = "Row";
+pub const AT_ONCE: &str = "at once";
+pub const REPORT: &str = "Download the report";
+pub const ANOTHER_FILE: &str = "Another file";
+pub const NO_SUCH_UPLOAD: &str = "There is no such file of yours. Files are deleted after seven days.";
+
+// What waits for a person.
+pub const INBOX: &str = "Inbox";
+pub const NEED_A_PERSON: &str = "Jobs that need a person";
+pub const NOTHING_WAITS: &str = "Nothing waits for a person.";
+pub const HELD_WAVES: &str = "Held deprovisionings";
+pub const HELD_WAVES_ABOUT: &str = "An identity provider has ended the access of unusually many users. Access has ended, and the records wait for your decision.";
+pub const NO_SUCH_CONNECTION: &str = "there is no such connection";
+pub const SCHEDULED: &str = "Due later";
+pub const NOTHING_SCHEDULED: &str = "Nobody leaves later.";
+
+// Successors that are named later.
+pub const NAME_SUCCESSORS: &str = "Name successors";
+pub const AMEND_ABOUT: &str = "Say who receives what the user owns. What has moved already stays where it is. The job goes on when nothing is missing.";
+pub const ASSIGN: &str = "Assign and go on";
 
 // The deactivation.
 pub const DEACTIVATE: &str = "Deactivate";
@@ -179,6 +214,54 @@ pub fn sentence(text: &str) -> String {
     }
 }
 
+/// Returns the fix for a reason, in the words of the pages.
+pub fn hint(reason: &Reason) -> String {
+    match reason.code == ReasonCode::AllotmentMissing {
+        true => "Enter a number for at least one user or group.".to_owned(),
+        false => sentence(&reason.hint),
+    }
+}
+
+/// Returns the label of an outcome of a row.
+pub fn row_outcome(name: &str) -> String {
+    match name {
+        "ok" => "Good".to_owned(),
+        other => words(other),
+    }
+}
+
+/// Returns the label of the button that submits rows.
+pub fn submit_rows(rows: impl Borrow<usize>) -> String {
+    match *rows.borrow() {
+        1 => "Submit 1 row".to_owned(),
+        rows => format!("Submit {} rows", number(rows)),
+    }
+}
+
+/// Returns a number of records.
+pub fn records(count: impl Borrow<u64>) -> String {
+    match *count.borrow() {
+        1 => "1 record".to_owned(),
+        count => format!("{} records", number(count)),
+    }
+}
+
+/// Returns how many users wait, before the time since when.
+pub fn held_since(users: impl Borrow<usize>) -> String {
+    match *users.borrow() {
+        1 => "the records of 1 user wait since".to_owned(),
+        users => format!("the records of {} users wait since", number(users)),
+    }
+}
+
+/// Returns the label of the button that lets a wave go on.
+pub fn release(users: impl Borrow<usize>) -> String {
+    match *users.borrow() {
+        1 => "Hand over the records of 1 user".to_owned(),
+        users => format!("Hand over the records of {} users", number(users)),
+    }
+}
+
 /// Returns the label of a command about a job.
 pub fn command(kind: RequestType) -> &'static str {
     match kind {
@@ -186,7 +269,7 @@ pub fn command(kind: RequestType) -> &'static str {
         RequestType::Resume => "Resume",
         RequestType::Cancel => "Cancel and undo",
         RequestType::Revert => "Revert…",
-        RequestType::Amend => "Amend",
+        RequestType::Amend => NAME_SUCCESSORS,
         RequestType::Deactivate => DEACTIVATE,
         RequestType::Reassign => "Reassign",
         RequestType::Reactivate => "Reactivate",
@@ -289,7 +372,7 @@ pub fn outcome(reference: &ReferenceResult) -> Vec<String> {
     let mut lines: Vec<String> =
         counted.map(|(count, what)| format!("{} {what}", number(count))).chain(skipped).collect();
     if lines.is_empty() {
-        lines.push("0".to_owned());
+        lines.push("none".to_owned());
     }
     lines
 }

@@ -11,6 +11,7 @@ use super::answer::{Frame, Section, page};
 use super::fields::Fields;
 use super::state::Console;
 use super::texts;
+use super::upload::File;
 use crate::app::sign_in::SignedIn;
 use crate::contract::UserId;
 use crate::http::problem::{Problem, Result};
@@ -29,6 +30,8 @@ pub struct Visit {
     pub query: Fields,
     /// The fields of the form.
     pub form: Fields,
+    /// The file of the form.
+    pub file: Option<File>,
     /// The address of the client.
     pub client: Option<IpAddr>,
 }

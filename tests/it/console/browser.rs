@@ -2,6 +2,7 @@
 
 mod harness;
 mod keap;
+mod pages;
 mod progress;
 mod tabs;
 

@@ -67,7 +67,7 @@ async fn keap_steps_lead_to_the_certificate(world: &mut World) {
     assert!(world.number(&owned).await > 0, "leads go to the group in turn");
     let page = visitor.get(format!("{}/certificate", locations[0])).await.expect(200).body;
     let moved = result_of(&certificate, "contact").moved.expect("a count");
-    assert!(page.contains(&format!("{moved} moved")) && page.contains("Mathew Magwood 29"), "{page}");
+    assert!(page.contains(&format!("{moved} moved")) && page.contains("Mathew Magwood: 29"), "{page}");
     assert!(page.contains("Nothing that had to move") && page.contains("<dd>left</dd>"), "{page}");
     let json = visitor.get(format!("{}/certificate.json", locations[0])).await.expect(200).json();
     assert_eq!(json, serde_json::to_value(&certificate).expect("JSON"));

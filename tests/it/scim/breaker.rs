@@ -10,8 +10,10 @@ use serde_json::{Value, json};
 
 use super::deprovisioning::settle;
 use super::idp::Idp;
-use crate::support::keap::deactivation;
+use crate::support::api::ApiServer;
+use crate::support::keap::{ADMIN, AMANDA, deactivation};
 use crate::support::process::{as_owner, on};
+use crate::support::visitor::Visitor;
 use crate::support::{World, every_engine};
 
 /// The users of the wave, who own nothing or little.
@@ -120,4 +122,27 @@ async fn rollbacks_skip_users_of_other_doors(world: &mut World) {
         done.as_array().expect("users").iter().filter(|user| !user["skipped"].is_null()).collect();
     assert_eq!((skipped.len(), skipped[0]["user_id"].as_str()), (1, Some("1000")), "{done}");
     assert_eq!((world.status_of("1000").await, world.status_of("1001").await), ("inactive".into(), "active".into()));
+}
+
+/// Promise: the console's inbox shows a wave, and lets it go on for who may deactivate.
+#[every_engine]
+async fn inbox_releases_a_wave(world: &mut World) {
+    world.context.limits.scim.breaker_least = 3;
+    let okta = Idp::add(world, "okta", &["manager"]).await;
+    let jobs = wave(world, &okta, FIRST..FIRST + 5).await;
+    settle(world).await;
+    let server = ApiServer::start(world).await;
+    let fields = [("connection", "okta")];
+    let amanda = Visitor::signed_in(world, &server, AMANDA).await;
+    assert!(amanda.get("/inbox").await.expect(200).body.contains("disabled"));
+    amanda.post("/inbox/release", &fields).await.expect(403);
+    let admin = Visitor::signed_in(world, &server, ADMIN).await;
+    let page = admin.get("/inbox").await.expect(200).body;
+    assert!(page.contains("okta") && page.contains("Hand over the records of 5 users"), "{page}");
+    admin.post("/inbox/release", &fields).await.expect(303);
+    assert!(!admin.get("/inbox").await.expect(200).body.contains("Hand over the records"));
+    world.start_worker().await;
+    for job in &jobs {
+        assert_eq!(world.end_of(*job).await.state, State::Completed);
+    }
 }

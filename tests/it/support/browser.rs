@@ -118,6 +118,11 @@ impl Browser {
         field.send_keys(value).await.expect("a filled field");
     }
 
+    /// Chooses a file in the field that a label names.
+    pub async fn choose_file(&self, label: &str, path: &str) {
+        self.field(label).await.send_keys(path).await.expect("a chosen file");
+    }
+
     /// Returns the value of the field that a label names.
     pub async fn value(&self, label: &str) -> String {
         self.field(label).await.prop("value").await.expect("a property").unwrap_or_default()

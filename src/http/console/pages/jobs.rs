@@ -67,7 +67,7 @@ async fn list(visit: Visit) -> Result<Response> {
 }
 
 /// Returns the names of the people in a list of jobs.
-pub async fn names(visit: &Visit, jobs: &[Summary]) -> Result<Names> {
-    let people = jobs.iter().flat_map(|job| [job.user_id.as_str(), &job.requested_by]);
+pub async fn names<'j>(visit: &Visit, jobs: impl IntoIterator<Item = &'j Summary>) -> Result<Names> {
+    let people = jobs.into_iter().flat_map(|job| [job.user_id.as_str(), &job.requested_by]);
     users::names(visit.context(), visit.org()?, people).await.map_err(problem)
 }

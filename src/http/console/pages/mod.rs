@@ -1,7 +1,9 @@
 //! The pages.
 
+mod bulk;
 mod certificate;
 mod deactivation;
+mod inbox;
 mod job;
 mod jobs;
 mod sign_in;
@@ -20,6 +22,8 @@ pub fn all() -> Vec<Page> {
         jobs::pages(),
         job::pages(),
         certificate::pages(),
+        bulk::pages(),
+        inbox::pages(),
     ];
     all.into_iter().flatten().collect()
 }

@@ -93,7 +93,7 @@ async fn compare(world: &World, browser: &Browser, certificate: &Certificate, be
     let row = page.iter().find(|row| row.starts_with("Contact")).expect("a row of contacts");
     for (at, (name, number)) in CONTACTS.into_iter().enumerate() {
         assert_eq!((after[at] - before[at]).to_string(), number, "{name}");
-        assert!(row.contains(&format!("{name} {number}")), "{row}");
+        assert!(row.contains(&format!("{name}: {number}")), "{row}");
     }
 }
 

@@ -47,16 +47,25 @@ struct Obstacle {
 }
 
 /// The fieldset of one kind.
-struct Kind {
+#[derive(Template)]
+#[template(path = "kind.html")]
+pub struct Kind {
     name: String,
     found: u64,
-    assigned: u64,
+    /// The number of records with a successor, where a plan says it.
+    assigned: Option<u64>,
     is_hardcoded: bool,
     rows: Vec<Row>,
     groups: Vec<GroupRow>,
     refused: Vec<(String, Reason)>,
     is_cut: bool,
     problems: Vec<Reason>,
+}
+
+impl Kind {
+    fn is_done(&self) -> bool {
+        self.assigned.is_some_and(|assigned| assigned >= self.found)
+    }
 }
 
 /// A successor.
@@ -112,7 +121,7 @@ pub async fn show(visit: &Visit, user: &UserId, draft: &Draft, reasons: Vec<Reas
 }
 
 /// Returns the fieldset of a reference; nothing if its records are not assigned to successors.
-async fn kind(
+pub async fn kind(
     visit: &Visit,
     leaver: &UserId,
     draft: &Draft,
@@ -135,7 +144,7 @@ async fn kind(
     Ok(Some(Kind {
         name: reference.kind.clone(),
         found: reference.found,
-        assigned: reference.assigned.unwrap_or_default(),
+        assigned: reference.assigned,
         is_hardcoded: shares.is_hardcoded,
         rows: may.into_iter().map(|candidate| row(candidate, &shares, reference)).collect(),
         groups: groups.into_iter().map(|group| group_row(group, &shares, &names)).collect(),

@@ -3,6 +3,7 @@
 //! The planner's own preview gives every count and every obstacle. The form is previewed as a lock-out, because a lock-out has a plan
 //! also if something is missing; the review is previewed as the request that is sent.
 
+mod amend;
 mod draft;
 mod form;
 mod plan;
@@ -25,6 +26,8 @@ pub fn pages() -> Vec<Page> {
     vec![
         Page::get("/users/{user}/deactivate", |visit| Box::pin(open(visit))),
         Page::post("/users/{user}/deactivate", |visit| Box::pin(send(visit))),
+        Page::get("/jobs/{job}/amend", |visit| Box::pin(amend::open(visit))),
+        Page::post("/jobs/{job}/amend", |visit| Box::pin(amend::send(visit))),
     ]
 }
 
