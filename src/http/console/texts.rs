@@ -140,8 +140,17 @@ pub const HAPPENS_TO_OTHERS: &str = "What happens to everything else";
 pub const RECALCULATE: &str = "Recalculate";
 pub const TO_REVIEW: &str = "Review the plan";
 pub const REVIEW: &str = "Review: deactivate";
-pub const REVIEW_ABOUT: &str =
-    "Access ends as soon as you confirm. Then the records move, and the license is freed. Estimated time:";
+pub const REVIEW_ABOUT: &str = "Access ends as soon as you confirm.";
+pub const REVIEW_LATER: &str = "Access ends at";
+pub const REVIEW_RETURNS: &str = "Everything comes back at";
+pub const THEN_MOVES: &str = "Then the records move, and the license is freed. Estimated time:";
+pub const WHEN: &str = "When";
+pub const STARTS_ABOUT: &str = "Empty: at once";
+pub const RETURNS_ABOUT: &str = "Empty: the user does not return";
+pub const ZONE_ABOUT: &str = "Europe/Berlin, or +02:00";
+pub const EVEN: &str = "Share evenly";
+pub const FILL_REST: &str = "Fill the rest";
+pub const FILL_ABOUT: &str = "Among the users with a number, or among all if nobody has one.";
 pub const WAITS_FOR_JOB: &str = "The records wait for another job that gives this user records.";
 pub const MOVES: &str = "What moves";
 pub const ASSIGNED_OF: &str = "Assigned";
@@ -204,9 +213,9 @@ pub fn words(name: &str) -> String {
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
-/// Returns a text as a sentence: the first letter is large, and a full stop ends it.
+/// Returns a text as a sentence: the first letter is large, a full stop ends it, and no mark of code is in it.
 pub fn sentence(text: &str) -> String {
-    let mut letters = text.chars();
+    let mut letters = text.chars().filter(|letter| *letter != '`');
     let begun: String = letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default();
     match begun.ends_with(['.', '?', '!', ':']) || begun.is_empty() {
         true => begun,

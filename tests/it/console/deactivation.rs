@@ -1,6 +1,9 @@
 //! The steps of the Keap help page by forms, and what may go wrong on the way.
 
 use handover::contract::JobId;
+use handover::job::State;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::support::api::ApiServer;
 use crate::support::keap::{ADMIN, AMANDA, GERALDINE, LEAVER, LUCAS, MATHEW, SUPPORT};
@@ -128,4 +131,42 @@ async fn lock_out_is_a_button_of_its_own(world: &mut World) {
     assert_eq!(world.texts(&format!("SELECT status AS t FROM users WHERE id = {LEAVER}")).await, ["inactive"]);
     let page = visitor.get(made.headers["location"].as_str()).await.expect(200).body;
     assert!(page.contains("Needs attention") && page.contains("Why the job stopped"), "{page}");
+}
+
+/// Promise: a start and a return in a zone make a leave that is due then; a time that is past is refused.
+#[every_engine]
+async fn form_takes_a_start_and_a_return(world: &mut World) {
+    let server = ApiServer::start(world).await;
+    let visitor = Visitor::signed_in(world, &server, ADMIN).await;
+    let year = OffsetDateTime::now_utc().year() + 1;
+    let (starts, returns) = (format!("{year}-07-01T18:00"), format!("{year}-08-01T08:00"));
+    let times = [("starts", starts.as_str()), ("returns", &returns), ("time_zone", "Europe/Berlin")];
+    let plan = visitor.post(FORM, &[&keap_with("review")[..], &times].concat()).await.expect(200);
+    assert!(plan.body.contains(&format!("{year}-07-01 16:00:00 UTC")), "{}", plan.body);
+    let sent = visitor.press(&plan, FORM, &[("do", "process")]).await.expect(303);
+    let job = world.job(job_of(&sent.headers["location"])).await.expect("a job");
+    assert_eq!(world.status_of(LEAVER).await, "active");
+    assert_eq!(job.state, State::Scheduled);
+    let written = |at: Option<OffsetDateTime>| at.expect("a time").format(&Rfc3339).expect("a time");
+    assert_eq!(written(job.effective_at), format!("{year}-07-01T16:00:00Z"));
+    assert_eq!(written(job.return_at), format!("{year}-08-01T06:00:00Z"));
+    let past = [("starts", "2020-01-01T18:00")];
+    let odd = visitor.post(FORM, &[&keap_with("review")[..], &past].concat()).await.expect(400).body;
+    assert!(odd.contains("past"), "{odd}");
+}
+
+/// Promise: numbers are filled in evenly, among the users with a number or all; the rest is added to what was entered.
+#[every_engine]
+async fn numbers_are_filled_in(world: &mut World) {
+    let server = ApiServer::start(world).await;
+    let visitor = Visitor::signed_in(world, &server, ADMIN).await;
+    let value = |user: &str, number: u64| format!("name=\"user:contact:{user}\" value=\"{number}\"");
+    let two = [("user:contact:12", "10"), ("user:contact:13", "1")];
+    let even = visitor.post(FORM, &[&two[..], &[("do", "even:contact")]].concat()).await.expect(200).body;
+    assert!(even.contains(&value(AMANDA, 52)) && even.contains(&value(GERALDINE, 52)), "{even}");
+    let rest = visitor.post(FORM, &[&two[..], &[("do", "rest:contact")]].concat()).await.expect(200).body;
+    assert!(rest.contains(&value(AMANDA, 57)) && rest.contains(&value(GERALDINE, 47)), "{rest}");
+    assert!(rest.contains("id=\"count-contact\">104 / 104<"), "{rest}");
+    let all = visitor.post(FORM, &[("do", "even:lead")]).await.expect(200).body;
+    assert!(all.contains("id=\"count-lead\">92 / 92<") && !all.contains("name=\"user:lead:14\""), "{all}");
 }

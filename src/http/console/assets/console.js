@@ -29,5 +29,9 @@ async function follow(region) {
   }
 }
 
+// Proposes the viewer's zone.
+const zone = document.getElementById("time_zone");
+if (zone && !zone.value) zone.value = Intl.DateTimeFormat().resolvedOptions().timeZone ?? "";
+
 localize(document);
 for (const region of document.querySelectorAll("[data-follow]")) follow(region);

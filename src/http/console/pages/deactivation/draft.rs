@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::times::Times;
 use crate::http::console::fields::Fields;
 use crate::http::console::texts;
 use crate::http::problem::{Problem, Result};
@@ -15,6 +16,8 @@ pub struct Draft {
     pub kinds: BTreeMap<String, Shares>,
     /// The reason, for the audit trail.
     pub reason: Option<String>,
+    /// When the user leaves and returns.
+    pub times: Times,
 }
 
 /// The shares of one kind.
@@ -31,7 +34,8 @@ pub struct Shares {
 impl Draft {
     /// Reads a form. Its fields are `logic:KIND`, `user:KIND:ID` and `group:KIND:NAME`.
     pub fn read(form: &Fields) -> Result<Draft> {
-        let mut draft = Draft { reason: form.get("reason").map(str::to_owned), ..Draft::default() };
+        let mut draft =
+            Draft { reason: form.get("reason").map(str::to_owned), times: Times::read(form), ..Draft::default() };
         for (kind, logic) in form.beginning("logic:") {
             draft.kinds.entry(kind.to_owned()).or_default().is_hardcoded = logic == "hardcoded";
         }
@@ -75,6 +79,7 @@ impl Draft {
             let groups = shares.groups.iter();
             fields.extend(groups.map(|(group, amount)| (format!("group:{kind}:{group}"), amount.to_string())));
         }
+        fields.extend(self.times.fields());
         fields.extend(self.reason.iter().map(|reason| ("reason".to_owned(), reason.clone())));
         fields
     }

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::draft::{Draft, Shares};
 use super::plan::{Options, previewed, request};
+use super::times::Times;
 use crate::app::groups::{self, Group};
 use crate::app::preview::PreviewedReference;
 use crate::app::successors::{self, Candidate, Query};
@@ -36,6 +37,7 @@ struct FormPage {
     others: Vec<PreviewedReference>,
     problems: Vec<Obstacle>,
     reason: String,
+    times: Times,
     lock_out_refused: Option<String>,
     lock_out_id: Uuid,
 }
@@ -115,6 +117,7 @@ pub async fn show(visit: &Visit, user: &UserId, draft: &Draft, reasons: Vec<Reas
         kinds,
         others,
         reason: draft.reason.clone().unwrap_or_default(),
+        times: draft.times.clone(),
         lock_out_refused,
         lock_out_id: Uuid::new_v4(),
     })

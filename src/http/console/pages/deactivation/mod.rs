@@ -5,13 +5,16 @@
 
 mod amend;
 mod draft;
+mod filling;
 mod form;
 mod plan;
 mod review;
+mod times;
 
 use axum::response::Response;
 
 use self::draft::Draft;
+use self::filling::{Filling, fill};
 use self::plan::{Options, previewed, request};
 use super::job::{failed, take};
 use crate::app::submit::{self, Taken};
@@ -40,12 +43,18 @@ async fn open(visit: Visit) -> Result<Response> {
 /// Does what the pressed button says.
 async fn send(visit: Visit) -> Result<Response> {
     let user = visit.user()?;
-    let draft = Draft::read(&visit.form)?;
+    let mut draft = Draft::read(&visit.form)?;
     match visit.form.get("do") {
         Some("lock_out") => lock_out(&visit, &user).await,
         Some("review") => look(&visit, &user, &draft).await,
         Some("process") => process(&visit, &user, &draft).await,
-        Some(_) | None => form::show(&visit, &user, &draft, Vec::new()).await,
+        Some(button) => {
+            if let Some((filling, kind)) = Filling::of_button(button) {
+                fill(&visit, &user, &mut draft, filling, kind).await?;
+            }
+            form::show(&visit, &user, &draft, Vec::new()).await
+        }
+        None => form::show(&visit, &user, &draft, Vec::new()).await,
     }
 }
 

@@ -32,8 +32,11 @@ pub fn request(visit: &Visit, user: &UserId, draft: &Draft, options: &Options) -
     if !person.org.is_empty() {
         body["org_id"] = json!(person.org);
     }
-    if options.lock_out {
-        body["lock_out"] = json!(true);
+    let instants = draft.times.instants()?;
+    match options.lock_out {
+        // A lock-out is now, and so are the counts of the form.
+        true => body["lock_out"] = json!(true),
+        false => instants.write(&mut body)?,
     }
     for (field, value) in [("reason", draft.reason.as_ref()), ("expect", options.expect.as_ref())] {
         if let Some(value) = value {

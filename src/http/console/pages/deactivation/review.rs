@@ -5,6 +5,7 @@ use axum::response::Response;
 use uuid::Uuid;
 
 use super::draft::Draft;
+use super::times::Instants;
 use crate::app::preview::{Preview, PreviewedReference};
 use crate::app::users::{self, Names};
 use crate::contract::UserId;
@@ -30,6 +31,7 @@ struct ReviewPage {
     request_id: Uuid,
     estimate: String,
     waits: bool,
+    when: Instants,
     /// What has changed since the plan that was confirmed before.
     changed: Option<String>,
 }
@@ -58,6 +60,7 @@ pub async fn show(
         token: preview.token.clone().unwrap_or_default(),
         request_id: Uuid::new_v4(),
         estimate: texts::duration(preview.estimate_ms),
+        when: draft.times.instants()?,
         waits: preview.wait_for.is_some(),
         changed,
     })
