@@ -186,6 +186,16 @@ impl ListOptions {
         Ok(())
     }
 
+    /// Prints the part that is asked for of all entries.
+    pub fn print_part<T: Serialize>(&self, listing: &Listing<T>, mut all: Vec<T>) -> Result<()> {
+        let total = all.len() as u64;
+        let Page { limit, skip } = self.page();
+        let at = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+        all.drain(..at(skip).min(all.len()));
+        all.truncate(at(limit));
+        self.print(listing, &all, total)
+    }
+
     /// Prints entries that are read page by page, until a page is empty. JSON needs no more than a page in memory.
     pub async fn print_pages<T: Serialize>(
         &self,

@@ -5,12 +5,11 @@ use clap::{Args, Subcommand};
 
 use super::confirmation::Confirmation;
 use super::exit::Exit;
-use super::list::{Cell, Column, ListOptions, Listing, Page};
-use super::{open, output};
+use super::list::{Cell, Column, ListOptions, Listing};
+use super::{open, output, token};
 use crate::app::scim::breaker::{self, RolledBack};
 use crate::app::scim::connections::{self, ConnectionListing};
 use crate::app::scim::policy::{Part, Policy};
-use crate::app::tokens::Created;
 use crate::config::Settings;
 use crate::contract::{OrgId, UserId, counted};
 
@@ -50,7 +49,7 @@ struct Named {
 struct AddArguments {
     #[command(flatten)]
     connection: Named,
-    /// Who receives the records: manager, user:ID, round_robin:GROUP or wait; for one kind, contact=user:7.
+    /// The receivers of records: manager, user:ID, round_robin:GROUP or wait; for one kind, contact=user:7.
     #[arg(long, required = true)]
     policy: Vec<Part>,
     /// Print as JSON.
@@ -150,33 +149,18 @@ async fn add(arguments: AddArguments, settings: Settings) -> Result<Exit> {
     let policy = Policy::of(policy).map_err(|what| anyhow!("--policy: {what}"))?;
     let store = open::ledger(&settings).await?;
     let context = open::context(&settings, store).await?;
-    show(&connections::add(&context, org, &name, policy).await?, json)
+    token::show(&connections::add(&context, org, &name, policy).await?, json)
 }
 
 async fn rotate(arguments: RotateArguments, settings: Settings) -> Result<Exit> {
     let RotateArguments { connection: Named { name, org }, json } = arguments;
     let store = open::ledger(&settings).await?;
-    show(&connections::rotate(&store, &org.unwrap_or_default(), &name).await?, json)
-}
-
-/// Prints a token that was created.
-fn show(created: &Created, json: bool) -> Result<Exit> {
-    match json {
-        true => output::json(created)?,
-        false => output::line(&created.token)?,
-    }
-    output::note(format!("the token {} is shown this once", created.listed.id));
-    Ok(Exit::Done)
+    token::show(&connections::rotate(&store, &org.unwrap_or_default(), &name).await?, json)
 }
 
 async fn list(arguments: ListArguments, settings: Settings) -> Result<Exit> {
     let store = open::ledger(&settings).await?;
-    let all = connections::list(&store).await?;
-    let total = all.len() as u64;
-    let Page { limit, skip } = arguments.list.page();
-    let at = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
-    let page: Vec<ConnectionListing> = all.into_iter().skip(at(skip)).take(at(limit)).collect();
-    arguments.list.print(&LISTING, &page, total)?;
+    arguments.list.print_part(&LISTING, connections::list(&store).await?)?;
     Ok(Exit::Done)
 }
 

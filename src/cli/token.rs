@@ -6,9 +6,9 @@ use anyhow::{Result, anyhow};
 use clap::{Args, Subcommand};
 
 use super::exit::Exit;
-use super::list::{Cell, Column, ListOptions, Listing, Page};
+use super::list::{Cell, Column, ListOptions, Listing};
 use super::{open, output};
-use crate::app::tokens::{self, NewToken, Owner, TokenListing};
+use crate::app::tokens::{self, Created, NewToken, Owner, TokenListing};
 use crate::config::Settings;
 use crate::contract::{OrgId, RequestType, TokenScope, UserId};
 
@@ -115,9 +115,13 @@ async fn create(arguments: CreateArguments, settings: Settings) -> Result<Exit> 
     let store = open::ledger(&settings).await?;
     let context = open::context(&settings, store).await?;
     let new = NewToken { owner, scopes: scopes.into_iter().collect(), valid_for };
-    let created = tokens::create(&context, new).await?;
+    show(&tokens::create(&context, new).await?, json)
+}
+
+/// Prints a token that was created.
+pub(super) fn show(created: &Created, json: bool) -> Result<Exit> {
     match json {
-        true => output::json(&created)?,
+        true => output::json(created)?,
         false => output::line(&created.token)?,
     }
     output::note(format!("the token {} is shown this once", created.listed.id));
@@ -126,12 +130,7 @@ async fn create(arguments: CreateArguments, settings: Settings) -> Result<Exit> 
 
 async fn list(arguments: ListArguments, settings: Settings) -> Result<Exit> {
     let store = open::ledger(&settings).await?;
-    let all = tokens::list(&store).await?;
-    let total = all.len() as u64;
-    let Page { limit, skip } = arguments.list.page();
-    let at = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
-    let page: Vec<TokenListing> = all.into_iter().skip(at(skip)).take(at(limit)).collect();
-    arguments.list.print(&LISTING, &page, total)?;
+    arguments.list.print_part(&LISTING, tokens::list(&store).await?)?;
     Ok(Exit::Done)
 }
 

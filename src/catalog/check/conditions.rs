@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use toml::Spanned;
 
-use super::resolve::Resolver;
+use super::resolve::{Resolver, if_written};
 use super::values::{check_literal, check_literal_at, typed_by};
 use crate::catalog::condition::{Condition, Holds, Listing};
 use crate::catalog::file::{ConditionEntry, ListingEntry, Name, Scalar, TestEntry};
@@ -17,12 +17,9 @@ pub fn check_optional_condition(
     users: &Table,
     entry: Option<&ConditionEntry>,
 ) -> Option<Option<Condition>> {
-    match entry {
-        None => Some(None),
-        Some(ConditionEntry { column, equals, listed }) => {
-            check_condition(resolver, users, column, equals.as_ref(), listed.as_ref()).map(Some)
-        }
-    }
+    if_written(entry, |ConditionEntry { column, equals, listed }| {
+        check_condition(resolver, users, column, equals.as_ref(), listed.as_ref())
+    })
 }
 
 /// Checks a condition on a column of the users' table.

@@ -174,10 +174,7 @@ impl<'a> Resolver<'a> {
 
     /// Returns a column that may be absent: `Some(None)` if it is.
     pub fn optional_column(&mut self, table: &Table, name: Option<&Name>) -> Option<Option<Column>> {
-        match name {
-            None => Some(None),
-            Some(name) => self.column(table, name).map(Some),
-        }
+        if_written(name, |name| self.column(table, name))
     }
 
     /// True if the schema shows that every row of the table passes one of the filters. Either one has no tests, or together
@@ -209,6 +206,14 @@ impl<'a> Resolver<'a> {
 
     fn place_of(&self, reference: &Reference) -> usize {
         self.source.find(&format!("kind = \"{}\"", reference.kind)).unwrap_or(0)
+    }
+}
+
+/// Checks a part that may be absent: `Some(None)` if it is, and nothing after a fault.
+pub fn if_written<W, T>(written: Option<&W>, check: impl FnOnce(&W) -> Option<T>) -> Option<Option<T>> {
+    match written {
+        None => Some(None),
+        Some(written) => check(written).map(Some),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Checks `[scim]`.
 
 use super::conditions::check_optional_condition;
-use super::resolve::Resolver;
+use super::resolve::{Resolver, if_written};
 use super::user_column::{UsersKey, check_optional_user_column};
 use crate::catalog::file::{Name, ScimEntry, UsersEntry};
 use crate::catalog::schema::{Column, Family, IndexValue, Table};
@@ -21,8 +21,8 @@ pub fn check_scim(
     warn_of_slow_lookup(resolver, table, users, entry);
     let name = check_name(resolver, table, users, entry);
     let email = check_text(resolver, table, entry.email.as_ref().unwrap_or(&users.email));
-    let title = check_optional(resolver, table, entry.title.as_ref());
-    let external_id = check_optional(resolver, table, entry.external_id.as_ref());
+    let [title, external_id] = [&entry.title, &entry.external_id]
+        .map(|written| if_written(written.as_ref(), |written| check_text(resolver, table, written)));
     if let Some(written) = &entry.manager {
         resolver.refuse_generated(table, written.get_ref(), written.span().start);
     }
@@ -89,13 +89,6 @@ fn check_text(resolver: &mut Resolver<'_>, table: &Table, written: &Name) -> Opt
             resolver.fault(written.span().start, message);
             None
         }
-    }
-}
-
-fn check_optional(resolver: &mut Resolver<'_>, table: &Table, written: Option<&Name>) -> Option<Option<Column>> {
-    match written {
-        None => Some(None),
-        Some(written) => check_text(resolver, table, written).map(Some),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Checks columns that hold users: whether their types can hold the users' key, and how the two are compared.
 
-use super::resolve::Resolver;
+use super::resolve::{Resolver, if_written};
 use crate::catalog::file::Name;
 use crate::catalog::schema::{Column, Family, Schema, SchemaColumn, SchemaTraits, Spelling, Table, TableName};
 
@@ -77,10 +77,7 @@ pub fn check_optional_user_column(
     name: Option<&Name>,
     users: Option<UsersKey<'_>>,
 ) -> Option<Option<Column>> {
-    match name {
-        None => Some(None),
-        Some(name) => check_user_column(resolver, table, name, users).map(Some),
-    }
+    if_written(name, |name| check_user_column(resolver, table, name, users))
 }
 
 /// Returns a column as it is compared with the users' key, or why it cannot hold users.
