@@ -33,7 +33,7 @@ impl Condition {
         if terms > MOST_TERMS {
             return Err(refused(format!("it has {terms} comparisons; the maximum is {MOST_TERMS}")));
         }
-        of_users(filter, mapped)
+        of_parts(filter, &|one| of_user(one, mapped))
     }
 
     /// Replaces conditions on an attribute that must be another text, or that no user can pass.
@@ -51,16 +51,23 @@ impl Condition {
     }
 }
 
-fn of_users(filter: &Filter, mapped: Mapped) -> Result<Condition> {
-    let each = |parts: &[Filter]| parts.iter().map(|part| of_users(part, mapped)).collect::<Result<Vec<_>>>();
+/// Returns the condition of a filter whose comparisons have conditions by themselves.
+fn of_parts(filter: &Filter, of_one: &impl Fn(&Filter) -> Result<Condition>) -> Result<Condition> {
+    let each = |parts: &[Filter]| parts.iter().map(|part| of_parts(part, of_one)).collect::<Result<Vec<_>>>();
     match filter {
         Filter::All(parts) => Ok(Condition::All(each(parts)?)),
         Filter::Any(parts) => Ok(Condition::Any(each(parts)?)),
         Filter::Not(_) => Err(refused("`not` cannot be searched")),
+        Filter::Compare(..) | Filter::Present(_) | Filter::Entry(_) => of_one(filter),
+    }
+}
+
+/// Returns the condition of a comparison of users.
+fn of_user(filter: &Filter, mapped: Mapped) -> Result<Condition> {
+    match filter {
         Filter::Compare(path, comparison) => {
-            let attribute = attribute(path, mapped)?;
-            let comparison = compare(attribute, comparison)?;
-            Ok(with_entries(path, comparison)?)
+            let comparison = compare(attribute(path, mapped)?, comparison)?;
+            with_entries(path, comparison)
         }
         Filter::Present(path) => {
             let attribute = attribute(path, mapped)?;
@@ -80,6 +87,7 @@ fn of_users(filter: &Filter, mapped: Mapped) -> Result<Condition> {
             is_email(path)?;
             with_entries(path, Condition::Present(Attribute::Email))
         }
+        Filter::All(_) | Filter::Any(_) | Filter::Not(_) => Err(refused("it is no comparison")),
     }
 }
 
@@ -130,23 +138,23 @@ fn with_entries(path: &FilterPath, condition: Condition) -> Result<Condition> {
 
 /// Returns the condition of a filter on entries of `emails`. There is one entry, of the type `work`, and it is the primary one.
 fn of_email(filter: &Filter) -> Result<Condition> {
-    let each = |parts: &[Filter]| parts.iter().map(of_email).collect::<Result<Vec<_>>>();
-    match filter {
-        Filter::All(parts) => Ok(Condition::All(each(parts)?)),
-        Filter::Any(parts) => Ok(Condition::Any(each(parts)?)),
-        Filter::Not(_) | Filter::Entry(_) => Err(refused("this filter in brackets cannot be searched")),
+    let unknown = |part: &str| refused(format!("`{part}` of an email address cannot be searched"));
+    of_parts(filter, &|one| match one {
         Filter::Present(path) => match path.name.to_ascii_lowercase().as_str() {
             "value" => Ok(Condition::Present(Attribute::Email)),
             "type" | "primary" => Ok(Condition::Constant(true)),
-            other => Err(refused(format!("`{other}` of an email address cannot be searched"))),
+            other => Err(unknown(other)),
         },
         Filter::Compare(path, comparison) => match path.name.to_ascii_lowercase().as_str() {
             "value" => compare(Attribute::Email, comparison),
             "type" => Ok(Condition::Constant(is_work(comparison)?)),
             "primary" => Ok(Condition::Constant(boolean("primary", comparison)?)),
-            other => Err(refused(format!("`{other}` of an email address cannot be searched"))),
+            other => Err(unknown(other)),
         },
-    }
+        Filter::Entry(_) | Filter::All(_) | Filter::Any(_) | Filter::Not(_) => {
+            Err(refused("this filter in brackets cannot be searched"))
+        }
+    })
 }
 
 /// True if a filter in brackets may select the one email address that is kept.
