@@ -20,7 +20,7 @@ GRANT SELECT, INSERT, UPDATE ON "handover"."requests" TO "handover_worker";
 GRANT SELECT, INSERT, UPDATE ON "handover"."round_robin" TO "handover_worker";
 GRANT SELECT, INSERT, UPDATE, DELETE ON "handover"."row_snapshots" TO "handover_worker";
 GRANT SELECT, INSERT, UPDATE, DELETE ON "handover"."scim_connections" TO "handover_worker";
-GRANT SELECT, INSERT, UPDATE ON "handover"."scim_deprovisionings" TO "handover_worker";
+GRANT SELECT, INSERT, UPDATE, DELETE ON "handover"."scim_deprovisionings" TO "handover_worker";
 GRANT SELECT, INSERT, UPDATE, DELETE ON "handover"."scim_links" TO "handover_worker";
 GRANT SELECT, INSERT, UPDATE ON "handover"."services" TO "handover_worker";
 GRANT SELECT, INSERT, UPDATE, DELETE ON "handover"."sign_ins" TO "handover_worker";

@@ -8,7 +8,7 @@ use crate::job::{State, StepKind};
 use crate::stages::changes::LedgerChanges;
 use crate::stages::context::{Context, now, pause_after};
 use crate::stages::lifecycle::{JobChange, next_count};
-use crate::store::ledger::{chunks, jobs, outbox, references, row_snapshots, sign_ins, tokens, uploads};
+use crate::store::ledger::{chunks, jobs, outbox, references, row_snapshots, scim, sign_ins, tokens, uploads};
 use crate::store::{Result, Session};
 
 /// The transaction that looks at the jobs.
@@ -89,7 +89,7 @@ async fn look_at(session: &Session, context: &Context, change: &mut JobChange, n
 }
 
 /// Deletes one batch of what is past its retention, and returns the number of rows: snapshots of removed rows, tokens and sessions
-/// that nobody can use, uploads and, if no broker takes the events away, old events.
+/// that nobody can use, uploads, old deprovisionings and, if no broker takes the events away, old events.
 pub async fn purge(context: &Context, keeps_events: bool) -> Result<u64> {
     let now = now();
     let session = context.store.begin(PURGE).await?;
@@ -97,6 +97,7 @@ pub async fn purge(context: &Context, keeps_events: bool) -> Result<u64> {
     purged += tokens::purge(&session, now).await?;
     purged += uploads::purge(&session, now).await?;
     purged += sign_ins::purge(&session, now).await?;
+    purged += scim::purge(&session, now, BATCH).await?;
     if keeps_events {
         purged += outbox::delete_older(&session, Channel::Events, now - context.limits.keep_events).await?;
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 use serde_json::json;
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
 use super::policy::{Choice, Policy};
 use crate::app::access::{Access, Principal};
@@ -38,6 +38,9 @@ const GRANTED: [RequestType; 5] = [
     RequestType::CancelInvitation,
 ];
 
+/// The time for which the same error of a connection is not noted again. A provider repeats itself, and each note is a transaction.
+const NOTED_EVERY: Duration = Duration::minutes(1);
+
 /// The characters of an error that are kept.
 const LONGEST_ERROR: usize = 500;
 
@@ -54,6 +57,8 @@ pub struct Connection {
     pub credential: String,
     /// The principal who asks.
     pub principal: Principal,
+    /// The last error that was noted, with its time.
+    noted: Option<(String, OffsetDateTime)>,
 }
 
 /// A connection as it is listed.
@@ -232,13 +237,17 @@ pub async fn authenticate(context: &Context, token: &str) -> Result<Option<Conne
     }
     let Some(found) = scim::get(&context.store.reader(), org, name).await? else { return Ok(None) };
     let policy = read_policy(&found)?;
-    Ok(Some(Connection { org: found.org, name: found.name, policy, credential, principal }))
+    let noted = found.last_error.zip(found.last_error_at);
+    Ok(Some(Connection { org: found.org, name: found.name, policy, credential, principal, noted }))
 }
 
-/// Notes the last error that a connection was answered.
+/// Notes the last error that a connection was answered, to the minute if it is the same again.
 pub async fn note_error(context: &Context, connection: &Connection, error: &str) -> Result<()> {
-    let error: String = printable(error).chars().take(LONGEST_ERROR).collect();
+    let (error, now) = (printable(error).chars().take(LONGEST_ERROR).collect::<String>(), now());
+    if connection.noted.as_ref().is_some_and(|(noted, at)| *noted == error && now - *at < NOTED_EVERY) {
+        return Ok(());
+    }
     let session = context.store.begin(NOTE_ERROR).await?;
-    scim::note_error(&session, &connection.org, &connection.name, &error, now()).await?;
+    scim::note_error(&session, &connection.org, &connection.name, &error, now).await?;
     Ok(session.commit().await?)
 }

@@ -9,6 +9,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::connections::Connection;
+use crate::app;
 use crate::app::error::{Error, Result};
 use crate::app::submit::{self, Taken};
 use crate::app::users::{StatusFilter, UserFilter, UserPages};
@@ -18,11 +19,13 @@ use crate::contract::{
     UserId, hex,
 };
 use crate::job::State;
-use crate::plan::{UserFacts, UserStatus};
+use crate::plan::{Decision, Occasion, UserFacts, UserStatus};
+use crate::stages::handover::evaluate::evaluate_access;
 use crate::stages::handover::settle::{Settling, WINDOW};
 use crate::stages::{Context, commands, enter, now};
 use crate::store::ledger::audit::{self, Entry};
 use crate::store::ledger::job_filter::JobFilter;
+use crate::store::ledger::jobs::Job;
 use crate::store::ledger::{jobs, scim};
 use crate::store::{self, host};
 
@@ -95,13 +98,16 @@ struct Call<'c> {
 impl Call<'_> {
     /// Counts the requests of the connection about the user.
     async fn count_requests(&self) -> Result<u64> {
-        let filter = JobFilter {
+        Ok(self.requests()?.count(&self.context.store.reader()).await?)
+    }
+
+    fn requests(&self) -> Result<JobFilter> {
+        Ok(JobFilter {
             user: Some(self.user.to_string()),
             org: Some(self.connection.org.clone()),
             requested_by: Some(self.requester()?.into()),
             ..JobFilter::default()
-        };
-        Ok(filter.count(&self.context.store.reader()).await?)
+        })
     }
 
     async fn read_user(&self) -> Result<Option<(Arc<Catalog>, UserFacts)>> {
@@ -149,11 +155,31 @@ impl Call<'_> {
             expect: None,
             drift: Drift::default(),
         };
+        if let Some(reasons) = self.repeated_refusal(&request).await? {
+            return Ok(StatusOutcome::Refused(reasons));
+        }
         let settle = self.context.limits.scim.settle;
         let settling = Settling { connection: name.clone(), settle, most: self.most().await? };
         let request = Request::Handover(request);
         let taken = submit::take_to_settle(self.context, principal, request, self.traceparent, &settling).await?;
         outcome_of(taken)
+    }
+
+    /// Returns the reasons why the connection's last request about the user was refused, if they still hold. A provider repeats itself
+    /// for weeks, and the ledger records a refusal once.
+    async fn repeated_refusal(&self, request: &HandoverRequest) -> Result<Option<Vec<Reason>>> {
+        let last = self.requests()?.list(&self.context.store.reader(), 1, 0).await?.pop();
+        let is_refusal = |job: &Job| job.state == State::Rejected && job.kind == RequestType::Deactivate;
+        let Some(last) = last.filter(is_refusal) else { return Ok(None) };
+        let recorded = app::jobs::reasons(&last)?;
+        let session = self.context.store.snapshot().await?;
+        let catalog = enter(&session, self.context.catalogs.current(), &self.connection.org).await?;
+        let evaluation = evaluate_access(&session, &catalog, &[request], (Occasion::Request, now())).await?;
+        let is_recorded = |reason: &Reason| recorded.iter().any(|known| known.code == reason.code);
+        match evaluation.decisions.first() {
+            Some(Decision::Rejected(reasons)) if reasons.iter().all(is_recorded) => Ok(Some(recorded)),
+            Some(Decision::Rejected(_) | Decision::Accepted(_) | Decision::LockedOut(..)) | None => Ok(None),
+        }
     }
 
     /// Returns the number of deprovisionings within an hour above which the breaker trips.
@@ -182,34 +208,55 @@ impl Call<'_> {
         let reader = self.context.store.reader();
         let last = jobs::last_change_of_access(&reader, &self.connection.org, self.user.as_str()).await?;
         let Some(last) = last.filter(|last| last.kind == RequestType::Deactivate) else {
-            return Ok(StatusOutcome::NotOfThisConnection(None));
+            return match self.has_cancelled_invitation().await? {
+                true => self.ask(Request::User(self.reactivation(number)?)).await,
+                false => Ok(StatusOutcome::NotOfThisConnection(None)),
+            };
         };
         let id = JobId(last.id);
         if last.requested_by != requester.as_str() || found.is_locked_out_by_another(id) {
             return Ok(StatusOutcome::NotOfThisConnection(Some(id)));
         }
-        let (request_id, org_id) = (self.request_id(number)?, self.org_id()?);
-        let reason = Some(format!("provisioned by {}", self.connection.name));
+        let reactivation = self.reactivation(number)?;
+        let UserCommand { request_id, org_id, requested_by, reason, .. } = reactivation.clone();
         let request = match State::OPEN.contains(&last.state) {
             true => Request::Job(JobCommand {
                 kind: RequestType::Cancel,
                 request_id,
                 org_id,
                 job_id: id,
-                requested_by: requester,
+                requested_by,
                 reason,
                 catalog: None,
                 reassign: Default::default(),
             }),
-            false => Request::User(UserCommand {
-                kind: RequestType::Reactivate,
-                request_id,
-                org_id,
-                user_id: self.user.clone(),
-                requested_by: requester,
-                reason,
-            }),
+            false => Request::User(reactivation),
         };
+        self.ask(request).await
+    }
+
+    /// True if the last thing that happened to the user is that this connection has cancelled their invitation.
+    async fn has_cancelled_invitation(&self) -> Result<bool> {
+        let done = [State::OPEN.as_slice(), &[State::Completed]].concat();
+        let of_user = JobFilter { states: done, requested_by: None, ..self.requests()? };
+        let last = of_user.list(&self.context.store.reader(), 1, 0).await?.pop();
+        let requester = self.requester()?;
+        Ok(last.is_some_and(|job| job.kind == RequestType::CancelInvitation && job.requested_by == requester.as_str()))
+    }
+
+    fn reactivation(&self, number: u64) -> Result<UserCommand> {
+        Ok(UserCommand {
+            kind: RequestType::Reactivate,
+            request_id: self.request_id(number)?,
+            org_id: self.org_id()?,
+            user_id: self.user.clone(),
+            requested_by: self.requester()?,
+            reason: Some(format!("provisioned by {}", self.connection.name)),
+        })
+    }
+
+    /// Sends a request that lets the user in.
+    async fn ask(&self, request: Request) -> Result<StatusOutcome> {
         // A refusal would be final for the request's id, and the provider asks again in an hour.
         let reasons = commands::preview(self.context, &request).await?;
         if !reasons.is_empty() {

@@ -1,18 +1,22 @@
 //! The connections of identity providers, and the deprovisionings that they have asked for.
 
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect, Select};
-use time::OffsetDateTime;
+use sea_orm::{ColumnTrait, Condition, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect, Select};
+use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use super::bulk_insert::add as insert;
 pub use super::entity::scim_connections::Model as Connection;
 use super::entity::scim_connections::{Column, Entity};
-use super::entity::scim_deprovisionings;
 pub use super::entity::scim_deprovisionings::Model as Deprovisioning;
+use super::entity::{jobs, scim_deprovisionings};
 use super::query;
+use crate::job::State;
 use crate::store::dialect::RowLock;
 use crate::store::{Result, Session};
+
+/// The time for which deprovisionings are kept at least: longer than breakers count them, whatever the clocks of the workers say.
+const KEPT: Duration = Duration::days(1);
 
 /// Adds a connection. Returns false if the organization has one with this name.
 pub async fn add(session: &Session, connection: Connection) -> Result<bool> {
@@ -98,4 +102,31 @@ pub async fn of_wave(session: &Session, org: &str, name: &str, wave: i64) -> Res
     let find = of_connection(org, name).filter(scim_deprovisionings::Column::Wave.eq(wave));
     let find = find.order_by_asc(scim_deprovisionings::Column::At).order_by_asc(scim_deprovisionings::Column::JobId);
     query::all(session, "reading a wave of deprovisionings", find).await
+}
+
+/// Deletes old deprovisionings whose jobs have ended and that no breaker holds, and returns how many.
+pub async fn purge(session: &Session, now: OffsetDateTime, limit: u64) -> Result<u64> {
+    let doing = "deleting old deprovisionings";
+    let held = query::all(session, doing, Entity::find().filter(Column::TrippedAt.is_not_null())).await?;
+    let open = jobs::Entity::find().select_only().column(jobs::Column::Id);
+    let open = open.filter(jobs::Column::State.is_in(State::OPEN));
+    let mut of_no_use = Condition::all()
+        .add(scim_deprovisionings::Column::At.lt(now - KEPT))
+        .add(scim_deprovisionings::Column::JobId.not_in_subquery(query::subquery(session, open)));
+    for connection in held {
+        let others = Condition::any()
+            .add(scim_deprovisionings::Column::Wave.is_null())
+            .add(scim_deprovisionings::Column::Wave.ne(connection.wave))
+            .add(scim_deprovisionings::Column::Org.ne(connection.org))
+            .add(scim_deprovisionings::Column::Connection.ne(connection.name));
+        of_no_use = of_no_use.add(others);
+    }
+    let find = scim_deprovisionings::Entity::find().filter(of_no_use).limit(limit);
+    let ids: Vec<Uuid> =
+        query::tuples(session, doing, find.select_only().column(scim_deprovisionings::Column::JobId)).await?;
+    if ids.is_empty() {
+        return Ok(0);
+    }
+    let delete = scim_deprovisionings::Entity::delete_many().filter(scim_deprovisionings::Column::JobId.is_in(ids));
+    query::delete(session, doing, delete).await
 }

@@ -22,15 +22,14 @@ fn privileges(table: LedgerTable) -> &'static [&'static str] {
         | LedgerTable::Outbox
         | LedgerTable::RowSnapshots
         | LedgerTable::ScimConnections
+        | LedgerTable::ScimDeprovisionings
         | LedgerTable::ScimLinks
         | LedgerTable::SignIns
         | LedgerTable::Tokens
         | LedgerTable::Uploads => &["SELECT", "INSERT", "UPDATE", "DELETE"],
-        LedgerTable::Jobs
-        | LedgerTable::Requests
-        | LedgerTable::RoundRobin
-        | LedgerTable::ScimDeprovisionings
-        | LedgerTable::Services => &["SELECT", "INSERT", "UPDATE"],
+        LedgerTable::Jobs | LedgerTable::Requests | LedgerTable::RoundRobin | LedgerTable::Services => {
+            &["SELECT", "INSERT", "UPDATE"]
+        }
         LedgerTable::Migrations => &["SELECT"],
     }
 }
