@@ -73,7 +73,6 @@ fn of_users(base: &str, mapped: Mapped) -> Value {
             "name",
             "The name of the user",
             vec![
-                text("formatted", "The whole name", &Rules { read_only: true, ..Rules::default() }),
                 text("givenName", "The given name", &Rules::default()),
                 text("familyName", "The family name", &Rules::default()),
             ],
@@ -102,8 +101,8 @@ fn of_users(base: &str, mapped: Mapped) -> Value {
 
 fn of_enterprise(base: &str) -> Value {
     let location = json!({
-        "name": "$ref", "type": "reference", "multiValued": false, "description": "The URL of the manager", "required": false,
-        "caseExact": true, "mutability": "readOnly", "returned": "default", "uniqueness": "none", "referenceTypes": ["User"],
+        "name": "$ref", "type": "reference", "multiValued": false, "description": "The URL of the manager; `value` decides", "required": false,
+        "caseExact": true, "mutability": "readWrite", "returned": "default", "uniqueness": "none", "referenceTypes": ["User"],
     });
     let value = text("value", "The id of the manager", &Rules { exact: true, ..Rules::default() });
     let manager = complex("manager", "The manager of the user", vec![value, location]);

@@ -9,7 +9,7 @@ use super::condition::selects_email;
 use super::failure::{Failure, Result, ScimType};
 use super::fields::{Fields, check_names, check_schemas, field, invalid, read_boolean, read_object, read_text, syntax};
 use super::filter::{FilterPath, parse_path};
-use super::schema_ids::PATCH_OP;
+use super::schema_ids::{ENTERPRISE, PATCH_OP};
 use crate::contract::Json;
 
 /// The maximum number of operations.
@@ -146,6 +146,11 @@ impl Reader {
                 Ok(())
             }
             (Place::Name, other) => Err(invalid(format!("`name` must be an object; it is {other}"))),
+            // The whole extension is removed: of its attributes, the manager is kept here.
+            (Place::Schema(ENTERPRISE), Json::Null) => {
+                self.patch.changes.push(Change::Manager(None));
+                Ok(())
+            }
             (Place::Schema(""), Json::Object(fields)) => self.object("", fields, depth + 1),
             (Place::Schema(schema), Json::Object(fields)) => self.object(&format!("{schema}:"), fields, depth + 1),
             (Place::ReadOnly(name), _) if self.read_only == ReadOnly::Refused => Err(immutable(name)),

@@ -16,8 +16,6 @@ pub struct User {
     pub external_id: Option<String>,
     /// The name with which the user signs in.
     pub user_name: Option<String>,
-    /// The whole name.
-    pub formatted: Option<String>,
     /// The given name.
     pub given_name: Option<String>,
     /// The family name.
@@ -52,10 +50,8 @@ pub struct HandoverState {
 impl User {
     /// Returns the ETag. Progress of a job does not change it: it tells whether what a provider writes has changed.
     pub fn version(&self) -> String {
-        let User {
-            id, external_id, user_name, formatted, given_name, family_name, email, title, manager, active, ..
-        } = self;
-        let of = json!([id, external_id, user_name, formatted, given_name, family_name, email, title, manager, active]);
+        let User { id, external_id, user_name, given_name, family_name, email, title, manager, active, .. } = self;
+        let of = json!([id, external_id, user_name, given_name, family_name, email, title, manager, active]);
         let digest: String = hex(&Sha256::digest(of.to_string())).chars().take(16).collect();
         format!("W/\"{digest}\"")
     }
@@ -113,8 +109,7 @@ impl User {
     }
 
     fn name(&self) -> Map<String, Value> {
-        let parts =
-            [("formatted", &self.formatted), ("givenName", &self.given_name), ("familyName", &self.family_name)];
+        let parts = [("givenName", &self.given_name), ("familyName", &self.family_name)];
         parts.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?.into()))).collect()
     }
 }

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use super::connections::Connection;
 use super::error::Result;
+use crate::app;
 use crate::catalog::{Catalog, NameColumns, Scim};
-use crate::contract::UserId;
+use crate::contract::{ReferenceResult, UserId};
 use crate::plan::{UserStatus, normalize_user};
 use crate::scim::{Attribute, Condition, Failure, HandoverState, Mapped, Search, User};
 use crate::stages::{Context, enter};
@@ -124,23 +125,31 @@ async fn with_handovers(session: &Session, scope: ScimScope<'_>, users: Vec<Scim
         true => HashMap::new(),
         false => chunks::counts_of_jobs(session, &of_jobs).await?,
     };
-    let state = |job: Job| {
-        let counts = chunks.get(&job.id);
-        let state = HandoverState {
-            job_id: job.id.to_string(),
-            kind: job.kind.name().to_owned(),
-            state: job.state.name().to_owned(),
-            records: counts.map_or(0, |counts| counts.records),
-            done: counts.map_or(0, |counts| counts.done),
+    let mut states = HashMap::new();
+    for job in last {
+        let (records, done) = match chunks.get(&job.id) {
+            Some(counts) => (counts.records, counts.done),
+            None => done_at_once(&job)?,
         };
-        (job.user_id, state)
-    };
-    let mut states: HashMap<String, HandoverState> = last.into_iter().map(state).collect();
+        let (kind, state) = (job.kind.name().to_owned(), job.state.name().to_owned());
+        states.insert(job.user_id, HandoverState { job_id: job.id.to_string(), kind, state, records, done });
+    }
     let resource = |user: ScimUser| {
         let handover = states.remove(user.id.as_str());
         User { handover, ..resource(scope.scim, user) }
     };
     Ok(users.into_iter().map(resource).collect())
+}
+
+/// Returns the records of a job without chunks, and those of them that are done: a small job is done in one transaction.
+fn done_at_once(job: &Job) -> Result<(u64, u64)> {
+    let Some(certificate) = app::jobs::certificate(job)? else { return Ok((0, 0)) };
+    let of = |result: &ReferenceResult| {
+        let ReferenceResult { moved, merged, dropped, removed, purged, set, .. } = result;
+        [moved, merged, dropped, removed, purged, set].into_iter().flatten().sum::<u64>()
+    };
+    let done = certificate.references.iter().map(of).sum();
+    Ok((done, done))
 }
 
 /// Returns a user as a resource, without the state of a handover.
@@ -157,7 +166,6 @@ pub(super) fn resource(scim: &Scim, user: ScimUser) -> User {
         id: user.id.into(),
         external_id: user.external_id,
         user_name: user.user_name,
-        formatted: user.name,
         given_name,
         family_name,
         email: user.email,

@@ -112,4 +112,13 @@ mod tests {
         assert_eq!(buckets.look(&"a", allowance, later), Ok(()));
         assert_eq!([(); 2].map(|()| buckets.take("a", allowance, later)), [Ok(()), Err(2)]);
     }
+
+    #[test]
+    fn credentials_have_the_rate_that_entra_asks_for() {
+        let (buckets, start) = (Buckets::default(), Instant::now());
+        for second in 0..60 {
+            let now = start + Duration::from_secs(second);
+            assert!((0..25).all(|_| buckets.take("a", CALLS, now).is_ok()), "second {second}");
+        }
+    }
 }

@@ -25,7 +25,7 @@ pub struct ScimUser {
     pub id: UserId,
     /// The user name.
     pub user_name: Option<String>,
-    /// The whole name.
+    /// The whole name, if it is one column.
     pub name: Option<String>,
     /// The given name, if it has a column.
     pub given_name: Option<String>,
@@ -124,7 +124,7 @@ fn select(sql: &mut Sql, scope: ScimScope<'_>) {
     let optional = |of: Option<&Column>| of.map_or("NULL".to_owned(), text);
     let (name, given, family) = match &scim.name {
         NameColumns::Whole(whole) => (text(whole), "NULL".to_owned(), "NULL".to_owned()),
-        NameColumns::Parts { given, family } => (text(&users.name), text(given), text(family)),
+        NameColumns::Parts { given, family } => ("NULL".to_owned(), text(given), text(family)),
     };
     let manager = match &scim.manager {
         Some(manager) => user_text(sql, users, &column("u", &manager.name), manager),
