@@ -4,4 +4,5 @@ mod checks;
 mod contained;
 mod drafts;
 mod published;
+mod scim;
 mod values;

@@ -2,15 +2,13 @@
 
 use std::ops::Range;
 
-use handover::app::scim::status::StatusOutcome;
 use handover::contract::JobId;
 use handover::job::State;
 use handover::stages::handover::scheduled;
 use serde_json::{Value, json};
 
 use super::deprovisioning::settle;
-use super::idp::Idp;
-use crate::support::api::ApiServer;
+use super::provider::Provider;
 use crate::support::keap::{ADMIN, AMANDA, deactivation};
 use crate::support::process::{as_owner, on};
 use crate::support::visitor::Visitor;
@@ -29,11 +27,11 @@ async fn hire(world: &World, ids: Range<u32>) {
     world.sql(&format!("INSERT INTO users {columns} VALUES {}", people.join(", "))).await;
 }
 
-async fn wave(world: &World, idp: &Idp, ids: Range<u32>) -> Vec<JobId> {
+async fn wave(world: &World, provider: &Provider, ids: Range<u32>) -> Vec<JobId> {
     hire(world, ids.clone()).await;
     let mut jobs = Vec::new();
     for id in ids.clone() {
-        jobs.push(idp.deprovision(world, &id.to_string()).await);
+        jobs.push(provider.deprovision(&id.to_string()).await);
     }
     let active = format!("SELECT count(*) FROM users WHERE id >= {FIRST} AND status = 'active'");
     assert_eq!((world.number(&active).await, jobs.len()), (0, ids.len()), "access ends for everybody");
@@ -44,7 +42,7 @@ async fn wave(world: &World, idp: &Idp, ids: Range<u32>) -> Vec<JobId> {
 #[every_engine]
 async fn waves_move_records_only_after_a_release(world: &mut World) {
     world.context.limits.scim.breaker_least = 3;
-    let okta = Idp::add(world, "okta", &["manager"]).await;
+    let okta = Provider::start(world).await;
     let jobs = wave(world, &okta, FIRST..FIRST + 200).await;
     settle(world).await;
     for job in &jobs {
@@ -64,7 +62,7 @@ async fn waves_move_records_only_after_a_release(world: &mut World) {
         assert_eq!(world.end_of(*job).await.state, State::Completed);
     }
     // The count begins anew.
-    okta.deprovision(world, "13").await;
+    okta.deprovision("13").await;
     assert_eq!(world.number(tripped).await, 1);
     assert!(on(world, &release).expect(1).err.contains("holds nothing"));
 }
@@ -73,7 +71,7 @@ async fn waves_move_records_only_after_a_release(world: &mut World) {
 #[every_engine]
 async fn waves_are_rolled_back(world: &mut World) {
     world.context.limits.scim.breaker_least = 3;
-    let okta = Idp::add(world, "okta", &["manager"]).await;
+    let okta = Provider::start(world).await;
     let jobs = wave(world, &okta, FIRST..FIRST + 5).await;
     let rollback = ["scim", "rollback", "okta", "--org", "1", "--by", "1", "--json"];
     let preview = on(world, &[&rollback[..], &["--dry-run"]].concat()).expect(0).json();
@@ -94,20 +92,20 @@ async fn waves_are_rolled_back(world: &mut World) {
         let cancelled = async || world.job(*job).await.filter(|job| job.state == State::Cancelled);
         world.until("the job is cancelled", cancelled).await;
     }
-    let held = okta.deprovision(world, "1000").await;
+    let held = okta.deprovision("1000").await;
     settle(world).await;
     scheduled::start_due(&world.context, held).await.expect("a look");
     assert_eq!(world.job(held).await.expect("a job").state, State::Scheduled, "an open breaker holds");
-    assert_eq!(okta.set(world, "1000", false).await, StatusOutcome::AlreadySo);
+    okta.set_active("1000", false).await.scim(200);
 }
 
 /// Promise: a rollback leaves out a user of the wave whom a person has let in and locked out since.
 #[every_engine]
 async fn rollbacks_skip_users_of_other_doors(world: &mut World) {
     world.context.limits.scim.breaker_least = 3;
-    let okta = Idp::add(world, "okta", &["manager"]).await;
+    let okta = Provider::start(world).await;
     hire(world, FIRST..FIRST + 1).await;
-    let first = okta.deprovision(world, "1000").await;
+    let first = okta.deprovision("1000").await;
     settle(world).await;
     world.start_worker().await;
     assert_eq!(world.end_of(first).await.state, State::Completed);
@@ -128,15 +126,14 @@ async fn rollbacks_skip_users_of_other_doors(world: &mut World) {
 #[every_engine]
 async fn inbox_releases_a_wave(world: &mut World) {
     world.context.limits.scim.breaker_least = 3;
-    let okta = Idp::add(world, "okta", &["manager"]).await;
+    let okta = Provider::start(world).await;
     let jobs = wave(world, &okta, FIRST..FIRST + 5).await;
     settle(world).await;
-    let server = ApiServer::start(world).await;
     let fields = [("connection", "okta")];
-    let amanda = Visitor::signed_in(world, &server, AMANDA).await;
+    let amanda = Visitor::signed_in(world, &okta.server, AMANDA).await;
     assert!(amanda.get("/inbox").await.expect(200).body.contains("disabled"));
     amanda.post("/inbox/release", &fields).await.expect(403);
-    let admin = Visitor::signed_in(world, &server, ADMIN).await;
+    let admin = Visitor::signed_in(world, &okta.server, ADMIN).await;
     let page = admin.get("/inbox").await.expect(200).body;
     assert!(page.contains("okta") && page.contains("Hand over the records of 5 users"), "{page}");
     admin.post("/inbox/release", &fields).await.expect(303);

@@ -71,6 +71,7 @@ fn every_attribute_shape_is_understood() {
             Change::Manager(text("7")),
         ),
         (json!([{ "op": "remove", "path": manager }]), Change::Manager(None)),
+        (json!([{ "op": "remove", "path": ENTERPRISE }]), Change::Manager(None)),
         (json!([{ "op": "replace", "path": "title", "value": "" }]), Change::Title(None)),
         (json!([{ "op": "replace", "path": "userName", "value": "a@b" }]), Change::UserName("a@b".into())),
         (json!([{ "op": "replace", "path": "externalId", "value": 42 }]), Change::ExternalId(text("42"))),
