@@ -253,12 +253,15 @@ impl Undoing<'_> {
     }
 
     /// Returns the rounds that the chunk has waited if it may wait for another one, and nothing if no other chunk can restore more.
+    ///
+    /// The last of the others may have committed after this one has looked for its rows. So a chunk that finds itself alone tries once
+    /// more.
     async fn rounds_to_wait(&self) -> Result<Option<u32>> {
         Ok(match chunks::others_open(self.session, self.job.id, self.chunk.number).await? {
             _ if self.job.state == State::Cutting => Some(0),
             OtherChunks::Working => Some(0),
             OtherChunks::Waiting => Some(rounds_of(self.chunk) + 1).filter(|rounds| *rounds <= MOST_ROUNDS),
-            OtherChunks::None => None,
+            OtherChunks::None => Some(MOST_ROUNDS).filter(|last| rounds_of(self.chunk) < *last),
         })
     }
 

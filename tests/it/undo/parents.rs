@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::support::people::{host, leave, owners, reference, reverted, reverts_to, start};
 use crate::support::world::{certificate_of, result_of};
-use crate::support::{Engine, World, every_engine};
+use crate::support::{Engine, World, every_engine, on_postgres};
 
 /// Returns the restored count of a kind, and the skipped counts by reason.
 fn reported(result: &ReferenceResult) -> (Option<u64>, Vec<(&str, u64)>) {
@@ -94,4 +94,38 @@ async fn missing_parent_is_reported_despite_deferred_checks(world: &mut World) {
     // The third depends on the second.
     assert_eq!(reported(&result_of(&certificate, "tag")), (Some(3), vec![("parent_gone", 2)]));
     assert_eq!(owners(world, "tags").await, ["1:9", "4:9", "5:9"]);
+}
+
+/// Promise: a row comes back although the last chunk that had its parent commits just after the row was tried.
+#[on_postgres]
+async fn parent_of_another_chunk_may_return_last(world: &mut World) {
+    // The link belongs to the chunk of the first item. It is refused as long as the second item is away. At its second try after the
+    // cut, the second item comes back between the refusal and the look at the other chunks.
+    let others_open = "(SELECT count(*) FROM handover.chunks WHERE state = 'open') > 1";
+    let is_cut = "(SELECT state FROM handover.jobs WHERE target IS NOT NULL) <> 'cutting'";
+    let tables = format!(
+        "CREATE TABLE items (id BIGINT PRIMARY KEY, owner BIGINT); \
+         CREATE TABLE links (id BIGINT PRIMARY KEY, a BIGINT NOT NULL REFERENCES items ON DELETE CASCADE, \
+           b BIGINT NOT NULL REFERENCES items ON DELETE CASCADE); \
+         INSERT INTO items VALUES (1, 9), (2, 9); INSERT INTO links VALUES (7, 1, 2); CREATE SEQUENCE tries; \
+         CREATE FUNCTION wait_for_tries() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN \
+           WHILE NEW.id = 2 AND (SELECT last_value FROM tries) < 2 AND {others_open} LOOP PERFORM pg_sleep(0.01); END LOOP; \
+           RETURN NEW; END $$; \
+         CREATE FUNCTION refuse_first() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN \
+           IF NOT EXISTS (SELECT FROM items WHERE id = NEW.b) THEN \
+             WHILE {is_cut} AND nextval('tries') >= 2 AND {others_open} LOOP PERFORM pg_sleep(0.01); END LOOP; \
+             RAISE foreign_key_violation; END IF; \
+           RETURN NEW; END $$;"
+    );
+    let with = "disposition = \"detach\"\nwith = [{ table = \"links\", column = \"a\" }, { table = \"links\", column = \"b\" }]";
+    world.use_chunks_of(1);
+    start(world, &tables, &reference("item", "items", with)).await;
+    let before = host(world).await;
+    let job = world.hand_over(&leave("9", json!({}))).await;
+    certificate_of(&job);
+    for (table, function) in [("items", "wait_for_tries"), ("links", "refuse_first")] {
+        let trigger = format!("CREATE TRIGGER t BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION {function}()");
+        world.sql(&trigger).await;
+    }
+    reverts_to(world, &job, &before).await;
 }
