@@ -1,6 +1,7 @@
 //! `handover demo`: runs a help page's example on a temporary database, from the preview to the certificate.
 
 mod progress;
+mod provider;
 mod scenario;
 mod server;
 
@@ -51,6 +52,9 @@ pub struct Arguments {
     /// Serve the web console on `api.listen` instead, and print a link that signs an administrator in.
     #[arg(long, conflicts_with_all = ["json", "serve"])]
     console: bool,
+    /// Play the messages of Okta and Microsoft Entra against a server on the demo's database instead.
+    #[arg(long, conflicts_with_all = ["json", "serve", "console", "catalog"])]
+    scim: bool,
 }
 
 impl Arguments {
@@ -70,24 +74,26 @@ pub async fn run(arguments: Arguments, mut settings: Settings) -> Result<Exit> {
     };
     settings.broker = broker::Settings::Embedded;
     let listener = if arguments.serve || arguments.console { Some(server::bind(&settings).await?) } else { None };
-    let scenario = scenario::read(&arguments.catalog)?;
+    if arguments.scim {
+        settings.limits.scim.settle = provider::SETTLE;
+    }
+    let scenario = scenario::read(if arguments.scim { provider::CATALOG } else { &arguments.catalog })?;
     settings.catalog = scenario.catalog.clone();
     let store = app::open::created(&settings.database).await?;
     say(&arguments, &format!("creating the reference CRM in {}", place(&arguments, &store)))?;
     prepare(&store, scenario.example, arguments.records).await?;
     let context = open::context(&settings, store.clone()).await?;
-    if let Some(listener) = listener {
-        let exit = server::run(listener, &settings, context, &scenario.handover, arguments.first_step()).await?;
-        store.close().await;
-        return Ok(exit);
-    }
-    show(&arguments, &settings, context, &scenario).await?;
+    let exit = match listener {
+        _ if arguments.scim => provider::run(&settings, context).await?,
+        Some(listener) => server::run(listener, &settings, context, &scenario.handover, arguments.first_step()).await?,
+        None => show(&arguments, &settings, context, &scenario).await?,
+    };
     store.close().await;
-    Ok(Exit::Done)
+    Ok(exit)
 }
 
 /// Runs the scenario: what is refused, the preview, the handover, and its certificate and events.
-async fn show(arguments: &Arguments, settings: &Settings, context: Context, scenario: &Scenario) -> Result<()> {
+async fn show(arguments: &Arguments, settings: &Settings, context: Context, scenario: &Scenario) -> Result<Exit> {
     let store = context.store.clone();
     let refused = show_refused(arguments, settings.worker, &context, scenario).await?;
     let request = scenario.handover.request.clone();
@@ -110,7 +116,7 @@ async fn show(arguments: &Arguments, settings: &Settings, context: Context, scen
         }
         false => print_end(arguments, &request, &certificate, &events)?,
     }
-    Ok(())
+    Ok(Exit::Done)
 }
 
 /// Returns the URL of a database in a new file.

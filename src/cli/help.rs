@@ -19,6 +19,7 @@ const EXAMPLES: [(&str, &[&str]); 44] = [
             "handover demo",
             "handover demo --console",
             "handover demo --serve",
+            "handover demo --scim",
             "handover demo --catalog apto --records 1000000 --keep demo.db",
         ],
     ),

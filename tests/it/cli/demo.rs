@@ -190,3 +190,15 @@ async fn demo_runs_on_a_given_database(world: &mut World) {
     assert!(wrong.err.contains("--database") && !wrong.err.contains("s3cret"), "{}", wrong.err);
     run(&[], &["demo", "--database", "sqlite://x.db", "--keep", "y.db"]).expect(2);
 }
+
+/// Promise: `demo --scim` plays messages of two providers, each with the answer that its caption states, and leaves nothing behind.
+#[test]
+fn scim_demo_plays_two_providers() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let demo = run(&[("TMPDIR", text(folder.path()))], &["demo", "--scim"]).expect(0);
+    for part in ["okta < 200 totalResults: 1", "active: false", "needs_attention", "okta < 409"] {
+        assert!(demo.out.contains(part), "{part:?} is missing in:\n{}", demo.out);
+    }
+    assert!(!demo.out.contains("hdo_"), "a token is printed: {}", demo.out);
+    assert_eq!(std::fs::read_dir(folder.path()).expect("the folder").count(), 0);
+}
