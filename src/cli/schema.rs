@@ -11,7 +11,9 @@ use super::exit::Exit;
 use super::output;
 use crate::catalog::CatalogFile;
 use crate::config::Settings;
-use crate::contract::{Assigned, CloudEvent, Completion, InvitationData, JobStatusData, Reply, Request};
+use crate::contract::{
+    Assigned, BreakerTripped, CloudEvent, Completion, InvitationData, JobStatusData, Reply, Request,
+};
 use crate::http::api;
 
 #[derive(Debug, Args)]
@@ -45,6 +47,7 @@ enum Of {
 enum Event {
     Completed(CloudEvent<Completion>),
     Assigned(CloudEvent<Assigned>),
+    BreakerTripped(CloudEvent<BreakerTripped>),
     Invitation(CloudEvent<InvitationData>),
     News(CloudEvent<JobStatusData>),
 }

@@ -31,6 +31,8 @@ pub enum EventType {
     Invitation(InvitationChange),
     /// `handover.records.assigned`: for each successor of a job, the number of records of each kind.
     Assigned,
+    /// `handover.scim.breaker_tripped`: an identity provider has deprovisioned too many users, and no record moves.
+    BreakerTripped,
 }
 
 named_enum! {
@@ -100,7 +102,8 @@ impl EventType {
         let undos = [Change::Scheduled, Change::NeedsAttention, Change::Paused, Change::Resumed, Change::Cancelled];
         let undos = undos.map(EventType::Undo);
         let invitations = InvitationChange::ALL.map(EventType::Invitation);
-        let others = [EventType::RequestRejected, EventType::Reactivated, EventType::Assigned];
+        let others =
+            [EventType::RequestRejected, EventType::Reactivated, EventType::Assigned, EventType::BreakerTripped];
         deactivations.into_iter().chain(reassignments).chain(undos).chain(invitations).chain(others).collect()
     }
 
@@ -114,6 +117,7 @@ impl EventType {
             EventType::Reactivated => "handover.user.reactivated".into(),
             EventType::Invitation(answer) => format!("handover.invitation.{}", answer.name()),
             EventType::Assigned => "handover.records.assigned".into(),
+            EventType::BreakerTripped => "handover.scim.breaker_tripped".into(),
         }
     }
 }
@@ -156,7 +160,7 @@ pub struct CloudEvent<T> {
     /// The type of the event.
     #[serde(rename = "type")]
     pub kind: EventType,
-    /// The leaver's id.
+    /// The leaver's id; of an event about a connection of an identity provider, its name.
     pub subject: String,
     /// The time of the change.
     #[serde(with = "time::serde::rfc3339")]
@@ -164,8 +168,8 @@ pub struct CloudEvent<T> {
     pub time: OffsetDateTime,
     /// Always `application/json`.
     pub datacontenttype: String,
-    /// The position among the job's events, from 1: ten digits, so that texts sort as numbers do (CloudEvents' extension
-    /// `sequence`).
+    /// The position among the events of the job or of the connection, from 1: ten digits, so that texts sort as numbers do
+    /// (CloudEvents' extension `sequence`).
     pub sequence: String,
     /// The W3C trace context of the request or, if traces are exported, of the span that took it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -177,9 +181,14 @@ pub struct CloudEvent<T> {
 impl<T> CloudEvent<T> {
     /// Creates the event of a job's `sequence`-th transition.
     pub fn of(job: JobId, sequence: i64, kind: EventType, subject: &str, time: OffsetDateTime, data: T) -> Self {
+        CloudEvent::new(event_id(job, sequence), sequence, kind, subject, time, data)
+    }
+
+    /// Creates an event about a subject, under an id.
+    pub fn new(id: Uuid, sequence: i64, kind: EventType, subject: &str, time: OffsetDateTime, data: T) -> Self {
         CloudEvent {
             specversion: "1.0".into(),
-            id: event_id(job, sequence),
+            id,
             source: "/handover".into(),
             kind,
             subject: subject.into(),
@@ -247,6 +256,19 @@ pub struct Assigned {
     pub user_id: String,
     /// The number of records of each kind.
     pub records: BTreeMap<String, u64>,
+}
+
+/// The `data` of `handover.scim.breaker_tripped`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BreakerTripped {
+    /// The organization; empty if the host has none.
+    pub org_id: String,
+    /// The name of the connection.
+    pub connection: String,
+    /// The number of users whom it has deprovisioned within an hour. Their access has ended, and no record moves.
+    pub deprovisioned: u64,
+    /// The number above which the breaker trips.
+    pub most: u64,
 }
 
 /// The `data` of `handover.invitation.*`: everything that the mail needs.

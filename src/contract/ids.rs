@@ -181,6 +181,12 @@ pub fn event_id(job: JobId, sequence: i64) -> Uuid {
     Uuid::new_v5(&job.0, format!("event:{sequence}").as_bytes())
 }
 
+/// Returns the id of the event of a connection's `wave`-th held wave of deprovisionings. It is stable, as that of a job's event is.
+pub fn wave_event_id(org: &str, connection: &str, wave: i64) -> Uuid {
+    let name = format!("{}:{org},{}:{connection},wave:{wave}", org.len(), connection.len());
+    Uuid::new_v5(&JOB_NAMESPACE, name.as_bytes())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -29,12 +29,12 @@ pub use certificate::{Certificate, LicenseOutcome, ReferenceResult, SkipReason};
 pub use counted::{counted, grouped};
 pub use dead_letter_code::DeadLetterCode;
 pub use event::{
-    Assigned, Change, CloudEvent, Completion, EVENT_CONTENT_TYPE, EventType, InvitationChange, InvitationData,
-    JobStatusData,
+    Assigned, BreakerTripped, Change, CloudEvent, Completion, EVENT_CONTENT_TYPE, EventType, InvitationChange,
+    InvitationData, JobStatusData,
 };
 pub use fault::{Fault, Faults, InvalidRequest};
 pub use handover::{CatalogChoice, Drift, HandoverRequest, RequestType};
-pub use ids::{InvalidId, JOB_NAMESPACE, JobId, OrgId, RequestId, UserId, event_id};
+pub use ids::{InvalidId, JOB_NAMESPACE, JobId, OrgId, RequestId, UserId, event_id, wave_event_id};
 pub use named::UnknownName;
 pub(crate) use named::named_enum;
 pub use principal::{OtherClaim, Principal};

@@ -168,6 +168,17 @@ pub fn protected(kind: &str, user: &str, hint: Option<&str>) -> Reason {
     reason(ReasonCode::Protected, concerning, message, hint)
 }
 
+/// The catalog protects the leaver from the connections of identity providers.
+pub fn protected_from_providers(user: &str) -> Reason {
+    let message = format!("the catalog protects the user {user} from identity providers");
+    reason(
+        ReasonCode::Protected,
+        of_user(user),
+        message,
+        "deactivate them by a request of a person, or correct `protected` of [scim]",
+    )
+}
+
 /// Records that the request names one by one do not belong to the leaver.
 pub fn record_not_owned(kind: &str, keys: Vec<String>) -> Reason {
     let message = format!("records of kind `{kind}` that `each` names do not belong to the leaver");

@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use crate::broker::Channel;
 use crate::contract::{
-    Assigned, Certificate, Change, CloudEvent, Completion, EVENT_CONTENT_TYPE, EventType, InvitationChange,
-    InvitationData, JobId, JobStatusData, Reason,
+    Assigned, BreakerTripped, Certificate, Change, CloudEvent, Completion, EVENT_CONTENT_TYPE, EventType,
+    InvitationChange, InvitationData, JobId, JobStatusData, Reason, wave_event_id,
 };
 use crate::job::{Step, StepKind};
 use crate::stages::context::now;
@@ -107,6 +107,14 @@ pub fn invitation(
     event(job, EventType::Invitation(change), data, now)
 }
 
+/// Creates the event of a breaker that has tripped, with the number of its wave.
+pub fn breaker_tripped(wave: i64, data: BreakerTripped, time: OffsetDateTime) -> Result<OutboxMessage> {
+    let id = wave_event_id(&data.org_id, &data.connection, wave);
+    let connection = data.connection.clone();
+    let event = CloudEvent::new(id, wave, EventType::BreakerTripped, &connection, time, data);
+    Ok(published(&event)?.at(now()))
+}
+
 /// Counts by successor what the certificate counts by reference.
 fn digests(certificate: &Certificate) -> BTreeMap<String, BTreeMap<String, u64>> {
     let mut digests: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
@@ -122,14 +130,18 @@ fn event<T: Serialize>(job: &mut Job, kind: EventType, data: T, time: OffsetDate
     job.sequence += 1;
     let mut event = CloudEvent::of(JobId(job.id), job.sequence, kind, &job.user_id, time, data);
     event.traceparent.clone_from(&job.traceparent);
-    let message = Draft {
+    Ok(published(&event)?.of_job(job, now()))
+}
+
+/// Returns an event as a message.
+fn published<T: Serialize>(event: &CloudEvent<T>) -> Result<Draft> {
+    Ok(Draft {
         id: event.id,
         channel: Channel::Events,
-        routing_key: kind.name(),
+        routing_key: event.kind.name(),
         content_type: EVENT_CONTENT_TYPE,
-        body: to_json(&event)?,
-    };
-    Ok(message.of_job(job, now()))
+        body: to_json(event)?,
+    })
 }
 
 fn to_json<T: Serialize>(body: &T) -> Result<Vec<u8>> {
@@ -147,19 +159,25 @@ struct Draft {
 
 impl Draft {
     fn of_job(self, job: &Job, due_at: OffsetDateTime) -> OutboxMessage {
-        let headers = match &job.traceparent {
-            Some(traceparent) => serde_json::json!({ "traceparent": traceparent }),
-            None => serde_json::json!({}),
-        };
+        let message = OutboxMessage { job_id: Some(job.id), ..self.at(due_at) };
+        match &job.traceparent {
+            Some(traceparent) => {
+                OutboxMessage { headers: serde_json::json!({ "traceparent": traceparent }), ..message }
+            }
+            None => message,
+        }
+    }
+
+    fn at(self, due_at: OffsetDateTime) -> OutboxMessage {
         OutboxMessage {
             id: 0,
             message_id: self.id,
             channel: self.channel,
             routing_key: self.routing_key,
             content_type: self.content_type.into(),
-            headers,
+            headers: serde_json::json!({}),
             body: self.body,
-            job_id: Some(job.id),
+            job_id: None,
             created_at: now(),
             due_at,
             leased_until: None,

@@ -1,5 +1,6 @@
 //! SCIM: identity providers read users and change them, and Handover moves what those who leave own.
 
+mod audit;
 mod breaker;
 mod conformance;
 mod connections;

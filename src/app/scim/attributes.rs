@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::connections::Connection;
 use super::error::Result;
 use super::read::{entered, find, id_of, resource, scope};
@@ -12,11 +14,15 @@ use crate::scim::{Attribute, Change, Condition, Failure, ScimType, User};
 use crate::stages::{Context, now};
 use crate::store::error::Violation;
 use crate::store::host::{self, ScimScope, ScimUser};
+use crate::store::ledger::audit::{self, Entry};
 use crate::store::ledger::scim_links::{self, Linked};
 use crate::store::{self, Locking, Session};
 
 /// The transaction that writes attributes.
 const WRITE: &str = "write_scim_user";
+
+/// The action of an entry about attributes that a connection has written.
+const UPDATED: &str = "scim_user.updated";
 
 /// The time that a statement may take.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -58,6 +64,7 @@ pub async fn write(
     refuse_protected(&user)?;
     refuse_taken(&session, scope, &user.id, changes).await?;
     refuse_unknown_manager(&session, scope, changes).await?;
+    audit::append(&session, vec![entry(connection, &user.id, &values, external_id.is_some())]).await?;
     if !values.is_empty() {
         let values: Vec<(&Column, Option<String>)> = values.into_values().collect();
         let written = host::write_scim_user(&session, scope, &user.id, &values).await;
@@ -68,6 +75,23 @@ pub async fn write(
     }
     session.commit().await?;
     Ok(())
+}
+
+/// Returns the entry of the audit trail about columns that change. It names them, and no value.
+fn entry(connection: &Connection, user: &UserId, values: &Values<'_>, relinks: bool) -> Entry {
+    let columns = values.keys().map(|name| format!("`{name}`")).chain(relinks.then(|| "`externalId`".to_owned()));
+    let message = format!("changed: {}", columns.collect::<Vec<_>>().join(", "));
+    Entry {
+        id: 0,
+        at: now(),
+        org: connection.org.clone(),
+        actor: format!("service:{}", connection.name),
+        action: UPDATED.to_owned(),
+        user_id: user.to_string(),
+        job_id: None,
+        request_id: String::new(),
+        detail: Some(json!([{ "code": "attributes", "message": message, "hint": "" }])),
+    }
 }
 
 /// Notes that a connection has removed a user, and forgets the provider's key.

@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 
 use crate::broker::{PRINCIPAL, REPLAYED_AT, REPLAYS, ROUTING_KEY};
 use crate::contract::{
-    Assigned, Change, CloudEvent, Completion, DeadLetterCode, EVENT_CONTENT_TYPE, EventType, InvitationData,
-    JobStatusData, REPLY_CONTENT_TYPE, REPLY_TYPE, Reply, Request, RequestType,
+    Assigned, BreakerTripped, Change, CloudEvent, Completion, DeadLetterCode, EVENT_CONTENT_TYPE, EventType,
+    InvitationData, JobStatusData, REPLY_CONTENT_TYPE, REPLY_TYPE, Reply, Request, RequestType,
 };
 use crate::job::{Step, StepKind};
 
@@ -232,6 +232,7 @@ fn event(generator: &mut SchemaGenerator, kind: EventType, examples: &Examples) 
     let name = kind.name();
     let data = match kind {
         EventType::Assigned => vec![payload::<CloudEvent<Assigned>>(generator)],
+        EventType::BreakerTripped => vec![payload::<CloudEvent<BreakerTripped>>(generator)],
         EventType::Invitation(_) => vec![payload::<CloudEvent<InvitationData>>(generator)],
         EventType::Reactivated => vec![payload::<CloudEvent<Completion>>(generator)],
         EventType::Deactivation(change) | EventType::Reassignment(change) | EventType::Undo(change) => match change {

@@ -205,45 +205,32 @@ async fn plan_once(
     let requests: Vec<&HandoverRequest> = fresh.iter().map(|asked| asked.request()).collect();
     lock_guard_rows(&session, catalog, &requests, path.scope()).await?;
     let decisions = decide(&session, context, catalog, &fresh, path.scope(), now).await?;
-    let mut decided = Decided::default();
+    let (mut decided, mut settling) = (Decided::default(), Vec::new());
     for (asked, decision) in fresh.iter().zip(decisions) {
-        let decision = decision.refused_for(check_return(asked.request(), now));
+        let unfit = match asked.settling {
+            Some(_) => settle::check_protected(&session, catalog, asked.request()).await?,
+            None => check_return(asked.request(), now),
+        };
+        let decision = decision.refused_for(unfit);
         if fresh.len() > 1 && is_about_neighbors(catalog, &decision) {
             outcome.alone.insert(asked.place);
             continue;
         }
         supersede(&session, &mut decided.changes, asked.request(), &decision, now).await?;
         let answer = decided.add(context, catalog, asked, decision, path, now)?;
+        let terms = asked.settling.filter(|_| matches!(answer.result, AnswerResult::Accepted));
+        settling.extend(terms.map(|terms| (terms, asked.request())));
         outcome.outcomes.push((asked.place, Outcome::Answered(answer)));
     }
     context.catalogs.keep(&session, now).await?;
     let new_jobs = decided.write(&session, context, catalog, path, now).await.map_err(StartFailure::evaluated)?;
-    record_settling(&session, &fresh, &outcome, now).await?;
+    for (terms, request) in settling {
+        settle::record(&session, terms, request, now).await?;
+    }
     session.commit().await.map_err(StartFailure::evaluated)?;
     context.catalogs.kept();
     new_jobs.log(PLAN, began.elapsed());
     Ok(outcome)
-}
-
-/// Records the deprovisionings that were accepted.
-async fn record_settling(
-    session: &Session,
-    fresh: &[&Asked<'_>],
-    outcome: &GroupOutcome,
-    now: OffsetDateTime,
-) -> Result<()> {
-    let accepted = |asked: &Asked<'_>| {
-        outcome.outcomes.iter().any(|(place, outcome)| {
-            let is_accepted = matches!(outcome, Outcome::Answered(Answer { result: AnswerResult::Accepted, .. }));
-            *place == asked.place && is_accepted
-        })
-    };
-    for asked in fresh.iter().filter(|asked| accepted(asked)) {
-        if let Some(settling) = asked.settling {
-            settle::record(session, settling, asked.request(), now).await?;
-        }
-    }
-    Ok(())
 }
 
 /// Locks the leavers and, if records may be dealt, those who may receive some.

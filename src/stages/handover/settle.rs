@@ -7,15 +7,17 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use crate::contract::HandoverRequest;
-use crate::job::{State, StepKind};
+use crate::catalog::Catalog;
+use crate::contract::{BreakerTripped, HandoverRequest, Reason};
+use crate::job::{State, StepKind, reason};
 use crate::metrics::Observation;
 use crate::stages::changes::LedgerChanges;
 use crate::stages::context::{Context, now};
 use crate::stages::lifecycle::JobChange;
+use crate::stages::messages;
 use crate::store::ledger::audit::Entry;
 use crate::store::ledger::scim::{self, Connection, Deprovisioning};
-use crate::store::{Result, Session};
+use crate::store::{Result, Session, host};
 
 /// The time over which deprovisionings are counted.
 pub const WINDOW: Duration = Duration::from_secs(60 * 60);
@@ -36,6 +38,19 @@ pub struct Settling {
     pub settle: Duration,
     /// The number of deprovisionings within an hour above which the breaker trips.
     pub most: u64,
+}
+
+/// Returns why no connection may end the access of a user: the catalog protects them. The user must be locked.
+pub async fn check_protected(
+    session: &Session,
+    catalog: &Catalog,
+    request: &HandoverRequest,
+) -> Result<Option<Reason>> {
+    let Some(condition) = catalog.scim.as_ref().and_then(|scim| scim.protected.as_ref()) else { return Ok(None) };
+    let user = &request.user_id;
+    let found = host::read_users_for_access(session, catalog, [user]).await?;
+    let is_protected = found.get(user.as_str()).is_some_and(|found| found.meets(condition));
+    Ok(is_protected.then(|| reason::protected_from_providers(user.as_str())))
 }
 
 /// Records an accepted deprovisioning, and trips the breaker if there are too many.
@@ -88,6 +103,8 @@ async fn trip(session: &Session, connection: Connection, (count, most): (u64, u6
     let detail = serde_json::json!([{ "code": "breaker_tripped", "message": message, "hint": hint }]);
     let mut changes = LedgerChanges::default();
     changes.audit(entry(&org, format!("service:{name}"), TRIPPED, detail, now));
+    let event = BreakerTripped { org_id: org, connection: name, deprovisioned: count, most };
+    changes.messages([messages::breaker_tripped(wave, event, now)?]);
     changes.write(session).await
 }
 

@@ -61,6 +61,12 @@ async fn waves_move_records_only_after_a_release(world: &mut World) {
     for job in &jobs {
         assert_eq!(world.end_of(*job).await.state, State::Completed);
     }
+    let events = world.events().await;
+    let [event] = events["okta"].as_slice() else { panic!("one event for the wave: {events:?}") };
+    assert_eq!(event["type"], "handover.scim.breaker_tripped");
+    let data = &event["data"];
+    assert_eq!((data["org_id"].as_str(), data["connection"].as_str()), (Some("1"), Some("okta")), "{data}");
+    assert!(data["deprovisioned"].as_u64() > data["most"].as_u64(), "{data}");
     // The count begins anew.
     okta.deprovision("13").await;
     assert_eq!(world.number(tripped).await, 1);

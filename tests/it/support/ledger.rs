@@ -85,8 +85,8 @@ impl World {
         self.until("everything is carried", async || (self.number(waiting).await == 0).then_some(())).await;
     }
 
-    /// Returns every published and unread event, by job and sequence, deduplicated by id. Fails if one id has two
-    /// bodies or a sequence has a gap.
+    /// Returns every published and unread event, by job (or subject, if it is about no job) and sequence, deduplicated by id. Fails if one
+    /// id has two bodies or a sequence has a gap.
     pub async fn events(&mut self) -> BTreeMap<String, Vec<Value>> {
         let mut by_id: BTreeMap<String, Value> = BTreeMap::new();
         while let Some(event) = self.client.next_event(Duration::from_millis(500)).await {
@@ -97,7 +97,7 @@ impl World {
         }
         let mut by_job: BTreeMap<String, BTreeMap<i64, Value>> = BTreeMap::new();
         for event in by_id.into_values() {
-            let job = event["data"]["job_id"].as_str().expect("a job");
+            let job = event["data"]["job_id"].as_str().or(event["subject"].as_str()).expect("a job or a subject");
             let sequence = event["sequence"].as_str().and_then(|sequence| sequence.parse().ok());
             let events = by_job.entry(job.to_owned()).or_default();
             let twice = events.insert(sequence.expect("a sequence"), event.clone());
