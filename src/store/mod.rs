@@ -26,7 +26,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sea_orm::{DatabaseConnection, TransactionTrait};
+use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr, RuntimeErr, TransactionOptions, TransactionTrait};
 use tokio::sync::mpsc;
 
 use self::dialect::{Capabilities, SharedDialect};
@@ -140,7 +140,7 @@ impl Store {
     /// Begins the transaction of a step. It is rolled back if it is dropped without a commit.
     pub async fn begin(&self, step: &'static str) -> Result<Session> {
         let timeout = self.timeout();
-        let transaction = timeout.on(self.pools.write.begin_with_options(self.driver.write_options())).await;
+        let transaction = begun(&self.pools.write, self.driver.write_options(), timeout).await;
         let transaction = transaction.map_err(|error| Error::of(&format!("beginning {step}"), &error))?;
         let failpoints = self.failpoints.clone();
         let session = Session::transaction(self.dialect(), timeout, transaction, step, failpoints, &self.handoff);
@@ -160,7 +160,7 @@ impl Store {
     /// Begins a snapshot that is only read: all its statements see the same moment.
     pub async fn snapshot(&self) -> Result<Session> {
         let timeout = self.timeout();
-        let transaction = timeout.on(self.pools.read.begin_with_options(self.driver.snapshot_options())).await;
+        let transaction = begun(&self.pools.read, self.driver.snapshot_options(), timeout).await;
         let transaction = transaction.map_err(|error| Error::of("beginning a snapshot", &error))?;
         let session = Session::transaction(self.dialect(), timeout, transaction, "snapshot", None, &self.handoff);
         Ok(session.watched(&self.watch))
@@ -245,4 +245,17 @@ impl Store {
             let _ = pool.close().await;
         }
     }
+}
+
+/// Begins a transaction in a task of its own, which ends also if the caller goes away, as the client of a server does. sqlx notes a transaction
+/// when the database has answered `BEGIN`: a call that is dropped before that would leave its connection in a transaction that nobody ends,
+/// and the next one would work in it.
+async fn begun(
+    pool: &DatabaseConnection,
+    options: TransactionOptions,
+    timeout: CallTimeout,
+) -> std::result::Result<DatabaseTransaction, DbErr> {
+    let pool = pool.clone();
+    let task = tokio::spawn(async move { timeout.on(pool.begin_with_options(options)).await });
+    task.await.unwrap_or_else(|error| Err(DbErr::Conn(RuntimeErr::Internal(error.to_string()))))
 }

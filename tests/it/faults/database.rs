@@ -143,3 +143,18 @@ async fn hold_to(world: &World, pages: i64) {
     session.execute_unprepared(&format!("PRAGMA max_page_count = {pages}")).await.expect("a limit");
     session.commit().await.expect("committed");
 }
+
+/// Promise: a caller who goes away while a transaction begins leaves none behind.
+#[on_postgres]
+async fn abandoned_begin_leaves_no_transaction(world: &mut World) {
+    for micros in (0..600).step_by(4) {
+        let begin = world.context.store.begin("abandoned");
+        let _ = tokio::time::timeout(Duration::from_micros(micros), begin).await;
+    }
+    let in_transaction = "SELECT CAST(pid AS text) AS t FROM pg_stat_activity WHERE datname = current_database() \
+                          AND pid <> pg_backend_pid() AND xact_start IS NOT NULL";
+    let first = world.texts(in_transaction).await;
+    world.until("they end", async || world.texts(in_transaction).await.is_empty().then_some(())).await;
+    let all = world.texts("SELECT CAST(pid AS text) AS t FROM pg_stat_activity").await;
+    assert!(first.iter().all(|pid| all.contains(pid)), "the database has ended a session because of its age");
+}
