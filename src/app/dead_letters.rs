@@ -193,6 +193,48 @@ pub async fn list(broker: &dyn Broker, filter: &Filter, is_whole: bool) -> Resul
     Ok(views)
 }
 
+/// The messages that are read for a page, at most. The queue can only be read from its oldest message on.
+pub const MOST_READ: usize = 10_000;
+
+/// A page of the dead letters that pass a filter.
+pub struct DeadLetterPage {
+    /// The entries.
+    pub views: Vec<DeadLetterView>,
+    /// True if others follow.
+    pub has_more: bool,
+    /// True if the queue may have more messages, which are newer than the [`MOST_READ`] that were read.
+    pub is_cut: bool,
+}
+
+/// Lists `limit` dead letters that pass a filter, oldest first, after the first `skip`. Reads the queue no further than that needs.
+pub async fn page(broker: &dyn Broker, filter: &Filter, skip: usize, limit: usize) -> Result<DeadLetterPage> {
+    let mut queue = broker.dead_letters().await?;
+    let now = now();
+    let (mut views, mut passed, mut read, mut seen) = (Vec::new(), 0, 0, Seen::default());
+    let mut is_at_end = false;
+    while read < MOST_READ && views.len() <= limit {
+        let Some(message) = queue.next().await? else {
+            is_at_end = true;
+            break;
+        };
+        read += 1;
+        seen.add(&message);
+        if filter.passes(&message, now) {
+            if passed >= skip {
+                views.push(DeadLetterView::of(&message, false));
+            }
+            passed += 1;
+        }
+    }
+    queue.release().await?;
+    if is_at_end {
+        seen.check(filter)?;
+    }
+    let has_more = views.len() > limit;
+    views.truncate(limit);
+    Ok(DeadLetterPage { views, has_more, is_cut: !is_at_end && !has_more })
+}
+
 /// Returns those of these messages that are in the queue, by their original ids.
 pub async fn of_messages(broker: &dyn Broker, messages: &[Uuid]) -> Result<HashMap<Uuid, DeadLetterView>> {
     let mut queue = broker.dead_letters().await?;

@@ -2,7 +2,7 @@
 
 use crate::broker::BrokerError;
 use crate::catalog::Faults;
-use crate::contract::InvalidRequest;
+use crate::contract::{InvalidRequest, OtherClaim};
 use crate::store;
 
 /// The result of a use case.
@@ -63,8 +63,8 @@ pub enum Error {
         known: Vec<String>,
     },
     /// A body names another requester or organization than the credential.
-    #[error("the request is of another {0} than the credential")]
-    OtherPrincipal(&'static str),
+    #[error("the request is of another {} than the credential", .0.name())]
+    OtherPrincipal(OtherClaim),
     /// A file of rows cannot be read.
     #[error("{0}")]
     File(String),

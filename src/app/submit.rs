@@ -134,7 +134,7 @@ async fn taken(context: &Context, Answer { job, result, .. }: Answer) -> Result<
 pub fn check_principal(principal: &Principal, request: &Request) -> Result<()> {
     match principal.other_claim(request.header()) {
         None => Ok(()),
-        Some(claim) => Err(Error::OtherPrincipal(claim.name())),
+        Some(claim) => Err(Error::OtherPrincipal(claim)),
     }
 }
 

@@ -151,7 +151,6 @@ impl JsonSchema for Allotment {
 /// An allotment in JSON: exactly one of `logic`, `user`, `manager` and `each` is present.
 #[derive(Debug, Clone, Default, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(rename = "Allotment")]
 struct WrittenAllotment {
     /// `ratio`: the shares repeat for extras. `hardcoded`: they do not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -175,6 +174,7 @@ struct WrittenAllotment {
     each: Option<BTreeMap<String, UserId>>,
     /// With `each`: the allotment of all other records.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Box<Allotment>>")]
     rest: Option<Box<WrittenAllotment>>,
 }
 

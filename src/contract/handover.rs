@@ -100,6 +100,14 @@ pub(super) enum Form {
 }
 
 impl RequestType {
+    /// Returns true if a request of this type is a command about a job.
+    pub fn is_about_job(self) -> bool {
+        match self.form() {
+            Form::Job => true,
+            Form::Handover | Form::User | Form::Invite => false,
+        }
+    }
+
     pub(super) fn form(self) -> Form {
         match self {
             RequestType::Deactivate | RequestType::Reassign => Form::Handover,

@@ -30,10 +30,24 @@ pub struct Reply {
     pub first_outcome: Option<RequestOutcome>,
     /// Every reason why the request is rejected, or the reason why it is set aside. A duplicate repeats the reasons.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<ReplyReasonSchema>")]
     pub reasons: Vec<Reason<ReplyCode>>,
     /// Of a request that is set aside: the path to the first faulty field; `.` is the whole message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
+}
+
+/// The schema of a reply's reason under a name of its own: all kinds of [`Reason`] have the same.
+struct ReplyReasonSchema;
+
+impl JsonSchema for ReplyReasonSchema {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "ReplyReason".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        Reason::<ReplyCode>::json_schema(generator)
+    }
 }
 
 named_enum! {

@@ -41,6 +41,6 @@ async fn unknown(request: Request) -> Response {
     let accept = request.headers().get(ACCEPT).and_then(|types| types.to_str().ok()).unwrap_or_default();
     match accept.contains("text/html") {
         true => console::unknown(),
-        false => api::unknown().await,
+        false => api::unknown(request.uri().clone()).await,
     }
 }

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::contract::{Fault, InvalidRequest, Reason};
+use crate::contract::{DeadLetterCode, Fault, InvalidRequest, Reason};
 
 /// The MIME type of problem details.
 pub const CONTENT: &str = "application/problem+json";
@@ -123,19 +123,31 @@ impl Problem {
         &self.0
     }
 
-    /// Creates the problem of a path that does not exist.
+    /// Creates the problem of something that does not exist.
     pub fn not_found(what: impl Into<String>) -> Problem {
         Problem::new(StatusCode::NOT_FOUND, "not_found", what)
+            .hint("check the id; whatever is of another organization is not shown")
     }
 
     /// Creates the problem of a parameter or header with a wrong value.
     pub fn parameter(name: &str, fault: impl std::fmt::Display) -> Problem {
         Problem::new(StatusCode::BAD_REQUEST, "invalid_parameter", format!("`{name}`: {fault}"))
+            .hint("`/v1/openapi.json` describes every parameter and header")
     }
 
     /// Creates the problem of a request that cannot be read.
     pub fn invalid(invalid: &InvalidRequest) -> Problem {
-        Problem::new(StatusCode::BAD_REQUEST, "invalid_request", "the request cannot be read").because(invalid.faults())
+        Problem::unreadable().because(invalid.faults())
+    }
+
+    /// Creates the problem of a field of the body with a wrong value.
+    pub fn field(name: &str, fault: &str, hint: &str) -> Problem {
+        Problem::unreadable().because([ProblemReason::of_field(DeadLetterCode::InvalidField.name(), name, fault, hint)])
+    }
+
+    fn unreadable() -> Problem {
+        Problem::new(StatusCode::BAD_REQUEST, "invalid_request", "the request cannot be read")
+            .hint("every reason has a hint: fix them all, and send the request again")
     }
 }
 
@@ -147,6 +159,18 @@ impl IntoResponse for Problem {
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(CONTENT));
         response.headers_mut().extend(headers);
         response
+    }
+}
+
+impl ProblemReason {
+    /// Creates a reason that concerns one field of the body.
+    pub fn of_field(code: &str, name: &str, message: &str, hint: &str) -> ProblemReason {
+        ProblemReason {
+            code: code.to_owned(),
+            message: message.to_owned(),
+            hint: hint.to_owned(),
+            pointer: Some(pointer(name)),
+        }
     }
 }
 

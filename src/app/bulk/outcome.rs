@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
-use super::reason::RowReason;
+use super::reason::{RowReason, RowReasonSchema};
 use crate::contract::{JobId, RequestType};
 use crate::job::State;
 
@@ -63,6 +63,7 @@ pub struct RowResult {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
     /// Every reason why the row was not done.
+    #[schemars(with = "Vec<RowReasonSchema>")]
     pub reasons: Vec<RowReason>,
     /// The job, existing or future.
     pub job_id: Option<JobId>,

@@ -13,6 +13,19 @@ use crate::job::State;
 /// The reason why a row is not done.
 pub type RowReason = Reason<RowCode>;
 
+/// The schema of a [`RowReason`] under a name of its own: all kinds of [`Reason`] have the same.
+pub struct RowReasonSchema;
+
+impl JsonSchema for RowReasonSchema {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "RowReason".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        RowReason::json_schema(generator)
+    }
+}
+
 /// The value of a cell, or the reason why it has none.
 pub type Read<T> = std::result::Result<T, Box<RowReason>>;
 

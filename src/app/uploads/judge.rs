@@ -8,7 +8,7 @@ use crate::app::bulk::table::Table;
 use crate::app::bulk::times::Clock;
 use crate::app::bulk::{BATCH, EvaluatedRow, Evaluator, Head, Leavers, NO_ROW, Row};
 use crate::app::error::{Error, Result};
-use crate::contract::{grouped, printable};
+use crate::contract::{OtherClaim, grouped, printable};
 use crate::stages::Context;
 use crate::store::ledger::uploads::Upload;
 
@@ -33,7 +33,7 @@ struct File {
 
 /// Reads an upload and judges every row.
 pub async fn judge(context: &Context, principal: &Principal, upload: &Upload) -> Result<(Facts, Vec<EvaluatedRow>)> {
-    let asker = principal.actor().map_err(|_| Error::OtherPrincipal("requester"))?;
+    let asker = principal.actor().map_err(|_| Error::OtherPrincipal(OtherClaim::Requester))?;
     let options: Options =
         serde_json::from_value(upload.options.clone()).map_err(Error::json("the options of an upload"))?;
     let zone = options.time_zone.map(|zone| zone.parse()).transpose().map_err(Error::File)?;

@@ -7,7 +7,7 @@ use tokio::sync::Mutex;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::broken_queue::QueueWatch;
-use super::consumer::AmqpConsumer;
+use super::consumer::{AmqpConsumer, Parts};
 use super::dead_letters::AmqpDeadLetters;
 use super::dial::Connection;
 use super::health::{Health, Purpose};
@@ -113,16 +113,15 @@ impl Broker for AmqpBroker {
                 "events have no queue of Handover's: bind your own queue instead".into(),
             ));
         }
-        Ok(Box::new(AmqpConsumer::start(
-            channel,
-            prefetch,
-            self.consuming(channel).await?,
-            self.topology.clone(),
-            self.health.clone(),
-            self.settings.clone(),
-            self.senders.clone(),
-            self.closing.child_token(),
-        )))
+        let parts = Parts {
+            connection: self.consuming(channel).await?,
+            topology: self.topology.clone(),
+            health: self.health.clone(),
+            settings: self.settings.clone(),
+            senders: self.senders.clone(),
+            stop: self.closing.child_token(),
+        };
+        Ok(Box::new(AmqpConsumer::start(channel, prefetch, parts)))
     }
 
     async fn dead_letters(&self) -> Result<Box<dyn DeadLetterQueue>, BrokerError> {

@@ -40,19 +40,21 @@ pub(super) struct AmqpConsumer {
     ack_timeout: Duration,
 }
 
+/// The parts of a broker that a consumer uses.
+pub(super) struct Parts {
+    pub(super) connection: ManagedConnection,
+    pub(super) topology: Arc<Topology>,
+    pub(super) health: Arc<Health>,
+    pub(super) settings: Arc<AmqpSettings>,
+    pub(super) senders: Arc<Senders>,
+    /// Ends the fetching task.
+    pub(super) stop: CancellationToken,
+}
+
 impl AmqpConsumer {
     /// Starts the fetching task, which ends with the token.
-    #[expect(clippy::too_many_arguments, reason = "the parts of a broker, each needed once")]
-    pub(super) fn start(
-        channel: Channel,
-        prefetch: u16,
-        connection: ManagedConnection,
-        topology: Arc<Topology>,
-        health: Arc<Health>,
-        settings: Arc<AmqpSettings>,
-        senders: Arc<Senders>,
-        stop: CancellationToken,
-    ) -> AmqpConsumer {
+    pub(super) fn start(channel: Channel, prefetch: u16, parts: Parts) -> AmqpConsumer {
+        let Parts { connection, topology, health, settings, senders, stop } = parts;
         let prefetch = prefetch.max(1);
         let (forward, fetched) = mpsc::channel(usize::from(prefetch));
         let fetcher = Fetcher {

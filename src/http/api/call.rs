@@ -29,6 +29,9 @@ const PAGE: u64 = 50;
 /// Entries of a page, at most.
 const MOST: u64 = 200;
 
+/// The hint for a place in a list that cannot be read.
+pub const CURSOR_HINT: &str = "take it from the page before, or leave it out to begin anew";
+
 /// One call of a route.
 pub struct Call {
     /// The state of the API.
@@ -83,6 +86,12 @@ impl Call {
         text.map(|text| text.parse().map_err(|error| Problem::parameter(name, error))).transpose()
     }
 
+    /// Returns a parameter of the query that is a whole number.
+    pub fn number(&self, name: &str) -> Result<Option<u64>> {
+        let text = self.query.get(name).filter(|text| !text.is_empty());
+        text.map(|text| text.parse().map_err(|_| Problem::parameter(name, "it must be a whole number"))).transpose()
+    }
+
     /// Returns the values of a parameter that commas separate.
     pub fn listed<T: FromStr<Err: std::fmt::Display>>(&self, name: &str) -> Result<Vec<T>> {
         let texts = self.query.get(name).into_iter().flat_map(|text| text.split(',')).filter(|text| !text.is_empty());
@@ -91,7 +100,7 @@ impl Call {
 
     /// Returns the number of entries that a page has.
     pub fn limit(&self) -> Result<u64> {
-        match self.in_query::<u64>("limit")? {
+        match self.number("limit")? {
             None => Ok(PAGE),
             Some(limit) if (1..=MOST).contains(&limit) => Ok(limit),
             Some(_) => Err(Problem::parameter("limit", format!("it must be 1 to {MOST}"))),
@@ -118,8 +127,13 @@ impl Call {
     /// Returns the version of a job that a command names in `If-Match`; nothing if any will do.
     pub fn version(&self) -> Result<Option<i64>> {
         let Some(tag) = self.header("if-match")?.filter(|tag| *tag != "*") else { return Ok(None) };
-        let version = tag.trim_matches('"').split('-').next().and_then(|version| version.parse().ok());
-        version.map(Some).ok_or_else(|| Problem::parameter("If-Match", "it must be the ETag of the job"))
+        let quoted = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).unwrap_or(tag);
+        let version = quoted.split_once('-').filter(|(_, digest)| !digest.contains('"'));
+        let version = version.and_then(|(version, _)| version.parse().ok());
+        version.map(Some).ok_or_else(|| {
+            Problem::parameter("If-Match", "it must be one ETag of the job, which is not weak")
+                .hint("read the job, and send its `ETag` as it is")
+        })
     }
 
     /// Checks that a job is of the organization of who asks. To others it does not exist.
@@ -142,7 +156,8 @@ impl Call {
         let body = serde_json::to_vec(body).map_err(|error| internal(&error))?;
         let tag = tag(version, &body);
         let has_it = self.headers.get(IF_NONE_MATCH).and_then(|tags| tags.to_str().ok());
-        if has_it.is_some_and(|tags| tags.split(',').any(|known| known.trim().trim_start_matches("W/") == tag)) {
+        let is_it = |known: &str| known == "*" || known.trim_start_matches("W/") == tag;
+        if has_it.is_some_and(|tags| tags.split(',').any(|known| is_it(known.trim()))) {
             return Ok((StatusCode::NOT_MODIFIED, [(ETAG, tag)]).into_response());
         }
         Ok(([(ETAG, tag.as_str()), (axum::http::header::CONTENT_TYPE, "application/json")], body).into_response())
@@ -161,6 +176,7 @@ pub fn tag(version: i64, body: &[u8]) -> String {
 
 /// A page of a list.
 #[derive(Serialize, schemars::JsonSchema)]
+#[schemars(rename = "PageOf{T}")]
 pub struct Page<T> {
     /// The entries.
     pub items: Vec<T>,
@@ -192,7 +208,7 @@ pub fn cursor(text: &str) -> Result<Cursor> {
         let at = OffsetDateTime::from_unix_timestamp_nanos(at.parse().ok()?).ok()?;
         Some((at, id.parse::<Uuid>().ok()?))
     };
-    read().ok_or_else(|| Problem::parameter("after", "it is no `next` of a page"))
+    read().ok_or_else(|| Problem::parameter("after", "it is no `next` of a page").hint(CURSOR_HINT))
 }
 
 /// Logs an error of ours, and returns a problem that says nothing about it.

@@ -19,9 +19,9 @@ use super::route::{self, Place, Route};
 use super::state::Api;
 use crate::app::access::Access;
 use crate::app::{self, tokens};
-use crate::contract::TokenScope;
+use crate::contract::{DeadLetterCode, TokenScope};
 use crate::http::ends::Ends;
-use crate::http::problem::{Problem, Result};
+use crate::http::problem::{Problem, ProblemReason, Result};
 
 /// The time within which a body must arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -89,7 +89,7 @@ async fn authenticated(api: &Api, head: &Head) -> Result<Access> {
             .hint("send `Authorization: Bearer` with a token of `handover token create`")
             .challenge()
     };
-    let Some(token) = bearer(head) else { return Err(unauthenticated("the request has no token")) };
+    let Some(token) = bearer(head) else { return Err(unauthenticated("the request has no token, or not just one")) };
     let turn = api.budget.turn(Purpose::Authentication).await?;
     let found = tokens::authenticate(&api.parts.context, token).await.map_err(problem)?;
     drop(turn);
@@ -103,7 +103,9 @@ async fn authenticated(api: &Api, head: &Head) -> Result<Access> {
 
 /// Returns the problem of a caller who comes too often.
 pub fn too_many(why: &str, seconds: u64) -> Problem {
-    Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", why).retry_after(seconds)
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", why)
+        .hint("wait as long as `Retry-After` says")
+        .retry_after(seconds)
 }
 
 /// Returns the token of a request, if it has exactly one.
@@ -186,17 +188,21 @@ fn check_media_type(head: &Head, known: &[&str]) -> Result<()> {
 /// Reads a body within its bounds.
 pub async fn read(body: Body, most: usize) -> Result<Vec<u8>> {
     let collected = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, most).collect()).await;
-    let late = |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "slow_body", "the body did not arrive in time");
+    let late = |_| {
+        Problem::new(StatusCode::REQUEST_TIMEOUT, "slow_body", "the body did not arrive in time")
+            .hint(format!("send it within {} seconds", BODY_TIMEOUT.as_secs()))
+    };
     let collected = collected.map_err(late)?.map_err(|error| match error.downcast_ref::<LengthLimitError>() {
         Some(_) => too_large(most),
-        None => Problem::new(StatusCode::BAD_REQUEST, "broken_body", "the body ended early"),
+        None => Problem::new(StatusCode::BAD_REQUEST, "broken_body", "the body ended early")
+            .hint("send as many bytes as `Content-Length` says"),
     })?;
     Ok(collected.to_bytes().to_vec())
 }
 
 fn too_large(most: usize) -> Problem {
     let detail = format!("the body is too long: the maximum is {most} bytes");
-    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail).hint("send it in several parts")
 }
 
 /// Returns the problem of a use case that failed.
@@ -207,9 +213,11 @@ pub fn problem(error: app::Error) -> Problem {
     }
     match &error {
         app::Error::Invalid(invalid) => Problem::invalid(invalid),
-        app::Error::OtherPrincipal(what) => {
-            let hint = format!("leave the {what} out of the body: the token says it");
-            Problem::new(StatusCode::FORBIDDEN, "other_principal", error.to_string()).hint(hint)
+        app::Error::OtherPrincipal(claim) => {
+            let (what, field) = (error.to_string(), claim.field());
+            let hint = format!("leave `{field}` out of the body: the token says it");
+            let reason = ProblemReason::of_field(DeadLetterCode::OtherPrincipal.name(), field, &what, &hint);
+            Problem::new(StatusCode::FORBIDDEN, "other_principal", what).hint(hint).because([reason])
         }
         app::Error::Broker(_) => {
             tracing::warn!(%error, "an HTTP request found the broker unavailable");
@@ -220,9 +228,11 @@ pub fn problem(error: app::Error) -> Problem {
             let of_options = "options of the command line are parameters here: `--sheet` is `sheet`";
             if what.contains(" --") { unreadable.hint(of_options) } else { unreadable }
         }
-        app::Error::TooManyUploads(_) => Problem::new(StatusCode::CONFLICT, "too_many_uploads", error.to_string()),
+        app::Error::TooManyUploads(_) => Problem::new(StatusCode::CONFLICT, "too_many_uploads", error.to_string())
+            .hint("submit or read those that you have"),
         app::Error::UnknownDeadLetters(_) | app::Error::UnknownReason { .. } => {
             Problem::new(StatusCode::NOT_FOUND, "unknown_dead_letter", error.to_string())
+                .hint("`/v1/dead-letters` lists those in the queue")
         }
         app::Error::UnknownOrganization { .. }
         | app::Error::OrgRequired

@@ -17,7 +17,7 @@ mod watcher;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::on;
 
@@ -53,8 +53,12 @@ pub(super) fn router(api: &Arc<Api>) -> Router {
 }
 
 /// Answers a path that does not exist.
-pub(super) async fn unknown() -> Response {
-    Problem::not_found("there is no such path").hint("`/v1/openapi.json` lists every path").into_response()
+pub(super) async fn unknown(uri: Uri) -> Response {
+    let hint = match uri.path().ends_with('/') {
+        true => "leave out the slash at the end; `/v1/openapi.json` lists every path",
+        false => "`/v1/openapi.json` lists every path",
+    };
+    Problem::not_found("there is no such path").hint(hint).into_response()
 }
 
 async fn wrong_method() -> Response {

@@ -121,7 +121,9 @@ fn settings() -> String {
         }
         let variable = format!("HANDOVER_{}", format!("{section}{name}").replace('.', "__").to_uppercase());
         let default = if line.starts_with('#') { format!("none; for example `{value}`") } else { format!("`{value}`") };
-        text.push_str(&format!("| `{name}`<br>`{variable}` | {} | {} |\n", cell(&default), cell(&last)));
+        // A table cannot be set by a variable.
+        let variable = if last.ends_with("Only in a file.") { String::new() } else { format!("<br>`{variable}`") };
+        text.push_str(&format!("| `{name}`{variable} | {} | {} |\n", cell(&default), cell(&last)));
     }
     text
 }

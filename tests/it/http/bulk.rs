@@ -158,13 +158,15 @@ async fn rows_cannot_claim_another_principal(world: &mut World) {
     let server = ApiServer::start(world).await;
     let token = &token_of(world, ADMIN, &SCOPES).await;
     let rows = "user_id,deactivated,successor,requested_by,org_id\n\
-        53,y,11,,\n53,y,11,1,1\n53,y,11,12,\n53,y,11,service:crm,\n53,y,11,,2\n";
-    let judged = upload(&server, token, "", rows).answer().await.expect(201).json();
-    let own = ["duplicate_user"];
-    assert_eq!((codes(&judged, 0), codes(&judged, 1)), (own.to_vec(), own.to_vec()));
+        53,y,11,,\n54,y,11,1,1\n15,y,11,12,\n16,y,11,service:crm,\n17,y,11,,2\n";
+    let uploaded = upload(&server, token, "", rows).answer().await.expect(201);
+    let judged = uploaded.json();
+    assert_eq!(each(&judged, "outcome"), ["ok", "ok", "rejected", "rejected", "rejected"], "{judged}");
     for row in [2, 3, 4] {
-        assert!(codes(&judged, row).contains(&"other_principal"), "{judged}");
+        assert_eq!(codes(&judged, row), ["other_principal"], "{judged}");
     }
+    let sent = submit(&server, token, &uploaded.headers["location"]).answer().await.expect(202).json();
+    assert_eq!(each(&sent, "outcome"), ["sent", "sent", "rejected", "rejected", "rejected"], "{sent}");
     for (name, kind, outcome) in [("crm", RequestType::Deactivate, "ok"), ("hr", RequestType::Revert, "rejected")] {
         let token = service_token(world, name, &[kind], &SCOPES).await;
         let judged = upload(&server, &token, "", MIXED).answer().await.expect(201).json();
@@ -172,7 +174,7 @@ async fn rows_cannot_claim_another_principal(world: &mut World) {
         let path = format!("/v1/bulk/{}", judged["id"].as_str().expect("an id"));
         submit(&server, &token, &path).answer().await.expect(202);
     }
-    assert_eq!(world.number("SELECT count(*) FROM handover.outbox").await, 1);
+    assert_eq!(world.number("SELECT count(*) FROM handover.outbox").await, 3);
 }
 
 /// Promise: an upload is gone after seven days, and its content is deleted.
@@ -279,4 +281,60 @@ async fn slow_uploads_hold_up_nobody_else(world: &mut World) {
     drop(slow);
     let taken = async || (upload(&server, token, "", MIXED).answer().await.status == 201).then_some(());
     world.until("the room is free again", taken).await;
+}
+
+/// Promise: a row is judged again when it is submitted: what has become wrong since the upload is not sent, and a service needs its grant
+/// then.
+#[every_engine]
+async fn rows_that_turned_bad_stay_behind(world: &mut World) {
+    let server = ApiServer::start(world).await;
+    let token = &token_of(world, ADMIN, &SCOPES).await;
+    let rows = "user_id,deactivated,successor\n53,y,11\n54,y,12\n";
+    let uploaded = upload(&server, token, "", rows).answer().await.expect(201);
+    assert_eq!(each(&uploaded.json(), "outcome"), ["ok", "ok"]);
+    world.sql("UPDATE users SET status = 'inactive' WHERE id = 11").await;
+    let sent = submit(&server, token, &uploaded.headers["location"]).answer().await.expect(202).json();
+    assert_eq!(each(&sent, "outcome"), ["rejected", "sent"], "{sent}");
+    assert_eq!(world.number("SELECT count(*) FROM handover.outbox").await, 1);
+    let service = &service_token(world, "crm", &[RequestType::Deactivate], &SCOPES).await;
+    let rows = "user_id,deactivated,successor\n53,y,12\n";
+    let path = upload(&server, service, "", rows).answer().await.expect(201).headers["location"].clone();
+    service_token(world, "crm", &[RequestType::Revert], &SCOPES).await;
+    let sent = submit(&server, service, &path).answer().await.expect(202).json();
+    assert_eq!(each(&sent, "outcome"), ["rejected"], "{sent}");
+    assert_eq!(world.number("SELECT count(*) FROM handover.outbox").await, 1);
+}
+
+/// Promise: submissions of one upload at the same time send each row once.
+#[every_engine]
+async fn concurrent_submissions_send_once(world: &mut World) {
+    let server = ApiServer::start(world).await;
+    let token = &token_of(world, ADMIN, &SCOPES).await;
+    let path = &upload(&server, token, "", MIXED).answer().await.expect(201).headers["location"].clone();
+    let other = &ApiServer::start(world).await;
+    let of = |server| async move {
+        // One of them may find the database busy.
+        submit(server, token, path).answer().await.status
+    };
+    let statuses = tokio::join!(of(&server), of(other), of(&server), of(other));
+    let statuses: [u16; 4] = statuses.into();
+    assert!(statuses.iter().all(|status| [202, 503].contains(status)) && statuses.contains(&202), "{statuses:?}");
+    assert_eq!(world.number("SELECT count(*) FROM handover.outbox").await, 1);
+}
+
+/// Promise: a principal has fifty uploads at most, and others have theirs.
+#[on_sqlite]
+async fn uploads_of_a_principal_are_bounded(world: &mut World) {
+    let server = ApiServer::start(world).await;
+    let token = &token_of(world, ADMIN, &SCOPES).await;
+    let file = |number: usize| format!("user_id,deactivated,reason\n53,,file {number}\n");
+    for number in 0..50 {
+        upload(&server, token, "", &file(number)).answer().await.expect(201);
+    }
+    upload(&server, token, "", &file(50)).answer().await.problem(409, "too_many_uploads");
+    upload(&server, token, "", &file(7)).answer().await.expect(201);
+    let other = token_of(world, SUPPORT, &SCOPES).await;
+    upload(&server, &other, "", &file(50)).answer().await.expect(201);
+    world.change_ledger("UPDATE handover.uploads SET expires_at = uploaded_at").await;
+    upload(&server, token, "", &file(50)).answer().await.expect(201);
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::support::api::{ApiServer, operator_token, token_of};
 use crate::support::http::{ObservedWorker, get};
 use crate::support::keap::{ADMIN, leaver};
+use crate::support::world::read;
 use crate::support::{World, every_engine, on_sqlite};
 
 const OF_PERSONS: [TokenScope; 4] =
@@ -26,10 +27,15 @@ async fn malformed_calls_are_refused_with_problems(world: &mut World) {
     };
     let cases = [
         (server.get(token, "/v2/jobs"), 404, "not_found"),
+        (server.get(token, "/v1/jobs/"), 404, "not_found"),
         (server.call("DELETE", "/v1/jobs").token(token), 405, "method_not_allowed"),
         (server.get(token, "/v1/jobs?colour=red"), 400, "invalid_parameter"),
         (server.get(token, "/v1/jobs?state=asleep"), 400, "invalid_parameter"),
         (server.get(token, "/v1/jobs?limit=0"), 400, "invalid_parameter"),
+        (server.get(token, "/v1/jobs?limit=few"), 400, "invalid_parameter"),
+        (server.get(token, "/v1/audit?after=-1"), 400, "invalid_parameter"),
+        (server.get(token, "/v1/users?after=x"), 400, "invalid_parameter"),
+        (server.get(token, "/v1/successors?leaver=53"), 400, "invalid_parameter"),
         (server.get(token, "/v1/jobs?limit=1&limit=2"), 400, "invalid_parameter"),
         (server.get(token, "/v1/jobs?after=bm8"), 400, "invalid_parameter"),
         (server.get(token, "/v1/jobs?since=yesterday"), 400, "invalid_parameter"),
@@ -45,8 +51,7 @@ async fn malformed_calls_are_refused_with_problems(world: &mut World) {
         (post(r#"{"type":"deactivate","type":"deactivate"}"#), 400, "invalid_request"),
         (post(&long), 413, "too_large"),
         (server.call("POST", "/v1/requests").token(token).body(&request), 415, "unsupported_media_type"),
-        (server.put(token, &leaver()).header("Prefer", "\u{e9}"), 400, "invalid_parameter"),
-        (server.call("PUT", "/v1/requests/other").token(token).json(&leaver()), 400, "invalid_parameter"),
+        (server.call("PUT", "/v1/requests/other").token(token).json(&leaver()), 400, "invalid_request"),
         (server.call("PUT", "/v1/requests/%0A").token(token).json(&leaver()), 400, "invalid_parameter"),
         (
             server.call("POST", format!("/v1/jobs/{NO_JOB}/commands")).token(token).json(&json!({ "type": "pause" })),
@@ -63,6 +68,7 @@ async fn malformed_calls_are_refused_with_problems(world: &mut World) {
             status == 404 || status == 405 || status == 421 || answer.headers["cache-control"] == "no-store",
             "{answer:?}"
         );
+        assert!(answer.json()["hint"].as_str().is_some_and(|hint| !hint.is_empty()), "{answer:?}");
     }
     assert_eq!(world.number("SELECT count(*) FROM handover.requests").await, 0);
 }
@@ -90,6 +96,31 @@ async fn all_faults_are_reported_with_pointers(world: &mut World) {
         rejected.json()["reasons"][0]["pointer"].as_str().map(|path| path.starts_with("/reassign/")),
         Some(true)
     );
+}
+
+/// Promise: a body that contradicts the path or the token gets a pointer to the field that is too much.
+#[every_engine]
+async fn contradicting_fields_are_pointed_at(world: &mut World) {
+    let server = ApiServer::start(world).await;
+    let token = &token_of(world, ADMIN, &[TokenScope::JobsRead, TokenScope::JobsWrite]).await;
+    server.put(token, &leaver()).answer().await.expect(202);
+    let job = format!("/v1/jobs/{}/commands", read(&leaver()).job_id());
+    let command = |body: Value| server.call("POST", &job).token(token).json(&body);
+    let cases = [
+        (server.call("PUT", "/v1/requests/other").token(token).json(&leaver()), 400, "/request_id"),
+        (server.put(token, &leaver().requested_by("12")), 403, "/requested_by"),
+        (server.put(token, &leaver().with("org_id", json!("2"))), 403, "/org_id"),
+        (command(json!({ "type": "pause", "job_id": NO_JOB })), 400, "/job_id"),
+        (command(json!({ "type": "pause", "request_id": "a" })).header("Idempotency-Key", "b"), 400, "/request_id"),
+        (command(json!({ "type": "deactivate", "user_id": "54" })), 400, "/type"),
+    ];
+    for (call, status, pointer) in cases {
+        let answer = call.answer().await.expect(status);
+        let reason = &answer.json()["reasons"][0];
+        assert_eq!(reason["pointer"], pointer, "{answer:?}");
+        assert!(reason["hint"].as_str().is_some_and(|hint| !hint.is_empty()), "{answer:?}");
+    }
+    assert_eq!(world.number("SELECT count(*) FROM handover.requests").await, 1);
 }
 
 /// Promise: every route refuses a token without its scope, and a call without a token, before anything else.
@@ -170,6 +201,9 @@ fn openapi_document_is_whole() {
     let mut references = Vec::new();
     collect(&document, &mut references);
     assert!(references.len() > 20);
+    for (name, _) in document["components"]["schemas"].as_object().expect("schemas") {
+        assert!(!name.ends_with(|last: char| last.is_ascii_digit()), "two types are called {name}");
+    }
     for reference in references {
         let pointer = reference.strip_prefix('#').expect("a reference within the document");
         assert!(document.pointer(pointer).is_some(), "{reference} leads nowhere");

@@ -97,3 +97,31 @@ async fn operators_work_on_dead_letters(world: &mut World) {
     assert_eq!(actors, ["operator:ops"]);
     server.get(token, "/v1/jobs").answer().await.problem(403, "missing_scope");
 }
+
+/// Promise: pages of dead letters follow each other by the link, as far as the filter finds any.
+#[every_engine]
+async fn pages_of_dead_letters_follow_each_other(world: &mut World) {
+    let server = ApiServer::start(world).await;
+    let token = &operator_token(world, &[TokenScope::OperatorRead]).await;
+    world.start_worker().await;
+    for number in 0..5 {
+        world.client.send(format!("{{ \"number\": {number}").into_bytes()).await;
+        world.client.send(json!({ "type": number }).to_string().into_bytes()).await;
+    }
+    let all = async || server.get(token, "/v1/dead-letters").answer().await.expect(200).json();
+    let arrived = async || (all().await["items"].as_array().map(Vec::len) == Some(10)).then_some(());
+    world.until("all messages are dead letters", arrived).await;
+    let (mut ids, mut path) =
+        (std::collections::BTreeSet::new(), Some("/v1/dead-letters?reason=not_json&limit=2".to_owned()));
+    let mut sizes = Vec::new();
+    while let Some(next) = path {
+        let page = server.get(token, next).answer().await.expect(200);
+        let items = page.json()["items"].as_array().expect("items").clone();
+        assert_eq!(page.json()["is_cut"], false);
+        sizes.push(items.len());
+        ids.extend(items.iter().map(|letter| letter["id"].as_str().expect("an id").to_owned()));
+        path = page.headers.get("link").map(|link| link[1..].split_once('>').expect("a link").0.to_owned());
+    }
+    assert_eq!((sizes, ids.len()), (vec![2, 2, 1], 5));
+    server.get(token, "/v1/dead-letters?after=first").answer().await.problem(400, "invalid_parameter");
+}

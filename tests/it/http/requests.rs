@@ -27,7 +27,8 @@ async fn access_ends_before_the_answer(world: &mut World) {
     assert_eq!(world.texts(&status).await, ["inactive"], "access ends in the request's transaction");
     server.get(token, format!("/v1/jobs/{id}/certificate")).answer().await.problem(404, "not_found");
     world.start_worker().await;
-    let done = server.put(token, &leaver()).header("Prefer", "wait=10").answer().await.expect(200);
+    let done = server.put(token, &leaver()).header("Prefer", "respond-async").header("Prefer", "Wait = \"10\"");
+    let done = done.answer().await.expect(200);
     assert_eq!(
         (&done.json()["job"]["state"], done.headers["preference-applied"].as_str()),
         (&json!("completed"), "wait=10")
@@ -111,7 +112,9 @@ async fn commands_honor_the_version_of_the_job(world: &mut World) {
         let call = server.call("POST", format!("{job}/commands")).token(token).json(&command);
         call.header("If-Match", version).header("Idempotency-Key", key)
     };
-    send(json!({ "type": "pause" }), "W/\"x\"", "p0").answer().await.problem(400, "invalid_parameter");
+    for wrong in ["W/\"x\"", &format!("W/{version}"), &format!("{version}, \"9-a\""), "banana"] {
+        send(json!({ "type": "pause" }), wrong, "p0").answer().await.problem(400, "invalid_parameter");
+    }
     send(json!({ "type": "pause" }), &version, "p1").answer().await.expect(200);
     assert_eq!(world.job(id).await.expect("a job").state, State::Paused);
     send(json!({ "type": "resume" }), &version, "p2").answer().await.problem(412, "outdated");

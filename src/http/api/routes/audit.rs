@@ -50,7 +50,8 @@ async fn list(call: Call) -> Result<Response> {
         since: call.query.get("since").map(time).transpose()?,
         text: call.query.get("text").cloned(),
     };
-    let (from, limit) = (call.in_query::<i64>("after")?.unwrap_or(i64::MIN), call.limit()?);
+    let (from, limit) =
+        (call.number("after")?.map_or(i64::MIN, |after| i64::try_from(after).unwrap_or(i64::MAX)), call.limit()?);
     let _turn = call.api.budget.read().await?;
     let (items, next) = audit::page(&call.api.parts.context.store, &filter, from, limit).await.map_err(problem)?;
     Ok(Page { items, next: next.map(|next| next.to_string()) }.answer(&call, PATH))

@@ -170,7 +170,7 @@ fn short(call: &Call, name: &str) -> Result<Option<String>> {
 
 /// Answers with a page of rows.
 fn answer(call: &Call, status: StatusCode, judged: Judged) -> Result<Response> {
-    let (after, limit) = (call.in_query::<u64>("after")?.unwrap_or(0), call.limit()? as usize);
+    let (after, limit) = (call.number("after")?.unwrap_or(0), call.limit()? as usize);
     let Judged { id, name: file, sheet, notes, uploaded_at, expires_at, rows } = judged;
     let mut summary = BTreeMap::new();
     for row in &rows {

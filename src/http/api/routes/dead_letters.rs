@@ -14,7 +14,7 @@ use crate::app::dead_letters::{self, Action, DeadLetterView, Filter};
 use crate::broker::Broker;
 use crate::contract::TokenScope;
 use crate::http::api::budget::busy;
-use crate::http::api::call::{Call, Page};
+use crate::http::api::call::Call;
 use crate::http::api::dispatch::problem;
 use crate::http::api::route::{Body, Handler, Method, Route, in_query, json, schema};
 use crate::http::problem::{Problem, Result};
@@ -44,6 +44,19 @@ struct Selected {
     all: bool,
     /// False to do it. By default the answer only says what would be done.
     dry_run: Option<bool>,
+}
+
+/// A page of dead letters.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "PageOfDeadLetters")]
+struct Listed {
+    /// The entries.
+    items: Vec<DeadLetterView>,
+    /// The place where the next page begins, for `after`; absent on the last page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+    /// True if the queue has more messages than the 10,000 oldest, which are all that is read for a page.
+    is_cut: bool,
 }
 
 /// What was done, or would be.
@@ -86,7 +99,7 @@ pub fn routes() -> Vec<Route> {
                 in_query::<u64>("after", "The `next` of the page before."),
             ],
             body: None,
-            answers: vec![json::<Page<DeadLetterView>>(200, "A page of dead letters.")],
+            answers: vec![json::<Listed>(200, "A page of dead letters.")],
             handler: |call| Box::pin(list(call)),
         },
         acts("/v1/dead-letters/replay", "Send dead letters back to their queues", |call| {
@@ -110,12 +123,16 @@ async fn list(call: Call) -> Result<Response> {
         org: call.query.get("org").cloned(),
         ..Filter::default()
     };
-    let (skip, limit) = (call.in_query::<usize>("after")?.unwrap_or(0), call.limit()? as usize);
+    let (skip, limit) = (call.number("after")?.unwrap_or(0), call.limit()?);
+    let skip = usize::try_from(skip).unwrap_or(usize::MAX);
     let _turn = call.api.budget.read().await?;
-    let found = dead_letters::list(broker(&call).await?.as_ref(), &filter, false).await.map_err(problem)?;
-    let next = found.len().checked_sub(skip).filter(|left| *left > limit).map(|_| (skip + limit).to_string());
-    let items = found.into_iter().skip(skip).take(limit).collect();
-    Ok(Page { items, next }.answer(&call, LIST))
+    let broker = broker(&call).await?;
+    let page = dead_letters::page(broker.as_ref(), &filter, skip, limit as usize).await.map_err(problem)?;
+    let next = page.has_more.then(|| (skip + page.views.len()).to_string());
+    let link = next.as_deref().and_then(|next| call.link(LIST, next));
+    let mut response = Json(Listed { items: page.views, next, is_cut: page.is_cut }).into_response();
+    response.headers_mut().extend(link);
+    Ok(response)
 }
 
 async fn act(call: Call, action: Action) -> Result<Response> {
@@ -142,9 +159,9 @@ async fn act(call: Call, action: Action) -> Result<Response> {
 
 /// Reads which messages to work on, and whether only to say so.
 fn selected(body: &[u8]) -> Result<(Filter, bool)> {
-    let unreadable = |_| {
-        Problem::new(StatusCode::BAD_REQUEST, "invalid_request", "the body is no filter of dead letters")
-            .hint("`/v1/openapi.json` lists its fields")
+    let unreadable = |error: serde_json::Error| {
+        let what = format!("the body is no filter of dead letters: {error}");
+        Problem::new(StatusCode::BAD_REQUEST, "invalid_request", what).hint("`/v1/openapi.json` lists its fields")
     };
     let Selected { ids, reasons, queue, org_id: org, older_than_seconds, newer_than_seconds, text, all, dry_run } =
         serde_json::from_slice(body).map_err(unreadable)?;

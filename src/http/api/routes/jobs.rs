@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
-use super::requests::{answers, prefer, read, take};
+use super::requests::{answers, other_id, prefer, read, take};
 use crate::app::jobs::{self, Summary};
 use crate::contract::{Allotment, CatalogChoice, Certificate, Request, RequestType, State, TokenScope};
 use crate::http::api::call::{Call, Page, cursor, written};
@@ -23,7 +24,7 @@ const LIST: &str = "/v1/jobs";
 
 /// A command about the job in the path. The token says who asks.
 #[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
+#[schemars(rename = "NewCommand", deny_unknown_fields)]
 #[expect(dead_code, reason = "only its schema is used: the body is read as a request")]
 struct Command {
     /// The command.
@@ -152,17 +153,33 @@ async fn command(call: Call) -> Result<Response> {
     let turn = call.api.budget.write().await?;
     call.owned(jobs::find(&call.api.parts.context.store, id).await.map_err(problem)?)?;
     drop(turn);
+    if is_of_another_type(&call.body) {
+        return Err(no_command());
+    }
     let request = read(&call, vec![("job_id", &job_id), ("request_id", &request_id)])?;
     match &request {
         Request::Job(asked) if asked.job_id.0 == id => {}
-        Request::Job(_) => return Err(Problem::parameter("job_id", "the body has another one")),
-        Request::Handover(_) | Request::User(_) | Request::Invite(_) => {
-            let fault = Problem::parameter("type", "the request is no command about a job");
-            return Err(fault.hint("send it to `/v1/requests`"));
+        Request::Job(_) => {
+            return Err(Problem::field("job_id", "`job_id` is another one in the path", "leave it out of the body"));
         }
+        Request::Handover(_) | Request::User(_) | Request::Invite(_) => return Err(no_command()),
     }
     if key.is_some_and(|key| key != request.header().request_id.as_str()) {
-        return Err(Problem::parameter("request_id", "the body has another one"));
+        return Err(other_id());
     }
     take(&call, request, version).await
+}
+
+/// Returns true if a body is a request that is no command about a job. Read as one, it would have the job of the path in excess.
+fn is_of_another_type(body: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Typed {
+        #[serde(rename = "type")]
+        kind: RequestType,
+    }
+    serde_json::from_slice(body).is_ok_and(|Typed { kind }| !kind.is_about_job())
+}
+
+fn no_command() -> Problem {
+    Problem::field("type", "the request is no command about a job", "send it to `/v1/requests`")
 }

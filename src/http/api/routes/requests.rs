@@ -88,9 +88,15 @@ async fn submit(call: Call, id: Option<String>) -> Result<Response> {
     }
     let request = read(&call, id.as_deref().map(|id| ("request_id", id)).into_iter().collect())?;
     if id.is_some_and(|id| id != request.header().request_id.as_str()) {
-        return Err(Problem::parameter("request_id", "the body has another one"));
+        return Err(other_id());
     }
     take(&call, request, None).await
+}
+
+/// Returns the problem of a body whose id is not that of the path or the header.
+pub fn other_id() -> Problem {
+    let fault = "`request_id` is another one in the path or in `Idempotency-Key`";
+    Problem::field("request_id", fault, "leave it out of the body, or write the same")
 }
 
 /// Reads a request. The token says who asks and in which organization, unless the body does; `stated` are other such fields.
@@ -105,7 +111,7 @@ pub fn read(call: &Call, stated: Vec<(&str, &str)>) -> Result<Request> {
 
 /// Takes a request, waits if the sender prefers that, and answers with the state of its job.
 pub async fn take(call: &Call, request: Request, version: Option<i64>) -> Result<Response> {
-    let wait = preferred_wait(call)?;
+    let wait = preferred_wait(call);
     let purpose = Purpose::of(&request);
     let turn = call.api.budget.turn(purpose).await?;
     let (context, traceparent) = (&call.api.parts.context, call.traceparent());
@@ -154,12 +160,14 @@ fn url_of(job: Uuid) -> String {
     format!("/v1/jobs/{job}")
 }
 
-/// Returns the time for which the sender waits: `Prefer: wait=N`, RFC 7240. Other preferences may be ignored.
-fn preferred_wait(call: &Call) -> Result<Option<Duration>> {
-    let Some(preferences) = call.header("prefer")? else { return Ok(None) };
-    let wait = preferences.split([',', ';']).find_map(|preference| preference.trim().strip_prefix("wait="));
-    let seconds = wait.and_then(|wait| wait.trim_matches('"').parse().ok());
-    Ok(seconds.map(|seconds| Duration::from_secs(seconds).min(LONGEST_WAIT)))
+/// Returns the time for which the sender waits: `Prefer: wait=N`, RFC 7240. Other preferences, and those that cannot be read, are
+/// ignored, as its section 2 asks for. The header may occur more than once.
+fn preferred_wait(call: &Call) -> Option<Duration> {
+    let lines = call.headers.get_all("prefer").iter().filter_map(|line| line.to_str().ok());
+    let preferences = lines.flat_map(|line| line.split([',', ';'])).filter_map(|preference| preference.split_once('='));
+    let mut waits = preferences.filter(|(name, _)| name.trim().eq_ignore_ascii_case("wait"));
+    let seconds = waits.next()?.1.trim().trim_matches('"').parse().ok()?;
+    Some(Duration::from_secs(seconds).min(LONGEST_WAIT))
 }
 
 async fn accepted(call: &Call, job: JobId, purpose: Purpose, wait: Option<Duration>) -> Result<Response> {

@@ -6,8 +6,8 @@ use axum::response::{IntoResponse, Response};
 
 use crate::app::successors::{self, Candidate, Query};
 use crate::app::users::{StatusFilter, UserFilter, UserPages, UserWithRecords};
-use crate::contract::{InvalidRequest, TokenScope, UserId};
-use crate::http::api::call::{Call, Page};
+use crate::contract::{TokenScope, UserId};
+use crate::http::api::call::{CURSOR_HINT, Call, Page};
 use crate::http::api::dispatch::problem;
 use crate::http::api::route::{Method, Route, in_path, in_query, json};
 use crate::http::problem::{Problem, Result};
@@ -72,12 +72,13 @@ fn user(call: &Call, name: &str, text: &str) -> Result<UserId> {
     let mut user = UserId::try_from(text.to_owned()).map_err(|fault| Problem::parameter(name, fault))?;
     let catalog = call.api.parts.context.catalogs.current();
     normalize_user(&catalog.users.key, &mut user, name)
-        .map_err(|fault| Problem::invalid(&InvalidRequest::from(fault)))?;
+        .map_err(|fault| Problem::parameter(name, fault.detail).hint(fault.hint))?;
     Ok(user)
 }
 
 fn after(call: &Call) -> Result<Option<UserId>> {
-    call.query.get("after").map(|after| user(call, "after", after)).transpose()
+    let unreadable = |_| Problem::parameter("after", "it is no `next` of a page").hint(CURSOR_HINT);
+    call.query.get("after").map(|after| user(call, "after", after).map_err(unreadable)).transpose()
 }
 
 async fn list(call: Call) -> Result<Response> {
