@@ -4,6 +4,7 @@
 //! checkpoint. Ratios are computed within a round. The servers are those of `deploy/services`, with durability on. The table is
 //! printed and, with a plot, written to `target/bench/`.
 
+mod api;
 mod crm;
 mod data;
 mod echo;

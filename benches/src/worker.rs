@@ -37,7 +37,7 @@ impl Setup<'_> {
 }
 
 /// Returns the binary in the folder of this one.
-fn binary() -> PathBuf {
+pub fn binary() -> PathBuf {
     std::env::current_exe().unwrap_or_default().with_file_name("handover")
 }
 
@@ -52,6 +52,11 @@ impl Worker {
     /// Starts a worker and waits until it logs that it is ready.
     pub fn start(setup: &Setup<'_>) -> Result<Worker> {
         Worker::spawn(setup.command(&["run"]), "worker started")
+    }
+
+    /// Starts a worker that serves the HTTP API, too.
+    pub fn start_serving(setup: &Setup<'_>) -> Result<Worker> {
+        Worker::spawn(setup.command(&["run", "--serve"]), "worker started")
     }
 
     /// Starts a process and waits until its log has a line with this text.

@@ -71,7 +71,8 @@ async fn waits(
     Ok(Samples(waits.iter().map(|wait| wait.as_secs_f64() * 1e3).collect()))
 }
 
-async fn until_chunks_closed(database: &Database) -> Result<()> {
+/// Waits until the first chunk of a job is moved.
+pub async fn until_chunks_closed(database: &Database) -> Result<()> {
     let closed = "SELECT CAST(count(*) AS text) AS v FROM handover.chunks WHERE state = 'closed'";
     while database.text(closed).await? == "0" {
         tokio::time::sleep(Duration::from_millis(20)).await;

@@ -6,6 +6,7 @@ mod crm;
 mod embedded;
 mod estimate;
 mod gentle;
+mod http;
 mod locked;
 mod small;
 
@@ -39,6 +40,12 @@ pub enum Line {
     Gentle,
     /// The time that small jobs wait while a giant runs, and without it.
     Contention,
+    /// 5,000 small leavers over HTTP, against RabbitMQ.
+    HttpJobs,
+    /// Previews and lock-outs over HTTP, idle and during a move of ten million records.
+    HttpLatency,
+    /// The memory of a server with a thousand readers, and the size of the binary.
+    HttpReaders,
     /// A preview's estimates against the actual times.
     Estimate,
     /// A hundred thousand contacts in SQLite.
@@ -65,6 +72,9 @@ impl Line {
             Line::Locked => "rows locked",
             Line::Gentle => "gentle: a foreground load during a big move",
             Line::Contention => "small jobs while a giant runs",
+            Line::HttpJobs => "HTTP: small jobs",
+            Line::HttpLatency => "HTTP: previews and lock-outs",
+            Line::HttpReaders => "HTTP: readers of events",
             Line::Estimate => "estimates",
             Line::Embedded => "embedded",
             Line::Workers => "two workers",
@@ -92,6 +102,9 @@ pub async fn run(line: Line, server: &Server, scale: &Scale, report: &mut Report
         Line::Locked => locked::during_a_big_move(server, scale, report).await,
         Line::Gentle => gentle::foreground(server, scale, report).await,
         Line::Contention => contention::small_jobs(server, scale, report).await,
+        Line::HttpJobs => http::small_jobs(server, scale, report).await,
+        Line::HttpLatency => http::latency(server, scale, report).await,
+        Line::HttpReaders => http::memory(server, scale, report).await,
         Line::Estimate => estimate::of_ten_jobs(server, scale, report).await,
         Line::Embedded => embedded::sqlite(scale, report).await,
         Line::Workers => big::two_workers(server, scale, report).await,
