@@ -1,7 +1,7 @@
 //! The list of users.
 
 use crate::support::api::ApiServer;
-use crate::support::keap::{ADMIN, LEAVER};
+use crate::support::keap::{ADMIN, AMANDA, LEAVER};
 use crate::support::visitor::Visitor;
 use crate::support::{World, every_engine};
 
@@ -47,4 +47,28 @@ async fn pages_of_users_follow_each_other(world: &mut World) {
         }
     }
     assert_eq!(found, (1000..1120).filter(|id| id % 2 == 0).collect::<Vec<u32>>());
+}
+
+/// Promise: an inactive user is reactivated and an invitation is sent again or cancelled on the user's page, once for two clicks.
+#[every_engine]
+async fn status_decides_which_commands_there_are(world: &mut World) {
+    let server = ApiServer::start(world).await;
+    let visitor = Visitor::signed_in(world, &server, ADMIN).await;
+    let page = visitor.get("/users/31").await.expect(200);
+    assert!(!page.body.contains("/users/31/deactivate"), "{}", page.body);
+    for _ in 0..2 {
+        visitor.press(&page, "/users/31", &[("do", "reactivate")]).await.expect(303);
+    }
+    assert_eq!(world.status_of("31").await, "active");
+    assert_eq!(world.number("SELECT count(*) FROM handover.jobs").await, 1);
+    let invited = world.texts("SELECT CAST(id AS text) AS t FROM users WHERE status = 'invited' AND org_id = 1").await;
+    let path = format!("/users/{}", invited[0]);
+    let page = visitor.get(path.as_str()).await.expect(200);
+    assert!(page.body.contains("Resend invitation"), "{}", page.body);
+    visitor.press(&page, &path, &[("do", "cancel_invitation")]).await.expect(303);
+    assert_ne!(world.status_of(&invited[0]).await, "invited");
+    visitor.press(&page, &path, &[("do", "deactivate")]).await.expect(400);
+    let amanda = Visitor::signed_in(world, &server, AMANDA).await;
+    assert!(amanda.get("/users/53").await.expect(200).body.contains("disabled"));
+    amanda.post("/users/31", &[("do", "reactivate"), ("request_id", "no")]).await.expect(422);
 }

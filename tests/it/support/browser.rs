@@ -118,6 +118,11 @@ impl Browser {
         field.send_keys(value).await.expect("a filled field");
     }
 
+    /// Presses the Enter key in the field that a label names.
+    pub async fn press_enter(&self, label: &str) {
+        self.field(label).await.send_keys("\u{e007}").await.expect("a key");
+    }
+
     /// Chooses a file in the field that a label names.
     pub async fn choose_file(&self, label: &str, path: &str) {
         self.field(label).await.send_keys(path).await.expect("a chosen file");

@@ -1,15 +1,18 @@
-//! Shows a user and everything that they hold.
+//! Shows a user and everything that they hold, and takes commands about them.
 
 use askama::Template;
 use axum::response::Response;
+use serde_json::json;
+use uuid::Uuid;
 
+use super::job::take;
 use super::jobs::names;
 use crate::app::access;
 use crate::app::jobs::{self, Summary};
 use crate::app::users::{self, Names, StatusFilter, UserFilter, UserWithRecords};
-use crate::contract::{RequestType, UserId};
+use crate::contract::{Request, RequestType, UserId, read_request};
 use crate::http::api::dispatch::problem;
-use crate::http::console::answer::{Frame, Section};
+use crate::http::console::answer::{Frame, Section, see};
 use crate::http::console::page::Page;
 use crate::http::console::texts;
 use crate::http::console::visit::Visit;
@@ -26,14 +29,24 @@ const JOBS: u64 = 10;
 struct UserPage {
     frame: Frame,
     found: UserWithRecords,
-    is_active: bool,
-    refused: Option<String>,
+    commands: Vec<Button>,
+    request_id: Uuid,
     jobs: Vec<Summary>,
     names: Names,
 }
 
+/// A command that the status of the user allows.
+struct Button {
+    kind: RequestType,
+    label: &'static str,
+    refused: Option<String>,
+}
+
 pub fn pages() -> Vec<Page> {
-    vec![Page::get("/users/{user}", |visit| Box::pin(show(visit)))]
+    vec![
+        Page::get("/users/{user}", |visit| Box::pin(show(visit))),
+        Page::post("/users/{user}", |visit| Box::pin(command(visit))),
+    ]
 }
 
 async fn show(visit: Visit) -> Result<Response> {
@@ -44,12 +57,48 @@ async fn show(visit: Visit) -> Result<Response> {
     let (jobs, _) = jobs::page(&visit.context().store, &filter, JOBS).await.map_err(problem)?;
     visit.page(&UserPage {
         frame: visit.frame(Section::Users, &found.user.name),
-        is_active: found.user.status == "active",
-        refused: refused(&visit, RequestType::Deactivate, &id).await?,
+        commands: buttons(&visit, &id, &found.user.status).await?,
+        request_id: Uuid::new_v4(),
         names: names(&visit, &jobs).await?,
         jobs,
         found,
     })
+}
+
+/// Returns the commands that a status allows, each with the reason why the visitor may not give it.
+async fn buttons(visit: &Visit, user: &UserId, status: &str) -> Result<Vec<Button>> {
+    let kinds: &[RequestType] = match status {
+        "active" => &[RequestType::Deactivate],
+        "invited" => &[RequestType::ResendInvitation, RequestType::CancelInvitation],
+        "inactive" => &[RequestType::Reactivate],
+        _ => &[],
+    };
+    let mut buttons = Vec::new();
+    for kind in kinds {
+        buttons.push(Button { kind: *kind, label: texts::command(*kind), refused: refused(visit, *kind, user).await? });
+    }
+    Ok(buttons)
+}
+
+/// Takes a command. A second click is the same request.
+async fn command(visit: Visit) -> Result<Response> {
+    let (user, person) = (visit.user()?, visit.person()?);
+    let mut body = json!({
+        "type": visit.form.get("do"),
+        "request_id": visit.form.get("request_id"),
+        "user_id": user,
+        "requested_by": person.user,
+    });
+    if !person.org.is_empty() {
+        body["org_id"] = json!(person.org);
+    }
+    let request = read_request(body.to_string().as_bytes()).map_err(|invalid| Problem::invalid(&invalid))?;
+    match request {
+        Request::User(_) => see(&format!("/jobs/{}", take(&visit, request, None).await?)),
+        Request::Handover(_) | Request::Invite(_) | Request::Job(_) => {
+            Err(Problem::parameter("do", texts::NO_SUCH_COMMAND))
+        }
+    }
 }
 
 /// Returns a user of the visitor's organization, with the records that they own by kind.

@@ -58,3 +58,19 @@ async fn file_is_checked_submitted_and_followed(world: &mut World) {
     })
     .await;
 }
+
+/// Promise: the Enter key in a number counts anew, and changes no number.
+#[on_sqlite]
+async fn enter_key_counts_anew(world: &mut World) {
+    let server = ApiServer::start(world).await;
+    browse(Scripts::On, async |browser| {
+        sign_in(browser, world, &server).await;
+        browser.open(format!("http://{}/users/{LEAVER}/deactivate", server.address)).await;
+        browser.fill("Contact > Amanda Madsen", "1").await;
+        browser.press_enter("Contact > Amanda Madsen").await;
+        let counted = "return document.querySelector('#count-contact')?.textContent === '104 / 104'";
+        browser.until("the page counts anew", counted).await;
+        assert_eq!(browser.value("Contact > Amanda Madsen").await, "1");
+    })
+    .await;
+}
