@@ -90,13 +90,21 @@ pub async fn recount(context: &Context, id: JobId) -> Result<()> {
         change.job.recount_at = change.job.recount_at.and_then(|_| next_count(&change.job, context.limits, now));
     }
     // A user who is active again by another way keeps what is theirs.
-    if host::inactive_among(&session, &catalog, &[&change.job.user()?]).await?.is_empty() {
+    if host::inactive_among(&session, &catalog, &[&change.job.user()?]).await?.is_empty()
+        || has_left_again(&session, &change.job).await?
+    {
         change.job.recount_at = None;
     } else {
         move_and_certify_late(&session, context, &catalog, &mut change, now).await?;
     }
     change.write(&session).await?;
     session.commit().await
+}
+
+/// Returns true if a later request has let the user in or out: what they own belongs to that one.
+async fn has_left_again(session: &Session, job: &Job) -> Result<bool> {
+    let last = jobs::last_change_of_access(session, &job.org, &job.user_id).await?;
+    Ok(last.is_some_and(|last| last.requested_at > job.requested_at))
 }
 
 async fn move_and_certify_late(

@@ -8,7 +8,7 @@ use handover::worker::Role;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use crate::support::keap::{ADMIN, AMANDA, GERALDINE, LEAVER, MATHEW, SUPPORT, hardcoded, share, to};
+use crate::support::keap::{ADMIN, AMANDA, GERALDINE, LEAVER, MATHEW, SUPPORT, example, hardcoded, share, to};
 use crate::support::world::{certificate_of, codes_of, counts, keap_request, reasons_of, result_of, successors_of};
 use crate::support::{Engine, World, every_engine};
 
@@ -189,6 +189,24 @@ async fn recount_without_findings_publishes_nothing(world: &mut World) {
     finalizer::recount(&world.context, first.job_id).await.expect("a count");
     let job = world.job(first.job_id).await.expect("the job");
     assert_eq!((job.sequence, certificate_of(&job)), (before, first));
+}
+
+/// Promise: the records of a user who was let in and has left again are those of the later job: no recount of the first one takes them.
+#[every_engine]
+async fn recounts_leave_records_of_later_jobs(world: &mut World) {
+    world.start_worker().await;
+    let first = world.hand_over(&keap_request("r1")).await;
+    let back =
+        json!({ "type": "reactivate", "request_id": "r2", "org_id": "1", "user_id": LEAVER, "requested_by": ADMIN });
+    assert_eq!(world.hand_over(&back).await.state, State::Completed);
+    world.sql("INSERT INTO contacts (org_id, owner_id, created_by, name) VALUES (1, 53, 53, 'new')").await;
+    let held = example("r3").without_allotments().with("lock_out", json!(true));
+    assert_eq!(world.hand_over(&held).await.state, State::NeedsAttention);
+    // A step that arrives twice, long after the recounts have ended.
+    finalizer::recount(&world.context, JobId(first.id)).await.expect("a count");
+    let first = world.job(JobId(first.id)).await.expect("a job");
+    assert_eq!((first.state, certificate_of(&first).supplement), (State::Completed, 0));
+    assert_eq!(world.texts("SELECT name AS t FROM contacts WHERE owner_id = 53").await, ["new"]);
 }
 
 #[every_engine]
