@@ -52,6 +52,17 @@ pub struct Judged {
     pub rows: Vec<RowResult>,
 }
 
+impl Judged {
+    /// Counts the rows by outcome.
+    pub fn counts(&self) -> BTreeMap<&'static str, u64> {
+        let mut counts = BTreeMap::new();
+        for row in &self.rows {
+            *counts.entry(row.outcome.name()).or_default() += 1;
+        }
+        counts
+    }
+}
+
 /// The jobs of the rows that were sent, by the number of the row.
 type Sent = BTreeMap<u64, JobId>;
 

@@ -126,7 +126,7 @@ impl Problem {
     /// Creates the problem of something that does not exist.
     pub fn not_found(what: impl Into<String>) -> Problem {
         Problem::new(StatusCode::NOT_FOUND, "not_found", what)
-            .hint("check the id; whatever is of another organization is not shown")
+            .hint("check the id; nothing of another organization is shown")
     }
 
     /// Creates the problem of a parameter or header with a wrong value.

@@ -159,13 +159,11 @@ struct Draft {
 
 impl Draft {
     fn of_job(self, job: &Job, due_at: OffsetDateTime) -> OutboxMessage {
-        let message = OutboxMessage { job_id: Some(job.id), ..self.at(due_at) };
-        match &job.traceparent {
-            Some(traceparent) => {
-                OutboxMessage { headers: serde_json::json!({ "traceparent": traceparent }), ..message }
-            }
-            None => message,
+        let mut message = OutboxMessage { job_id: Some(job.id), ..self.at(due_at) };
+        if let Some(traceparent) = &job.traceparent {
+            message.headers = serde_json::json!({ "traceparent": traceparent });
         }
+        message
     }
 
     fn at(self, due_at: OffsetDateTime) -> OutboxMessage {

@@ -247,9 +247,10 @@ impl Store {
     }
 }
 
-/// Begins a transaction in a task of its own, which ends also if the caller goes away, as the client of a server does. sqlx notes a transaction
-/// when the database has answered `BEGIN`: a call that is dropped before that would leave its connection in a transaction that nobody ends,
-/// and the next one would work in it.
+/// Begins a transaction in a task of its own, which goes on if the caller goes away, as the client of a server may.
+///
+/// sqlx notes a transaction when the database has answered `BEGIN`. A call that is dropped before that returns its connection inside a
+/// transaction, and the next call works in it.
 async fn begun(
     pool: &DatabaseConnection,
     options: TransactionOptions,

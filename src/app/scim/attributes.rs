@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::connections::Connection;
+use super::connections::{self, Connection};
 use super::error::Result;
 use super::read::{entered, find, id_of, resource, scope};
 use crate::catalog::{Column, NameColumns};
@@ -81,17 +81,9 @@ pub async fn write(
 fn entry(connection: &Connection, user: &UserId, values: &Values<'_>, relinks: bool) -> Entry {
     let columns = values.keys().map(|name| format!("`{name}`")).chain(relinks.then(|| "`externalId`".to_owned()));
     let message = format!("changed: {}", columns.collect::<Vec<_>>().join(", "));
-    Entry {
-        id: 0,
-        at: now(),
-        org: connection.org.clone(),
-        actor: format!("service:{}", connection.name),
-        action: UPDATED.to_owned(),
-        user_id: user.to_string(),
-        job_id: None,
-        request_id: String::new(),
-        detail: Some(json!([{ "code": "attributes", "message": message, "hint": "" }])),
-    }
+    let detail = json!([{ "code": "attributes", "message": message, "hint": "" }]);
+    let of_connection = connections::entry(&connection.org, &connection.name, UPDATED, Some(detail));
+    Entry { user_id: user.to_string(), ..of_connection }
 }
 
 /// Notes that a connection has removed a user, and forgets the provider's key.

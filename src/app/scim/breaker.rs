@@ -1,5 +1,7 @@
 //! The breaker of a connection: releases a wave of deprovisionings that it holds, or brings its users back.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -49,11 +51,12 @@ pub async fn wave(store: &Store, org: &str, name: &str) -> Result<Wave> {
     let session = store.reader();
     let connection = known(&session, org, name).await?;
     let Some(since) = connection.tripped_at else { return Err(nothing_held(name)) };
-    let mut found = Vec::new();
-    for deprovisioning in scim::of_wave(&session, org, name, connection.wave).await? {
-        found.extend(jobs::get(&session, deprovisioning.job_id).await?);
-    }
-    Ok(Wave { org: org.to_owned(), connection: name.to_owned(), since, jobs: found })
+    let ids: Vec<Uuid> =
+        scim::of_wave(&session, org, name, connection.wave).await?.into_iter().map(|found| found.job_id).collect();
+    let mut found: HashMap<Uuid, Job> =
+        jobs::of_ids(&session, &ids).await?.into_iter().map(|job| (job.id, job)).collect();
+    let jobs = ids.iter().filter_map(|id| found.remove(id)).collect();
+    Ok(Wave { org: org.to_owned(), connection: name.to_owned(), since, jobs })
 }
 
 fn nothing_held(name: &str) -> Error {

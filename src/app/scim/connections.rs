@@ -185,7 +185,8 @@ pub(super) async fn known(session: &Session, org: &str, name: &str) -> Result<sc
     scim::get(session, org, name).await?.ok_or_else(unknown)
 }
 
-fn entry(org: &str, name: &str, action: &str, detail: Option<serde_json::Value>) -> Entry {
+/// Returns an entry of the audit trail about a connection.
+pub(super) fn entry(org: &str, name: &str, action: &str, detail: Option<serde_json::Value>) -> Entry {
     Entry {
         id: 0,
         at: now(),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::connections::Connection;
+use super::connections::{self, Connection};
 use crate::app;
 use crate::app::error::{Error, Result};
 use crate::app::submit::{self, Taken};
@@ -18,7 +18,7 @@ use crate::contract::{
     Drift, HandoverRequest, JobCommand, JobId, OrgId, Reason, ReasonCode, Request, RequestId, RequestType, UserCommand,
     UserId, hex,
 };
-use crate::job::State;
+use crate::job::{State, reason};
 use crate::plan::{Decision, Occasion, UserFacts, UserStatus};
 use crate::stages::handover::evaluate::evaluate_access;
 use crate::stages::handover::settle::{Settling, WINDOW};
@@ -120,18 +120,11 @@ impl Call<'_> {
 
     async fn audit_refusal(&self, active: bool) -> Result<()> {
         let kind = if active { RequestType::Reactivate } else { RequestType::Deactivate };
-        let message = format!("the catalog protects the user {} from identity providers", self.user);
-        let entry = Entry {
-            id: 0,
-            at: now(),
-            org: self.connection.org.clone(),
-            actor: self.requester()?.into(),
-            action: format!("{kind}.refused"),
-            user_id: self.user.to_string(),
-            job_id: None,
-            request_id: String::new(),
-            detail: Some(json!([{ "code": "protected", "message": message, "hint": "" }])),
-        };
+        let message = reason::protected_from_providers(self.user.as_str()).message;
+        let detail = json!([{ "code": "protected", "message": message, "hint": "" }]);
+        let Connection { org, name, .. } = self.connection;
+        let of_connection = connections::entry(org, name, &format!("{kind}.refused"), Some(detail));
+        let entry = Entry { user_id: self.user.to_string(), ..of_connection };
         let session = self.context.store.begin(REFUSE).await?;
         audit::append(&session, vec![entry]).await?;
         Ok(session.commit().await?)

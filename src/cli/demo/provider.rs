@@ -15,6 +15,7 @@ use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
+use crate::app::jobs;
 use crate::app::scim::connections;
 use crate::app::scim::policy::Policy;
 use crate::broker::Broker;
@@ -22,11 +23,9 @@ use crate::broker::local::LocalBroker;
 use crate::cli::process::until_stopped;
 use crate::cli::{exit::Exit, jobs as jobs_command, output, serve};
 use crate::config::Settings;
-use crate::contract::Certificate;
 use crate::http::Listener;
 use crate::scim::{HANDOVER, PATCH_OP};
 use crate::stages::Context;
-use crate::store::ledger::jobs;
 use crate::worker::{self, Role};
 
 /// The catalog whose example the messages are about.
@@ -80,7 +79,7 @@ async fn play(context: &Context, base: &str) -> Result<()> {
     entra_deactivates(&entra).await?;
     bring_back(&okta, &entra).await?;
     output::lines(
-        "\nWhat to try next:\n  handover demo --serve    (then: handover scim add, with HANDOVER_DATABASE__URL of a kept demo)",
+        "\nWhat to try next:\n  handover demo --keep demo.db --serve\n  HANDOVER_CATALOG=keap HANDOVER_DATABASE__URL=sqlite://demo.db handover scim add okta --org 1 --policy manager",
     )
 }
 
@@ -145,8 +144,8 @@ fn patch(operation: &Value) -> Value {
 /// Prints what went to others by the job that a user's extension names.
 async fn certificate(context: &Context, answer: &Value) -> Result<()> {
     let id = answer[HANDOVER]["jobId"].as_str().and_then(|id| id.parse().ok()).context("the job is not named")?;
-    let job = jobs::get(&context.store.reader(), id).await?.context("the job is not there")?;
-    let mut certificate: Certificate = serde_json::from_value(job.certificate.context("there is no certificate")?)?;
+    let job = jobs::find(&context.store, id).await?.context("the job is not there")?;
+    let mut certificate = jobs::certificate(&job)?.context("there is no certificate")?;
     certificate.references.retain(|reference| !reference.successors.is_empty());
     jobs_command::print_references(&certificate.references)
 }

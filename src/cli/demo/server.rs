@@ -21,7 +21,7 @@ use crate::http::Listener;
 use crate::stages::Context;
 use crate::worker::{self, Role};
 
-/// What the demo prints to begin with.
+/// The first step that the demo prints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FirstStep {
     /// The calls of the API that deactivate the leaver.

@@ -36,7 +36,7 @@ pub enum Section {
     Jobs,
     /// Files with many leavers.
     Bulk,
-    /// What waits for a person.
+    /// Jobs and waves that wait for a person.
     Inbox,
     /// None of them.
     None,

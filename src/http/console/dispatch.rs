@@ -80,7 +80,7 @@ async fn visit(
     (page.handler)(Visit { console: console.clone(), person, path, query, form, file, client }).await
 }
 
-/// What a form brings.
+/// The content of a form.
 #[derive(Default)]
 struct Received {
     form: Fields,

@@ -38,6 +38,9 @@ pub struct Worked {
 /// The most rounds in which a chunk waits while all open chunks do.
 const MOST_ROUNDS: u32 = 20;
 
+/// The round of a chunk that has found itself alone, and tries for the last time.
+const LAST_ROUND: u32 = MOST_ROUNDS + 1;
+
 /// Returns the number of rounds that a chunk has waited while all open chunks did.
 fn rounds_of(chunk: &Chunk) -> u32 {
     let waited = chunk.error.as_deref().and_then(|error| error.strip_prefix(WAITING));
@@ -261,7 +264,7 @@ impl Undoing<'_> {
             _ if self.job.state == State::Cutting => Some(0),
             OtherChunks::Working => Some(0),
             OtherChunks::Waiting => Some(rounds_of(self.chunk) + 1).filter(|rounds| *rounds <= MOST_ROUNDS),
-            OtherChunks::None => Some(MOST_ROUNDS).filter(|last| rounds_of(self.chunk) < *last),
+            OtherChunks::None => Some(LAST_ROUND).filter(|last| rounds_of(self.chunk) < *last),
         })
     }
 

@@ -12,7 +12,7 @@ use crate::support::browser::Browser;
 use crate::support::keap::ADMIN;
 use crate::support::visitor::link_of;
 
-/// Who receives contacts in the help page's example, and how many.
+/// The receivers of contacts in the help page's example, each with a number.
 const CONTACTS: [(&str, &str); 4] =
     [("Alwayshelpful Support", "5"), ("Amanda Madsen", "50"), ("Geraldine Vaughn", "20"), ("Mathew Magwood", "29")];
 

@@ -1,4 +1,4 @@
-//! What waits for a person, and naming successors for a job that lacks them.
+//! The inbox, and the form that names successors for a job that lacks them.
 
 use serde_json::json;
 

@@ -2,6 +2,7 @@
 
 use handover::job::State;
 use std::fs::File;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use handover::store::{Settings, Store};
@@ -147,9 +148,17 @@ async fn hold_to(world: &World, pages: i64) {
 /// Promise: a caller who goes away while a transaction begins leaves none behind.
 #[on_postgres]
 async fn abandoned_begin_leaves_no_transaction(world: &mut World) {
-    for micros in (0..600).step_by(4) {
-        let begin = world.context.store.begin("abandoned");
-        let _ = tokio::time::timeout(Duration::from_micros(micros), begin).await;
+    // It is dropped after any number of polls: when it has begun, while it waits for the answer to `BEGIN`, or for a connection. In this
+    // order, since a transaction that begins and ends on the same connection would end an abandoned one too.
+    for polls in (1..300).rev() {
+        let mut begin = std::pin::pin!(world.context.store.begin("abandoned"));
+        for _ in 0..polls {
+            let has_begun = std::future::poll_fn(|context| Poll::Ready(begin.as_mut().poll(context).is_ready())).await;
+            if has_begun {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
     }
     let in_transaction = "SELECT CAST(pid AS text) AS t FROM pg_stat_activity WHERE datname = current_database() \
                           AND pid <> pg_backend_pid() AND xact_start IS NOT NULL";

@@ -1,4 +1,4 @@
-//! What the audit trail says of a connection, and the users whom the catalog protects from it.
+//! The audit trail of a connection, and the users whom the catalog protects from it.
 
 use handover::app::scim::connections;
 use handover::app::submit::{Taken, take_to_settle};

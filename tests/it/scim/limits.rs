@@ -1,4 +1,4 @@
-//! How often a connection may call, how long a statement may take, and what the ledger keeps of its calls.
+//! Limits: the rate of a connection, the time of a statement, and what the ledger keeps of calls.
 
 use handover::job::State;
 use handover::stages::sweeper;
@@ -102,10 +102,11 @@ async fn old_deprovisionings_are_deleted(world: &mut World) {
     let kept = async || world.number("SELECT count(*) FROM handover.scim_deprovisionings").await;
     purge().await;
     assert_eq!(kept().await, 3, "recent ones are counted");
-    world.change_ledger("UPDATE handover.scim_deprovisionings SET at = '2026-01-01 00:00:00+00:00'").await;
     let of_held = format!("UPDATE handover.scim_deprovisionings SET wave = 1 WHERE job_id = {}", world.uuid(held));
     world.change_ledger(&of_held).await;
     world.change_ledger("UPDATE handover.scim_connections SET wave = 1, tripped_at = created_at").await;
+    // Last: the worker purges, too.
+    world.change_ledger("UPDATE handover.scim_deprovisionings SET at = '2026-01-01 00:00:00+00:00'").await;
     purge().await;
     assert_eq!(kept().await, 2, "the job that has ended is needed no more");
     world.change_ledger("UPDATE handover.scim_connections SET tripped_at = NULL").await;

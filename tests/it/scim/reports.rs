@@ -133,7 +133,7 @@ async fn posts_restore_linked_users_alone(world: &mut World) {
     assert_eq!((provider.is_active(LEAVER).await, provider.is_active(PRIYA).await), (true, false));
 }
 
-/// Report 7 (getprobo/probo!1277). Promise: DELETE of a user whom a thousand rows reference is 204, then 404, and never 500.
+/// Report 7 (getprobo/probo!1277). Promise: DELETE of a user whom rows reference is 204, then 404, and never 500.
 #[every_engine]
 async fn deletes_of_referenced_users_succeed(world: &mut World) {
     let provider = Provider::start(world).await;

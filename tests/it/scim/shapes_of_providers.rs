@@ -1,4 +1,4 @@
-//! What Okta, Entra and Rauthy really send, each shape through a real socket, and what GET says then.
+//! The calls that Okta, Entra and Rauthy really send, each through a real socket, with what GET says then.
 //!
 //! The shapes are from Okta's SCIM 2.0 reference (okta-developer-docs, `docs/reference/scim/scim-20`), from Entra's documents
 //! (entra-docs, `docs/identity/app-provisioning`) and from Rauthy's book.
@@ -45,7 +45,7 @@ async fn okta_puts_the_whole_user(world: &mut World) {
     assert_eq!(okta.get(&path_of(LEAVER)).await.scim(200), answered);
 }
 
-/// Shape 3. Promise: Okta never deletes users: one who was deactivated stays there, and whoever was unassigned comes back by a PUT.
+/// Shape 3. Promise: Okta never deletes users: one who was deactivated stays there, and one who was unassigned comes back by a PUT.
 #[every_engine]
 async fn okta_users_stay_without_a_delete(world: &mut World) {
     let okta = Provider::start(world).await;

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::world::LIMIT;
 use driver::{Driver, Extension};
 
-/// Whether pages may run scripts.
+/// The setting of scripts in pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scripts {
     On,

@@ -48,7 +48,7 @@ struct Upload {
     #[schemars(with = "String", extend("format" = "date-time"))]
     expires_at: OffsetDateTime,
     /// The number of rows by outcome.
-    summary: BTreeMap<String, u64>,
+    summary: BTreeMap<&'static str, u64>,
     /// Rows, in the order of the file.
     items: Vec<RowResult>,
     /// The row after which the next page begins, for `after`; absent on the last page.
@@ -171,11 +171,8 @@ fn short(call: &Call, name: &str) -> Result<Option<String>> {
 /// Answers with a page of rows.
 fn answer(call: &Call, status: StatusCode, judged: Judged) -> Result<Response> {
     let (after, limit) = (call.number("after")?.unwrap_or(0), call.limit()? as usize);
+    let summary = judged.counts();
     let Judged { id, name: file, sheet, notes, uploaded_at, expires_at, rows } = judged;
-    let mut summary = BTreeMap::new();
-    for row in &rows {
-        *summary.entry(row.outcome.name().to_owned()).or_default() += 1;
-    }
     let mut items: Vec<RowResult> = rows.into_iter().filter(|row| row.row > after).collect();
     let is_more = items.len() > limit;
     items.truncate(limit);

@@ -37,7 +37,7 @@ struct UploadPage {
     sheet: Option<String>,
     notes: Vec<String>,
     /// The number of rows by outcome.
-    counts: BTreeMap<&'static str, usize>,
+    counts: BTreeMap<&'static str, u64>,
     /// The number of rows that can be submitted.
     acceptable: usize,
     rows: Vec<RowResult>,
@@ -81,10 +81,7 @@ async fn show(visit: Visit) -> Result<Response> {
     let judged = judged(&visit).await?;
     let after = visit.query.get("after").map(str::parse::<u64>).transpose();
     let after = after.map_err(|fault| Problem::parameter("after", fault))?;
-    let mut counts = BTreeMap::new();
-    for row in &judged.rows {
-        *counts.entry(row.outcome.name()).or_default() += 1;
-    }
+    let counts = judged.counts();
     let acceptable = judged.rows.iter().filter(|row| row.outcome == RowOutcome::Ok).count();
     let is_moving = judged.rows.iter().any(|row| is_moving(row.outcome));
     let mut rows: Vec<RowResult> =

@@ -24,7 +24,7 @@ use crate::store::ledger::job_filter::JobFilter;
 /// Jobs of each list, at most.
 const MOST: u64 = 50;
 
-/// What waits for a person.
+/// The jobs and waves that wait for a person, and what is due later.
 #[derive(Template)]
 #[template(path = "inbox.html")]
 struct InboxPage {

@@ -1,4 +1,4 @@
-//! What is checked on every page: accessibility, the console, loaded files, and that nothing is cut off. And its pictures.
+//! Checks every page: accessibility, the console, loaded files, and that nothing is cut off. Takes its pictures.
 
 use std::path::Path;
 

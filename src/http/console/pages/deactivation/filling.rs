@@ -1,15 +1,13 @@
 //! Fills in numbers: an even share of everything, or of the rest.
 
 use super::draft::Draft;
+use super::form::CANDIDATES;
 use crate::app::successors::{self, Query};
 use crate::contract::UserId;
 use crate::http::api::dispatch::problem;
 use crate::http::console::pages::user::find;
 use crate::http::console::visit::Visit;
 use crate::http::problem::Result;
-
-/// Candidates that are looked at, as the form lists them.
-const CANDIDATES: u64 = 200;
 
 /// The numbers to fill in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -22,7 +22,7 @@ use crate::http::problem::Result;
 use crate::store::host::UserListing;
 
 /// Users that may be successors, at most.
-const CANDIDATES: u64 = 200;
+pub const CANDIDATES: u64 = 200;
 
 /// Round-robin groups, at most.
 const GROUPS: u64 = 50;
